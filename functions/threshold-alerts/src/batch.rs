@@ -1,4 +1,5 @@
-//! A batch of the stream, read for what it says: which programmes have new totals or another pot, and whose keys have used more.
+//! A batch of the stream: the programmes with new totals or another pot, and the grants whose keys have used
+//! more.
 
 use bursar_core::domain::grant::Reading;
 use bursar_core::domain::programme::Pot;
@@ -9,31 +10,31 @@ use bursar_core::store::items::Stored;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// What is to be done about a batch, by the sequence numbers of its records.
+/// The work of a batch, by the sequence numbers of its records.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Batch {
     /// Each programme once, with the first record that names it.
     pub(crate) programmes: Vec<(ProgrammeId, String)>,
     /// Each grant with a changed reading once, with the first record that names it.
     pub(crate) grants: Vec<(ProgrammeId, GrantId, String)>,
-    /// Totals and pots that name no programme, and readings that name no grant.
+    /// Totals and pots without a readable programme, and readings without a readable grant.
     pub(crate) unreadable: Vec<String>,
 }
 
-/// What is read of totals and of a pot.
+/// The parsed part of totals and of a pot.
 #[derive(Deserialize)]
 struct ProgrammeName {
     programme: ProgrammeId,
 }
 
-/// What is read of a reading.
+/// The parsed part of a reading.
 #[derive(Deserialize)]
 struct GrantName {
     programme: ProgrammeId,
     grant: GrantId,
 }
 
-/// Leaves records of other kinds out, and those of what was removed.
+/// Parses the records, without those of other kinds and those of removals.
 pub(crate) fn read(records: &[Value]) -> Batch {
     let mut batch = Batch::default();
     for record in records {
@@ -61,7 +62,7 @@ impl Batch {
     }
 
     fn name_grant(&mut self, programme: ProgrammeId, grant: GrantId, number: String) {
-        // A grant's id is random, and no two are alike.
+        // Ids of grants are random, so they differ between programmes too.
         if !self.grants.iter().any(|(_, known, _)| *known == grant) {
             self.grants.push((programme, grant, number));
         }

@@ -1,4 +1,5 @@
-//! The look at every cap, once after each listing of every key: nothing else finds what the stream lost, or a cap that was made smaller.
+//! The scan of every cap, once after each listing of every key. Only it finds what the stream lost, and caps
+//! that were lowered.
 
 use std::collections::HashSet;
 
@@ -13,7 +14,7 @@ use jiff::Timestamp;
 use crate::crossings::{self, Limit, has_crossed};
 use crate::failures::Programmes;
 
-/// Looks at every cap if all keys were listed since the last such look, and goes on with one whose time was up.
+/// Scans every cap if all keys were listed since the last scan, and resumes a scan whose time was up.
 pub(crate) async fn look(table: &Table, programmes: &Programmes, now: Timestamp, deadline: Deadline) -> Result<usize> {
     let known = table.caps_look().await?;
     let left = known.as_ref().and_then(|known| known.next.clone());
@@ -42,7 +43,7 @@ pub(crate) async fn look(table: &Table, programmes: &Programmes, now: Timestamp,
                     next = Some(place);
                     break 'all;
                 }
-                // One programme that cannot be read keeps no other.
+                // One unreadable programme does not keep others from being scanned.
                 Err(error) => {
                     failed.push(error.context(format!("the caps of {}", programme.id)));
                     break;
@@ -50,7 +51,8 @@ pub(crate) async fn look(table: &Table, programmes: &Programmes, now: Timestamp,
             }
         }
     }
-    // A look in which something failed is begun anew within the hour; one that is gone on with would then leave out what it came past.
+    // A scan with a failure begins again within the hour. If it were resumed instead, it would leave out what
+    // failed.
     if failed.is_empty() || left.is_some() || next.is_some() {
         table.note_caps_look(&CapScan { listed_at, next }, deadline).await?;
     }

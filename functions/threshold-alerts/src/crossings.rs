@@ -1,4 +1,5 @@
-//! The crossings of one limit: of a programme's pot, by what was spent and by what is promised of it, or of one student's cap.
+//! The crossings of one limit: of a programme's pot, by what was spent and by what is reserved, or of one
+//! student's cap.
 
 use anyhow::{Result, ensure};
 use bursar_core::deadline::Deadline;
@@ -12,14 +13,14 @@ use bursar_core::domain::values::window::Window;
 use bursar_core::store::{StoreError, Table};
 use jiff::Timestamp;
 
-/// Whose crossings are looked for.
+/// The limit whose crossings are looked for.
 #[derive(Clone, Copy)]
 pub(crate) enum Limit<'a> {
     Pot(&'a ProgrammeId),
     Cap(&'a ProgrammeId, &'a GrantId),
 }
 
-/// How much of a limit was used when it was read.
+/// The use of a limit when it was read.
 struct Usage {
     scope: Scope,
     window: Window,
@@ -27,8 +28,8 @@ struct Usage {
     spent: Usd,
 }
 
-/// Puts the thresholds that were passed and are not on record on record, with a mail for the highest to each who hears of it, and says
-/// how many they were.
+/// Records the thresholds that were newly passed, with a mail for the highest to each recipient. Returns
+/// their number.
 pub(crate) async fn find(
     table: &Table,
     limit: Limit<'_>,
@@ -47,11 +48,11 @@ pub(crate) async fn find(
                 continue;
             }
             let tells_staff = !matches!(usage.scope, Scope::Cap(_)) && crossings.iter().any(|crossing| crossing.told);
-            let hear = tells_staff.then(|| programme.settings.hear_of_alerts(admins).cloned().collect());
-            let recipients = table.people_of(&hear.unwrap_or_else(Vec::new), deadline).await?;
+            let recipients = tells_staff.then(|| programme.settings.hear_of_alerts(admins).cloned().collect());
+            let recipients = table.people_of(&recipients.unwrap_or_else(Vec::new), deadline).await?;
             match table.record_crossings(&crossings, &recipients, now, deadline).await? {
                 true => found += crossings.len(),
-                // Somebody was faster, and may have found less than there is.
+                // Another invocation was faster, and may have found less.
                 false => was_overtaken = true,
             }
         }
@@ -66,7 +67,7 @@ pub(crate) fn has_crossed(used: &CapUse) -> bool {
     !newly_passed(&OF_A_CAP, used.cap, used.spent, &[]).is_empty()
 }
 
-/// What was used of a limit, in each way in which that may be of interest. None where there is nothing to look at.
+/// The use of a limit in each scope that matters. `None` where the programme or grant does not exist.
 async fn usages(
     table: &Table,
     limit: Limit<'_>,
@@ -99,7 +100,7 @@ async fn usages(
     }
 }
 
-/// The thresholds that were passed and are not on record.
+/// The thresholds that were passed and are not recorded.
 async fn new_crossings(
     table: &Table,
     programme: &Programme,

@@ -1,5 +1,5 @@
-//! The weekly digests: for each programme whose day it is, and for the admins, what the week came to. It is worked out once, from the
-//! sums that the sync made and a walk over the grants, and put on record without names, with a mail owed to each who hears.
+//! The weekly digests: of each programme whose day it is, and of the account. Each is computed once, from the
+//! sync's sums and a walk over the grants, and recorded without names. Each recipient gets a mail.
 
 use std::time::Duration;
 
@@ -20,25 +20,25 @@ use crate::failures::Programmes;
 
 mod account;
 
-/// A digest is not begun with less than this left.
+/// The least time for a digest to be begun.
 const ENOUGH_FOR_ONE: Duration = Duration::from_secs(25);
-/// With less than this left a walk is broken off: what was found must still be written.
+/// The time kept back for writing, at which a walk is broken off.
 const ENOUGH_TO_WRITE: Duration = Duration::from_secs(10);
-/// So many sixteenths of a programme are in memory or on their way at once.
+/// How many shards of a programme are read ahead.
 const READ_AHEAD: usize = 4;
 
-/// What came of looking for digests.
+/// The result of looking for due digests.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct DigestReport {
-    /// Those put on record by this look.
+    /// The number of new digests.
     pub(crate) digests: usize,
-    /// Those that this look had no time for; the next goes on with them.
+    /// The number that there was no time for; the next look goes on with them.
     pub(crate) left: usize,
-    /// The programmes of which there is none because something failed, and `account`.
+    /// The programmes whose digest failed, and `account`.
     pub(crate) failed: Vec<String>,
 }
 
-/// What a look is made with.
+/// The context of a look for due digests.
 pub(crate) struct Look<'a> {
     pub(crate) table: &'a Table,
     pub(crate) programmes: &'a Programmes,
@@ -49,7 +49,7 @@ pub(crate) struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// Puts each digest that is due on record, unless it is there. One that fails keeps no other.
+    /// Records each digest that is due, unless it is there. One that fails does not block others.
     pub(crate) async fn at_all(&self) -> DigestReport {
         let mut report = DigestReport::default();
         for programme in &self.programmes.read {
@@ -61,7 +61,7 @@ impl Look<'_> {
     }
 
     async fn at_programme(&self, programme: &Programme) -> Result<DigestOutcome> {
-        // When it was made is looked up only where that can matter.
+        // The time of creation is read only where it can matter.
         let due_since = |made_at| digest::of_programme(programme, made_at, self.asked, self.now);
         if due_since(Timestamp::MIN).is_none() {
             return Ok(DigestOutcome::NotDue);
@@ -75,10 +75,10 @@ impl Look<'_> {
         }
         let digest = match self.table.digest(&programme.id, due.week).await? {
             Some(known) if known.is_told() => return Ok(DigestOutcome::Already),
-            // Whoever put it there died before everybody was told.
+            // The invocation that recorded it died before every recipient had a mail.
             Some(known) => known,
             None if !self.deadline.leaves(ENOUGH_FOR_ONE) => return Ok(DigestOutcome::NoTime),
-            None => match self.work_out(programme, due).await? {
+            None => match self.compute(programme, due).await? {
                 Some(digest) => digest,
                 None => return Ok(DigestOutcome::NoTime),
             },
@@ -88,8 +88,8 @@ impl Look<'_> {
         Ok(if is_new { DigestOutcome::Now } else { DigestOutcome::Already })
     }
 
-    /// None when there is no time to read all that it takes.
-    async fn work_out(&self, programme: &Programme, due: Due) -> Result<Option<Digest>> {
+    /// Computes a digest. Returns `None` when there is no time to read everything.
+    async fn compute(&self, programme: &Programme, due: Due) -> Result<Option<Digest>> {
         let (id, settings, table, weeks) = (&programme.id, &programme.settings, self.table, due.weeks);
         let (pot, totals, sync, unreachable, model_days) = tokio::try_join!(
             table.pot(id),
@@ -145,7 +145,7 @@ impl Look<'_> {
     }
 }
 
-/// What became of one digest.
+/// The outcome for one digest.
 enum DigestOutcome {
     Now,
     Already,

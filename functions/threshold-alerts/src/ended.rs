@@ -1,5 +1,5 @@
-//! What the admins were told of and is over: told once, for the newest alarm of each matter. Of what nobody can say whether it is over,
-//! nothing is said.
+//! Alarms that are over: reported once, for the newest alarm of each matter. Where that cannot be known,
+//! nothing is reported.
 
 use std::collections::BTreeMap;
 
@@ -14,20 +14,20 @@ use jiff::Timestamp;
 use crate::failures::ScanFailures;
 use crate::lateness::{COMPLETE_WITHIN, is_stuck};
 
-/// Of what came back so often on one day, the next "over" is told when the day is.
+/// How often an alarm may come and go in a day before its end is reported only after the day.
 const OVER_IN_A_DAY: u32 = 3;
 
-/// How what was told stands now.
+/// The present state of an alarm.
 #[derive(Default)]
 enum AlarmStanding {
     #[default]
     LastsOrUnknown,
-    /// Where a moment shows it, that is the one.
+    /// Over, since this time where it is known.
     Over(Option<Timestamp>),
 }
 
-/// Of the alarms of the last days, what is over and was not told to be.
-pub(crate) async fn over(table: &Table, known: &[Alarm], now: Timestamp, looks: &mut ScanFailures) -> Vec<Alarm> {
+/// The ends, not yet reported, of recent alarms.
+pub(crate) async fn over(table: &Table, known: &[Alarm], now: Timestamp, failures: &mut ScanFailures) -> Vec<Alarm> {
     let mut newest: BTreeMap<String, &Alarm> = BTreeMap::new();
     for alarm in known {
         let Some(matter) = alarm.cause.matter() else { continue };
@@ -44,7 +44,7 @@ pub(crate) async fn over(table: &Table, known: &[Alarm], now: Timestamp, looks: 
             continue;
         }
         let standing = standing(table, alarm, now).await;
-        if let AlarmStanding::Over(shown_at) = looks.take(format_args!("whether {matter} is over"), standing) {
+        if let AlarmStanding::Over(shown_at) = failures.take(format_args!("whether {matter} is over"), standing) {
             let (told_at, ended) = (alarm.found_at, Box::new(alarm.cause.clone()));
             let cause = Cause::Over { alarm: alarm.name(), told_at, shown_at, ended };
             over.push(Alarm::on(alarm.day, cause, now));
@@ -72,7 +72,7 @@ async fn standing(table: &Table, alarm: &Alarm, now: Timestamp) -> Result<AlarmS
         Cause::MailRefused { code, since } => {
             let known =
                 table.all_mail_refusals().await?.into_iter().find(|one| one.code == *code && one.since == *since);
-            // Mail to those whom a sandbox does not reach may only be missing.
+            // A sandbox may seem over only because no mail went to an unverified address.
             let may_be_sandbox =
                 code == NOT_VERIFIED && table.mail_server().await?.is_none_or(|server| server.is_sandbox());
             shown(known.filter(|one| one.is_over(now) && !may_be_sandbox).map(|one| one.ended_at.unwrap_or(one.last)))
@@ -85,7 +85,7 @@ async fn standing(table: &Table, alarm: &Alarm, now: Timestamp) -> Result<AlarmS
             let yesterday = utc_date(now).yesterday()?;
             is_over(yesterday > alarm.day && table.mail_counts(yesterday).await?.reported() > 0)
         }
-        // Of one that somebody let go on by hand another mail tells.
+        // A stop that was released by hand is reported by another mail.
         Cause::BulkStopped { mail_day, stop } => {
             let stops = table.bulk_stops().await?;
             let stop = stops.into_iter().find(|one| one.of.mail == mail_day.mail && one.version == *stop);

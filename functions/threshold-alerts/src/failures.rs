@@ -1,5 +1,4 @@
-//! Many looks, each of which stands alone: what failed is named at the end, and keeps no other. One programme that cannot be read keeps
-//! nobody from looking at the others.
+//! Independent checks: a failure of one is named at the end, and does not block others.
 
 use std::fmt::Display;
 
@@ -8,7 +7,7 @@ use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::store::{StoreError, Table};
 
-/// What failed of the looks so far.
+/// The checks that failed so far.
 #[derive(Default)]
 pub(crate) struct ScanFailures {
     pub(crate) failed: Vec<String>,
@@ -21,7 +20,7 @@ pub(crate) struct Programmes {
 }
 
 impl ScanFailures {
-    /// What a look found; nothing if it failed.
+    /// The result of a check; the default if it failed.
     pub(crate) fn take<T: Default>(&mut self, what: impl Display, found: Result<T>) -> T {
         found.unwrap_or_else(|error| {
             tracing::warn!(%what, error = format!("{error:#}"), "a look failed");
@@ -37,7 +36,7 @@ impl Programmes {
         Ok(Programmes { read, unreadable })
     }
 
-    /// All of them: without one of them, a sum over all is wrong.
+    /// All programmes, or an error if one cannot be read, since a sum over the rest would be wrong.
     pub(crate) fn all(&self) -> Result<&[Programme]> {
         ensure!(self.unreadable.is_empty(), "a programme cannot be read");
         Ok(&self.read)

@@ -30,10 +30,10 @@ use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
 use silence::Watch;
 
-/// What one look may take; with less left it is not begun.
+/// The most that one check takes; with less time left it is not begun.
 pub(crate) const ENOUGH_FOR_ONE: Duration = Duration::from_secs(10);
 
-/// The function with what it decides on.
+/// The function with its dependencies.
 pub struct App {
     table: Table,
     clock: Clock,
@@ -57,8 +57,8 @@ impl Function for App {
 }
 
 impl App {
-    /// Looks at each programme whose totals changed and each grant whose reading did, once. What could not be looked at is handed on
-    /// again from its first record.
+    /// Checks each programme whose totals changed and each grant whose reading did, once. The stream retries
+    /// what could not be checked from its first record on.
     async fn changed(&self, records: &[Value], deadline: Deadline) -> Value {
         let batch = batch::read(records);
         let mut failed = batch.unreadable;
@@ -78,35 +78,39 @@ impl App {
         json!({"batchItemFailures": failures.collect::<Vec<_>>()})
     }
 
-    /// Looks at every programme, for a change that the stream lost and for a pot that was made smaller; at what fell silent; makes the
-    /// digests whose morning has come; and, when all keys were listed since, looks at every cap. Each look stands alone.
+    /// The hourly watch. It checks every programme, for a change that the stream lost and for a pot that was
+    /// lowered. It raises alarms for what fell silent, and creates the digests that are due.
+    ///
+    /// When all keys were listed since the last scan, it scans every cap. A failure in one check does not
+    /// block others.
     async fn watch(&self, deadline: Deadline) -> Result<Value> {
         let programmes = Programmes::of(&self.table).await?;
-        let mut looks = ScanFailures::default();
+        let mut failures = ScanFailures::default();
         for id in &programmes.unreadable {
-            looks.take(format_args!("the programme {id}"), Err::<(), _>(anyhow!("it cannot be read")));
+            failures.take(format_args!("the programme {id}"), Err::<(), _>(anyhow!("it cannot be read")));
         }
         let mut crossings = 0;
         for Programme { id, .. } in &programmes.read {
             let found = self.find_crossings(Limit::Pot(id), deadline).await;
-            crossings += looks.take(format_args!("the crossings of {id}"), found);
+            crossings += failures.take(format_args!("the crossings of {id}"), found);
         }
         let (table, admins, now) = (&self.table, &self.admins[..], self.clock.now());
-        let alarms = Watch { table, programmes: &programmes, admins, now, deadline }.tell(&mut looks).await;
+        let alarms = Watch { table, programmes: &programmes, admins, now, deadline }.tell(&mut failures).await;
         let digests = Look { table, programmes: &programmes, admins, asked: DigestTrigger::Hourly, now, deadline };
         let digests = digests.at_all().await;
-        looks.failed.extend(digests.failed.iter().map(|of| format!("the digest of {of}")));
+        failures.failed.extend(digests.failed.iter().map(|of| format!("the digest of {of}")));
         // Last, since it may take all the time there is.
         let caps = caps::look(table, &programmes, now, deadline).await;
-        crossings += looks.take("the caps", caps);
-        // The template counts this line: where it is missing, the watch is silent itself.
-        tracing::info!(watched = true, failed = looks.failed.len(), "the watch came to its end");
-        ensure!(looks.failed.is_empty(), "not looked at: {}", looks.failed.join(", "));
+        crossings += failures.take("the caps", caps);
+        // The template counts this line: its absence is the alarm for the watch itself.
+        tracing::info!(watched = true, failed = failures.failed.len(), "the watch came to its end");
+        ensure!(failures.failed.is_empty(), "not looked at: {}", failures.failed.join(", "));
         let (programmes, digests) = (programmes.read.len(), digests.digests);
         Ok(json!({"programmes": programmes, "crossings": crossings, "alarms": alarms, "digests": digests}))
     }
 
-    /// Makes the digests of those whose day it is. The watch does so in the morning; whoever asks sooner gets them then.
+    /// Creates the digests that are due. The watch does so in the morning; an event of its own does so
+    /// sooner.
     async fn digest(&self, deadline: Deadline) -> Result<Value> {
         let programmes = &Programmes::of(&self.table).await?;
         let (table, admins, now) = (&self.table, &self.admins[..], self.clock.now());

@@ -1,5 +1,5 @@
-//! Watch over what fell silent: syncs, jobs, mail, and the balance that all keys live on. What is found is told to the admins by mail, once
-//! a day for most causes; nothing here depends on the sync having run.
+//! The watch over what fell silent: syncs, jobs, mail, and the balance that all keys depend on. Findings
+//! become alarms for the admins, for most causes once a day. Nothing here depends on a sync having run.
 
 use anyhow::{Result, anyhow};
 use bursar_core::deadline::Deadline;
@@ -18,12 +18,12 @@ use crate::failures::{Programmes, ScanFailures};
 use crate::lateness::{COMPLETE_WITHIN, is_stuck};
 use crate::undelivered::undelivered_alarms;
 
-/// What was told in so many days may be told to be over.
+/// The days in which an alarm's end is still reported.
 const DAYS_KNOWN: i64 = 60;
-/// Of so many mails of a day something is heard.
+/// The number of mails in a day of which at least one event is expected.
 const ENOUGH_TO_HEAR: u64 = 20;
 
-/// What the watch looks at, and whom it tells.
+/// The context of the watch.
 #[derive(Clone, Copy)]
 pub(crate) struct Watch<'a> {
     pub(crate) table: &'a Table,
@@ -34,49 +34,50 @@ pub(crate) struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    /// Tells the admins of what is found, and says how much of it is new.
-    pub(crate) async fn tell(self, looks: &mut ScanFailures) -> usize {
+    /// Raises an alarm for each finding. Returns how many were new.
+    pub(crate) async fn tell(self, failures: &mut ScanFailures) -> usize {
         let Watch { table, programmes, admins, now, deadline } = self;
         let people = table.people_of(admins, deadline).await.map_err(anyhow::Error::from);
-        let Some(people) = looks.take("the admins", people.map(Some)) else { return 0 };
-        let known = looks.take("what was told", known(table, now).await.map(Some));
+        let Some(people) = failures.take("the admins", people.map(Some)) else { return 0 };
+        let known = failures.take("what was told", known(table, now).await.map(Some));
         let mut alarms = Vec::new();
         let mut now_found = |cause: Option<Cause>| alarms.extend(cause.map(|cause| Alarm::now(cause, now)));
-        now_found(looks.take("the syncs", silent_sync(table, programmes, now).await));
+        now_found(failures.take("the syncs", silent_sync(table, programmes, now).await));
         if let Some(known) = &known {
-            now_found(looks.take("mail to the admins", undelivered_alarms(table, known, &people, now).await));
+            now_found(failures.take("mail to the admins", undelivered_alarms(table, known, &people, now).await));
         }
         for Programme { id, .. } in &programmes.read {
             let found = match deadline.leaves(crate::ENOUGH_FOR_ONE) {
                 true => is_stuck(table, id, now).await,
                 false => Err(anyhow!("the time is up")),
             };
-            let stuck = looks.take(format_args!("the job of {id}"), found);
+            let stuck = failures.take(format_args!("the job of {id}"), found);
             now_found(stuck.map(|since| Cause::Stuck { programme: id.clone(), since }));
         }
-        alarms.extend(looks.take("the balance", balance(table, programmes, now, deadline).await));
-        alarms.extend(looks.take("mail that waits", mail_that_waits(table, now).await));
-        alarms.extend(looks.take("what SES reports", nothing_heard(table, now).await));
+        alarms.extend(failures.take("the balance", balance(table, programmes, now, deadline).await));
+        alarms.extend(failures.take("mail that waits", mail_that_waits(table, now).await));
+        alarms.extend(failures.take("what SES reports", missing_events(table, now).await));
         if let Some(known) = &known {
-            alarms.extend(over(table, known, now, looks).await);
+            alarms.extend(over(table, known, now, failures).await);
         }
-        let mut raised = looks.take("mail that was let go on", let_go(table, &people, now, deadline).await);
+        let mut raised = failures.take("mail that was let go on", releases(table, &people, now, deadline).await);
         for alarm in alarms {
             let is_new = table.raise(&alarm, &people, now, deadline).await.map_err(anyhow::Error::from);
-            raised += usize::from(looks.take(format_args!("telling of {}", alarm.name()), is_new));
+            raised += usize::from(failures.take(format_args!("telling of {}", alarm.name()), is_new));
         }
         raised
     }
 }
 
-/// What the admins were told in the last days.
+/// The alarms of the last days.
 async fn known(table: &Table, now: Timestamp) -> Result<Vec<Alarm>> {
     let today = utc_date(now);
     Ok(table.alarms_between(today.checked_sub(DAYS_KNOWN.days())?, today).await?)
 }
 
-/// Whoever let mail go on and died of it told nobody; of earlier presses nothing is new.
-async fn let_go(table: &Table, people: &[PersonId], now: Timestamp, deadline: Deadline) -> Result<usize> {
+/// Notifies the other admins of today's releases of bulk mail, in case the invocation of the release died
+/// before it did. Earlier releases are old news.
+async fn releases(table: &Table, people: &[PersonId], now: Timestamp, deadline: Deadline) -> Result<usize> {
     let mut told = 0;
     for stop in table.bulk_stops().await? {
         if stop.let_go.as_ref().is_some_and(|let_go| utc_date(let_go.at) == utc_date(now)) {
@@ -86,8 +87,8 @@ async fn let_go(table: &Table, people: &[PersonId], now: Timestamp, deadline: De
     Ok(told)
 }
 
-/// Mail that should long have been sent, told once for what was written on one day. Where it is refused all the time, which is told by
-/// itself, or somebody has stopped it, that is not told again.
+/// Mail that should long have been sent, once for all that was written on one day. It leaves out mail that is
+/// refused, which has an alarm of its own, and mail that somebody stopped.
 async fn mail_that_waits(table: &Table, now: Timestamp) -> Result<Vec<Alarm>> {
     let (waiting, refusals, stops) = tokio::try_join!(table.waiting(), table.mail_refusals(now), table.bulk_stops())?;
     let is_stopped = |of: &Waiting| {
@@ -110,8 +111,9 @@ async fn mail_that_waits(table: &Table, now: Timestamp) -> Result<Vec<Alarm>> {
     Ok(causes.into_iter().flatten().map(on_its_day).collect())
 }
 
-/// Whether SES told nothing of the mails of yesterday: then nobody hears of what comes back. Told once in a week.
-async fn nothing_heard(table: &Table, now: Timestamp) -> Result<Option<Alarm>> {
+/// The alarm that SES reported no event of yesterday's mails, so that bounces would go unnoticed. It is
+/// raised once a week.
+async fn missing_events(table: &Table, now: Timestamp) -> Result<Option<Alarm>> {
     let yesterday = utc_date(now).yesterday()?;
     let counts = table.mail_counts(yesterday).await?;
     let is_silent = counts.sent >= ENOUGH_TO_HEAR && counts.reported() == 0;
@@ -119,7 +121,7 @@ async fn nothing_heard(table: &Table, now: Timestamp) -> Result<Option<Alarm>> {
     Ok(is_silent.then(|| Alarm::on(monday, Cause::NothingHeard { of: yesterday, sent: counts.sent }, now)))
 }
 
-/// No complete sync for too long. While there is no programme there is nothing to sync.
+/// The absence of a complete sync for too long. Without programmes there is nothing to sync.
 async fn silent_sync(table: &Table, programmes: &Programmes, now: Timestamp) -> Result<Option<Cause>> {
     if programmes.read.is_empty() && programmes.unreadable.is_empty() {
         return Ok(None);
@@ -132,8 +134,9 @@ async fn silent_sync(table: &Table, programmes: &Programmes, now: Timestamp) -> 
     Ok((since + COMPLETE_WITHIN <= now).then_some(Cause::Silent { last }))
 }
 
-/// The balance that was last read, against what it must pay for soon. It is told when it is noted, and as long as it lasts it is raised
-/// again, which owes nobody a second mail: so none is lost with an invocation that died between the two.
+/// The alarm that the last known balance falls short of what it must cover soon. It is raised when the
+/// shortfall is recorded, and again while that lasts. So it is not lost when an invocation dies between the
+/// two; nobody gets a second mail.
 async fn balance(table: &Table, programmes: &Programmes, now: Timestamp, deadline: Deadline) -> Result<Option<Alarm>> {
     let programmes = programmes.all()?;
     let Some(day) = table.newest_account_days(1).await?.pop() else { return Ok(None) };
@@ -142,7 +145,7 @@ async fn balance(table: &Table, programmes: &Programmes, now: Timestamp, deadlin
     let (need, known) = tokio::try_join!(table.need(to_come), table.shortage())?;
     let last = match Shortage::after(known.as_ref(), balance, need, now) {
         Some(next) if table.note_shortage(&next, deadline).await? => Some(next),
-        // Somebody was faster, and tells it.
+        // Another invocation was faster, and raises it.
         Some(_) => None,
         None => known,
     };

@@ -1,5 +1,5 @@
-//! Mails to the admins that were given up: that one of the admins is not reached, the admins are told once. It is told again while nobody
-//! was reached by that either, once a day at most.
+//! Dead letters to admins: the other admins get one alarm that an admin was not reached. It is raised again,
+//! at most daily, while that alarm reached nobody either.
 
 use anyhow::Result;
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
@@ -12,14 +12,14 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use ulid::Ulid;
 
-/// What was given up is told of for so long.
+/// How long a dead letter is reported.
 const TOLD_FOR: SignedDuration = SignedDuration::from_hours(48);
-/// So much is looked back on to know whom mail reaches. Of more dead letters only the newest are read; whoever they are to, that so much
-/// is given up is told by other alarms.
+/// How far back dead letters show whom mail reaches. Only the newest of very many are read; another alarm
+/// reports such a number, whoever they are to.
 const LOOKED_BACK: SignedDuration = SignedDuration::from_hours(14 * 24);
 const MOST_READ: usize = 1_000;
 
-/// A mail to an admin that was given up.
+/// A dead letter with an alarm to an admin.
 struct UndeliveredAlarm {
     row: Ulid,
     day: Date,
@@ -29,7 +29,8 @@ struct UndeliveredAlarm {
     at: Timestamp,
 }
 
-/// What the admins are to be told, if anything. An alarm whose dead letters are not looked back on would pass for one that arrived.
+/// The alarm for the admins, if one is due. Alarms from before the period are left out: without their dead
+/// letters they would seem to have arrived.
 pub(crate) async fn undelivered_alarms(
     table: &Table,
     known: &[Alarm],
@@ -39,7 +40,7 @@ pub(crate) async fn undelivered_alarms(
     let dead = table.dead_mails(now - LOOKED_BACK, MOST_READ).await?;
     let mut dead: Vec<UndeliveredAlarm> = dead.newest.into_iter().filter_map(UndeliveredAlarm::of).collect();
     for admin in admins {
-        // Whom mail reaches again needs no mail of it.
+        // An admin whom mail reaches again needs no alarm about it.
         if dead.iter().any(|dead| dead.to == *admin && dead.code == UNDELIVERABLE)
             && !is_marked(table, admin, now).await?
         {
@@ -47,11 +48,11 @@ pub(crate) async fn undelivered_alarms(
         }
     }
     let known: Vec<Alarm> = known.iter().filter(|alarm| now <= alarm.found_at + LOOKED_BACK).cloned().collect();
-    Ok(to_be_told(&dead, &known, admins, now))
+    Ok(due_alarm(&dead, &known, admins, now))
 }
 
-/// The newest that nobody knows of.
-fn to_be_told(dead: &[UndeliveredAlarm], known: &[Alarm], admins: &[PersonId], now: Timestamp) -> Option<Cause> {
+/// The alarm about the newest dead letter that no admin knows of; `None` also when today has had such an alarm.
+fn due_alarm(dead: &[UndeliveredAlarm], known: &[Alarm], admins: &[PersonId], now: Timestamp) -> Option<Cause> {
     let is_telling = |alarm: &&Alarm| matches!(alarm.cause, Cause::Unsent { mail: Some(MailKind::Account), .. });
     if known.iter().filter(is_telling).any(|telling| telling.day == utc_date(now)) {
         return None;
@@ -126,7 +127,7 @@ mod tests {
             lost.push(dead(&admins[0], &alarm_of_the_day));
             known.push(alarm_of_the_day);
             for hour in 1..24 {
-                if let Some(cause) = to_be_told(&lost, &known, &admins, at(day * 24 + hour)) {
+                if let Some(cause) = due_alarm(&lost, &known, &admins, at(day * 24 + hour)) {
                     let telling = alarm(&admins, cause, day * 24 + hour);
                     lost.push(dead(&admins[0], &telling));
                     known.push(telling);
@@ -144,9 +145,9 @@ mod tests {
         let (mut lost, mut known) = (vec![dead(&admins[0], &first)], vec![first]);
         let mut told = Vec::new();
         for hour in 1..72 {
-            if let Some(cause) = to_be_told(&lost, &known, &admins, at(hour)) {
+            if let Some(cause) = due_alarm(&lost, &known, &admins, at(hour)) {
                 let telling = alarm(&admins, cause, hour);
-                // The mail server is mended in the second night.
+                // The mail server works again in the second night.
                 if hour < 36 {
                     lost.push(dead(&admins[0], &telling));
                 }
@@ -155,6 +156,6 @@ mod tests {
             }
         }
         assert_eq!(told, [1, 14, 38]);
-        assert!(to_be_told(&lost, &known, &[], at(15)).is_none(), "nobody is told of who is no admin");
+        assert!(due_alarm(&lost, &known, &[], at(15)).is_none(), "nobody is told of who is no admin");
     }
 }

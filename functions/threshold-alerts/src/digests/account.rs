@@ -1,5 +1,5 @@
-//! The digest of the account, for the admins: its money against what is promised, every programme in a line, and the keys that turned
-//! up.
+//! The digest of the account, for the admins: its money against what is reserved, a line for every programme,
+//! and new foreign keys.
 
 use std::cmp::Reverse;
 
@@ -19,10 +19,10 @@ use super::{DigestOutcome, ENOUGH_FOR_ONE, Look};
 
 /// Enough days of the account to find the one before the week, though some nights are missing.
 const DAYS_READ: i32 = 16;
-/// More programmes and keys are counted.
+/// The most programmes and keys with a line of their own; more are only counted.
 const MOST_PROGRAMMES: usize = 30;
 const MOST_KEYS: usize = 10;
-/// So many programmes are read side by side.
+/// How many programmes are read at once.
 const SIDE_BY_SIDE: usize = 16;
 
 impl Look<'_> {
@@ -36,13 +36,13 @@ impl Look<'_> {
             Some(known) if known.is_told() => return Ok(DigestOutcome::Already),
             Some(known) => known,
             None if !self.deadline.leaves(ENOUGH_FOR_ONE) => return Ok(DigestOutcome::NoTime),
-            None => self.work_out_account(self.programmes.all()?, due).await?,
+            None => self.compute_account(self.programmes.all()?, due).await?,
         };
         let is_new = self.table.tell_account_digest(&digest, &self.admins().await?, self.now, self.deadline).await?;
         Ok(if is_new { DigestOutcome::Now } else { DigestOutcome::Already })
     }
 
-    async fn work_out_account(&self, programmes: &[Programme], due: Due) -> Result<AccountDigest> {
+    async fn compute_account(&self, programmes: &[Programme], due: Due) -> Result<AccountDigest> {
         let (table, weeks) = (self.table, due.weeks);
         let need = table.need(table.pot_sums(programmes).await?.to_come).await?;
         let (days, account, sync, promised, foreign) = tokio::try_join!(
@@ -85,7 +85,7 @@ impl Look<'_> {
         })
     }
 
-    /// Each programme that is not over for long, those that spent most in the week first.
+    /// Each programme except those that ended long ago, with the highest spending of the week first.
     async fn lines(&self, sync: &SyncState, week: (Date, Date)) -> Result<(Vec<ProgrammeLine>, u32)> {
         let is_told = |programme: &&Programme| utc_date(programme.over_since()) >= week.0;
         let lines: Vec<_> = self
@@ -121,7 +121,7 @@ impl Look<'_> {
     }
 }
 
-/// Keys that nobody here made, seen for the first time since the digest before.
+/// Foreign keys first seen since the digest before.
 fn new_keys(foreign: &[ForeignKey], (before, this): (Timestamp, Timestamp)) -> (u32, Vec<UnownedKey>) {
     let mut new: Vec<&ForeignKey> =
         foreign.iter().filter(|key| before <= key.first_seen_at && key.first_seen_at < this).collect();
@@ -132,11 +132,11 @@ fn new_keys(foreign: &[ForeignKey], (before, this): (Timestamp, Timestamp)) -> (
     (count, new.iter().take(MOST_KEYS).map(told).collect())
 }
 
-/// What no key explains, and how much of it came about in the week. `days` are the newest of the account, newest first.
+/// The residual, and how much of it arose in the week. `days` are the newest of the account, newest first.
 fn residual(days: &[AccountDay], (from, to): (Date, Date)) -> (Option<Usd>, Option<Usd>) {
-    // What was spent on the last day is in the sums of the sync that looked after it.
+    // Spending of the last day is in the sums of the sync of the next night.
     let newest = days.iter().find(|day| day.day <= to.tomorrow().unwrap_or(to));
-    // The sums of a day are those of its last sync, so what they were when the week began stands on the day before or on its first.
+    // A day holds the sums of its last sync, so those of the week's beginning are on the newest day up to `from`.
     let before = days.iter().find(|day| day.day <= from);
     let grew = newest.zip(before).map(|(newest, before)| newest.residual - before.residual);
     (newest.map(|day| day.residual), grew)
