@@ -10,7 +10,7 @@ use super::list::Listing;
 use crate::journal::Journal;
 use crate::runner::{Runner, StageEnd};
 
-/// The beginning of a run.
+/// The state of stage 1: the management key and the money that the run began with.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Beginning {
     management_key: Option<Fingerprint>,

@@ -16,7 +16,7 @@ use crate::scan::row::{ForeignRow, KeyRow, LimitBasis};
 use crate::scan::rows::Rows;
 use crate::witnesses::Witnesses;
 
-/// The listing of all keys.
+/// The state of stage 3: how far the listing of all keys came, and how much of it can be relied on.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Listing {
     position: InventoryPosition,
@@ -133,7 +133,6 @@ impl Listing {
         Ok(())
     }
 
-    /// Sets where the listing begins.
     pub(crate) fn begin_at(&mut self, position: InventoryPosition) {
         self.position = position;
     }

@@ -27,7 +27,7 @@ use crate::scan::write_queue::{FOR_ONE_WRITE, REFUSED_IN_A_ROW, SIDE_BY_SIDE};
 /// The most keys with an unknown grant's name that are named one by one.
 const MOST_STRANGERS: usize = 100;
 
-/// The scan of all foreign keys.
+/// The state of stage 5: the next shard of foreign keys, and sums over those before.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct ForeignScan {
     /// The first digit of the hashes that are next.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::journal::Journal;
 use crate::runner::{Runner, StageEnd};
 
-/// The sending of all rules.
+/// The state of stage 6.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct RulesDelivery {
     /// The number of the programme that is next.

@@ -23,7 +23,7 @@ use crate::scan::finding::Finding;
 use crate::scan::guard::Guard;
 use crate::scan::outcome::{FindingOutcome, Outcomes};
 
-/// The acts of a run.
+/// The state of stage 7: the findings that are left, and what the others came to.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Actions {
     /// `None` until it has checked the findings.
