@@ -1,5 +1,5 @@
-//! The students' pages: ask for a link, follow it, reveal a key, replace it, see what is left. Which routes there are stands
-//! here; what each does, in the files beside this one.
+//! The students' pages: ask for a link, follow it, reveal a key, replace it, see what is left. This file
+//! holds the routes; their handlers are in the files beside it.
 
 mod keys;
 mod my;
@@ -64,13 +64,13 @@ impl Function for App {
     }
 }
 
-/// What the page with a key runs: it copies the key on a press and wipes it on leaving.
+/// The script of the page with a key: it copies the key on a press, and wipes it when the page is left.
 async fn script() -> Response {
     let kind = [(CONTENT_TYPE, HeaderValue::from_static("text/javascript; charset=utf-8"))];
     (kind, include_str!("../templates/key.js")).into_response()
 }
 
-/// Nothing is there; but below `/my` somebody who is signed out is told that first.
+/// The answer to an unknown path. Below `/my`, somebody who is signed out is sent to sign in first.
 async fn nothing(State(site): State<Site>, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
     let is_behind_a_session = parts.uri.path() == "/my" || parts.uri.path().starts_with("/my/");

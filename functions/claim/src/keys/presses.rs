@@ -1,5 +1,5 @@
-//! What a student does with a key besides having it made: reporting it as leaked, handing it back, reading what it used by now, and
-//! resuming one that is on hold for disuse.
+//! The requests of a student about an existing key: report a leak, hand the key back, refresh its usage,
+//! and resume after disuse. Making and replacing keys is left to `reveal`.
 
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -16,12 +16,13 @@ use crate::keys::reading::{KeyLookup, read, read_and_note, unproved};
 use crate::my;
 use crate::refusal::Refusal;
 
-/// A student's own figure is read at most once in this time.
+/// The least time between two readings that a student asks for.
 const BETWEEN_READINGS: SignedDuration = SignedDuration::from_mins(1);
 const NOT_ON_YET: &str =
     "The provider did not switch your key on yet. It is asked again each minute; you need do nothing more.";
 
-/// Ends the key at once. What the provider does not do now, the console's work repeats each minute.
+/// Reports the key as leaked, which ends it at once. A disable that fails here is repeated by the console's
+/// work each minute.
 pub(crate) async fn leaked(
     State(site): State<Site>,
     RequestDeadline(deadline): RequestDeadline,
@@ -36,7 +37,7 @@ pub(crate) async fn leaked(
     let grant = match site.table.act(at, |view, now| view.report_leaked(epoch, now)).await? {
         ActOutcome::Done(grant) => grant,
         ActOutcome::Refused(_) if was_reported => view.grant.clone(),
-        // The key that this page showed was replaced, which ended it.
+        // Another attempt has replaced the key of this page, which ended that key.
         ActOutcome::Refused(_) if epoch < view.grant.epoch => return Ok(to_my()),
         ActOutcome::Refused(_) => {
             let sentence = "You have no working key in this programme that could be ended.";
@@ -50,13 +51,14 @@ pub(crate) async fn leaked(
             tracing::warn!(%error, "the disable of a leaked key is still ordered");
             continue;
         }
-        // Read now, it need not be read before the next key is made.
+        // A final reading taken now spares the next claim one.
         read_and_note(&site, &view, &order, deadline).await;
     }
     Ok(to_my())
 }
 
-/// Hands the key back: it ends, and what is left of its place goes back when it is known what it used. Pressed twice it is done once.
+/// Hands the key back: it ends, and the unspent rest of its place returns to the pot after the final
+/// reading. A second press changes nothing.
 pub(crate) async fn hand_back(
     State(site): State<Site>,
     RequestDeadline(deadline): RequestDeadline,
@@ -70,7 +72,7 @@ pub(crate) async fn hand_back(
     match site.table.act(at, |view, now| view.hand_back(epoch, now)).await? {
         ActOutcome::Done(_) => site.orders().now_or_later(at).await,
         ActOutcome::Refused(_) if was_returned => {}
-        // The key that this page showed was replaced, which ended it.
+        // Another attempt has replaced the key of this page, which ended that key.
         ActOutcome::Refused(_) if epoch < view.grant.epoch => {}
         ActOutcome::Refused(_) => {
             let sentence = "You have no working key in this programme that could be handed back.";
@@ -81,7 +83,7 @@ pub(crate) async fn hand_back(
     Ok(to_my())
 }
 
-/// Reads what the live key used until now.
+/// Reads the live key's usage from the provider.
 pub(crate) async fn refresh(
     State(site): State<Site>,
     RequestDeadline(deadline): RequestDeadline,
@@ -103,7 +105,7 @@ pub(crate) async fn refresh(
     if let Some(last) = last.filter(|last| now < *last + BETWEEN_READINGS) {
         return just_read(BETWEEN_READINGS - now.duration_since(last));
     }
-    // Whoever pressed at the same moment asks for both.
+    // Of two presses at once, one asks the provider and its reading serves both.
     if !site.table.may_refresh(&view.grant.id, now, now + BETWEEN_READINGS, deadline).await? {
         return just_read(BETWEEN_READINGS);
     }
@@ -118,7 +120,8 @@ pub(crate) async fn refresh(
     }
 }
 
-/// Ends a hold for disuse. The key is enabled last; what fails there is repeated by the work, or by pressing again.
+/// Ends a hold for disuse. Enabling the key is the last step; if it fails, the console's work or another
+/// press repeats it.
 pub(crate) async fn resume(
     State(site): State<Site>,
     RequestDeadline(deadline): RequestDeadline,
@@ -136,12 +139,12 @@ pub(crate) async fn resume(
     let was_resumed = view.grant.holds.unused || view.grant.live().is_some_and(|live| live.resumed_at.is_some());
     match site.table.act(at, |view, now| view.release(HoldKind::Unused, &Actor::Student, now)).await? {
         ActOutcome::Done(_) => {}
-        // Pressed again, it repeats an enable that failed.
+        // A second press repeats an enable that failed.
         ActOutcome::Refused(ReleaseRefused::NotHeld) if was_resumed => {}
         ActOutcome::Refused(refused) => return Ok(Refusal::release(&refused).page(&site, &posted.visitor)),
         ActOutcome::NoSuchGrant => return Ok(site.not_found()),
     }
-    // The limit goes before the enable, where it is another by now.
+    // A limit that has changed meanwhile is sent before the enable.
     match site.orders().carry_out(at, |order| order.kind != OrderKind::Read).await {
         Ok(_) => Ok(to_my()),
         Err(NotCarriedOut::Table(error)) => Err(error.into()),
@@ -150,7 +153,7 @@ pub(crate) async fn resume(
     }
 }
 
-/// Up to which attempt the page knew of keys.
+/// The newest epoch whose key the posted page showed.
 fn epoch_shown(posted: &Posted, view: &View) -> Epoch {
     posted.fields.filled("epoch").and_then(|epoch| epoch.parse().ok()).map_or(view.grant.epoch, Epoch::new)
 }

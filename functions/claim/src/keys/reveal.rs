@@ -1,5 +1,5 @@
-//! Revealing a key, and replacing one: the six steps in which a key is made so that it is shown once, recorded before that, and
-//! never made twice. What each step may do is decided in `domain::grant`; what is said when one fails, in `not_shown`.
+//! Revealing and replacing a key: six steps that make a key once, record it, and only then show it. The
+//! rules of each step are in `domain::grant`, the words for its failure in `not_shown`.
 
 use std::time::Duration;
 
@@ -32,13 +32,14 @@ use crate::my;
 use crate::my::example::Example;
 use crate::refusal::Refusal;
 
-/// A claim begins with at least this much of its time left, and asks for a key with at least that much.
+/// The least time left for a claim to begin; `ENOUGH_TO_MINT` is the least for asking the provider for the
+/// key.
 const ENOUGH_TO_BEGIN: Duration = Duration::from_secs(20);
 const ENOUGH_TO_MINT: Duration = Duration::from_secs(17);
-/// What is kept back for recording a key once it is made.
+/// The time that calls to the provider must leave for recording the key.
 const LEFT_TO_RECORD: Duration = Duration::from_secs(4);
 
-/// The one page that shows a key.
+/// The only page that shows a key.
 #[derive(Template)]
 #[template(path = "key.html")]
 struct KeyPage<'a> {
@@ -50,13 +51,13 @@ struct KeyPage<'a> {
     example: Example<'a>,
 }
 
-/// A key that is recorded, and may be shown now.
+/// A recorded key, which may be shown.
 struct RecordedKey {
     key: PlaintextKey,
     limit: Usd,
 }
 
-/// A key that was made for an attempt and is not recorded yet.
+/// A key that the provider has made for an attempt and the table does not record yet.
 struct UnrecordedKey {
     key: KeyHash,
     plaintext: PlaintextKey,
@@ -64,7 +65,7 @@ struct UnrecordedKey {
     guardrail: Option<String>,
 }
 
-/// One press, with all that its steps are told.
+/// One request for a key, with what its steps need.
 struct Claim<'a> {
     site: &'a Site,
     at: ActContext<'a>,
@@ -115,7 +116,8 @@ async fn press(
         return Ok(Refusal::later(sentence, None).page(site, visitor));
     }
 
-    // Nothing is written either where a key would be made in another account.
+    // A management key of another account would make the key there, so nothing is written before this
+    // check.
     if let Some(error) = unproved(site, deadline).await {
         return Ok(NotShown::NotMade(error).refusal(settings, now).page(site, visitor));
     }
@@ -124,13 +126,13 @@ async fn press(
     let claim = Claim { site, at, deployment: meta.deployment };
     match claim.carry_out(press).await {
         Ok(shown) => Ok(reveal_page(site, visitor, &view, &shown)),
-        // They were changed just now.
+        // The terms of use changed between the page and the press.
         Err(NotShown::Begin(BeginRefused::TermsNotAccepted)) => ask_for_terms(site, visitor, now, press).await,
         Err(not_shown) => Ok(not_shown.refusal(settings, site.clock.now()).page(site, visitor)),
     }
 }
 
-/// The page again, with the terms as they read now.
+/// The page once more, with the terms of use as they read now.
 async fn ask_for_terms(site: &Site, visitor: &Visitor, now: Timestamp, press: Press) -> Answer {
     let sentence = match press.terms {
         None => "Accept the terms of the programme first: tick the box above the button.",
@@ -161,7 +163,7 @@ impl Claim<'_> {
         Ok(RecordedKey { key: made.plaintext, limit: made.limit })
     }
 
-    /// Step 1: the attempt is written down before anything is asked of the provider.
+    /// Step 1: opens the attempt in the table before any call to the provider.
     async fn begin(&self, press: Press) -> Result<OpenAttempt, NotShown> {
         if !self.at.deadline.leaves(ENOUGH_TO_BEGIN) {
             return Err(NotShown::TooLate);
@@ -178,7 +180,8 @@ impl Claim<'_> {
         }
     }
 
-    /// The old key is being switched on: whoever is at it does not try again, and what is under way can come for some seconds.
+    /// Takes back an enable of the old key that is still ordered. Its writer does not retry then, but a
+    /// call under way may still take effect for some seconds.
     async fn take_enable_back(&self) -> Result<(), NotShown> {
         match self.site.table.act(self.at, View::take_enable_back).await {
             Ok(_) => self.site.orders().now_or_later(self.at).await,
@@ -187,7 +190,7 @@ impl Claim<'_> {
         Ok(())
     }
 
-    /// Step 2: no key of older epochs works any more, and what each used is known.
+    /// Step 2: disables every key of older epochs and records its final usage.
     async fn retire(&self, begun: &OpenAttempt) -> Result<(), FailedAttempt> {
         let patience = self.at.deadline.earlier_by(ENOUGH_TO_MINT);
         let view = self.view().await?;
@@ -212,7 +215,7 @@ impl Claim<'_> {
                 }
             }
         }
-        // What nobody was shown cannot have been used.
+        // A key that was never shown cannot have been used.
         if old.state != AttemptState::Shown || is_read_for_the_last_time(view, old, self.at) {
             return Ok(());
         }
@@ -236,8 +239,9 @@ impl Claim<'_> {
         }
     }
 
-    /// The provider says that it does not know an old key. An answer like that is believed of a key that is not new, the second time
-    /// after some minutes, and only if the account is ours still: what was recorded of its use stands, and its disable stays ordered.
+    /// Decides whether to go on although the provider says that an old key does not exist. That answer is
+    /// believed only after some minutes, of a key that is not new, and with a witness that the account is
+    /// ours. The recorded usage then stands, and the disable stays ordered.
     async fn pass_on_what_is_gone(&self, old: &Attempt, patience: Deadline) -> Result<(), NotShown> {
         if !old.may_be_gone(self.site.clock.now()) {
             return Err(NotShown::NotFound);
@@ -249,11 +253,12 @@ impl Claim<'_> {
         }
     }
 
-    /// Step 3: one request, never repeated in this attempt.
+    /// Step 3: asks the provider for the key, with one request that is never repeated in this attempt.
     async fn mint(&self, begun: &OpenAttempt) -> Result<UnrecordedKey, FailedAttempt> {
         let view = self.view().await?;
         let settings = &view.programme.settings;
-        // As of now and not of the press: a window may have turned since, and a limit of the old one is not sent in the next.
+        // The time is read anew: a window may have begun since the press, and an old window's limit must
+        // not be sent in it.
         let limit = view.next_limit(self.site.clock.now());
         let limit = limit.ok_or_else(|| FailedAttempt::nothing(NotShown::NothingLeft))?;
         let guardrail = match view.programme.restriction(view.grant.group.as_deref()) {
@@ -279,7 +284,8 @@ impl Claim<'_> {
                     ProviderError::Unknown { made, .. } => made.clone(),
                     _ => None,
                 };
-                // A key that is known by its hash is disabled; only one that nobody knows leaves a doubt.
+                // A made key whose hash is known gets its disable; only a key of unknown hash leaves the
+                // attempt in doubt.
                 let is_certain = error.changed_nothing() || key.is_some();
                 let how = if is_certain { AttemptFailure::Refused } else { AttemptFailure::Unknown };
                 Err(FailedAttempt { how, key, why: NotShown::NotMade(error) })
@@ -287,7 +293,7 @@ impl Claim<'_> {
         }
     }
 
-    /// Step 4: under the programme's guardrail, confirmed by the provider.
+    /// Step 4: puts the key under the programme's guardrail and waits for the provider's confirmation.
     async fn restrict(&self, made: &UnrecordedKey) -> Result<(), FailedAttempt> {
         let Some(guardrail) = &made.guardrail else { return Ok(()) };
         let patience = self.at.deadline.earlier_by(LEFT_TO_RECORD);
@@ -299,22 +305,25 @@ impl Claim<'_> {
         })
     }
 
-    /// Step 5: the key is the grant's live one, or it is never shown.
+    /// Step 5: records the key as the grant's live one. A key that cannot be recorded is never shown.
     async fn record(&self, begun: &OpenAttempt, made: &UnrecordedKey) -> Result<(), FailedAttempt> {
         let minted = MintedKey { key: made.key.clone(), limit: made.limit };
-        // As of now: a window may have turned since the press, and what the limit is held against with it.
+        // The time is read anew: a window may have begun since the press, and the limit is checked against
+        // the current one.
         let at = ActContext { now: self.site.clock.now(), ..self.at };
         let why = match self.site.table.act(at, |view, now| view.record(begun, &minted, now)).await {
             Ok(ActOutcome::Done(_)) => return Ok(()),
             Ok(ActOutcome::Refused(refused)) => NotShown::Record(refused),
             Ok(ActOutcome::NoSuchGrant) => NotShown::Record(RecordRefused::Lost),
-            // It may be recorded all the same. Then giving up changes nothing, and the student replaces a key they never saw.
+            // The record may have been written although the answer was lost. Then giving up changes
+            // nothing, and the student replaces a key they never saw.
             Err(error) => NotShown::table(&error),
         };
         Err(FailedAttempt { how: AttemptFailure::Lost, key: Some(made.key.clone()), why })
     }
 
-    /// Ends the attempt in the table. A key that was made is owed its disable by that, and gets it at once if it can.
+    /// Ends the attempt in the table. For a key that was made this orders a disable, which is sent at once
+    /// where possible.
     async fn give_up(&self, begun: &OpenAttempt, failed: &FailedAttempt) {
         let (key, why) = (failed.key.as_ref(), failed.why.to_string());
         match self.site.table.act(self.at, |view, now| view.give_up(begun, failed.how, key, &why, now)).await {
@@ -350,7 +359,7 @@ impl Claim<'_> {
     }
 }
 
-/// Step 6: only now the key itself.
+/// Step 6: shows the recorded key.
 fn reveal_page(site: &Site, visitor: &Visitor, view: &View, shown: &RecordedKey) -> Response {
     site.page(&KeyPage {
         frame: &site.frame,
@@ -362,7 +371,7 @@ fn reveal_page(site: &Site, visitor: &Visitor, view: &View, shown: &RecordedKey)
     })
 }
 
-/// Whether the provider was asked about a key after it had been disabled, or that was in a window which is over.
+/// Whether an old key's usage is final: it was read after the disable, or its window is over.
 fn is_read_for_the_last_time(view: &View, old: &Attempt, at: ActContext<'_>) -> bool {
     let SwitchState::Off { at: disabled } = old.switch else { return false };
     let reset = view.programme.settings.reset;
@@ -370,7 +379,7 @@ fn is_read_for_the_last_time(view: &View, old: &Attempt, at: ActContext<'_>) -> 
     is_past || view.readings.iter().any(|reading| reading.epoch == old.epoch && reading.as_of >= disabled)
 }
 
-/// Which terms the page showed beside the box that was ticked.
+/// The terms of use that the page showed beside the ticked box.
 fn accepted(fields: &Fields) -> Option<TermsHash> {
     fields.get("terms").filter(|ticked| *ticked == "on")?;
     fields.filled("terms_sha256")?.parse().ok()
