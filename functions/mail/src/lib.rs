@@ -1,5 +1,6 @@
-//! Sends what the outbox owes, and takes in what became of it. `compose` decides what a row comes to; each kind of mail has a room with
-//! its loader and its words, on top of `letter`; `sending` is how mail leaves.
+//! Sends the mails of the outbox, and records what SES reports of them. `compose` turns a row into a mail;
+//! each kind of mail has a module with its loader and words, on top of `letter`; `sending` is how mail
+//! leaves.
 
 mod account;
 mod alert;
@@ -30,7 +31,7 @@ pub struct App {
     clock: Clock,
     table: Table,
     ses: Ses,
-    /// Set once the table is known to be the deployment's own.
+    /// Set once the table is known to be no restored copy.
     is_no_copy: OnceCell<()>,
 }
 
