@@ -1,5 +1,5 @@
-//! The students' pages: ask for a link, follow it, reveal a key, replace it, see what is left. This file
-//! holds the routes; their handlers are in the files beside it.
+//! The students' pages: ask for a link, follow it, reveal a key, replace it, see what is left. Which routes there are stands
+//! here; what each does, in the files beside this one.
 
 mod keys;
 mod my;

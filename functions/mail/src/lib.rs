@@ -1,6 +1,5 @@
-//! Sends the mails of the outbox, and records what SES reports of them. `compose` turns a row into a mail;
-//! each kind of mail has a module with its loader and words, on top of `letter`; `sending` is how mail
-//! leaves.
+//! Sends what the outbox owes, and takes in what became of it. `compose` decides what a row comes to; each kind of mail has a room with
+//! its loader and its words, on top of `letter`; `sending` is how mail leaves.
 
 mod account;
 mod alert;

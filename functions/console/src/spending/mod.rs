@@ -1,4 +1,4 @@
-//! What was spent, as several pages say it: over spans of time, and by model.
+//! Spending as several pages show it: over spans of time, and by model.
 
 pub(crate) mod by_model;
 pub(crate) mod spans;
