@@ -206,7 +206,7 @@ impl Claim<'_> {
         if let Some(off) = off {
             match self.site.orders().carry_out_one(self.at, &off, patience).await {
                 Ok(_) => {}
-                Err(NotCarriedOut::NotFound) => return self.pass_on_what_is_gone(old, patience).await,
+                Err(NotCarriedOut::NotFound) => return self.accept_missing_key(old, patience).await,
                 Err(NotCarriedOut::Provider(error)) => return Err(NotShown::NotRetired(error)),
                 Err(NotCarriedOut::Table(error)) => return Err(NotShown::table(&error)),
                 Err(NotCarriedOut::NoTime) => return Err(NotShown::TooLate),
@@ -231,7 +231,7 @@ impl Claim<'_> {
             KeyLookup::Gone => {
                 let at = ActContext { now: self.site.clock.now(), ..self.at };
                 match self.site.table.act(at, |view, now| view.not_found(old.epoch, key, now)).await {
-                    Ok(_) => self.pass_on_what_is_gone(old, patience).await,
+                    Ok(_) => self.accept_missing_key(old, patience).await,
                     Err(error) => Err(NotShown::table(&error)),
                 }
             }
@@ -242,7 +242,7 @@ impl Claim<'_> {
     /// Decides whether to go on although the provider says that an old key does not exist. That answer is
     /// believed only after some minutes, of a key that is not new, and with a witness that the account is
     /// ours. The recorded usage then stands, and the disable stays ordered.
-    async fn pass_on_what_is_gone(&self, old: &Attempt, patience: Deadline) -> Result<(), NotShown> {
+    async fn accept_missing_key(&self, old: &Attempt, patience: Deadline) -> Result<(), NotShown> {
         if !old.may_be_gone(self.site.clock.now()) {
             return Err(NotShown::NotFound);
         }

@@ -27,7 +27,7 @@ pub(crate) async fn release(
         return match site.table.let_bulk_go_on(kind, shown, &person, site.clock.now(), deadline).await? {
             BulkReleaseOutcome::Done | BulkReleaseOutcome::Already => {
                 // If this fails, the hourly watch sends the notice.
-                if let Err(error) = tell_let_go(&site, kind, deadline).await {
+                if let Err(error) = notify_of_release(&site, kind, deadline).await {
                     tracing::warn!(%error, "the other admins are not told yet that mail goes on");
                 }
                 Ok(Redirect::to(paths::ACCOUNT).into_response())
@@ -52,7 +52,7 @@ pub(crate) async fn release(
 }
 
 /// Notifies the other admins of who released mail of a kind.
-async fn tell_let_go(site: &Site, kind: MailKind, deadline: Deadline) -> Result<(), StoreError> {
+async fn notify_of_release(site: &Site, kind: MailKind, deadline: Deadline) -> Result<(), StoreError> {
     let Some(stop) = site.table.bulk_stop(kind).await? else { return Ok(()) };
     let admins = site.table.people_of(&site.admins, deadline).await?;
     site.table.tell_let_go(&stop, &admins, deadline).await.map(drop)

@@ -36,7 +36,7 @@ pub(crate) async fn tell_rules(site: &Site, deadline: Deadline) -> Result<u32> {
             site.table.note_rules_order(&programme, None, deadline).await?;
             continue;
         }
-        match tell(site, &meta, &programme, patience).await {
+        match send_rules(site, &meta, &programme, patience).await {
             Ok(guardrail) => {
                 let guardrail = Guardrail { id: guardrail, rules: programme.settings.rules(), confirmed_at: now };
                 site.table.confirm_rules(&programme, guardrail, now, deadline).await?;
@@ -70,7 +70,12 @@ async fn refused(
 }
 
 /// The id of the guardrail that now has the programme's rules.
-async fn tell(site: &Site, meta: &Meta, programme: &Programme, deadline: Deadline) -> Result<String, ProviderError> {
+async fn send_rules(
+    site: &Site,
+    meta: &Meta,
+    programme: &Programme,
+    deadline: Deadline,
+) -> Result<String, ProviderError> {
     let rules = GuardrailRules::of(&meta.deployment, &programme.id, &programme.settings);
     if let Some(known) = &programme.guardrail
         && let Some(told) = site.provider.patch_guardrail(&known.id, &rules, deadline).await?

@@ -135,7 +135,7 @@ impl App {
         match concern {
             FailureScope::Mail => self.failed(row, &failure.code, now, deadline).await,
             FailureScope::Account | FailureScope::Rate => {
-                let since = now + apart(for_the_account(row, now), row);
+                let since = now + with_jitter(account_pause(row, now), row);
                 self.table.set_mail(&untried(row), MailState::Waiting { since }, deadline).await?;
                 if *concern == FailureScope::Account {
                     // The notice to the admins may itself be refused.
@@ -233,18 +233,18 @@ fn untried(row: &OutboxRow) -> OutboxRow {
 /// The pause after this try.
 fn pause_after(row: &OutboxRow) -> Option<SignedDuration> {
     let minutes = pauses(row.class).get(usize::from(row.tries).checked_sub(1)?)?;
-    Some(apart(SignedDuration::from_mins(*minutes), row))
+    Some(with_jitter(SignedDuration::from_mins(*minutes), row))
 }
 
 /// The pause after a failure that is not the mail's own, which uses up no try. It grows with the time that
 /// the mail has waited.
-fn for_the_account(row: &OutboxRow, now: Timestamp) -> SignedDuration {
+fn account_pause(row: &OutboxRow, now: Timestamp) -> SignedDuration {
     (now.duration_since(row.written_at) / 4).clamp(SHORTEST_WAIT, LONGEST_WAIT)
 }
 
 /// The pause, longer by up to a quarter depending on the row, so that rows that failed together do not
 /// retry together.
-fn apart(pause: SignedDuration, row: &OutboxRow) -> SignedDuration {
+fn with_jitter(pause: SignedDuration, row: &OutboxRow) -> SignedDuration {
     let share = i32::try_from(row.row.random() % 64).unwrap_or_default();
     pause + pause * share / 256
 }

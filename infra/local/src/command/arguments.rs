@@ -119,7 +119,7 @@ impl Serve {
             }
         };
         // The bundle's own messages; each invocation's lines are captured separately.
-        tell_what_is_wrong()?;
+        log_problems()?;
         keep_panics_quiet();
         // The port is taken before anything is created, so that a used port leaves nothing behind.
         let web = listen(self.port).await?;
@@ -220,7 +220,7 @@ async fn check(url: &str, management_key: &str) -> Result<()> {
 
 /// Sends warnings and errors of the bundle itself to standard error. The engine's warnings about failed
 /// conditions are left out, since those are normal here.
-fn tell_what_is_wrong() -> Result<()> {
+fn log_problems() -> Result<()> {
     let wanted = Targets::new().with_default(LevelFilter::WARN).with_target("dynoxide", LevelFilter::ERROR);
     let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(std::io::stderr).with_filter(wanted);
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(lines))?;

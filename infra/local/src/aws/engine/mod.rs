@@ -184,7 +184,7 @@ impl Engine {
         .await
     }
 
-    /// Stops serving and closes the database. Requests under way are answered within a few seconds or cut.
+    /// Stops serving and closes the database. Requests under way are answered within two seconds or cut.
     pub async fn stop(&self) -> Result<()> {
         let engine = Arc::clone(&self.0);
         tokio::task::spawn_blocking(move || {
@@ -200,7 +200,7 @@ impl Engine {
     }
 
     fn serve(table: &str, stream: String, database: Database, beside: Arc<SideConnection>) -> Result<Engine> {
-        let listener = listen_where_nobody_looks()?;
+        let listener = listen_at_hidden_address()?;
         listener.set_nonblocking(true)?;
         let origin = format!("http://{}", listener.local_addr()?);
         let changes = watch::channel(()).0;
@@ -267,7 +267,7 @@ impl Engine {
 
 /// Opens a port at one of the sixteen million loopback addresses, so that no page finds it by trying. On a
 /// system with only one loopback address it uses that.
-fn listen_where_nobody_looks() -> Result<std::net::TcpListener> {
+fn listen_at_hidden_address() -> Result<std::net::TcpListener> {
     let [a, b, c, ..] = *uuid::Uuid::new_v4().as_bytes();
     let somewhere = std::net::TcpListener::bind((Ipv4Addr::new(127, a, b, c.clamp(1, 254)), 0));
     somewhere.or_else(|_| std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on 127.0.0.1"))

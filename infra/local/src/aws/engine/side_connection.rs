@@ -1,5 +1,5 @@
-//! A second connection to the engine's database, for what the engine has no call for: noticing a commit,
-//! finding the end of the stream, and deleting stream records. It never touches an item.
+//! A second connection to the engine's database, for what the engine cannot be asked. It notices commits,
+//! finds the end of the stream, and deletes stream records. It never touches an item.
 //!
 //! This is safe: every write transaction of the engine begins IMMEDIATE, so either side waits in SQLite's
 //! busy handler and none fails halfway. The engine caches no stream records.

@@ -110,6 +110,7 @@ impl Gateway {
         named.map_or(true, |named| named != self.authority && !is_loopback(named.host()))
     }
 
+    /// Whether the host is another of this machine's names, with the origin's port.
     fn is_other_spelling(&self, host: &str) -> bool {
         let Ok(host) = host.to_ascii_lowercase().parse::<Authority>() else {
             return false;

@@ -115,7 +115,7 @@ impl Schedules {
         tokio::spawn(async move {
             let _driving = inner.driving.lock().await;
             let stood = inner.clock.stands();
-            // A clock that begins in the past moves the starting points of schedules that never ran.
+            // The clock may have been set to the past meanwhile, which moves later starting points with it.
             for line in &inner.lines {
                 let mut last = lock(&line.last);
                 *last = (*last).min(inner.clock.now());
