@@ -32,9 +32,9 @@ use crate::my;
 use crate::my::example::Example;
 use crate::refusal::Refusal;
 
-/// The least time left for a claim to begin; `ENOUGH_TO_MINT` is the least for asking the provider for the
-/// key.
+/// The least time left of a request in which a claim may begin.
 const ENOUGH_TO_BEGIN: Duration = Duration::from_secs(20);
+/// The least time left of a request in which the provider may be asked for a key.
 const ENOUGH_TO_MINT: Duration = Duration::from_secs(17);
 /// The time that calls to the provider must leave for recording the key.
 const LEFT_TO_RECORD: Duration = Duration::from_secs(4);

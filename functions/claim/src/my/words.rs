@@ -13,8 +13,9 @@ use jiff::Timestamp;
 use crate::my::obstacle::Obstacle;
 use crate::refusal::{why_not, why_not_resumed};
 
-/// A label that the stylesheet colours, as it does the one below.
+/// The label of a used-up cap, which `card` gives a colour of its own.
 pub(crate) const USED_UP: &str = "used up";
+/// The label of a grant that is over, which `card` gives a colour of its own.
 pub(crate) const OVER: &str = "over";
 
 /// The state in one to three words.

@@ -24,9 +24,11 @@ use crate::show::{self, utc};
 use crate::spending::by_model::{self, ModelCoverage, ModelTable};
 use crate::spending::spans::{self, Figure, SpanContext, SpanLink, SpanQuery};
 
-/// The number of days, runs and alarms that are read.
+/// The number of days that are read.
 const DAYS: i32 = 60;
+/// The number of the sync's runs that are read.
 const RUNS: i32 = 14;
+/// The number of alarms that are read.
 const ALARMS: i32 = 20;
 /// The spans of an account, which has neither window nor term.
 const SPANS: [Span; 4] = [Span::Day, Span::Week, Span::Month, Span::All];

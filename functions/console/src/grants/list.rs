@@ -19,9 +19,9 @@ use crate::spending::spans::{self, Figure, SpanContext, SpanLink, SpanQuery};
 use crate::{paths, show};
 
 const ON_A_PAGE: usize = 200;
-/// The value of `?mail=` for people whom mail does not reach, with that for people who declined bulk mail
-/// below.
+/// The value of `?mail=` for people whom mail does not reach.
 const UNREACHABLE: &str = "unreachable";
+/// The value of `?mail=` for people who want no mail but links.
 const UNWANTED: &str = "unwanted";
 const STATES: [&str; 7] = ["invited", "minting", "live", "paused", "stopped", "revoked", "ended"];
 
@@ -56,7 +56,7 @@ struct GrantListPage<'a> {
     until: usize,
     next: Option<String>,
     is_admin: bool,
-    /// The span of the spending in words; links to other spans and the time of the reading follow.
+    /// The span of the spending in words.
     phrase: &'static str,
     spans: Vec<SpanLink>,
     as_of: Option<String>,

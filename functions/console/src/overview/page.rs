@@ -37,7 +37,7 @@ struct Overview<'a> {
     is_admin: bool,
     may_edit: bool,
     money: MoneyFigures,
-    /// The span of the spending in words; links to other spans follow.
+    /// The span of the spending in words.
     phrase: &'static str,
     spans: Vec<SpanLink>,
     /// The spending of each group over each span.
@@ -51,8 +51,9 @@ struct Overview<'a> {
     counts: Vec<(&'static str, usize)>,
     people: usize,
     warnings: Vec<String>,
-    /// The number of students whom mail does not reach; then of those who declined bulk mail.
+    /// The number of students whom mail does not reach.
     unreachable: usize,
+    /// The number of students who want no mail but links.
     unwanted: usize,
     outlook: Option<Outlook>,
     /// Whether outliers are named: assistants see only their number.

@@ -32,9 +32,9 @@ pub(crate) struct WorkReport {
 const AT_ONCE: i32 = 100;
 const SIDE_BY_SIDE: usize = 8;
 const JOBS_AT_ONCE: i32 = 20;
-/// The time of a round that orders, which come first, leave to jobs and guardrails; these need at least
-/// `ENOUGH_FOR_THE_REST`.
+/// The time of a round that its orders, which come first, leave to guardrails and jobs.
 const LEFT_FOR_THE_REST: Duration = Duration::from_secs(14);
+/// The least time left of a round in which guardrails and jobs begin.
 const ENOUGH_FOR_THE_REST: Duration = Duration::from_secs(2);
 
 pub(crate) async fn round(site: &Site, deadline: Deadline) -> Result<WorkReport> {

@@ -35,8 +35,9 @@ const LEAST_SIDE_BY_SIDE: usize = 4;
 const MOST_SIDE_BY_SIDE: usize = 32;
 /// The number of addresses refused by the sandbox that ends a turn.
 const NOT_VERIFIED_AT_MOST: usize = 10;
-/// The share of the rate and of the day that bulk mail may use; the rest is for links and alerts.
+/// The share of the sending rate that bulk mail may use; the rest is for links and alerts.
 const SHARE_OF_RATE: f64 = 0.9;
+/// The tenths of the day's quota that bulk mail may use; the rest is for links and alerts.
 const TENTHS_OF_DAY: u64 = 8;
 /// The interval at which the mail server is asked for its quota even when nothing is to be sent.
 const ASKED_EVERY: SignedDuration = SignedDuration::from_hours(1);

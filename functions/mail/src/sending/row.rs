@@ -25,8 +25,9 @@ const PAUSES: [i64; 5] = [1, 5, 30, 120, 360];
 /// The minutes for urgent mail, which must go soon after the server accepts mail again.
 const URGENT_PAUSES: [i64; 15] = [1, 2, 5, 10, 15, 15, 30, 30, 30, 60, 60, 60, 60, 60, 60];
 
-/// The bounds of the pause after a failure that is not the mail's own.
+/// The shortest pause after a failure that is not the mail's own.
 const SHORTEST_WAIT: SignedDuration = SignedDuration::from_mins(1);
+/// The longest pause after a failure that is not the mail's own.
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(15);
 
 /// The outcome of trying to send a row.

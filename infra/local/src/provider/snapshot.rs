@@ -28,9 +28,9 @@ pub struct KeySnapshot {
     pub usage_monthly: Nano,
     pub byok_usage: Nano,
     pub models: Vec<(String, ModelUse)>,
-    /// The limit as last requested over HTTP, and the switch below likewise, whatever was changed by hand
-    /// since.
+    /// The limit as last requested over HTTP, whatever was changed by hand since.
     pub asked_limit: Option<Nano>,
+    /// Whether the last request over HTTP disabled it, whatever was changed by hand since.
     pub asked_disabled: bool,
     /// The usage beyond the limit that had been requested by then.
     pub overshot: Nano,

@@ -23,8 +23,9 @@ use crate::visitor::Visitor;
 pub(super) const DAYS: u16 = 33;
 /// The day on which the students' work is due.
 const DEADLINE: u16 = 26;
-/// The address of the faculty member of both programmes; the assistant's follows.
+/// The address of the faculty member of both programmes.
 const FACULTY: &str = "grace.hopper@example.edu";
+/// The address of the assistant of both programmes.
 const ASSISTANT: &str = "edsger.dijkstra@example.edu";
 /// The number of concurrent page requests.
 const AT_ONCE: usize = 8;

@@ -33,9 +33,9 @@ pub(crate) struct Key {
     pub(crate) credit: Usage,
     pub(crate) byok: Usage,
     pub(crate) models: BTreeMap<String, ModelUse>,
-    /// The limit as last requested over HTTP, and the switch below likewise, whatever was changed by hand
-    /// since.
+    /// The limit as last requested over HTTP, whatever was changed by hand since.
     pub(crate) asked_limit: Option<Nano>,
+    /// Whether the last request over HTTP disabled it, whatever was changed by hand since.
     pub(crate) asked_disabled: bool,
     /// The time at which it was disabled or deleted.
     pub(crate) ended_at: Option<Timestamp>,

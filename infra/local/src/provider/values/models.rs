@@ -7,8 +7,9 @@ pub(crate) struct Model {
     pub(crate) canonical: &'static str,
     pub(crate) name: &'static str,
     pub(crate) provider: &'static str,
-    /// The price of one token of the question; that of the answer follows.
+    /// The price of one token of the question.
     pub(crate) prompt: Nano,
+    /// The price of one token of the answer.
     pub(crate) completion: Nano,
     pub(crate) data: Data,
 }
