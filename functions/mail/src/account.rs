@@ -27,7 +27,7 @@ struct AlarmText {
     subject: String,
     /// The known facts, as label and value.
     facts: Vec<(&'static str, String)>,
-    /// What happens next, and what the reader should do.
+    /// The consequences, and what the reader should do.
     next: String,
     leads_to: AccountPlace,
 }

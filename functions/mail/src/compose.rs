@@ -42,7 +42,7 @@ impl App {
             return Ok(composed);
         }
         let ComposedRow::Mail(letter) = &mut composed else { return Ok(composed) };
-        // A mail that the person declined is dropped, whether it would reach them or not.
+        // A mail of a kind that the person opted out of is dropped, whether it would reach them or not.
         if let Some(mail) = row.mail.of_choice() {
             if !self.table.mail_choice(letter.to.matched()).await?.wants(mail) {
                 return Ok(ComposedRow::Nothing("this person chose not to get such mails"));

@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use crate::my;
 
-/// What is stored besides the tables of the export, and for how long.
+/// The notes on data outside the tables of the export, and how long it is stored.
 const NOTES: [&str; 7] = [
     "Mails are kept for 90 days after they were written, and a request for a link for an hour.",
     "A session, a link and a code are stored as hashes only. A session ends by itself, at the latest eight hours after signing in.",

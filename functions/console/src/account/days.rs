@@ -1,4 +1,4 @@
-//! What the account had spent by each day and by whom: the sums, with the growth of each since the previous
+//! The account's spending up to each day, by owner: the sums, with the growth of each since the previous
 //! day on record.
 
 use bursar_core::domain::values::money::Usd;

@@ -102,7 +102,7 @@ pub(super) fn others(
     warnings
 }
 
-/// The warnings about people with a role whom mail does not reach or who declined it.
+/// The warnings about people with a role whose mail comes back or was complained about.
 pub(super) async fn unreachable_staff(site: &Site, settings: &Settings, now: Timestamp) -> Result<Vec<String>, Fault> {
     let staff: Vec<&EmailAddress> = settings.faculty.iter().chain(&settings.assistants).collect();
     let marks = try_join_all(staff.iter().map(|person| site.table.undeliverable(person.matched(), now))).await?;

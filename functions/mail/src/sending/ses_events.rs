@@ -110,7 +110,7 @@ impl App {
         let Some(row) = self.moved(row, outcome, &event.mail.message_id, &ends, now, deadline).await? else {
             return self.table.end_mail_to(&ends, now, deadline).await;
         };
-        let Some(code) = outcome.to_be_told() else { return Ok(()) };
+        let Some(code) = outcome.alarm_code() else { return Ok(()) };
         // The invocation that moved the row may have died before this, so a repeated event does it again.
         let is_to_admin = ends.iter().any(|mark| is_among(&mark.address, &self.config.admins));
         if row.mail.is_to_staff() || is_to_admin {
@@ -157,7 +157,7 @@ impl App {
 
 impl EventOutcome {
     /// The code under which admins are notified of it, if they are.
-    fn to_be_told(self) -> Option<&'static str> {
+    fn alarm_code(self) -> Option<&'static str> {
         match self {
             EventOutcome::Answered | EventOutcome::Delivered => None,
             EventOutcome::Returned => Some(RETURNED),

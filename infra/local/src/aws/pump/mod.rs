@@ -153,7 +153,7 @@ impl Inner {
         let mut stopping = self.stopping.subscribe();
         while !*stopping.borrow() {
             changes.mark_unchanged();
-            let wait = match self.hand_on_a_page(index).await {
+            let wait = match self.deliver_page(index).await {
                 Ok(0) => TICK,
                 Ok(_) => continue,
                 Err(error) => {
@@ -172,7 +172,7 @@ impl Inner {
 
     /// Reads the next records, delivers those that pass the reader's filters, and returns the number
     /// passed.
-    async fn hand_on_a_page(&self, index: usize) -> Result<usize> {
+    async fn deliver_page(&self, index: usize) -> Result<usize> {
         let (reader, position) = &self.readers[index];
         let from = *position.borrow();
         let page = self.engine.records_after(from, PAGE).await?;
@@ -187,7 +187,7 @@ impl Inner {
         }
         let wanted = changed.into_iter().filter(|record| reader.wants(&record.body));
         for batch in batches(wanted, reader.batch_size) {
-            if !self.hand_on(index, batch).await? {
+            if !self.deliver_batch(index, batch).await? {
                 return Ok(count);
             }
         }
@@ -197,7 +197,7 @@ impl Inner {
     }
 
     /// Delivers one batch until nothing of it is left. `false` if the pump was stopped first.
-    async fn hand_on(&self, index: usize, batch: Vec<Record>) -> Result<bool> {
+    async fn deliver_batch(&self, index: usize, batch: Vec<Record>) -> Result<bool> {
         let reader = &self.readers[index].0;
         let mut delivery = Delivery::of(batch);
         let mut wait = FIRST_WAIT;

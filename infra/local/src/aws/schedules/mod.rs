@@ -46,7 +46,7 @@ struct Inner {
     kept: StateFile,
     clock: StackClock,
     dead_letters: DeadLetters,
-    /// The lock of whoever decides what runs next: the tick, or a move of the clock.
+    /// The lock for deciding what runs next, taken by the tick and by a move of the clock.
     driving: TurnMutex<()>,
     stopping: watch::Sender<bool>,
     task: Mutex<Option<JoinHandle<()>>>,
