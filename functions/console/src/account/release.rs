@@ -16,7 +16,7 @@ use crate::access::{self, AdminAccess, Admins, Form};
 use crate::paths;
 
 /// Releases what the form names: disables for the next sync, work with another management key, bulk mail,
-/// or mail to a person whose mail came back.
+/// or an address whose mail came back.
 pub(crate) async fn release(
     State(site): State<Site>,
     RequestDeadline(deadline): RequestDeadline,

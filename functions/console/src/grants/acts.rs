@@ -1,5 +1,5 @@
 //! The acts of people with a role on one grant. The table is written first and the provider called after it
-//! in the same request; calls that fail are repeated by the work of each minute.
+//! in the same request; failed calls are repeated by the work of each minute.
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;

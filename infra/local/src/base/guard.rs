@@ -39,8 +39,8 @@ async fn guard(State(origin): State<String>, request: Request, next: Next) -> Re
     response
 }
 
-/// The reason to refuse a request: its host is a foreign name that resolves to this machine (DNS
-/// rebinding), or a page of another site sent it, as a preflight too.
+/// The reason to refuse a request: another host name that resolves to this machine (DNS rebinding), or a
+/// request of another site's page. Preflights are refused too.
 fn refusal(origin: &str, request: &Request) -> Option<String> {
     let own = origin.split_once("://").map_or(origin, |(_, host)| host);
     let mut hosts = request.headers().get_all(header::HOST).iter();

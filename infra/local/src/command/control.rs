@@ -50,8 +50,8 @@ async fn sync(State(control): State<Control>) -> Response {
         let begun = control.clock.now();
         let report = loop {
             let report = control.invoke.invoke(FunctionName::UsageSync, json!({})).await?;
-            // An invocation that ran out of time is followed by the next, as the schedule would do; one
-            // that waits for a later time is not.
+            // An invocation that ran out of time is followed by the next, as by the schedule; one that waits
+            // for a later time is not.
             let goes_on_at = report["goes_on_at"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
             if goes_on_at.is_none_or(|at| at > control.clock.now()) {
                 break report;

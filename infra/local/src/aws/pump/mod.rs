@@ -1,6 +1,6 @@
-//! Delivers the table's changes to the stream's readers, as Lambda's event source mappings do: in order and
-//! in filtered batches, with retries up to a limit. Each reader has a stored position of its own. Records
-//! that all readers have passed are deleted.
+//! Delivers the table's changes to the stream's readers, as Lambda's event source mappings do: in order, in
+//! filtered batches, with limited retries. Each reader has a stored position of its own. Records that all
+//! readers have passed are deleted.
 //!
 //! A reader sleeps until the engine notifies it of a commit, by any client, so nothing is polled. A slow
 //! tick makes up for a missed notification.

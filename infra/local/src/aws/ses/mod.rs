@@ -1,5 +1,5 @@
-//! The stand-in for SES: accepts mail over the Query protocol of `aws-sdk-ses`, keeps it, and relays it to
-//! a real mail server if there is one. It can be told to fail. Pages and JSON are left to `inbox`.
+//! The stand-in for SES: accepts mail over the Query protocol of `aws-sdk-ses`, keeps it, and may relay it
+//! to a real mail server. It can be set to fail. Pages and JSON are left to `inbox`.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,5 +1,5 @@
 //! The events of the demonstration by day: a programme with two hundred students, a small seminar whose pot
-//! runs low, a leaked key, a returned mail. Everything is done through pages, mails and schedules.
+//! runs low, a leaked key, returned mail. Everything is done through pages, mails and schedules.
 
 use std::collections::BTreeMap;
 
