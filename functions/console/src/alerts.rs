@@ -51,8 +51,9 @@ struct Alert {
     outcome: MailStatus,
     /// The last time that somebody had it sent again.
     again: Option<String>,
-    /// The reason why nothing is mailed to them, and whether this visitor may have it tried.
+    /// The reason why nothing is mailed to them.
     unreachable: Option<&'static str>,
+    /// Whether this visitor may send it again.
     may_resend: bool,
 }
 
