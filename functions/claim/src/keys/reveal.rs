@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use askama::Template;
-use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use bursar_core::deadline::Deadline;
@@ -23,9 +22,10 @@ use bursar_core::provider::ProviderError;
 use bursar_core::provider::keys::NewKey;
 use bursar_core::store::ActContext;
 use bursar_core::store::ActOutcome;
-use bursar_core::web::{Answer, Fields, Frame, Posted, RequestDeadline, Site, Visitor};
+use bursar_core::web::{Answer, Fields, Frame, Site, Visitor};
 use jiff::Timestamp;
 
+use crate::keys::form::KeyForm;
 use crate::keys::not_shown::{FailedAttempt, NotShown};
 use crate::keys::reading::{KeyLookup, read, unproved};
 use crate::my;
@@ -72,63 +72,46 @@ struct Claim<'a> {
     deployment: DeploymentId,
 }
 
-pub(crate) async fn reveal(
-    State(site): State<Site>,
-    until: RequestDeadline,
-    Path(programme): Path<String>,
-    posted: Posted,
-) -> Answer {
-    press(&site, until, &programme, &posted, PressKind::Reveal).await
+pub(crate) async fn reveal(form: KeyForm) -> Answer {
+    press(&form, PressKind::Reveal).await
 }
 
-pub(crate) async fn replace(
-    State(site): State<Site>,
-    until: RequestDeadline,
-    Path(programme): Path<String>,
-    posted: Posted,
-) -> Answer {
-    press(&site, until, &programme, &posted, PressKind::Replace).await
+pub(crate) async fn replace(form: KeyForm) -> Answer {
+    press(&form, PressKind::Replace).await
 }
 
-async fn press(
-    site: &Site,
-    RequestDeadline(deadline): RequestDeadline,
-    programme: &str,
-    posted: &Posted,
-    kind: PressKind,
-) -> Answer {
-    let (now, visitor) = (site.clock.now(), &posted.visitor);
-    let Some(view) = my::grant_in(site, visitor, programme).await? else { return Ok(site.not_found()) };
-    let Some(epoch) = posted.fields.filled("epoch").and_then(|epoch| epoch.parse().ok()).map(Epoch::new) else {
+async fn press(form: &KeyForm, kind: PressKind) -> Answer {
+    let KeyForm { site, visitor, view, now, deadline, .. } = form;
+    let now = *now;
+    let Some(epoch) = form.epoch() else {
         let sentence = "The form was not whole. Press once more, here.";
         return my::with_alert(site, visitor, now, StatusCode::UNPROCESSABLE_ENTITY, sentence).await;
     };
-    let (press, settings) = (Press { kind, epoch, terms: accepted(&posted.fields) }, &view.programme.settings);
+    let (press, settings) = (Press { kind, epoch, terms: accepted(&form.fields) }, &view.programme.settings);
     if view.begin(press, Nonce::random(), now).is_err_and(|refused| refused == BeginRefused::TermsNotAccepted) {
         return ask_for_terms(site, visitor, now, press).await;
     }
     if view.programme.restriction(view.grant.group.as_deref()) == Restriction::NotConfirmed {
-        return Ok(NotShown::BeingPrepared.refusal(settings, now).page(site, visitor));
+        return Ok(form.refuse(&NotShown::BeingPrepared.refusal(settings, now)));
     }
     let meta = site.table.meta(now).await?;
     if site.table.is_copy(&meta) {
         let sentence = "Bursar is being restored. Keys can be made again in some minutes; nothing is lost.";
-        return Ok(Refusal::later(sentence, None).page(site, visitor));
+        return Ok(form.refuse(&Refusal::later(sentence, None)));
     }
 
     // A management key of another account would make the key there, so nothing is written before this
     // check.
-    if let Some(error) = unproved(site, deadline).await {
-        return Ok(NotShown::NotMade(error).refusal(settings, now).page(site, visitor));
+    if let Some(error) = unproved(site, *deadline).await {
+        return Ok(form.refuse(&NotShown::NotMade(error).refusal(settings, now)));
     }
 
-    let at = ActContext { programme: &view.programme.id, grant: &view.grant.id, now, deadline };
-    let claim = Claim { site, at, deployment: meta.deployment };
+    let claim = Claim { site, at: form.at(), deployment: meta.deployment };
     match claim.carry_out(press).await {
-        Ok(shown) => Ok(reveal_page(site, visitor, &view, &shown)),
+        Ok(shown) => Ok(reveal_page(site, visitor, view, &shown)),
         // The terms of use changed between the page and the press.
         Err(NotShown::Begin(BeginRefused::TermsNotAccepted)) => ask_for_terms(site, visitor, now, press).await,
-        Err(not_shown) => Ok(not_shown.refusal(settings, site.clock.now()).page(site, visitor)),
+        Err(not_shown) => Ok(form.refuse(&not_shown.refusal(settings, site.clock.now()))),
     }
 }
 
