@@ -1,5 +1,21 @@
-//! The provider's management API, and the only place that knows it: typed requests and answers, time-outs, and which calls may
-//! be repeated (`calls`). What an answer means for a grant belongs to the functions; spending on a key is none of our business.
+//! The provider's management API, and the only place that knows it: typed requests and answers, time-outs, and which calls may be
+//! repeated (`calls`). What an answer means for a grant belongs to the functions; spending on a key is none of our business.
+//!
+//! # What an answer proves
+//!
+//! - No answer: a request that makes something may have been carried out, so it is never repeated. Attempts are for that.
+//! - A 404 for one key: perhaps another account, or a stale cache. It is believed to be gone when the provider said so again
+//!   later, and no listing in between had it.
+//! - A smaller number than before: a cache. What is on record stands.
+//! - A page of a list: only that it shares a row with the page before it (`pages`). Absence means something after a whole
+//!   listing.
+//! - A 401 or 403: nothing was done. It is sent once more if the secret holds another key by then. Else the sync and the console
+//!   ask about that key itself before they believe it.
+//! - A 429 or 503: too much at once. The pace halves for a minute (`pace`), and a wait that is asked for is everybody's.
+//! - A 200 to a patch: done, if the answer shows the state that was asked for. An earlier request without an answer may still
+//!   take effect after it.
+//! - Rules of a guardrail: spelled in the provider's own way, so they are held against what it answers and never against what was
+//!   sent.
 
 use std::fmt;
 use std::pin::Pin;

@@ -1,5 +1,22 @@
-//! Is this management key of our account? One that the table does not name is proved by a witness, a key that the last complete sync
-//! listed, before anything else is asked with it (`send`). Another account answers for none of them, and is asked for nothing more.
+//! Whose account a management key is of. One that the table does not name is proved by a witness before anything else is asked
+//! with it (`send`). A witness is a key that the last complete sync listed.
+//!
+//! A management key of another account works, and answers 404 for every key of ours. Taken at its word it would stop everybody.
+//! So the deployment's own item keeps some hashes, the witnesses, and a fingerprint of the management key that listed them. The
+//! fingerprint is a hash that is bound to the deployment.
+//!
+//! The client holds the key in use against it before it asks anything, so no caller can forget to; only `GET /key` goes before. A
+//! key of another fingerprint asks for the witnesses one by one:
+//!
+//! - One that is found proves the account, and is remembered for the process.
+//! - When the provider says 404 to all, nothing more is asked with that key, and no press is begun.
+//! - What is neither proves nothing, and is for later.
+//!
+//! What is owed to keys stays owed meanwhile, and reports of leaks are taken. An admin hears of it once a day. If the account was
+//! changed on purpose, a press on the account page drops the witnesses, and the next complete sync names others.
+//!
+//! Before the first complete sync any key passes, but a run in which it is exchanged ends without a trace. An account that lists
+//! no key, though one is on record, is believed by no run before that press.
 
 use std::time::Duration;
 

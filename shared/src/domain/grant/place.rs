@@ -1,5 +1,18 @@
-//! What a grant can still cost: the one sum that every act moves the pot by, and that the sync counts anew. A place is worth what can
-//! still be spent, so nothing is given back before the key is confirmed to be off, or its limit to be lower, and was read after that.
+//! What a grant can still cost, its place: the one sum that every act moves the pot by, and that the sync counts anew.
+//!
+//! It is what the grant spent, what this window can still cost, and the same for each later window. This window costs the larger
+//! of the cap and of what a key may spend that is not known to be off and read.
+//!
+//! An act that needs room in the pot asks for it and may be refused. What is found to be spendable already, such as a key that
+//! somebody enabled again, is counted whether there is room or not.
+//!
+//! Nothing is given back before the provider confirmed the disable or the lower limit. Then the key must have been read a quarter
+//! of an hour later. So revoking, ending, handing back, disuse, a drop after its week and a lower cap give back alike. For one
+//! press the key is read by its hash, for everything else by the next listing. A student's own replacement has its final reading
+//! at once, since later use lowers the next limit.
+//!
+//! The rest of the limit of a key that is gone stays promised until a complete run finds that the account spent nothing
+//! unexplained.
 
 use std::cmp::Ordering;
 

@@ -1,5 +1,9 @@
-//! What faculty ask of the admins: other values of settings that only an admin may change. Asking changes nothing; the admins hear of it
-//! by mail, once a day for the same request.
+//! Requests: what faculty ask of the admins, other values of settings that only an admin may change.
+//!
+//! What faculty change on the form that only an admin may change is not changed but asked for. What is their own is saved first.
+//! A request is on record for a month, with a mail to each admin, one a day for the same wishes.
+//!
+//! Asking leaves an entry in the audit although nothing has changed, since the request itself is cleaned away.
 
 use std::fmt;
 

@@ -1,5 +1,9 @@
-//! What a key has used: what the provider told at one moment, and the reading that follows from it and from what is on record. Who
-//! asks and when is the functions' matter.
+//! What a key has used: what the provider told at one moment, and the reading that follows from it and from what is on record.
+//! Who asks and when is the functions' matter.
+//!
+//! What a key used in its life is written by maximum, credits and own keys each for itself. Where the provider says less, what is
+//! on record stands, the run's report says so, and nobody waits for it. What it used in its window is as whoever asked last was
+//! told.
 
 use std::fmt;
 

@@ -1,5 +1,11 @@
-//! Work too long for one request: one job of a programme at a time, owned by one invocation for a while, with a checkpoint from
-//! which the next goes on. What a job does is the console's.
+//! Jobs: work too long for one request. What a job does is the console's.
+//!
+//! Each programme has one item for its job, so there is one at a time. Whoever has its lease goes on at the checkpoint, and every
+//! step may be done twice. The request that starts a job carries it on for some seconds; the work of each minute does the rest.
+//!
+//! A roster is compared when it is shown, and the job does just what was shown: the steps lie in the table for a day or two
+//! (`imports`). Who was dropped is held and not revoked; a file or form that names them again takes the hold off, while the pot
+//! has room.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::fmt::serde::timestamp::millisecond;

@@ -1,6 +1,19 @@
-//! What rules that a person set on a programme do to keys that nobody uses and to keys that have become old, and that its term ends:
-//! each end is announced, and by a rule comes no sooner than was announced, counted from the sending of the mail. Ending and holding
-//! themselves are acts like a person's.
+//! What a programme's rules do to keys that nobody uses and to keys that have become old, and what the end of its term does.
+//! Ending and holding themselves are acts like a person's.
+//!
+//! Each end is announced, and a rule brings it no sooner than was announced. The mark on the key holds the promised moment. A
+//! rule that was changed or a key that was used since is announced anew.
+//!
+//! The promise counts from the sending of the mail and not from the writing. When its day has come, the mail's row is read
+//! (`store::grants::announcements`); mark and row are of one instant, so only grants due that night cost a read.
+//!
+//! - Accepted a week before, or three days for a key that is too old: it ends.
+//! - Waiting, or given up for a reason that is not the address's: not yet. An admin may have it sent again.
+//! - Given up because the address takes no mail: it ends, since nothing more would come of waiting.
+//! - Dropped, or its row gone after ninety days: it is announced anew.
+//!
+//! These mails are sent whatever the programme says of mails to students. The end of the term is announced in the same way, and
+//! comes whether it was announced or not.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use jiff::{SignedDuration, Timestamp};

@@ -1,5 +1,18 @@
-//! Orders: what the provider is still to be told of a key, a switch or a limit, and the last look at what it used. Each is written
-//! with its cause, repeated until it is confirmed, and reckoned anew when it is sent. Who sends them is `crate::orders`.
+//! Orders: what the provider is still to be told of a key: off, on, another limit, or a last look at what it used. Who sends them
+//! is `crate::orders`.
+//!
+//! An order lies on its attempt and is written with the act that causes it. It is repeated until it is confirmed, and reckoned
+//! anew each time it is sent. The request that caused it sends it, and so do the work of each minute and the sync.
+//!
+//! Leaks and revocations go first, then disables, then limits. What failed is due later, so that it is in nobody's way.
+//!
+//! An answer that comes when the opposite is wanted by then leads to an order anew: nobody knows which of the two the provider
+//! did last. After an enable was taken back, no disable counts as confirmed until that enable can come no more.
+//!
+//! A larger limit is written down before it is sent. A live key whose enable is ordered is found disabled by no sync.
+//!
+//! That the provider does not know a key may be wrong: the order stays, and is due again after an hour. Only the sync writes that
+//! a key is gone.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use jiff::{SignedDuration, Timestamp};
