@@ -1,5 +1,5 @@
 //! The students' pages: ask for a link, follow it, reveal a key, replace it, see what is left. Which routes there are stands
-//! here; what each does, in the files beside this one. The six steps of a claim stand in `reveal`.
+//! here; what each does, in the rooms beside this one. The six steps of a claim stand in `keys::reveal`.
 //!
 //! # Signing in
 //!

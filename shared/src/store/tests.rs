@@ -2,6 +2,7 @@
 
 mod account;
 mod books;
+mod documented;
 mod mail;
 mod notifications;
 
@@ -28,6 +29,7 @@ use crate::domain::usage::days::Days;
 use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::address::MatchedAddress;
 use crate::domain::values::id::Epoch;
+use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::{Reset, Window};
 use crate::secrets::ManagementKey;
@@ -38,9 +40,9 @@ use crate::store::sync::checkpoints::CheckpointPart;
 use crate::store::sync::totals::{GroupTotals, KeptTotals};
 use crate::store::table::keys;
 use crate::store::{
-    Bounce, Enrolment, GrantMail, KnownAccount, Lease, Link, ListedProgramme, MailChoice, MailState, Meta, OutboxRow,
-    PersonOfAddress, QueuedMail, Refreshed, RosterMailResent, Run, StaffPerson, Totals, Undeliverable,
-    UnreachableReason,
+    AddressSession, Ask, Bounce, Enrolment, GrantMail, KnownAccount, Lease, Link, ListedProgramme, MailChoice,
+    MailState, Meta, OutboxRow, PersonOfAddress, QueuedMail, Refreshed, RosterMailResent, Run, StaffPerson, Totals,
+    Undeliverable, UnreachableReason,
 };
 
 fn at(text: &str) -> Timestamp {
@@ -51,9 +53,12 @@ fn ulid() -> Ulid {
     Ulid::from_parts(1_767_225_600_000, 42)
 }
 
+fn a_key() -> KeyHash {
+    "ab".repeat(32).parse().unwrap()
+}
+
 /// A grant with something in every attribute.
 fn a_full_grant() -> Grant {
-    let key = "ab".repeat(32).parse().unwrap();
     let attempt = |epoch, state, disable| Attempt {
         state,
         switch: disable,
@@ -62,7 +67,7 @@ fn a_full_grant() -> Grant {
     let announced = AnnouncedEnd { at: at("2026-01-02T08:40:00Z"), until: at("2026-01-09T08:40:00Z") };
     let ordered = SwitchState::OffOrdered { since: at("2026-01-02T09:00:00.250Z") };
     let shown = Attempt {
-        key: Some(key),
+        key: Some(a_key()),
         limit: Some(Usd::from_dollars(20)),
         shown_at: Some(at("2026-01-02T08:00:01Z")),
         resumed_at: Some(at("2026-01-02T08:30:00Z")),
@@ -367,6 +372,8 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         raw(&a_full_sign_in()),
         raw(&a_link()),
         raw(&a_session()),
+        raw(&AddressSession { session: hash("5e"), address: ada(), ends_at: at("2026-01-02T16:00:00Z") }),
+        raw(&Ask { ask: ulid(), address: ada(), asked_by: hash("a5"), at: at("2026-01-02T08:00:00Z") }),
         raw(&Refreshed {
             grant: a_grant().id,
             until: at("2026-01-02T08:01:00Z"),

@@ -1,4 +1,4 @@
-//! One person's right to one live key in one programme: what a grant and its attempts can be. What can be done to them stands in
+//! One person's right to one live key in one programme: what a grant and its attempts can be. What can be done to them stands
 //! the files beside this one. Each act is a pure function from what was read to what is to be written.
 //!
 //! The states of a grant, an attempt and an order are drawn in `ARCHITECTURE.md`. `store::grants::act` writes what an act
