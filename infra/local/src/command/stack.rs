@@ -124,7 +124,7 @@ pub struct Stack {
     pub served_at: String,
     servers: Servers,
     /// The way through the fault layer in `config`. Calls through it count as an instance of the sync.
-    _own: Instance,
+    pub own: Instance,
 }
 
 impl Stack {
@@ -250,7 +250,7 @@ impl Stack {
             settle,
             served_at,
             servers,
-            _own: own,
+            own,
         })
     }
 

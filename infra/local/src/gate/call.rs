@@ -50,6 +50,8 @@ pub struct Shape {
     pub bytes: usize,
     /// The items of a table write or transaction, in their order.
     pub parts: Vec<Part>,
+    /// The kinds of the items that are put, by their attribute `kind`.
+    pub kinds: Vec<String>,
     /// The index of the table that is read.
     pub index: Option<String>,
 }
@@ -114,6 +116,8 @@ impl Shape {
         };
         let conditional = request.condition_expression.is_some();
         shape.index = request.index_name;
+        let puts = request.transact_items.iter().filter_map(|item| item.put.as_ref()?.item.as_ref());
+        shape.kinds = puts.chain(&request.item).filter_map(|item| Some(item.kind.as_ref()?.text.clone())).collect();
         shape.parts = match &*name.operation {
             "PutItem" => vec![Part::new("PutItem", conditional)],
             "UpdateItem" => vec![Part::new("UpdateItem", conditional)],
@@ -144,8 +148,21 @@ impl Part {
 struct TableRequest {
     index_name: Option<String>,
     condition_expression: Option<IgnoredAny>,
+    item: Option<Kinded>,
     #[serde(default)]
     transact_items: Vec<TransactItem>,
+}
+
+/// An item of ours, of which only its kind is read.
+#[derive(Deserialize)]
+struct Kinded {
+    kind: Option<Text>,
+}
+
+#[derive(Deserialize)]
+struct Text {
+    #[serde(rename = "S")]
+    text: String,
 }
 
 #[derive(Deserialize)]
@@ -161,6 +178,7 @@ struct TransactItem {
 #[serde(rename_all = "PascalCase")]
 struct Conditional {
     condition_expression: Option<IgnoredAny>,
+    item: Option<Kinded>,
 }
 
 impl TransactItem {
@@ -294,12 +312,13 @@ mod tests {
     }
 
     #[test]
-    fn the_shape_of_a_transaction_tells_its_parts_and_no_content() {
+    fn the_shape_of_a_transaction_tells_its_parts_and_kinds_and_no_other_content() {
         let shape = table(
             "TransactWriteItems",
-            r#"{"TransactItems":[{"Put":{"TableName":"t","Item":{"pk":{"S":"a"}},"ConditionExpression":"c"}},
+            r#"{"TransactItems":[{"Put":{"TableName":"t","Item":{"pk":{"S":"a"},"kind":{"S":"b"}},"ConditionExpression":"c"}},
                 {"ConditionCheck":{"ConditionExpression":"c"}},{"Update":{"Key":{}}},{"Delete":{"Key":{}}}]}"#,
         );
+        assert_eq!(shape.kinds, ["b"]);
         let parts: Vec<_> = shape.parts.iter().map(|part| (part.action, part.conditional)).collect();
         assert_eq!(
             parts,

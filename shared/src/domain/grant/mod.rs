@@ -1,5 +1,5 @@
-//! One person's right to one live key in one programme: what a grant and its attempts can be. What can be done to them stands
-//! the files beside this one. Each act is a pure function from what was read to what is to be written.
+//! One person's right to one live key in one programme: what a grant and its attempts can be. What can be done to them stands in
+//! `acts`: each a pure function from what was read to what is to be written.
 //!
 //! The states of a grant, an attempt and an order are drawn in `ARCHITECTURE.md`. `store::grants::act` writes what an act
 //! decides. What a grant can still cost is `place`, what the provider is still to be told `order`.
