@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use bursar_core::domain::grant::{AttemptState, Disable, State, Stopped};
+use bursar_core::domain::grant::{AttemptState, GrantState, Stopped, SwitchState};
 use bursar_local::gate::Service;
 use bursar_local::invoke::FunctionName;
 use bursar_local::stack::Stack;
@@ -153,12 +153,12 @@ fn the_words_of_the_state_diagram_are_those_of_the_table() {
     let part = |begins: &str| diagram.split("\n\n").find(|part| part.trim_start().starts_with(begins)).unwrap();
     let since = Timestamp::UNIX_EPOCH;
     let grant = [
-        State::Invited,
-        State::Minting { nonce: "0123456789abcdef".parse().unwrap(), lease_until: since },
-        State::Live { key: "ab".repeat(32).parse().unwrap() },
-        State::Stopped { why: Stopped::Leaked },
-        State::Revoked,
-        State::Ended,
+        GrantState::Invited,
+        GrantState::Minting { nonce: "0123456789abcdef".parse().unwrap(), lease_until: since },
+        GrantState::Live { key: "ab".repeat(32).parse().unwrap() },
+        GrantState::Stopped { why: Stopped::Leaked },
+        GrantState::Revoked,
+        GrantState::Ended,
     ];
     let attempt = [
         AttemptState::Open,
@@ -170,30 +170,30 @@ fn the_words_of_the_state_diagram_are_those_of_the_table() {
         AttemptState::Superseded,
     ];
     let order = [
-        Disable::No,
-        Disable::Ordered { since },
-        Disable::Confirmed { at: since },
-        Disable::Lifted { since, until_limited: false },
+        SwitchState::On,
+        SwitchState::OffOrdered { since },
+        SwitchState::Off { at: since },
+        SwitchState::OnOrdered { since, until_limited: false },
     ];
     // A state more does not compile here, so that it is drawn too.
-    let _ = |state: &State| match state {
-        State::Invited | State::Minting { .. } | State::Live { .. } => {}
-        State::Stopped { .. } | State::Revoked | State::Ended => {}
+    let _ = |state: &GrantState| match state {
+        GrantState::Invited | GrantState::Minting { .. } | GrantState::Live { .. } => {}
+        GrantState::Stopped { .. } | GrantState::Revoked | GrantState::Ended => {}
     };
     let _ = |state: AttemptState| match state {
         AttemptState::Open | AttemptState::Shown | AttemptState::Refused | AttemptState::Unknown => {}
         AttemptState::Lost | AttemptState::Swept | AttemptState::Superseded => {}
     };
-    let _ = |order: Disable| match order {
-        Disable::No | Disable::Ordered { .. } | Disable::Confirmed { .. } | Disable::Lifted { .. } => {}
+    let _ = |order: SwitchState| match order {
+        SwitchState::On | SwitchState::OffOrdered { .. } | SwitchState::Off { .. } | SwitchState::OnOrdered { .. } => {}
     };
     let stored = |value: serde_json::Value, tag: &str| value.get(tag).unwrap_or(&value).as_str().unwrap().to_owned();
     let words = grant.iter().map(|state| ("grant", stored(serde_json::to_value(state).unwrap(), "state")));
     let words = words.chain(attempt.iter().map(|state| ("attempt", stored(serde_json::to_value(state).unwrap(), ""))));
     let words =
-        words.chain(order.iter().map(|order| ("order", stored(serde_json::to_value(order).unwrap(), "disable"))));
+        words.chain(order.iter().map(|order| ("order", stored(serde_json::to_value(order).unwrap(), "switch"))));
     for (begins, word) in words {
-        let drawn: BTreeSet<&str> = part(begins).split(|c: char| !c.is_alphanumeric()).collect();
+        let drawn: BTreeSet<&str> = part(begins).split(|c: char| !c.is_alphanumeric() && c != '_').collect();
         assert!(drawn.contains(word.as_str()), "`{word}` is not drawn of {begins}");
     }
 }
@@ -203,8 +203,8 @@ fn every_call_of_the_provider_is_documented_with_whether_it_is_repeated() {
     let document = text("docs/calls.md");
     let documented: Vec<&str> =
         document.lines().filter(|line| line.contains(" s | yes |") || line.contains(" s | never |")).collect();
-    let calls = bursar_core::provider::calls::ALL;
-    assert_eq!(documented, calls.map(bursar_core::provider::calls::Call::row));
+    let calls = bursar_core::provider::wire::calls::ALL;
+    assert_eq!(documented, calls.map(bursar_core::provider::wire::calls::Call::row));
     let asked: BTreeSet<String> = who_asks().into_keys().collect();
     assert_eq!(asked, calls.iter().map(|call| call.name.to_owned()).collect(), "who makes each call");
 }
@@ -270,7 +270,7 @@ fn writers() -> BTreeMap<String, BTreeSet<FunctionName>> {
 
 /// The requests of a call, as the gate calls them: a part of a path that may be left out is left out or there.
 fn requests(name: &str) -> [String; 2] {
-    let call = bursar_core::provider::calls::ALL.into_iter().find(|call| call.name == name).unwrap();
+    let call = bursar_core::provider::wire::calls::ALL.into_iter().find(|call| call.name == name).unwrap();
     let without = match call.path.split_once('[') {
         Some((before, after)) => format!("{before}{}", after.split_once(']').unwrap().1),
         None => call.path.to_owned(),

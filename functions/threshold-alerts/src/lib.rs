@@ -28,12 +28,12 @@
 //! A short balance is told when it no longer lasts for two weeks at the recent pace. It is told again when the shortfall has
 //! grown by a tenth, once a day where only more was promised. After it was over it is told anew.
 //!
-//! What was told and is over is told once (`over`), by the name of the newest alarm of its matter, for sixty days. That is said
+//! What was told and is over is told once (`ended`), by the name of the newest alarm of its matter, for sixty days. That is said
 //! of syncs, jobs, the balance, the management key, and SES that reports again. Of mail it is said of refusals, of mail that
 //! waited, and of bulk mail that goes on with a new day. Of other causes nobody can say it. What is raised again on its day after
 //! that is another alarm; after the third time the next "over" waits for the day's end.
 //!
-//! That an admin is not reached is told once, and again each day only while nobody was reached by that either (`unheard`). An
+//! That an admin is not reached is told once, and again each day only while nobody was reached by that either (`undelivered`). An
 //! alarm of mail that was given up names the first mail, and counts the others when its mail is written.
 //!
 //! # The hourly watch
@@ -41,7 +41,7 @@
 //! It tells of mail that waits too long: half an hour, six hours where it is not urgent. Mail that was refused within the last
 //! two hours is told by itself. It tells of a day of which SES has reported nothing.
 //!
-//! Each look stands alone (`looks`): what failed is named at the end of the invocation and keeps no other. A programme that
+//! Each look stands alone (`failures`): what failed is named at the end of the invocation and keeps no other. A programme that
 //! cannot be read is left out of all but sums, which are not made without it. Each watch leaves a line in the log that an alarm
 //! of the stack listens for, since the stream wakes the function as well.
 //!

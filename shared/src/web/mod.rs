@@ -15,7 +15,7 @@
 //! What cannot become a request, such as a stray byte in a query, gets the page for it (`gateway`). A stray cookie of another
 //! site hides nobody's session. A panic ends its own request or event and says where, never what.
 //!
-//! What may be done so often in a while is counted first (`store::people::tallies`). Beyond the bound it is refused, with the
+//! What may be done so often in a while is counted first (`store::people::rate_counts`). Beyond the bound it is refused, with the
 //! time after which it may be done again.
 //!
 //! `tests/suite/rights.rs` holds each route against a table of who may use it. `cargo xtask flood` measures what a flood does to

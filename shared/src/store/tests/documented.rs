@@ -67,11 +67,11 @@ fn samples() -> Vec<Sample> {
 fn more() -> String {
     let of_class = |class| OutboxRow { class, ..OutboxRow::queued(ulid(), asked(), at("2026-01-02T08:00:01Z")) };
     let mark = |why| Undeliverable { address: ada(), why, at: at("2026-01-02T08:00:03Z") };
-    let ordered = |state, disable, limit_ordered| Grant {
+    let ordered = |state, switch, limit_ordered| Grant {
         state,
         attempts: vec![Attempt {
             state: AttemptState::Shown,
-            disable,
+            switch,
             key: Some(a_key()),
             limit_ordered,
             ..Attempt::open(Epoch::new(1), "0123456789abcdef".parse().unwrap(), at("2026-01-02T08:00:00Z"))
