@@ -1,5 +1,6 @@
 //! The look of the picture: twice as wide as a mail, and on white in dark mode too. Large letters allow a
-//! phone to shrink it. Equal scenes give equal bytes.
+//! phone to shrink it. Equal scenes give equal bytes. The font lies
+//! beside it, since a function has no system fonts.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
