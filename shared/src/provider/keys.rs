@@ -1,4 +1,5 @@
-//! Making, reading, changing and deleting keys. When each may be done, and what is recorded of it, is the caller's protocol.
+//! Calls that make, read, change and delete keys. When each may be made, and what is recorded of it, is the
+//! caller's protocol.
 
 use http::StatusCode;
 use jiff::Timestamp;
@@ -17,7 +18,7 @@ use crate::provider::wire::error::{ProviderError, Trouble};
 use crate::provider::wire::json::{self, Envelope, Unreadable};
 use crate::provider::wire::send::ApiRequest;
 
-/// A key to be made. It always has a limit: one without could spend the whole account.
+/// A key to be made. It always has a limit, since a key without one could spend the whole account.
 #[derive(Debug, Clone, Serialize)]
 pub struct NewKey<'a> {
     pub name: &'a str,
@@ -26,27 +27,27 @@ pub struct NewKey<'a> {
     #[serde(rename = "limit_reset", serialize_with = "reset_or_null")]
     pub reset: Reset,
     pub include_byok_in_limit: bool,
-    /// It cannot be changed later.
+    /// The expiry, which cannot be changed later.
     #[serde(serialize_with = "utc_with_seconds", skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
-    /// Without one it lands in the account's default workspace.
+    /// The workspace of the key; the account's default one if `None`.
     #[serde(rename = "workspace_id", skip_serializing_if = "Option::is_none")]
     pub workspace: Option<&'a str>,
 }
 
-/// A key that was made. Its plaintext is nowhere else.
+/// A key that was made, with the only copy of its plaintext.
 #[derive(Debug)]
 pub struct CreatedKey {
     pub hash: KeyHash,
     pub plaintext: PlaintextKey,
 }
 
-/// What is to change of a key; at least one thing, and what is not named stays as it is.
+/// The changes to a key, at least one. Fields that are not set stay as they are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct KeyPatch {
     #[serde(skip_serializing_if = "Option::is_none")]
     disabled: Option<bool>,
-    /// The inner none is the provider's `null`, which removes the limit.
+    /// The new limit; the inner `None` is the provider's `null`, which removes the limit.
     #[serde(serialize_with = "number_or_null", skip_serializing_if = "Option::is_none")]
     limit: Option<Option<Usd>>,
     #[serde(rename = "limit_reset", serialize_with = "named_reset_or_null", skip_serializing_if = "Option::is_none")]
@@ -55,22 +56,22 @@ pub struct KeyPatch {
     include_byok_in_limit: Option<bool>,
 }
 
-/// How a patch or a look at a key ended, when it ended well.
+/// The result of a patch or a reading of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyPresence {
     Key(Box<ProviderKey>),
-    /// The provider knows no key of this hash.
+    /// The provider has no key with this hash.
     Gone,
 }
 
-/// How a deletion ended well.
+/// The result of a deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deletion {
     Now,
     AlreadyGone,
 }
 
-/// How often a patch is sent whose answer does not come.
+/// The number of tries of a patch whose answer does not come.
 #[derive(Debug, Clone, Copy)]
 enum PatchAttempts {
     One,
@@ -82,7 +83,7 @@ impl KeyPatch {
         KeyPatch { disabled: Some(disabled), ..KeyPatch::default() }
     }
 
-    /// The limit itself, not an increment; none removes it.
+    /// Sets the limit itself, not an increment; `None` removes it.
     pub fn limit(limit: Option<Usd>) -> KeyPatch {
         KeyPatch { limit: Some(limit), ..KeyPatch::default() }
     }
@@ -92,13 +93,13 @@ impl KeyPatch {
         KeyPatch { limit: Some(limit), ..self }
     }
 
-    /// Also says in which window the limit counts, and whether use of a provider key of one's own does.
+    /// Also sets the window in which the limit counts, and whether it includes BYOK use.
     #[must_use]
     pub fn counting(self, reset: Reset, include_byok_in_limit: bool) -> KeyPatch {
         KeyPatch { reset: Some(reset), include_byok_in_limit: Some(include_byok_in_limit), ..self }
     }
 
-    /// What of this the key that was answered lacks, if it lacks anything.
+    /// The first change that an answered key lacks, if it lacks any.
     fn lacking_in(&self, key: &ProviderKey) -> Option<String> {
         if self.disabled.is_some_and(|wanted| key.disabled != wanted) {
             return Some(format!("disabled is {}", key.disabled));
@@ -118,8 +119,8 @@ impl KeyPatch {
 }
 
 impl Provider {
-    /// Makes a key. It is sent once, and not at all without its whole time-out left; after an unknown outcome there may be a
-    /// key of that name, now or later. `made` in the error names a key whose plaintext cannot be shown.
+    /// Makes a key. It is sent once, and only with its whole time-out left. After an unknown outcome a key of
+    /// that name may exist or appear later. `made` in the error names a key whose plaintext cannot be shown.
     pub async fn create_key(&self, key: &NewKey<'_>, deadline: Deadline) -> Result<CreatedKey, ProviderError> {
         at_least_a_cent(&CREATE_KEY, key.limit)?;
         let ask = ApiRequest { call: &CREATE_KEY, path: &["keys"], query: &[], body: Some(body_of(&CREATE_KEY, key)?) };
@@ -134,7 +135,8 @@ impl Provider {
         or_gone(answer)
     }
 
-    /// Reads a key, and says when it was asked for. It is asked again when a day turned meanwhile, since its counters could be of either.
+    /// Reads a key together with the time of the request. It is read again if a UTC day turned in between,
+    /// since its counters could be of either day.
     pub async fn get_key_in_a_day(
         &self,
         hash: &KeyHash,
@@ -150,7 +152,7 @@ impl Provider {
         }
     }
 
-    /// Changes a key, and reads it is afterwards.
+    /// Changes a key and returns it as it is afterwards.
     pub async fn patch_key(
         &self,
         hash: &KeyHash,
@@ -160,7 +162,8 @@ impl Provider {
         self.patch(hash, patch, PatchAttempts::Several, deadline).await
     }
 
-    /// Changes a key in one try, for what an answer that comes to a second one would hide.
+    /// Changes a key in one try, for callers to whom the answer of a second try would hide that the first may
+    /// still take effect.
     pub async fn patch_key_once(
         &self,
         hash: &KeyHash,
@@ -170,7 +173,8 @@ impl Provider {
         self.patch(hash, patch, PatchAttempts::One, deadline).await
     }
 
-    /// Disables a key. A single answer that it is not there may be wrong: it is not found only if it cannot be read either.
+    /// Disables a key. A single answer that it does not exist may be wrong, so the key is `Gone` only if it
+    /// cannot be read either.
     pub async fn disable_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<KeyPresence, ProviderError> {
         if let KeyPresence::Key(key) = self.patch_key(hash, KeyPatch::disabled(true), deadline).await? {
             return Ok(KeyPresence::Key(key));
@@ -184,7 +188,7 @@ impl Provider {
         }
     }
 
-    /// Enables a key, in one try: a second one could overtake what whoever reads the grant meanwhile wants.
+    /// Enables a key in one try: a second could take effect after a later disable of the grant.
     pub async fn enable_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<KeyPresence, ProviderError> {
         self.patch_key_once(hash, KeyPatch::disabled(false), deadline).await
     }
@@ -226,7 +230,7 @@ impl Provider {
             deleted: Option<bool>,
         }
         let ask = ApiRequest { call: &DELETE_KEY, path: &["keys", hash.as_str()], query: &[], body: None };
-        // The status says it; only an answer that says otherwise counts against it.
+        // The status decides, unless the answer explicitly contradicts it.
         let done = |body: &str| match json::read::<DeleteAnswer>(body) {
             Ok(DeleteAnswer { deleted: Some(false) }) => Err(Unreadable("the key was not deleted".to_owned())),
             _ => Ok(()),
@@ -239,7 +243,8 @@ impl Provider {
     }
 }
 
-/// The answer to a creation, read with as few demands as can be: a key that was made must not be lost over a field.
+/// The answer to a creation, read with as few demands as possible: a key that was made must not be lost over
+/// a field.
 #[derive(Deserialize)]
 struct CreateAnswer {
     key: Option<Box<RawValue>>,
@@ -262,7 +267,7 @@ struct CreatedLimit {
 }
 
 impl CreateAnswer {
-    /// The plaintext is the top-level `key`; some answers were seen with `data.key`.
+    /// The created key. Its plaintext is the top-level `key`; some answers were seen with `data.key`.
     fn take(self, limit: Usd) -> Result<CreatedKey, ProviderError> {
         let data = self.data.as_deref().map_or("null", RawValue::get);
         let hash = serde_json::from_str(data).ok().map(|CreatedHash { hash }| hash);
@@ -296,12 +301,12 @@ fn is_held(sent: Option<Usd>, limit: Option<Usd>) -> bool {
     }
 }
 
-/// Whether a listed limit is one and not above what was asked for.
+/// Whether a listed limit exists and is not above the one that was asked for.
 fn is_within(listed: &RawValue, asked: Usd) -> bool {
     Usd::parse_floor(listed.get()).is_ok_and(|listed| listed.is_about(asked) || listed <= asked)
 }
 
-/// One key as an answer, which must be the one that was asked about.
+/// The key of an answer, which must be the one that was asked about.
 pub(super) fn one(body: &str, hash: &KeyHash) -> Result<Box<ProviderKey>, Unreadable> {
     let Envelope { data } = json::read::<Envelope<Box<ProviderKey>>>(body)?;
     if data.hash == *hash { Ok(data) } else { Err(Unreadable("the answer is about another key".to_owned())) }
@@ -315,7 +320,8 @@ fn or_gone(answer: Result<Box<ProviderKey>, ProviderError>) -> Result<KeyPresenc
     }
 }
 
-/// It is not documented whether a limit of nothing blocks a key or leaves it unlimited, so none is sent.
+/// Refuses limits below a cent. It is not documented whether a limit of zero blocks a key or leaves it
+/// unlimited, so none is sent.
 fn at_least_a_cent(call: &Call, limit: Usd) -> Result<(), ProviderError> {
     if limit >= Usd::CENT {
         return Ok(());
@@ -350,7 +356,7 @@ fn named_reset_or_null<S: Serializer>(reset: &Option<Reset>, to: S) -> Result<S:
     reset_or_null(&reset.unwrap_or(Reset::None), to)
 }
 
-/// `2027-02-21T00:00:00Z`: the provider refuses other offsets and times without seconds.
+/// Writes `2027-02-21T00:00:00Z`, since the provider refuses other offsets and times without seconds.
 fn utc_with_seconds<S: Serializer>(time: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
     time.map(|time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()).serialize(to)
 }

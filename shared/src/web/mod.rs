@@ -46,10 +46,11 @@ pub use refused::{Denial, note_refusal};
 pub use session::{Posted, Visitor};
 pub use site::{RequestDeadline, Site};
 
-/// What a handler answers: a page, or a fault that becomes one.
+/// The answer of a handler: a page, or a fault that becomes one.
 pub type Answer = Result<Response, Fault>;
 
-/// These routes with what every page of ours has: the headers, the refusal of other sites' forms, and a page for every refusal.
+/// Adds to these routes what every page of ours has: the headers, the refusal of other sites' forms, and a
+/// page for every refusal.
 fn dressed(routes: Router, config: &Config) -> Router {
     let routes = routes.layer(from_fn_with_state(Frame::of(config), site::with_page));
     headers::with_headers(origin::guarded(routes, config), config)
