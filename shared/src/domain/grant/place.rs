@@ -43,13 +43,12 @@ pub struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// What was spent, plus the most that can still be spent.
+    /// The money spent, plus the most that can still be spent.
     pub fn cost(&self, now: Timestamp) -> Usd {
         self.cost_with(self.grant.has_place, now)
     }
 
-    /// What the grant would cost if the person claimed now, and its cost once they did. It is shown, not
-    /// enforced.
+    /// The cost if the person claimed now, and the actual cost once they did. It is shown, not enforced.
     pub fn implied(&self, now: Timestamp) -> Usd {
         let is_over = matches!(self.grant.state, GrantState::Revoked | GrantState::Ended);
         let has_place = self.grant.has_place || (self.grant.holds.is_empty() && !is_over);

@@ -7,7 +7,7 @@ use super::{Grant, Reading};
 use crate::domain::programme::Settings;
 use crate::domain::values::money::Usd;
 
-/// What the keys of one grant have used, as far as readings tell.
+/// The use of one grant's keys, as far as readings tell.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Spending {
     /// The lifetime use of all keys.

@@ -182,7 +182,7 @@ pub struct AccountDigest {
     pub reserved: Usd,
     /// The reserved money that is not spent yet.
     pub to_come: Usd,
-    /// What the balance must pay for soon.
+    /// The need that the balance must cover soon.
     pub need: BalanceNeed,
     /// The spending of all keys of the account, with the account's money.
     pub this_week: Sum,

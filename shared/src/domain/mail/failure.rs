@@ -72,7 +72,7 @@ pub enum FailureScope {
     Account,
     /// The rate at which mails are sent.
     Rate,
-    /// This moment only, or an unknown scope.
+    /// A failure of this moment only, or of an unknown scope.
     Moment,
 }
 
@@ -108,7 +108,7 @@ impl FailureScope {
 pub struct FailureText {
     /// The end of a sentence: "the address is not verified".
     pub what: String,
-    /// Whole sentences of advice.
+    /// The advice, in whole sentences.
     pub to_do: &'static str,
 }
 

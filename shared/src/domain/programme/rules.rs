@@ -16,7 +16,7 @@ pub const REFUSAL_TOLD_AFTER: SignedDuration = SignedDuration::from_mins(10);
 const LEAST_PAUSE: SignedDuration = SignedDuration::from_mins(1);
 const MOST_PAUSE: SignedDuration = SignedDuration::from_hours(1);
 
-/// What a model's providers may do with prompts.
+/// The permissions of a model's providers to use prompts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DataPolicy {

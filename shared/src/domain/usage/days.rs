@@ -97,7 +97,6 @@ impl Days {
     /// and days since then share what cannot be told apart. Without it the key is seen for the first time,
     /// and its past becomes the opening.
     ///
-    ///
     /// A record stands where the answer says less.
     #[must_use]
     pub fn with(&self, counted: KeyCounters, known: Option<Date>) -> Days {

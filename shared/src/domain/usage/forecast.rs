@@ -66,7 +66,6 @@ pub enum RunsOut {
 /// The spending pace for each day of the week. A course that works on weekdays only uses nothing on the next
 /// Sunday, however much it used on Friday.
 ///
-///
 /// It is the mean of whole weeks, since a median of days would show nothing for a class that works in bursts.
 /// One odd day cannot bend it, because the largest day counts no more than the second largest. Of the last
 /// two weeks and the last four the faster pace counts. A pot that lasts longer than forecast harms nobody,
@@ -158,7 +157,6 @@ impl Budget {
 impl SpendingPace {
     /// The pace, or `None` in the first week of use, and while one day is most of a single week. That day may
     /// be the day of the lab or an accident.
-    ///
     ///
     /// `starts` is the first day that counts, and `looked` the last day on which every key was listed, which
     /// is not over.

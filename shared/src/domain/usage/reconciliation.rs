@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::values::money::Usd;
 
-/// What the account had spent in all, before its keys were listed and after the last of them was read.
+/// The account's total spending, before its keys were listed and after the last of them was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountSpending {
     pub before: Usd,

@@ -53,7 +53,7 @@ pub enum NoticeDelivery {
     Void,
 }
 
-/// What a rule asks for now.
+/// The step that a rule asks for now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
     Announce(Notice),
@@ -64,9 +64,9 @@ pub enum Rule {
 }
 
 impl View {
-    /// What the programme's rules ask for, once every announcement that they rest on was sent. `last_used_at`
-    /// is the provider's latest answer and may be newer than the reading, since a free request moves only
-    /// that.
+    /// The step that the programme's rules ask for, once every announcement that they rest on was sent.
+    /// `last_used_at` is the provider's latest answer and may be newer than the reading, since a free request
+    /// moves only that.
     pub fn lifecycle(&self, last_used_at: Option<Timestamp>, now: Timestamp) -> Option<Rule> {
         self.rules(last_used_at, now).next()
     }

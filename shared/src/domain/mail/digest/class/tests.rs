@@ -1,4 +1,4 @@
-//! Who needs a look, from grants and readings that are made up.
+//! People who need a look, from made-up grants and readings.
 
 use jiff::ToSpan;
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! On which morning a digest comes, wherever its programme is, and which days it tells of.
+//! The mornings on which digests come, wherever their programme is, and the days that they cover.
 
 use proptest::prelude::*;
 
