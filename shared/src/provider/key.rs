@@ -79,8 +79,8 @@ impl ProviderKey {
         !self.disabled && !self.has_expired(now)
     }
 
-    /// Whether its limit counts in this kind of window, and includes BYOK use as wanted. False where the
-    /// provider does not say the latter.
+    /// Whether its limit counts in this kind of window, and includes BYOK use as wanted. Where the provider does
+    /// not say the latter, it is taken to be as wanted.
     pub fn counts_in(&self, reset: Reset, include_byok: bool) -> bool {
         let is_counted = self.include_byok_in_limit.is_none_or(|included| included == include_byok);
         self.limit_reset == ListedReset::Known(reset) && is_counted

@@ -12,7 +12,7 @@ use crate::config::Config;
 const STYLESHEET: &str = include_str!("../../templates/bursar.css");
 const FORMS: &str = include_str!("../../templates/forms.js");
 
-/// The frame of every page: the institution, and its contact.
+/// The frame of every page: the institution, its contact and its privacy page.
 #[derive(Debug, Clone)]
 pub struct Frame {
     pub institution: String,

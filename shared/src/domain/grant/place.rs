@@ -70,7 +70,7 @@ impl Place<'_> {
         let window = settings.reset.window_at(now);
         let (mut left, mut each_later) = (Usd::ZERO, Usd::ZERO);
         for attempt in self.grant.attempts.iter().filter(|attempt| self.may_still_spend(attempt)) {
-            let told = self.largest_reported(attempt);
+            let told = self.largest_limit(attempt);
             left = left.max(told - self.used_in(attempt, window));
             each_later = each_later.max(told);
         }
@@ -110,7 +110,7 @@ impl Place<'_> {
     }
 
     /// The largest limit under which the key may spend, or may have spent without a reading.
-    fn largest_reported(&self, attempt: &Attempt) -> Usd {
+    fn largest_limit(&self, attempt: &Attempt) -> Usd {
         let held = attempt.limit.unwrap_or_default();
         let Some(told) = attempt.told else { return if attempt.is_off_until_limited() { Usd::ZERO } else { held } };
         let is_read = told.until.is_some_and(|until| self.is_read_since(attempt, until));

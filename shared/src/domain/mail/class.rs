@@ -1,5 +1,5 @@
 //! The lines in which mail waits, which of them stop when too much comes back, and which mails their readers
-//! can switch off.
+//! can switch on and off.
 
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +35,7 @@ impl MailClass {
     }
 }
 
-/// A kind of mail that its reader can switch off.
+/// A kind of mail that its reader can switch on and off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OptionalMail {
     /// The weekly digest of a programme or of the account.

@@ -98,13 +98,13 @@ pub struct ModelLine {
 /// The people of a programme, and those of them who need a look.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct People {
-    /// Students on the roster whose grant is not over; none at the end of the term.
+    /// Students on the roster: all grants but the revoked and the dropped ones.
     pub students: u32,
     /// Those of the students who have had a key.
     pub claimed: u32,
     /// Those of them who spent anything in the week.
     pub active: u32,
-    /// The highest spenders of the week, some of whose grants may be over.
+    /// The highest spenders of the week, some of whose grants may be revoked or dropped.
     pub spenders: Vec<Spender>,
     /// The number of people who used far more in the week than they and the class usually do; `standing_out`
     /// has the first of them, with their use.

@@ -59,7 +59,7 @@ pub struct LiveLink {
     pub ends_at: Timestamp,
 }
 
-/// A mail that was queued because of a request.
+/// A mail that was queued for an ask: a request for a link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mailed {
     pub ask: Ulid,

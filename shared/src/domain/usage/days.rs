@@ -93,9 +93,9 @@ impl Days {
         days
     }
 
-    /// The days after an answer of the provider. `known` is the last day that the present days cover in full,
-    /// and days since then share what cannot be told apart. Without it the key is seen for the first time,
-    /// and its past becomes the opening.
+    /// The days after an answer of the provider. `known` is the last day on which the present days held all
+    /// use so far; use since then is estimated where it cannot be assigned to one day. Without `known` the
+    /// key is seen for the first time, and its past becomes the opening.
     ///
     /// A record stands where the answer says less.
     #[must_use]

@@ -131,7 +131,7 @@ pub fn attribute(rows: &[ModelRow], activity: &[ActivityRow], owners: &Owners<'_
                 let day = programmes.entry((row.day, programme)).or_default();
                 *day.entry((group, cut(&row.model))).or_default() += used;
             }
-            UseOwner::Nobody(why, name) => {
+            UseOwner::Unattributed(why, name) => {
                 let day = nobodys.entry(row.day).or_default();
                 *day.entry((why, name, cut(&row.model))).or_default() += used;
             }
@@ -153,13 +153,13 @@ pub fn attribute(rows: &[ModelRow], activity: &[ActivityRow], owners: &Owners<'_
 enum UseOwner {
     /// A programme, with the group and the grant whose key it is.
     Programme(ProgrammeId, Option<String>, Option<GrantId>),
-    Nobody(UnattributedReason, Option<String>),
+    Unattributed(UnattributedReason, Option<String>),
 }
 
 impl Owners<'_> {
     fn owner_of(&self, key_name: &str) -> UseOwner {
         if key_name.is_empty() {
-            return UseOwner::Nobody(UnattributedReason::NoKey, None);
+            return UseOwner::Unattributed(UnattributedReason::NoKey, None);
         }
         if let Some(programme) = (self.assigned)(key_name) {
             return UseOwner::Programme(programme, None, None);
@@ -171,11 +171,11 @@ impl Owners<'_> {
             } else {
                 UnattributedReason::Foreign
             };
-            return UseOwner::Nobody(why, Some(cut(key_name)));
+            return UseOwner::Unattributed(why, Some(cut(key_name)));
         };
         match (self.group_of)(&programme, &grant) {
             Some(group) => UseOwner::Programme(programme, group, Some(grant)),
-            None => UseOwner::Nobody(UnattributedReason::UnknownGrant, Some(format!("{programme}/{grant}"))),
+            None => UseOwner::Unattributed(UnattributedReason::UnknownGrant, Some(format!("{programme}/{grant}"))),
         }
     }
 }
