@@ -11,14 +11,13 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::Provider;
-use super::keys::body_of;
 use crate::deadline::Deadline;
 use crate::domain::usage::models::{ActivityRow, ModelRow};
 use crate::domain::values::money::{MoneyError, Usd};
 use crate::provider::wire::calls::{ACTIVITY, QUERY_ANALYTICS};
 use crate::provider::wire::error::ProviderError;
 use crate::provider::wire::json::{self, Envelope, Unreadable};
-use crate::provider::wire::send::ApiRequest;
+use crate::provider::wire::send::{ApiRequest, body_of};
 use crate::provider::wire::text::harmless;
 
 /// The most rows that the provider's documents let a query ask for.

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::Provider;
-use super::keys::body_of;
 use crate::clock::Clock;
 use crate::deadline::Deadline;
 use crate::domain::programme::Settings;
@@ -20,7 +19,7 @@ use crate::provider::wire::calls::{
 use crate::provider::wire::error::{ProviderError, Trouble};
 use crate::provider::wire::json::{self, Envelope};
 use crate::provider::wire::pages::{ListRow, PageReader};
-use crate::provider::wire::send::ApiRequest;
+use crate::provider::wire::send::{ApiRequest, body_of};
 
 /// The number of keys that one request assigns; the provider's own bulk calls take as many.
 pub const ASSIGNED_AT_ONCE: usize = 100;

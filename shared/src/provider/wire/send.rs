@@ -8,6 +8,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
 use reqwest::{Response, Url};
+use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::deadline::Deadline;
@@ -332,6 +333,16 @@ impl Trouble {
     pub(in crate::provider) fn unsent(call: &Call, message: String) -> Trouble {
         Trouble { operation: call.name, status: None, message, request_id: None }
     }
+}
+
+/// The body of a request as JSON.
+pub(in crate::provider) fn body_of(call: &Call, body: &impl Serialize) -> Result<String, ProviderError> {
+    serde_json::to_string(body).map_err(|_| refused_here(call, "the request cannot be written".to_owned()))
+}
+
+/// The refusal of a request that is never sent, since the provider would not take it as meant.
+pub(in crate::provider) fn refused_here(call: &Call, why: String) -> ProviderError {
+    ProviderError::Refused { trouble: Trouble::unsent(call, why), after: None }
 }
 
 pub(in crate::provider) fn not_begun(call: &Call, why: &str) -> ProviderError {
