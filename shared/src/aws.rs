@@ -1,5 +1,5 @@
-//! How this process reaches AWS: one set of credentials, region and HTTP client, an endpoint for each service, and the
-//! time-outs and retries of each client. What is asked of the services belongs to `store`, `mail` and `secrets`.
+//! The process's access to AWS: credentials, region and HTTP client, an endpoint for each service, and the
+//! time-outs and retries of each client. The requests belong to `store`, `mail` and `secrets`.
 
 use std::time::Duration;
 
@@ -13,20 +13,22 @@ use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider, SharedHtt
 #[derive(Clone, Debug)]
 pub struct AwsAccess {
     shared: SdkConfig,
-    /// Where the services are, when not where the SDK's own variables say: `{base}/dynamodb`, `{base}/ses` and so on.
+    /// The base of the services, `{base}/dynamodb`, `{base}/ses` and so on; `None` follows the SDK's own
+    /// variables.
     base: Option<String>,
-    /// Whom the retries are shared with. In AWS a process is one function and shares them all; by hand each access has its own, so
-    /// that faults of one do not use up the tries of another.
+    /// The partition whose retry budget is shared. In AWS a process is one function and shares it all. Built
+    /// by hand, each access has its own, so that faults of one do not use up the retries of another.
     retries: Option<RetryPartition>,
 }
 
 impl AwsAccess {
-    /// As the SDK reads it from the environment, its standard endpoint variables included.
+    /// The access that the SDK reads from the environment, its standard endpoint variables included.
     pub async fn from_environment() -> AwsAccess {
         AwsAccess { shared: aws_config::load_defaults(BehaviorVersion::latest()).await, base: None, retries: None }
     }
 
-    /// Built by hand, reading neither environment, profile nor metadata: every service lies under one base.
+    /// An access built by hand, with every service under one base. It reads neither environment, profile nor
+    /// metadata.
     pub fn under(base: &str, region: &str, http: SharedHttpClient) -> AwsAccess {
         let credentials = Credentials::new("local", "local", None, None, "by hand");
         let shared = SdkConfig::builder()
@@ -62,7 +64,8 @@ impl AwsAccess {
         aws_sdk_secretsmanager::Client::from_conf(config.build())
     }
 
-    /// The mail client. It does not retry: a lost answer may be an accepted mail, and the outbox decides about the next try.
+    /// The mail client. It does not retry: a mail may have been accepted although its answer was lost, and
+    /// the outbox decides about the next try.
     pub fn ses(&self) -> aws_sdk_ses::Client {
         let config = aws_sdk_ses::config::Builder::from(&self.shared)
             .retry_config(RetryConfig::disabled())

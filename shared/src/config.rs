@@ -1,4 +1,5 @@
-//! What a function is told from outside. Everything is read and checked once at the start; all that is wrong is named at once.
+//! The configuration of a function. All of it is read and checked once at the start, and all errors are
+//! reported together.
 
 use std::fmt;
 
@@ -8,13 +9,13 @@ use crate::aws::AwsAccess;
 use crate::deadline::Waits;
 use crate::domain::values::address::EmailAddress;
 
-/// The configuration of a deployment. All functions read the same.
+/// The configuration of a deployment, which all functions share.
 #[derive(Clone, Debug)]
 pub struct Config {
     pub table: String,
     pub origin: Origin,
     pub mail_from: EmailAddress,
-    /// The configuration set of SES that tells what becomes of each mail.
+    /// The SES configuration set that reports the delivery of each mail.
     pub mail_events: Option<String>,
     pub admins: Vec<EmailAddress>,
     /// The id of the secret, not the key.
@@ -24,19 +25,19 @@ pub struct Config {
     pub privacy_url: Option<String>,
     /// The provider's API, without a trailing slash.
     pub provider: String,
-    /// How many requests to it may be under way at once; none where each function has its own bound.
+    /// The most requests to the provider under way at once; `None` where each function has its own bound.
     pub provider_at_once: Option<usize>,
-    /// For so many days after a programme's end, and after a day's use, it is kept who a person was.
+    /// The days for which a person's identity is kept after a programme's end, and after a day's use.
     pub retention_days: u16,
-    /// How much of each wait and time-out is really waited: all of it, but in tests.
+    /// The share of each wait and time-out that is really waited: all of it, except in tests.
     pub waits: Waits,
-    /// The same as students address it, when they spend on their keys. It differs only where the bundle runs in one process, whose
-    /// functions reach everything through the fault layer.
+    /// The provider's API as students address it, without a trailing slash. It differs from `provider` only
+    /// in the local bundle, whose functions reach everything through the fault layer.
     pub spend_at: String,
     pub aws: AwsAccess,
 }
 
-/// The public origin: the only source of links, and what a browser must name in `Origin`.
+/// The public origin: the only source of links, and the value that browsers must send in `Origin`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     text: String,
@@ -47,7 +48,7 @@ pub struct Origin {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigError(Vec<(&'static str, String)>);
 
-/// How long names are kept where nothing else is said.
+/// The default of the days for which names are kept.
 pub const RETENTION_DAYS: u16 = 400;
 
 const OPENROUTER: &str = "https://openrouter.ai/api/v1";
@@ -120,7 +121,7 @@ impl Config {
     }
 }
 
-/// The name of a configuration set, as SES allows it.
+/// Checks the name of a configuration set, as SES allows it.
 fn configuration_set(text: &str) -> Result<String, String> {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     match !text.is_empty() && text.len() <= 64 && text.chars().all(is_allowed) {
@@ -130,7 +131,7 @@ fn configuration_set(text: &str) -> Result<String, String> {
 }
 
 impl Origin {
-    /// Reads `https://host` or `https://host:port`; `http` only on loopback.
+    /// Parses `https://host` or `https://host:port`; `http` only on loopback.
     pub fn parse(text: &str) -> Result<Origin, String> {
         let uri = web_uri(text)?;
         if uri.path_and_query().is_some_and(|rest| rest.as_str() != "/") {
@@ -151,7 +152,7 @@ impl Origin {
     }
 }
 
-/// Takes a value that is there through its check; one that is missing is already complained of.
+/// Checks a value that is set; one that is missing is already reported.
 fn checked<T>(
     name: &'static str,
     text: &str,
@@ -168,19 +169,19 @@ fn address(text: &str) -> Result<EmailAddress, String> {
     EmailAddress::parse(text).map_err(|error| format!("is not an address: {error}"))
 }
 
-/// Reads an address of the web: `https`, or `http` on this machine; without a user, and without a slash at its end.
+/// Parses a URL: `https`, or `http` on loopback, without a user and without a trailing slash.
 pub fn web_address(text: &str) -> Result<String, String> {
     web_uri(text)?;
     Ok(text.trim_end_matches('/').to_owned())
 }
 
-/// So many requests to the provider at once are none too few and none too many.
+/// Parses the number of requests to the provider at once, within its bounds.
 fn at_once(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|number| (1..=64).contains(number));
     number.ok_or_else(|| "must be a number from 1 to 64".to_owned())
 }
 
-/// Names are kept for at least a month and at most ten years.
+/// Parses the retention, of at least a month and at most ten years.
 fn retention(text: &str) -> Result<u16, String> {
     let days = text.parse().ok().filter(|days| (30..=3_650).contains(days));
     days.ok_or_else(|| "must be a number of days from 30 to 3650".to_owned())

@@ -1,5 +1,5 @@
-//! How long an invocation may still run, and how whatever runs in it waits. It counts on the monotonic clock, so a clock that somebody
-//! moves cannot stretch it.
+//! The deadline of an invocation, and the waits within it. It counts on the monotonic clock, so a clock that
+//! tests move cannot stretch it.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -13,7 +13,8 @@ pub struct Deadline {
     waits: Waits,
 }
 
-/// How much of each wait and each time-out is really waited: all of it, but in tests that look at minutes and have seconds.
+/// The share of each wait and each time-out that is really waited: all of it, except in tests that simulate
+/// minutes in seconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Waits(f64);
 
@@ -29,26 +30,26 @@ impl Deadline {
         Deadline { at: Instant::now() + left, waits: Waits::WHOLE }
     }
 
-    /// A deadline at this instant, until which only a part of each wait is waited.
+    /// A deadline at this instant, until which only a share of each wait is waited.
     #[must_use]
     pub fn with_waits(self, waits: Waits) -> Deadline {
         Deadline { waits, ..self }
     }
 
-    /// One that is no later than this far away.
+    /// A deadline that is no later than this far away.
     #[must_use]
     pub fn at_most(self, left: Duration) -> Deadline {
         Deadline { at: self.at.min(Instant::now() + self.really(left)), ..self }
     }
 
-    /// One that comes so much earlier.
+    /// A deadline that comes so much earlier.
     #[must_use]
     pub fn earlier_by(self, kept_back: Duration) -> Deadline {
         let now = Instant::now();
         Deadline { at: self.at.checked_sub(self.really(kept_back)).unwrap_or(now).max(now), ..self }
     }
 
-    /// What is left, nothing once it has passed.
+    /// The time left; zero once it has passed.
     pub fn left(self) -> Duration {
         self.meant(self.at.saturating_duration_since(Instant::now()))
     }
@@ -58,17 +59,17 @@ impl Deadline {
         self.left() >= need
     }
 
-    /// How long is waited where so long is meant.
+    /// The real length of a nominal wait.
     pub fn really(self, wait: Duration) -> Duration {
         wait.mul_f64(self.waits.0)
     }
 
-    /// What a wait stands for that was really so long.
+    /// The nominal length of a real wait.
     pub fn meant(self, really: Duration) -> Duration {
         really.div_f64(self.waits.0)
     }
 
-    /// Waits so long, whatever is left.
+    /// Waits for this nominal time, whatever is left.
     pub fn sleep(self, wait: Duration) -> Sleep {
         tokio::time::sleep(self.really(wait))
     }
@@ -82,7 +83,7 @@ impl Deadline {
 impl Waits {
     pub const WHOLE: Waits = Waits(1.0);
 
-    /// The part that `1 / by` is.
+    /// The share `1 / by` of each wait.
     pub fn shortened(by: u32) -> Waits {
         Waits(1.0 / f64::from(by.max(1)))
     }
@@ -94,7 +95,7 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_secs(60);
 
-    /// Between the making of a deadline and a look at it some time passes.
+    /// Some time passes between the making of a deadline and its reading.
     fn is_about(left: Duration, expected: Duration) -> bool {
         left <= expected && expected < left + Duration::from_secs(10)
     }

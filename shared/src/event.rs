@@ -1,4 +1,5 @@
-//! What wakes a function: told apart once, by the shape AWS gives it. What is done about it is the function's.
+//! The events that wake a function, parsed once by the shape that AWS gives them. The function decides what
+//! to do about each.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -10,13 +11,13 @@ use serde_json::Value;
 pub enum Event {
     /// A request through the HTTP API, payload 2.0.
     Http(Value),
-    /// `{"task":"…"}` of a schedule or a person.
+    /// A task `{"task":"…"}` of a schedule or a person.
     Task(String),
     /// Changes of the table.
     Stream(Vec<Value>),
-    /// Notifications, by their messages.
+    /// The messages of notifications.
     Notifications(Vec<String>),
-    /// Any other: a plain schedule's, or `{}`.
+    /// Any other event: a plain schedule's, or `{}`.
     Other(Value),
 }
 
@@ -44,12 +45,12 @@ impl Event {
     }
 }
 
-/// The kind of the item that a record of the stream was written with. None for a removal.
+/// The kind of the item that a record of the stream wrote; `None` for a removal.
 pub fn kind_written(record: &Value) -> Option<&str> {
     record.pointer("/dynamodb/NewImage/kind/S")?.as_str()
 }
 
-/// The item that a record of the stream was written with, as far as `T` names its attributes.
+/// The item that a record of the stream wrote, as far as `T` names its attributes.
 pub fn item_written<T: DeserializeOwned>(record: &Value) -> Option<T> {
     let image = Item::deserialize(record.pointer("/dynamodb/NewImage")?).ok()?;
     serde_dynamo::from_item(image).ok()

@@ -1,5 +1,5 @@
-//! Logs: one JSON object a line, ours from `info` up and the libraries' from `warn` up. Where the lines go is the caller's to
-//! say: a function writes them to standard output, the local bundle catches them by invocation.
+//! Logs: one JSON object a line, ours from `info` up and the libraries' from `warn` up. The caller chooses
+//! the output: a function writes to standard output, the local bundle catches lines by invocation.
 
 use tracing::level_filters::LevelFilter;
 use tracing::{Dispatch, Subscriber};
@@ -9,7 +9,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, fmt};
 
-/// The crates whose `info` is wanted.
+/// The crates whose `info` lines are logged.
 const OURS: [&str; 6] = ["bursar_core", "claim", "console", "mail", "threshold_alerts", "usage_sync"];
 
 /// A subscriber that writes to `writer`.
@@ -26,8 +26,8 @@ pub fn start() {
     let _ = tracing::dispatcher::set_global_default(to(std::io::stdout));
 }
 
-/// Lets subscribers of single invocations live beside one another. Without a default one, a thread that has none can make tracing
-/// forget a line for all of them. A default that is set already stays.
+/// Lets subscribers of single invocations coexist. Without a default subscriber, a thread that has none can
+/// make `tracing` drop a line for all of them. A default that is set already stays.
 pub fn share() {
     let silent = tracing_subscriber::registry().with(LevelFilter::OFF);
     let _ = tracing::dispatcher::set_global_default(Dispatch::new(silent));

@@ -1,5 +1,6 @@
-//! The one writer of orders: tells the provider what is ordered of a grant's keys, each as the grant stands when it is sent, and records
-//! what was confirmed. An order is written before it is sent, so whatever fails here is repeated by the work of the next minutes.
+//! The one sender of orders: it sends what a grant's keys need, as the grant stands at that moment, and
+//! records what was confirmed. An order is written before it is sent, so the work of the next minutes repeats
+//! whatever fails here.
 
 use std::time::Duration;
 
@@ -11,11 +12,11 @@ use crate::provider::keys::{KeyPatch, KeyPresence};
 use crate::provider::{Provider, ProviderError};
 use crate::store::{ActContext, ActOutcome, StoreError, Table};
 
-/// What one order may take, the provider's and the table's answers included.
+/// The time that one order may take, the provider's and the table's answers included.
 pub const ENOUGH_FOR_ONE: Duration = Duration::from_secs(12);
 const LEFT_FOR_THE_TABLE: Duration = Duration::from_secs(9);
 
-/// With what orders are carried out.
+/// The table, the provider and the clock that orders need.
 #[derive(Clone, Copy)]
 pub struct Orders<'a> {
     pub table: &'a Table,
@@ -23,7 +24,7 @@ pub struct Orders<'a> {
     pub clock: &'a Clock,
 }
 
-/// Why something is ordered still.
+/// The reason that an order is still pending.
 #[derive(Debug, thiserror::Error)]
 pub enum NotCarriedOut {
     #[error("the time is up for this round")]
@@ -41,19 +42,21 @@ pub enum NotCarriedOut {
 }
 
 impl Orders<'_> {
-    /// Carries out what a grant's acts order as part of what caused it. A failure is told in the log only, since the work repeats it.
+    /// Carries out the orders of a grant for the act that caused them. A failure is only logged, since the
+    /// work repeats it.
     pub async fn now_or_later(&self, at: ActContext<'_>) {
         if let Err(error) = self.carry_out(at, |order| order.kind != OrderKind::Read).await {
             tracing::warn!(grant = %at.grant, %error, "an order is left to the work");
         }
     }
 
-    /// Carries out the orders of one grant that are among those meant, as it stands now, and says how many they were. What failed is
-    /// put off.
+    /// Carries out those orders of one grant that are meant, as the grant stands now, and returns their
+    /// number. A failed order is put off.
     pub async fn carry_out(&self, at: ActContext<'_>, is_meant: impl Fn(&Order) -> bool) -> Result<u32, NotCarriedOut> {
         let mut done = 0;
         let mut last: Option<Order> = None;
-        // Read before each: it may have been held or released since the index named it, or while the last one was sent.
+        // The grant is read before each order: it may have been held or released since the index named it, or
+        // during the last order.
         while let Some(grant) = self.table.grant(at.programme, at.grant).await?
             && let Some(order) = grant.orders().into_iter().find(&is_meant)
         {
@@ -70,7 +73,7 @@ impl Orders<'_> {
         Ok(done)
     }
 
-    /// Sends one order and records what came of it. What failed is put off.
+    /// Sends one order and records its outcome. A failed order is put off.
     pub async fn carry_out_one(
         &self,
         at: ActContext<'_>,
@@ -101,14 +104,16 @@ impl Orders<'_> {
         }
     }
 
-    /// By the clock after the answer: what is read before that may miss something.
+    /// Records a confirmed switch. The time is read after the answer, since a reading before that may miss
+    /// some use.
     async fn confirm(&self, at: ActContext<'_>, order: &Order, found: KeyPresence) -> Result<(), NotCarriedOut> {
         let KeyPresence::Key(_) = found else { return Err(NotCarriedOut::NotFound) };
         self.table.act(self.now(at), |view, now| view.confirmed(order, now)).await?;
         Ok(())
     }
 
-    /// Sends the limit that is wanted now, with the window and the use that it counts. A larger one is written down before.
+    /// Sends the limit that is wanted now, with its window and whether BYOK counts. A larger limit is noted
+    /// before it is sent.
     async fn send_limit(
         &self,
         at: ActContext<'_>,
@@ -120,7 +125,7 @@ impl Orders<'_> {
         let is_live = view.grant.live().is_some_and(|live| live.epoch == order.epoch);
         let limit = match view.limit_wanted(now).filter(|_| is_live) {
             Some(WantedLimit::Limit(limit)) => limit,
-            // Then its disable is ordered.
+            // The key is to be stopped, so its disable is ordered.
             Some(WantedLimit::UsedUp) => {
                 self.table.act(self.now(at), |view, now| view.order_limit(ListedLimit::Unasked, now)).await?;
                 return Ok(());
@@ -139,7 +144,7 @@ impl Orders<'_> {
         }
         let window = settings.reset.window_at(now);
         let patch = KeyPatch::limit(Some(limit)).counting(settings.reset, settings.byok == Byok::Inside);
-        // One try: a second that is answered would hide that the first may still come.
+        // One try only: the answer of a second would hide that the first may still take effect.
         let KeyPresence::Key(_) = self.provider.patch_key_once(&order.key, patch, patience).await? else {
             return Err(NotCarriedOut::NotFound);
         };
@@ -148,7 +153,7 @@ impl Orders<'_> {
         if settings.reset.window_at(answered.now) == window { Ok(()) } else { Err(NotCarriedOut::Overtaken) }
     }
 
-    /// Asks what a key used, for the last time, and gives the rest of its place back.
+    /// Makes the final reading of a key, and gives the rest of its place back.
     async fn read(
         &self,
         at: ActContext<'_>,
@@ -158,7 +163,8 @@ impl Orders<'_> {
     ) -> Result<(), NotCarriedOut> {
         let (asked, found) = self.provider.get_key_in_a_day(&order.key, self.clock, patience).await?;
         let KeyPresence::Key(found) = found else { return Err(NotCarriedOut::NotFound) };
-        // What was confirmed may have been overtaken by a call that came late: then it is ordered anew, and read after that.
+        // A late call may have overtaken what was confirmed; then that is ordered again, and the key is read
+        // after it.
         let listed = found.limit.map_or(ListedLimit::Unlimited, ListedLimit::Limit);
         let anew = match view.grant.live() {
             Some(live) if live.epoch == order.epoch => {
@@ -179,17 +185,18 @@ impl Orders<'_> {
         let attempt = view.grant.attempt(order.epoch);
         let reading = attempt.zip(told).map(|(attempt, told)| view.reading_after(attempt, &told, asked, listed_at));
         match reading {
-            // Where less is said than is on record, that stands.
+            // A report below the record leaves the record as it is.
             Some(Ok((reading, _))) => {
                 self.table.act(self.now(at), |view, _| view.read_for_the_last_time(&reading)).await?;
                 Ok(())
             }
-            // The next listing may tell.
+            // The next listing may have the use.
             Some(Err(_)) | None => Err(NotCarriedOut::NotFound),
         }
     }
 
-    /// Marks what failed as due later, for the work. A mark that fails leaves it due at once, which does no harm.
+    /// Marks a failed order as due later, for the work. If the mark fails the order stays due at once, which
+    /// does no harm.
     async fn put_off(&self, at: ActContext<'_>, order: &Order, error: NotCarriedOut) -> NotCarriedOut {
         let marked = match &error {
             NotCarriedOut::NotFound => {

@@ -1,5 +1,5 @@
-//! For tests: a server that answers each request with exactly the bytes, or the fault, that the test's script gives it. It knows
-//! nothing of the provider or of AWS.
+//! A server for tests that answers each request with exactly the bytes, or the fault, of the test's script.
+//! It knows nothing of the provider or of AWS.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -12,18 +12,18 @@ use tokio::sync::watch;
 #[derive(Debug, Clone)]
 pub(crate) struct SeenRequest {
     pub method: String,
-    /// Path and query.
+    /// The path and the query.
     pub target: String,
     pub headers: Vec<(String, String)>,
     pub body: String,
-    /// Which connection it came on, from 1.
+    /// The number of the connection, from 1.
     pub connection: usize,
 }
 
-/// What the script does with a request.
+/// The script's reaction to a request.
 pub(crate) enum ScriptedAct {
     Answer(ScriptedAnswer),
-    /// Ends the connection without a byte.
+    /// Closes the connection without a byte.
     Drop,
     /// Never answers.
     Hang,
@@ -33,7 +33,7 @@ pub(crate) struct ScriptedAnswer {
     status: u16,
     headers: Vec<(String, String)>,
     body: String,
-    /// How many bytes of the body are sent before the connection ends.
+    /// The number of bytes of the body that are sent before the connection closes.
     cut: Option<usize>,
 }
 
@@ -87,7 +87,7 @@ impl SeenRequest {
         known.map(|(_, value)| value.as_str())
     }
 
-    /// `GET /keys?offset=0`
+    /// The method and the target: `GET /keys?offset=0`.
     pub(crate) fn line(&self) -> String {
         format!("{} {}", self.method, self.target)
     }
@@ -128,7 +128,7 @@ impl Scripted {
         Scripted { address, seen, arrived }
     }
 
-    /// `http://127.0.0.1:1234`
+    /// The origin: `http://127.0.0.1:1234`.
     pub(crate) fn origin(&self) -> String {
         format!("http://{}", self.address)
     }

@@ -1,5 +1,5 @@
-//! What may be known of an error of the AWS SDK: enough to look it up, nothing of what was sent or answered. Whoever calls a
-//! service reduces its errors here before they can reach a log; what they mean to the caller is the caller's to say.
+//! The reduction of errors of the AWS SDK for logs: enough to look the error up, nothing of what was sent or
+//! answered. Every caller of a service reduces its errors here, and decides itself what they mean.
 
 use std::any::type_name;
 use std::fmt;
@@ -11,17 +11,17 @@ use aws_sdk_dynamodb::operation::RequestId;
 /// An error of the SDK without its message, its input and its body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SdkFailure {
-    /// `GetSecretValue`
+    /// The operation: `GetSecretValue`.
     pub operation: &'static str,
-    /// The service's own code, or what kept the call from being answered.
+    /// The service's own code, or the reason that the call was not answered.
     pub code: String,
     pub request_id: Option<String>,
     pub status: Option<u16>,
-    /// Whether the same call may succeed later. It says nothing of whether this one took effect.
+    /// Whether an equal call may succeed later. This does not say whether this one took effect.
     pub retryable: bool,
 }
 
-/// The codes with which a service asks for patience, besides 429 and 5xx.
+/// The codes by which a service asks for a retry later, besides 429 and 5xx.
 const PATIENCE: [&str; 7] = [
     "ProvisionedThroughputExceededException",
     "RequestLimitExceeded",
@@ -56,7 +56,7 @@ pub fn reduce<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Sdk
     }
 }
 
-/// Each operation has an error type of its own, `…::GetSecretValueError`.
+/// The operation's name, taken from its error type: `…::GetSecretValueError`.
 fn operation_of<E>() -> &'static str {
     let name = type_name::<E>();
     let last = name.rsplit("::").next().unwrap_or(name);

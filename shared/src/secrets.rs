@@ -1,5 +1,6 @@
-//! The management key: read from Secrets Manager, kept for minutes, read again when the provider refuses it, and exchanged for
-//! the pending one at a rotation. Whether a key is good is for the provider to say (`provider::own`); nothing here writes a key.
+//! The management key: read from Secrets Manager, cached for minutes, and read again when the provider
+//! refuses it. At a rotation the pending key replaces it. `provider::management_key` decides whether a key is
+//! valid; nothing here writes a key.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -17,9 +18,9 @@ use crate::domain::values::id::DeploymentId;
 use crate::domain::values::key::Fingerprint;
 use crate::sdk_error::{SdkFailure, reduce};
 
-/// How long a key that was read is used without reading it again.
+/// The time for which a key that was read is used without another read.
 const KEPT_FOR: Duration = Duration::from_secs(5 * 60);
-/// How long a refused key that a fresh read confirmed is not read once more.
+/// The time after a fresh read confirmed a refused key in which it is not read again.
 const CONFIRMED_FOR: Duration = Duration::from_secs(10);
 
 const CURRENT: &str = "AWSCURRENT";
@@ -29,12 +30,12 @@ const PENDING: &str = "AWSPENDING";
 #[derive(Clone)]
 pub struct ManagementKey(Arc<SecretString>);
 
-/// Why a text is not a management key. It does not quote the text.
+/// The reason that a text is not a management key. It does not quote the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it does not hold a key: a key is one word of visible ASCII characters, alone")]
 pub struct NotAKey;
 
-/// Why there is no management key to work with.
+/// The reason that there is no management key.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SecretError {
     #[error("the secret of the management key cannot be used: {0}")]
@@ -44,13 +45,13 @@ pub enum SecretError {
 }
 
 impl SecretError {
-    /// Whether time may heal it.
+    /// Whether the failure may be temporary.
     pub fn may_pass(&self) -> bool {
         matches!(self, SecretError::Unanswered(failure) if failure.retryable)
     }
 }
 
-/// Where calls to the provider get the management key from. Clones share what was read.
+/// The source of the management key for calls to the provider. Clones share the cached key.
 #[derive(Clone)]
 pub struct ManagementKeys(Source);
 
@@ -77,12 +78,12 @@ struct SecretStore {
 struct CachedKey {
     key: ManagementKey,
     read_at: Instant,
-    /// When a fresh read brought this key although the provider had refused it.
+    /// The time at which a fresh read returned this key although the provider had refused it.
     confirmed_at: Option<Instant>,
 }
 
 impl ManagementKeys {
-    /// The key of a deployment. Nothing is read before a call needs it.
+    /// The source for a deployment. Nothing is read before a call needs the key.
     pub fn of(config: &Config) -> ManagementKeys {
         ManagementKeys(Source::Stored(Arc::new(SecretStore {
             access: config.aws.clone(),
@@ -92,7 +93,7 @@ impl ManagementKeys {
         })))
     }
 
-    /// A key that was given by hand and never changes.
+    /// A source with a key that was given by hand and never changes.
     pub fn fixed(key: ManagementKey) -> ManagementKeys {
         ManagementKeys(Source::Fixed(key))
     }
@@ -110,8 +111,8 @@ impl ManagementKeys {
         }
     }
 
-    /// The key to use after the provider refused `refused`: one fresh read of the secret, which all who were refused share.
-    /// If it brings the same key, there is no other.
+    /// The key to use after the provider refused `refused`: one fresh read of the secret, shared by all calls
+    /// that were refused. If it returns an equal key, there is no other.
     pub async fn refresh(&self, refused: &ManagementKey) -> Result<ManagementKey, SecretError> {
         let stored = match &self.0 {
             Source::Fixed(key) => return Ok(key.clone()),
@@ -125,7 +126,7 @@ impl ManagementKeys {
         }
     }
 
-    /// The key that the secret holds now, read afresh and not kept.
+    /// The key that the secret holds now, read afresh and not cached.
     pub async fn in_secret(&self) -> Result<ManagementKey, SecretError> {
         match &self.0 {
             Source::Fixed(key) => Ok(key.clone()),
@@ -133,7 +134,7 @@ impl ManagementKeys {
         }
     }
 
-    /// The key that a person put as the pending version, unless it has been promoted already.
+    /// The key that a person stored as the pending version, unless it has been promoted already.
     pub async fn pending(&self) -> Result<Option<PendingKey>, SecretError> {
         let Source::Stored(stored) = &self.0 else {
             return Ok(None);
@@ -160,7 +161,8 @@ impl ManagementKeys {
                 .send()
                 .await;
             if let Err(error) = promoted {
-                // The answer of a first try may have been lost, and the second is then refused: what counts is where the stage is.
+                // If the answer of a first try was lost, the second is refused, so the version that has the
+                // stage decides.
                 let failure = reduce(&error);
                 let is_there = stored.version_id(CURRENT).await.ok().flatten().as_ref() == Some(&pending.version);
                 if !is_there {
@@ -195,7 +197,7 @@ impl SecretStore {
         match self.text(stage).await {
             Ok(Some((text, version))) => Ok(Some((ManagementKey::parse(text.expose_secret())?, version))),
             Ok(None) => Ok(None),
-            // A stage that no version has is answered like a secret that is not there.
+            // Secrets Manager answers a stage without a version like a missing secret.
             Err(failure) if failure.code == "ResourceNotFoundException" => Ok(None),
             Err(failure) => Err(failure.into()),
         }
@@ -221,19 +223,19 @@ impl CachedKey {
 }
 
 impl ManagementKey {
-    /// Reads a key; space and line ends around it are ignored.
+    /// Parses a key, ignoring space and line ends around it.
     pub fn parse(text: &str) -> Result<ManagementKey, NotAKey> {
         let text = text.trim();
         let is_key = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
         is_key.then(|| ManagementKey(Arc::new(text.into()))).ok_or(NotAKey)
     }
 
-    /// By which the table knows it: a hash that is this deployment's own.
+    /// The fingerprint by which the table knows the key: a hash of this deployment's own.
     pub fn fingerprint(&self, deployment: &DeploymentId) -> Fingerprint {
         Fingerprint::of(deployment, self.reveal())
     }
 
-    /// For the one header that carries it.
+    /// The plain key, for the one header that carries it.
     pub(crate) fn reveal(&self) -> &str {
         self.0.expose_secret()
     }

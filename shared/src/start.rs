@@ -1,4 +1,5 @@
-//! What every function's `main` does: read the configuration, start the logs, answer events until Lambda ends the process.
+//! The main of every function: it reads the configuration, starts the logs, and answers events until Lambda
+//! ends the process.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -14,10 +15,11 @@ use crate::log;
 
 /// One of the five functions. `infra/local` runs the same value in its own process.
 pub trait Function: Send + Sync + 'static {
-    /// Makes the function without any input or output; clients connect when they are first used.
+    /// Makes the function without input or output; clients connect when they are first used.
     fn new(config: Config, clock: Clock) -> Self;
 
-    /// Answers one event. An error is a fault of ours or of a service, and Lambda may send the event again.
+    /// Answers one event. An error is a fault of ours or of a service, after which Lambda may send the event
+    /// again.
     fn handle(&self, event: LambdaEvent<Value>) -> impl Future<Output = anyhow::Result<Value>> + Send;
 }
 
@@ -36,17 +38,17 @@ pub async fn run<F: Function>() -> ExitCode {
     }
 }
 
-/// From now on a panic says where it was, and not what: its words may be somebody's.
+/// Makes a panic print its place and not its message, which may hold personal data.
 pub fn keep_panics_quiet() {
     std::panic::set_hook(Box::new(|panic| {
         tracing::error!(at = panic.location().map(ToString::to_string), "a part of the program gave up");
     }));
 }
 
-/// One invocation: an error or a panic is logged here, once, and Lambda is told no more than that there was one. The instance goes on:
-/// nothing of an invocation is left in it but what is asked anew.
+/// Runs one invocation. An error or a panic is logged here, once, and Lambda only learns that there was one.
+/// The instance goes on, since it keeps nothing of an invocation that is not read again.
 pub async fn answer<F: Function>(function: &F, event: LambdaEvent<Value>) -> Result<Value, Diagnostic> {
-    // On the heap, since a whole function's future is too deep for the compiler to lay out inside another.
+    // The future is boxed, since a whole function's is too deep for the compiler to lay out inside another.
     match AssertUnwindSafe(Box::pin(function.handle(event))).catch_unwind().await {
         Ok(Ok(answer)) => return Ok(answer),
         Ok(Err(error)) => tracing::error!(error = format!("{error:#}"), "the invocation failed"),

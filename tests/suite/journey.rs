@@ -16,6 +16,7 @@ async fn goes_well(stack: Stack) {
     }
     // Its steps read what came.
     stack.ses.unread();
+    super::documents::hold_what_was_done(&stack);
     stack::finish(stack).await.unwrap();
 }
 

@@ -15,6 +15,7 @@ use bursar_tests::stack;
 use bursar_tests::visitor::{Page, Visitor};
 use jiff::civil::date;
 
+use super::documents::rows;
 use super::rules::sources;
 
 /// Whose a route is.
@@ -33,6 +34,21 @@ enum Whose {
     Admins,
 }
 use Whose::{Admins, Anybodys, Assistants, Facultys, Staffs, Students, Visitors};
+
+impl Whose {
+    /// As the document of the routes says it.
+    fn in_words(self) -> &'static str {
+        match self {
+            Anybodys => "anybody",
+            Visitors => "signed in",
+            Students => "its students",
+            Staffs => "anybody with a role",
+            Assistants => "its assistants",
+            Facultys => "its faculty",
+            Admins => "admins",
+        }
+    }
+}
 
 const PROGRAMME: &str = "/console/programmes/{id}";
 /// What a route begins with that does something to one grant; the routers have them as one.
@@ -294,4 +310,16 @@ fn each_route_of_the_routers_is_in_the_table_and_none_besides() {
         })
         .collect();
     assert_eq!(in_table, routed);
+}
+
+#[test]
+fn the_document_of_routes_says_whose_each_is() {
+    let documented: BTreeSet<[String; 3]> = rows("docs/routes.md")
+        .into_iter()
+        .filter(|row| row[1].starts_with('/'))
+        .map(|row| [row[0].clone(), row[1].clone(), row[2].clone()])
+        .collect();
+    let of_table = TABLE.iter().filter(|(_, route, _)| !route.ends_with("/nothing"));
+    let in_table = of_table.map(|(method, route, whose)| [*method, *route, whose.in_words()].map(str::to_owned));
+    assert_eq!(documented, in_table.collect::<BTreeSet<[String; 3]>>());
 }

@@ -1,5 +1,29 @@
 //! The students' pages: ask for a link, follow it, reveal a key, replace it, see what is left. Which routes there are stands
-//! here; what each does, in the files beside this one.
+//! here; what each does, in the rooms beside this one. The six steps of a claim stand in `keys::reveal`.
+//!
+//! # Signing in
+//!
+//! 1. `POST /link` looks nothing up. It writes one item, the ask, and answers every address alike.
+//! 2. The stream brings asks to `mail`. Only there it is decided whether the address is anybody's; for any other nothing more is
+//!    written.
+//! 3. Link and code are made when the mail is sent. The table sees their hashes, and the mail goes to the roster's spelling.
+//! 4. All that is good for an address lies in one item: its links, how many were mailed, and how many codes were wrong. Wrong
+//!    codes are counted for every address that is typed.
+//! 5. The write that makes a session replaces that item on condition of its version. So of many who come with one link one signs
+//!    in, and every other link and code ends with it.
+//!
+//! A link counts in the browser that asked, or with the address typed in. So a scanner that opens, runs and presses uses nothing
+//! up.
+//!
+//! Three links come as soon as they are asked for. After three that nobody followed, the next comes when none is good any more.
+//! So whoever asks and however often, one is good at any time; at most five are mailed an hour.
+//!
+//! Five wrong codes end the codes that were mailed so far, whoever typed them; links they do not end. How many links the mail
+//! server's day allows stands in the function `mail`.
+//!
+//! A session ends with its term, after an hour of disuse where its person has a role, and at the button "Sign out everywhere".
+//! That it is used is noted every ten minutes, the one thing that a GET writes. Each sign-in and each refusal leaves a line in
+//! the log that names nobody.
 
 mod keys;
 mod my;
@@ -64,13 +88,13 @@ impl Function for App {
     }
 }
 
-/// What the page with a key runs: it copies the key on a press and wipes it on leaving.
+/// The script of the page with a key: it copies the key on a press, and wipes it when the page is left.
 async fn script() -> Response {
     let kind = [(CONTENT_TYPE, HeaderValue::from_static("text/javascript; charset=utf-8"))];
     (kind, include_str!("../templates/key.js")).into_response()
 }
 
-/// Nothing is there; but below `/my` somebody who is signed out is told that first.
+/// The answer to an unknown path. Below `/my`, somebody who is signed out is sent to sign in first.
 async fn nothing(State(site): State<Site>, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
     let is_behind_a_session = parts.uri.path() == "/my" || parts.uri.path().starts_with("/my/");

@@ -1,4 +1,4 @@
-//! Why somebody who is signed in does not get what they pressed for: each reason with its status and one plain sentence.
+//! The refusals of a signed-in student's request: each reason with its HTTP status and one plain sentence.
 
 use std::time::Duration;
 
@@ -14,12 +14,12 @@ use bursar_core::web::site::whole_seconds;
 use bursar_core::web::{Frame, Site, Visitor};
 use jiff::{SignedDuration, Timestamp};
 
-/// The time to try again, if the provider says nothing else.
+/// The `Retry-After` where the provider gives none.
 const SOON: Duration = Duration::from_secs(10);
-/// The time to try again where a person has to do something first.
+/// The `Retry-After` where a person has to act first.
 const A_PERSON_MUST: Duration = Duration::from_secs(60);
 
-/// What is said, and with which status.
+/// A refusal: one sentence and its HTTP status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
     status: StatusCode,
@@ -37,7 +37,7 @@ struct RefusedPage<'a> {
 }
 
 impl Refusal {
-    /// The state of things forbids it.
+    /// A refusal because of the present state: 409.
     pub(crate) fn conflict(sentence: impl Into<String>) -> Refusal {
         Refusal {
             status: StatusCode::CONFLICT,
@@ -47,7 +47,7 @@ impl Refusal {
         }
     }
 
-    /// It was done just now, and may be done again after a while.
+    /// A refusal of a request repeated too soon: 429.
     pub(crate) fn too_fast(sentence: &str, after: SignedDuration) -> Refusal {
         Refusal {
             status: StatusCode::TOO_MANY_REQUESTS,
@@ -57,7 +57,7 @@ impl Refusal {
         }
     }
 
-    /// It may work later.
+    /// A refusal of a request that may work later: 503.
     pub(crate) fn later(sentence: &str, after: Option<Duration>) -> Refusal {
         Refusal {
             status: StatusCode::SERVICE_UNAVAILABLE,
@@ -67,7 +67,7 @@ impl Refusal {
         }
     }
 
-    /// The provider said no, or nobody knows what it did.
+    /// A refusal because the provider refused, or because the outcome of its call is unknown.
     pub(crate) fn provider(error: &ProviderError, sentence: &str) -> Refusal {
         match error {
             ProviderError::Later { after, .. } => Refusal::later(sentence, *after),
@@ -81,7 +81,8 @@ impl Refusal {
         }
     }
 
-    /// What a moment heals is to be tried again; everything else the state of things forbids.
+    /// The refusal of a claim: to be retried where the cause passes within moments, and a conflict with the
+    /// present state elsewhere.
     pub(crate) fn begin(refused: &BeginRefused, term: &Term, now: Timestamp) -> Refusal {
         let sentence = why_not(refused, term);
         let until = match refused {
@@ -128,7 +129,7 @@ impl Refusal {
     }
 }
 
-/// Why a key that was not used is not switched on again.
+/// The reason why a key that was off for disuse is not enabled again.
 pub(crate) fn why_not_resumed(refused: &ReleaseRefused) -> &'static str {
     match refused {
         ReleaseRefused::NotHeld => "Your key is not switched off for not being used, so there is nothing to resume.",
@@ -140,7 +141,7 @@ pub(crate) fn why_not_resumed(refused: &ReleaseRefused) -> &'static str {
     }
 }
 
-/// Why no key can be made now, as its student reads it.
+/// The reason why no key can be made now, in the student's words.
 pub(crate) fn why_not(refused: &BeginRefused, term: &Term) -> String {
     let at = |time| time_in(time, term.zone());
     match refused {

@@ -1,4 +1,4 @@
-//! Values that the tests of the pages begin with, and a page as somebody reads it.
+//! Fixtures for the tests of the pages, and a page as its reader sees it.
 
 use bursar_core::domain::grant::{Grant, Person, View};
 use bursar_core::domain::programme::{Pot, Programme, Settings};
@@ -12,7 +12,7 @@ pub(crate) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-/// Somebody who is on the roster of a programme in Berlin, and did nothing yet.
+/// The view of a person on the roster of a programme in Berlin who has done nothing yet.
 pub(crate) fn a_view() -> View {
     let term = Term::new("2026-10-12".parse().unwrap(), "2027-02-06".parse().unwrap(), "Europe/Berlin").unwrap();
     let settings = Settings::new("CS pilot", term, Usd::from_dollars(20));
@@ -23,7 +23,7 @@ pub(crate) fn a_view() -> View {
     View { programme, pot, grant, readings: Vec::new() }
 }
 
-/// What stands on a page, a line for each block of it; buttons in brackets.
+/// The text of a page: one line for each block, buttons in brackets.
 pub(crate) fn readable(html: &str) -> String {
     let mut text = String::new();
     for piece in html.split('<').skip(1) {

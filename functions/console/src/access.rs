@@ -1,4 +1,5 @@
-//! Whose page it is: who comes, to which programme, and in which role. What they may not see is as if it were not there.
+//! Authorisation of the console's pages: who the visitor is, for which programme, and in which role. What a
+//! visitor may not see gets the answer of a page that does not exist.
 
 use std::future::Future;
 
@@ -14,7 +15,7 @@ use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::web::{Denial, Fault, Fields, Posted, Site, Visitor, note_refusal};
 
-/// A programme, and what this visitor may do on it. As an extractor it lets in assistants and those above them.
+/// A programme with the visitor's role in it. As an extractor it admits assistants and higher roles.
 #[derive(Clone)]
 pub(crate) struct ProgrammeAccess {
     pub(crate) visitor: Visitor,
@@ -27,17 +28,17 @@ pub(crate) struct AdminAccess {
     pub(crate) visitor: Visitor,
 }
 
-/// A form that came from a page of ours, with what its sender has access to.
+/// A form posted from one of our pages, with the access of its sender.
 pub(crate) struct Form<A: Admission> {
     pub(crate) access: A::Access,
     pub(crate) fields: Fields,
 }
 
-/// The rule by which a sender of a form is let in.
+/// The rule that admits the sender of a form.
 pub(crate) trait Admission {
     type Access: Send;
 
-    /// `programme` is the id in the path, if the route has one.
+    /// Checks the visitor. `programme` is the id in the path, if the route has one.
     fn admit(
         site: &Site,
         visitor: Visitor,
@@ -45,9 +46,9 @@ pub(crate) trait Admission {
     ) -> impl Future<Output = Result<Self::Access, Response>> + Send;
 }
 
-/// Assistants of the programme in the path, and those above them.
+/// Admission of assistants of the programme in the path, faculty, and admins.
 pub(crate) enum Assistants {}
-/// Faculty of the programme in the path, and admins.
+/// Admission of faculty of the programme in the path, and admins.
 pub(crate) enum Faculty {}
 pub(crate) enum Admins {}
 
@@ -125,7 +126,7 @@ impl<A: Admission> FromRequest<Site> for Form<A> {
     }
 }
 
-/// The id that stands for `{id}` in the path of a route.
+/// The value of `{id}` in the path of the request.
 pub(crate) async fn programme_in(parts: &mut Parts) -> Option<String> {
     let params = RawPathParams::from_request_parts(parts, &()).await.ok()?;
     params.iter().find(|(name, _)| *name == "id").map(|(_, id)| id.to_owned())
@@ -135,18 +136,18 @@ pub(crate) fn is_admin(site: &Site, visitor: &Visitor) -> bool {
     is_among(&visitor.session.address, &site.admins)
 }
 
-/// The page for whoever has no right to what is there; the log knows of them.
+/// The page for a visitor without the right to see the target. The log records the refusal.
 pub(crate) fn refused(site: &Site) -> Response {
     note_refusal(Denial::Right);
     site.not_found()
 }
 
-/// How audit entries name the visitor. A session from before its person had a role does not know it.
+/// The visitor as an audit entry names them, looked up for sessions from before the person had a role.
 pub(crate) async fn actor(site: &Site, visitor: &Visitor, deadline: Deadline) -> Result<Actor, Fault> {
     Ok(Actor::Person(person(site, visitor, deadline).await?))
 }
 
-/// The visitor's name as one with a role.
+/// The visitor's id as a person with a role.
 pub(crate) async fn person(site: &Site, visitor: &Visitor, deadline: Deadline) -> Result<PersonId, Fault> {
     if let Some(person) = &visitor.session.person {
         return Ok(person.clone());

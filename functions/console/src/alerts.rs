@@ -1,5 +1,5 @@
-//! The alerts of a programme: which threshold of the pot was crossed and why that is, who was told, what became of each mail since when,
-//! and the press that sends one again.
+//! The alerts of a programme: the crossings of its pot's thresholds with their cause, and the mails with
+//! their recipients and states. A form sends an alert again.
 
 use askama::Template;
 use axum::extract::State;
@@ -25,7 +25,7 @@ struct AlertsPage<'a> {
     csrf: &'a str,
     programme: &'a Programme,
     is_admin: bool,
-    /// Who hears of the next.
+    /// The recipients of the next alert.
     hear: Vec<String>,
     crossings: Vec<CrossingRow>,
 }
@@ -33,7 +33,7 @@ struct AlertsPage<'a> {
 struct CrossingRow {
     crossing: Crossing,
     at: String,
-    /// How much of the pot was spent when it was found.
+    /// The share of the pot that was spent when the crossing was found.
     per_cent: i64,
     alerts: Vec<Alert>,
 }
@@ -44,15 +44,16 @@ impl CrossingRow {
     }
 }
 
-/// What one person was told of a crossing: by one mail, and by those that somebody had sent again.
+/// The newest mail of a crossing to one person, and when it was last sent again.
 struct Alert {
     recipient: String,
     person: PersonId,
     outcome: MailStatus,
-    /// When it was sent again by hand, last.
+    /// The last time that somebody had it sent again.
     again: Option<String>,
-    /// Why nothing is mailed to them, and whether this visitor may have it tried.
+    /// The reason why nothing is mailed to them.
     unreachable: Option<&'static str>,
+    /// Whether this visitor may send it again.
     may_resend: bool,
 }
 
@@ -65,7 +66,7 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> A
     let mut shown = Vec::with_capacity(crossings.len());
     for crossing in crossings {
         let mut alerts = alerts(&site, &access, &crossing).await?;
-        // What is said of another pot is no news.
+        // An alert about a former pot is not worth sending again.
         alerts.iter_mut().for_each(|alert| alert.may_resend &= crossing.limit == pot.limit);
         let at = column_time(crossing.found_at, programme.settings.term.zone());
         shown.push(CrossingRow { per_cent: per_cent(crossing.spent, crossing.limit), crossing, at, alerts });
@@ -81,13 +82,13 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> A
     }))
 }
 
-/// Why no alert is sent to somebody any more.
+/// The mark that stops alerts to a person.
 async fn no_alert_goes_to(site: &Site, person: &StaffPerson) -> Result<Option<Undeliverable>, Fault> {
     let mark = site.table.undeliverable(person.address.matched(), site.clock.now()).await?;
     Ok(mark.filter(|mark| mark.keeps_back(MailClass::Urgent)))
 }
 
-/// Each person once, with what became of the newest mail to them.
+/// The recipients of a crossing, each once, with the state of the newest mail to them.
 async fn alerts(site: &Site, access: &ProgrammeAccess, crossing: &Crossing) -> Result<Vec<Alert>, Fault> {
     let mut alerts: Vec<Alert> = Vec::with_capacity(crossing.mails.len());
     let zone = access.programme.settings.term.zone();
@@ -114,7 +115,7 @@ async fn alerts(site: &Site, access: &ProgrammeAccess, crossing: &Crossing) -> R
     Ok(alerts)
 }
 
-/// Sends one alert to one of those who were told once more.
+/// Sends one alert again to one of its recipients.
 pub(crate) async fn resend(
     State(site): State<Site>,
     RequestDeadline(deadline): RequestDeadline,

@@ -1,4 +1,5 @@
-//! The programmes that somebody has a role on. Finding people and keys by `?q=` is not there yet.
+//! The start of the console: the programmes on which the visitor has a role. A search by `?q=` does not
+//! exist yet.
 
 use askama::Template;
 use axum::extract::State;

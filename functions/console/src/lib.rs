@@ -30,7 +30,7 @@ use bursar_core::web::{Pages, Site, Visitor};
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
-/// The most requests to the provider at once, unless the configuration says otherwise.
+/// The most concurrent requests to the provider, unless the configuration sets it.
 const AT_ONCE: usize = 4;
 
 /// The function with its routes and what its work needs.
@@ -84,7 +84,7 @@ fn routes(site: Site) -> Router {
         .with_state(site)
 }
 
-/// The answer where no route leads; visitors who are not signed in are sent to the start first.
+/// The answer to an unknown route; visitors who are not signed in are redirected to the start first.
 async fn nothing(State(site): State<Site>, _: Visitor) -> Response {
     site.not_found()
 }

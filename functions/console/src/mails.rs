@@ -1,4 +1,4 @@
-//! How a mail and what became of it look on the console's pages.
+//! Mails and their states, as the console's pages show them.
 
 use bursar_core::domain::grant::Notice;
 use bursar_core::domain::mail::failure::FailureText;
@@ -7,16 +7,16 @@ use bursar_core::store::{Bounce, MailState, OutboxRow, QueuedMail, UnreachableRe
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// A mail with what became of it.
+/// A mail with its state.
 pub(crate) struct MailRow {
     pub(crate) kind: &'static str,
     pub(crate) written: String,
     pub(crate) outcome: MailStatus,
 }
 
-/// What became of a mail, since when, and why where that is not plain.
+/// The state of a mail, since when, and the reason where the state does not say it.
 pub(crate) struct MailStatus {
-    /// The outcome as the page's hook spells it.
+    /// The state as the page's test hook spells it.
     pub(crate) word: &'static str,
     pub(crate) badge: &'static str,
     pub(crate) since: String,
@@ -54,7 +54,7 @@ impl MailStatus {
                 Some("the recipient, or a machine of theirs, marked it as unwanted".to_owned()),
             ),
             MailState::Dropped { at, why } => {
-                // Of an alert that nobody got, somebody has to know.
+                // An alert that reached nobody must be visible as failed.
                 let word = if matches!(row.mail, QueuedMail::Alert { .. }) { "failed" } else { "not needed" };
                 (word, "", *at, Some(format!("not sent: {why}")))
             }
@@ -63,7 +63,8 @@ impl MailStatus {
         MailStatus { word, badge, since: time(at), why }
     }
 
-    /// The outcome of a row that is not kept any more. The mail server had it, or it would have been given up.
+    /// The state of a mail whose row has expired. The mail server accepted it, or it would be a dead
+    /// letter.
     pub(crate) fn forgotten() -> MailStatus {
         MailStatus { word: "sent", badge: "", since: "before the last 90 days".to_owned(), why: None }
     }
@@ -78,7 +79,7 @@ fn came_back(bounce: Bounce) -> &'static str {
     }
 }
 
-/// Why nothing is mailed to an address.
+/// The reason why nothing is mailed to an address, in words.
 pub(crate) fn why(why: UnreachableReason) -> &'static str {
     match why {
         UnreachableReason::Bounced => "mail to it came back for good.",
@@ -89,7 +90,7 @@ pub(crate) fn why(why: UnreachableReason) -> &'static str {
     }
 }
 
-/// Which mail it is.
+/// The kind of mail, in words.
 pub(crate) fn kind(mail: &QueuedMail) -> &'static str {
     match mail {
         QueuedMail::Link { .. } => "link to sign in",

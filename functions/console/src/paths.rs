@@ -1,4 +1,4 @@
-//! The addresses of pages that other pages lead to.
+//! The paths of pages that other pages link to.
 
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 

@@ -1,4 +1,4 @@
-//! How counts, instants of the account, addresses and people look on the console's pages.
+//! The format of counts, instants of the account, URLs and people on the console's pages.
 
 use std::borrow::Borrow;
 
@@ -12,30 +12,30 @@ use bursar_core::web::Fault;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// A number in groups of three digits, as templates have it.
+/// A number in groups of three digits, for templates.
 pub(crate) fn count(number: impl Borrow<u64>) -> String {
     grouped(*number.borrow())
 }
 
-/// An instant of the account, which is in no programme's time zone.
+/// An instant in UTC, since the account is in no programme's time zone.
 pub(crate) fn utc(at: Timestamp) -> String {
     format!("{} UTC", column_time(at, &TimeZone::UTC))
 }
 
-/// An address that asks for these; what is empty is left out.
+/// A URL with these parameters; empty ones are left out.
 pub(crate) fn address(path: &str, query: &[(&str, &str)]) -> String {
     let given = query.iter().filter(|(_, value)| !value.is_empty());
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(given).finish();
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
-/// The state as pages say it: any hold makes it paused.
+/// The state as pages name it; any hold counts as paused.
 pub(crate) fn state(grant: &Grant) -> &'static str {
     let is_over = matches!(grant.state, GrantState::Revoked | GrantState::Ended);
     if is_over || grant.holds.is_empty() { grant.state.as_str() } else { "paused" }
 }
 
-/// Who acted, by the address where it is a person with a role.
+/// The name of an actor: the address of a person with a role.
 pub(crate) async fn actor(table: &Table, actor: &Actor) -> Result<String, Fault> {
     Ok(match actor {
         Actor::Student => "the student".to_owned(),
@@ -45,7 +45,7 @@ pub(crate) async fn actor(table: &Table, actor: &Actor) -> Result<String, Fault>
     })
 }
 
-/// Somebody with a role, by the address.
+/// The address of a person with a role.
 pub(crate) async fn person(table: &Table, person: &PersonId) -> Result<String, Fault> {
     let known = table.person(person).await?;
     Ok(known.map_or("somebody who was erased".to_owned(), |known| known.address.as_written().to_owned()))

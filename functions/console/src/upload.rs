@@ -1,4 +1,4 @@
-//! A form with a file: multipart, from a page of the visitor's session.
+//! A form with a file: a multipart body from a page of the visitor's session.
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Multipart, Request};
@@ -9,18 +9,18 @@ use bursar_core::web::{Fields, Site, Visitor};
 
 use crate::access::{Admission, programme_in};
 
-/// The largest roster.
+/// The largest roster, in bytes.
 const MOST_OF_A_FILE: usize = 4 << 20;
-/// The largest body: a roster, with what a form has around it.
+/// The largest body: a roster with the form around it.
 pub(crate) const MOST_BYTES: usize = MOST_OF_A_FILE + (64 << 10);
-/// More than any form of ours with a file has.
+/// The most parts of a body, more than any form of ours has.
 const MOST_PARTS: usize = 32;
 
-/// What somebody who is signed in sent from a form of ours.
+/// The content of a multipart form that a signed-in visitor posted.
 pub(crate) struct Upload<A: Admission> {
     pub(crate) access: A::Access,
     pub(crate) fields: Fields,
-    /// The part `file`; none when no file was chosen.
+    /// The part `file`; `None` when no file was chosen.
     pub(crate) file: Option<Bytes>,
 }
 
@@ -38,7 +38,7 @@ impl<A: Admission> FromRequest<Site> for Upload<A> {
         let request = Request::from_parts(parts, body);
         let mut form = Multipart::from_request(request, site).await.map_err(IntoResponse::into_response)?;
         let (mut fields, mut file) = (Vec::new(), None);
-        // Its own answers name the status: 413 beyond the limit, 400 for what is no form.
+        // The extractor's own errors carry the status: 413 beyond the limit, 400 for a malformed body.
         while let Some(part) = form.next_field().await.map_err(IntoResponse::into_response)? {
             if fields.len() == MOST_PARTS {
                 return Err(StatusCode::BAD_REQUEST.into_response());

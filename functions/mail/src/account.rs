@@ -1,5 +1,5 @@
-//! What an admin is told of the account: the mail of each alarm, and whether it is still owed. What an alarm names is looked up when
-//! the mail is sent.
+//! The mail of each alarm to an admin, and whether it is still due. What the ids of an alarm stand for is
+//! looked up when the mail is sent.
 
 mod alarm_texts;
 mod ended;
@@ -21,34 +21,34 @@ use crate::compose::{ComposedRow, GONE};
 use crate::letter::words::Words;
 use crate::letter::{Letter, LetterPart, plain};
 
-/// What an alarm says.
+/// The content of an alarm's mail.
 struct AlarmText {
-    /// With the number.
+    /// The subject, which holds the alarm's number.
     subject: String,
-    /// What is known.
+    /// The known facts, as label and value.
     facts: Vec<(&'static str, String)>,
-    /// What happens, and what is to be done.
+    /// The consequences, and what the reader should do.
     next: String,
     leads_to: AccountPlace,
 }
 
-/// Where something can be done about it.
+/// The page on which something can be done about an alarm.
 enum AccountPlace {
     Account,
     Mail,
     Programme(ProgrammeId),
-    /// The form of its settings.
+    /// The form of a programme's settings.
     Settings(ProgrammeId),
 }
 
-/// What the ids of an alarm stand for.
+/// The names behind the ids of an alarm.
 #[derive(Default)]
 struct NamedAccount {
-    /// The programme that it is about.
+    /// The programme's name.
     programme: String,
-    /// The mails that it is about.
+    /// The unsent mails that the alarm counts.
     unsent: UnsentMails,
-    /// Who did it.
+    /// The address of the person who acted.
     person: String,
 }
 
@@ -88,7 +88,7 @@ impl App {
         Ok(named)
     }
 
-    /// What a programme is called; its id, if it cannot be read.
+    /// The programme's name, or its id if it cannot be read.
     async fn name_of(&self, programme: &ProgrammeId) -> Result<String, StoreError> {
         match self.table.programme(programme).await {
             Ok(Some(programme)) => Ok(plain(&programme.settings.name)),
@@ -128,7 +128,7 @@ impl Words<'_> {
     }
 }
 
-/// The account is in no programme's time zone.
+/// The moment in UTC, since the account is in no programme's time zone.
 fn moment(at: Timestamp) -> String {
     time_in(at, &TimeZone::UTC)
 }

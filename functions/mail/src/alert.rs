@@ -1,5 +1,6 @@
-//! What those who look after a programme's money are told when it passes a threshold of its budget, or when all of it is promised: the
-//! number, where it leads, and what happens next, with the burn as a picture.
+//! The alert to those who look after a programme's money: it passed a threshold of its budget, or all of
+//! that is reserved. It gives the number, the forecast and what happens next, with a picture of the
+//! spending.
 
 use bursar_core::domain::audit::{Act, Entry};
 use bursar_core::domain::people::role::is_among;
@@ -19,23 +20,23 @@ use crate::letter::burn::{Burn, Picture};
 use crate::letter::words::{Words, faculty, said};
 use crate::letter::{Letter, LetterPart};
 
-/// What an alert tells of: the newest that is known, and at least what was found.
+/// The figures of an alert: the newest on record, and at least those of the crossing.
 struct AlertSpending {
     limit: Usd,
     spent: Usd,
     as_of: Timestamp,
-    /// Whether somebody made the budget smaller than what had been spent.
+    /// Whether somebody lowered the budget below what had been spent.
     was_lowered: bool,
-    /// How many have had a key, of how many.
+    /// The number of students who have had a key, and of all students.
     students: Option<(u32, u32)>,
-    /// What the programme costs if everybody on the roster takes a key.
+    /// The cost of the programme if everybody on the roster takes a key.
     implied: Option<Usd>,
     forecast: Forecast,
     picture: Option<Picture>,
 }
 
 impl App {
-    /// The mail of a crossing, if its recipient still hears of the programme's alerts.
+    /// The mail of a crossing, if its recipient still gets the programme's alerts.
     pub(crate) async fn alert(
         &self,
         programme: &ProgrammeId,
@@ -70,8 +71,9 @@ impl App {
 }
 
 impl AlertSpending {
-    /// Of a budget that is another by now, what was found: more may have been spent since, and never of that budget. `listed_at` is
-    /// when the last listing of every key began: totals are written only when they changed.
+    /// The figures for a crossing. If the budget has changed since, only the crossing's own are used, since
+    /// later spending was never of that budget. `listed_at` is when the last listing of all keys began;
+    /// totals are written only when they change.
     fn of(
         crossing: &Crossing,
         programme: &Programme,
@@ -108,12 +110,12 @@ impl AlertSpending {
         AlertSpending { spent, as_of, students, implied, forecast, picture, ..found }
     }
 
-    /// What the keys that are out can still spend.
+    /// The money that live keys can still spend.
     fn left_to_keys(&self, pot: &Pot) -> Usd {
         (pot.reserved - self.spent).or_zero()
     }
 
-    /// That there was less than was spent: a per cent of it tells nobody anything.
+    /// The sentence for spending above the budget, where a percentage would say nothing.
     fn passed(&self) -> Option<String> {
         let (spent, limit) = (self.spent.to_dollars_up(), self.limit.to_dollars_down());
         match self.was_lowered {
@@ -125,7 +127,7 @@ impl AlertSpending {
 }
 
 impl Words<'_> {
-    /// That so much of the budget was spent.
+    /// The alert that this share of the budget was spent.
     fn spent(self, programme: &Programme, pot: &Pot, spending: AlertSpending) -> Letter {
         let (settings, used) = (&programme.settings, per_cent(spending.spent, spending.limit));
         let subject = format!("{} has used {used}% of {}", settings.name, spending.limit.to_dollars_down());
@@ -143,7 +145,7 @@ impl Words<'_> {
         self.about_money(programme, subject, facts, spending, next)
     }
 
-    /// That all of the budget is promised, before somebody is refused a key.
+    /// The alert that all of the budget is reserved, before a student is refused a key.
     fn promised(self, programme: &Programme, pot: &Pot, spending: AlertSpending) -> Letter {
         let (settings, used) = (&programme.settings, per_cent(spending.spent, spending.limit));
         let limit = spending.limit.to_dollars_down();
@@ -206,7 +208,8 @@ impl Words<'_> {
         }
     }
 
-    /// What this reader can do about it: who hears of alerts is an admin, of the faculty or an assistant.
+    /// The advice by which this reader gets a larger budget: recipients of alerts are admins, faculty or
+    /// assistants.
     fn how_to_raise(&self, settings: &Settings) -> String {
         let reader = self.to.matched();
         if is_among(reader, &self.config.admins) {
@@ -223,10 +226,12 @@ impl Words<'_> {
     }
 }
 
-/// How long a smaller budget may wait to be found crossed: the stream tells of it at once, and else the next hourly look.
+/// The longest time until a lowered budget is found crossed: the stream finds it at once, the hourly look
+/// later.
 const FOUND_WITHIN: SignedDuration = SignedDuration::from_hours(1);
 
-/// Whether the budget was made smaller just before it was found crossed, so that the money had been spent of a larger one.
+/// Whether the budget was lowered just before the crossing was found, so that the money was spent of a
+/// larger one.
 fn was_lowered(entries: &[Entry], crossing: &Crossing) -> bool {
     let is_of_budget = |entry: &&Entry| entry.what.act == Act::PotChanged && entry.at <= crossing.found_at;
     let Some(last) = entries.iter().rev().find(is_of_budget) else { return false };
@@ -246,7 +251,7 @@ fn common_facts(settings: &Settings, spending: &AlertSpending) -> Vec<(&'static 
     students.into_iter().chain(rest).collect()
 }
 
-/// That the budget is another by now.
+/// The sentence that the budget has changed since the crossing.
 fn changed(pot: &Pot, spending: &AlertSpending) -> Option<String> {
     (pot.limit != spending.limit)
         .then(|| format!("The budget was changed since this was found: it is {} now. ", pot.limit.to_dollars_down()))

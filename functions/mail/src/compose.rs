@@ -1,5 +1,5 @@
-//! Decides, at the moment of sending, what a row of the outbox comes to: a mail, or none. Each kind of mail is loaded and written by its
-//! room.
+//! Decides, at the moment of sending, what a row of the outbox becomes: a mail, or none. The loader and the
+//! words of each kind of mail are left to its own module.
 
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::failure::UNDELIVERABLE;
@@ -11,13 +11,13 @@ use crate::App;
 use crate::letter::words::Words;
 use crate::letter::{Letter, choice_at};
 
-/// What a row comes to.
+/// The result of composing a row.
 pub(crate) enum ComposedRow {
     Mail(Box<Letter>),
-    /// Nobody is to be told anything, and why.
+    /// No mail is due any more, for this reason.
     Nothing(&'static str),
     NotBefore(Timestamp),
-    /// Somebody should be told, and cannot be.
+    /// A mail is due and cannot be made, for this reason.
     Unsendable(&'static str),
 }
 
@@ -36,13 +36,13 @@ impl App {
                 "the table went back to an earlier moment, and this may have been sent since",
             ));
         }
-        let mut owed = self.of(row, now, deadline).await?;
-        // A link looked at its address before it was made, since it counts.
+        let mut composed = self.of(row, now, deadline).await?;
+        // A link has checked its address already, before it was made, because links are counted.
         if matches!(row.mail, QueuedMail::Link { .. }) {
-            return Ok(owed);
+            return Ok(composed);
         }
-        let ComposedRow::Mail(letter) = &mut owed else { return Ok(owed) };
-        // What somebody chose not to get is missed by nobody, whether it would reach them or not.
+        let ComposedRow::Mail(letter) = &mut composed else { return Ok(composed) };
+        // A mail of a kind that the person opted out of is dropped, whether it would reach them or not.
         if let Some(mail) = row.mail.of_choice() {
             if !self.table.mail_choice(letter.to.matched()).await?.wants(mail) {
                 return Ok(ComposedRow::Nothing("this person chose not to get such mails"));
@@ -52,11 +52,12 @@ impl App {
             letter.why.push_str(&choose);
         }
         Ok(match self.table.undeliverable(letter.to.matched(), now).await? {
-            Some(mark) if !mark.keeps_back(row.class) => owed,
-            // That one of those who look after programmes and the account is not reached, another has to know.
+            Some(mark) if !mark.keeps_back(row.class) => composed,
+            // Another person must know that somebody responsible for programmes or the account is not
+            // reached.
             Some(_) if row.mail.is_to_staff() => ComposedRow::Unsendable(UNDELIVERABLE),
             Some(_) => UNWANTED,
-            None => owed,
+            None => composed,
         })
     }
 
@@ -84,14 +85,14 @@ impl App {
         }
     }
 
-    /// Whether the table is a copy that was not recovered yet, and the row from before its last run. A table that is no copy never
-    /// becomes one while it is the same function's.
+    /// Whether the table is a restored copy that no sync has recovered yet, and the row is from before its
+    /// last run. A table that is no copy stays so while this function runs on it.
     async fn may_have_been_sent(&self, row: &OutboxRow, now: Timestamp) -> Result<bool, StoreError> {
         if self.is_no_copy.initialized() {
             return Ok(false);
         }
         if !self.table.is_copy(&self.table.meta(now).await?) {
-            // Whoever was faster said the same.
+            // If another row has set it meanwhile, the value is equal.
             let _ = self.is_no_copy.set(());
             return Ok(false);
         }

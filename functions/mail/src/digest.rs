@@ -1,5 +1,6 @@
-//! The weekly digests, at the moment of sending: whether the recipient still hears, and by their role what. A digest on record names
-//! grants and keys; who and which they are is looked up here, and only for those who may read it.
+//! The weekly digests, at the moment of sending: whether the recipient still gets one, and what their role
+//! may read. A digest on record holds ids of grants and keys; their names are looked up here, for permitted
+//! readers only.
 
 mod account;
 mod programme;
@@ -22,13 +23,13 @@ use crate::App;
 use crate::compose::{ComposedRow, GONE};
 use crate::letter::plain;
 
-/// So many names are looked up side by side.
+/// The number of names that are looked up concurrently.
 const SIDE_BY_SIDE: usize = 16;
 
-/// Who the grants of a digest are, by name or else by address.
+/// The names of a digest's grants; an address where there is no name.
 pub(crate) type DigestNames = HashMap<GrantId, String>;
 
-/// What a reader of a digest may see.
+/// The reader of a digest, by what they may see.
 pub(crate) enum DigestReader {
     Faculty(DigestNames),
     Assistant,
@@ -48,7 +49,7 @@ impl App {
             self.table.digest(programme, week),
             self.table.person(recipient)
         )?;
-        // Somebody who was erased since is nobody who waits for it.
+        // A person who was erased since needs no digest.
         let (Some(programme), Some(digest), Some(person)) = (programme, digest, person) else { return Ok(GONE) };
         let (settings, address) = (&programme.settings, person.address.matched());
         let reader = if is_among(address, &settings.faculty) {
@@ -97,7 +98,7 @@ impl App {
         Ok(Some((grant.id, plain(&name))))
     }
 
-    /// What a key that nobody here made is called.
+    /// The name of a foreign key.
     async fn key_named(&self, key: &KeyHash) -> Result<String, StoreError> {
         let key = self.table.foreign_key(key).await?.filter(|key| !key.name.trim().is_empty());
         Ok(key.map_or_else(|| "a key without a name".to_owned(), |key| plain(&key.name)))

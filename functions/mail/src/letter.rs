@@ -1,5 +1,5 @@
-//! A mail as a person gets it, and the bytes that bring it: headers, text and HTML. Headers are built by a library that encodes what
-//! does not belong there, so that no name on a roster can add one.
+//! A mail as a person gets it, and its bytes: headers, text and HTML. A library builds and encodes the
+//! headers, so that no name on a roster can inject one.
 
 pub(crate) mod burn;
 pub(crate) mod words;
@@ -18,48 +18,48 @@ use lettre::message::{Attachment, Mailbox, Message, MultiPart, SinglePart};
 
 use self::burn::Picture;
 
-/// By this header what SES reports leads back to the row.
+/// The header that names the row, by which an SES event finds it if the record of sending was lost.
 pub(crate) const ROW_HEADER: &str = "X-Bursar-Row";
 
-/// What is to be said to one person.
+/// The content of a mail to one person.
 pub(crate) struct Letter {
     pub(crate) to: EmailAddress,
     pub(crate) subject: String,
     pub(crate) heading: String,
     pub(crate) parts: Vec<LetterPart>,
-    /// Why they get it, a whole sentence.
+    /// The reason why they get it, as a whole sentence.
     pub(crate) why: String,
 }
 
-/// What a mail is made of, in the same order in text and HTML.
+/// A part of a mail; text and HTML have them in one order.
 pub(crate) enum LetterPart {
     Sentences(String),
-    /// What each is called, and what it is.
+    /// Short facts, as label and value.
     Facts(Vec<(Cow<'static, str>, String)>),
-    /// The one thing to follow.
+    /// The one link to follow.
     Link {
         label: &'static str,
         url: String,
     },
     Code(String),
-    /// What follows is about this.
+    /// A heading over the parts that follow.
     Heading(&'static str),
     Table(LetterTable),
-    /// The same as facts, where what is said is long.
+    /// Facts whose values are long.
     Notes(Vec<(&'static str, String)>),
-    /// Text says the same in other parts.
+    /// A picture, in HTML alone: other parts say its content in text.
     Picture(Picture),
-    /// Whom an answer goes to, where that is not the address for help.
+    /// The address for replies, where that is not the address for help.
     ReplyTo(EmailAddress),
 }
 
-/// A small table: what its rows are, what its columns hold, and the rows.
+/// A small table: the name of its rows, the headings of its columns, and the rows.
 pub(crate) struct LetterTable {
     pub(crate) head: Vec<String>,
     pub(crate) rows: Vec<LetterRow>,
 }
 
-/// What stands in a cell that has nothing to say.
+/// The text of a cell without a value.
 pub(crate) const NOT_TOLD: &str = "–";
 
 pub(crate) struct LetterRow {
@@ -67,7 +67,7 @@ pub(crate) struct LetterRow {
     pub(crate) cells: Vec<String>,
 }
 
-/// A mail that can be sent.
+/// A mail as bytes, ready to be sent.
 pub(crate) struct SealedLetter {
     pub(crate) from: String,
     pub(crate) to: String,
@@ -86,7 +86,7 @@ struct LetterText<'a> {
 struct Html<'a> {
     letter: &'a Letter,
     config: &'a Config,
-    /// What the picture is called within the mail.
+    /// The `Content-ID` of the picture.
     cid: &'a str,
 }
 
@@ -97,7 +97,7 @@ impl LetterPart {
 }
 
 impl Letter {
-    /// Puts it into an envelope. None if one of the addresses is none that a mail can carry.
+    /// Builds the bytes of the mail. `None` if an address cannot stand in a mail header.
     pub(crate) fn sealed(&self, row: &OutboxRow, now: Timestamp, config: &Config) -> Option<SealedLetter> {
         let (kind, is_of_choice, row) = (row.mail.kind(), row.mail.of_choice().is_some(), row.row);
         let (from, to) = (config.mail_from.for_mail(), self.to.for_mail());
@@ -112,8 +112,8 @@ impl Letter {
             .raw_header(header("X-Bursar-Mail", kind.as_str()))
             .raw_header(header(ROW_HEADER, &row.to_string()))
             .raw_header(header("Auto-Submitted", "auto-generated"));
-        // It leads to the sign-in and then to a form. What a press in a mail program alone could do would need a right in the mail,
-        // and a mail carries none: so there is no `List-Unsubscribe-Post`.
+        // The link leads through the sign-in to a form. Unsubscribing in one click would need a credential
+        // in the mail, which holds none: hence no `List-Unsubscribe-Post`.
         if is_of_choice {
             message = message.raw_header(header("List-Unsubscribe", &format!("<{}>", choice_at(config))));
         }
@@ -151,7 +151,7 @@ impl Letter {
         })
     }
 
-    /// There is one at most.
+    /// The picture; a mail has one at most.
     fn picture(&self) -> Option<&Picture> {
         self.parts.iter().find_map(|part| match part {
             LetterPart::Picture(picture) => Some(picture),
@@ -171,7 +171,7 @@ impl LetterTable {
         LetterTable { head: head.map(str::to_owned).to_vec(), rows }
     }
 
-    /// A row in one line, where there are no columns.
+    /// A row on one line, for the text without columns.
     fn line(&self, row: &LetterRow) -> String {
         let cells = self.head.iter().skip(1).zip(&row.cells).filter(|(_, cell)| *cell != NOT_TOLD);
         let cells: Vec<String> = cells.map(|(title, cell)| format!("{title} {cell}")).collect();
@@ -180,13 +180,13 @@ impl LetterTable {
 }
 
 impl LetterRow {
-    /// The name in pieces between which a line may break: models have long names without a blank.
+    /// The name in pieces between which a line may break, since model names are long and have no spaces.
     fn pieces(&self) -> impl Iterator<Item = &str> {
         self.name.split_inclusive('/')
     }
 }
 
-/// People get help at an address, or where a text says.
+/// The mail address for help, or `None` if the deployment gives a text instead.
 fn support_address(config: &Config) -> Option<Address> {
     let address = EmailAddress::parse(config.support.as_deref()?).ok()?;
     address.for_mail().parse().ok()
@@ -196,12 +196,12 @@ fn header(name: &'static str, value: &str) -> HeaderValue {
     HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned())
 }
 
-/// Where a reader chooses which mails they get.
+/// The URL of the page where a reader chooses their mails.
 pub(crate) fn choice_at(config: &Config) -> String {
     format!("{}/my#mails", config.origin.as_str())
 }
 
-/// One line without anything that is not seen.
+/// The text as one line, without invisible characters.
 pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if is_invisible(c) { ' ' } else { c }).collect()
 }

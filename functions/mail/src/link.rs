@@ -1,4 +1,5 @@
-//! A link to sign in: whether one is owed, and its mail. Only here a link and its code are made, so that neither was ever at rest.
+//! A link to sign in: whether one is due, and its mail. Links and codes are made only here, so that neither
+//! is ever at rest.
 
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::kind::MailKind;
@@ -17,7 +18,8 @@ use crate::letter::words::{Words, said};
 use crate::letter::{Letter, LetterPart};
 
 impl App {
-    /// A link, if the address is somebody's here and has not had its share. It goes to the spelling of the roster.
+    /// The mail with a link, if the address is known and has not had its share of links. It goes to the
+    /// roster's spelling of the address.
     pub(crate) async fn link(
         &self,
         row: &OutboxRow,
@@ -32,7 +34,7 @@ impl App {
         let Some(known) = self.table.known(address, &self.config.admins).await? else {
             return Ok(ComposedRow::Nothing("nobody here has this address"));
         };
-        // Before a link is made, since it counts.
+        // These checks come before a link is made, since every link made is counted.
         let before = self.table.sign_in_of(address).await?;
         let is_always = self.is_admin_of_this_hour(row, address, &before);
         let is_marked = self.table.undeliverable(address, now).await?.is_some_and(|mark| mark.keeps_back(row.class));
@@ -61,15 +63,16 @@ impl App {
         })
     }
 
-    /// Whether this is the first link of the hour to an admin of the deployment: to such an address it is tried even where mail came back,
-    /// and whatever is left of the day, since behind it are the presses that mend both.
+    /// Whether this is the hour's first link to an admin of the deployment. Such a link is sent in spite of
+    /// returned mail and a used-up quota, since its reader can mend both.
     fn is_admin_of_this_hour(&self, row: &OutboxRow, address: &MatchedAddress, before: &SignIn) -> bool {
         let is_old = |mailed: &Mailed| mailed.ask == row.row || mailed.at + ASK_LASTS <= row.written_at;
         is_among(address, &self.config.admins) && before.mailed.iter().all(is_old)
     }
 
-    /// Whether links may still use some of the day's quota: half of it, the last fifth of that for people with a role, and for others
-    /// nothing of the last tenth of the whole day, which is for alerts. Of yesterday's links as many count as if they had been sent evenly.
+    /// Whether links may still use some of the day's quota. They get half of it, the last fifth of that
+    /// only for people with a role. Others get nothing of the day's last tenth, which is for alerts.
+    /// Yesterday's links count as if they had been sent evenly.
     async fn links_are_left(&self, has_role: bool, now: Timestamp) -> Result<bool, StoreError> {
         let Some(server) = self.table.mail_server().await? else { return Ok(true) };
         let Some(per_day) = server.per_day else { return Ok(true) };

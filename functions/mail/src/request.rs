@@ -1,4 +1,5 @@
-//! What an admin is told whom faculty ask for a change that only an admin may make: who asks, from what to what, and where to do it.
+//! The mail to an admin about a change that faculty request: who asks, the old and the new value, and where
+//! to decide.
 
 use bursar_core::domain::people::role::is_among;
 use bursar_core::domain::programme::Programme;
@@ -69,7 +70,7 @@ impl Words<'_> {
     }
 }
 
-/// What it is about, in a few words; a single wish says its value.
+/// The request in a few words; a single wish includes its value.
 fn asked_for(wishes: &[Wish]) -> String {
     match wishes {
         [wish] if wish.setting == POT => format!("asked for a budget of {}", wish.words),

@@ -1,4 +1,5 @@
-//! How mail leaves, from what wakes the function to what SES says became of it.
+//! The sending of mail: what wakes the function, one row's way to SES, and the events that SES sends
+//! afterwards.
 
 mod breaker;
 mod drain;

@@ -1,4 +1,4 @@
-//! What students are told by mail. Such a mail only says where to look, and whoever opens that signs in first.
+//! Mails to students. They only say where to look, and the pages require a sign-in.
 
 mod cap_used;
 mod notice;

@@ -27,8 +27,7 @@ from pydantic import BaseModel
 DEAR = "anthropic/claude-opus-4.5"
 FREE = "meta-llama/llama-3.3-70b-instruct:free"
 RUN = f"sdk-{secrets.token_hex(4)}"
-# The provider sends these; the SDK's models leave them out.
-# A row of a report has whatever fields were asked for.
+# Fields that the provider sends and the SDK's models lack. A row of a report has the requested fields.
 BESIDE_THE_MODELS = {
     "ChatResult": {"provider"},
     "ChatChoice": {"native_finish_reason"},
@@ -72,7 +71,7 @@ class Client:
             self.raw = response.json()
 
     def typed(self, answer):
-        """The answer, once every part of it is something the SDK knows."""
+        """The answer, after a check that the SDK knows every part of it."""
         walk(answer, self.raw, type(answer).__name__)
         return answer
 
@@ -97,7 +96,7 @@ def walk(value, raw, path):
 
 
 def getattr_quietly(model, name):
-    """Without the warning that reading a deprecated field gives."""
+    """The field, without the warning that a deprecated one gives."""
     return model.__dict__[name]
 
 

@@ -1,5 +1,5 @@
-//! The whole bundle on one machine: what stands in for AWS and for the provider, the fault layer between our functions and all of
-//! them, and the command that runs it. `bursar` and the tests build the same stack from it.
+//! The whole bundle on one machine: stand-ins for AWS and the provider, the fault layer before them, and
+//! the command that runs it. `bursar` and the tests build their stack from it.
 
 pub mod aws;
 pub mod base;

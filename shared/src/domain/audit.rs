@@ -1,5 +1,5 @@
-//! Who did what: one entry for each change of state, right, limit, settings or roster, written in the transaction that makes
-//! the change. People appear by id only, so an erasure leaves the entries as they are.
+//! The audit trail: one entry for each change of state, right, limit, settings or roster, written in the
+//! transaction that makes the change. People appear by id only, so an erasure leaves the entries as they are.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,25 +12,25 @@ use ulid::Ulid;
 use crate::domain::values::id::new_ulid;
 use crate::domain::values::id::{GrantId, NotAnId, PersonId, ProgrammeId};
 
-/// Who acts.
+/// The actor of a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Actor {
     /// The student, on their own grant.
     Student,
-    /// Somebody with a role.
+    /// A person with a role.
     Person(PersonId),
-    /// The sync, on what the provider says.
+    /// The sync, acting on the provider's answers.
     Sync,
     /// A rule that a person set on the programme.
     Rule,
 }
 
-/// One entry.
+/// An audit entry of a programme.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     pub programme: ProgrammeId,
-    /// Absent when the programme itself changed.
+    /// The grant that changed; `None` for a change of the programme itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant: Option<GrantId>,
     pub entry: Ulid,
@@ -47,7 +47,7 @@ impl Entry {
     }
 }
 
-/// One entry of a change that belongs to the account and to no programme.
+/// An audit entry of the account, for a change that belongs to no programme.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountEntry {
     pub entry: Ulid,
@@ -58,7 +58,7 @@ pub struct AccountEntry {
     pub what: AuditDetail,
 }
 
-/// What changed, from what to what.
+/// The details of a change: the states before and after.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditDetail {
     pub act: Act,
@@ -66,7 +66,7 @@ pub struct AuditDetail {
     pub from: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
-    /// A person's reason, or what the act says besides: an attempt's number, why it was refused.
+    /// A person's reason, or a remark of the act: an attempt's number, why it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
@@ -101,25 +101,26 @@ pub enum Act {
     GuardrailSet,
     /// Another limit was sent to the provider for the live key.
     LimitSent,
-    /// Keys that the provider had and the table did not.
+    /// Keys that the provider had and the table did not were recorded.
     Recovered,
     /// A key was deleted at the provider.
     Purged,
-    /// The term went on after the grant had ended with it.
+    /// The grant was opened again, since the term was extended after the grant had ended with it.
     Reopened,
-    /// Faculty asked the admins for a change; nothing changed by that.
+    /// Faculty asked the admins for a change, which by itself changes nothing.
     Asked,
-    /// What the guard held back may be done by the next sync.
+    /// An admin let the next sync do what its guard had held back.
     GuardReleased,
-    /// What the account spent and no key explains is explained.
+    /// An admin explained a residual of the account.
     ResidualExplained,
-    /// Another management key is of this deployment's account, although it finds none of the keys that were listed before.
+    /// An admin confirmed that another management key is of this deployment's account, although it finds none
+    /// of the keys that were listed before.
     AccountConfirmed,
-    /// Mail without hurry goes on, although much of it came back.
+    /// An admin let bulk mail go on although much of it came back.
     BulkReleased,
-    /// Mail that was given up is owed again.
+    /// A mail that was given up was queued again.
     MailSentAgain,
-    /// Mail to an address that it came back from is tried again.
+    /// Mail to an address with bounces was allowed again.
     MailAllowed,
     /// An alert was sent again.
     AlertResent,

@@ -15,7 +15,7 @@ use crate::provider::wire::json::{self, Envelope, Unreadable};
 use crate::provider::wire::pages::{ListRow, PageReader};
 use crate::provider::wire::send::ApiRequest;
 
-/// What the account bought and used since it exists.
+/// The lifetime credits of the account: bought and used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credits {
     pub bought: Usd,
@@ -40,15 +40,15 @@ struct CreditsAnswer {
 }
 
 impl Credits {
-    /// What is left; it may be negative.
+    /// The credits that are left; they may be negative.
     pub fn balance(self) -> Usd {
         self.bought - self.used
     }
 }
 
 impl Provider {
-    /// Reads the account's credits. An ordinary key may be answered with nothing bought and nothing used, so the key is
-    /// checked before this is believed (`check_management_key`).
+    /// Reads the account's credits. An ordinary key may be answered with zeros, so the key is checked before
+    /// the answer is trusted (`check_management_key`).
     pub async fn credits(&self, deadline: Deadline) -> Result<Credits, ProviderError> {
         let ask = ApiRequest { call: &CREDITS, path: &["credits"], query: &[], body: None };
         let both = |body: &str| {
@@ -61,7 +61,7 @@ impl Provider {
         self.ask(ask, deadline, both).await
     }
 
-    /// Every workspace that the management key can see.
+    /// Lists every workspace that the management key can see.
     pub async fn workspaces(&self, deadline: Deadline) -> Result<Vec<Workspace>, ProviderError> {
         let mut pages = PageReader::<Workspace>::new(self, &LIST_WORKSPACES, &["workspaces"], &[], Clock::system());
         let mut seen = HashSet::new();

@@ -1,5 +1,5 @@
-//! What was used by key, model and day, as the provider reports it, and the account's activity by model, which knows no keys. A row
-//! that cannot be read is counted apart and is never nothing. Whose use it was is for `domain/usage/models.rs` to say.
+//! Use by key, model and day as the provider reports it, and the account's activity by model, which knows no
+//! keys. An unreadable row is counted apart and never as zero. `domain/usage/models.rs` attributes the use.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -11,49 +11,49 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::Provider;
-use super::keys::body_of;
 use crate::deadline::Deadline;
 use crate::domain::usage::models::{ActivityRow, ModelRow};
 use crate::domain::values::money::{MoneyError, Usd};
 use crate::provider::wire::calls::{ACTIVITY, QUERY_ANALYTICS};
 use crate::provider::wire::error::ProviderError;
 use crate::provider::wire::json::{self, Envelope, Unreadable};
-use crate::provider::wire::send::ApiRequest;
+use crate::provider::wire::send::{ApiRequest, body_of};
 use crate::provider::wire::text::harmless;
 
-/// The most rows that the provider's documents let anybody ask for.
+/// The most rows that the provider's documents let a query ask for.
 pub const MOST_ROWS: usize = 10_000;
-/// The first of them say what is the matter.
+/// The most warnings of an answer that are logged.
 const MOST_WARNINGS: usize = 10;
 
-/// What every key used of every model on some days. Keys of one name are one row, since a name is all that the provider tells.
+/// The use of every model by every key on some days. Keys of one name are one row, since the provider reports
+/// only the name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelUsage {
-    /// The largest first.
+    /// The rows, the largest first.
     pub rows: Vec<ModelRow>,
     pub unreadable: UnreadableRows,
-    /// Whether rows are missing, which are then none larger than those that are here.
+    /// Whether rows are missing, none of them larger than those that are here.
     pub truncated: bool,
     pub warnings: Vec<String>,
 }
 
-/// What the whole account used of every model on one day.
+/// The whole account's use of every model on one day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Activity {
     pub rows: Vec<ActivityRow>,
     pub unreadable: UnreadableRows,
 }
 
-/// Rows of which nothing is known but that they are there.
+/// Rows that could not be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UnreadableRows {
     pub count: u64,
-    /// What was the matter with the first of them, fit for a log.
+    /// The reason that the first of them could not be read, fit for a log.
     pub why: Option<String>,
 }
 
 impl Provider {
-    /// What every key used of every model on each of these UTC days, in one query.
+    /// Queries the use of every model by every key on each of these UTC days, in one request.
     pub async fn model_usage(
         &self,
         days: RangeInclusive<Date>,
@@ -64,7 +64,7 @@ impl Provider {
         self.ask(ask, deadline, |body| model_usage(body, &days)).await
     }
 
-    /// What the account used of each model on one UTC day, which is over and not more than thirty days ago.
+    /// Reads the account's use of each model on one UTC day, which is over and not more than thirty days ago.
     pub async fn activity(&self, day: Date, deadline: Deadline) -> Result<Activity, ProviderError> {
         let date = day.to_string();
         let ask = ApiRequest { call: &ACTIVITY, path: &["activity"], query: &[("date", &date)], body: None };
@@ -72,7 +72,7 @@ impl Provider {
     }
 }
 
-/// The one query. Its order makes what is left out the smallest.
+/// The one query. Its order leaves the smallest rows out.
 #[derive(Serialize)]
 struct Query {
     metrics: [&'static str; 4],
@@ -81,7 +81,7 @@ struct Query {
     time_range: TimeRange,
     order_by: OrderBy,
     limit: usize,
-    /// Said, because without it the provider may answer with more rows than the limit allows.
+    /// The limit again, without which the provider may answer with more rows.
     group_limit: usize,
 }
 
@@ -102,7 +102,7 @@ impl Query {
         let midnight = |day: Date| format!("{day}T00:00:00Z");
         let (first, last) = (*days.start(), *days.end());
         let after = last.tomorrow().unwrap_or(last);
-        // One more than the days: nobody says whether the end belongs to the range.
+        // One bucket more than the days: it is not documented whether the end belongs to the range.
         let buckets = usize::try_from(after.duration_since(first).as_hours() / 24 + 1).unwrap_or(1);
         Query {
             metrics: ["total_usage", "credits_usage", "byok_usage", "request_count"],
@@ -179,7 +179,8 @@ fn model_usage(body: &str, days: &RangeInclusive<Date>) -> Result<ModelUsage, Un
     })
 }
 
-/// Where the provider does not say it, a report as long as it may be is not believed to be whole.
+/// Whether rows are missing. Where the provider does not say so, an answer with the most rows possible is
+/// taken to be cut off.
 fn is_truncated(metadata: &Value, came: usize) -> bool {
     let said = metadata["row_count"].as_u64().and_then(|rows| usize::try_from(rows).ok());
     let lost_on_the_way = said.is_some_and(|rows| rows > came);
@@ -194,7 +195,7 @@ fn activity(body: &str, day: Date) -> Result<Activity, Unreadable> {
     }
     let ActivityBody { data } = serde_json::from_str(body).map_err(|error| json::unreadable(&error))?;
     let (lines, unreadable) = read_rows::<ActivityLine>(&data);
-    // A model's endpoints are told apart by the provider and by nobody else.
+    // The provider has a row for each endpoint of a model; they are added up here.
     let mut rows: BTreeMap<(String, String), ActivityRow> = BTreeMap::new();
     for line in lines.into_iter().filter(|line| line.date == day) {
         let row = rows.entry((line.model.clone(), line.model_permaslug.clone())).or_insert_with(|| ActivityRow {
@@ -227,14 +228,14 @@ fn read_rows<T: for<'de> Deserialize<'de>>(raw: &[&RawValue]) -> (Vec<T>, Unread
     (rows, unreadable)
 }
 
-/// A day, whatever time of it may follow.
+/// A day, whatever time may follow it.
 fn day<'de, D: Deserializer<'de>>(from: D) -> Result<Date, D::Error> {
     let text = String::deserialize(from)?;
     let date = text.get(..10).and_then(|date| date.parse().ok());
     date.ok_or_else(|| D::Error::custom("this is no day"))
 }
 
-/// What people call something; an id where it has no such name, and nothing where the provider itself knows none.
+/// A readable label: an id where there is none, and empty where the provider has neither.
 fn label<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     match Value::deserialize(from)? {
         Value::String(text) => Ok(text),
@@ -244,7 +245,7 @@ fn label<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     }
 }
 
-/// An amount by its decimal text, whether it comes as a number or as a string.
+/// An amount by its decimal text, written as a number or as a string.
 fn used<'de, D: Deserializer<'de>>(from: D) -> Result<Usd, D::Error> {
     let raw = <&RawValue>::deserialize(from)?;
     match Usd::parse_ceil(raw.get().trim_matches('"')) {

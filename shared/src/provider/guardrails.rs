@@ -1,5 +1,5 @@
-//! Guardrails: what a programme's keys may call, made and changed, and keys put under them. A key holds one guardrail at most, and
-//! a guardrail does nothing before a key is assigned to it.
+//! Guardrails: what a programme's keys may call, made and changed, and keys put under them. A key holds one
+//! guardrail at most, and a guardrail has no effect before a key is assigned to it.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::Provider;
-use super::keys::body_of;
 use crate::clock::Clock;
 use crate::deadline::Deadline;
 use crate::domain::programme::Settings;
@@ -20,23 +19,24 @@ use crate::provider::wire::calls::{
 use crate::provider::wire::error::{ProviderError, Trouble};
 use crate::provider::wire::json::{self, Envelope};
 use crate::provider::wire::pages::{ListRow, PageReader};
-use crate::provider::wire::send::ApiRequest;
+use crate::provider::wire::send::{ApiRequest, body_of};
 
-/// How many keys one request assigns; the provider's own bulk calls take as many.
+/// The number of keys that one request assigns; the provider's own bulk calls take as many.
 pub const ASSIGNED_AT_ONCE: usize = 100;
 
-/// Everything Bursar ever says of a guardrail. Said again, it replaces what was there.
+/// The rules of a guardrail that Bursar sets, as a whole: sending them replaces what was there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuardrailRules {
     pub name: String,
-    /// Empty allows all.
+    /// The allowed models; empty allows all.
     pub models: Vec<String>,
-    /// Empty allows all.
+    /// The allowed providers; empty allows all.
     pub providers: Vec<String>,
     pub data_policy: DataPolicy,
 }
 
-/// A guardrail as the provider keeps it. Its models are the provider's own spelling of ours, so they are not compared as texts.
+/// A guardrail as the provider keeps it. The provider respells models, so its models are not compared with
+/// ours as texts.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct ProviderGuardrail {
     pub id: String,
@@ -49,7 +49,8 @@ pub struct ProviderGuardrail {
     pub workspace_id: Option<String>,
 }
 
-/// What the providers of models may do with prompts, in the provider's words; what is not named is as the account has it.
+/// What the providers of models may do with prompts, by the provider's own fields. A missing field follows
+/// the account's setting.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct DataRules {
     enable_free_model_training: Option<bool>,
@@ -62,21 +63,21 @@ struct DataRules {
     enforce_zdr_other: Option<bool>,
 }
 
-/// That a key is under a guardrail.
+/// The assignment of a key to a guardrail.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
 pub struct Assignment {
     pub guardrail_id: String,
     pub key_hash: KeyHash,
 }
 
-/// A list of assignments under way.
+/// A list of assignments that is being read.
 pub struct Assignments {
     pages: PageReader<AssignmentRow>,
     seen: HashSet<Assignment>,
 }
 
 impl GuardrailRules {
-    /// What the keys of a programme may call. The name finds it again.
+    /// The rules for the keys of a programme. The name identifies the guardrail later.
     pub fn of(deployment: &DeploymentId, programme: &ProgrammeId, settings: &Settings) -> GuardrailRules {
         GuardrailRules {
             name: format!("bursar/{deployment}/{programme}"),
@@ -88,8 +89,8 @@ impl GuardrailRules {
 }
 
 impl ProviderGuardrail {
-    /// Whether two states of it say the same of what Bursar says of one. The provider spells models in its own way, so what it has can
-    /// be held against what it answered, and not against what was sent.
+    /// Whether two states of a guardrail agree in what Bursar sets. The provider respells models, so its
+    /// state is compared with its earlier answer, not with what was sent.
     pub fn says_the_same(&self, other: &ProviderGuardrail) -> bool {
         self.name == other.name
             && sorted(&self.allowed_models) == sorted(&other.allowed_models)
@@ -97,7 +98,7 @@ impl ProviderGuardrail {
             && self.data == other.data
     }
 
-    /// Whether it restricts what these rules restrict, as far as that can be told.
+    /// Whether it restricts what these rules restrict, as far as its fields show.
     fn follows(&self, rules: &GuardrailRules) -> bool {
         let wanted = DataRules::of(rules.data_policy);
         let allows_all = |list: &Option<Vec<String>>| list.as_ref().is_none_or(Vec::is_empty);
@@ -114,7 +115,8 @@ fn sorted(list: &Option<Vec<String>>) -> Vec<&str> {
 }
 
 impl Provider {
-    /// Makes a guardrail in a workspace, or in the default one. It is sent once: after an unknown outcome look for its name.
+    /// Makes a guardrail in a workspace, or in the default one. It is sent once; after an unknown outcome,
+    /// look for its name.
     pub async fn create_guardrail(
         &self,
         rules: &GuardrailRules,
@@ -125,7 +127,7 @@ impl Provider {
         self.guardrail(&CREATE_GUARDRAIL, &["guardrails"], Some(body), deadline).await
     }
 
-    /// Reads a guardrail; none if the provider knows none of this id.
+    /// Reads a guardrail; `None` if the provider has none of this id.
     pub async fn get_guardrail(
         &self,
         id: &str,
@@ -134,7 +136,8 @@ impl Provider {
         or_none(self.guardrail(&GET_GUARDRAIL, &["guardrails", id], None, deadline).await)
     }
 
-    /// Replaces the rules of a guardrail, which must then follow them; none if the provider knows none of this id.
+    /// Replaces the rules of a guardrail, and checks that it follows them; `None` if the provider has none of
+    /// this id.
     pub async fn patch_guardrail(
         &self,
         id: &str,
@@ -151,7 +154,7 @@ impl Provider {
         Ok(patched)
     }
 
-    /// The guardrails of a workspace, or of the default one.
+    /// Lists the guardrails of a workspace, or of the default one.
     pub async fn guardrails(
         &self,
         workspace: Option<&str>,
@@ -168,8 +171,9 @@ impl Provider {
         Ok(all)
     }
 
-    /// Puts keys under a guardrail, each replacing the one it had. It is done only when the provider confirms every key, by its
-    /// count or in its list. An error may leave some of them assigned; to do all again is harmless.
+    /// Puts keys under a guardrail, each replacing the one it had. It succeeds only when the provider
+    /// confirms every key, by its count or in its list. An error may leave some of them assigned; repeating
+    /// all is harmless.
     pub async fn assign_keys(&self, id: &str, hashes: &[KeyHash], deadline: Deadline) -> Result<(), ProviderError> {
         for chunk in hashes.chunks(ASSIGNED_AT_ONCE) {
             let confirmed = self.assign_chunk(id, chunk, deadline).await?;
@@ -180,7 +184,7 @@ impl Provider {
         Ok(())
     }
 
-    /// The assignments of one guardrail, or of all. Page after page is taken with [`Assignments::next`].
+    /// The assignments of one guardrail, or of all; [`Assignments::next`] reads them page by page.
     pub fn assignments(&self, guardrail: Option<&str>) -> Assignments {
         let path: &[&str] = match &guardrail {
             Some(id) => &["guardrails", *id, "assignments", "keys"],
@@ -229,7 +233,8 @@ impl Provider {
         Ok(answer.assigned_count)
     }
 
-    /// A key that had this guardrail already may not be counted again, and whether a part can succeed is not documented.
+    /// Checks the list for every key. The count may leave out a key that had this guardrail already, and it
+    /// is not documented whether a request can succeed in part.
     async fn confirm_by_list(&self, id: &str, hashes: &[KeyHash], deadline: Deadline) -> Result<(), ProviderError> {
         let mut missing: HashSet<&KeyHash> = hashes.iter().collect();
         let mut listed = self.assignments(Some(id));
@@ -247,7 +252,7 @@ impl Provider {
 }
 
 impl Assignments {
-    /// The next assignments, none of them handed over before; `None` when all were. Each answer has the time that is given here.
+    /// The next assignments, without repetition; `None` after the last. `deadline` applies to each answer.
     pub async fn next(&mut self, deadline: Deadline) -> Result<Option<Vec<Assignment>>, ProviderError> {
         while let Some(page) = self.pages.next(deadline).await? {
             let rows = page.rows.into_iter().map(|row| row.assignment);
@@ -260,7 +265,7 @@ impl Assignments {
     }
 }
 
-/// What is sent of the rules. `null` clears what an earlier rule set, and an empty list would be refused.
+/// The body that sends the rules. `null` clears what an earlier rule set, and an empty list would be refused.
 #[derive(Serialize)]
 struct RulesBody<'a> {
     name: &'a str,
@@ -285,7 +290,7 @@ impl<'a> RulesBody<'a> {
 }
 
 impl DataRules {
-    /// Whether all that these name is so there.
+    /// Whether every field that is set here has this value there.
     fn is_in(&self, other: &DataRules) -> bool {
         let each = |rules: &DataRules| {
             [
@@ -318,7 +323,7 @@ impl DataRules {
     }
 }
 
-/// An assignment and the text that tells it from others.
+/// An assignment and the text that identifies it.
 struct AssignmentRow {
     assignment: Assignment,
     id: String,

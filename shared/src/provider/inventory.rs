@@ -1,5 +1,6 @@
-//! Every key of the account, page by page: all workspaces, disabled and expired keys too, each key once. Only half of each
-//! hash is kept meanwhile, so that very many keys fit. What the keys mean is for the sync to say.
+//! The inventory: every key of the account, page by page, in all workspaces, disabled and expired ones too,
+//! each key once. Only half of each hash is kept during a listing, so that very many keys fit. The sync
+//! decides what the keys mean.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -17,34 +18,34 @@ use crate::provider::wire::error::{ProviderError, Trouble};
 use crate::provider::wire::pages::{self, ListRow, PageReader};
 use crate::provider::wire::send::ApiRequest;
 
-/// Both are always said: by default the provider hides such keys.
+/// Parameters that are always sent, since by default the provider hides such keys.
 const EVERY_KEY: [(&str, &str); 2] = [("include_disabled", "true"), ("include_expired", "true")];
 
 /// Keys that were listed together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InventoryPage {
     pub keys: Vec<ProviderKey>,
-    /// Listed, so not missing; but nothing else is known of them.
+    /// Keys that are listed, so not missing, but of which nothing else is known.
     pub unreadable: Vec<UnreadableKey>,
-    /// By the clock of the inventory; it was answered on the same UTC day.
+    /// The time of the request, by the clock of the inventory; the answer came on the same UTC day.
     pub asked: Timestamp,
 }
 
-/// A listing of the whole account under way.
+/// A listing of the whole account that is being read.
 pub struct Inventory {
     provider: Provider,
     clock: Clock,
-    /// None until the workspaces were asked for.
+    /// The remaining workspaces; `None` until they were asked for.
     workspaces: Option<VecDeque<String>>,
     /// The workspace that is being read.
     pages: Option<(String, PageReader<ListedKey>)>,
     seen: HashSet<Half>,
 }
 
-/// A hash folded in half: no two keys of an account share even that.
+/// A hash folded in half; a collision between two keys of an account is out of the question.
 type Half = [u8; 16];
 
-/// How far a listing came, for another to go on from.
+/// The progress of a listing, from which another can go on.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InventoryPosition {
     workspaces: Option<VecDeque<String>>,
@@ -52,13 +53,13 @@ pub struct InventoryPosition {
 }
 
 impl Provider {
-    /// Lists every key of the account. Page after page is taken with [`Inventory::next`].
+    /// A listing of every key of the account, read page by page with [`Inventory::next`].
     pub fn inventory(&self, clock: &Clock) -> Inventory {
         Inventory { provider: self.clone(), clock: clock.clone(), workspaces: None, pages: None, seen: HashSet::new() }
     }
 
-    /// Where a listing begins. It may be asked for beside what must be known before the first key is listed; without it the listing
-    /// asks first.
+    /// The position at which a listing begins. It can be asked for beside other requests before the listing;
+    /// without it the listing asks first.
     pub async fn inventory_begins(&self, deadline: Deadline) -> Result<InventoryPosition, ProviderError> {
         Ok(InventoryPosition { workspaces: Some(self.workspaces_to_list(deadline).await?), within: None })
     }
@@ -74,7 +75,7 @@ impl Provider {
         Ok(workspaces)
     }
 
-    /// Goes on where a listing stopped, which had handed over these keys.
+    /// A listing that goes on at a position at which another, which handed over these keys, stopped.
     pub fn inventory_from<'k>(
         &self,
         clock: &Clock,
@@ -93,7 +94,8 @@ impl Provider {
         }
     }
 
-    /// The rows of one page of a workspace's keys, newest first, from a position on; of the default workspace without one.
+    /// Reads the rows of one page of a workspace's keys, newest first, from an offset on; of the default
+    /// workspace without one.
     pub async fn list_keys(
         &self,
         workspace: Option<&str>,
@@ -110,8 +112,8 @@ impl Provider {
 }
 
 impl Inventory {
-    /// The next keys, none of them handed over before; `None` only when every workspace was listed to its end. After an error
-    /// it may be called again and goes on from there. Each answer has the time that is given here.
+    /// The next keys, without repetition; `None` only when every workspace was listed to its end. After an
+    /// error it may be called again and goes on from there. `deadline` applies to each answer.
     pub async fn next(&mut self, deadline: Deadline) -> Result<Option<InventoryPage>, ProviderError> {
         loop {
             let Some((_, pages)) = &mut self.pages else {
@@ -131,12 +133,12 @@ impl Inventory {
         }
     }
 
-    /// How many distinct keys were listed so far.
+    /// The number of distinct keys listed so far.
     pub fn listed(&self) -> usize {
         self.seen.len()
     }
 
-    /// Where another can go on.
+    /// The position from which another listing can go on.
     pub fn position(&self) -> InventoryPosition {
         let within = self.pages.as_ref().map(|(workspace, pages)| (workspace.clone(), pages.position()));
         InventoryPosition { workspaces: self.workspaces.clone(), within }

@@ -1,5 +1,5 @@
-//! A key as the provider lists it. Only what Bursar uses is read, and what may be absent is an `Option`: a missing number is
-//! never taken for nothing, nor for another number.
+//! A key as the provider lists it. Only fields that Bursar uses are read, and optional ones are `Option`s: a
+//! missing number never becomes zero or another number.
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -20,26 +20,26 @@ pub struct ProviderKey {
     #[serde(default, deserialize_with = "json::or_default")]
     pub label: String,
     pub disabled: bool,
-    /// What it may spend in a window; none is unlimited.
+    /// The limit of a window's spending; `None` is unlimited.
     #[serde(default, deserialize_with = "json::limit")]
     pub limit: Option<Usd>,
-    /// It may be negative, since caps are checked against settled spending.
+    /// What remains of the limit. It may be negative, since limits are checked against settled spending.
     #[serde(default, deserialize_with = "promised")]
     pub limit_remaining: Option<Usd>,
     #[serde(default)]
     pub limit_reset: ListedReset,
     pub include_byok_in_limit: Option<bool>,
-    /// Since the key was made; no reset touches it.
+    /// The lifetime use, which no reset touches.
     #[serde(default, deserialize_with = "spent")]
     pub usage: Option<Usd>,
-    /// In the current UTC day, week from Monday, and calendar month.
+    /// The use of the current UTC day, of the week from Monday, and of the calendar month.
     #[serde(default, deserialize_with = "spent")]
     pub usage_daily: Option<Usd>,
     #[serde(default, deserialize_with = "spent")]
     pub usage_weekly: Option<Usd>,
     #[serde(default, deserialize_with = "spent")]
     pub usage_monthly: Option<Usd>,
-    /// Spent on a provider key of the user's own, as the provider estimates it.
+    /// The spending with a provider key of the user's own, as the provider estimates it.
     #[serde(default, deserialize_with = "spent")]
     pub byok_usage: Option<Usd>,
     #[serde(default, deserialize_with = "spent")]
@@ -57,7 +57,8 @@ pub struct ProviderKey {
     pub workspace_id: Option<String>,
 }
 
-/// A row of a list of keys. One that cannot be read does not take the others of its page with it, and is not missing either.
+/// A row of a list of keys. An unreadable row does not take the others of its page with it, and its key is
+/// not missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListedKey {
     // Most rows are keys, so a list of them wastes nothing by the difference in size.
@@ -78,8 +79,8 @@ impl ProviderKey {
         !self.disabled && !self.has_expired(now)
     }
 
-    /// Whether its limit counts in this kind of window, and use of a provider key of one's own with it or not. Where it does not say
-    /// the latter, nobody can tell.
+    /// Whether its limit counts in this kind of window, and includes BYOK use as wanted. Where the provider does
+    /// not say the latter, it is taken to be as wanted.
     pub fn counts_in(&self, reset: Reset, include_byok: bool) -> bool {
         let is_counted = self.include_byok_in_limit.is_none_or(|included| included == include_byok);
         self.limit_reset == ListedReset::Known(reset) && is_counted

@@ -1,125 +1,55 @@
-//! Making, reading, changing and deleting keys. When each may be done, and what is recorded of it, is the caller's protocol.
+//! Calls that make, read, change and delete keys; what they send is in `keys/sent.rs`, what comes back in
+//! `keys/answered.rs`. When each call may be made, and what is recorded of it, is the caller's protocol.
 
-use http::StatusCode;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize, Serializer};
-use serde_json::value::RawValue;
+use serde::Deserialize;
 
 use super::Provider;
 use super::key::ProviderKey;
 use crate::clock::Clock;
 use crate::deadline::Deadline;
-use crate::domain::values::key::{KeyHash, PlaintextKey};
-use crate::domain::values::money::Usd;
-use crate::domain::values::window::{Reset, utc_date};
-use crate::provider::wire::calls::{CREATE_KEY, Call, DELETE_KEY, GET_KEY, PATCH_KEY};
+use crate::domain::values::key::KeyHash;
+use crate::domain::values::window::utc_date;
+use crate::provider::wire::calls::{CREATE_KEY, DELETE_KEY, GET_KEY, PATCH_KEY};
 use crate::provider::wire::error::{ProviderError, Trouble};
-use crate::provider::wire::json::{self, Envelope, Unreadable};
-use crate::provider::wire::send::ApiRequest;
+use crate::provider::wire::json::{self, Unreadable};
+use crate::provider::wire::send::{ApiRequest, body_of};
 
-/// A key to be made. It always has a limit: one without could spend the whole account.
-#[derive(Debug, Clone, Serialize)]
-pub struct NewKey<'a> {
-    pub name: &'a str,
-    #[serde(serialize_with = "plain_number")]
-    pub limit: Usd,
-    #[serde(rename = "limit_reset", serialize_with = "reset_or_null")]
-    pub reset: Reset,
-    pub include_byok_in_limit: bool,
-    /// It cannot be changed later.
-    #[serde(serialize_with = "utc_with_seconds", skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<Timestamp>,
-    /// Without one it lands in the account's default workspace.
-    #[serde(rename = "workspace_id", skip_serializing_if = "Option::is_none")]
-    pub workspace: Option<&'a str>,
-}
+mod answered;
+mod sent;
 
-/// A key that was made. Its plaintext is nowhere else.
-#[derive(Debug)]
-pub struct CreatedKey {
-    pub hash: KeyHash,
-    pub plaintext: PlaintextKey,
-}
+pub use answered::CreatedKey;
+pub(super) use answered::one;
+pub use sent::{KeyPatch, NewKey};
 
-/// What is to change of a key; at least one thing, and what is not named stays as it is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct KeyPatch {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    disabled: Option<bool>,
-    /// The inner none is the provider's `null`, which removes the limit.
-    #[serde(serialize_with = "number_or_null", skip_serializing_if = "Option::is_none")]
-    limit: Option<Option<Usd>>,
-    #[serde(rename = "limit_reset", serialize_with = "named_reset_or_null", skip_serializing_if = "Option::is_none")]
-    reset: Option<Reset>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    include_byok_in_limit: Option<bool>,
-}
+use answered::CreateAnswer;
+use sent::at_least_a_cent;
 
-/// How a patch or a look at a key ended, when it ended well.
+/// The result of a patch or a reading of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyPresence {
     Key(Box<ProviderKey>),
-    /// The provider knows no key of this hash.
+    /// The provider has no key with this hash.
     Gone,
 }
 
-/// How a deletion ended well.
+/// The result of a deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deletion {
     Now,
     AlreadyGone,
 }
 
-/// How often a patch is sent whose answer does not come.
+/// The number of tries of a patch whose answer does not come.
 #[derive(Debug, Clone, Copy)]
 enum PatchAttempts {
     One,
     Several,
 }
 
-impl KeyPatch {
-    pub fn disabled(disabled: bool) -> KeyPatch {
-        KeyPatch { disabled: Some(disabled), ..KeyPatch::default() }
-    }
-
-    /// The limit itself, not an increment; none removes it.
-    pub fn limit(limit: Option<Usd>) -> KeyPatch {
-        KeyPatch { limit: Some(limit), ..KeyPatch::default() }
-    }
-
-    /// Also sets the limit.
-    pub fn and_limit(self, limit: Option<Usd>) -> KeyPatch {
-        KeyPatch { limit: Some(limit), ..self }
-    }
-
-    /// Also says in which window the limit counts, and whether use of a provider key of one's own does.
-    #[must_use]
-    pub fn counting(self, reset: Reset, include_byok_in_limit: bool) -> KeyPatch {
-        KeyPatch { reset: Some(reset), include_byok_in_limit: Some(include_byok_in_limit), ..self }
-    }
-
-    /// What of this the key that was answered lacks, if it lacks anything.
-    fn lacking_in(&self, key: &ProviderKey) -> Option<String> {
-        if self.disabled.is_some_and(|wanted| key.disabled != wanted) {
-            return Some(format!("disabled is {}", key.disabled));
-        }
-        if let Some(wanted) = self.limit
-            && !is_held(wanted, key.limit)
-        {
-            return Some("its limit is another".to_owned());
-        }
-        match (self.reset, self.include_byok_in_limit) {
-            (Some(reset), Some(byok)) if !key.counts_in(reset, byok) => {
-                Some("its limit is counted otherwise".to_owned())
-            }
-            _ => None,
-        }
-    }
-}
-
 impl Provider {
-    /// Makes a key. It is sent once, and not at all without its whole time-out left; after an unknown outcome there may be a
-    /// key of that name, now or later. `made` in the error names a key whose plaintext cannot be shown.
+    /// Makes a key. It is sent once, and only with its whole time-out left. After an unknown outcome a key of
+    /// that name may exist or appear later. `made` in the error names a key whose plaintext cannot be shown.
     pub async fn create_key(&self, key: &NewKey<'_>, deadline: Deadline) -> Result<CreatedKey, ProviderError> {
         at_least_a_cent(&CREATE_KEY, key.limit)?;
         let ask = ApiRequest { call: &CREATE_KEY, path: &["keys"], query: &[], body: Some(body_of(&CREATE_KEY, key)?) };
@@ -134,7 +64,8 @@ impl Provider {
         or_gone(answer)
     }
 
-    /// Reads a key, and says when it was asked for. It is asked again when a day turned meanwhile, since its counters could be of either.
+    /// Reads a key together with the time of the request. It is read again if a UTC day turned in between,
+    /// since its counters could be of either day.
     pub async fn get_key_in_a_day(
         &self,
         hash: &KeyHash,
@@ -150,7 +81,7 @@ impl Provider {
         }
     }
 
-    /// Changes a key, and reads it is afterwards.
+    /// Changes a key and returns it as it is afterwards.
     pub async fn patch_key(
         &self,
         hash: &KeyHash,
@@ -160,7 +91,8 @@ impl Provider {
         self.patch(hash, patch, PatchAttempts::Several, deadline).await
     }
 
-    /// Changes a key in one try, for what an answer that comes to a second one would hide.
+    /// Changes a key in one try, for callers to whom the answer of a second try would hide that the first may
+    /// still take effect.
     pub async fn patch_key_once(
         &self,
         hash: &KeyHash,
@@ -170,7 +102,8 @@ impl Provider {
         self.patch(hash, patch, PatchAttempts::One, deadline).await
     }
 
-    /// Disables a key. A single answer that it is not there may be wrong: it is not found only if it cannot be read either.
+    /// Disables a key. A single answer that it does not exist may be wrong, so the key is `Gone` only if it
+    /// cannot be read either.
     pub async fn disable_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<KeyPresence, ProviderError> {
         if let KeyPresence::Key(key) = self.patch_key(hash, KeyPatch::disabled(true), deadline).await? {
             return Ok(KeyPresence::Key(key));
@@ -184,7 +117,7 @@ impl Provider {
         }
     }
 
-    /// Enables a key, in one try: a second one could overtake what whoever reads the grant meanwhile wants.
+    /// Enables a key in one try: a second could take effect after a later disable of the grant.
     pub async fn enable_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<KeyPresence, ProviderError> {
         self.patch_key_once(hash, KeyPatch::disabled(false), deadline).await
     }
@@ -226,7 +159,7 @@ impl Provider {
             deleted: Option<bool>,
         }
         let ask = ApiRequest { call: &DELETE_KEY, path: &["keys", hash.as_str()], query: &[], body: None };
-        // The status says it; only an answer that says otherwise counts against it.
+        // The status decides, unless the answer explicitly contradicts it.
         let done = |body: &str| match json::read::<DeleteAnswer>(body) {
             Ok(DeleteAnswer { deleted: Some(false) }) => Err(Unreadable("the key was not deleted".to_owned())),
             _ => Ok(()),
@@ -239,179 +172,10 @@ impl Provider {
     }
 }
 
-/// The answer to a creation, read with as few demands as can be: a key that was made must not be lost over a field.
-#[derive(Deserialize)]
-struct CreateAnswer {
-    key: Option<Box<RawValue>>,
-    data: Option<Box<RawValue>>,
-}
-
-#[derive(Deserialize)]
-struct CreatedHash {
-    hash: KeyHash,
-}
-
-#[derive(Deserialize)]
-struct InnerKey {
-    key: String,
-}
-
-#[derive(Deserialize)]
-struct CreatedLimit {
-    limit: Box<RawValue>,
-}
-
-impl CreateAnswer {
-    /// The plaintext is the top-level `key`; some answers were seen with `data.key`.
-    fn take(self, limit: Usd) -> Result<CreatedKey, ProviderError> {
-        let data = self.data.as_deref().map_or("null", RawValue::get);
-        let hash = serde_json::from_str(data).ok().map(|CreatedHash { hash }| hash);
-        let top_level = self.key.and_then(|key| serde_json::from_str::<String>(key.get()).ok());
-        let inner = || serde_json::from_str(data).ok().map(|InnerKey { key }| key);
-        let plaintext = top_level.and_then(PlaintextKey::new).or_else(|| inner().and_then(PlaintextKey::new));
-        let is_capped =
-            serde_json::from_str(data).map_or(true, |CreatedLimit { limit: listed }| is_within(&listed, limit));
-        match (hash, plaintext) {
-            (Some(hash), Some(plaintext)) if is_capped => Ok(CreatedKey { hash, plaintext }),
-            (Some(hash), Some(_)) => Err(lost("a key was made without the limit that was asked for", Some(hash))),
-            (Some(hash), None) => Err(lost("a key was made, but its plaintext is not in the answer", Some(hash))),
-            (None, _) => Err(lost("the answer names no key by its hash", None)),
-        }
-    }
-}
-
-fn lost(why: &str, made: Option<KeyHash>) -> ProviderError {
-    ProviderError::Unknown {
-        trouble: Trouble { status: Some(StatusCode::CREATED.as_u16()), ..Trouble::unsent(&CREATE_KEY, why.to_owned()) },
-        after: None,
-        made,
-    }
-}
-
-/// Whether a key has the limit that was sent.
-fn is_held(sent: Option<Usd>, limit: Option<Usd>) -> bool {
-    match (sent, limit) {
-        (Some(sent), Some(limit)) => limit.is_about(sent),
-        (sent, limit) => sent == limit,
-    }
-}
-
-/// Whether a listed limit is one and not above what was asked for.
-fn is_within(listed: &RawValue, asked: Usd) -> bool {
-    Usd::parse_floor(listed.get()).is_ok_and(|listed| listed.is_about(asked) || listed <= asked)
-}
-
-/// One key as an answer, which must be the one that was asked about.
-pub(super) fn one(body: &str, hash: &KeyHash) -> Result<Box<ProviderKey>, Unreadable> {
-    let Envelope { data } = json::read::<Envelope<Box<ProviderKey>>>(body)?;
-    if data.hash == *hash { Ok(data) } else { Err(Unreadable("the answer is about another key".to_owned())) }
-}
-
 fn or_gone(answer: Result<Box<ProviderKey>, ProviderError>) -> Result<KeyPresence, ProviderError> {
     match answer {
         Ok(key) => Ok(KeyPresence::Key(key)),
         Err(error) if error.is_not_found() => Ok(KeyPresence::Gone),
         Err(error) => Err(error),
-    }
-}
-
-/// It is not documented whether a limit of nothing blocks a key or leaves it unlimited, so none is sent.
-fn at_least_a_cent(call: &Call, limit: Usd) -> Result<(), ProviderError> {
-    if limit >= Usd::CENT {
-        return Ok(());
-    }
-    Err(refused_here(call, format!("a limit of ${limit} is below one cent")))
-}
-
-pub(super) fn body_of(call: &Call, body: &impl Serialize) -> Result<String, ProviderError> {
-    serde_json::to_string(body).map_err(|_| refused_here(call, "the request cannot be written".to_owned()))
-}
-
-fn refused_here(call: &Call, why: String) -> ProviderError {
-    ProviderError::Refused { trouble: Trouble::unsent(call, why), after: None }
-}
-
-fn plain_number<S: Serializer>(amount: &Usd, to: S) -> Result<S::Ok, S::Error> {
-    amount.to_json().serialize(to)
-}
-
-fn number_or_null<S: Serializer>(amount: &Option<Option<Usd>>, to: S) -> Result<S::Ok, S::Error> {
-    amount.flatten().map(Usd::to_json).serialize(to)
-}
-
-fn reset_or_null<S: Serializer>(reset: &Reset, to: S) -> Result<S::Ok, S::Error> {
-    match reset {
-        Reset::None => to.serialize_none(),
-        named => named.serialize(to),
-    }
-}
-
-fn named_reset_or_null<S: Serializer>(reset: &Option<Reset>, to: S) -> Result<S::Ok, S::Error> {
-    reset_or_null(&reset.unwrap_or(Reset::None), to)
-}
-
-/// `2027-02-21T00:00:00Z`: the provider refuses other offsets and times without seconds.
-fn utc_with_seconds<S: Serializer>(time: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
-    time.map(|time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()).serialize(to)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn new_key() -> NewKey<'static> {
-        NewKey {
-            name: "bursar/d/p/g/1-n",
-            limit: Usd::from_micros(19_999_999),
-            reset: Reset::None,
-            include_byok_in_limit: true,
-            expires_at: None,
-            workspace: None,
-        }
-    }
-
-    #[test]
-    fn a_new_key_always_says_its_limit_its_reset_and_whether_byok_counts() {
-        let body = body_of(&CREATE_KEY, &new_key()).unwrap();
-        assert_eq!(
-            body,
-            r#"{"name":"bursar/d/p/g/1-n","limit":19.999999,"limit_reset":null,"include_byok_in_limit":true}"#
-        );
-    }
-
-    #[test]
-    fn an_expiry_is_utc_with_seconds_and_a_reset_is_named() {
-        let key = NewKey {
-            reset: Reset::Weekly,
-            include_byok_in_limit: false,
-            expires_at: Some("2027-02-21T01:00:00.123+01:00".parse().unwrap()),
-            workspace: Some("w-1"),
-            ..new_key()
-        };
-        let body: serde_json::Value = serde_json::from_str(&body_of(&CREATE_KEY, &key).unwrap()).unwrap();
-        assert_eq!(body["expires_at"], "2027-02-21T00:00:00Z");
-        assert_eq!(body["limit_reset"], "weekly");
-        assert_eq!(body["include_byok_in_limit"], false);
-        assert_eq!(body["workspace_id"], "w-1");
-    }
-
-    #[test]
-    fn a_patch_tells_left_out_from_null() {
-        for (patch, sent) in [
-            (KeyPatch::disabled(true), r#"{"disabled":true}"#),
-            (KeyPatch::limit(Some(Usd::from_dollars(20))), r#"{"limit":20}"#),
-            (KeyPatch::limit(None), r#"{"limit":null}"#),
-            (KeyPatch::disabled(false).and_limit(Some(Usd::CENT)), r#"{"disabled":false,"limit":0.01}"#),
-            (
-                KeyPatch::limit(Some(Usd::CENT)).counting(Reset::None, false),
-                r#"{"limit":0.01,"limit_reset":null,"include_byok_in_limit":false}"#,
-            ),
-            (
-                KeyPatch::limit(Some(Usd::CENT)).counting(Reset::Weekly, true),
-                r#"{"limit":0.01,"limit_reset":"weekly","include_byok_in_limit":true}"#,
-            ),
-        ] {
-            assert_eq!(body_of(&PATCH_KEY, &patch).unwrap(), sent);
-        }
     }
 }

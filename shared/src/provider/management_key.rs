@@ -1,5 +1,5 @@
-//! Is this a management key? They look like any other, and an ordinary one may be answered as if the account were empty, so it is
-//! asked at the start and before a rotation.
+//! The check that a key is a management key, made at the start and before a rotation. An ordinary key looks
+//! alike, and may be answered as if the account were empty.
 
 use serde::Deserialize;
 
@@ -12,13 +12,13 @@ use crate::provider::wire::send::ApiRequest;
 use crate::provider::wire::text;
 use crate::secrets::ManagementKey;
 
-/// What a key is told about itself.
+/// A key's own answer about itself.
 #[derive(Debug, Deserialize)]
 struct OwnKey {
     #[serde(default, deserialize_with = "json::or_default")]
     label: String,
     is_management_key: Option<bool>,
-    /// What it was called before.
+    /// The older name of the field.
     is_provisioning_key: Option<bool>,
 }
 
@@ -29,21 +29,21 @@ impl OwnKey {
 }
 
 impl Provider {
-    /// Checks that the key we ask with is a management key. An ordinary one is refused by its name, the label that the
-    /// provider's pages show.
+    /// Checks that the configured key is a management key. An ordinary one is named in the error by its
+    /// label, which the provider's pages show.
     pub async fn check_management_key(&self, deadline: Deadline) -> Result<(), ProviderError> {
         let ask = ApiRequest { call: &OWN_KEY, path: &["key"], query: &[], body: None };
         let Envelope { data } = self.ask(ask, deadline, json::read::<Envelope<OwnKey>>).await?;
         match data.is_management() {
             Some(true) => Ok(()),
             Some(false) => Err(ordinary(&data.label)),
-            // The field was renamed once already. What only a management key may do tells as well.
+            // The field was renamed once already, so a call that needs a management key decides as well.
             None => self.may_manage(deadline).await,
         }
     }
 
-    /// What the refusal of a call comes to. A single 401 or 403, or the page of a proxy, says nothing of a key that is a management key
-    /// still; then nothing was done, and it may be asked again.
+    /// The meaning of a refused call. A single 401 or 403, or the page of a proxy, does not discredit a key
+    /// that is still a management key. Then nothing was done, and the call may be repeated.
     pub(super) async fn doubting(
         &self,
         refused: ProviderError,
@@ -67,7 +67,7 @@ impl Provider {
 }
 
 fn ordinary(label: &str) -> ProviderError {
-    // The label is masked, and is all that tells the key from others of the account.
+    // The label is masked, and is the only thing that identifies the key among others of the account.
     let label: String = label.chars().filter(|c| !c.is_control()).take(30).collect();
     let masked = if label.contains("...") || label.contains('…') { label } else { text::harmless(&label) };
     let message = format!("“{masked}” is an ordinary key, and only a management key can make keys for others");

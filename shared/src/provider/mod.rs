@@ -1,5 +1,21 @@
-//! The provider's management API, and the only place that knows it: typed requests and answers, time-outs, and which calls may
-//! be repeated (`calls`). What an answer means for a grant belongs to the functions; spending on a key is none of our business.
+//! The provider's management API, and the only place that knows it: typed requests and answers, time-outs, and which calls may be
+//! repeated (`calls`). What an answer means for a grant belongs to the functions; spending on a key is none of our business.
+//!
+//! # What an answer proves
+//!
+//! - No answer: a request that makes something may have been carried out, so it is never repeated. Attempts are for that.
+//! - A 404 for one key: perhaps another account, or a stale cache. It is believed to be gone when the provider said so again
+//!   later, and no listing in between had it.
+//! - A smaller number than before: a cache. What is on record stands.
+//! - A page of a list: only that it shares a row with the page before it (`pages`). Absence means something after a whole
+//!   listing.
+//! - A 401 or 403: nothing was done. It is sent once more if the secret holds another key by then. Else the sync and the console
+//!   ask about that key itself before they believe it.
+//! - A 429 or 503: too much at once. The pace halves for a minute (`pace`), and a wait that is asked for is everybody's.
+//! - A 200 to a patch: done, if the answer shows the state that was asked for. An earlier request without an answer may still
+//!   take effect after it.
+//! - Rules of a guardrail: spelled in the provider's own way, so they are held against what it answers and never against what was
+//!   sent.
 
 use std::fmt;
 use std::pin::Pin;
@@ -37,19 +53,19 @@ use witnesses::AccountProof;
 pub struct Provider {
     http: Arc<Http>,
     keys: ManagementKeys,
-    /// Whose account it is; none where it does not matter.
+    /// The proof that the management key is of our account; `None` where that does not matter.
     proof: Option<Arc<AccountProof>>,
-    /// What was last found to be wrong with the management key, until somebody takes it.
+    /// The last fault found with the management key, until `take_refusal` takes it.
     refusal: Arc<Mutex<Option<Cause>>>,
-    /// None where few requests are made, one after another.
+    /// The pace of requests; `None` where few are made, one after another.
     pace: Option<Arc<Pace>>,
 }
 
 const CONNECT_TIME_OUT: Duration = Duration::from_secs(3);
 
 impl Provider {
-    /// The provider of a deployment, which asks the account of this table's keys and no other. Nothing is connected or read before
-    /// the first call.
+    /// The provider of a deployment, which calls the account of this table's keys and no other. Nothing is
+    /// connected or read before the first call.
     pub fn new(config: &Config, table: &Table) -> Provider {
         let proof = Some(Arc::new(AccountProof::in_table(table)));
         Provider { proof, ..Provider::of(Arc::new(Http::to(&config.provider)), ManagementKeys::of(config)) }
@@ -60,19 +76,19 @@ impl Provider {
         Provider::of(Arc::new(Http::to(base)), ManagementKeys::fixed(key))
     }
 
-    /// The same provider asked with another management key: to check a pending one before it is promoted.
+    /// A provider with another management key, which checks a pending one before it is promoted.
     pub fn asked_with(&self, key: ManagementKey) -> Provider {
         let (proof, pace) = (self.proof.clone(), self.pace.clone());
         Provider { proof, pace, ..Provider::of(Arc::clone(&self.http), ManagementKeys::fixed(key)) }
     }
 
-    /// Of the requests to this provider and its clones so many are under way at once at most, and fewer for a while when it says that it
-    /// is asked too much.
+    /// Bounds the requests that this provider and its clones have under way at once. The bound shrinks for a
+    /// while after a 429 or 503.
     pub fn paced(self, most: usize, clock: &Clock) -> Provider {
         Provider { pace: Some(Arc::new(Pace::at_most(most, clock))), ..self }
     }
 
-    /// How many requests may be under way at once by now, where there is a bound.
+    /// The current bound of requests under way at once, where there is one.
     pub fn at_once(&self) -> Option<usize> {
         self.pace.as_ref().map(|pace| pace.at_once())
     }
@@ -81,7 +97,8 @@ impl Provider {
         Provider { http, keys, proof: None, refusal: Arc::default(), pace: None }
     }
 
-    /// What was found to be wrong with the management key since this was last asked, whatever became of what wanted it.
+    /// The fault found with the management key since the last call, whatever became of the request that met
+    /// it.
     pub fn take_refusal(&self) -> Option<Cause> {
         self.refusal.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -92,7 +109,7 @@ impl Provider {
         }
     }
 
-    /// Where this provider's management key comes from, for its rotation.
+    /// The source of this provider's management key, for its rotation.
     pub fn management_keys(&self) -> &ManagementKeys {
         &self.keys
     }
@@ -104,12 +121,13 @@ impl fmt::Debug for Provider {
     }
 }
 
-/// The HTTP clients, made when first needed: reading the system's root certificates is most of a cold start.
+/// The HTTP clients, made when first needed, since reading the system's root certificates is most of a cold
+/// start.
 struct Http {
     base: String,
     pooled: OnceLock<reqwest::Client>,
     unpooled: OnceLock<reqwest::Client>,
-    /// Tests look at the waits instead of waiting.
+    /// The waits, which tests record instead of waiting.
     #[cfg(test)]
     waits: Option<Arc<std::sync::Mutex<Vec<Duration>>>>,
 }
@@ -127,8 +145,8 @@ impl Http {
         }
     }
 
-    /// A call that is never repeated gets a connection of its own: on one that was used before, the HTTP client itself may
-    /// send a request a second time when the server has just closed it.
+    /// The client for a call. A call that is never repeated gets a new connection. On a used one that the
+    /// server has just closed, the HTTP client itself may send a request twice.
     fn client(&self, call: &wire::calls::Call) -> reqwest::Result<reqwest::Client> {
         let (made, idle) = if call.is_safe_again() { (&self.pooled, usize::MAX) } else { (&self.unpooled, 0) };
         if let Some(client) = made.get() {
@@ -141,14 +159,14 @@ impl Http {
             .retry(reqwest::retry::never())
             .pool_max_idle_per_host(idle);
         if self.base.starts_with("http://") {
-            // On this machine: no proxy on the way, and no certificates to read.
+            // On loopback there is no proxy, and no certificate to read.
             builder = builder.no_proxy().tls_certs_only([]);
         }
         let client = builder.build()?;
         Ok(made.get_or_init(|| client).clone())
     }
 
-    /// How `send` waits between two tries.
+    /// The way in which `send` waits between two tries.
     fn sleep(&self, deadline: Deadline) -> impl Fn(Duration) -> Sleep + 'static {
         #[cfg(test)]
         if let Some(waits) = self.waits.clone() {

@@ -1,11 +1,13 @@
-//! What the provider says of a key's use, taken out of how it says it. What follows from it is `domain::usage::reading`'s matter.
+//! The usage report in the provider's fields of a key. The reading that follows from it is the matter of
+//! `domain::usage::reading`.
 
 use super::key::ProviderKey;
 use crate::domain::usage::reading::UsageReport;
 use crate::domain::values::window::Reset;
 
 impl ProviderKey {
-    /// What was used, with the counters of this kind of window. None when it does not even say what was used in all.
+    /// The usage report with the counters of this kind of window. `None` if even the lifetime's use is
+    /// missing.
     pub fn usage_report(&self, reset: Reset) -> Option<UsageReport> {
         let (in_window, byok_in_window) = match reset {
             Reset::None => (self.usage, self.byok_usage),

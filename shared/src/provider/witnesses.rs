@@ -1,5 +1,22 @@
-//! Is this management key of our account? One that the table does not name is proved by a witness, a key that the last complete sync
-//! listed, before anything else is asked with it (`send`). Another account answers for none of them, and is asked for nothing more.
+//! Whose account a management key is of. One that the table does not name is proved by a witness before anything else is asked
+//! with it (`send`). A witness is a key that the last complete sync listed.
+//!
+//! A management key of another account works, and answers 404 for every key of ours. Taken at its word it would stop everybody.
+//! So the deployment's own item keeps some hashes, the witnesses, and a fingerprint of the management key that listed them. The
+//! fingerprint is a hash that is bound to the deployment.
+//!
+//! The client holds the key in use against it before it asks anything, so no caller can forget to; only `GET /key` goes before. A
+//! key of another fingerprint asks for the witnesses one by one:
+//!
+//! - One that is found proves the account, and is remembered for the process.
+//! - When the provider says 404 to all, nothing more is asked with that key, and no press is begun.
+//! - What is neither proves nothing, and is for later.
+//!
+//! What is owed to keys stays owed meanwhile, and reports of leaks are taken. An admin hears of it once a day. If the account was
+//! changed on purpose, a press on the account page drops the witnesses, and the next complete sync names others.
+//!
+//! Before the first complete sync any key passes, but a run in which it is exchanged ends without a trace. An account that lists
+//! no key, though one is on record, is believed by no run before that press.
 
 use std::time::Duration;
 
@@ -16,14 +33,14 @@ use crate::provider::wire::send::{ApiRequest, not_begun};
 use crate::secrets::ManagementKey;
 use crate::store::{KnownAccount, Table};
 
-/// So long a key that nothing could be held against is not looked at again: a sync may have named witnesses meanwhile.
+/// The time for which a key without witnesses is accepted unchecked; a sync may name witnesses after that.
 const UNWITNESSED_FOR: Duration = Duration::from_secs(60);
-/// So long the same witnesses are not asked for again.
+/// The time for which an account that lacked the witnesses is not asked for them again.
 const ANOTHER_FOR: Duration = Duration::from_secs(10);
-/// A process meets few keys; each is small.
+/// The number of management keys whose verdict a process keeps; it meets few.
 const MOST_KEPT: usize = 8;
 
-/// What this process knows of the management keys that it asked with.
+/// The verdicts of this process on the management keys that it used.
 pub(super) struct AccountProof {
     table: Table,
     known: Mutex<Vec<(ManagementKey, AccountVerdict)>>,
@@ -31,11 +48,11 @@ pub(super) struct AccountProof {
 
 #[derive(Clone)]
 enum AccountVerdict {
-    /// The table names it, or it found a witness.
+    /// The table names the key, or the key found a witness.
     Ours,
     /// There was no witness to ask for.
     Unwitnessed(Instant),
-    /// It found none of these.
+    /// The key found none of these witnesses.
     Another { witnesses: Vec<KeyHash>, asked_at: Instant },
 }
 
@@ -44,7 +61,7 @@ impl AccountProof {
         AccountProof { table: table.clone(), known: Mutex::new(Vec::new()) }
     }
 
-    /// By what the table knows the account, and this key's fingerprint; none as long as it does not know it.
+    /// The account as the table knows it, with this key's fingerprint; `None` as long as the table does not.
     async fn account(
         &self,
         call: &Call,
@@ -59,15 +76,15 @@ impl AccountProof {
 }
 
 impl Provider {
-    /// Makes sure that the management key is of this deployment's account, before anything is made or written. Every call does so by
-    /// itself; after the first it costs nothing.
+    /// Proves that the management key is of this deployment's account, before anything is made or written.
+    /// Every call does so by itself; after the first it costs nothing.
     pub async fn prove_account(&self, deadline: Deadline) -> Result<(), ProviderError> {
         let one_try = move |key: ManagementKey| async move { self.prove(&GET_KEY, &key, deadline).await };
         self.patiently(&GET_KEY, deadline, move || self.with_the_key(&GET_KEY, deadline, one_try)).await
     }
 
-    /// Whether one of the witnesses is found now, with a management key that is of this deployment's account. Where there is none to ask
-    /// for, none is found.
+    /// Whether one of the witnesses is found now, with a management key that is of this deployment's account.
+    /// False if there is no witness.
     pub async fn finds_a_witness(&self, deadline: Deadline) -> Result<bool, ProviderError> {
         let one_try = move |key: ManagementKey| async move {
             let Some(proof) = &self.proof else { return Ok(false) };
@@ -80,7 +97,7 @@ impl Provider {
         self.patiently(&GET_KEY, deadline, move || self.with_the_key(&GET_KEY, deadline, one_try)).await
     }
 
-    /// Proves this key for a call. Whoever comes meanwhile waits for what comes of it.
+    /// Proves this key for a call. Concurrent calls wait for the result.
     pub(super) async fn prove(
         &self,
         call: &Call,
@@ -117,7 +134,8 @@ impl Provider {
         Ok(())
     }
 
-    /// Asks for one witness after another. What is neither a key nor the provider's own 404 proves nothing, and ends it.
+    /// Asks for one witness after another. An answer that is neither a key nor the provider's own 404 proves
+    /// nothing, and ends the search.
     async fn finds_one_of(
         &self,
         account: &KnownAccount,

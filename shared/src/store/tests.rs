@@ -2,6 +2,7 @@
 
 mod account;
 mod books;
+mod documented;
 mod grants;
 mod mail;
 mod notifications;
@@ -26,6 +27,7 @@ use crate::domain::programme::{Group, Pot};
 use crate::domain::usage::crossing::{AlertMail, Crossing, Scope};
 use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::address::MatchedAddress;
+use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::Window;
 use crate::secrets::ManagementKey;
@@ -34,8 +36,8 @@ use crate::store::sync::checkpoints::CheckpointPart;
 use crate::store::sync::totals::{GroupTotals, KeptTotals};
 use crate::store::table::keys;
 use crate::store::{
-    Bounce, Enrolment, GrantMail, KnownAccount, Lease, ListedProgramme, MailChoice, MailState, Meta, OutboxRow,
-    PersonOfAddress, QueuedMail, Refreshed, RosterMailResent, Run, StaffPerson, Totals, Undeliverable,
+    AddressSession, Ask, Bounce, Enrolment, GrantMail, KnownAccount, Lease, ListedProgramme, MailChoice, MailState,
+    Meta, OutboxRow, PersonOfAddress, QueuedMail, Refreshed, RosterMailResent, Run, StaffPerson, Totals, Undeliverable,
     UnreachableReason,
 };
 
@@ -45,6 +47,10 @@ fn at(text: &str) -> Timestamp {
 
 fn ulid() -> Ulid {
     Ulid::from_parts(1_767_225_600_000, 42)
+}
+
+fn a_key() -> KeyHash {
+    "ab".repeat(32).parse().unwrap()
 }
 
 fn ada() -> MatchedAddress {
@@ -225,6 +231,8 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         raw(&a_full_sign_in()),
         raw(&a_link()),
         raw(&a_session()),
+        raw(&AddressSession { session: hash("5e"), address: ada(), ends_at: at("2026-01-02T16:00:00Z") }),
+        raw(&Ask { ask: ulid(), address: ada(), asked_by: hash("a5"), at: at("2026-01-02T08:00:00Z") }),
         raw(&Refreshed {
             grant: a_grant().id,
             until: at("2026-01-02T08:01:00Z"),

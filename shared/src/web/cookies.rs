@@ -1,4 +1,5 @@
-//! The cookies of a deployment: the session and the asking browser, read as bytes and set with all their attributes.
+//! The cookies of a deployment: the session and the asking browser, read as bytes and set with all their
+//! attributes.
 
 use axum::http::header::{COOKIE, HeaderMap, HeaderValue};
 use cookie::{Cookie, SameSite};
@@ -45,7 +46,8 @@ impl Cookies {
         if self.secure { "__Host-bursar-ask" } else { "bursar-ask" }
     }
 
-    /// Looks at the cookie of this name alone, as bytes: another site of the same domain may set any others, with any bytes in them.
+    /// Reads the cookie of this name alone, as bytes: another site of the domain may set any others, with any
+    /// bytes in them.
     fn read(self, headers: &HeaderMap, name: &str) -> Option<String> {
         let pairs = headers.get_all(COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
         let value = |pair: &[u8]| {

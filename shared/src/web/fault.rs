@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
 
-/// What went wrong. Whatever a person did wrong is a page, not a fault.
+/// An internal error. A person's mistake is a page, not a fault.
 #[derive(Debug)]
 pub struct Fault(anyhow::Error);
 
@@ -15,7 +15,7 @@ impl<E: Into<anyhow::Error>> From<E> for Fault {
 }
 
 impl IntoResponse for Fault {
-    /// The page itself is put in by `site`, as for every answer without one.
+    /// A bare status, to which `site` adds the page as to every answer without one.
     fn into_response(self) -> Response {
         tracing::error!(error = format!("{:#}", self.0), "a page could not be made");
         (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "5")]).into_response()

@@ -1,5 +1,5 @@
-//! The fields of a posted form, as they came and no more of them than forms of ours have. What they mean is read by whoever offered
-//! the form.
+//! The fields of a posted form, as sent, and no more of them than our forms have. The handler of the form
+//! interprets them.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -10,31 +10,32 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 
-/// Names and values, in the order in which they were sent. As an extractor it reads the form of somebody who is not signed in, and
-/// refuses what no form of ours sends.
+/// Names and values in the order in which they were sent. As an extractor it reads the form of somebody who
+/// is not signed in, and refuses what none of our forms sends.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Fields(Vec<(String, String)>);
 
-/// How much of a form is read.
+/// The bounds of a form's size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FormBounds {
     pub fields: usize,
     pub bytes: usize,
 }
 
-/// A body that no browser would send for one of our forms: an escape that is none, text that is not UTF-8, a field twice, more fields
-/// than any has.
+/// The error for a body that no browser would send for our forms: a wrong escape, invalid UTF-8, a repeated
+/// field, too many fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed;
 
 impl FormBounds {
-    /// Whoever is not signed in has an address and a code to type.
+    /// The bounds for a person who is not signed in, with an address and a code to type.
     pub const ANYBODY: FormBounds = FormBounds { fields: 16, bytes: 8 << 10 };
     pub const SIGNED_IN: FormBounds = FormBounds { fields: 2_048, bytes: 512 << 10 };
 }
 
 impl Fields {
-    /// Reads an urlencoded body to the letter. Where two readings are possible there is none, so that no field is mistaken.
+    /// Parses an urlencoded body strictly. A body that could be read in two ways is refused, so that no field
+    /// is mistaken.
     pub fn read(body: &[u8], bounds: FormBounds) -> Result<Fields, Malformed> {
         let (mut fields, mut names) = (Vec::new(), HashSet::new());
         for pair in body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
@@ -49,8 +50,8 @@ impl Fields {
         Ok(Fields(fields))
     }
 
-    /// Reads the body of a request as a form. What is refused is a bare status; the page is put in by `site`, as for every answer
-    /// without one.
+    /// Reads the body of a request as a form. A refusal is a bare status, to which `site` adds the page as to
+    /// every answer without one.
     pub(super) async fn within(bounds: FormBounds, request: Request) -> Result<Fields, Response> {
         let kind = request.headers().get(CONTENT_TYPE).map(|kind| kind.as_bytes().to_ascii_lowercase());
         if !kind.is_some_and(|kind| kind.starts_with(b"application/x-www-form-urlencoded")) {
@@ -66,7 +67,7 @@ impl Fields {
         self.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
-    /// The value of this name, without the space around it; none when nothing else is in it.
+    /// The value of this name, without the space around it; `None` if it is blank.
     pub fn filled(&self, name: &str) -> Option<&str> {
         self.get(name).map(str::trim).filter(|value| !value.is_empty())
     }
@@ -90,7 +91,7 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
     }
 }
 
-/// The names alone: the values are addresses, codes and what a session proves itself with.
+/// A `Debug` form with the names alone, since the values are addresses, codes and session secrets.
 impl fmt::Debug for Fields {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()

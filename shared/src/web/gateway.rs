@@ -1,5 +1,5 @@
-//! An event of the HTTP API in, its answer out. What in an event could keep it from becoming a request is taken out of it before, and a
-//! handler that panics ends its own request only.
+//! The bridge from an event of the HTTP API to its answer. Anything that could keep an event from becoming a
+//! request is removed first, and a handler that panics ends its own request only.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -20,9 +20,9 @@ use crate::config::Config;
 /// The routes of a function with what every page of ours has.
 pub struct Pages {
     routes: Router,
-    /// Answers what is no request.
+    /// The answer to an event that is no request.
     unreadable: Router,
-    /// Answers for a handler that panicked.
+    /// The answer for a handler that panicked.
     broken: Router,
 }
 
@@ -55,7 +55,7 @@ impl Pages {
 async fn asked(router: &Router, event: LambdaEvent<Value>) -> anyhow::Result<Value> {
     let request: LambdaRequest = serde_json::from_value(event.payload).context("this is no event of an HTTP API")?;
     let event = LambdaEvent { payload: request, context: event.context };
-    // The adapter itself cannot be held over the wait.
+    // The adapter itself cannot be held across the `await`.
     let answered = Adapter::from(router.clone()).call(event);
     let response = match answered.await {
         Ok(response) => response,
@@ -64,8 +64,8 @@ async fn asked(router: &Router, event: LambdaEvent<Value>) -> anyhow::Result<Val
     Ok(serde_json::to_value(response)?)
 }
 
-/// Takes out of an event what no page looks at and what cannot become a header: the host, which decides nothing here, and what others
-/// set for their own pages. False when even its path and query are none.
+/// Removes what no handler reads and what cannot become a header. That is the host, and invalid headers and
+/// cookies, which other sites of the domain may set. False if even the path and query are invalid.
 fn is_made_fit(event: &mut Value) -> bool {
     let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let query = format!("/?{}", text("/rawQueryString"));
@@ -77,7 +77,7 @@ fn is_made_fit(event: &mut Value) -> bool {
         context.remove("domainName");
     }
     if let Some(headers) = event.pointer_mut("/headers").and_then(Value::as_object_mut) {
-        // Whether a form is of another site is told by these, so that none of them is taken out.
+        // These headers decide whether a form is of another site, so none of them is removed.
         let is_odd = |(name, value): (&String, &Value)| {
             let decides = ["origin", "sec-fetch-site"].iter().any(|known| name.eq_ignore_ascii_case(known));
             decides && !is_header(name, value.as_str().unwrap_or_default())
@@ -98,7 +98,7 @@ fn is_header(name: &str, value: &str) -> bool {
     !decides_nothing && HeaderName::from_bytes(name.as_bytes()).is_ok() && HeaderValue::from_str(value).is_ok()
 }
 
-/// The event of a visit to nothing in particular, in the context of another.
+/// The event of a request without a path, in the context of another.
 fn without_a_request(event: &Value) -> Value {
     let mut context = event.get("requestContext").cloned().unwrap_or_default();
     if let Some(http) = context.pointer_mut("/http") {

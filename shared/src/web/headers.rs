@@ -1,4 +1,4 @@
-//! The headers of every answer: no third party, no frame, no cache, no referrer to elsewhere.
+//! The headers of every answer: no third party, no frame, no cache, no referrer to other sites.
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -14,7 +14,7 @@ use crate::config::Config;
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; form-action 'self'; frame-ancestors 'none'; \
     base-uri 'none'";
 
-/// Every feature that browsers know by name, allowed to nobody.
+/// Every feature that browsers know by name, denied to everybody.
 const NO_PERMISSIONS: &str = "accelerometer=(), ambient-light-sensor=(), autoplay=(), battery=(), bluetooth=(), \
     browsing-topics=(), camera=(), clipboard-read=(), clipboard-write=(), display-capture=(), encrypted-media=(), \
     fullscreen=(), gamepad=(), geolocation=(), gyroscope=(), hid=(), idle-detection=(), local-fonts=(), magnetometer=(), \
@@ -22,7 +22,7 @@ const NO_PERMISSIONS: &str = "accelerometer=(), ambient-light-sensor=(), autopla
     publickey-credentials-get=(), screen-wake-lock=(), serial=(), speaker-selection=(), storage-access=(), usb=(), \
     web-share=(), window-management=(), xr-spatial-tracking=()";
 
-/// Gives every answer of these routes its headers. A route that sets one itself keeps it.
+/// Adds the headers to every answer of these routes. A header that a route sets itself stays.
 pub(super) fn with_headers(router: Router, config: &Config) -> Router {
     router.layer(from_fn_with_state(config.origin.is_secure(), add))
 }

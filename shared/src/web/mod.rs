@@ -1,5 +1,25 @@
 //! What both HTTP functions need: an API Gateway event in, a page with its headers out. What the pages are for belongs to the
 //! functions.
+//!
+//! # What a flood meets
+//!
+//! A request first meets the rate of its route. `/link`, `/code` and `/c/*` have rates of their own in `template.yaml`, so a
+//! flood there uses up the rate of nobody who is signed in.
+//!
+//! Such a rate is one for everybody: above it the gateway turns away a part of all, with a 429 of its own. An HTTP API can tell
+//! apart no addresses; whoever needs that puts CloudFront with a web ACL before the domain.
+//!
+//! A form is read to a bound before anything is looked up (`form`): 16 fields and 8 KiB without a session, 2,048 and 512 KiB with
+//! one. A roster may have 4 MB. Names of fields are told apart in linear time.
+//!
+//! What cannot become a request, such as a stray byte in a query, gets the page for it (`gateway`). A stray cookie of another
+//! site hides nobody's session. A panic ends its own request or event and says where, never what.
+//!
+//! What may be done so often in a while is counted first (`store::people::rate_counts`). Beyond the bound it is refused, with the
+//! time after which it may be done again.
+//!
+//! `tests/suite/rights.rs` holds each route against a table of who may use it. `cargo xtask flood` measures what a flood does to
+//! everybody else.
 
 mod cookies;
 pub mod fault;
@@ -26,10 +46,11 @@ pub use refused::{Denial, note_refusal};
 pub use session::{Posted, Visitor};
 pub use site::{RequestDeadline, Site};
 
-/// What a handler answers: a page, or a fault that becomes one.
+/// The answer of a handler: a page, or a fault that becomes one.
 pub type Answer = Result<Response, Fault>;
 
-/// These routes with what every page of ours has: the headers, the refusal of other sites' forms, and a page for every refusal.
+/// Adds to these routes what every page of ours has: the headers, the refusal of other sites' forms, and a
+/// page for every refusal.
 fn dressed(routes: Router, config: &Config) -> Router {
     let routes = routes.layer(from_fn_with_state(Frame::of(config), site::with_page));
     headers::with_headers(origin::guarded(routes, config), config)

@@ -1,4 +1,5 @@
-//! Keeps other sites' forms out: a request that changes something must come from our own pages, as far as the browser says.
+//! The guard against other sites' forms: a request that changes something must come from our own pages, as
+//! far as the browser says.
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -11,7 +12,7 @@ use super::page::{Frame, Message};
 use super::refused::{Denial, note_refusal};
 use crate::config::{Config, Origin};
 
-/// Refuses what comes from elsewhere before a route sees it.
+/// Refuses requests from other sites before a route sees them.
 pub(super) fn guarded(router: Router, config: &Config) -> Router {
     router.layer(from_fn_with_state((config.origin.clone(), Frame::of(config)), guard))
 }
@@ -30,7 +31,8 @@ async fn guard(State((origin, frame)): State<(Origin, Frame)>, request: Request,
     Frame::page(StatusCode::FORBIDDEN, &message)
 }
 
-/// What a browser does not say cannot be held against it: old ones name neither.
+/// Whether a request is from our own pages. A missing header is no objection, since old browsers send
+/// neither.
 fn is_ours(headers: &HeaderMap, origin: &Origin) -> bool {
     let same = headers.get_all(ORIGIN).iter().all(|given| given.as_bytes() == origin.as_str().as_bytes());
     let site = headers.get_all("sec-fetch-site").iter().all(|site| matches!(site.as_bytes(), b"same-origin" | b"none"));

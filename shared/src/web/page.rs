@@ -1,4 +1,5 @@
-//! The pages that any function may show, and what every page loads: the stylesheet and the script of its forms.
+//! The pages that any function may show, and what every page loads: the stylesheet and the script of its
+//! forms.
 
 use askama::Template;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -11,7 +12,7 @@ use crate::config::Config;
 const STYLESHEET: &str = include_str!("../../templates/bursar.css");
 const FORMS: &str = include_str!("../../templates/forms.js");
 
-/// What stands on every page: whose it is, and whom to ask.
+/// The frame of every page: the institution, its contact and its privacy page.
 #[derive(Debug, Clone)]
 pub struct Frame {
     pub institution: String,
@@ -19,7 +20,7 @@ pub struct Frame {
     pub privacy_url: Option<String>,
 }
 
-/// One sentence about what is the matter, and where to go from there.
+/// A page with one sentence about a problem, and a link onwards.
 #[derive(Template)]
 #[template(path = "message.html")]
 pub struct Message<'a> {
@@ -48,7 +49,7 @@ impl Frame {
         }
     }
 
-    /// The page for what is not there, or not this person's.
+    /// The page for what does not exist, or is not this person's.
     pub fn not_found(&self) -> Response {
         let message = Message {
             frame: self,
@@ -59,7 +60,8 @@ impl Frame {
     }
 }
 
-/// A route behind a session, for somebody without one: a page sends to the start, anything else is refused.
+/// A route behind a session, for a person without one: a page redirects to the start, anything else is
+/// refused.
 pub fn signed_out<S: Clone + Send + Sync + 'static>(frame: &Frame) -> MethodRouter<S> {
     let frame = frame.clone();
     let refused = move || {
@@ -83,7 +85,7 @@ pub async fn forms_script() -> Response {
     kept_for_minutes("text/javascript; charset=utf-8", FORMS)
 }
 
-/// The same for everybody, so a browser may keep it, for some minutes; no other answer may be kept.
+/// An asset without personal data, which a browser may cache for some minutes; no other answer may be cached.
 fn kept_for_minutes(kind: &'static str, text: &'static str) -> Response {
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static(kind)),

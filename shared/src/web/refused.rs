@@ -1,17 +1,17 @@
-//! What the door refused, for the log: which kind, and nothing of whom. Alarms of the stack count the lines.
+//! Refusals for the log, by their kind and without personal data. Alarms of the stack count the lines.
 
-/// Why somebody was not let do something.
+/// The reason that a person was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Denial {
-    /// A link that is none, or used up, or not shown to be theirs.
+    /// A link that is unknown, used up, or not shown to be theirs.
     Link,
-    /// A code that is none.
+    /// A wrong code.
     Code,
     /// A form of another site.
     Origin,
     /// A form of another session.
     Form,
-    /// What their role does not allow.
+    /// An action that their role does not allow.
     Right,
 }
 
@@ -27,7 +27,7 @@ impl Denial {
     }
 }
 
-/// Leaves a line in the log.
+/// Logs a refusal.
 pub fn note_refusal(refused: Denial) {
     tracing::info!(refused = refused.as_str(), "somebody was refused");
 }

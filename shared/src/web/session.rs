@@ -1,5 +1,5 @@
-//! Who sends a request: the session behind its cookie, and the form that a session sent. How a session comes to be is the sign-in's
-//! matter.
+//! The sender of a request: the session behind its cookie, and the form that a session sent. Sign-in makes
+//! the sessions.
 
 use std::time::Duration;
 
@@ -16,18 +16,19 @@ use crate::deadline::Deadline;
 use crate::domain::people::session::Session;
 use crate::domain::values::token::CsrfToken;
 
-/// That a session is used is noted within this time.
+/// The time within which a session's use is noted.
 const ENOUGH_TO_NOTE: Duration = Duration::from_secs(5);
 
-/// Somebody who is signed in. As an extractor it sends everybody else to the start, or refuses what they post.
+/// A person who is signed in. As an extractor it redirects everybody else to the start, or refuses what they
+/// post.
 #[derive(Debug, Clone)]
 pub struct Visitor {
     pub session: Session,
-    /// Goes into every form, and must come back with it.
+    /// The token that goes into every form, and must come back with it.
     pub csrf: CsrfToken,
 }
 
-/// What somebody who is signed in posted from a form of ours.
+/// A form of ours, posted by a person who is signed in.
 #[derive(Debug, Clone)]
 pub struct Posted {
     pub visitor: Visitor,
@@ -35,13 +36,13 @@ pub struct Posted {
 }
 
 impl Visitor {
-    /// Whoever this request's cookie belongs to.
+    /// The visitor to whom this request's cookie belongs.
     pub async fn of(site: &Site, headers: &HeaderMap) -> Result<Option<Visitor>, Fault> {
         let Some(token) = site.cookies.session(headers) else { return Ok(None) };
         let now = site.clock.now();
         let Some(session) = site.table.session(&token.hash(), now).await? else { return Ok(None) };
         if session.is_to_be_noted(now) {
-            // The page needs it not: where nothing can be written, it is noted the next time.
+            // The page does not depend on it: if nothing can be written now, the next request notes the use.
             if let Err(error) = site.table.note_use(&session, now, Deadline::after(ENOUGH_TO_NOTE)).await {
                 tracing::warn!(%error, "that a session is used was not noted");
             }

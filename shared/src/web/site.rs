@@ -1,5 +1,5 @@
-//! What every page's handler is given: the table, the provider, the clock, and how pages are made. Each of the two functions has
-//! one, made without input or output.
+//! The state of every page's handler: the table, the provider, the clock, and the frame of pages. Each of the
+//! two functions has one, made without input or output.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::orders::Orders;
 use crate::provider::Provider;
 use crate::store::{StoreError, Table};
 
-/// With less left of an event's time nobody is told of anything in it: the answer is still to leave.
+/// The time left of an event below which no alarm is raised in it, since the answer still has to leave.
 const ENOUGH_TO_TELL: Duration = Duration::from_secs(10);
 
 /// A deployment, as its pages see it. Clones share everything.
@@ -38,12 +38,12 @@ pub struct Site {
     pub admins: Arc<[EmailAddress]>,
     pub table: Table,
     pub provider: Provider,
-    /// Where a key is spent: the provider's API as its users address it.
+    /// The address of the provider's API at which students spend on their keys.
     pub provider_url: Arc<str>,
     pub clock: Clock,
 }
 
-/// Until when this request must be answered.
+/// The time by which this request must be answered.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestDeadline(pub Deadline);
 
@@ -62,7 +62,7 @@ impl Site {
         }
     }
 
-    /// What is ordered of keys, carried out.
+    /// The sender of orders.
     pub fn orders(&self) -> Orders<'_> {
         Orders { table: &self.table, provider: &self.provider, clock: &self.clock }
     }
@@ -72,14 +72,14 @@ impl Site {
         Frame::page(status, &Message { frame: &self.frame, heading, sentence })
     }
 
-    /// The refusal of what may be done again after a while.
+    /// The refusal of an action that may be repeated after a while.
     pub fn too_fast(&self, sentence: &str, after: SignedDuration) -> Response {
         let mut response = self.refuse(StatusCode::TOO_MANY_REQUESTS, "Please wait a little", sentence);
         response.headers_mut().insert(RETRY_AFTER, whole_seconds(after).into());
         response
     }
 
-    /// The page for what is not there, or not this person's.
+    /// The page for what does not exist, or is not this person's.
     pub fn not_found(&self) -> Response {
         self.frame.not_found()
     }
@@ -98,8 +98,8 @@ impl Site {
         Frame::page(StatusCode::OK, page)
     }
 
-    /// Tells the admins, once a day, where the management key was refused while this event was seen to, or is of another account.
-    /// Whoever pressed was answered already; where this fails, the next refusal tries again.
+    /// Raises an alarm, once a day, if the management key was refused during this event or is of another
+    /// account. The answer is already made. If the alarm fails, the next refusal raises it.
     pub async fn tell_of_a_refusal(&self, deadline: Deadline) {
         if deadline.leaves(ENOUGH_TO_TELL)
             && let Some(cause) = self.provider.take_refusal()
@@ -109,7 +109,7 @@ impl Site {
         }
     }
 
-    /// Tells the admins of a cause, once a day.
+    /// Raises an alarm for a cause, once a day.
     pub async fn raise(&self, cause: Cause, deadline: Deadline) -> Result<(), StoreError> {
         let now = self.clock.now();
         let alarm = Alarm::now(cause, now);
@@ -130,7 +130,7 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestDeadline {
     }
 }
 
-/// Gives refusals that came without a page one of ours: a body too large, a wrong type, a fault.
+/// Adds a page to refusals that came without one: a body too large, a wrong type, a fault.
 pub(super) async fn with_page(State(frame): State<Frame>, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let status = response.status();
@@ -165,7 +165,7 @@ pub(super) async fn with_page(State(frame): State<Frame>, request: Request, next
     page
 }
 
-/// Rounded up, so that whoever comes then is not too early.
+/// The seconds to wait, rounded up so that a retry at that time is not too early.
 pub fn whole_seconds(after: SignedDuration) -> u64 {
     u64::try_from(after.as_millis()).unwrap_or(0).div_ceil(1000).max(1)
 }

@@ -1,5 +1,6 @@
-//! What a student does with a key. Having one made or replaced is `reveal`; the other presses are `presses`.
+//! The requests by which a student acts on a key: `reveal` makes or replaces one, `presses` does the rest.
 
+mod form;
 mod not_shown;
 pub(crate) mod presses;
 mod reading;

@@ -1,4 +1,5 @@
-//! Why a press shows no key: what its student reads, and what the audit keeps. Which step it was that failed is `reveal`'s matter.
+//! The reasons why a request shows no key: what the student reads, and what the audit entry keeps. Which
+//! step failed is decided in `reveal`.
 
 use std::fmt;
 
@@ -13,14 +14,15 @@ use crate::refusal::Refusal;
 
 const AGAIN: &str = "Press again in a moment.";
 
-/// How an attempt that began came to nothing, and with which key.
+/// The outcome of an attempt that ended without a key to show: why, and the key that it may have left at
+/// the provider.
 pub(crate) struct FailedAttempt {
     pub(crate) how: AttemptFailure,
     pub(crate) key: Option<KeyHash>,
     pub(crate) why: NotShown,
 }
 
-/// Why no key is shown.
+/// The reason why no key is shown.
 pub(crate) enum NotShown {
     Begin(BeginRefused),
     NoSuchGrant,
@@ -28,22 +30,23 @@ pub(crate) enum NotShown {
     TooLate,
     /// The programme's guardrail is not made yet.
     BeingPrepared,
-    /// The old key may still work.
+    /// The old key could not be disabled and may still work.
     NotRetired(ProviderError),
-    /// The provider says that it does not know the old key, which is not believed yet.
+    /// The provider answered that the old key does not exist, which is not believed yet.
     NotFound,
-    /// The old key is ended, but what it used is not known: by the provider's fault, or none if it answered nothing of use.
+    /// The old key is disabled, but its final usage is unknown. The error is the provider's; `None` if its
+    /// answer lacked the figure.
     NotRead(Option<ProviderError>),
     NothingLeft,
     NotMade(ProviderError),
-    /// A key was made and is not under the programme's guardrail.
+    /// A key was made, but could not be put under the programme's guardrail.
     NotRestricted(ProviderError),
     Record(RecordRefused),
     Table,
 }
 
 impl FailedAttempt {
-    /// Nothing was made.
+    /// A failure before any key was made.
     pub(crate) fn nothing(why: NotShown) -> FailedAttempt {
         FailedAttempt { how: AttemptFailure::Refused, key: None, why }
     }
@@ -106,7 +109,8 @@ impl NotShown {
     }
 }
 
-/// What happened, and what to do about it: whether it is worth while to press again depends on what the provider said.
+/// The refusal for a failed call to the provider. Its error decides whether the student is advised to press
+/// again.
 fn provider_refusal(error: &ProviderError, what: &str) -> Refusal {
     let then = match error {
         ProviderError::Later { .. } | ProviderError::Unknown { .. } => AGAIN,
@@ -121,7 +125,7 @@ fn provider_refusal(error: &ProviderError, what: &str) -> Refusal {
     Refusal::provider(error, &format!("{what} {then}"))
 }
 
-/// The reason as the audit entry says it.
+/// The reason in the words of the audit entry.
 impl fmt::Display for NotShown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

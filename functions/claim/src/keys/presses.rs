@@ -1,46 +1,37 @@
-//! What a student does with a key besides having it made: reporting it as leaked, handing it back, reading what it used by now, and
-//! resuming one that is on hold for disuse.
+//! The requests of a student about an existing key: report a leak, hand the key back, refresh its usage,
+//! and resume after disuse. Making and replacing keys is left to `reveal`.
 
-use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{GrantState, HoldKind, OrderKind, ReleaseRefused, Stopped, View};
-use bursar_core::domain::values::id::Epoch;
+use bursar_core::domain::grant::{GrantState, HoldKind, OrderKind, ReleaseRefused, Stopped};
 use bursar_core::orders::NotCarriedOut;
-use bursar_core::store::ActContext;
 use bursar_core::store::ActOutcome;
-use bursar_core::web::{Answer, Posted, RequestDeadline, Site};
+use bursar_core::web::Answer;
 use jiff::SignedDuration;
 
+use crate::keys::form::KeyForm;
 use crate::keys::reading::{KeyLookup, read, read_and_note, unproved};
-use crate::my;
 use crate::refusal::Refusal;
 
-/// A student's own figure is read at most once in this time.
+/// The least time between two readings that a student asks for.
 const BETWEEN_READINGS: SignedDuration = SignedDuration::from_mins(1);
 const NOT_ON_YET: &str =
     "The provider did not switch your key on yet. It is asked again each minute; you need do nothing more.";
 
-/// Ends the key at once. What the provider does not do now, the console's work repeats each minute.
-pub(crate) async fn leaked(
-    State(site): State<Site>,
-    RequestDeadline(deadline): RequestDeadline,
-    Path(programme): Path<String>,
-    posted: Posted,
-) -> Answer {
-    let now = site.clock.now();
-    let Some(view) = my::grant_in(&site, &posted.visitor, &programme).await? else { return Ok(site.not_found()) };
-    let epoch = epoch_shown(&posted, &view);
-    let at = ActContext { programme: &view.programme.id, grant: &view.grant.id, now, deadline };
+/// Reports the key as leaked, which ends it at once. A disable that fails here is repeated by the console's
+/// work each minute.
+pub(crate) async fn leaked(form: KeyForm) -> Answer {
+    let (KeyForm { site, view, deadline, .. }, at) = (&form, form.at());
+    let epoch = form.epoch().unwrap_or(view.grant.epoch);
     let was_reported = matches!(view.grant.state, GrantState::Stopped { why: Stopped::Leaked });
     let grant = match site.table.act(at, |view, now| view.report_leaked(epoch, now)).await? {
         ActOutcome::Done(grant) => grant,
         ActOutcome::Refused(_) if was_reported => view.grant.clone(),
-        // The key that this page showed was replaced, which ended it.
+        // Another attempt has replaced the key of this page, which ended that key.
         ActOutcome::Refused(_) if epoch < view.grant.epoch => return Ok(to_my()),
         ActOutcome::Refused(_) => {
             let sentence = "You have no working key in this programme that could be ended.";
-            return Ok(Refusal::conflict(sentence).page(&site, &posted.visitor));
+            return Ok(form.refuse(&Refusal::conflict(sentence)));
         }
         ActOutcome::NoSuchGrant => return Ok(site.not_found()),
     };
@@ -50,109 +41,87 @@ pub(crate) async fn leaked(
             tracing::warn!(%error, "the disable of a leaked key is still ordered");
             continue;
         }
-        // Read now, it need not be read before the next key is made.
-        read_and_note(&site, &view, &order, deadline).await;
+        // A final reading taken now spares the next claim one.
+        read_and_note(site, view, &order, *deadline).await;
     }
     Ok(to_my())
 }
 
-/// Hands the key back: it ends, and what is left of its place goes back when it is known what it used. Pressed twice it is done once.
-pub(crate) async fn hand_back(
-    State(site): State<Site>,
-    RequestDeadline(deadline): RequestDeadline,
-    Path(programme): Path<String>,
-    posted: Posted,
-) -> Answer {
-    let Some(view) = my::grant_in(&site, &posted.visitor, &programme).await? else { return Ok(site.not_found()) };
-    let epoch = epoch_shown(&posted, &view);
-    let at = ActContext { programme: &view.programme.id, grant: &view.grant.id, now: site.clock.now(), deadline };
+/// Hands the key back: it ends, and the unspent rest of its place returns to the pot after the final
+/// reading. A second press changes nothing.
+pub(crate) async fn hand_back(form: KeyForm) -> Answer {
+    let (KeyForm { site, view, .. }, at) = (&form, form.at());
+    let epoch = form.epoch().unwrap_or(view.grant.epoch);
     let was_returned = matches!(view.grant.state, GrantState::Stopped { why: Stopped::Returned });
     match site.table.act(at, |view, now| view.hand_back(epoch, now)).await? {
         ActOutcome::Done(_) => site.orders().now_or_later(at).await,
         ActOutcome::Refused(_) if was_returned => {}
-        // The key that this page showed was replaced, which ended it.
+        // Another attempt has replaced the key of this page, which ended that key.
         ActOutcome::Refused(_) if epoch < view.grant.epoch => {}
         ActOutcome::Refused(_) => {
             let sentence = "You have no working key in this programme that could be handed back.";
-            return Ok(Refusal::conflict(sentence).page(&site, &posted.visitor));
+            return Ok(form.refuse(&Refusal::conflict(sentence)));
         }
         ActOutcome::NoSuchGrant => return Ok(site.not_found()),
     }
     Ok(to_my())
 }
 
-/// Reads what the live key used until now.
-pub(crate) async fn refresh(
-    State(site): State<Site>,
-    RequestDeadline(deadline): RequestDeadline,
-    Path(programme): Path<String>,
-    posted: Posted,
-) -> Answer {
-    let now = site.clock.now();
-    let Some(view) = my::grant_in(&site, &posted.visitor, &programme).await? else { return Ok(site.not_found()) };
+/// Reads the live key's usage from the provider.
+pub(crate) async fn refresh(form: KeyForm) -> Answer {
+    let KeyForm { site, view, now, deadline, .. } = &form;
     let Some((live, key)) = view.grant.live().and_then(|live| Some((live, live.key.as_ref()?))) else {
         let sentence = "You have no working key in this programme that could be read.";
-        return Ok(Refusal::conflict(sentence).page(&site, &posted.visitor));
+        return Ok(form.refuse(&Refusal::conflict(sentence)));
     };
     let last = view.readings.iter().find(|reading| reading.epoch == live.epoch).map(|reading| reading.as_of);
     let just_read = |after: SignedDuration| {
         let sentence =
             "What your key has used was read within the last minute. Press again in a minute, if you need to.";
-        Ok(Refusal::too_fast(sentence, after).page(&site, &posted.visitor))
+        Ok(form.refuse(&Refusal::too_fast(sentence, after)))
     };
-    if let Some(last) = last.filter(|last| now < *last + BETWEEN_READINGS) {
+    if let Some(last) = last.filter(|last| *now < *last + BETWEEN_READINGS) {
         return just_read(BETWEEN_READINGS - now.duration_since(last));
     }
-    // Whoever pressed at the same moment asks for both.
-    if !site.table.may_refresh(&view.grant.id, now, now + BETWEEN_READINGS, deadline).await? {
+    // Of two presses at once, one asks the provider and its reading serves both.
+    if !site.table.may_refresh(&view.grant.id, *now, *now + BETWEEN_READINGS, *deadline).await? {
         return just_read(BETWEEN_READINGS);
     }
     let silent = "The provider did not say what your key has used. Nothing is lost; try again in some minutes.";
-    match read(&site, &view, live, key, deadline).await {
+    match read(site, view, live, key, *deadline).await {
         Ok(KeyLookup::Reading(reading)) => {
-            site.table.note_reading(&reading, deadline).await?;
+            site.table.note_reading(&reading, *deadline).await?;
             Ok(to_my())
         }
-        Ok(KeyLookup::Gone | KeyLookup::Silent) => Ok(Refusal::later(silent, None).page(&site, &posted.visitor)),
-        Err(error) => Ok(Refusal::provider(&error, silent).page(&site, &posted.visitor)),
+        Ok(KeyLookup::Gone | KeyLookup::Silent) => Ok(form.refuse(&Refusal::later(silent, None))),
+        Err(error) => Ok(form.refuse(&Refusal::provider(&error, silent))),
     }
 }
 
-/// Ends a hold for disuse. The key is enabled last; what fails there is repeated by the work, or by pressing again.
-pub(crate) async fn resume(
-    State(site): State<Site>,
-    RequestDeadline(deadline): RequestDeadline,
-    Path(programme): Path<String>,
-    posted: Posted,
-) -> Answer {
-    let now = site.clock.now();
-    let Some(view) = my::grant_in(&site, &posted.visitor, &programme).await? else { return Ok(site.not_found()) };
-    let at = ActContext { programme: &view.programme.id, grant: &view.grant.id, now, deadline };
-    if let Some(error) = unproved(&site, deadline).await {
+/// Ends a hold for disuse. Enabling the key is the last step; if it fails, the console's work or another
+/// press repeats it.
+pub(crate) async fn resume(form: KeyForm) -> Answer {
+    let (KeyForm { site, view, deadline, .. }, at) = (&form, form.at());
+    if let Some(error) = unproved(site, *deadline).await {
         let sentence =
             "The provider cannot be asked to switch your key on at present, so nothing was done. Try again later.";
-        return Ok(Refusal::provider(&error, sentence).page(&site, &posted.visitor));
+        return Ok(form.refuse(&Refusal::provider(&error, sentence)));
     }
     let was_resumed = view.grant.holds.unused || view.grant.live().is_some_and(|live| live.resumed_at.is_some());
     match site.table.act(at, |view, now| view.release(HoldKind::Unused, &Actor::Student, now)).await? {
         ActOutcome::Done(_) => {}
-        // Pressed again, it repeats an enable that failed.
+        // A second press repeats an enable that failed.
         ActOutcome::Refused(ReleaseRefused::NotHeld) if was_resumed => {}
-        ActOutcome::Refused(refused) => return Ok(Refusal::release(&refused).page(&site, &posted.visitor)),
+        ActOutcome::Refused(refused) => return Ok(form.refuse(&Refusal::release(&refused))),
         ActOutcome::NoSuchGrant => return Ok(site.not_found()),
     }
-    // The limit goes before the enable, where it is another by now.
+    // A limit that has changed meanwhile is sent before the enable.
     match site.orders().carry_out(at, |order| order.kind != OrderKind::Read).await {
         Ok(_) => Ok(to_my()),
         Err(NotCarriedOut::Table(error)) => Err(error.into()),
-        Err(NotCarriedOut::Provider(error)) => Ok(Refusal::provider(&error, NOT_ON_YET).page(&site, &posted.visitor)),
-        Err(_) => Ok(Refusal::later(NOT_ON_YET, None).page(&site, &posted.visitor)),
+        Err(NotCarriedOut::Provider(error)) => Ok(form.refuse(&Refusal::provider(&error, NOT_ON_YET))),
+        Err(_) => Ok(form.refuse(&Refusal::later(NOT_ON_YET, None))),
     }
-}
-
-/// Up to which attempt the page knew of keys.
-fn epoch_shown(posted: &Posted, view: &View) -> Epoch {
-    posted.fields.filled("epoch").and_then(|epoch| epoch.parse().ok()).map_or(view.grant.epoch, Epoch::new)
 }
 
 fn to_my() -> Response {

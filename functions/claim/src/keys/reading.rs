@@ -1,4 +1,4 @@
-//! Reading what one key has used, for whoever pressed for it and before a key is replaced.
+//! Reading the usage of one key from the provider: for a student's request, and before a key is replaced.
 
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::{Attempt, Order, Reading, View};
@@ -7,23 +7,24 @@ use bursar_core::provider::ProviderError;
 use bursar_core::provider::keys::KeyPresence;
 use bursar_core::web::Site;
 
-/// What came of looking at a key.
+/// The result of looking a key up at the provider.
 pub(super) enum KeyLookup {
     Reading(Box<Reading>),
     /// The provider knows no such key.
     Gone,
-    /// The provider does not say what it used.
+    /// The provider's answer does not say what the key used.
     Silent,
 }
 
-/// Why it is not sure that the management key is of this deployment's account, before anything is written that a call to it follows.
-/// What else is wrong with the key shows when it is used.
+/// The reason why the management key may belong to another account; `None` when the account is proved.
+/// Callers check it before they write anything that a call with this key follows. Other faults of the
+/// management key show when it is used.
 pub(super) async fn unproved(site: &Site, deadline: Deadline) -> Option<ProviderError> {
     let proved = site.provider.prove_account(deadline).await;
     proved.err().filter(|error| !matches!(error, ProviderError::ManagementKey { .. }))
 }
 
-/// What a key has used.
+/// Asks the provider for the usage of one key. The caller records the reading.
 pub(super) async fn read(
     site: &Site,
     view: &View,
@@ -36,14 +37,16 @@ pub(super) async fn read(
     let Some(told) = found.usage_report(view.programme.settings.reset) else { return Ok(KeyLookup::Silent) };
     let listed_at = match site.table.sync_state().await {
         Ok(sync) => sync.listed_at,
-        // Without it the days since the last reading are told apart less well, and that is said of them.
+        // Without the time of the last listing the usage is split into days less exactly, and the reading
+        // is marked so.
         Err(error) => {
             tracing::warn!(%error, "when the last sync looked could not be read");
             None
         }
     };
     Ok(match view.reading_after(attempt, &told, asked, listed_at) {
-        // What is on record stands where less is said now: that was read as well as any other sum.
+        // Where the provider now says less, the figure on record stands: it came from an equally good
+        // reading.
         Ok((reading, doubt)) => {
             if let Some(doubt) = doubt {
                 tracing::warn!(%doubt, "a counter of a key went back");

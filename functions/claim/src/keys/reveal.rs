@@ -1,10 +1,9 @@
-//! Revealing a key, and replacing one: the six steps in which a key is made so that it is shown once, recorded before that, and
-//! never made twice. What each step may do is decided in `domain::grant`; what is said when one fails, in `not_shown`.
+//! Revealing and replacing a key: six steps that make a key once, record it, and only then show it. The
+//! rules of each step are in `domain::grant`, the words for its failure in `not_shown`.
 
 use std::time::Duration;
 
 use askama::Template;
-use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use bursar_core::deadline::Deadline;
@@ -23,22 +22,24 @@ use bursar_core::provider::ProviderError;
 use bursar_core::provider::keys::NewKey;
 use bursar_core::store::ActContext;
 use bursar_core::store::ActOutcome;
-use bursar_core::web::{Answer, Fields, Frame, Posted, RequestDeadline, Site, Visitor};
+use bursar_core::web::{Answer, Fields, Frame, Site, Visitor};
 use jiff::Timestamp;
 
+use crate::keys::form::KeyForm;
 use crate::keys::not_shown::{FailedAttempt, NotShown};
 use crate::keys::reading::{KeyLookup, read, unproved};
 use crate::my;
 use crate::my::example::Example;
 use crate::refusal::Refusal;
 
-/// A claim begins with at least this much of its time left, and asks for a key with at least that much.
+/// The least time left of a request in which a claim may begin.
 const ENOUGH_TO_BEGIN: Duration = Duration::from_secs(20);
+/// The least time left of a request in which the provider may be asked for a key.
 const ENOUGH_TO_MINT: Duration = Duration::from_secs(17);
-/// What is kept back for recording a key once it is made.
+/// The time that calls to the provider must leave for recording the key.
 const LEFT_TO_RECORD: Duration = Duration::from_secs(4);
 
-/// The one page that shows a key.
+/// The only page that shows a key.
 #[derive(Template)]
 #[template(path = "key.html")]
 struct KeyPage<'a> {
@@ -50,13 +51,13 @@ struct KeyPage<'a> {
     example: Example<'a>,
 }
 
-/// A key that is recorded, and may be shown now.
+/// A recorded key, which may be shown.
 struct RecordedKey {
     key: PlaintextKey,
     limit: Usd,
 }
 
-/// A key that was made for an attempt and is not recorded yet.
+/// A key that the provider has made for an attempt and the table does not record yet.
 struct UnrecordedKey {
     key: KeyHash,
     plaintext: PlaintextKey,
@@ -64,73 +65,57 @@ struct UnrecordedKey {
     guardrail: Option<String>,
 }
 
-/// One press, with all that its steps are told.
+/// One request for a key, with what its steps need.
 struct Claim<'a> {
     site: &'a Site,
     at: ActContext<'a>,
     deployment: DeploymentId,
 }
 
-pub(crate) async fn reveal(
-    State(site): State<Site>,
-    until: RequestDeadline,
-    Path(programme): Path<String>,
-    posted: Posted,
-) -> Answer {
-    press(&site, until, &programme, &posted, PressKind::Reveal).await
+pub(crate) async fn reveal(form: KeyForm) -> Answer {
+    press(&form, PressKind::Reveal).await
 }
 
-pub(crate) async fn replace(
-    State(site): State<Site>,
-    until: RequestDeadline,
-    Path(programme): Path<String>,
-    posted: Posted,
-) -> Answer {
-    press(&site, until, &programme, &posted, PressKind::Replace).await
+pub(crate) async fn replace(form: KeyForm) -> Answer {
+    press(&form, PressKind::Replace).await
 }
 
-async fn press(
-    site: &Site,
-    RequestDeadline(deadline): RequestDeadline,
-    programme: &str,
-    posted: &Posted,
-    kind: PressKind,
-) -> Answer {
-    let (now, visitor) = (site.clock.now(), &posted.visitor);
-    let Some(view) = my::grant_in(site, visitor, programme).await? else { return Ok(site.not_found()) };
-    let Some(epoch) = posted.fields.filled("epoch").and_then(|epoch| epoch.parse().ok()).map(Epoch::new) else {
+async fn press(form: &KeyForm, kind: PressKind) -> Answer {
+    let KeyForm { site, visitor, view, now, deadline, .. } = form;
+    let now = *now;
+    let Some(epoch) = form.epoch() else {
         let sentence = "The form was not whole. Press once more, here.";
         return my::with_alert(site, visitor, now, StatusCode::UNPROCESSABLE_ENTITY, sentence).await;
     };
-    let (press, settings) = (Press { kind, epoch, terms: accepted(&posted.fields) }, &view.programme.settings);
+    let (press, settings) = (Press { kind, epoch, terms: accepted(&form.fields) }, &view.programme.settings);
     if view.begin(press, Nonce::random(), now).is_err_and(|refused| refused == BeginRefused::TermsNotAccepted) {
         return ask_for_terms(site, visitor, now, press).await;
     }
     if view.programme.restriction(view.grant.group.as_deref()) == Restriction::NotConfirmed {
-        return Ok(NotShown::BeingPrepared.refusal(settings, now).page(site, visitor));
+        return Ok(form.refuse(&NotShown::BeingPrepared.refusal(settings, now)));
     }
     let meta = site.table.meta(now).await?;
     if site.table.is_copy(&meta) {
         let sentence = "Bursar is being restored. Keys can be made again in some minutes; nothing is lost.";
-        return Ok(Refusal::later(sentence, None).page(site, visitor));
+        return Ok(form.refuse(&Refusal::later(sentence, None)));
     }
 
-    // Nothing is written either where a key would be made in another account.
-    if let Some(error) = unproved(site, deadline).await {
-        return Ok(NotShown::NotMade(error).refusal(settings, now).page(site, visitor));
+    // A management key of another account would make the key there, so nothing is written before this
+    // check.
+    if let Some(error) = unproved(site, *deadline).await {
+        return Ok(form.refuse(&NotShown::NotMade(error).refusal(settings, now)));
     }
 
-    let at = ActContext { programme: &view.programme.id, grant: &view.grant.id, now, deadline };
-    let claim = Claim { site, at, deployment: meta.deployment };
+    let claim = Claim { site, at: form.at(), deployment: meta.deployment };
     match claim.carry_out(press).await {
-        Ok(shown) => Ok(reveal_page(site, visitor, &view, &shown)),
-        // They were changed just now.
+        Ok(shown) => Ok(reveal_page(site, visitor, view, &shown)),
+        // The terms of use changed between the page and the press.
         Err(NotShown::Begin(BeginRefused::TermsNotAccepted)) => ask_for_terms(site, visitor, now, press).await,
-        Err(not_shown) => Ok(not_shown.refusal(settings, site.clock.now()).page(site, visitor)),
+        Err(not_shown) => Ok(form.refuse(&not_shown.refusal(settings, site.clock.now()))),
     }
 }
 
-/// The page again, with the terms as they read now.
+/// The page once more, with the terms of use as they read now.
 async fn ask_for_terms(site: &Site, visitor: &Visitor, now: Timestamp, press: Press) -> Answer {
     let sentence = match press.terms {
         None => "Accept the terms of the programme first: tick the box above the button.",
@@ -161,7 +146,7 @@ impl Claim<'_> {
         Ok(RecordedKey { key: made.plaintext, limit: made.limit })
     }
 
-    /// Step 1: the attempt is written down before anything is asked of the provider.
+    /// Step 1: opens the attempt in the table before any call to the provider.
     async fn begin(&self, press: Press) -> Result<OpenAttempt, NotShown> {
         if !self.at.deadline.leaves(ENOUGH_TO_BEGIN) {
             return Err(NotShown::TooLate);
@@ -178,7 +163,8 @@ impl Claim<'_> {
         }
     }
 
-    /// The old key is being switched on: whoever is at it does not try again, and what is under way can come for some seconds.
+    /// Takes back an enable of the old key that is still ordered. Its writer does not retry then, but a
+    /// call under way may still take effect for some seconds.
     async fn take_enable_back(&self) -> Result<(), NotShown> {
         match self.site.table.act(self.at, View::take_enable_back).await {
             Ok(_) => self.site.orders().now_or_later(self.at).await,
@@ -187,7 +173,7 @@ impl Claim<'_> {
         Ok(())
     }
 
-    /// Step 2: no key of older epochs works any more, and what each used is known.
+    /// Step 2: disables every key of older epochs and records its final usage.
     async fn retire(&self, begun: &OpenAttempt) -> Result<(), FailedAttempt> {
         let patience = self.at.deadline.earlier_by(ENOUGH_TO_MINT);
         let view = self.view().await?;
@@ -203,7 +189,7 @@ impl Claim<'_> {
         if let Some(off) = off {
             match self.site.orders().carry_out_one(self.at, &off, patience).await {
                 Ok(_) => {}
-                Err(NotCarriedOut::NotFound) => return self.pass_on_what_is_gone(old, patience).await,
+                Err(NotCarriedOut::NotFound) => return self.accept_missing_key(old, patience).await,
                 Err(NotCarriedOut::Provider(error)) => return Err(NotShown::NotRetired(error)),
                 Err(NotCarriedOut::Table(error)) => return Err(NotShown::table(&error)),
                 Err(NotCarriedOut::NoTime) => return Err(NotShown::TooLate),
@@ -212,7 +198,7 @@ impl Claim<'_> {
                 }
             }
         }
-        // What nobody was shown cannot have been used.
+        // A key that was never shown cannot have been used.
         if old.state != AttemptState::Shown || is_read_for_the_last_time(view, old, self.at) {
             return Ok(());
         }
@@ -228,7 +214,7 @@ impl Claim<'_> {
             KeyLookup::Gone => {
                 let at = ActContext { now: self.site.clock.now(), ..self.at };
                 match self.site.table.act(at, |view, now| view.not_found(old.epoch, key, now)).await {
-                    Ok(_) => self.pass_on_what_is_gone(old, patience).await,
+                    Ok(_) => self.accept_missing_key(old, patience).await,
                     Err(error) => Err(NotShown::table(&error)),
                 }
             }
@@ -236,9 +222,10 @@ impl Claim<'_> {
         }
     }
 
-    /// The provider says that it does not know an old key. An answer like that is believed of a key that is not new, the second time
-    /// after some minutes, and only if the account is ours still: what was recorded of its use stands, and its disable stays ordered.
-    async fn pass_on_what_is_gone(&self, old: &Attempt, patience: Deadline) -> Result<(), NotShown> {
+    /// Decides whether to go on although the provider says that an old key does not exist. That answer is
+    /// believed only after some minutes, of a key that is not new, and with a witness that the account is
+    /// ours. The recorded usage then stands, and the disable stays ordered.
+    async fn accept_missing_key(&self, old: &Attempt, patience: Deadline) -> Result<(), NotShown> {
         if !old.may_be_gone(self.site.clock.now()) {
             return Err(NotShown::NotFound);
         }
@@ -249,11 +236,12 @@ impl Claim<'_> {
         }
     }
 
-    /// Step 3: one request, never repeated in this attempt.
+    /// Step 3: asks the provider for the key, with one request that is never repeated in this attempt.
     async fn mint(&self, begun: &OpenAttempt) -> Result<UnrecordedKey, FailedAttempt> {
         let view = self.view().await?;
         let settings = &view.programme.settings;
-        // As of now and not of the press: a window may have turned since, and a limit of the old one is not sent in the next.
+        // The time is read anew: a window may have begun since the press, and an old window's limit must
+        // not be sent in it.
         let limit = view.next_limit(self.site.clock.now());
         let limit = limit.ok_or_else(|| FailedAttempt::nothing(NotShown::NothingLeft))?;
         let guardrail = match view.programme.restriction(view.grant.group.as_deref()) {
@@ -279,7 +267,8 @@ impl Claim<'_> {
                     ProviderError::Unknown { made, .. } => made.clone(),
                     _ => None,
                 };
-                // A key that is known by its hash is disabled; only one that nobody knows leaves a doubt.
+                // A made key whose hash is known gets its disable; only a key of unknown hash leaves the
+                // attempt in doubt.
                 let is_certain = error.changed_nothing() || key.is_some();
                 let how = if is_certain { AttemptFailure::Refused } else { AttemptFailure::Unknown };
                 Err(FailedAttempt { how, key, why: NotShown::NotMade(error) })
@@ -287,7 +276,7 @@ impl Claim<'_> {
         }
     }
 
-    /// Step 4: under the programme's guardrail, confirmed by the provider.
+    /// Step 4: puts the key under the programme's guardrail and waits for the provider's confirmation.
     async fn restrict(&self, made: &UnrecordedKey) -> Result<(), FailedAttempt> {
         let Some(guardrail) = &made.guardrail else { return Ok(()) };
         let patience = self.at.deadline.earlier_by(LEFT_TO_RECORD);
@@ -299,22 +288,25 @@ impl Claim<'_> {
         })
     }
 
-    /// Step 5: the key is the grant's live one, or it is never shown.
+    /// Step 5: records the key as the grant's live one. A key that cannot be recorded is never shown.
     async fn record(&self, begun: &OpenAttempt, made: &UnrecordedKey) -> Result<(), FailedAttempt> {
         let minted = MintedKey { key: made.key.clone(), limit: made.limit };
-        // As of now: a window may have turned since the press, and what the limit is held against with it.
+        // The time is read anew: a window may have begun since the press, and the limit is checked against
+        // the current one.
         let at = ActContext { now: self.site.clock.now(), ..self.at };
         let why = match self.site.table.act(at, |view, now| view.record(begun, &minted, now)).await {
             Ok(ActOutcome::Done(_)) => return Ok(()),
             Ok(ActOutcome::Refused(refused)) => NotShown::Record(refused),
             Ok(ActOutcome::NoSuchGrant) => NotShown::Record(RecordRefused::Lost),
-            // It may be recorded all the same. Then giving up changes nothing, and the student replaces a key they never saw.
+            // The record may have been written although the answer was lost. Then giving up changes
+            // nothing, and the student replaces a key they never saw.
             Err(error) => NotShown::table(&error),
         };
         Err(FailedAttempt { how: AttemptFailure::Lost, key: Some(made.key.clone()), why })
     }
 
-    /// Ends the attempt in the table. A key that was made is owed its disable by that, and gets it at once if it can.
+    /// Ends the attempt in the table. For a key that was made this orders a disable, which is sent at once
+    /// where possible.
     async fn give_up(&self, begun: &OpenAttempt, failed: &FailedAttempt) {
         let (key, why) = (failed.key.as_ref(), failed.why.to_string());
         match self.site.table.act(self.at, |view, now| view.give_up(begun, failed.how, key, &why, now)).await {
@@ -350,7 +342,7 @@ impl Claim<'_> {
     }
 }
 
-/// Step 6: only now the key itself.
+/// Step 6: shows the recorded key.
 fn reveal_page(site: &Site, visitor: &Visitor, view: &View, shown: &RecordedKey) -> Response {
     site.page(&KeyPage {
         frame: &site.frame,
@@ -362,7 +354,7 @@ fn reveal_page(site: &Site, visitor: &Visitor, view: &View, shown: &RecordedKey)
     })
 }
 
-/// Whether the provider was asked about a key after it had been disabled, or that was in a window which is over.
+/// Whether an old key's usage is final: it was read after the disable, or its window is over.
 fn is_read_for_the_last_time(view: &View, old: &Attempt, at: ActContext<'_>) -> bool {
     let SwitchState::Off { at: disabled } = old.switch else { return false };
     let reset = view.programme.settings.reset;
@@ -370,7 +362,7 @@ fn is_read_for_the_last_time(view: &View, old: &Attempt, at: ActContext<'_>) -> 
     is_past || view.readings.iter().any(|reading| reading.epoch == old.epoch && reading.as_of >= disabled)
 }
 
-/// Which terms the page showed beside the box that was ticked.
+/// The terms of use that the page showed beside the ticked box.
 fn accepted(fields: &Fields) -> Option<TermsHash> {
     fields.get("terms").filter(|ticked| *ticked == "on")?;
     fields.filled("terms_sha256")?.parse().ok()

@@ -1,5 +1,6 @@
-//! A grant as its student reads it: what is left, what can be pressed. Whether a press would be let through is asked of the domain,
-//! so the page never offers what the next request refuses. The state in words is `words`.
+//! A grant as its student reads it: what is left, and which buttons there are. Buttons follow from the
+//! domain's rules, so the page never offers what the next request refuses. The state in words is left to
+//! `words`.
 
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{BeginRefused, GrantState, HoldKind, PressKind, View};
@@ -11,46 +12,46 @@ use jiff::Timestamp;
 use crate::my::obstacle::{self, Obstacle};
 use crate::my::words;
 
-/// A grant on the page.
+/// The card of one grant on the student's page.
 pub(crate) struct Card<'a> {
     pub(crate) programme: &'a str,
     pub(crate) name: &'a str,
-    /// The state as hooks and classes spell it.
+    /// The grant's state as test hooks and CSS classes spell it.
     pub(crate) state: &'static str,
     pub(crate) label: &'static str,
-    /// The colour of the label, as the stylesheet names it.
+    /// The colour of the state's label, as the stylesheet names it.
     pub(crate) tone: &'static str,
     pub(crate) words: String,
     pub(crate) cap: Usd,
     pub(crate) spent: Usd,
     pub(crate) left: Usd,
-    /// What all keys of the grant used.
+    /// The usage of all keys of the grant, in all windows.
     pub(crate) in_all: Usd,
     pub(crate) as_of: Option<String>,
     pub(crate) window: String,
     pub(crate) epoch: u32,
     pub(crate) was_shown: bool,
-    /// Whether there is anything to spend, now or later.
+    /// Whether there is money to spend, now or in a later window.
     pub(crate) can_spend: bool,
     pub(crate) offers: Offers,
-    /// Why a key that works cannot be replaced, where the state does not say so.
+    /// The reason why a working key cannot be replaced, where the state does not say so.
     pub(crate) no_replacement: Option<String>,
     pub(crate) terms: Option<TermsOfUse<'a>>,
     pub(crate) contact: Option<&'a str>,
 }
 
-/// The terms to accept before the first key.
+/// The terms of use to accept before the first key.
 pub(crate) struct TermsOfUse<'a> {
     pub(crate) text: &'a str,
     pub(crate) hash: TermsHash,
 }
 
-/// What can be pressed.
+/// The buttons of a card.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Offers {
     pub(crate) reveal: bool,
     pub(crate) replace: bool,
-    /// Replacing ends a key that works.
+    /// Whether a key works that a replacement would end.
     pub(crate) has_key: bool,
     pub(crate) leaked: bool,
     pub(crate) refresh: bool,
@@ -98,13 +99,13 @@ impl Card<'_> {
 }
 
 impl TermsOfUse<'_> {
-    /// TermsOfUse that are a link are shown as one.
+    /// Whether the terms are a single URL, which is shown as a link.
     pub(crate) fn are_a_link(&self) -> bool {
         let is_link = self.text.starts_with("https://") || self.text.starts_with("http://");
         is_link && !self.text.contains(char::is_whitespace)
     }
 
-    /// A sentence stands beside the box; more has a place of its own.
+    /// Whether the terms are too long to stand beside the box, and get a place of their own.
     pub(crate) fn are_long(&self) -> bool {
         self.text.len() > 200 || self.text.contains('\n')
     }
@@ -123,7 +124,7 @@ fn can_spend(view: &View, obstacle: Option<&Obstacle>, now: Timestamp) -> bool {
 
 fn offers(view: &View, kind: PressKind, may_begin: bool, now: Timestamp) -> Offers {
     let is_live = matches!(view.grant.state, GrantState::Live { .. });
-    // Under another hold too, resuming would change nothing that its student sees.
+    // With another hold in force, ending the one for disuse would change nothing for the student.
     let is_held_otherwise = view.grant.holds.paused.is_some() || view.grant.holds.dropped.is_some();
     Offers {
         reveal: may_begin && kind == PressKind::Reveal,

@@ -1,5 +1,5 @@
-//! Everything that is stored about somebody, for them to read: amounts as decimals, times in full, history in words. Who of the staff
-//! did something is theirs to keep, and secrets are nowhere but in their hashes.
+//! The export of everything stored about a person, for that person: amounts as decimals, times in full,
+//! history in words. It leaves out which member of staff acted, and holds secrets only as hashes.
 
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use crate::my;
 
-/// What else there is, and for how long.
+/// The notes on data outside the tables of the export, and how long it is stored.
 const NOTES: [&str; 7] = [
     "Mails are kept for 90 days after they were written, and a request for a link for an hour.",
     "A session, a link and a code are stored as hashes only. A session ends by itself, at the latest eight hours after signing in.",
@@ -31,17 +31,17 @@ const NOTES: [&str; 7] = [
 #[derive(Serialize)]
 struct StudentData {
     address: String,
-    /// The address of a person with a role, as the settings spell it.
+    /// The address of a person with a role, in the spelling of the settings.
     #[serde(skip_serializing_if = "Option::is_none")]
     address_of_staff: Option<String>,
-    /// This one and all others.
+    /// All sessions of the person, the current one included.
     sessions: Vec<SessionData>,
     links_good_until: Vec<Timestamp>,
     link_mails_of_the_last_hour: Vec<MailData>,
     mail_comes_back_since: Option<Timestamp>,
     wants_digests: bool,
     wants_reminders: bool,
-    /// The programmes that name this address as theirs.
+    /// The programmes whose settings name this address.
     roles: Vec<RoleData>,
     grants: Vec<GrantData>,
     notes: [&'static str; 7],
@@ -64,7 +64,7 @@ struct RoleData {
 struct GrantData {
     programme: ProgrammeId,
     programme_name: String,
-    /// The pseudonym that keys, history and mails know you by.
+    /// The pseudonym that stands for the student in keys, history and mails.
     grant: GrantId,
     address: String,
     name: Option<String>,
@@ -107,7 +107,7 @@ struct AttemptData {
 struct ReadingData {
     attempt: u32,
     used_usd: String,
-    /// The UTC day on which the window began, or the whole term.
+    /// The UTC day on which the window began; for a cap of the whole term, the words for that.
     window: String,
     used_in_window_usd: String,
     own_provider_keys_usd: String,
@@ -116,25 +116,25 @@ struct ReadingData {
     as_of: Timestamp,
 }
 
-/// How much of a cap was used, where students are told of it.
+/// A threshold of the cap that was passed, in programmes that notify students of it.
 #[derive(Serialize)]
 struct CrossingData {
     per_cent: u8,
     of_cap_usd: String,
-    /// The UTC day on which the window began, or the whole term.
+    /// The UTC day on which the window began; for a cap of the whole term, the words for that.
     window: String,
     used_in_window_usd: String,
     found_at: Timestamp,
-    /// Not where a higher one was passed besides.
+    /// Whether a mail was written; the crossing of a higher threshold at once replaces it.
     is_mailed: bool,
 }
 
 #[derive(Serialize)]
 struct DayData {
-    /// The day in UTC.
+    /// The UTC day.
     day: Date,
     usd: String,
-    /// Whether it is known, and not only the sum of several days.
+    /// Whether the figure is of this day alone, and not a share of a sum over several days.
     exact: bool,
 }
 

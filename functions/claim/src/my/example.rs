@@ -1,29 +1,32 @@
-//! How to use a key, as text to copy: correct code whatever the programme is called, and never with the key itself.
+//! Examples of using a key, as text to copy: valid code whatever the programme is called, and never with
+//! the key itself.
 
 use bursar_core::domain::grant::View;
 use bursar_core::domain::programme::rules::DataPolicy;
 use bursar_core::web::Site;
 use unicode_normalization::UnicodeNormalization;
 
-/// When a programme names no model, one that is cheap and known to everybody.
+/// The model of the examples when the programme restricts none: cheap and well known.
 const ANY_MODEL: &str = "openai/gpt-4o-mini";
 
-/// What the examples for one programme are made of.
+/// The values that the examples of one programme are made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Example<'a> {
     pub(crate) programme: &'a str,
     pub(crate) url: &'a str,
-    /// One that this key may call.
+    /// A model that this key may call.
     pub(crate) model: &'a str,
-    /// All that it may call, as far as the provider confirmed it; empty where nobody chose.
+    /// The models that this key may call, as the provider confirmed them; empty when the programme
+    /// restricts none.
     pub(crate) models: Vec<&'a str>,
-    /// What providers of models may do with prompts, likewise.
+    /// The confirmed data policy: what model providers may do with prompts.
     pub(crate) data_policy: DataPolicy,
-    /// Whether that was changed and the provider has not confirmed it yet.
+    /// Whether a change of models or data policy awaits the provider's confirmation.
     pub(crate) is_changing: bool,
-    /// The programme's name as a header can carry it.
+    /// The programme's name in characters that an HTTP header can carry.
     title: String,
-    /// The grant's pseudonym: the provider tells users apart by it, and blocks one rather than everybody.
+    /// The grant's pseudonym. The provider tells users apart by it, so that it can block one of them
+    /// instead of all.
     user: &'a str,
 }
 
@@ -51,7 +54,8 @@ impl<'a> Example<'a> {
         }
     }
 
-    /// What providers of models may do with prompts, where that is less than the account allows.
+    /// The sentence about what model providers may do with prompts, where the programme allows less than
+    /// the account.
     pub(crate) fn promise(&self) -> Option<&'static str> {
         match self.data_policy {
             DataPolicy::Account => None,
@@ -126,7 +130,8 @@ console.log(answer.choices[0].message.content);"#,
         )
     }
 
-    /// The lines for the extension Continue, in the `config.yaml` of its folder. Its own entry for OpenRouter would send a referrer.
+    /// The lines for the `config.yaml` of the Continue extension. Its built-in entry for OpenRouter is
+    /// avoided, since that sends a referrer.
     pub(crate) fn editor(&self) -> String {
         format!(
             r#"name: Bursar
@@ -151,17 +156,18 @@ models:
     }
 }
 
-/// A text as JSON has it, which is also how Python, JavaScript and YAML have it.
+/// The text as a JSON string literal, which is also valid in Python, JavaScript and YAML.
 fn literal(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// A text as one word of a shell, which takes everything between single quotes as it stands.
+/// The text as one shell word, in single quotes.
 fn in_shell(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// What of a name a header can carry: visible ASCII, accents taken off. None when nothing is left.
+/// The part of a name that an HTTP header can carry: visible ASCII, without accents. `None` when nothing is
+/// left.
 fn header_safe(name: &str) -> Option<String> {
     let plain: String =
         name.nfkd().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| matches!(c, ' '..='~')).collect();

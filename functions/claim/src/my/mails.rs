@@ -1,4 +1,4 @@
-//! The choice of which mails that are written to many somebody wants.
+//! The choice of bulk mails that a person gets.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -7,8 +7,8 @@ use bursar_core::web::{Answer, Posted, RequestDeadline, Site};
 
 use crate::my;
 
-/// Changes what the form carries and nothing else. It is the person's own wish and changes nothing of a grant, a programme or a
-/// right, so it has no entry in anybody's audit.
+/// Changes only the choices that the form carries. They belong to the person and touch no grant, programme
+/// or right, so no audit entry is written.
 pub(crate) async fn choose(
     State(site): State<Site>,
     RequestDeadline(deadline): RequestDeadline,

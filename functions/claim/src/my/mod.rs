@@ -28,13 +28,13 @@ struct MyPage<'a> {
     visitor: &'a Visitor,
     alert: Option<&'a str>,
     cards: Vec<Card<'a>>,
-    /// How to use each key that there is to use.
+    /// The examples for each key that works.
     examples: Vec<Example<'a>>,
-    /// The reasons why requests are refused, also for a key that does not work.
+    /// Whether a key was ever shown: then the page explains refused requests, even if no key works now.
     has_had_a_key: bool,
-    /// Which mails this person wants.
+    /// The mails that this person wants.
     choice: MailChoice,
-    /// The reason why mail does not reach them, if it does not.
+    /// The reason why mail does not reach this person, if it does not.
     not_reached: Option<String>,
 }
 
@@ -54,7 +54,7 @@ pub(crate) async fn with_alert(
     show(site, visitor, now, status, Some(alert)).await
 }
 
-/// This person's grant in a programme, as it stands.
+/// The visitor's grant in a programme.
 pub(crate) async fn grant_in(site: &Site, visitor: &Visitor, programme: &str) -> Result<Option<View>, Fault> {
     let Ok(programme) = programme.parse::<ProgrammeId>() else { return Ok(None) };
     let enrolments = site.table.enrolments(&visitor.session.address).await?;
@@ -65,7 +65,7 @@ pub(crate) async fn grant_in(site: &Site, visitor: &Visitor, programme: &str) ->
     Ok(site.table.view(&enrolment.programme, &enrolment.grant).await?)
 }
 
-/// Each grant of this person, as it stands.
+/// The visitor's grants.
 pub(crate) async fn grants_of(site: &Site, visitor: &Visitor) -> Result<Vec<View>, Fault> {
     let mut views = Vec::new();
     for enrolment in site.table.enrolments(&visitor.session.address).await? {

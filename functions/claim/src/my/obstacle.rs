@@ -1,4 +1,5 @@
-//! What keeps a student from a key now, before anything is pressed. A press that is refused is the matter of `refusal`.
+//! The obstacles to a key, known before anything is pressed. Words for a refused request are left to
+//! `refusal`.
 
 use bursar_core::domain::grant::{BeginRefused, GrantState, Press, PressKind, View};
 use bursar_core::domain::programme::restriction::Restriction;
@@ -22,14 +23,14 @@ impl Obstacle {
         let press = Press { kind: kind_of_press(view), epoch: view.grant.epoch, terms: settings.terms_hash() };
         let is_prepared = view.programme.restriction(view.grant.group.as_deref()) != Restriction::NotConfirmed;
         match view.begin(press, Nonce::random(), now) {
-            // Pressed, it takes the enable back.
+            // A press takes this enable back, so it is no obstacle.
             Err(BeginRefused::EnableUnderWay { until: None }) => None,
             Err(refused) => Some(Obstacle::Begin(refused)),
             Ok(_) => (!is_prepared).then_some(Obstacle::BeingPrepared),
         }
     }
 
-    /// Whether a key that works stays, and only another one is not to be had.
+    /// Whether the obstacle only stops a replacement, while the present key keeps working.
     pub(crate) fn stops_replacing_only(&self) -> bool {
         matches!(
             self,
@@ -51,7 +52,7 @@ impl Obstacle {
     }
 }
 
-/// What the student would press next: reveal until a key was shown, replace from then on.
+/// The button that the page offers: reveal before the first key was shown, replace afterwards.
 pub(crate) fn kind_of_press(view: &View) -> PressKind {
     match view.grant.state {
         GrantState::Invited => PressKind::Reveal,

@@ -1,5 +1,5 @@
-//! The state of a grant in plain words, in the time zone of its programme. What a press that is refused reads is `refusal`'s matter;
-//! here it is said before anybody presses.
+//! The state of a grant in plain words, in the time zone of its programme. Words for a refused request are
+//! left to `refusal`.
 
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{
@@ -13,11 +13,12 @@ use jiff::Timestamp;
 use crate::my::obstacle::Obstacle;
 use crate::refusal::{why_not, why_not_resumed};
 
-/// Two of the labels, which have colours of their own.
+/// The label of a used-up cap, which `card` gives a colour of its own.
 pub(crate) const USED_UP: &str = "used up";
+/// The label of a grant that is over, which `card` gives a colour of its own.
 pub(crate) const OVER: &str = "over";
 
-/// The state in a word or three.
+/// The state in one to three words.
 pub(crate) fn label(view: &View, now: Timestamp) -> &'static str {
     match view.grant.state {
         GrantState::Revoked => "withdrawn",
@@ -34,7 +35,7 @@ pub(crate) fn label(view: &View, now: Timestamp) -> &'static str {
     }
 }
 
-/// The state in a sentence or two, and what to do.
+/// The state in a sentence or two, with what to do about it.
 pub(crate) fn state(view: &View, obstacle: Option<&Obstacle>, now: Timestamp) -> String {
     let (grant, term) = (&view.grant, &view.programme.settings.term);
     let why = || obstacle.map(|obstacle| obstacle.in_words(term));
@@ -66,7 +67,7 @@ pub(crate) fn state(view: &View, obstacle: Option<&Obstacle>, now: Timestamp) ->
     }
 }
 
-/// The window of the cap, and when it starts anew.
+/// The window of the cap, and when the next one begins.
 pub(crate) fn window(view: &View, now: Timestamp) -> String {
     let settings = &view.programme.settings;
     let each = settings.reset.per_window();
@@ -102,7 +103,8 @@ fn live(view: &View, now: Timestamp) -> String {
     format!("Your key works.{shown}{}", endings(view, now))
 }
 
-/// The ends of the key that were announced and still stand. One whose day is past waits for its mail or for the next sync.
+/// The announced ends of the key that still stand. An end whose day has passed waits for its mail or for
+/// the next sync.
 fn endings(view: &View, now: Timestamp) -> String {
     let when = |announced: AnnouncedEnd| match announced.until {
         until if now < until => format!("on {}", time_in(until, view.programme.settings.term.zone())),
@@ -120,7 +122,7 @@ fn endings(view: &View, now: Timestamp) -> String {
     unused.into_iter().chain(of_age).collect()
 }
 
-/// Since when the last key is off.
+/// The time since which the last key is off.
 fn off_since(view: &View) -> String {
     let last = view.grant.attempts.iter().rev().find(|attempt| attempt.shown_at.is_some());
     let since = last.and_then(|attempt| match attempt.switch {
@@ -148,13 +150,13 @@ fn stopped_because(stopped: Stopped, is_ordered: bool) -> &'static str {
     }
 }
 
-/// Whether less is left in this window than a key can be limited to.
+/// The refusal for a window in which less is left than the smallest limit of a key.
 fn used_up(view: &View, now: Timestamp) -> Option<BeginRefused> {
     let settings = &view.programme.settings;
     view.next_limit(now).is_none().then(|| BeginRefused::NothingLeft { resets_at: settings.reset.resets_at(now) })
 }
 
-/// What somebody reads whom mail does not reach, or who does not want it.
+/// The notice to a person whom mail does not reach, or who does not want it.
 pub(crate) fn not_reached(mark: &Undeliverable) -> String {
     let since = long_date(utc_date(mark.at));
     let ask = "The people who run your programme can have it tried again.";

@@ -1,5 +1,5 @@
-//! Asking for a link. Nothing is looked up here, so that the answer is the same for everybody; whether a link is owed is decided
-//! when its mail is sent.
+//! Asking for a link. No look-up happens here, so every address gets an identical answer; the mailer
+//! decides whether a link is due.
 
 use askama::Template;
 use axum::extract::State;
@@ -17,7 +17,7 @@ struct StartPage<'a> {
     frame: &'a Frame,
 }
 
-/// The notice that a mail is on its way, if the address is known.
+/// The page that says that a mail is on its way if the address is known.
 #[derive(Template)]
 #[template(path = "asked.html")]
 struct LinkSentPage<'a> {
@@ -28,8 +28,8 @@ pub(crate) async fn start(State(site): State<Site>) -> Response {
     site.page(&StartPage { frame: &site.frame })
 }
 
-/// Writes one ask for whatever can be an address. The browser is remembered by a cookie that every answer sets: a link counts in
-/// the browser that asked for it.
+/// Writes an ask for any valid address. Every answer sets a cookie, since a link only signs in the browser
+/// that asked for it.
 pub(crate) async fn ask(
     State(site): State<Site>,
     RequestDeadline(deadline): RequestDeadline,

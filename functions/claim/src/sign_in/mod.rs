@@ -1,5 +1,5 @@
-//! Signing in by a link or a code, and out again. What is good for an address is decided in the domain; here a request becomes a
-//! question to it, and a good answer a session.
+//! Signing in by a link or a code, and signing out. The domain decides whether a link or code is valid;
+//! this file turns requests into that question and a good answer into a session.
 
 pub(crate) mod ask;
 
@@ -17,36 +17,37 @@ use bursar_core::store::{SignInWrite, StoreError};
 use bursar_core::web::{Answer, Denial, Fault, Fields, Frame, Posted, RequestDeadline, Site, Visitor, note_refusal};
 use jiff::Timestamp;
 
-/// How often a decision is taken anew because somebody else was at the same address. Each time one of them got through.
+/// The number of times a decision is repeated because the address's sign-in state changed meanwhile. Each
+/// conflict means that another request succeeded.
 const TRIES: usize = 20;
 
-/// The proof that somebody signed in with.
+/// The proof by which somebody signed in.
 #[derive(Debug, Clone, Copy)]
 enum SignInMethod {
     Link,
     Code,
 }
 
-/// What stands behind every link, whatever it is.
+/// The page behind every link, valid or not.
 #[derive(Template)]
 #[template(path = "link.html")]
 struct LinkPage<'a> {
     frame: &'a Frame,
 }
 
-/// The one page for whatever does not sign in.
+/// The only page for a link or code that does not sign in.
 #[derive(Template)]
 #[template(path = "not_signed_in.html")]
 struct NotSignedInPage<'a> {
     frame: &'a Frame,
 }
 
-/// A page that does nothing and looks nothing up: mail scanners open links.
+/// The page of a link. It changes nothing and looks nothing up, since mail scanners open links.
 pub(crate) async fn link(State(site): State<Site>) -> Response {
     site.page(&LinkPage { frame: &site.frame })
 }
 
-/// Signs in by a link, in the browser that asked or with the address typed in. Whatever fails, nothing is used up.
+/// Signs in by a link, in the browser that asked or with the address typed in. A failure uses nothing up.
 pub(crate) async fn follow(
     State(site): State<Site>,
     RequestDeadline(deadline): RequestDeadline,
@@ -74,7 +75,7 @@ pub(crate) async fn follow(
     Err(StoreError::Contended.into())
 }
 
-/// Signs in by the code of the mail, in any browser, since the address is typed with it.
+/// Signs in by the code of the mail, in any browser, because the form asks for the address too.
 pub(crate) async fn type_code(
     State(site): State<Site>,
     RequestDeadline(deadline): RequestDeadline,
@@ -112,8 +113,8 @@ pub(crate) async fn sign_out(
     Ok(([(SET_COOKIE, site.cookies.end_session())], Redirect::to("/")).into_response())
 }
 
-/// The one place where a session begins: whoever this turned out to be gets one that is as long as their role allows. None when
-/// the address's links changed meanwhile.
+/// The only place where a session begins, with the lifetime of the person's role. `None` when the address's
+/// links changed meanwhile.
 async fn begin_session(
     site: &Site,
     after: &SignIn,
@@ -138,8 +139,8 @@ async fn begin_session(
     })
 }
 
-/// The answer to a link or code that is used up. The browser that used it is led on as the first time, without a second session;
-/// any other learns nothing.
+/// The answer to a used link or code. The browser that used it is redirected as before, without a second
+/// session; any other browser learns nothing.
 async fn again(site: &Site, headers: &HeaderMap, address: &MatchedAddress, what: Denial) -> Answer {
     let visitor = Visitor::of(site, headers).await?.filter(|visitor| visitor.session.address == *address);
     Ok(match visitor {
@@ -157,7 +158,7 @@ impl SignInMethod {
     }
 }
 
-/// Where somebody goes who has just signed in.
+/// The page to which a new session leads.
 fn home(session: &Session) -> &'static str {
     if session.person.is_some() { "/console" } else { "/my" }
 }
@@ -167,14 +168,15 @@ fn refused(site: &Site, what: Denial) -> Response {
     Frame::page(StatusCode::FORBIDDEN, &NotSignedInPage { frame: &site.frame })
 }
 
-/// The token of a link. What mail programs put behind it, a full stop or a bracket, is no part of it.
+/// The token in a link's path, without punctuation that a mail program appended.
 fn link_in(path: &str) -> Option<LinkToken> {
     let text = path.strip_prefix("/c/")?;
     let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_'));
     LinkToken::parse(&text[..end.unwrap_or(text.len())])
 }
 
-/// What shows that this is no scanner. An address that was typed in counts, right or wrong; else the cookie does.
+/// The evidence that the request comes from no mail scanner: a typed address, right or wrong, or else the
+/// cookie.
 fn proof(site: &Site, headers: &HeaderMap, fields: &Fields) -> Option<Proof> {
     match fields.filled("address") {
         Some(typed) => EmailAddress::parse(typed).ok().map(|address| Proof::Address(address.matched().clone())),

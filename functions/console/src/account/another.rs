@@ -1,4 +1,5 @@
-//! A management key that is of another account: what the page says of it, and the press by which an admin says that it is this one.
+//! A management key of another account: its notice on the page, and the form by which an admin confirms
+//! that it is of this one.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
@@ -14,18 +15,20 @@ use crate::show::utc;
 
 /// A management key of another account, as the page shows it.
 pub(super) struct AnotherAccount {
-    /// The form says which it is, so that no other is confirmed.
+    /// The key's fingerprint. The form carries it, so that no other key is confirmed.
     pub(super) management_key: String,
     pub(super) short: String,
     pub(super) found_at: String,
-    /// It waits for its rotation, and the current one is another.
+    /// Whether it is the secret's pending key, and the current one is another.
     pub(super) is_pending: bool,
-    /// How many keys it was asked for; none as long as no sync of an account with keys was complete.
+    /// The number of listed keys by which it was tested; none until a sync of an account with keys was
+    /// complete.
     pub(super) witnesses: usize,
 }
 
 impl AnotherAccount {
-    /// The key that an alarm is about, as long as it is in the secret and nothing has shown since that it is of this account.
+    /// The key that an alarm is about, while it is in the secret and nothing has proved it to be of this
+    /// account.
     pub(super) async fn of(site: &Site, alarms: &[Alarm], state: &SyncState) -> Result<Option<AnotherAccount>, Fault> {
         let mut refused = alarms.iter().filter_map(|alarm| match &alarm.cause {
             Cause::AnotherAccount { management_key } => Some((management_key, alarm.found_at)),
@@ -53,7 +56,7 @@ impl AnotherAccount {
     }
 }
 
-/// An admin says that a management key is of this deployment's account.
+/// Records an admin's word that a management key is of this deployment's account.
 pub(super) async fn confirm(site: &Site, shown: &str, by: &PersonId, deadline: Deadline) -> Answer {
     let meta = site.table.meta(site.clock.now()).await?;
     let in_secret = SecretKeys::of(site, &meta.deployment).await;
@@ -66,7 +69,7 @@ pub(super) async fn confirm(site: &Site, shown: &str, by: &PersonId, deadline: D
     Ok(Redirect::to(paths::ACCOUNT).into_response())
 }
 
-/// The management keys of the secret; one that cannot be read is none.
+/// The fingerprints of the management keys in the secret; `None` for one that cannot be read.
 struct SecretKeys {
     current: Option<Fingerprint>,
     pending: Option<Fingerprint>,

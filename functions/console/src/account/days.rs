@@ -1,4 +1,5 @@
-//! What the account had spent by each day, and whose it was: the sums, and how much each grew since the day before that is on record.
+//! The account's spending up to each day, by owner: the sums, with the growth of each since the previous
+//! day on record.
 
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::AccountDay;
@@ -7,19 +8,21 @@ use jiff::civil::Date;
 /// One day on the page.
 pub(super) struct Day {
     pub(super) day: Date,
-    /// Since how many days the sums grew, if not since one.
+    /// The number of days over which the sums grew, if more than one.
     pub(super) nights: Option<i32>,
-    /// The account; keys of grants; foreign keys; deleted keys of grants; deleted foreign keys; and what is left, the residual.
+    /// The sums: the account; keys of grants; foreign keys; deleted keys of grants; deleted foreign keys;
+    /// and the residual.
     pub(super) cells: [Cell; 6],
 }
 
 pub(super) struct Cell {
     pub(super) sum: String,
-    /// The growth since the day before that is on record, unless there was none.
+    /// The growth since the previous day on record, if there is one.
     pub(super) grew: Option<String>,
 }
 
-/// The days on record, newest first, at most so many: `days` has one more, that the last grew from.
+/// The `most` newest days on record, newest first. `days` holds one more, from which the last one's growth
+/// is taken.
 pub(super) fn of(days: &[AccountDay], most: usize) -> Vec<Day> {
     let before = days.iter().skip(1).map(Some).chain([None]);
     days.iter().zip(before).take(most).map(|(day, before)| Day::of(day, before)).collect()

@@ -1,4 +1,4 @@
-//! The press by which an admin says why the account spent what no key explains.
+//! The form by which an admin explains the residual.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -12,7 +12,7 @@ use crate::spending::spans::SpanQuery;
 
 use super::page;
 
-/// A reason is a sentence or two.
+/// The longest reason, in characters: a sentence or two.
 const LONGEST_REASON: usize = 500;
 
 pub(crate) async fn explain(

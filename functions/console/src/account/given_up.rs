@@ -1,4 +1,5 @@
-//! Mail that was given up, by why: how much of which kind, and the press that has it sent again once the reason is mended.
+//! Dead letters by cause: how many of each kind, and the form that sends them again once the cause is
+//! mended.
 
 use std::collections::BTreeMap;
 
@@ -17,18 +18,18 @@ use crate::access::{self, AdminAccess, Admins, Form};
 use crate::paths;
 use crate::show::utc;
 
-/// What was given up for one cause.
+/// The dead letters of one cause.
 pub(super) struct GivenUpMail {
     pub(super) code: String,
     pub(super) why: FailureText,
-    /// How many of which kind.
+    /// The number of mails of each kind.
     pub(super) kinds: Vec<(&'static str, usize)>,
-    /// The programmes that they are about.
+    /// The programmes that the mails are about.
     pub(super) programmes: Vec<ProgrammeId>,
     pub(super) newest: String,
 }
 
-/// The newest cause first.
+/// The dead letters grouped by cause, newest cause first.
 pub(super) fn by_cause(dead: &DeadMails) -> Vec<GivenUpMail> {
     let mut causes: Vec<(&str, Timestamp, Vec<&OutboxRow>)> = Vec::new();
     for row in &dead.newest {
@@ -58,7 +59,7 @@ impl GivenUpMail {
     }
 }
 
-/// Has all mail sent again that was given up for one cause.
+/// Queues all dead letters of one cause again.
 pub(crate) async fn send_again(
     State(site): State<Site>,
     RequestDeadline(deadline): RequestDeadline,

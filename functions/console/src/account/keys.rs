@@ -1,4 +1,4 @@
-//! Keys without an owner: foreign keys, and keys that bear a name of ours whose grant is not there.
+//! Keys without an owner: foreign keys, and keys with a name of ours whose grant does not exist.
 
 use bursar_core::domain::usage::span::Span;
 use bursar_core::domain::values::money::Usd;
@@ -20,7 +20,7 @@ pub(super) struct ForeignKeys {
 
 pub(super) struct ForeignKeyRow {
     pub(super) hash: String,
-    /// Enough of the hash to tell it apart.
+    /// A prefix of the hash, long enough to tell keys apart.
     pub(super) short: String,
     pub(super) name: String,
     pub(super) state: &'static str,

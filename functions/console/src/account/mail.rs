@@ -1,5 +1,5 @@
-//! The mail of the account: how today's fared, what waits, what was given up, what the mail server says of itself, whether bulk mail is
-//! stopped, and who of those with a role is not reached.
+//! The mail of the account: counts of the day, waiting mail, dead letters, and the mail server's state. It
+//! also shows whether bulk mail is stopped, and which people with a role are not reached.
 
 use std::collections::BTreeMap;
 
@@ -20,25 +20,25 @@ use super::given_up::{self, GivenUpMail};
 use crate::mails;
 use crate::show::{self, utc};
 
-/// An admin is asked to look at what was given up in these days; of more, the newest are told.
+/// The age up to which an admin is asked to look at dead letters. Of more, only the newest are shown.
 const RECENT: SignedDuration = SignedDuration::from_hours(3 * 24);
 const MOST_SHOWN: usize = 2_000;
 
 pub(super) struct MailSection {
     pub(super) day: Date,
     pub(super) today: MailCounts,
-    /// How many wait, and for how long already.
+    /// The number of waiting mails; `waiting_for` is the longest wait.
     pub(super) waiting: u64,
     pub(super) waiting_for: Option<String>,
     pub(super) given_up: Vec<GivenUpMail>,
-    /// How many rows cannot be read.
+    /// The number of unreadable rows.
     pub(super) dead_unreadable: usize,
     pub(super) dead_in_all: usize,
-    /// How many of them the page tells of.
+    /// The number of dead letters that the page lists.
     pub(super) dead_shown: usize,
     pub(super) server: Option<Server>,
     pub(super) stopped: Vec<BulkStopLine>,
-    /// What of today's was let go on, by whom and when.
+    /// Today's bulk mail that an admin released: its kind, by whom, and when.
     pub(super) let_go: Vec<(&'static str, String, String)>,
     pub(super) unreachable: Vec<UnreachablePerson>,
     pub(super) warnings: Vec<String>,
@@ -51,7 +51,7 @@ pub(super) struct Server {
     pub(super) per_second: String,
 }
 
-/// Bulk mail that is stopped: the form says which stop it lets go on.
+/// Bulk mail that is stopped. The form names the stop that it releases.
 pub(super) struct BulkStopLine {
     pub(super) kind: MailKind,
     pub(super) shown: String,
@@ -60,7 +60,7 @@ pub(super) struct BulkStopLine {
     pub(super) of: MailCounts,
 }
 
-/// Somebody with a role whom mail does not reach.
+/// A person with a role whom mail does not reach.
 pub(super) struct UnreachablePerson {
     pub(super) address: String,
     pub(super) why: &'static str,
@@ -124,7 +124,7 @@ fn warnings(server: Option<&MailServer>, refusals: &[MailRefusal], waits_too_lon
     refused.chain(warnings.into_iter().flatten()).collect()
 }
 
-/// Admins, and faculty and assistants of programmes that are open.
+/// The unreachable people among the admins and the faculty and assistants of open programmes.
 async fn lost(
     site: &Site,
     programmes: &[Programme],
@@ -171,7 +171,7 @@ impl BulkStopLine {
     }
 }
 
-/// Which stop a form shows: what it is of, and since when.
+/// The stop that a form names: its kind of mail, and since when.
 pub(super) fn stop_of(shown: &str) -> Option<(MailKind, Timestamp)> {
     let (kind, at) = shown.split_once(' ')?;
     Some((MailKind::ALL.into_iter().find(|one| one.as_str() == kind)?, at.parse().ok()?))

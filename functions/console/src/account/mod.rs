@@ -1,4 +1,4 @@
-//! The account as a whole, for admins, and what they press there.
+//! The account as a whole, and the forms that admins have there.
 
 mod another;
 mod days;

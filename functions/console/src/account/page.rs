@@ -1,6 +1,5 @@
-//! The page of the account: its money against what is reserved, what no key explains, how the syncs went, what the guard
-//! held back with the press that lets the next sync do it, and a management key of another account with the press that says it is this
-//! one.
+//! The page of the account: its money against what is reserved, the residual, the last syncs, and what the
+//! guard held back. Keys, mail, and the forms of each part are left to the files beside this one.
 
 use askama::Template;
 use axum::extract::{Query, State};
@@ -25,11 +24,13 @@ use crate::show::{self, utc};
 use crate::spending::by_model::{self, ModelCoverage, ModelTable};
 use crate::spending::spans::{self, Figure, SpanContext, SpanLink, SpanQuery};
 
-/// The most days, runs and alarms that are looked at.
+/// The number of days that are read.
 const DAYS: i32 = 60;
+/// The number of the sync's runs that are read.
 const RUNS: i32 = 14;
+/// The number of alarms that are read.
 const ALARMS: i32 = 20;
-/// The spans that an account has: it has neither window nor term.
+/// The spans of an account, which has neither window nor term.
 const SPANS: [Span; 4] = [Span::Day, Span::Week, Span::Month, Span::All];
 
 #[derive(Template)]
@@ -47,7 +48,7 @@ struct AccountPage<'a> {
     spans: Vec<SpanLink>,
     as_of: Option<String>,
     spent: SpentSums,
-    /// Whether a sync has added up all keys.
+    /// Whether a sync has summed up all keys.
     is_summed: bool,
     notes: Vec<String>,
     /// The newest day's sums.
@@ -56,23 +57,23 @@ struct AccountPage<'a> {
     days: Vec<Day>,
     keys: ForeignKeys,
     strangers: Vec<OrphanKey>,
-    /// What is no programme's, by model.
+    /// The unattributed use, by model.
     models: ModelTable,
     coverage: ModelCoverage,
     syncs: Vec<SyncRun>,
     mail: MailSection,
 }
 
-/// What keys spent over the span that is asked for.
+/// The spending of keys over the requested span.
 struct SpentSums {
     all: Figure,
     ours: Figure,
     foreign: Figure,
 }
 
-/// What the guard held back, as the page shows it.
+/// The notice of what the guard held back.
 struct HeldBackNotice {
-    /// Which it is: the form says so, so that nothing else is let through.
+    /// The state that the form confirms, so that nothing newer is let through.
     shown: String,
     at: String,
     words: String,
@@ -84,7 +85,7 @@ struct HeldBackNotice {
     released_by: Option<String>,
 }
 
-/// One key of them.
+/// One key that was held back.
 struct HeldKeyLine {
     name: String,
     hash: String,
@@ -99,7 +100,7 @@ pub(crate) async fn page(
     show(&site, &visitor, &asked, None).await
 }
 
-/// The page, with a reason that was typed and refused.
+/// The page; `refused` is a reason that was typed and refused.
 pub(super) async fn show(
     site: &Site,
     visitor: &Visitor,
@@ -171,7 +172,8 @@ pub(super) async fn show(
     Ok(site.page(&page))
 }
 
-/// What there is, and when the provider said so: as of the newest run that read it, or of the newest day's sums.
+/// The balance, and when the provider reported it: from the newest run that read it, or from the newest
+/// day's sums.
 fn balance(newest: Option<&AccountDay>, syncs: &[SyncRun]) -> Option<(Usd, Timestamp)> {
     let of_run = syncs.iter().find_map(|sync| Some((sync.balance?, sync.began_at)));
     let of_day = newest.map(|day| (day.bought - day.spent, day.as_of));
@@ -183,7 +185,7 @@ impl SpentSums {
         let nothing = Sum { spent: Usd::ZERO, known: Accuracy::Partly };
         let [ours, foreign] = match account {
             Some(account) => [sum(&account.ours.credits), sum(&account.foreign.credits)],
-            // No sync has added it up, whatever else one has looked at.
+            // No sync has summed the keys up, even if one has listed them.
             None => [nothing; 2],
         };
         let all = Sum { spent: ours.spent + foreign.spent, known: ours.known.max(foreign.known) };

@@ -1,4 +1,4 @@
-//! The presses by which an admin lets go on what was held back.
+//! The forms by which an admin releases what was held back.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -15,8 +15,8 @@ use super::{another, mail};
 use crate::access::{self, AdminAccess, Admins, Form};
 use crate::paths;
 
-/// Lets go on what was held back: disables by the next sync, work with another management key, bulk mail, or mail to somebody it came
-/// back from. The form says which.
+/// Releases what the form names: disables for the next sync, work with another management key, bulk mail,
+/// or an address whose mail came back.
 pub(crate) async fn release(
     State(site): State<Site>,
     RequestDeadline(deadline): RequestDeadline,
@@ -26,8 +26,8 @@ pub(crate) async fn release(
     if let Some((kind, shown)) = fields.filled("mail").and_then(mail::stop_of) {
         return match site.table.let_bulk_go_on(kind, shown, &person, site.clock.now(), deadline).await? {
             BulkReleaseOutcome::Done | BulkReleaseOutcome::Already => {
-                // Where this fails, the hourly watch tells it.
-                if let Err(error) = tell_let_go(&site, kind, deadline).await {
+                // If this fails, the hourly watch sends the notice.
+                if let Err(error) = notify_of_release(&site, kind, deadline).await {
                     tracing::warn!(%error, "the other admins are not told yet that mail goes on");
                 }
                 Ok(Redirect::to(paths::ACCOUNT).into_response())
@@ -51,14 +51,14 @@ pub(crate) async fn release(
     }
 }
 
-/// The other admins hear who let mail of a kind go on.
-async fn tell_let_go(site: &Site, kind: MailKind, deadline: Deadline) -> Result<(), StoreError> {
+/// Notifies the other admins of who released mail of a kind.
+async fn notify_of_release(site: &Site, kind: MailKind, deadline: Deadline) -> Result<(), StoreError> {
     let Some(stop) = site.table.bulk_stop(kind).await? else { return Ok(()) };
     let admins = site.table.people_of(&site.admins, deadline).await?;
     site.table.tell_let_go(&stop, &admins, deadline).await.map(drop)
 }
 
-/// Mail to somebody with a role came back, and is to be tried again.
+/// Takes the mark off a person with a role whose mail came back, so that mail is tried again.
 async fn try_again(site: &Site, address: &EmailAddress, by: &PersonId, deadline: Deadline) -> Answer {
     let done = Redirect::to(paths::ACCOUNT).into_response();
     if site.table.known(address.matched(), &site.admins).await?.is_none_or(|known| !known.has_role) {

@@ -1,21 +1,21 @@
-//! The residual, which is what no key explains, and the part of it that is not explained yet.
+//! The residual, which no key explains, and the part of it that no admin has explained yet.
 
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{AccountDay, SyncState};
 
 /// The residual as the page shows it.
 pub(super) struct Residual {
-    /// The residual of the newest complete sync. The form carries it, so that no other is explained.
+    /// The residual of the newest complete sync. The form carries it, so that no other amount is explained.
     pub(super) usd: Usd,
     pub(super) until: String,
-    /// The part that is not explained yet.
+    /// The part without an explanation.
     pub(super) news: Usd,
     /// Whether keys used more than the account spent.
     pub(super) is_less: bool,
-    /// Whether that is more than rounding may come to.
+    /// Whether the unexplained part exceeds the tolerance for rounding.
     pub(super) matters: bool,
     pub(super) tolerance: Usd,
-    /// What was typed for a reason, and what is the matter with it.
+    /// The reason that was typed; `refused` says what is wrong with it.
     pub(super) typed: String,
     pub(super) refused: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! The last runs of the sync, as their reports tell them.
+//! The last runs of the sync, from their reports.
 
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::Run;
@@ -23,7 +23,7 @@ pub(super) struct SyncRun {
     pub(super) problems: Vec<String>,
 }
 
-/// What of a report the page shows. A report of another version may lack some of it.
+/// The fields of a report that the page shows. A report of another version may lack some.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct RecordedReport {

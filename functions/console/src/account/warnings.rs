@@ -1,4 +1,5 @@
-//! What of the account needs a person, a sentence each. What the guard held back has a form of its own on the page.
+//! Warnings about the account that need a person, one sentence each. What the guard held back has a notice
+//! of its own.
 
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::usage::balance::{BalanceNeed, Basis};
@@ -10,18 +11,18 @@ use jiff::{SignedDuration, Timestamp};
 use super::syncs::SyncRun;
 use crate::show::utc;
 
-/// After so long without a complete sync somebody must look.
+/// The time without a complete sync after which a person must look.
 const COMPLETE_WITHIN: SignedDuration = SignedDuration::from_hours(26);
 
-/// What the warnings are decided on.
+/// The facts that the warnings are decided on.
 pub(super) struct AccountFacts<'a> {
     pub(super) state: &'a SyncState,
     pub(super) balance: Option<Usd>,
-    /// What the balance must pay for soon.
+    /// The expenses that the balance must cover soon.
     pub(super) need: BalanceNeed,
-    /// Newest first.
+    /// The runs, newest first.
     pub(super) runs: &'a [SyncRun],
-    /// The run that is to be gone on with.
+    /// The checkpoint of a run that is still to be continued.
     pub(super) left: Option<&'a Checkpoint>,
     pub(super) alarms: &'a [Alarm],
     pub(super) admins: usize,
@@ -62,7 +63,7 @@ fn incomplete(run: &SyncRun) -> String {
     }
 }
 
-/// A run that waits says so until it is gone on with.
+/// The warning about a run that waits before it is continued.
 fn waiting(left: &Checkpoint, now: Timestamp) -> Option<String> {
     let delay = left.delay.as_ref().filter(|delay| now < delay.due)?;
     let tries = match delay.tries {
@@ -77,7 +78,8 @@ fn waiting(left: &Checkpoint, now: Timestamp) -> Option<String> {
     ))
 }
 
-/// Whether the newest run met what the alarm of its day is about, and then it saw no key; or somebody met it after that run.
+/// Whether the management key fails: the newest run listed no key and raised today's alarm, or something
+/// raised it after that run.
 fn management_key_fails(known: &AccountFacts<'_>) -> bool {
     let mut refused = known.alarms.iter().filter(|alarm| alarm.cause == Cause::ManagementKey);
     if refused.any(|alarm| known.runs.first().is_none_or(|run| run.ended_at < alarm.found_at)) {

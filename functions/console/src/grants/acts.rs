@@ -1,5 +1,5 @@
-//! What people with a role do to one grant. The table comes first, the provider after it in the same request; what fails there is
-//! repeated by the work.
+//! The acts of people with a role on one grant. The table is written first and the provider called after it
+//! in the same request; failed calls are repeated by the work of each minute.
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -20,7 +20,7 @@ use crate::paths;
 
 const LONGEST_REASON: usize = 500;
 
-/// One post about one grant.
+/// One posted form about one grant.
 struct GrantPress<'a> {
     site: &'a Site,
     access: &'a ProgrammeAccess,
@@ -63,7 +63,7 @@ impl GrantPress<'_> {
         match self.site.table.act(self.at, |view, now| view.hold(self.paused(), self.by, self.reason(), now)).await? {
             ActOutcome::NoSuchGrant => Ok(self.site.not_found()),
             ActOutcome::Refused(HoldRefused::Over | HoldRefused::NoKey) => Ok(self.over()),
-            // Pressed again, it repeats a disable that failed.
+            // A second press repeats a disable that failed.
             ActOutcome::Done(_) | ActOutcome::Refused(HoldRefused::AlreadyHeld) => {
                 self.site.orders().now_or_later(self.at).await;
                 Ok(self.done())
@@ -86,12 +86,12 @@ impl GrantPress<'_> {
             ActOutcome::Refused(ReleaseRefused::NotHeld) if holds.dropped.is_some() => {
                 Ok(self.refuse("It is not paused: it was dropped from the roster."))
             }
-            // Pressed again, it repeats an enable that failed.
+            // A second press repeats an enable that failed.
             ActOutcome::Done(_) | ActOutcome::Refused(ReleaseRefused::NotHeld) => self.enable().await,
         }
     }
 
-    /// A pause in the role of whoever presses. What an admin pauses is the faculty's to resume as well.
+    /// A pause in the visitor's role. Faculty may end an admin's pause too.
     fn paused(&self) -> Hold {
         Hold::Paused(self.access.role.min(Role::Faculty))
     }
@@ -107,7 +107,8 @@ impl GrantPress<'_> {
     }
 
     async fn allow(&self) -> Answer {
-        // The form says how many were allowed when it was made, so that pressing twice allows one.
+        // The form carries the number allowed when it was made, so that a second press does not allow one
+        // more.
         let seen = self.fields.filled("allowed").and_then(|allowed| allowed.parse::<u32>().ok());
         if seen.is_some_and(|seen| seen != self.view.grant.allowed) {
             return Ok(self.done());
@@ -125,7 +126,8 @@ impl GrantPress<'_> {
             Ok(cap) => cap,
             Err(error) => return self.cap_again(&format!("Refused: {error}.")).await,
         };
-        // The cap of everybody in the group is none of one's own: it goes with the group's from now on.
+        // A cap equal to the group's is not stored as one of the grant's own, so that it follows the
+        // group's.
         let (settings, group) = (&self.view.programme.settings, self.view.grant.group.as_deref());
         let cap = Some(cap).filter(|cap| *cap != settings.cap_of_group(group));
         match self.site.table.act(self.at, |view, now| view.set_cap(cap, self.by, self.reason(), now)).await? {
@@ -159,8 +161,8 @@ impl GrantPress<'_> {
         }
     }
 
-    /// Mail to the person came back or was complained about: a person's word that it is worth a try takes the mark off, and the next
-    /// mail that comes back sets it again.
+    /// Takes the mark off an address whose mail came back or was complained about. The next mail that comes
+    /// back sets it again.
     async fn try_again(&self, mark: &Undeliverable) -> Answer {
         let (table, grant) = (&self.site.table, &self.view.grant);
         if !self.access.is_faculty() {
@@ -175,7 +177,7 @@ impl GrantPress<'_> {
             return Ok(self.done());
         }
         match table.undeliverable(&mark.address, self.at.now).await? {
-            // Somebody else pressed at the same time.
+            // Somebody else took the mark off meanwhile.
             None => Ok(self.done()),
             Some(_) => Ok(self.refuse(
                 "The roster mail was sent by hand within the last hour, and mail has come back since. Try again in an hour.",
@@ -184,7 +186,7 @@ impl GrantPress<'_> {
     }
 
     async fn enable(&self) -> Answer {
-        // The limit goes before the enable, where it is another by now.
+        // A limit that has changed meanwhile is sent before the enable.
         match self.site.orders().carry_out(self.at, |order| order.kind != OrderKind::Read).await {
             Ok(_) => Ok(self.done()),
             Err(NotCarriedOut::Table(error)) => Err(error.into()),

@@ -1,4 +1,4 @@
-//! One grant: where it stands, what was done to it by whom, and the forms that do more.
+//! The page of one grant: its state, its history with who acted, and the forms for further acts.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -25,24 +25,24 @@ struct GrantPage<'a> {
     programme: &'a Programme,
     row: &'a GrantRow,
     is_admin: bool,
-    /// What was spent over each span of time.
+    /// The spending over each span of time.
     spans: Vec<(&'static str, Figure)>,
     as_of: Option<String>,
     notes: Vec<String>,
     holds: Vec<&'static str>,
     keys: Vec<KeyLine>,
     timeline: Vec<TimelineEntry>,
-    /// Why the person does not get all mail, also in words, and since when.
+    /// The reason why the person does not get all mail, also in words, and since when.
     unreachable: Option<(UnreachableReason, &'static str, String)>,
-    /// What was mailed because of the grant, newest first.
+    /// The mails about the grant, newest first.
     mails: Vec<MailRow>,
     may: GrantForms,
-    /// What was typed as a cap, and why it was refused.
+    /// The cap that was typed; `cap_error` says why it was refused.
     cap: &'a str,
     cap_error: Option<&'a str>,
 }
 
-/// Which forms are of use to this visitor on this grant.
+/// The forms that this visitor can use on this grant.
 struct GrantForms {
     pause: bool,
     resume: bool,
@@ -73,7 +73,7 @@ pub(crate) async fn view(site: &Site, access: &ProgrammeAccess, grant: &str) -> 
     Ok(site.table.view(&access.programme.id, &grant).await?)
 }
 
-/// The page, with a cap that was refused and why.
+/// The page; `refused` is a cap that was typed and refused.
 pub(crate) async fn show(
     site: &Site,
     access: &ProgrammeAccess,

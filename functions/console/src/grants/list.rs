@@ -1,4 +1,5 @@
-//! The grants of a programme, highest spending first, by text and state, some at a time.
+//! The grants of a programme, by highest spending first. The list is filtered by text and state, and split
+//! into pages.
 
 use askama::Template;
 use axum::extract::{Query, State};
@@ -18,8 +19,9 @@ use crate::spending::spans::{self, Figure, SpanContext, SpanLink, SpanQuery};
 use crate::{paths, show};
 
 const ON_A_PAGE: usize = 200;
-/// The values of `?mail=`: people whom mail does not reach, and people who want none but links.
+/// The value of `?mail=` for people whom mail does not reach.
 const UNREACHABLE: &str = "unreachable";
+/// The value of `?mail=` for people who want no mail but links.
 const UNWANTED: &str = "unwanted";
 const STATES: [&str; 7] = ["invited", "minting", "live", "paused", "stopped", "revoked", "ended"];
 
@@ -30,10 +32,10 @@ pub(crate) struct GrantSearch {
     q: String,
     #[serde(default)]
     state: String,
-    /// The people to find by whether mail reaches them; empty for all.
+    /// The filter by whether mail reaches people; empty for all.
     #[serde(default)]
     mail: String,
-    /// How many are left out before the first.
+    /// The number of grants before the first on this page.
     #[serde(default)]
     from: String,
     #[serde(flatten)]
@@ -54,7 +56,7 @@ struct GrantListPage<'a> {
     until: usize,
     next: Option<String>,
     is_admin: bool,
-    /// The span of the spending in words, links to other spans, and when it was read.
+    /// The span of the spending in words.
     phrase: &'static str,
     spans: Vec<SpanLink>,
     as_of: Option<String>,
@@ -65,10 +67,10 @@ pub(crate) struct GrantRow {
     pub(crate) grant: Grant,
     pub(crate) state: &'static str,
     pub(crate) cap: Usd,
-    /// The spending in this window, or in the span of the address.
+    /// The spending in the current window, or in the requested span.
     pub(crate) spent: Figure,
     pub(crate) lifetime: Usd,
-    /// Why the person does not get all mail.
+    /// The reason why the person does not get all mail.
     pub(crate) not_mailed: Option<UnreachableReason>,
 }
 
@@ -118,13 +120,13 @@ pub(crate) async fn page(
     Ok(site.page(&page))
 }
 
-/// Why somebody who still has something to hear does not get all mail.
+/// The reason why a person does not get all mail, if any more mail is to come.
 pub(crate) fn not_mailed(grant: &Grant, unreachable: &Unreachable) -> Option<UnreachableReason> {
     let is_over = matches!(grant.state, GrantState::Revoked | GrantState::Ended);
     unreachable.get(grant.person.address.matched()).copied().filter(|_| !is_over)
 }
 
-/// What all keys of a grant used.
+/// The usage of all keys of a grant.
 pub(crate) fn used(readings: &[Reading]) -> DailyUse {
     readings.iter().fold(DailyUse::default(), |mut used, reading| {
         used.add(&reading.used);
@@ -167,7 +169,7 @@ impl GrantSearch {
         self.mail == UNWANTED
     }
 
-    /// The address of this search from another row on.
+    /// The URL of this search from another row on.
     fn address(&self, path: &str, from: usize) -> String {
         let window = self.asked.span().map_or("", Span::as_str);
         show::address(path, &[&self.query()[..], &[("window", window), ("from", &from.to_string())]].concat())

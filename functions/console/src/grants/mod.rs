@@ -1,4 +1,4 @@
-//! The grants of a programme as a list, each on a page of its own, and what people with a role do to one.
+//! The grants of a programme: the list, the page of each, and the acts of people with a role.
 
 mod acts;
 mod grant;

@@ -1,4 +1,4 @@
-//! What was done to a grant, as its page tells it.
+//! The history of a grant, as its page shows it.
 
 use bursar_core::domain::audit::{Act, Entry};
 use bursar_core::domain::values::format::column_time;
@@ -35,7 +35,7 @@ fn or_none(text: &str) -> &str {
     if text.is_empty() { "none" } else { text }
 }
 
-/// What happened, as the timeline says it.
+/// The act in words.
 fn words(act: Act) -> &'static str {
     match act {
         Act::Created => "created",

@@ -1,4 +1,4 @@
-//! One person put on the roster by hand, or taken back who was dropped from it.
+//! Adding one person to the roster by hand, or restoring one who was dropped from it.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -16,11 +16,11 @@ use crate::access::{self, Faculty, Form};
 use crate::paths;
 use crate::roster::line;
 
-/// Whom the form names.
+/// The person whom the form names.
 enum PersonMatch {
-    /// Nobody yet, or somebody who is on the roster just so.
+    /// A new person, or one who is on the roster already with equal fields.
     New(NewPerson),
-    /// Somebody who was dropped, as they are to be from now on.
+    /// A dropped person, with the roster line that they return with.
     Dropped(GrantId, RosterLine),
 }
 
@@ -46,7 +46,7 @@ pub(crate) async fn add_person(
         Ok(PersonMatch::New(new)) => {
             let actor = access::actor(&site, &access.visitor, deadline).await?;
             let by = Author { actor: &actor, now: site.clock.now(), deadline };
-            // Somebody who is on the roster just so stays as they are: it was pressed twice.
+            // A second press leaves a person as they are who is on the roster already.
             site.table.invite(&programme.id, &[new], by).await?;
             Ok(to_overview(&programme.id))
         }
@@ -58,7 +58,7 @@ pub(crate) async fn add_person(
     }
 }
 
-/// Who was dropped returns, with what the form says of them.
+/// Restores a dropped person with the fields of the form.
 async fn take_back(site: &Site, at: ActContext<'_>, line: &RosterLine, by: &Actor) -> Answer {
     let no_room = || {
         let why = "The budget has no room for what they may still spend. It must be raised first.";
@@ -80,7 +80,8 @@ fn to_overview(programme: &ProgrammeId) -> Response {
     Redirect::to(&paths::programme(programme)).into_response()
 }
 
-/// Whom the form means, unless somebody else has the address or the id. What it leaves empty is as it is on the roster.
+/// The person whom the form names, unless the address or id is another person's. Fields that are empty keep
+/// the roster's values.
 fn named(new: NewPerson, known: &[Grant]) -> Result<PersonMatch, Vec<(&'static str, String)>> {
     let NewPerson { person, group } = &new;
     let Some(grant) = known.iter().find(|grant| grant.person.address == person.address) else {

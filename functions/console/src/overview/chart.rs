@@ -1,5 +1,5 @@
-//! What a programme has spent over time, as a line in an inline SVG and the same numbers in a table. How it looks is the
-//! stylesheet's matter.
+//! The spending of a programme over time: a line in an inline SVG, and its numbers in a table. Colours are
+//! left to the stylesheet.
 
 use bursar_core::domain::usage::days::Days;
 use bursar_core::domain::values::money::Usd;
@@ -8,17 +8,17 @@ use jiff::civil::Date;
 const WIDTH: i64 = 640;
 const HEIGHT: i64 = 200;
 
-/// A chart ready to be drawn: points in a box of 640 by 200.
+/// A chart with its points scaled to a box of 640 by 200.
 pub(crate) struct Chart {
     pub(crate) line: String,
-    /// The line with the ground below it.
+    /// The line closed to an area at the ground.
     pub(crate) area: String,
-    /// Where the pot is, if the box reaches up to it.
+    /// The height of the pot's line, if it is inside the box.
     pub(crate) pot_at: Option<i64>,
     pub(crate) top: String,
     pub(crate) first: Date,
     pub(crate) last: Date,
-    /// Newest first.
+    /// The table's rows, newest first.
     pub(crate) rows: Vec<ChartRow>,
 }
 
@@ -26,7 +26,7 @@ pub(crate) struct ChartRow {
     pub(crate) day: Date,
     pub(crate) on_day: String,
     pub(crate) in_all: String,
-    /// Whether the day's amount is known, and not only that of a few days together.
+    /// Whether the day's amount is known, and not only the sum of several days.
     pub(crate) exact: bool,
 }
 
@@ -41,13 +41,14 @@ impl Chart {
         let each: Vec<(Date, Usd, Usd, bool)> = each.collect();
         let ((first, ..), (last, _, most, _)) = (*each.first()?, *each.last()?);
         let most = most.max(Usd::CENT);
-        // The pot is drawn once the spending is within sight of it.
+        // The pot's line is drawn once a quarter of the pot is spent; before that it would flatten the
+        // curve.
         let shows_pot = pot > Usd::ZERO && most.micros() >= pot.micros() / 4;
         let top = if shows_pot { most.max(pot) } else { most };
         let length = i64::from(days(first, last)).max(1);
         let x = |day: Date| i64::from(days(first, day)) * WIDTH / length;
         let y = |spent: Usd| HEIGHT - scaled(spent, top);
-        // With the first day alone the line runs across, for there is nothing to show a slope with.
+        // A single day has no slope, so its line runs across the box.
         let mut points: Vec<(i64, i64)> = each.iter().map(|(day, _, in_all, _)| (x(*day), y(*in_all))).collect();
         if let [(_, y)] = points[..] {
             points.push((WIDTH, y));

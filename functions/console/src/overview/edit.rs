@@ -1,5 +1,5 @@
-//! Editing a programme: what the form carries, on condition that nobody edited it since the form was made. What only an admin may
-//! change, faculty ask for by it.
+//! Editing a programme: saves the fields of the form, provided that nobody has edited the programme since
+//! the form was made. Faculty's changes of an admin's settings become a request.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -22,28 +22,28 @@ const STALE: &str = "Nothing was saved: somebody edited the programme meanwhile.
 const PLACES_TAKEN: &str = "Nothing was saved: students have claimed keys, so the cap, the reset, the time zone, what counts against a limit and the end of the term cannot be changed any more.";
 const NO_VERSION: &str = "The form did not say which state of the programme it was made from.";
 
-/// One edit of a programme: as it was when it was read, and what somebody typed over it.
+/// One edit of a programme: its state when the form was read, and the fields that were posted.
 struct Edit<'a> {
     site: &'a Site,
     access: &'a ProgrammeAccess,
     before: Draft,
     typed: SettingTexts,
-    /// The state of the programme that the form was made from.
+    /// The version of the programme that the form was made from.
     version: Option<&'a str>,
 }
 
-/// What an edit saves, and what it asks of the admins.
+/// The result of an edit: what is saved, and what is requested of the admins.
 struct EditPlan {
     after: Draft,
     saved: Difference,
     wished: Difference,
 }
 
-/// Why an edit is not saved.
+/// The reason why an edit is not saved.
 enum EditFailed {
     Unreadable(Refusals),
     NoVersion,
-    /// Somebody edited the programme meanwhile: this is how it stands.
+    /// Somebody else has edited the programme; this is its current state.
     Stale(Box<Programme>),
     Closed,
     PlacesTaken,
@@ -87,7 +87,7 @@ impl Edit<'_> {
         self.ask(&plan, &request, by).await
     }
 
-    /// Faculty save what is theirs, and ask for the rest.
+    /// Splits the edit: faculty save their own settings, and request the others.
     fn plan(&self) -> Result<EditPlan, EditFailed> {
         let read = |texts: &SettingTexts| texts.read(Some(&self.before.settings)).map_err(EditFailed::Unreadable);
         let wanted = read(&self.typed)?;
@@ -104,7 +104,7 @@ impl Edit<'_> {
         Ok(self.site.table.request(&request.programme, request.day, &request.request).await?.is_some())
     }
 
-    /// Whether the form was made from the programme as it stands, and that may still be edited.
+    /// Checks that the form was made from the current programme, and that this may still be edited.
     fn is_current(&self) -> Result<(), EditFailed> {
         let programme = &self.access.programme;
         match self.version {
@@ -169,7 +169,7 @@ impl Edit<'_> {
         }
     }
 
-    /// The page again, with the form as it was filled.
+    /// The page once more, with the form as it was posted.
     async fn again(&self, status: StatusCode, access: &ProgrammeAccess, edit: EditForm) -> Answer {
         page::show(self.site, access, PageState { edit: Some(edit), ..PageState::default() }, status).await
     }

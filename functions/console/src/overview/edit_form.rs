@@ -1,4 +1,4 @@
-//! The form that edits a programme: its fields, and what it was made from.
+//! The form that edits a programme: its fields, and the version that it was made from.
 
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::money::Usd;
@@ -6,23 +6,23 @@ use bursar_core::domain::values::money::Usd;
 use crate::access::ProgrammeAccess;
 use crate::settings::{Audience, Draft, FormFields, Refusals, SettingTexts};
 
-/// The form that edits the programme.
+/// The form that edits a programme.
 pub(super) struct EditForm {
     pub(super) version: String,
     pub(super) fields: FormFields,
     pub(super) open: bool,
-    /// Why what was sent was not saved.
+    /// The reason why the posted form was not saved.
     pub(super) refusal: Option<&'static str>,
 }
 
 impl EditForm {
-    /// The form of a programme as it stands.
+    /// The form with the current settings of a programme.
     pub(super) fn of(access: &ProgrammeAccess, pot: Usd) -> EditForm {
         let texts = SettingTexts::of(&Draft { settings: access.programme.settings.clone(), pot });
         EditForm { open: false, refusal: None, ..EditForm::refilled(access, pot, &texts, &Refusals::new(), "") }
     }
 
-    /// The form as somebody filled it, with why it was not saved.
+    /// The form as it was posted, with the reason why it was not saved.
     pub(super) fn refilled(
         access: &ProgrammeAccess,
         pot: Usd,
@@ -35,14 +35,15 @@ impl EditForm {
         EditForm { version: version(&access.programme, pot), fields, open: true, refusal: Some(why) }
     }
 
-    /// Says beside each carried field what it is now, where that is something else.
+    /// Adds the current value to each carried field that differs from it.
     pub(super) fn beside(mut self, typed: &SettingTexts, now: &SettingTexts) -> EditForm {
         self.fields = self.fields.beside(typed, now);
         self
     }
 }
 
-/// What an edit must have been made from. The pot is an item of its own, so it counts beside the edits of the programme.
+/// The version that an edit must have been made from. The pot is an item of its own, so its amount is part
+/// of it beside the count of edits.
 pub(super) fn version(programme: &Programme, pot: Usd) -> String {
     format!("{}-{}", programme.edits, pot.micros())
 }

@@ -1,4 +1,4 @@
-//! A programme at a glance, with the forms that change it: its settings, and one more person on its roster.
+//! The overview of a programme, with the forms that change its settings and add a person to its roster.
 
 mod add_person;
 mod chart;

@@ -1,5 +1,5 @@
-//! Where a programme's spending leads: when its money will be used up, and who used far more in the last week than is usual. Both are the
-//! domain's to find; nothing follows from them but that people look.
+//! The forecast of a programme, and the students whose spending last week stands out. Both are computed in
+//! the domain; they inform people and trigger nothing.
 
 use std::cmp::Reverse;
 
@@ -12,22 +12,22 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use jiff::Timestamp;
 
-/// The most students that are named; of more only the number is said.
+/// The most students who are named; the rest are counted.
 const NAMED: usize = 10;
 
 /// The forecast of a programme, and the students whose use stands out.
 pub(crate) struct Outlook {
     pub(crate) sentence: String,
-    /// Whether somebody should see to it before the term ends.
+    /// Whether the money may run out before the term ends.
     pub(crate) is_short: bool,
-    /// Who stands out, highest spending first.
+    /// The outliers, highest spending first.
     pub(crate) standing_out: Vec<Outlier>,
-    /// How many more there are.
+    /// The number of outliers who are not named.
     pub(crate) more: usize,
     pub(crate) usual_week: String,
 }
 
-/// Somebody who used far more in the last week than they and the class usually do.
+/// A student who used far more last week than they and the class usually do.
 pub(crate) struct Outlier {
     pub(crate) grant: GrantId,
     /// The name, or else the address.
@@ -84,7 +84,7 @@ impl Outlier {
     }
 }
 
-/// What all keys of a grant used, day by day.
+/// The usage of all keys of a grant, by day.
 fn used(readings: &[Reading], programme: &Programme) -> Days {
     let mut days = Days::default();
     readings.iter().for_each(|reading| days.add(&reading.used.days(programme.settings.byok)));

@@ -1,4 +1,4 @@
-//! A programme at a glance: its money, its grants by state, what needs a person, and the forms that change it.
+//! The overview of a programme: its money, its grants by state, warnings, and the forms that change it.
 
 use askama::Template;
 use axum::extract::{Query, State};
@@ -37,10 +37,10 @@ struct Overview<'a> {
     is_admin: bool,
     may_edit: bool,
     money: MoneyFigures,
-    /// What the spending is of, and the ways to other spans.
+    /// The span of the spending in words.
     phrase: &'static str,
     spans: Vec<SpanLink>,
-    /// What each group spent over each span.
+    /// The spending of each group over each span.
     groups: Vec<(String, Vec<(&'static str, Figure)>)>,
     notes: Vec<String>,
     models: ModelTable,
@@ -51,21 +51,22 @@ struct Overview<'a> {
     counts: Vec<(&'static str, usize)>,
     people: usize,
     warnings: Vec<String>,
-    /// How many students mail does not reach, and how many want none but links.
+    /// The number of students whom mail does not reach.
     unreachable: usize,
+    /// The number of students who want no mail but links.
     unwanted: usize,
     outlook: Option<Outlook>,
-    /// Assistants are told how many stand out, and look themselves.
+    /// Whether outliers are named: assistants see only their number.
     may_name: bool,
     chart: Option<Chart>,
     job: Option<JobStatus>,
     edit: EditForm,
-    /// What the admins have been asked for and have not done.
+    /// The requests to the admins that are still open.
     requests: Vec<OpenRequest>,
     person: PersonForm,
 }
 
-/// The four figures, with when the first of them was read.
+/// The four amounts, with the time of the first one's reading.
 struct MoneyFigures {
     spent: Figure,
     as_of: Option<String>,
@@ -86,7 +87,7 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Quer
     show(&site, &access, PageState { span: asked.span(), ..PageState::default() }, StatusCode::OK).await
 }
 
-/// What differs from one look at the page to another: the span that is asked for, and the forms as somebody left them.
+/// The state of one page view: the requested span, and the forms as they were posted.
 #[derive(Default)]
 pub(super) struct PageState {
     pub(super) span: Option<Span>,
@@ -171,7 +172,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
     Ok(Frame::page(status, &page))
 }
 
-/// What each group spent over each span.
+/// The spending of each group over each span.
 fn by_group(
     totals: &Totals,
     settings: &Settings,
@@ -183,7 +184,7 @@ fn by_group(
     if groups.is_empty() {
         return Vec::new();
     }
-    // Whoever is in no group makes up the difference.
+    // The rest is the spending of people without a group.
     let mut rest = of(&totals.used);
     for (_, sums) in &groups {
         rest.iter_mut().zip(sums).for_each(|(rest, sum)| rest.spent = rest.spent - sum.spent);
@@ -195,7 +196,7 @@ fn by_group(
     groups.into_iter().map(|(group, sums)| (group, figures(sums))).collect()
 }
 
-/// Whether an import is still worth a line: one that is over, only on its day.
+/// Whether an import is still worth a line: while it runs, and on the day on which it ended.
 fn is_recent(job: &Job, now: Timestamp) -> bool {
     !matches!(job.state, JobState::Done { at } if at + SignedDuration::from_hours(24) <= now)
 }

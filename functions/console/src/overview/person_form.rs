@@ -1,4 +1,4 @@
-//! The form that puts one person on the roster, as somebody filled it.
+//! The form that adds one person to the roster, as it was posted.
 
 use bursar_core::domain::grant::Person;
 use bursar_core::store::NewPerson;
@@ -27,7 +27,7 @@ impl PersonForm {
         }
     }
 
-    /// What is said of a field.
+    /// The error of a field.
     pub(super) fn error(&self, field: &str) -> Option<&str> {
         self.errors.iter().find(|(name, _)| *name == field).map(|(_, why)| why.as_str())
     }

@@ -1,4 +1,4 @@
-//! What the admins have been asked for about a programme, as its overview says it for as long as it is not done.
+//! The open requests to the admins about a programme, as its overview lists them.
 
 use bursar_core::domain::programme::request::{Request, Wish};
 use bursar_core::domain::values::format::column_time;
@@ -9,19 +9,19 @@ use jiff::{SignedDuration, Timestamp};
 use crate::access::ProgrammeAccess;
 use crate::settings::{Draft, SettingTexts};
 
-/// The most requests that are looked at.
+/// The number of newest requests that are read.
 const NEWEST: i32 = 10;
-/// The time for which a request is worth a line.
+/// The time for which a request is listed.
 const NEWS_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// One request as it is shown.
+/// One request as the page shows it.
 pub(crate) struct OpenRequest {
     pub(crate) at: String,
     pub(crate) asker: Option<String>,
     pub(crate) wishes: Vec<String>,
 }
 
-/// The newest requests of which something is still to be done, newest first.
+/// The newest requests that are not fulfilled, newest first.
 pub(crate) async fn open(
     site: &Site,
     access: &ProgrammeAccess,

@@ -1,4 +1,4 @@
-//! What of a programme needs a person, a sentence each, with what the reader can do about it.
+//! Warnings about a programme that need a person, one sentence each, with what the reader can do.
 
 use bursar_core::domain::grant::{Grant, GrantState, Reading};
 use bursar_core::domain::people::role::Role;
@@ -14,10 +14,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::access::ProgrammeAccess;
 
-/// The longest time without figures that needs no person.
+/// The longest time without new figures that needs no warning.
 const SYNCED_WITHIN: SignedDuration = SignedDuration::from_hours(26);
 
-/// The money, as far as it is left for keys.
+/// The pot's amounts that decide whether another key fits.
 pub(super) struct PotRoom<'a> {
     pub(super) pot: &'a Pot,
     pub(super) spent: Usd,
@@ -25,7 +25,7 @@ pub(super) struct PotRoom<'a> {
 }
 
 impl PotRoom<'_> {
-    /// The most pressing reason why there is, or will be, no money for a key, and what the visitor can do.
+    /// The most pressing reason why money for a key is or will be missing, with what the visitor can do.
     pub(super) fn warning(
         &self,
         access: &ProgrammeAccess,
@@ -69,7 +69,7 @@ impl PotRoom<'_> {
     }
 }
 
-/// The other warnings: of syncs that are missing, and of the last roster.
+/// The other warnings: of missing syncs, and of the last roster.
 pub(super) fn others(
     grants: &[(Grant, Vec<Reading>)],
     listed_at: Option<Timestamp>,
@@ -102,7 +102,7 @@ pub(super) fn others(
     warnings
 }
 
-/// A sentence for each person with a role to whom mail comes back or is unwanted.
+/// The warnings about people with a role whose mail comes back or was complained about.
 pub(super) async fn unreachable_staff(site: &Site, settings: &Settings, now: Timestamp) -> Result<Vec<String>, Fault> {
     let staff: Vec<&EmailAddress> = settings.faculty.iter().chain(&settings.assistants).collect();
     let marks = try_join_all(staff.iter().map(|person| site.table.undeliverable(person.matched(), now))).await?;
@@ -118,7 +118,7 @@ pub(super) async fn unreachable_staff(site: &Site, settings: &Settings, now: Tim
     Ok(unreachable.map(sentence).collect())
 }
 
-/// The provider's refusal of what people set, once it has lasted.
+/// The warning that the provider has refused the programme's rules for some time.
 pub(super) fn refused_rules(programme: &Programme, now: Timestamp) -> Option<String> {
     let refusal = programme.rules_order.as_ref()?.refusal.as_ref().filter(|refusal| refusal.is_to_be_told(now))?;
     let since = column_time(refusal.since, programme.settings.term.zone());

@@ -1,4 +1,4 @@
-//! A file against the roster as it stands: what applying it would do, step by step.
+//! The comparison of a roster file with the current roster: the steps that applying it would take.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,34 +10,34 @@ use bursar_core::store::Step;
 use super::line;
 use super::parse::{RefusedRow, RosterFile, RosterRow};
 
-/// What becomes of those whom the file does not name.
+/// The treatment of people whom the file does not name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AbsentRows {
     Add,
-    /// They are dropped.
+    /// Drops them.
     Replace,
 }
 
-/// What applying a file would do.
+/// The plan of an import: its steps, and their counts.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ImportPlan {
     pub(super) steps: Vec<Step>,
     pub(super) added: usize,
     pub(super) changed: usize,
     pub(super) moved: usize,
-    /// Who was dropped before and is named again.
+    /// The people who were dropped before and return.
     pub(super) returned: usize,
     pub(super) dropped: usize,
     pub(super) unchanged: usize,
-    /// The rows that are not taken, in the order of their lines.
+    /// The refused rows, in the order of their lines.
     pub(super) refused: Vec<RefusedRow>,
-    /// The grants that are not revoked or ended.
+    /// The grants that are neither revoked nor ended.
     pub(super) standing: usize,
-    /// How many groups the programme would have.
+    /// The number of groups after the import.
     pub(super) groups: usize,
 }
 
-/// The roster, by both names that it knows people by.
+/// The current roster, by address and by id.
 struct Roster<'a> {
     by_address: HashMap<&'a MatchedAddress, &'a Grant>,
     by_id: HashMap<&'a str, &'a Grant>,
@@ -54,7 +54,7 @@ impl AbsentRows {
 }
 
 impl ImportPlan {
-    /// Whether so many would be dropped that somebody must say the number.
+    /// Whether so many people would be dropped that the visitor must type the number.
     pub(super) fn drops_many(&self) -> bool {
         self.dropped * 5 > self.standing
     }
@@ -115,7 +115,7 @@ pub(super) fn plan(file: RosterFile, grants: &[Grant], mode: AbsentRows) -> Impo
         plan.changed += usize::from(is_changed);
         plan.moved += usize::from(is_moved);
         plan.returned += usize::from(returns);
-        // First the group: what a place costs is its group's cap.
+        // The group comes first, because its cap decides what the place costs.
         let change = Step::Change { grant: grant.id.clone(), person, group };
         plan.steps.extend((is_changed || is_moved).then_some(change));
         plan.steps.extend(returns.then(|| Step::Return { grant: grant.id.clone() }));
@@ -139,8 +139,8 @@ impl<'a> Roster<'a> {
         Roster { by_address, by_id }
     }
 
-    /// Whom a row is about: by its address, else by its id. An address that is given to somebody else later brings them nothing of
-    /// whoever had it before.
+    /// The grant that a row is about, found by the address or else by the id. A reused address gives its
+    /// new owner nothing of the former one.
     fn find(&self, row: &RosterRow) -> Result<Option<&'a Grant>, String> {
         let by_address = self.by_address.get(row.address.matched()).copied();
         let by_id = row.id.as_deref().and_then(|id| self.by_id.get(id).copied());
@@ -156,7 +156,8 @@ impl<'a> Roster<'a> {
     }
 }
 
-/// The number of groups afterwards. People who left count too: what they used is in the sums of their group.
+/// The number of groups after the import. Groups of people who left count too, since their usage stays in
+/// the group's sums.
 fn groups_after(grants: &[Grant], steps: &[Step]) -> usize {
     let (mut groups, mut moved) = (HashSet::new(), HashSet::new());
     for step in steps {

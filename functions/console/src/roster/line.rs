@@ -1,19 +1,19 @@
-//! What one cell of a roster, or one field of the form for one person, may hold.
+//! The rules for one cell of a roster, or one field of the form for one person.
 
 use bursar_core::domain::values::address::{EmailAddress, is_invisible};
 
-/// Longer than any name there is, and short enough that many lie in one item.
+/// The longest text in characters: more than any name has, and little enough for many to fit in one item.
 const LONGEST: usize = 200;
 
-/// Why an address is not taken for the person that a row or form means: universities give an address to somebody else after a time.
+/// The refusal of an address that belonged to a person with another id, since universities reuse addresses.
 pub(crate) const ANOTHER_ID: &str = "this address belonged to somebody with another id";
 
-/// Whether two ids are of two people. An id that is not given differs from none.
+/// Whether two ids differ. A missing id differs from none.
 pub(crate) fn is_another(known: Option<&str>, said: Option<&str>) -> bool {
     known.zip(said).is_some_and(|(known, said)| known != said)
 }
 
-/// An address, or a sentence about why it is none.
+/// The address, or a sentence that says what is wrong with it.
 pub(crate) fn address(text: &str) -> Result<EmailAddress, String> {
     if text.is_empty() {
         return Err("There is no address.".to_owned());
@@ -21,7 +21,7 @@ pub(crate) fn address(text: &str) -> Result<EmailAddress, String> {
     EmailAddress::parse(text).map_err(|error| format!("Refused: {error}."))
 }
 
-/// A name, a group or an id; none when it is empty. The error goes on after the field's name.
+/// A name, a group or an id; `None` when empty. The error follows the field's name in a sentence.
 pub(crate) fn text(text: &str) -> Result<Option<String>, &'static str> {
     let text = text.trim();
     if text.chars().any(is_invisible) {

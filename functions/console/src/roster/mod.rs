@@ -1,5 +1,5 @@
-//! A roster file: shown first as what it would do, then applied as a job. How it is read and compared stands in the files below this
-//! one, how the job runs in `import`.
+//! A roster file, first previewed and then applied as a job. Parsing and comparing are left to the files
+//! below, the job to `work/import`.
 
 mod compare;
 pub(crate) mod line;
@@ -23,9 +23,9 @@ use crate::show;
 use crate::upload::Upload;
 use crate::work::import;
 
-/// The most groups of a programme: each has sums of its own, and nobody reads more.
+/// The most groups of a programme. Each has sums of its own, and more would be unreadable.
 const MOST_GROUPS: usize = 500;
-/// The most previews of a programme in an hour, since each is kept for a day.
+/// The most previews of a programme in an hour, since each is stored for a day.
 const PREVIEWS_AN_HOUR: u32 = 100;
 /// The most refused lines that are listed; the rest are counted.
 const LISTED: usize = 500;
@@ -149,7 +149,7 @@ pub(crate) async fn apply(
             return Ok(site.refuse(StatusCode::CONFLICT, "Nothing was done", why));
         }
         JobCreation::Yes(job) => {
-            // Whatever goes wrong now, the job is on record, and the work of the next minutes goes on with it.
+            // The job is on record, so a failure from here on is left to the work of the next minutes.
             if let Err(error) = import::carry_on(&site, job, import::in_a_request(deadline)).await {
                 tracing::warn!(error = format!("{error:#}"), "a roster is left to be applied later");
             }
@@ -167,7 +167,7 @@ fn no_roster(site: &Site, programme: &Programme) -> Option<Response> {
     Some(site.refuse(StatusCode::CONFLICT, "Nothing was done", why))
 }
 
-/// Asks for the number of people who would be dropped.
+/// The page that asks for the number of people who would be dropped.
 fn confirm(site: &Site, access: &ProgrammeAccess, import: &Import) -> Response {
     let page = Confirm {
         frame: &site.frame,

@@ -1,4 +1,4 @@
-//! A roster file as bytes to its rows. Nothing here knows who is on the roster already.
+//! The parser of a roster file, from bytes to rows. It does not know the current roster.
 
 use bursar_core::domain::values::address::EmailAddress;
 use csv::{ByteRecord, ReaderBuilder};
@@ -8,22 +8,22 @@ use super::line;
 const MOST_ROWS: usize = 50_000;
 const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
 
-/// What a file says.
+/// The content of a file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct RosterFile {
     pub(super) rows: Vec<RosterRow>,
     pub(super) refused: Vec<RefusedRow>,
-    /// The columns that mean nothing here, as they are written.
+    /// The unknown columns, as the header spells them.
     pub(super) ignored: Vec<String>,
     pub(super) has_name: bool,
     pub(super) has_group: bool,
     pub(super) has_id: bool,
 }
 
-/// One person. A cell that is empty, or whose column is not there, is none.
+/// One person. A field is `None` when its cell is empty or its column missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RosterRow {
-    /// The line on which the record begins, the header being 1.
+    /// The line on which the record begins; the header is line 1.
     pub(super) line: u64,
     pub(super) address: EmailAddress,
     pub(super) name: Option<String>,
@@ -31,16 +31,17 @@ pub(super) struct RosterRow {
     pub(super) id: Option<String>,
 }
 
-/// A row that is not taken.
+/// A row that is not applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RefusedRow {
     pub(super) line: u64,
     pub(super) why: String,
-    /// Whom it names as far as that can be read, so that nobody is dropped for a mistake in their row.
+    /// The person whom the row names, if that is legible, so that nobody is dropped for a mistake in their
+    /// row.
     pub(super) names: Option<EmailAddress>,
 }
 
-/// Why a file is not read at all.
+/// The reason why a whole file is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum FileError {
     #[error("The file is not in UTF-8. In a spreadsheet, save it as \"CSV UTF-8\".")]
@@ -55,14 +56,14 @@ pub(super) enum FileError {
     TooMany,
 }
 
-/// Where the columns are.
+/// The positions of the known columns.
 struct Columns {
     email: usize,
     name: Option<usize>,
     group: Option<usize>,
     id: Option<usize>,
     ignored: Vec<String>,
-    /// How many there are in all.
+    /// The number of all columns.
     count: usize,
 }
 
@@ -70,7 +71,7 @@ pub(super) fn file(bytes: &[u8]) -> Result<RosterFile, FileError> {
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let text = std::str::from_utf8(bytes).map_err(|_| FileError::NotUtf8)?;
     if text.contains('\0') {
-        // UTF-16 without its mark.
+        // UTF-16 without a byte order mark.
         return Err(FileError::NotUtf8);
     }
     let mut reader =
@@ -98,7 +99,7 @@ pub(super) fn file(bytes: &[u8]) -> Result<RosterFile, FileError> {
         if rows > MOST_ROWS {
             return Err(FileError::TooMany);
         }
-        // Blank lines before the header do not count: it is line 1.
+        // Blank lines before the header are not counted: the header is line 1.
         let line = lines.of(&record).saturating_sub(header_at) + 1;
         match columns.row(&record, line) {
             Ok(row) => file.rows.push(row),
@@ -108,20 +109,21 @@ pub(super) fn file(bytes: &[u8]) -> Result<RosterFile, FileError> {
     Ok(file)
 }
 
-/// Reads on. What cannot be read any further has ended; from text in memory nothing else can fail.
+/// Reads the next record; `false` at the end. Text in memory has no other failure.
 fn read(reader: &mut csv::Reader<&[u8]>, record: &mut ByteRecord) -> bool {
     reader.read_byte_record(record).unwrap_or(false)
 }
 
-/// Whichever of the three is most often in the first line that says anything.
+/// The delimiter: of the three candidates the most frequent in the first line that is not blank.
 fn delimiter(text: &str) -> u8 {
     let header = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
     let count = |delimiter: u8| header.bytes().filter(|byte| *byte == delimiter).count();
-    // Of equals the first, which is the comma.
+    // `max_by_key` takes the last of equals, which reversed is the comma.
     DELIMITERS.into_iter().rev().max_by_key(|delimiter| count(*delimiter)).unwrap_or(b',')
 }
 
-/// Counts lines up to where records begin. The reader's own count is of where it began to look.
+/// A counter of lines up to the beginning of each record. The reader's own count is of where it began to
+/// look.
 struct LineCounter<'a> {
     text: &'a [u8],
     at: usize,
@@ -133,7 +135,7 @@ impl LineCounter<'_> {
         let begins = record.position().map_or(0, |position| usize::try_from(position.byte()).unwrap_or(usize::MAX));
         while let Some(byte) = self.text.get(self.at) {
             let is_break = matches!(byte, b'\r' | b'\n');
-            // A record begins after the line breaks that the reader passed over.
+            // A record begins after the line breaks that the reader skipped.
             if self.at >= begins && !is_break {
                 break;
             }
@@ -181,7 +183,7 @@ impl Columns {
     }
 }
 
-/// The whole file is UTF-8, and a cell is cut at characters of ASCII.
+/// The cell as text. The file is valid UTF-8 and cells are cut at ASCII characters, so this cannot fail.
 fn cell_text(cell: &[u8]) -> &str {
     std::str::from_utf8(cell).unwrap_or_default().trim()
 }
@@ -233,7 +235,8 @@ mod tests {
         for newline in ["\n", "\r\n", "\r"] {
             let text = "email,name\n\n\na@uni.edu,\"one\ntwo\"\n,,\n\nb@uni.edu,\nbad,x\n".replace('\n', newline);
             let file = read_text(&text);
-            // A name of two lines has a control character, so its row is refused too, where it begins.
+            // A name over two lines contains a control character, so its row is refused too, at its first
+            // line.
             let lines: Vec<u64> = file.refused.iter().map(|refused| refused.line).collect();
             assert_eq!((file.rows[0].line, lines), (8, vec![4, 9]), "{newline:?}");
             assert_eq!(file.refused[0].names.as_ref().unwrap().as_written(), "a@uni.edu");

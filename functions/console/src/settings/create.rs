@@ -1,4 +1,4 @@
-//! Making a programme: admins only.
+//! Creating a programme, which only admins may.
 
 use askama::Template;
 use axum::extract::State;

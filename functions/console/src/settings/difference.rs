@@ -1,4 +1,4 @@
-//! What an edit changes: as an audit entry says it, and as faculty ask an admin for it.
+//! The difference that an edit makes: for the audit entry, and for the request to an admin.
 
 use bursar_core::domain::audit::{Act, AuditDetail};
 use bursar_core::domain::programme::request::{POT, Wish};
@@ -40,7 +40,7 @@ impl Difference {
         self
     }
 
-    /// All but the pot, whose change has an audit entry of its own.
+    /// The difference without the pot, whose change has an audit entry of its own.
     pub(crate) fn without_pot(&self) -> Difference {
         Difference(self.0.iter().filter(|change| change.setting.id != POT).cloned().collect())
     }
@@ -49,7 +49,7 @@ impl Difference {
         self.0.iter().map(SettingChange::wish).collect()
     }
 
-    /// The audit entry. Settings that may name people are named without their values.
+    /// The content of the audit entry. Settings that may name people are listed without values.
     pub(crate) fn entry(&self, act: Act) -> AuditDetail {
         let (private, open): (Vec<_>, Vec<_>) = self.0.iter().partition(|change| change.setting.is_private);
         let pairs = |value: fn(&SettingChange) -> &str| {

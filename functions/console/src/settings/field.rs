@@ -3,12 +3,12 @@
 use super::table::{Kind, SETTINGS, Setting, SettingOwner};
 use super::{Refusals, SettingTexts};
 
-/// One field, with what stands in it.
+/// One field with its text.
 pub(crate) struct Field {
     pub(crate) setting: &'static Setting,
     pub(crate) value: String,
     pub(crate) error: Option<String>,
-    /// What it is now, where a stale form says something else.
+    /// The current value, where a stale form carries another.
     pub(crate) now: Option<String>,
 }
 
@@ -16,11 +16,11 @@ pub(crate) struct Field {
 pub(crate) struct FormFields {
     pub(crate) required: Vec<Field>,
     pub(crate) optional: Vec<Field>,
-    /// What faculty see, and ask an admin for.
+    /// The fields that faculty see, and request of an admin.
     pub(crate) admins: Vec<Field>,
 }
 
-/// Whom a form is for.
+/// The reader of a form.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Audience {
     Creator,
@@ -44,7 +44,7 @@ impl FormFields {
         form
     }
 
-    /// Says beside each carried field what it is now, where that is something else.
+    /// Adds the current value to each carried field that differs from it.
     pub(crate) fn beside(mut self, texts: &SettingTexts, now: &SettingTexts) -> FormFields {
         for field in self.required.iter_mut().chain(&mut self.optional).chain(&mut self.admins) {
             field.now = texts.clash(now, field.setting.id);
@@ -81,7 +81,7 @@ impl Field {
         }
     }
 
-    /// What a reader of the field hears with it.
+    /// The `aria-describedby` ids of the field.
     pub(crate) fn described_by(&self) -> Option<String> {
         let parts =
             [("hint", !self.setting.hint.is_empty()), ("error", self.error.is_some()), ("now", self.now.is_some())];

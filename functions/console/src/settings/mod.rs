@@ -1,5 +1,5 @@
-//! A programme's settings as the fields of a form: what stands in them, how they are read, and what is said of one that cannot be
-//! read. A form is always read whole: the fields it carries over what was set before.
+//! A programme's settings as form fields: their texts, how these are parsed, and the errors. A form is
+//! always parsed as a whole: the fields that it carries over the stored settings.
 
 mod create;
 mod difference;
@@ -29,11 +29,11 @@ pub(crate) struct SettingTexts {
     carried: Vec<&'static str>,
 }
 
-/// The settings that were refused, each with a sentence.
+/// The refused settings, each with a sentence.
 pub(crate) type Refusals = BTreeMap<&'static str, String>;
 
 impl SettingTexts {
-    /// A programme that nobody said anything about yet: the defaults, where there are any.
+    /// The texts of a new programme: the defaults, where there are any.
     pub(crate) fn of_new_programme() -> SettingTexts {
         let mut defaults = SettingTexts::of(&Draft::blank());
         for setting in SETTINGS.iter().filter(|setting| setting.is_required) {
@@ -42,13 +42,13 @@ impl SettingTexts {
         defaults
     }
 
-    /// A programme as it stands.
+    /// The texts of an existing programme.
     pub(crate) fn of(draft: &Draft) -> SettingTexts {
         let texts = SETTINGS.iter().map(|setting| (setting.id, (setting.write)(draft)));
         SettingTexts { texts: texts.collect(), carried: Vec::new() }
     }
 
-    /// These texts, and over them what a form carries.
+    /// These texts, replaced by those that a form carries.
     pub(crate) fn with(mut self, form: &Fields) -> SettingTexts {
         for setting in SETTINGS {
             if let Some(text) = form.get(setting.id) {
@@ -59,7 +59,7 @@ impl SettingTexts {
         self
     }
 
-    /// What faculty may save of these texts: what only an admin may change stays as it is now.
+    /// The texts that faculty may save: settings that only an admin may change keep their current value.
     pub(crate) fn of_faculty(mut self, now: &SettingTexts) -> SettingTexts {
         for setting in SETTINGS.iter().filter(|setting| setting.owner == SettingOwner::Admins) {
             self.texts.insert(setting.id, now.text(setting.id).to_owned());
@@ -68,7 +68,7 @@ impl SettingTexts {
         self
     }
 
-    /// What these texts mean. What no form has, such as the groups, comes from `before`.
+    /// The values of these texts. What no form carries, such as the groups, is taken from `before`.
     pub(crate) fn read(&self, before: Option<&Settings>) -> Result<Draft, Refusals> {
         let mut reader = SettingReader::of(self, before);
         let mut draft = Draft::blank();
@@ -81,7 +81,7 @@ impl SettingTexts {
         Ok(draft)
     }
 
-    /// What a carried setting is now, where that is something else.
+    /// The current value of a carried setting, where it differs.
     pub(crate) fn clash(&self, now: &SettingTexts, id: &str) -> Option<String> {
         let clashes = self.carries(id) && self.text(id) != now.text(id);
         clashes.then(|| if now.text(id).is_empty() { "nothing".to_owned() } else { now.text(id).to_owned() })

@@ -1,4 +1,4 @@
-//! How the texts of a programme's form are read. Every field that cannot be read gets its own sentence.
+//! The parser for the texts of a programme's form. Every field that is refused gets its own sentence.
 
 use bursar_core::domain::people::role::{MOST_CHANGED_ROLES, RoleChanges};
 use bursar_core::domain::programme::{Settings, Weekday};
@@ -13,13 +13,14 @@ use serde::de::DeserializeOwned;
 
 use super::{Refusals, SettingTexts};
 
-/// All who hear of a crossing, and all thresholds that are crossed at once, are written in one transaction of a hundred parts.
+/// The most people of a list. One transaction of at most a hundred items holds all recipients and
+/// thresholds of a crossing.
 const MOST_PEOPLE: usize = 50;
 const MOST_ALERT_ASSISTANTS: usize = 20;
 const MOST_THRESHOLDS: usize = 20;
 const MOST_MODELS: usize = 200;
 
-/// Reads one form setting by setting, noting what is refused.
+/// A reader of one form, setting by setting, which collects the refusals.
 pub(super) struct SettingReader<'a> {
     texts: &'a SettingTexts,
     before: Option<&'a Settings>,
@@ -33,12 +34,12 @@ impl<'a> SettingReader<'a> {
         SettingReader { texts, before, refusals: Refusals::new(), id: "" }
     }
 
-    /// Goes on with another setting.
+    /// Moves on to another setting.
     pub(super) fn turn_to(&mut self, id: &'static str) {
         self.id = id;
     }
 
-    /// What was refused, if anything was.
+    /// The refusals, if there are any.
     pub(super) fn end(mut self, settings: &Settings) -> Result<(), Refusals> {
         if self.refusals.is_empty() {
             self.not_too_many_roles(settings);
@@ -54,7 +55,7 @@ impl<'a> SettingReader<'a> {
         name.unwrap_or_default()
     }
 
-    /// The three fields of a term; each says what is the matter with it.
+    /// Reads the three fields of a term, each with its own error.
     pub(super) fn term(&mut self, to: &mut Term) {
         if let Some(term) = self.read_term() {
             *to = term;
@@ -75,13 +76,13 @@ impl<'a> SettingReader<'a> {
         }
     }
 
-    /// Whether there is one; that is not changed any more once the programme is there.
+    /// Reads whether the programme has a roster, which is fixed once it exists.
     pub(super) fn roster(&mut self, to: &mut bool) {
         let is_there = self.one_of(&["", "none"]) == Some("");
         *to = self.before.map_or(is_there, |before| before.roster);
     }
 
-    /// One of a list; an empty text is the default.
+    /// Reads one value of a list; an empty text leaves the default.
     pub(super) fn choice<T: DeserializeOwned>(&mut self, to: &mut T) {
         match serde_json::from_value(self.text_here().into()) {
             Ok(choice) => *to = choice,
@@ -106,7 +107,7 @@ impl<'a> SettingReader<'a> {
         choice
     }
 
-    /// A text of one line; none when it is empty.
+    /// A text of one line; `None` when empty.
     pub(super) fn line(&mut self, most: usize) -> Option<String> {
         if self.text_here().chars().any(is_invisible) {
             self.refuse("This contains invisible or control characters.");
@@ -137,8 +138,8 @@ impl<'a> SettingReader<'a> {
         number
     }
 
-    /// A time in the programme's zone. A minute as it is read may be another than was set, where a clock goes back: so what the form
-    /// does not carry is as it was set.
+    /// A time in the programme's zone. When clocks are set back, one local minute means two instants. A
+    /// field that the form does not carry therefore keeps the stored instant.
     pub(super) fn time(&mut self, set: fn(&Settings) -> Option<Timestamp>) -> Option<Timestamp> {
         if let Some(before) = self.before
             && !self.texts.carries(self.id)
@@ -155,7 +156,7 @@ impl<'a> SettingReader<'a> {
             self.refuse("Write a date and time like 2026-10-12T08:00.");
             return None;
         };
-        // Without a term, and so a time zone, there is nothing to say of the time.
+        // Without a valid term there is no time zone to read the time in.
         let zone = self.read_term()?.zone().clone();
         let is_in_range = (FIRST_DAY..=LAST_DAY).contains(&time.date());
         match zone.to_timestamp(time) {
@@ -190,7 +191,8 @@ impl<'a> SettingReader<'a> {
         people
     }
 
-    /// Whoever is no assistant any more does not hear either; somebody who is none and is named here is refused.
+    /// The assistants who get alerts. People who are no assistants are removed, or refused if this form
+    /// names them.
     pub(super) fn alert_assistants(&mut self, assistants: &[EmailAddress]) -> Vec<EmailAddress> {
         let mut named = self.people();
         let is_one = |named: &EmailAddress| assistants.iter().any(|one| one.matched() == named.matched());
@@ -205,7 +207,7 @@ impl<'a> SettingReader<'a> {
         named
     }
 
-    /// An empty list is the default.
+    /// Reads the thresholds; an empty list leaves the default.
     pub(super) fn thresholds(&mut self, to: &mut Vec<u8>) {
         let mut thresholds = Vec::new();
         for word in words(self.text_here()) {
@@ -254,7 +256,7 @@ impl<'a> SettingReader<'a> {
         self.refuse_at(self.id, why);
     }
 
-    /// Of several reasons the first is told.
+    /// Refuses a setting. Of several reasons the first is kept.
     fn refuse_at(&mut self, id: &'static str, why: impl Into<String>) {
         self.refusals.entry(id).or_insert_with(|| why.into());
     }
@@ -279,7 +281,8 @@ impl<'a> SettingReader<'a> {
         date
     }
 
-    /// Everybody's role is kept under their address besides, in the transaction that saves the settings.
+    /// Refuses an edit of more roles than one transaction can hold, since each person's role is also stored
+    /// under their address.
     fn not_too_many_roles(&mut self, after: &Settings) {
         let people = RoleChanges::between(&ProgrammeId::of_name(&after.name), self.before, after).people();
         if people > MOST_CHANGED_ROLES {
@@ -296,12 +299,12 @@ impl<'a> SettingReader<'a> {
 const TIMEZONE: &str = "timezone";
 const NOT_LISTED: &str = "Choose one of the list.";
 
-/// The entries of a list: separated by comma, space or newline.
+/// The entries of a list, separated by commas, spaces or newlines.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split([',', ' ', '\n', '\r', '\t']).filter(|word| !word.is_empty())
 }
 
-/// An error's words as a sentence.
+/// An error's text as a sentence.
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let first: String = letters.next().map(|first| first.to_uppercase().collect()).unwrap_or_default();

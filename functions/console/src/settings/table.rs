@@ -1,5 +1,5 @@
-//! Every setting of a programme, in one table: what it is called, how its field looks, whose it is, its text and how that is read.
-//! A new setting is a row here and a field of `Settings`.
+//! The table of all settings of a programme: name, field, owner, text, and how that is read. A new setting
+//! is a row here and a field of `Settings`.
 
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::programme::request;
@@ -10,9 +10,9 @@ use jiff::Timestamp;
 
 use super::reader::SettingReader;
 
-/// A setting as the console knows it.
+/// One setting of a programme.
 pub(crate) struct Setting {
-    /// The name of its field, of which entries and requests speak too.
+    /// The name of its form field, also used in audit entries and requests.
     pub(crate) id: &'static str,
     pub(crate) label: &'static str,
     pub(crate) hint: &'static str,
@@ -20,20 +20,20 @@ pub(crate) struct Setting {
     pub(super) owner: SettingOwner,
     /// Whether it has no default.
     pub(crate) is_required: bool,
-    /// Whether it may name people: an entry says that it changed and not what it is.
+    /// Whether it may name people: then an audit entry records the change without the value.
     pub(super) is_private: bool,
     pub(super) write: fn(&Draft) -> String,
     pub(super) read: fn(&mut SettingReader<'_>, &mut Draft),
 }
 
-/// What a form is about: the settings of a programme and its pot.
+/// The values that a form edits: the settings of a programme and its pot.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Draft {
     pub(crate) settings: Settings,
     pub(crate) pot: Usd,
 }
 
-/// How the field of a setting looks, and its text with it.
+/// The kind of a setting's form field, which decides the format of its text.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Text,
@@ -42,23 +42,23 @@ pub(crate) enum Kind {
     Time,
     Number,
     Area,
-    /// Addresses, one a line.
+    /// Addresses, one on each line.
     People,
-    /// One of these: each as a form sends it, and as a person reads it.
+    /// One of these values: as a form sends it, and as a person reads it.
     Choice(&'static [(&'static str, &'static str)]),
 }
 
-/// Who changes a setting.
+/// The people who may change a setting.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum SettingOwner {
     Faculty,
-    /// Faculty ask for it.
+    /// Admins; faculty can request a change.
     Admins,
-    /// Nobody once the programme is there.
+    /// The admin who creates the programme; the value is fixed afterwards.
     Creator,
 }
 
-/// What most settings are.
+/// The row that most settings share.
 const OPTIONAL: Setting = Setting {
     id: "",
     label: "",
@@ -71,10 +71,10 @@ const OPTIONAL: Setting = Setting {
     read: |_, _| {},
 };
 const REQUIRED: Setting = Setting { is_required: true, ..OPTIONAL };
-/// A list of people with a role or a task.
+/// The row for a list of people with a role or a task.
 const PEOPLE: Setting = Setting { kind: Kind::People, owner: SettingOwner::Admins, is_private: true, ..OPTIONAL };
 
-/// In the order of the form.
+/// All settings, in the order of the form.
 pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         id: "name",
@@ -328,7 +328,7 @@ pub(super) const SETTINGS: &[Setting] = &[
 ];
 
 impl Setting {
-    /// The value behind a text, as a person reads it.
+    /// The value of a text, as a person reads it.
     pub(super) fn in_words(&self, text: &str) -> String {
         let spaced_by = |gap: &str| text.split_whitespace().collect::<Vec<_>>().join(gap);
         match self.kind {
@@ -368,7 +368,7 @@ fn lines(people: &[EmailAddress]) -> String {
     people.iter().map(EmailAddress::as_written).collect::<Vec<_>>().join("\n")
 }
 
-/// A time where the programme is, to the minute.
+/// A time in the programme's zone, to the minute.
 fn time(at: Option<Timestamp>, settings: &Settings) -> String {
     at.map(|at| field_time(at, settings.term.zone())).unwrap_or_default()
 }

@@ -1,5 +1,5 @@
-//! What was used by model, as pages show it: sums over the days of a span, the largest first, and in words of which days and of what
-//! no model is known. Whose use it was the sync has decided.
+//! Usage by model, as pages show it: sums over the days of a span, largest first, and the days without
+//! known models. Attributing usage is left to the sync.
 
 use std::collections::BTreeMap;
 
@@ -15,41 +15,41 @@ use jiff::civil::Date;
 
 use crate::show;
 
-/// More lines are put together into one.
+/// The most lines of a table; the rest are merged into one.
 const MOST_LINES: usize = 100;
 
-/// The days of a span, and what is known of them.
+/// The days of a span, and those of them whose models are known.
 pub(crate) struct ModelCoverage {
-    /// The days that are looked at, both included: completed ones.
+    /// The first and the last day, both complete.
     pub(crate) days: (Date, Date),
-    /// The last day until whose end models are known.
+    /// The last day up to which models are known.
     pub(crate) until: Option<Date>,
     /// The days without known models, in words.
     pub(crate) missing: Option<String>,
 }
 
-/// A table of what was used.
+/// A table of usage by model.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct ModelTable {
     pub(crate) rows: Vec<ModelSpending>,
-    /// Whether anything was paid to a model's maker.
+    /// Whether any of it was BYOK.
     pub(crate) has_byok: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ModelSpending {
-    /// Whose it was; empty where there is one table for all.
+    /// The group or owner; empty in a table for all.
     pub(crate) whose: String,
     pub(crate) model: String,
     /// The exact amount, for programs that read the page.
     pub(crate) spent: Usd,
     pub(crate) byok: Usd,
-    /// The number of requests; none where only the money is known.
+    /// The number of requests; `None` where only the money is known.
     pub(crate) requests: Option<u64>,
 }
 
 impl ModelCoverage {
-    /// What is known of the days of a span until yesterday. `first` is the first day on which anything can have been used.
+    /// The coverage of a span until yesterday. `first` is the first day on which there can be usage.
     fn of(state: &SyncState, (from, to): (Date, Date), first: Date, today: Date) -> ModelCoverage {
         let yesterday = today.yesterday().unwrap_or(today);
         let days = (from.max(first), to.min(yesterday));
@@ -58,13 +58,13 @@ impl ModelCoverage {
         ModelCoverage { days, until, missing: until.and_then(|_| words(&missing)) }
     }
 
-    /// The coverage of an account, whose day of first use is not known.
+    /// The coverage of the account, whose first day of usage is not known.
     pub(crate) fn of_account(state: &SyncState, span: Span, days: (Date, Date), today: Date) -> ModelCoverage {
         let first = if span == Span::All { state.models_since.unwrap_or(today) } else { days.0 };
         ModelCoverage::of(state, days, first, today)
     }
 
-    /// The coverage of a programme, from the first day on which its keys used anything.
+    /// The coverage of a programme, from the first day on which its keys were used.
     pub(crate) fn of_programme(
         state: &SyncState,
         days: (Date, Date),
@@ -77,7 +77,7 @@ impl ModelCoverage {
         ModelCoverage::of(state, days, first, today)
     }
 
-    /// What to say of an empty table, unless some of it is not known.
+    /// The sentence for an empty table, unless models of some days are unknown.
     pub(crate) fn why_empty(&self, nothing: &'static str) -> Option<&'static str> {
         match self.days {
             _ if self.until.is_none() || self.missing.is_some() => None,
@@ -87,8 +87,8 @@ impl ModelCoverage {
     }
 }
 
-/// The tables by model, and by group and model where there are groups. What keys used beyond all models, as far as `used` proves it,
-/// is a line of its own.
+/// The tables by model, and by group and model if there are groups. Usage that `used` proves beyond the
+/// known models is a line of its own.
 pub(crate) fn of_programme(
     days: &[Vec<GroupUse>],
     used: Option<&DailyUse>,
@@ -147,7 +147,7 @@ fn whose(why: UnattributedReason, name: Option<&str>) -> String {
 impl ModelTable {
     fn of(sums: BTreeMap<(String, String), Sums>) -> ModelTable {
         let mut sums: Vec<_> = sums.into_iter().collect();
-        // The sort is stable, so equal ones stay in the order of their names.
+        // The sort is stable, so equal sums stay in the order of their names.
         sums.sort_by_key(|(_, sums)| std::cmp::Reverse(sums.spent + sums.byok));
         let smallest = sums.split_off(sums.len().min(MOST_LINES));
         let rest = Sums::of_all(smallest.iter().map(|(_, sums)| sums));
@@ -167,7 +167,7 @@ impl ModelTable {
 }
 
 impl ModelSpending {
-    /// What one request cost on average, to a hundredth of a cent, rounded up.
+    /// The average cost of a request, to a hundredth of a cent, rounded up.
     pub(crate) fn per_request(&self) -> Option<String> {
         let sums = Sums { spent: self.spent, byok: self.byok, requests: self.requests? };
         sums.per_request().map(cost_in_words)
@@ -210,7 +210,7 @@ mod tests {
         ModelCoverage::of(&state(), (date(from), date(to)), Date::MIN, date("20"))
     }
 
-    /// The model, what was spent, how many requests there were, and what one cost.
+    /// The model, its spending, its number of requests, and the cost of one.
     type Cells<'a> = (&'a str, i64, Option<u64>, Option<String>);
 
     fn cells(lines: &ModelTable) -> Vec<Cells<'_>> {

@@ -1,5 +1,5 @@
-//! Spending over a span of time, as pages say it: the number, in words how well it is known, and the ways to the other spans. What
-//! was spent in a span is the domain's to say.
+//! Spending over a span of time, as pages show it: the amount, how well it is known, and links to other
+//! spans. The sums are computed in the domain.
 
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::usage::days::{Accuracy, Days, Sum};
@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::show;
 
-/// The span that is asked for, as it stands in the address.
+/// The requested span, as the query string has it.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct SpanQuery {
     #[serde(default)]
@@ -31,7 +31,7 @@ pub(crate) struct SpanContext<'a> {
 /// An amount on a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Figure {
-    /// The amount; none when it is not known at all, which is not zero.
+    /// The amount; `None` when nothing of it is known, which is not zero.
     pub(crate) usd: Option<Usd>,
     pub(crate) text: String,
     /// A reservation about the amount.
@@ -49,7 +49,7 @@ const MISSED: &str = "a night was missed: some of it may belong to a day beside 
 const PARTLY: &str = "not known yet for all of these days";
 
 impl SpanQuery {
-    /// The span, if one that there is was asked for.
+    /// The requested span, if it is a known one.
     pub(crate) fn span(&self) -> Option<Span> {
         Span::from_form(&self.window)
     }
@@ -69,12 +69,12 @@ impl<'a> SpanContext<'a> {
         span.of(days, self.reset, self.term, self.listed_at, self.now)
     }
 
-    /// The figure of keys over a span. Where there never was a key it is exactly zero.
+    /// The spending of keys over a span; exactly zero if there never was a key.
     pub(crate) fn figure(self, days: &Days, span: Span, had_a_key: bool) -> Figure {
         if had_a_key { Figure::of(self.sum(days, span)) } else { Figure::exactly(Usd::ZERO) }
     }
 
-    /// The figure over each span, with the span's name.
+    /// The spending over each span, with the span's name.
     pub(crate) fn each(self, days: &Days, had_a_key: bool) -> Vec<(&'static str, Figure)> {
         Span::EACH.into_iter().map(|span| (name(span), self.figure(days, span, had_a_key))).collect()
     }
@@ -98,7 +98,7 @@ impl Figure {
     }
 }
 
-/// The reservations about some of many figures, each sentence once.
+/// The reservations about these figures, each sentence once.
 pub(crate) fn notes<'a>(figures: impl IntoIterator<Item = &'a Figure>) -> Vec<String> {
     let mut notes: Vec<&str> = figures.into_iter().filter_map(|figure| figure.note).collect();
     notes.sort_unstable();
@@ -110,7 +110,7 @@ pub(crate) fn notes<'a>(figures: impl IntoIterator<Item = &'a Figure>) -> Vec<St
     notes.into_iter().map(sentence).collect()
 }
 
-/// Each of these spans, as a way to the page at this address that asks for the rest as well.
+/// The links to these spans, each with the path and the other parameters of this page.
 pub(crate) fn choices(
     path: &str,
     rest: &[(&str, &str)],
@@ -125,7 +125,7 @@ pub(crate) fn choices(
     offered.iter().map(choice).collect()
 }
 
-/// What a span is called.
+/// The name of a span.
 pub(crate) fn name(span: Span) -> &'static str {
     match span {
         Span::Day => "1 day",
@@ -137,7 +137,7 @@ pub(crate) fn name(span: Span) -> &'static str {
     }
 }
 
-/// The name of a span as it stands behind "spent".
+/// The name of a span as it follows "spent".
 pub(crate) fn phrase(span: Span) -> &'static str {
     match span {
         Span::Day => "on the last completed day",

@@ -1,5 +1,5 @@
-//! The rules of programmes that the provider is still to be told: what their keys may call. Keys are put under a programme's guardrail by
-//! the claim; this makes one where there is none, and tells it what people changed, lifted rules too.
+//! The orders to send a programme's rules to the provider: what its keys may call. It creates the guardrail
+//! where there is none and sends changed rules, lifted ones too. Assigning keys to it is left to the claim.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use bursar_core::provider::guardrails::GuardrailRules;
 use bursar_core::store::Meta;
 use bursar_core::web::Site;
 
-/// More wait for the next minute.
+/// The most programmes in one round; the rest wait for the next minute.
 const AT_ONCE: i32 = 50;
 const LEAST_FOR_ONE: Duration = Duration::from_secs(1);
 
-/// Tells the provider the rules that have come due, and answers of how many programmes it confirmed them.
+/// Sends the rules that are due, and returns the number of programmes that the provider confirmed.
 pub(crate) async fn tell_rules(site: &Site, deadline: Deadline) -> Result<u32> {
     let due = site.table.rules_due(site.clock.now(), AT_ONCE).await?;
     if due.is_empty() {
@@ -25,18 +25,18 @@ pub(crate) async fn tell_rules(site: &Site, deadline: Deadline) -> Result<u32> {
     }
     let meta = site.table.meta(site.clock.now()).await?;
     let mut told = 0;
-    // A provider that does not answer keeps the jobs behind this waiting for half of the time at the most.
+    // A provider that does not answer takes at most half of the time from the jobs after this.
     let patience = deadline.at_most(deadline.left() / 2);
     for id in due.into_iter().take_while(|_| patience.leaves(LEAST_FOR_ONE)) {
         let Some(programme) = site.table.programme(&id).await? else { continue };
         let now = site.clock.now();
-        // The index is a moment behind.
+        // The index is eventually consistent.
         let Some(order) = programme.rules_order.clone().filter(|order| order.due <= now) else { continue };
         if programme.is_over(now) {
             site.table.note_rules_order(&programme, None, deadline).await?;
             continue;
         }
-        match tell(site, &meta, &programme, patience).await {
+        match send_rules(site, &meta, &programme, patience).await {
             Ok(guardrail) => {
                 let guardrail = Guardrail { id: guardrail, rules: programme.settings.rules(), confirmed_at: now };
                 site.table.confirm_rules(&programme, guardrail, now, deadline).await?;
@@ -49,7 +49,8 @@ pub(crate) async fn tell_rules(site: &Site, deadline: Deadline) -> Result<u32> {
     Ok(told)
 }
 
-/// Notes a refusal, which only a person can mend. After a while the admins are told, and the programme's page says it.
+/// Records a refusal, which only a person can mend. If it lasts, the admins are notified and the
+/// programme's page shows it.
 async fn refused(
     site: &Site,
     programme: &Programme,
@@ -68,17 +69,23 @@ async fn refused(
     Ok(())
 }
 
-/// The guardrail that follows the rules now.
-async fn tell(site: &Site, meta: &Meta, programme: &Programme, deadline: Deadline) -> Result<String, ProviderError> {
+/// The id of the guardrail that now has the programme's rules.
+async fn send_rules(
+    site: &Site,
+    meta: &Meta,
+    programme: &Programme,
+    deadline: Deadline,
+) -> Result<String, ProviderError> {
     let rules = GuardrailRules::of(&meta.deployment, &programme.id, &programme.settings);
     if let Some(known) = &programme.guardrail
         && let Some(told) = site.provider.patch_guardrail(&known.id, &rules, deadline).await?
     {
         return Ok(told.id);
     }
-    // Making one may have taken effect unheard, so it is looked for by its name first, and then told the rules again.
+    // An earlier create may have taken effect although its answer was lost. So the guardrail is looked up
+    // by name first, and sent the rules again.
     let listed = site.provider.guardrails(None, deadline).await.map_err(|error| match error {
-        // A list that is refused says nothing of the rules.
+        // A refused listing says nothing of the rules, so it counts as a failure to be retried.
         ProviderError::Refused { trouble, after } => ProviderError::Later { trouble, after },
         other => other,
     })?;

@@ -1,5 +1,5 @@
-//! The job that applies a roster: step after step from its checkpoint, until it is done or the time is up. Every step may be done
-//! twice, so the next run may begin again at the checkpoint.
+//! The job that applies a roster: step by step from its checkpoint, until it is done or the time is up.
+//! Every step may be done twice, so the next run can start at the checkpoint.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use bursar_core::web::Site;
 use jiff::{SignedDuration, Timestamp};
 
 const LEASE: SignedDuration = SignedDuration::from_secs(60);
-/// A person waits for the page no longer.
+/// The longest time that a request spends on a job, since a person waits for its page.
 const IN_A_REQUEST: Duration = Duration::from_secs(4);
-/// A request that is to go on must leave the rest of it enough to answer.
+/// The time that a request must keep for its answer.
 const LEFT_OF_A_REQUEST: Duration = Duration::from_secs(20);
-/// What a transaction with its retries may take.
+/// The time that one transaction with its retries may take.
 const LEFT_OF_WORK: Duration = Duration::from_secs(12);
 
 /// The instant at which a job stops, and the deadline of its calls.
@@ -27,18 +27,19 @@ pub(crate) struct JobDeadlines {
     deadline: Deadline,
 }
 
-/// The request that started a job carries it on for some seconds.
+/// The deadlines of a job in the request that started it: some seconds.
 pub(crate) fn in_a_request(deadline: Deadline) -> JobDeadlines {
     let stop = deadline.earlier_by(LEFT_OF_A_REQUEST).at_most(IN_A_REQUEST);
     JobDeadlines { stop, deadline }
 }
 
-/// The work of a minute has most of its time for jobs.
+/// The deadlines of a job in the work of a minute: most of its time.
 pub(crate) fn in_the_work(deadline: Deadline) -> JobDeadlines {
     JobDeadlines { stop: deadline.earlier_by(LEFT_OF_WORK), deadline }
 }
 
-/// Carries a job on that is the caller's, and says how it stands. One that is not done is left for anybody to go on with.
+/// Continues a job that the caller holds the lease of, and returns its state. An unfinished job is
+/// released.
 pub(crate) async fn carry_on(site: &Site, mut job: Job, until: JobDeadlines) -> Result<JobState> {
     loop {
         let now = site.clock.now();
@@ -56,7 +57,7 @@ pub(crate) async fn carry_on(site: &Site, mut job: Job, until: JobDeadlines) -> 
         for batch in batches(&steps) {
             let now = site.clock.now();
             if until.stop.left().is_zero() {
-                // Nobody's from now on, so that the next minute's work takes it.
+                // The lease ends now, so that the next minute's work takes the job.
                 let freed = Job { state: JobState::Running { lease_until: now }, ..job };
                 let state = freed.state.clone();
                 site.table.set_job(freed, until.deadline).await?;
@@ -70,7 +71,7 @@ pub(crate) async fn carry_on(site: &Site, mut job: Job, until: JobDeadlines) -> 
                 ..job
             };
             let state = reached.state.clone();
-            // Somebody else has taken it over.
+            // Another runner has taken the job over.
             let Some(after) = site.table.set_job(reached, until.deadline).await? else { return Ok(state) };
             job = after;
         }
@@ -86,13 +87,13 @@ async fn end(site: &Site, job: Job, failed: Option<&str>, at: Timestamp, deadlin
     Ok(state)
 }
 
-/// What is done between two checkpoints: people to add together, anything else one by one, and not too many of them.
+/// The steps between two checkpoints: a limited number, additions in one batch and other steps one by one.
 fn batches(steps: &[Step]) -> impl Iterator<Item = &[Step]> {
     let is_add = |step: &Step| matches!(step, Step::Add { .. });
     steps.chunk_by(move |one, next| is_add(one) == is_add(next)).flat_map(|alike| alike.chunks(INVITED_AT_ONCE))
 }
 
-/// Does some steps, and says how many of them the rules forbade.
+/// Applies some steps, and returns how many the rules refused.
 async fn apply(site: &Site, job: &Job, batch: &[Step], now: Timestamp, deadline: Deadline) -> Result<u32> {
     let by = Author { actor: &job.by, now, deadline };
     let mut added = Vec::new();
@@ -122,7 +123,8 @@ async fn apply(site: &Site, job: &Job, batch: &[Step], now: Timestamp, deadline:
                 let forbidden =
                     matches!(outcome, ActOutcome::Refused(ReleaseRefused::PotExhausted | ReleaseRefused::Over));
                 refused += u32::from(forbidden);
-                // Also where it was done before, and whoever did it died over what the provider was to be told.
+                // This follows a repeated step too: its first runner may have died before sending the
+                // orders.
                 site.orders().now_or_later(at).await;
             }
         }

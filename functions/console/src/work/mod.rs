@@ -1,5 +1,5 @@
-//! What the function does each minute: the orders that are still to be carried out, the jobs that nobody carries on, and the rules of
-//! programmes that the provider has not confirmed. Each has its share of the time, so that one that cannot be done does not keep the others waiting.
+//! The work of each minute: due orders, jobs without a runner, and rules of programmes that the provider
+//! has not confirmed. Each has a share of the time, so that none blocks the others.
 
 mod guardrails;
 pub(crate) mod import;
@@ -16,24 +16,25 @@ use bursar_core::web::Site;
 use futures_util::StreamExt;
 use serde::Serialize;
 
-/// What one round of work did.
+/// The result of one round of work.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct WorkReport {
     pub(crate) carried_out: u32,
     pub(crate) put_off: u32,
-    /// The jobs that were carried on, by how they stand now.
+    /// The number of continued jobs, by their new state.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) jobs: BTreeMap<&'static str, u32>,
     #[serde(skip_serializing_if = "is_zero")]
     pub(crate) guardrails: u32,
 }
 
-/// The most grants that are taken from the index at once; more follow while time is left.
+/// The most grants in one query of the index; more follow while time is left.
 const AT_ONCE: i32 = 100;
 const SIDE_BY_SIDE: usize = 8;
 const JOBS_AT_ONCE: i32 = 20;
-/// What must be told the provider comes first; jobs and guardrails have what is left of a round beyond this, and at least so much.
+/// The time of a round that its orders, which come first, leave to guardrails and jobs.
 const LEFT_FOR_THE_REST: Duration = Duration::from_secs(14);
+/// The least time left of a round in which guardrails and jobs begin.
 const ENOUGH_FOR_THE_REST: Duration = Duration::from_secs(2);
 
 pub(crate) async fn round(site: &Site, deadline: Deadline) -> Result<WorkReport> {
@@ -48,13 +49,14 @@ pub(crate) async fn round(site: &Site, deadline: Deadline) -> Result<WorkReport>
     Ok(report)
 }
 
-/// Carries out the due orders of one urgency, longest due first, while time is left. What fails is due later, so it blocks nothing.
+/// Carries out the due orders of one urgency, oldest first, while time is left. A failed order becomes due
+/// later, so it blocks no other.
 async fn orders(site: &Site, urgency: Urgency, report: &mut WorkReport, deadline: Deadline) -> Result<()> {
     let mut seen = HashSet::new();
     while deadline.leaves(LEFT_FOR_THE_REST) {
         let now = site.clock.now();
         let mut due = site.table.grants_with_orders(urgency, now, AT_ONCE).await?;
-        // The index is a moment behind, and a mark that failed leaves an order where it was.
+        // The index is eventually consistent, and an order whose mark could not be written stays in it.
         due.retain(|grant| seen.insert(grant.clone()));
         if due.is_empty() {
             return Ok(());
@@ -78,10 +80,10 @@ async fn orders(site: &Site, urgency: Urgency, report: &mut WorkReport, deadline
     Ok(())
 }
 
-/// Goes on with the jobs that have no lease, one after the other.
+/// Continues the jobs that have no lease, one after the other.
 async fn jobs(site: &Site, report: &mut WorkReport, deadline: Deadline) -> Result<()> {
     for programme in site.table.due_jobs(site.clock.now(), JOBS_AT_ONCE).await? {
-        // Somebody may have taken it since the index named it.
+        // Another runner may have taken it since the index listed it.
         let Some(job) = site.table.take_job(&programme, site.clock.now(), deadline).await? else { continue };
         let state = match import::carry_on(site, job, import::in_the_work(deadline)).await {
             Ok(state) => JobState::as_str(&state),

@@ -1,4 +1,4 @@
-//! The words of each alarm: its number in the subject, what is known, what it means, and what is to be done.
+//! The words of each alarm: the number in the subject, the known facts, their meaning, and what to do.
 
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::usage::balance::Basis;
@@ -138,7 +138,7 @@ impl AlarmText {
     }
 }
 
-/// More than a sync switches off by itself.
+/// The alarm of a sync that found more keys to disable than it may on its own judgement.
 fn switched_off([sweeps, recoveries, stops]: [u32; 3], bound: u32, keys: &[String]) -> AlarmText {
     let count = sweeps.saturating_add(recoveries).saturating_add(stops);
     let counts = [
@@ -171,7 +171,7 @@ fn switched_off([sweeps, recoveries, stops]: [u32; 3], bound: u32, keys: &[Strin
     }
 }
 
-/// To the micro-dollar: a tolerance is less than a cent.
+/// The amount to the micro-dollar, since a tolerance is less than a cent.
 fn exact(amount: Usd) -> String {
     if amount < Usd::ZERO { format!("-${}", Usd::ZERO - amount) } else { format!("${amount}") }
 }

@@ -1,4 +1,4 @@
-//! The words of the mail that says that an alarm is over.
+//! The words of the mail that says that an alarm has ended.
 
 use bursar_core::domain::mail::alarm::Cause;
 use bursar_core::domain::mail::failure::FailureText;
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::account::{AccountPlace, AlarmText, NamedAccount, moment};
 
 impl AlarmText {
-    /// Where a moment shows that it is over, that is said.
+    /// The mail about an alarm's end, for causes whose end can be seen.
     pub(super) fn over(
         ended: &Cause,
         told_at: Timestamp,
@@ -48,7 +48,7 @@ impl AlarmText {
                 let subject = format!("the roster import of {} does not stand still", named.programme);
                 (subject, Some(what.to_owned()), AccountPlace::Programme(programme.clone()))
             }
-            // Of nothing else it is said.
+            // No other cause has a mail about its end.
             _ => ("what you were told of".to_owned(), None, AccountPlace::Account),
         };
         AlarmText {

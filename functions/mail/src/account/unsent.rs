@@ -1,4 +1,5 @@
-//! Which mails an alarm is about that were given up or came back: how many, and the first with whom it was to. Students are not named.
+//! The mails that an alarm is about, given up or returned: how many, and the recipient of the first.
+//! Students are not named.
 
 use bursar_core::domain::grant::Notice;
 use bursar_core::domain::mail::failure::{BOUNCED, COMPLAINED, FailureText, RETURNED, SUPPRESSED};
@@ -14,17 +15,17 @@ use ulid::Ulid;
 use super::{AccountPlace, AlarmText};
 use crate::App;
 
-/// So many of the newest that were given up are looked at.
+/// The number of newest dead letters that are counted.
 const MOST_COUNTED: usize = 500;
 
-/// What is known of them.
+/// The mails behind an alarm.
 #[derive(Default)]
 pub(super) struct UnsentMails {
-    /// How many were given up since the day began.
+    /// The mails given up since the alarm's day began.
     mails: u64,
-    /// More were given up than were looked at.
+    /// Whether there were more dead letters than were read.
     at_least: bool,
-    /// What the first is.
+    /// The first of the mails.
     first: Option<FirstUnsent>,
     kind: Option<MailKind>,
 }
@@ -35,8 +36,8 @@ struct FirstUnsent {
 }
 
 impl App {
-    /// What was given up of this kind, for this reason, since the day of the alarm. What came back is no dead letter, so of that the first
-    /// alone is known.
+    /// Counts the dead letters of this kind and reason since the alarm's day began. A returned mail is no
+    /// dead letter, so there only the first is known.
     pub(super) async fn unsent(
         &self,
         day: Date,
@@ -120,7 +121,7 @@ impl UnsentMails {
         };
         let mut facts = match (is_bounce(code), count.as_str()) {
             (true, _) => vec![("Mail", what.to_owned())],
-            // It is sent at once, and more may follow.
+            // The alarm is sent with the first dead letter, and more may follow.
             (false, "1") => vec![("Given up so far", format!("1: {what}"))],
             (false, _) => vec![("Given up so far", format!("{count}, the first: {what}"))],
         };
@@ -130,7 +131,7 @@ impl UnsentMails {
     }
 }
 
-/// Whether the mail server took it, and said later what became of it.
+/// Whether the code is of a mail that the mail server accepted and reported on later.
 fn is_bounce(code: &str) -> bool {
     [RETURNED, BOUNCED, SUPPRESSED, COMPLAINED].contains(&code)
 }

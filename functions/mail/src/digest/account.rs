@@ -17,7 +17,7 @@ use crate::letter::words::Words;
 use crate::letter::{Letter, LetterPart, LetterRow, LetterTable};
 
 impl Words<'_> {
-    /// `names` are the programmes' and `keys` what the new keys are called.
+    /// The digest's mail. `names` are the programmes' names, and `keys` those of the new keys.
     pub(crate) fn account_digest(
         self,
         digest: &AccountDigest,
@@ -86,7 +86,7 @@ fn what_is_wrong(digest: &AccountDigest) -> Vec<String> {
     short.into_iter().chain(held_back).collect()
 }
 
-/// How far the figures can be relied on.
+/// The facts that say how reliable the figures are.
 fn reliance(digest: &AccountDigest) -> Vec<(&'static str, String)> {
     let mut facts = vec![("Last complete sync", digest.health.completed_at.map_or("none yet".to_owned(), utc))];
     if let Some(residual) = digest.residual {

@@ -74,7 +74,7 @@ impl Words<'_> {
     }
 }
 
-/// Whether there are keys at which nobody has looked yet: then no figure is known.
+/// Whether there are keys that no sync has listed yet, so that no figure is known.
 fn is_unseen(digest: &Digest) -> bool {
     digest.health.listed_at.is_none() && digest.people.claimed > 0
 }
@@ -100,7 +100,7 @@ fn figures(digest: &Digest) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Where it leads, with the picture. Once it is over it leads nowhere.
+/// The forecast with its picture. Of a term that is over, only when it ended.
 fn outlook(programme: &Programme, digest: &Digest, now: Timestamp) -> Vec<LetterPart> {
     let (term, money) = (&programme.settings.term, &digest.money);
     if let Some(closed) = programme.closed_at.filter(|closed| *closed < term.ends_at()) {
@@ -124,7 +124,7 @@ fn outlook(programme: &Programme, digest: &Digest, now: Timestamp) -> Vec<Letter
     std::iter::once(LetterPart::Sentences(forecast.in_words())).chain(picture).collect()
 }
 
-/// That no further key fits into the budget, and what can be done.
+/// The notice that no further key fits into the budget, with what can be done.
 fn promised_in_full(programme: &Programme, digest: &Digest, now: Timestamp) -> Option<LetterPart> {
     let money = &digest.money;
     if !programme.is_promised_in_full(money.pot, money.reserved, money.spent.total(), now) {
@@ -144,7 +144,7 @@ fn promised_in_full(programme: &Programme, digest: &Digest, now: Timestamp) -> O
 
 fn groups(digest: &Digest) -> Vec<LetterPart> {
     let (lines, money) = (&digest.groups, &digest.money);
-    // No group is known better than all of them together.
+    // A group's figure is known no better than the total.
     let row = |line: &DigestLine| LetterRow {
         name: match &line.of {
             LineSubject::Group(group) => group.clone(),
@@ -217,7 +217,7 @@ fn models(digest: &Digest, byok: Byok) -> Vec<LetterPart> {
     parts
 }
 
-/// The model that cost most for a request beside those that cost least, if one cost more than another.
+/// The model with the highest cost of a request, beside those with the lowest; `None` if all cost alike.
 fn dearest(models: &[ModelLine]) -> Option<String> {
     let costs =
         || models.iter().filter(|line| !line.model.is_empty()).filter_map(|line| Some((line.per_request?, line)));
@@ -308,7 +308,7 @@ const MEANT: &str = "Ask whether it is meant: a program may run by mistake, or t
 const UNREACHED: &str = "Their mail comes back, so nothing is sent to them, not even a link to sign in. Ask for an address that works, or let it be tried once more on the student's page.";
 const COMPLAINED: &str = "They still get links to sign in; they get no roster mail, no reminders, and no word before a rule switches off their key. If they want mail after all, let it be tried once more on the student's page.";
 
-/// What helps those who have no key yet: a reminder only while keys can be had.
+/// The advice about students without a key; it is a reminder only while keys can be claimed.
 fn about_unclaimed(settings: &Settings, now: Timestamp) -> String {
     let (opens, closes, term) = (settings.claim_opens_at(), settings.claim_closes_at(), &settings.term);
     if now < opens {

@@ -1,4 +1,5 @@
-//! How digests say amounts, days and people: what is not known is said in words and never shown as nothing.
+//! Amounts, days and people in the words of digests. What is unknown is said in words, and never shown as
+//! zero.
 
 use bursar_core::domain::mail::digest::{Block, Health, PeopleSample};
 use bursar_core::domain::usage::days::{Accuracy, Sum};
@@ -10,7 +11,7 @@ use jiff::civil::{Date, Weekday};
 
 use super::DigestNames;
 
-/// A sum with how well it is known.
+/// A sum, with words for how well it is known.
 pub(super) fn figure(sum: Sum) -> String {
     match sum.known {
         Accuracy::Exactly => sum.spent.to_cents_up(),
@@ -20,15 +21,15 @@ pub(super) fn figure(sum: Sum) -> String {
     }
 }
 
-/// The week of a digest, in its words.
+/// The week of a digest, as text names it.
 pub(super) struct Week {
-    /// What it is called: of its days, or the time in which something was.
+    /// The name of the days; `during` says when something happened in them.
     pub(super) name: &'static str,
     pub(super) during: &'static str,
     pub(super) spent: &'static str,
 }
 
-/// A calendar week is the last one; other seven days are no week to anybody.
+/// The words for these days: a week from Monday is "last week", any other seven days are the "last 7 days".
 pub(super) fn week((from, _): (Date, Date)) -> Week {
     match from.weekday() {
         Weekday::Monday => Week { name: "last week", during: "last week", spent: "Spent last week" },
@@ -36,7 +37,7 @@ pub(super) fn week((from, _): (Date, Date)) -> Week {
     }
 }
 
-/// What was spent in the week, in a subject.
+/// The week's spending, as a subject says it.
 pub(super) fn in_week(sum: Sum, days: (Date, Date)) -> String {
     let during = week(days).during;
     match sum.known {
@@ -46,7 +47,7 @@ pub(super) fn in_week(sum: Sum, days: (Date, Date)) -> String {
     }
 }
 
-/// In which window of a cap: that which the last day of the week lies in, and with a cap for each day the fullest.
+/// The words for the window of a cap: the one of the week's last day, or, with a daily cap, the fullest day.
 pub(super) fn in_window(reset: Reset, last: Date) -> String {
     match reset {
         Reset::None => String::new(),
@@ -59,13 +60,13 @@ pub(super) fn in_window(reset: Reset, last: Date) -> String {
     }
 }
 
-/// Stretches of days, in a sentence.
+/// Spans of days, as a sentence lists them.
 pub(super) fn stretches(stretches: &[(Date, Date)]) -> String {
     let all: Vec<String> = stretches.iter().map(|stretch| date_range(*stretch)).collect();
     all.join(", ")
 }
 
-/// Their names, and how many more there are.
+/// The names of a sample of people, and the number of the others.
 pub(super) fn people(few: &PeopleSample, names: &DigestNames) -> String {
     let named: Vec<&str> = few.first.iter().filter_map(|grant| names.get(grant)).map(String::as_str).collect();
     let more = usize::try_from(few.count).unwrap_or(usize::MAX).saturating_sub(named.len());
@@ -76,7 +77,7 @@ pub(super) fn people(few: &PeopleSample, names: &DigestNames) -> String {
     }
 }
 
-/// Why somebody has no key that works, and what to do about it.
+/// The reason why a person has no working key, and what to do about it.
 pub(super) fn block(block: Block, reset: Reset) -> (&'static str, &'static str) {
     match block {
         Block::UsedUp if reset == Reset::None => {
@@ -105,7 +106,7 @@ pub(super) fn block(block: Block, reset: Reset) -> (&'static str, &'static str) 
 
 const TAKE_A_NEW_ONE: &str = "Remind them: they take a new key on their own page.";
 
-/// What is not known of these weeks, in sentences.
+/// The sentences that say what is unknown of these weeks.
 pub(super) fn unknown(health: &Health, weeks: [Sum; 2], moment: impl Fn(Timestamp) -> String) -> Vec<String> {
     let mut sentences = Vec::new();
     if weeks.iter().any(|week| week.known == Accuracy::Partly) {

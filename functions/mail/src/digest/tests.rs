@@ -1,4 +1,4 @@
-//! What digests say, from what is on record: values that both kinds begin with.
+//! The words of digests, by what is on record, and the values that the tests of both kinds share.
 
 mod account;
 mod programme;
@@ -53,7 +53,7 @@ fn programme() -> Programme {
     Programme::new(ProgrammeId::of_name("CS pilot"), settings)
 }
 
-/// As much on each day of the term until yesterday.
+/// Spending of this amount on each day of the term until yesterday.
 fn steadily(cents: i64) -> Days {
     let mut days = Days::default();
     for day in date(2026, 10, 12).series(1.day()).take_while(|day| *day <= WEEK.1) {

@@ -1,5 +1,5 @@
-//! How a budget burns down, as a picture in a mail and as the same numbers in words: what was spent, where its pace leads, the budget, its
-//! thresholds and the end of the term. What is drawn is decided here, how it looks in `drawing`.
+//! The burn of a budget as a picture, and its numbers in words: spending, forecast, budget, thresholds and
+//! the end of the term. This file decides what is drawn, `drawing` how it looks.
 
 use bursar_core::domain::usage::crossing::per_cent;
 use bursar_core::domain::usage::days::Days;
@@ -13,30 +13,30 @@ mod drawing;
 #[cfg(test)]
 mod tests;
 
-/// A pot and what was spent of it.
+/// A pot with its spending.
 pub(crate) struct Burn<'a> {
     pub(crate) spent: &'a Days,
     pub(crate) limit: Usd,
     pub(crate) thresholds: &'a [u8],
     pub(crate) term: &'a Term,
-    /// The last day on which somebody looked.
+    /// The last day on which a sync listed the keys.
     pub(crate) looked: Date,
     pub(crate) forecast: Forecast,
 }
 
-/// A picture, and what it says to those who do not see it.
+/// A picture, and the text for readers who do not see it.
 pub(crate) struct Picture {
     pub(crate) png: Vec<u8>,
     pub(crate) words: String,
 }
 
-/// What is to be seen: days counted from the first, and amounts.
+/// The content of the drawing: days counted from the first, and amounts.
 struct BurnScene {
     days: i32,
     term_ends: i32,
-    /// Spent in all by the end of each of these days. The last is today.
+    /// The cumulative spending at the end of each of these days; the last is today.
     line: Vec<(i32, Usd)>,
-    /// Where the pace leads from there.
+    /// The point to which the present pace leads.
     ahead: Option<(i32, Usd)>,
     limit: Usd,
     thresholds: Vec<(u8, Usd)>,
@@ -54,7 +54,7 @@ struct Labels {
 }
 
 impl Burn<'_> {
-    /// None when it cannot be drawn, which is no reason to keep the mail back.
+    /// The picture, or `None` when it cannot be drawn; the mail is sent without it then.
     pub(crate) fn picture(&self) -> Option<Picture> {
         match drawing::png(&self.scene()) {
             Ok(png) => Some(Picture { png, words: self.words() }),
@@ -123,7 +123,7 @@ impl Burn<'_> {
         }
     }
 
-    /// The numbers of the picture.
+    /// The numbers of the picture as text.
     fn words(&self) -> String {
         let (spent, limit) = (self.spent.total(), self.limit);
         let thresholds: Vec<String> = self.thresholds.iter().map(|threshold| format!("{threshold}%")).collect();

@@ -1,4 +1,4 @@
-//! What the words of mails share: whom they are to, and how the people of a programme are named.
+//! The words that mails share: their recipient, and the names of a programme's people.
 
 use bursar_core::config::Config;
 use bursar_core::domain::programme::Settings;
@@ -6,7 +6,7 @@ use bursar_core::domain::values::address::EmailAddress;
 
 use super::LetterPart;
 
-/// Writes to one person, for one deployment.
+/// The writer of a mail to one person, for one deployment.
 pub(crate) struct Words<'a> {
     pub(crate) to: &'a EmailAddress,
     pub(crate) config: &'a Config,
@@ -22,7 +22,7 @@ pub(crate) fn said(sentences: &str) -> LetterPart {
     LetterPart::Sentences(sentences.to_owned())
 }
 
-/// The people who run a programme, in a sentence or fact: the first three of them.
+/// The people who run a programme, as a sentence or fact names them: the first three.
 pub(crate) fn faculty(settings: &Settings) -> Option<String> {
     const NAMED: usize = 3;
     let named: Vec<&str> = settings.faculty.iter().take(NAMED).map(EmailAddress::as_written).collect();
@@ -33,13 +33,13 @@ pub(crate) fn faculty(settings: &Settings) -> Option<String> {
     }
 }
 
-/// Whom a student asks.
+/// The people whom a student may ask.
 pub(crate) fn people(settings: &Settings) -> String {
     let known = settings.contact.clone().or_else(|| faculty(settings));
     known.unwrap_or_else(|| "the people who run the programme".to_owned())
 }
 
-/// "1 key", "30 keys".
+/// A count with its noun: "1 key", "30 keys".
 pub(crate) fn some(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

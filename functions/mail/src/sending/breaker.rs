@@ -1,5 +1,5 @@
-//! Stops mail of a kind when too much of a day's came back or was complained about, and tells the admins each time. Mail of other kinds
-//! goes on.
+//! Stops bulk mail of a kind when too much of a day's was returned or complained about, and notifies the
+//! admins of each stop. Other kinds are not affected.
 
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
@@ -11,7 +11,7 @@ use jiff::civil::Date;
 use crate::App;
 
 impl App {
-    /// Whether mail of this kind is stopped, with what is known of this day's.
+    /// Whether mail of this kind is stopped, by what is known of this day's.
     pub(crate) async fn judge(
         &self,
         kind: MailKind,
@@ -28,7 +28,7 @@ impl App {
             return Ok(false);
         }
         tracing::error!(?mail_day, "so much mail came back that no more of its kind is sent");
-        // Told first: whoever dies between the two is followed by one who does both.
+        // The notice comes first: if this invocation dies after it, the next one does both.
         let admins = self.table.people_of(&self.config.admins, deadline).await?;
         let cause = Cause::BulkStopped { mail_day, stop: last.as_ref().map_or(1, |last| last.version + 1) };
         self.table.raise(&Alarm::now(cause, now), &admins, now, deadline).await?;

@@ -1,5 +1,5 @@
-//! Each minute: the rows whose time has come, urgent ones first, then the others as fast as the mail server may be used for them,
-//! with a look at what is urgent in between.
+//! The drain of each minute: due rows, urgent ones first, then bulk mail as fast as the mail server allows,
+//! with urgent rows in between.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::AtomicBool;
@@ -21,47 +21,49 @@ use ulid::Ulid;
 use super::row::{RowOutcome, TIME_FOR_ONE};
 use crate::App;
 
-/// No mail is begun later in a turn than this: the next turn comes each minute, and two at once would be twice as fast.
+/// The latest time in a turn at which a mail is begun. Turns start each minute, and two at once would
+/// double the rate.
 const TURN: Duration = Duration::from_secs(57);
-/// So many rows are asked for at once.
+/// The number of rows that one query asks for.
 const AT_ONCE: i32 = 50;
-/// So many mails without hurry are sent between two looks at what is urgent: at the usual rate, those of a second.
+/// The number of bulk mails between two looks for urgent ones: about a second's worth at the usual rate.
 const BETWEEN_LOOKS: usize = 10;
-/// As many of them are under way at once as leave in this time, within these bounds: one takes some answers of the table, and one of
-/// the mail server.
+/// The time that one mail takes: some answers of the table, and one of the mail server. As many are under
+/// way at once as the rate allows to start in it, within these bounds.
 const ONE_TAKES: Duration = Duration::from_millis(500);
 const LEAST_SIDE_BY_SIDE: usize = 4;
 const MOST_SIDE_BY_SIDE: usize = 32;
-/// With so many that a sandbox does not reach, a turn is over.
+/// The number of addresses refused by the sandbox that ends a turn.
 const NOT_VERIFIED_AT_MOST: usize = 10;
-/// The share of the rate and of the day that mails without hurry may use; the rest is for links and alerts.
+/// The share of the sending rate that bulk mail may use; the rest is for links and alerts.
 const SHARE_OF_RATE: f64 = 0.9;
+/// The tenths of the day's quota that bulk mail may use; the rest is for links and alerts.
 const TENTHS_OF_DAY: u64 = 8;
-/// The mail server is asked how it is so often, also when nothing is to be sent.
+/// The interval at which the mail server is asked for its quota even when nothing is to be sent.
 const ASKED_EVERY: SignedDuration = SignedDuration::from_hours(1);
 
-/// What a drain did.
+/// The result of a turn.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct DrainReport {
     sent: u64,
     dropped: u64,
     put_off: u64,
     failed: u64,
-    /// What there still is to send, now or later.
+    /// The number of mails still to be sent, now or later.
     waiting: u64,
-    /// Whether the mail server took one of them from nobody now.
+    /// Whether the mail server refused one of them because of the account.
     #[serde(skip)]
     refused: bool,
-    /// What is stopped, since too much of it came back.
+    /// The kinds of bulk mail that are stopped.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     stopped: Vec<MailKind>,
 }
 
-/// How fast mails without hurry may follow one another.
+/// The pace of bulk mail.
 struct DrainPace {
     every: Duration,
     side_by_side: usize,
-    /// How many may still go today; none where there is no limit.
+    /// The number of mails that may still go today; `None` without a limit.
     left: Option<u64>,
     next: Instant,
 }
@@ -71,16 +73,17 @@ impl App {
         let deadline = deadline.at_most(TURN + TIME_FOR_ONE);
         let mut report = DrainReport::default();
         let takes_more = self.drain_urgent(deadline, &mut report).await?;
-        let is_owed = !self.next_bulk(&mut HashSet::new(), deadline, &mut report).await?.is_empty();
-        let server = self.mail_server(is_owed, self.clock.now(), deadline).await?;
-        if let Some(server) = server.filter(|server| takes_more && is_owed && server.enabled) {
+        let has_bulk = !self.next_bulk(&mut HashSet::new(), deadline, &mut report).await?.is_empty();
+        let server = self.mail_server(has_bulk, self.clock.now(), deadline).await?;
+        if let Some(server) = server.filter(|server| takes_more && has_bulk && server.enabled) {
             self.drain_bulk(DrainPace::of(&server), deadline, &mut report).await?;
         }
         if report.sent > 0 && !report.refused {
             self.table.end_mail_refusals(self.clock.now(), deadline).await?;
         }
         report.waiting = self.table.waiting().await?.iter().map(|class| class.mails).sum();
-        // An alarm of the stack listens for this line: the stream wakes the function too.
+        // An alarm of the stack watches for this line, because an invocation by the stream does not show
+        // that the drain runs.
         tracing::info!(
             drained = true,
             sent = report.sent,
@@ -90,9 +93,10 @@ impl App {
         Ok(report)
     }
 
-    /// Sends what is urgent until nothing of it is due, the mail server takes none, or too little time is left. Whether it takes more.
+    /// Sends urgent mail until none is due, the mail server refuses, or the time is up. Returns whether
+    /// more mail can be sent.
     async fn drain_urgent(&self, deadline: Deadline, report: &mut DrainReport) -> Result<bool> {
-        // The index is a moment behind: what was just done may be told of again.
+        // The index is eventually consistent, and may list a row that was just sent.
         let mut seen = HashSet::new();
         loop {
             let due = self.due(MailClass::Urgent, usize::MAX, &mut seen).await?;
@@ -108,9 +112,9 @@ impl App {
         }
     }
 
-    /// Sends the others until nothing of them is due, the pace or the mail server allows no more, too much came back, or too little
-    /// time is left. What has become urgent meanwhile goes first. What is under way in the end, or when something fails, is waited for:
-    /// a mail whose answer nobody hears is sent again.
+    /// Sends bulk mail until none is due, a limit is reached, too much was returned, or the time is up.
+    /// Mail that became urgent meanwhile goes first. Sends under way are awaited even after a failure: a
+    /// mail whose answer is lost is sent again.
     async fn drain_bulk(&self, mut pace: DrainPace, deadline: Deadline, report: &mut DrainReport) -> Result<()> {
         let (mut seen, mut next) = (HashSet::new(), VecDeque::new());
         let (mut under_way, goes_on) = (FuturesUnordered::new(), &AtomicBool::new(true));
@@ -137,7 +141,7 @@ impl App {
             }
             let Some(became) = under_way.next().await else { break };
             match became.map(|became| report.count(became)) {
-                // It would refuse the next too.
+                // It would refuse the next one too.
                 Ok(RowOutcome::NotNow | RowOutcome::NotAnswered) => goes_on.store(false, Relaxed),
                 Ok(RowOutcome::NotVerified) => not_verified += 1,
                 Ok(_) => {}
@@ -150,7 +154,8 @@ impl App {
         failed.map_or(Ok(()), Err)
     }
 
-    /// Sends what is urgent, and says what is next of the rest: nothing where the mail server does not even take what is urgent.
+    /// Sends urgent mail, then returns the next bulk rows; none if the mail server refuses even urgent
+    /// mail.
     async fn look_for_more(
         &self,
         seen: &mut HashSet<Ulid>,
@@ -163,7 +168,7 @@ impl App {
         }
     }
 
-    /// The next of what is not urgent, not stopped and was not seen, what goes first first.
+    /// The next unseen rows of bulk mail that is not stopped, in the order of the classes.
     async fn next_bulk(
         &self,
         seen: &mut HashSet<Ulid>,
@@ -190,12 +195,12 @@ impl App {
         self.send_row(row, self.clock.now(), deadline).await.context("the table failed while a mail was sent")
     }
 
-    /// What the mail server says of itself, asked if mail without hurry is owed or nobody has asked for an hour, and written down for
-    /// the account's page. None when it was not asked, or did not answer.
-    async fn mail_server(&self, is_owed: bool, now: Timestamp, deadline: Deadline) -> Result<Option<MailServer>> {
+    /// The mail server's quota. It is asked for if bulk mail is due or the last answer is an hour old, and
+    /// kept for the account's page. `None` when it was not asked, or did not answer.
+    async fn mail_server(&self, has_bulk: bool, now: Timestamp, deadline: Deadline) -> Result<Option<MailServer>> {
         let known = self.table.mail_server().await?;
         let is_old = known.as_ref().is_none_or(|known| known.as_of + ASKED_EVERY <= now);
-        if !is_owed && !is_old {
+        if !has_bulk && !is_old {
             return Ok(None);
         }
         let server = match self.ses.mail_server(now).await {
@@ -220,7 +225,7 @@ impl App {
         Ok(Some(server))
     }
 
-    /// Some rows whose time has come and that were not seen before.
+    /// Due rows of a class that were not seen before.
     async fn due(&self, class: MailClass, most: usize, seen: &mut HashSet<Ulid>) -> Result<Vec<Ulid>> {
         let due = self.table.due_mails(class, self.clock.now(), AT_ONCE).await?;
         let new: Vec<Ulid> = due.into_iter().filter(|row| !seen.contains(row)).take(most).collect();
@@ -231,7 +236,7 @@ impl App {
 
 impl DrainPace {
     fn of(server: &MailServer) -> DrainPace {
-        // A rate of nothing is no rate: one mail a minute finds out.
+        // A rate of zero is taken for one mail a minute, which shows whether mail is accepted.
         let every = Duration::try_from_secs_f64(1.0 / (server.per_second * SHARE_OF_RATE));
         let every = every.unwrap_or(Duration::from_secs(60));
         let in_that_time = ONE_TAKES.as_nanos().checked_div(every.as_nanos());
@@ -245,7 +250,7 @@ impl DrainPace {
         }
     }
 
-    /// How long it is to the next turn. None when there is none today, or none before the time is up.
+    /// The pause before the next mail. `None` when the day's share is used up or the time would be.
     fn turn(&mut self, deadline: Deadline) -> Option<Duration> {
         let left = self.left.map_or(Some(None), |left| left.checked_sub(1).map(Some))?;
         let now = Instant::now();

@@ -1,5 +1,5 @@
-//! That the mail server takes no mail from this account, or none to some: it is written down and told once, as long as it lasts. Until
-//! somebody mends it, mail waits.
+//! Refusals by the mail server because of the account, for all mail or for some addresses. Each is recorded
+//! and the admins notified once, however long it lasts; mail waits until somebody mends the cause.
 
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
@@ -10,7 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::App;
 
-/// A quota that cannot be read is read a minute later, mostly: only one that is not read for so long is told.
+/// The time for which a quota may be unreadable before the admins are notified; most such failures pass
+/// within a minute.
 const UNREAD_AT_MOST: SignedDuration = SignedDuration::from_hours(1);
 
 impl App {

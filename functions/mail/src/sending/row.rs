@@ -1,5 +1,5 @@
-//! One row of the outbox, from the lease to what became of it. At most one invocation sends it at a time; one that dies meanwhile is
-//! followed by another when the lease has run out, so a mail whose answer was lost may be sent twice and none is sent never.
+//! One row of the outbox, from the lease to its new state. One invocation sends it at a time; if that dies,
+//! another follows after the lease. So a mail whose answer was lost may be sent twice, and none is lost.
 
 use std::time::Duration;
 
@@ -16,34 +16,36 @@ use super::ses::SesRefusal;
 use crate::App;
 use crate::compose::ComposedRow;
 
-/// A mail is not begun with less than this left: the server's time-out, and what is written before and after.
+/// The least time left for a mail to begin: the mail server's time-out, and the writes before and after it.
 pub(crate) const TIME_FOR_ONE: Duration = Duration::from_secs(20);
 
-/// How many minutes a mail waits after each try that failed. After the last it is given up, some eight hours after the first.
+/// The minutes that a mail waits after each failed try. After the last it is given up, some eight hours
+/// after the first.
 const PAUSES: [i64; 5] = [1, 5, 30, 120, 360];
-/// What is urgent does not wait long for a server that takes mail again.
+/// The minutes for urgent mail, which must go soon after the server accepts mail again.
 const URGENT_PAUSES: [i64; 15] = [1, 2, 5, 10, 15, 15, 30, 30, 30, 60, 60, 60, 60, 60, 60];
 
-/// How long a mail waits for a reason that is not its own.
+/// The shortest pause after a failure that is not the mail's own.
 const SHORTEST_WAIT: SignedDuration = SignedDuration::from_mins(1);
+/// The longest pause after a failure that is not the mail's own.
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(15);
 
-/// What became of a row that was taken up.
+/// The outcome of trying to send a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RowOutcome {
     Sent,
-    /// It waits for its next try.
+    /// Waits for its next try.
     PutOff,
-    /// It waits, since the mail server takes no mail now.
+    /// Waits, since the mail server accepts no mail now.
     NotNow,
-    /// It waits, since the mail server did not answer, or answered that it failed.
+    /// Waits, since the mail server did not answer, or answered that it failed.
     NotAnswered,
-    /// It waits, since the mail server takes no mail to such addresses yet.
+    /// Waits, since the account is in the sandbox and the address is not verified.
     NotVerified,
-    /// It was not owed after all.
+    /// Was not due after all.
     Dropped,
     Failed,
-    /// It is another's, or done, or not due.
+    /// Is leased by another, done, or not due yet.
     NotOurs,
 }
 
@@ -64,23 +66,24 @@ impl App {
             }
             Err(error) => return Err(error),
         };
-        // Whoever took it so often and never said what became of it died of it.
+        // Every invocation that took this row so far died of it.
         if usize::from(row.tries) > pauses(row.class).len() + 1 {
             return self.failed(&row, GIVEN_UP, now, deadline).await;
         }
-        let owed = match self.letter_of_row(&row, now, deadline).await {
-            Ok(owed) => owed,
+        let composed = match self.letter_of_row(&row, now, deadline).await {
+            Ok(composed) => composed,
             Err(error @ StoreError::Corrupt { .. }) => {
                 tracing::error!(row = %row.row, %error, "what a mail is about cannot be read");
                 return self.put_off(&row, CORRUPT, now, deadline).await;
             }
             Err(error) => {
-                // Nothing was sent: the next may try at once. If this fails too, the lease runs out.
+                // Nothing was sent, so the next invocation may try at once. If this write fails too, the
+                // lease expires.
                 let _ = self.table.set_mail(&untried(&row), MailState::Waiting { since: now }, deadline).await;
                 return Err(error);
             }
         };
-        match owed {
+        match composed {
             ComposedRow::Mail(letter) => {
                 let Some(sealed) = letter.sealed(&row, now, &self.config) else {
                     return self.failed(&row, NOT_A_MAIL, now, deadline).await;
@@ -105,8 +108,8 @@ impl App {
         }
     }
 
-    /// Writes down that the mail server has it. That it was sent matters more than that it is counted: without this record it is sent
-    /// again.
+    /// Records that the mail server accepted the mail. If counting fails, the state alone is written:
+    /// without it the mail is sent again.
     async fn record(
         &self,
         row: &OutboxRow,
@@ -133,10 +136,10 @@ impl App {
         match concern {
             FailureScope::Mail => self.failed(row, &failure.code, now, deadline).await,
             FailureScope::Account | FailureScope::Rate => {
-                let since = now + apart(for_the_account(row, now), row);
+                let since = now + with_jitter(account_pause(row, now), row);
                 self.table.set_mail(&untried(row), MailState::Waiting { since }, deadline).await?;
                 if *concern == FailureScope::Account {
-                    // What is to tell the admins may be what is refused.
+                    // The notice to the admins may itself be refused.
                     let reaches_nobody = failure.code != NOT_VERIFIED || matches!(row.mail, QueuedMail::Account { .. });
                     self.note_refusal(&failure.code, reaches_nobody, now, deadline).await?;
                 }
@@ -165,7 +168,8 @@ impl App {
         }
     }
 
-    /// A dead letter: the row stays, and says by a code why. The server's own words may name somebody.
+    /// Makes the row a dead letter with a code for its reason. The server's own words are left out, since
+    /// they may name a person.
     async fn failed(
         &self,
         row: &OutboxRow,
@@ -173,12 +177,13 @@ impl App {
         now: Timestamp,
         deadline: Deadline,
     ) -> Result<RowOutcome, StoreError> {
-        // Of mail to admins that cannot be sent no mail to admins tells; the log does, and, where it reaches none of them, an alarm of the
-        // stack that looks there.
+        // No mail can report a failure of mail to the admins. The log does, with an alarm of the stack for
+        // the case that none of them is reached.
         let is_to_admins = matches!(row.mail, QueuedMail::Account { .. });
         let reaches_nobody = is_to_admins && !(code == UNDELIVERABLE && self.an_admin_is_reached(now).await?);
         tracing::error!(row = %row.row, tries = row.tries, code, reaches_nobody, "a mail could not be sent and is given up");
-        // First, so that whoever dies in between is followed by one who finds the row as it was, and tells it once all the same.
+        // The notice comes first: if this invocation dies after it, the next one finds the row unchanged,
+        // and the alarm is raised only once.
         if !is_to_admins && let Err(error) = self.tell_admins(Some(row.mail.kind()), code, row.row, now, deadline).await
         {
             tracing::error!(row = %row.row, %error, reaches_nobody = true, "no admin is told of a mail that was given up");
@@ -187,14 +192,14 @@ impl App {
         Ok(RowOutcome::Failed)
     }
 
-    /// A row that cannot be read is a dead letter too: somebody looks at it, and it keeps no other.
+    /// Makes an unreadable row a dead letter, so that an admin sees it and it blocks no other row.
     async fn unreadable(&self, row: Ulid, now: Timestamp, deadline: Deadline) -> Result<RowOutcome, StoreError> {
         self.tell_admins(None, CORRUPT, row, now, deadline).await?;
         self.table.give_up_unreadable(row, now, deadline).await?;
         Ok(RowOutcome::Failed)
     }
 
-    /// Whether mail to one of the admins is not known to be lost.
+    /// Whether mail to at least one admin is not known to fail.
     async fn an_admin_is_reached(&self, now: Timestamp) -> Result<bool, StoreError> {
         for admin in &self.config.admins {
             let mark = self.table.undeliverable(admin.matched(), now).await?;
@@ -205,7 +210,8 @@ impl App {
         Ok(false)
     }
 
-    /// A dead letter reaches an admin: once a day for each kind of mail, or none that can be read, and each reason.
+    /// Raises the alarm for a dead letter: once a day for each reason and kind of mail. `kind` is `None`
+    /// for an unreadable row.
     pub(crate) async fn tell_admins(
         &self,
         kind: Option<MailKind>,
@@ -220,7 +226,7 @@ impl App {
     }
 }
 
-/// The row as if this try had not been: it failed for no reason of its own.
+/// The row without this try, which failed for no reason of its own.
 fn untried(row: &OutboxRow) -> OutboxRow {
     OutboxRow { tries: row.tries.saturating_sub(1), ..row.clone() }
 }
@@ -228,16 +234,18 @@ fn untried(row: &OutboxRow) -> OutboxRow {
 /// The pause after this try.
 fn pause_after(row: &OutboxRow) -> Option<SignedDuration> {
     let minutes = pauses(row.class).get(usize::from(row.tries).checked_sub(1)?)?;
-    Some(apart(SignedDuration::from_mins(*minutes), row))
+    Some(with_jitter(SignedDuration::from_mins(*minutes), row))
 }
 
-/// What is no fault of a mail uses up none of its tries. It is tried again the later the longer it has waited.
-fn for_the_account(row: &OutboxRow, now: Timestamp) -> SignedDuration {
+/// The pause after a failure that is not the mail's own, which uses up no try. It grows with the time that
+/// the mail has waited.
+fn account_pause(row: &OutboxRow, now: Timestamp) -> SignedDuration {
     (now.duration_since(row.written_at) / 4).clamp(SHORTEST_WAIT, LONGEST_WAIT)
 }
 
-/// A pause that is longer by up to a quarter for each row, so that those that failed together do not come back together.
-fn apart(pause: SignedDuration, row: &OutboxRow) -> SignedDuration {
+/// The pause, longer by up to a quarter depending on the row, so that rows that failed together do not
+/// retry together.
+fn with_jitter(pause: SignedDuration, row: &OutboxRow) -> SignedDuration {
     let share = i32::try_from(row.row.random() % 64).unwrap_or_default();
     pause + pause * share / 256
 }

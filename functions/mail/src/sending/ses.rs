@@ -1,5 +1,5 @@
-//! The mail server: one call that sends, two that tell whether and how much may be sent. Nothing is tried again here, since an answer
-//! that was lost may stand for a mail that was accepted. Its types stay in this file.
+//! The client of SES: one call that sends, and two for the account's state and quota. It retries nothing,
+//! since a mail whose answer was lost may have been accepted. The SDK's types stay in this file.
 
 use aws_sdk_ses::config::http::HttpResponse;
 use aws_sdk_ses::error::{ProvideErrorMetadata, SdkError};
@@ -16,20 +16,20 @@ use crate::letter::SealedLetter;
 
 pub(crate) struct Ses {
     client: aws_sdk_ses::Client,
-    /// The sender.
+    /// The sender's address.
     from: String,
-    /// The configuration set that tells what becomes of each mail.
+    /// The configuration set, whose events report on each mail.
     events: Option<String>,
 }
 
-/// That SES took no mail, and whom that is about.
+/// A mail that SES did not accept, and the scope of its reason.
 #[derive(Debug)]
 pub(crate) struct SesRefusal {
     pub(crate) failure: SdkFailure,
     pub(crate) concern: FailureScope,
 }
 
-/// In one of these words AWS says that it has stopped an account.
+/// The words by which AWS says that it has stopped an account.
 const STOPPED: [&str; 4] = ["paused", "suspended", "disabled", "shut down"];
 
 impl Ses {
@@ -38,7 +38,7 @@ impl Ses {
         Ses { client, from, events: config.mail_events.clone() }
     }
 
-    /// Sends a mail, and says by which id the server knows it.
+    /// Sends a mail, and returns the id that the server gave it.
     pub(crate) async fn send(&self, mail: SealedLetter) -> Result<String, SesRefusal> {
         let raw = RawMessage::builder().data(Blob::new(mail.bytes)).build();
         let raw = raw.map_err(|_| SesRefusal { failure: unbuilt(), concern: FailureScope::Mail })?;
@@ -50,7 +50,8 @@ impl Ses {
         })
     }
 
-    /// One code of the server stands for several reasons, and only its words tell them apart. They name addresses, so they stay here.
+    /// The failure behind an error. One code of the server stands for several reasons, and only its message
+    /// tells them apart. Messages contain addresses, so they stay here.
     fn why(&self, error: &SdkError<SendRawEmailError, HttpResponse>) -> SdkFailure {
         let failure = reduce(error);
         let words = error.as_service_error().and_then(ProvideErrorMetadata::message).unwrap_or_default().to_lowercase();
@@ -66,7 +67,7 @@ impl Ses {
         SdkFailure { code: code.to_owned(), ..failure }
     }
 
-    /// What it says of itself.
+    /// The server's quota and state.
     pub(crate) async fn mail_server(&self, now: Timestamp) -> Result<MailServer, SdkFailure> {
         let quota = self.client.get_send_quota().send().await.map_err(|error| reduce(&error))?;
         let account = self.client.get_account_sending_enabled().send().await.map_err(|error| reduce(&error))?;
@@ -80,17 +81,17 @@ impl Ses {
     }
 }
 
-/// Whether one of the words is this address, and not only ends with it.
+/// Whether one of the words is this address, and does not merely end with it.
 fn names(words: &str, address: &str) -> bool {
     words.split(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | ':' | '<' | '>')).any(|word| word == address)
 }
 
-/// A count, which it tells with a point. None of what is below nothing: it stands for "no limit".
+/// The count behind SES's floating-point number. `None` for a negative one, which means "no limit".
 fn whole(count: f64) -> Option<u64> {
     format!("{count:.0}").parse().ok()
 }
 
-/// No message without data is built, and there is data.
+/// The failure of a message without data, which cannot occur here.
 fn unbuilt() -> SdkFailure {
     SdkFailure {
         operation: "SendRawEmail",

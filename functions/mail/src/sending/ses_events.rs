@@ -1,5 +1,6 @@
-//! What SES says became of a mail. It may be said twice, late and in any order: a row only moves to what is worse, and with it the
-//! count of its day and the mark of the address, so the end is the same. Which row it was is known by the id of the mail.
+//! The events by which SES reports on a mail, found by the mail's id. They may come twice, late and in any
+//! order: a row only moves to a worse state. One transaction writes the row, its day's count and the
+//! address's mark.
 
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::failure::{BOUNCED, COMPLAINED, RETURNED, SUPPRESSED};
@@ -14,7 +15,7 @@ use ulid::Ulid;
 use crate::App;
 use crate::letter::ROW_HEADER;
 
-/// An event of a configuration set, or a feedback notification: they differ in the name of their type.
+/// An event of a configuration set, or a feedback notification; the two name their type differently.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct SesEvent {
@@ -29,7 +30,7 @@ struct SesEvent {
 #[serde(rename_all = "camelCase")]
 struct EventMail {
     message_id: String,
-    /// To whom it was sent.
+    /// The recipients.
     #[serde(default)]
     destination: Vec<String>,
     #[serde(default)]
@@ -65,10 +66,10 @@ struct Recipient {
     email_address: String,
 }
 
-/// What happened, the worse the later.
+/// The outcome that an event reports, from best to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum EventOutcome {
-    /// It came back by an answer that may be a machine's, which says no more than a delivery does.
+    /// A bounce that may be an automatic reply, which means no more than a delivery.
     Answered,
     Delivered,
     Returned,
@@ -77,24 +78,24 @@ enum EventOutcome {
     Complained,
 }
 
-/// What an event comes to, and why nothing goes to that address any more.
+/// An event's outcome, and the reason to send nothing more to the address.
 type Feedback = (EventOutcome, Option<UnreachableReason>);
 
-/// A type of event that nobody asked for is logged so far.
+/// The length to which an unexpected event type is cut in the log.
 const LONGEST_TYPE: usize = 40;
 
 impl App {
-    /// Takes one message in. An error is the table's, and the message comes again.
+    /// Records one event. An error is the table's, and the event comes again.
     pub(crate) async fn record_event(&self, message: &str, deadline: Deadline) -> Result<(), StoreError> {
         let now = self.clock.now();
         let Ok(event) = serde_json::from_str::<SesEvent>(message) else {
-            // SNS itself says hello when somebody subscribes.
+            // SNS sends a message of its own on subscription.
             tracing::warn!("a notification is none that SES sends of a mail");
             return Ok(());
         };
-        // Where the record of its sending was lost, the mail's own header says which it was.
+        // Where the record of sending was lost, the mail's own header names its row.
         let Some(row) = self.table.row_sent_as(&event.mail.message_id).await?.or_else(|| event.row()) else {
-            // Others may send from the same identity.
+            // Other senders may use this identity.
             tracing::info!("heard of a mail that is not ours");
             return Ok(());
         };
@@ -109,8 +110,8 @@ impl App {
         let Some(row) = self.moved(row, outcome, &event.mail.message_id, &ends, now, deadline).await? else {
             return self.table.end_mail_to(&ends, now, deadline).await;
         };
-        let Some(code) = outcome.to_be_told() else { return Ok(()) };
-        // Whoever wrote the row down may have died of it, so this is done again for an event that comes again.
+        let Some(code) = outcome.alarm_code() else { return Ok(()) };
+        // The invocation that moved the row may have died before this, so a repeated event does it again.
         let is_to_admin = ends.iter().any(|mark| is_among(&mark.address, &self.config.admins));
         if row.mail.is_to_staff() || is_to_admin {
             self.tell_admins(Some(row.mail.kind()), code, row.row, now, deadline).await?;
@@ -122,7 +123,8 @@ impl App {
         Ok(())
     }
 
-    /// Moves the row on, unless it is as far. Whatever it was before, SES has had the mail. None when the row is gone.
+    /// Moves the row to this outcome, unless it is there or further. Any earlier state will do, since SES
+    /// has had the mail. `None` when the row is gone.
     async fn moved(
         &self,
         row: Ulid,
@@ -154,8 +156,8 @@ impl App {
 }
 
 impl EventOutcome {
-    /// Which of the codes of mail that did not arrive it is.
-    fn to_be_told(self) -> Option<&'static str> {
+    /// The code under which admins are notified of it, if they are.
+    fn alarm_code(self) -> Option<&'static str> {
         match self {
             EventOutcome::Answered | EventOutcome::Delivered => None,
             EventOutcome::Returned => Some(RETURNED),
@@ -166,7 +168,7 @@ impl EventOutcome {
     }
 }
 
-/// That nothing goes to a recipient any more.
+/// The mark that stops mail to a recipient.
 fn mark(to: &str, why: UnreachableReason, at: Timestamp) -> Option<Undeliverable> {
     let Ok(address) = EmailAddress::parse(to) else {
         tracing::warn!("SES names a recipient that is no address");
@@ -176,12 +178,14 @@ fn mark(to: &str, why: UnreachableReason, at: Timestamp) -> Option<Undeliverable
 }
 
 impl SesEvent {
-    /// What happened, and why nothing goes to the address any more. None of what nobody asked SES to tell.
+    /// The outcome, and the reason to send nothing more to the address. `None` for event types that are not
+    /// subscribed to.
     fn feedback(&self) -> Option<Feedback> {
         match (self.event_type.as_str(), &self.bounce) {
             ("Delivery", _) => Some((EventOutcome::Delivered, None)),
             ("Bounce", Some(bounce)) => Some(match (bounce.bounce_type.as_str(), bounce.bounce_sub_type.as_str()) {
-                // The mail server did not try: AWS does not hold it against the account either.
+                // The mail server did not try to deliver it, and AWS does not count it as a bounce of the
+                // account.
                 ("Permanent", "Suppressed" | "OnAccountSuppressionList") => {
                     (EventOutcome::Suppressed, Some(UnreachableReason::Suppressed))
                 }
@@ -194,7 +198,8 @@ impl SesEvent {
         }
     }
 
-    /// To whom the mail was sent. Whoever answers for them may be named as another: they are asked only where nothing else is said.
+    /// The recipients of the mail. The bounce's own recipients may be spelled otherwise, so they are used
+    /// only if the event names no others.
     fn to(&self) -> impl Iterator<Item = &str> {
         let bounced = self.bounce.iter().flat_map(|bounce| &bounce.bounced_recipients);
         let complained = self.complaint.iter().flat_map(|complaint| &complaint.complained_recipients);

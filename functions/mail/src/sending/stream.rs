@@ -1,6 +1,6 @@
-//! What the stream tells of: urgent rows are sent as soon as they are written, and asks for a link become such rows if the address is
-//! somebody's. Rows that are not sent now the drain finds by their due time, so only a failure of the table is one of the batch; an ask
-//! that there was no time for comes again.
+//! Records of the table's stream: urgent rows are sent at once, asks for a link become such rows if the
+//! address is known. A failed mail is left to the drain, so only a failure of the table, or an ask without
+//! time left, fails a record.
 
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::class::MailClass;
@@ -18,9 +18,9 @@ use ulid::Ulid;
 use super::row::TIME_FOR_ONE;
 use crate::App;
 
-/// Clocks of two machines differ by less. A row that is due later than that is meant to wait.
+/// An upper bound on the difference between two clocks. A row that is due later than this is meant to wait.
 const SKEW: SignedDuration = SignedDuration::from_secs(5);
-/// So many asks are looked at at once.
+/// The number of asks that are looked up concurrently.
 const SIDE_BY_SIDE: usize = 16;
 
 /// An urgent row that was just written.
@@ -29,13 +29,14 @@ struct Urgent {
     since: Timestamp,
 }
 
-/// What is read of a new ask before it is looked up.
+/// The fields of a new ask that are read from its record.
 #[derive(Deserialize)]
 struct NewAsk {
     ask: Ulid,
 }
 
-/// What is read of a new row before it is looked up: a row whose mail cannot be read is given up by the sender.
+/// The fields of a new row that are read from its record. A row whose mail is unreadable is left to the
+/// sender, which gives it up.
 #[derive(Deserialize)]
 struct NewRow {
     row: Ulid,
@@ -45,7 +46,8 @@ struct NewRow {
 }
 
 impl App {
-    /// Does what a batch of the stream tells of: first what is owed, in its order, so that no alert stands behind a flood of asks.
+    /// Handles a batch: first the urgent rows in their order, so that no alert waits behind a flood of
+    /// asks.
     pub(crate) async fn batch(&self, records: &[Value], deadline: Deadline) -> Value {
         let rows = records.iter().enumerate().filter_map(|(at, record)| Some((at, urgent_of(record)?)));
         let mut failed = Vec::new();
@@ -67,7 +69,7 @@ impl App {
             match answer {
                 Ok(true) => {}
                 Ok(false) => failed.push(at),
-                // It would be the same however often it came, and everything behind it with it.
+                // A retry would fail again, and block every record behind it.
                 Err(StoreError::Corrupt { .. }) => tracing::error!("an ask is about an item that cannot be read"),
                 Err(error) => {
                     tracing::error!(%error, "the table failed while an ask was looked at");
@@ -75,7 +77,7 @@ impl App {
                 }
             }
         }
-        // Everything from the first on comes again; what was done is not done twice.
+        // Every record from the first failed one on comes again; records that are done are skipped then.
         let number = failed.into_iter().min().and_then(|at| records[at].pointer("/dynamodb/SequenceNumber"));
         match number {
             Some(number) => json!({"batchItemFailures": [{"itemIdentifier": number}]}),
@@ -90,8 +92,8 @@ impl App {
         self.send_row(urgent.row, due, deadline).await.map(drop)
     }
 
-    /// Owes the mail of an ask and sends it, if the address is anybody's here. For any other nothing is written. False when there was
-    /// no time.
+    /// Queues the mail for an ask and sends it, if the address is known; for any other nothing is written.
+    /// `false` when there was no time.
     async fn answer_ask(&self, ask: Ulid, deadline: Deadline) -> Result<bool, StoreError> {
         if !deadline.leaves(TIME_FOR_ONE) {
             return Ok(false);
@@ -110,12 +112,13 @@ impl App {
     }
 }
 
-/// The ask that a record tells of.
+/// The id of the ask in a record.
 fn ask_of(record: &Value) -> Option<Ulid> {
     Some(inserted::<NewAsk>(record, Ask::KIND)?.ask)
 }
 
-/// The row that a record tells of, if it is one that is for this function. The filter lets no other through, but it only saves.
+/// The urgent row in a record. The event source's filter only saves invocations, so the record is checked
+/// here.
 fn urgent_of(record: &Value) -> Option<Urgent> {
     match inserted::<NewRow>(record, OutboxRow::KIND)? {
         NewRow { row, class: MailClass::Urgent, state: MailState::Waiting { since } } => Some(Urgent { row, since }),
@@ -123,7 +126,7 @@ fn urgent_of(record: &Value) -> Option<Urgent> {
     }
 }
 
-/// What a record says of an item of this kind that is new.
+/// The new item of this kind in a record.
 fn inserted<T: DeserializeOwned>(record: &Value, kind: &str) -> Option<T> {
     let is_it = record.get("eventName")? == "INSERT" && kind_written(record)? == kind;
     if is_it { item_written(record) } else { None }

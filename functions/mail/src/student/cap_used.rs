@@ -1,5 +1,5 @@
-//! What a student is told who has used much or all of their own cap: the number, when it starts anew, what their program sees, and
-//! whom to ask. Whether there is still somebody to tell is decided when it is sent.
+//! The mail to a student who has used much or all of their cap. It gives the number, the next window, the
+//! error that their program sees, and whom to ask. Whether it is still due is decided when it is sent.
 
 use bursar_core::domain::grant::{CapUse, Grant, GrantState, HoldKind, Stopped};
 use bursar_core::domain::programme::{Programme, Settings};
@@ -16,19 +16,19 @@ use crate::compose::{ComposedRow, GONE};
 use crate::letter::words::{Words, people};
 use crate::letter::{Letter, LetterPart};
 
-/// What the provider answers by then, and where `/my` explains it.
+/// The sentence about the provider's error, which `/my` explains.
 const REFUSED: &str = "Your program sees the error 403, “Key limit exceeded”, which your page explains.";
 const HELP: &str = "#refused";
 
-/// What is told: the newest that is known, and at least what was found.
+/// The figures of the mail: the newest on record, and at least those of the crossing.
 struct CapUseFacts {
     spent: Usd,
     limit: Usd,
-    /// The cap as it is now, where somebody has changed it since.
+    /// The present cap, if it was changed since the crossing.
     cap_since: Option<Usd>,
     starts_anew: Option<Timestamp>,
     as_of: Timestamp,
-    /// Why the key does not work, where that is not because of the cap.
+    /// The reason why the key does not work, other than the cap.
     stopped: Option<&'static str>,
 }
 
@@ -105,7 +105,7 @@ impl Words<'_> {
     }
 }
 
-/// Of the window that a cap counts in now.
+/// The words for the current window of the cap.
 pub(crate) fn of_this_window(reset: Reset) -> &'static str {
     match reset {
         Reset::None => "for the whole term",
@@ -136,7 +136,7 @@ fn never_anew(settings: &Settings, used: &CapUseFacts) -> Option<&'static str> {
     used.starts_anew.is_none().then_some(never)
 }
 
-/// Why a key does not work, other than by its cap. A student who knows that is not told the opposite.
+/// The reason why a key does not work, other than its cap: the mail must not contradict it.
 fn stopped(grant: &Grant) -> Option<&'static str> {
     match (grant.holds.first(), &grant.state) {
         (Some(HoldKind::Paused), _) => {

@@ -1,5 +1,5 @@
-//! What a student is told of a key: that it was shown or reported leaked, that a rule of the programme will hold or end it, or did, and
-//! that the term ends. What has lost its reason since is told to nobody.
+//! The notices to a student about a key: it was shown or reported leaked, a rule holds or ends it, or the
+//! term ends. A notice whose reason has gone is dropped.
 
 use bursar_core::domain::grant::{Attempt, GrantState, Notice, Stopped, View};
 use bursar_core::domain::programme::Settings;
@@ -17,8 +17,8 @@ use crate::letter::words::{Words, people, said};
 use crate::letter::{Letter, LetterPart};
 
 impl App {
-    /// The notice of a key, if what it tells of is still so. Whatever a programme mails to its students besides, nobody's key is switched
-    /// off by a rule that they were not told of.
+    /// The notice of a key, if its reason still holds. It is sent even if the programme mails its students
+    /// nothing else: no rule switches a key off without notice.
     pub(crate) async fn notice(
         &self,
         (programme, grant, epoch): (&ProgrammeId, &GrantId, Epoch),
@@ -34,7 +34,7 @@ impl App {
             Notice::TermEndSoon if !view.programme.settings.student_mails => {
                 return Ok(ComposedRow::Nothing("the programme mails no reminders to its students"));
             }
-            // The term ends for whatever key there is.
+            // The end of the term concerns every key.
             _ if view.grant.last_shown() != epoch && notice != Notice::TermEndSoon => None,
             _ => words.of_rule(&view, notice, now),
         };
@@ -46,7 +46,7 @@ impl App {
 
 impl Words<'_> {
     fn key_shown(self, view: &View, written_at: Timestamp) -> Letter {
-        // One that was recovered had been shown before that was on record again.
+        // A recovered key was shown before its record was written again.
         let shown_at = view.grant.live().and_then(|live| live.shown_at).filter(|shown| *shown < written_at);
         let settings = &view.programme.settings;
         let (name, at) = (&settings.name, time_in(shown_at.unwrap_or(written_at), settings.term.zone()));
@@ -94,8 +94,8 @@ impl Words<'_> {
         }
     }
 
-    /// What a rule of the programme does to a key, or that the term ends. None where that is not so any more. Each end is told as it
-    /// comes if the mail leaves now.
+    /// The notice of a rule's effect on a key, or of the term's end; `None` if that no longer holds. Ends
+    /// count as announced if the mail leaves now.
     fn of_rule(self, view: &View, notice: Notice, now: Timestamp) -> Option<Letter> {
         let settings = &view.programme.settings;
         let name = &settings.name;
@@ -170,19 +170,19 @@ impl Words<'_> {
     }
 }
 
-/// What of a cap is left in this window, and whether it starts anew before the term ends.
+/// The rest of a cap in this window, and whether another window begins before the term ends.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CapLeft {
     amount: Usd,
     cap: Usd,
     as_of: Option<Timestamp>,
     starts_anew: Option<Timestamp>,
-    /// How often it does.
+    /// The number of windows that still begin.
     times: u32,
 }
 
 impl CapLeft {
-    /// By the last reading, or, where none is of this window, as the window began.
+    /// The rest by the newest reading. If none is of this window, `as_of` is the beginning of the window.
     fn of(view: &View, now: Timestamp) -> CapLeft {
         let settings = &view.programme.settings;
         let (reset, ends_at) = (settings.reset, settings.term.ends_at());
@@ -223,7 +223,7 @@ impl CapLeft {
     }
 }
 
-/// How many days a rule allows; it may have been taken back since.
+/// The days that a rule allows; the rule may have been removed since.
 fn days(rule: Option<u16>) -> String {
     match rule {
         Some(1) => "1 day".to_owned(),
@@ -232,7 +232,7 @@ fn days(rule: Option<u16>) -> String {
     }
 }
 
-/// What the key that was in use then had used, and when that was read.
+/// The usage of the key that was live at `then`, and when it was read.
 fn used_by_reading(view: &View, then: Timestamp) -> Option<(Timestamp, Usd)> {
     let was_shown = |attempt: &&Attempt| attempt.shown_at.is_some_and(|shown| shown <= then);
     let epoch = view.grant.attempts.iter().filter(was_shown).map(|attempt| attempt.epoch).max()?;

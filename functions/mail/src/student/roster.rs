@@ -1,4 +1,4 @@
-//! The roster mail: that there is a key for somebody, and how to get it.
+//! The mail to a person on a roster: that there is a key for them, and how to get it.
 
 use bursar_core::domain::grant::{Grant, GrantState};
 use bursar_core::domain::mail::class::MailClass;
@@ -14,7 +14,8 @@ use crate::letter::words::{Words, faculty, people};
 use crate::letter::{Letter, LetterPart};
 
 impl App {
-    /// The roster mail, if its student is still on the roster, and could get a key by it or was sent it by hand.
+    /// The roster mail, if the person is still on the roster and can still claim, or somebody sent it by
+    /// hand.
     pub(crate) async fn roster(
         &self,
         row: &OutboxRow,
@@ -28,7 +29,7 @@ impl App {
         if is_over || grant.holds.dropped.is_some() {
             return Ok(ComposedRow::Nothing("this person is no longer on the roster"));
         }
-        // What it asks them to do they have done, or cannot do any more. Whoever sends it by hand knows.
+        // The person has claimed, or the claim window is over. Staff who send it by hand know that.
         let is_late = grant.ever_shown || now >= programme.settings.claim_closes_at();
         if is_late && row.class != MailClass::ByHand {
             return Ok(ComposedRow::Nothing("this person has had a key by now, or keys cannot be claimed any more"));
@@ -38,7 +39,7 @@ impl App {
 }
 
 impl Words<'_> {
-    /// Who has a key by now, or comes too late for one, is not asked to get one.
+    /// The mail's words: a person who has a key, or comes too late for one, is not asked to claim.
     fn roster(self, programme: &Programme, grant: &Grant, now: Timestamp) -> Letter {
         let (settings, institution) = (&programme.settings, &self.config.institution);
         let (name, term) = (&settings.name, &settings.term);

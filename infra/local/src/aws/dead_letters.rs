@@ -1,5 +1,5 @@
-//! What functions gave up on: the newest thousand, kept. As the queue in AWS, a letter says which function, when and why, and
-//! holds nothing of the records themselves, which may name people.
+//! The events that functions gave up on: the newest thousand. As in the queue in AWS, a letter names
+//! function, time and reason, and holds nothing of the records, which may name people.
 
 use anyhow::Result;
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use crate::base::state_file::StateFile;
 const COLLECTION: &str = "dead-letters";
 const AT_MOST: usize = 1000;
 
-/// Clones share the same letters.
+/// The dead letters. Clones share them.
 #[derive(Clone)]
 pub struct DeadLetters(StateFile);
 
@@ -20,7 +20,7 @@ pub struct DeadLetter {
     pub at: Timestamp,
     pub function: String,
     pub about: DeadLetterContent,
-    /// How often it was tried, the first time included.
+    /// The number of tries, including the first.
     pub tries: u32,
     pub error: String,
 }
@@ -39,7 +39,7 @@ impl DeadLetters {
         DeadLetters(kept)
     }
 
-    /// Oldest first.
+    /// All letters, oldest first.
     pub fn all(&self) -> Result<Vec<DeadLetter>> {
         Ok(self.numbered()?.into_iter().map(|(_, letter)| letter).collect())
     }

@@ -1,5 +1,5 @@
-//! What stands in for AWS: the table and its stream, mail and the inbox that shows it, secrets, the web gateway, schedules, Lambda, and
-//! the template that says how they are connected.
+//! The stand-ins for AWS: table and stream, mail with its inbox, secrets, API Gateway, schedules and
+//! Lambda. The template says how they are connected.
 
 pub mod dead_letters;
 pub mod engine;

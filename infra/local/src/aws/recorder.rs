@@ -1,4 +1,5 @@
-//! For tests: a way to functions that runs none, notes what it was asked and answers as the test wants.
+//! A recorder in the place of functions, for tests: it runs none, records the calls and answers as the test
+//! wants.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -20,7 +21,7 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    /// Answers everything with `{}`.
+    /// A recorder that answers everything with `{}`.
     pub(crate) fn new() -> Recorder {
         Recorder::answering(|_, _| Ok(json!({})))
     }
@@ -46,7 +47,7 @@ impl Recorder {
         calls.map(|(_, event)| event).collect()
     }
 
-    /// Waits until there were so many calls, and fails the test if they do not come.
+    /// Waits for this number of calls, and fails the test if they do not come.
     pub(crate) async fn called(&self, times: usize) {
         let mut count = self.count.subscribe();
         let enough = tokio::time::timeout(Duration::from_secs(20), count.wait_for(|count| *count >= times));

@@ -1,5 +1,5 @@
-//! The product's clock of one stack: real time and an offset, which is kept. It moves forward only, and can stand still at an
-//! instant while something runs there. SDK, TLS and time-outs do not look at it.
+//! The product's clock of one stack: real time with a stored offset. It only moves forward, and can be
+//! stopped at an instant while something runs there. SDK, TLS and time-outs do not use it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,12 +13,12 @@ use tokio::sync::watch;
 use crate::base::state_file::StateFile;
 
 const COLLECTION: &str = "clock";
-/// Real time may be set while somebody waits: nobody sleeps longer than this before looking again.
+/// The longest sleep before the clock is read again, since real time may be set meanwhile.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
-/// How long whoever moves the clock waits for what is under way.
+/// The longest wait for work under way before the clock is moved.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Clones tell and move the same time.
+/// The clock. Clones share its time.
 #[derive(Clone)]
 pub struct StackClock(Arc<Inner>);
 
@@ -32,12 +32,12 @@ struct Inner {
 
 #[derive(Clone, Copy)]
 enum ClockState {
-    /// Goes with real time, so many nanoseconds ahead of it or behind.
+    /// Runs with real time, at this offset.
     Running(SignedDuration),
     StandingAt(Timestamp),
 }
 
-/// Something that is under way.
+/// A guard that marks work under way.
 pub struct WorkGuard(StackClock);
 
 impl Drop for WorkGuard {
@@ -46,7 +46,7 @@ impl Drop for WorkGuard {
     }
 }
 
-/// How far ahead of real time the clock goes on after a restart.
+/// The stored offset from real time, which a restart continues with.
 #[derive(Serialize, Deserialize)]
 struct Offset {
     seconds: i64,
@@ -54,12 +54,12 @@ struct Offset {
 }
 
 impl StackClock {
-    /// Goes on from where it was when the state was kept; a new one tells real time.
+    /// The clock with its stored offset; a new one shows real time.
     pub fn open(kept: StateFile) -> Result<StackClock> {
         StackClock::over(Clock::system(), kept)
     }
 
-    /// Goes on over another clock than the machine's.
+    /// The clock over another source of real time than the machine's.
     pub fn over(real: Clock, kept: StateFile) -> Result<StackClock> {
         let offset = kept.get::<Offset>(COLLECTION, "offset")?;
         let offset = offset.map_or(SignedDuration::ZERO, |o| SignedDuration::new(o.seconds, o.nanoseconds));
@@ -72,7 +72,7 @@ impl StackClock {
         })))
     }
 
-    /// What the functions, the schedules and the built-in provider read.
+    /// The clock that functions, schedules and the built-in provider read.
     pub fn as_clock(&self) -> Clock {
         let clock = self.clone();
         Clock::reading(move || clock.now())
@@ -85,28 +85,28 @@ impl StackClock {
         }
     }
 
-    /// Sets a clock that nothing has read yet to an instant of the past, where it stands still.
+    /// Sets a clock that nothing has read yet to an instant of the past, where it is stopped.
     pub fn begin_at(&self, instant: Timestamp) -> Result<()> {
         self.set(ClockState::StandingAt(instant))
     }
 
-    /// Stands still at `instant`, or where it is if that is past.
+    /// Stops at `instant`, or at the present time if that is later.
     pub fn stop_at(&self, instant: Timestamp) -> Result<()> {
         self.set(ClockState::StandingAt(instant.max(self.now())))
     }
 
-    /// Runs on with real time from `instant`, or from where it is if that is past.
+    /// Runs with real time from `instant`, or from the present time if that is later.
     pub fn run_from(&self, instant: Timestamp) -> Result<()> {
         let ahead = instant.max(self.now()).duration_since(self.0.real.now());
         self.set(ClockState::Running(ahead))
     }
 
-    /// Whether it was stopped and not let run again.
+    /// Whether the clock is stopped.
     pub fn stands(&self) -> bool {
         matches!(self.course(), ClockState::StandingAt(_))
     }
 
-    /// Goes forward at once, without stopping on the way.
+    /// Jumps forward at once.
     pub fn advance(&self, by: SignedDuration) -> Result<Timestamp> {
         let instant = self.now().checked_add(by).context("that is too far ahead")?;
         match self.course() {
@@ -116,21 +116,21 @@ impl StackClock {
         Ok(self.now())
     }
 
-    /// Says that something is under way that takes a moment of real time, until the answer is dropped.
+    /// Marks work that takes a moment of real time, until the guard is dropped.
     pub fn at_work(&self) -> WorkGuard {
         self.0.at_work.send_modify(|count| *count += 1);
         WorkGuard(self.clone())
     }
 
-    /// Waits until nothing is under way, before the clock is moved: to what is, hours would pass in the middle of a step. What
-    /// takes long is not waited for.
+    /// Waits until no work is under way, to be called before the clock is moved: otherwise hours would pass
+    /// within one step. The wait is limited.
     pub async fn rests(&self) {
         let mut at_work = self.0.at_work.subscribe();
         let nothing = at_work.wait_for(|count| *count == 0);
         tokio::time::timeout(PATIENCE, nothing).await.ok();
     }
 
-    /// Waits until the clock tells `instant` or later, whether by running or by being moved.
+    /// Waits until the clock shows `instant` or later, by running or by being moved.
     pub async fn reaches(&self, instant: Timestamp) {
         let mut moved = self.0.moved.subscribe();
         loop {

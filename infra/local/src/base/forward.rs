@@ -1,4 +1,4 @@
-//! Passes a request on whole, and its answer back whole.
+//! The proxy step of the stand-ins: passes a request on as a whole, and its answer back as a whole.
 
 use std::time::Duration;
 
@@ -7,15 +7,16 @@ use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, Method, Response};
 
-/// Longer than any client of ours waits, so that its call takes effect as it would when it hung up on a real service.
+/// A time-out longer than any of our clients', so that a call takes effect after its client disconnects, as
+/// at a real service.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A client that adds nothing and follows nothing.
+/// An HTTP client that adds no headers and follows no redirects.
 #[derive(Clone)]
 pub(crate) struct Forward(reqwest::Client);
 
 impl Forward {
-    /// To these services.
+    /// The client for these services.
     pub(crate) fn to(bases: &[&str]) -> Result<Forward> {
         let mut client = reqwest::Client::builder()
             .no_proxy()
@@ -24,7 +25,8 @@ impl Forward {
             .tcp_nodelay(true)
             .timeout(PATIENCE);
         if bases.iter().all(|base| base.starts_with("http://")) {
-            // Reading the machine's certificates takes many times longer than all the rest, and each test opens a gate.
+            // Loading the machine's certificates takes many times longer than all the rest, and each test
+            // opens a gate.
             client = client.tls_certs_only([]);
         }
         Ok(Forward(client.build().context("cannot make a client")?))
@@ -51,7 +53,7 @@ impl Forward {
     }
 }
 
-/// Without what concerns one connection only, and without the length, which is made anew.
+/// The headers without those of a single connection, and without the length, which is computed again.
 fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)

@@ -22,7 +22,7 @@ impl FunctionName {
         FunctionName::Mail,
     ];
 
-    /// As its folder, its binary and its crate are called.
+    /// The name of its folder, binary and crate.
     pub fn as_str(self) -> &'static str {
         match self {
             FunctionName::Claim => "claim",

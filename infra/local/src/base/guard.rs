@@ -1,5 +1,6 @@
-//! Keeps the pages of other sites out of every server of this machine but the product's own web pages, which keep them out themselves:
-//! any page in the same browser can send requests to any port here. It puts the security headers on every answer, too.
+//! Keeps pages of other sites out of the servers of this machine, since a page can send requests to any
+//! local port. The product's own pages check that themselves. It also sets the security headers of every
+//! answer.
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -21,7 +22,7 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
 
-/// These routes, answered at `origin` (`http://127.0.0.1:8081`) only.
+/// These routes, answered only at `origin` (`http://127.0.0.1:8081`).
 pub(crate) fn guarded(routes: Router, origin: &str) -> Router {
     routes.layer(from_fn_with_state(origin.to_owned(), guard))
 }
@@ -38,7 +39,8 @@ async fn guard(State(origin): State<String>, request: Request, next: Next) -> Re
     response
 }
 
-/// Of a host with another name that leads here (DNS rebinding), and of whatever a page of another site sends, its preflights included.
+/// The reason to refuse a request: another host name that resolves to this machine (DNS rebinding), or a
+/// request of another site's page. Preflights are refused too.
 fn refusal(origin: &str, request: &Request) -> Option<String> {
     let own = origin.split_once("://").map_or(origin, |(_, host)| host);
     let mut hosts = request.headers().get_all(header::HOST).iter();

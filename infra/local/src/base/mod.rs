@@ -1,5 +1,5 @@
-//! What all the rooms stand on: the product's clock, documents that are kept, HTTP served, guarded and passed on, the names of the
-//! functions.
+//! The base of all other modules: the product's clock, stored documents, HTTP servers with their guard and
+//! proxy, the names of the functions.
 
 pub mod clock;
 pub(crate) mod forward;

@@ -1,5 +1,5 @@
-//! Serves a router on a listener, as `axum::serve` does, with one thing more: a handler can have the connection closed without an
-//! answer, which is how a lost answer looks to a client. Where to listen and what to answer is left to others.
+//! Serves a router on a listener, as `axum::serve` does. In addition a handler can close the connection
+//! without an answer, which to a client is a lost answer.
 
 use std::convert::Infallible;
 use std::io;
@@ -18,15 +18,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
-/// How long answers that are under way at shutdown may take before their connections are cut.
+/// The time that answers under way get at shutdown before their connections are cut.
 const GRACE: Duration = Duration::from_secs(2);
-/// How long to wait when the machine has no file descriptor left for another connection.
+/// The pause when the machine has no file descriptor left for another connection.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The mark of a response that is never sent: not one byte of it reaches the client, whose connection is closed instead.
+/// The mark of a response that is never sent: its connection is closed without one byte.
 ///
-/// A handler answers with it (`NoAnswer.into_response()`) after it did its work, or puts it into the extensions of a response
-/// that an inner layer made. It means something only under [`serve`]; elsewhere such a response is an empty 500.
+/// A handler returns it (`NoAnswer.into_response()`) after its work, or adds it to the extensions of an
+/// inner layer's response. It works only under [`serve`]; elsewhere such a response is an empty 500.
 #[derive(Clone, Copy, Debug)]
 pub struct NoAnswer;
 
@@ -38,10 +38,12 @@ impl IntoResponse for NoAnswer {
     }
 }
 
-/// Answers requests on `listener` with `router`, over HTTP/1.1 with keep-alive, until `shutdown` is ready; then accepts nothing
-/// more, lets the answers under way finish for two seconds, and cuts what is left. Dropping the future cuts every connection at once.
+/// Answers requests on `listener` with `router`, over HTTP/1.1 with keep-alive, until `shutdown` is ready.
+/// Then it accepts no more, gives the answers under way two seconds, and cuts the rest. Dropping the future
+/// cuts every connection at once.
 ///
-/// Handlers find the client's address as `axum::extract::ConnectInfo<SocketAddr>`. A handler that panics loses its connection only.
+/// Handlers get the client's address as `axum::extract::ConnectInfo<SocketAddr>`. A handler that panics
+/// loses only its connection.
 pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) {
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();

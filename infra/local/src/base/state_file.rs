@@ -1,5 +1,5 @@
-//! What the stand-ins remember between runs: small JSON documents by collection and id, on SQLite, written through.
-//! It knows nothing of their meaning, and nothing of the table's database.
+//! The stored state of the stand-ins: small JSON documents by collection and id, on SQLite, written
+//! through. It does not know their meaning, nor the table's database.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,12 +9,12 @@ use rusqlite::{Connection, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// A handle to the state of all stand-ins. Clones share the same database.
+/// A handle to the state of all stand-ins. Clones share its database.
 #[derive(Clone)]
 pub struct StateFile(Arc<Mutex<Connection>>);
 
 impl StateFile {
-    /// Opens or creates the database at `path`. What a write acknowledged survives a kill of the process.
+    /// Opens or creates the database at `path`. An acknowledged write survives a kill of the process.
     pub fn open(path: &Path) -> Result<StateFile> {
         let connection = Connection::open(path).with_context(|| format!("cannot open {}", path.display()))?;
         StateFile::prepared(connection).with_context(|| {
@@ -25,7 +25,7 @@ impl StateFile {
         })
     }
 
-    /// State that goes with the process.
+    /// State in memory, which ends with the process.
     pub fn in_memory() -> Result<StateFile> {
         StateFile::prepared(Connection::open_in_memory()?)
     }

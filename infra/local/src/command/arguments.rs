@@ -1,4 +1,4 @@
-//! The command line: what was asked for, with options and a provider's key checked before anything is made.
+//! The command line. Its options and a provider's key are checked before anything is created.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -95,9 +95,9 @@ struct Account {
     management_key_file: Option<PathBuf>,
 }
 
-/// How long the check of a real provider's key may take.
+/// The time-out for checking a real provider's key.
 const CHECK: Duration = Duration::from_secs(7);
-/// As many calls and log lines are kept to be looked at.
+/// The number of calls and log lines that are kept.
 const LATEST: usize = 10_000;
 
 impl Command {
@@ -118,15 +118,15 @@ impl Serve {
                 ProviderAt::Elsewhere { url, management_key }
             }
         };
-        // What the bundle itself has to say; each invocation's lines are caught apart.
-        tell_what_is_wrong()?;
+        // The bundle's own messages; each invocation's lines are captured separately.
+        log_problems()?;
         keep_panics_quiet();
-        // Taken before anything is made, so that a port in use leaves nothing behind.
+        // The port is taken before anything is created, so that a used port leaves nothing behind.
         let web = listen(self.port).await?;
         let folder = Folder::open(&self.data)?;
         let admins = if self.admin.is_empty() { vec![EmailAddress::parse("admin@example.edu")?] } else { self.admin };
         let mut interrupts = Interrupts::listen()?;
-        // A real account is nothing to play in.
+        // A real account gets no demonstration.
         if !self.empty && folder.is_new() && matches!(provider, ProviderAt::BuiltIn) {
             let origin = origin_of(&web)?;
             let build =
@@ -179,7 +179,7 @@ impl Keys {
 }
 
 impl Account {
-    /// The provider's address and its management key, if one was named.
+    /// The provider's URL and its management key, if one was named.
     fn read(&self) -> Result<Option<(String, String)>> {
         let (Some(url), Some(file)) = (&self.provider, &self.management_key_file) else { return Ok(None) };
         let key = read_key(file)?;
@@ -210,7 +210,7 @@ fn warn_if_others_can_read(file: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Asks a real provider whether this is a management key, before anything is made.
+/// Checks that a real provider accepts the management key, before anything is created.
 async fn check(url: &str, management_key: &str) -> Result<()> {
     let key = ManagementKey::parse(management_key)?;
     let provider = Provider::with_key(url, key);
@@ -218,16 +218,16 @@ async fn check(url: &str, management_key: &str) -> Result<()> {
     bail!("the provider at {url} cannot be used: {error}; check --provider and --management-key-file")
 }
 
-/// Warnings and errors of the bundle itself go to standard error. The engine warns of every condition that does not hold, which is
-/// the ordinary course of things here.
-fn tell_what_is_wrong() -> Result<()> {
+/// Sends warnings and errors of the bundle itself to standard error. The engine's warnings about failed
+/// conditions are left out, since those are normal here.
+fn log_problems() -> Result<()> {
     let wanted = Targets::new().with_default(LevelFilter::WARN).with_target("dynoxide", LevelFilter::ERROR);
     let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(std::io::stderr).with_filter(wanted);
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(lines))?;
     Ok(())
 }
 
-/// The one line on standard output.
+/// Prints the one line on standard output.
 fn announce(stack: &Stack) -> Result<()> {
     use std::io::Write;
     eprintln!("Pages: {}   Inbox: {}   Ctrl-C stops.", stack.ready.web, stack.ready.inbox);
@@ -237,7 +237,7 @@ fn announce(stack: &Stack) -> Result<()> {
     Ok(())
 }
 
-/// Ctrl-C and a polite kill. Listened for before anybody is told that the bundle is up.
+/// Ctrl-C and SIGTERM. They are listened for before the bundle is announced.
 struct Interrupts {
     interrupt: Signal,
     terminate: Signal,

@@ -1,5 +1,5 @@
-//! The control routes of the inbox origin: sync now, move the clock, settle. Who may ask is checked by the router they are merged
-//! into, and what they set going is the business of others.
+//! The control routes of the inbox origin: start a sync, move the clock, settle. The router that they are
+//! merged into checks who may call them.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::base::clock::StackClock;
 use crate::base::function::FunctionName;
 use crate::command::settle::{LIMIT, NotSettled, Settle};
 
-/// The parts of a stack that are controlled.
+/// The parts of a stack that these routes control.
 #[derive(Clone)]
 pub struct Control {
     pub invoke: Arc<dyn Invoke>,
@@ -28,7 +28,7 @@ pub struct Control {
     pub settle: Settle,
 }
 
-/// What `POST /clock` is sent.
+/// The body of `POST /clock`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Advance {
@@ -43,14 +43,15 @@ pub fn router(control: Control) -> Router {
         .with_state(control)
 }
 
-/// Runs a sync beside whatever runs, so that it is told of another one as it would be in AWS.
+/// Runs a sync concurrently with any other, so that it meets the other's lease as it would in AWS.
 async fn sync(State(control): State<Control>) -> Response {
-    // It goes on to its end also when nobody waits for the answer any more.
+    // A task of its own, which runs to its end even if the client disconnects.
     let run = tokio::spawn(async move {
         let begun = control.clock.now();
         let report = loop {
             let report = control.invoke.invoke(FunctionName::UsageSync, json!({})).await?;
-            // An invocation whose time was up is followed by the next, as by the schedule; one that waits for something is not.
+            // An invocation that ran out of time is followed by the next, as by the schedule; one that waits
+            // for a later time is not.
             let goes_on_at = report["goes_on_at"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
             if goes_on_at.is_none_or(|at| at > control.clock.now()) {
                 break report;

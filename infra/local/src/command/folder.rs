@@ -1,36 +1,38 @@
-//! The data folder: made for its owner alone, known by a marker, locked while a bundle runs in it. A first content can be built
-//! aside and moved into its place when it is whole. What the files hold is the business of the engine and the stand-ins.
+//! The data folder: accessible to its owner only, known by a marker, locked while a bundle runs in it.
+//! Initial content can be built aside and moved into place when complete. The files' content is left to the
+//! engine and the stand-ins.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Makes the folder known as ours, and carries the lock.
+/// The file that identifies the folder as ours, and carries the lock.
 const MARKER: &str = "bursar-folder";
 const MARKER_TEXT: &str =
     "The data folder of a local Bursar. To begin anew, stop Bursar and delete the whole folder.\n";
-/// Where a first content is built; beside the marker, so that one lock guards both and a mounted folder will do.
+/// The folder for initial content. It is beside the marker, so that one lock guards both and a mounted
+/// folder works too.
 const ASIDE: &str = "unfinished";
-/// Written in there when nothing is missing any more.
+/// The file that marks the initial content as complete.
 const WHOLE: &str = "whole";
 
-/// A data folder that this process alone has open. The lock goes with the value, or with the process.
+/// A data folder that only this process has open. The lock ends with the value, or with the process.
 #[derive(Debug)]
 pub struct Folder {
     root: PathBuf,
     _lock: File,
 }
 
-/// Where the two kinds of state are.
+/// The paths of the two kinds of state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Files {
-    /// The table's database. It may not be there yet.
+    /// The table's database, which may not exist yet.
     pub table: PathBuf,
-    /// The folder of the stand-ins' state. It is there.
+    /// The folder of the stand-ins' state, which exists.
     pub stand_ins: PathBuf,
 }
 
-/// Why a folder cannot be used, in one sentence that says what to do.
+/// The reason why a folder cannot be used, as one sentence that says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     #[error("{0} holds files that Bursar did not make: name another folder with --data; nothing in it was touched")]
@@ -42,7 +44,8 @@ pub enum FolderError {
 }
 
 impl Folder {
-    /// Opens `dir`, making it if it is missing. What was built aside and is whole is put in its place, what is not is removed.
+    /// Opens `dir`, creating it if it is missing. Complete initial content is moved into place; incomplete
+    /// content is removed.
     pub fn open(dir: &Path) -> Result<Folder, FolderError> {
         let unusable = |error| FolderError::Unusable(dir.display().to_string(), error);
         let marker = dir.join(MARKER);
@@ -59,7 +62,7 @@ impl Folder {
         Folder::settled(dir, lock).map_err(unusable)
     }
 
-    /// Whether nothing was ever kept here.
+    /// Whether the folder has never held any state.
     pub fn is_new(&self) -> bool {
         !self.files_at(&self.root).table.exists()
     }
@@ -68,7 +71,8 @@ impl Folder {
         self.files_at(&self.root)
     }
 
-    /// Room for a first content that must appear all at once or not at all. Leftovers of an earlier try are removed.
+    /// A folder for initial content that must appear as a whole or not at all. Remains of an earlier try
+    /// are removed.
     pub fn aside(&self) -> Result<Unfinished<'_>, FolderError> {
         if !self.is_new() {
             return Err(self.unusable(io::ErrorKind::AlreadyExists.into()));
@@ -94,7 +98,8 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Moves what was built aside into its place. The sign that it is whole goes last, so that a kill in between is made up for.
+    /// Moves the initial content into place. The mark of completeness is moved last, so that a kill in
+    /// between can be repaired.
     fn take_over(&self, aside: &Path) -> io::Result<()> {
         for entry in fs::read_dir(aside)? {
             let entry = entry?;
@@ -118,7 +123,7 @@ impl Folder {
     }
 }
 
-/// A first content under way. Dropped unfinished, it counts for nothing: the next start removes it.
+/// Initial content in progress. If it is dropped unfinished, the next start removes it.
 #[derive(Debug)]
 pub struct Unfinished<'a> {
     folder: &'a Folder,
@@ -130,7 +135,7 @@ impl Unfinished<'_> {
         self.folder.files_at(&self.root)
     }
 
-    /// Puts the content in its place. Its databases must be closed by now, since they know their files by name.
+    /// Moves the content into place. Its databases must be closed, since they know their files by name.
     pub fn finish(self) -> Result<(), FolderError> {
         let finished = fs::write(self.root.join(WHOLE), "").and_then(|()| self.folder.take_over(&self.root));
         finished.map_err(|error| self.folder.unusable(error))
@@ -145,7 +150,7 @@ fn is_missing_or_empty(dir: &Path) -> io::Result<bool> {
     }
 }
 
-/// Makes a folder that only its owner may enter; one that is there is closed to the others.
+/// Creates a folder that only its owner may enter; an existing one is closed to others.
 fn make(dir: &Path) -> io::Result<()> {
     if let Some(parent) = dir.parent() {
         fs::create_dir_all(parent)?;

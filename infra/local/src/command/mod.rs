@@ -1,5 +1,4 @@
-//! The command `bursar`: its arguments, the stack that it runs, the folder that the stack lies in, the demonstration, the calls that
-//! steer it, and the list of keys.
+//! The command `bursar`: arguments, stack, data folder, demonstration, control routes and the list of keys.
 
 mod arguments;
 pub mod control;

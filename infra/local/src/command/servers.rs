@@ -13,10 +13,10 @@ use crate::base::clock::StackClock;
 use crate::base::guard::guarded;
 use crate::base::serve::serve;
 
-/// The table's expiry only cleans, so there is no hurry.
+/// The interval of deleting expired items, which only saves space.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 
-/// Servers that are ended together.
+/// Servers that are stopped together.
 pub(super) struct Servers {
     tasks: JoinSet<()>,
     stop: watch::Sender<bool>,
@@ -27,20 +27,20 @@ impl Servers {
         Servers { tasks: JoinSet::new(), stop: watch::channel(false).0 }
     }
 
-    /// Serves until the stack stops, and says where. No page of another site gets an answer.
+    /// Serves until the stack stops, and returns the origin. Pages of other sites get no answer.
     pub(super) fn run(&mut self, listener: TcpListener, router: Router) -> Result<String> {
         let origin = origin_of(&listener)?;
         self.run_pages(listener, guarded(router, &origin));
         Ok(origin)
     }
 
-    /// Serves the product's own pages, which look themselves at where a request comes from.
+    /// Serves the product's own pages, which check the origin of requests themselves.
     pub(super) fn run_pages(&mut self, listener: TcpListener, router: Router) {
         let stopped = self.stopped();
         self.tasks.spawn(serve(listener, router, stopped));
     }
 
-    /// Lets the engine clean away what has expired.
+    /// Deletes the engine's expired items from time to time.
     pub(super) fn sweep(&mut self, engine: Engine, clock: StackClock) {
         let stopped = self.stopped();
         self.tasks.spawn(async move {
@@ -61,7 +61,7 @@ impl Servers {
     fn stopped(&self) -> impl Future<Output = ()> + use<> {
         let mut stopping = self.stop.subscribe();
         async move {
-            // An error means that the stack is gone, which is a stop too.
+            // An error means that the stack was dropped, which is a stop too.
             let _ = stopping.wait_for(|stopping| *stopping).await;
         }
     }
@@ -83,7 +83,7 @@ pub async fn listen(port: u16) -> Result<TcpListener> {
     }
 }
 
-/// How a listener is reached.
+/// The origin of a listener.
 pub fn origin_of(listener: &TcpListener) -> Result<String> {
     Ok(format!("http://{}", listener.local_addr()?))
 }

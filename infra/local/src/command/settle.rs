@@ -1,5 +1,5 @@
-//! Runs the stream, the work and the drain until nothing is due: everything written was handed on, and a round of work and drain
-//! changed nothing in the table. What is due later stays for later.
+//! Runs the stream, the work and the drain until nothing is due: every record is delivered, and a round of
+//! work and drain changed nothing. Whatever is due later stays.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use crate::aws::pump::Pump;
 use crate::aws::schedules::Schedules;
 use crate::base::function::FunctionName;
 
-/// By real time.
+/// The limit in real time.
 pub const LIMIT: Duration = Duration::from_secs(60);
-/// A round that failed is not followed by the next at once.
+/// The first pause after a round that failed.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// What settling needs. Clones settle the same stack.
+/// The parts that settling needs. Clones settle one stack.
 #[derive(Clone)]
 pub struct Settle {
     pump: Pump,

@@ -1,5 +1,5 @@
-//! The bundle put together: engine, stand-ins, fault layer, functions, pump, schedules and the web origin. `bursar` runs one
-//! for a person, a test as many as it likes. What each part does is the part's own business.
+//! The assembled bundle: engine, stand-ins, fault layer, functions, pump, schedules and the web origin.
+//! `bursar` runs one for a person, a test as many as it likes.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -46,20 +46,20 @@ use crate::command::servers::Servers;
 const TABLE: &str = "bursar";
 const REGION: &str = "eu-central-1";
 const SECRET: &str = "bursar/management-key";
-/// Where the running stack says how it is reached, for `bursar keys` beside it.
+/// The stored document with the running stack's addresses, for `bursar keys`.
 pub const READY: (&str, &str) = ("stack", "ready");
-/// Whom a demonstration made.
+/// The stored document with the people of a demonstration.
 pub const WHO: (&str, &str) = ("demonstration", "who");
 
-/// What a stack is to be.
+/// The options of a stack.
 pub struct Options {
-    /// In memory without files.
+    /// The files of the state; in memory without them.
     pub files: Option<Files>,
-    /// Where the pages are served.
+    /// The listener of the pages.
     pub web: TcpListener,
-    /// What links and origin checks name, if the pages are served elsewhere for now.
+    /// The origin in links and origin checks, if it differs from where the pages are served.
     pub origin: Option<String>,
-    /// The past instant at which the clock of a stack without any state stands still at first.
+    /// The past instant at which the clock of a new stack is stopped.
     pub begins_at: Option<Timestamp>,
     pub admins: Vec<EmailAddress>,
     pub provider: ProviderAt,
@@ -68,11 +68,11 @@ pub struct Options {
     pub functions: Functions,
     pub keep: Keep,
     pub logs: Logs,
-    /// How much of each wait functions in this process really wait; executables wait all of it.
+    /// The share of each wait that functions in this process really wait; binaries wait all of it.
     pub waits: Waits,
 }
 
-/// Which provider the functions talk to.
+/// The provider that the functions use.
 pub enum ProviderAt {
     /// The simulator, with a management key of its own.
     BuiltIn,
@@ -82,14 +82,14 @@ pub enum ProviderAt {
     },
 }
 
-/// How the functions are run.
+/// The way functions are run.
 pub enum Functions {
     InProcess,
-    /// The real executables of this folder.
+    /// The real binaries of this folder.
     Binaries(PathBuf),
 }
 
-/// Where everything is, as `bursar` prints it.
+/// The addresses of a running stack, as `bursar` prints them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Ready {
     pub web: String,
@@ -104,7 +104,7 @@ pub struct Ready {
     pub deployment: String,
 }
 
-/// A running stack. A test reaches into its parts; a person uses what `ready` names.
+/// A running stack. A test uses its parts; a person uses what `ready` names.
 pub struct Stack {
     pub ready: Ready,
     pub config: Config,
@@ -113,18 +113,18 @@ pub struct Stack {
     pub gate: Gate,
     pub ses: Ses,
     pub secrets: SecretsManager,
-    /// Absent when the provider is elsewhere.
+    /// The simulator; `None` with a real provider.
     pub provider: Option<Provider>,
     pub invoke: Arc<dyn Invoke>,
     pub logs: Logs,
     pub pump: Pump,
     pub schedules: Schedules,
     pub settle: Settle,
-    /// Where the pages are really served, which need not be the origin that they name.
+    /// The address at which the pages are served, which may differ from their origin.
     pub served_at: String,
     servers: Servers,
-    /// The way through the fault layer that `config` names: whoever uses it counts as an instance of the sync.
-    _own: Instance,
+    /// The way through the fault layer in `config`. Calls through it count as an instance of the sync.
+    pub own: Instance,
 }
 
 impl Stack {
@@ -146,7 +146,7 @@ impl Stack {
         if let Some(relay) = &options.smtp {
             ses.set_relay(relay)?;
         }
-        // A real account's key is not ours to keep.
+        // The key of a real account is not stored.
         let own_account = matches!(options.provider, ProviderAt::BuiltIn);
         ensure!(
             own_account || engine.is_hidden(),
@@ -168,7 +168,7 @@ impl Stack {
         };
         let dynamodb_origin = servers.run(listen(0).await?, engine.router()?)?;
         let ses_origin = servers.run(listen(0).await?, ses.router())?;
-        // Only this process knows the way by which a real account's key is read.
+        // Only this process knows the path at which a real account's key is read.
         let own_way = format!("/{}", Uuid::new_v4().simple());
         let for_others = if own_account { secrets.router() } else { secrets.router_without_values() };
         let secrets_router = for_others.nest_service(&own_way, secrets.router());
@@ -250,11 +250,11 @@ impl Stack {
             settle,
             served_at,
             servers,
-            _own: own,
+            own,
         })
     }
 
-    /// Ends every part, those first that give work to others.
+    /// Stops every part, producers of work first.
     pub async fn stop(self) -> Result<()> {
         self.servers.stop().await;
         self.schedules.stop().await;
@@ -263,8 +263,8 @@ impl Stack {
     }
 }
 
-/// The stand-ins' state. It is made before the table and marked when a first start is over, so one of the two alone is a loss
-/// that nobody should build on.
+/// The stand-ins' state. It is created before the table and marked after the first start. If only one of
+/// the two exists, data was lost, and the start is refused.
 fn open_state(files: &Files) -> Result<StateFile> {
     let state = files.stand_ins.join("state.db");
     let (table, kept) = (files.table.exists(), std::fs::metadata(&state).is_ok_and(|file| file.len() > 0));
@@ -284,7 +284,8 @@ async fn start_engine(files: Option<&Files>, template: &Template) -> Result<Engi
     tokio::task::spawn_blocking(move || Engine::start(&place, TABLE, &schema)).await?
 }
 
-/// The configuration of the deployment. Each instance gets the same with its own way through the fault layer.
+/// The configuration of the deployment. Each instance gets a copy with its own URLs through the fault
+/// layer.
 fn configuration(origin: &str, admins: Vec<EmailAddress>, provider: &str, own: &Instance) -> Result<Config> {
     Ok(Config {
         table: TABLE.to_owned(),
@@ -310,7 +311,7 @@ async fn deployment(config: &Config, clock: &StackClock) -> Result<String> {
     Ok(meta.deployment.to_string())
 }
 
-/// Whoever a demonstration left here; else the admins, who begin.
+/// The people of the demonstration, or else the admins.
 fn who_may_sign_in(kept: &StateFile, config: &Config) -> Result<InboxGuide> {
     let admin = |admin: &EmailAddress| KnownLogin {
         address: admin.as_written().to_owned(),
@@ -323,7 +324,7 @@ fn who_may_sign_in(kept: &StateFile, config: &Config) -> Result<InboxGuide> {
     Ok(InboxGuide { web: config.origin.as_str().to_owned(), people })
 }
 
-/// SES events go to the functions that the template subscribes.
+/// The receiver of SES events: the functions that the template subscribes.
 fn emit_to(invoke: &Arc<dyn Invoke>, template: &Template) -> crate::aws::inbox::Emit {
     let (invoke, listeners) = (invoke.clone(), template.hear_mail_events.clone());
     Arc::new(move |event: Value| {
@@ -337,7 +338,7 @@ fn emit_to(invoke: &Arc<dyn Invoke>, template: &Template) -> crate::aws::inbox::
     })
 }
 
-/// A key in the provider's own form.
+/// A key in the provider's format.
 fn new_management_key() -> String {
     format!("sk-or-v1-{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple())
 }

@@ -1,5 +1,5 @@
-//! A call that passes the gate: what it is called, which of its name it is, and what can be said of it without repeating any of
-//! its content. Nothing here decides what becomes of it.
+//! A call through the gate: its name, its numbers, and a description without any of its content. The
+//! verdict on it is left to others.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use serde::de::IgnoredAny;
 
 use crate::base::function::FunctionName;
 
-/// What our functions talk to.
+/// The services that our functions call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Service {
     DynamoDb,
@@ -20,44 +20,46 @@ pub enum Service {
     Provider,
 }
 
-/// `dynamodb:PutItem`, `provider:PATCH /keys/{hash}`: what a call does, whatever it does it to.
+/// The operation of a call without its target: `dynamodb:PutItem`, `provider:PATCH /keys/{hash}`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallName {
     pub service: Service,
     pub operation: Arc<str>,
 }
 
-/// One call of one function. All counts begin at 1.
+/// One call of one function. All numbers begin at 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// Among all calls of the gate.
+    /// Its number among all calls of the gate.
     pub number: u64,
     pub function: FunctionName,
     pub instance: u32,
     pub name: CallName,
-    /// Among the calls of this name.
+    /// Its number among the calls of this name.
     pub nth: u64,
-    /// Among the calls of this name by this function.
+    /// Its number among the calls of this name by this function.
     pub nth_of_function: u64,
-    /// Among the calls of this name by this instance.
+    /// Its number among the calls of this name by this instance.
     pub nth_of_instance: u64,
     pub shape: Shape,
 }
 
-/// What is known of a request without keeping it: it may hold a secret.
+/// A description of a request that does not keep it, since it may contain a secret.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Shape {
     pub bytes: usize,
-    /// The items of a table write, or of a transaction, in their order.
+    /// The items of a table write or transaction, in their order.
     pub parts: Vec<Part>,
-    /// The table's index that is read.
+    /// The kinds of the items that are put, by their attribute `kind`.
+    pub kinds: Vec<String>,
+    /// The index of the table that is read.
     pub index: Option<String>,
 }
 
 /// One item that a table call writes, checks or gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Part {
-    /// As an IAM policy calls it: a transaction needs the right to each of its parts.
+    /// The action of an IAM policy: a transaction needs the right to each of its parts.
     pub action: &'static str,
     pub conditional: bool,
 }
@@ -65,7 +67,7 @@ pub struct Part {
 impl Service {
     pub const ALL: [Service; 4] = [Service::DynamoDb, Service::Ses, Service::SecretsManager, Service::Provider];
 
-    /// As it is spelled in calls' names and in the gate's paths.
+    /// The name in calls and in the gate's paths.
     pub fn as_str(self) -> &'static str {
         match self {
             Service::DynamoDb => "dynamodb",
@@ -85,7 +87,7 @@ impl CallName {
                 .any(|write| self.operation.starts_with(write)),
             Service::Ses => self.operation.starts_with("Send"),
             Service::SecretsManager => !["Get", "Describe", "List"].iter().any(|read| self.operation.starts_with(read)),
-            // A report is asked for with a body, and changes nothing.
+            // The provider's report is a POST that changes nothing.
             Service::Provider => !self.operation.starts_with("GET ") && &*self.operation != "POST /analytics/query",
         }
     }
@@ -114,6 +116,8 @@ impl Shape {
         };
         let conditional = request.condition_expression.is_some();
         shape.index = request.index_name;
+        let puts = request.transact_items.iter().filter_map(|item| item.put.as_ref()?.item.as_ref());
+        shape.kinds = puts.chain(&request.item).filter_map(|item| Some(item.kind.as_ref()?.text.clone())).collect();
         shape.parts = match &*name.operation {
             "PutItem" => vec![Part::new("PutItem", conditional)],
             "UpdateItem" => vec![Part::new("UpdateItem", conditional)],
@@ -138,14 +142,27 @@ impl Part {
     }
 }
 
-/// The parts of a table request that its shape is made of.
+/// The parts of a table request that its shape is derived from.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct TableRequest {
     index_name: Option<String>,
     condition_expression: Option<IgnoredAny>,
+    item: Option<Kinded>,
     #[serde(default)]
     transact_items: Vec<TransactItem>,
+}
+
+/// An item of ours, of which only its kind is read.
+#[derive(Deserialize)]
+struct Kinded {
+    kind: Option<Text>,
+}
+
+#[derive(Deserialize)]
+struct Text {
+    #[serde(rename = "S")]
+    text: String,
 }
 
 #[derive(Deserialize)]
@@ -161,6 +178,7 @@ struct TransactItem {
 #[serde(rename_all = "PascalCase")]
 struct Conditional {
     condition_expression: Option<IgnoredAny>,
+    item: Option<Kinded>,
 }
 
 impl TransactItem {
@@ -184,7 +202,8 @@ fn query_action(body: &[u8]) -> Option<&str> {
     std::str::from_utf8(pair).ok()
 }
 
-/// The provider's path with its parameter folded: the segment after a collection's name.
+/// The provider's path with its parameter, the segment after a collection's name, replaced by a
+/// placeholder.
 fn folded(path: &str) -> String {
     let path = path.split('?').next().unwrap_or_default().trim_end_matches('/');
     let mut segments: Vec<&str> = path.split('/').collect();
@@ -293,12 +312,13 @@ mod tests {
     }
 
     #[test]
-    fn the_shape_of_a_transaction_tells_its_parts_and_no_content() {
+    fn the_shape_of_a_transaction_tells_its_parts_and_kinds_and_no_other_content() {
         let shape = table(
             "TransactWriteItems",
-            r#"{"TransactItems":[{"Put":{"TableName":"t","Item":{"pk":{"S":"a"}},"ConditionExpression":"c"}},
+            r#"{"TransactItems":[{"Put":{"TableName":"t","Item":{"pk":{"S":"a"},"kind":{"S":"b"}},"ConditionExpression":"c"}},
                 {"ConditionCheck":{"ConditionExpression":"c"}},{"Update":{"Key":{}}},{"Delete":{"Key":{}}}]}"#,
         );
+        assert_eq!(shape.kinds, ["b"]);
         let parts: Vec<_> = shape.parts.iter().map(|part| (part.action, part.conditional)).collect();
         assert_eq!(
             parts,

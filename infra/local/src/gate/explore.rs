@@ -1,5 +1,6 @@
-//! Exploration: handlers run against each other with every call held, and one call at a time is let go on to some verdict. The
-//! order of the releases and the faults are the history. Which history it is, is left to whoever explores.
+//! Exploration: handlers run against each other with every call held, and one call at a time is released to
+//! some verdict. The releases and faults, in their order, are the history. Choosing histories is left to
+//! the caller.
 
 use std::future::Future;
 
@@ -8,29 +9,31 @@ use super::history::{History, Step};
 use super::verdict::Verdict;
 use super::{Gate, Matcher};
 
-/// What may happen in a run.
+/// The parameters of a run.
 #[derive(Debug, Clone)]
 pub struct Exploration {
-    /// How many invocations the work begins before the first call goes on, so that they are sure to race.
+    /// The number of invocations that must begin before the first call is released, so that they race.
     pub actors: u64,
     /// The faults to consider, each where it fits.
     pub faults: Vec<Verdict>,
-    /// At most so many faults in one history.
+    /// The most faults in one history.
     pub most_faults: usize,
 }
 
-/// A run that came to its end.
+/// A completed run.
 #[derive(Debug)]
 pub struct Explored<T> {
     pub output: T,
-    /// What happened, in order, passes included.
+    /// The steps in order, passes included.
     pub history: History,
 }
 
 impl Gate {
-    /// Runs `work` to its end, one call after the other. `choose` says which of some steps is next: the first is always that a call
-    /// passes, and their order does not depend on which call was quicker. `after` sees each step when it has had its effect and
-    /// nothing moves; it must not go through the gate itself, where its calls would be held.
+    /// Runs `work` to its end, one call after the other.
+    ///
+    /// `choose` returns the index of the next of some steps. The first step is always that a call passes,
+    /// and their order is independent of timing. `after` sees each step once it has had its effect and
+    /// nothing moves. It must bypass the gate, where its calls would be held.
     pub async fn explore<T>(
         &self,
         exploration: &Exploration,
@@ -44,7 +47,7 @@ impl Gate {
         let mut history = History::default();
         let mut work = std::pin::pin!(work);
         let output = loop {
-            // What nobody waits for any more is not part of the race.
+            // A call that nobody waits for is not part of the race.
             let next = inner.until(|state| {
                 let raced = state.begun() - begun >= exploration.actors || !history.0.is_empty();
                 let parked: Vec<(Call, bool)> =
@@ -70,7 +73,8 @@ impl Gate {
                 continue;
             };
             if let Some(call) = awaited.iter().find(|call| step.is_of(call)) {
-                // It can only have gone if its function hung up just now; then there is nothing to release.
+                // The call can only be missing if its function has just disconnected; then there is nothing
+                // to release.
                 let _ = held.release_call(call.number, step.verdict.clone());
             }
             history.0.push(step.clone());
@@ -82,7 +86,7 @@ impl Gate {
     }
 }
 
-/// Every step that can be next: each held call passing, then each with each fault that fits it.
+/// Every possible next step: each held call passing, then each with each fault that fits it.
 fn possible(parked: &[Call], exploration: &Exploration, faults_so_far: usize) -> Vec<Step> {
     let mut calls: Vec<&Call> = parked.iter().collect();
     calls.sort_by_key(|call| (call.function, call.instance, call.name.clone(), call.nth_of_instance));

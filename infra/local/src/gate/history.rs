@@ -1,4 +1,5 @@
-//! A history: what becomes of some calls of a run, as a value that can be played over the real handlers and printed.
+//! A history: the verdicts on some calls of a run, as a value that can be replayed over the real handlers
+//! and printed.
 
 use std::fmt;
 
@@ -6,20 +7,20 @@ use super::call::{Call, CallName};
 use super::verdict::Verdict;
 use crate::base::function::FunctionName;
 
-/// What becomes of one call, which is named so that another run of the same handlers finds it again.
+/// The verdict on one call, which is named so that another run of these handlers finds it again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     pub function: FunctionName,
     pub instance: u32,
     pub name: CallName,
-    /// Among the calls of this name by this instance, from 1.
+    /// The call's number among those of this name by this instance, from 1.
     pub nth: u64,
-    /// How many such calls in a row come to this. A client that tries again makes more than one.
+    /// The number of consecutive calls with this verdict; a client that retries makes more than one.
     pub times: u64,
     pub verdict: Verdict,
 }
 
-/// Steps in their order. Calls that no step names pass.
+/// Steps in their order. Calls without a step pass.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct History(pub Vec<Step>);
 
@@ -35,7 +36,7 @@ impl Step {
         }
     }
 
-    /// Whether this is the step of that call.
+    /// Whether the step is about this call.
     pub fn is_of(&self, call: &Call) -> bool {
         self.function == call.function
             && self.instance == call.instance

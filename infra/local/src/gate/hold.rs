@@ -1,4 +1,4 @@
-//! A hold: calls, or their answers, stop at the gate until the test says what becomes of them.
+//! A hold: calls, or their answers, wait at the gate until the test releases them.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -7,7 +7,8 @@ use super::call::Call;
 use super::verdict::{FaultMoment, Verdict};
 use super::{Gate, Matcher};
 
-/// Parks the calls of a matcher. When it is dropped, those whose function still waits pass and the others are never executed.
+/// The parked calls of a matcher. On drop, those whose function still waits pass, and the others are never
+/// executed.
 pub struct HeldCalls {
     gate: Gate,
     id: u64,
@@ -15,7 +16,7 @@ pub struct HeldCalls {
     told: Mutex<BTreeSet<u64>>,
 }
 
-/// Why a call was not released.
+/// The reason why a call was not released.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReleaseError {
     #[error("no such call is held")]
@@ -25,13 +26,13 @@ pub enum ReleaseError {
 }
 
 impl Gate {
-    /// Parks the calls of this matcher from now on. A call that a rule decides about is not parked.
+    /// Parks the calls of this matcher from now on. A call with a rule is not parked.
     pub fn hold(&self, matcher: impl Into<Matcher>) -> HeldCalls {
         self.hold_when(matcher.into(), FaultMoment::Before)
     }
 
-    /// Lets the calls of this matcher take effect from now on, and parks their answers. Such a call can come only to what
-    /// becomes of an answer. When the hold is dropped, its effect stays.
+    /// Executes the calls of this matcher from now on and parks their answers. Such a call can only be
+    /// released to a verdict on its answer. Dropping the hold does not undo the effect.
     pub fn hold_answers(&self, matcher: impl Into<Matcher>) -> HeldCalls {
         self.hold_when(matcher.into(), FaultMoment::After)
     }
@@ -43,7 +44,7 @@ impl Gate {
 }
 
 impl HeldCalls {
-    /// Waits for the next call to be parked that this was not told of before.
+    /// Waits for the next parked call that this method has not returned yet.
     pub async fn arrived(&self) -> Call {
         self.gate
             .inner()
@@ -56,24 +57,24 @@ impl HeldCalls {
             .await
     }
 
-    /// What is parked and still waited for, in the order of arrival.
+    /// The parked calls whose function still waits, in the order of arrival.
     pub fn parked(&self) -> Vec<Call> {
         self.list(true)
     }
 
-    /// What is parked although its function hung up or ended. It may still be released: a request can reach a service after
-    /// everybody has given it up.
+    /// The parked calls whose function has disconnected or ended. They may still be released, since a
+    /// request can reach a service after its client has given up.
     pub fn forsaken(&self) -> Vec<Call> {
         self.list(false)
     }
 
-    /// Lets the call that arrived first go on to this.
+    /// Releases the call that arrived first to this verdict.
     pub fn release(&self, verdict: Verdict) -> Result<Call, ReleaseError> {
         let first = self.gate.inner().state().parked(self.id).next().map(|(call, _)| call.number);
         self.release_call(first.ok_or(ReleaseError::NotHeld)?, verdict)
     }
 
-    /// Lets the call of this number go on to this.
+    /// Releases the call of this number to this verdict.
     pub fn release_call(&self, number: u64, verdict: Verdict) -> Result<Call, ReleaseError> {
         self.gate.inner().change(|state| {
             let call = state.parked(self.id).find(|(call, _)| call.number == number);
@@ -88,7 +89,7 @@ impl HeldCalls {
         })
     }
 
-    /// Forgets the call of this number: it is never executed, and its connection is closed.
+    /// Discards the call of this number: it is never executed, and its connection is closed.
     pub fn drop_call(&self, number: u64) {
         self.gate.inner().change(|state| {
             if state.parked(self.id).any(|(call, _)| call.number == number) {

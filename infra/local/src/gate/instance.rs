@@ -1,4 +1,4 @@
-//! A function's instance as the gate knows it: where it finds its services, and the end that a kill makes of its invocation.
+//! A function's instance at the gate: its service URLs, and the way its invocation is killed.
 
 use std::future::Future;
 
@@ -8,22 +8,22 @@ use super::Gate;
 use super::call::Service;
 use crate::base::function::FunctionName;
 
-/// Whoever makes calls through the gate: one instance of a function, which runs one invocation at a time. When it is dropped,
-/// what still comes from it is let in no more.
+/// An instance of a function, which runs one invocation at a time and calls its services through the gate.
+/// After drop, its calls are refused.
 pub struct Instance {
     gate: Gate,
     function: FunctionName,
     number: u32,
 }
 
-/// An invocation that has begun. It is over when this is dropped.
+/// An invocation that has begun, until it is dropped.
 pub struct RunningInvocation {
     gate: Gate,
     who: (FunctionName, u32),
     killed: oneshot::Receiver<()>,
 }
 
-/// The fault layer ended an invocation. Its instance is to be dropped.
+/// The error of an invocation that the fault layer killed. Its instance must be dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("killed by the fault layer")]
 pub struct Killed;
@@ -44,22 +44,22 @@ impl Instance {
         self.number
     }
 
-    /// What its services lie under: `{base}/dynamodb` and so on, as `AwsAccess::under` wants it.
+    /// The base URL of its services: `{base}/dynamodb` and so on, as `AwsAccess::under` wants it.
     pub fn base(&self) -> String {
         format!("{}/{}/{}", self.gate.base(), self.function, self.number)
     }
 
-    /// Where it finds this service.
+    /// The URL of this service.
     pub fn url(&self, service: Service) -> String {
         format!("{}/{service}", self.base())
     }
 
-    /// Runs an invocation until it is done or killed. The work is dropped at a kill.
+    /// Runs an invocation until it is done or killed. A kill drops the work.
     pub async fn run<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Killed> {
         self.begin().run(work).await
     }
 
-    /// Begins an invocation at once, to be run by what is given back.
+    /// Begins an invocation now; the returned value runs it.
     pub fn begin(&mut self) -> RunningInvocation {
         let who = (self.function, self.number);
         RunningInvocation { gate: self.gate.clone(), who, killed: self.gate.inner().change(|state| state.begin(who)) }
@@ -67,7 +67,7 @@ impl Instance {
 }
 
 impl RunningInvocation {
-    /// Runs the invocation until it is done or killed. The work is dropped at a kill.
+    /// Runs the invocation until it is done or killed. A kill drops the work.
     pub async fn run<T>(mut self, work: impl Future<Output = T>) -> Result<T, Killed> {
         tokio::select! {
             biased;

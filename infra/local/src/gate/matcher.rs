@@ -1,14 +1,15 @@
-//! Which calls a rule or a hold is about.
+//! The selection of calls that a rule or a hold is about.
 
 use std::fmt;
 
 use super::call::Call;
 use crate::base::function::FunctionName;
 
-/// Some calls: by name, by function and instance if wanted, and by their turn counted from when the matcher is set.
+/// A set of calls: by name, optionally by function and instance, and by their turn since the matcher was
+/// set.
 ///
-/// `Matcher::call("provider:POST /keys").of(FunctionName::Claim).nth(2)`. Without a turn it is the next such call alone.
-/// A text is a matcher too: `"dynamodb:*"` is the next call of the table.
+/// `Matcher::call("provider:POST /keys").of(FunctionName::Claim).nth(2)`. Without a turn it is only the
+/// next such call. A text is a matcher too: `"dynamodb:*"` is the next call of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Matcher {
     pattern: String,
@@ -26,19 +27,19 @@ enum Turn {
 }
 
 impl Matcher {
-    /// The next call whose name is `pattern`, in which `*` stands for any text.
+    /// The next call whose name matches `pattern`, in which `*` stands for any text.
     pub fn call(pattern: &str) -> Matcher {
         Matcher { pattern: pattern.to_owned(), function: None, instance: None, turn: Turn::Nth(1) }
     }
 
-    /// Only calls of this function.
+    /// Restricts it to calls of this function.
     #[must_use]
     pub fn of(mut self, function: FunctionName) -> Matcher {
         self.function = Some(function);
         self
     }
 
-    /// Only calls of this instance of this function.
+    /// Restricts it to calls of this instance of this function.
     #[must_use]
     pub fn of_instance(mut self, function: FunctionName, instance: u32) -> Matcher {
         self.function = Some(function);
@@ -46,28 +47,29 @@ impl Matcher {
         self
     }
 
-    /// The n-th such call from now, counted from 1, and no other.
+    /// Selects only the n-th such call from now, counted from 1.
     #[must_use]
     pub fn nth(mut self, n: u64) -> Matcher {
         self.turn = Turn::Nth(n);
         self
     }
 
-    /// The next n such calls. A client of AWS tries a failed call again, so four outlast the table's.
+    /// Selects the next n such calls. AWS clients retry a failed call, so it takes four to exhaust the
+    /// table's.
     #[must_use]
     pub fn next(mut self, n: u64) -> Matcher {
         self.turn = Turn::Next(n);
         self
     }
 
-    /// All of them but the first n, until it is lifted.
+    /// Selects all such calls after the first n, until the rule is lifted.
     #[must_use]
     pub fn after(mut self, n: u64) -> Matcher {
         self.turn = Turn::After(n);
         self
     }
 
-    /// All of them, until it is lifted.
+    /// Selects all such calls, until the rule is lifted.
     #[must_use]
     pub fn every(mut self) -> Matcher {
         self.turn = Turn::Every;
@@ -81,7 +83,7 @@ impl Matcher {
             && name_matches(&self.pattern, call)
     }
 
-    /// Whether the `seen`-th such call is one that is meant.
+    /// Whether the `seen`-th such call is selected.
     pub(super) fn is_turn(&self, seen: u64) -> bool {
         match self.turn {
             Turn::Nth(n) => seen == n,
@@ -91,7 +93,7 @@ impl Matcher {
         }
     }
 
-    /// Whether no call after the `seen`-th can be meant.
+    /// Whether no call after the `seen`-th can be selected.
     pub(super) fn is_over(&self, seen: u64) -> bool {
         match self.turn {
             Turn::Nth(n) | Turn::Next(n) => seen >= n,
@@ -126,7 +128,7 @@ impl fmt::Display for Matcher {
     }
 }
 
-/// Compares without putting the name together: this runs for every call.
+/// Compares without building the name, since this runs for every call.
 fn name_matches(pattern: &str, call: &Call) -> bool {
     if pattern == "*" {
         return true;

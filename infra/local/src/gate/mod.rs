@@ -1,9 +1,10 @@
-//! The fault layer: one loopback server between our functions and everything they talk to. Each call is known by its function,
-//! instance, name and number, and comes to the verdict that a rule, a hold or a history has for it. Nothing else in the project
-//! makes a call fail, and the stand-ins behind it know nothing of faults.
+//! The fault layer: one loopback server between our functions and everything they call. Each call is
+//! identified by function, instance, name and number, and gets the verdict of a rule, hold or history.
+//! Nothing else in the project makes a call fail, and the stand-ins know nothing of faults.
 //!
-//! A function's instance finds its services under `http://127.0.0.1:PORT/{pass}/{function}/{instance}/{service}`. The pass is known in
-//! this process only, since what lies behind the gate is handed to nobody else.
+//! A function's instance finds its services under
+//! `http://127.0.0.1:PORT/{pass}/{function}/{instance}/{service}`. Only this process knows the pass, since
+//! the services behind the gate are open to nobody else.
 
 mod call;
 mod conduct;
@@ -53,29 +54,29 @@ use self::state::{Late, Refused, State};
 use crate::base::guard::guarded;
 use crate::base::serve::{NoAnswer, serve};
 
-/// The largest request that is let through: more than any service takes.
+/// The largest request that is let through: more than any service accepts.
 const MOST_BYTES: usize = 64 << 20;
 
-/// A handle to the fault layer, which ends when the last one is dropped.
+/// A handle to the fault layer, which stops when the last one is dropped.
 #[derive(Clone)]
 pub struct Gate(Arc<Handle>);
 
-/// A rule that `at` set.
+/// The id of a rule that `at` set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RuleId(u64);
 
 struct Handle {
     inner: Arc<Inner>,
     base: String,
-    /// Dropped with the last handle, which ends the server.
+    /// The sender that stops the server when the last handle is dropped.
     _stop: watch::Sender<()>,
 }
 
 struct Inner {
     way: UpstreamClient,
-    /// What every path begins with.
+    /// The secret first segment of every path.
     pass: String,
-    /// The product's: late calls wait for it.
+    /// The product's clock, which late calls wait for.
     clock: Clock,
     state: Mutex<State>,
     changed: Notify,
@@ -83,7 +84,7 @@ struct Inner {
 }
 
 impl Gate {
-    /// Opens the fault layer on a free port of this machine, before these services.
+    /// Opens the fault layer in front of these services, on a free port.
     pub async fn open(to: Upstreams, keep: Keep, clock: Clock) -> Result<Gate> {
         let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot open a port for the fault layer")?;
         let origin = format!("http://{}", listener.local_addr()?);
@@ -104,12 +105,12 @@ impl Gate {
         Ok(Gate(Arc::new(Handle { inner, base, _stop: stop })))
     }
 
-    /// What the paths of its instances lie under.
+    /// The base URL of all instances.
     pub fn base(&self) -> &str {
         &self.0.base
     }
 
-    /// From now on, such calls come to this. A call that cannot come to the verdict is not counted as one.
+    /// Gives such calls this verdict from now on. A call that the verdict does not fit is not counted.
     pub fn at(&self, matcher: impl Into<Matcher>, verdict: Verdict) -> RuleId {
         RuleId(self.inner().state().rules.add(matcher.into(), verdict))
     }
@@ -119,7 +120,7 @@ impl Gate {
         self.inner().state().rules.remove(rule.0);
     }
 
-    /// From now on, each call that a step names comes to the step's verdict; all others pass.
+    /// Gives each call that a step names the step's verdict from now on; all others pass.
     pub fn play(&self, history: &History) {
         let mut state = self.inner().state();
         for step in &history.0 {
@@ -127,39 +128,40 @@ impl Gate {
         }
     }
 
-    /// The rules and steps that no call has met so far: a test whose fault never happened shows nothing.
+    /// The rules and steps that no call has met so far. A test whose fault never happened proves nothing.
     pub fn unfired(&self) -> Vec<String> {
         self.inner().state().rules.unfired()
     }
 
-    /// The calls so far with what became of them, as many as are kept.
+    /// The recorded calls with their verdicts, as many as are kept.
     pub fn calls(&self) -> Vec<Recorded> {
         self.inner().state().records.all()
     }
 
-    /// How many calls there were.
+    /// The number of calls.
     pub fn count(&self) -> u64 {
         self.inner().state().records.total()
     }
 
-    /// Which rights each function has used so far.
+    /// The rights that each function has used so far.
     pub fn uses(&self) -> BTreeSet<Use> {
         self.inner().state().records.uses()
     }
 
-    /// The calls so far, a line each, to be read beside a failed test.
+    /// The calls so far, one line each, for the output of a failed test.
     pub fn transcript(&self) -> String {
         let lines: Vec<String> = self.calls().iter().map(ToString::to_string).collect();
         lines.join("\n")
     }
 
-    /// Executes the calls that were put off, in the order in which they were made, and tells what the service said to each.
+    /// Executes the late calls in the order in which they were made, and returns the service's status for
+    /// each.
     pub async fn run_late(&self) -> Vec<(Call, Option<u16>)> {
         let late = std::mem::take(&mut self.inner().state().late);
         self.execute(late).await
     }
 
-    /// The provider's calls that may still take effect: put off, held, or on their way.
+    /// The provider's calls that may still take effect: late, held, or under way.
     pub fn pending(&self) -> Vec<Pending> {
         self.inner().state().pending()
     }
@@ -172,8 +174,8 @@ impl Gate {
         executed
     }
 
-    /// Waits until nothing moves: no call is on its way, and each invocation is over or has come to a call that is held. For an
-    /// invocation that makes several calls at once, one held call is enough.
+    /// Waits until nothing moves: no call is under way, and each invocation has ended or is at a held call.
+    /// One held call is enough for an invocation with concurrent calls.
     pub async fn quiet(&self) {
         self.inner().until(|state| state.is_quiet().then_some(())).await;
     }
@@ -188,14 +190,14 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the state and tells those who wait for a change.
+    /// Changes the state and notifies the waiters.
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let result = change(&mut self.state());
         self.changed.notify_waiters();
         result
     }
 
-    /// Waits until the state shows something.
+    /// Waits until `seen` finds something in the state.
     async fn until<T>(&self, mut seen: impl FnMut(&State) -> Option<T>) -> T {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
@@ -208,7 +210,7 @@ impl Inner {
     }
 
     async fn stopped(&self) {
-        // It fails when the last handle is dropped; nothing is ever sent.
+        // The receiver fails when the last handle is dropped; nothing is ever sent.
         let _ = self.stopped.clone().changed().await;
     }
 }
@@ -241,7 +243,7 @@ async fn answer_call(Shared(gate): Shared<Arc<Inner>>, request: Request) -> Resp
         Err(Refused::Unknown) => return (StatusCode::NOT_FOUND, "there is no such instance\n").into_response(),
     };
     let forsaken = AbandonedCall { gate: &gate, number: call.number };
-    // A task of its own, since the call goes on when the function hangs up.
+    // A task of its own, since the call continues when the function disconnects.
     let reply = tokio::spawn({
         let gate = gate.clone();
         async move {
@@ -264,7 +266,7 @@ async fn answer_call(Shared(gate): Shared<Arc<Inner>>, request: Request) -> Resp
     }
 }
 
-/// Marks the call as no longer waited for, when hyper drops the handler of a closed connection.
+/// A guard that marks the call as no longer awaited, when hyper drops the handler of a closed connection.
 struct AbandonedCall<'a> {
     gate: &'a Inner,
     number: u64,
@@ -276,7 +278,7 @@ impl Drop for AbandonedCall<'_> {
     }
 }
 
-/// Function, instance, service and the rest of a path behind the pass.
+/// The function, instance, service and rest of a path after the pass.
 fn addressed(path: &str) -> Option<(crate::base::function::FunctionName, u32, Service, &str)> {
     let (function, rest) = path.strip_prefix('/')?.split_once('/')?;
     let (instance, rest) = rest.split_once('/')?;
@@ -285,13 +287,13 @@ fn addressed(path: &str) -> Option<(crate::base::function::FunctionName, u32, Se
     Some((function.parse().ok()?, instance.parse().ok()?, service.parse().ok()?, rest))
 }
 
-/// The head of an answer and the first half of its body; then the connection is closed.
+/// The head of an answer and the first half of its body, after which the connection is closed.
 fn cut(response: http::Response<Bytes>) -> Response {
     let (mut parts, body) = response.into_parts();
     let half = body.slice(..body.len() / 2);
     parts.headers.insert(CONTENT_LENGTH, body.len().max(1).into());
     let rest = async {
-        // What is there must have left before the connection breaks.
+        // The first half must be sent before the connection breaks.
         tokio::task::yield_now().await;
         Err(std::io::Error::other("cut by the fault layer"))
     };

@@ -1,4 +1,5 @@
-//! What passed the gate: each call with what became of it, and which function used what. No request or answer is kept.
+//! The record of calls: each with its verdict, and the rights that functions used. Requests and answers are
+//! not kept.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
@@ -7,22 +8,22 @@ use super::call::{Call, CallName, Service};
 use super::verdict::Verdict;
 use crate::base::function::FunctionName;
 
-/// How many calls are remembered.
+/// The number of calls that are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
     All,
     Last(usize),
 }
 
-/// A call and what became of it.
+/// A call with its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {
     pub call: Call,
-    /// `None` while it is held, and for good when it was dropped from there.
+    /// The verdict; `None` while it is held, or when it was discarded there.
     pub verdict: Option<Verdict>,
-    /// What the service answered, if it was asked and answered. A late call gets this when it is executed.
+    /// The service's status, if it was called and answered. A late call gets it when it is executed.
     pub effect: Option<u16>,
-    /// What the function was told.
+    /// The status that the function got.
     pub told: Option<u16>,
 }
 
@@ -30,7 +31,7 @@ pub struct Recorded {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Use {
     pub function: FunctionName,
-    /// `dynamodb:PutItem`, also when it was part of a transaction; `provider:POST /keys` for the provider.
+    /// The action: `dynamodb:PutItem`, also within a transaction; `provider:POST /keys` for the provider.
     pub action: String,
     pub index: Option<String>,
 }
@@ -56,7 +57,7 @@ impl Records {
         }
     }
 
-    /// Gives the call its numbers and remembers it.
+    /// Numbers the call and records it.
     pub(super) fn arrive(&mut self, call: &mut Call) {
         self.total += 1;
         call.number = self.total;
@@ -73,7 +74,7 @@ impl Records {
         }
     }
 
-    /// The record of a call, if it is still remembered.
+    /// The record of a call, if it is still kept.
     pub(super) fn of(&mut self, number: u64) -> Option<&mut Recorded> {
         let first = self.calls.front()?.call.number;
         let place = usize::try_from(number.checked_sub(first)?).ok()?;

@@ -1,4 +1,4 @@
-//! The rules that stand at a moment: which calls each is about, how many it has seen, and the verdict that it comes to.
+//! The rules in force: the calls of each, how many it has seen, and its verdict.
 
 use super::call::Call;
 use super::history::Step;
@@ -55,7 +55,7 @@ impl Rules {
         id
     }
 
-    /// The verdict on a call: every rule counts it, and the first whose turn it is decides.
+    /// The verdict on a call: every rule counts it, and the first one whose turn it is decides.
     pub(super) fn decide(&mut self, call: &Call) -> Option<Verdict> {
         let mut verdict = None;
         for rule in &mut self.rules {
@@ -70,8 +70,8 @@ impl Rules {
 }
 
 impl Rule {
-    /// Counts the call if it is about it, and tells whether it is its turn. A call that cannot come to the verdict is none of
-    /// the rule's.
+    /// Counts the call if the rule is about it, and returns whether it is its turn. A call that the verdict
+    /// does not fit is not counted.
     fn counts(&mut self, call: &Call) -> bool {
         if !self.verdict.fits(&call.name, &call.shape) {
             return false;

@@ -1,5 +1,5 @@
-//! What the gate knows at a moment: the rules, the holds, the calls that are under way, the instances and what they run. All of it
-//! changes under one lock; nothing here waits.
+//! The state of the gate: rules, holds, calls under way, instances and their invocations. All of it changes
+//! under one lock, and nothing here waits.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -36,37 +36,37 @@ pub(super) struct Late {
     pub(super) due: Due,
 }
 
-/// When that is.
+/// The time of a late call.
 pub(super) enum Due {
     WhenTold,
     Before(CallName),
     At(Timestamp),
 }
 
-/// A call that can still change something at the provider, because it was put off, is held or is on its way.
+/// A call that can still change something at the provider, because it is late, held or under way.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pending {
     pub call: Call,
-    /// Under the service's own base.
+    /// The path relative to the service's base URL.
     pub path: String,
-    /// Null where it is no JSON.
+    /// The JSON body, or null.
     pub body: Value,
 }
 
-/// What becomes of a call that arrived.
+/// The decision on a call that arrived.
 pub(super) enum Decision {
     Now(Verdict),
-    /// Somebody will say. When they drop it instead, the call is not executed.
+    /// Wait for a verdict. If the sender is dropped, the call is not executed.
     Parked(oneshot::Receiver<Verdict>),
-    /// It takes effect now, and somebody will say what the function is told.
+    /// Execute now, then wait for a verdict on the answer.
     Answered(oneshot::Receiver<Verdict>),
 }
 
-/// Why a call is not let in.
+/// The reason why a call is refused.
 pub(super) enum Refused {
-    /// There was never such an instance.
+    /// The instance never existed.
     Unknown,
-    /// It was ended, and what it still sends comes from nobody.
+    /// The instance has ended.
     Ended,
 }
 
@@ -81,17 +81,17 @@ struct UnderWay {
     call: Call,
     /// Whether the function still waits for the answer.
     awaited: bool,
-    /// Until it has had its effect.
+    /// The call's possible effect, until it has had it.
     pending: Option<Pending>,
     parked: Option<(u64, oneshot::Sender<Verdict>)>,
-    /// It is parked once it has had its effect.
+    /// The hold that parks it once it has had its effect.
     to_be_parked: Option<(u64, oneshot::Sender<Verdict>)>,
 }
 
 #[derive(Default)]
 struct Live {
     counts: HashMap<CallName, u64>,
-    /// While it runs an invocation: how to end it.
+    /// The sender that kills its invocation, if it runs one.
     kill: Option<oneshot::Sender<()>>,
     active: bool,
     killed: bool,
@@ -126,7 +126,7 @@ impl State {
         self.instances.remove(&who);
     }
 
-    /// Notes that the instance runs an invocation, and gives what tells that it is to be killed.
+    /// Records that the instance runs an invocation, and returns the receiver of its kill.
     pub(super) fn begin(&mut self, who: InvocationName) -> oneshot::Receiver<()> {
         let (kill, killed) = oneshot::channel();
         self.begun += 1;
@@ -143,7 +143,7 @@ impl State {
         }
     }
 
-    /// Ends the invocation that makes this call. False if the call belongs to none.
+    /// Kills the invocation that makes this call. `false` if the call belongs to none.
     pub(super) fn kill(&mut self, call: &Call) -> bool {
         let Some(live) = self.instances.get_mut(&(call.function, call.instance)) else {
             return false;
@@ -155,7 +155,7 @@ impl State {
 
     // Calls
 
-    /// Lets a call in: gives it its numbers and decides about it.
+    /// Admits a call: numbers it and decides on it.
     pub(super) fn arrive(&mut self, mut call: Call, asked: &UpstreamRequest) -> Result<(Call, Decision), Refused> {
         let who = (call.function, call.instance);
         let Some(live) = self.instances.get_mut(&who) else {
@@ -201,7 +201,7 @@ impl State {
         }
     }
 
-    /// A call whose answer is held has had its effect.
+    /// Parks a call whose answer is held, after its effect.
     pub(super) fn park(&mut self, number: u64) {
         if let Some(under_way) = self.under_way.get_mut(&number) {
             under_way.parked = under_way.to_be_parked.take();
@@ -228,7 +228,7 @@ impl State {
         self.late.extract_if(.., is_due).collect()
     }
 
-    /// What can still change something at the provider, in the order in which it was asked for.
+    /// The calls that can still change something at the provider, in the order of their requests.
     pub(super) fn pending(&self) -> Vec<Pending> {
         let late = self.late.iter().filter_map(|late| Pending::of(&late.call, &late.asked));
         let under_way = self.under_way.values().filter_map(|call| call.pending.clone());
@@ -246,7 +246,7 @@ impl State {
         id
     }
 
-    /// Parks no more calls for this hold; those that are awaited go on, the others are dropped.
+    /// Ends a hold: its awaited calls pass, the others are discarded.
     pub(super) fn lift(&mut self, id: u64) {
         self.holds.retain(|hold| hold.id != id);
         for under_way in self.under_way.values_mut() {
@@ -256,13 +256,13 @@ impl State {
             if let Some((_, sender)) = lifted
                 && *awaited
             {
-                // Nobody receives it any more only if the gate stops.
+                // The receiver can only be gone if the gate stops.
                 let _ = sender.send(Verdict::Pass);
             }
         }
     }
 
-    /// The calls that this hold parks, in the order of their arrival, and whether their function still waits.
+    /// The calls that this hold parks, in the order of arrival, and whether their function still waits.
     pub(super) fn parked(&self, id: u64) -> impl Iterator<Item = (&Call, bool)> {
         self.under_way
             .values()
@@ -270,7 +270,7 @@ impl State {
             .map(|under_way| (&under_way.call, under_way.awaited))
     }
 
-    /// Lets a parked call go on to this; without a verdict it is dropped and never executed.
+    /// Releases a parked call to this verdict; without a verdict it is discarded and never executed.
     pub(super) fn release(&mut self, number: u64, verdict: Option<Verdict>) {
         let parked = self.under_way.get_mut(&number).and_then(|call| call.parked.take());
         if let (Some((_, sender)), Some(verdict)) = (parked, verdict) {
@@ -293,13 +293,13 @@ impl State {
 
     // Quiet
 
-    /// Whether nothing moves: no call is on its way, and each invocation has come to a call that is held.
+    /// Whether nothing moves: no call is under way, and each invocation is at a held call.
     pub(super) fn is_quiet(&self) -> bool {
         self.under_way.values().all(|call| call.parked.is_some())
             && self.instances.iter().filter(|(_, live)| live.active).all(|(who, _)| self.waits_at_a_hold(*who))
     }
 
-    /// How many invocations have begun so far.
+    /// The number of invocations that have begun.
     pub(super) fn begun(&self) -> u64 {
         self.begun
     }

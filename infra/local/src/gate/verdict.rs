@@ -1,5 +1,5 @@
-//! What can become of a call. A verdict is a value with a text form, so that a history of them can be printed and replayed;
-//! carrying it out is left to `conduct`.
+//! The verdicts on a call. A verdict is a value with a text form, so that a history can be printed and
+//! replayed; carrying it out is left to `conduct`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,61 +7,62 @@ use std::time::Duration;
 
 use super::call::{CallName, Service, Shape};
 
-/// What becomes of a call. The text form is in backticks.
+/// A verdict on a call. Its text form is in backticks.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Verdict {
-    /// `pass`: it reaches the service, and the answer comes back.
+    /// `pass`: the call reaches the service, and the answer comes back.
     Pass,
-    /// `fail-before`: the connection is closed before anything happened.
+    /// `fail-before`: the connection is closed before any effect.
     FailBefore,
-    /// `lose-answer`: it takes effect, and the connection is closed without an answer.
+    /// `lose-answer`: the call takes effect, and the connection is closed without an answer.
     LoseAnswer,
-    /// `kill-before`: the invocation that makes the call ends there, before it took effect.
+    /// `kill-before`: the invocation that makes the call is killed before the effect.
     KillBefore,
-    /// `kill-after`: the invocation ends there, after the call took effect.
+    /// `kill-after`: the invocation is killed after the effect.
     KillAfter,
-    /// `delay-250ms`: it passes after a time.
+    /// `delay-250ms`: the call passes after a time.
     Delay(Duration),
-    /// `status-503`, `status-429-retry-7`, `status-500-after`: an error in the service's own shape.
+    /// `status-503`, `status-429-retry-7`, `status-500-after`: an error in the service's format.
     Status { code: u16, retry_after_s: Option<u32>, when: FaultMoment },
-    /// `html-502`, `html-200-after`: a page of somebody in between.
+    /// `html-502`, `html-200-after`: an intermediary's page.
     Html { code: u16, when: FaultMoment },
-    /// `truncated`: it takes effect, and the connection closes in the middle of the answer.
+    /// `truncated`: the call takes effect, and the connection closes in the middle of the answer.
     Truncated,
-    /// `throttle`, `throttle-rate`, `throttle-item`: refused before the effect, for coming too fast.
+    /// `throttle`, `throttle-rate`, `throttle-item`: refused before the effect because of the rate.
     Throttle(Throttle),
-    /// `conflict`: the table refuses it before the effect, since another transaction has the item.
+    /// `conflict`: the table refuses the call before the effect, since another transaction has the item.
     Conflict,
-    /// `condition-read-back`: the table's conditional write takes effect, and the answer says that its condition failed, as when
-    /// somebody in between sent it twice.
+    /// `condition-read-back`: the table's conditional write takes effect, and its answer says that the
+    /// condition failed. An intermediary that sends a request twice causes that.
     ConditionReadBack,
-    /// `twice`: the provider's POST takes effect twice, as when somebody in between sent it again; the second answer comes back.
+    /// `twice`: the provider's POST takes effect twice, as when an intermediary repeats it; the second
+    /// answer comes back.
     Twice,
-    /// `late-lost`, `late-502`: the provider's answer never comes or is an error now, and the call is executed later, by `run_late`
-    /// at the latest. With `@provider:GET /keys` that is just before the next call of that name, with `+300s` before the next call
-    /// of any name when the product's clock has gone so far.
+    /// `late-lost`, `late-502`: the provider's answer is lost or an error, and the call is executed later,
+    /// by `run_late` at the latest. `@provider:GET /keys` executes it before the next call of that name.
+    /// `+300s` does so before any call once the product's clock has moved that far.
     Late { answer: LateAnswer, until: DelayedUntil },
 }
 
-/// Whether the call took effect before its answer went wrong.
+/// Whether the fault happens before or after the call's effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FaultMoment {
     Before,
     After,
 }
 
-/// How a service says that it was asked too fast.
+/// The forms of a rate refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Throttle {
-    /// The table's ProvisionedThroughputExceededException.
+    /// The table's `ProvisionedThroughputExceededException`.
     Throughput,
-    /// ThrottlingException; `Throttling` from SES.
+    /// `ThrottlingException`; `Throttling` from SES.
     Rate,
     /// A transaction cancelled because one of its items is throttled, which no SDK retries.
     Item,
 }
 
-/// When a call is executed that is late.
+/// The time at which a late call is executed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum DelayedUntil {
     Told,
@@ -69,16 +70,16 @@ pub enum DelayedUntil {
     Seconds(u32),
 }
 
-/// What the function sees of a call that is executed late.
+/// The answer to a call that is executed late.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LateAnswer {
     Lost,
-    /// 502 or 504, as a gateway in between answers.
+    /// 502 or 504, as a gateway answers.
     Status(u16),
 }
 
 impl Verdict {
-    /// Whether a call can come to this.
+    /// Whether a call can get this verdict.
     pub fn fits(&self, name: &CallName, shape: &Shape) -> bool {
         let table = name.service == Service::DynamoDb;
         match self {
@@ -95,7 +96,7 @@ impl Verdict {
         }
     }
 
-    /// Whether it says what becomes of the answer to a call that took effect.
+    /// Whether the verdict is only about the answer to a call that took effect.
     pub fn is_of_an_answer(&self) -> bool {
         match self {
             Verdict::Pass | Verdict::LoseAnswer | Verdict::KillAfter | Verdict::Truncated => true,
@@ -104,8 +105,8 @@ impl Verdict {
         }
     }
 
-    /// Every way in which this call can go wrong, in a fixed order. None of them takes time: a delay is not among them, and who is
-    /// told to come back later is told to come back at once.
+    /// Every fault that fits this call, in a fixed order. None takes time: there are no delays, and a
+    /// `Retry-After` is zero.
     pub fn faults_of(name: &CallName, shape: &Shape) -> Vec<Verdict> {
         const FAULTS: [&str; 22] = [
             "fail-before",
@@ -143,7 +144,7 @@ impl Verdict {
         Verdict::Status { code, retry_after_s: None, when: FaultMoment::Before }
     }
 
-    /// Too many requests, with or without `Retry-After`.
+    /// A 429, with or without `Retry-After`.
     pub fn too_many(retry_after_s: Option<u32>) -> Verdict {
         Verdict::Status { code: 429, retry_after_s, when: FaultMoment::Before }
     }

@@ -1,4 +1,4 @@
-//! What happens at the provider without one of our calls: spending, keys and workspaces that somebody makes, changes and deletes,
+//! Events at the provider that are no calls of ours: spending, keys and workspaces changed by hand,
 //! corrections, management keys.
 
 use anyhow::Result;
@@ -22,7 +22,7 @@ pub struct MadeKey {
 }
 
 impl Provider {
-    /// A key that somebody made by hand in the default workspace, at any time.
+    /// Makes a key in the default workspace by hand, at any time.
     pub fn add_foreign_key(&self, name: &str, limit: Option<Nano>, created_at: Timestamp) -> Result<MadeKey> {
         let mut memory = self.memory();
         let workspace = memory.workspace_asked(None).map_err(|_| anyhow::anyhow!("there is no default workspace"))?;
@@ -35,7 +35,7 @@ impl Provider {
         Ok(MadeKey { hash, plaintext })
     }
 
-    /// A further workspace; its id.
+    /// Adds a workspace, and returns its id.
     pub fn add_workspace(&self, name: &str) -> Result<String> {
         let (now, mut memory) = (self.now(), self.memory());
         let workspace = Workspace::new(name, now)?;
@@ -44,7 +44,7 @@ impl Provider {
         Ok(id)
     }
 
-    /// Takes a key from under its guardrail.
+    /// Removes a key from its guardrail.
     pub fn unassign(&self, hash: &str) -> Result<()> {
         let mut memory = self.memory();
         let place = memory.find(hash).map_err(|_| unknown(hash))?;
@@ -56,8 +56,8 @@ impl Provider {
         self.memory().remove_guardrail(id)
     }
 
-    /// Says of a key that was made without HTTP how its limit counts: its window, whether use of a key of one's own counts, and
-    /// until when.
+    /// Sets how the limit of a key made without HTTP counts: its window, whether it includes BYOK, and its
+    /// expiry.
     pub fn count_limit(
         &self,
         hash: &str,
@@ -72,12 +72,12 @@ impl Provider {
         })
     }
 
-    /// Use that nobody checked against any limit.
+    /// Records usage without checking a limit.
     pub fn spend(&self, hash: &str, amount: Nano, when: Timestamp, model: &str) -> Result<()> {
         self.charge(hash, amount, Nano::ZERO, when, model)
     }
 
-    /// A whole history of one key, oldest first, in few writes.
+    /// Records a whole history of one key, oldest first, in few writes.
     pub fn spend_history(&self, hash: &str, history: &[(Timestamp, Nano)], model: &str) -> Result<()> {
         let mut memory = self.memory();
         let place = memory.find(hash).map_err(|_| unknown(hash))?;
@@ -90,12 +90,13 @@ impl Provider {
         memory.remember(place, requests)
     }
 
-    /// Use that was paid to the model's maker, with a key that the account brought.
+    /// Records BYOK usage, which the account's own key at the model's maker paid.
     pub fn spend_byok(&self, hash: &str, amount: Nano, when: Timestamp, model: &str) -> Result<()> {
         self.charge(hash, Nano::ZERO, amount, when, model)
     }
 
-    /// Takes use off a key again, its lifetime counter included: a refund, or a request that was charged and failed.
+    /// Subtracts usage from a key, including its lifetime counter: a refund, or the charge for a failed
+    /// request.
     pub fn refund(&self, hash: &str, credit: Nano, byok: Nano, model: &str) -> Result<()> {
         let (now, mut memory) = (self.now(), self.memory());
         let place = memory.find(hash).map_err(|_| unknown(hash))?;
@@ -109,7 +110,7 @@ impl Provider {
         memory.remember(place, off.collect::<Vec<_>>())
     }
 
-    /// Money that the account spends without any key, and without a model: fees, say. No analytics tell of it.
+    /// Spends money of the account without a key or model, such as fees. Analytics do not include it.
     pub fn spend_elsewhere(&self, amount: Nano) -> Result<()> {
         let (now, mut memory) = (self.now(), self.memory());
         memory.note_spending(now);
@@ -118,21 +119,21 @@ impl Provider {
         memory.put_account(account)
     }
 
-    /// Deletes a key as somebody would by hand.
+    /// Deletes a key by hand.
     pub fn delete(&self, hash: &str) -> Result<()> {
         let (now, mut memory) = (self.now(), self.memory());
         let place = memory.find(hash).map_err(|_| unknown(hash))?;
         memory.change_key(place, |key| key.end(now, |key| key.deleted = true))
     }
 
-    /// Disables a key as somebody would by hand.
+    /// Disables a key by hand.
     pub fn disable(&self, hash: &str) -> Result<()> {
         let (now, mut memory) = (self.now(), self.memory());
         let place = memory.find(hash).map_err(|_| unknown(hash))?;
         memory.change_key(place, |key| key.end(now, |key| key.disabled = true))
     }
 
-    /// Changes a key as somebody does by hand: with the body of a PATCH, and without being taken for what was asked for over HTTP.
+    /// Changes a key by hand, with the body of a PATCH. It does not count as a request over HTTP.
     pub fn change_by_hand(&self, hash: &str, change: &Value) -> Result<()> {
         let (now, mut memory) = (self.now(), self.memory());
         let place = memory.find(hash).map_err(|_| unknown(hash))?;
@@ -141,14 +142,14 @@ impl Provider {
         changed.map_err(|refused| anyhow::anyhow!("the simulated provider refuses {change}: {refused:?}"))
     }
 
-    /// All credits the account ever bought.
+    /// Sets the credits that the account has ever bought.
     pub fn set_credits(&self, credits: Nano) -> Result<()> {
         let mut memory = self.memory();
         let account = Account { credits, ..memory.account() };
         memory.put_account(account)
     }
 
-    /// A further management key, as one is needed for a rotation.
+    /// Adds a management key, as a rotation needs.
     pub fn add_management_key(&self, plaintext: &str) -> Result<()> {
         self.memory().put_management_key(plaintext)
     }
@@ -157,7 +158,7 @@ impl Provider {
         self.memory().remove_management_key(plaintext)
     }
 
-    /// Charges what `hold_settlement` held back; returns how many completions it was.
+    /// Charges the completions that `hold_settlement` held back, and returns their number.
     pub fn settle(&self) -> Result<usize> {
         let (now, mut memory) = (self.now(), self.memory());
         let held = std::mem::take(&mut memory.held);

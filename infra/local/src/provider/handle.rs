@@ -16,30 +16,30 @@ use crate::base::state_file::StateFile;
 pub struct Provider {
     memory: Arc<Mutex<Memory>>,
     clock: Clock,
-    /// Further accounts that are reached at the same address.
+    /// Further accounts at this address.
     others: Arc<Mutex<Vec<(Provider, Router)>>>,
 }
 
 impl Provider {
-    /// Goes on with what is kept; at the very first start that is a default workspace and credits of 1,000 dollars. The
-    /// management key works from now on; of it, as of every key, only the hash is kept.
+    /// The account with its stored state. A new one has a default workspace and credits of 1,000 dollars.
+    /// The management key is valid from now on; of all keys only hashes are stored.
     pub fn new(kept: StateFile, clock: Clock, management_key: &str) -> Result<Provider> {
         let mut memory = Memory::open(kept, clock.now()).context("what the simulated provider kept cannot be read")?;
         memory.put_management_key(management_key)?;
         Ok(Provider { memory: Arc::new(Mutex::new(memory)), clock, others: Arc::default() })
     }
 
-    /// A further account in memory, which goes with the process. Nobody reaches it yet.
+    /// A further account in memory, which is not reachable yet.
     pub(crate) fn another(&self, management_key: &str) -> Result<Provider> {
         Provider::new(StateFile::in_memory()?, self.clock.clone(), management_key)
     }
 
-    /// Changes how the simulator behaves where the provider's description leaves it open.
+    /// Changes the behaviour that the provider's documentation leaves open.
     pub fn set_quirks(&self, change: impl FnOnce(&mut Quirks)) {
         change(&mut self.memory().quirks);
     }
 
-    /// Whether a key of this hash is the account's.
+    /// Whether a key of this hash belongs to the account.
     pub(crate) fn knows(&self, hash: &str) -> bool {
         let memory = self.memory();
         memory.management_key(hash).is_some() || memory.find(hash).is_ok()

@@ -1,5 +1,6 @@
-//! The provider on one machine: a stateful simulator of the calls that the product makes, the traps of the real one included, and
-//! enough of chat completions to spend money on a key. It knows nothing of Bursar and injects no fault.
+//! The provider on one machine: a stateful simulator of the calls that the product makes, with the traps of
+//! the real one. It has enough of chat completions to spend money on a key. It knows nothing of Bursar and
+//! injects no fault.
 
 mod by_hand;
 mod calls;
@@ -29,7 +30,7 @@ use self::entrance::{accounts, rate};
 use self::values::refusal::Refusal;
 
 impl Provider {
-    /// Everything under `/api/v1`.
+    /// The routes under `/api/v1`.
     pub fn router(&self) -> Router {
         let management = calls::routes().layer(middleware::from_fn_with_state(self.clone(), rate::let_in));
         Router::new()
@@ -40,7 +41,7 @@ impl Provider {
             .with_state(self.clone())
     }
 
-    /// A further account, which this management key belongs to. It goes with the process.
+    /// Adds an account in memory, to which this management key belongs.
     pub fn another_account(&self, management_key: &str) -> Result<Provider> {
         let other = self.another(management_key)?;
         self.others().push((other.clone(), other.router()));

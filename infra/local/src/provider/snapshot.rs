@@ -1,4 +1,4 @@
-//! What is known of the account's keys at one moment, for whoever checks what must hold.
+//! The account's keys at one moment, for tests that check invariants.
 
 use jiff::Timestamp;
 
@@ -7,7 +7,7 @@ use super::memory::key::{Key, ModelUse};
 use super::values::money::Nano;
 use super::values::windows::Interval;
 
-/// One key. Deleted keys have one too.
+/// The state of one key, deleted or not.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KeySnapshot {
     pub hash: String,
@@ -20,7 +20,7 @@ pub struct KeySnapshot {
     pub limit: Option<Nano>,
     pub limit_reset: Option<Interval>,
     pub include_byok_in_limit: bool,
-    /// What counts against the limit in its current window.
+    /// The usage that counts against the limit in its current window.
     pub spent_in_window: Nano,
     pub usage: Nano,
     pub usage_daily: Nano,
@@ -28,12 +28,13 @@ pub struct KeySnapshot {
     pub usage_monthly: Nano,
     pub byok_usage: Nano,
     pub models: Vec<(String, ModelUse)>,
-    /// The limit and the switch as they were last asked for over HTTP, whatever was done by hand since.
+    /// The limit as last requested over HTTP, whatever was changed by hand since.
     pub asked_limit: Option<Nano>,
+    /// Whether the last request over HTTP disabled it, whatever was changed by hand since.
     pub asked_disabled: bool,
-    /// What it used beyond the limit that was asked for by then.
+    /// The usage beyond the limit that had been requested by then.
     pub overshot: Nano,
-    /// What else it used and was charged for after its end, later than use settles.
+    /// The other usage that was charged after its end, later than usage settles.
     pub settled_late: Nano,
     pub created_at: Timestamp,
     pub expires_at: Option<Timestamp>,
@@ -47,7 +48,8 @@ impl Provider {
         memory.keys().iter().map(|key| snapshot(key, now)).collect()
     }
 
-    /// What answers by its hash said that a key had used, ever, of what its limit counts: each time that they said more.
+    /// The lifetime usage that answers by hash reported of a key, of the kinds that its limit counts, each
+    /// time that it had grown.
     pub fn told(&self, hash: &str) -> Vec<(Timestamp, Nano)> {
         let memory = self.memory();
         memory.find(hash).map(|place| memory.told(place).to_vec()).unwrap_or_default()

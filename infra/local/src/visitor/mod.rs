@@ -1,5 +1,5 @@
-//! A person at a browser, as a program: keeps cookies, sends the forms that pages offer with all that they hold, and follows a redirect
-//! when told to. What can be read of an answer is `page`'s business.
+//! A person at a browser, as a program: keeps cookies, submits the forms of pages with all their fields,
+//! and follows redirects when told to. Reading an answer is left to `page`.
 
 mod page;
 
@@ -26,15 +26,15 @@ pub struct Visitor {
 type Note = dyn Fn(&Page) + Send + Sync;
 
 impl Visitor {
-    /// A browser without cookies. The pages are served at one address and may name another as theirs.
+    /// A browser without cookies. The pages may be served at another address than their origin.
     pub fn of(served_at: &str, origin: &str) -> Result<Visitor> {
-        // All of it is on this machine: no proxy on the way, and no certificates to read.
+        // Everything is on this machine, so no proxy is used and no certificates are loaded.
         let http = Client::builder().redirect(Policy::none()).no_proxy().tls_certs_only([]).build()?;
         let (served_at, origin) = (served_at.to_owned(), origin.to_owned());
         Ok(Visitor { http, served_at, origin, cookies: Mutex::default(), noted_by: None })
     }
 
-    /// Another browser at the same pages, without a cookie of this one.
+    /// Another browser at this origin, without this one's cookies.
     pub fn fresh(&self) -> Visitor {
         Visitor {
             http: self.http.clone(),
@@ -45,13 +45,13 @@ impl Visitor {
         }
     }
 
-    /// Shows every answer to somebody.
+    /// The browser with a callback that sees every answer.
     #[must_use]
     pub fn noted_by(self, note: impl Fn(&Page) + Send + Sync + 'static) -> Visitor {
         Visitor { noted_by: Some(Arc::new(note)), ..self }
     }
 
-    /// Goes on at another address, cookies and all.
+    /// Moves to another origin, keeping the cookies.
     pub fn moved_to(&mut self, origin: &str) {
         origin.clone_into(&mut self.origin);
         origin.clone_into(&mut self.served_at);
@@ -73,7 +73,7 @@ impl Visitor {
         self.send(path, self.request(Method::HEAD, path)).await
     }
 
-    /// Posts these fields and no others, whether or not a page has a form for them.
+    /// Posts exactly these fields, whether or not a page has a form for them.
     pub async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Result<Page> {
         self.post_from(&self.origin, path, fields).await
     }
@@ -83,12 +83,12 @@ impl Visitor {
         self.post_fields(origin, path, fields).await
     }
 
-    /// Posts a body of this content type as it is.
+    /// Posts a raw body of this content type.
     pub async fn post_as(&self, kind: &str, path: &str, body: Vec<u8>) -> Result<Page> {
         self.post_body(&self.origin, path, kind, body).await
     }
 
-    /// Takes the page's form with this action, fills fields and sends it back with all that it holds.
+    /// Submits the page's form with this action: all its fields, with some filled in.
     pub async fn submit(&self, page: &Page, action: &str, filled: &[(&str, &str)]) -> Result<Page> {
         self.send_form(&page.form(action)?.filled(filled)).await
     }
@@ -97,7 +97,7 @@ impl Visitor {
         self.post_fields(&self.origin, &form.action, &form.fields).await
     }
 
-    /// Submits the page's form with this action and a file in its field `file`.
+    /// Submits the page's form with this action, and a file in its field `file`.
     pub async fn upload(
         &self,
         page: &Page,

@@ -1,5 +1,5 @@
-//! An answer, read as a page: its forms with what they would send by themselves, the elements with a hook, its alerts. A page is known
-//! by what it offers, never by how it is made; what it must say is the caller's business.
+//! An answer, parsed as a page: its forms with their fields, elements with a test hook, and alerts. Tests
+//! identify pages by what they offer and not by their markup.
 
 use std::collections::BTreeMap;
 
@@ -13,21 +13,21 @@ const READ_OUT: [&str; 4] = ["alt", "aria-label", "title", "placeholder"];
 #[derive(Debug, Clone)]
 pub struct Page {
     pub status: u16,
-    /// The path that was asked for.
+    /// The requested path.
     pub path: String,
     pub headers: HeaderMap,
     pub body: String,
 }
 
-/// A form as a page offers it, with what is in its fields.
+/// A form of a page, with the values of its fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Form {
-    /// The path it is sent to.
+    /// The path that it is submitted to.
     pub action: String,
     pub fields: Vec<(String, String)>,
 }
 
-/// An element that was looked for, its text as it stands in the page.
+/// An element that was found, with its text as the page has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     pub text: String,
@@ -35,7 +35,7 @@ pub struct Found {
 }
 
 impl Page {
-    /// This page, if it has the status that was hoped for.
+    /// The page itself, if it has this status.
     pub fn expect(self, status: u16) -> Result<Page> {
         ensure!(self.status == status, "{} answered {}, not {status}: {}", self.path, self.status, self.readable());
         Ok(self)
@@ -45,17 +45,17 @@ impl Page {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Where a redirect leads, as a path.
+    /// The path that a redirect leads to.
     pub fn location(&self) -> Option<&str> {
         self.header(LOCATION.as_str())
     }
 
-    /// Every form; one without an action is sent to the page's own path.
+    /// The forms; one without an action is submitted to the page's own path.
     pub fn forms(&self) -> Vec<Form> {
         self.read(|element| is(element, "form"), |form| Form::of(form, &self.path))
     }
 
-    /// The form that is sent to this path.
+    /// The form that is submitted to this path.
     pub fn form(&self, action: &str) -> Result<Form> {
         let form = self.forms().into_iter().find(|form| form.action == action);
         form.with_context(|| format!("{} has no form for {action}: {}", self.path, self.readable()))
@@ -70,55 +70,55 @@ impl Page {
         self.read(|element| element.attr("data-testid") == Some(hook), Found::of)
     }
 
-    /// The only such element.
+    /// The only element with this hook.
     pub fn one(&self, hook: &str) -> Result<Found> {
         let mut found = self.all(hook);
         ensure!(found.len() == 1, "{} {hook} on {}: {}", found.len(), self.path, self.readable());
         Ok(found.remove(0))
     }
 
-    /// The text of each such element.
+    /// The text of each element with this hook.
     pub fn texts(&self, hook: &str) -> Vec<String> {
         self.all(hook).iter().map(|found| found.text.trim().to_owned()).collect()
     }
 
-    /// The text of the first such element.
+    /// The text of the first element with this hook.
     pub fn text(&self, hook: &str) -> Option<String> {
         self.texts(hook).into_iter().next()
     }
 
-    /// An attribute of each such element.
+    /// An attribute of each element with this hook.
     pub fn attributes(&self, hook: &str, name: &str) -> Vec<String> {
         self.all(hook).iter().map(|found| found.get(name).to_owned()).collect()
     }
 
-    /// An attribute of the first such element.
+    /// An attribute of the first element with this hook.
     pub fn attribute(&self, hook: &str, name: &str) -> Option<String> {
         self.all(hook).into_iter().next()?.attributes.remove(name)
     }
 
-    /// What there is to copy, as it stands.
+    /// The examples to copy, unchanged.
     pub fn examples(&self) -> Vec<String> {
         self.read(|element| is(element, "pre"), text)
     }
 
-    /// What the page says is the matter.
+    /// The alerts of the page.
     pub fn alerts(&self) -> Vec<String> {
         self.read(|element| element.attr("role") == Some("alert"), |alert| text(alert).trim().to_owned())
     }
 
-    /// The first of it.
+    /// The first alert.
     pub fn alert(&self) -> Option<String> {
         self.alerts().into_iter().next()
     }
 
-    /// What a person reads of the page.
+    /// The text of the page as a person reads it.
     pub fn readable(&self) -> String {
         let html = Html::parse_document(&self.body);
         html.root_element().text().flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")
     }
 
-    /// What stands in no text: what a screen reader says instead, and what shows itself in an empty field or under the pointer.
+    /// The text outside the visible page: labels for screen readers, placeholders and tooltips.
     pub fn read_out(&self) -> Vec<String> {
         let said = |element: ElementRef<'_>| {
             let said = READ_OUT.iter().filter_map(|name| element.attr(name));
@@ -134,12 +134,12 @@ impl Page {
 }
 
 impl Form {
-    /// What is in the first field of this name.
+    /// The value of the first field of this name.
     pub fn value(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// With these fields set, whether they were there or not.
+    /// The form with these fields set, whether or not it had them.
     #[must_use]
     pub fn filled(mut self, fields: &[(&str, &str)]) -> Form {
         for (name, value) in fields {
@@ -161,13 +161,13 @@ impl Found {
         Found { text: text(element), attributes }
     }
 
-    /// An attribute, or nothing for one that is not there.
+    /// The value of an attribute, or empty text if it is absent.
     pub fn get(&self, name: &str) -> &str {
         self.attributes.get(name).map_or("", String::as_str)
     }
 }
 
-/// What a browser would send of an input that nobody touched.
+/// The name and value that a browser would send of an untouched input.
 fn field(input: ElementRef<'_>) -> Option<(String, String)> {
     let name = input.attr("name")?.to_owned();
     if input.attr("disabled").is_some() {

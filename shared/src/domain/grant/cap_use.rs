@@ -1,5 +1,5 @@
-//! What a student has surely used of their cap in the window that runs: what they are told by mail. What a key may still spend is
-//! `domain/grant/place.rs`, which counts on the safe side and not on the sure one.
+//! What a student has surely used of their cap in the current window, as mails report it. What a key may
+//! still spend is `domain/grant/place.rs`, which errs on the other side.
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
@@ -9,22 +9,23 @@ use crate::domain::programme::{Programme, Settings};
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::{Reset, Window};
 
-/// For so long after a window turned, the provider may still tell the numbers of the one before.
+/// The time after a window turned for which the provider may still report the numbers of the window before.
 const SETTLED_AFTER: SignedDuration = SignedDuration::from_hours(48);
 
-/// How much of a cap is used, in which window.
+/// The used part of a cap in one window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CapUse {
     pub window: Window,
     pub cap: Usd,
     pub spent: Usd,
-    /// When the last of it was read; nothing was, without a time.
+    /// The time of the last reading in it; `None` if nothing was read.
     pub as_of: Option<Timestamp>,
 }
 
 impl CapUse {
-    /// None where the student is not told: the programme mails its students nothing, or is over; the cap starts anew each day; the
-    /// grant has ended or is off the roster. A reading counts in the window that it was read in, and in no later one.
+    /// The use of a grant's cap. `None` where the student gets no mail of it: the programme mails its
+    /// students nothing, or is over. Nor is there any if the cap resets daily, or the grant has ended or is
+    /// off the roster. A reading counts only in the window in which it was read.
     pub fn of(programme: &Programme, grant: &Grant, readings: &[Reading], now: Timestamp) -> Option<CapUse> {
         let settings = &programme.settings;
         let is_told = settings.student_mails && settings.reset != Reset::Daily && !programme.is_over(now);
@@ -43,9 +44,9 @@ impl CapUse {
     }
 }
 
-/// Of what a reading counts in its window, that which cannot be the window's before. A key that was made since has no other; and what
-/// was read long enough after the turn is the window's own. Sooner, a key that was last used before the turn has used nothing since,
-/// and else no more than the days since the turn add up to.
+/// The part of a reading's count that cannot belong to the window before. A key made since the turn has no
+/// earlier window, and a reading long after the turn holds only its own. Before that, a key last used before
+/// the turn has used nothing, and any other at most the sum of its days since.
 pub(super) fn surely(reading: &Reading, grant: &Grant, settings: &Settings) -> Usd {
     let Some((first, begins)) = reading.window.begins().zip(reading.window.begins_at()) else {
         return reading.in_window;
@@ -88,10 +89,10 @@ mod tests {
         grant
     }
 
-    /// An answer in dollars: ever, today, by the counter of the window; and when the key was last used.
+    /// An answer in dollars (lifetime, today, the window's counter), and when the key was last used.
     type Answer<'a> = (&'a str, [i32; 3], Option<&'a str>);
 
-    /// What is surely used after these answers, in dollars.
+    /// The sure use after these answers, in dollars.
     fn surely_after(grant: &Grant, answers: &[Answer<'_>]) -> i64 {
         let programme = monthly();
         let (epoch, settings) = (Epoch::new(1), &programme.settings);
@@ -127,7 +128,7 @@ mod tests {
     #[test]
     fn the_window_before_is_not_taken_for_the_new_one_however_long_its_numbers_are_told() {
         let grant = since("2026-01-10T08:00:00Z");
-        // All that was used on the last day is told for 36 hours as if it were the new month's.
+        // For 36 hours the whole use of the month's last day is reported as if it were the new month's.
         let (used, told) = (Some("2026-01-31T22:00:00Z"), [19, 17, 19]);
         for when in ["2026-02-01T03:00:00Z", "2026-02-01T20:00:00Z", "2026-02-02T12:00:00Z"] {
             assert_eq!(surely_after(&grant, &[BEFORE, (when, told, used)]), 0, "{when}");

@@ -11,7 +11,7 @@ use crate::domain::usage::reading::{KeyUseContext, Shortfall, UnusableReport, Us
 use crate::domain::values::id::Epoch;
 use crate::domain::values::money::Usd;
 
-/// A grant with all that its acts are decided on, as read at one moment.
+/// A grant with everything that its acts decide on, as read at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct View {
     pub programme: Programme,
@@ -20,7 +20,8 @@ pub struct View {
     pub readings: Vec<Reading>,
 }
 
-/// Everything one act writes, on condition that nobody wrote the grant since it was read. Only a rule of this module makes one.
+/// Everything that one act writes, on condition that the grant was not written since it was read. Only a rule
+/// of this module makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     pub(super) grant: Grant,
@@ -31,11 +32,11 @@ pub struct Change {
     pub(super) reading: Option<Reading>,
 }
 
-/// There is nothing to change: it is so already, or cannot be any more.
+/// The error of an act without anything to change: it is done already, or no longer possible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unchanged;
 
-/// What an act does to what the pot has reserved.
+/// The effect of an act on what the pot has reserved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PotChange {
     None,
@@ -46,7 +47,7 @@ pub enum PotChange {
     GiveBack(Usd),
 }
 
-/// What a student is told by mail of a key, because of an act.
+/// The notices about a key that an act sends a student by mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Notice {
@@ -71,12 +72,12 @@ impl View {
         Spending::of(&self.grant, &self.readings, &self.programme.settings, now)
     }
 
-    /// What is on record of a key of this grant, if anything is.
+    /// The reading of a key of this grant, if there is one.
     pub fn reading(&self, epoch: Epoch) -> Option<&Reading> {
         self.readings.iter().find(|reading| reading.epoch == epoch)
     }
 
-    /// What is on record of an attempt's key after an answer of the provider; see [`Reading::after`].
+    /// The reading of an attempt's key after a usage report of the provider; see [`Reading::after`].
     pub fn reading_after(
         &self,
         attempt: &Attempt,
@@ -117,22 +118,22 @@ impl Change {
         &self.by
     }
 
-    /// What the audit says of it. Absent for marks that change no state, right or limit.
+    /// The audit entry's detail; `None` for marks that change no state, right or limit.
     pub fn audit(&self) -> Option<&AuditDetail> {
         self.audit.as_ref()
     }
 
-    /// The mail that it causes.
+    /// The notice that the student is mailed.
     pub fn notice(&self) -> Option<Notice> {
         self.notice
     }
 
-    /// What a key used, written with what follows from it.
+    /// A reading that is written together with what follows from it.
     pub fn reading(&self) -> Option<&Reading> {
         self.reading.as_ref()
     }
 
-    /// Says in the audit what the grant was and what it becomes.
+    /// Adds the audit detail of what the grant was and what it becomes.
     pub(super) fn audited(mut self, act: Act, before: &Grant, note: Option<String>) -> Change {
         let mut what = AuditDetail::new(act).changing(before, &self.grant);
         what.note = note;
@@ -140,7 +141,7 @@ impl Change {
         self
     }
 
-    /// Orders a disable for every key of the grant that is not disabled yet; their limits are of no matter any more.
+    /// Orders a disable for every key of the grant that is not disabled yet, and drops their limit orders.
     pub(super) fn ordering_all_off(mut self, now: Timestamp) -> Change {
         for attempt in &mut self.grant.attempts {
             attempt.order_off(now);
@@ -149,7 +150,7 @@ impl Change {
         self
     }
 
-    /// Orders the readings that tell what its keys used in the end, for a person who waits for the rest of the place.
+    /// Orders the final readings of the grant's keys, for a person who waits for the rest of the place.
     pub(super) fn ordering_readings(mut self, now: Timestamp) -> Change {
         self.grant.attempts.iter_mut().for_each(|attempt| attempt.order_reading(now));
         self

@@ -8,7 +8,8 @@ use crate::domain::audit::{Actor, AuditDetail, Entry};
 use crate::domain::values::id::new_ulid;
 
 impl Grant {
-    /// An entry on what has become of it. Several acts may fall into one millisecond: their entries sort as the versions they led to.
+    /// The audit entry of an act that led to this state of the grant. Several acts may share a millisecond,
+    /// so their entries sort by the version that they led to.
     pub fn entry(&self, by: Actor, what: AuditDetail, now: Timestamp) -> Entry {
         let entry = in_order(new_ulid(now), self.version);
         Entry { programme: self.programme.clone(), grant: Some(self.id.clone()), entry, at: now, by, what }

@@ -1,5 +1,8 @@
-//! One person's right to one live key in one programme: what a grant and its attempts can be. What can be done to them stands
-//! in the files beside this one, each act a pure function from what was read to what is to be written.
+//! One person's right to one live key in one programme: what a grant and its attempts can be. What can be done to them stands in
+//! `acts`: each a pure function from what was read to what is to be written.
+//!
+//! The states of a grant, an attempt and an order are drawn in `ARCHITECTURE.md`. `store::grants::act` writes what an act
+//! decides. What a grant can still cost is `place`, what the provider is still to be told `order`.
 
 mod acts;
 mod cap_use;
@@ -34,11 +37,12 @@ pub use spending::{Spending, wanted_limit};
 
 pub use crate::domain::usage::reading::{Reading, SETTLING};
 
-/// How long an invocation owns an attempt: longer than a function may run.
+/// The time for which an invocation owns an attempt: longer than a function may run.
 pub const LEASE: SignedDuration = SignedDuration::from_secs(60);
-/// How old an attempt must be before the sync may sweep it.
+/// The age at which the sync may sweep an attempt.
 pub const GRACE: SignedDuration = SignedDuration::from_hours(1);
-/// The first replacement this soon after a reveal or a counted one is not counted: a phone that lost its network.
+/// The time after a reveal or a counted replacement in which the first replacement is free, for a phone that
+/// lost its network.
 pub const FREE_REPLACEMENT: SignedDuration = SignedDuration::from_mins(15);
 
 /// A grant as it stands.
@@ -51,7 +55,7 @@ pub struct Grant {
     pub person: Person,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// This person's cap, where it is neither the group's nor the programme's.
+    /// This person's own cap, which overrides the group's and the programme's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own_cap: Option<Usd>,
     #[serde(flatten)]
@@ -59,26 +63,27 @@ pub struct Grant {
     #[serde(default, skip_serializing_if = "Holds::is_empty")]
     pub holds: Holds,
     pub epoch: Epoch,
-    /// Whether its cap is promised, in what the pot has reserved.
+    /// Whether the grant's cap is part of what the pot has reserved.
     pub has_place: bool,
     /// Whether a key of this grant was ever shown.
     pub ever_shown: bool,
-    /// The replacements counted so far.
+    /// The number of replacements counted so far.
     pub replacements: u32,
-    /// The replacements that faculty allowed beyond the programme's number.
+    /// The number of replacements that faculty allowed beyond the programme's.
     pub allowed: u32,
-    /// Every try at making a key, in the order of their epochs. They are part of the grant, so that what an act is decided on
-    /// was read at one moment.
+    /// Every attempt to make a key, in the order of their epochs. They are part of the grant's item, so that
+    /// whatever an act decides on was read at one moment.
     #[serde(default)]
     pub attempts: Vec<Attempt>,
-    /// When the last reveal or counted replacement was, until a replacement was free because of it.
+    /// The time of the last reveal or counted replacement, until it has given one free replacement.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub counted_at: Option<Timestamp>,
-    /// Moves with every act; each is written on condition that it has not moved.
+    /// The version, which every act increases on condition that it is unchanged.
     pub version: u64,
 }
 
-/// Whom a grant is for. Together with the person's own items this is the only home of names and addresses.
+/// The person a grant is for. Together with the person's own items this is the only home of names and
+/// addresses.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
     pub address: EmailAddress,
@@ -89,14 +94,14 @@ pub struct Person {
     pub roster_id: Option<String>,
 }
 
-/// Nothing of whom: the address masks itself, and a name is masked here.
+/// A `Debug` form without personal data: the address masks itself, and the name is masked here.
 impl fmt::Debug for Person {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Person").field("address", &self.address).finish_non_exhaustive()
     }
 }
 
-/// Where a grant stands.
+/// The state of a grant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum GrantState {
@@ -109,7 +114,7 @@ pub enum GrantState {
     Live {
         key: KeyHash,
     },
-    /// Has been shown a key, has none now, may press again.
+    /// A key was shown and has ended; the student may press again.
     Stopped {
         why: Stopped,
     },
@@ -117,14 +122,14 @@ pub enum GrantState {
     Ended,
 }
 
-/// Why a grant that was shown a key has none.
+/// The reason that a grant that was shown a key has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stopped {
     Leaked,
     UsedUp,
     TooOld,
-    /// Its student handed it back, with the place.
+    /// The student handed the key back, together with the place.
     Returned,
     ReplacementFailed,
     GoneAtProvider,
@@ -132,7 +137,7 @@ pub enum Stopped {
     TermEnded,
 }
 
-/// One try at making a key, and the key it made.
+/// One attempt to make a key, with the key that it made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     pub epoch: Epoch,
@@ -145,43 +150,45 @@ pub struct Attempt {
     /// The limit that the provider confirmed last for this key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<Usd>,
-    /// What else it was told, where that may still count.
+    /// A larger limit that was sent as well, while it may still count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<ToldLimit>,
-    /// Since when another limit is to be sent.
+    /// The time since which another limit is to be sent.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub limit_ordered: Option<Timestamp>,
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub shown_at: Option<Timestamp>,
-    /// When the key was last enabled again after a hold.
+    /// The time at which the key was last enabled again after a hold.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub resumed_at: Option<Timestamp>,
-    /// The ends of the key that its student was told of, by the notice of each.
+    /// The announced ends of the key, by their notices.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub announced: BTreeMap<Notice, AnnouncedEnd>,
     #[serde(flatten)]
     pub switch: SwitchState,
-    /// Until when an enable that was taken back may still take effect: an earlier answer confirms no disable.
+    /// The time until which an enable that was taken back may still take effect; an earlier answer confirms
+    /// no disable.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub late_enable_until: Option<Timestamp>,
-    /// When what the key used is to be asked by its hash, since a person waits for the rest of its place.
+    /// The time at which the key's final reading is due, since a person waits for the rest of its place.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub read_at: Option<Timestamp>,
-    /// That its orders failed, and until when they wait.
+    /// The backoff of the key's orders after a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub put_off: Option<OrderBackoff>,
-    /// Since when the provider answers that it does not know the key.
+    /// The time since which the provider answers that it does not know the key.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub missing_since: Option<Timestamp>,
-    /// Of a key that is gone: since when the rest of its limit stays promised, until the account's sums show that nobody used it.
+    /// For a key that is gone: the time since which the rest of its limit stays reserved. It does until the
+    /// account's sums show that it was not used.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub rest_promised_since: Option<Timestamp>,
-    /// Why the provider does not have the key any more. Nothing more is asked of it then.
+    /// The reason that the provider does not have the key any more; it is not asked for this key again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone: Option<KeyAbsence>,
 }
 
-/// What became of an attempt.
+/// The state of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AttemptState {
@@ -194,8 +201,8 @@ pub enum AttemptState {
     Superseded,
 }
 
-/// Whether a key is to be disabled, and whether the provider confirmed it. It is ordered before the provider is called, so that a call
-/// that fails is repeated.
+/// The switch of a key: whether it is to be disabled, and whether the provider confirmed that. It is ordered
+/// before the provider is called, so that a failed call is repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "switch", rename_all = "snake_case")]
 pub enum SwitchState {
@@ -208,28 +215,29 @@ pub enum SwitchState {
         #[serde(with = "millisecond::required")]
         at: Timestamp,
     },
-    /// Not any more: a hold was taken off, and the provider is still to be told to enable it.
+    /// The key is to be enabled after a hold, and the provider is still to be told.
     OnOrdered {
         #[serde(with = "millisecond::required")]
         since: Timestamp,
-        /// It was confirmed to be off, and stays so until the limit that was ordered with the enable is confirmed.
+        /// The key was confirmed to be off, and stays so until the limit that was ordered with the enable is
+        /// confirmed.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         until_limited: bool,
     },
 }
 
-/// Why the provider does not have a key.
+/// The reason that the provider does not have a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyAbsence {
-    /// Somebody deleted it there.
+    /// Somebody deleted the key at the provider.
     Missing,
-    /// It was deleted for us, after it had been of no use for long.
+    /// The sync deleted the key after it had long been of no use.
     Purged,
 }
 
 impl Grant {
-    /// A grant of somebody who was just put on the roster.
+    /// The grant of a person who was just put on the roster.
     pub fn invited(programme: ProgrammeId, id: GrantId, person: Person, group: Option<String>) -> Grant {
         Grant {
             programme,
@@ -265,7 +273,7 @@ impl Grant {
         self.attempts.iter().find(|attempt| attempt.key.as_ref() == Some(key))
     }
 
-    /// The last attempt that was shown.
+    /// The epoch of the last attempt that was shown.
     pub fn last_shown(&self) -> Epoch {
         let shown = self.attempts.iter().filter(|attempt| attempt.state == AttemptState::Shown);
         shown.map(|attempt| attempt.epoch).max().unwrap_or(Epoch::BEFORE_THE_FIRST)
@@ -276,7 +284,7 @@ impl Grant {
         matches!(&self.state, GrantState::Minting { nonce: owner, .. } if owner == nonce)
     }
 
-    /// Where a grant goes whose attempt came to nothing.
+    /// The state of a grant whose attempt came to nothing.
     fn state_after_failure(&self) -> GrantState {
         if self.ever_shown { GrantState::Stopped { why: Stopped::ReplacementFailed } } else { GrantState::Invited }
     }
@@ -309,14 +317,14 @@ impl Attempt {
 }
 
 impl SwitchState {
-    /// Whether the key is to be disabled, told or not.
+    /// Whether the key is to be disabled, confirmed or not.
     pub fn is_wanted(self) -> bool {
         matches!(self, SwitchState::OffOrdered { .. } | SwitchState::Off { .. })
     }
 }
 
 impl Stopped {
-    /// The word for it, as in the table.
+    /// The state's name, as the table spells it.
     pub fn as_str(self) -> &'static str {
         match self {
             Stopped::Leaked => "leaked",
@@ -331,7 +339,7 @@ impl Stopped {
 }
 
 impl GrantState {
-    /// The word for it, as in the table.
+    /// The state's name, as the table spells it.
     pub fn as_str(&self) -> &'static str {
         match self {
             GrantState::Invited => "invited",
@@ -344,7 +352,7 @@ impl GrantState {
     }
 }
 
-/// State and holds, as an audit entry says them: `live, paused`.
+/// The state and the holds, as an audit entry spells them: `live, paused`.
 impl fmt::Display for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.state.as_str())?;

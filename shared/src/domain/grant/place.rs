@@ -1,5 +1,18 @@
-//! What a grant can still cost: the one sum that every act moves the pot by, and that the sync counts anew. A place is worth what can
-//! still be spent, so nothing is given back before the key is confirmed to be off, or its limit to be lower, and was read after that.
+//! What a grant can still cost, its place: the one sum that every act moves the pot by, and that the sync counts anew.
+//!
+//! It is what the grant spent, what this window can still cost, and the same for each later window. This window costs the larger
+//! of the cap and of what a key may spend that is not known to be off and read.
+//!
+//! An act that needs room in the pot asks for it and may be refused. What is found to be spendable already, such as a key that
+//! somebody enabled again, is counted whether there is room or not.
+//!
+//! Nothing is given back before the provider confirmed the disable or the lower limit. Then the key must have been read a quarter
+//! of an hour later. So revoking, ending, handing back, disuse, a drop after its week and a lower cap give back alike. For one
+//! press the key is read by its hash, for everything else by the next listing. A student's own replacement has its final reading
+//! at once, since later use lowers the next limit.
+//!
+//! The rest of the limit of a key that is gone stays promised until a complete run finds that the account spent nothing
+//! unexplained.
 
 use std::cmp::Ordering;
 
@@ -15,26 +28,27 @@ use crate::domain::programme::Settings;
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::Window;
 
-/// The place of somebody who was dropped from the roster goes back after so long.
+/// The time after which the place of a student who was dropped from the roster goes back.
 pub const DROPPED_KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// What a grant's cost is reckoned from.
+/// The values from which a grant's cost is computed.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
     pub grant: &'a Grant,
     pub readings: &'a [Reading],
     pub settings: &'a Settings,
-    /// Until when everything is read, whatever each reading says: when the sync last counted the pot anew.
+    /// The time up to which everything counts as read, whatever each reading says: when the sync last
+    /// recomputed the pot.
     pub read_until: Option<Timestamp>,
 }
 
 impl Place<'_> {
-    /// What was spent, and the most that can be spent still.
+    /// The money spent, plus the most that can still be spent.
     pub fn cost(&self, now: Timestamp) -> Usd {
         self.cost_with(self.grant.has_place, now)
     }
 
-    /// What the grant would cost if the person claimed now; its cost once they did. It is shown, not enforced.
+    /// The cost if the person claimed now, and the actual cost once they did. It is shown, not enforced.
     pub fn implied(&self, now: Timestamp) -> Usd {
         let is_over = matches!(self.grant.state, GrantState::Revoked | GrantState::Ended);
         let has_place = self.grant.has_place || (self.grant.holds.is_empty() && !is_over);
@@ -45,8 +59,9 @@ impl Place<'_> {
         Spending::of(self.grant, self.readings, self.settings, now).lifetime + self.unspent(has_place, now)
     }
 
-    /// The most that can be spent still: in this window under the cap or a larger limit, whichever is more, and the same in each later
-    /// window that begins before keys expire.
+    /// The most that can still be spent, in this window and in each later one that begins before keys expire.
+    /// Each window counts with the cap or a larger limit, whichever is more; this one less what was used in
+    /// it.
     pub(super) fn unspent(&self, has_place: bool, now: Timestamp) -> Usd {
         let (settings, expires) = (self.settings, self.settings.keys_expire_at());
         if now >= expires {
@@ -55,7 +70,7 @@ impl Place<'_> {
         let window = settings.reset.window_at(now);
         let (mut left, mut each_later) = (Usd::ZERO, Usd::ZERO);
         for attempt in self.grant.attempts.iter().filter(|attempt| self.may_still_spend(attempt)) {
-            let told = self.largest_reported(attempt);
+            let told = self.largest_limit(attempt);
             left = left.max(told - self.used_in(attempt, window));
             each_later = each_later.max(told);
         }
@@ -68,7 +83,8 @@ impl Place<'_> {
         left + each_later.times(settings.reset.windows_between(now, expires))
     }
 
-    /// Whether the cap itself is promised to whoever has a place: not to one that is out of use, or long off the roster.
+    /// Whether the cap itself is reserved: not for a grant held as unused or dropped long ago, unless a key
+    /// of it may still spend.
     fn counts_cap(&self, now: Timestamp) -> bool {
         let holds = &self.grant.holds;
         let is_out = holds.unused || holds.dropped.is_some_and(|dropped| now >= dropped + DROPPED_KEPT);
@@ -76,8 +92,8 @@ impl Place<'_> {
         !is_out || can_spend()
     }
 
-    /// Whether something may be used on a key that no reading knows: not on one that nobody was shown, that is off and was read since, or
-    /// that was read for the last time before a later one was shown.
+    /// Whether the attempt's key may have use that no reading shows. It cannot if the key was never shown, or
+    /// is off and was read since. Nor can it if its final reading came before a later key was shown.
     fn may_still_spend(&self, attempt: &Attempt) -> bool {
         if attempt.state != AttemptState::Shown || attempt.key.is_none() {
             return false;
@@ -93,15 +109,15 @@ impl Place<'_> {
         !is_replaced && (attempt.is_missing() || !self.is_read_since(attempt, at))
     }
 
-    /// The largest limit under which it may use, or may have used what is not read.
-    fn largest_reported(&self, attempt: &Attempt) -> Usd {
+    /// The largest limit under which the key may spend, or may have spent without a reading.
+    fn largest_limit(&self, attempt: &Attempt) -> Usd {
         let held = attempt.limit.unwrap_or_default();
         let Some(told) = attempt.told else { return if attempt.is_off_until_limited() { Usd::ZERO } else { held } };
         let is_read = told.until.is_some_and(|until| self.is_read_since(attempt, until));
         if told.unanswered_since.is_none() && is_read { held } else { held.max(told.limit) }
     }
 
-    /// Whether a key was read so long after an instant that all is known which it used by then.
+    /// Whether a key was read so long after an instant that all of its use up to then is known.
     pub(super) fn is_read_since(&self, attempt: &Attempt, instant: Timestamp) -> bool {
         let settled = instant + SETTLING;
         let reading = self.readings.iter().find(|reading| reading.epoch == attempt.epoch);
@@ -109,7 +125,7 @@ impl Place<'_> {
             || reading.is_some_and(|reading| reading.as_of >= settled)
     }
 
-    /// What was surely used in this window: numbers of the one before, told late, leave as much to be spent still.
+    /// The sure use in this window. Late numbers of the window before do not reduce what can still be spent.
     fn used_in(&self, attempt: &Attempt, window: Window) -> Usd {
         let reading = self.readings.iter().find(|reading| reading.epoch == attempt.epoch && reading.window == window);
         reading.map_or(Usd::ZERO, |reading| surely(reading, self.grant, self.settings))
@@ -122,8 +138,8 @@ impl View {
         Place { grant: &self.grant, readings: &self.readings, settings, read_until: self.pot.counted_at }
     }
 
-    /// Gives back what a key's last reading leaves of its place, after its disable or its lower limit was confirmed. Unchanged when no
-    /// reading is asked for any more.
+    /// Gives back what a key's final reading leaves of its place, after its disable or lower limit was
+    /// confirmed. Returns `Unchanged` if no reading is wanted any more.
     pub fn read_for_the_last_time(&self, reading: &Reading) -> Result<Change, Unchanged> {
         let mut change = self.change(&super::Actor::Sync);
         let attempt =
@@ -138,19 +154,20 @@ impl View {
 }
 
 impl Change {
-    /// Takes what the grant costs more out of the pot, or gives back what it costs less. None when the pot has no room for it.
+    /// Takes the grant's added cost out of the pot, or gives back what it costs less. `None` if the pot has
+    /// no room.
     pub(super) fn with_room(mut self, view: &View, now: Timestamp) -> Option<Change> {
-        self.pot = self.moves_pot_by(view, now);
+        self.pot = self.pot_change(view, now);
         let has_room = !matches!(self.pot, PotChange::Take(more) if !view.pot.has_room_for(more));
         has_room.then_some(self)
     }
 
-    /// What every act comes to that did not ask for room: the pot moves with what the grant costs. What can be spent already can only be
-    /// counted, whether there is room or not; what was used beyond a limit is counted by the sync.
+    /// Moves the pot by the change of the grant's cost, for acts that do not ask for room. What can be spent
+    /// already is counted whether there is room or not; use beyond a limit is counted by the sync.
     #[must_use]
     pub fn counted(mut self, view: &View, now: Timestamp) -> Change {
         if self.pot == PotChange::None {
-            self.pot = match self.moves_pot_by(view, now) {
+            self.pot = match self.pot_change(view, now) {
                 PotChange::Take(_) if self.reading.is_some() => PotChange::None,
                 PotChange::Take(more) => PotChange::TakeAnyway(more),
                 other => other,
@@ -159,8 +176,9 @@ impl Change {
         self
     }
 
-    /// What was counted for a later instant is not given back as if it were earlier: a place is worth less each time a window turns.
-    fn moves_pot_by(&self, view: &View, now: Timestamp) -> PotChange {
+    /// The change of the pot. A place is worth less each time a window turns. So an amount counted for a
+    /// later instant is not given back as of an earlier one.
+    fn pot_change(&self, view: &View, now: Timestamp) -> PotChange {
         let now = view.pot.counted_at.map_or(now, |counted| counted.max(now));
         let mut after = View { grant: self.grant.clone(), ..view.clone() };
         if let Some(reading) = &self.reading {

@@ -1,5 +1,5 @@
-//! The sums behind caps: what the keys of a grant have used, and what a live key's limit should be. What a grant can still cost is
-//! `grant::place`; where the readings come from is the sync's business.
+//! The sums behind caps: what the keys of a grant have used, and what a live key's limit should be. What a
+//! grant can still cost is `grant::place`; readings come from the sync.
 
 use jiff::Timestamp;
 
@@ -7,19 +7,19 @@ use super::{Grant, Reading};
 use crate::domain::programme::Settings;
 use crate::domain::values::money::Usd;
 
-/// What the keys of one grant have used, as far as readings tell.
+/// The use of one grant's keys, as far as readings tell.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Spending {
-    /// All its keys, ever.
+    /// The lifetime use of all keys.
     pub lifetime: Usd,
-    /// All its keys, in this window.
+    /// The use of all keys in this window.
     pub in_window: Usd,
-    /// Its keys that are not live, in this window.
+    /// The use of the keys that are not live, in this window.
     pub retired_in_window: Usd,
 }
 
 impl Spending {
-    /// Adds up a grant's readings at `now`. A reading of an earlier window says nothing about this one.
+    /// The sums of a grant's readings at `now`. A reading of an earlier window says nothing about this one.
     pub fn of(grant: &Grant, readings: &[Reading], settings: &Settings, now: Timestamp) -> Spending {
         let window = settings.reset.window_at(now);
         let live = grant.live().map(|attempt| attempt.epoch);
@@ -36,8 +36,9 @@ impl Spending {
     }
 }
 
-/// The limit a grant's live or next key should have: the cap less what its other keys used in this window, in whole cents, since a
-/// provider may keep no more. None when less than a cent is left: no key is given a smaller limit.
+/// The wanted limit of a grant's live or next key: the cap less what its other keys used in this window. It
+/// is in whole cents, since a provider may keep no more. `None` with less than a cent left: no key gets a
+/// smaller limit.
 pub fn wanted_limit(cap: Usd, spending: &Spending) -> Option<Usd> {
     let left = cap - spending.retired_in_window;
     (left >= Usd::CENT).then(|| left.whole_cents())

@@ -1,5 +1,6 @@
-//! What an admin must be told of the account. An alarm is known by its day and by what is the matter, so that one cause is told once
-//! however many runs meet it, and again on another day if it is still so or has come back. Who raises one is the functions' matter.
+//! Alarms: what an admin must know of the account. An alarm is identified by its day and its cause, so one
+//! cause is mailed once however many runs meet it. It is mailed again on another day if it lasts or has come
+//! back. The functions decide when to raise one.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -15,19 +16,20 @@ use crate::domain::values::key::Fingerprint;
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::utc_date;
 
-/// Something that is the matter with the account.
+/// An alarm, raised for one cause on one day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alarm {
-    /// The UTC day that it is told for: when it began, or which day's sum it is about.
+    /// The UTC day of the alarm: when its cause began, or the day whose sum it is about.
     pub day: Date,
     #[serde(with = "millisecond::required")]
     pub found_at: Timestamp,
     #[serde(flatten)]
     pub cause: Cause,
-    /// How often it has come back on its day, after it was told that it is over.
+    /// The number of times that the cause came back on this day, after the admins were mailed that it was
+    /// over.
     #[serde(default)]
     pub again: u32,
-    /// Who is told; the store knows them, and how many of them have a mail owed.
+    /// The recipients; the store fills them in, together with how many of them have a mail queued.
     #[serde(default)]
     pub recipients: Vec<PersonId>,
     #[serde(default)]
@@ -37,8 +39,9 @@ pub struct Alarm {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "cause", rename_all = "kebab-case")]
 pub enum Cause {
-    /// More than a run does on its own judgement: so many attempts to sweep, keys that a recovery would disable, and live grants to
-    /// stop because their keys are gone or disabled. The first are named.
+    /// Actions that the sync's guard held back. They are attempts to sweep, keys that a recovery would
+    /// disable, and live grants to stop because their keys are gone or disabled. `keys` names the first of
+    /// them.
     HeldBack {
         sweeps: u32,
         recoveries: u32,
@@ -47,20 +50,21 @@ pub enum Cause {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         keys: Vec<String>,
     },
-    /// The account spent more or less than all keys together: by so much in all, and so much of it the admins do not know of.
+    /// A residual of the account: its size, and the part that the admins do not know of yet.
     Residual { residual: Usd, news: Usd, tolerance: Usd },
-    /// The provider does not take the management key.
+    /// The provider does not accept the management key.
     ManagementKey,
     /// The management key is of an account that has none of the keys which the last complete sync listed.
     AnotherAccount { management_key: Fingerprint },
-    /// A run did not come to its end, or not with everything: how many problems it had, and the first.
+    /// A run stopped early or left something out: the number of its problems, and the first of them.
     Incomplete { problems: u32, first: String },
-    /// No run was complete for so long that somebody must look; none ever was without a time.
+    /// No run was complete for too long; without a time, none ever was.
     Silent {
         #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
         last: Option<Timestamp>,
     },
-    /// The account has less than it needs soon; told at this time, and anew when that has become worse or was over.
+    /// The balance is below what the account needs soon. `told_at` identifies the alarm, which is raised
+    /// again when the shortfall has grown, or was over.
     Balance {
         balance: Usd,
         need: BalanceNeed,
@@ -73,40 +77,43 @@ pub enum Cause {
         #[serde(with = "millisecond::required")]
         since: Timestamp,
     },
-    /// Mail waits that should long have been sent: so many, the oldest since then, urgent or not.
+    /// Mail waits that should have been sent long ago: how many, the age of the oldest, and whether it is
+    /// urgent.
     MailWaits {
         urgent: bool,
         mails: u64,
         #[serde(with = "millisecond::required")]
         since: Timestamp,
     },
-    /// So many mails were sent on a day, and nothing was heard of any of them.
+    /// No delivery event arrived of any mail sent on this day.
     NothingHeard { of: Date, sent: u64 },
-    /// Mails of a kind were given up or came back, why, and which was the first; without a kind, mails that cannot be read.
+    /// Mails of a kind that were given up or came back, with the code and the first of them. Without a kind
+    /// they are mails that cannot be read.
     Unsent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         mail: Option<MailKind>,
         code: String,
         first: Ulid,
     },
-    /// So much of a day's mail came back, or was complained about, that no more of its kind is sent. It is the stop of this number.
+    /// Bulk mail of one kind was stopped, since too much of the day's came back or was complained about.
+    /// `stop` numbers the stops of the day.
     BulkStopped { mail_day: MailDay, stop: u64 },
-    /// Somebody let the rest of the day's mail go on after the stop of this number.
+    /// An admin let the rest of the day's bulk mail go on after this stop.
     BulkLetGo { mail_day: MailDay, stop: u64, by: PersonId },
-    /// The provider refuses what the keys of a programme may call, in its words.
+    /// The provider refuses the model rules of a programme, for the reason that it gives.
     RulesRefused {
         programme: ProgrammeId,
         #[serde(with = "millisecond::required")]
         since: Timestamp,
         why: String,
     },
-    /// A job of a programme that nobody carries on.
+    /// A job of a programme that makes no progress.
     Stuck {
         programme: ProgrammeId,
         #[serde(with = "millisecond::required")]
         since: Timestamp,
     },
-    /// What was told by the alarm of this name is over. Where a moment shows that, it is the one.
+    /// The cause of an earlier alarm is over. `shown_at` is the moment that showed it, where there is one.
     Over {
         alarm: String,
         #[serde(with = "millisecond::required")]
@@ -118,17 +125,17 @@ pub enum Cause {
 }
 
 impl Alarm {
-    /// What was found now and is told for this day.
+    /// An alarm for this day, found now.
     pub fn on(day: Date, cause: Cause, found_at: Timestamp) -> Alarm {
         Alarm { day, found_at, cause, again: 0, recipients: Vec::new(), told: 0 }
     }
 
-    /// What was found now and began now.
+    /// An alarm for the current day, found now.
     pub fn now(cause: Cause, found_at: Timestamp) -> Alarm {
         Alarm::on(utc_date(found_at), cause, found_at)
     }
 
-    /// By what it is told apart from others of its day.
+    /// The name that identifies the alarm on its day.
     pub fn name(&self) -> String {
         match self.again {
             0 => self.cause.name(),
@@ -136,14 +143,15 @@ impl Alarm {
         }
     }
 
-    /// What the alarm is called that tells that this one is over.
+    /// The name of the alarm which reports that this one is over.
     pub fn over(&self) -> String {
         over(&self.name())
     }
 }
 
 impl Cause {
-    /// What is held back is told anew when it is something else; the rest is the same cause whatever its numbers.
+    /// The name of a cause, whatever its numbers; only held-back actions have another name when their numbers
+    /// change.
     fn name(&self) -> String {
         match self {
             Cause::HeldBack { sweeps, recoveries, stops, .. } => {
@@ -170,7 +178,7 @@ impl Cause {
         }
     }
 
-    /// What it is about, whatever the day on which it is told. Only of what has this it can be said that it is over.
+    /// The subject of the cause, whatever the day. Only a cause with a subject can be reported as over.
     pub fn matter(&self) -> Option<String> {
         match self {
             Cause::ManagementKey
@@ -192,7 +200,7 @@ impl Cause {
         }
     }
 
-    /// Who did it, and need not be told.
+    /// The admin whose own action raised the alarm, and who needs no mail of it.
     pub fn done_by(&self) -> Option<&PersonId> {
         match self {
             Cause::BulkLetGo { by, .. } => Some(by),

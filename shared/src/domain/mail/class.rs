@@ -1,4 +1,5 @@
-//! The lines in which mail waits, which of them are stopped when too much comes back, and which mails their readers can choose.
+//! The lines in which mail waits, which of them stop when too much comes back, and which mails their readers
+//! can switch on and off.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,22 +8,23 @@ use crate::domain::mail::kind::MailKind;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MailClass {
-    /// Sent at once, woken by the stream.
+    /// Mail that the stream wakes, sent at once.
     Urgent,
-    /// What somebody asked for by hand, and what would else wait behind thousands.
+    /// Mail that a person asked for by hand, and would otherwise wait behind thousands.
     ByHand,
     Digest,
     Student,
-    /// Sent behind everything else: thousands are owed at once, and stand in nobody's way.
+    /// Mail sent behind everything else, since thousands are queued at once.
     Roster,
 }
 
 impl MailClass {
-    /// The lines in which mail waits, what goes first first.
+    /// The lines in which mail waits, the most urgent first.
     pub const ALL: [MailClass; 5] =
         [MailClass::Urgent, MailClass::ByHand, MailClass::Digest, MailClass::Student, MailClass::Roster];
 
-    /// The kind of mail that is stopped when too much of it comes back. What is urgent, or was asked for by hand, is not.
+    /// The kind of mail with which this line stops when too much comes back. Urgent mail, and mail asked for
+    /// by hand, never stops.
     pub fn stops_with(self) -> Option<MailKind> {
         match self {
             MailClass::Urgent | MailClass::ByHand => None,
@@ -33,11 +35,11 @@ impl MailClass {
     }
 }
 
-/// A kind of mail that its reader can choose.
+/// A kind of mail that its reader can switch on and off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OptionalMail {
-    /// Each week, of a programme or of the account.
+    /// The weekly digest of a programme or of the account.
     Digest,
-    /// How much of a cap is used, and that the term will end.
+    /// Reminders of the used part of a cap, and of the term's end.
     Reminder,
 }

@@ -1,5 +1,5 @@
-//! How the mail of one kind fared on one UTC day, and when so much of it came back that no more of the kind is sent, before the mail
-//! server stops all mail of the account.
+//! The delivery of one kind of mail on one UTC day, and the bounds above which bulk mail of the kind stops.
+//! They are below those at which the mail server stops all mail of the account.
 
 use std::iter::Sum;
 use std::ops::AddAssign;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::mail::kind::MailKind;
 
-/// The mails of a kind that the mail server took on one UTC day.
+/// The mails of a kind that the mail server accepted on one UTC day, counted by delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailDay {
     pub day: Date,
@@ -18,20 +18,21 @@ pub struct MailDay {
     pub counts: MailCounts,
 }
 
-/// Each mail is counted once, by the worst that is known of it, so that the order in which that was reported leaves the same numbers.
+/// Counts of mails. Each mail counts once, by the worst report on it, so that the order of reports does not
+/// matter.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailCounts {
-    /// All of them.
+    /// The number of all mails.
     pub sent: u64,
     pub delivered: u64,
-    /// Came back for now: a full mailbox, an answer by a machine, a list of the mail server's own.
+    /// Temporary bounces: a full mailbox, an automatic answer, the mail server's own suppression list.
     pub returned: u64,
-    /// Came back for good.
+    /// Permanent bounces.
     pub bounced: u64,
     pub complained: u64,
 }
 
-/// As what a mail is counted.
+/// The delivery as which a mail is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
     Sent,
@@ -41,7 +42,7 @@ pub enum Delivery {
     Complained,
 }
 
-/// Of so many mails no more may come back for good, and of so many no more be complained about.
+/// The largest shares of permanent bounces and of complaints, each as a fraction.
 #[derive(Debug, Clone, Copy)]
 pub struct BulkBounds {
     bounced: (u64, u64),
@@ -49,16 +50,18 @@ pub struct BulkBounds {
 }
 
 impl BulkBounds {
-    /// Two per cent, and five in ten thousand.
+    /// The usual bounds: two per cent, and five in ten thousand.
     pub const USUAL: BulkBounds = BulkBounds { bounced: (2, 100), complained: (5, 10_000) };
-    /// What is let go on after somebody looked: five per cent, at which AWS looks into an account itself, and one in a thousand.
+    /// The bounds after an admin let mail go on: five per cent, at which AWS reviews an account itself, and
+    /// one in a thousand.
     pub const LET_GO: BulkBounds = BulkBounds { bounced: (5, 100), complained: (10, 10_000) };
 }
 
-/// Fewer stop nothing, whatever their share: some mistyped addresses of one class are no reason to leave all others unmailed, and the
-/// mail server does not judge so few either.
+/// The least number of bounces that stops anything, whatever their share. Some mistyped addresses of one
+/// class are no reason to stop all other mail, and the mail server does not judge so few either.
 const LEAST_BOUNCED: u64 = 10;
-/// One complaint of a small day is above its share by itself, and may be a slip of somebody's finger. Two are two people.
+/// The least number of complaints that stops anything. On a small day a single one, perhaps a slip, is above
+/// the allowed share.
 const LEAST_COMPLAINED: u64 = 2;
 
 impl MailDay {
@@ -69,7 +72,7 @@ impl MailDay {
 }
 
 impl MailCounts {
-    /// Whether more came back, or was complained about, than may.
+    /// Whether more came back, or was complained about, than the bounds allow.
     pub fn is_above(&self, bounds: BulkBounds) -> bool {
         let is_above = |count: u64, least: u64, (share, of): (u64, u64)| {
             count >= least && u128::from(count) * u128::from(of) > u128::from(self.sent) * u128::from(share)
@@ -78,12 +81,12 @@ impl MailCounts {
             || is_above(self.complained, LEAST_COMPLAINED, bounds.complained)
     }
 
-    /// Of how many it is known what became of them.
+    /// The number of mails with a delivery report.
     pub fn reported(&self) -> u64 {
         self.delivered + self.returned + self.bounced + self.complained
     }
 
-    /// What has come since it was as it was then.
+    /// The counts that were added since `then`.
     #[must_use]
     pub fn since(&self, then: &MailCounts) -> MailCounts {
         MailCounts {
@@ -95,7 +98,7 @@ impl MailCounts {
         }
     }
 
-    /// Counts a mail in, as it fared.
+    /// Adds a mail with its delivery.
     pub fn count(&mut self, fared: Delivery) {
         self.sent += 1;
         match fared {

@@ -1,5 +1,6 @@
-//! The digest of a week: what a programme's people, and the admins, are told of the money and of who needs a look. It names grants,
-//! groups and models and never a person; who is meant is looked up when it is sent. Its words are the mail function's matter.
+//! The weekly digest: what a programme's people, and the admins, learn of the money and of who needs a look.
+//! It names grants, groups and models and never a person; people are looked up when it is sent. The mail
+//! function has its words.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -21,43 +22,43 @@ pub use class::Class;
 pub use due::{DigestTrigger, Due, of_account, of_programme};
 pub use tables::{MOST_LINES, groups, models};
 
-/// What a programme's people are told of a week.
+/// The weekly digest of a programme.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Digest {
     pub programme: ProgrammeId,
-    /// Which calendar week it is the digest of, by its Monday: there is one of each.
+    /// The Monday of the digest's calendar week, by which it is identified.
     pub week: Date,
     #[serde(with = "millisecond::required")]
     pub found_at: Timestamp,
-    /// The completed UTC days that it tells of, both included.
+    /// The first and the last of the completed UTC days that it covers.
     pub days: (Date, Date),
     pub money: DigestMoney,
     pub groups: Vec<DigestLine>,
     pub models: Vec<ModelLine>,
-    /// The stretches of days of which it is not known who used which model.
+    /// The ranges of days for which the use by model is not known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models_unknown: Vec<(Date, Date)>,
     pub people: People,
     pub health: Health,
-    /// Who is told; the store knows them, and how many of them have a mail owed.
+    /// The recipients; the store fills them in, together with how many of them have a mail queued.
     #[serde(default)]
     pub recipients: Vec<PersonId>,
     #[serde(default)]
     pub told: u32,
 }
 
-/// The money of a programme as it stood.
+/// The money of a programme at the time of the digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DigestMoney {
     pub pot: Usd,
     pub reserved: Usd,
     pub this_week: Sum,
     pub week_before: Sum,
-    /// What was spent, day by day.
+    /// The spending by day.
     pub spent: Days,
 }
 
-/// What some part of a programme spent.
+/// The spending of one part of a programme.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DigestLine {
     pub of: LineSubject,
@@ -65,87 +66,90 @@ pub struct DigestLine {
     pub week_before: Usd,
 }
 
-/// Whose line it is.
+/// The part of a programme that a line is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LineSubject {
     Group(String),
     NoGroup,
-    /// So many that are put together.
+    /// The remaining parts, put together: how many they are.
     Further(u32),
 }
 
-/// What was used of a model in the week.
+/// The week's use of one model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelLine {
-    /// Empty for models that are not told apart.
+    /// The model's name; empty for models that are not told apart.
     pub model: String,
-    /// What the programme counts.
+    /// The spending that the programme counts.
     pub spent: Usd,
-    /// Paid with provider keys of the users' own: in what was spent where the programme counts them, and beside it where not.
+    /// Spending with the users' own provider keys: part of `spent` where the programme counts it, and beside
+    /// it where not.
     #[serde(default, skip_serializing_if = "Usd::is_zero")]
     pub own_keys: Usd,
-    /// None where only the money is known.
+    /// The number of requests; `None` where only the money is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<u64>,
-    /// What one cost on average, whoever paid it, rounded up to a hundredth of a cent.
+    /// The mean cost of a request, whoever paid it, rounded up to a hundredth of a cent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_request: Option<Usd>,
 }
 
-/// Who needs a look.
+/// The people of a programme, and those of them who need a look.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct People {
-    /// On the roster and not gone; at the end of the term nobody is.
+    /// Students on the roster: all grants but the revoked and the dropped ones.
     pub students: u32,
-    /// Of them, those who have had a key.
+    /// Those of the students who have had a key.
     pub claimed: u32,
-    /// Of these, those who spent anything in the week.
+    /// Those of them who spent anything in the week.
     pub active: u32,
-    /// Those who spent most in the week, though some may be gone.
+    /// The highest spenders of the week, some of whose grants may be revoked or dropped.
     pub spenders: Vec<Spender>,
-    /// Who used far more in the week than they and the class usually do: how many, and how much the first of them used.
+    /// The number of people who used far more in the week than they and the class usually do; `standing_out`
+    /// has the first of them, with their use.
     pub stand_out: u32,
     pub standing_out: Vec<(GrantId, Usd)>,
-    /// What is usual.
+    /// The usual use of a week.
     pub usual_week: Usd,
-    /// With a key that they have never used.
+    /// People with a key that they have never used.
     pub unused: PeopleSample,
     pub unclaimed: PeopleSample,
-    /// Whom mail does not reach.
+    /// People whom mail does not reach.
     #[serde(default)]
     pub unreached: PeopleSample,
-    /// Who marked a mail as unwanted, and gets links alone.
+    /// People who marked a mail as unwanted, and now get links alone.
     #[serde(default)]
     pub complained: PeopleSample,
-    /// Who cannot use a key now, or used their cap up in a window of the week, and why.
+    /// People who cannot use a key now, or used their cap up in a window of the week, by the reason.
     pub blocked: Vec<(Block, PeopleSample)>,
 }
 
-/// One of those who spent most.
+/// One of the highest spenders.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spender {
     pub grant: GrantId,
     pub this_week: Usd,
-    /// What counts against the cap, in the window that the last day of the week lies in; with a cap for each day, on the fullest day.
+    /// The count against the cap, in the window of the week's last day; with a daily cap, on the day with the
+    /// highest count.
     pub of_cap: Usd,
     pub cap: Usd,
 }
 
-/// Some people: how many, and the first of them.
+/// A group of people: how many they are, and the first of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeopleSample {
     pub count: u32,
     pub first: Vec<GrantId>,
 }
 
-/// Why somebody cannot use a key now.
+/// The reason that a person cannot use a key now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Block {
     UsedUp,
     Paused,
-    /// Set aside for disuse.
+    /// The grant is held because its key was not used.
     Unused,
     Leaked,
     TooOld,
@@ -154,44 +158,44 @@ pub enum Block {
     TermEnded,
 }
 
-/// How far all this can be relied on.
+/// The reliability of the digest's numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
-    /// When the last complete sync began.
+    /// The time at which the last complete sync began.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Timestamp>,
-    /// When the last listing of every key began.
+    /// The time at which the last listing of every key began.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub listed_at: Option<Timestamp>,
 }
 
-/// What admins are told of a week of the account.
+/// The weekly digest of the account, for its admins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountDigest {
     pub week: Date,
     #[serde(with = "millisecond::required")]
     pub found_at: Timestamp,
     pub days: (Date, Date),
-    /// What was bought less what was spent; none before a sync has read it.
+    /// Credits bought less credits spent; `None` before a sync has read them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub balance: Option<Usd>,
     pub reserved: Usd,
-    /// What is reserved and not spent yet.
+    /// The reserved money that is not spent yet.
     pub to_come: Usd,
-    /// What the balance must pay for soon.
+    /// The need that the balance must cover soon.
     pub need: BalanceNeed,
-    /// By all keys of the account, with its own money.
+    /// The spending of all keys of the account, with the account's money.
     pub this_week: Sum,
     pub week_before: Sum,
-    /// Keys that nobody here made, seen for the first time in the week: how many, and those that used most.
+    /// The number of foreign keys seen for the first time in the week; `keys` has those that used most.
     pub new_keys: u32,
     pub first_new_keys: Vec<UnownedKey>,
-    /// The programmes that spent most, and how many there are besides.
+    /// The programmes that spent most, and the number of the others.
     pub programmes: Vec<ProgrammeLine>,
     pub further: u32,
-    /// So many keys the guard of the sync did not disable.
+    /// The number of keys that the sync's guard did not disable.
     pub held_back: u32,
-    /// Of the whole account, and how much of it came about in the week.
+    /// The account's residual, and the part of it that arose in the week.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub residual: Option<Usd>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -203,7 +207,7 @@ pub struct AccountDigest {
     pub told: u32,
 }
 
-/// A key that nobody here made.
+/// A foreign key in one line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnownedKey {
     pub key: KeyHash,
@@ -219,23 +223,24 @@ pub struct ProgrammeLine {
     pub this_week: Sum,
     pub spent: Usd,
     pub pot: Usd,
-    /// None once it is over.
+    /// The forecast; `None` once the programme is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runs_out: Option<RunsOut>,
 }
 
 impl DigestMoney {
-    /// Of a programme of which totals are on record or, where nobody has had a key yet, certainly nothing was spent.
+    /// The money of a programme that has totals on record or, where no key was ever shown, certainly spent
+    /// nothing.
     pub fn of(spent: Days, (pot, reserved): (Usd, Usd), weeks: [(Date, Date); 2], known: LastListing) -> DigestMoney {
         let [this_week, week_before] = weeks.map(|week| known.sum(&spent, week));
         DigestMoney { pot, reserved, this_week, week_before, spent }
     }
 }
 
-/// Until when somebody has looked.
+/// The extent of what is known about a programme's keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LastListing {
-    /// Nobody has had a key, so nobody needs to look.
+    /// No key was ever shown, so no listing is needed.
     NoNeed,
     Never,
     /// The day on which the last listing of every key began.

@@ -1,37 +1,37 @@
-//! Why a mail was not sent or came back, in words for admins: what it means, and what is to be done. The codes are the mail server's
-//! own, and ours where it says too little.
+//! The codes for which a mail is not sent or comes back, in words for admins: what each means, and what to
+//! do. They are the mail server's own, or ours where the server's say too little.
 
 use serde::{Deserialize, Serialize};
 
-/// Sending is paused for the whole account, by whomever and in whatever words.
+/// Sending is paused for the whole account, whoever paused it and whatever the message says.
 pub const PAUSED: &str = "AccountSendingPausedException";
 /// The day's quota is used up.
 pub const QUOTA: &str = "DailyQuotaExceeded";
-/// The mail server does not say how much it takes, so that nothing is sent but what is urgent.
+/// The mail server does not report its quota, so only urgent mail is sent.
 pub const QUOTA_UNREAD: &str = "QuotaUnread";
-/// The recipient was not verified, and the mail server sends to no other: an account in its sandbox.
+/// The recipient was not verified, as an account in the SES sandbox requires.
 pub const NOT_VERIFIED: &str = "NotVerified";
 /// The sender was not verified.
 pub const SENDER_NOT_VERIFIED: &str = "SenderNotVerified";
-/// Mail to the address came back before, or was complained about.
+/// Mail to the address bounced before, or was complained about.
 pub const UNDELIVERABLE: &str = "Undeliverable";
 pub const BOUNCED: &str = "Bounced";
-/// The mail server did not try, since mail to the address came back to others before.
+/// The mail server did not try, since mail from others to the address bounced before.
 pub const SUPPRESSED: &str = "Suppressed";
 pub const COMPLAINED: &str = "Complained";
-/// It came back, and the next may not.
+/// A temporary bounce; the next mail may get through.
 pub const RETURNED: &str = "Returned";
-/// The row, or what it is about, cannot be read.
+/// The row of the outbox, or the item it is about, cannot be read.
 pub const CORRUPT: &str = "Corrupt";
-/// Of it and its address no message could be made.
+/// No message could be made for this row and address.
 pub const NOT_A_MAIL: &str = "NotAMail";
-/// What the mail server, or whoever writes to it, says of an address that is none.
+/// The codes with which the mail server, or the code that builds a message, rejects an address.
 const OF_THE_ADDRESS: [&str; 3] = ["InvalidParameterValue", "ValidationError", NOT_A_MAIL];
-/// It was taken up again and again, and nobody ever said what became of it.
+/// The row was taken up again and again, and the outcome of its sending is not known.
 pub const GIVEN_UP: &str = "GivenUp";
 
-/// What the mail server refuses to the account and would refuse for any mail, or for any to such recipients. Whatever was to be sent
-/// waits until somebody mends it.
+/// The codes that concern the account, or its sending to a group of recipients, and not a single mail. Mail
+/// waits until an admin has solved the cause.
 const OF_THE_ACCOUNT: [&str; 16] = [
     PAUSED,
     QUOTA,
@@ -50,29 +50,29 @@ const OF_THE_ACCOUNT: [&str; 16] = [
     "OptInRequired",
     "SubscriptionRequiredException",
 ];
-/// That mails follow one another too fast, which a moment mends.
+/// The codes for mails that follow one another too fast, for which a short wait is enough.
 const TOO_FAST: [&str; 3] = ["Throttling", "ThrottlingException", "TooManyRequestsException"];
 
-/// Why mail to an address is not sent, the weightier the later.
+/// The reason that no mail is sent to an address; the later variants weigh more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UnreachableReason {
-    /// The mail server has it on a list of its own, and takes it off after some days.
+    /// The address is on the mail server's suppression list, which drops it after some days.
     Suppressed,
     Bounced,
     Complained,
 }
 
-/// Whom a code of the mail server is about.
+/// The scope of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureScope {
     /// This mail, however often it is sent.
     Mail,
-    /// The account that sends: somebody has to mend that.
+    /// The sending account, until an admin has solved the cause.
     Account,
-    /// How fast mails follow one another.
+    /// The rate at which mails are sent.
     Rate,
-    /// The moment, or nobody knows.
+    /// A failure of this moment only, or of an unknown scope.
     Moment,
 }
 
@@ -86,7 +86,7 @@ impl UnreachableReason {
     }
 }
 
-/// Whether it would be the same however often such a mail is sent, since the address takes none.
+/// Whether every mail to this address would fail alike, since it takes none.
 pub fn is_of_the_address(code: &str) -> bool {
     OF_THE_ADDRESS.contains(&code)
 }
@@ -103,12 +103,12 @@ impl FailureScope {
     }
 }
 
-/// A code in words.
+/// A failure code in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailureText {
-    /// As the end of a sentence: "the address is not verified".
+    /// The end of a sentence: "the address is not verified".
     pub what: String,
-    /// Whole sentences.
+    /// The advice, in whole sentences.
     pub to_do: &'static str,
 }
 

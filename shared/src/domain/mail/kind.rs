@@ -12,7 +12,7 @@ pub enum MailKind {
     Alert,
     Account,
     Digest,
-    /// What a student is told of their cap, and of what the rules of a programme do.
+    /// Notices to a student about their cap, and about the rules of a programme.
     Student,
     Request,
 }
@@ -44,7 +44,7 @@ impl MailKind {
         }
     }
 
-    /// What many of them are called.
+    /// The kind's name in the plural.
     pub fn in_words(self) -> &'static str {
         match self {
             MailKind::Link => "links to sign in",
@@ -59,8 +59,8 @@ impl MailKind {
         }
     }
 
-    /// Whether it is written to many people at once and can wait. Such mail is stopped when too much of it comes back; what somebody
-    /// waits for, and what tells of money, is not.
+    /// Whether the kind is bulk: written to many people at once, and able to wait. Bulk mail is stopped when
+    /// too much of it comes back. Mail that somebody waits for, or that is about money, is not.
     pub fn is_bulk(self) -> bool {
         matches!(self, MailKind::Roster | MailKind::Digest | MailKind::Student)
     }

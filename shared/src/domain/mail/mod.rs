@@ -1,4 +1,4 @@
-//! What is mailed and why: the kinds of mail, how they fare, alarms for admins and the digests of a week.
+//! Mail and its causes: the kinds of mail, their delivery, alarms for admins and the weekly digests.
 
 pub mod alarm;
 pub mod class;

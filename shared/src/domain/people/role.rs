@@ -1,4 +1,4 @@
-//! Who may do what: the roles of a person on a programme. Being on a roster is no role.
+//! Roles: what a person may do on a programme. Being on a roster is no role.
 
 use std::collections::BTreeMap;
 
@@ -8,21 +8,22 @@ use crate::domain::programme::Settings;
 use crate::domain::values::address::{EmailAddress, MatchedAddress};
 use crate::domain::values::id::ProgrammeId;
 
-/// So many people's roles one edit changes at the most, so that all of it fits into one transaction.
+/// The most people whose roles one edit may change, so that all of it fits into one transaction.
 pub const MOST_CHANGED_ROLES: usize = 90;
 
-/// What somebody may do on a programme, least first.
+/// A role on a programme, the least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Sees the programme, and may pause, resume what an assistant paused, and send a mail again.
+    /// An assistant sees the programme, and may pause, resume what an assistant paused, and send a mail
+    /// again.
     Assistant,
     Faculty,
     Admin,
 }
 
 impl Role {
-    /// The highest role of this address on a programme. Admins have theirs on every one.
+    /// The highest role of this address on a programme. Admins have theirs on every programme.
     pub fn of(address: &MatchedAddress, settings: &Settings, admins: &[EmailAddress]) -> Option<Role> {
         if is_among(address, admins) {
             Some(Role::Admin)
@@ -36,11 +37,11 @@ impl Role {
     }
 }
 
-/// As what the settings of a programme name one person. It repeats what they say, so that a person's roles are found under their
-/// address; what somebody may do is decided on the settings.
+/// The roles in which a programme's settings name one person. They are a copy, so that a person's roles are
+/// found under their address; what the person may do is decided on the settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Roles {
-    /// In the settings' own spelling: mail goes there.
+    /// The address in the settings' spelling, to which mail goes.
     pub address: EmailAddress,
     pub programme: ProgrammeId,
     #[serde(default)]
@@ -51,17 +52,17 @@ pub struct Roles {
     pub finance: bool,
 }
 
-/// What an edit changes of people's roles.
+/// The changes that an edit makes to people's roles.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RoleChanges {
-    /// Those who have another role than before, or another spelling.
+    /// People with another role than before, or another spelling of their address.
     pub set: Vec<Roles>,
-    /// Those who have none any more.
+    /// People who have no role any more.
     pub unset: Vec<MatchedAddress>,
 }
 
 impl Roles {
-    /// Everybody whom the settings of a programme name, each once.
+    /// The roles of everybody whom the settings of a programme name, each person once.
     pub fn of(programme: &ProgrammeId, settings: &Settings) -> BTreeMap<MatchedAddress, Roles> {
         type Flag = fn(&mut Roles) -> &mut bool;
         let lists: [(&[EmailAddress], Flag); 3] = [
@@ -85,14 +86,14 @@ impl Roles {
         people
     }
 
-    /// Whether there is anything for this person in the console.
+    /// Whether the console has anything for this person.
     pub fn is_staff(&self) -> bool {
         self.faculty || self.assistant
     }
 }
 
 impl RoleChanges {
-    /// What becomes of people's roles when settings are replaced, or are the first.
+    /// The changes of roles when settings are replaced, or set for the first time.
     pub fn between(programme: &ProgrammeId, before: Option<&Settings>, after: &Settings) -> RoleChanges {
         let before = before.map(|before| Roles::of(programme, before)).unwrap_or_default();
         let after = Roles::of(programme, after);
@@ -106,13 +107,13 @@ impl RoleChanges {
         }
     }
 
-    /// How many people it is about.
+    /// The number of people who are changed.
     pub fn people(&self) -> usize {
         self.set.len() + self.unset.len()
     }
 }
 
-/// Whether one of these is the address.
+/// Whether the address is one of these people's.
 pub fn is_among(address: &MatchedAddress, people: &[EmailAddress]) -> bool {
     people.iter().any(|person| person.matched() == address)
 }

@@ -1,4 +1,5 @@
-//! A session of somebody who signed in: how long it is good, and that it ends by disuse where its person has a role.
+//! The session of a signed-in person: how long it lasts, and its early end by disuse for a person with a
+//! role.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use jiff::{SignedDuration, Timestamp};
@@ -8,20 +9,20 @@ use crate::domain::values::address::MatchedAddress;
 use crate::domain::values::id::PersonId;
 use crate::domain::values::token::SessionTokenHash;
 
-/// A session of somebody with a role, and of everybody else.
+/// The length of a session with a role, and of one without.
 const ROLE_SESSION_LASTS: SignedDuration = SignedDuration::from_hours(8);
 const SESSION_LASTS: SignedDuration = SignedDuration::from_mins(30);
-/// A session of somebody with a role ends when it was not used for so long. That it was is noted no more often than that, so it may
-/// end ten minutes early.
+/// The time without use after which a session with a role ends. Use is noted no more often than
+/// `USE_NOTED_EACH`, so the session may end that much early.
 const DISUSE_ENDS_AFTER: SignedDuration = SignedDuration::from_hours(1);
 const USE_NOTED_EACH: SignedDuration = SignedDuration::from_mins(10);
 
-/// Somebody signed in. It lasts from the sign-in and is never extended; with a role it also ends by disuse.
+/// A signed-in session. It lasts from the sign-in and is never extended; with a role it also ends by disuse.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     pub session: SessionTokenHash,
     pub address: MatchedAddress,
-    /// The name that audit entries know somebody with a role by.
+    /// The id of a person with a role, as audit entries name them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub person: Option<PersonId>,
     #[serde(with = "millisecond::required")]
@@ -33,7 +34,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// One that begins now, as long as the role of its person allows.
+    /// A session that begins now, as long as the role of its person allows.
     pub fn begun(
         session: SessionTokenHash,
         address: MatchedAddress,
@@ -49,7 +50,7 @@ impl Session {
         now < self.ends_at && is_in_use
     }
 
-    /// Whether it is time to note that it is used.
+    /// Whether it is time to note the session's use.
     pub fn is_to_be_noted(&self, now: Timestamp) -> bool {
         self.person.is_some() && self.used_at + USE_NOTED_EACH <= now
     }

@@ -1,5 +1,5 @@
-//! Signing in: which links and codes are good for one address, what uses them up, and how many are mailed. That nobody is
-//! told whose address is known here is the asking page's matter; the session that follows is kept by the store.
+//! Signing in: which links and codes are valid for one address, what uses them up, and how many are mailed.
+//! The page that asks keeps to itself whether an address is known; the store keeps the session that follows.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use jiff::{SignedDuration, Timestamp};
@@ -9,23 +9,25 @@ use ulid::Ulid;
 use crate::domain::values::address::MatchedAddress;
 use crate::domain::values::token::{AskTokenHash, CodeHash, LinkTokenHash};
 
-/// How long a link and its code are good.
+/// The validity of a link and its code.
 pub const LINK_LASTS: SignedDuration = SignedDuration::from_mins(30);
-/// How long what somebody asked for may still be sent.
+/// The time within which a request for a link may still be answered.
 pub const ASK_LASTS: SignedDuration = SignedDuration::from_hours(1);
 const MOST_LINKS: usize = 5;
 const MOST_MAILS_AN_HOUR: usize = 5;
-/// So many come as soon as they are asked for. After them, and after as many that nobody followed, one comes only when none is good any
-/// more: whoever asks, one is good at any time, and a flood of asks is a mail each half hour.
+/// The number of mails that are sent as soon as they are asked for. After that, or after as many unused
+/// links, a new one is sent only when none is valid any more. So a flood of requests causes one mail each
+/// half hour, and the owner still has a valid link at any time.
 const AT_ONCE: usize = 3;
 const BETWEEN_MAILS: SignedDuration = SignedDuration::from_mins(1);
-/// Links that nobody followed are remembered for so long after the last.
+/// The time after the last mail for which unused links are remembered.
 const UNFOLLOWED_KNOWN: SignedDuration = SignedDuration::from_hours(24);
-/// Nobody finds a code of sixty bits in so few tries, and a classmate who uses them up ends codes only, never links.
+/// The wrong codes after which no code is accepted. A code of sixty bits cannot be guessed in so few tries,
+/// and a stranger who uses them up ends codes only, never links.
 const WRONG_CODES: u32 = 5;
 
-/// What is good for signing in to one address, what was mailed to it of late, and what was tried at it: that is counted for every
-/// address that anybody types, known or not.
+/// The state of signing in for one address: its valid links and codes, the recent mails, and the wrong codes.
+/// Every address that is typed in has one, known or not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignIn {
     pub address: MatchedAddress,
@@ -33,31 +35,31 @@ pub struct SignIn {
     pub links: Vec<LiveLink>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mailed: Vec<Mailed>,
-    /// How many were mailed since somebody signed in.
+    /// The number of mails since the last sign-in.
     pub unfollowed: usize,
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub last_mailed_at: Option<Timestamp>,
-    /// Since the last mail; beyond so many none is looked at any more.
+    /// The wrong codes since the last mail; beyond the limit no code is accepted.
     pub wrong_codes: u32,
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub last_tried_at: Option<Timestamp>,
-    /// Moves with every change; 0 before the first.
+    /// The version, which every change increases; 0 before the first.
     pub version: u64,
 }
 
-/// A link and its code. Both come in one mail, and the first of them that is used ends every other of this address.
+/// A link and its code. Both come in one mail, and the first that is used ends every other of this address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LiveLink {
     pub link: LinkTokenHash,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<CodeHash>,
-    /// The browser that asked for it.
+    /// The browser that asked for the link.
     pub asked_by: AskTokenHash,
     #[serde(with = "millisecond::required")]
     pub ends_at: Timestamp,
 }
 
-/// That a mail was owed for an ask.
+/// A mail that was queued for an ask: a request for a link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mailed {
     pub ask: Ulid,
@@ -65,26 +67,26 @@ pub struct Mailed {
     pub at: Timestamp,
 }
 
-/// Why no link is mailed.
+/// The reason that no link is mailed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkRefused {
     TooSoon,
     TooMany,
-    /// Nobody followed those that were mailed, or enough of them came, and one of them is still good.
+    /// Enough mails were sent, or enough of them went unused, and one of their links is still valid.
     OneIsGood,
 }
 
-/// What shows that somebody who has a link is not a scanner that read the mail.
+/// The proof that a link was opened by its owner and not by a scanner that reads mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proof {
-    /// The cookie of the browser that asked.
+    /// The cookie of the browser that asked for the link.
     Browser(AskTokenHash),
-    /// The address, typed in.
+    /// The address, typed in by the person.
     Address(MatchedAddress),
 }
 
 impl SignIn {
-    /// An address for which nothing was ever mailed.
+    /// The state of an address to which no link was ever mailed.
     pub fn none(address: MatchedAddress) -> SignIn {
         SignIn {
             address,
@@ -98,22 +100,23 @@ impl SignIn {
         }
     }
 
-    /// Whether a link was made because of this ask already: the mail that brought it may have failed.
+    /// Whether this request already led to a link, whose mail may have failed.
     pub fn is_again(&self, ask: Ulid) -> bool {
         self.mailed.iter().any(|mailed| mailed.ask == ask)
     }
 
-    /// Why no link is owed to an ask that is none of before.
+    /// The reason that this request gets no link, if there is one.
     pub fn link_refused(&self, ask: Ulid, now: Timestamp) -> Option<LinkRefused> {
         self.share(ask, now).err()
     }
 
-    /// Makes a link good for this address because of an ask. The same ask may come again, since its mail may have failed.
+    /// Adds a valid link for this address because of a request. A request may come again, since its mail may
+    /// have failed.
     pub fn with_link(&self, ask: Ulid, link: LiveLink, now: Timestamp) -> Result<SignIn, LinkRefused> {
         let (mut after, is_new) = self.share(ask, now)?;
         after.mailed.push(Mailed { ask, at: now });
         (after.unfollowed, after.last_mailed_at) = (after.unfollowed + usize::from(is_new), Some(now));
-        // The oldest gives way: it is the one least likely to be still looked for.
+        // The oldest link gives way, since it is the least likely to be used.
         let surplus = (after.links.len() + 1).saturating_sub(MOST_LINKS);
         after.links.drain(..surplus);
         if after.wrong_codes >= WRONG_CODES {
@@ -124,7 +127,7 @@ impl SignIn {
         Ok(after)
     }
 
-    /// What a link of this ask is added to, and whether the ask is new.
+    /// The state to which a link of this request is added, and whether the request is new.
     fn share(&self, ask: Ulid, now: Timestamp) -> Result<(SignIn, bool), LinkRefused> {
         let mut after = self.changed(now);
         let is_new = !self.is_again(ask);
@@ -142,8 +145,8 @@ impl SignIn {
         Ok((after, is_new))
     }
 
-    /// Signs in by a link, which ends every link and code of the address. None when it is not good, or not shown to be theirs:
-    /// then nothing is used up.
+    /// Signs in by a link, which ends every link and code of the address. `None`, and no change, if the link
+    /// is not valid or the proof is not its owner's.
     pub fn follow(&self, link: &LinkTokenHash, proof: &Proof, now: Timestamp) -> Option<SignIn> {
         let live = self.links.iter().find(|live| live.link == *link && now < live.ends_at)?;
         let is_theirs = match proof {
@@ -153,20 +156,21 @@ impl SignIn {
         is_theirs.then(|| self.used(now))
     }
 
-    /// Signs in by a code that was typed together with this address, which ends every link and code of it. None when it is not good, or
-    /// too many were wrong: that is to be counted, whether or not there is one that it could be.
+    /// Signs in by a code that was typed together with this address, which ends every link and code of it.
+    /// `None` if the code is not valid, or too many were wrong. The caller counts that as a wrong code,
+    /// whether or not the address has one.
     pub fn type_code(&self, code: &CodeHash, now: Timestamp) -> Option<SignIn> {
         let mut codes = self.links.iter().filter(|live| now < live.ends_at).filter_map(|live| live.code.as_ref());
         let is_good = self.wrong_codes < WRONG_CODES && codes.any(|live| live == code);
         is_good.then(|| self.used(now))
     }
 
-    /// This with one wrong code more.
+    /// The state with one more wrong code.
     pub fn with_wrong_code(&self, now: Timestamp) -> SignIn {
         SignIn { wrong_codes: self.wrong_codes + 1, last_tried_at: Some(now), ..self.clone() }
     }
 
-    /// When nothing of it matters any more.
+    /// The time from which nothing of this state matters.
     pub fn ends_at(&self) -> Timestamp {
         let links = self.links.iter().map(|live| live.ends_at);
         let mails = self.mailed.iter().map(|mailed| mailed.at + ASK_LASTS);
@@ -179,7 +183,7 @@ impl SignIn {
         SignIn { links: Vec::new(), unfollowed: 0, wrong_codes: 0, ..self.changed(now) }
     }
 
-    /// The same without what has run out, to build a change on.
+    /// The next version of the state without what has expired, on which a change is built.
     fn changed(&self, now: Timestamp) -> SignIn {
         let mut after = SignIn { version: self.version + 1, ..self.clone() };
         after.links.retain(|live| now < live.ends_at);
@@ -285,7 +289,7 @@ mod tests {
     fn at_most_five_links_live_and_nothing_is_kept_for_longer_than_it_matters() {
         let mut signs = SignIn::none(ada());
         for ask in 0..5 {
-            // The same ask may need some tries.
+            // A request may need several tries.
             signs = mailed(&signs, ask % 3, at(i64::try_from(ask).unwrap() * 2)).unwrap().0;
         }
         assert_eq!((signs.links.len(), signs.mailed.len(), signs.unfollowed), (5, 3, 3));

@@ -1,5 +1,5 @@
-//! A programme: what is offered to whom, when, and for how much money. Reading it from a form is the page's work, changing it
-//! the store's.
+//! A programme: what is offered to whom, when, and for how much money. Pages read it from forms, and the
+//! store writes it.
 
 pub mod request;
 pub mod restriction;
@@ -23,7 +23,7 @@ use crate::domain::values::money::Usd;
 use crate::domain::values::term::Term;
 use crate::domain::values::window::Reset;
 
-/// A programme as it stands.
+/// A programme, with what the provider is told of its rules.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Programme {
     #[serde(rename = "programme")]
@@ -32,23 +32,24 @@ pub struct Programme {
     pub settings: Settings,
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub closed_at: Option<Timestamp>,
-    /// What its keys are put under, once that has been made at the provider.
+    /// The guardrail that the programme's keys are put under, once it was made at the provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guardrail: Option<Guardrail>,
-    /// What the provider has not confirmed of the rules.
+    /// The order for rules that the provider has not confirmed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rules_order: Option<RulesOrder>,
-    /// Moves with every write.
+    /// The version, which every write increases.
     pub version: u64,
-    /// Counts what people changed, so that a form of theirs is stale by another's edit and not by what a machine notes.
+    /// The number of edits by people. A form is stale after somebody else's edit, but not after a machine's
+    /// note.
     pub edits: u64,
 }
 
-/// What people set on a programme.
+/// The settings that people make on a programme.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     pub name: String,
-    /// A cost centre has no roster: it only owns keys made elsewhere.
+    /// Whether there is a roster; a cost centre has none and only owns foreign keys.
     pub roster: bool,
     pub term: Term,
     pub cap: Usd,
@@ -59,22 +60,22 @@ pub struct Settings {
     pub claim_closes_at: Option<Timestamp>,
     pub faculty: Vec<EmailAddress>,
     pub assistants: Vec<EmailAddress>,
-    /// Those of the assistants who hear of alerts too.
+    /// Those of the assistants who are alerted too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alert_assistants: Vec<EmailAddress>,
     pub finance: Vec<EmailAddress>,
-    /// Per cent of a limit at which somebody hears.
+    /// The percentages of a limit at which an alert is sent.
     pub thresholds: Vec<u8>,
-    /// Slugs or a tier's name; empty means all.
+    /// Model slugs, or the name of a tier; empty allows all.
     pub models: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_code: Option<String>,
-    /// How often a student may replace a key in a term without asking.
+    /// The number of times that a student may replace a key in a term without asking.
     pub replacements: u32,
     pub byok: Byok,
     pub data_policy: DataPolicy,
     pub student_mails: bool,
-    /// The weekday of the digest; none means never.
+    /// The weekday of the digest; `None` if there is no digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Weekday>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -89,7 +90,7 @@ pub struct Settings {
     pub groups: BTreeMap<String, Group>,
 }
 
-/// A section or course on a roster, where it differs from the programme.
+/// A section or course on a roster, with the settings in which it differs from the programme.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -98,7 +99,7 @@ pub struct Group {
     pub models: Vec<String>,
 }
 
-/// Whether what a student spends with a provider key of their own counts against the cap.
+/// Whether spending with a student's own provider key counts against the cap.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Byok {
@@ -133,28 +134,30 @@ impl Weekday {
     }
 }
 
-/// The money of a programme: one item, since every claim takes its place in it.
+/// The money of a programme, in one item, since every claim takes its place in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pot {
     pub programme: ProgrammeId,
-    /// All the money the programme may ever cost.
+    /// All the money that the programme may ever cost.
     #[serde(rename = "pot_limit")]
     pub limit: Usd,
-    /// The most that the grants with a place can still cost, with what they spent.
+    /// The most that grants with a place can still cost, plus what they spent.
     pub reserved: Usd,
-    /// The instant for which the sync last counted anew. What a place is worth shrinks with time, so nothing is given back as if it
-    /// were earlier than that.
+    /// The instant for which the sync last recomputed `reserved`. A place is worth less as time passes, so
+    /// nothing is given back as of an earlier instant.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub counted_at: Option<Timestamp>,
-    /// Whether somebody was ever shown a key of it: from then on reset, zone and what a limit counts are as they are.
+    /// Whether any key of it was ever shown; from then on the reset, the time zone and what a limit counts
+    /// are fixed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shown: bool,
-    /// Moves with every act that raises or lowers what is reserved, so that a sum over the grants that missed one is not written.
+    /// The version, which every act that moves `reserved` increases, so that a recount which missed such an
+    /// act is not written.
     pub version: u64,
 }
 
 impl Settings {
-    /// A programme with nothing set but what has no default.
+    /// Settings with defaults for everything that has one.
     pub fn new(name: &str, term: Term, cap: Usd) -> Settings {
         Settings {
             name: name.to_owned(),
@@ -192,24 +195,25 @@ impl Settings {
         self.claim_closes_at.unwrap_or(self.term.ends_at())
     }
 
-    /// The cap of somebody in this group, unless their grant has its own.
+    /// The cap of this group's members, unless their grant has its own.
     pub fn cap_of_group(&self, group: Option<&str>) -> Usd {
         group.and_then(|group| self.groups.get(group)).and_then(|group| group.cap).unwrap_or(self.cap)
     }
 
-    /// Who hears when a threshold of the pot is passed: faculty, or the admins when there is none, and the assistants that were added.
+    /// The recipients of the pot's alerts: faculty, or the admins if there is no faculty, and the assistants
+    /// that were added.
     pub fn hear_of_alerts<'a>(&'a self, admins: &'a [EmailAddress]) -> impl Iterator<Item = &'a EmailAddress> {
         let first = if self.faculty.is_empty() { admins } else { &self.faculty };
         let is_one = |added: &&EmailAddress| self.assistants.iter().any(|one| one.matched() == added.matched());
         first.iter().chain(self.alert_assistants.iter().filter(is_one))
     }
 
-    /// Which text has to be accepted before the first key, if any.
+    /// The hash of the text that has to be accepted before the first key, if there is one.
     pub fn terms_hash(&self) -> Option<TermsHash> {
         self.terms.as_deref().map(TermsHash::of)
     }
 
-    /// When a key made for this programme expires.
+    /// The time at which a key made for this programme expires.
     pub fn keys_expire_at(&self) -> Timestamp {
         self.term.keys_expire_at(self.reset)
     }
@@ -221,20 +225,20 @@ impl Programme {
         Programme { id, settings, closed_at: None, guardrail: None, rules_order: None, version: 1, edits: 1 }
     }
 
-    /// Whether it has been closed or its term has run out.
+    /// Whether the programme was closed or its term has run out.
     pub fn is_over(&self, now: Timestamp) -> bool {
         self.closed_at.is_some() || now >= self.settings.term.ends_at()
     }
 
-    /// Whether whoever asks for a key next is refused one, although money is left: more than was spent is promised to keys that are
-    /// out.
+    /// Whether the next student who asks for a key is refused although money is left, because the rest is
+    /// promised to other keys.
     pub fn is_promised_in_full(&self, pot: Usd, reserved: Usd, spent: Usd, now: Timestamp) -> bool {
         let has_keys_to_give = self.settings.roster && !self.is_over(now);
         let is_full = reserved > Usd::ZERO && reserved + self.settings.cap > pot;
         has_keys_to_give && is_full && spent < pot
     }
 
-    /// When it was or will be over.
+    /// The time at which the programme was or will be over.
     pub fn over_since(&self) -> Timestamp {
         let ends_at = self.settings.term.ends_at();
         self.closed_at.map_or(ends_at, |closed| closed.min(ends_at))
@@ -247,7 +251,7 @@ impl Pot {
         Pot { programme, limit, reserved: Usd::ZERO, counted_at: None, shown: false, version: 1 }
     }
 
-    /// Whether this much more can be promised. Nothing can while more is reserved than there is.
+    /// Whether this much more can be reserved. Nothing can while more is reserved than the pot holds.
     pub fn has_room_for(&self, amount: Usd) -> bool {
         self.reserved + amount <= self.limit
     }

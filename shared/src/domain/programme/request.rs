@@ -1,5 +1,9 @@
-//! What faculty ask of the admins: other values of settings that only an admin may change. Asking changes nothing; the admins hear of it
-//! by mail, once a day for the same request.
+//! Requests: what faculty ask of the admins, other values of settings that only an admin may change.
+//!
+//! What faculty change on the form that only an admin may change is not changed but asked for. What is their own is saved first.
+//! A request is on record for a month, with a mail to each admin, one a day for the same wishes.
+//!
+//! Asking leaves an entry in the audit although nothing has changed, since the request itself is cleaned away.
 
 use std::fmt;
 
@@ -13,16 +17,16 @@ use sha2::{Digest, Sha256};
 use crate::domain::values::id::{PersonId, ProgrammeId};
 use crate::domain::values::window::utc_date;
 
-/// The id of the setting that is the pot; a mail's subject tells its value.
+/// The id of the pot's setting, whose value a mail's subject names.
 pub const POT: &str = "pot_usd";
 
-/// One request. It may name people, so it is kept for some weeks only.
+/// A request of faculty. It may name people, so it is kept for some weeks only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
     pub programme: ProgrammeId,
     /// The UTC day on which it was asked.
     pub day: Date,
-    /// Which one of its day it is.
+    /// The id of the request on its day.
     pub request: String,
     pub by: PersonId,
     #[serde(with = "millisecond::required")]
@@ -30,20 +34,20 @@ pub struct Request {
     pub wishes: Vec<Wish>,
 }
 
-/// Another value of one setting.
+/// The wanted value of one setting.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wish {
     /// The id of the setting.
     pub setting: String,
-    /// The name that its form gives it.
+    /// The name of the setting in its form.
     pub label: String,
     /// The wanted value, as the form spells it.
     pub to: String,
-    /// From what to what, as a person reads it.
+    /// The values before and after, as a person reads them.
     pub words: String,
 }
 
-/// The setting alone: its values may name people.
+/// A `Debug` form with the setting's id alone, since its values may name people.
 impl fmt::Debug for Wish {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wish").field("setting", &self.setting).finish_non_exhaustive()
@@ -51,7 +55,8 @@ impl fmt::Debug for Wish {
 }
 
 impl Request {
-    /// The same wishes of the same person are one request, however often they are sent on a day.
+    /// A request, whose id is derived from its person and wishes. So equal wishes of one person are one
+    /// request, however often they are sent on a day.
     pub fn of(programme: ProgrammeId, by: PersonId, wishes: Vec<Wish>, now: Timestamp) -> Request {
         let mut hash = Sha256::new();
         let texts = wishes.iter().flat_map(|wish| [&wish.setting, &wish.words, &wish.to]);

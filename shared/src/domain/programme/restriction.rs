@@ -1,4 +1,5 @@
-//! What the keys of a programme may call: what its settings ask for, and whether the provider has confirmed it.
+//! What the keys of a programme may call: the rules in its settings, and whether the provider has confirmed
+//! them.
 
 use jiff::Timestamp;
 
@@ -6,7 +7,7 @@ use crate::domain::programme::rules::{Rules, RulesOrder};
 use crate::domain::programme::{Programme, Settings};
 use crate::domain::values::id::ProgrammeId;
 
-/// What is to be seen to before a key may be shown.
+/// The condition for a key to be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Restriction<'a> {
     None,
@@ -17,18 +18,18 @@ pub enum Restriction<'a> {
 }
 
 impl Settings {
-    /// What keys of the programme may call.
+    /// The rules that the settings ask for.
     pub fn rules(&self) -> Rules {
         Rules { models: self.models.clone(), data_policy: self.data_policy }
     }
 
-    /// Whether the keys of this group may not call everything that the account may: then each is put under a guardrail before
-    /// it is shown.
+    /// Whether the keys of this group are restricted, and so have to be under a guardrail before they are
+    /// shown.
     pub fn restricts(&self, group: Option<&str>) -> bool {
         !self.rules().allow_all() || self.models_of_group(group).is_some()
     }
 
-    /// The models that a group has of its own.
+    /// The models of a group's own setting.
     fn models_of_group(&self, group: Option<&str>) -> Option<&[String]> {
         let group = group.and_then(|group| self.groups.get(group))?;
         (!group.models.is_empty()).then_some(&group.models)
@@ -36,13 +37,13 @@ impl Settings {
 }
 
 impl Programme {
-    /// A programme that is created now: rules that restrict anything are to be told.
+    /// A programme that is created now, with an order if its rules restrict anything.
     pub fn created(id: ProgrammeId, settings: Settings, now: Timestamp) -> Programme {
         let rules_order = (!settings.rules().allow_all()).then(|| RulesOrder::changed(now));
         Programme { rules_order, ..Programme::new(id, settings) }
     }
 
-    /// What the provider holds of the rules, as far as it confirmed it.
+    /// The rules that the provider has confirmed.
     pub fn confirmed_rules(&self) -> Rules {
         self.guardrail.as_ref().map(|guardrail| guardrail.rules.clone()).unwrap_or_default()
     }
@@ -52,11 +53,11 @@ impl Programme {
         self.rules_order.as_ref().is_some_and(|order| !order.again)
     }
 
-    /// Under what a key of this group must be before it is shown. A programme that lifted its rules goes on with its guardrail, so
-    /// that rules it gets later reach all keys at once.
+    /// The condition for a key of this group to be shown. A programme that lifted its rules keeps its
+    /// guardrail, so that later rules reach all keys at once.
     pub fn restriction(&self, group: Option<&str>) -> Restriction<'_> {
         let restricts = self.settings.restricts(group);
-        // A guardrail says what the whole programme may call.
+        // One guardrail holds for the whole programme.
         let is_other = self.settings.models_of_group(group).is_some_and(|models| models != self.settings.models);
         match &self.guardrail {
             _ if restricts && (is_other || self.rules_are_changing()) => Restriction::NotConfirmed,
@@ -66,8 +67,8 @@ impl Programme {
         }
     }
 
-    /// With other settings, which people gave it. What the provider may hold otherwise is told it again, even where that was
-    /// confirmed once: other rules may have reached it meanwhile.
+    /// The programme with settings that people changed. Rules that the provider may not hold are ordered
+    /// again, even if they were confirmed once, since other rules may have reached it since.
     #[must_use]
     pub fn edited(self, settings: Settings, now: Timestamp) -> Programme {
         let (rules, was) = (settings.rules(), self.settings.rules());

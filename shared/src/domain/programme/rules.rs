@@ -1,5 +1,6 @@
-//! Rules of what keys may call, the guardrail that the provider confirmed, and the order of what it is still to be told. The
-//! provider's words for it are `provider::guardrails`; what follows for a programme is `restriction`.
+//! The rules of what keys may call, the guardrail that the provider confirmed, and the order for rules it is
+//! still to be told. `provider::guardrails` translates them for the provider; `restriction` says what follows
+//! for a programme.
 
 use std::fmt;
 
@@ -7,13 +8,15 @@ use jiff::fmt::serde::timestamp::millisecond;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// So long the provider may refuse rules before somebody is told: whoever has just mistyped a model is still at it.
+/// The time for which the provider may refuse rules before the admins are alerted, so that a mistyped model
+/// can be mended first.
 pub const REFUSAL_TOLD_AFTER: SignedDuration = SignedDuration::from_mins(10);
-/// What was refused is tried again after as long as it has been refused, within these bounds.
+/// The bounds of the pause before refused rules are sent again. Within them, the pause is as long as they
+/// have been refused.
 const LEAST_PAUSE: SignedDuration = SignedDuration::from_mins(1);
 const MOST_PAUSE: SignedDuration = SignedDuration::from_hours(1);
 
-/// What the model's providers may do with prompts.
+/// The permissions of a model's providers to use prompts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DataPolicy {
@@ -23,45 +26,46 @@ pub enum DataPolicy {
     ZeroRetention,
 }
 
-/// What keys may call.
+/// The rules of what keys may call.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rules {
-    /// Empty allows all.
+    /// The allowed models; empty allows all.
     #[serde(default)]
     pub models: Vec<String>,
     #[serde(default)]
     pub data_policy: DataPolicy,
 }
 
-/// The guardrail at the provider that a programme's keys are put under. A programme keeps it once it has one: rules that are lifted
-/// are lifted there, for every key under it.
+/// The guardrail at the provider that a programme's keys are put under. A programme never drops it: lifted
+/// rules are lifted in the guardrail, for every key under it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Guardrail {
     pub id: String,
-    /// What the provider confirmed last.
+    /// The rules that the provider confirmed last.
     pub rules: Rules,
     #[serde(with = "millisecond::required")]
     pub confirmed_at: Timestamp,
 }
 
-/// The rules of a programme that the provider is still to be told. It is due again until the provider confirms them.
+/// The order for rules that the provider is still to be told, due until it confirms them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RulesOrder {
     #[serde(with = "millisecond::required")]
     pub due: Timestamp,
-    /// The provider confirmed these rules before, and is only told them once more: keys are made meanwhile.
+    /// Whether the rules were confirmed before and are only repeated, so that keys can be made in the
+    /// meantime.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub again: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<RulesRefusal>,
 }
 
-/// That the provider refuses the rules as they are.
+/// The provider's refusal of the rules.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RulesRefusal {
     #[serde(with = "millisecond::required")]
     pub since: Timestamp,
-    /// In the provider's words.
+    /// The provider's reason.
     pub why: String,
 }
 
@@ -72,17 +76,17 @@ impl Rules {
 }
 
 impl RulesOrder {
-    /// The rules were changed now.
+    /// The order for rules that were changed now.
     pub(in crate::domain) fn changed(now: Timestamp) -> RulesOrder {
         RulesOrder { due: now, again: false, refusal: None }
     }
 
-    /// The provider is to be told once more what it confirmed before.
+    /// The order that repeats rules which were confirmed before.
     pub fn again(now: Timestamp) -> RulesOrder {
         RulesOrder { again: true, ..RulesOrder::changed(now) }
     }
 
-    /// What was refused now, and why.
+    /// The order after a refusal.
     #[must_use]
     pub fn refused(self, why: &str, now: Timestamp) -> RulesOrder {
         let since = self.refusal.map_or(now, |refusal| refusal.since);
@@ -92,7 +96,7 @@ impl RulesOrder {
 }
 
 impl RulesRefusal {
-    /// Whether it has lasted so long that somebody is told.
+    /// Whether the refusal has lasted so long that the admins are alerted.
     pub fn is_to_be_told(&self, now: Timestamp) -> bool {
         self.since + REFUSAL_TOLD_AFTER <= now
     }

@@ -1,4 +1,5 @@
-//! The terms of a programme that somebody accepts: which text it was, told by its hash. The text itself is the programme's.
+//! The terms of a programme that students accept, identified by the hash of their text. The text itself is
+//! the programme's.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,11 +7,11 @@ use std::str::FromStr;
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-/// The SHA-256 of a text, bare, so that anybody who has the text can compare.
+/// The SHA-256 of the text alone, so that anybody who has the text can compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TermsHash([u8; 32]);
 
-/// This is no hash of 64 hex digits.
+/// The error for a text that is no hash of 64 hex digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this is no hash of 64 hex digits")]
 pub struct NotAHash;

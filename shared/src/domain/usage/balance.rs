@@ -1,6 +1,6 @@
-//! What the balance of the account must pay for soon, and when a shortfall is told: at the crossing, and when it has grown by a tenth,
-//! each day at most where only more was promised.
-//! Where the numbers come from and who is told is the functions' matter.
+//! The need that the balance of the account must cover soon, and when a shortfall is reported: at its
+//! beginning, and when it has grown by a tenth. A growth through promises alone is reported once a day at
+//! most. The functions provide the numbers and the recipients.
 
 use jiff::civil::Date;
 use jiff::fmt::serde::timestamp::millisecond;
@@ -12,29 +12,30 @@ use crate::domain::usage::forecast::SpendingPace;
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::utc_date;
 
-/// Credit can be bought as it is used, so no more than this need be there at once.
+/// The days that the balance must last. Credit can be bought at any time, so no more need be there at once.
 const DAYS_AHEAD: u32 = 14;
-/// While keys are claimed, what is promised grows all the time: that is told no sooner again.
+/// The least time between two reports that only new promises caused, since promises grow all the time while
+/// keys are claimed.
 const BETWEEN_PROMISES: SignedDuration = SignedDuration::from_hours(24);
 
-/// What the balance must pay for.
+/// The need of the account: what the balance must pay for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BalanceNeed {
     pub amount: Usd,
     pub basis: Basis,
 }
 
-/// How a need was found.
+/// The basis of a need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Basis {
-    /// Two weeks at the pace of the last ones.
+    /// Two weeks at the pace of the last weeks.
     TwoWeeks,
-    /// No pace is known, so it is all that is promised and not spent yet.
+    /// All that is promised and not spent yet, since no pace is known.
     Promised,
 }
 
-/// A shortfall of the balance as it was told last, until it is over.
+/// A shortfall of the balance as it was last reported, until it is over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shortage {
     #[serde(with = "millisecond::required")]
@@ -46,7 +47,8 @@ pub struct Shortage {
 }
 
 impl BalanceNeed {
-    /// Keys that were made here use no more than is promised to them, whatever their pace; other keys live on the same balance.
+    /// The need of the account. Keys made here use no more than is promised to them, whatever their pace;
+    /// foreign keys live on the same balance.
     pub fn of(ours: &Days, foreign: &Days, promised: Usd, listed_at: Option<Timestamp>) -> BalanceNeed {
         let two_weeks = |days: &Days| {
             let pace = listed_at.and_then(|at| SpendingPace::of(days, Date::MIN, utc_date(at)));
@@ -61,14 +63,15 @@ impl BalanceNeed {
         }
     }
 
-    /// By how much a balance falls short, if it does.
+    /// The amount by which a balance falls short, if it does.
     pub fn beyond(&self, balance: Usd) -> Option<Usd> {
         Some(self.amount - balance).filter(|short| *short > Usd::ZERO)
     }
 }
 
 impl Shortage {
-    /// What is to be on record after a look, and None where that is so already. One that is not over is told when it is put there.
+    /// The new record of a shortfall, or `None` if the known one stands. A record that is not over is
+    /// reported when it is written.
     pub fn after(known: Option<&Shortage>, balance: Usd, need: BalanceNeed, now: Timestamp) -> Option<Shortage> {
         let version = known.map_or(0, |known| known.version) + 1;
         let fresh = Shortage { told_at: now, balance, need, is_over: false, version };
@@ -100,7 +103,7 @@ mod tests {
         Timestamp::from_second(hour * 3600).unwrap()
     }
 
-    /// As much on each of the last days before the Monday.
+    /// Equal spending on each of the last days before the Monday.
     fn steadily(days: i64, dollars: i32) -> Days {
         let mut spent = Days::default();
         for ago in 1..=days {

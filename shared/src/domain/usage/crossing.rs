@@ -1,5 +1,5 @@
-//! Crossings: a threshold of a limit passed in a window. One is known by its limit's amount too, so that a pot which is raised
-//! and lowered again returns to what was already told.
+//! Crossings: a threshold of a limit passed in a window. The limit's amount is part of a crossing's identity.
+//! So a pot that is raised and lowered again is back at the thresholds that were already reported.
 
 use jiff::Timestamp;
 use jiff::fmt::serde::timestamp::millisecond;
@@ -17,52 +17,53 @@ pub struct Crossing {
     #[serde(flatten)]
     pub scope: Scope,
     pub window: Window,
-    /// The limit, as it was then.
+    /// The limit at that time.
     #[serde(rename = "of_limit")]
     pub limit: Usd,
-    /// In per cent of the limit.
+    /// The threshold in per cent of the limit.
     pub threshold: u8,
-    /// What had been spent when it was found.
+    /// The spending at the time of the crossing.
     pub spent: Usd,
     #[serde(with = "millisecond::required")]
     pub found_at: Timestamp,
-    /// False when a higher one was crossed at the same time, or one had been already.
+    /// Whether it is reported; false if a higher threshold was crossed at the same time or before.
     pub told: bool,
-    /// The mails that told it to people with a role; the store knows them. A student's is filed under the grant.
+    /// The mails that reported it to people with a role, filled in by the store. A student's mail is filed
+    /// under the grant.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mails: Vec<AlertMail>,
 }
 
-/// One mail that told a crossing.
+/// A mail that reported a crossing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlertMail {
-    /// Its row of the outbox.
+    /// The mail's row in the outbox.
     pub row: Ulid,
     pub recipient: PersonId,
-    /// When somebody had it sent again.
+    /// The time at which a person had it sent again.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub by_hand: Option<Timestamp>,
 }
 
-/// Whose limit it is.
+/// The limit that a crossing is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "scope", content = "grant", rename_all = "lowercase")]
 pub enum Scope {
-    /// What was spent of the programme's pot.
+    /// The programme's pot, by what was spent of it.
     Pot,
-    /// What is promised of it: crossed when there is no room for one more key.
+    /// The programme's pot, by what is reserved of it; crossed when there is no room for one more key.
     Reserved,
     /// A student's own cap.
     Cap(GrantId),
 }
 
-/// By which a pot that is promised in full is told apart from what was spent of it.
+/// The threshold name of a pot that is reserved in full, which keeps it apart from spending.
 pub const RESERVED: &str = "reserved";
-/// As what that is on record: all of the pot.
+/// The threshold under which a fully reserved pot is recorded: all of the pot.
 pub const ALL: u8 = 100;
 
 impl Crossing {
-    /// The threshold as pages and forms name it.
+    /// The threshold's name on pages and in forms.
     pub fn threshold_name(&self) -> String {
         match self.scope {
             Scope::Reserved => RESERVED.to_owned(),
@@ -71,11 +72,11 @@ impl Crossing {
     }
 }
 
-/// At which per cent of their own cap students hear.
+/// The percentages of their own cap at which students are alerted.
 pub const OF_A_CAP: [u8; 2] = [80, 100];
 
-/// The thresholds of a limit that `spent` has passed and that are not on record, lowest first. Of several only the highest
-/// is told, and none below one that is on record.
+/// The thresholds of a limit that `spent` has passed and that are not on record, lowest first, each with
+/// whether it is reported. Of several only the highest is reported, and none below one that is on record.
 pub fn newly_passed(thresholds: &[u8], limit: Usd, spent: Usd, known: &[u8]) -> Vec<(u8, bool)> {
     let mut crossed: Vec<u8> =
         thresholds.iter().copied().filter(|threshold| is_crossed(*threshold, limit, spent)).collect();
@@ -89,7 +90,7 @@ pub fn newly_passed(thresholds: &[u8], limit: Usd, spent: Usd, known: &[u8]) -> 
         .collect()
 }
 
-/// How much of a limit is used, in whole per cent, rounded down. Of no limit everything is.
+/// The used share of a limit in whole per cent, rounded down; of a zero limit, everything.
 pub fn per_cent(spent: Usd, limit: Usd) -> i64 {
     let (spent, limit) = (i128::from(spent.micros().max(0)), i128::from(limit.micros()));
     if limit <= 0 {

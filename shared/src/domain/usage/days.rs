@@ -1,5 +1,5 @@
-//! What was used on each UTC day, as far as the provider's answers tell, and sums over spans of days. It is kept small, since each
-//! key has one and every night writes those that changed.
+//! Use by UTC day, as far as the provider's answers tell, and sums over ranges of days. It is kept small,
+//! since each key has one and every night writes those that changed.
 
 use std::collections::BTreeMap;
 
@@ -10,37 +10,37 @@ use serde_bytes::ByteBuf;
 
 use crate::domain::values::money::Usd;
 
-/// What was used, day by day. The days and what came before them always add up to all that was ever used.
+/// The use of each day. The days and the opening always add up to the lifetime's use.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Packed", into = "Packed")]
 pub struct Days {
-    /// What had been used before the first day, on days that nobody knows.
+    /// The use before the first day, on days that are not known.
     opening: Usd,
     /// The first day of `spent`.
     first: Date,
     spent: Vec<Usd>,
-    /// From one day to another, both included: the sum of these days is known, not how it is spread over them.
+    /// Ranges of days, both ends included, of which only the sum is known, not how it is spread over them.
     estimated: Vec<(Date, Date)>,
 }
 
-/// What the provider says a key has used.
+/// The provider's counters of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyCounters {
-    /// Ever.
+    /// The lifetime's use.
     pub lifetime: Usd,
-    /// On the day on which it was asked, if it says so.
+    /// The use on the day of the answer, if the answer has it.
     pub today: Option<Usd>,
     pub on: Date,
 }
 
-/// How well a sum over days is known.
+/// The accuracy of a sum over days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Accuracy {
     Exactly,
-    /// Some of it may belong to a day beside the span.
+    /// Some of the sum may belong to a day beside the span.
     Estimated,
-    /// For some of the days no sync has told yet what was used.
+    /// Some of the days are not covered by any sync yet.
     Partly,
 }
 
@@ -57,28 +57,28 @@ impl Days {
         Days { opening: Usd::ZERO, first: day, spent: vec![spent], estimated: Vec::new() }
     }
 
-    /// All that was ever used.
+    /// The lifetime's use.
     pub fn total(&self) -> Usd {
         self.opening + self.spent.iter().copied().sum()
     }
 
-    /// What had been used before anybody looked.
+    /// The use before the first reading.
     pub fn opening(&self) -> Usd {
         self.opening
     }
 
-    /// What was used on a day; nothing is known to have been used on a day that is not there.
+    /// The use on a day; zero for a day that is not there.
     pub fn on(&self, day: Date) -> Usd {
         self.place(day).and_then(|place| self.spent.get(place)).copied().unwrap_or_default()
     }
 
-    /// Every day from the first to the last, with what was used and whether that is exact.
+    /// Every day from the first to the last, with its use and whether that is exact.
     pub fn each(&self) -> impl Iterator<Item = (Date, Usd, bool)> {
         let days = self.spent.iter().zip(self.first.series(1.day()));
         days.map(|(spent, day)| (day, *spent, !self.estimated.iter().any(|(from, to)| *from <= day && day <= *to)))
     }
 
-    /// What was used on each day on which anything was; days of which only the sum is known share it alike.
+    /// The use of each day that has any; days of which only the sum is known share it evenly.
     pub fn evenly(&self) -> BTreeMap<Date, Usd> {
         let mut days: BTreeMap<Date, Usd> = self.each().map(|(day, spent, _)| (day, spent)).collect();
         for (from, to) in &self.estimated {
@@ -93,11 +93,11 @@ impl Days {
         days
     }
 
-    /// With an answer of the provider. The day of the answer and the day before it follow from the answer and the days before them;
-    /// `known` is the last day on which what is here was all there was, and days since then share what cannot be told apart.
-    /// Nothing known of a key means that it is seen for the first time, and its past stays apart.
+    /// The days after an answer of the provider. `known` is the last day on which the present days held all
+    /// use so far; use since then is estimated where it cannot be assigned to one day. Without `known` the
+    /// key is seen for the first time, and its past becomes the opening.
     ///
-    /// What is recorded stands where the answer says less.
+    /// A record stands where the answer says less.
     #[must_use]
     pub fn with(&self, counted: KeyCounters, known: Option<Date>) -> Days {
         let KeyCounters { lifetime, today, on } = counted;
@@ -111,7 +111,7 @@ impl Days {
         };
         let mut after = self.clone();
         if let Some(last) = self.last().filter(|last| *last > on) {
-            // An answer of an earlier day that says more all the same: on which of the days since then nobody knows.
+            // A late answer of an earlier day that says more: its surplus may be of any day since then.
             if more > Usd::ZERO {
                 after.estimate(on, last);
                 after.add_on(last, more);
@@ -127,7 +127,7 @@ impl Days {
         };
         after.truncate_before(yesterday);
         let rest = lifetime - after.total();
-        // The provider's two numbers are rounded apart, so the day may seem to have more than is left for it.
+        // The provider rounds its two numbers apart, so the day may seem to have more than is left for it.
         let today = today.min(rest);
         if known < yesterday && rest - today > Usd::ZERO {
             after.estimate(known, yesterday);
@@ -137,7 +137,7 @@ impl Days {
         after.tidied()
     }
 
-    /// Adds another's days to these.
+    /// Adds the days of another key or group.
     pub fn add(&mut self, other: &Days) {
         self.opening += other.opening;
         if !other.spent.is_empty() {
@@ -149,7 +149,8 @@ impl Days {
         other.estimated.iter().for_each(|(from, to)| self.estimate(*from, *to));
     }
 
-    /// The sum of the days from one to another, both included. `complete` is the last day that a sync has told all of.
+    /// The sum of the days from one to another, both included. `complete` is the last day that a sync has
+    /// covered in full.
     pub fn between(&self, from: Date, to: Date, complete: Option<Date>) -> Sum {
         let days = self.each().filter(|(day, ..)| from <= *day && *day <= to);
         let spent = days.map(|(_, spent, _)| spent).sum();
@@ -177,7 +178,8 @@ impl Days {
         usize::try_from(self.first.until(day).ok()?.get_days()).ok()
     }
 
-    /// The same days in the one form in which they are kept: without any there is no first, unless there was something before it.
+    /// The days in the one form in which they are stored: without any use there is no first day, unless there
+    /// is an opening.
     fn tidied(mut self) -> Days {
         let is_nothing = self.spent.iter().all(|spent| *spent == Usd::ZERO);
         match (is_nothing, self.opening > Usd::ZERO) {
@@ -188,7 +190,7 @@ impl Days {
         self
     }
 
-    /// Forgets this day and all after it.
+    /// Removes this day and all after it.
     fn truncate_before(&mut self, day: Date) {
         self.spent.truncate(if self.first < day { self.place(day).unwrap_or(usize::MAX) } else { 0 });
     }
@@ -199,7 +201,7 @@ impl Days {
         }
     }
 
-    /// Makes room for so many days from this one on, and says where they begin.
+    /// The index of this first day, after making room for so many days from it on.
     fn reaching(&mut self, first: Date, count: usize) -> usize {
         if self.spent.is_empty() {
             self.first = first;
@@ -214,7 +216,7 @@ impl Days {
         place
     }
 
-    /// Joins a span to those that it touches.
+    /// Adds a range of estimated days, joined with those that it touches.
     fn estimate(&mut self, mut from: Date, mut to: Date) {
         self.estimated.retain(|(first, last)| {
             let apart = *last < from || to < *first;
@@ -232,11 +234,13 @@ fn length(days: usize) -> Length {
     i64::try_from(days).map_or_else(|_| Length::new(), ToSpan::days)
 }
 
-/// How days are kept: one run of bytes, where an amount takes three or four and a day without any takes one.
+/// The stored form of days: one run of bytes, where an amount takes three or four and a day without use takes
+/// one.
 #[derive(Serialize, Deserialize)]
 struct Packed(ByteBuf);
 
-/// The opening, the first day counted from [`EPOCH`], the amounts, and the estimated spans as first day and length.
+/// The opening, the first day counted from [`EPOCH`], the amounts, and the estimated ranges as first day and
+/// length.
 type DaysForm = (i64, i32, Vec<i64>, Vec<(i32, u16)>);
 
 const EPOCH: Date = Date::constant(2020, 1, 1);
@@ -268,7 +272,7 @@ impl TryFrom<Packed> for Days {
     }
 }
 
-/// Bytes that are no days.
+/// The error for bytes that are no days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("these bytes are no days")]
 pub struct NotDays;

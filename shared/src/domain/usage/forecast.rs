@@ -1,5 +1,8 @@
-//! When a programme's money will be used up at the pace of the last weeks, and who of a class uses far more than is usual. Mails and
-//! pages say it in the same words, which are here too, in their readers' language: there a pot is a budget.
+//! When a programme's money will be used up at the pace of the last weeks, and who uses far more than is usual.
+//!
+//! `Forecast::of` says when a pot will be empty, or the keys that are out have spent what is reserved for them before that. A day
+//! that is past is never named. Mails and pages say it in the same words, which are here too, in their readers' language: there a
+//! pot is a budget.
 
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
@@ -18,63 +21,65 @@ mod tests;
 
 pub use standing::{Weeks, usual_week};
 
-/// More weeks than these say more of the past than of now.
+/// The most weeks of a pace; older ones say more of the past than of now.
 const WEEKS: usize = 4;
-/// A pace that grew is told by as many.
+/// The weeks that show a pace that has grown.
 const LATEST_WEEKS: usize = 2;
 
-/// The money that a forecast is of.
+/// The money that a forecast is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
     pub pot: Usd,
-    /// What the keys that are out may come to in all, where that is known to be less.
+    /// The most that the shown keys can come to in all, where that is known to be less than the pot.
     pub keys_stop_at: Option<Usd>,
 }
 
-/// What will become of a pot.
+/// The forecast of a pot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Forecast {
     pub runs_out: RunsOut,
     pub budget: Budget,
-    /// The last day on which every key was looked at.
+    /// The last day on which every key was listed.
     pub looked: Option<Date>,
-    /// None when too little is known to tell.
+    /// The spending pace; `None` when too little is known.
     pub pace: Option<SpendingPace>,
 }
 
-/// When a pot will be empty, or what comes before that. Days are UTC days.
+/// The day, in UTC, on which a pot will be empty, or what comes before that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunsOut {
     /// The last of the money is used on this day, within the term.
     OutOn(Date),
-    /// On this day, within the term, the keys that are out have spent all they may, and money is left.
+    /// The shown keys have spent all they may on this day, within the term, and money is left.
     KeysStopOn(Date),
     NotBeforeTheTermEnds,
     TooLittleData,
-    /// Nobody has looked for so long that the day would be past.
+    /// The last listing is so old that the day may have passed.
     PerhapsByNow,
-    /// The keys that are out can spend nothing more, and money is left.
+    /// The shown keys can spend nothing more, and money is left.
     KeysStopped,
-    /// It is empty already.
+    /// The pot is empty already.
     Gone,
 }
 
-/// How fast money is used, for each day of the week: a course that works on weekdays only uses nothing on the next Sunday, however
-/// much it used on Friday.
+/// The spending pace for each day of the week. A course that works on weekdays only uses nothing on the next
+/// Sunday, however much it used on Friday.
 ///
-/// It is the mean of whole weeks, since a median of days would take a class that works in bursts for one that uses nothing. One odd
-/// day cannot bend it: the largest day counts no more than the second largest. Of the last two weeks and the last four the faster
-/// pace counts, because a pot that lasts longer than was said harms nobody, and a course speeds up towards its deadline.
+/// It is the mean of whole weeks, since a median of days would show nothing for a class that works in bursts.
+/// One odd day cannot bend it, because the largest day counts no more than the second largest. Of the last
+/// two weeks and the last four the faster pace counts. A pot that lasts longer than forecast harms nobody,
+/// and a course speeds up towards its deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpendingPace {
-    /// What was used on all Mondays, all Tuesdays and so on.
+    /// The use on all Mondays, all Tuesdays and so on.
     on_weekdays: [i128; 7],
     weeks: i128,
 }
 
 impl Forecast {
-    /// `listed_at` is when every key was last looked at: of its day, only what had been used by then is known.
+    /// The forecast for a term. `listed_at` is when every key was last listed, so that of its day only the
+    /// use up to then is known.
     pub fn of(spent: &Days, budget: Budget, term: &Term, listed_at: Option<Timestamp>, now: Timestamp) -> Forecast {
         let looked = listed_at.map(utc_date);
         let pace = looked.and_then(|looked| SpendingPace::of(spent, utc_date(term.starts_at()), looked));
@@ -96,7 +101,7 @@ impl Forecast {
         Forecast { runs_out, budget, looked, pace }
     }
 
-    /// Whether somebody should see to it before the term ends.
+    /// Whether the money ends before the term, so that a person should act.
     pub fn is_short(&self) -> bool {
         match self.runs_out {
             RunsOut::OutOn(_) | RunsOut::KeysStopOn(_) | RunsOut::PerhapsByNow | RunsOut::Gone => true,
@@ -104,7 +109,7 @@ impl Forecast {
         }
     }
 
-    /// The same in words.
+    /// The forecast in words.
     pub fn in_words(&self) -> String {
         let at_the_pace = || {
             let pace = self.pace.map_or(Usd::ZERO, SpendingPace::per_week);
@@ -140,8 +145,9 @@ impl Forecast {
 }
 
 impl Budget {
-    /// Live keys can spend no more than is reserved. Of keys made elsewhere, which a programme without a roster has, nobody knows; and
-    /// where more was spent than is reserved, the counter is behind and says nothing.
+    /// The money of a programme. Live keys can spend no more than is reserved. There is no such bound for the
+    /// foreign keys of a programme without a roster. Nor is there one while more was spent than is reserved,
+    /// since the counter is behind then.
     pub fn of(settings: &Settings, (pot, reserved): (Usd, Usd), spent: &Days) -> Budget {
         let is_bound = settings.roster && spent.total() <= reserved && reserved < pot;
         Budget { pot, keys_stop_at: is_bound.then_some(reserved) }
@@ -149,10 +155,11 @@ impl Budget {
 }
 
 impl SpendingPace {
-    /// None before a week is over since money was first used, and while a single week has a day that is most of it:
-    /// nobody can know whether that is the day of the lab or an accident.
+    /// The pace, or `None` in the first week of use, and while one day is most of a single week. That day may
+    /// be the day of the lab or an accident.
     ///
-    /// `starts` is the first day that counts, and `looked` the last day on which every key was looked at, which is not over.
+    /// `starts` is the first day that counts, and `looked` the last day on which every key was listed, which
+    /// is not over.
     pub fn of(spent: &Days, starts: Date, looked: Date) -> Option<SpendingPace> {
         let days = spent.evenly();
         let since = days.keys().copied().find(|day| starts <= *day && *day < looked)?;
@@ -182,12 +189,12 @@ impl SpendingPace {
         Some(SpendingPace { on_weekdays, weeks: i128::try_from(weeks).ok()? })
     }
 
-    /// What a week uses.
+    /// The use of one week.
     pub fn per_week(self) -> Usd {
         self.in_days(7)
     }
 
-    /// What so many days use, whichever they are.
+    /// The use of so many days, whichever they are.
     pub fn in_days(self, days: u32) -> Usd {
         let used = self.in_all().saturating_mul(i128::from(days)) / (7 * self.weeks);
         Usd::from_micros(i64::try_from(used).unwrap_or(i64::MAX))
@@ -201,10 +208,10 @@ impl SpendingPace {
         self.on_weekdays[number(day)]
     }
 
-    /// The day on which the last of `left` is used, if there ever is one. `today` is what the first day has used already, which is
-    /// not left any more.
+    /// The day on which the last of `left` is used, if it ever is. `today` is the part of the first day's use
+    /// that has already happened and is no longer in `left`.
     fn empties(self, left: Usd, today: Usd, first: Date) -> Option<Date> {
-        // Amounts are of as many weeks as the pace is, so that nothing is rounded.
+        // Amounts are multiplied by the number of weeks of the pace, so that nothing is rounded.
         let of_weeks = |amount: Usd| i128::from(amount.micros()) * self.weeks;
         let mut left = of_weeks(left) - (self.on(first) - of_weeks(today)).max(0);
         if left <= 0 {
@@ -224,12 +231,12 @@ impl SpendingPace {
     }
 }
 
-/// Such a long time is none that a calendar has.
+/// The days as a span; `None` beyond what a calendar has.
 fn to_days(days: i64) -> Option<jiff::Span> {
     jiff::Span::new().try_days(days).ok()
 }
 
-/// Nobody needs the cents of what is about so much.
+/// The amount without cents, which an estimate does not need from ten dollars on.
 fn rounded(pace: Usd) -> String {
     let rounded = pace.to_the_dollar();
     if rounded < Usd::from_dollars(10) { pace.to_dollars_up() } else { rounded.to_dollars_up() }

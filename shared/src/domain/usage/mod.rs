@@ -1,4 +1,5 @@
-//! What keys used, by day, window and model, and what follows from it: crossings, forecasts, and whether the account adds up.
+//! Use of keys by day, window and model, and what follows from it: crossings, forecasts, and whether the
+//! account adds up.
 
 pub mod balance;
 pub mod crossing;

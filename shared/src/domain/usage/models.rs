@@ -1,5 +1,5 @@
-//! Who used which model: rows by key and model, turned into sums of programmes and groups, and into what is nobody's. How rows come
-//! here is the provider's matter, and where sums are kept is the store's.
+//! Use by model: rows by key and model, turned into sums of programmes and groups, and into unattributed use.
+//! The provider module reads the rows, and the store keeps the sums.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,15 +15,16 @@ mod sums;
 pub use rows::GrantUse;
 pub use sums::{NOT_BY_MODEL, Sums, beyond_models, by_model, cost_in_words, named};
 
-/// How many entries a day of a programme, and a day of what is nobody's, have at most before the smallest are put together. An item
-/// of the table has room for twice as many.
+/// The most entries of one programme's day, and of a day's unattributed use, before the smallest are put
+/// together. An item of the table has room for twice as many.
 pub const MOST_ENTRIES: usize = 500;
-/// Longer names of models and of other people's keys are cut after so many bytes.
+/// The bytes after which names of models and of foreign keys are cut.
 const LONGEST_NAME: usize = 100;
-/// How the names of keys begin that a Bursar made.
+/// The beginning of the name of every key that any deployment of Bursar made.
 const MADE_BY_BURSAR: &str = "bursar/";
 
-/// What all keys of one name used of one model on one UTC day. Both names are empty where the provider knows none.
+/// The use of one model on one UTC day by all keys of one name. Both names are empty where the provider has
+/// none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelRow {
     pub key_name: String,
@@ -34,87 +35,87 @@ pub struct ModelRow {
     pub requests: u64,
 }
 
-/// What the account used of one model on one UTC day.
+/// The account's use of one model on one UTC day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActivityRow {
     pub day: Date,
     pub model: String,
-    /// The same model by its lasting name; empty where it was not told.
+    /// The model's lasting name; empty where the provider gives none.
     pub permaslug: String,
     pub spent: Usd,
     pub byok: Usd,
     pub requests: u64,
 }
 
-/// One entry of what a programme used on a day.
+/// The use of one group and model in a programme's day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupUse {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// Empty for models that are not told apart.
+    /// The model's name; empty for models that are not told apart.
     pub model: String,
     pub spent: Usd,
     pub byok: Usd,
     pub requests: u64,
 }
 
-/// One entry of what nobody can be charged for on a day.
+/// The use of one name and model in a day's unattributed use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnattributedUse {
     pub why: UnattributedReason,
-    /// Whose it would be: the name of a key, or programme and grant. None for names that are not told apart.
+    /// The name of the key, or programme and grant; `None` for names that are not told apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Empty for models that are not told apart.
+    /// The model's name; empty for models that are not told apart.
     pub model: String,
     pub spent: Usd,
     pub byok: Usd,
     pub requests: u64,
 }
 
-/// Why some use is no programme's.
+/// The reason that use is not attributed to a programme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnattributedReason {
-    /// The key was made elsewhere, and no programme owns it.
+    /// The key is foreign, and no programme owns it.
     Foreign,
     /// The name looks like ours, but is another deployment's or was tampered with.
     NotOurs,
-    /// The name is ours, and nobody knows its grant.
+    /// The name is ours, but no such grant is known.
     UnknownGrant,
     /// The provider names no key.
     NoKey,
-    /// The account used it by its activity, and no row told whose it was.
+    /// The account's activity has this use, and no row says by which key.
     Rest,
 }
 
-/// Whose keys are whose.
+/// The owners of keys, by grant and by name.
 pub struct Owners<'a> {
     pub deployment: &'a DeploymentId,
-    /// The group of a grant, if there is such a grant; the inner none is a grant without a group.
+    /// The group of a grant, if there is such a grant; the inner `None` is a grant without a group.
     pub group_of: &'a dyn Fn(&ProgrammeId, &GrantId) -> Option<Option<String>>,
-    /// The programme that owns every key of this name made elsewhere.
+    /// The programme that owns every foreign key of this name.
     pub assigned: &'a dyn Fn(&str) -> Option<ProgrammeId>,
 }
 
-/// Some days of use, each cent of it once: either a programme's or nobody's.
+/// The use of some days, with each cent either attributed to one programme or unattributed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Attribution {
     pub programmes: BTreeMap<(Date, ProgrammeId), Vec<GroupUse>>,
     pub nobodys: BTreeMap<Date, Vec<UnattributedUse>>,
-    /// What is the programmes' once more, grant by grant.
+    /// The programmes' use again, by grant.
     pub grants: BTreeMap<Date, Vec<GrantUse>>,
 }
 
-/// By group and model.
+/// Sums by group and model.
 type ByGroup = BTreeMap<(Option<String>, String), Sums>;
-/// By programme, grant and model.
+/// Sums by programme, grant and model.
 type ByGrant = BTreeMap<(ProgrammeId, GrantId, String), Sums>;
-/// By reason, name and model.
+/// Sums by reason, name and model.
 type ByName = BTreeMap<(UnattributedReason, Option<String>, String), Sums>;
 
-/// Says whose use it was. `activity` is empty when the rows are known to be all there are; otherwise it tells on its days what the
-/// rows do not.
+/// Attributes use to programmes. `activity` is empty when the rows are known to be complete; otherwise it
+/// shows, for its days, the use that the rows lack.
 pub fn attribute(rows: &[ModelRow], activity: &[ActivityRow], owners: &Owners<'_>) -> Attribution {
     let mut programmes: BTreeMap<(Date, ProgrammeId), ByGroup> = BTreeMap::new();
     let mut nobodys: BTreeMap<Date, ByName> = BTreeMap::new();
@@ -130,7 +131,7 @@ pub fn attribute(rows: &[ModelRow], activity: &[ActivityRow], owners: &Owners<'_
                 let day = programmes.entry((row.day, programme)).or_default();
                 *day.entry((group, cut(&row.model))).or_default() += used;
             }
-            UseOwner::Nobody(why, name) => {
+            UseOwner::Unattributed(why, name) => {
                 let day = nobodys.entry(row.day).or_default();
                 *day.entry((why, name, cut(&row.model))).or_default() += used;
             }
@@ -150,15 +151,15 @@ pub fn attribute(rows: &[ModelRow], activity: &[ActivityRow], owners: &Owners<'_
 }
 
 enum UseOwner {
-    /// With the group, and the grant whose key it is.
+    /// A programme, with the group and the grant whose key it is.
     Programme(ProgrammeId, Option<String>, Option<GrantId>),
-    Nobody(UnattributedReason, Option<String>),
+    Unattributed(UnattributedReason, Option<String>),
 }
 
 impl Owners<'_> {
     fn owner_of(&self, key_name: &str) -> UseOwner {
         if key_name.is_empty() {
-            return UseOwner::Nobody(UnattributedReason::NoKey, None);
+            return UseOwner::Unattributed(UnattributedReason::NoKey, None);
         }
         if let Some(programme) = (self.assigned)(key_name) {
             return UseOwner::Programme(programme, None, None);
@@ -170,17 +171,18 @@ impl Owners<'_> {
             } else {
                 UnattributedReason::Foreign
             };
-            return UseOwner::Nobody(why, Some(cut(key_name)));
+            return UseOwner::Unattributed(why, Some(cut(key_name)));
         };
         match (self.group_of)(&programme, &grant) {
             Some(group) => UseOwner::Programme(programme, group, Some(grant)),
-            None => UseOwner::Nobody(UnattributedReason::UnknownGrant, Some(format!("{programme}/{grant}"))),
+            None => UseOwner::Unattributed(UnattributedReason::UnknownGrant, Some(format!("{programme}/{grant}"))),
         }
     }
 }
 
-/// What the account used on a day beyond the rows: by model, unless that is more than all of them together leave. Then both do not
-/// call the models alike, or do not count alike, and some use would be counted twice; so there is one sum without a model.
+/// The account's use of a day beyond the rows, by model, unless that is more than all models together leave.
+/// Then rows and activity name or count models differently, and some use would count twice; so there is one
+/// sum without a model.
 fn rest_of<'a>(day: Date, rows: &'a [ModelRow], activity: &'a [ActivityRow]) -> Vec<(&'a str, Sums)> {
     let mut account: BTreeMap<&str, Sums> = BTreeMap::new();
     let mut names: BTreeMap<&str, &str> = BTreeMap::new();
@@ -196,7 +198,8 @@ fn rest_of<'a>(day: Date, rows: &'a [ModelRow], activity: &'a [ActivityRow]) -> 
         let by_its_lasting_name = || names.get(&*row.model).copied().unwrap_or(&row.model);
         let model = if account.contains_key(&*row.model) { &row.model } else { by_its_lasting_name() };
         *told.entry(model).or_default() += Sums { spent: row.spent, byok: row.byok, requests: row.requests };
-        // Each row was rounded up to the micro-dollar, so many of them may be a little more than the account's one.
+        // Each row was rounded up to the micro-dollar, so many of them may be slightly above the account's
+        // one.
         rounded_up += Usd::from_micros(1);
     }
     let mut rest: Vec<(&str, Sums)> =
@@ -247,7 +250,8 @@ fn grant_uses(by: ByGrant) -> Vec<GrantUse> {
     uses.collect()
 }
 
-/// At most so many entries that an item can hold them. Which ones are put together does not depend on the order of the rows.
+/// The entries with the smallest put together, so that they fit into an item. The choice does not depend on
+/// the order of the rows.
 fn with_the_smallest_together<K: Ord>(sums: BTreeMap<K, Sums>, together: impl Fn(&K) -> K) -> BTreeMap<K, Sums> {
     if sums.len() <= MOST_ENTRIES {
         return sums;

@@ -1,5 +1,9 @@
-//! What a key has used: what the provider told at one moment, and the reading that follows from it and from what is on record. Who
-//! asks and when is the functions' matter.
+//! What a key has used: what the provider told at one moment, and the reading that follows from it and from what is on record.
+//! Who asks and when is the functions' matter.
+//!
+//! What a key used in its life is written by maximum, credits and own keys each for itself. Where the provider says less, what is
+//! on record stands, the run's report says so, and nobody waits for it. What it used in its window is as whoever asked last was
+//! told.
 
 use std::fmt;
 
@@ -14,28 +18,30 @@ use crate::domain::values::id::{Epoch, GrantId, ProgrammeId};
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::{Reset, Window, utc_date};
 
-/// So long after a key was confirmed to be off, or its limit to be lower, a reading tells all that it used before.
+/// The settling time. So long after a key was confirmed to be off, or its limit to be lower, a reading covers
+/// all of its earlier use.
 pub const SETTLING: SignedDuration = SignedDuration::from_mins(15);
 
-/// What the provider told of a key's use. A number that it did not tell is none, never nothing.
+/// A usage report of the provider for one key. A missing number is `None`, never zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageReport {
-    /// Since the key was made.
+    /// The use since the key was made.
     pub lifetime: Usd,
     pub today: Option<Usd>,
-    /// By the provider's counter of the window; of the whole term the lifetime's is looked at.
+    /// The provider's counter of the window; for the whole term the lifetime's counter is used.
     pub in_window: Option<Usd>,
-    /// The same three, paid with provider keys of the user's own.
+    /// The lifetime counter of spending with provider keys of the user's own; its window's and day's counters
+    /// follow.
     pub byok: Option<Usd>,
     pub byok_today: Option<Usd>,
     pub byok_in_window: Option<Usd>,
-    /// The limit less what remains of it, with use of own keys where the limit counts it.
+    /// The limit less what remains of it, including BYOK use where the limit counts it.
     pub off_the_limit: Option<Usd>,
     #[serde(with = "millisecond::optional")]
     pub last_used_at: Option<Timestamp>,
 }
 
-/// What was used, day by day, the account's money and the user's own provider keys apart.
+/// The use by day, the account's money and the user's own provider keys apart.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DailyUse {
     pub credits: Days,
@@ -43,7 +49,7 @@ pub struct DailyUse {
     pub byok: Days,
 }
 
-/// What one key of a grant has used, as far as it is on record.
+/// The recorded use of one key of a grant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "ReadingItem", into = "ReadingItem")]
 pub struct Reading {
@@ -51,20 +57,21 @@ pub struct Reading {
     pub grant: GrantId,
     pub epoch: Epoch,
     pub used: DailyUse,
-    /// The window that `in_window` was used in.
+    /// The window of `in_window`.
     pub window: Window,
-    /// What counts against the cap: with own keys where the programme counts them.
+    /// The count against the cap, including BYOK use where the programme counts it.
     pub in_window: Usd,
-    /// What counted when the window before was last looked at: all of it was used before this one.
+    /// The total count at the last reading of the window before; all of it was used before this window.
     pub before: Usd,
     pub last_used_at: Option<Timestamp>,
-    /// When the provider was asked for it.
+    /// The time at which the provider was asked.
     pub as_of: Timestamp,
-    /// When every key was last looked at before this one was looked for in vain: until then nothing had changed.
+    /// The time of the last listing of every key before one that did not find this key; its use had not
+    /// changed by then.
     pub unchanged_until: Option<Timestamp>,
 }
 
-/// Whose key a reading is of, and how its programme counts.
+/// The key that a reading is of, and how its programme counts.
 #[derive(Debug, Clone, Copy)]
 pub struct KeyUseContext<'a> {
     pub programme: &'a ProgrammeId,
@@ -72,19 +79,19 @@ pub struct KeyUseContext<'a> {
     pub epoch: Epoch,
     pub reset: Reset,
     pub byok: Byok,
-    /// When the key was made: nothing was used before.
+    /// The time at which the key was made; there is no earlier use.
     pub made_at: Timestamp,
 }
 
-/// By how much lifetime counters say less than is on record. What is on record stands: what a key has used never shrinks. The sums
-/// are as good as they were, and the difference shows where they are held against the account.
+/// The amount by which lifetime counters are below the record. The record stands, since a key's use never
+/// shrinks. The sums keep their value, and the difference shows when they are reconciled with the account.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Shortfall {
     pub credits: Usd,
     pub byok: Usd,
 }
 
-/// Why nothing is recorded of what was told.
+/// The reason that a usage report is not recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UnusableReport {
     #[error("the provider does not say what it has used")]
@@ -95,11 +102,12 @@ pub enum UnusableReport {
     Negative,
 }
 
-/// The provider sums in binary floats, and what it says is rounded up: two answers about the same use may differ by so much.
+/// The rounding between two answers about equal use. The provider sums in binary floats, and its numbers are
+/// rounded up.
 const ROUNDING: Usd = Usd::from_micros(2);
 
 impl Shortfall {
-    /// None where nothing is missing, or no more than rounding explains.
+    /// The shortfall; `None` if nothing is missing, or no more than rounding explains.
     fn of(credits: Usd, byok: Usd) -> Option<Shortfall> {
         let missing = |short: Usd| if short > ROUNDING { short } else { Usd::ZERO };
         Some(Shortfall { credits: missing(credits), byok: missing(byok) })
@@ -122,7 +130,7 @@ impl DailyUse {
         DailyUse { credits: Days::on_one(day, spent), byok: Days::default() }
     }
 
-    /// What counts for a programme.
+    /// The total that counts for a programme.
     pub fn counted(&self, byok: Byok) -> Usd {
         match byok {
             Byok::Inside => self.credits.total() + self.byok.total(),
@@ -130,7 +138,7 @@ impl DailyUse {
         }
     }
 
-    /// The days of what counts.
+    /// The days of the amount that counts for a programme.
     pub fn days(&self, byok: Byok) -> Days {
         let mut days = self.credits.clone();
         if byok == Byok::Inside {
@@ -144,7 +152,7 @@ impl DailyUse {
         self.byok.add(&other.byok);
     }
 
-    /// With what was told, each of the two by its maximum; `known` as in [`Days::with`].
+    /// The use after a usage report, credits and BYOK each by its maximum; `known` as in [`Days::with`].
     pub fn with(
         &self,
         told: &UsageReport,
@@ -170,7 +178,7 @@ impl DailyUse {
         Ok((DailyUse { credits, byok }, doubt))
     }
 
-    /// The larger of each of the two: of two who asked, what both may believe.
+    /// The larger record for credits and for BYOK each.
     fn or_more(&self, other: &DailyUse) -> DailyUse {
         let larger = |one: &Days, other: &Days| if other.total() > one.total() { other.clone() } else { one.clone() };
         DailyUse { credits: larger(&self.credits, &other.credits), byok: larger(&self.byok, &other.byok) }
@@ -178,9 +186,9 @@ impl DailyUse {
 }
 
 impl Reading {
-    /// What is on record after an answer that was asked for at this time. Lifetime counters by their maximum, each for itself; what
-    /// was used in the window by the answer that was asked for last, unless it is behind. `listed_at` is when the last listing of every key began: what
-    /// was not written then had not changed.
+    /// The reading after a usage report that was asked for at this time. Lifetime counters go by their
+    /// maximum, each for itself. The window's use goes by the latest answer, unless that is behind.
+    /// `listed_at` is when the last listing of every key began; what it did not write had not changed.
     pub fn after(
         before: Option<&Reading>,
         of: KeyUseContext<'_>,
@@ -203,12 +211,13 @@ impl Reading {
             None => Usd::ZERO,
         };
         let in_window = match of.reset {
-            // Of the whole term it is the lifetime's, and that does not shrink.
+            // The whole term's use is the lifetime's, which does not shrink.
             Reset::None => counted - base,
             _ => told.in_window_of(&of).ok_or(UnusableReport::NoWindow)?.min(counted - base).or_zero(),
         };
         let same = before.filter(|before| before.window == window).map(|before| before.in_window);
-        // So soon after, an answer that says less of the lifetime is behind, and so is what it says of the window.
+        // So soon after a reading, an answer with a lower lifetime counter is behind, and so is its window
+        // counter.
         let is_behind = doubt.is_some() && before.is_some_and(|before| asked < before.as_of + SETTLING);
         let in_window = if is_behind { in_window.max(same.unwrap_or_default()) } else { in_window };
         let answer = Reading {
@@ -223,13 +232,14 @@ impl Reading {
             as_of: asked,
             unchanged_until: None,
         };
-        // Of an earlier answer than the one on record it is no wonder.
+        // An answer that is older than the record is expected to be lower.
         let doubt = doubt.filter(|_| before.is_none_or(|before| before.as_of <= asked));
         Ok((before.map_or_else(|| answer.clone(), |before| before.joined(&answer)), doubt))
     }
 
-    /// What two readings of a key come to: the larger of what was ever used, credits and own keys each for itself, and the window of
-    /// the one that was asked for later, the other one where both were at once. The whole term is a window that never shrinks.
+    /// The combination of two readings of a key. Lifetime use is the larger, for credits and BYOK each. The
+    /// window is that of the later answer, or of the other one if both were asked at once. The whole term is
+    /// a window that never shrinks.
     #[must_use]
     pub fn joined(&self, other: &Reading) -> Reading {
         let (earlier, later) = if other.as_of < self.as_of { (other, self) } else { (self, other) };
@@ -242,7 +252,7 @@ impl Reading {
         }
     }
 
-    /// Whether it says anything that another does not. That a window turned in which nothing was used yet goes without saying.
+    /// Whether it says anything that another does not. A turned window without any use yet adds nothing.
     pub fn differs_from(&self, other: &Reading) -> bool {
         let known = if other.window == self.window { other.in_window } else { Usd::ZERO };
         let is_looked_at_again = other.unchanged_until.is_some() && self.unchanged_until.is_none();
@@ -252,14 +262,15 @@ impl Reading {
             || self.in_window != known
     }
 
-    /// What was used with the account's money, ever.
+    /// The lifetime use of the account's money.
     pub fn lifetime(&self) -> Usd {
         self.used.credits.total()
     }
 }
 
 impl UsageReport {
-    /// The larger of the provider's counter and what is off the limit: the one may be behind the other.
+    /// The window's use: the larger of the provider's counter and what is off the limit, since either may be
+    /// behind.
     fn in_window_of(&self, of: &KeyUseContext<'_>) -> Option<Usd> {
         let counter = match of.byok {
             Byok::Inside => self.in_window.map(|credits| credits + self.byok_in_window.unwrap_or_default()),
@@ -273,7 +284,7 @@ fn is_nothing(days: &Days) -> bool {
     *days == Days::default()
 }
 
-/// How a reading lies in the table: its sums beside the days that they are of, so that a write can be conditional on them.
+/// The stored form of a reading: its sums beside the days, so that a write can be conditional on them.
 #[derive(Serialize, Deserialize)]
 struct ReadingItem {
     programme: ProgrammeId,
@@ -294,7 +305,7 @@ struct ReadingItem {
     unchanged_until: Option<Timestamp>,
 }
 
-/// A reading whose sums are not those of its days.
+/// The error for a reading whose sums are not those of its days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("its sums are not those of its days")]
 struct InconsistentSums;

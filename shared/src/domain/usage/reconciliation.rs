@@ -1,18 +1,19 @@
-//! Whether what an account spent is what its keys used. Keys go on being used while they are listed, so their sum is held against what
-//! the account had spent before and after; and what it had spent before anybody looked, the opening, is known as well as that allows.
+//! Reconciliation: whether what an account spent is what its keys used. Keys are used while they are listed,
+//! so their sum is compared with what the account had spent before and after. The opening, spent before the
+//! first run, is known only as exactly as that allows.
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::values::money::Usd;
 
-/// What the account had spent in all, before its keys were listed and after the last of them was read.
+/// The account's total spending, before its keys were listed and after the last of them was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountSpending {
     pub before: Usd,
     pub after: Usd,
 }
 
-/// What the account had spent, when it was first reconciled, on keys that nobody knows any more: at least and at most.
+/// The bounds of what the account had spent, when it was first reconciled, on keys that are no longer known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opening {
     pub least: Usd,
@@ -23,16 +24,17 @@ pub struct Opening {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reconciled {
     pub opening: Opening,
-    /// What no key explains; less than nothing when keys used more than the account spent.
+    /// The residual, negative when keys used more than the account spent.
     pub residual: Usd,
-    /// What was spent while the keys were read and is in no reading yet.
+    /// The spending during the listing, which is in no reading yet.
     pub unsettled: Usd,
 }
 
 impl Reconciled {
-    /// Holds what all keys used against the account. Where it is reconciled for the first time, what no key explains is the opening.
+    /// Compares the use of all keys with the account. At the first reconciliation, what no key explains is
+    /// the opening.
     pub fn of(spent: AccountSpending, used: Usd, opening: Option<Opening>) -> Reconciled {
-        // The opening is between these, if nothing else is unexplained.
+        // The opening is between these two if nothing else is unexplained.
         let (least, most) = (spent.before - used, spent.after - used);
         let (opening, residual) = match opening {
             None => (Opening { least: least.max(Usd::ZERO).min(most), most }, Usd::ZERO),
@@ -45,29 +47,29 @@ impl Reconciled {
     }
 }
 
-/// How much of the residual is no news.
+/// The known part of the residual.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownResidual {
-    /// What a person explained.
+    /// The amount that a person explained.
     pub explained: Usd,
-    /// What the admins were told of last.
+    /// The amount that the admins were last alerted of.
     pub told: Usd,
 }
 
 impl KnownResidual {
-    /// Whether all of it is explained, but for what rounding may come to.
+    /// Whether all of the residual is explained, apart from rounding.
     pub fn explains(&self, residual: Usd, tolerance: Usd) -> bool {
         (residual - self.explained).abs() <= tolerance
     }
 
-    /// Whether the admins were told of all of it.
+    /// Whether the admins were alerted of all of it.
     pub fn tells(&self, residual: Usd, tolerance: Usd) -> bool {
         (residual - self.told).abs() <= tolerance
     }
 }
 
 impl Opening {
-    /// What was spent while it was taken, which may belong to it.
+    /// The spending while the opening was taken, which may belong to it.
     pub fn doubt(&self) -> Usd {
         self.most - self.least
     }

@@ -1,5 +1,5 @@
-//! The spans of time over which spending is shown: one function for pages, files and mails alike. Rolling ones are of completed UTC
-//! days; the provider's windows begin with the calendar and are never shown as rolling.
+//! The spans of time over which spending is shown, by one function for pages, files and mails. Rolling spans
+//! are of completed UTC days. The provider's windows begin with the calendar and are never shown as rolling.
 
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
@@ -9,18 +9,18 @@ use crate::domain::values::money::Usd;
 use crate::domain::values::term::Term;
 use crate::domain::values::window::{Reset, utc_date};
 
-/// A span of time, as it is asked for by `?window=`.
+/// A span of time, as `?window=` asks for it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Span {
     /// The last completed UTC day.
     Day,
-    /// The last seven of them.
+    /// The last seven completed UTC days.
     Week,
-    /// The last thirty.
+    /// The last thirty completed UTC days.
     Month,
-    /// The window of the cap, as far as it went.
+    /// The window of the cap up to today.
     Window,
-    /// The term, as far as it went.
+    /// The term up to today.
     Term,
     #[default]
     All,
@@ -44,8 +44,8 @@ impl Span {
         }
     }
 
-    /// The UTC days of this span, both included. Completed ones end yesterday, the others today; when the first is after the last,
-    /// nothing of it has come yet.
+    /// The first and the last UTC day of this span. Spans of completed days end yesterday, the others today.
+    /// If the first day is after the last, the span has not begun.
     pub fn range(self, reset: Reset, term: Option<&Term>, now: Timestamp) -> (Date, Date) {
         let today = utc_date(now);
         let completed = |count: i64| (back(today, count), back(today, 1));
@@ -60,8 +60,8 @@ impl Span {
         }
     }
 
-    /// What was used in this span. `listed_at` is when the last listing of every key began: it told all of the days before its own,
-    /// and of its own what had been used by then.
+    /// The use in this span. `listed_at` is when the last listing of every key began: it covered all of the
+    /// days before its own, and its own up to then.
     pub fn of(
         self,
         days: &Days,
@@ -76,7 +76,7 @@ impl Span {
         }
         let (from, to) = self.range(reset, term, now);
         if to < from {
-            // Nothing of it has come yet.
+            // The span has not begun.
             return Sum { spent: Usd::ZERO, known: Accuracy::Exactly };
         }
         let Some(looked) = listed_at.map(utc_date) else {
@@ -84,12 +84,13 @@ impl Span {
         };
         match self {
             Span::Day | Span::Week | Span::Month => days.between(from, to, Some(back(looked, 1))),
-            // These go on: what they hold is as of the last look, however old that is, if it was within them.
+            // These spans are still running, so they hold what the last listing knew, however old it is, if
+            // it was within them.
             Span::Window | Span::Term | Span::All => days.between(from, to, (from <= looked).then_some(to)),
         }
     }
 
-    /// Whether it has neither a beginning nor an end: a window that is the whole term, a term that nothing has.
+    /// Whether the span has no end: a window that is the whole term, or a term where there is none.
     fn is_endless(self, reset: Reset, term: Option<&Term>) -> bool {
         match self {
             Span::Day | Span::Week | Span::Month => false,
@@ -106,7 +107,7 @@ pub fn last_weeks(now: Timestamp) -> [(Date, Date); 2] {
     [(back(today, 7), back(today, 1)), (back(today, 14), back(today, 8))]
 }
 
-/// The stretches of days, from one to another, of which something is so.
+/// The ranges of consecutive days for which something holds.
 pub fn stretches((from, to): (Date, Date), is_so: impl Fn(Date) -> bool) -> Vec<(Date, Date)> {
     let mut stretches: Vec<(Date, Date)> = Vec::new();
     for day in from.series(1.day()).take_while(|day| *day <= to).filter(|day| is_so(*day)) {

@@ -1,5 +1,5 @@
-//! Addresses of people: parsed once at the edge, compared in one form, mailed in the spelling of the roster.
-//! Whether an address is anybody's here is the table's to say.
+//! Mail addresses: parsed once at the edge, compared in one form, mailed in the spelling of the roster.
+//! Whether an address is known is for the table to say.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 use unicode_security::mixed_script::MixedScript;
 
-/// A mail address: what was written, and the form in which two spellings of one mailbox are equal.
+/// A mail address: its spelling, and the form in which two spellings of one mailbox are equal.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct EmailAddress {
@@ -21,7 +21,7 @@ pub struct EmailAddress {
 #[serde(transparent)]
 pub struct MatchedAddress(String);
 
-/// Why a text is not an address this software mails to.
+/// The reason that a text is not an address to which Bursar mails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     #[error("an address looks like name@university.edu")]
@@ -41,10 +41,10 @@ pub enum AddressError {
 }
 
 impl EmailAddress {
-    /// Reads one address, ignoring space around it.
+    /// Parses one address, ignoring space around it.
     pub fn parse(text: &str) -> Result<EmailAddress, AddressError> {
         let written = text.trim_matches([' ', '\t', '\r', '\n']);
-        // Every grant that is read is parsed again, so what nothing can be the matter with is not looked into.
+        // Every read of a grant parses its address again, so ASCII skips the normalisation.
         let written: String = if written.is_ascii() { written.to_owned() } else { written.nfc().collect() };
         if written.chars().any(is_invisible) {
             return Err(AddressError::Invisible);
@@ -62,17 +62,17 @@ impl EmailAddress {
         Ok(EmailAddress { written, matched })
     }
 
-    /// As the roster spells it.
+    /// The address in the roster's spelling.
     pub fn as_written(&self) -> &str {
         &self.written
     }
 
-    /// The form two spellings share.
+    /// The form that all spellings of the mailbox share.
     pub fn matched(&self) -> &MatchedAddress {
         &self.matched
     }
 
-    /// As a mail server is given it: the roster's local part, the domain in punycode.
+    /// The address for a mail server: the roster's local part, the domain in punycode.
     pub fn for_mail(&self) -> String {
         let local = self.written.rsplit_once('@').map_or("", |(local, _)| local);
         let domain = self.matched.0.rsplit_once('@').map_or("", |(_, domain)| domain);
@@ -105,7 +105,7 @@ fn domain_in_ascii(domain: &str) -> Result<String, AddressError> {
     if !ascii.contains('.') || ascii.ends_with('.') || ascii.len() > 253 {
         return Err(AddressError::Domain);
     }
-    // What was typed may be in punycode already, so the scripts are looked at in the readable form.
+    // The typed text may be in punycode already, so the scripts are checked in the readable form.
     let (readable, _) = idna::domain_to_unicode(&ascii);
     if readable.is_ascii() || readable.split('.').all(MixedScript::is_single_script) {
         Ok(ascii)
@@ -114,7 +114,7 @@ fn domain_in_ascii(domain: &str) -> Result<String, AddressError> {
     }
 }
 
-/// Control, format and other characters that a reader does not see.
+/// Whether this is a control, format or other character that a reader does not see.
 pub fn is_invisible(c: char) -> bool {
     c.is_control()
         || (c.is_whitespace() && c != ' ')
@@ -151,7 +151,7 @@ impl Hash for EmailAddress {
     }
 }
 
-/// Logs hold no address in the clear, and `Debug` is how things get into logs.
+/// A masked form, since `Debug` output ends up in logs, which hold no address in the clear.
 impl fmt::Debug for EmailAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("EmailAddress(…)")

@@ -1,5 +1,5 @@
-//! How dates and times are written for people, on pages and in mails. Amounts are written by `Usd` itself; files and hooks carry
-//! both in full instead.
+//! Dates and times as people read them, on pages and in mails. `Usd` writes amounts itself; files and hooks
+//! carry both in full instead.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -42,12 +42,12 @@ pub fn time_in(at: Timestamp, zone: &TimeZone) -> String {
     format!("{} ({})", there.strftime("%-d %B %Y, %H:%M"), zone.iana_name().unwrap_or("UTC"))
 }
 
-/// A time in a column of a table that names its time zone: `2026-11-20 14:05`.
+/// A time in a table column whose heading names the time zone: `2026-11-20 14:05`.
 pub fn column_time(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string()
 }
 
-/// A time as a form's field has it: `2026-11-20T14:05`.
+/// A time in a form's field: `2026-11-20T14:05`.
 pub fn field_time(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M").to_string()
 }

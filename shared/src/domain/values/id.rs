@@ -1,4 +1,4 @@
-//! Identifiers, and the names that keys carry at the provider. None of them holds anything about a person.
+//! Identifiers, and the names of keys at the provider. None of them holds personal data.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,17 +19,17 @@ pub struct ProgrammeId(String);
 #[serde(try_from = "String", into = "String")]
 pub struct GrantId(String);
 
-/// A person with a role, in audit entries and wherever else an address must not be: sixteen random hex digits.
+/// A person with a role, for audit entries and other places without addresses: sixteen random hex digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PersonId(String);
 
-/// This deployment, in the names of its keys: made once and kept in the table.
+/// The id of this deployment, used in the names of its keys: made once and kept in the table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct DeploymentId(String);
 
-/// Which invocation owns an attempt: sixteen random hex digits.
+/// The invocation that owns an attempt: sixteen random hex digits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Nonce(String);
@@ -39,7 +39,7 @@ pub struct Nonce(String);
 #[serde(transparent)]
 pub struct Epoch(u32);
 
-/// What a text would have to be to be this identifier.
+/// The error for a text that is no such identifier, with the form that one has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this is no {0}")]
 pub struct NotAnId(&'static str);
@@ -57,7 +57,8 @@ pub struct KeyName {
 const SLUG_MAX: usize = 60;
 
 impl ProgrammeId {
-    /// The slug of a programme's name. A name without a letter or digit of the Latin alphabet gets `programme`.
+    /// The slug of a programme's name. A name without a letter or digit of the Latin alphabet gets
+    /// `programme`.
     pub fn of_name(name: &str) -> ProgrammeId {
         let plain = name.nfkd().filter(|c| c.is_ascii() || !unicode_normalization::char::is_combining_mark(*c));
         let dashed: String =
@@ -131,16 +132,16 @@ impl FromStr for KeyName {
             epoch: Epoch(epoch.parse().map_err(|_| foreign)?),
             nonce: nonce.parse()?,
         };
-        // Only the one spelling is ours: `+1`, `01` and the like are somebody else's.
+        // Only the canonical spelling is ours; `+1`, `01` and the like are foreign.
         if name.to_string() == text { Ok(name) } else { Err(foreign) }
     }
 }
 
-/// The identifiers that are a fixed number of random hex digits.
+/// Defines an identifier of a fixed number of random hex digits.
 macro_rules! random_hex {
     ($name:ident, $bytes:literal, $what:literal) => {
         impl $name {
-            /// A new one, from the system's random source.
+            /// A new identifier from the system's random source.
             pub fn random() -> $name {
                 $name(crate::domain::values::token::random_hex::<$bytes>())
             }
@@ -149,10 +150,10 @@ macro_rules! random_hex {
                 &self.0
             }
 
-            /// The digits as bytes: where there are very many.
+            /// The digits as bytes, for large collections.
             pub fn to_bytes(&self) -> [u8; $bytes] {
                 let mut bytes = [0; $bytes];
-                // Only so many digits can be such an identifier.
+                // The type guarantees this number of digits.
                 let _ = HEXLOWER.decode_mut(self.0.as_bytes(), &mut bytes);
                 bytes
             }
@@ -177,7 +178,7 @@ random_hex!(PersonId, 8, "person");
 random_hex!(DeploymentId, 5, "deployment");
 random_hex!(Nonce, 8, "nonce");
 
-/// What all textual identifiers share.
+/// Implements what all textual identifiers share.
 macro_rules! as_text {
     ($($name:ident),*) => {$(
         impl fmt::Display for $name {

@@ -1,5 +1,5 @@
-//! A provider key as we know it: by its hash, and for the length of one request by its plaintext. What else the provider says
-//! of a key belongs to `provider`.
+//! A provider key as we know it: its hash and, for the length of one request, its plaintext. The other
+//! attributes of a key belong to `provider`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,32 +11,33 @@ use serde::{Deserialize, Serialize};
 use crate::domain::values::id::DeploymentId;
 use crate::domain::values::token::sha256_hex;
 
-/// The provider's name for a key: 64 lower-case hex digits.
+/// The provider's identifier of a key: 64 lower-case hex digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct KeyHash(String);
 
-/// What tells one management key of a deployment from another. The key does not follow from it, and in two deployments one key has two.
+/// A fingerprint that tells one management key of a deployment from another. It does not reveal the key, and
+/// differs between deployments for one key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Fingerprint(String);
 
-/// The text is not a key's hash.
+/// The error for a text that is not a key's hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this is no key's hash: it has 64 lower-case hex digits")]
 pub struct NotAKeyHash;
 
-/// The key itself, as it is shown once. It can be neither stored, printed nor logged, only revealed on purpose.
+/// The key itself, as it is shown once. It cannot be stored, printed or logged, only revealed on purpose.
 pub struct PlaintextKey(SecretString);
 
 impl PlaintextKey {
-    /// Takes what the provider answered, if it can be a key: visible ASCII, not empty.
+    /// Accepts the provider's answer if it can be a key: visible ASCII, not empty.
     pub fn new(text: String) -> Option<PlaintextKey> {
         let is_key = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
         is_key.then(|| PlaintextKey(text.into()))
     }
 
-    /// For the one page that shows it.
+    /// The plaintext, for the one page that shows it.
     pub fn reveal(&self) -> &str {
         self.0.expose_secret()
     }
@@ -57,7 +58,7 @@ impl Fingerprint {
         &self.0
     }
 
-    /// Enough of it to tell the few that there are apart.
+    /// A prefix that is long enough to tell a deployment's few management keys apart.
     pub fn short(&self) -> &str {
         self.0.get(..12).unwrap_or(&self.0)
     }
@@ -68,10 +69,10 @@ impl KeyHash {
         &self.0
     }
 
-    /// The digits as bytes: where there are very many.
+    /// The digits as bytes, for large collections.
     pub fn to_bytes(&self) -> [u8; 32] {
         let mut bytes = [0; 32];
-        // Only 64 such digits can be a hash.
+        // The type guarantees 64 such digits.
         let _ = HEXLOWER.decode_mut(self.0.as_bytes(), &mut bytes);
         bytes
     }
@@ -129,7 +130,8 @@ mod tests {
         }
     }
 
-    /// An inherent constant is preferred to a trait's, and it is there only where the bound holds.
+    /// A probe for trait bounds: an inherent constant is preferred to a trait's, and is there only where the
+    /// bound holds.
     struct Probe<T>(PhantomData<T>);
     trait Otherwise {
         const SHOWS: bool = false;

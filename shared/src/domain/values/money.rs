@@ -1,5 +1,5 @@
-//! Money: exact micro-dollars, read from decimal text. What was spent rounds up, what is promised rounds down, and a binary
-//! float never comes near it.
+//! Money: exact micro-dollars, read from decimal text. What was spent rounds up, what is promised rounds
+//! down, and no binary float is involved.
 
 use std::fmt;
 use std::iter::Sum;
@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 #[serde(transparent)]
 pub struct Usd(i64);
 
-/// Why a text is not an amount.
+/// The reason that a text is not an amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MoneyError {
     #[error("write an amount like 20 or 20.50")]
@@ -26,7 +26,7 @@ pub enum MoneyError {
     TooLarge,
 }
 
-/// What happens to digits beyond the sixth decimal.
+/// The treatment of digits beyond the sixth decimal.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Rounding {
     Up,
@@ -37,7 +37,8 @@ enum Rounding {
 impl Usd {
     pub const ZERO: Usd = Usd(0);
     pub const CENT: Usd = Usd(10_000);
-    /// One trillion dollars: far above any pot, far below what sums of a whole university could overflow.
+    /// One trillion dollars: far above any pot, and low enough that sums of a whole university cannot
+    /// overflow.
     pub const MAX: Usd = Usd(1_000_000_000_000_000_000);
 
     pub const fn from_micros(micros: i64) -> Usd {
@@ -52,12 +53,13 @@ impl Usd {
         self.0
     }
 
-    /// Whether another limit is as good as this one: a provider may keep fewer digits.
+    /// Whether a limit counts as equal to another: a provider may keep fewer digits.
     pub fn is_about(self, other: Usd) -> bool {
         self - other < Usd::CENT && other - self < Usd::CENT
     }
 
-    /// An amount that a person typed: `20`, `20.00` or `$20`, at most six decimals, no sign and no exponent.
+    /// Parses an amount that a person typed: `20`, `20.00` or `$20`, at most six decimals, no sign and no
+    /// exponent.
     pub fn from_form(text: &str) -> Result<Usd, MoneyError> {
         let text = text.trim();
         let digits = text.strip_prefix('$').unwrap_or(text);
@@ -67,12 +69,12 @@ impl Usd {
         read(digits, Rounding::Refuse)
     }
 
-    /// An amount the provider says was spent: rounded up to the micro-dollar.
+    /// Parses an amount that the provider reports as spent: rounded up to the micro-dollar.
     pub fn parse_ceil(text: &str) -> Result<Usd, MoneyError> {
         read(text, Rounding::Up)
     }
 
-    /// An amount the provider says is left or allowed: rounded down to the micro-dollar.
+    /// Parses an amount that the provider reports as left or allowed: rounded down to the micro-dollar.
     pub fn parse_floor(text: &str) -> Result<Usd, MoneyError> {
         read(text, Rounding::Down)
     }
@@ -81,12 +83,12 @@ impl Usd {
         *self == Usd::ZERO
     }
 
-    /// This much, or nothing where it is negative.
+    /// The amount, or zero where it is negative.
     pub fn or_zero(self) -> Usd {
         self.max(Usd::ZERO)
     }
 
-    /// How far this is from nothing.
+    /// The absolute amount.
     #[must_use]
     pub fn abs(self) -> Usd {
         Usd(self.0.saturating_abs())
@@ -97,42 +99,42 @@ impl Usd {
         Usd(self.0.saturating_mul(i64::from(count))).min(Usd::MAX)
     }
 
-    /// This much in whole cents, rounded down.
+    /// The amount in whole cents, rounded down.
     #[must_use]
     pub fn whole_cents(self) -> Usd {
         Usd(self.0 - self.0.rem_euclid(Usd::CENT.0))
     }
 
-    /// This much rounded to the next whole dollar, for what is known so roughly that its cents say nothing.
+    /// The amount rounded to the nearest whole dollar, for estimates whose cents say nothing.
     #[must_use]
     pub fn to_the_dollar(self) -> Usd {
         const DOLLAR: i64 = 1_000_000;
         Usd((self.0 + DOLLAR / 2).div_euclid(DOLLAR) * DOLLAR)
     }
 
-    /// What was spent, in a sentence: `$4,000` or `$3.27`, rounded up to the cent.
+    /// An amount spent, in a sentence: `$4,000` or `$3.27`, rounded up to the cent.
     pub fn to_dollars_up(self) -> String {
         let text = self.to_cents_up();
         text.strip_suffix(".00").unwrap_or(&text).to_owned()
     }
 
-    /// What is promised or left, in a sentence: `$4,000` or `$3.27`, rounded down to the cent.
+    /// An amount promised or left, in a sentence: `$4,000` or `$3.27`, rounded down to the cent.
     pub fn to_dollars_down(self) -> String {
         let text = self.to_cents_down();
         text.strip_suffix(".00").unwrap_or(&text).to_owned()
     }
 
-    /// What was spent, in a column of amounts: `$4,000.00` or `$3.27`, rounded up to the cent.
+    /// An amount spent, in a column of amounts: `$4,000.00` or `$3.27`, rounded up to the cent.
     pub fn to_cents_up(self) -> String {
         in_cents(-(-self.0).div_euclid(Usd::CENT.0))
     }
 
-    /// What is promised or left, in a column of amounts: `$4,000.00` or `$3.27`, rounded down to the cent.
+    /// An amount promised or left, in a column of amounts: `$4,000.00` or `$3.27`, rounded down to the cent.
     pub fn to_cents_down(self) -> String {
         in_cents(self.0.div_euclid(Usd::CENT.0))
     }
 
-    /// The JSON number the provider is sent: a plain decimal without an exponent.
+    /// The JSON number for the provider: a plain decimal without an exponent.
     pub fn to_json(self) -> Box<RawValue> {
         let text = self.to_string();
         let plain = text.trim_end_matches('0').trim_end_matches('.');
@@ -181,7 +183,7 @@ pub fn grouped(number: u64) -> String {
     grouped
 }
 
-/// Reads decimal text, with a sign and an exponent where JSON allows them.
+/// Parses decimal text, with a sign and an exponent where JSON allows them.
 fn read(text: &str, rounding: Rounding) -> Result<Usd, MoneyError> {
     let (negative, unsigned) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),

@@ -1,4 +1,4 @@
-//! When a programme runs, in its own time zone, and when the keys made for it expire.
+//! The term of a programme in its own time zone, and the expiry of the keys made for it.
 
 use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::values::window::Reset;
 
-/// What anybody plans lies between these days. Each sum of a time within and of a length that the rules know is a time.
+/// The bounds of every term. A time within them plus any length that the rules know is still a valid time.
 pub const FIRST_DAY: Date = date(2000, 1, 1);
 pub const LAST_DAY: Date = date(2199, 12, 31);
-/// A term of more years is a mistake.
+/// The most years of a term; a longer one is taken for a mistake.
 const MOST_YEARS: i64 = 10;
 
-/// From 00:00 of the first day to 24:00 of the last.
+/// A term, from 00:00 of the first day to 24:00 of the last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "TermForm", into = "TermForm")]
 pub struct Term {
@@ -25,7 +25,7 @@ pub struct Term {
     ends_at: Timestamp,
 }
 
-/// Why dates and a time zone are no term.
+/// The reason that dates and a time zone are no term.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TermError {
     #[error("the last day must not be before the first")]
@@ -64,7 +64,7 @@ impl Term {
         Ok(Term { starts_on, ends_on, timezone: timezone.to_owned(), zone, starts_at, ends_at })
     }
 
-    /// The first day there is, in UTC: what stands for a term that nobody has set yet.
+    /// A term of the first possible day, in UTC: the placeholder before a person has set one.
     pub fn first_day() -> Term {
         let (starts_at, ends_at) = (Timestamp::constant(946_684_800, 0), Timestamp::constant(946_771_200, 0));
         Term {
@@ -86,7 +86,7 @@ impl Term {
         self.ends_on
     }
 
-    /// The name of its time zone, as somebody typed it.
+    /// The name of its time zone, as it was typed.
     pub fn timezone(&self) -> &str {
         &self.timezone
     }
@@ -104,8 +104,9 @@ impl Term {
         self.ends_at
     }
 
-    /// When a key made now expires. It cannot be changed later, so a cap for the whole term leaves two weeks in which the
-    /// end may still be moved; with a reset those weeks would be windows that nobody was promised.
+    /// The time at which a key made now expires, which cannot be changed later. A cap for the whole term
+    /// leaves two weeks in which the end may still be moved. With a reset those weeks would be windows beyond
+    /// what was promised.
     pub fn keys_expire_at(&self, reset: Reset) -> Timestamp {
         match reset {
             Reset::None => self.ends_at.checked_add((14 * 24).hours()).unwrap_or(self.ends_at),

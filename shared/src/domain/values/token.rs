@@ -1,5 +1,6 @@
-//! Secrets that we hand out: links, codes, sessions, asking cookies. Each has a plain type that can only be shown on purpose
-//! and a hashed type that is all the table ever sees, so that storing a secret does not compile.
+//! Secrets that are handed out: links, codes, sessions, asking cookies. Each has a plain type that is shown
+//! only on purpose, and a hashed type, which is all that the table sees. So storing a secret does not
+//! compile.
 
 use std::fmt;
 
@@ -28,7 +29,8 @@ impl Code {
         Code(bytes.iter().map(|byte| char::from(CROCKFORD[usize::from(byte & 31)])).collect())
     }
 
-    /// Reads what a person typed: case, hyphens and spaces do not matter, and look-alikes are taken for what they look like.
+    /// Parses what a person typed: case, hyphens and spaces do not matter, and look-alikes count as the
+    /// letter or digit they resemble.
     pub fn from_form(text: &str) -> Option<Code> {
         let typed = text.chars().filter(|c| !matches!(c, '-' | ' ' | '\t' | '\r' | '\n'));
         let code: String = typed
@@ -43,7 +45,7 @@ impl Code {
         fits.then_some(Code(code))
     }
 
-    /// For the one mail that brings it.
+    /// The plain code, for the one mail that brings it.
     pub fn reveal(&self) -> String {
         [&self.0[..4], &self.0[4..8], &self.0[8..]].join("-")
     }
@@ -71,7 +73,7 @@ impl fmt::Debug for CodeHash {
     }
 }
 
-/// A secret of 256 random bits and its hash.
+/// Defines a secret of 256 random bits and its hash.
 macro_rules! secret_and_hash {
     ($plain:ident, $hash:ident, $purpose:literal, $doc:literal) => {
         #[doc = $doc]
@@ -88,13 +90,13 @@ macro_rules! secret_and_hash {
                 $plain(BASE64URL_NOPAD.encode(&random::<32>()))
             }
 
-            /// Reads one that came back; anything of another shape is none.
+            /// Parses a secret that came back; `None` for a text of another shape.
             pub fn parse(text: &str) -> Option<$plain> {
                 let decoded = BASE64URL_NOPAD.decode(text.as_bytes()).ok()?;
                 (decoded.len() == 32).then(|| $plain(text.to_owned()))
             }
 
-            /// For the one place it is sent to.
+            /// The plain secret, for the one place it is sent to.
             pub fn reveal(&self) -> &str {
                 &self.0
             }
@@ -128,24 +130,26 @@ secret_and_hash!(LinkToken, LinkTokenHash, "link", "The secret part of a link th
 secret_and_hash!(SessionToken, SessionTokenHash, "session", "The value of a session cookie.");
 secret_and_hash!(AskToken, AskTokenHash, "ask", "The value of the cookie in the browser that asked for a link.");
 
-/// What a form behind a session carries, so that only a page of that session can have offered it.
+/// The token in a form behind a session, which shows that a page of that session offered the form.
 #[derive(Clone)]
 pub struct CsrfToken(String);
 
 impl SessionToken {
-    /// It follows from the session, so nothing more is kept; and the session does not follow from it.
+    /// The session's form token. It is derived from the session, so it is not stored; and the session cannot
+    /// be derived from it.
     pub fn csrf(&self) -> CsrfToken {
         CsrfToken(sha256_hex(&["csrf", &self.0]))
     }
 }
 
 impl CsrfToken {
-    /// For the hidden field.
+    /// The plain token, for the hidden field.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// Whether this came back. Hashes are compared, so the time it takes says nothing about where the two differ.
+    /// Whether this token came back. Hashes are compared, so the time it takes does not show where the two
+    /// differ.
     pub fn is(&self, given: &str) -> bool {
         sha256_hex(&[given]) == sha256_hex(&[&self.0])
     }
@@ -177,7 +181,7 @@ fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// A hash over parts that cannot be shifted into one another: each is led by its length.
+/// The hash of several parts, each preceded by its length so that parts cannot be shifted into one another.
 pub(in crate::domain) fn sha256_hex(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in parts {

@@ -1,5 +1,5 @@
-//! The windows a cap counts in. They are the provider's: UTC days, UTC weeks from Monday, UTC calendar months, or the whole
-//! term. When the term is belongs to `term`.
+//! The windows in which a cap counts. They are the provider's: UTC days, UTC weeks from Monday, UTC calendar
+//! months, or the whole term. The dates of a term belong to `term`.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan, Zoned};
 use serde::{Deserialize, Serialize};
 
-/// When a cap starts anew.
+/// The reset of a cap: how often it starts again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reset {
@@ -19,7 +19,7 @@ pub enum Reset {
     Monthly,
 }
 
-/// The window that begins on this UTC date; the whole term's has none. It orders and compares as time does.
+/// The window that begins on this UTC date, or the whole term without a date. Windows are ordered by time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Window(Option<Date>);
@@ -28,12 +28,12 @@ impl Window {
     /// The whole term as one window, which is what a pot counts in.
     pub const WHOLE_TERM: Window = Window(None);
 
-    /// Its first day, which the whole term does not have here.
+    /// The first day; `None` for the whole term.
     pub fn begins(self) -> Option<Date> {
         self.0
     }
 
-    /// The instant at which it begins.
+    /// The instant at which it begins; `None` for the whole term.
     pub fn begins_at(self) -> Option<Timestamp> {
         self.0.map(utc_midnight)
     }
@@ -49,7 +49,7 @@ impl fmt::Display for Window {
 }
 
 impl Reset {
-    /// For how long a cap is, after its amount.
+    /// The words after a cap's amount that name its window.
     pub fn per_window(self) -> &'static str {
         match self {
             Reset::None => "for the whole term",
@@ -64,19 +64,19 @@ impl Reset {
         Window(self.begins(utc_date(now)))
     }
 
-    /// The first and the last UTC day of the window that a day lies in; the whole term's are not known here.
+    /// The first and the last UTC day of the window that a day lies in; `None` for the whole term.
     pub fn days_around(self, day: Date) -> Option<(Date, Date)> {
         let begins = self.begins(day)?;
         Some((begins, self.next(begins)?.yesterday().ok()?))
     }
 
-    /// When the window that `now` lies in ends and the cap starts anew; never, without a reset.
+    /// The time at which the window of `now` ends and the cap starts again; `None` without a reset.
     pub fn resets_at(self, now: Timestamp) -> Option<Timestamp> {
         let Window(begins) = self.window_at(now);
         self.next(begins?).map(utc_midnight)
     }
 
-    /// How many windows begin after `now` and before `end`.
+    /// The number of windows that begin after `now` and before `end`.
     pub fn windows_between(self, now: Timestamp, end: Timestamp) -> u32 {
         let Some(first) = self.resets_at(now).filter(|first| *first < end) else {
             return 0;
@@ -118,7 +118,7 @@ pub fn utc_date(at: Timestamp) -> Date {
     Zoned::new(at, TimeZone::UTC).date()
 }
 
-/// The instant at which a day of UTC is over.
+/// The instant at which a UTC day is over.
 pub fn end_of_utc_day(date: Date) -> Timestamp {
     date.tomorrow().map_or(Timestamp::MAX, utc_midnight)
 }
@@ -128,7 +128,7 @@ fn utc_midnight(date: Date) -> Timestamp {
     TimeZone::UTC.to_timestamp(date.to_datetime(jiff::civil::Time::midnight())).unwrap_or(Timestamp::MAX)
 }
 
-/// The Monday of its calendar week.
+/// The Monday of the date's calendar week.
 pub(crate) fn monday_of(date: Date) -> Date {
     date.tomorrow().and_then(|tomorrow| tomorrow.nth_weekday(-1, Weekday::Monday)).unwrap_or(date)
 }

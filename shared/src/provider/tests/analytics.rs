@@ -1,4 +1,4 @@
-//! What was used by key, model and day: what is asked for, and what becomes of every answer.
+//! Use by key, model and day: what is asked for, and what becomes of every answer.
 
 use jiff::civil::{Date, date};
 
@@ -53,7 +53,7 @@ async fn one_query_asks_for_every_key_model_and_day_with_the_largest_first() {
 
 #[tokio::test]
 async fn money_is_read_from_its_decimal_text_and_counts_from_texts_or_numbers() {
-    // Spelled by hand: a JSON library may have rounded what it prints.
+    // This is spelled by hand, since a JSON library may round what it prints.
     let body = r#"{"data":{"data":[
         {"date__day":"2026-11-18","api_key_id":"k","model":"m","credits_usage":0.30000000000000004,"byok_usage":1e-7,"request_count":"12"},
         {"date__day":"2026-11-19T00:00:00.000Z","api_key_id":77,"model":null,"credits_usage":"2.5","byok_usage":0,"request_count":3.0}],

@@ -125,7 +125,7 @@ async fn a_creation_that_is_not_answered_ends_after_ten_seconds_as_unknown() {
     let asked = tokio::spawn(async move { provider.create_key(&new_key(), soon()).await });
     server.arrived(1).await;
     let begun = tokio::time::Instant::now();
-    // From here only timers are waited for, so the paused clock runs to the next of them.
+    // From here only timers are awaited, so the paused clock runs to the next of them.
     tokio::time::pause();
     let error = asked.await.unwrap().unwrap_err();
     assert!(matches!(error, ProviderError::Unknown { made: None, .. }), "{error}");

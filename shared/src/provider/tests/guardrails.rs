@@ -23,7 +23,7 @@ async fn a_guardrail_is_made_once_read_and_replaced() {
     let (server, provider, _) = scripted(|request, _| {
         match request.method.as_str() {
             "POST" => answer(201, &guardrail_json("g-1")),
-            // It answers with what it was sent.
+            // The answer repeats the request.
             "PATCH" => answer(200, &format!(r#"{{"data":{{"id":"g-1",{}}}"#, &request.body[1..])),
             _ => answer(200, &guardrail_json("g-1")),
         }
@@ -82,7 +82,7 @@ async fn keys_are_assigned_a_hundred_at_a_time_and_every_count_is_compared() {
     assert_eq!(lengths, [100, 100, 30]);
 }
 
-/// Counts fewer than were assigned, and lists the first `listed` of them.
+/// The outcome when the provider counts fewer keys than were assigned, and lists the first `listed` of them.
 async fn undercounting(listed: usize) -> Result<(), ProviderError> {
     let (_server, provider, _) = scripted(move |request, _| {
         if request.method == "POST" {

@@ -89,7 +89,7 @@ async fn several_pages_are_asked_for_at_once_and_a_small_account_is_asked_little
     let account = Account::of(&[("w-1", 0..1_000)]);
     let (server, provider, _) = scripted(move |request, _| account.page(request, 100)).await;
     all(provider.inventory(&Clock::system())).await.unwrap();
-    // Requests under way at the same time need connections of their own.
+    // Requests that are under way at once need connections of their own.
     assert_eq!(server.seen().iter().map(|seen| seen.connection).max(), Some(16));
     assert!(server.seen().len() < 25, "{}", server.seen().len());
 
@@ -119,7 +119,7 @@ async fn more_keys_made_or_deleted_between_two_pages_than_they_share_are_still_n
                 pages += 1;
                 script.change(|keys| {
                     keys.splice(0..0, (1_000..1_000 + made).rev());
-                    // Deleted are keys that were listed already, so that all behind them move forward.
+                    // The deleted keys were listed already, so all behind them move forward.
                     keys.drain(made..made + deleted);
                 });
             }
@@ -188,7 +188,7 @@ async fn a_list_that_never_goes_on_is_given_up_and_never_taken_for_complete() {
         if request.target.contains("/workspaces") {
             return answer(200, r#"{"data":[{"id":"w-1"}]}"#);
         }
-        // The offset is not heeded.
+        // The offset is ignored.
         let rows: Vec<Value> = (0..100).map(key_json).collect();
         answer(200, &json!({"data": rows}).to_string())
     })

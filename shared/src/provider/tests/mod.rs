@@ -33,7 +33,7 @@ const PLAINTEXT: &str = "sk-or-v1-plaintext";
 
 type Waits = Arc<Mutex<Vec<Duration>>>;
 
-/// A provider that follows a script, and a client that writes down its waits instead of waiting.
+/// A provider that follows a script, and a client that records its waits instead of waiting.
 async fn scripted<A: Into<ScriptedAct>>(
     script: impl FnMut(&SeenRequest, usize) -> A + Send + 'static,
 ) -> (Scripted, Provider, Waits) {
@@ -87,7 +87,7 @@ fn key_json(number: usize) -> Value {
     })
 }
 
-/// The same with other values for some fields.
+/// A key object with other values for some fields.
 fn key_json_with(number: usize, change: &Value) -> Value {
     let mut key = key_json(number);
     for (name, value) in change.as_object().unwrap() {
@@ -115,7 +115,7 @@ fn new_key() -> NewKey<'static> {
     }
 }
 
-/// One word for the kind of an ending.
+/// The kind of an outcome in one word.
 fn ending<T>(result: &Result<T, ProviderError>) -> &'static str {
     match result {
         Ok(_) => "done",

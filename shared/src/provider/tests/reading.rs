@@ -1,4 +1,4 @@
-//! What is read from a key object, however it is written.
+//! Reading of a key object, however it is written.
 
 use proptest::prelude::*;
 use serde_json::value::RawValue;
@@ -18,7 +18,7 @@ fn read(json: &Value) -> ProviderKey {
     }
 }
 
-/// A key object with one number written exactly so.
+/// A key object with one number spelled as given.
 fn with_number(field: &str, number: &str) -> ListedKey {
     let mut key = key_json(1);
     key.as_object_mut().unwrap().remove(field);
@@ -144,7 +144,7 @@ proptest! {
         let promised = amount("limit_remaining", &text).unwrap().unwrap();
         prop_assert!(promised <= spent && (spent - promised).micros() <= 1, "{text}: {promised} {spent}");
         let exact = number * 1e6;
-        // A double of this size is itself only good to some micro-dollars.
+        // A double of this size is itself only exact to some micro-dollars.
         prop_assert!((spent.micros() as f64 - exact).abs() <= 1.0 + exact.abs() * 1e-15, "{text}: {spent}");
     }
 

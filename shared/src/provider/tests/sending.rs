@@ -187,7 +187,8 @@ async fn an_answer_about_another_key_is_not_believed() {
     assert_eq!(ending(&provider.get_key(&hash(2), soon()).await), "unknown");
 }
 
-/// A provider that takes one management key, and a Secrets Manager that answers with each of `secrets` in turn.
+/// A provider that accepts one management key, and a Secrets Manager that answers with each of `secrets` in
+/// turn.
 async fn deployed(taken: &'static str, secrets: &'static [&'static str]) -> (Scripted, Scripted, Provider) {
     let provider = Scripted::start(move |request, _| {
         if request.header("authorization") != Some(&format!("Bearer {taken}")) {
@@ -285,7 +286,7 @@ async fn a_secret_that_holds_no_key_is_the_management_keys_trouble_and_nothing_i
     assert!(server.seen().is_empty());
 }
 
-/// What was logged in a test.
+/// The log of a test.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 

@@ -1,4 +1,4 @@
-//! Whose account a management key is of: what is asked before anything else, and what is asked at all.
+//! The account of a management key: what is asked before anything else, and what is asked at all.
 
 use super::super::keys::KeyPresence;
 use super::*;
@@ -11,11 +11,11 @@ use crate::store::{KnownAccount, Meta};
 const DEPLOYMENT: &str = "0123456789";
 const NEW: &str = "sk-or-v1-new";
 
-/// What a test can change while a deployment runs.
+/// The parts that a test can change while a deployment runs.
 struct Scene {
     secret: String,
     account: Option<KnownAccount>,
-    /// What the provider answers for a key, by its number.
+    /// The provider's answer for a key, by its number.
     keys: Box<dyn FnMut(usize) -> ScriptedAnswer + Send>,
 }
 
@@ -154,7 +154,7 @@ async fn a_key_of_another_account_is_asked_with_for_nothing_but_itself_and_the_w
     assert_eq!(deployed.asked(), [&["GET /key"][..], &witnesses, &witnesses].concat(), "once for each of the two keys");
     let cause = Some(Cause::AnotherAccount { management_key: fingerprint(NEW) });
     assert_eq!((client.take_refusal(), client.take_refusal()), (cause, None));
-    // An admin says that it is this account: whoever comes next finds it so.
+    // An admin confirms the account, so the next call accepts it.
     let confirmed = KnownAccount { witnesses: Vec::new(), management_key: fingerprint(NEW) };
     deployed.scene.lock().unwrap().account = Some(confirmed);
     client.credits(soon()).await.unwrap();

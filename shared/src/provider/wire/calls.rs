@@ -1,5 +1,5 @@
-//! The one table of what is asked of the provider: each call's time-out, whether it may be sent again when its answer did not
-//! come, and why. `send` acts on it; nothing else decides about repeating.
+//! The one table of the provider's calls: each call's time-out, whether it may be sent again when its answer
+//! did not come, and why. `send` acts on it; nothing else decides about repeating.
 //!
 //! | call | request | time-out | sent again | why |
 //! | --- | --- | --- | --- | --- |
@@ -24,20 +24,20 @@ use std::time::Duration;
 
 use http::Method;
 
-/// One kind of request to the provider.
+/// A kind of request to the provider.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Call {
-    /// What logs and errors call it.
+    /// The name in logs and errors.
     pub name: &'static str,
     pub method: Method,
     /// The path as the provider's documents write it.
     pub path: &'static str,
-    /// How long one try may take, from the first byte sent to the last byte read.
+    /// The time-out of one try, from the first byte sent to the last byte read.
     pub time_out: Duration,
     pub again: Repeatable,
 }
 
-/// Whether a request whose outcome is not known may be sent once more. The text is the reason.
+/// Whether a request with an unknown outcome may be sent again, with the reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repeatable {
     Never(&'static str),
@@ -149,7 +149,7 @@ pub const QUERY_ANALYTICS: Call = Call {
 pub const ACTIVITY: Call =
     Call { name: "activity", method: Method::GET, path: "/activity", time_out: Duration::from_secs(20), again: READS };
 
-/// Every call there is, in the order of the table above.
+/// Every call, in the order of the table above.
 pub const ALL: [&Call; 16] = [
     &CREATE_KEY,
     &LIST_KEYS,
@@ -170,7 +170,7 @@ pub const ALL: [&Call; 16] = [
 ];
 
 impl Call {
-    /// Whether it changes anything at the provider.
+    /// Whether the call changes anything at the provider.
     pub fn writes(&self) -> bool {
         self.again != READS
     }
@@ -179,7 +179,7 @@ impl Call {
         matches!(self.again, Repeatable::Safely(_))
     }
 
-    /// Its row in a table of calls.
+    /// The call's row in a table of calls.
     pub fn row(&self) -> String {
         let (again, why) = match self.again {
             Repeatable::Safely(why) => ("yes", why),
@@ -207,7 +207,8 @@ mod tests {
 
     #[test]
     fn only_a_request_that_would_make_a_second_thing_is_never_sent_again() {
-        // A POST makes something, but for one that sets a state and one whose question does not fit into an address.
+        // A POST makes something, except for one that sets a state and one whose question does not fit into a
+        // URL.
         let makes_nothing = [ASSIGN_KEYS.path, QUERY_ANALYTICS.path];
         for call in ALL {
             let makes = call.method == Method::POST && !makes_nothing.contains(&call.path);

@@ -1,5 +1,5 @@
-//! How a call to the provider can end badly, as callers tell the ways apart: nothing was done and never will be, nothing was
-//! done yet, the management key is no good, or nobody knows. An error never holds a key, a request's body or a 2xx answer's.
+//! The failures of a call to the provider, by what callers do about them. An error never holds a key, the
+//! body of a request, or the body of a 2xx answer.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,41 +7,41 @@ use std::time::Duration;
 use crate::domain::mail::alarm::Cause;
 use crate::domain::values::key::{Fingerprint, KeyHash};
 
-/// A call that did not end well.
+/// A call that failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ProviderError {
-    /// Nothing was changed, and the same request would be refused again.
+    /// Nothing was changed, and an equal request would be refused again.
     #[error("the provider refused: {trouble}")]
     Refused { trouble: Trouble, after: Option<Duration> },
-    /// Nothing was changed; the same request may succeed later.
+    /// Nothing was changed; an equal request may succeed later.
     #[error("the provider cannot do it now: {trouble}")]
     Later { trouble: Trouble, after: Option<Duration> },
     /// The management key is missing, refused or an ordinary one. It never means that there are no keys.
     #[error("the management key does not work: {trouble}")]
     ManagementKey { trouble: Trouble },
-    /// The management key works, and is of an account that has none of the keys which this deployment's account had. Nothing was
-    /// asked of that account but for them.
+    /// The management key is of an account without any key that this deployment's account had. That account
+    /// was asked for nothing but those keys.
     #[error("the management key is of another account: {trouble}")]
     AnotherAccount { trouble: Trouble, management_key: Fingerprint },
-    /// It may have been done, may be done yet, or never. A read simply did not come.
+    /// The call may have taken effect, may do so later, or never. A read was simply not answered.
     #[error("the outcome is not known: {trouble}")]
     Unknown {
         trouble: Trouble,
         after: Option<Duration>,
-        /// A key that was made although its plaintext cannot be shown: to be disabled.
+        /// A key that was made although its plaintext cannot be shown; it has to be disabled.
         made: Option<KeyHash>,
     },
 }
 
-/// What is known of a failed call, fit for a log.
+/// The known facts of a failed call, fit for a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
     pub operation: &'static str,
-    /// The provider's status; none when no answer came.
+    /// The provider's status; `None` if no answer came.
     pub status: Option<u16>,
-    /// What the provider or the network said.
+    /// The message of the provider or the network.
     pub message: String,
-    /// By which the provider finds the call in its own logs.
+    /// The id by which the provider finds the call in its own logs.
     pub request_id: Option<String>,
 }
 
@@ -56,7 +56,7 @@ impl ProviderError {
         }
     }
 
-    /// How long the provider asked us to wait.
+    /// The wait that the provider asked for.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             ProviderError::Refused { after, .. }
@@ -66,12 +66,12 @@ impl ProviderError {
         }
     }
 
-    /// Whether it is certain that the request changed nothing.
+    /// Whether the request is certain to have changed nothing.
     pub fn changed_nothing(&self) -> bool {
         !matches!(self, ProviderError::Unknown { .. })
     }
 
-    /// What an admin must be told, if it is the management key's fault.
+    /// The alarm for the admins, if the management key is at fault.
     pub fn refusal(&self) -> Option<Cause> {
         match self {
             ProviderError::ManagementKey { .. } => Some(Cause::ManagementKey),
@@ -82,17 +82,18 @@ impl ProviderError {
         }
     }
 
-    /// Whether it is the management key's fault: nothing was done, and with another the same request may be.
+    /// Whether the management key is at fault: nothing was done, and another key may make the request
+    /// succeed.
     pub fn is_of_the_key(&self) -> bool {
         matches!(self, ProviderError::ManagementKey { .. } | ProviderError::AnotherAccount { .. })
     }
 
-    /// Whether the provider said that what was asked for is not there.
+    /// Whether the provider said that the requested object does not exist.
     pub(in crate::provider) fn is_not_found(&self) -> bool {
         matches!(self, ProviderError::Refused { trouble, .. } if trouble.status == Some(404))
     }
 
-    /// Whether time may heal it.
+    /// Whether the failure may be temporary.
     pub fn may_pass(&self) -> bool {
         matches!(self, ProviderError::Later { .. } | ProviderError::Unknown { .. })
     }

@@ -1,5 +1,5 @@
-//! Reading the provider's JSON as leniently as its documents leave it open: absent and null alike, several spellings of a time,
-//! enumerations that grow. What is left out of a type here is ignored, since fields keep being added.
+//! Lenient reading of the provider's JSON, where its documents leave room: absent and null alike, several
+//! spellings of a time, enumerations that grow. Unknown fields are ignored, since new ones keep being added.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -11,24 +11,24 @@ use serde_json::value::RawValue;
 use crate::domain::values::money::{MoneyError, Usd};
 use crate::domain::values::window::Reset;
 
-/// `{"data": …}`, around nearly every answer.
+/// The envelope `{"data": …}` of nearly every answer.
 #[derive(Deserialize)]
 pub(in crate::provider) struct Envelope<T> {
     pub data: T,
 }
 
-/// A reset as the provider lists it: one of ours, or one that it invented since.
+/// A reset as the provider lists it: one of ours, or a newer one of the provider's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListedReset {
     Known(Reset),
     Other(String),
 }
 
-/// Why a 2xx answer could not be read. It is safe to log: no text of the answer is in it.
+/// The reason that a 2xx answer could not be read. It is safe to log, since it quotes no text of the answer.
 #[derive(Debug)]
 pub(in crate::provider) struct Unreadable(pub String);
 
-/// Reads a whole answer. The text of a JSON error may quote the answer, so only its place is kept.
+/// Reads a whole answer. A JSON error may quote the answer, so only its position is kept.
 pub(in crate::provider) fn read<T: DeserializeOwned>(body: &str) -> Result<T, Unreadable> {
     serde_json::from_str(body).map_err(|error| unreadable(&error))
 }
@@ -67,20 +67,20 @@ pub(in crate::provider) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<
     Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
-/// For `#[serde(deserialize_with)]`: a time in any spelling of RFC 3339; one without an offset is UTC, and anything else is
-/// as if it were absent.
+/// For `#[serde(deserialize_with)]`: a time in any spelling of RFC 3339. One without an offset is UTC, and
+/// any other text counts as absent.
 pub(in crate::provider) fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
     let value = serde_json::Value::deserialize(from)?;
     Ok(value.as_str().and_then(|text| {
         let without_offset = || text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok();
         let time: Timestamp = text.parse().ok().or_else(|| without_offset().map(|zoned| zoned.timestamp()))?;
-        // Times are stored in whole milliseconds: one that was kept is the same when it is told again.
+        // Times are stored in whole milliseconds, so that a stored time equals its next report.
         Timestamp::from_millisecond(time.as_millisecond()).ok()
     }))
 }
 
-/// For `#[serde(deserialize_with)]`: a limit. One above everything we can count is as good as the most we can count, so that
-/// a key made elsewhere with an absurd limit does not make the account unreadable.
+/// For `#[serde(deserialize_with)]`: a limit, clamped to the largest amount. So a foreign key with an absurd
+/// limit does not make the account unreadable.
 pub(in crate::provider) fn limit<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Usd>, D::Error> {
     let raw = <&RawValue>::deserialize(from)?;
     match Usd::parse_floor(raw.get()) {
@@ -92,7 +92,7 @@ pub(in crate::provider) fn limit<'de, D: Deserializer<'de>>(from: D) -> Result<O
     }
 }
 
-/// A count, whether it is written as a number, with a decimal point or as a text.
+/// A count, written as a number, with a decimal point or as a text.
 pub(in crate::provider) fn count<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
     let value = serde_json::Value::deserialize(from)?;
     let whole = |number: f64| (number.fract() == 0.0 && (0.0..1e15).contains(&number)).then_some(number as u64);

@@ -1,5 +1,5 @@
-//! How anything is asked of the provider: the table of calls with their time-outs and retries, sending, pacing, reading long lists by
-//! pages, and reading its JSON. What is asked stands in the room above.
+//! The transport below the provider's calls: their table with time-outs and retries, sending, pacing, reading
+//! of long lists, and lenient JSON. What is asked is up to the files of `provider`.
 
 pub mod calls;
 pub mod error;

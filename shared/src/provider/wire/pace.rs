@@ -1,5 +1,5 @@
-//! How many requests are under way at once. A provider that says that it is asked too much is asked by half as many for a minute, and
-//! what it wants everybody to wait, everybody waits. All calls of a process share one pace.
+//! The pace: how many requests are under way at once. After a 429 or 503 the bound is halved for a minute,
+//! and every request waits as long as the provider asked. All calls of a process share one pace.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,15 +13,15 @@ use crate::deadline::Deadline;
 use crate::provider::wire::error::ProviderError;
 
 const AT_FIRST: usize = 4;
-/// After so many good answers one more request may be under way.
+/// The number of good answers after which one more request may be under way.
 const GOOD_FOR_ONE_MORE: u32 = 50;
-/// So long after it was slowed down it becomes no faster.
+/// The time after a slowdown in which the pace does not rise.
 const SLOW_FOR: Duration = Duration::from_secs(60);
-/// What everybody waits where the provider does not say how long; each further time in a row twice as long.
+/// The wait of all requests where the provider does not name one, doubled each further time in a row.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(8);
-/// Whoever waits looks at the clock again after so long: somebody may have moved it.
-const LOOKED_EACH: Duration = Duration::from_secs(1);
+/// The interval at which a waiting request reads the clock again, since a test may have moved it.
+const CLOCK_READ_EACH: Duration = Duration::from_secs(1);
 
 pub(in crate::provider) struct Pace {
     turns: Semaphore,
@@ -31,20 +31,21 @@ pub(in crate::provider) struct Pace {
 }
 
 struct PaceState {
-    /// How many may be under way.
+    /// The most requests under way.
     at_once: usize,
-    /// How many that are under way are too many.
+    /// The number of permits to withdraw from requests that are under way.
     too_many: usize,
-    /// Good answers since it was changed.
+    /// The good answers since the bound was changed.
     good: u32,
-    /// Nothing is asked before that: by the product's clock, which somebody may move, or by the machine's, whichever comes first.
+    /// The time before which nothing is sent: by the product's clock, which tests move, or by the machine's,
+    /// whichever comes first.
     not_before: (Timestamp, Instant),
-    /// What everybody waits the next time.
+    /// The next wait of all requests.
     wait: Duration,
     slowed_at: Option<Instant>,
 }
 
-/// Leave to send one request.
+/// A permit to send one request.
 pub(in crate::provider) struct SendPermit<'a> {
     pace: &'a Pace,
     permit: Option<SemaphorePermit<'a>>,
@@ -66,12 +67,13 @@ impl Pace {
         Pace { turns: Semaphore::new(at_once), most, clock: clock.clone(), state: Mutex::new(state) }
     }
 
-    /// How many requests may be under way now.
+    /// The current bound of requests under way.
     pub(in crate::provider) fn at_once(&self) -> usize {
         self.state().at_once
     }
 
-    /// Waits for leave to send one. Where that would come too late, says how long it would take.
+    /// Waits for a permit to send one request. The error is the wait that would be needed, where that is too
+    /// long.
     pub(in crate::provider) async fn turn(&self, deadline: Deadline) -> Result<SendPermit<'_>, Duration> {
         let permit = deadline.wait_for(self.turns.acquire()).await;
         let Ok(Ok(permit)) = permit else { return Err(Duration::ZERO) };
@@ -81,7 +83,7 @@ impl Pace {
                     return Ok(SendPermit { pace: self, permit: Some(permit), begun: Instant::now(), deadline });
                 }
                 wait if wait >= deadline.left() => return Err(wait),
-                wait => deadline.sleep(wait.min(LOOKED_EACH)).await,
+                wait => deadline.sleep(wait.min(CLOCK_READ_EACH)).await,
             }
         }
     }
@@ -98,7 +100,8 @@ impl Pace {
 }
 
 impl SendPermit<'_> {
-    /// Learns from the answer. True when the provider said that it is asked too much, and did nothing.
+    /// Adjusts the pace to an answer. True if the provider answered that it gets too many requests, and did
+    /// nothing.
     pub(in crate::provider) fn learn<T>(&self, outcome: &Result<T, ProviderError>) -> bool {
         let status = match outcome {
             Ok(_) => {
@@ -129,7 +132,7 @@ impl Pace {
         }
     }
 
-    /// Those that were under way when it was slowed down say nothing new.
+    /// Slows down. Requests that were under way at the last slowdown cause no other.
     fn slow_down(&self, turn: &SendPermit<'_>, asked: Option<Duration>) {
         let (mut state, now) = (self.state(), Instant::now());
         let is_news = state.slowed_at.is_none_or(|slowed| turn.begun > slowed);
@@ -174,7 +177,7 @@ mod tests {
         Err(ProviderError::Later { trouble, after })
     }
 
-    /// With a clock that goes with the paused time.
+    /// A pace with a clock that goes with the paused time.
     fn pace_of(most: usize) -> Pace {
         let (begun, base) = (Instant::now(), Timestamp::now());
         let clock = Clock::reading(move || base + SignedDuration::try_from(begun.elapsed()).unwrap());

@@ -1,5 +1,6 @@
-//! Reading a long list by pages while others add to it and delete from it. Pages overlap, and one is believed only if it begins
-//! the list or shares a row with the page before it: since rows keep their order, nothing can then lie between the two.
+//! Reading of a long list by pages while others add to it and delete from it. Pages overlap, and one is
+//! trusted only if it begins the list or shares a row with the page before it. Rows keep their order, so
+//! nothing can then lie between the two.
 
 use std::collections::{HashMap, HashSet};
 use std::marker::PhantomData;
@@ -21,28 +22,29 @@ use crate::provider::wire::error::{ProviderError, Trouble};
 use crate::provider::wire::json::{self, Envelope, Unreadable};
 use crate::provider::wire::send::ApiRequest;
 
-/// How many pages are asked for at once, after a first one was full: whenever one came, another is asked for.
+/// The number of pages that are requested at once after a full first one.
 const AT_ONCE: usize = 16;
-/// How many that came may wait to be read meanwhile.
+/// The number of pages that may arrive ahead and wait to be read.
 const UNREAD: usize = 8;
-/// How many rows a page shares with the next; so many may come or go between the two without a second look.
+/// The number of rows that a page shares with the next; as many may come or go between the two without a
+/// second look.
 const OVERLAP: usize = 10;
-/// How often we look again before the list counts as too restless to be read.
+/// The number of repeated looks after which the list counts as too restless to be read.
 const PATIENCE: u32 = 40;
 
 /// A row of a list.
 pub(in crate::provider) trait ListRow: Sized + Send + 'static {
-    /// How many rows the provider puts on a page.
+    /// The number of rows that the provider puts on a page.
     const PAGE: usize;
-    /// Whether the page's length is ours to ask for.
+    /// Whether the page's length is sent with the request.
     const PAGE_IS_ASKED: bool;
     /// Reads one row. An error makes the page unreadable.
     fn read(row: &RawValue) -> Result<Self, serde_json::Error>;
-    /// What tells it from all others, if that can be read.
+    /// The row's identity, if it can be read.
     fn id(&self) -> Option<&str>;
 }
 
-/// One page, and when it was asked for by the clock of the list; it was answered on the same UTC day.
+/// A page with the time of its request, by the clock of the list; the answer came on the same UTC day.
 #[derive(Debug)]
 pub(in crate::provider) struct ListedPage<T> {
     pub rows: Vec<T>,
@@ -52,20 +54,20 @@ pub(in crate::provider) struct ListedPage<T> {
 /// A list that is being read. After an error it goes on from where it was.
 pub(in crate::provider) struct PageReader<T> {
     list: Arc<List>,
-    /// Pages that are asked for.
+    /// Requested pages.
     asked: FuturesUnordered<BoxFuture<'static, ArrivedPage>>,
-    /// Those that came and were not read yet, by their offsets.
+    /// Pages that arrived and were not read yet, by their offsets.
     came: HashMap<usize, ArrivedPage>,
-    /// The offset of the page behind all those.
+    /// The offset behind all requested pages.
     behind: usize,
-    /// How long the longest was.
+    /// The length of the longest page.
     longest: usize,
-    /// Whether one of them is so short that the list must end there.
+    /// Whether one of the pages is so short that the list must end there.
     is_short: bool,
     next: usize,
     at_once: usize,
     last: BelievedPage,
-    /// How many steps back in a row; each is twice as long as the one before.
+    /// The number of steps back in a row; each is twice as long as the one before.
     back: u32,
     patience: u32,
     has_begun: bool,
@@ -73,7 +75,7 @@ pub(in crate::provider) struct PageReader<T> {
     of: PhantomData<fn() -> T>,
 }
 
-/// What is asked for, but for the offset.
+/// The request of a list, apart from the offset.
 struct List {
     provider: Provider,
     call: &'static Call,
@@ -82,28 +84,28 @@ struct List {
     clock: Clock,
 }
 
-/// A page as it came.
+/// A page that arrived.
 struct ArrivedPage {
     offset: usize,
-    /// Whether its turn had come when it was asked for.
+    /// Whether it was its turn when it was requested.
     is_first: bool,
     text: Result<PageText, ProviderError>,
 }
 
-/// What a page says, and when it was asked for.
+/// The text of a page, with the time of its request.
 struct PageText {
     body: String,
     asked: Timestamp,
 }
 
-/// The page that was believed last.
+/// The page that was trusted last.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct BelievedPage {
     end: usize,
     ids: HashSet<String>,
 }
 
-/// How far a list was read, for another to go on from.
+/// The progress of a list, from which another reader can go on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListPosition {
     next: usize,
@@ -143,7 +145,7 @@ impl<T: ListRow> PageReader<T> {
         }
     }
 
-    /// The same list, from where another reading of it stopped.
+    /// A reader that goes on at the position at which another stopped.
     pub(in crate::provider) fn from(self, position: ListPosition) -> PageReader<T> {
         let ListPosition { next, last, has_begun, is_done } = position;
         PageReader { next, last, has_begun, is_done, ..self }
@@ -153,18 +155,19 @@ impl<T: ListRow> PageReader<T> {
         ListPosition { next: self.next, last: self.last.clone(), has_begun: self.has_begun, is_done: self.is_done }
     }
 
-    /// The next page; none after the end. It may repeat rows of any page before, and holds all that are new.
+    /// The next page; `None` after the end. It may repeat rows of any page before, and holds all that are
+    /// new.
     pub(in crate::provider) async fn next(
         &mut self,
         deadline: Deadline,
     ) -> Result<Option<ListedPage<T>>, ProviderError> {
         while !self.is_done {
-            let ArrivedPage { offset, is_first, text } = self.come(deadline).await;
+            let ArrivedPage { offset, is_first, text } = self.next_arrival(deadline).await;
             let text = match text {
                 Ok(text) => text,
                 Err(error) => {
                     self.forget_ahead();
-                    // One that failed before its turn came is asked for again.
+                    // A page that was requested ahead of its turn is requested again.
                     if is_first {
                         return Err(error);
                     }
@@ -174,7 +177,8 @@ impl<T: ListRow> PageReader<T> {
             let page = match rows(&text.body) {
                 Ok(rows) => ListedPage { rows, asked: text.asked },
                 Err(_) => {
-                    // Nobody would take what comes of them meanwhile, and each may have the turn that this one waits for.
+                    // Requests ahead are dropped: nothing would read their answers, and each may hold the
+                    // permit that this one waits for.
                     self.forget_ahead();
                     self.list.read(offset, deadline).await?
                 }
@@ -186,16 +190,16 @@ impl<T: ListRow> PageReader<T> {
         Ok(None)
     }
 
-    /// The page whose turn it is. Whatever else has come is taken first and more is asked for in its place: to read a page takes so
-    /// long that the provider may work on the next ones meanwhile.
-    async fn come(&mut self, deadline: Deadline) -> ArrivedPage {
+    /// The page whose turn it is. Before it is read, whatever else has arrived is stored and more is
+    /// requested. So the provider works on the next pages while this one is parsed.
+    async fn next_arrival(&mut self, deadline: Deadline) -> ArrivedPage {
         loop {
             self.ask_ahead(deadline);
             while let Some(Some(came)) = self.asked.next().now_or_never() {
                 self.keep(came);
                 self.ask_ahead(deadline);
             }
-            // Only another task brings it on its way.
+            // The new requests are sent by another task, which needs a turn first.
             tokio::task::yield_now().await;
             if let Some(came) = self.came.remove(&self.next) {
                 return came;
@@ -214,11 +218,12 @@ impl<T: ListRow> PageReader<T> {
         self.came.insert(came.offset, came);
     }
 
-    /// Whether this page goes on with the list; otherwise it ended, or the next look begins further back.
+    /// Whether this page continues the list. Otherwise the list has ended, or the next look begins further
+    /// back.
     fn believe(&mut self, offset: usize, page: &ListedPage<T>) -> Result<bool, ProviderError> {
         let count = page.rows.len();
         let is_full = count >= T::PAGE;
-        // A row whose id cannot be read is handed on, but proves nothing.
+        // A row whose id cannot be read is handed on, but does not prove an overlap.
         let ids: HashSet<String> = page.rows.iter().filter_map(|row| row.id().map(str::to_owned)).collect();
         if offset > 0 && ids.is_disjoint(&self.last.ids) {
             self.close_gap()?;
@@ -238,14 +243,15 @@ impl<T: ListRow> PageReader<T> {
         self.next = offset + count.saturating_sub(OVERLAP);
         self.at_once = if is_full { AT_ONCE } else { 1 };
         self.last = BelievedPage { end: offset + count, ids };
-        // Those ahead follow on a full page; a page of another length is followed by another offset.
+        // Requests ahead assume a full page; after a page of another length their offsets are wrong.
         if count != T::PAGE {
             self.forget_ahead();
         }
         Ok(true)
     }
 
-    /// Rows came or went between two pages: looks again, each time twice as far back, at last from the beginning.
+    /// Steps back because rows came or went between two pages: each time twice as far, at last to the
+    /// beginning.
     fn close_gap(&mut self) -> Result<(), ProviderError> {
         self.be_patient()?;
         self.back += 1;
@@ -263,7 +269,7 @@ impl<T: ListRow> PageReader<T> {
         Ok(())
     }
 
-    /// Asks for as many pages as may be asked for at once; behind a page that was not full there is nothing.
+    /// Requests as many pages as may be requested at once; behind a page that was not full there is nothing.
     fn ask_ahead(&mut self, deadline: Deadline) {
         let is_first = self.asked.is_empty() && self.came.is_empty();
         if is_first {
@@ -292,20 +298,20 @@ impl<T: ListRow> PageReader<T> {
 }
 
 impl List {
-    /// One page, unread.
+    /// Requests one page, as text.
     async fn text(&self, offset: usize, deadline: Deadline) -> Result<PageText, ProviderError> {
         let (body, asked) = self.ask(offset, deadline, |body| Ok(body.to_owned())).await?;
         Ok(PageText { body, asked })
     }
 
-    /// One page, asked for until it can be read.
+    /// Requests one page until it can be read.
     async fn read<T: ListRow>(&self, offset: usize, deadline: Deadline) -> Result<ListedPage<T>, ProviderError> {
         let (rows, asked) = self.ask(offset, deadline, rows).await?;
         Ok(ListedPage { rows, asked })
     }
 
-    /// What was asked for before midnight and answered after it is asked for again, since the provider's counters of the day start
-    /// anew then.
+    /// Sends a request. It is sent again if midnight passed before the answer, since the provider's counters
+    /// of the day start again then.
     async fn ask<A>(
         &self,
         offset: usize,

@@ -1,4 +1,4 @@
-//! How long the provider asks us to wait, in each of the forms it is said in. Whether we wait is for `send` to decide.
+//! The wait that the provider asks for, in each of the forms it uses. `send` decides whether to wait.
 
 use std::time::Duration;
 
@@ -8,11 +8,12 @@ use jiff::civil::DateTime;
 use jiff::fmt::{rfc2822, strtime};
 use jiff::tz::TimeZone;
 
-/// Nobody is asked to wait longer than this; more is a mistake on the way.
+/// The longest wait that is accepted; a longer one is taken for a mistake.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The wait that an answer's headers ask for: `retry-after-ms`, then `retry-after` as seconds or date, then, where the answer
-/// was 429, the instant at which the limit is reset. Dates count from the answer's own `Date`, so that no two clocks are compared.
+/// The wait that an answer's headers ask for: `retry-after-ms`, then `retry-after` as seconds or date. For a
+/// 429 the instant at which the limit is reset comes last. Dates count from the answer's own `Date`, so that
+/// no two clocks are compared.
 pub(in crate::provider) fn wait_asked(status: u16, headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let now = header("date").and_then(http_date).unwrap_or(now);
@@ -24,7 +25,7 @@ pub(in crate::provider) fn wait_asked(status: u16, headers: &HeaderMap, now: Tim
     asked.map(|asked| asked.min(LONGEST))
 }
 
-/// A count of units, of which `units` make a second.
+/// A duration from a count of units, of which `units` make a second.
 fn seconds(text: &str, units: f64) -> Option<Duration> {
     let count: f64 = text.parse().ok()?;
     if count.is_nan() {
@@ -34,7 +35,8 @@ fn seconds(text: &str, units: f64) -> Option<Duration> {
     Some(Duration::from_secs_f64((count / units).clamp(0.0, most)))
 }
 
-/// The reset is told in milliseconds or seconds since 1970, or in seconds from now; its size tells which.
+/// The wait until a reset in milliseconds or seconds since 1970, or in seconds from now; its size shows
+/// which.
 fn reset(text: &str, now: Timestamp) -> Option<Duration> {
     let count: f64 = text.parse().ok()?;
     let at = if count >= 1e11 {
@@ -51,7 +53,7 @@ fn until(at: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(at.duration_since(now)).unwrap_or_default()
 }
 
-/// The three spellings of a date in HTTP.
+/// A date in one of the three spellings of HTTP.
 fn http_date(text: &str) -> Option<Timestamp> {
     let obsolete = |format: &str| {
         let parsed = strtime::parse(format, text).ok()?;

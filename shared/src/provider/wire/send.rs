@@ -1,5 +1,5 @@
-//! Sending: one try with its time-out, what its end means, and whether there is another. The retries here are the only ones:
-//! neither redirects nor the HTTP client send anything a second time.
+//! Sending: one try with its time-out, the meaning of its outcome, and whether there is another. The retries
+//! here are the only ones: neither redirects nor the HTTP client send anything a second time.
 
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
 use reqwest::{Response, Url};
+use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::deadline::Deadline;
@@ -18,16 +19,16 @@ use crate::provider::wire::json::Unreadable;
 use crate::provider::wire::{patience, text};
 use crate::secrets::{ManagementKey, SecretError};
 
-/// Tries after the first, of a call that may be sent again.
+/// The number of retries of a call that may be sent again.
 const MORE_TRIES: usize = 5;
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(8);
-/// With less than this left there is no use in another try.
+/// The time left below which no other try is made.
 const SHORTEST_TRY: Duration = Duration::from_millis(500);
-/// A page of a hundred keys has about a hundredth of it.
+/// The longest answer that is read; a page of a hundred keys has about a hundredth of it.
 const LARGEST_ANSWER: usize = 8 * 1024 * 1024;
 
-/// One request, as often as it is sent.
+/// One request, however often it is sent.
 pub(in crate::provider) struct ApiRequest<'a> {
     pub call: &'static Call,
     pub path: &'a [&'a str],
@@ -36,7 +37,8 @@ pub(in crate::provider) struct ApiRequest<'a> {
 }
 
 impl Provider {
-    /// Asks until there is an answer, the request is refused, or the time is up. `read` takes the text of a 2xx answer.
+    /// Asks until there is an answer, the request is refused, or the time is up. `read` parses the text of a
+    /// 2xx answer.
     pub(in crate::provider) async fn ask<T>(
         &self,
         ask: ApiRequest<'_>,
@@ -48,7 +50,7 @@ impl Provider {
         self.patiently(ask.call, deadline, move || self.with_the_key(ask.call, deadline, one_try)).await
     }
 
-    /// One request, once the management key is known to be of our account. Whether it is one at all it is asked before.
+    /// Sends one request after proving that the management key is of our account.
     async fn send_proved<T>(
         &self,
         ask: &ApiRequest<'_>,
@@ -62,7 +64,7 @@ impl Provider {
         self.send(ask, &key, deadline, read).await
     }
 
-    /// Tries again what may be sent again, for as long as time may heal it.
+    /// Retries a call that may be sent again, as long as its failure may be temporary.
     pub(in crate::provider) async fn patiently<T, F: Future<Output = Result<T, ProviderError>>>(
         &self,
         call: &Call,
@@ -103,8 +105,9 @@ impl Provider {
         outcome
     }
 
-    /// One try, and one more with a freshly read management key if the one that was kept was refused or is of another account. Where many
-    /// requests are made, one odd refusal among them is believed only once the key itself was asked about.
+    /// Makes one try, and a second with a freshly read management key if the cached one was refused or is of
+    /// another account. Where many requests are made, a single refusal is believed only after the key itself
+    /// was checked.
     pub(in crate::provider) async fn with_the_key<T, F: Future<Output = Result<T, ProviderError>>>(
         &self,
         call: &Call,
@@ -116,7 +119,8 @@ impl Provider {
             Err(error) if error.is_of_the_key() => error,
             other => return other,
         };
-        // What was refused for its key did nothing, so with another key it is no repetition, whatever the call.
+        // A request that was refused for its key did nothing, so with another key it is no repetition,
+        // whatever the call.
         let (key, refused) = match self.key(call, deadline, self.keys.refresh(&key)).await {
             Ok(fresh) if fresh != key && deadline.leaves(call.time_out) => match one_try(fresh.clone()).await {
                 Err(error) if error.is_of_the_key() => (fresh, error),
@@ -149,7 +153,7 @@ impl Provider {
         }
     }
 
-    /// One request, when its turn has come. While the provider says that it is asked too much, it waits for its turn again.
+    /// Sends one request with a permit of the pace. After a 429 or 503 it waits for another permit.
     pub(in crate::provider) async fn send<T>(
         &self,
         ask: &ApiRequest<'_>,
@@ -173,7 +177,7 @@ impl Provider {
         }
     }
 
-    /// One request on the wire, logged by its operation, status and id.
+    /// Sends one request on the wire, logged by its operation, status and id.
     async fn send_now<T>(
         &self,
         ask: &ApiRequest<'_>,
@@ -183,7 +187,7 @@ impl Provider {
     ) -> Result<T, ProviderError> {
         let call = ask.call;
         let left = deadline.left();
-        // What cannot be repeated gets its whole time or is not begun.
+        // A call that cannot be repeated gets its whole time-out or is not begun.
         if left.is_zero() || (!call.is_safe_again() && left < call.time_out) {
             return Err(not_begun(call, "there is too little time left"));
         }
@@ -227,21 +231,21 @@ impl Provider {
     }
 }
 
-/// An answer, as far as it came.
+/// An answer, as far as it arrived.
 struct ApiAnswer {
     status: u16,
     headers: HeaderMap,
     request_id: Option<String>,
-    /// Nothing if it broke off or is no text.
+    /// The body; an error if it broke off or is no text.
     body: Result<String, Unreadable>,
 }
 
-/// Why there is no answer.
+/// The reason that there is no answer.
 enum Broken {
-    /// The provider cannot have seen the request.
+    /// The provider cannot have received the request.
     Unsent(String),
     TimedOut,
-    /// It may have arrived; its answer did not.
+    /// The request may have arrived; its answer did not.
     Lost,
 }
 
@@ -267,7 +271,7 @@ impl ApiAnswer {
 }
 
 impl Broken {
-    /// A connection that was never made carried nothing.
+    /// The kind of failure. A connection that was never made carried nothing.
     fn of(error: &reqwest::Error) -> Broken {
         if error.is_connect() {
             Broken::Unsent("no connection can be made".to_owned())
@@ -281,7 +285,7 @@ impl Broken {
     }
 }
 
-/// What the end of one try means.
+/// The outcome of one try.
 fn judge<T>(
     call: &Call,
     ended: Result<ApiAnswer, Broken>,
@@ -314,9 +318,9 @@ fn judge<T>(
     Err(match status {
         401 | 403 => ProviderError::ManagementKey { trouble },
         409 | 425 | 429 => ProviderError::Later { trouble, after },
-        // After a 503 the provider says that it did nothing, but a proxy that says so may not know.
+        // The provider documents that a 503 did nothing, but a proxy that answers so may not know.
         503 if call.is_safe_again() => ProviderError::Later { trouble, after },
-        // A proxy that does not know the address is not the provider saying that a key is gone.
+        // A proxy's 404 for an unknown address is not the provider saying that a key is gone.
         404 if !text::is_of_provider(&body) => ProviderError::Unknown { trouble, after, made: None },
         408 => ProviderError::Unknown { trouble, after, made: None },
         400..500 => ProviderError::Refused { trouble, after },
@@ -325,10 +329,20 @@ fn judge<T>(
 }
 
 impl Trouble {
-    /// Trouble before anything was answered.
+    /// The trouble of a request that was not answered.
     pub(in crate::provider) fn unsent(call: &Call, message: String) -> Trouble {
         Trouble { operation: call.name, status: None, message, request_id: None }
     }
+}
+
+/// The body of a request as JSON.
+pub(in crate::provider) fn body_of(call: &Call, body: &impl Serialize) -> Result<String, ProviderError> {
+    serde_json::to_string(body).map_err(|_| refused_here(call, "the request cannot be written".to_owned()))
+}
+
+/// The refusal of a request that is never sent, since the provider would not take it as meant.
+pub(in crate::provider) fn refused_here(call: &Call, why: String) -> ProviderError {
+    ProviderError::Refused { trouble: Trouble::unsent(call, why), after: None }
 }
 
 pub(in crate::provider) fn not_begun(call: &Call, why: &str) -> ProviderError {
@@ -344,7 +358,7 @@ fn unknown(call: &Call, why: String) -> ProviderError {
     ProviderError::Unknown { trouble: Trouble::unsent(call, why), after: None, made: None }
 }
 
-/// The planned wait, on top of what the provider asked for; none when the time does not suffice for it and another try.
+/// The planned wait on top of what the provider asked for; `None` if there is no time for it and another try.
 fn next_wait(planned: Duration, asked: Option<Duration>, left: Duration) -> Option<Duration> {
     let wait = planned + asked.unwrap_or_default();
     (wait + SHORTEST_TRY <= left).then_some(wait)

@@ -1,4 +1,5 @@
-//! Making what the provider said fit for a log: short, on one line, and without anything that looks like a key.
+//! Redaction of the provider's texts for a log: short, on one line, and without anything that looks like a
+//! key.
 
 use serde_json::Value;
 
@@ -22,7 +23,7 @@ pub(in crate::provider) fn harmless(text: &str) -> String {
     if one_line.count() > LONGEST { cut + "…" } else { cut }
 }
 
-/// What an error answer says: the provider's own message, else the beginning of whatever came instead.
+/// The message of an error answer: the provider's own, else the beginning of whatever came instead.
 pub(in crate::provider) fn of_error(body: &str) -> String {
     let message = provider_error(body).and_then(|error| {
         let text = error.get("message").unwrap_or(&error).as_str();

@@ -1,5 +1,19 @@
-//! The one way to change a grant: read it, let a rule of the domain decide, and write on condition that
-//! nothing it rests on has changed. When something has, read and decide again.
+//! The one way to change a grant: read it with all that decides, let a rule decide, write on condition that nothing has moved.
+//!
+//! 1. The programme, its pot, the grant with its attempts (one item) and the readings are read.
+//! 2. A rule of `domain::grant` decides on that view: a `Change`, or a refusal that says why.
+//! 3. One transaction writes the grant on condition of its version, moves the pot, and puts one audit entry and the mail that is
+//!    owed.
+//! 4. A condition that fails means that somebody was faster: it is read and decided again. A conflict is retried with jitter.
+//!
+//! When an answer is lost or doubtful, the audit entry tells whether the transaction took effect, since only this one can have
+//! written it. So no act has a case of its own for a race or a lost answer.
+//!
+//! The attempts lie in the grant's item because what a decision rests on must be read at one moment. Readings lie beside it
+//! because the sync writes them without asking anybody.
+//!
+//! Marks that change no state write no audit entry: a confirmation, an order put off, a retired key that is gone, an announced
+//! end. Deciding again finds them done.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;

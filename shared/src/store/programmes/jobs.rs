@@ -1,5 +1,11 @@
-//! Jobs: work too long for one request, one at a time for a programme. An invocation owns it by a lease and
-//! leaves a checkpoint from which the next goes on. The console does the work.
+//! Jobs: work too long for one request. What a job does is the console's.
+//!
+//! Each programme has one item for its job, so there is one at a time. Whoever has its lease goes on at the checkpoint, and every
+//! step may be done twice. The request that starts a job carries it on for some seconds; the work of each minute does the rest.
+//!
+//! A roster is compared when it is shown, and the job does just what was shown: the steps lie in the table for a day or two
+//! (`imports`). Who was dropped is held and not revoked; a file or form that names them again takes the hold off, while the pot
+//! has room.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::fmt::serde::timestamp::millisecond;

@@ -1,6 +1,6 @@
 //! A grant, a reading, and the import and the job of a roster, one of each with every attribute.
 
-use super::{at, ulid};
+use super::{a_key, at, ulid};
 use crate::domain::audit::Actor;
 use crate::domain::grant::testing::{a_grant, a_programme};
 use crate::domain::grant::{
@@ -17,7 +17,6 @@ use crate::store::programmes::jobs::{Job, JobState};
 
 /// A grant with something in every attribute.
 pub(super) fn a_full_grant() -> Grant {
-    let key = "ab".repeat(32).parse().unwrap();
     let attempt = |epoch, state, disable| Attempt {
         state,
         switch: disable,
@@ -26,7 +25,7 @@ pub(super) fn a_full_grant() -> Grant {
     let announced = AnnouncedEnd { at: at("2026-01-02T08:40:00Z"), until: at("2026-01-09T08:40:00Z") };
     let ordered = SwitchState::OffOrdered { since: at("2026-01-02T09:00:00.250Z") };
     let shown = Attempt {
-        key: Some(key),
+        key: Some(a_key()),
         limit: Some(Usd::from_dollars(20)),
         shown_at: Some(at("2026-01-02T08:00:01Z")),
         resumed_at: Some(at("2026-01-02T08:30:00Z")),

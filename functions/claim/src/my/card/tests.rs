@@ -1,4 +1,4 @@
-//! What a student reads in each state and under each hold.
+//! The student's words for each state and each hold.
 
 mod story;
 
@@ -189,7 +189,7 @@ fn a_key_that_has_used_up_its_cap() {
     ");
     let daily = Story::new().set(|view| view.programme.settings.reset = Reset::Daily).shown().used(19_995_000);
     insta::assert_snapshot!(daily.words(), @"Your cap is used up. It starts anew on 21 November 2026, 01:00 (Europe/Berlin). Requests with your key are refused until there is more.");
-    // The last day of the term.
+    // From here on, the last day of the term.
     let last = || Story::new().after((78 * 24).hours()).set(|view| view.programme.settings.reset = Reset::Daily);
     insta::assert_snapshot!(last().shown().used(20_000_000).words(), @"Your cap is used up, and it does not start anew before the term ends. Requests with your key are refused until there is more.");
 }
@@ -259,7 +259,7 @@ fn each_hold() {
     [My key has leaked: end it]
     ");
     let without_room = unused().set(|view| {
-        // Its key is off, and the sync has read it and counted the pot since.
+        // The key is off; the sync has read it and recounted the pot.
         let off_at = view.grant.attempts[0].begun_at;
         view.grant.attempts[0].switch = bursar_core::domain::grant::SwitchState::Off { at: off_at };
         view.pot.counted_at = Some(off_at + bursar_core::domain::grant::SETTLING);

@@ -1,4 +1,4 @@
-//! What the digest of the account says.
+//! The words of the account's digest.
 
 use bursar_core::domain::usage::balance::{BalanceNeed, Basis};
 

@@ -1,4 +1,4 @@
-//! What the digest of a programme says, to whom.
+//! The words of a programme's digest, by reader.
 
 use bursar_core::domain::programme::Byok;
 use bursar_core::domain::values::window::Reset;

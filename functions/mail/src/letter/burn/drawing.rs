@@ -1,5 +1,6 @@
-//! The picture's looks. It is twice as wide as a mail is, with letters so large that a phone can shrink it, and on white paper
-//! whatever the mail's own ground is. The same scene is always the same bytes.
+//! The look of the picture: twice as wide as a mail, and on white in dark mode too. Large letters allow a
+//! phone to shrink it. Equal scenes give equal bytes. The font lies
+//! beside it, since a function has no system fonts.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -26,8 +27,8 @@ const BLUE: RGBColor = RGBColor(0x1f, 0x5f, 0x8b);
 const TINT: RGBColor = RGBColor(0xdc, 0xe9, 0xf2);
 const RED: RGBColor = RGBColor(0xb3, 0x26, 0x1e);
 
-/// Inter Medium, only its ASCII, without hints and features (`pyftsubset --unicodes=U+20-7E --layout-features= --no-hinting`). Its licence
-/// lies beside it.
+/// Inter Medium, reduced to ASCII, without hints and features (`pyftsubset --unicodes=U+20-7E
+/// --layout-features= --no-hinting`). Its licence lies beside it.
 static FONT: LazyLock<bool> = LazyLock::new(|| {
     register_font("inter", FontStyle::Normal, include_bytes!("../../../fonts/inter-ascii.ttf")).is_ok()
 });
@@ -45,7 +46,7 @@ pub(super) fn png(scene: &BurnScene) -> Result<Vec<u8>> {
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
     encoder.set_compression(png::Compression::High);
-    // Flat areas are smaller as they are than by their differences.
+    // Flat areas compress better unfiltered than as differences.
     encoder.set_filter(png::Filter::NoFilter);
     let mut writer = encoder.write_header()?;
     writer.write_image_data(&pixels)?;
@@ -57,7 +58,7 @@ fn draw(scene: &BurnScene, sheet: &Sheet<'_>) -> Result<()> {
     sheet.fill(&WHITE)?;
     let (left, right, top, bottom) = (24, WIDTH as i32 - 132, 84, HEIGHT as i32 - 80);
     let plot = sheet.margin(top, HEIGHT as i32 - bottom, left, WIDTH as i32 - right);
-    // A little air above the pot, so that its line is inside.
+    // Some space above the pot keeps its line inside the plot.
     let highest = scene.top.micros() + scene.top.micros() / 40;
     let mut chart = ChartBuilder::on(&plot).build_cartesian_2d(0..scene.days, 0..highest)?;
     let place = |chart: &plotters::chart::ChartContext<'_, _, _>, (day, amount): (i32, Usd)| {
@@ -99,7 +100,7 @@ fn draw(scene: &BurnScene, sheet: &Sheet<'_>) -> Result<()> {
         ((now.0 - 26, now.1 - 16), HPos::Right, VPos::Bottom),
         ((now.0 - 20, ground - 24), HPos::Right, VPos::Bottom),
     ];
-    // Where the line is low, there is no room below it.
+    // A low line leaves no room below it.
     let beside = if now.1 + 78 < ground { &beside } else { &beside[1..] };
     said.put(&words.spent, BLUE, beside)?;
     if let (Some(end), Some(text)) = (scene.ahead, &words.ahead) {
@@ -110,7 +111,7 @@ fn draw(scene: &BurnScene, sheet: &Sheet<'_>) -> Result<()> {
             [((x, end.1 - 20), HPos::Center, VPos::Bottom), ((end.0 - 12, end.1 - 20), HPos::Left, VPos::Bottom)];
         said.put(text, ahead, &above)?;
     }
-    // The pot's own line says what it is.
+    // The label on the pot's own line names it.
     let mut others = shown.clone();
     others.sort_unstable_by(|one, other| other.cmp(one));
     for (threshold, amount) in others {
@@ -125,17 +126,17 @@ fn draw(scene: &BurnScene, sheet: &Sheet<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Where a text goes, and which of its edges are there.
+/// A position for a text, and the edges that it anchors.
 type Spot = ((i32, i32), HPos, VPos);
 
-/// What was written on the sheet. Where two texts would meet, the later is left out.
+/// The texts on the sheet. Where two would overlap, the later one is left out.
 struct PlacedTexts<'a, 'b> {
     sheet: &'a Sheet<'b>,
     taken: Vec<[i32; 4]>,
 }
 
 impl PlacedTexts<'_, '_> {
-    /// At the first of these spots that is inside the plot and free.
+    /// Writes the text at the first of these spots that is inside the plot and free.
     fn put(&mut self, text: &str, color: RGBColor, spots: &[Spot]) -> Result<()> {
         for spot in spots {
             let place = self.place(text, spot)?;
@@ -146,7 +147,7 @@ impl PlacedTexts<'_, '_> {
         Ok(())
     }
 
-    /// Beside the plot.
+    /// Writes the text beside the plot.
     fn outside(&mut self, text: &str, color: RGBColor, spot: Spot) -> Result<()> {
         let place = self.place(text, &spot)?;
         self.write(text, color, place)?;
@@ -164,7 +165,7 @@ impl PlacedTexts<'_, '_> {
         Ok(true)
     }
 
-    /// What it covers, with a little air.
+    /// The area that the text covers, with a margin.
     fn place(&self, text: &str, ((x, y), h, v): &Spot) -> Result<[i32; 4]> {
         let (width, height) = (self.width(text)?, LETTERS * 4 / 5);
         let left = match h {

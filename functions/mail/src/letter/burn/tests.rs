@@ -1,4 +1,4 @@
-//! The picture, decoded again, and its words.
+//! The picture, decoded from its bytes, and its words.
 
 use bursar_core::domain::usage::days::Days;
 use bursar_core::domain::usage::forecast::Budget;
@@ -28,7 +28,7 @@ fn drawn(spent: &Days, limit: i32, looked: Date) -> Drawn {
     drawn_with(spent, limit, None, looked)
 }
 
-/// Where keys stop before the pot is used up, it is said at what amount.
+/// The drawn picture; with `keys_stop_at`, keys stop at that amount before the pot is used up.
 fn drawn_with(spent: &Days, limit: i32, keys_stop_at: Option<i32>, looked: Date) -> Drawn {
     let term = Term::new(FIRST, date(2027, 2, 6), "Europe/Berlin").unwrap();
     let limit = Usd::from_dollars(limit);
@@ -50,7 +50,7 @@ impl Drawn {
         self.pixels[place..place + 3].try_into().unwrap()
     }
 
-    /// How many pixels are of this colour.
+    /// The number of pixels of this colour.
     fn count(&self, color: [u8; 3]) -> usize {
         self.pixels.chunks(3).filter(|pixel| *pixel == color).count()
     }
@@ -79,7 +79,7 @@ fn a_pot_that_will_be_empty_is_drawn_with_the_day_and_told_in_words() {
     let pot = (0..HEIGHT).find(|y| drawn.at(450, *y) == INK).unwrap();
     assert!((80..100).contains(&pot), "{pot}");
     assert_eq!([100, 400, 600, 980].map(|x| drawn.at(x, pot + 1)), [INK; 4]);
-    // It ends in a red dot on the pot's line, between today and the end of the term.
+    // The forecast ends in a red dot on the pot's line, between today and the end of the term.
     let dot: Vec<u32> = (0..WIDTH).filter(|x| drawn.at(*x, pot + 1) == RED).collect();
     assert!(dot.len() > 15 && (600..680).contains(&dot[0]), "{dot:?}");
 }
@@ -89,7 +89,7 @@ fn keys_that_stop_before_are_drawn_up_to_where_they_stop() {
     let spent = spent(39, |day| if day % 7 > 4 { 10 } else { 70 });
     let drawn = drawn_with(&spent, 4000, Some(2600), by(39));
     assert!(drawn.picture.words.contains("together they may spend $2,600"), "{}", drawn.picture.words);
-    // The budget is not used up, so nothing is red; the way ahead ends below its line.
+    // The budget is not used up, so nothing is red; the forecast ends below its line.
     assert_eq!(drawn.count(RED), 0);
     let all = drawn_with(&spent, 4000, None, by(39));
     assert!(all.count(RED) > 100 && drawn.picture.png != all.picture.png);

@@ -1,4 +1,4 @@
-//! What a roster mail says where it comes late, and whom it names.
+//! The words of a roster mail that comes late, and the people whom it names.
 
 use bursar_core::aws::AwsAccess;
 use bursar_core::config::Config;

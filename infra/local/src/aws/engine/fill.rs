@@ -1,4 +1,4 @@
-//! Very many items at once, for a table that is to begin with them: a benchmark's. No stream record tells of them.
+//! Bulk loading of a table, for benchmarks. It writes no stream records.
 
 use anyhow::{Result, bail};
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -8,7 +8,7 @@ use dynoxide::ImportOptions;
 use super::Engine;
 
 impl Engine {
-    /// Puts items into the table, as many as one has, replacing those of the same keys.
+    /// Puts any number of items into the table, replacing those with equal keys.
     pub async fn fill(&self, items: Vec<Item>) -> Result<()> {
         self.run(move |engine, database| {
             let items: Result<Vec<dynoxide::Item>> = items.into_iter().map(item).collect();

@@ -1,5 +1,5 @@
-//! The engine as others reach it. The engine itself answers the pages of every site in the browser, so that it is reached only from
-//! here, at an address of this machine that nobody is told.
+//! The proxy through which clients reach the engine. The engine itself would answer the pages of every site
+//! in the browser. So only this proxy knows its loopback address.
 
 use anyhow::Result;
 use axum::Router;
@@ -11,7 +11,7 @@ use http::{HeaderMap, Method, StatusCode, Uri};
 use super::Engine;
 use crate::base::forward::Forward;
 
-/// As much as DynamoDB takes.
+/// DynamoDB's largest request.
 const MOST_BYTES: usize = 16 << 20;
 
 #[derive(Clone)]
@@ -21,7 +21,7 @@ struct Front {
 }
 
 impl Engine {
-    /// What to serve behind a guard.
+    /// The router to serve behind a guard.
     pub fn router(&self) -> Result<Router> {
         let front = Front { engine: self.origin().to_owned(), forward: Forward::to(&[self.origin()])? };
         Ok(Router::new().fallback(pass_on).layer(DefaultBodyLimit::max(MOST_BYTES)).with_state(front))

@@ -1,5 +1,6 @@
-//! The table on one machine: the embedded engine on its file or in memory, served on loopback as DynamoDB is, on a thread of its
-//! own. Makes the table as the template describes it and refuses another one. Handing its stream on is the pump's business.
+//! The table on one machine: the embedded engine, on a file or in memory, served on loopback by a thread of
+//! its own. It creates the table from the template and refuses a different one. Delivering the stream is
+//! left to the pump.
 
 mod fill;
 mod front;
@@ -35,17 +36,17 @@ use tokio::sync::watch;
 use self::side_connection::SideConnection;
 use crate::aws::template::TableSchema;
 
-/// How long requests that are under way may still take when the engine is stopped.
+/// The time that requests under way get when the engine is stopped.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Where the table is kept.
+/// The storage of the table.
 #[derive(Debug, Clone)]
 pub enum Place {
     Memory,
     File(PathBuf),
 }
 
-/// A running engine with its table. Clones are the same engine.
+/// A running engine with its table. Clones share it.
 #[derive(Clone)]
 pub struct Engine(Arc<Inner>);
 
@@ -60,18 +61,18 @@ struct Inner {
     thread: Mutex<Option<thread::JoinHandle<()>>>,
 }
 
-/// A record's place in the stream.
+/// A position in the stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Position(i64);
 
 impl Position {
-    /// Before the first record.
+    /// The position before the first record.
     pub const START: Position = Position(0);
-    /// What the engine adds to the numbers it stores to make them as long as DynamoDB's.
+    /// The number that the engine adds to its sequence numbers, so that they are as long as DynamoDB's.
     const ADDED: i128 = 100_000_000_000_000_000_000;
 
-    /// Reads a sequence number as it stands in a record.
+    /// The position behind a record's sequence number.
     pub fn of(sequence_number: &str) -> Option<Position> {
         let stored = sequence_number.parse::<i128>().ok()?.checked_sub(Position::ADDED)?;
         i64::try_from(stored).ok().map(Position)
@@ -85,7 +86,7 @@ impl fmt::Display for Position {
 }
 
 impl Engine {
-    /// Opens or makes the table and serves it on a free port. Blocks while it does.
+    /// Opens or creates the table and serves it on a free port. This blocks.
     pub fn start(place: &Place, table: &str, schema: &TableSchema) -> Result<Engine> {
         let (name, database) = match place {
             Place::File(path) => {
@@ -112,12 +113,13 @@ impl Engine {
         Engine::serve(table, stream, database, beside)
     }
 
-    /// Where it answers whoever is in this process, without a trailing slash. Others are told of a server in front of it.
+    /// The engine's own origin, without a trailing slash, for callers in this process. Others use the proxy
+    /// in front of it.
     pub fn origin(&self) -> &str {
         &self.0.origin
     }
 
-    /// Whether no page finds its port by trying.
+    /// Whether its address is one that no page finds by trying ports.
     pub fn is_hidden(&self) -> bool {
         !self.0.origin.starts_with("http://127.0.0.1:")
     }
@@ -126,17 +128,18 @@ impl Engine {
         &self.0.table
     }
 
-    /// When the stream began, as its ARN ends in AWS.
+    /// The time at which the stream began, as the stream's ARN in AWS ends with it.
     pub fn stream_label(&self) -> String {
         aws_label(&self.0.stream).unwrap_or_else(|| self.0.stream.clone())
     }
 
-    /// Marks a change whenever something was written, by whomever.
+    /// A receiver that is notified of every write, by any client.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.0.changes.subscribe()
     }
 
-    /// Records after `position`, oldest first, in the shape in which Lambda hands them on but for where they come from.
+    /// The records after `position`, oldest first, in the shape that Lambda delivers, without the event
+    /// source.
     pub async fn records_after(&self, position: Position, limit: usize) -> Result<Vec<Value>> {
         self.run(move |engine, database| {
             let from_start = position == Position::START;
@@ -155,18 +158,18 @@ impl Engine {
         .await
     }
 
-    /// The place of the last record there is.
+    /// The position of the newest record.
     pub async fn stream_end(&self) -> Result<Position> {
         self.run(|engine, _| engine.beside.stream_end(&engine.table).map(Position)).await
     }
 
-    /// Forgets the records before `position`, which nobody will ask for again.
+    /// Deletes the records before `position`, which every reader has passed.
     pub async fn trim(&self, position: Position) -> Result<usize> {
         self.run(move |engine, _| engine.beside.trim(&engine.table, position.0)).await
     }
 
-    /// Deletes items whose time to live has run out, by real time, and says how many. Nothing while the product's clock is behind
-    /// real time, since by that clock their time has not run out.
+    /// Deletes items that have expired by real time, and returns their number. While the product's clock is
+    /// behind real time nothing is deleted, since by that clock they have not expired.
     pub async fn sweep(&self, now: Timestamp) -> Result<usize> {
         if now + SignedDuration::from_secs(1) < Timestamp::now() {
             return Ok(0);
@@ -181,7 +184,7 @@ impl Engine {
         .await
     }
 
-    /// Stops serving and closes the database. Requests under way are answered if they do not take long.
+    /// Stops serving and closes the database. Requests under way are answered within two seconds or cut.
     pub async fn stop(&self) -> Result<()> {
         let engine = Arc::clone(&self.0);
         tokio::task::spawn_blocking(move || {
@@ -197,14 +200,14 @@ impl Engine {
     }
 
     fn serve(table: &str, stream: String, database: Database, beside: Arc<SideConnection>) -> Result<Engine> {
-        let listener = listen_where_nobody_looks()?;
+        let listener = listen_at_hidden_address()?;
         listener.set_nonblocking(true)?;
         let origin = format!("http://{}", listener.local_addr()?);
         let changes = watch::channel(()).0;
         let (stop, mut stopped) = watch::channel(false);
 
-        // The engine answers inside its handlers, one at a time: more threads than one would only wait for each other. Whenever
-        // the thread has nothing left to do, what it did is committed, and that is the moment to tell.
+        // The engine answers inside its handlers, one at a time, so more threads would only wait for each
+        // other. When the thread parks, its writes are committed, and receivers can be notified.
         let (noticing, telling) = (Arc::clone(&beside), changes.clone());
         let tell = move || {
             if noticing.changed() {
@@ -248,7 +251,7 @@ impl Engine {
         })))
     }
 
-    /// Runs something that waits for the engine, off the caller's thread.
+    /// Runs a blocking call to the engine off the caller's thread.
     async fn run<T: Send + 'static>(
         &self,
         task: impl FnOnce(&Inner, &Database) -> Result<T> + Send + 'static,
@@ -262,9 +265,9 @@ impl Engine {
     }
 }
 
-/// Opens a port at one of the sixteen million addresses that lead to this machine, so that no page finds it by trying. A system that
-/// knows only one of them leaves it at that.
-fn listen_where_nobody_looks() -> Result<std::net::TcpListener> {
+/// Opens a port at one of the sixteen million loopback addresses, so that no page finds it by trying. On a
+/// system with only one loopback address it uses that.
+fn listen_at_hidden_address() -> Result<std::net::TcpListener> {
     let [a, b, c, ..] = *uuid::Uuid::new_v4().as_bytes();
     let somewhere = std::net::TcpListener::bind((Ipv4Addr::new(127, a, b, c.clamp(1, 254)), 0));
     somewhere.or_else(|_| std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on 127.0.0.1"))
@@ -287,7 +290,8 @@ fn open_file(path: &Path, table: &str, schema: &TableSchema) -> Result<Database>
     Ok(database)
 }
 
-/// Makes the database under another name and gives it its own when it is whole: the engine makes a table in several steps.
+/// Creates the database under a temporary name and renames it when it is complete, since the engine creates
+/// a table in several steps.
 fn make_file(path: &Path, table: &str, schema: &TableSchema) -> Result<()> {
     let beside_it = |suffix: &str| PathBuf::from(format!("{}{suffix}", path.display()));
     let log = beside_it("-wal");
@@ -314,7 +318,7 @@ fn make_file(path: &Path, table: &str, schema: &TableSchema) -> Result<()> {
     fs::rename(&unfinished, path).with_context(|| format!("cannot make {}", path.display()))
 }
 
-/// A name under which this process alone can open one database in memory several times.
+/// A name under which only this process can open one in-memory database several times.
 fn name_in_memory() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     format!("file:/bursar-{}?vfs=memdb", NEXT.fetch_add(1, Ordering::Relaxed))
@@ -327,7 +331,7 @@ fn create(database: &Database, table: &str, schema: &TableSchema) -> Result<()> 
     Ok(())
 }
 
-/// Holds the table against the template and answers its stream's label.
+/// Compares the table with the template and returns its stream's label.
 fn check_schema(database: &Database, table: &str, schema: &TableSchema) -> Result<String> {
     let asked = DescribeTableRequest { table_name: table.to_owned() };
     let description = match database.describe_table(asked) {
@@ -343,7 +347,7 @@ fn check_schema(database: &Database, table: &str, schema: &TableSchema) -> Resul
     description.latest_stream_label.context("its stream has no label")
 }
 
-/// A label as DynamoDB writes it, of one as the engine does: seconds since the epoch and their fraction.
+/// The engine's stream label, seconds since the epoch with a fraction, in DynamoDB's format.
 fn aws_label(label: &str) -> Option<String> {
     let began = Timestamp::from_second(label.split('.').next()?.parse().ok()?).ok()?;
     Some(began.strftime("%Y-%m-%dT%H:%M:%S.000").to_string())

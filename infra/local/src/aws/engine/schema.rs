@@ -1,4 +1,4 @@
-//! The template's schema in the words of DynamoDB's calls: to make a table, and to tell in what a described one differs.
+//! The template's schema in DynamoDB's terms: to create a table, and to find where an existing one differs.
 
 use serde_json::{Value, json};
 
@@ -38,7 +38,7 @@ pub(super) fn update_time_to_live(table: &str, schema: &TableSchema) -> Value {
     })
 }
 
-/// The first part in which a described table is not as the template has it.
+/// The first part in which an existing table differs from the template.
 pub(super) fn difference(described: &Value, ttl: Option<&str>, wanted: &TableSchema) -> Option<&'static str> {
     let attribute = |attribute: &Value| (text(attribute, "AttributeName"), text(attribute, "AttributeType"));
     let found = TableSchema {

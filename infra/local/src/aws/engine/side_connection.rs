@@ -1,8 +1,8 @@
-//! A second connection to the engine's database, for what the engine has no call for: noticing a commit at once, telling where the
-//! stream ends, and removing stream records that everybody has read. It never touches an item.
+//! A second connection to the engine's database, for what the engine cannot be asked. It notices commits,
+//! finds the end of the stream, and deletes stream records. It never touches an item.
 //!
-//! It may: every write transaction of the engine begins IMMEDIATE, so each side waits for the other with SQLite's busy handler
-//! and none can fail in the middle; and the engine caches no stream record.
+//! This is safe: every write transaction of the engine begins IMMEDIATE, so either side waits in SQLite's
+//! busy handler and none fails halfway. The engine caches no stream records.
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,9 +12,9 @@ use anyhow::{Context, Result, ensure};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, params};
 
-/// As long as the engine itself waits for a lock.
+/// The time that the engine itself waits for a lock.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How many records one transaction removes, so that the engine never waits long.
+/// The number of records that one transaction deletes, so that the engine never waits long.
 const AT_ONCE: usize = 500;
 
 pub(super) struct SideConnection(Mutex<Open>);
@@ -30,7 +30,7 @@ impl SideConnection {
         let connection = Connection::open(name)?;
         connection.busy_timeout(PATIENCE)?;
         connection.pragma_update(None, "synchronous", "normal")?;
-        // The engine asks for the last sequence number at each write, and keeps no index for it.
+        // The engine looks up the last sequence number at each write, and keeps no index for it.
         connection.execute_batch(
             "CREATE INDEX IF NOT EXISTS bursar_stream_order
              ON _stream_records (table_name, CAST(sequence_number AS INTEGER))",
@@ -38,9 +38,9 @@ impl SideConnection {
         Ok(SideConnection(Mutex::new(Open { connection: Some(connection), version: 0 })))
     }
 
-    /// Whether anything was committed since it was asked last. Only an answer of no is certain.
+    /// Whether anything may have been committed since the last call. Only `false` is certain.
     pub(super) fn changed(&self) -> bool {
-        // Whoever holds it is trimming, and the engine must not wait for that.
+        // The lock is held for a trim, which the engine must not wait for.
         let Ok(mut open) = self.0.try_lock() else { return true };
         let Some(connection) = &open.connection else {
             return false;
@@ -59,7 +59,8 @@ impl SideConnection {
         })
     }
 
-    /// Removes the records before `position`. The one at it stays: the engine numbers the next record after the last one there is.
+    /// Deletes the records before `position`. The one at it stays, since the engine numbers the next record
+    /// after the last one.
     pub(super) fn trim(&self, table: &str, position: i64) -> Result<usize> {
         let mut removed = 0;
         loop {
@@ -89,10 +90,10 @@ impl SideConnection {
     }
 }
 
-/// Refuses a file that is no sound SQLite database, without writing to it.
+/// Refuses a file that is not a valid SQLite database, without writing to it.
 pub(super) fn check(path: &Path) -> Result<()> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    // Else closing would write the log of a damaged file into it.
+    // Otherwise closing would checkpoint the log of a damaged file into it.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.busy_timeout(PATIENCE)?;
     let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;

@@ -1,4 +1,4 @@
-//! The engine as the rest of the bundle uses it: kept, damaged, refused, trimmed.
+//! The engine as the bundle uses it: kept, damaged, refused, trimmed.
 
 use std::collections::BTreeMap;
 
@@ -106,7 +106,7 @@ async fn what_a_kill_left_in_the_log_is_there_at_the_next_start() {
     let folder = tempfile::tempdir().unwrap();
     let engine = Engine::start(&Place::File(folder.path().join("table.db")), TABLE, &schema()).unwrap();
     put(&client(&engine), "a", &[]).await;
-    // What a process that was killed now would leave behind.
+    // The files that a killed process would leave behind.
     let killed = tempfile::tempdir().unwrap();
     for name in ["table.db", "table.db-wal"] {
         fs::copy(folder.path().join(name), killed.path().join(name)).unwrap();
@@ -291,7 +291,8 @@ async fn the_folder_does_not_grow_when_the_stream_is_trimmed() {
         let files = fs::read_dir(folder.path()).unwrap();
         sizes.push(files.map(|file| file.unwrap().metadata().unwrap().len()).sum::<u64>());
     }
-    // A round writes more than a megabyte of records. What one round and the log need is kept for the next.
+    // A round writes more than a megabyte of records. The space of one round and of the log is reused by
+    // the next.
     let (early, late) = (sizes[2], sizes[7]);
     assert!(late < early + 1_000_000, "{sizes:?}");
     engine.stop().await.unwrap();

@@ -1,4 +1,4 @@
-//! A function's answer as the response to a browser: payload format 2.0, with API Gateway's leniency and no more.
+//! A function's answer as an HTTP response: payload format 2.0, with API Gateway's leniency and no more.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ struct Answer {
     is_base64_encoded: Option<bool>,
 }
 
-/// The response, or why API Gateway would answer an error in its place.
+/// The response, or the reason for which API Gateway would answer an error.
 pub(super) fn to_response(answer: Value) -> Result<Response> {
     if answer.get("statusCode").is_none() {
         return inferred(answer);
@@ -60,7 +60,7 @@ pub(super) fn to_response(answer: Value) -> Result<Response> {
     Ok(response)
 }
 
-/// An answer without a status is the body itself.
+/// The response for an answer without a status, which is itself the body.
 fn inferred(answer: Value) -> Result<Response> {
     let body = match answer {
         Value::String(text) => text,
@@ -70,7 +70,7 @@ fn inferred(answer: Value) -> Result<Response> {
     Ok(response.body(Body::from(body))?)
 }
 
-/// A header of the function's; no name for those that are API Gateway's own business.
+/// A header of the function's answer; its name is `None` if API Gateway sets it itself.
 fn header(name: &str, value: &Value) -> Result<(Option<HeaderName>, HeaderValue)> {
     const NOT_ITS: [HeaderName; 6] = [CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
     let name: HeaderName = name.parse().with_context(|| format!("`{name}` is no header"))?;

@@ -1,4 +1,5 @@
-//! A request as API Gateway tells it to a function: payload format 2.0. What comes back is left to `answer`.
+//! A request as the event that API Gateway makes of it: payload format 2.0. The way back is left to
+//! `answer`.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -16,7 +17,8 @@ use uuid::Uuid;
 use super::Gateway;
 use super::routes::Found;
 
-/// The path as API Gateway hands it on: decoded, and cut at a question mark that was encoded. `None` for a request without one.
+/// The path as API Gateway passes it on: decoded, and cut at an encoded question mark. `None` for a request
+/// without a path.
 pub(super) fn path(uri: &Uri) -> Option<String> {
     let encoded = uri.path();
     if !encoded.starts_with('/') {
@@ -26,7 +28,7 @@ pub(super) fn path(uri: &Uri) -> Option<String> {
     Some(decoded.split('?').next().unwrap_or_default().to_owned())
 }
 
-/// The event for a request whose route was found.
+/// The event for a request with its route.
 pub(super) fn from(gateway: &Gateway, parts: &Parts, path: &str, body: &[u8], route: &Found<'_>) -> Value {
     let source = parts
         .extensions
@@ -79,7 +81,7 @@ pub(super) fn from(gateway: &Gateway, parts: &Parts, path: &str, body: &[u8], ro
     event
 }
 
-/// The types whose bodies API Gateway hands on as they are. Forms are not among them.
+/// Whether API Gateway passes the body on as text. Forms are not among the types for which it does.
 fn is_text(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -87,8 +89,8 @@ fn is_text(headers: &HeaderMap) -> bool {
         || matches!(kind.as_str(), "application/json" | "application/xml" | "application/javascript")
 }
 
-/// Names in lower case, the values of one name joined; the cookies have their own place. What a proxy says about the client is
-/// said anew.
+/// The headers: names in lower case, values of a repeated name joined, cookies left out. What a proxy says
+/// about the client is replaced.
 fn headers(gateway: &Gateway, headers: &HeaderMap, source: IpAddr) -> Map<String, Value> {
     let mut joined = BTreeMap::<&str, String>::new();
     for (name, value) in headers.iter().filter(|(name, _)| **name != COOKIE) {
@@ -125,7 +127,7 @@ fn cookies(headers: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
-/// Decoded, the values of one name joined by commas.
+/// The query parameters: decoded, values of a repeated name joined by commas.
 fn query_parameters(query: &str) -> Value {
     let mut parameters = BTreeMap::<String, String>::new();
     let url = reqwest::Url::parse(&format!("http://local/?{query}"));

@@ -1,5 +1,6 @@
-//! The web origin on one machine: what API Gateway's HTTP API does between a browser and the functions. A request becomes an event
-//! of payload format 2.0, and the function's answer becomes the response. Which path is whose is the caller's to say.
+//! The web origin on one machine, in the place of API Gateway's HTTP API. A request becomes an event of
+//! payload format 2.0, and the function's answer the response. The caller says which function has which
+//! route.
 
 mod answer;
 mod event;
@@ -26,7 +27,7 @@ use self::routes::Routes;
 use crate::aws::invoke::{Invoke, InvokeError, fits};
 use crate::base::function::FunctionName;
 
-/// How long API Gateway waits for a function.
+/// The time that API Gateway waits for a function.
 const PATIENCE: Duration = Duration::from_secs(29);
 /// The largest body that API Gateway reads at all.
 const MOST_BYTES: usize = 10 << 20;
@@ -39,8 +40,8 @@ struct Gateway {
     clock: Clock,
 }
 
-/// A router that answers for `origin` with these functions. A route is spelled as in a template: `/console`, `/console/{proxy+}`,
-/// `GET /x`, `$default`.
+/// The router that answers for `origin` with these functions. Routes are spelled as in a template:
+/// `/console`, `/console/{proxy+}`, `GET /x`, `$default`.
 pub fn router(
     origin: &Origin,
     routes: &[(&str, FunctionName)],
@@ -68,7 +69,7 @@ async fn handle(State(gateway): State<Arc<Gateway>>, request: Request) -> Respon
         if parts.method == Method::GET && gateway.is_other_spelling(host) {
             return gateway.redirect(&parts.uri);
         }
-        // API Gateway hands on no host that is none.
+        // API Gateway passes on no invalid host.
         if reqwest::Url::parse(&format!("http://{host}/")).is_err() {
             return own(StatusCode::BAD_REQUEST, "Bad Request");
         }
@@ -102,13 +103,14 @@ async fn handle(State(gateway): State<Arc<Gateway>>, request: Request) -> Respon
 }
 
 impl Gateway {
-    /// Whether this host is the origin's under another of this machine's names.
-    /// Whether it is neither its own name nor one that this machine has of itself: somebody made another lead here.
+    /// Whether the host is neither the origin's nor another name of this machine, so that a foreign name
+    /// was made to resolve to it.
     fn is_foreign(&self, host: &str) -> bool {
         let named = host.to_ascii_lowercase().parse::<Authority>();
         named.map_or(true, |named| named != self.authority && !is_loopback(named.host()))
     }
 
+    /// Whether the host is another of this machine's names, with the origin's port.
     fn is_other_spelling(&self, host: &str) -> bool {
         let Ok(host) = host.to_ascii_lowercase().parse::<Authority>() else {
             return false;
@@ -119,7 +121,7 @@ impl Gateway {
             && is_loopback(self.authority.host())
     }
 
-    /// Temporarily, and not to be remembered: the next server on this port may be somebody else's.
+    /// A temporary redirect, not to be cached: the next server on this port may be another one.
     fn redirect(&self, uri: &Uri) -> Response {
         let rest = uri.path_and_query().map_or("/", |rest| rest.as_str());
         let location = format!("{}{rest}", self.origin.as_str());
@@ -133,7 +135,7 @@ fn is_loopback(host: &str) -> bool {
     matches!(host, "localhost" | "127.0.0.1" | "[::1]" | "0.0.0.0") || host.ends_with(".localhost")
 }
 
-/// The body, unless it is too large; then the rest is read all the same, so that the client comes to the answer.
+/// The body, unless it is too large. The rest is read even then, so that the client gets to the answer.
 async fn whole(body: Body) -> Option<Bytes> {
     let mut stream = body.into_data_stream();
     let mut read = BytesMut::new();
@@ -150,7 +152,7 @@ async fn whole(body: Body) -> Option<Bytes> {
     (length <= MOST_BYTES).then(|| read.freeze())
 }
 
-/// What API Gateway says itself.
+/// An answer of API Gateway's own.
 fn own(status: StatusCode, message: &str) -> Response {
     (status, axum::Json(json!({ "message": message }))).into_response()
 }

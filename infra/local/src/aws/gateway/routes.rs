@@ -1,4 +1,4 @@
-//! Which function a request is for: API Gateway's rules for the routes of an HTTP API.
+//! The routing of an HTTP API: API Gateway's rules for the function that a request goes to.
 
 use std::collections::BTreeMap;
 
@@ -10,23 +10,23 @@ use crate::base::function::FunctionName;
 pub(super) struct Routes(Vec<Route>);
 
 struct Route {
-    /// As API Gateway tells it to the function.
+    /// The route key in the event.
     key: String,
     method: Option<Method>,
-    /// `None` for `$default`.
+    /// The segments of the path; `None` for `$default`.
     segments: Option<Vec<Segment>>,
     function: FunctionName,
 }
 
 enum Segment {
     Literal(String),
-    /// `{name}`
+    /// A variable for one segment: `{name}`.
     One(String),
-    /// `{name+}`
+    /// A variable for the rest of the path: `{name+}`.
     Rest(String),
 }
 
-/// A route that fits a request.
+/// A route that matches a request.
 pub(super) struct Found<'a> {
     pub(super) function: FunctionName,
     pub(super) key: &'a str,
@@ -39,7 +39,7 @@ impl Routes {
         routes.collect::<Result<_>>().map(Routes)
     }
 
-    /// A route that fits wholly goes before one with a greedy end, and that before `$default`.
+    /// The best route: one that matches exactly goes before a greedy one, and that before `$default`.
     pub(super) fn find(&self, method: &Method, path: &str) -> Option<Found<'_>> {
         let fitting = self.0.iter().filter_map(|route| {
             let parameters = route.parameters(method, path)?;
@@ -75,7 +75,7 @@ impl Route {
         })
     }
 
-    /// The path's parameters if the route fits.
+    /// The path's parameters, if the route matches.
     fn parameters(&self, method: &Method, path: &str) -> Option<BTreeMap<String, String>> {
         if self.method.as_ref().is_some_and(|wanted| wanted != method) {
             return None;

@@ -1,4 +1,4 @@
-//! The web origin before a function that tells what it was told, read as the functions read it.
+//! The web origin before a function that returns its event, read as the functions read it.
 
 use std::sync::Mutex;
 
@@ -12,7 +12,7 @@ use tower::ServiceExt;
 use super::*;
 use crate::base::serve::serve;
 
-/// Answers what it was told to and remembers the events.
+/// A function that gives a set answer and remembers the events.
 struct Told {
     answer: Result<Value, InvokeError>,
     events: Mutex<Vec<(FunctionName, Value)>>,
@@ -248,7 +248,7 @@ async fn after_29_seconds_nobody_waits_any_more() {
 
 #[tokio::test]
 async fn an_event_of_more_than_six_megabytes_is_refused_before_the_function() {
-    // In base64 a body grows by a third.
+    // Base64 makes a body a third larger.
     for (bytes, status) in [(4 << 20, 200), ((9 << 20) / 2 + 4096, 413), (11 << 20, 413)] {
         let request = Request::post("/").body(Body::from(vec![b'x'; bytes])).unwrap();
         let (answered, told) = answered(Ok(json!({ "statusCode": 200 })), request).await;

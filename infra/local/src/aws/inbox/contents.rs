@@ -1,20 +1,21 @@
-//! What a mail says: its source read as a mail program reads it, encoded words and transfer encodings undone.
+//! The content of a mail: its source parsed, with encoded words and transfer encodings decoded.
 
 use std::collections::BTreeMap;
 
 use mail_parser::{HeaderName, Message, MessageParser, MimeHeaders, PartType};
 
-/// A mail, read. It has no debug output, since it may hold a link that signs somebody in.
+/// A parsed mail. It has no `Debug`, since it may hold a link that signs somebody in.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Contents {
     pub subject: String,
-    /// Which of Bursar's mails it is: the header `X-Bursar-Mail`.
+    /// The kind of mail, from the header `X-Bursar-Mail`.
     pub kind: Option<String>,
-    /// By name as the mail spells it; values of a repeated header are joined by a comma.
+    /// The headers by their spelling in the mail; values of a repeated header are joined by a comma.
     pub headers: BTreeMap<String, String>,
-    /// With plain line feeds.
+    /// The text part, with plain line feeds.
     pub text: Option<String>,
-    /// With plain line feeds. Pictures are still `cid:`, see [`Contents::html_with_pictures`].
+    /// The HTML part, with plain line feeds. Pictures are `cid:` URLs, see
+    /// [`Contents::html_with_pictures`].
     pub html: Option<String>,
     pub attachments: Vec<Attachment>,
 }
@@ -24,13 +25,13 @@ pub struct Contents {
 pub struct Attachment {
     pub name: Option<String>,
     pub media_type: String,
-    /// How the HTML refers to it.
+    /// The id by which the HTML refers to it.
     pub content_id: Option<String>,
     pub bytes: Vec<u8>,
 }
 
 impl Contents {
-    /// Never fails: of something that is no mail, there is nothing to tell.
+    /// The content of these bytes. It is empty if they are no mail.
     pub fn of(raw: &[u8]) -> Contents {
         let headers = headers(raw);
         let header =
@@ -65,7 +66,7 @@ impl Contents {
         }
     }
 
-    /// The HTML with its pictures in it, so that it can be shown alone.
+    /// The HTML with its pictures inlined, so that it can be shown alone.
     pub fn html_with_pictures(&self) -> Option<String> {
         let mut html = self.html.clone()?;
         for picture in &self.attachments {
@@ -80,8 +81,8 @@ impl Contents {
 
 fn headers(raw: &[u8]) -> BTreeMap<String, String> {
     let mut headers = BTreeMap::<String, String>::new();
-    // All as unstructured text: that alone undoes encoded words and folding, and keeps everything else. The default counts only
-    // beside a header that is named.
+    // Every header is parsed as unstructured text, which only decodes encoded words and folding. The
+    // library applies the default only if a header is named.
     let message = MessageParser::new().header_text(HeaderName::Subject).default_header_text().parse_headers(raw);
     for header in message.iter().flat_map(Message::headers) {
         let value = header.value().as_text().unwrap_or_default().trim();

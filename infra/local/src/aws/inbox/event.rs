@@ -1,5 +1,6 @@
-//! What SES reports about a mail, as Lambda receives it: the event, as text in an SNS notification. A mail that was sent with a configuration
-//! set is reported by event publishing (`eventType`, with tags), any other by feedback notification (`notificationType`).
+//! The reports of SES on a mail, as Lambda receives them: an event as text in an SNS notification. Mail
+//! with a configuration set is reported by event publishing (`eventType`, with tags), other mail by
+//! feedback notification (`notificationType`).
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,7 @@ use crate::aws::ses::Mail;
 
 const TOPIC: &str = "arn:aws:sns:us-east-1:000000000000:bursar-mail-events";
 
-/// What happened to a mail.
+/// The outcome that SES reports.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum Event {
@@ -23,7 +24,7 @@ pub enum Event {
     Complaint,
 }
 
-/// The event that a function gets; `permanent` is asked of bounces only.
+/// The event for a function; `permanent` matters for bounces only.
 pub(super) fn notification(mail: &Mail, event: Event, permanent: bool, now: Timestamp) -> Value {
     let (name, key, told) = match event {
         Event::Delivery => ("Delivery", "delivery", delivery(mail, now)),
@@ -126,7 +127,7 @@ fn complaint(mail: &Mail, now: Timestamp) -> Value {
     })
 }
 
-/// AWS writes milliseconds, always three digits.
+/// The time in AWS's format, always with three digits of milliseconds.
 fn instant(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }

@@ -1,5 +1,5 @@
-//! The inbox origin: the mails that the SES stand-in accepted, as a person reads them and as JSON, and the ways to make SES report on
-//! a mail or fail. Mails are the stand-in's (`ses`); what else this origin does for tests is merged in by the stack.
+//! The inbox origin: accepted mails as pages and as JSON, and routes that make SES report on a mail or
+//! fail. Mails are kept by `ses`; other routes of this origin are merged in by the stack.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,10 +29,10 @@ mod tests;
 pub use contents::{Attachment, Contents};
 pub use event::Event;
 
-/// Where events go: it is given what Lambda would hand to `mail`, and returns when that was done with it.
+/// The receiver of events: it gets what Lambda would pass to `mail`, and returns when that is handled.
 pub type Emit = Arc<dyn Fn(Value) -> BoxFuture<'static, Result<()>> + Send + Sync>;
 
-/// A handle to the inbox. Clones share the same mails.
+/// A handle to the inbox. Clones share its mails.
 #[derive(Clone)]
 pub struct Inbox {
     ses: Ses,
@@ -40,23 +40,23 @@ pub struct Inbox {
     who: Arc<InboxGuide>,
 }
 
-/// Whom one may sign in as, and where: what a newcomer needs to know first.
+/// The addresses that may sign in, and where: what a newcomer must know first.
 #[derive(Clone, Debug, Default)]
 pub struct InboxGuide {
-    /// The address of the pages.
+    /// The URL of the pages.
     pub web: String,
     pub people: Vec<KnownLogin>,
 }
 
-/// Somebody who may sign in.
+/// A person who may sign in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownLogin {
     pub address: String,
-    /// As whom, in some words.
+    /// Their role, in some words.
     pub as_whom: String,
 }
 
-/// A mail as `GET /mails` tells it.
+/// A mail in the answer of `GET /mails`.
 #[derive(Serialize)]
 struct MailSummary {
     id: String,
@@ -90,7 +90,7 @@ impl Inbox {
         Inbox { ses, emit, who: Arc::new(who) }
     }
 
-    /// Everything the inbox answers.
+    /// The routes of the inbox.
     pub fn router(&self) -> Router {
         Router::new()
             .route("/mails", get(mails))

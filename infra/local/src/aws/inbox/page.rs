@@ -1,5 +1,5 @@
-//! The inbox as a person reads it: the list of mails, and one mail as HTML, text or source. It works without scripts; the one there is
-//! only keeps the list fresh.
+//! The inbox as pages: the list of mails, and one mail as HTML, text or source. It works without scripts;
+//! the only script keeps the list fresh.
 
 use std::sync::Arc;
 
@@ -22,10 +22,11 @@ mod text;
 use text::Piece;
 
 const A_PAGE: usize = 100;
-/// Of a source that is longer, only the beginning is shown; all of it can be fetched.
+/// The length of source that a page shows; the whole source can be downloaded.
 const SHOWN_SOURCE: usize = 200_000;
 
-/// A mail's own styles and pictures, and nothing else of it: no scripts, no forms, no requests. Its links open outside the frame.
+/// The policy of a mail's frame: its own styles and pictures, but no scripts, forms or requests. Its links
+/// open outside the frame.
 const FRAME_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; base-uri 'none'; \
     frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox";
 
@@ -61,7 +62,7 @@ struct Row {
     open: bool,
 }
 
-/// A time for machines, in full, and as short as it can be told today.
+/// A time in full for machines, and shortened for today's reader.
 struct ShownTime {
     machine: String,
     full: String,
@@ -140,7 +141,7 @@ async fn mail(State(inbox): State<Inbox>, Path(id): Path<String>, Query(asked): 
 async fn html(State(inbox): State<Inbox>, Path(id): Path<String>) -> Response {
     let html = inbox.ses.mail(&id).and_then(|mail| Contents::of(&mail.raw).html_with_pictures());
     let Some(html) = html else { return no_such_mail() };
-    // Without it a link would open inside the frame, where no page lets itself be shown.
+    // Without this target a link would open inside the frame, where no page allows itself to be shown.
     let html = format!("<!doctype html><base target=\"_blank\">{html}");
     ([(CONTENT_SECURITY_POLICY, FRAME_POLICY)], Html(html)).into_response()
 }
@@ -176,7 +177,7 @@ fn page(page: &impl Template) -> Response {
 }
 
 impl List {
-    /// The mails of a page, newest first; the first page is 1.
+    /// The mails of one page, newest first; the first page is 1.
     fn of(inbox: &Inbox, page: Option<usize>, open: Option<&str>) -> List {
         let (mails, now) = (inbox.ses.mails(), inbox.ses.now());
         let page = page.unwrap_or(1).max(1);

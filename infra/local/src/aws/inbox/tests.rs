@@ -1,4 +1,4 @@
-//! The inbox as a browser, a test and a stranger see it.
+//! The inbox as a browser, a test and another site see it.
 
 use std::sync::Mutex;
 
@@ -28,7 +28,7 @@ const LINK_MAIL: &str = "From: =?utf-8?Q?Universit=C3=A4t?= <bursar@example.edu>
 
 const PLAIN_MAIL: &str = "From: bursar@example.edu\r\nTo: bob@example.edu\r\nSubject: plain\r\n\r\nonly text\r\n";
 
-/// An inbox that is served, and what it emitted.
+/// A served inbox, and the events that it emitted.
 struct Served {
     origin: String,
     ses: Ses,

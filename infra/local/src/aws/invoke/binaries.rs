@@ -1,5 +1,6 @@
-//! Functions as Lambda runs them: their real binaries, one process for each invocation at once, used again when idle. A process has
-//! the variables of a deployment and no others, and finds its services through the fault layer.
+//! Functions as Lambda runs them: the real binaries, one process for each concurrent invocation, reused
+//! when idle. A process has only a deployment's variables, and reaches its services through the fault
+//! layer.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,7 +23,7 @@ use super::runtime_api::{RuntimeApi, Work};
 use super::{FunctionName, Invoke, InvokeError};
 use crate::gate::{Gate, Instance, RunningInvocation, Service};
 
-/// The five functions as binaries in one folder. Their clock is the machine's own.
+/// The five functions as binaries of one folder. They read the machine's own clock.
 #[derive(Clone)]
 pub struct Binaries(Arc<Pool>);
 
@@ -35,11 +36,11 @@ struct Pool {
 
 struct Worker {
     instance: Instance,
-    /// Started with the first invocation.
+    /// The process, started at the first invocation.
     process: Option<Process>,
 }
 
-/// A running binary. It is killed when this is dropped.
+/// A running binary, which is killed on drop.
 struct Process {
     child: Child,
     api: RuntimeApi,
@@ -55,12 +56,13 @@ impl Invoke for Binaries {
     fn invoke(&self, function: FunctionName, event: Value) -> BoxFuture<'_, Result<Value, InvokeError>> {
         Box::pin(async move {
             fits(&event)?;
-            // Before the first wait, so that the order of invocations is the order of their instances.
+            // This comes before the first await, so that instances are numbered in the order of
+            // invocations.
             let idle = self.0.idle().get_mut(&function).and_then(Vec::pop);
             let instance = || Worker { instance: self.0.gate.instance(function), process: None };
             let mut worker = idle.unwrap_or_else(instance);
             let begun = worker.instance.begin();
-            // A task of its own: a function goes on when whoever woke it has gone.
+            // The function runs in a task of its own, since it continues when its caller is dropped.
             let task = tokio::spawn(self.0.clone().run(worker, begun, event));
             task.await.unwrap_or_else(|error| Err(InvokeError::Failed(error.to_string())))
         })
@@ -68,7 +70,7 @@ impl Invoke for Binaries {
 }
 
 impl Pool {
-    /// An instance that answered is idle afterwards; any other ends.
+    /// Runs one invocation. An instance that answered becomes idle; any other ends.
     async fn run(
         self: Arc<Pool>,
         mut worker: Worker,
@@ -131,7 +133,7 @@ impl Process {
     }
 }
 
-/// Keeps what a process says, line by line.
+/// Records the output of a process, line by line.
 async fn note(said: Option<impl AsyncRead + Unpin>, capture: Capture) {
     let Some(said) = said else { return };
     let mut lines = BufReader::new(said).lines();
@@ -140,7 +142,7 @@ async fn note(said: Option<impl AsyncRead + Unpin>, capture: Capture) {
     }
 }
 
-/// What Lambda sets and our runtime reads, and where this instance finds the services.
+/// The variables that Lambda sets and our runtime reads, and this instance's service URLs.
 fn own_variables(instance: &Instance, region: &str, runtime_api: &str) -> [(&'static str, String); 17] {
     let name = format!("bursar-{}", instance.function());
     let local = || "local".to_owned();
@@ -165,7 +167,7 @@ fn own_variables(instance: &Instance, region: &str, runtime_api: &str) -> [(&'st
     ]
 }
 
-/// The variables that say what this configuration says.
+/// The environment variables of a configuration.
 pub fn variables_of(config: &Config) -> BTreeMap<String, String> {
     let admins: Vec<&str> = config.admins.iter().map(EmailAddress::as_written).collect();
     let required = [

@@ -1,5 +1,5 @@
-//! Builds the functions' binaries for the tests that run them: once per process, in the profile and the folder of the running
-//! program, so that what is already built is not built again.
+//! Builds the functions' binaries for tests, once per process. The profile and target folder are those of
+//! the running program, so that built crates are reused.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 
 static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
 
-/// The folder with the functions' binaries, built if they are not up to date.
+/// The folder with the functions' binaries, built if they are out of date.
 pub async fn build_binaries() -> Result<PathBuf> {
     BUILT.get_or_try_init(build).await.cloned()
 }
@@ -33,7 +33,7 @@ async fn build() -> Result<PathBuf> {
     Ok(place.folder.to_owned())
 }
 
-/// Where a program lies in cargo's target folder.
+/// The location of a program in cargo's target folder.
 struct Place<'a> {
     folder: &'a Path,
     target: &'a Path,

@@ -1,5 +1,5 @@
-//! Functions in this process: their libraries, as many instances as there are invocations at once, each with its own way through
-//! the fault layer. What Lambda does around a function is done here: time-outs, kills, the limits, the logs.
+//! Functions in this process: their libraries, one instance for each concurrent invocation, each with its
+//! own way through the fault layer. It also does what Lambda does: time-outs, kills, limits, logs.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,8 +19,8 @@ use super::logs::Logs;
 use super::{FunctionName, Invoke, InvokeError};
 use crate::gate::{Gate, Instance, Killed, RunningInvocation, Service};
 
-/// The five functions as libraries. An instance serves one invocation at a time and then the next; one that was killed or timed out
-/// is thrown away.
+/// The five functions as libraries. An instance serves one invocation at a time; one that was killed or
+/// timed out is discarded.
 #[derive(Clone)]
 pub struct InProcess(Arc<Pool>);
 
@@ -40,7 +40,7 @@ struct Worker {
     function: Box<dyn Answering>,
 }
 
-/// A function whose type is forgotten.
+/// A type-erased function.
 trait Answering: Send + Sync {
     fn answer(&self, event: LambdaEvent<Value>) -> BoxFuture<'_, Result<Value, Diagnostic>>;
 }
@@ -62,7 +62,7 @@ impl InProcess {
         })
     }
 
-    /// What the functions have said.
+    /// The log lines of the functions.
     pub fn logs(&self) -> &Logs {
         &self.0.settings.logs
     }
@@ -89,10 +89,11 @@ impl Invoke for InProcess {
     fn invoke(&self, function: FunctionName, event: Value) -> BoxFuture<'_, Result<Value, InvokeError>> {
         Box::pin(async move {
             fits(&event)?;
-            // Before the first wait, so that the order of invocations is the order of their instances.
+            // This comes before the first await, so that instances are numbered in the order of
+            // invocations.
             let mut worker = self.0.take(function);
             let begun = worker.instance.begin();
-            // A task of its own: a function goes on when whoever woke it has gone.
+            // The function runs in a task of its own, since it continues when its caller is dropped.
             let task = tokio::spawn(self.0.clone().run(worker, begun, event));
             task.await.unwrap_or_else(|error| Err(InvokeError::Failed(error.to_string())))
         })
@@ -130,7 +131,7 @@ impl Pool {
         Err(failure)
     }
 
-    /// An instance that is idle, the one used last, or a new one.
+    /// The idle instance that was used last, or a new one.
     fn take(&self, function: FunctionName) -> Worker {
         let idle = self.idle().get_mut(&function).and_then(Vec::pop);
         idle.unwrap_or_else(|| {

@@ -1,4 +1,5 @@
-//! One invocation as Lambda describes it to a function, whichever way it is invoked, and what Lambda carries at most.
+//! One invocation as Lambda describes it to a function, in process or as a binary, and the size limits of
+//! events and answers.
 
 use std::io;
 use std::sync::Arc;
@@ -12,13 +13,14 @@ use uuid::Uuid;
 use super::logs::Logs;
 use super::{FunctionName, InvokeError};
 
-/// What both ways of invoking are told.
+/// The settings that both ways of invoking share.
 #[derive(Clone)]
 pub struct Settings {
-    /// The deployment's. Its ways to AWS and to the provider are replaced by each instance's own, through the fault layer.
+    /// The deployment's configuration. Each instance replaces the URLs of AWS and the provider by its own,
+    /// through the fault layer.
     pub config: Config,
     pub region: String,
-    /// How long an invocation of each function may take.
+    /// The time-out of each function.
     pub time_out: Arc<dyn Fn(FunctionName) -> Duration + Send + Sync>,
     pub logs: Logs,
 }
@@ -28,7 +30,7 @@ pub(super) struct Invocation {
     pub(super) arn: String,
     pub(super) trace_id: String,
     pub(super) time_out: Duration,
-    /// On the wall clock, as Lambda tells it.
+    /// The deadline on the wall clock, as Lambda gives it.
     pub(super) deadline_ms: u64,
 }
 
@@ -58,7 +60,7 @@ impl Invocation {
     }
 }
 
-/// Refuses what Lambda would not carry.
+/// Refuses an event or answer that is too large for Lambda.
 pub(crate) fn fits(value: &Value) -> Result<(), InvokeError> {
     let mut counted = Counted(0);
     match serde_json::to_writer(&mut counted, value) {
@@ -67,7 +69,7 @@ pub(crate) fn fits(value: &Value) -> Result<(), InvokeError> {
     }
 }
 
-/// Counts what is written and keeps none of it.
+/// A writer that counts bytes and discards them.
 struct Counted(usize);
 
 impl io::Write for Counted {
@@ -81,7 +83,7 @@ impl io::Write for Counted {
     }
 }
 
-/// A deployment for the tests of the two ways. `mail` has next to no time.
+/// A deployment for the tests of both ways of invoking. `mail` has a very short time-out.
 #[cfg(test)]
 pub(super) fn test_settings() -> Settings {
     use bursar_core::aws::AwsAccess;

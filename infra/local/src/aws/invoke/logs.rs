@@ -1,5 +1,5 @@
-//! What functions said, line by line, and by which invocation each line was said. Where lines come from is left to the two ways of
-//! invoking; nothing here reads them.
+//! The log lines of functions with their invocations. Capturing the lines is left to the two ways of
+//! invoking.
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,7 +15,7 @@ use crate::gate::Keep;
 pub struct LogLine {
     pub function: FunctionName,
     pub instance: u32,
-    /// Empty for what a process said before its first invocation.
+    /// The invocation; empty for lines from before a process's first one.
     pub request_id: Arc<str>,
     pub text: String,
 }
@@ -32,7 +32,7 @@ struct Shared {
 
 type Echo = dyn Fn(&LogLine) + Send + Sync;
 
-/// Where one invocation writes.
+/// The log of one invocation.
 #[derive(Clone)]
 pub(super) struct Capture {
     logs: Logs,
@@ -46,12 +46,12 @@ impl Logs {
         Logs::made(keep, None)
     }
 
-    /// Logs that are also told to somebody as they come.
+    /// Logs that also pass each line to `echo`.
     pub fn echoed(keep: Keep, echo: impl Fn(&LogLine) + Send + Sync + 'static) -> Logs {
         Logs::made(keep, Some(Box::new(echo)))
     }
 
-    /// Every line that is kept, the oldest first.
+    /// All lines that are kept, oldest first.
     pub fn all(&self) -> Vec<LogLine> {
         self.lines().iter().cloned().collect()
     }
@@ -95,7 +95,7 @@ impl Capture {
     }
 }
 
-/// A subscriber writes each event at once, with its end of line.
+/// The subscriber writes each event at once, including its line break.
 impl io::Write for &Capture {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         for line in String::from_utf8_lossy(bytes).lines() {

@@ -1,5 +1,5 @@
-//! The Lambda Runtime API for one process: an event to whoever asks for the next one, and the answer to it. Starting and ending the
-//! process is left to `binaries`.
+//! The Lambda Runtime API for one process: it hands out the next event and takes the answer. Starting and
+//! ending the process is left to `binaries`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,9 +20,9 @@ use super::invocation::Invocation;
 use crate::base::guard::guarded;
 use crate::base::serve::serve;
 
-/// One process's Runtime API, which ends when this is dropped.
+/// The Runtime API of one process, which stops on drop.
 pub(super) struct RuntimeApi {
-    /// As `AWS_LAMBDA_RUNTIME_API` wants it.
+    /// The value for `AWS_LAMBDA_RUNTIME_API`.
     pub(super) address: String,
     pub(super) work: mpsc::Sender<Work>,
     _stop: oneshot::Sender<()>,
@@ -43,7 +43,7 @@ impl RuntimeApi {
         let (stop, stopped) = oneshot::channel::<()>();
         let routes = guarded(routes, &format!("http://{address}"));
         tokio::spawn(async move {
-            // The process may wait for its next event for ever: its connection is cut, not waited for.
+            // The process may wait forever for its next event, so its connection is cut instead of awaited.
             tokio::select! {
                 () = serve(listener, routes, std::future::pending()) => {}
                 _ = stopped => {}
@@ -53,7 +53,7 @@ impl RuntimeApi {
     }
 }
 
-/// An event for the process, and where its answer goes.
+/// An event for the process, with the channel for its answer.
 pub(super) struct Work {
     pub(super) invocation: Invocation,
     pub(super) event: Value,
@@ -62,7 +62,7 @@ pub(super) struct Work {
 
 type Answer = oneshot::Sender<Result<Value, InvokeError>>;
 
-/// The work that waits, and the answer that the process owes.
+/// The work that waits, and the channel for the answer that is due.
 #[derive(Clone)]
 struct WorkQueue {
     work: Arc<tokio::sync::Mutex<mpsc::Receiver<Work>>>,
@@ -96,7 +96,7 @@ async fn error(State(desk): State<WorkQueue>, body: Bytes) -> StatusCode {
 impl WorkQueue {
     fn answered(&self, answer: Result<Value, String>) -> StatusCode {
         match self.answer.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            // Whoever waited may have given up; the process has answered all the same.
+            // The receiver may have given up waiting; the process has answered all the same.
             Some(owed) => drop(owed.send(answer.map_err(InvokeError::Failed))),
             None => return StatusCode::BAD_REQUEST,
         }

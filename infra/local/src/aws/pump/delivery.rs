@@ -1,6 +1,7 @@
-//! One batch on its way to a reader: what an answer means for it, and what is left to do. Lambda's rules: a partial answer keeps
-//! what came before the first failed record, a batch that failed as a whole is halved, which costs no try, and one whose tries
-//! are used up is given up. When to try again, and where the position is kept, is the parent's business.
+//! One batch on its way to a reader: what an answer means for it, and what remains. By Lambda's rules a
+//! partial answer keeps the records before the first failed one. A batch that failed as a whole is halved,
+//! which uses up no try. After its last try a batch is given up. The pauses and the stored position are
+//! left to the parent.
 
 use std::collections::VecDeque;
 
@@ -10,31 +11,31 @@ use crate::aws::engine::Position;
 use crate::aws::invoke::InvokeError;
 use crate::aws::template::StreamReader;
 
-/// A record and its place in the stream.
+/// A record with its position in the stream.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Record {
     pub(super) position: Position,
     pub(super) body: Value,
 }
 
-/// Records that are handed on together, oldest first; never none.
+/// Records that are delivered together, oldest first; never empty.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Part {
     pub(super) records: Vec<Record>,
-    /// How often it failed without any progress.
+    /// The number of failures without any progress.
     pub(super) failures: u32,
 }
 
-/// The parts of a batch that are still to be handed on.
+/// The parts of a batch that are still to be delivered.
 #[derive(Debug)]
 pub(super) struct Delivery(VecDeque<Part>);
 
-/// What an answer did to the batch.
+/// The effect of an answer on the batch.
 #[derive(Debug, PartialEq)]
 pub(super) enum Step {
-    /// Everything up to here needs never be handed on again.
+    /// Every record up to this position is done.
     Past(Position),
-    /// Some of it is done, the rest must be tried again.
+    /// Some records are done; the rest must be retried.
     PastAndAgain(Position, String),
     Again(String),
     GaveUp(Part, String),
@@ -52,12 +53,12 @@ impl Delivery {
         Delivery(VecDeque::from([Part { records, failures: 0 }]))
     }
 
-    /// What to hand on next.
+    /// The part to deliver next.
     pub(super) fn next(&self) -> Option<&Part> {
         self.0.front()
     }
 
-    /// Takes the answer to what was handed on last.
+    /// Applies the answer to the part that was delivered last.
     pub(super) fn answered(&mut self, reader: &StreamReader, answer: Result<Value, InvokeError>) -> Option<Step> {
         let mut part = self.0.pop_front()?;
         let last = part.records.last()?.position;

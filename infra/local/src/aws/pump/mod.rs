@@ -1,8 +1,9 @@
-//! Hands what changed in the table to the stream's readers, as Lambda's event source mappings do: in order, each reader from a
-//! position of its own that is kept, filtered, in batches, tried again, given up. Then forgets what all readers are past.
+//! Delivers the table's changes to the stream's readers, as Lambda's event source mappings do: in order, in
+//! filtered batches, with limited retries. Each reader has a stored position of its own. Records that all
+//! readers have passed are deleted.
 //!
-//! A reader sleeps until the engine marks a change, which it does for a write by anybody the moment it is committed: nothing is
-//! polled. A slow tick besides makes up for a mark that was missed.
+//! A reader sleeps until the engine notifies it of a commit, by any client, so nothing is polled. A slow
+//! tick makes up for a missed notification.
 
 mod delivery;
 #[cfg(test)]
@@ -27,20 +28,20 @@ use crate::base::clock::StackClock;
 use crate::base::state_file::StateFile;
 
 const COLLECTION: &str = "stream-positions";
-/// How many records are read from the engine at once.
+/// The number of records in one read from the engine.
 const PAGE: usize = 200;
-/// How many records both readers are past before they are forgotten together.
+/// The number of records that all readers have passed before they are deleted together.
 const FORGET: usize = 800;
-/// Lambda carries 6 MB.
+/// Lambda's limit of 6 MB for an event.
 const LARGEST_BATCH: usize = 6_000_000;
 const TICK: Duration = Duration::from_millis(500);
-/// The first wait before a failed batch is tried again; it doubles up to the longest.
+/// The first pause before a failed batch is retried; it doubles up to the longest.
 const FIRST_WAIT: SignedDuration = SignedDuration::from_secs(1);
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_secs(60);
-/// How long an invocation under way may still take when the pump is stopped.
+/// The time that an invocation under way gets when the pump is stopped.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// The running pump. Clones are the same one.
+/// The running pump. Clones share it.
 #[derive(Clone)]
 pub struct Pump(Arc<Inner>);
 
@@ -52,7 +53,7 @@ struct Inner {
     region: String,
     dead_letters: DeadLetters,
     readers: Vec<(StreamReader, watch::Sender<Position>)>,
-    /// How many want failed batches tried again at once.
+    /// The number of live `FastRetries`.
     hurrying: watch::Sender<usize>,
     stopping: watch::Sender<bool>,
     changes: AtomicU64,
@@ -60,7 +61,7 @@ struct Inner {
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// While it lives, failed batches are tried again without waiting.
+/// A guard: while it lives, failed batches are retried without a pause.
 pub struct FastRetries(Arc<Inner>);
 
 impl Pump {
@@ -76,7 +77,7 @@ impl Pump {
         let end = engine.stream_end().await?;
         let positioned = readers.into_iter().map(|reader| {
             let kept: Option<Position> = kept.get(COLLECTION, reader.function.as_str())?;
-            // A table that was put back to an earlier state numbers its records from there.
+            // A restored table continues the numbering from its earlier state.
             let position = kept.unwrap_or(Position::START).min(end);
             Ok((reader, watch::channel(position).0))
         });
@@ -99,7 +100,7 @@ impl Pump {
         Ok(Pump(inner))
     }
 
-    /// Waits until every reader is past everything that was written, by them too.
+    /// Waits until every reader has passed all that was written, including the readers' own writes.
     pub async fn drained(&self) -> Result<()> {
         loop {
             let end = self.0.engine.stream_end().await?;
@@ -113,13 +114,13 @@ impl Pump {
         }
     }
 
-    /// Lets failed batches be tried again at once, as often as they may be, for as long as the answer lives.
+    /// Retries failed batches without a pause, up to their usual number, until the guard is dropped.
     pub fn hurry(&self) -> FastRetries {
         self.0.hurrying.send_modify(|hurrying| *hurrying += 1);
         FastRetries(Arc::clone(&self.0))
     }
 
-    /// How many changes went through the stream since the start, not counting writes that left an item as it was.
+    /// The number of changes in the stream since the start, without writes that left an item as it was.
     pub fn changes(&self) -> u64 {
         self.0.changes.load(Ordering::SeqCst)
     }
@@ -128,7 +129,7 @@ impl Pump {
         &self.0.dead_letters
     }
 
-    /// Ends the readers. What was handed on and not answered in time is handed on again after the next start.
+    /// Ends the readers. A batch whose answer did not come in time is delivered again after the next start.
     pub async fn stop(&self) {
         self.0.stopping.send_replace(true);
         let tasks = std::mem::take(&mut *self.0.tasks());
@@ -152,7 +153,7 @@ impl Inner {
         let mut stopping = self.stopping.subscribe();
         while !*stopping.borrow() {
             changes.mark_unchanged();
-            let wait = match self.hand_on_a_page(index).await {
+            let wait = match self.deliver_page(index).await {
                 Ok(0) => TICK,
                 Ok(_) => continue,
                 Err(error) => {
@@ -169,8 +170,9 @@ impl Inner {
         }
     }
 
-    /// Reads the next records, hands on those that the reader wants, and says how many it is past.
-    async fn hand_on_a_page(&self, index: usize) -> Result<usize> {
+    /// Reads the next records, delivers those that pass the reader's filters, and returns the number
+    /// passed.
+    async fn deliver_page(&self, index: usize) -> Result<usize> {
         let (reader, position) = &self.readers[index];
         let from = *position.borrow();
         let page = self.engine.records_after(from, PAGE).await?;
@@ -185,7 +187,7 @@ impl Inner {
         }
         let wanted = changed.into_iter().filter(|record| reader.wants(&record.body));
         for batch in batches(wanted, reader.batch_size) {
-            if !self.hand_on(index, batch).await? {
+            if !self.deliver_batch(index, batch).await? {
                 return Ok(count);
             }
         }
@@ -194,8 +196,8 @@ impl Inner {
         Ok(count)
     }
 
-    /// Hands on one batch until nothing of it is left. False if the pump was stopped before.
-    async fn hand_on(&self, index: usize, batch: Vec<Record>) -> Result<bool> {
+    /// Delivers one batch until nothing of it is left. `false` if the pump was stopped first.
+    async fn deliver_batch(&self, index: usize, batch: Vec<Record>) -> Result<bool> {
         let reader = &self.readers[index].0;
         let mut delivery = Delivery::of(batch);
         let mut wait = FIRST_WAIT;
@@ -233,7 +235,7 @@ impl Inner {
         Ok(true)
     }
 
-    /// Waits by the product's clock, unless somebody hurries or stops the pump.
+    /// Waits by the product's clock; a `FastRetries` or a stop ends the wait.
     async fn wait_until(&self, instant: Timestamp) {
         let (mut hurrying, mut stopping) = (self.hurrying.subscribe(), self.stopping.subscribe());
         tokio::select! {
@@ -268,7 +270,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Has the engine forget what every reader is past, from time to time.
+    /// Deletes from the engine what every reader has passed, from time to time.
     async fn forget(&self, passed: usize) -> Result<()> {
         let unforgotten = self.unforgotten.fetch_add(passed, Ordering::Relaxed) + passed;
         if unforgotten >= FORGET {
@@ -298,12 +300,13 @@ impl Inner {
     }
 }
 
-/// DynamoDB makes no record for a write that leaves an item as it was. The engine does, and nobody must be woken for it.
+/// Whether the record is a change. DynamoDB writes no record for a write that leaves an item as it was; the
+/// engine does.
 fn is_change(record: &Value) -> bool {
     record["dynamodb"].get("OldImage") != record["dynamodb"].get("NewImage")
 }
 
-/// Cuts records into batches of so many at most, and of what Lambda carries.
+/// Cuts records into batches of a maximal number and of Lambda's maximal size.
 fn batches(records: impl Iterator<Item = Record>, size: usize) -> Vec<Vec<Record>> {
     let mut batches: Vec<Vec<Record>> = Vec::new();
     let mut bytes = 0;

@@ -31,7 +31,7 @@ fn readers() -> Vec<StreamReader> {
     vec![reader(FunctionName::ThresholdAlerts, "totals"), reader(FunctionName::Mail, "outbox")]
 }
 
-/// A clock that stands still, so that nothing waits by real time.
+/// A stopped clock, so that nothing waits by real time.
 fn standing() -> StackClock {
     let hand = HandClock::at("2026-11-20T10:00:00Z");
     let clock = StackClock::over(hand.clock(), StateFile::in_memory().unwrap()).unwrap();
@@ -152,7 +152,8 @@ async fn a_reader_is_woken_at_once_when_something_is_written() {
         waits.push(begin.elapsed());
     }
     waits.sort_unstable();
-    // It takes a millisecond or two. The slow tick alone would take up to half a second; a loaded machine gets some room.
+    // The wait is a millisecond or two, and by the slow tick alone up to half a second. A loaded machine
+    // gets some room.
     assert!(waits[4] < TICK / 4, "{waits:?}");
     pump.stop().await;
 }
@@ -344,7 +345,7 @@ async fn the_stream_is_forgotten_behind_the_slowest_reader_and_nothing_undeliver
     assert!(left >= FORGET, "the first that is left is {left}");
 }
 
-/// The key of the oldest record that is not forgotten.
+/// The key of the oldest record that is still in the engine.
 async fn first_left(engine: &Engine) -> String {
     let left = engine.records_after(Position::START, 1).await.unwrap();
     left[0]["dynamodb"]["Keys"]["pk"]["S"].as_str().unwrap().to_owned()

@@ -1,5 +1,6 @@
-//! Runs the template's schedules by the product's clock: each when it is due while time goes on, and once each when time is moved
-//! past them. A schedule never overlaps itself. The clock itself is another file's, and what a run does is the functions'.
+//! Runs the template's schedules by the product's clock: each when it is due, and once each when the clock
+//! is moved past them. A schedule never overlaps itself. The clock is in `base`, and a run's work in the
+//! functions.
 
 #[cfg(test)]
 mod tests;
@@ -23,19 +24,19 @@ use crate::base::function::FunctionName;
 use crate::base::state_file::StateFile;
 
 const COLLECTION: &str = "schedules";
-/// How long runs under way may still take when the schedules are stopped.
+/// The time that runs under way get when the schedules are stopped.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// What `--sync-every` asks for, in place of the template's time for the sync.
+/// The value of `--sync-every`, which replaces the template's time for the sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SyncEvery {
     AsInTemplate,
     Every(SignedDuration),
-    /// Nothing of the sync runs by itself, not even the rest of a run that was cut short.
+    /// No sync runs by itself, and no interrupted one is continued.
     Never,
 }
 
-/// The schedules of one stack. Clones are the same.
+/// The schedules of one stack. Clones share them.
 #[derive(Clone)]
 pub struct Schedules(Arc<Inner>);
 
@@ -45,7 +46,7 @@ struct Inner {
     kept: StateFile,
     clock: StackClock,
     dead_letters: DeadLetters,
-    /// Held by whoever decides what runs next: the ticking, or a move of the clock.
+    /// The lock for deciding what runs next, taken by the tick and by a move of the clock.
     driving: TurnMutex<()>,
     stopping: watch::Sender<bool>,
     task: Mutex<Option<JoinHandle<()>>>,
@@ -53,7 +54,8 @@ struct Inner {
 
 struct Line {
     schedule: Schedule,
-    /// The schedule's name among the kept ones: what is run, so that another rhythm goes on from the same last run.
+    /// The id under which the last run is stored: the function with its input, so that a changed interval
+    /// counts from the same run.
     id: String,
     retries: u32,
     last: Mutex<Timestamp>,
@@ -61,7 +63,7 @@ struct Line {
 }
 
 impl Schedules {
-    /// Reads when each ran last; one that never did counts from now. Nothing runs yet.
+    /// Reads the last run of each schedule; one that never ran counts from now. Nothing runs yet.
     pub fn new(
         template: &Template,
         sync_every: SyncEvery,
@@ -101,19 +103,19 @@ impl Schedules {
         })))
     }
 
-    /// Lets the schedules run as time goes on, from a task on the current runtime.
+    /// Runs the schedules as time passes, in a task on the current runtime.
     pub fn start(&self) {
         *lock(&self.0.task) = Some(tokio::spawn(Arc::clone(&self.0).tick()));
     }
 
-    /// Moves the clock forward. Each schedule that falls due on the way runs once, at its last due instant and in the order of
-    /// these, while the clock stands there. Goes on to its end also when nobody waits for the answer any more.
+    /// Moves the clock forward. Each schedule due on the way runs once, at its last due instant and in the
+    /// order of these, with the clock stopped there. It runs to its end even if the caller is dropped.
     pub async fn advance(&self, by: SignedDuration) -> Result<Timestamp> {
         let inner = Arc::clone(&self.0);
         tokio::spawn(async move {
             let _driving = inner.driving.lock().await;
             let stood = inner.clock.stands();
-            // A clock that was set to the past takes along what is counted from the day on which the schedules were made.
+            // The clock may have been set to the past meanwhile, which moves later starting points with it.
             for line in &inner.lines {
                 let mut last = lock(&line.last);
                 *last = (*last).min(inner.clock.now());
@@ -128,8 +130,8 @@ impl Schedules {
         .await?
     }
 
-    /// Runs a function with a schedule's input, out of turn but never beside the schedule itself. The run goes on to its end also
-    /// when nobody waits for the answer any more.
+    /// Runs a function with a schedule's input now, but never concurrently with the schedule itself. The
+    /// run continues to its end even if the caller is dropped.
     pub async fn run_now(&self, function: FunctionName, input: Value) -> Result<Value, InvokeError> {
         let inner = Arc::clone(&self.0);
         let run = tokio::spawn(async move {
@@ -142,12 +144,12 @@ impl Schedules {
         run.await.unwrap_or_else(|ended| Err(InvokeError::Failed(ended.to_string())))
     }
 
-    /// Counts a run that somebody else caused as the schedule's last.
+    /// Records a run that somebody else caused as the schedule's last.
     pub fn ran(&self, function: FunctionName, input: &Value, at: Timestamp) -> Result<()> {
         self.0.line(function, input).map_or(Ok(()), |line| self.0.set_last(line, at))
     }
 
-    /// Ends the ticking. Runs under way get a moment to finish.
+    /// Stops the tick. Runs under way get a moment to finish.
     pub async fn stop(&self) {
         self.0.stopping.send_replace(true);
         let task = lock(&self.0.task).take();
@@ -188,7 +190,7 @@ impl Inner {
             self.set_last(line, due)?;
             let inner = Arc::clone(self);
             runs.spawn(async move {
-                // Still running since the last time, or just run out of turn: this time is let go.
+                // The schedule is still running, or was just run by hand: this time is skipped.
                 if let Ok(_turn) = inner.lines[index].turn.try_lock() {
                     inner.run(&inner.lines[index]).await;
                 }
@@ -211,7 +213,7 @@ impl Inner {
         Ok(())
     }
 
-    /// One run, tried again at once as often as Lambda would after a while.
+    /// One run, with Lambda's retries but without their pauses.
     async fn run(&self, line: &Line) {
         let Schedule { function, input, .. } = &line.schedule;
         let mut tries = 0;
@@ -256,7 +258,8 @@ impl Line {
     }
 }
 
-/// The template's schedules with what the command line asks of the sync: `{}` begins one, other inputs of it go on with one.
+/// The template's schedules, with the command line's interval for the sync: the input `{}` begins one,
+/// other inputs continue one.
 fn with_sync(schedules: &[Schedule], sync_every: SyncEvery) -> Vec<Schedule> {
     let of_the_sync = |schedule: &Schedule| schedule.function == FunctionName::UsageSync;
     let begins_one = |schedule: &Schedule| of_the_sync(schedule) && schedule.input == json!({});

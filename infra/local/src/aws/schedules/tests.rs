@@ -1,4 +1,4 @@
-//! Which schedules run, when, and in which order, as the clock moves.
+//! The schedules that run as the clock moves, with their times and order.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -45,7 +45,7 @@ struct Bundle {
     hand: HandClock,
     clock: StackClock,
     kept: StateFile,
-    /// What ran and when, by the product's clock.
+    /// The runs with their times by the product's clock.
     runs: Arc<Mutex<Vec<String>>>,
     recorder: Arc<Recorder>,
 }
@@ -157,7 +157,7 @@ async fn they_run_as_time_goes_on() {
     );
 }
 
-/// On a test's single thread, where nothing here waits for anything outside.
+/// Yields until all other tasks wait, on a test's single thread where none waits for anything outside.
 async fn everything_else_goes_on() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
@@ -240,7 +240,7 @@ async fn sync_every_takes_the_place_of_the_template_s_time_and_counts_from_the_l
     schedules.advance(SignedDuration::from_hours(2)).await.unwrap();
     assert_eq!(syncs(bundle.runs()), ["usage-sync - 2026-11-22T06:00:00Z"]);
 
-    // The rhythm changes with a restart, the last run stays.
+    // A restart may change the interval; the last run stays.
     let schedules = bundle.schedules(&the_usual(), "1h".parse().unwrap());
     schedules.advance(SignedDuration::ZERO).await.unwrap();
     assert_eq!(syncs(bundle.runs()), ["usage-sync - 2026-11-22T07:00:00Z"]);

@@ -1,5 +1,6 @@
-//! The stand-in for Secrets Manager: the operations that read, write and rotate a secret, over the AWS JSON protocol of
-//! `aws-sdk-secretsmanager`. Being the secret store, it keeps values in plain text, in a folder that only its owner may open.
+//! The stand-in for Secrets Manager: reading, writing and rotating secrets over the AWS JSON protocol of
+//! `aws-sdk-secretsmanager`. As the secret store it keeps values in plain text, in a folder that only its
+//! owner may open.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,7 +25,7 @@ use secret::{CURRENT, Secret, Value};
 
 const SECRETS: &str = "secrets";
 
-/// A handle to the stand-in. Clones share the same secrets.
+/// A handle to the stand-in. Clones share its secrets.
 #[derive(Clone)]
 pub struct SecretsManager(Arc<Inner>);
 
@@ -34,23 +35,25 @@ struct Inner {
 }
 
 impl SecretsManager {
-    /// With the secrets of earlier runs.
+    /// The stand-in with the secrets of earlier runs.
     pub fn new(kept: StateFile) -> Result<SecretsManager> {
         let secrets = Mutex::new(kept.all(SECRETS)?.into_iter().collect());
         Ok(SecretsManager(Arc::new(Inner { kept, secrets })))
     }
 
-    /// What the SDK's endpoint points at.
+    /// The router at the SDK's endpoint.
     pub fn router(&self) -> Router {
         protocol::router(self.clone(), SecretValues::Values)
     }
 
-    /// What others of this machine get to see of a real account's key: every operation but that no value leaves it.
+    /// The router for other processes when the key is a real account's: every operation works, but no value
+    /// leaves it.
     pub fn router_without_values(&self) -> Router {
         protocol::router(self.clone(), SecretValues::Nothing)
     }
 
-    /// Makes `value` the current one of the secret `name`, which is created if it is not there. The same value again changes nothing.
+    /// Makes `value` the current one of the secret `name`, which is created if it does not exist. An
+    /// unchanged value makes no new version.
     pub fn put(&self, name: &str, value: &str) -> Result<()> {
         let value = Value(value.to_owned());
         let mut secrets = self.secrets();
@@ -70,7 +73,7 @@ impl SecretsManager {
         Some(version.value.0.clone())
     }
 
-    /// Changes a secret that is there; nothing is kept of a change that was refused.
+    /// Changes an existing secret; a refused change leaves no trace.
     fn change<T>(&self, id: &str, change: impl FnOnce(&mut Secret) -> Result<T, Refusal>) -> Result<T, Refusal> {
         let mut secrets = self.secrets();
         let mut secret = find(&secrets, id)?.clone();
@@ -100,7 +103,7 @@ impl fmt::Debug for SecretsManager {
     }
 }
 
-/// A secret is named by its name, or by its ARN with or without the random end.
+/// The secret with this name, or with this ARN with or without its random end.
 fn find<'a>(secrets: &'a BTreeMap<String, Secret>, id: &str) -> Result<&'a Secret, Refusal> {
     let by_arn = || secrets.values().find(|secret| secret.arn == id || secret.arn_without_end() == id);
     secrets

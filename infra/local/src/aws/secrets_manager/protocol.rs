@@ -1,5 +1,5 @@
-//! AWS JSON 1.1: which operation a request names, its fields, and answers and refusals in the shapes that the SDK reads.
-//! No value of a secret gets into a message or a log from here.
+//! AWS JSON 1.1: the operation and fields of a request, and answers and refusals in the shapes that the SDK
+//! reads. Nothing here puts a secret's value into a message or a log.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -19,7 +19,7 @@ use super::secret::{CURRENT, Secret, Value};
 
 const SERVICE: &str = "secretsmanager.";
 
-/// The fields of all operations; each reads its own.
+/// The fields of all operations; each operation reads its own.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 struct Request {
@@ -142,13 +142,13 @@ fn naming(secret: &Secret, version: &str) -> Body {
     json!({"ARN": secret.arn, "Name": secret.name, "VersionId": version})
 }
 
-/// Times travel as seconds with a fraction.
+/// A time as seconds with a fraction.
 fn seconds(time: Timestamp) -> Body {
     json!(time.as_duration().as_secs_f64())
 }
 
 impl Request {
-    /// The id of the version to be made. The SDK makes one up, the same for each try of a call.
+    /// The id of the new version. The SDK generates one, equal for all tries of a call.
     fn token(&self) -> Result<String, Refusal> {
         match &self.client_request_token {
             None => Ok(Uuid::new_v4().to_string()),

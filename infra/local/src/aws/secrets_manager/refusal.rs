@@ -1,4 +1,4 @@
-//! Why a request to the secret store was not done, in the shape that the SDK reads. No value of a secret is in it.
+//! Refusals of the secret store in the shape that the SDK reads. They contain no value of a secret.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde_json::json;
 
-/// Why a request was not done, as the service names it.
+/// The reason why a request was refused, as the service names it.
 #[derive(Debug)]
 pub(super) struct Refusal {
     status: StatusCode,

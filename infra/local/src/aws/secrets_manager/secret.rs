@@ -1,4 +1,5 @@
-//! A secret, its versions and their stages: which label is where after each operation. No wire, no keeping.
+//! A secret with its versions, and the stage labels after each operation. The protocol and the storage are
+//! left to the files beside this one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,7 +12,7 @@ use super::refusal::Refusal;
 
 pub(super) const CURRENT: &str = "AWSCURRENT";
 const PREVIOUS: &str = "AWSPREVIOUS";
-/// How many versions without a label are remembered.
+/// The number of versions without a label that are kept.
 const MOST_UNLABELLED: usize = 100;
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -30,7 +31,7 @@ pub(super) struct Version {
     pub(super) created: Timestamp,
 }
 
-/// What is secret.
+/// The value of a version, masked in debug output.
 #[derive(Clone, Deserialize, PartialEq, Eq, Serialize)]
 pub(super) struct Value(pub(super) String);
 
@@ -41,7 +42,7 @@ impl fmt::Debug for Value {
 }
 
 impl Secret {
-    /// Without a version yet.
+    /// A secret without a version.
     pub(super) fn named(name: &str, now: Timestamp) -> Secret {
         let end = Uuid::new_v4().simple().to_string();
         let arn = format!("arn:aws:secretsmanager:us-east-1:000000000000:secret:{name}-{}", &end[..6]);
@@ -52,13 +53,13 @@ impl Secret {
         self.arn.rsplit_once('-').map_or(&self.arn, |(start, _)| start)
     }
 
-    /// The version that has this label.
+    /// The version with this label.
     pub(super) fn version_at(&self, stage: &str) -> Option<(&String, &Version)> {
         self.versions.iter().find(|(_, version)| version.stages.contains(stage))
     }
 
-    /// A new version with these labels, or as the current one without any. The same version with the same value again is
-    /// no change; with another value it is refused, since a version never changes.
+    /// Adds a version with these labels, or as the current one if there are none. Repeating a version with
+    /// its value changes nothing; with another value it is refused, since a version never changes.
     pub(super) fn add(&mut self, id: &str, value: Value, stages: &[String], now: Timestamp) -> Result<(), Refusal> {
         if let Some(version) = self.versions.get(id) {
             return if version.value == value {
@@ -83,7 +84,7 @@ impl Secret {
         Ok(())
     }
 
-    /// Moves a label between versions, or takes it off one. Whoever moves it must know where it is.
+    /// Moves a label between versions, or takes it off one. The caller must name the version that has it.
     pub(super) fn move_stage(
         &mut self,
         stage: &str,

@@ -1,11 +1,11 @@
-//! What SES says, as XML: results and refusals, in the shapes that the SDK reads.
+//! Answers of SES as XML: results and refusals, in the shapes that the SDK reads.
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use uuid::Uuid;
 
-/// Why a request was not done, as SES names it.
+/// The reason why a request was refused, as SES names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     Throttled(String),
@@ -75,7 +75,7 @@ fn element(name: &str, value: &str) -> String {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
-            // XML 1.0 has no way to write the others.
+            // XML 1.0 cannot represent the other control characters.
             control if control.is_control() && !matches!(control, '\t' | '\n') => escaped.push('\u{fffd}'),
             other => escaped.push(other),
         }

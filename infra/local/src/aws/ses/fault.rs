@@ -1,4 +1,4 @@
-//! Which of the next sends fail, and how. What each failure looks like to a client is decided in `mod.rs` and `answer.rs`.
+//! The faults of the next sends. What a client sees of each is decided in `mod.rs` and `answer.rs`.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fault {
-    /// `Throttling`: try again later.
+    /// `Throttling`: to be retried later.
     Throttle,
-    /// `MessageRejected`: never.
+    /// `MessageRejected`: final.
     Reject,
     /// The mail is accepted and kept, and the answer is lost.
     Lose,
@@ -37,7 +37,7 @@ impl Faults {
         self.0.retain(|standing| to.is_some() && standing.to != to);
     }
 
-    /// The fault of a send to these addresses, which is used up by it.
+    /// The fault of a send to these addresses, which this call uses up.
     pub(super) fn next(&mut self, recipients: &[String]) -> Option<Fault> {
         self.0.retain(|standing| standing.times > 0);
         let concerned = |to: &String| recipients.iter().any(|recipient| recipient.to_lowercase() == *to);

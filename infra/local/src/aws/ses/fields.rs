@@ -1,4 +1,4 @@
-//! The fields of a request in the Query protocol, where lists and maps are spelled out in their names.
+//! The fields of a request in the Query protocol, which spells lists and maps in their names.
 
 /// The fields of a request, by names such as `RawMessage.Data` and `Destinations.member.1`.
 pub(super) struct Fields(pub(super) Vec<(String, String)>);

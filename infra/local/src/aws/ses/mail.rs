@@ -1,4 +1,4 @@
-//! A mail as SES accepted it: its envelope, and the very bytes. What they say is read elsewhere (`inbox::Contents`).
+//! A mail as SES accepted it: its envelope and its exact bytes. Parsing them is left to `inbox::Contents`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 /// An accepted mail.
 #[derive(Clone, Deserialize, Serialize)]
 pub struct Mail {
-    /// The message id that SES answered.
+    /// The message id in the answer of SES.
     pub id: String,
-    /// When it was accepted, by the product's clock.
+    /// The time of acceptance by the product's clock.
     pub at: Timestamp,
-    /// The envelope's sender, an address alone.
+    /// The envelope's sender, without a display name.
     pub from: String,
-    /// The envelope's recipients, addresses alone.
+    /// The envelope's recipients, without display names.
     pub to: Vec<String>,
     /// The message (RFC 822), byte for byte.
     #[serde(with = "text_or_base64")]
@@ -25,14 +25,14 @@ pub struct Mail {
     pub tags: BTreeMap<String, String>,
 }
 
-// A mail may carry a link that signs somebody in: its bytes stay out of logs.
+// A mail may contain a link that signs somebody in, so its bytes stay out of logs.
 impl fmt::Debug for Mail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mail").field("id", &self.id).field("at", &self.at).finish_non_exhaustive()
     }
 }
 
-/// Nearly every mail is ASCII and then stays legible where it is kept.
+/// The stored form of a mail: text where it is ASCII, as nearly every mail is, and base64 elsewhere.
 mod text_or_base64 {
     use bytes::Bytes;
     use data_encoding::BASE64;

@@ -1,5 +1,5 @@
-//! The stand-in for SES: accepts mail over the Query protocol of `aws-sdk-ses`, keeps each one, and hands it on to a real mail server
-//! when there is one. It can be told to fail. The page and the JSON for people and tests are the inbox's (`inbox`).
+//! The stand-in for SES: accepts mail over the Query protocol of `aws-sdk-ses`, keeps it, and may relay it
+//! to a real mail server. It can be set to fail. Pages and JSON are left to `inbox`.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,20 +32,21 @@ pub use mail::Mail;
 const MAILS: &str = "mails";
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
-/// Reads the address of a mail server, as [`Ses::set_relay`] takes it.
+/// Checks the URL of a mail server, as [`Ses::set_relay`] takes it.
 pub fn check_relay(url: &str) -> Result<String, String> {
     relay::Relay::to(url).map(|_| url.to_owned()).map_err(|error| error.to_string())
 }
 
-/// A handle to the stand-in. Clones share the same mails, faults, quota and relay.
+/// A handle to the stand-in. Clones share its mails, faults, quota and relay.
 #[derive(Clone)]
 pub struct Ses(Arc<Inner>);
 
-/// What AWS answers when it has stopped an account, after too much came back.
+/// The message of AWS for an account that it has stopped after too many bounces.
 pub const PAUSED: &str = "Sending paused for this account. For more information, please check the inbox of the email address \
                           associated with your AWS account.";
 
-/// What `GetSendQuota` tells: recipients in 24 hours, and in a second. The second is enforced where that is asked for.
+/// The answer of `GetSendQuota`: recipients in 24 hours and in a second. The rate is enforced only after
+/// `keep_to_rate`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
     pub per_day: u32,
@@ -53,9 +54,9 @@ pub struct Quota {
 }
 
 impl Quota {
-    /// What a new account has until AWS lets it out.
+    /// The quota of a new account in the sandbox.
     pub const SANDBOX: Quota = Quota { per_day: 200, per_second: 1 };
-    /// What an account has just after that.
+    /// The quota of an account just out of the sandbox.
     pub const PRODUCTION: Quota = Quota { per_day: 50_000, per_second: 14 };
 }
 
@@ -67,39 +68,39 @@ struct Inner {
 
 struct State {
     mails: Vec<Mail>,
-    /// How many of them somebody has asked for as unread.
+    /// The number of mails that `unread` has returned.
     read: usize,
     faults: Faults,
     quota: Quota,
-    /// Whether its customer lets it send for this account.
+    /// Whether the customer has sending enabled for the account.
     enabled: bool,
-    /// What AWS answers for an account that it has stopped.
+    /// The message for an account that AWS has stopped.
     stopped: Option<String>,
-    /// The configuration sets that there are; any where nothing is said of them.
+    /// The configuration sets that exist; `None` accepts any.
     sets: Option<BTreeSet<String>>,
-    /// Whether it knows the sender.
+    /// Whether the sender is a verified identity.
     sender_verified: bool,
-    /// In the sandbox, the addresses and domains that it sends to.
+    /// In the sandbox, the addresses and domains that may be mailed.
     verified: Option<Vec<String>>,
-    /// How long a second is, and when it accepted the mails of the last ten, where it keeps to its rate.
+    /// The length of a second, and the times of the last ten seconds' mails, if the rate is enforced.
     of_late: Option<(Duration, VecDeque<Instant>)>,
-    /// The account's own list of addresses that came back or complained, in lower case.
+    /// The account's suppression list, in lower case.
     suppressed: BTreeSet<String>,
-    /// What it took for them and did not deliver.
+    /// The mails that were accepted for suppressed addresses, and not delivered.
     undelivered: Vec<Mail>,
     relay: Option<Relay>,
 }
 
-/// What became of a mail that was submitted and understood.
+/// The outcome of a mail that was submitted and parsed.
 enum Outcome {
     Accepted(String),
-    /// Accepted and kept, but the client is not to hear of it.
+    /// Accepted and kept, but the client gets no answer.
     AnswerLost,
     Refused(Refusal),
 }
 
 impl Ses {
-    /// With the mails of earlier runs, the quota of production, no faults and no relay.
+    /// The stand-in with the mails of earlier runs, the quota of production, no faults and no relay.
     pub fn new(kept: StateFile, clock: Clock) -> Result<Ses> {
         let mails = kept.all(MAILS)?.into_iter().map(|(_, mail)| mail).collect();
         let state = State {
@@ -120,23 +121,23 @@ impl Ses {
         Ok(Ses(Arc::new(Inner { kept, clock, state: Mutex::new(state) })))
     }
 
-    /// What the SDK's endpoint points at.
+    /// The router at the SDK's endpoint.
     pub fn router(&self) -> Router {
         query::router(self.clone())
     }
 
-    /// Every mail that was accepted, oldest first.
+    /// Every accepted mail, oldest first.
     pub fn mails(&self) -> Vec<Mail> {
         self.state().mails.clone()
     }
 
-    /// What was accepted for one address, oldest first.
+    /// The accepted mails to one address, oldest first.
     pub fn mails_to(&self, address: &str) -> Vec<Mail> {
         let is_to = |mail: &&Mail| mail.to.iter().any(|to| to.eq_ignore_ascii_case(address));
         self.state().mails.iter().filter(is_to).cloned().collect()
     }
 
-    /// The mails since this was last asked for, oldest first: each is told once.
+    /// The mails since the last call, oldest first.
     pub fn unread(&self) -> Vec<Mail> {
         let mut state = self.state();
         let unread = state.mails[state.read..].to_vec();
@@ -144,26 +145,26 @@ impl Ses {
         unread
     }
 
-    /// One mail by its message id.
+    /// The mail with this message id.
     pub fn mail(&self, id: &str) -> Option<Mail> {
         self.state().mails.iter().find(|mail| mail.id == id).cloned()
     }
 
-    /// What was accepted for addresses of the account's suppression list, and went nowhere.
+    /// The accepted mails to suppressed addresses, which were not delivered.
     pub fn undelivered(&self) -> Vec<Mail> {
         self.state().undelivered.clone()
     }
 
-    /// Puts whom a mail came back from, or who complained about it, on the account's suppression list. The stack's configuration set
-    /// keeps its mails out of that.
+    /// Puts the recipients of a mail on the account's suppression list. The stack's configuration set
+    /// exempts its mails from that.
     pub fn suppress(&self, mail: &Mail) {
         if mail.configuration_set.is_none() {
             self.state().suppressed.extend(mail.to.iter().map(|to| to.to_lowercase()));
         }
     }
 
-    /// The next `times` sends, those to the address `to` if there is one, fail in this way; earlier faults of the same scope are
-    /// forgotten. A fault of an address goes before one of all.
+    /// Makes the next `times` sends fail in this way, those to the address `to` if there is one. Earlier
+    /// faults of that scope are forgotten. A fault of an address goes before one for all.
     pub fn fail_next(&self, fault: Fault, times: u32, to: Option<&str>) {
         self.state().faults.set(fault, times, to);
     }
@@ -177,25 +178,25 @@ impl Ses {
         self.state().quota = quota;
     }
 
-    /// From now on it takes no more mails than the quota says, of which it tells in any case: a burst is borne, ten seconds are not.
-    /// Whoever waits only a part of each wait says how long their second is.
+    /// Enforces the quota's rate from now on: a short burst passes, ten seconds of it do not. `second` is
+    /// the length of a second for callers that wait only a part of each pause.
     pub fn keep_to_rate(&self, second: Duration) {
         self.state().of_late = Some((second, VecDeque::new()));
     }
 
-    /// From now on it knows these configuration sets and no other.
+    /// Restricts the configuration sets to these from now on.
     pub fn know_sets(&self, sets: &[&str]) {
         self.state().sets = Some(sets.iter().map(|&set| set.to_owned()).collect());
     }
 
-    /// Puts the account into the sandbox, where only these addresses and the addresses of these domains can be mailed.
+    /// Puts the account into the sandbox, where only these addresses and domains may be mailed.
     pub fn set_sandbox(&self, verified: &[&str]) {
         let mut state = self.state();
         state.quota = Quota::SANDBOX;
         state.verified = Some(verified.iter().map(|address| address.to_lowercase()).collect());
     }
 
-    /// Whether the sender of all mails is an identity of the account.
+    /// Sets whether the sender of all mails is a verified identity.
     pub fn set_sender_verified(&self, verified: bool) {
         self.state().sender_verified = verified;
     }
@@ -211,8 +212,8 @@ impl Ses {
         self.state().enabled = enabled;
     }
 
-    /// Stops sending for the whole account with these words, as AWS does, or lets it go on: whoever asks is still told that sending is
-    /// enabled.
+    /// Stops sending for the whole account with this message, as AWS does, or allows it again. The
+    /// account's status still says that sending is enabled.
     pub fn set_stopped_by_aws(&self, words: Option<&str>) {
         self.state().stopped = words.map(str::to_owned);
     }
@@ -221,18 +222,18 @@ impl Ses {
         self.state().enabled
     }
 
-    /// From now on each accepted mail is also handed to the mail server at `smtp://host:port`, before SES answers.
+    /// Relays each accepted mail from now on to the mail server at `smtp://host:port`, before SES answers.
     pub fn set_relay(&self, url: &str) -> Result<()> {
         self.state().relay = Some(Relay::to(url)?);
         Ok(())
     }
 
-    /// The mail server that accepted mails go on to, as `host:port`.
+    /// The mail server of the relay, as `host:port`.
     pub fn relay(&self) -> Option<String> {
         self.state().relay.as_ref().map(|relay| relay.server.clone())
     }
 
-    /// Now, by the clock that mails are dated with.
+    /// The time by the clock that dates mails.
     pub fn now(&self) -> Timestamp {
         self.0.clock.now()
     }
@@ -315,7 +316,7 @@ impl Ses {
 
     fn keep(&self, mail: Mail) -> Result<()> {
         let mut state = self.state();
-        // Nothing is ever removed, so the number of mails orders them.
+        // Nothing is ever removed, so the number of mails is a valid order.
         self.0.kept.put(MAILS, &format!("{:012}", state.mails.len()), &mail)?;
         state.mails.push(mail);
         Ok(())

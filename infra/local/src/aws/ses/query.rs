@@ -1,4 +1,4 @@
-//! The Query protocol: which action a form asks for. What comes of an action is decided elsewhere.
+//! The Query protocol: the action that a form names. The actions themselves are left to the other files.
 
 use axum::extract::rejection::FormRejection;
 use axum::extract::{DefaultBodyLimit, State};
@@ -11,7 +11,7 @@ use super::fields::Fields;
 use super::{Mail, Outcome, Ses, submission};
 use crate::base::serve::NoAnswer;
 
-/// A message of ten megabytes, in base64, each third character escaped.
+/// The largest form: a message of ten megabytes in base64, with every third character escaped.
 const LARGEST_FORM: usize = 64 << 20;
 
 pub(super) fn router(ses: Ses) -> Router {
@@ -37,7 +37,8 @@ async fn send(ses: Ses, action: &str, submitted: Result<Mail, Refusal>) -> Respo
         Ok(mail) => mail,
         Err(refusal) => return refusal.into_response(),
     };
-    // In a task of its own: a client that goes away meanwhile must not cut a mail off between relaying and keeping it.
+    // A task of its own, so that a client that disconnects cannot cancel it between the relay and the
+    // storage.
     let outcome = tokio::spawn(async move { ses.accept(mail).await }).await;
     match outcome {
         Ok(Ok(Outcome::Accepted(id))) => result(action, &[("MessageId", id)]),

@@ -1,5 +1,6 @@
-//! Hands accepted mails on to a real mail server: each once, byte for byte, with its envelope. What the server says becomes
-//! what SES says. Mails hold links that sign people in, so that they leave this machine encrypted or not at all.
+//! Relays accepted mails to a real mail server: each once, unchanged, with its envelope. The server's reply
+//! becomes the answer of SES. Mails contain links that sign people in, so they leave this machine encrypted
+//! or not at all.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -14,12 +15,12 @@ use lettre::{Address, AsyncTransport, Tokio1Executor};
 use super::Mail;
 use super::answer::Refusal;
 
-/// For the connection and for each answer; shorter than the patience of an SES client.
+/// The time-out of the connection and of each reply, shorter than that of an SES client.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Clone)]
 pub(super) struct Relay {
-    /// `host:port`
+    /// The server as `host:port`.
     pub(super) server: String,
     transport: AsyncSmtpTransport<Tokio1Executor>,
 }
@@ -46,16 +47,16 @@ impl Relay {
         Relay { server, transport }
     }
 
-    /// Returns when the server took the mail.
+    /// Returns when the server accepted the mail.
     pub(super) async fn hand_on(&self, mail: &Mail) -> Result<(), Refusal> {
         let envelope = envelope(mail).map_err(|error| Refusal::Invalid(format!("{error:#}")))?;
-        // The end of the data is marked by an empty line with a dot, whose line break lettre always writes itself.
+        // The data ends with a line break and a dot; lettre always writes that line break itself.
         let data = mail.raw.strip_suffix(b"\r\n").unwrap_or(&mail.raw);
         let Err(error) = self.transport.send_raw(&envelope, data).await else {
             return Ok(());
         };
         tracing::warn!(server = self.server, status = ?error.status(), "the mail server did not take a mail");
-        // A client error is one of the mail itself: eight-bit data to a server that takes none.
+        // A client error is caused by the mail: eight-bit data for a server that accepts none.
         if error.is_permanent() || error.is_client() {
             Err(Refusal::Rejected(format!("The mail server refused the mail: {error}")))
         } else {
@@ -64,7 +65,7 @@ impl Relay {
     }
 }
 
-/// What stays on this machine needs no encryption.
+/// Whether the host is this machine, so that no encryption is needed.
 pub(super) fn is_this_machine(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

@@ -1,4 +1,5 @@
-//! Reads a mail from the fields of a `SendRawEmail`, and refuses what SES cannot send in its words. The bytes of a mail stay as they are.
+//! Parses the mail in the fields of a `SendRawEmail`, and refuses with the words of SES what SES cannot
+//! send. The bytes stay as they are.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +19,7 @@ use super::fields::Fields;
 const MOST_RECIPIENTS: usize = 50;
 const LARGEST: usize = 10 << 20;
 
-/// The mail of a request. Sender and recipients come from the message where the request names none.
+/// The mail of a request. Sender and recipients are taken from the message if the request names none.
 pub(super) fn of_raw(fields: &Fields, now: Timestamp) -> Result<Mail, Refusal> {
     let data = fields.get("RawMessage.Data").ok_or_else(|| invalid("RawMessage.Data is missing."))?;
     let raw = BASE64.decode(data.as_bytes()).map_err(|_| invalid("RawMessage.Data is not base64."))?;
@@ -70,7 +71,8 @@ fn mailboxes_of_all(texts: &[&str]) -> Result<Vec<Mailbox>, Refusal> {
     Ok(lists.concat())
 }
 
-/// What an address field may hold: `ada@example.edu`, or `Ada <ada@example.edu>` with encoded words in the name.
+/// The mailboxes of an address field: `ada@example.edu`, or `Ada <ada@example.edu>` with encoded words in
+/// the name.
 fn mailboxes(text: &str) -> Result<Vec<Mailbox>, Refusal> {
     let header = format!("To: {text}\r\n\r\n");
     let message = MessageParser::new().with_minimal_headers().parse_headers(header.as_bytes());
@@ -79,7 +81,7 @@ fn mailboxes(text: &str) -> Result<Vec<Mailbox>, Refusal> {
     found.filter(|found| !found.is_empty() && !text.contains(char::is_control)).ok_or_else(|| illegal(text))
 }
 
-/// SES takes no address that is not ASCII: domains come in punycode, local parts cannot.
+/// A mailbox in ASCII, as SES requires: domains are in punycode, local parts cannot be encoded.
 fn mailbox(parsed: &mail_parser::Addr<'_>) -> Option<Mailbox> {
     let address = parsed.address().filter(|address| address.is_ascii())?;
     Some(Mailbox::new(parsed.name().map(str::to_owned), address.parse::<Address>().ok()?))
@@ -93,7 +95,7 @@ fn invalid(message: impl Into<String>) -> Refusal {
     Refusal::Invalid(message.into())
 }
 
-/// In the shape of SES's own.
+/// A message id in the format of SES.
 fn message_id(now: Timestamp) -> String {
     format!("0100{:012x}-{}-000000", now.as_millisecond(), Uuid::new_v4())
 }

@@ -21,7 +21,7 @@ use sink::{Reply, Sink};
 const RAW: &[u8] = b"From: Bursar <bursar@example.edu>\r\nTo: ada@example.edu\r\nSubject: raw\r\n\r\n\
     .a line that begins with a dot\r\n..two dots\r\n.\r\nthe last line\r\n";
 
-/// The real SDK, which tries everything once.
+/// The real SDK, without retries.
 pub(crate) async fn client(ses: &Ses) -> Client {
     let config = aws_sdk_ses::Config::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -228,7 +228,7 @@ async fn an_accepted_mail_is_relayed_once_byte_for_byte_with_its_envelope_before
     assert_eq!(taken[0].from, "<bounces@example.edu>");
     assert_eq!(taken[0].to, ["<ada@example.edu>", "<bob@example.edu>"]);
     assert_eq!(taken[0].data, RAW);
-    // SMTP ends the last line of a message that does not end it itself.
+    // SMTP adds a line break to a message that does not end with one.
     assert_eq!(taken[1].data, [unended.as_slice(), b"\r\n"].concat());
 }
 
@@ -288,7 +288,7 @@ async fn a_client_that_goes_away_meanwhile_leaves_no_mail_relayed_and_not_kept()
     sink.hesitates().await;
     impatient.abort();
     assert!(impatient.await.unwrap_err().is_cancelled());
-    // Another request and its answer: by now the stand-in has seen the first connection close.
+    // After another request with its answer, the stand-in has seen the first connection close.
     client.get_send_quota().send().await.unwrap();
 
     sink.go_on();
@@ -321,7 +321,7 @@ async fn a_mail_leaves_this_machine_encrypted_or_not_at_all() {
     {
         assert_eq!(is_this_machine(host), stays, "{host}");
     }
-    // A server that offers no STARTTLS.
+    // A server without STARTTLS.
     let sink = Sink::open(Reply::Take).await;
     let port = sink.url().rsplit(':').next().unwrap().parse().unwrap();
     let encrypted = Tls::Required(TlsParameters::new("localhost".to_owned()).unwrap());

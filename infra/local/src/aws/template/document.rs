@@ -1,5 +1,5 @@
-//! The template's parts as they are written. Every field that a part may have is named here: one that is not is an error, since
-//! the bundle on one machine would run without what it asks for. What such a field means is decided by the parent.
+//! The parts of the template as they are written. Every possible field is named here; an unknown one is an
+//! error, since the bundle would run without what it asks for. The meaning of fields is left to the parent.
 
 #![expect(dead_code, reason = "fields that only AWS acts on are named to be known, not to be read")]
 
@@ -17,7 +17,7 @@ pub(super) struct Document {
     transform: Option<IgnoredAny>,
     description: Option<IgnoredAny>,
     parameters: Option<IgnoredAny>,
-    /// What must hold between parameters, which the bundle gives itself.
+    /// Conditions between parameters, which the bundle sets itself.
     rules: Option<IgnoredAny>,
     conditions: Option<IgnoredAny>,
     outputs: Option<IgnoredAny>,
@@ -39,7 +39,7 @@ pub(super) struct GlobalsOfFunctions {
     handler: Option<IgnoredAny>,
     architectures: Option<IgnoredAny>,
     memory_size: Option<IgnoredAny>,
-    /// The names that `Config` reads; the bundle gives the values itself.
+    /// The variable names that `Config` reads; the bundle sets their values itself.
     environment: Option<IgnoredAny>,
 }
 
@@ -66,9 +66,9 @@ pub(super) struct Table {
     pub(super) global_secondary_indexes: Vec<Index>,
     stream_specification: Stream,
     pub(super) time_to_live_specification: TimeToLive,
-    /// The engine has no backups.
+    /// Backups, which the engine does not have.
     point_in_time_recovery_specification: Option<IgnoredAny>,
-    /// Nothing of ours deletes the table.
+    /// Protection against deletion, which nothing of ours attempts.
     deletion_protection_enabled: Option<IgnoredAny>,
 }
 
@@ -121,7 +121,7 @@ struct Stream {
     stream_view_type: StreamView,
 }
 
-/// Filters and `settle` look at both images.
+/// The stream's view. Filters and `settle` need both images.
 #[derive(Deserialize)]
 enum StreamView {
     #[serde(rename = "NEW_AND_OLD_IMAGES")]
@@ -138,7 +138,7 @@ pub(super) struct TimeToLive {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(super) struct Function {
-    /// Ends with the folder that the function's binary is built into, which has its name.
+    /// The folder of the function's binary, whose last part is the function's name.
     pub(super) code_uri: String,
     pub(super) timeout: Option<u32>,
     #[serde(default)]
@@ -147,7 +147,7 @@ pub(super) struct Function {
     description: Option<IgnoredAny>,
     role: Option<IgnoredAny>,
     memory_size: Option<IgnoredAny>,
-    /// One machine runs as many at once as are called.
+    /// The reserved concurrency, which is not limited on one machine.
     reserved_concurrent_executions: Option<IgnoredAny>,
     logging_config: Option<IgnoredAny>,
 }
@@ -199,9 +199,10 @@ pub(super) struct StreamSource {
     pub(super) function_response_types: Vec<ResponseType>,
     #[serde(default)]
     pub(super) bisect_batch_on_function_error: bool,
-    /// Without it AWS tries for a day, and everything behind a bad record waits.
+    /// The retries of a batch. Without them AWS retries for a day, and everything behind a bad record
+    /// waits.
     pub(super) maximum_retry_attempts: u32,
-    /// It only delays a batch that is not full: the pump does not wait.
+    /// The delay of a batch that is not full; the pump does not wait for more.
     maximum_batching_window_in_seconds: Option<IgnoredAny>,
     destination_config: Option<IgnoredAny>,
 }
@@ -235,7 +236,7 @@ pub(super) struct Topic {
     pub(super) topic: Reference,
 }
 
-/// `Ref: Name`.
+/// A reference to another part: `Ref: Name`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Reference {
@@ -243,7 +244,7 @@ pub(super) struct Reference {
     pub(super) name: String,
 }
 
-/// `Fn::GetAtt: [Name, Attribute]`.
+/// An attribute of another part: `Fn::GetAtt: [Name, Attribute]`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AttributeOf {

@@ -1,18 +1,18 @@
-//! Schedule expressions as EventBridge writes them, in UTC: `rate(15 minutes)`, and of cron a time of every day,
-//! `cron(20 0 * * ? *)`. Anything else is refused, not guessed. When schedules run, and what, is for `schedules`.
+//! Schedule expressions of EventBridge, in UTC: `rate(15 minutes)`, and of cron only a daily time, `cron(20
+//! 0 * * ? *)`. Any other is refused. Running schedules is left to `schedules`.
 
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 
-/// When something is due, counted from when it was due last.
+/// The times at which something is due, counted from the last one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expression {
     Rate(SignedDuration),
     Daily(Time),
 }
 
-/// What is wrong with an expression.
+/// The reason why an expression is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the schedule expression {expression:?} is not understood: {why}")]
 pub struct NotUnderstood {
@@ -30,7 +30,7 @@ impl Expression {
         understood.map_err(|why| NotUnderstood { expression: expression.to_owned(), why })
     }
 
-    /// The first instant after `last` at which it is due.
+    /// The first due instant after `last`.
     pub fn next_after(&self, last: Timestamp) -> Option<Timestamp> {
         match self {
             Expression::Rate(period) => last.checked_add(*period).ok(),
@@ -41,7 +41,7 @@ impl Expression {
         }
     }
 
-    /// The last instant after `last`, and not after `until`, at which it is due.
+    /// The last due instant after `last`, and not after `until`.
     pub fn last_within(&self, last: Timestamp, until: Timestamp) -> Option<Timestamp> {
         match self {
             Expression::Rate(period) => {

@@ -1,9 +1,10 @@
-//! Stream filters: of the pattern language that EventBridge and Lambda's event sources share, fields with the values that they may
-//! have. An operator is refused when the template is read, so that no record is dropped or passed by a guess.
+//! Stream filters: fields with their allowed values, a subset of the pattern language of EventBridge and
+//! event source mappings. Operators are refused when the template is read, so that no record is passed or
+//! dropped by mistake.
 
 use serde_json::{Map, Value};
 
-/// What a record must look like for a reader to be given it.
+/// The condition under which a reader gets a record.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Filter(Fields);
 
@@ -18,7 +19,7 @@ enum Wanted {
 }
 
 impl Filter {
-    /// Reads a pattern, which is JSON in a text.
+    /// Reads a pattern, which is JSON text.
     pub fn parse(pattern: &str) -> Result<Filter, String> {
         match serde_json::from_str(pattern) {
             Ok(Value::Object(fields)) => Ok(Filter(Fields::read(&fields)?)),
@@ -60,7 +61,7 @@ impl Fields {
 fn literal(value: &Value) -> Result<Value, String> {
     match value {
         Value::Object(_) | Value::Array(_) => Err(format!("{value} is not understood in a filter")),
-        // A stream carries numbers as texts, so a pattern that compares one would never match.
+        // A stream carries numbers as texts, so a pattern with a number would never match.
         Value::Number(_) => Err(format!("{value}: numbers are texts in a stream record")),
         _ => Ok(value.clone()),
     }

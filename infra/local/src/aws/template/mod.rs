@@ -1,5 +1,5 @@
-//! What the bundle on one machine takes from `template.yaml`, the one description of the bundle: the table's schema, the stream
-//! readers, the schedules, the routes and the time-outs. What is in it that this reader does not understand is an error.
+//! The content of `template.yaml` that one machine needs: the table's schema, stream readers, schedules,
+//! routes and time-outs. Anything in it that this reader does not understand is an error.
 
 mod document;
 pub mod expression;
@@ -19,7 +19,7 @@ use self::expression::Expression;
 use self::filter::Filter;
 use crate::base::function::FunctionName;
 
-/// Resources that exist in AWS only, or whose stand-in needs nothing from the template.
+/// Resources that exist only in AWS, or whose stand-in needs nothing from the template.
 const ONLY_IN_AWS: [&str; 14] = [
     "AWS::ApiGatewayV2::ApiMapping",
     "AWS::ApiGatewayV2::DomainName",
@@ -37,7 +37,7 @@ const ONLY_IN_AWS: [&str; 14] = [
     "AWS::Serverless::HttpApi",
 ];
 
-/// The bundle, as far as running it needs to know.
+/// The parts of the bundle that are needed to run it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Template {
     pub table: TableSchema,
@@ -45,18 +45,18 @@ pub struct Template {
     pub readers: Vec<StreamReader>,
     pub schedules: Vec<Schedule>,
     pub routes: Vec<Route>,
-    /// The functions that hear what became of mails.
+    /// The functions that receive SES events.
     pub hear_mail_events: Vec<FunctionName>,
 }
 
-/// What the engine is asked to make, and what a table that is there is held against.
+/// The schema that the engine creates, and that an existing table is compared with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableSchema {
-    /// The key attributes of table and indexes, with their types.
+    /// The key attributes of the table and its indexes, with their types.
     pub attributes: BTreeMap<String, String>,
     pub keys: Keys,
     pub indexes: BTreeMap<String, Index>,
-    /// Its stream always carries both images.
+    /// The attribute with an item's time to live. The stream always carries both images.
     pub ttl: String,
 }
 
@@ -69,36 +69,36 @@ pub struct Keys {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Index {
     pub keys: Keys,
-    /// `ALL`, `KEYS_ONLY` or `INCLUDE`.
+    /// The projection: `ALL`, `KEYS_ONLY` or `INCLUDE`.
     pub projection: String,
-    /// What `INCLUDE` adds.
+    /// The attributes that `INCLUDE` adds.
     pub included: BTreeSet<String>,
 }
 
-/// How one function is run.
+/// The settings of one function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
     pub timeout: Duration,
-    /// How often an event that nobody waits for is tried again.
+    /// The retries of an asynchronous event.
     pub retries: u32,
 }
 
-/// A function that is given what changed in the table.
+/// A function that reads the table's stream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamReader {
     pub function: FunctionName,
-    /// A record is for this reader if any of them matches; with none, all are.
+    /// The reader's filters: a record passes if any of them matches, or if there are none.
     pub filters: Vec<Filter>,
     pub batch_size: usize,
-    /// How often a failed batch is tried again before it is a dead letter.
+    /// The retries of a failed batch before it is a dead letter.
     pub retries: u32,
-    /// Whether a batch that failed as a whole is tried again in two halves.
+    /// Whether a batch that failed as a whole is halved and retried.
     pub bisect: bool,
-    /// Whether the function's answer says which records failed.
+    /// Whether the function's answer names the failed records.
     pub partial: bool,
 }
 
-/// An input that a function is given from time to time.
+/// An input that a function gets at set times.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Schedule {
     pub function: FunctionName,
@@ -106,16 +106,16 @@ pub struct Schedule {
     pub input: Value,
 }
 
-/// Which function answers which requests.
+/// The function that answers a set of requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
-    /// As API Gateway names it in the event: `ANY /console/{proxy+}`, `$default`.
+    /// The route key in the event: `ANY /console/{proxy+}`, `$default`.
     pub key: String,
     pub function: FunctionName,
 }
 
 impl Template {
-    /// The template this program was built with.
+    /// The template that this program was built with.
     pub fn bundled() -> Result<Template> {
         Template::read(include_str!("../../../../../template.yaml"))
     }

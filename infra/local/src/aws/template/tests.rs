@@ -1,8 +1,8 @@
-//! The real template as it is read, and what of a template is refused.
+//! The real template as it is read, and the parts for which a template is refused.
 
 use super::*;
 
-/// The bundled template with a change, to see what becomes of it.
+/// The bundled template with a change.
 fn changed(from: &str, to: &str) -> Result<Template> {
     let yaml = include_str!("../../../../../template.yaml");
     assert!(yaml.contains(from), "{from}");
@@ -34,7 +34,7 @@ fn the_stream_has_exactly_the_two_readers_that_report_what_failed() {
     assert_eq!(readers.len(), 2);
     for reader in readers {
         assert!(reader.partial && reader.bisect && reader.retries > 0, "{reader:?}");
-        // What is owed and what is asked for; what was spent.
+        // The mailer has two, for outbox rows and asks; the alerts have one, for spending.
         let filters = if reader.function == FunctionName::Mail { 2 } else { 1 };
         assert_eq!(reader.filters.len(), filters);
     }

@@ -1,9 +1,9 @@
-//! Who is in the demonstration: made-up people on two rosters, the same every time, and how much each is going to spend. What
-//! they do is the story's.
+//! The people of the demonstration: fictitious, on two rosters, equal each time, with how much each will
+//! spend. Their actions are left to `story`.
 
 use fastrand::Rng;
 
-/// Somebody on a roster.
+/// A student on a roster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Student {
     pub(super) address: String,
@@ -11,21 +11,21 @@ pub(super) struct Student {
     pub(super) group: &'static str,
     pub(super) id: String,
     pub(super) habit: Habit,
-    /// On which day of the story they claim their key; some never do.
+    /// The day of the story on which they claim a key; `None` for those who never do.
     pub(super) claims_on: Option<u16>,
 }
 
-/// How somebody uses a key.
+/// The way a student uses a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Habit {
     /// A question now and then.
     Light,
     Regular,
-    /// Leaves programs running.
+    /// Programs that are left running.
     Heavy,
 }
 
-/// What students use most, and about how many micro-dollars one request costs.
+/// The models that students use most, with a request's approximate cost in micro-dollars.
 pub(super) const MODELS: [(&str, i64); 5] = [
     ("openai/gpt-4o-mini", 3_000),
     ("google/gemini-2.5-flash", 7_000),
@@ -70,14 +70,14 @@ const LAST: [&str; 25] = [
     "Zhang",
 ];
 
-/// The students of one programme. `shift` keeps two programmes apart.
+/// The students of one programme. `shift` makes those of two programmes differ.
 pub(super) fn students(count: usize, shift: usize, last_claim: u16) -> Vec<Student> {
     (0..count).map(|number| student(number, shift, last_claim)).collect()
 }
 
 fn student(number: usize, shift: usize, last_claim: u16) -> Student {
     let mut rng = Rng::with_seed((number + 1000 * shift) as u64);
-    // Forty first names and twenty-five last ones, none of the pairs twice.
+    // Forty first names and twenty-five last names, no pair twice.
     let first = FIRST[(number + shift) % FIRST.len()];
     let last = LAST[(number / FIRST.len() * 7 + number + 3 * shift) % LAST.len()];
     let habit = match rng.u8(0..100) {
@@ -101,7 +101,7 @@ fn student(number: usize, shift: usize, last_claim: u16) -> Student {
     }
 }
 
-/// The roster as a file that somebody exported.
+/// The roster as an exported CSV file.
 pub(super) fn csv(students: &[Student]) -> String {
     let mut text = String::from("email,name,group,id\n");
     for Student { address, name, group, id, .. } in students {
@@ -110,7 +110,7 @@ pub(super) fn csv(students: &[Student]) -> String {
     text
 }
 
-/// What somebody spends on one day, in micro-dollars, before the cap is looked at.
+/// The student's spending on one day in micro-dollars, before the cap.
 pub(super) fn spends(student: &Student, day: u16, weekday: i8, deadline: u16) -> i64 {
     let mut rng = Rng::with_seed(
         student.address.bytes().fold(u64::from(day), |seed, byte| seed.wrapping_mul(31) + u64::from(byte)),
@@ -121,7 +121,7 @@ pub(super) fn spends(student: &Student, day: u16, weekday: i8, deadline: u16) ->
         Habit::Heavy => (90, 2_600_000),
     };
     let (chance, most) = match (deadline.checked_sub(day), weekday) {
-        // Everybody works in the last days before it is due, and hardly anybody the day after.
+        // Everybody works in the last days before the deadline, and hardly anybody the day after.
         (Some(0..3), _) => (95, most * 2),
         (None, _) if day == deadline + 1 => (15, most / 3),
         (_, 6 | 7) => (chance / 2, most / 2),
@@ -130,11 +130,11 @@ pub(super) fn spends(student: &Student, day: u16, weekday: i8, deadline: u16) ->
     if rng.u8(0..100) < chance { rng.i64(most / 12..most) } else { 0 }
 }
 
-/// How what somebody spends on one day is spread over models: each with its amount and the number of its requests.
+/// The student's spending of one day by model, each with its amount and number of requests.
 pub(super) fn spread(student: &Student, amount: i64) -> Vec<(&'static str, i64, i64)> {
     let seed =
         student.address.bytes().fold(0_usize, |seed, byte| seed.wrapping_mul(31).wrapping_add(usize::from(byte)));
-    // One that they have taken to, and another for when it matters.
+    // A usual model, and another for important work.
     let (usual, other) = (MODELS[seed % MODELS.len()], MODELS[seed / 7 % MODELS.len()]);
     let second = if amount > 200_000 && usual != other { amount / 3 } else { 0 };
     let of = |(model, cost): (&'static str, i64), amount: i64| (model, amount, (amount / cost).clamp(1, 80));

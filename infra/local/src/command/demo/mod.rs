@@ -1,5 +1,5 @@
-//! Demonstration data: a term under way, told by a story that goes through the real functions while the clock is moved from its first
-//! day to now. It is built aside and gets its place in the data folder when it is whole.
+//! Demonstration data: a term under way. A story acts through the real functions while the clock moves from
+//! its first day to now. It is built in a temporary folder and moved to its place when complete.
 
 mod cast;
 mod story;
@@ -20,7 +20,7 @@ use crate::command::folder::Folder;
 use crate::command::stack::{Functions, Options, ProviderAt, Stack, WHO, listen};
 use crate::gate::Keep;
 
-/// What is kept of the calls and lines of a stack that nobody looks into.
+/// The number of calls and lines that are kept of a stack that nobody inspects.
 const LATEST: usize = 100;
 
 /// Fills a new folder. Links in its mails lead to `origin`.
@@ -47,13 +47,13 @@ pub async fn build(
         waits: Waits::WHOLE,
     })
     .await?;
-    // Two hundred roster mails leave at once, not at the pace of a new account.
+    // Two hundred roster mails are sent at once, not at the rate of a new account.
     stack.ses.set_quota(Quota { per_second: 10_000, ..Quota::PRODUCTION });
     let admin = admins.first().context("there is no admin")?;
     let mut story = Story::new(&stack, began, admin);
     let told = story.tell(|day| progress(format!("day {} of {DAYS}", day + 1))).await;
     let who = story.who();
-    // Stopped also when it failed, so that the folder can be removed.
+    // The stack is stopped after a failure too, so that the folder can be removed.
     let caught_up = match told {
         Ok(()) => catch_up(&stack).await,
         failed => failed,
@@ -65,7 +65,7 @@ pub async fn build(
     Ok(())
 }
 
-/// Lets the rest of the time pass, and the clock run with real time again.
+/// Moves the clock to now, and lets it run with real time again.
 async fn catch_up(stack: &Stack) -> Result<()> {
     let left = Timestamp::now().duration_since(stack.clock.now());
     if left.is_positive() {

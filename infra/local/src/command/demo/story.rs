@@ -1,5 +1,5 @@
-//! What happens in the demonstration, day by day: a programme with two hundred students, a small seminar whose pot runs low, a key
-//! reported leaked, an address that mail comes back from. Everything is done through pages, mails and schedules, as people do it.
+//! The events of the demonstration by day: a programme with two hundred students, a small seminar whose pot
+//! runs low, a leaked key, returned mail. Everything is done through pages, mails and schedules.
 
 use std::collections::BTreeMap;
 
@@ -19,14 +19,15 @@ use crate::command::stack::Stack;
 use crate::provider::{Nano, hash_of};
 use crate::visitor::Visitor;
 
-/// How long ago it begins.
+/// The length of the story in days.
 pub(super) const DAYS: u16 = 33;
 /// The day on which the students' work is due.
 const DEADLINE: u16 = 26;
-/// Faculty and an assistant of both programmes.
+/// The address of the faculty member of both programmes.
 const FACULTY: &str = "grace.hopper@example.edu";
+/// The address of the assistant of both programmes.
 const ASSISTANT: &str = "edsger.dijkstra@example.edu";
-/// Pages asked for at the same time.
+/// The number of concurrent page requests.
 const AT_ONCE: usize = 8;
 
 /// A programme of the story.
@@ -38,23 +39,23 @@ struct Offer {
     thresholds: &'static str,
     cost_code: &'static str,
     students: Vec<Student>,
-    /// How much more than usual is spent there.
+    /// The factor by which spending there exceeds the usual.
     pace: i64,
 }
 
-/// A key that a student was shown in the story.
+/// A key that a student was shown.
 struct Held {
     hash: String,
     spent: i64,
 }
 
-/// The story under way.
+/// A story in progress.
 pub(super) struct Story<'a> {
     stack: &'a Stack,
     began: Date,
     admin: String,
     offers: Vec<Offer>,
-    /// By programme and address.
+    /// The keys by programme and address.
     keys: BTreeMap<(usize, String), Held>,
 }
 
@@ -84,7 +85,7 @@ impl<'a> Story<'a> {
         Story { stack, began, admin, offers: vec![pilot, seminar], keys: BTreeMap::new() }
     }
 
-    /// Who may sign in, for somebody who looks around.
+    /// The people who may sign in, for a visitor to try.
     pub(super) fn who(&self) -> Vec<KnownLogin> {
         let person =
             |address: &str, as_whom: &str| KnownLogin { address: address.to_owned(), as_whom: as_whom.to_owned() };
@@ -102,13 +103,13 @@ impl<'a> Story<'a> {
         who
     }
 
-    /// From the first sign-in to the evening before now.
+    /// Plays the story from the first sign-in to the evening before now.
     pub(super) async fn tell(&mut self, mut progress: impl FnMut(u16)) -> Result<()> {
         self.set_up().await?;
         for day in 0..DAYS {
             progress(day);
             if day == 1 {
-                // The next sync is counted from the last, so from now on they run at night.
+                // The next sync is counted from the last one, so from here on they run at night.
                 self.reach(day, 0, 20).await?;
                 self.ask_inbox("/sync", &json!({})).await?;
             }
@@ -123,7 +124,7 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
-    /// An admin makes the programmes and uploads the rosters; the accounts's other keys are there already.
+    /// An admin creates the programmes and uploads the rosters. The account's foreign keys exist already.
     async fn set_up(&mut self) -> Result<()> {
         let provider = self.stack.provider.as_ref().context("the demonstration has its own provider")?;
         provider.set_credits(Nano::usd(6_000))?;
@@ -173,7 +174,7 @@ impl<'a> Story<'a> {
         self.a_bounce().await
     }
 
-    /// Mail to one student comes back.
+    /// Returns the mail to one student.
     async fn a_bounce(&self) -> Result<()> {
         let unlucky =
             self.offers[0].students.iter().find(|student| student.claims_on.is_none()).context("everybody claims")?;
@@ -182,7 +183,7 @@ impl<'a> Story<'a> {
         self.ask_inbox("/events", &json!({"mail": mail.id, "type": "bounce", "permanent": true})).await
     }
 
-    /// The other mails arrive, and SES says so.
+    /// Reports the other mails as delivered.
     async fn deliver(&self) -> Result<()> {
         let mails = self.stack.ses.unread();
         let delivered = mails.iter().map(|mail| json!({"mail": mail.id, "type": "delivery"}));
@@ -213,7 +214,7 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
-    /// Somebody pushed a key to a public repository, says so, and takes a new one.
+    /// Lets a student report a key that they published in a repository, and claim a new one.
     async fn a_leak(&mut self) -> Result<()> {
         let (of, held) = self
             .keys
@@ -229,7 +230,7 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
-    /// What each key of the story spends on a day, at some hour of it.
+    /// Spends from each key of the story, at some hour of the day.
     fn spending(&mut self, day: u16) -> Result<()> {
         let provider = self.stack.provider.as_ref().context("the demonstration has its own provider")?;
         let weekday = self.began.saturating_add(i64::from(day).days()).weekday().to_monday_one_offset();
@@ -242,7 +243,7 @@ impl<'a> Story<'a> {
                     continue;
                 }
                 held.spent += amount;
-                // Over the hours since noon, one student after the other.
+                // The hours since noon, one student after the other.
                 let when =
                     self.stack.clock.now() - SignedDuration::from_mins(i64::try_from(place % 500).unwrap_or_default());
                 for (model, amount, requests) in cast::spread(student, amount) {
@@ -266,7 +267,7 @@ impl<'a> Story<'a> {
         Ok(visitor)
     }
 
-    /// Presses a button that shows a key, and says by which hash the provider knows it.
+    /// Presses a button that shows a key, and returns the key's hash at the provider.
     async fn press(&self, student: &Visitor, programme: &str, button: &str) -> Result<String> {
         let page = student.get("/my").await?.expect(200)?;
         let shown = student.submit(&page, &format!("/my/{programme}/{button}"), &[]).await?.expect(200)?;
@@ -274,7 +275,7 @@ impl<'a> Story<'a> {
         Ok(hash_of(&key))
     }
 
-    /// Lets time pass until a moment of a day of the story; what falls due on the way runs.
+    /// Moves the clock to a moment of a day of the story, running whatever is due on the way.
     async fn reach(&self, day: u16, hour: i8, minute: i8) -> Result<()> {
         let date = self.began.saturating_add(i64::from(day).days());
         let then = date.at(hour, minute, 0, 0).to_zoned(TimeZone::UTC)?.timestamp();
@@ -303,7 +304,7 @@ impl<'a> Story<'a> {
     }
 }
 
-/// So many requests one after the other, which cost this much together.
+/// The instants and amounts of this many consecutive requests, which cost `amount` together.
 fn history(last: Timestamp, amount: i64, requests: i64) -> Vec<(Timestamp, Nano)> {
     let each = amount / requests;
     let request = |number: i64| {
@@ -320,7 +321,7 @@ fn link_in(mail: &Mail) -> Option<String> {
     line.find("/c/").map(|from| line[from..].to_owned())
 }
 
-/// The day on which a story that ends today begins.
+/// The first day of a story that ends today.
 pub(super) fn first_day(now: Timestamp) -> Date {
     Zoned::new(now, TimeZone::UTC).date().saturating_sub(i64::from(DAYS).days())
 }

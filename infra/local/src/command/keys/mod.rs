@@ -1,4 +1,4 @@
-//! `bursar keys`: every key of an account, for an operator's eye or a program. It reads and changes nothing.
+//! The command `bursar keys`: every key of an account, for an operator or a program. It only reads.
 
 mod text;
 
@@ -19,24 +19,24 @@ use serde::Serialize;
 use crate::base::state_file::StateFile;
 use crate::command::stack::{READY, Ready};
 
-/// What is to be listed, and how.
+/// The options of a listing.
 pub struct KeysOptions {
     pub account: Account,
-    /// Only keys of such names; `*` stands for any text.
+    /// The pattern of names to list; `*` stands for any text.
     pub pattern: Option<String>,
     pub json: bool,
 }
 
-/// Whose keys are listed.
+/// The account whose keys are listed.
 pub struct Account {
-    /// As `OPENROUTER_BASE_URL`.
+    /// The base URL, as in `OPENROUTER_BASE_URL`.
     pub base: String,
     pub management_key: String,
-    /// What its provider takes for now: the running demonstration's time can be moved.
+    /// The provider's clock: the running demonstration's can be moved.
     pub clock: Clock,
 }
 
-/// The keys that were asked for, newest first in each workspace. Amounts are text with six decimals.
+/// The listed keys, newest first in each workspace. Amounts are texts with six decimals.
 #[derive(Debug, Serialize)]
 struct Listing {
     keys: Vec<Row>,
@@ -75,7 +75,7 @@ struct Totals {
     unused_30_days: usize,
 }
 
-/// A listing of the largest accounts takes minutes.
+/// The time-out, since a listing of the largest accounts takes minutes.
 const PATIENCE: Duration = Duration::from_secs(900);
 const UNUSED: SignedDuration = SignedDuration::from_hours(30 * 24);
 
@@ -179,8 +179,8 @@ fn row(key: ProviderKey, now: Timestamp) -> Row {
     }
 }
 
-/// Whether a name has this form, in which `*` stands for any text. The texts between two stars are taken where they come first,
-/// so that no pattern takes long.
+/// Whether a name matches a pattern in which `*` stands for any text. The text between two stars is matched
+/// at its first place, so that no pattern takes long.
 fn matches(pattern: &str, name: &str) -> bool {
     let Some((head, rest)) = pattern.split_once('*') else { return pattern == name };
     let (middle, tail) = rest.rsplit_once('*').unwrap_or(("", rest));

@@ -1,4 +1,4 @@
-//! The listing against the simulated provider, and against answers that it never gives.
+//! The listing against the simulated provider, and against answers that this never gives.
 
 use std::sync::{Arc, Mutex};
 
@@ -25,7 +25,7 @@ fn simulator() -> Simulator {
     Simulator::new(StateFile::in_memory().unwrap(), clock(), MANAGEMENT).unwrap()
 }
 
-/// Serves the router, and tells which requests came.
+/// Serves the router, and records the requests.
 async fn serve(router: Router) -> (String, Arc<Mutex<Vec<String>>>) {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&asked);

@@ -1,4 +1,4 @@
-//! The listing as a table for a terminal. Names come last, since only they have no bound.
+//! The listing as a table for a terminal. Names are the last column, since they have no maximal width.
 
 use bursar_core::domain::values::address::is_invisible;
 use jiff::Timestamp;
@@ -41,7 +41,7 @@ fn cells(row: &Row, now: Timestamp) -> [String; 9] {
         limit,
         row.last_used_at.map_or("never".to_owned(), |at| ago(at, now)),
         row.created_at.map_or("?".to_owned(), |at| ago(at, now)),
-        // Somebody else chose the name: it must not move the cursor.
+        // A foreign name must not move the cursor.
         row.name.chars().map(|c| if is_invisible(c) { '\u{fffd}' } else { c }).collect(),
     ]
 }
@@ -60,7 +60,7 @@ fn line(cells: &[String; 9], widths: &[usize]) -> String {
     line
 }
 
-/// Cents are enough for the eye: what is less is shown as such.
+/// The amount in cents for display; a smaller one is shown as less than a cent.
 fn dollars(amount: Option<&String>) -> String {
     let Some(amount) = amount else { return "?".to_owned() };
     let (sign, amount) = amount.strip_prefix('-').map_or(("", amount.as_str()), |rest| ("-", rest));

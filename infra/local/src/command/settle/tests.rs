@@ -19,7 +19,7 @@ use crate::aws::template::Template;
 use crate::base::clock::StackClock;
 use crate::base::state_file::StateFile;
 
-/// A stack of everything but the functions, whose part the recorder plays.
+/// A stack without functions, in whose place it has a recorder.
 pub(crate) struct Bundle {
     pub(crate) engine: Engine,
     pub(crate) pump: Pump,
@@ -48,7 +48,8 @@ impl Bundle {
     }
 }
 
-/// Plays functions that write: `work` writes a row of the outbox for each job there is, `mail` sends what it is given or finds.
+/// Functions that write: `work` writes an outbox row for each job, `mail` sends the rows that it is given
+/// or finds.
 #[derive(Default)]
 struct Functions {
     jobs: Mutex<Vec<&'static str>>,
@@ -133,7 +134,7 @@ async fn what_never_comes_to_rest_ends_at_the_limit_and_a_run_under_way_is_not_c
     let bundle = bundle(engine, &recorder).await;
     let settled = bundle.settle.settle(Duration::from_millis(100)).await;
     assert!(matches!(settled, Err(NotSettled::InTime(_))), "{settled:?}");
-    // Its turn comes only when the cut-off run is over.
+    // This waits for the end of the interrupted run.
     bundle.schedules.run_now(FunctionName::Console, json!({"task": "work"})).await.unwrap();
     bundle.schedules.run_now(FunctionName::Mail, json!({"task": "drain"})).await.unwrap();
     assert_eq!(cut.load(Ordering::SeqCst), finished.load(Ordering::SeqCst));

@@ -1,5 +1,5 @@
-//! Answers that no service gave: errors in each service's own shape, and a page of somebody in between. When they are given is
-//! left to `conduct`.
+//! Answers that no service gave: errors in each service's format, and an intermediary's page. When they are
+//! given is left to `conduct`.
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -12,7 +12,7 @@ use crate::gate::verdict::Throttle;
 const TABLE: &str = "com.amazonaws.dynamodb.v20120810#";
 const CONDITION_FAILED: &str = "The conditional request failed";
 
-/// An error with this status, as the service words it.
+/// An error with this status, in the service's format.
 pub(super) fn status(call: &Call, code: u16, retry_after_s: Option<u32>) -> Response<Bytes> {
     let mut response = match call.name.service {
         Service::DynamoDb => table_error(call, code, table_code(code), "refused by the fault layer"),
@@ -56,14 +56,14 @@ pub(super) fn status(call: &Call, code: u16, retry_after_s: Option<u32>) -> Resp
     response
 }
 
-/// What a content network or a captive proxy sends in place of an answer.
+/// A page that a CDN or a captive proxy sends in place of the answer.
 pub(super) fn html(call: &Call, code: u16) -> Response<Bytes> {
     let body =
         format!("<!DOCTYPE html>\n<html><head><title>{code}</title></head><body><h1>{code}</h1></body></html>\n");
     with_id(made(code, "text/html; charset=UTF-8", body), "cf-ray", call)
 }
 
-/// Asked too fast.
+/// A refusal because of the rate.
 pub(super) fn throttle(call: &Call, how: Throttle) -> Response<Bytes> {
     let rate = "Rate of requests exceeds the allowed throughput.";
     let throughput = "The level of configured provisioned throughput for the table was exceeded. \
@@ -82,7 +82,7 @@ pub(super) fn throttle(call: &Call, how: Throttle) -> Response<Bytes> {
     }
 }
 
-/// Another transaction is at work on one of the items: the last of a transaction's own.
+/// A conflict with another transaction, on the last item of the call.
 pub(super) fn conflict(call: &Call) -> Response<Bytes> {
     let message = "Transaction is ongoing for the item";
     if call.name.operation.starts_with("Transact") {
@@ -92,7 +92,7 @@ pub(super) fn conflict(call: &Call) -> Response<Bytes> {
     }
 }
 
-/// A single write's condition failed; `item` is what it found, if that was asked for.
+/// The failed condition of a single write; `item` is the item found, if the request asked for it.
 pub(super) fn condition_failed(call: &Call, item: Option<&Value>) -> Response<Bytes> {
     let mut body = json!({ "__type": format!("{TABLE}ConditionalCheckFailedException"), "message": CONDITION_FAILED });
     if let Some(item) = item {
@@ -101,7 +101,7 @@ pub(super) fn condition_failed(call: &Call, item: Option<&Value>) -> Response<By
     aws_json(call, 400, &body)
 }
 
-/// A transaction that was cancelled for these reasons, one for each of its items.
+/// A transaction cancelled for these reasons, one for each of its items.
 pub(super) fn cancelled(call: &Call, reasons: &[Value]) -> Response<Bytes> {
     let codes: Vec<&str> = reasons.iter().map(|reason| reason["Code"].as_str().unwrap_or("None")).collect();
     let codes = codes.join(", ");
@@ -113,7 +113,7 @@ pub(super) fn cancelled(call: &Call, reasons: &[Value]) -> Response<Bytes> {
     aws_json(call, 400, &body)
 }
 
-/// A reason for the last item, none for the others.
+/// A reason for the last item, and none for the others.
 fn last(call: &Call, code: &str, message: &str) -> Vec<Value> {
     let mut reasons = vec![json!({ "Code": "None" }); call.shape.parts.len()];
     if let Some(last) = reasons.last_mut() {
@@ -155,7 +155,7 @@ fn query_error(call: &Call, code: u16, kind: &str, message: &str) -> Response<By
     made(code, "text/xml", body)
 }
 
-/// Of a form that AWS gives, and telling which call of the gate it was.
+/// A request id in AWS's format that contains the call's number.
 fn request_id(call: &Call) -> String {
     format!("GATE{:0>48}", call.number)
 }

@@ -1,4 +1,5 @@
-//! Carries a verdict out: whether the service is asked, and what the function is told. Which verdict it is was decided before.
+//! Carries out a verdict: whether the service is called, and what the function gets. Choosing the verdict
+//! is left to `rules`.
 
 mod answer;
 mod read_back;
@@ -14,24 +15,24 @@ use super::call::Call;
 use super::state::{Decision, Due, Late};
 use super::verdict::{FaultMoment, LateAnswer, Verdict};
 
-/// What the function gets to see.
+/// The answer that the function gets.
 pub(super) enum Reply {
     Answer(Response<Bytes>),
     /// The connection closes in the middle of this answer.
     Cut(Response<Bytes>),
     /// The connection closes without an answer.
     Nothing,
-    /// The connection stays open, and no answer comes.
+    /// The connection stays open without an answer.
     Never,
 }
 
-/// What came of a call: the service's status, if it was asked and answered, and the function's reply.
+/// The result of a call: the service's status, if it was called and answered, and the function's reply.
 struct Outcome {
     effect: Option<u16>,
     reply: Reply,
 }
 
-/// Sees a call through to its end. It goes on when the function has hung up, as the service would.
+/// Handles a call to its end, even after the function has disconnected, as the service would.
 pub(super) async fn conduct(gate: &Inner, call: &Call, decision: Decision, asked: UpstreamRequest) -> Reply {
     let (verdict, Outcome { effect, reply }) = match decision {
         Decision::Now(verdict) => {
@@ -71,7 +72,7 @@ async fn execute(gate: &Inner, call: &Call, verdict: &Verdict, asked: UpstreamRe
     carry_out(gate, call, verdict, asked).await
 }
 
-/// Executes the calls that were put off until the next of this name, or until this time.
+/// Executes the late calls that are due before a call of this name, or by this time.
 async fn execute_due(gate: &Inner, call: &Call) {
     let now = gate.clock.now();
     let due = gate.state().take_late(now, Some(&call.name));
@@ -80,7 +81,7 @@ async fn execute_due(gate: &Inner, call: &Call) {
     }
 }
 
-/// Executes a call whose answer was given long ago, and tells what the service said.
+/// Executes a late call, whose answer was given before, and returns the service's status.
 pub(super) async fn execute_late(gate: &Inner, late: Late) -> (Call, Option<u16>) {
     let effect = gate.way.send(late.asked).await.map(|response| response.status().as_u16());
     if let Some(record) = gate.state().records.of(late.call.number) {
@@ -138,7 +139,7 @@ async fn carry_out(gate: &Inner, call: &Call, verdict: &Verdict, asked: Upstream
     }
 }
 
-/// What the function is told of a call that took effect. A verdict that comes too late for that was refused at the release.
+/// The reply to a call that took effect. A verdict that no longer fits was refused at the release.
 fn tell(gate: &Inner, call: &Call, verdict: &Verdict, answered: ServiceAnswer) -> Outcome {
     match verdict {
         Verdict::LoseAnswer => answered.told(Reply::Nothing),
@@ -152,7 +153,7 @@ fn tell(gate: &Inner, call: &Call, verdict: &Verdict, answered: ServiceAnswer) -
     }
 }
 
-/// What the service said to a request.
+/// The service's answer to a request.
 struct ServiceAnswer(Option<Response<Bytes>>);
 
 impl ServiceAnswer {
@@ -193,7 +194,7 @@ fn without_effect(reply: Reply) -> Outcome {
     Outcome { effect: None, reply }
 }
 
-/// Ends the invocation that made the call. One that nobody can end loses its answer.
+/// Kills the invocation that made the call. A call of no running invocation loses its answer.
 fn kill(gate: &Inner, call: &Call) -> Reply {
     if gate.state().kill(call) {
         Reply::Never

@@ -1,5 +1,5 @@
-//! A conditional write that took effect and whose answer says that its condition failed, as a second copy of it would be told.
-//! The table itself is asked what that copy would be told, so that the reasons and the items in them are the true ones.
+//! A conditional write that took effect, with the answer that a second copy would get: its condition
+//! failed. The table itself is asked for that answer, so that its reasons and items are true.
 
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
@@ -11,8 +11,8 @@ use super::upstream::UpstreamRequest;
 use crate::gate::Inner;
 use crate::gate::call::Call;
 
-/// The answer to a second copy of a write that has just taken effect. `None` if the copy would succeed as well: then nobody could
-/// ever be told that it failed.
+/// The answer to a second copy of a write that has just taken effect. `None` if the copy would succeed too,
+/// since then its condition cannot fail.
 ///
 /// The copy is sent as a transaction with one more item, a check that always fails. So it changes nothing.
 pub(super) async fn read_back(gate: &Inner, call: &Call, asked: &UpstreamRequest) -> Option<Response<Bytes>> {
@@ -60,7 +60,8 @@ fn table_of(item: &Value) -> Option<&str> {
     item.as_object()?.values().next()?["TableName"].as_str()
 }
 
-/// A check that fails: it wants an item that nobody wrote. What the table's key is made of is asked of the table.
+/// A check that always fails: it requires an item that does not exist. The table is asked for its key
+/// schema.
 async fn never(gate: &Inner, asked: &UpstreamRequest, table: &str) -> Option<Value> {
     let described = like(asked, "DescribeTable", &json!({ "TableName": table }));
     let described = gate.way.send(described).await?;
@@ -82,7 +83,7 @@ async fn never(gate: &Inner, asked: &UpstreamRequest, table: &str) -> Option<Val
     } }))
 }
 
-/// Another request to the table, by the same caller.
+/// Another request to the table, by the caller of `asked`.
 fn like(asked: &UpstreamRequest, operation: &str, body: &Value) -> UpstreamRequest {
     let mut other = asked.clone();
     other.body = Bytes::from(body.to_string());

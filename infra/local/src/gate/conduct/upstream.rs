@@ -1,4 +1,4 @@
-//! The way from the gate to the services: a request is passed on whole and its answer comes back whole. It knows no faults.
+//! The way from the gate to the services: passes requests and answers on as a whole. It knows no faults.
 
 use anyhow::Result;
 use bytes::Bytes;
@@ -7,22 +7,22 @@ use http::{HeaderMap, Method, Response};
 use crate::base::forward::Forward;
 use crate::gate::call::Service;
 
-/// Where the services are: origins, with a path if they have one.
+/// The services' origins, with a path if they have one.
 #[derive(Debug, Clone)]
 pub struct Upstreams {
     pub dynamodb: String,
     pub ses: String,
     pub secretsmanager: String,
-    /// As `OPENROUTER_BASE_URL`.
+    /// The base URL, as in `OPENROUTER_BASE_URL`.
     pub provider: String,
 }
 
-/// A request of a function to a service, as it came.
+/// A function's request to a service, as it came.
 #[derive(Debug, Clone)]
 pub(crate) struct UpstreamRequest {
     pub(crate) service: Service,
     pub(crate) method: Method,
-    /// Path and query under the service's own base.
+    /// Path and query relative to the service's base URL.
     pub(crate) rest: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
@@ -39,7 +39,7 @@ impl UpstreamClient {
         Ok(UpstreamClient { to, forward })
     }
 
-    /// Passes the request on. There is no answer if the service gave none or not a whole one.
+    /// Passes the request on. `None` if the service gave no answer, or an incomplete one.
     pub(crate) async fn send(&self, asked: UpstreamRequest) -> Option<Response<Bytes>> {
         let service = asked.service;
         let base = match service {
@@ -52,7 +52,7 @@ impl UpstreamClient {
         match self.forward.send(url, asked.method, asked.headers, asked.body).await {
             Ok(response) => Some(response),
             Err(error) => {
-                // The address is left out: it may name a key.
+                // The URL is left out, since it may contain a key's hash.
                 tracing::debug!(%service, error = %error.without_url(), "no answer");
                 None
             }

@@ -1,4 +1,4 @@
-//! Histories over handlers: two of them that add to a counter without a condition, and with one.
+//! Histories over two handlers that increment a counter, without a condition and with one.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -37,7 +37,7 @@ impl Counter {
         self.value.load(Ordering::SeqCst)
     }
 
-    /// Reads the counter and writes one more, as nobody should.
+    /// Reads the counter and writes the increment without a condition.
     async fn careless(&self) -> Result<bool, Killed> {
         let mut instance = self.gate.instance(FunctionName::Claim);
         let base = instance.url(Service::Provider);
@@ -67,7 +67,7 @@ async fn two(counter: &Counter) -> (Result<bool, Killed>, Result<bool, Killed>) 
 
 #[tokio::test]
 async fn a_chosen_order_happens_again_and_the_lost_update_is_one_of_them() {
-    // Which of the calls that are held goes on, each time; the handlers are in the order of their instances.
+    // The picks say which held call goes on at each step; the handlers are in the order of their instances.
     for (picks, value) in [([0, 0, 0, 0], 2), ([0, 1, 0, 0], 1), ([1, 0, 1, 0], 1), ([1, 1, 0, 0], 2)] {
         let mut seen = BTreeSet::new();
         for _ in 0..3 {
@@ -85,7 +85,7 @@ async fn a_chosen_order_happens_again_and_the_lost_update_is_one_of_them() {
 async fn the_race_begins_when_all_who_race_have_come() {
     let counter = Counter::new().await;
     let latecomer = async {
-        // Past the gate, so that the other is held long before this one begins.
+        // These calls bypass the gate, so that the other handler is held long before this one begins.
         for _ in 0..3 {
             reqwest::get(&counter.stub.origin).await.unwrap();
         }
@@ -104,7 +104,8 @@ async fn the_race_begins_when_all_who_race_have_come() {
 #[tokio::test]
 async fn faults_are_part_of_the_history_and_each_step_is_seen_after_its_effect() {
     let mut histories = BTreeSet::new();
-    // The first call fails either way; or it passes, and the second passes or fails either way.
+    // The first call fails in one of two ways; or it passes, and the second passes or fails in one of two
+    // ways.
     for picks in [&[1][..], &[2], &[0, 0], &[0, 1], &[0, 2]] {
         let counter = Counter::new().await;
         let exploration = Exploration { actors: 1, ..race(&["kill-after", "fail-before"], 1) };

@@ -11,7 +11,7 @@ async fn stub_and_gate() -> (Stub, Gate) {
     (stub, gate)
 }
 
-/// An invocation that makes these calls one after the other and tells their statuses, 0 for no answer.
+/// An invocation that makes these calls in sequence and returns their statuses, 0 for no answer.
 fn invocation(gate: &Gate, paths: &'static [&str]) -> JoinHandle<Result<Vec<u16>, Killed>> {
     let mut instance = gate.instance(FunctionName::Claim);
     tokio::spawn(async move {
@@ -94,7 +94,7 @@ async fn what_a_killed_instance_still_sends_reaches_nobody() {
     let mut instance = gate.instance(FunctionName::Claim);
     let base = instance.url(Service::Provider);
     let (go, gone) = tokio::sync::oneshot::channel::<()>();
-    // A task that outlives the invocation's own future, as nothing does in Lambda.
+    // A task that outlives the invocation's own future, as none does in Lambda.
     let straggler = tokio::spawn({
         let url = format!("{base}/guardrails");
         async move {

@@ -1,4 +1,5 @@
-//! The fault layer before small servers that remember what reached them, and before the engine with the real client of AWS.
+//! The fault layer in front of small servers that record their requests, and of the engine with the real
+//! AWS client.
 
 mod exploring;
 mod holding;
@@ -19,7 +20,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 
-/// A service that remembers what it was asked and answers as it was told.
+/// A service that records requests and gives a set answer.
 #[derive(Clone)]
 pub(super) struct Stub {
     pub(super) origin: String,
@@ -46,7 +47,7 @@ impl Stub {
         Stub { origin, seen }
     }
 
-    /// One that answers 200 with a JSON body.
+    /// A stub that answers 200 with a JSON body.
     pub(super) async fn content() -> Stub {
         Stub::answering(|_| {
             http::Response::builder()
@@ -57,7 +58,7 @@ impl Stub {
         .await
     }
 
-    /// `POST /keys` and so on, in the order in which they came.
+    /// The requests in the order of arrival, such as `POST /keys`.
     pub(super) fn seen(&self) -> Vec<String> {
         let seen = self.seen.lock().unwrap();
         seen.iter().map(|(parts, _)| format!("{} {}", parts.method, parts.uri)).collect()
@@ -68,7 +69,7 @@ impl Stub {
     }
 }
 
-/// A gate before one server that stands for every service.
+/// A gate in front of one server that plays every service.
 pub(super) async fn gate_before(origin: &str) -> Gate {
     let to = Upstreams {
         dynamodb: origin.to_owned(),
@@ -79,7 +80,7 @@ pub(super) async fn gate_before(origin: &str) -> Gate {
     Gate::open(to, Keep::All, Clock::system()).await.unwrap()
 }
 
-/// The client of Lambda functions for the stand-ins: no TLS.
+/// An HTTP client without TLS, as Lambda functions use for the stand-ins.
 pub(super) fn plain_http() -> SharedHttpClient {
     aws_smithy_http_client::Builder::new().build_http()
 }
@@ -98,13 +99,13 @@ pub(super) async fn engine() -> String {
     format!("http://{}", told.await.unwrap())
 }
 
-/// Picks these steps one after the other, then passes.
+/// A chooser that picks these steps in sequence, then passes.
 pub(crate) fn picking(picks: &[usize]) -> impl FnMut(&[Step]) -> usize {
     let mut picks = picks.iter().copied();
     move |_| picks.next().unwrap_or(0)
 }
 
-/// `next` calls' verdicts in their text form.
+/// A verdict from its text form.
 pub(super) fn verdict(text: &str) -> Verdict {
     text.parse().unwrap()
 }

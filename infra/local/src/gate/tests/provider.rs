@@ -1,4 +1,4 @@
-//! What a plain HTTP client makes of each verdict, and that the gate passes on what it should.
+//! The results of each verdict for a plain HTTP client, and the requests that the gate passes on.
 
 use reqwest::StatusCode;
 
@@ -231,7 +231,7 @@ async fn a_late_call_waits_for_the_clock_and_is_seen_while_it_is_pending() {
     client.get(format!("{way}/credits")).send().await.unwrap();
     assert_eq!(stub.seen()[3..], ["PATCH /api/keys/0a", "GET /api/credits"]);
 
-    // What is held is pending too, until it has had its effect.
+    // A held call is pending too, until it has had its effect.
     let held = gate.hold("provider:PATCH /keys/{hash}");
     let released = async {
         held.arrived().await;
@@ -348,7 +348,7 @@ async fn the_fault_layer_ends_with_its_last_handle() {
     let url = instance.url(Service::Provider);
     client.get(&url).send().await.unwrap();
     drop((gate, instance));
-    // The listener goes within the runtime's next turns.
+    // The listener closes within the runtime's next turns.
     while client.get(&url).send().await.is_ok() {
         tokio::task::yield_now().await;
     }

@@ -1,4 +1,4 @@
-//! What the real client of AWS makes of each verdict, with the policy of retries that the functions have.
+//! The results of each verdict for the real AWS client, with the functions' retry policy.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,9 +17,9 @@ use crate::base::function::FunctionName;
 
 pub(super) struct Table {
     pub(super) gate: Gate,
-    /// Through the gate, as a function.
+    /// The client through the gate, as a function.
     pub(super) client: Client,
-    /// Past the gate.
+    /// The client that bypasses the gate.
     pub(super) direct: Client,
     _instance: Instance,
 }
@@ -49,7 +49,7 @@ impl Table {
             .send()
             .await
             .unwrap();
-        // The SDK has one allowance of retries for all clients of a region, and other tests use theirs up.
+        // The SDK has one retry budget for all clients of a region, and other tests use theirs up.
         static REGION: AtomicU32 = AtomicU32::new(0);
         let region = format!("test-{}", REGION.fetch_add(1, Ordering::Relaxed));
         let client = AwsAccess::under(&instance.base(), &region, plain_http()).dynamodb();
@@ -70,7 +70,7 @@ impl Table {
         got.unwrap().item.is_some()
     }
 
-    /// The verdict and what the function was told, of each call so far.
+    /// The verdict and the function's status, of each call so far.
     fn told(&self) -> Vec<(String, Option<u16>)> {
         let calls = self.gate.calls();
         calls.iter().map(|recorded| (recorded.verdict.as_ref().unwrap().to_string(), recorded.told)).collect()

@@ -1,4 +1,5 @@
-//! What the real client of AWS makes of a transaction that goes wrong, and what a function is said to have used.
+//! The results of failing transactions for the real AWS client, and the rights that are recorded for a
+//! function.
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;

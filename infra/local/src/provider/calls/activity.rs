@@ -1,5 +1,5 @@
-//! `GET /activity`: what the account used of each model and endpoint on one of the last 30 completed UTC days. No row says whose use
-//! it was.
+//! `GET /activity`: the account's usage by model and endpoint on one of the last 30 completed UTC days,
+//! without its keys.
 
 use std::collections::BTreeMap;
 
@@ -35,7 +35,7 @@ async fn activity(_: Management, State(provider): State<Provider>, asked: Parame
     if let Some(status) = memory.quirks.analytics_failure {
         return Err(Refusal::failed(status));
     }
-    // What is paid to the model's maker has an endpoint of its own.
+    // BYOK usage has an endpoint of its own.
     let mut endpoints: BTreeMap<(&str, bool), DayUse> = BTreeMap::new();
     for (_, Row { model, byok, used, .. }) in memory.days.between(day, day.saturating_add(1.day())) {
         *endpoints.entry((model, *byok)).or_default() += *used;

@@ -1,5 +1,5 @@
-//! `POST /analytics/query`: what every key used of every model on each day, the largest use first. Of all the queries that the provider
-//! answers it is the one that is asked; any other is refused. The simulator knows whole days.
+//! `POST /analytics/query`: usage by key, model and day, largest first. Only the query that the product
+//! makes is answered; any other is refused. The simulator knows whole days.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -36,7 +36,8 @@ struct Query {
     group_limit: Option<usize>,
 }
 
-/// What a row is about. The trap: a key is its name, so that keys of one name are one row.
+/// The subject of a row. A key is identified by its name, so keys of one name share a row: a trap of the
+/// real provider.
 type Group = (Date, Labels);
 type Labels = (Option<String>, String);
 
@@ -95,10 +96,10 @@ impl Query {
         Ok(Query { start, end, limit: rows("limit")?.unwrap_or(DEFAULT_ROWS), group_limit: rows("group_limit")? })
     }
 
-    /// Rows as they are printed, and whether there were more.
+    /// The printed rows, and whether there were more.
     fn report(&self, memory: &Memory) -> (Vec<Value>, bool) {
         let mut rows: Vec<(Group, DayUse)> = self.sums(memory).into_iter().collect();
-        // Rows that are equal in this stay in the order of their groups.
+        // The sort is stable, so equal rows stay in the order of their groups.
         rows.sort_by_key(|(_, used)| Reverse(used.credit + used.byok));
         if let Some(most) = self.group_limit {
             let mut seen: HashMap<Labels, usize> = HashMap::new();
@@ -124,7 +125,7 @@ impl Query {
     }
 }
 
-/// A key and a model as rows show them: for people to read.
+/// The names of a key and a model in a row.
 fn labels(key: &Key, model: &str, quirks: &Quirks) -> Labels {
     let model = match (quirks.analytics_models, models::find(model)) {
         (ModelNames::Display, Some(known)) => known.name,

@@ -1,5 +1,5 @@
-//! Which key has which guardrail: a key has at most one, and assigning another replaces it without a word. Both lie in the same
-//! workspace. Members are not simulated.
+//! The guardrails of keys: a key has at most one, which another assignment replaces silently. Both must be
+//! in one workspace. Members are not simulated.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! `GET /credits`: what the account bought and what it used.
+//! `GET /credits`: the amounts that the account bought and used.
 
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -19,7 +19,7 @@ async fn credits(State(provider): State<Provider>, headers: HeaderMap) -> Result
     let (now, memory) = (provider.now(), provider.memory());
     let (bought, used) = match caller(&memory, &headers, now)? {
         Caller::Management(_) => (memory.account().credits, memory.used_as_told(now)),
-        // The trap: an ordinary key is told that there is nothing, not that it may not ask.
+        // An ordinary key may get zeros instead of a 403: a trap of the real provider.
         Caller::Ordinary(_) if memory.quirks.credits_zero_for_ordinary_keys => (Nano::ZERO, Nano::ZERO),
         Caller::Ordinary(_) => return Err(Refusal::forbidden("Only management keys can perform this operation")),
     };

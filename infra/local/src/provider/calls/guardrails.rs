@@ -1,4 +1,4 @@
-//! `/guardrails`: list, create, read, change. Which keys have which guardrail is `assignments.rs`.
+//! `/guardrails`: list, create, read, change. Assigning keys is left to `assignments.rs`.
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};

@@ -1,4 +1,5 @@
-//! `/keys`: list, create, read, change, delete. The plaintext is in the answer of `POST /keys`, beside `data`, and nowhere else.
+//! `/keys`: list, create, read, change, delete. The plaintext is only in the answer of `POST /keys`, beside
+//! `data`.
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -39,7 +40,7 @@ async fn list(_: Management, State(provider): State<Provider>, asked: Parameters
         (disabled || !key.disabled) && (expired || !key.expired(now))
     };
     let page: Vec<usize> = if disabled && expired {
-        // Nothing is hidden, so the page lies where the offset says, however many keys there are.
+        // Nothing is hidden, so the page begins at the offset, however many keys there are.
         shelf.page(offset, PAGE).collect()
     } else {
         shelf.newest_first().filter(shown).skip(offset).take(PAGE).collect()
@@ -72,7 +73,7 @@ async fn read(
     Ok(Json(json!({ "data": memory.object(place, now) })))
 }
 
-/// What is not accepted is ignored without a word, `expires_at` too.
+/// Changes a key. Fields that the provider does not accept are ignored silently, `expires_at` too.
 async fn update(
     _: Management,
     State(provider): State<Provider>,

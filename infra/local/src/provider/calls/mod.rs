@@ -1,4 +1,4 @@
-//! The management calls, a file for each kind of thing that they are about.
+//! The management calls, one file for each resource.
 
 mod activity;
 mod analytics;

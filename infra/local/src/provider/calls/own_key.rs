@@ -1,4 +1,4 @@
-//! `GET /key`: what a key reads about itself, and how a management key says that it is one.
+//! `GET /key`: a key's data about itself, including whether it is a management key.
 
 use axum::extract::State;
 use axum::http::HeaderMap;

@@ -1,4 +1,4 @@
-//! `GET /workspaces`: pages of the workspaces that there are, newest first.
+//! `GET /workspaces`: the workspaces in pages, newest first.
 
 use axum::extract::State;
 use axum::routing::get;

@@ -1,4 +1,5 @@
-//! Who is calling: a management key, an ordinary key, or nobody. What an ordinary key may still spend is decided where completions are.
+//! Authentication: a management key, an ordinary key, or neither. Limits of an ordinary key are left to
+//! `inference`.
 
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
@@ -12,13 +13,13 @@ use crate::provider::values::ids;
 use crate::provider::values::refusal::Refusal;
 
 pub(crate) enum Caller {
-    /// With its label.
+    /// A management key, by its label.
     Management(String),
-    /// With the key's place.
+    /// An ordinary key, by its place.
     Ordinary(usize),
 }
 
-/// Who calls anything but inference.
+/// The caller of anything but inference.
 pub(crate) fn caller(memory: &Memory, headers: &HeaderMap, now: Timestamp) -> Result<Caller, Refusal> {
     let hash = presented(headers)?;
     if let Some(key) = memory.management_key(&hash) {
@@ -31,7 +32,7 @@ pub(crate) fn caller(memory: &Memory, headers: &HeaderMap, now: Timestamp) -> Re
     Ok(Caller::Ordinary(place))
 }
 
-/// Who calls inference: management keys cannot, and a disabled key may have calls left.
+/// The key that calls inference. Management keys cannot, and a disabled key may have calls left.
 pub(crate) fn spender(memory: &mut Memory, headers: &HeaderMap, now: Timestamp) -> Result<usize, Refusal> {
     let place = known(memory, &presented(headers)?, now)?;
     if memory.key(place).disabled {
@@ -67,7 +68,7 @@ pub(crate) fn presented(headers: &HeaderMap) -> Result<String, Refusal> {
     }
 }
 
-/// Unknown, deleted, expired and disabled keys are told apart by nobody.
+/// The place of a usable key. Unknown, deleted, expired and disabled keys get one and the same refusal.
 fn known(memory: &Memory, hash: &str, now: Timestamp) -> Result<usize, Refusal> {
     let place = memory.find(hash).ok().filter(|place| !memory.key(*place).expired(now));
     place.ok_or_else(unknown)

@@ -1,4 +1,5 @@
-//! Several accounts at one address, each with keys, credits, workspaces and guardrails of its own. Whose a request is, its key says.
+//! Several accounts at one address, each with keys, credits, workspaces and guardrails of its own. The key
+//! of a request decides its account.
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -8,7 +9,7 @@ use tower::ServiceExt;
 use super::access::presented;
 use crate::provider::handle::Provider;
 
-/// Sends the request to the account that its key belongs to. A key that nobody knows is refused by the first.
+/// Routes the request to the account of its key. An unknown key is refused by the first account.
 pub(crate) async fn choose(State(provider): State<Provider>, mut request: Request, next: Next) -> Response {
     let others = provider.others().clone();
     let hash = presented(request.headers()).ok();
@@ -16,7 +17,7 @@ pub(crate) async fn choose(State(provider): State<Provider>, mut request: Reques
     match other {
         None => next.run(request).await,
         Some((_, router)) => {
-            // What this router has read of the path is the other's to read.
+            // The extensions with this router's path parameters must not reach the other router.
             request.extensions_mut().clear();
             let Ok(response) = router.oneshot(request).await;
             response

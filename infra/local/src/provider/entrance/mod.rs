@@ -1,4 +1,4 @@
-//! What every request passes before its call: whose account it is of, how fast calls come, and whose key it carries.
+//! The checks that every request passes before its call: account, rate and key.
 
 pub(crate) mod access;
 pub(crate) mod accounts;

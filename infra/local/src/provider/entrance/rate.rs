@@ -1,4 +1,5 @@
-//! The rate of management calls, which a test empties by calling and fills by moving the clock. Inference is not limited.
+//! The rate limit of management calls, which a test uses up by calling and refills by moving the clock.
+//! Inference is not limited.
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;

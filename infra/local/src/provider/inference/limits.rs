@@ -1,5 +1,5 @@
-//! What stops a key from spending: the account's balance, its guardrail, its own limit. All are weighed against settled use only, so
-//! requests that run side by side overshoot, as they do at the provider.
+//! The limits of spending: the account's balance, a guardrail, the key's limit. They consider settled usage
+//! only, so concurrent requests overshoot, as at the real provider.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -12,14 +12,14 @@ use crate::provider::values::money::Nano;
 use crate::provider::values::refusal::Refusal;
 use crate::provider::values::windows::Interval;
 
-/// A completion that somebody asks for.
+/// A requested completion.
 pub(crate) struct Order {
     pub(crate) model: &'static Model,
     pub(crate) prompt_tokens: u64,
     pub(crate) max_tokens: Option<u64>,
 }
 
-/// The limit of a key and what is left of it, which rejects requests once it is used up.
+/// The limit of a key with its rest, which rejects requests once it is used up.
 pub(crate) struct Budget {
     limit: Nano,
     spent: Nano,
@@ -27,7 +27,7 @@ pub(crate) struct Budget {
     byok: bool,
 }
 
-/// Whether the request may go to its model now.
+/// Checks whether the request may go to its model.
 pub(crate) fn admit(memory: &Memory, key: &Key, order: &Order, now: Timestamp) -> Result<(), Refusal> {
     let balance = memory.account().credits - memory.used();
     if balance < Nano::ZERO || (balance == Nano::ZERO && !order.model.is_free()) {
@@ -54,7 +54,7 @@ pub(crate) fn admit(memory: &Memory, key: &Key, order: &Order, now: Timestamp) -
     affordable(order, balance, "openrouter_credits", "credits and add more credits")
 }
 
-/// The provider weighs what an answer could cost at most, if the request says how long it may be.
+/// Checks the highest possible cost of the answer, as the provider does if the request limits its length.
 fn affordable(order: &Order, left: Nano, source: &str, place: &str) -> Result<(), Refusal> {
     let Some(tokens) = order.max_tokens else {
         return Ok(());

@@ -1,5 +1,5 @@
-//! `POST /chat/completions`: answers that say nothing and cost what the real ones would, the same for the same request. With
-//! `max_tokens` the answer is exactly so long, so that a test knows its price.
+//! `POST /chat/completions`: answers without content that cost what real ones would, equal for equal
+//! requests. With `max_tokens` the answer has exactly that length, so that a test knows its price.
 
 pub(crate) mod limits;
 
@@ -35,7 +35,7 @@ async fn complete(State(provider): State<Provider>, headers: HeaderMap, body: By
         admit(&memory, memory.key(place), &order, now).map_err(Refusal::naming_user)?;
         (place, order, stream)
     };
-    // The check is over and nothing is charged yet: what else runs now does not know of this request.
+    // Between the check and the charge, concurrent requests do not know of this one.
     tokio::task::yield_now().await;
     let answer = Answer::to(&order, &body);
     let cost = order.model.prompt.times(order.prompt_tokens) + order.model.completion.times(answer.tokens);
@@ -130,7 +130,7 @@ fn text_length(content: &Value) -> u64 {
     }
 }
 
-/// An answer as server-sent events: a word at a time, then the usage.
+/// An answer as server-sent events: word by word, then the usage.
 fn streamed(completion: Value) -> Response {
     let mut chunk = completion;
     let usage = chunk["usage"].take();

@@ -1,4 +1,5 @@
-//! What of the account belongs to no key: its money, its management keys, and charges that are still to reach a key.
+//! The state of the account apart from its keys: money, management keys, and charges that have not reached
+//! a key yet.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +8,7 @@ use crate::provider::values::money::Nano;
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Account {
     pub(crate) credits: Nano,
-    /// Spent without a key: the provider's chat room, fees.
+    /// The spending without a key: the provider's chat room, fees.
     pub(crate) elsewhere: Nano,
 }
 
@@ -16,7 +17,7 @@ pub(crate) struct ManagementKey {
     pub(crate) label: String,
 }
 
-/// A completion's price, owed to a key.
+/// The price of a completion that a key is still to be charged.
 #[derive(Debug, Clone)]
 pub(crate) struct Charge {
     pub(crate) place: usize,

@@ -1,4 +1,4 @@
-//! What the memory says of keys and of the account, as far behind as the quirks let it lag.
+//! Answers about keys and the account, with the lag that the quirks set.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -8,7 +8,7 @@ use crate::provider::quirks::{Differ, Quirks};
 use crate::provider::values::money::Nano;
 
 impl Memory {
-    /// The object of a key, as `GET` by its hash, `POST` and `PATCH` answer it.
+    /// The object of a key in the answers of `GET` by hash, `POST` and `PATCH`.
     pub(crate) fn object(&mut self, place: usize, now: Timestamp) -> Value {
         let lag = self.quirks.lag.key;
         let key = self.past.key_before(self.key(place), now, lag);
@@ -33,7 +33,7 @@ impl Memory {
         }
     }
 
-    /// What the account has used, as `/credits` says it.
+    /// The account's usage in the answer of `/credits`.
     pub(crate) fn used_as_told(&self, now: Timestamp) -> Nano {
         self.past.account_before(now, self.quirks.lag.credits).unwrap_or_else(|| self.used())
     }

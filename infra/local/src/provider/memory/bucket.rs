@@ -1,11 +1,11 @@
-//! What is left of the rate, on the simulator's clock: a bucket that calls take from and time fills.
+//! The rate limit on the simulator's clock: a bucket that calls empty and time refills.
 
 use jiff::Timestamp;
 
 use crate::provider::quirks::Rate;
 use crate::provider::values::refusal::Refusal;
 
-/// What has been taken out, in thousandths of a call, and when that was so.
+/// The amount taken out, in thousandths of a call, at a given time.
 #[derive(Default)]
 pub(crate) struct Bucket {
     taken: i64,

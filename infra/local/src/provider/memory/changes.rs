@@ -1,4 +1,5 @@
-//! What a request may ask of the memory by the words of its body or its path: a change of a key, a workspace, a key by its hash.
+//! Changes and look-ups that use a request's terms: a key's change from a body, a workspace, a key by its
+//! hash.
 
 use jiff::Timestamp;
 
@@ -45,14 +46,14 @@ impl Memory {
         Ok(())
     }
 
-    /// The key of that hash, if a request may know it by now.
+    /// The key of that hash, unless it is too young to be found.
     pub(crate) fn find_by_now(&self, hash: &str, now: Timestamp) -> Result<usize, Refusal> {
         let place = self.find(hash)?;
         let known_from = self.key(place).created_at + self.quirks.found_after;
         if now < known_from { Err(Refusal::not_found()) } else { Ok(place) }
     }
 
-    /// The workspace that a request names by its id; without one, the default.
+    /// The workspace with the id of the request; the default without one.
     pub(crate) fn workspace_asked(&self, id: Option<&str>) -> Result<&Workspace, Refusal> {
         if id.is_some_and(|id| !ids::is_uuid(id)) {
             return Err(Refusal::bad_request("Invalid request parameters: workspace_id must be a UUID"));

@@ -1,5 +1,6 @@
-//! What every key used of every model on every UTC day, for the last 400 days: all that analytics and activity can tell. It is
-//! kept in small documents, one for a key and a month. Totals and windows are the key's own (`key.rs`).
+//! The usage of every key by model and UTC day, for the last 400 days, from which analytics and activity
+//! are computed. It is stored as one document for each key and month. Totals and windows are left to
+//! `key.rs`.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::AddAssign;
@@ -15,10 +16,10 @@ use crate::provider::values::money::Nano;
 use crate::provider::values::windows::utc_day;
 
 const DAYS: &str = "provider-days";
-/// Older days are forgotten; the provider answers for a year at most.
+/// The days after which usage is forgotten; the provider answers for a year at most.
 const REMEMBERED_DAYS: i64 = 400;
 
-/// What went to one model on one day, by one of the two ways of paying for it.
+/// The usage of one model on one day, by one way of paying.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DayUse {
     pub(crate) credit: Nano,
@@ -34,18 +35,18 @@ pub(crate) struct Days(HashMap<usize, Vec<Row>>);
 pub(crate) struct Row {
     pub(crate) day: Date,
     pub(crate) model: Arc<str>,
-    /// Whether it was paid to the model's maker.
+    /// Whether it was BYOK.
     pub(crate) byok: bool,
     pub(crate) used: DayUse,
 }
 
 impl DayUse {
-    /// One request.
+    /// The usage of one request.
     pub(crate) fn request(credit: Nano, byok: Nano) -> DayUse {
         DayUse { credit, byok, requests: 1 }
     }
 
-    /// Amounts that are taken off again.
+    /// Amounts to be subtracted again.
     pub(crate) fn correction(credit: Nano, byok: Nano) -> DayUse {
         DayUse { credit: Nano::ZERO - credit, byok: Nano::ZERO - byok, ..DayUse::default() }
     }
@@ -60,10 +61,10 @@ impl AddAssign for DayUse {
 }
 
 impl Days {
-    /// What was kept of the keys that are known by these hashes.
+    /// The stored usage of the keys with these hashes.
     pub(crate) fn open(kept: &StateFile, places: &HashMap<String, usize>) -> Result<Days> {
         let mut days = Days::default();
-        // By hash and then by month, so every history comes in its order.
+        // Documents come by hash and month, so every history is in order.
         for (id, rows) in kept.all::<Vec<Row>>(DAYS)? {
             let hash = id.split('/').next().unwrap_or_default();
             if let Some(place) = places.get(hash) {
@@ -73,7 +74,7 @@ impl Days {
         Ok(days)
     }
 
-    /// What each key used from one day up to, but not on, another.
+    /// The usage of each key from one day up to, but without, another.
     pub(crate) fn between(&self, from: Date, until: Date) -> impl Iterator<Item = (usize, &Row)> {
         self.0.iter().flat_map(move |(place, rows)| {
             let first = rows.partition_point(|row| row.day < from);

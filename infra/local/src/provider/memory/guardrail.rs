@@ -1,5 +1,5 @@
-//! One guardrail: what it may say, what it prints, and whether it lets a model through. Of all that the provider's can restrict these
-//! have models, providers and what becomes of prompts; budgets, regions and filters are not simulated.
+//! One guardrail: its fields, its printed form, and whether it admits a model. Models, providers and data
+//! policy are simulated; budgets, regions and filters are not.
 
 use std::collections::BTreeMap;
 
@@ -49,7 +49,7 @@ impl Guardrail {
         Ok(guardrail)
     }
 
-    /// What is sent replaces what was, lists as a whole; what is not sent stays.
+    /// The guardrail with the sent fields replaced, lists as a whole; fields that were not sent stay.
     pub(crate) fn updated(mut self, fields: &Fields, now: Timestamp) -> Result<Guardrail, Refusal> {
         if let Some(name) = not_null("name", fields.text("name", 1..=200)?)? {
             self.name = name;
@@ -122,7 +122,8 @@ fn set<T>(map: &mut BTreeMap<String, T>, name: &str, sent: Sent<T>) {
     }
 }
 
-/// Whatever was sent, answers name models by their canonical slug. A model the simulator does not sell keeps its spelling.
+/// The models as answers spell them: by canonical slug. A model that the simulator does not sell keeps its
+/// spelling.
 fn spelled(name: &str, list: &[String], quirks: &Quirks) -> Vec<String> {
     let canonical = |slug: &String| models::find(slug).map_or_else(|| slug.clone(), |model| model.canonical.to_owned());
     match name.ends_with("_models") && quirks.canonical_slugs {

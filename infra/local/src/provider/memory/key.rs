@@ -1,5 +1,5 @@
-//! One key as the provider knows it: by its hash, never by its plaintext. What it prints, and what it used in which window.
-//! What stops its use is decided where completions are.
+//! One key as the provider knows it, by its hash and never its plaintext: its printed form, and its usage
+//! by window. Limits on its use are left to `inference`.
 
 use std::collections::BTreeMap;
 
@@ -15,13 +15,13 @@ use crate::provider::values::windows::{Interval, Usage};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Key {
     pub(crate) hash: String,
-    /// The order of making, among keys of the same instant too.
+    /// The order of creation, also among keys of one instant.
     pub(crate) place: usize,
     pub(crate) name: String,
     pub(crate) label: String,
     pub(crate) workspace: String,
     pub(crate) disabled: bool,
-    /// Deleted keys stay as documents: their use is part of the account's for ever.
+    /// Whether it was deleted. Deleted keys stay as documents, since their usage remains the account's.
     pub(crate) deleted: bool,
     pub(crate) limit: Option<Nano>,
     pub(crate) reset: Option<Interval>,
@@ -33,26 +33,27 @@ pub(crate) struct Key {
     pub(crate) credit: Usage,
     pub(crate) byok: Usage,
     pub(crate) models: BTreeMap<String, ModelUse>,
-    /// The limit and the switch as they were last asked for over HTTP, whatever was done by hand since.
+    /// The limit as last requested over HTTP, whatever was changed by hand since.
     pub(crate) asked_limit: Option<Nano>,
+    /// Whether the last request over HTTP disabled it, whatever was changed by hand since.
     pub(crate) asked_disabled: bool,
-    /// Since when it is disabled or deleted.
+    /// The time at which it was disabled or deleted.
     pub(crate) ended_at: Option<Timestamp>,
-    /// What it used beyond the limit that was asked for by then.
+    /// The usage beyond the limit that had been requested by then.
     pub(crate) overshot: Nano,
-    /// What it used within that limit and was charged for later than use settles after its end.
+    /// The usage within that limit that was charged after its end, later than usage settles.
     pub(crate) settled_late: Nano,
     pub(crate) assignment: Option<Assignment>,
 }
 
-/// What went to one model, ever.
+/// The lifetime usage of one model.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelUse {
     pub requests: u64,
     pub spent: Nano,
 }
 
-/// The one guardrail a key may have.
+/// The guardrail of a key, which has at most one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Assignment {
     pub(crate) id: String,
@@ -60,11 +61,11 @@ pub(crate) struct Assignment {
     pub(crate) at: Timestamp,
 }
 
-/// How long it may take until use is charged.
+/// The longest time until usage is charged.
 pub const SETTLES_WITHIN: SignedDuration = SignedDuration::from_mins(15);
 
 impl Key {
-    /// A key that has used nothing, without a name or a limit.
+    /// An unused key without a name or a limit.
     pub(crate) fn blank(hash: String, label: String, workspace: String, now: Timestamp) -> Key {
         Key {
             hash,
@@ -103,12 +104,12 @@ impl Key {
         self.expires_at.is_some_and(|end| end <= now)
     }
 
-    /// The cap, unless it is a zero that means none.
+    /// The limit, unless it is a zero that means none.
     pub(crate) fn cap(&self, quirks: &Quirks) -> Option<Nano> {
         self.limit.filter(|limit| quirks.zero_limit_blocks || *limit > Nano::ZERO)
     }
 
-    /// What counts against the key's own limit in the window that holds `now`.
+    /// The usage that counts against the key's limit in the window of `now`.
     pub(crate) fn spent_in_window(&self, now: Timestamp) -> Nano {
         self.spent(self.reset, self.byok_in_limit, now)
     }
@@ -118,7 +119,7 @@ impl Key {
         self.credit.within(interval, now) + byok
     }
 
-    /// Use of an instant that is charged now.
+    /// Charges usage of the instant `at` now.
     pub(crate) fn charged(&mut self, credit: Nano, byok: Nano, at: Timestamp, model: &str, now: Timestamp) {
         let counted = credit + if self.byok_in_limit { byok } else { Nano::ZERO };
         let left = self.asked_limit.map(|limit| (limit - self.spent_in_window(now)).max(Nano::ZERO));
@@ -155,7 +156,7 @@ impl Key {
         quirks.printed(object)
     }
 
-    /// What key objects and `GET /key` have in common.
+    /// The fields that key objects and `GET /key` share.
     pub(crate) fn counters(&self, now: Timestamp, quirks: &Quirks) -> Map<String, Value> {
         let mut object = Map::new();
         let mut set = |field: &str, value: Value| object.insert(field.to_owned(), value);

@@ -1,5 +1,5 @@
-//! Everything the simulator remembers, in memory for reading and written through document by document. It keeps documents and
-//! indexes in step.
+//! The simulator's memory: read in memory and written through by document. It keeps documents and indexes
+//! consistent.
 
 pub(crate) mod account;
 mod answers;
@@ -42,7 +42,7 @@ pub(crate) struct Memory {
     pub(crate) quirks: Quirks,
     account: Account,
     management: HashMap<String, ManagementKey>,
-    /// By place; a deleted key stays where it is.
+    /// The keys by place; a deleted key keeps its place.
     keys: Vec<Key>,
     pub(crate) days: Days,
     by_hash: HashMap<String, usize>,
@@ -52,11 +52,11 @@ pub(crate) struct Memory {
     workspaces: Vec<Workspace>,
     guardrails: Vec<Guardrail>,
     spent_by_keys: Nano,
-    /// What was used before it became more, for answers that lag (a quirk, so not kept).
+    /// Former usage, for answers that lag (a quirk, so not stored).
     past: Past,
-    /// Inference calls that a disabled key has left (a quirk, so not kept).
+    /// The inference calls that a disabled key has left (a quirk, so not stored).
     pub(crate) reprieves: HashMap<usize, u32>,
-    /// What is left of the rate (a quirk, so not kept).
+    /// The state of the rate limit (a quirk, so not stored).
     pub(crate) bucket: Bucket,
     pub(crate) held: Vec<Charge>,
     pub(crate) completions: u64,
@@ -130,7 +130,8 @@ impl Memory {
         Ok(self.keys.len() - 1)
     }
 
-    /// The only way in which a key changes: its document first, then memory and whatever index it stands in.
+    /// Changes a key, the only way to do so: its document first, then memory and the indexes that contain
+    /// it.
     pub(crate) fn change_key(&mut self, place: usize, edit: impl FnOnce(&mut Key)) -> Result<()> {
         let mut key = self.keys[place].clone();
         edit(&mut key);
@@ -148,7 +149,7 @@ impl Memory {
         self.in_workspace.get(workspace)
     }
 
-    /// The keys that have a guardrail, or that one.
+    /// The keys that have this guardrail, or any.
     pub(crate) fn assigned(&self, guardrail: Option<&str>) -> Option<&Shelf> {
         guardrail.map_or(Some(&self.assigned), |id| self.with_guardrail.get(id))
     }
@@ -179,19 +180,19 @@ impl Memory {
 
     // Use
 
-    /// To be called before a key uses more, or less.
+    /// Records the counters of a key; to be called before its usage changes.
     pub(crate) fn note_use(&mut self, place: usize, at: Timestamp) {
         self.note_spending(at);
         self.past.note_key(&self.keys[place], at);
     }
 
-    /// To be called before the account's money becomes less.
+    /// Records the account's spending; to be called before it grows.
     pub(crate) fn note_spending(&mut self, at: Timestamp) {
         let used = self.used();
         self.past.note_account(used, at);
     }
 
-    /// A charge reaches its key, even one that was disabled or deleted meanwhile.
+    /// Charges a key, even one that was disabled or deleted meanwhile.
     pub(crate) fn settle(&mut self, charge: &Charge, at: Timestamp, now: Timestamp) -> Result<()> {
         self.note_use(charge.place, at);
         self.change_key(charge.place, |key| {
@@ -209,7 +210,7 @@ impl Memory {
         self.days.add(&self.kept, (place, &self.keys[place].hash), requests)
     }
 
-    /// What answers by its hash said of a key, each time that it was more.
+    /// The usage that answers by hash reported of a key, each time that it had grown.
     pub(crate) fn told(&self, place: usize) -> &[(Timestamp, Nano)] {
         self.past.told(place)
     }
@@ -248,7 +249,7 @@ impl Memory {
         Ok(())
     }
 
-    // Workspaces and guardrails: few, so plain lists
+    // Workspaces and guardrails: few, so plain lists.
 
     pub(crate) fn workspaces(&self) -> &[Workspace] {
         &self.workspaces
@@ -276,7 +277,7 @@ impl Memory {
         Ok(())
     }
 
-    /// Removes a guardrail, and takes its keys from under it.
+    /// Deletes a guardrail, and removes its keys from it.
     pub(crate) fn remove_guardrail(&mut self, id: &str) -> Result<()> {
         self.kept.remove(GUARDRAILS, id)?;
         self.guardrails.retain(|guardrail| guardrail.id != id);

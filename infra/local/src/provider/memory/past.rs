@@ -1,4 +1,4 @@
-//! What was used a while ago, for answers that lag behind. How far they lag is `quirks.rs`.
+//! Former usage, for answers that lag. The lag is set in `quirks`.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -9,14 +9,14 @@ use super::key::Key;
 use crate::provider::values::money::Nano;
 use crate::provider::values::windows::Usage;
 
-/// Longer than any answer lags.
+/// The time for which it is kept, longer than any lag.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(1);
 
-/// What keys and the account had used before they used more.
+/// The usage of keys and of the account before each change.
 #[derive(Default)]
 pub(crate) struct Past {
     keys: HashMap<usize, Replaced<Counters>>,
-    /// What answers by hash said, of each key each time that it was more.
+    /// The usage that answers by hash reported of each key, each time that it had grown.
     told: HashMap<usize, Vec<(Timestamp, Nano)>>,
     account: Replaced<Nano>,
 }
@@ -28,23 +28,23 @@ struct Counters {
     last_used_at: Option<Timestamp>,
 }
 
-/// Values that are so no more, each with the instant until which it was. The oldest first.
+/// Former values, each with the instant at which it was replaced, oldest first.
 #[derive(Clone)]
 struct Replaced<T>(Vec<(Timestamp, T)>);
 
 impl Past {
-    /// Notes the counters of a key before it uses more, or less.
+    /// Records the counters of a key before its usage changes.
     pub(crate) fn note_key(&mut self, key: &Key, at: Timestamp) {
         let Key { credit, byok, last_used_at, .. } = key.clone();
         self.keys.entry(key.place).or_default().push(at, Counters { credit, byok, last_used_at });
     }
 
-    /// Notes what the account had used before it uses more.
+    /// Records the account's usage before it grows.
     pub(crate) fn note_account(&mut self, used: Nano, at: Timestamp) {
         self.account.push(at, used);
     }
 
-    /// Notes what an answer by its hash said of a key.
+    /// Records the usage that an answer by hash reported of a key.
     pub(crate) fn note_told(&mut self, place: usize, now: Timestamp, used: Nano) {
         let told = self.told.entry(place).or_default();
         if told.last().is_none_or(|(_, before)| *before < used) {
@@ -56,12 +56,12 @@ impl Past {
         self.told.get(&place).map_or(&[], Vec::as_slice)
     }
 
-    /// What the account had used so long ago, if it has used more since.
+    /// The account's usage as of `lag` ago, if it has grown since.
     pub(crate) fn account_before(&self, now: Timestamp, lag: SignedDuration) -> Option<Nano> {
         self.account.before(now, lag).copied()
     }
 
-    /// The key with the counters of so long ago. Everything else of it is never behind.
+    /// The key with its counters as of `lag` ago; its other fields never lag.
     pub(crate) fn key_before<'a>(&self, key: &'a Key, now: Timestamp, lag: SignedDuration) -> Cow<'a, Key> {
         let past = self.keys.get(&key.place).and_then(|past| past.before(now, lag));
         let Some(Counters { credit, byok, last_used_at }) = past.cloned() else {
@@ -72,14 +72,14 @@ impl Past {
 }
 
 impl<T> Replaced<T> {
-    /// Notes that the value was so until `at`. What is entered later than it was is so from when the last one was.
+    /// Records that the value held until `at`. An earlier time than the last one is moved up to that.
     fn push(&mut self, at: Timestamp, value: T) {
         let at = self.0.last().map_or(at, |(last, _)| at.max(*last));
         self.0.retain(|(until, _)| *until > at - REMEMBERED);
         self.0.push((at, value));
     }
 
-    /// The value so long ago, if it has been replaced since.
+    /// The value as of `lag` ago, if it has been replaced since.
     fn before(&self, now: Timestamp, lag: SignedDuration) -> Option<&T> {
         let mut later = self.0.iter().filter(|(until, _)| lag.is_positive() && *until > now - lag);
         later.next().map(|(_, value)| value)

@@ -1,8 +1,8 @@
-//! An index in order of time that gives any page, newest first, without looking at the rest.
+//! An index by time that returns any page, newest first, without reading the rest.
 
 use jiff::Timestamp;
 
-/// Places of documents, oldest first.
+/// The places of documents, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Shelf(Vec<(Timestamp, usize)>);
 
@@ -27,7 +27,7 @@ impl Shelf {
         self.page(0, usize::MAX)
     }
 
-    /// Skipping costs nothing, since a slice is skipped over.
+    /// A page. Skipping costs nothing, since it skips in a slice.
     pub(crate) fn page(&self, offset: usize, size: usize) -> impl Iterator<Item = usize> {
         self.0.iter().rev().skip(offset).take(size).map(|(_, place)| *place)
     }

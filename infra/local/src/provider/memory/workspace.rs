@@ -1,4 +1,4 @@
-//! One workspace, a drawer that keys and guardrails lie in: what it is called and what it prints.
+//! One workspace, which contains keys and guardrails: its name and its printed form.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -1,11 +1,12 @@
-//! The ways in which the provider may be worse that a sync can live with, drawn for a test that plays them again by its seed.
+//! Random quirks: the ways in which the provider may be worse that a sync tolerates. A test replays them by
+//! its seed.
 
 use fastrand::Rng;
 use jiff::SignedDuration;
 
 use super::{Cents, Differ, Lag, Quirks, Rate};
 
-/// Some quirks in a position other than their default; its debug form is for whoever reads a failed test.
+/// Some quirks that differ from their default; the debug form is for the output of a failed test.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DrawnQuirks {
     limit_cents: Option<Cents>,
@@ -15,11 +16,11 @@ pub struct DrawnQuirks {
     rate: Option<Rate>,
 }
 
-/// The longest that counters lag behind.
+/// The longest lag of counters.
 const SETTLING_S: i64 = 900;
 
 impl DrawnQuirks {
-    /// Each quirk, or not, and how bad it is: the same for the same seed.
+    /// Draws each quirk and its degree; equal seeds give equal quirks.
     pub fn draw(rng: &mut Rng) -> DrawnQuirks {
         let is_so = |rng: &mut Rng| rng.u8(..3) == 0;
         let seconds = |rng: &mut Rng, most| match is_so(rng) {
@@ -41,7 +42,7 @@ impl DrawnQuirks {
         }
     }
 
-    /// Whether everything is as by default.
+    /// Whether every quirk has its default.
     pub fn is_empty(&self) -> bool {
         *self == DrawnQuirks::default()
     }

@@ -1,5 +1,5 @@
-//! What nobody could tell about the provider, as switches: the client must stand either position. The defaults are the likelier
-//! ones. Quirks are not kept: a process starts with the defaults.
+//! Behaviour of the provider that is unknown, as switches: the client must tolerate either position. The
+//! defaults are the likelier ones. Quirks are not stored: a process starts with the defaults.
 
 mod drawn;
 
@@ -11,7 +11,7 @@ pub use self::drawn::DrawnQuirks;
 
 use super::values::money::Nano;
 
-/// How the simulator behaves where the provider's description is silent or contradicts what was observed.
+/// The simulator's behaviour where the provider's documentation is silent or contradicts observations.
 #[derive(Debug, Clone)]
 pub struct Quirks {
     /// `GET /keys` without `include_disabled` shows disabled keys too.
@@ -24,17 +24,18 @@ pub struct Quirks {
     pub zero_limit_blocks: bool,
     /// `limit_remaining` stops at zero; otherwise it goes below.
     pub remaining_clamped: bool,
-    /// So many inference calls still succeed with a key after it was disabled.
+    /// The number of inference calls that still succeed with a disabled key.
     pub disable_latency: u32,
     /// Fields that key objects (and `GET /key`) leave out: `workspace_id`, `last_used_at`, `usage_daily` …
     pub absent_fields: Vec<&'static str>,
-    /// How `created_at` and its like are spelled.
+    /// The format of `created_at` and other times.
     pub times: Times,
-    /// Counters come off by the last bit, as sums of doubles do.
+    /// Counters are off by the last bit, as sums of doubles are.
     pub float_tails: bool,
     /// `GET /credits` with an ordinary key answers 200 with zeros; otherwise 403.
     pub credits_zero_for_ordinary_keys: bool,
-    /// Completions are charged only when [`crate::provider::Provider::settle`] is called, so that caps are overshot at will.
+    /// Completions are charged only by [`crate::provider::Provider::settle`], so that tests can overshoot a
+    /// cap at will.
     pub hold_settlement: bool,
     /// An assignment skips hashes that are not keys and counts the others; otherwise it is refused as a whole.
     pub partial_assignment: bool,
@@ -46,17 +47,17 @@ pub struct Quirks {
     pub canonical_slugs: bool,
     /// Analytics print counts as strings; otherwise as numbers.
     pub counts_as_strings: bool,
-    /// How analytics call models.
+    /// The names of models in analytics.
     pub analytics_models: ModelNames,
-    /// The most rows that analytics answer with, whatever limit was asked for.
+    /// The most rows in an answer of analytics, whatever limit was requested.
     pub analytics_rows: usize,
     /// Analytics say whether rows were left out; otherwise the field is absent.
     pub truncation_told: bool,
-    /// The end of a time range belongs to it.
+    /// The end of a time range is part of it.
     pub end_of_range_included: bool,
     /// Analytics come from a cache, and say so.
     pub analytics_cached: bool,
-    /// Analytics and activity no longer know the names and hashes of deleted keys, only what they used.
+    /// Analytics and activity leave out the names and hashes of deleted keys, but not their usage.
     pub deleted_keys_forgotten: bool,
     /// Days of `GET /activity` carry a time: `2026-11-17 00:00:00`.
     pub activity_days_with_time: bool,
@@ -64,56 +65,56 @@ pub struct Quirks {
     pub analytics_failure: Option<StatusCode>,
     /// A key's limit is kept in whole cents; otherwise as it was sent.
     pub limit_cents: Option<Cents>,
-    /// How long ago it was so what answers say of use.
+    /// The age of the usage in answers.
     pub lag: Lag,
-    /// Listings print counters otherwise than `GET /keys/{hash}` does.
+    /// The difference between counters in listings and those of `GET /keys/{hash}`.
     pub listed_counters: Option<Differ>,
-    /// A key so young is not found by its hash yet.
+    /// The age below which a key is not found by its hash.
     pub found_after: SignedDuration,
-    /// Management calls that come faster are refused with 429.
+    /// The rate above which management calls are refused with 429.
     pub rate: Option<Rate>,
-    /// `GET /workspaces` lists those that are there; otherwise none.
+    /// `GET /workspaces` lists the workspaces; otherwise none.
     pub workspaces_listed: bool,
-    /// `GET /keys` lists those that are there; otherwise none.
+    /// `GET /keys` lists the keys; otherwise none.
     pub keys_listed: bool,
 }
 
-/// How far the counters of use and what remains of a limit are behind, by where they are read.
+/// The lag of usage counters and of a limit's rest, by call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Lag {
-    /// `GET /keys/{hash}`, and what `PATCH` answers.
+    /// The lag of `GET /keys/{hash}`, and of the answer of `PATCH`.
     pub key: SignedDuration,
     pub listing: SignedDuration,
     pub credits: SignedDuration,
 }
 
-/// Which whole cent a limit becomes.
+/// The rounding of a limit to whole cents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cents {
     Down,
     Up,
 }
 
-/// In what a listed counter differs from the key's own.
+/// The difference of a listed counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Differ {
-    /// A micro-dollar more.
+    /// One micro-dollar more.
     Micro,
     /// The last bit of a double.
     Tail,
 }
 
-/// How many calls may come.
+/// The permitted number of calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     pub per_second: u32,
-    /// So many at once after a pause.
+    /// The number of calls at once after a pause.
     pub burst: u32,
-    /// The 429 says after how many seconds the next one may come.
+    /// Whether the 429 has a `Retry-After`.
     pub retry_after: bool,
 }
 
-/// The two spellings of instants that were seen.
+/// The two observed formats of instants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Times {
     /// `2026-08-24T10:30:00Z`
@@ -122,7 +123,7 @@ pub enum Times {
     OffsetWithMicroseconds,
 }
 
-/// The two ways in which the provider's own examples show models.
+/// The two forms of models in the provider's own examples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ModelNames {
     /// `openai/gpt-4o-mini`
@@ -170,7 +171,7 @@ impl Default for Quirks {
 }
 
 impl Quirks {
-    /// An object without the fields that are to be absent.
+    /// An object without the absent fields.
     pub(crate) fn printed(&self, mut object: Map<String, Value>) -> Value {
         for field in &self.absent_fields {
             object.remove(*field);
@@ -190,7 +191,7 @@ impl Quirks {
         }
     }
 
-    /// What is kept of a limit that was sent.
+    /// The limit that is stored for a sent one.
     pub(crate) fn kept_limit(&self, sent: Option<Nano>) -> Option<Nano> {
         sent.map(|limit| match self.limit_cents {
             None => limit,

@@ -1,4 +1,4 @@
-//! Which key may do what, and what the others are told.
+//! The calls that each kind of key may make, and the refusals of the others.
 
 use super::*;
 

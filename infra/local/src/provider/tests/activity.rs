@@ -1,4 +1,4 @@
-//! What the account used by model on completed days.
+//! The account's usage by model on completed days.
 
 use jiff::ToSpan;
 

@@ -1,4 +1,4 @@
-//! Reports of what was used by key, model and day.
+//! Reports of usage by key, model and day.
 
 use axum::http::StatusCode;
 use jiff::ToSpan;
@@ -13,7 +13,7 @@ fn week() -> Value {
     json!({ "start": "2026-11-12T00:00:00Z", "end": "2026-11-19T00:00:00Z" })
 }
 
-/// By key, model and day.
+/// A report by key, model and day.
 pub(super) fn whole() -> Value {
     json!({
         "metrics": ["total_usage", "credits_usage", "byok_usage", "request_count"],
@@ -69,7 +69,7 @@ async fn what_was_used_is_told_by_the_names_of_keys_by_model_and_by_day() {
     assert!(data["metadata"]["query_time_ms"].is_number() && data.get("warnings").is_none());
 }
 
-/// Whole amounts are printed without a point.
+/// A JSON number; whole amounts are printed without a point.
 fn number(amount: f64) -> Value {
     if amount.fract() == 0.0 { json!(amount as u64) } else { json!(amount) }
 }

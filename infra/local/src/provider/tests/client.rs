@@ -1,4 +1,4 @@
-//! Bursar's own client and the simulator agree, in every position of what nobody could tell about the provider.
+//! Bursar's own client and the simulator agree, in every position of every quirk.
 
 use std::time::Duration;
 
@@ -199,7 +199,7 @@ async fn guardrails_are_made_assigned_and_confirmed_in_every_position() {
     }
 }
 
-/// Two keys of ours, a foreign one and a deleted one, on three days.
+/// Two keys of ours, a foreign one and a deleted one, used on three days.
 async fn used(simulator: &Simulator) -> (DeploymentId, ProgrammeId) {
     let name = |grant: &str| format!("bursar/0123456789/cs/{grant}/1-0123456789abcdef");
     let (one, other) = ("a".repeat(16), "b".repeat(16));
@@ -245,7 +245,7 @@ async fn what_was_used_by_model_is_the_programmes_or_nobodys_in_every_position()
             let assigned = |_: &str| None;
             let owners = Owners { deployment: &deployment, group_of: &group_of, assigned: &assigned };
             let attribution = attribute(&usage.rows, &activity, &owners);
-            // The dollars of a day: 1 to 4 and one or two more each.
+            // The day's dollars: 1 to 4, and one or two more each.
             let of_cs = |day| attribution.programmes.get(&(day, programme.clone())).into_iter().flatten();
             let tail = if position == "tails" { 1 } else { 0 };
             for (day, dollars) in [(first, 1 + 2 + 3 + 4 + 4 * 2), (last, 1 + 2 + 3 + 4 + 4)] {

@@ -1,4 +1,4 @@
-//! Guardrails, their assignments, and what they do to inference.
+//! Guardrails, their assignments, and their effect on inference.
 
 use super::*;
 

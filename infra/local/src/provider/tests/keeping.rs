@@ -1,4 +1,4 @@
-//! What outlives the process, and what must not be in it.
+//! The state that outlives the process, and the secrets that must not be in it.
 
 use super::*;
 use jiff::ToSpan;
@@ -77,7 +77,7 @@ async fn an_act_writes_the_documents_it_changed_and_no_other() {
     let simulator = Simulator::over(kept.clone()).await;
     let key = simulator.key(json!({ "name": "n" })).await;
     let other = simulator.key(json!({ "name": "other" })).await;
-    // Whatever is written now over what was removed shows which documents were touched.
+    // A later write over a removed document shows which documents were written.
     kept.remove("provider-keys", &key.hash).unwrap();
     kept.remove("provider-keys", &other.hash).unwrap();
     simulator.spend(&key, "1");

@@ -1,4 +1,4 @@
-//! Limits and windows: what is left, what is refused and in which of the two shapes.
+//! Limits and windows: the rest, the refusals, and their two forms.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! `GET /keys` and `GET /workspaces`: pages, what is hidden, which workspace.
+//! `GET /keys` and `GET /workspaces`: pages, hidden entries, workspaces.
 
 use super::*;
 use jiff::ToSpan;

@@ -24,7 +24,7 @@ use super::{Nano, Provider};
 use crate::base::state_file::StateFile;
 
 const MANAGEMENT: &str = "sk-or-v1-00000000000000000000000000000000000000000000000000000000000000ff";
-/// $25 for a million tokens of its answer, $5 for a million of the question.
+/// A model at $25 for a million tokens of its answer, $5 for a million of the question.
 const DEAR: &str = "anthropic/claude-opus-4.5";
 const FREE: &str = "meta-llama/llama-3.3-70b-instruct:free";
 
@@ -42,7 +42,7 @@ struct Held {
 }
 
 impl Simulator {
-    /// On a Wednesday at noon.
+    /// Starts a simulator on a Wednesday at noon.
     async fn start() -> Simulator {
         Simulator::over(StateFile::in_memory().unwrap()).await
     }

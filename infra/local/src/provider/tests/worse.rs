@@ -1,4 +1,4 @@
-//! The provider when it is worse than by default: each way by itself.
+//! The provider in its worse positions, one at a time.
 
 use fastrand::Rng;
 use jiff::{SignedDuration, ToSpan};
@@ -135,7 +135,7 @@ async fn a_bucket_of_calls_is_emptied_by_calling_and_filled_by_the_clock() {
     assert_eq!((&body["error"]["code"], message(&body)), (&json!(429), "Rate limit exceeded"));
 }
 
-/// From then on the management key is the other account's, as if that had been meant from the first.
+/// Moves the management key to the other account, as if it had always belonged there.
 fn hand_over(from: &Provider, to: &Provider) {
     from.revoke_management_key(MANAGEMENT).unwrap();
     to.add_management_key(MANAGEMENT).unwrap();
@@ -216,14 +216,14 @@ async fn what_was_used_beyond_a_limit_or_charged_too_late_is_known_and_so_is_wha
     let key = simulator.key(json!({ "name": "n", "limit": 10 })).await;
     let of = |simulator: &Simulator| simulator.provider.keys().remove(0);
     simulator.spend(&key, "9");
-    // The limit goes below what was used, and only what is used from then on is beyond it.
+    // The limit falls below the usage; only usage from then on is beyond it.
     let path = format!("/keys/{}", key.hash);
     assert_eq!(simulator.patch(&path, json!({ "limit": 5 })).await.0, 200);
     assert_eq!(of(&simulator).overshot, Nano::ZERO);
     simulator.spend(&key, "1");
     assert_eq!((of(&simulator).overshot, of(&simulator).settled_late), (Nano::usd(1), Nano::ZERO));
 
-    // What somebody does by hand was not asked for.
+    // A change by hand is no request.
     simulator.provider.change_by_hand(&key.hash, &json!({ "limit": 500 })).unwrap();
     simulator.spend(&key, "2");
     assert_eq!((of(&simulator).limit, of(&simulator).asked_limit), (Some(Nano::usd(500)), Some(Nano::usd(5))));
@@ -234,7 +234,8 @@ async fn what_was_used_beyond_a_limit_or_charged_too_late_is_known_and_so_is_wha
     assert_eq!(of(&simulator).asked_limit, Some(Nano::usd(20)));
     assert!(simulator.provider.change_by_hand(&key.hash, &json!({ "limit": -1 })).is_err());
 
-    // Use settles for a quarter of an hour; what comes later is late, also if it is booked as of then.
+    // Usage settles for a quarter of an hour; anything charged after that is late, whatever instant it is
+    // booked as of.
     simulator.patch(&path, json!({ "disabled": true })).await;
     simulator.pass(900);
     simulator.spend(&key, "1");

@@ -1,5 +1,5 @@
-//! Reading requests: fields of a JSON body (absent, null and set are three things), and query parameters. What a field means is
-//! the handlers' business.
+//! Parsing of requests: fields of a JSON body, where absent, null and set differ, and query parameters.
+//! Their meaning is left to the handlers.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -14,10 +14,10 @@ use super::money::Nano;
 use super::refusal::Refusal;
 use super::windows::Interval;
 
-/// `None`: the field was not there; `Some(None)`: it was null.
+/// A field as sent: `None` if it was absent, `Some(None)` if it was null.
 pub(crate) type Sent<T> = Option<Option<T>>;
 
-/// A JSON object whose unknown fields nobody looks at.
+/// A JSON object whose unknown fields are ignored.
 pub(crate) struct Fields(Map<String, Value>);
 
 impl Fields {
@@ -81,7 +81,7 @@ impl Fields {
         })
     }
 
-    /// An instant in UTC with seconds, `Z` and nothing else behind.
+    /// An instant in UTC with seconds, and nothing but `Z` after them.
     pub(crate) fn instant(&self, name: &str) -> Result<Sent<Timestamp>, Refusal> {
         self.read(name, "must be a UTC timestamp with seconds: YYYY-MM-DDTHH:MM:SSZ", |value| {
             let text = value.as_str()?;
@@ -91,12 +91,12 @@ impl Fields {
     }
 }
 
-/// For objects within the body, and for lists of them.
+/// The fields of an object within the body, or in a list there.
 pub(crate) fn nested(value: &Value) -> Option<Fields> {
     value.as_object().cloned().map(Fields)
 }
 
-/// For fields that may be left out but not be null.
+/// The value of a field that may be absent but not null.
 pub(crate) fn not_null<T>(name: &str, sent: Sent<T>) -> Result<Option<T>, Refusal> {
     match sent {
         Some(None) => Err(invalid(name, "must not be null")),
@@ -105,7 +105,7 @@ pub(crate) fn not_null<T>(name: &str, sent: Sent<T>) -> Result<Option<T>, Refusa
     }
 }
 
-/// For fields that must be there.
+/// The value of a field that must be present.
 pub(crate) fn required<T>(name: &str, sent: Sent<T>) -> Result<T, Refusal> {
     not_null(name, sent)?.ok_or_else(|| invalid(name, "is required"))
 }

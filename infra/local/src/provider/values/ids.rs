@@ -1,20 +1,20 @@
-//! How the simulator's identifiers are made: key plaintexts, their hashes and labels, UUIDs. Nothing here remembers anything.
+//! The simulator's identifiers: key plaintexts, their hashes and labels, UUIDs. Nothing here has state.
 
 use anyhow::Result;
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-/// A new key as the provider makes them: 73 characters.
+/// A new key in the provider's format: 73 characters.
 pub(crate) fn fresh_key() -> Result<String> {
     Ok(format!("sk-or-v1-{}", HEXLOWER.encode(&random::<32>()?)))
 }
 
-/// What the provider calls a key's hash.
+/// The SHA-256 of a text in hexadecimal, which is a key's hash.
 pub fn sha256(text: &str) -> String {
     HEXLOWER.encode(&Sha256::digest(text))
 }
 
-/// The mask under which a key is shown: `sk-or-v1-0e6...1c96`.
+/// The masked form of a key: `sk-or-v1-0e6...1c96`.
 pub(crate) fn label(plaintext: &str) -> String {
     let chars: Vec<char> = plaintext.chars().collect();
     match chars.len() {
@@ -31,7 +31,7 @@ pub(crate) fn fresh_uuid() -> Result<String> {
     Ok(uuid(random()?, 4))
 }
 
-/// An identifier that is the same for the same seed.
+/// An identifier that depends only on the seed.
 pub(crate) fn derived_uuid(seed: &str) -> String {
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&Sha256::digest(seed)[..16]);

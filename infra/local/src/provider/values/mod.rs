@@ -1,4 +1,5 @@
-//! What the simulator's calls are made of: amounts, windows, identifiers, models, and requests and refusals as they travel.
+//! The values of the simulator's calls: amounts, windows, identifiers, models, and requests and refusals on
+//! the wire.
 
 pub(crate) mod asked;
 pub(crate) mod ids;
@@ -7,5 +8,5 @@ pub(crate) mod money;
 pub(crate) mod refusal;
 pub(crate) mod windows;
 
-/// The only person of the account.
+/// The only user of the account.
 pub(crate) const USER_ID: &str = "user_2simulated0000000000000000";

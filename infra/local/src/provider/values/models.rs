@@ -1,4 +1,4 @@
-//! The few models that the simulator sells, at prices per token like the real ones.
+//! The few models that the simulator sells, at realistic prices per token.
 
 use super::money::Nano;
 
@@ -7,13 +7,14 @@ pub(crate) struct Model {
     pub(crate) canonical: &'static str,
     pub(crate) name: &'static str,
     pub(crate) provider: &'static str,
-    /// For one token.
+    /// The price of one token of the question.
     pub(crate) prompt: Nano,
+    /// The price of one token of the answer.
     pub(crate) completion: Nano,
     pub(crate) data: Data,
 }
 
-/// What the model's provider does with prompts.
+/// The data policy of the model's provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Data {
     Forgets,

@@ -1,5 +1,5 @@
-//! The simulator's money: exact nano-dollars inside, JSON numbers at the edge. Why nano and not micro: a token of a cheap model
-//! costs less than a micro-dollar. Rounding to what a programme is told is not its business.
+//! The simulator's money: exact nano-dollars inside, JSON numbers on the wire. Micro-dollars are too
+//! coarse, since a token of a cheap model costs less. Rounding for programmes is left to the product.
 
 use std::fmt;
 use std::iter::Sum;
@@ -31,8 +31,8 @@ impl Nano {
         Nano(dollars * PER_USD)
     }
 
-    /// Reads decimal text, an exponent included; what lies beyond the ninth place is rounded half away from zero.
-    /// `None` for what is no number or exceeds nine thousand million dollars.
+    /// Parses decimal text, with an exponent too; digits after the ninth place are rounded half away from
+    /// zero. `None` for text that is no number, or more than nine thousand million dollars.
     pub fn parse(text: &str) -> Option<Nano> {
         let (mantissa, exponent) = match text.split_once(['e', 'E']) {
             Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
@@ -60,7 +60,8 @@ impl Nano {
         Some(Nano(if negative { -value } else { value }))
     }
 
-    /// As the API prints it. The number is a double, as at the provider; below eight million dollars no nano is lost by it.
+    /// The amount as the API prints it. The number is a double, as at the provider; below eight million
+    /// dollars it loses no nano-dollar.
     pub(crate) fn json(self) -> Value {
         match self.0 % PER_USD {
             0 => (self.0 / PER_USD).into(),
@@ -68,7 +69,7 @@ impl Nano {
         }
     }
 
-    /// The amount off by the last bit, as sums of doubles come out: `0.30000000000000004`.
+    /// The amount off by the last bit, as sums of doubles are: `0.30000000000000004`.
     pub(crate) fn json_with_tail(self) -> Value {
         match self {
             Nano::ZERO => 0.into(),
@@ -76,7 +77,8 @@ impl Nano {
         }
     }
 
-    /// By way of the decimal text: dividing would round twice, and `serde_json` reads long decimals carelessly.
+    /// The nearest double, by way of decimal text: division would round twice, and `serde_json` parses long
+    /// decimals inexactly.
     fn double(self) -> f64 {
         self.to_string().parse().unwrap_or_default()
     }
@@ -85,17 +87,17 @@ impl Nano {
         Nano(self.0.saturating_mul(i64::try_from(count).unwrap_or(i64::MAX)))
     }
 
-    /// How many times `price` fits into the amount; nothing does when it is spent.
+    /// The number of times that `price` fits into the amount; zero when it is spent.
     pub(crate) fn affords(self, price: Nano) -> u64 {
         u64::try_from(self.0.checked_div(price.0).unwrap_or(i64::MAX)).unwrap_or(0)
     }
 
-    /// Without the part of a cent.
+    /// The amount rounded down to whole cents.
     pub(crate) fn whole_cents(self) -> Nano {
         Nano(self.0 - self.0 % Nano::CENT.0)
     }
 
-    /// With two places, as error messages print it.
+    /// The amount with two places, as in error messages.
     pub(crate) fn cents(self) -> String {
         let cents = (i128::from(self.0) + 5_000_000).div_euclid(10_000_000);
         let sign = if cents < 0 { "-" } else { "" };

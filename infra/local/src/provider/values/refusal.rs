@@ -1,4 +1,4 @@
-//! The one shape of everything the simulator refuses: `{"error":{"code","message","metadata"?}}` with the status in `code`.
+//! The one format of all refusals: `{"error":{"code","message","metadata"?}}` with the status in `code`.
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::USER_ID;
 
-/// An answer that is no success.
+/// An error answer.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     status: StatusCode,
@@ -51,7 +51,7 @@ impl Refusal {
         Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed")
     }
 
-    /// A failure of the provider that a test asked for.
+    /// A failure of the provider that a test requested.
     pub(crate) fn failed(status: StatusCode) -> Refusal {
         Refusal::new(status, status.canonical_reason().unwrap_or("Unknown Error"))
     }
@@ -61,7 +61,7 @@ impl Refusal {
         self
     }
 
-    /// Inference names the account beside the error.
+    /// The refusal with the account's user beside the error, as inference has it.
     pub(crate) fn naming_user(mut self) -> Refusal {
         self.names_user = true;
         self

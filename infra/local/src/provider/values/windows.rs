@@ -1,5 +1,5 @@
-//! The provider's calendar: UTC days, weeks from Monday, months; and what was used in each, by the clock that is passed in.
-//! Whose limit a window belongs to is decided elsewhere (`limits.rs`).
+//! The provider's calendar: UTC days, weeks from Monday, months; and the usage of each, by the clock that
+//! is passed in. Limits of a window are left to `limits.rs`.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::money::Nano;
 
-/// How often a limit starts anew.
+/// The interval at which a limit resets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Interval {
@@ -17,7 +17,7 @@ pub enum Interval {
     Monthly,
 }
 
-/// The day of the provider's calendar that an instant lies in.
+/// The day of an instant in the provider's calendar.
 pub(crate) fn utc_day(at: Timestamp) -> Date {
     at.to_zoned(TimeZone::UTC).date()
 }
@@ -44,7 +44,7 @@ impl Interval {
         }
     }
 
-    /// The instant at which the window that holds `at` is over.
+    /// The end of the window that contains `at`.
     pub fn end(self, at: Timestamp) -> Timestamp {
         let length = match self {
             Interval::Daily => 1.day(),
@@ -56,7 +56,7 @@ impl Interval {
     }
 }
 
-/// Lifetime use and the newest day, week and month with use.
+/// The lifetime usage, with the newest used day, week and month.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Usage {
     total: Nano,
@@ -79,7 +79,8 @@ impl Usage {
         self.month.add(amount, Interval::Monthly.start(at));
     }
 
-    /// Takes use off again, as a correction does: ever, and in the windows that hold `now`.
+    /// Subtracts usage, as a correction does: from the lifetime counter, and from the windows that contain
+    /// `now`.
     pub(crate) fn take_off(&mut self, amount: Nano, now: Timestamp) {
         self.total = (self.total - amount).max(Nano::ZERO);
         let windows = [(&mut self.day, Interval::Daily), (&mut self.week, Interval::Weekly)];
@@ -90,7 +91,7 @@ impl Usage {
         }
     }
 
-    /// Every counter that is not nothing, off by so much.
+    /// The counters, each that is not zero changed by this amount.
     pub(crate) fn off_by(&self, amount: Nano) -> Usage {
         let mut off = self.clone();
         for counter in [&mut off.total, &mut off.day.spent, &mut off.week.spent, &mut off.month.spent] {
@@ -105,7 +106,7 @@ impl Usage {
         self.total
     }
 
-    /// What was used in the window that holds `now`; without an interval, ever.
+    /// The usage in the window that contains `now`; the lifetime usage without an interval.
     pub(crate) fn within(&self, interval: Option<Interval>, now: Timestamp) -> Nano {
         let Some(interval) = interval else { return self.total };
         let window = match interval {
@@ -118,7 +119,8 @@ impl Usage {
 }
 
 impl Window {
-    /// Use of an older window changes nothing here: only the newest is remembered.
+    /// Adds usage to the newest window. Usage of an older one changes nothing, since only the newest is
+    /// kept.
     fn add(&mut self, amount: Nano, start: Date) {
         if self.start < Some(start) {
             *self = Window { start: Some(start), spent: Nano::ZERO };

@@ -1,4 +1,4 @@
-//! Begin: the first step of a claim or replacement. It opens an attempt before anything is asked of the provider.
+//! The first step of a claim or replacement: an attempt is opened before anything is asked of the provider.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -10,20 +10,21 @@ use crate::domain::grant::{
 use crate::domain::programme::terms::TermsHash;
 use crate::domain::values::id::{Epoch, Nonce};
 
-/// More would not fit into the grant's item; nobody gets there but by an outage and a script.
+/// The number of attempts that one grant's item has room for. Only an outage together with a script reaches
+/// it.
 const MAX_ATTEMPTS: usize = 1000;
 
-/// How long an attempt that made nothing is remembered at most. A complete sync that began after the grace forgets it sooner: a key that
-/// is listed after that is an orphan by its name.
+/// The longest time for which an attempt that made nothing is remembered. A complete sync that began after
+/// the grace period forgets it sooner: a key listed after that is an orphan by its name.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(48);
 
-/// So many presses in a row may fail before the next has to wait: this long at first, twice as long each time, and never longer than
-/// the last.
+/// The number of presses in a row that may fail before the next has to wait. The wait doubles with each
+/// further failure, from the shortest to the longest.
 const FAILURES_AT_ONCE: usize = 10;
 const FIRST_WAIT: SignedDuration = SignedDuration::from_secs(15);
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(15);
 
-/// What the student pressed, and what the page showed with it: the epoch, and the terms if their box was ticked.
+/// A student's press, with what the page showed: the epoch, and the terms if their box was ticked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Press {
     pub kind: PressKind,
@@ -37,62 +38,64 @@ pub enum PressKind {
     Replace,
 }
 
-/// An attempt under way, owned by whoever knows its nonce.
+/// An attempt under way, owned by the invocation that holds its nonce.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenAttempt {
     pub epoch: Epoch,
     pub nonce: Nonce,
-    /// Keys of older epochs, to be disabled before a new one is made.
+    /// Orders that disable the keys of older epochs, to be confirmed before a new key is made.
     pub to_retire: Vec<Order>,
 }
 
-/// Why no attempt begins.
+/// The reason that no attempt begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BeginRefused {
     Revoked,
     /// The programme is closed or its term has run out.
     Over,
     Held(HoldKind),
-    /// Reveal was pressed, but the key was shown already: replace is offered.
+    /// Reveal was pressed, but the key was shown already; the page offers to replace it.
     AlreadyShown,
-    /// Replace was pressed, but no key was ever shown: reveal is offered.
+    /// Replace was pressed, but no key was ever shown; the page offers to reveal one.
     NothingToReplace,
-    /// Another invocation is making the key, at most until then.
+    /// Another invocation is making the key, and owns the attempt until this time at the latest.
     BeingMade {
         until: Timestamp,
     },
-    /// The old key is being switched on: that has to be taken back, or may still come until then.
+    /// The old key is being enabled. That has to be taken back first, and may take effect until this time.
     EnableUnderWay {
         until: Option<Timestamp>,
     },
-    /// So many presses failed one after the other that the next may come then.
+    /// Too many presses failed in a row; the next is accepted at this time.
     FailedOften {
         until: Timestamp,
     },
-    /// The page is older than what happened since.
+    /// The page is older than the last change of the grant.
     StalePage,
     NotOpenYet {
         opens: Timestamp,
     },
     WindowClosed,
     ReplacementsUsedUp,
-    /// So many attempts ended in uncertainty that a person has to look.
+    /// Too many attempts ended with an unknown outcome, so a person has to look at the grant.
     TooManyAttempts,
     /// Less than a cent of the cap is left in this window.
     NothingLeft {
         resets_at: Option<Timestamp>,
     },
     PotExhausted,
-    /// The programme's terms are yet to be accepted, as they read now. Everything else would let the press through.
+    /// The programme's terms, as they read now, are not accepted yet. Nothing else stands in the way.
     TermsNotAccepted,
 }
 
 impl View {
-    /// Opens an attempt, takes a place in the pot where it has none, and orders the disable of every older key.
+    /// Opens an attempt, takes a place in the pot where the grant has none, and orders the disable of every
+    /// older key.
     pub fn begin(&self, press: Press, nonce: Nonce, now: Timestamp) -> Result<(Change, OpenAttempt), BeginRefused> {
         self.may_begin(press, now)?;
         let mut change = self.change(&Actor::Student).ordering_all_off(now);
-        // What made nothing need not be remembered once a sync would have found otherwise; the audit tells of it.
+        // An attempt that made nothing can be forgotten once a sync would have found its key; the audit keeps
+        // a trace.
         change.grant.attempts.retain(|attempt| self.is_remembered(attempt, now));
         for lapsed in change.grant.attempts.iter_mut().filter(|attempt| attempt.state == AttemptState::Open) {
             lapsed.state = AttemptState::Superseded;
@@ -116,7 +119,7 @@ impl View {
         Ok((change, OpenAttempt { epoch, nonce, to_retire }))
     }
 
-    /// The terms that a press has to accept: until a key was shown, each press anew.
+    /// The terms that a press has to accept. Until a key was shown, every press has to.
     pub fn terms_to_accept(&self) -> Option<TermsHash> {
         self.programme.settings.terms_hash().filter(|_| !self.grant.ever_shown)
     }
@@ -168,7 +171,7 @@ impl View {
         if let Some(until) = self.failed_often_until().filter(|until| now < *until) {
             return Err(BeginRefused::FailedOften { until });
         }
-        // Once begun, the key that is live now is retired too.
+        // The key that is live now is retired as well once the attempt has begun.
         if self.next_limit(now).is_none() {
             return Err(BeginRefused::NothingLeft { resets_at: settings.reset.resets_at(now) });
         }
@@ -186,7 +189,7 @@ impl View {
         !made_nothing || !(is_looked_for || now >= attempt.begun_at + REMEMBERED)
     }
 
-    /// Until when the next press waits because the last ones failed.
+    /// The time until which the next press waits because the last ones failed.
     fn failed_often_until(&self) -> Option<Timestamp> {
         let failed = self.grant.attempts.iter().rev().take_while(|attempt| attempt.state != AttemptState::Shown);
         let failed = failed.filter(|attempt| attempt.state != AttemptState::Open);
@@ -195,8 +198,8 @@ impl View {
         Some(failed.map(|attempt| attempt.begun_at).max()? + wait.min(LONGEST_WAIT))
     }
 
-    /// Whether a rule of the programme asks for the replacement of the last key shown: it is too old, or its student was told that
-    /// it soon will be.
+    /// Whether a rule of the programme asks for the replacement of the last key shown: the key is too old, or
+    /// was announced to be soon.
     fn is_rotation(&self, now: Timestamp) -> bool {
         let last =
             self.grant.attempts.iter().filter(|attempt| attempt.shown_at.is_some()).max_by_key(|last| last.shown_at);

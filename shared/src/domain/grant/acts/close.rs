@@ -8,24 +8,24 @@ use crate::domain::values::id::{Epoch, Nonce};
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
 
-/// What the sweeper finds about an enabled key of ours.
+/// The finding of a sweep about an enabled key of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SweepOutcome {
-    /// Marked, and its disable ordered.
+    /// The attempt was marked, and the disable of its key ordered.
     Marked,
-    /// It was marked before; the disable may still be ordered.
+    /// The attempt was marked before; the disable may still be pending.
     Already,
-    /// Its attempt was shown: never the sweeper's to end.
+    /// The attempt's key was shown, so the sweeper must not end it.
     Shown,
-    /// Its attempt is younger than the grace: somebody may be at it.
+    /// The attempt is younger than the grace period, so its invocation may still be running.
     TooYoung,
-    /// The attempt made another key: this one only bears its name.
+    /// The attempt made another key; this one only bears its name.
     NotItsKey,
-    /// There is no such attempt: the table went back to an earlier moment.
+    /// The grant has no such attempt: the table was restored to an earlier moment.
     NoAttempt,
 }
 
-/// Why a cap is not changed.
+/// The reason that a cap is not changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CapRefused {
     Unchanged,
@@ -34,7 +34,7 @@ pub enum CapRefused {
 }
 
 impl View {
-    /// Ends the live key; the student may press again. Unchanged when no key is live.
+    /// Ends the live key; the student may press again. Returns `Unchanged` if no key is live.
     pub fn stop(&self, why: Stopped, by: &Actor, now: Timestamp) -> Result<Change, Unchanged> {
         if !matches!(self.grant.state, GrantState::Live { .. }) {
             return Err(Unchanged);
@@ -49,8 +49,8 @@ impl View {
         Ok(change.audited(Act::Stopped, &self.grant, Some(why.as_str().to_owned())))
     }
 
-    /// Ends the live key because somebody else has it. A page that is older than the key shows another one, which has ended: then
-    /// this one is not meant, and there is nothing to end.
+    /// Ends the live key because somebody else has it. Returns `Unchanged` for a page that is older than the
+    /// key: the key that it shows has ended already.
     pub fn report_leaked(&self, epoch: Epoch, now: Timestamp) -> Result<Change, Unchanged> {
         match self.grant.live() {
             Some(live) if live.epoch <= epoch => self.stop(Stopped::Leaked, &Actor::Student, now),
@@ -58,7 +58,7 @@ impl View {
         }
     }
 
-    /// Ends the grant for good. Unchanged when it is revoked already.
+    /// Ends the grant for good. Returns `Unchanged` if it is revoked already.
     pub fn revoke(&self, by: &Actor, why: Option<&str>, now: Timestamp) -> Result<Change, Unchanged> {
         if self.grant.state == GrantState::Revoked {
             return Err(Unchanged);
@@ -68,7 +68,8 @@ impl View {
         Ok(change.audited(Act::Revoked, &self.grant, why.map(str::to_owned)))
     }
 
-    /// Ends the grant with its programme. Unchanged when it is over already, or while the programme goes on.
+    /// Ends the grant with its programme. Returns `Unchanged` if it is over already, or while the programme
+    /// goes on.
     pub fn end(&self, by: &Actor, now: Timestamp) -> Result<Change, Unchanged> {
         if self.is_terminal() || !self.programme.is_over(now) {
             return Err(Unchanged);
@@ -78,8 +79,9 @@ impl View {
         Ok(change.audited(Act::Ended, &self.grant, None))
     }
 
-    /// Undoes the end of a grant whose term was extended after it had run out. Its keys stay ended and its place is given up; its
-    /// student presses again. Unchanged when the programme is over still, or the grant did not end with it.
+    /// Undoes the end of a grant whose term was extended after it had run out. Its keys stay ended and its
+    /// place stays given up; its student has to press again. Returns `Unchanged` if the programme is still
+    /// over, or the grant did not end with it.
     pub fn reopen(&self, by: &Actor, now: Timestamp) -> Result<Change, Unchanged> {
         if self.grant.state != GrantState::Ended || self.programme.is_over(now) {
             return Err(Unchanged);
@@ -94,8 +96,8 @@ impl View {
         Ok(change.audited(Act::Reopened, &self.grant, None))
     }
 
-    /// Hands the live key back, and the place with it: its student may press again while the pot has room. Unchanged when no key is in use,
-    /// or another than the page showed.
+    /// Hands the live key back together with its place; its student may press again while the pot has room.
+    /// Returns `Unchanged` if no key is in use, or another than the page showed.
     pub fn hand_back(&self, epoch: Epoch, now: Timestamp) -> Result<Change, Unchanged> {
         self.usable().filter(|live| live.epoch <= epoch).ok_or(Unchanged)?;
         let mut change = self.change(&Actor::Student).ordering_all_off(now).ordering_readings(now);
@@ -105,7 +107,8 @@ impl View {
         Ok(change.audited(Act::Stopped, &self.grant, note))
     }
 
-    /// Gives up the place of somebody who was never shown a key before the claim window closed. Unchanged when there is no place.
+    /// Gives up the place of a student who was never shown a key before the claim window closed. Returns
+    /// `Unchanged` if there is no place.
     pub fn give_back_place(&self, now: Timestamp) -> Result<Change, Unchanged> {
         let never_claimed = self.grant.state == GrantState::Invited && now >= self.programme.settings.claim_closes_at();
         if !self.grant.has_place || !never_claimed {
@@ -116,8 +119,9 @@ impl View {
         Ok(change.audited(Act::PlaceGivenBack, &self.grant, None))
     }
 
-    /// Closes an attempt whose handler died before any key of it was listed, so that its grant does not stay as if a key were made. The
-    /// place goes back if no key was ever shown. Unchanged while somebody may be at it.
+    /// Closes an attempt whose invocation died before any key of it was listed, so that the grant does not
+    /// wait for a key for ever. The place goes back if no key was ever shown. Returns `Unchanged` while the
+    /// invocation may still be running.
     pub fn forsaken(&self, now: Timestamp) -> Result<Change, Unchanged> {
         let GrantState::Minting { nonce, lease_until } = &self.grant.state else { return Err(Unchanged) };
         let mut change = self.change(&Actor::Sync);
@@ -133,11 +137,11 @@ impl View {
         Ok(change.audited(Act::Unknown, &self.grant, Some(note)))
     }
 
-    /// Marks an attempt whose key the provider lists as enabled although nobody was shown it.
+    /// Marks an attempt whose key the provider lists as enabled although it was never shown.
     pub fn sweep(&self, epoch: Epoch, nonce: &Nonce, key: &KeyHash, now: Timestamp) -> Result<Change, SweepOutcome> {
         let mut change = self.change(&Actor::Sync);
         if self.grant.attempt(epoch).is_none() && epoch <= self.grant.epoch {
-            // It came to nothing and was forgotten. Whatever key it made after all is nobody's.
+            // The attempt came to nothing and was forgotten, so any key that it made after all is an orphan.
             let forgotten = Attempt::open(epoch, nonce.clone(), Timestamp::UNIX_EPOCH);
             let place = change.grant.attempts.partition_point(|attempt| attempt.epoch < epoch);
             change.grant.attempts.insert(place, Attempt { state: AttemptState::Unknown, ..forgotten });
@@ -153,7 +157,7 @@ impl View {
         if attempt.key.as_ref().is_some_and(|known| known != key) {
             return Err(SweepOutcome::NotItsKey);
         }
-        // Whether its key was enabled since is another finding.
+        // Whether its key was enabled again since is for `disable_again` to find.
         if attempt.state == AttemptState::Swept {
             return Err(SweepOutcome::Already);
         }
@@ -166,8 +170,8 @@ impl View {
         Ok(change.audited(Act::Swept, &self.grant, Some(format!("attempt {}", epoch.number()))))
     }
 
-    /// Gives the grant a cap of its own, or takes it away again. A place in the pot grows with it; what a lower cap leaves is given back
-    /// when the provider holds the lower limit and the key was read.
+    /// Gives the grant a cap of its own, or takes it away again. The place in the pot grows at once. What a
+    /// lower cap frees is given back once the provider confirmed the lower limit and the key was read.
     pub fn set_cap(
         &self,
         cap: Option<Usd>,
@@ -190,7 +194,7 @@ impl View {
         Ok(change)
     }
 
-    /// Allows one replacement beyond the programme's number. Unchanged when the grant is over.
+    /// Allows one replacement beyond the programme's number. Returns `Unchanged` if the grant is over.
     pub fn allow(&self, by: &Actor) -> Result<Change, Unchanged> {
         if self.is_terminal() {
             return Err(Unchanged);

@@ -1,5 +1,11 @@
-//! What the provider shows of keys against what is recorded of them: a key that is enabled and must not be, one that is disabled or
-//! gone and should not be. The sync disables; nothing here ever enables. Limits stand in `limits`.
+//! What the provider shows of keys against what is recorded of them: a key that is enabled and must not be, one that is disabled
+//! or gone and should not be. The sync disables; nothing here ever enables. Limits stand in `limits`.
+//!
+//! What the provider is found to say stops a grant only if its version is the one that was read before the provider was asked.
+//! What was found may be due to an act since.
+//!
+//! A key that is gone keeps what it was recorded to have used. The rest of its limit stays promised until the account's sums
+//! explain it.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -10,19 +16,21 @@ use crate::domain::grant::{
 use crate::domain::values::id::Epoch;
 use crate::domain::values::key::KeyHash;
 
-/// A key of a revoked grant is of use to nobody, but its last use may settle late.
+/// The time for which a revoked grant's key is kept: it has no further use, but its last requests may settle
+/// late.
 const REVOKED_KEPT: SignedDuration = SignedDuration::from_hours(48);
-/// Other keys are kept while somebody may still ask about them.
+/// The time for which the keys of an ended grant are kept, since somebody may still ask about them.
 const ENDED_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
-/// A table that went back may go back further, to where a deleted key is still live.
+/// The time after a restore for which no key is deleted: a second restore may go further back, to where a
+/// deleted key is live.
 const AFTER_A_RESTORE: SignedDuration = SignedDuration::from_hours(90 * 24);
 
-/// Nothing was changed by what the provider was found to say.
+/// The reason that what the provider said about a key changed nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotAsRead {
-    /// An act came since the grant was read: what the provider said may be due to that.
+    /// An act changed the grant since it was read, so what the provider said may be due to that act.
     Moved,
-    /// It is so already, or it is not about a key that this grant has.
+    /// The change is made already, or it is not about a key that this grant has.
     Unchanged,
 }
 
@@ -33,9 +41,10 @@ impl From<Unchanged> for NotAsRead {
 }
 
 impl View {
-    /// Orders the disable of a recorded key once more, which the provider shows enabled although nobody may use it. Unchanged when it is
-    /// the live key of a grant without a hold, when it is ordered already, and when no attempt records this key: that is the
-    /// sweeper's, or a table that went back. What was seen before the last disable was confirmed is told by nobody any more.
+    /// Orders another disable of a recorded key that the provider lists as enabled although it must not be
+    /// used. `seen_at` is when it was listed; a confirmation after that stands. Returns `Unchanged` for a
+    /// usable key, for one whose disable is ordered already, and for one that no attempt records. The last is
+    /// the sweeper's or a restore's matter.
     pub fn disable_again(
         &self,
         epoch: Epoch,
@@ -60,8 +69,9 @@ impl View {
         Ok(change)
     }
 
-    /// Stops a grant whose key the provider says is disabled, although nothing here disables it. Unchanged when that key is not the one
-    /// in use, while its enable is ordered, and just after a hold was taken off: then nobody there disabled it.
+    /// Stops a grant whose key the provider reports as disabled although nothing here disables it. Returns
+    /// `Unchanged` if that key is not the one in use, while its enable is ordered, or just after a hold was
+    /// released. In these cases nobody disabled it at the provider.
     pub fn found_disabled(&self, read: u64, epoch: Epoch, key: &KeyHash, now: Timestamp) -> Result<Change, NotAsRead> {
         self.is_still(read)?;
         let live =
@@ -73,14 +83,14 @@ impl View {
         Ok(self.stop(Stopped::GoneAtProvider, &Actor::Sync, now)?)
     }
 
-    /// Whether the grant is the one that was read at this version, before the provider was asked.
+    /// Whether the grant still has the version that was read before the provider was asked.
     fn is_still(&self, read: u64) -> Result<(), NotAsRead> {
         if self.grant.version == read { Ok(()) } else { Err(NotAsRead::Moved) }
     }
 
-    /// Marks a key that the provider does not have any more. What it was recorded to have used stands, and the rest of its limit stays
-    /// promised until the account's sums show that nobody used it. A grant that was live with it is stopped. Unchanged when it is marked, or
-    /// no attempt records it.
+    /// Marks a key that the provider does not have any more, and stops the grant if the key was live. Its
+    /// recorded use stands, and the rest of its limit stays reserved until the account's sums show that it
+    /// was not used. Returns `Unchanged` if the key is marked already, or no attempt records it.
     pub fn found_gone(&self, read: u64, epoch: Epoch, key: &KeyHash, now: Timestamp) -> Result<Change, NotAsRead> {
         self.is_still(read)?;
         let was_read = self.grant.attempt(epoch).is_some_and(|attempt| match attempt.switch {
@@ -99,8 +109,8 @@ impl View {
         Ok(change.audited(Act::Stopped, &self.grant, Some(Stopped::GoneAtProvider.as_str().to_owned())))
     }
 
-    /// Gives back what was left of the limits of keys that are gone: the account's sums have shown since that nobody used it. Unchanged when
-    /// nothing of that kind is promised.
+    /// Gives back what was left of the limits of keys that are gone, after the account's sums showed that
+    /// nobody used it. Returns `Unchanged` if nothing of that kind is reserved.
     pub fn explained(&self, explained_at: Timestamp) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync);
         for gone in &mut change.grant.attempts {
@@ -109,7 +119,8 @@ impl View {
         (change.grant.attempts != self.grant.attempts).then_some(change).ok_or(Unchanged)
     }
 
-    /// Marks a key that was deleted at the provider because it was of no use any more. Unchanged when it is marked, or live.
+    /// Marks a key that was deleted at the provider because it was of no further use. Returns `Unchanged` if
+    /// it is marked already, or live.
     pub fn purged(&self, epoch: Epoch, key: &KeyHash, now: Timestamp) -> Result<Change, Unchanged> {
         if self.grant.live().is_some_and(|live| live.epoch == epoch) {
             return Err(Unchanged);
@@ -119,9 +130,10 @@ impl View {
         Ok(change.audited(Act::Purged, &self.grant, Some(format!("attempt {}", epoch.number()))))
     }
 
-    /// Whether a key may be deleted at the provider: one of a revoked grant two days after its last reading changed, any other
-    /// disabled key of a grant that ended after ninety, and none soon after the table went back. Only a run that lists the key, and began
-    /// so long after its disable was confirmed that all it used is known, deletes it.
+    /// Whether a key may be deleted at the provider. A revoked grant's key may be two days after its last
+    /// reading changed, any other disabled key of an ended grant after ninety. No key may be soon after a
+    /// restore. Only a run that lists the key deletes it, and one that began so long after its disable was
+    /// confirmed that all of its use is known.
     pub fn may_purge(
         &self,
         epoch: Epoch,

@@ -1,4 +1,4 @@
-//! What the roster says of somebody who is on it already: another name or address, another group.
+//! Changes of the roster's line for somebody who is on it already: another name or address, another group.
 
 use jiff::Timestamp;
 
@@ -12,11 +12,11 @@ pub struct RosterLine {
     pub group: Option<String>,
 }
 
-/// Why the roster's line is not changed.
+/// The reason that a roster line is not changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LineRefused {
     Unchanged,
-    /// Revoked or ended: its line is history.
+    /// The grant is revoked or ended, so its line is history.
     Over,
     /// Somebody else on the roster has the address.
     AddressTaken,
@@ -25,7 +25,8 @@ pub enum LineRefused {
 }
 
 impl View {
-    /// Changes who a grant is for and in which group. A place in the pot grows or shrinks with the group's cap, as with one of its own.
+    /// Changes who a grant is for and in which group. The place in the pot follows the new group's cap, as it
+    /// follows a cap of the grant's own.
     pub fn describe(&self, line: &RosterLine, by: &Actor, now: Timestamp) -> Result<Change, LineRefused> {
         let (was, becomes) = (&self.grant.person, &line.person);
         let same_spelling = was.address.as_written() == becomes.address.as_written();
@@ -42,7 +43,7 @@ impl View {
         if moves {
             change = change.with_limit(self, false, now).with_room(self, now).ok_or(LineRefused::PotExhausted)?;
         }
-        // An entry names nobody, so of a name and an address it only says that they changed.
+        // An audit entry holds no personal data, so it only says that the name or address changed.
         let changed = [
             ("address", !same_spelling),
             ("name", was.name != becomes.name),

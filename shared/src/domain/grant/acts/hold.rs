@@ -1,5 +1,5 @@
-//! Holds: what keeps a grant from having a live key for now. Putting one on disables first what it must; taking one off enables
-//! last. What the provider is told is ordered first.
+//! Holds: what keeps a grant from having a live key for now. A hold orders the disable of its key; releasing
+//! the last one orders the enable, after the limit. Every order is written before the provider is called.
 
 use jiff::Timestamp;
 use jiff::fmt::serde::timestamp::millisecond;
@@ -9,12 +9,12 @@ use crate::domain::audit::{Act, Actor};
 use crate::domain::grant::{Change, GrantState, Notice, View};
 use crate::domain::people::role::Role;
 
-/// Why a grant may not have a live key now, beside its state.
+/// The holds of a grant: why it may not have a live key now, beside its state.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holds {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused: Option<Pause>,
-    /// Since when the roster does not name the person.
+    /// The time since which the roster does not name the person.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub dropped: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -24,7 +24,7 @@ pub struct Holds {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
     pub by: Actor,
-    /// What they were then: whoever is less does not take it off.
+    /// The role in which the person paused it; a lower role cannot release the pause.
     pub role: Role,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
@@ -38,7 +38,7 @@ pub enum HoldKind {
     Unused,
 }
 
-/// A hold as somebody puts it on or takes it off: a pause in a role.
+/// A hold to be put on or released; a pause carries the role of the person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hold {
     Paused(Role),
@@ -51,7 +51,7 @@ impl Holds {
         *self == Holds::default()
     }
 
-    /// The one that is told of, if there are several.
+    /// The hold that is shown, if there are several.
     pub fn first(&self) -> Option<HoldKind> {
         [HoldKind::Paused, HoldKind::Dropped, HoldKind::Unused].into_iter().find(|kind| self.has(*kind))
     }
@@ -65,26 +65,27 @@ impl Holds {
     }
 }
 
-/// Why no hold is put on.
+/// The reason that no hold is put on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HoldRefused {
-    /// It has this hold. The disable of its key may still be ordered, so pressing again does no harm.
+    /// The grant has this hold. The disable of its key may still be pending, so pressing again does no harm.
     AlreadyHeld,
-    /// Revoked or ended: there is nothing left to hold.
+    /// The grant is revoked or ended, so there is nothing left to hold.
     Over,
-    /// No key is live that could be out of use. One that is being made needs its place in the pot.
+    /// No live key that could be unused. A key that is being made needs its place in the pot.
     NoKey,
 }
 
-/// Why no hold is taken off.
+/// The reason that a hold is not released.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReleaseRefused {
-    /// It has no such hold. The enable of its key may still be ordered, so pressing again does no harm.
+    /// The grant has no such hold. The enable of its key may still be pending, so pressing again does no
+    /// harm.
     NotHeld,
-    /// Somebody with a higher role paused it.
+    /// A person with a higher role paused it.
     PausedByAnother,
     Over,
-    /// Its place was given back, and the pot has no room for it now.
+    /// The grant's place was given back, and the pot has no room for it now.
     PotExhausted,
 }
 
@@ -98,7 +99,7 @@ impl Hold {
     }
 }
 
-/// A pause that is nobody's in particular is the faculty's.
+/// A pause without a named role is taken for the faculty's.
 impl From<HoldKind> for Hold {
     fn from(kind: HoldKind) -> Hold {
         match kind {
@@ -110,9 +111,9 @@ impl From<HoldKind> for Hold {
 }
 
 impl View {
-    /// Holds the grant; a pause of somebody with a higher role takes the place of a lower one's. A live key stays recorded, and its
-    /// disable is ordered. A place in the pot stays for now: after disuse, and a week after a drop, the rest of it goes back once the key
-    /// is off and was read (`place`).
+    /// Holds the grant; a pause in a higher role replaces one in a lower role. A live key stays recorded, and
+    /// its disable is ordered. The place in the pot stays for now. After disuse, and a week after a drop, the
+    /// rest of it goes back once the key is off and was read (`place`).
     pub fn hold(
         &self,
         hold: impl Into<Hold>,
@@ -147,9 +148,9 @@ impl View {
         Ok(change.audited(Act::Held, &self.grant, why.map(str::to_owned)))
     }
 
-    /// Takes a hold off, a pause only for whoever is no less than the one who put it on, and, with the last one, what was given back of
-    /// the place. Then the limit of the live key is ordered, if it is another by now, and its enable: it is enabled after the change is
-    /// written, never before.
+    /// Releases a hold; a pause can be released only in the role that put it on or a higher one. With the
+    /// last hold, the grant takes its place back. A changed limit of the live key is ordered, then its
+    /// enable. The key is enabled after the change is written, never before.
     pub fn release(&self, hold: impl Into<Hold>, by: &Actor, now: Timestamp) -> Result<Change, ReleaseRefused> {
         let hold = hold.into();
         if self.is_terminal() {

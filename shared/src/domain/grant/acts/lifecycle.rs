@@ -1,6 +1,19 @@
-//! What rules that a person set on a programme do to keys that nobody uses and to keys that have become old, and that its term ends:
-//! each end is announced, and by a rule comes no sooner than was announced, counted from the sending of the mail. Ending and holding
-//! themselves are acts like a person's.
+//! What a programme's rules do to keys that nobody uses and to keys that have become old, and what the end of its term does.
+//! Ending and holding themselves are acts like a person's.
+//!
+//! Each end is announced, and a rule brings it no sooner than was announced. The mark on the key holds the promised moment. A
+//! rule that was changed or a key that was used since is announced anew.
+//!
+//! The promise counts from the sending of the mail and not from the writing. When its day has come, the mail's row is read
+//! (`store::grants::announcements`); mark and row are of one instant, so only grants due that night cost a read.
+//!
+//! - Accepted a week before, or three days for a key that is too old: it ends.
+//! - Waiting, or given up for a reason that is not the address's: not yet. An admin may have it sent again.
+//! - Given up because the address takes no mail: it ends, since nothing more would come of waiting.
+//! - Dropped, or its row gone after ninety days: it is announced anew.
+//!
+//! These mails are sent whatever the programme says of mails to students. The end of the term is announced in the same way, and
+//! comes whether it was announced or not.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use jiff::{SignedDuration, Timestamp};
@@ -13,13 +26,13 @@ use crate::domain::values::money::Usd;
 use crate::domain::values::window::end_of_utc_day;
 
 const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// A key that becomes too old is announced so long before, and once more.
+/// The time before a key becomes too old at which the first announcement is due; a second follows.
 const LONG_BEFORE: SignedDuration = SignedDuration::from_hours(14 * 24);
 const SHORTLY_BEFORE: SignedDuration = SignedDuration::from_hours(3 * 24);
-/// It is stopped so long after it became too old.
+/// The time between a key becoming too old and its stop.
 const RESPITE: SignedDuration = WEEK;
 
-/// An end of a key that its student was told of, and until when the key was promised to work.
+/// An announced end of a key, and the time until which the key was promised to work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AnnouncedEnd {
     #[serde(with = "millisecond::required")]
@@ -28,30 +41,32 @@ pub struct AnnouncedEnd {
     pub until: Timestamp,
 }
 
-/// What the mail of an announcement has come to.
+/// The delivery of an announcement's mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoticeDelivery {
-    /// By then the mail server had it, or it was given up since the address takes none: nothing more will come of it.
+    /// The mail server had accepted the mail by then, or the mail was given up because the address takes
+    /// none. Nothing further will happen to it.
     SentBy(Timestamp),
-    /// It may be sent yet.
+    /// The mail may still be sent.
     Waiting,
-    /// It was not sent, and will not be.
+    /// The mail was not sent, and will not be.
     Void,
 }
 
-/// What a rule asks for now.
+/// The step that a rule asks for now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
     Announce(Notice),
-    /// Unused for as long as the programme allows, and announced.
+    /// The key was unused for as long as the programme allows, and this was announced.
     Hold,
-    /// Too old, and announced.
+    /// The key is too old, and this was announced.
     Stop,
 }
 
 impl View {
-    /// What the programme's rules ask for, once what was announced was sent. `last_used_at` is what the provider said last, which may be
-    /// newer than the reading. A use that costs nothing moves only that.
+    /// The step that the programme's rules ask for, once every announcement that they rest on was sent.
+    /// `last_used_at` is the provider's latest answer and may be newer than the reading, since a free request
+    /// moves only that.
     pub fn lifecycle(&self, last_used_at: Option<Timestamp>, now: Timestamp) -> Option<Rule> {
         self.rules(last_used_at, now).next()
     }
@@ -62,7 +77,8 @@ impl View {
         ending.filter_map(|notice| Some((notice, self.announced_as(notice)?))).collect()
     }
 
-    /// Does what the rules ask for now, each step once. Unchanged when they ask for nothing, or what was announced is still to be sent.
+    /// Follows the rules one step. Returns `Unchanged` if they ask for nothing, or an announcement is still
+    /// to be sent.
     pub fn follow_rules(
         &self,
         last_used_at: Option<Timestamp>,
@@ -78,7 +94,7 @@ impl View {
         Ok((change, rule))
     }
 
-    /// The first rule whose mails were sent. An end whose mail was never sent is announced anew.
+    /// The first rule whose mails were sent. An end whose mail was never sent is announced again.
     fn rule_due(
         &self,
         last_used_at: Option<Timestamp>,
@@ -105,32 +121,34 @@ impl View {
         all.into_iter().flat_map(|([age, disuse], term)| [age, disuse, term]).flatten()
     }
 
-    /// This end of the live key, if it was announced and still stands, whatever else was.
+    /// The announced end of the live key for this notice, if it still stands; other announcements do not
+    /// matter.
     pub fn announced_as(&self, notice: Notice) -> Option<AnnouncedEnd> {
         let live = self.usable()?;
-        let [later, soon] = self.said_of_age(live);
+        let [later, soon] = self.announced_age_ends(live);
         match notice {
-            Notice::UnusedSoon => self.said_of_disuse(live, None),
+            Notice::UnusedSoon => self.announced_disuse(live, None),
             Notice::TooOldLater => later,
             Notice::TooOldSoon => soon,
-            Notice::TermEndSoon => self.said_of_the_term(),
+            Notice::TermEndSoon => self.announced_term_end(),
             Notice::KeyShown | Notice::KeyLeaked | Notice::Unused | Notice::TooOld => None,
         }
     }
 
-    /// When a key becomes too old by the programme's rule.
+    /// The time at which a key becomes too old by the programme's rule.
     pub fn too_old_at(&self, attempt: &Attempt) -> Option<Timestamp> {
         let days = self.programme.settings.rotate_after_days?;
         Some(attempt.shown_at? + in_days(days))
     }
 
-    /// A mark on the key and the mail that tells of it; the key is promised to work until the end that is announced.
+    /// The change that notes an announcement on the key and causes its mail. The key is promised to work
+    /// until the announced end.
     fn announce(&self, notice: Notice, last_used_at: Option<Timestamp>, now: Timestamp) -> Option<Change> {
         let live = self.usable()?;
         let ends_at = match notice {
             Notice::UnusedSoon => self.out_of_use_at(live, last_used_at)?,
             Notice::TooOldLater | Notice::TooOldSoon => self.too_old_at(live)? + RESPITE,
-            // It ends whether it was announced or not.
+            // The term ends whether it was announced or not.
             Notice::TermEndSoon => self.programme.settings.term.ends_at(),
             Notice::KeyShown | Notice::KeyLeaked | Notice::Unused | Notice::TooOld => return None,
         };
@@ -145,7 +163,7 @@ impl View {
     fn age_rule(&self, live: &Attempt, now: Timestamp) -> Option<Rule> {
         let too_old = self.too_old_at(live)?;
         let stops_at = too_old + RESPITE;
-        let [later, soon] = self.said_of_age(live);
+        let [later, soon] = self.announced_age_ends(live);
         if soon.is_some_and(|soon| now >= soon.until) {
             return Some(Rule::Stop);
         }
@@ -160,46 +178,50 @@ impl View {
 
     fn disuse_rule(&self, live: &Attempt, last_used_at: Option<Timestamp>, now: Timestamp) -> Option<Rule> {
         let held_at = self.out_of_use_at(live, last_used_at)?;
-        if let Some(announced) = self.said_of_disuse(live, last_used_at) {
+        if let Some(announced) = self.announced_disuse(live, last_used_at) {
             return (now >= announced.until).then_some(Rule::Hold);
         }
         let is_time = now >= held_at - WEEK && !self.outlives_the_term(held_at.max(now + WEEK));
         is_time.then_some(Rule::Announce(Notice::UnusedSoon))
     }
 
-    /// Nothing comes of it but the mail, so it is not asked for where students get none.
+    /// The announcement of the term's end. It has no effect but its mail, so it is not made where students
+    /// get none.
     fn term_rule(&self, now: Timestamp) -> Option<Rule> {
         let settings = &self.programme.settings;
         let is_time = settings.student_mails && now >= settings.term.ends_at() - WEEK;
-        (is_time && self.said_of_the_term().is_none()).then_some(Rule::Announce(Notice::TermEndSoon))
+        (is_time && self.announced_term_end().is_none()).then_some(Rule::Announce(Notice::TermEndSoon))
     }
 
-    /// Whoever moved the end since has made another of it, which is announced anew; a key that replaced another is not.
-    fn said_of_the_term(&self) -> Option<AnnouncedEnd> {
+    /// The announced end of the term, on whichever key it was noted. Once the end is moved the announcement
+    /// no longer holds, and the new end is announced; a replaced key needs no second announcement.
+    fn announced_term_end(&self) -> Option<AnnouncedEnd> {
         let ends_at = self.programme.settings.term.ends_at();
         let mut said =
             self.grant.attempts.iter().filter_map(|attempt| attempt.announced.get(&Notice::TermEndSoon)).copied();
         said.find(|announced| announced.until == ends_at)
     }
 
-    /// Whoever set more days since, or has used the key since, has promised more: then it is announced anew.
-    fn said_of_age(&self, live: &Attempt) -> [Option<AnnouncedEnd>; 2] {
+    /// The announcements of the key's age that still hold. One that promised less than the rule now allows
+    /// does not, and is made again.
+    fn announced_age_ends(&self, live: &Attempt) -> [Option<AnnouncedEnd>; 2] {
         let stops_at = self.too_old_at(live).map(|too_old| too_old + RESPITE);
         let stands = |announced: &AnnouncedEnd| stops_at.is_some_and(|stops_at| announced.until >= stops_at);
         [Notice::TooOldLater, Notice::TooOldSoon].map(|notice| live.announced.get(&notice).copied().filter(stands))
     }
 
-    fn said_of_disuse(&self, live: &Attempt, last_used_at: Option<Timestamp>) -> Option<AnnouncedEnd> {
+    fn announced_disuse(&self, live: &Attempt, last_used_at: Option<Timestamp>) -> Option<AnnouncedEnd> {
         let held_at = self.out_of_use_at(live, last_used_at)?;
         live.announced.get(&Notice::UnusedSoon).copied().filter(|announced| announced.until >= held_at)
     }
 
-    /// Whether the programme is over by then anyhow: nobody need be told of such an end.
+    /// Whether the programme is over by then anyhow, so that such an end need not be announced.
     fn outlives_the_term(&self, end: Timestamp) -> bool {
         end >= self.programme.settings.term.ends_at()
     }
 
-    /// When a key will have been unused for as long as the programme allows, if it is not used before.
+    /// The time at which a key will have been unused for as long as the programme allows, if it is not used
+    /// before.
     fn out_of_use_at(&self, live: &Attempt, last_used_at: Option<Timestamp>) -> Option<Timestamp> {
         let days = self.programme.settings.unused_after_days?;
         let reading = self.readings.iter().find(|reading| reading.epoch == live.epoch);
@@ -210,17 +232,18 @@ impl View {
 }
 
 impl Notice {
-    /// When the end that is announced comes if its mail was sent then: no sooner than promised, and never without its days of warning.
+    /// The time of an announced end if its mail was sent at `sent_at`: no earlier than promised, and never
+    /// without its days of warning.
     pub fn ends_at(self, end: AnnouncedEnd, sent_at: Timestamp) -> Timestamp {
         end.until.max(sent_at + self.ahead())
     }
 
-    /// How long before its end a student is told.
+    /// The warning that a student gets before this end.
     fn ahead(self) -> SignedDuration {
         match self {
             Notice::UnusedSoon => WEEK,
             Notice::TooOldLater | Notice::TooOldSoon => SHORTLY_BEFORE,
-            // It ends whether it was announced or not. The others announce no end.
+            // The term ends whether it was announced or not, and the other notices announce no end.
             Notice::TermEndSoon | Notice::KeyShown | Notice::KeyLeaked | Notice::Unused | Notice::TooOld => {
                 SignedDuration::ZERO
             }
@@ -229,7 +252,7 @@ impl Notice {
 }
 
 impl Rule {
-    /// What must have been announced before it is done.
+    /// The announcement that this rule needs before it is followed.
     fn rests_on(self) -> Option<Notice> {
         match self {
             Rule::Announce(_) => None,
@@ -239,7 +262,7 @@ impl Rule {
     }
 }
 
-/// The latest instant at which what a reading counts can have been used.
+/// The latest instant at which the use in a reading can have happened.
 fn last_day_of_use(reading: &Reading) -> Option<Timestamp> {
     let last = |days: &Days| days.each().filter(|(_, spent, _)| *spent > Usd::ZERO).map(|(day, ..)| day).last();
     let day = last(&reading.used.credits).max(last(&reading.used.byok))?;

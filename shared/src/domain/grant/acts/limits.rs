@@ -1,5 +1,6 @@
-//! The limit of a live key: which one is wanted, that it is ordered, sent and confirmed, and what else the provider may hold until then.
-//! Limits are whole cents, rounded down, and a listed one less than a cent away is the same.
+//! The limit of a live key: the wanted one, the order that sends and confirms it, and what else the provider
+//! may hold until then. Limits are whole cents, rounded down; a listed limit less than a cent away counts as
+//! equal.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -14,45 +15,46 @@ use crate::domain::values::id::Epoch;
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::Window;
 
-/// What the provider says a key's limit is.
+/// A key's limit as the provider lists it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ListedLimit {
-    /// It was not asked.
+    /// The provider was not asked.
     Unasked,
     Unlimited,
     Limit(Usd),
-    /// Whatever it is, it is counted in another window than the programme's, or with other use of keys of one's own.
+    /// A limit that is counted in another window than the programme's, or that treats BYOK use differently.
     CountedOtherwise,
 }
 
-/// What is to become of the limit of a live key.
+/// The wanted limit of a live key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WantedLimit {
-    /// This one is to be sent.
+    /// This limit is to be sent.
     Limit(Usd),
-    /// Less than a cent is left: the key is to be stopped.
+    /// Less than a cent is left, so the key is to be stopped.
     UsedUp,
 }
 
-/// Why it is not written down that a limit is about to be sent.
+/// The reason that no larger limit is noted before it is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotSending {
-    /// The provider holds as much, or it is written down already: it is sent without more ado.
+    /// The provider holds as much, or the limit is noted already; it can be sent as it is.
     NotLarger,
-    /// Another is wanted by now: it is not sent.
+    /// Another limit is wanted by now, so this one is not sent.
     NotWanted,
 }
 
 impl View {
-    /// What the next key's limit would be, if none is live any more. None with less than a cent left.
+    /// The limit of the next key if no key were live any more; `None` with less than a cent left.
     pub fn next_limit(&self, now: Timestamp) -> Option<Usd> {
         let mut spending = self.spending(now);
         spending.retired_in_window = spending.in_window;
         wanted_limit(self.grant.cap(&self.programme.settings), &spending)
     }
 
-    /// What the limit of the live key should be, held or not. Just after a window turned, numbers of the one before may still be told:
-    /// then what is not surely of this one limits the key to a cent, and does not stop it.
+    /// The wanted limit of the live key, held or not. Just after a window turned, the provider may still
+    /// report numbers of the window before. Use that may belong to that window can limit the key to a cent,
+    /// but cannot stop it.
     pub fn limit_wanted(&self, now: Timestamp) -> Option<WantedLimit> {
         let (live, settings) = (self.grant.live()?, &self.programme.settings);
         let cap = self.grant.cap(settings);
@@ -65,8 +67,8 @@ impl View {
         Some(if cap - used >= Usd::CENT { WantedLimit::Limit(Usd::CENT) } else { WantedLimit::UsedUp })
     }
 
-    /// What is to become of the limit of the live key, where the confirmed one or the one that the provider lists is another. None when
-    /// it is right, and when no key is live.
+    /// The wanted limit of the live key, where the confirmed or the listed one differs from it. `None` if the
+    /// limit is right, or no key is live.
     pub fn wanted(&self, listed: ListedLimit, now: Timestamp) -> Option<WantedLimit> {
         let (live, wanted) = (self.grant.live()?, self.limit_wanted(now)?);
         let WantedLimit::Limit(limit) = wanted else { return Some(wanted) };
@@ -79,8 +81,9 @@ impl View {
         (!is_right).then_some(wanted)
     }
 
-    /// Orders the limit that is wanted where it is not the one that is held, or stops a grant that has used all of its cap. What was asked
-    /// of a listing is decided here, on the grant as it is. Unchanged when there is nothing to order.
+    /// Orders the wanted limit where it is not the held one, or stops a grant that has used all of its cap.
+    /// The grant decides as it stands now, whatever it was when the key was listed. Returns `Unchanged` if
+    /// there is nothing to order.
     pub fn order_limit(&self, listed: ListedLimit, now: Timestamp) -> Result<Change, Unchanged> {
         match self.wanted(listed, now).ok_or(Unchanged)? {
             WantedLimit::UsedUp => self.stop(Stopped::UsedUp, &Actor::Sync, now),
@@ -93,15 +96,15 @@ impl View {
         }
     }
 
-    /// Writes down that a larger limit is about to be sent: from then on the provider may hold it. So it must be the one that is wanted
-    /// at that moment, which the pot counts.
+    /// Notes that a larger limit is about to be sent, since from then on the provider may hold it. It must be
+    /// the limit that is wanted at this moment, which the pot counts.
     pub fn sending_limit(&self, epoch: Epoch, limit: Usd, now: Timestamp) -> Result<Change, NotSending> {
         let mut change = self.change(&Actor::Sync);
         let live = live_of(&mut change).filter(|live| live.epoch == epoch).ok_or(NotSending::NotWanted)?;
         if self.limit_wanted(now) != Some(WantedLimit::Limit(limit)) {
             return Err(NotSending::NotWanted);
         }
-        // Decided again after a lost answer, it finds itself done.
+        // After a lost answer the act is decided again and finds itself done.
         let is_noted = live.told.is_some_and(|told| told.limit >= limit && told.unanswered_since == Some(now));
         if is_noted || live.limit.is_some_and(|held| held >= limit) {
             return Err(NotSending::NotLarger);
@@ -111,8 +114,9 @@ impl View {
         Ok(change)
     }
 
-    /// Records the limit that the provider confirmed. A larger one that it held before counts until the key is read; one that was never
-    /// answered may still come. Unchanged when it is not ordered any more, and when the window has turned since it was reckoned: then another is wanted.
+    /// Records the limit that the provider confirmed. A larger one that it held before counts until the key
+    /// is read, and one whose answer was lost may still take effect. Returns `Unchanged` if the limit is not
+    /// ordered any more, or the window has turned since it was computed.
     pub fn limit_confirmed(
         &self,
         order: &Order,
@@ -136,7 +140,7 @@ impl View {
             Some(at) if at == sent.at => sent.unanswered_before,
             other => other,
         };
-        // Nothing can be used under any limit while the key is off, and what was used before is known.
+        // No limit lets anything be used while the key is off, and its earlier use is known.
         let is_off = match attempt.switch {
             SwitchState::Off { at } => place.is_read_since(attempt, at),
             SwitchState::OnOrdered { until_limited, .. } => until_limited,
@@ -146,7 +150,7 @@ impl View {
         attempt.told = counts.then_some(ToldLimit { limit: most.max(sent.limit), until: Some(now), unanswered_since });
         attempt.limit = Some(sent.limit);
         (attempt.put_off, attempt.missing_since) = (None, None);
-        // Somebody may have changed the cap since it was reckoned.
+        // The cap may have been changed since the limit was computed.
         if wanted == Some(WantedLimit::Limit(sent.limit)) || wanted.is_none() {
             attempt.note_limited();
         }
@@ -162,7 +166,7 @@ impl View {
         Ok(change)
     }
 
-    /// Forgets the order of a limit of a key that is not live any more. Unchanged when there is none.
+    /// Drops the limit order of a key that is not live any more. Returns `Unchanged` if there is none.
     pub fn limit_of_no_matter(&self, order: &Order) -> Result<Change, Unchanged> {
         if self.grant.live().is_some_and(|live| live.epoch == order.epoch) {
             return Err(Unchanged);
@@ -173,8 +177,8 @@ impl View {
         Ok(change)
     }
 
-    /// Marks that a limit which was never answered did not come: so long after it the provider lists another. Unchanged when nothing like
-    /// that is open.
+    /// Marks that a limit whose answer was lost did not take effect, because long after it the provider lists
+    /// another. Returns `Unchanged` if no such limit is open.
     pub fn limit_seen(&self, epoch: Epoch, listed: ListedLimit, asked: Timestamp) -> Result<Change, Unchanged> {
         let ListedLimit::Limit(listed) = listed else { return Err(Unchanged) };
         let mut change = self.change(&Actor::Sync);
@@ -188,15 +192,15 @@ impl View {
         Ok(change)
     }
 
-    /// Whether a limit was sent to a key so long ago without an answer that what it holds now is all that it will.
+    /// Whether a limit without an answer was sent to the key so long ago that it can no longer take effect.
     pub fn awaits_limit(&self, attempt: &Attempt, now: Timestamp) -> bool {
         attempt.told.and_then(|told| told.unanswered_since).is_some_and(|since| now >= since + GRACE)
     }
 }
 
 impl Change {
-    /// Orders what another cap makes of the limit of the live key; with less than a cent left the grant is stopped. `read` says whether
-    /// somebody waits for what a lower one gives back.
+    /// Orders the limit that follows from another cap, or stops the grant with less than a cent left. `read`
+    /// says whether a person waits for what a lower limit gives back.
     pub(in crate::domain::grant) fn with_limit(mut self, view: &View, read: bool, now: Timestamp) -> Change {
         let after = View { grant: self.grant.clone(), ..view.clone() };
         match after.wanted(ListedLimit::Unasked, now) {

@@ -1,4 +1,4 @@
-//! What can be done to a grant: each act a pure function from what was read to what is to be written.
+//! The acts on a grant, each a pure function from what was read to what is to be written.
 
 mod begin;
 mod close;

@@ -1,5 +1,18 @@
-//! Orders: what the provider is still to be told of a key, a switch or a limit, and the last look at what it used. Each is written
-//! with its cause, repeated until it is confirmed, and reckoned anew when it is sent. Who sends them is `crate::orders`.
+//! Orders: what the provider is still to be told of a key: off, on, another limit, or a last look at what it used. Who sends them
+//! is `crate::orders`.
+//!
+//! An order lies on its attempt and is written with the act that causes it. It is repeated until it is confirmed, and reckoned
+//! anew each time it is sent. The request that caused it sends it, and so do the work of each minute and the sync.
+//!
+//! Leaks and revocations go first, then disables, then limits. What failed is due later, so that it is in nobody's way.
+//!
+//! An answer that comes when the opposite is wanted by then leads to an order anew: nobody knows which of the two the provider
+//! did last. After an enable was taken back, no disable counts as confirmed until that enable can come no more.
+//!
+//! A larger limit is written down before it is sent. A live key whose enable is ordered is found disabled by no sync.
+//!
+//! That the provider does not know a key may be wrong: the order stays, and is due again after an hour. Only the sync writes that
+//! a key is gone.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use jiff::{SignedDuration, Timestamp};
@@ -14,37 +27,38 @@ use crate::domain::values::id::Epoch;
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
 
-/// An enable that was taken back while it was under way may take effect so long.
+/// The time for which an enable that was taken back while under way may still take effect.
 pub const LATE_ENABLE: SignedDuration = SignedDuration::from_secs(15);
-/// What the provider does not know is asked for again so late.
+/// The time after which an order is repeated for a key that the provider does not know.
 const NOT_FOUND_AGAIN: SignedDuration = SignedDuration::from_hours(1);
-/// A key that the provider does not know is looked for again so much later, before anybody believes it.
+/// The least time between two answers that the key is not known before it is taken for gone.
 pub const BETWEEN_LOOKS: SignedDuration = SignedDuration::from_mins(10);
-/// What failed is due again after a minute, then two, four, and so on up to this.
+/// The longest backoff. A failed order is due again after one minute, then two, four, and so on up to this.
 const LONGEST_PUT_OFF: SignedDuration = SignedDuration::from_hours(1);
 
-/// Something to be told or asked of one key. A later one of its kind for the same key is another order.
+/// A call that the provider is still to get for one key. A later order of the same kind for the same key is
+/// another order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
     pub epoch: Epoch,
     pub key: KeyHash,
     pub kind: OrderKind,
     pub since: Timestamp,
-    /// When the work of a minute sends it.
+    /// The time at which the work of a minute sends it.
     pub due: Timestamp,
 }
 
-/// What the provider is to be told, in the order in which one key's are sent.
+/// The kinds of orders, in the order in which those of one key are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum OrderKind {
     Off,
     Limit,
     On,
-    /// To read what a key used, so that the rest of its place can be given back.
+    /// Reads what a key used, so that the rest of its place can be given back.
     Read,
 }
 
-/// Which orders go first.
+/// The urgency of an order; the most urgent are sent first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Urgency {
     /// Somebody else has the key, or its grant was revoked.
@@ -54,19 +68,19 @@ pub enum Urgency {
     Limit,
 }
 
-/// A larger limit than the confirmed one, which the provider may hold or under which something may be used that is not read yet.
+/// A larger limit than the confirmed one: the provider may hold it, or use under it may be unread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToldLimit {
     pub limit: Usd,
-    /// When the smaller one was confirmed.
+    /// The time at which the smaller limit was confirmed.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
-    /// When a limit was sent last that was not answered: it may take effect late.
+    /// The time at which a limit whose answer was lost was last sent; it may take effect late.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub unanswered_since: Option<Timestamp>,
 }
 
-/// That the orders of a key failed.
+/// The backoff of a key whose orders failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderBackoff {
     pub tries: u32,
@@ -74,17 +88,17 @@ pub struct OrderBackoff {
     pub until: Timestamp,
 }
 
-/// A limit as it was sent: how the confirmation finds what it is of.
+/// A limit as it was sent, by which the confirmation finds its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SentLimit {
     pub limit: Usd,
     pub at: Timestamp,
-    /// When one was sent before it that was not answered.
+    /// The time at which an earlier limit without an answer was sent.
     pub unanswered_before: Option<Timestamp>,
 }
 
 impl Grant {
-    /// What the provider is still to be told or asked, what is most urgent first.
+    /// The orders of every key of the grant, the most urgent first.
     pub fn orders(&self) -> Vec<Order> {
         let mut orders: Vec<Order> = self.attempts.iter().flat_map(Attempt::orders).collect();
         orders.sort_by_key(|order| (order.kind, order.epoch));
@@ -95,7 +109,7 @@ impl Grant {
         self.orders().into_iter().filter(|order| order.kind == OrderKind::Off)
     }
 
-    /// How urgent the most urgent of them is, and when the first of them is due.
+    /// The urgency of the most urgent order, and the time at which the first order is due.
     pub fn urgency(&self) -> Option<(Urgency, Timestamp)> {
         let orders = self.orders();
         let due = orders.iter().map(|order| order.due).min()?;
@@ -111,7 +125,8 @@ impl Grant {
 }
 
 impl Attempt {
-    /// What is ordered of its key: the limit before the key is switched on, and the reading when all else was confirmed.
+    /// The orders of the attempt's key: the limit before the enable, and the reading after everything else is
+    /// confirmed.
     fn orders(&self) -> Vec<Order> {
         let Some(key) = self.key.as_ref().filter(|_| self.gone.is_none()) else { return Vec::new() };
         let order = |kind, since: Timestamp| {
@@ -138,7 +153,7 @@ impl Attempt {
         }
     }
 
-    /// Orders a disable for a key that is enabled at this moment, whatever was confirmed or found before.
+    /// Orders a disable for a key that is enabled now, whatever was confirmed or found before.
     pub(in crate::domain::grant) fn order_off_again(&mut self, now: Timestamp) {
         (self.gone, self.rest_promised_since) = (None, None);
         if !matches!(self.switch, SwitchState::OffOrdered { .. }) {
@@ -154,7 +169,7 @@ impl Attempt {
         self.put_off = None;
     }
 
-    /// Orders an enable. The limit that is ordered by then is confirmed before it is sent.
+    /// Orders an enable. A limit that is ordered by then is confirmed before the enable is sent.
     pub(in crate::domain::grant) fn order_on(&mut self, now: Timestamp) {
         let until_limited = matches!(self.switch, SwitchState::Off { .. }) && self.limit_ordered.is_some();
         self.switch = SwitchState::OnOrdered { since: now, until_limited };
@@ -167,7 +182,7 @@ impl Attempt {
         }
     }
 
-    /// Notes that the limit is as it is wanted: from now on an enable may be under way.
+    /// Notes that the limit is the wanted one; from now on an enable may be under way.
     pub(in crate::domain::grant) fn note_limited(&mut self) {
         self.limit_ordered = None;
         if let SwitchState::OnOrdered { until_limited, .. } = &mut self.switch {
@@ -175,12 +190,12 @@ impl Attempt {
         }
     }
 
-    /// Whether it is off for sure until its limit is confirmed.
+    /// Whether the key is certain to be off until its limit is confirmed.
     pub(in crate::domain::grant) fn is_off_until_limited(&self) -> bool {
         matches!(self.switch, SwitchState::OnOrdered { until_limited: true, .. })
     }
 
-    /// Orders a look at what the key used, for a person who waits for the rest of its place.
+    /// Orders a reading of the key, for a person who waits for the rest of its place.
     pub(in crate::domain::grant) fn order_reading(&mut self, now: Timestamp) {
         let can_have_used = self.state == AttemptState::Shown && self.key.is_some() && self.gone.is_none();
         if can_have_used {
@@ -188,7 +203,7 @@ impl Attempt {
         }
     }
 
-    /// Notes that the provider does not have the key: nothing is ordered of it any more.
+    /// Notes that the provider does not have the key, which drops all its orders.
     pub(in crate::domain::grant) fn note_gone(&mut self, gone: KeyAbsence, now: Timestamp) {
         self.gone = Some(gone);
         (self.limit_ordered, self.put_off, self.read_at, self.missing_since) = (None, None, None, None);
@@ -197,22 +212,24 @@ impl Attempt {
         }
     }
 
-    /// Whether an answer that the provider does not know the key may be believed by now: of one that is not new, the second time.
+    /// Whether an answer that the key is not known may be believed by now. For a key that is not new, only a
+    /// second answer is.
     pub fn may_be_gone(&self, now: Timestamp) -> bool {
         let is_old = now >= self.begun_at + GRACE;
         is_old && self.missing_since.is_some_and(|since| now >= since + BETWEEN_LOOKS)
     }
 
-    /// Whether the provider answered that it does not know the key, and nobody knows yet that this is so.
+    /// Whether the provider answered that it does not know the key, and the key is not yet known to be gone.
     pub fn is_missing(&self) -> bool {
         self.missing_since.is_some() && self.gone.is_none()
     }
 }
 
 impl View {
-    /// Marks that the provider confirmed a switch. One that was ordered later stays ordered, whatever an earlier answer says; and where
-    /// the opposite is wanted by now, that is ordered anew, since nobody knows which of the two the provider did last. While an enable
-    /// that was taken back may still come, no disable is confirmed. Unchanged when there is nothing to mark.
+    /// Marks that the provider confirmed a switch. An order of a later time stays. Where the opposite is
+    /// wanted by now, that is ordered again, since the provider may have handled the two calls in either
+    /// order. No disable counts as confirmed while an enable that was taken back may still take effect.
+    /// Returns `Unchanged` if there is nothing to mark.
     pub fn confirmed(&self, order: &Order, now: Timestamp) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync);
         let attempt = attempt_of(&mut change, order).filter(|attempt| attempt.gone.is_none()).ok_or(Unchanged)?;
@@ -231,7 +248,7 @@ impl View {
             (OrderKind::On, is) if is.is_wanted() => SwitchState::OffOrdered { since: now },
             _ => return Err(Unchanged),
         };
-        // Decided again after a lost answer, it finds itself done.
+        // After a lost answer the act is decided again and finds itself done.
         if attempt.switch == disable {
             return Err(Unchanged);
         }
@@ -243,7 +260,7 @@ impl View {
         Ok(change)
     }
 
-    /// Puts an order off that could not be carried out, longer each time. Unchanged when it is not ordered any more.
+    /// Puts off an order that failed, longer each time. Returns `Unchanged` if it is not ordered any more.
     pub fn put_off(&self, order: &Order, now: Timestamp) -> Result<Change, Unchanged> {
         let mut change = self.still_ordered(order).ok_or(Unchanged)?;
         let attempt = attempt_of(&mut change, order).ok_or(Unchanged)?;
@@ -253,7 +270,8 @@ impl View {
         Ok(change)
     }
 
-    /// Marks that the provider answered that it does not know a key. That may be wrong, so what is ordered stays, and is due later.
+    /// Marks that the provider answered that it does not know a key. That may be wrong, so the key's orders
+    /// stay and are due later.
     pub fn not_found(&self, epoch: Epoch, key: &KeyHash, now: Timestamp) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync);
         let is_it = |attempt: &&mut Attempt| attempt.epoch == epoch && attempt.key.as_ref() == Some(key);
@@ -274,8 +292,9 @@ impl View {
         self.grant.orders().iter().any(is_same).then(|| self.change(&Actor::Sync))
     }
 
-    /// Takes back the enable of a live key that is under way, since its student wants another. The grant is stopped; when the enable
-    /// can come no more, pressing again makes the new key. Unchanged when none is under way.
+    /// Takes back the enable of a live key that is under way, since its student wants another key. The grant
+    /// is stopped; once the enable can no longer take effect, the next press makes the new key. Returns
+    /// `Unchanged` if no enable is under way.
     pub fn take_enable_back(&self, now: Timestamp) -> Result<Change, Unchanged> {
         let live = self
             .grant
@@ -289,7 +308,7 @@ impl View {
         Ok(change.audited(Act::Stopped, &self.grant, Some(note)))
     }
 
-    /// Until when an enable that was taken back may still take effect.
+    /// The time until which an enable that was taken back may still take effect.
     pub(in crate::domain::grant) fn late_enable_until(&self, now: Timestamp) -> Option<Timestamp> {
         let until = self.grant.attempts.iter().filter_map(|attempt| attempt.late_enable_until).max();
         until.filter(|until| now < *until)

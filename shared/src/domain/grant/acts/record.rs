@@ -14,34 +14,34 @@ pub struct MintedKey {
     pub limit: Usd,
 }
 
-/// Why a key that was made is not recorded, and so never shown.
+/// The reason that a key that was made is not recorded, and so never shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecordRefused {
-    /// A hold came while the key was made.
+    /// The grant was held while the key was made.
     Held(HoldKind),
-    /// The grant was revoked meanwhile.
+    /// The grant was revoked while the key was made.
     Revoked,
-    /// The programme ended meanwhile, and the grant with it.
+    /// The programme, and the grant with it, ended while the key was made.
     Over,
-    /// The attempt was swept, or another took over.
+    /// The attempt was swept, or another took its place.
     Lost,
-    /// The cap was lowered meanwhile: the key could spend too much.
+    /// The cap was lowered while the key was made, so the key could spend too much.
     LimitLowered,
 }
 
-/// How an attempt that shows no key ends.
+/// The outcome of an attempt that shows no key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AttemptFailure {
-    /// For certain nothing was made, or what was made is known and will be disabled.
+    /// Certainly nothing was made, or what was made is known and will be disabled.
     Refused,
-    /// Nobody knows whether a key was made.
+    /// A key may or may not have been made.
     Unknown,
     /// A key was made, but recording it was refused.
     Lost,
 }
 
 impl View {
-    /// Makes the attempt's key the grant's live one. Only after this is written may the key be shown.
+    /// Makes the attempt's key the grant's live one. The key may be shown only after this is written.
     pub fn record(&self, begun: &OpenAttempt, minted: &MintedKey, now: Timestamp) -> Result<Change, RecordRefused> {
         match self.grant.state {
             GrantState::Revoked => return Err(RecordRefused::Revoked),
@@ -62,7 +62,7 @@ impl View {
         shown.shown_at = Some(now);
         match self.next_limit(now) {
             Some(wanted) if wanted == minted.limit => {}
-            // A window turned meanwhile, or the cap was raised.
+            // A window turned while the key was made, or the cap was raised.
             Some(wanted) if wanted > minted.limit => shown.order_limit(now),
             _ => return Err(RecordRefused::LimitLowered),
         }
@@ -71,15 +71,16 @@ impl View {
         if counts {
             grant.replacements += 1;
         }
-        // A free replacement uses the freedom up.
+        // A free replacement uses the free time up.
         grant.counted_at = (counts || !grant.ever_shown).then_some(now);
         grant.ever_shown = true;
         change.notice = Some(Notice::KeyShown);
         Ok(change.audited(Act::Shown, &self.grant, Some(format!("attempt {}", begun.epoch.number()))))
     }
 
-    /// Ends an attempt without a key. The disable of a key that was made is ordered, whatever became of the grant meanwhile; the
-    /// grant goes back to where it was if this attempt is still the one under way. Unchanged when all that is so already.
+    /// Ends an attempt without a key. A key that was made has its disable ordered, whatever became of the
+    /// grant. The grant returns to its earlier state if this attempt is still the one under way. Returns
+    /// `Unchanged` if all of this is done already.
     pub fn give_up(
         &self,
         begun: &OpenAttempt,

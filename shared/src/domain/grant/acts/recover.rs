@@ -1,5 +1,10 @@
-//! A table that went back to an earlier moment: the provider has keys of a grant that no attempt here made. They are recorded as they
-//! are found; the newest that works becomes the live one. Which listed keys are of this kind is for the sync to see.
+//! After a restore of the table: the provider has keys of a grant that no attempt here made. They are recorded as they are found;
+//! the newest that works becomes the live one. Which listed keys are of this kind is for the sync to see.
+//!
+//! Such a key is recorded by its own number and nonce. It takes its place in the pot whether there is room or not, since it can
+//! be spent already. Outside a copy of the table it is never recorded while an attempt of its number is still open.
+//!
+//! Its student hears which key is theirs by now, since whether they were told went with the record.
 
 use jiff::Timestamp;
 
@@ -16,16 +21,16 @@ pub struct RecoveredKey {
     pub nonce: Nonce,
     pub key: KeyHash,
     pub enabled: bool,
-    /// None where it has none.
+    /// The key's limit; `None` if it has none.
     pub limit: Option<Usd>,
     pub made_at: Timestamp,
 }
 
 impl View {
-    /// Records keys that the table does not know, the newest enabled one as live. `found` may hold every listed key of the grant:
-    /// what is recorded already, what is of an epoch below the grant's and what bears the number of another attempt is passed over.
-    /// In a copy of the table an attempt that is still open counts as shown; elsewhere somebody may be at it. Unchanged when there is
-    /// nothing to record.
+    /// Records keys that the table does not know, the newest enabled one as live. `found` may hold every
+    /// listed key of the grant. Recorded keys, epochs below the grant's, and numbers of other attempts are
+    /// passed over. In a copy of the table an open attempt counts as shown; elsewhere its invocation may
+    /// still be running. Returns `Unchanged` if there is nothing to record.
     pub fn recover(&self, found: &[RecoveredKey], in_copy: bool, now: Timestamp) -> Result<Change, Unchanged> {
         let unknown = self.unknown(found, in_copy);
         if unknown.is_empty() {
@@ -53,15 +58,16 @@ impl View {
         }
         self.disable_all_but(live, found, &mut change, now);
         change.grant.has_place |= live.is_some();
-        // Whoever records a key owes this mail, and whether it was sent went with the record. So the person hears which key is theirs by
-        // now, although they may have heard before. One whose key ends without another coming in its place was ended by a person.
+        // The record of whether this mail was sent was lost in the restore. So the student is told which key
+        // is live now, perhaps for the second time. A student whose key ends without a successor is not: a
+        // person ended it.
         change.notice = live.map(|_| Notice::KeyShown);
         let numbers: Vec<String> = unknown.iter().map(|found| found.epoch.number().to_string()).collect();
         let which = live.map(|live| format!(", of which {} is live", live.epoch.number())).unwrap_or_default();
         Ok(change.audited(Act::Recovered, &self.grant, Some(format!("attempts {}{which}", numbers.join(", ")))))
     }
 
-    /// Whether a found key is one that a recovery would record.
+    /// Whether a recovery would record this key.
     pub fn can_recover(&self, found: &RecoveredKey, in_copy: bool) -> bool {
         match self.grant.attempt(found.epoch) {
             Some(attempt) => in_copy && attempt.nonce == found.nonce && attempt.state == AttemptState::Open,
@@ -69,7 +75,8 @@ impl View {
         }
     }
 
-    /// Which keys that work now a recovery would end on its own judgement. What a person held, revoked or ended is not its own.
+    /// The enabled keys that a recovery would end on its own judgement; a hold, revocation or end by a person
+    /// is not its own.
     pub fn ended_by_recovery<'f>(&self, found: &'f [RecoveredKey], in_copy: bool) -> Vec<&'f RecoveredKey> {
         let unknown = self.unknown(found, in_copy);
         if unknown.is_empty() || self.is_terminal() || !self.grant.holds.is_empty() {
@@ -85,16 +92,17 @@ impl View {
         enabled.filter(|found| Some(&found.key) != stays).collect()
     }
 
-    /// The found keys that no attempt records and that can be recorded, the oldest first; of two with one number the first.
+    /// The found keys that can be recorded and that no attempt records, the oldest first; of two with one
+    /// number, the first.
     fn unknown<'f>(&self, found: &'f [RecoveredKey], in_copy: bool) -> Vec<&'f RecoveredKey> {
         let mut unknown: Vec<&RecoveredKey> = found.iter().filter(|found| self.can_recover(found, in_copy)).collect();
-        // Two keys of one epoch: the one that works is the one that matters.
+        // Of two keys of one epoch, the enabled one counts.
         unknown.sort_by_key(|found| (found.epoch, !found.enabled));
         unknown.dedup_by_key(|found| found.epoch);
         unknown
     }
 
-    /// What becomes live; nothing of a grant that is over.
+    /// The key that becomes live; `None` for a grant that is over.
     fn newest_enabled<'f>(&self, unknown: &[&'f RecoveredKey]) -> Option<&'f RecoveredKey> {
         let enabled = unknown.iter().filter(|found| found.enabled && !self.is_terminal());
         enabled.max_by_key(|found| found.epoch).copied()
@@ -122,7 +130,8 @@ impl View {
 }
 
 impl RecoveredKey {
-    /// The attempt that must have made it. When it was shown is not known any more, but that it could have been.
+    /// The attempt that must have made the key. The time of its showing is lost, so the key counts as shown
+    /// when it was made.
     fn attempt(&self, now: Timestamp) -> Attempt {
         let disable = if self.enabled { SwitchState::On } else { SwitchState::Off { at: now } };
         Attempt {

@@ -1,4 +1,5 @@
-//! What keeps a grant from its key for a while or for good: holds, the report of a leak, the end, the sweep, caps and places.
+//! What keeps a grant from its key for a while or for good: holds, leaks, the end, the sweep, caps and
+//! places.
 
 use super::*;
 
@@ -94,7 +95,7 @@ fn an_answer_that_comes_after_the_opposite_was_asked_for_leads_to_that_once_more
     let change = resume(&story);
     let on = order(story.apply(change));
     assert_eq!((off.kind, on.kind, on.since), (OrderKind::Off, OrderKind::On, story.now));
-    // The enable is answered first: nobody knows whether the disable came to the provider before it or after.
+    // The enable is answered first, so the disable may have reached the provider before it or after.
     let change = story.view.confirmed(&on, story.now).unwrap();
     story.apply(change);
     assert_eq!(story.view.grant.orders().into_iter().next(), None);

@@ -1,4 +1,4 @@
-//! The rules that a person set on a programme: what is announced, when it comes, and what keeps it away.
+//! The rules that a person set on a programme: what is announced, when it comes, and what prevents it.
 
 use proptest::prelude::*;
 
@@ -18,7 +18,7 @@ impl Story {
         story
     }
 
-    /// One night's look at the rules, each mail of which leaves at once.
+    /// One night's run of the rules; each of its mails is sent at once.
     fn night(&mut self, last_used_at: Option<Timestamp>) -> Option<Rule> {
         self.night_with(last_used_at, |said| NoticeDelivery::SentBy(said.at))
     }
@@ -161,7 +161,7 @@ fn the_end_of_the_term_is_announced_a_week_before_once_and_anew_when_it_was_move
     story.shown(PressKind::Replace, 'b');
     assert_eq!(story.night(None), None, "and not for each key");
 
-    // The term goes on: what was announced is not so any more, and its new end is announced in its time.
+    // The term is extended: the announcement no longer holds, and the new end is announced in its time.
     let longer = term.ends_on().checked_add(30.days()).unwrap();
     story.view.programme.settings.term = Term::new(term.starts_on(), longer, term.timezone()).unwrap();
     assert_eq!((story.view.announced_as(Notice::TermEndSoon), story.night(None)), (None, None));

@@ -18,7 +18,7 @@ use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::id::PersonId;
 use crate::domain::values::window::utc_date;
 
-/// A view that acts are applied to one after the other, as the store does.
+/// A view to which acts are applied one after the other, as the store does.
 struct Story {
     view: View,
     now: Timestamp,
@@ -73,7 +73,7 @@ impl Story {
         self.apply(change)
     }
 
-    /// The provider confirms what is ordered of this attempt.
+    /// The provider's confirmation of what is ordered of this attempt.
     fn disabled(&mut self, epoch: Epoch) {
         self.switched(epoch, OrderKind::Off);
     }
@@ -92,7 +92,7 @@ impl Story {
         self.view.grant.orders().into_iter().find(|order| order.epoch == epoch && order.kind == kind)
     }
 
-    /// The limit that is wanted of the live key is sent and confirmed.
+    /// The live key's wanted limit, sent and confirmed.
     fn limited(&mut self) -> &mut Story {
         let live = self.view.grant.live().unwrap().epoch;
         let order = self.order(live, OrderKind::Limit).unwrap();
@@ -106,7 +106,7 @@ impl Story {
         self.apply(change)
     }
 
-    /// A quarter of an hour later the key is read by its hash.
+    /// The key's reading by its hash a quarter of an hour later.
     fn read_at_last(&mut self, epoch: u32, micros: i64) -> &mut Story {
         self.now += SETTLING;
         let mut read = Story { view: self.view.clone(), now: self.now };

@@ -1,4 +1,4 @@
-//! Orders: what goes first, what failed, what is not confirmed yet, and the ways out of what fails again and again.
+//! Orders: which go first, what failed, what is not confirmed yet, and the ways out of repeated failures.
 
 use super::*;
 

@@ -21,7 +21,7 @@ impl Story {
         self.view.place().cost(self.now)
     }
 
-    /// The sync counts the pot anew, having read what the live key used.
+    /// The sync's recount of the pot, after it read what the live key used.
     fn counted(&mut self) -> &mut Story {
         self.view.pot.counted_at = Some(self.now);
         self.view.pot.reserved = self.cost();
@@ -304,7 +304,7 @@ proptest! {
         story.reading(1, used);
         let before = story.view.place().unspent(true, story.now);
         let then = story.now + later.hours();
-        // In the same window more may be used; in a later one the use begins at nothing.
+        // In this window more may be used; in a later one the use begins at zero.
         let used_then = if reset.window_at(story.now) == reset.window_at(then) { used + more } else { more };
         story.now = then;
         prop_assert!(story.reading(1, used_then).view.place().unspent(true, then) <= before);

@@ -1,5 +1,5 @@
-//! A table that went back: what is found is recorded as it is, and the newest key that works is the live one. And a term that is
-//! extended after its grants have ended.
+//! Recovery after a restore: keys are recorded as found, and the newest enabled one becomes live. Also, a
+//! term that is extended after its grants have ended.
 
 use proptest::prelude::*;
 

@@ -1,17 +1,17 @@
-//! From wherever acts lead, a few presses, syncs or turns of a window lead on to a key that is shown. The states are found by walking
-//! from an invitation, and the longest way out of any of them is named.
+//! From every state that acts lead to, a few presses, syncs or turns of a window lead to a key that is shown.
+//! The states are found by walking from an invitation, and the longest way out of any of them is named.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use super::*;
 use crate::domain::values::window::Reset;
 
-/// So many things happen to a grant before a way out of it is looked for.
+/// The number of events that happen to a grant before a way out is searched.
 const DEPTH: usize = 4;
-/// So many steps a way out may take.
+/// The most steps that a way out may take.
 const MOST_STEPS: usize = 4;
 
-/// What may happen to a grant.
+/// The events that may happen to a grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Happens {
     Claimed,
@@ -35,7 +35,7 @@ enum Happens {
     Synced,
 }
 
-/// What leads out.
+/// The steps of a way out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     Press,
@@ -160,7 +160,7 @@ impl Story {
         }
     }
 
-    /// A step out. Whether a key is shown by it.
+    /// One step of a way out; true if it shows a key.
     fn step(&mut self, step: Step) -> bool {
         self.now += 15.minutes();
         let (view, now) = (self.view.clone(), self.now);
@@ -181,7 +181,7 @@ impl Story {
         false
     }
 
-    /// A press with nothing in its way: begun, retired, made, recorded, shown.
+    /// A press without obstacles: begun, retired, made, recorded, shown.
     fn press_whole(&mut self) -> bool {
         let (change, begun) = match self.press(kind(self)) {
             Ok(begun) => begun,
@@ -195,7 +195,7 @@ impl Story {
         let before = copy(self);
         self.apply(change);
         for order in &begun.to_retire {
-            // What is not found is not believed to be gone at once.
+            // A single not-found answer is not believed at once.
             if attempt(self, order.epoch.number()).is_missing()
                 && !attempt(self, order.epoch.number()).may_be_gone(self.now)
             {
@@ -249,7 +249,7 @@ impl Story {
         }
     }
 
-    /// What tells states apart: all but ids, times and amounts.
+    /// The parts by which states differ: all but ids, times and amounts.
     fn shape(&self) -> String {
         let grant = &self.view.grant;
         let attempts = grant.attempts.iter().rev().take(2).map(|attempt| {
@@ -263,7 +263,7 @@ impl Story {
         format!("{grant} {:?} {attempts:?} {all:?} {}", grant.state.as_str(), grant.attempts.len().min(3))
     }
 
-    /// The shortest way to a key that is shown.
+    /// The shortest sequence of steps to a key that is shown.
     fn way_out(&self) -> Option<Vec<Step>> {
         let mut ways = VecDeque::from([(copy(self), Vec::new())]);
         while let Some((story, way)) = ways.pop_front() {

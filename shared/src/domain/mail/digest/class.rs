@@ -1,5 +1,5 @@
-//! Who of a programme needs a look, found in one walk over its grants with their readings, of which no more is kept than what may be
-//! told.
+//! The people of a programme who need a look, found in one walk over its grants and readings. The walk keeps
+//! no more than the digest may show.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,21 +17,21 @@ use crate::domain::values::id::GrantId;
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::{Reset, utc_date};
 
-/// The highest spenders, and those who stand out.
+/// The most people in a list: the highest spenders, and those who stand out.
 const LISTED: usize = 10;
-/// Those who are named in a sentence.
+/// The most people who are named in one sentence.
 const NAMED: usize = 20;
 
-/// A walk under way.
+/// A walk over a programme's grants that is under way.
 pub struct Class<'a> {
     settings: &'a Settings,
-    /// The days of the week, both included.
+    /// The first and the last day of the week.
     week: (Date, Date),
     listed_at: Option<Timestamp>,
     now: Timestamp,
     people: People,
     spenders: Vec<Spender>,
-    /// Of each who used anything in the last weeks.
+    /// The last weeks of each person who used anything in them.
     weeks: Vec<(GrantId, Weeks)>,
     unused: FirstByName,
     unclaimed: FirstByName,
@@ -40,7 +40,7 @@ pub struct Class<'a> {
     blocked: BTreeMap<Block, FirstByName>,
 }
 
-/// The first by name, and how many there are.
+/// The first people by name, and the number of all.
 #[derive(Default)]
 struct FirstByName {
     count: u32,
@@ -65,7 +65,7 @@ impl<'a> Class<'a> {
         }
     }
 
-    /// `not_mailed` is why not all mail is sent to the grant's person.
+    /// Counts a grant in. `not_mailed` is the reason that not all mail is sent to its person.
     pub fn add(&mut self, grant: &Grant, readings: &[Reading], not_mailed: Option<UnreachableReason>) {
         let spending = Spending::of(grant, readings, self.settings, self.now);
         let mut days = Days::default();
@@ -95,7 +95,7 @@ impl<'a> Class<'a> {
         }
     }
 
-    /// What was found. Ids break ties, so that it does not depend on the order of the walk.
+    /// The result of the walk. Ids break ties, so it does not depend on the order of the grants.
     pub fn people(mut self) -> People {
         self.keep_the_highest();
         let usual_week = usual_week(self.weeks.iter().map(|(_, weeks)| weeks));
@@ -116,8 +116,8 @@ impl<'a> Class<'a> {
         }
     }
 
-    /// What counts against the cap: never of a window that only began since. Of one that is over the days tell, and of a day only what
-    /// is surely its own.
+    /// The count against the cap in the digest's week, never of a window that began later. The days give the
+    /// sum for a window that is over. For a daily cap, only what surely belongs to the day counts.
     fn of_cap(&self, days: &Days, spending: &Spending) -> Sum {
         let ((from, to), reset) = (self.week, self.settings.reset);
         let exactly = |spent| Sum { spent, known: Accuracy::Exactly };
@@ -131,7 +131,7 @@ impl<'a> Class<'a> {
         }
     }
 
-    /// Whether anything was spent in the week.
+    /// Counts the week's spending in; true if there was any.
     fn add_spending(&mut self, grant: &Grant, days: &Days, of_cap: Usd) -> bool {
         let this_week = days.between(self.week.0, self.week.1, None).spent;
         if this_week > Usd::ZERO {
@@ -151,7 +151,8 @@ impl<'a> Class<'a> {
         self.spenders.truncate(LISTED);
     }
 
-    /// A cap may be used up before a sync has ended the key, and that is over when its window is.
+    /// The reason that the grant's person has no key to use. A cap may be used up before a sync has ended the
+    /// key, and is free again when its window is over.
     fn block(&self, grant: &Grant, of_cap: Sum) -> Option<Block> {
         let is_used_up = of_cap.known == Accuracy::Exactly && grant.cap(self.settings) - of_cap.spent < Usd::CENT;
         match grant.state {
@@ -165,14 +166,14 @@ impl<'a> Class<'a> {
                 Stopped::ReplacementFailed => Block::ReplacementFailed,
                 Stopped::GoneAtProvider => Block::GoneAtProvider,
                 Stopped::TermEnded => Block::TermEnded,
-                // By choice, which is no trouble.
+                // The student handed the key back by choice, which is no trouble.
                 Stopped::Returned => return None,
             }),
             GrantState::Invited | GrantState::Minting { .. } | GrantState::Revoked | GrantState::Ended => None,
         }
     }
 
-    /// Whether a key was shown before anybody looked, and had not been used by then.
+    /// Whether a key was shown before the last listing, and was unused at that time.
     fn was_never_used(&self, grant: &Grant, readings: &[Reading]) -> bool {
         let is_used = |reading: &Reading| {
             reading.last_used_at.is_some() || reading.used.credits.total() + reading.used.byok.total() > Usd::ZERO

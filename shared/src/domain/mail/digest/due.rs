@@ -1,5 +1,5 @@
-//! When a digest is due: on its day from seven in the morning on, where its programme is. One that was not made then is made up for
-//! within two days, and tells of the same days; after that the next one comes.
+//! The time at which a digest is due: from seven in the morning of its day, in the programme's time zone. A
+//! missed one is made up for within two days and covers the same days. After that only the next one comes.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -15,32 +15,32 @@ use crate::domain::values::window::monday_of;
 /// The hour of the morning.
 const HOUR: i8 = 7;
 const MADE_UP_FOR: SignedDuration = SignedDuration::from_hours(48);
-/// So long after midnight UTC the night's sync has looked back on the day that is over.
+/// The time after midnight UTC by which the nightly sync has read the day that is over.
 const LOOKED_BACK_AFTER: SignedDuration = SignedDuration::from_hours(2);
-/// So long after a programme's end there is still a week of it to tell of.
+/// The time after a programme's end within which a digest still has a week of it to report.
 const TOLD_AFTER_THE_END: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// Who looks for digests.
+/// The trigger of a digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DigestTrigger {
-    /// The watch: a digest is not due before its morning.
+    /// The hourly check, for which no digest is due before its morning.
     Hourly,
-    /// Somebody by hand, who gets today's whatever the hour.
+    /// A person, who gets today's digest whatever the hour.
     ByHand,
 }
 
-/// A digest that is due, and what it tells of: the same whenever it is made.
+/// A digest that is due, with the days that it covers whenever it is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Due {
-    /// Which calendar week it is the digest of, by its Monday.
+    /// The Monday of the digest's calendar week.
     pub week: Date,
     /// The completed UTC days of its week and of the week before.
     pub weeks: [(Date, Date); 2],
-    /// The mornings of the digest before and of this one: what turned up between them is told in this one.
+    /// The mornings of the digest before and of this one, which reports what turned up between them.
     pub mornings: (Timestamp, Timestamp),
 }
 
-/// The digest of a programme that is due now. `made_at` is when the programme was made.
+/// The programme's digest that is due now. `made_at` is when the programme was made.
 pub fn of_programme(programme: &Programme, made_at: Timestamp, asked: DigestTrigger, now: Timestamp) -> Option<Due> {
     let settings = &programme.settings;
     let begins = settings.term.starts_at().min(settings.claim_opens_at()).max(made_at);
@@ -49,7 +49,8 @@ pub fn of_programme(programme: &Programme, made_at: Timestamp, asked: DigestTrig
     on_its_day(day, settings.term.zone(), asked, now, |moment| begins <= moment && moment < ends)
 }
 
-/// The digest of the account that is due now. Its admins hear on Mondays, in the morning of most programmes: an account is nowhere.
+/// The account's digest that is due now. It comes on Mondays, in the morning of most programmes, since an
+/// account has no time zone.
 pub fn of_account(programmes: &[Programme], born: Timestamp, asked: DigestTrigger, now: Timestamp) -> Option<Due> {
     let mut zones: BTreeMap<&str, (usize, &TimeZone)> = BTreeMap::new();
     for term in programmes.iter().map(|programme| &programme.settings.term) {
@@ -59,7 +60,8 @@ pub fn of_account(programmes: &[Programme], born: Timestamp, asked: DigestTrigge
     on_its_day(Weekday::Monday, zone, asked, now, |moment| born <= moment)
 }
 
-/// Looks back as far as a digest is made up for, the last day first.
+/// The digest that is due by its weekday, searched from today back to the last day on which it may be made up
+/// for.
 fn on_its_day(
     weekday: Weekday,
     zone: &TimeZone,

@@ -1,4 +1,5 @@
-//! What groups spent and which models were used in a week, the largest first and no more of them than can be read.
+//! The tables of a week: spending by group and use by model, the largest first and no more lines than can be
+//! read.
 
 use std::cmp::Reverse;
 
@@ -14,8 +15,8 @@ use crate::domain::values::money::Usd;
 /// More lines than these are put together into one.
 pub const MOST_LINES: usize = 12;
 
-/// By group, in this week and the one before. Whoever is in no group makes up the difference to what all spent; where there are no
-/// groups there is nothing to tell apart.
+/// The spending by group, in this week and the one before. People without a group make up the difference to
+/// the programme's total; a programme without groups has no lines.
 pub fn groups<'a>(
     by_group: impl IntoIterator<Item = (&'a String, &'a DailyUse)>,
     byok: Byok,
@@ -48,8 +49,8 @@ pub fn groups<'a>(
     lines
 }
 
-/// By model, over the days of the week, in the money that the programme counts. `used` is what keys used, of which the last day that is
-/// told by model is `until`.
+/// The use by model over the days of the week, in the money that the programme counts. `used` is the use of
+/// the keys, and `until` the last day of it that is known by model.
 pub fn models<'a>(
     uses: impl IntoIterator<Item = &'a GroupUse>,
     used: Option<&DailyUse>,

@@ -1,4 +1,4 @@
-//! Days against what was really used.
+//! Days compared with what was really used.
 
 use jiff::civil::date;
 use proptest::prelude::*;
@@ -25,10 +25,10 @@ fn exact(days: &Days) -> Vec<(i64, bool)> {
 fn an_answer_of_each_day_tells_every_day_whenever_in_the_day_it_came() {
     let first = Days::default().with(counted(5, 5, 0), Some(day(0)));
     let again = first.with(counted(7, 7, 0), Some(day(0)));
-    // What was used on the first day after the last look is told by the difference.
+    // The use on the first day after the last answer follows from the difference.
     let next = again.with(counted(12, 3, 1), Some(day(0)));
     assert_eq!(exact(&next), [(9, true), (3, true)]);
-    // A day without use and without news is a day of nothing.
+    // A day without use and without an answer is a day of zero.
     let later = next.with(counted(13, 1, 3), Some(day(2)));
     assert_eq!(exact(&later), [(9, true), (3, true), (0, true), (1, true)]);
     assert_eq!((later.total(), later.on(day(1)), later.on(day(9))), (usd(13), usd(3), Usd::ZERO));
@@ -44,7 +44,7 @@ fn after_missed_nights_the_sum_is_known_and_not_how_it_is_spread() {
     assert_eq!(sum(3, 4), Sum { spent: usd(20), known: Accuracy::Estimated });
     assert_eq!(sum(4, 4), Sum { spent: usd(4), known: Accuracy::Exactly });
     assert_eq!(sum(4, 5).known, Accuracy::Partly, "the day is not over");
-    // Nothing was used in the nights that were missed, so nothing has to be guessed.
+    // Nothing was used in the nights that were missed, so nothing has to be estimated.
     let still = before.with(counted(9, 4, 4), Some(day(0)));
     assert_eq!(exact(&still), [(5, true), (0, true), (0, true), (0, true), (4, true)]);
 }
@@ -66,7 +66,7 @@ fn less_than_before_changes_nothing_more_from_the_past_is_estimated_and_a_missin
     assert_eq!(before.with(counted(5, 1, 1), Some(day(2))), before);
     let late = before.with(counted(6, 1, 1), Some(day(2)));
     assert_eq!((exact(&late), late.total()), (vec![(6, false)], usd(6)));
-    // What was corrected downwards grows again: only what is beyond the record is new.
+    // A counter that was corrected downwards grows again: only what exceeds the record is new.
     let corrected = before.with(counted(4, 0, 3), Some(day(2))).with(counted(7, 3, 3), Some(day(3)));
     assert_eq!(exact(&corrected), [(4, true), (3, true)]);
     let without = KeyCounters { today: None, ..counted(9, 0, 3) };
@@ -87,7 +87,7 @@ fn a_term_of_days_takes_less_than_half_a_kilobyte() {
     assert!(Days::try_from(Packed(ByteBuf::from([1, 2, 3, 255]))).is_err());
 }
 
-/// What a key used on each day, in parts of the day, and after how many parts of which days a sync looked.
+/// The use of a key in parts of each day, and the parts of which days after which a sync read it.
 fn histories() -> impl Strategy<Value = (Vec<[i64; 3]>, Vec<Vec<usize>>)> {
     (5_usize..40).prop_flat_map(|days| {
         let used = prop::collection::vec([0_i64..4, 0_i64..4, 0_i64..4], days);

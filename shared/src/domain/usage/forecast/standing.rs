@@ -1,5 +1,6 @@
-//! Who of a class used far more in the last week than they and the class usually do: a program that was left running, or a key in
-//! other hands. It is said to people, who judge; nothing is done about it.
+//! People of a class who used far more in the last week than they and the class usually do. The cause may be
+//! a program that was left running, or a stolen key. The numbers are shown to people, who judge; no rule acts
+//! on them.
 
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -8,17 +9,17 @@ use super::WEEKS;
 use crate::domain::usage::days::Days;
 use crate::domain::values::money::Usd;
 
-/// So many times what is usual is far above it.
+/// The multiple of the usual use that counts as far above it.
 const FAR: u32 = 4;
-/// A week of less than this concerns nobody, however little is usual.
+/// The use of a week below which nobody stands out, however little is usual.
 const SMALL: Usd = Usd::from_dollars(1);
 
-/// What somebody used in each of the last weeks of completed days, the newest first.
+/// The use in each of the last weeks of completed days, the newest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Weeks([Usd; WEEKS]);
 
 impl Weeks {
-    /// `looked` is the last day on which every key was looked at.
+    /// The weeks before `looked`, the last day on which every key was listed.
     pub fn of(spent: &Days, looked: Date) -> Weeks {
         let days = spent.evenly();
         Weeks(std::array::from_fn(|week| {
@@ -28,7 +29,8 @@ impl Weeks {
         }))
     }
 
-    /// What was used in the last week, if that is far above what is usual in the class and, where earlier weeks tell, with them.
+    /// The use of the last week, if it is far above what is usual in the class and in the person's own
+    /// earlier weeks, if any.
     pub fn stands_out(self, usual_week: Usd) -> Option<Usd> {
         let Weeks([last, earlier @ ..]) = self;
         let own_usual = median(earlier.into_iter());
@@ -36,19 +38,19 @@ impl Weeks {
         is_far.then_some(last)
     }
 
-    /// Whether there is any week in which something was used: the others change nothing for the class.
+    /// Whether all the weeks are empty, so that they do not count for the class.
     pub fn are_idle(self) -> bool {
         self.0.iter().all(|used| *used == Usd::ZERO)
     }
 }
 
-/// What somebody of a class uses in a week in which they use anything: the median of the last four weeks of all of them, so that the
-/// few who use much do not make it usual.
+/// The usual use of a week in a class: the median of everybody's last four weeks, without empty ones. The few
+/// who use much do not raise it.
 pub fn usual_week<'a>(class: impl IntoIterator<Item = &'a Weeks>) -> Usd {
     median(class.into_iter().flat_map(|weeks| weeks.0))
 }
 
-/// Of the weeks in which anything was used; nothing, if there are none.
+/// The median of the weeks in which anything was used; zero if there are none.
 fn median(weeks: impl Iterator<Item = Usd>) -> Usd {
     let mut used: Vec<i64> = weeks.map(Usd::micros).filter(|used| *used > 0).collect();
     used.sort_unstable();

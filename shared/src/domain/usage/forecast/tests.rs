@@ -1,4 +1,4 @@
-//! Forecasts against spending whose future is known.
+//! Forecasts compared with spending whose future is known.
 
 use jiff::civil::{Weekday, date};
 use proptest::prelude::*;
@@ -29,25 +29,25 @@ fn term() -> Term {
     Term::new(FIRST, date(2035, 3, 2), "UTC").unwrap()
 }
 
-/// All of the pot is promised to keys.
+/// A budget that is reserved in full.
 fn all_promised(pot: Usd) -> Budget {
     Budget { pot, keys_stop_at: None }
 }
 
-/// As it is said in the night after a day was looked at.
+/// The forecast in the night after a day was listed.
 fn forecast(spent: &Days, budget: Budget, term: &Term, looked: Date) -> Forecast {
     let listed_at = format!("{looked}T00:20:00Z").parse().unwrap();
     Forecast::of(spent, budget, term, Some(listed_at), listed_at)
 }
 
-/// With so much left after these days, all of which are over.
+/// The forecast with so much left after these days, all of which are over.
 fn with_left(each: &[i64], left: i64) -> RunsOut {
     let pot = usd(each.iter().sum::<i64>() + left);
     let looked = day(i64::try_from(each.len()).unwrap());
     forecast(&spent(each.iter().copied()), all_promised(pot), &term(), looked).runs_out
 }
 
-/// How many days after the first it is out.
+/// The number of days after the first on which the money is used up.
 fn days_until(runs_out: RunsOut) -> i32 {
     let RunsOut::OutOn(out) = runs_out else { panic!("{runs_out:?}") };
     FIRST.until(out).unwrap().get_days()
@@ -178,7 +178,7 @@ fn live_keys_cannot_spend_more_than_is_reserved_and_what_ends_first_is_said() {
     assert_eq!(of(Some(4000)).runs_out, of(Some(899)).runs_out, "a counter that is behind says nothing");
     let RunsOut::OutOn(out) = of(Some(4000)).runs_out else { panic!("{:?}", of(Some(4000))) };
     assert!(out > day(90), "{out}");
-    // Nobody who is left can spend anything; before anybody spent anything there is nothing to say.
+    // The shown keys can spend nothing more; before any spending there is nothing to say.
     assert_eq!(of(Some(900)).runs_out, RunsOut::KeysStopped);
     let fresh = forecast(&Days::default(), Budget { pot: usd(10), keys_stop_at: Some(usd(0)) }, &term(), day(3));
     assert_eq!(fresh.runs_out, RunsOut::TooLittleData);
@@ -225,12 +225,12 @@ fn who_uses_far_more_than_they_and_the_class_usually_do_stands_out() {
     let out: Vec<_> = class.iter().map(|own| weeks(own).stands_out(usual)).collect();
     let named = Some(usd(9_000_000));
     assert_eq!(out, [None, None, Some(usd(40_000_000)), None, named, None]);
-    // Somebody who always uses much does what they always do; alone in a class nobody is unusual.
+    // A person who always uses much does what is usual for them; alone in a class nobody is unusual.
     assert_eq!(weeks(&dollars([80, 80, 80, 90])).stands_out(usual), None);
     let alone = weeks(&dollars([0, 0, 0, 90]));
     assert_eq!(alone.stands_out(usual_week([&alone])), None);
     assert!(weeks(&class[3]).are_idle() && !alone.are_idle());
-    // Where nothing is usual, a small amount is none to speak of.
+    // Where no use is usual, a small amount does not stand out.
     assert_eq!(weeks(&dollars([0, 0, 0, 9])).stands_out(Usd::ZERO), None);
     // The day that is not over counts for nothing.
     assert_eq!(Weeks::of(&class[4], day(24)).stands_out(usual), None);
@@ -245,7 +245,7 @@ proptest! {
         let mut bent = each.clone();
         let odd = odd % each.len();
         bent[odd] *= 100;
-        // As much is left; what the odd day itself took is gone, and no forecast can bring it back.
+        // An equal amount is left; what the odd day itself took is gone, and no forecast can bring it back.
         let moved = (days_until(with_left(&bent, left)) - days_until(usual)).abs();
         prop_assert!(moved <= 3, "{moved} days");
     }

@@ -1,4 +1,5 @@
-//! What each grant used of each model on a day, packed so that a night's rows fit into few items. A grant's id stands for its person.
+//! The use of each grant by model on a day, packed so that a night's rows fit into few items. A grant's id
+//! stands for its person.
 
 use std::collections::BTreeMap;
 
@@ -8,22 +9,23 @@ use super::Sums;
 use crate::domain::values::id::{GrantId, ProgrammeId};
 use crate::domain::values::money::Usd;
 
-/// What one grant used of one model on a day.
+/// A grant's use of one model on a day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GrantUse {
     pub programme: ProgrammeId,
     pub grant: GrantId,
-    /// Empty where the provider does not name it.
+    /// The model's name; empty where the provider does not give one.
     pub model: String,
     pub used: Sums,
 }
 
-/// Bytes that are no rows.
+/// The error for bytes that are no rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("these bytes are no rows of model use")]
 pub struct NotRows;
 
-/// Names once, and rows that count in them: programme, grant, model, spent, byok and requests.
+/// The packed form: each name once, and rows that refer to names by number (programme, grant, model, spent,
+/// byok and requests).
 #[derive(Default, Serialize, Deserialize)]
 struct PackedForm {
     programmes: Vec<String>,
@@ -61,7 +63,7 @@ pub fn unpack(bytes: &[u8]) -> Result<Vec<GrantUse>, NotRows> {
     rows.collect()
 }
 
-/// Names in the order in which they came, each with its number.
+/// The names in the order of their first use, each with its number.
 #[derive(Default)]
 struct NameIndex(BTreeMap<String, u32>);
 

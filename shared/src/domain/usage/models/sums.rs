@@ -1,5 +1,5 @@
-//! Sums of what was used by model: what a request cost, and what keys used beyond all that was told by model. Pages and mails show
-//! the same.
+//! Sums of use by model: the cost of a request, and the use that no model accounts for. Pages and mails share
+//! them.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -14,12 +14,13 @@ use crate::domain::usage::days::Accuracy;
 use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::money::Usd;
 
-/// Models that the sync put together, or that the provider does not name.
+/// The label for models that the sync put together, or that the provider does not name.
 const NOT_TOLD_APART: &str = "models that are not told apart";
-/// What keys used beyond all that the provider told by model.
+/// The label for use beyond what the provider reports by model.
 pub const NOT_BY_MODEL: &str = "not attributed to a model";
 
-/// What was used: the account's money, the user's own provider keys, and how many requests it took.
+/// An amount of use: the account's money, spending with the user's own provider keys, and the number of
+/// requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sums {
     pub spent: Usd,
@@ -34,12 +35,12 @@ impl Sums {
         sum
     }
 
-    /// Whoever paid it.
+    /// The sum, whoever paid it.
     pub fn in_all(self) -> Usd {
         self.spent + self.byok
     }
 
-    /// What a programme counts of it.
+    /// The amount that a programme counts.
     pub fn counted(self, byok: Byok) -> Usd {
         match byok {
             Byok::Inside => self.in_all(),
@@ -47,7 +48,7 @@ impl Sums {
         }
     }
 
-    /// What this is more than the other, and never less than nothing.
+    /// The surplus over the other amount, never below zero.
     #[must_use]
     pub fn beyond(self, other: Option<Sums>) -> Sums {
         let other = other.unwrap_or_default();
@@ -58,13 +59,13 @@ impl Sums {
         }
     }
 
-    /// Whether nothing of it is less than the other, but for what rounding row by row may come to.
+    /// Whether no part is less than the other's, apart from what rounding row by row may come to.
     pub fn is_no_less_than(self, other: Sums) -> bool {
         let less = other.beyond(Some(self));
         less.spent <= Usd::CENT && less.byok <= Usd::CENT && less.requests == 0
     }
 
-    /// What one request cost on average, rounded up to a hundredth of a cent.
+    /// The mean cost of a request, rounded up to a hundredth of a cent.
     pub fn per_request(self) -> Option<Usd> {
         let micros = u64::try_from(self.in_all().micros()).ok().filter(|_| self.requests > 0)?;
         let hundredths = micros.div_ceil(self.requests.saturating_mul(100));
@@ -98,12 +99,12 @@ impl AddAssign for Sums {
     }
 }
 
-/// What a model is called.
+/// The label of a model.
 pub fn named(model: &str) -> &str {
     if model.is_empty() { NOT_TOLD_APART } else { model }
 }
 
-/// The same as the cost of a request is said: `$0.0043`.
+/// The cost of a request in words: `$0.0043`.
 pub fn cost_in_words(per_request: Usd) -> String {
     let hundredths = per_request.micros() / 100;
     format!("${}.{:04}", hundredths / 10_000, hundredths % 10_000)
@@ -121,8 +122,8 @@ pub fn by_model<'a>(uses: impl IntoIterator<Item = &'a GroupUse>) -> Vec<(String
     models
 }
 
-/// What keys used on these days beyond what was told by model, if that is a cent at least: rows are rounded up one by one. None where
-/// it is not known exactly.
+/// The keys' use on these days beyond what is known by model. Less than a cent is `None`, since rows are
+/// rounded up one by one, and so is an inexact sum.
 pub fn beyond_models(told: Sums, used: &DailyUse, (from, to): (Date, Date)) -> Option<Sums> {
     let [credits, byok] = [&used.credits, &used.byok].map(|days| days.between(from, to, Some(to)));
     if from > to || credits.known != Accuracy::Exactly || byok.known != Accuracy::Exactly {

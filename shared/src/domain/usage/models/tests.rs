@@ -1,4 +1,4 @@
-//! Every cent of the rows is somebody's or nobody's, once.
+//! Every cent of the rows is attributed once, or unattributed once.
 
 use proptest::prelude::*;
 
@@ -39,7 +39,7 @@ fn of_account(model: &str, permaslug: &str, on: i8, micros: i64) -> ActivityRow 
     }
 }
 
-/// One grant in the group A, one in none; a foreign key that a cost centre owns.
+/// The attribution with one grant in group A, one in none, and a foreign key that a cost centre owns.
 fn attributed(rows: &[ModelRow], activity: &[ActivityRow]) -> Attribution {
     let deployment = OURS.parse().unwrap();
     let group_of = |_: &ProgrammeId, grant: &GrantId| match grant.as_str() {
@@ -188,7 +188,7 @@ fn plus(sum: Sum, (spent, byok, requests): (Usd, Usd, u64)) -> Sum {
     (sum.0 + spent.micros(), sum.1 + byok.micros(), sum.2 + requests)
 }
 
-/// Everything attributed and not, by day.
+/// The sum of attributed and unattributed use by day.
 fn totals(attribution: &Attribution) -> BTreeMap<Date, Sum> {
     let mut totals: BTreeMap<Date, Sum> = BTreeMap::new();
     let programmes = attribution.programmes.iter().flat_map(|((day, _), uses)| uses.iter().map(|one| (*day, one)));
@@ -256,7 +256,7 @@ proptest! {
     fn with_the_rest_a_day_is_what_the_account_used_if_that_is_more_than_the_rows_of_each_model(
         rows in prop::collection::vec(any_row(), 0..30), beyond in prop::collection::vec(any_row(), 0..30),
     ) {
-        // The rows are what was left of the whole after it was cut off.
+        // The rows are what was left of the whole after the provider cut it off.
         let whole: Vec<ModelRow> = rows.iter().chain(&beyond).cloned().collect();
         let activity: Vec<ActivityRow> = whole.iter().map(|row| ActivityRow {
             day: row.day, model: row.model.clone(), permaslug: String::new(),

@@ -1,4 +1,4 @@
-//! Readings from the provider's answers: what is on record after them, and what is in doubt.
+//! Readings from the provider's answers: the record after them, and their shortfalls.
 
 use super::*;
 
@@ -20,7 +20,7 @@ fn told(lifetime: i32, today: i32, in_window: i32) -> UsageReport {
     }
 }
 
-/// The reading after answers at these times, and the doubt of the last of them.
+/// The reading after answers at these times, and the shortfall of the last of them.
 fn read(
     reset: Reset,
     byok: Byok,
@@ -36,7 +36,7 @@ fn read(
     Ok(last.unwrap())
 }
 
-/// What counts in the window and ever, in dollars, after answers at these times.
+/// The counts of the window and of the lifetime, in dollars, after answers at these times.
 fn after(reset: Reset, byok: Byok, answers: &[(&str, UsageReport)]) -> Result<(Usd, Usd), UnusableReport> {
     let (reading, _) = read(reset, byok, answers)?;
     assert_eq!(reading.window, reset.window_at(reading.as_of));
@@ -108,7 +108,7 @@ fn a_reading_whose_sums_are_not_its_days_is_not_believed() {
     assert!(Reading::try_from(kept).is_ok());
 }
 
-/// Micro-dollars in the place of dollars.
+/// A report in micro-dollars.
 fn micros(lifetime: i64) -> UsageReport {
     let used = Usd::from_micros(lifetime);
     UsageReport { lifetime: used, today: Some(used), in_window: Some(used), ..told(0, 0, 0) }
@@ -150,7 +150,7 @@ fn a_difference_of_two_micro_dollars_is_neither_doubt_nor_news() {
 #[test]
 fn what_was_used_in_a_window_may_go_down_within_it_and_is_news() {
     let monthly = |answers: &[_]| read(Reset::Monthly, Byok::Outside, answers).unwrap();
-    // The counter of January, told on the first night of February, and what it says when it has turned.
+    // The counter of January, reported on the first night of February, and its value after the turn.
     let january = ("2026-01-31T00:20:00Z", told(2, 2, 2));
     let (late, turned) = (("2026-02-01T00:20:00Z", told(19, 0, 19)), ("2026-02-02T00:20:00Z", told(19, 0, 0)));
     let stuck = monthly(&[january, late]).0;
@@ -158,7 +158,7 @@ fn what_was_used_in_a_window_may_go_down_within_it_and_is_news() {
     let (after, doubt) = monthly(&[january, late, turned]);
     assert_eq!((after.in_window, after.lifetime(), doubt), (Usd::ZERO, Usd::from_dollars(19), None));
     assert!(after.differs_from(&stuck), "else the old month's money would stay for the whole new one");
-    // A window that turned and in which nothing was used yet is none.
+    // A turned window without any use yet is no difference.
     let next = monthly(&[january, late, turned, ("2026-03-01T00:20:00Z", told(19, 0, 0))]).0;
     assert!(!next.differs_from(&after));
     // A correction within the window.

@@ -1,4 +1,4 @@
-//! A grant that acts are applied to one after the other, and what its student then reads.
+//! A grant built by acts in sequence, and the words that its student then reads.
 
 use askama::Template;
 use bursar_core::domain::grant::{Change, HoldKind, MintedKey, Press, Reading, Stopped};
@@ -20,7 +20,7 @@ struct Alone<'a> {
     card: Card<'a>,
 }
 
-/// A grant that acts are applied to, and the time.
+/// A grant under test, with the current time.
 pub(super) struct Story {
     pub(super) view: View,
     pub(super) now: Timestamp,
@@ -94,7 +94,7 @@ impl Story {
         Card::of(&self.view, self.now).words
     }
 
-    /// What is read on the page.
+    /// The text of the card.
     pub(super) fn reads(&self) -> String {
         let token = SessionToken::generate();
         let address = self.view.grant.person.address.matched().clone();

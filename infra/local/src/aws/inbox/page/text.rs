@@ -1,4 +1,4 @@
-//! The text of a mail in pieces, so that its links can be followed. Whatever is in them, it is the template that escapes it.
+//! The text of a mail in pieces, so that its links can be followed. Escaping is left to the template.
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Piece {
@@ -6,7 +6,7 @@ pub(super) enum Piece {
     Link(String),
 }
 
-/// What follows a link in a sentence, rather than being part of it.
+/// The characters that end a sentence and not a link.
 const TRAILING: [char; 9] = ['.', ',', ';', ':', '!', '?', ')', ']', '\''];
 
 pub(super) fn pieces(text: &str) -> Vec<Piece> {
@@ -28,7 +28,8 @@ pub(super) fn pieces(text: &str) -> Vec<Piece> {
     pieces
 }
 
-/// The schemes are whole, so that a link is never empty once what trails it is gone.
+/// The start of the next link. Schemes match as a whole, so a link is never empty after its trailing
+/// characters are cut.
 fn next_link(text: &str) -> Option<usize> {
     let found = ["http://", "https://"].into_iter().filter_map(|scheme| text.find(scheme));
     found.min()

@@ -1,4 +1,4 @@
-//! Real binaries: they are started as Lambda does, and refuse to start without what they need.
+//! Real binaries: they start as in Lambda, and refuse to start without what they need.
 
 use super::super::invocation::test_settings;
 use super::*;

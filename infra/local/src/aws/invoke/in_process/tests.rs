@@ -1,4 +1,4 @@
-//! The pool with a small function of its own: it does what its event says.
+//! The pool with a small test function that does what its event says.
 
 use std::collections::BTreeSet;
 
@@ -55,7 +55,7 @@ impl Function for Obedient {
     }
 }
 
-/// Before services that are not there. `mail` has next to no time.
+/// A pool whose services do not exist. `mail` has a very short time-out.
 async fn pool() -> InProcess {
     let (gate, settings) = nothing_behind().await;
     InProcess::making(gate, settings, Clock::system(), |_, config, clock| Box::new(Obedient::new(config, clock)))

@@ -1,4 +1,5 @@
-//! A mail server of the tests: takes what it is sent, or refuses at one command, and remembers what it took as a real one would see it.
+//! A mail server for tests: accepts mails, or refuses at one command, and remembers them as a real server
+//! would read them.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,13 +7,14 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
-/// What the server says.
+/// The replies of the server.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Reply {
     Take,
-    /// Answers this to that command (`.`: the end of the data); with an empty text it hangs up.
+    /// Replies with this text to that command (`.`: the end of the data); an empty text closes the
+    /// connection.
     Refuse(&'static str, &'static str),
-    /// Takes the data, and says so once it is let go on.
+    /// Accepts the data, and replies once it is allowed to.
     Hesitate,
 }
 
@@ -29,7 +31,7 @@ pub(super) struct Sink {
     hesitation: Arc<Hesitation>,
 }
 
-/// The moment between taking a mail and saying so.
+/// The moment between accepting a mail and replying.
 #[derive(Default)]
 struct Hesitation {
     reached: Notify,
@@ -113,7 +115,7 @@ async fn converse(stream: TcpStream, reply: Reply, all: Arc<Mutex<Vec<Taken>>>, 
     }
 }
 
-/// The message as RFC 5321 tells a server to read it: lines up to one with a dot alone, a leading dot of others taken away.
+/// The message as RFC 5321 has a server read it: lines until a single dot, with one leading dot removed.
 async fn data(stream: &mut BufReader<TcpStream>) -> Vec<u8> {
     let mut data = Vec::new();
     loop {

@@ -1,4 +1,4 @@
-//! Who needs a look, from grants and readings that are made up.
+//! People who need a look, from made-up grants and readings.
 
 use jiff::ToSpan;
 use proptest::prelude::*;
@@ -23,7 +23,7 @@ fn id(number: u64) -> GrantId {
     format!("{number:016x}").parse().unwrap()
 }
 
-/// Somebody who was shown a key in February, named by the number.
+/// A grant that was shown a key in February, named by the number.
 fn claimed(number: u64) -> Grant {
     let key = crate::domain::grant::testing::a_view().grant;
     let mut grant = Grant { id: id(number), ever_shown: true, epoch: Epoch::new(1), ..key };
@@ -40,7 +40,7 @@ fn claimed(number: u64) -> Grant {
     grant
 }
 
-/// So many micro-dollars on a day so long ago.
+/// A use of so many micro-dollars, so many days ago.
 fn used(grant: &Grant, ago: i64, micros: i64) -> Reading {
     let (day, spent) = (MONDAY.checked_sub(ago.days()).unwrap(), Usd::from_micros(micros));
     Reading {
@@ -61,7 +61,7 @@ fn people(class: &[(Grant, Vec<Reading>)]) -> People {
     people_on(MONDAY, Reset::None, class)
 }
 
-/// The class in the digest of a day.
+/// The people in the digest of a day.
 fn people_on(today: Date, reset: Reset, class: &[(Grant, Vec<Reading>)]) -> People {
     let settings = Settings { reset, ..a_programme().settings };
     let week = (today.checked_sub(7.days()).unwrap(), today.yesterday().unwrap());
@@ -110,7 +110,7 @@ fn who_has_a_key_and_never_used_it_is_told_but_not_before_somebody_has_looked() 
     };
     let (user, idle) = (claimed(3), claimed(4));
     let (reading, nothing) = (used(&user, 20, 1), Reading { last_used_at: None, ..used(&idle, 20, 0) });
-    // A free model costs nothing, and was used.
+    // A free model costs nothing, and yet it was used.
     let free = claimed(5);
     let free_use = used(&free, 20, 0);
     let class = [

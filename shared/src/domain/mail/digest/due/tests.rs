@@ -1,4 +1,4 @@
-//! On which morning a digest comes, wherever its programme is, and which days it tells of.
+//! The mornings on which digests come, wherever their programme is, and the days that they cover.
 
 use proptest::prelude::*;
 
@@ -29,7 +29,7 @@ fn week(due: Option<Due>) -> Option<String> {
     due.map(|due| due.week.to_string())
 }
 
-/// Where the mornings are far from those of UTC, across the date line, or not at a full hour.
+/// Time zones whose mornings are far from those of UTC, across the date line, or not at a full hour.
 const ZONES: [&str; 12] = [
     "America/Los_Angeles",
     "America/Denver",
@@ -94,7 +94,7 @@ fn the_days_of_a_digest_are_those_that_the_nights_sync_has_looked_back_on() {
     };
     assert_eq!(last("Europe/Berlin").as_deref(), Some("2026-11-15"));
     assert_eq!(last("Asia/Dubai").as_deref(), Some("2026-11-15"));
-    // There the day is over by UTC at seven, and nobody has looked back on it.
+    // There the day is over by UTC at seven, and no sync has read it yet.
     assert_eq!(last("Asia/Bangkok").as_deref(), Some("2026-11-14"));
     assert_eq!(last("Pacific/Kiritimati").as_deref(), Some("2026-11-14"));
 }

@@ -1,0 +1,297 @@
+//! Rules of the documents: what they say of routes, calls, items and states is what the code does, and what they name is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use bursar_core::domain::grant::{AttemptState, GrantState, Stopped, SwitchState};
+use bursar_local::gate::Service;
+use bursar_local::invoke::FunctionName;
+use bursar_local::stack::Stack;
+use jiff::Timestamp;
+
+use super::rules::{allowed_by_the_template, root};
+
+/// What is of the repository and of nobody else: its files by their paths.
+fn files() -> Vec<String> {
+    let (root, mut found) = (root(), Vec::new());
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_file() {
+                found.push(path.strip_prefix(&root).unwrap().display().to_string());
+            } else if !["target", ".git", ".bursar"].contains(&name.as_str()) {
+                folders.push(path);
+            }
+        }
+    }
+    found
+}
+
+pub(crate) fn text(path: impl AsRef<Path>) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap()
+}
+
+/// Every document, by its path. What changed once is told of as it was then.
+fn documents() -> BTreeMap<PathBuf, String> {
+    let documents = files().into_iter().filter(|path| path.ends_with(".md") && path != "CHANGELOG.md");
+    documents.map(|path| (PathBuf::from(&path), text(&path))).collect()
+}
+
+/// The rows of a document's tables, without their heads: cells without back-ticks.
+pub(crate) fn rows(path: &str) -> Vec<Vec<String>> {
+    let text = text(path);
+    let lines = text.lines().filter(|line| line.starts_with('|'));
+    let rows = lines.map(|line| {
+        let line = line.trim_start_matches('|').trim_end().trim_end_matches('|');
+        line.split('|').map(|cell| cell.trim().replace('`', "")).collect()
+    });
+    rows.collect()
+}
+
+/// The functions that a cell names.
+fn functions(cell: &str) -> BTreeSet<FunctionName> {
+    match cell {
+        "all" => FunctionName::ALL.into(),
+        "nobody" | "nobody yet" => BTreeSet::new(),
+        names => names.split(", ").map(|name| name.parse().unwrap()).collect(),
+    }
+}
+
+/// What stands between back-ticks, outside blocks of text.
+fn quoted(text: &str) -> Vec<&str> {
+    let text = text.split("```").step_by(2);
+    text.flat_map(|text| text.lines().flat_map(|line| line.split('`').skip(1).step_by(2))).collect()
+}
+
+/// How GitHub calls a heading in an address.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim_start_matches('#').trim().to_lowercase();
+    kept.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+#[test]
+fn each_link_of_a_document_leads_to_a_file_and_a_heading_that_are_there() {
+    let (mut links, mut dead) = (0, Vec::new());
+    for (path, text) in documents() {
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if target.starts_with("http") || target.contains(char::is_whitespace) {
+                continue;
+            }
+            links += 1;
+            let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+            let place = if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
+            let is_heading = |text: String| text.lines().any(|line| line.starts_with('#') && anchor(line) == heading);
+            let leads = root().join(&place).exists() && (heading.is_empty() || is_heading(self::text(&place)));
+            if !leads {
+                dead.push(format!("{}: {target}", path.display()));
+            }
+        }
+    }
+    assert!(links > 20 && dead.is_empty(), "{dead:#?}");
+}
+
+#[test]
+fn each_file_and_test_that_a_document_names_is_there() {
+    let files = files();
+    let sources: Vec<String> = files.iter().filter(|path| path.ends_with(".rs")).map(text).collect();
+    let is_there = |name: &str| files.iter().any(|path| path == name || path.ends_with(&format!("/{name}")));
+    let is_folder = |name: &str| files.iter().any(|path| format!("/{path}").contains(&format!("/{name}")));
+    let (mut named, mut missing) = (BTreeSet::new(), Vec::new());
+    for (path, text) in documents() {
+        for name in quoted(&text) {
+            let is_plain =
+                name.chars().all(|c| c.is_alphanumeric() || "_-./".contains(c)) && !name.starts_with(['/', '.']);
+            let ending = name.rsplit_once('.').map(|(_, ending)| ending);
+            let kind_of_file = ["rs", "md", "yaml", "toml", "py", "html", "css", "js", "json"];
+            let (kind, there) = match name.rsplit("::").next().unwrap().split_once('…').unwrap_or((name, "")).0 {
+                _ if is_plain && ending.is_some_and(|ending| kind_of_file.contains(&ending)) => {
+                    ("file", is_there(name))
+                }
+                _ if is_plain && name.ends_with('/') => ("folder", is_folder(name)),
+                _ if is_a_test(name) => ("test", sources.iter().any(|source| source.contains(&function(name)))),
+                _ => continue,
+            };
+            named.insert(kind);
+            if !there {
+                missing.push(format!("{}: the {kind} {name}", path.display()));
+            }
+        }
+    }
+    assert_eq!(named, BTreeSet::from(["file", "folder", "test"]));
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+/// Names of tests are sentences.
+fn is_a_test(name: &str) -> bool {
+    let is_name = name.chars().all(|c| c.is_lowercase() || c.is_numeric() || "_:…".contains(c));
+    is_name && name.matches('_').count() >= 4
+}
+
+/// How a test begins, from its path in its suite or the first words of its name.
+fn function(name: &str) -> String {
+    let name = name.rsplit("::").next().unwrap();
+    match name.strip_suffix('…') {
+        Some(begins) => format!("fn {begins}"),
+        None => format!("fn {name}("),
+    }
+}
+
+#[test]
+fn the_map_is_read_in_one_sitting() {
+    let map = text("ARCHITECTURE.md");
+    assert!(map.lines().count() <= 200, "{} lines", map.lines().count());
+    let wide: Vec<&str> = map.lines().filter(|line| line.chars().count() > 130).collect();
+    assert!(wide.is_empty(), "{wide:#?}");
+}
+
+#[test]
+fn the_words_of_the_state_diagram_are_those_of_the_table() {
+    let map = text("ARCHITECTURE.md");
+    let drawn = map.split("## Grant, attempt, order").nth(1).unwrap();
+    let diagram = drawn.split("```text\n").nth(1).unwrap().split("```").next().unwrap();
+    let part = |begins: &str| diagram.split("\n\n").find(|part| part.trim_start().starts_with(begins)).unwrap();
+    let since = Timestamp::UNIX_EPOCH;
+    let grant = [
+        GrantState::Invited,
+        GrantState::Minting { nonce: "0123456789abcdef".parse().unwrap(), lease_until: since },
+        GrantState::Live { key: "ab".repeat(32).parse().unwrap() },
+        GrantState::Stopped { why: Stopped::Leaked },
+        GrantState::Revoked,
+        GrantState::Ended,
+    ];
+    let attempt = [
+        AttemptState::Open,
+        AttemptState::Shown,
+        AttemptState::Refused,
+        AttemptState::Unknown,
+        AttemptState::Lost,
+        AttemptState::Swept,
+        AttemptState::Superseded,
+    ];
+    let order = [
+        SwitchState::On,
+        SwitchState::OffOrdered { since },
+        SwitchState::Off { at: since },
+        SwitchState::OnOrdered { since, until_limited: false },
+    ];
+    // A state more does not compile here, so that it is drawn too.
+    let _ = |state: &GrantState| match state {
+        GrantState::Invited | GrantState::Minting { .. } | GrantState::Live { .. } => {}
+        GrantState::Stopped { .. } | GrantState::Revoked | GrantState::Ended => {}
+    };
+    let _ = |state: AttemptState| match state {
+        AttemptState::Open | AttemptState::Shown | AttemptState::Refused | AttemptState::Unknown => {}
+        AttemptState::Lost | AttemptState::Swept | AttemptState::Superseded => {}
+    };
+    let _ = |order: SwitchState| match order {
+        SwitchState::On | SwitchState::OffOrdered { .. } | SwitchState::Off { .. } | SwitchState::OnOrdered { .. } => {}
+    };
+    let stored = |value: serde_json::Value, tag: &str| value.get(tag).unwrap_or(&value).as_str().unwrap().to_owned();
+    let words = grant.iter().map(|state| ("grant", stored(serde_json::to_value(state).unwrap(), "state")));
+    let words = words.chain(attempt.iter().map(|state| ("attempt", stored(serde_json::to_value(state).unwrap(), ""))));
+    let words =
+        words.chain(order.iter().map(|order| ("order", stored(serde_json::to_value(order).unwrap(), "switch"))));
+    for (begins, word) in words {
+        let drawn: BTreeSet<&str> = part(begins).split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+        assert!(drawn.contains(word.as_str()), "`{word}` is not drawn of {begins}");
+    }
+}
+
+#[test]
+fn every_call_of_the_provider_is_documented_with_whether_it_is_repeated() {
+    let document = text("docs/calls.md");
+    let documented: Vec<&str> =
+        document.lines().filter(|line| line.contains(" s | yes |") || line.contains(" s | never |")).collect();
+    let calls = bursar_core::provider::wire::calls::ALL;
+    assert_eq!(documented, calls.map(bursar_core::provider::wire::calls::Call::row));
+    let asked: BTreeSet<String> = who_asks().into_keys().collect();
+    assert_eq!(asked, calls.iter().map(|call| call.name.to_owned()).collect(), "who makes each call");
+}
+
+/// Who makes each call of the provider, by its name.
+fn who_asks() -> BTreeMap<String, BTreeSet<FunctionName>> {
+    let rows = rows("docs/calls.md").into_iter().skip_while(|row| row.get(1).is_none_or(|head| head != "asked by"));
+    let rows = rows.skip(2).take_while(|row| row.len() == 3);
+    rows.map(|row| (row[0].clone(), functions(&row[1]))).collect()
+}
+
+#[test]
+fn the_document_of_calls_says_what_each_role_allows() {
+    let rows = rows("docs/calls.md").into_iter().filter(|row| row.len() == 4 && row[0].contains(':'));
+    let documented: Vec<_> = rows
+        .flat_map(|row| {
+            let index = row[1].strip_prefix("the index ").map(str::to_owned);
+            functions(&row[2]).into_iter().map(move |function| (function, row[0].clone(), index.clone()))
+        })
+        .collect();
+    let rights: BTreeSet<_> = documented.iter().cloned().collect();
+    assert_eq!(rights.len(), documented.len(), "a right stands there twice");
+    assert_eq!(rights, allowed_by_the_template());
+}
+
+/// That what the functions of this stack did is what the documents say of them. What a test did by hand is its own matter.
+pub(crate) fn hold_what_was_done(stack: &Stack) {
+    let (writers, asks) = (writers(), who_asks());
+    let mut seen = BTreeSet::new();
+    for recorded in stack.gate.calls() {
+        let call = recorded.call;
+        if (call.function, call.instance) == (stack.own.function(), stack.own.number()) {
+            continue;
+        }
+        for kind in &call.shape.kinds {
+            assert!(
+                writers[kind].contains(&call.function),
+                "{} writes {kind}, which docs/items.md does not say",
+                call.function
+            );
+            seen.insert(kind.clone());
+        }
+        if call.name.service == Service::Provider {
+            let (name, _) = asks
+                .iter()
+                .find(|(name, _)| requests(name).iter().any(|request| **request == *call.name.operation))
+                .unwrap();
+            assert!(
+                asks[name].contains(&call.function),
+                "{} makes the call {name}, which docs/calls.md does not say",
+                call.function
+            );
+        }
+    }
+    assert!(seen.len() > 10, "hardly anything was written: {seen:?}");
+}
+
+/// Who writes each kind of item.
+fn writers() -> BTreeMap<String, BTreeSet<FunctionName>> {
+    let rows = rows("docs/items.md").into_iter().filter(|row| row.len() == 8 && row[0] != "kind" && row[0] != "---");
+    rows.map(|row| (row[0].clone(), functions(&row[6]))).collect()
+}
+
+/// The requests of a call, as the gate calls them: a part of a path that may be left out is left out or there.
+fn requests(name: &str) -> [String; 2] {
+    let call = bursar_core::provider::wire::calls::ALL.into_iter().find(|call| call.name == name).unwrap();
+    let without = match call.path.split_once('[') {
+        Some((before, after)) => format!("{before}{}", after.split_once(']').unwrap().1),
+        None => call.path.to_owned(),
+    };
+    [without, call.path.replace(['[', ']'], "")].map(|path| format!("{} {path}", call.method))
+}
+
+#[test]
+fn no_function_links_another_or_what_only_one_machine_needs() {
+    for folder in
+        FunctionName::ALL.map(|function| format!("functions/{function}")).into_iter().chain(["shared".to_owned()])
+    {
+        let manifest = text(Path::new(&folder).join("Cargo.toml"));
+        let linked = manifest.split("[dependencies]").nth(1).unwrap().split("\n[").next().unwrap();
+        let names = linked.lines().filter_map(|line| line.split(['.', ' ', '=']).next());
+        let ours: Vec<&str> = names
+            .filter(|name| {
+                name.starts_with("bursar") || FunctionName::ALL.iter().any(|function| function.to_string() == *name)
+            })
+            .collect();
+        assert!(ours.iter().all(|name| *name == "bursar-core"), "{folder} links {ours:?}");
+    }
+}
