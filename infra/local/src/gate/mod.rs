@@ -127,7 +127,7 @@ impl Gate {
         }
     }
 
-    /// The rules and steps that no call has met so far: a test whose fault never happened shows nothing.
+    /// The rules and steps that no call has met so far, or met before they were lifted: a test whose fault never happened shows nothing.
     pub fn unfired(&self) -> Vec<String> {
         self.inner().state().rules.unfired()
     }
