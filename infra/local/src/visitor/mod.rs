@@ -84,8 +84,8 @@ impl Visitor {
     }
 
     /// Posts a body of this content type as it is.
-    pub async fn post_as(&self, kind: &str, path: &str, body: Vec<u8>) -> Result<Page> {
-        self.post_body(&self.origin, path, kind, body).await
+    pub async fn post_as(&self, kind: &str, path: &str, body: impl Into<Vec<u8>>) -> Result<Page> {
+        self.post_body(&self.origin, path, kind, body.into()).await
     }
 
     /// Takes the page's form with this action, fills fields and sends it back with all that it holds.
