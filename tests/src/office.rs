@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::stack::Stack;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::audit::Actor;
@@ -19,7 +20,6 @@ use bursar_core::domain::window::{Reset, Window, utc_date};
 use bursar_core::store::{
     Acquired, ActContext, Author, FencedTable, LinkMade, NewPerson, Outcome, StoreError, Table, Written,
 };
-use bursar_local::stack::Stack;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
