@@ -154,3 +154,18 @@ async fn a_disable_that_is_ordered_is_repeated_by_the_work_until_the_provider_an
 async fn work(stack: &Stack) -> Value {
     stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap()
 }
+
+#[tokio::test]
+#[should_panic(expected = "a stack ends without `finish`")]
+async fn a_test_that_does_not_finish_its_stack_fails() {
+    drop(stack::in_process().await.unwrap());
+}
+
+#[tokio::test]
+#[should_panic(expected = "planned faults that no call met")]
+async fn a_test_whose_fault_met_no_call_fails_though_it_was_lifted() {
+    let stack = stack::in_process().await.unwrap();
+    let rule = stack.gate.at("provider:*", Verdict::status(500));
+    stack.gate.lift(rule);
+    stack.finish().await;
+}

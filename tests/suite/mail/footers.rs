@@ -26,13 +26,16 @@ fn split(text: &str) -> (&str, &str) {
 #[tokio::test]
 async fn every_kind_of_mail_says_why_it_came_and_whom_to_ask() {
     let mut office = PostOffice::open().await;
-    office.ask("admin@example.edu").await;
-    assert!(office.raise(Cause::ManagementKey).await);
     let ada = office.enrol("ada@example.edu").await;
     office.claim(&ada).await;
     office.used(&ada, 16_799_999).await;
+    office.settle().await;
+    office.unread();
     office.cross(80, office.steadily(1, 3_359_999_001)).await;
+    office.ask("admin@example.edu").await;
     office.wish().await;
+    assert!(office.raise(Cause::ManagementKey).await);
+    office.settle().await;
     office.stack.clock.stop_at("2026-11-23T10:00:00Z".parse().unwrap()).unwrap();
     office.stack.invoke.invoke(FunctionName::ThresholdAlerts, json!({"task": "digest"})).await.unwrap();
     office.table.act(office.at(&ada), |view, now| view.stop(Stopped::Leaked, &Actor::Student, now)).await.unwrap();
@@ -61,7 +64,20 @@ async fn every_kind_of_mail_says_why_it_came_and_whom_to_ask() {
         office.finish().await;
     }
     assert_eq!(kinds, MailKind::ALL.map(|kind| kind.as_str().to_owned()).into());
-    insta::assert_snapshot!(whys.into_iter().collect::<Vec<_>>().join("\n"), @"");
+    insta::assert_snapshot!(whys.into_iter().collect::<Vec<_>>().join("\n"), @"
+    account: You get this mail because you are an admin of Bursar at Example University.
+    alert: You get this mail because you are among those who hear about the money of CS pilot.
+    digest: You get this mail on Mondays because you are an admin of Bursar at Example University. You can choose on your page which of these mails you get: [origin]/my#mails
+    digest: You get this mail on Mondays because you are faculty of CS pilot. Its faculty can set another day, or none. You can choose on your page which of these mails you get: [origin]/my#mails
+    key-leaked: You get this mail because a key of yours was reported leaked.
+    key-shown: You get this mail each time a key of yours is shown.
+    link: You get this mail because this address was entered at [origin].
+    request: You get this mail because you are an admin of Bursar at Example University.
+    roster: You get this mail because Example University put you on the roster of CS pilot.
+    student: You get this mail because CS pilot switches off keys that are not used for 1 day.
+    student: You get this mail because CS pilot wants keys replaced after 15 days.
+    student: You get this mail because you have a key for CS pilot. You can choose on your page which of these mails you get: [origin]/my#mails
+    ");
     insta::assert_snapshot!(rest.into_iter().collect::<Vec<_>>().join("\n\n"), @"
     Example University
     Help: bursar-help@example.edu
