@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::panic::Location;
 use std::path::Path;
 use std::thread;
+use std::time::Duration;
 
 use anyhow::Result;
 use bursar_core::deadline::Waits;
@@ -22,6 +23,7 @@ pub use crate::left::{Left, WARNING};
 use crate::plain_words::refused_in_mail;
 
 const ADMIN: &str = "admin@example.edu";
+const ON_ITS_WAY: Duration = Duration::from_secs(10);
 
 /// A running stack. Whatever a test reaches into is the local stack's; its end is not.
 pub struct Stack {
@@ -57,6 +59,10 @@ impl Stack {
     }
 
     async fn end(&mut self, left: &[Left<'_>], caller: &Location<'_>) {
+        // What is on its way is left as well, unless it is tried again and again.
+        if !self.pump.is_stopped() {
+            let _ = tokio::time::timeout(ON_ITS_WAY, self.pump.drained()).await;
+        }
         let mut wrong = Leavings::of(self).unwrap().against(left);
         let says: Vec<_> = self.ses.mails().iter().flat_map(refused_in_mail).collect();
         if !says.is_empty() {

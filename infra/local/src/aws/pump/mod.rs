@@ -128,6 +128,11 @@ impl Pump {
         &self.0.dead_letters
     }
 
+    /// Whether its readers have ended, so that nothing is handed on any more.
+    pub fn is_stopped(&self) -> bool {
+        *self.0.stopping.borrow()
+    }
+
     /// Ends the readers. What was handed on and not answered in time is handed on again after the next start.
     pub async fn stop(&self) {
         self.0.stopping.send_replace(true);
