@@ -8,7 +8,8 @@ use bursar_local::folder::Folder;
 use bursar_local::gate::Keep;
 use bursar_local::invoke::logs::Logs;
 use bursar_local::schedules::SyncEvery;
-use bursar_local::stack::{Functions, Options, ProviderAt, Stack, listen, origin_of};
+use bursar_local::stack::{Functions, Options, ProviderAt, listen, origin_of};
+use bursar_tests::stack::Stack;
 use tempfile::TempDir;
 
 pub(crate) const ADMIN: &str = "admin@example.edu";

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use bursar_local::gate::Verdict;
 use bursar_local::settle::LIMIT;
-use bursar_local::stack::Stack;
 use bursar_tests::stack;
+use bursar_tests::stack::Stack;
 use jiff::ToSpan;
 use jiff::tz::TimeZone;
 use serde_json::json;
@@ -26,27 +26,32 @@ const REFUSED: &str = "status of 403";
 
 pub(crate) async fn goes_well(driver: &Driver, scripts: bool) -> Result<()> {
     let stack = stack::in_process().await?;
-    let mut watch = stack::watch(&stack);
-    let mut admin = Person::at(driver, &stack, scripts).await?;
-    let student = Person::at(driver, &stack, scripts).await?;
+    let done = goes_well_in(&stack, driver, scripts).await;
+    stack.finish_after(done, &[]).await
+}
+
+async fn goes_well_in(stack: &Stack, driver: &Driver, scripts: bool) -> Result<()> {
+    let mut watch = stack::watch(stack);
+    let mut admin = Person::at(driver, stack, scripts).await?;
+    let student = Person::at(driver, stack, scripts).await?;
     admin_signs_in(driver, &admin).await.context("the admin signs in")?;
-    create(&stack, &mut admin).await.context("a programme is created")?;
-    upload(&stack, &admin).await.context("a roster is uploaded")?;
+    create(stack, &mut admin).await.context("a programme is created")?;
+    upload(stack, &admin).await.context("a roster is uploaded")?;
     watch.check().await;
     sign_in(&student, " stu.dent@EXAMPLE.edu ", STUDENT).await.context("the student signs in")?;
     student.reads("Your LLM credit").await?;
-    let key = reveal(&stack, &student, scripts).await.context("the key is shown")?;
+    let key = reveal(stack, &student, scripts).await.context("the key is shown")?;
     watch.check().await;
-    spend(&stack, &key).await.context("the key is spent on")?;
+    spend(stack, &key).await.context("the key is spent on")?;
     spending_is_seen(&admin, &student).await.context("the spending is seen")?;
-    alerts(driver, &stack, &admin, scripts).await.context("faculty is told")?;
+    alerts(driver, stack, &admin, scripts).await.context("faculty is told")?;
     student.opens("/my").await?;
     student.sends("/sign-out").await?;
     student.reads("Your LLM credit").await?;
     student.browser.one("form[action='/link']").await?;
     watch.check().await;
     stack.ses.unread();
-    stack::finish(stack).await
+    Ok(())
 }
 
 /// Asks on the form, opens the mail and presses the button behind its link.

@@ -8,8 +8,8 @@ use bursar_local::inbox::Contents;
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;
 use bursar_local::settle::LIMIT;
-use bursar_local::stack::Stack;
 use bursar_tests::office::session_cookie;
+use bursar_tests::stack::{Left, Stack};
 use bursar_tests::visitor::Visitor;
 use serde::Deserialize;
 use serde_json::json;
@@ -52,7 +52,11 @@ struct Picture {
 
 pub(crate) async fn read_well(driver: &Driver) -> Result<()> {
     let demonstration = Demonstration::build().await?;
-    let stack = &demonstration.stack;
+    let done = all_read_well(&demonstration.stack, driver).await;
+    demonstration.stack.finish_after(done, &[Left::AnyMails]).await
+}
+
+async fn all_read_well(stack: &Stack, driver: &Driver) -> Result<()> {
     provoke(stack).await?;
     let browser = driver.open(PHONE).await?;
     let mails = one_of_each(stack);
@@ -67,7 +71,7 @@ pub(crate) async fn read_well(driver: &Driver) -> Result<()> {
         }
     }
     eprintln!("browser: {} mails read well on a phone and on a desk", mails.len());
-    demonstration.stack.stop().await
+    Ok(())
 }
 
 /// Has those kinds sent that the demonstration brings none of: faculty wish for a larger pot, and the account has too little money.

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use bursar_local::settle::LIMIT;
-use bursar_local::stack::Stack;
+use bursar_tests::stack::Stack;
 
 use crate::driver::{Browser, Driver, Element, Looks, PHONE, TAB};
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use bursar_local::inbox::Contents;
 use bursar_local::settle::LIMIT;
-use bursar_local::stack::Stack;
+use bursar_tests::stack::{Left, Stack};
 
 use crate::demonstration::{ADMIN, Demonstration, FACULTY, SEMINAR};
 use crate::driver::{Browser, DESK, Driver, Looks, PHONE};
@@ -15,7 +15,11 @@ const WITH_A_KEY: &str = "with a key";
 const PILOT: &str = "/console/programmes/cs-pilot";
 pub(crate) async fn screenshots(driver: &Driver, into: &Path) -> Result<()> {
     let demonstration = Demonstration::build().await?;
-    let stack = &demonstration.stack;
+    let done = screenshots_of(&demonstration.stack, driver, into).await;
+    demonstration.stack.finish_after(done, &[Left::AnyMails]).await
+}
+
+async fn screenshots_of(stack: &Stack, driver: &Driver, into: &Path) -> Result<()> {
     let album = Album { into };
     std::fs::create_dir_all(into)?;
 
@@ -37,12 +41,16 @@ pub(crate) async fn screenshots(driver: &Driver, into: &Path) -> Result<()> {
     phone.look(Looks { width: 720, ..PHONE }).await?;
     open_alert(stack, &phone).await?;
     album.keep("alert", &phone.picture().await?)?;
-    demonstration.stack.stop().await
+    Ok(())
 }
 
 pub(crate) async fn gallery(driver: &Driver, into: &Path) -> Result<()> {
     let demonstration = Demonstration::build().await?;
-    let stack = &demonstration.stack;
+    let done = gallery_of(&demonstration.stack, driver, into).await;
+    demonstration.stack.finish_after(done, &[Left::AnyMails]).await
+}
+
+async fn gallery_of(stack: &Stack, driver: &Driver, into: &Path) -> Result<()> {
     let album = Album { into };
     std::fs::create_dir_all(into)?;
     let (admin, student, visitor) = (driver.open(PHONE).await?, driver.open(PHONE).await?, driver.open(PHONE).await?);
@@ -114,7 +122,7 @@ pub(crate) async fn gallery(driver: &Driver, into: &Path) -> Result<()> {
         admin.go(page).await?;
         album.keep_all(&format!("mail-{kind}-{number}"), &admin).await?;
     }
-    demonstration.stack.stop().await
+    Ok(())
 }
 
 /// A folder of pictures.

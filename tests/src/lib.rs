@@ -5,6 +5,7 @@
 pub mod aws;
 pub mod invariants;
 pub mod journey;
+mod left;
 pub mod office;
 pub mod plain_words;
 pub mod process;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::stack::Stack;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{MintedKey, Person, Press, PressKind};
@@ -19,7 +20,6 @@ use bursar_core::domain::values::window::{Reset, Window, utc_date};
 use bursar_core::store::{
     Acquired, ActContext, ActOutcome, Author, FencedTable, LinkOutcome, NewPerson, SignInWrite, StoreError, Table,
 };
-use bursar_local::stack::Stack;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 

@@ -1,8 +1,13 @@
-//! A whole stack in this process, in memory, for one test. `finish` looks for what a passing test could have hidden.
+//! A whole stack in this process, in memory, for one test. `finish` is its only end, and looks for what a passing test could have
+//! hidden.
 
+use std::ops::Deref;
+use std::panic::Location;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use bursar_core::deadline::Waits;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_local::folder::{Files, Folder};
@@ -10,12 +15,91 @@ use bursar_local::gate::Keep;
 use bursar_local::invoke::binaries::build_binaries;
 use bursar_local::invoke::logs::Logs;
 use bursar_local::schedules::SyncEvery;
-use bursar_local::stack::{Functions, Options, ProviderAt, Stack, listen};
+use bursar_local::stack::{self as local, Functions, Options, ProviderAt, listen};
 
 use crate::invariants::{RawTable, Watch};
+use crate::left::Leavings;
+pub use crate::left::{Left, WARNING};
 use crate::plain_words::refused_in_mail;
 
 const ADMIN: &str = "admin@example.edu";
+const ON_ITS_WAY: Duration = Duration::from_secs(10);
+
+/// A running stack. Whatever a test reaches into is the local stack's; its end is not.
+pub struct Stack {
+    /// Absent once it has ended.
+    running: Option<local::Stack>,
+}
+
+impl Stack {
+    /// A stack as these options describe it.
+    pub async fn start(options: Options) -> Result<Stack> {
+        Ok(Stack { running: Some(local::Stack::start(options).await?) })
+    }
+
+    /// Ends a case of a test that plays many in one stack: a fault of this one may not meet a call of the next.
+    #[track_caller]
+    pub fn faults_met(&self, case: &str) {
+        let unmet = self.gate.unfired();
+        assert!(unmet.is_empty(), "{case}: planned faults that no call met: {unmet:?}");
+    }
+
+    /// Ends a stack in which nothing went wrong: every planned fault happened, every event found its function, no mail is unread or
+    /// says a word of the code, and no function complained.
+    #[track_caller]
+    pub fn finish(self) -> impl Future<Output = ()> {
+        self.finish_leaving(&[])
+    }
+
+    /// Ends a stack in which just this is left.
+    #[track_caller]
+    pub fn finish_leaving(mut self, left: &[Left<'_>]) -> impl Future<Output = ()> {
+        let caller = Location::caller();
+        async move { self.end(left, caller).await }
+    }
+
+    async fn end(&mut self, left: &[Left<'_>], caller: &Location<'_>) {
+        // What is on its way is left as well, unless it is tried again and again.
+        if !self.pump.is_stopped() {
+            let _ = tokio::time::timeout(ON_ITS_WAY, self.pump.drained()).await;
+        }
+        let mut wrong = Leavings::of(self).unwrap().against(left);
+        let says: Vec<_> = self.ses.mails().iter().flat_map(refused_in_mail).collect();
+        if !says.is_empty() {
+            wrong.push(format!("words of the code in mails: {says:#?}"));
+        }
+        let ended = self.running.take().unwrap().stop().await;
+        assert!(wrong.is_empty(), "the stack that ends at {caller} leaves\n{}", wrong.join("\n"));
+        ended.unwrap();
+    }
+
+    /// Ends a stack after something that may have failed. What it failed of counts for more than what is left.
+    #[track_caller]
+    pub fn finish_after<T>(mut self, outcome: Result<T>, left: &[Left<'_>]) -> impl Future<Output = Result<T>> {
+        let caller = Location::caller();
+        async move {
+            match &outcome {
+                Ok(_) => self.end(left, caller).await,
+                Err(_) => self.running.take().unwrap().stop().await?,
+            }
+            outcome
+        }
+    }
+}
+
+impl Deref for Stack {
+    type Target = local::Stack;
+
+    fn deref(&self) -> &local::Stack {
+        self.running.as_ref().unwrap()
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        assert!(self.running.is_none() || thread::panicking(), "a stack ends without `finish`");
+    }
+}
 
 /// A stack with the functions in this process.
 pub async fn in_process() -> Result<Stack> {
@@ -54,23 +138,6 @@ pub fn watch(stack: &Stack) -> Watch {
         Some(provider) => watch.with_provider(provider.clone()).with_gate(stack.gate.clone()),
         None => watch,
     }
-}
-
-/// Ends a stack in which nothing went wrong: every planned fault happened, every event found its function, no mail is unread or says
-/// a word of the code, and no function complained. A test that expects one of these to be otherwise looks itself and stops the stack.
-pub async fn finish(stack: Stack) -> Result<()> {
-    let unfired = stack.gate.unfired();
-    ensure!(unfired.is_empty(), "planned faults that no call met: {unfired:?}");
-    let dead = stack.pump.dead_letters().all()?;
-    ensure!(dead.is_empty(), "dead letters: {dead:?}");
-    let unread = stack.ses.unread().len();
-    ensure!(unread == 0, "{unread} mails are left unread");
-    let says: Vec<_> = stack.ses.mails().iter().flat_map(refused_in_mail).collect();
-    ensure!(says.is_empty(), "mails say {says:?}");
-    let complaint = |text: &str| ["\"WARN\"", "\"ERROR\"", "panicked"].iter().any(|level| text.contains(level));
-    let complaints: Vec<_> = stack.logs.all().into_iter().filter(|line| complaint(&line.text)).collect();
-    ensure!(complaints.is_empty(), "functions complained: {complaints:#?}");
-    stack.stop().await
 }
 
 async fn start(functions: Functions, files: Option<Files>, waits: Waits, admins: &[&str]) -> Result<Stack> {

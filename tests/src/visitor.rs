@@ -35,38 +35,28 @@ impl Visitor {
             answers.note(&json!({"statusCode": page.status, "headers": headers, "body": page.body}));
         }))
     }
+}
 
-    pub async fn get(&self, path: &str) -> Page {
-        Page(self.0.get(path).await.unwrap())
-    }
+/// What the inner visitor does, with a failure that ends the test.
+macro_rules! visits {
+    ($($name:ident($($given:ident: $kind:ty),*);)*) => {
+        impl Visitor {
+            $(pub async fn $name(&self, $($given: $kind),*) -> Page {
+                Page(self.0.$name($($given),*).await.unwrap())
+            })*
+        }
+    };
+}
 
-    pub async fn head(&self, path: &str) -> Page {
-        Page(self.0.head(path).await.unwrap())
-    }
-
-    pub async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Page {
-        Page(self.0.post(path, fields).await.unwrap())
-    }
-
-    pub async fn post_from(&self, origin: &str, path: &str, fields: &[(&str, &str)]) -> Page {
-        Page(self.0.post_from(origin, path, fields).await.unwrap())
-    }
-
-    pub async fn post_as(&self, kind: &str, path: &str, body: impl Into<Vec<u8>>) -> Page {
-        Page(self.0.post_as(kind, path, body.into()).await.unwrap())
-    }
-
-    pub async fn submit(&self, page: &Page, action: &str, filled: &[(&str, &str)]) -> Page {
-        Page(self.0.submit(page, action, filled).await.unwrap())
-    }
-
-    pub async fn send_form(&self, form: &Form) -> Page {
-        Page(self.0.send_form(form).await.unwrap())
-    }
-
-    pub async fn upload(&self, page: &Page, action: &str, filled: &[(&str, &str)], name: &str, text: &[u8]) -> Page {
-        Page(self.0.upload(page, action, filled, name, text).await.unwrap())
-    }
+visits! {
+    get(path: &str);
+    head(path: &str);
+    post(path: &str, fields: &[(&str, &str)]);
+    post_from(origin: &str, path: &str, fields: &[(&str, &str)]);
+    post_as(kind: &str, path: &str, body: impl Into<Vec<u8>>);
+    submit(page: &Page, action: &str, filled: &[(&str, &str)]);
+    send_form(form: &Form);
+    upload(page: &Page, action: &str, filled: &[(&str, &str)], name: &str, text: &[u8]);
 }
 
 impl Page {

@@ -20,8 +20,8 @@ use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{ActContext, ActOutcome, Author, NewPerson, QueuedMail, Table, Totals};
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_local::provider::Nano;
-use bursar_local::stack::Stack;
 use bursar_tests::invariants::{RawTable, Snapshot, Watch};
+use bursar_tests::stack::Stack;
 use jiff::ToSpan;
 use serde_json::{Value, json};
 
@@ -153,7 +153,7 @@ async fn from_forty_per_cent_to_a_hundred_and_twenty_in_one_night_is_one_alert_t
     let seen = watch.seen().unwrap();
     let found: Vec<_> = seen.crossings.iter().map(|crossing| (crossing.threshold, crossing.told)).collect();
     assert_eq!(found, [(50, false), (80, false), (95, false), (100, true)]);
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -167,7 +167,7 @@ async fn the_same_batch_ten_times_and_at_once_tells_each_recipient_once() {
     assert_eq!(owed(watch.check().await, &programme), ["80 of 100.000000"; 2]);
     look(&stack, &programme).await.unwrap();
     assert_eq!(owed(watch.check().await, &programme).len(), 2);
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -186,5 +186,5 @@ async fn a_pot_that_is_raised_and_lowered_again_returns_to_what_was_told() {
         assert_eq!(owed.len(), alerts, "at {pot}: {owed:?}");
         assert!(owed.iter().all(|alert| then.contains(&alert.as_str())), "{owed:?}");
     }
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }

@@ -6,9 +6,8 @@ use bursar_core::domain::grant::HoldKind;
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_local::provider::Nano;
-use bursar_local::stack::Stack;
 use bursar_tests::office::Office;
-use bursar_tests::stack;
+use bursar_tests::stack::{self, Left, Stack};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -77,7 +76,7 @@ async fn every_kind_of_event_is_answered(stack: Stack) {
         assert_eq!(stack.invoke.invoke(function, event.clone()).await, Ok(answer), "{function} {event}");
     }
     stack.settle.settle(Duration::from_secs(60)).await.unwrap();
-    stack::finish(stack).await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -97,7 +96,7 @@ async fn an_event_of_nobodys_is_an_error_that_the_log_explains() {
     assert!(matches!(failed, Err(InvokeError::Failed(_))), "{failed:?}");
     let logs = stack.logs.all();
     assert!(logs.iter().any(|line| line.text.contains("this is no event for the function mail")), "{logs:?}");
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Complaints(&[("mail", "the invocation failed")])]).await;
 }
 
 #[tokio::test]
@@ -117,7 +116,7 @@ async fn a_reading_is_recorded_once_and_a_repeated_sync_records_nothing() {
     // The mails of the roster and of the key.
     stack.settle.settle(Duration::from_secs(60)).await.unwrap();
     assert_eq!(stack.ses.unread().len(), 2);
-    stack::finish(stack).await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -144,9 +143,29 @@ async fn a_disable_that_is_ordered_is_repeated_by_the_work_until_the_provider_an
     assert!(office.key(&hash).disabled);
     let report = work(&stack).await;
     assert_eq!(report, json!({"carried_out": 0, "put_off": 0}));
-    stack.stop().await.unwrap();
+    stack
+        .finish_leaving(&[
+            Left::Mails(1),
+            Left::Complaints(&[("console", "an order is put off"), ("console", "the provider did not do it")]),
+        ])
+        .await;
 }
 
 async fn work(stack: &Stack) -> Value {
     stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap()
+}
+
+#[tokio::test]
+#[should_panic(expected = "a stack ends without `finish`")]
+async fn a_test_that_does_not_finish_its_stack_fails() {
+    drop(stack::in_process().await.unwrap());
+}
+
+#[tokio::test]
+#[should_panic(expected = "planned faults that no call met")]
+async fn a_test_whose_fault_met_no_call_fails_though_it_was_lifted() {
+    let stack = stack::in_process().await.unwrap();
+    let rule = stack.gate.at("provider:*", Verdict::status(500));
+    stack.gate.lift(rule);
+    stack.finish().await;
 }

@@ -33,10 +33,10 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::token::{AskToken, Code, LinkToken};
 use bursar_core::store::{Author, EditOutcome, LinkOutcome};
 use bursar_local::invoke::FunctionName;
-use bursar_local::stack::Stack;
 use bursar_tests::invariants::{Answers, RawTable, Watch};
 use bursar_tests::office::Office;
 use bursar_tests::stack;
+use bursar_tests::stack::Stack;
 use bursar_tests::visitor::{Page, Visitor};
 use serde_json::{Value, json};
 use ulid::Ulid;
@@ -159,21 +159,6 @@ impl Scene<'_> {
 async fn look(stack: &Stack, watch: &mut Watch) {
     stack.pump.drained().await.unwrap();
     watch.check().await;
-}
-
-/// Ends a stack in which no page complained and nothing was dropped.
-async fn end(stack: Stack) {
-    assert_eq!(stack.gate.unfired(), Vec::<String>::new());
-    let complaints: Vec<String> = stack
-        .logs
-        .all()
-        .into_iter()
-        .filter(|line| line.function == FunctionName::Claim)
-        .map(|line| line.text)
-        .filter(|text| ["\"WARN\"", "\"ERROR\"", "panicked"].iter().any(|level| text.contains(level)))
-        .collect();
-    assert!(complaints.is_empty(), "{complaints:#?}");
-    stack.stop().await.unwrap();
 }
 
 fn soon() -> Deadline {

@@ -11,9 +11,9 @@ mod roster;
 mod settings;
 mod spans;
 
-use bursar_local::stack::Stack;
 use bursar_tests::invariants::{RawTable, Watch};
 use bursar_tests::office::session_cookie;
+use bursar_tests::stack::Stack;
 use bursar_tests::visitor::Visitor;
 
 pub(crate) const ADMIN: &str = "admin@example.edu";

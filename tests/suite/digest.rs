@@ -22,9 +22,9 @@ use bursar_core::store::{
 use bursar_local::inbox::Contents;
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_local::ses::Quota;
-use bursar_local::stack::Stack;
 use bursar_tests::invariants::{RawTable, Watch};
 use bursar_tests::stack;
+use bursar_tests::stack::Stack;
 use jiff::civil::{Date, date};
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use serde_json::{Value, json};

@@ -1,10 +1,10 @@
 //! The first journey: in process and through the five real binaries with every invariant looked at after each step, and as a
 //! process that is killed after each step and goes on.
 
-use bursar_local::stack::Stack;
 use bursar_tests::journey::{Journey, STEPS};
 use bursar_tests::process::Bursar;
 use bursar_tests::stack;
+use bursar_tests::stack::Stack;
 
 async fn goes_well(stack: Stack) {
     let mut watch = stack::watch(&stack);
@@ -17,7 +17,7 @@ async fn goes_well(stack: Stack) {
     // Its steps read what came.
     stack.ses.unread();
     super::documents::hold_what_was_done(&stack);
-    stack::finish(stack).await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -46,5 +46,5 @@ async fn killed_after_each_step_it_goes_on_and_nothing_is_doubled() {
     // What was left behind keeps the invariants too.
     let stack = stack::over(data.path()).await.unwrap();
     stack::watch(&stack).check().await;
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }

@@ -11,6 +11,7 @@ mod cap_used;
 mod copy;
 mod crossed;
 mod faults;
+pub(crate) mod footers;
 mod lost;
 mod many;
 mod outcomes;
@@ -34,9 +35,9 @@ use bursar_core::domain::values::token::AskToken;
 use bursar_core::store::{Author, MailState, NewPerson, OutboxRow, QueuedMail, Table};
 use bursar_local::inbox::Contents;
 use bursar_local::settle::LIMIT;
-use bursar_local::stack::Stack;
 use bursar_tests::invariants::{RawTable, Watch};
-use bursar_tests::stack;
+use bursar_tests::stack::Stack;
+use bursar_tests::stack::{self, Left};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -163,15 +164,14 @@ impl PostOffice {
         self.stack.logs.all().iter().any(|line| line.text.contains(word))
     }
 
-    async fn finish(self) {
-        stack::finish(self.stack).await.unwrap();
+    #[track_caller]
+    fn finish(self) -> impl Future<Output = ()> {
+        self.stack.finish()
     }
 
-    /// For a test in which a function rightly complained.
-    async fn stop(self) {
-        assert_eq!(self.stack.gate.unfired(), Vec::<String>::new());
-        assert_eq!(self.unread().len(), 0, "mails are left unread");
-        self.stack.stop().await.unwrap();
+    #[track_caller]
+    fn finish_leaving(self, left: &[Left<'_>]) -> impl Future<Output = ()> {
+        self.stack.finish_leaving(left)
     }
 }
 

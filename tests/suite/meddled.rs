@@ -11,9 +11,9 @@ use bursar_core::store::{ActOutcome, Author, EditOutcome};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;
-use bursar_local::stack::Stack;
 use bursar_tests::aws;
 use bursar_tests::office::{Office, soon};
+use bursar_tests::stack::{Left, Stack};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -68,7 +68,7 @@ async fn a_key_with_another_name_is_its_grants_still_and_is_counted_once() {
     assert_eq!(limit.unwrap().to_string(), "20");
     let account = office.table.account().await.unwrap().unwrap();
     assert_eq!(account.foreign.credits.total(), Usd::ZERO);
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Mails(2), Left::Complaints(&[("console", "an order is put off")])]).await;
 }
 
 #[tokio::test]
@@ -94,7 +94,7 @@ async fn a_key_that_was_taken_out_of_its_programmes_guardrail_is_put_under_it_ag
     assert!(problems(&report).contains("not under its programme's guardrail") && problems(&report).contains(&key));
     let report = sync(&stack).await;
     assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])), "{report}");
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -125,7 +125,7 @@ async fn a_key_whose_limit_counts_otherwise_counts_again_as_its_programme_says()
         let report = sync(&stack).await;
         assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])), "{report}");
     }
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the provider did not do it")])]).await;
 }
 
 #[tokio::test]
@@ -199,7 +199,7 @@ async fn a_guardrail_whose_rules_were_changed_by_hand_is_told_its_own_again() {
     assert!(another.is_some_and(|another| another.id != guardrail), "the work made another");
     let report = sync(&stack).await;
     assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])), "{report}");
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the provider did not do it")])]).await;
 }
 
 #[tokio::test]
@@ -224,7 +224,7 @@ async fn a_number_that_shrank_is_named_and_leaves_the_run_complete_and_the_recor
     let view = office.table.view(&office.programme, &ada).await.unwrap().unwrap();
     assert_eq!(view.readings[0].lifetime(), more);
     assert!(office.table.sync_state().await.unwrap().listed_at.is_some());
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -274,5 +274,10 @@ async fn a_key_that_was_resumed_and_not_switched_on_is_switched_on_by_the_work_a
     assert_eq!((work().await["carried_out"].clone(), is_enabled(&stack, &key)), (json!(0), false));
     assert_eq!(sync(&stack).await["complete"], true);
     assert_eq!(office.table.grant(&office.programme, &ada).await.unwrap().unwrap().to_string(), "stopped");
-    stack.stop().await.unwrap();
+    stack
+        .finish_leaving(&[
+            Left::Mails(1),
+            Left::Complaints(&[("console", "an order is put off"), ("console", "the provider did not do it")]),
+        ])
+        .await;
 }

@@ -7,8 +7,8 @@ mod story;
 
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::provider::{DrawnQuirks, Nano};
-use bursar_local::stack::Stack;
-use bursar_tests::stack;
+use bursar_tests::seeds::Seeds;
+use bursar_tests::stack::{self, Left, Stack, WARNING};
 use fastrand::Rng;
 use jiff::SignedDuration;
 
@@ -17,16 +17,23 @@ use story::{GRANTS, Story, shown};
 /// Quirks that are drawn for each story beside the provider as it is by default.
 const SEEDS: u64 = 3;
 
+/// What a story leaves. While the provider is down, nobody may have anything to ask of it.
+const LEFT: [Left<'_>; 3] = [
+    Left::AnyMails,
+    Left::PerhapsComplaints(&[("claim", WARNING), ("console", WARNING), ("usage-sync", WARNING)]),
+    Left::PerhapsUnmetFaults,
+];
+
 /// Plays a story with the provider as it is by default, and then with quirks that are drawn, where only what must not happen is judged.
 async fn played(story: impl AsyncFn(&Stack, &DrawnQuirks)) {
     let stack = stack::in_process().await.unwrap();
     story(&stack, &DrawnQuirks::default()).await;
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&LEFT).await;
     for seed in 0..SEEDS {
         let quirks = DrawnQuirks::draw(&mut Rng::with_seed(seed));
         let stack = stack::in_process().await.unwrap();
         story(&stack, &quirks).await;
-        stack.stop().await.unwrap();
+        stack.finish_leaving(&LEFT).await;
     }
 }
 
@@ -41,11 +48,7 @@ async fn what_is_free_is_given_back(story: &mut Story<'_>, wanting: &[&str]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_the_provider_is_like_keys_that_are_claimed_replaced_and_synced_keep_to_a_full_pot() {
-    let seeds = match std::env::var("BURSAR_TEST_SEED") {
-        Ok(seed) => vec![seed.parse().unwrap()],
-        Err(_) => (100..106).collect(),
-    };
-    for seed in seeds {
+    for seed in Seeds::of("promises", 100, 3) {
         let quirks = DrawnQuirks::draw(&mut Rng::with_seed(seed));
         let stack = stack::in_process().await.unwrap();
         let mut story = Story::begins(&stack, 40, &quirks).await;
@@ -67,7 +70,7 @@ async fn whatever_the_provider_is_like_keys_that_are_claimed_replaced_and_synced
         story.syncs().await;
         story.minutes(1, &["ben"]).await;
         assert!(!story.any_has_a_key(&["ben"]), "nothing is free: {}", story.told.join("\n"));
-        stack.stop().await.unwrap();
+        stack.finish_leaving(&LEFT[..2]).await;
     }
 }
 
@@ -90,7 +93,8 @@ async fn of_fifty_students_one_is_revoked_with_18_dollars_unread_and_another_may
     story.revokes("student-01").await;
     what_is_free_is_given_back(&mut story, &[]).await;
     assert!(story.claims("ben").await, "{}", story.told.join("\n"));
-    stack.stop().await.unwrap();
+    // With all keys confirmed, nobody has anything to ask of the provider while it is down.
+    stack.finish_leaving(&[Left::Mails(52), Left::UnmetFaults]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,11 +5,10 @@ use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::inbox::Contents;
 use bursar_local::invoke::FunctionName;
 use bursar_local::settle::LIMIT;
-use bursar_local::stack::Stack;
 use bursar_tests::aws;
 use bursar_tests::invariants::Watch;
 use bursar_tests::office::session_cookie;
-use bursar_tests::stack;
+use bursar_tests::stack::{self, Left, Stack};
 use bursar_tests::visitor::{Page, Visitor};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -103,7 +102,7 @@ async fn what_a_machine_notes_while_somebody_fills_in_a_form_does_not_make_it_st
     campus.check().await;
     assert_eq!(campus.admin.submit(&form, ID, &[("contact", "room 102")]).await.status, 409, "a person's edit does");
     campus.check().await;
-    campus.stack.stop().await.unwrap();
+    campus.stack.finish().await;
 }
 
 #[tokio::test]
@@ -140,7 +139,7 @@ async fn an_edit_and_a_machines_note_that_meet_are_both_kept() {
     let allowed = campus.allowed().await;
     assert_eq!(allowed[0].as_array().map(Vec::len), Some(2), "{allowed:?}");
     campus.check().await;
-    campus.stack.stop().await.unwrap();
+    campus.stack.finish().await;
 }
 
 #[tokio::test]
@@ -190,7 +189,13 @@ async fn rules_that_are_lifted_reach_keys_that_exist_and_my_says_what_the_provid
     let report = campus.sync().await;
     assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])), "{report}");
     campus.check().await;
-    campus.stack.stop().await.unwrap();
+    campus
+        .stack
+        .finish_leaving(&[
+            Left::Mails(1),
+            Left::Complaints(&[("console", "the instance is thrown away"), ("console", "the provider did not do it")]),
+        ])
+        .await;
 }
 
 #[tokio::test]
@@ -207,7 +212,7 @@ async fn rules_that_are_taken_back_are_told_again_since_the_others_may_have_reac
     campus.work().await;
     assert_eq!(campus.allowed().await, confirmed);
     campus.check().await;
-    campus.stack.stop().await.unwrap();
+    campus.stack.finish_leaving(&[Left::Complaints(&[("console", "the instance is thrown away")])]).await;
 }
 
 #[tokio::test]
@@ -219,7 +224,7 @@ async fn the_sync_repeats_what_the_work_could_not_tell() {
     assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])), "{report}");
     assert_eq!((campus.allowed().await, campus.work().await.get("guardrails")), (vec![Value::Null], None));
     campus.check().await;
-    campus.stack.stop().await.unwrap();
+    campus.stack.finish().await;
 }
 
 #[tokio::test]
@@ -271,7 +276,16 @@ async fn a_model_that_the_provider_refuses_is_told_after_ten_minutes_and_once_a_
     campus.work().await;
     assert_eq!(warned(&campus).await, 0);
     campus.check().await;
-    campus.stack.stop().await.unwrap();
+    campus
+        .stack
+        .finish_leaving(&[
+            Left::Mails(1),
+            Left::Complaints(&[
+                ("console", "the provider did not do it"),
+                ("usage-sync", "the provider did not do it"),
+            ]),
+        ])
+        .await;
 }
 
 async fn signed_in(stack: &Stack, address: &str) -> Visitor {
@@ -312,7 +326,16 @@ async fn keys_that_somebody_took_from_under_the_guardrail_are_put_back_together_
         assert!(provider.keys().iter().all(|key| key.guardrail_id.as_ref() == Some(&guardrail)));
         campus.check().await;
     }
-    campus.stack.stop().await.unwrap();
+    campus
+        .stack
+        .finish_leaving(&[
+            Left::Mails(1),
+            Left::Complaints(&[
+                ("usage-sync", "not put under a guardrail together"),
+                ("usage-sync", "the provider did not do it"),
+            ]),
+        ])
+        .await;
 }
 
 #[tokio::test]
@@ -327,6 +350,12 @@ async fn what_a_guardrail_cannot_be_asked_or_told_now_it_is_by_the_next_invocati
         let resumed = campus.stack.invoke.invoke(FunctionName::UsageSync, json!({"task": "resume"})).await.unwrap();
         assert_eq!((&resumed["complete"], &resumed["tries"]), (&json!(true), &json!(1)), "{call}: {resumed}");
         campus.check().await;
-        campus.stack.stop().await.unwrap();
+        campus
+            .stack
+            .finish_leaving(&[Left::Complaints(&[
+                ("usage-sync", "the provider did not do it"),
+                ("usage-sync", "the sync goes on later"),
+            ])])
+            .await;
     }
 }

@@ -102,7 +102,7 @@ async fn no_function_makes_a_call_that_its_policy_does_not_allow() {
         assert!(allowed.contains(&needed), "{needed:?} is not allowed by template.yaml");
     }
     hold_what_was_done(&stack);
-    stack::finish(stack).await.unwrap();
+    stack.finish().await;
 }
 
 pub(crate) type Right = (FunctionName, String, Option<String>);

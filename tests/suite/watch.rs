@@ -15,9 +15,8 @@ use bursar_local::inbox::Contents;
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::Fault;
 use bursar_local::settle::LIMIT;
-use bursar_local::stack::Stack;
 use bursar_tests::invariants::RawTable;
-use bursar_tests::stack;
+use bursar_tests::stack::{self, Left, Stack};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use ulid::Ulid;
@@ -56,7 +55,7 @@ async fn a_sync_that_silently_stopped_is_told_within_26_hours_and_once_a_day() {
     stack.clock.advance(SignedDuration::from_hours(24)).unwrap();
     assert_eq!(look(&stack).await, ["It is over: a sync was complete"]);
     assert_eq!(look(&stack).await, Vec::<String>::new(), "once");
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -81,7 +80,7 @@ async fn a_balance_below_what_is_promised_and_a_job_that_nobody_carries_on_are_t
     let over = "It is over: the roster import of CS pilot does not stand still";
     assert_eq!(look(&stack).await, ["The balance is $0.01 below what keys may still spend", over]);
     assert_eq!(look(&stack).await, Vec::<String>::new());
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -107,7 +106,7 @@ async fn a_short_balance_is_told_once_and_again_when_it_is_worse_by_a_tenth_or_w
     let short = |cents, by: &str| (cents, format!("The balance is {by} below what keys may still spend"));
     let over = (2_000, "It is over: the balance is enough".to_owned());
     assert_eq!(told, [short(1_000, "$10"), short(900, "$11"), short(790, "$12.10"), over, short(1_990, "$0.10")]);
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -125,12 +124,11 @@ async fn the_mail_of_a_short_balance_is_not_lost_with_the_look_that_found_it() {
     let noted = Matcher::call("dynamodb:PutItem").of(FunctionName::ThresholdAlerts);
     stack.gate.at(noted, "kill-after".parse::<Verdict>().unwrap());
     assert!(stack.invoke.invoke(FunctionName::ThresholdAlerts, json!({"task": "watch"})).await.is_err());
-    assert_eq!(stack.gate.unfired(), Vec::<String>::new());
     assert!(office.table.shortage().await.unwrap().is_some());
     stack.clock.advance(SignedDuration::from_hours(1)).unwrap();
     assert_eq!(look(&stack).await, ["The balance is $10 below what keys may still spend"]);
     assert_eq!(look(&stack).await, Vec::<String>::new());
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Complaints(&[("threshold-alerts", "the instance is thrown away")])]).await;
 }
 
 #[tokio::test]
@@ -164,7 +162,7 @@ async fn where_credit_is_bought_as_it_is_used_a_balance_for_two_weeks_is_enough(
             .await
     );
     assert_eq!(look(&stack).await, ["The balance is $0.01 short of what two weeks use"]);
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 /// An account for which so much was bought, and nothing was spent.
@@ -240,5 +238,5 @@ async fn a_mail_that_is_given_up_is_told_once_a_day_for_each_kind_and_never_of_i
         told.push(look(&stack).await.len());
     }
     assert_eq!(told, [1, 0, 0, 0]);
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Complaints(&[("mail", "a mail could not be sent and is given up")])]).await;
 }

@@ -8,6 +8,8 @@ use xshell::{Shell, cmd};
 use crate::background::ends_well_within;
 use crate::tools;
 
+/// For so long each exploration draws seeds.
+const SECONDS: &str = "90";
 const ADVISORIES: &str = "https://github.com/RustSec/advisory-db";
 
 pub(crate) fn fmt(shell: &Shell) -> anyhow::Result<()> {
@@ -51,7 +53,8 @@ pub(crate) fn unused(shell: &Shell) -> anyhow::Result<()> {
 }
 
 pub(crate) fn test(shell: &Shell) -> anyhow::Result<()> {
-    Ok(cmd!(shell, "cargo test --workspace").run()?)
+    let seconds = std::env::var("BURSAR_TEST_SECONDS").unwrap_or_else(|_| SECONDS.to_owned());
+    Ok(cmd!(shell, "cargo test --workspace").env("BURSAR_TEST_SECONDS", seconds).run()?)
 }
 
 pub(crate) fn template(shell: &Shell) -> anyhow::Result<()> {

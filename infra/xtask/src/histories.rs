@@ -1,4 +1,4 @@
-//! `histories`, `weather`, `mails` and `flood`: tests that are of a few in each run of all tests, in an optimised build and of many.
+//! `long`, `histories`, `weather`, `mails` and `flood`: tests that are of a few in each run of all tests, in an optimised build and of many.
 
 use anyhow::bail;
 use xshell::{Shell, cmd};
@@ -11,6 +11,14 @@ pub(crate) fn histories(shell: &Shell, arguments: &[String]) -> anyhow::Result<(
 /// Lives through so many nights of bad weather.
 pub(crate) fn weather(shell: &Shell, arguments: &[String]) -> anyhow::Result<()> {
     play(shell, "weather", arguments, ("BURSAR_TEST_SEEDS", "200"), &["sync::weather"])
+}
+
+/// Plays many seeds of every exploration.
+pub(crate) fn long(shell: &Shell) -> anyhow::Result<()> {
+    histories(shell, &[])?;
+    weather(shell, &[])?;
+    play(shell, "long", &[], ("BURSAR_TEST_SEEDS", "200"), &["promises::whatever_the_provider_is_like"])?;
+    play(shell, "long", &[], ("BURSAR_TEST_SEEDS", "50"), &["sync::windows"])
 }
 
 /// Mails so many students of a roster, and tells the pace.

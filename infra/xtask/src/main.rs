@@ -4,6 +4,7 @@
 mod background;
 mod bench;
 mod browser;
+mod changed;
 mod checks;
 mod engine;
 mod histories;
@@ -40,7 +41,11 @@ const RECIPES: &[Recipe] = &[
         run: checks::deny,
     },
     Recipe { name: "unused", what: "are there dependencies that nobody uses?", run: checks::unused },
-    Recipe { name: "test", what: "all tests, as the README says", run: checks::test },
+    Recipe {
+        name: "test",
+        what: "all tests, as the README says, with as many seeds as fit into 90 s for each exploration",
+        run: checks::test,
+    },
     Recipe {
         name: "second-engine",
         what: "what we rely on in the table, on an engine of other authors",
@@ -58,6 +63,13 @@ const RECIPES: &[Recipe] = &[
     },
 ];
 
+/// The quick loop, in this order.
+const QUICK: &[Recipe] = &[
+    Recipe { name: "fmt", what: "is everything formatted?", run: checks::fmt },
+    Recipe { name: "clippy", what: "lint everything, warnings as errors", run: checks::clippy },
+    Recipe { name: "unit-tests", what: "those of the crates that differ from origin/main", run: changed::unit_tests },
+];
+
 /// What makes something, and checks nothing.
 const MAKERS: &[Recipe] = &[
     Recipe { name: "screenshots", what: "the pictures of the README, in docs/screenshots", run: browser::screenshots },
@@ -65,7 +77,8 @@ const MAKERS: &[Recipe] = &[
 ];
 
 /// What takes longer than a run of CI may, in optimised builds. The words after `bench` are the benchmark's own.
-const LONG: [(&str, &str); 9] = [
+const LONG: [(&str, &str); 10] = [
+    ("long", "every exploration with many seeds: those of histories and weather, and hundreds of each other"),
     ("histories", "5,000 histories of each kind that is drawn from seeds, or as many as the number after it says"),
     ("weather", "200 nights of bad weather, each beside a quiet one, or as many as the number after it says"),
     ("flood", "20,000 asks for links while students claim, or as many as the number after it says"),
@@ -101,25 +114,35 @@ fn run(names: &[String]) -> anyhow::Result<()> {
         [name, rest @ ..] if name == "bench" => return bench::run(&shell, rest),
         [name, rest @ ..] if name == "histories" => return histories::histories(&shell, rest),
         [name, rest @ ..] if name == "weather" => return histories::weather(&shell, rest),
+        [name] if name == "long" => return histories::long(&shell),
         [name, rest @ ..] if name == "mails" => return histories::mails(&shell, rest),
         [name, rest @ ..] if name == "flood" => return histories::flood(&shell, rest),
         _ => {}
     }
     for name in names {
-        if name == "ci" {
-            ci(&shell)?;
-            continue;
+        match name.as_str() {
+            "ci" => all_of("ci", RECIPES, &shell)?,
+            "check" => all_of("check", QUICK, &shell)?,
+            name => one(name, &shell)?,
         }
-        let recipe = RECIPES.iter().chain(MAKERS).find(|recipe| recipe.name == name);
-        let recipe = recipe.with_context(|| format!("there is no recipe {name}; cargo xtask lists them"))?;
-        (recipe.run)(&shell).with_context(|| format!("{name} failed"))?;
     }
     Ok(())
+}
+
+fn one(name: &str, shell: &Shell) -> anyhow::Result<()> {
+    let recipe = RECIPES.iter().chain(MAKERS).find(|recipe| recipe.name == name);
+    let recipe = recipe.with_context(|| format!("there is no recipe {name}; cargo xtask lists them"))?;
+    (recipe.run)(shell).with_context(|| format!("{name} failed"))
 }
 
 fn list() -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "cargo xtask <recipe>…\n")?;
+    writeln!(
+        out,
+        "  {:14} the quick loop: format, lints, and the unit tests of the crates that differ from origin/main",
+        "check"
+    )?;
     writeln!(out, "  {:14} all of these, in this order: what CI runs", "ci")?;
     for recipe in RECIPES {
         writeln!(out, "  {:14} {}", recipe.name, recipe.what)?;
@@ -134,19 +157,20 @@ fn list() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn ci(shell: &Shell) -> anyhow::Result<()> {
+/// Runs recipes one after the other, and tells how long each took.
+fn all_of(what: &str, recipes: &[Recipe], shell: &Shell) -> anyhow::Result<()> {
     let whole = Instant::now();
-    for (done, recipe) in RECIPES.iter().enumerate() {
-        eprintln!("\nci: {} ({} of {})", recipe.name, done + 1, RECIPES.len());
+    for (done, recipe) in recipes.iter().enumerate() {
+        eprintln!("\n{what}: {} ({} of {})", recipe.name, done + 1, recipes.len());
         let started = Instant::now();
         let outcome = (recipe.run)(shell);
         let seconds = started.elapsed().as_secs_f32();
         match outcome {
-            Ok(()) => eprintln!("ci: {} passed in {seconds:.1} s", recipe.name),
-            Err(error) => return Err(error.context(format!("ci: {} FAILED after {seconds:.1} s", recipe.name))),
+            Ok(()) => eprintln!("{what}: {} passed in {seconds:.1} s", recipe.name),
+            Err(error) => return Err(error.context(format!("{what}: {} FAILED after {seconds:.1} s", recipe.name))),
         }
     }
-    eprintln!("\nci: all {} steps passed in {:.1} s", RECIPES.len(), whole.elapsed().as_secs_f32());
+    eprintln!("\n{what}: all {} steps passed in {:.1} s", recipes.len(), whole.elapsed().as_secs_f32());
     Ok(())
 }
 

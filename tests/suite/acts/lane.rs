@@ -1,7 +1,6 @@
 //! Where a case runs: an engine and a fault layer of their own, which cases share one after the other, each with a table of its
 //! own. Many lanes run at once, since most of a case is waiting for the SDK's next try.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -58,28 +57,32 @@ pub(super) struct Actor {
 }
 
 /// Runs each case in one of so many lanes, and ends the test with what went wrong in any of them.
-pub(super) async fn each<T, F>(lanes: usize, cases: Vec<T>, run: impl Fn(Arc<Lane>, T) -> F + Clone + Send + 'static)
+pub(super) async fn each<T, C, F>(lanes: usize, cases: C, run: impl Fn(Arc<Lane>, T) -> F + Clone + Send + 'static)
 where
     T: Send + 'static,
+    C: IntoIterator<Item = T, IntoIter: Send + 'static>,
     F: Future<Output = Result<(), String>> + Send + 'static,
 {
-    let (total, queue) = (cases.len(), Arc::new(Mutex::new(VecDeque::from(cases))));
+    let queue = Arc::new(Mutex::new(cases.into_iter()));
     let mut running = JoinSet::new();
-    for _ in 0..lanes.min(total) {
+    for _ in 0..lanes {
+        // Nobody opens a lane for no case.
+        let Some(first) = queue.lock().unwrap().next() else { break };
         let (queue, run) = (queue.clone(), run.clone());
         running.spawn(async move {
             let lane = Arc::new(Lane::open().await);
-            let mut wrong = Vec::new();
-            loop {
-                let next = queue.lock().unwrap().pop_front();
-                let Some(case) = next else { return wrong };
-                wrong.extend(run(lane.clone(), case).await.err());
+            let (mut next, mut ended) = (Some(first), Vec::new());
+            while let Some(case) = next {
+                ended.push(run(lane.clone(), case).await);
+                next = queue.lock().unwrap().next();
             }
+            ended
         });
     }
-    let wrong = running.join_all().await.concat();
-    let shown: Vec<&str> = wrong.iter().take(5).map(String::as_str).collect();
-    assert!(wrong.is_empty(), "{} of {total} cases went wrong:\n{}", wrong.len(), shown.join("\n"));
+    let ended = running.join_all().await.concat();
+    let wrong: Vec<&String> = ended.iter().filter_map(|ended| ended.as_ref().err()).collect();
+    let shown: Vec<&str> = wrong.iter().take(5).map(|why| why.as_str()).collect();
+    assert!(wrong.is_empty(), "{} of {} cases went wrong:\n{}", wrong.len(), ended.len(), shown.join("\n"));
 }
 
 impl Lane {

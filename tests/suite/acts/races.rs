@@ -47,7 +47,12 @@ async fn an_act_that_another_overtook_between_its_reads_comes_to_what_is_right_a
         let reads = race.slow.reads().iter().filter(move |(name, _)| race.fast.writes_what_is_read_by(race.slow, name));
         reads.map(move |(name, nth)| (race, Matcher::call(name).nth(*nth)))
     });
-    each(LANES, cases.collect(), |lane, (race, read)| async move { race.before(&lane, read).await.map(drop) }).await;
+    each(
+        LANES,
+        cases.collect::<Vec<_>>(),
+        |lane, (race, read)| async move { race.before(&lane, read).await.map(drop) },
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,9 +8,9 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
 use bursar_core::store::{ActContext, CapScan, CapScanPosition, QueuedMail, SyncState, Table, keys};
 use bursar_local::invoke::FunctionName;
-use bursar_local::stack::Stack;
 use bursar_tests::invariants::{RawTable, Snapshot};
 use bursar_tests::office::as_sync;
+use bursar_tests::stack::{Left, Stack};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -75,7 +75,7 @@ async fn a_student_is_told_at_eighty_and_at_a_hundred_and_of_both_in_one_night_o
     let of_ada = seen.crossings.iter().filter(|crossing| crossing.programme == other);
     let found: Vec<_> = of_ada.map(|crossing| (crossing.threshold, crossing.told)).collect();
     assert_eq!(found, [(80, false), (100, true)]);
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -98,7 +98,7 @@ async fn the_same_readings_ten_times_at_once_and_out_of_order_tell_each_student_
         (owed_to(seen, &ada), owed_to(seen, &ben)),
         (vec!["80 of 100.000000".to_owned()], vec!["100 of 100.000000".to_owned()])
     );
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -139,7 +139,7 @@ async fn nobody_is_told_whose_grant_is_over_whose_programme_mails_nothing_or_who
         let told = mails.iter().filter(|row| matches!(row.mail, QueuedMail::CapUsed { .. })).count();
         assert_eq!(told, usize::from(name == "told"), "{name}");
     }
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -160,7 +160,12 @@ async fn a_cap_that_is_lowered_and_raised_again_returns_to_what_was_told() {
         watch(&stack).await;
         assert_eq!(owed_to(seen.check().await, &ada), told[..alerts], "{cap:?}");
     }
-    stack.stop().await.unwrap();
+    stack
+        .finish_leaving(&[
+            Left::Mails(8),
+            Left::Complaints(&[("console", "an order is put off"), ("console", "the provider did not do it")]),
+        ])
+        .await;
 }
 
 #[tokio::test]
@@ -180,7 +185,7 @@ async fn what_the_stream_lost_is_found_once_behind_the_next_listing_and_nobody_i
         stack.gate.calls().into_iter().skip(before).map(|recorded| recorded.call.name.to_string()).collect();
     let queries = calls.iter().filter(|call| call.ends_with("Query")).count();
     assert!(queries < 16, "the grants are not read again before keys are listed again: {calls:?}");
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -212,5 +217,14 @@ async fn a_look_whose_time_was_up_goes_on_where_it_was_and_one_that_failed_begin
     raw.put(whole).await.unwrap();
     watch(&stack).await;
     assert_eq!(owed_to(seen.check().await, &ada).len(), 1);
-    stack.stop().await.unwrap();
+    stack
+        .finish_leaving(&[
+            Left::Mails(11),
+            Left::Complaints(&[
+                ("mail", "what a mail is about cannot be read"),
+                ("threshold-alerts", "a look failed"),
+                ("threshold-alerts", "the invocation failed"),
+            ]),
+        ])
+        .await;
 }

@@ -5,8 +5,8 @@ use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::store::{SyncState, Table};
 use bursar_local::gate::{Call, Matcher, Recorded, Verdict};
 use bursar_local::invoke::{FunctionName, InvokeError};
-use bursar_local::stack::Stack;
 use bursar_tests::office::as_sync;
+use bursar_tests::stack::{Left, Stack};
 use serde_json::{Value, json};
 
 use super::{batch_of, caps, look, look_at, owed, programme, record, spent, table_of};
@@ -86,7 +86,7 @@ async fn calls_of(woken: WokenBy) -> Vec<(Call, u64)> {
             calls.push((call, nth));
         }
     }
-    stack.stop().await.unwrap();
+    stack.finish().await;
     calls
 }
 
@@ -150,7 +150,7 @@ async fn faulted(woken: WokenBy, cases: Vec<(String, u64, u64, Verdict)>) {
         }
         let first = woken.wake(&stack, &programme).await;
         let what = format!("{woken:?}: {verdict} at {name} {nth}, {times} times: {first:?}");
-        assert!(stack.gate.unfired().is_empty(), "{what}: {:?}", stack.gate.unfired());
+        stack.faults_met(&what);
         woken.wake(&stack, &programme).await.unwrap();
         let seen = watch.check().await;
         let ada = seen.grants.values().find(|grant| grant.programme == programme).unwrap().id.clone();
@@ -158,5 +158,11 @@ async fn faulted(woken: WokenBy, cases: Vec<(String, u64, u64, Verdict)>) {
         assert_eq!((of_pot.len(), of_cap.len()), woken.owes(), "{what}: {of_pot:?}, {of_cap:?}");
         assert!(of_pot.iter().chain(&of_cap).all(|alert| alert == "80 of 100.000000"), "{what}");
     }
-    stack.stop().await.unwrap();
+    stack
+        .finish_leaving(&[Left::PerhapsComplaints(&[
+            ("threshold-alerts", "its cap is looked at again"),
+            ("threshold-alerts", "its crossings are looked for again"),
+            ("threshold-alerts", "the instance is thrown away"),
+        ])])
+        .await;
 }

@@ -56,5 +56,5 @@ async fn a_pot_that_is_promised_in_full_is_told_before_the_next_is_refused_and_o
         look().await;
         assert_eq!(owed(watch.check().await, programme), ["$59", "$60"], "$60 was told");
     }
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }

@@ -12,8 +12,8 @@ use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::window::Reset;
 use bursar_core::store::{Author, QueuedMail, SyncState, Table, Totals};
 use bursar_local::invoke::FunctionName;
-use bursar_local::stack::Stack;
 use bursar_tests::office::as_sync;
+use bursar_tests::stack::Stack;
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -135,7 +135,7 @@ async fn numbers_of_the_old_month_that_are_told_for_36_hours_alert_nobody_in_the
         // And what is used in it counts in it, while the pot's window is the whole term.
         month.told("2027-02-05T03:00:00Z", [3_600, 1_600, 1_700], used("2027-02-05T02:30:00Z")).await;
         assert_eq!(month.owed().await, ["2027-02-01 80", "pot 50"]);
-        month.stack.stop().await.unwrap();
+        month.stack.finish().await;
     }
 }
 
@@ -151,5 +151,5 @@ async fn what_was_told_of_one_month_is_told_again_of_the_next_and_not_because_of
     // Soon after the turn, what was surely used since counts at once.
     month.told("2027-02-01T21:00:00Z", [3_400, 1_700, 1_700], Some("2027-02-01T20:00:00Z")).await;
     assert_eq!(month.owed().await, ["2027-01-01 80", "2027-02-01 80", "pot 50"]);
-    month.stack.stop().await.unwrap();
+    month.stack.finish().await;
 }

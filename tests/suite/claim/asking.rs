@@ -6,10 +6,11 @@ use bursar_local::gate::Part;
 use bursar_local::inbox::Contents;
 use bursar_local::invoke::FunctionName;
 use bursar_local::settle::LIMIT;
+use bursar_tests::stack::Left;
 use bursar_tests::visitor::Page;
 use serde_json::json;
 
-use super::{Scene, end, look, minutes, stack};
+use super::{Scene, look, minutes, stack};
 
 /// Everything that somebody who asks can notice, but for the value of the cookie, and what was asked of the table.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -113,7 +114,7 @@ async fn known_unknown_suppressed_and_limited_addresses_are_answered_alike_and_o
     let mut after = before;
     after.extend([("admin@example.edu".to_owned(), 1), ("known@example.edu".to_owned(), 1)]);
     assert_eq!(scene.links(), after);
-    end(stack).await;
+    stack.finish_leaving(&[Left::Mails(10)]).await;
 }
 
 #[tokio::test]
@@ -136,7 +137,7 @@ async fn what_can_be_no_address_is_answered_like_any_and_nothing_is_written() {
     }
     let page = scene.browser().post("/link", &[("adress", "ada@example.edu")]).await.expect(422);
     assert!(page.alert().is_some());
-    end(stack).await;
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -161,5 +162,5 @@ async fn a_wrong_code_costs_the_same_whoever_the_address_is_and_whatever_is_good
         }
     }
     assert_eq!(noticed.len(), 1, "{noticed:#?}");
-    end(stack).await;
+    stack.finish_leaving(&[Left::Mails(2)]).await;
 }

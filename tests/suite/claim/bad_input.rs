@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{Scene, end, stack};
+use super::{Scene, stack};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -87,7 +87,7 @@ async fn input_that_is_bad_in_any_way_gets_a_page_with_one_sentence_and_has_no_e
     stack.pump.drained().await.unwrap();
     assert_eq!(effects(&scene), before, "nothing comes of any of them");
     assert_eq!(ada.get("/my").await.one("grant").get("data-state"), "invited");
-    end(stack).await;
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -110,7 +110,7 @@ async fn a_body_that_is_no_form_does_nothing_wherever_it_is_sent() {
         }
     }
     assert_eq!(effects(&scene), before);
-    end(stack).await;
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -164,7 +164,7 @@ async fn a_link_that_a_mail_program_mangled_leads_to_the_constant_page() {
         }
     }
     assert!(effects(&scene).is_empty());
-    end(stack).await;
+    stack.finish().await;
 }
 
 /// The calls that change something, by any function, and all that were made to the provider.
@@ -219,5 +219,5 @@ async fn an_event_that_could_not_become_a_request_is_answered_with_a_page_and_hi
     let many: Vec<String> = (0..10_000).map(|number| format!("c{number}=\u{e9}")).chain([session]).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     assert_eq!(answer(event("", &[], &many)).await["statusCode"], 200);
-    end(stack).await;
+    stack.finish().await;
 }

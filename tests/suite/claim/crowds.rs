@@ -6,13 +6,14 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::store::Author;
 use bursar_local::inbox::Contents;
 use bursar_tests::invariants::{RawTable, Watch};
+use bursar_tests::stack::Left;
 use bursar_tests::visitor::{Page, Visitor};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream;
 
 use super::faults::is_enabled;
-use super::{Scene, end, look, soon, stack};
+use super::{Scene, look, soon, stack};
 
 const STUDENTS: usize = 200;
 /// A lecture hall does not press in the same millisecond; each press of these overlaps with so many others all the time.
@@ -59,7 +60,7 @@ async fn two_hundred_students_behind_one_network_address_each_get_exactly_one_ke
     let table = RawTable::at(&stack.ready.dynamodb, &stack.ready.table);
     let watch = Watch::over(table, stack.clock.as_clock()).with_provider(stack.provider.clone().unwrap());
     watch.with_answers(scene.answers.clone()).check().await;
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Mails(400)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -98,7 +99,7 @@ async fn of_three_who_press_for_the_last_twenty_dollars_one_gets_a_key_and_two_r
         students[number].send_form(&forms[number]).await.expect(200).one("key");
     }
     look(&stack, &mut scene.watch).await;
-    end(stack).await;
+    stack.finish_leaving(&[Left::Mails(7)]).await;
 }
 
 /// Lets everybody act, many at a time, and tells what came of it in their order.

@@ -7,7 +7,7 @@ use bursar_local::settle::LIMIT;
 use bursar_tests::visitor::Visitor;
 use serde_json::{Value, json};
 
-use super::{Scene, end, minutes, stack};
+use super::{Scene, minutes, stack};
 
 #[tokio::test]
 async fn what_is_stored_about_somebody_is_there_to_read() {
@@ -158,7 +158,7 @@ async fn what_is_stored_about_somebody_is_there_to_read() {
     }
     "#);
     stack.ses.unread();
-    end(stack).await;
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -187,7 +187,7 @@ async fn which_thresholds_of_their_cap_somebody_passed_is_there_to_read() {
     }]);
     assert_eq!(passed, wanted);
     stack.ses.unread();
-    end(stack).await;
+    stack.finish().await;
 }
 
 /// Times and days are of the day on which the test runs.
@@ -214,5 +214,5 @@ async fn mails_are_found_by_their_grant_and_nobody_elses() {
     };
     assert_eq!((mails(&ada).await, mails(&bob).await), (2, 1));
     stack.ses.unread();
-    end(stack).await;
+    stack.finish().await;
 }

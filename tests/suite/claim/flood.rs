@@ -10,6 +10,7 @@ use bursar_core::domain::values::money::Usd;
 use bursar_local::inbox::Contents;
 use bursar_local::invoke::FunctionName;
 use bursar_tests::office::crossing;
+use bursar_tests::stack::Left;
 use bursar_tests::visitor::Visitor;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
@@ -155,7 +156,7 @@ async fn an_ask_for_an_address_that_nobody_has_costs_one_put_and_no_walk() {
     assert_eq!(after, before);
     let of_each = (stack.gate.count() - calls) as usize / ASKS;
     assert!(of_each <= 4, "{of_each} calls for each, however many programmes and people there are");
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -193,7 +194,7 @@ async fn while_the_door_is_flooded_every_student_claims_and_an_alert_is_sent() {
     assert!(stack.ses.mails().iter().all(|mail| mail.to.iter().all(|to| to.ends_with("@example.edu"))));
     let keys = stack.provider.as_ref().unwrap().keys();
     assert_eq!(keys.iter().filter(|key| !key.disabled && !key.deleted).count(), 2 * STUDENTS);
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::AnyMails]).await;
 }
 
 #[tokio::test]
@@ -222,5 +223,5 @@ async fn what_is_no_form_and_no_request_is_refused_in_about_the_time_of_a_page()
     for (what, took) in &took {
         eprintln!("{what}: {:.1} ms", took.as_secs_f64() * 1000.0);
     }
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }

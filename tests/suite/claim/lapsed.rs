@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use bursar_local::gate::{Matcher, Verdict};
+use bursar_tests::stack::Left;
 use bursar_tests::visitor::Visitor;
 use jiff::SignedDuration;
 
@@ -57,7 +58,7 @@ async fn outlive(what: &str) {
             keys.push((key, tell));
         }
         a_sync_later(&mut scene, &keys).await;
-        stack.stop().await.unwrap();
+        stack.finish_leaving(&[Left::AnyMails]).await;
     }
 }
 

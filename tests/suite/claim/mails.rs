@@ -6,7 +6,7 @@ use bursar_tests::office::session_cookie;
 use bursar_tests::visitor::Visitor;
 use serde_json::Value;
 
-use super::{Scene, end, look, soon, stack};
+use super::{Scene, look, soon, stack};
 
 const MAILS: &str = "/my/mails";
 
@@ -54,7 +54,7 @@ async fn each_chooses_for_themselves_and_a_post_changes_what_it_carries_alone() 
     scene.browser().post(MAILS, &[("digest", "off")]).await.expect(401);
     scene.browser().get(MAILS).await.expect(303);
     look(&stack, &mut scene.watch).await;
-    end(stack).await;
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -73,5 +73,5 @@ async fn whom_mail_does_not_reach_reads_why_and_since_when() {
         let my = ada.get("/my").await.expect(200).readable();
         assert!(my.contains(says) && my.contains(&now.strftime("%-d %B %Y").to_string()), "{my}");
     }
-    end(stack).await;
+    stack.finish().await;
 }

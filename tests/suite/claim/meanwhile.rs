@@ -8,6 +8,7 @@ use bursar_core::domain::values::id::GrantId;
 use bursar_core::store::{ActOutcome, Author, CloseOutcome};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
+use bursar_tests::stack::Left;
 
 use super::faults::{prepared, violations};
 use super::{Scene, soon, stack};
@@ -31,7 +32,9 @@ async fn who_is_paused_dropped_revoked_or_closed_while_a_key_is_made_is_not_show
             for act in [Meanwhile::Pause, Meanwhile::Drop, Meanwhile::Revoke, Meanwhile::Close] {
                 interrupt(&mut scene, what, at, act).await;
             }
-            stack.stop().await.unwrap();
+            // Who replaces a key was shown one before, and was told of it.
+            let left: &[Left<'_>] = if what == "replace" { &[Left::Mails(4)] } else { &[] };
+            stack.finish_leaving(left).await;
         }
     }
 }

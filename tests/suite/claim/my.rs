@@ -10,13 +10,14 @@ use bursar_core::store::Author;
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_tests::office::Office;
+use bursar_tests::stack::Left;
 use bursar_tests::visitor::Form;
 use data_encoding::HEXLOWER;
 use reqwest::header::CONTENT_TYPE;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{Scene, end, look, stack};
+use super::{Scene, look, stack};
 
 /// What a shell makes of a command, word by word, with the key in its environment.
 fn words_of(command: &str, key: &str) -> Vec<String> {
@@ -57,7 +58,7 @@ async fn the_example_for_the_shell_works_as_it_stands_whatever_the_programme_is_
         let answer = reqwest::Client::new().execute(request).await.unwrap();
         assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
     }
-    end(stack).await;
+    stack.finish_leaving(&[Left::Mails(1)]).await;
 }
 
 #[tokio::test]
@@ -87,7 +88,7 @@ async fn each_way_of_use_names_the_variable_and_the_programme_and_never_the_key(
     ] {
         assert!(read.contains(told), "{told} is not told");
     }
-    end(stack).await;
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -103,7 +104,7 @@ async fn whoever_had_a_key_that_does_not_work_any_more_reads_what_refusals_mean(
     ada.submit(&my, "/my/cs-pilot/leaked", &[]).await.expect(303);
     let my = ada.get("/my").await.expect(200);
     assert!(explains(&my.body) && my.examples().is_empty(), "{}", my.readable());
-    end(stack).await;
+    stack.finish_leaving(&[Left::Mails(2)]).await;
 }
 
 #[tokio::test]
@@ -124,7 +125,7 @@ async fn each_programme_has_examples_of_its_own() {
     assert!(read.contains("Use your key for CS pilot") && read.contains("Use your key for Seminar"), "{read}");
     let of_seminar = |text: &&String| text.contains("Seminar") && text.contains(grant.as_str());
     assert_eq!((examples.len(), examples.iter().filter(of_seminar).count()), (8, 4));
-    end(stack).await;
+    stack.finish_leaving(&[Left::Mails(2)]).await;
 }
 
 #[tokio::test]
@@ -167,7 +168,7 @@ async fn which_terms_were_accepted_is_on_record_and_other_terms_are_read_first()
     scene.press(&ada, "replace").await.expect(200);
     assert_eq!(begun(&scene).await[2], "attempt 3");
     look(&stack, &mut scene.watch).await;
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Mails(2), Left::Complaints(&[("claim", "the provider did not do it")])]).await;
 }
 
 #[tokio::test]
@@ -195,7 +196,7 @@ async fn terms_that_change_while_a_press_is_written_are_read_first_too() {
     drop(held);
     ada.submit(&page, &reveal, &[("terms", "on")]).await.expect(200);
     look(&stack, &mut scene.watch).await;
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Mails(1), Left::Complaints(&[("claim", "the provider did not do it")])]).await;
 }
 
 #[tokio::test]
@@ -229,7 +230,7 @@ async fn what_is_no_form_of_ours_has_a_page_that_says_what_to_do() {
         assert!(page.contains(&stack.config.institution), "{page}");
     }
     assert!(stack.provider.as_ref().unwrap().keys().is_empty());
-    end(stack).await;
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -254,5 +255,5 @@ async fn every_page_loads_the_script_that_sends_a_form_once() {
     // Somebody of the staff without a grant is led to what is theirs.
     let my = admin.get("/my").await.expect(200);
     assert!(my.body.contains("in the <a href=\"/console\">console</a>") && my.alert().is_none());
-    end(stack).await;
+    stack.finish_leaving(&[Left::Mails(1)]).await;
 }

@@ -6,10 +6,11 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::store::Author;
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
+use bursar_tests::stack::Left;
 use bursar_tests::visitor::Form;
 use jiff::ToSpan;
 
-use super::{Scene, end, look, soon, stack};
+use super::{Scene, look, soon, stack};
 
 #[tokio::test]
 async fn a_form_that_is_not_whole_or_not_ours_does_nothing() {
@@ -42,7 +43,7 @@ async fn a_form_that_is_not_whole_or_not_ours_does_nothing() {
     eve.post(&reveal, &[("csrf", &csrf), ("epoch", "0")]).await.expect(403);
     assert!(stack.provider.as_ref().unwrap().keys().is_empty());
     assert_eq!(ada.get("/my").await.one("grant").get("data-state"), "invited");
-    end(stack).await;
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -102,7 +103,7 @@ async fn what_the_programme_or_the_grant_forbids_is_409_with_the_reason() {
     assert_eq!(my.one("grant").get("data-state"), "revoked");
     assert_eq!(forms, ["/sign-out", "/my/mails", "/sign-out"], "nothing is left that concerns the grant");
     look(&stack, &mut scene.watch).await;
-    end(stack).await;
+    stack.finish_leaving(&[Left::Mails(1)]).await;
 }
 
 #[tokio::test]
@@ -139,5 +140,5 @@ async fn what_the_provider_answers_is_told_apart_and_the_student_presses_again()
         scene.reveal(&student).await;
         look(&stack, &mut scene.watch).await;
     }
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Mails(11), Left::Complaints(&[("claim", "the provider did not do it")])]).await;
 }

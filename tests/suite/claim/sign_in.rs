@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use bursar_core::domain::values::token::{AskToken, LinkToken};
+use bursar_tests::stack::Left;
 use bursar_tests::visitor::Page;
 use futures_util::future::join_all;
 
-use super::{Scene, end, minutes, stack};
+use super::{Scene, minutes, stack};
 
 #[tokio::test]
 async fn a_link_counts_in_the_browser_that_asked_or_with_the_address_and_a_code_with_the_address_anywhere() {
@@ -86,7 +87,7 @@ async fn a_link_counts_in_the_browser_that_asked_or_with_the_address_and_a_code_
     admin.get("/my").await.expect(200);
     stack.clock.advance(minutes(450)).unwrap();
     admin.get("/my").await.expect(303);
-    end(stack).await;
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -103,7 +104,7 @@ async fn five_wrong_codes_end_the_codes_and_not_the_links() {
     }
     visitor.post("/code", &[("address", "ada@example.edu"), ("code", &code.reveal())]).await.expect(403);
     visitor.post(&format!("/c/{}", link.reveal()), &[("address", "ada@example.edu")]).await.expect(303);
-    end(stack).await;
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -117,7 +118,7 @@ async fn fifty_posts_of_one_link_at_once_sign_in_once() {
     let mut statuses: Vec<u16> = join_all(posts).await.into_iter().map(|page| page.status).collect();
     statuses.sort_unstable();
     assert_eq!((statuses[0], statuses[1], statuses[49]), (303, 403, 403), "{statuses:?}");
-    end(stack).await;
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -150,7 +151,7 @@ async fn a_scanner_that_opens_and_submits_everything_burns_nothing() {
     // The mail program took the full stop for a part of the link.
     let page = ada.get(&format!("{link}.")).await;
     ada.submit(&page, &page.path, &[]).await.expect(303);
-    end(stack).await;
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -184,7 +185,7 @@ async fn who_signs_in_and_who_is_refused_is_on_the_log_without_a_word_of_whom() 
         assert_eq!(said.iter().filter(|text| text.contains(what)).count(), times, "{what}: {said:#?}");
     }
     assert!(!said.iter().any(|text| text.contains('@') || text.contains("ada") || text.contains("0000")), "{said:#?}");
-    end(stack).await;
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -210,7 +211,7 @@ async fn every_session_of_an_address_is_listed_and_ends_at_one_press() {
     }
     bob.get("/my").await.expect(200);
     scene.watch.check().await;
-    end(stack).await;
+    stack.finish_leaving(&[Left::Mails(2)]).await;
 }
 
 #[tokio::test]
@@ -224,5 +225,5 @@ async fn a_session_with_a_role_lasts_while_it_is_used_and_ends_after_an_hour_of_
     }
     stack.clock.advance(minutes(61)).unwrap();
     assert_eq!(admin.get("/console").await.expect(303).location(), Some("/"));
-    end(stack).await;
+    stack.finish().await;
 }

@@ -8,6 +8,7 @@ use bursar_core::domain::grant::HoldKind;
 use bursar_local::inbox::Contents;
 use bursar_local::settle::LIMIT;
 use bursar_local::visitor::Visitor as Browser;
+use bursar_tests::stack::Left;
 
 use super::{Scene, stack};
 
@@ -51,7 +52,12 @@ async fn institution_support_and_privacy_stand_on_every_page_and_in_every_mail()
         kinds.insert(kind.unwrap());
     }
     assert_eq!(kinds.iter().map(String::as_str).collect::<Vec<_>>(), ["key-leaked", "key-shown", "link", "roster"]);
-    stack.stop().await.unwrap();
+    stack
+        .finish_leaving(&[
+            Left::Mails(4),
+            Left::Complaints(&[("claim", "a page could not be made"), ("claim", "the provider did not do it")]),
+        ])
+        .await;
 }
 
 /// Comes to a page of every kind, and causes a mail of every kind that students get.

@@ -3,6 +3,7 @@
 
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
+use bursar_tests::stack::Left;
 use bursar_tests::visitor::{Page, Visitor};
 
 use super::faults::{prepared, press_again, violations};
@@ -129,7 +130,7 @@ async fn told_apart(asked: &Asked) {
     let again = press_again(&scene, &student.unwrap()).await;
     again.expect(200).one("key");
     violations(&mut scene, "at last").await;
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::AnyMails, Left::Complaints(&[("claim", "the provider did not do it")])]).await;
 }
 
 /// Every answer there is, with its status and what it comes to. One that asks for a minute is not waited for.
@@ -182,7 +183,6 @@ async fn fail(scene: &Scene<'_>, student: &Visitor, asked: &Asked, verdict: Verd
     let rule = gate.at(calls, verdict);
     let my = student.get("/my").await.expect(200);
     let page = student.submit(&my, &scene.path(asked.press), &[]).await;
-    assert_eq!(gate.unfired(), Vec::<String>::new());
     gate.lift(rule);
     gate.run_late().await;
     page

@@ -11,9 +11,8 @@ use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{Account, AccountDay, ForeignKey, HeldBack, OrphanName, Run, SyncState, Table};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
-use bursar_local::stack::Stack;
 use bursar_tests::office::{Office, as_sync, soon};
-use bursar_tests::stack;
+use bursar_tests::stack::{self, Left, Stack};
 use bursar_tests::visitor::{Page, Visitor};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
@@ -145,7 +144,7 @@ async fn only_admins_see_the_account_and_before_any_sync_nothing_is_said_to_be_n
     assert_eq!(visitor.post(RELEASE, &[("held", LOOKED)]).await.status, 403, "without csrf");
     let stranger = Visitor::new(&stack.ready.web);
     assert_eq!((stranger.get(PATH).await.status, stranger.post(RELEASE, &[]).await.status), (303, 401));
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -186,7 +185,7 @@ async fn the_money_is_held_against_what_is_reserved_and_the_residual_stands_day_
     assert!(as_sync(&table, async |sync| sync.note_account_day(&poor).await).await);
     let page = visitor.get(PATH).await;
     assert!(warns(&page, "The balance is $1.00 below what keys may still spend"), "{:?}", page.texts("warning"));
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Mails(1)]).await;
 }
 
 #[tokio::test]
@@ -239,7 +238,7 @@ async fn each_thing_that_is_wrong_with_the_syncs_is_one_warning() {
     assert_eq!(warnings().await.len(), 2, "rounding may come to as much: only the run and the management key are left");
     stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
     assert_eq!(stack.ses.unread().len(), 1);
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -305,7 +304,7 @@ async fn keys_without_an_owner_are_named_those_without_a_limit_first_over_the_sp
     let page = visitor.get(&format!("{PATH}?window=1d")).await;
     assert_eq!((page.text("spent").as_deref(), page.attribute("spent", "data-usd")), (Some("not known"), None));
     assert!(page.readable().contains("not known yet for all of these days"));
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -345,7 +344,7 @@ async fn an_admin_lets_the_next_sync_do_just_what_the_page_showed_once_and_on_re
     assert_eq!(visitor.submit(&page, RELEASE, &[]).await.status, 303);
     assert_eq!(visitor.submit(&stale, RELEASE, &[]).await.status, 409, "that was never let through");
     assert_eq!(watch.check().await.account_entries.len(), 1);
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -380,8 +379,7 @@ async fn whatever_becomes_of_its_write_a_release_takes_effect_once_with_one_entr
         let seen = watch.check().await;
         assert_eq!(seen.account_entries.iter().filter(|entry| entry.what.from == told).count(), 1, "{verdict}");
     }
-    assert!(stack.gate.unfired().is_empty());
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Complaints(&[("console", "the instance is thrown away")])]).await;
 }
 
 #[tokio::test]
@@ -402,5 +400,5 @@ async fn a_real_sync_leaves_its_run_and_what_it_read_on_the_page() {
     let listed = format!("{} {} 0 0 $0.00 {balance} {complete}", report["keys_listed"], report["readings_recorded"]);
     assert!(run.contains(&listed), "{listed}: {run}");
     assert!(run.contains(&utc_date(stack.clock.now()).to_string()));
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Mails(1)]).await;
 }

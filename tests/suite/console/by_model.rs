@@ -6,9 +6,8 @@ use bursar_core::domain::usage::models::{GroupUse, Sums, UnattributedReason, Una
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{Acquired, Lease, ModelDay, Table, UnattributedDay};
-use bursar_local::stack::Stack;
 use bursar_tests::office::{Office, as_sync, soon};
-use bursar_tests::stack;
+use bursar_tests::stack::{self, Left, Stack};
 use bursar_tests::visitor::Page;
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
@@ -98,7 +97,7 @@ async fn the_overview_tells_models_apart_over_the_span_that_is_asked_for_and_by_
     // The term of the office begins today.
     let term = admin.get(&format!("{ID}?window=term")).await;
     assert!(lines(&term).is_empty() && term.readable().contains("No day of it is over yet."), "{}", term.readable());
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Mails(1)]).await;
 }
 
 #[tokio::test]
@@ -122,7 +121,7 @@ async fn what_no_model_is_known_of_is_said_and_never_nothing() {
     assert!(all.readable().contains("not attributed to a model $3.00 not known –"), "{}", all.readable());
     let day = admin.get(&format!("{ID}?window=1d")).await;
     assert!(lines(&day).is_empty() && !day.readable().contains("Nothing was used"), "{}", day.readable());
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -162,5 +161,5 @@ async fn the_account_names_what_is_no_programmes_by_reason_name_and_model() {
     assert!(lines(&admin.get(&format!("{ACCOUNT}?window=7d")).await).is_empty());
     let month = admin.get(&format!("{ACCOUNT}?window=30d")).await.readable();
     assert!(month.contains(&format!("it is not known: {} to {}.", ago(now, 30), ago(now, 10))), "{month}");
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }

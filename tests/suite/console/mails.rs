@@ -13,10 +13,9 @@ use bursar_core::store::{BulkStop, MailServer, SyncState, Table, Totals, Undeliv
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::Fault;
 use bursar_local::settle::LIMIT;
-use bursar_local::stack::Stack;
 use bursar_tests::invariants::{RawTable, Watch};
 use bursar_tests::office::{Office, as_sync, reading, soon};
-use bursar_tests::stack;
+use bursar_tests::stack::{self, Left, Stack};
 use bursar_tests::visitor::{Page, Visitor};
 use jiff::SignedDuration;
 use serde_json::json;
@@ -118,7 +117,7 @@ async fn a_student_whose_mail_comes_back_is_named_and_tried_once_by_hand() {
     let page = admin.get(&at).await;
     assert_eq!(admin.submit(&page, &format!("{at}/resend"), &[]).await.status, 303);
     seen.check().await;
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Mails(3)]).await;
 }
 
 #[tokio::test]
@@ -170,7 +169,12 @@ async fn who_does_not_want_mail_is_told_apart_from_whom_mail_does_not_reach() {
             "Since 2026-11-20 11:00 this address gets links to sign in and notices of its own key, and no other mail: the recipient, or a machine on their behalf, marked a mail as unwanted. If they tell you that they want mail, the press below sends the roster mail and lets all other mail go there again."
         ]
     );
-    stack.stop().await.unwrap();
+    stack
+        .finish_leaving(&[
+            Left::Mails(4),
+            Left::Complaints(&[("mail", "so much mail came back that no more of its kind is sent")]),
+        ])
+        .await;
 }
 
 /// The pot was crossed at 80 per cent, and who hears is told.
@@ -231,7 +235,7 @@ async fn assistants_that_faculty_add_hear_of_alerts_too() {
         303
     );
     assert!(admin.get(ALERTS).await.body.contains("fay@example.edu hears at 50 %"));
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Mails(3)]).await;
 }
 
 #[tokio::test]
@@ -321,7 +325,7 @@ async fn an_alert_shows_what_became_of_each_mail_and_is_sent_again_by_a_press_on
     assert_eq!(admin.submit(&overview, ID, &[("pot_usd", "8000")]).await.status, 303);
     assert!(!admin.get(ALERTS).await.forms().iter().any(|form| form.action == ALERTS), "it is of another pot");
     assert_eq!(post(&admin, &lost).await, 409);
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Mails(8)]).await;
 }
 
 #[tokio::test]
@@ -356,7 +360,15 @@ async fn the_account_tells_of_its_mail_and_what_was_given_up_in_words() {
     assert!(warns(&page, "sending is paused for the whole SES account"));
     assert!(page.body.contains("the oldest for"), "and it waits without using up a try");
     stack.ses.fail_next(Fault::Fail, 0, None);
-    stack.stop().await.unwrap();
+    stack
+        .finish_leaving(&[
+            Left::Mails(2),
+            Left::Complaints(&[
+                ("mail", "a mail could not be sent and is given up"),
+                ("mail", "mail waits because of the account of the mail server"),
+            ]),
+        ])
+        .await;
 }
 
 #[tokio::test]
@@ -417,7 +429,9 @@ async fn what_was_given_up_is_sent_again_by_a_press_for_its_cause_whatever_kind_
     assert_eq!(notes.len(), 1, "the second press found nothing");
     assert_eq!(notes[0].what.note.as_deref(), Some("given up: MessageRejected"));
     assert!(admin.get(ACCOUNT).await.texts("dead-letter").is_empty());
-    stack.stop().await.unwrap();
+    stack
+        .finish_leaving(&[Left::Mails(6), Left::Complaints(&[("mail", "a mail could not be sent and is given up")])])
+        .await;
 }
 
 #[tokio::test]
@@ -476,5 +490,5 @@ async fn an_admin_lets_bulk_mail_go_on_and_has_mail_to_somebody_tried_again() {
     assert_eq!(page.texts("unreachable").len(), 0);
     let fay = signed_in(&stack, "fay@example.edu").await;
     assert_eq!(fay.get(ACCOUNT).await.status, 404);
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }

@@ -11,7 +11,7 @@ use bursar_core::domain::values::window::Window;
 use bursar_core::store::{SyncState, Table, Totals, Undeliverable, UnreachableReason};
 use bursar_local::invoke::FunctionName;
 use bursar_tests::office::{Office, as_sync, soon};
-use bursar_tests::stack;
+use bursar_tests::stack::{self, Left};
 use bursar_tests::visitor::Visitor;
 use jiff::SignedDuration;
 use serde_json::json;
@@ -73,7 +73,7 @@ async fn an_admin_makes_a_programme_on_a_form_and_each_role_sees_what_is_theirs(
     let stranger = Visitor::new(&stack.ready.web);
     assert_eq!((stranger.get(ID).await.status, stranger.post(ID, &PLAIN).await.status), (303, 401));
     watch.check().await;
-    stack::finish(stack).await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -114,7 +114,7 @@ async fn each_field_that_cannot_be_read_says_why_and_what_was_typed_stays() {
         assert!(is_choice || kept.value(field) == Some(typed), "{field}={typed}: {kept:?}");
         assert!(kept.value("name") == Some("CS pilot") || field == "name");
     }
-    stack::finish(stack).await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -149,7 +149,7 @@ async fn people_in_charge_are_found_as_edits_name_them_and_more_than_fit_one_tra
     assert_eq!(edit(vec![("faculty", String::new())]).await, 303);
     assert_eq!((role("f8@example.edu").await, role("a48@example.edu").await), (404, 200));
     watch.check().await;
-    stack::finish(stack).await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -195,7 +195,7 @@ async fn an_edit_changes_what_it_carries_and_a_stale_one_shows_both_values() {
     assert_eq!(taken.status, 409);
     assert!(taken.alerts()[0].contains("students have claimed"), "{:?}", taken.alerts());
     // The mails about the keys are another test's.
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Mails(2)]).await;
 }
 
 #[tokio::test]
@@ -239,7 +239,7 @@ async fn the_overview_draws_what_was_spent_and_warns_of_what_needs_a_person() {
     assert!(overview.body.contains("<polyline") && overview.body.contains("$36.00"), "the second day's");
     assert!(!overview.body.contains("style="), "no page has a style of its own");
     // The mails about the keys are another test's.
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Mails(1)]).await;
 }
 
 #[tokio::test]
@@ -276,7 +276,7 @@ async fn alerts_are_listed_with_whom_they_told_and_what_became_of_the_mail() {
         Undeliverable { address: lost.matched().clone(), why: UnreachableReason::Bounced, at: stack.clock.now() };
     office.table.end_mail_to(&[mark], stack.clock.now(), soon()).await.unwrap();
     assert!(admin.get(ID).await.texts("warning").iter().any(|text| text.contains("lost@example.edu")));
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Mails(1)]).await;
 }
 
 #[tokio::test]
@@ -302,7 +302,7 @@ async fn a_programme_that_names_models_gets_its_guardrail_from_the_work_and_keep
     let kept = told.guardrail.clone().unwrap();
     assert_eq!((kept.id.as_str(), &kept.rules), (first.id.as_str(), &told.settings.rules()));
     watch.check().await;
-    stack::finish(stack).await.unwrap();
+    stack.finish().await;
 }
 
 async fn person(table: &Table, address: &str) -> PersonId {

@@ -5,13 +5,13 @@ use bursar_core::store::{QueuedMail, Table};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::inbox::Contents;
 use bursar_local::invoke::FunctionName;
-use bursar_local::stack::Stack;
 use bursar_tests::invariants::{Snapshot, Watch};
-use bursar_tests::stack;
+use bursar_tests::stack::{self, Left, Stack};
 use bursar_tests::visitor::Visitor;
 use jiff::SignedDuration;
 
 use super::{ADMIN, PLAIN, signed_in, watch};
+use crate::mail::footers::without_footer;
 
 const ID: &str = "/console/programmes/cs-pilot";
 
@@ -82,7 +82,7 @@ async fn what_only_an_admin_may_change_is_asked_for_by_mail_once_a_day_and_the_r
     let answers_to = mails.iter().map(|(_, mail)| mail.headers.get("Reply-To").map(String::as_str));
     assert_eq!(answers_to.collect::<Vec<_>>(), [Some("faye@example.edu"); 2]);
     let text = mails[0].1.text.as_deref().unwrap().replace(&stack.ready.web, "[origin]");
-    let text: Vec<_> = text.lines().filter(|line| !line.starts_with("Asked: ")).collect();
+    let text: Vec<_> = without_footer(&text).lines().filter(|line| !line.starts_with("Asked: ")).collect();
     insta::assert_snapshot!(format!("{}\n\n{}", mails[0].1.subject, text.join("\n")), @r#"
     CS pilot: asked for 2 changes
 
@@ -101,12 +101,6 @@ async fn what_only_an_admin_may_change_is_asked_for_by_mail_once_a_day_and_the_r
     [origin]/console/programmes/cs-pilot#edit
 
     An answer to this mail goes to faye@example.edu.
-
-    -- 
-    You get this mail because you are an admin of Bursar at Example University.
-    Example University
-    Help: bursar-help@example.edu
-    Privacy: https://example.edu/privacy
     "#);
     watch.check().await;
 
@@ -115,7 +109,7 @@ async fn what_only_an_admin_may_change_is_asked_for_by_mail_once_a_day_and_the_r
     let said = admin.get(ID).await.texts("request");
     assert!(said.len() == 1 && said[0].contains("Budget: $8,000") && !said[0].contains("Cost code"), "{said:?}");
     watch.check().await;
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -139,7 +133,7 @@ async fn a_request_that_cannot_be_read_is_stale_or_comes_with_what_cannot_be_sav
     assert_eq!(faye.submit(&stale, ID, &[]).await.status, 303);
     assert_eq!(faye.get(ID).await.form(ID).value("contact"), Some("room 101"));
     assert_eq!(asked(watch.check().await), 1);
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Mails(1)]).await;
 }
 
 #[tokio::test]
@@ -172,7 +166,7 @@ async fn every_setting_of_the_admins_is_asked_for_and_none_is_changed_by_that() 
     let seen = watch.check().await;
     let audit: String = seen.entries.iter().map(|entry| format!("{:?}", entry.what)).collect();
     assert!(!audit.contains("stu@example.edu") && audit.contains("faculty"), "people are named by no entry");
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Mails(9)]).await;
 }
 
 #[tokio::test]
@@ -209,6 +203,12 @@ async fn whatever_becomes_of_the_writes_the_rest_is_saved_once_and_the_admins_ar
         let seen = watch.check().await;
         assert_eq!((asked(seen), entries(seen, Act::Asked), entries(seen, Act::Edited)), (1, 1, 1), "{what}");
         assert_eq!(faye.get(ID).await.form(ID).value("contact"), Some("room 101"), "{what}");
-        stack.stop().await.unwrap();
+        let left: &[Left<'_>] = match verdict {
+            Verdict::KillBefore | Verdict::KillAfter => {
+                &[Left::Mails(1), Left::Complaints(&[("console", "the instance is thrown away")])]
+            }
+            _ => &[Left::Mails(1)],
+        };
+        stack.finish_leaving(left).await;
     }
 }

@@ -7,10 +7,9 @@ use bursar_core::store::RateCount;
 use bursar_core::store::{ActOutcome, Author, Table};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
-use bursar_local::stack::Stack;
 use bursar_tests::invariants::RawTable;
 use bursar_tests::office::{Office, soon};
-use bursar_tests::stack;
+use bursar_tests::stack::{self, Left, Stack};
 use bursar_tests::visitor::{Page, Visitor};
 use jiff::SignedDuration;
 use serde_json::json;
@@ -108,7 +107,7 @@ async fn a_roster_is_shown_first_and_then_applied_once() {
     assert_eq!(wrong.form(&format!("{ID}/people")).value("name"), Some("Dan"));
     assert_eq!(people(&stack).await.len(), 5);
     watch.check().await;
-    stack::finish(stack).await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -144,7 +143,8 @@ async fn an_import_that_was_cut_off_is_gone_on_with_and_nothing_is_doubled() {
     assert_eq!(admin.submit(&other, APPLY, &[]).await.status, 303, "now it is its turn");
     assert_eq!(people(&stack).await.len(), 101);
     watch.check().await;
-    stack.stop().await.unwrap();
+    // Mails of a roster leave as minutes go by.
+    stack.finish_leaving(&[Left::PerhapsMails, Left::Complaints(&[("console", "the instance is thrown away")])]).await;
 }
 
 #[tokio::test]
@@ -172,7 +172,7 @@ async fn replacing_a_roster_drops_whom_it_does_not_name_when_the_number_is_confi
     assert_eq!(grants.attributes("grant", "data-email").len(), 2);
     watch.check().await;
     // The mails about the keys are another test's.
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Mails(3)]).await;
 }
 
 #[tokio::test]
@@ -198,7 +198,7 @@ async fn a_file_that_is_no_roster_or_too_large_changes_nothing() {
     assert_eq!(admin.submit(&overview, ID, &[]).await.status, 303);
     let nobody = Visitor::new(&stack.ready.web);
     assert_eq!(upload(&nobody, &overview, "add", b"email\n").await.status, 401);
-    stack::finish(stack).await.unwrap();
+    stack.finish().await;
 }
 
 /// The grant of somebody on the roster.
@@ -261,7 +261,7 @@ async fn who_was_dropped_and_is_named_again_by_a_file_or_the_form_returns() {
     }
     assert!(none_owed().await);
     assert_eq!(people(&stack).await.len(), 5);
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Mails(2)]).await;
 }
 
 #[tokio::test]
@@ -303,7 +303,7 @@ async fn nobody_returns_for_whom_the_pot_has_no_room_by_then() {
     assert_eq!(admin.submit(&shown, APPLY, &[]).await.status, 303);
     assert!(grant_of(&office, "ada").await.holds.dropped.is_none());
     watch.check().await;
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Mails(3)]).await;
 }
 
 #[tokio::test]
@@ -328,7 +328,7 @@ async fn an_address_that_belonged_to_somebody_with_another_id_brings_nobody_thei
     assert!(page.body.contains("this address belonged to somebody with another id"), "{}", page.body);
     assert_eq!(preview(&admin, "add", "email\nada@example.edu\n").await.text("refused").as_deref(), Some("0"));
     watch.check().await;
-    stack::finish(stack).await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -343,7 +343,7 @@ async fn a_file_with_more_groups_than_a_programme_can_have_is_refused_with_a_wor
     let page = preview(&admin, "add", &file(501)).await.expect(422);
     assert!(page.body.contains("would have 501 groups") && page.body.contains("student number"), "{}", page.body);
     preview(&admin, "add", &file(500)).await.expect(200);
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -362,5 +362,5 @@ async fn so_many_files_are_looked_at_in_an_hour_and_no_more() {
     assert!((1..=3600).contains(&after) && refused.alerts().len() == 1, "{after}: {}", refused.readable());
     stack.clock.advance(SignedDuration::from_secs(after.into())).unwrap();
     assert_eq!(preview(&signed_in(&stack, ADMIN).await, "add", file).await.status, 200);
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }

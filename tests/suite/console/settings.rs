@@ -46,7 +46,7 @@ async fn thresholds_recipients_terms_the_digests_day_and_the_pot_are_edited_and_
     assert_eq!(table.programme(&id).await.unwrap().unwrap().settings.digest, Some(Weekday::Sunday));
     assert_eq!(table.pot(&id).await.unwrap().unwrap().limit.to_string(), "4000.500000");
     watch.check().await;
-    stack::finish(stack).await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -87,5 +87,5 @@ async fn what_alerts_cannot_rest_on_is_refused_with_its_reason() {
     }
     let most = admin.submit(&admin.get(ID).await, ID, &[("thresholds", numbers(20).as_str())]).await;
     assert_eq!(most.status, 303);
-    stack::finish(stack).await.unwrap();
+    stack.finish().await;
 }

@@ -4,6 +4,7 @@
 use bursar_core::domain::programme::Weekday;
 use bursar_core::store::{Author, CloseOutcome};
 use bursar_local::gate::{Matcher, Verdict};
+use bursar_tests::stack::Left;
 
 use super::*;
 
@@ -30,7 +31,7 @@ async fn each_who_hears_has_one_digest_a_week_however_often_it_is_looked_for() {
     assert_eq!(monday.now(), at("2026-11-23T07:00:00Z"));
     assert_eq!(monday.run("digest").await.unwrap()["digests"], 2);
     assert_eq!(monday.owed(Some(&maths)).await, ["ann", "ann", "ben", "ben", "tom", "tom"]);
-    monday.stack.stop().await.unwrap();
+    monday.stack.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -43,7 +44,7 @@ async fn many_looks_at_once_owe_each_one_mail() {
     assert_eq!(made, 2);
     assert_eq!(monday.owed(Some(&maths)).await, STAFF);
     assert_eq!(monday.owed(None).await, ["admin"]);
-    monday.stack.stop().await.unwrap();
+    monday.stack.finish().await;
 }
 
 #[tokio::test]
@@ -60,7 +61,7 @@ async fn a_digest_that_was_missed_is_made_up_for_with_the_days_it_would_have_had
         let of_account = monday.table.account_digest(week).await.unwrap().map(|digest| digest.days);
         let days = (digests > 0).then_some((date(2026, 11, 9), date(2026, 11, 15)));
         assert_eq!([of_maths, of_account], [days; 2], "after {hours} hours");
-        monday.stack.stop().await.unwrap();
+        monday.stack.finish().await;
     }
 }
 
@@ -96,7 +97,7 @@ async fn the_watch_brings_it_on_its_day_in_the_morning_of_the_programmes_own_zon
             assert_eq!(monday.owed(Some(programme)).await.len(), owed, "{zone} after {hour} hours");
         }
     }
-    monday.stack.stop().await.unwrap();
+    monday.stack.finish().await;
 }
 
 #[tokio::test]
@@ -131,7 +132,7 @@ async fn a_programme_that_has_not_begun_was_over_long_ago_or_was_made_since_has_
     monday.advance(1);
     monday.run("digest").await.unwrap();
     assert_eq!(monday.owed(Some(&fresh)).await.len(), 3);
-    monday.stack.stop().await.unwrap();
+    monday.stack.finish().await;
 }
 
 #[tokio::test]
@@ -148,7 +149,7 @@ async fn another_day_within_the_week_is_no_second_digest() {
     monday.advance(4 * 24);
     monday.run("digest").await.unwrap();
     assert_eq!(monday.owed(Some(&maths)).await, STAFF, "the same week's Sunday");
-    monday.stack.stop().await.unwrap();
+    monday.stack.finish().await;
 }
 
 #[tokio::test]
@@ -166,9 +167,8 @@ async fn more_people_than_fit_one_transaction_are_each_told_once() {
     monday.stack.gate.at(write.nth(1), "kill-after".parse::<Verdict>().unwrap());
     assert!(monday.run("watch").await.is_err());
     monday.run("watch").await.unwrap();
-    assert_eq!(monday.stack.gate.unfired(), Vec::<String>::new());
     assert_eq!(monday.owed(Some(&maths)).await.len(), 2 * 152);
-    monday.stack.stop().await.unwrap();
+    monday.stack.finish_leaving(&[Left::Complaints(&[("threshold-alerts", "the instance is thrown away")])]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -180,7 +180,7 @@ async fn whatever_becomes_of_a_call_each_has_one_digest_in_the_end() {
         let before = monday.stack.gate.calls().len();
         monday.run("digest").await.unwrap();
         let calls: Vec<_> = monday.stack.gate.calls().into_iter().skip(before).map(|recorded| recorded.call).collect();
-        monday.stack.stop().await.unwrap();
+        monday.stack.finish().await;
         calls
     };
     let mut cases = Vec::new();
@@ -228,12 +228,19 @@ async fn faulted(cases: Vec<(String, u64, Verdict)>) {
         monday.stack.gate.at(Matcher::call(&name).of(FunctionName::ThresholdAlerts).nth(nth), verdict.clone());
         let first = monday.run("digest").await;
         let what = format!("{verdict} at {name} {nth}: {first:?}");
-        assert!(monday.stack.gate.unfired().is_empty(), "{what}: {:?}", monday.stack.gate.unfired());
+        monday.stack.faults_met(&what);
         monday.run("watch").await.unwrap();
         assert_eq!(monday.owed(Some(&maths)).await, STAFF, "{what}");
         assert_eq!(monday.owed(None).await.len(), week + 1, "{what}");
         monday.edit(&maths, |settings| settings.digest = None).await;
         monday.advance(7 * 24);
     }
-    monday.stack.stop().await.unwrap();
+    monday
+        .stack
+        .finish_leaving(&[Left::Complaints(&[
+            ("threshold-alerts", "the instance is thrown away"),
+            ("threshold-alerts", "the invocation failed"),
+            ("threshold-alerts", "there is no digest yet; the next look makes it"),
+        ])])
+        .await;
 }

@@ -37,12 +37,6 @@ async fn an_alert_says_the_number() {
 
     See the programme:
     [origin]/console/programmes/cs-pilot
-
-    -- 
-    You get this mail because you are among those who hear about the money of CS pilot.
-    Example University
-    Help: bursar-help@example.edu
-    Privacy: https://example.edu/privacy
     "#);
     html_says(&mail.contents, &["CS pilot has used 83% of $4,000", "$3,360", "/console/programmes/cs-pilot"]);
     office.finish().await;
@@ -128,12 +122,6 @@ async fn an_alert_says_that_all_is_promised_before_a_student_is_refused() {
 
     See the programme:
     [origin]/console/programmes/cs-pilot
-
-    -- 
-    You get this mail because you are among those who hear about the money of CS pilot.
-    Example University
-    Help: bursar-help@example.edu
-    Privacy: https://example.edu/privacy
     "#);
     office.finish().await;
 }
@@ -238,12 +226,6 @@ async fn an_alert_says_when_the_pot_will_be_empty() {
 
     See the programme:
     [origin]/console/programmes/cs-pilot
-
-    -- 
-    You get this mail because you are among those who hear about the money of CS pilot.
-    Example University
-    Help: bursar-help@example.edu
-    Privacy: https://example.edu/privacy
     "#);
     office.finish().await;
 }

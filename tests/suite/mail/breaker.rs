@@ -11,6 +11,7 @@ use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{BulkReleaseOutcome, BulkStop, MailState, OutboxRow, QueuedMail, Resend};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
+use bursar_tests::stack::Left;
 use ulid::Ulid;
 
 use super::{PostOffice, soon};
@@ -91,7 +92,12 @@ async fn roster_mail_stops_when_the_tenth_of_a_hundred_comes_back_and_other_mail
     office.stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
     assert_eq!(office.stop_of().await.unwrap().let_go, None);
     assert_eq!(office.the_mail().contents.subject, "So much came back that roster mails are stopped");
-    office.stack.stop().await.unwrap();
+    office
+        .finish_leaving(&[Left::Complaints(&[
+            ("mail", "a mail could not be sent and is given up"),
+            ("mail", "so much mail came back that no more of its kind is sent"),
+        ])])
+        .await;
 }
 
 #[tokio::test]
@@ -118,7 +124,9 @@ async fn a_kind_of_which_nothing_came_back_and_what_is_asked_for_by_hand_go_on_w
     let waiting = office.table.waiting().await.unwrap();
     let waiting: Vec<_> = waiting.into_iter().filter(|of| of.mails > 0).map(|of| (of.class, of.mails)).collect();
     assert_eq!(waiting, [(MailClass::Roster, 1)]);
-    office.stack.stop().await.unwrap();
+    office
+        .finish_leaving(&[Left::Complaints(&[("mail", "so much mail came back that no more of its kind is sent")])])
+        .await;
 }
 
 #[tokio::test]
@@ -136,7 +144,9 @@ async fn what_is_stopped_goes_on_the_next_day() {
     let mut subjects: Vec<_> = office.unread().into_iter().map(|mail| mail.contents.subject).collect();
     subjects.sort();
     assert_eq!(subjects, ["CS pilot: your LLM credit", "It is over: roster mails go on"]);
-    office.stack.stop().await.unwrap();
+    office
+        .finish_leaving(&[Left::Complaints(&[("mail", "so much mail came back that no more of its kind is sent")])])
+        .await;
 }
 
 #[tokio::test]
@@ -162,7 +172,12 @@ async fn whoever_dies_between_telling_and_stopping_is_followed_by_one_who_does_b
             let mails = office.unread();
             assert_eq!(mails.len(), 1, "{call} {verdict}");
             assert_eq!(mails[0].contents.kind.as_deref(), Some("account"));
-            office.stack.stop().await.unwrap();
+            office
+                .finish_leaving(&[Left::Complaints(&[
+                    ("mail", "so much mail came back that no more of its kind is sent"),
+                    ("mail", "the instance is thrown away"),
+                ])])
+                .await;
         }
     }
 }

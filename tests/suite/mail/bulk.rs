@@ -9,6 +9,7 @@ use bursar_local::gate::Matcher;
 use bursar_local::inbox::Contents;
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::{Fault, Quota};
+use bursar_tests::stack::Left;
 use jiff::SignedDuration;
 use serde_json::json;
 
@@ -72,7 +73,7 @@ async fn a_link_asked_for_while_five_thousand_roster_mails_are_under_way_leaves_
     assert_eq!((links.len(), kinds.len()), (2, 202), "and roster mails leave room for more");
     assert_eq!((report["sent"].as_u64(), report["waiting"].as_u64()), (Some(201), Some(4_800)));
     office.unread();
-    office.stack.stop().await.unwrap();
+    office.finish().await;
 }
 
 #[tokio::test]
@@ -98,7 +99,9 @@ async fn a_server_that_takes_no_mail_uses_up_no_tries() {
     office.stack.schedules.advance(SignedDuration::from_mins(20)).await.unwrap();
     office.stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
     assert_eq!(office.unread().len(), 61, "an admin was told that it was disabled");
-    office.stack.stop().await.unwrap();
+    office
+        .finish_leaving(&[Left::Complaints(&[("mail", "mail waits because of the account of the mail server")])])
+        .await;
 }
 
 #[tokio::test]
@@ -123,6 +126,6 @@ async fn a_roster_mail_that_comes_too_late_is_not_sent_unless_somebody_asked_for
         office.settle().await;
         let text = office.the_mail().contents.text.unwrap();
         assert!(text.contains(says), "{text}");
-        office.stop().await;
+        office.finish().await;
     }
 }

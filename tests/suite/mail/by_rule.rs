@@ -19,6 +19,7 @@ use bursar_core::store::{
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::PAUSED;
 use bursar_tests::office::reading;
+use bursar_tests::stack::Left;
 use jiff::{SignedDuration, ToSpan};
 use serde_json::json;
 
@@ -86,7 +87,7 @@ impl PostOffice {
     }
 
     /// Somebody with a key that was made up, in a programme with rules.
-    async fn with_rules(unused: u16, rotate: u16) -> (PostOffice, GrantId) {
+    pub(super) async fn with_rules(unused: u16, rotate: u16) -> (PostOffice, GrantId) {
         let mut office = PostOffice::open().await;
         office
             .set(|settings| {
@@ -121,12 +122,6 @@ async fn a_student_hears_of_each_step_of_the_rules() {
 
     Look at my keys:
     [origin]/my
-
-    -- 
-    You get this mail because CS pilot switches off keys that are not used for 1 day.
-    Example University
-    Help: bursar-help@example.edu
-    Privacy: https://example.edu/privacy
     "#);
     html_says(&mail.contents, &["CS pilot", "Look at my keys"]);
 
@@ -147,12 +142,6 @@ async fn a_student_hears_of_each_step_of_the_rules() {
 
     Look at my keys:
     [origin]/my
-
-    -- 
-    You get this mail because CS pilot wants keys replaced after 15 days.
-    Example University
-    Help: bursar-help@example.edu
-    Privacy: https://example.edu/privacy
     "#);
 
     office.pass(11 * DAY).await;
@@ -178,12 +167,6 @@ async fn a_student_hears_of_each_step_of_the_rules() {
 
     Look at my keys:
     [origin]/my
-
-    -- 
-    You get this mail because CS pilot switches off keys that are not used for 1 day.
-    Example University
-    Help: bursar-help@example.edu
-    Privacy: https://example.edu/privacy
     "#);
 
     office
@@ -209,14 +192,13 @@ async fn a_student_hears_of_each_step_of_the_rules() {
 
     Look at my keys:
     [origin]/my
-
-    -- 
-    You get this mail because CS pilot wants keys replaced after 15 days.
-    Example University
-    Help: bursar-help@example.edu
-    Privacy: https://example.edu/privacy
     "#);
-    office.stop().await;
+    office
+        .finish_leaving(&[Left::Complaints(&[
+            ("console", "an order is put off"),
+            ("console", "the provider did not do it"),
+        ])])
+        .await;
 }
 
 #[tokio::test]
@@ -252,14 +234,8 @@ async fn a_student_hears_a_week_before_the_term_ends_and_nobody_whose_key_has_en
 
     Look at my keys:
     [origin]/my
-
-    -- 
-    You get this mail because you have a key for CS pilot. You can choose on your page which of these mails you get: [origin]/my#mails
-    Example University
-    Help: bursar-help@example.edu
-    Privacy: https://example.edu/privacy
     "#);
-    office.stack.stop().await.unwrap();
+    office.finish().await;
 
     let (office, grant) = PostOffice::with_rules(300, 300).await;
     office.stack.clock.stop_at("2027-02-01T08:00:00Z".parse().unwrap()).unwrap();
@@ -269,7 +245,7 @@ async fn a_student_hears_a_week_before_the_term_ends_and_nobody_whose_key_has_en
     let rows = office.table.mails_of(&office.programme, &grant).await.unwrap();
     let became = word(&rows.last().unwrap().state);
     assert!(office.unread().is_empty() && became == "dropped", "{became}");
-    office.stack.stop().await.unwrap();
+    office.finish().await;
 }
 
 #[tokio::test]
@@ -308,7 +284,7 @@ async fn what_is_left_before_the_term_ends_is_of_the_window_and_starts_anew_if_i
         let text = office.the_mail().contents.text.unwrap();
         assert!(text.contains(says), "{reset:?}: {text}");
         assert!(text.contains("As of: 31 January 2027, 01:20 (Europe/Berlin)"), "{text}");
-        office.stack.stop().await.unwrap();
+        office.finish().await;
     }
 }
 
@@ -334,7 +310,7 @@ async fn a_cap_that_started_anew_before_the_mail_left_is_told_as_it_is_by_then()
         "{text}"
     );
     assert!(text.contains("As of: 1 February 2027, 01:00 (Europe/Berlin)"), "{text}");
-    office.stack.stop().await.unwrap();
+    office.finish().await;
 }
 
 #[tokio::test]
@@ -344,7 +320,7 @@ async fn nobody_is_told_what_is_not_so_any_more() {
     office.table.act(office.at(&grant), |view, now| view.stop(Stopped::UsedUp, &Actor::Sync, now)).await.unwrap();
     office.drain().await;
     assert!(office.unread().is_empty() && office.states().contains(&"dropped"), "{:?}", office.states());
-    office.stop().await;
+    office.finish().await;
 }
 
 #[tokio::test]
@@ -358,7 +334,7 @@ async fn where_students_get_no_reminders_they_hear_of_the_rules_all_the_same_and
     assert_eq!(office.rules(&grant).await, Rule::Hold);
     office.drain().await;
     assert!(office.the_mail().contents.subject.contains("was switched off"));
-    office.stop().await;
+    office.finish().await;
 
     let (mut office, grant) = PostOffice::with_rules(300, 300).await;
     office.stack.clock.stop_at("2027-02-01T08:00:00Z".parse().unwrap()).unwrap();
@@ -366,7 +342,7 @@ async fn where_students_get_no_reminders_they_hear_of_the_rules_all_the_same_and
     office.set(|settings| settings.student_mails = false).await;
     office.drain().await;
     assert!(office.unread().is_empty() && office.states().contains(&"dropped"), "{:?}", office.states());
-    office.stack.stop().await.unwrap();
+    office.finish().await;
 }
 
 #[tokio::test]
@@ -390,7 +366,9 @@ async fn while_no_mail_leaves_no_rule_switches_a_key_off_and_a_week_after_it_lef
     assert_eq!(office.rules_if_any(&grant).await, None);
     office.stack.clock.stop_at(sent_at + (7 * 24).hours()).unwrap();
     assert_eq!(office.rules(&grant).await, Rule::Hold);
-    office.stack.stop().await.unwrap();
+    office
+        .finish_leaving(&[Left::Complaints(&[("mail", "mail waits because of the account of the mail server")])])
+        .await;
 }
 
 #[tokio::test]
@@ -411,7 +389,7 @@ async fn a_dead_letter_postpones_the_hold_until_an_admin_has_had_it_sent_again()
     assert_eq!(office.rules_if_any(&grant).await, None);
     office.pass(1).await;
     assert_eq!(office.rules(&grant).await, Rule::Hold);
-    office.stack.stop().await.unwrap();
+    office.finish_leaving(&[Left::Mails(1)]).await;
 }
 
 #[tokio::test]
@@ -447,7 +425,7 @@ async fn an_address_that_takes_no_mail_postpones_nothing() {
         }
         office.pass(if is_marked { 7 * DAY } else { 4 * DAY }).await;
         assert_eq!(office.rules(&grant).await, Rule::Hold, "marked: {is_marked}");
-        office.stack.stop().await.unwrap();
+        office.finish_leaving(&[Left::AnyMails]).await;
     }
 }
 
@@ -479,6 +457,6 @@ async fn an_announcement_that_was_dropped_or_whose_row_is_gone_is_announced_anew
         office.pass_unwatched(8 * DAY).await;
         assert_eq!(office.rules(&grant).await, Rule::Announce(Notice::UnusedSoon), "gone: {is_gone}");
         assert_ne!(office.last_row(&grant).await.row, row.row);
-        office.stack.stop().await.unwrap();
+        office.finish().await;
     }
 }

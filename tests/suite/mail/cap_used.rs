@@ -11,6 +11,7 @@ use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::Fault;
 use bursar_tests::office::reading;
+use bursar_tests::stack::Left;
 use serde_json::json;
 
 use super::words::{html_says, redacted};
@@ -33,7 +34,7 @@ impl PostOffice {
         (office, ada)
     }
 
-    async fn used(&mut self, grant: &GrantId, micros: i64) {
+    pub(super) async fn used(&mut self, grant: &GrantId, micros: i64) {
         let (as_of, spent) = (self.stack.clock.now(), Usd::from_micros(micros));
         let reset = self.table.programme(&self.programme).await.unwrap().unwrap().settings.reset;
         let recorded = reading(&self.programme, grant, DailyUse::on_one(utc_date(as_of), spent), as_of);
@@ -72,12 +73,6 @@ async fn a_student_reads_the_number_when_the_cap_starts_anew_and_whom_to_ask() {
 
     Look at my keys:
     [origin]/my
-
-    -- 
-    You get this mail because you have a key for CS pilot. You can choose on your page which of these mails you get: [origin]/my#mails
-    Example University
-    Help: bursar-help@example.edu
-    Privacy: https://example.edu/privacy
     "#);
     html_says(&mail.contents, &["You have used 83% of your $20", "$16.80", "/my", "room 101"]);
     office.finish().await;
@@ -108,7 +103,7 @@ async fn who_wants_no_reminders_hears_of_their_key_and_of_rules_all_the_same() {
     let mail = office.the_mail();
     let origin = &office.stack.ready.web;
     assert_eq!(mail.contents.headers["List-Unsubscribe"], format!("<{origin}/my#mails>"));
-    office.stop().await;
+    office.finish().await;
 }
 
 #[tokio::test]
@@ -135,12 +130,6 @@ async fn from_forty_to_a_hundred_and_twenty_per_cent_a_student_is_told_once_and_
 
     Look at my keys:
     [origin]/my#refused
-
-    -- 
-    You get this mail because you have a key for CS pilot. You can choose on your page which of these mails you get: [origin]/my#mails
-    Example University
-    Help: bursar-help@example.edu
-    Privacy: https://example.edu/privacy
     "#);
     assert_eq!(office.of_caps(), ["sent"]);
     office.finish().await;
@@ -183,7 +172,7 @@ async fn nobody_is_told_who_has_left_and_nobody_of_a_cap_that_has_started_anew()
         // After days in which nothing could be sent an admin is told that mail waited.
         let told = office.unread().into_iter().filter(|mail| mail.contents.kind.as_deref() != Some("account"));
         assert_eq!(told.count(), 0, "{what}");
-        office.stack.stop().await.unwrap();
+        office.finish().await;
     }
 }
 
@@ -226,7 +215,7 @@ async fn who_has_no_key_that_works_is_told_why_and_not_that_it_works() {
                 text.contains(says) && !text.contains("works until") && !text.contains("refused"),
                 "{what}: {text}"
             );
-            office.stack.stop().await.unwrap();
+            office.finish().await;
         }
     }
 }
@@ -243,7 +232,7 @@ async fn a_cap_that_was_changed_before_the_mail_left_is_told_too() {
     let mail = office.the_mail();
     let text = mail.contents.text.as_deref().unwrap();
     assert!(text.contains("Cap since then: $40") && text.contains("Your cap has been changed since"), "{text}");
-    office.stack.stop().await.unwrap();
+    office.finish().await;
 }
 
 #[tokio::test]
@@ -255,7 +244,7 @@ async fn whatever_becomes_of_a_call_of_its_sending_a_student_is_told_and_twice_o
         let calls = office.stack.gate.calls().into_iter().skip(before).map(|recorded| recorded.call);
         let calls: Vec<_> = calls.filter(|call| call.function == FunctionName::Mail).collect();
         office.the_mail();
-        office.stop().await;
+        office.finish().await;
         calls
     };
     let sent = calls.iter().position(|call| &*call.name.operation == "SendRawEmail").unwrap();
@@ -283,7 +272,7 @@ async fn whatever_becomes_of_a_call_of_its_sending_a_student_is_told_and_twice_o
             let mails = office.unread().len();
             assert_eq!((mails, office.of_caps()), (1 + usize::from(is_lost), vec!["sent"]), "{what}");
             twice += mails - 1;
-            office.stop().await;
+            office.finish_leaving(&[Left::Complaints(&[("mail", "the instance is thrown away")])]).await;
         }
     }
     assert_eq!(twice, 2);
@@ -297,5 +286,5 @@ async fn a_mail_about_a_cap_that_is_never_taken_is_a_dead_letter_that_reaches_an
     let mail = office.the_mail();
     assert_eq!((mail.contents.kind.as_deref(), mail.to.as_str()), (Some("account"), "admin@example.edu"));
     assert_eq!(office.of_caps(), ["failed"]);
-    office.stop().await;
+    office.finish_leaving(&[Left::Complaints(&[("mail", "a mail could not be sent and is given up")])]).await;
 }

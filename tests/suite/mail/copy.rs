@@ -37,5 +37,5 @@ async fn what_a_copy_owes_from_before_its_last_run_is_not_sent_and_what_came_lat
     let seen = post.watch.check().await;
     let dropped = seen.outbox.iter().filter(|row| matches!(row.state, MailState::Dropped { .. })).count();
     assert_eq!(dropped, 1);
-    post.stack.stop().await.unwrap();
+    post.stack.finish().await;
 }

@@ -12,6 +12,7 @@ use bursar_core::store::Totals;
 use bursar_local::gate::{Call, Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_tests::office::{as_sync, reading};
+use bursar_tests::stack::Left;
 use jiff::SignedDuration;
 use serde_json::json;
 
@@ -69,7 +70,7 @@ async fn from_forty_to_a_hundred_and_twenty_per_cent_in_one_night_is_one_mail_ea
         office.stack.pump.drained().await.unwrap();
         assert_eq!(office.alerts(), expected, "at {dollars}");
     }
-    office.stack.stop().await.unwrap();
+    office.finish().await;
 }
 
 #[tokio::test]
@@ -108,7 +109,9 @@ async fn whatever_kills_the_sending_of_alerts_each_recipient_gets_theirs_and_twi
             once.dedup();
             assert_eq!(once, to_both(83), "{verdict} at {call:?}");
             twice += alerts.len() - once.len();
-            office.stack.stop().await.unwrap();
+            let left: &[Left<'_>] =
+                if call.is_some() { &[Left::Complaints(&[("mail", "the instance is thrown away")])] } else { &[] };
+            office.finish_leaving(left).await;
             if call.is_none() {
                 break;
             }

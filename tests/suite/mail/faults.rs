@@ -5,6 +5,7 @@ use bursar_local::gate::{Matcher, Throttle, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::Fault;
 use bursar_local::settle::LIMIT;
+use bursar_tests::stack::Left;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -58,7 +59,7 @@ async fn a_mail_that_is_refused_for_good_is_a_dead_letter_and_the_next_one_goes(
         "a batch that comes again sends nothing that was given up"
     );
     office.pass(60).await;
-    office.stop().await;
+    office.finish_leaving(&[Left::Complaints(&[("mail", "a mail could not be sent and is given up")])]).await;
 }
 
 #[tokio::test]
@@ -86,7 +87,12 @@ async fn whoever_dies_while_a_mail_is_given_up_is_followed_by_one_who_tells_it_o
             let told = office.unread().into_iter().filter(|mail| mail.contents.kind.as_deref() == Some("account"));
             assert_eq!((told.count(), office.states().len()), (1, 2), "{verdict:?} {nth}");
             assert!(office.states().contains(&"failed"), "{verdict:?} {nth}: {:?}", office.states());
-            office.stop().await;
+            office
+                .finish_leaving(&[Left::Complaints(&[
+                    ("mail", "a mail could not be sent and is given up"),
+                    ("mail", "the instance is thrown away"),
+                ])])
+                .await;
         }
     }
 }
@@ -110,7 +116,7 @@ async fn a_mail_that_is_never_taken_is_given_up_after_some_tries() {
     assert_eq!(subjects, ["1 mail waits and is not sent", "A mail did not arrive: the roster mail of CS pilot"]);
     office.pass(24 * 60).await;
     assert_eq!(office.the_mail().contents.subject, "It is over: no mail waits too long");
-    office.stop().await;
+    office.finish_leaving(&[Left::Complaints(&[("mail", "a mail could not be sent and is given up")])]).await;
 }
 
 #[tokio::test]
@@ -140,7 +146,7 @@ async fn when_the_function_dies_another_sends_after_the_lease() {
         assert_eq!(office.states(), ["sending"], "{verdict:?}");
         office.pass(2).await;
         assert_eq!((office.unread().len(), office.states()), (mails, vec!["sent"]), "{verdict:?}");
-        office.stop().await;
+        office.finish_leaving(&[Left::Complaints(&[("mail", "the instance is thrown away")])]).await;
     }
 }
 
@@ -155,7 +161,7 @@ async fn when_the_table_fails_before_the_mail_the_batch_comes_again() {
     office.the_mail();
     assert_eq!(office.states(), ["sent"]);
     assert_eq!(office.stack.pump.dead_letters().all().unwrap().len(), 0);
-    office.stop().await;
+    office.finish().await;
 }
 
 #[tokio::test]
@@ -168,7 +174,7 @@ async fn when_what_is_owed_cannot_be_read_the_row_is_free_for_the_next_at_once()
     office.settle().await;
     office.the_mail();
     assert_eq!(office.states(), ["sent"]);
-    office.stop().await;
+    office.finish_leaving(&[Left::Complaints(&[("mail", "the invocation failed")])]).await;
 }
 
 #[tokio::test]
@@ -181,5 +187,5 @@ async fn when_the_record_of_a_sent_mail_fails_it_is_sent_again_after_the_lease()
     office.settle().await;
     office.pass(2).await;
     assert_eq!((office.unread().len(), office.states()), (2, vec!["sent"]));
-    office.stop().await;
+    office.finish_leaving(&[Left::Complaints(&[("mail", "the instance is thrown away")])]).await;
 }

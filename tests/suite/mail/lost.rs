@@ -5,6 +5,7 @@ use bursar_core::store::{MailState, QueuedMail};
 use bursar_local::gate::{Call, Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::Fault;
+use bursar_tests::stack::Left;
 use jiff::SignedDuration;
 
 use super::{PostOffice, address, word};
@@ -29,7 +30,7 @@ async fn whatever_becomes_of_a_call_a_mail_is_accepted_once_and_twice_only_if_it
         office.the_mail();
         let calls = office.stack.gate.calls().into_iter().skip(before).map(|recorded| recorded.call);
         let calls = calls.filter(|call| call.function == FunctionName::Mail).collect();
-        office.stack.stop().await.unwrap();
+        office.finish().await;
         calls
     };
     let sends = calls.iter().position(|call| &*call.name.operation == "SendRawEmail").unwrap();
@@ -83,7 +84,12 @@ async fn faulted(cases: Vec<Case>) -> usize {
         // After three links that nobody followed the next comes when none is good any more.
         office.pass(31).await;
     }
-    office.stack.stop().await.unwrap();
+    office
+        .finish_leaving(&[Left::PerhapsComplaints(&[
+            ("mail", "the instance is thrown away"),
+            ("mail", "the table failed while an ask was looked at"),
+        ])])
+        .await;
     doubled
 }
 

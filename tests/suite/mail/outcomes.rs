@@ -6,6 +6,7 @@ use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{BulkStop, MailState, Resend, Undeliverable, UnreachableReason};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::{FunctionName, InvokeError};
+use bursar_tests::stack::Left;
 use jiff::SignedDuration;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -111,7 +112,7 @@ async fn mail_ends_to_whom_it_was_sent_and_not_to_whom_that_passed_it_on() {
     office.watch.check().await;
     assert!(office.mark_of("ada@example.edu").await.is_some());
     assert_eq!(office.mark_of(forwarded).await, None);
-    office.stop().await;
+    office.finish().await;
 }
 
 #[tokio::test]
@@ -144,7 +145,7 @@ async fn what_is_no_report_on_a_mail_of_ours_changes_nothing() {
     office.watch.check().await;
     assert_eq!(office.states(), ["sent"]);
     assert_eq!(office.mark_of("ada@example.edu").await, None);
-    office.stop().await;
+    office.finish_leaving(&[Left::Complaints(&[("mail", "a notification is none that SES sends of a mail")])]).await;
 }
 
 #[tokio::test]
@@ -157,7 +158,7 @@ async fn a_report_that_comes_without_the_headers_of_the_mail_is_known_by_its_id(
     office.watch.check().await;
     assert_eq!(office.states(), ["bounced"]);
     assert!(office.mark_of("ada@example.edu").await.is_some());
-    office.stop().await;
+    office.finish().await;
 }
 
 /// What SES says of a mail, in the words of this test.
@@ -261,7 +262,7 @@ async fn whatever_is_said_in_any_order_and_twice_the_end_is_the_same_for_row_add
     );
     assert!(office.said("SES tells of what is not asked of it") && office.said("Reject"));
     office.unread();
-    office.stack.stop().await.unwrap();
+    office.finish().await;
 }
 
 impl PostOffice {
@@ -312,7 +313,12 @@ async fn whatever_becomes_of_the_write_an_event_that_comes_again_leaves_row_addr
             ("bounced", UnreachableReason::Bounced, 1),
             "{verdict}"
         );
-        office.stop().await;
+        let left: &[Left<'_>] = if verdict.starts_with("kill") {
+            &[Left::Complaints(&[("mail", "the instance is thrown away")])]
+        } else {
+            &[]
+        };
+        office.finish_leaving(left).await;
     }
 }
 

@@ -13,6 +13,7 @@ use bursar_core::store::{MailState, OutboxRow, QueuedMail, SentAgain};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::{Fault, PAUSED, Quota};
+use bursar_tests::stack::Left;
 use jiff::SignedDuration;
 use serde_json::json;
 
@@ -67,7 +68,9 @@ async fn an_account_that_aws_has_paused_loses_no_mail_and_sends_it_all_once_it_m
     assert_eq!(kinds, ["account", "roster", "roster", "roster"]);
     let tries: Vec<u8> = office.watch.seen().unwrap().outbox.iter().map(|row| row.tries).collect();
     assert!(tries.iter().all(|tries| *tries <= 1), "what is no fault of a mail uses up no try: {tries:?}");
-    office.stop().await;
+    office
+        .finish_leaving(&[Left::Complaints(&[("mail", "mail waits because of the account of the mail server")])])
+        .await;
 }
 
 #[tokio::test]
@@ -91,7 +94,12 @@ async fn in_the_sandbox_mail_to_whom_it_does_not_send_waits_and_stands_in_nobody
     office.stack.ses.leave_sandbox();
     office.pass(30).await;
     assert_eq!(office.kinds_unread(), ["roster"; 25]);
-    office.stop().await;
+    office
+        .finish_leaving(&[
+            Left::PerhapsComplaints(&[("mail", "the invocation failed")]),
+            Left::Complaints(&[("mail", "mail waits because of the account of the mail server")]),
+        ])
+        .await;
 }
 
 #[tokio::test]
@@ -121,7 +129,9 @@ async fn a_used_up_quota_and_a_sender_that_is_not_verified_are_told_as_what_they
     assert_eq!(office.told_refusals().await.len(), 2);
     assert!(office.told_refusals().await.contains(&"SenderNotVerified".to_owned()));
     assert_eq!(office.rows(is_failed), 0);
-    office.stack.stop().await.unwrap();
+    office
+        .finish_leaving(&[Left::Complaints(&[("mail", "mail waits because of the account of the mail server")])])
+        .await;
 }
 
 #[tokio::test]
@@ -141,7 +151,12 @@ async fn a_quota_that_cannot_be_read_is_told_after_an_hour_and_urgent_mail_goes_
     office.stack.gate.lift(unread);
     office.pass(2).await;
     assert_eq!(office.the_mail().contents.kind.as_deref(), Some("roster"));
-    office.stack.stop().await.unwrap();
+    office
+        .finish_leaving(&[Left::Complaints(&[
+            ("mail", "mail waits because of the account of the mail server"),
+            ("mail", "nothing but urgent mail is sent while the quota is unknown"),
+        ])])
+        .await;
 }
 
 #[tokio::test]
@@ -181,7 +196,7 @@ async fn rows_that_cannot_be_read_are_dead_letters_and_shut_nothing() {
     office.stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
     assert_eq!(office.kinds_unread(), ["roster"; 60]);
     assert_eq!(office.table.dead_mails(now, 100).await.unwrap().in_all, 0);
-    office.stack.stop().await.unwrap();
+    office.finish_leaving(&[Left::Complaints(&[("mail", "a mail cannot be read and is given up")])]).await;
 }
 
 #[tokio::test]
@@ -192,7 +207,7 @@ async fn each_mail_names_the_configuration_set_that_tells_of_it() {
     let sets: Vec<_> = office.stack.ses.mails().into_iter().map(|mail| mail.configuration_set).collect();
     assert_eq!(sets, [Some("bursar".to_owned())]);
     office.the_mail();
-    office.stop().await;
+    office.finish().await;
 }
 
 #[tokio::test]
@@ -215,7 +230,7 @@ async fn an_urgent_row_that_cannot_be_read_keeps_no_other_of_its_batch() {
     assert_eq!(answer, json!({"batchItemFailures": []}));
     office.stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
     assert_eq!(office.kinds_unread(), ["account"]);
-    office.stack.stop().await.unwrap();
+    office.finish_leaving(&[Left::Complaints(&[("mail", "a mail cannot be read and is given up")])]).await;
 }
 
 #[tokio::test]
@@ -251,7 +266,9 @@ async fn in_whatever_words_aws_stops_an_account_and_whatever_of_it_is_gone_mail_
             "Mail waits: the configuration set is not there",
         ]
     );
-    office.stop().await;
+    office
+        .finish_leaving(&[Left::Complaints(&[("mail", "mail waits because of the account of the mail server")])])
+        .await;
 }
 
 #[tokio::test]
@@ -284,7 +301,15 @@ async fn a_refusal_is_over_once_the_mail_server_is_seen_to_take_such_mail() {
         office.pass(61).await;
     }
     assert_eq!(office.told_refusals().await, [failure::NOT_VERIFIED, failure::PAUSED]);
-    office.stack.stop().await.unwrap();
+    office
+        .finish_leaving(&[
+            Left::Mails(6),
+            Left::Complaints(&[
+                ("mail", "mail waits because of the account of the mail server"),
+                ("mail", "nothing but urgent mail is sent while the quota is unknown"),
+            ]),
+        ])
+        .await;
 }
 
 #[tokio::test]
@@ -301,5 +326,5 @@ async fn where_the_mail_server_throttles_what_is_urgent_the_rest_waits_as_well()
     let mut kinds = office.kinds_unread();
     kinds.sort();
     assert_eq!(kinds, ["link", "roster"]);
-    office.stop().await;
+    office.finish().await;
 }

@@ -51,7 +51,7 @@ async fn bulk_mail_that_waits_for_six_hours_is_told_once_and_again_when_it_is_ov
     office.pass(5).await;
     office.pass(60).await;
     assert_eq!(office.admin_heard(), ["It is over: no mail waits too long"]);
-    office.stop().await;
+    office.finish().await;
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn a_day_of_which_ses_reports_nothing_is_told_once_a_week() {
     office.event(&link, "delivery", false).await;
     office.pass(24 * 60).await;
     assert_eq!(office.admin_heard(), ["It is over: SES reports again"]);
-    office.stop().await;
+    office.finish().await;
 }
 
 #[tokio::test]
@@ -84,5 +84,5 @@ async fn a_day_of_which_ses_reports_one_mail_is_heard_of() {
     office.event(&mails[0].id, "delivery", false).await;
     office.pass(16 * 60).await;
     assert_eq!(office.admin_heard(), Vec::<String>::new());
-    office.stop().await;
+    office.finish().await;
 }

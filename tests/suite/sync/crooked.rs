@@ -10,7 +10,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use bursar_core::config::Config;
 use bursar_core::start::Function;
-use bursar_local::stack::Stack;
+use bursar_tests::stack::Stack;
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;

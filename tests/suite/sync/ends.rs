@@ -9,6 +9,7 @@ use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;
 use bursar_tests::office::Office;
+use bursar_tests::stack::Left;
 use serde_json::{Value, json};
 
 use super::{
@@ -23,7 +24,7 @@ async fn acts(office: &Office<'_>, of: &GrantId) -> Vec<Act> {
     entries.into_iter().map(|entry| entry.what.act).collect()
 }
 
-fn limit(stack: &bursar_local::stack::Stack, key: &str) -> Option<Nano> {
+fn limit(stack: &bursar_tests::stack::Stack, key: &str) -> Option<Nano> {
     provider(stack).keys().into_iter().find(|known| known.hash == key).unwrap().limit
 }
 
@@ -49,7 +50,7 @@ async fn the_end_of_a_term_ends_two_hundred_live_keys_in_one_run_and_the_next_gi
     assert_eq!(sync(&stack).await["complete"], true);
     assert_eq!(reserved().await, Usd::from_micros(4_500_000));
     watch(&stack).check_after_sync().await;
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -70,7 +71,7 @@ async fn a_run_in_which_a_disable_failed_is_not_complete_and_the_next_one_is() {
     assert_eq!(sync(&stack).await["complete"], true);
     assert!(!is_enabled(&stack, &key));
     watch(&stack).check_after_sync().await;
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the provider did not do it")])]).await;
 }
 
 #[tokio::test]
@@ -100,7 +101,7 @@ async fn a_live_key_that_was_disabled_or_deleted_by_hand_stops_its_grant_once_th
         assert_eq!(grant(&office, &ben).await.state == GONE, is_gone, "{after:?}: {report}");
         watch.check_after_sync().await;
     }
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the provider did not do it")])]).await;
 }
 
 #[tokio::test]
@@ -132,7 +133,7 @@ async fn a_key_that_its_student_replaced_between_the_listing_and_a_second_look_i
         assert_eq!(known.live().unwrap().key.as_ref().unwrap().as_str(), new, "{gone}: {report}");
         assert!(!acts(&office, &ada).await.contains(&Act::Stopped) && is_enabled(&stack, &new));
     }
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the provider did not do it")])]).await;
 }
 
 #[tokio::test]
@@ -154,7 +155,7 @@ async fn a_limit_that_somebody_changed_or_took_off_is_sent_again() {
     sync(&stack).await;
     assert_eq!(limit(&stack, &key), Some(Nano::usd(30)));
     watch(&stack).check_after_sync().await;
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -178,5 +179,5 @@ async fn what_retired_keys_used_comes_off_the_limit_until_the_window_turns_and_a
     assert_eq!(sync(&stack).await["complete"], true);
     assert_eq!(limit(&stack, &keys[0]), Some(Nano::usd(20)), "the window turned");
     watch(&stack).check_after_sync().await;
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }

@@ -100,5 +100,5 @@ async fn a_runner_that_was_overtaken_changes_nothing_that_all_can_see() {
         let rightly = all_of(office.table.under(&latest, soon()), &office, now).await;
         assert!(rightly.iter().all(|(_, written)| *written), "{rightly:?}");
     }
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }

@@ -4,9 +4,8 @@ use bursar_core::domain::grant::AttemptState;
 use bursar_local::inbox::Contents;
 use bursar_local::ses::Mail;
 use bursar_local::settle::LIMIT;
-use bursar_local::stack::Stack;
 use bursar_tests::office::Office;
-use bursar_tests::stack;
+use bursar_tests::stack::{self, Left, Stack};
 use serde_json::json;
 
 use super::{
@@ -80,7 +79,7 @@ async fn thirty_orphans_at_once_are_left_alone_until_an_admin_who_was_told_lets_
     orphans(&stack, &office, 12).await;
     let report = sync(&stack).await;
     assert_eq!((&report["complete"], &report["orphans_disabled"]), (&json!(false), &json!(0)), "{report}");
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::AnyMails]).await;
 }
 
 #[tokio::test]
@@ -94,7 +93,7 @@ async fn five_are_always_within_the_bound_and_of_many_keys_two_per_cent() {
         orphans(&stack, &office, orphaned).await;
         let report = sync(&stack).await;
         assert_eq!(report["orphans_disabled"], done, "{others} others, {orphaned} orphans: {report}");
-        stack.stop().await.unwrap();
+        stack.finish_leaving(&[Left::AnyMails]).await;
     }
 }
 
@@ -109,6 +108,6 @@ async fn what_was_let_through_is_what_somebody_saw_and_a_few_more() {
         orphans(&stack, &office, more).await;
         let report = sync(&stack).await;
         assert_eq!(report["orphans_disabled"], done, "{more} more: {report}");
-        stack.stop().await.unwrap();
+        stack.finish_leaving(&[Left::AnyMails]).await;
     }
 }

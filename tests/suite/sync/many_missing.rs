@@ -3,8 +3,8 @@
 use bursar_core::domain::grant::{GrantState, Stopped};
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::Usd;
-use bursar_local::stack::Stack;
 use bursar_tests::office::Office;
+use bursar_tests::stack::{Left, Stack};
 use serde_json::{Value, json};
 
 use super::{
@@ -92,7 +92,7 @@ async fn five_are_stopped_and_six_are_held_back_while_all_else_goes_on() {
     watch.check_after_sync().await;
     let state = class.office.table.sync_state().await.unwrap();
     assert_eq!((state.held_back, state.let_through), (None, None));
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the provider did not do it")])]).await;
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn a_press_is_for_the_keys_that_were_held_back_until_each_is_gone_or_liste
     release(&stack).await;
     assert_eq!(class.sync_later().await["complete"], true);
     assert_eq!(class.stopped().await, 14);
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the provider did not do it")])]).await;
 }
 
 #[tokio::test]
@@ -141,7 +141,7 @@ async fn of_more_than_a_hundred_each_is_held_against_what_was_let_through() {
     for of in &class.grants[116..] {
         assert!(grant(&class.office, of).await.live().is_some(), "nobody saw this one: {report}");
     }
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -168,5 +168,5 @@ async fn a_key_that_was_listed_meanwhile_was_not_missing_all_the_time() {
     crooked.sync().await;
     assert_eq!(class.stopped().await, 1);
     assert!(is_enabled(&stack, &other));
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }

@@ -7,9 +7,8 @@ use bursar_core::domain::values::money::Usd;
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::settle::LIMIT;
-use bursar_local::stack::Stack;
 use bursar_tests::office::Office;
-use bursar_tests::stack;
+use bursar_tests::stack::{self, Left, Stack};
 use serde_json::{Value, json};
 
 use super::crooked::{Crooked, Told, with_row};
@@ -47,8 +46,7 @@ async fn pages_that_break_off_or_are_not_the_providers_are_asked_for_again() {
         assert_eq!((&report["complete"], &report["keys_listed"]), (&json!(true), &json!(243)), "{verdict}: {report}");
     }
     assert_eq!(used(&office).await, Usd::from_dollars(3));
-    assert!(stack.gate.unfired().is_empty());
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the provider did not do it")])]).await;
 }
 
 #[tokio::test]
@@ -79,7 +77,7 @@ async fn a_page_that_never_comes_ends_nothing_and_is_never_nothing() {
     assert_eq!(crooked.sync().await["complete"], true);
     assert_eq!(used(&office).await, Usd::from_micros(3_500_000));
     watch.check_after_sync().await;
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -104,7 +102,7 @@ async fn the_same_page_again_and_pages_out_of_order_lose_no_key() {
     });
     let report = crooked.sync().await;
     assert_eq!((&report["complete"], &report["keys_listed"]), (&json!(true), &json!(243)), "{report}");
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -144,7 +142,7 @@ async fn a_row_with_doubtful_numbers_is_named_and_keeps_what_is_on_record_and_th
     crooked.straighten();
     assert_eq!(crooked.sync().await["complete"], true);
     watch.check_after_sync().await;
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -168,7 +166,7 @@ async fn over_precise_and_absent_numbers_are_read_as_far_as_they_tell() {
     let report = crooked.sync().await;
     assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])), "{report}");
     assert_eq!(used(&office).await, Usd::from_micros(3_000_001), "what is on record stands");
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -202,7 +200,7 @@ async fn too_many_requests_are_asked_again_when_the_provider_says_in_each_form_i
     stack.clock.advance(hours(1)).unwrap();
     let report = crooked.within(std::time::Duration::from_secs(900), json!({"task": "resume"})).await.unwrap();
     assert_eq!((&report["complete"], &report["keys_listed"]), (&json!(true), &json!(243)), "{report}");
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 fn httpdate(time: SystemTime) -> String {
@@ -248,7 +246,12 @@ async fn a_refused_management_key_is_told_as_that_and_nothing_is_done_or_missing
     stack.settle.settle(LIMIT).await.unwrap();
     let told: Vec<_> = stack.ses.unread().into_iter().filter(|mail| mail.to.contains(&ADMIN.to_owned())).collect();
     assert_eq!(told.len(), 1, "once a day");
-    stack.stop().await.unwrap();
+    stack
+        .finish_leaving(&[Left::Complaints(&[
+            ("usage-sync", "the provider did not do it"),
+            ("usage-sync", "the sync goes on later"),
+        ])])
+        .await;
 }
 
 #[tokio::test]
@@ -261,5 +264,5 @@ async fn without_the_credits_keys_are_read_and_the_balance_and_the_residual_are_
     assert_eq!((&report["account_balance_usd"], &report["residual_usd"]), (&Value::Null, &Value::Null), "{report}");
     assert_eq!((&report["complete"], &report["readings_recorded"]), (&json!(false), &json!(3)), "{report}");
     assert_eq!(used(&office).await, Usd::from_dollars(3));
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the provider did not do it")])]).await;
 }

@@ -6,7 +6,7 @@ use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;
 use bursar_local::settle::LIMIT;
-use bursar_tests::stack;
+use bursar_tests::stack::{self, Left};
 use serde_json::json;
 
 use super::{
@@ -49,7 +49,7 @@ async fn the_opening_is_apart_and_every_dollar_after_it_is_a_keys_a_deleted_keys
     assert_eq!((day.ours, day.ours_gone), (dollars(1_000_000), dollars(500_000)));
     assert_eq!((day.foreign, day.foreign_gone), (dollars(2_000_000), dollars(3_000_000)));
     watch.check_after_sync().await;
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn money_that_is_spent_while_keys_are_listed_raises_no_alarm_and_more_than
         stack.settle.settle(LIMIT).await.unwrap();
     }
     assert_eq!(to_admin(), 1, "once a day");
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -128,7 +128,7 @@ async fn what_is_spent_while_the_first_sync_lists_is_no_residual_of_the_next_and
         [1_100_000, 200_000, 40_000_000, 300_000, 0, 41_600_000],
     ];
     assert_eq!(parts.collect::<Vec<_>>(), expected);
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the provider did not do it")])]).await;
 }
 
 #[tokio::test]
@@ -192,7 +192,7 @@ async fn admins_hear_of_a_residual_once_and_again_only_of_what_is_new_and_may_sa
     assert!(subjects().await.is_empty());
     night(-8_000_000).await;
     assert_eq!(subjects().await, ["Keys spent $8 more than the account did"], "a refund is news too");
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -215,7 +215,7 @@ async fn a_residual_that_is_not_the_one_that_was_shown_is_not_explained_and_nobo
     let csrf = student.get("/my").await.form("/sign-out").value("csrf").unwrap().to_owned();
     assert_eq!(student.post(EXPLAIN, &[("csrf", &csrf), ("reason", "because")]).await.status, 404);
     assert_eq!(office.table.sync_state().await.unwrap().residual.explained, Usd::ZERO);
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -237,5 +237,5 @@ async fn money_that_is_spent_while_a_key_is_asked_for_once_more_is_not_missing_f
     assert_eq!((&report["complete"], &report["residual_usd"]), (&json!(true), &json!("0.000000")), "{report}");
     let view = office.table.view(&office.programme, &ada).await.unwrap().unwrap();
     assert_eq!(view.readings[0].lifetime(), Usd::from_micros(1_000_000));
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Mails(1)]).await;
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::{FunctionName, InvokeError};
-use bursar_local::stack::Stack;
 use bursar_tests::invariants::{Snapshot, Watch};
+use bursar_tests::stack::{Left, Stack};
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 
@@ -35,7 +35,7 @@ async fn the_same_run_twice_leaves_the_table_byte_for_byte_the_same_but_for_its_
         stack.clock.advance(hours(24)).unwrap();
         spend(&stack, &world.keys["ada"], 7);
     }
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the provider did not do it")])]).await;
 }
 
 /// What goes on between the run that dies or sleeps and the next.
@@ -66,7 +66,7 @@ async fn clean() -> Arc<Vec<String>> {
     meanwhile(&world);
     assert_eq!(sync(&stack).await["complete"], true);
     let picture = world.picture(settled(&stack, &mut watch).await);
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the provider did not do it")])]).await;
     Arc::new(picture)
 }
 
@@ -78,7 +78,7 @@ async fn calls() -> Vec<bool> {
     sync(&stack).await;
     let calls = stack.gate.calls().into_iter().skip(before);
     let effects = calls.map(|made| made.call.name.has_effect()).collect();
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the provider did not do it")])]).await;
     effects
 }
 
@@ -118,17 +118,26 @@ async fn killed(clean: &[String], number: usize, verdict: Verdict) {
     watch.check().await;
     stack.gate.at(nth(number), verdict.clone());
     let ended = run(&stack).await;
-    if !stack.gate.unfired().is_empty() {
+    if ended.is_ok() {
         // What is done side by side takes a call more or less, so the last may not be there.
-        return;
+        return stack
+            .finish_leaving(&[
+                Left::UnmetFaults,
+                Left::PerhapsComplaints(&[("usage-sync", "the provider did not do it")]),
+            ])
+            .await;
     }
-    assert!(ended.is_err(), "call {number}: {verdict}: {ended:?}");
     watch.check().await;
     meanwhile(&world);
     let report = sync(&stack).await;
     assert_eq!(report["complete"], true, "call {number}: {report}");
     assert_same(clean, &world.picture(settled(&stack, &mut watch).await), &format!("call {number}: {verdict}"));
-    stack.stop().await.unwrap();
+    stack
+        .finish_leaving(&[Left::Complaints(&[
+            ("usage-sync", "the instance is thrown away"),
+            ("usage-sync", "the provider did not do it"),
+        ])])
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -173,7 +182,12 @@ async fn woken_late(clean: &[String], number: usize) {
     let runs = world.offices[0].table.runs(10).await.unwrap();
     assert_eq!(runs.len(), on_record, "{tell}: the late one puts nothing more on record");
     assert_same(clean, &world.picture(settled(&stack, &mut watch).await), &tell);
-    stack.stop().await.unwrap();
+    stack
+        .finish_leaving(&[Left::Complaints(&[
+            ("usage-sync", "the invocation failed"),
+            ("usage-sync", "the provider did not do it"),
+        ])])
+        .await;
 }
 
 #[tokio::test]
@@ -203,7 +217,7 @@ async fn a_runner_that_lives_says_so_each_minute_and_one_that_died_is_in_nobodys
     stack.clock.advance(minutes(5)).unwrap();
     assert_eq!(sync(&stack).await["complete"], true);
     assert_eq!(office.table.runs(10).await.unwrap().len(), 2);
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the instance is thrown away")])]).await;
 }
 
 #[tokio::test]
@@ -221,5 +235,5 @@ async fn of_two_runners_at_once_one_runs() {
     let (first, ()) = tokio::join!(sync(&stack), second);
     assert_eq!(first["complete"], true, "{first}");
     assert_eq!(world.offices[0].table.runs(10).await.unwrap().len(), 2);
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the provider did not do it")])]).await;
 }

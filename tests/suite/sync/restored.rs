@@ -8,9 +8,9 @@ use bursar_core::domain::grant::GrantState;
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::store::Meta;
 use bursar_core::store::items::Item;
-use bursar_local::stack::Stack;
 use bursar_tests::invariants::{Snapshot, Watch};
 use bursar_tests::office::Office;
+use bursar_tests::stack::Stack;
 use serde_json::json;
 
 use super::{
@@ -144,7 +144,7 @@ async fn a_table_that_went_back_under_its_name_recovers_every_live_key_and_disab
     let (past, then, in_use) = a_past(&stack, &office).await;
     put_back(&stack, &then).await;
     goes_on(&stack, &office, &past, &in_use, false).await;
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -164,7 +164,7 @@ async fn in_a_copy_an_open_attempt_counts_as_shown_and_nothing_is_claimed_until_
     goes_on(&stack, &office, &past, &in_use, true).await;
     let my = student.get("/my").await.expect(200);
     student.submit(&my, &path, &[]).await.expect(200);
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -188,7 +188,7 @@ async fn in_a_copy_a_run_that_was_left_before_the_copy_is_not_gone_on_with() {
     let report = sync(&stack).await;
     assert_eq!((&report["complete"], &report["keys_listed"]), (&json!(true), &json!(201)), "{report}");
     assert_eq!(grant(&office, &ada).await.live().unwrap().key.as_ref().unwrap().as_str(), key);
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -242,5 +242,5 @@ async fn a_recovery_that_would_stop_thirty_keys_stops_none_and_says_so() {
     assert_eq!(report["complete"], true, "{report}");
     assert!(!keys[..31].iter().any(|key| is_enabled(&stack, key)) && is_on(&keys[31..]));
     watch(&stack).check_after_sync().await;
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }

@@ -3,7 +3,7 @@
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::inbox::Contents;
 use bursar_local::invoke::FunctionName;
-use bursar_local::stack::Stack;
+use bursar_tests::stack::{Left, Stack};
 use bursar_tests::visitor::Visitor;
 use serde_json::{Value, json};
 
@@ -77,7 +77,7 @@ async fn no_run_and_no_claim_fails_when_the_management_key_is_exchanged_at_any_m
         assert_eq!(shown.status, 200, "{name}: {}", shown.readable());
     }
     assert_eq!(sync(&stack).await["complete"], true);
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the provider did not do it")])]).await;
 }
 
 /// The mails of the alarm, and whether the account page warns.
@@ -111,7 +111,8 @@ async fn a_management_key_that_breaks_in_the_daytime_is_told_once_a_day_by_whoev
         ada.submit(&my, &reveal, &[]).await.status
     };
     stack.clock.advance(super::minutes(1)).unwrap();
-    let broken = [401, 403].map(|status| stack.gate.at(Matcher::call("provider:*").every(), Verdict::status(status)));
+    let breaks = |status| stack.gate.at(Matcher::call("provider:*").every(), Verdict::status(status));
+    let broken = breaks(401);
     assert_eq!(told(&stack, &admin).await, (0, false), "nobody has met it yet");
     assert_ne!(press().await, 200);
     assert_eq!(told(&stack, &admin).await, (1, true));
@@ -128,13 +129,24 @@ async fn a_management_key_that_breaks_in_the_daytime_is_told_once_a_day_by_whoev
     assert_eq!(told(&stack, &admin).await, (1, true));
     stack.clock.advance(super::hours(24)).unwrap();
     let admin = signed_in(&stack, ADMIN).await;
+    stack.gate.lift(broken);
+    let broken = breaks(403);
     stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
     assert_eq!(told(&stack, &admin).await, (2, true), "the work meets it on the next day");
-    broken.into_iter().for_each(|rule| stack.gate.lift(rule));
+    stack.gate.lift(broken);
     stack.clock.advance(super::minutes(1)).unwrap();
     assert_eq!(sync(&stack).await["complete"], true);
     assert_eq!(told(&stack, &admin).await, (2, false));
-    stack.stop().await.unwrap();
+    stack
+        .finish_leaving(&[
+            Left::Mails(5),
+            Left::Complaints(&[
+                ("claim", "the provider did not do it"),
+                ("console", "an order is put off"),
+                ("console", "the provider did not do it"),
+            ]),
+        ])
+        .await;
 }
 
 #[tokio::test]
@@ -153,5 +165,10 @@ async fn an_ordinary_key_is_refused_by_its_name_and_the_current_one_stays() {
     let report = sync(&stack).await;
     assert_eq!((&report["complete"], &report["keys_listed"]), (&json!(false), &json!(0)), "{report}");
     assert!(problems(&report).contains("is an ordinary key"), "never taken for an account without keys: {report}");
-    stack.stop().await.unwrap();
+    stack
+        .finish_leaving(&[Left::Complaints(&[
+            ("usage-sync", "the invocation failed"),
+            ("usage-sync", "the provider did not do it"),
+        ])])
+        .await;
 }

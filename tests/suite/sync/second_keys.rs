@@ -4,8 +4,8 @@
 use bursar_core::domain::values::money::Usd;
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
-use bursar_local::stack::Stack;
 use bursar_tests::office::Office;
+use bursar_tests::stack::Stack;
 use serde_json::{Value, json};
 
 use super::crooked::{Crooked, with_row};
@@ -53,7 +53,7 @@ async fn a_post_that_was_executed_twice_leaves_one_key_that_works() {
     let report = sync(&stack).await;
     complete(&report);
     assert_eq!((&report["orphans_disabled"], &report["problems"]), (&json!(0), &json!([])), "{report}");
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -90,7 +90,7 @@ async fn of_two_keys_of_an_attempt_that_nobody_recorded_neither_works_after_one_
     stack.clock.advance(hours(2)).unwrap();
     let report = sync(&stack).await;
     assert!(problems(&report).contains("6 keys that nobody was shown") && is_enabled(&stack, &second), "{report}");
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 fn rename(stack: &Stack, key: &str, name: &str) {
@@ -130,7 +130,7 @@ async fn a_renamed_key_is_recorded_by_its_hash_and_summed_once_also_where_some_r
             assert!(grant(&office, &ada).await.live().is_some());
         }
     }
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -163,5 +163,5 @@ async fn keys_that_bear_the_names_of_others_of_ours_are_their_own_grants_all_the
         rename(&stack, key, name);
     }
     complete(&sync(&stack).await);
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }

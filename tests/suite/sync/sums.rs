@@ -12,9 +12,9 @@ use bursar_core::domain::values::window::Reset;
 use bursar_core::store::{ActContext, ActOutcome};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
-use bursar_local::stack::Stack;
 use bursar_tests::invariants::{RawTable, Snapshot};
 use bursar_tests::office::Office;
+use bursar_tests::stack::{Left, Stack};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -89,7 +89,7 @@ async fn totals_and_the_pots_counter_are_the_sums_over_the_grants_and_a_repeated
     let runs = office.table.runs(10).await.unwrap();
     assert_eq!(runs.len(), 3);
     assert_eq!(serde_json::from_str::<Value>(&runs[0].report).unwrap(), report);
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -105,7 +105,7 @@ async fn a_run_that_could_not_list_everything_is_on_record_and_sums_up_nothing()
     assert_eq!(office.table.totals(&office.programme).await.unwrap(), None);
     sync(&stack).await;
     assert!(office.table.totals(&office.programme).await.unwrap().is_some());
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the provider did not do it")])]).await;
 }
 
 #[tokio::test]
@@ -127,7 +127,7 @@ async fn a_key_made_by_hand_under_a_name_of_ours_writes_into_no_reading() {
     assert_eq!(report["problems"].as_array().unwrap().len(), 1, "{report}");
     let totals = office.table.totals(&office.programme).await.unwrap().unwrap();
     assert_eq!(totals.used.credits.total(), Usd::from_dollars(1));
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 /// What somebody does while the sync sums up.
@@ -191,7 +191,7 @@ async fn whoever_moves_the_pot_at_any_moment_of_a_sync_the_counter_is_the_sum_in
         let before = stack.gate.calls().len();
         sync(&stack).await;
         let calls: Vec<_> = stack.gate.calls().into_iter().skip(before).map(|recorded| recorded.call).collect();
-        stack.stop().await.unwrap();
+        stack.finish().await;
         calls
     };
     // Each of its calls of the table from before it reads the pot, by name and number.
@@ -239,7 +239,7 @@ async fn overtaken((name, nth): &(String, u64), meanwhile: Meanwhile) {
     let (counted, sum) = (pot(seen).reserved, by_hand(seen, stack.clock.now()));
     // The sum of a run that was overtaken after its last try may wait for the next.
     assert_eq!(counted, sum, "{meanwhile:?} at {name} {nth}: {report}");
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -267,7 +267,7 @@ async fn who_gives_a_place_back_as_of_an_instant_before_the_pot_was_counted_take
     office.table.act(late, |view, now| view.revoke(&Actor::Rule, None, now)).await.unwrap();
     let seen = watch.check().await;
     assert_eq!(pot(seen).reserved, by_hand(seen, stack.clock.now()));
-    stack.stop().await.unwrap();
+    stack.finish_leaving(&[Left::Mails(5)]).await;
 }
 
 #[tokio::test]
@@ -291,7 +291,7 @@ async fn what_a_window_that_is_over_had_promised_stays_reserved_until_it_is_know
     crooked.straighten();
     assert_eq!(crooked.sync().await["complete"], true);
     assert_eq!(reserved().await, at_first - Usd::from_dollars(5));
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -324,5 +324,5 @@ async fn the_sums_of_many_groups_have_items_of_their_own_and_one_that_nobody_is_
     assert_eq!(apart(super::watch(&stack).check_after_sync().await), 24);
     let groups = by_group().await;
     assert_eq!((groups.len(), groups["group 8"].credits.total()), (24, Usd::from_micros(2_000_015)));
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }

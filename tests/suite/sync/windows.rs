@@ -9,9 +9,11 @@ use bursar_core::domain::usage::span::Span;
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::window::{Reset, utc_date};
 use bursar_local::provider::Nano;
-use bursar_local::stack::Stack;
 use bursar_tests::office::Office;
+use bursar_tests::seeds::Seeds;
+use bursar_tests::stack::Stack;
 use fastrand::Rng;
+use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -20,6 +22,9 @@ use serde_json::json;
 use super::crooked::{Crooked, Told, without};
 use super::{foreign, hours, in_the_morning, instant, invite, mint, problems, provider, rich, shape, spend, sync};
 
+/// So many lives in every run of the suite, whatever the time.
+const SEEDS: u64 = 2;
+const SIDE_BY_SIDE: usize = 2;
 /// So many days are lived through.
 const DAYS: i64 = 34;
 
@@ -38,10 +43,8 @@ struct Life<'s> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_span_is_the_sum_of_what_was_spent_in_it_or_says_that_it_is_not_known_exactly() {
-    let lives = [1, 2].map(|seed| tokio::spawn(live(seed)));
-    for life in lives {
-        life.await.unwrap();
-    }
+    let lives = Seeds::of("sync::windows", 1, SEEDS).map(|seed| tokio::spawn(live(seed)));
+    stream::iter(lives).buffer_unordered(SIDE_BY_SIDE).for_each(async |life| life.unwrap()).await;
 }
 
 async fn live(seed: u64) {
@@ -65,7 +68,7 @@ async fn live(seed: u64) {
     for day in 0..DAYS {
         life.day(day, &mut dice).await;
     }
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 impl Life<'_> {
@@ -215,5 +218,5 @@ async fn what_a_key_used_that_was_looked_for_in_vain_is_not_said_to_be_of_one_da
     }
     // The two dollars were used on the first day, after it was looked at and before anybody could look again.
     assert_eq!((on(0).await, on(3).await), (Accuracy::Estimated, Accuracy::Exactly));
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }

@@ -10,9 +10,9 @@ use bursar_core::domain::values::id::{GrantId, KeyName};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
 use bursar_local::provider::Nano;
-use bursar_local::stack::Stack;
 use bursar_tests::invariants::Snapshot;
 use bursar_tests::office::Office;
+use bursar_tests::stack::Stack;
 
 use super::{begin, foreign, hours, invite, make, mint, provider, rich, shape, spend, sync};
 

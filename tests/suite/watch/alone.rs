@@ -8,6 +8,7 @@ use bursar_local::inbox::Contents;
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_tests::invariants::RawTable;
 use bursar_tests::office::Office;
+use bursar_tests::stack::Left;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -49,7 +50,13 @@ async fn what_cannot_be_read_is_named_and_keeps_nothing_else_from_being_told() {
     stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
     let subjects: Vec<_> = stack.ses.unread().iter().map(|mail| Contents::of(&mail.raw).subject).collect();
     assert!(subjects.contains(&"No sync was ever complete".to_owned()), "{subjects:?}");
-    stack.stop().await.unwrap();
+    stack
+        .finish_leaving(&[Left::Complaints(&[
+            ("threshold-alerts", "a look failed"),
+            ("threshold-alerts", "the invocation failed"),
+            ("threshold-alerts", "there is no digest yet; the next look makes it"),
+        ])])
+        .await;
 }
 
 #[tokio::test]
@@ -64,5 +71,5 @@ async fn each_watch_leaves_the_line_that_the_stack_listens_for() {
     assert_eq!(filter["FilterPattern"], "{ $.watched IS TRUE }");
     let metric = &filter["MetricTransformations"][0];
     assert_eq!((&metric["MetricName"], &metric["MetricNamespace"]), (&alarm["MetricName"], &alarm["Namespace"]));
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }

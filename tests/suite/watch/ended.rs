@@ -3,9 +3,9 @@
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::failure::{NOT_VERIFIED, PAUSED};
 use bursar_core::store::{MailServer, Run, SyncState, Table};
-use bursar_local::stack::Stack;
 use bursar_tests::invariants::RawTable;
 use bursar_tests::office::{Office, as_sync, soon};
+use bursar_tests::stack::Stack;
 use jiff::SignedDuration;
 
 use super::{look, set_up, still};
@@ -46,7 +46,7 @@ async fn a_management_key_that_works_again_is_told_once_and_a_refusal_later_that
     }
     let (refused, over) = ("The management key does not work", "It is over: the management key works");
     assert_eq!(told, [vec![refused], vec![over], vec![], vec![refused], vec![over], vec![]]);
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -68,7 +68,7 @@ async fn what_comes_and_goes_all_day_is_not_told_to_be_over_each_time() {
     stack.clock.advance(SignedDuration::from_hours(24)).unwrap();
     complete(&office, &raw, &stack).await;
     assert_eq!(look(&stack).await, ["It is over: the management key works"], "and once more when the day is");
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -99,5 +99,5 @@ async fn a_job_that_goes_on_and_mail_that_is_taken_again_are_told_and_a_sandbox_
     assert_eq!(look(&stack).await, Vec::<String>::new(), "perhaps there only was no mail for them");
     raw.keep(&MailServer { as_of: stack.clock.now(), per_day: Some(50_000), ..sandbox }).await.unwrap();
     assert_eq!(look(&stack).await, ["It is over: mail is sent"]);
-    stack.stop().await.unwrap();
+    stack.finish().await;
 }

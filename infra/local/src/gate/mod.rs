@@ -128,7 +128,7 @@ impl Gate {
         }
     }
 
-    /// The rules and steps that no call has met so far. A test whose fault never happened proves nothing.
+    /// The rules and steps that no call met, or met before they were lifted. A test whose fault never happened proves nothing.
     pub fn unfired(&self) -> Vec<String> {
         self.inner().state().rules.unfired()
     }

@@ -1,5 +1,7 @@
 //! The rules in force: the calls of each, how many it has seen, and its verdict.
 
+use std::fmt;
+
 use super::call::Call;
 use super::history::Step;
 use super::matcher::Matcher;
@@ -8,6 +10,8 @@ use super::verdict::Verdict;
 #[derive(Default)]
 pub(super) struct Rules {
     rules: Vec<Rule>,
+    /// What was lifted before any call met it.
+    lifted_unmet: Vec<String>,
     last_id: u64,
 }
 
@@ -35,17 +39,13 @@ impl Rules {
     }
 
     pub(super) fn remove(&mut self, id: u64) {
-        self.rules.retain(|rule| rule.id != id);
+        let lifted = self.rules.extract_if(.., |rule| rule.id == id);
+        self.lifted_unmet.extend(lifted.filter(|rule| !rule.fired).map(|rule| rule.to_string()));
     }
 
     pub(super) fn unfired(&self) -> Vec<String> {
-        let unfired = self.rules.iter().filter(|rule| !rule.fired);
-        unfired
-            .map(|rule| match &rule.wanted {
-                Wanted::Calls(matcher) => format!("{matcher} -> {}", rule.verdict),
-                Wanted::One(step) => step.to_string(),
-            })
-            .collect()
+        let unfired = self.rules.iter().filter(|rule| !rule.fired).map(Rule::to_string);
+        self.lifted_unmet.iter().cloned().chain(unfired).collect()
     }
 
     fn push_rule(&mut self, wanted: Wanted, verdict: Verdict) -> u64 {
@@ -66,6 +66,15 @@ impl Rules {
         }
         self.rules.retain(|rule| !(rule.fired && rule.is_over()));
         verdict
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.wanted {
+            Wanted::Calls(matcher) => write!(f, "{matcher} -> {}", self.verdict),
+            Wanted::One(step) => step.fmt(f),
+        }
     }
 }
 

@@ -84,8 +84,8 @@ impl Visitor {
     }
 
     /// Posts a raw body of this content type.
-    pub async fn post_as(&self, kind: &str, path: &str, body: Vec<u8>) -> Result<Page> {
-        self.post_body(&self.origin, path, kind, body).await
+    pub async fn post_as(&self, kind: &str, path: &str, body: impl Into<Vec<u8>>) -> Result<Page> {
+        self.post_body(&self.origin, path, kind, body.into()).await
     }
 
     /// Submits the page's form with this action: all its fields, with some filled in.

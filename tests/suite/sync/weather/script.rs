@@ -10,10 +10,10 @@ use bursar_core::domain::values::window::Reset;
 use bursar_core::store::Author;
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;
-use bursar_local::stack::Stack;
 use bursar_tests::aws;
 use bursar_tests::invariants::Snapshot;
 use bursar_tests::office::{Office, soon};
+use bursar_tests::stack::Stack;
 use fastrand::Rng;
 use serde_json::json;
 

@@ -3,7 +3,7 @@
 
 use bursar_local::gate::{Call, Matcher, Service, Verdict};
 use bursar_local::invoke::{FunctionName, InvokeError};
-use bursar_local::stack::Stack;
+use bursar_tests::stack::Stack;
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;

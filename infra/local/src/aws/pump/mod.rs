@@ -129,6 +129,11 @@ impl Pump {
         &self.0.dead_letters
     }
 
+    /// Whether its readers have ended, so that nothing is handed on any more.
+    pub fn is_stopped(&self) -> bool {
+        *self.0.stopping.borrow()
+    }
+
     /// Ends the readers. A batch whose answer did not come in time is delivered again after the next start.
     pub async fn stop(&self) {
         self.0.stopping.send_replace(true);

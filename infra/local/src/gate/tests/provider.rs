@@ -263,7 +263,13 @@ async fn a_rule_meets_the_calls_it_means_and_says_when_it_met_none() {
     assert_eq!(way.post().await.unwrap().0, 500);
     way.gate.lift(lifted);
     assert_eq!(way.post().await.unwrap().0, 200);
-    assert_eq!(way.gate.unfired(), ["mail provider:*, the next -> status-500", "ses:*, the next -> conflict"]);
+    way.gate.lift(way.gate.at("secretsmanager:*", verdict("status-500")));
+    let unfired = [
+        "secretsmanager:*, the next -> status-500",
+        "mail provider:*, the next -> status-500",
+        "ses:*, the next -> conflict",
+    ];
+    assert_eq!(way.gate.unfired(), unfired);
 }
 
 #[tokio::test]

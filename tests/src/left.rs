@@ -1,0 +1,167 @@
+//! What a test leaves in its stack when it ends: mails that nobody read, complaints in logs, events that no function took, planned
+//! faults that met no call. Nothing may be left but what the test names, and what it names must be there.
+
+use std::fmt;
+
+use anyhow::Result;
+use bursar_local::inbox::Contents;
+use bursar_local::stack::Stack;
+
+/// Something that a test rightly leaves. Each fails the test when it is not there, but those with `Perhaps`: they are for one of many
+/// cases that are counted or drawn, where nobody knows which leaves what.
+#[derive(Debug, Clone, Copy)]
+pub enum Left<'a> {
+    /// So many unread mails.
+    Mails(usize),
+    /// One unread mail or more, where their number is no matter of the test.
+    AnyMails,
+    /// Complaints of functions. A pair is a function and words of a line: each fits a complaint, and each complaint fits one.
+    Complaints(&'a [(&'a str, &'a str)]),
+    /// So many events that no function took.
+    DeadLetters(usize),
+    /// One planned fault or more that no call met.
+    UnmetFaults,
+    /// Any mails, or none.
+    PerhapsMails,
+    /// Complaints that fit these pairs, or none.
+    PerhapsComplaints(&'a [(&'a str, &'a str)]),
+    /// Drawn faults of which some may have met no call.
+    PerhapsUnmetFaults,
+}
+
+/// What every warning says, for cases in which so much is made to fail that a function may warn of anything.
+pub const WARNING: &str = "\"WARN\"";
+
+/// Everything that is left in a stack.
+#[derive(Debug, Default)]
+pub(crate) struct Leavings {
+    /// The subjects of unread mails.
+    mails: Vec<String>,
+    /// A function and a line of its log each.
+    complaints: Vec<(&'static str, String)>,
+    dead_letters: Vec<String>,
+    unmet_faults: Vec<String>,
+}
+
+impl Leavings {
+    pub(crate) fn of(stack: &Stack) -> Result<Leavings> {
+        let mails = stack.ses.unread().iter().map(|mail| Contents::of(&mail.raw).subject).collect();
+        let is_complaint = |text: &str| ["\"WARN\"", "\"ERROR\"", "panicked"].iter().any(|level| text.contains(level));
+        let lines = stack.logs.all().into_iter().filter(|line| is_complaint(&line.text));
+        let complaints = lines.map(|line| (line.function.as_str(), line.text)).collect();
+        let dead_letters = stack.pump.dead_letters().all()?.iter().map(|letter| format!("{letter:?}")).collect();
+        Ok(Leavings { mails, complaints, dead_letters, unmet_faults: stack.gate.unfired() })
+    }
+
+    /// What is there and not named, and what is named and not there.
+    pub(crate) fn against(&self, named: &[Left<'_>]) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let mut expect = |fits: bool, what: &str, there: &dyn fmt::Debug| {
+            if !fits {
+                wrong.push(format!("{what}: {there:#?}"));
+            }
+        };
+        let (mut mails, mut dead_letters) = (self.mails.is_empty(), self.dead_letters.is_empty());
+        let mut faults = self.unmet_faults.is_empty();
+        let (mut must, mut may): (Vec<(&str, &str)>, Vec<(&str, &str)>) = Default::default();
+        for left in named {
+            match left {
+                Left::Mails(count) => mails = self.mails.len() == *count,
+                Left::AnyMails => mails = !self.mails.is_empty(),
+                Left::Complaints(named) => must.extend(*named),
+                Left::DeadLetters(count) => dead_letters = self.dead_letters.len() == *count,
+                Left::UnmetFaults => faults = !self.unmet_faults.is_empty(),
+                Left::PerhapsMails => mails = true,
+                Left::PerhapsComplaints(named) => may.extend(*named),
+                Left::PerhapsUnmetFaults => faults = true,
+            }
+        }
+        let fits = |(function, words): &(&str, &str), (said_by, text): &(&str, String)| {
+            function == said_by && text.contains(words)
+        };
+        let unnamed: Vec<_> =
+            self.complaints.iter().filter(|line| !must.iter().chain(&may).any(|pair| fits(pair, line))).collect();
+        let unsaid: Vec<_> = must.iter().filter(|pair| !self.complaints.iter().any(|line| fits(pair, line))).collect();
+        expect(mails, "unread mails", &self.mails);
+        expect(unnamed.is_empty(), "complaints that are not named", &unnamed);
+        expect(unsaid.is_empty(), "complaints that are named and were not made", &unsaid);
+        expect(dead_letters, "dead letters", &self.dead_letters);
+        expect(faults, "planned faults that no call met", &self.unmet_faults);
+        wrong
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Leavings, Left};
+
+    const LINE: &str = r#"{"level":"WARN","message":"a look failed","error":"access denied"}"#;
+
+    fn full() -> Leavings {
+        let words = |text: &str| vec![text.to_owned()];
+        let complaints = vec![("usage-sync", LINE.to_owned())];
+        Leavings { mails: words("hello"), complaints, dead_letters: words("event"), unmet_faults: words("fault") }
+    }
+
+    const ALL: [Left<'_>; 4] =
+        [Left::Mails(1), Left::Complaints(&[("usage-sync", "a look failed")]), Left::DeadLetters(1), Left::UnmetFaults];
+
+    fn wrong(leavings: &Leavings, named: &[Left<'_>]) -> Vec<String> {
+        let wrong = leavings.against(named).into_iter();
+        wrong.map(|what| what.split_once(": ").unwrap().0.to_owned()).collect()
+    }
+
+    #[test]
+    fn whatever_is_left_must_be_named() {
+        let four = ["unread mails", "complaints that are not named", "dead letters", "planned faults that no call met"];
+        assert_eq!(wrong(&full(), &[]), four);
+        assert_eq!(wrong(&full(), &ALL), Vec::<String>::new());
+        for (without, what) in four.into_iter().enumerate() {
+            let named: Vec<_> = ALL.into_iter().enumerate().filter(|(place, _)| *place != without).collect();
+            let named: Vec<_> = named.into_iter().map(|(_, left)| left).collect();
+            assert_eq!(wrong(&full(), &named), [what]);
+        }
+    }
+
+    #[test]
+    fn whatever_is_named_must_be_left() {
+        let four = [
+            "unread mails",
+            "complaints that are named and were not made",
+            "dead letters",
+            "planned faults that no call met",
+        ];
+        assert_eq!(wrong(&Leavings::default(), &[]), Vec::<String>::new());
+        for (left, what) in ALL.into_iter().zip(four) {
+            assert_eq!(wrong(&Leavings::default(), &[left]), [what]);
+        }
+        assert_eq!(wrong(&Leavings::default(), &[Left::AnyMails]), ["unread mails"]);
+    }
+
+    #[test]
+    fn what_may_be_left_need_not_be_and_excuses_nothing_else() {
+        let complaint = Left::PerhapsComplaints(&[("usage-sync", "a look failed")]);
+        let perhaps = [Left::Mails(1), complaint, Left::DeadLetters(1), Left::PerhapsUnmetFaults];
+        assert_eq!(wrong(&full(), &perhaps), Vec::<String>::new());
+        let none = [Left::PerhapsMails, complaint, Left::PerhapsUnmetFaults];
+        assert_eq!(wrong(&Leavings::default(), &none), Vec::<String>::new());
+        let other = Left::PerhapsComplaints(&[("mail", "a look failed")]);
+        let named = [Left::Mails(1), other, Left::DeadLetters(1), Left::UnmetFaults];
+        assert_eq!(wrong(&full(), &named), ["complaints that are not named"]);
+    }
+
+    #[test]
+    fn other_counts_functions_and_words_do_not_fit() {
+        let with = |place: usize, left| {
+            let mut named = ALL;
+            named[place] = left;
+            wrong(&full(), &named)
+        };
+        assert_eq!(with(0, Left::Mails(2)), ["unread mails"]);
+        assert_eq!(with(0, Left::AnyMails), Vec::<String>::new());
+        assert_eq!(with(2, Left::DeadLetters(2)), ["dead letters"]);
+        let both = ["complaints that are not named", "complaints that are named and were not made"];
+        assert_eq!(with(1, Left::Complaints(&[("mail", "a look failed")])), both);
+        assert_eq!(with(1, Left::Complaints(&[("usage-sync", "a look went well")])), both);
+    }
+}
