@@ -1,11 +1,13 @@
 //! The console as its users have it: pages, forms and statuses over HTTP, with the invariants after each step.
 
 mod account;
+mod account_mails;
 mod by_model;
 mod grants;
 mod mails;
 mod outlook;
 mod programmes;
+mod release;
 mod requests;
 mod roster;
 mod settings;

@@ -15,6 +15,7 @@ pub(crate) mod footers;
 mod lost;
 mod many;
 mod outcomes;
+mod postponed;
 mod quota;
 mod refused;
 mod silent;

@@ -1,15 +1,13 @@
-//! The account's page: its money against what is reserved, keys that nobody owns, how the syncs went, and the press for what the
-//! guard held back.
+//! The account's page: its money against what is reserved, foreign keys, and how the syncs went.
 
-use bursar_core::domain::audit::{Act, Actor};
+use bursar_core::domain::audit::Act;
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::usage::days::{Days, KeyCounters};
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::usage::reconciliation::KnownResidual;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{Account, AccountDay, ForeignKey, HeldBack, OrphanName, Run, SyncState, Table};
-use bursar_local::gate::{Matcher, Verdict};
+use bursar_core::store::{Account, AccountDay, ForeignKey, OrphanName, Run, SyncState, Table};
 use bursar_local::invoke::FunctionName;
 use bursar_tests::office::{Office, as_sync, soon};
 use bursar_tests::stack::{self, Left, Stack};
@@ -18,15 +16,15 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::{ADMIN, signed_in, watch};
+use super::{ADMIN, signed_in};
 
-const PATH: &str = "/console/account";
-const RELEASE: &str = "/console/account/release";
+pub(super) const PATH: &str = "/console/account";
+pub(super) const RELEASE: &str = "/console/account/release";
 /// A noon after the sync of the night.
 const NOON: &str = "2026-11-20T12:00:00Z";
-const LOOKED: &str = "2026-11-20T00:20:00Z";
+pub(super) const LOOKED: &str = "2026-11-20T00:20:00Z";
 
-fn at(text: &str) -> Timestamp {
+pub(super) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
@@ -38,27 +36,21 @@ fn dollars(amount: i32) -> Usd {
     Usd::from_dollars(amount)
 }
 
-async fn at_noon() -> Stack {
+pub(super) async fn at_noon() -> Stack {
     let stack = stack::with_admins(&[ADMIN, "deputy@example.edu"]).await.unwrap();
     stack.clock.begin_at(at(NOON)).unwrap();
     stack
 }
 
 /// How the sync stands after a good night.
-fn good() -> SyncState {
+pub(super) fn good() -> SyncState {
     SyncState { listed_at: Some(at(LOOKED)), completed_at: Some(at(LOOKED)), ..SyncState::default() }
 }
 
-async fn set_state(stack: &Stack, state: SyncState) {
+pub(super) async fn set_state(stack: &Stack, state: SyncState) {
     let table = Table::new(&stack.config);
     let version = table.sync_state().await.unwrap().version;
     assert!(as_sync(&table, async |sync| sync.set_sync_state(&SyncState { version, ..state }.next()).await).await);
-}
-
-fn held(at: Timestamp) -> SyncState {
-    let (keys, marks) = (Vec::new(), ulid::Ulid::nil());
-    let held = HeldBack { at, sweeps: 30, recoveries: 0, stops: 0, bound: 5, keys, marks, released_by: None };
-    SyncState { held_back: Some(held), ..good() }
 }
 
 fn day(day: &str, spent: i32, residual: i32) -> AccountDay {
@@ -103,11 +95,11 @@ fn run(ended: &str, complete: bool, problems: &[&str]) -> Run {
     Run::ended(at(ended) - SignedDuration::from_secs(5), at(ended), complete, report.to_string())
 }
 
-async fn admin(stack: &Stack) -> Visitor {
+pub(super) async fn admin(stack: &Stack) -> Visitor {
     signed_in(stack, ADMIN).await
 }
 
-fn warns(page: &Page, of: &str) -> bool {
+pub(super) fn warns(page: &Page, of: &str) -> bool {
     page.texts("warning").iter().any(|warning| warning.contains(of))
 }
 
@@ -305,81 +297,6 @@ async fn keys_without_an_owner_are_named_those_without_a_limit_first_over_the_sp
     assert_eq!((page.text("spent").as_deref(), page.attribute("spent", "data-usd")), (Some("not known"), None));
     assert!(page.readable().contains("not known yet for all of these days"));
     stack.finish().await;
-}
-
-#[tokio::test]
-async fn an_admin_lets_the_next_sync_do_just_what_the_page_showed_once_and_on_record() {
-    let stack = at_noon().await;
-    let table = Table::new(&stack.config);
-    set_state(&stack, held(at(LOOKED))).await;
-    let mut watch = watch(&stack);
-    watch.check().await;
-    let visitor = admin(&stack).await;
-    let page = visitor.get(PATH).await.expect(200);
-    assert!(warns(&page, "The guard held back 30 keys that nobody was shown"), "{:?}", page.texts("warning"));
-    let stale = page;
-    // Something else is held back by now.
-    let later = at("2026-11-20T06:20:00Z");
-    set_state(&stack, held(later)).await;
-    assert_eq!(visitor.submit(&stale, RELEASE, &[]).await.status, 409);
-    assert_eq!(table.sync_state().await.unwrap().held_back.unwrap().released_by, None);
-
-    let page = visitor.get(PATH).await;
-    for (field, status) in [("", 422), ("soon", 422), (LOOKED, 409)] {
-        assert_eq!(visitor.submit(&page, RELEASE, &[("held", field)]).await.status, status, "{field}");
-    }
-    for _ in 0..2 {
-        let pressed = visitor.submit(&page, RELEASE, &[]).await;
-        assert_eq!((pressed.status, pressed.location()), (303, Some(PATH)));
-    }
-    let seen = watch.check().await;
-    let person = table.person_of(&stack.config.admins[0], soon()).await.unwrap();
-    let [entry] = &seen.account_entries[..] else { panic!("{:?}", seen.account_entries) };
-    assert_eq!((entry.what.act, &entry.by), (Act::GuardReleased, &Actor::Person(person.clone())));
-    assert_eq!(seen.sync.as_ref().unwrap().held_back.as_ref().unwrap().released_by, Some(person));
-    let shown = visitor.get(PATH).await;
-    assert!(shown.texts("warning").is_empty() && shown.body.contains("admin@example.edu let the next sync do"));
-    // The next sync did it; the press is repeated.
-    set_state(&stack, good()).await;
-    assert_eq!(visitor.submit(&page, RELEASE, &[]).await.status, 303);
-    assert_eq!(visitor.submit(&stale, RELEASE, &[]).await.status, 409, "that was never let through");
-    assert_eq!(watch.check().await.account_entries.len(), 1);
-    stack.finish().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_becomes_of_its_write_a_release_takes_effect_once_with_one_entry() {
-    let stack = at_noon().await;
-    let table = Table::new(&stack.config);
-    let visitor = admin(&stack).await;
-    let mut watch = watch(&stack);
-    let faults = [
-        "fail-before",
-        "lose-answer",
-        "kill-before",
-        "kill-after",
-        "status-500",
-        "status-500-after",
-        "html-200-after",
-        "truncated",
-        "throttle",
-        "conflict",
-        "condition-read-back",
-    ];
-    for (verdict, minute) in faults.into_iter().zip(1_i64..) {
-        let since = at(LOOKED) + SignedDuration::from_mins(minute);
-        set_state(&stack, held(since)).await;
-        let page = visitor.get(PATH).await.expect(200);
-        let write = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console);
-        stack.gate.at(write, verdict.parse::<Verdict>().unwrap());
-        visitor.submit(&page, RELEASE, &[]).await;
-        assert_eq!(visitor.submit(&page, RELEASE, &[]).await.status, 303, "{verdict}");
-        assert!(table.sync_state().await.unwrap().held_back.unwrap().released_by.is_some(), "{verdict}");
-        let told = Some(since.to_string());
-        let seen = watch.check().await;
-        assert_eq!(seen.account_entries.iter().filter(|entry| entry.what.from == told).count(), 1, "{verdict}");
-    }
-    stack.finish_leaving(&[Left::Complaints(&[("console", "the instance is thrown away")])]).await;
 }
 
 #[tokio::test]

@@ -1,19 +1,12 @@
-//! Mail on the console's pages: who cannot be reached and is tried again by hand, what became of alerts and the press that sends one
-//! again, and the account's section of it.
+//! Mail on a programme's pages: who cannot be reached, and what became of alerts, each with the press that sends again.
 
 use bursar_core::domain::audit::Act;
-use bursar_core::domain::mail::alarm::Cause;
-use bursar_core::domain::mail::day::{MailCounts, MailDay};
-use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::usage::reading::DailyUse;
-use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{BulkStop, MailServer, SyncState, Table, Totals, Undeliverable, UnreachableReason};
-use bursar_local::invoke::FunctionName;
-use bursar_local::ses::Fault;
+use bursar_core::store::{SyncState, Table, Totals};
 use bursar_local::settle::LIMIT;
-use bursar_tests::invariants::{RawTable, Watch};
+use bursar_tests::invariants::Watch;
 use bursar_tests::office::{Office, as_sync, reading, soon};
 use bursar_tests::stack::{self, Left, Stack};
 use bursar_tests::visitor::{Page, Visitor};
@@ -22,20 +15,18 @@ use serde_json::json;
 
 use super::{ADMIN, PLAIN, signed_in, watch};
 
-const ID: &str = "/console/programmes/cs-pilot";
+pub(super) const ID: &str = "/console/programmes/cs-pilot";
 const GRANTS: &str = "/console/programmes/cs-pilot/grants";
 const ALERTS: &str = "/console/programmes/cs-pilot/alerts";
-const ACCOUNT: &str = "/console/account";
-const RELEASE: &str = "/console/account/release";
 
-async fn at_ten() -> Stack {
+pub(super) async fn at_ten() -> Stack {
     let stack = stack::in_process().await.unwrap();
     stack.clock.begin_at("2026-11-20T10:00:00Z".parse().unwrap()).unwrap();
     stack
 }
 
 /// A programme with one in charge and one assistant.
-async fn programme(stack: &Stack, admin: &Visitor) {
+pub(super) async fn programme(stack: &Stack, admin: &Visitor) {
     let new = admin.get("/console/programmes/new").await;
     let people = [("faculty", "fay@example.edu"), ("assistants", "sam@example.edu")];
     let made = admin.submit(&new, "/console/programmes", &[&PLAIN[..], &people].concat()).await;
@@ -44,7 +35,7 @@ async fn programme(stack: &Stack, admin: &Visitor) {
     assert!(as_sync(&Table::new(&stack.config), async |sync| sync.set_sync_state(&state.next()).await).await);
 }
 
-async fn settle(stack: &Stack) {
+pub(super) async fn settle(stack: &Stack) {
     stack.settle.settle(LIMIT).await.unwrap();
 }
 
@@ -59,7 +50,7 @@ async fn happens(stack: &Stack, mail: &str, event: &str) {
     assert_eq!(post.send().await.unwrap().status(), 200);
 }
 
-fn warns(page: &Page, of: &str) -> bool {
+pub(super) fn warns(page: &Page, of: &str) -> bool {
     page.texts("warning").iter().any(|text| text.contains(of))
 }
 
@@ -178,7 +169,7 @@ async fn who_does_not_want_mail_is_told_apart_from_whom_mail_does_not_reach() {
 }
 
 /// The pot was crossed at 80 per cent, and who hears is told.
-async fn crossed(stack: &Stack) -> Watch {
+pub(super) async fn crossed(stack: &Stack) -> Watch {
     let mut seen = watch(stack);
     let (table, now) = (Table::new(&stack.config), stack.clock.now());
     let programme = table.programme(&"cs-pilot".parse().unwrap()).await.unwrap().unwrap();
@@ -326,169 +317,4 @@ async fn an_alert_shows_what_became_of_each_mail_and_is_sent_again_by_a_press_on
     assert!(!admin.get(ALERTS).await.forms().iter().any(|form| form.action == ALERTS), "it is of another pot");
     assert_eq!(post(&admin, &lost).await, 409);
     stack.finish_leaving(&[Left::Mails(8)]).await;
-}
-
-#[tokio::test]
-async fn the_account_tells_of_its_mail_and_what_was_given_up_in_words() {
-    let stack = at_ten().await;
-    let admin = signed_in(&stack, ADMIN).await;
-    programme(&stack, &admin).await;
-    let office = Office::of(&stack, "cs-pilot");
-    stack.ses.set_sandbox(&[ADMIN]);
-    office.invite("ada@example.edu").await;
-    settle(&stack).await;
-    let page = admin.get(ACCOUNT).await;
-    assert!(warns(&page, "the recipient's address is not verified"), "mail to her waits, and is not given up");
-    assert!(page.texts("dead-letter").is_empty());
-    assert!(page.body.contains("of 200 in 24 hours, 1 a second"));
-    let told = stack.ses.mails_to(ADMIN);
-    let told = bursar_local::inbox::Contents::of(&told[0].raw);
-    assert_eq!(told.subject, "Mail waits: the recipient's address is not verified");
-
-    stack.ses.leave_sandbox();
-    stack.ses.fail_next(Fault::Reject, 1, Some("cyd@example.edu"));
-    office.invite("cyd@example.edu").await;
-    settle(&stack).await;
-    let page = admin.get(ACCOUNT).await;
-    assert!(warns(&page, "A mail was given up in the last three days"));
-    assert_eq!(page.texts("dead-letter").len(), 1);
-
-    stack.ses.set_enabled(false);
-    office.invite("bob@example.edu").await;
-    stack.invoke.invoke(FunctionName::Mail, json!({"task": "drain"})).await.unwrap();
-    let page = admin.get(ACCOUNT).await;
-    assert!(warns(&page, "sending is paused for the whole SES account"));
-    assert!(page.body.contains("the oldest for"), "and it waits without using up a try");
-    stack.ses.fail_next(Fault::Fail, 0, None);
-    stack
-        .finish_leaving(&[
-            Left::Mails(2),
-            Left::Complaints(&[
-                ("mail", "a mail could not be sent and is given up"),
-                ("mail", "mail waits because of the account of the mail server"),
-            ]),
-        ])
-        .await;
-}
-
-#[tokio::test]
-async fn what_was_given_up_is_sent_again_by_a_press_for_its_cause_whatever_kind_it_is() {
-    let stack = at_ten().await;
-    let admin = signed_in(&stack, ADMIN).await;
-    programme(&stack, &admin).await;
-    let office = Office::of(&stack, "cs-pilot");
-    // A roster mail, and an urgent one.
-    stack.ses.fail_next(Fault::Reject, 1, Some("cyd@example.edu"));
-    office.invite("cyd@example.edu").await;
-    settle(&stack).await;
-    stack.ses.fail_next(Fault::Reject, 1, Some("fay@example.edu"));
-    let mut seen = crossed(&stack).await;
-    settle(&stack).await;
-    stack.ses.lift_faults(None);
-    assert_eq!((stack.ses.mails_to("cyd@example.edu").len(), stack.ses.mails_to("fay@example.edu").len()), (0, 0));
-    seen.check().await;
-
-    let page = admin.get(ACCOUNT).await;
-    let causes = page.texts("dead-letter");
-    assert_eq!(causes.len(), 1, "one cause: {causes:?}");
-    assert!(causes[0].contains("roster mails: 1") && causes[0].contains("alerts: 1"), "{causes:?}");
-    let again = async |cause: &str| admin.submit(&page, "/console/account/mail", &[("cause", cause)]).await.status;
-    let fay = signed_in(&stack, "fay@example.edu").await;
-    let csrf = fay.get(ID).await.forms()[0].value("csrf").unwrap().to_owned();
-    let by_faculty = fay.post("/console/account/mail", &[("csrf", &csrf), ("cause", "MessageRejected")]).await;
-    assert_eq!(by_faculty.status, 404);
-    assert_eq!(again("").await, 422);
-    assert_eq!(again("NotAMail").await, 303, "nothing was given up for that");
-    stack.clock.advance(SignedDuration::from_hours(3)).unwrap();
-    let admin = signed_in(&stack, ADMIN).await;
-    let page = admin.get(ACCOUNT).await;
-    for _ in 0..2 {
-        let pressed = admin.submit(&page, "/console/account/mail", &[("cause", "MessageRejected")]).await;
-        assert_eq!(pressed.status, 303);
-    }
-    let waiting = office.table.waiting().await.unwrap();
-    let since = waiting.iter().filter_map(|of| of.since).min();
-    assert!(since >= Some(stack.clock.now() - SignedDuration::from_mins(1)), "it waits since the press: {waiting:?}");
-    seen.check().await;
-    settle(&stack).await;
-    seen.check().await;
-    let kinds = |to: &str| -> Vec<_> {
-        let mails = stack.ses.mails_to(to);
-        mails
-            .iter()
-            .filter_map(|mail| bursar_local::inbox::Contents::of(&mail.raw).kind)
-            .filter(|kind| kind != "link")
-            .collect()
-    };
-    assert_eq!(
-        (kinds("cyd@example.edu"), kinds("fay@example.edu")),
-        (vec!["roster".to_owned()], vec!["alert".to_owned()])
-    );
-    let entries = seen.seen().unwrap().account_entries.clone();
-    let notes: Vec<_> = entries.iter().filter(|entry| entry.what.act == Act::MailSentAgain).collect();
-    assert_eq!(notes.len(), 1, "the second press found nothing");
-    assert_eq!(notes[0].what.note.as_deref(), Some("given up: MessageRejected"));
-    assert!(admin.get(ACCOUNT).await.texts("dead-letter").is_empty());
-    stack
-        .finish_leaving(&[Left::Mails(6), Left::Complaints(&[("mail", "a mail could not be sent and is given up")])])
-        .await;
-}
-
-#[tokio::test]
-async fn an_admin_lets_bulk_mail_go_on_and_has_mail_to_somebody_tried_again() {
-    let stack = at_ten().await;
-    let admin = signed_in(&stack, ADMIN).await;
-    programme(&stack, &admin).await;
-    let (table, now) = (Table::new(&stack.config), stack.clock.now());
-    let raw = RawTable::at(&stack.ready.dynamodb, &stack.ready.table);
-    let counts = MailCounts { sent: 500, bounced: 20, ..MailCounts::default() };
-    let of = MailDay { day: utc_date(now), mail: MailKind::Roster, counts };
-    raw.keep(&BulkStop { at: now, of, let_go: None, version: 1 }).await.unwrap();
-    raw.keep(&MailServer { as_of: now, per_day: Some(50_000), per_second: 14.0, sent: 500, enabled: true })
-        .await
-        .unwrap();
-    let fay = EmailAddress::parse("fay@example.edu").unwrap();
-    let mark = Undeliverable { address: fay.matched().clone(), why: UnreachableReason::Complained, at: now };
-    table.end_mail_to(&[mark], now, soon()).await.unwrap();
-
-    let page = admin.get(ACCOUNT).await;
-    assert!(warns(&page, "of 500 that were sent on 2026-11-20, 20 came back for good"));
-    let forms = page.forms();
-    let of_field = |name: &str| {
-        let form = forms.iter().find(|form| form.action == RELEASE && form.value(name).is_some()).unwrap();
-        let (csrf, value) = (form.value("csrf").unwrap().to_owned(), form.value(name).unwrap().to_owned());
-        [("csrf".to_owned(), csrf), (name.to_owned(), value)]
-    };
-    let post = async |visitor: &Visitor, fields: &[(String, String)]| {
-        let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        visitor.post(RELEASE, &fields).await.status
-    };
-    let mut seen = watch(&stack);
-    for _ in 0..2 {
-        assert_eq!(post(&admin, &of_field("mail")).await, 303);
-    }
-    seen.check().await;
-    assert!(table.bulk_stop(MailKind::Roster).await.unwrap().unwrap().let_go.is_some());
-    let let_go: Vec<_> = table.alarms(5).await.unwrap();
-    let let_go = let_go.iter().filter(|alarm| matches!(alarm.cause, Cause::BulkLetGo { .. }));
-    assert_eq!(let_go.map(|alarm| alarm.recipients.len()).collect::<Vec<_>>(), [0], "there is no other admin");
-    let mut stale = of_field("mail");
-    stale[1].1 = "roster 2026-11-19T10:00:00Z".to_owned();
-    assert_eq!(post(&admin, &stale).await, 409);
-    for _ in 0..2 {
-        assert_eq!(post(&admin, &of_field("address")).await, 303);
-    }
-    assert_eq!(table.undeliverable(fay.matched(), now).await.unwrap(), None);
-    let mut other = of_field("address");
-    other[1].1 = "stranger@example.edu".to_owned();
-    assert_eq!(post(&admin, &other).await, 404);
-    let page = admin.get(ACCOUNT).await;
-    assert!(
-        !warns(&page, "No more roster mails are sent")
-            && page.body.contains("admin@example.edu let today's roster mails go on at")
-    );
-    assert_eq!(page.texts("unreachable").len(), 0);
-    let fay = signed_in(&stack, "fay@example.edu").await;
-    assert_eq!(fay.get(ACCOUNT).await.status, 404);
-    stack.finish().await;
 }
