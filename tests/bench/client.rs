@@ -1,5 +1,5 @@
-//! The process of one sample: it runs the product's sync or the floor once, and tells what that took. Both begin with the connections'
-//! set-up behind them, so that what is measured is the work.
+//! The process of one sample: it runs the product's sync or the floor once, and reports what that took.
+//! Connections are set up before the measurement, so that only the work is measured.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -17,18 +17,18 @@ use crate::clock::FastClock;
 use crate::floor::{self, AtOnce};
 use crate::process;
 
-/// What one sample took.
+/// The measurements of one sample.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Sample {
     pub(crate) wall_ms: f64,
     pub(crate) cpu_ms: f64,
-    /// The most memory that the process ever had resident, and what it had before it began.
+    /// The peak of the process's resident memory, and the peak before the measurement began.
     pub(crate) peak_kib: u64,
     pub(crate) before_kib: u64,
     pub(crate) answer: Value,
 }
 
-/// One invocation with so many seconds to its deadline, which are seconds of this clock.
+/// One invocation of the product; `seconds` are left until its deadline, counted on `clock`.
 pub(crate) async fn measure_product(payload: Value, seconds: u64, clock: FastClock) -> Result<()> {
     bursar_core::log::start();
     let config = Config { waits: clock.waits(), ..begin().await? };
@@ -46,7 +46,8 @@ pub(crate) async fn measure_floor(keys: usize, programmes: usize, at_once: AtOnc
     measure(async { Ok(json!({"written": floor::sync(&config, &table, keys, programmes, at_once).await?})) }).await
 }
 
-/// Reads the configuration as a function does, and asks the table something: by then certificates are read and clients made.
+/// Reads the configuration as a function does and makes one read of the table, so that certificates and clients
+/// are ready.
 async fn begin() -> Result<Config> {
     let config = Config::from_environment().await?;
     Table::new(&config).meta(Clock::system().now()).await?;
@@ -63,7 +64,7 @@ async fn measure(work: impl Future<Output = Result<Value>>) -> Result<()> {
         before_kib,
         answer,
     };
-    // Standard output is the log's.
+    // Standard output is used by the log, so the sample goes to standard error.
     eprintln!("{}", serde_json::to_string(&sample).context("a sample cannot be written")?);
     Ok(())
 }

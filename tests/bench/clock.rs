@@ -1,25 +1,26 @@
-//! The time of a world, which may go faster than the machine's: stand-ins and product tell the same, each in a process of its own.
+//! The clock of a world, which may run faster than the machine's. Stand-ins and product share it, each in a
+//! process of its own.
 
 use bursar_core::clock::Clock;
 use bursar_core::deadline::Waits;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// The schedule comes so often.
+/// The interval of the schedule.
 const QUARTER_S: i64 = 15 * 60;
 
-/// A time that goes `by` times as fast as the machine's.
+/// A clock that runs `by` times as fast as the machine's.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct FastClock {
-    /// At this instant of the machine …
+    /// The instant of the machine at which the two clocks were compared.
     machine: Timestamp,
-    /// … it told this one.
+    /// The time of this clock at the instant `machine`.
     told: Timestamp,
     pub(crate) by: u16,
 }
 
 impl FastClock {
-    /// One that tells the machine's time now.
+    /// A clock that begins at the machine's time.
     pub(crate) fn going(by: u16) -> FastClock {
         let now = Timestamp::now();
         FastClock { machine: now, told: now, by: by.max(1) }
@@ -29,17 +30,17 @@ impl FastClock {
         self.told + Timestamp::now().duration_since(self.machine) * self.by.into()
     }
 
-    /// The same as the product reads it.
+    /// This clock in the form that the product reads.
     pub(crate) fn as_clock(self) -> Clock {
         Clock::reading(move || self.now())
     }
 
-    /// How much of each wait is left of it, so that the product's waits go with it.
+    /// The product's waits, shortened by the factor of this clock.
     pub(crate) fn waits(self) -> Waits {
         Waits::shortened(self.by.into())
     }
 
-    /// The clock moved on to when the schedule comes the next time after this instant.
+    /// This clock, moved to the first scheduled start after `instant`.
     pub(crate) fn moved_beyond(self, instant: Timestamp) -> FastClock {
         let since = instant.max(self.now()).as_second().rem_euclid(QUARTER_S);
         let told = instant.max(self.now()) + SignedDuration::from_secs(QUARTER_S - since);

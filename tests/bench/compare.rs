@@ -1,4 +1,4 @@
-//! Product and floor in turn, what each took, and the medians of it with their spread.
+//! Samples of product and floor in turn, and the median and spread of what they took.
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
@@ -8,23 +8,23 @@ use crate::floor::AtOnce;
 use crate::process::World;
 use crate::world::Do;
 
-/// As long as an invocation may take.
+/// The time-out of an invocation, in seconds.
 pub(crate) const SECONDS: u64 = 900;
 
-/// What both took, as often as they were measured.
+/// The samples of both.
 pub(crate) struct Compared {
     pub(crate) product: Vec<Sample>,
     pub(crate) floor: Vec<Sample>,
 }
 
 impl Compared {
-    /// How many of the product's runs were complete.
+    /// The number of the product's runs that were complete.
     pub(crate) fn complete(&self) -> usize {
         self.product.iter().filter(|sample| is_complete(sample)).count()
     }
 }
 
-/// Runs that nobody measures, until nothing is news: the first says what there was before.
+/// Unmeasured runs that make all readings current: the first records whatever changed before.
 pub(crate) fn settle(world: &mut World) -> Result<()> {
     for _ in 0..2 {
         ensure_complete(&world.product(&json!({}), SECONDS, false)?)?;
@@ -32,12 +32,12 @@ pub(crate) fn settle(world: &mut World) -> Result<()> {
     world.tell::<Value>(&Do::Trim).map(drop)
 }
 
-/// Both in turn, so often, with so many per cent of the keys changed each time.
+/// Measures both in turn, `times` times, with `per_cent` of the keys changed each time.
 pub(crate) fn compare(world: &mut World, per_cent: u32, times: usize, at_once: AtOnce) -> Result<Compared> {
     let (mut product, mut floor) = (Vec::new(), Vec::new());
     for _ in 0..times {
         let changed = world.spend(per_cent)?;
-        // The floor writes back what it read, so to the product the same is news after it.
+        // The floor writes each reading back unchanged, so the changes are still new to the product afterwards.
         let sample = world.floor(at_once)?;
         ensure!(sample.answer["written"] == changed, "the floor wrote {} of {changed}", sample.answer["written"]);
         floor.push(sample);
@@ -47,7 +47,7 @@ pub(crate) fn compare(world: &mut World, per_cent: u32, times: usize, at_once: A
             ensure!(*recorded == changed, "{recorded} readings of {changed} were recorded");
         } else {
             eprintln!("bench: a run was not complete: {}", sample.answer);
-            // The next one begins where nothing is news, as all do.
+            // Every sample begins with all readings current.
             settle(world)?;
         }
         product.push(sample);
@@ -65,22 +65,22 @@ fn is_complete(sample: &Sample) -> bool {
     sample.answer["complete"] == true
 }
 
-/// Seconds of time.
+/// Wall-clock time in seconds.
 pub(crate) fn wall(samples: &[Sample]) -> Spread {
     Spread::of(samples.iter().map(|sample| sample.wall_ms / 1e3))
 }
 
-/// Seconds of the processor.
+/// Processor time in seconds.
 pub(crate) fn cpu(samples: &[Sample]) -> Spread {
     Spread::of(samples.iter().map(|sample| sample.cpu_ms / 1e3))
 }
 
-/// The most memory in MiB.
+/// Peak memory in MiB.
 pub(crate) fn peak(samples: &[Sample]) -> Spread {
     Spread::of(samples.iter().map(|sample| sample.peak_kib as f64 / 1024.0))
 }
 
-/// The median of some numbers, and the least and the most of them.
+/// The median, minimum and maximum of some numbers.
 pub(crate) struct Spread {
     pub(crate) median: f64,
     least: f64,

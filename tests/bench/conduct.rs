@@ -1,5 +1,5 @@
-//! How the stand-in provider is told to behave: slow, slower the further back a page lies, failing now and then, or letting in only so
-//! many calls a second. What it answers otherwise is the simulator's business.
+//! The stand-in provider's conduct: slow, slower with the offset of a page, failing now and then, or with a rate
+//! limit. Its answers are otherwise the simulator's.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,38 +11,38 @@ use axum::response::{IntoResponse, Response};
 use bursar_local::provider::{Provider, Rate};
 use serde::{Deserialize, Serialize};
 
-/// How it behaves; by default as well as it can.
+/// The conduct; by default without latency, failures or limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Conduct {
-    /// So many milliseconds pass before each answer.
+    /// The latency of each answer in milliseconds.
     pub(crate) latency_ms: u64,
-    /// So many more for each thousand keys that a page of keys leaves out at the beginning.
+    /// Additional milliseconds for each thousand keys of a page's offset.
     pub(crate) per_thousand_ms: u64,
     pub(crate) failing: Option<Failing>,
-    /// More are refused, after as many at once as come in a second.
+    /// The rate limit, with a burst of one second's calls; more are refused.
     pub(crate) calls_a_second: Option<u32>,
 }
 
-/// Each time that so many pages of keys were asked for, the last of them fails.
+/// Regular failures: of every so many requests for a page of keys, the last fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Failing {
     pub(crate) one_in: usize,
     pub(crate) status: u16,
 }
 
-/// The calls that came.
+/// The number of calls that arrived, and of those that were refused.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(crate) struct Calls {
     pub(crate) asked: usize,
-    /// Those of them that came faster than they may.
+    /// Calls above the rate limit, which are among `asked`.
     pub(crate) refused: usize,
 }
 
-/// What stands before the provider and sees to its conduct. Clones share it.
+/// The proxy in front of the provider that enforces the conduct. Clones share their state.
 #[derive(Clone)]
 pub(crate) struct Door {
     provider: Provider,
-    /// The world goes so many times as fast as the machine.
+    /// The factor by which the world's clock is faster than the machine's.
     by: u16,
     state: Arc<Mutex<Book>>,
 }
@@ -68,12 +68,12 @@ impl Door {
         (book.conduct, book.pages) = (conduct, 0);
     }
 
-    /// The calls that came since this was asked last.
+    /// The counts since the last call.
     pub(crate) fn take_calls(&self) -> Calls {
         std::mem::take(&mut self.book().calls)
     }
 
-    /// How long a request takes, and as what it fails.
+    /// The delay of a request, and the status that it fails with if it fails.
     fn meet(&self, request: &Request) -> (Duration, Option<StatusCode>) {
         let offset = offset_of(request);
         let mut book = self.book();
@@ -90,7 +90,7 @@ impl Door {
     }
 }
 
-/// Which key a page of keys begins with; none of any other request.
+/// The offset of a request for a page of keys; `None` for other requests.
 fn offset_of(request: &Request) -> Option<u64> {
     if request.method() != Method::GET || !request.uri().path().ends_with("/keys") {
         return None;

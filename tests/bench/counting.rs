@@ -1,5 +1,5 @@
-//! What passes between a sync and the table, counted on the way: calls, write units as the engine tells them, by what was written,
-//! and how many stored readings were read. It is only in the way of runs whose time nobody measures.
+//! A counting proxy between a sync and the table: calls, write units as the engine reports them by kind of item,
+//! and stored readings read. Runs whose time is measured go past it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,19 +13,19 @@ use axum::{Router, routing};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What was counted.
+/// The counts.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Counted {
     pub(crate) calls: BTreeMap<String, usize>,
-    /// Base-table write units by the kind of item; of transactions by their first.
+    /// Base-table write units by the kind of item; those of a transaction count for its first item.
     pub(crate) write_units: BTreeMap<String, f64>,
-    /// Writes whose condition did not hold, by the same.
+    /// Writes whose condition failed, by the kind of item; a transaction counts for its first item.
     pub(crate) refused: BTreeMap<String, usize>,
     pub(crate) readings_read: usize,
     pub(crate) reading_queries: usize,
 }
 
-/// The way to the engine that counts. Clones share what was counted.
+/// The proxy. Clones share the counts.
 #[derive(Clone)]
 pub(crate) struct Counting {
     engine: String,
@@ -43,7 +43,7 @@ impl Counting {
         Router::new().route("/", routing::post(pass)).with_state(self.clone())
     }
 
-    /// What was counted since this was asked last.
+    /// The counts since the last call.
     pub(crate) fn take(&self) -> Counted {
         std::mem::take(&mut *self.counted.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -76,7 +76,7 @@ fn times(world: &mut World, per_cent: u32, latency: u64, times: usize) -> Result
     ))
 }
 
-/// What one run reads and writes.
+/// The reads and writes of one run.
 fn count(world: &mut World, per_cent: u32) -> Result<String> {
     let changed = world.spend(per_cent)?;
     world.tell::<Counted>(&Do::Count)?;
@@ -175,7 +175,7 @@ fn section(plan: &Plan, walls: &str, counts: &str, shapes: Option<&str>, peaks: 
     Ok(text)
 }
 
-/// Replaces what an earlier run wrote.
+/// Replaces the section that an earlier run wrote.
 fn put(section: &str) -> Result<()> {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(FILE);
     let text = std::fs::read_to_string(&path).with_context(|| format!("{FILE} cannot be read"))?;

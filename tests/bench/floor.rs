@@ -1,5 +1,5 @@
-//! The least that any sync does: the same pages with as many in flight at most, the stored readings read once by the same queries, and
-//! what changed written again. It decides nothing else and adds nothing up.
+//! The floor: the least that any sync does. It lists the same pages, reads the stored readings once with the
+//! same queries, and writes what changed. It makes no decisions and no sums.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -17,21 +17,21 @@ use tokio::sync::Semaphore;
 use crate::seed;
 use crate::world::MANAGEMENT_KEY;
 
-/// Of queries and writes, as in the product.
+/// Queries and writes in flight at once, as many as in the product.
 const IN_FLIGHT: usize = 16;
-/// Of pages, as many as the product asks for at once at most.
+/// The most pages in flight at once, as many as in the product.
 const PAGES_IN_FLIGHT: usize = 12;
-/// The product begins with so many, and asks for one more after so many good answers.
+/// Pages that the product asks for at first; one is added after `GOOD_FOR_ONE_MORE` good answers.
 const AT_FIRST: usize = 4;
 const GOOD_FOR_ONE_MORE: usize = 50;
 const FAILING: [StatusCode; 2] = [StatusCode::INTERNAL_SERVER_ERROR, StatusCode::SERVICE_UNAVAILABLE];
-/// A page has a hundred rows and shares ten with the next.
+/// New rows of each page: a page has a hundred and shares ten with the next.
 const STEP: usize = 90;
 
-/// How many pages the floor asks for at once.
+/// The number of pages that the floor requests at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum AtOnce {
-    /// As the product: few at first.
+    /// As many as the product at each moment, few at first.
     Paced,
     /// Twelve from the beginning.
     Twelve,
@@ -52,7 +52,7 @@ struct Row<'a> {
     usage: f64,
 }
 
-/// Everything the floor does, and how many items it wrote.
+/// The whole floor; returns the number of items written.
 pub(crate) async fn sync(
     config: &Config,
     table: &Client,
@@ -71,7 +71,7 @@ pub(crate) async fn sync(
     Ok(count)
 }
 
-/// What each grant's key has used, in micro-dollars.
+/// The use of each grant's key in micro-dollars, as the provider lists it.
 async fn list(config: &Config, keys: usize, at_once: AtOnce) -> Result<HashMap<String, i64>> {
     let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build()?;
     let (client, base) = (&client, &config.provider);
@@ -95,7 +95,7 @@ async fn list(config: &Config, keys: usize, at_once: AtOnce) -> Result<HashMap<S
         .join("&");
         loop {
             let answer = client.get(format!("{base}/keys?{query}")).bearer_auth(MANAGEMENT_KEY).send().await?;
-            // A page that fails is asked for again at once.
+            // A page that fails is requested again at once.
             if !FAILING.contains(&answer.status()) {
                 break Ok::<_, anyhow::Error>(answer.error_for_status()?.bytes().await?);
             }
@@ -117,7 +117,7 @@ async fn list(config: &Config, keys: usize, at_once: AtOnce) -> Result<HashMap<S
     Ok(used)
 }
 
-/// The readings that say less than was listed.
+/// The stored readings that are lower than what was listed.
 async fn read(config: &Config, table: &Client, programmes: usize, used: &HashMap<String, i64>) -> Result<Vec<Item>> {
     let (first, last) = keys::GRANTS_AND_READINGS;
     let partitions = (0..programmes).flat_map(|number| {

@@ -1,6 +1,6 @@
-//! `cargo xtask bench paced`: a large account at a provider that lets in only so many calls a second. The world goes faster than the
-//! machine, and the product's waits and deadline with it. Invocation follows invocation as the schedule starts them, each in a process of
-//! its own, until the run is over; it must be complete and have seen every key.
+//! `cargo xtask bench paced`: a large account at a provider with a rate limit. Clock, waits and deadlines run
+//! faster than the machine. Each scheduled invocation is a process of its own, until a run is complete. That run
+//! must have seen every key.
 
 use anyhow::{Context, Result, bail, ensure};
 use jiff::Timestamp;
@@ -14,18 +14,18 @@ use crate::process::World;
 use crate::seed::Layout;
 use crate::world::{Do, Setup};
 
-/// How many keys, at how many calls a second.
+/// The accounts: keys, and the provider's calls a second.
 const ACCOUNTS: [(usize, u32); 2] = [(250_000, 10), (50_000, 2)];
 const LATENCY_MS: u64 = 80;
 const TIMES_AS_FAST: u16 = 10;
-/// More invocations than this are no progress.
+/// The limit of invocations; a run that needs more makes no progress.
 const MOST_INVOCATIONS: usize = 50;
 
-/// What a run took until it was over.
+/// The measurements of a run, over all its invocations.
 #[derive(Default)]
 struct Took {
     invocations: usize,
-    /// In seconds of the world.
+    /// Seconds of the world's clock, as is `whole`.
     longest: f64,
     whole: f64,
     peak_kib: u64,
@@ -42,7 +42,7 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
             calls_a_second: Some(rate),
             ..Conduct::default()
         }))?;
-        // Twice: a first sync, to which all is new, and one that finds what changed since.
+        // Two runs: a first sync, to which all is new, and one that finds what changed since.
         for per_cent in [0, 5] {
             let changed = world.spend(per_cent)?;
             let took = until_over(&mut world, changed, by)?;
@@ -65,7 +65,7 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Which accounts, and how many times as fast as the machine.
+/// The accounts and the speed of the clock, from the command line.
 fn read(options: &[&str]) -> Result<(Vec<(usize, u32)>, u16)> {
     let (mut keys, mut rate, mut by) = (None, None, TIMES_AS_FAST);
     for option in options.chunks(2) {

@@ -1,23 +1,23 @@
-//! What is to be measured, as it is said on the command line.
+//! The plan of a measurement, parsed from the command line.
 
 use anyhow::{Context, Result, bail};
 
 use crate::seed::Layout;
 
-/// Everything that is wanted of a run.
+/// The options of a measurement.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) keys: Vec<usize>,
-    /// Per cent of the keys that have used more since the last sync.
+    /// Percentages of the keys whose use grows between two syncs.
     pub(crate) changed: Vec<u32>,
-    /// What the provider takes for an answer beside the work, in milliseconds.
+    /// The provider's latencies in milliseconds, without its work.
     pub(crate) latencies: Vec<u64>,
     pub(crate) times: usize,
-    /// The size of an account of each other shape, if they are measured.
+    /// The number of keys of each unusual shape, if these are measured.
     pub(crate) shapes: Option<usize>,
-    /// Accounts whose peak of memory is measured.
+    /// The accounts whose peak of memory is measured.
     pub(crate) peaks: Vec<(usize, Layout)>,
-    /// Whether BENCHMARKS.md is to be written.
+    /// Whether the figures are written to BENCHMARKS.md.
     pub(crate) writes: bool,
 }
 
@@ -30,7 +30,7 @@ impl Plan {
             times: 5,
             shapes: Some(50_000),
             peaks: vec![(50_000, Layout::Thousands), (250_000, Layout::Thousands), (100_000, Layout::OneBesideFifty)],
-            // A part of the figures is no record.
+            // Only a complete set of figures is recorded.
             writes: options.is_empty(),
         };
         let (mut keys, mut changed, mut latencies) = (Vec::new(), Vec::new(), Vec::new());

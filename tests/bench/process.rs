@@ -1,4 +1,5 @@
-//! Processes: what this one has used so far, and how the others are started and told what to do.
+//! Processes: the processor time and memory that this one has used, and how the others are started and
+//! commanded.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -25,14 +26,14 @@ pub(crate) fn cpu() -> Result<Duration> {
     Ok(Duration::from_nanos(nanoseconds))
 }
 
-/// The most memory that this process ever had resident.
+/// The peak of the resident memory of this process.
 pub(crate) fn peak_kib() -> Result<u64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
     Ok(line.trim().trim_end_matches(" kB").trim().parse()?)
 }
 
-/// The world as the process that plans sees it. It ends when this is dropped.
+/// The world's process, as seen by the process that plans. It is stopped when this is dropped.
 pub(crate) struct World {
     child: Child,
     to: Option<ChildStdin>,
@@ -45,7 +46,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// One with so many keys, in programmes of a thousand.
+    /// A world with this number of keys, in programmes of a thousand grants.
     pub(crate) fn of(keys: usize) -> Result<World> {
         World::begin(Setup { keys, layout: Layout::Thousands, clock: FastClock::going(1) })
     }
@@ -71,26 +72,26 @@ impl World {
         hear(&mut self.from)
     }
 
-    /// Lets so many per cent of the keys use more, others than the last time; says how many.
+    /// Increases the use of this percentage of keys, different ones each time; returns how many.
     pub(crate) fn spend(&mut self, per_cent: u32) -> Result<usize> {
         self.turn += 1;
         let answer: Value = self.tell(&Do::Spend { per_cent, turn: self.turn })?;
         Ok(usize::try_from(answer["changed"].as_u64().unwrap_or_default())?)
     }
 
-    /// Lets the time pass until the schedule comes the next time after this instant.
+    /// Moves the clock to the first scheduled start after this instant.
     pub(crate) fn pass_beyond(&mut self, instant: Timestamp) -> Result<()> {
         self.clock = self.clock.moved_beyond(instant);
         self.tell::<Value>(&Do::Clock(self.clock)).map(drop)
     }
 
-    /// One run of the product, with so many of its seconds to its deadline.
+    /// One run of the product in a process of its own. `seconds` of its own clock are left until its deadline.
     pub(crate) fn product(&self, payload: &Value, seconds: u64, counted: bool) -> Result<Sample> {
         let clock = serde_json::to_string(&self.clock)?;
         self.sample(&["as-product", &payload.to_string(), &seconds.to_string(), &clock], counted)
     }
 
-    /// One run of the floor, which asks for so many pages at once.
+    /// One run of the floor in a process of its own.
     pub(crate) fn floor(&self, at_once: AtOnce) -> Result<Sample> {
         let programmes = self.layout.programmes(self.keys).len();
         let at_once = serde_json::to_string(&at_once)?;
@@ -129,7 +130,7 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        // It ends with its standard input, and takes its files with it.
+        // The process ends when its standard input closes, and removes its files.
         drop(self.to.take());
         let _ = self.child.wait();
     }

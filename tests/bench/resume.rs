@@ -1,5 +1,6 @@
-//! `cargo xtask bench resume`: a very large account under a deadline of a few seconds for each run. Each goes on where the one before
-//! it stopped, in a process of its own, until one is over; that one must be complete and have seen every key.
+//! `cargo xtask bench resume`: a very large account with a deadline of a few seconds for each invocation. Each
+//! resumes where the last stopped, in a process of its own, until a run is complete. That run must have seen
+//! every key.
 
 use anyhow::{Result, bail, ensure};
 use serde_json::json;
@@ -9,13 +10,13 @@ use crate::process::World;
 
 const KEYS: usize = 250_000;
 const SECONDS: u64 = 5;
-/// More runs than this are no progress.
+/// The limit of invocations; a run that needs more makes no progress.
 const MOST_RUNS: usize = 200;
 
 pub(crate) fn run(plan: &Plan) -> Result<()> {
     let keys = plan.keys.first().copied().filter(|_| plan.keys.len() == 1).unwrap_or(KEYS);
     let mut world = World::of(keys)?;
-    // Twice: a first sync, to which all is new, and one that finds what changed since.
+    // Two runs: a first sync, to which all is new, and one that finds what changed since.
     for changed in [0, 5] {
         let changed = world.spend(changed)?;
         let (runs, longest, peak) = until_over(&world, changed)?;

@@ -1,5 +1,6 @@
-//! The world that is measured in: programmes of many grants, each with a live key, a reading with a history of thirty days, and
-//! the same use at the provider. It is made directly, since claiming so many keys would take hours.
+//! The account that is measured: programmes of many grants, each with a live key, a reading with thirty days of
+//! history, and equal use at the provider. It is written directly, since claiming that many keys would take
+//! hours.
 
 use anyhow::Result;
 use bursar_core::domain::grant::{Attempt, AttemptState, Grant, GrantState, Person, Reading};
@@ -18,28 +19,29 @@ use bursar_local::provider::{Nano, Provider};
 use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
-/// How many grants a programme has where all have as many.
+/// Grants of each programme where all are of equal size.
 pub(crate) const IN_A_PROGRAMME: usize = 1_000;
 const SMALL_ONES: usize = 50;
-/// Each filling is one transaction.
+/// Items that are written in one transaction of the engine.
 const FILLED_AT_ONCE: usize = 50_000;
 const DAYS: i64 = 30;
 const ON_A_DAY: i64 = 123_456;
 const CAP: i32 = 20;
 
-/// How the grants are spread over programmes.
+/// The distribution of the grants over programmes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Layout {
-    /// Each programme has a thousand.
+    /// A thousand grants in each programme.
     Thousands,
-    /// One programme has all.
+    /// All grants in one programme.
     One,
-    /// One has the half, fifty share the other: of 100,000 that is 50,000 beside fifty of 1,000.
+    /// Half of the grants in one programme, the other half in fifty: of 100,000, 50,000 beside fifty times
+    /// 1,000.
     OneBesideFifty,
 }
 
 impl Layout {
-    /// How many grants each programme has.
+    /// The number of grants of each programme.
     pub(crate) fn programmes(self, keys: usize) -> Vec<usize> {
         match self {
             Layout::Thousands => {
@@ -54,12 +56,12 @@ impl Layout {
     }
 }
 
-/// The name of the programme of this number.
+/// The id of the programme with this number.
 pub(crate) fn programme(number: usize) -> ProgrammeId {
     ProgrammeId::of_name(&format!("CS {number}"))
 }
 
-/// Puts programmes of so many grants each into the table and the provider's memory, and answers the keys' hashes.
+/// Writes programmes of these sizes into the table and the provider's memory; returns the keys' hashes.
 pub(crate) async fn fill(
     engine: &Engine,
     provider: &Provider,

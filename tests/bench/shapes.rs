@@ -1,5 +1,5 @@
-//! Accounts and providers of other shapes than the usual one: one large programme, a provider that is the slower the further back a page
-//! lies, and one whose pages fail now and then.
+//! Unusual accounts and providers: one large programme, a provider that gets slower with the offset of a page,
+//! and one whose pages fail now and then.
 
 use std::fmt::Write;
 
@@ -40,7 +40,7 @@ const fn failing_with(status: u16) -> Conduct {
     Conduct { failing: Some(Failing { one_in: 200, status }), ..PLAIN }
 }
 
-/// The table of them, each measured so often.
+/// The table of these shapes, each measured `times` times.
 pub(crate) fn measure(keys: usize, times: usize) -> Result<String> {
     let mut text = format!(
         "Other shapes, of {} keys, {PER_CENT} % changed, {} ms for each answer. The first floor is paced as above; the second has \
@@ -74,7 +74,7 @@ fn settled(keys: usize, layout: Layout) -> Result<World> {
 }
 
 fn row(shape: &Shape, paced: &Compared, twelve: &Compared) -> String {
-    // The product does the same beside either floor.
+    // The product's work does not depend on which floor it is compared with.
     let product = [&paced.product[..], &twelve.product[..]].concat();
     let walls = [wall(&product), wall(&paced.floor), wall(&twelve.floor)];
     let cpus = [cpu(&product), cpu(&paced.floor)];

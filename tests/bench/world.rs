@@ -1,5 +1,5 @@
-//! The process of the stand-ins: engine, provider and secrets, seeded with an account of so many keys. It does what it is told line by
-//! line on its standard input, and answers each line with one of JSON.
+//! The process of the stand-ins: engine, provider and secrets, seeded with an account of a given number of keys.
+//! It takes one command a line on standard input and answers each with one line of JSON.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -30,7 +30,7 @@ pub(crate) const SECRET: &str = "bursar/management-key";
 pub(crate) const MANAGEMENT_KEY: &str = "sk-or-v1-00000000000000000000000000000000000000000000000000000000000bench";
 const MORE: i64 = 1_500;
 
-/// What a world is like from its beginning on.
+/// The configuration that a world is started with.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Setup {
     pub(crate) keys: usize,
@@ -38,28 +38,28 @@ pub(crate) struct Setup {
     pub(crate) clock: FastClock,
 }
 
-/// What the world is told to do.
+/// A command to the world.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Do {
-    /// So many per cent of the keys use more; which, turns with the number.
+    /// Increases the use of this percentage of keys; `turn` selects which.
     Spend { per_cent: u32, turn: usize },
-    /// The provider behaves so from now on.
+    /// Sets how the provider behaves from now on.
     Behave(Conduct),
-    /// Says how many calls the provider was asked for since the last time.
+    /// Returns the number of calls to the provider since the last `Calls`.
     Calls,
-    /// It is as late as this from now on.
+    /// Sets the clock.
     Clock(FastClock),
-    /// Says what passed the counting way to the table since the last time.
+    /// Returns what the counting proxy has seen since the last `Count`.
     Count,
-    /// Forgets the stream, which nobody reads.
+    /// Discards the records of the stream, which no function reads here.
     Trim,
 }
 
-/// How the stand-ins are reached.
+/// The addresses of the stand-ins.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Reached {
     pub(crate) dynamodb: String,
-    /// The same with everything counted.
+    /// The address of the engine behind the proxy that counts.
     pub(crate) counting: String,
     pub(crate) secretsmanager: String,
     pub(crate) provider: String,
@@ -73,7 +73,7 @@ pub(crate) async fn serve(setup: Setup) -> Result<()> {
         let course = Arc::clone(&course);
         Clock::reading(move || course.lock().unwrap_or_else(PoisonError::into_inner).now())
     };
-    // In memory SQLite looks through all that it holds with every write.
+    // A database in memory would be scanned in full with every write.
     let kept = StateFile::open(&folder.path().join("state.db"))?;
     let schema = Template::bundled()?.table;
     let engine = tokio::task::spawn_blocking(move || Engine::start(&Place::Memory, TABLE, &schema)).await??;
@@ -124,7 +124,7 @@ pub(crate) async fn serve(setup: Setup) -> Result<()> {
 fn tell(answer: &Value) {
     use std::io::Write;
     let mut out = std::io::stdout().lock();
-    // Whoever does not listen any more has ended.
+    // A reader that has closed the pipe has ended; that is no error of the world.
     let _ = writeln!(out, "{answer}");
     let _ = out.flush();
 }

@@ -1,4 +1,4 @@
-//! The demonstration, built anew for whoever looks at it.
+//! The demonstration, built for one session of the browser.
 
 use anyhow::Result;
 use bursar_core::deadline::Waits;
@@ -16,7 +16,7 @@ pub(crate) const ADMIN: &str = "admin@example.edu";
 pub(crate) const FACULTY: &str = "grace.hopper@example.edu";
 pub(crate) const SEMINAR: &str = "/console/programmes/compilers-seminar";
 
-/// The demonstration, in a folder that goes with it.
+/// The demonstration, in a folder that is removed with it.
 pub(crate) struct Demonstration {
     pub(crate) stack: Stack,
     _folder: Folder,

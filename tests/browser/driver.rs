@@ -1,5 +1,5 @@
-//! Real browsers, driven over the WebDriver protocol by Debian's `chromedriver`. The protocol is a page of JSON over HTTP, and of its
-//! calls we need a dozen, so they are made here. What is looked for on a page is the caller's business.
+//! Real browsers, driven through Debian's `chromedriver` over the WebDriver protocol. Only a dozen of its JSON
+//! calls are needed, so they are written here. What is expected of a page is the caller's concern.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-/// How long the driver itself waits for an element or a page.
+/// The time that the driver waits for an element or a page.
 const PATIENCE_MS: u64 = 10_000;
-/// The name under which an element travels, by the standard.
+/// The field that identifies an element in the protocol's JSON, by the standard.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 pub(crate) const TAB: char = '\u{E004}';
 pub(crate) const ENTER: char = '\u{E007}';
@@ -28,7 +28,7 @@ pub(crate) struct Driver {
     sessions: Mutex<Vec<Browser>>,
 }
 
-/// How a browser is set up.
+/// The width, colours and scripting of a browser.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Looks {
     pub(crate) width: u32,
@@ -46,7 +46,7 @@ pub(crate) struct Browser {
     session: String,
 }
 
-/// Something on the page that is open.
+/// An element of the open page.
 #[derive(Clone)]
 pub(crate) struct Element {
     browser: Browser,
@@ -70,13 +70,13 @@ impl Driver {
                 break port.parse::<u16>()?;
             }
         };
-        // Read to the end, so that it never waits for a reader.
+        // Read to the end, so that the driver never blocks on a full pipe.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let http = Client::builder().no_proxy().timeout(Duration::from_secs(60)).build()?;
         Ok(Driver { process, origin: format!("http://127.0.0.1:{port}"), http, sessions: Mutex::default() })
     }
 
-    /// A browser that has never been anywhere.
+    /// A new browser without cookies or history.
     pub(crate) async fn open(&self, looks: Looks) -> Result<Browser> {
         let mut options = json!({
             "args": ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"],
@@ -98,7 +98,8 @@ impl Driver {
         Ok(browser)
     }
 
-    /// Ends every browser and the driver. After a failure, what the browsers showed last is put into `failed`.
+    /// Ends every browser and the driver. After a failure, the last page of each browser is saved in the folder
+    /// `failed`.
     pub(crate) async fn stop(mut self, failed: Option<&Path>) -> Result<()> {
         let browsers = std::mem::take(&mut *self.known());
         for (number, browser) in browsers.iter().enumerate() {
@@ -117,15 +118,15 @@ impl Driver {
 }
 
 impl Browser {
-    /// As wide as this, light or dark, from now on.
+    /// Sets the width and the colour scheme.
     pub(crate) async fn look(&self, looks: Looks) -> Result<()> {
-        // Not `mobile`: there a page that is too wide would be zoomed out, and seem to fit.
+        // Not `mobile`: a page that is too wide would be zoomed out there, and seem to fit.
         let size = json!({"width": looks.width, "height": 844, "deviceScaleFactor": 1, "mobile": false});
         self.devtools("Emulation.setDeviceMetricsOverride", &size).await?;
         let scheme = if looks.dark { "dark" } else { "light" };
         let media = json!({"features": [
             {"name": "prefers-color-scheme", "value": scheme},
-            // The driver clicks where an element was before the page began to scroll.
+            // Otherwise the driver clicks where an element was before smooth scrolling began.
             {"name": "prefers-reduced-motion", "value": "reduce"},
         ]});
         self.devtools("Emulation.setEmulatedMedia", &media).await?;
@@ -142,17 +143,17 @@ impl Browser {
         Ok(())
     }
 
-    /// Where it is.
+    /// The URL of the open page.
     pub(crate) async fn address(&self) -> Result<String> {
         text_of(&self.call(Method::GET, "/url", None).await?)
     }
 
-    /// The page as it is now, whatever has become of what was sent.
+    /// The HTML of the page as it is now, after scripts.
     pub(crate) async fn source(&self) -> Result<String> {
         text_of(&self.call(Method::GET, "/source", None).await?)
     }
 
-    /// The first element that fits, waited for.
+    /// The first element that matches, waited for.
     pub(crate) async fn one(&self, css: &str) -> Result<Element> {
         self.find("css selector", css).await
     }
@@ -169,19 +170,19 @@ impl Browser {
         }
     }
 
-    /// All elements that fit, at least one.
+    /// All elements that match, at least one.
     pub(crate) async fn all(&self, css: &str) -> Result<Vec<Element>> {
         let found = self.post("/elements", &json!({"using": "css selector", "value": css})).await?;
         found.as_array().context("not a list")?.iter().map(|found| self.element(found)).collect()
     }
 
-    /// Where the keyboard is.
+    /// The element with the keyboard focus.
     pub(crate) async fn focused(&self) -> Result<Element> {
         let found = self.call(Method::GET, "/element/active", None).await?;
         self.element(&found)
     }
 
-    /// Presses keys, one after the other, wherever the keyboard is.
+    /// Presses keys in turn at the element with the focus.
     pub(crate) async fn press(&self, keys: &str) -> Result<()> {
         let strokes = keys.chars().flat_map(|key| ["keyDown", "keyUp"].map(|kind| json!({"type": kind, "value": key})));
         let strokes: Vec<Value> = strokes.collect();
@@ -194,14 +195,14 @@ impl Browser {
         self.post("/execute/sync", &json!({"script": script, "args": []})).await
     }
 
-    /// Goes into the only frame of the page.
+    /// Enters the only frame of the page.
     pub(crate) async fn enter_frame(&self) -> Result<()> {
         let frame = self.one("iframe").await?;
         self.post("/frame", &json!({"id": {ELEMENT: frame.id}})).await?;
         Ok(())
     }
 
-    /// Goes to the window that was opened last, and closes the others.
+    /// Switches to the window that was opened last, and closes the others.
     pub(crate) async fn keep_newest_window(&self) -> Result<()> {
         let windows = self.call(Method::GET, "/window/handles", None).await?;
         let windows = windows.as_array().context("not a list")?;
@@ -212,7 +213,8 @@ impl Browser {
         Ok(())
     }
 
-    /// What the console has said since it was last asked: errors, warnings, violations of the policy.
+    /// The browser's console messages since the last call: errors, warnings, violations of the content security
+    /// policy.
     pub(crate) async fn said(&self) -> Result<Vec<String>> {
         let lines = self.post("/se/log", &json!({"type": "browser"})).await?;
         let lines = lines.as_array().context("not a list")?;
@@ -227,7 +229,7 @@ impl Browser {
         self.picture_of(&clip).await
     }
 
-    /// The upper part of the page.
+    /// The upper part of the page, as PNG.
     pub(crate) async fn picture_above(&self, width: u32, height: f64) -> Result<Vec<u8>> {
         self.picture_of(&json!({"x": 0, "y": 0, "width": width, "height": height, "scale": 1})).await
     }
@@ -265,7 +267,7 @@ impl Browser {
 }
 
 impl Element {
-    /// What a person reads of it.
+    /// The visible text of the element.
     pub(crate) async fn text(&self) -> Result<String> {
         text_of(&self.get("text").await?)
     }
@@ -274,7 +276,7 @@ impl Element {
         Ok(self.get(&format!("attribute/{name}")).await?.as_str().map(str::to_owned))
     }
 
-    /// Such as the whole address of a link.
+    /// A DOM property, such as the absolute address of a link.
     pub(crate) async fn property(&self, name: &str) -> Result<Value> {
         self.get(&format!("property/{name}")).await
     }

@@ -1,5 +1,5 @@
-//! The first journey in a browser, from an empty account to a student's key, its spending and the mail to faculty. What is pressed and
-//! read is what a person presses and reads; the key alone is used without a browser, as keys are.
+//! The first journey in a browser, from an empty account to a student's key, its spending and the mail to
+//! faculty. It presses and reads what a person does; only the key is used without a browser.
 
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ async fn goes_well_in(stack: &Stack, driver: &Driver, scripts: bool) -> Result<(
     Ok(())
 }
 
-/// Asks on the form, opens the mail and presses the button behind its link.
+/// Submits the sign-in form, opens the mail and presses the button behind its link.
 async fn sign_in(person: &Person<'_>, typed: &str, address: &str) -> Result<()> {
     ask(person, typed).await?;
     person.opens_mail(address, "link").await?;
@@ -81,7 +81,7 @@ async fn admin_signs_in(driver: &Driver, admin: &Person<'_>) -> Result<()> {
     admin.reads("Programmes").await
 }
 
-/// What looks through mails before they arrive opens links, runs scripts, and presses what it finds.
+/// A mail scanner, which opens links, runs scripts and presses buttons, must not use up a link or a key.
 async fn scanner_burns_nothing(driver: &Driver, admin: &Person<'_>) -> Result<()> {
     let link = admin.copies_link().await?;
     let mut scanner = admin.another(driver).await?;
@@ -104,12 +104,12 @@ async fn scanner_burns_nothing(driver: &Driver, admin: &Person<'_>) -> Result<()
 
 async fn create(stack: &Stack, admin: &mut Person<'_>) -> Result<()> {
     let form = "/console/programmes";
-    // The form is sent once with an amount that is none.
+    // The form is first submitted with an invalid amount.
     admin.forgives("/console/programmes - Failed to load resource: the server responded with a status of 422");
     admin.browser.one("a[href='/console/programmes/new']").await?.click().await?;
     admin.reads("New programme").await?;
     let today = stack.clock.now().to_zoned(TimeZone::UTC).date();
-    // As it is typed into a date field of this browser: the month first.
+    // The order in which this browser's date field takes the keys: month first.
     let typed = |date: jiff::civil::Date| date.strftime("%m%d%Y").to_string();
     let faculty = FACULTY.join(", ");
     admin.browser.one("details > summary").await?.click().await?;
@@ -177,7 +177,7 @@ async fn upload(stack: &Stack, admin: &Person<'_>) -> Result<()> {
 
 async fn reveal(stack: &Stack, student: &Person<'_>, scripts: bool) -> Result<String> {
     student.browser.one("[data-testid='grant'][data-state='invited']").await?;
-    // The answer takes its time, so that the second press comes before it.
+    // The answer is delayed, so that the second press comes before it.
     stack.gate.at("provider:POST /keys", Verdict::Delay(Duration::from_millis(500)));
     student.sends_twice("form[action='/my/cs-pilot/reveal']").await?;
     student.reads("Your key for CS pilot").await?;
@@ -189,7 +189,7 @@ async fn reveal(stack: &Stack, student: &Person<'_>, scripts: bool) -> Result<St
     if scripts {
         copy.click().await?;
         student.browser.by_xpath("//*[@id='copied'][normalize-space()!='']").await?;
-        // Whoever is told of leaving after the page itself sees what it has left of the key.
+        // A listener registered after the page's own sees what is left of the key when the page is closed.
         let notes = "const key = document.querySelector('[data-testid=key]'); \
             addEventListener('pagehide', () => sessionStorage.setItem('left', JSON.stringify(key.textContent)))";
         student.browser.run(notes).await?;
@@ -246,10 +246,10 @@ async fn spending_is_seen(admin: &Person<'_>, student: &Person<'_>) -> Result<()
     admin.looks().await
 }
 
-/// Faculty reads the mail, and signs in by keyboard alone, with the code of the mail.
+/// Faculty read the mail and sign in with the keyboard alone, by the code of the mail.
 async fn alerts(driver: &Driver, stack: &Stack, admin: &Person<'_>, scripts: bool) -> Result<()> {
     admin.opens(&format!("{PROGRAMME}/alerts")).await?;
-    // One key has all of the pot, so that is told as well.
+    // One key has all of the pot, so there is an alert of that as well.
     let mut thresholds = Vec::new();
     for alert in admin.hooks("alert").await? {
         ensure!(alert.attribute("data-outcome").await?.as_deref() == Some("sent"), "an alert is not sent");

@@ -1,5 +1,5 @@
-//! Every kind of mail, rendered as a mail program does, on a phone and on a desk: nothing is wider than
-//! the window or too small to read, each picture is there and says in words what it shows, and one link leads on.
+//! Every kind of mail, rendered as in a mail program on a phone and on a desk. Nothing is wider than the window
+//! or too small to read. Each picture is there with an alternative text, and one link leads on.
 
 use std::collections::BTreeMap;
 
@@ -17,10 +17,10 @@ use serde_json::json;
 use crate::demonstration::{Demonstration, FACULTY, SEMINAR};
 use crate::driver::{Browser, DESK, Driver, PHONE};
 
-/// The kinds that must be among them.
+/// The kinds of mail that must be among those rendered.
 const KINDS: [&str; 9] =
     ["link", "roster", "key-shown", "key-leaked", "alert", "digest", "student", "request", "account"];
-/// What is asked of the page, once its pictures are decoded.
+/// The script that measures the page once its pictures are decoded.
 const MEASURE: &str = "
     const shown = [...document.querySelectorAll('td, th, p, a, h1, h2')].filter((element) => element.innerText?.trim());
     return Promise.all([...document.images].map((image) => image.decode().catch(() => {}))).then(() => ({
@@ -31,7 +31,7 @@ const MEASURE: &str = "
         links: [...document.links].map((link) => link.href),
         styles: [...document.querySelectorAll('[style]')].map((element) => element.getAttribute('style')).join(' '),
     }))";
-/// What a mail program that uses the engine of a word processor does not know.
+/// CSS that a mail program with the engine of a word processor does not support.
 const UNKNOWN_TO_OUTLOOK: [&str; 5] = ["flex", "grid", "position:", "float:", "calc("];
 
 #[derive(Debug, Deserialize)]
@@ -74,7 +74,8 @@ async fn all_read_well(stack: &Stack, driver: &Driver) -> Result<()> {
     Ok(())
 }
 
-/// Has those kinds sent that the demonstration brings none of: faculty wish for a larger pot, and the account has too little money.
+/// Causes the kinds of mail that the demonstration lacks: faculty ask for a larger pot, and the account's
+/// balance is low.
 pub(crate) async fn provoke(stack: &Stack) -> Result<()> {
     let faculty = Visitor::new(&stack.ready.web);
     let cookie = session_cookie(stack, FACULTY).await;
@@ -88,7 +89,7 @@ pub(crate) async fn provoke(stack: &Stack) -> Result<()> {
     Ok(stack.settle.settle(LIMIT).await?)
 }
 
-/// The pages of the inbox that show the newest mail of each kind, and of each subject but for its numbers.
+/// The addresses of the newest mail of each kind and subject in the inbox; numbers in subjects do not count.
 pub(crate) fn one_of_each(stack: &Stack) -> BTreeMap<(String, String), String> {
     let mails = stack.ses.mails().into_iter().filter_map(|mail| {
         let Contents { kind, subject, .. } = Contents::of(&mail.raw);

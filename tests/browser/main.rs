@@ -1,6 +1,6 @@
-//! Bursar in a real browser: `check` goes through the first journey, with scripts and without, and reads every kind of mail;
-//! `screenshots` makes the pictures of the README; `gallery` pictures of every page and mail, light and dark, on a phone and on a desk.
-//! `cargo xtask` has a recipe for each.
+//! Bursar in a real browser. `check` plays the first journey with and without scripts, and reads every kind of
+//! mail. `screenshots` makes the pictures of the README; `gallery` those of every page and mail, light and dark,
+//! on a phone and on a desk. `cargo xtask` has a recipe for each.
 
 mod demonstration;
 mod driver;
@@ -19,7 +19,7 @@ use futures_util::FutureExt;
 
 use driver::Driver;
 
-/// Where a failure leaves what the browsers showed.
+/// The folder for the last pages of the browsers after a failure.
 const EVIDENCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/browser");
 
 #[tokio::main]
@@ -51,10 +51,10 @@ async fn check() -> Result<()> {
     with(async |driver| mails::read_well(driver).await).await
 }
 
-/// Does something with browsers, and ends them whatever becomes of it.
+/// Runs an act with a driver, and ends its browsers even when the act fails or panics.
 async fn with(act: impl AsyncFnOnce(&Driver) -> Result<()>) -> Result<()> {
     let driver = Driver::start().await?;
-    // What judges the invariants panics, as in a test.
+    // A violated invariant panics, as in a test.
     let done = AssertUnwindSafe(act(&driver)).catch_unwind().await;
     let done = done.unwrap_or_else(|_| Err(anyhow!("it panicked, see above")));
     let failed = done.is_err().then(|| Path::new(EVIDENCE));

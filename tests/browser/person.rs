@@ -1,5 +1,5 @@
-//! Somebody at a browser, on a phone: opens pages, fills forms, presses what is there, reads mails in the inbox. Every page that is
-//! opened must fit the width, and the console must stay silent.
+//! A person at a browser on a phone: opens pages, fills forms, presses buttons, reads mails in the inbox. Every
+//! page that is opened must fit the width, and the browser's console must stay silent.
 
 use anyhow::{Context, Result, bail, ensure};
 use bursar_local::settle::LIMIT;
@@ -7,14 +7,14 @@ use bursar_tests::stack::Stack;
 
 use crate::driver::{Browser, Driver, Element, Looks, PHONE, TAB};
 
-/// The policy that permits nothing also names what other browsers could do.
+/// The console's message on names in `Permissions-Policy` that only other browsers know.
 const NAMES_MORE: &str = "Permissions-Policy header: Unrecognized feature";
 
 pub(crate) struct Person<'a> {
     pub(crate) browser: Browser,
     stack: &'a Stack,
     looks: Looks,
-    /// What the console may say from now on, since it is part of what is tried.
+    /// Console messages that are part of what is tested.
     forgiven: Vec<&'static str>,
 }
 
@@ -25,7 +25,7 @@ impl<'a> Person<'a> {
         Ok(Person { browser, stack, looks, forgiven: vec![NAMES_MORE] })
     }
 
-    /// Somebody else, with the same kind of browser.
+    /// Another person with a new browser of this kind.
     pub(crate) async fn another(&self, driver: &Driver) -> Result<Person<'a>> {
         Person::at(driver, self.stack, self.looks.scripts).await
     }
@@ -35,13 +35,14 @@ impl<'a> Person<'a> {
         self.looks().await
     }
 
-    /// Waits for a page by its heading, and looks at it.
+    /// Waits for a page by its heading, and checks it.
     pub(crate) async fn reads(&self, heading: &str) -> Result<()> {
         self.browser.by_xpath(&format!("//h1[normalize-space()='{heading}']")).await?;
         self.looks().await
     }
 
-    /// Chrome's console tells of every page that was refused; such a line is no fault if the refusal is what is tried.
+    /// Permits this line in the console. Chrome logs every refused request, also those that a test makes on
+    /// purpose.
     pub(crate) fn forgives(&mut self, line: &'static str) {
         self.forgiven.push(line);
     }
@@ -58,32 +59,32 @@ impl<'a> Person<'a> {
         Ok(())
     }
 
-    /// What a field holds.
+    /// The value of a field in the form with this action.
     pub(crate) async fn value(&self, action: &str, field: &str) -> Result<String> {
         let input = self.browser.one(&format!("form[action='{action}'] [name='{field}']")).await?;
         Ok(input.property("value").await?.as_str().context("no value")?.to_owned())
     }
 
-    /// Types into a field of the form that goes there.
+    /// Types into a field of the form with this action.
     pub(crate) async fn types(&self, action: &str, field: &str, text: &str) -> Result<()> {
         let input = self.browser.one(&format!("form[action='{action}'] [name='{field}']")).await?;
         input.write(text).await
     }
 
-    /// Presses the button of the form that goes there.
+    /// Presses the button of the form with this action.
     pub(crate) async fn sends(&self, action: &str) -> Result<()> {
         self.browser.one(&format!("form[action='{action}'] button[type='submit']")).await?.click().await
     }
 
-    /// Presses the button of this form twice, as an impatient hand does. With scripts that is one request; without, a browser drops the
-    /// answer to the first, so there it is pressed once.
+    /// Double-clicks the button of this form. With scripts that is one request. Without, the browser drops the
+    /// answer to the first request, so the button is pressed once there.
     pub(crate) async fn sends_twice(&self, form: &str) -> Result<()> {
         let button = format!("{form} button[type='submit']");
         if !self.looks.scripts {
             return self.browser.one(&button).await?.click().await;
         }
         self.browser.one(&button).await?;
-        // Two clicks in one turn of the browser would be one request anyway.
+        // Two clicks in one turn of the event loop would be one request anyway.
         let twice = format!(
             "const button = document.querySelector(\"{button}\"); button.click(); setTimeout(() => button.click(), 100)"
         );
@@ -98,7 +99,7 @@ impl<'a> Person<'a> {
         self.browser.all(&format!("[data-testid='{id}']")).await
     }
 
-    /// Goes on with the Tab key until the keyboard is at the field with this id, or at the link with this text.
+    /// Presses Tab until the focus is on the field with this id, or on the link with this text.
     pub(crate) async fn tabs_to(&self, there: &str) -> Result<()> {
         for _ in 0..20 {
             self.browser.press(&TAB.to_string()).await?;
@@ -110,7 +111,7 @@ impl<'a> Person<'a> {
         bail!("Tab does not lead to {there} at {}", self.browser.address().await?)
     }
 
-    /// Opens the newest mail of a kind to an address in the inbox, as a person does.
+    /// Opens the newest mail of a kind to an address, from the inbox's list.
     pub(crate) async fn opens_mail(&self, to: &str, kind: &str) -> Result<()> {
         self.stack.settle.settle(LIMIT).await?;
         self.browser.go(&self.stack.ready.inbox).await?;
@@ -121,7 +122,7 @@ impl<'a> Person<'a> {
         self.looks().await
     }
 
-    /// Clicks the link in the mail that is open. It opens in a window of its own, as links in mails do.
+    /// Clicks the link in the open mail, which opens in a window of its own.
     pub(crate) async fn clicks_link(&self) -> Result<()> {
         self.browser.enter_frame().await?;
         self.browser.one("a[href*='/c/']").await?.click().await?;
@@ -129,14 +130,14 @@ impl<'a> Person<'a> {
         self.browser.look(self.looks).await
     }
 
-    /// The address in the link of the mail that is open.
+    /// The address of the link in the open mail.
     pub(crate) async fn copies_link(&self) -> Result<String> {
         self.browser.enter_frame().await?;
         let link = self.browser.one("a[href*='/c/']").await?.property("href").await?;
         Ok(link.as_str().context("no link")?.to_owned())
     }
 
-    /// The code in the mail that is open.
+    /// The code in the open mail.
     pub(crate) async fn copies_code(&self) -> Result<String> {
         self.browser.one("a[href$='as=text']").await?.click().await?;
         let text = self.browser.one("article .text").await?.text().await?;

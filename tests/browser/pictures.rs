@@ -1,4 +1,4 @@
-//! Pictures of the demonstration: the few that the README shows, and one of every page for whoever changes how pages look.
+//! Pictures of the demonstration: the few of the README, and one of every page for work on the pages' design.
 
 use std::path::Path;
 
@@ -37,7 +37,7 @@ async fn screenshots_of(stack: &Stack, driver: &Driver, into: &Path) -> Result<(
         desk.run("return document.querySelector('.chart').closest('.card').getBoundingClientRect().bottom").await?;
     album.keep("overview", &desk.picture_above(DESK.width, end.as_f64().context("no chart")? + 16.0).await?)?;
 
-    // So wide that the mail is whole, and not so wide that the list is beside it.
+    // Wide enough for the whole mail, and too narrow for the list beside it.
     phone.look(Looks { width: 720, ..PHONE }).await?;
     open_alert(stack, &phone).await?;
     album.keep("alert", &phone.picture().await?)?;
@@ -112,7 +112,7 @@ async fn gallery_of(stack: &Stack, driver: &Driver, into: &Path) -> Result<()> {
     album.keep_all("new", &admin).await?;
     admin.one("[name='name']").await?.write("Reading course").await?;
     admin.one("[name='cap_usd']").await?.write("a lot").await?;
-    // So that the page is sent although fields are empty.
+    // Otherwise the browser would not submit a form with empty fields.
     admin.run("document.querySelector('main form').noValidate = true").await?;
     admin.one("main form button").await?.click().await?;
     admin.one("[aria-invalid]").await?;
@@ -138,7 +138,7 @@ impl Album<'_> {
         Ok(())
     }
 
-    /// The page that is open, in each look.
+    /// Saves a picture of the open page in each look.
     async fn keep_all(&self, name: &str, browser: &Browser) -> Result<()> {
         for (how, looks) in [
             ("phone", PHONE),
@@ -193,7 +193,7 @@ async fn newest_mail(stack: &Stack, address: &str, kind: &str) -> Result<(String
     found.with_context(|| format!("no mail {kind} came to {address}"))
 }
 
-/// The address of somebody of whom the inbox says this.
+/// The address of the person whom the inbox describes in these words.
 async fn who(stack: &Stack, browser: &Browser, what: &str) -> Result<String> {
     browser.go(&stack.ready.inbox).await?;
     let address = format!("//dt[following-sibling::dd[1][contains(., '{what}')]]");
