@@ -1,5 +1,5 @@
-//! Alerts: what totals make of a pot's thresholds and readings of a cap's, told once to each who is to hear, whatever fails and
-//! however often it is asked.
+//! Alerts: crossings of a pot's thresholds found in totals, and of a cap's in readings. Each recipient is
+//! notified once, whatever fails and however often the function runs.
 
 use bursar_tests::office::{Office, as_sync, reading};
 mod caps;
@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 
 use super::sync::{office_deadline, still, sync, watch};
 
-/// A programme with two in charge and a pot of a hundred dollars.
+/// A programme with two faculty and a pot of a hundred dollars.
 async fn programme(stack: &Stack, name: &str) -> ProgrammeId {
     let today = utc_date(stack.clock.now());
     let term = Term::new(today, today.saturating_add(90.days()), "UTC").unwrap();
@@ -38,7 +38,7 @@ async fn programme(stack: &Stack, name: &str) -> ProgrammeId {
     Table::new(&stack.config).create_programme(settings, Usd::from_dollars(100), by).await.unwrap()
 }
 
-/// Ada of the programme has spent so much in all, and a sync has summed it up.
+/// Ada's reading of this amount, and the programme's totals as a sync would record them.
 async fn spent(stack: &Stack, programme: &ProgrammeId, dollars: i32) -> GrantId {
     let (now, table) = (stack.clock.now(), Table::new(&stack.config));
     let id = match table.grants(programme).await.unwrap().pop() {
@@ -62,7 +62,7 @@ async fn spent(stack: &Stack, programme: &ProgrammeId, dollars: i32) -> GrantId 
     id
 }
 
-/// Ada is on the roster and has a key that was made up.
+/// Ada's grant in the programme, with a made-up key.
 async fn claimed(stack: &Stack, programme: &ProgrammeId) -> GrantId {
     let (now, deadline, table) = (stack.clock.now(), office_deadline(), Table::new(&stack.config));
     let address = EmailAddress::parse(&format!("ada@{programme}.edu")).unwrap();
@@ -85,7 +85,7 @@ async fn claimed(stack: &Stack, programme: &ProgrammeId) -> GrantId {
     grant
 }
 
-/// A record of the stream about what was written of a programme, or of a grant in it.
+/// A stream record of an item of this kind that was written for a programme, or for a grant in it.
 fn record(kind: &str, programme: &ProgrammeId, grant: Option<&GrantId>) -> Value {
     let mut image = json!({"kind": {"S": kind}, "programme": {"S": programme.as_str()}});
     if let Some(grant) = grant {
@@ -94,7 +94,7 @@ fn record(kind: &str, programme: &ProgrammeId, grant: Option<&GrantId>) -> Value
     json!({"eventSource": "aws:dynamodb", "eventName": "MODIFY", "dynamodb": {"NewImage": image}})
 }
 
-/// These records as a batch, numbered in their order.
+/// A batch of these records, numbered in order.
 fn batch_of(mut records: Vec<Value>) -> Value {
     for (number, record) in records.iter_mut().enumerate() {
         record["dynamodb"]["SequenceNumber"] = format!("1000000000000000000{number:02}").into();
@@ -115,12 +115,12 @@ async fn set_pot(stack: &Stack, programme: &ProgrammeId, dollars: i32) {
     Table::new(&stack.config).set_pot(programme, Usd::from_dollars(dollars), by).await.unwrap();
 }
 
-/// A watch over the table alone: the keys of these programmes are made up.
+/// A watch over the table alone, without the provider: the keys of these programmes are made up.
 fn table_of(stack: &Stack) -> Watch {
     Watch::over(RawTable::at(&stack.ready.dynamodb, &stack.ready.table), stack.clock.as_clock())
 }
 
-/// The alerts owed about what a programme spent: threshold and limit in dollars, one line for each recipient.
+/// The queued alerts about a programme's spending: threshold and limit in dollars, one line for each recipient.
 fn owed(seen: &Snapshot, programme: &ProgrammeId) -> Vec<String> {
     let alert = |mail: &QueuedMail| match mail {
         QueuedMail::Alert { programme: of, scope: Scope::Pot, threshold, of_limit, .. } if of == programme => {
@@ -147,7 +147,7 @@ async fn from_forty_per_cent_to_a_hundred_and_twenty_in_one_night_is_one_alert_t
         sync(&stack).await;
         let answer = look(&stack, &office.programme).await.unwrap();
         assert_eq!(answer, json!({"batchItemFailures": []}));
-        // Nobody is in charge, so the admin hears.
+        // The programme has no faculty, so the admin is the recipient.
         assert_eq!(owed(watch.check_after_sync().await, &office.programme), expected);
     }
     let seen = watch.seen().unwrap();
@@ -179,7 +179,7 @@ async fn a_pot_that_is_raised_and_lowered_again_returns_to_what_was_told() {
     let (first, then) = (["95 of 100.000000"; 2], ["95 of 100.000000", "80 of 120.000000"]);
     for (pot, alerts) in [(100, first.len()), (500, 2), (100, 2), (120, 2 * then.len()), (100, 4), (120, 4)] {
         set_pot(&stack, &programme, pot).await;
-        // No totals changed, so it is the hourly look that finds it.
+        // No totals changed, so the hourly check finds the crossing.
         let report = stack.invoke.invoke(FunctionName::ThresholdAlerts, json!({"task": "watch"})).await.unwrap();
         assert_eq!(report["programmes"], 1, "{report}");
         let owed = owed(watch.check().await, &programme);

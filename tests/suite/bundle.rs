@@ -1,4 +1,5 @@
-//! The bundle as a whole, in process and through the five real binaries: every kind of event reaches its function and is answered.
+//! The bundle as a whole, in process and through the five real binaries: every kind of event reaches its
+//! function and is answered.
 
 use std::time::Duration;
 
@@ -104,7 +105,7 @@ async fn a_reading_is_recorded_once_and_a_repeated_sync_records_nothing() {
     let stack = stack::in_process().await.unwrap();
     let office = Office::open(&stack).await;
     let grant = office.invite("ada@example.edu").await;
-    // A roster mail that finds a key shown is not sent.
+    // The roster mail must leave before the claim: it is not sent to a student who has a key.
     stack.settle.settle(Duration::from_secs(60)).await.unwrap();
     let hash = office.claim(&grant).await;
     let provider = stack.provider.as_ref().unwrap();
@@ -113,7 +114,7 @@ async fn a_reading_is_recorded_once_and_a_repeated_sync_records_nothing() {
     assert_eq!((&first["keys_listed"], &first["readings_recorded"]), (&json!(1), &json!(1)), "{first}");
     let second = stack.invoke.invoke(FunctionName::UsageSync, json!({})).await.unwrap();
     assert_eq!(second["readings_recorded"], 0, "{second}");
-    // The mails of the roster and of the key.
+    // The roster mail, and the mail about the key.
     stack.settle.settle(Duration::from_secs(60)).await.unwrap();
     assert_eq!(stack.ses.unread().len(), 2);
     stack.finish().await;

@@ -1,4 +1,5 @@
-//! The command line of `bursar`: one line when it is ready, one clear sentence when it cannot start, nothing lost in between.
+//! The command line of `bursar`: one line when it is ready, one sentence when it cannot start, and no data lost
+//! when it is killed.
 
 use std::path::Path;
 
@@ -12,7 +13,7 @@ fn data() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
 }
 
-/// It failed with one sentence on standard error that names all of these.
+/// Asserts a failed start with one sentence on standard error that contains all of `names`.
 fn assert_refused(ended: &Ended, names: &[&str]) {
     assert_eq!(ended.status.code(), Some(1), "{ended:?}");
     assert!(ended.out.is_empty(), "{ended:?}");
@@ -109,7 +110,7 @@ async fn what_was_acknowledged_survives_a_kill_at_any_moment_and_the_next_start_
         assert_eq!(keys_made(&bursar).await.len(), round, "one key was acknowledged in each round");
         make_key(&bursar, &format!("key {round}")).await;
 
-        // Killed in the middle of a burst of writes.
+        // The kill comes in the middle of a burst of writes.
         let mut writes = tokio::task::JoinSet::new();
         for number in 0..200 {
             let (table, name, id) = (table.clone(), bursar.ready.table.clone(), format!("{round}-{number}"));
@@ -216,7 +217,7 @@ async fn a_real_accounts_key_is_not_kept_and_another_host_learns_none() {
         let (given, body) = asked(host).await;
         assert!(given == status && !body.contains(&key), "{given} {body}");
     }
-    // The functions read it all the same.
+    // The functions can still read the key.
     let report: Value =
         reqwest::Client::new().post(format!("{}/sync", bursar.ready.inbox)).send().await.unwrap().json().await.unwrap();
     assert_eq!(report["complete"], json!(true), "{report}");
@@ -316,7 +317,7 @@ async fn the_keys_of_the_running_demonstration_are_listed_and_nothing_is_changed
     assert_eq!(keys_made(&bursar).await, before);
     assert_eq!(listing["totals"]["unused_30_days"], 0);
 
-    // The demonstration's time counts, not this machine's.
+    // The clock of the demonstration decides, not the machine's.
     let moved = reqwest::Client::new().post(format!("{}/clock", bursar.ready.inbox));
     assert_eq!(moved.json(&json!({"advance_s": 31 * 86_400})).send().await.unwrap().status(), 200);
     let later: Value = serde_json::from_str(&keys(data.path(), &["--json"]).await.out).unwrap();

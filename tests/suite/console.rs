@@ -1,4 +1,4 @@
-//! The console as its users have it: pages, forms and statuses over HTTP, with the invariants after each step.
+//! The console over HTTP: pages, forms and statuses, with the invariants checked after each step.
 
 mod account;
 mod account_mails;
@@ -20,7 +20,7 @@ use bursar_tests::visitor::Visitor;
 
 pub(crate) const ADMIN: &str = "admin@example.edu";
 
-/// A browser in which this address is signed in.
+/// A browser with a session of this address.
 async fn signed_in(stack: &Stack, address: &str) -> Visitor {
     let (visitor, cookie) = (Visitor::new(&stack.ready.web), session_cookie(stack, address).await);
     let (name, value) = cookie.split_once('=').unwrap();
@@ -28,7 +28,7 @@ async fn signed_in(stack: &Stack, address: &str) -> Visitor {
     visitor
 }
 
-/// Looks at everything that a stack has.
+/// A watch over table, provider, mails, stream and logs.
 fn watch(stack: &Stack) -> Watch {
     let logs = stack.logs.clone();
     Watch::over(RawTable::at(&stack.ready.dynamodb, &stack.ready.table), stack.clock.as_clock())
@@ -38,7 +38,7 @@ fn watch(stack: &Stack) -> Watch {
         .with_logs(move || logs.all().into_iter().map(|line| line.text).collect())
 }
 
-/// A programme's fields that have no default.
+/// The fields of a programme that have no default.
 const PLAIN: [(&str, &str); 6] = [
     ("name", "CS pilot"),
     ("starts_on", "2026-01-01"),

@@ -1,4 +1,5 @@
-//! The demonstration that the first `cargo run` builds: what is in it, that every invariant holds in it, and that it is kept.
+//! The demonstration that the first `cargo run` builds: its contents, the invariants in it, and that it is
+//! preserved.
 
 use bursar_core::domain::grant::{AttemptState, Grant, GrantState};
 use bursar_core::domain::usage::days::Accuracy;
@@ -60,7 +61,7 @@ async fn it_is_a_believable_term_in_which_every_invariant_holds() {
     assert_eq!(told.collect::<Vec<_>>(), [""; 0], "nothing is the matter");
     let foreign = seen.keys.iter().filter(|key| key.name.is_none()).count();
     assert_eq!(foreign, 3, "keys that are nobody's");
-    // Spending is uneven: the few who use most use more than half of it.
+    // Spending is uneven: the top spenders use more than half of it.
     let mut spent: Vec<i64> = pilot
         .iter()
         .map(|grant| seen.readings_of(grant).iter().map(|reading| reading.lifetime().micros()).sum())
@@ -68,7 +69,7 @@ async fn it_is_a_believable_term_in_which_every_invariant_holds() {
     spent.sort_unstable_by(|one, other| other.cmp(one));
     let (few, all) = (spent.iter().take(50).sum::<i64>(), spent.iter().sum::<i64>());
     assert!(few * 2 > all && all > 100_000_000, "{few} of {all}");
-    // What has expired is cleaned away sooner or later, and all of this holds then too.
+    // Expired items are deleted at some time, and everything must hold afterwards as well.
     stack.engine.sweep(Timestamp::now()).await.unwrap();
     watch.check().await;
     stack.finish_leaving(&[Left::AnyMails]).await;

@@ -1,5 +1,5 @@
-//! The weekly digests through the stack: one for each who hears and each week, on the day that is the programme's own, whatever fails
-//! and however often it is asked; names only to faculty, and no key to anybody.
+//! The weekly digests through the stack: one for each recipient and week, on the programme's own day, whatever
+//! fails and however often it runs. Only faculty get names, and no digest has a key.
 
 use bursar_tests::office::{as_sync, reading, soon};
 mod once;
@@ -29,17 +29,17 @@ use jiff::civil::{Date, date};
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use serde_json::{Value, json};
 
-/// A Monday, an hour before the morning of digests.
+/// A Monday, an hour before digests are due.
 const EARLY: &str = "2026-11-16T06:00:00Z";
 
-/// A stack whose clock stands and whose schedules do not run by themselves.
+/// A stack with a stopped clock and without running schedules.
 struct Monday {
     stack: Stack,
     table: Table,
     watch: Watch,
 }
 
-/// A mail as a test reads it.
+/// A received mail.
 struct Got {
     to: String,
     contents: Contents,
@@ -53,7 +53,7 @@ impl Monday {
         stack.clock.begin_at(EARLY.parse().unwrap()).unwrap();
         let table = Table::new(&stack.config);
         stack.ses.set_quota(Quota { per_second: 1_000, ..Quota::PRODUCTION });
-        // It was born when the test began, which is no matter here.
+        // The table was created when the test began; it must be as old as the programmes.
         let raw = RawTable::at(&stack.ready.dynamodb, &stack.ready.table);
         let meta = table.meta(stack.clock.now()).await.unwrap();
         raw.keep(&Meta { born: at("2026-10-01T00:00:00Z"), ..meta }).await.unwrap();
@@ -70,7 +70,7 @@ impl Monday {
         self.stack.clock.advance(SignedDuration::from_hours(hours)).unwrap();
     }
 
-    /// A programme that was made weeks ago, with two of the faculty and an assistant, who is among the faculty of no other.
+    /// A programme that was created weeks ago, with two faculty and an assistant; no programme shares them.
     async fn programme(&self, name: &str, change: impl FnOnce(&mut Settings)) -> ProgrammeId {
         let term = Term::new(date(2026, 10, 12), date(2027, 2, 6), "UTC").unwrap();
         let mut settings = Settings::new(name, term, Usd::from_dollars(20));
@@ -98,7 +98,7 @@ impl Monday {
         self.table.invite(programme, &[new], by).await.unwrap().remove(0)
     }
 
-    /// A key that is made up is shown to somebody, weeks ago.
+    /// A made-up key that was shown to a student weeks ago.
     async fn claim(&self, programme: &ProgrammeId, grant: &GrantId) {
         use bursar_core::domain::grant::{MintedKey, Press, PressKind};
         let at = ActContext { programme, grant, now: at("2026-10-20T08:00:00Z"), deadline: soon() };
@@ -112,7 +112,7 @@ impl Monday {
         self.table.act(at, |view, now| view.record(&begun, &minted, now)).await.unwrap();
     }
 
-    /// What a student used so many days ago.
+    /// A student's spending as pairs of days ago and amount.
     async fn used(&self, programme: &ProgrammeId, grant: &GrantId, days: &[(i64, i64)]) -> DailyUse {
         let mut used = DailyUse::default();
         for (ago, cents) in days {
@@ -125,7 +125,7 @@ impl Monday {
         used
     }
 
-    /// What a sync would have summed up this night.
+    /// The programme's totals, as tonight's sync would record them.
     async fn summed_up(&self, programme: &ProgrammeId, grants: &[(Option<&str>, &DailyUse)]) {
         let (mut used, mut by_group) = (DailyUse::default(), BTreeMap::<String, DailyUse>::new());
         for (group, of_one) in grants {
@@ -172,7 +172,7 @@ impl Monday {
         self.stack.invoke.invoke(FunctionName::ThresholdAlerts, json!({"task": task})).await
     }
 
-    /// Whom the digest of a programme is owed to, by address, once for each row.
+    /// The recipients' addresses of the queued digests of a programme, or of the account, one for each row.
     async fn owed(&mut self, of: Option<&ProgrammeId>) -> Vec<String> {
         let seen = self.watch.check().await;
         let recipients = seen.outbox.iter().filter_map(|row| match (&row.mail, of) {
@@ -189,7 +189,7 @@ impl Monday {
         owed
     }
 
-    /// The digests that came, by recipient; other mails are not looked at.
+    /// The digests that were received, by recipient; other mails are left out.
     async fn mails(&mut self) -> Vec<Got> {
         self.drain().await;
         let got = |mail: bursar_local::ses::Mail| Got { to: mail.to.join(", "), contents: Contents::of(&mail.raw) };
@@ -199,7 +199,7 @@ impl Monday {
         mails
     }
 
-    /// Sends all that is owed.
+    /// Sends all queued mail.
     async fn drain(&mut self) {
         self.stack.invoke.invoke(FunctionName::Mail, json!({"task": "drain"})).await.unwrap();
         self.watch.check().await;

@@ -1,4 +1,5 @@
-//! Rules of the documents: what they say of routes, calls, items and states is what the code does, and what they name is there.
+//! Rules of the documents: what they say of routes, calls, items and states agrees with the code, and what they
+//! name exists.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use jiff::Timestamp;
 
 use super::rules::{allowed_by_the_template, root};
 
-/// What is of the repository and of nobody else: its files by their paths.
+/// The files of the repository by path, without build output and data.
 fn files() -> Vec<String> {
     let (root, mut found) = (root(), Vec::new());
     let mut folders = vec![root.clone()];
@@ -33,13 +34,13 @@ pub(crate) fn text(path: impl AsRef<Path>) -> String {
     std::fs::read_to_string(root().join(path)).unwrap()
 }
 
-/// Every document, by its path. What changed once is told of as it was then.
+/// Every document by path, except the changelog, which describes earlier versions.
 fn documents() -> BTreeMap<PathBuf, String> {
     let documents = files().into_iter().filter(|path| path.ends_with(".md") && path != "CHANGELOG.md");
     documents.map(|path| (PathBuf::from(&path), text(&path))).collect()
 }
 
-/// The rows of a document's tables, without their heads: cells without back-ticks.
+/// The rows of a document's tables as cells without back-ticks; heads are included.
 pub(crate) fn rows(path: &str) -> Vec<Vec<String>> {
     let text = text(path);
     let lines = text.lines().filter(|line| line.starts_with('|'));
@@ -59,13 +60,13 @@ fn functions(cell: &str) -> BTreeSet<FunctionName> {
     }
 }
 
-/// What stands between back-ticks, outside blocks of text.
+/// The text between back-ticks, outside code blocks.
 fn quoted(text: &str) -> Vec<&str> {
     let text = text.split("```").step_by(2);
     text.flat_map(|text| text.lines().flat_map(|line| line.split('`').skip(1).step_by(2))).collect()
 }
 
-/// How GitHub calls a heading in an address.
+/// The anchor that GitHub makes of a heading.
 fn anchor(heading: &str) -> String {
     let kept = heading.trim_start_matches('#').trim().to_lowercase();
     kept.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).map(|c| if c == ' ' { '-' } else { c }).collect()
@@ -123,13 +124,13 @@ fn each_file_and_test_that_a_document_names_is_there() {
     assert!(missing.is_empty(), "{missing:#?}");
 }
 
-/// Names of tests are sentences.
+/// Whether a name is that of a test, which is a sentence.
 fn is_a_test(name: &str) -> bool {
     let is_name = name.chars().all(|c| c.is_lowercase() || c.is_numeric() || "_:…".contains(c));
     is_name && name.matches('_').count() >= 4
 }
 
-/// How a test begins, from its path in its suite or the first words of its name.
+/// The start of a test's definition, from its path or from the first words of its name.
 fn function(name: &str) -> String {
     let name = name.rsplit("::").next().unwrap();
     match name.strip_suffix('…') {
@@ -176,7 +177,7 @@ fn the_words_of_the_state_diagram_are_those_of_the_table() {
         SwitchState::Off { at: since },
         SwitchState::OnOrdered { since, until_limited: false },
     ];
-    // A state more does not compile here, so that it is drawn too.
+    // A new state does not compile here until it is in the diagram.
     let _ = |state: &GrantState| match state {
         GrantState::Invited | GrantState::Minting { .. } | GrantState::Live { .. } => {}
         GrantState::Stopped { .. } | GrantState::Revoked | GrantState::Ended => {}
@@ -210,7 +211,7 @@ fn every_call_of_the_provider_is_documented_with_whether_it_is_repeated() {
     assert_eq!(asked, calls.iter().map(|call| call.name.to_owned()).collect(), "who makes each call");
 }
 
-/// Who makes each call of the provider, by its name.
+/// The functions that make each call to the provider, by the call's name.
 fn who_asks() -> BTreeMap<String, BTreeSet<FunctionName>> {
     let rows = rows("docs/calls.md").into_iter().skip_while(|row| row.get(1).is_none_or(|head| head != "asked by"));
     let rows = rows.skip(2).take_while(|row| row.len() == 3);
@@ -231,7 +232,8 @@ fn the_document_of_calls_says_what_each_role_allows() {
     assert_eq!(rights, allowed_by_the_template());
 }
 
-/// That what the functions of this stack did is what the documents say of them. What a test did by hand is its own matter.
+/// Asserts that the functions of this stack wrote and called only what the documents say. Calls by the test
+/// itself do not count.
 pub(crate) fn hold_what_was_done(stack: &Stack) {
     let (writers, asks) = (writers(), who_asks());
     let mut seen = BTreeSet::new();
@@ -263,13 +265,13 @@ pub(crate) fn hold_what_was_done(stack: &Stack) {
     assert!(seen.len() > 10, "hardly anything was written: {seen:?}");
 }
 
-/// Who writes each kind of item.
+/// The functions that write each kind of item.
 fn writers() -> BTreeMap<String, BTreeSet<FunctionName>> {
     let rows = rows("docs/items.md").into_iter().filter(|row| row.len() == 8 && row[0] != "kind" && row[0] != "---");
     rows.map(|row| (row[0].clone(), functions(&row[6]))).collect()
 }
 
-/// The requests of a call, as the gate calls them: a part of a path that may be left out is left out or there.
+/// The requests of a call in the gate's spelling: without and with the optional part of its path.
 fn requests(name: &str) -> [String; 2] {
     let call = bursar_core::provider::wire::calls::ALL.into_iter().find(|call| call.name == name).unwrap();
     let without = match call.path.split_once('[') {

@@ -1,5 +1,5 @@
-//! The first journey: in process and through the five real binaries with every invariant looked at after each step, and as a
-//! process that is killed after each step and goes on.
+//! The first journey: in process and through the five real binaries with the invariants checked after each step,
+//! and as a process that is killed after each step.
 
 use bursar_tests::journey::{Journey, STEPS};
 use bursar_tests::process::Bursar;
@@ -14,7 +14,7 @@ async fn goes_well(stack: Stack) {
         journey.take(step).await.unwrap();
         watch.check().await;
     }
-    // Its steps read what came.
+    // The journey has read the mails itself.
     stack.ses.unread();
     super::documents::hold_what_was_done(&stack);
     stack.finish().await;
@@ -43,7 +43,7 @@ async fn killed_after_each_step_it_goes_on_and_nothing_is_doubled() {
     }
     bursar.interrupt().await.unwrap();
 
-    // What was left behind keeps the invariants too.
+    // The data folder keeps the invariants after a restart as well.
     let stack = stack::over(data.path()).await.unwrap();
     stack::watch(&stack).check().await;
     stack.finish().await;

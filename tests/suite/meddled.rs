@@ -1,5 +1,5 @@
-//! What somebody did at the provider behind our back: another name, another limit, a key switched off, a number that shrank. The sync
-//! says so, mends what is ours to mend, and goes on.
+//! Changes by hand at the provider: a key renamed, its limit changed, switched off, or a counter that shrank.
+//! The sync reports them, restores what is the product's, and goes on.
 
 use bursar_core::domain::audit::{Act, Actor, AuditDetail};
 use bursar_core::domain::grant::{HoldKind, Reading, ReleaseRefused};
@@ -114,7 +114,7 @@ async fn a_key_whose_limit_counts_otherwise_counts_again_as_its_programme_says()
     for drift in [json!({"limit_reset": "daily"}), json!({"include_byok_in_limit": false})] {
         meddle(&stack, &key, drift.clone()).await;
         assert_ne!(counted(), wanted);
-        // An answer that does not say so is none.
+        // An answer that does not confirm the change is a failure.
         let rule = stack.gate.at(Matcher::call("provider:PATCH /keys/{hash}").every(), Verdict::status(400));
         let report = sync(&stack).await;
         assert!(report["complete"] == false && problems(&report).contains(ada.as_str()), "{drift}: {report}");
@@ -174,7 +174,7 @@ async fn a_guardrail_whose_rules_were_changed_by_hand_is_told_its_own_again() {
         let report = sync(&stack).await;
         assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])), "{report}");
     }
-    // Somebody edits while the sync sends what it has read.
+    // An edit while the sync sends the rules that it has read.
     let held = stack.gate.hold(Matcher::call("provider:PATCH /guardrails/{id}").of(FunctionName::UsageSync));
     let edited = async {
         held.arrived().await;
@@ -210,7 +210,7 @@ async fn a_number_that_shrank_is_named_and_leaves_the_run_complete_and_the_recor
     let key = office.claim(&ada).await;
     spend(&stack, &key, 1_000_000);
     assert_eq!(sync(&stack).await["complete"], true);
-    // What was recorded is more than the provider says by now.
+    // The recorded reading is higher than what the provider reports now.
     let view = office.table.view(&office.programme, &ada).await.unwrap().unwrap();
     let more = Usd::from_micros(1_250_000);
     let known = view.readings[0].clone();
@@ -261,7 +261,7 @@ async fn a_key_that_was_resumed_and_not_switched_on_is_switched_on_by_the_work_a
         stack.clock.advance(SignedDuration::from_hours(2)).unwrap();
     }
     stack.gate.lift(rule);
-    // One answer that the key is not there is not believed.
+    // A single 404 for a key is not believed.
     let rule = stack.gate.at(patch(), Verdict::status(404));
     assert_eq!((work().await["put_off"].clone(), owed().await), (json!(1), 1));
     stack.gate.lift(rule);
@@ -269,7 +269,7 @@ async fn a_key_that_was_resumed_and_not_switched_on_is_switched_on_by_the_work_a
     stack.clock.advance(SignedDuration::from_hours(1)).unwrap();
     assert_eq!((work().await["carried_out"].clone(), is_enabled(&stack, &key), owed().await), (json!(1), true, 0));
 
-    // Who switches it off at the provider afterwards is somebody there.
+    // A switch-off at the provider after that is a person's act, and is not undone.
     meddle(&stack, &key, json!({"disabled": true})).await;
     assert_eq!((work().await["carried_out"].clone(), is_enabled(&stack, &key)), (json!(0), false));
     assert_eq!(sync(&stack).await["complete"], true);

@@ -1,5 +1,5 @@
-//! Who used which model: a real sync against the simulator, over several days. Whatever the provider answers, what is written of a
-//! day adds up to what the account spent on it, or the run says what is missing.
+//! Spending by model: real syncs against the simulator over several days. Whatever the provider answers, what is
+//! recorded of a day sums to the account's spending, or the run reports what is missing.
 
 mod kept;
 
@@ -31,14 +31,14 @@ const ACTIVITY: &str = "provider:GET /activity";
 const SMALL: &str = "openai/gpt-4o-mini";
 const LARGE: &str = "anthropic/claude-sonnet-4.5";
 
-/// A stack on which keys are used, with what the account spent on each day.
+/// A stack on which keys are used, with the account's spending on each day.
 struct World {
     stack: Stack,
     spent: BTreeMap<Date, i64>,
 }
 
 impl World {
-    /// At noon of a day; nights come when they are called for.
+    /// A world at noon; its nights pass only on request.
     async fn new() -> World {
         let stack = still().await;
         let noon = utc_date(stack.clock.now()).at(12, 0, 0, 0).to_zoned(TimeZone::UTC).unwrap();
@@ -46,7 +46,7 @@ impl World {
         World { stack, spent: BTreeMap::new() }
     }
 
-    /// One in which Ada has a key, in this group: her grant, and the key's hash.
+    /// A world in which Ada of this group has a key, with her grant and the key's hash.
     async fn with_ada(group: Option<&str>) -> (World, GrantId, String) {
         let world = World::new().await;
         let office = programme(&world.stack, "CS pilot").await;
@@ -72,7 +72,7 @@ impl World {
         provider.add_foreign_key(name, None, self.stack.clock.now()).unwrap().hash
     }
 
-    /// So many nights pass, to noon again, and no sync runs.
+    /// Moves the clock by this many days, to noon again, without a sync.
     fn nights(&self, count: i64) {
         self.stack.clock.advance((24 * count).hours().try_into().unwrap()).unwrap();
     }
@@ -85,7 +85,7 @@ impl World {
         Office::of(&self.stack, programme)
     }
 
-    /// How often each of the two calls was made.
+    /// The numbers of analytics queries and of activity requests.
     fn asked(&self) -> (usize, usize) {
         let names: Vec<String> =
             self.stack.gate.calls().iter().map(|recorded| recorded.call.name.to_string()).collect();
@@ -93,7 +93,7 @@ impl World {
         (count(QUERY), count(ACTIVITY))
     }
 
-    /// All that is on record of the programmes and of nobody.
+    /// All recorded model days of the programmes, and all unattributed days.
     async fn written(&self, programmes: &[&Office<'_>]) -> (Vec<ModelDay>, Vec<UnattributedDay>) {
         let all = (Date::MIN, Date::MAX);
         let mut days = Vec::new();
@@ -103,7 +103,7 @@ impl World {
         (days, programmes[0].table.unattributed_days(all).await.unwrap())
     }
 
-    /// Each day that is over adds up to what the account spent on it.
+    /// Asserts that the record of each completed day sums to the account's spending on it.
     async fn adds_up(&self, programmes: &[&Office<'_>]) {
         let (models, nobodys) = self.written(programmes).await;
         let mut sums: BTreeMap<Date, i64> = BTreeMap::new();
@@ -133,7 +133,7 @@ async fn programme<'s>(stack: &'s Stack, name: &str) -> Office<'s> {
     Office::of(stack, id.as_str())
 }
 
-/// Somebody in a group who has a key: the grant and the key's hash.
+/// A student of a group with a key: the grant and the key's hash.
 async fn student(stack: &Stack, office: &Office<'_>, address: &str, group: Option<&str>) -> (GrantId, String) {
     let person = Person { address: EmailAddress::parse(address).unwrap(), name: None, roster_id: None };
     let by = Author { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
@@ -143,14 +143,14 @@ async fn student(stack: &Stack, office: &Office<'_>, address: &str, group: Optio
     (grant, key)
 }
 
-/// Of a day: group, model, micro-dollars and requests.
+/// Group, model, micro-dollars and requests of a programme's day.
 fn rows(days: &[ModelDay], programme: &str, day: Date) -> Vec<(Option<String>, String, i64, u64)> {
     let of = days.iter().filter(|of| of.programme.as_str() == programme && of.day == day);
     let used = of.flat_map(|of| &of.by);
     used.map(|used| (used.group.clone(), used.model.clone(), used.spent.micros(), used.requests)).collect()
 }
 
-/// Of a day: why it is nobody's, by name, and micro-dollars.
+/// Reason, name and micro-dollars of the unattributed use of a day.
 fn nobodys(days: &[UnattributedDay], day: Date) -> Vec<(UnattributedReason, Option<String>, i64)> {
     let used = days.iter().filter(|of| of.day == day).flat_map(|of| &of.by);
     used.map(|used| (used.why, used.name.clone(), used.spent.micros())).collect()
@@ -234,7 +234,7 @@ async fn use_that_settles_late_is_found_the_night_after() {
     world.spend(&ada, 1_000_000, SMALL);
     world.nights(1);
     world.sync().await;
-    // A long answer, which was asked for yesterday.
+    // Late use: the answer to a request of the day before, which took until now.
     world.spend_at(&ada, 30_000, LARGE, noon);
     world.nights(1);
     world.sync().await;
@@ -272,7 +272,7 @@ async fn where_the_answer_is_cut_off_the_accounts_activity_names_the_rest() {
     assert_eq!(nobodys(&nobody, day), [(UnattributedReason::Rest, None, 50_000)]);
     world.adds_up(&[&office]).await;
 
-    // Another night the answer is whole, and what was the rest gives way to what is told.
+    // The next night's answer is complete, and its models replace the unattributed rest.
     world.stack.provider.as_ref().unwrap().set_quirks(|quirks| quirks.analytics_rows = 10_000);
     world.nights(1);
     world.sync().await;

@@ -1,5 +1,5 @@
-//! What the keys of a programme may call: set on a form, told to the provider by the work of each minute, confirmed, and until then told
-//! nobody as if it held.
+//! Restrictions of a programme's keys: set on a form, sent to the provider by the work of each minute, and
+//! confirmed. Until then no page presents them as in force.
 
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::inbox::Contents;
@@ -62,7 +62,7 @@ impl Campus {
         self.admin.submit(&self.admin.get(ID).await, ID, fields).await
     }
 
-    /// Somebody on the roster, signed in.
+    /// A student on the roster, signed in.
     async fn student(&self, address: &str) -> Visitor {
         let people = format!("{ID}/people");
         let added = self.admin.submit(&self.admin.get(ID).await, &people, &[("email", address)]).await;
@@ -72,7 +72,7 @@ impl Campus {
         signed_in(&self.stack, address).await
     }
 
-    /// What the guardrails at the provider let keys call.
+    /// The models that the provider's guardrails permit.
     async fn allowed(&self) -> Vec<Value> {
         let url = format!("{}/guardrails", self.stack.ready.provider);
         let asked = reqwest::Client::new().get(url).bearer_auth(aws::management_key(&self.stack.ready).await);
@@ -84,7 +84,7 @@ impl Campus {
         self.stack.clock.advance(SignedDuration::from_mins(minutes)).unwrap();
     }
 
-    /// The subjects of the mails that admins got of the account since the last look.
+    /// The subjects of the account's mails to admins since the last call.
     async fn account_mails(&self) -> Vec<String> {
         self.stack.settle.settle(LIMIT).await.unwrap();
         let mails = self.stack.ses.unread().into_iter().map(|mail| Contents::of(&mail.raw));
@@ -108,7 +108,7 @@ async fn what_a_machine_notes_while_somebody_fills_in_a_form_does_not_make_it_st
 #[tokio::test]
 async fn an_edit_and_a_machines_note_that_meet_are_both_kept() {
     let mut campus = Campus::open(MINI).await;
-    // The edit was read before the note and is written after it.
+    // The edit is read before the note of the confirmation, and written after it.
     let form = campus.admin.get(ID).await;
     let held = campus.stack.gate.hold(Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console));
     let noted = async {
@@ -123,7 +123,7 @@ async fn an_edit_and_a_machines_note_that_meet_are_both_kept() {
     campus.check().await;
     assert_eq!((campus.allowed().await.len(), campus.work().await.get("guardrails")), (1, None));
 
-    // The note rests on models that are others by the time it is written.
+    // The note is about models that have been replaced by the time it is written.
     assert_eq!(campus.edit(&[("models", LARGE)]).await.status, 303);
     let held = campus.stack.gate.hold(Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console));
     let edited = async {
@@ -181,7 +181,7 @@ async fn rules_that_are_lifted_reach_keys_that_exist_and_my_says_what_the_provid
         keys.into_iter().map(|key| key.guardrail_id.unwrap()).collect::<std::collections::BTreeSet<_>>().len()
     };
     assert_eq!(under(&campus), 1);
-    // Whoever comes while nothing is restricted is reached by what is restricted later, at once.
+    // A key made while nothing is restricted is covered at once by a later restriction.
     let eve = campus.student("eve@example.edu").await;
     eve.submit(&eve.get("/my").await, reveal, &[]).await.expect(200);
     assert_eq!((under(&campus), campus.stack.provider.as_ref().unwrap().keys().len()), (1, 3));
@@ -256,14 +256,14 @@ async fn a_model_that_the_provider_refuses_is_told_after_ten_minutes_and_once_a_
     assert_eq!(campus.account_mails().await, [subject], "and again tomorrow");
     campus.admin = signed_in(&campus.stack, "admin@example.edu").await;
 
-    // Another model is tried at once, whatever the last one waits for.
+    // Another model is sent at once, without the wait that the refusal caused.
     campus.stack.gate.lift(fault);
     assert_eq!(campus.edit(&[("models", LARGE)]).await.status, 303);
     assert_eq!(campus.work().await["guardrails"], 1);
     assert_eq!(warned(&campus).await, 0);
     campus.check().await;
 
-    // A model that was withdrawn since: keys are made as before, and somebody hears.
+    // A model withdrawn at the provider: keys are still made, and an alarm is raised.
     let fault = campus.stack.gate.at(Matcher::call(PATCH).every(), Verdict::status(400));
     assert_eq!(campus.sync().await["complete"], false);
     let ada = campus.student("ada@example.edu").await;

@@ -1,5 +1,5 @@
-//! Who may do what: each route of both functions, pressed by each kind of person, on their own programme and on another. The routes are
-//! read from the routers, so that a new one fails here until somebody has said whose it is.
+//! Access rights: each route of both functions, requested as each kind of person, on their own programme and on
+//! another. Routes are read from the routers, so a new one fails here until its rights are listed.
 
 use std::collections::BTreeSet;
 
@@ -17,17 +17,17 @@ use jiff::civil::date;
 use super::documents::rows;
 use super::rules::sources;
 
-/// Whose a route is.
+/// The least right that a route requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Whose {
     Anybodys,
-    /// Of everybody who is signed in.
+    /// Every person who is signed in.
     Visitors,
-    /// Of a person on the programme's roster.
+    /// A student on the programme's roster.
     Students,
-    /// Of whoever has a role somewhere.
+    /// Everyone with a role on any programme, and admins.
     Staffs,
-    /// Of this role on the programme and of those above it.
+    /// This role on the programme, and those above it.
     Assistants,
     Facultys,
     Admins,
@@ -35,7 +35,7 @@ enum Whose {
 use Whose::{Admins, Anybodys, Assistants, Facultys, Staffs, Students, Visitors};
 
 impl Whose {
-    /// As the document of the routes says it.
+    /// The wording in the document of routes.
     fn in_words(self) -> &'static str {
         match self {
             Anybodys => "anybody",
@@ -50,7 +50,7 @@ impl Whose {
 }
 
 const PROGRAMME: &str = "/console/programmes/{id}";
-/// What a route begins with that does something to one grant; the routers have them as one.
+/// The prefix of the acts on one grant, which are a single route in the routers.
 const ONE_GRANT: &str = "/console/programmes/{id}/grants/{grant}/";
 const ACTS: &str = "/console/programmes/{id}/grants/{grant}/{act}";
 
@@ -94,10 +94,10 @@ const TABLE: [(&str, &str, Whose); 42] = [
     ("POST", "/console/account/release", Admins),
     ("POST", "/console/account/explain", Admins),
     ("POST", "/console/account/mail", Admins),
-    // Nothing is there, which only somebody who is signed in is told.
+    // An unknown path is 404 only for a person who is signed in.
     ("GET", "/console/nothing", Visitors),
     ("GET", "/my/nothing", Visitors),
-    // Last, since it ends the session.
+    // The last one, since it ends the session.
     ("POST", "/sign-out", Visitors),
 ];
 
@@ -110,7 +110,7 @@ enum Who {
     Admin,
 }
 
-/// Each with the role of their name on the first programme and none on the second, but the admin.
+/// The people: each has the role of this name on the first programme and none on the second; the admin has all.
 const WHO: [(Who, &str); 5] = [
     (Who::Nobody, ""),
     (Who::Student, "stu@example.edu"),
@@ -122,9 +122,9 @@ const WHO: [(Who, &str); 5] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Answered {
     In,
-    /// To sign in first.
+    /// The page or status that asks to sign in.
     SignedOut,
-    /// As if it were not there.
+    /// 404, as for a path that does not exist.
     Hidden,
 }
 
@@ -154,7 +154,7 @@ impl Answered {
     }
 }
 
-/// A programme with one student; the first has faculty and an assistant too.
+/// A programme with one student; the first also has faculty and an assistant.
 async fn programme(stack: &Stack, name: &str, student: &str, is_first: bool) -> (String, GrantId) {
     let office = Office::open(stack).await;
     let term = Term::new(date(2026, 1, 1), date(2035, 12, 31), "UTC").unwrap();
@@ -169,7 +169,7 @@ async fn programme(stack: &Stack, name: &str, student: &str, is_first: bool) -> 
     (made.to_string(), grant)
 }
 
-/// A browser of each, and what their forms carry.
+/// A browser of each person, with the token of its forms.
 async fn browsers(stack: &Stack) -> Vec<(Who, Visitor, String)> {
     let mut browsers = Vec::new();
     for (who, address) in WHO {

@@ -1,4 +1,4 @@
-//! Who somebody is: found under their address, without a look at anybody else's programme.
+//! Roles by address, found without reading programmes of other people.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::Actor;
@@ -26,7 +26,7 @@ async fn a_programme_that_cannot_be_read_keeps_nobody_else_out() {
     let faye = address("Faye@example.edu");
     create(&stack, "CS pilot", |settings| settings.faculty = vec![faye.clone()]).await;
     let broken = create(&stack, "Maths", |settings| settings.faculty = vec![address("max@example.edu")]).await;
-    // Somebody changed it by hand.
+    // The item was corrupted by hand.
     let raw = RawTable::at(&stack.ready.dynamodb, &stack.ready.table);
     let key = keys::programme(&broken);
     let item = [("pk", key.pk), ("sk", key.sk), ("kind", "programme".to_owned())];

@@ -1,4 +1,5 @@
-//! Rules of the code base that a compiler does not know: least privilege, keys spelled in one place, files that say what they are for.
+//! Rules of the code base that the compiler does not check: least privilege, keys spelled in one place, files
+//! with a head.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// The Rust files below a folder, without the tests at their ends.
+/// The Rust files below a folder, without the test modules at their ends.
 pub(crate) fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     let mut folders = vec![root().join(folder)];
@@ -45,7 +46,7 @@ fn is_test(path: &Path) -> bool {
 #[tokio::test]
 async fn no_function_makes_a_call_that_its_policy_does_not_allow() {
     let stack = stack::in_process().await.unwrap();
-    // Something for everybody to do: a key to read, a disable that is owed.
+    // Work for every function: a key to read, an order to disable.
     let office = Office::open(&stack).await;
     for (address, held) in [("ada@example.edu", false), ("bob@example.edu", true)] {
         let grant = office.invite(address).await;
@@ -58,7 +59,7 @@ async fn no_function_makes_a_call_that_its_policy_does_not_allow() {
                 .unwrap();
         }
     }
-    // A link to mail, besides the mails to those on the roster.
+    // A link mail, besides the roster mails.
     let (ada, asked_by) = (EmailAddress::parse("ada@example.edu").unwrap(), AskToken::generate().hash());
     office.table.ask(ada.matched(), &asked_by, stack.clock.now(), soon()).await.unwrap();
     for page in ["/", "/console"] {
@@ -78,7 +79,8 @@ async fn no_function_makes_a_call_that_its_policy_does_not_allow() {
     assert!(!stack.ses.unread().is_empty());
     let allowed = allowed_by_the_template();
     let used = stack.gate.uses();
-    // What the office did by hand went through the sync's way; of the functions' own calls these are the ones that matter.
+    // Calls that the office made by hand count as the sync's. These are the functions' own calls that must have
+    // happened.
     for (function, action) in [
         (FunctionName::UsageSync, "provider:GET /keys"),
         (FunctionName::Console, "provider:PATCH /keys/{hash}"),
@@ -93,7 +95,7 @@ async fn no_function_makes_a_call_that_its_policy_does_not_allow() {
     }
     for used in used {
         let right = (used.function, used.action.clone(), used.index.clone());
-        // Whoever calls the provider needs the management key for it.
+        // Every caller of the provider needs to read the management key.
         let needed = if used.action.starts_with("provider:") {
             (used.function, "secretsmanager:GetSecretValue".to_owned(), None)
         } else {
@@ -107,7 +109,7 @@ async fn no_function_makes_a_call_that_its_policy_does_not_allow() {
 
 pub(crate) type Right = (FunctionName, String, Option<String>);
 
-/// What the roles of the five functions allow on the table, its indexes, the secret and mail.
+/// The rights of the five functions' roles on the table, its indexes, the secret and mail.
 pub(crate) fn allowed_by_the_template() -> BTreeSet<Right> {
     let text = std::fs::read_to_string(root().join("template.yaml")).unwrap();
     let template: Value = serde_saphyr::from_str(&text).unwrap();

@@ -1,6 +1,6 @@
-//! What the product relies on in DynamoDB, held against two engines that know nothing of each other: the embedded one in the
-//! ordinary run, and the one at `BURSAR_TEST_DYNAMODB` in `cargo xtask second-engine`. Where both agree, neither is likely wrong.
-//! The store's own writes are asked of both in `acts/second_engine`; here is what no act of it shows by itself.
+//! The behaviour of DynamoDB that the product relies on, checked against two independent engines: the embedded
+//! one by default, and the one at `BURSAR_TEST_DYNAMODB` in `cargo xtask second-engine`. The store's own writes
+//! are in `acts/second_engine`; here is what no single act shows.
 
 mod conditions;
 mod reading;
@@ -22,7 +22,7 @@ use dynoxide::Database;
 
 type Item = HashMap<String, AttributeValue>;
 
-/// A fresh table with the schema of the template, on the engine under test.
+/// A fresh table with the template's schema, on the engine under test.
 struct Table {
     client: Client,
     name: String,
@@ -34,7 +34,7 @@ impl Table {
         static MADE: AtomicUsize = AtomicUsize::new(0);
         let endpoint = endpoint().to_owned();
         let client = client(&endpoint);
-        // A second engine may outlive a test process: the name is new in each.
+        // A second engine may outlive a test process, so each name is used once.
         let name = format!("bursar-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
         create(&client, &name).await;
         Table { client, name, endpoint }
@@ -45,20 +45,20 @@ impl Table {
         self.client.put_item().table_name(&self.name).set_item(Some(item)).send().await.unwrap();
     }
 
-    /// The item as a strongly consistent read finds it.
+    /// The item by a strongly consistent read.
     async fn get(&self, pk: &str, sk: &str) -> Option<Item> {
         let request = self.client.get_item().table_name(&self.name).set_key(Some(key(pk, sk)));
         request.consistent_read(true).send().await.unwrap().item
     }
 }
 
-/// Where the engine under test is.
+/// The address of the engine under test.
 pub(crate) fn endpoint() -> &'static str {
     static ENDPOINT: OnceLock<String> = OnceLock::new();
     ENDPOINT.get_or_init(|| std::env::var("BURSAR_TEST_DYNAMODB").unwrap_or_else(|_| embedded()))
 }
 
-/// Starts the embedded engine in memory. It works inside its handlers, so it has a thread and a runtime of its own.
+/// Starts the embedded engine in memory. Its handlers block, so it has a thread and a runtime of its own.
 fn embedded() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());

@@ -1,4 +1,5 @@
-//! What falls silent or fails for good reaches an admin, by a way that does not depend on what fell silent.
+//! The hourly check: what falls silent or fails for good reaches an admin, without depending on what fell
+//! silent.
 
 use bursar_tests::office::{Office, as_sync};
 mod alone;
@@ -28,7 +29,7 @@ async fn still() -> Stack {
     stack
 }
 
-/// The hourly look, and the subjects of the account's mails that came of it.
+/// Runs the hourly check; returns the subjects of the account's mails that it caused.
 async fn look(stack: &Stack) -> Vec<String> {
     stack.invoke.invoke(FunctionName::ThresholdAlerts, json!({"task": "watch"})).await.unwrap();
     stack.settle.settle(LIMIT).await.unwrap();
@@ -76,7 +77,7 @@ async fn a_balance_below_what_is_promised_and_a_job_that_nobody_carries_on_are_t
             .await)
         .await
     );
-    // The work that went on with the job found that there is no such import, and ended it.
+    // The work that resumed the job found no such import, and ended the job.
     let over = "It is over: the roster import of CS pilot does not stand still";
     assert_eq!(look(&stack).await, ["The balance is $0.01 below what keys may still spend", over]);
     assert_eq!(look(&stack).await, Vec::<String>::new());
@@ -90,7 +91,7 @@ async fn a_short_balance_is_told_once_and_again_when_it_is_worse_by_a_tenth_or_w
     let ada = office.invite("ada@x.edu").await;
     office.claim(&ada).await;
     let mut told = Vec::new();
-    // Twenty dollars are promised. The balance of each hour in cents; a day passes after each.
+    // Twenty dollars are reserved. These are balances in cents, one a day.
     for cents in [1_000, 1_000, 950, 900, 800, 1_500, 790, 2_000, 1_990, 1_990] {
         let now = stack.clock.now();
         let state = office.table.sync_state().await.unwrap();
@@ -151,7 +152,7 @@ async fn where_credit_is_bought_as_it_is_used_a_balance_for_two_weeks_is_enough(
             .await)
         .await
     );
-    // Ten cents a day: two weeks need $1.40 of the twenty dollars that are promised.
+    // Ten cents a day: two weeks need $1.40, less than the twenty dollars that are reserved.
     assert!(
         as_sync(&office.table, async |sync| sync.note_account_day(&bought(Usd::from_micros(1_400_000), now)).await)
             .await
@@ -165,7 +166,7 @@ async fn where_credit_is_bought_as_it_is_used_a_balance_for_two_weeks_is_enough(
     stack.finish().await;
 }
 
-/// An account for which so much was bought, and nothing was spent.
+/// A day of an account with this amount bought and nothing spent.
 fn bought(bought: Usd, now: Timestamp) -> AccountDay {
     AccountDay {
         day: "2026-11-20".parse().unwrap(),
@@ -183,7 +184,7 @@ fn bought(bought: Usd, now: Timestamp) -> AccountDay {
     }
 }
 
-/// A sync that was complete, and a job whose lease ran out long ago.
+/// A complete sync, and a job whose lease expired long ago.
 async fn set_up(office: &Office<'_>, raw: &RawTable, now: Timestamp) {
     let state = SyncState { completed_at: Some(now), ..SyncState::default() };
     assert!(as_sync(&office.table, async |sync| sync.set_sync_state(&state.next()).await).await);
@@ -218,7 +219,7 @@ async fn a_mail_that_is_given_up_is_told_once_a_day_for_each_kind_and_never_of_i
         |subject: &String| subject.contains("did not arrive") && subject.ends_with("the roster mail of CS pilot");
     assert!(told.len() == 1 && says(&told[0]), "{told:?}");
 
-    // The mail that tells of it cannot be sent either, and is not told of at once.
+    // The alarm's own mail cannot be sent either, which raises no further alarm yet.
     stack.clock.advance(SignedDuration::from_hours(24)).unwrap();
     let state = office.table.sync_state().await.unwrap();
     let state = SyncState { completed_at: Some(stack.clock.now()), ..state };
@@ -227,7 +228,7 @@ async fn a_mail_that_is_given_up_is_told_once_a_day_for_each_kind_and_never_of_i
     office.invite("cleo@x.edu").await;
     assert_eq!(look(&stack).await, Vec::<String>::new());
 
-    // As soon as mail goes again, the admins hear that something did not reach them: once, since that arrives.
+    // Once mail works again, admins are notified once that a mail did not arrive.
     stack.ses.lift_faults(None);
     let mut told = Vec::new();
     for _ in 0..4 {

@@ -1,4 +1,5 @@
-//! Students at 80 and 100 % of their own cap: told once for each, whoever looks and however often, and not where nobody is to be told.
+//! Students at 80 and 100 % of their own cap. Each threshold is mailed once, however often it is found, and not
+//! at all where no mail is due.
 
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::HoldKind;
@@ -17,7 +18,7 @@ use serde_json::{Value, json};
 use super::{batch_of, look_at, programme, record, spent, table_of};
 use crate::sync::{office_deadline, still};
 
-/// What students are owed to be told of their caps: threshold and cap, one line for each mail.
+/// The queued mails to students about their caps: threshold and cap, one line for each mail.
 pub(super) fn owed_to(seen: &Snapshot, grant: &GrantId) -> Vec<String> {
     let of_cap = |mail: &QueuedMail| match mail {
         QueuedMail::CapUsed { grant: of, threshold, of_limit, .. } if of == grant => {
@@ -32,7 +33,7 @@ fn told_of(programme: &ProgrammeId, grants: &[&GrantId]) -> Value {
     batch_of(grants.iter().map(|grant| record("reading", programme, Some(grant))).collect())
 }
 
-/// The programme as an edit would leave it.
+/// Writes a changed programme directly, as if it had been edited.
 async fn shape(stack: &Stack, programme: &ProgrammeId, change: impl FnOnce(&mut Programme)) {
     let mut shaped = Table::new(&stack.config).programme(programme).await.unwrap().unwrap();
     change(&mut shaped);
@@ -43,7 +44,7 @@ fn at<'a>(stack: &Stack, programme: &'a ProgrammeId, grant: &'a GrantId) -> ActC
     ActContext { programme, grant, now: stack.clock.now(), deadline: office_deadline() }
 }
 
-/// A sync that looked at every key now.
+/// A sync state in which every key has just been listed.
 async fn listed(stack: &Stack) {
     let table = Table::new(&stack.config);
     let known = table.sync_state().await.unwrap();
@@ -134,7 +135,7 @@ async fn nobody_is_told_whose_grant_is_over_whose_programme_mails_nothing_or_who
         look_at(&stack, told_of(&programme, &[&ada])).await.unwrap();
         listed(&stack).await;
         watch(&stack).await;
-        // The watch would rightly say that a cap of each day is more than the pot.
+        // The full watch is not used here: it would rightly report a daily cap that exceeds the pot.
         let mails = table.mails_of(&programme, &ada).await.unwrap();
         let told = mails.iter().filter(|row| matches!(row.mail, QueuedMail::CapUsed { .. })).count();
         assert_eq!(told, usize::from(name == "told"), "{name}");
@@ -150,11 +151,11 @@ async fn a_cap_that_is_lowered_and_raised_again_returns_to_what_was_told() {
     let ada = spent(&stack, &programme, 83).await;
     let mut seen = table_of(&stack);
     let told = ["80 of 100.000000", "80 of 90.000000", "100 of 80.000000"];
-    // The pot has room for a cap of a hundred dollars and no more.
+    // The pot has room for a cap of at most a hundred dollars.
     for (cap, alerts) in [(100, 1), (90, 2), (100, 2), (80, 3), (90, 3), (100, 3), (80, 3)] {
         let cap = Some(Usd::from_dollars(cap));
         table.act(at(&stack, &programme, &ada), |view, now| view.set_cap(cap, &Actor::Rule, None, now)).await.unwrap();
-        // No reading changed, so it is the look behind the next listing that finds it.
+        // No reading changed, so the check after the next listing finds the crossing.
         stack.clock.advance(SignedDuration::from_hours(1)).unwrap();
         listed(&stack).await;
         watch(&stack).await;
@@ -203,7 +204,7 @@ async fn a_look_whose_time_was_up_goes_on_where_it_was_and_one_that_failed_begin
     assert_eq!((owed_to(seen.check().await, &ada).len(), owed_to(seen.seen().unwrap(), &ben).len()), (0, 1));
     assert_eq!(table.caps_look().await.unwrap(), Some(CapScan { listed_at, next: None }));
 
-    // Behind the next listing one programme cannot be read: the others are looked at, and it is told.
+    // After the next listing one grant is corrupt: the others are checked, and the invocation fails.
     stack.clock.advance(SignedDuration::from_hours(1)).unwrap();
     listed(&stack).await;
     let lost = keys::grant(&maths, &ada);

@@ -1,5 +1,5 @@
-//! A call of `threshold-alerts` fails, is lost, or kills it, each in its turn: whoever is to hear is owed one mail in the end, whether it
-//! was woken by totals, by a reading, or by the clock alone.
+//! Faults in each call of `threshold-alerts`: it fails, is lost or kills the function. Each recipient has one
+//! mail queued in the end. That holds whether the trigger was totals, a reading or the clock.
 
 use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::store::{SyncState, Table};
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{batch_of, caps, look, look_at, owed, programme, record, spent, table_of};
 use crate::sync::still;
 
-/// What it is woken by.
+/// The trigger of the invocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum WokenBy {
     Totals,
@@ -32,7 +32,7 @@ impl WokenBy {
         }
     }
 
-    /// How many mails of the pot and of the cap are owed in the end.
+    /// The numbers of mails about the pot and about the cap that are queued in the end.
     fn owes(self) -> (usize, usize) {
         match self {
             WokenBy::Totals => (2, 0),
@@ -57,7 +57,7 @@ async fn whatever_becomes_of_a_call_of_the_watch_all_are_told_once_in_the_end() 
     let mut cases = Vec::new();
     for (call, nth) in calls_of(WokenBy::Clock).await {
         let (name, has_effect) = (call.name.to_string(), call.name.has_effect());
-        // The sixteenths of a programme are read alike: some of them stand for the others.
+        // The sixteen partitions of a programme are read alike, so a few of their reads are enough.
         if !has_effect && nth > 6 && nth % 8 != 0 {
             continue;
         }
@@ -68,12 +68,12 @@ async fn whatever_becomes_of_a_call_of_the_watch_all_are_told_once_in_the_end() 
     }
     assert!(cases.len() > 15, "{}", cases.len());
     for case in cases {
-        // The watch looks at all there is, so each has a stack of its own.
+        // The hourly check covers the whole table, so each case has a stack of its own.
         faulted(WokenBy::Clock, vec![case]).await;
     }
 }
 
-/// Every call in its order, with its number among those of its name.
+/// Every call in order, with its number among the calls of its name.
 async fn calls_of(woken: WokenBy) -> Vec<(Call, u64)> {
     let stack = unwatched().await;
     begin(&stack, "maths").await;
@@ -90,14 +90,14 @@ async fn calls_of(woken: WokenBy) -> Vec<(Call, u64)> {
     calls
 }
 
-/// A stack in which nothing runs by the clock.
+/// A stack whose schedules do not run.
 async fn unwatched() -> Stack {
     let stack = still().await;
     stack.schedules.stop().await;
     stack
 }
 
-/// A programme in which much was used, and a listing of every key.
+/// A programme with much spending, and a complete listing of the keys.
 async fn begin(stack: &Stack, name: &str) -> ProgrammeId {
     let programme = programme(stack, name).await;
     spent(stack, &programme, 83).await;
@@ -117,10 +117,10 @@ async fn every_fault(woken: WokenBy, at_least: usize) {
     let mut cases = Vec::new();
     for (call, nth) in calls_of(woken).await {
         let faults = Verdict::faults_of(&call.name, &call.shape).into_iter();
-        // The client of the table does not look at `Retry-After`.
+        // The table's client ignores `Retry-After`.
         let matters = |verdict: &Verdict| {
             let text = verdict.to_string();
-            // A read has no effect that could be in doubt.
+            // A read has no effect, so a lost answer is like a failed call.
             let of_reads = ["fail-before", "kill-before", "throttle", "html-200-after"].contains(&text.as_str());
             !text.contains("-retry-") && (call.name.has_effect() || of_reads)
         };

@@ -1,4 +1,5 @@
-//! A pot that is promised in full: those who hear of its money are told before a student is refused, once for each amount of the pot.
+//! A pot that is reserved in full: its recipients are notified before a student is refused, once for each amount
+//! of the pot.
 
 use bursar_core::domain::usage::crossing::Scope;
 use bursar_core::store::QueuedMail;
@@ -8,7 +9,7 @@ use bursar_tests::office::Office;
 use super::super::sync::{still, watch};
 use super::{ProgrammeId, batch_of, look_at, record, set_pot};
 
-/// Of which amounts of the pot it is owed that all is promised, one for each recipient.
+/// The pot's amounts in the queued alerts about a fully reserved pot, one for each recipient.
 fn owed(seen: &Snapshot, programme: &ProgrammeId) -> Vec<String> {
     let of = |mail: &QueuedMail| match mail {
         QueuedMail::Alert { programme: of, scope: Scope::Reserved, of_limit, .. } if of == programme => {
@@ -27,7 +28,7 @@ async fn a_pot_that_is_promised_in_full_is_told_before_the_next_is_refused_and_o
     let office = Office::open(&stack).await;
     let programme = &office.programme;
     let mut watch = watch(&stack);
-    // A cap is $20.
+    // A cap is $20, so two places fit and a third does not.
     set_pot(&stack, programme, 59).await;
     let look = async || look_at(&stack, batch_of(vec![record("pot", programme, None)])).await.unwrap();
     let (ada, bob, cyd) = (

@@ -1,4 +1,5 @@
-//! A window turns while the provider still tells the numbers of the one before: nobody is told of the old one's money in the new one.
+//! A new window while the provider still reports the numbers of the old one: no alert in the new window is
+//! caused by spending in the old.
 
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::Reading;
@@ -20,7 +21,7 @@ use serde_json::json;
 use super::{batch_of, claimed, look_at, record};
 use crate::sync::{office_deadline, still};
 
-/// A programme whose caps start anew each month, with one student, and what a provider tells of the key.
+/// A programme with monthly caps and one student, and a provider's reports on the key.
 struct Month {
     stack: Stack,
     table: Table,
@@ -48,8 +49,8 @@ impl Month {
         Month { stack, table, programme, ada }
     }
 
-    /// At this time the provider says so much, in cents: ever, today, in this month; and when the key was last used. A sync records it
-    /// and sums it up, and all who are woken by that look, and once more by the clock.
+    /// A report of the provider at `when`: cents in all, today and in this month, and the key's last use. A sync
+    /// records it and sums it up; both the stream's records and the hourly check run afterwards.
     async fn told(&self, when: &str, [ever, today, in_window]: [i64; 3], last_used_at: Option<&str>) {
         self.stack.clock.stop_at(at(when)).unwrap();
         let cents = |number: i64| Usd::from_micros(number * 10_000);
@@ -101,7 +102,7 @@ impl Month {
         self.stack.invoke.invoke(FunctionName::ThresholdAlerts, json!({"task": "watch"})).await.unwrap();
     }
 
-    /// What is owed, oldest first: to the student by the month and the threshold, to faculty by the threshold of the pot.
+    /// The queued alerts, oldest first: the student's by month and threshold, faculty's by threshold of the pot.
     async fn owed(&self) -> Vec<String> {
         let of_ada = self.table.mails_of(&self.programme, &self.ada).await.unwrap();
         let caps = of_ada.into_iter().filter_map(|row| match row.mail {
@@ -121,18 +122,18 @@ async fn numbers_of_the_old_month_that_are_told_for_36_hours_alert_nobody_in_the
         let month = Month::of_january().await;
         let used = |when: &'static str| Some(when).filter(|_| says_when);
         month.told("2027-01-31T03:00:00Z", [200, 100, 200], used("2027-01-31T02:00:00Z")).await;
-        // On the last evening nearly all of the cap is used. The provider goes on telling it as the month's; that the day is another
-        // it says at least where it does not say when the key was used.
+        // Nearly all of the cap is used on the last evening, and the provider goes on reporting it for the
+        // month. The report shows the new day, at least where it omits the last use.
         for when in ["2027-02-01T03:00:00Z", "2027-02-01T15:00:00Z", "2027-02-02T12:00:00Z"] {
             let today = if says_when { 1_700 } else { 0 };
             month.told(when, [1_900, today, 1_900], used("2027-01-31T22:00:00Z")).await;
             assert!(month.owed().await.is_empty(), "{when}: {:?}", month.owed().await);
         }
-        // Now it tells the new month's.
+        // From here on the provider reports the new month's numbers.
         month.told("2027-02-02T13:00:00Z", [1_950, 50, 50], used("2027-02-02T12:30:00Z")).await;
         month.told("2027-02-03T13:00:00Z", [2_000, 50, 100], used("2027-02-03T12:30:00Z")).await;
         assert!(month.owed().await.is_empty(), "{:?}", month.owed().await);
-        // And what is used in it counts in it, while the pot's window is the whole term.
+        // Spending in the new month counts for it, while the pot's window is the whole term.
         month.told("2027-02-05T03:00:00Z", [3_600, 1_600, 1_700], used("2027-02-05T02:30:00Z")).await;
         assert_eq!(month.owed().await, ["2027-02-01 80", "pot 50"]);
         month.stack.finish().await;
@@ -148,7 +149,7 @@ async fn what_was_told_of_one_month_is_told_again_of_the_next_and_not_because_of
         month.told(when, [ever, 0, 1_700], Some("2027-01-30T02:00:00Z")).await;
         assert_eq!(month.owed().await.len(), told, "{when}");
     }
-    // Soon after the turn, what was surely used since counts at once.
+    // Soon after the turn, spending that is certainly of the new month counts at once.
     month.told("2027-02-01T21:00:00Z", [3_400, 1_700, 1_700], Some("2027-02-01T20:00:00Z")).await;
     assert_eq!(month.owed().await, ["2027-01-01 80", "2027-02-01 80", "pot 50"]);
     month.stack.finish().await;

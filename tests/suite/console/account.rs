@@ -1,4 +1,4 @@
-//! The account's page: its money against what is reserved, foreign keys, and how the syncs went.
+//! The account's page: its balance against what is reserved, foreign keys, and the last syncs.
 
 use bursar_core::domain::audit::Act;
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
@@ -20,7 +20,7 @@ use super::{ADMIN, signed_in};
 
 pub(super) const PATH: &str = "/console/account";
 pub(super) const RELEASE: &str = "/console/account/release";
-/// A noon after the sync of the night.
+/// The noon after the night's sync.
 const NOON: &str = "2026-11-20T12:00:00Z";
 pub(super) const LOOKED: &str = "2026-11-20T00:20:00Z";
 
@@ -42,7 +42,7 @@ pub(super) async fn at_noon() -> Stack {
     stack
 }
 
-/// How the sync stands after a good night.
+/// The sync state after a complete run.
 pub(super) fn good() -> SyncState {
     SyncState { listed_at: Some(at(LOOKED)), completed_at: Some(at(LOOKED)), ..SyncState::default() }
 }
@@ -164,7 +164,7 @@ async fn the_money_is_held_against_what_is_reserved_and_the_residual_stands_day_
     assert!(text.contains("2026-11-19 2 days $56.00 +$4.00"), "{text}");
     assert!(text.contains("2026-11-17 $52.00 $40.00"), "{text}");
 
-    // What is reserved and not spent yet must be paid from the balance.
+    // What is reserved and not yet spent must be covered by the balance.
     let office = Office::open(&stack).await;
     let grant = office.invite("ada@example.edu").await;
     office.claim(&grant).await;
@@ -240,7 +240,7 @@ async fn keys_without_an_owner_are_named_those_without_a_limit_first_over_the_sp
     let name = "bursar/0123456789/cs-pilot/0123456789abcdef/1-0123456789abcdef".parse().unwrap();
     let stranger = OrphanName::of(&"5a".repeat(32).parse().unwrap(), &name, true);
     set_state(&stack, SyncState { strangers: vec![stranger], ..good() }).await;
-    // Seen for the first time on the 15th, with a past that nobody knows the days of.
+    // First seen on the 15th, with earlier spending whose days are unknown.
     let counted = KeyCounters { lifetime: dollars(50), today: Some(dollars(2)), on: date("2026-11-15") };
     let found = Days::default().with(counted, None);
     let mut known = Days::on_one(date("2026-11-10"), dollars(9));
@@ -290,7 +290,7 @@ async fn keys_without_an_owner_are_named_those_without_a_limit_first_over_the_sp
         assert_eq!(page.attributes("spent", "data-usd"), [usd], "{window}");
         assert!(page.readable().contains("as of 2026-11-20 00:20 UTC"));
     }
-    // The next night nobody looked: the last day is not known, and not nothing.
+    // No sync in the next night: the last day is unknown, which is not zero.
     stack.clock.advance(SignedDuration::from_hours(24)).unwrap();
     let visitor = admin(&stack).await;
     let page = visitor.get(&format!("{PATH}?window=1d")).await;
@@ -312,7 +312,7 @@ async fn a_real_sync_leaves_its_run_and_what_it_read_on_the_page() {
     assert_eq!(page.attributes("reserved", "data-usd"), ["20.000000"]);
     let run = page.readable();
     let complete = if report["complete"] == true { "yes" } else { "no" };
-    // After the orphans and the missing keys: nothing that nobody explains, and what the tile above says.
+    // The columns after orphans and missing keys: no residual, and the balance that the tile shows.
     let balance = page.texts("balance").remove(0);
     let listed = format!("{} {} 0 0 $0.00 {balance} {complete}", report["keys_listed"], report["readings_recorded"]);
     assert!(run.contains(&listed), "{listed}: {run}");

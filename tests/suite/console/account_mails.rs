@@ -1,4 +1,4 @@
-//! Mail on the account's page: what waits, what was given up, bulk mail that is stopped, and the presses for them.
+//! Mail on the account's page: waiting mail, dead letters and stopped bulk mail, with the presses for each.
 
 use bursar_core::domain::audit::Act;
 use bursar_core::domain::mail::alarm::Cause;

@@ -1,5 +1,5 @@
-//! What was used by model, as the overview and the account's page say it: over the span that is asked for, by group, with what is
-//! not known of it.
+//! Spending by model on the overview and the account's page: over the requested span and by group, with what is
+//! unknown of it.
 
 use bursar_core::domain::usage::days::Days;
 use bursar_core::domain::usage::models::{GroupUse, Sums, UnattributedReason, UnattributedUse};
@@ -34,7 +34,7 @@ async fn note(office: &Office<'_>, now: Timestamp, days: i64, by: Vec<GroupUse>)
     assert!(office.table.under(&lease, soon()).note_model_day(&day).await.unwrap());
 }
 
-/// As the sync has one.
+/// The lease of a sync, under which model days are written.
 async fn lease(table: &Table, now: Timestamp) -> Lease {
     match table.acquire("sync", "a test", now, jiff::SignedDuration::from_mins(1), soon()).await.unwrap() {
         Acquired::Yes(lease) => lease,
@@ -42,14 +42,14 @@ async fn lease(table: &Table, now: Timestamp) -> Lease {
     }
 }
 
-/// The days from one to another, so many days ago, were asked for.
+/// The sync state after the models of these days were requested; `from` and `until` are days ago.
 async fn asked(stack: &Stack, from: i64, until: i64) {
     let (table, now) = (Table::new(&stack.config), stack.clock.now());
     let state = table.sync_state().await.unwrap().with_models_of(ago(now, from), ago(now, until));
     assert!(as_sync(&table, async |sync| sync.set_sync_state(&state.next()).await).await);
 }
 
-/// Each line: its model and what was spent.
+/// Model and spending of each line.
 fn lines(page: &Page) -> Vec<(String, String)> {
     let [models, spent] = ["data-model", "data-spent-usd"].map(|attribute| page.attributes("model", attribute));
     models.into_iter().zip(spent).collect()
@@ -71,7 +71,7 @@ async fn the_overview_tells_models_apart_over_the_span_that_is_asked_for_and_by_
     note(&office, now, 1, vec![used("A", "a/small", 150, 0, 300), used("", "b/large", 2_000, 50, 4)]).await;
     note(&office, now, 6, vec![used("A", "a/small", 250, 0, 100)]).await;
     note(&office, now, 20, vec![used("B & C", "", 500, 0, 0)]).await;
-    // Today, as far as it went, is in no sum by model.
+    // Today is incomplete and counts in no sum by model.
     note(&office, now, 0, vec![used("A", "a/small", 9_900, 0, 1)]).await;
 
     let mut keys = Days::default();
@@ -94,7 +94,7 @@ async fn the_overview_tells_models_apart_over_the_span_that_is_asked_for_and_by_
     let all = admin.get(&format!("{ID}?window=all")).await;
     let models = [line("b/large", "20.00"), line("models that are not told apart", "5.00"), line("a/small", "4.00")];
     assert_eq!(lines(&all)[..3], models);
-    // The term of the office begins today.
+    // The programme's term begins today.
     let term = admin.get(&format!("{ID}?window=term")).await;
     assert!(lines(&term).is_empty() && term.readable().contains("No day of it is over yet."), "{}", term.readable());
     stack.finish_leaving(&[Left::Mails(1)]).await;

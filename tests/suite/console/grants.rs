@@ -1,4 +1,4 @@
-//! Grants: found, looked at, and acted on, with what the provider is told.
+//! Grants in the console: searched, shown and acted on, and what the provider is asked to do.
 
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
@@ -130,19 +130,19 @@ async fn what_faculty_paused_no_assistant_resumes_whoever_paused_it_first_and_wh
         let csrf = page.form("/sign-out").value("csrf").unwrap().to_owned();
         who.post(&format!("{at}/{act}"), &[("csrf", &csrf)]).await.status
     };
-    // An assistant's own.
+    // A pause by the assistant.
     assert_eq!((press(&sam, "pause").await, press(&sam, "resume").await), (303, 303));
     assert!(!office.key(&hash).disabled);
-    // An assistant's, which faculty then takes over.
+    // A pause by the assistant that faculty take over.
     assert_eq!((press(&sam, "pause").await, press(&fay, "pause").await), (303, 303));
     assert_eq!(press(&sam, "resume").await, 409);
-    // An admin's is the faculty's to resume.
+    // A pause by an admin, which faculty may resume.
     assert_eq!(
         (press(&fay, "resume").await, press(&admin, "pause").await, press(&sam, "resume").await),
         (303, 303, 409)
     );
     assert_eq!((press(&fay, "resume").await, press(&fay, "pause").await), (303, 303));
-    // Whoever paused has no role any more: it is faculty's all the same.
+    // A pause by a person who has no role any more counts as faculty's.
     let overview = admin.get("/console/programmes/cs-pilot").await;
     let left = admin.submit(&overview, "/console/programmes/cs-pilot", &[("faculty", "fern@example.edu")]).await;
     assert_eq!(left.status, 303);

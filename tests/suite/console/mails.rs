@@ -1,4 +1,5 @@
-//! Mail on a programme's pages: who cannot be reached, and what became of alerts, each with the press that sends again.
+//! Mail on a programme's pages: unreachable recipients and the outcome of alerts, each with the press that sends
+//! again.
 
 use bursar_core::domain::audit::Act;
 use bursar_core::domain::usage::reading::DailyUse;
@@ -25,7 +26,7 @@ pub(super) async fn at_ten() -> Stack {
     stack
 }
 
-/// A programme with one in charge and one assistant.
+/// A programme with one faculty and one assistant.
 pub(super) async fn programme(stack: &Stack, admin: &Visitor) {
     let new = admin.get("/console/programmes/new").await;
     let people = [("faculty", "fay@example.edu"), ("assistants", "sam@example.edu")];
@@ -39,7 +40,7 @@ pub(super) async fn settle(stack: &Stack) {
     stack.settle.settle(LIMIT).await.unwrap();
 }
 
-/// SES says that this mail came back for good.
+/// A hard bounce of this mail, reported by SES.
 async fn bounces(stack: &Stack, mail: &str) {
     happens(stack, mail, "bounce").await;
 }
@@ -98,7 +99,7 @@ async fn a_student_whose_mail_comes_back_is_named_and_tried_once_by_hand() {
     assert_eq!(entries.iter().filter(|entry| entry.what.act == Act::MailAllowed).count(), 1);
     assert!(admin.get(&at).await.body.contains("mail to the address is tried again, by admin@example.edu"));
 
-    // It comes back again: nothing more within the hour, and again after it.
+    // The second mail bounces as well: it can be sent again only after an hour.
     bounces(&stack, &mails[1].id).await;
     seen.check().await;
     assert_eq!(admin.post(&format!("{at}/resend"), &[("csrf", &csrf)]).await.status, 409);
@@ -168,7 +169,7 @@ async fn who_does_not_want_mail_is_told_apart_from_whom_mail_does_not_reach() {
         .await;
 }
 
-/// The pot was crossed at 80 per cent, and who hears is told.
+/// Spending above 80 per cent of the pot, and the alerts that this queues.
 pub(super) async fn crossed(stack: &Stack) -> Watch {
     let mut seen = watch(stack);
     let (table, now) = (Table::new(&stack.config), stack.clock.now());
@@ -209,7 +210,7 @@ async fn assistants_that_faculty_add_hear_of_alerts_too() {
     crossed(&stack).await;
     let told = admin.get(ALERTS).await.attributes("alert", "data-recipient");
     assert_eq!(told.len(), 2, "{told:?}");
-    // Whoever is no assistant any more does not hear either.
+    // A former assistant is no recipient any more.
     let overview = admin.get(ID).await;
     assert_eq!(
         admin
@@ -270,7 +271,7 @@ async fn an_alert_shows_what_became_of_each_mail_and_is_sent_again_by_a_press_on
         let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         visitor.post(ALERTS, &fields).await.status
     };
-    // An assistant sends again what went out, and not what comes back.
+    // An assistant may send an alert again that was sent, but not one that bounced.
     let own = form(&page, "sam@example.edu");
     assert_eq!(page.forms().iter().filter(|form| form.action == ALERTS).count(), 1);
     seen.check().await;

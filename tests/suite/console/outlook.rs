@@ -1,4 +1,5 @@
-//! What the overview says of the time to come: when the pot will be empty, and who used far more than is usual.
+//! Forecasts on the overview: the day on which the pot will be empty, and students who spend far more than is
+//! usual.
 
 use bursar_core::domain::audit::{Act, AuditDetail};
 use bursar_core::domain::programme::Pot;
@@ -18,7 +19,7 @@ use super::{ADMIN, signed_in};
 
 const ID: &str = "/console/programmes/cs-pilot";
 
-/// A programme with a hundred dollars that has run for forty days and runs for sixty more.
+/// A programme with a hundred dollars, forty days into a term of a hundred.
 async fn forty_days_in(stack: &Stack) -> (Office<'_>, Timestamp) {
     let (office, now) = (Office::open(stack).await, stack.clock.now());
     let programme = office.table.programme(&office.programme).await.unwrap().unwrap();
@@ -33,7 +34,7 @@ async fn forty_days_in(stack: &Stack) -> (Office<'_>, Timestamp) {
     (office, now)
 }
 
-/// So many cents on each of the last completed days.
+/// An amount in cents for each of the last completed days.
 fn cents(now: Timestamp, each: &[i64]) -> Days {
     let mut days = Days::default();
     for (ago, cents) in (1_i64..).zip(each) {
@@ -62,13 +63,13 @@ async fn the_overview_says_when_the_pot_is_empty_and_warns_if_that_is_before_the
     let lasts = "At the pace of the last weeks, about $3.50 a week, the budget lasts beyond the end of the term.";
     assert_eq!(said().await, (Some(lasts.to_owned()), Vec::new()));
 
-    // Forty dollars are left, which is twenty days from today on.
+    // Forty dollars are left, which last twenty days from today.
     summed_up(&office, cents(now, &[200; 30]), &[], now).await;
     let last = utc_date(now).checked_add(19.days()).unwrap().strftime("%-d %B %Y");
     let empty = format!("At the pace of the last weeks, about $14 a week, the budget will be used up around {last}.");
     assert_eq!(said().await, (None, vec![empty]));
 
-    // The keys that are out may spend ten dollars more, which is five days.
+    // Keys that were made may spend ten dollars more, which last five days.
     let raw = RawTable::at(&stack.ready.dynamodb, &stack.ready.table);
     let pot = office.table.pot(&office.programme).await.unwrap().unwrap();
     raw.keep(&Pot { reserved: Usd::from_dollars(70), ..pot }).await.unwrap();
@@ -98,7 +99,7 @@ async fn who_stands_out_is_named_to_faculty_and_counted_for_assistants() {
     let faculty = signed_in(&stack, "faye@example.edu").await;
     assert_eq!(faculty.get(ID).await.text("stands-out"), None);
 
-    // A program of Bob's ran over a weekend.
+    // One of Bob's programs ran over a weekend.
     let mut much = [20; 28];
     much[..2].fill(450);
     used(&office, &grants[1], cents(now, &much), now).await;
@@ -142,7 +143,7 @@ async fn the_overview_warns_each_by_what_they_can_do_when_no_further_key_fits_in
             [format!("{says} {what_to_do} A lower cap, or keys taken back that nobody needs, make room as well.")]
         );
     }
-    // Nobody is kept from a key by the budget when nobody can claim one anyway.
+    // Once the claim window is closed, a full pot keeps no student from a key, so there is no warning.
     let programme = office.table.programme(&office.programme).await.unwrap().unwrap();
     let mut settings = programme.settings.clone();
     settings.claim_closes_at = Some(stack.clock.now() - 1.hour());

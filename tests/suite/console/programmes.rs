@@ -1,4 +1,4 @@
-//! Making, seeing and editing programmes, by role.
+//! Programmes in the console: created, listed and edited, by role.
 
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::programme::restriction::Restriction;
@@ -194,7 +194,7 @@ async fn an_edit_changes_what_it_carries_and_a_stale_one_shows_both_values() {
     let taken = faye.submit(&faye.get(ID).await, ID, &[("cap_usd", "40")]).await;
     assert_eq!(taken.status, 409);
     assert!(taken.alerts()[0].contains("students have claimed"), "{:?}", taken.alerts());
-    // The mails about the keys are another test's.
+    // Mails about the keys are covered elsewhere.
     stack.finish_leaving(&[Left::Mails(2)]).await;
 }
 
@@ -238,7 +238,7 @@ async fn the_overview_draws_what_was_spent_and_warns_of_what_needs_a_person() {
     );
     assert!(overview.body.contains("<polyline") && overview.body.contains("$36.00"), "the second day's");
     assert!(!overview.body.contains("style="), "no page has a style of its own");
-    // The mails about the keys are another test's.
+    // Mails about the keys are covered elsewhere.
     stack.finish_leaving(&[Left::Mails(1)]).await;
 }
 
@@ -267,7 +267,7 @@ async fn alerts_are_listed_with_whom_they_told_and_what_became_of_the_mail() {
     assert_eq!(page.attributes("alert", "data-recipient"), ["admin@example.edu"]);
     let outcome = page.attributes("alert", "data-outcome");
     assert!(["waiting", "sent"].contains(&outcome[0].as_str()), "{outcome:?}");
-    // Somebody whose mail comes back is named where those look who can do something about it.
+    // An address that bounces is named on the page of those who can change it.
     let overview = admin.get(ID).await;
     assert_eq!(admin.submit(&overview, ID, &[("faculty", "lost@example.edu")]).await.status, 303);
     assert!(!admin.get(ID).await.texts("warning").iter().any(|text| text.contains("lost@example.edu")));

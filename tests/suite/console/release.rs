@@ -1,4 +1,4 @@
-//! The press on the account's page that lets the next sync do what the guard held back.
+//! The press on the account's page that permits the next sync to do what the guard held back.
 
 use bursar_core::domain::audit::{Act, Actor};
 use bursar_core::store::{HeldBack, SyncState, Table};
@@ -28,7 +28,7 @@ async fn an_admin_lets_the_next_sync_do_just_what_the_page_showed_once_and_on_re
     let page = visitor.get(PATH).await.expect(200);
     assert!(warns(&page, "The guard held back 30 keys that nobody was shown"), "{:?}", page.texts("warning"));
     let stale = page;
-    // Something else is held back by now.
+    // By now the guard has held back something else.
     let later = at("2026-11-20T06:20:00Z");
     set_state(&stack, held(later)).await;
     assert_eq!(visitor.submit(&stale, RELEASE, &[]).await.status, 409);
@@ -49,7 +49,7 @@ async fn an_admin_lets_the_next_sync_do_just_what_the_page_showed_once_and_on_re
     assert_eq!(seen.sync.as_ref().unwrap().held_back.as_ref().unwrap().released_by, Some(person));
     let shown = visitor.get(PATH).await;
     assert!(shown.texts("warning").is_empty() && shown.body.contains("admin@example.edu let the next sync do"));
-    // The next sync did it; the press is repeated.
+    // The next sync has done it, and the press is repeated.
     set_state(&stack, good()).await;
     assert_eq!(visitor.submit(&page, RELEASE, &[]).await.status, 303);
     assert_eq!(visitor.submit(&stale, RELEASE, &[]).await.status, 409, "that was never let through");

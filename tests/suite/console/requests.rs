@@ -1,4 +1,5 @@
-//! Faculty who change what only an admin may change: the admins are asked by mail, once a day, and nothing is lost or saved half.
+//! Requests of faculty for what only an admin may change. The admins are mailed once a day for each, and nothing
+//! is lost or half saved.
 
 use bursar_core::domain::audit::Act;
 use bursar_core::store::{QueuedMail, Table};
@@ -15,7 +16,7 @@ use crate::mail::footers::without_footer;
 
 const ID: &str = "/console/programmes/cs-pilot";
 
-/// A programme that Faye is in charge of, with her browser and an admin's.
+/// A programme with Faye as faculty; returns her browser, an admin's and a watch.
 async fn of_faye(stack: &Stack) -> (Visitor, Visitor, Watch) {
     let mut watch = watch(stack);
     watch.check().await;
@@ -35,7 +36,7 @@ fn entries(seen: &Snapshot, act: Act) -> usize {
     seen.entries.iter().filter(|entry| entry.what.act == act).count()
 }
 
-/// What was mailed to admins because somebody asked.
+/// The mails to admins about requests.
 fn mails(stack: &Stack) -> Vec<(Vec<String>, Contents)> {
     let mails = stack.ses.unread().into_iter().map(|mail| (mail.to.clone(), Contents::of(&mail.raw)));
     let mut mails: Vec<_> = mails.filter(|(_, contents)| contents.kind.as_deref() == Some("request")).collect();
@@ -66,7 +67,7 @@ async fn what_only_an_admin_may_change_is_asked_for_by_mail_once_a_day_and_the_r
     let seen = watch.check().await;
     assert_eq!((asked(seen), entries(seen, Act::Asked), entries(seen, Act::Edited)), (1, 1, 1));
 
-    // The same post once more, and the same request from a newer form, on the same day.
+    // A repeated post, and an equal request from a newer form on that day.
     assert_eq!(faye.submit(&form, ID, &asks).await.status, 303);
     assert_eq!(faye.submit(&overview, ID, &[("cost_code", "4711"), ("pot_usd", "$8000.00")]).await.status, 303);
     let seen = watch.check().await;
@@ -104,7 +105,7 @@ async fn what_only_an_admin_may_change_is_asked_for_by_mail_once_a_day_and_the_r
     "#);
     watch.check().await;
 
-    // What an admin has done is not said any more.
+    // A request that an admin has carried out is no longer shown.
     assert_eq!(admin.submit(&admin.get(ID).await, ID, &[("pot_usd", "9000"), ("cost_code", "4711")]).await.status, 303);
     let said = admin.get(ID).await.texts("request");
     assert!(said.len() == 1 && said[0].contains("Budget: $8,000") && !said[0].contains("Cost code"), "{said:?}");
@@ -122,14 +123,14 @@ async fn a_request_that_cannot_be_read_is_stale_or_comes_with_what_cannot_be_sav
     assert_eq!(refused.form(ID).value("contact"), Some("room 101"));
     assert_eq!(faye.post(ID, &[("csrf", form.form(ID).value("csrf").unwrap()), ("pot_usd", "5000")]).await.status, 422);
 
-    // Somebody else edits meanwhile: what faculty have not touched must not become a wish.
+    // An admin edits meanwhile: a field that faculty have not touched must not become a request.
     assert_eq!(admin.submit(&admin.get(ID).await, ID, &[("pot_usd", "6000")]).await.status, 303);
     let stale = faye.submit(&form, ID, &[("contact", "room 101")]).await;
     assert_eq!((stale.status, stale.body.contains("It is now: 6000")), (409, true));
     let seen = watch.check().await;
     assert_eq!((asked(seen), entries(seen, Act::Asked)), (0, 0));
     assert!(Table::new(&stack.config).requests(&"cs-pilot".parse().unwrap(), 10).await.unwrap().is_empty());
-    // Knowingly, both happens: the contact is saved and the old pot asked for.
+    // On the second press both take effect: the contact is saved, and the old pot is requested.
     assert_eq!(faye.submit(&stale, ID, &[]).await.status, 303);
     assert_eq!(faye.get(ID).await.form(ID).value("contact"), Some("room 101"));
     assert_eq!(asked(watch.check().await), 1);
@@ -153,7 +154,7 @@ async fn every_setting_of_the_admins_is_asked_for_and_none_is_changed_by_that() 
         ("data_policy", "zero-retention"),
     ];
     for (number, ask) in asks.into_iter().enumerate() {
-        // The mails of one minute are told apart by their times.
+        // Mails of one minute are distinguished by their times.
         stack.clock.advance(SignedDuration::from_millis(5)).unwrap();
         let done = faye.submit(&faye.get(ID).await, ID, &[ask]).await;
         assert_eq!(done.status, 303, "{ask:?}");
@@ -191,7 +192,7 @@ async fn whatever_becomes_of_the_writes_the_rest_is_saved_once_and_the_admins_ar
             let answer = faye.submit(&form, ID, &asks).await;
             answers.push(answer.status);
             if answer.status == 409 {
-                // What was typed is still there, beside what it is by now.
+                // The answer's form has what was typed, beside the present value.
                 form = answer;
             }
             if answers.last() == Some(&303) {

@@ -1,4 +1,4 @@
-//! Rosters: what a file would change, applying it, and what happens when somebody pulls the plug in the middle.
+//! Rosters: the preview of a file, its import, and an import that is killed in the middle.
 
 use bursar_core::domain::grant::{Grant, HoldKind};
 use bursar_core::domain::values::id::ProgrammeId;
@@ -121,7 +121,7 @@ async fn an_import_that_was_cut_off_is_gone_on_with_and_nothing_is_doubled() {
     let shown = preview(&admin, "add", format!("email\n{rows}")).await;
     assert_eq!(shown.text("added").as_deref(), Some("100"));
 
-    // The first starts the job, the third invites the second two dozen.
+    // The first transaction starts the job; the third invites the second two dozen.
     let matcher = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console).nth(3);
     stack.gate.at(matcher, Verdict::KillAfter);
     assert!(admin.submit(&shown, APPLY, &[]).await.status >= 500);
@@ -143,7 +143,7 @@ async fn an_import_that_was_cut_off_is_gone_on_with_and_nothing_is_doubled() {
     assert_eq!(admin.submit(&other, APPLY, &[]).await.status, 303, "now it is its turn");
     assert_eq!(people(&stack).await.len(), 101);
     watch.check().await;
-    // Mails of a roster leave as minutes go by.
+    // Roster mails leave over some minutes.
     stack.finish_leaving(&[Left::PerhapsMails, Left::Complaints(&[("console", "the instance is thrown away")])]).await;
 }
 
@@ -171,7 +171,7 @@ async fn replacing_a_roster_drops_whom_it_does_not_name_when_the_number_is_confi
     let grants = admin.get(&format!("{ID}/grants?state=paused")).await;
     assert_eq!(grants.attributes("grant", "data-email").len(), 2);
     watch.check().await;
-    // The mails about the keys are another test's.
+    // Mails about the keys are covered elsewhere.
     stack.finish_leaving(&[Left::Mails(3)]).await;
 }
 
@@ -201,7 +201,7 @@ async fn a_file_that_is_no_roster_or_too_large_changes_nothing() {
     stack.finish().await;
 }
 
-/// The grant of somebody on the roster.
+/// The grant of the person with this name in their address.
 async fn grant_of(office: &Office<'_>, name: &str) -> Grant {
     let grants = office.table.grants(&office.programme).await.unwrap();
     grants.into_iter().find(|grant| grant.person.address.as_written() == format!("{name}@example.edu")).unwrap()
@@ -228,7 +228,7 @@ async fn who_was_dropped_and_is_named_again_by_a_file_or_the_form_returns() {
     }
     watch.check().await;
 
-    // The wrong file, and the right one after it; of one of them it says something else besides.
+    // The right file after the wrong one; one of the returning people has a new name and group in it.
     let file = "email,group,name\nada@example.edu,,\nbob@example.edu,B,Robert\neve@example.edu,,\n";
     let shown = preview(&admin, "replace", file).await;
     assert_eq!((counts(&shown), shown.text("returned").as_deref()), ([0, 1, 1, 0, 0], Some("2")));
@@ -270,7 +270,7 @@ async fn nobody_returns_for_whom_the_pot_has_no_room_by_then() {
     let office = Office::open(&stack).await;
     let ada = office.invite("ada@example.edu").await;
     office.claim(&ada).await;
-    // Off the roster for more than a week, her place is somebody else's.
+    // After more than a week off the roster, her place is given back.
     let held = office
         .table
         .act(office.at(&ada), |view, now| view.hold(HoldKind::Dropped, &office.faculty, None, now))

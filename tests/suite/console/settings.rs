@@ -1,4 +1,4 @@
-//! The settings that alerts and digests rest on: what the form takes, what it says of what it does not, and how it stands afterwards.
+//! The settings behind alerts and digests: accepted values, the errors for others, and what is shown afterwards.
 
 use bursar_core::domain::programme::Weekday;
 use bursar_core::store::Table;

@@ -1,4 +1,5 @@
-//! Spending over the spans of time that an address can ask for: on the overview, by group, in the list of grants and on a grant's page.
+//! Spending over the spans that an address can request: on the overview, by group, in the list of grants and on
+//! a grant's page.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +20,7 @@ const ID: &str = "/console/programmes/cs-pilot";
 const GRANTS: &str = "/console/programmes/cs-pilot/grants";
 const SPANS: [&str; 6] = ["1d", "7d", "30d", "window", "term", "all"];
 
-/// Three dollars yesterday, four six days ago, five twenty days ago; these many times over.
+/// Three dollars yesterday, four six days ago and five twenty days ago, each multiplied by `times`.
 fn spent(now: Timestamp, times: u32) -> Days {
     let mut days = Days::default();
     for (ago, dollars) in [(1_i64, 3), (6, 4), (20, 5)] {
@@ -31,7 +32,7 @@ fn spent(now: Timestamp, times: u32) -> Days {
     days
 }
 
-/// Somebody used so much, as a sync would have recorded it.
+/// Records a reading of a grant, as a sync does.
 pub(super) async fn used(office: &Office<'_>, grant: &GrantId, days: Days, now: Timestamp) {
     let reading = reading(&office.programme, grant, DailyUse { credits: days, ..DailyUse::default() }, now);
     office.table.note_reading(&reading, soon()).await.unwrap();
@@ -82,7 +83,7 @@ async fn spending_follows_the_span_that_is_asked_for_on_the_overview_by_group_an
     let (office, ada, now) = office_with_spending(&stack).await;
     looked(&office, now).await;
     let admin = signed_in(&stack, ADMIN).await;
-    // The term of the office begins today, so nothing of the past is in it.
+    // The programme's term begins today, so it has no past spending.
     let dollars = |times: i32| [3, 7, 12, 12, 0, 12].map(|dollars| format!("{}.000000", dollars * times));
     let overviews = each(&admin, ID).await;
     let sums: Vec<_> = overviews.iter().map(|page| page.attribute("spent", "data-usd").unwrap()).collect();
@@ -120,7 +121,7 @@ async fn a_sum_that_is_not_known_is_never_nothing_and_one_that_is_estimated_says
     let stack = stack::in_process().await.unwrap();
     let (office, ada, now) = office_with_spending(&stack).await;
     let admin = signed_in(&stack, ADMIN).await;
-    // Nobody has looked after the last two days.
+    // The last sync was two days ago.
     looked(&office, now - 48.hours()).await;
     let day = admin.get(&format!("{ID}?window=1d")).await;
     assert_eq!(day.attribute("spent", "data-usd").as_deref(), Some("9.000000"));
@@ -136,7 +137,7 @@ async fn a_sum_that_is_not_known_is_never_nothing_and_one_that_is_estimated_says
     assert!(text.contains("at least $3.00") && text.contains("Where it says at least or not known"), "{text}");
     assert_eq!(list.attributes("grant", "data-spent-usd")[1], "0.000000", "who never had a key has used nothing");
 
-    // Two nights were missed, and only their sum is known.
+    // Two nights were missed, and only the sum of their spending is known.
     let today = utc_date(now);
     let ago = |days: i64| today.checked_sub(days.days()).unwrap();
     let counted = KeyCounters { lifetime: Usd::from_dollars(20), today: Some(Usd::ZERO), on: today };

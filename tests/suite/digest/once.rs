@@ -1,5 +1,5 @@
-//! That each who hears has one digest of a week, on its day, and a look that is repeated, overtaken, cut off or missed changes
-//! nothing about it.
+//! One digest of a week for each recipient, on its day. A run that is repeated, overtaken, cut off or missed
+//! does not change that.
 
 use bursar_core::domain::programme::Weekday;
 use bursar_core::store::{Author, CloseOutcome};
@@ -26,7 +26,7 @@ async fn each_who_hears_has_one_digest_a_week_however_often_it_is_looked_for() {
         assert_eq!(monday.run("watch").await.unwrap()["digests"], 0);
     }
     assert_eq!(monday.owed(Some(&maths)).await, STAFF);
-    // The next week.
+    // A week later.
     monday.advance(7 * 24 - 118);
     assert_eq!(monday.now(), at("2026-11-23T07:00:00Z"));
     assert_eq!(monday.run("digest").await.unwrap()["digests"], 2);
@@ -69,7 +69,8 @@ async fn a_digest_that_was_missed_is_made_up_for_with_the_days_it_would_have_had
 async fn the_watch_brings_it_on_its_day_in_the_morning_of_the_programmes_own_zone() {
     use Weekday::{Monday as Mon, Tuesday as Tue};
     let mut monday = Monday::early().await;
-    // The hours after six in the morning UTC at which it is past seven there. Nobody's is due in the hours that are left out.
+    // Hours after 06:00 UTC at which it is past seven in the zone; at all other hours that are tried no digest
+    // is due.
     let places = [
         ("UTC", Some(Mon), 1),
         ("America/Denver", Some(Mon), 8),
@@ -128,7 +129,7 @@ async fn a_programme_that_has_not_begun_was_over_long_ago_or_was_made_since_has_
     for (programme, digests) in [(&later, 0), (&over, 0), (&ended, 3), (&closed, 0), (&nobodys, 0), (&fresh, 0)] {
         assert_eq!(monday.owed(Some(programme)).await.len(), digests, "{programme}");
     }
-    // Whoever asks by hand gets the first digest of a programme that was made today.
+    // A digest by hand includes a programme that was created today.
     monday.advance(1);
     monday.run("digest").await.unwrap();
     assert_eq!(monday.owed(Some(&fresh)).await.len(), 3);
@@ -162,7 +163,7 @@ async fn more_people_than_fit_one_transaction_are_each_told_once() {
     let write = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::ThresholdAlerts);
     monday.run("watch").await.unwrap();
     assert_eq!(monday.owed(Some(&maths)).await.len(), 152);
-    // Killed between the two transactions of the next week.
+    // A kill between the two transactions of the next week.
     monday.advance(7 * 24);
     monday.stack.gate.at(write.nth(1), "kill-after".parse::<Verdict>().unwrap());
     assert!(monday.run("watch").await.is_err());
@@ -187,7 +188,7 @@ async fn whatever_becomes_of_a_call_each_has_one_digest_in_the_end() {
     for call in &calls {
         for verdict in Verdict::faults_of(&call.name, &call.shape) {
             let text = verdict.to_string();
-            // A read has no effect that could be in doubt, and the sixteen of a walk are alike.
+            // A read has no effect that could be in doubt, and the sixteen queries of a walk are alike.
             let of_reads = ["kill-before", "html-200-after"].contains(&text.as_str());
             let is_first = &*call.name.operation != "Query" || call.nth_of_instance < 3;
             if !text.contains("-retry-") && (call.name.has_effect() || (of_reads && is_first)) {
@@ -203,7 +204,7 @@ async fn whatever_becomes_of_a_call_each_has_one_digest_in_the_end() {
     }
 }
 
-/// A programme with one who spent, that runs for years.
+/// A programme of many years with one student who spent something.
 async fn rich(monday: &Monday, name: &str) -> ProgrammeId {
     let years = |settings: &mut Settings| {
         settings.term = Term::new(date(2026, 10, 12), date(2036, 2, 6), "UTC").unwrap();
@@ -213,13 +214,13 @@ async fn rich(monday: &Monday, name: &str) -> ProgrammeId {
     monday.claim(&programme, &ada).await;
     let used = monday.used(&programme, &ada, &[(1, 300)]).await;
     monday.summed_up(&programme, &[(None, &used)]).await;
-    // Everybody has a name here already.
+    // The ids of the recipients are already assigned.
     let settings = monday.table.programme(&programme).await.unwrap().unwrap().settings;
     monday.table.people_of(&[settings.faculty, settings.assistants].concat(), soon()).await.unwrap();
     programme
 }
 
-/// Each fault meets a week of its own.
+/// Each fault has a week of its own.
 async fn faulted(cases: Vec<(String, u64, Verdict)>) {
     let mut monday = Monday::early().await;
     monday.advance(1);

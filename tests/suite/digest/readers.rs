@@ -1,4 +1,5 @@
-//! What each reads: faculty names, assistants counts, admins the account; and that one who cannot be reached keeps nobody else.
+//! Contents by recipient: names for faculty, counts for assistants, the account for admins. A recipient who
+//! cannot be reached does not affect the others.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::grant::HoldKind;
@@ -9,7 +10,7 @@ use bursar_tests::stack::Left;
 use super::*;
 use crate::mail::footers::without_footer;
 
-/// Two labs, three with keys and one without, and who stands where after five weeks.
+/// Two groups, three students with keys and one without, after five weeks.
 async fn a_class(monday: &Monday) -> (ProgrammeId, Vec<GrantId>) {
     let maths = monday.programme("Maths", |_| {}).await;
     let mut grants = Vec::new();
@@ -136,7 +137,7 @@ async fn faculty_read_names_assistants_counts_and_nobody_a_key() {
         assert!(!raw.contains("sk-or-"));
         assert_eq!(raw.matches("<a ").count(), 2, "one link, and the one to how data is handled");
     }
-    // No name is at rest but where names are.
+    // Names are stored only in grants.
     let seen = monday.watch.check().await;
     let digests = seen.items.iter().filter(|((_, sk), _)| sk.starts_with("DIGEST"));
     for (key, item) in digests {
@@ -330,7 +331,7 @@ async fn who_left_the_roster_since_is_named_as_they_are_now() {
     let (maths, grants) = a_class(&monday).await;
     monday.advance(1);
     monday.run("digest").await.unwrap();
-    // Between the cause and the sending somebody gets another name, as an erased person does.
+    // Between cause and sending a name changes, as for an erased person.
     let mut ada = monday.grant(&maths, &grants[0]).await;
     ada.person.name = Some(format!("erased-{}", &grants[1].as_str()[..3]));
     RawTable::at(&monday.stack.ready.dynamodb, &monday.stack.ready.table).keep(&ada).await.unwrap();
@@ -350,7 +351,7 @@ impl Monday {
         ActContext { programme, grant, now: self.now(), deadline: soon() }
     }
 
-    /// Who got a digest; of the others it is known why not.
+    /// The recipients of the digests that were sent; asserts that two were dropped and one failed.
     async fn mails_to(&mut self) -> Vec<String> {
         let to = self.mails().await.into_iter().map(|mail| mail.to).collect();
         let seen = self.watch.check().await;

@@ -1,4 +1,5 @@
-//! What is on record of a day by model: it gives way only to an answer that is whole and has no less, and the rows behind it expire.
+//! The record of a day by model. It is replaced only by a complete answer with no smaller sum, and its rows
+//! expire.
 
 use bursar_tests::stack::Left;
 
@@ -10,7 +11,7 @@ use super::{LARGE, SMALL, World, mentions, programme, rows, student};
 use crate::sync::crooked::{Crooked, Told};
 use crate::sync::watch;
 
-/// A sync whose answer about models is bent.
+/// A sync whose answer about models is altered by `bend`.
 async fn sync_told(world: &World, bend: impl FnMut(&str, Told) -> Told + Send + 'static) -> Value {
     let crooked = Crooked::before(&world.stack).await;
     crooked.bend(bend);

@@ -1,4 +1,4 @@
-//! Writes of one item: of racers one wins, and what is written is kept to the last digit.
+//! Writes of one item: of concurrent conditional writes one succeeds, and numbers are stored to the last digit.
 
 use super::{Table, item, n};
 

@@ -1,5 +1,5 @@
-//! Reading: pages and where they end, the sparse index of what is due, strong reads, batches, and the attribute that expires
-//! items.
+//! Reads: pages and their ends, the sparse index `due`, strongly consistent reads, batches, and the TTL
+//! attribute.
 
 use aws_sdk_dynamodb::types::{KeysAndAttributes, TimeToLiveSpecification, TimeToLiveStatus};
 
@@ -96,7 +96,7 @@ async fn the_index_holds_only_what_is_due_in_the_order_of_its_time_and_by_its_ke
     let (second, _) = due(&table, "2026-11-20T08:03:00Z", 2, from).await;
     assert_eq!(names(&second), ["O#c"]);
 
-    // Sent: without its queue a row leaves the index.
+    // A sent mail: without its queue attribute a row leaves the index.
     table
         .client
         .update_item()
@@ -171,7 +171,7 @@ async fn the_table_takes_ttl_as_the_attribute_that_expires_items() {
     let status = described.time_to_live_status();
     assert!(matches!(status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)), "{status:?}");
 
-    // An item whose time is over is still read: the product compares the time itself.
+    // An expired item can still be read, so the product compares the time itself.
     let long_ago = jiff::Timestamp::now().as_second() - 60;
     table.put(item("S#hash", "S", [("ttl", n(long_ago))])).await;
     assert!(table.get("S#hash", "S").await.is_some());

@@ -1,5 +1,5 @@
-//! The stream: what it says of each change, in which order, and from where a reader may go on. It has an API of its own, which
-//! is spoken here by hand.
+//! The stream: its records, their order, and the position from which a reader may continue. Its API is called
+//! here by hand.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
@@ -90,7 +90,8 @@ fn image<'a>(record: &'a Value, which: &str) -> Option<&'a Value> {
     record["dynamodb"].get(which).filter(|image| !image.is_null())
 }
 
-/// Sequence numbers are decimal and may be longer than any integer: shorter ones come first.
+/// Sequence numbers with their lengths, for sorting: they are decimals of any length, and shorter ones come
+/// first.
 fn sequence(records: &[Value]) -> Vec<(usize, &str)> {
     let numbers = records.iter().map(|record| record["dynamodb"]["SequenceNumber"].as_str().unwrap());
     numbers.map(|number| (number.len(), number)).collect()
@@ -121,7 +122,8 @@ impl Stream {
             let mut request = json!({"StreamArn": self.arn, "ShardId": shard["ShardId"]});
             request.as_object_mut().unwrap().extend(start.as_object().unwrap().clone());
             let mut iterator = self.call("GetShardIterator", request).await["ShardIterator"].clone();
-            // An open shard always has a next iterator: nothing more for now is an empty answer.
+            // An open shard always has a next iterator: an empty answer means that there are no more records for
+            // now.
             while iterator.is_string() {
                 let answer = self.call("GetRecords", json!({"ShardIterator": iterator, "Limit": 2})).await;
                 let page = answer["Records"].as_array().unwrap();
@@ -153,6 +155,6 @@ impl Stream {
     }
 }
 
-/// Neither engine checks signatures; they want one that has its parts.
+/// A well-formed signature. Neither engine verifies it, but both require one.
 const AUTHORIZATION: &str = "AWS4-HMAC-SHA256 Credential=test/20261120/us-east-1/dynamodb/aws4_request, \
     SignedHeaders=host;x-amz-date;x-amz-target, Signature=0000000000000000000000000000000000000000000000000000000000000000";

@@ -1,4 +1,4 @@
-//! Transactions: a token that makes a repeat harmless, and how many parts there may be.
+//! Transactions: the idempotency token, and the greatest number of parts.
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
@@ -44,7 +44,7 @@ async fn write(
     token: Option<&str>,
     parts: impl IntoIterator<Item = TransactWriteItem>,
 ) -> Result<(), TransactWriteItemsError> {
-    // A token holds for the whole account.
+    // Tokens are shared by the whole account, so the table's name is added.
     let token = token.map(|token| format!("{}-{token}", table.name));
     let request = table
         .client

@@ -1,4 +1,4 @@
-//! Each look of the watch stands alone: what cannot be read is named, and keeps nothing else from being looked at or told.
+//! Independence of the checks: an item that cannot be read is named, and stops no other check or alarm.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::values::id::ProgrammeId;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{look, still};
 
-/// As somebody leaves an item who changed it by hand.
+/// Replaces an item with one that cannot be parsed, as an edit by hand could.
 async fn spoil(raw: &RawTable, key: keys::ItemKey, kind: &str) {
     let item = [("pk", key.pk), ("sk", key.sk), ("kind", kind.to_owned())];
     let item: Item = item.into_iter().map(|(name, text)| (name.to_owned(), AttributeValue::S(text))).collect();
@@ -26,7 +26,7 @@ async fn what_cannot_be_read_is_named_and_keeps_nothing_else_from_being_told() {
     let stack = still().await;
     let office = Office::open(&stack).await;
     let raw = RawTable::at(&stack.ready.dynamodb, &stack.ready.table);
-    // The stack was made by the real clock, which is days ahead of the one that it is looked at by.
+    // The table was created by the real clock, which is days ahead of the stopped clock of this stack.
     let meta = office.table.meta(stack.clock.now()).await.unwrap();
     raw.keep(&Meta { born: stack.clock.now(), ..meta }).await.unwrap();
     office.claim(&office.invite("ada@x.edu").await).await;
@@ -35,7 +35,8 @@ async fn what_cannot_be_read_is_named_and_keeps_nothing_else_from_being_told() {
     raw.keep(&ListedProgramme { programme: broken.clone() }).await.unwrap();
     spoil(&raw, keys::programme(&broken), "programme").await;
     spoil(&raw, keys::job(&office.programme), "job").await;
-    // By Monday no sync was complete, which is told; the digest of the account would be wrong without a programme.
+    // By Monday no sync was ever complete, which is an alarm. The account's digest cannot be made without the
+    // corrupt programme.
     stack.clock.advance(SignedDuration::from_hours(3 * 24)).unwrap();
     let failed = stack.invoke.invoke(FunctionName::ThresholdAlerts, json!({"task": "watch"})).await;
     assert!(matches!(failed, Err(InvokeError::Failed(_))), "{failed:?}");

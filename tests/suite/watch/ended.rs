@@ -1,4 +1,4 @@
-//! What was told and is over is told once, by the alarm that it ends; what comes back on the same day is heard again.
+//! The end of an alarm is mailed once. A cause that returns on that day is a new alarm.
 
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::failure::{NOT_VERIFIED, PAUSED};
@@ -10,14 +10,14 @@ use jiff::SignedDuration;
 
 use super::{look, set_up, still};
 
-/// As somebody meets a cause now.
+/// Raises an alarm for this cause now, as a function that meets it.
 async fn raise(stack: &Stack, cause: Cause) {
     let (table, now) = (Table::new(&stack.config), stack.clock.now());
     let admins = table.people_of(&stack.config.admins, soon()).await.unwrap();
     table.raise(&Alarm::now(cause, now), &admins, now, soon()).await.unwrap();
 }
 
-/// A sync that was complete just now.
+/// A complete sync at this moment.
 async fn complete(office: &Office<'_>, raw: &RawTable, stack: &Stack) {
     let now = stack.clock.now();
     let state = office.table.sync_state().await.unwrap();
@@ -35,7 +35,7 @@ async fn a_management_key_that_works_again_is_told_once_and_a_refusal_later_that
     let mut told = Vec::new();
     for _ in 0..2 {
         stack.clock.advance(SignedDuration::from_hours(1)).unwrap();
-        // Two presses meet it, and a look: nothing shows that it is over.
+        // Two presses and a check meet the cause; nothing shows that it has ended.
         raise(&stack, Cause::ManagementKey).await;
         raise(&stack, Cause::ManagementKey).await;
         told.push(look(&stack).await);
@@ -83,7 +83,7 @@ async fn a_job_that_goes_on_and_mail_that_is_taken_again_are_told_and_a_sandbox_
         let refusal = office.table.note_mail_refusal(code, now, soon()).await.unwrap();
         raise(&stack, Cause::MailRefused { code: code.to_owned(), since: refusal.since }).await;
     }
-    // The work went on with the job, and ended it.
+    // The work resumed the job, and ended it.
     let mut told = look(&stack).await;
     told.sort();
     let over = "It is over: the roster import of CS pilot does not stand still";
