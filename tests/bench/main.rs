@@ -1,6 +1,6 @@
 //! `cargo xtask bench sync`: the product's sync beside a floor, in one session. This process plans and reports.
-//! The stand-ins run in a second (`world`) and each sample in one of its own (`client`), so that processor time
-//! and memory are those of the sync alone.
+//! The stand-ins run in a second (`world`) and each sample in one of its own (`client`). So processor time and
+//! memory are those of the sync alone.
 
 mod client;
 mod clock;

@@ -1,6 +1,5 @@
 //! The account that is measured: programmes of many grants, each with a live key, a reading with thirty days of
-//! history, and equal use at the provider. It is written directly, since claiming that many keys would take
-//! hours.
+//! history, and its use at the provider. It is written directly, since claiming that many keys would take hours.
 
 use anyhow::Result;
 use bursar_core::domain::grant::{Attempt, AttemptState, Grant, GrantState, Person, Reading};

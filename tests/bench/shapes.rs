@@ -1,4 +1,4 @@
-//! Unusual accounts and providers: one large programme, a provider that gets slower with the offset of a page,
+//! Unusual accounts and providers: one large programme, a provider that slows down with the offset of a page,
 //! and one whose pages fail now and then.
 
 use std::fmt::Write;

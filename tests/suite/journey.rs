@@ -1,5 +1,5 @@
-//! The first journey: in process and through the five real binaries with the invariants checked after each step,
-//! and as a process that is killed after each step.
+//! The first journey, in process and through the five real binaries, with the invariants checked after each
+//! step. It is played again by a process that is killed after each step.
 
 use bursar_tests::journey::{Journey, STEPS};
 use bursar_tests::process::Bursar;

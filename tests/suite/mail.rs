@@ -1,5 +1,5 @@
-//! What is mailed, to whom, and how often, whatever the mail server and the table do: through the stack, with the invariants looked
-//! at after each step.
+//! Mails through the stack: what is sent, to whom and how often, whatever the mail server and the table do. The
+//! invariants are checked after each step.
 
 mod account;
 mod alerts;
@@ -42,7 +42,7 @@ use bursar_tests::stack::{self, Left};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-/// A stack at a fixed hour with one programme, and what was mailed in it.
+/// A stack at a fixed hour with one programme, and the mails that it sends.
 struct PostOffice {
     stack: Stack,
     table: Table,
@@ -51,7 +51,7 @@ struct PostOffice {
     programme: ProgrammeId,
 }
 
-/// A mail as a test reads it.
+/// A received mail.
 struct Got {
     id: String,
     to: String,
@@ -63,7 +63,7 @@ impl PostOffice {
         PostOffice::waiting(Waits::WHOLE).await
     }
 
-    /// With functions that really wait only a part of each wait.
+    /// An office whose functions wait for only a part of each wait.
     async fn waiting(waits: Waits) -> PostOffice {
         PostOffice::of(stack::in_process_waiting(waits).await.unwrap()).await
     }
@@ -87,7 +87,7 @@ impl PostOffice {
         PostOffice { stack, table, raw, watch, programme }
     }
 
-    /// Puts somebody on the roster, without the mail that says so.
+    /// Adds a student to the roster and discards the roster mail.
     async fn enrol(&mut self, written: &str) -> GrantId {
         let grant = self.invite(written).await;
         self.settle().await;
@@ -104,7 +104,7 @@ impl PostOffice {
         added.into_iter().next().unwrap()
     }
 
-    /// Asks for a link as the page will.
+    /// Asks for a link as the page does.
     async fn ask(&self, typed: &str) {
         let now = self.stack.clock.now();
         self.table.ask(address(typed).matched(), &AskToken::generate().hash(), now, soon()).await.unwrap();
@@ -115,7 +115,7 @@ impl PostOffice {
         self.watch.check().await;
     }
 
-    /// Lets time go by, and all that falls due in it.
+    /// Moves the clock, and runs all that falls due meanwhile.
     async fn pass(&mut self, minutes: i64) {
         self.stack.schedules.advance(SignedDuration::from_mins(minutes)).await.unwrap();
         self.settle().await;
@@ -128,14 +128,14 @@ impl PostOffice {
             id: mail.id,
         };
         let unread = self.stack.ses.unread().into_iter().map(got);
-        // Nobody syncs here, and that admins hear of it is another test's; so is the digest of a Monday that is passed.
+        // No sync runs here, so the alarm of that is left out, and so is the digest of any Monday that passes.
         let is_another = |contents: &Contents| {
             contents.kind.as_deref() == Some("digest") || contents.subject.starts_with("No sync was")
         };
         unread.filter(|mail: &Got| !is_another(&mail.contents)).collect()
     }
 
-    /// The one mail that came since the last was read.
+    /// The only mail since the last call.
     fn the_mail(&self) -> Got {
         let mut unread = self.unread();
         assert_eq!(
@@ -147,13 +147,13 @@ impl PostOffice {
         unread.remove(0)
     }
 
-    /// The states of all rows that are no roster mails, oldest first, in a word each.
+    /// The states of all queued mails except roster mails, oldest first, one word each.
     fn states(&self) -> Vec<&'static str> {
         let rows = self.watch.seen().unwrap().outbox.iter();
         rows.filter(|row| !matches!(row.mail, QueuedMail::Roster { .. })).map(|row| word(&row.state)).collect()
     }
 
-    /// What SES reports of a mail.
+    /// Sends an SES event about a mail.
     async fn event(&mut self, mail: &str, kind: &str, permanent: bool) {
         let body = json!({"mail": mail, "type": kind, "permanent": permanent});
         let post = reqwest::Client::new().post(format!("{}/events", self.stack.ready.inbox)).json(&body);
@@ -189,7 +189,7 @@ fn word(state: &MailState) -> &'static str {
     }
 }
 
-/// The record of the stream that tells of a row that was just written.
+/// The stream record of a row that was just written.
 fn told_of(row: &OutboxRow) -> Value {
     let since = row.written_at.as_millisecond().to_string();
     json!({"eventSource": "aws:dynamodb", "eventName": "INSERT", "dynamodb": {

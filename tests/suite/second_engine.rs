@@ -1,6 +1,6 @@
 //! The behaviour of DynamoDB that the product relies on, checked against two independent engines: the embedded
-//! one by default, and the one at `BURSAR_TEST_DYNAMODB` in `cargo xtask second-engine`. The store's own writes
-//! are in `acts/second_engine`; here is what no single act shows.
+//! one by default, or the one at `BURSAR_TEST_DYNAMODB`. `cargo xtask second-engine` sets that. The store's own
+//! writes are in `acts/second_engine`; here is what no single act shows.
 
 mod conditions;
 mod reading;

@@ -1,5 +1,5 @@
-//! A new window while the provider still reports the numbers of the old one: no alert in the new window is
-//! caused by spending in the old.
+//! A new window while the provider still reports the numbers of the old one: spending in the old window causes
+//! no alert in the new one.
 
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::Reading;

@@ -1,4 +1,5 @@
-//! Alarms of the account: what admins are told, and that each is told once for each cause, whatever fails and however many they are.
+//! Alarms of the account: the mails to admins, sent once for each cause, whatever fails and however many admins
+//! there are.
 
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::day::MailDay;
@@ -27,7 +28,7 @@ impl PostOffice {
         self.table.raise(&Alarm::now(cause, now), &admins, now, soon()).await.unwrap()
     }
 
-    /// What the mail of a cause says.
+    /// The text of the mail about a cause.
     pub(super) async fn told(&mut self, cause: Cause) -> String {
         assert!(self.raise(cause).await);
         self.settle().await;
@@ -226,7 +227,7 @@ async fn who_died_between_two_parts_of_the_admins_is_followed_by_the_next_who_ra
     let mut admins: Vec<PersonId> = (0..100).map(|_| PersonId::random()).collect();
     admins.sort_by(|one, other| one.as_str().cmp(other.as_str()));
     let now = office.stack.clock.now();
-    // As the first transaction leaves it: the rows of ninety are there, those of ten are not.
+    // The state after the first transaction: ninety rows are written, ten are not.
     let alarm = Alarm::now(HELD, now);
     let half = Alarm { recipients: admins.clone(), told: 90, ..alarm.clone() };
     office.raw.keep(&half).await.unwrap();
@@ -234,7 +235,7 @@ async fn who_died_between_two_parts_of_the_admins_is_followed_by_the_next_who_ra
         let mail = QueuedMail::Account { day: half.day, alarm: half.name(), recipient };
         office.raw.keep(&OutboxRow::queued(new_ulid(now), mail, now)).await.unwrap();
     }
-    // The admins are others by now; who is told was decided when it was raised.
+    // The admins have changed by now; the recipients were fixed when the alarm was raised.
     assert!(!office.table.raise(&alarm, &[PersonId::random()], now, soon()).await.unwrap());
     let seen = office.watch.check().await;
     let owed: Vec<_> = seen.outbox.iter().filter(|row| matches!(row.mail, QueuedMail::Account { .. })).collect();

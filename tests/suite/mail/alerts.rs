@@ -1,4 +1,4 @@
-//! What alerts about a programme's money say, to whom, and with what picture.
+//! Alerts about a programme's money: their words, recipients and picture.
 
 use std::collections::BTreeMap;
 
@@ -269,7 +269,7 @@ async fn an_alert_brings_its_picture_and_the_numbers_in_it() {
             "the budget will be used up around",
         ],
     );
-    // The inbox shows it in the mail, where its policy allows pictures that are in the page.
+    // The inbox shows the picture inline, since its policy allows only pictures in the page.
     assert!(contents.html_with_pictures().unwrap().contains("src=\"data:image/png;base64,iVBOR"));
     let source = String::from_utf8(office.stack.ses.mails().pop().unwrap().raw.to_vec()).unwrap();
     let place = |part: &str| source.find(part).unwrap_or_else(|| panic!("no {part}"));

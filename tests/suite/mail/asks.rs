@@ -1,4 +1,4 @@
-//! Asks for a link: who gets one, where it goes, and how many.
+//! Asks for a link: who gets one, to which address it goes, and how many there are.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::values::token::{AskToken, LinkToken};
@@ -76,7 +76,7 @@ async fn links_have_half_of_the_days_quota_and_the_last_fifth_of_it_is_for_peopl
         office.enrol(student).await;
     }
     office.stack.ses.set_quota(Quota { per_day: 30, per_second: 14 });
-    // The drain reads each hour what the mail server takes.
+    // The drain reads the quota of the mail server once an hour.
     office.pass(61).await;
     let links = async |office: &mut PostOffice, who: &[&str]| {
         for one in who {

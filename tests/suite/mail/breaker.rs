@@ -1,5 +1,5 @@
-//! When too much mail comes back: no more of its kind is sent, an admin hears each time, all other mail goes on, and it is let go on by
-//! a press or by the next day.
+//! The breaker for bulk mail: when too much of a kind comes back, that kind stops, admins are notified, and all
+//! other mail goes on. A press or the next day lets it go on.
 
 use bursar_core::domain::grant::Notice;
 use bursar_core::domain::mail::alarm::Cause;
@@ -17,7 +17,7 @@ use ulid::Ulid;
 use super::{PostOffice, soon};
 
 impl PostOffice {
-    /// So many roster mails of today came back before, and so many did not. The rows are not kept, so nobody looks at the counts here.
+    /// Sets today's counts of roster mails. They have no rows, so the invariants are not checked here.
     async fn fared(&self, sent: u64, bounced: u64) {
         let counts = MailCounts { sent, bounced, ..MailCounts::default() };
         let day = utc_date(self.stack.clock.now());
@@ -39,7 +39,7 @@ async fn roster_mail_stops_when_the_tenth_of_a_hundred_comes_back_and_other_mail
     let office = PostOffice::open().await;
     office.fared(99, 9).await;
     let (ada, bob) = (office.invite("ada@example.edu").await, office.invite("bob@example.edu").await);
-    // One goes out and comes back.
+    // One mail is sent and bounces.
     office.stack.ses.set_quota(bursar_local::ses::Quota { per_day: 2, per_second: 1_000 });
     office.stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
     let sent = office.the_mail();
@@ -62,7 +62,7 @@ async fn roster_mail_stops_when_the_tenth_of_a_hundred_comes_back_and_other_mail
     let waits = futures_util::future::try_join_all(waits).await.unwrap().concat();
     assert_eq!(waits.iter().filter(|row| matches!(row.state, MailState::Waiting { .. })).count(), 1);
 
-    // By hand.
+    // The release by hand.
     let (admin, now, kind) = (office.admin().await, office.stack.clock.now(), MailKind::Roster);
     assert_eq!(
         office.table.let_bulk_go_on(kind, now + jiff::SignedDuration::from_mins(1), &admin, now, soon()).await.unwrap(),
@@ -71,7 +71,7 @@ async fn roster_mail_stops_when_the_tenth_of_a_hundred_comes_back_and_other_mail
     for expected in [BulkReleaseOutcome::Done, BulkReleaseOutcome::Already] {
         assert_eq!(office.table.let_bulk_go_on(kind, stop.at, &admin, now, soon()).await.unwrap(), expected);
     }
-    // The others hear of it once, whoever tells it; the watch does where whoever pressed died.
+    // The other admins are notified once, by the press or, where that function died, by the hourly check.
     let (stop, other) = (office.stop_of().await.unwrap(), PersonId::random());
     let admins = [admin.clone(), other.clone()];
     for is_new in [true, false] {
@@ -82,7 +82,7 @@ async fn roster_mail_stops_when_the_tenth_of_a_hundred_comes_back_and_other_mail
     assert_eq!((told.name().as_str(), &told.recipients[..]), ("bulk-let-go-roster-1", &[other][..]));
     office.stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
     office.the_mail();
-    // The rest of the day goes out although three in a hundred of it come back. Six in a hundred are too many again, and that is told.
+    // The rest of the day is sent although three in a hundred of it bounce; six in a hundred stop it again.
     office.invite("cyd@example.edu").await;
     office.fared(1_101, 40).await;
     assert_eq!(office.drained().await.get("stopped"), None);
@@ -118,7 +118,7 @@ async fn a_kind_of_which_nothing_came_back_and_what_is_asked_for_by_hand_go_on_w
     office.raw.keep(&row).await.unwrap();
     assert_eq!(office.table.resend_roster_mail(&office.programme, &ada, now, soon()).await.unwrap(), Resend::Done);
     office.stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
-    // That notice is not owed any more, and the drain found that out.
+    // The notice is obsolete by now, so the drain dropped it.
     assert!(matches!(office.table.mail(row.row).await.unwrap().unwrap().state, MailState::Dropped { .. }));
     assert_eq!(office.the_mail().contents.kind.as_deref(), Some("roster"), "the one asked for by hand");
     let waiting = office.table.waiting().await.unwrap();
@@ -159,11 +159,11 @@ async fn whoever_dies_between_telling_and_stopping_is_followed_by_one_who_does_b
             office.drained().await;
             office.invite("ada@example.edu").await;
             let write = Matcher::call(call).of(FunctionName::Mail);
-            // The first put is what the mail server says of itself.
+            // The first put stores the mail server's quota.
             let write = if call.ends_with("PutItem") { write.nth(2) } else { write };
             office.stack.gate.at(write, verdict.clone());
             office.stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
-            // Whoever was to send what is told may be the one that died.
+            // The function that died may have been the one to send the alarm, so its lease must expire.
             for minutes in [3, 10] {
                 office.stack.schedules.advance(jiff::SignedDuration::from_mins(minutes)).await.unwrap();
                 office.stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();

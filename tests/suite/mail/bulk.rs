@@ -1,5 +1,5 @@
-//! Thousands of mails without hurry, and one with it: it never stands behind them. And what the mail server refuses uses up the tries of
-//! one row and not of all.
+//! Thousands of bulk mails and an urgent one, which never waits for them. A refusal by the mail server uses up
+//! the tries of one row and not of all.
 
 use bursar_core::domain::values::id::{Nonce, new_ulid};
 use bursar_core::domain::values::token::AskToken;
@@ -15,11 +15,11 @@ use serde_json::json;
 
 use super::{PostOffice, address, soon};
 
-/// So many mails are under way at once, at that rate.
+/// Mails that are sent concurrently at that rate.
 const SIDE_BY_SIDE: usize = 32;
 
 impl PostOffice {
-    /// So many roster mails are owed. They are all to one student, which is all that matters to how they are sent.
+    /// Queues this many roster mails, all to one student: the recipient does not matter to the sending.
     async fn owing_roster_mails(&self, count: usize) {
         let grant = self.invite("ada@example.edu").await;
         let now = self.stack.clock.now();
@@ -29,7 +29,7 @@ impl PostOffice {
         self.stack.engine.fill(rows).await.unwrap();
     }
 
-    /// The kinds of what was mailed, in order.
+    /// The kinds of the mails that were sent, in order.
     fn kinds(&self) -> Vec<String> {
         let mails = self.stack.ses.mails();
         mails.iter().map(|mail| Contents::of(&mail.raw).kind.unwrap_or_default()).collect()
@@ -40,23 +40,23 @@ impl PostOffice {
 async fn a_link_asked_for_while_five_thousand_roster_mails_are_under_way_leaves_before_the_next_ten() {
     let office = PostOffice::open().await;
     office.owing_roster_mails(5_000).await;
-    // As fast as can be, and two hundred today: eight tenths of what the server takes.
+    // No limit a second, and two hundred today: eight tenths of the quota.
     office.stack.ses.set_quota(Quota { per_day: 250, per_second: 1_000_000 });
-    // Of the drain's own sends none after these goes on.
+    // The drain's own sends are held after this number.
     let held = office.stack.gate.hold(Matcher::call("ses:SendRawEmail").of_instance(FunctionName::Mail, 1).after(104));
     let drain = {
         let invoke = office.stack.invoke.clone();
         tokio::spawn(async move { invoke.invoke(FunctionName::Mail, json!({"task": "drain"})).await })
     };
     held.arrived().await;
-    // Woken by the stream, another instance sends it although the drain is stuck.
+    // Another instance, triggered by the stream, sends the link although the drain is held.
     office.ask("admin@example.edu").await;
     office.stack.pump.drained().await.unwrap();
     let links = |kinds: &[String]| kinds.iter().filter(|kind| *kind == "link").count();
     assert_eq!(links(&office.kinds()), 1);
     assert_eq!(office.kinds().len(), 105);
 
-    // One that the stream has lost, since whoever took it died: the drain itself sends it before it goes on.
+    // A link whose first sender died, so that no stream record is left: the drain sends it before it goes on.
     let now = office.stack.clock.now();
     let mail = QueuedMail::Link {
         address: address("frida.faculty@example.edu").matched().clone(),
@@ -84,7 +84,7 @@ async fn a_server_that_takes_no_mail_uses_up_no_tries() {
     let drain = async || {
         let report = office.stack.invoke.invoke(FunctionName::Mail, json!({"task": "drain"})).await.unwrap();
         office.stack.pump.drained().await.unwrap();
-        // Of its own, since nobody was invited so often.
+        // A new watch, since the roster mails were queued without their invitations.
         let mut watch = bursar_tests::invariants::Watch::over(office.raw.clone(), office.stack.clock.as_clock());
         let tries: u32 = watch.check().await.outbox.iter().map(|row| u32::from(row.tries)).sum();
         (report["sent"].as_u64().unwrap(), tries)

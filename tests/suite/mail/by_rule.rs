@@ -1,4 +1,4 @@
-//! What students are told of the rules of their programme, and that they are not told what is not so any more.
+//! Mails to students about the rules of their programme, and mails that are dropped since they are obsolete.
 
 use bursar_core::domain::audit::{Act, Actor, AuditDetail};
 use bursar_core::domain::grant::{HoldKind, Notice, Rule, Stopped};
@@ -35,21 +35,21 @@ impl PostOffice {
         ActContext { programme: &self.programme, grant, now: self.stack.clock.now(), deadline: soon() }
     }
 
-    /// The term ends later than it did.
+    /// Moves the end of the term.
     async fn extend(&self) {
-        // By an edit this cannot be done while somebody has a place.
+        // An edit could not do this while a student has a place.
         let mut programme = self.table.programme(&self.programme).await.unwrap().unwrap();
         let term = &programme.settings.term;
         programme.settings.term = Term::new(term.starts_on(), "2027-03-31".parse().unwrap(), term.timezone()).unwrap();
         self.raw.keep(&programme).await.unwrap();
     }
 
-    /// What the rules ask for now is done.
+    /// Applies the rule that is due, which must exist.
     pub(super) async fn rules(&self, grant: &GrantId) -> Rule {
         self.rules_if_any(grant).await.expect("a rule to be followed")
     }
 
-    /// What the rules ask for now is done, if they ask for anything.
+    /// Applies the rule that is due, if there is one.
     pub(super) async fn rules_if_any(&self, grant: &GrantId) -> Option<Rule> {
         match self.table.follow_rules(self.at(grant), None).await.unwrap() {
             ActOutcome::Done((_, rule)) => Some(rule),
@@ -58,13 +58,13 @@ impl PostOffice {
         }
     }
 
-    /// Sends what is owed and no more, since the made-up key cannot be disabled.
+    /// Runs the drain only: the work of each minute would try to disable the made-up key.
     pub(super) async fn drain(&mut self) {
         self.stack.invoke.invoke(FunctionName::Mail, json!({"task": "drain"})).await.unwrap();
         self.watch.check().await;
     }
 
-    /// Somebody with a key that was made up, in a programme with rules.
+    /// A student with a made-up key, in a programme with rules on unused and old keys.
     pub(super) async fn with_rules(unused: u16, rotate: u16) -> (PostOffice, GrantId) {
         let mut office = PostOffice::open().await;
         office
@@ -228,7 +228,7 @@ async fn a_student_hears_a_week_before_the_term_ends_and_nobody_whose_key_has_en
 
 #[tokio::test]
 async fn what_is_left_before_the_term_ends_is_of_the_window_and_starts_anew_if_it_does() {
-    // On a Saturday night, a week before the end.
+    // A Saturday night, a week before the end.
     for (reset, says) in [
         (
             Reset::Daily,

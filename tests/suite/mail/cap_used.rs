@@ -1,4 +1,5 @@
-//! What students are told of their own cap: the words, when it is sent, and that nobody is told what is not so any more.
+//! Mails to students about their own cap: the words, the time of sending, and those that are dropped since they
+//! are obsolete.
 
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{HoldKind, Notice, Reading, Rule, Stopped};
@@ -18,7 +19,7 @@ use super::words::{html_says, redacted};
 use super::{Got, PostOffice, address, soon, word};
 
 impl PostOffice {
-    /// Somebody with a key of which so much was used today, as the sync would write it down.
+    /// A student whose key has used this amount today, as a sync would record it.
     async fn using(reset: Reset, micros: i64) -> (PostOffice, GrantId) {
         let mut office = PostOffice::open().await;
         office
@@ -40,12 +41,12 @@ impl PostOffice {
         let recorded = reading(&self.programme, grant, DailyUse::on_one(utc_date(as_of), spent), as_of);
         let reading = Reading { window: reset.window_at(as_of), last_used_at: Some(as_of), ..recorded };
         self.table.note_reading(&reading, soon()).await.unwrap();
-        // The stream wakes `threshold-alerts`, which owes the mail.
+        // The stream triggers `threshold-alerts`, which queues the mail.
         self.stack.pump.drained().await.unwrap();
         self.watch.check().await;
     }
 
-    /// What became of the mails about a cap, in words.
+    /// The states of the mails about caps.
     fn of_caps(&self) -> Vec<&'static str> {
         let rows = self.watch.seen().unwrap().outbox.iter();
         rows.filter(|row| matches!(row.mail, QueuedMail::CapUsed { .. })).map(|row| word(&row.state)).collect()
@@ -96,7 +97,7 @@ async fn who_wants_no_reminders_hears_of_their_key_and_of_rules_all_the_same() {
     let header = mail.contents.headers.get("List-Unsubscribe");
     assert!(header.is_none() && !mail.contents.text.unwrap().contains("You can choose"), "of this there is no choice");
 
-    // Wanted again, they come again.
+    // Once they are wanted again, they are sent again.
     office.table.choose_mails(whose.matched(), None, Some(true), soon()).await.unwrap();
     office.used(&ada, 20_000_000).await;
     office.drain().await;
@@ -112,7 +113,7 @@ async fn from_forty_to_a_hundred_and_twenty_per_cent_a_student_is_told_once_and_
     office.settle().await;
     assert!(office.of_caps().is_empty());
     office.used(&ada, 20_000_000).await;
-    // More is used before the mail leaves.
+    // More is used before the mail is sent.
     office.used(&ada, 24_000_000).await;
     office.settle().await;
     let mail = office.the_mail();
@@ -155,7 +156,7 @@ async fn nobody_is_told_who_has_left_and_nobody_of_a_cap_that_has_started_anew()
             }
             "off" => office.set(|settings| settings.student_mails = false).await,
             "turned" => {
-                // Nothing could be sent until the week was over.
+                // No mail could be sent until the week was over.
                 office.stack.clock.stop_at("2026-11-23T00:00:00Z".parse().unwrap()).unwrap();
             }
             _ => {
@@ -169,7 +170,7 @@ async fn nobody_is_told_who_has_left_and_nobody_of_a_cap_that_has_started_anew()
         }
         office.drain().await;
         assert_eq!(office.of_caps(), ["dropped"], "{what}");
-        // After days in which nothing could be sent an admin is told that mail waited.
+        // After days without sending there is also an alarm that mail waits.
         let told = office.unread().into_iter().filter(|mail| mail.contents.kind.as_deref() != Some("account"));
         assert_eq!(told.count(), 0, "{what}");
         office.finish().await;
@@ -256,13 +257,14 @@ async fn whatever_becomes_of_a_call_of_its_sending_a_student_is_told_and_twice_o
             }
             let (mut office, _) = PostOffice::using(Reset::None, 17_000_000).await;
             let what = format!("{verdict} at {} {}", call.name, call.nth_of_instance);
-            // Counted from now on.
+            // The gate counts calls from here on.
             let nth = 1 + calls.iter().take(number).filter(|one| one.name == call.name).count() as u64;
             let matcher = Matcher::call(&call.name.to_string()).of(FunctionName::Mail).nth(nth);
             office.stack.gate.at(matcher, verdict.clone());
             let died = office.stack.invoke.invoke(FunctionName::Mail, json!({"task": "drain"})).await;
             assert!(died.is_err(), "{what}: {died:?}");
-            // What died between the mail server's answer and its record is sent again when the lease has run out.
+            // A function that dies between the mail server's answer and the record causes a second mail once the
+            // lease has expired.
             let is_lost = (number == sent && verdict == Verdict::KillAfter)
                 || (number == sent + 1 && verdict == Verdict::KillBefore);
             if is_lost {

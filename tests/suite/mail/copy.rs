@@ -1,4 +1,4 @@
-//! A table that went back to an earlier moment: what it owes may have been sent since.
+//! A restored table: mails that it has queued may have been sent since.
 
 use bursar_core::store::{MailState, Meta, Run};
 use bursar_tests::office::as_sync;
@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use super::{PostOffice, soon};
 
 impl PostOffice {
-    /// The table as if it had been made elsewhere.
+    /// Marks the table as a restored one.
     async fn becomes_a_copy(&self) {
         let meta = self.table.meta(self.stack.clock.now()).await.unwrap();
         self.raw.keep(&Meta { table: "the-one-before".to_owned(), ..meta }).await.unwrap();
@@ -29,7 +29,7 @@ async fn what_a_copy_owes_from_before_its_last_run_is_not_sent_and_what_came_lat
     let mailed: Vec<String> = post.unread().into_iter().map(|mail| mail.to).collect();
     assert_eq!(mailed, ["bob@example.edu"]);
 
-    // Recovered, it is a table like any other.
+    // After the recovery it is a table like any other.
     post.table.adopt(soon()).await.unwrap();
     post.invite("cleo@example.edu").await;
     post.settle().await;

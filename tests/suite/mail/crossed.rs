@@ -1,5 +1,5 @@
-//! From totals to the mails of faculty: one night's leap is one mail for each of them that says where it led, and whatever kills its
-//! sending, each gets theirs.
+//! From totals to the mails of faculty: a night's leap over several thresholds is one mail each, about the
+//! highest. Whatever kills the sending, each recipient gets theirs.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use serde_json::json;
 use super::{PostOffice, address, soon};
 
 impl PostOffice {
-    /// Two are in charge of a pot of $4,000, and somebody has a key whose student hears nothing.
+    /// A pot of $4,000 with two faculty, and a student with a key whose own mails are switched off.
     async fn with_two_in_charge() -> (PostOffice, GrantId) {
         let mut office = PostOffice::open().await;
         office
@@ -34,7 +34,7 @@ impl PostOffice {
         (office, ada)
     }
 
-    /// So much was used in all, and a sync has summed it up.
+    /// A reading of this amount, and the programme's totals as a sync would record them.
     async fn summed_up(&mut self, grant: &GrantId, dollars: i32) {
         let (as_of, spent) = (self.stack.clock.now(), Usd::from_dollars(dollars));
         let used = DailyUse::on_one(utc_date(as_of), spent);
@@ -66,7 +66,7 @@ async fn from_forty_to_a_hundred_and_twenty_per_cent_in_one_night_is_one_mail_ea
     for (dollars, expected) in [(1_600, Vec::new()), (4_800, to_both(120)), (5_000, Vec::new())] {
         office.stack.clock.advance(SignedDuration::from_secs(1)).unwrap();
         office.summed_up(&ada, dollars).await;
-        // The key is made up, so only the stream runs.
+        // Only the stream runs, since the key is made up.
         office.stack.pump.drained().await.unwrap();
         assert_eq!(office.alerts(), expected, "at {dollars}");
     }
@@ -78,7 +78,7 @@ async fn whatever_kills_the_sending_of_alerts_each_recipient_gets_theirs_and_twi
     let mut calls: Vec<Call> = Vec::new();
     let mut twice = 0;
     let mut number: Option<usize> = None;
-    // First nothing fails, which says what there is to fail.
+    // The first round has no fault: it lists the calls that can fail.
     while number.is_none_or(|number| number < calls.len()) {
         for verdict in [Verdict::KillBefore, Verdict::KillAfter] {
             let call: Option<Call> = number.and_then(|number| calls.get(number).cloned());
@@ -90,7 +90,7 @@ async fn whatever_kills_the_sending_of_alerts_each_recipient_gets_theirs_and_twi
             office.summed_up(&ada, 3_320).await;
             office.stack.invoke.invoke(FunctionName::ThresholdAlerts, json!({"task": "watch"})).await.unwrap();
             if let Some(call) = &call {
-                // Counted from now on.
+                // The gate counts calls from here on.
                 let earlier = calls.iter().take(number.unwrap_or_default()).filter(|one| one.name == call.name);
                 let matcher = Matcher::call(&call.name.to_string()).of(FunctionName::Mail);
                 office.stack.gate.at(matcher.nth(1 + earlier.count() as u64), verdict.clone());
@@ -118,6 +118,6 @@ async fn whatever_kills_the_sending_of_alerts_each_recipient_gets_theirs_and_twi
         }
         number = Some(number.map_or(0, |number| number + 1));
     }
-    // For each of two mails: after the server had it, and before that was written down.
+    // For each of two mails: after the server accepted it, and before that was recorded.
     assert_eq!((calls.len() > 12, twice), (true, 4), "{} calls", calls.len());
 }

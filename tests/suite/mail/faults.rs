@@ -1,5 +1,5 @@
-//! The mail server refuses, stumbles, or loses an answer; the table fails; the function dies. Mails arrive late or are dead letters,
-//! and none arrives twice but for an answer that was lost.
+//! Faults of the mail server, the table and the function. Mails arrive late or become dead letters, and none
+//! arrives twice except where an answer was lost.
 
 use bursar_local::gate::{Matcher, Throttle, Verdict};
 use bursar_local::invoke::FunctionName;
@@ -65,7 +65,7 @@ async fn a_mail_that_is_refused_for_good_is_a_dead_letter_and_the_next_one_goes(
 #[tokio::test]
 async fn whoever_dies_while_a_mail_is_given_up_is_followed_by_one_who_tells_it_once() {
     for verdict in [Verdict::KillBefore, Verdict::KillAfter] {
-        // The alarm with its mail is one transaction, the record of the row another.
+        // The alarm and its mail are one transaction, the record of the row is another.
         for nth in [1, 2] {
             let mut office = PostOffice::open().await;
             office.enrol("ada@example.edu").await;
@@ -112,7 +112,7 @@ async fn a_mail_that_is_never_taken_is_given_up_after_some_tries() {
     assert!(office.said("given up") && office.said("InternalFailure"));
     let mut subjects: Vec<_> = office.unread().into_iter().map(|mail| mail.contents.subject).collect();
     subjects.sort();
-    // It waited for longer than six hours before it was given up.
+    // The mail waited for more than six hours before it was given up, which is an alarm of its own.
     assert_eq!(subjects, ["1 mail waits and is not sent", "A mail did not arrive: the roster mail of CS pilot"]);
     office.pass(24 * 60).await;
     assert_eq!(office.the_mail().contents.subject, "It is over: no mail waits too long");
@@ -153,7 +153,7 @@ async fn when_the_function_dies_another_sends_after_the_lease() {
 #[tokio::test]
 async fn when_the_table_fails_before_the_mail_the_batch_comes_again() {
     let mut office = PostOffice::open().await;
-    // The lease: its four tries are the SDK's.
+    // The write of the lease, with the SDK's four attempts.
     let lease = Matcher::call("dynamodb:PutItem").of(FunctionName::Mail).next(4);
     office.stack.gate.at(lease, Verdict::Throttle(Throttle::Throughput));
     office.ask("admin@example.edu").await;
@@ -167,7 +167,7 @@ async fn when_the_table_fails_before_the_mail_the_batch_comes_again() {
 #[tokio::test]
 async fn when_what_is_owed_cannot_be_read_the_row_is_free_for_the_next_at_once() {
     let mut office = PostOffice::open().await;
-    // Who is asking: a query of the programmes, in its four tries.
+    // The query for the address's programmes, with the SDK's four attempts.
     let known = Matcher::call("dynamodb:Query").of(FunctionName::Mail).next(8);
     office.stack.gate.at(known, Verdict::Throttle(Throttle::Throughput));
     office.ask("admin@example.edu").await;
@@ -180,7 +180,7 @@ async fn when_what_is_owed_cannot_be_read_the_row_is_free_for_the_next_at_once()
 #[tokio::test]
 async fn when_the_record_of_a_sent_mail_fails_it_is_sent_again_after_the_lease() {
     let mut office = asked().await;
-    // The first transaction is the link, the second the record.
+    // The first transaction writes the link, the second the record of the mail.
     let record = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Mail).nth(2);
     office.stack.gate.at(record, Verdict::KillBefore);
     office.watch.lost_a_mail();

@@ -1,4 +1,4 @@
-//! The end of every mail: why it came, and whom to ask. It stands here once for each kind, and in no other snapshot.
+//! Footers: why a mail was sent, and whom to ask. Each kind's is here once, and in no other snapshot.
 
 use std::collections::BTreeSet;
 
@@ -39,7 +39,7 @@ async fn every_kind_of_mail_says_why_it_came_and_whom_to_ask() {
     office.stack.clock.stop_at("2026-11-23T10:00:00Z".parse().unwrap()).unwrap();
     office.stack.invoke.invoke(FunctionName::ThresholdAlerts, json!({"task": "digest"})).await.unwrap();
     office.table.act(office.at(&ada), |view, now| view.stop(Stopped::Leaked, &Actor::Student, now)).await.unwrap();
-    // The key is made up, so its disable stays owed: only the stream and the drain run.
+    // The key is made up, so the order to disable it stays open: only the stream and the drain run.
     office.stack.pump.drained().await.unwrap();
     office.drain().await;
 
@@ -86,7 +86,7 @@ async fn every_kind_of_mail_says_why_it_came_and_whom_to_ask() {
 }
 
 impl PostOffice {
-    /// Faculty ask the admins for another cost code.
+    /// Writes a request of faculty to the admins for another cost code.
     async fn wish(&self) {
         let (admin, now) = (self.admin().await, self.stack.clock.now());
         let wish = Wish {

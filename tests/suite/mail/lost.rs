@@ -1,5 +1,5 @@
-//! Each call of sending a mail, and each way in which it can fail: in the end the mail was accepted once. It is accepted twice only where
-//! the server's answer, or our record of it, was lost; and never not at all.
+//! Faults in each call of sending a mail. In the end the mail was accepted, and a second time only where the
+//! server's answer or our record of it was lost.
 
 use bursar_core::store::{MailState, QueuedMail};
 use bursar_local::gate::{Call, Matcher, Verdict};
@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 
 use super::{PostOffice, address, word};
 
-/// One failure: the n-th call of this name from when the link is asked for.
+/// One fault: at the n-th call of this name after a link was asked for.
 #[derive(Debug, Clone)]
 struct Case {
     call: String,
@@ -59,7 +59,7 @@ async fn whatever_becomes_of_a_call_a_mail_is_accepted_once_and_twice_only_if_it
     assert!(doubled > 0, "no answer was lost, so this shows nothing");
 }
 
-/// How many mails were accepted twice.
+/// Plays the cases one after another; returns the number of mails that were accepted twice.
 async fn faulted(cases: Vec<Case>) -> usize {
     let mut office = PostOffice::open().await;
     let mut doubled = 0;
@@ -71,7 +71,7 @@ async fn faulted(cases: Vec<Case>) -> usize {
         let matcher = Matcher::call(&case.call).of(FunctionName::Mail).nth(case.nth);
         let rule = office.stack.gate.at(matcher, case.verdict.clone());
         office.ask("admin@example.edu").await;
-        // The stream; then the lease that runs out, or the first pause.
+        // The stream comes first, then the lease that expires or the first retry.
         office.settle().await;
         office.pass(3).await;
         office.stack.gate.lift(rule);
@@ -81,7 +81,7 @@ async fn faulted(cases: Vec<Case>) -> usize {
         assert_eq!(word(&last.state), "sent", "{what}");
         assert!(mails == 1 || (mails == 2 && case.may_double), "{what}: accepted {mails} times");
         doubled += usize::from(mails == 2);
-        // After three links that nobody followed the next comes when none is good any more.
+        // After three unused links the next is sent only when all have expired.
         office.pass(31).await;
     }
     office

@@ -1,5 +1,6 @@
-//! A roster of thousands, mailed from an account that begins in the sandbox, is paused by AWS and then let go: nothing is lost, nothing
-//! goes twice, what is urgent stands behind nothing, and an admin hears of each state once. `cargo xtask mails` does it with 50,000.
+//! A roster of thousands, mailed from an account that begins in the sandbox, is paused by AWS and then released.
+//! Nothing is lost or sent twice, urgent mail never waits for bulk, and admins are notified of each state once.
+//! `cargo xtask mails` does it with 50,000.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -19,21 +20,21 @@ use super::{PostOffice, address, soon};
 
 const ADMIN: &str = "admin@example.edu";
 const FACULTY: &str = "Frida.Faculty@example.edu";
-/// So many of the students are at a domain that the account has verified.
+/// The number of students at a domain that the account has verified.
 const VERIFIED: usize = 20;
-/// Minutes that pass in the sandbox, and while the account is paused.
+/// Minutes in the sandbox, and minutes of the pause.
 const MINUTES: usize = 4;
-/// So much faster than the clock the functions wait.
+/// The factor by which the functions' waits are shortened.
 const FASTER: u32 = 10;
 
-/// What came of a minute.
+/// The mails that were accepted in a minute.
 struct Minute {
     roster: usize,
     urgent: Vec<(String, String)>,
 }
 
 impl PostOffice {
-    /// A minute passes, with its drain; what was accepted in it.
+    /// Moves the clock by a minute, with its drain.
     async fn minute(&self) -> Minute {
         self.stack.schedules.advance(SignedDuration::from_mins(1)).await.unwrap();
         let mut minute = Minute { roster: 0, urgent: Vec::new() };
@@ -47,7 +48,7 @@ impl PostOffice {
         minute
     }
 
-    /// Somebody asks for a link, and a threshold of the pot is crossed: both are mailed within the minute.
+    /// Asks for a link and crosses a threshold; asserts that both mails are sent within the minute.
     async fn urgent_is_on_time(&self, whom: &str, threshold: u8) -> Minute {
         self.ask(whom).await;
         self.crossed(threshold).await;
@@ -97,7 +98,7 @@ async fn a_roster_of_thousands_survives_the_sandbox_and_a_pause_and_keeps_nothin
         admin_heard.extend(to_admin.map(|(_, subject)| subject.clone()));
     };
 
-    // In the sandbox: only who is verified.
+    // In the sandbox only verified addresses get mail.
     let mut roster = 0;
     for (number, whom) in [(0, ADMIN), (1, FACULTY)] {
         let minute = office.urgent_is_on_time(whom, 10 + number).await;
@@ -111,7 +112,7 @@ async fn a_roster_of_thousands_survives_the_sandbox_and_a_pause_and_keeps_nothin
     }
     assert!(roster <= VERIFIED, "{roster} of the roster were mailed in the sandbox");
 
-    // Paused by AWS: nothing at all, and what is urgent waits as well.
+    // During AWS's pause nothing is sent, urgent mail included.
     ses.set_stopped_by_aws(Some(PAUSED));
     office.ask(ADMIN).await;
     office.crossed(20).await;
@@ -120,15 +121,17 @@ async fn a_roster_of_thousands_survives_the_sandbox_and_a_pause_and_keeps_nothin
         assert_eq!((minute.roster, minute.urgent.len()), (0, 0));
     }
 
-    // Let go: what was urgent goes first, and the roster at nine tenths of fourteen a second, eight tenths of the day.
+    // After the release urgent mail goes first. The roster follows at nine tenths of fourteen a second, up to
+    // eight tenths of the day's quota.
     ses.set_stopped_by_aws(None);
     ses.leave_sandbox();
     let begun = Instant::now();
-    // Twice in the sandbox, and once while it was paused.
+    // Urgent mails so far: two in the sandbox, and one during the pause.
     let mut urgent = 3;
     let (mut minutes, mut most, mut idle, mut threshold) = (0, 0, 0, 20);
     while roster < count {
-        // Whoever was refused comes back within a quarter of an hour; the day's share is used up, and another begins.
+        // A refused mail is retried within a quarter of an hour, and a used-up share of the day lasts until the
+        // next.
         idle += 1;
         assert!(idle < 25, "{roster} of {count}");
         let minute = match minutes % 10 {
@@ -143,7 +146,7 @@ async fn a_roster_of_thousands_survives_the_sandbox_and_a_pause_and_keeps_nothin
             (idle, minutes) = (0, minutes + 1);
         }
         (roster, most) = (roster + minute.roster, most.max(minute.roster));
-        // The share of the day is used up: what is urgent counts too.
+        // The share of the day is used up; urgent mails count in it too.
         if idle > 20 {
             office.stack.schedules.advance(SignedDuration::from_hours(24)).await.unwrap();
             let after = ses.unread();
@@ -156,7 +159,7 @@ async fn a_roster_of_thousands_survives_the_sandbox_and_a_pause_and_keeps_nothin
         begun.elapsed().as_secs_f64()
     );
     assert!(most <= 14 * 60, "{most} in a minute");
-    // What was put off while the account was paused comes back within a quarter of an hour.
+    // Mails put off during the pause are retried within a quarter of an hour.
     for _ in 0..30 {
         heard(&office.minute().await);
     }
@@ -169,7 +172,7 @@ async fn a_roster_of_thousands_survives_the_sandbox_and_a_pause_and_keeps_nothin
     }
     assert_eq!(to.len(), count, "nobody is left out");
     assert!(to.values().all(|mails| *mails == 1), "and nobody is mailed twice");
-    // What was urgent came once each, also what waited while the account was paused.
+    // Each urgent mail was sent once, including those of the pause.
     let all: Vec<Contents> = ses.mails().iter().map(|mail| Contents::of(&mail.raw)).collect();
     let of_kind = |kind: &'static str| {
         all.iter().filter(move |mail| mail.kind.as_deref() == Some(kind)).map(|mail| &mail.subject)

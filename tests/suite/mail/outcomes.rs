@@ -1,4 +1,4 @@
-//! What SES reports of a mail, in any order and more than once, and what it ends.
+//! SES events about a mail, in any order and repeated, and what follows for the row, the address and the counts.
 
 use bursar_core::domain::mail::day::{MailCounts, MailDay};
 use bursar_core::domain::mail::kind::MailKind;
@@ -95,7 +95,7 @@ async fn what_the_mail_server_did_not_try_is_not_counted_as_come_back_for_good_a
     assert!(office.table.unreachable(office.stack.clock.now()).await.unwrap().is_empty());
     office.ask("ada@example.edu").await;
     office.settle().await;
-    // Days have passed without a look at anything, and admins hear of that too.
+    // Days have passed without a sync or a check, which admins are notified of as well.
     assert!(office.unread().iter().any(|mail| mail.contents.kind.as_deref() == Some("link")));
     office.finish().await;
 }
@@ -161,7 +161,7 @@ async fn a_report_that_comes_without_the_headers_of_the_mail_is_known_by_its_id(
     office.finish().await;
 }
 
-/// What SES says of a mail, in the words of this test.
+/// The SES event that is named `what` in these tests.
 fn said(what: &str, mail: &str, row: &str, to: &str) -> Value {
     let bounced = |kind: &str, sub: &str| json!({"bounceType": kind, "bounceSubType": sub, "bouncedRecipients": [{"emailAddress": to}]});
     let mut message = json!({
@@ -174,7 +174,7 @@ fn said(what: &str, mail: &str, row: &str, to: &str) -> Value {
         "gone" => ("Bounce", bounced("Permanent", "General")),
         "suppressed" => ("Bounce", bounced("Permanent", "OnAccountSuppressionList")),
         "unwanted" => ("Complaint", json!({"complainedRecipients": [{"emailAddress": to}]})),
-        // Nobody asked for it, or it lacks what it is about.
+        // Event types that are not subscribed, or events without their details.
         "opened" => ("Open", json!({})),
         "rejected" => ("Reject", json!({"reason": "Bad content"})),
         "hollow" => ("Bounce", Value::Null),
@@ -185,7 +185,7 @@ fn said(what: &str, mail: &str, row: &str, to: &str) -> Value {
     json!({"Records": [{"EventSource": "aws:sns", "Sns": {"Message": message.to_string()}}]})
 }
 
-/// By how bad it is: what a row ends as, and the mark of its address.
+/// The outcomes, mildest first: the final state of the row, and the mark of its address.
 const ENDS: [(&str, &str, Option<UnreachableReason>); 6] = [
     ("away", "bounced", None),
     ("delivered", "delivered", None),
@@ -195,7 +195,7 @@ const ENDS: [(&str, &str, Option<UnreachableReason>); 6] = [
     ("unwanted", "complained", Some(UnreachableReason::Complained)),
 ];
 
-/// What all of it comes to: the worst.
+/// The outcome of all events together, which is the worst.
 fn expected(events: &[&str]) -> (&'static str, Option<UnreachableReason>) {
     let rank = |event: &str| ENDS.iter().position(|(name, ..)| *name == event);
     let worst = events.iter().filter_map(|event| rank(event)).max();
@@ -210,12 +210,12 @@ async fn whatever_is_said_in_any_order_and_twice_the_end_is_the_same_for_row_add
     );
     let histories = (events, any::<bool>()).prop_flat_map(|(events, twice)| {
         let all = if twice { [events.clone(), events].concat() } else { events };
-        // Before our own record of the sending, or after it.
+        // Before the product's own record of the sending, or after it.
         (Just(all).prop_shuffle(), any::<bool>())
     });
     let mut runner = TestRunner::deterministic();
     let mut office = PostOffice::open().await;
-    // So much comes back here that mail would stop, were it not that of a day before the one that stopped it last.
+    // A stop of a later day is on record, so that the many bounces of this day do not stop roster mail.
     let (now, later) = (office.stack.clock.now(), SignedDuration::from_hours(48));
     let of = MailDay::none_on(utc_date(now + later), MailKind::Roster);
     office.raw.keep(&BulkStop { at: now - later, of, let_go: None, version: 1 }).await.unwrap();
@@ -224,7 +224,7 @@ async fn whatever_is_said_in_any_order_and_twice_the_end_is_the_same_for_row_add
         let student = format!("s{number}@example.edu");
         let case = format!("{events:?}, early: {early}");
         let grant = if early {
-            // The record of the sending is held until everything was heard.
+            // The record of the sending is held until all events have been handled.
             let record = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Mail);
             let held = office.stack.gate.hold(record);
             let grant = office.invite(&student).await;
@@ -252,7 +252,7 @@ async fn whatever_is_said_in_any_order_and_twice_the_end_is_the_same_for_row_add
         let rows = office.table.mails_of(&office.programme, &grant).await.unwrap();
         let mark = office.mark_of(&student).await.map(|mark| mark.why);
         assert_eq!((word(&rows[0].state), mark), expected(&events), "{case}");
-        // That the counts are those of the rows is an invariant.
+        // The invariants compare the counts with the rows.
         office.watch.check().await;
     }
     let day = office.table.mail_counts(utc_date(office.stack.clock.now())).await.unwrap();
@@ -299,7 +299,7 @@ async fn whatever_becomes_of_the_write_an_event_that_comes_again_leaves_row_addr
         let (mut office, mail) = sent().await;
         let write = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Mail);
         office.stack.gate.at(write, verdict.parse::<Verdict>().unwrap());
-        // SNS hands on again what failed.
+        // SNS repeats events that failed.
         for _ in 0..3 {
             if office.say("gone", &mail, "ada@example.edu").await.is_ok() {
                 break;

@@ -1,4 +1,5 @@
-//! Rules that wait for their announcement: no key is switched off before the mail about it has left for long enough.
+//! Rules that wait for their announcement: no key is switched off before the mail about it has been sent for
+//! long enough.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::Actor;
@@ -16,14 +17,14 @@ use super::by_rule::DAY;
 use super::{PostOffice, soon, word};
 
 impl PostOffice {
-    /// The row of the mail that was written last for a grant because of a rule.
+    /// The last row of a mail about a rule for a grant.
     async fn last_row(&self, grant: &GrantId) -> OutboxRow {
         let mut rows = self.table.mails_of(&self.programme, grant).await.unwrap();
         rows.retain(|row| row.mail.kind() == MailKind::Student);
         rows.pop().unwrap()
     }
 
-    /// Lets time go by after something was done to the table by hand.
+    /// Moves the clock without a check, after a change of the table by hand.
     async fn pass_unwatched(&self, minutes: i64) {
         let until = self.stack.clock.now() + SignedDuration::from_mins(minutes);
         self.stack.clock.stop_at(until).unwrap();
@@ -44,7 +45,7 @@ async fn while_no_mail_leaves_no_rule_switches_a_key_off_and_a_week_after_it_lef
     let student = |mail: &super::Got| mail.contents.kind.as_deref() == Some("student");
     let mail = office.unread().into_iter().find(student).unwrap();
     let text = mail.contents.text.unwrap();
-    // The promise is counted from the day on which it leaves.
+    // The promised time is counted from the day on which the mail is sent.
     assert!(text.contains("It stops on 7 December 2026"), "{text}");
     let MailState::Sent { at: sent_at, .. } = office.last_row(&grant).await.state else { panic!("not sent") };
     office.stack.clock.stop_at(sent_at + (7 * 24).hours() - 1.second()).unwrap();
@@ -125,7 +126,7 @@ async fn an_announcement_that_was_dropped_or_whose_row_is_gone_is_announced_anew
             let gone = office.raw.client().delete_item().table_name(office.raw.name());
             gone.key("pk", AttributeValue::S(pk)).key("sk", AttributeValue::S(sk)).send().await.unwrap();
         } else {
-            // Paused when it was to leave, and resumed afterwards.
+            // A pause when the mail was to be sent, and a release afterwards.
             let faculty = Actor::Person(PersonId::random());
             office
                 .table

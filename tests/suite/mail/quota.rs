@@ -1,4 +1,5 @@
-//! Mails without hurry leave room for those with it.
+//! The day's quota: bulk mail leaves a part of it to urgent mail. Roster mail to a student who was dropped
+//! meanwhile is not sent.
 
 use bursar_core::domain::grant::HoldKind;
 use bursar_core::store::ActContext;

@@ -1,5 +1,5 @@
-//! What SES refuses to the account and not to a mail: such mail waits and nothing of it is given up, an admin hears once of each state,
-//! and whatever may go goes on time.
+//! Refusals that concern the account and not the mail. Such mail waits and none of it is given up; admins are
+//! notified once of each state. Permitted mail is sent on time.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ use serde_json::json;
 use super::{PostOffice, soon, told_of};
 
 impl PostOffice {
-    /// The codes of the refusals that the admins were told of.
+    /// The codes of the refusals in the alarms to admins.
     async fn told_refusals(&self) -> Vec<String> {
         let alarms = self.table.alarms(100).await.unwrap();
         let refused = alarms.into_iter().filter_map(|Alarm { cause, .. }| match cause {
@@ -34,7 +34,7 @@ impl PostOffice {
         self.watch.seen().unwrap().outbox.iter().filter(|row| is_meant(&row.state)).count()
     }
 
-    /// The kinds of what came since the last was read, in their order.
+    /// The kinds of the mails since the last call, in order.
     fn kinds_unread(&self) -> Vec<String> {
         self.unread().into_iter().map(|mail| mail.contents.kind.unwrap_or_default()).collect()
     }
@@ -53,7 +53,7 @@ async fn an_account_that_aws_has_paused_loses_no_mail_and_sends_it_all_once_it_m
     }
     office.ask("admin@example.edu").await;
     office.settle().await;
-    // Longer than a mail that fails by itself is tried, and all that time AWS says no.
+    // AWS refuses for longer than the tries of a failing mail would last.
     for _ in 0..10 {
         office.pass(60).await;
     }
@@ -64,7 +64,7 @@ async fn an_account_that_aws_has_paused_loses_no_mail_and_sends_it_all_once_it_m
     office.pass(30).await;
     let mut kinds = office.kinds_unread();
     kinds.sort();
-    // Nobody opens a link that was asked for ten hours ago.
+    // The link is not sent: it would have expired hours ago.
     assert_eq!(kinds, ["account", "roster", "roster", "roster"]);
     let tries: Vec<u8> = office.watch.seen().unwrap().outbox.iter().map(|row| row.tries).collect();
     assert!(tries.iter().all(|tries| *tries <= 1), "what is no fault of a mail uses up no try: {tries:?}");
@@ -105,7 +105,7 @@ async fn in_the_sandbox_mail_to_whom_it_does_not_send_waits_and_stands_in_nobody
 #[tokio::test]
 async fn a_used_up_quota_and_a_sender_that_is_not_verified_are_told_as_what_they_are() {
     let mut office = PostOffice::open().await;
-    // The day's last mail was sent, and then another is owed.
+    // The quota allows one mail, which has been sent, and another is queued.
     office.enrol("ada@example.edu").await;
     office.stack.ses.set_quota(Quota { per_day: 1, per_second: 14 });
     office.ask("admin@example.edu").await;
@@ -122,7 +122,7 @@ async fn a_used_up_quota_and_a_sender_that_is_not_verified_are_told_as_what_they
 
     office.pass(2).await;
     office.stack.ses.set_sandbox(&["admin@example.edu"]);
-    // The words name who failed the check: here it is the sender.
+    // The error names the address that failed the check, which is the sender's here.
     office.stack.ses.set_sender_verified(false);
     office.ask("admin@example.edu").await;
     office.settle().await;
@@ -184,7 +184,7 @@ async fn rows_that_cannot_be_read_are_dead_letters_and_shut_nothing() {
     let drained = office.stack.invoke.invoke(FunctionName::Mail, json!({"task": "drain"})).await.unwrap();
     assert_eq!(drained["failed"], 0, "they are looked at once");
 
-    // A later version reads them, and a press has them sent.
+    // A later version can read them, and a press sends them again.
     for item in &mut rows {
         item.insert("mail".to_owned(), AttributeValue::S("roster".to_owned()));
         item.insert("queue".to_owned(), AttributeValue::S(Queue::DeadMail.as_str().to_owned()));
@@ -293,7 +293,7 @@ async fn a_refusal_is_over_once_the_mail_server_is_seen_to_take_such_mail() {
     office.pass(30).await;
     assert_eq!(codes(&office).await, Vec::<String>::new());
 
-    // Of a quota that cannot be read now and then nobody is told.
+    // A quota that cannot be read now and then is no alarm.
     for _ in 0..4 {
         let unread = office.stack.gate.at(Matcher::call("ses:GetSendQuota").every(), Verdict::status(400));
         office.pass(61).await;

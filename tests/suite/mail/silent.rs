@@ -1,5 +1,5 @@
-//! Mail that falls silent: what waits for too long, and events that never come, reach an admin once; what explains itself is not told
-//! twice.
+//! Mail that falls silent: mails that wait too long, and SES events that never come. Admins are notified once,
+//! and not where another alarm explains it.
 
 use bursar_core::domain::mail::failure::NOT_VERIFIED;
 use bursar_core::store::MailRefusal;
@@ -11,13 +11,13 @@ use super::{PostOffice, soon};
 const ADMIN: &str = "admin@example.edu";
 
 impl PostOffice {
-    /// The subjects of the mails to the admin since the last were read.
+    /// The subjects of the mails to the admin since the last call.
     fn admin_heard(&self) -> Vec<String> {
         let to_admin = self.unread().into_iter().filter(|mail| mail.to == ADMIN);
         to_admin.map(|mail| mail.contents.subject).collect()
     }
 
-    /// A link mail to the admin.
+    /// Sends a link mail to the admin; returns its id.
     async fn link(&mut self) -> String {
         self.ask(ADMIN).await;
         self.settle().await;
@@ -33,7 +33,7 @@ impl PostOffice {
 #[tokio::test]
 async fn bulk_mail_that_waits_for_six_hours_is_told_once_and_again_when_it_is_over() {
     let mut office = PostOffice::open().await;
-    // The day's quota is left to what is urgent.
+    // The rest of the day's quota is reserved for urgent mail.
     office.stack.ses.set_quota(Quota { per_day: 4, per_second: 14 });
     office.invite("ada@example.edu").await;
     for student in ["bob", "cyd", "dan", "eve"] {
@@ -41,7 +41,7 @@ async fn bulk_mail_that_waits_for_six_hours_is_told_once_and_again_when_it_is_ov
     }
     office.pass(5).await;
     assert_eq!(office.unread().len(), 3, "eight tenths of four");
-    // That whom a sandbox did not reach was refused hours ago explains nothing of what waits now.
+    // A refusal hours ago, in the sandbox, does not explain the mails that wait now.
     office.refusal_hours_ago(NOT_VERIFIED, 3).await;
     office.pass(5 * 60).await;
     assert_eq!(office.admin_heard(), Vec::<String>::new());

@@ -1,5 +1,5 @@
-//! Mail to those who look after programmes and the account: that one of them is not reached, an admin hears; that no admin is, the log
-//! says, where an alarm of the stack looks.
+//! Mail to staff and admins. An unreachable member of staff is an alarm to the admins. Where no admin can be
+//! reached, the log says so in a field that an alarm of the stack filters for.
 
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::kind::MailKind;

@@ -1,4 +1,4 @@
-//! What each mail says, as text, and what stands in its headers.
+//! The text of each mail, and its headers.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use jiff::ToSpan;
 use super::footers::without_footer;
 use super::{PostOffice, address, soon};
 
-/// The text with what differs from run to run named.
+/// Subject and text above the footer, with placeholders for what differs from run to run.
 pub(super) fn redacted(office: &PostOffice, contents: &Contents) -> String {
     let text = without_footer(contents.text.as_deref().unwrap()).replace(&office.stack.ready.web, "[origin]");
     let line = |line: &str| match (line.split_once("/c/"), line.strip_prefix("Code: ")) {
@@ -30,7 +30,7 @@ pub(super) fn redacted(office: &PostOffice, contents: &Contents) -> String {
     format!("{}\n\n{}", contents.subject, lines.join("\n"))
 }
 
-/// The HTML says what the text says.
+/// Asserts that the HTML contains each of these parts.
 pub(super) fn html_says(contents: &Contents, what: &[&str]) {
     let html = contents.html.as_deref().unwrap();
     for part in what {
@@ -143,7 +143,7 @@ async fn notices_of_a_key_that_was_shown_or_reported() {
     let at =
         ActContext { programme: &office.programme, grant: &grant, now: office.stack.clock.now(), deadline: soon() };
     office.table.act(at, |view, now| view.stop(Stopped::Leaked, &Actor::Student, now)).await.unwrap();
-    // The key is made up, so its disable stays owed: only the stream and the drain run.
+    // The key is made up, so the order to disable it stays open: only the stream and the drain run.
     office.stack.pump.drained().await.unwrap();
     let leaked = office.the_mail();
     assert_eq!(leaked.contents.kind.as_deref(), Some("key-leaked"));
@@ -183,7 +183,7 @@ async fn who_reports_a_key_reads_what_it_had_used_by_the_last_reading() {
 }
 
 impl PostOffice {
-    /// A key that was made up is shown.
+    /// Shows a made-up key to the student of a grant.
     pub(super) async fn claim(&mut self, grant: &GrantId) {
         let at = ActContext { programme: &self.programme, grant, now: self.stack.clock.now(), deadline: soon() };
         let press = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST, terms: None };
@@ -197,7 +197,7 @@ impl PostOffice {
         self.settle().await;
     }
 
-    /// As much on each of so many days up to now.
+    /// An equal amount on each of the last days, today included.
     pub(super) fn steadily(&self, days: i64, each: i64) -> Days {
         let (mut spent, today) = (Days::default(), utc_date(self.stack.clock.now()));
         for ago in 0..days {
@@ -206,14 +206,14 @@ impl PostOffice {
         spent
     }
 
-    /// Somebody spends more than anybody may, and a crossing of it is told.
+    /// Records spending of these days, and a crossing of this threshold with its alert to faculty.
     pub(super) async fn cross(&mut self, threshold: u8, days: Days) {
         let faculty = self.table.person_of(&address("Frida.Faculty@example.edu"), soon()).await.unwrap();
         self.cross_to(threshold, days, &[faculty]).await;
     }
 
     pub(super) async fn cross_to(&mut self, threshold: u8, days: Days, recipients: &[PersonId]) {
-        // The student would hear of it as well.
+        // Otherwise the student would be mailed as well.
         self.set(|settings| settings.student_mails = false).await;
         let grant = self.enrol(&format!("ada.{threshold}@example.edu")).await;
         self.claim(&grant).await;
