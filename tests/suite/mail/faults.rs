@@ -167,7 +167,7 @@ async fn when_the_table_fails_before_the_mail_the_batch_comes_again() {
 #[tokio::test]
 async fn when_what_is_owed_cannot_be_read_the_row_is_free_for_the_next_at_once() {
     let mut office = PostOffice::open().await;
-    // The query for the address's programmes, with the SDK's four attempts.
+    // The queries for the address's programmes, in all attempts of the SDK.
     let known = Matcher::call("dynamodb:Query").of(FunctionName::Mail).next(8);
     office.stack.gate.at(known, Verdict::Throttle(Throttle::Throughput));
     office.ask("admin@example.edu").await;
