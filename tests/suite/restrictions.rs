@@ -263,7 +263,7 @@ async fn a_model_that_the_provider_refuses_is_told_after_ten_minutes_and_once_a_
     assert_eq!(warned(&campus).await, 0);
     campus.check().await;
 
-    // A model withdrawn at the provider: keys are still made, and an alarm is raised.
+    // A model withdrawn at the provider: keys are still made, and the console warns of it.
     let fault = campus.stack.gate.at(Matcher::call(PATCH).every(), Verdict::status(400));
     assert_eq!(campus.sync().await["complete"], false);
     let ada = campus.student("ada@example.edu").await;
