@@ -1,4 +1,5 @@
-//! What the black-box tests are written with. Which calls fail, and how, is the fault layer's business (`bursar_local::gate`).
+//! The harness of the black-box tests: stacks, visitors, acts on the table, and the invariants. Which calls
+//! fail, and how, is left to the fault layer (`bursar_local::gate`).
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 

@@ -33,7 +33,7 @@ impl Bursar {
         Bursar::start_with(data, &[]).await
     }
 
-    /// The same with more arguments.
+    /// Starts one in this folder, on a free port, with more arguments.
     pub async fn start_with(data: &Path, arguments: &[&str]) -> Result<Bursar> {
         let mut command = command(data).await?;
         command.args(arguments);
@@ -65,7 +65,7 @@ impl Bursar {
     }
 }
 
-/// Runs one that is expected to refuse.
+/// Runs one that is expected to refuse to start.
 pub async fn refused(data: &Path, arguments: &[&str]) -> Result<Ended> {
     let mut command = command(data).await?;
     command.args(arguments);
@@ -75,7 +75,7 @@ pub async fn refused(data: &Path, arguments: &[&str]) -> Result<Ended> {
     }
 }
 
-/// Runs one with just these arguments to its end.
+/// Runs one to its end with exactly these arguments.
 pub async fn run(arguments: &[&str]) -> Result<Ended> {
     let output = Command::new(program().await?).args(arguments).stdin(Stdio::null()).output().await?;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
