@@ -10,6 +10,7 @@ mod left;
 pub mod office;
 pub mod plain_words;
 pub mod process;
+mod raw_table;
 pub mod seeds;
 pub mod stack;
 pub mod visitor;

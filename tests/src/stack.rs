@@ -59,8 +59,8 @@ impl Stack {
     }
 
     async fn end(&mut self, left: &[Left<'_>], caller: &Location<'_>) {
-        // Events in the stream count as left too, once their delivery had time. A function that fails is
-        // retried without end.
+        // The stream is delivered first, so that its effects count as left too. An event that is retried without
+        // end is not waited for.
         if !self.pump.is_stopped() {
             let _ = tokio::time::timeout(ON_ITS_WAY, self.pump.drained()).await;
         }

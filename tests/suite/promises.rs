@@ -1,7 +1,6 @@
-//! Stories of money that could be promised twice: a grant is revoked or a cap lowered while the last sync is a
-//! day old and later use has no reading. In between the provider is down for ten minutes. Every invariant is
-//! judged after each step, and other students press all the time for what seems to be free. In the end what is
-//! really free can be claimed.
+//! Stories of money that could be promised twice: a grant is revoked or a cap lowered while the last day's use has
+//! no reading. In between the provider is down for ten minutes. Every invariant is judged after each step, and
+//! other students press all the time for what seems to be free. In the end what is really free can be claimed.
 
 mod drawn;
 mod story;
@@ -221,7 +220,7 @@ async fn a_lower_limit_that_the_provider_was_not_told_is_told_by_the_work_and_no
         story.caps("ada", "10").await;
         story.minutes(10, &["ben"]).await;
         story.comes_up(rule);
-        // A failed order is due again after ten minutes and a quarter of an hour at the latest.
+        // After ten minutes of failures, an order is retried a quarter of an hour later.
         story.minutes(17, &["ben"]).await;
         if story.is_plain {
             assert_eq!(story.limit("ada"), Some(Nano::usd(10)), "{}", story.told.join("\n"));
@@ -266,7 +265,7 @@ async fn of_two_limits_the_one_that_lands_late_counts_until_it_is_known_not_to_h
         story.all_claim().await;
         story.invites(&["ben"], None).await;
         story.a_day_passes_since_the_sync().await;
-        // A raised limit is lost on the way, a lowered one arrives, and then the raised one takes effect late.
+        // A raised limit is delayed on the way, a lowered one arrives, and then the raised one takes effect.
         stack.gate.at("provider:PATCH /keys/{hash}", "late-lost+300s".parse::<Verdict>().unwrap());
         story.caps("ada", "50").await;
         story.caps("ada", "10").await;

@@ -1,5 +1,5 @@
 //! `long`, `histories`, `weather`, `mails` and `flood`: tests that play a few cases in each run of the suite,
-//! here with many and in an optimised build.
+//! here with many and optimised.
 
 use anyhow::bail;
 use xshell::{Shell, cmd};

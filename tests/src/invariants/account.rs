@@ -1,5 +1,5 @@
-//! I5, I15 and I16 for the account: an alarm or a digest is queued once for each recipient, its cuts add up,
-//! and a change by an admin has its audit entry.
+//! I5, I15 and I16 for the account. Each recipient has one mail of an alarm or a digest, and the account's cuts
+//! add up. A change by an admin has its audit entry.
 
 use std::collections::BTreeMap;
 

@@ -14,8 +14,8 @@ use super::table::{named, rows_about};
 use super::{Snapshot, Step, marks};
 
 /// I10: what a key is recorded to have used never falls. No reading, grant, recorded key or audit entry
-/// disappears, no entry changes, and neither does the deployment's name in all keys. What a key used in its
-/// window falls when the window turns.
+/// disappears. No audit entry changes, and the deployment in the names of all keys does not either. What a key
+/// used in its window falls when the window turns.
 pub(super) fn nothing_is_forgotten(step: &Step<'_>) -> Vec<String> {
     let Some(before) = step.before else { return Vec::new() };
     let now = step.now;
@@ -56,9 +56,8 @@ pub(super) fn nothing_is_forgotten(step: &Step<'_>) -> Vec<String> {
     wrong
 }
 
-/// I11: a revoked grant stays revoked, and none of its recorded keys is enabled, with two exceptions until a
-/// complete sync. One is a key with an ordered disable; the other a key that a late call enabled after its
-/// disable.
+/// I11: a revoked grant stays revoked, and none of its recorded keys is enabled, with two exceptions. One is a key
+/// with an ordered disable; the other, until a complete sync, a key that a late call enabled after its disable.
 pub(super) fn revoked_is_terminal(step: &Step<'_>) -> Vec<String> {
     let now = step.now;
     let mut wrong = Vec::new();
@@ -86,11 +85,10 @@ pub(super) fn revoked_is_terminal(step: &Step<'_>) -> Vec<String> {
     wrong
 }
 
-/// I16: every change of a grant, of a programme's settings or of its pot in a step has exactly one audit entry,
-/// and every entry a change. The versions of grants and programmes count their acts, so the number of entries
-/// must agree. Marks are the only acts without an entry (`marks`). Where a step had one act, its entry must say
-/// from what to what. Each key that was shown or reported leaked, and each new grant, has exactly one mail in
-/// the outbox.
+/// I16: every change of a grant, a programme's settings or its pot has exactly one audit entry, and every entry
+/// a change. The versions of grants and programmes count their acts, so the number of entries must agree. Marks
+/// are the only acts without an entry (`marks`). Where a step had one act, its entry must say from what to what.
+/// Each key that was shown or reported leaked, and each new grant, has exactly one mail in the outbox.
 pub(super) fn every_change_has_its_entry(step: &Step<'_>) -> Vec<String> {
     let Some(before) = step.before else { return Vec::new() };
     let now = step.now;

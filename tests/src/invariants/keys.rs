@@ -147,8 +147,8 @@ fn ended_properly(step: &Step<'_>, (programme, grant): &(ProgrammeId, GrantId)) 
     })
 }
 
-/// I7: a key that an answer held is recorded as shown. A moment does not show that the record was committed
-/// before the answer left, but it shows that there is a record once there is an answer.
+/// I7: a key that an answer held is recorded as shown. One moment cannot prove that the record was committed before
+/// the answer left, only that there is a record once there is an answer.
 pub(super) fn what_was_shown_is_recorded(step: &Step<'_>) -> Vec<String> {
     let unrecorded = step.now.revealed.keys().filter(|hash| !is_recorded(step.now, hash));
     unrecorded.map(|hash| format!("an answer shows key {hash}, which no attempt records as shown")).collect()

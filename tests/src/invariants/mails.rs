@@ -1,5 +1,5 @@
-//! I4, I5 and I13 as far as mails show them: links and codes are in link mails alone, each outbox row is
-//! accepted once, and counts agree.
+//! I4, I5 and I13 as far as mails show them. Links and codes are in link mails alone, each outbox row is
+//! accepted once, and the counts agree.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,5 @@
-//! Marks, the acts on a grant that leave no audit entry: how many there may have been in a step, and which of
-//! them must have a mail.
+//! Marks, the acts on a grant that leave no audit entry. Counted is how many there may have been in a step; an
+//! announcement and an end by a rule must have their mails.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -29,9 +29,9 @@ pub(super) fn without(grant: &Grant) -> Grant {
     Grant { version: 0, attempts: grant.attempts.iter().map(unmarked).collect(), ..grant.clone() }
 }
 
-/// How many marks there may have been between the two grants. A mark is a disable or an enable that was
-/// confirmed or ordered again, a retired key that was found gone, or an announcement with its mail. Acts with
-/// an entry in the same step may have done some of that.
+/// How many marks there may have been between the two grants. A mark is a switch that was confirmed or ordered
+/// again, a retired key that was found gone, or an announcement with its mail. Acts with an entry in the same
+/// step may have done some of that.
 pub(super) fn between(
     old: &Grant,
     new: &Grant,
@@ -109,8 +109,8 @@ fn runners(before: &Snapshot, now: &Snapshot) -> u64 {
     fence(now) - fence(before)
 }
 
-/// What is wrong with the notices of a grant in this step. A hold for disuse or a stop as too old has its notice,
-/// an end by a rule was announced in time, and each announcement has its mail.
+/// What is wrong with the notices of a grant in this step. A hold for disuse or a stop as too old has its notice.
+/// Each end by a rule was announced in time, and each announcement has its mail.
 pub(super) fn wrongly_told(grant: &Grant, entries: &[&Entry], before: &Snapshot, now: &Snapshot) -> Option<String> {
     let notices = new_notices(grant, before, now);
     let owed = |wanted: Notice| notices.iter().filter(|notice| **notice == wanted).count();

@@ -8,8 +8,8 @@
 //!
 //! Not invariants, although they look like some:
 //! - A live grant's key may be disabled for a moment: releasing a hold clears it first and enables last.
-//! - An attempt may stay open in a grant that was revoked or ended: the runner that makes the key has yet to
-//!   give up, or died.
+//! - An attempt may stay open in a revoked or ended grant: the press that makes the key has yet to give up, or
+//!   died.
 //! - A key that was shown to nobody may be enabled until a complete sync has seen its attempt older than the grace.
 //! - A key that was disabled may be enabled again by a late call, until the next complete sync.
 //! - What is reserved may exceed the sum over the grants: windows pass, and only the sync counts again.
@@ -46,7 +46,8 @@ use bursar_local::ses::Ses;
 
 pub use self::answers::Answers;
 pub use self::secrets::Secret;
-pub use self::snapshot::{REGION, RawTable, Snapshot};
+pub use self::snapshot::Snapshot;
+pub use crate::raw_table::{REGION, RawTable};
 
 use self::money::Most;
 use self::outside::Shown;

@@ -42,7 +42,7 @@ pub(super) fn crossings_were_reached_and_stay(step: &Step<'_>) -> Vec<String> {
     for crossing in &now.crossings {
         let Crossing { programme, limit, threshold, spent, .. } = crossing;
         let of = format!("{threshold} % of the {limit} of {programme}");
-        // What was promised at that time is not on record, but at least the pot was not spent.
+        // What was reserved at that time is not on record; the pot itself must have had money left.
         let reached = match crossing.scope {
             Scope::Reserved => spent < limit,
             Scope::Pot | Scope::Cap(_) => {
@@ -67,7 +67,7 @@ pub(super) fn crossings_were_reached_and_stay(step: &Step<'_>) -> Vec<String> {
     wrong
 }
 
-/// The most that the owner of the limit can have spent: a programme by its totals, a student by the readings.
+/// What the limit's owner has spent by now: a programme by its totals, a student by the readings.
 fn most_spent(now: &Snapshot, crossing: &Crossing) -> Usd {
     let programme = &crossing.programme;
     match &crossing.scope {

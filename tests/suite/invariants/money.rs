@@ -191,7 +191,7 @@ async fn what_no_answer_had_told_when_a_key_was_replaced_is_excused_and_what_one
         match excused {
             true => {
                 scene.bears("I2").await;
-                // A report of use from now on came too late for the next key's limit.
+                // What the provider reports from now on comes too late for the next key's limit.
                 scene.pass(SETTLES_WITHIN);
                 scene.patch(&key, "pass", json!({ "disabled": true })).await;
                 scene.show_another(1).await;

@@ -229,7 +229,7 @@ impl Story<'_> {
         other
     }
 
-    /// Puts the right management key back; the other account has stayed unchanged meanwhile.
+    /// Puts the right management key back, and checks that the other account has no key.
     pub(super) async fn is_asked_again(&mut self, other: &Provider) {
         let provider = self.stack.provider.as_ref().unwrap();
         other.revoke_management_key(OF_ANOTHER).unwrap();

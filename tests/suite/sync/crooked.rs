@@ -1,4 +1,4 @@
-//! A provider whose answers a test changes before the sync reads them, and a sync that calls it with as little
+//! A provider whose answers a test changes before the sync reads them. The sync that calls it has as little
 //! time as the test allows.
 
 use std::sync::{Arc, Mutex, PoisonError};

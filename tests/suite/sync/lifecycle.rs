@@ -56,7 +56,7 @@ async fn a_key_that_nobody_uses_is_announced_held_and_resumed_by_its_student() {
         }
         told.extend(night(&stack, day).await.into_iter().map(|(of, notice)| (day, of, notice)));
     }
-    // A day counts to its end, and each notice is sent a whole week before.
+    // A day counts to its end, and the announcement comes a whole week before the hold.
     let days: Vec<_> = told.iter().map(|(day, of, notice)| (*day, of == &ada, *notice)).collect();
     assert_eq!(days, [(8, true, Notice::UnusedSoon), (15, true, Notice::Unused)]);
     let known = grant(&office, &ada).await;

@@ -109,7 +109,7 @@ async fn a_press_is_for_the_keys_that_were_held_back_until_each_is_gone_or_liste
     let report = sync(&stack).await;
     assert_eq!(class.stopped().await, 1, "{report}");
     assert!(is_enabled(&stack, &class.keys[8]));
-    // Keys that are missing only now were not released; the key that was listed again was.
+    // Keys that are missing only now were not released, and the one that was listed again is one of them.
     class.switch(8..14, true);
     let report = class.sync_later().await;
     assert_eq!(class.stopped().await, 8, "seven are gone: {report}");

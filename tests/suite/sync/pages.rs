@@ -219,7 +219,7 @@ async fn a_refused_management_key_is_told_as_that_and_nothing_is_done_or_missing
     for (number, (call, status, told)) in [
         ("provider:GET /key", 401, "the management key does not work"),
         ("provider:GET /key", 403, "the management key does not work"),
-        // After these the provider's answer about the management key itself says that it works.
+        // For these, `GET /key` still says that the management key works.
         ("provider:GET /credits", 403, "status 403"),
         ("provider:GET /keys", 401, "status 401"),
         ("provider:GET /keys/{hash}", 401, "status 401"),

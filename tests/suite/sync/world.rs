@@ -25,7 +25,7 @@ pub(super) struct World<'s> {
     pub(super) keys: BTreeMap<&'static str, String>,
 }
 
-/// A night after the first sync, followed by acts of every kind that the next sync has to handle.
+/// A world a day after its first sync, with acts of every kind since then that the next sync has to handle.
 pub(super) async fn lively(stack: &Stack) -> World<'_> {
     let offices = [rich(stack).await, rich(stack).await, rich(stack).await];
     let [plain, daily, monthly] = &offices;
@@ -161,7 +161,7 @@ fn kind_of(item: &bursar_core::store::items::Item) -> String {
     item["kind"].as_s().cloned().unwrap_or_default()
 }
 
-/// Milliseconds and seconds that are before every time in a test.
+/// The number of milliseconds above which a number counts as a time; amounts and counts stay below it.
 const A_TIME: i64 = 1_500_000_000_000;
 const A_TIME_IN_SECONDS: i64 = A_TIME / 1_000;
 

@@ -148,7 +148,7 @@ fn faults_of(call: &Call) -> Vec<&'static str> {
         Service::Provider if call.name.has_effect() => READS.into_iter().chain(WRITES).collect(),
         Service::Provider => READS.to_vec(),
         Service::DynamoDb => TABLE.to_vec(),
-        // The client of this service really waits seconds before a retry.
+        // The clients of these services really wait seconds before a retry, so they get no faults.
         Service::SecretsManager | Service::Ses => vec!["pass"],
     }
 }
