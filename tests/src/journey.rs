@@ -165,7 +165,7 @@ impl Journey {
     async fn apply(&mut self) -> Result<()> {
         let preview = self.page.clone().context("there is no preview")?;
         for _ in 0..2 {
-            // Pressed twice: the second has no effect.
+            // The second press has no effect.
             self.admin.submit(&preview, &format!("{PROGRAMME}/roster/apply"), &[]).await?.expect(303)?;
             self.settle().await?;
         }

@@ -19,7 +19,7 @@ pub struct Visitor(visitor::Visitor);
 pub struct Page(visitor::Page);
 
 impl Visitor {
-    /// A browser that has never been here.
+    /// A new browser, without any cookie.
     pub fn new(origin: &str) -> Visitor {
         Visitor(visitor::Visitor::of(origin, origin).unwrap().noted_by(check_page))
     }

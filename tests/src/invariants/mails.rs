@@ -21,7 +21,7 @@ use super::secrets::Secret;
 use super::{Snapshot, Step};
 use crate::plain_words::refused_in_mail;
 
-/// How long outbox rows are kept.
+/// The time for which outbox rows are kept.
 const KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
 
 /// A mail, reduced to what these checks compare.

@@ -121,7 +121,7 @@ impl Excuses {
     }
 }
 
-/// What is on record of a key's use.
+/// The part of a key's use that the table has recorded.
 fn recorded(now: &Snapshot, key: &KeySnapshot, owner: &(ProgrammeId, GrantId)) -> Nano {
     let attempts = now.grants.get(owner).map_or(&[][..], |grant| &grant.attempts);
     let attempt = attempts.iter().find(|attempt| attempt.key.as_ref().is_some_and(|hash| hash.as_str() == key.hash));

@@ -57,7 +57,7 @@ pub(crate) enum Act {
     Note(Reading),
 }
 
-/// How an act ended.
+/// The end of an act.
 #[derive(Debug, Clone)]
 pub(crate) enum Ended {
     /// What its caller gets, as text, and the attempt that it began.

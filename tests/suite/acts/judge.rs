@@ -12,7 +12,7 @@ pub(super) struct Ran<'a> {
     pub(super) act: &'a Act,
     pub(super) now: Timestamp,
     pub(super) ended: &'a Ended,
-    /// Its own calls.
+    /// The act's own calls.
     pub(super) calls: &'a [Recorded],
     /// Whether the act met a fault, so that it need not know its outcome.
     pub(super) faulted: bool,

@@ -50,7 +50,7 @@ impl Scene<'_> {
         Noticed { status: page.status, headers, cookie_length: cookie.len(), body: page.body.clone(), calls }
     }
 
-    /// How many links were mailed to each address.
+    /// The number of links that were mailed to each address.
     fn links(&self) -> BTreeMap<String, usize> {
         let mut links = BTreeMap::new();
         let kind = |raw: &[u8]| Contents::of(raw).kind;

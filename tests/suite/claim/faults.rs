@@ -181,7 +181,7 @@ pub(super) async fn press_again(scene: &Scene<'_>, student: &Visitor) -> Page {
     student.submit(&my, &scene.path(what.unwrap_or("reveal")), &[]).await
 }
 
-/// The calls of a press that goes well.
+/// The calls of a press without faults.
 pub(super) async fn calls_of(what: &str) -> Vec<Place> {
     let stack = stack().await;
     let scene = prepared(&stack).await;

@@ -1,4 +1,4 @@
-//! A key: shown once, spent, read, replaced, reported, resumed.
+//! The life of a key: shown once, spent, read, replaced, reported leaked, resumed.
 
 use bursar_core::domain::grant::HoldKind;
 use bursar_core::domain::values::money::Usd;

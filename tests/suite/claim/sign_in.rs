@@ -1,4 +1,4 @@
-//! Asking, following a link, typing a code, signing out.
+//! Signing in and out: asking for a link, following it, typing a code.
 
 use std::collections::BTreeSet;
 
