@@ -1,7 +1,7 @@
 //! Each act of the table over the real store, through the fault layer, on the embedded engine.
 //!
 //! How the exploration works, in twelve lines:
-//! 1. An `Act` is one call of the store as a value: begin an attempt, record a key, pause. Its `Kind` names it without its arguments.
+//! 1. An `Act` is one call of the store as a value: begin an attempt, record a key. Its `Kind` is its name without arguments.
 //! 2. A `World` is the table, typed and without what is random. A `Setting` is a world to begin in, such as a live key.
 //! 3. A `Lane` is an engine with a fault layer before it. A `Case` is a fresh table in a lane, filled from a world.
 //! 4. An act runs in a case as an `Actor`, one instance of a function, whose calls the fault layer knows from all others.
