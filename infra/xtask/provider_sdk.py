@@ -29,12 +29,12 @@ def management_key(ready):
         headers={
             "Content-Type": "application/x-amz-json-1.1",
             "X-Amz-Target": "secretsmanager.GetSecretValue",
-            # The stand-in takes any credentials.
+            # The stand-in accepts any credentials.
             "Authorization": f"AWS4-HMAC-SHA256 Credential=any/20261120/{ready['region']}/secretsmanager/aws4_request, "
             "SignedHeaders=host, Signature=0",
         },
     )
-    # Loopback: whatever proxies this machine has are not for it.
+    # The address is loopback, so no configured proxy applies.
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with direct.open(request, timeout=10) as answer:
         return json.load(answer)["SecretString"]

@@ -1,7 +1,7 @@
 """Checks template.yaml: expands it as SAM does, lints the result, and holds it to the rules that no linter knows.
 
-The rules say what must be so for this bundle: nothing wider than it need be, nothing lost, nothing that fails in silence.
-What the mistakes are that it must catch, `template_mistakes.py` lists; `--self-test` makes each and looks for the complaint.
+The rules are those of this bundle: nothing wider than it need be, nothing lost, nothing that fails in silence.
+`template_mistakes.py` lists mistakes that must be caught; `--self-test` makes each and expects the complaint.
 """
 
 import argparse
@@ -14,17 +14,17 @@ from pathlib import Path
 
 import yaml
 
-# The translator asks boto for a region and for nothing else.
+# The translator asks boto for a region, and for nothing else.
 os.environ["AWS_DEFAULT_REGION"] = "us-east-1"
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
-# It also warns that nobody collects its metrics.
+# The translator also warns that nothing collects its metrics.
 logging.getLogger("samtranslator").setLevel(logging.ERROR)
 
 from cfnlint.api import ManualArgs, lint  # noqa: E402
 from samtranslator.model.exceptions import InvalidDocumentException  # noqa: E402
 from samtranslator.translator.transform import transform  # noqa: E402
 
-# This folder stays as it was checked out.
+# No bytecode is written, so that this folder stays as it was checked out.
 sys.dont_write_bytecode = True
 
 from template_alarms import alarms  # noqa: E402
@@ -34,14 +34,14 @@ from template_roles import roles  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Two regions that have everything the template names; the linter knows each one's resource types.
+# Two regions with everything that the template names; the linter knows the resource types of each.
 REGIONS = ["us-east-1", "eu-central-1"]
 
-# Who publishes to the topics. AWS asks for both actions.
+# The services that publish to the topics. AWS asks for both actions.
 PUBLISHERS = {"cloudwatch.amazonaws.com", "ses.amazonaws.com"}
 PUBLISHING = {"kms:Decrypt", "kms:GenerateDataKey*"}
 
-# API Gateway gives up after thirty seconds; a function must have answered before.
+# API Gateway gives up after thirty seconds, so a function must have answered before.
 HTTP_TIMEOUT = 29
 
 
@@ -87,7 +87,7 @@ class PlainLoader(yaml.SafeLoader):
 
 
 def expand(template):
-    """What CloudFormation gets to see. Code is where `sam deploy` would have uploaded it."""
+    """The template as CloudFormation gets it. Code is where `sam deploy` would have uploaded it."""
     template = json.loads(json.dumps(template))
     for _, function in of_type(template, "AWS::Serverless::Function"):
         function["Properties"]["CodeUri"] = "s3://bucket/code.zip"
@@ -95,7 +95,7 @@ def expand(template):
 
 
 class NoManagedPolicies:
-    """The translator looks up AWS's managed policies here. Our roles name none."""
+    """Managed policies of AWS, for the translator. The roles of this template name none."""
 
     def load(self):
         return {}
@@ -249,7 +249,7 @@ def destination(properties):
     return properties.get("EventInvokeConfig", {}).get("DestinationConfig", {})
 
 
-# ── What must survive, and be heard ─────────────────────────────────────────────────────────────────────────────────────────
+# ── What must survive, and be noticed ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 def kept(expanded):

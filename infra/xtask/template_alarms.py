@@ -1,8 +1,8 @@
-"""The rules for alarms: each watches a metric that exists, somebody hears it, and what must be heard of has one."""
+"""The rules for alarms: each watches a metric that exists and notifies a person, and every failure has one."""
 
 from template_parts import of_type
 
-# The metrics of AWS that alarms watch, as it spells them, with the one dimension that each is looked up by, and how it adds up.
+# The AWS metrics that alarms watch, in AWS's spelling, each with the dimension it is looked up by and its statistic.
 METRICS = {
     ("AWS/SQS", "NumberOfMessagesSent"): ("QueueName", "Sum"),
     ("AWS/Lambda", "IteratorAge"): ("FunctionName", "Maximum"),
@@ -11,10 +11,10 @@ METRICS = {
     ("AWS/ApiGateway", "5xx"): ("ApiId", "Sum"),
 }
 
-# What the metrics of this stack begin with.
+# The prefix of this stack's own metrics.
 OURS = "${AWS::StackName}/"
 
-# What a function says in its log, and the metric of ours that counts it. Each has an alarm.
+# Patterns of the functions' log lines, each with the metric that counts it. Each metric has an alarm.
 REFUSED = '{ $.refused = "right" || $.refused = "origin" || $.refused = "form" }'
 COUNTED = {
     "claim/WrongCodes": ("ClaimLog", '{ $.refused = "code" }'),
@@ -64,7 +64,7 @@ def alarms(expanded):
 
 
 def counts(expanded):
-    """Each metric that is made here, with the log and the pattern that make it."""
+    """Each metric that the template makes of a log, with the log and its pattern."""
     for _, each in of_type(expanded, "AWS::Logs::MetricFilter"):
         for made in each["Properties"]["MetricTransformations"]:
             line = (each["Properties"]["LogGroupName"].get("Ref"), each["Properties"]["FilterPattern"])

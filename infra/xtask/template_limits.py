@@ -5,7 +5,8 @@ import re
 
 from template_parts import events, of_type
 
-# Anybody may knock here, so that a flood must use up the rate of nothing else. A lecture hall presses at once.
+# Routes that anybody may call, so a flood of them must not use up the rate of any other. A lecture hall calls
+# them at once.
 DOORS = {"POST /link", "POST /code", "ANY /c/{proxy+}"}
 LECTURE_HALL = 1000
 

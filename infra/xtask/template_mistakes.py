@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from itertools import repeat
 
 MISTAKES = [
-    # What is wrong, the text, what replaces it, and what the complaint must contain.
+    # A name for the mistake, the text, its replacement, and a part of the expected complaint.
     ("an action that does not exist", "dynamodb:ConditionCheckItem", "dynamodb:CheckItem", "W3037"),
     ("an action's pattern", "- dynamodb:Query\n", "- dynamodb:*\n", "dynamodb:* is a pattern"),
     ("a scan", "- dynamodb:GetItem\n", "- dynamodb:Scan\n", "dynamodb:Scan is more than any function needs"),
@@ -121,7 +121,7 @@ MISTAKES = [
 
 
 def self_test(text, complaints):
-    """Makes each mistake alone, and says which are not caught."""
+    """Makes each mistake alone, and returns those that are not caught."""
     failed = [f"the template as it is: {complaint}" for complaint in complaints(text)]
     with ProcessPoolExecutor() as pool:
         caught = pool.map(is_caught, repeat(complaints), repeat(text), MISTAKES)

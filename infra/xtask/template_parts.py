@@ -1,4 +1,4 @@
-"""How the checks of template.yaml walk over its parts."""
+"""The parts of template.yaml as its checks iterate over them."""
 
 
 def of_type(template, kind):

@@ -6,18 +6,18 @@ from pathlib import Path
 
 from template_parts import listed, of_type
 
-# A function's actions on everything, because AWS knows no narrower resource for them.
+# A function's actions on all resources, because AWS has no narrower resource for them.
 UNBOUND_ACTIONS = {"ses:GetSendQuota", "ses:GetAccountSendingEnabled"}
 
 STREAM_ACTIONS = {f"dynamodb:{action}" for action in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")}
 
 WRITES = {f"dynamodb:{action}" for action in ("BatchWriteItem", "DeleteItem", "PutItem", "UpdateItem")}
 
-# Whoever signs people in, and whoever only reads the list of programmes.
+# The roles that sign people in, and the role that only reads the list of programmes.
 KNOW_SESSIONS = {"ClaimRole", "ConsoleRole"}
 READ_PROGRAMMES = {"ThresholdAlertsRole", "MailRole"}
 
-# The partitions that denials name, and how the store spells them.
+# The partitions that denials name, in the store's spelling.
 KEYS = (Path(__file__).resolve().parents[2] / "shared/src/store/table/keys.rs").read_text()
 SPELLED = {"S#*": 'key(format!("S#{}"', "PROGRAMMES": '= "PROGRAMMES";'}
 
@@ -49,7 +49,7 @@ def allowed(role):
 
 
 def missing_actions(expanded):
-    """What Lambda itself does in a function's name: without the right to it, deploying fails or events are lost."""
+    """Calls that Lambda itself makes with a function's role: without them deploying fails or events are lost."""
     found = []
     for name, function in of_type(expanded, "AWS::Lambda::Function"):
         needed = {"logs:CreateLogStream", "logs:PutLogEvents"}
@@ -64,7 +64,7 @@ def missing_actions(expanded):
 
 
 def wrong_statement(statement, expanded):
-    """What is wrong with a right."""
+    """What is wrong with a statement that allows something, as sentences."""
     found = []
     actions = listed(statement.get("Action", []))
     for action in actions:
@@ -83,7 +83,7 @@ def wrong_statement(statement, expanded):
 
 
 def resource_kind(resource, expanded):
-    """The name of the template's resource that an ARN is of, and the service whose actions act on it."""
+    """The logical name of the resource that an ARN belongs to, and the service whose actions act on it."""
     if not isinstance(resource, dict):
         return None
     name = resource.get("Ref") or (resource.get("Fn::GetAtt") or [None])[0]
@@ -95,7 +95,7 @@ def resource_kind(resource, expanded):
 
 
 def wrong_denials(name, role):
-    """Denials are few and compared whole: one that is nearly right denies nothing, or everything."""
+    """What is wrong with denials, compared whole: one that is nearly right denies nothing, or everything."""
     there = [{part: each[part] for part in each if part != "Sid"} for each in statements(role, "Deny")]
     wanted = denials(name, allowed(role))
     found = [f"it does not deny {what}" for what, denial in wanted.items() if denial not in there]

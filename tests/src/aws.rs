@@ -1,9 +1,9 @@
-//! AWS clients for a running stack, as anybody may point them there: any credentials will do.
+//! AWS clients for a running stack, whose engine and stand-ins accept any credentials.
 
 use aws_smithy_http_client::Builder as HttpClients;
 use bursar_local::stack::Ready;
 
-/// The table's client, at the engine itself.
+/// A client of the table, straight at the engine and past the fault layer.
 pub fn dynamodb(ready: &Ready) -> aws_sdk_dynamodb::Client {
     use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
     let config = aws_sdk_dynamodb::Config::builder()
@@ -15,7 +15,7 @@ pub fn dynamodb(ready: &Ready) -> aws_sdk_dynamodb::Client {
     aws_sdk_dynamodb::Client::from_conf(config.build())
 }
 
-/// The management key, as the functions read it.
+/// The management key, read from the secret as the functions read it.
 pub async fn management_key(ready: &Ready) -> String {
     let answer = reqwest::Client::new()
         .post(&ready.secretsmanager)

@@ -1,5 +1,5 @@
-//! The first journey, step by step: from an empty account to a student's key, its spending and the mail to faculty. It goes over HTTP
-//! and knows what `ready` names, the pages' forms and the mails, and nothing of the code.
+//! The first journey, step by step: from an empty account to a student's key, its spending and the mail to
+//! faculty. It goes over HTTP and knows only what `ready` names, the forms of the pages, and the mails.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ const PROGRAMME: &str = "/console/programmes/cs-pilot";
 const ROSTER: &str =
     "Email; Name ;group;office\nStu.Dent@example.edu;Stu Dent;A;12\nmallory@;Mallory;B;13\nTom@example.edu;Tom;B;14\n";
 
-/// The steps, in their order.
+/// The steps of the journey, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     AdminAsks,
@@ -53,13 +53,13 @@ pub const STEPS: [Step; 13] = [
     Step::Alerted,
 ];
 
-/// Somebody who goes through it, and what they have in hand.
+/// The journey under way: its people's browsers, and what its student has in hand.
 pub struct Journey {
     ready: Ready,
     http: Client,
     admin: Visitor,
     student: Visitor,
-    /// The page that was open last, whose form is pressed next.
+    /// The page that was opened last, whose form is submitted next.
     page: Option<Page>,
     /// The key that was shown.
     pub key: Option<String>,
@@ -78,7 +78,7 @@ impl Journey {
         })
     }
 
-    /// Goes on where the bundle is served now.
+    /// Points the browsers at the address where the bundle is served now.
     pub fn moved_to(&mut self, ready: &Ready) {
         self.ready = ready.clone();
         self.admin.moved_to(&ready.web);
@@ -109,7 +109,7 @@ impl Journey {
         let start = visitor.get("/").await?.expect(200)?;
         let asked = visitor.submit(&start, "/link", &[("address", address)]).await?.expect(202)?;
         ensure!(asked.offers("/code"), "the page does not take the mail's code");
-        // A sender that is killed over a mail is followed by another only when its lease has run out; that has tests of its own.
+        // A mail whose sender was killed is sent only once the sender's lease has run out; that has tests of its own.
         self.settle().await
     }
 
@@ -165,7 +165,7 @@ impl Journey {
     async fn apply(&mut self) -> Result<()> {
         let preview = self.page.clone().context("there is no preview")?;
         for _ in 0..2 {
-            // Pressed twice: the second has no effect.
+            // The second press has no effect.
             self.admin.submit(&preview, &format!("{PROGRAMME}/roster/apply"), &[]).await?.expect(303)?;
             self.settle().await?;
         }
@@ -195,7 +195,7 @@ impl Journey {
         let shown = self.student.submit(&my, "/my/cs-pilot/reveal", &[]).await?.expect(200)?;
         let key = shown.text("key").context("no key is shown")?;
         ensure!(shown.body.contains("curl"), "the page does not say how to use it");
-        // The form that was pressed shows no second one.
+        // The form of the first press reveals no second key.
         let again = self.student.submit(&my, "/my/cs-pilot/reveal", &[]).await?.expect(409)?;
         ensure!(!again.body.contains(&key), "the key is shown a second time");
         self.settle().await?;
@@ -244,10 +244,10 @@ impl Journey {
     }
 
     async fn alerted(&mut self) -> Result<()> {
-        // A second sync finds nothing new, and nobody hears twice.
+        // A second sync finds nothing new, and no mail is sent twice.
         self.sync().await?;
         for address in FACULTY {
-            // One key has all of the pot, so that is told as well.
+            // One key has the whole pot, so the pot's threshold is mailed as well.
             let alerts = self.mails(address, "alert").await?;
             let subjects: BTreeSet<_> = alerts.iter().filter_map(|mail| mail["subject"].as_str()).collect();
             let [promised, used] = ["CS pilot has promised all of $1.20 (0% used)", "CS pilot has used 81% of $1.20"];
@@ -267,7 +267,7 @@ impl Journey {
         Ok(())
     }
 
-    /// The mails of a kind that came to an address, spelled just so.
+    /// The mails of a kind to an address in exactly this spelling.
     async fn mails(&self, to: &str, kind: &str) -> Result<Vec<Value>> {
         let all: Vec<Value> = self.http.get(format!("{}/mails", self.ready.inbox)).send().await?.json().await?;
         let wanted = |mail: &Value| mail["to"] == json!([to]) && mail["kind"] == kind;

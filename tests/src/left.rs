@@ -1,5 +1,5 @@
-//! What a test leaves in its stack when it ends: mails that nobody read, complaints in logs, events that no function took, planned
-//! faults that met no call. Nothing may be left but what the test names, and what it names must be there.
+//! What a test leaves in its stack when it ends: unread mails, complaints in logs, dead letters, planned faults
+//! that no call met. Nothing may be left but what the test names, and what it names must be there.
 
 use std::fmt;
 
@@ -7,29 +7,30 @@ use anyhow::Result;
 use bursar_local::inbox::Contents;
 use bursar_local::stack::Stack;
 
-/// Something that a test rightly leaves. Each fails the test when it is not there, but those with `Perhaps`: they are for one of many
-/// cases that are counted or drawn, where nobody knows which leaves what.
+/// Something that a test rightly leaves, and that fails the test when it is absent. The variants with `Perhaps`
+/// may be absent: they are for cases that are counted or drawn, of which only some leave something.
 #[derive(Debug, Clone, Copy)]
 pub enum Left<'a> {
-    /// So many unread mails.
+    /// This number of unread mails.
     Mails(usize),
-    /// One unread mail or more, where their number is no matter of the test.
+    /// At least one unread mail, where the number does not matter.
     AnyMails,
-    /// Complaints of functions. A pair is a function and words of a line: each fits a complaint, and each complaint fits one.
+    /// Complaints of functions, as pairs of a function and words of a log line. Each pair fits a complaint, and
+    /// each complaint fits a pair.
     Complaints(&'a [(&'a str, &'a str)]),
-    /// So many events that no function took.
+    /// This number of events that no function accepted.
     DeadLetters(usize),
-    /// One planned fault or more that no call met.
+    /// At least one planned fault that no call met.
     UnmetFaults,
-    /// Any mails, or none.
+    /// Any number of unread mails.
     PerhapsMails,
-    /// Complaints that fit these pairs, or none.
+    /// Any number of complaints, each of which fits one of these pairs.
     PerhapsComplaints(&'a [(&'a str, &'a str)]),
-    /// Drawn faults of which some may have met no call.
+    /// Any number of drawn faults that no call met.
     PerhapsUnmetFaults,
 }
 
-/// What every warning says, for cases in which so much is made to fail that a function may warn of anything.
+/// Text that is in every warning, for cases with so many faults that a function may warn of anything.
 pub const WARNING: &str = "\"WARN\"";
 
 /// Everything that is left in a stack.
@@ -37,7 +38,7 @@ pub const WARNING: &str = "\"WARN\"";
 pub(crate) struct Leavings {
     /// The subjects of unread mails.
     mails: Vec<String>,
-    /// A function and a line of its log each.
+    /// Log lines, each with the function that wrote it.
     complaints: Vec<(&'static str, String)>,
     dead_letters: Vec<String>,
     unmet_faults: Vec<String>,
@@ -53,7 +54,7 @@ impl Leavings {
         Ok(Leavings { mails, complaints, dead_letters, unmet_faults: stack.gate.unfired() })
     }
 
-    /// What is there and not named, and what is named and not there.
+    /// What is left and not named, and what is named and not left.
     pub(crate) fn against(&self, named: &[Left<'_>]) -> Vec<String> {
         let mut wrong = Vec::new();
         let mut expect = |fits: bool, what: &str, there: &dyn fmt::Debug| {

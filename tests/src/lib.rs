@@ -1,4 +1,5 @@
-//! What the black-box tests are written with. Which calls fail, and how, is the fault layer's business (`bursar_local::gate`).
+//! The harness of the black-box tests: stacks, visitors, acts on the table, and the invariants. Which calls
+//! fail, and how, is left to the fault layer (`bursar_local::gate`).
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
@@ -9,6 +10,7 @@ mod left;
 pub mod office;
 pub mod plain_words;
 pub mod process;
+mod raw_table;
 pub mod seeds;
 pub mod stack;
 pub mod visitor;

@@ -1,4 +1,4 @@
-//! Acts on a stack's table as the console and the claim will: a programme, people on its roster, their keys.
+//! Acts on a stack's table without the pages: a programme, people on its roster, their keys.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 
 use crate::aws;
 
-/// Who can sign in comes later, so a test acts on the table as the console will.
+/// A programme of a stack, with acts on it as the console and `claim` commit them.
 pub struct Office<'a> {
     stack: &'a Stack,
     pub table: Table,
@@ -45,7 +45,7 @@ impl Office<'_> {
         Office { stack, table, programme, faculty }
     }
 
-    /// A programme that was made otherwise.
+    /// The office of a programme that exists already.
     pub fn of<'s>(stack: &'s Stack, programme: &str) -> Office<'s> {
         let (table, faculty) = (Table::new(&stack.config), Actor::Person(PersonId::random()));
         Office { stack, table, programme: programme.parse().unwrap(), faculty }
@@ -62,7 +62,7 @@ impl Office<'_> {
         ActContext { programme: &self.programme, grant, now: self.stack.clock.now(), deadline: soon() }
     }
 
-    /// A claim by hand: the attempt, a key of its name at the provider, the record.
+    /// A claim without `claim`: an attempt is begun, a key of its name made at the provider and recorded.
     pub async fn claim(&self, grant: &GrantId) -> String {
         let press = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST, terms: None };
         let ActOutcome::Done(begun) =
@@ -97,7 +97,7 @@ impl Office<'_> {
         hash
     }
 
-    /// What the next key of a grant may spend.
+    /// The limit that the next key of a grant would get.
     pub async fn next_limit(&self, grant: &GrantId) -> Usd {
         let view = self.table.view(&self.programme, grant).await.unwrap().unwrap();
         view.next_limit(self.stack.clock.now()).unwrap()
@@ -109,7 +109,7 @@ impl Office<'_> {
     }
 }
 
-/// The cookie of somebody who has just followed a link, made through the table: `bursar=…`.
+/// The cookie of a session that has just begun, written through the table: `bursar=…`.
 pub async fn session_cookie(stack: &Stack, address: &str) -> String {
     let table = Table::new(&stack.config);
     let (address, now) = (EmailAddress::parse(address).unwrap(), stack.clock.now());
@@ -126,7 +126,7 @@ pub async fn session_cookie(stack: &Stack, address: &str) -> String {
     format!("bursar={}", token.reveal())
 }
 
-/// That a threshold of a pot was crossed just now.
+/// A crossing of a threshold of a pot, found now.
 pub fn crossing(programme: &ProgrammeId, limit: Usd, threshold: u8, now: Timestamp) -> Crossing {
     Crossing {
         programme: programme.clone(),
@@ -140,7 +140,7 @@ pub fn crossing(programme: &ProgrammeId, limit: Usd, threshold: u8, now: Timesta
         mails: Vec::new(),
     }
 }
-/// Writes as the sync does, under a lease. Whether it was written.
+/// Runs a write under the sync's lease, and returns whether it was written.
 pub async fn as_sync(table: &Table, write: impl AsyncFnOnce(FencedTable<'_>) -> Result<bool, StoreError>) -> bool {
     let (now, deadline) = (Timestamp::now(), soon());
     let acquired = table.acquire("a test", "a test", now, SignedDuration::from_hours(1), deadline).await.unwrap();
@@ -148,12 +148,12 @@ pub async fn as_sync(table: &Table, write: impl AsyncFnOnce(FencedTable<'_>) -> 
     write(table.under(&lease, deadline)).await.unwrap()
 }
 
-/// Time enough for one act.
+/// A deadline with time for one act.
 pub fn soon() -> Deadline {
     Deadline::after(Duration::from_secs(25))
 }
 
-/// What the first key of a grant is on record to have used in a term without windows.
+/// The reading of a grant's first key in a term without windows.
 pub fn reading(programme: &ProgrammeId, grant: &GrantId, used: DailyUse, as_of: Timestamp) -> Reading {
     Reading {
         programme: programme.clone(),

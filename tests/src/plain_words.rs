@@ -1,11 +1,12 @@
-//! Words of the code that students, and whoever gets a mail, must not read: their own language has better ones. Every page that a
-//! test's visitor gets passes here, and every mail that a watched stack accepts, with what only a screen reader says of them.
+//! Words of the code that students' pages and all mails must not say, since their readers' own language has
+//! better ones. Checked are the pages of a test's visitor and the mails of a watched stack, with what only a
+//! screen reader says of them.
 
 use bursar_local::inbox::Contents;
 use bursar_local::ses::Mail;
 use bursar_local::visitor::Page;
 
-/// Whole words. `_` stands between words that are refused only together.
+/// Refused words, each a whole one. `_` stands between words that are refused only together.
 const REFUSED: [&str; 11] = [
     "pot",
     "pots",
@@ -19,9 +20,9 @@ const REFUSED: [&str; 11] = [
     "authority",
     "authorities",
 ];
-/// Refused too, but where the provider's own answer is quoted.
+/// Words that are refused except where the provider's own answer is quoted.
 const ONLY_QUOTED: [&str; 2] = ["guardrail", "guardrails"];
-/// Refused on the console as well, where faculty and admins speak of the same money.
+/// The only words that are refused on the console, where faculty and admins speak of the same money.
 const ON_THE_CONSOLE: [&str; 2] = ["pot", "pots"];
 
 /// The refused words that a mail says, in its subject, text or HTML.
@@ -40,7 +41,7 @@ pub fn check_page(page: &Page) {
     }
 }
 
-/// The refused words that a page says to those whose page it is.
+/// The refused words that a page says to its readers.
 pub fn refused_on_page(page: &Page) -> Vec<&'static str> {
     let mut found = refused(&told(unquoted(&page.body)));
     if page.path.starts_with("/console") {
@@ -60,7 +61,7 @@ fn refused(text: &str) -> Vec<&'static str> {
     REFUSED.into_iter().chain(ONLY_QUOTED).filter(|phrase| says(phrase)).collect()
 }
 
-/// The HTML without what stands between `<q>` and `</q>`, which are another's words.
+/// The HTML without the contents of its `<q>` elements, which are somebody else's words.
 fn unquoted(html: &str) -> String {
     let mut parts = html.split("<q>");
     let first = parts.next().unwrap_or_default();
@@ -68,7 +69,7 @@ fn unquoted(html: &str) -> String {
     std::iter::once(first).chain(rest).collect()
 }
 
-/// What is seen of an HTML, or read out.
+/// The text of some HTML that a browser shows or a screen reader says.
 fn told(body: String) -> String {
     let (status, path, headers) = (200, String::new(), reqwest::header::HeaderMap::new());
     let page = Page { status, path, headers, body };

@@ -18,22 +18,22 @@ pub struct Bursar {
     err: JoinHandle<String>,
 }
 
-/// How a `bursar` ended.
+/// The end of a `bursar`: its status and its output.
 #[derive(Debug)]
 pub struct Ended {
     pub status: ExitStatus,
-    /// What it said on standard output after `ready`, or in all if it never was.
+    /// The standard output after the `ready` line, or all of it if there was none.
     pub out: String,
     pub err: String,
 }
 
 impl Bursar {
-    /// Starts one with an empty table in this folder, on a free port.
+    /// Starts a `bursar` with an empty table in this folder, on a free port.
     pub async fn start(data: &Path) -> Result<Bursar> {
         Bursar::start_with(data, &[]).await
     }
 
-    /// The same with more arguments.
+    /// Starts a `bursar` in this folder, on a free port, with more arguments.
     pub async fn start_with(data: &Path, arguments: &[&str]) -> Result<Bursar> {
         let mut command = command(data).await?;
         command.args(arguments);
@@ -43,12 +43,12 @@ impl Bursar {
         }
     }
 
-    /// Ends it as Ctrl-C does.
+    /// Interrupts the process, as Ctrl-C does.
     pub async fn interrupt(self) -> Result<Ended> {
         self.signal("-INT").await
     }
 
-    /// Ends it as a power cut would.
+    /// Kills the process, as a power cut would.
     pub async fn kill(self) -> Result<Ended> {
         self.signal("-KILL").await
     }
@@ -65,7 +65,7 @@ impl Bursar {
     }
 }
 
-/// Runs one that is expected to refuse.
+/// Runs a `bursar` that is expected to refuse to start.
 pub async fn refused(data: &Path, arguments: &[&str]) -> Result<Ended> {
     let mut command = command(data).await?;
     command.args(arguments);
@@ -75,7 +75,7 @@ pub async fn refused(data: &Path, arguments: &[&str]) -> Result<Ended> {
     }
 }
 
-/// Runs one with just these arguments to its end.
+/// Runs a `bursar` to its end with exactly these arguments.
 pub async fn run(arguments: &[&str]) -> Result<Ended> {
     let output = Command::new(program().await?).args(arguments).stdin(Stdio::null()).output().await?;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();

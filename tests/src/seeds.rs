@@ -1,12 +1,14 @@
-//! Which seeds an exploration plays: a few in every run and more while there is time, one to be played again, or so many.
+//! Which seeds an exploration plays: its few in every run and more while there is time, or one, or a given number.
 //!
-//! `BURSAR_TEST_SEED=70` plays one, `BURSAR_TEST_SEEDS=5000` so many. Else each exploration plays its few, and goes on for as long as
-//! `BURSAR_TEST_SECONDS=90` says. What is slow plays fewer seeds, and never fails for it.
+//! `BURSAR_TEST_SEED=70` plays one seed, `BURSAR_TEST_SEEDS=5000` that many. Otherwise each exploration plays
+//! its few, and then more until `BURSAR_TEST_SECONDS=90` have passed. A slow exploration plays fewer seeds, and
+//! never fails for it.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-/// The seeds of one exploration, each drawn when there is room to play it. How many were played is printed in the end.
+/// The seeds of one exploration, each drawn when it can be played. The number of seeds that were played is
+/// printed at the end.
 #[derive(Debug)]
 pub struct Seeds {
     exploration: &'static str,
@@ -15,13 +17,13 @@ pub struct Seeds {
     began: Instant,
 }
 
-/// From where to where seeds go.
+/// The first seed of an exploration, and when to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Bounds {
     first: u64,
-    /// So many are played however long it takes.
+    /// The number of seeds that are played however long it takes.
     few: u64,
-    /// For so long others follow.
+    /// The time for which more seeds follow.
     time: Duration,
 }
 
@@ -47,7 +49,7 @@ impl Bounds {
         }
     }
 
-    /// The next seed after so many, so long after the first.
+    /// The next seed when `drawn` were played and this time has passed since the start.
     fn next(&self, drawn: u64, passed: Duration) -> Option<u64> {
         (drawn < self.few || passed < self.time).then_some(self.first + drawn)
     }
@@ -65,7 +67,7 @@ impl Iterator for Seeds {
 
 impl Drop for Seeds {
     fn drop(&mut self) {
-        // Past what captures the words of a test that passes.
+        // Written past the test harness, which captures the output of a test that passes.
         let (drawn, seconds) = (self.drawn, self.began.elapsed().as_secs_f32());
         let _ = writeln!(std::io::stderr(), "{}: {drawn} seeds played in {seconds:.1} s", self.exploration);
     }

@@ -1,5 +1,5 @@
-//! A whole stack in this process, in memory, for one test. `finish` is its only end, and looks for what a passing test could have
-//! hidden.
+//! A whole stack in this process, in memory, for one test. `finish` is its only end, and finds what a passing
+//! test could have hidden.
 
 use std::ops::Deref;
 use std::panic::Location;
@@ -25,9 +25,9 @@ use crate::plain_words::refused_in_mail;
 const ADMIN: &str = "admin@example.edu";
 const ON_ITS_WAY: Duration = Duration::from_secs(10);
 
-/// A running stack. Whatever a test reaches into is the local stack's; its end is not.
+/// A running stack, which dereferences to the local one and ends by its own `finish` only.
 pub struct Stack {
-    /// Absent once it has ended.
+    /// `None` once the stack has ended.
     running: Option<local::Stack>,
 }
 
@@ -37,21 +37,21 @@ impl Stack {
         Ok(Stack { running: Some(local::Stack::start(options).await?) })
     }
 
-    /// Ends a case of a test that plays many in one stack: a fault of this one may not meet a call of the next.
+    /// Ends one case of a test that plays many in one stack, so that no fault of this case meets a call of the next.
     #[track_caller]
     pub fn faults_met(&self, case: &str) {
         let unmet = self.gate.unfired();
         assert!(unmet.is_empty(), "{case}: planned faults that no call met: {unmet:?}");
     }
 
-    /// Ends a stack in which nothing went wrong: every planned fault happened, every event found its function, no mail is unread or
-    /// says a word of the code, and no function complained.
+    /// Ends a stack in which nothing went wrong. Every planned fault happened, every event found its function,
+    /// and no function complained. No mail is unread, and none says a word of the code.
     #[track_caller]
     pub fn finish(self) -> impl Future<Output = ()> {
         self.finish_leaving(&[])
     }
 
-    /// Ends a stack in which just this is left.
+    /// Ends a stack in which exactly this is left.
     #[track_caller]
     pub fn finish_leaving(mut self, left: &[Left<'_>]) -> impl Future<Output = ()> {
         let caller = Location::caller();
@@ -59,7 +59,8 @@ impl Stack {
     }
 
     async fn end(&mut self, left: &[Left<'_>], caller: &Location<'_>) {
-        // What is on its way is left as well, unless it is tried again and again.
+        // The stream is delivered first, so that its effects count as left too. An event that is retried without
+        // end is not waited for.
         if !self.pump.is_stopped() {
             let _ = tokio::time::timeout(ON_ITS_WAY, self.pump.drained()).await;
         }
@@ -73,7 +74,7 @@ impl Stack {
         ended.unwrap();
     }
 
-    /// Ends a stack after something that may have failed. What it failed of counts for more than what is left.
+    /// Ends a stack after a scenario that may have failed. Its failure takes precedence over what is left.
     #[track_caller]
     pub fn finish_after<T>(mut self, outcome: Result<T>, left: &[Left<'_>]) -> impl Future<Output = Result<T>> {
         let caller = Location::caller();
@@ -106,12 +107,12 @@ pub async fn in_process() -> Result<Stack> {
     start(Functions::InProcess, None, Waits::WHOLE, &[ADMIN]).await
 }
 
-/// The same with functions that really wait only a part of each wait.
+/// A stack with the functions in this process, which sleep only a part of each wait.
 pub async fn in_process_waiting(waits: Waits) -> Result<Stack> {
     start(Functions::InProcess, None, waits, &[ADMIN]).await
 }
 
-/// A stack of these admins with the functions in this process.
+/// A stack with these admins and with the functions in this process.
 pub async fn with_admins(admins: &[&str]) -> Result<Stack> {
     start(Functions::InProcess, None, Waits::WHOLE, admins).await
 }
@@ -127,7 +128,7 @@ pub async fn over(data: &Path) -> Result<Stack> {
     start(Functions::InProcess, Some(folder.files()), Waits::WHOLE, &[ADMIN]).await
 }
 
-/// Whoever looks at all of a stack that can be looked at.
+/// A watch on everything of a stack that can be observed.
 pub fn watch(stack: &Stack) -> Watch {
     let logs = stack.logs.clone();
     let watch = Watch::over(RawTable::at(stack.engine.origin(), &stack.ready.table), stack.clock.as_clock())

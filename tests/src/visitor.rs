@@ -1,5 +1,5 @@
-//! A visitor for tests: what cannot be done or is not there ends the test and shows the page. What a page must say is the test's
-//! business.
+//! A visitor for tests: an action that fails ends the test and shows the page. What a page must say is left to
+//! the test.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -19,12 +19,12 @@ pub struct Visitor(visitor::Visitor);
 pub struct Page(visitor::Page);
 
 impl Visitor {
-    /// A browser that has never been here.
+    /// A new browser, without any cookie.
     pub fn new(origin: &str) -> Visitor {
         Visitor(visitor::Visitor::of(origin, origin).unwrap().noted_by(check_page))
     }
 
-    /// Hands every answer to whoever judges what functions may say.
+    /// Notes every answer for the check of what functions may say.
     #[must_use]
     pub fn noting(self, answers: &Answers) -> Visitor {
         let answers = answers.clone();
@@ -37,7 +37,7 @@ impl Visitor {
     }
 }
 
-/// What the inner visitor does, with a failure that ends the test.
+/// The inner visitor's methods, with a failure that ends the test.
 macro_rules! visits {
     ($($name:ident($($given:ident: $kind:ty),*);)*) => {
         impl Visitor {

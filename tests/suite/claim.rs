@@ -1,5 +1,5 @@
-//! The students' pages, through HTTP and the whole stack: signing in, a key and what is done with it, every refusal, and each call
-//! of a claim going wrong.
+//! The students' pages, through HTTP and the whole stack: signing in, a key and what is done with it. Every
+//! refusal, and each call of a claim failing, are included.
 
 mod asking;
 mod bad_input;
@@ -41,7 +41,7 @@ use bursar_tests::visitor::{Page, Visitor};
 use serde_json::{Value, json};
 use ulid::Ulid;
 
-/// A programme with plenty of money, and a watch over everything.
+/// A programme with plenty of money, and a watch on everything.
 struct Scene<'s> {
     stack: &'s Stack,
     office: Office<'s>,
@@ -68,7 +68,7 @@ impl Scene<'_> {
         Visitor::new(&self.stack.ready.web).noting(&self.answers)
     }
 
-    /// What a mail to this address would bring, if this browser had asked for it.
+    /// The link and the code that a mail to this address would bring, if this browser had asked for it.
     async fn mailed(&self, address: &str, browser: &AskToken) -> (LinkToken, Code) {
         static ASKS: AtomicU64 = AtomicU64::new(0);
         let address = EmailAddress::parse(address).unwrap();
@@ -90,7 +90,7 @@ impl Scene<'_> {
         self.signed_in_as(address, "/my").await
     }
 
-    /// A browser in which this address is signed in, and which was led to its home then.
+    /// A browser in which this address is signed in, and which sign-in led to this page.
     async fn signed_in_as(&self, address: &str, home: &str) -> Visitor {
         let (visitor, asked_by) = (self.browser(), AskToken::generate());
         visitor.set_cookie("bursar-ask", asked_by.reveal());
@@ -101,7 +101,7 @@ impl Scene<'_> {
         visitor
     }
 
-    /// Somebody on the roster, signed in.
+    /// A person on the roster, signed in.
     async fn student(&self, address: &str) -> (GrantId, Visitor) {
         let grant = self.office.invite(address).await;
         (grant, self.signed_in(address).await)
@@ -111,7 +111,7 @@ impl Scene<'_> {
         format!("/my/{}/{what}", self.office.programme.as_str())
     }
 
-    /// Opens the page and presses what it offers.
+    /// Opens the student's page and presses the button that it offers.
     async fn press(&self, visitor: &Visitor, what: &str) -> Page {
         let my = visitor.get("/my").await.expect(200);
         visitor.submit(&my, &self.path(what), &[]).await
@@ -131,7 +131,7 @@ impl Scene<'_> {
         assert_eq!(saved, EditOutcome::Done);
     }
 
-    /// Lets the programme's keys call one model only, with a guardrail that the provider has.
+    /// Restricts the programme's keys to one model, by a guardrail that the provider has.
     async fn restrict(&self) -> String {
         self.set(|settings| settings.models = vec!["openai/gpt-4o-mini".to_owned()]).await;
         let made = reqwest::Client::new()
@@ -155,7 +155,7 @@ impl Scene<'_> {
     }
 }
 
-/// Looks when nothing moves: what a press owes has been mailed.
+/// Checks the invariants when nothing is in progress and all queued mail is sent.
 async fn look(stack: &Stack, watch: &mut Watch) {
     stack.pump.drained().await.unwrap();
     watch.check().await;

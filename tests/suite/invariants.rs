@@ -1,5 +1,5 @@
-//! That each invariant bites: a stack in which all is well is broken by hand in one place, and the watch must name just what is
-//! wrong there.
+//! A test of each invariant's check: a correct stack is broken by hand in one place, and the watch must report
+//! exactly that.
 
 mod account;
 mod history;
@@ -35,19 +35,19 @@ use serde_json::json;
 use crate::acts::settings::{Setting, ada};
 use crate::acts::world::World;
 
-/// A stack that was looked at once, with nothing wrong.
+/// A stack that was checked once, without a violation.
 struct Scene {
     table: RawTable,
     provider: Provider,
     answers: Answers,
     logs: Arc<Mutex<Vec<String>>>,
     mail_origin: String,
-    /// When it was looked at first.
+    /// The moment of the first check.
     now: Timestamp,
     passed: Arc<AtomicI64>,
     watch: Watch,
     gate: Gate,
-    /// Whoever tells the provider something.
+    /// The instance that calls the provider.
     console: Instance,
     _engine: Engine,
 }
@@ -113,7 +113,7 @@ impl Scene {
         self.table.keep(value).await.unwrap();
     }
 
-    /// Writes the first person's grant otherwise.
+    /// Changes the first person's grant in the table.
     async fn edit(&self, change: impl FnOnce(&mut Grant)) -> Grant {
         let mut grant = self.grant();
         change(&mut grant);
@@ -121,7 +121,7 @@ impl Scene {
         grant
     }
 
-    /// Writes an attribute of an item otherwise.
+    /// Changes one attribute of an item.
     async fn set(&self, ItemKey { pk, sk }: ItemKey, name: &str, value: AttributeValue) {
         let mut item = self.seen().items[&(pk, sk)].clone();
         item.insert(name.to_owned(), value);
@@ -133,7 +133,7 @@ impl Scene {
         delete.key("pk", AttributeValue::S(pk)).key("sk", AttributeValue::S(sk)).send().await.unwrap();
     }
 
-    /// A key that the provider made for an attempt.
+    /// Makes a key at the provider for an attempt.
     fn make_key(&self, attempt: &Attempt) -> MadeKey {
         let name = KeyName {
             deployment: DEPLOYMENT.parse().unwrap(),
@@ -145,7 +145,7 @@ impl Scene {
         self.provider.add_foreign_key(&name.to_string(), Some(Nano::usd(20)), self.now()).unwrap()
     }
 
-    /// The same, recorded by the attempt, and by the grant if it is live with it.
+    /// Makes a key at the provider and records it in the attempt, and in the grant if that attempt is live.
     async fn make_recorded_key(&self, epoch: u32) -> MadeKey {
         let made = self.make_key(self.grant().attempt(Epoch::new(epoch)).unwrap());
         let hash: bursar_core::domain::values::key::KeyHash = made.hash.parse().unwrap();
@@ -162,11 +162,11 @@ impl Scene {
         made
     }
 
-    /// Tells the provider something of a key as the product does, and this becomes of the call.
+    /// Sends a change of a key as the product does, with this verdict on the call.
     async fn patch(&self, key: &MadeKey, verdict: &str, body: serde_json::Value) {
         self.gate.at("provider:PATCH /keys/{hash}", verdict.parse::<Verdict>().unwrap());
         let url = format!("{}/keys/{}", self.console.url(Service::Provider), key.hash);
-        // No answer is one of the things that may come.
+        // A lost answer is one of the verdicts.
         reqwest::Client::new().patch(url).bearer_auth(MANAGEMENT).json(&body).send().await.ok();
     }
 
@@ -195,7 +195,7 @@ impl Scene {
         assert!(sent.status().is_success(), "{}", sent.text().await.unwrap());
     }
 
-    /// Takes what is there now for what is right.
+    /// Takes the present moment as correct.
     async fn accept(&mut self) {
         self.watch.violations(false).await.unwrap();
     }
@@ -205,7 +205,7 @@ impl Scene {
         violations.iter().map(ToString::to_string).collect()
     }
 
-    /// A violation of this invariant, with these words, must be told.
+    /// Expects a violation of this invariant with these words.
     async fn bites(&mut self, invariant: &str, words: &str) {
         let told = self.violations(false).await;
         assert!(is_told(&told, invariant, words), "{invariant} {words:?} is not in {told:#?}");
@@ -216,7 +216,7 @@ impl Scene {
         assert!(is_told(&told, invariant, words), "{invariant} {words:?} is not in {told:#?}");
     }
 
-    /// Nothing is wrong with this invariant.
+    /// Expects no violation of this invariant.
     async fn bears(&mut self, invariant: &str) {
         let told = self.violations(false).await;
         assert!(!told.iter().any(|told| told.starts_with(&format!("{invariant}:"))), "{told:#?}");

@@ -1,6 +1,6 @@
-//! Stories of money that is promised once and could be promised twice: a grant is revoked, a cap is lowered, while the last sync is a day
-//! old and what was used since is on nobody's record; the provider is down for ten minutes in between. Every invariant is judged after
-//! each step, and others press for what seems to be free all the time. In the end what is really free can be claimed.
+//! Stories of money that could be promised twice: a grant is revoked or a cap lowered while the last day's use has
+//! no reading. In between the provider is down for ten minutes. Every invariant is judged after each step, and
+//! other students press all the time for what seems to be free. In the end what is really free can be claimed.
 
 mod drawn;
 mod story;
@@ -14,17 +14,18 @@ use jiff::SignedDuration;
 
 use story::{GRANTS, Story, shown};
 
-/// Quirks that are drawn for each story beside the provider as it is by default.
+/// The number of drawn quirks for each story, besides the provider's defaults.
 const SEEDS: u64 = 3;
 
-/// What a story leaves. While the provider is down, nobody may have anything to ask of it.
+/// What a story leaves. While the provider is down, perhaps no call is made to it.
 const LEFT: [Left<'_>; 3] = [
     Left::AnyMails,
     Left::PerhapsComplaints(&[("claim", WARNING), ("console", WARNING), ("usage-sync", WARNING)]),
     Left::PerhapsUnmetFaults,
 ];
 
-/// Plays a story with the provider as it is by default, and then with quirks that are drawn, where only what must not happen is judged.
+/// Plays a story with the provider's defaults, and then with drawn quirks. With quirks only the invariants are
+/// judged.
 async fn played(story: impl AsyncFn(&Stack, &DrawnQuirks)) {
     let stack = stack::in_process().await.unwrap();
     story(&stack, &DrawnQuirks::default()).await;
@@ -37,7 +38,7 @@ async fn played(story: impl AsyncFn(&Stack, &DrawnQuirks)) {
     }
 }
 
-/// Long enough after a confirmation that a reading gives money back, and the sync that reads.
+/// Waits after a confirmation until a reading gives money back, and runs the sync that reads.
 async fn what_is_free_is_given_back(story: &mut Story<'_>, wanting: &[&str]) {
     story.minutes(2, wanting).await;
     story.stack.clock.advance(SignedDuration::from_mins(17)).unwrap();
@@ -89,11 +90,11 @@ async fn of_fifty_students_one_is_revoked_with_18_dollars_unread_and_another_may
     story.down_for_ten_minutes(&["ben"]).await;
     what_is_free_is_given_back(&mut story, &["ben"]).await;
     assert!(!story.claims("ben").await, "two dollars are free: {}", story.told.join("\n"));
-    // Whoever spent nothing leaves all of it.
+    // A student who spent nothing leaves the whole cap.
     story.revokes("student-01").await;
     what_is_free_is_given_back(&mut story, &[]).await;
     assert!(story.claims("ben").await, "{}", story.told.join("\n"));
-    // With all keys confirmed, nobody has anything to ask of the provider while it is down.
+    // With all keys confirmed, no function calls the provider while it is down.
     stack.finish_leaving(&[Left::Mails(52), Left::UnmetFaults]).await;
 }
 
@@ -108,7 +109,7 @@ async fn a_grant_that_is_revoked_while_the_provider_is_down_gives_nothing_back_b
         let rule = story.goes_down();
         story.revokes("ada").await;
         story.minutes(5, &["ben"]).await;
-        // The key works on, and its owner knows it.
+        // The key still works, and its owner knows that.
         assert!(story.is_enabled("ada"));
         story.spends("ada", 19).await;
         story.minutes(5, &["ben"]).await;
@@ -219,7 +220,7 @@ async fn a_lower_limit_that_the_provider_was_not_told_is_told_by_the_work_and_no
         story.caps("ada", "10").await;
         story.minutes(10, &["ben"]).await;
         story.comes_up(rule);
-        // What failed is due again later, by a quarter of an hour after ten minutes.
+        // After ten minutes of failures, an order is retried a quarter of an hour later.
         story.minutes(17, &["ben"]).await;
         if story.is_plain {
             assert_eq!(story.limit("ada"), Some(Nano::usd(10)), "{}", story.told.join("\n"));
@@ -264,7 +265,7 @@ async fn of_two_limits_the_one_that_lands_late_counts_until_it_is_known_not_to_h
         story.all_claim().await;
         story.invites(&["ben"], None).await;
         story.a_day_passes_since_the_sync().await;
-        // Raised, and that limit is lost on the way; lowered again, and that one arrives; then the first one does.
+        // A raised limit is delayed on the way, a lowered one arrives, and then the raised one takes effect.
         stack.gate.at("provider:PATCH /keys/{hash}", "late-lost+300s".parse::<Verdict>().unwrap());
         story.caps("ada", "50").await;
         story.caps("ada", "10").await;

@@ -1,5 +1,5 @@
-//! The sync over a whole stack: what it records, what it does about what it finds, and what it makes of a provider that fails, lies or
-//! goes away, of being killed, repeated and overtaken, and of a table that went back.
+//! The sync over a whole stack: what it records, and what it does about what it finds. It meets providers that
+//! fail, lie or disappear, is killed, repeated and overtaken, and runs on restored tables.
 
 mod another_account;
 mod checkpoints;
@@ -48,14 +48,14 @@ use serde_json::{Value, json};
 
 const ADMIN: &str = "admin@example.edu";
 
-/// A stack whose stream nobody reads, so that only what a test does is done.
+/// A stack whose stream is not read, so that nothing runs but what a test calls.
 pub(crate) async fn still() -> Stack {
     let stack = stack::in_process().await.unwrap();
     stack.pump.stop().await;
     stack
 }
 
-/// The same with a clock that stands, on the morning of the day on which the test runs.
+/// A stack without a running stream, schedules or clock, on the morning of the day on which the test runs.
 async fn in_the_morning() -> Stack {
     let stack = still().await;
     stack.schedules.stop().await;
@@ -63,7 +63,7 @@ async fn in_the_morning() -> Stack {
     stack
 }
 
-/// So many days after the first, and so many minutes of UTC after midnight.
+/// The instant so many days after the test's first day, and so many minutes after midnight UTC.
 fn instant(day: i64, minutes: i64) -> Timestamp {
     let midnight = date(day).to_zoned(TimeZone::UTC).unwrap().timestamp();
     midnight + SignedDuration::from_mins(minutes)
@@ -114,14 +114,14 @@ fn problems(report: &Value) -> String {
     report["problems"].to_string()
 }
 
-/// All that a repeated run may not touch.
+/// Every item except the records of runs, none of which a repeated run may change.
 pub(crate) fn without_runs(seen: &Snapshot) -> BTreeMap<(String, String), Item> {
     let of_runs = ["run", "lease", "sync", "checkpoint", "checkpoint-part", "cut"];
     let is_run = |item: &Item| item["kind"].as_s().is_ok_and(|kind| of_runs.contains(&kind.as_str()));
     seen.items.iter().filter(|(_, item)| !is_run(item)).map(|(key, item)| (key.clone(), item.clone())).collect()
 }
 
-/// What differs between two moments beside the runs' own records.
+/// The differences between two moments, apart from the records of runs.
 fn changed(before: &BTreeMap<(String, String), Item>, seen: &Snapshot) -> Vec<String> {
     let now = without_runs(seen);
     let keys = before.keys().chain(now.keys().filter(|key| !before.contains_key(*key)));
@@ -129,14 +129,14 @@ fn changed(before: &BTreeMap<(String, String), Item>, seen: &Snapshot) -> Vec<St
     different.map(|key| format!("{key:?}: {:?} became {:?}", before.get(key), now.get(key))).collect()
 }
 
-/// The programme as an edit would leave it.
+/// Changes the programme's settings as an edit would, without the act.
 async fn shape(stack: &Stack, office: &Office<'_>, change: impl FnOnce(&mut Settings)) {
     let mut programme: Programme = office.table.programme(&office.programme).await.unwrap().unwrap();
     change(&mut programme.settings);
     raw(stack).keep(&programme).await.unwrap();
 }
 
-/// Lets the next sync do what the guard held back.
+/// Releases what the guard held back, so that the next sync does it.
 async fn release(stack: &Stack) {
     let admin = signed_in(stack, ADMIN).await;
     let page = admin.get("/console/account").await.expect(200);
@@ -162,7 +162,7 @@ async fn grant(office: &Office<'_>, grant: &GrantId) -> Grant {
     office.table.grant(&office.programme, grant).await.unwrap().unwrap()
 }
 
-/// A key as a student gets one who presses, the first or the next.
+/// The key that a student gets by a press, the first or the next.
 async fn mint(stack: &Stack, office: &Office<'_>, grant: &GrantId) -> String {
     let begun = begin(stack, office, grant).await;
     let key = make(stack, office, grant, &begun).await;
@@ -170,12 +170,13 @@ async fn mint(stack: &Stack, office: &Office<'_>, grant: &GrantId) -> String {
     key
 }
 
-/// An attempt begins, and the keys before it are disabled.
+/// Begins an attempt, and disables the keys before it.
 async fn begin(stack: &Stack, office: &Office<'_>, of: &GrantId) -> OpenAttempt {
     begin_with(stack, office, of, true).await
 }
 
-/// The same where the provider may have no key any more to disable.
+/// Begins an attempt, and confirms the disable of the keys before it. Unless `has_old`, the provider does not
+/// have them.
 async fn begin_with(stack: &Stack, office: &Office<'_>, of: &GrantId, has_old: bool) -> OpenAttempt {
     let known = grant(office, of).await;
     let kind = if known.ever_shown { PressKind::Replace } else { PressKind::Reveal };
@@ -194,7 +195,7 @@ async fn begin_with(stack: &Stack, office: &Office<'_>, of: &GrantId, has_old: b
     begun
 }
 
-/// The provider makes the key of an attempt.
+/// Makes the key of an attempt at the provider.
 async fn make(stack: &Stack, office: &Office<'_>, of: &GrantId, begun: &OpenAttempt) -> String {
     let name = KeyName {
         deployment: stack.ready.deployment.parse().unwrap(),
@@ -231,7 +232,7 @@ async fn signed_in(stack: &Stack, address: &str) -> Visitor {
     visitor
 }
 
-/// Changes a key as somebody does by hand at the provider.
+/// Changes a key as a person does by hand at the provider.
 fn change_by_hand(stack: &Stack, key: &str, change: &Value) {
     provider(stack).change_by_hand(key, change).unwrap();
 }

@@ -1,4 +1,4 @@
-//! Programs that run beside a recipe: started here, waited for, and ended whatever becomes of the recipe.
+//! Programs that run beside a recipe: started, waited for, and ended however the recipe ends.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-/// A program that is ended when this is dropped: asked first, killed if it does not listen.
+/// A program that ends when this is dropped: first by a signal, and killed if that does not help.
 pub(crate) struct Background {
     name: &'static str,
     child: Child,
@@ -20,7 +20,7 @@ impl Background {
         Ok(Background { name, child })
     }
 
-    /// The first line of its standard output that begins so, without that beginning. The output must be a pipe.
+    /// The rest of the first line of its standard output with this beginning. The output must be a pipe.
     pub(crate) fn line(&mut self, beginning: &'static str, patience: Duration) -> anyhow::Result<String> {
         let out = self.child.stdout.take().with_context(|| format!("the output of {} is not a pipe", self.name))?;
         let (send, receive) = mpsc::channel();
@@ -55,7 +55,8 @@ impl Drop for Background {
     }
 }
 
-/// Reads to the end, so that the program never waits for a reader; sends the first line that begins so.
+/// Reads the output to its end, so that the program never blocks on a full pipe, and sends the first line with
+/// this beginning.
 fn read_lines(out: ChildStdout, beginning: &str, send: &mpsc::Sender<String>) {
     for line in BufReader::new(out).lines().map_while(Result::ok) {
         if let Some(rest) = line.strip_prefix(beginning) {
@@ -64,7 +65,7 @@ fn read_lines(out: ChildStdout, beginning: &str, send: &mpsc::Sender<String>) {
     }
 }
 
-/// Whether a command ends with success within a time; when that is over it is killed.
+/// Whether a command succeeds within a time, after which it is killed.
 pub(crate) fn ends_well_within(command: &mut Command, patience: Duration) -> bool {
     let Ok(mut child) = command.spawn() else { return false };
     if ends_within(&mut child, patience) {
@@ -86,12 +87,12 @@ fn ends_within(child: &mut Child, patience: Duration) -> bool {
     false
 }
 
-/// A port of the loopback that nobody listened on a moment ago.
+/// A loopback port on which nothing listened a moment ago.
 pub(crate) fn free_port() -> anyhow::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
-/// One request to a loopback server, and its whole answer. Enough HTTP for asking whether somebody is there.
+/// One HTTP request to a loopback server, and its whole answer: just enough to see whether the server is there.
 pub(crate) fn ask(port: u16, head: &str, body: &str) -> std::io::Result<String> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;

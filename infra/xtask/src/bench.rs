@@ -1,4 +1,5 @@
-//! `bench sync`, `resume` and `paced`: the sync's figures, in optimised builds. What is measured is the business of `tests/bench`.
+//! `bench sync`, `resume` and `paced`: the sync's figures, in optimised builds. What is measured is left to
+//! `tests/bench`.
 
 use xshell::{Shell, cmd};
 

@@ -1,4 +1,4 @@
-//! `browser`, `screenshots` and `gallery`: Bursar in a real browser. What is done there is the business of `tests/browser`.
+//! `browser`, `screenshots` and `gallery`: Bursar in a real browser. What is done there is left to `tests/browser`.
 
 use anyhow::{Context, bail};
 use xshell::{Shell, cmd};
@@ -21,7 +21,7 @@ pub(crate) fn gallery(shell: &Shell) -> anyhow::Result<()> {
 }
 
 fn draw(shell: &Shell, what: &str, folder: &str) -> anyhow::Result<()> {
-    // A test runs in the folder of its package.
+    // A test's working directory is the folder of its package.
     let folder = shell.current_dir().join(folder);
     run(shell, &[what, folder.to_str().context("the folder has a strange name")?])
 }

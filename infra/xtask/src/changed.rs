@@ -1,4 +1,4 @@
-//! `check`: the unit tests of the crates in which anything is changed that is not in `origin/main`.
+//! `check`: the unit tests of the crates that have changes which `origin/main` has not.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use anyhow::Context;
 use serde_json::Value;
 use xshell::{Shell, cmd};
 
-/// What every crate is built from, or the stand-ins.
+/// Files on which every crate depends, or which the stand-ins read.
 const OF_ALL: [&str; 3] = ["Cargo.toml", "Cargo.lock", "template.yaml"];
 
 pub(crate) fn unit_tests(shell: &Shell) -> anyhow::Result<()> {
@@ -22,8 +22,8 @@ pub(crate) fn unit_tests(shell: &Shell) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The files that differ from the commit where this branch left `origin/main`, or from the last commit where there is no such branch.
-/// Those that are not committed are among them.
+/// The files that differ from the commit where this branch left `origin/main`, uncommitted ones included.
+/// Without that branch, the last commit is compared.
 fn changed_files(shell: &Shell) -> anyhow::Result<Vec<String>> {
     let base = cmd!(shell, "git merge-base HEAD origin/main").quiet().ignore_stderr().read();
     let base = base.unwrap_or_else(|_| "HEAD".to_owned());
@@ -32,8 +32,8 @@ fn changed_files(shell: &Shell) -> anyhow::Result<Vec<String>> {
     Ok(differ.lines().chain(new.lines()).map(str::to_owned).collect())
 }
 
-/// The folder of each crate with an executable of its unit tests. All are built, since some alone would have other features of what
-/// they depend on, which would be built anew.
+/// The folder of each crate with the executable of its unit tests. All crates are built together: built alone,
+/// one would have other features of its dependencies, which would be rebuilt.
 fn unit_tests_of_all(shell: &Shell) -> anyhow::Result<Vec<(PathBuf, PathBuf)>> {
     let build = ["test", "--workspace", "--lib", "--bins", "--locked", "--no-run", "--quiet"];
     let told = cmd!(shell, "cargo {build...} --message-format json-render-diagnostics").quiet().read()?;

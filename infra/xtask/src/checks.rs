@@ -1,4 +1,4 @@
-//! The recipes that only look: format, lints, documentation, dependencies, tests, template.
+//! The recipes that only check: format, lints, documentation, dependencies, tests, template.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use xshell::{Shell, cmd};
 use crate::background::ends_well_within;
 use crate::tools;
 
-/// For so long each exploration draws seeds.
+/// The seconds for which each exploration draws seeds.
 const SECONDS: &str = "90";
 const ADVISORIES: &str = "https://github.com/RustSec/advisory-db";
 
@@ -36,7 +36,7 @@ pub(crate) fn deny(shell: &Shell) -> anyhow::Result<()> {
     Ok(cmd!(shell, "{deny} --locked --workspace check advisories").run()?)
 }
 
-/// Whether git can read a repository. Asked with git itself, which knows the proxies of the place.
+/// Whether git can read a repository. git itself is asked, since it knows the configured proxies.
 fn reachable(repository: &str) -> bool {
     let mut git = Command::new("git");
     git.args(["ls-remote", "--exit-code", repository, "HEAD"])

@@ -1,4 +1,5 @@
-//! `second-engine`: the tests of what we rely on in the table, run against an engine by other authors than the embedded one.
+//! `second-engine`: the tests of the table's assumed behaviour, run on an engine by other authors than the
+//! embedded one.
 
 use std::fs::File;
 use std::process::Command;
@@ -12,7 +13,7 @@ use crate::tools;
 
 pub(crate) fn second_engine(shell: &Shell) -> anyhow::Result<()> {
     let test = ["test", "--locked", "--package", "bursar-tests", "--test", "bursar", "second_engine"];
-    // Built before the engine starts; and a filter that fits no test would pass.
+    // Built before the engine starts. A filter that fits no test would pass, so the list must not be empty.
     let listed = cmd!(shell, "cargo {test...} -- --list").read()?;
     ensure!(listed.lines().any(|line| line.ends_with(": test")), "there is no test named second_engine");
 
@@ -23,7 +24,7 @@ pub(crate) fn second_engine(shell: &Shell) -> anyhow::Result<()> {
     let mut engine = Background::start(
         "ministack",
         Command::new(python.with_file_name("ministack"))
-            // It binds all addresses and starts listeners for other protocols unless told otherwise.
+            // By default it binds all addresses and starts listeners for other protocols.
             .envs([("BIND_HOST", "127.0.0.1"), ("IOT_MTLS_ENABLED", "0"), ("SFTP_ENABLED", "0")])
             .envs([("SERVICES", "dynamodb,dynamodbstreams"), ("LOG_LEVEL", "WARNING")])
             .env("GATEWAY_PORT", port.to_string())

@@ -1,14 +1,15 @@
-//! `long`, `histories`, `weather`, `mails` and `flood`: tests that are of a few in each run of all tests, in an optimised build and of many.
+//! `long`, `histories`, `weather`, `mails` and `flood`: tests that play a few cases in each run of the suite,
+//! here with many and optimised.
 
 use anyhow::bail;
 use xshell::{Shell, cmd};
 
-/// Plays so many histories of each kind as the command line says.
+/// Plays as many histories of each kind as the command line says.
 pub(crate) fn histories(shell: &Shell, arguments: &[String]) -> anyhow::Result<()> {
     play(shell, "histories", arguments, ("BURSAR_TEST_SEEDS", "5000"), &["promises::drawn", "acts::histories"])
 }
 
-/// Lives through so many nights of bad weather.
+/// Plays as many nights of bad weather as the command line says.
 pub(crate) fn weather(shell: &Shell, arguments: &[String]) -> anyhow::Result<()> {
     play(shell, "weather", arguments, ("BURSAR_TEST_SEEDS", "200"), &["sync::weather"])
 }
@@ -21,12 +22,12 @@ pub(crate) fn long(shell: &Shell) -> anyhow::Result<()> {
     play(shell, "long", &[], ("BURSAR_TEST_SEEDS", "50"), &["sync::windows"])
 }
 
-/// Mails so many students of a roster, and tells the pace.
+/// Mails as many students of a roster as the command line says, and prints the rate.
 pub(crate) fn mails(shell: &Shell, arguments: &[String]) -> anyhow::Result<()> {
     play(shell, "mails", arguments, ("BURSAR_TEST_MAILS", "50000"), &["mail::many", "--nocapture"])
 }
 
-/// Floods the door with so many asks, and tells how long everybody else waited.
+/// Floods the sign-in page with as many requests as the command line says, and prints how long everybody else waited.
 pub(crate) fn flood(shell: &Shell, arguments: &[String]) -> anyhow::Result<()> {
     play(shell, "flood", arguments, ("BURSAR_TEST_FLOOD", "20000"), &["claim::flood", "--nocapture"])
 }

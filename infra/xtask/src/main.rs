@@ -1,5 +1,5 @@
-//! The recipes of this repository: `cargo xtask` lists them, `cargo xtask ci` is what CI runs. What a recipe needs beyond the
-//! toolchain, `tools.rs` installs under `target/tools`; what it needs running, `background.rs` starts and ends.
+//! The recipes of this repository: `cargo xtask` lists them, `cargo xtask ci` is what CI runs. Tools beyond the
+//! toolchain are installed by `tools.rs`; programs that must run meanwhile are left to `background.rs`.
 
 mod background;
 mod bench;
@@ -25,7 +25,7 @@ struct Recipe {
     run: fn(&Shell) -> anyhow::Result<()>,
 }
 
-/// In the order in which `ci` runs them: what fails fast comes first.
+/// The recipes in the order in which `ci` runs them: what fails fast comes first.
 const RECIPES: &[Recipe] = &[
     Recipe { name: "fmt", what: "is everything formatted?", run: checks::fmt },
     Recipe {
@@ -63,20 +63,21 @@ const RECIPES: &[Recipe] = &[
     },
 ];
 
-/// The quick loop, in this order.
+/// The recipes of the quick loop, in order.
 const QUICK: &[Recipe] = &[
     Recipe { name: "fmt", what: "is everything formatted?", run: checks::fmt },
     Recipe { name: "clippy", what: "lint everything, warnings as errors", run: checks::clippy },
     Recipe { name: "unit-tests", what: "those of the crates that differ from origin/main", run: changed::unit_tests },
 ];
 
-/// What makes something, and checks nothing.
+/// The recipes that make something and check nothing.
 const MAKERS: &[Recipe] = &[
     Recipe { name: "screenshots", what: "the pictures of the README, in docs/screenshots", run: browser::screenshots },
     Recipe { name: "gallery", what: "a picture of every page in every look, in target/gallery", run: browser::gallery },
 ];
 
-/// What takes longer than a run of CI may, in optimised builds. The words after `bench` are the benchmark's own.
+/// The recipes that take longer than a run of CI may, in optimised builds. The words after `bench` are the
+/// benchmark's own.
 const LONG: [(&str, &str); 10] = [
     ("long", "every exploration with many seeds: those of histories and weather, and hundreds of each other"),
     ("histories", "5,000 histories of each kind that is drawn from seeds, or as many as the number after it says"),
@@ -157,7 +158,7 @@ fn list() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs recipes one after the other, and tells how long each took.
+/// Runs recipes one after the other, and prints how long each took.
 fn all_of(what: &str, recipes: &[Recipe], shell: &Shell) -> anyhow::Result<()> {
     let whole = Instant::now();
     for (done, recipe) in recipes.iter().enumerate() {

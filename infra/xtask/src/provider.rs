@@ -1,4 +1,4 @@
-//! `provider-sdk`: the provider simulator against the provider's own SDK, which knows nothing of ours.
+//! `provider-sdk`: the provider simulator against the provider's own SDK, which shares no code with ours.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::tools;
 
 pub(crate) fn provider_sdk(shell: &Shell) -> anyhow::Result<()> {
     let python = tools::python(shell)?;
-    // Built first, so that what is waited for is only the start.
+    // Built first, so that the wait below is for the start only.
     cmd!(shell, "cargo build --locked --package bursar-local").run()?;
     let folder = shell.create_temp_dir()?;
     let data = folder.path().join("data");
@@ -23,7 +23,7 @@ pub(crate) fn provider_sdk(shell: &Shell) -> anyhow::Result<()> {
             .stdout(Stdio::piped()),
     )?;
     let ready = bursar.line("ready ", Duration::from_secs(60))?;
-    // The management key is in the bundle's secret; Python reads it there, since it reads JSON anyway.
+    // The management key is in the bundle's secret. Python reads it there, since it parses JSON anyway.
     let key_file = folder.path().join("management-key");
     Ok(cmd!(shell, "{python} infra/xtask/provider_sdk.py {ready} {key_file}").run()?)
 }

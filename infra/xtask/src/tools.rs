@@ -1,4 +1,4 @@
-//! Tools that the recipes need and the toolchain does not bring, each in one pinned version, kept under `target/tools`.
+//! Tools that the recipes need and the toolchain does not have, each in one pinned version under `target/tools`.
 
 use std::path::PathBuf;
 
@@ -13,8 +13,8 @@ const REQUIREMENTS: &str = "infra/xtask/requirements.txt";
 
 /// The path of a cargo tool, installed if it is not there in the wanted version.
 ///
-/// No registry ships a current build of either. Unoptimised they are compiled three times as fast, and their work on a
-/// graph of ours still takes only seconds.
+/// No registry has a current build of either. Unoptimised they compile three times as fast, and still need only
+/// seconds for a graph of this size.
 pub(crate) fn cargo_tool(shell: &Shell, name: &str) -> anyhow::Result<PathBuf> {
     let (_, version) = CARGO_TOOLS.iter().find(|(tool, _)| *tool == name).context("an unknown tool")?;
     let tools = folder();
@@ -28,11 +28,11 @@ pub(crate) fn cargo_tool(shell: &Shell, name: &str) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-/// A Python that has exactly what `requirements.txt` lists, made anew when the list has changed.
+/// A Python with exactly what `requirements.txt` lists, in an environment that is made again when the list changes.
 pub(crate) fn python(shell: &Shell) -> anyhow::Result<PathBuf> {
     let venv = folder().join("venv");
     let python = venv.join("bin/python");
-    // Written last, so that an installation that broke off is not taken for one that is done.
+    // Written last, so that an interrupted installation does not count as complete.
     let stamp = venv.join("requirements.txt");
     let wanted = shell.read_file(REQUIREMENTS)?;
     if shell.read_file(&stamp).is_ok_and(|installed| installed == wanted) {
@@ -49,7 +49,7 @@ pub(crate) fn python(shell: &Shell) -> anyhow::Result<PathBuf> {
     Ok(python)
 }
 
-/// Debian splits `venv` off Python: a bare container of it may have neither.
+/// Installs `venv`, which Debian splits off Python: a bare container may have neither.
 fn install_venv(shell: &Shell) -> anyhow::Result<()> {
     if !install_from_debian(shell, &["python3", "python3-venv"])? {
         bail!("this recipe needs Python 3 with its venv module; install them and run it again");
@@ -57,7 +57,7 @@ fn install_venv(shell: &Shell) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Installs packages where that can be done without asking anybody; else says no.
+/// Installs packages if that is possible without a question to the user, and returns whether it did.
 pub(crate) fn install_from_debian(shell: &Shell, packages: &[&str]) -> anyhow::Result<bool> {
     let root = cmd!(shell, "id -u").quiet().read().is_ok_and(|id| id == "0");
     if !root || cmd!(shell, "apt-get --version").quiet().ignore_stdout().run().is_err() {

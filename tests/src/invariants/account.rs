@@ -1,5 +1,5 @@
-//! I5 and I16 as far as the account goes: an alarm or a digest is owed once to each who is to be told, and what the guard held back is
-//! released with an entry.
+//! I5, I15 and I16 for the account. Each recipient has one mail of an alarm or a digest, and the account's cuts
+//! add up. A change by an admin has its audit entry.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,9 @@ use jiff::civil::Date;
 
 use super::{Snapshot, Step};
 
-/// I5: as many of those who are to be told as an alarm or a digest says have one row each, nobody else has any, and each row is of one
-/// that is there. Rows are kept for ninety days, so this is for tests of a shorter time.
+/// I5: the alarms and digests have one outbox row for each recipient that they count as notified so far, and no
+/// others. Each row belongs to an alarm or a digest that exists. Rows expire after ninety days, so this holds
+/// for shorter tests only.
 pub(super) fn alarms_and_digests_are_owed_once_to_each(step: &Step<'_>) -> Vec<String> {
     let now = step.now;
     let mut owed: BTreeMap<String, Vec<&str>> = BTreeMap::new();
@@ -55,8 +56,8 @@ fn named_digest(of: &str, week: Date) -> String {
     format!("the digest of {of} for {week}")
 }
 
-/// I15: the parts of each cut are what the account had spent, none of it is negative that cannot be, no cut changes, and what a
-/// programme's keys spent never shrinks from one to the next.
+/// I15: the parts of each cut add up to what the account had spent, and no cut changes. No part is negative
+/// that cannot be. What a programme's keys spent never shrinks from one cut to the next.
 pub(super) fn cuts_add_up_and_stay(step: &Step<'_>) -> Vec<String> {
     let (now, mut wrong) = (step.now, Vec::new());
     for cut in &now.cuts {
@@ -82,7 +83,8 @@ pub(super) fn cuts_add_up_and_stay(step: &Step<'_>) -> Vec<String> {
     wrong
 }
 
-/// I16: whatever of the account a person changed in a step has its one entry, each entry its change, and none ever goes.
+/// I16: each change of the account by a person in this step has exactly one entry, each entry has its change,
+/// and no entry disappears.
 pub(super) fn releases_have_their_entry(step: &Step<'_>) -> Vec<String> {
     let Some(before) = step.before else { return Vec::new() };
     let mut wrong = Vec::new();
@@ -108,7 +110,7 @@ pub(super) fn releases_have_their_entry(step: &Step<'_>) -> Vec<String> {
     if explained.len() != usize::from(explained_so_far(step.now) != explained_so_far(before)) {
         wrong.push(format!("a residual was explained, or was not, and {} account entries say so", explained.len()));
     }
-    // That mail is tried again is told by the mark that is gone, and that it is sent again by its rows.
+    // A lifted refusal shows in the mark that is gone, and a mail that is sent again in its rows.
     let of_mail = [Act::MailAllowed, Act::MailSentAgain];
     let new: Vec<_> = new.into_iter().filter(|entry| !of_mail.contains(&entry.what.act)).collect();
     let released = released(step.now).filter(|held| released_before(before, held).is_none());

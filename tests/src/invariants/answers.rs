@@ -1,4 +1,5 @@
-//! What the functions answered, as far as a person on the other side can read it. What may be in it is the secrets' business.
+//! What the functions answered, as far as the person who asked can read it. Which secrets it may contain is
+//! left to `secrets`.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,7 +11,8 @@ use serde_json::Value;
 pub struct Answers(Arc<Mutex<Vec<String>>>);
 
 impl Answers {
-    /// Remembers an answer as the function gave it: of an HTTP answer the headers, cookies and body, decoded.
+    /// Records an answer as the function gave it. Of an HTTP answer that is the headers, the cookies and the
+    /// decoded body.
     pub fn note(&self, answer: &Value) {
         let body = answer["body"].as_str().unwrap_or_default();
         let decoded = match answer["isBase64Encoded"].as_bool() {

@@ -1,4 +1,5 @@
-//! What a step may do to what was there before it. Nothing of it can be told the first time a watch looks.
+//! What a step may do to what was there before it. The first check of a watch has no step before it, and so
+//! judges nothing here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,8 +13,9 @@ use bursar_core::store::{OutboxRow, QueuedMail, keys};
 use super::table::{named, rows_about};
 use super::{Snapshot, Step, marks};
 
-/// I10: what a key is recorded to have used never falls, and no reading, grant, recorded key or audit entry ever goes or, the
-/// entries, changes; nor does the deployment that all keys are named by. What a key used in its window falls when the window turns.
+/// I10: what a key is recorded to have used never falls. No reading, grant, recorded key or audit entry
+/// disappears. No audit entry changes, and the deployment in the names of all keys does not either. What a key
+/// used in its window falls when the window turns.
 pub(super) fn nothing_is_forgotten(step: &Step<'_>) -> Vec<String> {
     let Some(before) = step.before else { return Vec::new() };
     let now = step.now;
@@ -54,8 +56,8 @@ pub(super) fn nothing_is_forgotten(step: &Step<'_>) -> Vec<String> {
     wrong
 }
 
-/// I11: what was revoked is revoked, and none of its recorded keys is enabled but one that is owed a disable, or was disabled and
-/// is enabled again by a call that was already under way, until a complete sync.
+/// I11: a revoked grant stays revoked, and none of its recorded keys is enabled, with two exceptions. One is a key
+/// with an ordered disable; the other, until a complete sync, a key that a late call enabled after its disable.
 pub(super) fn revoked_is_terminal(step: &Step<'_>) -> Vec<String> {
     let now = step.now;
     let mut wrong = Vec::new();
@@ -83,10 +85,10 @@ pub(super) fn revoked_is_terminal(step: &Step<'_>) -> Vec<String> {
     wrong
 }
 
-/// I16: every change of a grant, a programme's settings or its pot in a step has exactly one audit entry, and every entry a
-/// change. A grant's and a programme's version count their acts, so the entries must be as many; marks are
-/// the only acts without one (`marks`). Where a step had one act, its entry must tell from what to what. Each key that was
-/// shown or reported leaked, and each new grant, owes exactly one mail.
+/// I16: every change of a grant, a programme's settings or its pot has exactly one audit entry, and every entry
+/// a change. The versions of grants and programmes count their acts, so the number of entries must agree. Marks
+/// are the only acts without an entry (`marks`). Where a step had one act, its entry must say from what to what.
+/// Each key that was shown or reported leaked, and each new grant, has exactly one mail in the outbox.
 pub(super) fn every_change_has_its_entry(step: &Step<'_>) -> Vec<String> {
     let Some(before) = step.before else { return Vec::new() };
     let now = step.now;
@@ -96,7 +98,7 @@ pub(super) fn every_change_has_its_entry(step: &Step<'_>) -> Vec<String> {
     };
     let mut wrong = Vec::new();
     for (id, grant) in &now.grants {
-        // That mail is tried again is said of the address, and changes no grant.
+        // A lifted refusal of mail has an entry on the address, and changes no grant.
         let of_grant = |entry: &&Entry| entry.what.act != Act::MailAllowed;
         let entries: Vec<_> = new_on(&id.0, Some(&id.1)).into_iter().filter(of_grant).collect();
         let why = match before.grants.get(id) {
@@ -191,7 +193,7 @@ fn programme_change(old: Option<&Programme>, new: &Programme, entries: &[&Entry]
     if new.edits != had + edits {
         return Some(format!("went from edit {had} to {}, and has {edits} new entries of edits", new.edits));
     }
-    // What the provider is still to be told is noted without one.
+    // An order to the provider changes the version without an entry.
     if new.version < was + told {
         return Some(format!("went from version {was} to {}, and has {told} new entries of changes", new.version));
     }
@@ -200,7 +202,7 @@ fn programme_change(old: Option<&Programme>, new: &Programme, entries: &[&Entry]
         return Some("changed without a new version".to_owned());
     }
     let without_notes = |one: &Programme| Programme { rules_order: None, version: 0, ..one.clone() };
-    // A note may have come and gone again.
+    // An order may have come and gone in the same step.
     let is_noted = new.version != old.version + 1 || new.rules_order != old.rules_order;
     if told == 0 && (without_notes(old) != without_notes(new) || !is_noted) {
         return Some("changed without an audit entry".to_owned());
@@ -245,7 +247,7 @@ fn invited_nobody(id: &ProgrammeId, entries: &[&Entry], before: &Snapshot, now: 
         .collect()
 }
 
-/// Whether somebody had the roster mail sent again in this step; more than once an hour nobody can.
+/// Whether somebody had the roster mail sent again in this step, which is possible once an hour.
 fn resent(grant: &Grant, before: &Snapshot, now: &Snapshot) -> usize {
     let key = keys::resent(&grant.programme, &grant.id);
     let of = |moment: &Snapshot| moment.items.get(&(key.pk.clone(), key.sk.clone())).cloned();

@@ -1,5 +1,5 @@
-//! Keys at the provider against what the table says of them. Without a provider to look at, only what the answers showed is
-//! judged.
+//! The keys at the provider compared with what the table says of them. Without a provider to read, only the
+//! keys in answers are judged.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,11 +12,12 @@ use super::snapshot::ProviderKey;
 use super::table::named;
 use super::{Snapshot, Step};
 
-/// So long after it began a press forgets an attempt that made nothing, though no sync was complete since.
+/// The age at which a press forgets an attempt that made nothing, even if no sync was complete since.
 const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(48);
 
-/// I1: of the keys of a grant whose plaintext anyone was shown, at most one is enabled. Shown are the keys of attempts that say
-/// so, and every key that an answer really held. The provider's word counts at once, which is more than assumption A1 asks.
+/// I1: of the keys of a grant whose plaintext anyone was shown, at most one is enabled. Shown are the keys of
+/// attempts that say so, and every key that an answer really held. The provider's state counts at once, which
+/// is stricter than assumption A1.
 pub(super) fn one_shown_key_is_enabled(step: &Step<'_>) -> Vec<String> {
     let now = step.now;
     let mut enabled: BTreeMap<&(ProgrammeId, GrantId), Vec<&str>> = BTreeMap::new();
@@ -33,11 +34,13 @@ pub(super) fn one_shown_key_is_enabled(step: &Step<'_>) -> Vec<String> {
         .collect()
 }
 
-/// I3: every enabled key of this deployment is a grant's live key, or the table knows of it in a way that ends it: it is owed a
-/// disable, or nobody was shown it and the sync sweeps it once its attempt is older than the grace: the attempt was not shown, has
-/// another key, or was forgotten. At any moment a key that never had an attempt is wrong, and so is a shown key that is neither live
-/// nor owed. That an old attempt was really swept, and that a key which was disabled is so still, can only be told just after a
-/// complete sync.
+/// I3: every enabled key of this deployment is a grant's live key, or the table knows of it in a way that ends
+/// it. Either its disable is ordered, or it was shown to nobody and the sync sweeps it after the grace. The
+/// sync sweeps keys of attempts that were not shown, have another key, or were forgotten.
+///
+/// At any moment, a key without any attempt is wrong, and so is a shown key that is neither live nor ordered
+/// off. Only just after a complete sync can be judged that an old attempt was swept, and that a disabled key
+/// still is.
 pub(super) fn every_enabled_key_is_accounted_for(step: &Step<'_>) -> Vec<String> {
     let now = step.now;
     let Some(meta) = &now.meta else { return Vec::new() };
@@ -62,7 +65,7 @@ fn accounted_for(step: &Step<'_>, name: &KeyName, hash: &str) -> Result<(), &'st
         return may_be.then_some(()).ok_or("no attempt was written down before it was made");
     };
     if attempt.key.as_ref().is_some_and(|key| key.as_str() != hash) {
-        // A POST that was executed twice made it, and nobody was shown it.
+        // A POST that was executed twice made this key, and it was shown to nobody.
         let is_swept = step.synced && now.at >= attempt.begun_at + GRACE;
         let may_be = !is_swept && !step.shown.contains_key(hash);
         return may_be.then_some(()).ok_or("its attempt has another key");
@@ -85,7 +88,7 @@ fn accounted_for(step: &Step<'_>, name: &KeyName, hash: &str) -> Result<(), &'st
     }
 }
 
-/// Whether an attempt of that number began so long ago that the next one forgot it, as one that made nothing.
+/// Whether an attempt of this number began so long ago that the next one forgot it, as one that made nothing.
 fn is_forgotten(step: &Step<'_>, name: &KeyName) -> bool {
     let number = format!("attempt {}", name.epoch.number());
     let began = |what: &AuditDetail| {
@@ -95,9 +98,11 @@ fn is_forgotten(step: &Step<'_>, name: &KeyName) -> bool {
     entries.any(|entry| began(&entry.what) && step.now.at >= entry.at + FORGOTTEN_AFTER)
 }
 
-/// I6: a grant that says `live` names a key that the provider has. It stops saying so by an act with a person, a rule, the
-/// programme's end, a replacement, a recovery or the provider behind it; sweeping is none. That the key was enabled when last listed
-/// can only be told just after a complete sync, and of one that was deleted not then: it must be missed twice, over an hour apart.
+/// I6: a live grant names a key that the provider has. Only an act of a person, a rule, the programme's end, a
+/// replacement, a recovery or the provider ends that state; sweeping does not.
+///
+/// Only just after a complete sync can be judged that the key was enabled when it was last listed. A key that
+/// was deleted is excused from that, since it must be missed twice, over an hour apart.
 pub(super) fn live_is_ended_by_nobody_in_passing(step: &Step<'_>) -> Vec<String> {
     let now = step.now;
     let mut wrong = Vec::new();
@@ -135,15 +140,15 @@ pub(super) fn live_is_ended_by_nobody_in_passing(step: &Step<'_>) -> Vec<String>
 fn ended_properly(step: &Step<'_>, (programme, grant): &(ProgrammeId, GrantId)) -> bool {
     let known: BTreeSet<_> = step.before.iter().flat_map(|before| &before.entries).map(|entry| entry.entry).collect();
     let mut new = step.now.entries_on(programme, Some(grant)).filter(|entry| !known.contains(&entry.entry));
-    // Another cap, or another group's, may leave less than a cent.
+    // Another cap, of the grant or of its group, may leave less than a cent.
     new.any(|entry| {
         let by_cap = matches!(entry.what.act, Act::CapChanged | Act::Moved | Act::Released);
         by_cap || matches!(entry.what.act, Act::Begun | Act::Stopped | Act::Revoked | Act::Ended | Act::Recovered)
     })
 }
 
-/// I7: a key that an answer held is recorded as shown. That the record was committed before the answer left cannot be told
-/// from a moment; that it is there when the answer is, can.
+/// I7: a key that an answer held is recorded as shown. One moment cannot prove that the record was committed before
+/// the answer left, only that there is a record once there is an answer.
 pub(super) fn what_was_shown_is_recorded(step: &Step<'_>) -> Vec<String> {
     let unrecorded = step.now.revealed.keys().filter(|hash| !is_recorded(step.now, hash));
     unrecorded.map(|hash| format!("an answer shows key {hash}, which no attempt records as shown")).collect()

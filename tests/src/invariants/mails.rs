@@ -1,4 +1,5 @@
-//! I4 and I5 as far as mails show them: links and codes are in link mails alone, and what the outbox owes is accepted once.
+//! I4, I5 and I13 as far as mails show them. Links and codes are in link mails alone, each outbox row is
+//! accepted once, and the counts agree.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,10 +21,10 @@ use super::secrets::Secret;
 use super::{Snapshot, Step};
 use crate::plain_words::refused_in_mail;
 
-/// Outbox rows are kept this long.
+/// The time for which outbox rows are kept.
 const KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
 
-/// A mail as it bears on these checks.
+/// A mail, reduced to what these checks compare.
 struct Read {
     at: Timestamp,
     to: Vec<String>,
@@ -42,8 +43,8 @@ pub(super) fn secrets_in(now: &Snapshot) -> Vec<Secret> {
     read(now).into_iter().flat_map(of_mail).collect()
 }
 
-/// I4: only a link mail has a link and a code, one of each, and while the link can be good the table knows it by its hash, for the
-/// address that the mail went to.
+/// I4: only a link mail has a link and a code, one of each. While the link is valid, the table has its hash for
+/// the address of the mail.
 pub(super) fn links_are_in_link_mails_and_known_by_their_hash(step: &Step<'_>) -> Vec<String> {
     let mut wrong = Vec::new();
     for mail in read(step.now) {
@@ -75,13 +76,14 @@ pub(super) fn links_are_in_link_mails_and_known_by_their_hash(step: &Step<'_>) -
     wrong
 }
 
-/// I5: a crossing that is told has one row for each recipient, a cap's for its student, and each row of the outbox one accepted mail or none: none only if
-/// it waits, was given up or dropped; a second only for an answer or a record that was lost.
+/// I5: a crossing with notices has one outbox row for each recipient, and a cap's crossing one for its student.
+/// Each row has at most one accepted mail; it may have none while it waits, and when it was given up or
+/// dropped. It has a second one only if an answer or a record was lost.
 pub(super) fn what_is_owed_is_accepted_once(step: &Step<'_>) -> Vec<String> {
     let now = step.now;
     let mut wrong = Vec::new();
     for crossing in now.crossings.iter().filter(|crossing| crossing.told && now.at < crossing.found_at + KEPT) {
-        // What somebody had sent again is one more.
+        // A mail that somebody sent again by hand is one more.
         let by_hand = |row: &OutboxRow| crossing.mails.iter().any(|told| told.row == row.row && told.by_hand.is_some());
         let of_it = |row: &&OutboxRow| tells_of(row, crossing) && !by_hand(row);
         let recipients: Vec<_> = now.outbox.iter().filter(of_it).filter_map(recipient).collect();
@@ -121,8 +123,8 @@ pub(super) fn what_is_owed_is_accepted_once(step: &Step<'_>) -> Vec<String> {
     wrong
 }
 
-/// I13, of mail: however often and in whatever order events come, the counts of each day are those of its rows. The row of a link goes
-/// after an hour, and only its mail still tells that it was sent.
+/// I13, of mail: the counts of each day are those of its rows, in whatever order and however often events come.
+/// The row of a link expires after an hour, and then only its mail still shows that it was sent.
 pub(super) fn each_mail_is_counted_once_as_it_fared(step: &Step<'_>) -> Vec<String> {
     let now_ms = step.now.at.as_millisecond().unsigned_abs().into();
     let mut counted: BTreeMap<(Date, MailKind), MailCounts> = BTreeMap::new();
@@ -143,7 +145,8 @@ pub(super) fn each_mail_is_counted_once_as_it_fared(step: &Step<'_>) -> Vec<Stri
         counted.entry((*day, MailKind::Link)).or_default().count(Delivery::Sent);
     }
     let mut kept: BTreeMap<_, _> = step.now.mail_days.iter().map(|of| ((of.day, of.mail), of.counts)).collect();
-    // What became of those is not known any more.
+    // The delivery of mails whose rows have expired is not known any more, so only the number of sent ones is
+    // compared.
     for counts in [&mut kept, &mut counted] {
         for day in gone.values() {
             counts
@@ -157,7 +160,7 @@ pub(super) fn each_mail_is_counted_once_as_it_fared(step: &Step<'_>) -> Vec<Stri
     wrong
 }
 
-/// Of the mails that came since the last look.
+/// The words of the code in mails that were accepted since the last check.
 pub(super) fn mails_say_no_word_of_the_code(step: &Step<'_>) -> Vec<String> {
     let listed_at = step.before.and_then(|before| before.mails.as_ref()).map_or(0, Vec::len);
     let wrong = |mail: &Mail| {

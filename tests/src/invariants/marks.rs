@@ -1,5 +1,5 @@
-//! The acts on a grant that leave no audit entry: how many there may have been in a step, and that those which are told by a mail
-//! owe one.
+//! Marks, the acts on a grant that leave no audit entry. Counted is how many there may have been in a step; an
+//! announcement and an end by a rule must have their mails.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::Snapshot;
 
-/// The grant without what marks change.
+/// The grant without the fields that marks change.
 pub(super) fn without(grant: &Grant) -> Grant {
     let unmarked = |attempt: &Attempt| Attempt {
         switch: if attempt.switch.is_wanted() { SwitchState::Off { at: attempt.begun_at } } else { SwitchState::On },
@@ -29,8 +29,9 @@ pub(super) fn without(grant: &Grant) -> Grant {
     Grant { version: 0, attempts: grant.attempts.iter().map(unmarked).collect(), ..grant.clone() }
 }
 
-/// How many marks there may have been between the two: a disable or an enable that was answered, or is owed again; a retired key that
-/// was found gone; and as many announcements as are owed to be mailed. Where acts with an entry came between, they may have done some of it.
+/// How many marks there may have been between the two grants. A mark is a switch that was confirmed or ordered
+/// again, a retired key that was found gone, or an announcement with its mail. Acts with an entry in the same
+/// step may have done some of that.
 pub(super) fn between(
     old: &Grant,
     new: &Grant,
@@ -45,7 +46,7 @@ pub(super) fn between(
         let was = old.attempt(attempt.epoch);
         most += marks_of_orders(was, attempt) + marks_of_the_same_limit(new, attempt, before, now);
         let is_gone = attempt.gone.is_some() && was.is_some_and(|was| was.gone.is_none());
-        // What is recovered may be recorded as disabled at once.
+        // A recovered key may be recorded as disabled at once.
         let is_recorded = was.is_none_or(|was| was.key.is_none()) && told(Act::Recovered) > 0;
         let (answered, owed_again) = match (was.map_or(SwitchState::On, |was| was.switch), attempt.switch) {
             (was, is) if was == is => (0, 0),
@@ -61,24 +62,25 @@ pub(super) fn between(
             (SwitchState::On | SwitchState::OnOrdered { .. }, SwitchState::OnOrdered { .. }) => (0, 1),
             (SwitchState::Off { .. }, SwitchState::Off { .. }) => (1, 1),
         };
-        // Whatever finds a key gone settles its disable; whatever sweeps, releases or recovers leads to another order.
+        // An act that finds a key gone also settles its disable. A sweep, release or recovery leads to another order.
         let is_told_gone = told(Act::Stopped) + told(Act::Purged) > 0;
         let owes_by_entry = told(Act::Swept) + told(Act::Released) + told(Act::Recovered) > 0;
         least += if is_gone { 0 } else { answered };
         least += if owes_by_entry { 0 } else { owed_again };
         least += u64::from(is_gone && !is_told_gone);
-        // What was owed may have been answered before it was owed anew.
+        // An order may have been confirmed before it was given again.
         let was_owed = was.is_some_and(|was| matches!(was.switch, SwitchState::OffOrdered { .. }));
         most += answered + owed_again * (1 + u64::from(was_owed)) + u64::from(is_gone);
-        // A runner that was overtaken and the one after it may each find enabled what the other disables just then.
+        // A runner that lost its lease and its successor may each find a key enabled that the other is disabling.
         most += if attempt.switch == SwitchState::On { 0 } else { 2 * runners(before, now).saturating_sub(1) };
     }
-    // A disable that was answered and then lifted in the same step leaves no mark, nor does an enable that was answered before it.
+    // A confirmed disable that is lifted in the same step leaves no mark, and nor does a confirmed enable before it.
     least..=most + 2 * told(Act::Released)
 }
 
-/// How many marks orders may have left on an attempt: each is put off as often as it failed; a limit is ordered, about to be sent and
-/// confirmed; a key is missing or found again, read for the last time, or explained.
+/// How many marks orders may have left on an attempt. An order is postponed as often as it failed; a limit is
+/// ordered, about to be sent, and confirmed. A key is missing or found again, read for the last time, or
+/// explained.
 fn marks_of_orders(was: Option<&Attempt>, is: &Attempt) -> u64 {
     let was = was.cloned().unwrap_or_else(|| Attempt::open(is.epoch, is.nonce.clone(), is.begun_at));
     let differs = [
@@ -94,20 +96,21 @@ fn marks_of_orders(was: Option<&Attempt>, is: &Attempt) -> u64 {
     3 * differs.into_iter().filter(|differs| *differs).count() as u64 + tries
 }
 
-/// What a listing says of a limit may be another's doing, or older than what was sent since: the sync then orders the same limit once
-/// more, sends and confirms it, and nothing shows it.
+/// A listed limit may be somebody else's, or older than the last one that was sent. The sync then orders, sends
+/// and confirms the same limit once more, and no field shows it.
 fn marks_of_the_same_limit(grant: &Grant, attempt: &Attempt, before: &Snapshot, now: &Snapshot) -> u64 {
     let is_live = grant.live().is_some_and(|live| live.epoch == attempt.epoch);
     3 * u64::from(is_live && runners(before, now) > 0)
 }
 
-/// How many runners of the sync began in the step.
+/// How many runs of the sync began in the step.
 fn runners(before: &Snapshot, now: &Snapshot) -> u64 {
     let fence = |seen: &Snapshot| seen.leases.get("sync").map_or(0, |lease| lease.fence);
     fence(now) - fence(before)
 }
 
-/// Whoever was held for disuse or stopped as too old is told so, and whose end is announced is told of that.
+/// What is wrong with the notices of a grant in this step. A hold for disuse or a stop as too old has its notice.
+/// Each end by a rule was announced in time, and each announcement has its mail.
 pub(super) fn wrongly_told(grant: &Grant, entries: &[&Entry], before: &Snapshot, now: &Snapshot) -> Option<String> {
     let notices = new_notices(grant, before, now);
     let owed = |wanted: Notice| notices.iter().filter(|notice| **notice == wanted).count();
@@ -131,7 +134,7 @@ pub(super) fn wrongly_told(grant: &Grant, entries: &[&Entry], before: &Snapshot,
     Some(format!("has a mark that an end was announced, and no mail {untold:?} is owed"))
 }
 
-/// Whether the mail of this announcement had left so long before, or had come to an address that takes none.
+/// Whether the mail of this announcement had left early enough, or had gone to an address that takes none.
 fn was_told_in_time(grant: &Grant, announced: Notice, at: Timestamp, seen: [&Snapshot; 2]) -> bool {
     let marks = grant.attempts.iter().filter_map(|attempt| attempt.announced.get(&announced));
     let rows = || seen.iter().flat_map(|seen| &seen.outbox);
@@ -151,7 +154,7 @@ fn is_announcement(notice: Notice) -> bool {
     matches!(notice, Notice::UnusedSoon | Notice::TooOldLater | Notice::TooOldSoon | Notice::TermEndSoon)
 }
 
-/// The notices of a student's key that are owed since.
+/// The notices of a student's key that were queued in this step.
 pub(super) fn new_notices(of: &Grant, before: &Snapshot, now: &Snapshot) -> Vec<Notice> {
     let known: BTreeSet<_> = before.outbox.iter().map(|row| row.row).collect();
     let new = now.outbox.iter().filter(|row| !known.contains(&row.row));
@@ -169,7 +172,7 @@ fn is_held_as_unused(entry: &Entry) -> bool {
     entry.what.act == Act::Held && has(&entry.what.to) && !has(&entry.what.from)
 }
 
-/// The marks of announcements that were not there before.
+/// The marks of announcements that are new in this step.
 fn announcements(new: &Grant, old: Option<&Grant>) -> Vec<Notice> {
     let mut told = Vec::new();
     for attempt in &new.attempts {

@@ -1,22 +1,25 @@
-//! What must hold whatever happened, judged from outside: the raw table, the provider's keys, the mails, the answers of the
-//! functions and their logs are read, and nothing of ours is asked. A [`Watch`] looks after each step, when nothing moves, and
-//! remembers what it saw, since many a thing can only be told from what was there before.
+//! What must hold whatever happened, judged from outside. Read are the raw table, the provider's keys, the
+//! mails, the functions' answers and their logs; no code of a function is asked. A [`Watch`] checks after each
+//! step, when nothing is in progress, and remembers the moment before, with which many checks compare.
 //!
-//! Judged now: I1, I2, I3, I4, I5, I6, I7, I10, I11, I15 and I16 of the list, of I13 how mail is counted, in ARCHITECTURE.md, the shape of the
-//! table (`table`), where addresses are (`people`), and which words mails do not say (`words`). Each check says in its own comment what of it can be told at any moment.
+//! Judged: I1 to I7, I10, I11, I15, I16 and the mail counts of I13, as ARCHITECTURE.md numbers them. Besides,
+//! the shape of the table (`table`), where addresses are (`people`), and which words mails do not say
+//! (`words`). Each check's own comment says what of it can be judged at any moment.
 //!
 //! Not invariants, although they look like some:
 //! - A live grant's key may be disabled for a moment: releasing a hold clears it first and enables last.
-//! - An attempt may stay open in a grant that was revoked or ended: whoever makes the key has yet to give up, or died.
-//! - A key that nobody was shown may be enabled until a complete sync has seen its attempt older than the grace.
+//! - An attempt may stay open in a revoked or ended grant: the press that makes the key has yet to give up, or
+//!   died.
+//! - A key that was shown to nobody may be enabled until a complete sync has seen its attempt older than the grace.
 //! - A key that was disabled may be enabled again by a late call, until the next complete sync.
-//! - What is reserved may be more than the sum over the grants: windows pass, and only the sync counts anew.
-//! - What was spent may exceed the pot: caps are overshot, and usage settles late after a key was retired. How much the simulator knows.
+//! - What is reserved may exceed the sum over the grants: windows pass, and only the sync counts again.
+//! - What was spent may exceed the pot: caps are overshot, and usage settles late after a key was retired. The
+//!   simulator knows by how much.
 //! - The numbers of attempts may have gaps: one that made nothing is forgotten when the next begins.
-//! - A lease's fence may grow by more than one: the answer that gave it was lost.
+//! - A lease's fence may grow by more than one, when the answer that granted the lease was lost.
 //!
-//! Not judged here: I8, I9, I12, I13 and I14 are about what somebody does, and have tests of their own; nothing writes yet what I17
-//! is about.
+//! Not judged here: I8, I9, I12, I14 and the rest of I13 are about what somebody does, and have tests of their
+//! own. Nothing is built yet that I17 is about.
 
 mod account;
 mod answers;
@@ -43,13 +46,14 @@ use bursar_local::ses::Ses;
 
 pub use self::answers::Answers;
 pub use self::secrets::Secret;
-pub use self::snapshot::{REGION, RawTable, Snapshot};
+pub use self::snapshot::Snapshot;
+pub use crate::raw_table::{REGION, RawTable};
 
 use self::money::Most;
 use self::outside::Shown;
 use self::snapshot::Sources;
 
-/// Something that must not be, and where it is.
+/// Something that must not be, and where it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
     /// `I1` to `I17`, `table` for the shape of the table's items, `people` for where addresses are, `words` for what mails say.
@@ -57,17 +61,17 @@ pub struct Violation {
     pub what: String,
 }
 
-/// What a check is given: the moment before, if there was one, and now.
+/// What a check is given: the moment before, if there was one, and the present one.
 struct Step<'a> {
     before: Option<&'a Snapshot>,
     now: &'a Snapshot,
     /// Whether a complete sync has just run.
     synced: bool,
     guarded: &'a [Secret],
-    /// The keys that anyone was shown so far.
+    /// The keys that anyone was shown since the watch began.
     shown: &'a Shown,
     most: &'a Most,
-    /// How often an answer of the mail server, or our record of it, was lost.
+    /// How often an answer of the mail server, or the record of it, was lost.
     lost_mails: usize,
 }
 
@@ -100,7 +104,7 @@ const CHECKS: [(&str, Check); 24] = [
     ("I16", account::releases_have_their_entry),
 ];
 
-/// Looks at one stack after each step of a test.
+/// A watch on one stack, for a check after each step of a test.
 pub struct Watch {
     sources: Sources,
     clock: Clock,
@@ -113,7 +117,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Over a table at the engine's own origin, past the fault layer. `clock` is the product's.
+    /// A watch on a table, at the engine's own origin and past the fault layer. `clock` is the product's.
     pub fn over(table: RawTable, clock: Clock) -> Watch {
         Watch {
             sources: Sources::of(table),
@@ -127,83 +131,84 @@ impl Watch {
         }
     }
 
-    /// Looks at the provider's keys too.
+    /// Adds the provider's keys to what is watched.
     #[must_use]
     pub fn with_provider(mut self, provider: Provider) -> Watch {
         self.sources.provider = Some(provider);
         self
     }
 
-    /// Looks at the calls too that may still change something at the provider.
+    /// Adds the calls to what is watched that may still change something at the provider.
     #[must_use]
     pub fn with_gate(mut self, gate: Gate) -> Watch {
         self.sources.gate = Some(gate);
         self
     }
 
-    /// Looks at every accepted mail too.
+    /// Adds every accepted mail to what is watched.
     #[must_use]
     pub fn with_mails(mut self, ses: Ses) -> Watch {
         self.sources.ses = Some(ses);
         self
     }
 
-    /// Looks at what the table's stream still holds too.
+    /// Adds what the table's stream still holds to what is watched.
     #[must_use]
     pub fn with_stream(mut self, engine: Engine) -> Watch {
         self.sources.engine = Some(engine);
         self
     }
 
-    /// Looks at the functions' answers too.
+    /// Adds the functions' answers to what is watched.
     #[must_use]
     pub fn with_answers(mut self, answers: Answers) -> Watch {
         self.sources.answers = answers;
         self
     }
 
-    /// Looks at the lines of the functions' logs too.
+    /// Adds the lines of the functions' logs to what is watched.
     #[must_use]
     pub fn with_logs(mut self, lines: impl Fn() -> Vec<String> + Send + Sync + 'static) -> Watch {
         self.sources.logs = Some(Box::new(lines));
         self
     }
 
-    /// Looks for secrets also where they were encoded, which takes many times longer.
+    /// Searches for encoded secrets as well, which takes many times longer.
     #[must_use]
     pub fn seeing_through_encodings(mut self) -> Watch {
         self.sees_through_encodings = true;
         self
     }
 
-    /// Takes what the test itself wrote into an empty table for what was there before.
+    /// Takes the test's own writes into an empty table for the moment before.
     #[must_use]
     pub fn having_written(mut self, items: &[Item]) -> Watch {
         self.before = Some(Snapshot::of(items.iter().cloned(), self.clock.now()));
         self
     }
 
-    /// From now on this secret must be nowhere but where its kind may be. Keys that an answer showed need not be named.
+    /// Declares a secret that from now on may be only where its kind may be. Keys in answers need no declaration.
     pub fn guard(&mut self, secret: Secret) {
         self.guarded.push(secret);
     }
 
-    /// The mail server's answer, or our record of it, was lost once: a mail may have been accepted twice because of it.
+    /// Declares that an answer of the mail server, or the record of it, was lost once, so a mail may have been
+    /// accepted twice.
     pub fn lost_a_mail(&mut self) {
         self.lost_mails += 1;
     }
 
-    /// Looks, and ends the test if anything is wrong.
+    /// Checks, and ends the test if there is a violation.
     pub async fn check(&mut self) -> &Snapshot {
         self.look(false).await
     }
 
-    /// The same just after a complete sync, which leaves less to be excused.
+    /// Checks just after a complete sync, which leaves fewer excuses, and ends the test if there is a violation.
     pub async fn check_after_sync(&mut self) -> &Snapshot {
         self.look(true).await
     }
 
-    /// Looks, and tells what is wrong. What was seen is remembered either way.
+    /// Checks, and returns the violations. The moment is remembered either way.
     pub async fn violations(&mut self, synced: bool) -> Result<Vec<Violation>> {
         let now = self.sources.snapshot(self.clock.now()).await?;
         let revealed = now.revealed.values().map(|key| Secret::key(key));
@@ -233,7 +238,7 @@ impl Watch {
         Ok(violations)
     }
 
-    /// What was seen last.
+    /// The moment of the last check.
     pub fn seen(&self) -> Option<&Snapshot> {
         self.before.as_ref()
     }

@@ -12,16 +12,16 @@ use bursar_local::provider::Nano;
 use super::outside::{self, Outside, Shown};
 use super::{Snapshot, Step};
 
-/// How much may be used and promised of each pot: its limit, or what was used and promised when it became smaller, also
-/// under limits that were not sent yet, and to those who have no key yet.
+/// The most that each pot may be used and promised: its limit, or what was used and promised when the limit
+/// became smaller. That includes limits that were not sent yet, and places of grants without a key.
 pub(super) type Most = BTreeMap<ProgrammeId, Nano>;
 
-/// I2: what keys of a programme used, and what keys whose plaintext anyone was shown can still use, never exceeds the pot. The
-/// pot's counter is at least what is on record of the one and the other, and a new place never takes it above the pot.
+/// I2: what keys of a programme used, and what its shown keys can still use, never exceeds the pot. The pot's
+/// counter is at least the recorded part of both, and a new place never takes it above the pot.
 ///
-/// The first holds at any moment but for amounts that the provider's own history excuses (`outside::Excuses`), and for a pot that was made
-/// smaller: then the sum may not grow. Just after a complete sync, which counts anew, the counter is excused from nothing. Where no
-/// provider is looked at, only the counter is judged.
+/// The first holds at any moment but for amounts that the provider's own history excuses (`outside::Excuses`).
+/// Where a pot was made smaller, the sum may not grow. Just after a complete sync, which counts again, the
+/// counter has no excuse. Without a provider to read, only the counter is judged.
 pub(super) fn pots_cover_what_keys_cost(step: &Step<'_>) -> Vec<String> {
     let now = step.now;
     let mut wrong = Vec::new();
@@ -52,7 +52,7 @@ pub(super) fn pots_cover_what_keys_cost(step: &Step<'_>) -> Vec<String> {
     wrong
 }
 
-/// What each pot may come to at the next look.
+/// Notes what each pot may come to at the next check.
 pub(super) fn note_most(most: &mut Most, now: &Snapshot, shown: &Shown) {
     let costs = outside::programmes(now, shown);
     for (id, pot) in &now.pots {
@@ -63,11 +63,11 @@ pub(super) fn note_most(most: &mut Most, now: &Snapshot, shown: &Shown) {
     }
 }
 
-/// A counter above its pot by more than counting anew can find, or a recovery.
+/// A counter above its pot by more than a recount or a recovery can find.
 fn grew_beyond(step: &Step<'_>, before: &Snapshot, id: &ProgrammeId, pot: &Pot, can_be_found: Nano) -> Option<String> {
     let old = before.pots.get(id)?;
     let most = old.limit.max(pot.limit).max(old.reserved);
-    // Without a provider nobody can say what there was to find.
+    // Without a provider the amount to be found is unknown.
     let finds = pot.counted_at != old.counted_at || recoveries(step.now, id) > recoveries(before, id);
     let most = nano(most) + if finds { can_be_found } else { Nano::ZERO };
     let is_judged = !finds || !step.now.keys.is_empty();
@@ -86,7 +86,7 @@ fn nano(amount: Usd) -> Nano {
     Nano::micros(amount.micros())
 }
 
-/// I15: every number in the table is a whole one, and no amount that a person has or spends is negative.
+/// I15: every number in the table is whole, and no amount that a person has or spends is negative.
 pub(super) fn amounts_are_whole_numbers(step: &Step<'_>) -> Vec<String> {
     let mut wrong = Vec::new();
     for ((pk, sk), item) in &step.now.items {

@@ -1,5 +1,5 @@
-//! What the keys of a programme cost by what the provider holds: what they used, and what those that anybody was shown can still use.
-//! Of the table only says whose a key is and which was shown; nothing is reckoned as the product does.
+//! What the keys of a programme cost by the provider's own books: what they used, and what the shown ones can
+//! still use. The table only says whose a key is and which was shown; no sum of the product is used.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,35 +13,37 @@ use bursar_local::provider::{KeySnapshot, Nano};
 use super::Snapshot;
 use super::snapshot::ProviderKey;
 
-/// The keys whose plaintext anyone was shown, by their hash, since the watch began.
+/// The keys whose plaintext anyone was shown since the watch began, by their hash.
 pub(super) type Shown = BTreeMap<String, (ProgrammeId, GrantId)>;
 
-/// What one programme comes to at the provider.
+/// What one programme costs at the provider.
 #[derive(Debug, Default)]
 pub(super) struct Outside {
-    /// By all its keys, ever, also by those that were deleted.
+    /// What all its keys ever used, deleted ones included.
     pub(super) used: Nano,
-    /// What the keys used as far as it is on record.
+    /// What the table has recorded of the keys' use.
     pub(super) recorded: Nano,
-    /// On record beyond what was used: a listing printed more, or a correction came since. Nobody is promised less by it.
+    /// What is recorded beyond what was used, because a listing was too high or a correction came later. It
+    /// lowers no promise.
     pub(super) overstated: Nano,
-    /// By shown keys, in this and later windows, under the largest limit that we sent and the provider may hold.
+    /// What shown keys can use in this and later windows, under the largest limit that was sent and the
+    /// provider may hold.
     pub(super) open: Nano,
     pub(super) excused: Excuses,
-    /// Shown keys that can use any amount.
+    /// Shown keys without any bound to their use.
     pub(super) boundless: Vec<String>,
 }
 
-/// What of that is no violation, each an amount that the provider's own history tells.
+/// Parts of the cost that are no violation, each an amount from the provider's own history.
 #[derive(Debug, Default)]
 pub(super) struct Excuses {
-    /// Used beyond the limit that we had sent, also because a person set a larger one by hand or switched the key on.
+    /// Use beyond the limit that was sent, also because a person set a larger one by hand or enabled the key.
     overshot: Nano,
-    /// Charged later than use settles, after the key's end.
+    /// Use that was charged after the key's end and its settling time.
     settled_late: Nano,
-    /// Used by a key that was replaced, and by the time the next one was made no answer by its hash had said so yet.
+    /// Use of a replaced key that no answer by its hash had reported when the next key was made.
     untold: Nano,
-    /// All that keys used and can use which a recovery found.
+    /// Use and open limits of keys that a recovery found.
     recovered: Nano,
 }
 
@@ -58,7 +60,8 @@ pub(super) fn note_shown(shown: &mut Shown, now: &Snapshot) {
     }
 }
 
-/// Every programme that has a key. A key is its name's, or that of the attempt which names its hash when somebody renamed it.
+/// Every programme that has a key. A key belongs to the programme in its name, or to the attempt with its hash
+/// when somebody renamed it.
 pub(super) fn programmes(now: &Snapshot, shown: &Shown) -> BTreeMap<ProgrammeId, Outside> {
     let mut outside: BTreeMap<ProgrammeId, Outside> = BTreeMap::new();
     let grants = now.grants.iter();
@@ -118,7 +121,7 @@ impl Excuses {
     }
 }
 
-/// What is on record of a key's use.
+/// The part of a key's use that the table has recorded.
 fn recorded(now: &Snapshot, key: &KeySnapshot, owner: &(ProgrammeId, GrantId)) -> Nano {
     let attempts = now.grants.get(owner).map_or(&[][..], |grant| &grant.attempts);
     let attempt = attempts.iter().find(|attempt| attempt.key.as_ref().is_some_and(|hash| hash.as_str() == key.hash));
@@ -127,13 +130,13 @@ fn recorded(now: &Snapshot, key: &KeySnapshot, owner: &(ProgrammeId, GrantId)) -
     reading.map_or(Nano::ZERO, |reading| Nano::micros(reading.used.counted(byok).micros()))
 }
 
-/// What a shown key can still use. None where nothing bounds it.
+/// What a shown key can still use; `None` where nothing bounds it.
 fn can_use(now: &Snapshot, key: &KeySnapshot) -> Option<Nano> {
     let is_over = key.deleted || key.expires_at.is_some_and(|end| end <= now.at);
     if is_over {
         return Some(Nano::ZERO);
     }
-    // What a person set by hand is theirs to answer for, so the smaller of that and what we asked for counts.
+    // A limit that a person set by hand is theirs to answer for, so the smaller of that and the one asked for counts.
     let smaller = [key.limit, key.asked_limit].into_iter().flatten().min();
     let held = (key.disabled || key.asked_disabled, smaller);
     let mut possible = vec![held];
@@ -148,7 +151,8 @@ fn can_use(now: &Snapshot, key: &KeySnapshot) -> Option<Nano> {
     enabled.try_fold(Nano::ZERO, |most, (_, limit)| Some(most.max(under(now, key, limit?)?)))
 }
 
-/// What is left of a limit in this window, and all of it in each later one that begins before the key expires.
+/// What is left of a limit in this window, with the whole of it in each later window that begins before the key
+/// expires.
 fn under(now: &Snapshot, key: &KeySnapshot, limit: Nano) -> Option<Nano> {
     let mut open = (limit - key.spent_in_window).max(Nano::ZERO);
     if let Some(reset) = key.limit_reset {
@@ -161,7 +165,7 @@ fn under(now: &Snapshot, key: &KeySnapshot, limit: Nano) -> Option<Nano> {
     Some(open)
 }
 
-/// What the provider had said that a key had used when the next key of its grant was made, if one was.
+/// The use that the provider had reported of a key when the next key of its grant was made, if one was.
 fn untold(now: &Snapshot, shown: &Shown, known: &ProviderKey, owner: &(ProgrammeId, GrantId)) -> Option<Nano> {
     let of_grant = now.keys.iter().map(|other| &other.key).filter(|other| shown.get(&other.hash) == Some(owner));
     let later = of_grant.filter(|other| other.created_at > known.key.created_at && shown.contains_key(&known.key.hash));
@@ -169,7 +173,7 @@ fn untold(now: &Snapshot, shown: &Shown, known: &ProviderKey, owner: &(Programme
     known.told.iter().rev().find(|(at, _)| *at <= next).map(|(_, told)| *told)
 }
 
-/// Only what there is to excuse: ` (0.05 overshot, 1 settled late)`.
+/// The excuses that are not zero: ` (0.05 overshot, 1 settled late)`.
 impl fmt::Display for Excuses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Excuses { overshot, settled_late, untold, recovered } = self;

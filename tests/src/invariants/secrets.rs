@@ -1,4 +1,4 @@
-//! I4: secrets are nowhere but in the one answer or mail that brings them.
+//! I4: a secret is nowhere but in the one answer or mail that brings it.
 
 use std::collections::BTreeMap;
 
@@ -10,46 +10,47 @@ use sha2::{Digest, Sha256};
 
 use super::Step;
 
-/// A text that must be nowhere, and where it may be once.
+/// A text that must be nowhere but in the one place that may have it.
 #[derive(Clone)]
 pub struct Secret {
     what: &'static str,
     text: String,
-    /// The text, and what else it is recognised by.
+    /// The text, and the other forms by which it is recognised.
     forms: Vec<String>,
     answers: usize,
     mails: usize,
 }
 
-/// What keys begin with, management keys too.
+/// The prefix of all keys, management keys included.
 const PREFIX: &str = "sk-or-v1-";
-/// The bytes of the shortest token.
+/// The number of bytes of the shortest token.
 const TOKEN: usize = 16;
-/// Labels begin alike and are cut: they have fewer digits.
+/// The least number of hexadecimal digits of a key. The provider's labels begin with the same prefix, and are
+/// cut to fewer digits.
 const DIGITS: usize = 40;
 
 impl Secret {
-    /// A student's key: in the one answer that reveals it.
+    /// A student's key, which may be in the one answer that reveals it.
     pub fn key(text: &str) -> Secret {
         Secret::new("a key", text, 1, 0)
     }
 
-    /// A session's cookie: in the one answer that begins it.
+    /// A session's cookie, which may be in the one answer that begins it.
     pub fn session(text: &str) -> Secret {
         Secret::new("a session", text, 1, 0)
     }
 
-    /// The token of a link, or a code: in the one mail that brings it.
+    /// The token of a link, or a code, which may be in the one mail that brings it.
     pub fn mailed(text: &str) -> Secret {
         Secret::new("a link or code", text, 0, 1)
     }
 
-    /// What an asking browser or a form carries: in any number of answers, and nowhere else.
+    /// The token of a form or of an asking browser, which may be in any number of answers, and nowhere else.
     pub fn of_pages(text: &str) -> Secret {
         Secret::new("a cookie or a form's token", text, usize::MAX, 0)
     }
 
-    /// The management key: nowhere.
+    /// The management key, which may be nowhere.
     pub fn management_key(text: &str) -> Secret {
         Secret::new("the management key", text, 0, 0)
     }
@@ -58,8 +59,9 @@ impl Secret {
         Secret { what, text: text.to_owned(), forms: vec![text.to_owned()], answers, mails }
     }
 
-    /// Recognised also where it was written in hexadecimal digits or in either base 64 within something longer, a code without
-    /// its hyphens, a token by its bytes. Escaped for an address or a page it looks like itself, as it has no character to escape.
+    /// A secret that is recognised in encoded forms as well. These are hexadecimal digits, either base 64
+    /// within a longer text, a code without its hyphens, and a token's bytes. Escaping for a URL or a page
+    /// leaves it as it is, since it has no character to escape.
     pub(super) fn seen_through_encodings(mut self) -> Secret {
         let mut bytes = vec![self.text.as_bytes().to_vec()];
         bytes.extend(BASE64URL_NOPAD.decode(self.text.as_bytes()).ok().filter(|token| token.len() >= TOKEN));
@@ -86,21 +88,22 @@ impl Secret {
     }
 }
 
-/// How these bytes look in base 64 when so many others come before them: the characters that no neighbour has a part in.
+/// The base 64 of these bytes after `before` others, without the characters that depend on a neighbour.
 fn within(base: &Encoding, bytes: &[u8], before: usize) -> String {
     let text = base.encode(&[&vec![0; before], bytes].concat());
     let (first, end) = ((before * 8).div_ceil(6), (before + bytes.len()) * 8 / 6);
     text[first..end].to_owned()
 }
 
-/// The keys whose plaintext is in these texts, by their hash as the provider tells it.
+/// The keys whose plaintext is in these texts, by the provider's hash of them.
 pub(super) fn keys_in(texts: &[String]) -> BTreeMap<String, String> {
     let keys = texts.iter().flat_map(|text| plaintexts_in(text));
     keys.map(|key| (HEXLOWER.encode(&Sha256::digest(key.as_bytes())), key.to_owned())).collect()
 }
 
-/// I4: guarded secrets, and everything that looks like a key, are in no item, no stream record and no log line; in no more
-/// answers and mails than may bring them. Mails are read decoded and raw. What was encrypted or compressed is not seen through.
+/// I4: guarded secrets, and everything of the form of a key, are in no item, no stream record and no log line.
+/// They are in no more answers and mails than may bring them. Mails are searched decoded and raw; what is
+/// encrypted or compressed is not.
 pub(super) fn secrets_are_nowhere(step: &Step<'_>) -> Vec<String> {
     let mut wrong = Vec::new();
     for ((pk, sk), item) in &step.now.items {
@@ -131,7 +134,7 @@ pub(super) fn secrets_are_nowhere(step: &Step<'_>) -> Vec<String> {
     wrong
 }
 
-/// Every text of an item, however deep, names of attributes included.
+/// Every text of an item at any depth, names of attributes included.
 pub(super) fn texts_of(item: &Item) -> Vec<String> {
     let mut texts = Vec::new();
     for (name, value) in item {
@@ -183,7 +186,7 @@ fn legible(raw: &[u8]) -> String {
     format!("{}\n{}", texts.join("\n"), String::from_utf8_lossy(raw))
 }
 
-/// The line without the secrets, for a message that a person reads.
+/// The line with its secrets masked, for a message that a person reads.
 fn masked(step: &Step<'_>, line: &str) -> String {
     step.guarded
         .iter()

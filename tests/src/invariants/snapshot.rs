@@ -1,11 +1,9 @@
-//! Everything there is to see at one moment, read past the fault layer and decoded. What is wrong with it is for the checks to say.
+//! Everything of a stack that can be observed at one moment, read past the fault layer and decoded. What is wrong
+//! with it is left to the checks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context, Result};
-use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::retry::RetryConfig;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use anyhow::Result;
 use bursar_core::domain::audit::{AccountEntry, Entry};
 use bursar_core::domain::grant::{Grant, Reading};
 use bursar_core::domain::mail::alarm::Alarm;
@@ -36,18 +34,9 @@ use serde_json::Value;
 
 use super::answers::Answers;
 use super::secrets;
+use crate::raw_table::RawTable;
 
-/// Where tables lie that no stack made.
-pub const REGION: &str = "us-east-1";
-
-/// A table at the engine's own origin, as somebody with a console sees it.
-#[derive(Clone)]
-pub struct RawTable {
-    client: Client,
-    name: String,
-}
-
-/// One moment of a stack. Of a kind of item that is not here, the item is told in `unknown`.
+/// One moment of a stack. A kind of item without a field here is decoded too, and kept in `items` only.
 pub struct Snapshot {
     pub at: Timestamp,
     /// Every item as it is, by partition and sort key.
@@ -55,14 +44,14 @@ pub struct Snapshot {
     pub meta: Option<Meta>,
     pub leases: BTreeMap<String, Lease>,
     pub programmes: BTreeMap<ProgrammeId, Programme>,
-    /// Those that the list has.
+    /// The programmes that the list of programmes has.
     pub listed: BTreeSet<ProgrammeId>,
-    /// As what programmes name people.
+    /// The roles that programmes give to people.
     pub roles: Vec<Roles>,
     pub pots: BTreeMap<ProgrammeId, Pot>,
     pub grants: BTreeMap<(ProgrammeId, GrantId), Grant>,
     pub readings: BTreeMap<(ProgrammeId, GrantId, Epoch), Reading>,
-    /// In the order of their keys: those of one grant or programme by time.
+    /// The audit entries in the order of their keys, so those of one grant or programme by time.
     pub entries: Vec<Entry>,
     pub enrolments: Vec<Enrolment>,
     pub outbox: Vec<OutboxRow>,
@@ -71,26 +60,26 @@ pub struct Snapshot {
     pub sessions: Vec<Session>,
     pub people: Vec<StaffPerson>,
     pub totals: Vec<Totals>,
-    /// Of programmes with many groups.
+    /// The totals of single groups, where a programme has many.
     pub group_totals: Vec<GroupTotals>,
     pub crossings: Vec<Crossing>,
     pub alarms: Vec<Alarm>,
-    /// Oldest first.
+    /// The cuts of the account, the oldest first.
     pub cuts: Vec<AccountCut>,
-    /// How the mail of each day fared.
+    /// The deliveries of each day's mails, as counted.
     pub mail_days: Vec<MailDay>,
     pub bulk_stops: Vec<BulkStop>,
     pub digests: Vec<Digest>,
     pub account_digests: Vec<AccountDigest>,
-    /// How the sync stands.
+    /// The state of the sync.
     pub sync: Option<SyncState>,
     pub account_entries: Vec<AccountEntry>,
-    /// Items that are of no known kind, or not what their kind says.
+    /// The items that have no known kind, or are not what their kind says, with the reason.
     pub unknown: Vec<String>,
     pub keys: Vec<ProviderKey>,
-    /// What the provider may yet be told, as far as calls are looked at.
+    /// The calls that may still take effect at the provider, if calls are watched.
     pub pending: Vec<Pending>,
-    /// Every accepted mail; none where mails are not looked at.
+    /// Every accepted mail; `None` if mails are not watched.
     pub mails: Option<Vec<Mail>>,
     pub answers: Vec<String>,
     /// The keys whose plaintext is in an answer, by their hash.
@@ -99,11 +88,11 @@ pub struct Snapshot {
     pub stream: Vec<Value>,
 }
 
-/// A key at the provider, and whose it is if its name is one of ours.
+/// A key at the provider, with its parsed name if that has this product's form.
 pub struct ProviderKey {
     pub key: KeySnapshot,
     pub name: Option<KeyName>,
-    /// What answers by its hash said that it had used, see [`Provider::told`].
+    /// The use that answers by its hash reported, see [`Provider::told`].
     pub told: Vec<(Timestamp, Nano)>,
 }
 
@@ -115,61 +104,6 @@ pub(super) struct Sources {
     pub(super) engine: Option<Engine>,
     pub(super) answers: Answers,
     pub(super) logs: Option<Box<dyn Fn() -> Vec<String> + Send + Sync>>,
-}
-
-impl RawTable {
-    pub fn at(origin: &str, name: &str) -> RawTable {
-        let config = aws_sdk_dynamodb::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(REGION))
-            .credentials_provider(Credentials::new("any", "any", None, None, "by hand"))
-            .retry_config(RetryConfig::disabled())
-            .http_client(aws_smithy_http_client::Builder::new().build_http())
-            .endpoint_url(origin)
-            .build();
-        RawTable::of(Client::from_conf(config), name)
-    }
-
-    /// Another table of the same engine, over the same connections.
-    pub fn of(client: Client, name: &str) -> RawTable {
-        RawTable { client, name: name.to_owned() }
-    }
-
-    pub fn client(&self) -> &Client {
-        &self.client
-    }
-
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Puts an item whatever is there.
-    pub async fn put(&self, item: Item) -> Result<()> {
-        let put = self.client.put_item().table_name(&self.name).set_item(Some(item));
-        put.send().await.context("an item cannot be put")?;
-        Ok(())
-    }
-
-    /// Puts a value as the product would.
-    pub async fn keep<T: Stored>(&self, value: &T) -> Result<()> {
-        self.put(items::to_item(value)?).await
-    }
-
-    /// Every item there is. Nothing may be writing meanwhile.
-    async fn items(&self) -> Result<Vec<Item>> {
-        let mut found = Vec::new();
-        let mut from = None;
-        loop {
-            let scan = self.client.scan().table_name(&self.name).consistent_read(true);
-            let page = scan.set_exclusive_start_key(from).send().await;
-            let page = page.context("the table cannot be scanned")?;
-            found.extend(page.items.unwrap_or_default());
-            from = page.last_evaluated_key;
-            if from.is_none() {
-                return Ok(found);
-            }
-        }
-    }
 }
 
 impl Sources {
@@ -329,7 +263,7 @@ impl Snapshot {
             CapScan::KIND => decoded::<CapScan>(item).map(drop)?,
             Shortage::KIND => decoded::<Shortage>(item).map(drop)?,
             MissingKey::KIND => decoded::<MissingKey>(item).map(drop)?,
-            // What a run has seen, what it held back, and what grants used by model, in bytes of their own.
+            // A run's listing, the marks it held back, and grants' use by model have encodings of their own.
             "checkpoint-part" | "held-marks" | "model-rows" => {}
             kind => anyhow::bail!("there is no kind {kind:?}"),
         }
@@ -349,7 +283,7 @@ impl Snapshot {
         entries.filter(move |entry| entry.programme == *programme && entry.grant.as_ref() == grant)
     }
 
-    /// The changes of a key that the provider may yet be told.
+    /// The changes of a key that may still take effect at the provider.
     pub(super) fn pending_for<'a>(&'a self, hash: &str) -> impl Iterator<Item = &'a Pending> {
         let path = format!("/keys/{hash}");
         self.pending
@@ -363,14 +297,14 @@ impl Snapshot {
         keys.find(|key| key.hash == hash.as_str())
     }
 
-    /// Whether a request with this key would get through, as far as the key itself goes.
+    /// Whether the key itself allows a request: it is not disabled, deleted or expired.
     pub(super) fn is_enabled(&self, key: &KeySnapshot) -> bool {
         let expired = key.expires_at.is_some_and(|expires| expires <= self.at);
         !key.disabled && !key.deleted && !expired
     }
 }
 
-/// A value that would be written just as the item is.
+/// The value of an item, or an error if the product would write that value differently.
 fn decoded<T: Stored>(item: &Item) -> Result<T> {
     let value: T = items::from_item(item.clone())?;
     let again = items::to_item(&value)?;

@@ -1,4 +1,4 @@
-//! Sums and what is concluded from them: totals against readings, crossings against totals.
+//! Sums and what follows from them: totals compared with readings, and crossings with totals.
 
 use bursar_core::domain::programme::Byok;
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
@@ -7,8 +7,8 @@ use bursar_core::domain::values::money::Usd;
 
 use super::{Snapshot, Step};
 
-/// I10, of sums: totals never say more than the readings, never fall from one moment to the next, and are just the readings' sum
-/// when a complete sync has just run.
+/// I10, of sums: totals never exceed the readings, and never fall from one moment to the next. Just after a
+/// complete sync they equal the readings' sum.
 pub(super) fn totals_are_sums_of_readings(step: &Step<'_>) -> Vec<String> {
     let now = step.now;
     let mut wrong = Vec::new();
@@ -35,14 +35,14 @@ pub(super) fn totals_are_sums_of_readings(step: &Step<'_>) -> Vec<String> {
     wrong
 }
 
-/// I5, of crossings: each names a limit that was reached, and stays as it is. Who is mailed because of it is judged in `mails`.
+/// I5, of crossings: each names a limit that was reached, and does not change. Its mails are judged in `mails`.
 pub(super) fn crossings_were_reached_and_stay(step: &Step<'_>) -> Vec<String> {
     let now = step.now;
     let mut wrong = Vec::new();
     for crossing in &now.crossings {
         let Crossing { programme, limit, threshold, spent, .. } = crossing;
         let of = format!("{threshold} % of the {limit} of {programme}");
-        // What was promised then is not on record, but the pot was not spent.
+        // What was reserved at that time is not on record; the pot itself must have had money left.
         let reached = match crossing.scope {
             Scope::Reserved => spent < limit,
             Scope::Pot | Scope::Cap(_) => {
@@ -55,7 +55,7 @@ pub(super) fn crossings_were_reached_and_stay(step: &Step<'_>) -> Vec<String> {
         }
     }
     for old in step.before.iter().flat_map(|before| &before.crossings) {
-        // It may be told again by hand.
+        // A mail of it may be sent again by hand.
         let stays = |new: &Crossing| {
             let told = new.mails.iter().filter(|told| told.by_hand.is_none() || old.mails.contains(told));
             Crossing { mails: told.cloned().collect(), ..new.clone() } == *old
@@ -67,7 +67,7 @@ pub(super) fn crossings_were_reached_and_stay(step: &Step<'_>) -> Vec<String> {
     wrong
 }
 
-/// Whose limit it is cannot have spent more: a programme by its totals, a student by the readings.
+/// What the limit's owner has spent by now: a programme by its totals, a student by the readings.
 fn most_spent(now: &Snapshot, crossing: &Crossing) -> Usd {
     let programme = &crossing.programme;
     match &crossing.scope {

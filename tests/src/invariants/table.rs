@@ -1,5 +1,6 @@
-//! The shape of the table: each item is what its kind says, each grant is something the rules can lead to, items find what they
-//! refer to, and addresses are in few of them. All of it can be told from one moment alone.
+//! The shape of the table: each item is what its kind says, and each grant is in a state that the rules can
+//! reach. Items find what they refer to, and addresses are in few of them. One moment is enough to judge all of
+//! it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,8 +36,8 @@ pub(super) fn grants_make_sense(step: &Step<'_>) -> Vec<String> {
     grants.flat_map(wrong).collect()
 }
 
-/// Grants, pots, readings, enrolments, roles, notices and entries name things that are there, a person has one grant in a programme, and
-/// a key belongs to one attempt.
+/// Grants, pots, readings, enrolments, roles, notices and entries refer to items that exist. A person has one
+/// grant in a programme, and a key belongs to one attempt.
 pub(super) fn items_refer_to_items(step: &Step<'_>) -> Vec<String> {
     let now = step.now;
     let mut wrong = Vec::new();
@@ -80,7 +81,7 @@ pub(super) fn items_refer_to_items(step: &Step<'_>) -> Vec<String> {
     wrong
 }
 
-/// What people set of what keys may call is what the provider confirmed, or is to be told, while the programme goes on.
+/// The restrictions that people set are confirmed by the provider, or ordered, as long as the programme goes on.
 pub(super) fn rules_are_told(step: &Step<'_>) -> Vec<String> {
     let is_silent = |programme: &&Programme| {
         programme.rules_order.is_none()
@@ -91,8 +92,9 @@ pub(super) fn rules_are_told(step: &Step<'_>) -> Vec<String> {
     silent.map(|programme| format!("programme {} has rules that nobody tells the provider", programme.id)).collect()
 }
 
-/// A student's address is in their grant and in the enrolment that finds it, and in the settings of a programme whose staff they
-/// are; for a while in what signs them in; and in no other item, so that an erasure knows where to look.
+/// A student's address is in their grant, in the enrolment that finds it, and in the settings of a programme
+/// whose staff they are. For a while it is in what signs them in. No other item has it, so that an erasure
+/// knows where to look.
 pub(super) fn addresses_are_where_they_may_be(step: &Step<'_>) -> Vec<String> {
     let mut addresses = BTreeSet::new();
     for grant in step.now.grants.values() {
@@ -136,7 +138,7 @@ fn kind_of(item: &Item) -> &str {
     item.get("kind").and_then(|kind| kind.as_s().ok()).map_or("", String::as_str)
 }
 
-/// Whether keys of it were found at the provider after the table went back, and recorded as they were.
+/// Whether keys of the grant were found at the provider after a restore of the table, and recorded as they were.
 fn is_recovered(grant: &Grant, now: &Snapshot) -> bool {
     now.entries_on(&grant.programme, Some(&grant.id)).any(|entry| entry.what.act == Act::Recovered)
 }
@@ -207,7 +209,8 @@ fn wrong_with(grant: &Grant, recovered: bool) -> Vec<String> {
     wrong
 }
 
-/// Each programme is in the list, and under the address of each person whom its settings name stands as what.
+/// Programmes that are not in the list, and people whose role in a programme's settings is not found under
+/// their address.
 fn wrong_lists(step: &Step<'_>) -> Vec<String> {
     let now = step.now;
     let programmes: BTreeSet<_> = now.programmes.keys().cloned().collect();
@@ -259,7 +262,7 @@ fn shared_keys(step: &Step<'_>) -> Vec<String> {
     shared.map(|(key, owners)| format!("key {key} is recorded by {}", owners.join(" and "))).collect()
 }
 
-/// For the checks that compare notices with what they tell of.
+/// The outbox rows of this mail, for the checks that compare notices with their cause.
 pub(super) fn rows_about<'a>(rows: &'a [OutboxRow], mail: &'a QueuedMail) -> impl Iterator<Item = &'a OutboxRow> {
     rows.iter().filter(move |row| row.mail == *mail)
 }

@@ -1,4 +1,4 @@
-//! One act of the table as a value, and how it is asked of the store.
+//! One act of the table as a value, and the call of the store that it makes.
 
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::{self, Actor, AuditDetail};
@@ -15,7 +15,7 @@ use bursar_core::store::{Acquired, ActContext, ActOutcome, Author, EditOutcome, 
 use bursar_local::gate::Verdict;
 use jiff::{SignedDuration, Timestamp};
 
-/// An act with everything it is told.
+/// An act with all its arguments.
 #[derive(Debug, Clone)]
 pub(crate) enum Act {
     Begin(GrantId, Press),
@@ -30,7 +30,7 @@ pub(crate) enum Act {
     Sweep(GrantId, Epoch, Nonce, KeyHash),
     GiveBackPlace(GrantId),
     DisableAgain(GrantId, Epoch, KeyHash),
-    /// The grant was read at this version before the provider was asked.
+    /// A key that was found disabled, with the grant's version before the provider was asked.
     FoundDisabled(GrantId, u64, Epoch, KeyHash),
     FoundGone(GrantId, u64, Epoch, KeyHash),
     Purged(GrantId, Epoch, KeyHash),
@@ -57,12 +57,12 @@ pub(crate) enum Act {
     Note(Reading),
 }
 
-/// How an act ended.
+/// The end of an act.
 #[derive(Debug, Clone)]
 pub(crate) enum Ended {
-    /// What its caller is told, and the attempt that it began.
+    /// What its caller gets, as text, and the attempt that it began.
     Said(String, Option<OpenAttempt>),
-    /// The table did not do it, or did not say whether it did.
+    /// The table refused the write, or did not answer whether it took it.
     Failed(String),
     Killed,
 }
@@ -74,7 +74,7 @@ pub(crate) fn faculty() -> Actor {
 }
 
 impl Act {
-    /// Asks it of the store.
+    /// Makes the call of the store.
     pub(crate) async fn run(&self, table: &Table, now: Timestamp, deadline: Deadline) -> Ended {
         let programme = programme();
         let at = |grant| ActContext { programme: &programme, grant, now, deadline };
@@ -104,7 +104,7 @@ impl Act {
         })
     }
 
-    /// What the domain decides, what its caller is told, and the attempt that it begins.
+    /// What the domain decides, what the caller then gets, and the attempt that begins.
     pub(super) fn rule(
         &self,
         view: &View,
@@ -150,7 +150,7 @@ impl Act {
         Ok((change, (said, None)))
     }
 
-    /// An act on anything else.
+    /// An act that is not on a grant.
     async fn ask(&self, table: &Table, now: Timestamp, deadline: Deadline) -> Result<String, StoreError> {
         let actor = faculty();
         let by = Author { actor: &actor, now, deadline };
@@ -183,7 +183,7 @@ impl Act {
         })
     }
 
-    /// The grant it is an act on.
+    /// The grant that it is an act on, if any.
     pub(crate) fn who(&self) -> Option<&GrantId> {
         match self {
             Act::Begin(who, ..)
@@ -216,7 +216,7 @@ impl Act {
         }
     }
 
-    /// The call that makes it happen.
+    /// The name of the call that commits it.
     pub(crate) fn write(&self) -> &'static str {
         match self {
             Act::Meta | Act::Note(_) => "dynamodb:PutItem",
@@ -225,7 +225,8 @@ impl Act {
         }
     }
 
-    /// Whether it leaves something that tells, when its answer was lost, that it happened. Marks leave nothing, and are found done.
+    /// Whether the table shows that it happened after its answer was lost. Marks leave no such evidence, and
+    /// are found done.
     pub(crate) fn is_witnessed(&self) -> bool {
         self.write() == "dynamodb:TransactWriteItems" && !self.is_mark()
     }
@@ -241,23 +242,23 @@ impl Act {
         )
     }
 
-    /// What a write comes to that takes effect and leaves the act not knowing it: where a condition of it can tell afterwards, somebody in
-    /// between sends it twice, and the table answers that the condition failed.
+    /// The verdict for a write that takes effect while its act does not learn it. Where a condition can show
+    /// that it happened, the write is sent twice, and the table answers that the condition failed.
     pub(crate) fn unheard(&self) -> Verdict {
         match self {
-            // It may be noted as often as one likes.
+            // Repeating a note does no harm.
             Act::Note(..) => Verdict::LoseAnswer,
             _ if self.write() == "dynamodb:UpdateItem" => Verdict::LoseAnswer,
             _ => Verdict::ConditionReadBack,
         }
     }
 
-    /// What it may say, when an answer of the table was lost, although it happened.
+    /// The refusal that its caller may get when an answer of the table was lost, although it happened.
     pub(crate) fn may_deny(&self) -> Option<String> {
         match self {
             Act::Confirmed(..) | Act::DisableAgain(..) | Act::ReadForTheLastTime(..) => Some(refused(Unchanged)),
             Act::SendingLimit(..) => Some(refused(NotSending::NotLarger)),
-            // Its own write moved the grant.
+            // Its own write changed the grant's version.
             Act::FoundGone(..) => Some(refused(NotAsRead::Moved)),
             _ => None,
         }
@@ -272,7 +273,7 @@ pub(crate) fn programme() -> ProgrammeId {
     ProgrammeId::of_name("CS pilot")
 }
 
-/// The id that a person's grant has in a setting: made of the first five letters of the address.
+/// The id that a person's grant has in a setting, made of the first five letters of the address.
 pub(crate) fn grant_of(person: &Person) -> GrantId {
     let name = person.address.as_written().split('@').next().unwrap();
     let digits: String = name.bytes().map(|byte| format!("{byte:02x}")).collect();
@@ -289,7 +290,7 @@ async fn follow_rules(table: &Table, at: ActContext<'_>) -> Result<(String, Opti
     Ok((said, None))
 }
 
-// What a caller is told, as text: the store's outcomes and the rules' are compared in it.
+// Outcomes as text, in which those of the store and those of the rules are compared.
 
 pub(super) fn done(text: impl std::fmt::Display) -> String {
     format!("done: {text}")

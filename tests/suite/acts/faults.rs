@@ -1,5 +1,5 @@
-//! One fault at a time: every way in which each call of each act can go wrong, once, often enough to outlast the SDK, and for good.
-//! Where somebody would be told that it went wrong, the same is asked again.
+//! One fault at a time: every fault at each call of each act, once, often enough to outlast the SDK's retries,
+//! and for good. Where the caller got an error, the act is asked again.
 
 use std::sync::Arc;
 
@@ -14,11 +14,11 @@ use super::lane::{Actor, Case, Lane, each, little, plenty};
 use super::settings::{ada, open, start};
 
 const LANES: usize = 12;
-/// What outlasts the tries of the SDK, and then passes.
+/// A number of faults that outlasts the SDK's retries, and then ends.
 const OUTLASTING: u64 = 4;
 const FOR_GOOD: u64 = u64::MAX;
 
-/// What is tried again, by the SDK or by the store, and may be as bad then.
+/// Verdicts after which the SDK or the store retries, and may meet the same again.
 const AGAIN: [&str; 9] = [
     "fail-before",
     "lose-answer",
@@ -33,7 +33,7 @@ const AGAIN: [&str; 9] = [
 const PUT_OFF: [&str; 5] = ["status-429", "throttle", "throttle-rate", "throttle-item", "conflict"];
 const AGAIN_FOR_GOOD: [&str; 5] = ["fail-before", "lose-answer", "status-500-after", "throttle", "conflict"];
 
-/// One call of an act, and what becomes of it and so many after it.
+/// A verdict on one call of an act and on a number of calls after it.
 #[derive(Debug, Clone)]
 struct Fault {
     kind: Kind,
@@ -73,7 +73,8 @@ async fn an_act_whose_reads_fail_did_nothing_and_may_be_asked_again() {
         let reads = calls.into_iter().take_while(|recorded| !recorded.call.name.has_effect());
         let faults: Vec<Fault> = reads
             .flat_map(|Recorded { call, .. }| {
-                // The reads are made at once, so which of one name comes first is chance: the later ones need no other faults.
+                // The reads are concurrent, so their order within one name is chance: the later ones need no
+                // other faults.
                 let is_first = call.nth_of_instance == 1;
                 let verdicts =
                     faults_of(&call).into_iter().filter(move |verdict| is_first || *verdict == Verdict::KillBefore);
@@ -85,7 +86,7 @@ async fn an_act_whose_reads_fail_did_nothing_and_may_be_asked_again() {
     each(LANES, cases, |lane, faults| async move { at_reads(&lane, &faults).await }).await;
 }
 
-/// What each act calls when nothing goes wrong. Asked again, it must be what the rules then say.
+/// The calls of each act without faults. Asked again, the act must come to what the rules then say.
 async fn calls_of_each() -> Vec<(Kind, Vec<Recorded>)> {
     let lane = Lane::open().await;
     let mut calls = Vec::new();
@@ -127,7 +128,7 @@ async fn whoever_takes_a_mail_or_a_refresh_and_is_not_answered_has_it_all_the_sa
     }
 }
 
-/// Every fault that the client can tell from the others: it does not look at `Retry-After`.
+/// Every fault that the client can distinguish, which excludes those that differ in `Retry-After` only.
 fn faults_of(call: &Call) -> Vec<Verdict> {
     let faults = Verdict::faults_of(&call.name, &call.shape).into_iter();
     faults.filter(|verdict| !verdict.to_string().contains("-retry-")).collect()
@@ -147,7 +148,7 @@ impl Fault {
         }
         let is_kill = matches!(self.verdict, Verdict::KillBefore | Verdict::KillAfter);
         let gave_up = !matches!(ended, Ended::Said(..));
-        // What the table puts off is tried again by every act, the single writes too.
+        // Every act retries what the table throttles or cancels as a conflict, single writes included.
         let is_put_off = PUT_OFF.contains(&self.verdict.to_string().as_str());
         if gave_up && (act.is_witnessed() || is_put_off) && self.times != FOR_GOOD && !is_kill {
             return Err(tell(format!("it gave up, and should have outlasted that: {ended:?}")));
@@ -171,7 +172,7 @@ impl Fault {
     }
 }
 
-/// One fault after the other, at the same grant: none of them may change anything.
+/// One fault after the other on the same grant, none of which may change anything.
 async fn at_reads(lane: &Arc<Lane>, faults: &[Fault]) -> Result<(), String> {
     let (mut case, act) = faults[0].begin(lane).await?;
     for fault in faults {
@@ -188,7 +189,7 @@ async fn at_reads(lane: &Arc<Lane>, faults: &[Fault]) -> Result<(), String> {
     Ok(())
 }
 
-/// The same act a little later, with nothing in its way.
+/// The act once more, a second later and without faults.
 async fn again(case: &mut Case<'_>, act: &Act) -> Result<(), String> {
     case.set_now(case.now() + SignedDuration::from_secs(1));
     let mut actor = case.actor();

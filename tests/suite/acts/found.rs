@@ -1,4 +1,4 @@
-//! What these tests found, kept as it was found.
+//! Bugs that these tests found, each as a test of its own.
 
 use bursar_core::domain::audit;
 use bursar_core::domain::grant::{HoldKind, Order, OrderKind};
@@ -14,7 +14,7 @@ use super::lane::{Lane, plenty};
 use super::races::Race;
 use super::settings::{Setting, ada, key_of};
 
-/// The store took an answer of 200 that is no answer of the table for a refusal.
+/// A body of status 200 that is no answer of the table was taken for a refusal.
 #[tokio::test]
 async fn a_success_that_cannot_be_read_is_asked_after() {
     let lane = Lane::open().await;
@@ -27,7 +27,7 @@ async fn a_success_that_cannot_be_read_is_asked_after() {
     assert!(matches!(&ended, Ended::Said(said, _) if said == "done: attempt 1 after []"), "{ended:?}");
 }
 
-/// A reading that came between an act's reads and its write was given back with the place, so that the pot promised it again.
+/// A reading between an act's reads and its write was given back with the place, so that the pot promised it again.
 #[tokio::test]
 async fn what_was_spent_is_not_given_back_when_its_reading_comes_while_the_grant_ends() {
     let lane = Lane::open().await;
@@ -39,7 +39,7 @@ async fn what_was_spent_is_not_given_back_when_its_reading_comes_while_the_grant
     }
 }
 
-/// A claim that had read the cap before it was edited took its place at the old price.
+/// A claim that had read the cap before an edit took its place at the old price.
 #[tokio::test]
 async fn a_place_is_taken_at_the_cap_that_holds_when_it_is_taken() {
     let lane = Lane::open().await;
@@ -48,7 +48,7 @@ async fn a_place_is_taken_at_the_cap_that_holds_when_it_is_taken() {
     assert_eq!(world.pots[&programme()].reserved, Usd::from_dollars(30));
 }
 
-/// A cap of one's own that had read the programme's before that was edited was told of as if it had replaced the old one.
+/// A cap of one's own was reported as replacing the programme's cap from before an edit, which the act had read.
 #[tokio::test]
 async fn the_entry_of_a_cap_tells_from_what_it_was_changed() {
     let lane = Lane::open().await;
@@ -74,7 +74,7 @@ async fn a_grant_whose_key_is_being_made_is_not_held_for_disuse() {
     assert!(case.world.grants[&ada()].has_place);
 }
 
-/// The mark of an answered disable settled one that was owed since, so that a paused student's key could stay enabled.
+/// The mark of a confirmed disable settled a newer order, so that a paused student's key could stay enabled.
 #[tokio::test]
 async fn a_disable_that_was_answered_for_an_earlier_pause_does_not_settle_a_later_one() {
     let lane = Lane::open().await;

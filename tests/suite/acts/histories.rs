@@ -1,9 +1,11 @@
-//! Histories drawn from seeds: three or four people and runners at one grant, each with a script of acts. All their calls are held;
-//! whose goes on next is drawn, and what becomes of it if it is a write. After each write the table must have moved by just that
-//! act, as the rules say. In the end each must have been told what was so at some moment while it asked.
+//! Histories drawn from seeds: three or four people and runners at one grant, each with a script of acts. All
+//! their calls are held. Which call goes on is drawn, and the verdict on it if it is a write. After each write
+//! the table must have changed by that act alone, as the rules say. In the end each caller must have got what
+//! was true at some moment of the call.
 //!
-//! The reads of an act go on together, since which of them comes first is chance; `races` has one overtaken between its reads.
-//! `BURSAR_TEST_SEED=70 cargo test -p bursar-tests acts::histories` plays one history again, `cargo xtask histories` thousands.
+//! The reads of an act go on together, since their order is chance; `races` has acts overtaken between reads.
+//! `BURSAR_TEST_SEED=70 cargo test -p bursar-tests acts::histories` replays one history, `cargo xtask
+//! histories` plays thousands.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -25,12 +27,12 @@ use super::settings::Setting;
 use super::world::World;
 
 const LANES: usize = 6;
-/// So many in every run of the suite, whatever the time.
+/// The number of histories in every run of the suite, whatever the time.
 const SEEDS: u64 = 60;
 const MOST_FAULTS: usize = 3;
-/// One write in so many goes wrong, until there were enough.
+/// One write in this number gets a fault, until there were enough.
 const ONE_FAULT_IN: usize = 4;
-/// A history takes about a second. One that takes so long hangs.
+/// The time after which a history counts as hanging. One takes about a second.
 const LIMIT: Duration = Duration::from_secs(60);
 
 const FAULTS: [&str; 12] = [
@@ -65,7 +67,7 @@ const SETTINGS: [Setting; 11] = [
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_histories_drawn_from_seeds_every_write_is_one_act_as_the_rules_say() {
     each(LANES, Seeds::of("acts::histories", 0, SEEDS), |lane, seed| async move {
-        // What explores stays on one thread.
+        // The exploration needs all its polls on one thread.
         let runtime = Handle::current();
         let played = tokio::task::spawn_blocking(move || runtime.block_on(play(&lane, seed)));
         played.await.unwrap().map(drop)
@@ -81,7 +83,7 @@ async fn a_seed_gives_the_same_history_again() {
     }
 }
 
-/// One history, told step by step. A failure tells it too.
+/// One history as text, step by step, whether it passed or failed.
 async fn play(lane: &Lane, seed: u64) -> Result<String, String> {
     let mut dice = Rng::with_seed(seed);
     let setting = SETTINGS[dice.usize(..SETTINGS.len())];
@@ -119,39 +121,39 @@ async fn play(lane: &Lane, seed: u64) -> Result<String, String> {
     }
 }
 
-/// What is known of a history while it is played.
+/// The state of a history while it is played.
 struct Stage {
     began: Timestamp,
     state: Mutex<Playing>,
 }
 
 struct Playing {
-    /// Everything the table was, the oldest first.
+    /// Every state of the table, the oldest first.
     seen: Vec<World>,
     acts: Vec<Asked>,
-    /// The act that each instance is in, and which part it plays.
+    /// The act that each instance runs, and its place among the parts.
     by: BTreeMap<u32, (usize, usize)>,
-    /// The act whose call was let go last.
+    /// The act whose call was released last.
     moving: usize,
     told: String,
-    /// What went wrong first. Then nobody begins anything any more.
+    /// The first failure, after which no new act begins.
     wrong: Option<String>,
 }
 
-/// An act that somebody asked for.
+/// An act that a part asked for.
 struct Asked {
     act: Act,
     now: Timestamp,
-    /// The moments that it may have read, among all that were seen, once it has called.
+    /// The first moment that it may have read, among those in `seen`, once it has made a call.
     from: Option<usize>,
     to: usize,
-    /// What the rules say that it came to when it took effect, and the moment after that.
+    /// What the rules say about it at the moment it took effect, and the moment after that.
     done: Option<(Vec<Legal>, usize)>,
     faulted: bool,
     ended: Option<Ended>,
 }
 
-/// One of those who play, for as long as nobody kills it.
+/// A part in a history, with the instance that plays it until it is killed.
 pub(super) struct Part<'a> {
     place: usize,
     stage: &'a Stage,
@@ -159,16 +161,16 @@ pub(super) struct Part<'a> {
     actor: Actor,
 }
 
-/// Says who goes on.
+/// The choice of the next call.
 struct Director<'a> {
     stage: &'a Stage,
     dice: Rng,
-    /// The act whose reads are under way, and the instance that it is in.
+    /// The act whose reads are under way, and its instance.
     reading: Option<(usize, u32)>,
 }
 
 impl Part<'_> {
-    /// What was seen last.
+    /// The table as last seen.
     pub(super) fn world(&self) -> World {
         self.stage.state().seen.last().unwrap().clone()
     }
@@ -177,7 +179,7 @@ impl Part<'_> {
         self.stage.began
     }
 
-    /// Asks for an act. None when there is no going on.
+    /// Runs an act. `None` when the part cannot go on.
     pub(super) async fn asks(&mut self, act: Act) -> Option<Ended> {
         let (number, now) = self.stage.begin(self.place, self.actor.number(), act.clone())?;
         let ended = self.actor.run(&act, now, plenty()).await;
@@ -220,7 +222,7 @@ impl Stage {
         Stage { began, state: Mutex::new(Playing { seen, acts, by, moving: 0, told, wrong: None }) }
     }
 
-    /// Writes an act down that is about to begin.
+    /// Notes an act that is about to begin.
     fn begin(&self, place: usize, instance: u32, act: Act) -> Option<(usize, Timestamp)> {
         let mut state = self.state();
         if state.wrong.is_some() {
@@ -238,7 +240,7 @@ impl Stage {
         self.state().by[&instance].0
     }
 
-    /// Notes whose turn it is.
+    /// Notes the call that goes on.
     fn go_on(&self, step: &Step) {
         let mut state = self.state();
         let (number, place) = state.by[&step.instance];
@@ -253,7 +255,7 @@ impl Stage {
         }
     }
 
-    /// The table has moved by the act whose turn it was, and only once, or not at all.
+    /// Reads the table after a call. The act of that call may have changed it once, or not at all.
     async fn look(&self, case: &mut Case<'_>, step: &Step) -> Result<(), String> {
         if step.name.has_effect() {
             let before = case.world.clone();

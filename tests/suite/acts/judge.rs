@@ -1,4 +1,4 @@
-//! Whether what an act came to is what the rules allow, and happened once.
+//! Whether the outcome of an act is one that the rules allow, and happened once.
 
 use bursar_local::gate::Recorded;
 use jiff::Timestamp;
@@ -7,19 +7,20 @@ use super::act::{Act, Ended};
 use super::legal::Legal;
 use super::world::World;
 
-/// What is known of an act that ran.
+/// An act that ran, with what is known of it.
 pub(super) struct Ran<'a> {
     pub(super) act: &'a Act,
     pub(super) now: Timestamp,
     pub(super) ended: &'a Ended,
-    /// Its own calls.
+    /// The act's own calls.
     pub(super) calls: &'a [Recorded],
-    /// Whether the fault layer did something to it, so that it need not know what became of it.
+    /// Whether the act met a fault, so that it need not know its outcome.
     pub(super) faulted: bool,
 }
 
 impl Ran<'_> {
-    /// Judges an act between two moments between which nothing else was written. `seen` are the moments that it may have read.
+    /// Judges an act between two moments without any other write between them. `seen` are the moments that it
+    /// may have read.
     pub(super) fn judge(&self, before: &World, after: &World, seen: &[&World]) -> Result<(), String> {
         let said = match self.ended {
             Ended::Said(said, _) => Some(said),
@@ -28,13 +29,14 @@ impl Ran<'_> {
             Ended::Killed => return Err("nothing was done to it, and it was killed".to_owned()),
         };
         let mut legal = self.legal(before, seen);
-        // Of an act that wrote nothing, what it was told may have been so at any moment that it may have read.
+        // The refusal of an act that wrote nothing may have been true at any moment that it may have read.
         let refused = seen.iter().flat_map(|moment| self.act.on(moment, seen, self.now));
         legal.extend(refused.filter(|legal| legal.after.is_none()));
         let unchanged = after.is_like(before);
         let fitting: Vec<&Legal> =
             legal.iter().filter(|legal| legal.after.as_ref().map_or(unchanged, |legal| legal.is_like(after))).collect();
-        // With its answers lost, an act that wrote may be gone before it can say so; one that was not done may be killed.
+        // With its answers lost, an act that wrote may be killed before it answers, and one that did not may be
+        // killed too.
         let undone = unchanged && said.is_none();
         if fitting.is_empty() && !undone {
             let expected = legal.iter().map(|legal| {
@@ -56,7 +58,7 @@ impl Ran<'_> {
         self.agrees_with_the_calls(before, after)
     }
 
-    /// The calls tell on their own whether the table took the act's write.
+    /// The recorded calls show independently whether the table took the act's write.
     fn agrees_with_the_calls(&self, before: &World, after: &World) -> Result<(), String> {
         let wrote = self.writes() > 0;
         let changed = !after.is_like(before);
@@ -67,7 +69,7 @@ impl Ran<'_> {
         Err(format!("the table took {} of its writes, and it changed: {changed}", self.writes()))
     }
 
-    /// How many of its writes the table took.
+    /// The number of its writes that the table took.
     fn writes(&self) -> usize {
         let taken = self
             .calls
@@ -78,7 +80,7 @@ impl Ran<'_> {
 
     fn legal(&self, before: &World, seen: &[&World]) -> Vec<Legal> {
         let mut legal = self.act.on(before, seen, self.now);
-        // A lease that is asked for again, since the answer was lost, has a higher fence each time.
+        // A lease that is acquired again, since the answer was lost, has a higher fence each time.
         if let Act::Acquire(_) = self.act {
             for _ in 1..self.writes() {
                 let again =

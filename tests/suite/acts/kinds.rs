@@ -1,4 +1,4 @@
-//! Every act of the table, by what it does, with the settings in which it can be done and what it is then told.
+//! Every kind of act on the table, with the settings in which it can be done and the arguments it then has.
 
 use bursar_core::domain::grant::{
     AttemptFailure, HoldKind, MintedKey, OpenAttempt, Order, OrderKind, Press, PressKind, SentLimit, Stopped,
@@ -119,7 +119,7 @@ impl Kind {
         Kind::Note,
     ];
 
-    /// Whether another one is the same act with another word.
+    /// Whether another kind is the same act with a different argument.
     pub(super) fn is_twin(self) -> bool {
         use Kind::{
             DisableAgain, Drop, FoundDisabled, LimitConfirmed, LowerPot, Purged, Refused, Reopen, TakeBack, Unknown,
@@ -139,12 +139,12 @@ impl Kind {
         )
     }
 
-    /// Whether it is about a key that is being made or is live.
+    /// Whether it concerns a key that is being made or is live.
     pub(super) fn is_about_keys(self) -> bool {
         matches!(self, Kind::Reveal | Kind::Record | Kind::Lost | Kind::Pause | Kind::Revoke | Kind::Sweep | Kind::Note)
     }
 
-    /// Whether it is a step of the sync that only meets what is about keys.
+    /// Whether it is a step of the sync, and so only interferes with acts that concern keys.
     pub(super) fn is_of_the_sync(self) -> bool {
         use Kind::{
             CloseForsaken, DisableAgain, FollowRules, FoundDisabled, FoundGone, HandBack, LimitConfirmed, Purged,
@@ -168,8 +168,8 @@ impl Kind {
         )
     }
 
-    /// What it reads before it writes, where that is more than one call. An act on a grant asks for programme, pot, grant and
-    /// readings at once: which of the first three comes first is chance.
+    /// The calls by which it reads before it writes, where they are several. An act on a grant asks for
+    /// programme, pot, grant and readings at once, and the order of the first three is chance.
     pub(super) fn reads(self) -> &'static [(&'static str, u64)] {
         match self {
             Kind::Create
@@ -180,13 +180,13 @@ impl Kind {
             | Kind::LowerPot
             | Kind::Close => &[],
             Kind::Meta | Kind::Acquire | Kind::Renew | Kind::ReleaseLease | Kind::Note => &[],
-            // Whether each is on the roster, one after the other.
+            // The roster is read for each person, one after the other.
             Kind::Invite => &[(GET, 2), (GET, 3)],
             _ => &[(GET, 1), (GET, 2), (GET, 3), (QUERY, 1)],
         }
     }
 
-    /// Whether it writes what that call of the other act asks for.
+    /// Whether it writes the item that this call of the other act reads.
     pub(super) fn writes_what_is_read_by(self, reader: Kind, call: &str) -> bool {
         match self {
             Kind::Create | Kind::Meta | Kind::Acquire | Kind::Renew | Kind::ReleaseLease => false,
@@ -196,7 +196,7 @@ impl Kind {
         }
     }
 
-    /// Where it can be done, the plainest first.
+    /// The settings in which it can be done, the simplest first.
     pub(super) fn settings(self) -> &'static [Setting] {
         use Setting::{
             Announced, Closed, ClosedMinting, Disused, Dropped, Extended, Forsaken, ForsakenReplacing, Idle, Invited,
@@ -249,8 +249,8 @@ impl Kind {
         }
     }
 
-    /// The act as somebody begins it who has just seen this world, on the first person's grant where it is on a grant. None where
-    /// nobody could come to ask for it.
+    /// The act of a caller who has just seen this world, on the first person's grant if it is one on a grant.
+    /// `None` where no caller could ask for it.
     pub(super) fn seeing(self, world: &World, now: Timestamp) -> Option<Act> {
         let has_key =
             world.grants.get(&ada()).is_some_and(|grant| grant.attempts.iter().any(|attempt| attempt.key.is_some()));
@@ -261,7 +261,7 @@ impl Kind {
         }
     }
 
-    /// The same on somebody else's grant.
+    /// The act on this person's grant.
     pub(super) fn on_grant(self, who: &GrantId, world: &World, now: Timestamp) -> Act {
         let grant = world.grants.get(who);
         let epoch = grant.map_or(Epoch::BEFORE_THE_FIRST, |grant| grant.epoch);

@@ -1,5 +1,5 @@
-//! Where a case runs: an engine and a fault layer of their own, which cases share one after the other, each with a table of its
-//! own. Many lanes run at once, since most of a case is waiting for the SDK's next try.
+//! Where a case runs: an engine with a fault layer, which cases share one after the other, each with a table of
+//! its own. Many lanes run at once, since most of a case is the wait for the SDK's next retry.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,27 +36,27 @@ pub(super) struct Lane {
     raw: Client,
     http: SharedHttpClient,
     schema: TableSchema,
-    /// Its own, unless the engine under test is another's.
+    /// The lane's own engine; absent if the engine under test is an external one.
     _engine: Option<Engine>,
 }
 
-/// A table in a lane, looked at after each step.
+/// A table in a lane, read after each step.
 pub(super) struct Case<'l> {
     pub(super) lane: &'l Lane,
     raw: RawTable,
     watch: Watch,
     now: Arc<Mutex<Timestamp>>,
-    /// What was seen last.
+    /// The table as last seen.
     pub(super) world: World,
 }
 
-/// One invocation of a function, with its own way through the fault layer.
+/// One instance of a function, whose calls the fault layer knows from all others.
 pub(super) struct Actor {
     instance: Instance,
     table: Table,
 }
 
-/// Runs each case in one of so many lanes, and ends the test with what went wrong in any of them.
+/// Runs each case in one of `lanes` lanes, and ends the test with the failures of all.
 pub(super) async fn each<T, C, F>(lanes: usize, cases: C, run: impl Fn(Arc<Lane>, T) -> F + Clone + Send + 'static)
 where
     T: Send + 'static,
@@ -66,7 +66,7 @@ where
     let queue = Arc::new(Mutex::new(cases.into_iter()));
     let mut running = JoinSet::new();
     for _ in 0..lanes {
-        // Nobody opens a lane for no case.
+        // No lane is opened without a case for it.
         let Some(first) = queue.lock().unwrap().next() else { break };
         let (queue, run) = (queue.clone(), run.clone());
         running.spawn(async move {
@@ -92,7 +92,7 @@ impl Lane {
         Lane::before(&origin, Some(engine)).await
     }
 
-    /// One before the engine that the ordinary run embeds, and `cargo xtask second-engine` starts apart.
+    /// A lane to the engine under test: the embedded one, or the one that `cargo xtask second-engine` starts.
     pub(super) async fn under_test() -> Lane {
         Lane::before(crate::second_engine::endpoint(), None).await
     }
@@ -113,9 +113,9 @@ impl Lane {
         }
     }
 
-    /// A fresh table that holds this.
+    /// A new table with the items of this world.
     pub(super) async fn case(&self, (world, now): &(World, Timestamp)) -> Case<'_> {
-        // An engine may outlive a test process: the name is new in each.
+        // An engine may outlive a test process, so the name contains the process id.
         let name = format!("bursar-{}-case-{}", std::process::id(), next());
         create(&self.raw, &name, &self.schema).await;
         let raw = RawTable::of(self.raw.clone(), &name);
@@ -128,10 +128,10 @@ impl Lane {
 }
 
 impl Case<'_> {
-    /// A function that begins.
+    /// A new instance of a function.
     pub(super) fn actor(&self) -> Actor {
         let instance = self.lane.gate.instance(FunctionName::Claim);
-        // Tables lie in a region, and a second engine looks at it.
+        // A second engine keeps tables by region, so the region is always the same.
         let aws = AwsAccess::under(&instance.base(), REGION, self.lane.http.clone());
         let variable = |name: &str| {
             let value = match name {
@@ -161,7 +161,7 @@ impl Case<'_> {
         *self.now.lock().unwrap() = now;
     }
 
-    /// What is in the table now. Every invariant must hold.
+    /// The table as it is now. Every invariant must hold.
     pub(super) async fn look(&mut self) -> Result<World, String> {
         let violations = self.watch.violations(false).await.map_err(|error| format!("{error:#}"))?;
         let mut world = World::of(self.watch.seen().unwrap());
@@ -176,7 +176,7 @@ impl Case<'_> {
         Err(world.plainly(&violations.join("\n")))
     }
 
-    /// Asks for an act, looks, and judges what came of it.
+    /// Runs an act, reads the table, and judges the outcome.
     pub(super) async fn step(
         &mut self,
         actor: &mut Actor,
@@ -194,7 +194,7 @@ impl Case<'_> {
 }
 
 impl Actor {
-    /// The store, for what is no act.
+    /// The store, for calls that are no acts.
     pub(super) fn store(&self) -> &Table {
         &self.table
     }
@@ -209,29 +209,29 @@ impl Actor {
         self.instance.run(work).await.unwrap_or(Ended::Killed)
     }
 
-    /// Whether it hung up on a call that nobody had answered, as on a machine that is too slow.
+    /// Whether it closed a connection without an answer, as on a machine that is too slow.
     pub(super) fn hung_up(&self, lane: &Lane) -> bool {
         self.calls(lane).iter().any(|recorded| recorded.verdict.is_none())
     }
 
-    /// What it called so far, as far as the lane still knows.
+    /// Its calls so far, as far as the lane still has them.
     pub(super) fn calls(&self, lane: &Lane) -> Vec<Recorded> {
         let of_it = |recorded: &Recorded| recorded.call.instance == self.number();
         lane.gate.calls().into_iter().filter(of_it).collect()
     }
 }
 
-/// As long as a function has.
+/// A deadline as long as a function has.
 pub(super) fn plenty() -> Deadline {
     Deadline::after(Duration::from_secs(28))
 }
 
-/// So little that nothing is tried again once the SDK has given up.
+/// A deadline so short that nothing is retried once the SDK has given up.
 pub(super) fn little() -> Deadline {
     Deadline::after(Duration::from_secs(8))
 }
 
-/// A number that this process has not given out yet.
+/// A number that is unique in this process.
 fn next() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)
@@ -248,7 +248,7 @@ async fn fill(table: &RawTable, items: &[Item]) {
     }
 }
 
-/// The table of the template under another name.
+/// Creates the template's table under another name.
 async fn create(client: &Client, name: &str, schema: &TableSchema) {
     let part = |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build().unwrap();
     let keys = |keys: &bursar_local::template::Keys| {

@@ -1,5 +1,5 @@
-//! What the rules say an act may come to, asked of `bursar_core::domain` on the table as it was. Acts without rules of their own
-//! there, on programmes, leases and readings, are told once more in the plainest way.
+//! The outcomes that the rules allow an act, asked of `bursar_core::domain` on the table as it was. Acts on
+//! programmes, leases and readings have no rules there, so theirs are repeated here as simply as possible.
 
 use std::cmp::Ordering;
 
@@ -16,21 +16,21 @@ use jiff::Timestamp;
 use super::act::{Act, LEASE, NO_SUCH_GRANT, TABLE, acquired, done, faculty, followed, grant_of, refused, saved};
 use super::world::World;
 
-/// What an act may come to: what its caller is told, and the table if it wrote.
+/// An outcome that the rules allow: what the caller gets, and the table if the act wrote.
 #[derive(Debug, Clone)]
 pub(crate) struct Legal {
     pub(crate) said: String,
     pub(crate) after: Option<World>,
-    /// Begun by this act, for whoever goes on from there.
+    /// The attempt that this act began, for the part that continues it.
     pub(crate) begun: Option<OpenAttempt>,
 }
 
 type Decided = (Change, (String, Option<OpenAttempt>));
 
 impl Act {
-    /// What the rules say it may come to when it takes effect on `world`. The programme and the readings it may have read at any
-    /// of the moments `seen`, but where its transaction holds them: a place is taken and a cap changed under the settings that
-    /// hold, and a place is given back by the readings that are there.
+    /// The outcomes that the rules allow when it takes effect on `world`. It may have read the programme and
+    /// the readings at any of the moments `seen`, unless its transaction holds them. A place is taken, and a
+    /// cap changed, under the current settings; a place is given back by the current readings.
     pub(crate) fn on(&self, world: &World, seen: &[&World], now: Timestamp) -> Vec<Legal> {
         let Some(who) = self.who() else { return vec![self.on_programme(world, now)] };
         let mut read: Vec<(Programme, Vec<Reading>)> = Vec::new();
@@ -41,7 +41,7 @@ impl Act {
                 read.push((one.programme, other.readings));
             }
         }
-        // What a rule rests on is read before anything else.
+        // The mails on which a rule depends are read before anything else.
         let mut mails: Vec<_> = seen.iter().map(|one| one.mails(who, now)).collect();
         mails.dedup();
         if !matches!(self, Act::FollowRules(_)) {
@@ -68,7 +68,7 @@ impl Act {
         decided.collect()
     }
 
-    /// The rule's decision, with what only the store reads besides.
+    /// The rule's decision, given what only the store reads.
     fn decided(
         &self,
         view: &View,
@@ -80,7 +80,7 @@ impl Act {
             let said = followed(change.grant(), rule);
             return Ok((change, (said, None)));
         }
-        // The store draws one; here it is made of grant and epoch, so that no two are the same.
+        // The store draws a nonce; here it is made of grant and epoch, so that each is unique.
         let nonce = format!("{}{:06x}", &view.grant.id.as_str()[..10], view.grant.epoch.next().number());
         self.rule(view, nonce.parse().unwrap(), now)
     }
@@ -196,7 +196,7 @@ impl Act {
                     }
                 });
                 let noted = known.map_or_else(|| reading.clone(), |known| known.joined(reading));
-                // The very same that somebody else wrote is recorded too, and nobody can tell whose it is.
+                // An identical note may be from another writer, and counts as recorded too.
                 let is_there = known == Some(&noted);
                 after.readings.insert(at, noted);
                 (
@@ -237,7 +237,7 @@ fn set_end(world: &mut World, lease: &Lease, until: Timestamp) -> bool {
     }
 }
 
-/// What the cost of a place in the pot depends on.
+/// The settings on which the cost of a place in the pot depends.
 fn costs(settings: &Settings) -> impl PartialEq {
     let caps: Vec<_> = settings.groups.iter().filter_map(|(name, group)| Some((name.clone(), group.cap?))).collect();
     let term = (settings.keys_expire_at(), settings.term.timezone().to_owned());

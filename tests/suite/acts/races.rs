@@ -1,12 +1,14 @@
-//! Two at a time: every act overtaken by every act, itself included, before its write, between its reads, and before it hears of
-//! its write. Whoever commits first, both must come to what the rules say in the order of their commits.
+//! Two acts at a time: every act is overtaken by every act, itself included. That happens before its write,
+//! between its reads, and before the answer to its write. Whichever commits first, both must come to what the
+//! rules say in the order of their commits.
 //!
-//! A pair meets where both have something to write. Where no setting is such, the fast one is refused there or finds it done.
-//! Left out, since it is as if nobody had come between:
-//! - what the sync does beside much else, with what is not about keys;
-//! - between the reads of an act, another that writes none of what that read asks for;
-//! - in the lesser settings, which differ from the first only in the attempts, what is not about keys;
-//! - on the grant of somebody else, what does not take from the pot, which is all that both share, and what the sync does without it.
+//! A pair is played where both have something to write. Where no setting has that, the fast act is refused or
+//! finds its work done. Left out are pairs that cannot interfere:
+//! - most steps of the sync, with acts that do not concern keys;
+//! - between the reads of an act, another that writes none of what the next read asks for;
+//! - in the settings after the first, which differ from it only in the attempts, acts that do not concern keys;
+//! - on somebody else's grant, acts that take nothing from the pot, which is all that both share, and most
+//!   steps of the sync.
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -61,7 +63,7 @@ async fn an_act_that_another_overtook_before_it_heard_of_its_write_knows_that_it
     each(LANES, races, |lane, race| async move { race.before_the_answer(&lane).await }).await;
 }
 
-/// Every act with every act, once each.
+/// Every pair of acts, once each.
 fn pairs() -> Vec<Race> {
     let writes = who_writes_where();
     let pairs = Kind::ALL.into_iter().flat_map(|slow| Kind::ALL.into_iter().map(move |fast| (slow, fast)));
@@ -77,12 +79,13 @@ fn pairs() -> Vec<Race> {
     races.collect()
 }
 
-/// What the sync does beside much else is only of interest to what is about keys, and to itself.
+/// Whether two acts can interfere: most steps of the sync do so only with acts that concern keys, and with
+/// themselves.
 fn can_matter(one: Kind, other: Kind) -> bool {
     !one.is_of_the_sync() || one == other || other.is_about_keys() || matches!(other, Kind::Resume | Kind::Save)
 }
 
-/// An act with what is about keys, wherever else both write.
+/// Each act with acts that concern keys, in every further setting where both write.
 fn in_lesser_settings() -> Vec<Race> {
     let writes = who_writes_where();
     let mut races = Vec::new();
@@ -96,7 +99,7 @@ fn in_lesser_settings() -> Vec<Race> {
     races
 }
 
-/// An act with somebody else's claim, in each of its settings.
+/// Each act with somebody else's claim, in each of its settings.
 fn elsewhere() -> Vec<Race> {
     let settings = |slow: Kind| slow.settings().iter().filter(|setting| **setting != Setting::Nothing);
     let shares = |slow: &Kind| !slow.is_of_the_sync() || *slow == Kind::Recover;
@@ -106,7 +109,7 @@ fn elsewhere() -> Vec<Race> {
     races.collect()
 }
 
-/// Whether an act would write in a setting; none where nobody could ask for it.
+/// Whether each act would write in each setting; `None` where no caller could ask for it.
 fn who_writes_where() -> BTreeMap<(Kind, Setting), Option<bool>> {
     let mut writes = BTreeMap::new();
     for setting in Setting::ALL {
@@ -121,7 +124,7 @@ fn who_writes_where() -> BTreeMap<(Kind, Setting), Option<bool>> {
 }
 
 impl Race {
-    /// Runs the fast one when the slow one has come to that call of its own.
+    /// Runs the fast act when the slow one has come to this call.
     pub(super) async fn before(self, lane: &Lane, call: Matcher) -> Result<World, String> {
         let (first, now) = self.setting.world();
         let (slow, fast) = (self.slow_act(&first, now), self.fast_act(&first, now));
@@ -145,7 +148,8 @@ impl Race {
         Ok(third)
     }
 
-    /// Runs the fast one when the slow one was done and does not know it: it has come to asking whether it was, or to writing again.
+    /// Runs the fast act after the write of the slow one and before the slow one knows of it. The slow one has
+    /// come to the call that finds out, or to its next try.
     async fn before_the_answer(self, lane: &Lane) -> Result<(), String> {
         let (first, now) = self.setting.world();
         let slow = self.slow_act(&first, now);
@@ -177,7 +181,7 @@ impl Race {
             true => ran(until_written).judge(&first, &second, &[&first]),
             false => Err(format!("it did something twice:\n{}", third.against(&fourth))),
         };
-        // What leaves nothing that tells is done again, after the other.
+        // An act that leaves no evidence is done again, after the other.
         match done_once {
             Err(_) if !slow.is_witnessed() => ran(since).judge(&third, &fourth, &[&third]),
             done_once => done_once,
@@ -208,7 +212,8 @@ impl Race {
     }
 }
 
-/// Runs one act while another overtakes it at a call where it is held. One that ends without having come to that call is an error.
+/// Runs one act while another overtakes it at a call where it is held. An act that ends without that call is an
+/// error.
 async fn overtaken<T>(
     slow: impl Future<Output = Ended>,
     overtaking: impl Future<Output = Result<T, String>>,

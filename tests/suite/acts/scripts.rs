@@ -1,4 +1,5 @@
-//! What those who play in a history do, one act after the other. Each asks for something at once, and goes on by what it is told.
+//! Scripts of the parts in a history, one act after the other. Each asks for an act at once, and goes on by its
+//! answer.
 
 use bursar_core::domain::grant::{
     AttemptFailure, Grant, HoldKind, MintedKey, Order, OrderKind, Press, PressKind, SentLimit, Stopped,
@@ -13,20 +14,20 @@ use super::settings::{ada, bob, found, key_of, reading, settings};
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Script {
-    /// The whole claim, and once more.
+    /// The whole claim, twice.
     Claims(PressKind),
-    /// A claim for which the provider made no key, or did not say.
+    /// A claim for which the provider made no key, or gave no clear answer.
     Fails(PressKind, AttemptFailure),
-    /// The claim of somebody else in the programme.
+    /// The claim of another person in the programme.
     ClaimsElsewhere,
     HoldsAndReleases(HoldKind),
-    /// Holds for disuse until the place is given back, and uses it again.
+    /// A hold for disuse until the place is given back, and then a use of the key.
     GoesOutOfUse,
     Leaks,
     Allows,
     Revokes,
     Sweeps,
-    /// The sync finds the key otherwise than it should be.
+    /// The sync's acts on a key that is not in the state it should be in.
     Drifts,
     Recovers,
     FollowsRules,
@@ -34,9 +35,9 @@ pub(super) enum Script {
     ChangesTheCap,
     EditsTheCap,
     ChangesThePot,
-    /// A runner that reads every key.
+    /// The runner that reads every key.
     Reads,
-    /// A runner that marks every disable that is owed as answered.
+    /// The runner that confirms every ordered disable.
     Works,
 }
 
@@ -67,7 +68,7 @@ impl Script {
         Script::Works,
     ];
 
-    /// None when something ended it.
+    /// Plays the script. `None` when it could not go on.
     pub(super) async fn play(self, mut part: Part<'_>) -> Option<()> {
         match self {
             Script::Claims(kind) => {
@@ -143,7 +144,7 @@ impl Script {
         }
     }
 
-    /// What the sync does; apart, since one function with all scripts is too large for a test's stack.
+    /// The scripts of the sync, apart because one function with all scripts is too large for a test's stack.
     async fn play_the_sync(self, part: &mut Part<'_>) -> Option<()> {
         match self {
             Script::Drifts => {
@@ -177,7 +178,7 @@ impl Script {
 }
 
 impl Part<'_> {
-    /// The first person's grant as it was seen last.
+    /// The first person's grant as last seen.
     fn grant(&self) -> Grant {
         self.world().grants[&ada()].clone()
     }
@@ -197,25 +198,25 @@ impl Part<'_> {
         let limit = self.world().view(who).and_then(|view| view.next_limit(self.began())).unwrap_or(Usd::CENT);
         let made = MintedKey { key: key_of(who, begun.epoch), limit };
         let recorded = self.asks(Act::Record(who.clone(), begun.clone(), made.clone())).await?;
-        // Whoever is not told may not show the key, and leaves it to the sweeper.
+        // A claim that gets no confirmation may not show the key, and leaves it to the sweep.
         if matches!(&recorded, Ended::Said(said, _) if said.starts_with("refused")) {
             self.asks(Act::GiveUp(who.clone(), begun, AttemptFailure::Lost, Some(made.key))).await?;
         }
         Some(())
     }
 
-    /// Marks that the provider confirmed these.
+    /// Records that the provider confirmed these orders.
     async fn carries_out(&mut self, who: &GrantId, orders: Vec<Order>) -> Option<()> {
         self.all(orders.into_iter().map(|order| Act::Confirmed(who.clone(), order))).await
     }
 
-    /// Of the first person's last attempt.
+    /// The nonce of the first person's last attempt.
     fn nonce(&self) -> Nonce {
         let nobodys = || "fe00000000000000".parse().unwrap();
         self.grant().attempts.last().map_or_else(nobodys, |attempt| attempt.nonce.clone())
     }
 
-    /// Takes the runners' lease, which all runners here share, and tells what is known of it.
+    /// Acquires the runners' lease, which all runners here share, and returns it as last seen.
     async fn runs(&mut self) -> Option<Lease> {
         self.asks(Act::Acquire("one")).await?;
         let nobodys =
@@ -224,7 +225,7 @@ impl Part<'_> {
     }
 }
 
-/// What is ordered of a grant that an act left behind.
+/// The orders of the grant that an act returned.
 fn orders(ended: &Ended) -> Vec<Order> {
     let Ended::Said(said, _) = ended else { return Vec::new() };
     let grant = said.strip_prefix("done: ").map(|left| serde_json::from_str::<Grant>(left).unwrap());

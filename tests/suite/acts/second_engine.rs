@@ -1,5 +1,5 @@
-//! The store's own calls on the engine under test, which is the embedded one in the ordinary run and another in `cargo xtask
-//! second-engine`: every act as it is alone, once more when it is done, and in crowds; and the single writes that are no acts.
+//! The store's own calls on the engine under test: the embedded one, or another in `cargo xtask second-engine`.
+//! Each act runs alone, once more when it is done, and in crowds. The single writes that are no acts run too.
 
 use bursar_tests::office::as_sync;
 mod crowds;
@@ -92,7 +92,7 @@ async fn single_writes_take_effect_where_their_condition_holds_and_nowhere_else(
         table.owe_link(&ask, now, plenty()).await.unwrap();
     }
     assert_eq!(table.due_mails(MailClass::Urgent, now, 10).await.unwrap().len(), 1);
-    // One more is sent in this minute.
+    // The budget of the minute has room for one more.
     case.keep(&RateCount { count: 1_999, ..RateCount::of_links(now) }).await;
     for (name, made) in [("ada", LinkOutcome::Yes), ("bob", LinkOutcome::Later)] {
         let address = EmailAddress::parse(&format!("{name}@uni.edu")).unwrap();

@@ -1,4 +1,5 @@
-//! Where a test begins: a programme with two people on its roster, the first of whom has come so far. Each is reached by acts.
+//! The worlds in which tests begin: a programme with two people on its roster, and a grant of the first person
+//! in some state. Each is reached by acts.
 
 use bursar_core::domain::grant::{
     Attempt, AttemptFailure, AttemptState, HoldKind, MintedKey, Person, Press, PressKind, Reading, RecoveredKey,
@@ -19,7 +20,7 @@ use super::act::{Act, grant_of, programme};
 use super::legal::Legal;
 use super::world::World;
 
-/// How far the first person has come.
+/// The state of the first person's grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Setting {
     /// There is no programme.
@@ -27,45 +28,46 @@ pub(crate) enum Setting {
     Invited,
     /// A key is being made.
     Minting,
-    /// Whoever made the key died two hours ago.
+    /// The runner that made the key died two hours ago.
     Forsaken,
-    /// A key was made that could not be shown. It is still to be disabled, and the student may press again.
+    /// A key was made that could not be shown. Its disable is ordered, and the student may press again.
     Unshown,
-    /// A key was shown an hour ago, five dollars of it are used.
+    /// A key was shown an hour ago, and five dollars of it are used.
     Live,
     /// The key is being replaced.
     Replacing,
-    /// Whoever replaced the key died two hours ago.
+    /// The runner that replaced the key died two hours ago.
     ForsakenReplacing,
     Paused,
-    /// Paused and resumed; the key is still to be enabled.
+    /// Paused and resumed, with the enable of the key ordered.
     Resumed,
     Dropped,
-    /// Held for disuse; the key is still to be disabled.
+    /// Held for disuse, with the disable of the key ordered.
     Unused,
-    /// The same, and disabled.
+    /// Held for disuse, with the key disabled.
     OutOfUse,
-    /// The same, and the place in the pot is given back.
+    /// Held for disuse, with the key disabled and the place in the pot given back.
     Disused,
-    /// The key was reported leaked and is still to be disabled.
+    /// The key was reported leaked, and its disable is ordered.
     Leaked,
-    /// An attempt came to nothing, and the claim window has closed since.
+    /// An attempt made no key, and the claim window has closed since.
     TooLate,
-    /// The grant ended after a key of it was made and not shown: nothing is reserved.
+    /// The grant ended after a key of it was made and not shown, so nothing is reserved.
     Over,
-    /// The programme was closed; the grant is live still, or its key is being made.
+    /// The programme was closed while the grant is live, or its key is being made.
     Closed,
     ClosedMinting,
-    /// The programme has a rule for keys that nobody uses, and this one is to be announced.
+    /// The programme has a rule for unused keys, and the end of this one is to be announced.
     Idle,
-    /// It was announced over a week ago, by a mail that left at once.
+    /// The end was announced over a week ago, by a mail that was sent at once.
     Announced,
     /// The grant ended with the term, which was extended since.
     Extended,
-    /// Revoked, with its key off and still to be read.
+    /// Revoked, with its key disabled and its last reading still to come.
     Revoked,
-    /// The cap was lowered, or raised, and the provider is still to be told.
+    /// The cap was lowered, and the provider's new limit is ordered but not confirmed.
     Lowered,
+    /// The cap was raised, and the provider's new limit is ordered but not confirmed.
     Raised,
 }
 
@@ -98,7 +100,7 @@ impl Setting {
         Setting::Raised,
     ];
 
-    /// The table, and the time there. A runner has the lease.
+    /// The table, and the time in it. A runner has the lease.
     pub(crate) fn world(self) -> (World, Timestamp) {
         let begin = start();
         let now = match self {
@@ -190,7 +192,7 @@ impl Setting {
 }
 
 impl World {
-    /// The table once this act was done, which it must be.
+    /// The table after this act, which must succeed.
     pub(crate) fn does(&self, act: &Act, now: Timestamp) -> World {
         let legal = act.on(self, &[self], now).remove(0);
         legal.after.unwrap_or_else(|| panic!("{act:?}: {}", legal.said))
@@ -224,7 +226,7 @@ pub(crate) fn person(name: &str) -> NewPerson {
     NewPerson { person: Person { address, name: None, roster_id: None }, group: None }
 }
 
-/// What a table that went back finds at the provider: the key of the attempt that is open, else one that came after.
+/// The keys that a restored table finds at the provider: that of the open attempt, otherwise one that came after.
 pub(crate) fn found(who: &GrantId, epoch: Epoch, last: Option<&Attempt>) -> Vec<RecoveredKey> {
     let open = last.filter(|last| last.state == AttemptState::Open);
     let (epoch, nonce) = open.map_or_else(
@@ -235,7 +237,7 @@ pub(crate) fn found(who: &GrantId, epoch: Epoch, last: Option<&Attempt>) -> Vec<
     vec![RecoveredKey { epoch, nonce, key, enabled: true, limit: Some(Usd::from_dollars(20)), made_at: start() }]
 }
 
-/// A key that the provider made for a grant's attempt.
+/// The hash of the key that the provider made for a grant's attempt.
 pub(crate) fn key_of(who: &GrantId, epoch: Epoch) -> KeyHash {
     format!("{who}{:048x}", epoch.number()).parse().unwrap()
 }
@@ -266,7 +268,7 @@ pub(crate) fn settings(name: &str) -> Settings {
     Settings::new(name, term, Usd::from_dollars(20))
 }
 
-/// People in charge.
+/// The addresses of people in charge.
 pub(crate) fn staff(names: &[&str]) -> Vec<EmailAddress> {
     names.iter().map(|name| EmailAddress::parse(&format!("{name}@uni.edu")).unwrap()).collect()
 }
@@ -279,7 +281,7 @@ pub(crate) fn open() -> World {
         .does(&Act::Invite(programme(), people), start())
 }
 
-/// With a key that the first person was shown at that time, and what was used of it since.
+/// The world after the first person was shown a key at that time and used some of it.
 fn claimed(world: &World, at: Timestamp) -> World {
     let begun = world.press(PressKind::Reveal, at);
     let epoch = begun.begun.as_ref().unwrap().epoch;

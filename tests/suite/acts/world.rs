@@ -1,5 +1,5 @@
-//! The table as the rules see it: typed, comparable, and without what is random in it. A test's setting is written from one, and
-//! what is in the table is read into one.
+//! The table as the rules see it: typed, comparable, and without random values. A setting is written into the
+//! table from a world, and the table is read into one.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-/// Everything in the table. Entries and mails that are new get places in their order instead of random ids.
+/// Everything in the table. New entries and mails get places in their order instead of random ids.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct World {
     pub(crate) meta: Option<Meta>,
@@ -48,7 +48,7 @@ impl World {
         }
     }
 
-    /// The items a table must hold to be this.
+    /// The items of a table in this state.
     pub(crate) fn items(&self) -> Vec<Item> {
         fn all<'a, T: Stored + 'a>(values: impl IntoIterator<Item = &'a T>) -> Vec<Item> {
             values.into_iter().map(|value| items::to_item(value).unwrap()).collect()
@@ -70,13 +70,13 @@ impl World {
         .concat()
     }
 
-    /// As what the programmes name people.
+    /// The roles of the people whom the programmes name.
     fn roles(&self) -> Vec<Roles> {
         let each = self.programmes.values().map(|programme| Roles::of(&programme.id, &programme.settings));
         each.flat_map(BTreeMap::into_values).collect()
     }
 
-    /// What an act on this grant would be decided on.
+    /// The view on which an act on this grant would be decided.
     pub(crate) fn view(&self, who: &GrantId) -> Option<View> {
         let grant = self.grants.get(who)?.clone();
         let readings = self.readings.values().filter(|reading| reading.grant == *who).cloned().collect();
@@ -88,7 +88,7 @@ impl World {
         })
     }
 
-    /// What became of the mails that the rules for this grant rest on.
+    /// The deliveries of the mails on which the rules for this grant depend.
     pub(crate) fn mails(&self, who: &GrantId, now: Timestamp) -> Vec<(AnnouncedEnd, NoticeDelivery)> {
         let rests_on = self.view(who).map(|view| view.rests_on(None, now)).unwrap_or_default();
         let outcome = |(announced, end): (Notice, AnnouncedEnd)| {
@@ -101,7 +101,7 @@ impl World {
         rests_on.into_iter().map(outcome).collect()
     }
 
-    /// With each mail that waits sent.
+    /// The world with each waiting mail sent.
     pub(crate) fn mailed(mut self) -> World {
         for row in &mut self.outbox {
             row.state = MailState::Sent { message: row.row.to_string(), at: row.written_at };
@@ -109,7 +109,7 @@ impl World {
         self
     }
 
-    /// With all that a change writes.
+    /// The world with all that a change writes.
     pub(crate) fn with(&self, change: &Change, now: Timestamp) -> World {
         let mut world = self.clone();
         let grant = change.grant();
@@ -159,12 +159,12 @@ impl World {
         self.outbox.push(OutboxRow::queued(row, mail, now));
     }
 
-    /// Whether both are the same but for what is random.
+    /// Whether both are equal except for random values.
     pub(crate) fn is_like(&self, other: &World) -> bool {
         self.lines() == other.lines()
     }
 
-    /// What is in only one of the two, to be read by a person.
+    /// The differences between the two, for a person to read.
     pub(crate) fn against(&self, other: &World) -> String {
         let (ours, others) = (self.lines(), other.lines());
         let only = |here: &BTreeMap<String, usize>, there: &BTreeMap<String, usize>, sign: &str| -> Vec<String> {
@@ -174,7 +174,7 @@ impl World {
         [only(&ours, &others, "-"), only(&others, &ours, "+")].concat().join("\n")
     }
 
-    /// Each item as text, with people's addresses in place of grants' ids, and how often it is there.
+    /// Each item as text, with people's addresses in place of grants' ids, and the number of times it occurs.
     fn lines(&self) -> BTreeMap<String, usize> {
         let mut lines = BTreeMap::new();
         let mut add = |line: String| *lines.entry(self.plainly(&line)).or_insert(0) += 1;
@@ -190,7 +190,7 @@ impl World {
         lines
     }
 
-    /// A text that names grants by the people they are for, and attempts by their epochs.
+    /// The text with grants named by their people, and attempts by their epochs.
     pub(crate) fn plainly(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for grant in self.grants.values() {

@@ -1,4 +1,4 @@
-//! Asking for a link: whoever asks for whatever address is answered alike, and a mail comes only where one is owed.
+//! Asking for a link: the answer is the same for every address, and a mail comes only for people with a place here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{Scene, look, minutes, stack};
 
-/// Everything that somebody who asks can notice, but for the value of the cookie, and what was asked of the table.
+/// Everything that the person who asks can notice, and the calls to the table. The value of the cookie is left out.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Noticed {
     status: u16,
@@ -23,7 +23,7 @@ struct Noticed {
 }
 
 impl Scene<'_> {
-    /// Asks twice in a browser that was never here; the second time it brings its cookie.
+    /// Asks twice in a new browser, the second time with its cookie.
     async fn asks(&self, address: &str) -> [Noticed; 2] {
         let visitor = self.browser();
         let mut noticed = Vec::new();
@@ -50,7 +50,7 @@ impl Scene<'_> {
         Noticed { status: page.status, headers, cookie_length: cookie.len(), body: page.body.clone(), calls }
     }
 
-    /// How many links were mailed to each address.
+    /// The number of links that were mailed to each address.
     fn links(&self) -> BTreeMap<String, usize> {
         let mut links = BTreeMap::new();
         let kind = |raw: &[u8]| Contents::of(raw).kind;
@@ -60,7 +60,7 @@ impl Scene<'_> {
         links
     }
 
-    /// Mail to this address comes back for good.
+    /// Records a permanent bounce from this address.
     async fn bounces(&self, address: &str) {
         let mails = self.stack.ses.mails();
         let mail = mails.iter().find(|mail| mail.to == [address]).unwrap();
@@ -82,7 +82,7 @@ async fn known_unknown_suppressed_and_limited_addresses_are_answered_alike_and_o
     stack.schedules.stop().await;
     scene.bounces("suppressed@example.edu").await;
     for _ in 0..5 {
-        // Three links that nobody follows, all of them still good.
+        // Three links that nobody follows, all of them still valid.
         scene.asks("this-hour@example.edu").await;
         stack.pump.drained().await.unwrap();
         stack.clock.advance(minutes(1)).unwrap();

@@ -1,4 +1,4 @@
-//! What bad input gets: a page of ours with one sentence and the status of the contract, and nothing comes of it.
+//! What bad input gets: a page with one sentence and the documented status, and no effect.
 
 use bursar_local::gate::Service;
 use bursar_local::invoke::FunctionName;
@@ -157,7 +157,8 @@ async fn a_link_that_a_mail_program_mangled_leads_to_the_constant_page() {
         if head.starts_with("HTTP/1.1 200 ") {
             assert_eq!(body, constant, "{target}");
         } else {
-            // The bundle on one machine leads to its own spelling; the names of an API are the same in either case.
+            // The local bundle redirects to its own spelling of the host; an API's host name is the same in
+            // either case.
             assert!(head.starts_with("HTTP/1.1 307 "), "{target}: {head}");
             let location = format!("location: {}{link}", stack.ready.web);
             assert!(head.lines().any(|line| line.eq_ignore_ascii_case(&location)), "{target}: {head}");
@@ -167,7 +168,7 @@ async fn a_link_that_a_mail_program_mangled_leads_to_the_constant_page() {
     stack.finish().await;
 }
 
-/// The calls that change something, by any function, and all that were made to the provider.
+/// The calls of any function that change something, and all calls to the provider.
 fn effects(scene: &Scene<'_>) -> Vec<String> {
     let calls = scene.stack.gate.calls().into_iter().map(|made| made.call);
     let calls = calls.filter(|call| call.name.has_effect() || call.name.service == Service::Provider);
@@ -176,7 +177,7 @@ fn effects(scene: &Scene<'_>) -> Vec<String> {
     calls.filter(own).map(|call| call.to_string()).collect()
 }
 
-/// A request as it stands, and its whole answer.
+/// The whole answer to a request with this target and host, sent without a client's corrections.
 async fn raw_get(web: &str, target: &str, host: &str) -> String {
     let mut connection = TcpStream::connect(web.strip_prefix("http://").unwrap()).await.unwrap();
     let request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");

@@ -1,5 +1,5 @@
-//! One journey with all that can go wrong on it, and everything that is left of it searched for every secret that was in it: keys,
-//! links, codes, sessions, forms' tokens, the management key.
+//! One journey with all that can go wrong on it. Everything that is left of it is searched for every secret in
+//! it: keys, links, codes, sessions, forms' tokens, the management key.
 
 use std::sync::{Arc, Mutex};
 
@@ -19,7 +19,7 @@ use serde_json::json;
 use super::faults::{prepared, violations};
 use super::{Scene, minutes, stack};
 
-/// Everything secret that the journey came across, and what it is.
+/// Every secret of the journey, with its name.
 #[derive(Default)]
 struct Met(Vec<(&'static str, String)>);
 
@@ -80,7 +80,7 @@ async fn no_secret_of_a_whole_journey_is_left_anywhere_but_where_it_belongs() {
     let first = stack.engine.records_after(Position::START, 1).await.unwrap();
     assert_eq!(first[0]["dynamodb"]["NewImage"]["kind"]["S"], "meta", "the stream was trimmed before it was searched");
 
-    // All of them were looked for: each of them bites where it does not belong.
+    // The search works for each of them: each is found where it does not belong.
     let table = RawTable::at(&stack.ready.dynamodb, &stack.ready.table);
     assert!(met.0.len() >= 15, "{}", met.0.len());
     for (number, (what, secret)) in met.0.iter().enumerate() {
@@ -111,7 +111,7 @@ async fn no_secret_of_a_whole_journey_is_left_anywhere_but_where_it_belongs() {
         .await;
 }
 
-/// The scene with everything looked at that can be, and a place to plant lines of a log.
+/// The scene with a watch on everything, and a place to plant log lines.
 fn watched(scene: Scene<'_>) -> (Scene<'_>, Arc<Mutex<Vec<String>>>) {
     let planted = Arc::new(Mutex::new(Vec::new()));
     let (lines, logs) = (planted.clone(), scene.stack.logs.clone());
@@ -126,7 +126,7 @@ fn watched(scene: Scene<'_>) -> (Scene<'_>, Arc<Mutex<Vec<String>>>) {
     (Scene { watch, ..scene }, planted)
 }
 
-/// Somebody asks, errs, and signs in by the link or by the code.
+/// Asks for a link, makes mistakes, and signs in by the link or by the code.
 async fn arrives(scene: &mut Scene<'_>, met: &mut Met, address: &str, by_link: bool) -> Visitor {
     scene.office.invite(address).await;
     let visitor = scene.browser();
@@ -164,13 +164,13 @@ async fn arrives(scene: &mut Scene<'_>, met: &mut Met, address: &str, by_link: b
     visitor
 }
 
-/// The next such call of a page comes to this.
+/// Plans this verdict for the next such call of a page.
 fn at(scene: &Scene<'_>, call: &str, verdict: &str) {
     let verdict: Verdict = verdict.parse().unwrap();
     scene.stack.gate.at(Matcher::call(call).of(FunctionName::Claim).nth(1), verdict);
 }
 
-/// Sends what the page has in its forms, and looks.
+/// Sends the form of the student's page, and checks.
 async fn press(scene: &mut Scene<'_>, student: &Visitor, what: &str, tell: &str) -> Page {
     let my = student.get("/my").await;
     let page = match my.status {

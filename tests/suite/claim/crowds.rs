@@ -1,4 +1,5 @@
-//! Many students at once: a lecture hall behind one network address, and three who race for the last money of the pot.
+//! Many students at once: a lecture hall behind one network address, and three who race for the last money of
+//! the pot.
 
 use std::collections::BTreeSet;
 
@@ -16,22 +17,23 @@ use super::faults::is_enabled;
 use super::{Scene, look, soon, stack};
 
 const STUDENTS: usize = 200;
-/// A lecture hall does not press in the same millisecond; each press of these overlaps with so many others all the time.
+/// The number of presses that overlap at any time. A lecture hall does not press in the same millisecond.
 const AT_ONCE: usize = 20;
-/// A slow machine may need more time for so many than a press has. Then the page says so, and they press again.
+/// The most presses of one student. A slow machine may need more time for the crowd than a press has, and then
+/// the page asks for another.
 const PRESSES: usize = 5;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_students_behind_one_network_address_each_get_exactly_one_key() {
     let stack = stack().await;
-    // The roster's own mails are bulk, and nobody waits for them here.
+    // The roster's own mails are bulk, and no student waits for them here.
     stack.schedules.stop().await;
     let scene = Scene::over(&stack).await;
     let addresses: Vec<String> = (0..STUDENTS).map(|number| format!("student-{number}@example.edu")).collect();
     join_all(addresses.iter().map(|address| scene.office.invite(address))).await;
     let students: Vec<Visitor> = addresses.iter().map(|_| scene.browser()).collect();
 
-    // Nobody is turned away for coming from where all the others come from.
+    // No student is refused because others come from the same network address.
     each_of(&students, async |number, student| {
         let fields = [("address", addresses[number].as_str())];
         student.post("/link", &fields).await.expect(202);
@@ -56,7 +58,7 @@ async fn two_hundred_students_behind_one_network_address_each_get_exactly_one_ke
     assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), STUDENTS);
     assert!(keys.iter().all(|key| is_enabled(&scene, key)));
     stack.pump.drained().await.unwrap();
-    // What was mailed and said is looked at where fewer are at work.
+    // Mails and answers are checked in tests with fewer people.
     let table = RawTable::at(&stack.ready.dynamodb, &stack.ready.table);
     let watch = Watch::over(table, stack.clock.as_clock()).with_provider(stack.provider.clone().unwrap());
     watch.with_answers(scene.answers.clone()).check().await;
@@ -87,7 +89,7 @@ async fn of_three_who_press_for_the_last_twenty_dollars_one_gets_a_key_and_two_r
     for (number, page) in pages.iter().enumerate().filter(|(_, page)| page.status == 409) {
         assert!(page.alert().unwrap().contains("held for other keys"), "{}", page.readable());
         assert!(page.all("key").is_empty());
-        // They are as they were: when there is money again, the form that they pressed is still good.
+        // Their state has not changed: when there is money again, the form that they pressed is still valid.
         assert_eq!(students[number].get("/my").await.one("grant").get("data-state"), "invited");
     }
     look(&stack, &mut scene.watch).await;
@@ -102,14 +104,14 @@ async fn of_three_who_press_for_the_last_twenty_dollars_one_gets_a_key_and_two_r
     stack.finish_leaving(&[Left::Mails(7)]).await;
 }
 
-/// Lets everybody act, many at a time, and tells what came of it in their order.
+/// Runs an action for everybody, many at a time, and returns the results in order.
 async fn each_of<T>(students: &[Visitor], act: impl AsyncFn(usize, &Visitor) -> T) -> Vec<T> {
     let act = &act;
     let acts = students.iter().enumerate().map(|(number, student)| act(number, student));
     stream::iter(acts).buffered(AT_ONCE).collect().await
 }
 
-/// The links that were mailed, as paths, with whom each went to.
+/// The links that were mailed, as paths, each with its recipient.
 fn links(scene: &Scene<'_>) -> Vec<(String, String)> {
     let mails = scene.stack.ses.mails().into_iter();
     mails

@@ -1,4 +1,4 @@
-//! What is stored about somebody, as they read it.
+//! The stored data about a person, as that person can read it.
 
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
 use bursar_core::domain::values::money::Usd;
@@ -190,7 +190,7 @@ async fn which_thresholds_of_their_cap_somebody_passed_is_there_to_read() {
     stack.finish().await;
 }
 
-/// Times and days are of the day on which the test runs.
+/// The text without times and days, which depend on when the test runs.
 fn without_times(text: &str) -> String {
     let line = |line: &str| match line.split_once("\": \"20") {
         Some((name, time)) if time.ends_with("Z\"") || time.ends_with("Z\",") => {

@@ -1,5 +1,5 @@
-//! Each call of a claim and of a replacement going wrong in every way, once: the invariants hold, and the student presses again.
-//! What the other tests of faults need too stands here: the calls of a press, and how a student comes back.
+//! Each call of a claim and of a replacement with every fault, once: the invariants hold, and the student
+//! presses again. Shared with the other tests of faults are the calls of a press, and a student's return.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Scene, minutes, stack};
 
-/// What the students' pages complain of, whichever of their calls fails.
+/// The complaints of the students' pages, whichever of their calls fails.
 pub(super) const COMPLAINTS: [(&str, &str); 6] = [
     ("claim", WARNING),
     ("claim", "a claim could not go on"),
@@ -25,14 +25,14 @@ pub(super) const COMPLAINTS: [(&str, &str); 6] = [
     ("claim", "a retired key's last reading could not be written"),
 ];
 
-/// A call of a claim: which of its name, counted in the request.
+/// A call of a claim, by its name and its number among those of that name in the request.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     pub(super) call: Call,
     pub(super) nth: u64,
 }
 
-/// As many as share a stack: with more, looking at all of them takes longer than starting another.
+/// The number of cases that share a stack: with more, checking all of them takes longer than starting another.
 pub(super) const TOGETHER: usize = 6;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -72,7 +72,7 @@ impl Place {
         self.call.name.service == Service::Provider
     }
 
-    /// The same call of the next press.
+    /// A matcher for this call of the next press.
     pub(super) fn next(&self) -> Matcher {
         Matcher::call(&self.call.name.to_string()).of(FunctionName::Claim).nth(self.nth)
     }
@@ -87,7 +87,7 @@ impl std::fmt::Display for Place {
 async fn explore(what: &'static str) {
     let mut places = calls_of(what).await;
     if what == "replace" {
-        // Until an attempt begins both presses read the same.
+        // Both kinds of press read the same until an attempt begins.
         places.drain(..places.iter().position(|place| place.call.name.has_effect()).unwrap_or_default());
     }
     let cases: Vec<(Place, Verdict)> = places
@@ -95,7 +95,7 @@ async fn explore(what: &'static str) {
         .flat_map(|place| faults_of(&place).into_iter().map(move |verdict| (place.clone(), verdict)))
         .collect();
     let rounds: Vec<Vec<_>> = cases.chunks(TOGETHER).map(<[_]>::to_vec).collect();
-    // While one waits for the next try of a client, the other goes on.
+    // While one waits for a client's next retry, the other goes on.
     let rounds = rounds.into_iter().map(|round| tokio::spawn(each(what, round)));
     stream::iter(rounds).buffer_unordered(3).for_each(async |ended| ended.unwrap()).await;
 }
@@ -115,7 +115,8 @@ async fn each(what: &'static str, faults: Vec<(Place, Verdict)>) {
     stack.finish_leaving(&[Left::AnyMails, Left::PerhapsComplaints(&COMPLAINTS)]).await;
 }
 
-/// A programme whose keys are restricted, so that a press makes every call that it can. Nothing runs but what a test makes run.
+/// A programme whose keys are restricted, so that a press makes every call that it can. Nothing runs but what a
+/// test starts.
 pub(super) async fn prepared(stack: &Stack) -> Scene<'_> {
     stack.schedules.stop().await;
     let scene = Scene::over(stack).await;
@@ -123,7 +124,7 @@ pub(super) async fn prepared(stack: &Stack) -> Scene<'_> {
     scene
 }
 
-/// Somebody who can press that now.
+/// A person who can press this button now.
 pub(super) async fn ready_for(scene: &Scene<'_>, what: &str, address: &str) -> Visitor {
     let (_, student) = scene.student(address).await;
     if what == "replace" {
@@ -132,7 +133,7 @@ pub(super) async fn ready_for(scene: &Scene<'_>, what: &str, address: &str) -> V
     student
 }
 
-/// Presses, and that call of it comes to this.
+/// The page of a press in which one call gets this verdict.
 async fn press_at(scene: &Scene<'_>, student: &Visitor, what: &str, place: &Place, verdict: Verdict) -> Page {
     let form = student.get("/my").await.form(&scene.path(what));
     scene.stack.gate.at(place.next(), verdict.clone());
@@ -141,11 +142,11 @@ async fn press_at(scene: &Scene<'_>, student: &Visitor, what: &str, place: &Plac
     page
 }
 
-/// The student who got this page comes back later and is shown a key if this page has none, which is given back.
+/// The key of a student who returns later: that of this page, or the one that another press shows.
 pub(super) async fn comes_back(scene: &mut Scene<'_>, student: &Visitor, page: &Page, tell: &str) -> String {
     violations(scene, tell).await;
     assert!(page.status == 200 || page.all("key").is_empty(), "{tell}: a key on a page of {}", page.status);
-    // Whoever was killed holds the grant until the lease runs out.
+    // A press that was killed holds the grant until its lease runs out.
     scene.stack.clock.advance(minutes(2)).unwrap();
     if page.status == 200 {
         return page.one("key").text;
@@ -155,7 +156,8 @@ pub(super) async fn comes_back(scene: &mut Scene<'_>, student: &Visitor, page: &
     again.one("key").text
 }
 
-/// Nothing is wrong after a sync, and these keys work, which were the last that were shown to each.
+/// Runs a sync, after which nothing may be wrong. These keys, the last ones that were shown to each student,
+/// must work.
 pub(super) async fn a_sync_later(scene: &mut Scene<'_>, keys: &[(String, String)]) {
     let report = scene.stack.invoke.invoke(FunctionName::UsageSync, json!({})).await.unwrap();
     assert!(report.get("skipped").is_none(), "{report}");
@@ -179,11 +181,11 @@ pub(super) async fn press_again(scene: &Scene<'_>, student: &Visitor) -> Page {
     student.submit(&my, &scene.path(what.unwrap_or("reveal")), &[]).await
 }
 
-/// The calls of a press that goes well.
+/// The calls of a press without faults.
 pub(super) async fn calls_of(what: &str) -> Vec<Place> {
     let stack = stack().await;
     let scene = prepared(&stack).await;
-    // Whose account the management key is of, a process finds out at its first press.
+    // A process learns at its first press to which account the management key belongs.
     ready_for(&scene, "replace", "first@example.edu").await;
     let student = ready_for(&scene, what, "ada@example.edu").await;
     let form = student.get("/my").await.form(&scene.path(what));
@@ -205,8 +207,8 @@ pub(super) async fn calls_of(what: &str) -> Vec<Place> {
     places
 }
 
-/// Those that mean something else to whoever made the call than another of them does; what the store makes of each is the
-/// concern of its own tests. A read has no effect, so it matters only that it does not come.
+/// The faults of a call with different meanings for its caller; the store's handling of each has tests of its
+/// own. A read has no effect, so for it only a missing answer matters.
 fn faults_of(place: &Place) -> Vec<Verdict> {
     let name = &place.call.name;
     if !name.has_effect() && !place.is_the_providers() {

@@ -1,5 +1,5 @@
-//! A flood of asks for links, most of them for addresses that nobody has here: whoever claims a key gets it, an alert is on its way at
-//! once, and a stranger's ask costs one put. `cargo xtask flood` does it with 20,000.
+//! A flood of requests for links, most of them for unknown addresses. Students still get their keys, alerts are
+//! still sent at once, and an unknown address costs one put. `cargo xtask flood` sends 20,000.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -19,18 +19,19 @@ use futures_util::stream;
 use super::{Scene, soon, stack};
 
 const ADMIN: &str = "admin@example.edu";
-/// So many claim while it lasts, and as many before it.
+/// The number of students who claim during the flood, and of those who claimed before it.
 const STUDENTS: usize = 20;
-/// Of the flood's asks one in so many is for somebody on the roster.
+/// One request of the flood in this number is for a person on the roster.
 const KNOWN: usize = 4;
-/// People on the roster whom the flood asks for, over and over.
+/// People on the roster for whom the flood asks again and again.
 const CROWD: usize = 50;
-/// So many asks of the flood are under way at once.
+/// The number of the flood's requests that are under way at once.
 const AT_ONCE: usize = 32;
-/// A slow machine may need more time for so many than a press has. Then the page says so, and they press again.
+/// The most presses of one student. A slow machine may need more time than a press has, and then the page asks
+/// for another.
 const PRESSES: usize = 5;
 
-/// How long everything took, from a press to what was wanted of it.
+/// Durations, each from a press to its result.
 struct Took {
     claims: Vec<Duration>,
     alert: Duration,
@@ -45,7 +46,7 @@ impl Took {
 }
 
 impl Scene<'_> {
-    /// Waits until somebody has mail of this kind, however much else is written meanwhile.
+    /// Waits until this address has mail of this kind, whatever else is written meanwhile.
     async fn mail(&self, to: &str, kind: &str) -> Contents {
         let mut changes = self.stack.engine.changes();
         loop {
@@ -58,7 +59,7 @@ impl Scene<'_> {
         }
     }
 
-    /// From the ask to the key.
+    /// A claim from the request for a link to the key, and how long it took.
     async fn claim_from_the_start(&self, address: &str) -> Duration {
         let (begun, student) = (Instant::now(), Visitor::new(&self.stack.ready.web));
         student.post("/link", &[("address", address)]).await.expect(202);
@@ -76,7 +77,7 @@ impl Scene<'_> {
         panic!("{address} got no key");
     }
 
-    /// A threshold of the pot is crossed, and an admin reads of it.
+    /// The crossing of a threshold of the pot, and how long it took until an admin had its mail.
     async fn alert(&self, threshold: u8) -> Duration {
         let (begun, limit) = (Instant::now(), Usd::from_dollars(100_000));
         let crossing = crossing(&self.office.programme, limit, threshold, self.stack.clock.now());
@@ -104,7 +105,7 @@ impl Scene<'_> {
         Took { claims, alert }
     }
 
-    /// One ask after the other until there were so many, and how many there were when the rest of the test was over.
+    /// Sends this many requests, and returns how many were answered before the rest of the test was over.
     async fn flood(&self, asks: usize, is_over: &AtomicBool) -> usize {
         let meanwhile = AtomicUsize::new(0);
         let posts = (0..asks).map(async |number| {
@@ -122,7 +123,7 @@ impl Scene<'_> {
     }
 }
 
-/// What a function did to the table that is no reading.
+/// Each function's calls to the table except reads.
 fn writes(scene: &Scene<'_>) -> BTreeMap<(FunctionName, String), usize> {
     let mut writes = BTreeMap::new();
     for made in scene.stack.gate.calls() {
@@ -163,7 +164,7 @@ async fn an_ask_for_an_address_that_nobody_has_costs_one_put_and_no_walk() {
 async fn while_the_door_is_flooded_every_student_claims_and_an_alert_is_sent() {
     let asks = std::env::var("BURSAR_TEST_FLOOD").map_or(400, |asks| asks.parse::<usize>().unwrap());
     let stack = stack().await;
-    // Whatever the drain would bring must come without it.
+    // The mails that the drain would send must be sent without it.
     stack.schedules.stop().await;
     let scene = Scene::over(&stack).await;
     join_all((0..CROWD).map(async |number| scene.office.invite(&format!("crowd-{number}@example.edu")).await)).await;
@@ -185,7 +186,7 @@ async fn while_the_door_is_flooded_every_student_claims_and_an_alert_is_sent() {
     }
 
     stack.pump.drained().await.unwrap();
-    // Nobody was mailed who has no place here, and nobody of the crowd was mailed twice in a minute.
+    // No unknown address got mail, and no person of the crowd got two mails in a minute.
     let minutes = begun.elapsed().as_secs() / 60 + 1;
     for number in 0..CROWD {
         let mails = stack.ses.mails_to(&format!("crowd-{number}@example.edu")).len() as u64;

@@ -1,4 +1,4 @@
-//! A key: shown once, spent, read, replaced, reported, resumed.
+//! The life of a key: shown once, spent, read, replaced, reported leaked, resumed.
 
 use bursar_core::domain::grant::HoldKind;
 use bursar_core::domain::values::money::Usd;
@@ -19,7 +19,7 @@ impl Scene<'_> {
         self.stack.provider.as_ref().unwrap().keys()
     }
 
-    /// Asks a model something with a key, as a student does.
+    /// Sends a request to a model with a key, as a student does, and returns the status.
     async fn spends(&self, key: &str) -> u16 {
         let question = json!({
             "model": "openai/gpt-4o-mini", "max_tokens": 2000, "messages": [{"role": "user", "content": "Say hello."}],
@@ -29,12 +29,12 @@ impl Scene<'_> {
     }
 }
 
-/// The limit of a key.
+/// The limit of a key, in micro-dollars.
 fn micros(key: &KeySnapshot) -> i64 {
     Usd::from_form(&key.limit.unwrap().to_string()).unwrap().micros()
 }
 
-/// An amount in an attribute of a page, in micro-dollars.
+/// An amount in an attribute of a page's element, in micro-dollars.
 fn micros_in(found: &Found, name: &str) -> i64 {
     let text = found.get(name);
     let (whole, part) = text.split_once('.').unwrap_or_else(|| panic!("{name} is {text:?}"));
@@ -42,7 +42,7 @@ fn micros_in(found: &Found, name: &str) -> i64 {
     format!("{whole}{part}").parse().unwrap()
 }
 
-/// What the provider says was spent on it, in whole micro-dollars.
+/// The use of a key by the provider's account of it, in whole micro-dollars.
 fn used(key: &KeySnapshot) -> i64 {
     Usd::parse_ceil(&key.usage.to_string()).unwrap().micros()
 }
@@ -103,7 +103,7 @@ async fn a_key_is_shown_once_spends_its_cap_and_is_replaced_with_what_is_left() 
     assert_eq!(micros(&keys[1]), left, "also what was used since the last reading, in whole cents");
     assert_eq!(micros_in(&ada.get("/my").await.one("grant"), "data-spent-usd"), used(&keys[0]));
 
-    // A page from before the replacement does not mean the new key.
+    // A report from a page before the replacement does not concern the new key.
     let stale = Form { action: scene.path("leaked"), ..reveal.clone() };
     ada.send_form(&stale).await.expect(303);
     look(&stack, &mut scene.watch).await;
@@ -115,7 +115,7 @@ async fn a_key_is_shown_once_spends_its_cap_and_is_replaced_with_what_is_left() 
     let my = ada.get("/my").await.expect(200);
     assert_eq!(my.one("grant").get("data-state"), "stopped");
     assert!(!my.offers(&scene.path("leaked")));
-    // Nothing but the form's own fields, once more: it took effect already.
+    // The form's own fields once more: the report has already taken effect.
     ada.send_form(&Form { action: scene.path("leaked"), ..reveal }).await.expect(303);
     ada.submit(&my, &scene.path("replace"), &[]).await.expect(200);
     look(&stack, &mut scene.watch).await;
@@ -137,7 +137,7 @@ async fn fifty_presses_at_once_make_one_key_that_is_shown() {
     let mut scene = Scene::over(&stack).await;
     let (_, ada) = scene.student("ada@example.edu").await;
     let reveal = ada.get("/my").await.form(&scene.path("reveal"));
-    // So many functions to begin with take a moment on a slow machine.
+    // The first page of each browser starts an instance of the function, which takes a moment on a slow machine.
     for page in join_all((0..50).map(|_| ada.get("/my"))).await {
         page.expect(200);
     }
@@ -247,7 +247,7 @@ async fn a_limit_that_was_reckoned_before_midnight_is_not_sent_after_it() {
     scene.reveal(&ada).await;
     let provider = stack.provider.as_ref().unwrap();
     provider.spend(&scene.keys()[0].hash, Nano::usd(5), stack.clock.now(), "a/model").unwrap();
-    // What the old key used is read, and before it is written the day is over.
+    // The old key's use is read, and the day ends before the reading is written.
     let held = stack.gate.hold(Matcher::call("dynamodb:PutItem").of(FunctionName::Claim));
     let over_midnight = async {
         held.arrived().await;

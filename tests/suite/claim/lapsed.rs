@@ -1,5 +1,5 @@
-//! A call of a press that is held until the lease has run out and another tab has taken over: one of the two shows a key that
-//! works, and the other ends what it made.
+//! A call of a press that is held until the lease has run out and another tab has taken over. One of the two
+//! shows a key that works, and the other ends the key that it made.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use super::faults::{
 };
 use super::{Scene, stack};
 
-/// Where the call waits.
+/// The point at which the call waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wait {
-    /// On the way to the service.
+    /// On the way to the service, without effect so far.
     There,
-    /// On the way back: it has taken effect.
+    /// On the way back, after it has taken effect.
     Back,
 }
 
@@ -35,15 +35,15 @@ async fn a_replacement_that_outlives_its_lease_shows_nothing_once_another_tab_to
 async fn outlive(what: &str) {
     let mut places = calls_of(what).await;
     if what == "replace" {
-        // Until an attempt begins both presses read the same.
+        // Both kinds of press read the same until an attempt begins.
         places.drain(..places.iter().position(|place| place.call.name.has_effect()).unwrap_or_default());
     }
     let last_write = places.iter().rposition(|place| place.call.name.has_effect());
     let mut cases = Vec::new();
     for (number, place) in places.iter().enumerate() {
-        // Whether a read waits before or after it was done makes a difference only to what it saw.
+        // For a read, the two points differ only in what it saw.
         let waits = if place.call.name.has_effect() { &[Wait::There, Wait::Back][..] } else { &[Wait::Back] };
-        // Once it is recorded, what is left is to show it, however long that takes.
+        // Once the key is recorded, only showing it is left, however long that takes.
         let is_recorded = |wait| Some(number) == last_write && wait == Wait::Back;
         cases.extend(waits.iter().map(|wait| (place, *wait, is_recorded(*wait))));
     }

@@ -1,5 +1,5 @@
-//! A call of a press that fails for longer than the clients try: the page says so in time, and when it works again the student
-//! comes back and gets a key.
+//! A call of a press that fails for longer than the clients retry. The page says so in time, and once the
+//! service works again the student returns and gets a key.
 
 use bursar_local::gate::{Matcher, Service, Verdict};
 use bursar_local::invoke::FunctionName;
@@ -16,7 +16,7 @@ async fn a_fault_that_lasts_ends_the_press_in_time_and_the_student_gets_a_key_wh
         let mut read = Vec::new();
         for place in calls_of(what).await {
             let (name, verdicts) = (&place.call.name, verdicts(&place));
-            // Reads fail alike, whichever of a name it is.
+            // Reads of one name fail alike, so one of them is enough.
             let is_new = name.has_effect() || place.is_the_providers() || !read.contains(name);
             if is_new {
                 read.push(name.clone());
@@ -24,14 +24,14 @@ async fn a_fault_that_lasts_ends_the_press_in_time_and_the_student_gets_a_key_wh
             }
         }
     }
-    // Nearly all of a case is waiting for the next try.
+    // Nearly all of a case is the wait for the next retry.
     join_all(cases.into_iter().map(|(what, place, verdict)| tokio::spawn(last(what, place, verdict))))
         .await
         .into_iter()
         .for_each(|ended| ended.unwrap());
 }
 
-/// The call that makes a key is made once, so for that one no fault lasts.
+/// The faults that can last. The call that makes a key is made once, so for that one there are none.
 fn verdicts(place: &Place) -> &'static [&'static str] {
     match (place.call.name.service, &*place.call.name.operation) {
         (Service::Provider, "POST /keys") => &[],

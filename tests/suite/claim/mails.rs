@@ -1,4 +1,4 @@
-//! Which mails somebody wants: the form is there for whoever is signed in, and changes what it carries alone.
+//! Which mails a person wants: everybody who is signed in has the form, and it changes only what it has fields for.
 
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::store::{Table, Undeliverable, UnreachableReason};
@@ -10,7 +10,7 @@ use super::{Scene, look, soon, stack};
 
 const MAILS: &str = "/my/mails";
 
-/// Whether somebody wants digests and reminders, as they read it of themselves.
+/// Whether a person wants digests and reminders, as their own page says.
 async fn wanted(who: &Visitor) -> (bool, bool) {
     let data: Value = serde_json::from_str(&who.get("/my/data").await.expect(200).body).unwrap();
     (data["wants_digests"].as_bool().unwrap(), data["wants_reminders"].as_bool().unwrap())
@@ -41,7 +41,7 @@ async fn each_chooses_for_themselves_and_a_post_changes_what_it_carries_alone() 
         post(&[("reminders", "off")], 303).await;
         assert_eq!(wanted(who).await, (false, false));
         post(&[], 303).await;
-        // What is refused changes nothing, also where half of it could be read.
+        // A refused form changes nothing, even if half of it is valid.
         for wrong in [[("digest", "on"), ("reminders", "yes")], [("digest", ""), ("reminders", "on")]] {
             assert!(post(&wrong, 422).await.alert().is_some());
         }

@@ -1,5 +1,5 @@
-//! What others do while a key is being made: pause, revoke, drop, close. No key is shown, the one that was made is disabled, and
-//! the page says what happened.
+//! What others do while a key is being made: pause, revoke, drop, close. No key is shown, the one that was made
+//! is disabled, and the page says what happened.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ async fn who_is_paused_dropped_revoked_or_closed_while_a_key_is_made_is_not_show
             for act in [Meanwhile::Pause, Meanwhile::Drop, Meanwhile::Revoke, Meanwhile::Close] {
                 interrupt(&mut scene, what, at, act).await;
             }
-            // Who replaces a key was shown one before, and was told of it.
+            // A student who replaces a key was shown one before, and got its mail.
             let left: &[Left<'_>] = if what == "replace" { &[Left::Mails(4)] } else { &[] };
             stack.finish_leaving(left).await;
         }
@@ -48,7 +48,7 @@ async fn interrupt(scene: &mut Scene<'_>, what: &str, at: &str, act: Meanwhile) 
     }
     let form = student.get("/my").await.form(&scene.path(what));
     let before = stack.provider.as_ref().unwrap().keys().len();
-    // A press begins, a replacement marks the old key's disable too, and only then the key is recorded.
+    // A press writes its begin, a replacement then the old key's disable, and only after that the key's record.
     let turn = match (at.starts_with("dynamodb"), what) {
         (true, "replace") => 3,
         (true, _) => 2,

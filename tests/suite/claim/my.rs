@@ -1,5 +1,5 @@
-//! What the students' pages say and do besides keys: examples that work as they stand, terms, forms that are no forms of ours, and
-//! what every page loads.
+//! The students' pages besides keys: examples that work as they stand, terms, forged forms, and what every page
+//! loads.
 
 use std::process::Command;
 
@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Scene, look, stack};
 
-/// What a shell makes of a command, word by word, with the key in its environment.
+/// The words that a shell makes of a command, with the key in its environment.
 fn words_of(command: &str, key: &str) -> Vec<String> {
     let script = format!("curl() {{ printf '%s\\0' \"$@\"; }}\n{command}");
     let ran = Command::new("sh").args(["-euc", &script]).env("OPENROUTER_API_KEY", key).output().unwrap();
@@ -152,7 +152,7 @@ async fn which_terms_were_accepted_is_on_record_and_other_terms_are_read_first()
     ada.send_form(&unticked).await.expect(422);
     assert_eq!(begun(&scene).await, Vec::<String>::new());
 
-    // A first attempt that comes to nothing asks again.
+    // An attempt that made no key leads to the question again.
     stack.gate.at("provider:POST /keys", Verdict::status(402));
     ada.submit(&page, &reveal, &[("terms", "on")]).await.expect(502);
     let again = ada.get("/my").await.expect(200);
@@ -163,7 +163,7 @@ async fn which_terms_were_accepted_is_on_record_and_other_terms_are_read_first()
     let accepted = |attempt| format!("attempt {attempt}; terms accepted, sha256 {hash}");
     assert_eq!(begun(&scene).await, [accepted(1), accepted(2)]);
 
-    // A replacement asks for nothing, whatever the terms say now.
+    // A replacement does not ask for the terms, even if they have changed.
     scene.set(|settings| settings.terms = Some("Be kindest.".to_owned())).await;
     scene.press(&ada, "replace").await.expect(200);
     assert_eq!(begun(&scene).await[2], "attempt 3");
@@ -178,7 +178,7 @@ async fn terms_that_change_while_a_press_is_written_are_read_first_too() {
     let (_, ada) = scene.student("ada@example.edu").await;
     let reveal = scene.path("reveal");
     scene.set(|settings| settings.terms = Some("Be kind.".to_owned())).await;
-    // An attempt that comes to nothing keeps the place, so the next rests on the programme for its terms alone.
+    // An attempt that made no key keeps the place, so the next one depends on the programme for its terms only.
     stack.gate.at("provider:POST /keys", Verdict::status(402));
     ada.submit(&ada.get("/my").await, &reveal, &[("terms", "on")]).await.expect(502);
 
@@ -252,7 +252,7 @@ async fn every_page_loads_the_script_that_sends_a_form_once() {
     let script = ada.get("/forms.js").await.expect(200);
     assert_eq!(script.header("content-type"), Some("text/javascript; charset=utf-8"));
     assert!(script.body.contains("addEventListener(\"submit\""));
-    // Somebody of the staff without a grant is led to what is theirs.
+    // A member of the staff without a grant is led to the pages of that role.
     let my = admin.get("/my").await.expect(200);
     assert!(my.body.contains("in the <a href=\"/console\">console</a>") && my.alert().is_none());
     stack.finish_leaving(&[Left::Mails(1)]).await;

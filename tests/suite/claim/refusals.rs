@@ -1,4 +1,4 @@
-//! Every way in which a press is refused, with its status; nothing comes of any of them.
+//! Every way in which a press is refused, with its status and without any effect.
 
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::HoldKind;

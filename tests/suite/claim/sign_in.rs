@@ -1,4 +1,4 @@
-//! Asking, following a link, typing a code, signing out.
+//! Signing in and out: asking for a link, following it, typing a code.
 
 use std::collections::BTreeSet;
 
@@ -30,7 +30,7 @@ async fn a_link_counts_in_the_browser_that_asked_or_with_the_address_and_a_code_
     refused.push(bob.post(&link, &[]).await);
     let signed_in = bob.post(&link, &[("address", " Bob@Example.EDU ")]).await.expect(303);
     assert_eq!(signed_in.location(), Some("/my"));
-    // The browser that has just signed in by it is led on, by the address or the cookie; nobody else is.
+    // Only the browser that has just signed in by this link is led on, by the address or the cookie.
     let session = bob.cookie("bursar");
     assert_eq!(bob.post(&link, &[("address", "bob@example.edu")]).await.expect(303).location(), Some("/my"));
     bob.set_cookie("bursar-ask", asked_by.reveal());
@@ -98,7 +98,7 @@ async fn five_wrong_codes_end_the_codes_and_not_the_links() {
     let (link, code) = scene.mailed("ada@example.edu", &AskToken::generate()).await;
     let visitor = scene.browser();
     let wrong = [("address", "ada@example.edu"), ("code", "0000-0000-0000")];
-    // Several at once are several.
+    // Wrong codes that arrive at once count one by one.
     for page in join_all((0..5).map(|_| visitor.post("/code", &wrong))).await {
         page.expect(403);
     }

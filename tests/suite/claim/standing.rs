@@ -1,4 +1,4 @@
-//! What stands on every page and in every mail, whatever they say: whose it is, whom to ask, and what becomes of one's data.
+//! What every page and mail says besides its own text: whose it is, whom to ask, and what happens to one's data.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -60,11 +60,11 @@ async fn institution_support_and_privacy_stand_on_every_page_and_in_every_mail()
         .await;
 }
 
-/// Comes to a page of every kind, and causes a mail of every kind that students get.
+/// Opens a page of every kind, and causes a mail of every kind that students get.
 async fn walk(scene: &Scene<'_>, browser: &Browser) {
     let stack = scene.stack;
     let grant = scene.office.invite("ada@example.edu").await;
-    // A roster mail that finds a key shown is not sent.
+    // A roster mail for a grant whose key was already shown is not sent.
     stack.settle.settle(LIMIT).await.unwrap();
     let (reveal, nobody) = (scene.path("reveal"), browser.fresh());
     browser.get("/").await.unwrap();

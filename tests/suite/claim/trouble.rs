@@ -1,5 +1,5 @@
-//! What the provider answers, call by call and status by status: each has its own outcome, the student reads what happened and what
-//! to do, and the log tells the operator which call it was.
+//! What the provider answers, call by call and status by status. Each answer has its own outcome, the page says
+//! what happened and what to do, and the log names the failed call.
 
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
@@ -9,30 +9,30 @@ use bursar_tests::visitor::{Page, Visitor};
 use super::faults::{prepared, press_again, violations};
 use super::{Scene, stack};
 
-/// What an answer comes to.
+/// The outcome of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
-    /// Nothing was done, and the same again would be refused again.
+    /// Nothing was done, and a retry would be refused again.
     Refused,
-    /// Nothing was done yet.
+    /// Nothing was done so far, and a retry may succeed.
     Later,
-    /// Nobody knows.
+    /// The call may have taken effect or not.
     Unknown,
-    /// A key is said not to be there, which is not believed yet.
+    /// The provider says that the key is not there, which a single call does not prove.
     NotFound,
     /// The management key does not work.
     Barred,
-    /// It is as good as done.
+    /// The call counts as done.
     Done,
 }
 
-/// A call of a press, as it is matched and as logs call it, and what is said when it fails.
+/// A call of a press with its name in logs, the button that leads to it, and what the page says when it fails.
 struct Asked {
     call: &'static str,
     operation: &'static str,
     press: &'static str,
     said: &'static str,
-    /// What a 404 of the provider itself means.
+    /// The outcome of a 404 from the provider itself.
     gone: Outcome,
     /// Whether a 503 means that nothing was done.
     may_repeat: bool,
@@ -61,7 +61,7 @@ const DISABLE: Asked = Asked {
     operation: "patch key",
     press: "replace",
     said: "Your old key could not be ended",
-    // It can be read, so the answer was wrong.
+    // The key can be read, so the answer was wrong.
     gone: Outcome::Unknown,
     may_repeat: true,
 };
@@ -95,13 +95,14 @@ async fn every_answer_of_the_provider_to_the_last_reading_of_an_old_key_is_told_
     told_apart(&READ).await;
 }
 
-/// After so many failures somebody else presses.
+/// The number of failures after which another student presses.
 const FAILS_OFTEN: usize = 9;
 
 async fn told_apart(asked: &Asked) {
     let stack = stack().await;
     let mut scene = prepared(&stack).await;
-    // One who gets nowhere goes on, since nothing is lost; one who gets a key is followed by the next.
+    // A student without a key goes on with the next case, since nothing is lost; one with a key is followed by
+    // another.
     let mut student = None;
     for (number, (verdict, status, outcome)) in answers(asked).into_iter().enumerate() {
         let tell = format!("{} comes to {verdict}", asked.call);
@@ -119,7 +120,7 @@ async fn told_apart(asked: &Asked) {
         let page = fail(&scene, &who, asked, verdict).await;
         reads(&page, asked, outcome, &tell);
         logs(&scene, asked, status, lines, &tell);
-        // Whoever fails again and again has to wait.
+        // A student who fails often has to wait, so another takes over.
         if outcome != Outcome::Done && (number + 1) % FAILS_OFTEN != 0 {
             student = Some(who);
         }
@@ -133,7 +134,7 @@ async fn told_apart(asked: &Asked) {
     stack.finish_leaving(&[Left::AnyMails, Left::Complaints(&[("claim", "the provider did not do it")])]).await;
 }
 
-/// Every answer there is, with its status and what it comes to. One that asks for a minute is not waited for.
+/// Every answer with its status and outcome. One that asks for a wait of a minute is not waited for.
 fn answers(asked: &Asked) -> Vec<(Verdict, Option<u16>, Outcome)> {
     use Outcome::{Barred, Later, Refused, Unknown};
     let unavailable = if asked.may_repeat { Later } else { Unknown };
@@ -178,7 +179,7 @@ fn answers(asked: &Asked) -> Vec<(Verdict, Option<u16>, Outcome)> {
 
 async fn fail(scene: &Scene<'_>, student: &Visitor, asked: &Asked, verdict: Verdict) -> Page {
     let gate = &scene.stack.gate;
-    // The management key is read anew after a 401 or 403, and such a call is made once more.
+    // After a 401 or 403 the management key is read again, and the call is made once more.
     let calls = Matcher::call(asked.call).of(FunctionName::Claim).after(0);
     let rule = gate.at(calls, verdict);
     let my = student.get("/my").await.expect(200);
@@ -212,7 +213,7 @@ fn reads(page: &Page, asked: &Asked, outcome: Outcome, tell: &str) {
     assert_eq!(page.header("retry-after").is_some(), status == 503, "{tell}");
 }
 
-/// The operator finds the call by its operation, its status, and the id that the provider gave it.
+/// The log has the call's operation, its status, and the provider's request id.
 fn logs(scene: &Scene<'_>, asked: &Asked, status: Option<u16>, before: usize, tell: &str) {
     let lines = scene.stack.logs.all().split_off(before);
     let operation = format!("\"operation\":\"{}\"", asked.operation);

@@ -1,4 +1,4 @@
-//! Alarms owed to too many or too few, and releases without their entry: I5 and I16 of the account.
+//! Alarms for too many or too few people, and releases without their entry: I5 and I16 of the account.
 
 use bursar_core::domain::audit::{AccountEntry, Act, Actor, AuditDetail};
 use bursar_core::domain::mail::alarm::{Alarm, Cause};

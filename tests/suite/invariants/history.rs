@@ -1,4 +1,4 @@
-//! Changes that nobody may make, or nobody told of: I10, I11 and I16.
+//! Changes that are forbidden, or have no audit entry: I10, I11 and I16.
 
 use bursar_core::domain::audit::{self, AuditDetail, Entry};
 use bursar_core::domain::grant::{AnnouncedEnd, Grant, GrantState, KeyAbsence, Notice, SwitchState};

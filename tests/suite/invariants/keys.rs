@@ -1,4 +1,4 @@
-//! Keys at the provider that nobody accounts for: I1, I3, I6, I7, and of I11 what is about keys.
+//! Keys at the provider that nothing accounts for: I1, I3, I6, I7, and the part of I11 about keys.
 
 use bursar_core::domain::grant::{AttemptState, GRACE, GrantState, KeyAbsence, SwitchState};
 use bursar_core::domain::values::id::Epoch;
@@ -16,7 +16,7 @@ async fn two_enabled_keys_that_one_person_was_shown_are_named() {
     let grant = scene.grant();
     let second = scene.make_key(&grant.attempts[0]);
     scene.bears("I1").await;
-    // An answer held it, whatever the table says.
+    // An answer held this key, whatever the table says.
     scene.answer(&format!("<code data-testid=\"key\">{}</code>", second.plaintext));
     scene.bites("I1", "2 shown keys are enabled").await;
     scene.provider.delete(&first.hash).unwrap();
@@ -47,7 +47,7 @@ async fn an_enabled_key_without_an_attempt_is_named() {
     scene.provider.delete(&made.hash).unwrap();
     scene.bears("I3").await;
 
-    // Somebody else's keys are nobody's business.
+    // Foreign keys are not judged.
     scene.provider.add_foreign_key("My key", None, scene.now).unwrap();
     scene.bears("I3").await;
 }

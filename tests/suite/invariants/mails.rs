@@ -1,4 +1,4 @@
-//! Mails that are too many, too few, counted wrongly, or say what they must not: I4, I5 and I13.
+//! Mails that are too many, too few, counted wrongly, or say a forbidden word: I4, I5 and I13.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ impl Scene {
         OutboxRow::queued(Ulid::from_parts(1, number), mail, self.now)
     }
 
-    /// What the sync wrote when it found what was spent.
+    /// Writes what the sync writes when it finds what was spent.
     async fn counted(&self) {
         let totals = Totals {
             programme: programme(),

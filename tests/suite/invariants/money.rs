@@ -1,4 +1,5 @@
-//! Pots and amounts that cannot be: I2 and I15. Each violation is found, and each excuse reaches no further than it should.
+//! Impossible pots and amounts: I2 and I15. Each violation is found, and each excuse reaches no further than it
+//! should.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::grant::GrantState;
@@ -24,7 +25,7 @@ impl Scene {
         self.keep(&pot).await;
     }
 
-    /// A live key of twenty dollars, all that there is in the pot.
+    /// A live key of twenty dollars, which is the whole pot.
     async fn with_a_full_pot() -> (Scene, MadeKey) {
         let mut scene = Scene::at(Setting::Live).await;
         let key = scene.make_recorded_key(1).await;
@@ -34,7 +35,7 @@ impl Scene {
         (scene, key)
     }
 
-    /// Another person is shown a key of so many dollars, whatever the table says.
+    /// Shows another person a key with a limit of so many dollars, whatever the table says.
     async fn show_another(&self, dollars: i64) -> MadeKey {
         let name = KeyName {
             deployment: DEPLOYMENT.parse().unwrap(),
@@ -59,7 +60,7 @@ async fn a_pot_that_counts_less_than_its_keys_used_on_record_and_can_still_use_i
     scene.spend(&key, 4);
     scene.bears("I2").await;
     scene.pot(|pot| pot.reserved = Usd::from_micros(19_999_999)).await;
-    // Five are on record, of which the provider knows four by now.
+    // Five dollars are on record, of which the provider knows four by now.
     scene.bites("I2", "used 4 on record and can still use 16, its pot counts 19.999999").await;
     scene.pot(|pot| pot.reserved = Usd::from_micros(-1)).await;
     scene.bites("I2", "has reserved -0.000001").await;
@@ -70,7 +71,7 @@ async fn keys_that_can_use_more_than_the_pot_are_named_whoever_the_counter_count
     let (mut scene, key) = Scene::with_a_full_pot().await;
     scene.spend(&key, 18);
     scene.bears("I2").await;
-    // Revoked and given back before anybody asked what was used, and promised to another.
+    // Revoked and given back before the use was read, and promised to another.
     scene.provider.disable(&key.hash).unwrap();
     scene.bears("I2").await;
     scene.show_another(2).await;
@@ -190,7 +191,7 @@ async fn what_no_answer_had_told_when_a_key_was_replaced_is_excused_and_what_one
         match excused {
             true => {
                 scene.bears("I2").await;
-                // What is told afterwards came too late for the next key's limit.
+                // What the provider reports from now on comes too late for the next key's limit.
                 scene.pass(SETTLES_WITHIN);
                 scene.patch(&key, "pass", json!({ "disabled": true })).await;
                 scene.show_another(1).await;
@@ -254,7 +255,7 @@ async fn counting_anew_may_find_what_was_overshot_and_no_more_above_the_pot() {
     scene.pot(|pot| pot.reserved = Usd::from_dollars(24)).await;
     scene.bites("I2", "is 20.000000 and has reserved 24.000000, 23.000000 before").await;
 
-    // What is on record stands, also when the provider corrects itself; counting anew may find that much.
+    // A correction by the provider does not lower the record; a recount may find that much.
     scene.provider.refund(&key.hash, Nano::usd(2), Nano::ZERO, MODEL).unwrap();
     let later = counted + 1.minute();
     scene.pot(|pot| (pot.reserved, pot.counted_at) = (Usd::from_dollars(26), Some(later))).await;

@@ -124,7 +124,7 @@ fn announced(notice: Notice, at: Timestamp, days: i64) -> BTreeMap<Notice, Annou
     [(notice, AnnouncedEnd { at, until: at + SignedDuration::from_hours(24 * days) })].into()
 }
 
-/// An attempt after the last that made a key nobody may use.
+/// An attempt after the last one, with a key that may not be used.
 fn newer(grant: &mut Grant) -> Attempt {
     grant.epoch = grant.epoch.next();
     let last = grant.attempts.last().unwrap();

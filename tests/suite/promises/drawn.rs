@@ -1,7 +1,9 @@
-//! Histories drawn from seeds, over the whole stack: what people, staff, the provider and time do next is drawn, at a provider with quirks
-//! that are drawn. Every invariant is judged after each step. Whatever happened, in the end nothing is left to be done.
+//! Histories drawn from seeds, over the whole stack. The next move of people, staff, the provider or time is
+//! drawn, and so are the provider's quirks. Every invariant is judged after each step, and in the end nothing
+//! is left to be done.
 //!
-//! `BURSAR_TEST_SEED=70 cargo test -p bursar-tests promises::drawn` plays one history again, `cargo xtask histories` thousands.
+//! `BURSAR_TEST_SEED=70 cargo test -p bursar-tests promises::drawn` replays one history, `cargo xtask
+//! histories` plays thousands.
 
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
@@ -17,7 +19,7 @@ use serde_json::json;
 
 use super::story::Story;
 
-/// So many in every run of the suite, whatever the time.
+/// The number of histories in every run of the suite, whatever the time.
 const SEEDS: u64 = 6;
 const SIDE_BY_SIDE: usize = 4;
 const MOVES: usize = 24;
@@ -28,7 +30,7 @@ const PRESSES: [&str; 6] = ["reveal", "replace", "return", "leaked", "refresh", 
 const ACTS: [&str; 4] = ["pause", "resume", "revoke", "allow"];
 const RESETS: [Reset; 4] = [Reset::None, Reset::Daily, Reset::Weekly, Reset::Monthly];
 const FUNCTIONS: [FunctionName; 3] = [FunctionName::Claim, FunctionName::Console, FunctionName::UsageSync];
-/// What a history leaves: a fault that is drawn is lifted in the end if no call met it.
+/// What a history leaves. A drawn fault that no call met is lifted at the end.
 const LEFT: [Left<'_>; 3] = [
     Left::PerhapsMails,
     Left::PerhapsComplaints(&[
@@ -48,7 +50,7 @@ const LEFT: [Left<'_>; 3] = [
     ]),
     Left::PerhapsUnmetFaults,
 ];
-/// What goes wrong once, with the next call of that kind.
+/// Faults that happen once, at the next call of their kind.
 const FAULTS: [(&str, &[&str]); 5] = [
     (
         "provider:PATCH /keys/{hash}",
@@ -68,29 +70,29 @@ const FAULTS: [(&str, &[&str]); 5] = [
 
 #[derive(Debug, Clone, Copy)]
 enum Move {
-    /// A press on somebody's card, if it is offered.
+    /// A press on a student's page, if it offers one.
     Press,
-    /// Somebody claims or replaces in two tabs at once, while the sync or the work runs.
+    /// A claim or replacement in two tabs at once, while the sync or the work runs.
     TwoTabs,
     Spend,
     Act,
     Cap,
     Pot,
-    /// Somebody is dropped from the roster, or all are named on it again.
+    /// A person dropped from the roster, or a roster that names everybody again.
     Roster,
     Sync,
     Minutes,
-    /// Long enough for what was confirmed to be read for the last time.
+    /// Time enough for the last readings of confirmed disables.
     Settle,
     Hours,
-    /// The provider goes down, or comes up again.
+    /// The start or the end of an outage of the provider.
     Outage,
-    /// The other account's management key is put into the secret, or the right one back.
+    /// The other account's management key in the secret, or the right one back.
     OtherAccount,
     Fault,
 }
 
-/// The oftener, the more often here.
+/// The moves of the draw; the more often one is listed, the more often it is drawn.
 const DRAWN: [Move; 28] = [
     Move::Press,
     Move::Press,
@@ -141,7 +143,7 @@ async fn play(seed: u64) {
     story.told.push(format!("seed {seed}, {reset:?}"));
     story.counts_in(reset).await;
     story.invites(&PEOPLE, None).await;
-    // What an account spent before its first sync is told apart by it.
+    // The first sync separates the opening, which is what the account spent before it.
     story.syncs().await;
     let mut history = History { story, dice, reset, outage: None, other: None, faults: Vec::new() };
     for _ in 0..MOVES {
@@ -152,7 +154,7 @@ async fn play(seed: u64) {
     stack.finish_leaving(&LEFT).await;
 }
 
-/// About so many of them are in a term.
+/// About how many of these windows are in a term.
 fn windows(reset: Reset) -> i32 {
     match reset {
         Reset::None => 1,
@@ -180,7 +182,7 @@ impl History<'_> {
         let name = self.one_of(&PEOPLE);
         match what {
             Move::Press => {
-                // Most who press want a key.
+                // Most students who press want a key.
                 let press = if self.dice.usize(..3) == 0 { self.one_of(&PRESSES) } else { self.one_of(&PRESSES[..2]) };
                 self.story.presses(name, press).await;
             }
@@ -231,7 +233,7 @@ impl History<'_> {
             },
             Move::OtherAccount => match self.other.take() {
                 Some(other) => self.story.is_asked_again(&other).await,
-                // As long as there is no witness, nothing tells that it is another.
+                // Without a witness, nothing shows that the account is another.
                 None if self.story.has_witnesses().await => self.other = Some(self.story.asks_another_account()),
                 None => {}
             },
@@ -245,7 +247,7 @@ impl History<'_> {
         }
     }
 
-    /// Everything that was in the way is over, some hours pass, each with its work and a sync: then nothing is left to be done.
+    /// Ends all obstacles. Some hours pass, each with its work and a sync, and then nothing is left to be done.
     async fn comes_to_rest(mut self) {
         if let Some(rule) = self.outage.take() {
             self.story.comes_up(rule);

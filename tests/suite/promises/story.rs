@@ -1,5 +1,5 @@
-//! What happens in a story of promises, told as it goes: people, staff, the provider and time on one stack, on which nothing runs but what
-//! the story makes run. After each step every invariant is judged.
+//! The steps of a story of promises, each logged: people, staff, the provider and time on one stack. Nothing
+//! runs but what the story calls, and after each step every invariant is judged.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ const PROGRAMME: &str = "/console/programmes/cs-pilot";
 pub(super) const GRANTS: &str = "/console/programmes/cs-pilot/grants";
 const ADMIN: &str = "admin@example.edu";
 
-/// One programme on one stack, on which nothing runs but what the story makes run.
+/// One programme on one stack, on which nothing runs but what the story calls.
 pub(super) struct Story<'s> {
     pub(super) stack: &'s Stack,
     pub(super) office: Office<'s>,
@@ -36,24 +36,24 @@ pub(super) struct Story<'s> {
     pub(super) admin: Visitor,
     pub(super) students: BTreeMap<String, Student>,
     management_key: String,
-    /// Whether the end has to be as it is told: how long counters lag says when money is free.
+    /// Whether the end must be exactly as written. With drawn quirks, the lag of counters decides when money is free.
     pub(super) is_plain: bool,
-    /// What was done so far.
+    /// The log of the story so far.
     pub(super) told: Vec<String>,
 }
 
 pub(super) struct Student {
     pub(super) grant: GrantId,
     pub(super) browser: Visitor,
-    /// The hashes of the keys that were shown, the last one last.
+    /// The hashes of the keys that were shown, the latest last.
     pub(super) keys: Vec<String>,
 }
 
-/// The other account's.
+/// The management key of the other account.
 const OF_ANOTHER: &str = "sk-or-v1-management-of-another-account";
 
 impl Story<'_> {
-    /// With the provider like this.
+    /// A story at a provider with these quirks.
     pub(super) async fn begins<'s>(stack: &'s Stack, pot: i32, quirks: &DrawnQuirks) -> Story<'s> {
         stack.schedules.stop().await;
         stack.provider.as_ref().unwrap().set_quirks(|all| quirks.set(all));
@@ -68,7 +68,7 @@ impl Story<'_> {
         Story { stack, office, answers, watch, admin, students: BTreeMap::new(), management_key, is_plain, told }
     }
 
-    /// The caps are of windows of this kind.
+    /// Sets the kind of window that caps count in.
     pub(super) async fn counts_in(&mut self, reset: Reset) {
         let programme = self.office.table.programme(&self.office.programme).await.unwrap().unwrap();
         let settings = Settings { reset, ..programme.settings };
@@ -78,7 +78,7 @@ impl Story<'_> {
         assert!(matches!(saved, EditOutcome::Done), "{saved:?}");
     }
 
-    /// Puts people on the roster, with another cap than twenty dollars if wanted.
+    /// Puts people on the roster, optionally with another cap than twenty dollars.
     pub(super) async fn invites(&mut self, names: &[&str], cap: Option<&str>) {
         for name in names {
             let grant = self.office.invite(&address(name)).await;
@@ -90,13 +90,13 @@ impl Story<'_> {
         }
     }
 
-    /// The sync has seen all this, and then a day passes without one. Sessions are over by then.
+    /// Runs a sync, and lets a day pass without another. Sessions have ended by then.
     pub(super) async fn a_day_passes_since_the_sync(&mut self) {
         assert_eq!(self.syncs().await["complete"], true, "{}", self.told.join("\n"));
         self.hours(24).await;
     }
 
-    /// So many hours pass, and everybody signs in again.
+    /// Lets hours pass, after which everybody signs in again.
     pub(super) async fn hours(&mut self, hours: i64) {
         self.stack.clock.advance(SignedDuration::from_hours(hours)).unwrap();
         self.admin = signed_in(self.stack, ADMIN, &self.answers).await;
@@ -114,7 +114,7 @@ impl Story<'_> {
         self.presses(name, "replace").await
     }
 
-    /// Whether a key was shown.
+    /// Presses a button of the student's page. Whether a key was shown.
     pub(super) async fn presses(&mut self, name: &str, what: &str) -> bool {
         let page = press(&self.students[name].browser, what).await;
         let shown = page.as_ref().and_then(shown);
@@ -125,7 +125,7 @@ impl Story<'_> {
         is_shown
     }
 
-    /// Everybody presses at once.
+    /// Presses for everybody at once.
     pub(super) async fn all_claim(&mut self) {
         let presses = self.students.iter().map(|(name, student)| async move {
             (name.clone(), press(&student.browser, "reveal").await.as_ref().and_then(shown))
@@ -145,7 +145,7 @@ impl Story<'_> {
         self.judged(&format!("{name} spends {dollars}")).await;
     }
 
-    /// Uses one of the keys that were shown, the last one first, as far as the provider lets it.
+    /// Uses one of the keys that were shown, the latest first, as far as the provider allows.
     pub(super) async fn spends_what_it_can(&mut self, name: &str, which: usize, wanted: Nano) {
         let Some(hash) = self.students[name].keys.iter().rev().cycle().nth(which).cloned() else { return };
         let (provider, now) = (self.stack.provider.as_ref().unwrap(), self.stack.clock.now());
@@ -159,7 +159,7 @@ impl Story<'_> {
         self.judged(&format!("{name} spends {amount} if its key {hash} works: {works}")).await;
     }
 
-    /// Somebody claims or replaces in two tabs at once, while a function does what it does by itself.
+    /// A claim or replacement in two tabs at once, while a function does its scheduled work.
     pub(super) async fn presses_twice_beside(&mut self, name: &str, beside: FunctionName) {
         let browser = &self.students[name].browser;
         let my = browser.get("/my").await;
@@ -192,7 +192,7 @@ impl Story<'_> {
         self.judged(&format!("the pot becomes {dollars}: {set:?}")).await;
     }
 
-    /// A file names these and nobody else.
+    /// Uploads a roster of exactly these people.
     pub(super) async fn is_on_the_roster(&mut self, names: &[&str]) {
         let lines: Vec<String> = names.iter().map(|name| address(name)).collect();
         let file = format!("email\n{}\n", lines.join("\n"));
@@ -219,7 +219,7 @@ impl Story<'_> {
         account.is_some_and(|account| !account.witnesses.is_empty())
     }
 
-    /// From now on the management key in the secret is another account's.
+    /// Puts another account's management key into the secret.
     pub(super) fn asks_another_account(&mut self) -> Provider {
         self.told.push("another account's management key is put in".to_owned());
         let provider = self.stack.provider.as_ref().unwrap();
@@ -229,7 +229,7 @@ impl Story<'_> {
         other
     }
 
-    /// The right management key is back, in which nobody has done anything meanwhile.
+    /// Puts the right management key back, and checks that the other account has no key.
     pub(super) async fn is_asked_again(&mut self, other: &Provider) {
         let provider = self.stack.provider.as_ref().unwrap();
         other.revoke_management_key(OF_ANOTHER).unwrap();
@@ -240,7 +240,7 @@ impl Story<'_> {
         assert_eq!(other.keys().len(), 0, "{}", self.told.join("\n"));
     }
 
-    /// So many minutes pass, each with its work, in which anything may go wrong.
+    /// Lets minutes pass, each with its work, of which anything may fail.
     pub(super) async fn works_for(&mut self, minutes: i64) {
         for _ in 0..minutes {
             self.stack.clock.advance(SignedDuration::from_mins(1)).unwrap();
@@ -249,7 +249,7 @@ impl Story<'_> {
         }
     }
 
-    /// A sync, in which anything may go wrong.
+    /// Runs a sync, in which anything may fail.
     pub(super) async fn syncs_as_it_can(&mut self) {
         let report = self.stack.invoke.invoke(FunctionName::UsageSync, json!({})).await;
         let is_complete = report.as_ref().is_ok_and(|report| report["complete"] == true);
@@ -273,7 +273,8 @@ impl Story<'_> {
         assert_eq!(self.acts(name, "revoke", &[("reason", "left")]).await, 303);
     }
 
-    /// Everything that the provider is asked from now on is answered with 503, and that it may be asked again in ten minutes: longer than anybody waits.
+    /// Answers every call to the provider with 503 from now on, and a `Retry-After` of ten minutes, which is
+    /// longer than any caller waits.
     pub(super) fn goes_down(&mut self) -> RuleId {
         self.told.push("the provider goes down".to_owned());
         let verdict: Verdict = "status-503-retry-600".parse().unwrap();
@@ -285,7 +286,7 @@ impl Story<'_> {
         self.stack.gate.lift(rule);
     }
 
-    /// So many minutes pass, each with its work, and whoever may want what is free presses in each.
+    /// Lets minutes pass, each with its work. In each of them, everybody in `wanting` without a key presses.
     pub(super) async fn minutes(&mut self, minutes: i64, wanting: &[&str]) {
         for _ in 0..minutes {
             self.stack.clock.advance(SignedDuration::from_mins(1)).unwrap();
@@ -315,7 +316,7 @@ impl Story<'_> {
         self.judged_then(what, false).await;
     }
 
-    /// A story in which something is wrong is told so far and ends.
+    /// Logs a step and judges every invariant. A violation ends the test with the story so far.
     pub(super) async fn judged_then(&mut self, what: &str, synced: bool) {
         self.stack.pump.drained().await.unwrap();
         let violations = self.watch.violations(synced).await.unwrap();
@@ -338,7 +339,7 @@ impl Story<'_> {
         self.key(name).limit
     }
 
-    /// Whether a key was shown to any of them.
+    /// Whether any of them was shown a key.
     pub(super) fn any_has_a_key(&self, names: &[&str]) -> bool {
         names.iter().any(|name| !self.students[*name].keys.is_empty())
     }
@@ -348,7 +349,7 @@ fn address(name: &str) -> String {
     format!("{name}@example.edu")
 }
 
-/// The answer, if the page offers this.
+/// The page after this press, if the form is offered.
 async fn press(browser: &Visitor, what: &str) -> Option<Page> {
     let my = browser.get("/my").await;
     let path = format!("/my/cs-pilot/{what}");

@@ -1,5 +1,5 @@
-//! A management key of another account, put in at any moment: nothing is made, sent or written with it, an admin is told, and once the
-//! right one is back all is as it was.
+//! A management key of another account, put into the secret at any moment. Nothing is made, sent or written
+//! with it, and an admin is notified. Once the right key is back, everything is as before.
 
 use std::collections::BTreeSet;
 
@@ -31,11 +31,11 @@ struct Scene<'s> {
     grants: Vec<GrantId>,
     keys: Vec<String>,
     foreign: BTreeSet<String>,
-    /// What the other account has.
+    /// The keys of the other account at the start.
     before: String,
 }
 
-/// Some keys are in use and some are foreign, and a sync was complete.
+/// A deployment with keys in use, foreign keys, and a complete sync.
 async fn scene(stack: &Stack) -> Scene<'_> {
     let office = rich(stack).await;
     let (mut grants, mut keys) = (Vec::new(), Vec::new());
@@ -63,7 +63,7 @@ async fn of_table(office: &Office<'_>) -> BTreeSet<String> {
     known.into_iter().map(|known| known.key.to_string()).collect()
 }
 
-/// Its keys, without what a window's turn changes.
+/// The account's keys, without what the turn of a window changes.
 fn has(account: &Provider) -> String {
     let keys = account.keys().into_iter();
     format!(
@@ -73,13 +73,15 @@ fn has(account: &Provider) -> String {
 }
 
 impl Scene<'_> {
-    /// Somebody puts the other account's key into the secret; the right one ends at once, so that it is read.
+    /// Puts the other account's key into the secret. The right one is revoked at once, so that the secret is
+    /// read again.
     fn put_the_wrong_one(&self) {
         provider(self.stack).revoke_management_key(&self.right).unwrap();
         self.stack.secrets.put(&self.stack.ready.secret, OF_ANOTHER).unwrap();
     }
 
-    /// It is used again at the latest when the wrong one has been kept for some minutes: here by instances that keep nothing.
+    /// Puts the right key back. Functions use it at the latest when their kept copy is some minutes old; here
+    /// their instances end, and keep nothing.
     async fn put_the_right_one_back(&self) {
         provider(self.stack).add_management_key(&self.right).unwrap();
         self.stack.secrets.put(&self.stack.ready.secret, &self.right).unwrap();
@@ -90,7 +92,7 @@ impl Scene<'_> {
         assert_eq!(has(&self.other), self.before, "nothing is made or changed in the other account");
     }
 
-    /// Everything is as if the other key had never been there.
+    /// Checks that everything is as if the other key had never been there.
     async fn is_as_it_was(&self, when: &str) {
         self.has_asked_the_other_for_nothing();
         let report = sync(self.stack).await;
@@ -124,7 +126,7 @@ async fn put_in_at_any_call_of_a_sync_it_ends_that_run_and_leaves_nothing_behind
     for name in &names {
         let count = calls.iter().filter(|made| made.call.name.to_string() == *name).count() as u64;
         for nth in 1..=count {
-            // The night of a day on which something was used asks for all that a night can.
+            // After a day with some use, a night makes every call that it can.
             stack.clock.advance(hours(24)).unwrap();
             spend(&stack, &scene.keys[0], 10_000);
             let when = format!("{name}, call {nth}");
@@ -138,7 +140,7 @@ async fn put_in_at_any_call_of_a_sync_it_ends_that_run_and_leaves_nothing_behind
             let (report, ()) = tokio::time::timeout(LIMIT, both).await.expect(&when);
             assert_eq!(report["complete"], false, "{when}: {report}");
             assert!(problems(&report).contains("is of another account"), "{when}: {report}");
-            // Another run, and another function's work, begin with it.
+            // Another run, and another function's work, begin with the wrong key.
             let report = sync(&stack).await;
             assert_eq!((&report["keys_listed"], &report["keys_missing"]), (&json!(0), &json!(0)), "{when}: {report}");
             assert!(problems(&report).contains("nothing was listed"), "{when}: {report}");
@@ -187,7 +189,7 @@ async fn put_in_at_any_call_of_a_claim_the_student_is_asked_to_come_back_and_no_
             assert_eq!(refused.status, 503, "{what} at {call}: {}", refused.readable());
             assert!(refused.header("retry-after").is_some(), "{what} at {call}");
             watch.check().await;
-            // Whoever presses now is told before anything is written.
+            // A press is now refused before anything is written.
             let before = grant(&scene.office, &of).await;
             let my = student.get("/my").await.expect(200);
             let again = student.submit(&my, &action, &[]).await;
@@ -239,7 +241,7 @@ async fn a_rotation_to_it_is_refused_and_said_and_an_admin_who_means_it_says_so_
     scene.is_as_it_was("after a refused rotation").await;
     assert_eq!(warned().await, 1, "it still waits");
 
-    // It is meant so: the deployment moves.
+    // The change is intended: the deployment moves to the other account.
     let page = admin.get("/console/account").await.expect(200);
     for _ in 0..2 {
         admin.submit(&page, "/console/account/release", &[]).await.expect(303);
@@ -282,11 +284,11 @@ async fn the_page_shows_the_key_in_the_secret_and_no_other_is_confirmed() {
     scene.put_the_right_one_back().await;
     stack.clock.advance(minutes(5)).unwrap();
     sync(&stack).await;
-    // Whoever presses on the old page confirms nothing: that key is gone from the secret.
+    // A confirmation on the old page has no effect, since that key is gone from the secret.
     let pressed = admin.submit(&page, "/console/account/release", &[]).await;
     assert_eq!(pressed.status, 409, "{}", pressed.readable());
     let page = admin.get("/console/account").await.expect(200);
-    // Nothing is sent in this scene, and it has one admin.
+    // No mail is sent in this scene, and it has one admin.
     let besides = ["Mail waits for longer than it should", "There is one admin only"];
     let mut warnings = page.texts("warning");
     warnings.retain(|warning| !besides.iter().any(|begins| warning.starts_with(begins)));
@@ -339,7 +341,7 @@ async fn before_any_witness_an_account_without_keys_is_not_believed_where_one_is
     }
     assert!(grant(&office, &ada).await.live().is_some());
 
-    // It is the right one, says an admin.
+    // An admin confirms that the account is the right one.
     let admin = signed_in(&stack, ADMIN).await;
     let page = admin.get("/console/account").await.expect(200);
     assert!(page.readable().contains("it listed no key at all, and some are on record"), "{}", page.readable());

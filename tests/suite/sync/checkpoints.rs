@@ -1,4 +1,4 @@
-//! A run that needs several invocations: each goes on where the one before it stopped, whatever happens in between.
+//! A run that needs several invocations: each continues where the one before it stopped, whatever happens in between.
 
 use std::time::Duration;
 
@@ -19,12 +19,12 @@ use super::{
     signed_in, spend, sync, watch, without_runs,
 };
 
-/// A second of it is kept for the checkpoint.
+/// A time of which a second is reserved for the checkpoint.
 const SHORT: Duration = Duration::from_millis(1_250);
 const LONG: Duration = Duration::from_secs(900);
 const OTHERS: usize = 2_600;
 
-/// Keys on 27 pages.
+/// A programme with enough keys for 27 pages.
 async fn many(stack: &Stack) -> (Office<'_>, Vec<String>) {
     let office = rich(stack).await;
     let mut keys = Vec::new();
@@ -39,7 +39,7 @@ async fn many(stack: &Stack) -> (Office<'_>, Vec<String>) {
     (office, keys)
 }
 
-/// Pages from there on are to be asked for much later.
+/// Refuses pages from this offset on, with a long `Retry-After`.
 fn up_to(crooked: &Crooked, end: usize) {
     crooked.bend(move |path, told| {
         let offset = path.split_once("offset=").and_then(|(_, offset)| offset.parse::<usize>().ok());
@@ -77,7 +77,7 @@ fn is_left(report: &Value) -> bool {
     report["complete"] == false && problems(report).contains("the run goes on")
 }
 
-/// Whatever a run waits for, half an hour later it may be gone on with.
+/// The report of a resumed run, half an hour later, when every pause that it may have is over.
 async fn resume(stack: &Stack, crooked: &Crooked) -> Value {
     stack.clock.advance(SignedDuration::from_mins(30)).unwrap();
     crooked.within(LONG, json!({"task": "resume"})).await.unwrap()
@@ -91,7 +91,7 @@ async fn a_run_of_several_invocations_ends_complete_with_what_one_would_have_lef
     short.slow_down(Duration::from_millis(200));
     let (mut left, mut new) = (0, Vec::new());
     let report = loop {
-        // On a slow machine the shortest time may bring nothing on its way.
+        // On a slow machine the shortest time may achieve nothing.
         let time = SHORT + Duration::from_millis(30) * left;
         let report = short.within(time, json!({})).await.unwrap();
         if !is_left(&report) {
@@ -99,7 +99,7 @@ async fn a_run_of_several_invocations_ends_complete_with_what_one_would_have_lef
         }
         left += 1;
         assert!(left < 60, "it never ends: {report}");
-        // Somebody claims, and keys are made, meanwhile.
+        // Meanwhile a student claims, and foreign keys are made.
         if left < 4 {
             let grant = invite(&stack, &office, &format!("new{left}"), None).await;
             new.push(mint(&stack, &office, &grant).await);
@@ -113,7 +113,7 @@ async fn a_run_of_several_invocations_ends_complete_with_what_one_would_have_lef
     assert_eq!(totals.used.credits.total(), Usd::from_dollars(6));
     let mut watch = watch(&stack);
     watch.check_after_sync().await;
-    // The next takes in what was made meanwhile; then nothing is left to be said.
+    // The next run finds the new keys; after that nothing is left to be recorded.
     assert_eq!(sync(&stack).await["complete"], true);
     let before = without_runs(watch.check_after_sync().await);
     assert_eq!(sync(&stack).await["readings_recorded"], 0);
@@ -124,7 +124,8 @@ async fn a_run_of_several_invocations_ends_complete_with_what_one_would_have_lef
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_listing_that_takes_more_than_two_minutes_is_listed_to_its_end_by_one_invocation() {
     let stack = in_the_morning().await;
-    // Ten seconds for each of 27 pages, two at a time, are 130 seconds and more; a twentieth of that is waited.
+    // Ten seconds for each of 27 pages, two at a time, take more than 130 seconds; a twentieth of that is
+    // really waited.
     many(&stack).await;
     let waits = Waits::shortened(20);
     let slow = Crooked::configured(&stack, |config| Config { waits, provider_at_once: Some(2), ..config }).await;
@@ -143,7 +144,7 @@ async fn what_an_invocation_kept_before_it_died_is_not_mixed_with_what_the_next_
     let short = Crooked::before(&stack).await;
     up_to(&short, 500);
     assert!(is_left(&short.within(LONG, json!({})).await.unwrap()));
-    // Its rows are kept, and the checkpoint that would name them is not.
+    // The invocation's rows are stored, and the checkpoint that would refer to them is not.
     up_to(&short, 1_200);
     stack.clock.advance(SignedDuration::from_mins(30)).unwrap();
     stack.gate.at(Matcher::call("dynamodb:TransactWriteItems"), Verdict::status(400));
@@ -212,7 +213,7 @@ async fn after_six_hours_of_trouble_a_run_ends_with_what_it_has_and_the_next_beg
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_invocation_loses_one_part_of_a_run_and_no_more() {
-    // What is killed, and whether keys are listed after it.
+    // The call at which the invocation is killed, and whether keys are listed after it.
     for (call, nth, lists) in [
         ("provider:GET /credits", 1, true),
         ("provider:GET /keys", 2, true),
@@ -227,7 +228,7 @@ async fn a_killed_invocation_loses_one_part_of_a_run_and_no_more() {
         (0..199).for_each(|other| drop(foreign(&stack, &format!("other {other}"))));
         stack.gate.at(Matcher::call(call).of(FunctionName::UsageSync).nth(nth), Verdict::KillBefore);
         stack.invoke.invoke(FunctionName::UsageSync, json!({})).await.unwrap_err();
-        // Its lease runs out.
+        // The lease of the killed invocation expires.
         stack.clock.advance(SignedDuration::from_mins(15)).unwrap();
         let before = stack.gate.calls().len();
         let report = stack.invoke.invoke(FunctionName::UsageSync, json!({"task": "resume"})).await.unwrap();

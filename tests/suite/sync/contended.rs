@@ -1,5 +1,5 @@
-//! Single writes that the table puts off, since another transaction has the item or they come too fast: they are tried again, and the
-//! run goes on.
+//! Single writes that the table refuses for a while, because of a conflicting transaction or throttling: they
+//! are retried, and the run goes on.
 
 use bursar_core::config::Config;
 use bursar_core::deadline::Waits;
@@ -22,7 +22,7 @@ async fn a_conflict_on_the_writing_of_a_reading_does_not_end_the_run() {
     }
     let mut watch = watch(&stack);
     let mut spent = 0;
-    // Each more often than the SDK tries by itself.
+    // Each verdict comes more often than the SDK retries.
     for (call, verdict) in [
         ("dynamodb:PutItem", "conflict"),
         ("dynamodb:PutItem", "throttle"),
@@ -57,7 +57,8 @@ async fn a_write_that_is_throttled_for_long_is_put_back_behind_the_others_and_th
         spend(&stack, &key, 1_000_000);
         foreign(&stack, &format!("{name}'s own"));
     }
-    // Of the two seconds that a write is tried, a hundredth is waited: each is put back after what the SDK tries by itself.
+    // A write has two seconds, of which a hundredth is really waited, so each is requeued after the SDK's own
+    // retries.
     let hasty = Crooked::configured(&stack, |config| Config { waits: Waits::shortened(100), ..config }).await;
     let every = Matcher::call("dynamodb:PutItem").of(FunctionName::UsageSync);
     stack.gate.at(every.next(100), "throttle".parse::<Verdict>().unwrap());

@@ -1,5 +1,5 @@
-//! Counters that the provider corrects, rounds otherwise or turns late: each lifetime counter stands for itself, a smaller one is told
-//! and stands in nobody's way, and of a window the later answer counts.
+//! Counters that the provider corrects, rounds differently or turns late. Each lifetime counter is judged by
+//! itself, and a smaller one is reported without effect on the others. Of a window, the later answer counts.
 
 use bursar_core::domain::grant::{Reading, Spending, View};
 use bursar_core::domain::programme::Byok;
@@ -28,7 +28,7 @@ fn dollars(amount: &str) -> Usd {
     Usd::from_form(amount).unwrap()
 }
 
-/// Presses replace, and says what the new key may spend.
+/// The limit of the key that a replacement makes.
 async fn replace(stack: &Stack, office: &Office<'_>, address: &str) -> Nano {
     let student = signed_in(stack, address).await;
     let my = student.get("/my").await.expect(200);
@@ -48,7 +48,7 @@ async fn a_counter_of_own_keys_that_went_back_does_not_keep_the_other_from_being
     assert_eq!(sync(&stack).await["complete"], true);
     let mut watch = watch(&stack);
     watch.check_after_sync().await;
-    // An estimate, which is corrected by a cent; from then on every answer says less.
+    // An estimate that is corrected by a cent; from then on every answer is lower.
     provider(&stack).spend_byok(&key, Nano::micros(-10_000), stack.clock.now(), "a/model").unwrap();
     for (turn, told) in ["4.000000", "7.000000"].into_iter().enumerate() {
         spend(&stack, &key, 3_000_000);
@@ -106,12 +106,12 @@ async fn a_student_whose_use_was_corrected_downwards_gets_another_key_with_what_
         spend(&stack, &key, 5_000_000);
         assert_eq!(sync(&stack).await["complete"], true);
         watch.check_after_sync().await;
-        // A credited failure.
+        // The credit for a failed request.
         spend(&stack, &key, -10_000);
         stack.clock.advance(hours(1)).unwrap();
         let limit = replace(&stack, &office, &format!("{name}@x.edu")).await;
         watch.check().await;
-        // A window is as the last answer says; what was ever used does not shrink.
+        // The window is as the last answer says; the lifetime use does not shrink.
         assert_eq!(limit.to_string(), if reset == Reset::None { "15" } else { "15.01" }, "{name}");
         assert_eq!(reading(&office, &who).await.lifetime(), Usd::from_dollars(5), "{name}");
         assert_eq!(grant(&office, &who).await.to_string(), "live");
@@ -134,7 +134,7 @@ async fn a_windows_counter_that_turned_late_is_put_right_by_the_next_sync_though
     assert_eq!(sync(&stack).await["complete"], true);
     watch.check_after_sync().await;
     spend(&stack, &key, 17_000_000);
-    // The counters of the day still say yesterday's.
+    // The daily counters still have yesterday's values.
     stack.clock.stop_at(instant(1, 20)).unwrap();
     let crooked = Crooked::before(&stack).await;
     let listed = key.clone();
@@ -155,7 +155,7 @@ async fn a_windows_counter_that_turned_late_is_put_right_by_the_next_sync_though
     assert_eq!((&report["readings_recorded"], in_window().await), (&json!(1), Usd::ZERO), "{report}");
     assert_eq!(reading(&office, &ada).await.lifetime(), Usd::from_dollars(17));
     watch.check_after_sync().await;
-    // From then on there is nothing new, in this window and the next ones.
+    // After that nothing new is recorded, in this window or the next ones.
     for _ in 0..3 {
         stack.clock.advance(hours(13)).unwrap();
         let report = sync(&stack).await;

@@ -1,4 +1,5 @@
-//! A provider whose answers a test bends before the sync reads them, and a sync that asks it, with as little time as the test gives it.
+//! A provider whose answers a test changes before the sync reads them. The sync that calls it has as little
+//! time as the test allows.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -15,19 +16,19 @@ use lambda_runtime::{Context, LambdaEvent};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// An answer on its way.
+/// An answer on its way from the provider.
 #[derive(Debug, Clone)]
 pub(crate) struct Told {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: String,
-    /// How long it is on its way.
+    /// The time for which it is on its way.
     pub(crate) takes: Duration,
 }
 
 type Bend = Box<dyn FnMut(&str, Told) -> Told + Send>;
 
-/// A sync of its own beside those of the stack.
+/// A sync with a changed provider, besides the stack's own.
 pub(crate) struct Crooked {
     app: usage_sync::App,
     bend: Arc<Mutex<Bend>>,
@@ -44,7 +45,7 @@ impl Crooked {
         Crooked::configured(stack, |config| config).await
     }
 
-    /// A sync whose configuration is another than the stack's.
+    /// A sync whose configuration differs from the stack's.
     pub(crate) async fn configured(stack: &Stack, configure: impl FnOnce(Config) -> Config) -> Crooked {
         let bend: Arc<Mutex<Bend>> = Arc::new(Mutex::new(Box::new(|_, told| told)));
         let way = Way { to: stack.config.provider.clone(), http: reqwest::Client::new(), bend: bend.clone() };
@@ -56,12 +57,12 @@ impl Crooked {
         Crooked { app: usage_sync::App::new(config, stack.clock.as_clock()), bend }
     }
 
-    /// From now on answers are bent so, by their path and query.
+    /// Changes every answer from now on, by its path and query.
     pub(crate) fn bend(&self, bend: impl FnMut(&str, Told) -> Told + Send + 'static) {
         *self.bend.lock().unwrap_or_else(PoisonError::into_inner) = Box::new(bend);
     }
 
-    /// From now on each page of keys is so long on its way.
+    /// Delays each page of keys from now on.
     pub(crate) fn slow_down(&self, takes: Duration) {
         self.bend(move |path, told| match path.starts_with("/keys?") {
             true => Told { takes, ..told },
@@ -77,7 +78,7 @@ impl Crooked {
         self.within(Duration::from_secs(900), json!({})).await.unwrap()
     }
 
-    /// An invocation that has so much time.
+    /// An invocation with this much time.
     pub(crate) async fn within(&self, time: Duration, event: Value) -> Result<Value> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let mut context = Context::default();
@@ -109,7 +110,7 @@ async fn answer(State(way): State<Arc<Way>>, request: Request) -> Response {
     answer.body(Body::from(told.body)).unwrap()
 }
 
-/// The page of keys in an answer, if it is one, with one row of it changed.
+/// The answer with one row changed, if it is a page of keys.
 pub(crate) fn with_row(path: &str, told: Told, key: &str, change: impl Fn(&mut Value)) -> Told {
     if !path.starts_with("/keys?") {
         return told;
@@ -123,7 +124,7 @@ pub(crate) fn with_row(path: &str, told: Told, key: &str, change: impl Fn(&mut V
     Told { body: page.to_string(), ..told }
 }
 
-/// An answer in which a key does not exist: neither in a page of keys nor by its hash.
+/// The answer as if a key did not exist: without its row in a page of keys, and not found by its hash.
 pub(crate) fn without(path: &str, told: Told, key: &str) -> Told {
     if path.starts_with(&format!("/keys/{key}")) {
         let body = json!({"error": {"code": 404, "message": "API key not found"}}).to_string();

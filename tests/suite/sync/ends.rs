@@ -84,7 +84,7 @@ async fn a_live_key_that_was_disabled_or_deleted_by_hand_stops_its_grant_once_th
     let mut watch = watch(&stack);
     sync(&stack).await;
     watch.check_after_sync().await;
-    // A key as young as the run is not missed.
+    // A key younger than the run does not count as missing.
     stack.clock.advance(minutes(1)).unwrap();
     provider(&stack).disable(&of_ada).unwrap();
     provider(&stack).delete(&of_ben).unwrap();

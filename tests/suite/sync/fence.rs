@@ -1,4 +1,4 @@
-//! What a runner whom another has overtaken still tries to write for all to see.
+//! Shared writes of a runner whose lease another has taken over: none of them takes effect.
 
 use bursar_core::domain::usage::models::{GroupUse, Sums, UnattributedReason, UnattributedUse};
 use bursar_core::domain::usage::reading::DailyUse;
@@ -29,7 +29,7 @@ fn a_use_of_nobody(requests: u64) -> UnattributedUse {
     UnattributedUse { why: UnattributedReason::NoKey, name, model, spent: Usd::CENT, byok: Usd::ZERO, requests }
 }
 
-/// Each write that rests on the lease, and whether it took effect.
+/// Each write that depends on the lease, and whether it took effect.
 async fn all_of(under: FencedTable<'_>, office: &Office<'_>, now: Timestamp) -> [(&'static str, bool); 11] {
     let (table, programme) = (&office.table, office.programme.clone());
     let totals = Totals {
@@ -60,7 +60,7 @@ async fn all_of(under: FencedTable<'_>, office: &Office<'_>, now: Timestamp) -> 
     let state = table.sync_state().await.unwrap().next();
     let pot = table.pot(&office.programme).await.unwrap().unwrap();
     let checkpoint = Checkpoint::of_run(new_ulid(now), now, table);
-    // What is written already is not written again.
+    // Values that are already stored are not written again, so they differ each time.
     let news = table.runs(10).await.unwrap().len() as u64;
     let model_day = ModelDay { programme: office.programme.clone(), day: day.day, as_of: now, by: vec![a_use(news)] };
     let nobodys_day =
@@ -88,7 +88,7 @@ async fn a_runner_that_was_overtaken_changes_nothing_that_all_can_see() {
     let early = stack.clock.now();
     let overtaken = lease(&office, "slow", early).await;
     stack.clock.advance(minutes(17)).unwrap();
-    // The same holder who asks again has a lease of its own, too.
+    // A holder that acquires the lease again has a new one, too.
     for holder in ["quick", "quick"] {
         let now = stack.clock.now();
         let latest = lease(&office, holder, now).await;

@@ -1,4 +1,4 @@
-//! The bound on what one run disables on its own judgement, and the press that lets the next one do it.
+//! The bound on what one run disables on its own judgement, and the release that lets the next one do it.
 
 use bursar_core::domain::grant::AttemptState;
 use bursar_local::inbox::Contents;
@@ -12,7 +12,7 @@ use super::{
     ADMIN, begin, foreign, hours, invite, is_enabled, make, problems, release, rich, signed_in, still, sync, watch,
 };
 
-/// Keys whose makers died before anybody saw them.
+/// Keys whose claims died before anybody was shown them.
 async fn orphans(stack: &Stack, office: &Office<'_>, count: usize) -> Vec<String> {
     let mut keys = Vec::new();
     for number in 0..count {
@@ -59,7 +59,7 @@ async fn thirty_orphans_at_once_are_left_alone_until_an_admin_who_was_told_lets_
     assert!(names.iter().take(5).all(|name| text.contains(name.as_str())), "{}", text);
     assert!(text.contains("and 25 more") && !text.contains(&names[5]), "{}", text);
 
-    // What was held back is the same, so the page of the first run lets it through as well.
+    // What was held back has not changed, so the page of the first run releases it as well.
     let page = &pages[0];
     assert!(page.texts("warning").iter().any(|warning| warning.contains("30 keys")), "{:?}", page.texts("warning"));
     let mut listed = page.attributes("held-key", "data-hash");
@@ -74,7 +74,7 @@ async fn thirty_orphans_at_once_are_left_alone_until_an_admin_who_was_told_lets_
     assert!(keys.iter().all(|key| !is_enabled(&stack, key)) && swept(&office).await == 30);
     stack.settle.settle(LIMIT).await.unwrap();
     watch.check_after_sync().await;
-    // What was let through once is not let through for ever.
+    // A release is for one run, and not for ever.
     let office = rich(&stack).await;
     orphans(&stack, &office, 12).await;
     let report = sync(&stack).await;

@@ -1,4 +1,4 @@
-//! The rules that a person set on a programme, night after night: keys that nobody uses, keys that become old, and dead keys.
+//! The rules that a person set on a programme, night after night: unused keys, old keys, and dead keys.
 
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{GrantState, HoldKind, KeyAbsence, Notice, Stopped};
@@ -16,7 +16,7 @@ use super::{
     grant, in_the_morning, instant, invite, is_enabled, mint, provider, rich, shape, signed_in, spend, sync, watch,
 };
 
-/// A sync just after midnight, and what is owed to be told because of it. All of it is mailed at once.
+/// The notices that a sync just after midnight causes. All of them are mailed at once.
 async fn night(stack: &Stack, day: i64) -> Vec<(GrantId, Notice)> {
     let mut watch = watch(stack);
     watch.check().await;
@@ -51,12 +51,12 @@ async fn a_key_that_nobody_uses_is_announced_held_and_resumed_by_its_student() {
     let mut told = Vec::new();
     for day in 1..=17 {
         if day % 5 == 0 {
-            // A use that costs nothing is a use.
+            // A use that costs nothing is still a use.
             provider(&stack).spend(&of_ben, Nano::ZERO, stack.clock.now(), "a/model:free").unwrap();
         }
         told.extend(night(&stack, day).await.into_iter().map(|(of, notice)| (day, of, notice)));
     }
-    // A day counts to its end, and each is told a whole week before.
+    // A day counts to its end, and the announcement comes a whole week before the hold.
     let days: Vec<_> = told.iter().map(|(day, of, notice)| (*day, of == &ada, *notice)).collect();
     assert_eq!(days, [(8, true, Notice::UnusedSoon), (15, true, Notice::Unused)]);
     let known = grant(&office, &ada).await;
@@ -120,8 +120,8 @@ async fn dead_keys_are_deleted_in_their_time_a_few_a_night_and_their_readings_st
         night(&stack, day).await;
         assert_eq!(there(&stack), left, "day {day}");
     }
-    // The third ends with its term, at the first sync after it, and is kept for ninety days more.
-    // What the sync deleted itself is missed by nobody, though no key is left.
+    // The third key ends with its term, at the first sync after it, and is kept for ninety more days. A key
+    // that the sync deleted itself does not count as missing, although no key is left.
     for (day, left) in [(150, 1), (182, 1), (183, 1), (241, 0), (242, 0)] {
         night(&stack, day).await;
         assert_eq!(there(&stack), left, "day {day}");
@@ -143,7 +143,7 @@ async fn nothing_is_deleted_within_ninety_days_of_a_table_that_went_back() {
     office.table.act(office.at(&ada), |view, now| view.revoke(&Actor::Rule, None, now)).await.unwrap();
     let ben = invite(&stack, &office, "ben", None).await;
     night(&stack, 1).await;
-    // A key of ours that is not on record.
+    // A key of this deployment without a record.
     let begun = bursar_core::domain::grant::OpenAttempt {
         epoch: bursar_core::domain::values::id::Epoch::new(1),
         nonce: bursar_core::domain::values::id::Nonce::random(),

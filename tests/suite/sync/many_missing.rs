@@ -1,4 +1,4 @@
-//! Live keys that the provider has disabled or does not have any more: a few stop their grants, very many wait for a person.
+//! Live keys that the provider has disabled or no longer has: a few stop their grants, very many wait for a person.
 
 use bursar_core::domain::grant::{GrantState, Stopped};
 use bursar_core::domain::values::id::GrantId;
@@ -22,7 +22,7 @@ struct Class<'s> {
 }
 
 impl<'s> Class<'s> {
-    /// So many students with a key that was used, a few days after a complete sync.
+    /// A number of students with used keys, a few days after a complete sync.
     async fn of(stack: &'s Stack, count: usize) -> Class<'s> {
         let office = rich(stack).await;
         let (mut grants, mut keys) = (Vec::new(), Vec::new());
@@ -103,13 +103,13 @@ async fn a_press_is_for_the_keys_that_were_held_back_until_each_is_gone_or_liste
     class.switch(7..9, true);
     sync(&stack).await;
     release(&stack).await;
-    // Within the hour only what is disabled is sure; what is missing stays let through.
+    // Within the hour only disabled keys are certain; missing ones stay released.
     class.switch(8..9, false);
     stack.clock.advance(minutes(20)).unwrap();
     let report = sync(&stack).await;
     assert_eq!(class.stopped().await, 1, "{report}");
     assert!(is_enabled(&stack, &class.keys[8]));
-    // Others that are missing by then are not among them, and the one that was listed again is one of those.
+    // Keys that are missing only now were not released, and the one that was listed again is one of them.
     class.switch(8..14, true);
     let report = class.sync_later().await;
     assert_eq!(class.stopped().await, 8, "seven are gone: {report}");
@@ -132,7 +132,7 @@ async fn of_more_than_a_hundred_each_is_held_against_what_was_let_through() {
     assert_eq!((held.stops, held.keys.len()), (110, 100));
     assert_eq!(class.office.table.marks(held.marks).await.unwrap().len(), 110);
     release(&stack).await;
-    // As many as before, and others.
+    // The number is the same, and the keys are others.
     class.switch(100..110, false);
     class.switch(116..126, true);
     let report = class.sync_later().await;

@@ -1,4 +1,4 @@
-//! Keys whose claim was killed: one sync after the grace leaves none enabled, and touches no other.
+//! Keys whose claim was killed: one sync after the grace leaves none of them enabled, and touches no other.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ async fn calls_of(what: &str) -> Vec<(String, u64)> {
     calls
 }
 
-/// A student presses, and may be killed at a call. Says how many calls there were before.
+/// A press that may be killed at a call, and the number of calls before it.
 async fn press(
     stack: &Stack,
     office: &Office<'_>,
@@ -54,7 +54,7 @@ async fn press(
     before
 }
 
-/// Enabled keys of ours that are nobody's live key.
+/// The number of enabled keys of this deployment that are no grant's live key.
 async fn orphans(stack: &Stack, office: &Office<'_>) -> usize {
     let grants = office.table.grants(&office.programme).await.unwrap();
     let live: Vec<_> = grants.iter().filter_map(|grant| grant.live()?.key.clone()).collect();
@@ -77,7 +77,7 @@ async fn whichever_call_a_claim_is_killed_at_one_sync_after_the_grace_leaves_no_
     let ada = invite(&stack, &office, "ada", None).await;
     let live = mint(&stack, &office, &ada).await;
     let mut watch = watch(&stack);
-    // No more at once than one run sweeps on its own judgement.
+    // At most as many at once as one run sweeps on its own judgement.
     for (round, cases) in cases.chunks(5).enumerate() {
         for (number, (what, call, nth, verdict)) in cases.iter().enumerate() {
             let name = format!("s{round}-{number}");

@@ -1,5 +1,5 @@
-//! Pages that fail, lie or never come: what can be read is recorded, nothing doubtful is, the keys it is about are named, and what is
-//! absent is never nothing.
+//! Pages that fail, lie or never arrive. What can be read is recorded, what is doubtful is not, and its keys
+//! are named. A missing value never counts as zero.
 
 use std::time::{Duration, SystemTime};
 
@@ -17,7 +17,7 @@ use super::{
     without_runs,
 };
 
-/// Three students who spend, and enough keys of others for several pages.
+/// A programme with three students who spend, and enough foreign keys for several pages.
 async fn pages(stack: &Stack) -> (Office<'_>, Vec<String>) {
     let office = rich(stack).await;
     let mut keys = Vec::new();
@@ -57,7 +57,7 @@ async fn a_page_that_never_comes_ends_nothing_and_is_never_nothing() {
     let mut watch = watch(&stack);
     let before = without_runs(watch.check_after_sync().await);
     spend(&stack, &keys[2], 500_000);
-    // The first page is read, those after it are refused.
+    // The first page is read, and the pages after it are refused.
     let crooked = Crooked::before(&stack).await;
     crooked.bend(|path, told| match path.starts_with("/keys?") && !path.contains("offset=0") {
         true => Told { status: 400, body: json!({"error": {"code": 400, "message": "no"}}).to_string(), ..told },
@@ -93,7 +93,7 @@ async fn the_same_page_again_and_pages_out_of_order_lose_no_key() {
         if path.ends_with("offset=0") {
             first = Some(told.clone());
         }
-        // The second page is at first the first once more, and rows of each lie in another order.
+        // The second page is at first a repetition of the first, and each has its rows in another order.
         times += 1;
         let told = if times == 2 { first.clone().unwrap_or(told) } else { told };
         let mut page: Value = serde_json::from_str(&told.body).unwrap();
@@ -129,7 +129,7 @@ async fn a_row_with_doubtful_numbers_is_named_and_keeps_what_is_on_record_and_th
         crooked.bend(move |path, told| with_row(path, told, &bad, |row| row[of] = value.clone()));
         let report = crooked.sync().await;
         let tell = format!("turn {turn}, {field}: {report}");
-        // Less than is on record leaves that as it is; what cannot be read leaves a gap.
+        // A value below the record leaves the record; an unreadable one leaves a gap.
         let expected = if value_is_less { (json!(true), json!("0.000000")) } else { (json!(false), Value::Null) };
         assert_eq!((report["complete"].clone(), report["residual_usd"].clone()), expected, "{tell}");
         assert_eq!((&report["readings_recorded"], &report["keys_missing"]), (&json!(1), &json!(0)), "{tell}");
@@ -162,7 +162,7 @@ async fn over_precise_and_absent_numbers_are_read_as_far_as_they_tell() {
     assert_eq!(used(&office).await, Usd::from_micros(3_000_001), "what was spent rounds up");
     provider(&stack).set_quirks(|quirks| quirks.absent_fields = vec!["workspace_id", "last_used_at", "usage_weekly"]);
     crooked.straighten();
-    // Now it says less by a tenth of a micro-dollar, which is nothing: sums of binary floats differ by as much.
+    // A tenth of a micro-dollar less is no correction, since sums of binary floats differ by that much.
     let report = crooked.sync().await;
     assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])), "{report}");
     assert_eq!(used(&office).await, Usd::from_micros(3_000_001), "what is on record stands");
@@ -189,7 +189,7 @@ async fn too_many_requests_are_asked_again_when_the_provider_says_in_each_form_i
         let report = crooked.sync().await;
         assert_eq!(report["complete"], true, "{name}: {value}: {report}");
     }
-    // Longer than an invocation can take: the next one goes on.
+    // The delay is longer than an invocation, so the next one continues.
     crooked.bend(move |path, told| {
         let is_late = path.starts_with("/keys?") && !path.ends_with("offset=0");
         if is_late { refused("retry-after", "1200".to_owned()) } else { told }
@@ -219,7 +219,7 @@ async fn a_refused_management_key_is_told_as_that_and_nothing_is_done_or_missing
     for (number, (call, status, told)) in [
         ("provider:GET /key", 401, "the management key does not work"),
         ("provider:GET /key", 403, "the management key does not work"),
-        // Of these the key itself says that it works.
+        // For these, `GET /key` still says that the management key works.
         ("provider:GET /credits", 403, "status 403"),
         ("provider:GET /keys", 401, "status 401"),
         ("provider:GET /keys/{hash}", 401, "status 401"),

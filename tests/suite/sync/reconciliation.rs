@@ -1,4 +1,4 @@
-//! Whether the sums agree: what there was before anybody looked, whose the money was, and what nobody explains.
+//! Whether the books agree: the opening, what our and foreign keys used, and the residual.
 
 use bursar_core::domain::audit::{AccountEntry, Act};
 use bursar_core::domain::values::money::Usd;
@@ -74,7 +74,7 @@ async fn money_that_is_spent_while_keys_are_listed_raises_no_alarm_and_more_than
             assert_eq!((&report["complete"], &report["residual_usd"]), (&json!(true), &json!("0.000000")), "{report}");
         }
     }
-    // Each number is rounded by less than a micro-dollar, so as much as that for each key says nothing.
+    // Each number is rounded by less than a micro-dollar, so a difference of that much for each key means nothing.
     provider(&stack).spend_elsewhere(Nano::micros(2)).unwrap();
     sync(&stack).await;
     stack.settle.settle(LIMIT).await.unwrap();
@@ -139,7 +139,7 @@ async fn admins_hear_of_a_residual_once_and_again_only_of_what_is_new_and_may_sa
     let key = mint(&stack, &office, &ada).await;
     sync(&stack).await;
     let subjects = async || {
-        // Those that came since the last look.
+        // The mails that came since the last call.
         stack.settle.settle(LIMIT).await.unwrap();
         let told = stack.ses.unread().into_iter().filter(|mail| mail.to.contains(&ADMIN.to_owned()));
         let subject = |raw: &str| raw.lines().find_map(|line| line.strip_prefix("Subject: ")).map(str::to_owned);
@@ -163,7 +163,7 @@ async fn admins_hear_of_a_residual_once_and_again_only_of_what_is_new_and_may_sa
     assert_eq!(night(2_000_000).await, "7.000000");
     assert_eq!(subjects().await, [second]);
 
-    // More of it on the same day is told on the next.
+    // More of it on the same day is mailed on the next.
     provider(&stack).spend_elsewhere(Nano::usd(1)).unwrap();
     assert_eq!(sync(&stack).await["residual_usd"], "8.000000");
     assert!(subjects().await.is_empty());
@@ -225,7 +225,7 @@ async fn money_that_is_spent_while_a_key_is_asked_for_once_more_is_not_missing_f
     let ada = invite(&stack, &office, "ada", None).await;
     let key = mint(&stack, &office, &ada).await;
     sync(&stack).await;
-    // It is not found by its name any more, so it is asked for by its hash when everything else was looked at.
+    // Its name no longer identifies it, so the sync reads it by its hash after everything else.
     change_by_hand(&stack, &key, &json!({"name": "another"}));
     let held = stack.gate.hold(Matcher::call("provider:GET /keys/{hash}").of(FunctionName::UsageSync));
     let spending = async {

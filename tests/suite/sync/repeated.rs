@@ -1,5 +1,5 @@
-//! The sync run twice, by two at once, killed at every call, and by one that wakes late: what is in the table afterwards is what one
-//! clean run leaves.
+//! The sync run twice, by two at once, killed at every call, and resumed late. Afterwards the table is as one
+//! clean run leaves it.
 
 use std::sync::Arc;
 
@@ -19,12 +19,12 @@ async fn the_same_run_twice_leaves_the_table_byte_for_byte_the_same_but_for_its_
     let world = lively(&stack).await;
     let mut watch = watch(&stack);
     watch.check().await;
-    // The second night a window has turned, a key is surely gone, and what was found the night before is settled.
+    // By the second night a window has turned, a key counts as gone, and what the first night found is settled.
     for night in 0..3 {
         let first = sync(&stack).await;
         assert_eq!(first["complete"], true, "night {night}: {first}");
         assert_eq!(first["orphans_disabled"], if night == 0 { 2 } else { 0 }, "{first}");
-        // What the account's sums show now of a key that is gone is given back by the next run.
+        // The use of a gone key appears in the account's sums now, and the next run gives it back.
         sync(&stack).await;
         let before = without_runs(watch.check_after_sync().await);
         let again = sync(&stack).await;
@@ -38,16 +38,16 @@ async fn the_same_run_twice_leaves_the_table_byte_for_byte_the_same_but_for_its_
     stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the provider did not do it")])]).await;
 }
 
-/// What goes on between the run that dies or sleeps and the next.
+/// Time and use between the run that dies or sleeps and the next one.
 fn meanwhile(world: &World<'_>) {
-    // Longer than a lease.
+    // A time longer than a lease.
     world.stack.clock.advance(minutes(17)).unwrap();
     for (name, micros) in [("ada", 2_000_000), ("mia", 3_000_000), ("by hand", 4_000_000)] {
         spend(world.stack, &world.keys[name], micros);
     }
 }
 
-/// What there is when another run has found out what keys had not used that were disabled before.
+/// The table after another run has read what disabled keys had left unused.
 async fn settled<'w>(stack: &Stack, watch: &'w mut Watch) -> &'w Snapshot {
     watch.check_after_sync().await;
     stack.clock.advance(minutes(20)).unwrap();
@@ -55,7 +55,8 @@ async fn settled<'w>(stack: &Stack, watch: &'w mut Watch) -> &'w Snapshot {
     watch.check_after_sync().await
 }
 
-/// Each history takes a world of its own, so only some of the calls with an effect are tried: neighbours of one kind behave alike.
+/// The sampling of calls with an effect. Each history takes a world of its own, and neighbours of one kind
+/// behave alike.
 const ONE_IN: usize = 4;
 
 async fn clean() -> Arc<Vec<String>> {
@@ -70,7 +71,7 @@ async fn clean() -> Arc<Vec<String>> {
     Arc::new(picture)
 }
 
-/// The calls of a run by their numbers in it, and whether each has an effect.
+/// The calls of a run in order, and whether each has an effect.
 async fn calls() -> Vec<bool> {
     let stack = in_the_morning().await;
     let _world = lively(&stack).await;
@@ -119,7 +120,7 @@ async fn killed(clean: &[String], number: usize, verdict: Verdict) {
     stack.gate.at(nth(number), verdict.clone());
     let ended = run(&stack).await;
     if ended.is_ok() {
-        // What is done side by side takes a call more or less, so the last may not be there.
+        // The number of concurrent calls varies by a few, so the last one may not come.
         return stack
             .finish_leaving(&[
                 Left::UnmetFaults,
@@ -161,13 +162,13 @@ async fn woken_late(clean: &[String], number: usize) {
     let mut late = Box::pin(run(&stack));
     tokio::select! {
         _ = held.arrived() => {}
-        // What is done side by side takes a call more or less, so the last may not be there.
+        // The number of concurrent calls varies by a few, so the last one may not come.
         _ = &mut late => return,
     }
     let overtaken = async {
         meanwhile(&world);
         let mut report = sync(&stack).await;
-        // What it does beside the call that is held may have said once more that it lives.
+        // A renewal beside the held call may have extended the lease.
         while report["skipped"] == "running" {
             stack.clock.advance(minutes(17)).unwrap();
             report = sync(&stack).await;
@@ -197,7 +198,7 @@ async fn a_runner_that_lives_says_so_each_minute_and_one_that_died_is_in_nobodys
     for number in 0..250 {
         super::foreign(&stack, &format!("other {number}"));
     }
-    // Twice four minutes for a page: longer than a lease that nobody renews.
+    // Twice four minutes for a page are longer than a lease without renewal.
     let pages = || Matcher::call("provider:GET /keys").of(FunctionName::UsageSync);
     let (first, second) = (stack.gate.hold(pages().nth(1)), stack.gate.hold(pages().nth(2)));
     let meanwhile = async {

@@ -1,4 +1,4 @@
-//! A table that went back to an earlier moment: what students use is recovered and goes on working.
+//! A table that was restored to an earlier moment: the keys that students use are recovered and keep working.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use super::{
     provider, raw, record, release, rich, signed_in, spend, sync, watch, without_runs,
 };
 
-/// What is in the table, whatever is to be said of it.
+/// A watch on the table as it is, whatever its violations.
 async fn seen(stack: &Stack) -> Watch {
     let mut watch = watch(stack);
     watch.violations(false).await.unwrap();
@@ -29,7 +29,7 @@ async fn items(stack: &Stack) -> Vec<Item> {
     seen(stack).await.seen().unwrap().items.values().cloned().collect()
 }
 
-/// Nothing is wrong, but that a key is enabled whose grant is not there any more.
+/// Judges the table just after a sync. Where `lost` is not zero, enabled keys whose grant is gone are accepted.
 async fn judge(watch: &mut Watch, lost: usize) -> &Snapshot {
     let mut violations = watch.violations(true).await.unwrap();
     violations.retain(|violation| !violation.what.ends_with("but its grant is not there") || lost == 0);
@@ -37,7 +37,7 @@ async fn judge(watch: &mut Watch, lost: usize) -> &Snapshot {
     watch.seen().unwrap()
 }
 
-/// Puts the table back to where it was.
+/// Restores the table to these items.
 async fn put_back(stack: &Stack, then: &[Item]) {
     let (raw, now) = (raw(stack), items(stack).await);
     for item in now {
@@ -49,7 +49,7 @@ async fn put_back(stack: &Stack, then: &[Item]) {
     }
 }
 
-/// As if it had been put back under another name than it had.
+/// Makes the table look restored under a name other than its own.
 async fn as_a_copy(stack: &Stack) {
     let meta: Meta = seen(stack).await.seen().unwrap().meta.clone().unwrap();
     let before = "what-it-was-called-before".to_owned();
@@ -69,7 +69,7 @@ struct Past {
     eve: GrantId,
 }
 
-/// The table at some moment, and all that was done since.
+/// The table at a moment, and the keys in use after everything that was done since.
 async fn a_past<'s>(stack: &'s Stack, office: &Office<'s>) -> (Past, Vec<Item>, [String; 5]) {
     let mut past = Vec::new();
     for name in ["ada", "ben", "cat", "dan", "eve"] {
@@ -102,7 +102,7 @@ async fn a_past<'s>(stack: &'s Stack, office: &Office<'s>) -> (Past, Vec<Item>, 
     (Past { ada, ben, cat, dan, eve }, then, in_use)
 }
 
-/// How many mails say to whoever has this grant that a key of theirs was shown.
+/// The number of mails that announce a shown key of this grant.
 fn notices(of: &BTreeMap<(String, String), Item>, grant: &GrantId) -> usize {
     let texts = of.values().map(|item| format!("{item:?}"));
     texts.filter(|text| text.contains("\"key-shown\"") && text.contains(grant.as_str())).count()
@@ -125,7 +125,7 @@ async fn goes_on(stack: &Stack, office: &Office<'_>, past: &Past, in_use: &[Stri
         let entries = office.table.entries_on_grant(&office.programme, of).await.unwrap();
         let is_new = of == &past.ada || of == &past.cat || of == &past.eve;
         assert_eq!(entries.iter().filter(|entry| recovered(entry)).count(), usize::from(is_new), "{known}");
-        // One mail for each time that a key was shown, and one from the recovery: what became of the others went with the table.
+        // One mail for each key shown and one for the recovery are left; the others went with the restored table.
         let told = notices(&before, of);
         assert_eq!(told, usize::from(of != &past.cat && of != &past.eve) + usize::from(is_new), "{known}");
         let is_stopped = entries.iter().any(|entry| entry.what.act == Act::Stopped);
@@ -211,7 +211,7 @@ async fn a_recovery_that_would_stop_thirty_keys_stops_none_and_says_so() {
         let begun = begin(&stack, &office, grant).await;
         keys.push(make(&stack, &office, grant, &begun).await);
     }
-    // Asked for before the table went back, and made late.
+    // A key whose call began before the restore, and which is made late.
     let late = begin(&stack, &office, &grants[30]).await;
     for key in &keys[..31] {
         super::change_by_hand(&stack, key, &json!({"disabled": false}));
@@ -228,7 +228,7 @@ async fn a_recovery_that_would_stop_thirty_keys_stops_none_and_says_so() {
     assert_ne!(meta.table, stack.ready.table, "it is not recovered");
     release(&stack).await;
     stack.clock.advance(minutes(1)).unwrap();
-    // As many as were let through, and one of them is another.
+    // The number is that of the release, and one of the keys is another.
     super::change_by_hand(&stack, &keys[0], &json!({"disabled": true}));
     keys.push(make(&stack, &office, &grants[30], &late).await);
     let report = sync(&stack).await;

@@ -1,4 +1,4 @@
-//! A new management key: promoted between runs, during one and during a claim, and nothing fails.
+//! A new management key, promoted between runs, during one and during a claim, without any failure.
 
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::inbox::Contents;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{ADMIN, foreign, in_the_morning, invite, mint, problems, provider, rich, signed_in, sync};
 
-/// A person puts a key as the pending version.
+/// Puts a key into the secret as its pending version.
 pub(super) async fn put_pending(stack: &Stack, key: &str) {
     let request = reqwest::Client::new()
         .post(&stack.ready.secretsmanager)
@@ -66,7 +66,8 @@ async fn no_run_and_no_claim_fails_when_the_management_key_is_exchanged_at_any_m
         if name == "ben" {
             turn(&stack, number).await;
         }
-        // The one whose claim is at the provider when the old key ends is refused for certain, and presses again.
+        // A claim whose call is at the provider when the old key ends is certainly refused, and the student
+        // presses again.
         let shown = student.submit(&my, &format!("/my/{}/reveal", office.programme), &[]).await;
         let shown = if shown.status == 200 {
             shown
@@ -82,7 +83,7 @@ async fn no_run_and_no_claim_fails_when_the_management_key_is_exchanged_at_any_m
 
 /// The mails of the alarm, and whether the account page warns.
 async fn told(stack: &Stack, admin: &Visitor) -> (usize, bool) {
-    // The stream is not read here, so the drain finds what waits.
+    // The stream is not read here, so the drain finds the waiting rows.
     for _ in 0..3 {
         stack.invoke.invoke(FunctionName::Mail, json!({"task": "drain"})).await.unwrap();
     }
@@ -116,7 +117,7 @@ async fn a_management_key_that_breaks_in_the_daytime_is_told_once_a_day_by_whoev
     assert_eq!(told(&stack, &admin).await, (0, false), "nobody has met it yet");
     assert_ne!(press().await, 200);
     assert_eq!(told(&stack, &admin).await, (1, true));
-    // Whoever meets it later that day finds it told: another press, and a disable that the work owes.
+    // Later failures of that day find the alarm raised: another press, and an ordered disable in the work.
     assert_ne!(press().await, 200);
     let ben = invite(&stack, &office, "cat", None).await;
     mint(&stack, &office, &ben).await;

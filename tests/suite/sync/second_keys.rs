@@ -1,5 +1,5 @@
-//! A second key under one attempt's name, and keys of ours that somebody gave other names: each is known by its hash, and what it used
-//! counts once.
+//! A second key under one attempt's name, and keys of this deployment that a person renamed. Each is known by
+//! its hash, and its use counts once.
 
 use bursar_core::domain::values::money::Usd;
 use bursar_local::gate::{Matcher, Verdict};
@@ -18,7 +18,7 @@ fn complete(report: &Value) {
     assert_eq!((&report["complete"], &report["residual_usd"]), (&json!(true), &json!("0.000000")), "{report}");
 }
 
-/// What all foreign keys used that are on record.
+/// The number of foreign keys on record, and what they used.
 async fn foreign_use(office: &Office<'_>) -> (usize, Usd) {
     let known = office.table.foreign_keys().await.unwrap();
     (known.len(), known.iter().map(|known| known.used.credits.total()).sum())
@@ -66,7 +66,7 @@ async fn of_two_keys_of_an_attempt_that_nobody_recorded_neither_works_after_one_
     let begun = begin(&stack, &office, &ben).await;
     let (second, live) = (make(&stack, &office, &ben, &begun).await, make(&stack, &office, &ben, &begun).await);
     record(&office, &ben, &begun, &live).await;
-    // Somebody at the provider used one of them.
+    // One of the keys is used at the provider.
     spend(&stack, &second, 400_000);
     spend(&stack, &live, 50_000);
     stack.clock.advance(hours(2)).unwrap();
@@ -79,7 +79,7 @@ async fn of_two_keys_of_an_attempt_that_nobody_recorded_neither_works_after_one_
     complete(&sync(&stack).await);
     let account = office.table.account_days().await.unwrap().pop().unwrap();
     assert_eq!((account.ours, account.foreign), (Usd::from_micros(50_000), Usd::from_micros(400_000)));
-    // It counts as one of the disables that a run does on its own judgement.
+    // The key counts towards the disables that a run does on its own judgement.
     stack.clock.advance(hours(24)).unwrap();
     provider(&stack).change_by_hand(&second, &json!({"disabled": false})).unwrap();
     for number in 0..5 {

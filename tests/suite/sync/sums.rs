@@ -1,4 +1,4 @@
-//! The sync's sums: totals of the day, the pot's counter counted anew, and who may move the pot meanwhile.
+//! The sync's sums: totals of the day, the recount of the pot's counter, and acts that change the pot meanwhile.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use super::{
     change_by_hand, hours, in_the_morning, invite, mint, office_deadline, rich, spend, still, sync, watch, without_runs,
 };
 
-/// What the grants of the one programme reserve, added up by hand.
+/// What the programme's grants reserve, as a plain sum over their places.
 fn by_hand(seen: &Snapshot, at: Timestamp) -> Usd {
     let settings = &seen.programmes.values().next().unwrap().settings;
     let of = |grant| {
@@ -37,7 +37,7 @@ fn pot(seen: &Snapshot) -> &Pot {
     seen.pots.values().next().unwrap()
 }
 
-/// The programme as an edit would leave it.
+/// Sets the programme's reset as an edit would, without the act.
 async fn with_reset(stack: &Stack, office: &Office<'_>, reset: Reset) {
     let mut programme: Programme = office.table.programme(&office.programme).await.unwrap().unwrap();
     programme.settings.reset = reset;
@@ -60,7 +60,7 @@ async fn totals_and_the_pots_counter_are_the_sums_over_the_grants_and_a_repeated
     let report = sync(&stack).await;
     assert_eq!(report["readings_recorded"], 3, "{report}");
     watch.check_after_sync().await;
-    // Spent by nobody's reading yet when the place was given back.
+    // Use that no reading has when the place is given back.
     spend(&stack, &keys[2], 400_000);
     office.table.act(office.at(&eve), |view, now| view.revoke(&Actor::Rule, None, now)).await.unwrap();
 
@@ -123,14 +123,14 @@ async fn a_key_made_by_hand_under_a_name_of_ours_writes_into_no_reading() {
     }
     let report = sync(&stack).await;
     assert_eq!((&report["keys_listed"], &report["readings_recorded"]), (&json!(3), &json!(1)), "{report}");
-    // The one with the whole name is a second key of the attempt, and still young.
+    // The key with the complete name is a second one of the attempt, and still young.
     assert_eq!(report["problems"].as_array().unwrap().len(), 1, "{report}");
     let totals = office.table.totals(&office.programme).await.unwrap().unwrap();
     assert_eq!(totals.used.credits.total(), Usd::from_dollars(1));
     stack.finish().await;
 }
 
-/// What somebody does while the sync sums up.
+/// An act while the sync sums up.
 #[derive(Debug, Clone, Copy)]
 enum Meanwhile {
     Begins,
@@ -172,7 +172,7 @@ async fn act(office: &Office<'_>, meanwhile: Meanwhile, ada: &GrantId, bob: &Gra
     assert!(done, "{meanwhile:?}");
 }
 
-/// A sync that has something to count anew: a key went beyond its cap.
+/// A programme whose counter the sync must correct, since a key exceeded its cap.
 async fn to_be_counted(stack: &Stack) -> (Office<'_>, GrantId, GrantId) {
     let office = Office::open(stack).await;
     let (ada, bob) = (office.invite("ada@x.edu").await, office.invite("bob@x.edu").await);
@@ -194,20 +194,20 @@ async fn whoever_moves_the_pot_at_any_moment_of_a_sync_the_counter_is_the_sum_in
         stack.finish().await;
         calls
     };
-    // Each of its calls of the table from before it reads the pot, by name and number.
+    // The sync's calls to the table up to the count of the pot, by name and number.
     let mut moments: Vec<(String, u64)> = Vec::new();
     for call in calls.iter().map(|call| call.name.to_string()).filter(|name| name.starts_with("dynamodb:")) {
         let nth = 1 + moments.iter().filter(|(name, _)| *name == call).count() as u64;
         moments.push((call, nth));
     }
-    // What comes later than the call after the count neither reads nor writes it. It is counted when all grants were read.
+    // The pot is counted once all grants are read. After the call that follows the count, nothing reads or writes it.
     let read = moments.iter().position(|moment| *moment == ("dynamodb:Query".to_owned(), 17)).unwrap();
     let counts = read + moments[read..].iter().position(|(name, _)| name == "dynamodb:TransactWriteItems").unwrap();
     assert!(counts > 24, "{moments:?}");
     moments.truncate(counts + 2);
     let moments = moments.split_off(counts - 24);
     let moments = Arc::new(moments);
-    // Whoever moves the pot by a cap does it as by a place, so there some moments are enough.
+    // A cap changes the pot as a place does, so for caps some moments are enough.
     let kinds =
         [(Meanwhile::Begins, 1), (Meanwhile::IsRevoked, 1), (Meanwhile::LowersTheCap, 5), (Meanwhile::RaisesTheCap, 5)];
     let runs = kinds.map(|(meanwhile, one_in)| {
@@ -237,7 +237,7 @@ async fn overtaken((name, nth): &(String, u64), meanwhile: Meanwhile) {
     let (report, ()) = tokio::join!(sync(&stack), overtaking);
     let seen = watch.check().await;
     let (counted, sum) = (pot(seen).reserved, by_hand(seen, stack.clock.now()));
-    // The sum of a run that was overtaken after its last try may wait for the next.
+    // A run that was overtaken after its last retry may leave the sum to the next.
     assert_eq!(counted, sum, "{meanwhile:?} at {name} {nth}: {report}");
     stack.finish().await;
 }
@@ -320,7 +320,7 @@ async fn the_sums_of_many_groups_have_items_of_their_own_and_one_that_nobody_is_
     grant.group = Some("group 8".to_owned());
     RawTable::at(stack.engine.origin(), &stack.ready.table).keep(&grant).await.unwrap();
     assert_eq!(sync(&stack).await["complete"], true);
-    // No act moved it, so nobody looks at both moments.
+    // No act moved this grant, so a new watch checks the moment after, and does not compare it with the one before.
     assert_eq!(apart(super::watch(&stack).check_after_sync().await), 24);
     let groups = by_group().await;
     assert_eq!((groups.len(), groups["group 8"].credits.total()), (24, Usd::from_micros(2_000_015)));

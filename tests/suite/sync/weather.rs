@@ -1,8 +1,10 @@
-//! A night of bad weather over the whole stack, drawn from a seed: too many requests, stumbles, torn, lost and late answers, pages of
-//! proxies, a throttled table, kills. The run is complete within its six hours, and what is known afterwards is what a quiet night
-//! leaves of the same script, times, ids, alarms and the runs' own records aside.
+//! A night of bad weather over the whole stack, drawn from a seed. Calls meet rate limits, errors, torn, lost
+//! and late answers, pages of proxies, a throttled table, and kills. The run is complete within its six hours.
+//! Afterwards the table is what a quiet night leaves of the same script, except for times, ids, alarms and the
+//! records of runs.
 //!
-//! `BURSAR_TEST_SEED=70 cargo test -p bursar-tests sync::weather` plays one night again, `cargo xtask weather` two hundred.
+//! `BURSAR_TEST_SEED=70 cargo test -p bursar-tests sync::weather` replays one night, `cargo xtask weather`
+//! plays two hundred.
 
 mod script;
 mod sky;
@@ -25,16 +27,16 @@ use self::script::{Script, played, work};
 use self::sky::Weather;
 use super::{hours, instant, minutes, watch};
 
-/// So many in every run of the suite, whatever the time.
+/// The number of nights in every run of the suite, whatever the time.
 const SEEDS: u64 = 6;
 const SIDE_BY_SIDE: usize = 3;
-/// In bad weather a second is waited so many times shorter.
+/// The factor by which waits are shortened in bad weather.
 const SHORTER: u32 = 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_night_of_bad_weather_ends_complete_and_leaves_what_a_quiet_one_leaves() {
     let played = Seeds::of("sync::weather", 0, SEEDS).map(|seed| async move {
-        // What panics has said why.
+        // A panic has already printed its reason.
         let outcome = tokio::spawn(compared(seed)).await.unwrap_or_else(|error| Err(error.to_string()));
         outcome.err().map(|why| (seed, why))
     });
@@ -44,11 +46,11 @@ async fn a_night_of_bad_weather_ends_complete_and_leaves_what_a_quiet_one_leaves
     assert!(wrong.is_empty(), "{} of {} nights went wrong:{told}", wrong.len(), played.len());
 }
 
-/// What is known after a night, and after the quiet night that follows.
+/// The table after a night, and after the quiet night that follows, as lines.
 struct Pictures {
     morning: Vec<String>,
     next: Vec<String>,
-    /// Whose grants they are, and what went wrong.
+    /// The grants with their fates, and the calls that failed.
     told: String,
 }
 
@@ -97,7 +99,7 @@ async fn night(
     }
 }
 
-/// What is known in the morning, and after the next night.
+/// The pictures of the morning after this night, and of the one after the next.
 async fn lived_through(
     stack: &Stack,
     script: &Script<'_>,
@@ -118,7 +120,7 @@ async fn lived_through(
     Ok((morning, but_for_unanswered(script.picture(judged(watch, true).await?))))
 }
 
-/// The sync of a night, gone on with every quarter of an hour for six hours.
+/// Runs the sync of a night, resumed every quarter of an hour for six hours.
 async fn synced(stack: &Stack, watch: &mut Watch, weather: Option<&Weather>) -> Result<(), String> {
     let begins = stack.clock.now();
     let mut told = String::new();
@@ -139,7 +141,7 @@ async fn synced(stack: &Stack, watch: &mut Watch, weather: Option<&Weather>) -> 
     Err(format!("it was not over after six hours:\n{told}"))
 }
 
-/// What is there now, if every invariant holds.
+/// The present moment, if every invariant holds.
 async fn judged(watch: &mut Watch, synced: bool) -> Result<&Snapshot, String> {
     match watch.violations(synced).await.unwrap().as_slice() {
         [] => Ok(watch.seen().unwrap()),
@@ -153,14 +155,14 @@ fn last_run(seen: &Snapshot) -> Option<Run> {
     runs.max_by_key(|run| run.began_at)
 }
 
-/// Without what a night may leave to the next: what was used by model.
+/// The lines without the use by model, which a night may leave to the next.
 fn but_for_models(lines: Vec<String>) -> Vec<String> {
     let is_of_models = |line: &String| line.contains("kind: model-day") || line.contains("kind: nobodys-day");
     let lines = lines.into_iter().filter(|line| !is_of_models(line));
     lines.map(|line| without(line, ", models_until: ", ",")).collect()
 }
 
-/// Without which calls that set a limit were not answered: where that costs anything, the pot says so.
+/// The lines without unanswered calls that set a limit. Where such a call costs anything, the pot differs as well.
 fn but_for_unanswered(lines: Vec<String>) -> Vec<String> {
     lines.into_iter().map(|line| without(line, ", told: {", "}")).collect()
 }
@@ -174,7 +176,7 @@ fn without(mut line: String, from: &str, to: &str) -> String {
     line
 }
 
-/// The calls that went wrong, a line each.
+/// The calls that failed, a line each.
 fn went_wrong(stack: &Stack) -> String {
     let calls = stack.gate.calls().into_iter();
     let wrong = calls.filter(|made| made.verdict.as_ref().is_some_and(|verdict| *verdict != Verdict::Pass));

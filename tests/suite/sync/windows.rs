@@ -1,4 +1,5 @@
-//! Spans of time against what was really spent: random histories with missed nights, through real syncs.
+//! The spending of spans of days compared with what was really spent: random histories with missed nights,
+//! through real syncs.
 
 use std::collections::BTreeMap;
 
@@ -22,10 +23,10 @@ use serde_json::json;
 use super::crooked::{Crooked, Told, without};
 use super::{foreign, hours, in_the_morning, instant, invite, mint, problems, provider, rich, shape, spend, sync};
 
-/// So many lives in every run of the suite, whatever the time.
+/// The number of histories in every run of the suite, whatever the time.
 const SEEDS: u64 = 2;
 const SIDE_BY_SIDE: usize = 2;
-/// So many days are lived through.
+/// The number of days in a history.
 const DAYS: i64 = 34;
 
 /// What was really spent, by scope and UTC day.
@@ -73,7 +74,7 @@ async fn live(seed: u64) {
 
 impl Life<'_> {
     async fn day(&mut self, day: i64, dice: &mut Rng) {
-        // After midnight, unless the night is missed; sometimes once more during the day.
+        // The sync runs after midnight, unless the night is missed, and sometimes once more during the day.
         let mut syncs = Vec::new();
         if day > 0 && dice.usize(..4) > 0 {
             syncs.push(20);
@@ -152,7 +153,7 @@ impl Life<'_> {
         self.compare("by hand", &foreign[0].used.credits, Reset::None);
     }
 
-    /// A span is exact, or the nights at one of its ends were missed.
+    /// Checks that a span is exact, or that the nights at one of its ends were missed.
     fn compare(&self, scope: &str, days: &Days, reset: Reset) {
         let now = self.stack.clock.now();
         let today = utc_date(now);
@@ -177,7 +178,7 @@ impl Life<'_> {
         }
     }
 
-    /// Whether a night was missed about that day or after it.
+    /// Whether a night was missed near that day or after it.
     fn was_missed(&self, from: Date) -> bool {
         let days: Vec<Date> = self.synced.iter().map(|at| utc_date(*at)).collect();
         days.windows(2).any(|pair| pair[0].tomorrow().unwrap() < pair[1] && pair[1] >= from)
@@ -190,7 +191,7 @@ async fn what_a_key_used_that_was_looked_for_in_vain_is_not_said_to_be_of_one_da
     let office = rich(&stack).await;
     let ada = invite(&stack, &office, "ada", None).await;
     let key = mint(&stack, &office, &ada).await;
-    // An account without any key would be taken for another.
+    // An account without any key would count as another one.
     foreign(&stack, "other");
     spend(&stack, &key, 1_000_000);
     assert_eq!(sync(&stack).await["complete"], true);
@@ -216,7 +217,7 @@ async fn what_a_key_used_that_was_looked_for_in_vain_is_not_said_to_be_of_one_da
         spend(&stack, &key, 10);
         assert_eq!(sync(&stack).await["complete"], true);
     }
-    // The two dollars were used on the first day, after it was looked at and before anybody could look again.
+    // The two dollars were used on the first day, between its sync and the next one.
     assert_eq!((on(0).await, on(3).await), (Accuracy::Estimated, Accuracy::Exactly));
     stack.finish().await;
 }

@@ -1,4 +1,4 @@
-//! A table and a provider in which much goes on, and a picture of them without what is random, so that two can be compared.
+//! A busy table and provider, and a picture of them without random values, so that two can be compared.
 
 use std::collections::BTreeMap;
 
@@ -18,13 +18,14 @@ use super::{begin, foreign, hours, invite, make, mint, provider, rich, shape, sp
 
 pub(super) struct World<'s> {
     pub(super) stack: &'s Stack,
-    /// Without a reset, with groups; reset each day, own keys apart; reset each month, own keys counted.
+    /// Three programmes: without a reset and with groups; with a daily reset and own keys apart; with a monthly
+    /// reset and own keys counted.
     pub(super) offices: [Office<'s>; 3],
     pub(super) grants: BTreeMap<&'static str, GrantId>,
     pub(super) keys: BTreeMap<&'static str, String>,
 }
 
-/// A night has passed since the first sync, and since then all sorts of things were done that the next one has to see to.
+/// A world a day after its first sync, with acts of every kind since then that the next sync has to handle.
 pub(super) async fn lively(stack: &Stack) -> World<'_> {
     let offices = [rich(stack).await, rich(stack).await, rich(stack).await];
     let [plain, daily, monthly] = &offices;
@@ -82,13 +83,13 @@ impl World<'_> {
         }
         provider(stack).spend_byok(&self.keys["oda"], Nano::micros(330_000), stack.clock.now(), "a/model").unwrap();
         provider(stack).spend_byok(&self.keys["mia"], Nano::micros(70_000), stack.clock.now(), "a/model").unwrap();
-        // Replaced; the old key's last use settles late.
+        // A replaced key, whose last use settles late.
         for (name, office) in [("ben", plain), ("nik", daily)] {
             let key = mint(stack, office, &self.grants[name]).await;
             spend(stack, &key, 400_000);
             spend(stack, &self.keys[name], 123_456);
         }
-        // Disables that are owed and were not carried out.
+        // Disables that are ordered and were not carried out.
         table
             .act(at("cat"), |view, now| view.report_leaked(bursar_core::domain::values::id::Epoch::new(1), now))
             .await
@@ -96,11 +97,11 @@ impl World<'_> {
         table.act(at("dan"), |view, now| view.revoke(&Actor::Rule, None, now)).await.unwrap();
         table.act(at("eve"), |view, now| view.hold(HoldKind::Paused, &Actor::Rule, None, now)).await.unwrap();
         table.act(at("ian"), |view, now| view.hold(HoldKind::Dropped, &Actor::Rule, None, now)).await.unwrap();
-        // Done at the provider by hand.
+        // Changes that a person made by hand at the provider.
         provider(stack).disable(&self.keys["jan"]).unwrap();
         provider(stack).delete(&self.keys["kim"]).unwrap();
         provider(stack).delete(&self.keys["by hand and deleted"]).unwrap();
-        // Keys whose makers died.
+        // Keys whose claims died.
         for name in ["gus"] {
             let begun = begin(stack, plain, &self.grants[name]).await;
             make(stack, plain, &self.grants[name], &begun).await;
@@ -117,13 +118,13 @@ impl World<'_> {
         }
     }
 
-    /// What is in the table, an item a line, without what is random and without when.
+    /// The table's items, a line each, without random values and times.
     pub(super) fn picture(&self, seen: &Snapshot) -> Vec<String> {
         picture(self.stack, &self.offices, seen)
     }
 }
 
-/// What is in a stack's table, an item a line, without what is random and without when.
+/// The items of a stack's table, a line each, without random values and times.
 pub(super) fn picture(stack: &Stack, offices: &[Office<'_>], seen: &Snapshot) -> Vec<String> {
     let names = names(stack, offices, seen);
     let left_out = ["meta", "run", "lease", "checkpoint", "checkpoint-part", "cut", "model-rows", "alarm", "outbox"];
@@ -133,7 +134,7 @@ pub(super) fn picture(stack: &Stack, offices: &[Office<'_>], seen: &Snapshot) ->
     lines
 }
 
-/// What random texts stand for.
+/// The names that stand for random texts in a picture.
 pub(super) fn names(stack: &Stack, offices: &[Office<'_>], seen: &Snapshot) -> Vec<(String, String)> {
     let person = |id: &GrantId| {
         let of_it = seen.grants.values().find(|grant| grant.id == *id);
@@ -160,7 +161,7 @@ fn kind_of(item: &bursar_core::store::items::Item) -> String {
     item["kind"].as_s().cloned().unwrap_or_default()
 }
 
-/// Milliseconds of any time that a test comes to, and the seconds of it.
+/// The number of milliseconds above which a number counts as a time; amounts and counts stay below it.
 const A_TIME: i64 = 1_500_000_000_000;
 const A_TIME_IN_SECONDS: i64 = A_TIME / 1_000;
 

@@ -1,4 +1,5 @@
-//! Many at once, who all read before any of them writes: one gets what there is one of, and nothing is promised twice.
+//! Many callers at once, all of whom read before any of them writes. One gets what there is one of, and nothing
+//! is promised twice.
 
 use bursar_core::domain::grant::{Press, PressKind};
 use bursar_core::domain::values::id::{Epoch, GrantId};
@@ -52,7 +53,7 @@ async fn a_person_whom_two_invite_at_once_gets_one_grant_and_one_mail() {
     let mut case = lane.case(&(open(), start())).await;
     let invite = |names: [&str; 2]| Act::Invite(programme(), names.map(person).to_vec());
     let said = at_once(&mut case, vec![invite(["carol", "dan"]), invite(["erin", "carol"])]).await;
-    // Whoever comes second leaves out the one who is there.
+    // The later of the two leaves out the person who is already there.
     assert_eq!(times(&said, "done: 2") + times(&said, "done: 1"), 2, "{said:?}");
     assert_eq!(times(&said, "done: 1"), 1, "{said:?}");
     assert_eq!((case.world.grants.len(), case.world.outbox.len()), (5, 5));
@@ -101,7 +102,7 @@ async fn functions_that_start_at_once_agree_on_the_deployment() {
     assert_eq!(times(&said, &said[0]), 4, "{said:?}");
 }
 
-/// Lets all come to their write, and then all go on. Tells what each was told.
+/// Holds all acts at their write, then releases all of them. Returns what each caller got.
 async fn at_once(case: &mut Case<'_>, acts: Vec<Act>) -> Vec<String> {
     let (now, names) = (case.now(), ["TransactWriteItems", "PutItem", "UpdateItem"]);
     let held = names.map(|name| case.lane.gate.hold(Matcher::call(&format!("dynamodb:{name}")).every()));

@@ -1,5 +1,5 @@
-//! What happens before a night, drawn from a seed: three programmes, some people, and what becomes of each of their grants. The same seed
-//! makes the same world on any stack, but for what is random in names.
+//! The events before a night, drawn from a seed: three programmes, some people, and the fate of each grant. A
+//! seed makes the same world on any stack, except for random values in names.
 
 use bursar_core::domain::audit::{Act, Actor, AuditDetail};
 use bursar_core::domain::grant::{HoldKind, OrderKind};
@@ -23,7 +23,7 @@ use super::super::{
     sync,
 };
 
-/// What becomes of a grant before the night. The oftener, the more often here.
+/// The fate of a grant before the night. The more often a fate is listed below, the more often it is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Spends,
@@ -32,18 +32,18 @@ enum Fate {
     NeverClaims,
     Replaces,
     Leaks,
-    /// Held, revoked: the disable is owed.
+    /// A pause; like a drop or a revocation, it orders a disable.
     Paused,
     Dropped,
     Revoked,
-    /// Paused and disabled long ago, and enabled by a person at the provider.
+    /// A pause with a disable long ago, and an enable by a person at the provider.
     EnabledByHand,
     LimitByHand,
     Unlimited,
     RenamedByHand,
     DisabledByHand,
     Deleted,
-    /// An attempt that died: before the first key, with it, at a replacement.
+    /// An attempt whose claim died: before the first key, with it, or at a replacement.
     Forsaken,
     Orphan,
     LaterOrphan,
@@ -71,7 +71,7 @@ const FATES: [Fate; 20] = [
     Fate::Orphan,
     Fate::LaterOrphan,
 ];
-/// What the guard counts: more of them in one night and it holds all of them back.
+/// The fates that the guard counts. With more of them in one night it holds all of them back.
 const COUNTED: [Fate; 4] = [Fate::DisabledByHand, Fate::Deleted, Fate::Orphan, Fate::LaterOrphan];
 const MOST_COUNTED: usize = 5;
 const MODEL: &str = "openai/gpt-4o-mini";
@@ -83,17 +83,18 @@ struct Student {
     key: Option<String>,
 }
 
-/// What was written, and where.
+/// The events of a script, with the stack that they happened on.
 pub(super) struct Script<'s> {
     stack: &'s Stack,
-    /// With groups; reset each day or week, own keys apart; with models, own keys counted.
+    /// Three programmes: with groups; with a daily or weekly reset and own keys apart; with models and own keys
+    /// counted.
     pub(super) offices: [Office<'s>; 3],
     students: Vec<Student>,
     foreign: Vec<String>,
     dice: Rng,
 }
 
-/// Goes on to twenty past midnight of the day after the next.
+/// The script, played until twenty minutes past midnight of the day after the next.
 pub(super) async fn played(stack: &Stack, seed: u64) -> Script<'_> {
     let offices = [rich(stack).await, rich(stack).await, rich(stack).await];
     let mut script =
@@ -106,7 +107,7 @@ pub(super) async fn played(stack: &Stack, seed: u64) -> Script<'_> {
         complete().await;
         deleted.iter().for_each(|student| provider(stack).delete(student.key.as_ref().unwrap()).unwrap());
     }
-    // It looks for the keys that are not there for the first time.
+    // The keys that do not exist any more are missed for the first time.
     stack.clock.advance(instant(1, 20).duration_since(stack.clock.now())).unwrap();
     complete().await;
     stack.clock.advance(hours(6)).unwrap();
@@ -177,7 +178,7 @@ impl Script<'_> {
             let (office, fate) = (&self.offices[*programme], *fate);
             let (table, at) = (&office.table, office.at(of));
             let micros = 1 + self.dice.usize(..2_000_000) as i64;
-            // Whoever replaces a key has it read first, and here nobody reads one but the sync.
+            // A replacement reads the old key's use first, and here only the sync may read.
             let spends = !matches!(fate, Fate::Deleted | Fate::EnabledByHand | Fate::Replaces);
             if let Some(key) = key.as_ref().filter(|_| spends) {
                 let micros = if fate == Fate::UsesUp { 40_000_000 } else { micros };
@@ -217,14 +218,14 @@ impl Script<'_> {
                 }
             }
         }
-        // Their last use settles late.
+        // The last use of these keys settles late.
         self.stack.clock.advance(minutes(20)).unwrap();
         replaced.iter().for_each(|key| spend(self.stack, key, 123_456));
         if let Some(key) = self.foreign.get(1) {
             spend(self.stack, key, 1 + self.dice.usize(..100_000) as i64);
         }
         foreign(self.stack, "new today");
-        // One replaced key stays without its guardrail.
+        // One replaced key remains without its guardrail.
         if self.dice.usize(..2) == 0 {
             self.assigns().await;
         }
@@ -236,7 +237,7 @@ impl Script<'_> {
         }
     }
 
-    /// Puts the live keys of the programme with models under its guardrail.
+    /// Assigns the live keys of the programme with models to its guardrail.
     async fn assigns(&self) {
         let ruled = &self.offices[2];
         let guardrail = ruled.table.programme(&ruled.programme).await.unwrap().unwrap().guardrail.unwrap().id;
@@ -252,7 +253,7 @@ impl Script<'_> {
         assert!(assigned.status().is_success(), "{:?}", assigned.text().await);
     }
 
-    /// What is in the table and at the provider, a thing a line, without what is random and without when.
+    /// The table and the provider, a line for each thing, without random values and times.
     pub(super) fn picture(&self, seen: &Snapshot) -> Vec<String> {
         let mut lines = picture(self.stack, &self.offices, seen);
         let names = names(self.stack, &self.offices, seen);
@@ -266,7 +267,7 @@ impl Script<'_> {
         lines
     }
 
-    /// The fates, for whoever looks into a night.
+    /// The fates, for a person who investigates a night.
     pub(super) fn told(&self) -> String {
         let fates = self.students.iter().enumerate();
         let fates = fates.map(|(number, student)| format!("p{number:02} {:?} in {}", student.fate, student.programme));
@@ -274,7 +275,7 @@ impl Script<'_> {
     }
 }
 
-/// A minute's work of the console.
+/// One run of the console's work of each minute.
 pub(super) async fn work(stack: &Stack) {
     stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
 }

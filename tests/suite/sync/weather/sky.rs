@@ -1,5 +1,6 @@
-//! Bad weather between the sync and everything that it talks to, drawn from a seed: what becomes of a call follows from the seed, the
-//! call's name, its number and the quarter of an hour, so that the order in which calls arrive plays no part.
+//! Bad weather between the sync and every service that it calls, drawn from a seed. The verdict on a call
+//! follows from the seed, the call's name, its number and the quarter of an hour. The order in which calls
+//! arrive therefore plays no part.
 
 use bursar_local::gate::{Call, Matcher, Service, Verdict};
 use bursar_local::invoke::{FunctionName, InvokeError};
@@ -8,7 +9,8 @@ use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-/// What a read of the provider comes to; the oftener, the more often here. A delay is longer than most calls may take.
+/// Verdicts on a read of the provider; a repeated one is drawn more often. The longer delay exceeds the
+/// time-out of most calls.
 const READS: [&str; 17] = [
     "status-429",
     "status-429-retry-2",
@@ -28,7 +30,7 @@ const READS: [&str; 17] = [
     "delay-20ms",
     "delay-300ms",
 ];
-/// What else a write at the provider comes to.
+/// Further verdicts on a write at the provider.
 const WRITES: [&str; 8] = [
     "status-500-after",
     "html-200-after",
@@ -56,11 +58,11 @@ const TABLE: [&str; 14] = [
     "delay-5ms",
 ];
 const KILLS: [&str; 2] = ["kill-before", "kill-after"];
-/// What a single call comes to, so that nobody believes it.
+/// Verdicts on a single call, which prove nothing about the management key.
 const ODD: [&str; 4] = ["html-401", "html-403", "status-401", "status-403"];
-/// One fault in so many is a kill.
+/// One fault in this number is a kill.
 const ONE_KILL_IN: usize = 40;
-/// A burst is so many calls of one name in a row, of which most go wrong.
+/// The length of a burst: this many calls of one name in a row, of which most fail.
 const BURST: u64 = 6;
 const PER_CENT_IN_A_BURST: usize = 80;
 
@@ -70,12 +72,12 @@ pub(super) struct Weather {
     pub(super) clears: Timestamp,
     per_cent: usize,
     one_burst_in: usize,
-    /// The refused one among the provider's reads.
+    /// The number of the read at the provider that gets one of `ODD`.
     odd: u64,
 }
 
 impl Weather {
-    /// Bad from then on, for half an hour to five hours.
+    /// Weather that is bad from then on, for half an hour to five hours.
     pub(super) fn drawn(seed: u64, begins: Timestamp) -> Weather {
         let mut dice = Rng::with_seed(seed ^ 0x77ea);
         let minutes = 30 + dice.usize(..270);
@@ -95,7 +97,7 @@ impl Weather {
         let blowing = async {
             loop {
                 let call = held.arrived().await;
-                // One whose function has just hung up goes on all the same.
+                // A call whose function has just closed the connection is released all the same.
                 let _ = held.release_call(call.number, self.verdict(&call, stack.clock.now()));
             }
         };
@@ -134,7 +136,7 @@ impl Weather {
         }
     }
 
-    /// One quarter of an hour in eight nothing comes through to the provider.
+    /// Whether the provider is unreachable, which it is for one quarter of an hour in eight.
     fn is_down(&self, now: Timestamp) -> bool {
         let quarter = now.duration_since(self.begins).as_mins() / 15;
         Rng::with_seed(mixed(self.seed, "down", quarter.unsigned_abs())).usize(..8) == 0
@@ -146,12 +148,12 @@ fn faults_of(call: &Call) -> Vec<&'static str> {
         Service::Provider if call.name.has_effect() => READS.into_iter().chain(WRITES).collect(),
         Service::Provider => READS.to_vec(),
         Service::DynamoDb => TABLE.to_vec(),
-        // Its client really waits seconds before it asks again.
+        // The clients of these services really wait seconds before a retry, so they get no faults.
         Service::SecretsManager | Service::Ses => vec!["pass"],
     }
 }
 
-/// FNV-1a of all of them.
+/// The FNV-1a hash of all three.
 fn mixed(seed: u64, name: &str, number: u64) -> u64 {
     let bytes = seed.to_be_bytes().into_iter().chain(name.bytes()).chain(number.to_be_bytes());
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
