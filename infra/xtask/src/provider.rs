@@ -11,13 +11,26 @@ use crate::tools;
 pub(crate) fn provider_sdk(shell: &Shell) -> anyhow::Result<()> {
     let python = tools::python(shell)?;
     // Built first, so that the wait below is for the start only.
-    cmd!(shell, "cargo build --locked --package bursar-local").run()?;
+    cmd!(shell, "cargo build --profile test --locked --package bursar-local").run()?;
     let folder = shell.create_temp_dir()?;
     let data = folder.path().join("data");
     let mut bursar = Background::start(
         "bursar",
         Command::new("cargo")
-            .args(["run", "--quiet", "--locked", "--", "--empty", "--admin", "a@example.edu", "--port", "0", "--data"])
+            .args([
+                "run",
+                "--profile",
+                "test",
+                "--quiet",
+                "--locked",
+                "--",
+                "--empty",
+                "--admin",
+                "a@example.edu",
+                "--port",
+                "0",
+                "--data",
+            ])
             .arg(&data)
             .current_dir(shell.current_dir())
             .stdout(Stdio::piped()),

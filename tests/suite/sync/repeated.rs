@@ -100,6 +100,25 @@ async fn run(stack: &Stack) -> Result<Value, InvokeError> {
     stack.invoke.invoke(FunctionName::UsageSync, json!({})).await
 }
 
+/// Each write takes effect and is then sent once more, and the runner hears the answer to the second copy.
+#[tokio::test]
+async fn a_run_whose_every_write_arrives_twice_ends_complete_and_leaves_what_a_clean_one_leaves() {
+    let stack = in_the_morning().await;
+    let world = lively(&stack).await;
+    let mut watch = watch(&stack);
+    watch.check().await;
+    meanwhile(&world);
+    let rules = ["TransactWriteItems", "PutItem", "UpdateItem"].map(|operation| {
+        let writes = Matcher::call(&format!("dynamodb:{operation}")).of(FunctionName::UsageSync);
+        stack.gate.at(writes.every(), Verdict::ConditionReadBack)
+    });
+    let report = sync(&stack).await;
+    rules.into_iter().for_each(|rule| stack.gate.lift(rule));
+    assert_eq!(report["complete"], true, "{report}");
+    assert_same(&clean().await, &world.picture(settled(&stack, &mut watch).await), "each write twice");
+    stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the provider did not do it")])]).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_that_was_killed_at_any_call_and_the_next_leave_what_one_clean_run_leaves() {
     let clean = clean().await;

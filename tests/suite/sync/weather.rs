@@ -134,7 +134,7 @@ async fn synced(stack: &Stack, watch: &mut Watch, weather: Option<&Weather>) -> 
         let seen = judged(watch, false).await.map_err(|why| format!("{why}\n{told}"))?;
         if let Some(run) = last_run(seen).filter(|run| run.began_at >= begins) {
             judged(watch, true).await.map_err(|why| format!("{why}\n{told}"))?;
-            return if run.complete { Ok(()) } else { Err(format!("it is over and not complete:\n{told}")) };
+            return if run.complete { Ok(()) } else { Err(format!("it is over and not complete: {run:?}\n{told}")) };
         }
         stack.clock.advance(minutes(15)).unwrap();
     }

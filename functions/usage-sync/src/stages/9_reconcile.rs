@@ -124,8 +124,13 @@ impl Reconciliation {
             Some(guard) => guard.keep_let_through(runner).await?,
             None => None,
         };
+        let mut tried = None;
         for _ in 0..TRIES {
             let mut state = runner.table.sync_state().await?;
+            // A try that took effect, although the table answered that something had changed.
+            if tried.as_ref() == Some(&state) {
+                return Ok(());
+            }
             // An admin who explained it meanwhile knows it too.
             if state.residual == change.before.residual {
                 state.residual.told = change.told;
@@ -135,6 +140,7 @@ impl Reconciliation {
             if runner.fenced().set_sync_state(&after).await? {
                 return Ok(());
             }
+            tried = Some(after);
             runner.stay().await?;
         }
         bail!("how the sync stands was changed again and again")

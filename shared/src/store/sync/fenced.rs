@@ -59,7 +59,8 @@ impl FencedTable<'_> {
         }
         for gone in known {
             let as_of = [(":as_of", number(totals.as_of.as_millisecond()))];
-            if !self.commit(self.begun()?.remove(&gone.key(), "as_of <= :as_of", &as_of)?).await? {
+            let condition = "attribute_not_exists(pk) OR as_of <= :as_of";
+            if !self.commit(self.begun()?.remove(&gone.key(), condition, &as_of)?).await? {
                 return Ok(false);
             }
         }
@@ -99,7 +100,7 @@ impl FencedTable<'_> {
         if self.table.get::<AccountCut>(&cut.key()).await?.is_some() {
             return Ok(true);
         }
-        self.commit(self.begun()?.create(cut)?).await
+        self.commit(self.begun()?.witnessed_by(cut)?).await
     }
 
     /// Writes a programme's use by model on a day, if it changed. A day without use is recorded only where

@@ -45,7 +45,8 @@ impl Place<'_> {
         let beside = program.parent()?;
         let folder = if beside.ends_with("deps") { beside.parent()? } else { beside };
         let profile = match folder.file_name()?.to_str()? {
-            "debug" => "dev",
+            // Tests are built by the profile of that name, into the folder of debug builds.
+            "debug" => "test",
             named => named,
         };
         Some(Place { folder, target: folder.parent()?, profile })
