@@ -146,7 +146,7 @@ async fn a_disable_that_is_ordered_is_repeated_by_the_work_until_the_provider_an
     assert_eq!(report, json!({"carried_out": 0, "put_off": 0}));
     stack
         .finish_leaving(&[
-            Left::MailsUpTo(1),
+            Left::PerhapsMails,
             Left::Complaints(&[("console", "an order is put off"), ("console", "the provider did not do it")]),
         ])
         .await;

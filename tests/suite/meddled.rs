@@ -68,7 +68,7 @@ async fn a_key_with_another_name_is_its_grants_still_and_is_counted_once() {
     assert_eq!(limit.unwrap().to_string(), "20");
     let account = office.table.account().await.unwrap().unwrap();
     assert_eq!(account.foreign.credits.total(), Usd::ZERO);
-    stack.finish_leaving(&[Left::MailsUpTo(2), Left::Complaints(&[("console", "an order is put off")])]).await;
+    stack.finish_leaving(&[Left::PerhapsMails, Left::Complaints(&[("console", "an order is put off")])]).await;
 }
 
 #[tokio::test]
@@ -276,7 +276,7 @@ async fn a_key_that_was_resumed_and_not_switched_on_is_switched_on_by_the_work_a
     assert_eq!(office.table.grant(&office.programme, &ada).await.unwrap().unwrap().to_string(), "stopped");
     stack
         .finish_leaving(&[
-            Left::MailsUpTo(1),
+            Left::PerhapsMails,
             Left::Complaints(&[("console", "an order is put off"), ("console", "the provider did not do it")]),
         ])
         .await;

@@ -192,7 +192,7 @@ async fn rules_that_are_lifted_reach_keys_that_exist_and_my_says_what_the_provid
     campus
         .stack
         .finish_leaving(&[
-            Left::MailsUpTo(1),
+            Left::PerhapsMails,
             Left::Complaints(&[("console", "the instance is thrown away"), ("console", "the provider did not do it")]),
         ])
         .await;
@@ -279,7 +279,7 @@ async fn a_model_that_the_provider_refuses_is_told_after_ten_minutes_and_once_a_
     campus
         .stack
         .finish_leaving(&[
-            Left::MailsUpTo(1),
+            Left::PerhapsMails,
             Left::Complaints(&[
                 ("console", "the provider did not do it"),
                 ("usage-sync", "the provider did not do it"),
@@ -329,7 +329,7 @@ async fn keys_that_somebody_took_from_under_the_guardrail_are_put_back_together_
     campus
         .stack
         .finish_leaving(&[
-            Left::MailsUpTo(1),
+            Left::PerhapsMails,
             Left::Complaints(&[
                 ("usage-sync", "not put under a guardrail together"),
                 ("usage-sync", "the provider did not do it"),

@@ -59,7 +59,7 @@ async fn a_programme_that_cannot_be_read_keeps_nobody_else_out() {
     }
     stack
         .finish_leaving(&[
-            Left::MailsUpTo(4),
+            Left::PerhapsMails,
             Left::Complaints(&[("threshold-alerts", "its crossings are looked for again")]),
             Left::DeadLetters(1),
         ])

@@ -10,27 +10,16 @@ use crate::tools;
 
 pub(crate) fn provider_sdk(shell: &Shell) -> anyhow::Result<()> {
     let python = tools::python(shell)?;
-    // Built first, so that the wait below is for the start only.
-    cmd!(shell, "cargo build --profile test --locked --package bursar-local").run()?;
+    // As the tests build it for themselves, so that little is left to build.
+    let build = ["build", "--profile", "test", "--locked", "--workspace", "--bins"];
+    cmd!(shell, "cargo {build...}").run()?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
     let folder = shell.create_temp_dir()?;
     let data = folder.path().join("data");
     let mut bursar = Background::start(
         "bursar",
-        Command::new("cargo")
-            .args([
-                "run",
-                "--profile",
-                "test",
-                "--quiet",
-                "--locked",
-                "--",
-                "--empty",
-                "--admin",
-                "a@example.edu",
-                "--port",
-                "0",
-                "--data",
-            ])
+        Command::new(shell.current_dir().join(target).join("debug/bursar"))
+            .args(["--empty", "--admin", "a@example.edu", "--port", "0", "--data"])
             .arg(&data)
             .current_dir(shell.current_dir())
             .stdout(Stdio::piped()),

@@ -101,7 +101,7 @@ async fn no_secret_of_a_whole_journey_is_left_anywhere_but_where_it_belongs() {
     }
     stack
         .finish_leaving(&[
-            Left::MailsUpTo(11),
+            Left::PerhapsMails,
             Left::Complaints(&[
                 ("claim", "a page could not be made"),
                 ("claim", "the instance is thrown away"),

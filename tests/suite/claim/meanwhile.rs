@@ -33,7 +33,7 @@ async fn who_is_paused_dropped_revoked_or_closed_while_a_key_is_made_is_not_show
                 interrupt(&mut scene, what, at, act).await;
             }
             // A student who replaces a key was shown one before, and got its mail.
-            let left: &[Left<'_>] = if what == "replace" { &[Left::MailsUpTo(4)] } else { &[] };
+            let left: &[Left<'_>] = if what == "replace" { &[Left::PerhapsMails] } else { &[] };
             stack.finish_leaving(left).await;
         }
     }

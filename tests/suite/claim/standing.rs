@@ -54,7 +54,7 @@ async fn institution_support_and_privacy_stand_on_every_page_and_in_every_mail()
     assert_eq!(kinds.iter().map(String::as_str).collect::<Vec<_>>(), ["key-leaked", "key-shown", "link", "roster"]);
     stack
         .finish_leaving(&[
-            Left::MailsUpTo(4),
+            Left::PerhapsMails,
             Left::Complaints(&[("claim", "a page could not be made"), ("claim", "the provider did not do it")]),
         ])
         .await;

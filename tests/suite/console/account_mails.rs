@@ -56,7 +56,7 @@ async fn the_account_tells_of_its_mail_and_what_was_given_up_in_words() {
     stack.ses.fail_next(Fault::Fail, 0, None);
     stack
         .finish_leaving(&[
-            Left::MailsUpTo(2),
+            Left::PerhapsMails,
             Left::Complaints(&[
                 ("mail", "a mail could not be sent and is given up"),
                 ("mail", "mail waits because of the account of the mail server"),
@@ -125,7 +125,7 @@ async fn what_was_given_up_is_sent_again_by_a_press_for_its_cause_whatever_kind_
     assert!(admin.get(ACCOUNT).await.texts("dead-letter").is_empty());
     stack
         .finish_leaving(&[
-            Left::MailsUpTo(6),
+            Left::PerhapsMails,
             Left::Complaints(&[("mail", "a mail could not be sent and is given up")]),
         ])
         .await;

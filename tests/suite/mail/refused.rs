@@ -303,7 +303,7 @@ async fn a_refusal_is_over_once_the_mail_server_is_seen_to_take_such_mail() {
     assert_eq!(office.told_refusals().await, [failure::NOT_VERIFIED, failure::PAUSED]);
     office
         .finish_leaving(&[
-            Left::MailsUpTo(6),
+            Left::PerhapsMails,
             Left::Complaints(&[
                 ("mail", "mail waits because of the account of the mail server"),
                 ("mail", "nothing but urgent mail is sent while the quota is unknown"),

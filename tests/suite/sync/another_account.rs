@@ -257,7 +257,7 @@ async fn a_rotation_to_it_is_refused_and_said_and_an_admin_who_means_it_says_so_
     assert_eq!((&report["keys_listed"], &report["keys_missing"]), (&json!(1), &json!(2)), "{report}");
     stack
         .finish_leaving(&[
-            Left::MailsUpTo(3),
+            Left::PerhapsMails,
             Left::Complaints(&[
                 ("usage-sync", "the invocation failed"),
                 ("usage-sync", "the management key finds none of the keys that the last complete sync listed"),

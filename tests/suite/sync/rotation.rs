@@ -140,7 +140,7 @@ async fn a_management_key_that_breaks_in_the_daytime_is_told_once_a_day_by_whoev
     assert_eq!(told(&stack, &admin).await, (2, false));
     stack
         .finish_leaving(&[
-            Left::MailsUpTo(5),
+            Left::PerhapsMails,
             Left::Complaints(&[
                 ("claim", "the provider did not do it"),
                 ("console", "an order is put off"),

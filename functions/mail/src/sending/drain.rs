@@ -271,7 +271,7 @@ impl DrainReport {
             RowOutcome::Sent => self.sent += 1,
             RowOutcome::Dropped => self.dropped += 1,
             RowOutcome::PutOff | RowOutcome::NotNow | RowOutcome::NotAnswered | RowOutcome::NotVerified => {
-                self.put_off += 1
+                self.put_off += 1;
             }
             RowOutcome::Failed => self.failed += 1,
             RowOutcome::NotOurs => {}
