@@ -73,8 +73,7 @@ fn has(account: &Provider) -> String {
 }
 
 impl Scene<'_> {
-    /// Puts the other account's key into the secret. The right one is revoked at once, so that the secret is
-    /// read again.
+    /// Puts the other account's key into the secret and revokes the right one, so that the secret is read again.
     fn put_the_wrong_one(&self) {
         provider(self.stack).revoke_management_key(&self.right).unwrap();
         self.stack.secrets.put(&self.stack.ready.secret, OF_ANOTHER).unwrap();
