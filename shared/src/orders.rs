@@ -131,11 +131,11 @@ impl Orders<'_> {
                 return Ok(());
             }
             None => {
-                self.table.act(self.now(at), |view, _| view.limit_of_no_matter(order)).await?;
+                self.table.act(self.now(at), |view, _| view.drop_limit_order(order)).await?;
                 return Ok(());
             }
         };
-        let told = view.grant.attempt(order.epoch).and_then(|attempt| attempt.told);
+        let told = view.grant.attempt(order.epoch).and_then(|attempt| attempt.larger_limit);
         let sent = SentLimit { limit, at: now, unanswered_before: told.and_then(|told| told.unanswered_since) };
         match self.table.act(ActContext { now, ..at }, |view, now| view.sending_limit(order.epoch, limit, now)).await? {
             ActOutcome::Done(_) | ActOutcome::Refused(NotSending::NotLarger) => {}

@@ -136,7 +136,7 @@ pub fn crossing(programme: &ProgrammeId, limit: Usd, threshold: u8, now: Timesta
         threshold,
         spent: Usd::from_micros(limit.micros() / 100 * i64::from(threshold)),
         found_at: now,
-        told: true,
+        is_mailed: true,
         mails: Vec::new(),
     }
 }

@@ -151,7 +151,7 @@ async fn from_forty_per_cent_to_a_hundred_and_twenty_in_one_night_is_one_alert_t
         assert_eq!(owed(watch.check_after_sync().await, &office.programme), expected);
     }
     let seen = watch.seen().unwrap();
-    let found: Vec<_> = seen.crossings.iter().map(|crossing| (crossing.threshold, crossing.told)).collect();
+    let found: Vec<_> = seen.crossings.iter().map(|crossing| (crossing.threshold, crossing.is_mailed)).collect();
     assert_eq!(found, [(50, false), (80, false), (95, false), (100, true)]);
     stack.finish().await;
 }

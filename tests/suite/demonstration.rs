@@ -37,7 +37,7 @@ async fn it_is_a_believable_term_in_which_every_invariant_holds() {
     let shown = |grant: &&&Grant| grant.attempts.iter().filter(|attempt| attempt.state == AttemptState::Shown).count();
     assert_eq!(pilot.iter().filter(|grant| shown(grant) == 2).count(), 1, "one key was leaked and replaced");
     assert!(seen.outbox.iter().any(|row| matches!(row.state, MailState::Bounced { .. })), "one address bounced");
-    assert!(seen.crossings.iter().filter(|crossing| crossing.told).count() >= 2);
+    assert!(seen.crossings.iter().filter(|crossing| crossing.is_mailed).count() >= 2);
     let totals = seen.totals.iter().find(|totals| totals.programme.as_str() == "cs-pilot").unwrap();
     let days: Vec<_> = totals.used.credits.each().collect();
     assert!(days.len() > 25 && days.iter().all(|(_, _, exact)| *exact), "{days:?}");

@@ -92,13 +92,13 @@ async fn no_alert_goes_to(site: &Site, person: &StaffPerson) -> Result<Option<Un
 async fn alerts(site: &Site, access: &ProgrammeAccess, crossing: &Crossing) -> Result<Vec<Alert>, Fault> {
     let mut alerts: Vec<Alert> = Vec::with_capacity(crossing.mails.len());
     let zone = access.programme.settings.term.zone();
-    for (index, told) in crossing.mails.iter().enumerate() {
+    for (index, mail) in crossing.mails.iter().enumerate() {
         let is_last =
-            |told: &AlertMail| !crossing.mails.iter().skip(index + 1).any(|later| later.recipient == told.recipient);
-        if !is_last(told) {
+            |mail: &AlertMail| !crossing.mails.iter().skip(index + 1).any(|later| later.recipient == mail.recipient);
+        if !is_last(mail) {
             continue;
         }
-        let (person, row) = tokio::try_join!(site.table.person(&told.recipient), site.table.mail(told.row))?;
+        let (person, row) = tokio::try_join!(site.table.person(&mail.recipient), site.table.mail(mail.row))?;
         let mark = match &person {
             Some(person) => no_alert_goes_to(site, person).await?,
             None => None,
@@ -106,9 +106,9 @@ async fn alerts(site: &Site, access: &ProgrammeAccess, crossing: &Crossing) -> R
         alerts.push(Alert {
             may_resend: person.is_some() && (mark.is_none() || access.is_faculty()),
             recipient: person.map_or("somebody who was erased".to_owned(), |one| one.address.as_written().to_owned()),
-            person: told.recipient.clone(),
+            person: mail.recipient.clone(),
             outcome: row.map_or_else(MailStatus::forgotten, |row| MailStatus::of(&row, |at| column_time(at, zone))),
-            again: told.by_hand.map(|at| column_time(at, zone)),
+            again: mail.by_hand.map(|at| column_time(at, zone)),
             unreachable: mark.map(|mark| mails::why(mark.why)),
         });
     }

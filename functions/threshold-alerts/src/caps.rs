@@ -16,7 +16,7 @@ use crate::failures::Programmes;
 
 /// Scans every cap if all keys were listed since the last scan, and resumes a scan whose time was up.
 pub(crate) async fn look(table: &Table, programmes: &Programmes, now: Timestamp, deadline: Deadline) -> Result<usize> {
-    let known = table.caps_look().await?;
+    let known = table.cap_scan().await?;
     let left = known.as_ref().and_then(|known| known.next.clone());
     let listed_at = match &known {
         Some(known) if left.is_some() => known.listed_at,
@@ -54,7 +54,7 @@ pub(crate) async fn look(table: &Table, programmes: &Programmes, now: Timestamp,
     // A scan with a failure begins again within the hour. If it were resumed instead, it would leave out what
     // failed.
     if failed.is_empty() || left.is_some() || next.is_some() {
-        table.note_caps_look(&CapScan { listed_at, next }, deadline).await?;
+        table.note_cap_scan(&CapScan { listed_at, next }, deadline).await?;
     }
     match failed.into_iter().next() {
         Some(error) => Err(error),

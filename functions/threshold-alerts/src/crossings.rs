@@ -47,7 +47,8 @@ pub(crate) async fn find(
             if crossings.is_empty() {
                 continue;
             }
-            let tells_staff = !matches!(usage.scope, Scope::Cap(_)) && crossings.iter().any(|crossing| crossing.told);
+            let tells_staff =
+                !matches!(usage.scope, Scope::Cap(_)) && crossings.iter().any(|crossing| crossing.is_mailed);
             let recipients = tells_staff.then(|| programme.settings.hear_of_alerts(admins).cloned().collect());
             let recipients = table.people_of(&recipients.unwrap_or_else(Vec::new), deadline).await?;
             match table.record_crossings(&crossings, &recipients, now, deadline).await? {
@@ -124,7 +125,7 @@ async fn new_crossings(
         threshold,
         spent: *spent,
         found_at: now,
-        told,
+        is_mailed: told,
         mails: Vec::new(),
     };
     Ok(crossed.into_iter().map(crossing).collect())

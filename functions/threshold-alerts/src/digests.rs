@@ -74,7 +74,7 @@ impl Look<'_> {
             return Ok(DigestOutcome::NotDue);
         }
         let digest = match self.table.digest(&programme.id, due.week).await? {
-            Some(known) if known.is_told() => return Ok(DigestOutcome::Already),
+            Some(known) if known.is_queued() => return Ok(DigestOutcome::Already),
             // The invocation that recorded it died before every recipient had a mail.
             Some(known) => known,
             None if !self.deadline.leaves(ENOUGH_FOR_ONE) => return Ok(DigestOutcome::NoTime),
@@ -136,7 +136,7 @@ impl Look<'_> {
             people: class.people(),
             health: health(&sync),
             recipients: Vec::new(),
-            told: 0,
+            queued: 0,
         }))
     }
 

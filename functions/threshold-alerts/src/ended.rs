@@ -45,8 +45,8 @@ pub(crate) async fn over(table: &Table, known: &[Alarm], now: Timestamp, failure
         }
         let standing = standing(table, alarm, now).await;
         if let AlarmStanding::Over(shown_at) = failures.take(format_args!("whether {matter} is over"), standing) {
-            let (told_at, ended) = (alarm.found_at, Box::new(alarm.cause.clone()));
-            let cause = Cause::Over { alarm: alarm.name(), told_at, shown_at, ended };
+            let (alerted_at, ended) = (alarm.found_at, Box::new(alarm.cause.clone()));
+            let cause = Cause::Over { alarm: alarm.name(), alerted_at, shown_at, ended };
             over.push(Alarm::on(alarm.day, cause, now));
         }
     }
@@ -65,9 +65,9 @@ async fn standing(table: &Table, alarm: &Alarm, now: Timestamp) -> Result<AlarmS
             let run = table.latest_run().await?.filter(|run| run.complete && alarm.found_at < run.began_at);
             shown(run.map(|run| run.began_at))
         }
-        Cause::Balance { told_at, .. } => {
+        Cause::Balance { alerted_at, .. } => {
             let shortage = table.shortage().await?;
-            is_over(shortage.is_some_and(|shortage| shortage.is_over && shortage.told_at == *told_at))
+            is_over(shortage.is_some_and(|shortage| shortage.is_over && shortage.alerted_at == *alerted_at))
         }
         Cause::MailRefused { code, since } => {
             let known =

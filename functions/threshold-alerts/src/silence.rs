@@ -149,8 +149,8 @@ async fn balance(table: &Table, programmes: &Programmes, now: Timestamp, deadlin
         Some(_) => None,
         None => known,
     };
-    let alarm = |Shortage { balance, need, told_at, .. }| {
-        Alarm::on(utc_date(told_at), Cause::Balance { balance, need, told_at }, told_at)
+    let alarm = |Shortage { balance, need, alerted_at, .. }| {
+        Alarm::on(utc_date(alerted_at), Cause::Balance { balance, need, alerted_at }, alerted_at)
     };
     Ok(last.filter(|last| !last.is_over).map(alarm))
 }

@@ -91,7 +91,7 @@ impl GuardrailRules {
 impl ProviderGuardrail {
     /// Whether two states of a guardrail agree in what Bursar sets. The provider respells models, so its
     /// state is compared with its earlier answer, not with what was sent.
-    pub fn says_the_same(&self, other: &ProviderGuardrail) -> bool {
+    pub fn agrees_with(&self, other: &ProviderGuardrail) -> bool {
         self.name == other.name
             && sorted(&self.allowed_models) == sorted(&other.allowed_models)
             && sorted(&self.allowed_providers) == sorted(&other.allowed_providers)

@@ -18,7 +18,7 @@ use crate::domain::usage::crossing::Crossing;
 use crate::domain::usage::reading::Reading;
 use crate::store::alerts::caps::CapScan;
 use crate::store::grants::enrolment::Enrolment;
-use crate::store::grants::readings::Refreshed;
+use crate::store::grants::readings::UsageRefresh;
 use crate::store::mail::days::{BulkStop, MailServer};
 use crate::store::mail::outbox::RosterMailResent;
 use crate::store::mail::outbox_row::{GrantMail, OUTBOX_KEPT, OutboxRow, SentAs};
@@ -88,25 +88,25 @@ kinds! {
 
     "grant" Grant(it): keys::grant(&it.programme, &it.id), waits it.urgency().map(|(urgency, due)| (Queue::Order(urgency), due));
     "reading" Reading(it): keys::reading(&it.programme, &it.grant, it.epoch);
-    "refreshed" Refreshed(it): keys::refreshed(&it.grant), expires it.until;
+    "usage-refresh" UsageRefresh(it): keys::refresh(&it.grant), expires it.until;
     "resent" RosterMailResent(it): keys::resent(&it.programme, &it.grant);
     "enrolment" Enrolment(it): keys::enrolment(&it.address, &it.programme);
     "audit" Entry(it): keys::entry(it);
     "account-audit" AccountEntry(it): keys::account_audit(it.entry);
 
     "person" StaffPerson(it): keys::person(&it.person);
-    "person-of" PersonOfAddress(it): keys::person_of(&it.address);
+    "person-of-address" PersonOfAddress(it): keys::person_of_address(&it.address);
     "roles" Roles(it): keys::roles(it.address.matched(), &it.programme);
     "mail-choice" MailChoice(it): keys::mail_choice(&it.address);
     "sign-in" SignIn(it): keys::sign_in(&it.address), expires it.ends_at();
     "ask" Ask(it): keys::ask(it.ask), expires it.at + ASK_LASTS;
     "link" Link(it): keys::link(&it.link), expires it.ends_at;
     "session" Session(it): keys::session(&it.session), expires it.ends_at;
-    "session-of" AddressSession(it): keys::session_of(&it.address, &it.session), expires it.ends_at;
-    "tally" RateCount(it): keys::tally(&it.what, it.begins_at), expires it.ends_at;
+    "address-session" AddressSession(it): keys::address_session(&it.address, &it.session), expires it.ends_at;
+    "rate-count" RateCount(it): keys::rate_count(&it.what, it.begins_at), expires it.ends_at;
 
     "outbox" OutboxRow(it): keys::outbox(it.row), expires it.written_at + it.is_kept_for(), waits it.waits();
-    "mail-of" GrantMail(it): keys::mail_of(&it.programme, &it.grant, it.row), expires it.written_at + OUTBOX_KEPT;
+    "grant-mail" GrantMail(it): keys::grant_mail(&it.programme, &it.grant, it.row), expires it.written_at + OUTBOX_KEPT;
     "sent-as" SentAs(it): keys::sent_as(&it.message), expires it.at + OUTBOX_KEPT;
     "undeliverable" Undeliverable(it): keys::undeliverable(&it.address), expires it.until(), waits it.waits();
     "mail-day" MailDay(it): keys::mail_day(it.day, it.mail), expires it.kept_until();
@@ -115,7 +115,7 @@ kinds! {
     "mail-refusal" MailRefusal(it): keys::mail_refusal(&it.code);
 
     "crossing" Crossing(it): keys::crossing(&it.programme, &it.scope, it.window, it.limit, it.threshold);
-    "caps-look" CapScan(_): keys::caps_look();
+    "cap-scan" CapScan(_): keys::cap_scan();
     "alarm" Alarm(it): keys::alarm(it.day, &it.name());
     "digest" Digest(it): keys::digest(&it.programme, it.week), expires it.found_at + OUTBOX_KEPT;
     "account-digest" AccountDigest(it): keys::account_digest(it.week), expires it.found_at + OUTBOX_KEPT;
@@ -136,5 +136,5 @@ kinds! {
     "cut" AccountCut(it): keys::cut(it.as_of);
     "model-day" ModelDay(it): keys::model_day(&it.programme, it.day);
     "model-rows" ModelRows(it): keys::model_rows(it.day, it.part), expires it.until;
-    "nobodys-day" UnattributedDay(it): keys::unattributed_day(it.day);
+    "unattributed-day" UnattributedDay(it): keys::unattributed_day(it.day);
 }

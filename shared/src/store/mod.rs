@@ -16,7 +16,7 @@ pub use alerts::caps::{CapScan, CapScanPosition};
 pub use alerts::resend::AlertAgain;
 pub use grants::act::{ActOutcome, Decision};
 pub use grants::enrolment::{Enrolment, INVITED_AT_ONCE, NewPerson};
-pub use grants::readings::{ReadingWrite, Refreshed};
+pub use grants::readings::{ReadingWrite, UsageRefresh};
 pub use kinds::KINDS;
 pub use mail::days::{BulkRelease, BulkReleaseOutcome, BulkStop, MailServer};
 pub use mail::dead_mails::{DeadMails, GIVEN_UP_SHOWN, SentAgain};

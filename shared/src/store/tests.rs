@@ -37,8 +37,8 @@ use crate::store::sync::totals::{GroupTotals, KeptTotals};
 use crate::store::table::keys;
 use crate::store::{
     AddressSession, Ask, Bounce, Enrolment, GrantMail, KnownAccount, Lease, ListedProgramme, MailChoice, MailState,
-    Meta, OutboxRow, PersonOfAddress, QueuedMail, Refreshed, RosterMailResent, Run, StaffPerson, Totals, Undeliverable,
-    UnreachableReason,
+    Meta, OutboxRow, PersonOfAddress, QueuedMail, RosterMailResent, Run, StaffPerson, Totals, Undeliverable,
+    UnreachableReason, UsageRefresh,
 };
 
 fn at(text: &str) -> Timestamp {
@@ -85,7 +85,7 @@ fn a_crossing() -> Crossing {
         threshold: 80,
         spent: Usd::from_dollars(81),
         found_at: at("2026-01-03T00:21:00Z"),
-        told: true,
+        is_mailed: true,
         mails: vec![
             AlertMail { row: ulid(), recipient: "fedcba9876543210".parse().unwrap(), by_hand: None },
             AlertMail {
@@ -233,7 +233,7 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         raw(&a_session()),
         raw(&AddressSession { session: hash("5e"), address: ada(), ends_at: at("2026-01-02T16:00:00Z") }),
         raw(&Ask { ask: ulid(), address: ada(), asked_by: hash("a5"), at: at("2026-01-02T08:00:00Z") }),
-        raw(&Refreshed {
+        raw(&UsageRefresh {
             grant: a_grant().id,
             until: at("2026-01-02T08:01:00Z"),
             press: "0123456789abcdef".parse().unwrap(),

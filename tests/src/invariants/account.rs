@@ -27,11 +27,11 @@ pub(super) fn alarms_and_digests_are_owed_once_to_each(step: &Step<'_>) -> Vec<S
         owed.entry(what).or_default().push(recipient.as_str());
     }
     let alarms = now.alarms.iter();
-    let alarms = alarms.map(|alarm| (named_alarm(alarm.day, &alarm.name()), &alarm.recipients, alarm.told));
+    let alarms = alarms.map(|alarm| (named_alarm(alarm.day, &alarm.name()), &alarm.recipients, alarm.queued));
     let digests = now.digests.iter();
-    let digests = digests.map(|of| (named_digest(of.programme.as_str(), of.week), &of.recipients, of.told));
+    let digests = digests.map(|of| (named_digest(of.programme.as_str(), of.week), &of.recipients, of.queued));
     let accounts = now.account_digests.iter();
-    let accounts = accounts.map(|of| (named_digest("the account", of.week), &of.recipients, of.told));
+    let accounts = accounts.map(|of| (named_digest("the account", of.week), &of.recipients, of.queued));
     let mut wrong = Vec::new();
     for (what, recipients, told) in alarms.chain(digests).chain(accounts) {
         let mut rows = owed.remove(&what).unwrap_or_default();

@@ -82,7 +82,7 @@ pub(super) fn links_are_in_link_mails_and_known_by_their_hash(step: &Step<'_>) -
 pub(super) fn what_is_owed_is_accepted_once(step: &Step<'_>) -> Vec<String> {
     let now = step.now;
     let mut wrong = Vec::new();
-    for crossing in now.crossings.iter().filter(|crossing| crossing.told && now.at < crossing.found_at + KEPT) {
+    for crossing in now.crossings.iter().filter(|crossing| crossing.is_mailed && now.at < crossing.found_at + KEPT) {
         // A mail that somebody sent again by hand is one more.
         let by_hand = |row: &OutboxRow| crossing.mails.iter().any(|told| told.row == row.row && told.by_hand.is_some());
         let of_it = |row: &&OutboxRow| tells_of(row, crossing) && !by_hand(row);
@@ -97,7 +97,8 @@ pub(super) fn what_is_owed_is_accepted_once(step: &Step<'_>) -> Vec<String> {
     }
     let of_crossings = |row: &&OutboxRow| matches!(row.mail, QueuedMail::Alert { .. } | QueuedMail::CapUsed { .. });
     let alerts = now.outbox.iter().filter(of_crossings);
-    for row in alerts.filter(|row| !now.crossings.iter().any(|crossing| crossing.told && tells_of(row, crossing))) {
+    for row in alerts.filter(|row| !now.crossings.iter().any(|crossing| crossing.is_mailed && tells_of(row, crossing)))
+    {
         wrong.push(format!("outbox row {} tells of no crossing", row.row));
     }
     if now.mails.is_none() {

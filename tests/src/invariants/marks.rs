@@ -17,7 +17,7 @@ pub(super) fn without(grant: &Grant) -> Grant {
         switch: if attempt.switch.is_wanted() { SwitchState::Off { at: attempt.begun_at } } else { SwitchState::On },
         gone: None,
         announced: BTreeMap::new(),
-        told: None,
+        larger_limit: None,
         limit_ordered: None,
         late_enable_until: None,
         read_at: None,
@@ -84,7 +84,7 @@ pub(super) fn between(
 fn marks_of_orders(was: Option<&Attempt>, is: &Attempt) -> u64 {
     let was = was.cloned().unwrap_or_else(|| Attempt::open(is.epoch, is.nonce.clone(), is.begun_at));
     let differs = [
-        was.told != is.told,
+        was.larger_limit != is.larger_limit,
         was.limit_ordered != is.limit_ordered,
         was.limit != is.limit,
         was.read_at != is.read_at,

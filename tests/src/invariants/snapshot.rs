@@ -22,8 +22,8 @@ use bursar_core::store::items::{self, Item, Stored};
 use bursar_core::store::{
     Account, AccountCut, AccountDay, AddressSession, Ask, BulkStop, CapScan, Checkpoint, Enrolment, ForeignKey,
     GrantMail, GroupTotals, Import, ImportChunk, Job, KeptTotals, Lease, Link, ListedProgramme, MailChoice,
-    MailRefusal, MailServer, Meta, MissingKey, ModelDay, OutboxRow, PersonOfAddress, RateCount, Refreshed,
-    RosterMailResent, Run, SentAs, StaffPerson, SyncState, Totals, UnattributedDay, Undeliverable,
+    MailRefusal, MailServer, Meta, MissingKey, ModelDay, OutboxRow, PersonOfAddress, RateCount, RosterMailResent, Run,
+    SentAs, StaffPerson, SyncState, Totals, UnattributedDay, Undeliverable, UsageRefresh,
 };
 use bursar_local::engine::{Engine, Position};
 use bursar_local::gate::{Gate, Pending};
@@ -232,7 +232,7 @@ impl Snapshot {
             Ask::KIND => decoded::<Ask>(item).map(drop)?,
             AddressSession::KIND => decoded::<AddressSession>(item).map(drop)?,
             PersonOfAddress::KIND => decoded::<PersonOfAddress>(item).map(drop)?,
-            Refreshed::KIND => decoded::<Refreshed>(item).map(drop)?,
+            UsageRefresh::KIND => decoded::<UsageRefresh>(item).map(drop)?,
             RateCount::KIND => decoded::<RateCount>(item).map(drop)?,
             MailChoice::KIND => decoded::<MailChoice>(item).map(drop)?,
             Undeliverable::KIND => decoded::<Undeliverable>(item).map(drop)?,

@@ -137,7 +137,7 @@ impl Act {
             Act::SendingLimit(_, epoch, limit) => view.sending_limit(*epoch, *limit, now).map_err(refused),
             Act::HandBack(_, epoch) => view.hand_back(*epoch, now).map_err(refused),
             Act::TakeEnableBack(_) => view.take_enable_back(now).map_err(refused),
-            Act::Forsaken(_) => view.forsaken(now).map_err(refused),
+            Act::Forsaken(_) => view.close_abandoned(now).map_err(refused),
             Act::ReadForTheLastTime(_, reading) => view.read_for_the_last_time(reading).map_err(refused),
             Act::Recover(_, found) => view.recover(found, true, now).map_err(refused),
             Act::Reopen(_) => view.reopen(by, now).map_err(refused),

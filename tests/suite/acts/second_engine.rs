@@ -123,8 +123,8 @@ async fn single_writes_take_effect_where_their_condition_holds_and_nowhere_else(
     let known = table.foreign_keys().await.unwrap();
     assert_eq!(known.iter().map(|key| key.name.as_str()).collect::<Vec<_>>(), ["later"]);
 
-    table.note_caps_look(&CapScan { listed_at: now, next: None }, plenty()).await.unwrap();
-    assert_eq!(table.caps_look().await.unwrap().map(|look| look.listed_at), Some(now));
+    table.note_cap_scan(&CapScan { listed_at: now, next: None }, plenty()).await.unwrap();
+    assert_eq!(table.cap_scan().await.unwrap().map(|look| look.listed_at), Some(now));
     let state = table.sync_state().await.unwrap();
     let after = state.clone().next();
     assert!(as_sync(table, async |sync| sync.set_sync_state(&after).await).await);

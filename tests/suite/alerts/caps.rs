@@ -74,7 +74,7 @@ async fn a_student_is_told_at_eighty_and_at_a_hundred_and_of_both_in_one_night_o
     let seen = watch.check().await;
     assert_eq!(owed_to(seen, &ada), ["100 of 100.000000"]);
     let of_ada = seen.crossings.iter().filter(|crossing| crossing.programme == other);
-    let found: Vec<_> = of_ada.map(|crossing| (crossing.threshold, crossing.told)).collect();
+    let found: Vec<_> = of_ada.map(|crossing| (crossing.threshold, crossing.is_mailed)).collect();
     assert_eq!(found, [(80, false), (100, true)]);
     stack.finish().await;
 }
@@ -198,11 +198,11 @@ async fn a_look_whose_time_was_up_goes_on_where_it_was_and_one_that_failed_begin
     listed(&stack).await;
     let listed_at = stack.clock.now();
     let next = Some(CapScanPosition { programme: physics.clone(), shard: 0 });
-    table.note_caps_look(&CapScan { listed_at, next }, office_deadline()).await.unwrap();
+    table.note_cap_scan(&CapScan { listed_at, next }, office_deadline()).await.unwrap();
     watch(&stack).await;
     let mut seen = table_of(&stack);
     assert_eq!((owed_to(seen.check().await, &ada).len(), owed_to(seen.seen().unwrap(), &ben).len()), (0, 1));
-    assert_eq!(table.caps_look().await.unwrap(), Some(CapScan { listed_at, next: None }));
+    assert_eq!(table.cap_scan().await.unwrap(), Some(CapScan { listed_at, next: None }));
 
     // After the next listing one grant is corrupt: the others are checked, and the invocation fails.
     stack.clock.advance(SignedDuration::from_hours(1)).unwrap();

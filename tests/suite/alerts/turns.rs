@@ -110,7 +110,7 @@ impl Month {
             _ => None,
         });
         let pot = self.table.crossings(&self.programme).await.unwrap();
-        let of_spending = |crossing: &Crossing| crossing.told && crossing.scope == Scope::Pot;
+        let of_spending = |crossing: &Crossing| crossing.is_mailed && crossing.scope == Scope::Pot;
         let pot = pot.into_iter().filter(of_spending).map(|crossing| format!("pot {}", crossing.threshold));
         caps.chain(pot).collect()
     }

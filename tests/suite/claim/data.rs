@@ -175,7 +175,7 @@ async fn which_thresholds_of_their_cap_somebody_passed_is_there_to_read() {
         threshold: 80,
         spent: Usd::from_micros(16_400_000),
         found_at: now,
-        told: false,
+        is_mailed: false,
         mails: Vec::new(),
     };
     assert!(scene.office.table.record_crossings(&[crossing], &[], now, super::soon()).await.unwrap());

@@ -143,7 +143,7 @@ async fn only_admins_see_the_account_and_before_any_sync_nothing_is_said_to_be_n
 async fn the_money_is_held_against_what_is_reserved_and_the_residual_stands_day_by_day() {
     let stack = at_noon().await;
     let table = Table::new(&stack.config);
-    let residual = KnownResidual { explained: dollars(4), told: dollars(4) };
+    let residual = KnownResidual { explained: dollars(4), alerted: dollars(4) };
     set_state(&stack, SyncState { residual, ..good() }).await;
     for (of, spent, residual) in [("2026-11-17", 52, 0), ("2026-11-19", 56, 2), ("2026-11-20", 60, 4)] {
         let used = DailyUse::on_one(date("2026-11-19"), dollars(42));
@@ -239,7 +239,7 @@ async fn keys_without_an_owner_are_named_those_without_a_limit_first_over_the_sp
     let table = Table::new(&stack.config);
     let name = "bursar/0123456789/cs-pilot/0123456789abcdef/1-0123456789abcdef".parse().unwrap();
     let stranger = OrphanName::of(&"5a".repeat(32).parse().unwrap(), &name, true);
-    set_state(&stack, SyncState { strangers: vec![stranger], ..good() }).await;
+    set_state(&stack, SyncState { orphan_names: vec![stranger], ..good() }).await;
     // First seen on the 15th, with earlier spending whose days are unknown.
     let counted = KeyCounters { lifetime: dollars(50), today: Some(dollars(2)), on: date("2026-11-15") };
     let found = Days::default().with(counted, None);

@@ -249,7 +249,7 @@ async fn alerts_are_listed_with_whom_they_told_and_what_became_of_the_mail() {
     let admin = signed_in(&stack, ADMIN).await;
     assert!(admin.get(&format!("{ID}/alerts")).await.texts("alert").is_empty());
     let recipient = person(&office.table, "admin@example.edu").await;
-    let crossing = |threshold, told| Crossing {
+    let crossing = |threshold, is_mailed| Crossing {
         programme: office.programme.clone(),
         scope: Scope::Pot,
         window: Window::WHOLE_TERM,
@@ -257,7 +257,7 @@ async fn alerts_are_listed_with_whom_they_told_and_what_became_of_the_mail() {
         threshold,
         spent: Usd::from_dollars(81),
         found_at: stack.clock.now(),
-        told,
+        is_mailed,
         mails: Vec::new(),
     };
     let crossings = [crossing(50, false), crossing(80, true)];

@@ -25,7 +25,7 @@ async fn an_alarm_that_is_owed_twice_to_nobody_or_without_being_there_is_named()
     let mut scene = Scene::at(Setting::Live).await;
     let (one, other) = (PersonId::random(), PersonId::random());
     let recipients = vec![one.clone(), other.clone()];
-    let alarm = Alarm { recipients, told: 2, ..Alarm::now(Cause::ManagementKey, scene.now) };
+    let alarm = Alarm { recipients, queued: 2, ..Alarm::now(Cause::ManagementKey, scene.now) };
     let row = |number: u128, recipient: &PersonId| {
         let mail = QueuedMail::Account { day: alarm.day, alarm: alarm.name(), recipient: recipient.clone() };
         OutboxRow::queued(Ulid::from_parts(1, number), mail, scene.now)
@@ -79,7 +79,7 @@ fn a_digest(recipients: Vec<PersonId>, week: Date, found_at: Timestamp) -> Accou
         residual: None,
         residual_grew: None,
         health: Health::default(),
-        told: 1,
+        queued: 1,
         recipients,
     }
 }
@@ -136,7 +136,7 @@ async fn a_cut_that_does_not_add_up_one_that_changes_and_one_that_shrinks_are_na
 #[tokio::test]
 async fn a_residual_that_is_explained_without_its_entry_and_an_entry_without_that_are_named() {
     let mut scene = Scene::at(Setting::Live).await;
-    let residual = KnownResidual { explained: Usd::CENT, told: Usd::CENT };
+    let residual = KnownResidual { explained: Usd::CENT, alerted: Usd::CENT };
     let explained = SyncState { residual, version: 1, ..SyncState::default() };
     let (at, by) = (scene.now, Actor::Person(PersonId::random()));
     let what = AuditDetail::new(Act::ResidualExplained).changing(Usd::ZERO, Usd::CENT).noting("a refund");

@@ -35,7 +35,7 @@ impl Scene {
             threshold,
             spent,
             found_at: self.now,
-            told: true,
+            is_mailed: true,
             mails: Vec::new(),
         }
     }
@@ -74,7 +74,7 @@ async fn a_crossing_is_told_to_each_recipient_by_one_accepted_mail() {
     scene.bites("I5", "tells of no crossing").await;
     scene.keep(&scene.crossing(80)).await;
     scene.bears("I5").await;
-    scene.keep(&Crossing { told: false, ..scene.crossing(50) }).await;
+    scene.keep(&Crossing { is_mailed: false, ..scene.crossing(50) }).await;
     scene.bears("I5").await;
     scene.keep(&scene.alert(2, &PersonId::random())).await;
     scene.bears("I5").await;
@@ -85,11 +85,11 @@ async fn a_crossing_is_told_to_each_recipient_by_one_accepted_mail() {
 #[tokio::test]
 async fn a_crossing_was_reached_is_told_and_stays() {
     let mut scene = Scene::at(Setting::Live).await;
-    scene.keep(&Crossing { told: false, ..scene.crossing(80) }).await;
+    scene.keep(&Crossing { is_mailed: false, ..scene.crossing(80) }).await;
     scene.bites("I5", "80 % of the 5.000000 of cs-pilot is not reached by 5.000000").await;
     scene.counted().await;
     scene.bears("I5").await;
-    scene.keep(&Crossing { told: false, spent: Usd::from_dollars(4), ..scene.crossing(80) }).await;
+    scene.keep(&Crossing { is_mailed: false, spent: Usd::from_dollars(4), ..scene.crossing(80) }).await;
     scene.bites("I5", "the crossing of 80 % of 5.000000 is gone or changed").await;
     scene.keep(&scene.crossing(95)).await;
     scene.bites("I5", "the crossing of 95% in cs-pilot is told to nobody").await;
@@ -200,7 +200,7 @@ async fn a_crossing_of_a_cap_was_reached_and_is_told_to_its_student_once() {
     };
     let (first, again) = (row(1, window), row(2, window));
     let of_another = row(3, Reset::Monthly.window_at(scene.now));
-    scene.keep(&Crossing { told: false, ..crossing.clone() }).await;
+    scene.keep(&Crossing { is_mailed: false, ..crossing.clone() }).await;
     scene.bites("I5", "80 % of the 20.000000 of cs-pilot is not reached by 17.000000").await;
     scene.keep(&reading(&ada(), Epoch::new(1), 17, scene.now)).await;
     scene.bears("I5").await;

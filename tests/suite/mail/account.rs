@@ -208,7 +208,7 @@ async fn more_admins_than_fit_one_transaction_are_each_told_once_also_by_many_at
     let raised = futures_util::future::join_all(at_once).await;
     assert_eq!(raised.into_iter().filter(|raised| *raised.as_ref().unwrap()).count(), 1);
     let seen = office.watch.check().await;
-    assert_eq!((seen.alarms.len(), seen.alarms[0].told, seen.alarms[0].recipients.len()), (1, 200, 200));
+    assert_eq!((seen.alarms.len(), seen.alarms[0].queued, seen.alarms[0].recipients.len()), (1, 200, 200));
     let owed = seen.outbox.iter().filter_map(|row| match &row.mail {
         QueuedMail::Account { recipient, .. } => Some(recipient.to_string()),
         _ => None,
@@ -229,7 +229,7 @@ async fn who_died_between_two_parts_of_the_admins_is_followed_by_the_next_who_ra
     let now = office.stack.clock.now();
     // The state after the first transaction: ninety rows are written, ten are not.
     let alarm = Alarm::now(HELD, now);
-    let half = Alarm { recipients: admins.clone(), told: 90, ..alarm.clone() };
+    let half = Alarm { recipients: admins.clone(), queued: 90, ..alarm.clone() };
     office.raw.keep(&half).await.unwrap();
     for recipient in admins[..90].iter().cloned() {
         let mail = QueuedMail::Account { day: half.day, alarm: half.name(), recipient };
@@ -239,7 +239,7 @@ async fn who_died_between_two_parts_of_the_admins_is_followed_by_the_next_who_ra
     assert!(!office.table.raise(&alarm, &[PersonId::random()], now, soon()).await.unwrap());
     let seen = office.watch.check().await;
     let owed: Vec<_> = seen.outbox.iter().filter(|row| matches!(row.mail, QueuedMail::Account { .. })).collect();
-    assert_eq!((owed.len(), seen.alarms[0].told), (100, 100));
+    assert_eq!((owed.len(), seen.alarms[0].queued), (100, 100));
     let told = |person: &PersonId| {
         owed.iter().any(|row| matches!(&row.mail, QueuedMail::Account { recipient, .. } if recipient == person))
     };
@@ -263,9 +263,9 @@ async fn what_fell_silent_and_what_did_not_arrive_is_said_with_what_to_do() {
     let mut office = PostOffice::open().await;
     let now = office.stack.clock.now();
     let short = |amount, basis| {
-        let told_at = now - SignedDuration::from_secs(i64::from(amount));
+        let alerted_at = now - SignedDuration::from_secs(i64::from(amount));
         let need = BalanceNeed { amount: Usd::from_dollars(amount), basis };
-        Cause::Balance { balance: Usd::from_dollars(45), need, told_at }
+        Cause::Balance { balance: Usd::from_dollars(45), need, alerted_at }
     };
     let two_weeks = office.told(short(70, Basis::TwoWeeks)).await;
     assert!(two_weeks.starts_with("The balance is $25 short of what two weeks use\n"), "{two_weeks}");

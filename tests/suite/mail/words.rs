@@ -242,7 +242,7 @@ impl PostOffice {
             threshold,
             spent,
             found_at: now,
-            told: true,
+            is_mailed: true,
             mails: Vec::new(),
         };
         assert!(self.table.record_crossings(&[crossing], recipients, now, soon()).await.unwrap());

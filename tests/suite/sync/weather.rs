@@ -157,7 +157,7 @@ fn last_run(seen: &Snapshot) -> Option<Run> {
 
 /// The lines without the use by model, which a night may leave to the next.
 fn but_for_models(lines: Vec<String>) -> Vec<String> {
-    let is_of_models = |line: &String| line.contains("kind: model-day") || line.contains("kind: nobodys-day");
+    let is_of_models = |line: &String| line.contains("kind: model-day") || line.contains("kind: unattributed-day");
     let lines = lines.into_iter().filter(|line| !is_of_models(line));
     lines.map(|line| without(line, ", models_until: ", ",")).collect()
 }

@@ -288,7 +288,7 @@ fn crossing(crossing: &Crossing) -> CrossingData {
         window: crossing.window.to_string(),
         used_in_window_usd: crossing.spent.to_string(),
         found_at: crossing.found_at,
-        is_mailed: crossing.told,
+        is_mailed: crossing.is_mailed,
     }
 }
 

@@ -76,11 +76,11 @@ impl ForeignKeyRow {
 }
 
 impl OrphanKey {
-    pub(super) fn of(stranger: &store::OrphanName) -> OrphanKey {
+    pub(super) fn of(orphan: &store::OrphanName) -> OrphanKey {
         OrphanKey {
-            hash: stranger.key.to_string(),
-            name: stranger.name.clone(),
-            state: if stranger.enabled { "enabled" } else { "disabled" },
+            hash: orphan.key.to_string(),
+            name: orphan.name.clone(),
+            state: if orphan.enabled { "enabled" } else { "disabled" },
         }
     }
 }

@@ -56,7 +56,7 @@ struct AccountPage<'a> {
     residual: Option<Residual>,
     days: Vec<Day>,
     keys: ForeignKeys,
-    strangers: Vec<OrphanKey>,
+    orphans: Vec<OrphanKey>,
     /// The unattributed use, by model.
     models: ModelTable,
     coverage: ModelCoverage,
@@ -163,7 +163,7 @@ pub(super) async fn show(
         newest: days.first().cloned(),
         days: days::of(&days, DAYS.unsigned_abs() as usize),
         keys,
-        strangers: state.strangers.iter().map(OrphanKey::of).collect(),
+        orphans: state.orphan_names.iter().map(OrphanKey::of).collect(),
         models: by_model::unattributed(&nobodys),
         coverage,
         syncs,

@@ -110,7 +110,7 @@ impl AlarmText {
             Cause::NothingHeard { of, sent } => mail::no_events(*of, *sent),
             Cause::BulkStopped { mail_day, .. } => mail::stopped(mail_day),
             Cause::BulkLetGo { mail_day, .. } => mail::let_go(mail_day, &named.person),
-            Cause::Unsent { code, .. } => named.unsent.told(code),
+            Cause::Unsent { code, .. } => named.unsent.text(code),
             Cause::RulesRefused { programme, since, why } => AlarmText {
                 subject: format!("The provider refuses the models or the data policy of {}", named.programme),
                 facts: vec![
@@ -133,7 +133,7 @@ impl AlarmText {
                     .to_owned(),
                 leads_to: AccountPlace::Programme(programme.clone()),
             },
-            Cause::Over { told_at, shown_at, ended, .. } => AlarmText::over(ended, *told_at, *shown_at, named),
+            Cause::Over { alerted_at, shown_at, ended, .. } => AlarmText::over(ended, *alerted_at, *shown_at, named),
         }
     }
 }

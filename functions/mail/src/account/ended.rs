@@ -10,7 +10,7 @@ impl AlarmText {
     /// The mail about an alarm's end, for causes whose end can be seen.
     pub(super) fn over(
         ended: &Cause,
-        told_at: Timestamp,
+        alerted_at: Timestamp,
         shown_at: Option<Timestamp>,
         named: &NamedAccount,
     ) -> AlarmText {
@@ -53,7 +53,7 @@ impl AlarmText {
         };
         AlarmText {
             subject: format!("It is over: {subject}"),
-            facts: vec![("You were told on", moment(told_at))],
+            facts: vec![("You were told on", moment(alerted_at))],
             next: format!("{} There is nothing to do.", what.unwrap_or_default()).trim().to_owned(),
             leads_to,
         }

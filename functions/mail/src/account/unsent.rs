@@ -109,7 +109,7 @@ impl App {
 }
 
 impl UnsentMails {
-    pub(super) fn told(&self, code: &str) -> AlarmText {
+    pub(super) fn text(&self, code: &str) -> AlarmText {
         let why = FailureText::of(code);
         let kind = self.kind.map_or("a mail that cannot be read", MailKind::in_words);
         let what = self.first.as_ref().map_or(kind, |first| &first.what);
@@ -142,7 +142,7 @@ mod tests {
 
     fn told(mails: u64, at_least: bool, code: &str) -> (String, String) {
         let first = FirstUnsent { what: "the alert of CS pilot at 80 %".to_owned(), to: "fay@x.edu".to_owned() };
-        let told = UnsentMails { mails, at_least, first: Some(first), kind: Some(MailKind::Alert) }.told(code);
+        let told = UnsentMails { mails, at_least, first: Some(first), kind: Some(MailKind::Alert) }.text(code);
         (told.subject, told.facts.into_iter().map(|(name, fact)| format!("{name}: {fact}\n")).collect())
     }
 

@@ -129,7 +129,7 @@ fn a_full_digest() -> Digest {
         },
         health: Health { completed_at: Some(at("2026-11-16T00:20:00Z")), listed_at: Some(at("2026-11-16T00:20:00Z")) },
         recipients: Vec::new(),
-        told: 0,
+        queued: 0,
     }
 }
 

@@ -33,7 +33,7 @@ impl Look<'_> {
         }
         let Some(due) = due_since(self.table.meta(self.now).await?.born) else { return Ok(DigestOutcome::NotDue) };
         let digest = match self.table.account_digest(due.week).await? {
-            Some(known) if known.is_told() => return Ok(DigestOutcome::Already),
+            Some(known) if known.is_queued() => return Ok(DigestOutcome::Already),
             Some(known) => known,
             None if !self.deadline.leaves(ENOUGH_FOR_ONE) => return Ok(DigestOutcome::NoTime),
             None => self.compute_account(self.programmes.all()?, due).await?,
@@ -81,7 +81,7 @@ impl Look<'_> {
             residual_grew,
             health: super::health(&sync),
             recipients: Vec::new(),
-            told: 0,
+            queued: 0,
         })
     }
 

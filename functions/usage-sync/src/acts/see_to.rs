@@ -27,12 +27,12 @@ pub(crate) async fn see_to(runner: &Runner<'_>, finding: &Finding) -> Result<Fin
     if let Some(obstacle) = runner.obstacle_in(&error) {
         return Err(obstacle);
     }
-    let mut told = format!("{}: {error:#}", finding.subject());
+    let mut detail = format!("{}: {error:#}", finding.subject());
     if let Err(error) = note_failed_look(runner, finding).await {
-        told = format!("{told}; and that it was not read could not be remembered: {error:#}");
+        detail = format!("{detail}; and that it was not read could not be remembered: {error:#}");
     }
     let refusal = provider_error(&error).and_then(ProviderError::refusal);
-    Ok(refusal.map_or(FindingOutcome::Undone(told.clone()), |cause| FindingOutcome::Refused { cause, told }))
+    Ok(refusal.map_or(FindingOutcome::Undone(detail.clone()), |cause| FindingOutcome::Refused { cause, detail }))
 }
 
 /// Records that a key could not be read, so that its use is known for no longer than before.
@@ -94,7 +94,7 @@ async fn try_to(runner: &Runner<'_>, finding: &Finding) -> Result<FindingOutcome
             runner.table.act(at, |view, _| view.limit_seen(*epoch, *listed, *asked)).await?;
         }
         FindingKind::Forsaken => {
-            runner.table.act(at, View::forsaken).await?;
+            runner.table.act(at, View::close_abandoned).await?;
         }
         FindingKind::Explained => {
             if let Some(explained_at) = runner.baseline.explained_at {

@@ -107,13 +107,13 @@ pub(crate) async fn tell_of_the_residual(
         return Ok(known.explained);
     }
     if known.tells(residual, tolerance) {
-        return Ok(known.told);
+        return Ok(known.alerted);
     }
     let now = runner.clock.now();
-    let alarm = Alarm::now(Cause::Residual { residual, news: residual - known.told, tolerance }, now);
+    let alarm = Alarm::now(Cause::Residual { residual, news: residual - known.alerted, tolerance }, now);
     alarms::raise(runner, &alarm).await?;
     match runner.table.alarm(alarm.day, &alarm.name()).await? {
         Some(Alarm { cause: Cause::Residual { residual: told, .. }, .. }) => Ok(told),
-        _ => Ok(known.told),
+        _ => Ok(known.alerted),
     }
 }

@@ -179,7 +179,7 @@ pub(crate) fn read(
     row: &KeyRow,
 ) -> Result<(Option<Reading>, Option<Shortfall>), UnusableReport> {
     let before = view.reading(attempt.epoch);
-    let told = row.state.told.as_ref().ok_or(UnusableReport::Silent)?;
+    let told = row.state.report.as_ref().ok_or(UnusableReport::Silent)?;
     let (after, doubt) = view.reading_after(attempt, told, row.state.asked, listed_at)?;
     Ok((Some(after).filter(|after| before.is_none_or(|before| after.differs_from(before))), doubt))
 }
@@ -278,14 +278,14 @@ fn of_the_grant(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
     {
         kinds.push(FindingKind::NotRestricted { epoch: row.epoch(), key: row.key() });
     }
-    let last_used_at = live.and_then(|row| row.state.told.as_ref()?.last_used_at);
+    let last_used_at = live.and_then(|row| row.state.report.as_ref()?.last_used_at);
     if live.is_some_and(|live| live.state.enabled) && view.lifecycle(last_used_at, now).is_some() {
         kinds.push(FindingKind::Rule { last_used_at });
     }
     let may_go = grant.attempts.iter().filter(|attempt| matches!(attempt.switch, SwitchState::Off { .. }));
     let is_read = |attempt: &Attempt| {
         let row = context.rows.iter().find(|row| Some(row.key()) == attempt.key);
-        row.is_some_and(|row| row.state.told.is_some())
+        row.is_some_and(|row| row.state.report.is_some())
     };
     let may_go = may_go.filter(|attempt| {
         is_over

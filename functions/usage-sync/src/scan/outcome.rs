@@ -35,7 +35,7 @@ pub(crate) enum FindingOutcome {
     /// The management key was refused, so that nothing more can be done.
     Refused {
         cause: Cause,
-        told: String,
+        detail: String,
     },
     /// The provider does not find the key, which is recorded. It is missing, unless its grant has ended.
     Unseen {
@@ -103,7 +103,7 @@ impl Outcomes {
                     .problem(format!("keys of the grant {grant} were not on record, and are now: the table went back"));
                 self.note_late(programme, late, journal);
             }
-            FindingOutcome::Mended(told) => journal.problem(told),
+            FindingOutcome::Mended(problem) => journal.problem(problem),
             FindingOutcome::LookedAgain { more, doubt, mended } => {
                 self.own.add(programme, &DailyUse::on_one(on, more));
                 journal.problems_of(doubt.into_iter().chain(mended));
@@ -112,9 +112,9 @@ impl Outcomes {
                 self.purged.insert(key);
                 self.own.add_gone(used);
             }
-            FindingOutcome::Refused { cause, told } => {
+            FindingOutcome::Refused { cause, detail } => {
                 journal.refuse(cause);
-                journal.problem(told);
+                journal.problem(detail);
             }
             FindingOutcome::Unseen { key, is_missing } => {
                 self.keys_missing += usize::from(is_missing);

@@ -38,7 +38,7 @@ pub(crate) struct KeyState {
     /// Whether the limit is counted on its programme's basis.
     counts: bool,
     /// The reported use; `None` when the provider reports none.
-    pub(crate) told: Option<UsageReport>,
+    pub(crate) report: Option<UsageReport>,
     #[serde(with = "millisecond::optional")]
     pub(crate) created_at: Option<Timestamp>,
     #[serde(with = "millisecond::required")]
@@ -153,7 +153,7 @@ impl KeyState {
             enabled: !key.disabled,
             limit: key.limit,
             counts,
-            told: key.usage_report(reset),
+            report: key.usage_report(reset),
             created_at: key.created_at,
             asked,
         }

@@ -16,7 +16,7 @@ pub(crate) type ShardIndex = (u16, u8);
 /// The number in place of a programme's, for keys without a grant's name.
 const FOREIGN: u16 = u16::MAX;
 /// The number in place of a programme's, for keys whose name is that of an unknown programme or grant.
-const STRANGERS: u16 = u16::MAX - 1;
+const ORPHANS: u16 = u16::MAX - 1;
 
 /// The shard of model use.
 const MODELS: ShardIndex = (u16::MAX - 2, 0);
@@ -48,8 +48,8 @@ impl Rows {
         self.append((FOREIGN, row.shard()), row)
     }
 
-    pub(crate) fn add_stranger(&mut self, row: &ForeignRow) -> Result<()> {
-        self.append((STRANGERS, row.shard()), row)
+    pub(crate) fn add_orphan(&mut self, row: &ForeignRow) -> Result<()> {
+        self.append((ORPHANS, row.shard()), row)
     }
 
     /// Adds a row of model use. There may be thousands, and all of them wait until every grant is scanned.
@@ -65,8 +65,8 @@ impl Rows {
         self.of((FOREIGN, digit))
     }
 
-    pub(crate) fn strangers(&self, digit: u8) -> Result<Vec<ForeignRow>> {
-        self.of((STRANGERS, digit))
+    pub(crate) fn orphans(&self, digit: u8) -> Result<Vec<ForeignRow>> {
+        self.of((ORPHANS, digit))
     }
 
     pub(crate) fn keys(&self, shard: ShardIndex) -> Result<Vec<KeyRow>> {
@@ -97,7 +97,7 @@ impl Rows {
     pub(crate) fn hashes(&self) -> Result<Vec<[u8; 32]>> {
         let mut hashes = Vec::new();
         for shard in self.shards.keys().copied().filter(|shard| *shard != MODELS) {
-            if shard.0 >= STRANGERS {
+            if shard.0 >= ORPHANS {
                 hashes.extend(self.of::<ForeignRow>(shard)?.iter().map(|row| *row.hash()));
             } else {
                 hashes.extend(self.of::<KeyRow>(shard)?.iter().map(|row| *row.hash()));
@@ -109,7 +109,7 @@ impl Rows {
     /// The hashes of the keys without a known grant's name.
     pub(crate) fn hashes_elsewhere(&self) -> Result<HashSet<[u8; 32]>> {
         let mut hashes = HashSet::new();
-        for shard in self.shards.keys().copied().filter(|shard| shard.0 >= STRANGERS) {
+        for shard in self.shards.keys().copied().filter(|shard| shard.0 >= ORPHANS) {
             hashes.extend(self.of::<ForeignRow>(shard)?.iter().map(|row| *row.hash()));
         }
         Ok(hashes)

@@ -107,7 +107,7 @@ impl ModelUse {
         for day in from.series(1.day()).take_while(|day| *day <= until) {
             let of_day = |programme: &ProgrammeId| attribution.programmes.get(&(day, programme.clone()));
             let of_programmes = Sums::of_all(programmes.iter().filter_map(of_day).flatten());
-            let by = attribution.nobodys.remove(&day).unwrap_or_default();
+            let by = attribution.unattributed.remove(&day).unwrap_or_default();
             let unattributed = UnattributedDay { day, as_of, by, of_programmes };
             let fenced = runner.fenced();
             if let Some(known) = runner.table.unattributed_day(day).await? {

@@ -127,7 +127,7 @@ impl Listing {
             match numbered.get(&name.programme) {
                 Some((number, basis)) => rows.add(*number, &KeyRow::of(key, &name, *basis, page.asked))?,
                 // Its programme may be as young as the run; a later stage checks whether it exists by now.
-                None => rows.add_stranger(&ForeignRow::of(key, page.asked))?,
+                None => rows.add_orphan(&ForeignRow::of(key, page.asked))?,
             }
         }
         Ok(())

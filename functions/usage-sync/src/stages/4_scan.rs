@@ -214,7 +214,7 @@ impl Scan {
         }
         // The rows that are left bear the name of a grant that does not exist.
         for row in rows.into_values().flatten() {
-            input.rows.add_stranger(&ForeignRow::with_name(&row, name(&row)))?;
+            input.rows.add_orphan(&ForeignRow::with_name(&row, name(&row)))?;
         }
         Ok(news)
     }

@@ -25,7 +25,7 @@ use crate::scan::rows::Rows;
 use crate::scan::write_queue::{FOR_ONE_WRITE, REFUSED_IN_A_ROW, SIDE_BY_SIDE};
 
 /// The most keys with an unknown grant's name that are named one by one.
-const MOST_STRANGERS: usize = 100;
+const MOST_ORPHANS: usize = 100;
 
 /// The state of stage 5: the next shard of foreign keys, and sums over those before.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ pub(crate) struct ForeignScan {
     /// The first digit of the hashes that are next.
     next: u8,
     total: ForeignUse,
-    strangers: Vec<OrphanName>,
+    orphans: Vec<OrphanName>,
     has_gaps: bool,
 }
 
@@ -41,7 +41,7 @@ pub(crate) struct ForeignScan {
 #[derive(Default)]
 struct ForeignShard {
     total: ForeignUse,
-    strangers: Vec<OrphanName>,
+    orphans: Vec<OrphanName>,
     problems: Vec<String>,
     has_gaps: bool,
     writes: VecDeque<ForeignWrite>,
@@ -74,8 +74,8 @@ impl ForeignScan {
             self.total.used.add(&shard.total.used);
             self.total.gone += shard.total.gone;
             self.total.keys += shard.total.keys;
-            let room = MOST_STRANGERS.saturating_sub(self.strangers.len());
-            self.strangers.extend(shard.strangers.into_iter().take(room));
+            let room = MOST_ORPHANS.saturating_sub(self.orphans.len());
+            self.orphans.extend(shard.orphans.into_iter().take(room));
             journal.problems_of(shard.problems);
             self.has_gaps |= shard.has_gaps;
             self.next += 1;
@@ -95,7 +95,7 @@ impl ForeignScan {
         let mut known: HashMap<KeyHash, ForeignKey> = known.into_iter().map(|key| (key.key.clone(), key)).collect();
         let mut foreign = rows.foreign(self.next)?;
         let mut shard = ForeignShard::default();
-        foreign.extend(shard.strangers_of(runner, rows.strangers(self.next)?).await?);
+        foreign.extend(shard.add_orphans(runner, rows.orphans(self.next)?).await?);
         shard.total.keys = known.len() + foreign.iter().filter(|row| !known.contains_key(&row.key())).count();
         for row in foreign {
             let before = known.remove(&row.key());
@@ -130,8 +130,8 @@ impl ForeignScan {
     }
 
     /// Keys that bear a grant's name where there is no such grant.
-    pub(crate) fn strangers(&self) -> &[OrphanName] {
-        &self.strangers
+    pub(crate) fn orphans(&self) -> &[OrphanName] {
+        &self.orphans
     }
 
     /// Whether some key's use is not known.
@@ -143,19 +143,19 @@ impl ForeignScan {
 impl ForeignShard {
     /// Keys that bear a grant's name where there is no such grant. One that exists by now was created since
     /// the run began, and belongs to the next run.
-    async fn strangers_of(&mut self, runner: &Runner<'_>, rows: Vec<ForeignRow>) -> Result<Vec<ForeignRow>> {
-        let mut strangers = Vec::new();
+    async fn add_orphans(&mut self, runner: &Runner<'_>, rows: Vec<ForeignRow>) -> Result<Vec<ForeignRow>> {
+        let mut orphans = Vec::new();
         for row in rows {
             let Ok(name) = row.name.parse::<KeyName>() else { continue };
             if runner.table.grant(&name.programme, &name.grant).await?.is_some() {
                 continue;
             }
-            if self.strangers.len() < MOST_STRANGERS {
-                self.strangers.push(OrphanName::of(&row.key(), &name, row.state.enabled));
+            if self.orphans.len() < MOST_ORPHANS {
+                self.orphans.push(OrphanName::of(&row.key(), &name, row.state.enabled));
             }
-            strangers.push(row);
+            orphans.push(row);
         }
-        Ok(strangers)
+        Ok(orphans)
     }
 
     /// Queues a foreign key to be written, if it changed.
@@ -170,7 +170,7 @@ impl ForeignShard {
         // A key seen for the first time has earlier use that cannot be told apart by days.
         let known = before.map(|before| baseline.listed_at.map_or(before.as_of, |looked| looked.max(before.as_of)));
         let was = before.map(|before| before.used.clone()).unwrap_or_default();
-        let told = row.state.told.as_ref().ok_or(UnusableReport::Silent);
+        let told = row.state.report.as_ref().ok_or(UnusableReport::Silent);
         let used = match told.and_then(|told| was.with(told, utc_date(asked), known.map(utc_date))) {
             Ok((used, doubt)) => {
                 self.problems.extend(doubt.map(|doubt| format!("of the key {} {doubt}", row.key())));
@@ -182,7 +182,7 @@ impl ForeignShard {
                 was
             }
         };
-        let last_used_at = row.state.told.as_ref().and_then(|told| told.last_used_at);
+        let last_used_at = row.state.report.as_ref().and_then(|told| told.last_used_at);
         ForeignKey {
             key: row.key(),
             name: row.name.clone(),

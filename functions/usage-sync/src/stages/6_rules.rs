@@ -102,7 +102,7 @@ fn report(
     journal: &mut Journal,
 ) {
     match sent {
-        Ok(Some(is)) if was.is_some_and(|was| !was.says_the_same(&is)) => {
+        Ok(Some(is)) if was.is_some_and(|was| !was.agrees_with(&is)) => {
             journal.problem(format!("the guardrail of {of} had other rules at the provider, and has its own again"));
         }
         Ok(Some(_)) => {}

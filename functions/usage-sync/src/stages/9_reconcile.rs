@@ -48,7 +48,7 @@ struct StateChange {
     before: SyncState,
     books: Option<Books>,
     /// The part of the residual that the admins know.
-    told: Usd,
+    alerted: Usd,
     is_read: bool,
     is_explained: bool,
 }
@@ -80,9 +80,9 @@ impl Reconciliation {
         journal.problems_of(
             evidence
                 .foreign
-                .strangers()
+                .orphans()
                 .iter()
-                .map(|stranger| format!("the key {} bears a name of ours, and its grant is not here", stranger.key)),
+                .map(|orphan| format!("the key {} bears a name of ours, and its grant is not here", orphan.key)),
         );
         let is_read = evidence.listing.is_whole() && !evidence.has_gaps() && !evidence.has_failed();
         let credits = evidence.beginning.credits().zip(after).filter(|_| is_read);
@@ -104,11 +104,11 @@ impl Reconciliation {
         if is_read {
             write_account(runner, &account, books, self.is_complete).await?;
         }
-        let told = match self.residual {
+        let alerted = match self.residual {
             Some(residual) => tell_of_the_residual(runner, residual, tolerance, &state).await?,
-            None => state.residual.told,
+            None => state.residual.alerted,
         };
-        let change = StateChange { before: state, books, told, is_read, is_explained };
+        let change = StateChange { before: state, books, alerted, is_read, is_explained };
         self.write_state(runner, &evidence, change).await?;
         if self.is_complete {
             evidence.listing.witnesses().remember(runner, &evidence.actions.outcomes().purged).await?;
@@ -133,7 +133,7 @@ impl Reconciliation {
             }
             // An admin who explained it meanwhile knows it too.
             if state.residual == change.before.residual {
-                state.residual.told = change.told;
+                state.residual.alerted = change.alerted;
             }
             state.opening = change.books.map_or(state.opening, |books| Some(books.parts().opening));
             let after = self.state_after(runner, evidence, &change, state, let_through);
@@ -170,7 +170,7 @@ impl Reconciliation {
         after.restored_at = after.restored_at.max(recovered_at.or(runner.baseline.restored_at));
         if change.is_read {
             after.listed_at = began_at;
-            after.strangers = evidence.foreign.strangers().to_vec();
+            after.orphan_names = evidence.foreign.orphans().to_vec();
             after.let_through = let_through;
             // Somebody may have released it since this run held it back.
             let held_back = evidence.actions.held_back();

@@ -152,7 +152,7 @@ pub struct Attempt {
     pub limit: Option<Usd>,
     /// A larger limit that was sent as well, while it may still count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub told: Option<ToldLimit>,
+    pub larger_limit: Option<LargerLimit>,
     /// The time since which another limit is to be sent.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub limit_ordered: Option<Timestamp>,
@@ -300,7 +300,7 @@ impl Attempt {
             begun_at,
             key: None,
             limit: None,
-            told: None,
+            larger_limit: None,
             limit_ordered: None,
             shown_at: None,
             resumed_at: None,

@@ -70,9 +70,9 @@ impl Place<'_> {
         let window = settings.reset.window_at(now);
         let (mut left, mut each_later) = (Usd::ZERO, Usd::ZERO);
         for attempt in self.grant.attempts.iter().filter(|attempt| self.may_still_spend(attempt)) {
-            let told = self.largest_limit(attempt);
-            left = left.max(told - self.used_in(attempt, window));
-            each_later = each_later.max(told);
+            let largest = self.largest_limit(attempt);
+            left = left.max(largest - self.used_in(attempt, window));
+            each_later = each_later.max(largest);
         }
         if has_place && self.counts_cap(now) {
             let cap = self.grant.cap(settings);
@@ -112,9 +112,11 @@ impl Place<'_> {
     /// The largest limit under which the key may spend, or may have spent without a reading.
     fn largest_limit(&self, attempt: &Attempt) -> Usd {
         let held = attempt.limit.unwrap_or_default();
-        let Some(told) = attempt.told else { return if attempt.is_off_until_limited() { Usd::ZERO } else { held } };
-        let is_read = told.until.is_some_and(|until| self.is_read_since(attempt, until));
-        if told.unanswered_since.is_none() && is_read { held } else { held.max(told.limit) }
+        let Some(larger) = attempt.larger_limit else {
+            return if attempt.is_off_until_limited() { Usd::ZERO } else { held };
+        };
+        let is_read = larger.until.is_some_and(|until| self.is_read_since(attempt, until));
+        if larger.unanswered_since.is_none() && is_read { held } else { held.max(larger.limit) }
     }
 
     /// Whether a key was read so long after an instant that all of its use up to then is known.

@@ -33,7 +33,7 @@ pub struct Alarm {
     #[serde(default)]
     pub recipients: Vec<PersonId>,
     #[serde(default)]
-    pub told: u32,
+    pub queued: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,13 +63,13 @@ pub enum Cause {
         #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
         last: Option<Timestamp>,
     },
-    /// The balance is below what the account needs soon. `told_at` identifies the alarm, which is raised
+    /// The balance is below what the account needs soon. `alerted_at` identifies the alarm, which is raised
     /// again when the shortfall has grown, or was over.
     Balance {
         balance: Usd,
         need: BalanceNeed,
         #[serde(with = "millisecond::required")]
-        told_at: Timestamp,
+        alerted_at: Timestamp,
     },
     /// The mail server refuses mail because of the account, so that mail waits.
     MailRefused {
@@ -117,7 +117,7 @@ pub enum Cause {
     Over {
         alarm: String,
         #[serde(with = "millisecond::required")]
-        told_at: Timestamp,
+        alerted_at: Timestamp,
         #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
         shown_at: Option<Timestamp>,
         ended: Box<Cause>,
@@ -127,7 +127,7 @@ pub enum Cause {
 impl Alarm {
     /// An alarm for this day, found now.
     pub fn on(day: Date, cause: Cause, found_at: Timestamp) -> Alarm {
-        Alarm { day, found_at, cause, again: 0, recipients: Vec::new(), told: 0 }
+        Alarm { day, found_at, cause, again: 0, recipients: Vec::new(), queued: 0 }
     }
 
     /// An alarm for the current day, found now.
@@ -162,7 +162,7 @@ impl Cause {
             Cause::AnotherAccount { management_key } => format!("another-account-{}", management_key.short()),
             Cause::Incomplete { .. } => "incomplete".to_owned(),
             Cause::Silent { .. } => "silent".to_owned(),
-            Cause::Balance { told_at, .. } => format!("balance-{}", told_at.as_second()),
+            Cause::Balance { alerted_at, .. } => format!("balance-{}", alerted_at.as_second()),
             Cause::MailRefused { code, since } => format!("mail-refused-{code}-{}", since.as_second()),
             Cause::MailWaits { urgent: true, .. } => "urgent-mail-waits".to_owned(),
             Cause::MailWaits { urgent: false, .. } => "mail-waits".to_owned(),
@@ -243,7 +243,7 @@ mod tests {
             ("over-management-key".to_owned(), "management-key-again-1".to_owned())
         );
         let ended = Box::new(again.cause.clone());
-        let over = Cause::Over { alarm: again.name(), told_at: at, shown_at: None, ended };
+        let over = Cause::Over { alarm: again.name(), alerted_at: at, shown_at: None, ended };
         assert_eq!(over.matter(), None, "that something is over is never over");
         assert_eq!(Alarm::now(over, at).name(), again.over());
     }

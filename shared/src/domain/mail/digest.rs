@@ -44,7 +44,7 @@ pub struct Digest {
     #[serde(default)]
     pub recipients: Vec<PersonId>,
     #[serde(default)]
-    pub told: u32,
+    pub queued: u32,
 }
 
 /// The money of a programme at the time of the digest.
@@ -204,7 +204,7 @@ pub struct AccountDigest {
     #[serde(default)]
     pub recipients: Vec<PersonId>,
     #[serde(default)]
-    pub told: u32,
+    pub queued: u32,
 }
 
 /// A foreign key in one line.

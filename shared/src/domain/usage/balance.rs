@@ -39,7 +39,7 @@ pub enum Basis {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shortage {
     #[serde(with = "millisecond::required")]
-    pub told_at: Timestamp,
+    pub alerted_at: Timestamp,
     pub balance: Usd,
     pub need: BalanceNeed,
     pub is_over: bool,
@@ -74,7 +74,7 @@ impl Shortage {
     /// reported when it is written.
     pub fn after(known: Option<&Shortage>, balance: Usd, need: BalanceNeed, now: Timestamp) -> Option<Shortage> {
         let version = known.map_or(0, |known| known.version) + 1;
-        let fresh = Shortage { told_at: now, balance, need, is_over: false, version };
+        let fresh = Shortage { alerted_at: now, balance, need, is_over: false, version };
         let told = known.filter(|known| !known.is_over);
         match (told, need.beyond(balance)) {
             (None, Some(_)) => Some(fresh),
@@ -82,7 +82,7 @@ impl Shortage {
             (Some(told), Some(short)) => {
                 let was = told.need.amount - told.balance;
                 let is_worse = short.times(10) >= was.times(11);
-                (is_worse && (balance < told.balance || told.told_at + BETWEEN_PROMISES <= now)).then_some(fresh)
+                (is_worse && (balance < told.balance || told.alerted_at + BETWEEN_PROMISES <= now)).then_some(fresh)
             }
             (None, None) => None,
         }

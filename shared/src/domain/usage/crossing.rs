@@ -27,7 +27,7 @@ pub struct Crossing {
     #[serde(with = "millisecond::required")]
     pub found_at: Timestamp,
     /// Whether it is reported; false if a higher threshold was crossed at the same time or before.
-    pub told: bool,
+    pub is_mailed: bool,
     /// The mails that reported it to people with a role, filled in by the store. A student's mail is filed
     /// under the grant.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

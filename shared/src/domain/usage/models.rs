@@ -102,7 +102,7 @@ pub struct Owners<'a> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Attribution {
     pub programmes: BTreeMap<(Date, ProgrammeId), Vec<GroupUse>>,
-    pub nobodys: BTreeMap<Date, Vec<UnattributedUse>>,
+    pub unattributed: BTreeMap<Date, Vec<UnattributedUse>>,
     /// The programmes' use again, by grant.
     pub grants: BTreeMap<Date, Vec<GrantUse>>,
 }
@@ -145,7 +145,7 @@ pub fn attribute(rows: &[ModelRow], activity: &[ActivityRow], owners: &Owners<'_
     }
     Attribution {
         programmes: programmes.into_iter().map(|(day, by)| (day, group_uses(by))).collect(),
-        nobodys: nobodys.into_iter().map(|(day, by)| (day, unattributed_uses(by))).collect(),
+        unattributed: nobodys.into_iter().map(|(day, by)| (day, unattributed_uses(by))).collect(),
         grants: grants.into_iter().map(|(day, by)| (day, grant_uses(by))).collect(),
     }
 }

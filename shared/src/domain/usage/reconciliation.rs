@@ -53,7 +53,7 @@ pub struct KnownResidual {
     /// The amount that a person explained.
     pub explained: Usd,
     /// The amount that the admins were last alerted of.
-    pub told: Usd,
+    pub alerted: Usd,
 }
 
 impl KnownResidual {
@@ -64,7 +64,7 @@ impl KnownResidual {
 
     /// Whether the admins were alerted of all of it.
     pub fn tells(&self, residual: Usd, tolerance: Usd) -> bool {
-        (residual - self.told).abs() <= tolerance
+        (residual - self.alerted).abs() <= tolerance
     }
 }
 

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use crate::deadline::Deadline;
 use crate::domain::mail::alarm::{Alarm, Cause};
 use crate::domain::values::id::PersonId;
-use crate::store::alerts::broadcast::{Broadcast, is_told};
+use crate::store::alerts::broadcast::{Broadcast, is_queued};
 use crate::store::mail::days::BulkStop;
 use crate::store::mail::outbox_row::QueuedMail;
 use crate::store::table::{StoreError, Table, keys};
@@ -32,7 +32,7 @@ impl Table {
     /// Whether every recipient of this alarm has a mail queued.
     pub async fn is_notified(&self, alarm: &Alarm) -> Result<bool, StoreError> {
         let alarm = self.numbered(alarm).await?;
-        Ok(self.alarm(alarm.day, &alarm.name()).await?.is_some_and(|known| known.is_told()))
+        Ok(self.alarm(alarm.day, &alarm.name()).await?.is_some_and(|known| known.is_queued()))
     }
 
     /// Notifies the other admins that somebody released the rest of a day's bulk mail of one kind, if that is
@@ -77,17 +77,17 @@ impl Table {
 
 impl Alarm {
     /// Whether every recipient has a mail queued.
-    pub fn is_told(&self) -> bool {
-        is_told(self)
+    pub fn is_queued(&self) -> bool {
+        is_queued(self)
     }
 }
 
 impl Broadcast for Alarm {
-    fn to(self, recipients: Vec<PersonId>, told: u32) -> Alarm {
-        Alarm { recipients, told, ..self }
+    fn to(self, recipients: Vec<PersonId>, queued: u32) -> Alarm {
+        Alarm { recipients, queued, ..self }
     }
     fn recipients(&self) -> (&[PersonId], u32) {
-        (&self.recipients, self.told)
+        (&self.recipients, self.queued)
     }
     fn owes(&self, recipient: &PersonId) -> QueuedMail {
         QueuedMail::Account { day: self.day, alarm: self.name(), recipient: recipient.clone() }

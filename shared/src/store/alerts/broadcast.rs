@@ -16,8 +16,8 @@ const MAILS_AT_ONCE: usize = 90;
 
 /// An item whose recipients are notified once.
 pub(in crate::store) trait Broadcast: Stored + Clone {
-    /// The item with these recipients, of whom the first `told` have a mail queued.
-    fn to(self, recipients: Vec<PersonId>, told: u32) -> Self;
+    /// The item with these recipients, of whom the first `queued` have a mail queued.
+    fn to(self, recipients: Vec<PersonId>, queued: u32) -> Self;
     fn recipients(&self) -> (&[PersonId], u32);
     /// The mail to one recipient.
     fn owes(&self, recipient: &PersonId) -> QueuedMail;
@@ -43,15 +43,15 @@ impl Table {
         let is_new = self.commit(transaction, &mut pauses).await? == Commit::Done;
         // The recorded item names the recipients, whoever recorded it.
         while let Some(put) = self.get::<T>(&what.key()).await? {
-            if is_told(&put) {
+            if is_queued(&put) {
                 break;
             }
-            let (recipients, told) = put.recipients();
-            let from = usize::try_from(told).unwrap_or(usize::MAX);
+            let (recipients, queued) = put.recipients();
+            let from = usize::try_from(queued).unwrap_or(usize::MAX);
             let next = (from + MAILS_AT_ONCE).min(recipients.len());
-            let values = [(":told", number(told)), (":next", number(next))];
+            let values = [(":queued", number(queued)), (":next", number(next))];
             let transaction = self.mails_to(&put, from..next, now)?;
-            let transaction = transaction.update(&put.key(), "SET told = :next", "told = :told", &values)?;
+            let transaction = transaction.update(&put.key(), "SET queued = :next", "queued = :queued", &values)?;
             if self.commit(transaction, &mut pauses).await? == Commit::Stale && !pauses.pause().await {
                 return Err(StoreError::Contended);
             }
@@ -75,9 +75,9 @@ impl Table {
 }
 
 /// Whether every recipient has a mail queued.
-pub(in crate::store) fn is_told<T: Broadcast>(what: &T) -> bool {
-    let (recipients, told) = what.recipients();
-    usize::try_from(told).is_ok_and(|told| told >= recipients.len())
+pub(in crate::store) fn is_queued<T: Broadcast>(what: &T) -> bool {
+    let (recipients, queued) = what.recipients();
+    usize::try_from(queued).is_ok_and(|queued| queued >= recipients.len())
 }
 
 fn count(of: usize) -> u32 {

@@ -29,12 +29,12 @@ pub struct CapScanPosition {
 
 impl Table {
     /// The checkpoint of the last scan, if there was one.
-    pub async fn caps_look(&self) -> Result<Option<CapScan>, StoreError> {
-        self.get(&keys::caps_look()).await
+    pub async fn cap_scan(&self) -> Result<Option<CapScan>, StoreError> {
+        self.get(&keys::cap_scan()).await
     }
 
     /// Records the checkpoint of a scan. To scan twice does no harm, so the last writer wins.
-    pub async fn note_caps_look(&self, look: &CapScan, deadline: Deadline) -> Result<(), StoreError> {
+    pub async fn note_cap_scan(&self, look: &CapScan, deadline: Deadline) -> Result<(), StoreError> {
         let put = self.client.put_item().table_name(&self.name).set_item(Some(items::to_item(look)?));
         self.write(deadline, || put.clone().send()).await.map(drop)
     }

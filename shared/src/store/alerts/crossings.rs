@@ -55,9 +55,9 @@ impl Table {
     ) -> Result<bool, StoreError> {
         let mut transaction = self.transaction();
         for crossing in crossings {
-            let mut told = crossing.clone();
-            if !crossing.told {
-                transaction = transaction.create(&told)?;
+            let mut recorded = crossing.clone();
+            if !crossing.is_mailed {
+                transaction = transaction.create(&recorded)?;
                 continue;
             }
             if let Scope::Cap(grant) = &crossing.scope {
@@ -69,7 +69,7 @@ impl Table {
                     of_limit: crossing.limit,
                 };
                 let row = OutboxRow::queued(new_ulid(now), mail, now);
-                transaction = transaction.owing_as_witness(&row)?.create(&told)?;
+                transaction = transaction.owing_as_witness(&row)?.create(&recorded)?;
                 continue;
             }
             for recipient in recipients {
@@ -83,9 +83,9 @@ impl Table {
                 let row = OutboxRow::queued(new_ulid(now), mail, now);
                 // The row's name is random, so its presence proves that this very transaction took effect.
                 transaction = transaction.witnessed_by(&row)?;
-                told.mails.push(AlertMail { row: row.row, recipient: recipient.clone(), by_hand: None });
+                recorded.mails.push(AlertMail { row: row.row, recipient: recipient.clone(), by_hand: None });
             }
-            transaction = transaction.create(&told)?;
+            transaction = transaction.create(&recorded)?;
         }
         Ok(self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done)
     }

@@ -8,7 +8,7 @@ use crate::domain::audit::Entry;
 use crate::domain::mail::digest::{AccountDigest, Digest};
 use crate::domain::values::id::{PersonId, ProgrammeId};
 use crate::domain::values::key::KeyHash;
-use crate::store::alerts::broadcast::{Broadcast, is_told};
+use crate::store::alerts::broadcast::{Broadcast, is_queued};
 use crate::store::mail::outbox_row::QueuedMail;
 use crate::store::sync::account::ForeignKey;
 use crate::store::table::{StoreError, Table, keys};
@@ -60,24 +60,24 @@ impl Table {
 
 impl Digest {
     /// Whether every recipient has a mail queued.
-    pub fn is_told(&self) -> bool {
-        is_told(self)
+    pub fn is_queued(&self) -> bool {
+        is_queued(self)
     }
 }
 
 impl AccountDigest {
     /// Whether every recipient has a mail queued.
-    pub fn is_told(&self) -> bool {
-        is_told(self)
+    pub fn is_queued(&self) -> bool {
+        is_queued(self)
     }
 }
 
 impl Broadcast for Digest {
-    fn to(self, recipients: Vec<PersonId>, told: u32) -> Digest {
-        Digest { recipients, told, ..self }
+    fn to(self, recipients: Vec<PersonId>, queued: u32) -> Digest {
+        Digest { recipients, queued, ..self }
     }
     fn recipients(&self) -> (&[PersonId], u32) {
-        (&self.recipients, self.told)
+        (&self.recipients, self.queued)
     }
     fn owes(&self, recipient: &PersonId) -> QueuedMail {
         let (programme, week) = (self.programme.clone(), self.week);
@@ -86,11 +86,11 @@ impl Broadcast for Digest {
 }
 
 impl Broadcast for AccountDigest {
-    fn to(self, recipients: Vec<PersonId>, told: u32) -> AccountDigest {
-        AccountDigest { recipients, told, ..self }
+    fn to(self, recipients: Vec<PersonId>, queued: u32) -> AccountDigest {
+        AccountDigest { recipients, queued, ..self }
     }
     fn recipients(&self) -> (&[PersonId], u32) {
-        (&self.recipients, self.told)
+        (&self.recipients, self.queued)
     }
     fn owes(&self, recipient: &PersonId) -> QueuedMail {
         QueuedMail::AccountDigest { week: self.week, recipient: recipient.clone() }

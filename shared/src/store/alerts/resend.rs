@@ -36,11 +36,11 @@ impl Table {
             let Some(crossing) = self.get::<Crossing>(&of.key()).await? else {
                 return Ok(Round::Over(AlertAgain::NotTold));
             };
-            let to_them: Vec<&AlertMail> = crossing.mails.iter().filter(|told| told.recipient == *recipient).collect();
+            let to_them: Vec<&AlertMail> = crossing.mails.iter().filter(|mail| mail.recipient == *recipient).collect();
             if to_them.is_empty() {
                 return Ok(Round::Over(AlertAgain::NotTold));
             }
-            if to_them.iter().any(|told| told.by_hand.is_some_and(|at| by.now < at + BETWEEN_RESENT)) {
+            if to_them.iter().any(|mail| mail.by_hand.is_some_and(|at| by.now < at + BETWEEN_RESENT)) {
                 return Ok(Round::Over(AlertAgain::TooSoon));
             }
             let mail = QueuedMail::Alert {

@@ -23,7 +23,7 @@ pub enum ReadingWrite {
 
 /// A claim to ask the provider what a grant's key used: until `until` no other press may ask.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refreshed {
+pub struct UsageRefresh {
     pub grant: GrantId,
     #[serde(with = "millisecond::required")]
     pub until: Timestamp,
@@ -66,7 +66,7 @@ impl Table {
         until: Timestamp,
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
-        let refreshed = Refreshed { grant: grant.clone(), until, press: Nonce::random() };
+        let refreshed = UsageRefresh { grant: grant.clone(), until, press: Nonce::random() };
         let put = self.client.put_item().table_name(&self.name).set_item(Some(items::to_item(&refreshed)?));
         let put = put
             .condition_expression("attribute_not_exists(pk) OR #until <= :now")

@@ -90,7 +90,7 @@ impl Table {
     /// The id of somebody with a role, created on first use.
     pub async fn person_of(&self, address: &EmailAddress, deadline: Deadline) -> Result<PersonId, StoreError> {
         self.carry_through(deadline, || async {
-            if let Some(PersonOfAddress { person, .. }) = self.get(&keys::person_of(address.matched())).await? {
+            if let Some(PersonOfAddress { person, .. }) = self.get(&keys::person_of_address(address.matched())).await? {
                 return Ok(Round::Over(person));
             }
             let person = PersonId::random();

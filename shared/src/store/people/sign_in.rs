@@ -205,7 +205,7 @@ impl Table {
 
     pub async fn sign_out(&self, session: &Session, deadline: Deadline) -> Result<(), StoreError> {
         self.delete(&keys::session(&session.session), deadline).await?;
-        self.delete(&keys::session_of(&session.address, &session.session), deadline).await
+        self.delete(&keys::address_session(&session.address, &session.session), deadline).await
     }
 
     /// Ends every session of an address, the current one last, so that after a failure the press can be

@@ -29,7 +29,7 @@ impl Table {
             }
             let what = AuditDetail::new(Act::ResidualExplained).changing(was, day.residual).noting(reason);
             let entry = AccountEntry { entry: new_ulid(now), at: now, by: Actor::Person(by.clone()), what };
-            let residual = KnownResidual { explained: day.residual, told: day.residual };
+            let residual = KnownResidual { explained: day.residual, alerted: day.residual };
             let explained_at = state.explained_at.max(Some(day.as_of));
             let after = SyncState { residual, explained_at, ..state }.next();
             let transaction = self.transaction().replace(&after, after.version - 1)?.witnessed_by(&entry)?;

@@ -44,7 +44,7 @@ pub struct SyncState {
     pub restored_at: Option<Timestamp>,
     /// Keys that bear a grant's name where there is no such grant.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub strangers: Vec<OrphanName>,
+    pub orphan_names: Vec<OrphanName>,
     /// What the last run held back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_back: Option<HeldBack>,

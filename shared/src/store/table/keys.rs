@@ -18,7 +18,7 @@ use crate::domain::values::window::Window;
 
 pub use self::account::{
     ACCOUNT, ACCOUNT_DAYS, ALARMS, BULK_STOPS, CUTS, FOREIGN_KEYS, HELD_MARKS, MAIL_DAYS, MAIL_REFUSALS, MODEL_ROWS,
-    RUNS, account, account_audit, account_day, account_digest, alarm, bulk_stop, caps_look, checkpoint, cut,
+    RUNS, account, account_audit, account_day, account_digest, alarm, bulk_stop, cap_scan, checkpoint, cut,
     foreign_key, foreign_partition, held_marks, mail_day, mail_days, mail_refusal, mail_server, missing_key,
     model_rows, progress_part, rows_part, run, run_part, shortage, sync_state, unattributed_day,
 };
@@ -117,7 +117,7 @@ pub fn resent(programme: &ProgrammeId, grant: &GrantId) -> ItemKey {
 }
 
 /// The link from a grant to a mail about it.
-pub fn mail_of(programme: &ProgrammeId, grant: &GrantId, row: Ulid) -> ItemKey {
+pub fn grant_mail(programme: &ProgrammeId, grant: &GrantId, row: Ulid) -> ItemKey {
     key(grant_partition_of(programme, grant), format!("{}{row}", mails_of(grant)))
 }
 
@@ -151,7 +151,7 @@ pub fn address_partition(address: &MatchedAddress) -> String {
 }
 
 /// The person's id of an address with a role.
-pub fn person_of(address: &MatchedAddress) -> ItemKey {
+pub fn person_of_address(address: &MatchedAddress) -> ItemKey {
     key(address_partition(address), "ME")
 }
 
@@ -185,7 +185,7 @@ pub fn link(link: &LinkTokenHash) -> ItemKey {
 /// The prefix of the sort keys of an address's sessions.
 pub const SESSIONS: &str = "SESSION#";
 
-pub fn session_of(address: &MatchedAddress, session: &SessionTokenHash) -> ItemKey {
+pub fn address_session(address: &MatchedAddress, session: &SessionTokenHash) -> ItemKey {
     key(address_partition(address), format!("{SESSIONS}{}", session.as_str()))
 }
 
@@ -198,13 +198,13 @@ pub fn session(session: &SessionTokenHash) -> ItemKey {
 }
 
 /// A rate limit's count of the interval that begins then.
-pub fn tally(what: &str, begins_at: Timestamp) -> ItemKey {
-    key(format!("TALLY#{what}"), format!("{:012}", begins_at.as_second()))
+pub fn rate_count(what: &str, begins_at: Timestamp) -> ItemKey {
+    key(format!("RATE#{what}"), format!("{:012}", begins_at.as_second()))
 }
 
 /// A claim to ask the provider about a grant's key.
-pub fn refreshed(grant: &GrantId) -> ItemKey {
-    key(format!("REFRESHED#{grant}"), "REFRESHED")
+pub fn refresh(grant: &GrantId) -> ItemKey {
+    key(format!("REFRESH#{grant}"), "REFRESH")
 }
 
 /// The partition of everything about one programme but its grants.

@@ -24,7 +24,7 @@ const NEED: BalanceNeed = BalanceNeed { amount: Usd::CENT, basis: Basis::TwoWeek
 
 fn a_shortage() -> Shortage {
     Shortage {
-        told_at: at("2026-01-03T00:21:00Z"),
+        alerted_at: at("2026-01-03T00:21:00Z"),
         balance: Usd::from_dollars(5),
         need: NEED,
         is_over: true,
@@ -38,7 +38,7 @@ pub(super) fn items() -> String {
         .chain([
             raw(&an_account_entry()),
             raw(&a_model_day()),
-            raw(&a_nobodys_day()),
+            raw(&an_unattributed_day()),
             raw(&some_model_rows()),
             raw(&a_shortage()),
         ])
@@ -61,18 +61,21 @@ fn alarms() -> Vec<String> {
         },
         Cause::Incomplete { problems: 2, first: "the listing did not reach its end".to_owned() },
         Cause::Silent { last: Some(at("2026-01-01T00:20:00Z")) },
-        Cause::Balance { balance: Usd::from_dollars(5), need: NEED, told_at: at("2026-01-03T00:21:00Z") },
+        Cause::Balance { balance: Usd::from_dollars(5), need: NEED, alerted_at: at("2026-01-03T00:21:00Z") },
         Cause::Unsent { mail: Some(MailKind::Roster), code: "MessageRejected".to_owned(), first: ulid() },
         Cause::Stuck { programme: a_programme().id, since: at("2026-01-02T08:00:00Z") },
         Cause::Over {
             alarm: "silent".to_owned(),
-            told_at: at("2026-01-03T00:20:00Z"),
+            alerted_at: at("2026-01-03T00:20:00Z"),
             shown_at: Some(at("2026-01-03T00:20:30Z")),
             ended: Box::new(Cause::Silent { last: Some(at("2026-01-01T00:20:00Z")) }),
         },
     ];
-    let alarm =
-        |cause| Alarm { recipients: vec![recipient.clone()], told: 1, ..Alarm::now(cause, at("2026-01-03T00:21:00Z")) };
+    let alarm = |cause| Alarm {
+        recipients: vec![recipient.clone()],
+        queued: 1,
+        ..Alarm::now(cause, at("2026-01-03T00:21:00Z"))
+    };
     let alarms = causes.map(alarm);
     let mail = QueuedMail::Account { day: alarms[0].day, alarm: alarms[0].name(), recipient: recipient.clone() };
     let row = OutboxRow::queued(ulid(), mail, at("2026-01-03T00:21:00Z"));
@@ -128,7 +131,7 @@ fn digests() -> Vec<String> {
         },
         health: health.clone(),
         recipients: vec![recipient.clone()],
-        told: 1,
+        queued: 1,
     };
     let line = ProgrammeLine {
         programme: a_programme().id,
@@ -156,7 +159,7 @@ fn digests() -> Vec<String> {
         residual_grew: Some(cent),
         health,
         recipients: vec![recipient.clone()],
-        told: 1,
+        queued: 1,
     };
     let mail = |mail| raw(&OutboxRow::queued(ulid(), mail, found_at));
     let of_programme = QueuedMail::Digest { programme: a_programme().id, week, recipient: recipient.clone() };
@@ -173,7 +176,7 @@ fn a_model_day() -> ModelDay {
     }
 }
 
-fn a_nobodys_day() -> UnattributedDay {
+fn an_unattributed_day() -> UnattributedDay {
     let (why, name, model) = (UnattributedReason::Foreign, Some("My key".to_owned()), "openai/gpt-4o-mini".to_owned());
     UnattributedDay {
         day: "2026-01-02".parse().unwrap(),

@@ -32,7 +32,7 @@ pub(super) fn a_full_grant() -> Grant {
         announced: [Notice::UnusedSoon, Notice::TooOldLater, Notice::TooOldSoon, Notice::TermEndSoon]
             .map(|notice| (notice, announced))
             .into(),
-        told: Some(crate::domain::grant::ToldLimit {
+        larger_limit: Some(crate::domain::grant::LargerLimit {
             limit: Usd::from_dollars(30),
             until: Some(at("2026-01-02T08:50:00Z")),
             unanswered_since: Some(at("2026-01-02T08:49:00Z")),

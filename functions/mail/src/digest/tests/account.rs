@@ -37,7 +37,7 @@ fn an_account_digest() -> AccountDigest {
         residual_grew: Some(usd(12)),
         health: Health { completed_at: Some(at("2026-11-16T00:20:00Z")), listed_at: Some(at("2026-11-16T00:20:00Z")) },
         recipients: Vec::new(),
-        told: 0,
+        queued: 0,
     }
 }
 

@@ -250,11 +250,11 @@ async fn what_was_used_by_model_is_the_programmes_or_nobodys_in_every_position()
             let tail = if position == "tails" { 1 } else { 0 };
             for (day, dollars) in [(first, 1 + 2 + 3 + 4 + 4 * 2), (last, 1 + 2 + 3 + 4 + 4)] {
                 let ours: Usd = of_cs(day).map(|one| one.spent).sum();
-                let nobodys: Usd = attribution.nobodys[&day].iter().map(|one| one.spent).sum();
+                let nobodys: Usd = attribution.unattributed[&day].iter().map(|one| one.spent).sum();
                 let off = ours + nobodys - Usd::from_dollars(dollars);
                 assert!((0..=tail * 4).contains(&off.micros()), "{position}: {off}");
             }
-            let nobodys = &attribution.nobodys[&last];
+            let nobodys = &attribution.unattributed[&last];
             if is_cut {
                 assert!(nobodys.iter().any(|one| one.why == UnattributedReason::Rest), "{position}");
                 continue;

@@ -122,7 +122,7 @@ impl View {
     /// Closes an attempt whose invocation died before any key of it was listed, so that the grant does not
     /// wait for a key for ever. The place goes back if no key was ever shown. Returns `Unchanged` while the
     /// invocation may still be running.
-    pub fn forsaken(&self, now: Timestamp) -> Result<Change, Unchanged> {
+    pub fn close_abandoned(&self, now: Timestamp) -> Result<Change, Unchanged> {
         let GrantState::Minting { nonce, lease_until } = &self.grant.state else { return Err(Unchanged) };
         let mut change = self.change(&Actor::Sync);
         let is_open = |attempt: &&mut Attempt| attempt.nonce == *nonce && attempt.state == AttemptState::Open;

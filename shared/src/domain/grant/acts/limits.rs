@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::audit::{Act, Actor};
 use crate::domain::grant::cap_use::surely;
 use crate::domain::grant::{
-    Attempt, Change, GRACE, GrantState, Order, SentLimit, Stopped, SwitchState, ToldLimit, Unchanged, View,
+    Attempt, Change, GRACE, GrantState, LargerLimit, Order, SentLimit, Stopped, SwitchState, Unchanged, View,
     wanted_limit,
 };
 use crate::domain::values::id::Epoch;
@@ -105,12 +105,13 @@ impl View {
             return Err(NotSending::NotWanted);
         }
         // After a lost answer the act is decided again and finds itself done.
-        let is_noted = live.told.is_some_and(|told| told.limit >= limit && told.unanswered_since == Some(now));
+        let is_noted =
+            live.larger_limit.is_some_and(|larger| larger.limit >= limit && larger.unanswered_since == Some(now));
         if is_noted || live.limit.is_some_and(|held| held >= limit) {
             return Err(NotSending::NotLarger);
         }
-        let told = live.told.get_or_insert(ToldLimit { limit, until: None, unanswered_since: None });
-        (told.limit, told.unanswered_since) = (told.limit.max(limit), Some(now));
+        let larger = live.larger_limit.get_or_insert(LargerLimit { limit, until: None, unanswered_since: None });
+        (larger.limit, larger.unanswered_since) = (larger.limit.max(limit), Some(now));
         Ok(change)
     }
 
@@ -134,9 +135,9 @@ impl View {
         if attempt.limit_ordered != Some(order.since) {
             return Err(Unchanged);
         }
-        let (was, told) = (attempt.limit, attempt.told);
-        let most = was.unwrap_or_default().max(told.map_or(Usd::ZERO, |told| told.limit));
-        let unanswered_since = match told.and_then(|told| told.unanswered_since) {
+        let (was, larger) = (attempt.limit, attempt.larger_limit);
+        let most = was.unwrap_or_default().max(larger.map_or(Usd::ZERO, |larger| larger.limit));
+        let unanswered_since = match larger.and_then(|larger| larger.unanswered_since) {
             Some(at) if at == sent.at => sent.unanswered_before,
             other => other,
         };
@@ -147,7 +148,8 @@ impl View {
             SwitchState::On | SwitchState::OffOrdered { .. } => false,
         };
         let counts = unanswered_since.is_some() || (most > sent.limit && !is_off);
-        attempt.told = counts.then_some(ToldLimit { limit: most.max(sent.limit), until: Some(now), unanswered_since });
+        attempt.larger_limit =
+            counts.then_some(LargerLimit { limit: most.max(sent.limit), until: Some(now), unanswered_since });
         attempt.limit = Some(sent.limit);
         (attempt.put_off, attempt.missing_since) = (None, None);
         // The cap may have been changed since the limit was computed.
@@ -167,7 +169,7 @@ impl View {
     }
 
     /// Drops the limit order of a key that is not live any more. Returns `Unchanged` if there is none.
-    pub fn limit_of_no_matter(&self, order: &Order) -> Result<Change, Unchanged> {
+    pub fn drop_limit_order(&self, order: &Order) -> Result<Change, Unchanged> {
         if self.grant.live().is_some_and(|live| live.epoch == order.epoch) {
             return Err(Unchanged);
         }
@@ -183,18 +185,18 @@ impl View {
         let ListedLimit::Limit(listed) = listed else { return Err(Unchanged) };
         let mut change = self.change(&Actor::Sync);
         let attempt = change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == epoch).ok_or(Unchanged)?;
-        let told = attempt.told.as_mut().ok_or(Unchanged)?;
-        let is_late = told.unanswered_since.is_some_and(|since| asked >= since + GRACE);
+        let larger = attempt.larger_limit.as_mut().ok_or(Unchanged)?;
+        let is_late = larger.unanswered_since.is_some_and(|since| asked >= since + GRACE);
         if !is_late || attempt.limit.is_none_or(|held| !held.is_about(listed)) {
             return Err(Unchanged);
         }
-        (told.unanswered_since, told.until) = (None, Some(asked));
+        (larger.unanswered_since, larger.until) = (None, Some(asked));
         Ok(change)
     }
 
     /// Whether a limit without an answer was sent to the key so long ago that it can no longer take effect.
     pub fn awaits_limit(&self, attempt: &Attempt, now: Timestamp) -> bool {
-        attempt.told.and_then(|told| told.unanswered_since).is_some_and(|since| now >= since + GRACE)
+        attempt.larger_limit.and_then(|larger| larger.unanswered_since).is_some_and(|since| now >= since + GRACE)
     }
 }
 

@@ -18,6 +18,6 @@ pub use enrol::{LineRefused, RosterLine};
 pub use hold::{Hold, HoldKind, HoldRefused, Holds, Pause, ReleaseRefused};
 pub use lifecycle::{AnnouncedEnd, NoticeDelivery, Rule};
 pub use limits::{ListedLimit, NotSending, WantedLimit};
-pub use order::{BETWEEN_LOOKS, LATE_ENABLE, Order, OrderBackoff, OrderKind, SentLimit, ToldLimit, Urgency};
+pub use order::{BETWEEN_LOOKS, LATE_ENABLE, LargerLimit, Order, OrderBackoff, OrderKind, SentLimit, Urgency};
 pub use record::{AttemptFailure, MintedKey, RecordRefused};
 pub use recover::RecoveredKey;

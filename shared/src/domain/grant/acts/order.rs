@@ -70,7 +70,7 @@ pub enum Urgency {
 
 /// A larger limit than the confirmed one: the provider may hold it, or use under it may be unread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ToldLimit {
+pub struct LargerLimit {
     pub limit: Usd,
     /// The time at which the smaller limit was confirmed.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]

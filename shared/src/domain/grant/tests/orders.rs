@@ -102,7 +102,7 @@ fn before_a_key_is_switched_on_again_the_limit_is_sent_that_was_missed_while_it_
     let kinds: Vec<OrderKind> = story.view.grant.orders().into_iter().map(|order| order.kind).collect();
     assert_eq!(kinds, [OrderKind::Limit, OrderKind::On]);
     story.limited().enabled(Epoch::new(1));
-    assert_eq!((attempt(&story, 1).limit, attempt(&story, 1).told), (Some(Usd::from_dollars(5)), None));
+    assert_eq!((attempt(&story, 1).limit, attempt(&story, 1).larger_limit), (Some(Usd::from_dollars(5)), None));
 }
 
 #[test]

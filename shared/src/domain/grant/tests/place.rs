@@ -253,17 +253,17 @@ fn an_attempt_that_nobody_is_at_any_more_frees_its_grant_and_a_place_that_was_ne
     let mut story = Story::new();
     story.begin(PressKind::Reveal);
     story.now = story.now + GRACE - 1.second();
-    assert_eq!(story.view.forsaken(story.now), Err(Unchanged));
+    assert_eq!(story.view.close_abandoned(story.now), Err(Unchanged));
     story.now += 1.second();
-    let change = story.view.forsaken(story.now).unwrap();
+    let change = story.view.close_abandoned(story.now).unwrap();
     story.apply(change);
     assert_eq!((&story.view.grant.state, story.view.pot.reserved), (&GrantState::Invited, Usd::ZERO));
-    assert_eq!(story.view.forsaken(story.now), Err(Unchanged));
+    assert_eq!(story.view.close_abandoned(story.now), Err(Unchanged));
 
     let mut replacing = Story::claimed();
     replacing.begin(PressKind::Replace);
     replacing.now += GRACE;
-    let change = replacing.view.forsaken(replacing.now).unwrap();
+    let change = replacing.view.close_abandoned(replacing.now).unwrap();
     replacing.apply(change);
     assert_eq!(replacing.view.grant.state, GrantState::Stopped { why: Stopped::ReplacementFailed });
     assert_eq!(replacing.view.pot.reserved, dollars(20));

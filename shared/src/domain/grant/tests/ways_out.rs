@@ -219,7 +219,7 @@ impl Story {
     fn sync(&mut self) {
         self.now += 24.hours();
         self.orders_reach_the_provider();
-        for act in [View::forsaken, View::give_back_place] {
+        for act in [View::close_abandoned, View::give_back_place] {
             let change = act(&self.view, self.now);
             self.done(change);
         }
@@ -239,7 +239,7 @@ impl Story {
                         continue;
                     }
                     Some(WantedLimit::UsedUp) => self.view.order_limit(ListedLimit::Unasked, self.now),
-                    None => self.view.limit_of_no_matter(&order),
+                    None => self.view.drop_limit_order(&order),
                 },
                 _ => self.view.confirmed(&order, self.now),
             };

@@ -58,7 +58,7 @@ fn uses(attribution: &Attribution, on: i8, programme: &str) -> Vec<(Option<Strin
 }
 
 fn nobodys(attribution: &Attribution, on: i8) -> Vec<(UnattributedReason, Option<&str>, &str, i64)> {
-    let uses = attribution.nobodys.get(&day(on)).into_iter().flatten();
+    let uses = attribution.unattributed.get(&day(on)).into_iter().flatten();
     uses.map(|one| (one.why, one.name.as_deref(), one.model.as_str(), one.spent.micros())).collect()
 }
 
@@ -82,7 +82,7 @@ fn a_programmes_use_is_summed_by_group_model_and_day() {
     assert_eq!(uses(&attribution, 2, "cs"), [(group_a.clone(), m.clone(), 7, 1)]);
     assert_eq!(uses(&attribution, 1, "law"), [(group_a, m.clone(), 2, 1)]);
     assert_eq!(uses(&attribution, 1, "lab-centre"), [(None, m, 9, 1)]);
-    assert!(attribution.nobodys.is_empty());
+    assert!(attribution.unattributed.is_empty());
 }
 
 #[test]
@@ -117,10 +117,11 @@ fn what_the_rows_leave_out_is_the_rest_of_the_accounts_activity() {
     let rows = [row(&ours, "m", 1, 10), row(&ours, "n-2026", 1, 10), row(&ours, "m", 2, 10)];
     let activity = [of_account("m", "", 1, 12), of_account("n", "n-2026", 1, 10), of_account("o", "", 1, 5)];
     let attribution = attributed(&rows, &activity);
-    let rest: Vec<_> = attribution.nobodys[&day(1)].iter().map(|one| (&*one.model, one.spent, one.requests)).collect();
+    let rest: Vec<_> =
+        attribution.unattributed[&day(1)].iter().map(|one| (&*one.model, one.spent, one.requests)).collect();
     let micros = Usd::from_micros;
     assert_eq!(rest, [("m", micros(2), 2), ("n", micros(0), 2), ("o", micros(5), 3)]);
-    assert!(!attribution.nobodys.contains_key(&day(2)), "of a day without activity nobody knows a rest");
+    assert!(!attribution.unattributed.contains_key(&day(2)), "of a day without activity nobody knows a rest");
 }
 
 #[test]
@@ -148,7 +149,7 @@ fn rows_that_were_rounded_up_do_not_hide_the_models_of_the_rest() {
     let rows = [row(&ours, "m", 1, 501), row(&key(OURS, "cs", UNGROUPED), "m", 1, 501)];
     let activity = [of_account("m", "", 1, 1_000), of_account("n", "", 1, 50)];
     let attribution = attributed(&rows, &activity);
-    let rest: Vec<_> = attribution.nobodys[&day(1)].iter().map(|one| (&*one.model, one.spent.micros())).collect();
+    let rest: Vec<_> = attribution.unattributed[&day(1)].iter().map(|one| (&*one.model, one.spent.micros())).collect();
     assert_eq!(rest, [("m", 0), ("n", 50)]);
 }
 
@@ -175,7 +176,7 @@ fn an_entry_is_written_in_few_words() {
     let written = serde_json::to_string(uses).unwrap();
     assert_eq!(written, r#"[{"group":"A","model":"m","spent":10,"byok":5,"requests":1}]"#);
     assert_eq!(serde_json::from_str::<Vec<GroupUse>>(&written).unwrap(), *uses);
-    let nobodys = &attribution.nobodys[&day(1)];
+    let nobodys = &attribution.unattributed[&day(1)];
     let written = serde_json::to_string(nobodys).unwrap();
     let expected = r#"[{"why":"foreign","name":"My key","model":"m","spent":4,"byok":2,"requests":1}]"#;
     assert_eq!(written, expected);
@@ -196,7 +197,7 @@ fn totals(attribution: &Attribution) -> BTreeMap<Date, Sum> {
         let total = totals.entry(day).or_default();
         *total = plus(*total, (one.spent, one.byok, one.requests));
     }
-    for (day, one) in attribution.nobodys.iter().flat_map(|(day, uses)| uses.iter().map(|one| (*day, one))) {
+    for (day, one) in attribution.unattributed.iter().flat_map(|(day, uses)| uses.iter().map(|one| (*day, one))) {
         let total = totals.entry(day).or_default();
         *total = plus(*total, (one.spent, one.byok, one.requests));
     }

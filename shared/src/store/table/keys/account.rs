@@ -32,8 +32,8 @@ pub const HELD_MARKS: &str = "P#";
 pub const RUNS: &str = "RUNS";
 
 /// The checkpoint of the scan of every cap.
-pub fn caps_look() -> ItemKey {
-    key(ACCOUNT, "CAPS")
+pub fn cap_scan() -> ItemKey {
+    key(ACCOUNT, "CAP-SCAN")
 }
 
 pub fn sync_state() -> ItemKey {
