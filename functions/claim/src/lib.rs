@@ -1,29 +1,29 @@
-//! The students' pages: ask for a link, follow it, reveal a key, replace it, see what is left. Which routes there are stands
-//! here; what each does, in the rooms beside this one. The six steps of a claim stand in `keys::reveal`.
+//! The students' pages: ask for a link, follow it, reveal a key, replace it, see what is left. This file lists the routes; the
+//! rooms beside it hold the handlers. The six steps of a claim are in `keys::reveal`.
 //!
 //! # Signing in
 //!
-//! 1. `POST /link` looks nothing up. It writes one item, the ask, and answers every address alike.
-//! 2. The stream brings asks to `mail`. Only there it is decided whether the address is anybody's; for any other nothing more is
-//!    written.
-//! 3. Link and code are made when the mail is sent. The table sees their hashes, and the mail goes to the roster's spelling.
-//! 4. All that is good for an address lies in one item: its links, how many were mailed, and how many codes were wrong. Wrong
-//!    codes are counted for every address that is typed.
-//! 5. The write that makes a session replaces that item on condition of its version. So of many who come with one link one signs
-//!    in, and every other link and code ends with it.
+//! 1. `POST /link` looks nothing up. It writes one item, the ask, and gives every address the same answer.
+//! 2. The stream delivers asks to `mail`, which alone decides whether the address belongs to a person. For any other address
+//!    it writes nothing more.
+//! 3. `mail` makes link and code at the moment of sending. The table holds only their hashes, and the mail goes to the roster's
+//!    spelling of the address.
+//! 4. One item holds all that is valid for an address: its links, the count of mails, and the count of wrong codes. Wrong codes
+//!    are counted for every address that is typed, known or not.
+//! 5. The write that creates a session replaces that item on condition of its version. So a link signs in one browser, and all
+//!    other links and codes of the address end with it.
 //!
-//! A link counts in the browser that asked, or with the address typed in. So a scanner that opens, runs and presses uses nothing
-//! up.
+//! A link is valid in the browser that asked for it, or together with the address typed in. A scanner that opens the page, runs
+//! its script and presses its button therefore does not use a link up.
 //!
-//! Three links come as soon as they are asked for. After three that nobody followed, the next comes when none is good any more.
-//! So whoever asks and however often, one is good at any time; at most five are mailed an hour.
+//! The first three links are sent at once. After three that were not followed, the next is sent when none is valid any more. So
+//! at any time some link is valid, and at most five are sent an hour. The share of the mail server's quota that links get is
+//! described in the function `mail`.
 //!
-//! Five wrong codes end the codes that were mailed so far, whoever typed them; links they do not end. How many links the mail
-//! server's day allows stands in the function `mail`.
+//! Five wrong codes end the codes sent so far, whoever typed them, but no link.
 //!
-//! A session ends with its term, after an hour of disuse where its person has a role, and at the button "Sign out everywhere".
-//! That it is used is noted every ten minutes, the one thing that a GET writes. Each sign-in and each refusal leaves a line in
-//! the log that names nobody.
+//! A session ends at its term, after an hour without use for people with a role, and by the button "Sign out everywhere". Its
+//! use is recorded every ten minutes; that is the only write of a GET. Each sign-in and each refusal is logged without a name.
 
 mod keys;
 mod my;

@@ -1,5 +1,5 @@
-//! The faculty's pages, and long work: jobs, guardrails, disables that are still owed. What a page does stands in the file named
-//! for it; which route leads there stands here.
+//! The faculty's pages, and the work of each minute: jobs, guardrails, orders that are not confirmed. This file lists the routes;
+//! the files named for the pages hold the handlers.
 
 mod access;
 mod account;

@@ -1,68 +1,66 @@
-//! Sends what the outbox owes, and takes in what became of it. `compose` decides what a row comes to; each kind of mail has a
-//! room with its loader and its words, on top of `letter`; `sending` is how mail leaves.
+//! Sends the mails of the outbox and records their delivery. `compose` decides what a row becomes; each kind of mail has a room
+//! with its loader and its words, on top of `letter`; `sending` is how mail leaves.
 //!
 //! # From a cause to a mail
 //!
-//! 1. Whoever has a cause writes a row of the outbox in the same transaction. It names no address, but for an ask. What is about
-//!    a grant is filed under it, for `/my/data`.
-//! 2. The stream brings urgent rows at once. Each minute the drain finds by the index `due` whatever has come due.
-//! 3. A row is taken by a lease. Only then `compose` decides whom it owes what, and `link` makes a link.
-//! 4. A mail is dropped, which is no failure, for somebody who chose not to get digests or reminders. A roster mail is, for who
-//!    has had a key or comes too late for one, unless it was asked for by hand.
-//! 5. What the mail server says is written down. A sender that dies is followed by another when the lease has run out. So a mail
-//!    may be accepted twice, and only if an answer or the record of it was lost.
+//! 1. The writer of a cause adds a row of the outbox to the same transaction. The row names no address, except an ask. A row
+//!    about a grant is also filed under that grant, for `/my/data`.
+//! 2. The stream delivers urgent rows at once. Each minute the drain queries the index `due` for rows that are due.
+//! 3. A lease on the row is taken first. Only then `compose` decides the recipient and the content, and `link` makes a link.
+//! 4. Some rows end without a mail, which is no failure. These are digests and reminders that the recipient has turned off, and
+//!    roster mails to a person who had a key or can no longer claim one, unless somebody asked for the mail by hand.
+//! 5. The answer of the mail server is recorded. When a sender dies, its lease runs out and another takes over. So a mail may be
+//!    accepted twice, but only if the answer or its record was lost.
 //!
-//! Digests and reminders bring `List-Unsubscribe`, which leads to the sign-in and to the form on `/my`. There is no
-//! `List-Unsubscribe-Post`: it would act without a sign-in, and no mail carries a right. What happens or will happen to a key is
-//! mailed whatever its student chose.
+//! Digests and reminders carry `List-Unsubscribe`, which leads through sign-in to the form on `/my`. There is no
+//! `List-Unsubscribe-Post`, since it would act without a sign-in, and no mail carries a right. Notices about a person's own key
+//! are sent whatever that person has turned off.
 //!
-//! # What the mail server says
+//! # Answers of the mail server
 //!
-//! - Accepted: sent.
-//! - Refused for good: a dead letter, as is a row that cannot be read.
-//! - Refused for a reason of the account's (paused, the sandbox, the sender, the day's quota): the mail waits and no try is used
-//!   up. An admin is told once for as long as it lasts. It ends when such mail is taken again, or three hours after the last
-//!   refusal.
-//! - Anything else: later, with growing pauses.
+//! - Accepted: the row is sent.
+//! - Refused for good: a dead letter. So is a row that cannot be read.
+//! - Refused because of the account (paused, sandbox, sender, quota): the mail waits and no try is counted. An admin is alerted
+//!   once while this lasts. It is over when a mail of that kind is accepted, or three hours after the last refusal.
+//! - Anything else: the mail is tried again, with growing pauses.
 //!
-//! Each mail names the stack's configuration set, so that SES reports what becomes of it. A report leads back by the id under
-//! which SES took the mail, or by the header `X-Bursar-Row` where that record was lost. It moves a row only to what is worse. In
-//! the same transaction move the count of the day on which the mail was accepted, and the mark of an address that mail ends to. A
-//! row is counted once, by the worst that is known of it, so events may come twice, late and in any order.
+//! Each mail names the configuration set of the stack, so that SES reports its delivery. A report finds its row by the message
+//! id, or by the header `X-Bursar-Row` if the record of the id was lost. A report can only worsen the outcome of a row. The same
+//! transaction updates the counts of the day on which the mail was accepted, and the mark on an address that gets no more mail.
+//! Each row counts once, by its worst outcome, so reports may arrive twice, late and in any order.
 //!
-//! # How much at once
+//! # Rates
 //!
-//! The drain asks SES how much it takes. What is not urgent it sends side by side, within nine tenths of the rate and eight
-//! tenths of the day. Before each ten of it, it looks at what is urgent. When SES takes none, be it of what is urgent, the rest
-//! is left for the next minute. A turn begins mails for 57 seconds, so that two turns are not twice as fast. Each leaves a line
-//! in the log that an alarm of the stack listens for.
+//! The drain reads the send rate and the quota from SES. It sends bulk mail in parallel, within nine tenths of the rate and eight
+//! tenths of the day's quota, and checks for urgent mail before each ten. When SES accepts none, the rest waits for the next
+//! minute. A drain starts mails for 57 seconds, so that two consecutive drains do not add up to twice the rate. Each drain logs
+//! a line that an alarm of the stack expects.
 //!
-//! Each class of mail is a line: what was asked for by hand, digests, notices to students, and last the mails of a roster. Of
-//! those whom a sandbox does not send to, ten end a turn.
+//! The classes of mail are served in this order: mail asked for by hand, digests, notices to students, roster mails. In the
+//! sandbox, ten recipients to whom SES does not send end a drain.
 //!
-//! Links have half of the mail server's day, the last fifth of it for people with a role. For others they have nothing of the
-//! day's last tenth, which is for alerts. An address of `BURSAR_ADMINS` gets one an hour even where mail to it came back or the
-//! share is used up: behind it are the presses that mend both. Sixteen asks are looked at side by side, after the urgent rows of
-//! the same batch.
+//! Links get half of the day's quota, the last fifth of that half only for people with a role. Students' links get nothing of the
+//! day's last tenth, which is kept for alerts. An address of `BURSAR_ADMINS` gets one link an hour even if mail to it bounced or
+//! the share is used up, since an admin has to repair either. Sixteen asks are handled in parallel, after the urgent rows of the
+//! same batch.
 //!
-//! # What stops
+//! # Stops
 //!
-//! Bulk mail stops (`sending::breaker`), each kind by itself, when too much of a day's failed. Too much is more than two in a
-//! hundred that came back for good, ten at least. Of complaints it is more than five in ten thousand, two at least. It goes on
-//! the next UTC day, whose mail is judged anew, or by an admin's press: then the rest of the day may come back up to five in a
-//! hundred. Each stop is an alarm of its own. What is urgent, and what somebody asked for by hand, is not stopped.
+//! Bulk mail stops (`sending::breaker`), each kind by itself, when too much of a day's mail failed. The bound for bounces is two
+//! per cent and at least ten mails, for complaints five in ten thousand and at least two mails. It resumes on the next UTC day,
+//! which is judged by itself. An admin may resume it earlier; for the rest of that day the bound is five per cent. Each stop
+//! raises an alarm of its own. Urgent mail and mail asked for by hand are never stopped.
 //!
-//! That a mail to somebody with a role cannot be sent, or comes back, is told to the admins, once a day for each kind and reason.
-//! A full mailbox counts. Of mail to the admins themselves the log tells. Where none of them is reached, an alarm of the stack
-//! looks there (`reaches_nobody`).
+//! A mail to a person with a role that fails or bounces, a full mailbox included, is reported to the admins. There is one alarm a
+//! day for each kind and reason. A failed mail to an admin is logged, and when it reaches none of them, an alarm of the stack
+//! finds the mark `reaches_nobody` in the log.
 //!
-//! Mail that was given up and addresses that mail ends to have queues of their own in the index `due`. So pages find them without
-//! looking through the table. Addresses from which mail comes back lie apart from those of who complained, since these still get
-//! links. What ended is begun again by hand alone: a press takes the mark off, with an entry, and the next mail that comes back
-//! sets it again.
+//! Mails that were given up, and addresses that get no more mail, have queues of their own in the index `due`, so pages list them
+//! without a scan. Bounced addresses and complaints have separate queues, since the latter still get links. Only a person takes a
+//! mark off an address, with an audit entry; the next bounce sets it again.
 //!
-//! What the function gave up on lies for four days in a queue of SQS, outside erasure. Lambda puts the whole event there, of SES
-//! with an address and a subject, and it cannot be redacted on the way.
+//! Events that the function failed on stay in a queue of SQS for four days, which an erasure does not reach. Lambda stores the
+//! whole event there, with the address and subject that SES reported, and cannot redact it.
 
 mod account;
 mod alert;

@@ -1,63 +1,61 @@
-//! Finds crossings, watches over what fell silent, and puts the digests of the week on record. It is woken by totals and readings
-//! that were written, and once an hour.
+//! Finds crossings, watches for parts that fell silent, and records the weekly digests. The stream wakes it for changed totals
+//! and readings, and a schedule each hour.
 //!
 //! # Crossings
 //!
-//! A programme is looked at when its totals or its pot changed, and each programme once an hour, which finds what a lost record
-//! left. A pot has two crossings: of what was spent, at the programme's thresholds, and of what is promised, when there is no
-//! room for one more cap. Alert, digest and overview ask the same `Programme::is_promised_in_full`.
+//! A programme is checked when its totals or its pot changed. The hourly check of every programme finds what a lost stream record
+//! left out. A pot has two kinds of crossing: spending past a threshold, and a pot reserved so far that one more cap does not
+//! fit. Alert, digest and overview share the test for the latter, `Programme::is_promised_in_full`.
 //!
-//! The crossings of a limit and the mails they owe are one transaction; who was slower reads and decides again. Who hears is
-//! asked once more when the mail is sent. In a batch each programme is looked at once, and one that could not be is handed on
-//! again from its first record.
+//! The crossings of a limit and their mails are written in one transaction; the loser of a race reads and decides again. The
+//! recipients are checked once more when the mail is sent. A batch checks each programme once. For a programme whose check
+//! failed, the batch returns its first record as failed.
 //!
-//! A student's cap is looked at when a reading of the grant changed. One look at every cap behind each listing of every key
-//! (`caps`) finds what the stream lost, or what a smaller cap left. Nothing else changes what a cap has used, so an hourly look
-//! would mostly read what it has read.
+//! A student's cap is checked when a reading of the grant changed. After each complete listing, one scan of all caps (`caps`)
+//! finds what the stream lost and what a smaller cap crossed. Nothing else changes the use of a cap, so there is no hourly scan.
 //!
-//! What is told of a cap is what was surely used in the window: the provider may tell the old window's numbers for two days after
-//! it turned. Limits rest on the larger number, since there the safe side is the other one. Mails about caps are bulk, since many
-//! students may come to one in a night. What is over by then is not sent.
+//! A cap's alert rests on use that certainly belongs to the window, since the provider may report the old window's numbers for
+//! two days after its turn. Limits rest on the larger number, which is the safe side there. Cap alerts are bulk mail, since many
+//! students may cross in one night. One whose window is over is not sent.
 //!
 //! # Alarms
 //!
-//! An alarm is what an admin must be told. Its name holds the cause and the day, so a night of runs tells it once and the next
-//! night again. It is written with the mails that it owes and says who is told. Where those are more than one transaction holds,
-//! whoever raises it next goes on from there. Digests are told in the same way.
+//! An alarm is a message to the admins. Its name holds cause and day, so that the runs of one night raise it once, and the next
+//! night raises it again. It is written together with its mails and records its recipients. If they exceed one transaction, the
+//! next one to raise the alarm queues the rest. Digests are recorded in the same way.
 //!
-//! A short balance is told when it no longer lasts for two weeks at the recent pace. It is told again when the shortfall has
-//! grown by a tenth, once a day where only more was promised. After it was over it is told anew.
+//! A low balance is reported when it no longer lasts two weeks at the recent pace. It is reported again when the shortfall grew
+//! by a tenth, at most once a day if only reservations grew. After its end it can be reported afresh.
 //!
-//! What was told and is over is told once (`ended`), by the name of the newest alarm of its matter, for sixty days. That is said
-//! of syncs, jobs, the balance, the management key, and SES that reports again. Of mail it is said of refusals, of mail that
-//! waited, and of bulk mail that goes on with a new day. Of other causes nobody can say it. What is raised again on its day after
-//! that is another alarm; after the third time the next "over" waits for the day's end.
+//! The end of an alarm's cause is reported once (`ended`), with the name of the newest alarm about it, for sixty days. This
+//! applies to syncs, jobs, the balance, the management key, SES reports, refused mail, waiting mail, and bulk mail that resumed
+//! by itself. The end of other causes cannot be known. A cause that returns on the same day is another alarm; after the third
+//! return, its end is reported only when the day is over.
 //!
-//! That an admin is not reached is told once, and again each day only while nobody was reached by that either (`undelivered`). An
-//! alarm of mail that was given up names the first mail, and counts the others when its mail is written.
+//! An unreachable admin is reported once, and again on later days only while the report itself reached nobody (`undelivered`). An
+//! alarm about mails that were given up names the first one; the others are counted when the alarm is sent.
 //!
 //! # The hourly watch
 //!
-//! It tells of mail that waits too long: half an hour, six hours where it is not urgent. Mail that was refused within the last
-//! two hours is told by itself. It tells of a day of which SES has reported nothing.
+//! It reports mail that waits too long: half an hour if urgent, else six hours. Mail that SES refused within the last two hours is
+//! reported by its own alarm. A day for which SES reported nothing is an alarm as well.
 //!
-//! Each look stands alone (`failures`): what failed is named at the end of the invocation and keeps no other. A programme that
-//! cannot be read is left out of all but sums, which are not made without it. Each watch leaves a line in the log that an alarm
-//! of the stack listens for, since the stream wakes the function as well.
+//! The checks are independent (`failures`): one that fails is named at the end of the invocation and stops no other. A programme
+//! that cannot be read is left out, except from sums, which are then not made. Each watch logs a line that an alarm of the stack
+//! expects, since the stream wakes the function too.
 //!
 //! # Digests
 //!
-//! A digest is worked out once a calendar week and put on record with the mails that it owes: an item for each programme and one
-//! for the account. It is due at seven in the morning of its day where the programme is; that of the account on Mondays, where
-//! most programmes are. The watch makes it, in the next hours where one was missed, for two days, and it tells of the same days
-//! then.
+//! A digest is computed once a calendar week and recorded with its mails: one item for each programme and one for the account. It
+//! is due at seven in the morning of its day in the programme's zone; the account's is due on Mondays, in the zone of most
+//! programmes. The watch makes it. A missed one is made within two days, about the days that it should have covered.
 //!
-//! Its sums are those that the sync made. To find who needs a look, every grant is read, a sixteenth of a programme at a time. So
-//! it is not worked out for each mail: 50,000 grants are read once, and all recipients read the same figures.
+//! Sums are those of the sync. The list of people who need attention takes a read of every grant, a sixteenth of a programme at
+//! a time. It is computed once for all recipients, so 50,000 grants are read once a week.
 //!
-//! The item names grants and keys and no person. Who they are is looked up when a mail is sent, and only if its reader is faculty
-//! by then. So assistants are mailed counts, and whoever was erased since is in no digest. A digest tells of the seven completed
-//! days before its morning. Of a cap it tells what was used in the window that the last of these days lies in.
+//! The item holds grants and keys and no names. Names are looked up when the mail is sent, and only for a reader who is faculty
+//! at that time. So assistants get counts, and an erased person appears in no digest. A digest covers the seven complete days
+//! before its morning; for a cap it shows the use in the window that contains the last of them.
 
 mod batch;
 mod caps;

@@ -1,4 +1,4 @@
-//! The nightly sync: what each key spent, what nobody owns, and whether the sums agree with the account's.
+//! The nightly sync: what each key spent, which keys have no owner, and whether the sums agree with the account's total.
 //!
 //! # A run
 //!
@@ -7,84 +7,85 @@
 //! | stage | what it does | what it writes |
 //! | --- | --- | --- |
 //! | 1 begin | checks the management key and its account, asks for the account's money | nothing |
-//! | 2 models | asks who used which model on the days that are over | nothing until stage 9 |
+//! | 2 models | asks who used which model on the completed days | nothing until stage 9 |
 //! | 3 list | lists every key of every workspace, packed by the grant whose name it bears | nothing |
-//! | 4 scan | holds every grant against its listed keys; what is not as it should be is a finding | readings, sums of programmes |
-//! | 5 foreign | records keys that nobody here made, and never touches them | foreign keys |
-//! | 6 rules | tells each guardrail its rules, once a run | confirmed rules |
-//! | 7 act | sees to the findings that the guard lets through | grants, readings, the provider |
-//! | 8 sum up | sums up again where something was done | sums of programmes |
-//! | 9 reconcile | holds the account's money against the keys' | model use, the account's day, a cut, the sync's state |
+//! | 4 scan | compares every grant with its listed keys; each difference is a finding | readings, sums of programmes |
+//! | 5 foreign | records foreign keys, and never touches them | foreign keys |
+//! | 6 rules | sends each guardrail its rules, once a run | confirmed rules |
+//! | 7 act | acts on the findings that the guard lets through | grants, readings, the provider |
+//! | 8 sum up | recomputes the sums of programmes in which stage 7 acted | sums of programmes |
+//! | 9 reconcile | compares the account's money with the keys' | model use, the account's day, a cut, the sync's state |
 //!
-//! Who hears of it: `threshold-alerts` of sums and readings, by the stream; the admins of whatever is the matter, by an alarm for each
-//! cause and day (`alarms.rs`); the account page of the run's report and of the sync's state.
+//! The stream carries sums and readings to `threshold-alerts`. Trouble reaches the admins as one alarm for each cause and day
+//! (`alarms.rs`). The account page shows the report of the run and the state of the sync.
 //!
-//! # What a scan rests on
+//! # The scan
 //!
-//! A name finds the grant; that a key is ours an attempt with its hash must say, whatever somebody called it. A second key under the
-//! name of an attempt was shown to nobody: it is disabled, and its use counts as a foreign key's.
+//! A key's name leads to its grant; an attempt with its hash proves that it is ours, whatever its name is now. A second key under
+//! the name of an attempt was shown to nobody. It is disabled, and its use counts as a foreign key's.
 //!
-//! Shards of all programmes are read as one stream: a pot before its own grants, sums after the readings that they are of. News are
-//! written to several partitions in turn, and a throttled write is put back behind the others.
+//! The shards of all programmes are read as one stream: a pot before its grants, sums after their readings. Changed readings are
+//! written to several partitions in turn, and a throttled write goes to the end of the queue.
 //!
-//! A pot's counter is counted anew on condition that its version is the one read before the grants were. Taking and giving back move
-//! the version: a sum that read a grant before its place was given back would put the place in again. The sum is for an instant before
-//! the listing began, since use after a page was answered is in no reading. That instant is kept with the pot, and nothing is given
-//! back as if it were earlier (`View::worth`): a place is worth less each time a window turns, and a slow request would take out too
-//! much.
+//! A pot's counter is recomputed on condition that its version is the one read before the grants. Every place that is taken or
+//! given back raises the version. Otherwise a sum that read a grant with its place could put back a place given back since. The
+//! sum is for an instant before the listing, since no reading holds later use. That instant is stored with the pot, and a place
+//! is given back as of then at the earliest (`View::worth`). A place is worth less after each turn of a window, so a slow request
+//! would give back too much.
 //!
-//! A reading says what a key used on each UTC day (`domain/usage/days.rs`). An answer settles its own day and the one before. After missed
-//! nights the rest stands on the last of them, and the days between are marked as estimated. Sums of programmes, of groups and of the
-//! account are days as well, so every span of time is a sum over them.
+//! A reading holds a key's use on each UTC day (`domain/usage/days.rs`). Each answer settles its own day and the day before. After
+//! missed nights the rest counts on the last of them, and the days between are marked as estimated. Sums of programmes, groups
+//! and the account are kept by day as well, so any span of time is a sum of days.
 //!
-//! # What is done
+//! # Actions
 //!
-//! Each finding is decided anew on the grant as it is by then, so one that is not so any more comes to nothing. Orphans, keys that a
-//! recovery would end, and live grants whose keys are gone or disabled are counted before any of them is marked. Above the bound
-//! (`scan/guard.rs`) none is touched until an admin, who is shown which keys they are, lets the next run do it. The press is for those
-//! keys alone, of which each leaves a mark in the table until it is seen to, or is as it should be again. Meanwhile readings, sums and
-//! the reconciliation go on, and missing keys are looked for.
+//! Each finding is decided again on the grant as it is by then; one that no longer holds has no effect. The guard
+//! (`scan/guard.rs`) counts orphans, keys that a recovery would end, and live grants whose keys are gone or disabled, before any
+//! is marked. Above its bound none is touched until an admin, who sees which keys they are, lets the next run act. That consent
+//! holds for those keys alone. Each is marked in the table until it was acted on or is in order again. Readings, sums,
+//! reconciliation and the search for missing keys go on meanwhile.
 //!
-//! Absence means something only after a whole listing. Then a recorded key that was not listed is asked for by its hash. It is gone
-//! when the provider has said so twice, an hour apart, with no listing in between that had it. An account without a workspace, or
+//! Absence counts only after a complete listing. A recorded key that was not listed is then asked for by its hash. It is gone
+//! after two such 404s, an hour apart, without a listing between them that contained it. An account without a workspace, or
 //! without any key where there were some, is not believed.
 //!
-//! A guardrail's former rules are held against what the provider answers and never against what was sent, since it spells models in its
-//! own way. Rules that people changed are an order on the programme (`domain/programme/rules.rs`), which the work of each minute repeats.
+//! A guardrail's former rules are compared with the provider's answer and never with what was sent, since the provider respells
+//! models. Rules that people changed are an order on the programme (`domain/programme/rules.rs`), repeated each minute by the
+//! work of `console`.
 //!
 //! # Money
 //!
-//! The account's total is held against the sum over all readings, those of deleted keys included (`domain/usage/reconciliation.rs`). What is
-//! left over at the first complete run is the opening; what is left over since then is the residual. The account is asked before the
-//! listing and at the end, and any amount between the two is explained. So the opening is known as an interval, which each run without
-//! a residual may narrow. Up to its width somebody's spending by no key could hide in it, once.
+//! The account's total is compared with the sum of all readings, those of deleted keys included
+//! (`domain/usage/reconciliation.rs`). The difference at the first complete run is the opening; the difference since then is the
+//! residual. The account is read before the listing and at the end, and any amount between the two is explained. So the opening is
+//! known as an interval, which each run without a residual may narrow. Spending outside of all keys could hide once in its width.
 //!
-//! Each complete run leaves a cut (`store/sync/account_cuts.rs`): the lifetime sums of programmes and of unowned keys, the opening, the residual,
-//! and what was spent meanwhile. Together they are what the account had spent; statements are differences of two cuts. Admins are told
-//! of a residual once, and again when it is another; one of them may say that it is explained.
+//! Each complete run leaves a cut (`store/sync/account_cuts.rs`): the lifetime sums of programmes and of unowned keys, the
+//! opening, the residual, and the spending during the run. Together they are the account's total, and a statement is the
+//! difference of two cuts. Admins are alerted of a residual once, and again when it changes; one of them may explain it.
 //!
-//! Model use comes from one query by key name and model, and where its answer is cut off from the account's activity besides, a call a
-//! day. A night costs one call, three where the answer is cut off, and eight at most after missed nights. The last day is asked for
-//! again the next night; what is on record gives way only to an answer that is whole and no smaller. Each cent is a programme's, by
-//! group, or unattributed, with the reason. What each grant used by model is kept besides, for `BURSAR_RETENTION_DAYS`. The sync's
-//! state holds which days are known, so that a day without use and a day that nobody asked for are not the same. Missed days more than
-//! a week back stay unknown. When the provider does not answer, the run goes on, says so, and the next one asks again.
+//! Model use comes from one query by key name and model. Where its answer is truncated, the account's activity is asked for too,
+//! one call a day. A night takes one call, three with a truncated answer, and at most eight after missed nights. The last day is
+//! asked for again in the next night; a record is replaced only by an answer that is complete and no smaller. Each cent is
+//! attributed to a programme by group, or unattributed with a reason. Model use by grant is kept for `BURSAR_RETENTION_DAYS`.
+//! The sync's state holds the known days, which tells a day without use from a day that was not asked for. Days missed for more
+//! than a week stay unknown. Without an answer the run goes on and reports it, and the next run asks again.
 //!
-//! # Runs that are interrupted
+//! # Interruptions
 //!
-//! A checkpoint is written when a run begins and after each stage but the first. So whatever ends an invocation, the next goes on from
-//! the last stage that was done. Each answer has a time of its own, so a listing may take as long as the invocation. Time that is up is
-//! gone on with within a quarter of an hour. Trouble that time may heal (`obstacle.rs`) leaves a time before which it is not tried
-//! again, ten minutes to an hour, unless somebody presses; after six hours the run ends with what it has. A run that nobody went on
-//! with for eight hours is begun anew. Where none began for a day, the next quarter of an hour begins it.
+//! A checkpoint is written at the beginning and after each stage but the first, so the next invocation resumes after the last
+//! completed stage. Deadlines belong to single answers, so a listing may take as long as the invocation. A run whose invocation
+//! ran out of time is resumed within a quarter of an hour. An obstacle that may pass (`obstacle.rs`) sets a time before the next
+//! try, ten minutes to an hour, which a press by an admin overrides. After six hours the run ends with what it has. A run that
+//! was not resumed for eight hours is begun afresh. If no run began for a day, the next quarter of an hour begins one.
 //!
-//! One runner holds the lease and renews it each minute. What all can see, and each effect at the provider, comes after a renewal. A
-//! 401 or 403 is believed only when the key itself, asked once more, is refused too.
+//! One runner holds the lease and renews it each minute. It renews it before each write that others read, and before each effect
+//! at the provider. A 401 or 403 is believed only after the management key, asked once more, was refused too.
 //!
-//! A run is complete when the listing reached its end, every row and grant could be read, the account's money was read before and
-//! after, and nothing was left undone, as a guard that held back would. A run that ends early says so in its report, and what it wrote by then is
-//! true: use in a key's life only grows, and sums are written whole. `listed_at` in the sync's state is the moment until which readings
-//! are known, `completed_at` the beginning of the last complete run.
+//! A run is complete when the listing reached its end, all rows and grants could be read, the account's money was read twice, and
+//! no action was left undone or held back. A run that ends early says so in its report. What it wrote by then is true, since
+//! lifetime use only grows and sums are written whole. In the sync's state, `listed_at` is the instant up to which readings are
+//! known, and `completed_at` the beginning of the last complete run.
 
 mod acts;
 mod alarms;
