@@ -5,12 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use bursar_core::domain::grant::{AttemptState, GrantState, Stopped, SwitchState};
-use bursar_local::gate::Service;
 use bursar_local::invoke::FunctionName;
-use bursar_local::stack::Stack;
+use bursar_tests::documented::{functions, root, rows, text, who_asks};
 use jiff::Timestamp;
 
-use super::rules::{allowed_by_the_template, root};
+use super::rules::allowed_by_the_template;
 
 /// The files of the repository by path, without build output and data.
 fn files() -> Vec<String> {
@@ -30,34 +29,10 @@ fn files() -> Vec<String> {
     found
 }
 
-pub(crate) fn text(path: impl AsRef<Path>) -> String {
-    std::fs::read_to_string(root().join(path)).unwrap()
-}
-
 /// Every document by path, except the changelog, which describes earlier versions.
 fn documents() -> BTreeMap<PathBuf, String> {
     let documents = files().into_iter().filter(|path| path.ends_with(".md") && path != "CHANGELOG.md");
     documents.map(|path| (PathBuf::from(&path), text(&path))).collect()
-}
-
-/// The rows of a document's tables as cells without back-ticks; heads are included.
-pub(crate) fn rows(path: &str) -> Vec<Vec<String>> {
-    let text = text(path);
-    let lines = text.lines().filter(|line| line.starts_with('|'));
-    let rows = lines.map(|line| {
-        let line = line.trim_start_matches('|').trim_end().trim_end_matches('|');
-        line.split('|').map(|cell| cell.trim().replace('`', "")).collect()
-    });
-    rows.collect()
-}
-
-/// The functions that a cell names.
-fn functions(cell: &str) -> BTreeSet<FunctionName> {
-    match cell {
-        "all" => FunctionName::ALL.into(),
-        "nobody" | "nobody yet" => BTreeSet::new(),
-        names => names.split(", ").map(|name| name.parse().unwrap()).collect(),
-    }
 }
 
 /// The text between back-ticks, outside code blocks.
@@ -211,13 +186,6 @@ fn every_call_of_the_provider_is_documented_with_whether_it_is_repeated() {
     assert_eq!(asked, calls.iter().map(|call| call.name.to_owned()).collect(), "who makes each call");
 }
 
-/// The functions that make each call to the provider, by the call's name.
-fn who_asks() -> BTreeMap<String, BTreeSet<FunctionName>> {
-    let rows = rows("docs/calls.md").into_iter().skip_while(|row| row.get(1).is_none_or(|head| head != "asked by"));
-    let rows = rows.skip(2).take_while(|row| row.len() == 3);
-    rows.map(|row| (row[0].clone(), functions(&row[1]))).collect()
-}
-
 #[test]
 fn the_document_of_calls_says_what_each_role_allows() {
     let rows = rows("docs/calls.md").into_iter().filter(|row| row.len() == 4 && row[0].contains(':'));
@@ -230,55 +198,6 @@ fn the_document_of_calls_says_what_each_role_allows() {
     let rights: BTreeSet<_> = documented.iter().cloned().collect();
     assert_eq!(rights.len(), documented.len(), "a right stands there twice");
     assert_eq!(rights, allowed_by_the_template());
-}
-
-/// Asserts that the functions of this stack wrote and called only what the documents say. Calls by the test
-/// itself do not count.
-pub(crate) fn hold_what_was_done(stack: &Stack) {
-    let (writers, asks) = (writers(), who_asks());
-    let mut seen = BTreeSet::new();
-    for recorded in stack.gate.calls() {
-        let call = recorded.call;
-        if (call.function, call.instance) == (stack.own.function(), stack.own.number()) {
-            continue;
-        }
-        for kind in &call.shape.kinds {
-            assert!(
-                writers[kind].contains(&call.function),
-                "{} writes {kind}, which docs/items.md does not say",
-                call.function
-            );
-            seen.insert(kind.clone());
-        }
-        if call.name.service == Service::Provider {
-            let (name, _) = asks
-                .iter()
-                .find(|(name, _)| requests(name).iter().any(|request| **request == *call.name.operation))
-                .unwrap();
-            assert!(
-                asks[name].contains(&call.function),
-                "{} makes the call {name}, which docs/calls.md does not say",
-                call.function
-            );
-        }
-    }
-    assert!(seen.len() > 10, "hardly anything was written: {seen:?}");
-}
-
-/// The functions that write each kind of item.
-fn writers() -> BTreeMap<String, BTreeSet<FunctionName>> {
-    let rows = rows("docs/items.md").into_iter().filter(|row| row.len() == 8 && row[0] != "kind" && row[0] != "---");
-    rows.map(|row| (row[0].clone(), functions(&row[6]))).collect()
-}
-
-/// The requests of a call in the gate's spelling: without and with the optional part of its path.
-fn requests(name: &str) -> [String; 2] {
-    let call = bursar_core::provider::wire::calls::ALL.into_iter().find(|call| call.name == name).unwrap();
-    let without = match call.path.split_once('[') {
-        Some((before, after)) => format!("{before}{}", after.split_once(']').unwrap().1),
-        None => call.path.to_owned(),
-    };
-    [without, call.path.replace(['[', ']'], "")].map(|path| format!("{} {path}", call.method))
 }
 
 #[test]

@@ -9,12 +9,12 @@ use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
 use bursar_core::store::Author;
+use bursar_tests::documented::rows;
 use bursar_tests::office::{Office, session_cookie, soon};
 use bursar_tests::stack::{self, Left, Stack};
 use bursar_tests::visitor::{Page, Visitor};
 use jiff::civil::date;
 
-use super::documents::rows;
 use super::rules::sources;
 
 /// The least right that a route requires.

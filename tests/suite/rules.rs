@@ -8,6 +8,7 @@ use bursar_core::domain::grant::HoldKind;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::token::AskToken;
 use bursar_local::invoke::FunctionName;
+use bursar_tests::documented;
 use bursar_tests::office::{Office, soon};
 use bursar_tests::stack;
 use proptest::strategy::{Strategy, ValueTree};
@@ -15,16 +16,10 @@ use proptest::string::string_regex;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
-use super::documents::hold_what_was_done;
-
-pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
-}
-
 /// The Rust files below a folder, without the test modules at their ends.
 pub(crate) fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
-    let mut folders = vec![root().join(folder)];
+    let mut folders = vec![documented::root().join(folder)];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -103,7 +98,6 @@ async fn no_function_makes_a_call_that_its_policy_does_not_allow() {
         };
         assert!(allowed.contains(&needed), "{needed:?} is not allowed by template.yaml");
     }
-    hold_what_was_done(&stack);
     stack.finish().await;
 }
 
@@ -111,7 +105,7 @@ pub(crate) type Right = (FunctionName, String, Option<String>);
 
 /// The rights of the five functions' roles on the table, its indexes, the secret and mail.
 pub(crate) fn allowed_by_the_template() -> BTreeSet<Right> {
-    let text = std::fs::read_to_string(root().join("template.yaml")).unwrap();
+    let text = documented::text("template.yaml");
     let template: Value = serde_saphyr::from_str(&text).unwrap();
     let resources = template["Resources"].as_object().unwrap();
     let mut allowed = BTreeSet::new();
@@ -140,8 +134,7 @@ fn list(value: &Value) -> Vec<String> {
 
 #[test]
 fn each_sender_that_the_template_takes_is_mailed_from_letter_by_letter_as_its_role_is_allowed_to() {
-    let template: Value =
-        serde_saphyr::from_str(&std::fs::read_to_string(root().join("template.yaml")).unwrap()).unwrap();
+    let template: Value = serde_saphyr::from_str(&documented::text("template.yaml")).unwrap();
     let parameter = &template["Parameters"]["MailFrom"];
     assert!(parameter["ConstraintDescription"].as_str().unwrap().contains("lower-case"));
     let pattern = parameter["AllowedPattern"].as_str().unwrap().trim_matches(['^', '$']);
@@ -157,8 +150,7 @@ fn each_sender_that_the_template_takes_is_mailed_from_letter_by_letter_as_its_ro
 
 #[test]
 fn dead_letters_which_may_hold_addresses_are_forgotten_within_days() {
-    let template: Value =
-        serde_saphyr::from_str(&std::fs::read_to_string(root().join("template.yaml")).unwrap()).unwrap();
+    let template: Value = serde_saphyr::from_str(&documented::text("template.yaml")).unwrap();
     let kept = template["Resources"]["DeadLetters"]["Properties"]["MessageRetentionPeriod"].as_u64().unwrap();
     assert!(kept <= 4 * 24 * 3600, "{kept}");
 }
@@ -196,7 +188,7 @@ fn no_key_of_the_table_is_spelled_outside_its_one_file() {
 fn no_type_of_the_table_leaves_the_store_and_none_of_mail_or_secrets_their_files() {
     for folder in ["shared/src", "functions"] {
         for (path, text) in sources(folder).into_iter().filter(|(path, _)| !is_test(path)) {
-            let shown = path.strip_prefix(root()).unwrap().display().to_string();
+            let shown = path.strip_prefix(documented::root()).unwrap().display().to_string();
             for (service, homes) in [
                 ("aws_sdk_dynamodb::", &["shared/src/store/", "shared/src/aws.rs", "shared/src/sdk_error.rs"][..]),
                 ("aws_sdk_secretsmanager::", &["shared/src/secrets", "shared/src/aws.rs", "shared/src/sdk_error.rs"]),
@@ -212,7 +204,7 @@ fn no_type_of_the_table_leaves_the_store_and_none_of_mail_or_secrets_their_files
 #[test]
 fn a_functions_main_only_starts_it() {
     for function in FunctionName::ALL {
-        let main = std::fs::read_to_string(root().join(format!("functions/{function}/src/main.rs"))).unwrap();
+        let main = documented::text(format!("functions/{function}/src/main.rs"));
         assert!(main.lines().count() <= 40, "{function}");
     }
 }

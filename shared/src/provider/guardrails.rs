@@ -14,7 +14,7 @@ use crate::domain::programme::rules::DataPolicy;
 use crate::domain::values::id::{DeploymentId, ProgrammeId};
 use crate::domain::values::key::KeyHash;
 use crate::provider::wire::calls::{
-    ASSIGN_KEYS, CREATE_GUARDRAIL, Call, GET_GUARDRAIL, LIST_ASSIGNMENTS, LIST_GUARDRAILS, PATCH_GUARDRAIL,
+    ASSIGN_KEYS, CREATE_GUARDRAIL, Call, LIST_ASSIGNMENTS, LIST_GUARDRAILS, PATCH_GUARDRAIL,
 };
 use crate::provider::wire::error::{ProviderError, Trouble};
 use crate::provider::wire::json::{self, Envelope};
@@ -125,15 +125,6 @@ impl Provider {
     ) -> Result<ProviderGuardrail, ProviderError> {
         let body = body_of(&CREATE_GUARDRAIL, &RulesBody::of(rules, workspace))?;
         self.guardrail(&CREATE_GUARDRAIL, &["guardrails"], Some(body), deadline).await
-    }
-
-    /// Reads a guardrail; `None` if the provider has none of this id.
-    pub async fn get_guardrail(
-        &self,
-        id: &str,
-        deadline: Deadline,
-    ) -> Result<Option<ProviderGuardrail>, ProviderError> {
-        or_none(self.guardrail(&GET_GUARDRAIL, &["guardrails", id], None, deadline).await)
     }
 
     /// Replaces the rules of a guardrail, and checks that it follows them; `None` if the provider has none of

@@ -16,7 +16,6 @@ use crate::domain::values::key::KeyHash;
 use crate::provider::wire::calls::{LIST_KEYS, LIST_WORKSPACES};
 use crate::provider::wire::error::{ProviderError, Trouble};
 use crate::provider::wire::pages::{self, ListRow, PageReader};
-use crate::provider::wire::send::ApiRequest;
 
 /// Parameters that are always sent, since by default the provider hides such keys.
 const EVERY_KEY: [(&str, &str); 2] = [("include_disabled", "true"), ("include_expired", "true")];
@@ -92,22 +91,6 @@ impl Provider {
             seen: listed.map(half).collect(),
             ..self.inventory(clock)
         }
-    }
-
-    /// Reads the rows of one page of a workspace's keys, newest first, from an offset on; of the default
-    /// workspace without one.
-    pub async fn list_keys(
-        &self,
-        workspace: Option<&str>,
-        offset: usize,
-        deadline: Deadline,
-    ) -> Result<Vec<ListedKey>, ProviderError> {
-        let offset = offset.to_string();
-        let mut query = EVERY_KEY.to_vec();
-        query.extend(workspace.map(|id| ("workspace_id", id)));
-        query.push(("offset", &offset));
-        let ask = ApiRequest { call: &LIST_KEYS, path: &["keys"], query: &query, body: None };
-        self.ask(ask, deadline, pages::rows).await
     }
 }
 

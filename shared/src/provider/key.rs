@@ -74,11 +74,6 @@ pub struct UnreadableKey {
 }
 
 impl ProviderKey {
-    /// Whether requests with it are served at `now`.
-    pub fn is_usable(&self, now: Timestamp) -> bool {
-        !self.disabled && !self.has_expired(now)
-    }
-
     /// Whether its limit counts in this kind of window, and includes BYOK use as wanted. Where the provider does
     /// not say the latter, it is taken to be as wanted.
     pub fn counts_in(&self, reset: Reset, include_byok: bool) -> bool {

@@ -1,5 +1,7 @@
 //! Whether the outcome of an act is one that the rules allow, and happened once.
 
+use std::collections::BTreeSet;
+
 use bursar_local::gate::Recorded;
 use jiff::Timestamp;
 
@@ -154,6 +156,6 @@ mod tests {
             nth_of_instance: 1,
             shape: Shape::default(),
         };
-        Recorded { call, verdict: Some(Verdict::Pass), effect: Some(200), told: Some(200) }
+        Recorded { call, verdict: Some(Verdict::Pass), effect: Some(200), told: Some(200), read: BTreeSet::new() }
     }
 }

@@ -1,6 +1,7 @@
 //! A call through the gate: its name, its numbers, and a description without any of its content. The
 //! verdict on it is left to others.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -196,6 +197,24 @@ impl TransactItem {
     }
 }
 
+/// The kinds of the items in an answer of the table.
+pub(super) fn kinds_read(name: &CallName, body: &[u8]) -> BTreeSet<String> {
+    if name.service != Service::DynamoDb || name.has_effect() {
+        return BTreeSet::new();
+    }
+    let answer: TableAnswer = serde_json::from_slice(body).unwrap_or_default();
+    answer.items.into_iter().chain(answer.item).filter_map(|item| Some(item.kind?.text)).collect()
+}
+
+/// The parts of an answer that kinds are read from.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct TableAnswer {
+    item: Option<Kinded>,
+    #[serde(default)]
+    items: Vec<Kinded>,
+}
+
 /// The `Action` of a request in the Query protocol, whose fields come in any order.
 fn query_action(body: &[u8]) -> Option<&str> {
     let pair = body.split(|byte| *byte == b'&').find_map(|pair| pair.strip_prefix(b"Action="))?;
@@ -309,6 +328,18 @@ mod tests {
         let body = b"Version=2010-12-01&Action=SendRawEmail&Source=a";
         let name = CallName::of(Service::Ses, &Method::POST, "/", &HeaderMap::new(), body);
         assert_eq!(name.to_string(), "ses:SendRawEmail");
+    }
+
+    #[test]
+    fn an_answer_of_the_table_tells_the_kinds_of_its_items() {
+        let kinds = |operation: &str, body: &str| {
+            kinds_read(&format!("dynamodb:{operation}").parse().unwrap(), body.as_bytes())
+        };
+        let items = r#"{"Items":[{"kind":{"S":"b"},"x":{"M":{"kind":{"S":"c"}}}},{"kind":{"S":"a"}},{}],"Count":3}"#;
+        assert_eq!(kinds("Query", items), ["a", "b"].map(str::to_owned).into());
+        assert_eq!(kinds("GetItem", r#"{"Item":{"kind":{"S":"a"}}}"#), ["a".to_owned()].into());
+        assert_eq!(kinds("GetItem", "{}"), BTreeSet::new());
+        assert_eq!(kinds("UpdateItem", r#"{"Item":{"kind":{"S":"a"}}}"#), BTreeSet::new(), "no read");
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub struct Recorded {
     pub effect: Option<u16>,
     /// The status that the function got.
     pub told: Option<u16>,
+    /// The kinds of the items that the table answered.
+    pub read: BTreeSet<String>,
 }
 
 /// A right that a function used, as an IAM policy names it.
@@ -66,7 +68,13 @@ impl Records {
         if call.nth_of_function == 1 || !call.shape.parts.is_empty() || call.shape.index.is_some() {
             self.note_uses(call);
         }
-        self.calls.push_back(Recorded { call: call.clone(), verdict: None, effect: None, told: None });
+        self.calls.push_back(Recorded {
+            call: call.clone(),
+            verdict: None,
+            effect: None,
+            told: None,
+            read: BTreeSet::new(),
+        });
         if let Keep::Last(most) = self.keep {
             while self.calls.len() > most {
                 self.calls.pop_front();

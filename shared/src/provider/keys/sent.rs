@@ -52,11 +52,6 @@ impl KeyPatch {
         KeyPatch { limit: Some(limit), ..KeyPatch::default() }
     }
 
-    /// Also sets the limit.
-    pub fn and_limit(self, limit: Option<Usd>) -> KeyPatch {
-        KeyPatch { limit: Some(limit), ..self }
-    }
-
     /// Also sets the window in which the limit counts, and whether it includes BYOK use.
     #[must_use]
     pub fn counting(self, reset: Reset, include_byok_in_limit: bool) -> KeyPatch {
@@ -171,7 +166,6 @@ mod tests {
             (KeyPatch::disabled(true), r#"{"disabled":true}"#),
             (KeyPatch::limit(Some(Usd::from_dollars(20))), r#"{"limit":20}"#),
             (KeyPatch::limit(None), r#"{"limit":null}"#),
-            (KeyPatch::disabled(false).and_limit(Some(Usd::CENT)), r#"{"disabled":false,"limit":0.01}"#),
             (
                 KeyPatch::limit(Some(Usd::CENT)).counting(Reset::None, false),
                 r#"{"limit":0.01,"limit_reset":null,"include_byok_in_limit":false}"#,

@@ -283,16 +283,3 @@ async fn a_page_asked_for_before_midnight_and_answered_after_it_is_asked_for_aga
     assert_eq!(page.asked, "2026-11-21T00:00:00Z".parse().unwrap());
     assert_eq!(*asked.lock().unwrap(), 2);
 }
-
-#[tokio::test]
-async fn one_page_can_be_read_by_itself() {
-    let account = Account::of(&[("w-1", 0..130)]);
-    let (server, provider, _) = scripted(move |request, _| account.page(request, 100)).await;
-    let rows = provider.list_keys(Some("w-1"), 100, soon()).await.unwrap();
-    assert_eq!(rows.len(), 30);
-    assert_eq!(rows[0].hash(), Some(&hash(29)));
-    assert_eq!(
-        server.lines(),
-        ["GET /api/v1/keys?include_disabled=true&include_expired=true&workspace_id=w-1&offset=100"]
-    );
-}

@@ -47,8 +47,8 @@ fn every_documented_field_is_read() {
     assert_eq!(key.usage_weekly, Some(Usd::from_micros(1_500_000)));
     assert_eq!(key.limit_reset, ListedReset::Known(Reset::Monthly));
     assert_eq!(key.created_at, Some("2026-09-01T08:00:00.123Z".parse().unwrap()));
-    assert!(key.is_usable("2027-02-20T23:59:59Z".parse().unwrap()));
-    assert!(!key.is_usable("2027-02-21T00:00:00Z".parse().unwrap()));
+    assert!(!key.has_expired("2027-02-20T23:59:59Z".parse().unwrap()));
+    assert!(key.has_expired("2027-02-21T00:00:00Z".parse().unwrap()));
 }
 
 #[test]

@@ -13,7 +13,6 @@
 //! | list workspaces | `GET /workspaces` | 10 s | yes | it only reads |
 //! | create guardrail | `POST /guardrails` | 10 s | never | a second request makes a second guardrail; look for it by its name instead |
 //! | list guardrails | `GET /guardrails` | 10 s | yes | it only reads |
-//! | get guardrail | `GET /guardrails/{id}` | 5 s | yes | it only reads |
 //! | patch guardrail | `PATCH /guardrails/{id}` | 5 s | yes | it names every rule of the guardrail |
 //! | assign keys | `POST /guardrails/{id}/assignments/keys` | 5 s | yes | a key holds one guardrail, and assigning the same one again changes nothing |
 //! | list assignments | `GET /guardrails[/{id}]/assignments/keys` | 20 s | yes | it only reads |
@@ -106,14 +105,6 @@ pub const LIST_GUARDRAILS: Call = Call {
     again: READS,
 };
 
-pub const GET_GUARDRAIL: Call = Call {
-    name: "get guardrail",
-    method: Method::GET,
-    path: "/guardrails/{id}",
-    time_out: Duration::from_secs(5),
-    again: READS,
-};
-
 pub const PATCH_GUARDRAIL: Call = Call {
     name: "patch guardrail",
     method: Method::PATCH,
@@ -150,7 +141,7 @@ pub const ACTIVITY: Call =
     Call { name: "activity", method: Method::GET, path: "/activity", time_out: Duration::from_secs(20), again: READS };
 
 /// Every call, in the order of the table above.
-pub const ALL: [&Call; 16] = [
+pub const ALL: [&Call; 15] = [
     &CREATE_KEY,
     &LIST_KEYS,
     &GET_KEY,
@@ -161,7 +152,6 @@ pub const ALL: [&Call; 16] = [
     &LIST_WORKSPACES,
     &CREATE_GUARDRAIL,
     &LIST_GUARDRAILS,
-    &GET_GUARDRAIL,
     &PATCH_GUARDRAIL,
     &ASSIGN_KEYS,
     &LIST_ASSIGNMENTS,

@@ -69,11 +69,6 @@ pub struct ForeignKey {
 }
 
 impl Table {
-    /// The account's books of each day, oldest first.
-    pub async fn account_days(&self) -> Result<Vec<AccountDay>, StoreError> {
-        self.query(keys::ACCOUNT, keys::ACCOUNT_DAYS).await
-    }
-
     /// The account's books of the newest days, newest first.
     pub async fn newest_account_days(&self, limit: i32) -> Result<Vec<AccountDay>, StoreError> {
         self.newest(keys::ACCOUNT, keys::ACCOUNT_DAYS, limit).await

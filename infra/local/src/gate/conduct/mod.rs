@@ -11,7 +11,7 @@ use http::Response;
 use self::read_back::read_back;
 use self::upstream::UpstreamRequest;
 use super::Inner;
-use super::call::Call;
+use super::call::{Call, kinds_read};
 use super::state::{Decision, Due, Late};
 use super::verdict::{FaultMoment, LateAnswer, Verdict};
 
@@ -48,7 +48,7 @@ pub(super) async fn conduct(gate: &Inner, call: &Call, decision: Decision, asked
         },
         Decision::Answered(verdict) => {
             execute_due(gate, call).await;
-            let answered = ask(gate, asked).await;
+            let answered = ask(gate, call, asked).await;
             gate.change(|state| state.park(call.number));
             match verdict.await {
                 Ok(verdict) => {
@@ -92,28 +92,30 @@ pub(super) async fn execute_late(gate: &Inner, late: Late) -> (Call, Option<u16>
 
 async fn carry_out(gate: &Inner, call: &Call, verdict: &Verdict, asked: UpstreamRequest) -> Outcome {
     match verdict {
-        Verdict::Pass => ask(gate, asked).await.answered(),
+        Verdict::Pass => ask(gate, call, asked).await.answered(),
         Verdict::Delay(time) => {
             tokio::time::sleep(*time).await;
-            ask(gate, asked).await.answered()
+            ask(gate, call, asked).await.answered()
         }
         Verdict::FailBefore => without_effect(Reply::Nothing),
-        Verdict::LoseAnswer => ask(gate, asked).await.told(Reply::Nothing),
+        Verdict::LoseAnswer => ask(gate, call, asked).await.told(Reply::Nothing),
         Verdict::KillBefore => without_effect(kill(gate, call)),
         Verdict::KillAfter => {
-            let asked = ask(gate, asked).await;
+            let asked = ask(gate, call, asked).await;
             asked.told(kill(gate, call))
         }
         Verdict::Status { code, retry_after_s, when } => {
             let reply = Reply::Answer(answer::status(call, *code, *retry_after_s));
-            instead(gate, asked, *when, reply).await
+            instead(gate, call, asked, *when, reply).await
         }
-        Verdict::Html { code, when } => instead(gate, asked, *when, Reply::Answer(answer::html(call, *code))).await,
-        Verdict::Truncated => ask(gate, asked).await.cut(),
+        Verdict::Html { code, when } => {
+            instead(gate, call, asked, *when, Reply::Answer(answer::html(call, *code))).await
+        }
+        Verdict::Truncated => ask(gate, call, asked).await.cut(),
         Verdict::Throttle(how) => without_effect(Reply::Answer(answer::throttle(call, *how))),
         Verdict::Conflict => without_effect(Reply::Answer(answer::conflict(call))),
         Verdict::ConditionReadBack => {
-            let answered = ask(gate, asked.clone()).await;
+            let answered = ask(gate, call, asked.clone()).await;
             match &answered.0 {
                 Some(response) if response.status().is_success() => match read_back(gate, call, &asked).await {
                     Some(failed) => answered.told(Reply::Answer(failed)),
@@ -123,8 +125,8 @@ async fn carry_out(gate: &Inner, call: &Call, verdict: &Verdict, asked: Upstream
             }
         }
         Verdict::Twice => {
-            ask(gate, asked.clone()).await;
-            ask(gate, asked).await.answered()
+            ask(gate, call, asked.clone()).await;
+            ask(gate, call, asked).await.answered()
         }
         Verdict::Late { answer: told, until } => {
             let call = call.clone();
@@ -179,14 +181,19 @@ impl ServiceAnswer {
     }
 }
 
-async fn ask(gate: &Inner, asked: UpstreamRequest) -> ServiceAnswer {
-    ServiceAnswer(gate.way.send(asked).await)
+async fn ask(gate: &Inner, call: &Call, asked: UpstreamRequest) -> ServiceAnswer {
+    let response = gate.way.send(asked).await;
+    let read = response.as_ref().map(|response| kinds_read(&call.name, response.body())).unwrap_or_default();
+    if let Some(record) = gate.state().records.of(call.number) {
+        record.read = read;
+    }
+    ServiceAnswer(response)
 }
 
-async fn instead(gate: &Inner, asked: UpstreamRequest, when: FaultMoment, reply: Reply) -> Outcome {
+async fn instead(gate: &Inner, call: &Call, asked: UpstreamRequest, when: FaultMoment, reply: Reply) -> Outcome {
     match when {
         FaultMoment::Before => without_effect(reply),
-        FaultMoment::After => ask(gate, asked).await.told(reply),
+        FaultMoment::After => ask(gate, call, asked).await.told(reply),
     }
 }
 

@@ -193,11 +193,6 @@ impl View {
         (larger.unanswered_since, larger.until) = (None, Some(asked));
         Ok(change)
     }
-
-    /// Whether a limit without an answer was sent to the key so long ago that it can no longer take effect.
-    pub fn awaits_limit(&self, attempt: &Attempt, now: Timestamp) -> bool {
-        attempt.larger_limit.and_then(|larger| larger.unanswered_since).is_some_and(|since| now >= since + GRACE)
-    }
 }
 
 impl Change {
