@@ -3,6 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use bursar_core::deadline::Waits;
 use bursar_core::domain::values::money::Usd;
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
@@ -211,7 +212,7 @@ fn httpdate(time: SystemTime) -> String {
 
 #[tokio::test]
 async fn a_refused_management_key_is_told_as_that_and_nothing_is_done_or_missing() {
-    let stack = stack::in_process().await.unwrap();
+    let stack = stack::in_process_waiting(Waits::shortened(20)).await.unwrap();
     let office = Office::open(&stack).await;
     let ada = office.invite("ada@x.edu").await;
     let key = office.claim(&ada).await;
