@@ -28,6 +28,7 @@ from samtranslator.translator.transform import transform  # noqa: E402
 sys.dont_write_bytecode = True
 
 from template_alarms import alarms  # noqa: E402
+from template_api import api  # noqa: E402
 from template_limits import limits  # noqa: E402
 from template_parts import events, listed, of_type  # noqa: E402
 from template_roles import roles  # noqa: E402
@@ -40,9 +41,6 @@ REGIONS = ["us-east-1", "eu-central-1"]
 # The services that publish to the topics. AWS asks for both actions.
 PUBLISHERS = {"cloudwatch.amazonaws.com", "ses.amazonaws.com"}
 PUBLISHING = {"kms:Decrypt", "kms:GenerateDataKey*"}
-
-# API Gateway gives up after thirty seconds, so a function must have answered before.
-HTTP_TIMEOUT = 29
 
 
 def main():
@@ -65,7 +63,7 @@ def complaints(text):
     except yaml.YAMLError as error:
         yield str(error)
         return
-    yield from schedules(template) + streams(template) + functions(template) + limits(template)
+    yield from schedules(template) + streams(template) + functions(template) + api(template) + limits(template)
     try:
         expanded = expand(template)
     except InvalidDocumentException as error:
@@ -236,8 +234,6 @@ def functions(template):
         if "Timeout" not in properties:
             found.append(f"{name}: without a Timeout it has three seconds")
         kinds = [event["Type"] for event in properties.get("Events", {}).values()]
-        if "HttpApi" in kinds and properties.get("Timeout", 0) > HTTP_TIMEOUT:
-            found.append(f"{name}: the HTTP API gives up after 30 seconds, before the function's Timeout")
         if set(kinds) & {"Schedule", "SNS"} and "OnFailure" not in destination(properties):
             found.append(f"{name}: without a destination an event that is given up on is lost")
     if packages - seen:

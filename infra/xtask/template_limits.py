@@ -3,7 +3,7 @@
 import itertools
 import re
 
-from template_parts import events, of_type
+from template_parts import of_type
 
 # Routes that anybody may call, so a flood of them must not use up the rate of any other. A lecture hall calls
 # them at once.
@@ -17,11 +17,13 @@ def limits(template):
 
 def rates(template):
     found = []
-    routes = {route(event) for _, event in events(template, "HttpApi")}
-    for name, api in of_type(template, "AWS::Serverless::HttpApi"):
-        rest = api["Properties"].get("DefaultRouteSettings", {})
-        own = api["Properties"].get("RouteSettings", {})
-        found += [f"{name}: there is no route {each} to limit" for each in sorted(set(own) - routes)]
+    routes = {each["Properties"]["RouteKey"]: name for name, each in of_type(template, "AWS::ApiGatewayV2::Route")}
+    for name, stage in of_type(template, "AWS::ApiGatewayV2::Stage"):
+        rest = stage["Properties"].get("DefaultRouteSettings", {})
+        own = stage["Properties"].get("RouteSettings", {})
+        found += [f"{name}: there is no route {each} to limit" for each in sorted(set(own) - set(routes))]
+        late = {routes[each] for each in own if each in routes} - set(stage.get("DependsOn", []))
+        found += [f"{name}: it would limit {each} before that is there" for each in sorted(late)]
         found += [f"{name}: a flood at {each} uses up everybody's rate" for each in sorted(DOORS - set(own))]
         for each, settings in {"everything else": rest, **own}.items():
             if not {"ThrottlingRateLimit", "ThrottlingBurstLimit"} <= set(settings):
@@ -31,10 +33,6 @@ def rates(template):
             elif each in DOORS and settings["ThrottlingRateLimit"] >= rest.get("ThrottlingRateLimit", 0):
                 found.append(f"{name}: {each} takes as much as everything else")
     return found
-
-
-def route(event):
-    return event["Path"] if event["Path"] == "$default" else f"{event['Method'].upper()} {event['Path']}"
 
 
 def shares(template):
@@ -68,7 +66,7 @@ def domain(template):
     for name, each in of_type(template, "AWS::ApiGatewayV2::DomainName"):
         if any(one.get("SecurityPolicy") != "TLS_1_2" for one in each["Properties"]["DomainNameConfigurations"]):
             found.append(f"{name}: it would speak an old TLS")
-    for name, api in of_type(template, "AWS::Serverless::HttpApi"):
+    for name, api in of_type(template, "AWS::ApiGatewayV2::Api"):
         if api["Properties"].get("DisableExecuteApiEndpoint") != {"Fn::If": ["DomainGiven", True, False]}:
             found.append(f"{name}: it must answer to AWS's name for it exactly when it has no domain")
     if template["Outputs"].get("ApiOrigin", {}).get("Value") != LEADS_TO:

@@ -162,7 +162,6 @@ pub(super) struct EventInvoke {
 #[derive(Deserialize)]
 #[serde(tag = "Type", content = "Properties", deny_unknown_fields)]
 pub(super) enum Event {
-    HttpApi(HttpApi),
     Schedule(Schedule),
     #[serde(rename = "DynamoDB")]
     Stream(StreamSource),
@@ -172,10 +171,25 @@ pub(super) enum Event {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-pub(super) struct HttpApi {
-    pub(super) path: String,
-    pub(super) method: String,
+pub(super) struct Integration {
+    pub(super) integration_uri: AttributeOf,
     pub(super) payload_format_version: String,
+    integration_type: IntegrationType,
+    api_id: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+enum IntegrationType {
+    /// A function gets the request as an event, and its answer is the response.
+    #[serde(rename = "AWS_PROXY")]
+    Proxy,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct Route {
+    pub(super) route_key: String,
+    pub(super) target: Substitution,
     api_id: Option<IgnoredAny>,
 }
 
@@ -242,6 +256,14 @@ pub(super) struct Topic {
 pub(super) struct Reference {
     #[serde(rename = "Ref")]
     pub(super) name: String,
+}
+
+/// A text that names other parts: `Fn::Sub: integrations/${Name}`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Substitution {
+    #[serde(rename = "Fn::Sub")]
+    pub(super) text: String,
 }
 
 /// An attribute of another part: `Fn::GetAtt: [Name, Attribute]`.

@@ -4,6 +4,7 @@
 mod document;
 pub mod expression;
 pub mod filter;
+mod http_api;
 #[cfg(test)]
 mod tests;
 
@@ -17,15 +18,19 @@ use serde_json::Value;
 use self::document::{Document, Event, KeyType, ResponseType};
 use self::expression::Expression;
 use self::filter::Filter;
+use self::http_api::HttpApi;
 use crate::base::function::FunctionName;
 
 /// Resources that exist only in AWS, or whose stand-in needs nothing from the template.
-const ONLY_IN_AWS: [&str; 14] = [
+const ONLY_IN_AWS: [&str; 16] = [
+    "AWS::ApiGatewayV2::Api",
     "AWS::ApiGatewayV2::ApiMapping",
     "AWS::ApiGatewayV2::DomainName",
+    "AWS::ApiGatewayV2::Stage",
     "AWS::CloudWatch::Alarm",
     "AWS::IAM::Role",
     "AWS::KMS::Key",
+    "AWS::Lambda::Permission",
     "AWS::Logs::LogGroup",
     "AWS::Logs::MetricFilter",
     "AWS::SES::ConfigurationSet",
@@ -34,7 +39,6 @@ const ONLY_IN_AWS: [&str; 14] = [
     "AWS::SNS::TopicPolicy",
     "AWS::SQS::Queue",
     "AWS::SecretsManager::Secret",
-    "AWS::Serverless::HttpApi",
 ];
 
 /// The parts of the bundle that are needed to run it.
@@ -128,7 +132,7 @@ impl Template {
     }
 
     fn of(document: Document) -> Result<Template> {
-        let mut tables = Vec::new();
+        let (mut tables, mut api) = (Vec::new(), HttpApi::default());
         let mut template = Template {
             table: TableSchema::none(),
             functions: BTreeMap::new(),
@@ -153,19 +157,29 @@ impl Template {
                 "AWS::Serverless::Function" => {
                     let function = properties(resource.properties);
                     let added = function.and_then(|function| template.add(function, by_default));
-                    added.with_context(|| name)?;
+                    let function = added.with_context(|| name.clone())?;
+                    api.functions.insert(name, function);
+                }
+                "AWS::ApiGatewayV2::Integration" => {
+                    let integration = properties(resource.properties).with_context(|| name.clone())?;
+                    api.integrations.insert(name, integration);
+                }
+                "AWS::ApiGatewayV2::Route" => {
+                    let route = properties(resource.properties).with_context(|| name.clone())?;
+                    api.routes.insert(name, route);
                 }
                 _ if only_in_aws => {}
                 unknown => bail!("{name}: the bundle on one machine knows no {unknown}"),
             }
         }
+        template.routes = api.routes()?;
         ensure!(tables.len() == 1, "there is not exactly one table");
         let missing = FunctionName::ALL.iter().find(|name| !template.functions.contains_key(name));
         ensure!(missing.is_none(), "the function {} is missing", missing.map_or("", |name| name.as_str()));
         Ok(template)
     }
 
-    fn add(&mut self, function: document::Function, timeout_by_default: Option<u32>) -> Result<()> {
+    fn add(&mut self, function: document::Function, timeout_by_default: Option<u32>) -> Result<FunctionName> {
         let folder = function.code_uri.trim_end_matches('/').rsplit('/').next();
         let name = FunctionName::ALL.into_iter().find(|name| Some(name.as_str()) == folder);
         let name = name.with_context(|| format!("CodeUri {} ends with no function's name", function.code_uri))?;
@@ -177,19 +191,11 @@ impl Template {
         for (event, written) in function.events {
             self.listen(name, written).with_context(|| format!("Events.{event}"))?;
         }
-        Ok(())
+        Ok(name)
     }
 
     fn listen(&mut self, function: FunctionName, event: Value) -> Result<()> {
         match properties(event)? {
-            Event::HttpApi(http) => {
-                ensure!(http.payload_format_version == "2.0", "PayloadFormatVersion is not 2.0");
-                let key = match http.path.as_str() {
-                    "$default" => http.path,
-                    path => format!("{} {path}", http.method.to_ascii_uppercase()),
-                };
-                self.routes.push(Route { key, function });
-            }
             Event::Schedule(schedule) => self.schedules.push(Schedule {
                 function,
                 expression: Expression::parse(&schedule.schedule)?,
