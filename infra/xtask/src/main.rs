@@ -6,8 +6,11 @@ mod bench;
 mod browser;
 mod changed;
 mod checks;
+mod deployed;
+mod emulator;
 mod engine;
 mod histories;
+mod package;
 mod provider;
 mod tools;
 
@@ -57,6 +60,11 @@ const RECIPES: &[Recipe] = &[
         run: provider::provider_sdk,
     },
     Recipe {
+        name: "deploy-test",
+        what: "the zips of all functions, deployed to an emulator of AWS and used there",
+        run: deployed::deploy_test,
+    },
+    Recipe {
         name: "browser",
         what: "the first journey in a real browser, with scripts and without",
         run: browser::check,
@@ -74,6 +82,12 @@ const QUICK: &[Recipe] = &[
 const MAKERS: &[Recipe] = &[
     Recipe { name: "screenshots", what: "the pictures of the README, in docs/screenshots", run: browser::screenshots },
     Recipe { name: "gallery", what: "a picture of every page in every look, in target/gallery", run: browser::gallery },
+];
+
+/// What goes to AWS.
+const PACKAGE: [(&str, &str); 2] = [
+    ("package", "the zips and the folders that template.yaml names, for arm64; or for x86_64, or with --thin"),
+    ("", "with --verify both architectures, built twice in two folders and compared: before a release"),
 ];
 
 /// The recipes that take longer than a run of CI may, in optimised builds. The words after `bench` are the
@@ -113,6 +127,7 @@ fn run(names: &[String]) -> anyhow::Result<()> {
     shell.change_dir(root());
     match names {
         [name, rest @ ..] if name == "bench" => return bench::run(&shell, rest),
+        [name, rest @ ..] if name == "package" => return package::package(&shell, rest),
         [name, rest @ ..] if name == "histories" => return histories::histories(&shell, rest),
         [name, rest @ ..] if name == "weather" => return histories::weather(&shell, rest),
         [name] if name == "long" => return histories::long(&shell),
@@ -152,7 +167,7 @@ fn list() -> anyhow::Result<()> {
     for recipe in MAKERS {
         writeln!(out, "  {:14} {}", recipe.name, recipe.what)?;
     }
-    for (name, what) in LONG {
+    for (name, what) in PACKAGE.into_iter().chain(LONG) {
         writeln!(out, "  {name:14} {what}")?;
     }
     Ok(())

@@ -1,0 +1,125 @@
+//! `package`: the folders that template.yaml names and a zip of each, one a function. From one commit come the same
+//! bytes, wherever it is built.
+
+mod archive;
+mod build;
+mod libc;
+mod verify;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+use xshell::Shell;
+
+use self::build::Lto;
+
+/// The largest zip. A function's start is quick while its code is small.
+const MOST_BYTES: u64 = 6_500_000;
+
+/// The processors that Lambda runs functions on, in its own names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Architecture {
+    Arm64,
+    X86_64,
+}
+
+impl Architecture {
+    pub(crate) const ALL: [Architecture; 2] = [Architecture::Arm64, Architecture::X86_64];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Architecture::Arm64 => "arm64",
+            Architecture::X86_64 => "x86_64",
+        }
+    }
+
+    fn triple(self) -> &'static str {
+        match self {
+            Architecture::Arm64 => "aarch64-unknown-linux-gnu",
+            Architecture::X86_64 => "x86_64-unknown-linux-gnu",
+        }
+    }
+
+    /// The architecture of this machine.
+    fn own() -> anyhow::Result<Architecture> {
+        match std::env::consts::ARCH {
+            "aarch64" => Ok(Architecture::Arm64),
+            "x86_64" => Ok(Architecture::X86_64),
+            other => bail!("Lambda runs no {other}"),
+        }
+    }
+}
+
+/// One function's zip.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Zip {
+    pub(crate) function: String,
+    pub(crate) bytes: u64,
+    pub(crate) sha256: String,
+}
+
+/// `package [arm64|x86_64] [--thin]`, or `package --verify`.
+pub(crate) fn package(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
+    let (mut architecture, mut lto) = (Architecture::Arm64, Lto::Fat);
+    for word in words {
+        match word.as_str() {
+            "--verify" if words.len() == 1 => return verify::both_twice(shell),
+            "--thin" => lto = Lto::Thin,
+            name => {
+                let named = Architecture::ALL.into_iter().find(|known| known.as_str() == name);
+                architecture = named.with_context(|| {
+                    format!("cargo xtask package takes arm64, x86_64, --thin or --verify, not {name}")
+                })?;
+            }
+        }
+    }
+    let folder = shell.current_dir().join("target/lambda");
+    tell(architecture, &make(shell, architecture, lto, &folder)?);
+    let named = architecture.as_str();
+    eprintln!("package: sam deploy --guided takes them from here, with Architecture {named}; sam build is not needed");
+    Ok(())
+}
+
+/// The zips that are tried on this machine, quickly linked, in a folder that nobody deploys from.
+pub(crate) fn own(shell: &Shell) -> anyhow::Result<(Architecture, PathBuf)> {
+    let (architecture, folder) = (Architecture::own()?, shell.current_dir().join("target/package/lambda"));
+    tell(architecture, &make(shell, architecture, Lto::Thin, &folder)?);
+    Ok((architecture, folder))
+}
+
+/// Builds, checks and packs every function.
+fn make(shell: &Shell, architecture: Architecture, lto: Lto, lambda: &Path) -> anyhow::Result<Vec<Zip>> {
+    let functions = functions(shell)?;
+    let binaries = build::release(shell, architecture, lto, &functions)?;
+    shell.remove_path(lambda)?;
+    let mut zips = Vec::new();
+    for function in functions {
+        let binary = binaries.join(&function);
+        let code = std::fs::read(&binary).with_context(|| format!("{} is missing", binary.display()))?;
+        libc::check(&code, architecture).with_context(|| format!("{function} would not run in Lambda"))?;
+        let zip = archive::of(&code)?;
+        let bytes = zip.len() as u64;
+        let is_small = lto == Lto::Thin || bytes <= MOST_BYTES;
+        ensure!(is_small, "the zip of {function} has {bytes} bytes, and {MOST_BYTES} are the most");
+        archive::write_bootstrap(&lambda.join(&function), &code)?;
+        std::fs::write(lambda.join(format!("{function}.zip")), &zip)?;
+        zips.push(Zip { bytes, sha256: archive::sha256(&zip), function });
+    }
+    Ok(zips)
+}
+
+/// The functions' packages, each named as its folder.
+fn functions(shell: &Shell) -> anyhow::Result<Vec<String>> {
+    let folders = shell.read_dir("functions")?;
+    let names =
+        folders.iter().filter(|folder| folder.join("Cargo.toml").exists()).filter_map(|folder| folder.file_name());
+    let names: Vec<String> = names.map(|name| name.to_string_lossy().into_owned()).collect();
+    ensure!(!names.is_empty(), "there are no functions here");
+    Ok(names)
+}
+
+fn tell(architecture: Architecture, zips: &[Zip]) {
+    for Zip { function, bytes, sha256 } in zips {
+        eprintln!("package: {function:16} {} {:5.2} MB {sha256}", architecture.as_str(), *bytes as f64 / 1e6);
+    }
+}

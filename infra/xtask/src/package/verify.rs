@@ -1,0 +1,32 @@
+//! `package --verify`: both architectures, each built in two fresh clones under different folders, and compared byte for
+//! byte. A release is built only from a commit that passes.
+
+use std::path::Path;
+
+use anyhow::ensure;
+use xshell::{Shell, cmd};
+
+use super::{Architecture, Zip, build::Lto, make, tell};
+
+pub(super) fn both_twice(shell: &Shell) -> anyhow::Result<()> {
+    ensure!(cmd!(shell, "git status --porcelain").quiet().read()?.is_empty(), "commit first: a clone is what is built");
+    let folder = shell.create_temp_dir()?;
+    for architecture in Architecture::ALL {
+        let [one, other] =
+            ["one", "another/folder"].map(|name| in_a_clone(shell, &folder.path().join(name), architecture));
+        let (one, other) = (one?, other?);
+        tell(architecture, &one);
+        ensure!(one == other, "{}: a second build differs: {other:?}", architecture.as_str());
+    }
+    eprintln!("package: both builds of both architectures are the same, byte for byte");
+    Ok(())
+}
+
+fn in_a_clone(shell: &Shell, folder: &Path, architecture: Architecture) -> anyhow::Result<Vec<Zip>> {
+    let root = shell.current_dir();
+    shell.remove_path(folder)?;
+    cmd!(shell, "git clone --quiet {root} {folder}").run()?;
+    let inside = shell.clone();
+    inside.change_dir(folder);
+    make(&inside, architecture, Lto::Fat, &folder.join("target/lambda"))
+}
