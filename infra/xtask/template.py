@@ -30,7 +30,9 @@ sys.dont_write_bytecode = True
 from template_alarms import alarms  # noqa: E402
 from template_api import api  # noqa: E402
 from template_limits import limits  # noqa: E402
+from template_parameters import parameters  # noqa: E402
 from template_parts import events, listed, of_type  # noqa: E402
+from template_promises import promises  # noqa: E402
 from template_roles import roles  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,6 +66,7 @@ def complaints(text):
         yield str(error)
         return
     yield from schedules(template) + streams(template) + functions(template) + api(template) + limits(template)
+    yield from parameters(template) + promises(template)
     try:
         expanded = expand(template)
     except InvalidDocumentException as error:
@@ -117,16 +120,26 @@ IGNORED_LINTS = ["I3011"]
 def schedules(template):
     found = []
     for name, event in events(template, "Schedule"):
-        expression = event.get("Schedule", "")
-        wrong = wrong_schedule(expression)
-        if wrong:
-            found.append(f"{name}: the schedule {expression!r} {wrong}")
+        for expression in with_bounds(event.get("Schedule", ""), template["Parameters"]):
+            if wrong := wrong_schedule(expression):
+                found.append(f"{name}: the schedule {expression!r} {wrong}")
         try:
             if not isinstance(json.loads(event.get("Input", "")), dict):
                 found.append(f"{name}: the input is not a JSON object")
         except ValueError:
             found.append(f"{name}: the input is not JSON")
     return found
+
+
+def with_bounds(expression, parameters):
+    """A schedule with the default, the least and the most of the parameters that it names."""
+    if not isinstance(expression, dict):
+        return [expression]
+    texts = []
+    for bound in ("Default", "MinValue", "MaxValue"):
+        value = lambda name: str(parameters.get(name[1], {}).get(bound, name[0]))  # noqa: E731
+        texts.append(re.sub(r"\$\{(\w+)\}", value, expression["Fn::Sub"]))
+    return texts
 
 
 def wrong_schedule(expression):
@@ -187,6 +200,8 @@ def streams(template):
             found.append(f"{name}: without BisectBatchOnFunctionError one bad record takes its batch along")
         if not 0 <= event.get("MaximumRetryAttempts", -1) <= 100:
             found.append(f"{name}: without a small MaximumRetryAttempts one bad record blocks the stream for a day")
+        if not 60 <= event.get("MaximumRecordAgeInSeconds", -1) <= 86400:
+            found.append(f"{name}: without a MaximumRecordAgeInSeconds it would go through what nobody waits for any more")
         if "OnFailure" not in event.get("DestinationConfig", {}):
             found.append(f"{name}: without a destination a record that is given up on is lost")
         filters = event.get("FilterCriteria", {}).get("Filters", [])
@@ -263,6 +278,8 @@ def kept(expanded):
             found.append(f"{name}: it cannot be put back to a moment before a mistake")
         if properties.get("TimeToLiveSpecification") != {"AttributeName": "ttl", "Enabled": True}:
             found.append(f"{name}: items expire by the attribute ttl")
+        if properties.get("SSESpecification") != {"SSEEnabled": True}:
+            found.append(f"{name}: nobody would see who had it opened")
         if properties.get("StreamSpecification", {}).get("StreamViewType") != "NEW_AND_OLD_IMAGES":
             found.append(f"{name}: its readers compare the new image with the old one")
     for name, secret in of_type(expanded, "AWS::SecretsManager::Secret"):

@@ -8,6 +8,8 @@ METRICS = {
     ("AWS/Lambda", "IteratorAge"): ("FunctionName", "Maximum"),
     ("AWS/Lambda", "Errors"): ("FunctionName", "Sum"),
     ("AWS/Lambda", "Throttles"): ("FunctionName", "Sum"),
+    ("AWS/Lambda", "Duration"): ("FunctionName", "Maximum"),
+    ("AWS/SES", "Reputation.BounceRate"): (None, "Average"),
     ("AWS/ApiGateway", "5xx"): ("ApiId", "Sum"),
 }
 
@@ -21,11 +23,16 @@ COUNTED = {
     "claim/RefusedLinks": ("ClaimLog", '{ $.refused = "link" }'),
     "claim/Refused": ("ClaimLog", REFUSED),
     "console/Refused": ("ConsoleLog", REFUSED),
+    "threshold-alerts/HoursWithoutSync": ("ThresholdAlertsLog", "{ $.watched IS TRUE && $.hours_without_sync = * }"),
     "threshold-alerts/Watched": ("ThresholdAlertsLog", "{ $.watched IS TRUE }"),
     "mail/Drained": ("MailLog", "{ $.drained IS TRUE }"),
     "mail/LinksUsedUp": ("MailLog", "{ $.links_used_up IS TRUE }"),
     "mail/ReachesNobody": ("MailLog", "{ $.reaches_nobody IS TRUE }"),
 }
+
+
+# Metrics of ours that are no counts of lines: their statistic. Of these, silence is as bad as the worst value.
+MEASURED = {"HoursWithoutSync": "Maximum"}
 
 
 def alarms(expanded):
@@ -36,14 +43,17 @@ def alarms(expanded):
         metric = (spelled(properties.get("Namespace")), properties.get("MetricName"))
         dimensions = [(each["Name"], each["Value"]) for each in properties.get("Dimensions", [])]
         watched += [(*metric, value) for _, value in dimensions or [("", None)]]
-        dimension, statistic = METRICS.get(metric, (None, "Sum"))
+        dimension, statistic = METRICS.get(metric, (None, MEASURED.get(metric[1], "Sum")))
         if metric not in METRICS and metric not in counted:
             found.append(f"{name}: AWS does not know the metric, and such an alarm never sounds")
         elif [each for each, _ in dimensions] != ([dimension] if dimension else []):
             found.append(f"{name}: AWS keeps this metric by other dimensions, and such an alarm never sounds")
+        if metric == ("AWS/Lambda", "Duration"):
+            found += late(expanded, name, properties)
         if properties.get("Statistic") != statistic:
             found.append(f"{name}: its threshold is of the metric's {statistic}")
-        silence = "breaching" if properties.get("ComparisonOperator", "").startswith("LessThan") else "notBreaching"
+        is_heartbeat = properties.get("ComparisonOperator", "").startswith("LessThan") or metric[1] in MEASURED
+        silence = "breaching" if is_heartbeat else "notBreaching"
         if properties.get("TreatMissingData") != silence:
             found.append(f"{name}: silence must be {silence}")
         if not properties.get("AlarmActions"):
@@ -55,12 +65,23 @@ def alarms(expanded):
         if (OURS + function, metric, None) not in watched:
             found.append(f"{each}: it has no alarm")
     for name, _ in of_type(expanded, "AWS::Lambda::Function"):
-        missing = [each for each in ("Errors", "Throttles") if ("AWS/Lambda", each, {"Ref": name}) not in watched]
+        missing = [each for each in ("Errors", "Throttles", "Duration") if ("AWS/Lambda", each, {"Ref": name}) not in watched]
         found += [f"{name}: nobody hears of its {each}" for each in missing]
+    if ("AWS/SES", "Reputation.BounceRate", None) not in watched:
+        found.append("nobody hears of mail that comes back")
     for name, _ in of_type(expanded, "AWS::ApiGatewayV2::Api"):
         if ("AWS/ApiGateway", "5xx", {"Ref": name}) not in watched:
             found.append(f"{name}: nobody hears of requests that end in an error of ours")
     return found
+
+
+def late(expanded, name, properties):
+    """An alarm of a function that takes nearly all of its time rings before the time is up, and not long before."""
+    function = expanded["Resources"].get(properties["Dimensions"][0]["Value"].get("Ref"), {})
+    seconds = function.get("Properties", {}).get("Timeout", 0)
+    limit = seconds * 1000 if isinstance(seconds, int) else 0
+    fits = 0.85 * limit <= properties.get("Threshold", 0) < limit
+    return [] if fits else [f"{name}: it does not ring shortly before the function's Timeout"]
 
 
 def counts(expanded):

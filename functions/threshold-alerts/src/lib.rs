@@ -158,8 +158,11 @@ impl App {
         // Last, since it may take all the time there is.
         let caps = caps::look(table, &programmes, now, deadline).await;
         crossings += failures.take("the caps", caps);
-        // The template counts this line: its absence is the alarm for the watch itself.
-        tracing::info!(watched = true, failed = failures.failed.len(), "the watch came to its end");
+        let unsynced = silence::since_complete_sync(table, &programmes, now).await;
+        let unsynced = failures.take("how long ago a sync was complete", unsynced.map(|since| Some(since.as_hours())));
+        // The template counts this line: its absence is the alarm for the watch itself, and for syncs.
+        let failed = failures.failed.len();
+        tracing::info!(watched = true, hours_without_sync = unsynced, failed, "the watch came to its end");
         ensure!(failures.failed.is_empty(), "not looked at: {}", failures.failed.join(", "));
         let (programmes, digests) = (programmes.read.len(), digests.digests);
         Ok(json!({"programmes": programmes, "crossings": crossings, "alarms": alarms, "digests": digests}))

@@ -11,7 +11,7 @@ use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{BulkStop, Table, Waiting};
-use jiff::{Timestamp, ToSpan};
+use jiff::{SignedDuration, Timestamp, ToSpan};
 
 use crate::ended::over;
 use crate::failures::{Programmes, ScanFailures};
@@ -121,17 +121,28 @@ async fn missing_events(table: &Table, now: Timestamp) -> Result<Option<Alarm>> 
     Ok(is_silent.then(|| Alarm::on(monday, Cause::NothingHeard { of: yesterday, sent: counts.sent }, now)))
 }
 
-/// The absence of a complete sync for too long. Without programmes there is nothing to sync.
+/// The absence of a complete sync for too long.
 async fn silent_sync(table: &Table, programmes: &Programmes, now: Timestamp) -> Result<Option<Cause>> {
-    if programmes.read.is_empty() && programmes.unreadable.is_empty() {
-        return Ok(None);
-    }
     let last = table.sync_state().await?.completed_at;
-    let since = match last {
+    let is_silent = since_complete_sync(table, programmes, now).await? >= COMPLETE_WITHIN;
+    Ok(is_silent.then_some(Cause::Silent { last }))
+}
+
+/// The time since the last complete sync, or since the deployment began. Without programmes there is nothing
+/// to sync, and no time passes.
+pub(crate) async fn since_complete_sync(
+    table: &Table,
+    programmes: &Programmes,
+    now: Timestamp,
+) -> Result<SignedDuration> {
+    if programmes.read.is_empty() && programmes.unreadable.is_empty() {
+        return Ok(SignedDuration::ZERO);
+    }
+    let since = match table.sync_state().await?.completed_at {
         Some(last) => last,
         None => table.meta(now).await?.born,
     };
-    Ok((since + COMPLETE_WITHIN <= now).then_some(Cause::Silent { last }))
+    Ok(now.duration_since(since))
 }
 
 /// The alarm that the last known balance falls short of what it must cover soon. It is raised when the

@@ -48,6 +48,11 @@ async fn what_cannot_be_read_is_named_and_keeps_nothing_else_from_being_told() {
         assert!(why.contains(part), "{why}");
     }
     assert!(!why.contains("the syncs") && !why.contains("the crossings of"), "{why}");
+    let watched = logs
+        .iter()
+        .rev()
+        .find_map(|line| serde_json::from_str::<Value>(&line.text).ok().filter(|line| line["watched"] == true));
+    assert_eq!(watched.unwrap()["hours_without_sync"], 72, "three days");
     stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
     let subjects: Vec<_> = stack.ses.unread().iter().map(|mail| Contents::of(&mail.raw).subject).collect();
     assert!(subjects.contains(&"No sync was ever complete".to_owned()), "{subjects:?}");
@@ -65,12 +70,16 @@ async fn each_watch_leaves_the_line_that_the_stack_listens_for() {
     let stack = still().await;
     look(&stack).await;
     let lines: Vec<Value> = stack.logs.all().iter().filter_map(|line| serde_json::from_str(&line.text).ok()).collect();
-    assert_eq!(lines.iter().filter(|line| line["watched"] == true).count(), 1);
+    let watched: Vec<&Value> = lines.iter().filter(|line| line["watched"] == true).collect();
+    assert_eq!(watched.len(), 1);
+    assert_eq!(watched[0]["hours_without_sync"], 0, "there is nothing to sync");
     let template = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
     let template: Value = serde_saphyr::from_str(&std::fs::read_to_string(template).unwrap()).unwrap();
     let [filter, alarm] = ["WatchedMetric", "WatchSilent"].map(|name| &template["Resources"][name]["Properties"]);
     assert_eq!(filter["FilterPattern"], "{ $.watched IS TRUE }");
     let metric = &filter["MetricTransformations"][0];
     assert_eq!((&metric["MetricName"], &metric["MetricNamespace"]), (&alarm["MetricName"], &alarm["Namespace"]));
+    let filter = &template["Resources"]["HoursWithoutSyncMetric"]["Properties"];
+    assert_eq!(filter["MetricTransformations"][0]["MetricValue"], "$.hours_without_sync");
     stack.finish().await;
 }

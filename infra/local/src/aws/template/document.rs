@@ -16,13 +16,23 @@ pub(super) struct Document {
     version: Option<IgnoredAny>,
     transform: Option<IgnoredAny>,
     description: Option<IgnoredAny>,
-    parameters: Option<IgnoredAny>,
+    /// The groups in which the console of AWS asks for parameters.
+    metadata: Option<IgnoredAny>,
+    #[serde(default)]
+    pub(super) parameters: BTreeMap<String, Parameter>,
     /// Conditions between parameters, which the bundle sets itself.
     rules: Option<IgnoredAny>,
     conditions: Option<IgnoredAny>,
     outputs: Option<IgnoredAny>,
     pub(super) globals: Option<Globals>,
     pub(super) resources: BTreeMap<String, Resource>,
+}
+
+/// A parameter, which has its default on one machine. What else it says is for AWS.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Parameter {
+    pub(super) default: Option<Value>,
 }
 
 #[derive(Default, Deserialize)]
@@ -68,6 +78,9 @@ pub(super) struct Table {
     pub(super) time_to_live_specification: TimeToLive,
     /// Backups, which the engine does not have.
     point_in_time_recovery_specification: Option<IgnoredAny>,
+    /// The key that encrypts the table at rest.
+    #[serde(rename = "SSESpecification")]
+    sse_specification: Option<IgnoredAny>,
     /// Protection against deletion, which nothing of ours attempts.
     deletion_protection_enabled: Option<IgnoredAny>,
 }
@@ -196,7 +209,7 @@ pub(super) struct Route {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(super) struct Schedule {
-    pub(super) schedule: String,
+    pub(super) schedule: Text,
     pub(super) input: String,
     name: Option<IgnoredAny>,
     description: Option<IgnoredAny>,
@@ -216,6 +229,8 @@ pub(super) struct StreamSource {
     /// The retries of a batch. Without them AWS retries for a day, and everything behind a bad record
     /// waits.
     pub(super) maximum_retry_attempts: u32,
+    /// The age at which a record is given up, which none reaches here.
+    maximum_record_age_in_seconds: Option<IgnoredAny>,
     /// The delay of a batch that is not full; the pump does not wait for more.
     maximum_batching_window_in_seconds: Option<IgnoredAny>,
     destination_config: Option<IgnoredAny>,
@@ -264,6 +279,14 @@ pub(super) struct Reference {
 pub(super) struct Substitution {
     #[serde(rename = "Fn::Sub")]
     pub(super) text: String,
+}
+
+/// A text, with parameters in it or without.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum Text {
+    Plain(String),
+    Substituted(Substitution),
 }
 
 /// An attribute of another part: `Fn::GetAtt: [Name, Attribute]`.

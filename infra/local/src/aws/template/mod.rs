@@ -15,7 +15,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use self::document::{Document, Event, KeyType, ResponseType};
+use self::document::{Document, Event, KeyType, Parameter, ResponseType, Text};
 use self::expression::Expression;
 use self::filter::Filter;
 use self::http_api::HttpApi;
@@ -156,7 +156,7 @@ impl Template {
                 }
                 "AWS::Serverless::Function" => {
                     let function = properties(resource.properties);
-                    let added = function.and_then(|function| template.add(function, by_default));
+                    let added = function.and_then(|function| template.add(function, by_default, &document.parameters));
                     let function = added.with_context(|| name.clone())?;
                     api.functions.insert(name, function);
                 }
@@ -179,7 +179,12 @@ impl Template {
         Ok(template)
     }
 
-    fn add(&mut self, function: document::Function, timeout_by_default: Option<u32>) -> Result<FunctionName> {
+    fn add(
+        &mut self,
+        function: document::Function,
+        timeout_by_default: Option<u32>,
+        parameters: &BTreeMap<String, Parameter>,
+    ) -> Result<FunctionName> {
         let folder = function.code_uri.trim_end_matches('/').rsplit('/').next();
         let name = FunctionName::ALL.into_iter().find(|name| Some(name.as_str()) == folder);
         let name = name.with_context(|| format!("CodeUri {} ends with no function's name", function.code_uri))?;
@@ -189,16 +194,16 @@ impl Template {
         let settings = Settings { timeout: Duration::from_secs(timeout.into()), retries: retries.unwrap_or(2) };
         ensure!(self.functions.insert(name, settings).is_none(), "it is there twice");
         for (event, written) in function.events {
-            self.listen(name, written).with_context(|| format!("Events.{event}"))?;
+            self.listen(name, written, parameters).with_context(|| format!("Events.{event}"))?;
         }
         Ok(name)
     }
 
-    fn listen(&mut self, function: FunctionName, event: Value) -> Result<()> {
+    fn listen(&mut self, function: FunctionName, event: Value, parameters: &BTreeMap<String, Parameter>) -> Result<()> {
         match properties(event)? {
             Event::Schedule(schedule) => self.schedules.push(Schedule {
                 function,
-                expression: Expression::parse(&schedule.schedule)?,
+                expression: Expression::parse(&schedule.schedule.by_default(parameters)?)?,
                 input: serde_json::from_str(&schedule.input).context("Input is no JSON")?,
             }),
             Event::Stream(source) => self.readers.push(StreamReader::of(function, source)?),
@@ -208,6 +213,24 @@ impl Template {
             }
         }
         Ok(())
+    }
+}
+
+impl Text {
+    /// The text with the default of each parameter that it names.
+    fn by_default(self, parameters: &BTreeMap<String, Parameter>) -> Result<String> {
+        let mut text = match self {
+            Text::Plain(text) => return Ok(text),
+            Text::Substituted(substitution) => substitution.text,
+        };
+        while let Some((before, rest)) = text.split_once("${") {
+            let (name, after) = rest.split_once('}').context("a ${ without its }")?;
+            let default = parameters.get(name).and_then(|parameter| parameter.default.as_ref());
+            let default = default.with_context(|| format!("{name} is no parameter with a default"))?;
+            let value = default.as_str().map_or_else(|| default.to_string(), str::to_owned);
+            text = format!("{before}{value}{after}");
+        }
+        Ok(text)
     }
 }
 
