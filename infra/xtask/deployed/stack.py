@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[3]
 STACK, BUCKET, REGION = "bursar", "bursar-packages", "us-east-1"
 FROM = "bursar@cs.example.edu"
 # The emulator delivers the stream and the schedules of each minute by itself.
-PATIENCE = 90
+PATIENCE = 180
 SERVICES = ("cloudformation", "dynamodb", "lambda", "logs", "s3", "secretsmanager", "ses")
 
 
