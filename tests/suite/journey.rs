@@ -1,6 +1,8 @@
 //! The first journey, in process and through the five real binaries, with the invariants checked after each
 //! step. It is played again by a process that is killed after each step.
 
+use std::collections::BTreeSet;
+
 use bursar_tests::journey::{Journey, STEPS};
 use bursar_tests::process::Bursar;
 use bursar_tests::stack;
@@ -16,6 +18,11 @@ async fn goes_well(stack: Stack) {
     }
     // The journey has read the mails itself.
     stack.ses.unread();
+    // What the end of every stack holds against the documents is not nothing.
+    let calls = stack.gate.calls();
+    let written: BTreeSet<&String> = calls.iter().flat_map(|recorded| &recorded.call.shape.kinds).collect();
+    let read: BTreeSet<&String> = calls.iter().flat_map(|recorded| &recorded.read).collect();
+    assert!(written.len() > 10 && read.len() > 10, "hardly anything was seen: {written:?} {read:?}");
     stack.finish().await;
 }
 

@@ -61,29 +61,26 @@ pub(super) fn release(
     Ok(target.join(triple).join("release"))
 }
 
-/// The variable that chooses the release's toolchain, with the standard library of a target. `rustup` installs what is
-/// missing.
-fn with_target(shell: &Shell, triple: &str) -> anyhow::Result<Vec<(&'static str, String)>> {
+/// The variable that chooses the release's toolchain where this one is another. `rustup` installs what is missing of it,
+/// and the standard library of the target.
+fn with_target(shell: &Shell, triple: &str) -> anyhow::Result<Option<(&'static str, &'static str)>> {
     let own = cmd!(shell, "rustc --version").quiet().read()?;
-    let toolchain = match own.split(' ').nth(1) == Some(TOOLCHAIN) {
-        true => std::env::var("RUSTUP_TOOLCHAIN").unwrap_or_default(),
-        false => TOOLCHAIN.to_owned(),
-    };
-    let chosen = match toolchain.is_empty() {
-        true => Vec::new(),
-        false => vec![("RUSTUP_TOOLCHAIN", toolchain)],
-    };
-    let libraries = cmd!(shell, "rustc --print target-libdir --target {triple}").envs(chosen.clone()).quiet().read();
-    if libraries.is_ok_and(|folder| shell.path_exists(folder)) {
-        return Ok(chosen);
-    }
-    if !chosen.is_empty() {
-        cmd!(shell, "rustup toolchain install {TOOLCHAIN} --profile minimal --no-self-update").run().with_context(|| {
-            format!("a release is built with Rust {TOOLCHAIN}: install rustup (https://rustup.rs), or that version of Rust")
+    let other = (own.split(' ').nth(1) != Some(TOOLCHAIN)).then_some(("RUSTUP_TOOLCHAIN", TOOLCHAIN));
+    if other.is_some() {
+        let install = ["toolchain", "install", TOOLCHAIN, "--profile", "minimal", "--no-self-update"];
+        cmd!(shell, "rustup {install...}").run().with_context(|| {
+            format!(
+                "a release is built with Rust {TOOLCHAIN}: install rustup (https://rustup.rs), or that version of Rust"
+            )
         })?;
     }
-    cmd!(shell, "rustup target add {triple}").envs(chosen.clone()).run().with_context(|| {
-        format!("Rust's standard library for {triple} is missing: install rustup (https://rustup.rs), or that library")
-    })?;
-    Ok(chosen)
+    let libraries = cmd!(shell, "rustc --print target-libdir --target {triple}").envs(other).quiet().read();
+    if !libraries.is_ok_and(|folder| shell.path_exists(folder)) {
+        cmd!(shell, "rustup target add {triple}").envs(other).run().with_context(|| {
+            format!(
+                "Rust's standard library for {triple} is missing: install rustup (https://rustup.rs), or that library"
+            )
+        })?;
+    }
+    Ok(other)
 }

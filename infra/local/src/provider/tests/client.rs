@@ -121,6 +121,8 @@ async fn the_life_of_a_key_is_the_same_in_every_position() {
         assert!(!key.disabled && key.limit == Some(Usd::from_dollars(3)), "{position}");
         let key = found(client.patch_key(&created.hash, KeyPatch::disabled(true), soon()).await);
         assert!(key.disabled && key.limit == Some(Usd::from_dollars(3)), "{position}");
+        let key = found(client.patch_key(&created.hash, KeyPatch::limit(None), soon()).await);
+        assert!(key.disabled && key.limit.is_none(), "{position}");
 
         assert_eq!(client.delete_key(&created.hash, soon()).await.unwrap(), Deletion::Now, "{position}");
         assert_eq!(client.delete_key(&created.hash, soon()).await.unwrap(), Deletion::AlreadyGone, "{position}");
