@@ -82,6 +82,9 @@ struct Keys {
     /// JSON instead of a table
     #[arg(long)]
     json: bool,
+    /// Also sum up what is there: keys without limit, unused ones, sums by name, and what a term would cost
+    #[arg(long)]
+    assess: bool,
 }
 
 /// A real account at a provider.
@@ -173,7 +176,7 @@ impl Keys {
             Some((base, management_key)) => keys::Account { base, management_key, clock: Clock::system() },
             None => keys::of_running_demonstration(&self.data).await?,
         };
-        let options = KeysOptions { account, pattern: self.pattern, json: self.json };
+        let options = KeysOptions { account, pattern: self.pattern, json: self.json, assess: self.assess };
         keys::run(options, &mut std::io::stdout().lock()).await
     }
 }

@@ -1,5 +1,6 @@
 //! The command `bursar keys`: every key of an account, for an operator or a program. It only reads.
 
+mod assess;
 mod text;
 
 use std::io::Write;
@@ -16,6 +17,7 @@ use bursar_core::secrets::ManagementKey;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use self::assess::Assessment;
 use crate::base::state_file::StateFile;
 use crate::command::stack::{READY, Ready};
 
@@ -25,6 +27,8 @@ pub struct KeysOptions {
     /// The pattern of names to list; `*` stands for any text.
     pub pattern: Option<String>,
     pub json: bool,
+    /// Whether the account is assessed as well.
+    pub assess: bool,
 }
 
 /// The account whose keys are listed.
@@ -41,6 +45,15 @@ pub struct Account {
 struct Listing {
     keys: Vec<Row>,
     totals: Totals,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    assess: Option<Assessment>,
+}
+
+/// A key with what the sums need of it.
+struct Listed {
+    row: Row,
+    usage: Usd,
+    unused: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -87,7 +100,12 @@ pub async fn run(options: KeysOptions, out: &mut impl Write) -> Result<()> {
     let check = provider.check_management_key(deadline).await;
     check.with_context(|| format!("the provider at {base} cannot be used"))?;
     let now = clock.now();
-    let listing = list(&provider, options.pattern.as_deref(), &clock, now, deadline).await?;
+    let wanted = |name: &str| options.pattern.as_deref().is_none_or(|pattern| matches(pattern, name));
+    let balance = provider.credits(deadline).await?.balance();
+    let listed = list(&provider, wanted, &clock, now, deadline).await?;
+    let assess = if options.assess { Some(assessment(&provider, &listed, wanted, now, deadline).await) } else { None };
+    let totals = Totals::of(&listed, balance);
+    let listing = Listing { keys: listed.into_iter().map(|key| key.row).collect(), totals, assess };
     let listing = if options.json { serde_json::to_string_pretty(&listing)? } else { text::table(&listing, now) };
     writeln!(out, "{}", listing.trim_end())?;
     Ok(())
@@ -130,31 +148,51 @@ async fn answer(request: reqwest::RequestBuilder) -> Result<serde_json::Value> {
 
 async fn list(
     provider: &Provider,
-    pattern: Option<&str>,
+    wanted: impl Fn(&str) -> bool,
     clock: &Clock,
     now: Timestamp,
     deadline: Deadline,
-) -> Result<Listing> {
-    let balance = provider.credits(deadline).await?.balance();
-    let mut inventory = provider.inventory(clock);
-    let (mut keys, mut totals, mut usage) = (Vec::new(), Totals::default(), Usd::ZERO);
+) -> Result<Vec<Listed>> {
+    let (mut inventory, mut listed) = (provider.inventory(clock), Vec::new());
     while let Some(page) = inventory.next(deadline).await? {
         for row in page.unreadable {
             let which = row.hash.map_or("of no hash".to_owned(), |hash| hash.to_string());
             eprintln!("bursar: the key {which} is left out, since it cannot be read: {}", row.why);
         }
-        for key in page.keys.into_iter().filter(|key| pattern.is_none_or(|pattern| matches(pattern, &key.name))) {
+        for key in page.keys.into_iter().filter(|key| wanted(&key.name)) {
             let used_or_made = key.last_used_at.or(key.created_at);
-            totals.unused_30_days += usize::from(used_or_made.is_some_and(|at| now.duration_since(at) >= UNUSED));
-            totals.without_limit += usize::from(key.limit.is_none());
-            usage += key.usage.unwrap_or_default();
-            keys.push(row(key, now));
+            let unused = used_or_made.is_some_and(|at| now.duration_since(at) >= UNUSED);
+            listed.push(Listed { usage: key.usage.unwrap_or_default(), unused, row: row(key, now) });
         }
     }
-    totals.keys = keys.len();
-    totals.usage_usd = usage.to_string();
-    totals.balance_usd = balance.to_string();
-    Ok(Listing { keys, totals })
+    Ok(listed)
+}
+
+/// The assessment, without recent use where the provider does not report it whole.
+async fn assessment(
+    provider: &Provider,
+    listed: &[Listed],
+    wanted: impl Fn(&str) -> bool,
+    now: Timestamp,
+    deadline: Deadline,
+) -> Assessment {
+    let recent = assess::last_30_days(provider, wanted, now, deadline).await;
+    if let Err(error) = &recent {
+        eprintln!("bursar: what was used in the last 30 days is not known: {error:#}");
+    }
+    Assessment::of(listed, recent.ok())
+}
+
+impl Totals {
+    fn of(listed: &[Listed], balance: Usd) -> Totals {
+        Totals {
+            keys: listed.len(),
+            usage_usd: listed.iter().map(|key| key.usage).sum::<Usd>().to_string(),
+            balance_usd: balance.to_string(),
+            without_limit: listed.iter().filter(|key| key.row.limit_usd.is_none()).count(),
+            unused_30_days: listed.iter().filter(|key| key.unused).count(),
+        }
+    }
 }
 
 fn row(key: ProviderKey, now: Timestamp) -> Row {

@@ -40,9 +40,13 @@ async fn serve(router: Router) -> (String, Arc<Mutex<Vec<String>>>) {
 }
 
 async fn shown(base: &str, management_key: &str, pattern: Option<&str>, json: bool) -> Result<String> {
+    told(base, management_key, pattern, json, false).await
+}
+
+async fn told(base: &str, management_key: &str, pattern: Option<&str>, json: bool, assess: bool) -> Result<String> {
     let account = Account { base: base.to_owned(), management_key: management_key.to_owned(), clock: clock() };
     let mut out = Vec::new();
-    run(KeysOptions { account, pattern: pattern.map(str::to_owned), json }, &mut out).await?;
+    run(KeysOptions { account, pattern: pattern.map(str::to_owned), json, assess }, &mut out).await?;
     Ok(String::from_utf8(out)?)
 }
 
@@ -86,6 +90,65 @@ async fn every_key_is_listed_with_its_spending_and_the_totals_are_of_those_that_
     );
     assert_eq!((&course["keys"][1]["hash"], &course["keys"][1]["limit_usd"]), (&json!(old.hash), &Value::Null));
     assert!(asked.lock().unwrap().iter().all(|line| line.starts_with("GET /api/v1/")), "something was changed");
+}
+
+#[tokio::test]
+async fn an_assessment_tells_what_is_there_and_what_a_term_would_cost() {
+    let simulator = simulator();
+    let day = SignedDuration::from_hours(24);
+    simulator.add_foreign_key("course/old", None, noon() - day * 40).unwrap();
+    let used = simulator.add_foreign_key("course/used", Nano::parse("20"), noon() - day * 40).unwrap();
+    let other = simulator.add_foreign_key("thesis", None, noon() - day).unwrap();
+    for (hash, amount, ago) in [
+        (&used.hash, "7", 31),
+        (&used.hash, "3", 30),
+        (&used.hash, "0.25", 1),
+        (&used.hash, "9", 0),
+        (&other.hash, "1", 1),
+    ] {
+        simulator.spend(hash, Nano::parse(amount).unwrap(), noon() - day * ago, "openai/gpt-4o-mini").unwrap();
+    }
+    let (base, _) = serve(simulator.router()).await;
+    let assess = async |pattern| -> Value {
+        let shown: Value = serde_json::from_str(&told(&base, MANAGEMENT, pattern, true, true).await.unwrap()).unwrap();
+        shown["assess"].clone()
+    };
+    assert_eq!(
+        assess(None).await,
+        json!({
+            "without_limit": 2, "unused_30_days": 1, "last_30_days_usd": "4.250000", "term_usd": "17.000000",
+            "prefixes": [
+                {"prefix": "course/", "keys": 2, "usage_usd": "19.250000"},
+                {"prefix": "", "keys": 1, "usage_usd": "1.000000"},
+            ],
+        })
+    );
+    let course = assess(Some("course/*")).await;
+    assert_eq!((&course["last_30_days_usd"], &course["without_limit"]), (&json!("3.250000"), &json!(1)));
+    let shown = told(&base, MANAGEMENT, None, false, true).await.unwrap();
+    let assessed = shown.split_once("30 days\n").unwrap().1;
+    insta::assert_snapshot!(assessed, @r"
+
+    By the first part of the name:
+      course/*                 2 keys      $19.25
+      (names of one part)      1 keys       $1.00
+
+    Without a limit: 2 (thesis, course/old)
+    Unused for 30 days: 1 (course/old)
+    Used in the last 30 days: $4.25; at that pace a term of four months costs $17.00
+    ");
+    assert!(listing(&base, None).await.get("assess").is_none(), "nobody asked for it");
+}
+
+#[tokio::test]
+async fn recent_use_that_the_provider_does_not_report_is_not_taken_for_none() {
+    let simulator = simulator();
+    simulator.add_foreign_key("course/old", None, noon()).unwrap();
+    let (base, _) = serve(simulator.router()).await;
+    simulator.set_quirks(|quirks| quirks.analytics_failure = Some(http::StatusCode::FORBIDDEN));
+    let shown: Value = serde_json::from_str(&told(&base, MANAGEMENT, None, true, true).await.unwrap()).unwrap();
+    assert_eq!((&shown["assess"]["last_30_days_usd"], &shown["assess"]["term_usd"]), (&Value::Null, &Value::Null));
+    assert!(told(&base, MANAGEMENT, None, false, true).await.unwrap().contains("last 30 days: not known"));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use bursar_core::domain::values::address::is_invisible;
 use jiff::Timestamp;
 
+use super::assess::Assessment;
 use super::{Listing, Row, State};
 
 const HEAD: [&str; 9] = ["STATE", "TODAY", "WEEK", "MONTH", "IN ALL", "LIMIT", "LAST USE", "AGE", "NAME"];
@@ -22,7 +23,52 @@ pub(super) fn table(listing: &Listing, now: Timestamp) -> String {
         totals.without_limit,
         totals.unused_30_days
     ));
+    if let Some(assessment) = &listing.assess {
+        text.push_str(&assessed(assessment));
+    }
     text
+}
+
+/// The most names that one line of the assessment tells.
+const NAMES: usize = 10;
+
+fn assessed(assessment: &Assessment) -> String {
+    let width = assessment.prefixes.iter().map(|sums| shown_prefix(&sums.prefix).chars().count()).max().unwrap_or(0);
+    let mut text = String::from("\nBy the first part of the name:\n");
+    for sums in &assessment.prefixes {
+        let prefix = shown_prefix(&sums.prefix);
+        text.push_str(&format!("  {prefix:<width$}  {:>5} keys  {:>10}\n", sums.keys, dollars(Some(&sums.usage_usd))));
+    }
+    text.push_str(&format!("\nWithout a limit: {}\n", names(&assessment.names_without_limit)));
+    text.push_str(&format!("Unused for 30 days: {}\n", names(&assessment.names_unused)));
+    let (month, term) = (&assessment.last_30_days_usd, &assessment.term_usd);
+    text.push_str(&match (month, term) {
+        (Some(_), Some(_)) => format!(
+            "Used in the last 30 days: {}; at that pace a term of four months costs {}\n",
+            dollars(month.as_ref()),
+            dollars(term.as_ref())
+        ),
+        _ => "Used in the last 30 days: not known, the provider does not report it\n".to_owned(),
+    });
+    text
+}
+
+fn shown_prefix(prefix: &str) -> String {
+    if prefix.is_empty() { "(names of one part)".to_owned() } else { format!("{}*", harmless(prefix)) }
+}
+
+fn names(names: &[String]) -> String {
+    let shown: Vec<String> = names.iter().take(NAMES).map(|name| harmless(name)).collect();
+    match names.len() {
+        0 => "none".to_owned(),
+        all @ ..=NAMES => format!("{all} ({})", shown.join(", ")),
+        all => format!("{all} ({} and {} more)", shown.join(", "), all - NAMES),
+    }
+}
+
+/// A foreign name that cannot move the cursor.
+fn harmless(name: &str) -> String {
+    name.chars().map(|letter| if is_invisible(letter) { '\u{fffd}' } else { letter }).collect()
 }
 
 fn cells(row: &Row, now: Timestamp) -> [String; 9] {
@@ -41,8 +87,7 @@ fn cells(row: &Row, now: Timestamp) -> [String; 9] {
         limit,
         row.last_used_at.map_or("never".to_owned(), |at| ago(at, now)),
         row.created_at.map_or("?".to_owned(), |at| ago(at, now)),
-        // A foreign name must not move the cursor.
-        row.name.chars().map(|c| if is_invisible(c) { '\u{fffd}' } else { c }).collect(),
+        harmless(&row.name),
     ]
 }
 
@@ -105,7 +150,7 @@ mod tests {
             unused_30_days: 0,
         };
         let keys = vec![row("one\u{1b}[2J", "0.004000", Some("20.000000")), row("two", "1234.563891", None)];
-        let shown = table(&Listing { keys, totals }, "2026-11-20T00:00:00Z".parse().unwrap());
+        let shown = table(&Listing { keys, totals, assess: None }, "2026-11-20T00:00:00Z".parse().unwrap());
         insta::assert_snapshot!(shown, @r"
         STATE    TODAY    WEEK  MONTH    IN ALL      LIMIT  LAST USE   AGE  NAME
         enabled     $0  <$0.01      ?    <$0.01     $20.00     never  50 d  one�[2J
