@@ -25,14 +25,23 @@ def rates(template):
         late = {routes[each] for each in own if each in routes} - set(stage.get("DependsOn", []))
         found += [f"{name}: it would limit {each} before that is there" for each in sorted(late)]
         found += [f"{name}: a flood at {each} uses up everybody's rate" for each in sorted(DOORS - set(own))]
+        slowest = bound(template, rest.get("ThrottlingRateLimit"), "MinValue")
         for each, settings in {"everything else": rest, **own}.items():
             if not {"ThrottlingRateLimit", "ThrottlingBurstLimit"} <= set(settings):
                 found.append(f"{name}: {each} needs both a rate and a burst")
-            elif settings["ThrottlingBurstLimit"] < LECTURE_HALL:
+            elif bound(template, settings["ThrottlingBurstLimit"], "MinValue") < LECTURE_HALL:
                 found.append(f"{name}: {each} turns away a lecture hall that presses at once")
-            elif each in DOORS and settings["ThrottlingRateLimit"] >= rest.get("ThrottlingRateLimit", 0):
+            elif each in DOORS and bound(template, settings["ThrottlingRateLimit"], "MaxValue") >= slowest:
                 found.append(f"{name}: {each} takes as much as everything else")
     return found
+
+
+def bound(template, limit, which):
+    """The least or the most that a limit can be: of a parameter what its constraints leave, else none."""
+    if not isinstance(limit, dict):
+        return limit or 0
+    parameter = template["Parameters"].get(limit["Ref"], {})
+    return parameter.get(which, float("inf") if which == "MaxValue" else 0)
 
 
 def shares(template):
