@@ -26,12 +26,18 @@ async fn a_programme_that_cannot_be_read_keeps_nobody_else_out() {
     let faye = address("Faye@example.edu");
     create(&stack, "CS pilot", |settings| settings.faculty = vec![faye.clone()]).await;
     let broken = create(&stack, "Maths", |settings| settings.faculty = vec![address("max@example.edu")]).await;
-    // The item was corrupted by hand.
+    // What its making caused is over before the item is corrupted by hand; then its pot changes.
+    stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
     let raw = RawTable::at(&stack.ready.dynamodb, &stack.ready.table);
     let key = keys::programme(&broken);
     let item = [("pk", key.pk), ("sk", key.sk), ("kind", "programme".to_owned())];
     let item: Item = item.into_iter().map(|(name, text)| (name.to_owned(), AttributeValue::S(text))).collect();
     raw.put(item).await.unwrap();
+    let (pot, text) = (keys::pot(&broken), |text: String| AttributeValue::S(text));
+    let touch = raw.client().update_item().table_name(raw.name()).key("pk", text(pot.pk)).key("sk", text(pot.sk));
+    let touch =
+        touch.update_expression("SET touched = :now").expression_attribute_values(":now", text("now".to_owned()));
+    touch.send().await.unwrap();
 
     let table = Table::new(&stack.config);
     let known = table.known(faye.matched(), &[]).await.unwrap().unwrap();
