@@ -9,13 +9,18 @@ from template_parts import listed, of_type
 # A function's actions on all resources, because AWS has no narrower resource for them.
 UNBOUND_ACTIONS = {"ses:GetSendQuota", "ses:GetAccountSendingEnabled"}
 
+TABLE = {"Fn::GetAtt": ["Table", "Arn"]}
+
 STREAM_ACTIONS = {f"dynamodb:{action}" for action in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")}
 
 WRITES = {f"dynamodb:{action}" for action in ("BatchWriteItem", "DeleteItem", "PutItem", "UpdateItem")}
 
-# The roles that sign people in, and the role that only reads the list of programmes.
-KNOW_SESSIONS = {"ClaimRole", "ConsoleRole"}
-READ_PROGRAMMES = {"ThresholdAlertsRole", "MailRole"}
+# The roles of the functions that face strangers: they name each partition of the table that they reach into.
+CONFINED = {"ClaimRole", "MailRole"}
+
+# Of the other roles, the one that signs people in, and the one that only reads the list of programmes.
+KNOW_SESSIONS = {"ConsoleRole"}
+READ_PROGRAMMES = {"ThresholdAlertsRole"}
 
 # The partitions that denials name, in the store's spelling.
 KEYS = (Path(__file__).resolve().parents[2] / "shared/src/store/table/keys.rs").read_text()
@@ -35,8 +40,17 @@ def roles(expanded):
             found.append(f"{name}: a managed policy is wider than what a function does")
         for statement in statements(role, "Allow"):
             found += [f"{name}: {wrong}" for wrong in wrong_statement(statement, expanded)]
+            if name in CONFINED and statement.get("Resource") == TABLE and not confined(statement):
+                found.append(f"{name}: it reaches into every partition of the table")
         found += [f"{name}: {wrong}" for wrong in wrong_denials(name, role)]
     return found
+
+
+def confined(statement):
+    """Whether a statement names the partitions of the table, none of which may be a pattern for all."""
+    [(operator, condition)] = statement.get("Condition", {"": {}}).items()
+    keys = condition.get("dynamodb:LeadingKeys", [])
+    return operator == "ForAllValues:StringLike" and keys and all(re.fullmatch(r"[A-Z]+(#\*)?", key) for key in keys)
 
 
 def statements(role, effect):
@@ -103,20 +117,19 @@ def wrong_denials(name, role):
 
 
 def denials(name, rights):
-    table = {"Fn::GetAtt": ["Table", "Arn"]}
     denied = {}
-    if name not in KNOW_SESSIONS:
+    if name not in KNOW_SESSIONS | CONFINED:
         denied["every session"] = {
             "Effect": "Deny",
             "Action": "dynamodb:*",
-            "Resource": [table, {"Fn::Sub": "${Table.Arn}/index/*"}],
+            "Resource": [TABLE, {"Fn::Sub": "${Table.Arn}/index/*"}],
             "Condition": {"ForAnyValue:StringLike": {"dynamodb:LeadingKeys": ["S#*"]}},
         }
     if name in READ_PROGRAMMES:
         denied["changing the list of programmes"] = {
             "Effect": "Deny",
             "Action": sorted(rights & WRITES),
-            "Resource": table,
+            "Resource": TABLE,
             "Condition": {"ForAnyValue:StringEquals": {"dynamodb:LeadingKeys": ["PROGRAMMES"]}},
         }
     return denied

@@ -37,6 +37,13 @@ pub fn rows(path: &str) -> Vec<Vec<String>> {
     rows.collect()
 }
 
+/// The rows of the document's one table with this head.
+pub fn table<T: AsRef<str>>(path: &str, head: &[T]) -> Vec<Vec<String>> {
+    let is_head = |row: &Vec<String>| row.iter().map(String::as_str).eq(head.iter().map(AsRef::as_ref));
+    let rows = rows(path).into_iter().skip_while(|row| !is_head(row)).skip(2);
+    rows.take_while(|row| row.len() == head.len() && row[0] != "action" && row[0] != "where").collect()
+}
+
 /// The functions that a cell names.
 pub fn functions(cell: &str) -> BTreeSet<FunctionName> {
     match cell {

@@ -9,6 +9,7 @@ pub mod invariants;
 pub mod journey;
 mod left;
 pub mod office;
+pub mod permissions;
 pub mod plain_words;
 pub mod process;
 mod raw_table;

@@ -21,6 +21,7 @@ use crate::documented::undocumented;
 use crate::invariants::{RawTable, Watch};
 use crate::left::Leavings;
 pub use crate::left::{Left, WARNING};
+use crate::permissions;
 use crate::plain_words::refused_in_mail;
 
 const ADMIN: &str = "admin@example.edu";
@@ -72,6 +73,7 @@ impl Stack {
             wrong.push(format!("words of the code in mails: {says:#?}"));
         }
         wrong.extend(undocumented(self));
+        wrong.extend(permissions::undocumented(self));
         let ended = self.running.take().unwrap().stop().await;
         assert!(wrong.is_empty(), "the stack that ends at {caller} leaves\n{}", wrong.join("\n"));
         ended.unwrap();

@@ -6,10 +6,8 @@ use std::path::{Path, PathBuf};
 
 use bursar_core::domain::grant::{AttemptState, GrantState, Stopped, SwitchState};
 use bursar_local::invoke::FunctionName;
-use bursar_tests::documented::{functions, root, rows, text, who_asks};
+use bursar_tests::documented::{root, text, who_asks};
 use jiff::Timestamp;
-
-use super::rules::allowed_by_the_template;
 
 /// The files of the repository by path, without build output and data.
 fn files() -> Vec<String> {
@@ -184,20 +182,6 @@ fn every_call_of_the_provider_is_documented_with_whether_it_is_repeated() {
     assert_eq!(documented, calls.map(bursar_core::provider::wire::calls::Call::row));
     let asked: BTreeSet<String> = who_asks().into_keys().collect();
     assert_eq!(asked, calls.iter().map(|call| call.name.to_owned()).collect(), "who makes each call");
-}
-
-#[test]
-fn the_document_of_calls_says_what_each_role_allows() {
-    let rows = rows("docs/calls.md").into_iter().filter(|row| row.len() == 4 && row[0].contains(':'));
-    let documented: Vec<_> = rows
-        .flat_map(|row| {
-            let index = row[1].strip_prefix("the index ").map(str::to_owned);
-            functions(&row[2]).into_iter().map(move |function| (function, row[0].clone(), index.clone()))
-        })
-        .collect();
-    let rights: BTreeSet<_> = documented.iter().cloned().collect();
-    assert_eq!(rights.len(), documented.len(), "a right stands there twice");
-    assert_eq!(rights, allowed_by_the_template());
 }
 
 #[test]

@@ -29,6 +29,8 @@ mod meddled;
 #[cfg(test)]
 mod models;
 #[cfg(test)]
+mod permissions;
+#[cfg(test)]
 mod promises;
 #[cfg(test)]
 mod restrictions;

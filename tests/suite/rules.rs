@@ -1,20 +1,14 @@
-//! Rules of the code base that the compiler does not check: least privilege, keys spelled in one place, files
-//! with a head.
+//! Rules of the code base that the compiler does not check: keys spelled in one place, files with a head.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use bursar_core::domain::grant::HoldKind;
 use bursar_core::domain::values::address::EmailAddress;
-use bursar_core::domain::values::token::AskToken;
 use bursar_local::invoke::FunctionName;
 use bursar_tests::documented;
-use bursar_tests::office::{Office, soon};
-use bursar_tests::stack;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::string::string_regex;
 use proptest::test_runner::TestRunner;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// The Rust files below a folder, without the test modules at their ends.
 pub(crate) fn sources(folder: &str) -> Vec<(PathBuf, String)> {
@@ -36,100 +30,6 @@ pub(crate) fn sources(folder: &str) -> Vec<(PathBuf, String)> {
 
 fn is_test(path: &Path) -> bool {
     path.ends_with("tests.rs") || path.components().any(|part| part.as_os_str() == "tests")
-}
-
-#[tokio::test]
-async fn no_function_makes_a_call_that_its_policy_does_not_allow() {
-    let stack = stack::in_process().await.unwrap();
-    // Work for every function: a key to read, an order to disable.
-    let office = Office::open(&stack).await;
-    for (address, held) in [("ada@example.edu", false), ("bob@example.edu", true)] {
-        let grant = office.invite(address).await;
-        office.claim(&grant).await;
-        if held {
-            office
-                .table
-                .act(office.at(&grant), |view, now| view.hold(HoldKind::Paused, &office.faculty, None, now))
-                .await
-                .unwrap();
-        }
-    }
-    // A link mail, besides the roster mails.
-    let (ada, asked_by) = (EmailAddress::parse("ada@example.edu").unwrap(), AskToken::generate().hash());
-    office.table.ask(ada.matched(), &asked_by, stack.clock.now(), soon()).await.unwrap();
-    for page in ["/", "/console"] {
-        reqwest::get(format!("{}{page}", stack.ready.web)).await.unwrap();
-    }
-    for (function, event) in [
-        (FunctionName::Console, json!({"task": "work"})),
-        (FunctionName::UsageSync, json!({})),
-        (FunctionName::UsageSync, json!({"task": "rotate"})),
-        (FunctionName::Mail, json!({"task": "drain"})),
-        (FunctionName::ThresholdAlerts, json!({"task": "watch"})),
-        (FunctionName::ThresholdAlerts, json!({"task": "digest"})),
-    ] {
-        stack.invoke.invoke(function, event).await.unwrap();
-    }
-    stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
-    assert!(!stack.ses.unread().is_empty());
-    let allowed = allowed_by_the_template();
-    let used = stack.gate.uses();
-    // Calls that the office made by hand count as the sync's. These are the functions' own calls that must have
-    // happened.
-    for (function, action) in [
-        (FunctionName::UsageSync, "provider:GET /keys"),
-        (FunctionName::Console, "provider:PATCH /keys/{hash}"),
-        (FunctionName::Console, "dynamodb:PutItem"),
-        (FunctionName::Mail, "dynamodb:Query"),
-        (FunctionName::Mail, "dynamodb:UpdateItem"),
-        (FunctionName::Mail, "ses:SendRawEmail"),
-        (FunctionName::Mail, "ses:GetSendQuota"),
-        (FunctionName::Mail, "ses:GetAccountSendingEnabled"),
-    ] {
-        assert!(used.iter().any(|used| used.function == function && used.action == action), "{function} {action}");
-    }
-    for used in used {
-        let right = (used.function, used.action.clone(), used.index.clone());
-        // Every caller of the provider needs to read the management key.
-        let needed = if used.action.starts_with("provider:") {
-            (used.function, "secretsmanager:GetSecretValue".to_owned(), None)
-        } else {
-            right
-        };
-        assert!(allowed.contains(&needed), "{needed:?} is not allowed by template.yaml");
-    }
-    stack.finish().await;
-}
-
-pub(crate) type Right = (FunctionName, String, Option<String>);
-
-/// The rights of the five functions' roles on the table, its indexes, the secret and mail.
-pub(crate) fn allowed_by_the_template() -> BTreeSet<Right> {
-    let text = documented::text("template.yaml");
-    let template: Value = serde_saphyr::from_str(&text).unwrap();
-    let resources = template["Resources"].as_object().unwrap();
-    let mut allowed = BTreeSet::new();
-    for resource in resources.values().filter(|resource| resource["Type"] == "AWS::Serverless::Function") {
-        let folder = resource["Properties"]["CodeUri"].as_str().unwrap().trim_end_matches('/').to_owned();
-        let function: FunctionName = folder.rsplit('/').next().unwrap().parse().unwrap();
-        let role = resource["Properties"]["Role"]["Fn::GetAtt"][0].as_str().unwrap();
-        for policy in resources[role]["Properties"]["Policies"].as_array().unwrap() {
-            let statements = policy["PolicyDocument"]["Statement"].as_array().unwrap();
-            for statement in statements.iter().filter(|statement| statement["Effect"] == "Allow") {
-                let on = statement["Resource"]["Fn::Sub"].as_str().unwrap_or_default();
-                let index = on.strip_prefix("${Table.Arn}/index/").map(str::to_owned);
-                for action in list(&statement["Action"]) {
-                    allowed.insert((function, action, index.clone()));
-                }
-            }
-        }
-    }
-    allowed
-}
-
-fn list(value: &Value) -> Vec<String> {
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
-    value.as_array().map_or_else(|| vec![text(value)], |list| list.iter().map(text).collect())
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use xshell::{Shell, cmd};
 
 use crate::background::ends_well_within;
-use crate::tools;
+use crate::{permissions, tools};
 
 /// The seconds for which each exploration draws seeds.
 const SECONDS: &str = "90";
@@ -54,7 +54,9 @@ pub(crate) fn unused(shell: &Shell) -> anyhow::Result<()> {
 
 pub(crate) fn test(shell: &Shell) -> anyhow::Result<()> {
     let seconds = std::env::var("BURSAR_TEST_SECONDS").unwrap_or_else(|_| SECONDS.to_owned());
-    Ok(cmd!(shell, "cargo test --workspace").env("BURSAR_TEST_SECONDS", seconds).run()?)
+    let suite = cmd!(shell, "cargo test --workspace").env("BURSAR_TEST_SECONDS", seconds);
+    permissions::recorded(shell, suite)?.run()?;
+    permissions::check(shell)
 }
 
 pub(crate) fn template(shell: &Shell) -> anyhow::Result<()> {

@@ -11,6 +11,7 @@ mod emulator;
 mod engine;
 mod histories;
 mod package;
+mod permissions;
 mod provider;
 mod tools;
 
@@ -80,6 +81,11 @@ const QUICK: &[Recipe] = &[
 
 /// The recipes that make something and check nothing.
 const MAKERS: &[Recipe] = &[
+    Recipe {
+        name: "permissions",
+        what: "docs/permissions.md, from what the functions do in the whole suite",
+        run: permissions::permissions,
+    },
     Recipe { name: "screenshots", what: "the pictures of the README, in docs/screenshots", run: browser::screenshots },
     Recipe { name: "gallery", what: "a picture of every page in every look, in target/gallery", run: browser::gallery },
 ];

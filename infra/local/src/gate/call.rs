@@ -1,6 +1,8 @@
 //! A call through the gate: its name, its numbers, and a description without any of its content. The
 //! verdict on it is left to others.
 
+mod request;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
@@ -8,8 +10,8 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Method};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
+use self::request::{Kinded, TableRequest};
 use crate::base::function::FunctionName;
 
 /// The services that our functions call.
@@ -49,7 +51,7 @@ pub struct Call {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Shape {
     pub bytes: usize,
-    /// The items of a table write or transaction, in their order.
+    /// The items of a table call, in their order; a query is one part.
     pub parts: Vec<Part>,
     /// The kinds of the items that are put, by their attribute `kind`.
     pub kinds: Vec<String>,
@@ -57,12 +59,15 @@ pub struct Shape {
     pub index: Option<String>,
 }
 
-/// One item that a table call writes, checks or gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// One item that a table call writes, checks or gets, or the partition that it queries.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
     /// The action of an IAM policy: a transaction needs the right to each of its parts.
     pub action: &'static str,
     pub conditional: bool,
+    /// The beginning of the partition's key, up to its first `#`; of an index the whole key. The rest names
+    /// somebody or something.
+    pub partition: String,
 }
 
 impl Service {
@@ -112,88 +117,17 @@ impl Shape {
         if name.service != Service::DynamoDb {
             return shape;
         }
-        let Ok(request) = serde_json::from_slice::<TableRequest>(body) else {
-            return shape;
-        };
-        let conditional = request.condition_expression.is_some();
-        shape.index = request.index_name;
-        let puts = request.transact_items.iter().filter_map(|item| item.put.as_ref()?.item.as_ref());
-        shape.kinds = puts.chain(&request.item).filter_map(|item| Some(item.kind.as_ref()?.text.clone())).collect();
-        shape.parts = match &*name.operation {
-            "PutItem" => vec![Part::new("PutItem", conditional)],
-            "UpdateItem" => vec![Part::new("UpdateItem", conditional)],
-            "DeleteItem" => vec![Part::new("DeleteItem", conditional)],
-            "TransactWriteItems" | "TransactGetItems" => {
-                request.transact_items.iter().map(TransactItem::part).collect()
-            }
-            _ => Vec::new(),
-        };
+        if let Ok(request) = serde_json::from_slice::<TableRequest>(body) {
+            shape.kinds = request.kinds_put();
+            shape.parts = request.parts(&name.operation);
+            shape.index = request.index_name;
+        }
         shape
     }
 
     /// Whether a condition of the request can fail.
     pub fn is_conditional(&self) -> bool {
         self.parts.iter().any(|part| part.conditional)
-    }
-}
-
-impl Part {
-    fn new(action: &'static str, conditional: bool) -> Part {
-        Part { action, conditional }
-    }
-}
-
-/// The parts of a table request that its shape is derived from.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct TableRequest {
-    index_name: Option<String>,
-    condition_expression: Option<IgnoredAny>,
-    item: Option<Kinded>,
-    #[serde(default)]
-    transact_items: Vec<TransactItem>,
-}
-
-/// An item of ours, of which only its kind is read.
-#[derive(Deserialize)]
-struct Kinded {
-    kind: Option<Text>,
-}
-
-#[derive(Deserialize)]
-struct Text {
-    #[serde(rename = "S")]
-    text: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct TransactItem {
-    put: Option<Conditional>,
-    update: Option<Conditional>,
-    delete: Option<Conditional>,
-    condition_check: Option<IgnoredAny>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Conditional {
-    condition_expression: Option<IgnoredAny>,
-    item: Option<Kinded>,
-}
-
-impl TransactItem {
-    fn part(&self) -> Part {
-        let written = [("PutItem", &self.put), ("UpdateItem", &self.update), ("DeleteItem", &self.delete)];
-        let written = written.into_iter().find_map(|(action, part)| {
-            let part = part.as_ref()?;
-            Some(Part::new(action, part.condition_expression.is_some()))
-        });
-        match written {
-            Some(part) => part,
-            None if self.condition_check.is_some() => Part::new("ConditionCheckItem", true),
-            None => Part::new("GetItem", false),
-        }
     }
 }
 
@@ -343,18 +277,33 @@ mod tests {
     }
 
     #[test]
-    fn the_shape_of_a_transaction_tells_its_parts_and_kinds_and_no_other_content() {
+    fn the_shape_of_a_table_call_tells_its_parts_and_kinds_and_no_other_content() {
         let shape = table(
             "TransactWriteItems",
             r#"{"TransactItems":[{"Put":{"TableName":"t","Item":{"pk":{"S":"a"},"kind":{"S":"b"}},"ConditionExpression":"c"}},
-                {"ConditionCheck":{"ConditionExpression":"c"}},{"Update":{"Key":{}}},{"Delete":{"Key":{}}}]}"#,
+                {"ConditionCheck":{"Key":{"pk":{"S":"P#cs"}},"ConditionExpression":"c"}},{"Update":{"Key":{"pk":{"S":"G#cs#0"}}}},
+                {"Delete":{"Key":{}}}]}"#,
         );
         assert_eq!(shape.kinds, ["b"]);
-        let parts: Vec<_> = shape.parts.iter().map(|part| (part.action, part.conditional)).collect();
+        let parts = |shape: &Shape| -> Vec<_> {
+            shape.parts.iter().map(|part| (part.action, part.conditional, part.partition.clone())).collect()
+        };
+        let part = |action, conditional, partition: &str| (action, conditional, partition.to_owned());
         assert_eq!(
-            parts,
-            [("PutItem", true), ("ConditionCheckItem", true), ("UpdateItem", false), ("DeleteItem", false)]
+            parts(&shape),
+            [
+                part("PutItem", true, "a"),
+                part("ConditionCheckItem", true, "P#"),
+                part("UpdateItem", false, "G#"),
+                part("DeleteItem", false, "")
+            ]
         );
+        let read = table("GetItem", r#"{"Key":{"pk":{"S":"A#anna@example.edu"},"sk":{"S":"ME"}}}"#);
+        assert_eq!(parts(&read), [part("GetItem", false, "A#")]);
+        let queried = table("Query", r#"{"ExpressionAttributeValues":{":pk":{"S":"G#cs#0"},":n":{"N":"1"}}}"#);
+        assert_eq!(parts(&queried), [part("Query", false, "G#")]);
+        let due = table("Query", r#"{"IndexName":"due","ExpressionAttributeValues":{":queue":{"S":"urgent"}}}"#);
+        assert_eq!(parts(&due), [part("Query", false, "urgent")]);
         assert!(!table("PutItem", r#"{"Item":{}}"#).is_conditional());
         assert_eq!(table("Query", r#"{"IndexName":"due"}"#).index.as_deref(), Some("due"));
         assert_eq!(table("PutItem", "no json").parts, []);

@@ -21,7 +21,6 @@ mod verdict;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
@@ -44,7 +43,7 @@ pub use self::history::{History, Step};
 pub use self::hold::{HeldCalls, ReleaseError};
 pub use self::instance::{Instance, Killed, RunningInvocation};
 pub use self::matcher::Matcher;
-pub use self::record::{Keep, Recorded, Use};
+pub use self::record::{Keep, Recorded};
 pub use self::state::Pending;
 pub use self::verdict::{DelayedUntil, FaultMoment, LateAnswer, Throttle, Verdict};
 
@@ -141,11 +140,6 @@ impl Gate {
     /// The number of calls.
     pub fn count(&self) -> u64 {
         self.inner().state().records.total()
-    }
-
-    /// The rights that each function has used so far.
-    pub fn uses(&self) -> BTreeSet<Use> {
-        self.inner().state().records.uses()
     }
 
     /// The calls so far, one line each, for the output of a failed test.

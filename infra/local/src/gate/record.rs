@@ -1,10 +1,9 @@
-//! The record of calls: each with its verdict, and the rights that functions used. Requests and answers are
-//! not kept.
+//! The record of calls, each with its verdict. Requests and answers are not kept.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
 
-use super::call::{Call, CallName, Service};
+use super::call::{Call, CallName};
 use super::verdict::Verdict;
 use crate::base::function::FunctionName;
 
@@ -29,34 +28,17 @@ pub struct Recorded {
     pub read: BTreeSet<String>,
 }
 
-/// A right that a function used, as an IAM policy names it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Use {
-    pub function: FunctionName,
-    /// The action: `dynamodb:PutItem`, also within a transaction; `provider:POST /keys` for the provider.
-    pub action: String,
-    pub index: Option<String>,
-}
-
 pub(super) struct Records {
     keep: Keep,
     total: u64,
     calls: VecDeque<Recorded>,
     by_name: HashMap<CallName, u64>,
     by_function: HashMap<(FunctionName, CallName), u64>,
-    uses: BTreeSet<Use>,
 }
 
 impl Records {
     pub(super) fn new(keep: Keep) -> Records {
-        Records {
-            keep,
-            total: 0,
-            calls: VecDeque::new(),
-            by_name: HashMap::new(),
-            by_function: HashMap::new(),
-            uses: BTreeSet::new(),
-        }
+        Records { keep, total: 0, calls: VecDeque::new(), by_name: HashMap::new(), by_function: HashMap::new() }
     }
 
     /// Numbers the call and records it.
@@ -65,9 +47,6 @@ impl Records {
         call.number = self.total;
         call.nth = count(&mut self.by_name, call.name.clone());
         call.nth_of_function = count(&mut self.by_function, (call.function, call.name.clone()));
-        if call.nth_of_function == 1 || !call.shape.parts.is_empty() || call.shape.index.is_some() {
-            self.note_uses(call);
-        }
         self.calls.push_back(Recorded {
             call: call.clone(),
             verdict: None,
@@ -95,24 +74,6 @@ impl Records {
 
     pub(super) fn total(&self) -> u64 {
         self.total
-    }
-
-    pub(super) fn uses(&self) -> BTreeSet<Use> {
-        self.uses.clone()
-    }
-
-    fn note_uses(&mut self, call: &Call) {
-        let Call { function, name, shape, .. } = call;
-        let mut note = |action: String| {
-            self.uses.insert(Use { function: *function, action, index: shape.index.clone() });
-        };
-        if name.service == Service::DynamoDb && name.operation.starts_with("Transact") {
-            for part in &shape.parts {
-                note(format!("dynamodb:{}", part.action));
-            }
-        } else {
-            note(name.to_string());
-        }
     }
 }
 

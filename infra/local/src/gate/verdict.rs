@@ -86,7 +86,7 @@ impl Verdict {
             Verdict::Throttle(Throttle::Throughput) => table,
             Verdict::Throttle(Throttle::Rate) => name.service != Service::Provider,
             Verdict::Throttle(Throttle::Item) => table && name.operation.starts_with("Transact"),
-            Verdict::Conflict => table && !shape.parts.is_empty(),
+            Verdict::Conflict => table && (name.has_effect() || name.operation.starts_with("Transact")),
             Verdict::ConditionReadBack => table && name.has_effect() && shape.is_conditional(),
             Verdict::Twice => {
                 name.service == Service::Provider && name.has_effect() && name.operation.starts_with("POST ")
