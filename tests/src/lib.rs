@@ -5,6 +5,7 @@
 
 pub mod aws;
 pub mod documented;
+pub mod fixture;
 pub mod invariants;
 pub mod journey;
 mod left;

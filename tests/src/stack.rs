@@ -16,6 +16,7 @@ use bursar_local::invoke::binaries::build_binaries;
 use bursar_local::invoke::logs::Logs;
 use bursar_local::schedules::SyncEvery;
 use bursar_local::stack::{self as local, Functions, Options, ProviderAt, listen};
+use jiff::Timestamp;
 
 use crate::documented::undocumented;
 use crate::invariants::{RawTable, Watch};
@@ -133,6 +134,13 @@ pub async fn over(data: &Path) -> Result<Stack> {
     start(Functions::InProcess, Some(folder.files()), Waits::WHOLE, &[ADMIN]).await
 }
 
+/// A stack over a new folder, whose clock stands at this moment.
+pub async fn beginning(data: &Path, at: Timestamp) -> Result<Stack> {
+    let folder = Folder::open(data)?;
+    let options = options(Functions::InProcess, Some(folder.files()), Waits::WHOLE, &[ADMIN]).await?;
+    Stack::start(Options { begins_at: Some(at), ..options }).await
+}
+
 /// A watch on everything of a stack that can be observed.
 pub fn watch(stack: &Stack) -> Watch {
     let logs = stack.logs.clone();
@@ -147,7 +155,11 @@ pub fn watch(stack: &Stack) -> Watch {
 }
 
 async fn start(functions: Functions, files: Option<Files>, waits: Waits, admins: &[&str]) -> Result<Stack> {
-    Stack::start(Options {
+    Stack::start(options(functions, files, waits, admins).await?).await
+}
+
+async fn options(functions: Functions, files: Option<Files>, waits: Waits, admins: &[&str]) -> Result<Options> {
+    Ok(Options {
         files,
         web: listen(0).await?,
         origin: None,
@@ -161,5 +173,4 @@ async fn start(functions: Functions, files: Option<Files>, waits: Waits, admins:
         logs: Logs::new(Keep::All),
         waits,
     })
-    .await
 }

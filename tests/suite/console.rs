@@ -21,7 +21,7 @@ use bursar_tests::visitor::Visitor;
 pub(crate) const ADMIN: &str = "admin@example.edu";
 
 /// A browser with a session of this address.
-async fn signed_in(stack: &Stack, address: &str) -> Visitor {
+pub(crate) async fn signed_in(stack: &Stack, address: &str) -> Visitor {
     let (visitor, cookie) = (Visitor::new(&stack.ready.web), session_cookie(stack, address).await);
     let (name, value) = cookie.split_once('=').unwrap();
     visitor.set_cookie(name, value);

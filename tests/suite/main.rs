@@ -19,6 +19,8 @@ mod digest;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
+mod fixture;
+#[cfg(test)]
 mod invariants;
 #[cfg(test)]
 mod journey;

@@ -59,6 +59,13 @@ pub(crate) fn test(shell: &Shell) -> anyhow::Result<()> {
     permissions::check(shell)
 }
 
+/// Writes the dump that later versions must read.
+pub(crate) fn fixture(shell: &Shell) -> anyhow::Result<()> {
+    let newest = "fixture::the_newest_dump_has_the_shapes_that_are_stored_now";
+    let story = cmd!(shell, "cargo test --package bursar-tests --test bursar -- --exact {newest}");
+    Ok(story.env("BURSAR_WRITE_FIXTURE", "1").run()?)
+}
+
 pub(crate) fn template(shell: &Shell) -> anyhow::Result<()> {
     let python = tools::python(shell)?;
     cmd!(shell, "{python} infra/xtask/template.py").run()?;

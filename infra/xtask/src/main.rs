@@ -86,6 +86,11 @@ const MAKERS: &[Recipe] = &[
         what: "docs/permissions.md, from what the functions do in the whole suite",
         run: permissions::permissions,
     },
+    Recipe {
+        name: "fixture",
+        what: "tests/fixtures, a dump of a deployment in the shapes that are stored now",
+        run: checks::fixture,
+    },
     Recipe { name: "screenshots", what: "the pictures of the README, in docs/screenshots", run: browser::screenshots },
     Recipe { name: "gallery", what: "a picture of every page in every look, in target/gallery", run: browser::gallery },
 ];
