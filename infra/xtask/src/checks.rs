@@ -1,16 +1,12 @@
 //! The recipes that only check: format, lints, documentation, dependencies, tests, template.
 
-use std::process::{Command, Stdio};
-use std::time::Duration;
-
 use xshell::{Shell, cmd};
 
-use crate::background::ends_well_within;
+use crate::package::advisories;
 use crate::{permissions, tools};
 
 /// The seconds for which each exploration draws seeds.
 const SECONDS: &str = "90";
-const ADVISORIES: &str = "https://github.com/RustSec/advisory-db";
 
 pub(crate) fn fmt(shell: &Shell) -> anyhow::Result<()> {
     Ok(cmd!(shell, "cargo fmt --all --check").run()?)
@@ -29,22 +25,8 @@ pub(crate) fn docs(shell: &Shell) -> anyhow::Result<()> {
 pub(crate) fn deny(shell: &Shell) -> anyhow::Result<()> {
     let deny = tools::cargo_tool(shell, "cargo-deny")?;
     cmd!(shell, "{deny} --locked --workspace check --hide-inclusion-graph bans licenses sources").run()?;
-    if !reachable(ADVISORIES) {
-        eprintln!("deny: ADVISORIES NOT CHECKED: {ADVISORIES} cannot be reached from here");
-        return Ok(());
-    }
-    Ok(cmd!(shell, "{deny} --locked --workspace check advisories").run()?)
-}
-
-/// Whether git can read a repository. git itself is asked, since it knows the configured proxies.
-fn reachable(repository: &str) -> bool {
-    let mut git = Command::new("git");
-    git.args(["ls-remote", "--exit-code", repository, "HEAD"])
-        .env("GIT_TERMINAL_PROMPT", "0")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    ends_well_within(&mut git, Duration::from_secs(10))
+    advisories::check(shell)?;
+    Ok(())
 }
 
 pub(crate) fn unused(shell: &Shell) -> anyhow::Result<()> {

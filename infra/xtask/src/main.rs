@@ -10,6 +10,7 @@ mod deployed;
 mod emulator;
 mod engine;
 mod histories;
+mod missing;
 mod package;
 mod permissions;
 mod provider;
@@ -96,8 +97,9 @@ const MAKERS: &[Recipe] = &[
 ];
 
 /// What goes to AWS.
-const PACKAGE: [(&str, &str); 2] = [
+const PACKAGE: [(&str, &str); 3] = [
     ("package", "the zips and the folders that template.yaml names, for arm64; or for x86_64, or with --thin"),
+    ("", "with --release nothing that is uncommitted or unchecked: no changed file, and the advisory database asked"),
     ("", "with --verify both architectures, built twice in two folders and compared: before a release"),
 ];
 

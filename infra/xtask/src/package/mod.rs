@@ -1,9 +1,14 @@
 //! `package`: the folders that template.yaml names and a zip of each, one a function. From one commit come the same
 //! bytes, wherever it is built.
 
+pub(crate) mod advisories;
 mod archive;
 mod build;
+mod crates;
 mod libc;
+mod licences;
+mod provenance;
+mod sbom;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -11,7 +16,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use xshell::Shell;
 
+use self::advisories::Advisories;
+use self::archive::File;
 use self::build::Lto;
+use self::crates::Crates;
 
 /// The largest zip. A function's start is quick while its code is small.
 const MOST_BYTES: u64 = 6_500_000;
@@ -58,54 +66,97 @@ pub(crate) struct Zip {
     pub(crate) sha256: String,
 }
 
-/// `package [arm64|x86_64] [--thin]`, or `package --verify`.
+/// What one run makes.
+#[derive(Debug, PartialEq, Eq)]
+struct Package {
+    zips: Vec<Zip>,
+    /// The text of `provenance.json`.
+    provenance: String,
+}
+
+/// `package [arm64|x86_64] [--thin|--release]`, or `package --verify`.
 pub(crate) fn package(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
-    let (mut architecture, mut lto) = (Architecture::Arm64, Lto::Fat);
+    let (mut architecture, mut lto, mut is_release) = (Architecture::Arm64, Lto::Fat, false);
     for word in words {
         match word.as_str() {
             "--verify" if words.len() == 1 => return verify::both_twice(shell),
             "--thin" => lto = Lto::Thin,
+            "--release" => is_release = true,
             name => {
                 let named = Architecture::ALL.into_iter().find(|known| known.as_str() == name);
                 architecture = named.with_context(|| {
-                    format!("cargo xtask package takes arm64, x86_64, --thin or --verify, not {name}")
+                    format!("cargo xtask package takes arm64, x86_64, --thin, --release or --verify, not {name}")
                 })?;
             }
         }
     }
+    let advisories = match is_release {
+        true => fit_for_release(shell, lto)?,
+        false => Advisories::NotChecked { why: "only cargo xtask package --release checks them".to_owned() },
+    };
     let folder = shell.current_dir().join("target/lambda");
-    tell(architecture, &make(shell, architecture, lto, &folder)?);
+    tell(architecture, &make(shell, architecture, lto, &advisories, &folder)?.zips);
     let named = architecture.as_str();
     eprintln!("package: sam deploy --guided takes them from here, with Architecture {named}; sam build is not needed");
     Ok(())
 }
 
+/// Refuses what nobody could build again or vouch for.
+fn fit_for_release(shell: &Shell, lto: Lto) -> anyhow::Result<Advisories> {
+    ensure!(lto == Lto::Fat, "a release is not built with --thin, which is for trying: leave it out");
+    let changed = provenance::changed_files(shell)?;
+    ensure!(changed.is_empty(), "a release is built from a commit: commit or remove first {}", changed.join(", "));
+    let advisories = advisories::check(shell)?;
+    if let Advisories::NotChecked { why } = &advisories {
+        bail!(
+            "a release is checked against the advisory database, and {why}: run this where git reaches it, \
+             or name a mirror by git config --global url.MIRROR.insteadOf ADDRESS"
+        );
+    }
+    Ok(advisories)
+}
+
 /// The zips that are tried on this machine, quickly linked, in a folder that nobody deploys from.
 pub(crate) fn own(shell: &Shell) -> anyhow::Result<(Architecture, PathBuf)> {
     let (architecture, folder) = (Architecture::own()?, shell.current_dir().join("target/package/lambda"));
-    tell(architecture, &make(shell, architecture, Lto::Thin, &folder)?);
+    let advisories = Advisories::NotChecked { why: "these packages are only tried".to_owned() };
+    tell(architecture, &make(shell, architecture, Lto::Thin, &advisories, &folder)?.zips);
     Ok((architecture, folder))
 }
 
-/// Builds, checks and packs every function.
-fn make(shell: &Shell, architecture: Architecture, lto: Lto, lambda: &Path) -> anyhow::Result<Vec<Zip>> {
+/// Builds, checks and packs every function, with the texts that go along.
+fn make(
+    shell: &Shell,
+    architecture: Architecture,
+    lto: Lto,
+    advisories: &Advisories,
+    lambda: &Path,
+) -> anyhow::Result<Package> {
     let functions = functions(shell)?;
-    let binaries = build::release(shell, architecture, lto, &functions)?;
+    let built = build::release(shell, architecture, lto, &functions)?;
+    let crates = Crates::of(shell, &functions, architecture.triple())?;
     shell.remove_path(lambda)?;
-    let mut zips = Vec::new();
+    let (mut zips, mut packed) = (Vec::new(), Vec::new());
     for function in functions {
-        let binary = binaries.join(&function);
+        let binary = built.binaries.join(&function);
         let code = std::fs::read(&binary).with_context(|| format!("{} is missing", binary.display()))?;
         libc::check(&code, architecture).with_context(|| format!("{function} would not run in Lambda"))?;
-        let zip = archive::of(&code)?;
+        let parts = crates.parts(&function)?;
+        let licences = File::text("LICENSES", licences::of(shell, &crates, &parts)?);
+        let bill = File::text("sbom.cdx.json", sbom::of(&crates, &parts)?);
+        let files = [File::program(code), licences, bill];
+        let zip = archive::of(&files)?;
         let bytes = zip.len() as u64;
         let is_small = lto == Lto::Thin || bytes <= MOST_BYTES;
         ensure!(is_small, "the zip of {function} has {bytes} bytes, and {MOST_BYTES} are the most");
-        archive::write_bootstrap(&lambda.join(&function), &code)?;
+        archive::write_folder(&lambda.join(&function), &files)?;
         std::fs::write(lambda.join(format!("{function}.zip")), &zip)?;
         zips.push(Zip { bytes, sha256: archive::sha256(&zip), function });
+        packed.push(files);
     }
-    Ok(zips)
+    let provenance = provenance::of(shell, architecture, &built, &zips, &packed, advisories)?;
+    std::fs::write(lambda.join("provenance.json"), &provenance)?;
+    Ok(Package { zips, provenance })
 }
 
 /// The functions' packages, each named as its folder.
