@@ -97,10 +97,11 @@ const MAKERS: &[Recipe] = &[
 ];
 
 /// What goes to AWS.
-const PACKAGE: [(&str, &str); 3] = [
+const PACKAGE: [(&str, &str); 4] = [
     ("package", "the zips and the folders that template.yaml names, for arm64; or for x86_64, or with --thin"),
     ("", "with --release nothing that is uncommitted or unchecked: no changed file, and the advisory database asked"),
     ("", "with --verify both architectures, built twice in two folders and compared: before a release"),
+    ("cold-start", "each packaged function from its start to its first poll; --word WHY records what has grown"),
 ];
 
 /// The recipes that take longer than a run of CI may, in optimised builds. The words after `bench` are the
@@ -140,6 +141,7 @@ fn run(names: &[String]) -> anyhow::Result<()> {
     shell.change_dir(root());
     match names {
         [name, rest @ ..] if name == "bench" => return bench::run(&shell, rest),
+        [name, rest @ ..] if name == "cold-start" => return package::cold_start::cold_start(&shell, rest),
         [name, rest @ ..] if name == "package" => return package::package(&shell, rest),
         [name, rest @ ..] if name == "histories" => return histories::histories(&shell, rest),
         [name, rest @ ..] if name == "weather" => return histories::weather(&shell, rest),

@@ -79,6 +79,12 @@ fn folder() -> PathBuf {
     target.join("tools")
 }
 
+/// A script for a test. Another process writes it: one that this process still had open could not be run.
+#[cfg(test)]
+pub(crate) fn write_program(shell: &Shell, path: &Path, text: &str) {
+    cmd!(shell, "install -D -m 755 /dev/stdin {path}").quiet().stdin(text).run().unwrap();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,11 +112,5 @@ mod tests {
         shell.set_var("PATH", folder.path());
         let refused = python_in(&shell, &folder.path().join("venv")).unwrap_err();
         assert_eq!(refused.to_string(), Missing::Wheels.to_string());
-    }
-
-    fn write_program(shell: &Shell, path: &Path, text: &str) {
-        use std::os::unix::fs::PermissionsExt;
-        shell.write_file(path, text).unwrap();
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 }

@@ -107,8 +107,6 @@ fn with_target(shell: &Shell, triple: &'static str) -> anyhow::Result<Option<(&'
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     const TRIPLE: &str = "aarch64-unknown-linux-gnu";
@@ -118,9 +116,7 @@ mod tests {
         let shell = Shell::new().unwrap();
         let folder = shell.create_temp_dir().unwrap();
         for (name, text) in programs {
-            let path = folder.path().join(name);
-            shell.write_file(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+            tools::write_program(&shell, &folder.path().join(name), &format!("#!/bin/sh\n{text}\n"));
         }
         shell.set_var("PATH", folder.path());
         (shell, folder)

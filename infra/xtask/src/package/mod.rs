@@ -4,6 +4,7 @@
 pub(crate) mod advisories;
 mod archive;
 mod build;
+pub(crate) mod cold_start;
 mod crates;
 mod libc;
 mod licences;
