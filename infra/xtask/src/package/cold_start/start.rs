@@ -53,7 +53,10 @@ fn one(program: &Path) -> Result<Start> {
     // It is refused at once where a variable is missing, and says so itself.
     let (arrived, request, _open) = receive.recv_timeout(PATIENCE).context("it asked for no event; see above")??;
     ensure!(request.starts_with(NEXT), "it asked for {:?}", String::from_utf8_lossy(&request));
-    Ok(Start { ms: (arrived - begun).as_secs_f64() * 1e3, mib: resident_kib(child.0.id())? / 1024.0 })
+    let start = Start { ms: (arrived - begun).as_secs_f64() * 1e3, mib: resident_kib(child.0.id())? / 1024.0 };
+    // It ends before the connection, of whose end it would complain.
+    drop(child);
+    Ok(start)
 }
 
 /// When a request came, its beginning, and the connection, which stays open.
