@@ -156,6 +156,7 @@ mod tests {
             nth_of_instance: 1,
             shape: Shape::default(),
         };
-        Recorded { call, verdict: Some(Verdict::Pass), effect: Some(200), told: Some(200), read: BTreeSet::new() }
+        let read = BTreeSet::new();
+        Recorded { call, verdict: Some(Verdict::Pass), effect: Some(200), told: Some(200), read, units: None }
     }
 }

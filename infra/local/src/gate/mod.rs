@@ -21,6 +21,8 @@ mod verdict;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
@@ -50,6 +52,7 @@ pub use self::verdict::{DelayedUntil, FaultMoment, LateAnswer, Throttle, Verdict
 use self::conduct::upstream::{UpstreamClient, UpstreamRequest};
 use self::conduct::{Reply, conduct, execute_late};
 use self::state::{Late, Refused, State};
+use crate::base::function::FunctionName;
 use crate::base::guard::guarded;
 use crate::base::serve::{NoAnswer, serve};
 
@@ -77,6 +80,8 @@ struct Inner {
     pass: String,
     /// The product's clock, which late calls wait for.
     clock: Clock,
+    /// Whether the table is asked what it bills each call with.
+    counts_units: AtomicBool,
     state: Mutex<State>,
     changed: Notify,
     stopped: watch::Receiver<()>,
@@ -94,6 +99,7 @@ impl Gate {
             way: UpstreamClient::new(to)?,
             pass,
             clock,
+            counts_units: AtomicBool::new(false),
             state: Mutex::new(State::new(keep)),
             changed: Notify::new(),
             stopped,
@@ -140,6 +146,16 @@ impl Gate {
     /// The number of calls.
     pub fn count(&self) -> u64 {
         self.inner().state().records.total()
+    }
+
+    /// Has the table say from now on what it bills each call with.
+    pub fn count_units(&self) {
+        self.inner().counts_units.store(true, Ordering::Relaxed);
+    }
+
+    /// The number of invocations that each function has begun.
+    pub fn invocations(&self) -> BTreeMap<FunctionName, u64> {
+        self.inner().state().begun.clone()
     }
 
     /// The calls so far, one line each, for the output of a failed test.
@@ -273,7 +289,7 @@ impl Drop for AbandonedCall<'_> {
 }
 
 /// The function, instance, service and rest of a path after the pass.
-fn addressed(path: &str) -> Option<(crate::base::function::FunctionName, u32, Service, &str)> {
+fn addressed(path: &str) -> Option<(FunctionName, u32, Service, &str)> {
     let (function, rest) = path.strip_prefix('/')?.split_once('/')?;
     let (instance, rest) = rest.split_once('/')?;
     let end = rest.find(['/', '?']).unwrap_or(rest.len());

@@ -15,7 +15,7 @@ pub enum Keep {
 }
 
 /// A call with its result.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Recorded {
     pub call: Call,
     /// The verdict; `None` while it is held, or when it was discarded there.
@@ -26,6 +26,8 @@ pub struct Recorded {
     pub told: Option<u16>,
     /// The kinds of the items that the table answered.
     pub read: BTreeSet<String>,
+    /// The request units that the table billed it with, if they are counted.
+    pub units: Option<f64>,
 }
 
 pub(super) struct Records {
@@ -53,6 +55,7 @@ impl Records {
             effect: None,
             told: None,
             read: BTreeSet::new(),
+            units: None,
         });
         if let Keep::Last(most) = self.keep {
             while self.calls.len() > most {

@@ -25,7 +25,7 @@ pub(super) struct State {
     under_way: BTreeMap<u64, UnderWay>,
     instances: BTreeMap<InvocationName, Live>,
     made: HashMap<FunctionName, u32>,
-    begun: u64,
+    pub(super) begun: BTreeMap<FunctionName, u64>,
     last_hold: u64,
 }
 
@@ -107,7 +107,7 @@ impl State {
             under_way: BTreeMap::new(),
             instances: BTreeMap::new(),
             made: HashMap::new(),
-            begun: 0,
+            begun: BTreeMap::new(),
             last_hold: 0,
         }
     }
@@ -129,7 +129,7 @@ impl State {
     /// Records that the instance runs an invocation, and returns the receiver of its kill.
     pub(super) fn begin(&mut self, who: InvocationName) -> oneshot::Receiver<()> {
         let (kill, killed) = oneshot::channel();
-        self.begun += 1;
+        *self.begun.entry(who.0).or_default() += 1;
         let live = self.instances.entry(who).or_default();
         live.kill = Some(kill);
         live.active = true;
@@ -301,7 +301,7 @@ impl State {
 
     /// The number of invocations that have begun.
     pub(super) fn begun(&self) -> u64 {
-        self.begun
+        self.begun.values().sum()
     }
 
     fn waits_at_a_hold(&self, who: InvocationName) -> bool {

@@ -3,7 +3,10 @@
 
 mod answer;
 mod read_back;
+mod units;
 pub(crate) mod upstream;
+
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use http::Response;
@@ -11,7 +14,7 @@ use http::Response;
 use self::read_back::read_back;
 use self::upstream::UpstreamRequest;
 use super::Inner;
-use super::call::{Call, kinds_read};
+use super::call::{Call, Service, kinds_read};
 use super::state::{Decision, Due, Late};
 use super::verdict::{FaultMoment, LateAnswer, Verdict};
 
@@ -182,10 +185,13 @@ impl ServiceAnswer {
 }
 
 async fn ask(gate: &Inner, call: &Call, asked: UpstreamRequest) -> ServiceAnswer {
+    let counts_units = call.name.service == Service::DynamoDb && gate.counts_units.load(Ordering::Relaxed);
+    let asked = if counts_units { units::asked_for(asked) } else { asked };
     let response = gate.way.send(asked).await;
     let read = response.as_ref().map(|response| kinds_read(&call.name, response.body())).unwrap_or_default();
+    let units = response.as_ref().filter(|_| counts_units).and_then(|response| units::billed(response.body()));
     if let Some(record) = gate.state().records.of(call.number) {
-        record.read = read;
+        (record.read, record.units) = (read, units);
     }
     ServiceAnswer(response)
 }

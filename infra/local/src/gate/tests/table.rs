@@ -226,3 +226,17 @@ async fn single_writes_are_read_back_too_and_a_real_failure_stays_what_it_was() 
     let update = update.condition_expression("attribute_exists(pk)").send().await;
     assert!(update.is_ok(), "a second copy would succeed, so nobody is told that it failed");
 }
+
+#[tokio::test]
+async fn what_the_table_bills_a_call_with_is_recorded_once_it_is_asked_for() {
+    let table = Table::new().await;
+    table.put("before").await.unwrap();
+    table.gate.count_units();
+    table.put("one").await.unwrap();
+    let mut large = item("two", "new");
+    large.insert("text".to_owned(), text(&"x".repeat(1_500)));
+    table.client.put_item().table_name("bursar").set_item(Some(large)).send().await.unwrap();
+    table.client.get_item().table_name("bursar").set_key(Some(key("two"))).send().await.unwrap();
+    let units: Vec<_> = table.gate.calls().iter().map(|recorded| recorded.units).collect();
+    assert_eq!(units, [None, Some(1.0), Some(2.0), Some(0.5)]);
+}
