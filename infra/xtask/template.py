@@ -34,6 +34,7 @@ from template_parameters import parameters  # noqa: E402
 from template_parts import events, listed, of_type  # noqa: E402
 from template_promises import promises  # noqa: E402
 from template_roles import roles  # noqa: E402
+from template_samples import samples  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -66,7 +67,7 @@ def complaints(text):
         yield str(error)
         return
     yield from schedules(template) + streams(template) + functions(template) + api(template) + limits(template)
-    yield from parameters(template) + promises(template)
+    yield from parameters(template) + promises(template) + samples(template)
     try:
         expanded = expand(template)
     except InvalidDocumentException as error:

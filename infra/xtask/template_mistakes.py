@@ -7,6 +7,10 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from itertools import repeat
 
+import yaml
+
+from template_samples import samples_self_test
+
 MISTAKES = [
     # A name for the mistake, the text, its replacement, and a part of the expected complaint.
     ("an action that does not exist", "dynamodb:ConditionCheckItem", "dynamodb:CheckItem", "W3037"),
@@ -152,6 +156,7 @@ MISTAKES = [
 def self_test(text, complaints):
     """Makes each mistake alone, and returns those that are not caught."""
     failed = [f"the template as it is: {complaint}" for complaint in complaints(text)]
+    failed += samples_self_test(yaml.safe_load(text))
     with ProcessPoolExecutor() as pool:
         caught = pool.map(is_caught, repeat(complaints), repeat(text), MISTAKES)
         failed += [failure for failure in caught if failure]
