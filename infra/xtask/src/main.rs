@@ -6,6 +6,7 @@ mod bench;
 mod browser;
 mod changed;
 mod checks;
+mod costs;
 mod deployed;
 mod emulator;
 mod engine;
@@ -93,6 +94,7 @@ const MAKERS: &[Recipe] = &[
         run: checks::fixture,
     },
     Recipe { name: "screenshots", what: "the pictures of the README, in docs/screenshots", run: browser::screenshots },
+    Recipe { name: "costs", what: "what a month costs, from counted requests, in infra/COSTS.md", run: costs::costs },
     Recipe { name: "gallery", what: "a picture of every page in every look, in target/gallery", run: browser::gallery },
 ];
 
