@@ -8,6 +8,7 @@ mod changed;
 mod checks;
 mod costs;
 mod deployed;
+mod doctor;
 mod emulator;
 mod engine;
 mod histories;
@@ -98,12 +99,14 @@ const MAKERS: &[Recipe] = &[
     Recipe { name: "gallery", what: "a picture of every page in every look, in target/gallery", run: browser::gallery },
 ];
 
-/// What goes to AWS.
-const PACKAGE: [(&str, &str); 4] = [
+/// What goes to AWS, and what is there.
+const PACKAGE: [(&str, &str); 6] = [
     ("package", "the zips and the folders that template.yaml names, for arm64; or for x86_64, or with --thin"),
     ("", "with --release nothing that is uncommitted or unchecked: no changed file, and the advisory database asked"),
     ("", "with --verify both architectures, built twice in two folders and compared: before a release"),
     ("cold-start", "each packaged function from its start to its first poll; --word WHY records what has grown"),
+    ("doctor", "with --stack NAME: what stands between a deployment and claim day; it reads only"),
+    ("", "with --students N, --region REGION or --profile PROFILE"),
 ];
 
 /// The recipes that take longer than a run of CI may, in optimised builds. The words after `bench` are the
@@ -144,6 +147,7 @@ fn run(names: &[String]) -> anyhow::Result<()> {
     match names {
         [name, rest @ ..] if name == "bench" => return bench::run(&shell, rest),
         [name, rest @ ..] if name == "cold-start" => return package::cold_start::cold_start(&shell, rest),
+        [name, rest @ ..] if name == "doctor" => return doctor::doctor(rest),
         [name, rest @ ..] if name == "package" => return package::package(&shell, rest),
         [name, rest @ ..] if name == "histories" => return histories::histories(&shell, rest),
         [name, rest @ ..] if name == "weather" => return histories::weather(&shell, rest),
