@@ -16,6 +16,7 @@ mod missing;
 mod package;
 mod permissions;
 mod provider;
+mod restored;
 mod tools;
 
 use std::io::Write;
@@ -100,13 +101,14 @@ const MAKERS: &[Recipe] = &[
 ];
 
 /// What goes to AWS, and what is there.
-const PACKAGE: [(&str, &str); 6] = [
+const PACKAGE: [(&str, &str); 7] = [
     ("package", "the zips and the folders that template.yaml names, for arm64; or for x86_64, or with --thin"),
     ("", "with --release nothing that is uncommitted or unchecked: no changed file, and the advisory database asked"),
     ("", "with --verify both architectures, built twice in two folders and compared: before a release"),
     ("cold-start", "each packaged function from its start to its first poll; --word WHY records what has grown"),
     ("doctor", "with --stack NAME: what stands between a deployment and claim day; it reads only"),
     ("", "with --students N, --region REGION or --profile PROFILE"),
+    ("restored", "the templates that put a restored table in the stack's place: infra/RUNBOOK.md says when"),
 ];
 
 /// The recipes that take longer than a run of CI may, in optimised builds. The words after `bench` are the
@@ -148,6 +150,7 @@ fn run(names: &[String]) -> anyhow::Result<()> {
         [name, rest @ ..] if name == "bench" => return bench::run(&shell, rest),
         [name, rest @ ..] if name == "cold-start" => return package::cold_start::cold_start(&shell, rest),
         [name, rest @ ..] if name == "doctor" => return doctor::doctor(rest),
+        [name, rest @ ..] if name == "restored" => return restored::restored(&shell, rest),
         [name, rest @ ..] if name == "package" => return package::package(&shell, rest),
         [name, rest @ ..] if name == "histories" => return histories::histories(&shell, rest),
         [name, rest @ ..] if name == "weather" => return histories::weather(&shell, rest),
