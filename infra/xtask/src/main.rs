@@ -17,6 +17,7 @@ mod package;
 mod permissions;
 mod provider;
 mod restored;
+mod runbook;
 mod tools;
 
 use std::io::Write;
@@ -40,6 +41,11 @@ const RECIPES: &[Recipe] = &[
         name: "template",
         what: "expand template.yaml, lint it, and see known mistakes caught",
         run: checks::template,
+    },
+    Recipe {
+        name: "runbook",
+        what: "try each command of infra/RUNBOOK.md and of doctor on the AWS CLI's own parser, and see mistakes caught",
+        run: runbook::runbook,
     },
     Recipe { name: "clippy", what: "lint everything, warnings as errors", run: checks::clippy },
     Recipe { name: "docs", what: "does the documentation build?", run: checks::docs },
