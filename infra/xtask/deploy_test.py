@@ -10,7 +10,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-from datetime import date
+from datetime import UTC, date, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 
 from deployed.browser import Browser  # noqa: E402
+from deployed.runbook import RESTORE  # noqa: E402
 from deployed.stack import FROM, Stack, direct  # noqa: E402
 from provider_sdk import management_key  # noqa: E402
 
@@ -30,8 +31,8 @@ def main():
     provider = Provider(ready["provider"])
     stack = Stack(port, packages, parameters(architecture, provider.url)).deploy()
     print(f"deploy-test: the stack is made, at {stack.outputs['Origin']}")
-    stack.aws["secretsmanager"].put_secret_value(SecretId=stack.names["ManagementKey"], SecretString=management_key(ready))
-    for step in (a_student_gets_a_key, a_sync_and_an_alert, a_rotation, a_killed_claim, schedules_come):
+    stack.runbook("Put the management key", typed=f"{management_key(ready)}\n")
+    for step in (a_student_gets_a_key, a_sync_and_an_alert, a_rotation, a_killed_claim, schedules_come, a_restored_table):
         step(stack, provider, ready)
         print(f"deploy-test: {step.__name__.replace('_', ' ')}")
 
@@ -69,8 +70,10 @@ def a_student_gets_a_key(stack, provider, ready):
 
 
 def a_sync_and_an_alert(stack, provider, ready):
-    report = stack.invoke("UsageSync", {})
+    printed = stack.runbook("Sync by hand")
+    [report] = answers(printed)
     assert report["complete"] and report["readings_recorded"] == 1, report
+    assert '"message":"synced"' in printed, f"the log does not say what was reported: {printed}"
     spent = stack.people["student"].get("/my").expect(200).hook("grant")["data-spent-usd"]
     assert spent.startswith("0.97"), spent
     # A pot of which 40 % is used has crossed no threshold; a smaller one has.
@@ -82,10 +85,11 @@ def a_sync_and_an_alert(stack, provider, ready):
 def a_rotation(stack, provider, ready):
     """The same key as a new version: what is tested is that it is checked and promoted."""
     secrets, secret = stack.aws["secretsmanager"], stack.names["ManagementKey"]
-    put = secrets.put_secret_value(SecretId=secret, SecretString=management_key(ready), VersionStages=["AWSPENDING"])
-    stack.invoke("UsageSync", {"task": "rotate"})
-    current = secrets.get_secret_value(SecretId=secret, VersionStage="AWSCURRENT")
-    assert current["VersionId"] == put["VersionId"], "the pending key was not promoted"
+    current = lambda: secrets.get_secret_value(SecretId=secret, VersionStage="AWSCURRENT")["VersionId"]  # noqa: E731
+    before = current()
+    rotated, synced = answers(stack.runbook("Rotate the management key", typed=f"{management_key(ready)}\n"))
+    assert rotated == {"promoted": True} and synced["complete"], (rotated, synced)
+    assert current() != before, "the pending key was not promoted"
 
 
 def a_killed_claim(stack, provider, ready):
@@ -112,17 +116,44 @@ def schedules_come(stack, provider, ready):
     stack.until("a drain of the schedule", lambda: stack.logged(log, '"drained":true'))
 
 
+def a_restored_table(stack, provider, ready):
+    """The table put back to a moment, in the place of the stack's own, as the runbook says."""
+    before = stack.names["Table"]
+    moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    [report] = answers(stack.runbook(*RESTORE, RESTORE_TO=moment))
+    assert report["complete"], report
+    after = stack.described().names["Table"]
+    assert after != before and stack.outputs["Table"] == after, (before, after, stack.outputs)
+    [meta] = [item for item in stack.items(after) if item["kind"]["S"] == "meta"]
+    assert meta["table"]["S"] == after, f"the sync did not take the copy for the table: {meta}"
+    stack.update()
+    assert stack.described().names["Table"] == after, "the template replaced the table"
+    # The stream of the restored table brings the link, and the grants are there.
+    spent = signed_in(stack, ADA, "/my").get("/my").expect(200).hooks
+    assert any(hook["data-testid"] == "grant" for hook in spent), spent
+
+
+def answers(printed):
+    """The answers of functions among what a procedure printed, each after the line that says that it did not fail."""
+    lines = printed.splitlines()
+    found = []
+    for line, after in zip(lines, lines[1:]):
+        if line == "None":
+            found.append(json.JSONDecoder().raw_decode(after)[0])
+    assert found, f"no function answered: {printed}"
+    return found
+
+
 def age_attempts(stack):
     """Lets two hours pass for open attempts, since the clock of these functions is the machine's."""
     table, two_hours = stack.names["Table"], 2 * 60 * 60 * 1000
-    for page in stack.aws["dynamodb"].get_paginator("scan").paginate(TableName=table):
-        for item in page["Items"]:
-            if item["kind"]["S"] != "grant" or "minting" not in json.dumps(item["state"]):
-                continue
-            for attempt in item["attempts"]["L"]:
-                begun = attempt["M"]["begun_at"]
-                begun["N"] = str(int(begun["N"]) - two_hours)
-            stack.aws["dynamodb"].put_item(TableName=table, Item=item)
+    for item in stack.items(table):
+        if item["kind"]["S"] != "grant" or "minting" not in json.dumps(item["state"]):
+            continue
+        for attempt in item["attempts"]["L"]:
+            begun = attempt["M"]["begun_at"]
+            begun["N"] = str(int(begun["N"]) - two_hours)
+        stack.aws["dynamodb"].put_item(TableName=table, Item=item)
 
 
 def signed_in(stack, address, home):

@@ -8,8 +8,11 @@ from pathlib import Path
 import boto3
 from botocore.config import Config
 
+from deployed import runbook
+
 ROOT = Path(__file__).resolve().parents[3]
 STACK, BUCKET, REGION = "bursar", "bursar-packages", "us-east-1"
+CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
 FROM = "bursar@cs.example.edu"
 # The emulator delivers the stream and the schedules of each minute by itself.
 PATIENCE = 180
@@ -34,7 +37,7 @@ class Stack:
 
     def deploy(self):
         """What `sam deploy` does: uploads the code, names it in the template, and makes the stack."""
-        self.aws["s3"].create_bucket(Bucket=BUCKET)
+        self.make_the_bucket()
         template = (ROOT / "template.yaml").read_text()
         for zipped in sorted(self.packages.glob("*.zip")):
             self.aws["s3"].upload_file(str(zipped), BUCKET, zipped.name)
@@ -49,13 +52,28 @@ class Stack:
             StackName=STACK,
             TemplateURL=f"{self.endpoint}/{BUCKET}/template.yaml",
             Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in self.parameters.items()],
-            Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+            Capabilities=CAPABILITIES,
         )
-        made = self.until("the stack is made", self.made)
+        self.until("the stack is made", self.made)
+        return self.described()
+
+    def make_the_bucket(self):
+        """The stack with the bucket that `sam deploy` makes for itself."""
+        bucket = {"SamCliSourceBucket": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": BUCKET}}}
+        self.aws["cloudformation"].create_stack(StackName="aws-sam-cli-managed-default", TemplateBody=json.dumps({"Resources": bucket}))
+        self.until("the bucket is made", lambda: BUCKET in [each["Name"] for each in self.aws["s3"].list_buckets()["Buckets"]])
+
+    def described(self):
+        """What the stack's outputs and its resources are called."""
+        [made] = self.aws["cloudformation"].describe_stacks(StackName=STACK)["Stacks"]
         self.outputs = {each["OutputKey"]: each["OutputValue"] for each in made["Outputs"]}
         resources = self.aws["cloudformation"].describe_stack_resources(StackName=STACK)["StackResources"]
         self.names = {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in resources}
         return self
+
+    def runbook(self, *headings, typed="", **variables):
+        """Runs procedures of the runbook, and returns what they print."""
+        return runbook.run(self.endpoint, REGION, headings, typed, STACK=STACK, **variables)
 
     def made(self):
         [stack] = self.aws["cloudformation"].describe_stacks(StackName=STACK)["Stacks"]
@@ -63,7 +81,7 @@ class Stack:
             events = self.aws["cloudformation"].describe_stack_events(StackName=STACK)["StackEvents"]
             reasons = [(event["LogicalResourceId"], event.get("ResourceStatusReason")) for event in events]
             raise AssertionError(f"{stack['StackStatus']}: {[each for each in reasons if each[1]]}")
-        return stack if stack["StackStatus"] == "CREATE_COMPLETE" else None
+        return stack if stack["StackStatus"] in ("CREATE_COMPLETE", "UPDATE_COMPLETE") else None
 
     @property
     def host(self):
@@ -75,6 +93,18 @@ class Stack:
         text = answer["Payload"].read().decode()
         assert "FunctionError" not in answer, f"{function} failed: {text}"
         return json.loads(text)
+
+    def items(self, table):
+        """Everything in a table."""
+        pages = self.aws["dynamodb"].get_paginator("scan").paginate(TableName=table)
+        return [item for page in pages for item in page["Items"]]
+
+    def update(self):
+        """What a later `sam deploy` does."""
+        given = [{"ParameterKey": key, "UsePreviousValue": True} for key in self.parameters]
+        url = f"{self.endpoint}/{BUCKET}/template.yaml"
+        self.aws["cloudformation"].update_stack(StackName=STACK, TemplateURL=url, Parameters=given, Capabilities=CAPABILITIES)
+        self.until("the stack is updated", self.made)
 
     def mails(self, to, about):
         """The mails with this text that SES was given for an address, oldest first."""
