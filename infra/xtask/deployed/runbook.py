@@ -17,11 +17,11 @@ RESTORE = (
     "Let the functions run",
     "Take the table into the stack",
 )
-TESTED = ("Put the management key", "Sync by hand", "Rotate the management key", *RESTORE)
+TESTED = ("Keep it from later mistakes", "Put the management key", "Sync by hand", "Rotate the management key", "The day before", *RESTORE)
 
 
-def run(endpoint, region, headings, typed, **variables):
-    """Runs the commands under some headings in one shell, and returns what they print."""
+def run(endpoint, region, headings, typed, code=0, **variables):
+    """Runs the commands under some headings in one shell, which is to end with a code, and returns what they print."""
     assert set(headings) <= set(TESTED), headings
     environment = {
         # The AWS CLI lies beside this Python.
@@ -49,5 +49,5 @@ def run(endpoint, region, headings, typed, **variables):
         check=False,
         timeout=900,
     )
-    assert ran.returncode == 0, f"{headings} ended with {ran.returncode}: {ran.stdout}{ran.stderr}"
+    assert ran.returncode == code, f"{headings} ended with {ran.returncode}: {ran.stdout}{ran.stderr}"
     return ran.stdout

@@ -71,9 +71,9 @@ class Stack:
         self.names = {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in resources}
         return self
 
-    def runbook(self, *headings, typed="", **variables):
+    def runbook(self, *headings, typed="", code=0, **variables):
         """Runs procedures of the runbook, and returns what they print."""
-        return runbook.run(self.endpoint, REGION, headings, typed, STACK=STACK, **variables)
+        return runbook.run(self.endpoint, REGION, headings, typed, code, STACK=STACK, **variables)
 
     def made(self):
         [stack] = self.aws["cloudformation"].describe_stacks(StackName=STACK)["Stacks"]

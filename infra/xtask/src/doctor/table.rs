@@ -94,7 +94,9 @@ fn reads(answer: &Value, table: &str) -> Option<Finding> {
     }
     let last = text(answer, "LastProcessingResult").unwrap_or("No records processed");
     Some(match (state, last) {
-        ("Enabled", "OK" | "No records processed") => Finding::fine(format!("it is on; the last result: {last}")),
+        ("Enabled", last) if last.starts_with("OK") || last == "No records processed" => {
+            Finding::fine(format!("it is on; the last result: {last}"))
+        }
         ("Enabled", problem) => {
             Finding::mend(format!("Its last result: {problem}."), "Read the function's log: it says what fails.")
         }
@@ -140,6 +142,7 @@ mod tests {
     fn a_reader_is_on_and_reads_this_table() {
         for reader in READERS.map(|reader| format!("stream {reader}")) {
             assert!(is_fine(&found(&reader, "fine"), "OK"));
+            assert!(is_fine(&found(&reader, "counted"), "OK - 1 records"));
             assert!(is_fine(&found(&reader, "new"), "No records processed"));
             assert!(is_mend(&found(&reader, "failing"), "PROBLEM"));
             assert!(is_mend(&found(&reader, "off"), "It is Disabled"));
