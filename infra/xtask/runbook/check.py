@@ -23,7 +23,7 @@ from template import PlainLoader, expand, linted  # noqa: E402
 
 ANSWERS = ROOT / "infra/xtask/src/doctor/answers"
 
-# What the runbook asks of these. Their own documents, in November 2026: `sam deploy --help` of 1.170, `git help`.
+# What the runbook asks of these, as the source of aws-sam-cli 1.170.0 and git's own help have it, looked up in November 2026.
 SAM = {"deploy": {"--guided": False, "--stack-name": True, "--capabilities": True, "--parameter-overrides": True}}
 GIT = {"fetch": {"--tags": False}, "checkout": {}}
 
