@@ -51,7 +51,8 @@ pub struct ConfigError(Vec<(&'static str, String)>);
 /// The default of the days for which names are kept.
 pub const RETENTION_DAYS: u16 = 400;
 
-const OPENROUTER: &str = "https://openrouter.ai/api/v1";
+/// The provider's own address, where no other is configured.
+pub const OPENROUTER: &str = "https://openrouter.ai/api/v1";
 
 impl Config {
     /// Reads the process's environment.

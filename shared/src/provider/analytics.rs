@@ -59,7 +59,7 @@ impl Provider {
         days: RangeInclusive<Date>,
         deadline: Deadline,
     ) -> Result<ModelUsage, ProviderError> {
-        let body = body_of(&QUERY_ANALYTICS, &Query::of(&days))?;
+        let body = query_body(&days)?;
         let ask = ApiRequest { call: &QUERY_ANALYTICS, path: &["analytics", "query"], query: &[], body: Some(body) };
         self.ask(ask, deadline, |body| model_usage(body, &days)).await
     }
@@ -70,6 +70,11 @@ impl Provider {
         let ask = ApiRequest { call: &ACTIVITY, path: &["activity"], query: &[("date", &date)], body: None };
         self.ask(ask, deadline, |body| activity(body, day)).await
     }
+}
+
+/// The body of the one query, for these days.
+pub fn query_body(days: &RangeInclusive<Date>) -> Result<String, ProviderError> {
+    body_of(&QUERY_ANALYTICS, &Query::of(days))
 }
 
 /// The one query. Its order leaves the smallest rows out.

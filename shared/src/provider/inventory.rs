@@ -18,7 +18,10 @@ use crate::provider::wire::error::{ProviderError, Trouble};
 use crate::provider::wire::pages::{self, ListRow, PageReader};
 
 /// Parameters that are always sent, since by default the provider hides such keys.
-const EVERY_KEY: [(&str, &str); 2] = [("include_disabled", "true"), ("include_expired", "true")];
+pub const EVERY_KEY: [(&str, &str); 2] = [("include_disabled", "true"), ("include_expired", "true")];
+
+/// The number of keys that the provider puts on a page, which cannot be asked for.
+pub const KEYS_ON_A_PAGE: usize = 100;
 
 /// Keys that were listed together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -171,7 +174,7 @@ fn half(hash: &[u8; 32]) -> Half {
 }
 
 impl ListRow for ListedKey {
-    const PAGE: usize = 100;
+    const PAGE: usize = KEYS_ON_A_PAGE;
     const PAGE_IS_ASKED: bool = false;
 
     fn read(row: &RawValue) -> Result<ListedKey, serde_json::Error> {

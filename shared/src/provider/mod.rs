@@ -61,7 +61,8 @@ pub struct Provider {
     pace: Option<Arc<Pace>>,
 }
 
-const CONNECT_TIME_OUT: Duration = Duration::from_secs(3);
+/// The time within which a connection must be made.
+pub const CONNECT_TIME_OUT: Duration = Duration::from_secs(3);
 
 impl Provider {
     /// The provider of a deployment, which calls the account of this table's keys and no other. Nothing is

@@ -6,6 +6,6 @@ pub mod error;
 pub(super) mod json;
 pub(super) mod pace;
 pub mod pages;
-mod patience;
+pub mod patience;
 pub(super) mod send;
-pub(super) mod text;
+pub mod text;

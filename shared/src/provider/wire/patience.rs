@@ -14,7 +14,7 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// The wait that an answer's headers ask for: `retry-after-ms`, then `retry-after` as seconds or date. For a
 /// 429 the instant at which the limit is reset comes last. Dates count from the answer's own `Date`, so that
 /// no two clocks are compared.
-pub(in crate::provider) fn wait_asked(status: u16, headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+pub fn wait_asked(status: u16, headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let now = header("date").and_then(http_date).unwrap_or(now);
     let from_milliseconds = || header("retry-after-ms").and_then(|text| seconds(text, 1_000.0));

@@ -7,7 +7,7 @@ const LONGEST: usize = 300;
 const KEY: &str = "sk-or-";
 
 /// The text without control characters, keys and excess length.
-pub(in crate::provider) fn harmless(text: &str) -> String {
+pub fn harmless(text: &str) -> String {
     let mut shown = String::new();
     let mut rest = text;
     while let Some(at) = rest.find(KEY) {
@@ -24,7 +24,7 @@ pub(in crate::provider) fn harmless(text: &str) -> String {
 }
 
 /// The message of an error answer: the provider's own, else the beginning of whatever came instead.
-pub(in crate::provider) fn of_error(body: &str) -> String {
+pub fn of_error(body: &str) -> String {
     let message = provider_error(body).and_then(|error| {
         let text = error.get("message").unwrap_or(&error).as_str();
         text.filter(|text| !text.trim().is_empty()).map(str::to_owned)
@@ -40,7 +40,7 @@ pub(in crate::provider) fn of_error(body: &str) -> String {
 }
 
 /// Whether the body is an error of the provider itself, and not of a proxy on the way.
-pub(in crate::provider) fn is_of_provider(body: &str) -> bool {
+pub fn is_of_provider(body: &str) -> bool {
     provider_error(body).is_some()
 }
 

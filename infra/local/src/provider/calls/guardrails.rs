@@ -1,4 +1,4 @@
-//! `/guardrails`: list, create, read, change. Assigning keys is left to `assignments.rs`.
+//! `/guardrails`: list, create, read, change, delete. Assigning keys is left to `assignments.rs`.
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -15,7 +15,7 @@ use crate::provider::values::ids;
 use crate::provider::values::refusal::Refusal;
 
 pub(crate) fn routes() -> Router<Provider> {
-    Router::new().route("/guardrails", get(list).post(create)).route("/guardrails/{id}", get(read).patch(update))
+    Router::new().route("/guardrails", get(list).post(create)).route("/guardrails/{id}", get(read).patch(update).delete(delete))
 }
 
 async fn list(_: Management, State(provider): State<Provider>, asked: Parameters) -> Result<Json<Value>, Refusal> {
@@ -63,6 +63,17 @@ async fn update(
     let object = guardrail.object(&memory.quirks);
     memory.put_guardrail(guardrail)?;
     Ok(Json(json!({ "data": object })))
+}
+
+async fn delete(
+    _: Management,
+    State(provider): State<Provider>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Refusal> {
+    let mut memory = provider.memory();
+    memory.guardrail(&id).ok_or_else(Refusal::not_found)?;
+    memory.remove_guardrail(&id)?;
+    Ok(Json(json!({ "deleted": true })))
 }
 
 fn no_workspace() -> Refusal {

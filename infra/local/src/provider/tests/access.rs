@@ -56,7 +56,7 @@ async fn unknown_routes_and_methods_are_refused_in_the_same_shape() {
         let (status, refused) = simulator.get(path).await;
         assert_eq!((status, &refused["error"]["code"]), (404, &json!(404)), "{path}");
     }
-    for (method, path) in [(Method::PUT, "/keys"), (Method::POST, "/workspaces"), (Method::DELETE, "/guardrails/0")] {
+    for (method, path) in [(Method::PUT, "/keys"), (Method::POST, "/workspaces"), (Method::DELETE, "/guardrails")] {
         let (status, refused) = simulator.call(MANAGEMENT, method, path, None).await;
         assert_eq!((status, &refused["error"]["code"]), (405, &json!(405)), "{path}");
     }

@@ -16,6 +16,9 @@ async fn a_guardrail_has_every_field_and_needs_only_a_name() {
     assert_eq!(simulator.get("/guardrails").await.1, json!({ "data": [data], "total_count": 1 }));
     assert_eq!(simulator.get("/guardrails/0").await.0, 404);
     assert_eq!(simulator.patch("/guardrails/0", json!({ "name": "mine" })).await.0, 404);
+    let path = format!("/guardrails/{id}");
+    assert_eq!(simulator.delete(&path).await, (200, json!({ "deleted": true })));
+    assert_eq!((simulator.get(&path).await.0, simulator.delete(&path).await.0), (404, 404));
 }
 
 #[tokio::test]
