@@ -18,6 +18,7 @@ mod permissions;
 mod provider;
 mod restored;
 mod runbook;
+mod provider_check;
 mod tools;
 
 use std::io::Write;
@@ -117,6 +118,12 @@ const PACKAGE: [(&str, &str); 7] = [
     ("restored", "the templates that put a restored table in the stack's place: infra/RUNBOOK.md says when"),
 ];
 
+/// What asks a real account.
+const ACCOUNT: [(&str, &str); 2] = [
+    ("provider-check", "--management-key-file FILE [--provider URL]: does an account do what Bursar assumes of it?"),
+    ("", "it makes one key, spends at most a cent and takes all away; with --count-keys it only counts keys"),
+];
+
 /// The recipes that take longer than a run of CI may, in optimised builds. The words after `bench` are the
 /// benchmark's own.
 const LONG: [(&str, &str); 10] = [
@@ -137,8 +144,12 @@ const LONG: [(&str, &str); 10] = [
 
 fn main() -> ExitCode {
     let names: Vec<String> = std::env::args().skip(1).collect();
-    match run(&names) {
-        Ok(()) => ExitCode::SUCCESS,
+    let ended = match names.as_slice() {
+        [name, arguments @ ..] if name == "provider-check" => provider_check::run(arguments),
+        _ => run(&names).map(|()| ExitCode::SUCCESS),
+    };
+    match ended {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("xtask: {error:#}");
             ExitCode::FAILURE
@@ -197,7 +208,7 @@ fn list() -> anyhow::Result<()> {
     for recipe in MAKERS {
         writeln!(out, "  {:14} {}", recipe.name, recipe.what)?;
     }
-    for (name, what) in PACKAGE.into_iter().chain(LONG) {
+    for (name, what) in PACKAGE.into_iter().chain(ACCOUNT).chain(LONG) {
         writeln!(out, "  {name:14} {what}")?;
     }
     Ok(())

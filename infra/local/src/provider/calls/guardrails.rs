@@ -15,7 +15,9 @@ use crate::provider::values::ids;
 use crate::provider::values::refusal::Refusal;
 
 pub(crate) fn routes() -> Router<Provider> {
-    Router::new().route("/guardrails", get(list).post(create)).route("/guardrails/{id}", get(read).patch(update).delete(delete))
+    Router::new()
+        .route("/guardrails", get(list).post(create))
+        .route("/guardrails/{id}", get(read).patch(update).delete(delete))
 }
 
 async fn list(_: Management, State(provider): State<Provider>, asked: Parameters) -> Result<Json<Value>, Refusal> {

@@ -1,0 +1,80 @@
+//! How many keys an account takes, which the provider's documents do not say.
+
+use std::fmt;
+
+use anyhow::{Result, bail};
+use bursar_core::provider::wire::calls::CREATE_KEY;
+
+use crate::leftovers;
+use crate::run::Run;
+use crate::steps::make::body;
+
+/// The result of a count.
+#[derive(Debug, Default)]
+pub struct Count {
+    /// The number of keys that were made.
+    pub made: usize,
+    /// The provider's words to the key that it refused.
+    pub refused: Option<String>,
+    /// What an earlier run had left.
+    pub taken_away: Vec<String>,
+    /// The reason that the count ended early, or that a key may be left.
+    pub failed: Option<String>,
+}
+
+/// The most keys that a count makes.
+pub const MOST_KEYS: usize = 50;
+
+/// Makes keys until the provider refuses one, and deletes them all.
+pub(crate) async fn count(run: &mut Run<'_>) -> Count {
+    let mut count = Count::default();
+    if let Err(error) = make_all(run, &mut count).await {
+        count.failed = Some(format!("{error:#}"));
+    }
+    (run.options.progress)("taking the keys away");
+    match leftovers::take_away(&run.wire).await {
+        Ok(gone) if gone.len() < count.made => {
+            count.failed = Some(format!("of {} keys only {} were found to be deleted", count.made, gone.len()));
+        }
+        Ok(_) => {}
+        Err(error) => count.failed = Some(format!("the keys are not all deleted: {error:#}")),
+    }
+    count
+}
+
+async fn make_all(run: &mut Run<'_>, count: &mut Count) -> Result<()> {
+    count.taken_away = leftovers::take_away(&run.wire).await?;
+    (run.options.progress)("making keys");
+    for number in 1..=MOST_KEYS {
+        let body = body(&format!("{}/{number}", run.name), run.options.clock.now())?;
+        let answer = run.make(&CREATE_KEY, &["keys"], body).await?;
+        match answer.status {
+            200..300 => count.made += 1,
+            400..500 => {
+                count.refused = Some(answer.words());
+                return Ok(());
+            }
+            _ => bail!("making key {number} was answered {}", answer.words()),
+        }
+    }
+    Ok(())
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for what in &self.taken_away {
+            writeln!(f, "Taken away: {what}, which an earlier run left.")?;
+        }
+        match (&self.refused, &self.failed) {
+            (Some(words), _) => {
+                writeln!(f, "The account took {} more keys, and refused the next with {words}.", self.made)?;
+            }
+            (None, None) => writeln!(f, "The account took {} more keys; it was asked for no others.", self.made)?,
+            (None, Some(_)) => writeln!(f, "The account took {} more keys.", self.made)?,
+        }
+        match &self.failed {
+            Some(why) => writeln!(f, "The count ended early: {why}. Run it again to take away what is left."),
+            None => writeln!(f, "They are deleted again."),
+        }
+    }
+}

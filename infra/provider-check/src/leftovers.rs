@@ -1,0 +1,77 @@
+//! What runs of the check left in the account, known by its name alone: keys and guardrails. Nothing else is
+//! ever deleted.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use bursar_core::provider::inventory::EVERY_KEY;
+use bursar_core::provider::wire::calls::{Call, DELETE_KEY, LIST_GUARDRAILS, LIST_KEYS, Repeatable};
+use http::Method;
+
+use crate::wire::{Object, Request, Wire};
+
+/// The beginning of the name of everything that the check makes. A deployment's own names begin with `bursar/`.
+pub const PREFIX: &str = "bursar-provider-check/";
+
+pub(crate) const DELETE_GUARDRAIL: Call = Call {
+    name: "delete guardrail",
+    method: Method::DELETE,
+    path: "/guardrails/{id}",
+    time_out: Duration::from_secs(5),
+    again: Repeatable::Safely("what is already gone answers 404, which counts as deleted"),
+};
+
+/// The pages after which a list counts as endless.
+const MOST_PAGES: usize = 10_000;
+
+/// Deletes every key and every guardrail of the check, and says what they were. Keys go first, since a
+/// guardrail that restricts one may be refused its deletion.
+pub(crate) async fn take_away(wire: &Wire) -> Result<Vec<String>> {
+    let mut taken_away = Vec::new();
+    for (what, list, id, call) in
+        [("key", "keys", "hash", &DELETE_KEY), ("guardrail", "guardrails", "id", &DELETE_GUARDRAIL)]
+    {
+        for object in of_the_check(wire, list).await? {
+            let (Some(id), Some(name)) = (object.text(id), object.text("name")) else { continue };
+            delete(wire, call, list, &id).await?;
+            taken_away.push(format!("the {what} {name}"));
+        }
+    }
+    Ok(taken_away)
+}
+
+/// Deletes one thing. One that is gone already counts as deleted.
+pub(crate) async fn delete(wire: &Wire, call: &Call, list: &str, id: &str) -> Result<()> {
+    let answer = wire.ask(&Request { call, path: &[list, id], query: &[], body: None, key: None }).await?;
+    match answer.is_done() || answer.status == 404 {
+        true => Ok(()),
+        false => bail!("“{}” was refused with {}", call.name, answer.words()),
+    }
+}
+
+/// The keys or guardrails that the check made. All of them lie in the default workspace, which is listed where
+/// none is named.
+async fn of_the_check(wire: &Wire, list: &str) -> Result<Vec<Object>> {
+    let is_keys = list == "keys";
+    let (call, fixed) = match is_keys {
+        true => (&LIST_KEYS, &EVERY_KEY[..]),
+        false => (&LIST_GUARDRAILS, &[("limit", "100")][..]),
+    };
+    let (mut ours, mut offset) = (Vec::new(), 0);
+    for _ in 0..MOST_PAGES {
+        let offset_text = offset.to_string();
+        let query = [fixed, &[("offset", offset_text.as_str())]].concat();
+        let answer = wire.ask(&Request { call, path: &[list], query: &query, body: None, key: None }).await?;
+        // An account that can have no guardrail may refuse to list them.
+        if !is_keys && matches!(answer.status, 401 | 403 | 404) {
+            return Ok(ours);
+        }
+        let rows = answer.rows(list)?;
+        if rows.is_empty() {
+            return Ok(ours);
+        }
+        offset += rows.len();
+        ours.extend(rows.into_iter().filter(|row| row.text("name").is_some_and(|name| name.starts_with(PREFIX))));
+    }
+    bail!("the list of {list} does not end")
+}

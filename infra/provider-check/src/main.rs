@@ -1,0 +1,105 @@
+//! The command `provider-check`: reads its options and the key, runs the check, and prints what it found.
+
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use bursar_core::clock::Clock;
+use bursar_core::config::{OPENROUTER, web_address};
+use bursar_core::domain::values::key::PlaintextKey;
+use clap::Parser;
+use provider_check::{MODEL, Options, PACES, Waiting};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Tries on a provider's account what Bursar assumes of it, with one key that it makes and deletes. Costs at
+/// most a cent.
+#[derive(Parser)]
+#[command(name = "provider-check")]
+struct Arguments {
+    /// The file that holds the account's management key
+    #[arg(long, value_name = "FILE")]
+    management_key_file: PathBuf,
+    /// The provider: the address of its API
+    #[arg(long, value_name = "URL", default_value = OPENROUTER, value_parser = web_address)]
+    provider: String,
+    /// A cheap model, on which the check spends
+    #[arg(long, value_name = "SLUG", default_value = MODEL)]
+    model: String,
+    /// Only count how many keys the account takes, up to 50, and take them away; spends nothing
+    #[arg(long)]
+    count_keys: bool,
+}
+
+/// The exit codes: the account will do, it will not, nothing was begun.
+const WELL: u8 = 0;
+const NOT_WELL: u8 = 1;
+const BAD_USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let code = options(&arguments).and_then(|options| {
+        let runtime = tokio::runtime::Runtime::new()?;
+        runtime.block_on(run(&options, arguments.count_keys))
+    });
+    ExitCode::from(code.unwrap_or_else(|error| {
+        eprintln!("provider-check: {error:#}");
+        BAD_USAGE
+    }))
+}
+
+fn options(arguments: &Arguments) -> Result<Options> {
+    Ok(Options {
+        provider: arguments.provider.clone(),
+        management_key: Arc::new(read_key(&arguments.management_key_file)?),
+        model: arguments.model.clone(),
+        paces: PACES.to_vec(),
+        clock: Clock::system(),
+        waiting: Waiting::real(),
+        progress: |what| eprintln!("provider-check: {what} …"),
+    })
+}
+
+fn read_key(file: &Path) -> Result<PlaintextKey> {
+    let shown = file.display();
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("the management key cannot be read from {shown}: name a file that you may read"))?;
+    if std::fs::metadata(file)?.permissions().mode() & 0o077 != 0 {
+        eprintln!("warning: other users of this machine have rights to {shown}; take them away: chmod 600 {shown}");
+    }
+    PlaintextKey::new(text.trim_end_matches(['\r', '\n']).to_owned())
+        .with_context(|| format!("{shown} does not hold a management key: the file must hold the key and nothing else"))
+}
+
+/// Runs the check or the count until its end or an interrupt, after which what was made is taken away.
+async fn run(options: &Options, count_keys: bool) -> Result<u8> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let work = async {
+        match count_keys {
+            true => provider_check::count_keys(options).await.map(|count| (count.to_string(), count.failed.is_none())),
+            false => provider_check::check(options).await.map(|found| (found.to_string(), found.is_well())),
+        }
+    };
+    let ended = tokio::select! {
+        ended = work => Some(ended),
+        _ = interrupt.recv() => None,
+        _ = terminate.recv() => None,
+    };
+    let Some(ended) = ended else {
+        eprintln!("provider-check: interrupted; taking away what was made");
+        let taken_away = provider_check::take_away(options).await.context(
+            "something may be left: run this again to take it away; its key has a limit of a cent and expires \
+             within an hour",
+        )?;
+        taken_away.iter().for_each(|what| eprintln!("provider-check: taken away: {what}"));
+        return Ok(NOT_WELL);
+    };
+    let (text, is_well) = match ended {
+        Ok(ended) => ended,
+        Err(refused) => anyhow::bail!("{refused}; nothing was done"),
+    };
+    write!(std::io::stdout().lock(), "{text}")?;
+    Ok(if is_well { WELL } else { NOT_WELL })
+}

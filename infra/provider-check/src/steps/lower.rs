@@ -1,0 +1,90 @@
+//! A limit below what the key has used: when it binds, what remains of it, and that the counters stay.
+
+use anyhow::Result;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::provider::keys::KeyPatch;
+
+use crate::assumptions::{Assumption, LIMIT_BINDS, REMAINING_NEGATIVE, USAGE_KEPT};
+use crate::run::{LIMIT, Run, SOON};
+use crate::wire::{Answer, Object};
+
+/// The least limit that is not zero. The client sends none below a cent, so it is written by hand.
+const LEAST: Usd = Usd::from_micros(1);
+
+pub(crate) async fn lower(run: &mut Run<'_>) -> Result<()> {
+    if !run.can_spend {
+        return Ok(());
+    }
+    let used = run.read_key().await?.usd("usage").unwrap_or_default();
+    let body = serde_json::to_string(&serde_json::json!({ "limit": LEAST.to_json() }))?;
+    let lowered = run.patch_raw(body).await?.or_refused("lowering the limit")?.data();
+    match lowered.usd("limit") {
+        Some(limit) if limit > Usd::ZERO && limit < used => {
+            let seen = |answer: &Answer| matches!(answer.status, 402 | 403);
+            refused(run, &LIMIT_BINDS, seen).await?;
+            judge_remaining(run).await?;
+        }
+        _ => {
+            let literal = lowered.literal("limit").unwrap_or_else(|| "none".to_owned());
+            let why = format!("a limit of ${LEAST} became {literal}, which is not below the ${used} that were used");
+            run.findings.not_seen(&LIMIT_BINDS, why.clone());
+            run.findings.not_seen(&REMAINING_NEGATIVE, why);
+        }
+    }
+    let raised = run.patch_key(KeyPatch::limit(Some(LIMIT))).await?;
+    judge_usage(run, used, &raised);
+    passes_again(run).await
+}
+
+/// Spends until a request is refused in this way, and judges how soon that was. Returns the refusal.
+pub(super) async fn refused(
+    run: &mut Run<'_>,
+    assumption: &Assumption,
+    is_refusal: impl Fn(&Answer) -> bool,
+) -> Result<Option<Answer>> {
+    let mut patience = run.options.waiting.patience(SOON);
+    loop {
+        let answer = run.complete().await?;
+        if is_refusal(&answer) {
+            let seen = format!("refused {} with {}", patience.after(), answer.words());
+            run.findings.judge(assumption, true, seen);
+            return Ok(Some(answer));
+        }
+        if !patience.goes_on().await {
+            run.findings.judge(assumption, false, format!("refused {}: {}", patience.in_vain(), answer.words()));
+            return Ok(None);
+        }
+    }
+}
+
+async fn judge_remaining(run: &mut Run<'_>) -> Result<()> {
+    let key = run.read_key().await?;
+    match key.usd("limit_remaining") {
+        Some(remaining) => {
+            let literal = key.literal("limit_remaining").unwrap_or_default();
+            run.findings.judge(&REMAINING_NEGATIVE, remaining < Usd::ZERO, format!("{literal} remain"));
+        }
+        None => run.findings.not_seen(&REMAINING_NEGATIVE, "what remains is not told"),
+    }
+    Ok(())
+}
+
+fn judge_usage(run: &mut Run<'_>, used: Usd, raised: &Object) {
+    let now = raised.usd("usage").unwrap_or_default();
+    run.findings.judge(&USAGE_KEPT, now >= used, format!("${used} before, ${now} after two changes"));
+}
+
+/// Waits until the raised limit lets requests through again, so that later refusals have other reasons.
+pub(super) async fn passes_again(run: &mut Run<'_>) -> Result<()> {
+    let mut patience = run.options.waiting.patience(SOON);
+    loop {
+        let answer = run.complete().await?;
+        if answer.is_done() {
+            return Ok(());
+        }
+        if !patience.goes_on().await {
+            run.can_spend = false;
+            anyhow::bail!("the key can spend nothing after its limit was raised again: {}", answer.words());
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The steps of a run in their order, and its end, which takes away what it made.
+
+pub(crate) mod account;
+mod delete;
+mod disable;
+mod list;
+mod lower;
+pub(crate) mod make;
+mod pace;
+mod patch;
+mod restrict;
+mod spend;
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::leftovers;
+use crate::run::Run;
+
+/// The time for which a request without an answer may still make something.
+const LATE: Duration = Duration::from_secs(30);
+
+/// Every step. Money is spent before anything restricts the key, since a refusal proves a restriction only if
+/// the same request passed before.
+pub(crate) async fn all(run: &mut Run<'_>) -> Result<()> {
+    let progress = run.options.progress;
+    progress("looking for what an earlier run left");
+    let left = leftovers::take_away(&run.wire).await?;
+    run.findings.taken_away.extend(left.into_iter().map(|what| format!("{what}, which an earlier run left")));
+    progress("reading the account");
+    account::look(run).await?;
+    progress("making a key");
+    make::make(run).await?;
+    list::list(run).await?;
+    progress("changing the key");
+    patch::patch(run).await?;
+    progress("spending on the key, and waiting for its counters");
+    spend::spend(run).await?;
+    progress("lowering its limit below what it used");
+    lower::lower(run).await?;
+    progress("putting the key under a guardrail");
+    restrict::restrict(run).await?;
+    progress("disabling the key");
+    disable::disable(run).await?;
+    progress("asking faster and faster");
+    pace::pace(run).await?;
+    progress("deleting the key");
+    delete::delete(run).await
+}
+
+/// Takes away what this run made, and looks again if it may still appear.
+pub(crate) async fn clean_up(run: &mut Run<'_>) {
+    let mut patience = run.options.waiting.patience(LATE);
+    loop {
+        match leftovers::take_away(&run.wire).await {
+            Ok(gone) => {
+                run.findings.left = None;
+                run.findings.taken_away.extend(gone);
+            }
+            Err(error) => run.findings.left = Some(format!("{error:#}")),
+        }
+        let is_done = run.findings.left.is_none() && !run.is_unanswered;
+        if is_done || !patience.goes_on().await {
+            return;
+        }
+    }
+}
