@@ -38,12 +38,14 @@ impl Findings {
     fn row(&self, f: &mut Formatter<'_>, assumption: &Assumption) -> fmt::Result {
         let (verdict, seen) = match self.of(assumption) {
             Finding::Held(seen) => ("held", seen),
+            // Only what matters is loud.
+            Finding::NotHeld(seen) if assumption.bearing == Bearing::Tolerated => ("not held", seen),
             Finding::NotHeld(seen) => ("NOT HELD", seen),
             Finding::NotSeen(why) => ("not seen", why),
         };
         paragraph(f, &format!("  {verdict:10}"), INDENT, assumption.sentence)?;
         paragraph(f, &" ".repeat(INDENT), INDENT, &format!("{}: {seen}", assumption.id))?;
-        if verdict == "NOT HELD" {
+        if matches!(self.of(assumption), Finding::NotHeld(_)) {
             paragraph(f, &" ".repeat(INDENT), INDENT, &format!("So: {}", assumption.otherwise))?;
         }
         Ok(())
@@ -117,7 +119,7 @@ mod tests {
         for told in [
             "  held      A key tells what it used in its lifetime, today, this week and this month.\n            \
              counters-told: all four\n",
-            "  NOT HELD  The management API takes forty calls a second.\n            pace: a 429 came\n            \
+            "  not held  The management API takes forty calls a second.\n            pace: a 429 came\n            \
              So: Bursar halves its pace for a minute after each 429; the sync of a large account takes\n            \
              longer.\n",
             "  not seen  A page of keys holds a hundred.\n            page-of-100: the check ended before it\n",

@@ -71,7 +71,8 @@ impl<'a> Run<'a> {
             options,
             wire: Wire::new(&options.provider, Arc::clone(&options.management_key), waiting)?,
             findings: Findings::default(),
-            name: format!("{PREFIX}{}", Ulid::generate()),
+            // As long as the name of a student's key, and of the same characters.
+            name: format!("{PREFIX}{}/{}/1-0123456789abcdef", Ulid::generate(), Ulid::generate()),
             key: None,
             guardrail: None,
             workspaces: Vec::new(),
@@ -178,5 +179,5 @@ impl<'a> Run<'a> {
 
 /// What a completion cost, where its answer says so.
 pub(crate) fn cost(answer: &Answer) -> Option<Usd> {
-    answer.object().object("usage").usd("cost")
+    answer.object().object("usage").usd_spent("cost")
 }

@@ -195,6 +195,11 @@ impl Object {
         Usd::parse_floor(self.raw(field)?).ok()
     }
 
+    /// A spent amount, rounded up to the micro-dollar.
+    pub(crate) fn usd_spent(&self, field: &str) -> Option<Usd> {
+        Usd::parse_ceil(self.raw(field)?).ok()
+    }
+
     pub(crate) fn instant(&self, field: &str) -> Option<Timestamp> {
         self.text(field)?.parse().ok()
     }

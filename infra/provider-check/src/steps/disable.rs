@@ -5,6 +5,7 @@ use bursar_core::provider::keys::KeyPatch;
 use bursar_core::provider::wire::calls::LIST_KEYS;
 
 use super::lower::refused;
+use super::make::told;
 use crate::assumptions::{DISABLE_BINDS, DISABLED_HIDDEN, DISABLED_IS_401, DISABLED_LISTED, ENABLED_AGAIN};
 use crate::run::{Run, SOON};
 
@@ -19,7 +20,7 @@ pub(crate) async fn disable(run: &mut Run<'_>) -> Result<()> {
     }
     listed(run).await?;
     let enabled = run.patch_key(KeyPatch::disabled(false)).await?.flag("disabled");
-    run.findings.judge(&ENABLED_AGAIN, enabled == Some(false), format!("disabled is {enabled:?}"));
+    run.findings.judge(&ENABLED_AGAIN, enabled == Some(false), format!("disabled: {}", told(enabled)));
     Ok(())
 }
 

@@ -61,8 +61,7 @@ async fn judge_remaining(run: &mut Run<'_>) -> Result<()> {
     let key = run.read_key().await?;
     match key.usd("limit_remaining") {
         Some(remaining) => {
-            let literal = key.literal("limit_remaining").unwrap_or_default();
-            run.findings.judge(&REMAINING_NEGATIVE, remaining < Usd::ZERO, format!("{literal} remain"));
+            run.findings.judge(&REMAINING_NEGATIVE, remaining < Usd::ZERO, format!("${remaining} remain"));
         }
         None => run.findings.not_seen(&REMAINING_NEGATIVE, "what remains is not told"),
     }

@@ -69,7 +69,7 @@ fn judge_answer(run: &mut Run<'_>, data: &Object) -> Result<()> {
     let seen = format!("{} for {expires_at}", data.text("expires_at").unwrap_or_else(|| "none".to_owned()));
     run.findings.judge(&EXPIRY_KEPT, listed == Some(expires_at), seen);
     let byok = data.flag("include_byok_in_limit");
-    run.findings.judge(&BYOK_KEPT, byok == Some(INCLUDES_BYOK), format!("{byok:?} for {INCLUDES_BYOK}"));
+    run.findings.judge(&BYOK_KEPT, byok == Some(INCLUDES_BYOK), format!("{} for {INCLUDES_BYOK}", told(byok)));
     judge_limit(run, data, "made with");
     match workspace {
         Some(id) => {
@@ -79,6 +79,11 @@ fn judge_answer(run: &mut Run<'_>, data: &Object) -> Result<()> {
         None => run.findings.judge(&KEY_IN_WORKSPACE, false, "the key does not say where it lies"),
     }
     Ok(())
+}
+
+/// A switch of the answer, in words.
+pub(super) fn told(flag: Option<bool>) -> String {
+    flag.map_or_else(|| "not told".to_owned(), |flag| flag.to_string())
 }
 
 /// Judges a limit that was sent as [`LIMIT`].

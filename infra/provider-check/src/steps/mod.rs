@@ -35,7 +35,7 @@ pub(crate) async fn all(run: &mut Run<'_>) -> Result<()> {
     list::list(run).await?;
     progress("changing the key");
     patch::patch(run).await?;
-    progress("spending on the key, and waiting for its counters");
+    progress("spending on the key, and waiting until its counters show it, up to 15 minutes");
     spend::spend(run).await?;
     progress("lowering its limit below what it used");
     lower::lower(run).await?;

@@ -64,7 +64,7 @@ async fn expiry(run: &mut Run<'_>) -> Result<()> {
     let now = run.read_key().await?.instant("expires_at");
     let seen = match now == Some(earlier) {
         true => format!("it was changed to {earlier}"),
-        false => format!("the attempt was answered {}", answer.words()),
+        false => format!("an earlier one was answered {}, and changed nothing", answer.words()),
     };
     run.findings.judge(&EXPIRY_FIXED, now != Some(earlier), seen);
     Ok(())

@@ -114,8 +114,9 @@ async fn regions(run: &mut Run<'_>) -> Result<()> {
     let answer = change(run, json!({ "allowed_data_regions": ["europe"] })).await?;
     let kept: Object = answer.data();
     if kept.texts("allowed_data_regions").is_none_or(|regions| regions != ["europe"]) {
-        run.findings.not_seen(&REGIONS_BIND, format!("the guardrail keeps no region: {}", answer.words()));
-        run.findings.note("regions in guardrails", format!("no ({})", answer.words()));
+        let why = if answer.is_done() { "the list was not kept".to_owned() } else { answer.words() };
+        run.findings.not_seen(&REGIONS_BIND, format!("this account's guardrails know no regions: {why}"));
+        run.findings.note("regions in guardrails", format!("no ({why})"));
         return Ok(());
     }
     run.findings.note("regions in guardrails", "yes");
