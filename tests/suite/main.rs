@@ -35,6 +35,8 @@ mod permissions;
 #[cfg(test)]
 mod promises;
 #[cfg(test)]
+mod provider_check;
+#[cfg(test)]
 mod restrictions;
 #[cfg(test)]
 mod rights;
