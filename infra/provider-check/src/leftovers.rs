@@ -11,7 +11,7 @@ use http::Method;
 use crate::wire::{Object, Request, Wire};
 
 /// The beginning of the name of everything that the check makes. A deployment's own names begin with `bursar/`.
-pub const PREFIX: &str = "bursar-provider-check/";
+pub(crate) const PREFIX: &str = "bursar-provider-check/";
 
 pub(crate) const DELETE_GUARDRAIL: Call = Call {
     name: "delete guardrail",

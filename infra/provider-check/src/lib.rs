@@ -19,7 +19,6 @@ use bursar_core::domain::values::key::PlaintextKey;
 
 pub use count::{Count, MOST_KEYS};
 pub use findings::{Finding, Findings};
-pub use leftovers::PREFIX;
 pub use steps::account::Refused;
 pub use waiting::Waiting;
 

@@ -89,7 +89,11 @@ async fn run(options: &Options, count_keys: bool) -> Result<u8> {
     };
     let Some(ended) = ended else {
         eprintln!("provider-check: interrupted; taking away what was made");
-        let taken_away = provider_check::take_away(options).await.context(
+        let taken_away = tokio::select! {
+            taken_away = provider_check::take_away(options) => taken_away,
+            _ = interrupt.recv() => Err(anyhow::anyhow!("interrupted again")),
+        };
+        let taken_away = taken_away.context(
             "something may be left: run this again to take it away; its key has a limit of a cent and expires \
              within an hour",
         )?;

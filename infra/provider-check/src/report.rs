@@ -120,8 +120,8 @@ mod tests {
             "  held      A key tells what it used in its lifetime, today, this week and this month.\n            \
              counters-told: all four\n",
             "  not held  The management API takes forty calls a second.\n            pace: a 429 came\n            \
-             So: Bursar halves its pace for a minute after each 429; the sync of a large account takes\n            \
-             longer.\n",
+             So: Bursar halves its pace for a minute after each 429; the sync of a large account\n            \
+             takes longer.\n",
             "  not seen  A page of keys holds a hundred.\n            page-of-100: the check ended before it\n",
             "\n1 held, 1 did not hold, 46 were not seen.\n",
             "This account is NOT ready for Bursar.",

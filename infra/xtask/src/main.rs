@@ -145,11 +145,13 @@ const LONG: [(&str, &str); 10] = [
 fn main() -> ExitCode {
     let names: Vec<String> = std::env::args().skip(1).collect();
     let ended = match names.as_slice() {
-        [name, arguments @ ..] if name == "provider-check" => provider_check::run(arguments),
-        _ => run(&names).map(|()| ExitCode::SUCCESS),
+        [name, arguments @ ..] if name == "provider-check" => {
+            provider_check::become_it(arguments).map(|never| match never {})
+        }
+        _ => run(&names),
     };
     match ended {
-        Ok(code) => code,
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("xtask: {error:#}");
             ExitCode::FAILURE

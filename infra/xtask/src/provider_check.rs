@@ -1,21 +1,20 @@
 //! `provider-check`: hands the command line on to the crate of that name, which is built only for it.
 
-use std::process::{Command, ExitCode};
+use std::convert::Infallible;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use anyhow::Context;
 
 use crate::root;
 
-/// Runs the check in the caller's folder, and ends as it ends.
-pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
-    let manifest = root().join("Cargo.toml");
-    let status = Command::new("cargo")
+/// Becomes the check, in the caller's folder: an interrupt then reaches it alone, and its exit code is ours.
+pub(crate) fn become_it(arguments: &[String]) -> anyhow::Result<Infallible> {
+    let error = Command::new("cargo")
         .args(["run", "--quiet", "--locked", "--package", "provider-check", "--manifest-path"])
-        .arg(manifest)
+        .arg(root().join("Cargo.toml"))
         .arg("--")
         .args(arguments)
-        .status()
-        .context("cargo does not start")?;
-    // A check that a signal ended has no code.
-    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+        .exec();
+    Err(error).context("cargo does not start")
 }

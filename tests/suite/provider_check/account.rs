@@ -12,11 +12,11 @@ use bursar_tests::aws;
 use bursar_tests::office::Office;
 use bursar_tests::stack;
 use http::Method;
-use provider_check::assumptions::{ALL, DISABLE_BINDS, RULES_BIND};
-use provider_check::{Finding, MOST_KEYS, Options, PREFIX, Refused};
+use provider_check::assumptions::{ALL, ASSIGNMENT_LISTED, DISABLE_BINDS, LIMIT_BINDS, LIMIT_DIGITS, RULES_BIND};
+use provider_check::{Finding, MOST_KEYS, Options, Refused};
 use serde_json::json;
 
-use super::world::{MANAGEMENT, Told, World};
+use super::world::{MANAGEMENT, OURS, Told, World};
 
 #[tokio::test]
 async fn the_simulated_account_is_ready_and_nothing_in_it_is_changed_for_less_than_a_cent() {
@@ -25,7 +25,7 @@ async fn the_simulated_account_is_ready_and_nothing_in_it_is_changed_for_less_th
     let findings = world.check().await;
     assert!(findings.is_well(), "{findings}");
     assert!(world.is_clean().await && world.of_others().await == others);
-    let made: Vec<_> = world.provider.keys().into_iter().filter(|key| key.name.starts_with(PREFIX)).collect();
+    let made: Vec<_> = world.provider.keys().into_iter().filter(|key| key.name.starts_with(OURS)).collect();
     let [key] = made.as_slice() else { panic!("{made:#?}") };
     assert!(key.name.parse::<KeyName>().is_err() && key.deleted);
     assert!(Nano::ZERO < key.usage && key.usage < Nano::micros(1_000), "{:?}", key.usage);
@@ -78,6 +78,7 @@ async fn an_account_without_credit_is_told_what_was_not_seen_and_is_not_ready() 
     assert!(matches!(findings.of(&DISABLE_BINDS), Finding::NotSeen(why) if why.contains("credit")), "{findings}");
     assert!(!findings.is_well() && findings.ended_early.is_none() && world.is_clean().await);
     assert_eq!((findings.spent, findings.requests), (Usd::ZERO, 0));
+    assert!(world.calls().iter().all(|call| !call.path.starts_with("chat")), "nothing may be bought on credit");
 }
 
 #[tokio::test]
@@ -101,6 +102,30 @@ async fn an_account_that_can_have_no_guardrail_is_told_so_and_is_ready_all_the_s
 }
 
 #[tokio::test]
+async fn what_the_provider_refuses_of_odd_limits_and_assignments_is_told_and_the_rest_is_tried_all_the_same() {
+    let world = World::open().await;
+    world.answers(
+        Some(|asked| {
+            let is_odd = asked.call.body["limit"].as_f64().is_some_and(|limit| limit < 0.01);
+            let is_assignment = asked.is(&Method::POST, "guardrails/*/assignments/keys");
+            (is_odd || is_assignment).then(|| Told::refused(400, "not like this"))
+        }),
+        None,
+    );
+    let findings = world.check().await;
+    assert_eq!(findings.ended_early, None, "{findings}");
+    for assumption in [&LIMIT_DIGITS, &ASSIGNMENT_LISTED] {
+        let finding = findings.of(assumption);
+        assert!(matches!(&finding, Finding::NotHeld(seen) if seen.contains("not like this")), "{finding:?}");
+    }
+    for assumption in [&LIMIT_BINDS, &RULES_BIND] {
+        assert!(matches!(findings.of(assumption), Finding::NotSeen(_)), "{findings}");
+    }
+    assert!(matches!(findings.of(&DISABLE_BINDS), Finding::Held(_)), "{findings}");
+    assert!(world.is_clean().await);
+}
+
+#[tokio::test]
 async fn a_run_that_fails_in_the_middle_says_so_and_takes_away_what_it_made() {
     let world = World::open().await;
     let others = world.of_others().await;
@@ -119,7 +144,7 @@ async fn a_run_that_fails_in_the_middle_says_so_and_takes_away_what_it_made() {
     let findings = world.check().await;
     assert!(findings.ended_early.as_ref().is_some_and(|why| why.contains("502")), "{findings}");
     assert!(findings.left.is_none() && !findings.is_well() && world.is_clean().await, "{findings}");
-    assert!(findings.taken_away.iter().any(|what| what.contains(PREFIX)), "{findings}");
+    assert!(findings.taken_away.iter().any(|what| what.contains(OURS)), "{findings}");
     assert_eq!(world.of_others().await, others);
     assert_eq!(findings.missing().len(), ALL.iter().filter(|one| is_missing(&findings.of(one), one)).count());
 }
@@ -149,9 +174,9 @@ async fn keys_are_counted_up_to_fifty_or_to_the_first_refusal_and_taken_away() {
     let world = World::open().await;
     let others = world.of_others().await;
     let count = provider_check::count_keys(&world.options()).await.unwrap();
-    assert_eq!((count.made, &count.refused, &count.failed), (MOST_KEYS, &None, &None));
+    assert_eq!((count.made, &count.refused, &count.failed), (50, &None, &None));
     assert!(world.is_clean().await);
-    let made = world.provider.keys().into_iter().filter(|key| key.name.starts_with(PREFIX));
+    let made = world.provider.keys().into_iter().filter(|key| key.name.starts_with(OURS));
     assert!(made.into_iter().all(|key| key.limit == Some(Nano::CENT) && key.expires_at.is_some()));
     world.answers(
         Some(|asked| {
@@ -173,11 +198,11 @@ async fn a_deployments_sync_takes_the_checks_key_for_a_foreign_one_and_the_check
     let grant = office.invite("ada@example.edu").await;
     office.claim(&grant).await;
     let key_of = |begins: &str| provider.keys().into_iter().find(|key| key.name.starts_with(begins)).unwrap();
-    provider.add_foreign_key(&format!("{PREFIX}left"), Some(Nano::CENT), stack.clock.now()).unwrap();
-    let (left, student) = (key_of(PREFIX), key_of("bursar/"));
+    provider.add_foreign_key(&format!("{OURS}left"), Some(Nano::CENT), stack.clock.now()).unwrap();
+    let (left, student) = (key_of(OURS), key_of("bursar/"));
     let report = stack.invoke.invoke(FunctionName::UsageSync, json!({})).await.unwrap();
     assert_eq!(report["complete"], true, "{report}");
-    assert_eq!((key_of(PREFIX), key_of("bursar/")), (left, student.clone()));
+    assert_eq!((key_of(OURS), key_of("bursar/")), (left, student.clone()));
 
     let management_key = aws::management_key(&stack.ready).await;
     let options = Options {
@@ -188,7 +213,7 @@ async fn a_deployments_sync_takes_the_checks_key_for_a_foreign_one_and_the_check
     };
     let findings = provider_check::check(&options).await.unwrap();
     assert!(findings.is_well(), "{findings}");
-    assert!(key_of(PREFIX).deleted && key_of("bursar/") == student);
+    assert!(key_of(OURS).deleted && key_of("bursar/") == student);
     let report = stack.invoke.invoke(FunctionName::UsageSync, json!({})).await.unwrap();
     assert_eq!(report["complete"], true, "{report}");
     assert_eq!(key_of("bursar/"), student);

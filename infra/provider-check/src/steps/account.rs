@@ -19,7 +19,7 @@ use crate::wire::{Answer, Object};
 pub enum Refused {
     #[error("“{0}” is an ordinary key; make a management key on the provider's page for management keys")]
     Ordinary(String),
-    #[error("the provider does not take the management key: {0}; put a working one into the file")]
+    #[error("the provider does not take the management key ({0}); put a working one into the file")]
     Key(String),
     #[error("{0:#}")]
     Unusable(Error),

@@ -40,7 +40,7 @@ async fn judge_length(run: &mut Run<'_>, length: usize) -> Result<()> {
     query.extend(workspace.as_deref().map(|id| ("workspace_id", id)));
     let behind = run.ask(&LIST_KEYS, &["keys"], &query, None).await?.rows("keys")?.len();
     if behind == 0 && length <= KEYS_ON_A_PAGE {
-        let why = format!("the workspace has {length} keys, and one page holds them");
+        let why = format!("keys in the workspace: {length}, and one page holds them");
         run.findings.not_seen(&PAGE_OF_100, why);
     } else {
         run.findings.judge(&PAGE_OF_100, length == KEYS_ON_A_PAGE, format!("the first page holds {length}"));

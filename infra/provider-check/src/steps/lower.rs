@@ -17,7 +17,8 @@ pub(crate) async fn lower(run: &mut Run<'_>) -> Result<()> {
     }
     let used = run.read_key().await?.usd("usage").unwrap_or_default();
     let body = serde_json::to_string(&serde_json::json!({ "limit": LEAST.to_json() }))?;
-    let lowered = run.patch_raw(body).await?.or_refused("lowering the limit")?.data();
+    let answer = run.patch_raw(body).await?;
+    let lowered = answer.data();
     match lowered.usd("limit") {
         Some(limit) if limit > Usd::ZERO && limit < used => {
             let seen = |answer: &Answer| matches!(answer.status, 402 | 403);
@@ -25,8 +26,8 @@ pub(crate) async fn lower(run: &mut Run<'_>) -> Result<()> {
             judge_remaining(run).await?;
         }
         _ => {
-            let literal = lowered.literal("limit").unwrap_or_else(|| "none".to_owned());
-            let why = format!("a limit of ${LEAST} became {literal}, which is not below the ${used} that were used");
+            let became = lowered.literal("limit").unwrap_or_else(|| answer.words());
+            let why = format!("a limit of ${LEAST} became {became}, which is not below the ${used} that were used");
             run.findings.not_seen(&LIMIT_BINDS, why.clone());
             run.findings.not_seen(&REMAINING_NEGATIVE, why);
         }
@@ -61,7 +62,7 @@ async fn judge_remaining(run: &mut Run<'_>) -> Result<()> {
     let key = run.read_key().await?;
     match key.usd("limit_remaining") {
         Some(remaining) => {
-            run.findings.judge(&REMAINING_NEGATIVE, remaining < Usd::ZERO, format!("${remaining} remain"));
+            run.findings.judge(&REMAINING_NEGATIVE, remaining < Usd::ZERO, format!("{remaining} remain"));
         }
         None => run.findings.not_seen(&REMAINING_NEGATIVE, "what remains is not told"),
     }

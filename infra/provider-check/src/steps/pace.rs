@@ -1,5 +1,5 @@
 //! The pace at which the management API puts calls off: rising slowly, reading only, and no further than the
-//! first 429.
+//! first 429 or 503.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub(crate) async fn pace(run: &mut Run<'_>) -> Result<()> {
     let hash = run.made_key()?.hash.clone();
     for pace in run.options.paces.clone() {
         let Some(put_off) = a_second_at(run, pace, &hash).await? else { continue };
-        run.findings.judge(&PACE, false, format!("a 429 came at {pace} calls a second"));
+        run.findings.judge(&PACE, false, format!("{} came at {pace} calls a second", put_off.status));
         let seen = put_off.wait.map_or_else(|| "it did not".to_owned(), |wait| format!("after {} s", wait.as_secs()));
         run.findings.judge(&RETRY_AFTER, put_off.wait.is_some(), seen);
         let wait = put_off.wait.unwrap_or(Duration::from_secs(1)).min(LONGEST_WAIT);
@@ -31,7 +31,7 @@ pub(crate) async fn pace(run: &mut Run<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Asks for the key at this pace for a second, and returns the first 429.
+/// Asks for the key at this pace for a second, and returns the first answer that puts it off.
 async fn a_second_at(run: &Run<'_>, pace: u32, hash: &str) -> Result<Option<Answer>> {
     let mut under_way = JoinSet::new();
     for _ in 0..pace {
@@ -58,7 +58,7 @@ async fn once(wire: Wire, hash: String) -> Result<Answer> {
 fn judged(answer: Result<Answer>) -> Result<Option<Answer>> {
     let answer = answer?;
     match answer.status {
-        429 => Ok(Some(answer)),
+        429 | 503 => Ok(Some(answer)),
         200..300 => Ok(None),
         _ => bail!("reading the key at a pace was answered {}", answer.words()),
     }

@@ -45,23 +45,30 @@ pub(crate) async fn restrict(run: &mut Run<'_>) -> Result<()> {
     let models = made.texts("allowed_models").unwrap_or_default();
     let seen = format!("sent {OTHER_MODEL}, kept {}", models.join(", "));
     run.findings.judge(&MODELS_AS_SENT, models == [OTHER_MODEL], seen);
-    assign(run).await?;
-    if !run.can_spend {
+    if !assign(run).await? || !run.can_spend {
         return Ok(());
     }
     bind(run).await?;
     regions(run).await
 }
 
-async fn assign(run: &mut Run<'_>) -> Result<()> {
+/// Puts the key under the guardrail; false if the provider refuses that.
+async fn assign(run: &mut Run<'_>) -> Result<bool> {
     let hash = run.made_key()?.hash.clone();
-    let first = assign_to(run, &[&hash]).await?.or_refused("putting the key under the guardrail")?;
+    let first = assign_to(run, &[&hash]).await?;
+    if !first.is_done() {
+        run.findings.judge(&ASSIGNMENT_LISTED, false, format!("the assignment was refused with {}", first.words()));
+        for assumption in NEEDS_A_GUARDRAIL {
+            run.findings.not_seen(assumption, "the key could not be put under a guardrail");
+        }
+        return Ok(false);
+    }
     judge_count(run, &ASSIGNED_COUNTED, &first);
     let guardrail = run.guardrail.as_deref().unwrap_or_default();
     let path = ["guardrails", guardrail, "assignments", "keys"];
     let rows = run.ask(&LIST_ASSIGNMENTS, &path, &[("limit", "100")], None).await?.rows("assignments")?;
     let is_listed = rows.iter().any(|row| row.text("key_hash").as_ref() == Some(&hash));
-    run.findings.judge(&ASSIGNMENT_LISTED, is_listed, format!("{} keys listed", rows.len()));
+    run.findings.judge(&ASSIGNMENT_LISTED, is_listed, format!("keys listed: {}", rows.len()));
     let again = assign_to(run, &[&hash]).await?;
     judge_count(run, &REASSIGNED_COUNTED, &again);
     let with_unknown = assign_to(run, &[&hash, NO_KEY]).await?;
@@ -70,7 +77,7 @@ async fn assign(run: &mut Run<'_>) -> Result<()> {
         None => with_unknown.words(),
     };
     run.findings.judge(&UNKNOWN_SKIPPED, with_unknown.is_done(), seen);
-    Ok(())
+    Ok(true)
 }
 
 async fn assign_to(run: &Run<'_>, hashes: &[&str]) -> Result<Answer> {
