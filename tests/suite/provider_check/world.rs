@@ -15,11 +15,14 @@ use bursar_local::serve::serve;
 use bursar_local::state_file::StateFile;
 use http::{Method, StatusCode};
 use jiff::{SignedDuration, Timestamp};
-use provider_check::{Findings, MODEL, Options, PREFIX, Waiting};
+use provider_check::{Findings, MODEL, Options, Waiting};
 use serde_json::Value;
 use tokio::sync::Notify;
 
 pub(crate) const MANAGEMENT: &str = "sk-or-v1-00000000000000000000000000000000000000000000000000000000000000ff";
+
+/// The beginning of the names of what the check makes, which no key of a deployment or of a person has.
+pub(crate) const OURS: &str = "bursar-provider-check/";
 
 /// A call of the check, with those before it.
 pub(crate) struct Asked {
@@ -140,18 +143,18 @@ impl World {
 
     /// The keys of the check that exist.
     pub(crate) fn keys_of_the_check(&self) -> Vec<KeySnapshot> {
-        self.provider.keys().into_iter().filter(|key| key.name.starts_with(PREFIX) && !key.deleted).collect()
+        self.provider.keys().into_iter().filter(|key| key.name.starts_with(OURS) && !key.deleted).collect()
     }
 
     /// What there is that the check did not make: keys as they are, and guardrails.
     pub(crate) async fn of_others(&self) -> (Vec<KeySnapshot>, Vec<Value>) {
-        let keys = self.provider.keys().into_iter().filter(|key| !key.name.starts_with(PREFIX)).collect();
-        (keys, self.guardrails(|name| !name.starts_with(PREFIX)).await)
+        let keys = self.provider.keys().into_iter().filter(|key| !key.name.starts_with(OURS)).collect();
+        (keys, self.guardrails(|name| !name.starts_with(OURS)).await)
     }
 
     /// Nothing of the check is left.
     pub(crate) async fn is_clean(&self) -> bool {
-        self.keys_of_the_check().is_empty() && self.guardrails(|name| name.starts_with(PREFIX)).await.is_empty()
+        self.keys_of_the_check().is_empty() && self.guardrails(|name| name.starts_with(OURS)).await.is_empty()
     }
 
     async fn guardrails(&self, wanted: impl Fn(&str) -> bool) -> Vec<Value> {
@@ -223,7 +226,7 @@ async fn pass(State(door): State<Arc<Door>>, request: Request, next: Next) -> Re
     };
     let before = *door.before.lock().unwrap();
     let response = match before.and_then(|before| before(&asked)) {
-        Some(told) => answer(told),
+        Some(told) => answer(&told),
         None => next.run(Request::from_parts(parts, Body::from(bytes))).await,
     };
     if asked.earlier.len() + 1 == door.closes_after.load(Ordering::SeqCst) {
@@ -249,7 +252,7 @@ async fn changed(response: Response, asked: &Asked, after: After) -> Response {
     Response::from_parts(parts, Body::from(written(&told.body)))
 }
 
-fn answer(told: Told) -> Response {
+fn answer(told: &Told) -> Response {
     (StatusCode::from_u16(told.status).unwrap(), written(&told.body)).into_response()
 }
 
