@@ -386,28 +386,5 @@ pub const ALL: [&Assumption; 48] = [
     &ACTIVITY,
 ];
 
-/// What no short check of one account can show.
-pub const NOT_ASKED: [&str; 5] = [
-    "how counters turn at midnight UTC, on Mondays and on the first of a month",
-    "whether expired keys are listed, since the key of this check expires in an hour",
-    "whether BYOK costs a fee that no key's counter shows",
-    "what a limit of zero means: Bursar sends none below a cent",
-    "whether a request that makes a key can be carried out twice",
-];
-
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn each_assumption_is_in_the_table_once_and_those_that_are_unsure_come_first() {
-        let declared = include_str!("assumptions.rs").lines();
-        let declared =
-            declared.filter(|line| line.starts_with("pub const ") && line.contains(": Assumption =")).count();
-        let ids: BTreeSet<&str> = ALL.iter().map(|assumption| assumption.id).collect();
-        assert_eq!((declared, ids.len()), (ALL.len(), ALL.len()));
-        assert!(ALL.is_sorted_by_key(|assumption| assumption.source));
-    }
-}
+mod tests;

@@ -2,12 +2,21 @@
 
 use std::fmt::{self, Display, Formatter, Write};
 
-use crate::assumptions::{ALL, Assumption, Bearing, NOT_ASKED, Source};
+use crate::assumptions::{ALL, Assumption, Bearing, Source};
 use crate::findings::{Finding, Findings};
 
 /// The width of a line.
 const WIDTH: usize = 100;
 const INDENT: usize = 12;
+
+/// What no short check of one account can show.
+const NOT_ASKED: [&str; 5] = [
+    "how counters turn at midnight UTC, on Mondays and on the first of a month",
+    "whether expired keys are listed, since the key of this check expires in an hour",
+    "whether BYOK costs a fee that no key's counter shows",
+    "what a limit of zero means: Bursar sends none below a cent",
+    "whether a request that makes a key can be carried out twice",
+];
 
 impl Display for Findings {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
