@@ -16,9 +16,9 @@ mod missing;
 mod package;
 mod permissions;
 mod provider;
+mod provider_check;
 mod restored;
 mod runbook;
-mod provider_check;
 mod tools;
 
 use std::io::Write;
