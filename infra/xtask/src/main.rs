@@ -1,24 +1,12 @@
 //! The recipes of this repository: `cargo xtask` lists them, `cargo xtask ci` is what CI runs. Tools beyond the
-//! toolchain are installed by `tools.rs`; programs that must run meanwhile are left to `background.rs`.
+//! toolchain are installed by `tools/`, which also runs programs beside a recipe.
 
-mod background;
-mod bench;
-mod browser;
-mod changed;
 mod checks;
-mod costs;
-mod deployed;
 mod doctor;
-mod emulator;
-mod engine;
-mod histories;
-mod missing;
+mod measure;
 mod package;
-mod permissions;
-mod provider;
 mod provider_check;
 mod restored;
-mod runbook;
 mod tools;
 
 use std::io::Write;
@@ -46,7 +34,7 @@ const RECIPES: &[Recipe] = &[
     Recipe {
         name: "runbook",
         what: "try each command of infra/RUNBOOK.md and of doctor on the AWS CLI's own parser, and see mistakes caught",
-        run: runbook::runbook,
+        run: checks::runbook::runbook,
     },
     Recipe { name: "clippy", what: "lint everything, warnings as errors", run: checks::clippy },
     Recipe { name: "docs", what: "does the documentation build?", run: checks::docs },
@@ -64,22 +52,22 @@ const RECIPES: &[Recipe] = &[
     Recipe {
         name: "second-engine",
         what: "what we rely on in the table, on an engine of other authors",
-        run: engine::second_engine,
+        run: checks::engine::second_engine,
     },
     Recipe {
         name: "provider-sdk",
         what: "the provider simulator, through the provider's own SDK",
-        run: provider::provider_sdk,
+        run: checks::provider::provider_sdk,
     },
     Recipe {
         name: "deploy-test",
         what: "the zips of all functions, deployed to an emulator of AWS and used there",
-        run: deployed::deploy_test,
+        run: checks::deployed::deploy_test,
     },
     Recipe {
         name: "browser",
         what: "the first journey in a real browser, with scripts and without",
-        run: browser::check,
+        run: checks::browser::check,
     },
 ];
 
@@ -87,7 +75,11 @@ const RECIPES: &[Recipe] = &[
 const QUICK: &[Recipe] = &[
     Recipe { name: "fmt", what: "is everything formatted?", run: checks::fmt },
     Recipe { name: "clippy", what: "lint everything, warnings as errors", run: checks::clippy },
-    Recipe { name: "unit-tests", what: "those of the crates that differ from origin/main", run: changed::unit_tests },
+    Recipe {
+        name: "unit-tests",
+        what: "those of the crates that differ from origin/main",
+        run: checks::changed::unit_tests,
+    },
 ];
 
 /// The recipes that make something and check nothing.
@@ -95,16 +87,28 @@ const MAKERS: &[Recipe] = &[
     Recipe {
         name: "permissions",
         what: "docs/permissions.md, from what the functions do in the whole suite",
-        run: permissions::permissions,
+        run: checks::permissions::permissions,
     },
     Recipe {
         name: "fixture",
         what: "tests/fixtures, a dump of a deployment in the shapes that are stored now",
         run: checks::fixture,
     },
-    Recipe { name: "screenshots", what: "the pictures of the README, in docs/screenshots", run: browser::screenshots },
-    Recipe { name: "costs", what: "what a month costs, from counted requests, in infra/COSTS.md", run: costs::costs },
-    Recipe { name: "gallery", what: "a picture of every page in every look, in target/gallery", run: browser::gallery },
+    Recipe {
+        name: "screenshots",
+        what: "the pictures of the README, in docs/screenshots",
+        run: checks::browser::screenshots,
+    },
+    Recipe {
+        name: "costs",
+        what: "what a month costs, from counted requests, in infra/COSTS.md",
+        run: measure::costs::costs,
+    },
+    Recipe {
+        name: "gallery",
+        what: "a picture of every page in every look, in target/gallery",
+        run: checks::browser::gallery,
+    },
 ];
 
 /// What goes to AWS, and what is there.
@@ -166,16 +170,16 @@ fn run(names: &[String]) -> anyhow::Result<()> {
     let shell = Shell::new()?;
     shell.change_dir(root());
     match names {
-        [name, rest @ ..] if name == "bench" => return bench::run(&shell, rest),
+        [name, rest @ ..] if name == "bench" => return measure::bench::run(&shell, rest),
         [name, rest @ ..] if name == "cold-start" => return package::cold_start::cold_start(&shell, rest),
         [name, rest @ ..] if name == "doctor" => return doctor::doctor(rest),
         [name, rest @ ..] if name == "restored" => return restored::restored(&shell, rest),
         [name, rest @ ..] if name == "package" => return package::package(&shell, rest),
-        [name, rest @ ..] if name == "histories" => return histories::histories(&shell, rest),
-        [name, rest @ ..] if name == "weather" => return histories::weather(&shell, rest),
-        [name] if name == "long" => return histories::long(&shell),
-        [name, rest @ ..] if name == "mails" => return histories::mails(&shell, rest),
-        [name, rest @ ..] if name == "flood" => return histories::flood(&shell, rest),
+        [name, rest @ ..] if name == "histories" => return measure::histories::histories(&shell, rest),
+        [name, rest @ ..] if name == "weather" => return measure::histories::weather(&shell, rest),
+        [name] if name == "long" => return measure::histories::long(&shell),
+        [name, rest @ ..] if name == "mails" => return measure::histories::mails(&shell, rest),
+        [name, rest @ ..] if name == "flood" => return measure::histories::flood(&shell, rest),
         _ => {}
     }
     for name in names {

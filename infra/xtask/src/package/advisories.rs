@@ -8,8 +8,8 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use xshell::{Shell, cmd};
 
-use crate::background::ends_well_within;
 use crate::tools;
+use crate::tools::background::ends_well_within;
 
 const DATABASE: &str = "https://github.com/RustSec/advisory-db";
 

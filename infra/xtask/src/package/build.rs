@@ -7,8 +7,8 @@ use anyhow::Context;
 use xshell::{Shell, cmd};
 
 use super::{Architecture, libc};
-use crate::missing::Missing;
 use crate::tools;
+use crate::tools::missing::Missing;
 
 /// The compiler of a release. Another one makes other bytes.
 pub(super) const TOOLCHAIN: &str = "1.95.0";

@@ -3,7 +3,7 @@
 use anyhow::Context;
 use xshell::{Shell, cmd};
 
-use crate::emulator::{Bursar, Emulator};
+use crate::tools::emulator::{Bursar, Emulator};
 use crate::{package, tools};
 
 pub(crate) fn deploy_test(shell: &Shell) -> anyhow::Result<()> {

@@ -1,9 +1,17 @@
 //! The recipes that only check: format, lints, documentation, dependencies, tests, template.
 
+pub(crate) mod browser;
+pub(crate) mod changed;
+pub(crate) mod deployed;
+pub(crate) mod engine;
+pub(crate) mod permissions;
+pub(crate) mod provider;
+pub(crate) mod runbook;
+
 use xshell::{Shell, cmd};
 
 use crate::package::advisories;
-use crate::{permissions, tools};
+use crate::tools;
 
 /// The seconds for which each exploration draws seeds.
 const SECONDS: &str = "90";

@@ -1,12 +1,16 @@
 //! Tools that the recipes need and the toolchain does not have, each in one pinned version under `target/tools`.
 
+pub(crate) mod background;
+pub(crate) mod emulator;
+pub(crate) mod missing;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use xshell::{Shell, cmd};
 
-use crate::missing::Missing;
 use crate::root;
+use crate::tools::missing::Missing;
 
 const CARGO_TOOLS: [(&str, &str); 2] = [("cargo-deny", "0.20.2"), ("cargo-machete", "0.9.2")];
 

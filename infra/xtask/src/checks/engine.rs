@@ -4,8 +4,8 @@
 use anyhow::{Context, ensure};
 use xshell::{Shell, cmd};
 
-use crate::background::ask;
-use crate::emulator::Emulator;
+use crate::tools::background::ask;
+use crate::tools::emulator::Emulator;
 
 pub(crate) fn second_engine(shell: &Shell) -> anyhow::Result<()> {
     let test = ["test", "--locked", "--package", "bursar-tests", "--test", "bursar", "second_engine"];

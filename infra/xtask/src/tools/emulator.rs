@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::Context;
 use xshell::{Shell, TempDir, cmd};
 
-use crate::background::{Background, ask, free_port};
 use crate::tools;
+use crate::tools::background::{Background, ask, free_port};
 
 /// A running emulator, which ends when this is dropped.
 pub(crate) struct Emulator {

@@ -2,8 +2,8 @@
 
 use xshell::{Shell, cmd};
 
-use crate::emulator::Bursar;
 use crate::tools;
+use crate::tools::emulator::Bursar;
 
 pub(crate) fn provider_sdk(shell: &Shell) -> anyhow::Result<()> {
     let python = tools::python(shell)?;
