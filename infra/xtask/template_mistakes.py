@@ -154,26 +154,35 @@ MISTAKES = [
 
 
 def self_test(text, complaints):
-    """Makes each mistake alone, and returns those that are not caught."""
+    """Makes each mistake alone, and says what caught it; returns 1 if nothing caught one."""
     failed = [f"the template as it is: {complaint}" for complaint in complaints(text)]
     failed += samples_self_test(yaml.safe_load(text))
     with ProcessPoolExecutor() as pool:
-        caught = pool.map(is_caught, repeat(complaints), repeat(text), MISTAKES)
-        failed += [failure for failure in caught if failure]
+        tried = list(pool.map(try_one, repeat(complaints), repeat(text), MISTAKES))
+    for title, caught, failure in tried:
+        if caught:
+            print(f"template: {title}: {' '.join(caught.split())[:WIDTH]}", file=sys.stderr)
+        else:
+            failed.append(f"{title}: {failure}")
     for each in failed:
         print(f"self-test: {each}", file=sys.stderr)
-    print(f"template: {len(MISTAKES)} mistakes made, {len(MISTAKES) - len(failed)} caught", file=sys.stderr)
+    caught = sum(1 for _, caught, _ in tried if caught)
+    print(f"template: {len(MISTAKES)} mistakes made, {caught} caught", file=sys.stderr)
     return 1 if failed else 0
 
 
-def is_caught(complaints, text, mistake):
-    """Why a mistake is not caught, or None."""
+# How much of a complaint is told.
+WIDTH = 140
+
+
+def try_one(complaints, text, mistake):
+    """A mistake's name, the complaint that catches it, and why none does."""
     title, right, wrong, expected = mistake
     if right not in text:
-        return f"{title}: the template no longer has the text it starts from"
+        return title, None, "the template no longer has the text it starts from"
     found = []
     for complaint in complaints(text.replace(right, wrong, 1)):
         if expected in complaint:
-            return None
+            return title, complaint, None
         found.append(complaint)
-    return f"{title}: no complaint with {expected!r} among {found}"
+    return title, None, f"no complaint with {expected!r} among {found}"
