@@ -94,7 +94,10 @@ impl Dump {
         let mut shapes: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for item in &self.items {
             let kind = item.get("kind").and_then(|kind| kind.as_s().ok()).cloned().unwrap_or_default();
-            shapes.entry(kind).or_default().extend(item.keys().cloned());
+            shapes
+                .entry(kind)
+                .or_default()
+                .extend(item.iter().map(|(name, value)| format!("{name}: {}", type_of(value))));
         }
         shapes
     }
@@ -158,6 +161,11 @@ fn printed(value: &AttributeValue) -> Result<Value> {
         AttributeValue::M(map) => json!({"M": printed_item(map)?}),
         other => bail!("no item has such a value: {other:?}"),
     })
+}
+
+/// The type of a value, as DynamoDB prints it.
+fn type_of(value: &AttributeValue) -> String {
+    printed(value).ok().and_then(|printed| printed.as_object()?.keys().next().cloned()).unwrap_or_default()
 }
 
 fn read_item(item: &Map<String, Value>) -> Result<Item> {

@@ -6,7 +6,7 @@ use std::fmt;
 use std::io::Write;
 use std::sync::LazyLock;
 
-use bursar_local::gate::Service;
+use bursar_local::gate::{Call, Service};
 use bursar_local::invoke::FunctionName;
 use bursar_local::stack::Stack;
 
@@ -44,29 +44,34 @@ static DOCUMENTED: LazyLock<BTreeSet<Permission>> = LazyLock::new(documented);
 
 /// The permissions that the functions of a stack used. Calls by the test itself do not count.
 pub fn used(stack: &Stack) -> BTreeSet<Permission> {
-    let mut used = BTreeSet::new();
-    for recorded in stack.gate.calls() {
-        let call = recorded.call;
-        let function = call.function;
-        if (function, call.instance) == (stack.own.function(), stack.own.number()) {
-            continue;
-        }
-        match call.name.service {
-            Service::DynamoDb => used.extend(call.shape.parts.into_iter().map(|part| Permission {
-                function,
-                action: format!("dynamodb:{}", part.action),
-                place: match call.shape.index {
-                    Some(_) => Place::Queue(part.partition),
-                    None => Place::Partition(part.partition),
-                },
-            })),
-            Service::Ses | Service::SecretsManager => {
-                used.insert(Permission { function, action: call.name.to_string(), place: Place::Elsewhere });
-            }
-            Service::Provider => {}
+    let own = (stack.own.function(), stack.own.number());
+    let calls = stack.gate.calls().into_iter().map(|recorded| recorded.call);
+    calls.filter(|call| (call.function, call.instance) != own).flat_map(needed).collect()
+}
+
+/// The permissions that a call needs. A call of the table in which no item is recognised needs one that no role has.
+pub fn needed(call: Call) -> Vec<Permission> {
+    let function = call.function;
+    let plain = |place| Permission { function, action: call.name.to_string(), place };
+    match call.name.service {
+        Service::Provider => Vec::new(),
+        Service::Ses | Service::SecretsManager => vec![plain(Place::Elsewhere)],
+        Service::DynamoDb if call.shape.parts.is_empty() => vec![plain(Place::Partition("?".to_owned()))],
+        Service::DynamoDb => {
+            let place = |partition| match call.shape.index {
+                Some(_) => Place::Queue(partition),
+                None => Place::Partition(partition),
+            };
+            let parts = call.shape.parts.into_iter();
+            parts
+                .map(|part| Permission {
+                    function,
+                    action: format!("dynamodb:{}", part.action),
+                    place: place(part.partition),
+                })
+                .collect()
         }
     }
-    used
 }
 
 /// The permissions that the document lists as used.

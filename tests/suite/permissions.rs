@@ -8,7 +8,7 @@ use bursar_core::domain::grant::HoldKind;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::token::AskToken;
 use bursar_core::store::keys;
-use bursar_local::gate::Service;
+use bursar_local::gate::{Call, Service, Shape};
 use bursar_local::invoke::FunctionName;
 use bursar_tests::documented;
 use bursar_tests::invariants::RawTable;
@@ -82,6 +82,23 @@ async fn what_a_function_does_is_recorded_as_its_policy_names_it() {
         assert!(permissions::documented().iter().any(|known| known.to_string() == reads), "{reads}");
     }
     stack.finish().await;
+}
+
+#[test]
+fn a_call_of_the_table_that_nobody_knows_is_no_permission_that_a_document_lists() {
+    let scan = Call {
+        number: 1,
+        function: FunctionName::Console,
+        instance: 1,
+        name: "dynamodb:Scan".parse().unwrap(),
+        nth: 1,
+        nth_of_function: 1,
+        nth_of_instance: 1,
+        shape: Shape::default(),
+    };
+    let needed = permissions::needed(scan);
+    assert_eq!(needed.iter().map(ToString::to_string).collect::<Vec<_>>(), ["console dynamodb:Scan ?"]);
+    assert!(!permissions::documented().contains(&needed[0]));
 }
 
 #[tokio::test]

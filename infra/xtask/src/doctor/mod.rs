@@ -40,12 +40,18 @@ pub(crate) fn doctor(words: &[String]) -> anyhow::Result<()> {
     let options = Options::read(words)?;
     let deployment = deployment_of(&options)?;
     let mut out = std::io::stdout().lock();
-    let mut wrong = 0;
+    let (mut wrong, mut unknown) = (0, 0);
     for item in items(&deployment, options.students, Timestamp::now()) {
         let (name, finding) = item.settle(&options.aws);
         wrong += usize::from(matches!(finding, Finding::Mend { .. }));
+        unknown += usize::from(matches!(finding, Finding::NotChecked(_)));
         writeln!(out, "{:<12} {name}: {finding}", finding.word())?;
         out.flush()?;
+    }
+    if unknown > 0 {
+        eprintln!(
+            "doctor: {unknown} checks could not be made, and each says why: nothing is known of what they are about"
+        );
     }
     match wrong {
         0 => Ok(()),

@@ -68,18 +68,44 @@ pub(super) fn release(
     let rust: Vec<String> = remap.iter().map(|(from, to)| format!("--remap-path-prefix={from}={to}")).collect();
     let c: Vec<String> = remap.iter().map(|(from, to)| format!("-ffile-prefix-map={from}={to}")).collect();
     let versioned = format!("{triple}.{}", libc::OF_THE_RUNTIME);
-    cmd!(shell, "{zigbuild} zigbuild --release --locked --target {versioned} --target-dir {target} {packages...}")
+    let build =
+        cmd!(shell, "{zigbuild} zigbuild --release --locked --target {versioned} --target-dir {target} {packages...}");
+    without_wishes(build)
         .env("PATH", format!("{tools}:{path}"))
         .envs(toolchain)
-        .env("RUSTFLAGS", rust.join(" "))
+        .env("CARGO_ENCODED_RUSTFLAGS", rust.join("\u{1f}"))
         .env("CFLAGS", c.join(" "))
         .env("SOURCE_DATE_EPOCH", "0")
         .env("CARGO_PROFILE_RELEASE_LTO", lto.as_str())
         .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", units)
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .run()?;
     let rustc = cmd!(shell, "rustc --version").envs(toolchain).quiet().read()?;
     Ok(Built { binaries: target.join(triple).join("release"), lto, rustc, zigbuild: zigbuild_version, zig })
+}
+
+/// The command without what this machine's user wishes of cargo and of compilers by their environment.
+fn without_wishes(command: xshell::Cmd<'_>) -> xshell::Cmd<'_> {
+    std::env::vars_os()
+        .filter_map(|(name, _)| name.into_string().ok())
+        .filter(|name| is_a_wish(name))
+        .fold(command, |command, name| command.env_remove(name))
+}
+
+/// Whether a variable changes what is built.
+fn is_a_wish(name: &str) -> bool {
+    let begins = [
+        "CARGO_BUILD_",
+        "CARGO_PROFILE_",
+        "CARGO_TARGET_",
+        "CARGO_ZIGBUILD_",
+        "RUSTC",
+        "CFLAGS",
+        "CXXFLAGS",
+        "LDFLAGS",
+    ];
+    let whole = ["CARGO_ENCODED_RUSTFLAGS", "CARGO_INCREMENTAL", "RUSTFLAGS", "CC", "CXX", "AR"];
+    let of_a_target = ["CC_", "CXX_", "AR_", "HOST_", "TARGET_"];
+    whole.contains(&name) || begins.iter().chain(&of_a_target).any(|beginning| name.starts_with(beginning))
 }
 
 /// The versions of the linker's two parts, which are asked before minutes of building need them.
@@ -136,6 +162,18 @@ mod tests {
         assert_eq!(refusal(&[("rustc", &own)]), target, "no library of the target, and no rustup");
         assert_eq!(refusal(&[("rustc", &own), ("rustup", "exit 1")]), target, "a rustup that cannot fetch it");
         assert_eq!(refusal(&[("rustc", "echo rustc 1.80.0"), ("rustup", "exit 1")]), toolchain);
+    }
+
+    #[test]
+    fn what_a_user_wishes_of_compilers_enters_no_package() {
+        for name in
+            ["RUSTFLAGS", "RUSTC_WRAPPER", "CARGO_PROFILE_RELEASE_STRIP", "CFLAGS_x86_64_unknown_linux_gnu", "CC"]
+        {
+            assert!(is_a_wish(name), "{name}");
+        }
+        for name in ["PATH", "HOME", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "PIP_INDEX_URL", "HTTPS_PROXY"] {
+            assert!(!is_a_wish(name), "{name}");
+        }
     }
 
     #[test]

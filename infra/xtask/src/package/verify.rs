@@ -1,5 +1,5 @@
 //! `package --verify`: both architectures, each built in two fresh clones under different folders, and compared byte for
-//! byte, with what they say of themselves. A release is built only from a commit that passes.
+//! byte, with what they say of themselves. It is run before a release.
 
 use std::path::Path;
 

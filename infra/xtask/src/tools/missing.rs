@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use crate::tools::REQUIREMENTS;
+use crate::tools::{LINKER, REQUIREMENTS};
 
 /// Something that a recipe cannot do without, and could not install itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Missing {
     Python,
-    /// The packages of `requirements.txt`.
+    /// The packages of `linker.txt` and `requirements.txt`.
     Wheels,
     /// The compiler of this version.
     Toolchain(&'static str),
@@ -26,7 +26,7 @@ impl fmt::Display for Missing {
             ),
             Missing::Wheels => write!(
                 f,
-                "pip could not install the tools of {REQUIREMENTS}, the linker (cargo-zigbuild and ziglang) among them: \
+                "pip could not install the tools of {LINKER} and {REQUIREMENTS}: \
                  give it the network, or a mirror by PIP_INDEX_URL, and run it again"
             ),
             Missing::Toolchain(version) => write!(

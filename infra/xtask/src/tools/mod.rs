@@ -14,6 +14,8 @@ use crate::tools::missing::Missing;
 
 const CARGO_TOOLS: [(&str, &str); 2] = [("cargo-deny", "0.20.2"), ("cargo-machete", "0.9.2")];
 
+/// The Python tools: what links the packages is taken by its hash, the rest by version.
+pub(crate) const LINKER: &str = "infra/xtask/linker.txt";
 pub(crate) const REQUIREMENTS: &str = "infra/xtask/requirements.txt";
 
 /// The path of a cargo tool, installed if it is not there in the wanted version.
@@ -42,7 +44,7 @@ fn python_in(shell: &Shell, venv: &Path) -> anyhow::Result<PathBuf> {
     let python = venv.join("bin/python");
     // Written last, so that an interrupted installation does not count as complete.
     let stamp = venv.join("requirements.txt");
-    let wanted = shell.read_file(REQUIREMENTS)?;
+    let wanted = shell.read_file(LINKER)? + &shell.read_file(REQUIREMENTS)?;
     let runs = || cmd!(shell, "{python} --version").quiet().ignore_stdout().ignore_stderr().run().is_ok();
     if shell.read_file(&stamp).is_ok_and(|installed| installed == wanted) && runs() {
         return Ok(python);
@@ -55,6 +57,9 @@ fn python_in(shell: &Shell, venv: &Path) -> anyhow::Result<PathBuf> {
         }
     }
     let pip = ["-m", "pip", "--quiet", "--disable-pip-version-check"];
+    cmd!(shell, "{python} {pip...} install --no-deps --require-hashes --requirement {LINKER}")
+        .run()
+        .context(Missing::Wheels)?;
     cmd!(shell, "{python} {pip...} install --no-deps --requirement {REQUIREMENTS}").run().context(Missing::Wheels)?;
     cmd!(shell, "{python} {pip...} check").run()?;
     shell.write_file(&stamp, wanted)?;
