@@ -11,10 +11,12 @@ use super::{Architecture, Package, build::Lto, make, tell};
 
 pub(super) fn both_twice(shell: &Shell) -> anyhow::Result<()> {
     ensure!(cmd!(shell, "git status --porcelain").quiet().read()?.is_empty(), "commit first: a clone is what is built");
+    // The same commit each time, whatever is committed meanwhile.
+    let commit = cmd!(shell, "git rev-parse HEAD").quiet().read()?;
     let folder = shell.create_temp_dir()?;
     for architecture in Architecture::ALL {
         let [one, other] =
-            ["one", "another/folder"].map(|name| in_a_clone(shell, &folder.path().join(name), architecture));
+            ["one", "another/folder"].map(|name| in_a_clone(shell, &commit, &folder.path().join(name), architecture));
         let (one, other) = (one?, other?);
         tell(architecture, &one.zips);
         ensure!(one == other, "{}: a second build differs: {other:?}", architecture.as_str());
@@ -23,12 +25,13 @@ pub(super) fn both_twice(shell: &Shell) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn in_a_clone(shell: &Shell, folder: &Path, architecture: Architecture) -> anyhow::Result<Package> {
+fn in_a_clone(shell: &Shell, commit: &str, folder: &Path, architecture: Architecture) -> anyhow::Result<Package> {
     let root = shell.current_dir();
     shell.remove_path(folder)?;
-    cmd!(shell, "git clone --quiet {root} {folder}").run()?;
+    cmd!(shell, "git clone --quiet --no-checkout {root} {folder}").run()?;
     let inside = shell.clone();
     inside.change_dir(folder);
+    cmd!(inside, "git checkout --quiet --detach {commit}").run()?;
     let advisories = Advisories::NotChecked { why: "only compared with another build".to_owned() };
     make(&inside, architecture, Lto::Fat, &advisories, &folder.join("target/lambda"))
 }
