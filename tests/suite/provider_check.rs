@@ -2,6 +2,7 @@
 //! and whenever it is killed, its next run leaves nothing.
 
 mod account;
+mod evidence;
 mod killed;
 mod turns;
 mod world;

@@ -4,6 +4,7 @@ use anyhow::Result;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::provider::keys::KeyPatch;
 
+use super::spend::unseen;
 use crate::assumptions::{Assumption, LIMIT_BINDS, REMAINING_NEGATIVE, USAGE_KEPT};
 use crate::run::{LIMIT, Run, SOON};
 use crate::wire::{Answer, Object};
@@ -74,7 +75,8 @@ fn judge_usage(run: &mut Run<'_>, used: Usd, raised: &Object) {
     run.findings.judge(&USAGE_KEPT, now >= used, format!("${used} before, ${now} after two changes"));
 }
 
-/// Waits until the raised limit lets requests through again, so that later refusals have other reasons.
+/// Waits until requests pass again, so that later refusals have other reasons. If none does, nothing more can be
+/// judged by spending.
 pub(super) async fn passes_again(run: &mut Run<'_>) -> Result<()> {
     let mut patience = run.options.waiting.patience(SOON);
     loop {
@@ -83,8 +85,9 @@ pub(super) async fn passes_again(run: &mut Run<'_>) -> Result<()> {
             return Ok(());
         }
         if !patience.goes_on().await {
-            run.can_spend = false;
-            anyhow::bail!("the key can spend nothing after its limit was raised again: {}", answer.words());
+            let why = format!("nothing passed before it, although nothing restricts the key: {}", answer.words());
+            unseen(run, &why);
+            return Ok(());
         }
     }
 }

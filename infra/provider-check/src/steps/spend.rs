@@ -39,25 +39,27 @@ const ROUNDING: Usd = Usd::from_micros(2);
 
 pub(crate) async fn spend(run: &mut Run<'_>) -> Result<()> {
     if !run.can_spend {
-        return unseen(run, "the account has less than a cent of credit");
+        unseen(run, "the account has less than a cent of credit");
+        return Ok(());
     }
     let bought = run.credits().await?.usd("total_usage").unwrap_or_default();
     let answer = run.complete().await?;
     if !answer.is_done() {
-        run.can_spend = false;
         let why = format!("{} answered {}; name another with --model", run.options.model, answer.words());
-        return unseen(run, &why);
+        unseen(run, &why);
+        return Ok(());
     }
     // A provider that does not tell the cost must at least show some.
     let cost = cost(&answer).unwrap_or(Usd::from_micros(1));
     settle(run, bought, cost).await
 }
 
-fn unseen(run: &mut Run<'_>, why: &str) -> Result<()> {
+/// Says of all that needs spending why it is not judged, and spends no more.
+pub(super) fn unseen(run: &mut Run<'_>, why: &str) {
+    run.can_spend = false;
     for assumption in NEEDS_SPENDING {
         run.findings.not_seen(assumption, why);
     }
-    Ok(())
 }
 
 /// Waits for all three places that tell of spending, for as long as the client counts on.
