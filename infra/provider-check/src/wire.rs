@@ -129,6 +129,25 @@ impl Answer {
         text::is_of_provider(&self.body)
     }
 
+    /// Whether it refuses for the key's own limit. The account's money is refused with the same statuses.
+    pub(crate) fn is_of_key_limit(&self) -> bool {
+        let says = |error: &Object| error.text("message").is_some_and(|message| message.contains("Key limit exceeded"));
+        match self.limit_source() {
+            Some(source) => source == "openrouter_key_limit",
+            None => matches!(self.status, 402 | 403) && says(&self.object().object("error")),
+        }
+    }
+
+    /// Whether it is one of these refusals, and not for money.
+    pub(crate) fn is_refusal(&self, statuses: &[u16]) -> bool {
+        statuses.contains(&self.status) && self.limit_source().is_none() && !self.is_of_key_limit()
+    }
+
+    /// The limit that refused the request, where there was one.
+    fn limit_source(&self) -> Option<String> {
+        self.object().object("error").object("metadata").text("limit_source")
+    }
+
     /// The status with the provider's words, without anything secret.
     pub(crate) fn words(&self) -> String {
         match self.is_done() {

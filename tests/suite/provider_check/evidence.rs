@@ -4,6 +4,7 @@
 use http::Method;
 use provider_check::Finding;
 use provider_check::assumptions::*;
+use serde_json::json;
 
 use super::world::{Told, World};
 
@@ -25,4 +26,25 @@ async fn a_refusal_that_came_before_the_key_was_disabled_proves_nothing() {
         assert!(matches!(&finding, Finding::NotSeen(why) if why.contains("not this model")), "{finding:?}");
     }
     assert!(findings.ended_early.is_none() && world.is_clean().await, "{findings}");
+}
+
+#[tokio::test]
+async fn a_refusal_for_the_accounts_money_is_not_taken_for_the_keys_limit() {
+    let world = World::open().await;
+    world.answers(
+        Some(|asked| {
+            let patched = asked.last(|call| call.is(&Method::PATCH, "keys/*"));
+            let is_lowered = patched.is_some_and(|patch| patch.body["limit"] == 0.000_001);
+            let metadata = json!({ "limit_source": "openrouter_in_flight_budget" });
+            (asked.is(&Method::POST, "chat/completions") && is_lowered).then(|| Told {
+                status: 402,
+                body: json!({ "error": { "code": 402, "message": "Too much in flight", "metadata": metadata } }),
+            })
+        }),
+        None,
+    );
+    let findings = world.check().await;
+    let finding = findings.of(&LIMIT_BINDS);
+    assert!(matches!(&finding, Finding::NotSeen(why) if why.contains("Too much in flight")), "{finding:?}");
+    assert!(matches!(findings.of(&DISABLE_BINDS), Finding::Held(_)) && !findings.is_well(), "{findings}");
 }

@@ -17,10 +17,10 @@ pub(crate) async fn disable(run: &mut Run<'_>) -> Result<()> {
     }
     run.patch_key(KeyPatch::disabled(true)).await?;
     if run.can_spend {
-        let refusal = refused(run, &DISABLE_BINDS, |answer| matches!(answer.status, 401 | 403)).await?;
+        let refusal = refused(run, &DISABLE_BINDS, |answer| answer.is_refusal(&[401, 403])).await?;
         match refusal {
             Some(answer) => run.findings.judge(&DISABLED_IS_401, answer.status == 401, answer.words()),
-            None => run.findings.not_seen(&DISABLED_IS_401, "it was not refused"),
+            None => run.findings.not_seen(&DISABLED_IS_401, "it was not refused as a disabled key"),
         }
     }
     listed(run).await?;

@@ -22,8 +22,7 @@ pub(crate) async fn lower(run: &mut Run<'_>) -> Result<()> {
     let lowered = answer.data();
     match lowered.usd("limit") {
         Some(limit) if limit > Usd::ZERO && limit < used => {
-            let seen = |answer: &Answer| matches!(answer.status, 402 | 403);
-            refused(run, &LIMIT_BINDS, seen).await?;
+            refused(run, &LIMIT_BINDS, Answer::is_of_key_limit).await?;
             judge_remaining(run).await?;
         }
         _ => {
@@ -38,7 +37,8 @@ pub(crate) async fn lower(run: &mut Run<'_>) -> Result<()> {
     passes_again(run).await
 }
 
-/// Spends until a request is refused in this way, and judges how soon that was. Returns the refusal.
+/// Spends until a request is refused in this way, and judges how soon that was. Returns the refusal. A refusal of
+/// another kind says nothing of the assumption.
 pub(super) async fn refused(
     run: &mut Run<'_>,
     assumption: &Assumption,
@@ -53,7 +53,11 @@ pub(super) async fn refused(
             return Ok(Some(answer));
         }
         if !patience.goes_on().await {
-            run.findings.judge(assumption, false, format!("refused {}: {}", patience.in_vain(), answer.words()));
+            let seen = format!("refused {}: {}", patience.in_vain(), answer.words());
+            match answer.is_done() {
+                true => run.findings.judge(assumption, false, seen),
+                false => run.findings.not_seen(assumption, seen),
+            }
             return Ok(None);
         }
     }

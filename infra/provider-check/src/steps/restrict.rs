@@ -139,5 +139,5 @@ async fn change(run: &Run<'_>, rules: Value) -> Result<Answer> {
 
 /// A request that passed before and is refused for what it asks, not for money or haste.
 fn is_forbidden(answer: &Answer) -> bool {
-    matches!(answer.status, 400 | 403 | 404)
+    answer.is_refusal(&[400, 403, 404])
 }
