@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use bursar_core::provider::wire::calls::CREATE_KEY;
 
 use crate::leftovers;
 use crate::run::Run;
-use crate::steps::make::body;
+use crate::steps::{self, make::body};
 
 /// The result of a count.
 #[derive(Debug, Default)]
@@ -32,12 +32,9 @@ pub(crate) async fn count(run: &mut Run<'_>) -> Count {
         count.failed = Some(format!("{error:#}"));
     }
     (run.options.progress)("taking the keys away");
-    match leftovers::take_away(&run.wire).await {
-        Ok(gone) if gone.len() < count.made => {
-            count.failed = Some(format!("of {} keys only {} were found to be deleted", count.made, gone.len()));
-        }
-        Ok(_) => {}
-        Err(error) => count.failed = Some(format!("the keys are not all deleted: {error:#}")),
+    steps::clean_up(run).await;
+    if let Some(why) = run.findings.left.take() {
+        count.failed = Some(format!("the keys are not all deleted: {why}"));
     }
     count
 }
@@ -49,7 +46,10 @@ async fn make_all(run: &mut Run<'_>, count: &mut Count) -> Result<()> {
         let body = body(&format!("{}/{number}", run.name), run.options.clock.now())?;
         let answer = run.make(&CREATE_KEY, &["keys"], body).await?;
         match answer.status {
-            200..300 => count.made += 1,
+            200..300 => {
+                count.made += 1;
+                run.hashes.push(answer.data().text("hash").context("the answer to a new key names no hash")?);
+            }
             400..500 => {
                 count.refused = Some(answer.words());
                 return Ok(());

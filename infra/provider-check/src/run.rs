@@ -27,6 +27,8 @@ pub(crate) struct Run<'a> {
     /// The name of everything that this run makes.
     pub(crate) name: String,
     pub(crate) key: Option<MadeKey>,
+    /// The hashes of the keys that it made and did not delete yet.
+    pub(crate) hashes: Vec<String>,
     pub(crate) guardrail: Option<String>,
     /// The listed workspaces.
     pub(crate) workspaces: Vec<String>,
@@ -74,6 +76,7 @@ impl<'a> Run<'a> {
             // As long as the name of a student's key, and of the same characters.
             name: format!("{PREFIX}{}/{}/1-0123456789abcdef", Ulid::generate(), Ulid::generate()),
             key: None,
+            hashes: Vec::new(),
             guardrail: None,
             workspaces: Vec::new(),
             can_spend: false,

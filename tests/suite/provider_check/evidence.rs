@@ -48,3 +48,29 @@ async fn a_refusal_for_the_accounts_money_is_not_taken_for_the_keys_limit() {
     assert!(matches!(&finding, Finding::NotSeen(why) if why.contains("Too much in flight")), "{finding:?}");
     assert!(matches!(findings.of(&DISABLE_BINDS), Finding::Held(_)) && !findings.is_well(), "{findings}");
 }
+
+#[tokio::test]
+async fn a_key_that_no_listing_shows_by_its_name_is_taken_away_by_its_hash() {
+    let world = World::open().await;
+    let others = world.of_others().await;
+    world.answers(
+        Some(|asked| match () {
+            () if asked.is(&Method::GET, "keys") => Some(Told { status: 200, body: json!({ "data": [] }) }),
+            () if asked.call.body["disabled"] == true => Some(Told::refused(400, "not now")),
+            () => None,
+        }),
+        Some(|asked, told| {
+            if asked.is(&Method::POST, "keys") {
+                told.body["data"]["name"] = json!("another");
+                told.body["data"]["workspace_id"] = json!("11111111-1111-4111-8111-111111111111");
+            }
+        }),
+    );
+    let findings = world.check().await;
+    assert!(findings.ended_early.as_ref().is_some_and(|why| why.contains("not now")), "{findings}");
+    for assumption in [&NAME_KEPT, &LISTED_AT_ONCE, &KEY_IN_WORKSPACE] {
+        assert!(matches!(findings.of(assumption), Finding::NotHeld(_)), "{findings}");
+    }
+    assert!(findings.left.is_none() && world.is_clean().await, "{findings}");
+    assert_eq!(world.of_others().await, others);
+}

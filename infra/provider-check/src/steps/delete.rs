@@ -1,23 +1,14 @@
 //! Deleting the key and its guardrail, and what is told of a key that is gone.
 
 use anyhow::Result;
-use bursar_core::provider::wire::calls::DELETE_KEY;
 
 use crate::assumptions::{GONE_IS_JSON, UNLISTED};
-use crate::leftovers::{self, DELETE_GUARDRAIL};
 use crate::run::{Run, SOON};
 
 pub(crate) async fn delete(run: &mut Run<'_>) -> Result<()> {
-    let hash = run.made_key()?.hash.clone();
-    leftovers::delete(&run.wire, &DELETE_KEY, "keys", &hash).await?;
+    super::take_away_made(run).await?;
     gone(run).await?;
-    unlisted(run).await?;
-    run.findings.taken_away.push("the key of this run".to_owned());
-    if let Some(id) = run.guardrail.take() {
-        leftovers::delete(&run.wire, &DELETE_GUARDRAIL, "guardrails", &id).await?;
-        run.findings.taken_away.push("the guardrail of this run".to_owned());
-    }
-    Ok(())
+    unlisted(run).await
 }
 
 async fn gone(run: &mut Run<'_>) -> Result<()> {

@@ -7,12 +7,12 @@ use bursar_core::provider::wire::calls::LIST_KEYS;
 use super::lower::{passes_again, refused};
 use super::make::told;
 use crate::assumptions::{DISABLE_BINDS, DISABLED_HIDDEN, DISABLED_IS_401, DISABLED_LISTED, ENABLED_AGAIN};
-use crate::leftovers::{self, DELETE_GUARDRAIL};
 use crate::run::{Run, SOON};
 
 pub(crate) async fn disable(run: &mut Run<'_>) -> Result<()> {
     if run.can_spend {
-        lift(run).await;
+        // The guardrail would refuse what the disabled key must refuse. One that stays goes after the key.
+        let _ = super::take_away_guardrail(run).await;
         passes_again(run).await?;
     }
     run.patch_key(KeyPatch::disabled(true)).await?;
@@ -27,16 +27,6 @@ pub(crate) async fn disable(run: &mut Run<'_>) -> Result<()> {
     let enabled = run.patch_key(KeyPatch::disabled(false)).await?.flag("disabled");
     run.findings.judge(&ENABLED_AGAIN, enabled == Some(false), format!("disabled: {}", told(enabled)));
     Ok(())
-}
-
-/// Takes the guardrail away, which would refuse what the disabled key must refuse. One that stays is tried again
-/// when the key is gone.
-async fn lift(run: &mut Run<'_>) {
-    let Some(id) = run.guardrail.take() else { return };
-    match leftovers::delete(&run.wire, &DELETE_GUARDRAIL, "guardrails", &id).await {
-        Ok(()) => run.findings.taken_away.push("the guardrail of this run".to_owned()),
-        Err(_) => run.guardrail = Some(id),
-    }
 }
 
 async fn listed(run: &mut Run<'_>) -> Result<()> {

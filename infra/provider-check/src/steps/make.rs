@@ -43,6 +43,7 @@ pub(crate) async fn make(run: &mut Run<'_>) -> Result<()> {
     let answer = run.make(&CREATE_KEY, &["keys"], body).await?.or_refused("making a key")?;
     let data = answer.data();
     let hash = data.text("hash").context("the answer to the new key names no hash")?;
+    run.hashes.push(hash.clone());
     let is_hash = hash.parse::<KeyHash>().is_ok();
     run.findings.judge(&HASH_SHAPE, is_hash, format!("{} characters", hash.chars().count()));
     let on_top = answer.object().text("key").and_then(PlaintextKey::new);

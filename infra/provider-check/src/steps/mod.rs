@@ -14,8 +14,9 @@ mod spend;
 use std::time::Duration;
 
 use anyhow::Result;
+use bursar_core::provider::wire::calls::DELETE_KEY;
 
-use crate::leftovers;
+use crate::leftovers::{self, DELETE_GUARDRAIL};
 use crate::run::Run;
 
 /// The time for which a request without an answer may still make something.
@@ -49,17 +50,38 @@ pub(crate) async fn all(run: &mut Run<'_>) -> Result<()> {
     delete::delete(run).await
 }
 
+/// Takes away what this run is known to have made, keys first, since a guardrail that restricts one may be refused
+/// its deletion.
+async fn take_away_made(run: &mut Run<'_>) -> Result<()> {
+    while let Some(hash) = run.hashes.last() {
+        leftovers::delete(&run.wire, &DELETE_KEY, "keys", hash).await?;
+        run.hashes.pop();
+        run.findings.taken_away.push("a key of this run".to_owned());
+    }
+    take_away_guardrail(run).await
+}
+
+async fn take_away_guardrail(run: &mut Run<'_>) -> Result<()> {
+    if let Some(id) = &run.guardrail {
+        leftovers::delete(&run.wire, &DELETE_GUARDRAIL, "guardrails", id).await?;
+        run.guardrail = None;
+        run.findings.taken_away.push("the guardrail of this run".to_owned());
+    }
+    Ok(())
+}
+
+/// Takes away what is known to be made, and then what has a name of the check.
+async fn take_away(run: &mut Run<'_>) -> Result<()> {
+    let made = take_away_made(run).await;
+    run.findings.taken_away.extend(leftovers::take_away(&run.wire).await?);
+    made
+}
+
 /// Takes away what this run made, and looks again if it may still appear.
 pub(crate) async fn clean_up(run: &mut Run<'_>) {
     let mut patience = run.options.waiting.patience(LATE);
     loop {
-        match leftovers::take_away(&run.wire).await {
-            Ok(gone) => {
-                run.findings.left = None;
-                run.findings.taken_away.extend(gone);
-            }
-            Err(error) => run.findings.left = Some(format!("{error:#}")),
-        }
+        run.findings.left = take_away(run).await.err().map(|error| format!("{error:#}"));
         let is_done = run.findings.left.is_none() && !run.is_unanswered;
         if is_done || !patience.goes_on().await {
             return;
