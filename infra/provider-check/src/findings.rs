@@ -1,9 +1,10 @@
-//! What a run found: a finding for each assumption, and what it learnt of the account. How it is written is in
-//! `report`.
+//! What a run found: a finding for each assumption, and what it learnt of the account. No words of the provider
+//! come in unless they are harmless. How they are written is in `report`.
 
 use std::collections::BTreeMap;
 
 use bursar_core::domain::values::money::Usd;
+use bursar_core::provider::wire::text::harmless;
 
 use crate::assumptions::{ALL, Assumption, Bearing};
 
@@ -40,17 +41,18 @@ impl Findings {
         if was_broken {
             return;
         }
-        let finding = if holds { Finding::Held(seen.into()) } else { Finding::NotHeld(seen.into()) };
+        let seen = harmless(&seen.into());
+        let finding = if holds { Finding::Held(seen) } else { Finding::NotHeld(seen) };
         self.judged.insert(assumption.id, finding);
     }
 
     /// Notes why an assumption could not be judged, unless it was.
     pub(crate) fn not_seen(&mut self, assumption: &Assumption, why: impl Into<String>) {
-        self.judged.entry(assumption.id).or_insert_with(|| Finding::NotSeen(why.into()));
+        self.judged.entry(assumption.id).or_insert_with(|| Finding::NotSeen(harmless(&why.into())));
     }
 
     pub(crate) fn note(&mut self, what: &str, is: impl Into<String>) {
-        self.account.push((what.to_owned(), is.into()));
+        self.account.push((what.to_owned(), harmless(&is.into())));
     }
 
     /// The finding about an assumption.

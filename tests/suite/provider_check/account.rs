@@ -1,7 +1,7 @@
 //! What the check does to an account and says of it: what it costs, whom it refuses, what it never prints, and
 //! that a deployment's sync leaves its key alone.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bursar_core::domain::values::id::KeyName;
 use bursar_core::domain::values::key::PlaintextKey;
@@ -12,7 +12,9 @@ use bursar_tests::aws;
 use bursar_tests::office::Office;
 use bursar_tests::stack;
 use http::Method;
-use provider_check::assumptions::{ALL, ASSIGNMENT_LISTED, DISABLE_BINDS, LIMIT_BINDS, LIMIT_DIGITS, RULES_BIND};
+use provider_check::assumptions::{
+    ALL, ASSIGNMENT_LISTED, DISABLE_BINDS, LAST_USE_TOLD, LIMIT_BINDS, LIMIT_DIGITS, NAME_KEPT, RULES_BIND,
+};
 use provider_check::{Finding, MOST_KEYS, Options, Refused};
 use serde_json::json;
 
@@ -40,21 +42,37 @@ async fn the_simulated_account_is_ready_and_nothing_in_it_is_changed_for_less_th
     assert!(foreign.iter().all(|path| path.contains("/assignments/")), "{foreign:?}");
 }
 
+/// The plaintext of the key that a check made.
+static MADE: OnceLock<String> = OnceLock::new();
+
 #[tokio::test]
 async fn neither_the_management_key_nor_the_made_one_is_printed_even_if_the_provider_repeats_them() {
     let world = World::open().await;
     world.answers(
-        Some(|asked| {
-            let words = "the key sk-or-v1-00000000000000000000000000000000000000000000000000000000000000ff is wrong";
-            asked.is(&Method::POST, "guardrails").then(|| Told::refused(403, words))
-        }),
         None,
+        Some(|asked, told| {
+            if asked.is(&Method::POST, "keys") {
+                let plaintext = MADE.get_or_init(|| told.body["key"].as_str().unwrap().to_owned());
+                told.body["data"]["name"] = json!(plaintext);
+            }
+            let Some(plaintext) = MADE.get() else { return };
+            if asked.is(&Method::GET, "keys/*") && told.status == 200 {
+                told.body["data"]["last_used_at"] = json!(plaintext);
+            }
+            if asked.is(&Method::POST, "guardrails") {
+                *told = Told::refused(403, &format!("neither {plaintext} nor {MANAGEMENT} is right"));
+            }
+        }),
     );
     let findings = world.check().await;
-    let report = findings.to_string();
-    assert!(report.contains("the key sk-or-… is wrong"), "{report}");
-    assert!(!report.contains(MANAGEMENT));
-    assert!(!format!("{:?} {findings:?}", world.options().management_key).contains(MANAGEMENT));
+    let printed = format!("{findings} {findings:?} {:?}", world.options().management_key);
+    for secret in [MADE.get().unwrap().as_str(), MANAGEMENT] {
+        assert!(secret.starts_with("sk-or-v1-") && !printed.contains(secret), "{printed}");
+    }
+    assert!(printed.contains("403: neither sk-or-…"), "{printed}");
+    for assumption in [&NAME_KEPT, &LAST_USE_TOLD] {
+        assert!(format!("{:?}", findings.of(assumption)).contains("sk-or-…"), "{printed}");
+    }
 }
 
 #[tokio::test]
@@ -62,7 +80,7 @@ async fn an_ordinary_key_and_an_unknown_one_are_refused_before_anything_is_done(
     let world = World::open().await;
     let refused = provider_check::check(&world.options_with(&world.foreign[0].plaintext)).await;
     let words = refused.err().unwrap().to_string();
-    assert!(words.contains("is an ordinary key") && words.contains("sk-or-v1-"), "{words}");
+    assert!(words.contains("is an ordinary key") && words.contains("sk-or-…"), "{words}");
     assert!(!words.contains(&world.foreign[0].plaintext));
     let refused = provider_check::check(&world.options_with("sk-or-v1-unknown")).await;
     assert!(matches!(refused, Err(Refused::Key(_))), "{refused:?}");

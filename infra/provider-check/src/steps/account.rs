@@ -6,6 +6,7 @@ use bursar_core::provider::analytics::query_body;
 use bursar_core::provider::wire::calls::{
     ACTIVITY, Call, LIST_GUARDRAILS, LIST_WORKSPACES, OWN_KEY, QUERY_ANALYTICS, Repeatable,
 };
+use bursar_core::provider::wire::text::harmless;
 use http::Method;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -50,12 +51,12 @@ pub(crate) async fn accept(run: &mut Run<'_>) -> Result<(), Refused> {
     let label = label(&own);
     match is_management(&own) {
         Some(true) => run.findings.judge(&MANAGEMENT_TOLD, true, "the given key says that it is one"),
-        Some(false) => return Err(Refused::Ordinary(label)),
+        Some(false) => return Err(Refused::Ordinary(harmless(&label))),
         None => {
             run.findings.judge(&MANAGEMENT_TOLD, false, "the given key does not say what it is");
             let answer = workspaces(run).await.map_err(Refused::Unusable)?;
             if !answer.is_done() {
-                return Err(Refused::Ordinary(label));
+                return Err(Refused::Ordinary(harmless(&label)));
             }
         }
     }
@@ -70,7 +71,7 @@ pub(crate) fn is_management(own: &Object) -> Option<bool> {
 
 /// The key's masked form, by which the provider's pages show it.
 fn label(own: &Object) -> String {
-    own.text("label").unwrap_or_default().chars().filter(|c| !c.is_control()).take(30).collect()
+    own.text("label").unwrap_or_default()
 }
 
 async fn workspaces(run: &Run<'_>) -> anyhow::Result<Answer> {
