@@ -50,7 +50,7 @@ async fn make_all(run: &mut Run<'_>, count: &mut Count) -> Result<()> {
                 count.made += 1;
                 run.hashes.push(answer.data().text("hash").context("the answer to a new key names no hash")?);
             }
-            400..500 => {
+            _ if answer.is_refused() => {
                 count.refused = Some(answer.words());
                 return Ok(());
             }

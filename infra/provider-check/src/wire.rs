@@ -124,6 +124,11 @@ impl Answer {
         (200..300).contains(&self.status)
     }
 
+    /// Whether it says no for good. Any other failure says nothing about the account.
+    pub(crate) fn is_refused(&self) -> bool {
+        matches!(self.status, 400 | 402 | 403 | 404 | 409)
+    }
+
     /// Whether the provider itself answered, and no proxy before it.
     pub(crate) fn is_of_provider(&self) -> bool {
         text::is_of_provider(&self.body)

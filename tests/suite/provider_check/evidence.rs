@@ -2,8 +2,8 @@
 //! else's spending, and answers that only put it off.
 
 use http::Method;
-use provider_check::Finding;
 use provider_check::assumptions::*;
+use provider_check::{Finding, Refused};
 use serde_json::json;
 
 use super::world::{Told, World};
@@ -73,4 +73,37 @@ async fn a_key_that_no_listing_shows_by_its_name_is_taken_away_by_its_hash() {
     }
     assert!(findings.left.is_none() && world.is_clean().await, "{findings}");
     assert_eq!(world.of_others().await, others);
+}
+
+#[tokio::test]
+async fn an_answer_that_puts_the_check_off_is_no_fact_about_the_account() {
+    let world = World::open().await;
+    world.answers(
+        Some(|asked| match () {
+            () if asked.is(&Method::GET, "organization/members") => Some(Told::refused(429, "Slow down")),
+            () if asked.is(&Method::POST, "guardrails") => Some(Told::refused(503, "Overloaded")),
+            () => None,
+        }),
+        None,
+    );
+    let findings = world.check().await;
+    for (of, words) in [("organization", "Slow down"), ("a guardrail of its own", "Overloaded")] {
+        let is_unknown = |is: &str| is.starts_with("unknown") && is.contains(words);
+        assert!(findings.account.iter().any(|(what, is)| what == of && is_unknown(is)), "{findings}");
+    }
+
+    world.answers(Some(|asked| asked.is(&Method::POST, "keys").then(|| Told::refused(429, "Slow down"))), None);
+    let count = provider_check::count_keys(&world.options()).await.unwrap();
+    assert!(count.refused.is_none() && count.failed.as_ref().is_some_and(|why| why.contains("Slow down")), "{count}");
+
+    world.answers(
+        Some(|asked| asked.is(&Method::GET, "workspaces").then(|| Told::refused(503, "Overloaded"))),
+        Some(|asked, told| {
+            if asked.is(&Method::GET, "key") {
+                told.body["data"] = json!({});
+            }
+        }),
+    );
+    let refused = provider_check::check(&world.options()).await;
+    assert!(matches!(refused, Err(Refused::Unusable(_))), "{refused:?}");
 }

@@ -55,8 +55,10 @@ pub(crate) async fn accept(run: &mut Run<'_>) -> Result<(), Refused> {
         None => {
             run.findings.judge(&MANAGEMENT_TOLD, false, "the given key does not say what it is");
             let answer = workspaces(run).await.map_err(Refused::Unusable)?;
-            if !answer.is_done() {
-                return Err(Refused::Ordinary(harmless(&label)));
+            match answer.status {
+                200..300 => {}
+                401 | 403 => return Err(Refused::Ordinary(harmless(&label))),
+                _ => return Err(Refused::Unusable(anyhow!("the workspaces were answered {}", answer.words()))),
             }
         }
     }
@@ -136,11 +138,11 @@ async fn reports(run: &mut Run<'_>) -> anyhow::Result<()> {
 }
 
 /// Whether the account has a feature, by the answer to a question that needs it.
-fn feature(answer: &Answer) -> String {
-    match answer.status {
-        200..300 => "yes".to_owned(),
-        400..500 => format!("no ({})", answer.words()),
-        _ => format!("unknown ({})", answer.words()),
+pub(super) fn feature(answer: &Answer) -> String {
+    match (answer.is_done(), answer.is_refused()) {
+        (true, _) => "yes".to_owned(),
+        (false, true) => format!("no ({})", answer.words()),
+        (false, false) => format!("unknown ({})", answer.words()),
     }
 }
 

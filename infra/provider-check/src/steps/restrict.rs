@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use bursar_core::provider::wire::calls::{ASSIGN_KEYS, LIST_ASSIGNMENTS, PATCH_GUARDRAIL};
 use serde_json::{Value, json};
 
+use super::account::feature;
 use super::lower::refused;
 use crate::assumptions::{
     ASSIGNED_COUNTED, ASSIGNMENT_LISTED, Assumption, MODELS_AS_SENT, REASSIGNED_COUNTED, REGIONS_BIND, RULES_BIND,
@@ -31,17 +32,16 @@ const NEEDS_A_GUARDRAIL: [&Assumption; 8] = [
 pub(crate) async fn restrict(run: &mut Run<'_>) -> Result<()> {
     let body = json!({ "name": run.name, "allowed_models": [OTHER_MODEL] });
     let answer = run.make_guardrail(body.to_string()).await?;
+    run.findings.note("a guardrail of its own", feature(&answer));
     if !answer.is_done() {
-        let why = format!("this account can have no guardrail: {}", answer.words());
+        let why = format!("no guardrail was made: {}", answer.words());
         for assumption in NEEDS_A_GUARDRAIL {
             run.findings.not_seen(assumption, why.clone());
         }
-        run.findings.note("a guardrail of its own", format!("no ({})", answer.words()));
         return Ok(());
     }
     let made = answer.data();
     run.guardrail = Some(made.text("id").context("the answer to the new guardrail names no id")?);
-    run.findings.note("a guardrail of its own", "yes");
     let models = made.texts("allowed_models").unwrap_or_default();
     let seen = format!("sent {OTHER_MODEL}, kept {}", models.join(", "));
     run.findings.judge(&MODELS_AS_SENT, models == [OTHER_MODEL], seen);
@@ -57,9 +57,12 @@ async fn assign(run: &mut Run<'_>) -> Result<bool> {
     let hash = run.made_key()?.hash.clone();
     let first = assign_to(run, &[&hash]).await?;
     if !first.is_done() {
-        run.findings.judge(&ASSIGNMENT_LISTED, false, format!("the assignment was refused with {}", first.words()));
+        let why = format!("the key could not be put under a guardrail: {}", first.words());
+        if first.is_refused() {
+            run.findings.judge(&ASSIGNMENT_LISTED, false, why.clone());
+        }
         for assumption in NEEDS_A_GUARDRAIL {
-            run.findings.not_seen(assumption, "the key could not be put under a guardrail");
+            run.findings.not_seen(assumption, why.clone());
         }
         return Ok(false);
     }
@@ -121,9 +124,9 @@ async fn regions(run: &mut Run<'_>) -> Result<()> {
     let answer = change(run, json!({ "allowed_data_regions": ["europe"] })).await?;
     let kept: Object = answer.data();
     if kept.texts("allowed_data_regions").is_none_or(|regions| regions != ["europe"]) {
-        let why = if answer.is_done() { "the list was not kept".to_owned() } else { answer.words() };
-        run.findings.not_seen(&REGIONS_BIND, format!("this account's guardrails know no regions: {why}"));
-        run.findings.note("regions in guardrails", format!("no ({why})"));
+        let has = if answer.is_done() { "no (the list was not kept)".to_owned() } else { feature(&answer) };
+        run.findings.not_seen(&REGIONS_BIND, format!("regions in this account's guardrails: {has}"));
+        run.findings.note("regions in guardrails", has);
         return Ok(());
     }
     run.findings.note("regions in guardrails", "yes");
