@@ -1,12 +1,14 @@
 //! What the check must not take for evidence: refusals for other reasons, counters that are absent, somebody
 //! else's spending, and answers that only put it off.
 
+use bursar_local::provider::Cents;
 use http::Method;
+use jiff::SignedDuration;
 use provider_check::assumptions::*;
 use provider_check::{Finding, Refused};
 use serde_json::json;
 
-use super::world::{Told, World};
+use super::world::{Asked, Told, World};
 
 #[tokio::test]
 async fn a_refusal_that_came_before_the_key_was_disabled_proves_nothing() {
@@ -106,4 +108,49 @@ async fn an_answer_that_puts_the_check_off_is_no_fact_about_the_account() {
     );
     let refused = provider_check::check(&world.options()).await;
     assert!(matches!(refused, Err(Refused::Unusable(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn counters_that_are_absent_or_show_nothing_agree_with_nothing() {
+    let absent = World::open().await;
+    absent.provider.set_quirks(|quirks| quirks.absent_fields = vec!["usage_weekly"]);
+    let unused = World::open().await;
+    unused.provider.set_quirks(|quirks| quirks.lag.key = SignedDuration::from_hours(1));
+    for (world, assumptions) in
+        [(absent, [&COUNTERS_AGREE].as_slice()), (unused, &[&COUNTERS_AGREE, &REMAINING_AGREES, &USAGE_KEPT])]
+    {
+        let findings = world.check().await;
+        for assumption in assumptions {
+            let finding = findings.of(assumption);
+            assert!(matches!(finding, Finding::NotSeen(_)), "{}: {finding:?}", assumption.id);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_others_spend_meanwhile_does_not_settle_the_credits() {
+    let world = World::open().await;
+    world.answers(
+        None,
+        Some(|asked, told| {
+            if asked.is(&Method::GET, "credits") {
+                told.body["data"]["total_usage"] = json!(2.0 + 0.01 * reads_of_credits(asked));
+            }
+        }),
+    );
+    let finding = world.check().await.of(&CREDITS_SETTLE);
+    assert!(matches!(&finding, Finding::NotSeen(why) if why.contains("others spend")), "{finding:?}");
+}
+
+fn reads_of_credits(asked: &Asked) -> f64 {
+    let reads = asked.earlier.iter().filter(|call| call.is(&Method::GET, "credits")).count();
+    f64::from(u32::try_from(reads).unwrap())
+}
+
+#[tokio::test]
+async fn a_limit_that_became_zero_is_not_near_the_one_that_was_sent() {
+    let world = World::open().await;
+    world.provider.set_quirks(|quirks| quirks.limit_cents = Some(Cents::Down));
+    let finding = world.check().await.of(&LIMIT_NEAR);
+    assert!(matches!(&finding, Finding::NotHeld(seen) if seen.contains("0.009999")), "{finding:?}");
 }

@@ -369,7 +369,7 @@ fn keep_regions(asked: &Asked, told: &mut Told) {
     }
 }
 
-/// Forty calls at once are taken, and then one a second.
+/// Three calls at once are taken, and then one a second.
 fn put_off(quirks: &mut Quirks, retry_after: bool) {
-    quirks.rate = Some(Rate { per_second: 1, burst: 40, retry_after });
+    quirks.rate = Some(Rate { per_second: 1, burst: 3, retry_after });
 }

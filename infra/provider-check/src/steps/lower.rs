@@ -75,8 +75,12 @@ async fn judge_remaining(run: &mut Run<'_>) -> Result<()> {
 }
 
 fn judge_usage(run: &mut Run<'_>, used: Usd, raised: &Object) {
-    let now = raised.usd("usage").unwrap_or_default();
-    run.findings.judge(&USAGE_KEPT, now >= used, format!("${used} before, ${now} after two changes"));
+    match raised.usd("usage") {
+        Some(now) if used > Usd::ZERO => {
+            run.findings.judge(&USAGE_KEPT, now >= used, format!("${used} before, ${now} after two changes"));
+        }
+        _ => run.findings.not_seen(&USAGE_KEPT, "its counter shows nothing that could be kept"),
+    }
 }
 
 /// Waits until requests pass again, so that later refusals have other reasons. If none does, nothing more can be

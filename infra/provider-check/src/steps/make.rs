@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use bursar_core::domain::values::key::{KeyHash, PlaintextKey};
+use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
 use bursar_core::provider::keys::NewKey;
 use bursar_core::provider::wire::calls::{CREATE_KEY, CREDITS};
@@ -90,7 +91,7 @@ pub(super) fn told(flag: Option<bool>) -> String {
 /// Judges a limit that was sent as [`LIMIT`].
 fn judge_limit(run: &mut Run<'_>, data: &Object, how: &str) {
     let literal = data.literal("limit").unwrap_or_else(|| "no limit".to_owned());
-    let is_near = data.usd("limit").is_some_and(|limit| limit.is_about(LIMIT));
+    let is_near = data.usd("limit").is_some_and(|limit| limit > Usd::ZERO && limit.is_about(LIMIT));
     run.findings.judge(&LIMIT_NEAR, is_near, format!("{how} {LIMIT}, kept {literal}"));
 }
 

@@ -35,7 +35,7 @@ fn judge_limit(run: &mut Run<'_>, answered: &Object) {
     let limit = answered.usd("limit");
     let seen = format!("sent {ODD}, kept {literal}");
     run.findings.judge(&LIMIT_DIGITS, limit == Some(ODD), seen.clone());
-    run.findings.judge(&LIMIT_NEAR, limit.is_some_and(|limit| limit.is_about(ODD)), seen);
+    run.findings.judge(&LIMIT_NEAR, limit.is_some_and(|limit| limit > Usd::ZERO && limit.is_about(ODD)), seen);
 }
 
 fn judge_the_rest(run: &mut Run<'_>, before: &Object, answered: &Object) {

@@ -12,7 +12,6 @@ use crate::assumptions::{
     RULES_LIFTED, USAGE_KEPT,
 };
 use crate::run::{Run, cost};
-use crate::waiting::Patience;
 use crate::wire::Object;
 
 /// What only a key that spent can show.
@@ -34,6 +33,8 @@ const NEEDS_SPENDING: [&Assumption; 15] = [
     &COUNTERS_TOLD,
 ];
 const COUNTERS: [&str; 4] = ["usage", "usage_daily", "usage_weekly", "usage_monthly"];
+/// The time for which the account is watched before the check spends.
+const WATCHED: Duration = Duration::from_secs(30);
 /// The amount by which two roundings to the micro-dollar can differ.
 const ROUNDING: Usd = Usd::from_micros(2);
 
@@ -42,7 +43,7 @@ pub(crate) async fn spend(run: &mut Run<'_>) -> Result<()> {
         unseen(run, "the account has less than a cent of credit");
         return Ok(());
     }
-    let bought = run.credits().await?.usd("total_usage").unwrap_or_default();
+    let before = quiet_credits(run).await?;
     let answer = run.complete().await?;
     if !answer.is_done() {
         let why = format!("{} answered {}; name another with --model", run.options.model, answer.words());
@@ -51,7 +52,24 @@ pub(crate) async fn spend(run: &mut Run<'_>) -> Result<()> {
     }
     // A provider that does not tell the cost must at least show some.
     let cost = cost(&answer).unwrap_or(Usd::from_micros(1));
-    settle(run, bought, cost).await
+    settle(run, before, cost).await
+}
+
+/// What the account used, if nobody else spends on it: then what it shows later is this run's.
+async fn quiet_credits(run: &mut Run<'_>) -> Result<Usd> {
+    let earlier = run.credits().await?.usd("total_usage");
+    run.options.waiting.pass(WATCHED).await;
+    let used = run.credits().await?.usd("total_usage");
+    let why = match earlier.zip(used) {
+        None => "the account does not tell what it used".to_owned(),
+        Some((earlier, used)) if earlier == used => return Ok(used),
+        Some((earlier, used)) => {
+            let seconds = WATCHED.as_secs();
+            format!("others spend on the account: ${} within {seconds} s before the check spent", used - earlier)
+        }
+    };
+    run.findings.not_seen(&CREDITS_SETTLE, why);
+    Ok(used.unwrap_or_default())
 }
 
 /// Says of all that needs spending why it is not judged, and spends no more.
@@ -69,28 +87,29 @@ async fn settle(run: &mut Run<'_>, before: Usd, cost: Usd) -> Result<()> {
     loop {
         let (key, listed) = (run.read_key().await?, run.listed_key().await?.unwrap_or_default());
         let used = run.credits().await?.usd("total_usage").unwrap_or_default();
-        let is_told = |object: &Object| object.usd("usage").is_some_and(|usage| usage + ROUNDING > cost);
+        let shows = |usage: Usd| usage > Usd::ZERO && usage + ROUNDING > cost;
+        let is_told = |object: &Object| object.usd("usage").is_some_and(shows);
         let states = [
             (&KEY_SETTLES, is_told(&key)),
             (&LISTING_SETTLES, is_told(&listed)),
-            (&CREDITS_SETTLE, used - before + ROUNDING > cost),
+            (&CREDITS_SETTLE, shows(used - before)),
         ];
         for (assumption, is_settled) in states {
             if is_settled && !run.findings.is_judged(assumption) {
                 run.findings.judge(assumption, true, format!("${cost} seen {}", patience.after()));
             }
         }
-        if states.iter().all(|(_, is_settled)| *is_settled) || !patience.goes_on().await {
-            let unsettled = states.iter().filter(|(_, is_settled)| !is_settled);
-            unsettled.for_each(|(assumption, _)| in_vain(run, assumption, cost, &patience));
+        let is_over = states.iter().all(|(assumption, _)| run.findings.is_judged(assumption));
+        if is_over || !patience.goes_on().await {
+            for (assumption, _) in states {
+                if !run.findings.is_judged(assumption) {
+                    run.findings.judge(assumption, false, format!("${cost} seen {}", patience.in_vain()));
+                }
+            }
             judge_counters(run, &key, &listed);
             return Ok(());
         }
     }
-}
-
-fn in_vain(run: &mut Run<'_>, assumption: &Assumption, cost: Usd, patience: &Patience) {
-    run.findings.judge(assumption, false, format!("${cost} seen {}", patience.in_vain()));
 }
 
 fn judge_counters(run: &mut Run<'_>, key: &Object, listed: &Object) {
@@ -102,14 +121,13 @@ fn judge_counters(run: &mut Run<'_>, key: &Object, listed: &Object) {
     let seen = last_use.clone().unwrap_or_else(|| "not told".to_owned());
     run.findings.judge(&LAST_USE_TOLD, last_use.is_some(), seen);
 
-    let both = |counter: &str| (key.literal(counter).unwrap_or_default(), listed.literal(counter).unwrap_or_default());
-    let differing = COUNTERS.into_iter().map(|counter| (counter, both(counter))).find(|(_, (a, b))| a != b);
-    let seen = match &differing {
-        None => "all four".to_owned(),
-        Some((counter, (read, listed))) => format!("{counter} {read} by its hash, {listed} in the listing"),
-    };
-    run.findings.judge(&COUNTERS_AGREE, differing.is_none(), seen);
-
+    if key.usd("usage").is_none_or(|usage| usage == Usd::ZERO) {
+        for assumption in [&COUNTERS_AGREE, &REMAINING_AGREES] {
+            run.findings.not_seen(assumption, "the key's own counter shows nothing");
+        }
+        return;
+    }
+    judge_agreement(run, key, listed);
     let gone = key.usd("limit").zip(key.usd("limit_remaining")).map(|(limit, remaining)| limit - remaining);
     match gone.zip(key.usd("usage")) {
         Some((gone, usage)) => {
@@ -118,4 +136,20 @@ fn judge_counters(run: &mut Run<'_>, key: &Object, listed: &Object) {
         }
         None => run.findings.judge(&REMAINING_AGREES, false, "what remains is not told"),
     }
+}
+
+/// Counters that neither place tells do not agree.
+fn judge_agreement(run: &mut Run<'_>, key: &Object, listed: &Object) {
+    for counter in COUNTERS {
+        match (key.literal(counter), listed.literal(counter)) {
+            (Some(read), Some(listed)) if read == listed => {}
+            (None, None) => return run.findings.not_seen(&COUNTERS_AGREE, format!("{counter} is told nowhere")),
+            (read, listed) => {
+                let shown = |literal: Option<String>| literal.unwrap_or_else(|| "nothing".to_owned());
+                let seen = format!("{counter} {} by its hash, {} in the listing", shown(read), shown(listed));
+                return run.findings.judge(&COUNTERS_AGREE, false, seen);
+            }
+        }
+    }
+    run.findings.judge(&COUNTERS_AGREE, true, "all four");
 }
