@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use bursar_core::provider::wire::calls::CREATE_KEY;
 
+use crate::LEFT;
 use crate::leftovers;
 use crate::run::Run;
 use crate::steps::{self, make::body};
@@ -18,24 +19,26 @@ pub struct Count {
     pub refused: Option<String>,
     /// What an earlier run had left.
     pub taken_away: Vec<String>,
-    /// The reason that the count ended early, or that a key may be left.
+    /// The reason that the count ended early.
     pub failed: Option<String>,
+    /// The reason that a key may be left.
+    pub left: Option<String>,
 }
 
 /// The most keys that a count makes.
 pub const MOST_KEYS: usize = 50;
 
 /// Makes keys until the provider refuses one, and deletes them all.
-pub(crate) async fn count(run: &mut Run<'_>) -> Count {
+pub(crate) async fn count(run: &mut Run<'_>, interrupt: impl Future<Output = ()>) -> Count {
     let mut count = Count::default();
-    if let Err(error) = make_all(run, &mut count).await {
-        count.failed = Some(format!("{error:#}"));
-    }
+    let ended = tokio::select! {
+        ended = make_all(run, &mut count) => ended,
+        () = interrupt => Err(anyhow!("it was interrupted")),
+    };
+    count.failed = ended.err().map(|error| format!("{error:#}"));
     (run.options.progress)("taking the keys away");
     steps::clean_up(run).await;
-    if let Some(why) = run.findings.left.take() {
-        count.failed = Some(format!("the keys are not all deleted: {why}"));
-    }
+    count.left = run.findings.left.take();
     count
 }
 
@@ -72,8 +75,11 @@ impl fmt::Display for Count {
             (None, None) => writeln!(f, "The account took {} more keys; it was asked for no others.", self.made)?,
             (None, Some(_)) => writeln!(f, "The account took {} more keys.", self.made)?,
         }
-        match &self.failed {
-            Some(why) => writeln!(f, "The count ended early: {why}. Run it again to take away what is left."),
+        if let Some(why) = &self.failed {
+            writeln!(f, "The count ended early: {why}.")?;
+        }
+        match &self.left {
+            Some(why) => writeln!(f, "Something of the count may be left: {why}. {LEFT}."),
             None => writeln!(f, "They are deleted again."),
         }
     }

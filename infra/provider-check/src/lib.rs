@@ -13,7 +13,7 @@ mod wire;
 
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::anyhow;
 use bursar_core::clock::Clock;
 use bursar_core::domain::values::key::PlaintextKey;
 
@@ -23,7 +23,6 @@ pub use steps::account::Refused;
 pub use waiting::Waiting;
 
 use run::Run;
-use wire::Wire;
 
 /// The account to check, and how.
 #[derive(Clone)]
@@ -47,28 +46,29 @@ pub const MODEL: &str = "openai/gpt-4o-mini";
 /// The paces that are tried on a real account.
 pub const PACES: [u32; 4] = [5, 10, 20, 40];
 
-/// Checks an account, and takes away what the check made, whatever happens. An error says that nothing was
-/// begun.
-pub async fn check(options: &Options) -> Result<Findings, Refused> {
+/// What may be left of a run that could not take away what it made, and that it does no harm.
+pub const LEFT: &str = "Run this again to take it away. Until then its keys have a limit of a cent and expire within an \
+                        hour. Its guardrail stays, with a name that begins with bursar-provider-check/, and restricts \
+                        no other key";
+
+/// Checks an account until it is interrupted, and takes away what the check made, whatever happens. An error says
+/// that nothing was begun.
+pub async fn check(options: &Options, interrupt: impl Future<Output = ()>) -> Result<Findings, Refused> {
     let mut run = Run::new(options).map_err(Refused::Unusable)?;
     steps::account::accept(&mut run).await?;
-    if let Err(error) = steps::all(&mut run).await {
-        run.findings.ended_early = Some(format!("{error:#}"));
-    }
+    let ended = tokio::select! {
+        ended = steps::all(&mut run) => ended,
+        () = interrupt => Err(anyhow!("it was interrupted")),
+    };
+    run.findings.ended_early = ended.err().map(|error| format!("{error:#}"));
     (options.progress)("taking away what the check made");
     steps::clean_up(&mut run).await;
     Ok(run.findings)
 }
 
-/// Counts how many keys the account takes, up to [`MOST_KEYS`], and takes them away.
-pub async fn count_keys(options: &Options) -> Result<Count, Refused> {
+/// Counts how many keys the account takes, up to [`MOST_KEYS`] and until it is interrupted, and takes them away.
+pub async fn count_keys(options: &Options, interrupt: impl Future<Output = ()>) -> Result<Count, Refused> {
     let mut run = Run::new(options).map_err(Refused::Unusable)?;
     steps::account::accept(&mut run).await?;
-    Ok(count::count(&mut run).await)
-}
-
-/// Takes away what this and earlier runs left, and says what that was.
-pub async fn take_away(options: &Options) -> Result<Vec<String>> {
-    let wire = Wire::new(&options.provider, Arc::clone(&options.management_key), options.waiting.clone())?;
-    leftovers::take_away(&wire).await
+    Ok(count::count(&mut run, interrupt).await)
 }

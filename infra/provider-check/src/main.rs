@@ -11,11 +11,12 @@ use bursar_core::clock::Clock;
 use bursar_core::config::{OPENROUTER, web_address};
 use bursar_core::domain::values::key::PlaintextKey;
 use clap::Parser;
-use provider_check::{MODEL, Options, PACES, Waiting};
-use tokio::signal::unix::{SignalKind, signal};
+use provider_check::{LEFT, MODEL, Options, PACES, Refused, Waiting};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
 
 /// Tries on a provider's account what Bursar assumes of it, with one key that it makes and deletes. Costs at
-/// most a cent.
+/// most a cent. Run one check at a time on an account: each takes away what another made.
 #[derive(Parser)]
 #[command(name = "provider-check")]
 struct Arguments {
@@ -73,37 +74,40 @@ fn read_key(file: &Path) -> Result<PlaintextKey> {
         .with_context(|| format!("{shown} does not hold a management key: the file must hold the key and nothing else"))
 }
 
-/// Runs the check or the count until its end or an interrupt, after which what was made is taken away.
+/// Runs the check or the count until its end or an interrupt. Both take away what they made; a second interrupt
+/// keeps them from that.
 async fn run(options: &Options, count_keys: bool) -> Result<u8> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    let mut signals = kinds.into_iter().map(signal).collect::<std::io::Result<Vec<_>>>()?;
+    let interrupted = Notify::new();
     let work = async {
+        let interrupt = interrupted.notified();
         match count_keys {
-            true => provider_check::count_keys(options).await.map(|count| (count.to_string(), count.failed.is_none())),
-            false => provider_check::check(options).await.map(|found| (found.to_string(), found.is_well())),
+            true => {
+                let count = provider_check::count_keys(options, interrupt).await?;
+                Ok((count.to_string(), count.failed.is_none() && count.left.is_none()))
+            }
+            false => {
+                let found = provider_check::check(options, interrupt).await?;
+                Ok((found.to_string(), found.is_well()))
+            }
         }
     };
-    let ended = tokio::select! {
-        ended = work => Some(ended),
-        _ = interrupt.recv() => None,
-        _ = terminate.recv() => None,
+    let watch = async {
+        any_of(&mut signals).await;
+        eprintln!("provider-check: interrupted");
+        interrupted.notify_one();
+        any_of(&mut signals).await;
     };
-    let Some(ended) = ended else {
-        eprintln!("provider-check: interrupted; taking away what was made");
-        let taken_away = tokio::select! {
-            taken_away = provider_check::take_away(options) => taken_away,
-            _ = interrupt.recv() => Err(anyhow::anyhow!("interrupted again")),
-        };
-        let taken_away = taken_away.context(
-            "something may be left: run this again to take it away; its key has a limit of a cent and expires \
-             within an hour",
-        )?;
-        taken_away.iter().for_each(|what| eprintln!("provider-check: taken away: {what}"));
-        return Ok(NOT_WELL);
+    let ended: Result<_, Refused> = tokio::select! {
+        ended = work => ended,
+        () = watch => anyhow::bail!("interrupted again, so something may be left. {LEFT}"),
     };
-    let (text, is_well) = match ended {
-        Ok(ended) => ended,
-        Err(refused) => anyhow::bail!("{refused}; nothing was done"),
-    };
+    let (text, is_well) = ended.map_err(|refused| anyhow::anyhow!("{refused}; nothing was done"))?;
     write!(std::io::stdout().lock(), "{text}")?;
     Ok(if is_well { WELL } else { NOT_WELL })
+}
+
+async fn any_of(signals: &mut [Signal]) {
+    futures_util::future::select_all(signals.iter_mut().map(|signal| Box::pin(signal.recv()))).await;
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Display, Formatter, Write};
 
+use crate::LEFT;
 use crate::assumptions::{ALL, Assumption, Bearing, Source};
 use crate::findings::{Finding, Findings};
 
@@ -74,9 +75,7 @@ impl Findings {
             paragraph(f, "", 0, &format!("The check ended early: {why}."))?;
         }
         if let Some(why) = &self.left {
-            let harmless = "Run it again to take that away; until then its key has a limit of a cent and expires \
-                            within an hour";
-            paragraph(f, "", 0, &format!("Something of the check may be left: {why}. {harmless}."))?;
+            paragraph(f, "", 0, &format!("Something of the check may be left: {why}. {LEFT}."))?;
         }
         let missing = self.missing();
         if missing.is_empty() {

@@ -1,6 +1,7 @@
 //! What the check does to an account and says of it: what it costs, whom it refuses, what it never prints, and
 //! that a deployment's sync leaves its key alone.
 
+use std::future::pending;
 use std::sync::{Arc, OnceLock};
 
 use bursar_core::domain::values::id::KeyName;
@@ -78,11 +79,11 @@ async fn neither_the_management_key_nor_the_made_one_is_printed_even_if_the_prov
 #[tokio::test]
 async fn an_ordinary_key_and_an_unknown_one_are_refused_before_anything_is_done() {
     let world = World::open().await;
-    let refused = provider_check::check(&world.options_with(&world.foreign[0].plaintext)).await;
+    let refused = provider_check::check(&world.options_with(&world.foreign[0].plaintext), pending()).await;
     let words = refused.err().unwrap().to_string();
     assert!(words.contains("is an ordinary key") && words.contains("sk-or-…"), "{words}");
     assert!(!words.contains(&world.foreign[0].plaintext));
-    let refused = provider_check::check(&world.options_with("sk-or-v1-unknown")).await;
+    let refused = provider_check::check(&world.options_with("sk-or-v1-unknown"), pending()).await;
     assert!(matches!(refused, Err(Refused::Key(_))), "{refused:?}");
     let calls: Vec<_> = world.calls().into_iter().map(|call| (call.method, call.path)).collect();
     assert_eq!(calls, vec![(Method::GET, "key".to_owned()); 2]);
@@ -191,7 +192,7 @@ async fn what_cannot_be_taken_away_is_told_with_why_it_is_harmless() {
 async fn keys_are_counted_up_to_fifty_or_to_the_first_refusal_and_taken_away() {
     let world = World::open().await;
     let others = world.of_others().await;
-    let count = provider_check::count_keys(&world.options()).await.unwrap();
+    let count = provider_check::count_keys(&world.options(), pending()).await.unwrap();
     assert_eq!((count.made, &count.refused, &count.failed), (50, &None, &None));
     assert!(world.is_clean().await);
     let made = world.provider.keys().into_iter().filter(|key| key.name.starts_with(OURS));
@@ -203,7 +204,7 @@ async fn keys_are_counted_up_to_fifty_or_to_the_first_refusal_and_taken_away() {
         }),
         None,
     );
-    let count = provider_check::count_keys(&world.options()).await.unwrap();
+    let count = provider_check::count_keys(&world.options(), pending()).await.unwrap();
     assert_eq!((count.made, count.refused.as_deref()), (7, Some("400: Too many keys")));
     assert!(world.is_clean().await && world.of_others().await == others);
 }
@@ -229,7 +230,7 @@ async fn a_deployments_sync_takes_the_checks_key_for_a_foreign_one_and_the_check
         clock: stack.clock.as_clock(),
         ..World::open().await.options()
     };
-    let findings = provider_check::check(&options).await.unwrap();
+    let findings = provider_check::check(&options, pending()).await.unwrap();
     assert!(findings.is_well(), "{findings}");
     assert!(key_of(OURS).deleted && key_of("bursar/") == student);
     let report = stack.invoke.invoke(FunctionName::UsageSync, json!({})).await.unwrap();

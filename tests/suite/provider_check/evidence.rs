@@ -1,6 +1,8 @@
 //! What the check must not take for evidence: refusals for other reasons, counters that are absent, somebody
 //! else's spending, and answers that only put it off.
 
+use std::future::pending;
+
 use bursar_local::provider::Cents;
 use http::Method;
 use jiff::SignedDuration;
@@ -95,7 +97,7 @@ async fn an_answer_that_puts_the_check_off_is_no_fact_about_the_account() {
     }
 
     world.answers(Some(|asked| asked.is(&Method::POST, "keys").then(|| Told::refused(429, "Slow down"))), None);
-    let count = provider_check::count_keys(&world.options()).await.unwrap();
+    let count = provider_check::count_keys(&world.options(), pending()).await.unwrap();
     assert!(count.refused.is_none() && count.failed.as_ref().is_some_and(|why| why.contains("Slow down")), "{count}");
 
     world.answers(
@@ -106,7 +108,7 @@ async fn an_answer_that_puts_the_check_off_is_no_fact_about_the_account() {
             }
         }),
     );
-    let refused = provider_check::check(&world.options()).await;
+    let refused = provider_check::check(&world.options(), pending()).await;
     assert!(matches!(refused, Err(Refused::Unusable(_))), "{refused:?}");
 }
 

@@ -1,5 +1,6 @@
 //! A simulated account behind a door that counts the check's calls, changes answers, and closes after a call.
 
+use std::future::pending;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -85,7 +86,7 @@ impl World {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}/api/v1", listener.local_addr().unwrap());
         let routes = provider.router().layer(from_fn_with_state(Arc::clone(&door), pass));
-        tokio::spawn(serve(listener, routes, std::future::pending()));
+        tokio::spawn(serve(listener, routes, pending()));
         let world = World { provider, base, foreign, door, milliseconds };
         let guardrail = serde_json::json!({ "name": "bursar/de00000000/p", "allowed_models": [MODEL] });
         world.send(Method::POST, "guardrails", Some(guardrail)).await;
@@ -121,20 +122,24 @@ impl World {
     }
 
     pub(crate) async fn check(&self) -> Findings {
-        provider_check::check(&self.options()).await.unwrap()
+        provider_check::check(&self.options(), pending()).await.unwrap()
     }
 
     /// Checks until this many calls were carried out, the last of which gets no answer; false if the check
     /// makes fewer.
     pub(crate) async fn killed_after(&self, calls: usize, work: impl Future<Output = ()>) -> bool {
-        let begun = self.calls().len();
-        self.door.closes_after.store(begun + calls, Ordering::SeqCst);
         let is_killed = tokio::select! {
             () = work => false,
-            () = self.door.closed.notified() => true,
+            () = self.closed_after(calls) => true,
         };
         self.door.closes_after.store(0, Ordering::SeqCst);
         is_killed
+    }
+
+    /// Waits until this many calls more were carried out, the last of which gets no answer.
+    pub(crate) async fn closed_after(&self, calls: usize) {
+        self.door.closes_after.store(self.calls().len() + calls, Ordering::SeqCst);
+        self.door.closed.notified().await;
     }
 
     pub(crate) fn calls(&self) -> Vec<Call> {
@@ -231,7 +236,7 @@ async fn pass(State(door): State<Arc<Door>>, request: Request, next: Next) -> Re
     };
     if asked.earlier.len() + 1 == door.closes_after.load(Ordering::SeqCst) {
         door.closed.notify_one();
-        std::future::pending::<()>().await;
+        pending::<()>().await;
     }
     let after = *door.after.lock().unwrap();
     match after {
