@@ -7,11 +7,14 @@ use anyhow::{Result, bail};
 use bursar_core::provider::inventory::EVERY_KEY;
 use bursar_core::provider::wire::calls::{Call, DELETE_KEY, LIST_GUARDRAILS, LIST_KEYS, Repeatable};
 use http::Method;
+use ulid::Ulid;
 
 use crate::wire::{Object, Request, Wire};
 
 /// The beginning of the name of everything that the check makes. A deployment's own names begin with `bursar/`.
-pub(crate) const PREFIX: &str = "bursar-provider-check/";
+const PREFIX: &str = "bursar-provider-check/";
+/// The end of such a name, which makes it as long as the name of a student's key and of the same characters.
+const SUFFIX: &str = "1-0123456789abcdef";
 
 pub(crate) const DELETE_GUARDRAIL: Call = Call {
     name: "delete guardrail",
@@ -20,6 +23,23 @@ pub(crate) const DELETE_GUARDRAIL: Call = Call {
     time_out: Duration::from_secs(5),
     again: Repeatable::Safely("what is already gone answers 404, which counts as deleted"),
 };
+
+/// The name of everything that one run makes. A count adds a number to it.
+pub(crate) fn new_name() -> String {
+    format!("{PREFIX}{}/{}/{SUFFIX}", Ulid::generate(), Ulid::generate())
+}
+
+/// Whether the check gave this name: a person's may begin alike.
+fn is_of_the_check(name: &str) -> bool {
+    let Some(rest) = name.strip_prefix(PREFIX) else { return false };
+    let parts: Vec<&str> = rest.split('/').collect();
+    let is_ulid = |part: &str| part.parse::<Ulid>().is_ok();
+    match parts.as_slice() {
+        [run, second, SUFFIX] => is_ulid(run) && is_ulid(second),
+        [run, second, SUFFIX, number] => is_ulid(run) && is_ulid(second) && number.parse::<u32>().is_ok(),
+        _ => false,
+    }
+}
 
 /// The pages after which a list counts as endless.
 const MOST_PAGES: usize = 10_000;
@@ -62,8 +82,8 @@ async fn of_the_check(wire: &Wire, list: &str) -> Result<Vec<Object>> {
         let offset_text = offset.to_string();
         let query = [fixed, &[("offset", offset_text.as_str())]].concat();
         let answer = wire.ask(&Request { call, path: &[list], query: &query, body: None, key: None }).await?;
-        // An account that can have no guardrail may refuse to list them.
-        if !is_keys && matches!(answer.status, 401 | 403 | 404) {
+        // An account that can have no guardrail may refuse to list them at all.
+        if !is_keys && offset == 0 && matches!(answer.status, 403 | 404) {
             return Ok(ours);
         }
         let rows = answer.rows(list)?;
@@ -71,7 +91,25 @@ async fn of_the_check(wire: &Wire, list: &str) -> Result<Vec<Object>> {
             return Ok(ours);
         }
         offset += rows.len();
-        ours.extend(rows.into_iter().filter(|row| row.text("name").is_some_and(|name| name.starts_with(PREFIX))));
+        ours.extend(rows.into_iter().filter(|row| row.text("name").is_some_and(|name| is_of_the_check(&name))));
     }
     bail!("the list of {list} does not end")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whole_names_of_the_check_are_taken_for_its_own() {
+        let name = new_name();
+        for own in [name.clone(), format!("{name}/50")] {
+            assert!(is_of_the_check(&own), "{own}");
+        }
+        let other = name.replacen(PREFIX, "bursar/", 1);
+        for foreign in [&format!("{PREFIX}notes"), PREFIX, &format!("{name}/of/mine"), &format!("{name}/mine"), &other]
+        {
+            assert!(!is_of_the_check(foreign), "{foreign}");
+        }
+    }
 }

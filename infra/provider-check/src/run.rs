@@ -13,11 +13,10 @@ use bursar_core::provider::wire::calls::{
 };
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
-use ulid::Ulid;
 
 use crate::Options;
 use crate::findings::Findings;
-use crate::leftovers::PREFIX;
+use crate::leftovers;
 use crate::wire::{Answer, Object, Request, Wire};
 
 pub(crate) struct Run<'a> {
@@ -73,8 +72,7 @@ impl<'a> Run<'a> {
             options,
             wire: Wire::new(&options.provider, Arc::clone(&options.management_key), waiting)?,
             findings: Findings::default(),
-            // As long as the name of a student's key, and of the same characters.
-            name: format!("{PREFIX}{}/{}/1-0123456789abcdef", Ulid::generate(), Ulid::generate()),
+            name: leftovers::new_name(),
             key: None,
             hashes: Vec::new(),
             guardrail: None,
