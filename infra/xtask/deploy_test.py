@@ -136,7 +136,7 @@ def a_restored_table(stack, provider, ready):
 
 def doctor_is_asked(stack, provider, ready):
     """It understands every answer; what it would mend are the ways in which the emulator is not AWS."""
-    lines = [re.fullmatch(r"(ok|MEND|not checked) +([^:]+): (.*)", line) for line in stack.runbook("The day before", code=1).splitlines()]
+    lines = [re.fullmatch(r"(ok|MEND|not checked) +([^:]+): (.*)", line) for line in stack.runbook("The day before", code=1, STUDENTS="200").splitlines()]
     assert all(lines) and len(lines) > 25, lines
     found = {name: (word, text) for word, name, text in (line.groups() for line in lines)}
     assert not any(text == "unexpected answer" for _, text in found.values()), found

@@ -17,14 +17,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import yaml  # noqa: E402
 from deployed.runbook import TESTED  # noqa: E402
 from runbook.commands import Commands, answer_complaints  # noqa: E402
-from runbook.shell import Shell  # noqa: E402
+from runbook.shell import SAID, Shell  # noqa: E402
 from runbook.text import FIRST, ROOT, blocks, documents, said_to_be_tested, slug  # noqa: E402
 from template import PlainLoader, expand, linted  # noqa: E402
 
 ANSWERS = ROOT / "infra/xtask/src/doctor/answers"
 
 # What the runbook asks of these, as the source of aws-sam-cli 1.170.0 and git's own help have it, looked up in November 2026.
-SAM = {"deploy": {"--guided": False, "--stack-name": True, "--capabilities": True, "--parameter-overrides": True}}
+SAM = {"deploy": {"--guided": False, "--resolve-s3": False, "--template-file": True, "--stack-name": True, "--capabilities": True, "--parameter-overrides": True}}
 GIT = {"fetch": {"--tags": False}, "checkout": {}}
 
 # The stack in which `sam` keeps its bucket, and that.
@@ -57,6 +57,7 @@ class Check:
         names = dict.fromkeys(block.section for block in everything if block.heading != FIRST)
         for section in names if sections is None else sections:
             chosen = [block for block in everything if block.section == section]
+            self.restored_table, self.used_table = None, None
             before = len(self.found)
             wrong = self.shell.run("\n".join([*first, *(block.commands for block in chosen)]))
             if wrong:
@@ -81,6 +82,16 @@ class Check:
             return json.dumps(self.expanded)
         if words[1:3] == ["dynamodb", "describe-table"]:
             return json.dumps({"Table": RESTORED})
+        if words[1:3] == ["cloudformation", "describe-stacks"] and any("UsePreviousValue" in word for word in words):
+            return json.dumps([{"ParameterKey": name, "UsePreviousValue": True} for name in self.template["Parameters"]])
+        if "Stacks[0].StackStatus" in words:
+            return "ROLLBACK_COMPLETE\n"
+        if words[1:3] == ["dynamodb", "restore-table-to-point-in-time"]:
+            self.restored_table = words[words.index("--target-table-name") + 1]
+        if words[1:3] == ["cloudformation", "update-stack"]:
+            self.used_table = self.restored_table
+        if self.used_table and any("OutputKey=='Table'" in word for word in words):
+            return f"{self.used_table}\n"
         if "SamCliSourceBucket" in words:
             return "bucket\n"
         return TEXT if words[0] == "aws" else ""
@@ -159,6 +170,8 @@ class Check:
                     found.append(f"{name}: the link to {target} leads nowhere")
                 elif anchor and anchor not in anchors.get(os.path.relpath(path, ROOT / "infra"), ()):
                     found.append(f"{name}: the link to {target}#{anchor} leads nowhere")
+        everything = "".join(texts.values())
+        found += [f"no command asks for {name}, which the check sets" for name in SAID if f"${{{name}:?" not in everything]
         said = said_to_be_tested(texts)
         found += [f"{each}: the runbook says that it is tested, and deploy-test does not" for each in sorted(said - set(TESTED))]
         return found + [f"{each}: deploy-test runs it, and the runbook does not say so" for each in sorted(set(TESTED) - said)]

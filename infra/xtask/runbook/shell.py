@@ -13,6 +13,21 @@ import tempfile
 import threading
 from pathlib import Path
 
+# What the runbook leaves to the reader, who sets it before: nothing runs with an example.
+SAID = {
+    "MAIL_DOMAIN": "cs.example.edu",
+    "ADMIN": "admin@cs.example.edu",
+    "DOMAIN": "credit.example.edu",
+    "OPERATOR": "operator@cs.example.edu",
+    "QUOTA_CODE": "L-12345678",
+    "MAILS": "5000",
+    "COPIES": "1000",
+    "STUDENTS": "200",
+    "VERSION": "v0.1.0",
+    "RESTORE_TO": "2026-11-22T08:00:00Z",
+    "OLD_TABLE": "bursar-table-old",
+}
+
 # Programs that stand in, and those that really run, since they only touch the folder they run in.
 STAND_INS = ["aws", "sam", "cargo", "git"]
 REAL = ["cat", "date", "rm"]
@@ -43,7 +58,7 @@ class Shell:
         ran = subprocess.run(
             [shutil.which("bash"), "-euo", "pipefail", "-c", commands],
             cwd=self.work,
-            env={"PATH": str(self.programs), "HOME": str(self.work)},
+            env={"PATH": str(self.programs), "HOME": str(self.work), **SAID},
             # What a person types.
             input="typed\n",
             capture_output=True,
