@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use xshell::{Shell, cmd};
+use xshell::{Cmd, Shell, cmd};
 
 use super::{Architecture, libc};
 use crate::tools;
@@ -88,7 +88,7 @@ fn without_wishes(command: xshell::Cmd<'_>) -> xshell::Cmd<'_> {
     std::env::vars_os()
         .filter_map(|(name, _)| name.into_string().ok())
         .filter(|name| is_a_wish(name))
-        .fold(command, |command, name| command.env_remove(name))
+        .fold(command, Cmd::env_remove)
 }
 
 /// Whether a variable changes what is built.
