@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::check::{Check, Finding, Item};
+use super::check::{Check, Finding, Item, PUT_BACK};
 use super::deployment::{Deployment, lacks, text};
 
 pub(super) fn items(deployment: &Deployment) -> Vec<Item> {
@@ -57,7 +57,7 @@ fn alarms(answer: &Value, all: usize) -> Option<Finding> {
     Some(if !ringing.is_empty() {
         Finding::mend(format!("{} of {all} ring.", ringing.len()), ringing.join(" "))
     } else if alarms.len() < all {
-        Finding::mend(format!("{} of {all} were deleted.", all - alarms.len()), "Deploy again.")
+        Finding::mend(format!("{} of {all} were deleted.", all - alarms.len()), PUT_BACK)
     } else if !silenced.is_empty() {
         Finding::mend(
             format!("Nobody hears {}.", silenced.join(", ")),
@@ -74,7 +74,7 @@ fn given_up(answer: &Value) -> Option<Finding> {
         0 => Finding::fine("no function gave up on an event in four days"),
         _ => Finding::mend(
             format!("Functions gave up on {count} events in four days."),
-            "Each message says which function, when and why: aws sqs receive-message.",
+            "Read why, and empty the queue once each is understood: section An alarm rings of infra/RUNBOOK.md.",
         ),
     })
 }

@@ -19,6 +19,9 @@ pub(super) enum Finding {
     NotChecked(String),
 }
 
+/// What to do about something that was deleted or changed outside of CloudFormation, which a deployment does not see.
+pub(super) const PUT_BACK: &str = "Put it back: section Something was changed by hand of infra/RUNBOOK.md.";
+
 pub(super) const UNEXPECTED: &str = "unexpected answer";
 
 type Judge = Box<dyn Fn(&Value) -> Option<Finding>>;
@@ -86,10 +89,7 @@ impl Check {
             ask: ask.iter().map(|&word| word.to_owned()).collect(),
             right,
             judge: Box::new(judge),
-            absent: Absent::Means(Finding::mend(
-                "AWS knows no such thing any more.",
-                "Somebody deleted it by hand: deploy again, or ask CloudFormation what drifted.",
-            )),
+            absent: Absent::Means(Finding::mend("AWS knows no such thing any more.", PUT_BACK)),
         }
     }
 

@@ -110,8 +110,16 @@ const RECORDED: &str = include_str!("answers/stack.json");
 
 /// The finding where the stack has no such resource.
 pub(super) fn lacks(logical: &str) -> Finding {
-    Finding::mend(format!("The stack has no {logical}."), "Deploy template.yaml again, of the version that you run.")
+    let how = match logical {
+        // A deployment would make a new, empty one.
+        "Table" => IMPORT,
+        _ => "Deploy template.yaml again, of the version that you run.",
+    };
+    Finding::mend(format!("The stack has no {logical}."), how)
 }
+
+/// What to do where the functions' table is not the stack's.
+pub(super) const IMPORT: &str = "Do not deploy, which could make an empty table. Import the one in use: section Restore the table of infra/RUNBOOK.md.";
 
 /// The text of a field.
 pub(super) fn text<'v>(value: &'v Value, field: &str) -> Option<&'v str> {

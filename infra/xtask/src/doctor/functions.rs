@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::check::{Check, Finding, Item};
-use super::deployment::{Deployment, text};
+use super::deployment::{Deployment, IMPORT, text};
 
 /// The functions by their names in the template, each with the parameter that keeps copies for it.
 const FUNCTIONS: [(&str, &str); 5] = [
@@ -14,15 +14,16 @@ const FUNCTIONS: [(&str, &str); 5] = [
     ("Mail", "MailConcurrency"),
 ];
 
-/// One copy for so many students: a hall presses within ten seconds, and a claim takes about two.
+/// One copy for so many of those who press within ten seconds: a claim takes about two.
 const STUDENTS_OF_A_COPY: u32 = 4;
 /// Copies for all that runs beside the claims.
 const BESIDE: u32 = 20;
 /// The copies for a hall whose size nobody said.
 const UNKNOWN_HALL: u32 = 100;
 
-pub(super) fn items(deployment: &Deployment, students: Option<u32>) -> Vec<Item> {
-    let for_claims = students.map(|students| students.div_ceil(STUDENTS_OF_A_COPY));
+/// `at_once` are the students who press within ten seconds.
+pub(super) fn items(deployment: &Deployment, at_once: Option<u32>) -> Vec<Item> {
+    let for_claims = at_once.map(|students| students.div_ceil(STUDENTS_OF_A_COPY));
     let kept = deployment.parameter("ClaimConcurrency").and_then(|copies| copies.parse().ok());
     let account =
         Check::new("concurrency", "lambda:GetAccountSettings", &["lambda", "get-account-settings"], move |answer| {
@@ -82,10 +83,9 @@ fn function(answer: &Value, parameter: &str, table: &str) -> Option<Finding> {
                 "Let it run: aws lambda delete-function-concurrency, or the number of {parameter} if that is given."
             ),
         ),
-        ("Active" | "Inactive", "Successful", _) if reads != table => Finding::mend(
-            format!("It uses the table {reads}, and the stack's is {table}."),
-            "Deploy again; after a restore see section Restore the table of infra/RUNBOOK.md.",
-        ),
+        ("Active" | "Inactive", "Successful", _) if reads != table => {
+            Finding::mend(format!("It uses the table {reads}, and the stack's is {table}."), IMPORT)
+        }
         ("Active" | "Inactive", "Successful", Some(kept)) => {
             Finding::fine(format!("it is ready, with {kept} copies kept"))
         }
@@ -105,8 +105,8 @@ mod tests {
 
     const RECORDED: &str = include_str!("answers/functions.json");
 
-    fn found(name: &str, students: Option<u32>, answer: &str) -> Finding {
-        judged(&check(items(&Deployment::example().unwrap(), students), name), RECORDED, answer)
+    fn found(name: &str, at_once: Option<u32>, answer: &str) -> Finding {
+        judged(&check(items(&Deployment::example().unwrap(), at_once), name), RECORDED, answer)
     }
 
     #[test]

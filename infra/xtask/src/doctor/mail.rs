@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::check::{Check, Finding, Item};
+use super::check::{Check, Finding, Item, PUT_BACK};
 use super::deployment::{Deployment, text};
 
 const RIGHT: &str = "ses:GetAccount";
@@ -130,18 +130,17 @@ fn verified(answer: &Value, name: &str) -> Option<Finding> {
 fn events(answer: &Value, topic: &str) -> Option<Finding> {
     let destinations = answer.get("EventDestinations")?.as_array()?;
     let is_ours = |each: &&Value| each["SnsDestination"]["TopicArn"] == topic;
-    let again = "Deploy again: mails that come back are not heard of otherwise.";
     let Some(ours) = destinations.iter().find(is_ours) else {
-        return Some(Finding::mend("SES does not report what became of mails.", again));
+        return Some(Finding::mend("SES does not report what became of mails.", PUT_BACK));
     };
     let types = ours.get("MatchingEventTypes")?.as_array()?;
     if !ours.get("Enabled")?.as_bool()? {
-        return Some(Finding::mend("The reports of SES are switched off.", again));
+        return Some(Finding::mend("The reports of SES are switched off.", PUT_BACK));
     }
     Some(
         match ["DELIVERY", "BOUNCE", "COMPLAINT"].into_iter().find(|wanted| !types.iter().any(|each| each == wanted)) {
             None => Finding::fine("SES reports deliveries, bounces and complaints"),
-            Some(missing) => Finding::mend(format!("SES does not report {missing}."), again),
+            Some(missing) => Finding::mend(format!("SES does not report {missing}."), PUT_BACK),
         },
     )
 }

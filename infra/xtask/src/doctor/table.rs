@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::check::{Check, Finding, Item};
-use super::deployment::{Deployment, lacks, text};
+use super::deployment::{Deployment, IMPORT, lacks, text};
 
 /// The readers of the stream by their names in the expanded template.
 const READERS: [&str; 2] = ["ThresholdAlertsSpending", "MailUrgent"];
@@ -37,10 +37,7 @@ pub(super) fn items(deployment: &Deployment) -> Vec<Item> {
 fn place(in_stack: Option<&str>, in_use: &str) -> Finding {
     match in_stack {
         Some(id) if id == in_use => Finding::fine("the functions use the stack's table"),
-        _ => Finding::mend(
-            format!("The functions use {in_use}, which is not in the stack."),
-            "Import it, so that later versions reach it: section Restore the table of infra/RUNBOOK.md.",
-        ),
+        _ => Finding::mend(format!("The functions use {in_use}, which is not in the stack."), IMPORT),
     }
 }
 
@@ -155,5 +152,8 @@ mod tests {
         assert!(is_fine(&place(Some("a"), "a"), "the stack's table"));
         assert!(is_mend(&place(Some("a"), "b"), "The functions use b"));
         assert!(is_mend(&place(None, "b"), "not in the stack"));
+        for finding in [place(None, "b"), lacks("Table")] {
+            assert!(finding.to_string().contains("Do not deploy"), "{finding}");
+        }
     }
 }
