@@ -118,7 +118,7 @@ const PACKAGE: [(&str, &str); 7] = [
     ("", "with --verify both architectures, built twice in two folders and compared: before a release"),
     ("cold-start", "each packaged function from its start to its first poll; --word WHY records what has grown"),
     ("doctor", "with --stack NAME: what stands between a deployment and claim day; it reads only"),
-    ("", "with --students N, --region REGION or --profile PROFILE"),
+    ("", "with --students N, --at-once N of them, --region REGION or --profile PROFILE"),
     ("restored", "the templates that put a restored table in the stack's place: infra/RUNBOOK.md says when"),
 ];
 

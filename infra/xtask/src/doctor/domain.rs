@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::check::{Check, Finding, Item};
+use super::check::{Check, Finding, Item, PUT_BACK};
+use super::curl::{self, Reached};
 use super::deployment::{Deployment, text};
 
 /// ACM renews sixty days before the end; at thirty something keeps it from that.
@@ -11,12 +12,13 @@ const DAYS_LEFT: i64 = 30;
 
 pub(super) fn items(deployment: &Deployment, now: Timestamp) -> Vec<Item> {
     let (domain, certificate) = (deployment.parameter("DomainName"), deployment.parameter("CertificateArn"));
+    let origin = deployment.output("Origin").unwrap_or("the address of the API");
     let (Some(domain), Some(certificate)) = (domain, certificate) else {
-        let origin = deployment.output("Origin").unwrap_or("the address of the API");
         let none = format!("there is none of its own; pages answer at {origin}");
         return vec![Item::Known("domain".to_owned(), Finding::Fine(none))];
     };
     let api = deployment.id("Api").unwrap_or_default().to_owned();
+    let (pages, target) = (origin.to_owned(), deployment.output("ApiOrigin").unwrap_or_default().to_owned());
     vec![
         Item::Ask(Check::new(
             "certificate",
@@ -36,6 +38,7 @@ pub(super) fn items(deployment: &Deployment, now: Timestamp) -> Vec<Item> {
             &["apigatewayv2", "get-api-mappings", "--domain-name", domain],
             move |answer| leads(answer, &api),
         )),
+        Item::Try("domain's pages".to_owned(), Box::new(move || reached(&pages, &target, curl::status(&pages)))),
     ]
 }
 
@@ -82,8 +85,19 @@ fn leads(answer: &Value, api: &str) -> Option<Finding> {
     let mappings = answer.get("Items")?.as_array()?;
     Some(match mappings.iter().any(|each| each["ApiId"] == api) {
         true => Finding::fine("the domain leads to this stack's API"),
-        false => Finding::mend("The domain does not lead to this stack's API.", "Deploy again with DomainName."),
+        false => Finding::mend("The domain does not lead to this stack's API.", PUT_BACK),
     })
+}
+
+/// Whether a browser on this machine would find the pages; without a CNAME record none does.
+fn reached(origin: &str, target: &str, reached: Reached) -> Finding {
+    let record = format!("Does the domain's CNAME record lead to {target}? See it by dig, from outside too.");
+    match reached {
+        Reached::Status(200) => Finding::fine(format!("{origin} answers this machine")),
+        Reached::Status(status) => Finding::mend(format!("{origin} answers {status}."), record),
+        Reached::Nobody(why) => Finding::mend(format!("{origin} does not answer this machine: {why}."), record),
+        Reached::NotAsked(why) => Finding::NotChecked(why),
+    }
 }
 
 #[cfg(test)]
@@ -113,5 +127,16 @@ mod tests {
         assert!(is_fine(&found("domain's API", "fine"), "leads to this"));
         assert!(is_mend(&found("domain's API", "another"), "does not lead"));
         assert!(is_mend(&found("domain's API", "none"), "does not lead"));
+    }
+
+    #[test]
+    fn a_domain_without_its_record_is_to_be_mended() {
+        let found = |answer| reached("https://credit.example.edu", "d-abc.example", answer);
+        assert!(is_fine(&found(Reached::Status(200)), "answers this machine"));
+        assert!(is_mend(&found(Reached::Status(404)), "answers 404"));
+        let unknown = found(Reached::Nobody("curl: (6) Could not resolve host".to_owned()));
+        assert!(is_mend(&unknown, "Could not resolve host"));
+        assert!(unknown.to_string().contains("lead to d-abc.example"), "{unknown}");
+        assert!(matches!(found(Reached::NotAsked(String::new())), Finding::NotChecked(_)));
     }
 }

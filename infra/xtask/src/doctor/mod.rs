@@ -4,6 +4,7 @@
 mod alarms;
 mod aws;
 mod check;
+mod curl;
 mod deployment;
 mod domain;
 mod functions;
@@ -25,12 +26,33 @@ use self::deployment::Deployment;
 /// What `doctor` was asked.
 struct Options {
     stack: String,
-    /// The students who may claim on the first day; `None` where nobody said.
-    students: Option<u32>,
+    crowd: Crowd,
     aws: Aws,
 }
 
-const USAGE: &str = "cargo xtask doctor --stack NAME [--students N] [--region REGION] [--profile PROFILE]";
+/// Who comes on claim day; `None` where nobody said.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Crowd {
+    /// The students who may claim that day, each of whom asks for mail.
+    students: Option<u32>,
+    /// The students who press within ten seconds.
+    at_once: Option<u32>,
+}
+
+/// Of so many students one presses within the first ten seconds, but of all together no more than the most.
+const STUDENTS_OF_ONE_AT_ONCE: u32 = 4;
+const MOST_AT_ONCE: u32 = 1_000;
+
+impl Crowd {
+    /// Where nobody said how many press at once, it is guessed from the students.
+    fn at_once(self) -> Option<u32> {
+        let guess = |students: u32| students.div_ceil(STUDENTS_OF_ONE_AT_ONCE).min(MOST_AT_ONCE);
+        self.at_once.or(self.students.map(guess))
+    }
+}
+
+const USAGE: &str =
+    "cargo xtask doctor --stack NAME [--students N] [--at-once N] [--region REGION] [--profile PROFILE]";
 
 /// `doctor --stack NAME`, or `doctor --questions`, which prints the questions for the check of their spelling.
 pub(crate) fn doctor(words: &[String]) -> anyhow::Result<()> {
@@ -41,7 +63,7 @@ pub(crate) fn doctor(words: &[String]) -> anyhow::Result<()> {
     let deployment = deployment_of(&options)?;
     let mut out = std::io::stdout().lock();
     let (mut wrong, mut unknown) = (0, 0);
-    for item in items(&deployment, options.students, Timestamp::now()) {
+    for item in items(&deployment, options.crowd, Timestamp::now()) {
         let (name, finding) = item.settle(&options.aws);
         wrong += usize::from(matches!(finding, Finding::Mend { .. }));
         unknown += usize::from(matches!(finding, Finding::NotChecked(_)));
@@ -61,11 +83,11 @@ pub(crate) fn doctor(words: &[String]) -> anyhow::Result<()> {
 }
 
 /// Every check of a deployment, in the order in which an operator would mend.
-fn items(deployment: &Deployment, students: Option<u32>, now: Timestamp) -> Vec<Item> {
+fn items(deployment: &Deployment, crowd: Crowd, now: Timestamp) -> Vec<Item> {
     let mut items = deployment.items();
     items.extend(secret::items(deployment, now));
-    items.extend(mail::items(deployment, students));
-    items.extend(functions::items(deployment, students));
+    items.extend(mail::items(deployment, crowd.students));
+    items.extend(functions::items(deployment, crowd.at_once()));
     items.extend(table::items(deployment));
     items.extend(schedules::items(deployment));
     items.extend(alarms::items(deployment));
@@ -97,21 +119,23 @@ fn told(answer: Answer, stack: &str) -> anyhow::Result<serde_json::Value> {
 
 impl Options {
     fn read(words: &[String]) -> anyhow::Result<Options> {
-        let (mut stack, mut students, mut through) = (None, None, Vec::new());
+        let (mut stack, mut crowd, mut through) = (None, Crowd::default(), Vec::new());
         let mut words = words.iter();
         while let Some(word) = words.next() {
             let value = words.next().with_context(|| format!("{word} needs a value: {USAGE}"))?;
             match word.as_str() {
                 "--stack" => stack = Some(value.clone()),
-                "--students" => {
-                    students = Some(value.parse().with_context(|| format!("--students takes a number, not {value}"))?);
+                "--students" | "--at-once" => {
+                    let number = value.parse().with_context(|| format!("{word} takes a number, not {value}"))?;
+                    let said = if word == "--students" { &mut crowd.students } else { &mut crowd.at_once };
+                    *said = Some(number);
                 }
                 "--region" | "--profile" => through.extend([word.clone(), value.clone()]),
                 _ => bail!("doctor knows no {word}: {USAGE}"),
             }
         }
         let stack = stack.with_context(|| format!("which stack? {USAGE}"))?;
-        Ok(Options { stack, students, aws: Aws::new(through) })
+        Ok(Options { stack, crowd, aws: Aws::new(through) })
     }
 }
 
@@ -122,7 +146,7 @@ fn questions() -> anyhow::Result<()> {
     for words in [deployment::stack("bursar"), deployment::resources("bursar")] {
         writeln!(out, "{}", serde_json::to_string(&words)?)?;
     }
-    for item in items(&example, None, Timestamp::now()) {
+    for item in items(&example, Crowd::default(), Timestamp::now()) {
         for words in item.questions() {
             writeln!(out, "{}", serde_json::to_string(&words)?)?;
         }
@@ -136,7 +160,7 @@ mod tests {
     use serde_json::json;
 
     fn every_item() -> Vec<Item> {
-        items(&Deployment::example().unwrap(), Some(200), Timestamp::from_second(1_770_000_000).unwrap())
+        items(&Deployment::example().unwrap(), Crowd::default(), Timestamp::from_second(1_770_000_000).unwrap())
     }
 
     #[test]
@@ -165,6 +189,7 @@ mod tests {
             "certificate",
             "domain",
             "domain's API",
+            "domain's pages",
             "provider",
         ] {
             assert!(names.iter().any(|name| name == wanted), "{wanted} is not among {names:?}");
@@ -195,11 +220,25 @@ mod tests {
     }
 
     #[test]
+    fn a_rush_is_a_quarter_of_the_students_and_no_more_than_a_thousand() {
+        let guessed = |students| Crowd { students: Some(students), at_once: None }.at_once();
+        assert_eq!([guessed(200), guessed(201), guessed(50_000)], [Some(50), Some(51), Some(1_000)]);
+        assert_eq!(Crowd { students: Some(200), at_once: Some(180) }.at_once(), Some(180));
+        assert_eq!(Crowd::default().at_once(), None);
+    }
+
+    #[test]
     fn options_are_read_and_others_are_refused() {
         let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        let read = Options::read(&words("--stack bursar --students 200 --region eu-central-1")).unwrap();
-        assert_eq!((read.stack.as_str(), read.students), ("bursar", Some(200)));
-        for bad in ["--students 200", "--stack", "--stack a --students many", "--stack a --verbose yes"] {
+        let read = Options::read(&words("--stack bursar --students 200 --at-once 90 --region eu-central-1")).unwrap();
+        assert_eq!((read.stack.as_str(), read.crowd.students, read.crowd.at_once), ("bursar", Some(200), Some(90)));
+        for bad in [
+            "--students 200",
+            "--stack",
+            "--stack a --students many",
+            "--stack a --at-once all",
+            "--stack a --verbose yes",
+        ] {
             assert!(Options::read(&words(bad)).is_err(), "{bad}");
         }
     }
