@@ -33,7 +33,8 @@ def main():
     stack = Stack(port, packages, parameters(architecture, provider.url)).deploy()
     print(f"deploy-test: the stack is made, at {stack.outputs['Origin']}")
     stack.runbook("Keep it from later mistakes", "Put the management key", typed=f"{management_key(ready)}\n")
-    for step in (a_student_gets_a_key, a_sync_and_an_alert, a_rotation, a_killed_claim, schedules_come, a_restored_table, doctor_is_asked):
+    steps = (a_student_gets_a_key, a_sync_and_an_alert, a_rotation, a_killed_claim, schedules_come, a_restored_table, doctor_is_asked)
+    for step in (*steps, everything_is_removed):
         step(stack, provider, ready)
         print(f"deploy-test: {step.__name__.replace('_', ' ')}")
 
@@ -129,6 +130,12 @@ def a_restored_table(stack, provider, ready):
     assert meta["table"]["S"] == after, f"the sync did not take the copy for the table: {meta}"
     stack.update()
     assert stack.described().names["Table"] == after, "the template replaced the table"
+    # Another table than the stack's lets nothing run, and what is in use is not deleted.
+    stack.runbook("Let the functions run", code=1, RESTORED=before)
+    stack.runbook("Delete what was deleted since", OLD_TABLE=before)
+    stack.runbook("Delete what was deleted since", code=1, OLD_TABLE=after)
+    tables = stack.aws["dynamodb"].list_tables()["TableNames"]
+    assert before not in tables and after in tables, tables
     # The stream of the restored table brings the link, and the grants are there.
     spent = signed_in(stack, ADA, "/my").get("/my").expect(200).hooks
     assert any(hook["data-testid"] == "grant" for hook in spent), spent
@@ -142,6 +149,14 @@ def doctor_is_asked(stack, provider, ready):
     assert not any(text == "unexpected answer" for _, text in found.values()), found
     differs = {name for name, (word, _) in found.items() if word != "ok"}
     assert differs == EMULATED, {name: found.get(name) for name in differs ^ EMULATED}
+
+
+def everything_is_removed(stack, provider, ready):
+    """The protected stack, and then the table and the secret, which it keeps."""
+    stack.runbook("Remove everything")
+    tables, secret = stack.aws["dynamodb"].list_tables()["TableNames"], stack.names["ManagementKey"]
+    assert stack.names["Table"] not in tables, tables
+    assert "DeletedDate" in stack.aws["secretsmanager"].describe_secret(SecretId=secret), "the secret is kept"
 
 
 # The emulator makes no metric of a log line, keeps another list of identities for each version of SES, and does not say how a table

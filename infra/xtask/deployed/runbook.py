@@ -17,7 +17,16 @@ RESTORE = (
     "Let the functions run",
     "Take the table into the stack",
 )
-TESTED = ("Keep it from later mistakes", "Put the management key", "Sync by hand", "Rotate the management key", "The day before", *RESTORE)
+TESTED = (
+    "Keep it from later mistakes",
+    "Put the management key",
+    "Sync by hand",
+    "Rotate the management key",
+    "The day before",
+    *RESTORE,
+    "Delete what was deleted since",
+    "Remove everything",
+)
 
 
 def run(endpoint, region, headings, typed, code=0, **variables):
