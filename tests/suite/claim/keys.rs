@@ -132,6 +132,25 @@ async fn a_key_is_shown_once_spends_its_cap_and_is_replaced_with_what_is_left() 
 }
 
 #[tokio::test]
+async fn whoever_replaces_a_key_whose_limit_is_not_lowered_yet_gives_the_difference_back_at_once() {
+    let stack = stack().await;
+    let mut scene = Scene::over(&stack).await;
+    let (grant, ada) = scene.student("ada@example.edu").await;
+    scene.reveal(&ada).await;
+    let lowered = Some(Usd::from_dollars(5));
+    let (table, faculty) = (&scene.office.table, &scene.office.faculty);
+    table.act(scene.office.at(&grant), |view, now| view.set_cap(lowered, faculty, None, now)).await.unwrap();
+    let promised = async || table.view(&scene.office.programme, &grant).await.unwrap().unwrap().pot.reserved;
+    assert_eq!(promised().await, Usd::from_dollars(20), "the provider was not told yet");
+
+    scene.press(&ada, "replace").await.expect(200);
+    assert_eq!(promised().await, Usd::from_dollars(5));
+    assert_eq!(micros(&scene.keys()[1]), 5_000_000);
+    look(&stack, &mut scene.watch).await;
+    stack.finish_leaving(&[Left::PerhapsMails]).await;
+}
+
+#[tokio::test]
 async fn fifty_presses_at_once_make_one_key_that_is_shown() {
     let stack = stack().await;
     let mut scene = Scene::over(&stack).await;
