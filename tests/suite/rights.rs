@@ -54,7 +54,7 @@ const PROGRAMME: &str = "/console/programmes/{id}";
 const ONE_GRANT: &str = "/console/programmes/{id}/grants/{grant}/";
 const ACTS: &str = "/console/programmes/{id}/grants/{grant}/{act}";
 
-const TABLE: [(&str, &str, Whose); 42] = [
+const TABLE: [(&str, &str, Whose); 46] = [
     ("GET", "/", Anybodys),
     ("POST", "/link", Anybodys),
     ("GET", "/c/{*anything}", Anybodys),
@@ -94,6 +94,10 @@ const TABLE: [(&str, &str, Whose); 42] = [
     ("POST", "/console/account/release", Admins),
     ("POST", "/console/account/explain", Admins),
     ("POST", "/console/account/mail", Admins),
+    ("GET", "/console/account/statement", Admins),
+    ("GET", "/console/account/statement.csv", Admins),
+    ("GET", "/console/account/statement.focus.csv", Admins),
+    ("POST", "/console/account/invoice", Admins),
     // An unknown path is 404 only for a person who is signed in.
     ("GET", "/console/nothing", Visitors),
     ("GET", "/my/nothing", Visitors),

@@ -18,6 +18,7 @@ mod repeated;
 mod restored;
 mod rotation;
 mod second_keys;
+mod statement;
 mod sums;
 mod weather;
 mod windows;
@@ -116,7 +117,7 @@ fn problems(report: &Value) -> String {
 
 /// Every item except the records of runs, none of which a repeated run may change.
 pub(crate) fn without_runs(seen: &Snapshot) -> BTreeMap<(String, String), Item> {
-    let of_runs = ["run", "lease", "sync", "checkpoint", "checkpoint-part", "cut"];
+    let of_runs = ["run", "lease", "sync", "checkpoint", "checkpoint-part", "cut", "cut-keys"];
     let is_run = |item: &Item| item["kind"].as_s().is_ok_and(|kind| of_runs.contains(&kind.as_str()));
     seen.items.iter().filter(|(_, item)| !is_run(item)).map(|(key, item)| (key.clone(), item.clone())).collect()
 }

@@ -4,6 +4,7 @@
 mod access;
 mod account;
 mod alerts;
+mod csv_file;
 mod grants;
 mod home;
 mod mails;
@@ -13,6 +14,7 @@ mod roster;
 mod settings;
 mod show;
 mod spending;
+mod statement;
 mod upload;
 mod work;
 
@@ -79,6 +81,10 @@ fn routes(site: Site) -> Router {
         .route("/console/account/release", post(account::release))
         .route("/console/account/explain", post(account::explain))
         .route("/console/account/mail", post(account::send_again))
+        .route("/console/account/statement", get(statement::page))
+        .route("/console/account/statement.csv", get(statement::csv))
+        .route("/console/account/statement.focus.csv", get(statement::focus))
+        .route("/console/account/invoice", post(statement::note_invoice))
         .fallback(nothing)
         .method_not_allowed_fallback(nothing)
         .with_state(site)

@@ -72,13 +72,15 @@ async fn run_with(app: &App, trigger: Trigger, lease: &Lease, deadline: Deadline
             return Ok(json!({"skipped": "nothing to resume"}));
         }
         None => {
-            let (programmes, state) = (table.programme_ids().await?, table.sync_state().await?);
+            let (programmes, state, cut) =
+                tokio::try_join!(table.programme_ids(), table.sync_state(), table.newest_cut())?;
             let progress = Progress::begun(Baseline {
                 began_at: now,
                 programmes,
                 listed_at: state.listed_at,
                 restored_at: if table.is_copy(&meta) { Some(now) } else { state.restored_at },
                 explained_at: state.explained_at,
+                cut_at: cut.map(|cut| cut.as_of),
             });
             (Checkpoint::of_run(new_ulid(now), now, table), progress)
         }

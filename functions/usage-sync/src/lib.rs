@@ -60,7 +60,7 @@
 //! residual. The account is read before the listing and at the end, and any amount between the two is explained. So the opening is
 //! known as an interval, which each run without a residual may narrow. Spending outside of all keys could hide once in its width.
 //!
-//! Each complete run leaves a cut (`store/sync/account_cuts.rs`): the lifetime sums of programmes and of unowned keys, the
+//! Each complete run leaves a cut (`domain/ledger/cut.rs`): the lifetime sums of programmes and of foreign keys, the
 //! opening, the residual, and the spending during the run. Together they are the account's total, and a statement is the
 //! difference of two cuts. Admins are alerted of a residual once, and again when it changes; one of them may explain it.
 //!

@@ -61,6 +61,8 @@ pub(crate) struct Baseline {
     /// When the last full listing before this one began.
     pub(crate) listed_at: Option<Timestamp>,
     pub(crate) restored_at: Option<Timestamp>,
+    /// When the newest cut through the books was made.
+    pub(crate) cut_at: Option<Timestamp>,
     /// When the last run began that explained all of the account's spending.
     pub(crate) explained_at: Option<Timestamp>,
 }

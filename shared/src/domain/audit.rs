@@ -113,6 +113,8 @@ pub enum Act {
     GuardReleased,
     /// An admin explained a residual of the account.
     ResidualExplained,
+    /// An admin recorded the provider's invoice for some days.
+    InvoiceNoted,
     /// An admin confirmed that another management key is of this deployment's account, although it finds none
     /// of the keys that were listed before.
     AccountConfirmed,

@@ -10,5 +10,7 @@ pub mod programme;
 pub mod people;
 pub mod usage;
 
+pub mod ledger;
+
 pub mod grant;
 pub mod mail;

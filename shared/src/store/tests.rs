@@ -14,7 +14,10 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use ulid::Ulid;
 
-use self::books::{a_cut, a_foreign_key, a_full_sync_state, a_missing_key, an_account, an_account_day, some_marks};
+use self::books::{
+    a_cut, a_foreign_key, a_full_sync_state, a_missing_key, an_account, an_account_day, an_invoice, some_cut_keys,
+    some_marks,
+};
 use self::grants::{a_full_grant, a_full_reading, a_job, an_import, some_steps};
 use self::sign_in::{a_full_sign_in, a_link, a_session, asked};
 use super::RateCount;
@@ -257,6 +260,8 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         raw(&an_account()),
         raw(&an_account_day()),
         raw(&a_cut()),
+        raw(&some_cut_keys()),
+        raw(&an_invoice()),
         raw(&a_foreign_key()),
         raw(&a_missing_key()),
         raw(&some_marks()),

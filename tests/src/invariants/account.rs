@@ -61,8 +61,8 @@ fn named_digest(of: &str, week: Date) -> String {
 pub(super) fn cuts_add_up_and_stay(step: &Step<'_>) -> Vec<String> {
     let (now, mut wrong) = (step.now, Vec::new());
     for cut in &now.cuts {
-        let keys: Usd = cut.programmes.iter().map(|of| of.keys).sum();
-        let parts = keys + cut.unowned + cut.opening + cut.residual + cut.unsettled;
+        let keys: Usd = cut.programmes.iter().map(|of| of.used.credits).sum();
+        let parts = keys + cut.foreign + cut.opening + cut.residual + cut.unsettled;
         if parts != cut.spent.after || cut.unsettled < Usd::ZERO {
             wrong.push(format!(
                 "the parts of the cut of {} are {parts}, and the account had spent {}",
@@ -71,9 +71,15 @@ pub(super) fn cuts_add_up_and_stay(step: &Step<'_>) -> Vec<String> {
         }
     }
     for (before, after) in now.cuts.iter().zip(now.cuts.iter().skip(1)) {
+        let of_it = now.cut_keys.iter().filter(|keys| keys.as_of == after.as_of);
+        let changes = of_it.flat_map(|keys| keys.changes().unwrap());
+        let used: Usd = changes.map(|change| change.after.credits - change.before.credits).sum();
+        if used != after.foreign - before.foreign {
+            wrong.push(format!("the foreign keys of the cut of {} used {used} since the one before", after.as_of));
+        }
         for was in &before.programmes {
             let is = after.programmes.iter().find(|is| is.programme == was.programme);
-            if is.is_none_or(|is| is.keys < was.keys) {
+            if is.is_none_or(|is| is.used.credits < was.used.credits) {
                 wrong.push(format!("{} had spent more by the cut of {} than by the next", was.programme, before.as_of));
             }
         }
@@ -109,6 +115,11 @@ pub(super) fn releases_have_their_entry(step: &Step<'_>) -> Vec<String> {
     let explained_so_far = |of: &Snapshot| of.sync.as_ref().map(|sync| sync.residual.explained).unwrap_or_default();
     if explained.len() != usize::from(explained_so_far(step.now) != explained_so_far(before)) {
         wrong.push(format!("a residual was explained, or was not, and {} account entries say so", explained.len()));
+    }
+    let (noted, new): (Vec<_>, Vec<_>) = new.into_iter().partition(|entry| entry.what.act == Act::InvoiceNoted);
+    let invoices = step.now.invoices.iter().filter(|invoice| !before.invoices.contains(invoice)).count();
+    if noted.len() != invoices {
+        wrong.push(format!("{invoices} invoices were recorded, and {} account entries say so", noted.len()));
     }
     // A lifted refusal shows in the mark that is gone, and a mail that is sent again in its rows.
     let of_mail = [Act::MailAllowed, Act::MailSentAgain];

@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use bursar_core::domain::audit::{AccountEntry, Entry};
 use bursar_core::domain::grant::{Grant, Reading};
+use bursar_core::domain::ledger::cut::AccountCut;
+use bursar_core::domain::ledger::invoice::Invoice;
 use bursar_core::domain::mail::alarm::Alarm;
 use bursar_core::domain::mail::day::MailDay;
 use bursar_core::domain::mail::digest::{AccountDigest, Digest};
@@ -20,10 +22,10 @@ use bursar_core::domain::values::id::{Epoch, GrantId, KeyName, ProgrammeId};
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::store::items::{self, Item, Stored};
 use bursar_core::store::{
-    Account, AccountCut, AccountDay, AddressSession, Ask, BulkStop, CapScan, Checkpoint, Enrolment, ForeignKey,
-    GrantMail, GroupTotals, Import, ImportChunk, Job, KeptTotals, Lease, Link, ListedProgramme, MailChoice,
-    MailRefusal, MailServer, Meta, MissingKey, ModelDay, OutboxRow, PersonOfAddress, RateCount, RosterMailResent, Run,
-    SentAs, StaffPerson, SyncState, Totals, UnattributedDay, Undeliverable, UsageRefresh,
+    Account, AccountDay, AddressSession, Ask, BulkStop, CapScan, Checkpoint, CutKeys, Enrolment, ForeignKey, GrantMail,
+    GroupTotals, Import, ImportChunk, Job, KeptTotals, Lease, Link, ListedProgramme, MailChoice, MailRefusal,
+    MailServer, Meta, MissingKey, ModelDay, OutboxRow, PersonOfAddress, RateCount, RosterMailResent, Run, SentAs,
+    StaffPerson, SyncState, Totals, UnattributedDay, Undeliverable, UsageRefresh,
 };
 use bursar_local::engine::{Engine, Position};
 use bursar_local::gate::{Gate, Pending};
@@ -66,6 +68,9 @@ pub struct Snapshot {
     pub alarms: Vec<Alarm>,
     /// The cuts of the account, the oldest first.
     pub cuts: Vec<AccountCut>,
+    /// The foreign keys that were used since the cut before.
+    pub cut_keys: Vec<CutKeys>,
+    pub invoices: Vec<Invoice>,
     /// The deliveries of each day's mails, as counted.
     pub mail_days: Vec<MailDay>,
     pub bulk_stops: Vec<BulkStop>,
@@ -163,6 +168,8 @@ impl Snapshot {
             crossings: Vec::new(),
             alarms: Vec::new(),
             cuts: Vec::new(),
+            cut_keys: Vec::new(),
+            invoices: Vec::new(),
             mail_days: Vec::new(),
             bulk_stops: Vec::new(),
             digests: Vec::new(),
@@ -254,6 +261,8 @@ impl Snapshot {
             AccountEntry::KIND => self.account_entries.push(decoded(item)?),
             Account::KIND => decoded::<Account>(item).map(drop)?,
             AccountDay::KIND => decoded::<AccountDay>(item).map(drop)?,
+            Invoice::KIND => self.invoices.push(decoded(item)?),
+            CutKeys::KIND => self.cut_keys.push(decoded(item)?),
             AccountCut::KIND => self.cuts.push(decoded(item)?),
             ForeignKey::KIND => decoded::<ForeignKey>(item).map(drop)?,
             Checkpoint::KIND => decoded::<Checkpoint>(item).map(drop)?,

@@ -116,6 +116,8 @@ async fn single_writes_take_effect_where_their_condition_holds_and_nowhere_else(
         first_seen_at: now,
         gone_at: None,
         as_of,
+        recorded_by: as_of,
+        in_cut: Default::default(),
     };
     for (name, as_of) in [("first", now), ("later", now + minute), ("stale", now)] {
         table.note_foreign_key(&foreign(name, as_of), plenty()).await.unwrap();

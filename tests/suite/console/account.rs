@@ -83,6 +83,8 @@ fn foreign(digits: &str, name: &str, limit: Option<Usd>, used: Days) -> ForeignK
         first_seen_at: since,
         gone_at: None,
         as_of: at(LOOKED),
+        recorded_by: since,
+        in_cut: Default::default(),
     }
 }
 

@@ -204,6 +204,8 @@ async fn admins_read_of_the_account_with_keys_that_are_new_and_without_an_owner(
             first_seen_at,
             gone_at: None,
             as_of: now,
+            recorded_by: now,
+            in_cut: Default::default(),
         };
         monday.table.note_foreign_key(&key, soon()).await.unwrap();
     }

@@ -1,6 +1,7 @@
 //! Alarms for too many or too few people, and releases without their entry: I5 and I16 of the account.
 
 use bursar_core::domain::audit::{AccountEntry, Act, Actor, AuditDetail};
+use bursar_core::domain::ledger::cut::{AccountCut, LifetimeUse, ProgrammeCut};
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::digest::{AccountDigest, Health};
 use bursar_core::domain::usage::balance::{BalanceNeed, Basis};
@@ -10,9 +11,7 @@ use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::secrets::ManagementKey;
-use bursar_core::store::{
-    AccountCut, HeldBack, KnownAccount, Meta, OutboxRow, ProgrammeCut, QueuedMail, SyncState, keys,
-};
+use bursar_core::store::{HeldBack, KnownAccount, Meta, OutboxRow, QueuedMail, SyncState, keys};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use ulid::Ulid;
@@ -109,13 +108,16 @@ async fn a_confirmed_account_without_its_entry_and_an_entry_without_one_are_name
 #[tokio::test]
 async fn a_cut_that_does_not_add_up_one_that_changes_and_one_that_shrinks_are_named() {
     let mut scene = Scene::at(Setting::Live).await;
-    let usd = Usd::from_micros;
+    let (usd, now) = (Usd::from_micros, scene.now);
     let cut = |minute: i64, keys: i64, after: i64| AccountCut {
-        as_of: scene.now + SignedDuration::from_mins(minute),
+        as_of: now + SignedDuration::from_mins(minute),
         bought: usd(900),
         spent: AccountSpending { before: usd(after - 1), after: usd(after) },
-        programmes: vec![ProgrammeCut { programme: "cs-pilot".parse().unwrap(), keys: usd(keys), byok: usd(0) }],
-        unowned: usd(11),
+        programmes: vec![ProgrammeCut {
+            programme: "cs-pilot".parse().unwrap(),
+            used: LifetimeUse { credits: usd(keys), byok: usd(0) },
+        }],
+        foreign: usd(11),
         opening: usd(3),
         residual: usd(-2),
         unsettled: usd(1),
@@ -131,6 +133,10 @@ async fn a_cut_that_does_not_add_up_one_that_changes_and_one_that_shrinks_are_na
     scene.bites("I15", "cs-pilot had spent more by the cut of").await;
     scene.remove(keys::cut(second.as_of)).await;
     scene.bites("I15", "is gone or is not what it was").await;
+    let later =
+        AccountCut { foreign: usd(12), spent: AccountSpending { before: usd(20), after: usd(20) }, ..cut(3, 6, 20) };
+    scene.keep(&AccountCut { residual: usd(-3), ..later.clone() }).await;
+    scene.bites("I15", "the foreign keys of the cut of").await;
 }
 
 #[tokio::test]

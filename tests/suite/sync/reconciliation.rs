@@ -119,7 +119,8 @@ async fn what_is_spent_while_the_first_sync_lists_is_no_residual_of_the_next_and
 
     let cuts = office.table.cuts().await.unwrap();
     let parts = cuts.iter().map(|cut| {
-        let amounts = [cut.programmes[0].keys, cut.unowned, cut.opening, cut.residual, cut.unsettled, cut.spent.after];
+        let amounts =
+            [cut.programmes[0].used.credits, cut.foreign, cut.opening, cut.residual, cut.unsettled, cut.spent.after];
         amounts.map(Usd::micros)
     });
     let expected = [

@@ -326,6 +326,7 @@ fn history_entry(entry: Entry) -> HistoryData {
             "the programme was changed"
         }
         Act::GuardReleased
+        | Act::InvoiceNoted
         | Act::ResidualExplained
         | Act::AccountConfirmed
         | Act::BulkReleased

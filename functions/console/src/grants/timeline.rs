@@ -66,6 +66,7 @@ fn words(act: Act) -> &'static str {
         Act::Reopened => "the term was extended after it had ended",
         Act::Asked => "asked of the admins",
         Act::GuardReleased => "what the guard held back was released",
+        Act::InvoiceNoted => "an invoice of the provider was recorded",
         Act::ResidualExplained => "what no key explains was explained",
         Act::AccountConfirmed => "another management key is of the account",
         Act::BulkReleased => "mail that was stopped was let go on",

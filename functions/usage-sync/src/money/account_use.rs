@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bursar_core::domain::ledger::cut::LifetimeUse;
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::money::Usd;
 use serde::{Deserialize, Serialize};
@@ -16,7 +17,7 @@ pub(crate) struct AccountUse {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct OwnUse {
     pub(crate) used: DailyUse,
-    by_programme: BTreeMap<u16, Lifetime>,
+    by_programme: BTreeMap<u16, LifetimeUse>,
     /// The part from keys that no longer exist at the provider.
     pub(crate) gone: Usd,
     keys: usize,
@@ -29,13 +30,6 @@ pub(crate) struct ForeignUse {
     /// The part from keys that no longer exist at the provider.
     pub(crate) gone: Usd,
     pub(crate) keys: usize,
-}
-
-/// The lifetime use of keys.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-pub(crate) struct Lifetime {
-    pub(crate) credits: Usd,
-    pub(crate) byok: Usd,
 }
 
 impl AccountUse {
@@ -55,9 +49,7 @@ impl OwnUse {
     /// Adds the use of some keys of a programme.
     pub(crate) fn add(&mut self, programme: u16, used: &DailyUse) {
         self.used.add(used);
-        let lifetime = self.by_programme.entry(programme).or_default();
-        lifetime.credits += used.credits.total();
-        lifetime.byok += used.byok.total();
+        *self.by_programme.entry(programme).or_default() += LifetimeUse::of(used);
     }
 
     pub(crate) fn add_gone(&mut self, used: Usd) {
@@ -73,16 +65,14 @@ impl OwnUse {
         let mut both = self.clone();
         both.used.add(&other.used);
         for (programme, more) in &other.by_programme {
-            let lifetime = both.by_programme.entry(*programme).or_default();
-            lifetime.credits += more.credits;
-            lifetime.byok += more.byok;
+            *both.by_programme.entry(*programme).or_default() += *more;
         }
         both.gone += other.gone;
         both.keys += other.keys;
         both
     }
 
-    pub(crate) fn of_programme(&self, number: u16) -> Lifetime {
+    pub(crate) fn of_programme(&self, number: u16) -> LifetimeUse {
         self.by_programme.get(&number).copied().unwrap_or_default()
     }
 }

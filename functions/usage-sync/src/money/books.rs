@@ -2,14 +2,15 @@
 //! residual.
 
 use anyhow::Result;
+use bursar_core::domain::ledger::cut::{AccountCut, ProgrammeCut};
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::usage::reconciliation::{AccountSpending, Reconciled};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::provider::account::Credits;
-use bursar_core::store::{Account, AccountCut, AccountDay, ProgrammeCut, SyncState};
+use bursar_core::store::{Account, AccountDay, SyncState};
 
-use super::account_use::{AccountUse, Lifetime};
+use super::account_use::AccountUse;
 use crate::alarms;
 use crate::runner::{Baseline, Runner, ensure_written};
 
@@ -54,16 +55,16 @@ impl Books {
 
     fn cut(&self, baseline: &Baseline, account: &AccountUse) -> AccountCut {
         let Reconciled { opening, residual, unsettled } = self.parts;
-        let programmes = baseline.programmes.iter().zip(0_u16..).map(|(programme, number)| {
-            let Lifetime { credits, byok } = account.own.of_programme(number);
-            ProgrammeCut { programme: programme.clone(), keys: credits, byok }
+        let programmes = baseline.programmes.iter().zip(0_u16..).map(|(programme, number)| ProgrammeCut {
+            programme: programme.clone(),
+            used: account.own.of_programme(number),
         });
         AccountCut {
             as_of: baseline.began_at,
             bought: self.bought,
             spent: self.spent,
             programmes: programmes.collect(),
-            unowned: account.foreign.used.credits.total(),
+            foreign: account.foreign.used.credits.total(),
             opening: opening.least,
             residual,
             unsettled,

@@ -4,11 +4,12 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use anyhow::Result;
+use bursar_core::domain::ledger::cut::{KeyChange, LifetimeUse};
 use bursar_core::domain::usage::reading::UnusableReport;
 use bursar_core::domain::values::id::KeyName;
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{ForeignKey, OrphanName, StoreError, keys};
+use bursar_core::store::{CutKeys, ForeignKey, OrphanName, StoreError, keys};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
@@ -18,7 +19,7 @@ use super::list::Listing;
 use super::scan::Scan;
 use crate::journal::Journal;
 use crate::money::account_use::ForeignUse;
-use crate::runner::{Baseline, Runner, StageEnd};
+use crate::runner::{Baseline, Runner, StageEnd, ensure_written};
 use crate::scan::finding::renamed;
 use crate::scan::row::ForeignRow;
 use crate::scan::rows::Rows;
@@ -44,6 +45,8 @@ struct ForeignShard {
     orphans: Vec<OrphanName>,
     problems: Vec<String>,
     has_gaps: bool,
+    /// The keys whose use is another than in the newest cut.
+    changes: Vec<KeyChange>,
     writes: VecDeque<ForeignWrite>,
 }
 
@@ -68,6 +71,9 @@ impl ForeignScan {
                 return Ok(StageEnd::TimeIsUp);
             }
             let mut shard = self.scan_shard(runner, *digit, listing, &renamed, rows).await?;
+            for keys in CutKeys::of(runner.baseline.began_at, *digit, &shard.changes) {
+                ensure_written(runner.fenced().note_cut_keys(&keys).await?)?;
+            }
             if !write_all(runner, std::mem::take(&mut shard.writes)).await? {
                 return Ok(StageEnd::TimeIsUp);
             }
@@ -101,15 +107,20 @@ impl ForeignScan {
             let before = known.remove(&row.key());
             // The hash is that of a grant's recorded key, whatever its name is now.
             if renamed.contains(&row.key()) {
-                shard.writes.extend(before.map(|before| ForeignWrite::Forget(before.key)));
+                if let Some(before) = before {
+                    shard.compare(&before.key, before.used_by(runner.baseline.cut_at), LifetimeUse::default());
+                    shard.writes.push_back(ForeignWrite::Forget(before.key));
+                }
                 shard.problems.push(format!("the key {} of ours has another name at the provider", row.key()));
                 continue;
             }
             let after = shard.take_in(before.as_ref(), &row, &runner.baseline);
             shard.total.used.add(&after.used);
+            shard.compare(&after.key, in_cut(before.as_ref(), &runner.baseline), LifetimeUse::of(&after.used));
             shard.note(before, after);
         }
         for before in known.into_values() {
+            shard.compare(&before.key, before.used_by(runner.baseline.cut_at), LifetimeUse::of(&before.used));
             shard.total.used.add(&before.used);
             shard.total.gone += before.used.credits.total();
             if listing.is_whole() && before.gone_at.is_none() {
@@ -158,6 +169,13 @@ impl ForeignShard {
         Ok(orphans)
     }
 
+    /// Notes a key for the cut, if it was used since the one before.
+    fn compare(&mut self, key: &KeyHash, before: LifetimeUse, after: LifetimeUse) {
+        if before != after {
+            self.changes.push(KeyChange { key: key.clone(), before, after });
+        }
+    }
+
     /// Queues a foreign key to be written, if it changed.
     fn note(&mut self, before: Option<ForeignKey>, after: ForeignKey) {
         if before.is_none_or(|before| ForeignKey { as_of: after.as_of, ..before } != after) {
@@ -182,6 +200,11 @@ impl ForeignShard {
                 was
             }
         };
+        let has_changed = before.is_none_or(|before| before.used != used);
+        let (recorded_by, in_cut) = match before.filter(|_| !has_changed) {
+            Some(before) => (before.recorded_by, before.in_cut),
+            None => (baseline.began_at, in_cut(before, baseline)),
+        };
         let last_used_at = row.state.report.as_ref().and_then(|told| told.last_used_at);
         ForeignKey {
             key: row.key(),
@@ -194,8 +217,15 @@ impl ForeignShard {
             first_seen_at: before.map_or(baseline.began_at, |before| before.first_seen_at),
             gone_at: None,
             as_of: latest(asked, before),
+            recorded_by,
+            in_cut,
         }
     }
+}
+
+/// The lifetime use of a key in the newest cut; nothing where it was not known by then.
+fn in_cut(key: Option<&ForeignKey>, baseline: &Baseline) -> LifetimeUse {
+    key.map_or(LifetimeUse::default(), |key| key.used_by(baseline.cut_at))
 }
 
 fn latest(asked: Timestamp, before: Option<&ForeignKey>) -> Timestamp {

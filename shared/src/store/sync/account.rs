@@ -8,6 +8,7 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
+use crate::domain::ledger::cut::LifetimeUse;
 use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
@@ -66,6 +67,22 @@ pub struct ForeignKey {
     pub gone_at: Option<Timestamp>,
     #[serde(with = "millisecond::required")]
     pub as_of: Timestamp,
+    /// When the run began that recorded this use.
+    #[serde(with = "millisecond::required")]
+    pub recorded_by: Timestamp,
+    /// The lifetime use in the newest cut before that run.
+    pub in_cut: LifetimeUse,
+}
+
+impl ForeignKey {
+    /// The lifetime use in the newest cut, which was made then.
+    pub fn used_by(&self, cut: Option<Timestamp>) -> LifetimeUse {
+        match cut {
+            Some(cut) if self.recorded_by <= cut => LifetimeUse::of(&self.used),
+            Some(_) => self.in_cut,
+            None => LifetimeUse::default(),
+        }
+    }
 }
 
 impl Table {

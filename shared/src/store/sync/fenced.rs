@@ -5,10 +5,11 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
 use crate::deadline::Deadline;
+use crate::domain::ledger::cut::AccountCut;
 use crate::domain::programme::Pot;
 use crate::domain::values::money::Usd;
+use crate::store::ledger::cuts::CutKeys;
 use crate::store::sync::account::{Account, AccountDay};
-use crate::store::sync::account_cuts::AccountCut;
 use crate::store::sync::checkpoints::Checkpoint;
 use crate::store::sync::models::{ModelDay, ModelRows, UnattributedDay};
 use crate::store::sync::runs::Run;
@@ -101,6 +102,11 @@ impl FencedTable<'_> {
             return Ok(true);
         }
         self.commit(self.begun()?.witnessed_by(cut)?).await
+    }
+
+    /// Writes some of the foreign keys that were used since the last cut.
+    pub async fn note_cut_keys(&self, keys: &CutKeys) -> Result<bool, StoreError> {
+        self.put_later(keys, keys.as_of).await
     }
 
     /// Writes a programme's use by model on a day, if it changed. A day without use is recorded only where

@@ -1,7 +1,6 @@
 //! Items of the sync: its lease-fenced writes, its checkpoint, and the books of the account.
 
 pub(super) mod account;
-pub(super) mod account_cuts;
 pub(super) mod checkpoints;
 pub(super) mod explained;
 pub(super) mod fenced;

@@ -1,11 +1,13 @@
 //! Items of the sync and of the account's books, one of each with every attribute.
 
 use super::{at, hash, ulid};
+use crate::domain::ledger::cut::{AccountCut, KeyChange, LifetimeUse, ProgrammeCut};
+use crate::domain::ledger::invoice::Invoice;
 use crate::domain::usage::reading::DailyUse;
 use crate::domain::usage::reconciliation::{AccountSpending, KnownResidual, Opening};
 use crate::domain::values::money::Usd;
+use crate::store::ledger::cuts::CutKeys;
 use crate::store::sync::account::{Account, AccountDay, ForeignKey};
-use crate::store::sync::account_cuts::{AccountCut, ProgrammeCut};
 use crate::store::sync::held_back::HeldMarks;
 use crate::store::sync::missing::MissingKey;
 use crate::store::sync::state::{HeldAct, HeldBack, HeldKey, OrphanName, SyncState};
@@ -59,11 +61,31 @@ pub(super) fn a_cut() -> AccountCut {
         as_of: at("2026-01-03T00:20:00Z"),
         bought: dollars(1000),
         spent: AccountSpending { before: dollars(59), after: dollars(60) },
-        programmes: vec![ProgrammeCut { programme, keys: dollars(42), byok: dollars(5) }],
-        unowned: dollars(11),
+        programmes: vec![ProgrammeCut { programme, used: LifetimeUse { credits: dollars(42), byok: dollars(5) } }],
+        foreign: dollars(11),
         opening: dollars(3),
         residual: dollars(4),
         unsettled: dollars(0),
+    }
+}
+
+pub(super) fn some_cut_keys() -> CutKeys {
+    let (before, after) = (LifetimeUse::default(), LifetimeUse { credits: Usd::from_dollars(11), byok: Usd::CENT });
+    let changes = [KeyChange { key: hash("f0"), before, after }];
+    let kept = CutKeys::of(at("2026-01-03T00:20:00Z"), 'f', &changes).remove(0);
+    assert_eq!(kept.changes().unwrap(), changes);
+    kept
+}
+
+pub(super) fn an_invoice() -> Invoice {
+    Invoice {
+        from: "2026-01-01".parse().unwrap(),
+        to: "2026-01-31".parse().unwrap(),
+        number: "OR-2026-0042".to_owned(),
+        amount: Usd::from_dollars(60),
+        noted_at: at("2026-02-03T09:00:00Z"),
+        noted_by: "fedcba9876543210".parse().unwrap(),
+        version: 1,
     }
 }
 
@@ -85,6 +107,8 @@ pub(super) fn a_foreign_key() -> ForeignKey {
         first_seen_at: since,
         gone_at: Some(since),
         as_of: since,
+        recorded_by: since,
+        in_cut: LifetimeUse { credits: Usd::from_dollars(10), byok: Usd::ZERO },
     }
 }
 

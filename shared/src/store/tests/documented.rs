@@ -112,7 +112,7 @@ fn key(pattern: &str, sample: &Sample, actual: &str) -> String {
         let (name, width) = name.split_once(":0").map_or((name, 0), |(name, width)| (name, width.parse().unwrap()));
         let id = || sample.get("grant").or(sample.get("key")).and_then(|id| id.chars().next());
         let value = match (name, sample.get(name)) {
-            ("shard", _) => id().unwrap_or_default().to_string(),
+            ("shard", None) => id().unwrap_or_default().to_string(),
             ("digit", _) => sample["part"].chars().last().unwrap().to_string(),
             // The cause of an alarm has a spelling of its own in its key.
             ("name", None) => actual.strip_prefix(&key).unwrap_or_default().to_owned(),

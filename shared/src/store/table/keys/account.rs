@@ -84,6 +84,16 @@ pub fn cut(as_of: Timestamp) -> ItemKey {
     key(ACCOUNT, format!("{CUTS}{}", due(as_of)))
 }
 
+/// The invoice of the days from one to another.
+pub fn invoice(from: Date, to: Date) -> ItemKey {
+    key(ACCOUNT, format!("INVOICE#{from}#{to}"))
+}
+
+/// A part of the foreign keys of a shard that were used between a cut and the one before.
+pub fn cut_keys(as_of: Timestamp, shard: char, part: u32) -> ItemKey {
+    key("CUT-KEYS", format!("{}#{shard}#{part:010}", due(as_of)))
+}
+
 /// An alarm, by day first, so that the newest are together.
 pub fn alarm(day: Date, name: &str) -> ItemKey {
     key(ACCOUNT, format!("{ALARMS}{day}#{name}"))

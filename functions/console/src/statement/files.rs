@@ -1,0 +1,32 @@
+//! The statement as a CSV file.
+
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use bursar_core::domain::ledger::statement::StatementRow;
+use bursar_core::web::{Answer, Site};
+
+use super::{DaysQuery, made};
+use crate::access::AdminAccess;
+use crate::csv_file::{Cell, CsvRequest};
+
+const COLUMNS: [&str; 4] = ["cost_code", "programme", "kind", "spent_usd"];
+
+pub(crate) async fn csv(
+    State(site): State<Site>,
+    AdminAccess { visitor: _ }: AdminAccess,
+    Query(asked): Query<DaysQuery>,
+    file: CsvRequest,
+) -> Answer {
+    let days = match asked.days(site.clock.now()) {
+        Ok(days) => days,
+        Err(why) => return Ok(site.refuse(StatusCode::UNPROCESSABLE_ENTITY, "There is no such statement", why)),
+    };
+    let (Some(statement), _) = made(&site, days).await? else { return Ok(super::nothing_yet(&site)) };
+    let name = format!("statement-{}-{}", days.from, days.to);
+    file.answer(&name, &COLUMNS, statement.rows.iter().map(cells))
+}
+
+fn cells(row: &StatementRow) -> Vec<Cell> {
+    let kind = Cell::exact(Some(row.kind.as_str()));
+    vec![Cell::text(row.cost_code.as_deref()), Cell::exact(row.programme.as_ref()), kind, Cell::exact(Some(row.spent))]
+}

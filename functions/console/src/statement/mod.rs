@@ -1,0 +1,63 @@
+//! The statement of the account: as a page, as CSV, in the columns of FOCUS, and beside the provider's invoice.
+
+mod files;
+mod focus;
+mod invoice;
+mod page;
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use bursar_core::domain::ledger::statement::{Statement, StatementDays};
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::values::id::ProgrammeId;
+use bursar_core::domain::values::window::utc_date;
+use bursar_core::web::{Fault, Site};
+use jiff::Timestamp;
+use serde::Deserialize;
+
+pub(crate) use files::csv;
+pub(crate) use focus::csv as focus;
+pub(crate) use invoice::note as note_invoice;
+pub(crate) use page::page;
+
+/// The days as a query asks for them; without any, the last month.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct DaysQuery {
+    #[serde(default)]
+    from: String,
+    #[serde(default)]
+    to: String,
+}
+
+/// What is wrong with days that were asked for, in a sentence.
+const NOT_DAYS: &str = "Type two dates such as 2026-10-01 and 2026-10-31, the first no later than the last.";
+
+impl DaysQuery {
+    fn days(&self, now: Timestamp) -> Result<StatementDays, &'static str> {
+        if self.from.is_empty() && self.to.is_empty() {
+            return Ok(StatementDays::month_before(utc_date(now)));
+        }
+        days_of(&self.from, &self.to)
+    }
+}
+
+fn days_of(from: &str, to: &str) -> Result<StatementDays, &'static str> {
+    match (from.trim().parse(), to.trim().parse()) {
+        (Ok(from), Ok(to)) => StatementDays::new(from, to).ok_or(NOT_DAYS),
+        _ => Err(NOT_DAYS),
+    }
+}
+
+fn nothing_yet(site: &Site) -> Response {
+    let sentence = "No sync has been complete yet, so there is nothing to make a statement of.";
+    site.refuse(StatusCode::CONFLICT, "There is no statement yet", sentence)
+}
+
+/// The statement of some days, with the programmes by whose cost codes it is made. `None` before the first complete
+/// sync.
+async fn made(site: &Site, days: StatementDays) -> Result<(Option<Statement>, Vec<Programme>), Fault> {
+    let (cuts, programmes) = tokio::try_join!(site.table.cuts_since(days.begin()), site.table.programmes())?;
+    let cost_code =
+        |id: &ProgrammeId| programmes.iter().find(|one| one.id == *id).and_then(|one| one.settings.cost_code.clone());
+    Ok((Statement::of(days, &cuts, cost_code), programmes))
+}

@@ -1,0 +1,204 @@
+//! The page of a statement, made to be printed: its rows and sums, what is wrong with its edges, and the invoice.
+
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use bursar_core::domain::ledger::invoice::Invoice;
+use bursar_core::domain::ledger::statement::{EdgeNote, RowKind, Statement, StatementDays};
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::utc_date;
+use bursar_core::web::{Answer, Frame, Site, Visitor};
+
+use super::{DaysQuery, made};
+use crate::access::AdminAccess;
+use crate::show::utc;
+
+/// How many of the last months the page links to.
+const MONTHS: usize = 12;
+
+#[derive(Template)]
+#[template(path = "statement.html")]
+struct StatementPage<'a> {
+    frame: &'a Frame,
+    csrf: &'a str,
+    is_admin: bool,
+    from: String,
+    to: String,
+    refused: Option<&'static str>,
+    months: Vec<MonthLink>,
+    made: Option<StatementTable>,
+    invoice: InvoiceForm,
+}
+
+struct MonthLink {
+    name: String,
+    address: String,
+}
+
+/// A statement as the page shows it.
+struct StatementTable {
+    statement: Statement,
+    /// The instants of the cuts, for people.
+    from: String,
+    to: String,
+    rows: Vec<NamedRow>,
+    total: Usd,
+    /// What the rows are short of the account's change.
+    short: Usd,
+    residual: Usd,
+    notes: Vec<String>,
+    query: String,
+    /// Whether the days are whole months, of which alone there is a file in the columns of FOCUS.
+    has_focus: bool,
+}
+
+struct NamedRow {
+    cost_code: String,
+    programme: String,
+    /// The programme's name; empty for what is no programme's.
+    name: String,
+    kind: RowKind,
+    words: &'static str,
+    spent: Usd,
+}
+
+/// The invoice as it is recorded or was typed, and what is wrong with it.
+#[derive(Default)]
+pub(super) struct InvoiceForm {
+    pub(super) number: String,
+    pub(super) amount: String,
+    pub(super) refused: Option<String>,
+    /// What the account spent beyond the invoice.
+    pub(super) difference: Option<Usd>,
+}
+
+pub(crate) async fn page(
+    State(site): State<Site>,
+    AdminAccess { visitor }: AdminAccess,
+    Query(asked): Query<DaysQuery>,
+) -> Answer {
+    match asked.days(site.clock.now()) {
+        Ok(days) => show(&site, &visitor, days, None).await,
+        Err(refused) => {
+            let (from, to) = (asked.from, asked.to);
+            let page = StatementPage {
+                frame: &site.frame,
+                csrf: visitor.csrf.reveal(),
+                is_admin: true,
+                from,
+                to,
+                refused: Some(refused),
+                months: months(&site),
+                made: None,
+                invoice: InvoiceForm::default(),
+            };
+            Ok(Frame::page(StatusCode::UNPROCESSABLE_ENTITY, &page))
+        }
+    }
+}
+
+/// The page; `typed` is an invoice that was refused.
+pub(super) async fn show(site: &Site, visitor: &Visitor, days: StatementDays, typed: Option<InvoiceForm>) -> Answer {
+    let ((statement, programmes), invoice) =
+        tokio::try_join!(made(site, days), async { Ok(site.table.invoice(days.from, days.to).await?) })?;
+    let status = if typed.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let change = statement.as_ref().map(|statement| statement.change);
+    let page = StatementPage {
+        frame: &site.frame,
+        csrf: visitor.csrf.reveal(),
+        is_admin: true,
+        from: days.from.to_string(),
+        to: days.to.to_string(),
+        refused: None,
+        months: months(site),
+        made: statement.map(|statement| StatementTable::of(statement, &programmes)),
+        invoice: typed.or_else(|| Some(InvoiceForm::of(&invoice?, change))).unwrap_or_default(),
+    };
+    Ok(Frame::page(status, &page))
+}
+
+fn months(site: &Site) -> Vec<MonthLink> {
+    let mut months = Vec::new();
+    let mut of = StatementDays::month_before(utc_date(site.clock.now()));
+    for _ in 0..MONTHS {
+        months.push(MonthLink { name: of.from.strftime("%B %Y").to_string(), address: format!("?{}", query(of)) });
+        of = StatementDays::month_before(of.from);
+    }
+    months
+}
+
+fn query(days: StatementDays) -> String {
+    format!("from={}&to={}", days.from, days.to)
+}
+
+impl StatementTable {
+    fn of(statement: Statement, programmes: &[Programme]) -> StatementTable {
+        let name = |id: &str| programmes.iter().find(|one| one.id.as_str() == id).map(|one| one.settings.name.clone());
+        let rows = statement.rows.iter().map(|row| {
+            let programme = row.programme.as_ref().map(|id| id.as_str().to_owned()).unwrap_or_default();
+            NamedRow {
+                cost_code: row.cost_code.clone().unwrap_or_default(),
+                name: name(&programme).unwrap_or_default(),
+                programme,
+                kind: row.kind,
+                words: in_words(row.kind),
+                spent: row.spent,
+            }
+        });
+        StatementTable {
+            from: utc(statement.from),
+            to: utc(statement.to),
+            rows: rows.collect(),
+            total: statement.total(),
+            short: statement.change - statement.total(),
+            residual: statement.of_kind(RowKind::Residual),
+            notes: statement.notes().into_iter().map(|note| sentence(note, statement.days)).collect(),
+            query: query(statement.days),
+            has_focus: statement.days.are_whole_months(),
+            statement,
+        }
+    }
+}
+
+impl InvoiceForm {
+    fn of(invoice: &Invoice, change: Option<Usd>) -> InvoiceForm {
+        InvoiceForm {
+            number: invoice.number.clone(),
+            amount: invoice.amount.to_string(),
+            refused: None,
+            difference: change.map(|change| change - invoice.amount),
+        }
+    }
+}
+
+fn in_words(kind: RowKind) -> &'static str {
+    match kind {
+        RowKind::Keys => "keys of students",
+        RowKind::Byok => "with people's own provider keys: an estimate of another bill, in no sum",
+        RowKind::Unowned => "foreign keys without an owner",
+        RowKind::Unsettled => "spent while the last sync listed the keys",
+        RowKind::Residual => "what no known key explains",
+        RowKind::Opening => "from before the first complete sync",
+    }
+}
+
+fn sentence(note: EdgeNote, days: StatementDays) -> String {
+    match note {
+        EdgeNote::BeginsLate(at) => format!(
+            "No complete sync began on {}, so this statement begins with the next one, of {}. What was spent in between is in the statement before.",
+            days.from,
+            utc(at)
+        ),
+        EdgeNote::EndsLate(at) => format!(
+            "No complete sync began on the day after {}, so this statement ends with the next one, of {}.",
+            days.to,
+            utc(at)
+        ),
+        EdgeNote::NotOver(at) => format!(
+            "No complete sync has begun since {} was over, so this statement ends with the last one, of {}, and will change.",
+            days.to,
+            utc(at)
+        ),
+    }
+}

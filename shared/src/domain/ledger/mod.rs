@@ -1,0 +1,5 @@
+//! The ledger of the account: cuts through the books, and statements, which are the differences of two cuts.
+
+pub mod cut;
+pub mod invoice;
+pub mod statement;

@@ -1,0 +1,251 @@
+//! Statements over a season of drawn nights: whatever is spent, deleted, bought or missed, each statement adds up to the account
+//! to the micro-dollar, each programme has what the provider says its keys used, and what is lost is told.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::values::id::Epoch;
+use bursar_core::domain::values::term::Term;
+use bursar_core::domain::values::window::utc_date;
+use bursar_core::store::keys;
+use bursar_local::gate::Matcher;
+use bursar_tests::seeds::Seeds;
+use bursar_tests::stack::Left;
+use bursar_tests::visitor::Page;
+use fastrand::Rng;
+
+use super::*;
+
+const NIGHTS: i64 = 75;
+const HEADER: &str = "BilledCost,BillingAccountId,BillingAccountName,BillingCurrency,BillingPeriodEnd,BillingPeriodStart,ChargeCategory,ChargeClass,ChargeDescription,ChargePeriodEnd,ChargePeriodStart,ContractedCost,EffectiveCost,InvoiceIssuerName,ListCost,PricingQuantity,PricingUnit,ProviderName,PublisherName,ServiceCategory,ServiceName,ChargeFrequency,SubAccountId,SubAccountName,Tags,x_Kind";
+
+/// A key of the season, and whose it is: a programme's, or nobody's.
+struct SeasonKey {
+    hash: String,
+    programme: Option<String>,
+    is_gone: bool,
+}
+
+/// What the provider's own account said when a sync began: by programme, and of foreign keys.
+type Truth = (Timestamp, BTreeMap<String, i64>);
+
+#[tokio::test]
+async fn each_statement_of_a_drawn_season_adds_up_to_the_account_and_each_programme_to_its_keys() {
+    for seed in Seeds::of("sync::statement", 0, 2) {
+        let stack = in_the_morning().await;
+        let truths = season(&stack, seed).await;
+        let mut watch = watch(&stack);
+        watch.check_after_sync().await;
+        let admin = signed_in(&stack, ADMIN).await;
+        let mut rng = Rng::with_seed(seed);
+        for _ in 0..12 {
+            let first = rng.i64(0..NIGHTS - 1);
+            let days = (date(first), date(rng.i64(first..NIGHTS)));
+            let page = statement(&admin, days).await;
+            adds_up(&page, &truths, days, seed);
+        }
+        stack.finish().await;
+    }
+}
+
+/// Plays the nights of a season, and returns what was true when each sync began.
+async fn season(stack: &Stack, seed: u64) -> Vec<Truth> {
+    let mut rng = Rng::with_seed(seed);
+    let offices = offices(stack).await;
+    let (mut keys, mut truths, mut bought) = (Vec::new(), Vec::new(), 1_000);
+    for night in 0..NIGHTS {
+        stack.clock.begin_at(instant(night, 60 + rng.i64(0..600))).unwrap();
+        if rng.f64() < 0.3 {
+            keys.push(new_key(stack, &offices, &mut rng, night).await);
+        }
+        for key in keys.iter_mut().filter(|key| !key.is_gone) {
+            match rng.u32(0..20) {
+                0..12 => spend(stack, &key.hash, rng.i64(1..3_000_000)),
+                12 => provider(stack)
+                    .spend_byok(&key.hash, Nano::micros(rng.i64(1..500_000)), stack.clock.now(), "a/model")
+                    .unwrap(),
+                13 if key.programme.is_none() => {
+                    provider(stack).delete(&key.hash).unwrap();
+                    key.is_gone = true;
+                }
+                _ => {}
+            }
+        }
+        if rng.f64() < 0.1 {
+            provider(stack).spend_elsewhere(Nano::micros(rng.i64(1..9_000))).unwrap();
+        }
+        if rng.f64() < 0.1 {
+            bought += 500;
+            provider(stack).set_credits(Nano::usd(bought)).unwrap();
+        }
+        if rng.f64() < 0.1 {
+            continue;
+        }
+        truths.push(truth(stack, &keys));
+        let held = stack.gate.hold_answers(Matcher::call("provider:GET /keys").of(FunctionName::UsageSync));
+        let during = async {
+            held.arrived().await;
+            for key in keys.iter().filter(|key| !key.is_gone).take(3) {
+                spend(stack, &key.hash, rng.i64(1..50_000));
+            }
+            drop(held);
+        };
+        let (report, ()) = tokio::join!(sync(stack), during);
+        assert_eq!(report["complete"], true, "{report}");
+    }
+    truths
+}
+
+/// Three programmes; the first two share a cost code.
+async fn offices(stack: &Stack) -> Vec<Office<'_>> {
+    let table = rich(stack).await.table;
+    let by = Author { actor: &Actor::Sync, now: stack.clock.now(), deadline: soon() };
+    let mut offices = Vec::new();
+    for (name, cost_code) in [("Maths", Some("4711")), ("Physics", Some("4711")), ("Seminar", None)] {
+        let today = utc_date(stack.clock.now());
+        let term = Term::new(today, today.saturating_add(200.days()), "UTC").unwrap();
+        let settings =
+            Settings { cost_code: cost_code.map(str::to_owned), ..Settings::new(name, term, Usd::from_dollars(900)) };
+        let id = table.create_programme(settings, Usd::from_dollars(1_000_000), by).await.unwrap();
+        offices.push(Office::of(stack, id.as_str()));
+    }
+    offices
+}
+
+async fn new_key(stack: &Stack, offices: &[Office<'_>], rng: &mut Rng, night: i64) -> SeasonKey {
+    match offices.get(rng.usize(0..4)) {
+        Some(office) => {
+            let grant = invite(stack, office, &format!("student-{night}"), None).await;
+            let programme = Some(office.programme.to_string());
+            SeasonKey { hash: mint(stack, office, &grant).await, programme, is_gone: false }
+        }
+        None => SeasonKey { hash: foreign(stack, &format!("lab {night}")), programme: None, is_gone: false },
+    }
+}
+
+fn truth(stack: &Stack, keys: &[SeasonKey]) -> Truth {
+    let mut used: BTreeMap<String, i64> = BTreeMap::new();
+    for key in keys {
+        let known = provider(stack).keys().into_iter().find(|known| known.hash == key.hash).unwrap();
+        let micros = Usd::parse_ceil(&known.usage.to_string()).unwrap().micros();
+        *used.entry(key.programme.clone().unwrap_or_default()).or_default() += micros;
+    }
+    (stack.clock.now(), used)
+}
+
+async fn statement(admin: &Visitor, (from, to): (Date, Date)) -> Page {
+    admin.get(&format!("/console/account/statement?from={from}&to={to}")).await.expect(200)
+}
+
+fn micros(text: &str) -> i64 {
+    let (sign, text) = text.strip_prefix('-').map_or((1, text), |text| (-1, text));
+    sign * Usd::from_form(text).unwrap().micros()
+}
+
+/// The rows by programme and kind.
+fn rows(page: &Page) -> BTreeMap<(String, String), i64> {
+    let columns = ["data-programme", "data-kind", "data-usd"].map(|name| page.attributes("statement-row", name));
+    let [programmes, kinds, amounts] = columns;
+    programmes.into_iter().zip(kinds).zip(amounts).map(|(row, usd)| (row, micros(&usd))).collect()
+}
+
+fn adds_up(page: &Page, truths: &[Truth], (from, to): (Date, Date), seed: u64) {
+    let tell = format!("seed {seed}, {from} to {to}");
+    let rows = rows(page);
+    let total: i64 = rows.iter().filter(|((_, kind), _)| kind != "byok").map(|(_, usd)| usd).sum();
+    let shown = |hook: &str| micros(&page.one(hook).get("data-usd"));
+    assert_eq!((total, total), (shown("statement-total"), shown("account-change")), "{tell}");
+    let midnight = |day: Date| day.to_zoned(TimeZone::UTC).unwrap().timestamp();
+    let at = |instant: Timestamp| truths.iter().find(|(began, _)| *began >= instant).or(truths.last()).unwrap();
+    let ((_, before), (_, after)) = (at(midnight(from)), at(midnight(to.tomorrow().unwrap())));
+    for whose in ["maths", "physics", "seminar", ""] {
+        let used = |truth: &BTreeMap<String, i64>| truth.get(whose).copied().unwrap_or_default();
+        let kind = if whose.is_empty() { "unowned" } else { "keys" };
+        let row = rows[&(whose.to_owned(), kind.to_owned())];
+        assert_eq!(row, used(after) - used(before), "{tell}: {kind} of {whose:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_reading_that_was_lost_makes_a_statement_say_by_how_much_it_does_not_add_up() {
+    let stack = in_the_morning().await;
+    let office = rich(&stack).await;
+    let ada = invite(&stack, &office, "ada", None).await;
+    let key = mint(&stack, &office, &ada).await;
+    foreign(&stack, "by hand");
+    sync(&stack).await;
+    stack.clock.begin_at(instant(1, 60)).unwrap();
+    spend(&stack, &key, 2_345_678);
+    sync(&stack).await;
+    let admin = signed_in(&stack, ADMIN).await;
+    let days = (date(0), date(1));
+    let page = statement(&admin, days).await;
+    assert!(page.attributes("warning", "class").is_empty(), "{}", page.body);
+    // The key is gone at the provider, and somebody deletes what is on record of it.
+    provider(&stack).delete(&key).unwrap();
+    let lost = keys::reading(&office.programme, &ada, Epoch::new(1));
+    let [pk, sk] = [lost.pk, lost.sk].map(AttributeValue::S);
+    let table = raw(&stack);
+    table.client().delete_item().table_name(table.name()).key("pk", pk).key("sk", sk).send().await.unwrap();
+    stack.clock.begin_at(instant(2, 60)).unwrap();
+    let report = sync(&stack).await;
+    assert_eq!(report["residual_usd"], "2.345678", "{report}");
+    let page = statement(&signed_in(&stack, ADMIN).await, days).await;
+    let rows = rows(&page);
+    assert_eq!(rows[&(String::new(), "residual".to_owned())], 2_345_678);
+    assert!(page.texts("warning").iter().any(|warning| warning.contains("$2.345678")), "{}", page.body);
+    stack.finish_leaving(&[Left::PerhapsComplaints(&[("usage-sync", "the provider did not do it")])]).await;
+}
+
+#[tokio::test]
+async fn the_files_say_what_the_page_says_and_an_invoice_stands_beside_it() {
+    let stack = in_the_morning().await;
+    let office = rich(&stack).await;
+    shape(&stack, &office, |settings| settings.cost_code = Some("=4711".to_owned())).await;
+    let ada = invite(&stack, &office, "ada", None).await;
+    let key = mint(&stack, &office, &ada).await;
+    let from = date(0).first_of_month();
+    stack.clock.begin_at(from.to_zoned(TimeZone::UTC).unwrap().timestamp() + minutes(100)).unwrap();
+    let admin = signed_in(&stack, ADMIN).await;
+    let path = format!("/console/account/statement?from={from}&to={}", from.last_of_month());
+    let empty = admin.get(&path).await.expect(200);
+    assert!(empty.body.contains("nothing to make a statement of"));
+    admin.get(&path.replace("statement?", "statement.csv?")).await.expect(409);
+    sync(&stack).await;
+    stack.clock.begin_at(from.to_zoned(TimeZone::UTC).unwrap().timestamp() + hours(50)).unwrap();
+    spend(&stack, &key, 1_250_000);
+    sync(&stack).await;
+    let admin = signed_in(&stack, ADMIN).await;
+    let page = admin.get(&path).await.expect(200);
+    assert!(page.body.contains("and will change"), "the month is not over");
+
+    let csv = admin.get(&path.replace("statement?", "statement.csv?")).await.expect(200);
+    assert!(csv.header("content-type").unwrap().starts_with("text/csv"));
+    let lines: Vec<&str> = csv.body.split("\r\n").collect();
+    assert_eq!(lines[..2], ["cost_code,programme,kind,spent_usd", "'=4711,cs-pilot,keys,1.250000"]);
+    let focus = admin.get(&path.replace("statement?", "statement.focus.csv?")).await.expect(200);
+    let mut records = focus.body.split("\r\n");
+    assert_eq!(records.next(), Some(HEADER));
+    let first = records.next().unwrap();
+    assert!(first.starts_with("1.250000,") && first.contains(r#""{""cost_code"":""=4711""}""#), "{first}");
+    let billed: i64 = records.filter(|line| !line.is_empty()).map(|line| micros(line.split(',').next().unwrap())).sum();
+    assert_eq!(billed + 1_250_000, micros(&page.one("statement-total").get("data-usd")));
+    for bad in ["from=2026-02-02&to=2026-02-01", "from=x&to=2026-02-01", "from=2026-02-01"] {
+        for what in ["statement", "statement.csv", "statement.focus.csv"] {
+            admin.get(&format!("/console/account/{what}?{bad}")).await.expect(422);
+        }
+    }
+    admin.get("/console/account/statement.focus.csv?from=2026-02-02&to=2026-02-28").await.expect(422);
+
+    let bill = |amount: &'static str| [("number", "OR-42"), ("amount_usd", amount)];
+    let form = |page: &Page| page.form("/console/account/invoice");
+    admin.submit(&page, &form(&page).action, &bill("much")).await.expect(422);
+    for _ in 0..2 {
+        admin.submit(&page, &form(&page).action, &bill("1.20")).await.expect(303);
+    }
+    let invoice = admin.get(&path).await.one("invoice");
+    assert_eq!((invoice.get("data-number"), invoice.get("data-usd")), ("OR-42", "1.200000"));
+    assert!(invoice.text.contains("0.050000 more"), "{}", invoice.text);
+    let noted = watch(&stack).check().await.account_entries.len();
+    assert_eq!(noted, 1, "once, however often it is posted");
+    stack.finish().await;
+}
