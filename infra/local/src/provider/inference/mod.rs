@@ -33,6 +33,10 @@ async fn complete(State(provider): State<Provider>, headers: HeaderMap, body: By
         let place = spender(&mut memory, &headers, now).map_err(Refusal::naming_user)?;
         let (order, stream) = asked_for(&body).map_err(Refusal::naming_user)?;
         admit(&memory, memory.key(place), &order, now).map_err(Refusal::naming_user)?;
+        let credits = memory.account().credits;
+        if order.model.is_free() && !memory.free.take(credits, now) {
+            return Err(Refusal::too_many(None).naming_user());
+        }
         (place, order, stream)
     };
     // Between the check and the charge, concurrent requests do not know of this one.

@@ -6,6 +6,7 @@ mod answers;
 mod bucket;
 mod changes;
 pub(crate) mod days;
+pub(crate) mod free;
 pub(crate) mod guardrail;
 pub(crate) mod key;
 mod past;
@@ -20,6 +21,7 @@ use jiff::Timestamp;
 use self::account::{Account, Charge, ManagementKey};
 use self::bucket::Bucket;
 use self::days::{DayUse, Days};
+use self::free::FreeRequests;
 use self::guardrail::Guardrail;
 use self::key::Key;
 use self::past::Past;
@@ -58,6 +60,7 @@ pub(crate) struct Memory {
     pub(crate) reprieves: HashMap<usize, u32>,
     /// The state of the rate limit (a quirk, so not stored).
     pub(crate) bucket: Bucket,
+    pub(crate) free: FreeRequests,
     pub(crate) held: Vec<Charge>,
     pub(crate) completions: u64,
 }
@@ -84,6 +87,7 @@ impl Memory {
             past: Past::default(),
             bucket: Bucket::default(),
             reprieves: HashMap::new(),
+            free: FreeRequests::default(),
             held: Vec::new(),
             completions: 0,
             kept,

@@ -52,6 +52,27 @@ async fn free_models_cost_nothing() {
 }
 
 #[tokio::test]
+async fn all_keys_share_the_days_free_requests_until_midnight_utc() {
+    let simulator = Simulator::start().await;
+    let (one, other) = (simulator.key(json!({ "name": "a" })).await, simulator.key(json!({ "name": "b" })).await);
+    let own = async |key: &Held| {
+        simulator.call(&key.plaintext, Method::GET, "/key", None).await.1["data"]["free_model_daily_requests"].clone()
+    };
+    assert_eq!(own(&one).await, json!({ "used": 0, "limit": 1000, "remaining": 1000 }));
+    assert_eq!(simulator.chat(&one.plaintext, FREE, 1).await.0, 200);
+    assert_eq!(own(&other).await, json!({ "used": 1, "limit": 1000, "remaining": 999 }));
+    simulator.provider.set_free_requests(1, 2);
+    assert_eq!(simulator.chat(&one.plaintext, FREE, 1).await.0, 200);
+    assert_eq!(simulator.chat(&other.plaintext, FREE, 1).await.0, 429);
+    assert_eq!(simulator.chat(&other.plaintext, DEAR, 1).await.0, 200, "what costs money goes on");
+    assert_eq!(own(&other).await, json!({ "used": 2, "limit": 2, "remaining": 0 }));
+    simulator.at("2026-11-19T00:00:00Z");
+    assert_eq!(simulator.chat(&other.plaintext, FREE, 1).await.0, 200);
+    simulator.provider.set_credits(Nano::usd(9)).unwrap();
+    assert_eq!(own(&one).await["limit"], 2, "what a test set stays");
+}
+
+#[tokio::test]
 async fn requests_that_make_no_sense_are_refused_and_cost_nothing() {
     let simulator = Simulator::start().await;
     let key = simulator.key(json!({ "name": "n" })).await;
