@@ -30,7 +30,7 @@ impl Settings {
     }
 
     /// The models of a group's own setting.
-    fn models_of_group(&self, group: Option<&str>) -> Option<&[String]> {
+    pub(in crate::domain) fn models_of_group(&self, group: Option<&str>) -> Option<&[String]> {
         let group = group.and_then(|group| self.groups.get(group))?;
         (!group.models.is_empty()).then_some(&group.models)
     }

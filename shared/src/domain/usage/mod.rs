@@ -2,9 +2,12 @@
 //! account adds up.
 
 pub mod balance;
+pub mod credit;
 pub mod crossing;
 pub mod days;
 pub mod forecast;
+pub mod free;
+pub mod lots;
 pub mod models;
 pub mod reading;
 pub mod reconciliation;

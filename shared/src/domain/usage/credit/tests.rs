@@ -1,0 +1,117 @@
+//! The amount and the day of a purchase.
+
+use jiff::ToSpan;
+use proptest::prelude::*;
+
+use super::*;
+
+const TODAY: Date = Date::constant(2026, 11, 16);
+
+fn usd(dollars: i32) -> Usd {
+    Usd::from_dollars(dollars)
+}
+
+fn midnight(day: Date) -> Timestamp {
+    day.to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp()
+}
+
+fn day(ago: i64) -> Date {
+    TODAY.checked_sub(ago.days()).unwrap()
+}
+
+/// Equal spending on each of the last days before today.
+fn steadily(days: i64, micros: i64) -> Days {
+    let mut spent = Days::default();
+    for ago in 1..=days {
+        spent.add(&Days::on_one(day(ago), Usd::from_micros(micros)));
+    }
+    spent
+}
+
+fn purchase(balance: Usd, to_come: Usd, ours: &Days, foreign: &Days, days_left: i64) -> Purchase {
+    let listed_at = Some(midnight(TODAY) + 20.minutes());
+    let ends_at = Some(midnight(TODAY) + (24 * days_left).hours());
+    Purchase::of(&CreditFacts { balance, to_come, ours, foreign, listed_at, ends_at }, &PurchaseTerms::default())
+}
+
+#[test]
+fn the_amount_is_what_is_to_come_and_other_keys_until_the_end_less_the_balance_in_whole_hundreds() {
+    let (nothing, foreign) = (Days::default(), steadily(28, 10_000_000));
+    let amount = |balance, to_come, foreign: &Days, days_left| {
+        purchase(usd(balance), usd(to_come), &nothing, foreign, days_left).amount
+    };
+    assert_eq!(amount(1000, 1000, &nothing, 70), usd(0));
+    assert_eq!(amount(999, 1000, &nothing, 70), usd(100));
+    assert_eq!(amount(900, 1000, &nothing, 70), usd(100));
+    assert_eq!(amount(-1, 1000, &nothing, 70), usd(1100));
+    // $280 in 28 days, and ten weeks to go: $700.
+    assert_eq!(amount(1000, 1000, &foreign, 70), usd(700));
+    assert_eq!(amount(1700, 1000, &foreign, 70), usd(0));
+    // Three days are three sevenths of a week.
+    assert_eq!(amount(1029, 1000, &foreign, 3), usd(100));
+    assert_eq!(amount(1030, 1000, &foreign, 3), usd(0));
+    assert_eq!(amount(1000, 1000, &foreign, 0), usd(0));
+    assert_eq!(amount(1000, 1000, &foreign, -30), usd(0), "the last programme is over");
+}
+
+#[test]
+fn the_day_is_the_lead_before_the_balance_is_gone_at_the_pace_of_the_whole_account() {
+    let half = steadily(28, 5_000_000);
+    let found = purchase(usd(400), usd(1000), &half, &half, 70);
+    assert_eq!((found.pace, found.foreign), (usd(280), usd(140)));
+    assert_eq!(found.gone_on, Some(day(-40)));
+    assert_eq!(found.buy_by, Some(day(-10)));
+    assert_eq!(purchase(usd(0), usd(1), &half, &half, 70).gone_on, Some(TODAY));
+    assert_eq!(purchase(usd(-5), usd(1), &half, &half, 70).buy_by, Some(day(30)), "it is past");
+    let unused = purchase(usd(0), usd(1), &Days::default(), &Days::default(), 70);
+    assert_eq!((unused.amount, unused.gone_on, unused.buy_by), (usd(100), None, None));
+}
+
+#[test]
+fn days_that_are_not_over_or_too_long_ago_are_in_no_pace_and_unknown_ones_are_named() {
+    let mut ours = steadily(28, 1_000_000);
+    ours.add(&Days::on_one(TODAY, usd(50)));
+    ours.add(&Days::on_one(day(29), usd(50)));
+    let found = purchase(usd(100), usd(200), &ours, &Days::default(), 7);
+    assert_eq!((found.pace, found.is_partial), (usd(28), false));
+    let counted = crate::domain::usage::days::KeyCounters { lifetime: usd(30), today: Some(usd(1)), on: day(5) };
+    let since_five_days = Days::default().with(counted, None);
+    let found = purchase(usd(100), usd(200), &since_five_days, &Days::default(), 7);
+    assert_eq!((found.pace, found.is_partial), (usd(1), true));
+}
+
+#[test]
+fn only_a_move_of_a_week_or_a_first_day_counts() {
+    let told = purchase(usd(400), usd(1000), &steadily(28, 10_000_000), &Days::default(), 70);
+    let on = |buy_by| Purchase { buy_by, ..told };
+    // The day that was told is ten days ahead.
+    for (ago, expected) in [(-10, false), (-16, false), (-17, true), (-4, false), (-3, true), (30, true)] {
+        assert_eq!(on(Some(day(ago))).has_moved_since(&told), expected, "{ago}");
+    }
+    assert!(told.has_moved_since(&on(None)));
+    assert!(!on(None).has_moved_since(&told) && !on(None).has_moved_since(&on(None)));
+}
+
+proptest! {
+    #[test]
+    fn with_the_amount_bought_nothing_is_to_be_bought_and_with_a_hundred_less_something_is(
+        balance in -1_000_000_000_i64..5_000_000_000, to_come in 0_i64..5_000_000_000,
+        ours in 0_i64..50_000_000, foreign in 0_i64..50_000_000, days_left in -20_i64..400,
+    ) {
+        let (ours, foreign) = (steadily(28, ours), steadily(28, foreign));
+        let of = |balance| purchase(balance, Usd::from_micros(to_come), &ours, &foreign, days_left);
+        let balance = Usd::from_micros(balance);
+        let found = of(balance);
+        prop_assert!(!of(balance + found.amount).is_due());
+        if found.is_due() {
+            prop_assert!(of(balance + found.amount - usd(100)).is_due());
+            prop_assert_eq!(found.amount.micros() % usd(100).micros(), 0);
+        }
+        // At the pace the balance lasts to the day, and not a day longer.
+        if let Some(gone_on) = found.gone_on {
+            let days = i128::from(days_between(TODAY, gone_on));
+            let (pace, balance) = (i128::from(found.pace.micros()), i128::from(balance.or_zero().micros()));
+            prop_assert!(days * pace <= balance * 28 && balance * 28 < (days + 1) * pace);
+        }
+    }
+}
