@@ -9,6 +9,7 @@ mod bulk;
 mod by_rule;
 mod cap_used;
 mod copy;
+mod credit;
 mod crossed;
 mod faults;
 pub(crate) mod footers;

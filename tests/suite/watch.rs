@@ -3,6 +3,7 @@
 
 use bursar_tests::office::{Office, as_sync};
 mod alone;
+mod credit;
 mod ended;
 
 use bursar_core::domain::audit::Actor;
@@ -125,7 +126,7 @@ async fn the_mail_of_a_short_balance_is_not_lost_with_the_look_that_found_it() {
     let noted = Matcher::call("dynamodb:PutItem").of(FunctionName::ThresholdAlerts);
     stack.gate.at(noted, "kill-after".parse::<Verdict>().unwrap());
     assert!(stack.invoke.invoke(FunctionName::ThresholdAlerts, json!({"task": "watch"})).await.is_err());
-    assert!(office.table.shortage().await.unwrap().is_some());
+    assert!(office.table.balance_notice().await.unwrap().is_some());
     stack.clock.advance(SignedDuration::from_hours(1)).unwrap();
     assert_eq!(look(&stack).await, ["The balance is $10 below what keys may still spend"]);
     assert_eq!(look(&stack).await, Vec::<String>::new());
@@ -157,7 +158,8 @@ async fn where_credit_is_bought_as_it_is_used_a_balance_for_two_weeks_is_enough(
         as_sync(&office.table, async |sync| sync.note_account_day(&bought(Usd::from_micros(1_400_000), now)).await)
             .await
     );
-    assert_eq!(look(&stack).await, Vec::<String>::new());
+    assert_eq!(look(&stack).await, ["Buy $100 of credit now"], "for all that keys may still spend");
+    stack.clock.advance(SignedDuration::from_hours(1)).unwrap();
     assert!(
         as_sync(&office.table, async |sync| sync.note_account_day(&bought(Usd::from_micros(1_390_000), now)).await)
             .await

@@ -66,8 +66,8 @@ async fn standing(table: &Table, alarm: &Alarm, now: Timestamp) -> Result<AlarmS
             shown(run.map(|run| run.began_at))
         }
         Cause::Balance { alerted_at, .. } => {
-            let shortage = table.shortage().await?;
-            is_over(shortage.is_some_and(|shortage| shortage.is_over && shortage.alerted_at == *alerted_at))
+            let notice = table.balance_notice().await?;
+            is_over(notice.is_some_and(|notice| notice.is_over && notice.alerted_at == *alerted_at))
         }
         Cause::MailRefused { code, since } => {
             let known =

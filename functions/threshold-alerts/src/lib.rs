@@ -24,8 +24,10 @@
 //! night raises it again. It is written together with its mails and records its recipients. If they exceed one transaction, the
 //! next one to raise the alarm queues the rest. Digests are recorded in the same way.
 //!
-//! A low balance is reported when it no longer lasts two weeks at the recent pace. It is reported again when the shortfall grew
-//! by a tenth, at most once a day if only reservations grew. After its end it can be reported afresh.
+//! The balance has one notice (`credit`). It is reported when credit must be bought: when all programmes can still cost, with other
+//! keys until the last of them ends, more than there is. It is reported again when the day for that moves by a week, when the
+//! balance no longer lasts two weeks at the recent pace, and when that shortfall grew by a tenth, at most once a day if only
+//! reservations grew. After its end it can be reported afresh. A lot of credit is reported 90 and 30 days before it could lapse.
 //!
 //! The end of an alarm's cause is reported once (`ended`), with the name of the newest alarm about it, for sixty days. This
 //! applies to syncs, jobs, the balance, the management key, SES reports, refused mail, waiting mail, and bulk mail that resumed
@@ -59,6 +61,7 @@
 
 mod batch;
 mod caps;
+mod credit;
 mod crossings;
 mod digests;
 mod ended;

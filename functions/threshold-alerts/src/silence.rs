@@ -6,13 +6,13 @@ use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::class::MailClass;
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::usage::balance::Shortage;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{BulkStop, Table, Waiting};
 use jiff::{SignedDuration, Timestamp, ToSpan};
 
+use crate::credit;
 use crate::ended::over;
 use crate::failures::{Programmes, ScanFailures};
 use crate::lateness::{COMPLETE_WITHIN, is_stuck};
@@ -54,7 +54,8 @@ impl Watch<'_> {
             let stuck = failures.take(format_args!("the job of {id}"), found);
             now_found(stuck.map(|since| Cause::Stuck { programme: id.clone(), since }));
         }
-        alarms.extend(failures.take("the balance", balance(table, programmes, now, deadline).await));
+        alarms.extend(failures.take("the balance", credit::balance(table, programmes, now, deadline).await));
+        alarms.extend(failures.take("credit that could lapse", credit::lapses(table, programmes, now).await));
         alarms.extend(failures.take("mail that waits", mail_that_waits(table, now).await));
         alarms.extend(failures.take("what SES reports", missing_events(table, now).await));
         if let Some(known) = &known {
@@ -143,25 +144,4 @@ pub(crate) async fn since_complete_sync(
         None => table.meta(now).await?.born,
     };
     Ok(now.duration_since(since))
-}
-
-/// The alarm that the last known balance falls short of what it must cover soon. It is raised when the
-/// shortfall is recorded, and again while that lasts. So it is not lost when an invocation dies between the
-/// two; nobody gets a second mail.
-async fn balance(table: &Table, programmes: &Programmes, now: Timestamp, deadline: Deadline) -> Result<Option<Alarm>> {
-    let programmes = programmes.all()?;
-    let Some(day) = table.newest_account_days(1).await?.pop() else { return Ok(None) };
-    let balance = day.bought - day.spent;
-    let to_come = table.pot_sums(programmes).await?.to_come;
-    let (need, known) = tokio::try_join!(table.need(to_come), table.shortage())?;
-    let last = match Shortage::after(known.as_ref(), balance, need, now) {
-        Some(next) if table.note_shortage(&next, deadline).await? => Some(next),
-        // Another invocation was faster, and raises it.
-        Some(_) => None,
-        None => known,
-    };
-    let alarm = |Shortage { balance, need, alerted_at, .. }| {
-        Alarm::on(utc_date(alerted_at), Cause::Balance { balance, need, alerted_at }, alerted_at)
-    };
-    Ok(last.filter(|last| !last.is_over).map(alarm))
 }

@@ -115,6 +115,8 @@ pub enum Act {
     ResidualExplained,
     /// An admin recorded the provider's invoice for some days.
     InvoiceNoted,
+    /// An admin said how long a purchase of credit takes, and when credit lapses.
+    PurchasesSet,
     /// An admin confirmed that another management key is of this deployment's account, although it finds none
     /// of the keys that were listed before.
     AccountConfirmed,

@@ -15,8 +15,10 @@ use crate::domain::people::session::Session;
 use crate::domain::people::sign_in::{ASK_LASTS, SignIn};
 use crate::domain::programme::request::Request;
 use crate::domain::programme::{Pot, Programme};
-use crate::domain::usage::balance::Shortage;
+use crate::domain::usage::balance::BalanceNotice;
+use crate::domain::usage::credit::PurchaseTerms;
 use crate::domain::usage::crossing::Crossing;
+use crate::domain::usage::free::FreeAllowance;
 use crate::domain::usage::reading::Reading;
 use crate::store::alerts::caps::CapScan;
 use crate::store::grants::enrolment::Enrolment;
@@ -121,7 +123,8 @@ kinds! {
     "alarm" Alarm(it): keys::alarm(it.day, &it.name());
     "digest" Digest(it): keys::digest(&it.programme, it.week), expires it.found_at + OUTBOX_KEPT;
     "account-digest" AccountDigest(it): keys::account_digest(it.week), expires it.found_at + OUTBOX_KEPT;
-    "shortage" Shortage(_): keys::shortage();
+    "balance-notice" BalanceNotice(_): keys::balance_notice();
+    "purchase-terms" PurchaseTerms(_): keys::purchase_terms();
 
     "sync" SyncState(_): keys::sync_state();
     "run" Run(it): keys::run(it.run), expires it.ended_at + RUN_KEPT;
@@ -135,6 +138,7 @@ kinds! {
     "group-totals" GroupTotals(it): keys::group_totals(&it.programme, &it.group);
     "account" Account(_): keys::account();
     "account-day" AccountDay(it): keys::account_day(it.day);
+    "free-allowance" FreeAllowance(_): keys::free_allowance();
     "cut" AccountCut(it): keys::cut(it.as_of);
     "cut-keys" CutKeys(it): keys::cut_keys(it.as_of, it.shard, it.part);
     "invoice" Invoice(it): keys::invoice(it.from, it.to);

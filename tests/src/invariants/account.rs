@@ -121,6 +121,13 @@ pub(super) fn releases_have_their_entry(step: &Step<'_>) -> Vec<String> {
     if noted.len() != invoices {
         wrong.push(format!("{invoices} invoices were recorded, and {} account entries say so", noted.len()));
     }
+    let (set, new): (Vec<_>, Vec<_>) = new.into_iter().partition(|entry| entry.what.act == Act::PurchasesSet);
+    let version = |of: &Snapshot| of.purchase_terms.map_or(0, |terms| terms.version);
+    let changes = version(step.now).saturating_sub(version(before));
+    if u64::try_from(set.len()).ok() != Some(changes) {
+        wrong
+            .push(format!("the terms of purchases were set {changes} times, and {} account entries say so", set.len()));
+    }
     // A lifted refusal shows in the mark that is gone, and a mail that is sent again in its rows.
     let of_mail = [Act::MailAllowed, Act::MailSentAgain];
     let new: Vec<_> = new.into_iter().filter(|entry| !of_mail.contains(&entry.what.act)).collect();

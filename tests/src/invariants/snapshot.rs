@@ -16,8 +16,10 @@ use bursar_core::domain::people::session::Session;
 use bursar_core::domain::people::sign_in::SignIn;
 use bursar_core::domain::programme::request::Request;
 use bursar_core::domain::programme::{Pot, Programme};
-use bursar_core::domain::usage::balance::Shortage;
+use bursar_core::domain::usage::balance::BalanceNotice;
+use bursar_core::domain::usage::credit::PurchaseTerms;
 use bursar_core::domain::usage::crossing::Crossing;
+use bursar_core::domain::usage::free::FreeAllowance;
 use bursar_core::domain::values::id::{Epoch, GrantId, KeyName, ProgrammeId};
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::store::items::{self, Item, Stored};
@@ -79,6 +81,7 @@ pub struct Snapshot {
     /// The state of the sync.
     pub sync: Option<SyncState>,
     pub account_entries: Vec<AccountEntry>,
+    pub purchase_terms: Option<PurchaseTerms>,
     /// The items that have no known kind, or are not what their kind says, with the reason.
     pub unknown: Vec<String>,
     pub keys: Vec<ProviderKey>,
@@ -176,6 +179,7 @@ impl Snapshot {
             account_digests: Vec::new(),
             sync: None,
             account_entries: Vec::new(),
+            purchase_terms: None,
             unknown: Vec::new(),
             keys: Vec::new(),
             pending: Vec::new(),
@@ -270,7 +274,9 @@ impl Snapshot {
             UnattributedDay::KIND => decoded::<UnattributedDay>(item).map(drop)?,
             Request::KIND => decoded::<Request>(item).map(drop)?,
             CapScan::KIND => decoded::<CapScan>(item).map(drop)?,
-            Shortage::KIND => decoded::<Shortage>(item).map(drop)?,
+            BalanceNotice::KIND => decoded::<BalanceNotice>(item).map(drop)?,
+            PurchaseTerms::KIND => self.purchase_terms = Some(decoded(item)?),
+            FreeAllowance::KIND => decoded::<FreeAllowance>(item).map(drop)?,
             MissingKey::KIND => decoded::<MissingKey>(item).map(drop)?,
             // A run's listing, the marks it held back, and grants' use by model have encodings of their own.
             "checkpoint-part" | "held-marks" | "model-rows" => {}

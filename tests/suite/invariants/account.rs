@@ -5,6 +5,7 @@ use bursar_core::domain::ledger::cut::{AccountCut, LifetimeUse, ProgrammeCut};
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::digest::{AccountDigest, Health};
 use bursar_core::domain::usage::balance::{BalanceNeed, Basis};
+use bursar_core::domain::usage::credit::PurchaseTerms;
 use bursar_core::domain::usage::days::{Accuracy, Sum};
 use bursar_core::domain::usage::reconciliation::{AccountSpending, KnownResidual};
 use bursar_core::domain::values::id::PersonId;
@@ -154,6 +155,22 @@ async fn a_residual_that_is_explained_without_its_entry_and_an_entry_without_tha
     scene.bears("I16").await;
     scene.keep(&entry(2)).await;
     scene.bites("I16", "and 1 account entries say so").await;
+}
+
+#[tokio::test]
+async fn terms_of_purchases_that_are_set_without_their_entry_and_an_entry_without_that_are_named() {
+    let mut scene = Scene::at(Setting::Live).await;
+    let (at, by) = (scene.now, Actor::Person(PersonId::random()));
+    let terms = |version| PurchaseTerms { version, ..PurchaseTerms::default() };
+    let what = AuditDetail::new(Act::PurchasesSet).changing(terms(0), terms(1));
+    let entry = |number| AccountEntry { entry: Ulid::from_parts(number, 1), at, by: by.clone(), what: what.clone() };
+    scene.keep(&terms(1)).await;
+    scene.bites("I16", "were set 1 times, and 0 account entries say so").await;
+    scene.keep(&terms(2)).await;
+    scene.keep(&entry(1)).await;
+    scene.bears("I16").await;
+    scene.keep(&entry(2)).await;
+    scene.bites("I16", "were set 0 times, and 1 account entries say so").await;
 }
 
 #[tokio::test]

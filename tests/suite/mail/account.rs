@@ -5,6 +5,8 @@ use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::day::MailDay;
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::usage::balance::{BalanceNeed, Basis};
+use bursar_core::domain::usage::credit::{CreditFacts, Purchase, PurchaseTerms};
+use bursar_core::domain::usage::days::Days;
 use bursar_core::domain::values::id::{PersonId, new_ulid};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
@@ -265,7 +267,9 @@ async fn what_fell_silent_and_what_did_not_arrive_is_said_with_what_to_do() {
     let short = |amount, basis| {
         let alerted_at = now - SignedDuration::from_secs(i64::from(amount));
         let need = BalanceNeed { amount: Usd::from_dollars(amount), basis };
-        Cause::Balance { balance: Usd::from_dollars(45), need, alerted_at }
+        let (nothing, balance, to_come) = (Days::default(), Usd::from_dollars(45), Usd::from_dollars(60));
+        let facts = CreditFacts { balance, to_come, ours: &nothing, foreign: &nothing, listed_at: None, ends_at: None };
+        Cause::Balance { need, purchase: Purchase::of(&facts, &PurchaseTerms::default()), alerted_at }
     };
     let two_weeks = office.told(short(70, Basis::TwoWeeks)).await;
     assert!(two_weeks.starts_with("The balance is $25 short of what two weeks use\n"), "{two_weeks}");
@@ -277,9 +281,11 @@ async fn what_fell_silent_and_what_did_not_arrive_is_said_with_what_to_do() {
 
     Balance at the provider: $45
     What keys may still spend: $60
+    Programmes can still cost: $60
+    To be bought, in whole hundreds: $100
     Found: 20 November 2026, 10:00 (UTC)
 
-    When the balance is gone every key of the account is refused, for free models too. Buy credit at the provider; if it is bought by itself as it is used, look whether that still works and is enough. If nobody can buy more, lower budgets and caps. You hear of it again when it is worse by a tenth, and when it is over.
+    What programmes can still cost is more than the balance; credit is bought in whole hundreds. No day can be named, since no key used anything in the last 28 days; a purchase takes 30 days. When the balance is gone every key of the account is refused, for free models too. Buy credit at the provider; if it is bought by itself as it is used, look whether that still works and is enough. If nobody can buy more, lower budgets and caps. You hear of it again when the day for buying moves by a week, when the balance does not last two weeks, when that is worse by a tenth, and when it is over.
 
     See the account:
     [origin]/console/account

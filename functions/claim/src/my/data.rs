@@ -331,7 +331,8 @@ fn history_entry(entry: Entry) -> HistoryData {
         | Act::AccountConfirmed
         | Act::BulkReleased
         | Act::MailSentAgain
-        | Act::AlertResent => "something was done that does not concern you",
+        | Act::AlertResent
+        | Act::PurchasesSet => "something was done that does not concern you",
     };
     HistoryData { at: entry.at, by, what, from: entry.what.from, to: entry.what.to, note: entry.what.note }
 }

@@ -72,6 +72,7 @@ fn words(act: Act) -> &'static str {
         Act::BulkReleased => "mail that was stopped was let go on",
         Act::MailSentAgain => "mail that was given up was sent again",
         Act::MailAllowed => "mail to the address is tried again",
+        Act::PurchasesSet => "how credit is bought was set",
         Act::AlertResent => "an alert was sent again",
     }
 }

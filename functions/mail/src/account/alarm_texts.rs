@@ -1,11 +1,12 @@
 //! The words of each alarm: the number in the subject, the known facts, their meaning, and what to do.
 
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
-use bursar_core::domain::usage::balance::Basis;
 use bursar_core::domain::values::format::long_date;
 use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::utc_date;
 
-use crate::account::{AccountPlace, AlarmText, NamedAccount, mail, moment};
+use crate::account::credit::LapsingLot;
+use crate::account::{AccountPlace, AlarmText, NamedAccount, credit, mail, moment};
 use crate::letter::words::some;
 
 impl AlarmText {
@@ -86,25 +87,16 @@ impl AlarmText {
                     .to_owned(),
                 leads_to: AccountPlace::Account,
             },
-            Cause::Balance { balance, need, .. } => {
-                let (than, needed) = match need.basis {
-                    Basis::TwoWeeks => ("short of what two weeks use", "Used in two weeks at the recent pace"),
-                    Basis::Promised => ("below what keys may still spend", "What keys may still spend"),
-                };
-                let short = (need.amount - *balance).to_dollars_up();
-                AlarmText {
-                    subject: format!("The balance is {short} {than}"),
-                    facts: vec![
-                        ("Balance at the provider", balance.to_dollars_down()),
-                        (needed, need.amount.to_dollars_up()),
-                    ],
-                    next: "When the balance is gone every key of the account is refused, for free models too. Buy credit at the \
-                           provider; if it is bought by itself as it is used, look whether that still works and is enough. If nobody \
-                           can buy more, lower budgets and caps. You hear of it again when it is worse by a tenth, and when it is over."
-                        .to_owned(),
-                    leads_to: AccountPlace::Account,
-                }
-            }
+            Cause::Balance { need, purchase, .. } => credit::balance(*need, purchase, utc_date(alarm.found_at)),
+            Cause::CreditLapses { after, seen_on, left, lapses_on, further, .. } => credit::lapses(&LapsingLot {
+                after: *after,
+                seen_on: *seen_on,
+                left: *left,
+                lapses_on: *lapses_on,
+                programmes: &named.programmes,
+                further: *further,
+            }),
+            Cause::FreeModelsUsedUp { requests } => credit::free_models_used_up(*requests, alarm.day),
             Cause::MailRefused { code, since } => mail::refused(code, *since),
             Cause::MailWaits { urgent, mails, since } => mail::waits(*urgent, *mails, *since),
             Cause::NothingHeard { of, sent } => mail::no_events(*of, *sent),

@@ -19,7 +19,7 @@ impl AlarmText {
             Cause::Silent { .. } => ("a sync was complete".to_owned(), complete(), AccountPlace::Account),
             Cause::ManagementKey => ("the management key works".to_owned(), complete(), AccountPlace::Account),
             Cause::Balance { .. } => {
-                let what = "The balance that was read last is enough for what keys need soon.";
+                let what = "The balance that was read last is enough for all that programmes can still cost, and for other keys until the last of them ends.";
                 ("the balance is enough".to_owned(), Some(what.to_owned()), AccountPlace::Account)
             }
             Cause::MailRefused { code, .. } => {

@@ -11,6 +11,8 @@ use ulid::Ulid;
 use crate::domain::mail::day::MailDay;
 use crate::domain::mail::kind::MailKind;
 use crate::domain::usage::balance::BalanceNeed;
+use crate::domain::usage::credit::Purchase;
+use crate::domain::usage::free::FreeRequests;
 use crate::domain::values::id::{PersonId, ProgrammeId};
 use crate::domain::values::key::Fingerprint;
 use crate::domain::values::money::Usd;
@@ -63,14 +65,29 @@ pub enum Cause {
         #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
         last: Option<Timestamp>,
     },
-    /// The balance is below what the account needs soon. `alerted_at` identifies the alarm, which is raised
-    /// again when the shortfall has grown, or was over.
+    /// Credit must be bought, or the balance is below what the account needs soon. `alerted_at` identifies the
+    /// alarm, which is raised again when there is news of it, or it was over.
     Balance {
-        balance: Usd,
         need: BalanceNeed,
+        purchase: Purchase,
         #[serde(with = "millisecond::required")]
         alerted_at: Timestamp,
     },
+    /// A lot of credit could lapse soon: when it was bought, how much of it is left, and the programmes that
+    /// could use it, with what their pots have left. `further` more programmes have no line.
+    CreditLapses {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<Date>,
+        seen_on: Date,
+        left: Usd,
+        lapses_on: Date,
+        days_before: u16,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        programmes: Vec<(ProgrammeId, Usd)>,
+        further: u32,
+    },
+    /// A sync found the day's requests to free models used up.
+    FreeModelsUsedUp { requests: FreeRequests },
     /// The mail server refuses mail because of the account, so that mail waits.
     MailRefused {
         code: String,
@@ -163,6 +180,8 @@ impl Cause {
             Cause::Incomplete { .. } => "incomplete".to_owned(),
             Cause::Silent { .. } => "silent".to_owned(),
             Cause::Balance { alerted_at, .. } => format!("balance-{}", alerted_at.as_second()),
+            Cause::CreditLapses { seen_on, days_before, .. } => format!("credit-lapses-{seen_on}-{days_before}"),
+            Cause::FreeModelsUsedUp { .. } => "free-models-used-up".to_owned(),
             Cause::MailRefused { code, since } => format!("mail-refused-{code}-{}", since.as_second()),
             Cause::MailWaits { urgent: true, .. } => "urgent-mail-waits".to_owned(),
             Cause::MailWaits { urgent: false, .. } => "mail-waits".to_owned(),
@@ -192,6 +211,8 @@ impl Cause {
             Cause::HeldBack { .. }
             | Cause::Residual { .. }
             | Cause::AnotherAccount { .. }
+            | Cause::CreditLapses { .. }
+            | Cause::FreeModelsUsedUp { .. }
             | Cause::Incomplete { .. }
             | Cause::Unsent { .. }
             | Cause::BulkLetGo { .. }

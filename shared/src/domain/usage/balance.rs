@@ -1,12 +1,13 @@
-//! The need that the balance of the account must cover soon, and when a shortfall is reported: at its
-//! beginning, and when it has grown by a tenth. A growth through promises alone is reported once a day at
-//! most. The functions provide the numbers and the recipients.
+//! The need that the balance of the account must cover soon, and when the admins hear of the balance: when
+//! credit must be bought, when the day for that moves by a week, when the balance falls short of the need, and
+//! when the shortfall grows by a tenth. The functions provide the numbers and the recipients.
 
 use jiff::civil::Date;
 use jiff::fmt::serde::timestamp::millisecond;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::domain::usage::credit::Purchase;
 use crate::domain::usage::days::Days;
 use crate::domain::usage::forecast::SpendingPace;
 use crate::domain::values::money::Usd;
@@ -35,13 +36,16 @@ pub enum Basis {
     Promised,
 }
 
-/// A shortfall of the balance as it was last reported, until it is over.
+/// What the admins were last told of the balance, until it is over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shortage {
+pub struct BalanceNotice {
     #[serde(with = "millisecond::required")]
     pub alerted_at: Timestamp,
-    pub balance: Usd,
     pub need: BalanceNeed,
+    pub purchase: Purchase,
+    /// Whether the balance fell short of the need, and still does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_short: bool,
     pub is_over: bool,
     pub version: u64,
 }
@@ -69,29 +73,48 @@ impl BalanceNeed {
     }
 }
 
-impl Shortage {
-    /// The new record of a shortfall, or `None` if the known one stands. A record that is not over is
-    /// reported when it is written.
-    pub fn after(known: Option<&Shortage>, balance: Usd, need: BalanceNeed, now: Timestamp) -> Option<Shortage> {
+impl BalanceNotice {
+    /// The new record of what the admins are told, or `None` if the known one stands. A record with a time of
+    /// its own is reported when it is written.
+    pub fn after(
+        known: Option<&BalanceNotice>,
+        need: BalanceNeed,
+        purchase: Purchase,
+        now: Timestamp,
+    ) -> Option<BalanceNotice> {
         let version = known.map_or(0, |known| known.version) + 1;
-        let fresh = Shortage { alerted_at: now, balance, need, is_over: false, version };
-        let told = known.filter(|known| !known.is_over);
-        match (told, need.beyond(balance)) {
-            (None, Some(_)) => Some(fresh),
-            (Some(told), None) => Some(Shortage { is_over: true, version, ..told.clone() }),
-            (Some(told), Some(short)) => {
-                let was = told.need.amount - told.balance;
-                let is_worse = short.times(10) >= was.times(11);
-                (is_worse && (balance < told.balance || told.alerted_at + BETWEEN_PROMISES <= now)).then_some(fresh)
-            }
-            (None, None) => None,
+        let short = need.beyond(purchase.balance);
+        let is_due = purchase.is_due() || short.is_some();
+        let fresh =
+            BalanceNotice { alerted_at: now, need, purchase, is_short: short.is_some(), is_over: false, version };
+        let Some(told) = known.filter(|known| !known.is_over) else { return is_due.then_some(fresh) };
+        if !is_due {
+            return Some(BalanceNotice { is_short: false, is_over: true, version, ..told.clone() });
         }
+        let is_first = purchase.is_due() && !told.purchase.is_due();
+        let has_moved = purchase.is_due() && purchase.has_moved_since(&told.purchase);
+        let is_shorter = short.is_some_and(|short| !told.is_short || told.is_worse(short, purchase.balance, now));
+        match (told.is_short, short) {
+            _ if is_first || has_moved || is_shorter => Some(fresh),
+            // The next shortfall is told afresh.
+            (true, None) => Some(BalanceNotice { is_short: false, version, ..told.clone() }),
+            _ => None,
+        }
+    }
+
+    /// Whether a shortfall has grown by a tenth since it was told. A growth through promises alone counts once
+    /// a day.
+    fn is_worse(&self, short: Usd, balance: Usd, now: Timestamp) -> bool {
+        let was = self.need.amount - self.purchase.balance;
+        let is_worse = short.times(10) >= was.times(11);
+        is_worse && (balance < self.purchase.balance || self.alerted_at + BETWEEN_PROMISES <= now)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::usage::credit::{CreditFacts, PurchaseTerms};
 
     const MONDAY: Date = Date::constant(2026, 11, 16);
 
@@ -130,35 +153,84 @@ mod tests {
         assert_eq!(BalanceNeed::of(&steadily(28, 10), &nothing, usd(4000), None).basis, Basis::Promised);
     }
 
+    /// What the admins hear of at one balance a day: the day's number, and whether it is a shortfall.
+    struct Told {
+        known: Option<BalanceNotice>,
+        told: Vec<(i64, bool)>,
+    }
+
+    impl Told {
+        fn nothing() -> Told {
+            Told { known: None, told: Vec::new() }
+        }
+
+        fn look(&mut self, hour: i64, need: i32, purchase: Purchase) {
+            let need = BalanceNeed { amount: usd(need), basis: Basis::TwoWeeks };
+            let Some(next) = BalanceNotice::after(self.known.as_ref(), need, purchase, at(hour)) else { return };
+            assert_eq!(next.version, self.known.as_ref().map_or(0, |known| known.version) + 1);
+            if next.alerted_at == at(hour) {
+                self.told.push((hour, next.is_short));
+            }
+            self.known = Some(next);
+        }
+    }
+
+    /// A purchase of what is missing to an amount, by a day so many days ahead.
+    fn purchase(balance: i32, to_come: i32, ahead: Option<i64>) -> Purchase {
+        let nothing = Days::default();
+        let (balance, to_come) = (usd(balance), usd(to_come));
+        let facts = CreditFacts { balance, to_come, ours: &nothing, foreign: &nothing, listed_at: None, ends_at: None };
+        let buy_by = ahead.map(|days| MONDAY.checked_add(jiff::Span::new().days(days)).unwrap());
+        Purchase { buy_by, ..Purchase::of(&facts, &PurchaseTerms::default()) }
+    }
+
     #[test]
     fn a_shortfall_is_told_at_the_crossing_and_at_each_tenth_that_it_grows_and_again_after_it_was_over() {
-        let need = BalanceNeed { amount: usd(200), basis: Basis::Promised };
-        let mut known: Option<Shortage> = None;
-        let mut told = Vec::new();
+        let mut seen = Told::nothing();
         for (hour, balance) in (1..).zip([200, 100, 95, 91, 90, 150, 90, 80, 79, 200, 300, 100, 100]) {
-            if let Some(next) = Shortage::after(known.as_ref(), usd(balance), need, at(hour)) {
-                assert_eq!(next.version, known.map_or(0, |known| known.version) + 1);
-                if !next.is_over {
-                    told.push((hour, balance));
-                }
-                known = Some(next);
-            }
+            seen.look(hour, 200, purchase(balance, 200, None));
         }
         // By 100, by 110, by 121, and by 100 after it was over.
-        assert_eq!(told, [(2, 100), (5, 90), (9, 79), (12, 100)]);
+        assert_eq!(seen.told, [(2, true), (5, true), (9, true), (12, true)]);
     }
 
     #[test]
     fn a_shortfall_that_grows_because_keys_are_claimed_is_told_once_a_day() {
-        let mut known: Option<Shortage> = None;
-        let mut told = Vec::new();
+        let mut seen = Told::nothing();
         for hour in 1..60 {
-            let need = BalanceNeed { amount: usd(100 + 20 * i32::try_from(hour).unwrap()), basis: Basis::Promised };
-            if let Some(next) = Shortage::after(known.as_ref(), usd(100), need, at(hour)) {
-                told.push(hour);
-                known = Some(next);
-            }
+            let need = 100 + 20 * i32::try_from(hour).unwrap();
+            seen.look(hour, need, purchase(100, need, None));
         }
-        assert_eq!(told, [1, 25, 49]);
+        assert_eq!(seen.told, [(1, true), (25, true), (49, true)]);
+    }
+
+    #[test]
+    fn a_purchase_is_told_when_it_is_first_due_and_again_when_its_day_moves_by_a_week() {
+        let mut seen = Told::nothing();
+        let looks =
+            [(1000, Some(20)), (900, Some(20)), (900, Some(26)), (900, Some(14)), (900, Some(13)), (900, Some(20))];
+        for (hour, (balance, ahead)) in (1..).zip(looks) {
+            seen.look(hour, 0, purchase(balance, 1000, ahead));
+        }
+        assert_eq!(seen.told, [(2, false), (5, false), (6, false)]);
+        // Bought, and due again.
+        seen.look(7, 0, purchase(1000, 1000, Some(20)));
+        assert!(seen.known.as_ref().is_some_and(|known| known.is_over));
+        seen.look(8, 0, purchase(999, 1000, Some(20)));
+        assert_eq!(seen.told.last(), Some(&(8, false)));
+        // Spending ceases, and begins again on another day.
+        seen.look(9, 0, purchase(999, 1000, None));
+        seen.look(10, 0, purchase(999, 1000, Some(40)));
+        assert_eq!(seen.told.iter().map(|(hour, _)| *hour).collect::<Vec<_>>(), [2, 5, 6, 8, 10]);
+    }
+
+    #[test]
+    fn a_balance_that_falls_short_while_credit_must_be_bought_is_told_each_time_that_it_does() {
+        let mut seen = Told::nothing();
+        for (hour, balance) in (1..).zip([900, 60, 40, 39, 60, 49, 900, 1000]) {
+            seen.look(hour, 50, purchase(balance, 1000, Some(20)));
+        }
+        assert_eq!(seen.told, [(1, false), (3, true), (4, true), (6, true)]);
+        assert!(seen.known.is_some_and(|known| known.is_over && !known.is_short));
     }
 }

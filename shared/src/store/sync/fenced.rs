@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use crate::deadline::Deadline;
 use crate::domain::ledger::cut::AccountCut;
 use crate::domain::programme::Pot;
+use crate::domain::usage::free::FreeAllowance;
 use crate::domain::values::money::Usd;
 use crate::store::ledger::cuts::CutKeys;
 use crate::store::sync::account::{Account, AccountDay};
@@ -94,6 +95,11 @@ impl FencedTable<'_> {
     /// Writes the account's books of a day.
     pub async fn note_account_day(&self, day: &AccountDay) -> Result<bool, StoreError> {
         self.put_later(day, day.as_of).await
+    }
+
+    /// Writes the account's allowance of free models.
+    pub async fn note_free_allowance(&self, allowance: &FreeAllowance) -> Result<bool, StoreError> {
+        self.put_later(allowance, allowance.as_of).await
     }
 
     /// Writes the cut of a complete run. A written cut stays, also when the run ends a second time.

@@ -4,6 +4,7 @@ pub(super) mod account;
 pub(super) mod checkpoints;
 pub(super) mod explained;
 pub(super) mod fenced;
+pub(super) mod free_models;
 pub(super) mod held_back;
 pub(super) mod missing;
 pub(super) mod models;

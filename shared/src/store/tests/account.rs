@@ -11,25 +11,48 @@ use crate::domain::mail::digest::{
     ProgrammeLine, Spender, UnownedKey,
 };
 use crate::domain::mail::kind::MailKind;
-use crate::domain::usage::balance::{BalanceNeed, Basis, Shortage};
+use crate::domain::usage::balance::{BalanceNeed, BalanceNotice, Basis};
+use crate::domain::usage::credit::{Purchase, PurchaseTerms};
 use crate::domain::usage::days::{Accuracy, Days, Sum};
 use crate::domain::usage::forecast::RunsOut;
+use crate::domain::usage::free::{FreeAllowance, FreeRequests};
 use crate::domain::usage::models::{GroupUse, Sums, UnattributedReason, UnattributedUse};
 use crate::domain::values::id::PersonId;
 use crate::domain::values::money::Usd;
 use crate::secrets::ManagementKey;
 use crate::store::{Checkpoint, Delay, ModelDay, ModelRows, OutboxRow, QueuedMail, SavedParts, UnattributedDay};
 
+const USED_UP: FreeRequests = FreeRequests { used: Some(1_000), limit: Some(1_000), remaining: Some(0) };
 const NEED: BalanceNeed = BalanceNeed { amount: Usd::CENT, basis: Basis::TwoWeeks };
 
-fn a_shortage() -> Shortage {
-    Shortage {
-        alerted_at: at("2026-01-03T00:21:00Z"),
+fn a_purchase() -> Purchase {
+    Purchase {
+        amount: Usd::from_dollars(200),
         balance: Usd::from_dollars(5),
+        to_come: Usd::from_dollars(90),
+        foreign: Usd::from_dollars(28),
+        foreign_to_come: Usd::from_dollars(56),
+        pace: Usd::from_dollars(30),
+        is_partial: true,
+        gone_on: Some(Date::constant(2026, 1, 7)),
+        buy_by: Some(Date::constant(2025, 12, 8)),
+        lead_days: 30,
+    }
+}
+
+fn a_balance_notice() -> BalanceNotice {
+    BalanceNotice {
+        alerted_at: at("2026-01-03T00:21:00Z"),
         need: NEED,
+        purchase: a_purchase(),
+        is_short: true,
         is_over: true,
         version: 2,
     }
+}
+
+fn a_free_allowance() -> FreeAllowance {
+    FreeAllowance { as_of: at("2026-01-03T00:20:00Z"), requests: USED_UP }
 }
 
 pub(super) fn items() -> String {
@@ -40,7 +63,9 @@ pub(super) fn items() -> String {
             raw(&a_model_day()),
             raw(&an_unattributed_day()),
             raw(&some_model_rows()),
-            raw(&a_shortage()),
+            raw(&a_balance_notice()),
+            raw(&PurchaseTerms { version: 1, ..PurchaseTerms::default() }),
+            raw(&a_free_allowance()),
         ])
         .chain(digests())
         .collect::<Vec<_>>()
@@ -61,7 +86,17 @@ fn alarms() -> Vec<String> {
         },
         Cause::Incomplete { problems: 2, first: "the listing did not reach its end".to_owned() },
         Cause::Silent { last: Some(at("2026-01-01T00:20:00Z")) },
-        Cause::Balance { balance: Usd::from_dollars(5), need: NEED, alerted_at: at("2026-01-03T00:21:00Z") },
+        Cause::Balance { need: NEED, purchase: a_purchase(), alerted_at: at("2026-01-03T00:21:00Z") },
+        Cause::CreditLapses {
+            after: Some(Date::constant(2025, 2, 1)),
+            seen_on: Date::constant(2025, 2, 2),
+            left: Usd::from_dollars(40),
+            lapses_on: Date::constant(2026, 2, 1),
+            days_before: 30,
+            programmes: vec![(a_programme().id, Usd::from_dollars(10))],
+            further: 1,
+        },
+        Cause::FreeModelsUsedUp { requests: USED_UP },
         Cause::Unsent { mail: Some(MailKind::Roster), code: "MessageRejected".to_owned(), first: ulid() },
         Cause::Stuck { programme: a_programme().id, since: at("2026-01-02T08:00:00Z") },
         Cause::Over {

@@ -124,11 +124,6 @@ pub fn mail_refusal(code: &str) -> ItemKey {
     key(ACCOUNT, format!("{MAIL_REFUSALS}{code}"))
 }
 
-/// The shortfall of the balance that was last reported.
-pub fn shortage() -> ItemKey {
-    key(ACCOUNT, "SHORTAGE".to_owned())
-}
-
 /// The digest of the account for one calendar week, by its Monday. There is one key, so there is one digest.
 pub fn account_digest(week: Date) -> ItemKey {
     key(ACCOUNT, format!("{DIGESTS}{week}"))

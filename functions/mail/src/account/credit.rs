@@ -1,0 +1,141 @@
+//! The words about the account's credit: what must be bought and by when, a balance that falls short, credit
+//! that could lapse, and free models that are used up.
+
+use bursar_core::domain::usage::balance::{BalanceNeed, Basis};
+use bursar_core::domain::usage::credit::{PACE_DAYS, Purchase};
+use bursar_core::domain::usage::free::FreeRequests;
+use bursar_core::domain::values::format::long_date;
+use bursar_core::domain::values::money::{Usd, grouped};
+use jiff::civil::Date;
+
+use crate::account::{AccountPlace, AlarmText};
+use crate::letter::words::some;
+
+/// A lot of credit, as its mail tells of it.
+pub(super) struct LapsingLot<'a> {
+    pub(super) after: Option<Date>,
+    pub(super) seen_on: Date,
+    pub(super) left: Usd,
+    pub(super) lapses_on: Date,
+    /// The names of programmes that could use it, with what their budgets have left.
+    pub(super) programmes: &'a [(String, Usd)],
+    pub(super) further: u32,
+}
+
+/// The alarm about the balance, found on a day.
+pub(super) fn balance(need: BalanceNeed, purchase: &Purchase, found_on: Date) -> AlarmText {
+    let short = need.beyond(purchase.balance).map(Usd::to_dollars_up);
+    let (than, needed) = match need.basis {
+        Basis::TwoWeeks => ("short of what two weeks use", "Used in two weeks at the recent pace"),
+        Basis::Promised => ("below what keys may still spend", "What keys may still spend"),
+    };
+    let amount = purchase.amount.to_dollars_up();
+    let subject = match (&short, purchase.buy_by) {
+        (Some(short), _) => format!("The balance is {short} {than}"),
+        (None, Some(day)) if found_on < day => format!("Buy {amount} of credit by {}", long_date(day)),
+        (None, Some(_)) => format!("Buy {amount} of credit now"),
+        (None, None) => format!("Buy {amount} of credit"),
+    };
+    let mut facts = vec![("Balance at the provider", purchase.balance.to_dollars_down())];
+    facts.extend(short.is_some().then(|| (needed, need.amount.to_dollars_up())));
+    facts.extend(purchase.is_due().then(|| figures(purchase)).into_iter().flatten());
+    let reckoned = match purchase.is_due() {
+        true => format!("{} ", how_it_is_reckoned(purchase)),
+        false => String::new(),
+    };
+    let next = format!(
+        "{reckoned}When the balance is gone every key of the account is refused, for free models too. Buy credit at the provider; if it \
+         is bought by itself as it is used, look whether that still works and is enough. If nobody can buy more, lower budgets and \
+         caps. You hear of it again when the day for buying moves by a week, when the balance does not last two weeks, when that is \
+         worse by a tenth, and when it is over."
+    );
+    AlarmText { subject, facts, next, leads_to: AccountPlace::Account }
+}
+
+/// The alarm about a lot that could lapse.
+pub(super) fn lapses(lot: &LapsingLot<'_>) -> AlarmText {
+    let left = lot.left.to_dollars_down();
+    let bought = match lot.after {
+        Some(after) if after.tomorrow().is_ok_and(|next| next < lot.seen_on) => {
+            format!("between {} and {}", long_date(after), long_date(lot.seen_on))
+        }
+        Some(after) => format!("{} or the day after", long_date(after)),
+        None => format!("before {}, when the first sync saw it", long_date(lot.seen_on)),
+    };
+    let mut facts = vec![
+        ("Left of it", left.clone()),
+        ("Bought", bought),
+        (if lot.after.is_some() { "Could lapse on" } else { "Could lapse at the latest on" }, long_date(lot.lapses_on)),
+    ];
+    let mut could =
+        lot.programmes.iter().map(|(name, left)| format!("{name} ({} of its budget is left)", left.to_dollars_down()));
+    let named = could.by_ref().collect::<Vec<_>>().join(", ");
+    let named = match (named.is_empty(), lot.further) {
+        (true, _) => "none, no programme has anything left of its budget before that day".to_owned(),
+        (false, 0) => named,
+        (false, further) => format!("{named}, and {}", some(u64::from(further), "more programme")),
+    };
+    facts.push(("Programmes that could use it", named));
+    let next = "What is spent counts against the oldest credit first, so less may be left by then. If the programmes above will not use \
+                it, ask the provider whether it can be kept, give them more to spend, or buy less next time. How long credit lasts is \
+                set on the account page, at \"Credit\"."
+        .to_owned();
+    AlarmText {
+        subject: format!("{left} of credit could lapse on {}", long_date(lot.lapses_on)),
+        facts,
+        next,
+        leads_to: AccountPlace::Account,
+    }
+}
+
+/// The alarm about free models.
+pub(super) fn free_models_used_up(requests: FreeRequests, day: Date) -> AlarmText {
+    let mut facts = vec![("Day", format!("{} (UTC)", long_date(day)))];
+    facts.extend(requests.limit.map(|limit| ("Requests in a day", grouped(limit))));
+    facts.extend(requests.used.map(|used| ("Used", grouped(used))));
+    AlarmText {
+        subject: "Free models are used up for today".to_owned(),
+        facts,
+        next: "All keys of the account share so many requests to free models in a day, and none is left: until midnight UTC such \
+               requests are refused, whoever makes them. Models that cost money work as before. Students read it on their page. If it \
+               happens often, name a cheap model to those who teach; an account that has bought ten dollars of credit has more."
+            .to_owned(),
+        leads_to: AccountPlace::Account,
+    }
+}
+
+/// The numbers of a purchase.
+fn figures(purchase: &Purchase) -> Vec<(&'static str, String)> {
+    let mut figures = vec![("Programmes can still cost", purchase.to_come.to_dollars_up())];
+    if purchase.foreign > Usd::ZERO {
+        let (so_far, to_come) = (purchase.foreign.to_dollars_up(), purchase.foreign_to_come.to_dollars_up());
+        let both = format!("{to_come} until the last programme ends, after {so_far} in the last {PACE_DAYS} days");
+        figures.push(("Other keys may use", both));
+    }
+    figures.push(("To be bought, in whole hundreds", purchase.amount.to_dollars_up()));
+    if let Some((gone_on, buy_by)) = purchase.gone_on.zip(purchase.buy_by) {
+        figures.push(("Balance gone at the present pace", long_date(gone_on)));
+        figures.push(("Begin to buy by", long_date(buy_by)));
+    }
+    figures
+}
+
+fn how_it_is_reckoned(purchase: &Purchase) -> String {
+    let others = if purchase.foreign > Usd::ZERO { ", with what other keys may use," } else { "" };
+    let amount =
+        format!("What programmes can still cost{others} is more than the balance; credit is bought in whole hundreds.");
+    let takes = some(u64::from(purchase.lead_days), "day");
+    let pace = purchase.pace.to_dollars_up();
+    let day = match purchase.buy_by {
+        Some(_) => format!(
+            "The day is the one on which the balance is gone at the pace of the last {PACE_DAYS} days, {pace} in all, less the {takes} \
+             that a purchase takes."
+        ),
+        None => format!(
+            "No day can be named, since no key used anything in the last {PACE_DAYS} days; a purchase takes {takes}."
+        ),
+    };
+    let partly =
+        if purchase.is_partial { " Not all of these days were synced, so the pace may be larger." } else { "" };
+    format!("{amount} {day}{partly}")
+}

@@ -1,0 +1,19 @@
+//! Keys of what is known and told of the account's credit, and of its free models.
+
+use super::account::ACCOUNT;
+use super::{ItemKey, key};
+
+/// What the admins were last told of the balance.
+pub fn balance_notice() -> ItemKey {
+    key(ACCOUNT, "BALANCE-NOTICE")
+}
+
+/// The terms on which credit is bought.
+pub fn purchase_terms() -> ItemKey {
+    key(ACCOUNT, "PURCHASES")
+}
+
+/// The account's allowance of free models.
+pub fn free_allowance() -> ItemKey {
+    key(ACCOUNT, "FREE-MODELS")
+}
