@@ -3,6 +3,7 @@
 mod account;
 mod account_mails;
 mod by_model;
+mod credit;
 mod grants;
 mod mails;
 mod outlook;

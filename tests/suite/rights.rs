@@ -54,7 +54,8 @@ const PROGRAMME: &str = "/console/programmes/{id}";
 const ONE_GRANT: &str = "/console/programmes/{id}/grants/{grant}/";
 const ACTS: &str = "/console/programmes/{id}/grants/{grant}/{act}";
 
-const TABLE: [(&str, &str, Whose); 46] = [
+const TABLE: [(&str, &str, Whose); 47] = [
+const TABLE: [(&str, &str, Whose); 47] = [
     ("GET", "/", Anybodys),
     ("POST", "/link", Anybodys),
     ("GET", "/c/{*anything}", Anybodys),
@@ -98,6 +99,7 @@ const TABLE: [(&str, &str, Whose); 46] = [
     ("GET", "/console/account/statement.csv", Admins),
     ("GET", "/console/account/statement.focus.csv", Admins),
     ("POST", "/console/account/invoice", Admins),
+    ("POST", "/console/account/purchases", Admins),
     // An unknown path is 404 only for a person who is signed in.
     ("GET", "/console/nothing", Visitors),
     ("GET", "/my/nothing", Visitors),

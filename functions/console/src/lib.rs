@@ -85,6 +85,7 @@ fn routes(site: Site) -> Router {
         .route("/console/account/statement.csv", get(statement::csv))
         .route("/console/account/statement.focus.csv", get(statement::focus))
         .route("/console/account/invoice", post(statement::note_invoice))
+        .route("/console/account/purchases", post(account::purchases))
         .fallback(nothing)
         .method_not_allowed_fallback(nothing)
         .with_state(site)

@@ -53,7 +53,7 @@ pub(super) async fn set_state(stack: &Stack, state: SyncState) {
     assert!(as_sync(&table, async |sync| sync.set_sync_state(&SyncState { version, ..state }.next()).await).await);
 }
 
-fn day(day: &str, spent: i32, residual: i32) -> AccountDay {
+pub(super) fn day(day: &str, spent: i32, residual: i32) -> AccountDay {
     AccountDay {
         day: date(day),
         as_of: at(&format!("{day}T00:20:00Z")),

@@ -10,7 +10,7 @@ use crate::access::{self, AdminAccess, Admins, Form};
 use crate::paths;
 use crate::spending::spans::SpanQuery;
 
-use super::page;
+use super::page::{self, Refused};
 
 /// The longest reason, in characters: a sentence or two.
 const LONGEST_REASON: usize = 500;
@@ -27,7 +27,8 @@ pub(crate) async fn explain(
         _ => None,
     };
     if let Some(why) = refused {
-        let mut page = page::show(&site, &visitor, &SpanQuery::default(), Some((typed.to_owned(), why))).await?;
+        let refused = Refused { reason: Some((typed.to_owned(), why)), ..Refused::default() };
+        let mut page = page::show(&site, &visitor, &SpanQuery::default(), refused).await?;
         *page.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
         return Ok(page);
     }

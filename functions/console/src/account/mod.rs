@@ -1,6 +1,7 @@
 //! The account as a whole, and the forms that admins have there.
 
 mod another;
+mod credit;
 mod days;
 mod explain;
 mod given_up;
@@ -12,6 +13,7 @@ mod residual;
 mod syncs;
 mod warnings;
 
+pub(crate) use credit::purchases;
 pub(crate) use explain::explain;
 pub(crate) use given_up::send_again;
 pub(crate) use page::page;

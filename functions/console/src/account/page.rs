@@ -12,6 +12,7 @@ use bursar_core::web::{Answer, Fault, Frame, Site, Visitor};
 use jiff::Timestamp;
 
 use super::another::AnotherAccount;
+use super::credit::{CreditKnown, CreditSection, Lapse, PurchasesForm};
 use super::days::{self, Day};
 use super::keys::{ForeignKeys, OrphanKey};
 use super::mail::MailSection;
@@ -44,6 +45,7 @@ struct AccountPage<'a> {
     held_back: Option<HeldBackNotice>,
     balance: Option<(Usd, String)>,
     promised: PotSums,
+    credit: CreditSection,
     phrase: &'static str,
     spans: Vec<SpanLink>,
     as_of: Option<String>,
@@ -62,6 +64,14 @@ struct AccountPage<'a> {
     coverage: ModelCoverage,
     syncs: Vec<SyncRun>,
     mail: MailSection,
+}
+
+/// The texts of a form that was refused, kept for another try.
+#[derive(Default)]
+pub(super) struct Refused {
+    /// The reason of a residual, with what is wrong with it.
+    pub(super) reason: Option<(String, String)>,
+    pub(super) purchases: Option<PurchasesForm>,
 }
 
 /// The spending of keys over the requested span.
@@ -97,16 +107,11 @@ pub(crate) async fn page(
     AdminAccess { visitor }: AdminAccess,
     Query(asked): Query<SpanQuery>,
 ) -> Answer {
-    show(&site, &visitor, &asked, None).await
+    show(&site, &visitor, &asked, Refused::default()).await
 }
 
-/// The page; `refused` is a reason that was typed and refused.
-pub(super) async fn show(
-    site: &Site,
-    visitor: &Visitor,
-    asked: &SpanQuery,
-    refused: Option<(String, String)>,
-) -> Answer {
+/// The page, with the texts of a form that was refused.
+pub(super) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, refused: Refused) -> Answer {
     let (now, table) = (site.clock.now(), &site.table);
     let (state, account, days, foreign, runs, left, alarms, programmes) = tokio::try_join!(
         table.sync_state(),
@@ -126,10 +131,20 @@ pub(super) async fn show(
     };
     let syncs: Vec<SyncRun> = runs.iter().map(SyncRun::of).collect();
     let balance = balance(days.first(), &syncs);
+    let balance_now = balance.map(|(balance, _)| balance);
+    let (lots, terms, free) = tokio::try_join!(table.lots(), table.purchase_terms(), table.free_allowance())?;
+    let purchase = match balance_now {
+        Some(balance) => Some(table.purchase(&programmes, promised.to_come, balance, now).await?),
+        None => None,
+    };
+    let refused_terms = refused.purchases;
+    let credit = CreditKnown { purchase, lots: &lots, terms, refused: refused_terms, free: free.as_ref() };
+    let credit = CreditSection::of(credit, now);
     let known = warnings::AccountFacts {
+        credit: &credit,
         state: &state,
         need: table.need(promised.to_come).await?,
-        balance: balance.map(|(balance, _)| balance),
+        balance: balance_now,
         runs: &syncs,
         left: left.as_ref(),
         alarms: &alarms,
@@ -148,6 +163,7 @@ pub(super) async fn show(
         is_admin: true,
         another: AnotherAccount::of(site, &alarms, &state).await?,
         warnings: warnings::of(&known, now),
+        credit,
         held_back,
         balance: balance.map(|(balance, at)| (balance, utc(at))),
         promised,
@@ -159,7 +175,7 @@ pub(super) async fn show(
         notes: spans::notes([&spent.all, &spent.ours, &spent.foreign].into_iter().chain(keys.figures())),
         spent,
         is_summed: account.is_some(),
-        residual: days.first().map(|day| Residual::of(day, &state, refused)),
+        residual: days.first().map(|day| Residual::of(day, &state, refused.reason)),
         newest: days.first().cloned(),
         days: days::of(&days, DAYS.unsigned_abs() as usize),
         keys,

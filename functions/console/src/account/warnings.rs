@@ -8,6 +8,7 @@ use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{Checkpoint, SyncState};
 use jiff::{SignedDuration, Timestamp};
 
+use super::credit::CreditSection;
 use super::syncs::SyncRun;
 use crate::show::utc;
 
@@ -17,6 +18,7 @@ const COMPLETE_WITHIN: SignedDuration = SignedDuration::from_hours(26);
 /// The facts that the warnings are decided on.
 pub(super) struct AccountFacts<'a> {
     pub(super) state: &'a SyncState,
+    pub(super) credit: &'a CreditSection,
     pub(super) balance: Option<Usd>,
     /// The expenses that the balance must cover soon.
     pub(super) need: BalanceNeed,
@@ -30,6 +32,7 @@ pub(super) struct AccountFacts<'a> {
 
 pub(super) fn of(known: &AccountFacts<'_>, now: Timestamp) -> Vec<String> {
     let stale = known.state.completed_at.is_none_or(|at| at + COMPLETE_WITHIN < now) && !known.runs.is_empty();
+    let short = known.balance.and_then(|balance| known.need.beyond(balance));
     let warnings = [
         stale.then(|| match known.state.completed_at {
             Some(at) => format!("No sync was complete for more than 26 hours. The last that was began at {}. The table of the last syncs below says why.", utc(at)),
@@ -37,13 +40,14 @@ pub(super) fn of(known: &AccountFacts<'_>, now: Timestamp) -> Vec<String> {
         }),
         known.runs.first().filter(|run| !run.complete).map(incomplete),
         known.left.and_then(|left| waiting(left, now)),
-        known.balance.and_then(|balance| known.need.beyond(balance)).map(|short| {
+        short.map(|short| {
             let of = match known.need.basis {
                 Basis::TwoWeeks => "what two weeks use at the present pace",
                 Basis::Promised => "what keys may still spend",
             };
             format!("The balance is {} below {of}. Buy credit, or keys stop before their caps.", short.to_cents_up())
         }),
+        short.is_none().then(|| known.credit.warning()).flatten(),
         management_key_fails(known).then(|| {
             "The management key does not work. Nothing can be read, made or disabled until a working one is in the secret."
                 .to_owned()
