@@ -55,7 +55,6 @@ const ONE_GRANT: &str = "/console/programmes/{id}/grants/{grant}/";
 const ACTS: &str = "/console/programmes/{id}/grants/{grant}/{act}";
 
 const TABLE: [(&str, &str, Whose); 47] = [
-const TABLE: [(&str, &str, Whose); 47] = [
     ("GET", "/", Anybodys),
     ("POST", "/link", Anybodys),
     ("GET", "/c/{*anything}", Anybodys),

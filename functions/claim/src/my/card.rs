@@ -5,6 +5,7 @@
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{BeginRefused, GrantState, HoldKind, PressKind, View};
 use bursar_core::domain::programme::terms::TermsHash;
+use bursar_core::domain::usage::free::FreeAllowance;
 use bursar_core::domain::values::format::time_in;
 use bursar_core::domain::values::money::Usd;
 use jiff::Timestamp;
@@ -36,6 +37,8 @@ pub(crate) struct Card<'a> {
     pub(crate) offers: Offers,
     /// The reason why a working key cannot be replaced, where the state does not say so.
     pub(crate) no_replacement: Option<String>,
+    /// The sentence that free models are used up for today, where this key may call them.
+    pub(crate) no_free_models: Option<String>,
     pub(crate) terms: Option<TermsOfUse<'a>>,
     pub(crate) contact: Option<&'a str>,
 }
@@ -60,7 +63,7 @@ pub(crate) struct Offers {
 }
 
 impl Card<'_> {
-    pub(crate) fn of(view: &View, now: Timestamp) -> Card<'_> {
+    pub(crate) fn of<'a>(view: &'a View, free: Option<&FreeAllowance>, now: Timestamp) -> Card<'a> {
         let (grant, settings) = (&view.grant, &view.programme.settings);
         let (kind, obstacle) = (obstacle::kind_of_press(view), Obstacle::of(view, now));
         let (cap, spending) = (grant.cap(settings), view.spending(now));
@@ -92,6 +95,7 @@ impl Card<'_> {
             can_spend: can_spend(view, obstacle.as_ref(), now),
             offers,
             no_replacement: not_replaced.map(|obstacle| obstacle.in_words(&settings.term)),
+            no_free_models: words::no_free_models(view, free, now),
             terms: terms.map(|(text, hash)| TermsOfUse { text, hash }),
             contact: settings.contact.as_deref(),
         }

@@ -82,14 +82,18 @@ async fn show(
     alert: Option<&str>,
 ) -> Result<Response, Fault> {
     let (views, address) = (grants_of(site, visitor).await?, &visitor.session.address);
-    let (choice, mark) = tokio::try_join!(site.table.mail_choice(address), site.table.undeliverable(address, now))?;
+    let (choice, mark, free) = tokio::try_join!(
+        site.table.mail_choice(address),
+        site.table.undeliverable(address, now),
+        site.table.free_allowance()
+    )?;
     let is_in_use =
         |view: &&View| view.grant.live().is_some() && view.grant.holds.is_empty() && !view.programme.is_over(now);
     let page = MyPage {
         frame: &site.frame,
         visitor,
         alert,
-        cards: views.iter().map(|view| Card::of(view, now)).collect(),
+        cards: views.iter().map(|view| Card::of(view, free.as_ref(), now)).collect(),
         has_had_a_key: views.iter().any(|view| view.grant.ever_shown && !view.programme.is_over(now)),
         choice,
         not_reached: mark.as_ref().map(not_reached),

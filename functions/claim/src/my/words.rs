@@ -5,6 +5,7 @@ use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{
     AnnouncedEnd, BeginRefused, GrantState, HoldKind, Notice, OrderKind, ReleaseRefused, Stopped, SwitchState, View,
 };
+use bursar_core::domain::usage::free::{FreeAllowance, FreeModels};
 use bursar_core::domain::values::format::{long_date, time_in};
 use bursar_core::domain::values::window::{Reset, utc_date};
 use bursar_core::store::{Undeliverable, UnreachableReason};
@@ -148,6 +149,21 @@ fn stopped_because(stopped: Stopped, is_ordered: bool) -> &'static str {
         Stopped::TermEnded => "Your key ended with the term, which has been extended since.",
         Stopped::GoneAtProvider => "Your key does not work any more: it was ended at the provider, not here.",
     }
+}
+
+/// The sentence that the account's free models are used up for today, where a key that works may call them.
+pub(crate) fn no_free_models(view: &View, free: Option<&FreeAllowance>, now: Timestamp) -> Option<String> {
+    let settings = &view.programme.settings;
+    let works = view.grant.live().is_some() && view.grant.holds.is_empty() && !view.programme.is_over(now);
+    let others = match settings.free_models(view.grant.group.as_deref()) {
+        FreeModels::AmongOthers if works => " Models that cost money work.",
+        FreeModels::Alone if works => "",
+        _ => return None,
+    };
+    let until = time_in(free?.used_up_until(now)?, settings.term.zone());
+    Some(format!(
+        "The free models are used up for today: all keys of the university share so many requests in a day. They work again from {until}.{others}"
+    ))
 }
 
 /// The refusal for a window in which less is left than the smallest limit of a key.

@@ -91,7 +91,7 @@ impl Story {
     }
 
     pub(super) fn words(&self) -> String {
-        Card::of(&self.view, self.now).words
+        Card::of(&self.view, None, self.now).words
     }
 
     /// The text of the card.
@@ -100,7 +100,7 @@ impl Story {
         let address = self.view.grant.person.address.matched().clone();
         let session = Session::begun(token.hash(), address, None, self.now);
         let visitor = Visitor { session, csrf: token.csrf() };
-        readable(&Alone { visitor: &visitor, card: Card::of(&self.view, self.now) }.render().unwrap())
+        readable(&Alone { visitor: &visitor, card: Card::of(&self.view, None, self.now) }.render().unwrap())
     }
 }
 
