@@ -179,10 +179,15 @@ async fn woken_late(clean: &[String], number: usize) {
     watch.check().await;
     let held = stack.gate.hold(nth(number));
     let mut late = Box::pin(run(&stack));
-    tokio::select! {
-        _ = held.arrived() => {}
+    let has_come = tokio::select! {
+        _ = held.arrived() => true,
+        _ = &mut late => false,
+    };
+    if !has_come {
         // The number of concurrent calls varies by a few, so the last one may not come.
-        _ = &mut late => return,
+        drop((late, held));
+        let undone = Left::PerhapsComplaints(&[("usage-sync", "the provider did not do it")]);
+        return stack.finish_leaving(&[Left::PerhapsUnmetFaults, undone]).await;
     }
     let overtaken = async {
         meanwhile(&world);
