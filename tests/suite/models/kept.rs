@@ -1,6 +1,7 @@
 //! The record of a day by model. It is replaced only by a complete answer with no smaller sum, and its rows
 //! expire.
 
+use bursar_core::domain::values::id::GrantId;
 use bursar_tests::stack::Left;
 
 use jiff::ToSpan;
@@ -66,10 +67,13 @@ async fn what_each_grant_used_by_model_is_kept_by_its_id_and_expires_with_the_re
     world.nights(1);
     world.sync().await;
     let office = world.office("cs-pilot");
-    let mut kept: Vec<_> = office.table.model_rows(day).await.unwrap();
-    kept.sort_by_key(|of| of.used.spent);
-    let told = kept.iter().map(|of| (of.grant.clone(), of.model.as_str(), of.used.spent.micros(), of.used.requests));
-    assert_eq!(told.collect::<Vec<_>>(), [(bob, LARGE, 250_000, 1), (ada, SMALL, 1_500_000, 2)]);
+    let now = world.stack.clock.now();
+    let kept = office.table.model_rows(day, now).await.unwrap();
+    let told = kept.each().map(|of| (GrantId::of_bytes(of.grant), of.model, of.used.spent.micros(), of.used.requests));
+    let mut told: Vec<_> = told.collect();
+    told.sort_by_key(|(_, _, spent, _)| *spent);
+    assert_eq!(told, [(bob, LARGE, 250_000, 1), (ada, SMALL, 1_500_000, 2)]);
+    assert!(office.table.model_rows(day, now + (24 * 401).hours()).await.unwrap().is_empty(), "however late it goes");
     let mut watch = watch(&world.stack);
     let items = &watch.check().await.items;
     let rows = items.values().find(|item| item["kind"].as_s().is_ok_and(|kind| kind == "model-rows")).unwrap();

@@ -78,6 +78,11 @@ impl Days {
         days.map(|(spent, day)| (day, *spent, !self.estimated.iter().any(|(from, to)| *from <= day && day <= *to)))
     }
 
+    /// The ranges of days, both ends included, of which only the sum is known.
+    pub fn estimated(&self) -> impl Iterator<Item = (Date, Date)> {
+        self.estimated.iter().copied()
+    }
+
     /// The use of each day that has any; days of which only the sum is known share it evenly.
     pub fn evenly(&self) -> BTreeMap<Date, Usd> {
         let mut days: BTreeMap<Date, Usd> = self.each().map(|(day, spent, _)| (day, spent)).collect();

@@ -11,4 +11,5 @@ pub mod lots;
 pub mod models;
 pub mod reading;
 pub mod reconciliation;
+pub mod report;
 pub mod span;

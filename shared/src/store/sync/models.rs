@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::usage::models::rows::{self, GrantUse};
+use crate::domain::usage::models::rows::{self, GrantRows, GrantUse};
 use crate::domain::usage::models::{GroupUse, Sums, UnattributedUse};
 use crate::domain::values::id::ProgrammeId;
 use crate::store::table::items::{MOST_IN_A_PART, Stored};
@@ -59,14 +59,14 @@ impl Table {
         self.query_between(&keys::model_day(programme, from), &keys::model_day(programme, to)).await
     }
 
-    /// The use of each grant by model on a day, if it is still kept.
-    pub async fn model_rows(&self, day: Date) -> Result<Vec<GrantUse>, StoreError> {
+    /// The use of each grant by model on a day; no rows where nothing was used, or they are not kept any more.
+    pub async fn model_rows(&self, day: Date, now: Timestamp) -> Result<GrantRows, StoreError> {
         let parts: Vec<ModelRows> = self.query(&keys::model_rows(day, 0).pk, keys::MODEL_ROWS).await?;
-        let Some(first) = parts.first() else { return Ok(Vec::new()) };
+        let Some(first) = parts.first().filter(|first| now < first.until) else { return Ok(GrantRows::default()) };
         // A new answer with fewer parts leaves the last parts of the one before it in the table.
         let of_it = parts.iter().filter(|part| part.part < first.parts);
         let bytes: Vec<u8> = of_it.flat_map(|part| part.bytes.iter().copied()).collect();
-        rows::unpack(&bytes).map_err(|error| StoreError::corrupt(&first.key(), ModelRows::KIND, &error))
+        GrantRows::unpack(&bytes).map_err(|error| StoreError::corrupt(&first.key(), ModelRows::KIND, &error))
     }
 
     /// The unattributed use of a day, with the total that the provider reported, if it reported any.

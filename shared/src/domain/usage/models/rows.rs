@@ -19,18 +19,35 @@ pub struct GrantUse {
     pub used: Sums,
 }
 
+/// The rows of a day, of which no name is copied: there may be very many.
+#[derive(Default)]
+pub struct GrantRows(PackedForm);
+
+/// A grant's use of one model on a day, as it lies in the packed form.
+#[derive(Debug, Clone, Copy)]
+pub struct GrantRow<'a> {
+    pub programme: &'a str,
+    /// The bytes of the grant's id.
+    pub grant: [u8; 8],
+    /// The model's name; empty where the provider does not give one.
+    pub model: &'a str,
+    pub used: Sums,
+}
+
 /// The error for bytes that are no rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("these bytes are no rows of model use")]
 pub struct NotRows;
 
-/// The packed form: each name once, and rows that refer to names by number (programme, grant, model, spent,
-/// byok and requests).
+/// A packed row: programme and model by the number of their names, with spent, byok and requests.
+type PackedRow = (u32, [u8; 8], u32, i64, i64, u64);
+
+/// The packed form: each name once, and rows that refer to names by number.
 #[derive(Default, Serialize, Deserialize)]
 struct PackedForm {
     programmes: Vec<String>,
     models: Vec<String>,
-    rows: Vec<(u32, [u8; 8], u32, i64, i64, u64)>,
+    rows: Vec<PackedRow>,
 }
 
 pub fn pack<'a>(uses: impl IntoIterator<Item = &'a GrantUse>) -> Vec<u8> {
@@ -46,21 +63,33 @@ pub fn pack<'a>(uses: impl IntoIterator<Item = &'a GrantUse>) -> Vec<u8> {
     postcard::to_allocvec(&plain).unwrap_or_default()
 }
 
-pub fn unpack(bytes: &[u8]) -> Result<Vec<GrantUse>, NotRows> {
-    let plain: PackedForm = postcard::from_bytes(bytes).map_err(|_| NotRows)?;
-    let named = |names: &[String], number: u32| {
-        usize::try_from(number).ok().and_then(|number| names.get(number).cloned()).ok_or(NotRows)
-    };
-    let rows = plain.rows.iter().map(|(programme, grant, model, spent, byok, requests)| {
-        let (spent, byok) = (Usd::from_micros(*spent), Usd::from_micros(*byok));
-        Ok(GrantUse {
-            programme: named(&plain.programmes, *programme)?.parse().map_err(|_| NotRows)?,
-            grant: GrantId::of_bytes(*grant),
-            model: named(&plain.models, *model)?,
-            used: Sums { spent, byok, requests: *requests },
+impl GrantRows {
+    pub fn unpack(bytes: &[u8]) -> Result<GrantRows, NotRows> {
+        let plain: PackedForm = postcard::from_bytes(bytes).map_err(|_| NotRows)?;
+        let is_named = |names: &[String], number: u32| usize::try_from(number).is_ok_and(|number| number < names.len());
+        let are_named = |(programme, _, model, ..): &PackedRow| {
+            is_named(&plain.programmes, *programme) && is_named(&plain.models, *model)
+        };
+        if plain.rows.iter().all(are_named) { Ok(GrantRows(plain)) } else { Err(NotRows) }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.rows.is_empty()
+    }
+
+    /// The rows, with the names as they lie in the packed form.
+    pub fn each(&self) -> impl Iterator<Item = GrantRow<'_>> {
+        // Every number was looked at when the rows were unpacked.
+        fn name(names: &[String], number: u32) -> &str {
+            usize::try_from(number).ok().and_then(|number| names.get(number)).map_or("", String::as_str)
+        }
+        self.0.rows.iter().map(|(programme, grant, model, spent, byok, requests)| GrantRow {
+            programme: name(&self.0.programmes, *programme),
+            grant: *grant,
+            model: name(&self.0.models, *model),
+            used: Sums { spent: Usd::from_micros(*spent), byok: Usd::from_micros(*byok), requests: *requests },
         })
-    });
-    rows.collect()
+    }
 }
 
 /// The names in the order of their first use, each with its number.
@@ -98,9 +127,20 @@ mod tests {
         };
         let uses: Vec<GrantUse> = (0..10_000).map(of).collect();
         let packed = pack(&uses);
-        assert_eq!(unpack(&packed).unwrap(), uses);
+        let rows = GrantRows::unpack(&packed).unwrap();
+        let back = rows.each().map(|row| GrantUse {
+            programme: row.programme.parse().unwrap(),
+            grant: GrantId::of_bytes(row.grant),
+            model: row.model.to_owned(),
+            used: row.used,
+        });
+        assert_eq!(back.collect::<Vec<_>>(), uses);
         assert!(packed.len() < 380_000, "{}", packed.len());
-        assert_eq!(unpack(&pack([])).unwrap(), []);
-        assert_eq!((unpack(b"x"), unpack(&packed[..packed.len() - 1])), (Err(NotRows), Err(NotRows)));
+        assert!(GrantRows::unpack(&pack([])).unwrap().is_empty());
+        for broken in [&b"x"[..], &packed[..packed.len() - 1]] {
+            assert_eq!(GrantRows::unpack(broken).err(), Some(NotRows));
+        }
+        let nameless = PackedForm { programmes: Vec::new(), models: Vec::new(), rows: vec![(0, [0; 8], 0, 1, 0, 1)] };
+        assert_eq!(GrantRows::unpack(&postcard::to_allocvec(&nameless).unwrap()).err(), Some(NotRows));
     }
 }

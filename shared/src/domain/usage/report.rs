@@ -1,0 +1,228 @@
+//! A report: what the keys of programmes used over a range of days, grouped as asked. Amounts come from readings, and use by
+//! model only divides them. So every grouping adds up to the same total, and each to the finer ones below it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use jiff::civil::Date;
+
+use super::models::Sums;
+use super::reading::DailyUse;
+use super::span::stretches;
+use crate::domain::values::id::GrantId;
+use crate::domain::values::money::Usd;
+
+/// The columns by which a report is grouped, besides the programme.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Grouping {
+    pub day: bool,
+    pub group: bool,
+    pub model: bool,
+    pub person: bool,
+}
+
+/// The bytes of a grant's id: a report may have a line for each of very many.
+pub type GrantBytes = [u8; 8];
+
+/// The programme that used something, with the group and the grant whose key it was, where there is one.
+#[derive(Debug, Clone, Copy)]
+pub struct UseSource<'a> {
+    /// The number of the programme in the report.
+    pub programme: u16,
+    pub group: Option<&'a str>,
+    pub grant: Option<GrantBytes>,
+}
+
+/// The use of keys over a range of days, both ends included.
+pub struct SpendingReport {
+    by: Grouping,
+    range: (Date, Date),
+    /// The names of groups and models; lines refer to them by number.
+    names: Names,
+    lines: BTreeMap<LineKey, Sums>,
+    byok: Usd,
+    undated: Usd,
+    estimated: BTreeSet<(Date, Date)>,
+    first_used: Option<Date>,
+}
+
+/// One line of a report. What it is not grouped by is `None`, and so is what is not known or not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReportLine<'a> {
+    pub day: Option<Date>,
+    pub programme: u16,
+    pub group: Option<&'a str>,
+    pub model: Option<&'a str>,
+    pub grant: Option<GrantBytes>,
+    /// The account's money. Below zero only without a model, where models are known of more than the keys' day.
+    pub spent: Usd,
+    /// The number of requests; `None` where it is not known for every day.
+    pub requests: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct LineKey {
+    day: Option<Date>,
+    programme: u16,
+    group: Option<u32>,
+    model: Option<u32>,
+    grant: Option<GrantBytes>,
+}
+
+#[derive(Default)]
+struct Names {
+    numbers: HashMap<String, u32>,
+    texts: Vec<String>,
+}
+
+impl SpendingReport {
+    pub fn new(by: Grouping, range: (Date, Date)) -> SpendingReport {
+        SpendingReport {
+            by,
+            range,
+            names: Names::default(),
+            lines: BTreeMap::new(),
+            byok: Usd::ZERO,
+            undated: Usd::ZERO,
+            estimated: BTreeSet::new(),
+            first_used: None,
+        }
+    }
+
+    pub fn range(&self) -> (Date, Date) {
+        self.range
+    }
+
+    /// Adds what a key used, day by day. Only this moves the total.
+    pub fn add(&mut self, source: UseSource<'_>, used: &DailyUse) {
+        let (from, to) = self.range;
+        let is_within = |day: Date| from <= day && day <= to;
+        let days = used.credits.each().chain(used.byok.each());
+        let used_on = days.filter(|(day, spent, _)| is_within(*day) && *spent != Usd::ZERO).map(|(day, ..)| day);
+        self.first_used = self.first_used.into_iter().chain(used_on).min();
+        self.byok += used.byok.each().filter(|(day, ..)| is_within(*day)).map(|(_, spent, _)| spent).sum();
+        if used.credits.each().next().is_some_and(|(first, ..)| from < first) {
+            self.undated += used.credits.opening();
+        }
+        self.estimated.extend(used.credits.estimated().filter(|(first, last)| *first <= to && from <= *last));
+        for (day, spent, _) in used.credits.each().filter(|(day, spent, _)| is_within(*day) && *spent != Usd::ZERO) {
+            self.line(source, day, "").spent += spent;
+        }
+    }
+
+    /// Moves what is known of a model from the line without a model to the model's own. An empty name stands
+    /// for models that are not told apart.
+    pub fn divide(&mut self, source: UseSource<'_>, day: Date, model: &str, used: Sums) {
+        let (from, to) = self.range;
+        if day < from || to < day {
+            return;
+        }
+        if self.by.model && !model.is_empty() {
+            let without_a_model = self.line(source, day, "");
+            without_a_model.spent = without_a_model.spent - used.spent;
+            self.line(source, day, model).spent += used.spent;
+        }
+        let line = self.line(source, day, model);
+        line.requests = line.requests.saturating_add(used.requests);
+    }
+
+    /// The sum of all lines, whatever they are grouped by.
+    pub fn total(&self) -> Usd {
+        self.lines.values().map(|line| line.spent).sum()
+    }
+
+    /// The use of these days with provider keys of the users' own, which is another bill and in no line.
+    pub fn byok(&self) -> Usd {
+        self.byok
+    }
+
+    /// The use before the first day on record of keys that are on record only since a day of this range. It
+    /// is in no line.
+    pub fn undated(&self) -> Usd {
+        self.undated
+    }
+
+    /// The ranges of days of which only the sum is known. They may reach beyond the range of the report.
+    pub fn estimated(&self) -> Vec<(Date, Date)> {
+        let mut joined: Vec<(Date, Date)> = Vec::new();
+        for (from, to) in &self.estimated {
+            match joined.last_mut() {
+                Some((_, last)) if *from <= *last => *last = (*last).max(*to),
+                _ => joined.push((*from, *to)),
+            }
+        }
+        joined
+    }
+
+    /// The days from the first with any use for which this does not hold.
+    pub fn days_without(&self, is_known: impl Fn(Date) -> bool) -> Vec<(Date, Date)> {
+        let (from, to) = self.range;
+        self.first_used.map_or_else(Vec::new, |first| stretches((from.max(first), to), |day| !is_known(day)))
+    }
+
+    /// The lines: day after day, programme after programme, the largest first. `knows_models` tells of a day
+    /// whether its use by model is known.
+    pub fn lines(&self, knows_models: impl Fn(Date) -> bool) -> Vec<ReportLine<'_>> {
+        let knows_all = self.days_without(&knows_models).is_empty();
+        let line = |(key, used): (&LineKey, &Sums)| {
+            let is_counted = key.model.is_some() || key.day.map_or(knows_all, &knows_models);
+            ReportLine {
+                day: key.day,
+                programme: key.programme,
+                group: self.names.text(key.group),
+                model: self.names.text(key.model),
+                grant: key.grant,
+                spent: used.spent,
+                requests: is_counted.then_some(used.requests),
+            }
+        };
+        let is_something = |(_, used): &(&LineKey, &Sums)| used.spent != Usd::ZERO || used.requests > 0;
+        let mut lines: Vec<ReportLine<'_>> = self.lines.iter().filter(is_something).map(line).collect();
+        lines.sort_unstable_by(|one, other| {
+            let place = |line: &ReportLine<'_>| (line.day, line.programme);
+            let by_name = |line: &ReportLine<'_>| (line.grant, line.model.is_none());
+            place(one)
+                .cmp(&place(other))
+                .then_with(|| other.spent.cmp(&one.spent))
+                .then_with(|| one.group.cmp(&other.group).then_with(|| one.model.cmp(&other.model)))
+                .then_with(|| by_name(one).cmp(&by_name(other)))
+        });
+        lines
+    }
+
+    fn line(&mut self, source: UseSource<'_>, day: Date, model: &str) -> &mut Sums {
+        let key = LineKey {
+            day: self.by.day.then_some(day),
+            programme: source.programme,
+            group: source.group.filter(|_| self.by.group).map(|group| self.names.number(group)),
+            model: Some(model).filter(|model| self.by.model && !model.is_empty()).map(|model| self.names.number(model)),
+            grant: source.grant.filter(|_| self.by.person),
+        };
+        self.lines.entry(key).or_default()
+    }
+}
+
+impl UseSource<'_> {
+    /// The use of a programme's grant.
+    pub fn of_grant<'a>(programme: u16, group: Option<&'a str>, grant: &GrantId) -> UseSource<'a> {
+        UseSource { programme, group, grant: Some(grant.to_bytes()) }
+    }
+}
+
+impl Names {
+    fn number(&mut self, name: &str) -> u32 {
+        if let Some(number) = self.numbers.get(name) {
+            return *number;
+        }
+        let number = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
+        self.numbers.insert(name.to_owned(), number);
+        self.texts.push(name.to_owned());
+        number
+    }
+
+    fn text(&self, number: Option<u32>) -> Option<&str> {
+        self.texts.get(usize::try_from(number?).ok()?).map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests;
