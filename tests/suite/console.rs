@@ -9,6 +9,7 @@ mod mails;
 mod outlook;
 mod programmes;
 mod release;
+mod report;
 mod requests;
 mod roster;
 mod settings;

@@ -54,7 +54,7 @@ const PROGRAMME: &str = "/console/programmes/{id}";
 const ONE_GRANT: &str = "/console/programmes/{id}/grants/{grant}/";
 const ACTS: &str = "/console/programmes/{id}/grants/{grant}/{act}";
 
-const TABLE: [(&str, &str, Whose); 47] = [
+const TABLE: [(&str, &str, Whose); 51] = [
     ("GET", "/", Anybodys),
     ("POST", "/link", Anybodys),
     ("GET", "/c/{*anything}", Anybodys),
@@ -90,6 +90,10 @@ const TABLE: [(&str, &str, Whose); 47] = [
     ("POST", "/console/programmes/{id}/grants/{grant}/revoke", Facultys),
     ("GET", "/console/programmes/{id}/alerts", Assistants),
     ("POST", "/console/programmes/{id}/alerts", Assistants),
+    ("GET", "/console/programmes/{id}/report", Assistants),
+    ("GET", "/console/programmes/{id}/report.csv", Assistants),
+    ("GET", "/console/report", Staffs),
+    ("GET", "/console/report.csv", Staffs),
     ("GET", "/console/account", Admins),
     ("POST", "/console/account/release", Admins),
     ("POST", "/console/account/explain", Admins),

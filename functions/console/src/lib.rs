@@ -10,6 +10,7 @@ mod home;
 mod mails;
 mod overview;
 mod paths;
+mod report;
 mod roster;
 mod settings;
 mod show;
@@ -77,6 +78,10 @@ fn routes(site: Site) -> Router {
         .route("/console/programmes/{id}/grants/{grant}", get(grants::grant))
         .route("/console/programmes/{id}/grants/{grant}/{act}", post(grants::act))
         .route("/console/programmes/{id}/alerts", get(alerts::page).post(alerts::resend))
+        .route("/console/programmes/{id}/report", get(report::page))
+        .route("/console/programmes/{id}/report.csv", get(report::file))
+        .route("/console/report", get(report::page_of_several))
+        .route("/console/report.csv", get(report::file_of_several))
         .route("/console/account", get(account::page))
         .route("/console/account/release", post(account::release))
         .route("/console/account/explain", post(account::explain))

@@ -4,6 +4,8 @@ use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 
 pub(crate) const ACCOUNT: &str = "/console/account";
 
+pub(crate) const REPORT: &str = "/console/report";
+
 pub(crate) fn programme(programme: &ProgrammeId) -> String {
     format!("/console/programmes/{programme}")
 }
@@ -18,4 +20,8 @@ pub(crate) fn grants(programme: &ProgrammeId) -> String {
 
 pub(crate) fn grant(programme: &ProgrammeId, grant: &GrantId) -> String {
     format!("/console/programmes/{programme}/grants/{grant}")
+}
+
+pub(crate) fn report(programme: &ProgrammeId) -> String {
+    format!("/console/programmes/{programme}/report")
 }

@@ -19,6 +19,7 @@ pub use alerts::resend::AlertAgain;
 pub use grants::act::{ActOutcome, Decision};
 pub use grants::enrolment::{Enrolment, INVITED_AT_ONCE, NewPerson};
 pub use grants::readings::{ReadingWrite, UsageRefresh};
+pub use grants::view::ProgrammeShard;
 pub use kinds::KINDS;
 pub use ledger::cuts::CutKeys;
 pub use mail::days::{BulkRelease, BulkReleaseOutcome, BulkStop, MailServer};

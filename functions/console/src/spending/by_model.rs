@@ -178,7 +178,8 @@ impl ModelSpending {
     }
 }
 
-fn words(stretches: &[(Date, Date)]) -> Option<String> {
+/// Ranges of days in words, unless there are none.
+pub(crate) fn words(stretches: &[(Date, Date)]) -> Option<String> {
     let stretch = |(from, to): &(Date, Date)| if from == to { from.to_string() } else { format!("{from} to {to}") };
     let all: Vec<String> = stretches.iter().map(stretch).collect();
     (!all.is_empty()).then(|| all.join(", "))

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::try_join_all;
+use futures_util::stream::{Stream, StreamExt, iter};
 use jiff::Timestamp;
 
 use crate::domain::audit::Entry;
@@ -12,6 +13,12 @@ use crate::domain::usage::reading::Reading;
 use crate::domain::values::id::{GrantId, ProgrammeId};
 use crate::store::table::items::Queue;
 use crate::store::table::{StoreError, Table, items, keys};
+
+/// How many shards are read at once where they are read one after another.
+const SHARDS_AT_ONCE: usize = 8;
+
+/// The number of a programme, and the grants in one of its shards with their readings.
+pub type ProgrammeShard = (usize, Vec<(Grant, Vec<Reading>)>);
 
 impl Table {
     pub async fn grant(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Option<Grant>, StoreError> {
@@ -73,6 +80,20 @@ impl Table {
             (grant, readings)
         };
         Ok(grants.into_iter().map(with_readings).collect())
+    }
+
+    /// The grants of these programmes with their readings, a shard at a time, each with the number of its
+    /// programme. Of very many grants only few are held at once.
+    pub fn shards_of_programmes(
+        &self,
+        programmes: &[ProgrammeId],
+    ) -> impl Stream<Item = Result<ProgrammeShard, StoreError>> {
+        let numbered = programmes.iter().enumerate();
+        let each = numbered.flat_map(|programme| keys::SHARDS.iter().map(move |shard| (programme, *shard)));
+        let shards: Vec<_> = each
+            .map(|((number, programme), shard)| async move { Ok((number, self.shard_of(programme, shard).await?)) })
+            .collect();
+        iter(shards).buffered(SHARDS_AT_ONCE)
     }
 
     /// The grants with an order of this urgency that is due: longest due first, at most `limit`. The index is

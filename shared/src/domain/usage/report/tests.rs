@@ -126,6 +126,9 @@ fn what_no_model_is_known_of_is_a_line_without_a_model_also_where_models_tell_mo
     report.add(source(1), &DailyUse::on_one(day(1), usd(1_000_000)));
     report.divide(source(1), day(1), "a/small", used(600_000, 3));
     report.divide(source(1), day(1), "", used(100_000, 1));
+    for outside in [-1, 4] {
+        report.divide(source(1), day(outside), "a/small", used(100_000, 1));
+    }
     let lines = |report: &SpendingReport| -> Vec<_> {
         let lines = report.lines(|_| true);
         lines.iter().map(|line| (line.model.map(str::to_owned), line.spent.micros(), line.requests)).collect()
