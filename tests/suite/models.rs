@@ -379,6 +379,6 @@ async fn whose_use_it_was_is_asked_again_when_a_grant_could_not_be_read() {
     world.adds_up(&[&office]).await;
     world
         .stack
-        .finish_leaving(&[Left::AnyMails, Left::Complaints(&[("mail", "what a mail is about cannot be read")])])
+        .finish_leaving(&[Left::PerhapsMails, Left::Complaints(&[("mail", "what a mail is about cannot be read")])])
         .await;
 }

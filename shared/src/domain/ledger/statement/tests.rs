@@ -1,3 +1,5 @@
+//! Statements of cuts that were made by hand, and of drawn nights.
+
 use proptest::prelude::*;
 
 use super::*;
