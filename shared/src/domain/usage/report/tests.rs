@@ -31,7 +31,7 @@ fn source(grant: u8) -> UseSource<'static> {
         _ if grant.is_multiple_of(2) => Some("A"),
         _ => Some("B"),
     };
-    UseSource { programme: u16::from(grant % 4 == 0), group, grant: (grant > 0).then_some([grant; 8]) }
+    UseSource { programme: u16::from(grant.is_multiple_of(4)), group, grant: (grant > 0).then_some([grant; 8]) }
 }
 
 fn grouping(bits: u8) -> Grouping {
