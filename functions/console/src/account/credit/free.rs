@@ -26,7 +26,8 @@ impl FreeModels {
         let is_today = utc_date(allowance.as_of) == utc_date(now);
         let words = match (used, limit) {
             (Some(used), Some(limit)) => {
-                let counted = format!("{} of {} requests were used on their day at {at}", count(used), count(limit));
+                let counted =
+                    format!("By {at}, {} of the {} requests of that day were used", count(used), count(limit));
                 let then = match allowance.used_up_until(now) {
                     Some(until) => format!("; none is left until {}.", utc(until)),
                     None if is_today => ".".to_owned(),

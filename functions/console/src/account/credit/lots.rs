@@ -2,7 +2,7 @@
 
 use bursar_core::domain::usage::credit::PurchaseTerms;
 use bursar_core::domain::usage::lots::Lot;
-use bursar_core::domain::values::format::date_range;
+use bursar_core::domain::values::format::{date_range, medium_date};
 use bursar_core::domain::values::money::Usd;
 use jiff::civil::Date;
 
@@ -13,6 +13,8 @@ pub(in crate::account) struct LotRow {
     pub(in crate::account) left: Usd,
     /// The day on which it could lapse; `None` if credit never does.
     pub(in crate::account) lapses_on: Option<Date>,
+    /// That day in words.
+    pub(in crate::account) lapses: String,
     pub(in crate::account) lapse: Lapse,
 }
 
@@ -37,6 +39,7 @@ impl LotRow {
             amount: lot.amount,
             left: lot.left,
             lapses_on,
+            lapses: lapses_on.map(medium_date).unwrap_or_default(),
             lapse: match lapses_on {
                 None => Lapse::Never,
                 Some(day) if day <= today => Lapse::Past,
