@@ -152,7 +152,7 @@ fn adds_up(page: &Page, truths: &[Truth], (from, to): (Date, Date), seed: u64) {
     let tell = format!("seed {seed}, {from} to {to}");
     let rows = rows(page);
     let total: i64 = rows.iter().filter(|((_, kind), _)| kind != "byok").map(|(_, usd)| usd).sum();
-    let shown = |hook: &str| micros(&page.one(hook).get("data-usd"));
+    let shown = |hook: &str| micros(page.one(hook).get("data-usd"));
     assert_eq!((total, total), (shown("statement-total"), shown("account-change")), "{tell}");
     let midnight = |day: Date| day.to_zoned(TimeZone::UTC).unwrap().timestamp();
     let at = |instant: Timestamp| truths.iter().find(|(began, _)| *began >= instant).or(truths.last()).unwrap();
@@ -228,7 +228,7 @@ async fn the_files_say_what_the_page_says_and_an_invoice_stands_beside_it() {
     let first = records.next().unwrap();
     assert!(first.starts_with("1.250000,") && first.contains(r#""{""cost_code"":""=4711""}""#), "{first}");
     let billed: i64 = records.filter(|line| !line.is_empty()).map(|line| micros(line.split(',').next().unwrap())).sum();
-    assert_eq!(billed + 1_250_000, micros(&page.one("statement-total").get("data-usd")));
+    assert_eq!(billed + 1_250_000, micros(page.one("statement-total").get("data-usd")));
     for bad in ["from=2026-02-02&to=2026-02-01", "from=x&to=2026-02-01", "from=2026-02-01"] {
         for what in ["statement", "statement.csv", "statement.focus.csv"] {
             admin.get(&format!("/console/account/{what}?{bad}")).await.expect(422);
