@@ -23,6 +23,8 @@ struct SeasonKey {
     hash: String,
     programme: Option<String>,
     is_gone: bool,
+    /// Whether it was used since a sync last listed it: what a key uses before it is deleted unseen is a residual.
+    is_unread: bool,
 }
 
 /// What the provider's own account said when a sync began: by programme, and of foreign keys.
@@ -59,11 +61,14 @@ async fn season(stack: &Stack, seed: u64) -> Vec<Truth> {
         }
         for key in keys.iter_mut().filter(|key| !key.is_gone) {
             match rng.u32(0..20) {
-                0..12 => spend(stack, &key.hash, rng.i64(1..3_000_000)),
+                0..12 => {
+                    spend(stack, &key.hash, rng.i64(1..3_000_000));
+                    key.is_unread = true;
+                }
                 12 => provider(stack)
                     .spend_byok(&key.hash, Nano::micros(rng.i64(1..500_000)), stack.clock.now(), "a/model")
                     .unwrap(),
-                13 if key.programme.is_none() => {
+                13 if key.programme.is_none() && !key.is_unread => {
                     provider(stack).delete(&key.hash).unwrap();
                     key.is_gone = true;
                 }
@@ -84,8 +89,10 @@ async fn season(stack: &Stack, seed: u64) -> Vec<Truth> {
         let held = stack.gate.hold_answers(Matcher::call("provider:GET /keys").of(FunctionName::UsageSync));
         let during = async {
             held.arrived().await;
-            for key in keys.iter().filter(|key| !key.is_gone).take(3) {
+            keys.iter_mut().for_each(|key| key.is_unread = false);
+            for key in keys.iter_mut().filter(|key| !key.is_gone).take(3) {
                 spend(stack, &key.hash, rng.i64(1..50_000));
+                key.is_unread = true;
             }
             drop(held);
         };
@@ -116,9 +123,14 @@ async fn new_key(stack: &Stack, offices: &[Office<'_>], rng: &mut Rng, night: i6
         Some(office) => {
             let grant = invite(stack, office, &format!("student-{night}"), None).await;
             let programme = Some(office.programme.to_string());
-            SeasonKey { hash: mint(stack, office, &grant).await, programme, is_gone: false }
+            SeasonKey { hash: mint(stack, office, &grant).await, programme, is_gone: false, is_unread: false }
         }
-        None => SeasonKey { hash: foreign(stack, &format!("lab {night}")), programme: None, is_gone: false },
+        None => SeasonKey {
+            hash: foreign(stack, &format!("lab {night}")),
+            programme: None,
+            is_gone: false,
+            is_unread: false,
+        },
     }
 }
 
