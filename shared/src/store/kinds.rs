@@ -41,6 +41,7 @@ use crate::store::sync::account::{Account, AccountDay, ForeignKey};
 use crate::store::sync::checkpoints::{Checkpoint, CheckpointPart};
 use crate::store::sync::held_back::HeldMarks;
 use crate::store::sync::missing::MissingKey;
+use crate::store::sync::models::grants::GrantModels;
 use crate::store::sync::models::{ModelDay, ModelRows, UnattributedDay};
 use crate::store::sync::runs::{RUN_KEPT, Run};
 use crate::store::sync::state::SyncState;
@@ -144,5 +145,6 @@ kinds! {
     "invoice" Invoice(it): keys::invoice(it.from, it.to);
     "model-day" ModelDay(it): keys::model_day(&it.programme, it.day);
     "model-rows" ModelRows(it): keys::model_rows(it.day, it.part), expires it.until;
+    "grant-models" GrantModels(it): keys::grant_models(&it.grants, it.day), expires it.until;
     "unattributed-day" UnattributedDay(it): keys::unattributed_day(it.day);
 }

@@ -279,7 +279,7 @@ impl Snapshot {
             FreeAllowance::KIND => decoded::<FreeAllowance>(item).map(drop)?,
             MissingKey::KIND => decoded::<MissingKey>(item).map(drop)?,
             // A run's listing, the marks it held back, and grants' use by model have encodings of their own.
-            "checkpoint-part" | "held-marks" | "model-rows" => {}
+            "checkpoint-part" | "held-marks" | "model-rows" | "grant-models" => {}
             kind => anyhow::bail!("there is no kind {kind:?}"),
         }
         Ok(())

@@ -10,6 +10,7 @@ use bursar_core::domain::values::format::time_in;
 use bursar_core::domain::values::money::Usd;
 use jiff::Timestamp;
 
+use crate::my::models::OwnModels;
 use crate::my::obstacle::{self, Obstacle};
 use crate::my::words;
 
@@ -41,6 +42,8 @@ pub(crate) struct Card<'a> {
     pub(crate) no_free_models: Option<String>,
     pub(crate) terms: Option<TermsOfUse<'a>>,
     pub(crate) contact: Option<&'a str>,
+    /// The use by model, once it is known.
+    pub(crate) models: Option<OwnModels>,
 }
 
 /// The terms of use to accept before the first key.
@@ -98,6 +101,7 @@ impl Card<'_> {
             no_free_models: words::no_free_models(view, free, now),
             terms: terms.map(|(text, hash)| TermsOfUse { text, hash }),
             contact: settings.contact.as_deref(),
+            models: None,
         }
     }
 }

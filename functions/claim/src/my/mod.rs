@@ -4,6 +4,7 @@ mod card;
 pub(crate) mod data;
 pub(crate) mod example;
 pub(crate) mod mails;
+pub(crate) mod models;
 mod obstacle;
 mod words;
 
@@ -89,11 +90,17 @@ async fn show(
     )?;
     let is_in_use =
         |view: &&View| view.grant.live().is_some() && view.grant.holds.is_empty() && !view.programme.is_over(now);
+    let sync = site.table.sync_state().await?;
+    let mut cards = Vec::with_capacity(views.len());
+    for view in &views {
+        let models = models::of(site, view, &sync, now).await?;
+        cards.push(Card { models, ..Card::of(view, free.as_ref(), now) });
+    }
     let page = MyPage {
         frame: &site.frame,
         visitor,
         alert,
-        cards: views.iter().map(|view| Card::of(view, free.as_ref(), now)).collect(),
+        cards,
         has_had_a_key: views.iter().any(|view| view.grant.ever_shown && !view.programme.is_over(now)),
         choice,
         not_reached: mark.as_ref().map(not_reached),

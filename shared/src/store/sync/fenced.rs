@@ -12,6 +12,7 @@ use crate::domain::values::money::Usd;
 use crate::store::ledger::cuts::CutKeys;
 use crate::store::sync::account::{Account, AccountDay};
 use crate::store::sync::checkpoints::Checkpoint;
+use crate::store::sync::models::grants::GrantModels;
 use crate::store::sync::models::{ModelDay, ModelRows, UnattributedDay};
 use crate::store::sync::runs::Run;
 use crate::store::sync::state::SyncState;
@@ -146,6 +147,15 @@ impl FencedTable<'_> {
             }
         }
         Ok(true)
+    }
+
+    /// Writes what some grants used by model on a day, if it changed.
+    pub async fn note_grant_models(&self, models: &GrantModels) -> Result<bool, StoreError> {
+        let known: Option<GrantModels> = self.table.get(&models.key()).await?;
+        match known.is_some_and(|known| GrantModels { as_of: models.as_of, ..known } == *models) {
+            true => Ok(true),
+            false => self.put_later(models, models.as_of).await,
+        }
     }
 
     /// Replaces the state of the sync as it was read. Returns `false` also when an admin was faster.

@@ -1,6 +1,8 @@
 //! Use by model: an item for each day of a programme, one for unattributed use, and the rows of each grant,
 //! which expire. `domain::usage::models` decides whose use it is.
 
+pub(in crate::store) mod grants;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::fmt::serde::timestamp::millisecond;
