@@ -3,6 +3,7 @@
 mod account;
 mod account_mails;
 mod by_model;
+mod closing;
 mod credit;
 mod grants;
 mod mails;

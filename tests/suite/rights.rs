@@ -54,7 +54,7 @@ const PROGRAMME: &str = "/console/programmes/{id}";
 const ONE_GRANT: &str = "/console/programmes/{id}/grants/{grant}/";
 const ACTS: &str = "/console/programmes/{id}/grants/{grant}/{act}";
 
-const TABLE: [(&str, &str, Whose); 51] = [
+const TABLE: [(&str, &str, Whose); 54] = [
     ("GET", "/", Anybodys),
     ("POST", "/link", Anybodys),
     ("GET", "/c/{*anything}", Anybodys),
@@ -92,6 +92,9 @@ const TABLE: [(&str, &str, Whose); 51] = [
     ("POST", "/console/programmes/{id}/alerts", Assistants),
     ("GET", "/console/programmes/{id}/report", Assistants),
     ("GET", "/console/programmes/{id}/report.csv", Assistants),
+    ("GET", "/console/programmes/{id}/closeout", Assistants),
+    ("GET", "/console/programmes/{id}/closeout.csv", Assistants),
+    ("GET", "/console/programmes/{id}/pilot", Assistants),
     ("GET", "/console/report", Staffs),
     ("GET", "/console/report.csv", Staffs),
     ("GET", "/console/account", Admins),

@@ -4,6 +4,7 @@
 mod access;
 mod account;
 mod alerts;
+mod closing;
 mod csv_file;
 mod grants;
 mod home;
@@ -80,6 +81,9 @@ fn routes(site: Site) -> Router {
         .route("/console/programmes/{id}/alerts", get(alerts::page).post(alerts::resend))
         .route("/console/programmes/{id}/report", get(report::page))
         .route("/console/programmes/{id}/report.csv", get(report::file))
+        .route("/console/programmes/{id}/closeout", get(closing::closeout))
+        .route("/console/programmes/{id}/closeout.csv", get(closing::closeout_file))
+        .route("/console/programmes/{id}/pilot", get(closing::pilot))
         .route("/console/report", get(report::page_of_several))
         .route("/console/report.csv", get(report::file_of_several))
         .route("/console/account", get(account::page))

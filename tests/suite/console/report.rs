@@ -27,7 +27,7 @@ const REPORT: &str = "/console/programmes/cs-pilot/report";
 const SMALL: &str = "a/small";
 const HEADER: &str = "date,programme,cost_code,group,model,person,requests,spent_usd";
 
-fn ago(now: Timestamp, days: i64) -> Date {
+pub(super) fn ago(now: Timestamp, days: i64) -> Date {
     utc_date(now).saturating_sub(days.days())
 }
 
@@ -36,7 +36,7 @@ fn sums(micros: i64, requests: u64) -> Sums {
 }
 
 /// A programme with a term that has long begun, and with people of its own.
-async fn programme<'s>(stack: &'s Stack, name: &str, faculty: &str) -> Office<'s> {
+pub(super) async fn programme<'s>(stack: &'s Stack, name: &str, faculty: &str) -> Office<'s> {
     let office = Office::of(stack, "cs-pilot");
     let term = Term::new(ago(stack.clock.now(), 40), ago(stack.clock.now(), -40), "UTC").unwrap();
     let mut settings = Settings::new(name, term, Usd::from_dollars(20));
@@ -48,7 +48,7 @@ async fn programme<'s>(stack: &'s Stack, name: &str, faculty: &str) -> Office<'s
     Office::of(stack, id.as_str())
 }
 
-async fn student(stack: &Stack, office: &Office<'_>, address: &str, group: Option<&str>) -> GrantId {
+pub(super) async fn student(stack: &Stack, office: &Office<'_>, address: &str, group: Option<&str>) -> GrantId {
     let person = Person { address: EmailAddress::parse(address).unwrap(), name: None, roster_id: None };
     let by = Author { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
     let invited = [NewPerson { person, group: group.map(str::to_owned) }];
@@ -56,7 +56,7 @@ async fn student(stack: &Stack, office: &Office<'_>, address: &str, group: Optio
 }
 
 /// Records what a key used on days so long ago, in micro-dollars.
-async fn used(office: &Office<'_>, grant: &GrantId, now: Timestamp, days: &[(i64, i64)]) {
+pub(super) async fn used(office: &Office<'_>, grant: &GrantId, now: Timestamp, days: &[(i64, i64)]) {
     let mut credits = Days::default();
     for (before, micros) in days {
         credits.add(&Days::on_one(ago(now, *before), Usd::from_micros(*micros)));
@@ -94,14 +94,14 @@ async fn modelled(office: &Office<'_>, now: Timestamp, before: i64, rows: &[(&Gr
 }
 
 /// The state of the sync after it listed every key now, and knows models of the days from `since` to `until`.
-async fn looked(office: &Office<'_>, now: Timestamp, since: i64, until: i64) {
+pub(super) async fn looked(office: &Office<'_>, now: Timestamp, since: i64, until: i64) {
     let state = office.table.sync_state().await.unwrap().with_models_of(ago(now, since), ago(now, until));
     let state = SyncState { listed_at: Some(now), completed_at: Some(now), ..state };
     assert!(as_sync(&office.table, async |sync| sync.set_sync_state(&state.next()).await).await);
 }
 
 /// The rows of a file, each by the names of its columns.
-fn rows(file: &Page) -> Vec<BTreeMap<String, String>> {
+pub(super) fn rows(file: &Page) -> Vec<BTreeMap<String, String>> {
     assert_eq!(file.body.lines().next(), Some(HEADER));
     let mut read = csv::Reader::from_reader(file.body.as_bytes());
     read.deserialize().map(Result::unwrap).collect()

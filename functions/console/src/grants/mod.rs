@@ -7,4 +7,4 @@ mod timeline;
 
 pub(crate) use acts::act;
 pub(crate) use grant::page as grant;
-pub(crate) use list::{not_mailed, page as list};
+pub(crate) use list::{not_mailed, page as list, used};

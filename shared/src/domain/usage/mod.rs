@@ -2,6 +2,7 @@
 //! account adds up.
 
 pub mod balance;
+pub mod closeout;
 pub mod credit;
 pub mod crossing;
 pub mod days;
@@ -9,6 +10,7 @@ pub mod forecast;
 pub mod free;
 pub mod lots;
 pub mod models;
+pub mod pilot;
 pub mod reading;
 pub mod reconciliation;
 pub mod report;

@@ -1,0 +1,149 @@
+//! The close-out of a programme: what each person and group spent, what nobody claimed, and what of the
+//! account no key explains. Its sums add up to the cent.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::extract::State;
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::usage::closeout::in_cents;
+use bursar_core::domain::values::format::time_in;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::web::{Answer, Frame, Site};
+use jiff::Timestamp;
+
+use super::person::ClosingPerson;
+use crate::access::ProgrammeAccess;
+use crate::paths;
+
+/// The most persons on the page; the file has all.
+const MOST_PERSONS: usize = 5_000;
+
+#[derive(Template)]
+#[template(path = "closeout.html")]
+struct CloseoutPage<'a> {
+    frame: &'a Frame,
+    csrf: &'a str,
+    is_admin: bool,
+    programme: &'a Programme,
+    /// The reason why the figures may still change.
+    preliminary: Option<&'static str>,
+    as_of: Option<String>,
+    term: String,
+    pot: Usd,
+    /// What was spent: the exact amount, and rounded up to the cent.
+    spent: Usd,
+    spent_in_cents: Usd,
+    byok: Usd,
+    people: usize,
+    claimed: usize,
+    /// The caps of those who never claimed.
+    unclaimed_caps: Usd,
+    residual: Option<(Usd, String)>,
+    groups: Vec<GroupRow>,
+    persons: Vec<PersonRow>,
+    file: String,
+}
+
+struct GroupRow {
+    group: String,
+    people: usize,
+    claimed: usize,
+    cents: Usd,
+}
+
+struct PersonRow {
+    grant: String,
+    label: String,
+    name: Option<String>,
+    group: String,
+    state: &'static str,
+    /// The day of the first key, in the programme's time zone.
+    claimed_on: Option<String>,
+    cap: Usd,
+    spent: Usd,
+    cents: Usd,
+}
+
+pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> Answer {
+    let (now, programme) = (site.clock.now(), &access.programme);
+    let Some(pot) = site.table.pot(&programme.id).await? else { return Ok(site.not_found()) };
+    let (persons, sync, days) =
+        tokio::try_join!(ClosingPerson::all(&site, &access), async { Ok(site.table.sync_state().await?) }, async {
+            Ok(site.table.newest_account_days(1).await?)
+        },)?;
+    // What keys spent that the programme owns and Bursar did not make is added here, in a row of its own.
+    let spent: Vec<Usd> = persons.iter().map(ClosingPerson::spent).collect();
+    let cents = in_cents(&spent);
+    let zone = programme.settings.term.zone();
+    let is_open = persons.iter().any(|person| person.is_open);
+    let unclaimed = persons.iter().filter(|person| person.claimed_at.is_none());
+    let residual = days.first().map(|day| (day.residual, day.day.to_string()));
+    let row = |(person, cents): (&ClosingPerson, &Usd)| PersonRow {
+        grant: person.grant.to_string(),
+        label: person.label().to_owned(),
+        name: person.name.clone(),
+        group: person.group.clone().unwrap_or_default(),
+        state: person.state,
+        claimed_on: person.claimed_at.map(|at| at.to_zoned(zone.clone()).date().to_string()),
+        cap: person.cap,
+        spent: person.spent(),
+        cents: *cents,
+    };
+    Ok(site.page(&CloseoutPage {
+        frame: &site.frame,
+        csrf: access.visitor.csrf.reveal(),
+        is_admin: access.is_admin(),
+        programme,
+        preliminary: preliminary(programme, sync.listed_at, is_open, now),
+        as_of: sync.listed_at.map(|at| time_in(at, zone)),
+        term: format!("{} to {}", programme.settings.term.starts_on(), programme.settings.term.ends_on()),
+        pot: pot.limit,
+        spent: spent.iter().copied().sum(),
+        spent_in_cents: cents.iter().copied().sum(),
+        byok: persons.iter().map(|person| person.used.byok.total()).sum(),
+        people: persons.len(),
+        claimed: persons.iter().filter(|person| person.claimed_at.is_some()).count(),
+        unclaimed_caps: unclaimed.map(|person| person.cap).sum(),
+        residual,
+        groups: groups(&persons, &cents),
+        persons: persons.iter().zip(&cents).take(MOST_PERSONS).map(row).collect(),
+        file: format!("{}.csv", paths::closeout(&programme.id)),
+    }))
+}
+
+/// The reason why the figures may still change: the programme goes on, a key may still spend, or no sync has
+/// read the keys since the end.
+fn preliminary(
+    programme: &Programme,
+    listed_at: Option<Timestamp>,
+    is_open: bool,
+    now: Timestamp,
+) -> Option<&'static str> {
+    if !programme.is_over(now) {
+        Some("The programme is not over yet.")
+    } else if is_open {
+        Some("Some keys have not been ended yet.")
+    } else if listed_at.is_none_or(|listed| listed < programme.over_since()) {
+        Some("No sync has read the keys since the programme ended.")
+    } else {
+        None
+    }
+}
+
+/// The groups with their persons' cents, so that their sums add up as the persons' do.
+fn groups(persons: &[ClosingPerson], cents: &[Usd]) -> Vec<GroupRow> {
+    let mut groups: BTreeMap<Option<&str>, GroupRow> = BTreeMap::new();
+    for (person, cents) in persons.iter().zip(cents) {
+        let row = groups.entry(person.group.as_deref()).or_insert_with(|| GroupRow {
+            group: person.group.clone().unwrap_or_else(|| "without a group".to_owned()),
+            people: 0,
+            claimed: 0,
+            cents: Usd::ZERO,
+        });
+        row.people += 1;
+        row.claimed += usize::from(person.claimed_at.is_some());
+        row.cents += *cents;
+    }
+    groups.into_values().collect()
+}
