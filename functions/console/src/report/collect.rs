@@ -22,6 +22,9 @@ const DAYS_AT_ONCE: usize = 2;
 /// How many programmes' use by model is read at once.
 const PROGRAMMES_AT_ONCE: usize = 8;
 
+/// The most lines of a report: a million take some 200 MB, of the 512 that the function has.
+const MOST_LINES: usize = 1_000_000;
+
 /// A report with what is known of its days.
 pub(crate) struct CollectedReport {
     pub(crate) report: SpendingReport,
@@ -34,11 +37,12 @@ pub(crate) struct CollectedReport {
 type Groups = HashMap<GrantBytes, Option<String>>;
 
 impl CollectedReport {
+    /// The report; `None` if it has more lines than fit into the function's memory.
     pub(crate) async fn of(
         site: &Site,
         programmes: &[&Programme],
         asked: AskedReport,
-    ) -> Result<CollectedReport, Fault> {
+    ) -> Result<Option<CollectedReport>, Fault> {
         let ids: Vec<ProgrammeId> = programmes.iter().map(|programme| programme.id.clone()).collect();
         let sync = site.table.sync_state().await?;
         let mut report = SpendingReport::new(asked.by, asked.range);
@@ -52,6 +56,9 @@ impl CollectedReport {
                     note_group(&mut groups, grant);
                 }
             }
+            if report.size() > MOST_LINES {
+                return Ok(None);
+            }
         }
         // Keys that a programme owns and Bursar did not make are added here, as sources without group and grant.
         let mut collected = CollectedReport { report, sync, expired: BTreeSet::new() };
@@ -59,7 +66,7 @@ impl CollectedReport {
             true => collected.divide_by_person(site, &ids, &groups).await?,
             false => collected.divide_by_group(site, &ids).await?,
         }
-        Ok(collected)
+        Ok(Some(collected).filter(|collected| collected.report.size() <= MOST_LINES))
     }
 
     /// Whether use by model and the number of requests are known of a day.
@@ -93,6 +100,9 @@ impl CollectedReport {
         while let Some((day, rows, is_expired)) = read.try_next().await? {
             if is_expired {
                 self.expired.insert(day);
+            }
+            if self.report.size() > MOST_LINES {
+                return Ok(());
             }
             for row in rows.each() {
                 let Some(programme) = numbers.get(row.programme).copied() else { continue };

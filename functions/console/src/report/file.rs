@@ -20,7 +20,9 @@ pub(crate) async fn file(State(site): State<Site>, access: ProgrammeAccess, requ
     let query = ReportQuery::of(&request.query);
     let Ok(asked) = query.read(scope.usual) else { return page::of_one(&site, &access, &query).await };
     let name = format!("report-{}-{}-{}", access.programme.id, asked.range.0, asked.range.1);
-    let collected = CollectedReport::of(&site, &[&access.programme], asked).await?;
+    let Some(collected) = CollectedReport::of(&site, &[&access.programme], asked).await? else {
+        return page::of_one(&site, &access, &query).await;
+    };
     answer(&collected, &request, &name, &[&access.programme])
 }
 
@@ -33,7 +35,9 @@ pub(crate) async fn file_of_several(State(site): State<Site>, visitor: Visitor, 
         return page::of_several(&site, &visitor, &scope, &query).await;
     };
     let programmes: Vec<&Programme> = scope.programmes.iter().map(|(programme, _)| programme).collect();
-    let collected = CollectedReport::of(&site, &programmes, asked).await?;
+    let Some(collected) = CollectedReport::of(&site, &programmes, asked).await? else {
+        return page::of_several(&site, &visitor, &scope, &query).await;
+    };
     answer(&collected, &request, &format!("report-{}-{}", asked.range.0, asked.range.1), &programmes)
 }
 

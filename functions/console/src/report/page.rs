@@ -26,6 +26,9 @@ use crate::spending::by_model::words;
 use crate::{paths, show};
 
 const ON_A_PAGE: usize = 200;
+/// The refusal of a report that does not fit into the function's memory.
+const TOO_MANY_LINES: &str =
+    "This report has more than a million lines. Choose fewer days or programmes, or fewer columns.";
 /// How many grants are read at once for the names of their persons.
 const GRANTS_AT_ONCE: usize = 16;
 
@@ -146,10 +149,13 @@ async fn made<'a>(
     query: &ReportQuery,
 ) -> Result<(StatusCode, ReportForm<'a>, Option<ReportResults>), Fault> {
     match query.read(scope.usual) {
-        Ok(asked) => {
-            let results = ReportResults::of(site, scope, asked, query.skip).await?;
-            Ok((StatusCode::OK, ReportForm::of(scope, asked), Some(results)))
-        }
+        Ok(asked) => match ReportResults::of(site, scope, asked, query.skip).await? {
+            Some(results) => Ok((StatusCode::OK, ReportForm::of(scope, asked), Some(results))),
+            None => {
+                let form = ReportForm::refused(scope, query, TOO_MANY_LINES.to_owned());
+                Ok((StatusCode::UNPROCESSABLE_ENTITY, form, None))
+            }
+        },
         Err(why) => Ok((StatusCode::UNPROCESSABLE_ENTITY, ReportForm::refused(scope, query, why), None)),
     }
 }
@@ -181,16 +187,21 @@ impl ReportForm<'_> {
 }
 
 impl ReportResults {
-    async fn of(site: &Site, scope: &ReportScope, asked: AskedReport, skip: usize) -> Result<ReportResults, Fault> {
+    async fn of(
+        site: &Site,
+        scope: &ReportScope,
+        asked: AskedReport,
+        skip: usize,
+    ) -> Result<Option<ReportResults>, Fault> {
         let programmes: Vec<&Programme> = scope.programmes.iter().map(|(programme, _)| programme).collect();
-        let collected = CollectedReport::of(site, &programmes, asked).await?;
+        let Some(collected) = CollectedReport::of(site, &programmes, asked).await? else { return Ok(None) };
         let lines = collected.report.lines(|day| collected.knows_models(day));
         let from = skip.min(lines.len());
         let until = (from + ON_A_PAGE).min(lines.len());
         let people = people(site, scope, &lines[from..until]).await?;
         let row = |line: &ReportLine<'_>| ReportRow::of(line, scope, asked.by, &people);
         let chosen = scope.chosen();
-        Ok(ReportResults {
+        Ok(Some(ReportResults {
             by: asked.by,
             is_of_several: !scope.choices.is_empty(),
             days: words(&[asked.range]).unwrap_or_default(),
@@ -202,7 +213,7 @@ impl ReportResults {
             next: (until < lines.len()).then(|| asked.address(&scope.path, &chosen, until)),
             file: asked.address(&format!("{}.csv", scope.path), &chosen, 0),
             notes: notes(&collected, &lines, asked, site.clock.now()),
-        })
+        }))
     }
 }
 

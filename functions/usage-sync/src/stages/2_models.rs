@@ -12,7 +12,6 @@ use bursar_core::domain::values::window::utc_date;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::analytics::UnreadableRows;
 use bursar_core::store::{GrantModels, ModelDay, ModelRows, UnattributedDay};
-use futures_util::stream::{StreamExt, iter};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
@@ -24,9 +23,6 @@ use crate::scan::rows::Rows;
 
 /// The most days that are queried: use on older missed days stays unknown by model.
 const MOST_DAYS: i64 = 7;
-
-/// How many items for students are written at once.
-const ITEMS_AT_ONCE: usize = 16;
 
 /// The use by model until it is attributed. Its rows are kept with those of the listing.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -132,7 +128,7 @@ impl ModelUse {
             let uses = attribution.grants.remove(&day).unwrap_or_default();
             let until = kept_until(runner, day)?;
             ensure_written(fenced.note_model_rows(&ModelRows::of(day, &uses, as_of, until)).await?)?;
-            write_for_students(runner, &GrantModels::of(day, &uses, as_of, until)).await?;
+            ensure_written(fenced.note_grant_models(&GrantModels::of(day, &uses, as_of, until)).await?)?;
             // This item marks the day as known, so it comes last.
             ensure_written(fenced.note_unattributed_day(&unattributed).await?)?;
         }
@@ -181,17 +177,6 @@ async fn ask(
         }
     }
     Ok(all)
-}
-
-/// Writes the use of grants by model once more, as students read it.
-async fn write_for_students(runner: &Runner<'_>, items: &[GrantModels]) -> Result<()> {
-    let fenced = runner.fenced();
-    let each: Vec<_> = items.iter().map(|item| fenced.note_grant_models(item)).collect();
-    let mut written = iter(each).buffer_unordered(ITEMS_AT_ONCE);
-    while let Some(is_written) = written.next().await {
-        ensure_written(is_written?)?;
-    }
-    Ok(())
 }
 
 /// When the use of grants on a day expires.

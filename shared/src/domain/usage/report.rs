@@ -125,6 +125,11 @@ impl SpendingReport {
         line.requests = line.requests.saturating_add(used.requests);
     }
 
+    /// How many lines there are so far, those of nothing included.
+    pub fn size(&self) -> usize {
+        self.lines.len()
+    }
+
     /// The sum of all lines, whatever they are grouped by.
     pub fn total(&self) -> Usd {
         self.lines.values().map(|line| line.spent).sum()

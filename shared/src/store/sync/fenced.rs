@@ -2,6 +2,7 @@
 //! over, changes nothing. The sync decides what is written and when.
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
 use crate::deadline::Deadline;
@@ -19,6 +20,7 @@ use crate::store::sync::state::SyncState;
 use crate::store::sync::totals::{KeptTotals, Totals};
 use crate::store::table::commit::{Commit, Pauses};
 use crate::store::table::items::Stored;
+use crate::store::table::keys::ItemKey;
 use crate::store::table::lease::Lease;
 use crate::store::table::meta::{KnownAccount, SET_ACCOUNT, attribute_of};
 use crate::store::table::transaction::{Transaction, number};
@@ -149,13 +151,28 @@ impl FencedTable<'_> {
         Ok(true)
     }
 
-    /// Writes what some grants used by model on a day, if it changed.
-    pub async fn note_grant_models(&self, models: &GrantModels) -> Result<bool, StoreError> {
-        let known: Option<GrantModels> = self.table.get(&models.key()).await?;
-        match known.is_some_and(|known| GrantModels { as_of: models.as_of, ..known } == *models) {
-            true => Ok(true),
-            false => self.put_later(models, models.as_of).await,
+    /// Writes what grants used by model on a day, as students read it, if it changed. Many items go into one
+    /// transaction, since each checks the lease, and two that check one item at once may refuse each other.
+    pub async fn note_grant_models(&self, models: &[GrantModels]) -> Result<bool, StoreError> {
+        let mut rest = models;
+        while let Some((part, after)) = GrantModels::split_for_one_write(rest) {
+            let keys: Vec<ItemKey> = part.iter().map(Stored::key).collect();
+            let known = try_join_all(keys.iter().map(|key| self.table.get::<GrantModels>(key))).await?;
+            let mut transaction = self.begun()?;
+            let mut has_changed = false;
+            for (of, known) in part.iter().zip(known) {
+                if known.is_none_or(|known| GrantModels { as_of: of.as_of, ..known } != *of) {
+                    let as_of = [(":as_of", number(of.as_of.as_millisecond()))];
+                    transaction = transaction.create_or_replace(of, "as_of <= :as_of", &as_of)?;
+                    has_changed = true;
+                }
+            }
+            if has_changed && !self.commit(transaction).await? {
+                return Ok(false);
+            }
+            rest = after;
         }
+        Ok(true)
     }
 
     /// Replaces the state of the sync as it was read. Returns `false` also when an admin was faster.

@@ -12,6 +12,10 @@ use crate::domain::values::id::GrantId;
 use crate::store::table::items::{MOST_IN_A_PART, Stored};
 use crate::store::table::{StoreError, Table, keys};
 
+/// The most items in one write, and the most bytes of them: a transaction takes 100 items and four megabytes.
+const MOST_ITEMS_AT_ONCE: usize = 90;
+const MOST_BYTES_AT_ONCE: usize = 3_000_000;
+
 /// What the grants whose ids begin alike used by model on a completed UTC day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GrantModels {
@@ -58,6 +62,17 @@ impl Table {
 }
 
 impl GrantModels {
+    /// The first of these items, as many as one transaction takes, and the rest; `None` if there are none.
+    pub(in crate::store) fn split_for_one_write(items: &[GrantModels]) -> Option<(&[GrantModels], &[GrantModels])> {
+        let mut bytes = 0;
+        let fits = |of: &&GrantModels| {
+            bytes += of.bytes.len();
+            bytes <= MOST_BYTES_AT_ONCE
+        };
+        let count = items.iter().take(MOST_ITEMS_AT_ONCE).take_while(fits).count();
+        items.split_at_checked(count.max(1))
+    }
+
     /// The use of grants on a day, in an item for each of 256 beginnings of their ids that used anything.
     pub fn of(day: Date, uses: &[GrantUse], as_of: Timestamp, until: Timestamp) -> Vec<GrantModels> {
         let mut sorted: Vec<&GrantUse> = uses.iter().collect();
@@ -117,6 +132,28 @@ mod tests {
         let found: Vec<_> = items.iter().map(|item| (item.grants.as_str(), rows_of(item).len())).collect();
         assert_eq!(found, [("0b", 1), ("ab", 2)]);
         assert_eq!(rows_of(&items[1])[1], ("ab00000000000002".parse().unwrap(), "b".to_owned(), 3));
+    }
+
+    #[test]
+    fn a_write_has_no_more_items_and_bytes_than_a_transaction_takes() {
+        let item = |bytes: usize| GrantModels {
+            grants: "ab".to_owned(),
+            day: Date::constant(2026, 11, 1),
+            as_of: Timestamp::MIN,
+            until: Timestamp::MAX,
+            bytes: vec![0; bytes],
+        };
+        let parts = |items: &[GrantModels]| {
+            let (mut rest, mut parts) = (items, Vec::new());
+            while let Some((part, after)) = GrantModels::split_for_one_write(rest) {
+                parts.push(part.len());
+                rest = after;
+            }
+            parts
+        };
+        assert_eq!(parts(&vec![item(1); 256]), [90, 90, 76]);
+        assert_eq!(parts(&vec![item(380_000); 16]), [7, 7, 2]);
+        assert_eq!(parts(&[]), [0; 0]);
     }
 
     #[test]
