@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use bursar_core::domain::ledger::statement::StatementRow;
 use bursar_core::web::{Answer, Site};
 
-use super::{DaysQuery, made};
+use super::DaysQuery;
 use crate::access::AdminAccess;
 use crate::csv_file::{Cell, CsvRequest};
 
@@ -21,7 +21,7 @@ pub(crate) async fn csv(
         Ok(days) => days,
         Err(why) => return Ok(site.refuse(StatusCode::UNPROCESSABLE_ENTITY, "There is no such statement", why)),
     };
-    let (Some(statement), _) = made(&site, days).await? else { return Ok(super::nothing_yet(&site)) };
+    let (Some(statement), _) = site.table.statement(days).await? else { return Ok(super::nothing_yet(&site)) };
     let name = format!("statement-{}-{}", days.from, days.to);
     file.answer(&name, &COLUMNS, statement.rows.iter().map(cells))
 }

@@ -9,7 +9,7 @@ use bursar_core::web::{Answer, Site};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{DaysQuery, made};
+use super::DaysQuery;
 use crate::access::AdminAccess;
 use crate::csv_file::{Cell, CsvRequest};
 
@@ -58,7 +58,7 @@ pub(crate) async fn csv(
         }
         Err(why) => return Ok(site.refuse(StatusCode::UNPROCESSABLE_ENTITY, "There is no such bill", why)),
     };
-    let (Some(statement), programmes) = made(&site, days).await? else { return Ok(super::nothing_yet(&site)) };
+    let (Some(statement), programmes) = site.table.statement(days).await? else { return Ok(super::nothing_yet(&site)) };
     let account = site.table.meta(site.clock.now()).await?.deployment.to_string();
     let bill = Bill { statement: &statement, programmes: &programmes, account, institution: &site.frame.institution };
     let rows = statement.rows.iter().filter(|row| row.kind.counts()).map(|row| bill.cells(row));

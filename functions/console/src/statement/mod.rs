@@ -7,11 +7,9 @@ mod page;
 
 use axum::http::StatusCode;
 use axum::response::Response;
-use bursar_core::domain::ledger::statement::{Statement, StatementDays};
-use bursar_core::domain::programme::Programme;
-use bursar_core::domain::values::id::ProgrammeId;
+use bursar_core::domain::ledger::statement::StatementDays;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::web::{Fault, Site};
+use bursar_core::web::Site;
 use jiff::Timestamp;
 use serde::Deserialize;
 
@@ -51,13 +49,4 @@ fn days_of(from: &str, to: &str) -> Result<StatementDays, &'static str> {
 fn nothing_yet(site: &Site) -> Response {
     let sentence = "No sync has been complete yet, so there is nothing to make a statement of.";
     site.refuse(StatusCode::CONFLICT, "There is no statement yet", sentence)
-}
-
-/// The statement of some days, with the programmes by whose cost codes it is made. `None` before the first complete
-/// sync.
-async fn made(site: &Site, days: StatementDays) -> Result<(Option<Statement>, Vec<Programme>), Fault> {
-    let (cuts, programmes) = tokio::try_join!(site.table.cuts_since(days.begin()), site.table.programmes())?;
-    let cost_code =
-        |id: &ProgrammeId| programmes.iter().find(|one| one.id == *id).and_then(|one| one.settings.cost_code.clone());
-    Ok((Statement::of(days, &cuts, cost_code), programmes))
 }

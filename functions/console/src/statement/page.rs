@@ -10,7 +10,7 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::web::{Answer, Frame, Site, Visitor};
 
-use super::{DaysQuery, made};
+use super::DaysQuery;
 use crate::access::AdminAccess;
 use crate::show::utc;
 
@@ -101,7 +101,7 @@ pub(crate) async fn page(
 /// The page; `typed` is an invoice that was refused.
 pub(super) async fn show(site: &Site, visitor: &Visitor, days: StatementDays, typed: Option<InvoiceForm>) -> Answer {
     let ((statement, programmes), invoice) =
-        tokio::try_join!(made(site, days), async { Ok(site.table.invoice(days.from, days.to).await?) })?;
+        tokio::try_join!(site.table.statement(days), site.table.invoice(days.from, days.to))?;
     let status = if typed.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let change = statement.as_ref().map(|statement| statement.change);
     let page = StatementPage {

@@ -1,4 +1,6 @@
-//! The ledger of the account: cuts through the books, and the invoices that statements are held against.
+//! The ledger of the account: cuts through the books, the statements between them, and the invoices that statements are held
+//! against.
 
 pub(super) mod cuts;
 pub(super) mod invoices;
+mod statements;
