@@ -54,7 +54,7 @@ const PROGRAMME: &str = "/console/programmes/{id}";
 const ONE_GRANT: &str = "/console/programmes/{id}/grants/{grant}/";
 const ACTS: &str = "/console/programmes/{id}/grants/{grant}/{act}";
 
-const TABLE: [(&str, &str, Whose); 54] = [
+const TABLE: [(&str, &str, Whose); 55] = [
     ("GET", "/", Anybodys),
     ("POST", "/link", Anybodys),
     ("GET", "/c/{*anything}", Anybodys),
@@ -101,6 +101,7 @@ const TABLE: [(&str, &str, Whose); 54] = [
     ("POST", "/console/account/release", Admins),
     ("POST", "/console/account/explain", Admins),
     ("POST", "/console/account/mail", Admins),
+    ("POST", "/console/account/keys/assign", Admins),
     ("GET", "/console/account/statement", Admins),
     ("GET", "/console/account/statement.csv", Admins),
     ("GET", "/console/account/statement.focus.csv", Admins),

@@ -13,6 +13,7 @@ mod guard;
 mod lifecycle;
 mod many_missing;
 mod orphans;
+mod owners;
 mod pages;
 mod reconciliation;
 mod repeated;

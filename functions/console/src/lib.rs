@@ -10,6 +10,7 @@ mod grants;
 mod home;
 mod mails;
 mod overview;
+mod owners;
 mod paths;
 mod report;
 mod roster;
@@ -90,6 +91,7 @@ fn routes(site: Site) -> Router {
         .route("/console/account/release", post(account::release))
         .route("/console/account/explain", post(account::explain))
         .route("/console/account/mail", post(account::send_again))
+        .route("/console/account/keys/assign", post(owners::assign))
         .route("/console/account/statement", get(statement::page))
         .route("/console/account/statement.csv", get(statement::csv))
         .route("/console/account/statement.focus.csv", get(statement::focus))

@@ -11,7 +11,7 @@ use bursar_core::domain::values::format::{long_date, time_in};
 use bursar_core::domain::values::id::{PersonId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::{Window, utc_date};
-use bursar_core::store::{StoreError, Totals};
+use bursar_core::store::{ProgrammeUse, StoreError};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::App;
@@ -56,10 +56,13 @@ impl App {
         let Some(crossing) = crossings.into_iter().find(|crossing| crossing.threshold == threshold) else {
             return Ok(ComposedRow::Unsendable("NoSuchCrossing"));
         };
-        let (pot, totals, sync) =
-            tokio::try_join!(self.table.pot(&programme.id), self.table.totals(&programme.id), self.table.sync_state())?;
+        let (pot, used, sync) = tokio::try_join!(
+            self.table.pot(&programme.id),
+            self.table.programme_use(&programme.id),
+            self.table.sync_state()
+        )?;
         let Some(pot) = pot else { return Ok(GONE) };
-        let mut spending = AlertSpending::of(&crossing, &programme, &pot, totals.as_ref(), sync.listed_at, now);
+        let mut spending = AlertSpending::of(&crossing, &programme, &pot, &used, sync.listed_at, now);
         if crossing.spent > crossing.limit {
             spending.was_lowered = was_lowered(&self.table.entries_on_programme(&programme.id).await?, &crossing);
         }
@@ -78,7 +81,7 @@ impl AlertSpending {
         crossing: &Crossing,
         programme: &Programme,
         pot: &Pot,
-        totals: Option<&Totals>,
+        used: &ProgrammeUse,
         listed_at: Option<Timestamp>,
         now: Timestamp,
     ) -> AlertSpending {
@@ -95,8 +98,8 @@ impl AlertSpending {
             forecast: Forecast { runs_out, budget, looked: None, pace: None },
             picture: None,
         };
-        let Some(totals) = totals.filter(|_| pot.limit == limit) else { return found };
-        let (spent, students) = (totals.used.days(settings.byok), Some((totals.claimed, totals.grants)));
+        let Some(totals) = used.own.as_ref().filter(|_| pot.limit == limit) else { return found };
+        let (spent, students) = (used.used().days(settings.byok), Some((totals.claimed, totals.grants)));
         if spent.total() < crossing.spent {
             return AlertSpending { students, ..found };
         }

@@ -85,8 +85,8 @@ async fn users(
         .iter()
         .filter(|programme| !programme.is_over(now) && utc_date(programme.settings.term.starts_at()) < lapses_on)
     {
-        let (pot, totals) = tokio::try_join!(table.pot(id), table.totals(id))?;
-        let spent = totals.map_or(Usd::ZERO, |totals| totals.used.counted(settings.byok));
+        let (pot, used) = tokio::try_join!(table.pot(id), table.programme_use(id))?;
+        let spent = used.counted(settings.byok);
         let left = pot.map_or(Usd::ZERO, |pot| pot.limit - spent);
         users.extend((left > Usd::ZERO).then(|| (id.clone(), left)));
     }

@@ -79,8 +79,7 @@ async fn usages(
             let (Some(programme), Some(pot)) = (table.programme(id).await?, table.pot(id).await?) else {
                 return Ok(None);
             };
-            let totals = table.totals(id).await?;
-            let spent = totals.map_or(Usd::ZERO, |totals| totals.used.counted(programme.settings.byok));
+            let spent = table.programme_use(id).await?.counted(programme.settings.byok);
             let is_promised = programme.is_promised_in_full(pot.limit, pot.reserved, spent, now);
             let scopes = [(Scope::Pot, spent > Usd::ZERO), (Scope::Reserved, is_promised)];
             let usage = |scope| Usage { scope, window: Window::WHOLE_TERM, limit: pot.limit, spent };

@@ -11,7 +11,7 @@ use bursar_core::domain::usage::span::stretches;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{SyncState, Table, keys};
+use bursar_core::store::{AssignedModels, SyncState, Table, keys};
 use futures_util::stream::{StreamExt, iter};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -91,9 +91,9 @@ impl Look<'_> {
     /// Computes a digest. Returns `None` when there is no time to read everything.
     async fn compute(&self, programme: &Programme, due: Due) -> Result<Option<Digest>> {
         let (id, settings, table, weeks) = (&programme.id, &programme.settings, self.table, due.weeks);
-        let (pot, totals, sync, unreachable, model_days) = tokio::try_join!(
+        let (pot, of_programme, sync, unreachable, model_days) = tokio::try_join!(
             table.pot(id),
-            table.totals(id),
+            table.programme_use(id),
             table.sync_state(),
             table.unreachable(self.now),
             table.model_days(id, weeks[0]),
@@ -111,26 +111,31 @@ impl Look<'_> {
                 class.add(&grant, &readings, unreachable.get(grant.person.address.matched()).copied());
             }
         }
-        let used = totals.as_ref().map(|totals| &totals.used);
-        let spent = used.map(|used| used.days(settings.byok)).unwrap_or_default();
-        let looked = last_listing(&sync, had_a_key);
+        let used = of_programme.used();
+        let spent = used.days(settings.byok);
+        let looked = last_listing(&sync, had_a_key || of_programme.has_keys());
         let pot = pot.map(|pot| (pot.limit, pot.reserved)).unwrap_or_default();
         let money = DigestMoney::of(spent, pot, weeks, looked);
-        let by_group = totals.iter().flat_map(|totals| &totals.by_group);
+        let by_group = of_programme.own.iter().flat_map(|own| &own.by_group);
+        let assigned = match of_programme.assigned_keys {
+            0 => AssignedModels::default(),
+            _ => table.assigned_models(weeks[0]).await?,
+        };
+        let by_model = model_days.iter().flat_map(|day| &day.by).chain(assigned.of_programme(id).map(|(_, used)| used));
         let models_unknown = if had_a_key { stretches(weeks[0], |day| !sync.knows_models_of(day)) } else { Vec::new() };
         Ok(Some(Digest {
             programme: id.clone(),
             week: due.week,
             found_at: self.now,
             days: weeks[0],
-            groups: digest::groups(by_group, settings.byok, weeks, [money.this_week, money.week_before]),
-            models: digest::models(
-                model_days.iter().flat_map(|day| &day.by),
-                used,
+            groups: digest::groups(
+                by_group,
+                &of_programme.assigned,
                 settings.byok,
-                weeks[0],
-                sync.models_until,
+                weeks,
+                [money.this_week, money.week_before],
             ),
+            models: digest::models(by_model, Some(&used), settings.byok, weeks[0], sync.models_until),
             models_unknown,
             money,
             people: class.people(),

@@ -115,6 +115,9 @@ pub enum Act {
     ResidualExplained,
     /// An admin recorded the provider's invoice for some days.
     InvoiceNoted,
+    /// An admin gave a programme keys that Bursar did not make, or took them back.
+    KeysAssigned,
+    KeysTakenBack,
     /// An admin said how long a purchase of credit takes, and when credit lapses.
     PurchasesSet,
     /// An admin confirmed that another management key is of this deployment's account, although it finds none

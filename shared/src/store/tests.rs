@@ -15,8 +15,8 @@ use jiff::Timestamp;
 use ulid::Ulid;
 
 use self::books::{
-    a_cut, a_foreign_key, a_full_sync_state, a_missing_key, an_account, an_account_day, an_invoice, some_cut_keys,
-    some_marks,
+    a_cut, a_foreign_key, a_full_sync_state, a_key_owner, a_missing_key, an_account, an_account_day, an_invoice,
+    some_assigned_use, some_cut_keys, some_marks,
 };
 use self::grants::{a_full_grant, a_full_reading, a_job, an_import, some_steps};
 use self::sign_in::{a_full_sign_in, a_link, a_session, asked};
@@ -146,6 +146,7 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         programme: programme.id.clone(),
         limit: Usd::from_dollars(100),
         reserved: Usd::from_dollars(20),
+        assigned: Usd::from_dollars(2),
         counted_at: Some(at("2026-01-03T00:20:00Z")),
         shown: true,
         version: 2,
@@ -246,6 +247,8 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         raw(&MailChoice { address: ada(), digest: false, reminders: true }),
         raw(&StaffPerson { person: "fedcba9876543210".parse().unwrap(), address: a_grant().person.address }),
         raw(&PersonOfAddress { address: ada(), person: "fedcba9876543210".parse().unwrap() }),
+        raw(&a_key_owner()),
+        raw(&some_assigned_use()),
         raw(&some_totals()),
         raw(&KeptTotals { totals: some_totals(), groups_apart: true }),
         raw(&GroupTotals {

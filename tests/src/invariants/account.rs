@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use bursar_core::domain::audit::{AccountEntry, Act, Actor};
+use bursar_core::domain::ledger::owner::KeyOwner;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{BulkStop, HeldBack, QueuedMail};
@@ -127,6 +128,18 @@ pub(super) fn releases_have_their_entry(step: &Step<'_>) -> Vec<String> {
     if u64::try_from(set.len()).ok() != Some(changes) {
         wrong
             .push(format!("the terms of purchases were set {changes} times, and {} account entries say so", set.len()));
+    }
+    let (moved, new): (Vec<_>, Vec<_>) =
+        new.into_iter().partition(|entry| [Act::KeysAssigned, Act::KeysTakenBack].contains(&entry.what.act));
+    let is_told = |owner: &KeyOwner| moved.iter().any(|entry| entry.by == owner.by && entry.at == owner.at);
+    let unexplained = step.now.key_owners.iter().filter(|owner| !before.key_owners.contains(owner) && !is_told(owner));
+    wrong.extend(unexplained.map(|owner| format!("{} was given to {} without an entry", owner.key, owner.owner)));
+    let is_taken = |owner: &&KeyOwner| {
+        let is_a_key_of_ours = !step.now.foreign_keys.contains_key(&owner.key);
+        !step.now.key_owners.contains(owner) && !is_a_key_of_ours
+    };
+    if before.key_owners.iter().any(|owner| is_taken(&owner)) && moved.is_empty() {
+        wrong.push("a key was taken back without an entry".to_owned());
     }
     // A lifted refusal shows in the mark that is gone, and a mail that is sent again in its rows.
     let of_mail = [Act::MailAllowed, Act::MailSentAgain];

@@ -29,6 +29,7 @@ mod mails;
 mod marks;
 mod money;
 mod outside;
+mod owners;
 mod secrets;
 mod snapshot;
 mod sums;
@@ -77,7 +78,7 @@ struct Step<'a> {
 
 type Check = fn(&Step<'_>) -> Vec<String>;
 
-const CHECKS: [(&str, Check); 24] = [
+const CHECKS: [(&str, Check); 25] = [
     ("table", table::items_are_whole),
     ("table", table::grants_make_sense),
     ("table", table::items_refer_to_items),
@@ -100,6 +101,7 @@ const CHECKS: [(&str, Check); 24] = [
     ("I11", history::revoked_is_terminal),
     ("I15", money::amounts_are_whole_numbers),
     ("I15", account::cuts_add_up_and_stay),
+    ("I15", owners::foreign_keys_count_for_their_owners),
     ("I16", history::every_change_has_its_entry),
     ("I16", account::releases_have_their_entry),
 ];

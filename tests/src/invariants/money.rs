@@ -41,8 +41,8 @@ pub(super) fn pots_cover_what_keys_cost(step: &Step<'_>) -> Vec<String> {
             wrong.push(format!("the keys of {id} used {used} and can still use {open}{excused}, of a pot of {pot}"));
         }
         let lag = if step.synced { Nano::ZERO } else { excused.sum() };
-        if *recorded + *open - lag > nano(pot.reserved) {
-            let counted = pot.reserved;
+        let counted = pot.reserved - pot.assigned;
+        if *recorded + *open - lag > nano(counted) {
             wrong.push(format!(
                 "the keys of {id} used {recorded} on record and can still use {open}{excused}, its pot counts {counted}"
             ));
@@ -59,14 +59,16 @@ pub(super) fn note_most(most: &mut Most, now: &Snapshot, shown: &Shown) {
         let limit = nano(pot.limit);
         let cost = costs.get(id).map_or(Nano::ZERO, |cost| cost.total() - cost.excused.sum());
         let before = most.get(id).copied().unwrap_or(limit);
-        most.insert(id.clone(), limit.max(cost.max(nano(pot.reserved)).min(before)));
+        most.insert(id.clone(), limit.max(cost.max(nano(pot.reserved - pot.assigned)).min(before)));
     }
 }
 
 /// A counter above its pot by more than a recount or a recovery can find.
 fn grew_beyond(step: &Step<'_>, before: &Snapshot, id: &ProgrammeId, pot: &Pot, can_be_found: Nano) -> Option<String> {
     let old = before.pots.get(id)?;
-    let most = old.limit.max(pot.limit).max(old.reserved);
+    // Nothing bounds what foreign keys spend.
+    let by_foreign_keys = (pot.assigned - old.assigned).or_zero();
+    let most = old.limit.max(pot.limit).max(old.reserved) + by_foreign_keys;
     // Without a provider the amount to be found is unknown.
     let finds = pot.counted_at != old.counted_at || recoveries(step.now, id) > recoveries(before, id);
     let most = nano(most) + if finds { can_be_found } else { Nano::ZERO };

@@ -8,6 +8,7 @@ use bursar_core::domain::audit::{AccountEntry, Entry};
 use bursar_core::domain::grant::{Grant, Reading};
 use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::domain::ledger::invoice::Invoice;
+use bursar_core::domain::ledger::owner::KeyOwner;
 use bursar_core::domain::mail::alarm::Alarm;
 use bursar_core::domain::mail::day::MailDay;
 use bursar_core::domain::mail::digest::{AccountDigest, Digest};
@@ -24,10 +25,10 @@ use bursar_core::domain::values::id::{Epoch, GrantId, KeyName, ProgrammeId};
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::store::items::{self, Item, Stored};
 use bursar_core::store::{
-    Account, AccountDay, AddressSession, Ask, BulkStop, CapScan, Checkpoint, CutKeys, Enrolment, ForeignKey, GrantMail,
-    GroupTotals, Import, ImportChunk, Job, KeptTotals, Lease, Link, ListedProgramme, MailChoice, MailRefusal,
-    MailServer, Meta, MissingKey, ModelDay, OutboxRow, PersonOfAddress, RateCount, RosterMailResent, Run, SentAs,
-    StaffPerson, SyncState, Totals, UnattributedDay, Undeliverable, UsageRefresh,
+    Account, AccountDay, AddressSession, Ask, AssignedUse, BulkStop, CapScan, Checkpoint, CutKeys, Enrolment,
+    ForeignKey, GrantMail, GroupTotals, Import, ImportChunk, Job, KeptTotals, Lease, Link, ListedProgramme, MailChoice,
+    MailRefusal, MailServer, Meta, MissingKey, ModelDay, OutboxRow, PersonOfAddress, RateCount, RosterMailResent, Run,
+    SentAs, StaffPerson, SyncState, Totals, UnattributedDay, Undeliverable, UsageRefresh,
 };
 use bursar_local::engine::{Engine, Position};
 use bursar_local::gate::{Gate, Pending};
@@ -66,6 +67,10 @@ pub struct Snapshot {
     pub totals: Vec<Totals>,
     /// The totals of single groups, where a programme has many.
     pub group_totals: Vec<GroupTotals>,
+    /// The foreign keys, their owners, and what those of each programme used.
+    pub foreign_keys: BTreeMap<KeyHash, ForeignKey>,
+    pub key_owners: Vec<KeyOwner>,
+    pub assigned_uses: BTreeMap<ProgrammeId, AssignedUse>,
     pub crossings: Vec<Crossing>,
     pub alarms: Vec<Alarm>,
     /// The cuts of the account, the oldest first.
@@ -168,6 +173,9 @@ impl Snapshot {
             people: Vec::new(),
             totals: Vec::new(),
             group_totals: Vec::new(),
+            foreign_keys: BTreeMap::new(),
+            key_owners: Vec::new(),
+            assigned_uses: BTreeMap::new(),
             crossings: Vec::new(),
             alarms: Vec::new(),
             cuts: Vec::new(),
@@ -268,8 +276,16 @@ impl Snapshot {
             Invoice::KIND => self.invoices.push(decoded(item)?),
             CutKeys::KIND => self.cut_keys.push(decoded(item)?),
             AccountCut::KIND => self.cuts.push(decoded(item)?),
-            ForeignKey::KIND => decoded::<ForeignKey>(item).map(drop)?,
+            ForeignKey::KIND => {
+                let key: ForeignKey = decoded(item)?;
+                self.foreign_keys.insert(key.key.clone(), key);
+            }
             Checkpoint::KIND => decoded::<Checkpoint>(item).map(drop)?,
+            KeyOwner::KIND => self.key_owners.push(decoded(item)?),
+            AssignedUse::KIND => {
+                let assigned: AssignedUse = decoded(item)?;
+                self.assigned_uses.insert(assigned.programme.clone(), assigned);
+            }
             ModelDay::KIND => decoded::<ModelDay>(item).map(drop)?,
             UnattributedDay::KIND => decoded::<UnattributedDay>(item).map(drop)?,
             Request::KIND => decoded::<Request>(item).map(drop)?,

@@ -3,10 +3,10 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::values::id::Epoch;
+use bursar_core::domain::values::id::{Epoch, ProgrammeId};
 use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::keys;
+use bursar_core::store::{AssignOutcome, keys};
 use bursar_local::gate::Matcher;
 use bursar_tests::seeds::Seeds;
 use bursar_tests::stack::Left;
@@ -15,26 +15,38 @@ use fastrand::Rng;
 
 use super::*;
 
-const NIGHTS: i64 = 75;
+/// A year, of which some nights have no sync.
+const NIGHTS: i64 = 365;
 const HEADER: &str = "BilledCost,BillingAccountId,BillingAccountName,BillingCurrency,BillingPeriodEnd,BillingPeriodStart,ChargeCategory,ChargeClass,ChargeDescription,ChargePeriodEnd,ChargePeriodStart,ContractedCost,EffectiveCost,InvoiceIssuerName,ListCost,PricingQuantity,PricingUnit,ProviderName,PublisherName,ServiceCategory,ServiceName,ChargeFrequency,SubAccountId,SubAccountName,Tags,x_Kind";
 
-/// A key of the season, and whose it is: a programme's, or nobody's.
+/// A key of the season, and whose it is: a programme's, or that of nobody or whoever owns it.
 struct SeasonKey {
     hash: String,
     programme: Option<String>,
+    owner: Option<(ProgrammeId, Date)>,
+    /// What was used on each day, by the provider's clock.
+    days: BTreeMap<Date, i64>,
+    /// The day of the first sync that could see it.
+    first_seen: Option<Date>,
     is_gone: bool,
     /// Whether it was used since a sync last listed it: what a key uses before it is deleted unseen is a residual.
     is_unread: bool,
 }
 
-/// What the provider's own account said when a sync began: by programme, and of foreign keys.
+/// What each key had used by the provider's own account when a sync began.
 type Truth = (Timestamp, BTreeMap<String, i64>);
+
+/// What was true in a season, when each sync began and at its end.
+struct Season {
+    truths: Vec<Truth>,
+    keys: Vec<SeasonKey>,
+}
 
 #[tokio::test]
 async fn each_statement_of_a_drawn_season_adds_up_to_the_account_and_each_programme_to_its_keys() {
-    for seed in Seeds::of("sync::statement", 0, 2) {
+    for seed in Seeds::of("sync::statement", 0, 1) {
         let stack = in_the_morning().await;
-        let truths = season(&stack, seed).await;
+        let season = season(&stack, seed).await;
         let mut watch = watch(&stack);
         watch.check_after_sync().await;
         let admin = signed_in(&stack, ADMIN).await;
@@ -43,14 +55,14 @@ async fn each_statement_of_a_drawn_season_adds_up_to_the_account_and_each_progra
             let first = rng.i64(0..NIGHTS - 1);
             let days = (date(first), date(rng.i64(first..NIGHTS)));
             let page = statement(&admin, days).await;
-            adds_up(&page, &truths, days, seed);
+            adds_up(&page, &season, days, seed);
         }
         stack.finish().await;
     }
 }
 
 /// Plays the nights of a season, and returns what was true when each sync began.
-async fn season(stack: &Stack, seed: u64) -> Vec<Truth> {
+async fn season(stack: &Stack, seed: u64) -> Season {
     let mut rng = Rng::with_seed(seed);
     let offices = offices(stack).await;
     let (mut keys, mut truths, mut bought) = (Vec::new(), Vec::new(), 1_000);
@@ -61,10 +73,7 @@ async fn season(stack: &Stack, seed: u64) -> Vec<Truth> {
         }
         for key in keys.iter_mut().filter(|key| !key.is_gone) {
             match rng.u32(0..20) {
-                0..12 => {
-                    spend(stack, &key.hash, rng.i64(1..3_000_000));
-                    key.is_unread = true;
-                }
+                0..12 => key.spends(stack, rng.i64(1..3_000_000)),
                 12 => provider(stack)
                     .spend_byok(&key.hash, Nano::micros(rng.i64(1..500_000)), stack.clock.now(), "a/model")
                     .unwrap(),
@@ -89,29 +98,82 @@ async fn season(stack: &Stack, seed: u64) -> Vec<Truth> {
         let held = stack.gate.hold_answers(Matcher::call("provider:GET /keys").of(FunctionName::UsageSync));
         let during = async {
             held.arrived().await;
-            keys.iter_mut().for_each(|key| key.is_unread = false);
-            for key in keys.iter_mut().filter(|key| !key.is_gone).take(3) {
-                spend(stack, &key.hash, rng.i64(1..50_000));
-                key.is_unread = true;
+            for key in &mut keys {
+                key.is_unread = false;
+                key.first_seen.get_or_insert(date(night));
+            }
+            for key in keys.iter_mut().rev().filter(|key| !key.is_gone).take(3) {
+                key.spends(stack, rng.i64(1..50_000));
             }
             drop(held);
         };
         let (report, ()) = tokio::join!(sync(stack), during);
         assert_eq!(report["complete"], true, "{report}");
+        if rng.f64() < 0.2 {
+            change_an_owner(stack, &offices, &mut keys, &mut rng, date(night)).await;
+        }
     }
-    truths
+    Season { truths, keys }
 }
 
-/// Three programmes; the first two share a cost code.
+impl SeasonKey {
+    fn new(hash: String, programme: Option<String>) -> SeasonKey {
+        let (is_gone, is_unread) = (false, false);
+        SeasonKey { hash, programme, owner: None, days: BTreeMap::new(), first_seen: None, is_gone, is_unread }
+    }
+
+    fn spends(&mut self, stack: &Stack, micros: i64) {
+        spend(stack, &self.hash, micros);
+        *self.days.entry(utc_date(stack.clock.now())).or_default() += micros;
+        self.is_unread = true;
+    }
+
+    /// What counts for the owner when the key has used this much.
+    fn counted(&self, used: i64) -> i64 {
+        let Some((_, from)) = &self.owner else { return 0 };
+        let is_known = self.first_seen.is_some_and(|seen| seen <= *from);
+        let before: i64 = self.days.range(..*from).map(|(_, micros)| micros).sum();
+        if is_known { (used - before).max(0) } else { used }
+    }
+}
+
+/// Gives a foreign key that a sync has seen to a programme or cost centre, from this day or from the beginning, or takes one back.
+async fn change_an_owner(stack: &Stack, offices: &[Office<'_>], keys: &mut [SeasonKey], rng: &mut Rng, today: Date) {
+    let mut seen: Vec<_> = keys.iter_mut().filter(|key| key.programme.is_none() && key.first_seen.is_some()).collect();
+    if seen.is_empty() {
+        return;
+    }
+    let place = rng.usize(0..seen.len());
+    let key = &mut seen[place];
+    let hash = [key.hash.parse().unwrap()];
+    let table = &offices[0].table;
+    let by = Author { actor: &Actor::Sync, now: stack.clock.now(), deadline: soon() };
+    if key.owner.take().is_some() {
+        return table.take_keys_back(&hash, by).await.unwrap();
+    }
+    let owner = offices[rng.usize(0..offices.len())].programme.clone();
+    let from = if rng.bool() { today } else { date(-40) };
+    assert_eq!(table.assign_keys(&owner, &hash, from, by).await.unwrap(), AssignOutcome::Done);
+    key.owner = Some((owner, from));
+}
+
+/// Three programmes, of which the first two share a cost code, and two cost centres.
 async fn offices(stack: &Stack) -> Vec<Office<'_>> {
     let table = rich(stack).await.table;
     let by = Author { actor: &Actor::Sync, now: stack.clock.now(), deadline: soon() };
     let mut offices = Vec::new();
-    for (name, cost_code) in [("Maths", Some("4711")), ("Physics", Some("4711")), ("Seminar", None)] {
+    let each = [
+        ("Maths", Some("4711"), true),
+        ("Physics", Some("4711"), true),
+        ("Seminar", None, true),
+        ("Office", Some("9000"), false),
+        ("Library", Some("9001"), false),
+    ];
+    for (name, cost_code, roster) in each {
         let today = utc_date(stack.clock.now());
-        let term = Term::new(today, today.saturating_add(200.days()), "UTC").unwrap();
-        let settings =
-            Settings { cost_code: cost_code.map(str::to_owned), ..Settings::new(name, term, Usd::from_dollars(900)) };
+        let term = Term::new(today, today.saturating_add(500.days()), "UTC").unwrap();
+        let cost_code = cost_code.map(str::to_owned);
+        let settings = Settings { cost_code, roster, ..Settings::new(name, term, Usd::from_dollars(9_000)) };
         let id = table.create_programme(settings, Usd::from_dollars(1_000_000), by).await.unwrap();
         offices.push(Office::of(stack, id.as_str()));
     }
@@ -119,29 +181,22 @@ async fn offices(stack: &Stack) -> Vec<Office<'_>> {
 }
 
 async fn new_key(stack: &Stack, offices: &[Office<'_>], rng: &mut Rng, night: i64) -> SeasonKey {
-    match offices.get(rng.usize(0..4)) {
+    match offices[..3].get(rng.usize(0..4)) {
         Some(office) => {
             let grant = invite(stack, office, &format!("student-{night}"), None).await;
-            let programme = Some(office.programme.to_string());
-            SeasonKey { hash: mint(stack, office, &grant).await, programme, is_gone: false, is_unread: false }
+            SeasonKey::new(mint(stack, office, &grant).await, Some(office.programme.to_string()))
         }
-        None => SeasonKey {
-            hash: foreign(stack, &format!("lab {night}")),
-            programme: None,
-            is_gone: false,
-            is_unread: false,
-        },
+        None => SeasonKey::new(foreign(stack, &format!("lab {night}")), None),
     }
 }
 
 fn truth(stack: &Stack, keys: &[SeasonKey]) -> Truth {
-    let mut used: BTreeMap<String, i64> = BTreeMap::new();
-    for key in keys {
-        let known = provider(stack).keys().into_iter().find(|known| known.hash == key.hash).unwrap();
-        let micros = Usd::parse_ceil(&known.usage.to_string()).unwrap().micros();
-        *used.entry(key.programme.clone().unwrap_or_default()).or_default() += micros;
-    }
-    (stack.clock.now(), used)
+    let all = provider(stack).keys();
+    let used = |key: &SeasonKey| {
+        let known = all.iter().find(|known| known.hash == key.hash).unwrap();
+        (key.hash.clone(), Usd::parse_ceil(&known.usage.to_string()).unwrap().micros())
+    };
+    (stack.clock.now(), keys.iter().map(used).collect())
 }
 
 async fn statement(admin: &Visitor, (from, to): (Date, Date)) -> Page {
@@ -160,20 +215,32 @@ fn rows(page: &Page) -> BTreeMap<(String, String), i64> {
     programmes.into_iter().zip(kinds).zip(amounts).map(|(row, usd)| (row, micros(&usd))).collect()
 }
 
-fn adds_up(page: &Page, truths: &[Truth], (from, to): (Date, Date), seed: u64) {
+fn adds_up(page: &Page, season: &Season, (from, to): (Date, Date), seed: u64) {
     let tell = format!("seed {seed}, {from} to {to}");
     let rows = rows(page);
     let total: i64 = rows.iter().filter(|((_, kind), _)| kind != "byok").map(|(_, usd)| usd).sum();
     let shown = |hook: &str| micros(page.one(hook).get("data-usd"));
     assert_eq!((total, total), (shown("statement-total"), shown("account-change")), "{tell}");
     let midnight = |day: Date| day.to_zoned(TimeZone::UTC).unwrap().timestamp();
+    let truths = &season.truths;
     let at = |instant: Timestamp| truths.iter().find(|(began, _)| *began >= instant).or(truths.last()).unwrap();
-    let ((_, before), (_, after)) = (at(midnight(from)), at(midnight(to.tomorrow().unwrap())));
-    for whose in ["maths", "physics", "seminar", ""] {
-        let used = |truth: &BTreeMap<String, i64>| truth.get(whose).copied().unwrap_or_default();
-        let kind = if whose.is_empty() { "unowned" } else { "keys" };
-        let row = rows[&(whose.to_owned(), kind.to_owned())];
-        assert_eq!(row, used(after) - used(before), "{tell}: {kind} of {whose:?}");
+    let edges = [at(midnight(from)), at(midnight(to.tomorrow().unwrap()))];
+    let mut expected: BTreeMap<(String, String), i64> = BTreeMap::new();
+    for key in &season.keys {
+        let [before, after] = edges.map(|(_, truth)| truth.get(&key.hash).copied().unwrap_or_default());
+        let owned = key.counted(after) - key.counted(before);
+        let (whose, kind) = key.programme.as_ref().map_or(("", "unowned"), |programme| (programme.as_str(), "keys"));
+        *expected.entry((whose.to_owned(), kind.to_owned())).or_default() += after - before - owned;
+        if let Some((owner, _)) = &key.owner {
+            *expected.entry((owner.to_string(), "assigned".to_owned())).or_default() += owned;
+        }
+    }
+    for whose in ["maths", "physics", "seminar", "office", "library", ""] {
+        for kind in ["keys", "assigned", "unowned"] {
+            let of = (whose.to_owned(), kind.to_owned());
+            let row = rows.get(&of).copied().unwrap_or_default();
+            assert_eq!(row, expected.get(&of).copied().unwrap_or_default(), "{tell}: {kind} of {whose:?}");
+        }
     }
 }
 

@@ -355,6 +355,8 @@ fn history_entry(entry: Entry) -> HistoryData {
         }
         Act::GuardReleased
         | Act::InvoiceNoted
+        | Act::KeysAssigned
+        | Act::KeysTakenBack
         | Act::ResidualExplained
         | Act::AccountConfirmed
         | Act::BulkReleased

@@ -16,5 +16,5 @@ mod warnings;
 pub(crate) use credit::purchases;
 pub(crate) use explain::explain;
 pub(crate) use given_up::send_again;
-pub(crate) use page::page;
+pub(crate) use page::{Refused, page, show};
 pub(crate) use release::release;

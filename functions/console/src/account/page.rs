@@ -20,6 +20,7 @@ use super::residual::Residual;
 use super::syncs::SyncRun;
 use super::warnings;
 use crate::access::AdminAccess;
+use crate::owners::{KeyOwners, TypedOwner};
 use crate::paths;
 use crate::show::{self, utc};
 use crate::spending::by_model::{self, ModelCoverage, ModelTable};
@@ -58,6 +59,7 @@ struct AccountPage<'a> {
     residual: Option<Residual>,
     days: Vec<Day>,
     keys: ForeignKeys,
+    owners: KeyOwners,
     orphans: Vec<OrphanKey>,
     /// The unattributed use, by model.
     models: ModelTable,
@@ -68,10 +70,11 @@ struct AccountPage<'a> {
 
 /// The texts of a form that was refused, kept for another try.
 #[derive(Default)]
-pub(super) struct Refused {
+pub(crate) struct Refused {
     /// The reason of a residual, with what is wrong with it.
-    pub(super) reason: Option<(String, String)>,
-    pub(super) purchases: Option<PurchasesForm>,
+    pub(crate) reason: Option<(String, String)>,
+    pub(crate) purchases: Option<PurchasesForm>,
+    pub(crate) owner: Option<TypedOwner>,
 }
 
 /// The spending of keys over the requested span.
@@ -111,7 +114,7 @@ pub(crate) async fn page(
 }
 
 /// The page, with the texts of a form that was refused.
-pub(super) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, refused: Refused) -> Answer {
+pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, refused: Refused) -> Answer {
     let (now, table) = (site.clock.now(), &site.table);
     let (state, account, days, foreign, runs, left, alarms, programmes) = tokio::try_join!(
         table.sync_state(),
@@ -154,9 +157,10 @@ pub(super) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, refu
     let span = asked.span().unwrap_or(Span::All);
     let context = SpanContext::endless(state.listed_at, now);
     let spent = SpentSums::of(account.as_ref(), |days| context.sum(days, span));
-    let keys = ForeignKeys::of(foreign, span, context);
+    let (owners, nobodys) = KeyOwners::of(site, &programmes, foreign, refused.owner, now).await?;
+    let keys = ForeignKeys::of(nobodys, span, context);
     let coverage = ModelCoverage::of_account(&state, span, span.range(Reset::None, None, now), utc_date(now));
-    let nobodys: Vec<_> = table.unattributed_days(coverage.days).await?.into_iter().map(|day| day.by).collect();
+    let unattributed: Vec<_> = table.assigned_models(coverage.days).await?.rest.into_iter().map(|day| day.by).collect();
     let page = AccountPage {
         frame: &site.frame,
         csrf: visitor.csrf.reveal(),
@@ -179,8 +183,9 @@ pub(super) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, refu
         newest: days.first().cloned(),
         days: days::of(&days, DAYS.unsigned_abs() as usize),
         keys,
+        owners,
         orphans: state.orphan_names.iter().map(OrphanKey::of).collect(),
-        models: by_model::unattributed(&nobodys),
+        models: by_model::unattributed(&unattributed),
         coverage,
         syncs,
         mail,

@@ -66,6 +66,8 @@ fn words(act: Act) -> &'static str {
         Act::Reopened => "the term was extended after it had ended",
         Act::Asked => "asked of the admins",
         Act::GuardReleased => "what the guard held back was released",
+        Act::KeysAssigned => "keys made elsewhere were given to the programme",
+        Act::KeysTakenBack => "keys made elsewhere were taken back from the programme",
         Act::InvoiceNoted => "an invoice of the provider was recorded",
         Act::ResidualExplained => "what no key explains was explained",
         Act::AccountConfirmed => "another management key is of the account",

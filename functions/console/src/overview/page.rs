@@ -5,13 +5,14 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use bursar_core::domain::grant::{Grant, Place, Reading};
 use bursar_core::domain::programme::{Programme, Settings};
-use bursar_core::domain::usage::days::{Days, Sum};
+use bursar_core::domain::usage::days::Sum;
+use bursar_core::domain::usage::models::GroupUse;
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::usage::span::Span;
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{Job, JobState, Totals, UnreachableReason};
+use bursar_core::store::{AssignedModels, Job, JobState, ProgrammeUse, UnreachableReason};
 use bursar_core::web::{Answer, Frame, Site};
 use jiff::{SignedDuration, Timestamp};
 
@@ -98,9 +99,9 @@ pub(super) struct PageState {
 pub(super) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState, status: StatusCode) -> Answer {
     let (now, programme) = (site.clock.now(), &access.programme);
     let Some(pot) = &site.table.pot(&programme.id).await? else { return Ok(site.not_found()) };
-    let (grants, totals, job, sync, unreachable) = tokio::try_join!(
+    let (grants, of_programme, job, sync, unreachable) = tokio::try_join!(
         site.table.grants_with_readings(&programme.id),
-        site.table.totals(&programme.id),
+        site.table.programme_use(&programme.id),
         site.table.job(&programme.id),
         site.table.sync_state(),
         site.table.unreachable(now),
@@ -109,17 +110,22 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
     let implied = |(grant, readings): &(Grant, Vec<Reading>)| {
         Place { grant, readings, settings, read_until: pot.counted_at }.implied(now)
     };
-    let spent = totals.as_ref().map_or_else(Days::default, |totals| totals.used.days(settings.byok));
-    let had_a_key = grants.iter().any(|(grant, _)| grant.ever_shown);
+    let used = of_programme.used();
+    let spent = used.days(settings.byok);
+    let had_a_key = of_programme.assigned_keys > 0 || grants.iter().any(|(grant, _)| grant.ever_shown);
     let context = SpanContext::of(settings, sync.listed_at, now);
     let span = state.span.unwrap_or(Span::All);
-    let groups: Vec<_> = totals.iter().flat_map(|totals| by_group(totals, settings, context)).collect();
-    let used = totals.as_ref().map(|totals| &totals.used);
+    let groups = by_group(&of_programme, settings, context);
     let days = span.range(settings.reset, Some(&settings.term), now);
-    let coverage = ModelCoverage::of_programme(&sync, days, used, utc_date(now));
+    let coverage = ModelCoverage::of_programme(&sync, days, &used, utc_date(now));
     let model_days: Vec<_> = site.table.model_days(&programme.id, coverage.days).await?;
-    let model_days: Vec<_> = model_days.into_iter().map(|day| day.by).collect();
-    let (models, groups_models) = by_model::of_programme(&model_days, used, &coverage);
+    let assigned = match of_programme.assigned_keys {
+        0 => AssignedModels::default(),
+        _ => site.table.assigned_models(coverage.days).await?,
+    };
+    let by_model = model_days.iter().flat_map(|day| &day.by);
+    let by_model: Vec<&GroupUse> = by_model.chain(assigned.of_programme(&programme.id).map(|(_, used)| used)).collect();
+    let (models, groups_models) = by_model::of_programme(&by_model, &used, &coverage);
     let time = |at| column_time(at, settings.term.zone());
     let money = MoneyFigures {
         spent: context.figure(&spent, span, had_a_key),
@@ -174,23 +180,24 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
 
 /// The spending of each group over each span.
 fn by_group(
-    totals: &Totals,
+    of_programme: &ProgrammeUse,
     settings: &Settings,
     context: SpanContext<'_>,
 ) -> Vec<(String, Vec<(&'static str, Figure)>)> {
     let of = |used: &DailyUse| Span::EACH.map(|span| context.sum(&used.days(settings.byok), span));
+    let Some(own) = of_programme.own.as_ref().filter(|own| !own.by_group.is_empty()) else { return Vec::new() };
     let mut groups: Vec<(String, [Sum; 6])> =
-        totals.by_group.iter().map(|(group, used)| (group.clone(), of(used))).collect();
-    if groups.is_empty() {
-        return Vec::new();
-    }
+        own.by_group.iter().map(|(group, used)| (group.clone(), of(used))).collect();
     // The rest is the spending of people without a group.
-    let mut rest = of(&totals.used);
+    let mut rest = of(&own.used);
     for (_, sums) in &groups {
         rest.iter_mut().zip(sums).for_each(|(rest, sum)| rest.spent = rest.spent - sum.spent);
     }
     if rest.iter().any(|rest| rest.spent > Usd::ZERO) {
         groups.push(("without a group".to_owned(), rest));
+    }
+    if of_programme.assigned_keys > 0 {
+        groups.push(("keys made elsewhere".to_owned(), of(&of_programme.assigned)));
     }
     let figures = |sums: [Sum; 6]| Span::EACH.map(spans::name).into_iter().zip(sums.map(Figure::of)).collect();
     groups.into_iter().map(|(group, sums)| (group, figures(sums))).collect()

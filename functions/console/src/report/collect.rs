@@ -60,11 +60,19 @@ impl CollectedReport {
                 return Ok(None);
             }
         }
-        // Keys that a programme owns and Bursar did not make are added here, as sources without group and grant.
+        let owned = site.table.owned_keys().await?;
+        for (programme, id) in ids.iter().enumerate() {
+            let source = UseSource { programme: number(programme), group: None, grant: None };
+            let of_it = owned.iter().filter(|owned| owned.owner.owner == *id);
+            of_it.for_each(|owned| report.add(source, &owned.counted().counted));
+        }
         let mut collected = CollectedReport { report, sync, expired: BTreeSet::new() };
         match asked.by.person {
             true => collected.divide_by_person(site, &ids, &groups).await?,
             false => collected.divide_by_group(site, &ids).await?,
+        }
+        if !owned.is_empty() {
+            collected.divide_foreign(site, &ids).await?;
         }
         Ok(Some(collected).filter(|collected| collected.report.size() <= MOST_LINES))
     }
@@ -83,6 +91,19 @@ impl CollectedReport {
             let days = days?;
             for (day, used) in days.iter().flat_map(|of| of.by.iter().map(|used| (of.day, used))) {
                 let source = UseSource { programme: number(programme), group: used.group.as_deref(), grant: None };
+                self.report.divide(source, day, &used.model, Sums::from(used));
+            }
+        }
+        Ok(())
+    }
+
+    /// Divides the use of foreign keys by the names under which it is recorded.
+    async fn divide_foreign(&mut self, site: &Site, ids: &[ProgrammeId]) -> Result<(), Fault> {
+        let Some(range) = self.range_of_models() else { return Ok(()) };
+        let models = site.table.assigned_models(range).await?;
+        for (programme, id) in ids.iter().enumerate() {
+            let source = UseSource { programme: number(programme), group: None, grant: None };
+            for (day, used) in models.of_programme(id) {
                 self.report.divide(source, day, &used.model, Sums::from(used));
             }
         }

@@ -65,15 +65,10 @@ impl ModelCoverage {
     }
 
     /// The coverage of a programme, from the first day on which its keys were used.
-    pub(crate) fn of_programme(
-        state: &SyncState,
-        days: (Date, Date),
-        used: Option<&DailyUse>,
-        today: Date,
-    ) -> ModelCoverage {
+    pub(crate) fn of_programme(state: &SyncState, days: (Date, Date), used: &DailyUse, today: Date) -> ModelCoverage {
         let first = |days: &Days| days.each().next().map(|(day, ..)| day);
-        let used = used.into_iter().flat_map(|used| [&used.credits, &used.byok]);
-        let first = used.filter_map(first).min().or(state.models_since).unwrap_or(today);
+        let first =
+            [&used.credits, &used.byok].into_iter().filter_map(first).min().or(state.models_since).unwrap_or(today);
         ModelCoverage::of(state, days, first, today)
     }
 
@@ -89,24 +84,19 @@ impl ModelCoverage {
 
 /// The tables by model, and by group and model if there are groups. Usage that `used` proves beyond the
 /// known models is a line of its own.
-pub(crate) fn of_programme(
-    days: &[Vec<GroupUse>],
-    used: Option<&DailyUse>,
-    coverage: &ModelCoverage,
-) -> (ModelTable, ModelTable) {
-    let uses = || days.iter().flatten();
+pub(crate) fn of_programme(uses: &[&GroupUse], used: &DailyUse, coverage: &ModelCoverage) -> (ModelTable, ModelTable) {
     let mut models: BTreeMap<(String, String), Sums> = BTreeMap::new();
     let mut groups: BTreeMap<(String, String), Sums> = BTreeMap::new();
-    for used in uses() {
-        let (sums, model) = (Sums::from(used), named(&used.model).to_owned());
+    for used in uses {
+        let (sums, model) = (Sums::from(*used), named(&used.model).to_owned());
         *models.entry((String::new(), model.clone())).or_default() += sums;
         let group = used.group.clone().unwrap_or_else(|| "without a group".to_owned());
         *groups.entry((group, model)).or_default() += sums;
     }
-    let rest = used.zip(coverage.until).and_then(|(used, until)| {
+    let rest = coverage.until.and_then(|until| {
         beyond_models(Sums::of_all(models.values()), used, (coverage.days.0, until.min(coverage.days.1)))
     });
-    if uses().all(|of| of.group.is_none()) {
+    if uses.iter().all(|of| of.group.is_none()) {
         groups.clear();
     }
     let mut models = ModelTable::of(models);
@@ -238,11 +228,15 @@ mod tests {
     fn a_programme_is_looked_at_from_its_first_day_and_an_account_from_the_first_that_was_asked_for() {
         let all = (Date::MIN, date("20"));
         let some = DailyUse::on_one(date("09"), Usd::CENT);
-        assert_eq!(ModelCoverage::of_programme(&state(), all, Some(&some), date("20")).days, (date("09"), date("19")));
-        assert_eq!(ModelCoverage::of_programme(&state(), all, None, date("20")).days.0, date("02"));
+        assert_eq!(ModelCoverage::of_programme(&state(), all, &some, date("20")).days, (date("09"), date("19")));
+        assert_eq!(ModelCoverage::of_programme(&state(), all, &DailyUse::default(), date("20")).days.0, date("02"));
         assert_eq!(ModelCoverage::of_account(&state(), Span::All, all, date("20")).days.0, date("02"));
         let week = (date("13"), date("19"));
         assert_eq!(ModelCoverage::of_account(&state(), Span::Week, week, date("20")).days, week);
+    }
+
+    fn each(days: &[Vec<GroupUse>]) -> Vec<&GroupUse> {
+        days.iter().flatten().collect()
     }
 
     #[test]
@@ -251,7 +245,7 @@ mod tests {
             vec![used(Some("A"), "a/small", 10_000, 0, 1), used(None, "b/large", 2_000_000, 0, 3)],
             vec![used(Some("A"), "b/large", 1_000_001, 0, 4), used(Some("A"), "", 1, 0, 0)],
         ];
-        let (models, groups) = of_programme(&days, None, &coverage("08", "19"));
+        let (models, groups) = of_programme(&each(&days), &DailyUse::default(), &coverage("08", "19"));
         let cost = |text: &str| Some(text.to_owned());
         assert_eq!(
             cells(&models),
@@ -265,7 +259,7 @@ mod tests {
         let whose: Vec<_> = groups.rows.iter().map(|line| (line.whose.as_str(), line.model.as_str())).collect();
         let expected = [("without a group", "b/large"), ("A", "b/large"), ("A", "a/small"), ("A", named(""))];
         assert_eq!(whose, expected);
-        let (_, groups) = of_programme(&[vec![used(None, "a/small", 1, 0, 1)]], None, &coverage("08", "19"));
+        let (_, groups) = of_programme(&[&used(None, "a/small", 1, 0, 1)], &DailyUse::default(), &coverage("08", "19"));
         assert_eq!(groups, ModelTable::default());
     }
 
@@ -274,14 +268,14 @@ mod tests {
         let days = [vec![used(None, "a/model", 1_000_000, 2_000_000, 9)]];
         let of = |micros, from| {
             let keys = DailyUse::on_one(date("12"), usd(micros));
-            let (models, _) = of_programme(&days, Some(&keys), &coverage(from, "19"));
+            let (models, _) = of_programme(&each(&days), &keys, &coverage(from, "19"));
             models.rows.iter().map(|line| (line.model.clone(), line.spent.micros())).collect::<Vec<_>>()
         };
         let model = ("a/model".to_owned(), 1_000_000);
         assert_eq!(of(1_250_000, "08"), [model.clone(), (NOT_BY_MODEL.to_owned(), 250_000)]);
         assert_eq!(of(1_009_999, "08"), std::slice::from_ref(&model), "rows are rounded up one by one");
         assert_eq!(of(1_250_000, "13"), [model], "of another day");
-        let (models, _) = of_programme(&days, None, &coverage("08", "19"));
+        let (models, _) = of_programme(&each(&days), &DailyUse::default(), &coverage("08", "19"));
         assert!(models.has_byok);
     }
 
@@ -317,7 +311,8 @@ mod tests {
     #[test]
     fn of_very_many_lines_the_smallest_are_put_together() {
         let model = |number: i64| used(None, &format!("a/{number}"), number, 0, 1);
-        let (models, _) = of_programme(&[(1..=103).map(model).collect()], None, &coverage("08", "19"));
+        let (models, _) =
+            of_programme(&each(&[(1..=103).map(model).collect()]), &DailyUse::default(), &coverage("08", "19"));
         assert_eq!(models.rows.len(), MOST_LINES + 1);
         let last = models.rows.last().unwrap();
         assert_eq!((last.model.as_str(), last.spent, last.requests), ("3 further lines together", usd(6), Some(3)));

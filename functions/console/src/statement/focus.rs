@@ -119,6 +119,7 @@ fn described(kind: RowKind) -> (&'static str, &'static str) {
     match kind {
         RowKind::Keys => ("Usage", "Use of language models with keys of the programme"),
         RowKind::Byok => ("Usage", "Use with keys of other providers, which those bill"),
+        RowKind::Assigned => ("Usage", "Use of language models with older keys of the programme"),
         RowKind::Unowned => ("Usage", "Use of language models with keys that nobody owns"),
         RowKind::Unsettled => ("Usage", "Use of language models while the keys were listed"),
         RowKind::Residual => ("Adjustment", "What no known key explains"),

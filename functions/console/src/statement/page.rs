@@ -176,6 +176,7 @@ fn in_words(kind: RowKind) -> &'static str {
     match kind {
         RowKind::Keys => "keys of students",
         RowKind::Byok => "with people's own provider keys: an estimate of another bill, in no sum",
+        RowKind::Assigned => "keys made elsewhere that the programme owns",
         RowKind::Unowned => "foreign keys without an owner",
         RowKind::Unsettled => "spent while the last sync listed the keys",
         RowKind::Residual => "what no known key explains",

@@ -149,6 +149,7 @@ fn groups(digest: &Digest) -> Vec<LetterPart> {
         name: match &line.of {
             LineSubject::Group(group) => group.clone(),
             LineSubject::NoGroup => "without a group".to_owned(),
+            LineSubject::Assigned => "keys made elsewhere".to_owned(),
             LineSubject::Further(1) => "1 further group".to_owned(),
             LineSubject::Further(count) => format!("{count} further groups"),
         },

@@ -104,9 +104,9 @@ impl Look<'_> {
 
     async fn line(&self, programme: &Programme, sync: &SyncState, week: (Date, Date)) -> Result<ProgrammeLine> {
         let (id, settings) = (&programme.id, &programme.settings);
-        let (pot, totals) = tokio::try_join!(self.table.pot(id), self.table.totals(id))?;
-        let had_a_key = totals.as_ref().is_some_and(|totals| totals.claimed > 0);
-        let spent = totals.map(|totals| totals.used.days(settings.byok)).unwrap_or_default();
+        let (pot, used) = tokio::try_join!(self.table.pot(id), self.table.programme_use(id))?;
+        let had_a_key = used.has_keys();
+        let spent = used.used().days(settings.byok);
         let looked = super::last_listing(sync, had_a_key || sync.listed_at.is_none());
         let money = pot.map(|pot| (pot.limit, pot.reserved)).unwrap_or_default();
         let budget = Budget::of(settings, money, &spent);

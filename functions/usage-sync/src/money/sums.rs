@@ -94,12 +94,13 @@ impl ProgrammeSums {
         // Where something could not be read, the sum may be below what is reserved. When a grant costs less
         // by now, the pot is written even if another costs as much more, so that the difference is given
         // back.
-        if !is_whole || (self.reserved == pot.reserved && !self.moved) {
+        let reserved = self.reserved + pot.assigned;
+        if !is_whole || (reserved == pot.reserved && !self.moved) {
             return Ok(true);
         }
-        let counted = runner.fenced().recompute_reserved(pot, self.reserved, at).await?;
+        let counted = runner.fenced().recompute_reserved(pot, reserved, at).await?;
         if counted {
-            tracing::info!(programme = %id, before = %pot.reserved, now = %self.reserved, "counted anew");
+            tracing::info!(programme = %id, before = %pot.reserved, now = %reserved, "counted anew");
         }
         Ok(counted)
     }

@@ -141,7 +141,7 @@ impl ModelUse {
             let of = runner.programme(location.programme).ok()?;
             (of.id == *programme).then(|| location.group.clone())
         };
-        let owners = Owners { deployment: &runner.deployment, group_of: &group_of, assigned: &|_| None };
+        let owners = Owners { deployment: &runner.deployment, group_of: &group_of };
         attribute(rows, &self.activity, &owners)
     }
 

@@ -1,17 +1,17 @@
-//! Stage 5, foreign: the keys that Bursar did not make. They and their use are recorded, and nothing is ever
-//! done to them.
+//! Stage 5, foreign: the keys that Bursar did not make. They and their use are recorded, and counted for the programmes that own
+//! some; nothing is ever done to them.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use anyhow::Result;
 use bursar_core::domain::ledger::cut::{KeyChange, LifetimeUse};
+use bursar_core::domain::programme::Programme;
 use bursar_core::domain::usage::reading::UnusableReport;
 use bursar_core::domain::values::id::KeyName;
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{CutKeys, ForeignKey, OrphanName, StoreError, keys};
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
+use bursar_core::store::{AssignedUse, CutKeys, ForeignKey, OrphanName, StoreError, keys};
+use futures_util::stream::{FuturesUnordered, StreamExt, TryStreamExt, iter};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,9 @@ use crate::scan::finding::renamed;
 use crate::scan::row::ForeignRow;
 use crate::scan::rows::Rows;
 use crate::scan::write_queue::{FOR_ONE_WRITE, REFUSED_IN_A_ROW, SIDE_BY_SIDE};
+
+/// The tries at the sums of owners while keys are given or taken back. After that the next run counts them.
+const TRIES: usize = 4;
 
 /// The most keys with an unknown grant's name that are named one by one.
 const MOST_ORPHANS: usize = 100;
@@ -85,6 +88,37 @@ impl ForeignScan {
             journal.problems_of(shard.problems);
             self.has_gaps |= shard.has_gaps;
             self.next += 1;
+        }
+        self.count_for_owners(runner, journal).await
+    }
+
+    /// Counts what keys with an owner used for their programmes, now that all of it is written.
+    async fn count_for_owners(&mut self, runner: &Runner<'_>, journal: &mut Journal) -> Result<StageEnd> {
+        let mut left: Vec<&Programme> = runner.programmes().iter().collect();
+        for _ in 0..TRIES {
+            if !runner.goes_on().await? {
+                return Ok(StageEnd::TimeIsUp);
+            }
+            // They are read before the keys, so that a key that changes its owner meanwhile is noticed.
+            let each: Vec<_> = left.iter().map(|programme| runner.table.assigned_use(&programme.id)).collect();
+            let before: Vec<AssignedUse> = iter(each).buffered(SIDE_BY_SIDE).try_collect().await?;
+            let owned = runner.table.owned_keys().await?;
+            let mut stale = Vec::new();
+            for (programme, before) in left.into_iter().zip(&before) {
+                match runner.fenced().recount_assigned(before, &owned, programme.settings.byok).await {
+                    Ok(true) => {}
+                    Ok(false) => stale.push(programme),
+                    Err(error) if error.may_pass() => return Err(error.into()),
+                    Err(error) => {
+                        journal.problem(format!("what foreign keys used for {} is not counted: {error}", programme.id));
+                        self.has_gaps = true;
+                    }
+                }
+            }
+            left = stale;
+            if left.is_empty() {
+                break;
+            }
         }
         Ok(StageEnd::Done)
     }

@@ -2,4 +2,5 @@
 
 pub mod cut;
 pub mod invoice;
+pub mod owner;
 pub mod statement;

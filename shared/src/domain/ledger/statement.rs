@@ -3,11 +3,14 @@
 //! Each cut's parts add up to what the account had spent, so their differences add up to what it spent in between. Cost codes are
 //! those of today.
 
+use std::collections::BTreeMap;
+
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
-use super::cut::{AccountCut, LifetimeUse};
+use super::cut::{AccountCut, KeyChange, LifetimeUse, ProgrammeCut};
+use super::owner::KeyShares;
 use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::money::Usd;
 
@@ -47,6 +50,8 @@ pub enum RowKind {
     Keys,
     /// The provider's estimate of what people's own provider keys were billed elsewhere. It is in no sum.
     Byok,
+    /// The use of foreign keys that the programme owns.
+    Assigned,
     /// The use of foreign keys without an owner.
     Unowned,
     /// The spending while the last listing was under way.
@@ -83,6 +88,13 @@ impl StatementDays {
         self.from == self.from.first_of_month() && self.to == self.to.last_of_month()
     }
 
+    /// The cuts between the edges of these days, both included, of all since their beginning, oldest first. Where there is none
+    /// at an edge yet, the newest is taken.
+    pub fn cuts(self, since_begin: &[AccountCut]) -> &[AccountCut] {
+        let last = since_begin.iter().position(|cut| cut.as_of >= self.end());
+        &since_begin[..last.map_or(since_begin.len(), |last| last + 1)]
+    }
+
     pub fn begin(self) -> Timestamp {
         start_of(self.from)
     }
@@ -97,6 +109,7 @@ impl RowKind {
         match self {
             RowKind::Keys => "keys",
             RowKind::Byok => "byok",
+            RowKind::Assigned => "assigned",
             RowKind::Unowned => "unowned",
             RowKind::Unsettled => "unsettled",
             RowKind::Residual => "residual",
@@ -111,37 +124,34 @@ impl RowKind {
 }
 
 impl Statement {
-    /// The statement of these days, from the cuts since their beginning, oldest first. `None` without any cut.
+    /// The statement of these days, from the cuts between their edges, both included. The changes are those of foreign keys
+    /// after the first cut, up to the last. `None` without any cut.
     pub fn of(
         days: StatementDays,
         cuts: &[AccountCut],
+        changes: &[KeyChange],
+        shares: &KeyShares,
         cost_code: impl Fn(&ProgrammeId) -> Option<String>,
     ) -> Option<Statement> {
-        let last = cuts.last()?;
-        let since = |instant: Timestamp| cuts.iter().find(|cut| cut.as_of >= instant).unwrap_or(last);
-        Some(Statement::between(days, since(days.begin()), since(days.end()), cost_code))
-    }
-
-    fn between(
-        days: StatementDays,
-        from: &AccountCut,
-        to: &AccountCut,
-        cost_code: impl Fn(&ProgrammeId) -> Option<String>,
-    ) -> Statement {
+        let (from, to) = (cuts.first()?, cuts.last()?);
+        let mut programmes = used_between(from, to);
+        let (unowned, owned) = divide(changes, shares);
+        for (owner, assigned) in owned {
+            programmes.entry(owner).or_default().assigned += assigned;
+        }
         let mut rows = Vec::new();
-        for after in &to.programmes {
-            let before = from.programmes.iter().find(|before| before.programme == after.programme);
-            let used = after.used - before.map_or(LifetimeUse::default(), |before| before.used);
+        for (programme, of) in programmes {
             let row = |kind, spent| StatementRow {
-                programme: Some(after.programme.clone()),
-                cost_code: cost_code(&after.programme),
+                programme: Some(programme.clone()),
+                cost_code: cost_code(&programme),
                 kind,
                 spent,
             };
-            rows.push(row(RowKind::Keys, used.credits));
-            if used.byok != Usd::ZERO {
-                rows.push(row(RowKind::Byok, used.byok));
-            }
+            let byok = of.keys.byok + of.assigned.byok;
+            let if_any = |kind, spent| (spent != Usd::ZERO).then(|| row(kind, spent));
+            rows.push(row(RowKind::Keys, of.keys.credits));
+            rows.extend(if_any(RowKind::Byok, byok));
+            rows.extend(if_any(RowKind::Assigned, of.assigned.credits));
         }
         rows.sort_by(|one, other| {
             let place =
@@ -149,14 +159,14 @@ impl Statement {
             place(one).cmp(&place(other))
         });
         let of_nobody = [
-            (RowKind::Unowned, to.foreign - from.foreign),
+            (RowKind::Unowned, unowned),
             (RowKind::Unsettled, to.unsettled - from.unsettled),
             (RowKind::Residual, to.residual - from.residual),
             (RowKind::Opening, to.opening - from.opening),
         ];
         rows.extend(of_nobody.map(|(kind, spent)| StatementRow { programme: None, cost_code: None, kind, spent }));
         let (change, bought) = (to.spent.after - from.spent.after, to.bought - from.bought);
-        Statement { days, from: from.as_of, to: to.as_of, rows, change, bought }
+        Some(Statement { days, from: from.as_of, to: to.as_of, rows, change, bought })
     }
 
     /// The sum of all rows but the estimates of other bills.
@@ -182,6 +192,37 @@ impl Statement {
         }
         notes
     }
+}
+
+/// What a programme's own keys and the foreign keys that it owns used between two cuts.
+#[derive(Default)]
+struct ProgrammeChange {
+    keys: LifetimeUse,
+    assigned: LifetimeUse,
+}
+
+/// The use of each programme's own keys.
+fn used_between(from: &AccountCut, to: &AccountCut) -> BTreeMap<ProgrammeId, ProgrammeChange> {
+    let change = |after: &ProgrammeCut| {
+        let before = from.programmes.iter().find(|before| before.programme == after.programme);
+        let keys = after.used - before.map_or(LifetimeUse::default(), |before| before.used);
+        (after.programme.clone(), ProgrammeChange { keys, assigned: LifetimeUse::default() })
+    };
+    to.programmes.iter().map(change).collect()
+}
+
+/// The use of foreign keys: what is nobody's, and what is each owner's.
+fn divide(changes: &[KeyChange], shares: &KeyShares) -> (Usd, BTreeMap<ProgrammeId, LifetimeUse>) {
+    let (mut unowned, mut assigned) = (Usd::ZERO, BTreeMap::<_, LifetimeUse>::new());
+    for KeyChange { key, before, after } in changes {
+        unowned += after.credits - before.credits;
+        if let Some(share) = shares.get(key) {
+            let of_owner = share.of(*after) - share.of(*before);
+            unowned = unowned - of_owner.credits;
+            *assigned.entry(share.owner.clone()).or_default() += of_owner;
+        }
+    }
+    (unowned, assigned)
 }
 
 fn day_after(day: Date) -> Date {

@@ -72,6 +72,8 @@ pub struct DigestLine {
 pub enum LineSubject {
     Group(String),
     NoGroup,
+    /// Keys that the programme owns and Bursar did not make.
+    Assigned,
     /// The remaining parts, put together: how many they are.
     Further(u32),
 }

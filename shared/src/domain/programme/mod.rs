@@ -141,8 +141,10 @@ pub struct Pot {
     /// All the money that the programme may ever cost.
     #[serde(rename = "pot_limit")]
     pub limit: Usd,
-    /// The most that grants with a place can still cost, plus what they spent.
+    /// The most that grants with a place can still cost, plus what they spent, plus what foreign keys spent.
     pub reserved: Usd,
+    /// The part of it that foreign keys of this programme spent. Nothing bounds what they still can spend.
+    pub assigned: Usd,
     /// The instant for which the sync last recomputed `reserved`. A place is worth less as time passes, so
     /// nothing is given back as of an earlier instant.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
@@ -248,7 +250,7 @@ impl Programme {
 impl Pot {
     /// A pot of which nothing is reserved.
     pub fn new(programme: ProgrammeId, limit: Usd) -> Pot {
-        Pot { programme, limit, reserved: Usd::ZERO, counted_at: None, shown: false, version: 1 }
+        Pot { programme, limit, reserved: Usd::ZERO, assigned: Usd::ZERO, counted_at: None, shown: false, version: 1 }
     }
 
     /// Whether this much more can be reserved. Nothing can while more is reserved than the pot holds.

@@ -83,6 +83,18 @@ impl Days {
         self.estimated.iter().copied()
     }
 
+    /// The days from one on, without all use before them. Of a range of which only the sum is known, that sum is
+    /// on its last day.
+    #[must_use]
+    pub fn since(&self, from: Date) -> Days {
+        let mut after = Days::default();
+        self.each().filter(|(day, ..)| from <= *day).for_each(|(day, spent, _)| after.add_on(day, spent));
+        for (first, last) in self.estimated().filter(|(_, last)| from <= *last) {
+            after.estimate(first.max(from), last);
+        }
+        after
+    }
+
     /// The use of each day that has any; days of which only the sum is known share it evenly.
     pub fn evenly(&self) -> BTreeMap<Date, Usd> {
         let mut days: BTreeMap<Date, Usd> = self.each().map(|(day, spent, _)| (day, spent)).collect();

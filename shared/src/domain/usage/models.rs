@@ -77,7 +77,7 @@ pub struct UnattributedUse {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnattributedReason {
-    /// The key is foreign, and no programme owns it.
+    /// The key is foreign. Whether a programme owns it is applied when this is read.
     Foreign,
     /// The name looks like ours, but is another deployment's or was tampered with.
     NotOurs,
@@ -94,8 +94,6 @@ pub struct Owners<'a> {
     pub deployment: &'a DeploymentId,
     /// The group of a grant, if there is such a grant; the inner `None` is a grant without a group.
     pub group_of: &'a dyn Fn(&ProgrammeId, &GrantId) -> Option<Option<String>>,
-    /// The programme that owns every foreign key of this name.
-    pub assigned: &'a dyn Fn(&str) -> Option<ProgrammeId>,
 }
 
 /// The use of some days, with each cent either attributed to one programme or unattributed.
@@ -124,10 +122,8 @@ pub fn attribute(rows: &[ModelRow], activity: &[ActivityRow], owners: &Owners<'_
         let used = Sums { spent: row.spent, byok: row.byok, requests: row.requests };
         match owners.owner_of(&row.key_name) {
             UseOwner::Programme(programme, group, grant) => {
-                if let Some(grant) = grant {
-                    let of = (programme.clone(), grant, cut(&row.model));
-                    *grants.entry(row.day).or_default().entry(of).or_default() += used;
-                }
+                let of = (programme.clone(), grant, cut(&row.model));
+                *grants.entry(row.day).or_default().entry(of).or_default() += used;
                 let day = programmes.entry((row.day, programme)).or_default();
                 *day.entry((group, cut(&row.model))).or_default() += used;
             }
@@ -150,9 +146,29 @@ pub fn attribute(rows: &[ModelRow], activity: &[ActivityRow], owners: &Owners<'_
     }
 }
 
+/// Divides a day's unattributed use into that of programmes that own the foreign keys, and the rest. Only whoever reads it
+/// applies owners, so what is recorded stays as it is when a key is taken back.
+pub fn divide_by_owner(
+    by: Vec<UnattributedUse>,
+    owner_of: impl Fn(&str) -> Option<ProgrammeId>,
+) -> (Vec<(ProgrammeId, GroupUse)>, Vec<UnattributedUse>) {
+    let (mut owned, mut rest) = (Vec::new(), Vec::new());
+    for used in by {
+        let name = used.name.as_deref().filter(|_| used.why == UnattributedReason::Foreign);
+        match name.and_then(&owner_of) {
+            Some(owner) => {
+                let UnattributedUse { model, spent, byok, requests, .. } = used;
+                owned.push((owner, GroupUse { group: None, model, spent, byok, requests }));
+            }
+            None => rest.push(used),
+        }
+    }
+    (owned, rest)
+}
+
 enum UseOwner {
     /// A programme, with the group and the grant whose key it is.
-    Programme(ProgrammeId, Option<String>, Option<GrantId>),
+    Programme(ProgrammeId, Option<String>, GrantId),
     Unattributed(UnattributedReason, Option<String>),
 }
 
@@ -160,9 +176,6 @@ impl Owners<'_> {
     fn owner_of(&self, key_name: &str) -> UseOwner {
         if key_name.is_empty() {
             return UseOwner::Unattributed(UnattributedReason::NoKey, None);
-        }
-        if let Some(programme) = (self.assigned)(key_name) {
-            return UseOwner::Programme(programme, None, None);
         }
         let name = key_name.parse::<KeyName>().ok().filter(|name| name.deployment == *self.deployment);
         let Some(KeyName { programme, grant, .. }) = name else {
@@ -174,7 +187,7 @@ impl Owners<'_> {
             return UseOwner::Unattributed(why, Some(cut(key_name)));
         };
         match (self.group_of)(&programme, &grant) {
-            Some(group) => UseOwner::Programme(programme, group, Some(grant)),
+            Some(group) => UseOwner::Programme(programme, group, grant),
             None => UseOwner::Unattributed(UnattributedReason::UnknownGrant, Some(format!("{programme}/{grant}"))),
         }
     }
@@ -216,7 +229,8 @@ fn rest_of<'a>(day: Date, rows: &'a [ModelRow], activity: &'a [ActivityRow]) -> 
     rest
 }
 
-fn cut(name: &str) -> String {
+/// A name as it is recorded.
+pub fn cut(name: &str) -> String {
     name[..name.floor_char_boundary(LONGEST_NAME)].to_owned()
 }
 

@@ -4,6 +4,7 @@ pub mod address;
 pub mod format;
 pub mod id;
 pub mod key;
+pub mod key_name;
 pub mod money;
 pub mod term;
 pub mod token;

@@ -3,4 +3,5 @@
 
 pub(super) mod cuts;
 pub(super) mod invoices;
+pub(super) mod owners;
 mod statements;

@@ -59,8 +59,8 @@ impl Table {
     /// The sums of these programmes' pots, with spending as the sync last summed it up.
     pub async fn pot_sums(&self, programmes: &[Programme]) -> Result<PotSums, StoreError> {
         let each = programmes.iter().map(|programme| async move {
-            let (pot, totals) = tokio::try_join!(self.pot(&programme.id), self.totals(&programme.id))?;
-            let spent = totals.map_or(Usd::ZERO, |totals| totals.used.counted(programme.settings.byok));
+            let (pot, used) = tokio::try_join!(self.pot(&programme.id), self.programme_use(&programme.id))?;
+            let spent = used.counted(programme.settings.byok);
             Ok::<_, StoreError>((pot.map_or(Usd::ZERO, |pot| pot.reserved), spent))
         });
         let sums = try_join_all(each.collect::<Vec<_>>()).await?;
@@ -125,7 +125,7 @@ impl Table {
                 return Ok(Round::Over(EditOutcome::Stale(Box::new(current))));
             }
             let (version, changes_costs) = (current.version, costs(&current.settings) != costs(&settings));
-            if changes_costs && self.pot(id).await?.is_none_or(|pot| pot.reserved != Usd::ZERO || pot.shown) {
+            if changes_costs && self.pot(id).await?.is_none_or(|pot| pot.reserved != pot.assigned || pot.shown) {
                 return Ok(Round::Over(EditOutcome::PlacesTaken));
             }
             let roles = RoleChanges::between(id, Some(&current.settings), &settings);
@@ -137,8 +137,8 @@ impl Table {
                 transaction = transaction.update(
                     &keys::pot(id),
                     "ADD version :one",
-                    "reserved = :nothing AND attribute_not_exists(shown)",
-                    &[(":one", number(1)), (":nothing", number(0))],
+                    "reserved = assigned AND attribute_not_exists(shown)",
+                    &[(":one", number(1))],
                 )?;
             }
             // What a machine recorded meanwhile is kept, and the edit goes over it.

@@ -111,8 +111,9 @@ impl Table {
         Ok(try_join_all(shards).await?.into_iter().flatten().collect())
     }
 
-    /// Removes a foreign key that turned out to be a grant's.
+    /// Removes a foreign key that turned out to be a grant's, and its owner.
     pub async fn forget_foreign_key(&self, key: &KeyHash, deadline: Deadline) -> Result<(), StoreError> {
+        self.delete(&keys::key_owner(key), deadline).await?;
         self.delete(&keys::foreign_key(key), deadline).await
     }
 

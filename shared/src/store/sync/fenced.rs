@@ -41,6 +41,12 @@ impl Table {
     }
 }
 
+impl FencedTable<'_> {
+    pub(in crate::store) fn table(&self) -> &Table {
+        self.table
+    }
+}
+
 /// Each write returns `false` when another runner has taken over, or what it rests on was changed since it
 /// was read.
 impl FencedTable<'_> {
@@ -218,13 +224,13 @@ impl FencedTable<'_> {
         self.commit(self.begun()?.create_or_replace(value, "as_of <= :as_of", &as_of)?).await
     }
 
-    fn begun(&self) -> Result<Transaction, StoreError> {
+    pub(in crate::store) fn begun(&self) -> Result<Transaction, StoreError> {
         let values = [(":holder", AttributeValue::S(self.lease.holder.clone())), (":fence", number(self.lease.fence))];
         let lease = keys::lease(&self.lease.lease);
         self.table.transaction().check(&lease, "holder = :holder AND fence = :fence", &values)
     }
 
-    async fn commit(&self, transaction: Transaction) -> Result<bool, StoreError> {
+    pub(in crate::store) async fn commit(&self, transaction: Transaction) -> Result<bool, StoreError> {
         Ok(self.table.commit(transaction, &mut Pauses::until(self.deadline)).await? == Commit::Done)
     }
 }

@@ -1,6 +1,7 @@
 //! Use by model: an item for each day of a programme, one for unattributed use, and the rows of each grant,
 //! which expire. `domain::usage::models` decides whose use it is.
 
+pub(in crate::store) mod assigned;
 pub(in crate::store) mod grants;
 
 use jiff::Timestamp;

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::programme::Byok;
 use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::money::Usd;
@@ -55,6 +56,35 @@ pub struct GroupTotals {
     pub used: DailyUse,
 }
 
+/// All that counts for a programme: the totals of its own keys, and the use of foreign keys that it owns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProgrammeUse {
+    /// `None` before the first sync of the programme.
+    pub own: Option<Totals>,
+    pub assigned: DailyUse,
+    /// The number of those foreign keys.
+    pub assigned_keys: u32,
+}
+
+impl ProgrammeUse {
+    /// The use of all its keys, day by day.
+    pub fn used(&self) -> DailyUse {
+        let mut used = self.own.as_ref().map(|own| own.used.clone()).unwrap_or_default();
+        used.add(&self.assigned);
+        used
+    }
+
+    /// Whether any key is known whose use counts.
+    pub fn has_keys(&self) -> bool {
+        self.own.as_ref().is_some_and(|own| own.claimed > 0) || self.assigned_keys > 0
+    }
+
+    /// What counts of it against the pot.
+    pub fn counted(&self, byok: Byok) -> Usd {
+        self.own.as_ref().map_or(Usd::ZERO, |own| own.used.counted(byok)) + self.assigned.counted(byok)
+    }
+}
+
 impl KeptTotals {
     /// The item of these totals, and those of their groups where they have their own.
     pub(in crate::store) fn of(totals: &Totals) -> (KeptTotals, Vec<GroupTotals>) {
@@ -83,6 +113,12 @@ impl Table {
             totals.by_group = groups.into_iter().map(|of| (of.group, of.used)).collect();
         }
         Ok(Some(totals))
+    }
+
+    /// All that counts for a programme.
+    pub async fn programme_use(&self, programme: &ProgrammeId) -> Result<ProgrammeUse, StoreError> {
+        let (own, assigned) = tokio::try_join!(self.totals(programme), self.assigned_use(programme))?;
+        Ok(ProgrammeUse { own, assigned: assigned.used, assigned_keys: assigned.keys })
     }
 
     pub(in crate::store) async fn group_totals(&self, programme: &ProgrammeId) -> Result<Vec<GroupTotals>, StoreError> {

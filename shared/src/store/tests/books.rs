@@ -1,12 +1,17 @@
 //! Items of the sync and of the account's books, one of each with every attribute.
 
-use super::{at, hash, ulid};
+use jiff::civil::Date;
+
+use super::{a_programme, at, hash, ulid};
+use crate::domain::audit::Actor;
 use crate::domain::ledger::cut::{AccountCut, KeyChange, LifetimeUse, ProgrammeCut};
 use crate::domain::ledger::invoice::Invoice;
+use crate::domain::ledger::owner::KeyOwner;
 use crate::domain::usage::reading::DailyUse;
 use crate::domain::usage::reconciliation::{AccountSpending, KnownResidual, Opening};
 use crate::domain::values::money::Usd;
 use crate::store::ledger::cuts::CutKeys;
+use crate::store::ledger::owners::AssignedUse;
 use crate::store::sync::account::{Account, AccountDay, ForeignKey};
 use crate::store::sync::held_back::HeldMarks;
 use crate::store::sync::missing::MissingKey;
@@ -119,4 +124,18 @@ pub(super) fn a_missing_key() -> MissingKey {
 
 pub(super) fn some_marks() -> HeldMarks {
     HeldMarks { marks: ulid(), part: 0, as_of: at("2026-01-03T00:20:00Z"), bytes: vec![b'o', 1, 2] }
+}
+
+pub(super) fn a_key_owner() -> KeyOwner {
+    KeyOwner {
+        key: hash("f0"),
+        owner: a_programme().id,
+        from: Date::constant(2026, 1, 2),
+        at: at("2026-01-03T08:00:00Z"),
+        by: Actor::Person("fedcba9876543210".parse().unwrap()),
+    }
+}
+
+pub(super) fn some_assigned_use() -> AssignedUse {
+    AssignedUse { programme: a_programme().id, used: a_foreign_key().used, keys: 1, version: 3 }
 }

@@ -14,7 +14,7 @@ use crate::spending::spans::SpanQuery;
 
 /// The form's texts, with what is wrong with each.
 #[derive(Default)]
-pub(in crate::account) struct PurchasesForm {
+pub(crate) struct PurchasesForm {
     pub(in crate::account) lead_days: String,
     pub(in crate::account) lapse_days: String,
     pub(in crate::account) lead_refused: Option<String>,

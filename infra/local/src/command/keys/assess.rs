@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use bursar_core::deadline::Deadline;
+use bursar_core::domain::values::key_name::prefix;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::provider::Provider;
@@ -41,8 +42,6 @@ pub(super) struct PrefixSums {
 
 const DAYS: i64 = 30;
 const MONTHS_OF_A_TERM: u32 = 4;
-/// What people put between the parts of a key's name.
-const SEPARATORS: [char; 6] = ['/', '-', '_', ':', '.', ' '];
 
 impl Assessment {
     pub(super) fn of(listed: &[Listed], last_30_days: Option<Usd>) -> Assessment {
@@ -81,14 +80,6 @@ fn prefixes(listed: &[Listed]) -> Vec<PrefixSums> {
     sums.into_iter().map(printed).collect()
 }
 
-/// The first part of a name with the separator behind it, so that the prefix and a star match these keys.
-fn prefix(name: &str) -> &str {
-    match name.char_indices().find(|(at, letter)| *at > 0 && SEPARATORS.contains(letter)) {
-        Some((at, separator)) => &name[..at + separator.len_utf8()],
-        None => "",
-    }
-}
-
 /// Sums what the keys of such names used on each of the last thirty completed UTC days. The days are asked for
 /// one by one, since an answer has a largest number of rows.
 pub(super) async fn last_30_days(
@@ -107,25 +98,4 @@ pub(super) async fn last_30_days(
         sum += rows.iter().filter(|row| wanted(&row.key_name)).map(|row| row.spent).sum();
     }
     Ok(sum)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::prefix;
-
-    #[test]
-    fn a_prefix_ends_with_the_first_separator() {
-        for (name, expected) in [
-            ("course/anna", "course/"),
-            ("cs-2026-anna", "cs-"),
-            ("lab key 3", "lab "),
-            ("été_1", "été_"),
-            ("anna", ""),
-            ("-anna", ""),
-            ("-a-b", "-a-"),
-            ("", ""),
-        ] {
-            assert_eq!(prefix(name), expected, "{name}");
-        }
-    }
 }

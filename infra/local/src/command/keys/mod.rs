@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use bursar_core::clock::Clock;
 use bursar_core::deadline::Deadline;
+use bursar_core::domain::values::key_name::matches;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::provider::Provider;
 use bursar_core::provider::key::ProviderKey;
@@ -215,19 +216,6 @@ fn row(key: ProviderKey, now: Timestamp) -> Row {
         last_used_at: key.last_used_at,
         created_at: key.created_at,
     }
-}
-
-/// Whether a name matches a pattern in which `*` stands for any text. The text between two stars is matched
-/// at its first place, so that no pattern takes long.
-fn matches(pattern: &str, name: &str) -> bool {
-    let Some((head, rest)) = pattern.split_once('*') else { return pattern == name };
-    let (middle, tail) = rest.rsplit_once('*').unwrap_or(("", rest));
-    let Some(mut name) = name.strip_prefix(head).and_then(|name| name.strip_suffix(tail)) else { return false };
-    for part in middle.split('*') {
-        let Some((_, after)) = name.split_once(part) else { return false };
-        name = after;
-    }
-    true
 }
 
 #[cfg(test)]

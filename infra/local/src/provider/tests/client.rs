@@ -243,8 +243,7 @@ async fn what_was_used_by_model_is_the_programmes_or_nobodys_in_every_position()
                 activity.extend(of_day.rows);
             }
             let group_of = |_: &ProgrammeId, _: &GrantId| Some(None);
-            let assigned = |_: &str| None;
-            let owners = Owners { deployment: &deployment, group_of: &group_of, assigned: &assigned };
+            let owners = Owners { deployment: &deployment, group_of: &group_of };
             let attribution = attribute(&usage.rows, &activity, &owners);
             // The day's dollars: 1 to 4, and one or two more each.
             let of_cs = |day| attribution.programmes.get(&(day, programme.clone())).into_iter().flatten();

@@ -4,7 +4,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::ledger::cut::ProgrammeCut;
+use crate::domain::ledger::owner::KeyShare;
+use crate::domain::usage::days::Days;
+use crate::domain::usage::reading::DailyUse;
 use crate::domain::usage::reconciliation::AccountSpending;
+use crate::domain::values::key::KeyHash;
 
 fn usd(micros: i64) -> Usd {
     Usd::from_micros(micros)
@@ -37,6 +41,23 @@ fn cut(as_of: Timestamp, keys: &[(&str, i64, i64)], [foreign, opening, residual,
     }
 }
 
+/// A foreign key whose name begins with this digit.
+fn key(digit: char) -> KeyHash {
+    digit.to_string().repeat(64).parse().unwrap()
+}
+
+/// The changes of one foreign key that used all that the cuts have of foreign keys.
+fn changes(cuts: &[AccountCut]) -> Vec<KeyChange> {
+    let used = |cut: &AccountCut| LifetimeUse { credits: cut.foreign, byok: usd(0) };
+    cuts.windows(2).map(|two| KeyChange { key: key('a'), before: used(&two[0]), after: used(&two[1]) }).collect()
+}
+
+/// The statement of cuts since the beginning of the days, where no foreign key has an owner.
+fn of_cuts(days: StatementDays, cuts: &[AccountCut]) -> Option<Statement> {
+    let cuts = days.cuts(cuts);
+    Statement::of(days, cuts, &changes(cuts), &KeyShares::new(), cost_code)
+}
+
 fn cost_code(programme: &ProgrammeId) -> Option<String> {
     (programme.as_str() != "seminar").then(|| format!("4711-{programme}"))
 }
@@ -48,7 +69,7 @@ fn a_statement_is_the_difference_of_two_cuts_by_cost_code_and_the_rest_last() {
         cut(at("2026-10-20T02:00:00Z"), &[("cs", 11, 1)], [5, 3, 0, 1]),
         cut(at("2026-11-01T02:00:00Z"), &[("seminar", 7, 0), ("cs", 30, 4)], [9, 4, 2, 0]),
     ];
-    let made = Statement::of(days("2026-10-01", "2026-10-31"), &cuts, cost_code).unwrap();
+    let made = of_cuts(days("2026-10-01", "2026-10-31"), &cuts).unwrap();
     assert_eq!((made.from, made.to, made.notes()), (cuts[0].as_of, cuts[2].as_of, Vec::new()));
     let rows: Vec<_> = made
         .rows
@@ -72,9 +93,36 @@ fn a_statement_is_the_difference_of_two_cuts_by_cost_code_and_the_rest_last() {
 }
 
 #[test]
+fn a_foreign_key_is_its_owners_from_a_day_on_and_nobodys_before_and_a_lost_change_is_missing() {
+    let cuts = [
+        cut(at("2026-10-01T02:00:00Z"), &[("cs", 10, 0)], [10, 0, 0, 0]),
+        cut(at("2026-10-02T02:00:00Z"), &[("cs", 10, 0)], [14, 0, 0, 0]),
+        cut(at("2026-11-01T02:00:00Z"), &[("cs", 10, 0)], [19, 0, 0, 0]),
+    ];
+    let days = days("2026-10-01", "2026-10-31");
+    // The key used thirteen before its owner's day.
+    let used = |opening: i64| DailyUse {
+        credits: Days::on_one("2026-10-05".parse().unwrap(), usd(opening)),
+        ..DailyUse::default()
+    };
+    let shares = KeyShares::from([(key('a'), KeyShare::new("office".parse().unwrap(), &used(19), &used(6)))]);
+    let of =
+        |changes: &[KeyChange], shares: &KeyShares| Statement::of(days, &cuts, changes, shares, cost_code).unwrap();
+    let owned = of(&changes(&cuts), &shares);
+    assert_eq!((owned.of_kind(RowKind::Assigned), owned.of_kind(RowKind::Unowned)), (usd(6), usd(3)));
+    let row = owned.rows.iter().find(|row| row.kind == RowKind::Assigned).unwrap();
+    assert_eq!(row.cost_code.as_deref(), Some("4711-office"));
+    let nobodys = of(&changes(&cuts), &KeyShares::new());
+    assert_eq!((nobodys.of_kind(RowKind::Assigned), nobodys.of_kind(RowKind::Unowned)), (usd(0), usd(9)));
+    assert_eq!((owned.total(), nobodys.total(), owned.change), (usd(9), usd(9), usd(9)));
+    let short = of(&changes(&cuts)[..1], &shares);
+    assert_eq!(short.change - short.total(), usd(5));
+}
+
+#[test]
 fn without_a_cut_on_the_day_it_is_said_which_one_was_taken() {
     let quiet = |text: &str| cut(at(text), &[], [0; 4]);
-    let of = |cuts: &[AccountCut]| Statement::of(days("2026-10-01", "2026-10-31"), cuts, cost_code).unwrap();
+    let of = |cuts: &[AccountCut]| of_cuts(days("2026-10-01", "2026-10-31"), cuts).unwrap();
     let (first, late, end) = ("2026-10-01T23:59:00Z", "2026-10-03T00:00:00Z", "2026-11-02T00:00:00Z");
     let notes = |cuts: &[&str]| of(&cuts.iter().map(|text| quiet(text)).collect::<Vec<_>>()).notes();
     assert_eq!(notes(&[first, "2026-11-01T00:00:00Z"]), []);
@@ -82,7 +130,7 @@ fn without_a_cut_on_the_day_it_is_said_which_one_was_taken() {
     assert_eq!(notes(&[first, late]), [EdgeNote::NotOver(at(late))]);
     let one = of(&[quiet(late)]);
     assert_eq!((one.from, one.to, one.total()), (at(late), at(late), usd(0)));
-    assert_eq!(Statement::of(days("2026-10-01", "2026-10-31"), &[], cost_code), None);
+    assert_eq!(of_cuts(days("2026-10-01", "2026-10-31"), &[]), None);
 }
 
 #[test]
@@ -111,7 +159,7 @@ proptest! {
             let days = days(from, to);
             let since: Vec<_> = cuts.iter().filter(|cut| cut.as_of >= days.begin()).cloned().collect();
             let since = if since.is_empty() { vec![cuts.last().unwrap().clone()] } else { since };
-            Statement::of(days, &since, cost_code).unwrap()
+            of_cuts(days, &since).unwrap()
         };
         let (october, november) = (of("2026-10-01", "2026-10-31"), of("2026-11-01", "2026-11-30"));
         let both = of("2026-10-01", "2026-11-30");

@@ -16,18 +16,20 @@ use crate::domain::values::money::Usd;
 pub const MOST_LINES: usize = 12;
 
 /// The spending by group, in this week and the one before. People without a group make up the difference to
-/// the programme's total; a programme without groups has no lines.
+/// all of the programme but its foreign keys; a programme without groups has no lines.
 pub fn groups<'a>(
     by_group: impl IntoIterator<Item = (&'a String, &'a DailyUse)>,
+    assigned: &DailyUse,
     byok: Byok,
     weeks: [(Date, Date); 2],
     all: [Sum; 2],
 ) -> Vec<DigestLine> {
-    let of_group = |(group, used): (&String, &DailyUse)| {
+    let of = |of: LineSubject, used: &DailyUse| {
         let days = used.days(byok);
         let [this_week, week_before] = weeks.map(|(from, to)| days.between(from, to, None).spent);
-        DigestLine { of: LineSubject::Group(group.clone()), this_week, week_before }
+        DigestLine { of, this_week, week_before }
     };
+    let of_group = |(group, used): (&String, &DailyUse)| of(LineSubject::Group(group.clone()), used);
     let mut lines: Vec<DigestLine> = by_group.into_iter().map(of_group).collect();
     if lines.is_empty() {
         return lines;
@@ -36,7 +38,9 @@ pub fn groups<'a>(
     lines.sort_by_key(|line| (Reverse(line.this_week), Reverse(line.week_before)));
     let sums = |lines: &[DigestLine]| [sum(lines, |line| line.this_week), sum(lines, |line| line.week_before)];
     let [this_week, week_before] = sums(&lines);
-    let [this_week, week_before] = [all[0].spent - this_week, all[1].spent - week_before];
+    let assigned = of(LineSubject::Assigned, assigned);
+    let [this_week, week_before] =
+        [all[0].spent - assigned.this_week - this_week, all[1].spent - assigned.week_before - week_before];
     let further = lines.split_off(lines.len().min(MOST_LINES));
     if !further.is_empty() {
         let [this_week, week_before] = sums(&further);
@@ -45,6 +49,9 @@ pub fn groups<'a>(
     }
     if this_week > Usd::ZERO || week_before > Usd::ZERO {
         lines.push(DigestLine { of: LineSubject::NoGroup, this_week, week_before });
+    }
+    if assigned.this_week > Usd::ZERO || assigned.week_before > Usd::ZERO {
+        lines.push(assigned);
     }
     lines
 }
@@ -114,10 +121,10 @@ mod tests {
     }
 
     #[test]
-    fn groups_are_told_the_largest_first_and_whoever_is_in_none_makes_up_the_difference() {
+    fn groups_are_told_the_largest_first_then_whoever_is_in_none_and_foreign_keys_last() {
         let by_group = [("A".to_owned(), spent(1, 9)), ("B".to_owned(), spent(5, 0)), ("C".to_owned(), spent(1, 9))];
-        let lines =
-            groups(by_group.iter().map(|(name, used)| (name, used)), Byok::Inside, WEEKS, [exactly(10), exactly(18)]);
+        let by_group = by_group.iter().map(|(name, used)| (name, used));
+        let lines = groups(by_group, &spent(4, 2), Byok::Inside, WEEKS, [exactly(14), exactly(20)]);
         let shown: Vec<_> = lines.iter().map(|line| (line.of.clone(), line.this_week, line.week_before)).collect();
         let group = |name: &str| LineSubject::Group(name.to_owned());
         let expected = [
@@ -125,16 +132,17 @@ mod tests {
             (group("A"), usd(1), usd(9)),
             (group("C"), usd(1), usd(9)),
             (LineSubject::NoGroup, usd(3), usd(0)),
+            (LineSubject::Assigned, usd(4), usd(2)),
         ];
         assert_eq!(shown, expected);
-        assert_eq!(groups([], Byok::Inside, WEEKS, [exactly(10), exactly(18)]), []);
+        assert_eq!(groups([], &spent(4, 2), Byok::Inside, WEEKS, [exactly(10), exactly(18)]), []);
     }
 
     #[test]
     fn of_very_many_groups_and_models_the_smallest_are_put_together() {
         let by_group: Vec<_> = (1..=14).map(|number| (format!("{number:02}"), spent(number, 0))).collect();
         let by_group = by_group.iter().map(|(name, used)| (name, used));
-        let lines = groups(by_group, Byok::Inside, WEEKS, [exactly(105), exactly(0)]);
+        let lines = groups(by_group, &DailyUse::default(), Byok::Inside, WEEKS, [exactly(105), exactly(0)]);
         assert_eq!(lines.len(), MOST_LINES + 1);
         assert_eq!((&lines[MOST_LINES].of, lines[MOST_LINES].this_week), (&LineSubject::Further(2), usd(3)));
 

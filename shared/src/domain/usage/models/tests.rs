@@ -39,7 +39,7 @@ fn of_account(model: &str, permaslug: &str, on: i8, micros: i64) -> ActivityRow 
     }
 }
 
-/// The attribution with one grant in group A, one in none, and a foreign key that a cost centre owns.
+/// The attribution with one grant in group A, and one in none.
 fn attributed(rows: &[ModelRow], activity: &[ActivityRow]) -> Attribution {
     let deployment = OURS.parse().unwrap();
     let group_of = |_: &ProgrammeId, grant: &GrantId| match grant.as_str() {
@@ -47,8 +47,7 @@ fn attributed(rows: &[ModelRow], activity: &[ActivityRow]) -> Attribution {
         UNGROUPED => Some(None),
         _ => None,
     };
-    let assigned = |name: &str| (name == "lab").then(|| "lab-centre".parse().unwrap());
-    let owners = Owners { deployment: &deployment, group_of: &group_of, assigned: &assigned };
+    let owners = Owners { deployment: &deployment, group_of: &group_of };
     attribute(rows, activity, &owners)
 }
 
@@ -73,16 +72,27 @@ fn a_programmes_use_is_summed_by_group_model_and_day() {
         row(&a, "m", 2, 7),
         row(&ungrouped, "m", 1, 3),
         row(&key(OURS, "law", GRANT), "m", 1, 2),
-        row("lab", "m", 1, 9),
     ];
     let attribution = attributed(&rows, &[]);
     let (group_a, m, n) = (Some("A".to_owned()), "m".to_owned(), "n".to_owned());
     let expected = [(None, m.clone(), 3, 1), (group_a.clone(), m.clone(), 15, 2), (group_a.clone(), n, 1, 1)];
     assert_eq!(uses(&attribution, 1, "cs"), expected);
     assert_eq!(uses(&attribution, 2, "cs"), [(group_a.clone(), m.clone(), 7, 1)]);
-    assert_eq!(uses(&attribution, 1, "law"), [(group_a, m.clone(), 2, 1)]);
-    assert_eq!(uses(&attribution, 1, "lab-centre"), [(None, m, 9, 1)]);
+    assert_eq!(uses(&attribution, 1, "law"), [(group_a, m, 2, 1)]);
     assert!(attribution.unattributed.is_empty());
+}
+
+#[test]
+fn what_foreign_keys_used_is_divided_by_their_owners_and_the_rest_stays() {
+    let rows = [row("lab", "m", 1, 9), row("lab", "n", 1, 1), row("My key", "m", 1, 2), row("", "m", 1, 5)];
+    let unattributed = attributed(&rows, &[]).unattributed.remove(&day(1)).unwrap();
+    let owner_of = |name: &str| (name == "lab").then(|| "lab-centre".parse().unwrap());
+    let (owned, rest) = divide_by_owner(unattributed, owner_of);
+    let owned: Vec<_> =
+        owned.iter().map(|(owner, used)| (owner.as_str(), used.model.as_str(), used.spent.micros())).collect();
+    assert_eq!(owned, [("lab-centre", "m", 9), ("lab-centre", "n", 1)]);
+    let rest: Vec<_> = rest.iter().map(|used| (used.name.as_deref(), used.spent.micros())).collect();
+    assert_eq!(rest, [(Some("My key"), 2), (None, 5)]);
 }
 
 #[test]

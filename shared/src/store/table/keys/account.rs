@@ -26,6 +26,8 @@ pub const MAIL_REFUSALS: &str = "MAIL-REFUSED#";
 pub const MODEL_ROWS: &str = "R#";
 /// The prefix of the sort keys of foreign keys.
 pub const FOREIGN_KEYS: &str = "F#";
+/// The prefix of the sort keys of owners of foreign keys.
+pub const KEY_OWNERS: &str = "OWNER#";
 /// The prefix of the sort keys of marks of what was held back.
 pub const HELD_MARKS: &str = "P#";
 /// The partition of all runs of the sync, newest last.
@@ -146,6 +148,11 @@ pub fn foreign_partition(shard: char) -> String {
 pub fn foreign_key(hash: &KeyHash) -> ItemKey {
     let shard = hash.as_str().chars().next().unwrap_or('0');
     key(foreign_partition(shard), format!("{FOREIGN_KEYS}{hash}"))
+}
+
+/// The owner of a foreign key.
+pub fn key_owner(hash: &KeyHash) -> ItemKey {
+    key(foreign_key(hash).pk, format!("{KEY_OWNERS}{hash}"))
 }
 
 /// A recorded key that the provider does not find.

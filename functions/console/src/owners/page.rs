@@ -1,0 +1,203 @@
+//! The pages about owners of keys: the section of the account's page with the forms, and the preview of what a choice would do.
+
+use std::collections::{BTreeMap, HashMap};
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::values::key::KeyHash;
+use bursar_core::domain::values::key_name::prefix;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::utc_date;
+use bursar_core::store::{ForeignKey, OwnedKey};
+use bursar_core::web::{Fault, Fields, Frame, Site, Visitor};
+use jiff::Timestamp;
+
+use super::Asked;
+use super::selection::{KeySelection, Purpose, Wanted};
+use crate::account;
+use crate::paths;
+use crate::spending::spans::SpanQuery;
+
+/// The most keys with an owner on the page; the rest are counted.
+const OWNED_SHOWN: usize = 200;
+/// The most prefixes of names on the page.
+const PREFIXES_SHOWN: usize = 20;
+
+/// The section about owners on the account's page.
+pub(crate) struct KeyOwners {
+    pub(crate) choices: Vec<OwnerChoice>,
+    /// The beginnings of names of keys without an owner, those that spent most first.
+    pub(crate) prefixes: Vec<NamePrefix>,
+    pub(crate) owned: Vec<OwnedKeyRow>,
+    pub(crate) all_owned: usize,
+    pub(crate) typed: TypedOwner,
+}
+
+/// A programme that can own keys.
+pub(crate) struct OwnerChoice {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) is_chosen: bool,
+}
+
+pub(crate) struct NamePrefix {
+    pub(crate) pattern: String,
+    pub(crate) keys: usize,
+    pub(crate) spent: Usd,
+}
+
+pub(crate) struct OwnedKeyRow {
+    pub(crate) hash: String,
+    pub(crate) short: String,
+    pub(crate) name: String,
+    pub(crate) owner: String,
+    pub(crate) link: String,
+    pub(crate) from: String,
+    pub(crate) counts: Usd,
+}
+
+/// The form as it was typed, and what is wrong with it.
+#[derive(Default)]
+pub(crate) struct TypedOwner {
+    pub(crate) pattern: String,
+    pub(crate) owner: String,
+    pub(crate) from: String,
+    pub(crate) refused: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "assign.html")]
+struct AssignPreview<'a> {
+    frame: &'a Frame,
+    csrf: &'a str,
+    is_admin: bool,
+    why: Option<&'static str>,
+    /// The owner's name; `None` when keys are taken back.
+    to: Option<&'a Programme>,
+    from: String,
+    hash: String,
+    pattern: String,
+    selection: &'a KeySelection,
+    counts: Usd,
+    passes: bool,
+}
+
+impl TypedOwner {
+    pub(super) fn of(fields: &Fields) -> TypedOwner {
+        let text = |name: &str| fields.filled(name).unwrap_or_default().to_owned();
+        TypedOwner { pattern: text("match"), owner: text("owner"), from: text("from"), refused: None }
+    }
+}
+
+impl KeyOwners {
+    /// The section, and the foreign keys that have no owner.
+    pub(crate) async fn of(
+        site: &Site,
+        programmes: &[Programme],
+        foreign: Vec<ForeignKey>,
+        typed: Option<TypedOwner>,
+        now: Timestamp,
+    ) -> Result<(KeyOwners, Vec<ForeignKey>), Fault> {
+        let mut owners: HashMap<KeyHash, _> =
+            site.table.key_owners().await?.into_iter().map(|owner| (owner.key.clone(), owner)).collect();
+        let (mut owned, mut nobodys) = (Vec::new(), Vec::new());
+        for key in foreign {
+            match owners.remove(&key.key) {
+                Some(owner) => owned.push(OwnedKey { owner, key }),
+                None => nobodys.push(key),
+            }
+        }
+        owned.sort_by(|one, other| (&one.owner.owner, &one.key.name).cmp(&(&other.owner.owner, &other.key.name)));
+        let typed = typed.unwrap_or_else(|| TypedOwner { from: utc_date(now).to_string(), ..TypedOwner::default() });
+        let section = KeyOwners {
+            choices: programmes.iter().map(|programme| OwnerChoice::of(programme, &typed)).collect(),
+            prefixes: prefixes(&nobodys),
+            all_owned: owned.len(),
+            owned: owned.iter().take(OWNED_SHOWN).map(|owned| OwnedKeyRow::of(owned, programmes)).collect(),
+            typed,
+        };
+        Ok((section, nobodys))
+    }
+}
+
+impl OwnerChoice {
+    fn of(programme: &Programme, typed: &TypedOwner) -> OwnerChoice {
+        let id = programme.id.as_str().to_owned();
+        OwnerChoice { is_chosen: typed.owner == id, name: programme.settings.name.clone(), id }
+    }
+}
+
+impl OwnedKeyRow {
+    fn of(owned: &OwnedKey, programmes: &[Programme]) -> OwnedKeyRow {
+        let owner = &owned.owner.owner;
+        let named = programmes.iter().find(|programme| programme.id == *owner);
+        OwnedKeyRow {
+            hash: owned.key.key.to_string(),
+            short: owned.key.key.as_str().chars().take(12).collect(),
+            name: owned.key.name.clone(),
+            owner: named.map_or_else(|| owner.to_string(), |programme| programme.settings.name.clone()),
+            link: paths::programme(owner),
+            from: owned.owner.from.to_string(),
+            counts: owned.counted().counted.credits.total(),
+        }
+    }
+}
+
+fn prefixes(nobodys: &[ForeignKey]) -> Vec<NamePrefix> {
+    let mut sums: BTreeMap<&str, (usize, Usd)> = BTreeMap::new();
+    for key in nobodys.iter().filter(|key| !prefix(&key.name).is_empty()) {
+        let sum = sums.entry(prefix(&key.name)).or_default();
+        *sum = (sum.0 + 1, sum.1 + key.used.credits.total());
+    }
+    let mut prefixes: Vec<NamePrefix> = sums
+        .into_iter()
+        .map(|(prefix, (keys, spent))| NamePrefix { pattern: format!("{prefix}*"), keys, spent })
+        .collect();
+    prefixes.sort_by_key(|prefix| std::cmp::Reverse((prefix.spent, prefix.keys)));
+    prefixes.truncate(PREFIXES_SHOWN);
+    prefixes
+}
+
+/// The account's page with the form as it was typed, and what is wrong with it.
+pub(super) async fn show(site: &Site, visitor: &Visitor, typed: TypedOwner, why: &str) -> Result<Response, Fault> {
+    let typed = TypedOwner { refused: Some(why.to_owned()), ..typed };
+    let refused = account::Refused { owner: Some(typed), ..account::Refused::default() };
+    let mut page = account::show(site, visitor, &SpanQuery::default(), refused).await?;
+    *page.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
+    Ok(page)
+}
+
+/// What a choice would do.
+pub(super) fn preview(
+    site: &Site,
+    visitor: &Visitor,
+    asked: &Asked,
+    selection: &KeySelection,
+    status: StatusCode,
+    why: Option<&'static str>,
+) -> Response {
+    let (to, from) = match &asked.purpose {
+        Purpose::Give { owner, from, .. } => (Some(&**owner), from.to_string()),
+        Purpose::TakeBack => (None, String::new()),
+    };
+    let (hash, pattern) = match &asked.wanted {
+        Wanted::Key(hash) => (hash.to_string(), String::new()),
+        Wanted::Match(pattern) => (String::new(), pattern.clone()),
+    };
+    let page = AssignPreview {
+        frame: &site.frame,
+        csrf: visitor.csrf.reveal(),
+        is_admin: true,
+        why,
+        to,
+        from,
+        hash,
+        pattern,
+        selection,
+        counts: selection.counts(),
+        passes: selection.passes_the_pot(),
+    };
+    Frame::page(status, &page)
+}

@@ -1,0 +1,158 @@
+//! The keys that an admin chose by hash or by a pattern of their names: those that can be given or taken back, and the others with
+//! the reason. Nothing is changed here.
+
+use std::collections::HashMap;
+
+use bursar_core::domain::ledger::owner::{KeyOwner, OwnedUse};
+use bursar_core::domain::programme::{Byok, Pot, Programme};
+use bursar_core::domain::values::id::KeyName;
+use bursar_core::domain::values::key::KeyHash;
+use bursar_core::domain::values::key_name::matches;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::utc_date;
+use bursar_core::store::ForeignKey;
+use bursar_core::web::{Fault, Fields, Site};
+use jiff::civil::Date;
+
+/// The longest pattern, in characters.
+const LONGEST_PATTERN: usize = 200;
+
+/// The keys that a form names.
+pub(super) enum Wanted {
+    Key(KeyHash),
+    /// All keys whose names match; `*` stands for any text.
+    Match(String),
+}
+
+pub(super) enum Purpose {
+    Give { owner: Box<Programme>, from: Date, pot: Pot },
+    TakeBack,
+}
+
+pub(super) struct KeySelection {
+    pub(super) chosen: Vec<ChosenKey>,
+    pub(super) refused: Vec<RefusedKey>,
+    /// The room of the pot after the chosen keys were given; `None` when they are taken back.
+    pub(super) left: Option<Usd>,
+}
+
+pub(super) struct ChosenKey {
+    pub(super) key: KeyHash,
+    pub(super) name: String,
+    /// What counts for the owner.
+    pub(super) counts: Usd,
+    /// The part of it of which no days are known, and the day on which the key was first seen.
+    pub(super) lump: Option<(Usd, Date)>,
+    /// Who has it now.
+    pub(super) owner: Option<KeyOwner>,
+}
+
+pub(super) struct RefusedKey {
+    pub(super) key: KeyHash,
+    pub(super) name: String,
+    pub(super) why: String,
+    /// Whether it is refused because a press before this one took effect.
+    is_given: bool,
+}
+
+impl Wanted {
+    pub(super) fn of(fields: &Fields) -> Result<Wanted, String> {
+        if let Some(hash) = fields.filled("hash") {
+            let wrong = |_| "A key's hash has sixty-four hexadecimal digits.".to_owned();
+            return hash.parse().map(Wanted::Key).map_err(wrong);
+        }
+        match fields.filled("prefix").or_else(|| fields.filled("match")) {
+            Some(pattern) if pattern.chars().count() <= LONGEST_PATTERN => Ok(Wanted::Match(pattern.to_owned())),
+            Some(_) => Err(format!("At most {LONGEST_PATTERN} characters, please.")),
+            None => Err("Type a name, or a pattern such as course-*, in which * stands for any text.".to_owned()),
+        }
+    }
+
+    fn has(&self, key: &ForeignKey) -> bool {
+        match self {
+            Wanted::Key(hash) => key.key == *hash,
+            Wanted::Match(pattern) => matches(pattern, &key.name),
+        }
+    }
+}
+
+impl KeySelection {
+    pub(super) async fn of(site: &Site, wanted: &Wanted, purpose: &Purpose) -> Result<KeySelection, Fault> {
+        let (foreign, owners) = tokio::try_join!(site.table.foreign_keys(), site.table.key_owners())?;
+        let mut owners: HashMap<KeyHash, KeyOwner> =
+            owners.into_iter().map(|owner| (owner.key.clone(), owner)).collect();
+        let mut selection = KeySelection { chosen: Vec::new(), refused: Vec::new(), left: None };
+        for key in foreign.into_iter().filter(|key| wanted.has(key)) {
+            let owner = owners.remove(&key.key);
+            selection.sort_in(key, owner, purpose);
+        }
+        selection.chosen.sort_by(|one, other| (&one.name, &one.key).cmp(&(&other.name, &other.key)));
+        selection.refused.sort_by(|one, other| (&one.name, &one.key).cmp(&(&other.name, &other.key)));
+        if let Purpose::Give { pot, .. } = purpose {
+            selection.left = Some(pot.limit - pot.reserved - selection.counts());
+        }
+        Ok(selection)
+    }
+
+    fn sort_in(&mut self, key: ForeignKey, owner: Option<KeyOwner>, purpose: &Purpose) {
+        let why = match (purpose, &owner) {
+            _ if key.name.parse::<KeyName>().is_ok() => Some("a deployment of Bursar made it".to_owned()),
+            (Purpose::Give { .. }, Some(has)) => {
+                Some(format!("{} has it, from {} on: take it back first", has.owner, has.from))
+            }
+            (Purpose::TakeBack, None) => Some("nobody has it".to_owned()),
+            (Purpose::Give { .. }, None) | (Purpose::TakeBack, Some(_)) => None,
+        };
+        if let Some(why) = why {
+            let is_given = matches!((purpose, &owner), (Purpose::Give { owner: to, from, .. }, Some(has))
+                if has.owner == to.id && has.from == *from);
+            self.refused.push(RefusedKey { key: key.key, name: key.name, why, is_given });
+            return;
+        }
+        let (used, byok) = match (purpose, &owner) {
+            (Purpose::Give { owner, from, .. }, _) => {
+                (OwnedUse::of(&key.used, key.first_seen_at, *from), owner.settings.byok)
+            }
+            (Purpose::TakeBack, owner) => {
+                let from = owner.as_ref().map_or(Date::MAX, |owner| owner.from);
+                (OwnedUse::of(&key.used, key.first_seen_at, from), Byok::Outside)
+            }
+        };
+        self.chosen.push(ChosenKey {
+            counts: used.counted.counted(byok),
+            lump: (used.lump > Usd::ZERO).then(|| (used.lump, utc_date(key.first_seen_at))),
+            key: key.key,
+            name: key.name,
+            owner,
+        });
+    }
+
+    /// What all chosen keys count for the owner.
+    pub(super) fn counts(&self) -> Usd {
+        self.chosen.iter().map(|chosen| chosen.counts).sum()
+    }
+
+    pub(super) fn passes_the_pot(&self) -> bool {
+        self.left.is_some_and(|left| left < Usd::ZERO) && self.counts() > Usd::ZERO
+    }
+
+    /// Whether every key belongs to this owner from this day on already.
+    pub(super) fn is_given_already(&self) -> bool {
+        !self.refused.is_empty() && self.refused.iter().all(|refused| refused.is_given)
+    }
+
+    /// The sentence for a choice without any key.
+    pub(super) fn why_nothing(&self, wanted: &Wanted) -> Option<String> {
+        if !self.chosen.is_empty() || !self.refused.is_empty() {
+            return None;
+        }
+        Some(match wanted {
+            Wanted::Key(_) => {
+                "No sync has seen such a key, or Bursar made it: then it belongs to its grant.".to_owned()
+            }
+            Wanted::Match(pattern) => format!(
+                "No key that was made elsewhere has a name that matches {pattern}. Keys that Bursar made belong to their grants."
+            ),
+        })
+    }
+}

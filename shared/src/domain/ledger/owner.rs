@@ -1,0 +1,124 @@
+//! Owners of keys that Bursar did not make: the programme that an admin gave a key, and what of the key's use counts for it. No
+//! stored sum of the account depends on it, so a key can be given and taken back at any time.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::fmt::serde::timestamp::millisecond;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::audit::Actor;
+use crate::domain::ledger::cut::LifetimeUse;
+use crate::domain::usage::reading::DailyUse;
+use crate::domain::values::id::ProgrammeId;
+use crate::domain::values::key::KeyHash;
+use crate::domain::values::money::Usd;
+use crate::domain::values::window::utc_date;
+
+/// The owner of a foreign key. Its use counts for the programme from a UTC day on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyOwner {
+    pub key: KeyHash,
+    pub owner: ProgrammeId,
+    pub from: Date,
+    #[serde(with = "millisecond::required")]
+    pub at: Timestamp,
+    pub by: Actor,
+}
+
+/// The part of a key's use that counts for its owner.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OwnedUse {
+    pub counted: DailyUse,
+    /// The part of it that was used on unknown days, before a sync saw the key for the first time.
+    pub lump: Usd,
+}
+
+/// What a statement needs of a key with an owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyShare {
+    pub owner: ProgrammeId,
+    /// The use that does not count for the owner.
+    excluded: LifetimeUse,
+}
+
+/// The shares of keys with an owner; all other keys have none.
+pub type KeyShares = HashMap<KeyHash, KeyShare>;
+
+impl OwnedUse {
+    /// The use that counts from a day on. The days before a key was first seen are not known, so a key that was
+    /// first seen later counts with all of its use.
+    pub fn of(used: &DailyUse, first_seen_at: Timestamp, from: Date) -> OwnedUse {
+        if from < utc_date(first_seen_at) {
+            return OwnedUse { counted: used.clone(), lump: used.credits.opening() };
+        }
+        let counted = DailyUse { credits: used.credits.since(from), byok: used.byok.since(from) };
+        OwnedUse { counted, lump: Usd::ZERO }
+    }
+}
+
+impl KeyShare {
+    pub fn new(owner: ProgrammeId, used: &DailyUse, counted: &DailyUse) -> KeyShare {
+        KeyShare { owner, excluded: LifetimeUse::of(used) - LifetimeUse::of(counted) }
+    }
+
+    /// What counted for the owner when the key had used this much in all.
+    pub fn of(&self, used: LifetimeUse) -> LifetimeUse {
+        (used - self.excluded).or_zero()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::usage::days::KeyCounters;
+
+    fn date(text: &str) -> Date {
+        text.parse().unwrap()
+    }
+
+    fn used(opening: i64, days: &[i64]) -> DailyUse {
+        let mut used = DailyUse::default();
+        let (mut lifetime, mut known) = (opening, None);
+        for (day, spent) in date("2026-10-01").series(jiff::ToSpan::days(1)).zip(days) {
+            lifetime += spent;
+            let today = Some(Usd::from_micros(*spent));
+            let counted = KeyCounters { lifetime: Usd::from_micros(lifetime), today, on: day };
+            used.credits = used.credits.with(counted, known);
+            known = Some(day);
+        }
+        used
+    }
+
+    #[test]
+    fn a_key_that_is_older_counts_from_the_day_on_and_one_first_seen_later_with_its_lump() {
+        let used = used(100, &[1, 2, 4]);
+        let seen_on = |day: &str| format!("{day}T02:00:00Z").parse().unwrap();
+        let older = OwnedUse::of(&used, seen_on("2026-10-01"), date("2026-10-02"));
+        assert_eq!((older.counted.credits.total(), older.lump), (Usd::from_micros(6), Usd::ZERO));
+        let from_its_first_day = OwnedUse::of(&used, seen_on("2026-10-01"), date("2026-10-01"));
+        assert_eq!(from_its_first_day.counted.credits.total(), Usd::from_micros(7));
+        let later = OwnedUse::of(&used, seen_on("2026-10-01"), date("2026-09-30"));
+        assert_eq!((later.counted.credits.total(), later.lump), (Usd::from_micros(107), Usd::from_micros(100)));
+    }
+
+    proptest! {
+        #[test]
+        fn a_share_is_what_counts_of_each_later_use_and_never_less_than_nothing(
+            opening in 0_i64..50, days in prop::collection::vec(0_i64..9, 1..30), from in 0_i32..30, until in 0_usize..30,
+        ) {
+            let (whole, until) = (used(opening, &days), until.min(days.len()));
+            let day = date("2026-10-01").checked_add(jiff::ToSpan::days(from)).unwrap();
+            let first_seen_at = "2026-10-01T02:00:00Z".parse().unwrap();
+            let counted = OwnedUse::of(&whole, first_seen_at, day).counted;
+            let share = KeyShare::new("office".parse().unwrap(), &whole, &counted);
+            let at_a_cut = LifetimeUse::of(&used(opening, &days[..until]));
+            let counts: i64 = days[..until].iter().skip(usize::try_from(from).unwrap()).sum();
+            prop_assert_eq!(share.of(at_a_cut).credits, Usd::from_micros(counts));
+            prop_assert_eq!(share.of(LifetimeUse::of(&whole)).credits, counted.credits.total());
+        }
+    }
+}

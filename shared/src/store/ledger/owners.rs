@@ -1,0 +1,305 @@
+//! Owners of foreign keys: which programme has which, and the sums of their use by programme. These sums lie beside the totals of
+//! grants' keys, so that taking keys back is exact.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use futures_util::future::try_join_all;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::audit::{AccountEntry, Act, AuditDetail, Entry};
+use crate::domain::ledger::owner::{KeyOwner, KeyShare, KeyShares, OwnedUse};
+use crate::domain::programme::{Byok, Pot};
+use crate::domain::usage::reading::DailyUse;
+use crate::domain::values::id::{ProgrammeId, new_ulid};
+use crate::domain::values::key::KeyHash;
+use crate::domain::values::money::Usd;
+use crate::store::sync::account::ForeignKey;
+use crate::store::sync::fenced::FencedTable;
+use crate::store::table::commit::Round;
+use crate::store::table::context::Author;
+use crate::store::table::transaction::{Transaction, number};
+use crate::store::table::{StoreError, Table, keys};
+
+/// How many keys change their owner in one transaction, which takes a hundred items.
+const KEYS_AT_ONCE: usize = 80;
+
+/// The use of all foreign keys that a programme owns, from each one's day on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AssignedUse {
+    pub programme: ProgrammeId,
+    pub used: DailyUse,
+    pub keys: u32,
+    /// Every change of an owner and every recount increases it; zero before the first.
+    pub version: u64,
+}
+
+/// A foreign key with its owner.
+#[derive(Debug, Clone)]
+pub struct OwnedKey {
+    pub owner: KeyOwner,
+    pub key: ForeignKey,
+}
+
+/// The outcome of giving keys to a programme.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AssignOutcome {
+    Done,
+    /// The pot has less room than what the keys used.
+    PotPassed,
+    /// Some key has another owner by now, or is not on record any more.
+    Changed,
+    NoSuchProgramme,
+}
+
+impl AssignedUse {
+    fn none(programme: &ProgrammeId) -> AssignedUse {
+        AssignedUse { programme: programme.clone(), used: DailyUse::default(), keys: 0, version: 0 }
+    }
+
+    /// The sum over these keys, the next after this one.
+    fn next<'a>(&self, owned: impl IntoIterator<Item = &'a OwnedKey>) -> AssignedUse {
+        let mut next = AssignedUse { version: self.version + 1, ..AssignedUse::none(&self.programme) };
+        for key in owned {
+            next.used.add(&key.counted().counted);
+            next.keys += 1;
+        }
+        next
+    }
+}
+
+impl OwnedKey {
+    /// The part of the key's use that counts for its owner.
+    pub fn counted(&self) -> OwnedUse {
+        OwnedUse::of(&self.key.used, self.key.first_seen_at, self.owner.from)
+    }
+}
+
+impl Table {
+    /// The owners of foreign keys.
+    pub async fn key_owners(&self) -> Result<Vec<KeyOwner>, StoreError> {
+        let shards = keys::SHARDS.map(|shard| self.key_owners_of_shard(shard));
+        Ok(try_join_all(shards).await?.into_iter().flatten().collect())
+    }
+
+    /// Every foreign key that has an owner.
+    pub async fn owned_keys(&self) -> Result<Vec<OwnedKey>, StoreError> {
+        let shards = keys::SHARDS.map(|shard| self.owned_keys_of_shard(shard));
+        Ok(try_join_all(shards).await?.into_iter().flatten().collect())
+    }
+
+    /// What counts for owners when a statement divides the use of foreign keys.
+    pub async fn key_shares(&self) -> Result<KeyShares, StoreError> {
+        let share = |owned: OwnedKey| {
+            let counted = owned.counted().counted;
+            (owned.owner.key, KeyShare::new(owned.owner.owner, &owned.key.used, &counted))
+        };
+        Ok(self.owned_keys().await?.into_iter().map(share).collect())
+    }
+
+    /// The use of the foreign keys that a programme owns.
+    pub async fn assigned_use(&self, programme: &ProgrammeId) -> Result<AssignedUse, StoreError> {
+        let known = self.get(&keys::assigned_use(programme)).await?;
+        Ok(known.unwrap_or_else(|| AssignedUse::none(programme)))
+    }
+
+    /// Gives foreign keys without an owner to a programme. Keys that it has from this day on already stay so. Where there are
+    /// very many, they are given in parts, and an outcome that is not `Done` is of the first part that was not given.
+    pub async fn assign_keys(
+        &self,
+        owner: &ProgrammeId,
+        keys: &[KeyHash],
+        from: Date,
+        by: Author<'_>,
+    ) -> Result<AssignOutcome, StoreError> {
+        for part in keys.chunks(KEYS_AT_ONCE) {
+            let outcome = self.assign_part(owner, part, from, by).await?;
+            if outcome != AssignOutcome::Done {
+                return Ok(outcome);
+            }
+        }
+        Ok(AssignOutcome::Done)
+    }
+
+    async fn assign_part(
+        &self,
+        owner: &ProgrammeId,
+        part: &[KeyHash],
+        from: Date,
+        by: Author<'_>,
+    ) -> Result<AssignOutcome, StoreError> {
+        self.carry_through(by.deadline, || async {
+            let (Some(programme), Some(pot)) = tokio::try_join!(self.programme(owner), self.pot(owner))? else {
+                return Ok(Round::Over(AssignOutcome::NoSuchProgramme));
+            };
+            // It is read before the keys: a change of any of them since then also changed its version.
+            let before = self.assigned_use(owner).await?;
+            let (known, foreign) = tokio::try_join!(self.owned_keys(), self.foreign_keys_named(part))?;
+            let owners: HashMap<&KeyHash, &KeyOwner> =
+                known.iter().map(|known| (&known.owner.key, &known.owner)).collect();
+            let is_given = |known: &KeyOwner| known.owner == *owner && known.from == from;
+            if part.iter().any(|key| owners.get(key).is_some_and(|known| !is_given(known)))
+                || foreign.len() < part.len()
+            {
+                return Ok(Round::Over(AssignOutcome::Changed));
+            }
+            let new = foreign.into_iter().filter(|key| !owners.contains_key(&key.key)).map(|key| OwnedKey {
+                owner: KeyOwner { key: key.key.clone(), owner: owner.clone(), from, at: by.now, by: by.actor.clone() },
+                key,
+            });
+            let new: Vec<OwnedKey> = new.collect();
+            if new.is_empty() {
+                return Ok(Round::Over(AssignOutcome::Done));
+            }
+            let after = before.next(known.iter().filter(|known| known.owner.owner == *owner).chain(&new));
+            let assigned = after.used.counted(programme.settings.byok);
+            if assigned > pot.assigned && !pot.has_room_for(assigned - pot.assigned) {
+                return Ok(Round::Over(AssignOutcome::PotPassed));
+            }
+            let hashes: Vec<&KeyHash> = new.iter().map(|new| &new.owner.key).collect();
+            let mut transaction = self.transaction();
+            for new in &new {
+                transaction = transaction.create(&new.owner)?;
+            }
+            let transaction = with_assigned(transaction, &after, &pot, assigned)?;
+            let what = AuditDetail::new(Act::KeysAssigned).changing(pot.assigned, assigned);
+            let transaction =
+                with_entries(transaction, owner, what.noting(format!("from {from}: {}", named(&hashes))), by)?;
+            Ok(Round::Write(transaction, AssignOutcome::Done))
+        })
+        .await
+    }
+
+    /// Takes foreign keys back from whatever programmes own them. Those without an owner are left alone.
+    pub async fn take_keys_back(&self, keys: &[KeyHash], by: Author<'_>) -> Result<(), StoreError> {
+        let wanted: HashSet<&KeyHash> = keys.iter().collect();
+        let mut of_owner: BTreeMap<ProgrammeId, Vec<KeyHash>> = BTreeMap::new();
+        for known in self.key_owners().await?.into_iter().filter(|known| wanted.contains(&known.key)) {
+            of_owner.entry(known.owner).or_default().push(known.key);
+        }
+        for (owner, keys) in of_owner {
+            for part in keys.chunks(KEYS_AT_ONCE) {
+                self.take_part_back(&owner, part, by).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn take_part_back(&self, owner: &ProgrammeId, part: &[KeyHash], by: Author<'_>) -> Result<(), StoreError> {
+        let wanted: HashSet<&KeyHash> = part.iter().collect();
+        self.carry_through(by.deadline, || async {
+            let (Some(programme), Some(pot)) = tokio::try_join!(self.programme(owner), self.pot(owner))? else {
+                return Ok(Round::Over(()));
+            };
+            let before = self.assigned_use(owner).await?;
+            let known = self.owned_keys().await?.into_iter().filter(|known| known.owner.owner == *owner);
+            let (taken, kept): (Vec<_>, Vec<_>) = known.partition(|known| wanted.contains(&known.owner.key));
+            if taken.is_empty() {
+                return Ok(Round::Over(()));
+            }
+            let after = before.next(&kept);
+            let assigned = after.used.counted(programme.settings.byok);
+            let mut transaction = self.transaction();
+            for taken in &taken {
+                transaction = transaction.remove(&keys::key_owner(&taken.owner.key), "attribute_exists(pk)", &[])?;
+            }
+            let hashes: Vec<&KeyHash> = taken.iter().map(|taken| &taken.owner.key).collect();
+            let transaction = with_assigned(transaction, &after, &pot, assigned)?;
+            let what = AuditDetail::new(Act::KeysTakenBack).changing(pot.assigned, assigned).noting(named(&hashes));
+            Ok(Round::Write(with_entries(transaction, owner, what, by)?, ()))
+        })
+        .await
+    }
+
+    async fn key_owners_of_shard(&self, shard: char) -> Result<Vec<KeyOwner>, StoreError> {
+        self.query(&keys::foreign_partition(shard), keys::KEY_OWNERS).await
+    }
+
+    async fn owned_keys_of_shard(&self, shard: char) -> Result<Vec<OwnedKey>, StoreError> {
+        let owners = self.key_owners_of_shard(shard).await?;
+        if owners.is_empty() {
+            return Ok(Vec::new());
+        }
+        let foreign = self.foreign_keys_of_shard(shard).await?;
+        let mut foreign: HashMap<KeyHash, ForeignKey> = foreign.into_iter().map(|key| (key.key.clone(), key)).collect();
+        let owned =
+            owners.into_iter().filter_map(|owner| foreign.remove(&owner.key).map(|key| OwnedKey { owner, key }));
+        Ok(owned.collect())
+    }
+
+    async fn foreign_keys_named(&self, hashes: &[KeyHash]) -> Result<Vec<ForeignKey>, StoreError> {
+        let keys: Vec<_> = hashes.iter().map(keys::foreign_key).collect();
+        Ok(try_join_all(keys.iter().map(|key| self.get(key))).await?.into_iter().flatten().collect())
+    }
+}
+
+impl FencedTable<'_> {
+    /// Counts the use of a programme's foreign keys anew, if it changed. `before` was read before the keys. Returns `false` also
+    /// when the owner of a key changed since then, or a place in the pot was taken or given back.
+    pub async fn recount_assigned(
+        &self,
+        before: &AssignedUse,
+        owned: &[OwnedKey],
+        byok: Byok,
+    ) -> Result<bool, StoreError> {
+        let programme = &before.programme;
+        let after = before.next(owned.iter().filter(|known| known.owner.owner == *programme));
+        let assigned = after.used.counted(byok);
+        let Some(pot) = self.table().pot(programme).await? else { return Ok(true) };
+        if after.used == before.used && assigned == pot.assigned {
+            return Ok(true);
+        }
+        self.commit(with_assigned(self.begun()?, &after, &pot, assigned)?).await
+    }
+}
+
+/// Adds the sum of a programme's foreign keys, and moves what its pot has reserved with it.
+fn with_assigned(
+    transaction: Transaction,
+    after: &AssignedUse,
+    pot: &Pot,
+    assigned: Usd,
+) -> Result<Transaction, StoreError> {
+    let transaction = match after.version {
+        1 => transaction.create(after)?,
+        version => transaction.replace(after, version - 1)?,
+    };
+    if assigned == pot.assigned {
+        return Ok(transaction);
+    }
+    let values = [
+        (":reserved", number((pot.reserved - pot.assigned + assigned).micros())),
+        (":assigned", number(assigned.micros())),
+        (":limit", number(pot.limit.micros())),
+        (":version", number(pot.version)),
+        (":one", number(1)),
+    ];
+    let (expression, condition) = (
+        "SET reserved = :reserved, assigned = :assigned ADD version :one",
+        "version = :version AND pot_limit = :limit",
+    );
+    transaction.update(&keys::pot(&pot.programme), expression, condition, &values)
+}
+
+/// Adds an entry of the programme and one of the account.
+fn with_entries(
+    transaction: Transaction,
+    owner: &ProgrammeId,
+    what: AuditDetail,
+    by: Author<'_>,
+) -> Result<Transaction, StoreError> {
+    let of_programme = Entry::on_programme(owner, by.actor, by.now, what.clone());
+    let note = format!("{owner}: {}", what.note.as_deref().unwrap_or_default());
+    let of_account =
+        AccountEntry { entry: new_ulid(by.now), at: by.now, by: by.actor.clone(), what: what.noting(note) };
+    transaction.create(&of_account)?.witnessed_by(&of_programme)
+}
+
+/// The keys by the beginnings of their hashes, as the account's page shows them: their names may be of people.
+fn named(keys: &[&KeyHash]) -> String {
+    let short: Vec<&str> = keys.iter().map(|key| key.as_str().get(..12).unwrap_or_default()).collect();
+    match short.len() {
+        1 => format!("the key {}", short.concat()),
+        count => format!("{count} keys: {}", short.join(" ")),
+    }
+}
