@@ -11,6 +11,7 @@ use axum::http::header::{
 };
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
+use bursar_core::domain::values::format::sheet_text;
 use bursar_core::web::{Answer, Fault};
 use csv::{Terminator, WriterBuilder};
 use flate2::Compression;
@@ -24,8 +25,6 @@ const MOST_ROWS: usize = 20_000;
 const MOST_COMPRESSED_ROWS: usize = 200_000;
 /// The parameter with the number of rows before the first of an answer.
 const SKIP: &str = "skip";
-/// The beginnings that a spreadsheet takes for a formula.
-const BEGINS_A_FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
 /// A cell of a row.
 pub(crate) enum Cell {
@@ -57,8 +56,8 @@ impl Cell {
 
     fn written(self) -> String {
         match self {
-            Cell::Text(text) if text.starts_with(BEGINS_A_FORMULA) => format!("'{text}"),
-            Cell::Text(text) | Cell::Exact(text) => text,
+            Cell::Text(text) => sheet_text(&text),
+            Cell::Exact(text) => text,
         }
     }
 }

@@ -107,6 +107,7 @@ pub(crate) fn kind(mail: &QueuedMail) -> &'static str {
         QueuedMail::Request { .. } => "request to admins",
         QueuedMail::Digest { .. } => "digest",
         QueuedMail::AccountDigest { .. } => "digest of the account",
+        QueuedMail::Statement { .. } => "statement",
         QueuedMail::Account { .. } => "alarm of the account",
     }
 }

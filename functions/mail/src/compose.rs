@@ -82,6 +82,7 @@ impl App {
                 Box::pin(self.digest(programme, *week, recipient, now)).await
             }
             QueuedMail::AccountDigest { week, recipient } => Box::pin(self.account_digest(*week, recipient)).await,
+            QueuedMail::Statement { month, recipient } => Box::pin(self.statement(*month, recipient)).await,
         }
     }
 

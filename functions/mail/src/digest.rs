@@ -6,7 +6,7 @@ mod account;
 mod programme;
 mod say;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::{BTreeSet, HashMap};
 

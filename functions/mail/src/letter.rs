@@ -51,6 +51,15 @@ pub(crate) enum LetterPart {
     Picture(Picture),
     /// The address for replies, where that is not the address for help.
     ReplyTo(EmailAddress),
+    /// An attached file, of which other parts tell.
+    File(LetterFile),
+}
+
+/// A file that is attached to a mail.
+pub(crate) struct LetterFile {
+    pub(crate) name: String,
+    pub(crate) media_type: &'static str,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// A small table: the name of its rows, the headings of its columns, and the rows.
@@ -132,6 +141,14 @@ impl Letter {
             }
             None => both.singlepart(html),
         };
+        let body = match self.file() {
+            Some(file) => {
+                let media_type = ContentType::parse(file.media_type).ok()?;
+                let attached = Attachment::new(file.name.clone()).body(file.bytes.clone(), media_type);
+                MultiPart::mixed().multipart(body).singlepart(attached)
+            }
+            None => body,
+        };
         let message = message.multipart(body).ok()?;
         Some(SealedLetter { from, to, bytes: message.formatted() })
     }
@@ -151,6 +168,14 @@ impl Letter {
         })
     }
 
+    /// The attached file; a mail has one at most.
+    fn file(&self) -> Option<&LetterFile> {
+        self.parts.iter().find_map(|part| match part {
+            LetterPart::File(file) => Some(file),
+            _ => None,
+        })
+    }
+
     /// The picture; a mail has one at most.
     fn picture(&self) -> Option<&Picture> {
         self.parts.iter().find_map(|part| match part {
@@ -161,8 +186,9 @@ impl Letter {
 }
 
 impl LetterPart {
-    fn is_picture(&self) -> bool {
-        matches!(self, LetterPart::Picture(_))
+    /// Whether the text of the mail has anything of it.
+    fn is_in_text(&self) -> bool {
+        !matches!(self, LetterPart::Picture(_) | LetterPart::File(_))
     }
 }
 

@@ -70,6 +70,7 @@ mod letter;
 mod link;
 mod request;
 mod sending;
+mod statement;
 mod student;
 
 use anyhow::{Result, bail};

@@ -7,6 +7,7 @@ use crate::domain::audit::{AccountEntry, Entry};
 use crate::domain::grant::Grant;
 use crate::domain::ledger::cut::AccountCut;
 use crate::domain::ledger::invoice::Invoice;
+use crate::domain::ledger::mailed::MailedStatement;
 use crate::domain::ledger::owner::KeyOwner;
 use crate::domain::mail::alarm::Alarm;
 use crate::domain::mail::day::MailDay;
@@ -126,6 +127,7 @@ kinds! {
     "alarm" Alarm(it): keys::alarm(it.day, &it.name());
     "digest" Digest(it): keys::digest(&it.programme, it.week), expires it.found_at + OUTBOX_KEPT;
     "account-digest" AccountDigest(it): keys::account_digest(it.week), expires it.found_at + OUTBOX_KEPT;
+    "mailed-statement" MailedStatement(it): keys::mailed_statement(it.month);
     "balance-notice" BalanceNotice(_): keys::balance_notice();
     "purchase-terms" PurchaseTerms(_): keys::purchase_terms();
 

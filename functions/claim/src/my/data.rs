@@ -386,6 +386,7 @@ fn mail(row: OutboxRow) -> MailData {
         QueuedMail::Account { .. } => "an alert about the account",
         QueuedMail::Digest { .. } => "the digest of a programme",
         QueuedMail::AccountDigest { .. } => "the digest of the account",
+        QueuedMail::Statement { .. } => "the statement of a month",
     };
     let (outcome, outcome_at, why) = match row.state {
         MailState::Waiting { .. } | MailState::Sending { .. } => ("waiting", None, None),

@@ -4,7 +4,7 @@ use askama::Template;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use bursar_core::domain::ledger::invoice::Invoice;
-use bursar_core::domain::ledger::statement::{EdgeNote, RowKind, Statement, StatementDays};
+use bursar_core::domain::ledger::statement::{RowKind, Statement, StatementDays};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
@@ -153,7 +153,7 @@ impl StatementTable {
             total: statement.total(),
             short: statement.change - statement.total(),
             residual: statement.of_kind(RowKind::Residual),
-            notes: statement.notes().into_iter().map(|note| sentence(note, statement.days)).collect(),
+            notes: statement.notes().into_iter().map(|note| note.in_words(statement.days)).collect(),
             query: query(statement.days),
             has_focus: statement.days.are_whole_months(),
             statement,
@@ -181,25 +181,5 @@ fn in_words(kind: RowKind) -> &'static str {
         RowKind::Unsettled => "spent while the last sync listed the keys",
         RowKind::Residual => "what no known key explains",
         RowKind::Opening => "from before the first complete sync",
-    }
-}
-
-fn sentence(note: EdgeNote, days: StatementDays) -> String {
-    match note {
-        EdgeNote::BeginsLate(at) => format!(
-            "No complete sync began on {}, so this statement begins with the next one, of {}. What was spent in between is in the statement before.",
-            days.from,
-            utc(at)
-        ),
-        EdgeNote::EndsLate(at) => format!(
-            "No complete sync began on the day after {}, so this statement ends with the next one, of {}.",
-            days.to,
-            utc(at)
-        ),
-        EdgeNote::NotOver(at) => format!(
-            "No complete sync has begun since {} was over, so this statement ends with the last one, of {}, and will change.",
-            days.to,
-            utc(at)
-        ),
     }
 }

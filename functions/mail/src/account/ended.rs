@@ -28,8 +28,11 @@ impl AlarmText {
                 ("mail is sent".to_owned(), Some(what), AccountPlace::Mail)
             }
             Cause::MailWaits { urgent, .. } => {
-                let which =
-                    if *urgent { "link, alert or notice" } else { "roster mail, digest or notice about a cap or rule" };
+                let which = if *urgent {
+                    "link, alert or notice"
+                } else {
+                    "roster mail, digest, statement or notice about a cap or rule"
+                };
                 let what = format!("No {which} waits for longer than it should.");
                 ("no mail waits too long".to_owned(), Some(what), AccountPlace::Mail)
             }

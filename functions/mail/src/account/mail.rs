@@ -23,7 +23,7 @@ pub(super) fn waits(urgent: bool, mails: u64, since: Timestamp) -> AlarmText {
              its schedule on, does SES answer?",
         ),
         false => (
-            "roster mails, digests and notices about caps and rules",
+            "roster mails, digests, statements and notices about caps and rules",
             "The section \"Mail\" of the account page says what the quota of SES leaves for today. If it is used up, mail goes on by \
              itself as it frees up; ask AWS for a higher one if it is too small. If it is not, the log of the function mail says what \
              is in the way.",

@@ -5,6 +5,7 @@ use bursar_core::domain::grant::Notice;
 use bursar_core::domain::mail::failure::{BOUNCED, COMPLAINED, FailureText, RETURNED, SUPPRESSED};
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::usage::crossing::Scope;
+use bursar_core::domain::values::format::named_month;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::store::{MailState, OutboxRow, QueuedMail, StoreError};
 use jiff::Timestamp;
@@ -96,6 +97,9 @@ impl App {
             }
             QueuedMail::AccountDigest { recipient, .. } => {
                 self.to_staff_as("the digest of the account".to_owned(), recipient).await?
+            }
+            QueuedMail::Statement { month, recipient } => {
+                self.to_staff_as(format!("the statement of {}", named_month(*month)), recipient).await?
             }
             QueuedMail::Account { recipient, .. } => {
                 self.to_staff_as("what admins are told of the account".to_owned(), recipient).await?

@@ -158,7 +158,7 @@ async fn config() -> Config {
     Config::read(variable, AwsAccess::from_environment().await).unwrap()
 }
 
-async fn written(write: impl FnOnce(Words<'_>) -> Letter) -> (String, Letter, Config) {
+pub(crate) async fn written(write: impl FnOnce(Words<'_>) -> Letter) -> (String, Letter, Config) {
     let config = config().await;
     let to = EmailAddress::parse("grace@example.edu").unwrap();
     let letter = write(Words { to: &to, config: &config });

@@ -253,7 +253,9 @@ fn with_jitter(pause: SignedDuration, row: &OutboxRow) -> SignedDuration {
 fn pauses(class: MailClass) -> &'static [i64] {
     match class {
         MailClass::Urgent => &URGENT_PAUSES,
-        MailClass::ByHand | MailClass::Digest | MailClass::Student | MailClass::Roster => &PAUSES,
+        MailClass::ByHand | MailClass::Digest | MailClass::Statement | MailClass::Student | MailClass::Roster => {
+            &PAUSES
+        }
     }
 }
 

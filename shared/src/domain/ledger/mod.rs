@@ -2,5 +2,7 @@
 
 pub mod cut;
 pub mod invoice;
+pub mod mailed;
+mod notes;
 pub mod owner;
 pub mod statement;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
+use serde::{Deserialize, Serialize};
 
 use super::cut::{AccountCut, KeyChange, LifetimeUse, ProgrammeCut};
 use super::owner::KeyShares;
@@ -35,7 +36,7 @@ pub struct Statement {
 }
 
 /// A part of what the account spent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatementRow {
     /// The programme and its cost code; `None` for what is no programme's.
     pub programme: Option<ProgrammeId>,
@@ -44,7 +45,8 @@ pub struct StatementRow {
     pub spent: Usd,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum RowKind {
     /// The use of keys that people got here.
     Keys,

@@ -13,6 +13,7 @@ pub enum MailClass {
     /// Mail that a person asked for by hand, and would otherwise wait behind thousands.
     ByHand,
     Digest,
+    Statement,
     Student,
     /// Mail sent behind everything else, since thousands are queued at once.
     Roster,
@@ -20,8 +21,14 @@ pub enum MailClass {
 
 impl MailClass {
     /// The lines in which mail waits, the most urgent first.
-    pub const ALL: [MailClass; 5] =
-        [MailClass::Urgent, MailClass::ByHand, MailClass::Digest, MailClass::Student, MailClass::Roster];
+    pub const ALL: [MailClass; 6] = [
+        MailClass::Urgent,
+        MailClass::ByHand,
+        MailClass::Digest,
+        MailClass::Statement,
+        MailClass::Student,
+        MailClass::Roster,
+    ];
 
     /// The kind of mail with which this line stops when too much comes back. Urgent mail, and mail asked for
     /// by hand, never stops.
@@ -29,6 +36,7 @@ impl MailClass {
         match self {
             MailClass::Urgent | MailClass::ByHand => None,
             MailClass::Digest => Some(MailKind::Digest),
+            MailClass::Statement => Some(MailKind::Statement),
             MailClass::Student => Some(MailKind::Student),
             MailClass::Roster => Some(MailKind::Roster),
         }

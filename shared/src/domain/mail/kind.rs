@@ -15,10 +15,12 @@ pub enum MailKind {
     /// Notices to a student about their cap, and about the rules of a programme.
     Student,
     Request,
+    /// The statement of a month, to the finance addresses of programmes.
+    Statement,
 }
 
 impl MailKind {
-    pub const ALL: [MailKind; 9] = [
+    pub const ALL: [MailKind; 10] = [
         MailKind::Link,
         MailKind::Roster,
         MailKind::KeyShown,
@@ -28,6 +30,7 @@ impl MailKind {
         MailKind::Digest,
         MailKind::Student,
         MailKind::Request,
+        MailKind::Statement,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -41,6 +44,7 @@ impl MailKind {
             MailKind::Digest => "digest",
             MailKind::Student => "student",
             MailKind::Request => "request",
+            MailKind::Statement => "statement",
         }
     }
 
@@ -56,13 +60,14 @@ impl MailKind {
             MailKind::Digest => "digests",
             MailKind::Student => "notices to students about caps and rules",
             MailKind::Request => "requests to admins",
+            MailKind::Statement => "statements to finance",
         }
     }
 
     /// Whether the kind is bulk: written to many people at once, and able to wait. Bulk mail is stopped when
-    /// too much of it comes back. Mail that somebody waits for, or that is about money, is not.
+    /// too much of it comes back. Mail that somebody waits for, or that tells of money in time, is not.
     pub fn is_bulk(self) -> bool {
-        matches!(self, MailKind::Roster | MailKind::Digest | MailKind::Student)
+        matches!(self, MailKind::Roster | MailKind::Digest | MailKind::Student | MailKind::Statement)
     }
 }
 

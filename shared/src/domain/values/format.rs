@@ -36,6 +36,19 @@ pub fn month(date: Date) -> String {
     date.strftime("%B").to_string()
 }
 
+/// `November 2026`
+pub fn named_month(date: Date) -> String {
+    date.strftime("%B %Y").to_string()
+}
+
+/// A text for a cell of a file that spreadsheets open. One that they would run gets an apostrophe before it.
+pub fn sheet_text(text: &str) -> String {
+    match text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        true => format!("'{text}"),
+        false => text.to_owned(),
+    }
+}
+
 /// A time in a sentence: `20 November 2026, 14:05 (Europe/Berlin)`.
 pub fn time_in(at: Timestamp, zone: &TimeZone) -> String {
     let there = at.to_zoned(zone.clone());

@@ -3,5 +3,6 @@
 
 pub(super) mod cuts;
 pub(super) mod invoices;
+mod mailed;
 pub(super) mod owners;
 mod statements;

@@ -140,6 +140,8 @@ pub enum QueuedMail {
     Digest { programme: ProgrammeId, week: Date, recipient: PersonId },
     /// The weekly digest of the account, for an admin.
     AccountDigest { week: Date, recipient: PersonId },
+    /// The statement of a month, for a finance address.
+    Statement { month: Date, recipient: PersonId },
 }
 
 /// The link from a grant to a mail about it, so that the grant's mails can be listed. It expires with the
@@ -214,7 +216,8 @@ impl OutboxRow {
             | QueuedMail::Request { .. }
             | QueuedMail::Account { .. }
             | QueuedMail::Digest { .. }
-            | QueuedMail::AccountDigest { .. } => None,
+            | QueuedMail::AccountDigest { .. }
+            | QueuedMail::Statement { .. } => None,
         }
     }
 }
@@ -237,7 +240,7 @@ impl MailState {
 }
 
 impl QueuedMail {
-    /// Whether it goes to staff of a programme or of the account. The loss of such a mail must come to
+    /// Whether it goes to staff of a programme or of the account, or to finance. The loss of such a mail must come to
     /// somebody's notice.
     pub fn is_to_staff(&self) -> bool {
         match self {
@@ -245,7 +248,8 @@ impl QueuedMail {
             | QueuedMail::Request { .. }
             | QueuedMail::Account { .. }
             | QueuedMail::Digest { .. }
-            | QueuedMail::AccountDigest { .. } => true,
+            | QueuedMail::AccountDigest { .. }
+            | QueuedMail::Statement { .. } => true,
             QueuedMail::Link { .. }
             | QueuedMail::Roster { .. }
             | QueuedMail::Notice { .. }
@@ -266,7 +270,8 @@ impl QueuedMail {
             | QueuedMail::Notice { .. }
             | QueuedMail::Alert { .. }
             | QueuedMail::Request { .. }
-            | QueuedMail::Account { .. } => None,
+            | QueuedMail::Account { .. }
+            | QueuedMail::Statement { .. } => None,
         }
     }
 
@@ -279,7 +284,10 @@ impl QueuedMail {
             | QueuedMail::Alert { programme, .. }
             | QueuedMail::Request { programme, .. }
             | QueuedMail::Digest { programme, .. } => Some(programme),
-            QueuedMail::Link { .. } | QueuedMail::Account { .. } | QueuedMail::AccountDigest { .. } => None,
+            QueuedMail::Link { .. }
+            | QueuedMail::Account { .. }
+            | QueuedMail::AccountDigest { .. }
+            | QueuedMail::Statement { .. } => None,
         }
     }
 
@@ -295,6 +303,7 @@ impl QueuedMail {
             QueuedMail::Request { .. } => MailKind::Request,
             QueuedMail::Account { .. } => MailKind::Account,
             QueuedMail::Digest { .. } | QueuedMail::AccountDigest { .. } => MailKind::Digest,
+            QueuedMail::Statement { .. } => MailKind::Statement,
         }
     }
 
@@ -309,6 +318,7 @@ impl QueuedMail {
         match self.kind() {
             MailKind::Roster => MailClass::Roster,
             MailKind::Digest => MailClass::Digest,
+            MailKind::Statement => MailClass::Statement,
             MailKind::Student => MailClass::Student,
             MailKind::Link
             | MailKind::KeyShown

@@ -185,7 +185,7 @@ impl Table {
     }
 
     /// The unsent mail of each class. The index is a moment behind.
-    pub async fn waiting(&self) -> Result<[Waiting; 5], StoreError> {
+    pub async fn waiting(&self) -> Result<[Waiting; 6], StoreError> {
         let mut waiting = MailClass::ALL.map(|class| Waiting { class, mails: 0, since: None });
         for waiting in &mut waiting {
             let mut oldest: Option<Ulid> = None;

@@ -65,6 +65,7 @@ impl Queue {
             Queue::Mail(MailClass::Urgent) => "mail-urgent",
             Queue::Mail(MailClass::ByHand) => "mail-by-hand",
             Queue::Mail(MailClass::Digest) => "mail-digest",
+            Queue::Mail(MailClass::Statement) => "mail-statement",
             Queue::Mail(MailClass::Student) => "mail-student",
             Queue::Mail(MailClass::Roster) => "mail-roster",
             Queue::DeadMail => "mail-dead",

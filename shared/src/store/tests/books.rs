@@ -6,7 +6,9 @@ use super::{a_programme, at, hash, ulid};
 use crate::domain::audit::Actor;
 use crate::domain::ledger::cut::{AccountCut, KeyChange, LifetimeUse, ProgrammeCut};
 use crate::domain::ledger::invoice::Invoice;
+use crate::domain::ledger::mailed::{MailedRow, MailedStatement};
 use crate::domain::ledger::owner::KeyOwner;
+use crate::domain::ledger::statement::{RowKind, StatementRow};
 use crate::domain::usage::reading::DailyUse;
 use crate::domain::usage::reconciliation::{AccountSpending, KnownResidual, Opening};
 use crate::domain::values::money::Usd;
@@ -16,6 +18,7 @@ use crate::store::sync::account::{Account, AccountDay, ForeignKey};
 use crate::store::sync::held_back::HeldMarks;
 use crate::store::sync::missing::MissingKey;
 use crate::store::sync::state::{HeldAct, HeldBack, HeldKey, OrphanName, SyncState};
+use crate::store::{OutboxRow, QueuedMail};
 
 pub(super) fn a_full_sync_state() -> SyncState {
     let since = at("2026-01-03T00:20:00Z");
@@ -92,6 +95,32 @@ pub(super) fn an_invoice() -> Invoice {
         noted_by: "fedcba9876543210".parse().unwrap(),
         version: 1,
     }
+}
+
+pub(super) fn a_mailed_statement() -> MailedStatement {
+    let row = |programme: Option<&str>, kind, spent| StatementRow {
+        programme: programme.map(|id| id.parse().unwrap()),
+        cost_code: programme.map(|_| "4711".to_owned()),
+        kind,
+        spent: Usd::from_dollars(spent),
+    };
+    let of_programme = MailedRow { row: row(Some("cs-pilot"), RowKind::Keys, 42), name: Some("CS pilot".to_owned()) };
+    MailedStatement {
+        month: "2026-01-01".parse().unwrap(),
+        mailed_at: at("2026-02-03T00:21:00Z"),
+        from: at("2026-01-01T00:20:00Z"),
+        to: at("2026-02-01T00:20:00Z"),
+        change: Usd::from_dollars(60),
+        bought: Usd::from_dollars(1000),
+        rows: vec![of_programme, MailedRow { row: row(None, RowKind::Unowned, 18), name: None }],
+        recipients: vec!["fedcba9876543210".parse().unwrap()],
+        queued: 1,
+    }
+}
+
+pub(super) fn a_statements_mail() -> OutboxRow {
+    let MailedStatement { month, recipients, mailed_at, .. } = a_mailed_statement();
+    OutboxRow::queued(ulid(), QueuedMail::Statement { month, recipient: recipients[0].clone() }, mailed_at)
 }
 
 pub(super) fn an_account() -> Account {

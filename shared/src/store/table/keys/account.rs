@@ -14,6 +14,8 @@ pub const ACCOUNT: &str = "ACCOUNT";
 pub const ACCOUNT_DAYS: &str = "D#";
 /// The prefix of the sort keys of cuts through the books.
 pub const CUTS: &str = "CUT#";
+/// The prefix of the sort keys of statements as they were mailed.
+pub const MAILED_STATEMENTS: &str = "STATEMENT#";
 /// The prefix of the sort keys of alarms.
 pub const ALARMS: &str = "ALARM#";
 /// The prefix of the sort keys of counts of mail.
@@ -129,6 +131,11 @@ pub fn mail_server() -> ItemKey {
 /// The refusals of mail for one reason.
 pub fn mail_refusal(code: &str) -> ItemKey {
     key(ACCOUNT, format!("{MAIL_REFUSALS}{code}"))
+}
+
+/// The statement of a month as it was mailed. There is one key, so it is mailed once.
+pub fn mailed_statement(month: Date) -> ItemKey {
+    key(ACCOUNT, format!("{MAILED_STATEMENTS}{month}"))
 }
 
 /// The digest of the account for one calendar week, by its Monday. There is one key, so there is one digest.

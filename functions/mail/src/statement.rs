@@ -1,0 +1,168 @@
+//! The statement of a month, to one finance address: the rows of the programmes that name it, as they were when the statement
+//! was recorded. It names no student.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bursar_core::domain::ledger::mailed::{MailedRow, MailedStatement};
+use bursar_core::domain::ledger::statement::{RowKind, Statement};
+use bursar_core::domain::people::role::is_among;
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::values::format::{named_month, sheet_text, time_in};
+use bursar_core::domain::values::id::PersonId;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::store::StoreError;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use crate::App;
+use crate::compose::{ComposedRow, GONE};
+use crate::letter::words::{Words, said};
+use crate::letter::{Letter, LetterFile, LetterPart, LetterRow, LetterTable, plain};
+
+/// How many programmes the reason of a mail names.
+const NAMED: usize = 3;
+
+impl App {
+    /// The statement's mail, if a programme that has rows in it still names the recipient for finance.
+    pub(crate) async fn statement(&self, month: Date, recipient: &PersonId) -> Result<ComposedRow, StoreError> {
+        let (statement, person, programmes) = tokio::try_join!(
+            self.table.mailed_statement(month),
+            self.table.person(recipient),
+            self.table.programmes()
+        )?;
+        let (Some(statement), Some(person)) = (statement, person) else { return Ok(GONE) };
+        let rows = statement.rows_of(person.address.matched(), &programmes);
+        if rows.is_empty() {
+            return Ok(ComposedRow::Nothing("no programme names this person for finance any more"));
+        }
+        let named = programmes.iter().filter(|one| is_among(person.address.matched(), &one.settings.finance));
+        let named: Vec<&Programme> = named.collect();
+        Ok(self.to(&person.address, |words| words.statement(&statement, &rows, &named)))
+    }
+}
+
+impl Words<'_> {
+    /// The mail of these rows. `named_by` are the programmes that name the recipient.
+    fn statement(self, mailed: &MailedStatement, rows: &[&MailedRow], named_by: &[&Programme]) -> Letter {
+        let (statement, month) = (mailed.statement(rows), named_month(mailed.month));
+        let file = LetterFile {
+            name: format!("statement-{}-{}.csv", statement.days.from, statement.days.to),
+            media_type: "text/csv; charset=utf-8",
+            bytes: csv(rows).into_bytes(),
+        };
+        let mut parts = vec![
+            LetterPart::Sentences(format!(
+                "What the programmes below spent at OpenRouter in {month}, by cost code. Amounts are US dollars; days are those of UTC."
+            )),
+            LetterPart::facts(figures(&statement)),
+        ];
+        parts.extend(statement.notes().into_iter().map(|note| LetterPart::Sentences(note.in_words(statement.days))));
+        parts.push(LetterPart::Table(table(rows)));
+        if statement.rows.iter().any(|row| !row.kind.counts()) {
+            parts.push(said(
+                "What people used with provider keys of their own is on another bill. It is an estimate, and in no sum here.",
+            ));
+        }
+        parts.extend(sums(&statement));
+        parts.push(LetterPart::Sentences(format!("The same rows are attached as {}.", file.name)));
+        parts.push(LetterPart::File(file));
+        Letter {
+            heading: format!("Statement of {month}"),
+            subject: format!("Statement of {month}: ${}", statement.total()),
+            parts,
+            why: format!(
+                "You get this mail once a month because {} for finance. The admins of Bursar at {} can change that.",
+                naming(named_by),
+                self.config.institution
+            ),
+            to: self.to.clone(),
+        }
+    }
+}
+
+fn figures(statement: &Statement) -> Vec<(&'static str, String)> {
+    let utc = |at: Timestamp| time_in(at, &TimeZone::UTC);
+    vec![("Sum", format!("${}", statement.total())), ("From", utc(statement.from)), ("To", utc(statement.to))]
+}
+
+fn table(rows: &[&MailedRow]) -> LetterTable {
+    let line = |row: &&MailedRow| LetterRow {
+        name: plain(&named(row)),
+        cells: vec![cost_code(row.row.cost_code.as_deref()), what(row.row.kind).to_owned(), row.row.spent.to_string()],
+    };
+    LetterTable::new(["Programme", "cost code", "used by", "spent"], rows.iter().map(line).collect())
+}
+
+/// The sums by cost code, where several rows are of one.
+fn sums(statement: &Statement) -> Vec<LetterPart> {
+    let mut sums: BTreeMap<(bool, Option<&str>), Usd> = BTreeMap::new();
+    let counted = statement.rows.iter().filter(|row| row.kind.counts());
+    for row in counted.clone() {
+        let code = row.cost_code.as_deref();
+        *sums.entry((code.is_none(), code)).or_default() += row.spent;
+    }
+    if sums.len() == counted.count() {
+        return Vec::new();
+    }
+    let line = |((_, code), sum): ((bool, Option<&str>), Usd)| LetterRow {
+        name: cost_code(code),
+        cells: vec![sum.to_string()],
+    };
+    let lines = sums.into_iter().map(line).collect();
+    vec![LetterPart::Heading("By cost code"), LetterPart::Table(LetterTable::new(["Cost code", "spent"], lines))]
+}
+
+/// The rows as the console's file has them.
+fn csv(rows: &[&MailedRow]) -> String {
+    let line = |row: &&MailedRow| {
+        let (row, code) = (&row.row, sheet_text(row.row.cost_code.as_deref().unwrap_or_default()));
+        let programme = row.programme.as_ref().map(ToString::to_string).unwrap_or_default();
+        format!("{},{programme},{},{}\r\n", quoted(&code), row.kind.as_str(), row.spent)
+    };
+    let lines: String = rows.iter().map(line).collect();
+    format!("cost_code,programme,kind,spent_usd\r\n{lines}")
+}
+
+/// A cell of a file, in quotes where it needs them.
+fn quoted(cell: &str) -> String {
+    match cell.contains([',', '"', '\r', '\n']) {
+        true => format!("\"{}\"", cell.replace('"', "\"\"")),
+        false => cell.to_owned(),
+    }
+}
+
+fn named(row: &MailedRow) -> String {
+    let id = || row.row.programme.as_ref().map(ToString::to_string).unwrap_or_default();
+    row.name.clone().unwrap_or_else(id)
+}
+
+fn cost_code(code: Option<&str>) -> String {
+    code.map_or_else(|| "none".to_owned(), plain)
+}
+
+fn what(kind: RowKind) -> &'static str {
+    match kind {
+        RowKind::Keys => "keys of students",
+        RowKind::Byok => "own provider keys",
+        // No other kind of row is a programme's, so no mail has one.
+        RowKind::Unowned | RowKind::Unsettled | RowKind::Residual | RowKind::Opening => kind.as_str(),
+    }
+}
+
+/// The programmes that name the recipient, as a sentence says it: the first three.
+fn naming(programmes: &[&Programme]) -> String {
+    let names: BTreeSet<String> = programmes.iter().map(|one| plain(&one.settings.name)).collect();
+    let mut first: Vec<String> = names.iter().take(NAMED).cloned().collect();
+    if let more @ 1.. = names.len().saturating_sub(NAMED) {
+        first.push(format!("{more} more"));
+    }
+    let verb = if names.len() == 1 { "names" } else { "name" };
+    match first.pop() {
+        Some(last) if !first.is_empty() => format!("{} and {last} {verb} you", first.join(", ")),
+        last => format!("{} {verb} you", last.unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

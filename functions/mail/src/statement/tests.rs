@@ -1,0 +1,173 @@
+//! The words of a statement's mail and its file, by what is on record.
+
+use bursar_core::domain::ledger::statement::StatementRow;
+use bursar_core::domain::programme::Settings;
+use bursar_core::domain::values::id::ProgrammeId;
+use bursar_core::domain::values::term::Term;
+use jiff::civil::date;
+
+use super::*;
+use crate::digest::tests::written;
+
+fn programme(name: &str) -> Programme {
+    let term = Term::new(date(2026, 10, 12), date(2027, 2, 6), "Europe/Berlin").unwrap();
+    Programme::new(ProgrammeId::of_name(name), Settings::new(name, term, Usd::from_dollars(20)))
+}
+
+fn row(name: &str, cost_code: Option<&str>, kind: RowKind, micros: i64) -> MailedRow {
+    let (programme, cost_code) = (Some(ProgrammeId::of_name(name)), cost_code.map(str::to_owned));
+    let row = StatementRow { programme, cost_code, kind, spent: Usd::from_micros(micros) };
+    MailedRow { row, name: Some(name.to_owned()) }
+}
+
+fn november(rows: Vec<MailedRow>) -> MailedStatement {
+    MailedStatement {
+        month: date(2026, 11, 1),
+        mailed_at: "2026-12-03T00:21:00Z".parse().unwrap(),
+        from: "2026-11-01T00:20:00Z".parse().unwrap(),
+        to: "2026-12-01T00:20:00Z".parse().unwrap(),
+        change: Usd::from_dollars(900),
+        bought: Usd::from_dollars(500),
+        rows,
+        recipients: Vec::new(),
+        queued: 0,
+    }
+}
+
+async fn mailed(statement: &MailedStatement, named_by: &[Programme]) -> (String, Letter, bursar_core::config::Config) {
+    let (rows, named_by): (Vec<_>, Vec<_>) = (statement.rows.iter().collect(), named_by.iter().collect());
+    written(|words| words.statement(statement, &rows, &named_by)).await
+}
+
+#[tokio::test]
+async fn finance_reads_the_rows_of_its_programmes_the_sums_by_cost_code_and_has_them_as_a_file() {
+    let statement = november(vec![
+        row("CS pilot", Some("=4711"), RowKind::Keys, 312_400_001),
+        row("CS pilot", Some("=4711"), RowKind::Byok, 9_990_000),
+        row("Compilers <b>seminar</b>", Some("=4711"), RowKind::Keys, 100_000_000),
+        row("Maths, \"advanced\"", Some("12, 34"), RowKind::Keys, 0),
+        row("Physics", None, RowKind::Keys, 5_000_000),
+    ]);
+    let named_by = ["Maths", "CS pilot", "Compilers seminar", "Physics", "Law"].map(programme);
+    let (text, letter, config) = mailed(&statement, &named_by).await;
+    insta::assert_snapshot!(text, @r#"
+    Statement of November 2026: $417.400001
+
+    Statement of November 2026
+
+    What the programmes below spent at OpenRouter in November 2026, by cost code. Amounts are US dollars; days are those of UTC.
+
+    Sum: $417.400001
+    From: 1 November 2026, 00:20 (UTC)
+    To: 1 December 2026, 00:20 (UTC)
+
+    CS pilot: cost code =4711, used by keys of students, spent 312.400001
+    CS pilot: cost code =4711, used by own provider keys, spent 9.990000
+    Compilers <b>seminar</b>: cost code =4711, used by keys of students, spent 100.000000
+    Maths, "advanced": cost code 12, 34, used by keys of students, spent 0.000000
+    Physics: cost code none, used by keys of students, spent 5.000000
+
+    What people used with provider keys of their own is on another bill. It is an estimate, and in no sum here.
+
+    == By cost code ==
+
+    12, 34: spent 0.000000
+    =4711: spent 412.400001
+    none: spent 5.000000
+
+    The same rows are attached as statement-2026-11-01-2026-11-30.csv.
+
+    -- 
+    You get this mail once a month because CS pilot, Compilers seminar, Law and 2 more name you for finance. The admins of Bursar at Example University can change that.
+    Example University
+    "#);
+    let file = letter.parts.iter().find_map(|part| match part {
+        LetterPart::File(file) => Some(String::from_utf8(file.bytes.clone()).unwrap()),
+        _ => None,
+    });
+    insta::assert_snapshot!(file.unwrap().replace("\r\n", "|\n"), @r#"
+    cost_code,programme,kind,spent_usd|
+    '=4711,cs-pilot,keys,312.400001|
+    '=4711,cs-pilot,byok,9.990000|
+    '=4711,compilers-b-seminar-b,keys,100.000000|
+    "12, 34",maths-advanced,keys,0.000000|
+    ,physics,keys,5.000000|
+    "#);
+    let html = letter.html(&config, "").unwrap();
+    let body = html.split_once("<h1").unwrap().1.split_once("<table role").unwrap().0;
+    insta::assert_snapshot!(without_styles(body), @"
+    Statement of November 2026</h1>
+    <p>What the programmes below spent at OpenRouter in November 2026, by cost code. Amounts are US dollars; days are those of UTC.</p>
+    <table>
+    <tr><th>Sum</th>
+    <td>$417.400001</td></tr>
+    <tr><th>From</th>
+    <td>1 November 2026, 00:20 (UTC)</td></tr>
+    <tr><th>To</th>
+    <td>1 December 2026, 00:20 (UTC)</td></tr>
+    </table>
+    <table>
+    <tr><th>Programme</th><th>cost code</th><th>used by</th><th>spent</th></tr>
+    <tr><th>CS pilot<wbr></th><td>=4711</td><td>keys of students</td><td>312.400001</td></tr>
+    <tr><th>CS pilot<wbr></th><td>=4711</td><td>own provider keys</td><td>9.990000</td></tr>
+    <tr><th>Compilers &#60;b&#62;seminar&#60;/<wbr>b&#62;<wbr></th><td>=4711</td><td>keys of students</td><td>100.000000</td></tr>
+    <tr><th>Maths, &#34;advanced&#34;<wbr></th><td>12, 34</td><td>keys of students</td><td>0.000000</td></tr>
+    <tr><th>Physics<wbr></th><td>none</td><td>keys of students</td><td>5.000000</td></tr>
+    </table>
+    <p>What people used with provider keys of their own is on another bill. It is an estimate, and in no sum here.</p>
+    <h2>By cost code</h2>
+    <table>
+    <tr><th>Cost code</th><th>spent</th></tr>
+    <tr><th>12, 34<wbr></th><td>0.000000</td></tr>
+    <tr><th>=4711<wbr></th><td>412.400001</td></tr>
+    <tr><th>none<wbr></th><td>5.000000</td></tr>
+    </table>
+    <p>The same rows are attached as statement-2026-11-01-2026-11-30.csv.</p>
+    </td></tr>
+    </table>
+    ");
+}
+
+#[tokio::test]
+async fn a_statement_with_late_edges_says_so_and_one_programme_is_named_alone() {
+    let statement = MailedStatement {
+        from: "2026-11-04T00:20:00Z".parse().unwrap(),
+        to: "2026-12-02T06:20:00Z".parse().unwrap(),
+        ..november(vec![row("CS pilot", Some("4711"), RowKind::Keys, 0)])
+    };
+    let (text, ..) = mailed(&statement, &[programme("CS pilot")]).await;
+    insta::assert_snapshot!(text, @"
+    Statement of November 2026: $0.000000
+
+    Statement of November 2026
+
+    What the programmes below spent at OpenRouter in November 2026, by cost code. Amounts are US dollars; days are those of UTC.
+
+    Sum: $0.000000
+    From: 4 November 2026, 00:20 (UTC)
+    To: 2 December 2026, 06:20 (UTC)
+
+    No complete sync began on 2026-11-01, so this statement begins with the next one, of 2026-11-04 00:20 UTC. What was spent in between is in the statement before.
+
+    No complete sync began on the day after 2026-11-30, so this statement ends with the next one, of 2026-12-02 06:20 UTC.
+
+    CS pilot: cost code 4711, used by keys of students, spent 0.000000
+
+    The same rows are attached as statement-2026-11-01-2026-11-30.csv.
+
+    -- 
+    You get this mail once a month because CS pilot names you for finance. The admins of Bursar at Example University can change that.
+    Example University
+    ");
+}
+
+/// HTML without the attributes of its elements.
+fn without_styles(html: &str) -> String {
+    let mut parts = html.split('<');
+    let first = parts.next().unwrap_or_default().split_once('>').map_or("", |(_, text)| text);
+    let rest = parts.map(|part| {
+        let (tag, text) = part.split_once('>').unwrap();
+        format!("<{}>{text}", tag.split(' ').next().unwrap())
+    });
+    std::iter::once(first.to_owned()).chain(rest).collect()
+}

@@ -1,0 +1,177 @@
+//! The statement of a month as it was mailed to finance: which months are due, which rows are whose, and what differs since.
+//! The store keeps it, and the mail function words it.
+
+use jiff::civil::Date;
+use jiff::fmt::serde::timestamp::millisecond;
+use jiff::{Timestamp, ToSpan};
+use serde::{Deserialize, Serialize};
+
+use super::statement::{RowKind, Statement, StatementDays, StatementRow};
+use crate::domain::people::role::is_among;
+use crate::domain::programme::Programme;
+use crate::domain::values::address::MatchedAddress;
+use crate::domain::values::id::{PersonId, ProgrammeId};
+use crate::domain::values::money::Usd;
+use crate::domain::values::window::utc_date;
+
+/// The days of a month that pass before the statement of the month before is mailed: it goes out on the third.
+const DAYS_BEFORE: i64 = 2;
+/// The most months that are made up for, where no sync was complete for long.
+const MOST_MONTHS: usize = 12;
+
+/// The statement of a month as it was mailed, whatever cost codes, names and owners are since.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailedStatement {
+    /// The first day of the month.
+    pub month: Date,
+    #[serde(with = "millisecond::required")]
+    pub mailed_at: Timestamp,
+    /// The instants of the two cuts.
+    #[serde(with = "millisecond::required")]
+    pub from: Timestamp,
+    #[serde(with = "millisecond::required")]
+    pub to: Timestamp,
+    pub change: Usd,
+    pub bought: Usd,
+    /// All rows, also those of no programme, which nobody was mailed.
+    pub rows: Vec<MailedRow>,
+    /// The finance people who get their rows of it; the store fills them in, with how many have a mail queued.
+    #[serde(default)]
+    pub recipients: Vec<PersonId>,
+    #[serde(default)]
+    pub queued: u32,
+}
+
+/// A row, with the programme's name of that time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailedRow {
+    #[serde(flatten)]
+    pub row: StatementRow,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// A difference between a row as it was mailed and the row of the same programme and kind now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowDifference {
+    pub programme: Option<ProgrammeId>,
+    pub kind: RowKind,
+    pub what: ChangedCell,
+}
+
+/// The cell that differs: as it was mailed, and as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChangedCell {
+    Name(Option<String>, Option<String>),
+    CostCode(Option<String>, Option<String>),
+    Spent(Usd, Usd),
+}
+
+/// The months that may be mailed at this time, oldest first: those after the newest one that was, or since the first
+/// cut of the account.
+pub fn months_due(newest: Option<Date>, first_cut: Timestamp, now: Timestamp) -> Vec<StatementDays> {
+    let mut months = Vec::new();
+    let today = utc_date(now).checked_sub(DAYS_BEFORE.days()).unwrap_or(Date::MIN);
+    let mut of = StatementDays::month_before(today);
+    while months.len() < MOST_MONTHS
+        && of.from >= utc_date(first_cut).first_of_month()
+        && newest.is_none_or(|newest| newest < of.from)
+    {
+        months.push(of);
+        of = StatementDays::month_before(of.from);
+    }
+    months.reverse();
+    months
+}
+
+impl MailedStatement {
+    /// The statement of a month as it is mailed now, with the names of these programmes.
+    pub fn of(statement: &Statement, programmes: &[Programme], now: Timestamp) -> MailedStatement {
+        let row = |row: &StatementRow| MailedRow {
+            row: row.clone(),
+            name: row.programme.as_ref().and_then(|id| name(programmes, id)),
+        };
+        MailedStatement {
+            month: statement.days.from,
+            mailed_at: now,
+            from: statement.from,
+            to: statement.to,
+            change: statement.change,
+            bought: statement.bought,
+            rows: statement.rows.iter().map(row).collect(),
+            recipients: Vec::new(),
+            queued: 0,
+        }
+    }
+
+    pub fn days(&self) -> StatementDays {
+        StatementDays { from: self.month, to: self.month.last_of_month() }
+    }
+
+    /// The rows of the programmes that name this address for finance. A programme that was over before the statement
+    /// begins has none unless something was spent.
+    pub fn rows_of(&self, address: &MatchedAddress, programmes: &[Programme]) -> Vec<&MailedRow> {
+        let is_theirs = |row: &&MailedRow| {
+            let programme = programmes.iter().find(|one| Some(&one.id) == row.row.programme.as_ref());
+            programme.is_some_and(|programme| {
+                is_among(address, &programme.settings.finance)
+                    && (!row.row.spent.is_zero() || programme.over_since() >= self.from)
+            })
+        };
+        self.rows.iter().filter(is_theirs).collect()
+    }
+
+    /// The statement that these rows, or some of them, make.
+    pub fn statement(&self, rows: &[&MailedRow]) -> Statement {
+        Statement {
+            days: self.days(),
+            from: self.from,
+            to: self.to,
+            rows: rows.iter().map(|row| row.row.clone()).collect(),
+            change: self.change,
+            bought: self.bought,
+        }
+    }
+
+    /// Row by row, what is otherwise in the statement that is made of the same days now. A row that is not there has
+    /// spent nothing.
+    pub fn differences(&self, now: &Statement, programmes: &[Programme]) -> Vec<RowDifference> {
+        let now = MailedStatement::of(now, programmes, self.mailed_at);
+        let new = now.rows.iter().filter(|row| self.row_like(row).is_none());
+        let mut differences = Vec::new();
+        for (was, is) in
+            self.rows.iter().map(|was| (Some(was), now.row_like(was))).chain(new.map(|is| (None, Some(is))))
+        {
+            let Some(row) = was.or(is) else { continue };
+            let mut differs = |what| {
+                let (programme, kind) = (row.row.programme.clone(), row.row.kind);
+                differences.push(RowDifference { programme, kind, what });
+            };
+            if let (Some(was), Some(is)) = (was, is) {
+                if was.name != is.name {
+                    differs(ChangedCell::Name(was.name.clone(), is.name.clone()));
+                }
+                if was.row.cost_code != is.row.cost_code {
+                    differs(ChangedCell::CostCode(was.row.cost_code.clone(), is.row.cost_code.clone()));
+                }
+            }
+            let spent = |row: Option<&MailedRow>| row.map_or(Usd::ZERO, |row| row.row.spent);
+            if spent(was) != spent(is) {
+                differs(ChangedCell::Spent(spent(was), spent(is)));
+            }
+        }
+        differences
+    }
+
+    /// The row of the same programme and kind.
+    fn row_like(&self, like: &MailedRow) -> Option<&MailedRow> {
+        self.rows.iter().find(|row| (&row.row.programme, row.row.kind) == (&like.row.programme, like.row.kind))
+    }
+}
+
+fn name(programmes: &[Programme], id: &ProgrammeId) -> Option<String> {
+    programmes.iter().find(|one| one.id == *id).map(|one| one.settings.name.clone())
+}
+
+#[cfg(test)]
+mod tests;

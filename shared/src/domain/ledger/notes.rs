@@ -1,0 +1,33 @@
+//! The sentences that say where a statement does not begin or end at the edges of its days.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::statement::{EdgeNote, StatementDays};
+use crate::domain::values::format::column_time;
+
+impl EdgeNote {
+    pub fn in_words(self, days: StatementDays) -> String {
+        match self {
+            EdgeNote::BeginsLate(at) => format!(
+                "No complete sync began on {}, so this statement begins with the next one, of {}. What was spent in between is in the statement before.",
+                days.from,
+                utc(at)
+            ),
+            EdgeNote::EndsLate(at) => format!(
+                "No complete sync began on the day after {}, so this statement ends with the next one, of {}.",
+                days.to,
+                utc(at)
+            ),
+            EdgeNote::NotOver(at) => format!(
+                "No complete sync has begun since {} was over, so this statement ends with the last one, of {}, and will change.",
+                days.to,
+                utc(at)
+            ),
+        }
+    }
+}
+
+fn utc(at: Timestamp) -> String {
+    format!("{} UTC", column_time(at, &TimeZone::UTC))
+}
