@@ -70,7 +70,7 @@ async fn every_kind_of_event_is_answered(stack: Stack) {
         (
             FunctionName::ThresholdAlerts,
             json!({"task": "watch"}),
-            json!({"programmes": 0, "crossings": 0, "alarms": 0, "digests": 0}),
+            json!({"programmes": 0, "crossings": 0, "alarms": 0, "digests": 0, "statements": 0}),
         ),
         (FunctionName::ThresholdAlerts, json!({"task": "digest"}), json!({"digests": 0, "left": 0, "failed": []})),
     ] {

@@ -58,6 +58,12 @@
 //! The item holds grants and keys and no names. Names are looked up when the mail is sent, and only for a reader who is faculty
 //! at that time. So assistants get counts, and an erased person appears in no digest. A digest covers the seven complete days
 //! before its morning; for a cap it shows the use in the window that contains the last of them.
+//!
+//! # Statements
+//!
+//! The first watch from the third of a month on (UTC) records the statement of the month before, with a mail to each finance
+//! address of a programme in it. The item is kept for ever, as it was mailed. A month whose end no complete sync has passed yet
+//! waits for one; the next watch looks again. Months before the first complete sync have no statement.
 
 mod batch;
 mod caps;
@@ -68,6 +74,7 @@ mod ended;
 mod failures;
 mod lateness;
 mod silence;
+mod statements;
 mod undelivered;
 
 use std::time::Duration;
@@ -158,6 +165,7 @@ impl App {
         let digests = Look { table, programmes: &programmes, admins, asked: DigestTrigger::Hourly, now, deadline };
         let digests = digests.at_all().await;
         failures.failed.extend(digests.failed.iter().map(|of| format!("the digest of {of}")));
+        let statements = failures.take("the statements", statements::mail_due(table, now, deadline).await);
         // Last, since it may take all the time there is.
         let caps = caps::look(table, &programmes, now, deadline).await;
         crossings += failures.take("the caps", caps);
@@ -167,8 +175,13 @@ impl App {
         let failed = failures.failed.len();
         tracing::info!(watched = true, hours_without_sync = unsynced, failed, "the watch came to its end");
         ensure!(failures.failed.is_empty(), "not looked at: {}", failures.failed.join(", "));
-        let (programmes, digests) = (programmes.read.len(), digests.digests);
-        Ok(json!({"programmes": programmes, "crossings": crossings, "alarms": alarms, "digests": digests}))
+        Ok(json!({
+            "programmes": programmes.read.len(),
+            "crossings": crossings,
+            "alarms": alarms,
+            "digests": digests.digests,
+            "statements": statements,
+        }))
     }
 
     /// Creates the digests that are due. The watch does so in the morning; an event of its own does so

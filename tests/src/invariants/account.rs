@@ -1,19 +1,20 @@
-//! I5, I15 and I16 for the account. Each recipient has one mail of an alarm or a digest, and the account's cuts
-//! add up. A change by an admin has its audit entry.
+//! I5, I15 and I16 for the account. Each recipient has one mail of an alarm, a digest or a statement. Cuts and
+//! mailed statements add up. A change by an admin has its audit entry.
 
 use std::collections::BTreeMap;
 
 use bursar_core::domain::audit::{AccountEntry, Act, Actor};
+use bursar_core::domain::ledger::mailed::MailedStatement;
 use bursar_core::domain::ledger::owner::KeyOwner;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{BulkStop, HeldBack, QueuedMail};
+use bursar_core::store::{BulkStop, HeldBack, OUTBOX_KEPT, QueuedMail};
 use jiff::civil::Date;
 
 use super::{Snapshot, Step};
 
-/// I5: the alarms and digests have one outbox row for each recipient that they count as notified so far, and no
-/// others. Each row belongs to an alarm or a digest that exists. Rows expire after ninety days, so this holds
+/// I5: the alarms, digests and statements have one outbox row for each recipient that they count as notified so far, and no
+/// others. Each row belongs to one of them that exists. Rows expire after ninety days, so this holds
 /// for shorter tests only.
 pub(super) fn alarms_and_digests_are_owed_once_to_each(step: &Step<'_>) -> Vec<String> {
     let now = step.now;
@@ -23,6 +24,7 @@ pub(super) fn alarms_and_digests_are_owed_once_to_each(step: &Step<'_>) -> Vec<S
             QueuedMail::Account { day, alarm, recipient } => (named_alarm(*day, alarm), recipient),
             QueuedMail::Digest { programme, week, recipient } => (named_digest(programme.as_str(), *week), recipient),
             QueuedMail::AccountDigest { week, recipient } => (named_digest("the account", *week), recipient),
+            QueuedMail::Statement { month, recipient } => (named_statement(*month), recipient),
             _ => continue,
         };
         owed.entry(what).or_default().push(recipient.as_str());
@@ -33,8 +35,10 @@ pub(super) fn alarms_and_digests_are_owed_once_to_each(step: &Step<'_>) -> Vec<S
     let digests = digests.map(|of| (named_digest(of.programme.as_str(), of.week), &of.recipients, of.queued));
     let accounts = now.account_digests.iter();
     let accounts = accounts.map(|of| (named_digest("the account", of.week), &of.recipients, of.queued));
+    let statements = now.mailed_statements.iter().filter(|of| now.at < of.mailed_at + OUTBOX_KEPT);
+    let statements = statements.map(|of| (named_statement(of.month), &of.recipients, of.queued));
     let mut wrong = Vec::new();
-    for (what, recipients, told) in alarms.chain(digests).chain(accounts) {
+    for (what, recipients, told) in alarms.chain(digests).chain(accounts).chain(statements) {
         let mut rows = owed.remove(&what).unwrap_or_default();
         rows.sort_unstable();
         let told = usize::try_from(told).unwrap_or(usize::MAX);
@@ -55,6 +59,28 @@ fn named_alarm(day: Date, name: &str) -> String {
 
 fn named_digest(of: &str, week: Date) -> String {
     format!("the digest of {of} for {week}")
+}
+
+fn named_statement(month: Date) -> String {
+    format!("the statement of {month}")
+}
+
+/// I15: a mailed statement adds up to the account's change. It stays as it was, but for mails that were still to be queued.
+pub(super) fn mailed_statements_add_up_and_stay(step: &Step<'_>) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for of in &step.now.mailed_statements {
+        let rows: Vec<_> = of.rows.iter().collect();
+        if of.statement(&rows).total() != of.change {
+            wrong.push(format!("{} does not add up to {}", named_statement(of.month), of.change));
+        }
+    }
+    for was in step.before.into_iter().flat_map(|before| &before.mailed_statements) {
+        let stays = |is: &MailedStatement| MailedStatement { queued: was.queued, ..is.clone() } == *was;
+        if !step.now.mailed_statements.iter().any(stays) {
+            wrong.push(format!("{} is gone or is not what it was", named_statement(was.month)));
+        }
+    }
+    wrong
 }
 
 /// I15: the parts of each cut add up to what the account had spent, and no cut changes. No part is negative

@@ -78,7 +78,7 @@ struct Step<'a> {
 
 type Check = fn(&Step<'_>) -> Vec<String>;
 
-const CHECKS: [(&str, Check); 25] = [
+const CHECKS: [(&str, Check); 26] = [
     ("table", table::items_are_whole),
     ("table", table::grants_make_sense),
     ("table", table::items_refer_to_items),
@@ -102,6 +102,7 @@ const CHECKS: [(&str, Check); 25] = [
     ("I15", money::amounts_are_whole_numbers),
     ("I15", account::cuts_add_up_and_stay),
     ("I15", owners::foreign_keys_count_for_their_owners),
+    ("I15", account::mailed_statements_add_up_and_stay),
     ("I16", history::every_change_has_its_entry),
     ("I16", account::releases_have_their_entry),
 ];

@@ -8,6 +8,7 @@ use bursar_core::domain::audit::{AccountEntry, Entry};
 use bursar_core::domain::grant::{Grant, Reading};
 use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::domain::ledger::invoice::Invoice;
+use bursar_core::domain::ledger::mailed::MailedStatement;
 use bursar_core::domain::ledger::owner::KeyOwner;
 use bursar_core::domain::mail::alarm::Alarm;
 use bursar_core::domain::mail::day::MailDay;
@@ -78,6 +79,8 @@ pub struct Snapshot {
     /// The foreign keys that were used since the cut before.
     pub cut_keys: Vec<CutKeys>,
     pub invoices: Vec<Invoice>,
+    /// The statements as they were mailed.
+    pub mailed_statements: Vec<MailedStatement>,
     /// The deliveries of each day's mails, as counted.
     pub mail_days: Vec<MailDay>,
     pub bulk_stops: Vec<BulkStop>,
@@ -181,6 +184,7 @@ impl Snapshot {
             cuts: Vec::new(),
             cut_keys: Vec::new(),
             invoices: Vec::new(),
+            mailed_statements: Vec::new(),
             mail_days: Vec::new(),
             bulk_stops: Vec::new(),
             digests: Vec::new(),
@@ -274,6 +278,7 @@ impl Snapshot {
             Account::KIND => decoded::<Account>(item).map(drop)?,
             AccountDay::KIND => decoded::<AccountDay>(item).map(drop)?,
             Invoice::KIND => self.invoices.push(decoded(item)?),
+            MailedStatement::KIND => self.mailed_statements.push(decoded(item)?),
             CutKeys::KIND => self.cut_keys.push(decoded(item)?),
             AccountCut::KIND => self.cuts.push(decoded(item)?),
             ForeignKey::KIND => {
