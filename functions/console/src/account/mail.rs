@@ -124,7 +124,7 @@ fn warnings(server: Option<&MailServer>, refusals: &[MailRefusal], waits_too_lon
     refused.chain(warnings.into_iter().flatten()).collect()
 }
 
-/// The unreachable people among the admins and the faculty and assistants of open programmes.
+/// The unreachable people among the admins, and among faculty, assistants and finance of open programmes.
 async fn lost(
     site: &Site,
     programmes: &[Programme],
@@ -132,8 +132,9 @@ async fn lost(
     now: Timestamp,
 ) -> Result<Vec<UnreachablePerson>, Fault> {
     let open = programmes.iter().filter(|programme| programme.closed_at.is_none());
-    let of_programmes =
-        open.flat_map(|programme| programme.settings.faculty.iter().chain(&programme.settings.assistants));
+    let of_programmes = open
+        .map(|programme| &programme.settings)
+        .flat_map(|of| of.faculty.iter().chain(&of.assistants).chain(&of.finance));
     let staff: BTreeMap<_, &EmailAddress> =
         site.admins.iter().chain(of_programmes).map(|one| (one.matched(), one)).collect();
     let lost = staff.into_values().filter(|one| unreachable.contains_key(one.matched()));

@@ -58,10 +58,13 @@ async fn notify_of_release(site: &Site, kind: MailKind, deadline: Deadline) -> R
     site.table.tell_let_go(&stop, &admins, deadline).await.map(drop)
 }
 
-/// Takes the mark off a person with a role whose mail came back, so that mail is tried again.
+/// Takes the mark off a person with a role, or a finance address, whose mail came back, so that mail is tried again.
 async fn try_again(site: &Site, address: &EmailAddress, by: &PersonId, deadline: Deadline) -> Answer {
     let done = Redirect::to(paths::ACCOUNT).into_response();
-    if site.table.known(address.matched(), &site.admins).await?.is_none_or(|known| !known.has_role) {
+    let (known, roles) =
+        tokio::try_join!(site.table.known(address.matched(), &site.admins), site.table.roles_of(address.matched()))?;
+    // The console has nothing for finance, so finance alone is no role of it.
+    if known.is_none_or(|known| !known.has_role) && !roles.iter().any(|roles| roles.finance) {
         return Ok(site.not_found());
     }
     let Some(mark) = site.table.undeliverable(address.matched(), site.clock.now()).await? else { return Ok(done) };

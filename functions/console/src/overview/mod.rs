@@ -4,6 +4,7 @@ mod add_person;
 mod chart;
 mod edit;
 mod edit_form;
+mod finance;
 mod outlook;
 mod page;
 mod person_form;

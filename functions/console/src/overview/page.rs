@@ -18,6 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::chart::Chart;
 use super::edit_form::EditForm;
+use super::finance;
 use super::outlook::Outlook;
 use super::person_form::PersonForm;
 use super::requests::{self, OpenRequest};
@@ -146,6 +147,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
     warnings.extend(warnings::others(&grants, sync.listed_at, job.as_ref(), now));
     warnings.extend(warnings::refused_rules(programme, now));
     warnings.extend(warnings::unreachable_staff(site, settings, now).await?);
+    warnings.extend(finance::unreachable(site, settings, now).await?);
     let page = Overview {
         frame: &site.frame,
         csrf: access.visitor.csrf.reveal(),

@@ -190,7 +190,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         id: "finance",
         label: "Finance",
-        hint: "Addresses that get the statement.",
+        hint: "Addresses that get the statement of each month by mail on the third of the next. They need no account.",
         write: |of| lines(&of.settings.finance),
         read: |form, to| to.settings.finance = form.people(),
         ..PEOPLE

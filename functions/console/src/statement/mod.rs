@@ -3,6 +3,7 @@
 mod files;
 mod focus;
 mod invoice;
+mod mailed;
 mod page;
 
 use axum::http::StatusCode;

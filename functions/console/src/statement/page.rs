@@ -11,6 +11,7 @@ use bursar_core::domain::values::window::utc_date;
 use bursar_core::web::{Answer, Frame, Site, Visitor};
 
 use super::DaysQuery;
+use super::mailed::{self, MailedNote};
 use crate::access::AdminAccess;
 use crate::show::utc;
 
@@ -28,6 +29,7 @@ struct StatementPage<'a> {
     refused: Option<&'static str>,
     months: Vec<MonthLink>,
     made: Option<StatementTable>,
+    mailed: Option<MailedNote>,
     invoice: InvoiceForm,
 }
 
@@ -91,6 +93,7 @@ pub(crate) async fn page(
                 refused: Some(refused),
                 months: months(&site),
                 made: None,
+                mailed: None,
                 invoice: InvoiceForm::default(),
             };
             Ok(Frame::page(StatusCode::UNPROCESSABLE_ENTITY, &page))
@@ -100,8 +103,9 @@ pub(crate) async fn page(
 
 /// The page; `typed` is an invoice that was refused.
 pub(super) async fn show(site: &Site, visitor: &Visitor, days: StatementDays, typed: Option<InvoiceForm>) -> Answer {
-    let ((statement, programmes), invoice) =
-        tokio::try_join!(site.table.statement(days), site.table.invoice(days.from, days.to))?;
+    let table = &site.table;
+    let ((statement, programmes), invoice, mailed) =
+        tokio::try_join!(table.statement(days), table.invoice(days.from, days.to), mailed::of_days(table, days))?;
     let status = if typed.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let change = statement.as_ref().map(|statement| statement.change);
     let page = StatementPage {
@@ -112,6 +116,7 @@ pub(super) async fn show(site: &Site, visitor: &Visitor, days: StatementDays, ty
         to: days.to.to_string(),
         refused: None,
         months: months(site),
+        mailed: statement.as_ref().zip(mailed).map(|(now, mailed)| MailedNote::of(&mailed, now, &programmes)),
         made: statement.map(|statement| StatementTable::of(statement, &programmes)),
         invoice: typed.or_else(|| Some(InvoiceForm::of(&invoice?, change))).unwrap_or_default(),
     };
@@ -172,7 +177,7 @@ impl InvoiceForm {
     }
 }
 
-fn in_words(kind: RowKind) -> &'static str {
+pub(super) fn in_words(kind: RowKind) -> &'static str {
     match kind {
         RowKind::Keys => "keys of students",
         RowKind::Byok => "with people's own provider keys: an estimate of another bill, in no sum",
