@@ -145,6 +145,7 @@ fn what(kind: RowKind) -> &'static str {
     match kind {
         RowKind::Keys => "keys of students",
         RowKind::Byok => "own provider keys",
+        RowKind::Assigned => "keys made elsewhere",
         // No other kind of row is a programme's, so no mail has one.
         RowKind::Unowned | RowKind::Unsettled | RowKind::Residual | RowKind::Opening => kind.as_str(),
     }
