@@ -309,6 +309,7 @@ async fn the_keys_of_the_running_demonstration_are_listed_and_nothing_is_changed
     ] {
         assert!(listing["keys"][0].get(field).is_some(), "{field} is missing in {listing}");
     }
+    assert!(listing["keys"].as_array().unwrap().iter().all(|key| key.get("owner") == Some(&Value::Null)), "{listing}");
     for field in ["keys", "usage_usd", "balance_usd", "without_limit", "unused_30_days"] {
         assert!(listing["totals"].get(field).is_some(), "{field} is missing in {listing}");
     }

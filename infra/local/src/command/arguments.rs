@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use bursar_core::aws::AwsAccess;
 use bursar_core::clock::Clock;
 use bursar_core::config::web_address;
 use bursar_core::deadline::{Deadline, Waits};
@@ -12,6 +13,7 @@ use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::provider::Provider;
 use bursar_core::secrets::ManagementKey;
 use bursar_core::start::keep_panics_quiet;
+use bursar_core::store::Table;
 use clap::{Args, Parser, Subcommand};
 use jiff::SignedDuration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -76,6 +78,9 @@ struct Keys {
     data: PathBuf,
     #[command(flatten)]
     account: Account,
+    /// The table of a deployment, whose owners of keys are shown as well; the AWS SDK's environment says where
+    #[arg(long, value_name = "NAME", requires = "provider")]
+    table: Option<String>,
     /// Only keys with such a name; * stands for any text
     #[arg(long = "match", value_name = "PATTERN")]
     pattern: Option<String>,
@@ -173,7 +178,13 @@ impl Serve {
 impl Keys {
     async fn run(self) -> Result<()> {
         let account = match self.account.read()? {
-            Some((base, management_key)) => keys::Account { base, management_key, clock: Clock::system() },
+            Some((base, management_key)) => {
+                let table = match &self.table {
+                    Some(name) => Some(Table::named(name, &AwsAccess::from_environment().await)),
+                    None => None,
+                };
+                keys::Account { base, management_key, clock: Clock::system(), table }
+            }
             None => keys::of_running_demonstration(&self.data).await?,
         };
         let options = KeysOptions { account, pattern: self.pattern, json: self.json, assess: self.assess };

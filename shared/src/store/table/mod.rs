@@ -14,6 +14,7 @@ mod write;
 
 use aws_sdk_dynamodb::Client;
 
+use crate::aws::AwsAccess;
 use crate::config::Config;
 
 pub use error::StoreError;
@@ -29,6 +30,11 @@ impl Table {
     /// A handle that connects on first use.
     pub fn new(config: &Config) -> Table {
         Table { client: config.aws.dynamodb(), name: config.table.clone() }
+    }
+
+    /// A handle on a table by its name, without the rest of a function's configuration.
+    pub fn named(name: &str, aws: &AwsAccess) -> Table {
+        Table { client: aws.dynamodb(), name: name.to_owned() }
     }
 
     pub fn name(&self) -> &str {

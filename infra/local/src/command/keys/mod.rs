@@ -1,6 +1,7 @@
 //! The command `bursar keys`: every key of an account, for an operator or a program. It only reads.
 
 mod assess;
+mod owners;
 mod text;
 
 use std::io::Write;
@@ -8,6 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use bursar_core::aws::AwsAccess;
 use bursar_core::clock::Clock;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::values::key_name::matches;
@@ -15,10 +17,12 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::provider::Provider;
 use bursar_core::provider::key::ProviderKey;
 use bursar_core::secrets::ManagementKey;
+use bursar_core::store::Table;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use self::assess::Assessment;
+use self::owners::Owners;
 use crate::base::state_file::StateFile;
 use crate::command::stack::{READY, Ready};
 
@@ -39,6 +43,8 @@ pub struct Account {
     pub management_key: String,
     /// The provider's clock: the running demonstration's can be moved.
     pub clock: Clock,
+    /// The table of the deployment whose keys they are, if it is known.
+    pub table: Option<Table>,
 }
 
 /// The listed keys, newest first in each workspace. Amounts are texts with six decimals.
@@ -70,6 +76,9 @@ struct Row {
     limit_usd: Option<String>,
     last_used_at: Option<Timestamp>,
     created_at: Option<Timestamp>,
+    /// The programme that has the key; without a table nothing is known of owners.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<Option<String>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -95,7 +104,7 @@ const UNUSED: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// Lists the keys to `out`.
 pub async fn run(options: KeysOptions, out: &mut impl Write) -> Result<()> {
-    let Account { base, management_key, clock } = options.account;
+    let Account { base, management_key, clock, table } = options.account;
     let provider = Provider::with_key(&base, ManagementKey::parse(&management_key)?);
     let deadline = Deadline::after(PATIENCE);
     let check = provider.check_management_key(deadline).await;
@@ -103,7 +112,11 @@ pub async fn run(options: KeysOptions, out: &mut impl Write) -> Result<()> {
     let now = clock.now();
     let wanted = |name: &str| options.pattern.as_deref().is_none_or(|pattern| matches(pattern, name));
     let balance = provider.credits(deadline).await?.balance();
-    let listed = list(&provider, wanted, &clock, now, deadline).await?;
+    let mut listed = list(&provider, wanted, &clock, now, deadline).await?;
+    if let Some(table) = table {
+        let owners = Owners::read(&table).await?;
+        listed.iter_mut().for_each(|Listed { row, .. }| row.owner = Some(owners.of(&row.hash, &row.name)));
+    }
     let assess = if options.assess { Some(assessment(&provider, &listed, wanted, now, deadline).await) } else { None };
     let totals = Totals::of(&listed, balance);
     let listing = Listing { keys: listed.into_iter().map(|key| key.row).collect(), totals, assess };
@@ -139,7 +152,9 @@ pub async fn of_running_demonstration(data: &Path) -> Result<Account> {
     let now: Timestamp = told["now"].as_str().and_then(|now| now.parse().ok()).with_context(nothing_runs)?;
     let ahead = now.duration_since(Timestamp::now());
     let clock = Clock::reading(move || Timestamp::now().checked_add(ahead).unwrap_or(now));
-    Ok(Account { base: ready.provider, management_key: key.to_owned(), clock })
+    let http = aws_smithy_http_client::Builder::new().build_http();
+    let table = Table::named(&ready.table, &AwsAccess::under(&ready.dynamodb, &ready.region, http));
+    Ok(Account { base: ready.provider, management_key: key.to_owned(), clock, table: Some(table) })
 }
 
 async fn answer(request: reqwest::RequestBuilder) -> Result<serde_json::Value> {
@@ -215,6 +230,7 @@ fn row(key: ProviderKey, now: Timestamp) -> Row {
         limit_usd: text(key.limit),
         last_used_at: key.last_used_at,
         created_at: key.created_at,
+        owner: None,
     }
 }
 

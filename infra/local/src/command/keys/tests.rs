@@ -44,7 +44,8 @@ async fn shown(base: &str, management_key: &str, pattern: Option<&str>, json: bo
 }
 
 async fn told(base: &str, management_key: &str, pattern: Option<&str>, json: bool, assess: bool) -> Result<String> {
-    let account = Account { base: base.to_owned(), management_key: management_key.to_owned(), clock: clock() };
+    let account =
+        Account { base: base.to_owned(), management_key: management_key.to_owned(), clock: clock(), table: None };
     let mut out = Vec::new();
     run(KeysOptions { account, pattern: pattern.map(str::to_owned), json, assess }, &mut out).await?;
     Ok(String::from_utf8(out)?)

@@ -6,14 +6,19 @@ use jiff::Timestamp;
 use super::assess::Assessment;
 use super::{Listing, Row, State};
 
-const HEAD: [&str; 9] = ["STATE", "TODAY", "WEEK", "MONTH", "IN ALL", "LIMIT", "LAST USE", "AGE", "NAME"];
+const HEAD: [&str; 10] = ["STATE", "TODAY", "WEEK", "MONTH", "IN ALL", "LIMIT", "LAST USE", "AGE", "OWNER", "NAME"];
+/// The column that is there only where owners are known.
+const OWNER: usize = 8;
+/// The last column.
+const NAME: usize = 9;
 
 pub(super) fn table(listing: &Listing, now: Timestamp) -> String {
-    let rows: Vec<[String; 9]> = listing.keys.iter().map(|row| cells(row, now)).collect();
+    let rows: Vec<[String; 10]> = listing.keys.iter().map(|row| cells(row, now)).collect();
+    let has_owners = listing.keys.iter().any(|row| row.owner.is_some());
     let width = |column: usize| rows.iter().map(|row| row[column].len()).chain([HEAD[column].len()]).max().unwrap_or(0);
     let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
-    let mut text = line(&HEAD.map(str::to_owned), &widths);
-    rows.iter().for_each(|row| text.push_str(&line(row, &widths)));
+    let mut text = line(&HEAD.map(str::to_owned), &widths, has_owners);
+    rows.iter().for_each(|row| text.push_str(&line(row, &widths, has_owners)));
     let totals = &listing.totals;
     text.push_str(&format!(
         "\n{} keys, {} used in all, balance {}\n{} without a limit, {} unused for 30 days\n",
@@ -71,7 +76,7 @@ fn harmless(name: &str) -> String {
     name.chars().map(|letter| if is_invisible(letter) { '\u{fffd}' } else { letter }).collect()
 }
 
-fn cells(row: &Row, now: Timestamp) -> [String; 9] {
+fn cells(row: &Row, now: Timestamp) -> [String; 10] {
     let state = match row.state {
         State::Enabled => "enabled",
         State::Disabled => "disabled",
@@ -87,17 +92,20 @@ fn cells(row: &Row, now: Timestamp) -> [String; 9] {
         limit,
         row.last_used_at.map_or("never".to_owned(), |at| ago(at, now)),
         row.created_at.map_or("?".to_owned(), |at| ago(at, now)),
+        row.owner.clone().flatten().unwrap_or_else(|| "nobody".to_owned()),
         harmless(&row.name),
     ]
 }
 
-fn line(cells: &[String; 9], widths: &[usize]) -> String {
+fn line(cells: &[String; 10], widths: &[usize], has_owners: bool) -> String {
     let mut line = String::new();
     for (column, cell) in cells.iter().enumerate() {
         let width = widths[column];
         match column {
             0 => line.push_str(&format!("{cell:<width$}")),
-            8 => line.push_str(&format!("  {cell}")),
+            OWNER if !has_owners => {}
+            OWNER => line.push_str(&format!("  {cell:<width$}")),
+            NAME => line.push_str(&format!("  {cell}")),
             _ => line.push_str(&format!("  {cell:>width$}")),
         }
     }
@@ -141,6 +149,7 @@ mod tests {
             limit_usd: limit.map(str::to_owned),
             last_used_at: None,
             created_at: Some("2026-10-01T00:00:00Z".parse().unwrap()),
+            owner: None,
         };
         let totals = Totals {
             keys: 2,
@@ -159,5 +168,12 @@ mod tests {
         2 keys, $1234.56 used in all, balance -$0.50
         1 without a limit, 0 unused for 30 days
         ");
+        let owned = Row { owner: Some(Some("office".to_owned())), ..row("one", "1.000000", None) };
+        let nobodys = Row { owner: Some(None), ..row("two", "1.000000", None) };
+        let listing = Listing { keys: vec![owned, nobodys], totals: Totals::default(), assess: None };
+        let shown = table(&listing, "2026-11-20T00:00:00Z".parse().unwrap());
+        let lines: Vec<&str> = shown.lines().take(3).map(|line| line.split("AGE").last().unwrap()).collect();
+        assert_eq!(lines[0], "  OWNER   NAME");
+        assert!(lines[1].ends_with("50 d  office  one") && lines[2].ends_with("50 d  nobody  two"), "{shown}");
     }
 }
