@@ -47,6 +47,8 @@ mod rules;
 #[cfg(test)]
 mod second_engine;
 #[cfg(test)]
+mod statements;
+#[cfg(test)]
 mod sync;
 #[cfg(test)]
 mod watch;

@@ -101,7 +101,7 @@ fn provider(stack: &Stack) -> &Provider {
     stack.provider.as_ref().unwrap()
 }
 
-fn spend(stack: &Stack, key: &str, micros: i64) {
+pub(crate) fn spend(stack: &Stack, key: &str, micros: i64) {
     provider(stack).spend(key, Nano::micros(micros), stack.clock.now(), "a/model").unwrap();
 }
 
@@ -147,14 +147,14 @@ async fn release(stack: &Stack) {
 }
 
 /// A programme with a pot for everybody.
-async fn rich(stack: &Stack) -> Office<'_> {
+pub(crate) async fn rich(stack: &Stack) -> Office<'_> {
     let office = Office::open(stack).await;
     let by = Author { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
     office.table.set_pot(&office.programme, Usd::from_dollars(1_000_000), by).await.unwrap();
     office
 }
 
-async fn invite(stack: &Stack, office: &Office<'_>, name: &str, group: Option<&str>) -> GrantId {
+pub(crate) async fn invite(stack: &Stack, office: &Office<'_>, name: &str, group: Option<&str>) -> GrantId {
     let address = EmailAddress::parse(&format!("{name}@x.edu")).unwrap();
     let person = NewPerson { person: Person { address, name: None, roster_id: None }, group: group.map(str::to_owned) };
     let by = Author { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
@@ -166,7 +166,7 @@ async fn grant(office: &Office<'_>, grant: &GrantId) -> Grant {
 }
 
 /// The key that a student gets by a press, the first or the next.
-async fn mint(stack: &Stack, office: &Office<'_>, grant: &GrantId) -> String {
+pub(crate) async fn mint(stack: &Stack, office: &Office<'_>, grant: &GrantId) -> String {
     let begun = begin(stack, office, grant).await;
     let key = make(stack, office, grant, &begun).await;
     record(office, grant, &begun, &key).await;

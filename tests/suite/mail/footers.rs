@@ -4,15 +4,18 @@ use std::collections::BTreeSet;
 
 use bursar_core::domain::audit::{Act, Actor, AuditDetail};
 use bursar_core::domain::grant::Stopped;
+use bursar_core::domain::ledger::cut::{AccountCut, LifetimeUse, ProgrammeCut};
 use bursar_core::domain::mail::alarm::Cause;
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::programme::request::{Request, Wish};
+use bursar_core::domain::usage::reconciliation::AccountSpending;
+use bursar_core::domain::values::money::Usd;
 use bursar_core::store::Author;
 use bursar_local::inbox::Contents;
 use bursar_local::invoke::FunctionName;
 use serde_json::json;
 
-use super::{PostOffice, soon};
+use super::{PostOffice, address, soon};
 
 /// The part of a mail above its footer.
 pub(crate) fn without_footer(text: &str) -> &str {
@@ -38,6 +41,8 @@ async fn every_kind_of_mail_says_why_it_came_and_whom_to_ask() {
     office.settle().await;
     office.stack.clock.stop_at("2026-11-23T10:00:00Z".parse().unwrap()).unwrap();
     office.stack.invoke.invoke(FunctionName::ThresholdAlerts, json!({"task": "digest"})).await.unwrap();
+    office.a_month().await;
+    office.stack.invoke.invoke(FunctionName::ThresholdAlerts, json!({"task": "watch"})).await.unwrap();
     office.table.act(office.at(&ada), |view, now| view.stop(Stopped::Leaked, &Actor::Student, now)).await.unwrap();
     // The key is made up, so the order to disable it stays open: only the stream and the drain run.
     office.stack.pump.drained().await.unwrap();
@@ -74,6 +79,7 @@ async fn every_kind_of_mail_says_why_it_came_and_whom_to_ask() {
     link: You get this mail because this address was entered at [origin].
     request: You get this mail because you are an admin of Bursar at Example University.
     roster: You get this mail because Example University put you on the roster of CS pilot.
+    statement: You get this mail once a month because CS pilot names you for finance. The admins of Bursar at Example University can change that.
     student: You get this mail because CS pilot switches off keys that are not used for 1 day.
     student: You get this mail because CS pilot wants keys replaced after 15 days.
     student: You get this mail because you have a key for CS pilot. You can choose on your page which of these mails you get: [origin]/my#mails
@@ -86,6 +92,25 @@ async fn every_kind_of_mail_says_why_it_came_and_whom_to_ask() {
 }
 
 impl PostOffice {
+    /// Two cuts around October, and somebody who gets the statement of it.
+    async fn a_month(&self) {
+        self.set(|settings| settings.finance = vec![address("fin@example.edu")]).await;
+        for as_of in ["2026-10-14T00:20:00Z", "2026-11-01T00:20:00Z"] {
+            let of = ProgrammeCut { programme: self.programme.clone(), used: LifetimeUse::default() };
+            let cut = AccountCut {
+                as_of: as_of.parse().unwrap(),
+                bought: Usd::ZERO,
+                spent: AccountSpending { before: Usd::ZERO, after: Usd::ZERO },
+                programmes: vec![of],
+                foreign: Usd::ZERO,
+                opening: Usd::ZERO,
+                residual: Usd::ZERO,
+                unsettled: Usd::ZERO,
+            };
+            self.raw.keep(&cut).await.unwrap();
+        }
+    }
+
     /// Writes a request of faculty to the admins for another cost code.
     async fn wish(&self) {
         let (admin, now) = (self.admin().await, self.stack.clock.now());
