@@ -5,6 +5,7 @@ mod account_mails;
 mod by_model;
 mod closing;
 mod credit;
+mod foreign_acts;
 mod grants;
 mod mails;
 mod outlook;

@@ -54,7 +54,7 @@ const PROGRAMME: &str = "/console/programmes/{id}";
 const ONE_GRANT: &str = "/console/programmes/{id}/grants/{grant}/";
 const ACTS: &str = "/console/programmes/{id}/grants/{grant}/{act}";
 
-const TABLE: [(&str, &str, Whose); 55] = [
+const TABLE: [(&str, &str, Whose); 56] = [
     ("GET", "/", Anybodys),
     ("POST", "/link", Anybodys),
     ("GET", "/c/{*anything}", Anybodys),
@@ -107,6 +107,7 @@ const TABLE: [(&str, &str, Whose); 55] = [
     ("GET", "/console/account/statement.focus.csv", Admins),
     ("POST", "/console/account/invoice", Admins),
     ("POST", "/console/account/purchases", Admins),
+    ("POST", "/console/account/keys/{hash}", Admins),
     // An unknown path is 404 only for a person who is signed in.
     ("GET", "/console/nothing", Visitors),
     ("GET", "/my/nothing", Visitors),
@@ -219,6 +220,9 @@ async fn each_route_lets_in_whoever_it_is_for_and_nobody_else() {
     let stack = stack::in_process().await.unwrap();
     let own = programme(&stack, "CS pilot", "stu@example.edu", true).await;
     let other = programme(&stack, "Maths", "oth@example.edu", false).await;
+    // A key of another deployment is refused to admins, who alone get so far.
+    let name = "bursar/fedcba9876/maths/0123456789abcdef/1-0123456789abcdef";
+    let key = stack.provider.as_ref().unwrap().add_foreign_key(name, None, stack.clock.now()).unwrap().hash;
     let mut wrong = Vec::new();
     for (programme, grant) in [&other, &own] {
         stack.clock.advance(jiff::SignedDuration::from_mins(2)).unwrap();
@@ -228,6 +232,7 @@ async fn each_route_lets_in_whoever_it_is_for_and_nobody_else() {
                 .replace("{id}", programme)
                 .replace("{programme}", programme)
                 .replace("{grant}", grant.as_str())
+                .replace("{hash}", &key)
                 .replace("{*anything}", "anything");
             for (who, browser, csrf) in &browsers {
                 let page = press(browser, method, &path, csrf).await;

@@ -97,6 +97,7 @@ fn routes(site: Site) -> Router {
         .route("/console/account/statement.focus.csv", get(statement::focus))
         .route("/console/account/invoice", post(statement::note_invoice))
         .route("/console/account/purchases", post(account::purchases))
+        .route("/console/account/keys/{hash}", post(account::act_on_foreign_key))
         .fallback(nothing)
         .method_not_allowed_fallback(nothing)
         .with_state(site)

@@ -118,6 +118,10 @@ pub enum Act {
     /// An admin gave a programme keys that Bursar did not make, or took them back.
     KeysAssigned,
     KeysTakenBack,
+    /// An admin pressed to disable or limit a key that nobody here made; the provider is asked after this.
+    ForeignActBegun,
+    /// The provider answered what came of that.
+    ForeignActConcluded,
     /// An admin said how long a purchase of credit takes, and when credit lapses.
     PurchasesSet,
     /// An admin confirmed that another management key is of this deployment's account, although it finds none

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use crate::domain::audit::{AccountEntry, Entry};
 use crate::domain::grant::Grant;
 use crate::domain::ledger::cut::AccountCut;
+use crate::domain::ledger::foreign_act::ForeignAct;
 use crate::domain::ledger::invoice::Invoice;
 use crate::domain::ledger::mailed::MailedStatement;
 use crate::domain::ledger::owner::KeyOwner;
@@ -149,6 +150,7 @@ kinds! {
     "cut" AccountCut(it): keys::cut(it.as_of);
     "cut-keys" CutKeys(it): keys::cut_keys(it.as_of, it.shard, it.part);
     "invoice" Invoice(it): keys::invoice(it.from, it.to);
+    "foreign-act" ForeignAct(it): keys::foreign_act(&it.key);
     "model-day" ModelDay(it): keys::model_day(&it.programme, it.day);
     "model-rows" ModelRows(it): keys::model_rows(it.day, it.part), expires it.until;
     "grant-models" GrantModels(it): keys::grant_models(&it.grants, it.day), expires it.until;

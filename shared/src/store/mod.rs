@@ -22,6 +22,7 @@ pub use grants::readings::{ReadingWrite, UsageRefresh};
 pub use grants::view::ProgrammeShard;
 pub use kinds::KINDS;
 pub use ledger::cuts::CutKeys;
+pub use ledger::foreign_acts::{ForeignActBegin, ForeignPress};
 pub use ledger::owners::{AssignOutcome, AssignedUse, OwnedKey};
 pub use mail::days::{BulkRelease, BulkReleaseOutcome, BulkStop, MailServer};
 pub use mail::dead_mails::{DeadMails, GIVEN_UP_SHOWN, SentAgain};

@@ -1,7 +1,7 @@
 //! I5, I15 and I16 for the account. Each recipient has one mail of an alarm, a digest or a statement. Cuts and
 //! mailed statements add up. A change by an admin has its audit entry.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bursar_core::domain::audit::{AccountEntry, Act, Actor};
 use bursar_core::domain::ledger::mailed::MailedStatement;
@@ -11,6 +11,7 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{BulkStop, HeldBack, OUTBOX_KEPT, QueuedMail};
 use jiff::civil::Date;
 
+use super::snapshot::ProviderKey;
 use super::{Snapshot, Step};
 
 /// I5: the alarms, digests and statements have one outbox row for each recipient that they count as notified so far, and no
@@ -167,6 +168,14 @@ pub(super) fn releases_have_their_entry(step: &Step<'_>) -> Vec<String> {
     if before.key_owners.iter().any(|owner| is_taken(&owner)) && moved.is_empty() {
         wrong.push("a key was taken back without an entry".to_owned());
     }
+    let (of_keys, new): (Vec<_>, Vec<_>) =
+        new.into_iter().partition(|entry| matches!(entry.what.act, Act::ForeignActBegun | Act::ForeignActConcluded));
+    let steps = |of: &Snapshot| of.foreign_acts.iter().map(|act| act.version).sum::<u64>();
+    let changes = steps(step.now).saturating_sub(steps(before));
+    if u64::try_from(of_keys.len()).ok() != Some(changes) {
+        let told = of_keys.len();
+        wrong.push(format!("acts on foreign keys went {changes} steps, and {told} account entries say so"));
+    }
     // A lifted refusal shows in the mark that is gone, and a mail that is sent again in its rows.
     let of_mail = [Act::MailAllowed, Act::MailSentAgain];
     let new: Vec<_> = new.into_iter().filter(|entry| !of_mail.contains(&entry.what.act)).collect();
@@ -192,6 +201,47 @@ pub(super) fn releases_have_their_entry(step: &Step<'_>) -> Vec<String> {
         Some(_) | None => {}
     }
     wrong
+}
+
+/// I16: nothing was ever asked of the provider for a key that nobody here made, but what an admin pressed by name.
+/// The simulator knows what was asked over HTTP, so a second deployment on one account would be judged with this one.
+pub(super) fn foreign_keys_are_changed_by_presses_only(step: &Step<'_>) -> Vec<String> {
+    let now = step.now;
+    let recorded: BTreeSet<&str> = now
+        .grants
+        .values()
+        .flat_map(|grant| grant.attempts.iter().filter_map(|attempt| Some(attempt.key.as_ref()?.as_str())))
+        .collect();
+    let is_ours = |key: &ProviderKey| {
+        let ours = now.meta.as_ref().map(|meta| &meta.deployment);
+        key.name.as_ref().is_some_and(|name| ours == Some(&name.deployment)) || recorded.contains(&*key.key.hash)
+    };
+    let foreign = now.keys.iter().filter(|key| !is_ours(key));
+    let asked = foreign.flat_map(|key| key.key.asked_changes.iter().map(move |change| (&key.key, change)));
+    let unpressed = asked.filter(|(key, change)| {
+        let named = format!("{} {}", key.hash, key.name);
+        let mut presses = now.account_entries.iter().filter(|entry| entry.what.act == Act::ForeignActBegun);
+        let is_it = |entry: &AccountEntry| {
+            matches!(entry.by, Actor::Person(_))
+                && entry.what.note.as_deref() == Some(&*named)
+                && pressed(change).is_some_and(|pressed| entry.what.to == Some(pressed))
+        };
+        !presses.any(is_it)
+    });
+    unpressed
+        .map(|(key, change)| format!("the foreign key {} was sent {change}, which no admin pressed", key.hash))
+        .collect()
+}
+
+/// The press that a change of a key follows from, as its audit entry spells it; `None` for other changes.
+fn pressed(change: &str) -> Option<String> {
+    let fields: BTreeMap<String, serde_json::Value> = serde_json::from_str(change).ok()?;
+    let (name, value) = fields.iter().next().filter(|_| fields.len() == 1)?;
+    match (name.as_str(), value) {
+        ("disabled", serde_json::Value::Bool(true)) => Some("disabled".to_owned()),
+        ("limit", limit) => Some(format!("limit {}", Usd::parse_floor(&limit.to_string()).ok()?)),
+        _ => None,
+    }
 }
 
 fn released(of: &Snapshot) -> Option<&HeldBack> {

@@ -78,7 +78,7 @@ struct Step<'a> {
 
 type Check = fn(&Step<'_>) -> Vec<String>;
 
-const CHECKS: [(&str, Check); 26] = [
+const CHECKS: [(&str, Check); 27] = [
     ("table", table::items_are_whole),
     ("table", table::grants_make_sense),
     ("table", table::items_refer_to_items),
@@ -105,6 +105,7 @@ const CHECKS: [(&str, Check); 26] = [
     ("I15", account::mailed_statements_add_up_and_stay),
     ("I16", history::every_change_has_its_entry),
     ("I16", account::releases_have_their_entry),
+    ("I16", account::foreign_keys_are_changed_by_presses_only),
 ];
 
 /// A watch on one stack, for a check after each step of a test.

@@ -7,6 +7,7 @@ use anyhow::Result;
 use bursar_core::domain::audit::{AccountEntry, Entry};
 use bursar_core::domain::grant::{Grant, Reading};
 use bursar_core::domain::ledger::cut::AccountCut;
+use bursar_core::domain::ledger::foreign_act::ForeignAct;
 use bursar_core::domain::ledger::invoice::Invoice;
 use bursar_core::domain::ledger::mailed::MailedStatement;
 use bursar_core::domain::ledger::owner::KeyOwner;
@@ -81,6 +82,8 @@ pub struct Snapshot {
     pub invoices: Vec<Invoice>,
     /// The statements as they were mailed.
     pub mailed_statements: Vec<MailedStatement>,
+    /// The last act of an admin on each foreign key that one acted on.
+    pub foreign_acts: Vec<ForeignAct>,
     /// The deliveries of each day's mails, as counted.
     pub mail_days: Vec<MailDay>,
     pub bulk_stops: Vec<BulkStop>,
@@ -185,6 +188,7 @@ impl Snapshot {
             cut_keys: Vec::new(),
             invoices: Vec::new(),
             mailed_statements: Vec::new(),
+            foreign_acts: Vec::new(),
             mail_days: Vec::new(),
             bulk_stops: Vec::new(),
             digests: Vec::new(),
@@ -279,6 +283,7 @@ impl Snapshot {
             AccountDay::KIND => decoded::<AccountDay>(item).map(drop)?,
             Invoice::KIND => self.invoices.push(decoded(item)?),
             MailedStatement::KIND => self.mailed_statements.push(decoded(item)?),
+            ForeignAct::KIND => self.foreign_acts.push(decoded(item)?),
             CutKeys::KIND => self.cut_keys.push(decoded(item)?),
             AccountCut::KIND => self.cuts.push(decoded(item)?),
             ForeignKey::KIND => {

@@ -2,6 +2,7 @@
 
 use bursar_core::domain::audit::{AccountEntry, Act, Actor, AuditDetail};
 use bursar_core::domain::ledger::cut::{AccountCut, LifetimeUse, ProgrammeCut};
+use bursar_core::domain::ledger::foreign_act::{ForeignAct, ForeignActState, ForeignChange};
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::digest::{AccountDigest, Health};
 use bursar_core::domain::usage::balance::{BalanceNeed, Basis};
@@ -15,6 +16,7 @@ use bursar_core::secrets::ManagementKey;
 use bursar_core::store::{HeldBack, KnownAccount, Meta, OutboxRow, QueuedMail, SyncState, keys};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
 use ulid::Ulid;
 
 use super::{DEPLOYMENT, Scene};
@@ -155,6 +157,37 @@ async fn a_residual_that_is_explained_without_its_entry_and_an_entry_without_tha
     scene.bears("I16").await;
     scene.keep(&entry(2)).await;
     scene.bites("I16", "and 1 account entries say so").await;
+}
+
+#[tokio::test]
+async fn a_foreign_key_that_is_changed_without_a_press_of_that_change_is_named() {
+    let mut scene = Scene::at(Setting::Live).await;
+    let made = scene.provider.add_foreign_key("My key", None, scene.now).unwrap();
+    let (key, pressed_by) = (made.hash.parse().unwrap(), PersonId::random());
+    let act = ForeignAct {
+        key,
+        name: "My key".to_owned(),
+        change: ForeignChange::Limit(Usd::from_dollars(5)),
+        pressed_at: scene.now,
+        pressed_by: pressed_by.clone(),
+        state: ForeignActState::Open,
+        answered: None,
+        version: 1,
+    };
+    let (at, by) = (scene.now, Actor::Person(pressed_by));
+    let what = AuditDetail::new(Act::ForeignActBegun).changing("enabled, no limit", act.change);
+    let what = what.noting(format!("{} My key", made.hash));
+    scene.keep(&act).await;
+    scene.bites("I16", "went 1 steps, and 0 account entries say so").await;
+    scene.keep(&AccountEntry { entry: Ulid::from_parts(1, 1), at, by, what }).await;
+    scene.bites("I16", "went 0 steps, and 1 account entries say so").await;
+    scene.patch(&made, "pass", json!({ "limit": 5 })).await;
+    scene.bears("I16").await;
+    scene.patch(&made, "pass", json!({ "limit": 6 })).await;
+    scene.bites("I16", r#"was sent {"limit":6}, which no admin pressed"#).await;
+    let other = scene.provider.add_foreign_key("Another", None, scene.now).unwrap();
+    scene.patch(&other, "pass", json!({ "disabled": true })).await;
+    scene.bites("I16", &format!("the foreign key {} was sent", other.hash)).await;
 }
 
 #[tokio::test]

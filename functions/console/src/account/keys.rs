@@ -1,11 +1,17 @@
-//! Keys without an owner: foreign keys, and keys with a name of ours whose grant does not exist.
+//! Keys without an owner: foreign keys with what admins did to them, and keys with a name of ours whose grant
+//! does not exist.
 
+use std::collections::HashMap;
+
+use bursar_core::domain::ledger::foreign_act::ForeignAct;
 use bursar_core::domain::usage::span::Span;
+use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{self, ForeignKey};
 use jiff::Timestamp;
 
+use super::foreign_act::KeyForm;
 use crate::spending::spans::{Figure, SpanContext};
 
 /// The most keys on the page; the rest are counted.
@@ -29,6 +35,9 @@ pub(super) struct ForeignKeyRow {
     pub(super) created: String,
     pub(super) last_used: String,
     pub(super) first_seen: String,
+    /// The last act of an admin, in words.
+    pub(super) act: Option<String>,
+    pub(super) form: KeyForm,
 }
 
 pub(super) struct OrphanKey {
@@ -38,18 +47,43 @@ pub(super) struct OrphanKey {
 }
 
 impl ForeignKeys {
-    pub(super) fn of(mut keys: Vec<ForeignKey>, span: Span, context: SpanContext<'_>) -> ForeignKeys {
+    /// The keys as they are known, each with the last act of an admin and its words. A form that was refused
+    /// is at its key, which then is the first.
+    pub(super) fn of(
+        keys: Vec<ForeignKey>,
+        acts: &HashMap<KeyHash, (ForeignAct, String)>,
+        refused: Option<&KeyForm>,
+        listed_at: Option<Timestamp>,
+        span: Span,
+        context: SpanContext<'_>,
+    ) -> ForeignKeys {
         let all = keys.len();
+        let act_on = |key: &ForeignKey| acts.get(&key.key);
+        let mut keys: Vec<ForeignKey> =
+            keys.into_iter().map(|key| after_act(act_on(&key).map(|(act, _)| act), key, listed_at)).collect();
         let is_open = |key: &ForeignKey| key.limit.is_none() && state(key) == "enabled";
         let without_a_limit = keys.iter().filter(|key| is_open(key)).count();
         keys.sort_by_cached_key(|key| {
             let spent = context.sum(&key.used.credits, span).spent;
             let is_gone = key.gone_at.is_some();
-            (is_gone, key.limit.is_some(), !key.enabled, std::cmp::Reverse(spent), key.name.clone(), key.key.clone())
+            let is_refused = refused.is_some_and(|form| form.is_of(&key.key));
+            (
+                !is_refused,
+                is_gone,
+                key.limit.is_some(),
+                !key.enabled,
+                std::cmp::Reverse(spent),
+                key.name.clone(),
+                key.key.clone(),
+            )
         });
         keys.truncate(SHOWN);
-        let rows =
-            keys.iter().map(|key| ForeignKeyRow::of(key, context.figure(&key.used.credits, span, true))).collect();
+        let rows = keys.iter().map(|key| {
+            let form = refused.filter(|form| form.is_of(&key.key)).cloned().unwrap_or_default();
+            let act = act_on(key).map(|(_, words)| words.clone());
+            ForeignKeyRow { act, form, ..ForeignKeyRow::of(key, context.figure(&key.used.credits, span, true)) }
+        });
+        let rows = rows.collect();
         ForeignKeys { rows, all, without_a_limit }
     }
 
@@ -71,6 +105,8 @@ impl ForeignKeyRow {
             created: date(key.created_at, "not known"),
             last_used: date(key.last_used_at, "never"),
             first_seen: day(key.first_seen_at),
+            act: None,
+            form: KeyForm::default(),
         }
     }
 }
@@ -82,6 +118,16 @@ impl OrphanKey {
             name: orphan.name.clone(),
             state: if orphan.enabled { "enabled" } else { "disabled" },
         }
+    }
+}
+
+/// A key with what the provider answered to an act since the last sync listed it.
+fn after_act(act: Option<&ForeignAct>, key: ForeignKey, listed_at: Option<Timestamp>) -> ForeignKey {
+    // A sync writes only records that change, so one may be true for longer than it says.
+    let known_at = listed_at.map_or(key.as_of, |listed_at| listed_at.max(key.as_of));
+    match act.and_then(|act| act.answered).filter(|answered| answered.at > known_at) {
+        Some(answered) => ForeignKey { enabled: answered.enabled, limit: answered.limit, ..key },
+        None => key,
     }
 }
 

@@ -4,6 +4,7 @@ mod another;
 mod credit;
 mod days;
 mod explain;
+mod foreign_act;
 mod given_up;
 mod keys;
 mod mail;
@@ -15,6 +16,7 @@ mod warnings;
 
 pub(crate) use credit::purchases;
 pub(crate) use explain::explain;
+pub(crate) use foreign_act::act_on_foreign_key;
 pub(crate) use given_up::send_again;
 pub(crate) use page::{Refused, page, show};
 pub(crate) use release::release;

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use super::another::AnotherAccount;
 use super::credit::{CreditKnown, CreditSection, Lapse, PurchasesForm};
 use super::days::{self, Day};
+use super::foreign_act::{self, KeyForm};
 use super::keys::{ForeignKeys, OrphanKey};
 use super::mail::MailSection;
 use super::residual::Residual;
@@ -75,6 +76,8 @@ pub(crate) struct Refused {
     pub(crate) reason: Option<(String, String)>,
     pub(crate) purchases: Option<PurchasesForm>,
     pub(crate) owner: Option<TypedOwner>,
+    /// The form of an act on a foreign key.
+    pub(crate) key: Option<KeyForm>,
 }
 
 /// The spending of keys over the requested span.
@@ -157,8 +160,9 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, refu
     let span = asked.span().unwrap_or(Span::All);
     let context = SpanContext::endless(state.listed_at, now);
     let spent = SpentSums::of(account.as_ref(), |days| context.sum(days, span));
+    let acts = foreign_act::in_words(table).await?;
     let (owners, nobodys) = KeyOwners::of(site, &programmes, foreign, refused.owner, now).await?;
-    let keys = ForeignKeys::of(nobodys, span, context);
+    let keys = ForeignKeys::of(nobodys, &acts, refused.key.as_ref(), state.listed_at, span, context);
     let coverage = ModelCoverage::of_account(&state, span, span.range(Reset::None, None, now), utc_date(now));
     let unattributed: Vec<_> = table.assigned_models(coverage.days).await?.rest.into_iter().map(|day| day.by).collect();
     let page = AccountPage {

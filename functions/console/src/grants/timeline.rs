@@ -69,6 +69,8 @@ fn words(act: Act) -> &'static str {
         Act::KeysAssigned => "keys made elsewhere were given to the programme",
         Act::KeysTakenBack => "keys made elsewhere were taken back from the programme",
         Act::InvoiceNoted => "an invoice of the provider was recorded",
+        Act::ForeignActBegun => "an admin pressed to change a key that nobody here made",
+        Act::ForeignActConcluded => "the provider answered that",
         Act::ResidualExplained => "what no key explains was explained",
         Act::AccountConfirmed => "another management key is of the account",
         Act::BulkReleased => "mail that was stopped was let go on",

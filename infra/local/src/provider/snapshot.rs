@@ -32,6 +32,8 @@ pub struct KeySnapshot {
     pub asked_limit: Option<Nano>,
     /// Whether the last request over HTTP disabled it, whatever was changed by hand since.
     pub asked_disabled: bool,
+    /// The different changes that were requested over HTTP: bodies of patches, `deletion`, `guardrail` with its id.
+    pub asked_changes: Vec<String>,
     /// The usage beyond the limit that had been requested by then.
     pub overshot: Nano,
     /// The other usage that was charged after its end, later than usage settles.
@@ -77,6 +79,7 @@ fn snapshot(key: &Key, now: Timestamp) -> KeySnapshot {
         models: key.models.iter().map(|(model, used)| (model.clone(), used.clone())).collect(),
         asked_limit: key.asked_limit,
         asked_disabled: key.asked_disabled,
+        asked_changes: key.asked_changes.iter().cloned().collect(),
         overshot: key.overshot,
         settled_late: key.settled_late,
         created_at: key.created_at,

@@ -5,6 +5,7 @@ use jiff::civil::Date;
 use super::{a_programme, at, hash, ulid};
 use crate::domain::audit::Actor;
 use crate::domain::ledger::cut::{AccountCut, KeyChange, LifetimeUse, ProgrammeCut};
+use crate::domain::ledger::foreign_act::{AnsweredKey, ForeignAct, ForeignActState, ForeignChange};
 use crate::domain::ledger::invoice::Invoice;
 use crate::domain::ledger::mailed::{MailedRow, MailedStatement};
 use crate::domain::ledger::owner::KeyOwner;
@@ -121,6 +122,23 @@ pub(super) fn a_mailed_statement() -> MailedStatement {
 pub(super) fn a_statements_mail() -> OutboxRow {
     let MailedStatement { month, recipients, mailed_at, .. } = a_mailed_statement();
     OutboxRow::queued(ulid(), QueuedMail::Statement { month, recipient: recipients[0].clone() }, mailed_at)
+}
+
+pub(super) fn a_foreign_act() -> ForeignAct {
+    ForeignAct {
+        key: hash("f0"),
+        name: "My key".to_owned(),
+        change: ForeignChange::Limit(Usd::from_dollars(5)),
+        pressed_at: at("2026-01-03T09:00:00Z"),
+        pressed_by: "fedcba9876543210".parse().unwrap(),
+        state: ForeignActState::Confirmed,
+        answered: Some(AnsweredKey {
+            at: at("2026-01-03T09:00:01Z"),
+            enabled: true,
+            limit: Some(Usd::from_dollars(5)),
+        }),
+        version: 2,
+    }
 }
 
 pub(super) fn an_account() -> Account {

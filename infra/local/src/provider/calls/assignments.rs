@@ -66,7 +66,10 @@ async fn assign(
         count += usize::from(!has || memory.quirks.reassignment_counted);
         if !has {
             let assignment = Assignment { id: ids::fresh_uuid()?, guardrail: id.clone(), at: now };
-            memory.change_key(place, |key| key.assignment = Some(assignment))?;
+            memory.change_key(place, |key| {
+                key.asked_changes.insert(format!("guardrail {id}"));
+                key.assignment = Some(assignment);
+            })?;
         }
     }
     Ok(Json(json!({ "assigned_count": count })))

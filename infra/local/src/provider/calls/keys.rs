@@ -88,6 +88,7 @@ async fn update(
     memory.change_key(place, |key| {
         key.asked_limit = if asked_limit { key.limit } else { key.asked_limit };
         key.asked_disabled = if asked_disabled { key.disabled } else { key.asked_disabled };
+        key.asked_changes.insert(fields.printed());
     })?;
     Ok(Json(json!({ "data": memory.object(place, now) })))
 }
@@ -99,7 +100,10 @@ async fn delete(
 ) -> Result<Json<Value>, Refusal> {
     let (now, mut memory) = (provider.now(), provider.memory());
     let place = memory.find_by_now(&hash, now)?;
-    memory.change_key(place, |key| key.end(now, |key| key.deleted = true))?;
+    memory.change_key(place, |key| {
+        key.asked_changes.insert("deletion".to_owned());
+        key.end(now, |key| key.deleted = true);
+    })?;
     Ok(Json(json!({ "deleted": true })))
 }
 

@@ -1,7 +1,7 @@
 //! One key as the provider knows it, by its hash and never its plaintext: its printed form, and its usage
 //! by window. Limits on its use are left to `inference`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,10 @@ pub(crate) struct Key {
     pub(crate) asked_limit: Option<Nano>,
     /// Whether the last request over HTTP disabled it, whatever was changed by hand since.
     pub(crate) asked_disabled: bool,
+    /// The different changes that were requested over HTTP, whatever became of them: bodies of patches, a
+    /// deletion, guardrails.
+    #[serde(default)]
+    pub(crate) asked_changes: BTreeSet<String>,
     /// The time at which it was disabled or deleted.
     pub(crate) ended_at: Option<Timestamp>,
     /// The usage beyond the limit that had been requested by then.
@@ -87,6 +91,7 @@ impl Key {
             models: Default::default(),
             asked_limit: None,
             asked_disabled: false,
+            asked_changes: BTreeSet::new(),
             ended_at: None,
             overshot: Nano::ZERO,
             settled_late: Nano::ZERO,

@@ -28,6 +28,11 @@ impl Fields {
         }
     }
 
+    /// The fields as JSON, in the order of their names.
+    pub(crate) fn printed(&self) -> String {
+        Value::Object(self.0.clone()).to_string()
+    }
+
     pub(crate) fn has_any(&self, names: &[&str]) -> bool {
         names.iter().any(|name| self.0.contains_key(*name))
     }

@@ -30,6 +30,8 @@ pub const MODEL_ROWS: &str = "R#";
 pub const FOREIGN_KEYS: &str = "F#";
 /// The prefix of the sort keys of owners of foreign keys.
 pub const KEY_OWNERS: &str = "OWNER#";
+/// The prefix of the sort keys of admins' acts on foreign keys.
+pub const FOREIGN_ACTS: &str = "KEY-ACT#";
 /// The prefix of the sort keys of marks of what was held back.
 pub const HELD_MARKS: &str = "P#";
 /// The partition of all runs of the sync, newest last.
@@ -96,6 +98,11 @@ pub fn cut(as_of: Timestamp) -> ItemKey {
 /// The invoice of the days from one to another.
 pub fn invoice(from: Date, to: Date) -> ItemKey {
     key(ACCOUNT, format!("INVOICE#{from}#{to}"))
+}
+
+/// The last act of an admin on a foreign key.
+pub fn foreign_act(hash: &KeyHash) -> ItemKey {
+    key(ACCOUNT, format!("{FOREIGN_ACTS}{hash}"))
 }
 
 /// A part of the foreign keys of a shard that were used between a cut and the one before.

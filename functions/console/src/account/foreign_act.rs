@@ -1,0 +1,236 @@
+//! The form by which an admin disables or limits a key that nobody here made. It is the only way in which such a
+//! key is ever written; the key's name is typed, and what was pressed is on record before the provider is asked.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::ledger::foreign_act::{AnsweredKey, ForeignAct, ForeignActState, ForeignChange};
+use bursar_core::domain::values::id::KeyName;
+use bursar_core::domain::values::key::KeyHash;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::provider::ProviderError;
+use bursar_core::provider::key::ProviderKey;
+use bursar_core::provider::keys::{KeyPatch, KeyPresence};
+use bursar_core::store::{ForeignActBegin, ForeignPress, Table};
+use bursar_core::web::{Answer, Fault, Fields, RequestDeadline, Site};
+use jiff::Timestamp;
+
+use super::page::{self, Refused};
+use crate::access::{self, AdminAccess, Admins, Form};
+use crate::paths;
+use crate::show::{self, utc};
+use crate::spending::spans::SpanQuery;
+
+/// The time that is left for the table after the provider's last answer.
+const LEFT_FOR_THE_TABLE: Duration = Duration::from_secs(9);
+
+/// The form's texts, with what is wrong with each.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct KeyForm {
+    key: Option<KeyHash>,
+    pub(super) name: String,
+    pub(super) limit: String,
+    pub(super) act_refused: Option<String>,
+    pub(super) name_refused: Option<String>,
+    pub(super) limit_refused: Option<String>,
+}
+
+/// What came of asking the provider for a change.
+enum Asked {
+    Confirmed(AnsweredKey),
+    /// Nothing was changed.
+    Refused(String),
+    /// It may have been changed, or may still be.
+    Unknown(String),
+}
+
+pub(crate) async fn act_on_foreign_key(
+    State(site): State<Site>,
+    RequestDeadline(deadline): RequestDeadline,
+    Path(hash): Path<String>,
+    Form { access: AdminAccess { visitor }, fields }: Form<Admins>,
+) -> Answer {
+    let Ok(key) = hash.parse::<KeyHash>() else { return Ok(site.not_found()) };
+    let patience = deadline.earlier_by(LEFT_FOR_THE_TABLE);
+    let (found, before) = match read(&site, &key, patience).await {
+        Ok(Some(read)) => read,
+        Ok(None) => return Ok(unknown(&site, "The provider has no such key.")),
+        Err(error) => return Ok(not_done(&site, "Nothing was changed", &error.to_string())),
+    };
+    if found.name.parse::<KeyName>().is_ok() {
+        let sentence = "Bursar made this key, here or in another deployment, and changes it by its grant alone.";
+        return Ok(site.refuse(StatusCode::CONFLICT, "Nothing was changed", sentence));
+    }
+    // A renamed key of a grant is in no record of foreign keys, and neither is one that no sync has seen.
+    if site.table.foreign_key(&key).await?.is_none() {
+        return Ok(unknown(
+            &site,
+            "No sync has found this key to be nobody's. A new key is listed here after the next sync.",
+        ));
+    }
+    let change = match KeyForm::read(&key, &found.name, &fields) {
+        Ok(change) => change,
+        Err(form) => {
+            let refused = Refused { key: Some(form), ..Refused::default() };
+            let mut page = page::show(&site, &visitor, &SpanQuery::default(), refused).await?;
+            *page.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
+            return Ok(page);
+        }
+    };
+    if before.has(change) {
+        conclude_earlier(&site, &key, change, before, deadline).await?;
+        return Ok(Redirect::to(paths::ACCOUNT).into_response());
+    }
+
+    let by = access::person(&site, &visitor, deadline).await?;
+    let press = ForeignPress { key: &key, name: &found.name, change, before, by: &by, now: site.clock.now() };
+    let act = match site.table.begin_foreign_act(&press, deadline).await? {
+        ForeignActBegin::Begun(act) => act,
+        ForeignActBegin::AnotherUnderWay(_) => {
+            let sentence = "Another change of this key is under way. Try again in half a minute.";
+            return Ok(site.refuse(StatusCode::CONFLICT, "Nothing was changed", sentence));
+        }
+    };
+    match ask(&site, &key, change, patience).await {
+        Asked::Confirmed(answered) => {
+            site.table.conclude_foreign_act(&act, Some(answered), site.clock.now(), deadline).await?;
+            Ok(Redirect::to(paths::ACCOUNT).into_response())
+        }
+        Asked::Refused(why) => {
+            site.table.conclude_foreign_act(&act, None, site.clock.now(), deadline).await?;
+            Ok(not_done(&site, "Nothing was changed", &why))
+        }
+        Asked::Unknown(why) => Ok(not_done(&site, "It is not known whether the key was changed", &why)),
+    }
+}
+
+/// The key as the provider has it; `None` if it has none.
+async fn read(
+    site: &Site,
+    key: &KeyHash,
+    patience: Deadline,
+) -> Result<Option<(Box<ProviderKey>, AnsweredKey)>, ProviderError> {
+    let asked_at = site.clock.now();
+    Ok(match site.provider.get_key(key, patience).await? {
+        KeyPresence::Key(found) => {
+            let answered = answered(&found, asked_at);
+            Some((found, answered))
+        }
+        KeyPresence::Gone => None,
+    })
+}
+
+/// Asks for a change, and looks at the key once more if no answer came.
+async fn ask(site: &Site, key: &KeyHash, change: ForeignChange, patience: Deadline) -> Asked {
+    let asked_at = site.clock.now();
+    let patch = match change {
+        ForeignChange::Disable => KeyPatch::disabled(true),
+        ForeignChange::Limit(limit) => KeyPatch::limit(Some(limit)),
+    };
+    // One try, since somebody waits for the page, and a second would hide that the first may still take effect.
+    let asked = site.provider.patch_key_once(key, patch, patience).await;
+    match asked {
+        Ok(KeyPresence::Key(found)) => Asked::Confirmed(answered(&found, asked_at)),
+        Ok(KeyPresence::Gone) => Asked::Refused("the provider does not find the key any more".to_owned()),
+        Err(error) if error.changed_nothing() => Asked::Refused(error.to_string()),
+        Err(error) => match read(site, key, patience).await {
+            Ok(Some((_, now))) if now.has(change) => Asked::Confirmed(now),
+            _ => Asked::Unknown(error.to_string()),
+        },
+    }
+}
+
+/// Records that a press has taken effect whose answer never came, if there is one.
+async fn conclude_earlier(
+    site: &Site,
+    key: &KeyHash,
+    change: ForeignChange,
+    answered: AnsweredKey,
+    deadline: Deadline,
+) -> Result<(), Fault> {
+    let earlier = site.table.foreign_act(key).await?.filter(|act| act.is_joined_by(change));
+    if let Some(act) = earlier {
+        site.table.conclude_foreign_act(&act, Some(answered), site.clock.now(), deadline).await?;
+    }
+    Ok(())
+}
+
+fn answered(found: &ProviderKey, at: Timestamp) -> AnsweredKey {
+    AnsweredKey { at, enabled: !found.disabled, limit: found.limit }
+}
+
+fn unknown(site: &Site, sentence: &str) -> Response {
+    site.refuse(StatusCode::NOT_FOUND, "There is no such key here", sentence)
+}
+
+/// The page of a change that the provider did not confirm. Its words are in the log.
+fn not_done(site: &Site, heading: &str, why: &str) -> Response {
+    tracing::warn!(%why, "an act on a foreign key was not confirmed");
+    let sentence = "The provider did not confirm it. Press again in some minutes: what has taken effect by then is not done twice.";
+    site.refuse(StatusCode::BAD_GATEWAY, heading, sentence)
+}
+
+impl KeyForm {
+    pub(super) fn is_of(&self, key: &KeyHash) -> bool {
+        self.key.as_ref() == Some(key)
+    }
+
+    pub(super) fn is_refused(&self) -> bool {
+        self.key.is_some()
+    }
+
+    /// The change that a form asks for, whose name must be the key's; or the form with its refusals.
+    fn read(key: &KeyHash, name: &str, fields: &Fields) -> Result<ForeignChange, KeyForm> {
+        let typed = |field: &str| fields.get(field).unwrap_or_default().to_owned();
+        let mut form =
+            KeyForm { key: Some(key.clone()), name: typed("name"), limit: typed("limit_usd"), ..KeyForm::default() };
+        // A page shows every run of white space as one blank.
+        if fields.get("name").is_none() || !form.name.split_whitespace().eq(name.split_whitespace()) {
+            form.name_refused = Some(format!("This is not the key's name, which is “{name}” at the provider now."));
+        }
+        let change = match fields.get("act") {
+            Some("disable") => Some(ForeignChange::Disable),
+            Some("limit") => match Usd::from_form(&form.limit) {
+                Ok(limit) if limit < Usd::CENT => {
+                    form.limit_refused = Some("A limit is one cent or more. To stop the key, disable it.".to_owned());
+                    None
+                }
+                Ok(limit) => Some(ForeignChange::Limit(limit)),
+                Err(error) => {
+                    form.limit_refused = Some(format!("The limit: {error}."));
+                    None
+                }
+            },
+            _ => {
+                form.act_refused = Some("Press one of the two: set a limit, or disable the key.".to_owned());
+                None
+            }
+        };
+        change.filter(|_| form.name_refused.is_none()).ok_or(form)
+    }
+}
+
+/// The last act on each key, with what a page says of it.
+pub(super) async fn in_words(table: &Table) -> Result<HashMap<KeyHash, (ForeignAct, String)>, Fault> {
+    let mut acts = HashMap::new();
+    for act in table.foreign_acts().await? {
+        let (who, at) = (show::person(table, &act.pressed_by).await?, utc(act.pressed_at));
+        let what = match act.change {
+            ForeignChange::Disable => "disable it".to_owned(),
+            ForeignChange::Limit(limit) => format!("limit it to {}", limit.to_cents_down()),
+        };
+        let outcome = match act.state {
+            ForeignActState::Confirmed => "and the provider did",
+            ForeignActState::Refused => "and the provider refused",
+            ForeignActState::Open => {
+                "and what came of it is not known; the next sync tells, and so does pressing again"
+            }
+        };
+        acts.insert(act.key.clone(), (act, format!("{who} pressed to {what} at {at}, {outcome}.")));
+    }
+    Ok(acts)
+}

@@ -1,0 +1,165 @@
+//! An admin's own act on a key that nobody here made: what was pressed, and what came of it. The rest of the
+//! product never writes such a key.
+
+use std::fmt;
+
+use jiff::fmt::serde::timestamp::millisecond;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::values::id::PersonId;
+use crate::domain::values::key::KeyHash;
+use crate::domain::values::money::Usd;
+
+/// How long a press may still be under way: as long as a request lasts, and a little more.
+pub const PRESS_LASTS: SignedDuration = SignedDuration::from_secs(30);
+
+/// The change that an admin wants of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "act", content = "limit", rename_all = "kebab-case")]
+pub enum ForeignChange {
+    Disable,
+    Limit(Usd),
+}
+
+/// The switch and the limit of a key, as the provider answered them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnsweredKey {
+    #[serde(with = "millisecond::required")]
+    pub at: Timestamp,
+    pub enabled: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Usd>,
+}
+
+/// What came of a press.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForeignActState {
+    /// It is under way, or nobody knows what came of it.
+    Open,
+    /// The provider changed nothing.
+    Refused,
+    Confirmed,
+}
+
+/// The last act on a key that nobody here made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignAct {
+    pub key: KeyHash,
+    /// The name that the admin typed, which was the key's.
+    pub name: String,
+    pub change: ForeignChange,
+    #[serde(with = "millisecond::required")]
+    pub pressed_at: Timestamp,
+    pub pressed_by: PersonId,
+    pub state: ForeignActState,
+    /// The key after the last act that the provider confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered: Option<AnsweredKey>,
+    pub version: u64,
+}
+
+impl AnsweredKey {
+    /// Whether a change is in effect already.
+    pub fn has(&self, change: ForeignChange) -> bool {
+        match change {
+            ForeignChange::Disable => !self.enabled,
+            ForeignChange::Limit(limit) => self.limit.is_some_and(|answered| answered.is_about(limit)),
+        }
+    }
+}
+
+impl fmt::Display for AnsweredKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.enabled { "enabled, " } else { "disabled, " })?;
+        match self.limit {
+            Some(limit) => write!(f, "limit {limit}"),
+            None => f.write_str("no limit"),
+        }
+    }
+}
+
+impl ForeignAct {
+    /// Whether another change has to wait, since this one may still take effect.
+    pub fn holds_up(&self, change: ForeignChange, now: Timestamp) -> bool {
+        self.state == ForeignActState::Open && self.change != change && now < self.pressed_at + PRESS_LASTS
+    }
+
+    /// Whether a press of this change goes on with this act, and is no act of its own.
+    pub fn is_joined_by(&self, change: ForeignChange) -> bool {
+        self.state == ForeignActState::Open && self.change == change
+    }
+
+    /// The act once the provider answered, unless another press has told more of it by now.
+    #[must_use]
+    pub fn concluded(&self, pressed: &ForeignAct, answered: Option<AnsweredKey>) -> Option<ForeignAct> {
+        // The table keeps milliseconds.
+        let is_at_once = self.pressed_at.as_millisecond() == pressed.pressed_at.as_millisecond();
+        let is_it = self.change == pressed.change && is_at_once;
+        let state = if answered.is_some() { ForeignActState::Confirmed } else { ForeignActState::Refused };
+        let tells_more = match self.state {
+            ForeignActState::Open => true,
+            ForeignActState::Refused => state == ForeignActState::Confirmed,
+            ForeignActState::Confirmed => false,
+        };
+        let answered = answered.or(self.answered);
+        (is_it && tells_more).then(|| ForeignAct { state, answered, version: self.version + 1, ..self.clone() })
+    }
+}
+
+impl fmt::Display for ForeignChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ForeignChange::Disable => f.write_str("disabled"),
+            ForeignChange::Limit(limit) => write!(f, "limit {limit}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn act(state: ForeignActState) -> ForeignAct {
+        ForeignAct {
+            key: "f0".repeat(32).parse().unwrap(),
+            name: "My key".to_owned(),
+            change: ForeignChange::Disable,
+            pressed_at: "2026-01-03T09:00:00Z".parse().unwrap(),
+            pressed_by: "fedcba9876543210".parse().unwrap(),
+            state,
+            answered: None,
+            version: 1,
+        }
+    }
+
+    #[test]
+    fn another_change_waits_while_a_press_may_take_effect_and_the_same_change_joins_it() {
+        let (open, limit) = (act(ForeignActState::Open), ForeignChange::Limit(Usd::CENT));
+        let later = |seconds| open.pressed_at + SignedDuration::from_secs(seconds);
+        assert!(open.holds_up(limit, later(29)) && !open.holds_up(limit, later(30)));
+        assert!(!open.holds_up(ForeignChange::Disable, later(0)) && open.is_joined_by(ForeignChange::Disable));
+        for over in [ForeignActState::Refused, ForeignActState::Confirmed] {
+            assert!(
+                !act(over).holds_up(limit, later(0)) && !act(over).is_joined_by(ForeignChange::Disable),
+                "{over:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_the_provider_confirmed_to_one_of_two_presses_stands() {
+        let open = act(ForeignActState::Open);
+        let answered = AnsweredKey { at: open.pressed_at, enabled: false, limit: None };
+        let refused = open.concluded(&open, None).unwrap();
+        let confirmed = refused.concluded(&open, Some(answered)).unwrap();
+        assert_eq!(
+            (confirmed.state, confirmed.answered, confirmed.version),
+            (ForeignActState::Confirmed, Some(answered), 3)
+        );
+        assert_eq!(confirmed.concluded(&open, None), None);
+        let newer = ForeignAct { change: ForeignChange::Limit(Usd::CENT), ..open.clone() };
+        assert_eq!(newer.concluded(&open, Some(answered)), None, "it is another act");
+    }
+}
