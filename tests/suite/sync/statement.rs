@@ -17,15 +17,15 @@ use super::*;
 
 /// A year, of which some nights have no sync.
 const NIGHTS: i64 = 365;
-const HEADER: &str = "BilledCost,BillingAccountId,BillingAccountName,BillingCurrency,BillingPeriodEnd,BillingPeriodStart,ChargeCategory,ChargeClass,ChargeDescription,ChargePeriodEnd,ChargePeriodStart,ContractedCost,EffectiveCost,InvoiceIssuerName,ListCost,PricingQuantity,PricingUnit,ProviderName,PublisherName,ServiceCategory,ServiceName,ChargeFrequency,SubAccountId,SubAccountName,Tags,x_Kind";
+pub(super) const HEADER: &str = "BilledCost,BillingAccountId,BillingAccountName,BillingCurrency,BillingPeriodEnd,BillingPeriodStart,ChargeCategory,ChargeClass,ChargeDescription,ChargePeriodEnd,ChargePeriodStart,ContractedCost,EffectiveCost,InvoiceIssuerName,ListCost,PricingQuantity,PricingUnit,ProviderName,PublisherName,ServiceCategory,ServiceName,ChargeFrequency,SubAccountId,SubAccountName,Tags,x_Kind";
 
 /// A key of the season, and whose it is: a programme's, or that of nobody or whoever owns it.
-struct SeasonKey {
+pub(super) struct SeasonKey {
     hash: String,
     programme: Option<String>,
-    owner: Option<(ProgrammeId, Date)>,
+    pub(super) owner: Option<(ProgrammeId, Date)>,
     /// What was used on each day, by the provider's clock.
-    days: BTreeMap<Date, i64>,
+    pub(super) days: BTreeMap<Date, i64>,
     /// The day of the first sync that could see it.
     first_seen: Option<Date>,
     is_gone: bool,
@@ -37,16 +37,16 @@ struct SeasonKey {
 type Truth = (Timestamp, BTreeMap<String, i64>);
 
 /// What was true in a season, when each sync began and at its end.
-struct Season {
+pub(super) struct Season {
     truths: Vec<Truth>,
-    keys: Vec<SeasonKey>,
+    pub(super) keys: Vec<SeasonKey>,
 }
 
 #[tokio::test]
 async fn each_statement_of_a_drawn_season_adds_up_to_the_account_and_each_programme_to_its_keys() {
     for seed in Seeds::of("sync::statement", 0, 1) {
         let stack = in_the_morning().await;
-        let season = season(&stack, seed).await;
+        let season = season(&stack, seed, NIGHTS).await;
         let mut watch = watch(&stack);
         watch.check_after_sync().await;
         let admin = signed_in(&stack, ADMIN).await;
@@ -62,18 +62,18 @@ async fn each_statement_of_a_drawn_season_adds_up_to_the_account_and_each_progra
 }
 
 /// Plays the nights of a season, and returns what was true when each sync began.
-async fn season(stack: &Stack, seed: u64) -> Season {
+pub(super) async fn season(stack: &Stack, seed: u64, nights: i64) -> Season {
     let mut rng = Rng::with_seed(seed);
     let offices = offices(stack).await;
     let (mut keys, mut truths, mut bought) = (Vec::new(), Vec::new(), 1_000);
-    for night in 0..NIGHTS {
+    for night in 0..nights {
         stack.clock.begin_at(instant(night, 60 + rng.i64(0..600))).unwrap();
         if rng.f64() < 0.3 {
             keys.push(new_key(stack, &offices, &mut rng, night).await);
         }
         for key in keys.iter_mut().filter(|key| !key.is_gone) {
             match rng.u32(0..20) {
-                0..12 => key.spends(stack, rng.i64(1..3_000_000)),
+                0..12 => key.spends(stack, rng.i64(1..3_000_000), ["a/model", "another/model"][night as usize % 2]),
                 12 => provider(stack)
                     .spend_byok(&key.hash, Nano::micros(rng.i64(1..500_000)), stack.clock.now(), "a/model")
                     .unwrap(),
@@ -103,7 +103,7 @@ async fn season(stack: &Stack, seed: u64) -> Season {
                 key.first_seen.get_or_insert(date(night));
             }
             for key in keys.iter_mut().rev().filter(|key| !key.is_gone).take(3) {
-                key.spends(stack, rng.i64(1..50_000));
+                key.spends(stack, rng.i64(1..50_000), "a/model");
             }
             drop(held);
         };
@@ -122,14 +122,22 @@ impl SeasonKey {
         SeasonKey { hash, programme, owner: None, days: BTreeMap::new(), first_seen: None, is_gone, is_unread }
     }
 
-    fn spends(&mut self, stack: &Stack, micros: i64) {
-        spend(stack, &self.hash, micros);
+    fn spends(&mut self, stack: &Stack, micros: i64, model: &str) {
+        provider(stack).spend(&self.hash, Nano::micros(micros), stack.clock.now(), model).unwrap();
         *self.days.entry(utc_date(stack.clock.now())).or_default() += micros;
         self.is_unread = true;
     }
 
+    /// What counted for the owner at the end on days that are known. What a key used before the day on which a sync first saw
+    /// it is of no day.
+    pub(super) fn counted_by_day(&self) -> i64 {
+        let Some((_, from)) = &self.owner else { return 0 };
+        let since = self.first_seen.map_or(*from, |seen| seen.max(*from));
+        self.days.range(since..).map(|(_, micros)| micros).sum()
+    }
+
     /// What counts for the owner when the key has used this much.
-    fn counted(&self, used: i64) -> i64 {
+    pub(super) fn counted(&self, used: i64) -> i64 {
         let Some((_, from)) = &self.owner else { return 0 };
         let is_known = self.first_seen.is_some_and(|seen| seen <= *from);
         let before: i64 = self.days.range(..*from).map(|(_, micros)| micros).sum();
@@ -183,7 +191,8 @@ async fn offices(stack: &Stack) -> Vec<Office<'_>> {
 async fn new_key(stack: &Stack, offices: &[Office<'_>], rng: &mut Rng, night: i64) -> SeasonKey {
     match offices[..3].get(rng.usize(0..4)) {
         Some(office) => {
-            let grant = invite(stack, office, &format!("student-{night}"), None).await;
+            let group = (night % 3 > 0).then(|| format!("section {}", night % 3));
+            let grant = invite(stack, office, &format!("student-{night}"), group.as_deref()).await;
             SeasonKey::new(mint(stack, office, &grant).await, Some(office.programme.to_string()))
         }
         None => SeasonKey::new(foreign(stack, &format!("lab {night}")), None),
@@ -199,17 +208,17 @@ fn truth(stack: &Stack, keys: &[SeasonKey]) -> Truth {
     (stack.clock.now(), keys.iter().map(used).collect())
 }
 
-async fn statement(admin: &Visitor, (from, to): (Date, Date)) -> Page {
+pub(super) async fn statement(admin: &Visitor, (from, to): (Date, Date)) -> Page {
     admin.get(&format!("/console/account/statement?from={from}&to={to}")).await.expect(200)
 }
 
-fn micros(text: &str) -> i64 {
+pub(super) fn micros(text: &str) -> i64 {
     let (sign, text) = text.strip_prefix('-').map_or((1, text), |text| (-1, text));
     sign * Usd::from_form(text).unwrap().micros()
 }
 
 /// The rows by programme and kind.
-fn rows(page: &Page) -> BTreeMap<(String, String), i64> {
+pub(super) fn rows(page: &Page) -> BTreeMap<(String, String), i64> {
     let columns = ["data-programme", "data-kind", "data-usd"].map(|name| page.attributes("statement-row", name));
     let [programmes, kinds, amounts] = columns;
     programmes.into_iter().zip(kinds).zip(amounts).map(|(row, usd)| (row, micros(&usd))).collect()
