@@ -134,8 +134,8 @@ async fn a_bill_is_read_back_by_the_definitions_of_its_columns_and_says_what_the
         is_whole(row);
         let at = |name: &str| row[name].parse::<Timestamp>().unwrap();
         assert_eq!(
-            [at("ChargePeriodStart"), at("ChargePeriodEnd")].map(|at| at.as_second()),
-            cuts.map(|at| at.as_second())
+            [at("ChargePeriodStart"), at("ChargePeriodEnd")].map(Timestamp::as_second),
+            cuts.map(Timestamp::as_second)
         );
         let next_month = days.1.tomorrow().unwrap();
         let month = [days.0, next_month].map(|day| day.to_zoned(TimeZone::UTC).unwrap().timestamp());

@@ -75,7 +75,7 @@ pub(crate) async fn act_on_foreign_key(
     let change = match KeyForm::read(&key, &found.name, &fields) {
         Ok(change) => change,
         Err(form) => {
-            let refused = Refused { key: Some(form), ..Refused::default() };
+            let refused = Refused { key: Some(*form), ..Refused::default() };
             let mut page = page::show(&site, &visitor, &SpanQuery::default(), refused).await?;
             *page.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
             return Ok(page);
@@ -184,7 +184,7 @@ impl KeyForm {
     }
 
     /// The change that a form asks for, whose name must be the key's; or the form with its refusals.
-    fn read(key: &KeyHash, name: &str, fields: &Fields) -> Result<ForeignChange, KeyForm> {
+    fn read(key: &KeyHash, name: &str, fields: &Fields) -> Result<ForeignChange, Box<KeyForm>> {
         let typed = |field: &str| fields.get(field).unwrap_or_default().to_owned();
         let mut form =
             KeyForm { key: Some(key.clone()), name: typed("name"), limit: typed("limit_usd"), ..KeyForm::default() };
@@ -210,7 +210,7 @@ impl KeyForm {
                 None
             }
         };
-        change.filter(|_| form.name_refused.is_none()).ok_or(form)
+        change.filter(|_| form.name_refused.is_none()).ok_or_else(|| Box::new(form))
     }
 }
 
