@@ -41,6 +41,12 @@ impl AwsAccess {
         AwsAccess { shared, base: Some(base.to_owned()), retries: Some(retries) }
     }
 
+    /// An access built by hand to the one service at this origin.
+    pub fn of_service(origin: &str, region: &str, http: SharedHttpClient) -> AwsAccess {
+        let AwsAccess { shared, retries, .. } = AwsAccess::under(origin, region, http);
+        AwsAccess { shared: shared.into_builder().endpoint_url(origin).build(), base: None, retries }
+    }
+
     /// The table's client. Its first retry comes soon, since a throttled partition recovers in milliseconds.
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         let retries = RetryConfig::standard()

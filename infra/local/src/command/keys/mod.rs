@@ -153,7 +153,7 @@ pub async fn of_running_demonstration(data: &Path) -> Result<Account> {
     let ahead = now.duration_since(Timestamp::now());
     let clock = Clock::reading(move || Timestamp::now().checked_add(ahead).unwrap_or(now));
     let http = aws_smithy_http_client::Builder::new().build_http();
-    let table = Table::named(&ready.table, &AwsAccess::under(&ready.dynamodb, &ready.region, http));
+    let table = Table::named(&ready.table, &AwsAccess::of_service(&ready.dynamodb, &ready.region, http));
     Ok(Account { base: ready.provider, management_key: key.to_owned(), clock, table: Some(table) })
 }
 
