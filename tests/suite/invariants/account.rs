@@ -3,6 +3,8 @@
 use bursar_core::domain::audit::{AccountEntry, Act, Actor, AuditDetail};
 use bursar_core::domain::ledger::cut::{AccountCut, LifetimeUse, ProgrammeCut};
 use bursar_core::domain::ledger::foreign_act::{ForeignAct, ForeignActState, ForeignChange};
+use bursar_core::domain::ledger::mailed::{MailedRow, MailedStatement};
+use bursar_core::domain::ledger::statement::{RowKind, StatementRow};
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::digest::{AccountDigest, Health};
 use bursar_core::domain::usage::balance::{BalanceNeed, Basis};
@@ -140,6 +142,37 @@ async fn a_cut_that_does_not_add_up_one_that_changes_and_one_that_shrinks_are_na
         AccountCut { foreign: usd(12), spent: AccountSpending { before: usd(20), after: usd(20) }, ..cut(3, 6, 20) };
     scene.keep(&AccountCut { residual: usd(-3), ..later.clone() }).await;
     scene.bites("I15", "the foreign keys of the cut of").await;
+}
+
+#[tokio::test]
+async fn a_mailed_statement_that_does_not_add_up_that_changes_or_that_is_owed_twice_is_named() {
+    let mut scene = Scene::at(Setting::Live).await;
+    let (recipient, month) = (PersonId::random(), utc_date(scene.now).first_of_month());
+    let row = StatementRow { programme: None, cost_code: None, kind: RowKind::Unowned, spent: Usd::CENT };
+    let statement = MailedStatement {
+        month,
+        mailed_at: scene.now,
+        from: scene.now,
+        to: scene.now,
+        change: Usd::CENT,
+        bought: Usd::ZERO,
+        rows: vec![MailedRow { row, name: None }],
+        recipients: vec![recipient.clone()],
+        queued: 0,
+    };
+    scene.keep(&statement).await;
+    scene.bears("I15").await;
+    for (number, owed) in [(1, "is owed to 1, and 0 are to be told"), (2, "is owed to 2, and 0 are to be told")] {
+        let mail = QueuedMail::Statement { month, recipient: recipient.clone() };
+        scene.keep(&OutboxRow::queued(Ulid::from_parts(1, number), mail, scene.now)).await;
+        scene.bites("I5", owed).await;
+    }
+    scene.keep(&MailedStatement { queued: 1, ..statement.clone() }).await;
+    scene.bears("I15").await;
+    scene.keep(&MailedStatement { bought: Usd::CENT, ..statement.clone() }).await;
+    scene.bites("I15", "is gone or is not what it was").await;
+    scene.keep(&MailedStatement { change: Usd::ZERO, ..statement }).await;
+    scene.bites("I15", "does not add up to 0.000000").await;
 }
 
 #[tokio::test]
