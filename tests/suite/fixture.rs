@@ -32,7 +32,7 @@ const ABSENT: [(&str, &str); 2] = [
 #[tokio::test]
 async fn the_newest_dump_has_the_shapes_that_are_stored_now() {
     let data = tempfile::tempdir().unwrap();
-    let stack = stack::beginning(data.path(), "2026-10-05T08:00:00Z".parse().unwrap()).await.unwrap();
+    let stack = stack::beginning(data.path(), "2026-10-25T08:00:00Z".parse().unwrap()).await.unwrap();
     story::tell(&stack).await;
     let now = Dump::of(&stack, data.path()).await.unwrap();
     let killed = "the instance is thrown away";
