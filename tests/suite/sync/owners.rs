@@ -100,6 +100,8 @@ async fn a_choice_is_looked_at_first_then_counts_from_its_day_on_and_nothing_hap
     let before = writes();
     let from = date(1).to_string();
     let asked = [("match", "course-*"), ("owner", "office"), ("from", from.as_str())];
+    let one = scene.look(&admin, &[("hash", &*scene.lab), ("owner", "office"), ("from", &from)]).await.expect(200);
+    assert_eq!(one.attributes("assign-key", "data-hash"), [&*scene.lab]);
     let preview = scene.look(&admin, &asked).await.expect(200);
     assert_eq!(preview.attributes("assign-key", "data-hash"), [&*scene.anna, &*scene.bert, &*scene.late]);
     assert_eq!(amounts(&preview, "assign-key"), ["0.500000", "0.250000", "3.000000"]);
@@ -117,6 +119,10 @@ async fn a_choice_is_looked_at_first_then_counts_from_its_day_on_and_nothing_hap
     let account = admin.get(ACCOUNT).await.expect(200);
     assert_eq!(account.attributes("owned-key", "data-hash").len(), 3);
     assert_eq!(account.attributes("unowned-key", "data-hash"), [&*scene.lab]);
+    assert!(
+        account.form(&format!("/console/account/keys/{}", scene.anna)).value("name").is_some(),
+        "an admin may limit it"
+    );
     assert_eq!(provider(stack).keys(), keys, "nothing is done to a key");
     let mut watch = watch(stack);
     let seen = watch.check().await;

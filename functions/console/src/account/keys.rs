@@ -1,5 +1,5 @@
-//! Keys without an owner: foreign keys with what admins did to them, and keys with a name of ours whose grant
-//! does not exist.
+//! Keys that nobody here made: foreign keys with what admins did to them and who owns them, and keys with a name of ours whose
+//! grant does not exist.
 
 use std::collections::HashMap;
 
@@ -12,6 +12,7 @@ use bursar_core::store::{self, ForeignKey};
 use jiff::Timestamp;
 
 use super::foreign_act::KeyForm;
+use crate::owners::OwnerWords;
 use crate::spending::spans::{Figure, SpanContext};
 
 /// The most keys on the page; the rest are counted.
@@ -35,6 +36,8 @@ pub(super) struct ForeignKeyRow {
     pub(super) created: String,
     pub(super) last_used: String,
     pub(super) first_seen: String,
+    /// The programme that has the key, if any has.
+    pub(super) owner: Option<OwnerWords>,
     /// The last act of an admin, in words.
     pub(super) act: Option<String>,
     pub(super) form: KeyForm,
@@ -87,6 +90,12 @@ impl ForeignKeys {
         ForeignKeys { rows, all, without_a_limit }
     }
 
+    /// The keys with what is said of their owners.
+    pub(super) fn with_owners(mut self, owners: &HashMap<String, OwnerWords>) -> ForeignKeys {
+        self.rows.iter_mut().for_each(|row| row.owner = owners.get(&row.hash).cloned());
+        self
+    }
+
     pub(super) fn figures(&self) -> impl Iterator<Item = &Figure> {
         self.rows.iter().map(|row| &row.spent)
     }
@@ -105,6 +114,7 @@ impl ForeignKeyRow {
             created: date(key.created_at, "not known"),
             last_used: date(key.last_used_at, "never"),
             first_seen: day(key.first_seen_at),
+            owner: None,
             act: None,
             form: KeyForm::default(),
         }

@@ -61,6 +61,7 @@ struct AccountPage<'a> {
     days: Vec<Day>,
     keys: ForeignKeys,
     owners: KeyOwners,
+    owned: ForeignKeys,
     orphans: Vec<OrphanKey>,
     /// The unattributed use, by model.
     models: ModelTable,
@@ -161,8 +162,9 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, refu
     let context = SpanContext::endless(state.listed_at, now);
     let spent = SpentSums::of(account.as_ref(), |days| context.sum(days, span));
     let acts = foreign_act::in_words(table).await?;
-    let (owners, nobodys) = KeyOwners::of(site, &programmes, foreign, refused.owner, now).await?;
-    let keys = ForeignKeys::of(nobodys, &acts, refused.key.as_ref(), state.listed_at, span, context);
+    let (owners, owned, nobodys) = KeyOwners::of(site, &programmes, foreign, refused.owner, now).await?;
+    let keys_of = |keys| ForeignKeys::of(keys, &acts, refused.key.as_ref(), state.listed_at, span, context);
+    let (keys, owned) = (keys_of(nobodys), keys_of(owned).with_owners(&owners.words));
     let coverage = ModelCoverage::of_account(&state, span, span.range(Reset::None, None, now), utc_date(now));
     let unattributed: Vec<_> = table.assigned_models(coverage.days).await?.rest.into_iter().map(|day| day.by).collect();
     let page = AccountPage {
@@ -180,7 +182,9 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, refu
             one == span || (one == Span::All && !SPANS.contains(&span))
         }),
         as_of: state.listed_at.map(utc),
-        notes: spans::notes([&spent.all, &spent.ours, &spent.foreign].into_iter().chain(keys.figures())),
+        notes: spans::notes(
+            [&spent.all, &spent.ours, &spent.foreign].into_iter().chain(keys.figures()).chain(owned.figures()),
+        ),
         spent,
         is_summed: account.is_some(),
         residual: days.first().map(|day| Residual::of(day, &state, refused.reason)),
@@ -188,6 +192,7 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, refu
         days: days::of(&days, DAYS.unsigned_abs() as usize),
         keys,
         owners,
+        owned,
         orphans: state.orphan_names.iter().map(OrphanKey::of).collect(),
         models: by_model::unattributed(&unattributed),
         coverage,

@@ -18,7 +18,7 @@ use self::page::show;
 use self::selection::{KeySelection, Purpose, Wanted};
 use crate::access::{self, AdminAccess, Admins, Form};
 
-pub(crate) use page::{KeyOwners, TypedOwner};
+pub(crate) use page::{KeyOwners, OwnerWords, TypedOwner};
 
 /// Where the account's page shows the owners.
 const DONE: &str = "/console/account#owners";

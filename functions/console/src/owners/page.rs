@@ -20,8 +20,6 @@ use crate::account;
 use crate::paths;
 use crate::spending::spans::SpanQuery;
 
-/// The most keys with an owner on the page; the rest are counted.
-const OWNED_SHOWN: usize = 200;
 /// The most prefixes of names on the page.
 const PREFIXES_SHOWN: usize = 20;
 
@@ -30,8 +28,8 @@ pub(crate) struct KeyOwners {
     pub(crate) choices: Vec<OwnerChoice>,
     /// The beginnings of names of keys without an owner, those that spent most first.
     pub(crate) prefixes: Vec<NamePrefix>,
-    pub(crate) owned: Vec<OwnedKeyRow>,
-    pub(crate) all_owned: usize,
+    /// What is said of the owner of each key that has one, by hash.
+    pub(crate) words: HashMap<String, OwnerWords>,
     pub(crate) typed: TypedOwner,
 }
 
@@ -48,11 +46,10 @@ pub(crate) struct NamePrefix {
     pub(crate) spent: Usd,
 }
 
-pub(crate) struct OwnedKeyRow {
-    pub(crate) hash: String,
-    pub(crate) short: String,
+/// The owner of a key, and what counted for it so far.
+#[derive(Clone)]
+pub(crate) struct OwnerWords {
     pub(crate) name: String,
-    pub(crate) owner: String,
     pub(crate) link: String,
     pub(crate) from: String,
     pub(crate) counts: Usd,
@@ -92,33 +89,30 @@ impl TypedOwner {
 }
 
 impl KeyOwners {
-    /// The section, and the foreign keys that have no owner.
+    /// The section, the foreign keys that have an owner, and those that have none.
     pub(crate) async fn of(
         site: &Site,
         programmes: &[Programme],
         foreign: Vec<ForeignKey>,
         typed: Option<TypedOwner>,
         now: Timestamp,
-    ) -> Result<(KeyOwners, Vec<ForeignKey>), Fault> {
+    ) -> Result<(KeyOwners, Vec<ForeignKey>, Vec<ForeignKey>), Fault> {
         let mut owners: HashMap<KeyHash, _> =
             site.table.key_owners().await?.into_iter().map(|owner| (owner.key.clone(), owner)).collect();
-        let (mut owned, mut nobodys) = (Vec::new(), Vec::new());
+        let (mut owned, mut nobodys, mut words) = (Vec::new(), Vec::new(), HashMap::new());
         for key in foreign {
             match owners.remove(&key.key) {
-                Some(owner) => owned.push(OwnedKey { owner, key }),
+                Some(owner) => {
+                    let of = OwnedKey { owner, key };
+                    words.insert(of.key.key.to_string(), OwnerWords::of(&of, programmes));
+                    owned.push(of.key);
+                }
                 None => nobodys.push(key),
             }
         }
-        owned.sort_by(|one, other| (&one.owner.owner, &one.key.name).cmp(&(&other.owner.owner, &other.key.name)));
         let typed = typed.unwrap_or_else(|| TypedOwner { from: utc_date(now).to_string(), ..TypedOwner::default() });
-        let section = KeyOwners {
-            choices: programmes.iter().map(|programme| OwnerChoice::of(programme, &typed)).collect(),
-            prefixes: prefixes(&nobodys),
-            all_owned: owned.len(),
-            owned: owned.iter().take(OWNED_SHOWN).map(|owned| OwnedKeyRow::of(owned, programmes)).collect(),
-            typed,
-        };
-        Ok((section, nobodys))
+        let choices = programmes.iter().map(|programme| OwnerChoice::of(programme, &typed)).collect();
+        Ok((KeyOwners { choices, prefixes: prefixes(&nobodys), words, typed }, owned, nobodys))
     }
 }
 
@@ -129,15 +123,12 @@ impl OwnerChoice {
     }
 }
 
-impl OwnedKeyRow {
-    fn of(owned: &OwnedKey, programmes: &[Programme]) -> OwnedKeyRow {
+impl OwnerWords {
+    fn of(owned: &OwnedKey, programmes: &[Programme]) -> OwnerWords {
         let owner = &owned.owner.owner;
         let named = programmes.iter().find(|programme| programme.id == *owner);
-        OwnedKeyRow {
-            hash: owned.key.key.to_string(),
-            short: owned.key.key.as_str().chars().take(12).collect(),
-            name: owned.key.name.clone(),
-            owner: named.map_or_else(|| owner.to_string(), |programme| programme.settings.name.clone()),
+        OwnerWords {
+            name: named.map_or_else(|| owner.to_string(), |programme| programme.settings.name.clone()),
             link: paths::programme(owner),
             from: owned.owner.from.to_string(),
             counts: owned.counted().counted.credits.total(),
