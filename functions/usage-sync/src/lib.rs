@@ -10,7 +10,7 @@
 //! | 2 models | asks who used which model on the completed days | nothing until stage 9 |
 //! | 3 list | lists every key of every workspace, packed by the grant whose name it bears | nothing |
 //! | 4 scan | compares every grant with its listed keys; each difference is a finding | readings, sums of programmes |
-//! | 5 foreign | records foreign keys, and never touches them | foreign keys |
+//! | 5 foreign | records foreign keys, counts them for their owners, and never touches them | foreign keys, what cuts need of them, pots |
 //! | 6 rules | sends each guardrail its rules, once a run | confirmed rules |
 //! | 7 act | acts on the findings that the guard lets through | grants, readings, the provider |
 //! | 8 sum up | recomputes the sums of programmes in which stage 7 acted | sums of programmes |

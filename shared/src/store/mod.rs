@@ -23,7 +23,7 @@ pub use grants::view::ProgrammeShard;
 pub use kinds::KINDS;
 pub use ledger::cuts::CutKeys;
 pub use ledger::foreign_acts::{ForeignActBegin, ForeignPress};
-pub use ledger::owners::{AssignOutcome, AssignedUse, OwnedKey};
+pub use ledger::owners::{AssignOutcome, AssignedUse, OwnedKey, TakeBackOutcome};
 pub use mail::days::{BulkRelease, BulkReleaseOutcome, BulkStop, MailServer};
 pub use mail::dead_mails::{DeadMails, GIVEN_UP_SHOWN, SentAgain};
 pub use mail::outbox::{Resend, RosterMailResent};

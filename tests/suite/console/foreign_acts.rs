@@ -225,7 +225,7 @@ async fn what_the_provider_refuses_or_does_not_answer_is_told_and_the_record_out
     stack.gate.lift(answers);
     stack.gate.lift(reads);
     assert_eq!((key(&stack, &labs).disabled, state().await), (true, Some(ForeignActState::Open)));
-    assert!(visitor.get(PATH).await.texts("foreign-act")[0].contains("what came of it is not known"));
+    assert!(visitor.get(PATH).await.texts("foreign-act")[0].contains("no answer came"));
     watch.check().await;
     // Another change waits, and the same one finds that it has taken effect.
     press(&visitor, &labs, &[("act", "limit"), ("limit_usd", "4"), ("name", "labs")]).await.expect(409);
@@ -249,7 +249,7 @@ async fn what_the_provider_refuses_or_does_not_answer_is_told_and_the_record_out
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_two_presses_at_once_equal_ones_are_one_act_and_another_change_waits() {
+async fn of_two_presses_at_once_equal_ones_do_one_thing_and_another_change_waits() {
     let stack = at_noon().await;
     let labs = foreign(&stack, "labs");
     sync(&stack).await;
@@ -270,7 +270,7 @@ async fn of_two_presses_at_once_equal_ones_are_one_act_and_another_change_waits(
     let ((first, second), waits) = tokio::join!(pressing, releasing);
     assert_eq!((first.status, second.status, waits.status), (303, 303, 409));
     assert!(key(&stack, &labs).disabled && key(&stack, &labs).limit.is_none());
-    assert_eq!(watch.check().await.account_entries.len(), 2, "one press, and what came of it");
+    assert_eq!(watch.check().await.account_entries.len(), 3, "the press of each, and what came of it");
     assert_eq!(press(&other, &labs, &limit).await.status, 303, "it is over");
     assert_eq!(key(&stack, &labs).limit, Some(Nano::usd(1)));
     watch.check().await;

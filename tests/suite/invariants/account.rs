@@ -156,6 +156,7 @@ async fn a_mailed_statement_that_does_not_add_up_that_changes_or_that_is_owed_tw
         to: scene.now,
         change: Usd::CENT,
         bought: Usd::ZERO,
+        is_the_first: false,
         rows: vec![MailedRow { row, name: None }],
         recipients: vec![recipient.clone()],
         queued: 0,

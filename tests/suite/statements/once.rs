@@ -30,7 +30,7 @@ async fn each_finance_address_has_the_rows_of_its_programmes_once_from_the_third
     assert_eq!(file(fin), "cost_code,programme,kind,spent_usd 4711,maths,keys,5.000000 4712,physics,keys,7.000000 ");
     let (text, html) = (fin.contents.text.clone().unwrap(), fin.contents.html.clone().unwrap());
     for says in [&text, &html] {
-        assert!(says.contains("this statement begins with the next one, of 2026-11-05 00:20 UTC"), "{says}");
+        assert!(says.contains("began on 2026-11-05 00:20 UTC, so this statement begins with it"), "{says}");
         assert!(!says.contains("Law") && !says.contains("4713") && !says.contains("60.000000"), "{says}");
     }
     assert!(text.contains("\nPhysics: cost code 4712, used by keys of students, spent 7.000000\n"), "{text}");

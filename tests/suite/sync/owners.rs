@@ -132,6 +132,33 @@ async fn a_choice_is_looked_at_first_then_counts_from_its_day_on_and_nothing_hap
 }
 
 #[tokio::test]
+async fn keys_that_fit_only_since_the_look_are_not_given_and_very_many_are_given_and_taken_back_in_parts() {
+    let scene = scene(50).await;
+    let (stack, admin) = (&scene.stack, scene.admin().await);
+    let from = date(0).to_string();
+    let asked = [("match", "course-*"), ("owner", "office"), ("from", from.as_str())];
+    let preview = scene.look(&admin, &asked).await.expect(200);
+    for number in 0..90 {
+        foreign(stack, &format!("course-{number:02}"));
+    }
+    sync(stack).await;
+    let again = admin.submit(&preview, ASSIGN, &[]).await.expect(409);
+    assert_eq!(again.attributes("assign-key", "data-hash").len(), 93);
+    assert!(admin.get(ACCOUNT).await.all("owned-key").is_empty(), "nothing was given");
+    admin.submit(&again, ASSIGN, &[]).await.expect(303);
+    assert_eq!(scene.books().await.0.keys, 93);
+    // The programme's close-out and its statement have the same sum.
+    let closeout = admin.get(&format!("{OFFICE}/closeout")).await.expect(200);
+    assert_eq!(amounts(&closeout, "closeout-spent"), ["6.750000"]);
+    assert_eq!(amounts(&closeout, "closeout-assigned"), ["6.750000"]);
+    let file = admin.get(&format!("{OFFICE}/closeout.csv")).await.expect(200);
+    assert!(file.body.contains("office,,,,,keys made elsewhere,,,,6.750000,0.000000"), "{}", file.body);
+    scene.take_back(&admin, "course-*").await;
+    assert_eq!((scene.books().await.0.keys, scene.books().await.1.reserved), (0, Usd::ZERO));
+    scene.stack.finish().await;
+}
+
+#[tokio::test]
 async fn given_taken_back_and_given_again_leaves_all_sums_as_if_done_once() {
     let scene = scene(50).await;
     let admin = scene.admin().await;

@@ -6,7 +6,7 @@ use bursar_core::domain::audit::Actor;
 use bursar_core::domain::values::id::{Epoch, ProgrammeId};
 use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{AssignOutcome, keys};
+use bursar_core::store::{AssignOutcome, TakeBackOutcome, keys};
 use bursar_local::gate::Matcher;
 use bursar_tests::seeds::Seeds;
 use bursar_tests::stack::Left;
@@ -157,7 +157,8 @@ async fn change_an_owner(stack: &Stack, offices: &[Office<'_>], keys: &mut [Seas
     let table = &offices[0].table;
     let by = Author { actor: &Actor::Sync, now: stack.clock.now(), deadline: soon() };
     if key.owner.take().is_some() {
-        return table.take_keys_back(&hash, by).await.unwrap();
+        assert_eq!(table.take_keys_back(&hash, by).await.unwrap(), TakeBackOutcome::Done);
+        return;
     }
     let owner = offices[rng.usize(0..offices.len())].programme.clone();
     let from = if rng.bool() { today } else { date(-40) };
@@ -326,7 +327,8 @@ async fn the_files_say_what_the_page_says_and_an_invoice_stands_beside_it() {
 
     let bill = |amount: &'static str| [("number", "OR-42"), ("amount_usd", amount)];
     let form = |page: &Page| page.form("/console/account/invoice");
-    admin.submit(&page, &form(&page).action, &bill("much")).await.expect(422);
+    let refused = admin.submit(&page, &form(&page).action, &bill("much")).await.expect(422);
+    assert!(refused.all("invoice").is_empty(), "what was refused does not stand on the statement");
     for _ in 0..2 {
         admin.submit(&page, &form(&page).action, &bill("1.20")).await.expect(303);
     }

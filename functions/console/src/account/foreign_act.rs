@@ -152,7 +152,7 @@ async fn conclude_earlier(
     answered: AnsweredKey,
     deadline: Deadline,
 ) -> Result<(), Fault> {
-    let earlier = site.table.foreign_act(key).await?.filter(|act| act.is_joined_by(change));
+    let earlier = site.table.foreign_act(key).await?.filter(|act| act.awaits(change));
     if let Some(act) = earlier {
         site.table.conclude_foreign_act(&act, Some(answered), site.clock.now(), deadline).await?;
     }
@@ -216,9 +216,12 @@ impl KeyForm {
 
 /// The last act on each key, with what a page says of it.
 pub(super) async fn in_words(table: &Table) -> Result<HashMap<KeyHash, (ForeignAct, String)>, Fault> {
-    let mut acts = HashMap::new();
+    let (mut acts, mut people) = (HashMap::new(), HashMap::new());
     for act in table.foreign_acts().await? {
-        let (who, at) = (show::person(table, &act.pressed_by).await?, utc(act.pressed_at));
+        if !people.contains_key(&act.pressed_by) {
+            people.insert(act.pressed_by.clone(), show::person(table, &act.pressed_by).await?);
+        }
+        let (who, at) = (&people[&act.pressed_by], utc(act.pressed_at));
         let what = match act.change {
             ForeignChange::Disable => "disable it".to_owned(),
             ForeignChange::Limit(limit) => format!("limit it to {}", limit.to_cents_down()),
@@ -227,7 +230,7 @@ pub(super) async fn in_words(table: &Table) -> Result<HashMap<KeyHash, (ForeignA
             ForeignActState::Confirmed => "and the provider did",
             ForeignActState::Refused => "and the provider refused",
             ForeignActState::Open => {
-                "and what came of it is not known; the next sync tells, and so does pressing again"
+                "and no answer came: the state here is what the provider said last, so press again if it should be another"
             }
         };
         acts.insert(act.key.clone(), (act, format!("{who} pressed to {what} at {at}, {outcome}.")));

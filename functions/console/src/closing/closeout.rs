@@ -41,6 +41,8 @@ struct CloseoutPage<'a> {
     unclaimed_caps: Usd,
     residual: Option<(Usd, String)>,
     groups: Vec<GroupRow>,
+    /// The number of foreign keys that the programme owns, and what they spent in cents.
+    assigned: Option<(u32, Usd)>,
     persons: Vec<PersonRow>,
     file: String,
 }
@@ -68,13 +70,17 @@ struct PersonRow {
 pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> Answer {
     let (now, programme) = (site.clock.now(), &access.programme);
     let Some(pot) = site.table.pot(&programme.id).await? else { return Ok(site.not_found()) };
-    let (persons, sync, days) =
-        tokio::try_join!(ClosingPerson::all(&site, &access), async { Ok(site.table.sync_state().await?) }, async {
-            Ok(site.table.newest_account_days(1).await?)
-        },)?;
-    // What keys spent that the programme owns and Bursar did not make is added here, in a row of its own.
-    let spent: Vec<Usd> = persons.iter().map(ClosingPerson::spent).collect();
+    let persons = ClosingPerson::all(&site, &access).await?;
+    let (assigned, sync, days) = tokio::try_join!(
+        site.table.assigned_use(&programme.id),
+        site.table.sync_state(),
+        site.table.newest_account_days(1)
+    )?;
+    // Foreign keys that the programme owns are the last amount, in a row of their own.
+    let of_persons = persons.iter().map(ClosingPerson::spent);
+    let spent: Vec<Usd> = of_persons.chain([assigned.used.credits.total()]).collect();
     let cents = in_cents(&spent);
+    let of_foreign_keys = cents.last().copied().unwrap_or_default();
     let zone = programme.settings.term.zone();
     let is_open = persons.iter().any(|person| person.is_open);
     let unclaimed = persons.iter().filter(|person| person.claimed_at.is_none());
@@ -101,12 +107,13 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> A
         pot: pot.limit,
         spent: spent.iter().copied().sum(),
         spent_in_cents: cents.iter().copied().sum(),
-        byok: persons.iter().map(|person| person.used.byok.total()).sum(),
+        byok: persons.iter().map(|person| person.used.byok.total()).sum::<Usd>() + assigned.used.byok.total(),
         people: persons.len(),
         claimed: persons.iter().filter(|person| person.claimed_at.is_some()).count(),
         unclaimed_caps: unclaimed.map(|person| person.cap).sum(),
         residual,
         groups: groups(&persons, &cents),
+        assigned: (assigned.keys > 0).then_some((assigned.keys, of_foreign_keys)),
         persons: persons.iter().zip(&cents).take(MOST_PERSONS).map(row).collect(),
         file: format!("{}.csv", paths::closeout(&programme.id)),
     }))

@@ -1,4 +1,4 @@
-//! The close-out as a CSV file: a row for each person, with exact amounts.
+//! The close-out as a CSV file: a row for each person and one for foreign keys, with exact amounts.
 
 use axum::extract::State;
 use bursar_core::web::{Answer, Site};
@@ -24,6 +24,7 @@ const COLUMNS: [&str; 11] = [
 pub(crate) async fn file(State(site): State<Site>, access: ProgrammeAccess, request: CsvRequest) -> Answer {
     let programme = &access.programme;
     let persons = ClosingPerson::all(&site, &access).await?;
+    let assigned = site.table.assigned_use(&programme.id).await?;
     let row = |person: &ClosingPerson| {
         vec![
             Cell::exact(Some(&programme.id)),
@@ -39,5 +40,14 @@ pub(crate) async fn file(State(site): State<Site>, access: ProgrammeAccess, requ
             Cell::exact(Some(person.used.byok.total())),
         ]
     };
-    request.answer(&format!("closeout-{}", programme.id), &COLUMNS, persons.iter().map(row))
+    let of_foreign_keys = || {
+        let mut cells = vec![Cell::exact(Some(&programme.id)), Cell::text(programme.settings.cost_code.as_deref())];
+        cells.extend([Cell::EMPTY, Cell::EMPTY, Cell::EMPTY, Cell::exact(Some("keys made elsewhere"))]);
+        cells.extend([Cell::EMPTY, Cell::EMPTY, Cell::EMPTY]);
+        cells.push(Cell::exact(Some(assigned.used.credits.total())));
+        cells.push(Cell::exact(Some(assigned.used.byok.total())));
+        cells
+    };
+    let last = (assigned.keys > 0).then(of_foreign_keys);
+    request.answer(&format!("closeout-{}", programme.id), &COLUMNS, persons.iter().map(row).chain(last))
 }

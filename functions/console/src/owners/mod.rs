@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{AssignOutcome, Author};
+use bursar_core::store::{AssignOutcome, Author, TakeBackOutcome};
 use bursar_core::web::{Answer, Fault, Fields, RequestDeadline, Site, Visitor};
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -22,6 +22,10 @@ pub(crate) use page::{KeyOwners, OwnerWords, TypedOwner};
 
 /// Where the account's page shows the owners.
 const DONE: &str = "/console/account#owners";
+
+const CHANGED: &str = "Something changed since you looked. This is how it stands now; what is not listed was given.";
+const OUT_OF_TIME: &str =
+    "So many keys take longer than one page may. Some are done; press again for those that are listed here.";
 
 /// A form that was understood.
 struct Asked {
@@ -46,27 +50,47 @@ pub(crate) async fn assign(
     if fields.filled("apply") != Some("on") {
         return Ok(page::preview(&site, &visitor, &asked, &selection, StatusCode::OK, None));
     }
+    let is_given = keys_are_given(&asked.purpose, &selection);
+    if fields.filled("shown").is_some_and(|shown| shown != selection.mark()) && !is_given {
+        let why = "Other keys fit by now than when you looked, so nothing was done. These are the keys.";
+        return Ok(page::preview(&site, &visitor, &asked, &selection, StatusCode::CONFLICT, Some(why)));
+    }
     let actor = access::actor(&site, &visitor, deadline).await?;
     let by = Author { actor: &actor, now, deadline };
     let keys: Vec<KeyHash> = selection.chosen.iter().map(|chosen| chosen.key.clone()).collect();
     match &asked.purpose {
-        Purpose::TakeBack => site.table.take_keys_back(&keys, by).await?,
+        Purpose::TakeBack if site.table.take_keys_back(&keys, by).await? == TakeBackOutcome::Done => {}
+        Purpose::TakeBack => {
+            let after = KeySelection::of(&site, &asked.wanted, &asked.purpose).await?;
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            return Ok(page::preview(&site, &visitor, &asked, &after, status, Some(OUT_OF_TIME)));
+        }
         // A second press finds that the keys are given.
-        Purpose::Give { .. } if keys.is_empty() && selection.is_given_already() => {}
+        Purpose::Give { .. } if is_given => {}
         Purpose::Give { .. } if keys.is_empty() || selection.passes_the_pot() => {
             return Ok(page::preview(&site, &visitor, &asked, &selection, StatusCode::UNPROCESSABLE_ENTITY, None));
         }
         Purpose::Give { owner, from, .. } => match site.table.assign_keys(&owner.id, &keys, *from, by).await? {
             AssignOutcome::Done => {}
-            AssignOutcome::PotPassed | AssignOutcome::Changed | AssignOutcome::NoSuchProgramme => {
+            outcome @ (AssignOutcome::OutOfTime
+            | AssignOutcome::PotPassed
+            | AssignOutcome::Changed
+            | AssignOutcome::NoSuchProgramme) => {
                 let after = KeySelection::of(&site, &asked.wanted, &asked.purpose).await?;
-                let why =
-                    "Something changed since you looked. This is how it stands now; what is not listed was given.";
-                return Ok(page::preview(&site, &visitor, &asked, &after, StatusCode::CONFLICT, Some(why)));
+                let (status, why) = match outcome {
+                    AssignOutcome::OutOfTime => (StatusCode::SERVICE_UNAVAILABLE, OUT_OF_TIME),
+                    _ => (StatusCode::CONFLICT, CHANGED),
+                };
+                return Ok(page::preview(&site, &visitor, &asked, &after, status, Some(why)));
             }
         },
     }
     Ok(Redirect::to(DONE).into_response())
+}
+
+/// Whether a press before this one gave all these keys.
+fn keys_are_given(purpose: &Purpose, selection: &KeySelection) -> bool {
+    matches!(purpose, Purpose::Give { .. }) && selection.chosen.is_empty() && selection.is_given_already()
 }
 
 /// What a form asks for, or why it is refused.

@@ -20,6 +20,8 @@ use crate::account;
 use crate::paths;
 use crate::spending::spans::SpanQuery;
 
+/// The most keys on a preview; the rest are counted.
+const CHOSEN_SHOWN: usize = 500;
 /// The most prefixes of names on the page.
 const PREFIXES_SHOWN: usize = 20;
 
@@ -77,6 +79,7 @@ struct AssignPreview<'a> {
     hash: String,
     pattern: String,
     selection: &'a KeySelection,
+    mark: String,
     counts: Usd,
     passes: bool,
 }
@@ -131,7 +134,7 @@ impl OwnerWords {
             name: named.map_or_else(|| owner.to_string(), |programme| programme.settings.name.clone()),
             link: paths::programme(owner),
             from: owned.owner.from.to_string(),
-            counts: owned.counted().counted.credits.total(),
+            counts: owned.counted().counted.counted(named.map(|programme| programme.settings.byok).unwrap_or_default()),
         }
     }
 }
@@ -187,6 +190,7 @@ pub(super) fn preview(
         hash,
         pattern,
         selection,
+        mark: selection.mark(),
         counts: selection.counts(),
         passes: selection.passes_the_pot(),
     };

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use bursar_core::domain::ledger::owner::{KeyOwner, OwnedUse};
 use bursar_core::domain::programme::{Byok, Pot, Programme};
-use bursar_core::domain::values::id::KeyName;
+use bursar_core::domain::values::id::{KeyName, ProgrammeId};
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::key_name::matches;
 use bursar_core::domain::values::money::Usd;
@@ -78,13 +78,15 @@ impl Wanted {
 
 impl KeySelection {
     pub(super) async fn of(site: &Site, wanted: &Wanted, purpose: &Purpose) -> Result<KeySelection, Fault> {
-        let (foreign, owners) = tokio::try_join!(site.table.foreign_keys(), site.table.key_owners())?;
+        let (foreign, owners, programmes) =
+            tokio::try_join!(site.table.foreign_keys(), site.table.key_owners(), site.table.programmes())?;
         let mut owners: HashMap<KeyHash, KeyOwner> =
             owners.into_iter().map(|owner| (owner.key.clone(), owner)).collect();
         let mut selection = KeySelection { chosen: Vec::new(), refused: Vec::new(), left: None };
         for key in foreign.into_iter().filter(|key| wanted.has(key)) {
             let owner = owners.remove(&key.key);
-            selection.sort_in(key, owner, purpose);
+            let counts = |id: &ProgrammeId| programmes.iter().find(|one| one.id == *id).map(|one| one.settings.byok);
+            selection.sort_in(key, owner, purpose, counts);
         }
         selection.chosen.sort_by(|one, other| (&one.name, &one.key).cmp(&(&other.name, &other.key)));
         selection.refused.sort_by(|one, other| (&one.name, &one.key).cmp(&(&other.name, &other.key)));
@@ -94,11 +96,20 @@ impl KeySelection {
         Ok(selection)
     }
 
-    fn sort_in(&mut self, key: ForeignKey, owner: Option<KeyOwner>, purpose: &Purpose) {
+    /// `byok_of` says how a programme counts use with provider keys of the users' own.
+    fn sort_in(
+        &mut self,
+        key: ForeignKey,
+        owner: Option<KeyOwner>,
+        purpose: &Purpose,
+        byok_of: impl Fn(&ProgrammeId) -> Option<Byok>,
+    ) {
         let why = match (purpose, &owner) {
-            _ if key.name.parse::<KeyName>().is_ok() => Some("a deployment of Bursar made it".to_owned()),
             (Purpose::Give { .. }, Some(has)) => {
                 Some(format!("{} has it, from {} on: take it back first", has.owner, has.from))
+            }
+            (Purpose::Give { .. }, None) if key.name.parse::<KeyName>().is_ok() => {
+                Some("a deployment of Bursar made it".to_owned())
             }
             (Purpose::TakeBack, None) => Some("nobody has it".to_owned()),
             (Purpose::Give { .. }, None) | (Purpose::TakeBack, Some(_)) => None,
@@ -109,22 +120,31 @@ impl KeySelection {
             self.refused.push(RefusedKey { key: key.key, name: key.name, why, is_given });
             return;
         }
-        let (used, byok) = match (purpose, &owner) {
-            (Purpose::Give { owner, from, .. }, _) => {
-                (OwnedUse::of(&key.used, key.first_seen_at, *from), owner.settings.byok)
-            }
+        let (from, to) = match (purpose, &owner) {
+            (Purpose::Give { owner, from, .. }, _) => (*from, Some(&owner.id)),
             (Purpose::TakeBack, owner) => {
-                let from = owner.as_ref().map_or(Date::MAX, |owner| owner.from);
-                (OwnedUse::of(&key.used, key.first_seen_at, from), Byok::Outside)
+                (owner.as_ref().map_or(Date::MAX, |owner| owner.from), owner.as_ref().map(|owner| &owner.owner))
             }
         };
+        let byok = to.and_then(byok_of).unwrap_or_default();
+        let used = OwnedUse::of(&key.used, key.first_seen_at, from);
+        let lump = used.lump(byok);
         self.chosen.push(ChosenKey {
             counts: used.counted.counted(byok),
-            lump: (used.lump > Usd::ZERO).then(|| (used.lump, utc_date(key.first_seen_at))),
+            lump: (lump > Usd::ZERO).then(|| (lump, utc_date(key.first_seen_at))),
             key: key.key,
             name: key.name,
             owner,
         });
+    }
+
+    /// A text that tells this choice of keys from any other: all hashes added bit by bit.
+    pub(super) fn mark(&self) -> String {
+        let mut bits = [0_u8; 32];
+        for chosen in &self.chosen {
+            bits.iter_mut().zip(chosen.key.to_bytes()).for_each(|(all, one)| *all ^= one);
+        }
+        KeyHash::of_bytes(&bits).to_string()
     }
 
     /// What all chosen keys count for the owner.

@@ -58,10 +58,17 @@ pub(crate) async fn csv(
         }
         Err(why) => return Ok(site.refuse(StatusCode::UNPROCESSABLE_ENTITY, "There is no such bill", why)),
     };
-    let (Some(statement), programmes) = site.table.statement(days).await? else { return Ok(super::nothing_yet(&site)) };
     let account = site.table.meta(site.clock.now()).await?.deployment.to_string();
-    let bill = Bill { statement: &statement, programmes: &programmes, account, institution: &site.frame.institution };
-    let rows = statement.rows.iter().filter(|row| row.kind.counts()).map(|row| bill.cells(row));
+    let mut rows = Vec::new();
+    // A billing period is one month. The statements of months in a row add up to that of all.
+    for month in days.months() {
+        let (Some(statement), programmes) = site.table.statement(month).await? else {
+            return Ok(super::nothing_yet(&site));
+        };
+        let (account, institution) = (&account, &site.frame.institution);
+        let bill = Bill { statement: &statement, programmes: &programmes, account, institution };
+        rows.extend(statement.rows.iter().filter(|row| row.kind.counts()).map(|row| bill.cells(row)));
+    }
     file.answer(&format!("statement-{}-{}.focus", days.from, days.to), &HEADER, rows)
 }
 
@@ -69,7 +76,7 @@ pub(crate) async fn csv(
 struct Bill<'a> {
     statement: &'a Statement,
     programmes: &'a [Programme],
-    account: String,
+    account: &'a str,
     institution: &'a str,
 }
 
@@ -85,7 +92,7 @@ impl Bill<'_> {
         let Statement { days, from, to, .. } = self.statement;
         vec![
             cost(),
-            exact(&self.account),
+            exact(self.account),
             Cell::text(Some(self.institution)),
             exact("USD"),
             instant(days.end()),

@@ -36,7 +36,7 @@ pub(crate) async fn note(
     let amount = match refused {
         Ok(amount) => amount,
         Err(why) => {
-            let typed = InvoiceForm { number, amount: typed, refused: Some(why), difference: None };
+            let typed = InvoiceForm { number, amount: typed, refused: Some(why) };
             return page::show(&site, &visitor, days, Some(typed)).await;
         }
     };

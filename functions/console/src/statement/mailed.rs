@@ -5,7 +5,6 @@ use bursar_core::domain::ledger::statement::{Statement, StatementDays};
 use bursar_core::domain::programme::Programme;
 use bursar_core::store::{StoreError, Table};
 
-use super::page::in_words;
 use crate::show::utc;
 
 /// The note about a statement that was mailed.
@@ -28,13 +27,13 @@ pub(super) struct DifferenceLine {
     pub(super) is: String,
 }
 
-/// The statement as it was mailed, where these days are one month and anybody got it.
+/// The statement as it was mailed, where these days are one month.
 pub(super) async fn of_days(table: &Table, days: StatementDays) -> Result<Option<MailedStatement>, StoreError> {
     if !days.are_whole_months() {
         return Ok(None);
     }
     let mailed = table.mailed_statement(days.from).await?;
-    Ok(mailed.filter(|mailed| mailed.days() == days && !mailed.recipients.is_empty()))
+    Ok(mailed.filter(|mailed| mailed.days() == days))
 }
 
 impl MailedNote {
@@ -63,7 +62,7 @@ impl DifferenceLine {
             name: named.map(|one| one.settings.name.clone()).unwrap_or_default(),
             programme: programme.map(|id| id.to_string()).unwrap_or_default(),
             kind: kind.as_str(),
-            words: in_words(kind),
+            words: kind.in_words(),
             cell,
             was,
             is,

@@ -30,6 +30,8 @@ struct StatementPage<'a> {
     months: Vec<MonthLink>,
     made: Option<StatementTable>,
     mailed: Option<MailedNote>,
+    /// The invoice that is on record.
+    recorded: Option<Invoice>,
     invoice: InvoiceForm,
 }
 
@@ -71,8 +73,6 @@ pub(super) struct InvoiceForm {
     pub(super) number: String,
     pub(super) amount: String,
     pub(super) refused: Option<String>,
-    /// What the account spent beyond the invoice.
-    pub(super) difference: Option<Usd>,
 }
 
 pub(crate) async fn page(
@@ -94,6 +94,7 @@ pub(crate) async fn page(
                 months: months(&site),
                 made: None,
                 mailed: None,
+                recorded: None,
                 invoice: InvoiceForm::default(),
             };
             Ok(Frame::page(StatusCode::UNPROCESSABLE_ENTITY, &page))
@@ -107,7 +108,6 @@ pub(super) async fn show(site: &Site, visitor: &Visitor, days: StatementDays, ty
     let ((statement, programmes), invoice, mailed) =
         tokio::try_join!(table.statement(days), table.invoice(days.from, days.to), mailed::of_days(table, days))?;
     let status = if typed.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    let change = statement.as_ref().map(|statement| statement.change);
     let page = StatementPage {
         frame: &site.frame,
         csrf: visitor.csrf.reveal(),
@@ -118,7 +118,8 @@ pub(super) async fn show(site: &Site, visitor: &Visitor, days: StatementDays, ty
         months: months(site),
         mailed: statement.as_ref().zip(mailed).map(|(now, mailed)| MailedNote::of(&mailed, now, &programmes)),
         made: statement.map(|statement| StatementTable::of(statement, &programmes)),
-        invoice: typed.or_else(|| Some(InvoiceForm::of(&invoice?, change))).unwrap_or_default(),
+        invoice: typed.or_else(|| invoice.as_ref().map(InvoiceForm::of)).unwrap_or_default(),
+        recorded: invoice,
     };
     Ok(Frame::page(status, &page))
 }
@@ -147,7 +148,7 @@ impl StatementTable {
                 name: name(&programme).unwrap_or_default(),
                 programme,
                 kind: row.kind,
-                words: in_words(row.kind),
+                words: row.kind.in_words(),
                 spent: row.spent,
             }
         });
@@ -167,24 +168,7 @@ impl StatementTable {
 }
 
 impl InvoiceForm {
-    fn of(invoice: &Invoice, change: Option<Usd>) -> InvoiceForm {
-        InvoiceForm {
-            number: invoice.number.clone(),
-            amount: invoice.amount.to_string(),
-            refused: None,
-            difference: change.map(|change| change - invoice.amount),
-        }
-    }
-}
-
-pub(super) fn in_words(kind: RowKind) -> &'static str {
-    match kind {
-        RowKind::Keys => "keys of students",
-        RowKind::Byok => "with people's own provider keys: an estimate of another bill, in no sum",
-        RowKind::Assigned => "keys made elsewhere that the programme owns",
-        RowKind::Unowned => "foreign keys without an owner",
-        RowKind::Unsettled => "spent while the last sync listed the keys",
-        RowKind::Residual => "what no known key explains",
-        RowKind::Opening => "from before the first complete sync",
+    fn of(invoice: &Invoice) -> InvoiceForm {
+        InvoiceForm { number: invoice.number.clone(), amount: invoice.amount.to_string(), refused: None }
     }
 }

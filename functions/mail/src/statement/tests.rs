@@ -28,6 +28,7 @@ fn november(rows: Vec<MailedRow>) -> MailedStatement {
         to: "2026-12-01T00:20:00Z".parse().unwrap(),
         change: Usd::from_dollars(900),
         bought: Usd::from_dollars(500),
+        is_the_first: false,
         rows,
         recipients: Vec::new(),
         queued: 0,

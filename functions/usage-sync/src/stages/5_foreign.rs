@@ -89,7 +89,7 @@ impl ForeignScan {
             self.has_gaps |= shard.has_gaps;
             self.next += 1;
         }
-        self.count_for_owners(runner, journal).await
+        Box::pin(self.count_for_owners(runner, journal)).await
     }
 
     /// Counts what keys with an owner used for their programmes, now that all of it is written.
@@ -119,6 +119,9 @@ impl ForeignScan {
             if left.is_empty() {
                 break;
             }
+        }
+        for programme in left {
+            journal.problem(format!("what foreign keys used for {} is counted in the next run", programme.id));
         }
         Ok(StageEnd::Done)
     }

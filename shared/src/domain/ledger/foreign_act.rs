@@ -86,9 +86,14 @@ impl ForeignAct {
         self.state == ForeignActState::Open && self.change != change && now < self.pressed_at + PRESS_LASTS
     }
 
-    /// Whether a press of this change goes on with this act, and is no act of its own.
-    pub fn is_joined_by(&self, change: ForeignChange) -> bool {
+    /// Whether nobody knows yet what came of this act, and it is such a change.
+    pub fn awaits(&self, change: ForeignChange) -> bool {
         self.state == ForeignActState::Open && self.change == change
+    }
+
+    /// Whether a press of this change goes on with this act, and is no act of its own: the same person has just pressed it.
+    pub fn is_joined_by(&self, change: ForeignChange, by: &PersonId, now: Timestamp) -> bool {
+        self.awaits(change) && self.pressed_by == *by && now < self.pressed_at + PRESS_LASTS
     }
 
     /// The act once the provider answered, unless another press has told more of it by now.
@@ -139,10 +144,16 @@ mod tests {
         let (open, limit) = (act(ForeignActState::Open), ForeignChange::Limit(Usd::CENT));
         let later = |seconds| open.pressed_at + SignedDuration::from_secs(seconds);
         assert!(open.holds_up(limit, later(29)) && !open.holds_up(limit, later(30)));
-        assert!(!open.holds_up(ForeignChange::Disable, later(0)) && open.is_joined_by(ForeignChange::Disable));
+        let (same, other) = (&open.pressed_by, "0000000000000000".parse().unwrap());
+        let joins = |by, seconds| open.is_joined_by(ForeignChange::Disable, by, later(seconds));
+        assert!(!open.holds_up(ForeignChange::Disable, later(0)) && joins(same, 29));
+        assert!(
+            !joins(same, 30) && !joins(&other, 0),
+            "a later press, and one of somebody else, are acts of their own"
+        );
         for over in [ForeignActState::Refused, ForeignActState::Confirmed] {
             assert!(
-                !act(over).holds_up(limit, later(0)) && !act(over).is_joined_by(ForeignChange::Disable),
+                !act(over).holds_up(limit, later(0)) && !act(over).is_joined_by(ForeignChange::Disable, same, later(0)),
                 "{over:?}"
             );
         }

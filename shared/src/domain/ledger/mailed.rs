@@ -33,6 +33,9 @@ pub struct MailedStatement {
     pub to: Timestamp,
     pub change: Usd,
     pub bought: Usd,
+    /// Whether it begins with the first cut of the account.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_the_first: bool,
     /// All rows, also those of no programme, which nobody was mailed.
     pub rows: Vec<MailedRow>,
     /// The finance people who get their rows of it; the store fills them in, with how many have a mail queued.
@@ -98,6 +101,7 @@ impl MailedStatement {
             to: statement.to,
             change: statement.change,
             bought: statement.bought,
+            is_the_first: statement.is_the_first,
             rows: statement.rows.iter().map(row).collect(),
             recipients: Vec::new(),
             queued: 0,
@@ -130,6 +134,7 @@ impl MailedStatement {
             rows: rows.iter().map(|row| row.row.clone()).collect(),
             change: self.change,
             bought: self.bought,
+            is_the_first: self.is_the_first,
         }
     }
 

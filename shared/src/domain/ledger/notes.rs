@@ -14,6 +14,10 @@ impl EdgeNote {
                 days.from,
                 utc(at)
             ),
+            EdgeNote::BeginsWithTheFirst(at) => format!(
+                "The first complete sync of all began on {}, so this statement begins with it. What was spent before is in no statement.",
+                utc(at)
+            ),
             EdgeNote::EndsLate(at) => format!(
                 "No complete sync began on the day after {}, so this statement ends with the next one, of {}.",
                 days.to,

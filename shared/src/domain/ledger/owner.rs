@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::audit::Actor;
 use crate::domain::ledger::cut::LifetimeUse;
+use crate::domain::programme::Byok;
 use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::key::KeyHash;
@@ -31,8 +32,6 @@ pub struct KeyOwner {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OwnedUse {
     pub counted: DailyUse,
-    /// The part of it that was used on unknown days, before a sync saw the key for the first time.
-    pub lump: Usd,
 }
 
 /// What a statement needs of a key with an owner.
@@ -51,10 +50,14 @@ impl OwnedUse {
     /// first seen later counts with all of its use.
     pub fn of(used: &DailyUse, first_seen_at: Timestamp, from: Date) -> OwnedUse {
         if from < utc_date(first_seen_at) {
-            return OwnedUse { counted: used.clone(), lump: used.credits.opening() };
+            return OwnedUse { counted: used.clone() };
         }
-        let counted = DailyUse { credits: used.credits.since(from), byok: used.byok.since(from) };
-        OwnedUse { counted, lump: Usd::ZERO }
+        OwnedUse { counted: DailyUse { credits: used.credits.since(from), byok: used.byok.since(from) } }
+    }
+
+    /// The part of it that was used on unknown days, before a sync saw the key for the first time.
+    pub fn lump(&self, byok: Byok) -> Usd {
+        self.counted.days(byok).opening()
     }
 }
 
@@ -98,11 +101,14 @@ mod tests {
         let used = used(100, &[1, 2, 4]);
         let seen_on = |day: &str| format!("{day}T02:00:00Z").parse().unwrap();
         let older = OwnedUse::of(&used, seen_on("2026-10-01"), date("2026-10-02"));
-        assert_eq!((older.counted.credits.total(), older.lump), (Usd::from_micros(6), Usd::ZERO));
+        assert_eq!((older.counted.credits.total(), older.lump(Byok::Inside)), (Usd::from_micros(6), Usd::ZERO));
         let from_its_first_day = OwnedUse::of(&used, seen_on("2026-10-01"), date("2026-10-01"));
         assert_eq!(from_its_first_day.counted.credits.total(), Usd::from_micros(7));
         let later = OwnedUse::of(&used, seen_on("2026-10-01"), date("2026-09-30"));
-        assert_eq!((later.counted.credits.total(), later.lump), (Usd::from_micros(107), Usd::from_micros(100)));
+        assert_eq!(
+            (later.counted.credits.total(), later.lump(Byok::Inside)),
+            (Usd::from_micros(107), Usd::from_micros(100))
+        );
     }
 
     proptest! {

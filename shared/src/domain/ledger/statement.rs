@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cut::{AccountCut, KeyChange, LifetimeUse, ProgrammeCut};
 use super::owner::KeyShares;
+use crate::domain::programme::Programme;
 use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::money::Usd;
 
@@ -33,6 +34,8 @@ pub struct Statement {
     /// What the account spent from the first cut to the second, as the provider reports it.
     pub change: Usd,
     pub bought: Usd,
+    /// Whether there is no cut before the one with which it begins.
+    pub is_the_first: bool,
 }
 
 /// A part of what the account spent.
@@ -67,6 +70,8 @@ pub enum RowKind {
 pub enum EdgeNote {
     /// No complete sync began on the first day; the statement begins with this later cut.
     BeginsLate(Timestamp),
+    /// The statement begins with the first cut of the account, which is later than its first day.
+    BeginsWithTheFirst(Timestamp),
     /// No complete sync began on the day after the last; the statement ends with this later cut.
     EndsLate(Timestamp),
     /// No complete sync has begun since the last day was over; the statement ends with the newest cut.
@@ -90,6 +95,12 @@ impl StatementDays {
         self.from == self.from.first_of_month() && self.to == self.to.last_of_month()
     }
 
+    /// Each calendar month of these days, which are whole months.
+    pub fn months(self) -> impl Iterator<Item = StatementDays> {
+        let firsts = self.from.series(1.month()).take_while(move |first| *first <= self.to);
+        firsts.map(|first| StatementDays { from: first, to: first.last_of_month() })
+    }
+
     /// The cuts between the edges of these days, both included, of all since their beginning, oldest first. Where there is none
     /// at an edge yet, the newest is taken.
     pub fn cuts(self, since_begin: &[AccountCut]) -> &[AccountCut] {
@@ -107,6 +118,19 @@ impl StatementDays {
 }
 
 impl RowKind {
+    /// What the rows are, for finance.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            RowKind::Keys => "keys of students",
+            RowKind::Byok => "with people's own provider keys: an estimate of another bill, in no sum",
+            RowKind::Assigned => "keys made elsewhere that the programme owns",
+            RowKind::Unowned => "foreign keys without an owner",
+            RowKind::Unsettled => "spent while the last sync listed the keys",
+            RowKind::Residual => "what no known key explains",
+            RowKind::Opening => "from before the first complete sync",
+        }
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             RowKind::Keys => "keys",
@@ -127,13 +151,14 @@ impl RowKind {
 
 impl Statement {
     /// The statement of these days, from the cuts between their edges, both included. The changes are those of foreign keys
-    /// after the first cut, up to the last. `None` without any cut.
+    /// after the first cut, up to the last. `first_cut` is the first of all. `None` without any cut.
     pub fn of(
         days: StatementDays,
         cuts: &[AccountCut],
         changes: &[KeyChange],
         shares: &KeyShares,
-        cost_code: impl Fn(&ProgrammeId) -> Option<String>,
+        first_cut: Timestamp,
+        known: &[Programme],
     ) -> Option<Statement> {
         let (from, to) = (cuts.first()?, cuts.last()?);
         let mut programmes = used_between(from, to);
@@ -143,15 +168,21 @@ impl Statement {
         }
         let mut rows = Vec::new();
         for (programme, of) in programmes {
+            let known = known.iter().find(|known| known.id == programme);
             let row = |kind, spent| StatementRow {
                 programme: Some(programme.clone()),
-                cost_code: cost_code(&programme),
+                cost_code: known.and_then(|known| known.settings.cost_code.clone()),
                 kind,
                 spent,
             };
+            // Terms that were over by then, and cost centres, have no row of nothing.
+            let is_expected = known.is_some_and(|known| known.settings.roster && known.over_since() >= from.as_of);
             let byok = of.keys.byok + of.assigned.byok;
             let if_any = |kind, spent| (spent != Usd::ZERO).then(|| row(kind, spent));
-            rows.push(row(RowKind::Keys, of.keys.credits));
+            match is_expected {
+                true => rows.push(row(RowKind::Keys, of.keys.credits)),
+                false => rows.extend(if_any(RowKind::Keys, of.keys.credits)),
+            }
             rows.extend(if_any(RowKind::Byok, byok));
             rows.extend(if_any(RowKind::Assigned, of.assigned.credits));
         }
@@ -168,7 +199,15 @@ impl Statement {
         ];
         rows.extend(of_nobody.map(|(kind, spent)| StatementRow { programme: None, cost_code: None, kind, spent }));
         let (change, bought) = (to.spent.after - from.spent.after, to.bought - from.bought);
-        Some(Statement { days, from: from.as_of, to: to.as_of, rows, change, bought })
+        Some(Statement {
+            days,
+            from: from.as_of,
+            to: to.as_of,
+            rows,
+            change,
+            bought,
+            is_the_first: from.as_of == first_cut,
+        })
     }
 
     /// The sum of all rows but the estimates of other bills.
@@ -185,7 +224,8 @@ impl Statement {
     pub fn notes(&self) -> Vec<EdgeNote> {
         let mut notes = Vec::new();
         if self.from >= start_of(day_after(self.days.from)) {
-            notes.push(EdgeNote::BeginsLate(self.from));
+            let note = if self.is_the_first { EdgeNote::BeginsWithTheFirst } else { EdgeNote::BeginsLate };
+            notes.push(note(self.from));
         }
         if self.to < self.days.end() {
             notes.push(EdgeNote::NotOver(self.to));

@@ -49,7 +49,7 @@ impl Table {
         self.carry_through(deadline, || async {
             let known = self.foreign_act(press.key).await?;
             match known {
-                Some(known) if known.is_joined_by(press.change) => {
+                Some(known) if known.is_joined_by(press.change, press.by, press.now) => {
                     return Ok(Round::Over(ForeignActBegin::Begun(known)));
                 }
                 Some(known) if known.holds_up(press.change, press.now) => {

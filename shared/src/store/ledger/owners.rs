@@ -2,6 +2,7 @@
 //! grants' keys, so that taking keys back is exact.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use jiff::civil::Date;
@@ -23,6 +24,8 @@ use crate::store::table::{StoreError, Table, keys};
 
 /// How many keys change their owner in one transaction, which takes a hundred items.
 const KEYS_AT_ONCE: usize = 80;
+/// The time without which no further part is begun: it is read, written, and the page answered.
+const FOR_ONE_PART: Duration = Duration::from_secs(12);
 
 /// The use of all foreign keys that a programme owns, from each one's day on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,11 +48,21 @@ pub struct OwnedKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AssignOutcome {
     Done,
+    /// There was no time for all parts.
+    OutOfTime,
     /// The pot has less room than what the keys used.
     PotPassed,
     /// Some key has another owner by now, or is not on record any more.
     Changed,
     NoSuchProgramme,
+}
+
+/// The outcome of taking keys back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TakeBackOutcome {
+    Done,
+    /// There was no time for all parts.
+    OutOfTime,
 }
 
 impl AssignedUse {
@@ -78,13 +91,13 @@ impl OwnedKey {
 impl Table {
     /// The owners of foreign keys.
     pub async fn key_owners(&self) -> Result<Vec<KeyOwner>, StoreError> {
-        let shards = keys::SHARDS.map(|shard| self.key_owners_of_shard(shard));
+        let shards = keys::SHARDS.iter().map(|shard| Box::pin(self.key_owners_of_shard(*shard)));
         Ok(try_join_all(shards).await?.into_iter().flatten().collect())
     }
 
     /// Every foreign key that has an owner.
     pub async fn owned_keys(&self) -> Result<Vec<OwnedKey>, StoreError> {
-        let shards = keys::SHARDS.map(|shard| self.owned_keys_of_shard(shard));
+        let shards = keys::SHARDS.iter().map(|shard| Box::pin(self.owned_keys_of_shard(*shard)));
         Ok(try_join_all(shards).await?.into_iter().flatten().collect())
     }
 
@@ -113,6 +126,9 @@ impl Table {
         by: Author<'_>,
     ) -> Result<AssignOutcome, StoreError> {
         for part in keys.chunks(KEYS_AT_ONCE) {
+            if !by.deadline.leaves(FOR_ONE_PART) {
+                return Ok(AssignOutcome::OutOfTime);
+            }
             let outcome = self.assign_part(owner, part, from, by).await?;
             if outcome != AssignOutcome::Done {
                 return Ok(outcome);
@@ -171,7 +187,8 @@ impl Table {
     }
 
     /// Takes foreign keys back from whatever programmes own them. Those without an owner are left alone.
-    pub async fn take_keys_back(&self, keys: &[KeyHash], by: Author<'_>) -> Result<(), StoreError> {
+    /// Where there are very many, they are taken back in parts.
+    pub async fn take_keys_back(&self, keys: &[KeyHash], by: Author<'_>) -> Result<TakeBackOutcome, StoreError> {
         let wanted: HashSet<&KeyHash> = keys.iter().collect();
         let mut of_owner: BTreeMap<ProgrammeId, Vec<KeyHash>> = BTreeMap::new();
         for known in self.key_owners().await?.into_iter().filter(|known| wanted.contains(&known.key)) {
@@ -179,10 +196,13 @@ impl Table {
         }
         for (owner, keys) in of_owner {
             for part in keys.chunks(KEYS_AT_ONCE) {
+                if !by.deadline.leaves(FOR_ONE_PART) {
+                    return Ok(TakeBackOutcome::OutOfTime);
+                }
                 self.take_part_back(&owner, part, by).await?;
             }
         }
-        Ok(())
+        Ok(TakeBackOutcome::Done)
     }
 
     async fn take_part_back(&self, owner: &ProgrammeId, part: &[KeyHash], by: Author<'_>) -> Result<(), StoreError> {
@@ -229,7 +249,7 @@ impl Table {
 
     async fn foreign_keys_named(&self, hashes: &[KeyHash]) -> Result<Vec<ForeignKey>, StoreError> {
         let keys: Vec<_> = hashes.iter().map(keys::foreign_key).collect();
-        Ok(try_join_all(keys.iter().map(|key| self.get(key))).await?.into_iter().flatten().collect())
+        Ok(try_join_all(keys.iter().map(|key| Box::pin(self.get(key)))).await?.into_iter().flatten().collect())
     }
 }
 

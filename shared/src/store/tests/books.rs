@@ -113,6 +113,7 @@ pub(super) fn a_mailed_statement() -> MailedStatement {
         to: at("2026-02-01T00:20:00Z"),
         change: Usd::from_dollars(60),
         bought: Usd::from_dollars(1000),
+        is_the_first: true,
         rows: vec![of_programme, MailedRow { row: row(None, RowKind::Unowned, 18), name: None }],
         recipients: vec!["fedcba9876543210".parse().unwrap()],
         queued: 1,

@@ -36,7 +36,7 @@ fn row(programme: Option<&Programme>, kind: RowKind, dollars: i32) -> StatementR
 fn january(rows: Vec<StatementRow>) -> Statement {
     let days = StatementDays { from: date("2026-01-01"), to: date("2026-01-31") };
     let (from, to) = (at("2026-01-01T00:20:00Z"), at("2026-02-01T00:20:00Z"));
-    Statement { days, from, to, rows, change: Usd::from_dollars(60), bought: Usd::ZERO }
+    Statement { days, from, to, rows, change: Usd::from_dollars(60), bought: Usd::ZERO, is_the_first: false }
 }
 
 #[test]

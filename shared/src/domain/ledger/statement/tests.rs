@@ -5,10 +5,12 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::ledger::cut::ProgrammeCut;
 use crate::domain::ledger::owner::KeyShare;
+use crate::domain::programme::Settings;
 use crate::domain::usage::days::Days;
 use crate::domain::usage::reading::DailyUse;
 use crate::domain::usage::reconciliation::AccountSpending;
 use crate::domain::values::key::KeyHash;
+use crate::domain::values::term::Term;
 
 fn usd(micros: i64) -> Usd {
     Usd::from_micros(micros)
@@ -54,12 +56,20 @@ fn changes(cuts: &[AccountCut]) -> Vec<KeyChange> {
 
 /// The statement of cuts since the beginning of the days, where no foreign key has an owner.
 fn of_cuts(days: StatementDays, cuts: &[AccountCut]) -> Option<Statement> {
-    let cuts = days.cuts(cuts);
-    Statement::of(days, cuts, &changes(cuts), &KeyShares::new(), cost_code)
+    let between = days.cuts(cuts);
+    Statement::of(days, between, &changes(between), &KeyShares::new(), cuts.first()?.as_of, &programmes())
 }
 
-fn cost_code(programme: &ProgrammeId) -> Option<String> {
-    (programme.as_str() != "seminar").then(|| format!("4711-{programme}"))
+/// A programme that runs for years, with a cost code but for the seminar; the office is a cost centre, and the old one is over.
+fn programmes() -> Vec<Programme> {
+    let of = |id: &str| {
+        let ends_on = if id == "old" { "2026-09-01" } else { "2030-01-01" };
+        let term = Term::new("2026-01-01".parse().unwrap(), ends_on.parse().unwrap(), "UTC").unwrap();
+        let cost_code = (id != "seminar").then(|| format!("4711-{id}"));
+        let settings = Settings { cost_code, roster: id != "office", ..Settings::new(id, term, usd(1)) };
+        Programme::new(id.parse().unwrap(), settings)
+    };
+    ["cs", "seminar", "office", "old"].map(of).to_vec()
 }
 
 #[test]
@@ -67,7 +77,11 @@ fn a_statement_is_the_difference_of_two_cuts_by_cost_code_and_the_rest_last() {
     let cuts = [
         cut(at("2026-10-01T02:00:00Z"), &[("cs", 10, 1)], [5, 3, 0, 1]),
         cut(at("2026-10-20T02:00:00Z"), &[("cs", 11, 1)], [5, 3, 0, 1]),
-        cut(at("2026-11-01T02:00:00Z"), &[("seminar", 7, 0), ("cs", 30, 4)], [9, 4, 2, 0]),
+        cut(
+            at("2026-11-01T02:00:00Z"),
+            &[("old", 0, 0), ("office", 0, 0), ("seminar", 7, 0), ("cs", 30, 4)],
+            [9, 4, 2, 0],
+        ),
     ];
     let made = of_cuts(days("2026-10-01", "2026-10-31"), &cuts).unwrap();
     assert_eq!((made.from, made.to, made.notes()), (cuts[0].as_of, cuts[2].as_of, Vec::new()));
@@ -106,8 +120,9 @@ fn a_foreign_key_is_its_owners_from_a_day_on_and_nobodys_before_and_a_lost_chang
         ..DailyUse::default()
     };
     let shares = KeyShares::from([(key('a'), KeyShare::new("office".parse().unwrap(), &used(19), &used(6)))]);
-    let of =
-        |changes: &[KeyChange], shares: &KeyShares| Statement::of(days, &cuts, changes, shares, cost_code).unwrap();
+    let of = |changes: &[KeyChange], shares: &KeyShares| {
+        Statement::of(days, &cuts, changes, shares, cuts[0].as_of, &programmes()).unwrap()
+    };
     let owned = of(&changes(&cuts), &shares);
     assert_eq!((owned.of_kind(RowKind::Assigned), owned.of_kind(RowKind::Unowned)), (usd(6), usd(3)));
     let row = owned.rows.iter().find(|row| row.kind == RowKind::Assigned).unwrap();
@@ -126,8 +141,10 @@ fn without_a_cut_on_the_day_it_is_said_which_one_was_taken() {
     let (first, late, end) = ("2026-10-01T23:59:00Z", "2026-10-03T00:00:00Z", "2026-11-02T00:00:00Z");
     let notes = |cuts: &[&str]| of(&cuts.iter().map(|text| quiet(text)).collect::<Vec<_>>()).notes();
     assert_eq!(notes(&[first, "2026-11-01T00:00:00Z"]), []);
-    assert_eq!(notes(&[late, end]), [EdgeNote::BeginsLate(at(late)), EdgeNote::EndsLate(at(end))]);
+    assert_eq!(notes(&[late, end]), [EdgeNote::BeginsWithTheFirst(at(late)), EdgeNote::EndsLate(at(end))]);
     assert_eq!(notes(&[first, late]), [EdgeNote::NotOver(at(late))]);
+    let second = Statement { is_the_first: false, ..of(&[quiet(late), quiet(end)]) };
+    assert_eq!(second.notes()[0], EdgeNote::BeginsLate(at(late)), "what was before is in the statement before");
     let one = of(&[quiet(late)]);
     assert_eq!((one.from, one.to, one.total()), (at(late), at(late), usd(0)));
     assert_eq!(of_cuts(days("2026-10-01", "2026-10-31"), &[]), None);
@@ -139,6 +156,9 @@ fn whole_months_and_the_month_before_are_those_of_the_calendar() {
     assert!(
         !days("2026-02-01", "2026-02-27").are_whole_months() && !days("2026-02-02", "2026-02-28").are_whole_months()
     );
+    let quarter: Vec<_> = days("2026-01-01", "2026-03-31").months().collect();
+    let months = [("2026-01-01", "2026-01-31"), ("2026-02-01", "2026-02-28"), ("2026-03-01", "2026-03-31")];
+    assert_eq!(quarter, months.map(|(from, to)| days(from, to)));
     assert_eq!(StatementDays::month_before("2026-03-31".parse().unwrap()), days("2026-02-01", "2026-02-28"));
     assert_eq!(StatementDays::new("2026-02-02".parse().unwrap(), "2026-02-01".parse().unwrap()), None);
 }
