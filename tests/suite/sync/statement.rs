@@ -98,7 +98,8 @@ pub(super) async fn season(stack: &Stack, seed: u64, nights: i64) -> Season {
         let held = stack.gate.hold_answers(Matcher::call("provider:GET /keys").of(FunctionName::UsageSync));
         let during = async {
             held.arrived().await;
-            for key in &mut keys {
+            // A key that was deleted before any sync was never used either.
+            for key in keys.iter_mut().filter(|key| !key.is_gone) {
                 key.is_unread = false;
                 key.first_seen.get_or_insert(date(night));
             }
