@@ -74,13 +74,13 @@ impl Counts {
         self.0[10]
     }
 
-    /// The same with these page requests: the gate does not see what comes to functions.
+    /// These counts with so many page requests: the gate does not see what comes to functions.
     pub(crate) fn with_requests(mut self, requests: f64) -> Counts {
         self.0[4] = requests;
         self
     }
 
-    /// The same with this much in the table.
+    /// These counts with so many kilobytes in the table.
     pub(crate) fn with_table_kb(mut self, kb: f64) -> Counts {
         self.0[10] = kb;
         self

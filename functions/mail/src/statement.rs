@@ -11,6 +11,7 @@ use bursar_core::domain::values::format::{named_month, sheet_text, time_in};
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::StoreError;
+use csv::{Terminator, WriterBuilder};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -38,19 +39,21 @@ impl App {
         }
         let named = programmes.iter().filter(|one| is_among(person.address.matched(), &one.settings.finance));
         let named: Vec<&Programme> = named.collect();
-        Ok(self.to(&person.address, |words| words.statement(&statement, &rows, &named)))
+        let Some(file) = file(&statement, &rows) else { return Ok(ComposedRow::Unsendable("UnwritableFile")) };
+        Ok(self.to(&person.address, |words| words.statement(&statement, &rows, &named, file)))
     }
 }
 
 impl Words<'_> {
     /// The mail of these rows. `named_by` are the programmes that name the recipient.
-    fn statement(self, mailed: &MailedStatement, rows: &[&MailedRow], named_by: &[&Programme]) -> Letter {
+    fn statement(
+        self,
+        mailed: &MailedStatement,
+        rows: &[&MailedRow],
+        named_by: &[&Programme],
+        file: LetterFile,
+    ) -> Letter {
         let (statement, month) = (mailed.statement(rows), named_month(mailed.month));
-        let file = LetterFile {
-            name: format!("statement-{}-{}.csv", statement.days.from, statement.days.to),
-            media_type: "text/csv; charset=utf-8",
-            bytes: csv(rows).into_bytes(),
-        };
         let mut parts = vec![
             LetterPart::Sentences(format!(
                 "What the programmes below spent at OpenRouter in {month}, by cost code. Amounts are US dollars; days are those of UTC."
@@ -113,23 +116,21 @@ fn sums(statement: &Statement) -> Vec<LetterPart> {
     vec![LetterPart::Heading("By cost code"), LetterPart::Table(LetterTable::new(["Cost code", "spent"], lines))]
 }
 
-/// The rows as the console's file has them.
-fn csv(rows: &[&MailedRow]) -> String {
-    let line = |row: &&MailedRow| {
-        let (row, code) = (&row.row, sheet_text(row.row.cost_code.as_deref().unwrap_or_default()));
+/// The rows as the console's file has them; `None` if they cannot be written.
+fn file(mailed: &MailedStatement, rows: &[&MailedRow]) -> Option<LetterFile> {
+    let mut file = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(Vec::new());
+    file.write_record(["cost_code", "programme", "kind", "spent_usd"]).ok()?;
+    for MailedRow { row, .. } in rows {
+        let code = sheet_text(row.cost_code.as_deref().unwrap_or_default());
         let programme = row.programme.as_ref().map(ToString::to_string).unwrap_or_default();
-        format!("{},{programme},{},{}\r\n", quoted(&code), row.kind.as_str(), row.spent)
-    };
-    let lines: String = rows.iter().map(line).collect();
-    format!("cost_code,programme,kind,spent_usd\r\n{lines}")
-}
-
-/// A cell of a file, in quotes where it needs them.
-fn quoted(cell: &str) -> String {
-    match cell.contains([',', '"', '\r', '\n']) {
-        true => format!("\"{}\"", cell.replace('"', "\"\"")),
-        false => cell.to_owned(),
+        file.write_record([&code, &programme, row.kind.as_str(), &row.spent.to_string()]).ok()?;
     }
+    let days = mailed.days();
+    Some(LetterFile {
+        name: format!("statement-{}-{}.csv", days.from, days.to),
+        media_type: "text/csv; charset=utf-8",
+        bytes: file.into_inner().ok()?,
+    })
 }
 
 fn named(row: &MailedRow) -> String {

@@ -37,7 +37,8 @@ fn november(rows: Vec<MailedRow>) -> MailedStatement {
 
 async fn mailed(statement: &MailedStatement, named_by: &[Programme]) -> (String, Letter, bursar_core::config::Config) {
     let (rows, named_by): (Vec<_>, Vec<_>) = (statement.rows.iter().collect(), named_by.iter().collect());
-    written(|words| words.statement(statement, &rows, &named_by)).await
+    let file = file(statement, &rows).unwrap();
+    written(|words| words.statement(statement, &rows, &named_by, file)).await
 }
 
 #[tokio::test]
