@@ -3,10 +3,10 @@
 
 use anyhow::Result;
 use bursar_core::deadline::Deadline;
+use bursar_core::domain::credit::balance::BalanceNotice;
+use bursar_core::domain::credit::lots::{LapseNotice, Lot};
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::usage::balance::BalanceNotice;
-use bursar_core::domain::usage::lots::{LapseNotice, Lot};
 use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;

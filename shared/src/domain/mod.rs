@@ -10,6 +10,7 @@ pub mod programme;
 pub mod people;
 pub mod usage;
 
+pub mod credit;
 pub mod ledger;
 
 pub mod grant;

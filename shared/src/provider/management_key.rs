@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::deadline::Deadline;
-use crate::domain::usage::free::FreeRequests;
+use crate::domain::credit::free::FreeRequests;
 use crate::provider::Provider;
 use crate::provider::wire::calls::{LIST_WORKSPACES, OWN_KEY};
 use crate::provider::wire::error::{ProviderError, Trouble};

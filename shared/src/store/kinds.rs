@@ -4,6 +4,9 @@
 use jiff::Timestamp;
 
 use crate::domain::audit::{AccountEntry, Entry};
+use crate::domain::credit::balance::BalanceNotice;
+use crate::domain::credit::free::FreeAllowance;
+use crate::domain::credit::purchase::PurchaseTerms;
 use crate::domain::grant::Grant;
 use crate::domain::ledger::cut::AccountCut;
 use crate::domain::ledger::foreign_act::ForeignAct;
@@ -18,10 +21,7 @@ use crate::domain::people::session::Session;
 use crate::domain::people::sign_in::{ASK_LASTS, SignIn};
 use crate::domain::programme::request::Request;
 use crate::domain::programme::{Pot, Programme};
-use crate::domain::usage::balance::BalanceNotice;
-use crate::domain::usage::credit::PurchaseTerms;
 use crate::domain::usage::crossing::Crossing;
-use crate::domain::usage::free::FreeAllowance;
 use crate::domain::usage::reading::Reading;
 use crate::store::alerts::caps::CapScan;
 use crate::store::grants::enrolment::Enrolment;

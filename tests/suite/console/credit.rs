@@ -1,7 +1,7 @@
 //! The account's credit on its page: what to buy and by when, the lots, and the form of the terms.
 
 use bursar_core::domain::audit::{Act, Actor};
-use bursar_core::domain::usage::credit::PurchaseTerms;
+use bursar_core::domain::credit::purchase::PurchaseTerms;
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;

@@ -1,14 +1,14 @@
 //! Alarms for too many or too few people, and releases without their entry: I5 and I16 of the account.
 
 use bursar_core::domain::audit::{AccountEntry, Act, Actor, AuditDetail};
+use bursar_core::domain::credit::balance::{BalanceNeed, Basis};
+use bursar_core::domain::credit::purchase::PurchaseTerms;
 use bursar_core::domain::ledger::cut::{AccountCut, LifetimeUse, ProgrammeCut};
 use bursar_core::domain::ledger::foreign_act::{ForeignAct, ForeignActState, ForeignChange};
 use bursar_core::domain::ledger::mailed::{MailedRow, MailedStatement};
 use bursar_core::domain::ledger::statement::{RowKind, StatementRow};
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::digest::{AccountDigest, Health};
-use bursar_core::domain::usage::balance::{BalanceNeed, Basis};
-use bursar_core::domain::usage::credit::PurchaseTerms;
 use bursar_core::domain::usage::days::{Accuracy, Sum};
 use bursar_core::domain::usage::reconciliation::{AccountSpending, KnownResidual};
 use bursar_core::domain::values::id::PersonId;

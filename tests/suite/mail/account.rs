@@ -1,11 +1,11 @@
 //! Alarms of the account: the mails to admins, sent once for each cause, whatever fails and however many admins
 //! there are.
 
+use bursar_core::domain::credit::balance::{BalanceNeed, Basis};
+use bursar_core::domain::credit::purchase::{CreditFacts, Purchase, PurchaseTerms};
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::day::MailDay;
 use bursar_core::domain::mail::kind::MailKind;
-use bursar_core::domain::usage::balance::{BalanceNeed, Basis};
-use bursar_core::domain::usage::credit::{CreditFacts, Purchase, PurchaseTerms};
 use bursar_core::domain::usage::days::Days;
 use bursar_core::domain::values::id::{PersonId, new_ulid};
 use bursar_core::domain::values::money::Usd;

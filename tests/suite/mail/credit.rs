@@ -1,9 +1,9 @@
 //! The mails about the account's credit and its free models, as admins read them.
 
+use bursar_core::domain::credit::balance::{BalanceNeed, Basis};
+use bursar_core::domain::credit::free::FreeRequests;
+use bursar_core::domain::credit::purchase::Purchase;
 use bursar_core::domain::mail::alarm::Cause;
-use bursar_core::domain::usage::balance::{BalanceNeed, Basis};
-use bursar_core::domain::usage::credit::Purchase;
-use bursar_core::domain::usage::free::FreeRequests;
 use bursar_core::domain::values::money::Usd;
 use jiff::SignedDuration;
 use jiff::civil::date;

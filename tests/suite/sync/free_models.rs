@@ -2,9 +2,9 @@
 //! read it.
 
 use bursar_core::domain::audit::{Act, AuditDetail};
+use bursar_core::domain::credit::free::FreeRequests;
 use bursar_core::domain::mail::alarm::Cause;
 use bursar_core::domain::programme::Settings;
-use bursar_core::domain::usage::free::FreeRequests;
 use bursar_core::store::Author;
 use bursar_tests::office::soon;
 use serde_json::json;

@@ -1,6 +1,6 @@
 //! Credit that must be bought, and lots that could lapse: told in time, once, and again only when there is news.
 
-use bursar_core::domain::usage::credit::PurchaseTerms;
+use bursar_core::domain::credit::purchase::PurchaseTerms;
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::money::Usd;

@@ -3,9 +3,9 @@
 //! `words`.
 
 use bursar_core::domain::audit::Actor;
+use bursar_core::domain::credit::free::FreeAllowance;
 use bursar_core::domain::grant::{BeginRefused, GrantState, HoldKind, PressKind, View};
 use bursar_core::domain::programme::terms::TermsHash;
-use bursar_core::domain::usage::free::FreeAllowance;
 use bursar_core::domain::values::format::time_in;
 use bursar_core::domain::values::money::Usd;
 use jiff::Timestamp;

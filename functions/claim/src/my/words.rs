@@ -2,10 +2,10 @@
 //! left to `refusal`.
 
 use bursar_core::domain::audit::Actor;
+use bursar_core::domain::credit::free::{FreeAllowance, FreeModels};
 use bursar_core::domain::grant::{
     AnnouncedEnd, BeginRefused, GrantState, HoldKind, Notice, OrderKind, ReleaseRefused, Stopped, SwitchState, View,
 };
-use bursar_core::domain::usage::free::{FreeAllowance, FreeModels};
 use bursar_core::domain::values::format::{long_date, time_in};
 use bursar_core::domain::values::window::{Reset, utc_date};
 use bursar_core::store::{Undeliverable, UnreachableReason};

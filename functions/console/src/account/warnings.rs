@@ -1,8 +1,8 @@
 //! Warnings about the account that need a person, one sentence each. What the guard held back has a notice
 //! of its own.
 
+use bursar_core::domain::credit::balance::{BalanceNeed, Basis};
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
-use bursar_core::domain::usage::balance::{BalanceNeed, Basis};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{Checkpoint, SyncState};

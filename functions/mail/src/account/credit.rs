@@ -1,9 +1,9 @@
 //! The words about the account's credit: what must be bought and by when, a balance that falls short, credit
 //! that could lapse, and free models that are used up.
 
-use bursar_core::domain::usage::balance::{BalanceNeed, Basis};
-use bursar_core::domain::usage::credit::{PACE_DAYS, Purchase};
-use bursar_core::domain::usage::free::FreeRequests;
+use bursar_core::domain::credit::balance::{BalanceNeed, Basis};
+use bursar_core::domain::credit::free::FreeRequests;
+use bursar_core::domain::credit::purchase::{PACE_DAYS, Purchase};
 use bursar_core::domain::values::format::long_date;
 use bursar_core::domain::values::money::{Usd, grouped};
 use jiff::civil::Date;

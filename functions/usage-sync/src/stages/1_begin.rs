@@ -2,8 +2,8 @@
 //! listing. What the key says of free models is written at once, since it is true for its day alone.
 
 use anyhow::Result;
+use bursar_core::domain::credit::free::FreeAllowance;
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
-use bursar_core::domain::usage::free::FreeAllowance;
 use bursar_core::domain::values::key::Fingerprint;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::account::Credits;

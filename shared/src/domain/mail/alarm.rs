@@ -8,11 +8,11 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
+use crate::domain::credit::balance::BalanceNeed;
+use crate::domain::credit::free::FreeRequests;
+use crate::domain::credit::purchase::Purchase;
 use crate::domain::mail::day::MailDay;
 use crate::domain::mail::kind::MailKind;
-use crate::domain::usage::balance::BalanceNeed;
-use crate::domain::usage::credit::Purchase;
-use crate::domain::usage::free::FreeRequests;
 use crate::domain::values::id::{PersonId, ProgrammeId};
 use crate::domain::values::key::Fingerprint;
 use crate::domain::values::money::Usd;

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::usage::balance::BalanceNeed;
+use crate::domain::credit::balance::BalanceNeed;
 use crate::domain::usage::days::{Accuracy, Days, Sum};
 use crate::domain::usage::forecast::RunsOut;
 use crate::domain::values::id::{GrantId, PersonId, ProgrammeId};

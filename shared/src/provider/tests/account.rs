@@ -1,7 +1,7 @@
 //! The account's money and the kind of its key.
 
 use super::*;
-use crate::domain::usage::free::FreeRequests;
+use crate::domain::credit::free::FreeRequests;
 use crate::scripted::answer;
 
 #[tokio::test]

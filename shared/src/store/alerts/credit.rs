@@ -5,11 +5,11 @@ use jiff::Timestamp;
 
 use crate::deadline::Deadline;
 use crate::domain::audit::{AccountEntry, Act, Actor, AuditDetail};
+use crate::domain::credit::balance::{BalanceNeed, BalanceNotice};
+use crate::domain::credit::lots::Lot;
+use crate::domain::credit::purchase::{CreditFacts, Purchase, PurchaseTerms};
 use crate::domain::programme::Programme;
-use crate::domain::usage::balance::{BalanceNeed, BalanceNotice};
-use crate::domain::usage::credit::{CreditFacts, Purchase, PurchaseTerms};
 use crate::domain::usage::days::Days;
-use crate::domain::usage::lots::Lot;
 use crate::domain::values::id::{PersonId, new_ulid};
 use crate::domain::values::money::Usd;
 use crate::store::sync::account::AccountDay;

@@ -6,9 +6,9 @@ use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
 use crate::deadline::Deadline;
+use crate::domain::credit::free::FreeAllowance;
 use crate::domain::ledger::cut::AccountCut;
 use crate::domain::programme::Pot;
-use crate::domain::usage::free::FreeAllowance;
 use crate::domain::values::money::Usd;
 use crate::store::ledger::cuts::CutKeys;
 use crate::store::sync::account::{Account, AccountDay};

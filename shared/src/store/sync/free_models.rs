@@ -1,6 +1,6 @@
 //! The account's allowance of free models, as the last sync read it.
 
-use crate::domain::usage::free::FreeAllowance;
+use crate::domain::credit::free::FreeAllowance;
 use crate::store::table::{StoreError, Table, keys};
 
 impl Table {

@@ -4,6 +4,9 @@ use jiff::civil::Date;
 
 use super::{at, raw, ulid};
 use crate::domain::audit::{AccountEntry, Act, Actor, AuditDetail};
+use crate::domain::credit::balance::{BalanceNeed, BalanceNotice, Basis};
+use crate::domain::credit::free::{FreeAllowance, FreeRequests};
+use crate::domain::credit::purchase::{Purchase, PurchaseTerms};
 use crate::domain::grant::testing::{a_grant, a_programme};
 use crate::domain::mail::alarm::{Alarm, Cause};
 use crate::domain::mail::digest::{
@@ -11,11 +14,8 @@ use crate::domain::mail::digest::{
     ProgrammeLine, Spender, UnownedKey,
 };
 use crate::domain::mail::kind::MailKind;
-use crate::domain::usage::balance::{BalanceNeed, BalanceNotice, Basis};
-use crate::domain::usage::credit::{Purchase, PurchaseTerms};
 use crate::domain::usage::days::{Accuracy, Days, Sum};
 use crate::domain::usage::forecast::RunsOut;
-use crate::domain::usage::free::{FreeAllowance, FreeRequests};
 use crate::domain::usage::models::{GroupUse, Sums, UnattributedReason, UnattributedUse};
 use crate::domain::values::id::PersonId;
 use crate::domain::values::money::Usd;

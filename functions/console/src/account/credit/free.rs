@@ -1,6 +1,6 @@
 //! The account's free models on its page: how many of the day's requests are used, as the last sync was told.
 
-use bursar_core::domain::usage::free::FreeAllowance;
+use bursar_core::domain::credit::free::FreeAllowance;
 use bursar_core::domain::values::window::utc_date;
 use jiff::Timestamp;
 

@@ -1,7 +1,7 @@
 //! A lot of credit in the account page's table.
 
-use bursar_core::domain::usage::credit::PurchaseTerms;
-use bursar_core::domain::usage::lots::Lot;
+use bursar_core::domain::credit::lots::Lot;
+use bursar_core::domain::credit::purchase::PurchaseTerms;
 use bursar_core::domain::values::format::{date_range, medium_date};
 use bursar_core::domain::values::money::Usd;
 use jiff::civil::Date;

@@ -5,9 +5,9 @@ mod free;
 mod lots;
 mod purchases;
 
-use bursar_core::domain::usage::credit::{Purchase, PurchaseTerms};
-use bursar_core::domain::usage::free::FreeAllowance;
-use bursar_core::domain::usage::lots::Lot;
+use bursar_core::domain::credit::free::FreeAllowance;
+use bursar_core::domain::credit::lots::Lot;
+use bursar_core::domain::credit::purchase::{Purchase, PurchaseTerms};
 use bursar_core::domain::values::format::long_date;
 use bursar_core::domain::values::window::utc_date;
 use jiff::Timestamp;

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
-use bursar_core::domain::usage::credit::{MOST_LAPSE_DAYS, MOST_LEAD_DAYS, PurchaseTerms};
+use bursar_core::domain::credit::purchase::{MOST_LAPSE_DAYS, MOST_LEAD_DAYS, PurchaseTerms};
 use bursar_core::store::TermsOutcome;
 use bursar_core::web::{Answer, Fields, RequestDeadline, Site};
 

@@ -1,6 +1,6 @@
 //! The words of the account's digest.
 
-use bursar_core::domain::usage::balance::{BalanceNeed, Basis};
+use bursar_core::domain::credit::balance::{BalanceNeed, Basis};
 
 use super::*;
 

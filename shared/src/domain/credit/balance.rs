@@ -7,7 +7,7 @@ use jiff::fmt::serde::timestamp::millisecond;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::usage::credit::Purchase;
+use crate::domain::credit::purchase::Purchase;
 use crate::domain::usage::days::Days;
 use crate::domain::usage::forecast::SpendingPace;
 use crate::domain::values::money::Usd;
@@ -114,7 +114,7 @@ impl BalanceNotice {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::usage::credit::{CreditFacts, PurchaseTerms};
+    use crate::domain::credit::purchase::{CreditFacts, PurchaseTerms};
 
     const MONDAY: Date = Date::constant(2026, 11, 16);
 
