@@ -4,7 +4,10 @@
 use std::path::Path;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::ledger::owner::KeyOwner;
 use bursar_tests::aws;
+use bursar_tests::invariants::RawTable;
 use bursar_tests::process::{Bursar, Ended, refused, run};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -310,6 +313,18 @@ async fn the_keys_of_the_running_demonstration_are_listed_and_nothing_is_changed
         assert!(listing["keys"][0].get(field).is_some(), "{field} is missing in {listing}");
     }
     assert!(listing["keys"].as_array().unwrap().iter().all(|key| key.get("owner") == Some(&Value::Null)), "{listing}");
+    // An admin gave one of them to a programme.
+    let owner = KeyOwner {
+        key: listing["keys"][0]["hash"].as_str().unwrap().parse().unwrap(),
+        owner: "office".parse().unwrap(),
+        from: jiff::civil::date(2026, 1, 1),
+        at: jiff::Timestamp::UNIX_EPOCH,
+        by: Actor::Sync,
+    };
+    RawTable::at(&bursar.ready.dynamodb, &bursar.ready.table).keep(&owner).await.unwrap();
+    let owned = keys(data.path(), &["--json", "--match", listing["keys"][0]["name"].as_str().unwrap()]).await;
+    let owned: Value = serde_json::from_str(&owned.out).unwrap();
+    assert_eq!(owned["keys"][0]["owner"], "office", "{owned}");
     for field in ["keys", "usage_usd", "balance_usd", "without_limit", "unused_30_days"] {
         assert!(listing["totals"].get(field).is_some(), "{field} is missing in {listing}");
     }

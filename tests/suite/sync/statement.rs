@@ -319,6 +319,15 @@ async fn the_files_say_what_the_page_says_and_an_invoice_stands_beside_it() {
     assert!(first.starts_with("1.250000,") && first.contains(r#""{""cost_code"":""=4711""}""#), "{first}");
     let billed: i64 = records.filter(|line| !line.is_empty()).map(|line| micros(line.split(',').next().unwrap())).sum();
     assert_eq!(billed + 1_250_000, micros(page.one("statement-total").get("data-usd")));
+    // A bill of two months has a billing period for each, and the sum of both.
+    let two = format!("from={}&to={}", from.yesterday().unwrap().first_of_month(), from.last_of_month());
+    let both = admin.get(&format!("/console/account/statement.focus.csv?{two}")).await.expect(200);
+    let mut bill = csv::Reader::from_reader(both.body.as_bytes());
+    let rows: Vec<BTreeMap<String, String>> = bill.deserialize().map(Result::unwrap).collect();
+    let periods: std::collections::BTreeSet<&str> = rows.iter().map(|row| &*row["BillingPeriodStart"]).collect();
+    let billed: i64 = rows.iter().map(|row| micros(&row["BilledCost"])).sum();
+    let whole = admin.get(&format!("/console/account/statement?{two}")).await.expect(200);
+    assert_eq!((periods.len(), billed), (2, micros(whole.one("statement-total").get("data-usd"))));
     for bad in ["from=2026-02-02&to=2026-02-01", "from=x&to=2026-02-01", "from=2026-02-01"] {
         for what in ["statement", "statement.csv", "statement.focus.csv"] {
             admin.get(&format!("/console/account/{what}?{bad}")).await.expect(422);

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use anyhow::Result;
 use bursar_core::domain::ledger::cut::{KeyChange, LifetimeUse};
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::usage::reading::UnusableReport;
+use bursar_core::domain::usage::reading::{DailyUse, UnusableReport};
 use bursar_core::domain::values::id::KeyName;
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::window::utc_date;
@@ -145,8 +145,7 @@ impl ForeignScan {
             // The hash is that of a grant's recorded key, whatever its name is now.
             if renamed.contains(&row.key()) {
                 if let Some(before) = before {
-                    shard.compare(&before.key, before.used_by(runner.baseline.cut_at), LifetimeUse::default());
-                    shard.writes.push_back(ForeignWrite::Forget(before.key));
+                    shard.take_out(before, row.state.asked, &runner.baseline);
                 }
                 shard.problems.push(format!("the key {} of ours has another name at the provider", row.key()));
                 continue;
@@ -218,6 +217,21 @@ impl ForeignShard {
         if before.is_none_or(|before| ForeignKey { as_of: after.as_of, ..before } != after) {
             self.writes.push_back(ForeignWrite::Note(Box::new(after)));
         }
+    }
+
+    /// Takes out a key that turned out to be a grant's. It is recorded without use until a cut has it without, so that statements
+    /// see it leave, and then forgotten.
+    fn take_out(&mut self, before: ForeignKey, asked: Timestamp, baseline: &Baseline) {
+        let in_cut = before.used_by(baseline.cut_at);
+        if in_cut == LifetimeUse::default() {
+            self.writes.push_back(ForeignWrite::Forget(before.key));
+            return;
+        }
+        self.compare(&before.key, in_cut, LifetimeUse::default());
+        let recorded_by = if before.used == DailyUse::default() { before.recorded_by } else { baseline.began_at };
+        let as_of = latest(asked, Some(&before));
+        let after = ForeignKey { used: DailyUse::default(), recorded_by, in_cut, as_of, ..before.clone() };
+        self.note(Some(before), after);
     }
 
     fn take_in(&mut self, before: Option<&ForeignKey>, row: &ForeignRow, baseline: &Baseline) -> ForeignKey {

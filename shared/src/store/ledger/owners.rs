@@ -254,7 +254,7 @@ impl Table {
 }
 
 impl FencedTable<'_> {
-    /// Counts the use of a programme's foreign keys anew, if it changed. `before` was read before the keys. Returns `false` also
+    /// Counts a programme's foreign keys and their use anew, if they changed. `before` was read before the keys. Returns `false` also
     /// when the owner of a key changed since then, or a place in the pot was taken or given back.
     pub async fn recount_assigned(
         &self,
@@ -266,7 +266,7 @@ impl FencedTable<'_> {
         let after = before.next(owned.iter().filter(|known| known.owner.owner == *programme));
         let assigned = after.used.counted(byok);
         let Some(pot) = self.table().pot(programme).await? else { return Ok(true) };
-        if after.used == before.used && assigned == pot.assigned {
+        if after.used == before.used && after.keys == before.keys && assigned == pot.assigned {
             return Ok(true);
         }
         self.commit(with_assigned(self.begun()?, &after, &pot, assigned)?).await
