@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::stack::Stack;
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::audit::Actor;
+use bursar_core::domain::audit::{Act, Actor, AuditDetail};
 use bursar_core::domain::grant::{MintedKey, Person, Press, PressKind};
 use bursar_core::domain::people::session::Session;
 use bursar_core::domain::people::sign_in::{LINK_LASTS, LiveLink, Proof};
@@ -18,7 +18,8 @@ use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::token::{AskToken, LinkToken, SessionToken};
 use bursar_core::domain::values::window::{Reset, Window, utc_date};
 use bursar_core::store::{
-    Acquired, ActContext, ActOutcome, Author, FencedTable, LinkOutcome, NewPerson, SignInWrite, StoreError, Table,
+    Acquired, ActContext, ActOutcome, Author, Edit, EditOutcome, FencedTable, LinkOutcome, NewPerson, SignInWrite,
+    StoreError, Table,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -166,5 +167,49 @@ pub fn reading(programme: &ProgrammeId, grant: &GrantId, used: DailyUse, as_of: 
         last_used_at: None,
         as_of,
         unchanged_until: None,
+    }
+}
+
+/// Edits of a programme, as the console's forms make them.
+#[expect(async_fn_in_trait, reason = "only tests call it")]
+pub trait ProgrammeEdits {
+    /// Saves settings that were read after this many edits.
+    async fn save_settings(
+        &self,
+        programme: &ProgrammeId,
+        settings: Settings,
+        edits: u64,
+        what: AuditDetail,
+        by: Author<'_>,
+    ) -> Result<EditOutcome, StoreError>;
+
+    /// Sets the pot, to no less than is reserved.
+    async fn set_pot(&self, programme: &ProgrammeId, limit: Usd, by: Author<'_>);
+
+    /// Tries to set the pot.
+    async fn try_pot(&self, programme: &ProgrammeId, limit: Usd, by: Author<'_>) -> EditOutcome;
+}
+
+impl ProgrammeEdits for Table {
+    async fn save_settings(
+        &self,
+        programme: &ProgrammeId,
+        settings: Settings,
+        edits: u64,
+        what: AuditDetail,
+        by: Author<'_>,
+    ) -> Result<EditOutcome, StoreError> {
+        self.edit(programme, &Edit::of_settings(settings, edits, what), by).await
+    }
+
+    async fn set_pot(&self, programme: &ProgrammeId, limit: Usd, by: Author<'_>) {
+        assert_eq!(self.try_pot(programme, limit, by).await, EditOutcome::Done);
+    }
+
+    async fn try_pot(&self, programme: &ProgrammeId, limit: Usd, by: Author<'_>) -> EditOutcome {
+        let read = self.programme(programme).await.unwrap().unwrap();
+        let pot = self.pot(programme).await.unwrap().unwrap();
+        let edit = Edit::of_settings(read.settings, read.edits, AuditDetail::new(Act::Edited));
+        self.edit(programme, &Edit { pot: Some((pot.limit, limit)), ..edit }, by).await.unwrap()
     }
 }

@@ -35,6 +35,7 @@ use bursar_core::store::{Author, EditOutcome, LinkOutcome};
 use bursar_local::invoke::FunctionName;
 use bursar_tests::invariants::{Answers, RawTable, Watch};
 use bursar_tests::office::Office;
+use bursar_tests::office::ProgrammeEdits;
 use bursar_tests::stack;
 use bursar_tests::stack::Stack;
 use bursar_tests::visitor::{Page, Visitor};
@@ -53,7 +54,7 @@ impl Scene<'_> {
     async fn over(stack: &Stack) -> Scene<'_> {
         let office = Office::open(stack).await;
         let by = Author { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
-        office.table.set_pot(&office.programme, Usd::from_dollars(100_000), by).await.unwrap();
+        office.table.set_pot(&office.programme, Usd::from_dollars(100_000), by).await;
         let (answers, logs) = (Answers::default(), stack.logs.clone());
         let watch = Watch::over(RawTable::at(&stack.ready.dynamodb, &stack.ready.table), stack.clock.as_clock())
             .with_provider(stack.provider.clone().unwrap())

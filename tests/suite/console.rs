@@ -13,7 +13,7 @@ mod programmes;
 mod release;
 mod report;
 mod requests;
-mod roster;
+pub(crate) mod roster;
 mod settings;
 mod spans;
 

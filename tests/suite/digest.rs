@@ -1,6 +1,7 @@
 //! The weekly digests through the stack: one for each recipient and week, on the programme's own day, whatever
 //! fails and however often it runs. Only faculty get names, and no digest has a key.
 
+use bursar_tests::office::ProgrammeEdits;
 use bursar_tests::office::{as_sync, reading, soon};
 mod once;
 mod readers;

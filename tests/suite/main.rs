@@ -7,6 +7,8 @@ mod alerts;
 #[cfg(test)]
 mod bundle;
 #[cfg(test)]
+mod changes;
+#[cfg(test)]
 mod claim;
 #[cfg(test)]
 mod command;

@@ -12,6 +12,7 @@ use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;
 use bursar_tests::aws;
+use bursar_tests::office::ProgrammeEdits;
 use bursar_tests::office::{Office, soon};
 use bursar_tests::stack::{Left, Stack};
 use jiff::SignedDuration;

@@ -54,7 +54,7 @@ const PROGRAMME: &str = "/console/programmes/{id}";
 const ONE_GRANT: &str = "/console/programmes/{id}/grants/{grant}/";
 const ACTS: &str = "/console/programmes/{id}/grants/{grant}/{act}";
 
-const TABLE: [(&str, &str, Whose); 56] = [
+const TABLE: [(&str, &str, Whose); 62] = [
     ("GET", "/", Anybodys),
     ("POST", "/link", Anybodys),
     ("GET", "/c/{*anything}", Anybodys),
@@ -65,6 +65,7 @@ const TABLE: [(&str, &str, Whose); 56] = [
     ("GET", "/key.js", Anybodys),
     ("GET", "/my", Visitors),
     ("GET", "/my/data", Visitors),
+    ("GET", "/my/help", Visitors),
     ("POST", "/my/mails", Visitors),
     ("POST", "/my/{programme}/reveal", Students),
     ("POST", "/my/{programme}/replace", Students),
@@ -95,6 +96,11 @@ const TABLE: [(&str, &str, Whose); 56] = [
     ("GET", "/console/programmes/{id}/closeout", Assistants),
     ("GET", "/console/programmes/{id}/closeout.csv", Assistants),
     ("GET", "/console/programmes/{id}/pilot", Assistants),
+    ("GET", "/console/programmes/{id}/groups", Assistants),
+    ("POST", "/console/programmes/{id}/groups", Facultys),
+    ("POST", "/console/programmes/{id}/move", Admins),
+    ("POST", "/console/programmes/{id}/copy", Facultys),
+    ("POST", "/console/programmes/{id}/close", Facultys),
     ("GET", "/console/report", Staffs),
     ("GET", "/console/report.csv", Staffs),
     ("GET", "/console/account", Admins),

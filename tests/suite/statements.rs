@@ -18,6 +18,7 @@ use bursar_local::inbox::Contents;
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_local::ses::Quota;
 use bursar_tests::invariants::{RawTable, Watch};
+use bursar_tests::office::ProgrammeEdits;
 use bursar_tests::office::{session_cookie, soon};
 use bursar_tests::stack::{self, Stack};
 use bursar_tests::visitor::Visitor;

@@ -42,6 +42,7 @@ use bursar_core::store::{ActOutcome, Author, NewPerson};
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::{Interval, Nano, Provider};
 use bursar_tests::invariants::{RawTable, Snapshot, Watch};
+use bursar_tests::office::ProgrammeEdits;
 use bursar_tests::office::{Office, session_cookie, soon};
 use bursar_tests::stack;
 use bursar_tests::stack::Stack;
@@ -152,7 +153,7 @@ async fn release(stack: &Stack) {
 pub(crate) async fn rich(stack: &Stack) -> Office<'_> {
     let office = Office::open(stack).await;
     let by = Author { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
-    office.table.set_pot(&office.programme, Usd::from_dollars(1_000_000), by).await.unwrap();
+    office.table.set_pot(&office.programme, Usd::from_dollars(1_000_000), by).await;
     office
 }
 

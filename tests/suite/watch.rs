@@ -11,7 +11,7 @@ use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::id::Nonce;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{Account, AccountDay, Job, JobState, SyncState};
+use bursar_core::store::{Account, AccountDay, Job, JobState, Pass, SyncState, Work};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::inbox::Contents;
 use bursar_local::invoke::FunctionName;
@@ -71,7 +71,7 @@ async fn a_balance_below_what_is_promised_and_a_job_that_nobody_carries_on_are_t
     assert!(
         as_sync(&office.table, async |sync| sync.note_account_day(&bought(Usd::from_dollars(20), now)).await).await
     );
-    assert_eq!(look(&stack).await, ["The roster import of CS pilot stands still"], "it is just enough");
+    assert_eq!(look(&stack).await, ["Work on CS pilot stands still"], "it is just enough");
     assert!(
         as_sync(&office.table, async |sync| sync
             .note_account_day(&bought(Usd::from_dollars(20) - Usd::CENT, now))
@@ -79,7 +79,7 @@ async fn a_balance_below_what_is_promised_and_a_job_that_nobody_carries_on_are_t
         .await
     );
     // The work that resumed the job found no such import, and ended the job.
-    let over = "It is over: the roster import of CS pilot does not stand still";
+    let over = "It is over: the work on CS pilot does not stand still";
     assert_eq!(look(&stack).await, ["The balance is $0.01 below what keys may still spend", over]);
     assert_eq!(look(&stack).await, Vec::<String>::new());
     stack.finish().await;
@@ -193,15 +193,16 @@ async fn set_up(office: &Office<'_>, raw: &RawTable, now: Timestamp) {
     let job = Job {
         programme: office.programme.clone(),
         job: Ulid::from_parts(1, 1),
-        import: Ulid::from_parts(1, 2),
+        work: Work::Import { import: Ulid::from_parts(1, 2) },
         by: Actor::Rule,
-        state: JobState::Running { lease_until: now - SignedDuration::from_mins(31) },
-        next: 3,
-        steps: 200,
+        state: JobState::Running { lease_until: now - SignedDuration::from_mins(30) },
+        done: 3,
+        all: 200,
         refused: 0,
+        pass: Pass { next: 3, ..Pass::default() },
         started_at: now - SignedDuration::from_hours(1),
+        advanced_at: now - SignedDuration::from_mins(31),
         writer: Nonce::random(),
-        version: 1,
     };
     raw.keep(&job).await.unwrap();
 }

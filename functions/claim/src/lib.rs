@@ -64,6 +64,7 @@ impl Function for App {
             .route("/sign-out", post(sign_in::sign_out))
             .route("/my", get(my::page))
             .route("/my/data", get(my::data::data))
+            .route("/my/help", get(my::help))
             .route("/my/mails", post(my::mails::choose))
             .route("/my/{programme}/reveal", post(keys::reveal::reveal))
             .route("/my/{programme}/replace", post(keys::reveal::replace))

@@ -50,6 +50,8 @@ pub(crate) trait Admission {
 pub(crate) enum Assistants {}
 /// Admission of faculty of the programme in the path, and admins.
 pub(crate) enum Faculty {}
+/// Admission of admins to the programme in the path.
+pub(crate) enum ProgrammeAdmins {}
 pub(crate) enum Admins {}
 
 impl Admission for Assistants {
@@ -63,6 +65,13 @@ impl Admission for Faculty {
     type Access = ProgrammeAccess;
     async fn admit(site: &Site, visitor: Visitor, programme: Option<&str>) -> Result<ProgrammeAccess, Response> {
         ProgrammeAccess::find(site, visitor, programme, Role::Faculty).await
+    }
+}
+
+impl Admission for ProgrammeAdmins {
+    type Access = ProgrammeAccess;
+    async fn admit(site: &Site, visitor: Visitor, programme: Option<&str>) -> Result<ProgrammeAccess, Response> {
+        ProgrammeAccess::find(site, visitor, programme, Role::Admin).await
     }
 }
 

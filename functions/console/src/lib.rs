@@ -7,11 +7,14 @@ mod alerts;
 mod closing;
 mod csv_file;
 mod grants;
+mod groups;
 mod home;
+mod job_line;
 mod mails;
 mod overview;
 mod owners;
 mod paths;
+mod programme;
 mod report;
 mod roster;
 mod settings;
@@ -73,6 +76,10 @@ fn routes(site: Site) -> Router {
         .route("/console/programmes", post(settings::create))
         .route("/console/programmes/new", get(settings::new))
         .route("/console/programmes/{id}", get(overview::page).post(overview::edit))
+        .route("/console/programmes/{id}/close", post(programme::close))
+        .route("/console/programmes/{id}/copy", post(programme::copy))
+        .route("/console/programmes/{id}/move", post(programme::move_money))
+        .route("/console/programmes/{id}/groups", get(groups::page).post(groups::save))
         .route("/console/programmes/{id}/people", post(overview::add_person))
         .route("/console/programmes/{id}/roster", post(roster::preview).layer(as_a_file))
         .route("/console/programmes/{id}/roster/apply", post(roster::apply))

@@ -14,6 +14,10 @@ pub(crate) fn alerts(programme: &ProgrammeId) -> String {
     format!("/console/programmes/{programme}/alerts")
 }
 
+pub(crate) fn groups(programme: &ProgrammeId) -> String {
+    format!("/console/programmes/{programme}/groups")
+}
+
 pub(crate) fn grants(programme: &ProgrammeId) -> String {
     format!("/console/programmes/{programme}/grants")
 }

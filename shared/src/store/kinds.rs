@@ -39,7 +39,7 @@ use crate::store::people::rate_counts::RateCount;
 use crate::store::people::sign_in::{AddressSession, Ask, Link};
 use crate::store::programmes::imports::{IMPORT_LASTS, Import, ImportChunk};
 use crate::store::programmes::jobs::Job;
-use crate::store::programmes::programme::ListedProgramme;
+use crate::store::programmes::programme::{FORM_KEPT, ListedProgramme, UsedForm};
 use crate::store::programmes::requests;
 use crate::store::sync::account::{Account, AccountDay, ForeignKey};
 use crate::store::sync::checkpoints::{Checkpoint, CheckpointPart};
@@ -89,8 +89,9 @@ kinds! {
 
     "programme" Programme(it): keys::programme(&it.id), waits it.rules_order.as_ref().map(|order| (Queue::Rules, order.due));
     "listed-programme" ListedProgramme(it): keys::listed_programme(&it.programme);
+    "used-form" UsedForm(it): keys::used_form(it.form), expires it.at + FORM_KEPT;
     "pot" Pot(it): keys::pot(&it.programme);
-    "job" Job(it): keys::job(&it.programme), waits it.waits();
+    "job" Job(it): keys::job(&it.programme, it.work.kind()), waits it.waits();
     "import" Import(it): keys::import(it.import), expires it.made_at + IMPORT_LASTS;
     "import-chunk" ImportChunk(it): keys::import_chunk(it.import, it.number), expires it.made_at + IMPORT_LASTS + IMPORT_LASTS;
     "request" Request(it): keys::request(&it.programme, it.day, &it.request), expires it.asked_at + requests::KEPT;

@@ -30,7 +30,7 @@ use bursar_core::store::{
     Account, AccountDay, AddressSession, Ask, AssignedUse, BulkStop, CapScan, Checkpoint, CutKeys, Enrolment,
     ForeignKey, GrantMail, GroupTotals, Import, ImportChunk, Job, KeptTotals, Lease, Link, ListedProgramme, MailChoice,
     MailRefusal, MailServer, Meta, MissingKey, ModelDay, OutboxRow, PersonOfAddress, RateCount, RosterMailResent, Run,
-    SentAs, StaffPerson, SyncState, Totals, UnattributedDay, Undeliverable, UsageRefresh,
+    SentAs, StaffPerson, SyncState, Totals, UnattributedDay, Undeliverable, UsageRefresh, UsedForm,
 };
 use bursar_local::engine::{Engine, Position};
 use bursar_local::gate::{Gate, Pending};
@@ -266,6 +266,7 @@ impl Snapshot {
             Import::KIND => decoded::<Import>(item).map(drop)?,
             ImportChunk::KIND => decoded::<ImportChunk>(item).map(drop)?,
             Job::KIND => decoded::<Job>(item).map(drop)?,
+            UsedForm::KIND => decoded::<UsedForm>(item).map(drop)?,
             RosterMailResent::KIND => decoded::<RosterMailResent>(item).map(drop)?,
             GrantMail::KIND => decoded::<GrantMail>(item).map(drop)?,
             Run::KIND => decoded::<Run>(item).map(drop)?,

@@ -11,9 +11,14 @@ use bursar_core::domain::values::id::{Epoch, GrantId, Nonce, ProgrammeId};
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Window;
-use bursar_core::store::{Acquired, ActContext, ActOutcome, Author, EditOutcome, Lease, NewPerson, StoreError, Table};
+use bursar_core::store::{
+    Acquired, ActContext, ActOutcome, Author, Edit, EditOutcome, Lease, NewPerson, StoreError, Table,
+};
 use bursar_local::gate::Verdict;
 use jiff::{SignedDuration, Timestamp};
+
+use super::settings::settings;
+use super::world::World;
 
 /// An act with all its arguments.
 #[derive(Debug, Clone)]
@@ -46,8 +51,7 @@ pub(crate) enum Act {
     SetCap(GrantId, Option<Usd>),
     Allow(GrantId),
     Create(Settings, Usd),
-    Save(ProgrammeId, Settings, u64),
-    SetPot(ProgrammeId, Usd),
+    Edit(ProgrammeId, Box<Edit>),
     Close(ProgrammeId),
     Invite(ProgrammeId, Vec<NewPerson>),
     Meta,
@@ -158,11 +162,7 @@ impl Act {
             Act::Create(settings, pot) => {
                 format!("done: {}", table.create_programme(settings.clone(), *pot, by).await?)
             }
-            Act::Save(id, settings, edits) => {
-                let what = AuditDetail::new(audit::Act::Edited);
-                saved(&table.save_settings(id, settings.clone(), *edits, what, by).await?)
-            }
-            Act::SetPot(id, limit) => format!("{:?}", table.set_pot(id, *limit, by).await?),
+            Act::Edit(id, edit) => saved(&table.edit(id, edit, by).await?),
             Act::Close(id) => format!("{:?}", table.close(id, by).await?),
             Act::Invite(id, people) => format!("done: {}", table.invite(id, people, by).await?.len()),
             Act::Meta => {
@@ -181,6 +181,20 @@ impl Act {
             Act::Note(reading) => format!("{:?}", table.note_reading(reading, deadline).await?),
             _ => "an act on a grant".to_owned(),
         })
+    }
+
+    /// The edit of settings by somebody who has seen this many edits.
+    pub(crate) fn save(settings: Settings, edits: u64) -> Act {
+        Act::Edit(programme(), Box::new(Edit::of_settings(settings, edits, AuditDetail::new(audit::Act::Edited))))
+    }
+
+    /// The edit of the pot by somebody who has seen it.
+    pub(crate) fn set_pot(world: &World, limit: Usd) -> Act {
+        let (seen, pot) = (world.programmes.get(&programme()), world.pots.get(&programme()));
+        let settings = seen.map_or_else(|| settings("CS pilot"), |seen| seen.settings.clone());
+        let edit = Edit::of_settings(settings, seen.map_or(1, |seen| seen.edits), AuditDetail::new(audit::Act::Edited));
+        let was = pot.map_or(Usd::from_dollars(100), |pot| pot.limit);
+        Act::Edit(programme(), Box::new(Edit { pot: Some((was, limit)), ..edit }))
     }
 
     /// The grant that it is an act on, if any.
@@ -318,7 +332,7 @@ pub(super) fn acquired(lease: &Lease) -> String {
 
 pub(super) fn saved(saved: &EditOutcome) -> String {
     match saved {
-        EditOutcome::Stale(current) => format!("stale: after {} edits", current.edits),
+        EditOutcome::Stale(current) => format!("stale: after {} edits, with {}", current.0.edits, current.1),
         other => format!("{other:?}"),
     }
 }

@@ -56,6 +56,7 @@ pub(super) enum Kind {
     Save,
     SaveStaff,
     SaveCap,
+    SaveLowerCap,
     RaisePot,
     LowerPot,
     Close,
@@ -68,7 +69,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [Kind; 48] = [
+    pub(super) const ALL: [Kind; 49] = [
         Kind::Reveal,
         Kind::Replace,
         Kind::Record,
@@ -108,6 +109,7 @@ impl Kind {
         Kind::Save,
         Kind::SaveStaff,
         Kind::SaveCap,
+        Kind::SaveLowerCap,
         Kind::RaisePot,
         Kind::LowerPot,
         Kind::Close,
@@ -176,6 +178,7 @@ impl Kind {
             | Kind::Save
             | Kind::SaveStaff
             | Kind::SaveCap
+            | Kind::SaveLowerCap
             | Kind::RaisePot
             | Kind::LowerPot
             | Kind::Close => &[],
@@ -231,7 +234,8 @@ impl Kind {
             Kind::Recover => &[Live, Minting, Invited, Disused],
             Kind::FollowRules => &[Idle, Announced],
             Kind::Reopen => &[Extended],
-            Kind::SaveCap => &[Invited],
+            Kind::SaveCap => &[Invited, Live, Minting, Unused, Lowered],
+            Kind::SaveLowerCap => &[Live, Replacing, Raised],
             Kind::RaiseCap | Kind::LowerCap => &[Live, Minting],
             Kind::Create => &[Live, Nothing],
             Kind::Acquire => &[Live, Nothing],
@@ -330,20 +334,25 @@ impl Kind {
             Kind::Save => {
                 let mut edited = settings("CS pilot");
                 edited.contact = Some("room 101".to_owned());
-                Act::Save(programme(), edited, edits)
+                Act::save(edited, edits)
             }
             Kind::SaveStaff => {
                 let mut edited = settings("CS pilot");
                 (edited.faculty, edited.assistants) = (staff(&["faye", "fred"]), staff(&["asta", "faye"]));
-                Act::Save(programme(), edited, edits)
+                Act::save(edited, edits)
             }
             Kind::SaveCap => {
                 let mut edited = settings("CS pilot");
                 edited.cap = Usd::from_dollars(30);
-                Act::Save(programme(), edited, edits)
+                Act::save(edited, edits)
             }
-            Kind::RaisePot => Act::SetPot(programme(), Usd::from_dollars(200)),
-            Kind::LowerPot => Act::SetPot(programme(), Usd::from_dollars(10)),
+            Kind::SaveLowerCap => {
+                let mut edited = settings("CS pilot");
+                edited.cap = Usd::from_dollars(8);
+                Act::save(edited, edits)
+            }
+            Kind::RaisePot => Act::set_pot(world, Usd::from_dollars(200)),
+            Kind::LowerPot => Act::set_pot(world, Usd::from_dollars(30)),
             Kind::Close => Act::Close(programme()),
             Kind::Invite => Act::Invite(programme(), ["bob", "carol", "dan"].map(person).to_vec()),
             Kind::Meta => Act::Meta,

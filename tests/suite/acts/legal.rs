@@ -4,12 +4,14 @@
 use std::cmp::Ordering;
 
 use bursar_core::domain::audit::{self, AuditDetail, Entry};
-use bursar_core::domain::grant::{AnnouncedEnd, Change, Grant, NoticeDelivery, OpenAttempt, PotChange, Reading, View};
+use bursar_core::domain::grant::{
+    AnnouncedEnd, Change, EditEffect, Grant, NoticeDelivery, OpenAttempt, PotChange, Reading, View,
+};
 use bursar_core::domain::programme::{Byok, Pot, Programme, Settings};
 use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{
-    CloseOutcome, EditOutcome, Enrolment, Lease, Meta, NewPerson, PotOutcome, QueuedMail, ReadingWrite,
+    CloseOutcome, Edit, EditOutcome, Enrolment, Lease, Meta, NewPerson, QueuedMail, ReadingWrite,
 };
 use jiff::Timestamp;
 
@@ -32,7 +34,12 @@ impl Act {
     /// the readings at any of the moments `seen`, unless its transaction holds them. A place is taken, and a
     /// cap changed, under the current settings; a place is given back by the current readings.
     pub(crate) fn on(&self, world: &World, seen: &[&World], now: Timestamp) -> Vec<Legal> {
-        let Some(who) = self.who() else { return vec![self.on_programme(world, now)] };
+        let Some(who) = self.who() else {
+            return match self {
+                Act::Edit(id, edit) => edited(id, edit, world, seen, now),
+                _ => vec![self.on_programme(world, now)],
+            };
+        };
         let mut read: Vec<(Programme, Vec<Reading>)> = Vec::new();
         for (programme, readings) in seen.iter().flat_map(|one| seen.iter().map(move |other| (one, other))) {
             if let Some((one, other)) = programme.view(who).zip(readings.view(who))
@@ -58,8 +65,8 @@ impl Act {
                 Err(said) => return Some(Legal { said, after: None, begun: None }),
             };
             let change = change.counted(&view, now);
-            let takes = matches!(change.pot(), PotChange::Take(_) | PotChange::TakeAnyway(_));
-            let rests_on_settings = takes || matches!(self, Act::SetCap(..) | Act::End(_) | Act::Reopen(_));
+            let moves = change.pot() != PotChange::None;
+            let rests_on_settings = moves || matches!(self, Act::SetCap(..) | Act::End(_) | Act::Reopen(_));
             let gives_back = matches!(change.pot(), PotChange::GiveBack(_));
             let is_held_otherwise = (rests_on_settings && view.programme != there.programme)
                 || (gives_back && view.readings != there.readings);
@@ -87,18 +94,7 @@ impl Act {
 
     fn on_programme(&self, world: &World, now: Timestamp) -> Legal {
         let mut after = world.clone();
-        let nobody_has_a_place =
-            |id: &ProgrammeId| world.pots.get(id).is_none_or(|pot| pot.reserved == Usd::ZERO && !pot.shown);
-        let tell = |world: &mut World, id: &ProgrammeId, what: AuditDetail| {
-            world.tell(Entry {
-                programme: id.clone(),
-                grant: None,
-                entry: ulid::Ulid::nil(),
-                at: now,
-                by: faculty(),
-                what,
-            });
-        };
+        let tell = |world: &mut World, id: &ProgrammeId, what: AuditDetail| tell(world, id, what, now);
         let (said, wrote) = match self {
             Act::Create(settings, limit) => {
                 let slug = ProgrammeId::of_name(&settings.name);
@@ -111,34 +107,6 @@ impl Act {
                 tell(&mut after, &id, AuditDetail::new(audit::Act::Created).noting(format!("pot {limit}")));
                 (done(id.to_string()), true)
             }
-            Act::Save(id, settings, edits) => match after.programmes.get_mut(id) {
-                None => (saved(&EditOutcome::NoSuchProgramme), false),
-                Some(current) if current.edits != *edits => {
-                    (saved(&EditOutcome::Stale(Box::new(current.clone()))), false)
-                }
-                Some(current) => {
-                    let moves_places = costs(&current.settings) != costs(settings);
-                    if moves_places && !nobody_has_a_place(id) {
-                        return Legal { said: saved(&EditOutcome::PlacesTaken), after: None, begun: None };
-                    }
-                    if let Some(pot) = after.pots.get_mut(id).filter(|_| moves_places) {
-                        pot.version += 1;
-                    }
-                    *current = current.clone().edited(settings.clone(), now);
-                    tell(&mut after, id, AuditDetail::new(audit::Act::Edited));
-                    (saved(&EditOutcome::Done), true)
-                }
-            },
-            Act::SetPot(id, limit) => match after.pots.get_mut(id) {
-                None => (format!("{:?}", PotOutcome::NoSuchProgramme), false),
-                Some(pot) if pot.limit == *limit => (format!("{:?}", PotOutcome::Unchanged), false),
-                Some(pot) => {
-                    let what = AuditDetail::new(audit::Act::PotChanged).changing(pot.limit, limit);
-                    pot.limit = *limit;
-                    tell(&mut after, id, what);
-                    (format!("{:?}", PotOutcome::Done), true)
-                }
-            },
             Act::Close(id) => match after.programmes.get_mut(id) {
                 None => (format!("{:?}", CloseOutcome::NoSuchProgramme), false),
                 Some(programme) if programme.closed_at.is_some() => (format!("{:?}", CloseOutcome::Already), false),
@@ -208,6 +176,59 @@ impl Act {
         };
         Legal { said, after: wrote.then_some(after), begun: None }
     }
+}
+
+fn tell(world: &mut World, id: &ProgrammeId, what: AuditDetail, now: Timestamp) {
+    let (programme, entry) = (id.clone(), ulid::Ulid::nil());
+    world.tell(Entry { programme, grant: None, entry, at: now, by: faculty(), what });
+}
+
+/// The outcomes of an edit, whose effect on the grants may be reckoned on any moment that it may have seen.
+fn edited(id: &ProgrammeId, edit: &Edit, world: &World, seen: &[&World], now: Timestamp) -> Vec<Legal> {
+    let refused = |outcome: EditOutcome| vec![Legal { said: saved(&outcome), after: None, begun: None }];
+    let (Some(current), Some(pot)) = (world.programmes.get(id), world.pots.get(id)) else {
+        return refused(EditOutcome::NoSuchProgramme);
+    };
+    if current.edits != edit.edits || edit.pot.is_some_and(|(was, _)| was != pot.limit) {
+        return refused(EditOutcome::Stale(Box::new((current.clone(), pot.limit))));
+    }
+    let (before, after) = (&current.settings, &edit.settings);
+    let counts = |settings: &Settings| (settings.reset, settings.byok, settings.term.timezone().to_owned());
+    if counts(before) != counts(after) && (pot.shown || pot.reserved != Usd::ZERO) {
+        return refused(EditOutcome::FixedByKeys);
+    }
+    let limit = edit.pot.map_or(pot.limit, |(_, limit)| limit);
+    let moves_places = costs(before) != costs(after);
+    let mut legal: Vec<Legal> = Vec::new();
+    for moment in seen {
+        let grants: Vec<(Grant, Vec<Reading>)> = moment
+            .grants
+            .values()
+            .map(|grant| (grant.clone(), moment.view(&grant.id).map(|view| view.readings).unwrap_or_default()))
+            .collect();
+        let effect = EditEffect::of(&grants, pot, before, after, now);
+        let more = if moves_places { effect.more } else { Usd::ZERO };
+        let outcome = if (limit != pot.limit || more > Usd::ZERO) && limit < pot.reserved + more {
+            refused(EditOutcome::PotTooSmall { pot: limit, reserved: pot.reserved + more }).remove(0)
+        } else if before == after && limit == pot.limit {
+            refused(EditOutcome::Done).remove(0)
+        } else {
+            let mut world = world.clone();
+            let into = world.pots.get_mut(id).unwrap();
+            (into.limit, into.reserved) = (limit, pot.reserved + more);
+            into.version += u64::from(moves_places);
+            if limit != pot.limit {
+                tell(&mut world, id, AuditDetail::new(audit::Act::PotChanged).changing(pot.limit, limit), now);
+            }
+            if before != after {
+                world.programmes.insert(id.clone(), current.clone().edited(after.clone(), now));
+                tell(&mut world, id, edit.what.clone(), now);
+            }
+            Legal { said: saved(&EditOutcome::Done), after: Some(world), begun: None }
+        };
+        legal.push(outcome);
+    }
+    legal
 }
 
 fn invited(world: &mut World, id: &ProgrammeId, people: &[NewPerson], now: Timestamp) -> Vec<String> {

@@ -121,10 +121,10 @@ impl Script {
                 let version = part.world().programmes[&programme()].version;
                 let mut edited = settings("CS pilot");
                 edited.cap = Usd::from_dollars(30);
-                part.all([Act::Save(programme(), edited, version)]).await
+                part.all([Act::save(edited, version)]).await
             }
             Script::ChangesThePot => {
-                part.all([30, 100].map(|dollars| Act::SetPot(programme(), Usd::from_dollars(dollars)))).await
+                part.all([30, 100].map(|dollars| Act::set_pot(&part.world(), Usd::from_dollars(dollars)))).await
             }
             Script::Reads => {
                 let lease = part.runs().await?;

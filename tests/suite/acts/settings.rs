@@ -119,7 +119,7 @@ impl Setting {
         let idle = || {
             let mut settings = settings("CS pilot");
             settings.unused_after_days = Some(1);
-            live().does(&Act::Save(programme(), settings, 1), begin + 2.hours() + 10.minutes())
+            live().does(&Act::save(settings, 1), begin + 2.hours() + 10.minutes())
         };
         let out_of_use = || {
             let world = hold(HoldKind::Unused);
@@ -174,7 +174,7 @@ impl Setting {
                 let until = extended.term.ends_on().saturating_add(30.days());
                 extended.term = Term::new(extended.term.starts_on(), until, "UTC").unwrap();
                 let ended = unshown.does(&Act::End(ada()), minutes_ago(60));
-                ended.does(&Act::Save(programme(), extended, 1), minutes_ago(30))
+                ended.does(&Act::save(extended, 1), minutes_ago(30))
             }
             Setting::Leaked => live().does(&Act::Stop(ada(), Stopped::Leaked), minutes_ago(5)),
             Setting::TooLate => {
@@ -184,7 +184,7 @@ impl Setting {
                 let world = after.unwrap().does(&give_up, minutes_ago(89));
                 let mut settings = world.programmes[&programme()].settings.clone();
                 settings.claim_closes_at = Some(minutes_ago(60));
-                world.does(&Act::Save(programme(), settings, 1), minutes_ago(80))
+                world.does(&Act::save(settings, 1), minutes_ago(80))
             }
         };
         (world.does(&Act::Acquire("one"), minutes_ago(5)), now)

@@ -221,6 +221,8 @@ async fn a_look_whose_time_was_up_goes_on_where_it_was_and_one_that_failed_begin
         .finish_leaving(&[
             Left::PerhapsMails,
             Left::PerhapsComplaints(&[("mail", "what a mail is about cannot be read")]),
+            // On a Monday a digest is due.
+            Left::PerhapsComplaints(&[("threshold-alerts", "there is no digest yet")]),
             Left::Complaints(&[("threshold-alerts", "a look failed"), ("threshold-alerts", "the invocation failed")]),
         ])
         .await;

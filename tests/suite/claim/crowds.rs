@@ -7,6 +7,7 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::store::Author;
 use bursar_local::inbox::Contents;
 use bursar_tests::invariants::{RawTable, Watch};
+use bursar_tests::office::ProgrammeEdits;
 use bursar_tests::stack::Left;
 use bursar_tests::visitor::{Page, Visitor};
 use futures_util::StreamExt;
@@ -70,7 +71,7 @@ async fn of_three_who_press_for_the_last_twenty_dollars_one_gets_a_key_and_two_r
     let stack = stack().await;
     let mut scene = Scene::over(&stack).await;
     let by = Author { actor: &scene.office.faculty, now: stack.clock.now(), deadline: soon() };
-    scene.office.table.set_pot(&scene.office.programme, Usd::from_dollars(39), by).await.unwrap();
+    scene.office.table.set_pot(&scene.office.programme, Usd::from_dollars(39), by).await;
     let (_, before) = scene.student("before@example.edu").await;
     let mut students = Vec::new();
     for name in ["ada", "bob", "eve"] {
@@ -80,7 +81,7 @@ async fn of_three_who_press_for_the_last_twenty_dollars_one_gets_a_key_and_two_r
         join_all(students.iter().map(async |student| student.get("/my").await.form(&scene.path("reveal")))).await;
     let raise = Author { actor: &scene.office.faculty, now: stack.clock.now(), deadline: soon() };
     scene.reveal(&before).await;
-    scene.office.table.set_pot(&scene.office.programme, Usd::from_dollars(40), raise).await.unwrap();
+    scene.office.table.set_pot(&scene.office.programme, Usd::from_dollars(40), raise).await;
 
     let pages: Vec<Page> = join_all(students.iter().zip(&forms).map(|(student, form)| student.send_form(form))).await;
     let mut statuses: Vec<u16> = pages.iter().map(|page| page.status).collect();
@@ -96,7 +97,7 @@ async fn of_three_who_press_for_the_last_twenty_dollars_one_gets_a_key_and_two_r
     assert_eq!(stack.provider.as_ref().unwrap().keys().len(), 2, "nothing was asked for those who got none");
 
     let by = Author { actor: &scene.office.faculty, now: stack.clock.now(), deadline: soon() };
-    scene.office.table.set_pot(&scene.office.programme, Usd::from_dollars(80), by).await.unwrap();
+    scene.office.table.set_pot(&scene.office.programme, Usd::from_dollars(80), by).await;
     for (number, _) in pages.iter().enumerate().filter(|(_, page)| page.status == 409) {
         students[number].send_form(&forms[number]).await.expect(200).one("key");
     }

@@ -6,6 +6,7 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::store::Author;
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
+use bursar_tests::office::ProgrammeEdits;
 use bursar_tests::stack::Left;
 use bursar_tests::visitor::Form;
 use jiff::ToSpan;
@@ -65,7 +66,7 @@ async fn what_the_programme_or_the_grant_forbids_is_409_with_the_reason() {
 
     let pot = async |dollars| {
         let by = Author { actor: &scene.office.faculty, now, deadline: soon() };
-        scene.office.table.set_pot(&scene.office.programme, Usd::from_dollars(dollars), by).await.unwrap();
+        scene.office.table.set_pot(&scene.office.programme, Usd::from_dollars(dollars), by).await;
     };
     pot(19).await;
     assert!(ada.send_form(&reveal).await.expect(409).alert().unwrap().contains("held for other keys"));

@@ -9,6 +9,7 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{Account, AccountDay, ForeignKey, OrphanName, Run, SyncState, Table};
 use bursar_local::invoke::FunctionName;
+use bursar_tests::office::ProgrammeEdits;
 use bursar_tests::office::{Office, as_sync, soon};
 use bursar_tests::stack::{self, Left, Stack};
 use bursar_tests::visitor::{Page, Visitor};

@@ -10,6 +10,7 @@ use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::Author;
 use bursar_tests::invariants::RawTable;
+use bursar_tests::office::ProgrammeEdits;
 use bursar_tests::office::{Office, soon};
 use bursar_tests::stack::{self, Left, Stack};
 use jiff::{Timestamp, ToSpan};

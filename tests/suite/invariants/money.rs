@@ -223,7 +223,7 @@ async fn a_pot_may_be_made_smaller_than_what_it_holds_and_then_nothing_may_be_ad
 #[tokio::test]
 async fn a_recovered_key_is_counted_although_the_pot_has_no_room_and_nothing_more_is() {
     let (world, now) = Setting::Invited.world();
-    let world = world.does(&Act::SetPot(programme(), Usd::from_dollars(10)), now - 1.minute());
+    let world = world.does(&Act::set_pot(&world, Usd::from_dollars(10)), now - 1.minute());
     let mut scene = Scene::of(&world, now).await;
     let recovered = world.does(&Act::Recover(ada(), found(&ada(), Epoch::BEFORE_THE_FIRST, None)), now);
     let mut grant = recovered.grants[&ada()].clone();

@@ -309,15 +309,15 @@ async fn what_fell_silent_and_what_did_not_arrive_is_said_with_what_to_do() {
     "#);
     let (programme, since) = (office.programme.clone(), office.stack.clock.now() - 1.hour());
     insta::assert_snapshot!(office.told(Cause::Stuck { programme, since }).await, @r#"
-    The roster import of CS pilot stands still
+    Work on CS pilot stands still
 
-    The roster import of CS pilot stands still
+    Work on CS pilot stands still
 
     Programme: CS pilot
     Nothing was done since: 20 November 2026, 09:00 (UTC)
     Found: 20 November 2026, 10:00 (UTC)
 
-    It was begun, and part of the roster is as the file says and part as it was. Look into the log of the function console: its work runs each minute, goes on with the import as soon as it can, and says what fails. You hear when it does not stand still any more.
+    Somebody began it: a roster, other limits, the close of the programme. Part of it is done, and its page says which. If the provider is out of reach, it goes on by itself. Otherwise look into the log of the function console: its work runs each minute, and says what fails. You hear when it does not stand still any more.
 
     See the programme:
     [origin]/console/programmes/cs-pilot

@@ -7,6 +7,7 @@ use bursar_core::domain::usage::reading::{DailyUse, Reading};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{Author, Totals};
 use bursar_local::ses::Fault;
+use bursar_tests::office::ProgrammeEdits;
 use bursar_tests::office::{as_sync, reading};
 
 use super::words::{html_says, redacted};
@@ -47,7 +48,7 @@ async fn an_alert_of_a_pot_that_is_another_by_now_says_what_was_found_and_that_n
     let mut office = PostOffice::open().await;
     office.cross(80, office.steadily(1, 3_359_999_001)).await;
     let by = Author { actor: &Actor::Rule, now: office.stack.clock.now(), deadline: soon() };
-    office.table.set_pot(&office.programme, Usd::from_dollars(30), by).await.unwrap();
+    office.table.set_pot(&office.programme, Usd::from_dollars(30), by).await;
     let totals = office.table.totals(&office.programme).await.unwrap().unwrap();
     let more = DailyUse { credits: office.steadily(2, 1_950_000_000), ..DailyUse::default() };
     let grant = office.table.grants(&office.programme).await.unwrap().pop().unwrap();
@@ -97,7 +98,7 @@ async fn an_alert_of_a_budget_that_was_overspent_does_not_say_that_somebody_lowe
 async fn an_alert_says_that_all_is_promised_before_a_student_is_refused() {
     let mut office = PostOffice::open().await;
     let by = Author { actor: &Actor::Rule, now: office.stack.clock.now(), deadline: soon() };
-    office.table.set_pot(&office.programme, Usd::from_dollars(30), by).await.unwrap();
+    office.table.set_pot(&office.programme, Usd::from_dollars(30), by).await;
     let ada = office.enrol("ada@example.edu").await;
     office.claim(&ada).await;
     office.settle().await;
@@ -139,7 +140,7 @@ async fn an_alert_of_a_budget_that_is_promised_says_how_many_wait_and_what_it_ta
     let totals = Totals { programme, as_of: now, used, by_group, implied, grants: 3, claimed: 1 };
     assert!(as_sync(&office.table, async |sync| sync.note_totals(&totals).await).await);
     let by = Author { actor: &Actor::Rule, now, deadline: soon() };
-    office.table.set_pot(&office.programme, Usd::from_dollars(25), by).await.unwrap();
+    office.table.set_pot(&office.programme, Usd::from_dollars(25), by).await;
     office.settle().await;
     let mut unread = office.unread();
     unread.retain(|mail| mail.contents.kind.as_deref() == Some("alert"));

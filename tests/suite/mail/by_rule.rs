@@ -10,6 +10,7 @@ use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::window::{Reset, utc_date};
 use bursar_core::store::{ActContext, ActOutcome, Author, EditOutcome};
 use bursar_local::invoke::FunctionName;
+use bursar_tests::office::ProgrammeEdits;
 use bursar_tests::office::reading;
 use bursar_tests::stack::Left;
 use serde_json::json;

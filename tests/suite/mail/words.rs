@@ -12,6 +12,7 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::{Window, utc_date};
 use bursar_core::store::{ActContext, ActOutcome, Author, Totals};
 use bursar_local::inbox::Contents;
+use bursar_tests::office::ProgrammeEdits;
 use bursar_tests::office::{as_sync, reading};
 use jiff::ToSpan;
 

@@ -13,6 +13,7 @@ use bursar_local::gate::{Matcher, RuleId, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::{DrawnQuirks, KeySnapshot, Nano, Provider};
 use bursar_tests::invariants::{Answers, Watch};
+use bursar_tests::office::ProgrammeEdits;
 use bursar_tests::office::{Office, session_cookie, soon};
 use bursar_tests::stack;
 use bursar_tests::stack::Stack;
@@ -59,7 +60,7 @@ impl Story<'_> {
         stack.provider.as_ref().unwrap().set_quirks(|all| quirks.set(all));
         let office = Office::open(stack).await;
         let by = Author { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
-        office.table.set_pot(&office.programme, Usd::from_dollars(pot), by).await.unwrap();
+        office.table.set_pot(&office.programme, Usd::from_dollars(pot), by).await;
         let answers = Answers::default();
         let watch = stack::watch(stack).with_answers(answers.clone());
         let admin = signed_in(stack, ADMIN, &answers).await;
@@ -188,7 +189,7 @@ impl Story<'_> {
 
     pub(super) async fn pot_becomes(&mut self, dollars: i32) {
         let by = Author { actor: &self.office.faculty, now: self.stack.clock.now(), deadline: soon() };
-        let set = self.office.table.set_pot(&self.office.programme, Usd::from_dollars(dollars), by).await.unwrap();
+        let set = self.office.table.try_pot(&self.office.programme, Usd::from_dollars(dollars), by).await;
         self.judged(&format!("the pot becomes {dollars}: {set:?}")).await;
     }
 

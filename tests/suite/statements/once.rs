@@ -1,6 +1,7 @@
 //! One mail of a month for each finance address, from the third on, with the rows of its own programmes.
 
 use bursar_local::gate::{Matcher, Verdict};
+use bursar_tests::office::ProgrammeEdits;
 use bursar_tests::stack::Left;
 
 use super::*;

@@ -6,6 +6,7 @@ use bursar_core::domain::credit::free::FreeRequests;
 use bursar_core::domain::mail::alarm::Cause;
 use bursar_core::domain::programme::Settings;
 use bursar_core::store::Author;
+use bursar_tests::office::ProgrammeEdits;
 use bursar_tests::office::soon;
 use serde_json::json;
 

@@ -34,7 +34,7 @@ async fn what_cannot_be_read_is_named_and_keeps_nothing_else_from_being_told() {
     let broken: ProgrammeId = "maths".parse().unwrap();
     raw.keep(&ListedProgramme { programme: broken.clone() }).await.unwrap();
     spoil(&raw, keys::programme(&broken), "programme").await;
-    spoil(&raw, keys::job(&office.programme), "job").await;
+    spoil(&raw, keys::job(&office.programme, "import"), "job").await;
     // By Monday no sync was ever complete, which is an alarm. The account's digest cannot be made without the
     // corrupt programme.
     stack.clock.advance(SignedDuration::from_hours(3 * 24)).unwrap();

@@ -78,7 +78,7 @@ async fn a_job_that_goes_on_and_mail_that_is_taken_again_are_told_and_a_sandbox_
     let raw = RawTable::at(&stack.ready.dynamodb, &stack.ready.table);
     let now = stack.clock.now();
     set_up(&office, &raw, now).await;
-    assert_eq!(look(&stack).await, ["The roster import of CS pilot stands still"]);
+    assert_eq!(look(&stack).await, ["Work on CS pilot stands still"]);
     for code in [PAUSED, NOT_VERIFIED] {
         let refusal = office.table.note_mail_refusal(code, now, soon()).await.unwrap();
         raise(&stack, Cause::MailRefused { code: code.to_owned(), since: refusal.since }).await;
@@ -86,7 +86,7 @@ async fn a_job_that_goes_on_and_mail_that_is_taken_again_are_told_and_a_sandbox_
     // The work resumed the job, and ended it.
     let mut told = look(&stack).await;
     told.sort();
-    let over = "It is over: the roster import of CS pilot does not stand still";
+    let over = "It is over: the work on CS pilot does not stand still";
     let waits = ["the recipient's address is not verified", "sending is paused for the whole SES account"];
     assert_eq!(told, [over.to_owned(), format!("Mail waits: {}", waits[1]), format!("Mail waits: {}", waits[0])]);
     let sandbox = MailServer { as_of: now, per_day: Some(200), per_second: 1.0, sent: 0, enabled: true };

@@ -252,12 +252,14 @@ impl Claim<'_> {
         if !self.at.deadline.leaves(ENOUGH_TO_MINT) {
             return Err(FailedAttempt::nothing(NotShown::TooLate));
         }
+        let attempt = view.grant.attempt(begun.epoch);
+        let expires_at = attempt.map_or_else(|| settings.keys_expire_at(), |attempt| attempt.key_expires_at(settings));
         let new = NewKey {
             name: &self.name(begun.epoch, &begun.nonce).to_string(),
             limit,
             reset: settings.reset,
             include_byok_in_limit: settings.byok == Byok::Inside,
-            expires_at: Some(settings.keys_expire_at()),
+            expires_at: Some(expires_at),
             workspace: None,
         };
         match self.site.provider.create_key(&new, self.at.deadline).await {

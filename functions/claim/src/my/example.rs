@@ -81,6 +81,12 @@ impl<'a> Example<'a> {
             &format!("-d {}", in_shell(&body)),
         ]
         .join(" \\\n  ")
+            + "\n\n# What is left of your cap, in dollars: limit_remaining\n"
+            + &self.curl_of_what_is_left()
+    }
+
+    fn curl_of_what_is_left(&self) -> String {
+        format!("curl {} -H \"Authorization: Bearer $OPENROUTER_API_KEY\"", in_shell(&format!("{}/key", self.url)))
     }
 
     pub(crate) fn python(&self) -> String {
@@ -99,7 +105,10 @@ answer = client.chat.completions.create(
     max_tokens=200,
     messages=[{{"role": "user", "content": "Say hello."}}],
 )
-print(answer.choices[0].message.content)"#,
+print(answer.choices[0].message.content)
+
+# What is left of your cap, in dollars:
+print(client.get("/key", cast_to=object)["data"]["limit_remaining"])"#,
             url = literal(self.url),
             title = literal(&self.title),
             model = literal(self.model),
@@ -122,7 +131,10 @@ const answer = await client.chat.completions.create({{
   max_tokens: 200,
   messages: [{{ role: "user", content: "Say hello." }}],
 }});
-console.log(answer.choices[0].message.content);"#,
+console.log(answer.choices[0].message.content);
+
+// What is left of your cap, in dollars:
+console.log((await client.get("/key")).data.limit_remaining);"#,
             url = literal(self.url),
             title = literal(&self.title),
             model = literal(self.model),
@@ -147,7 +159,10 @@ models:
       headers:
         X-OpenRouter-Title: {title}
       extraBodyProperties:
-        user: {user}"#,
+        user: {user}
+# What is left of your cap, in dollars, says limit_remaining in the answer of:
+#   {left}"#,
+            left = self.curl_of_what_is_left(),
             url = literal(self.url),
             title = literal(&self.title),
             model = literal(self.model),
@@ -200,6 +215,9 @@ mod tests {
             "max_tokens": 200,
             "messages": [{"role": "user", "content": "Say hello."}]
           }'
+
+        # What is left of your cap, in dollars: limit_remaining
+        curl 'https://openrouter.ai/api/v1/key' -H "Authorization: Bearer $OPENROUTER_API_KEY"
         "#);
         insta::assert_snapshot!(example.python(), @r#"
         import os
@@ -217,6 +235,9 @@ mod tests {
             messages=[{"role": "user", "content": "Say hello."}],
         )
         print(answer.choices[0].message.content)
+
+        # What is left of your cap, in dollars:
+        print(client.get("/key", cast_to=object)["data"]["limit_remaining"])
         "#);
         insta::assert_snapshot!(example.javascript(), @r#"
         import OpenAI from "openai";
@@ -233,6 +254,9 @@ mod tests {
           messages: [{ role: "user", content: "Say hello." }],
         });
         console.log(answer.choices[0].message.content);
+
+        // What is left of your cap, in dollars:
+        console.log((await client.get("/key")).data.limit_remaining);
         "#);
         insta::assert_snapshot!(example.editor(), @r#"
         name: Bursar
@@ -249,6 +273,8 @@ mod tests {
                 X-OpenRouter-Title: "O'Neil's \"CS\" \\ $HOME `x` Ubung"
               extraBodyProperties:
                 user: "0123456789abcdef"
+        # What is left of your cap, in dollars, says limit_remaining in the answer of:
+        #   curl 'https://openrouter.ai/api/v1/key' -H "Authorization: Bearer $OPENROUTER_API_KEY"
         "#);
         view.programme.settings.name = "日本語".to_owned();
         assert!(Example::at(URL, &view).curl().contains("X-OpenRouter-Title: cs-pilot'"));

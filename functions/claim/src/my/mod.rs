@@ -44,6 +44,19 @@ pub(crate) async fn page(State(site): State<Site>, visitor: Visitor) -> Answer {
     show(&site, &visitor, now, StatusCode::OK, None).await
 }
 
+#[derive(Template)]
+#[template(path = "help_page.html")]
+struct HelpPage<'a> {
+    frame: &'a Frame,
+    visitor: &'a Visitor,
+    url: &'a str,
+}
+
+/// The page that explains the provider's refusals.
+pub(crate) async fn help(State(site): State<Site>, visitor: Visitor) -> Answer {
+    Ok(site.page(&HelpPage { frame: &site.frame, visitor: &visitor, url: &site.provider_url }))
+}
+
 /// The page of a person's grants, with a refusal above it.
 pub(crate) async fn with_alert(
     site: &Site,

@@ -3,11 +3,12 @@
 
 use askama::Template;
 use axum::extract::{Query, State};
+use bursar_core::domain::programme::Programme;
 use bursar_core::domain::usage::days::{Accuracy, Days, Sum};
 use bursar_core::domain::usage::span::Span;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::{Reset, utc_date};
-use bursar_core::store::{Account, AccountDay, HeldAct, HeldBack, HeldKey, PotSums};
+use bursar_core::store::{Account, AccountDay, HeldAct, HeldBack, HeldKey, Job, PotSums, Table};
 use bursar_core::web::{Answer, Fault, Frame, Site, Visitor};
 use jiff::Timestamp;
 
@@ -21,6 +22,7 @@ use super::residual::Residual;
 use super::syncs::SyncRun;
 use super::warnings;
 use crate::access::AdminAccess;
+use crate::job_line::JobLine;
 use crate::owners::{KeyOwners, TypedOwner};
 use crate::paths;
 use crate::show::{self, utc};
@@ -67,6 +69,7 @@ struct AccountPage<'a> {
     models: ModelTable,
     coverage: ModelCoverage,
     syncs: Vec<SyncRun>,
+    jobs: Vec<JobLine>,
     mail: MailSection,
 }
 
@@ -197,9 +200,21 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, refu
         models: by_model::unattributed(&unattributed),
         coverage,
         syncs,
+        jobs: running_jobs(table, &programmes, now).await?,
         mail,
     };
     Ok(site.page(&page))
+}
+
+/// The jobs of all programmes that run or wait.
+async fn running_jobs(table: &Table, programmes: &[Programme], now: Timestamp) -> Result<Vec<JobLine>, Fault> {
+    let mut lines = Vec::new();
+    for id in table.programmes_with_jobs().await? {
+        let jobs: Vec<Job> = table.jobs(&id).await?.into_iter().filter(Job::is_running).collect();
+        let programme = programmes.iter().find(|programme| programme.id == id);
+        lines.extend(programme.map(|programme| JobLine::of_programme(programme, &jobs, now)).unwrap_or_default());
+    }
+    Ok(lines)
 }
 
 /// The balance, and when the provider reported it: from the newest run that read it, or from the newest

@@ -5,7 +5,9 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{CapRefused, GrantState, Hold, HoldRefused, OrderKind, ReleaseRefused, View};
+use bursar_core::domain::grant::{
+    CapRefused, GrantState, Hold, HoldRefused, OrderKind, PassingCap, ReleaseRefused, View,
+};
 use bursar_core::domain::people::role::Role;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::orders::NotCarriedOut;
@@ -14,6 +16,7 @@ use bursar_core::store::Undeliverable;
 use bursar_core::store::{ActOutcome, Resend};
 use bursar_core::web::{Answer, Fields, RequestDeadline, Site};
 
+use super::cap_form::CapForm;
 use super::grant;
 use crate::access::{self, Assistants, Form, ProgrammeAccess};
 use crate::paths;
@@ -121,16 +124,18 @@ impl GrantPress<'_> {
     }
 
     async fn cap(&self) -> Answer {
-        let cap = match Usd::from_form(self.fields.get("cap_usd").unwrap_or_default()) {
-            Ok(cap) if cap < Usd::CENT => return self.cap_again("No key has a cap below one cent.").await,
-            Ok(cap) => cap,
-            Err(error) => return self.cap_again(&format!("Refused: {error}.")).await,
+        let typed = CapForm::of(self.fields);
+        let (cap, until) = match typed.read(&self.view.programme.settings, self.at.now) {
+            Ok(read) => read,
+            Err(refused) => return grant::show(self.site, self.access, self.view, Some(refused)).await,
         };
-        // A cap equal to the group's is not stored as one of the grant's own, so that it follows the
-        // group's.
-        let (settings, group) = (&self.view.programme.settings, self.view.grant.group.as_deref());
-        let cap = Some(cap).filter(|cap| *cap != settings.cap_of_group(group));
-        match self.site.table.act(self.at, |view, now| view.set_cap(cap, self.by, self.reason(), now)).await? {
+        let set = |view: &View, now| match until {
+            Some(until) => {
+                view.set_passing_cap(PassingCap { cap: cap.unwrap_or_default(), until }, self.by, self.reason(), now)
+            }
+            None => view.set_cap(self.own(cap), self.by, self.reason(), now),
+        };
+        match self.site.table.act(self.at, set).await? {
             ActOutcome::NoSuchGrant => Ok(self.site.not_found()),
             ActOutcome::Refused(CapRefused::Over) => Ok(self.over()),
             ActOutcome::Refused(CapRefused::PotExhausted) => {
@@ -143,6 +148,11 @@ impl GrantPress<'_> {
         }
     }
 
+    /// A cap equal to the group's is not stored as one of the grant's own, so that it follows the group's.
+    fn own(&self, cap: Option<Usd>) -> Option<Usd> {
+        let (settings, group) = (&self.view.programme.settings, self.view.grant.group.as_deref());
+        cap.filter(|cap| *cap != settings.cap_of_group(group))
+    }
     async fn resend(&self) -> Answer {
         if self.view.grant.holds.dropped.is_some() {
             return Ok(self.refuse("It was dropped from the roster, so no mail is sent."));
@@ -196,11 +206,6 @@ impl GrantPress<'_> {
                 Ok(self.site.refuse(StatusCode::BAD_GATEWAY, "The key is not enabled yet", why))
             }
         }
-    }
-
-    async fn cap_again(&self, why: &str) -> Answer {
-        let typed = self.fields.get("cap_usd").unwrap_or_default();
-        grant::show(self.site, self.access, self.view, Some((typed, why))).await
     }
 
     fn reason(&self) -> Option<&str> {

@@ -10,11 +10,11 @@ use bursar_core::domain::values::format::column_time;
 use bursar_core::store::UnreachableReason;
 use bursar_core::web::{Answer, Fault, Frame, Site};
 
+use super::cap_form::{self, CapForm};
 use super::list::{self, GrantRow};
 use super::timeline::TimelineEntry;
 use crate::access::ProgrammeAccess;
 use crate::mails::{self, MailRow};
-use crate::settings;
 use crate::spending::spans::{self, Figure, SpanContext};
 
 #[derive(Template)]
@@ -37,9 +37,9 @@ struct GrantPage<'a> {
     /// The mails about the grant, newest first.
     mails: Vec<MailRow>,
     may: GrantForms,
-    /// The cap that was typed; `cap_error` says why it was refused.
-    cap: &'a str,
-    cap_error: Option<&'a str>,
+    cap: CapForm,
+    /// How long another cap holds, if one does.
+    passing: Option<String>,
 }
 
 /// The forms that this visitor can use on this grant.
@@ -73,12 +73,12 @@ pub(crate) async fn view(site: &Site, access: &ProgrammeAccess, grant: &str) -> 
     Ok(site.table.view(&access.programme.id, &grant).await?)
 }
 
-/// The page; `refused` is a cap that was typed and refused.
+/// The page; `refused` is the form of a cap that was refused.
 pub(crate) async fn show(
     site: &Site,
     access: &ProgrammeAccess,
     view: &View,
-    refused: Option<(&str, &str)>,
+    refused: Option<CapForm>,
 ) -> Result<Response, Fault> {
     let View { programme, grant, readings, .. } = view;
     let now = site.clock.now();
@@ -120,7 +120,7 @@ pub(crate) async fn show(
         (grant.holds.dropped.is_some(), "the roster does not name this person any more"),
         (grant.holds.unused, "it was not used"),
     ];
-    let cap = settings::plain(grant.cap(&programme.settings));
+    let status = if refused.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let context = SpanContext::of(&programme.settings, sync.listed_at, now);
     let spans = context.each(&list::used(readings).days(programme.settings.byok), grant.ever_shown);
     let page = GrantPage {
@@ -143,9 +143,8 @@ pub(crate) async fn show(
         notes: spans::notes(spans.iter().map(|(_, figure)| figure)),
         spans,
         row: &GrantRow::of(grant.clone(), readings, &programme.settings, now),
-        cap: refused.map_or(cap.as_str(), |(typed, _)| typed),
-        cap_error: refused.map(|(_, why)| why),
+        cap: refused.unwrap_or_else(|| CapForm::now(grant, &programme.settings, now)),
+        passing: cap_form::passing_in_words(grant, &programme.settings, now),
     };
-    let status = if refused.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     Ok(Frame::page(status, &page))
 }

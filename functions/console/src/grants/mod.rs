@@ -1,6 +1,7 @@
 //! The grants of a programme: the list, the page of each, and the acts of people with a role.
 
 mod acts;
+mod cap_form;
 mod grant;
 mod list;
 mod timeline;

@@ -7,8 +7,10 @@ use axum::response::{IntoResponse, Redirect};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::{Act, Actor};
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::programme::request::Request;
-use bursar_core::store::{Author, EditOutcome, StoreError};
+use bursar_core::domain::programme::request::{POT, Request};
+use bursar_core::domain::values::format::column_time;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::store::{self, Author, EditOutcome, StoreError};
 use bursar_core::web::{Answer, Fault, RequestDeadline, Site};
 
 use super::edit_form::{self, EditForm};
@@ -16,10 +18,12 @@ use super::page::{self, PageState};
 use crate::access::{self, Faculty, Form, ProgrammeAccess};
 use crate::paths;
 use crate::settings::{Difference, Draft, Refusals, SettingTexts};
+use crate::work::jobs;
 
 const UNREADABLE: &str = "Nothing was saved: a field below cannot be read.";
-const STALE: &str = "Nothing was saved: somebody edited the programme meanwhile. Below is what you typed, and what it is now. Save again to replace that.";
-const PLACES_TAKEN: &str = "Nothing was saved: students have claimed keys, so the cap, the reset, the time zone, what counts against a limit and the end of the term cannot be changed any more.";
+const FORBIDDEN: &str = "Nothing was saved: something below cannot be changed, or not like this.";
+const STALE: &str = "Nothing was saved: somebody edited the programme meanwhile. Below is what it is now, with what you changed. Where both of you changed something, both values are shown. Save again to save what you changed, and nothing else.";
+const FIXED: &str = "People have keys that count like this, and the provider cannot change it in a key.";
 const NO_VERSION: &str = "The form did not say which state of the programme it was made from.";
 
 /// One edit of a programme: its state when the form was read, and the fields that were posted.
@@ -30,6 +34,8 @@ struct Edit<'a> {
     typed: SettingTexts,
     /// The version of the programme that the form was made from.
     version: Option<&'a str>,
+    /// The fingerprints of the fields as the form was made.
+    made_from: Option<&'a str>,
 }
 
 /// The result of an edit: what is saved, and what is requested of the admins.
@@ -42,11 +48,12 @@ struct EditPlan {
 /// The reason why an edit is not saved.
 enum EditFailed {
     Unreadable(Refusals),
+    /// What the present state of programme and grants does not allow.
+    Forbidden(StatusCode, Refusals),
     NoVersion,
-    /// Somebody else has edited the programme; this is its current state.
-    Stale(Box<Programme>),
+    /// Somebody else has edited the programme; this is its current state, with its pot.
+    Stale(Box<(Programme, Usd)>),
     Closed,
-    PlacesTaken,
     NoSuchProgramme,
     Fault(Fault),
 }
@@ -60,8 +67,8 @@ pub(crate) async fn edit(
     let Some(pot) = site.table.pot(&programme.id).await? else { return Ok(site.not_found()) };
     let before = Draft { settings: programme.settings.clone(), pot: pot.limit };
     let typed = SettingTexts::of(&before).with(&fields);
-    let version = fields.filled("version");
-    let edit = Edit { site: &site, access: &access, before, typed, version };
+    let (version, made_from) = (fields.filled("version"), fields.filled("made_from"));
+    let edit = Edit { site: &site, access: &access, before, typed, version, made_from };
     match edit.carry_out(deadline).await {
         Ok(()) => Ok(Redirect::to(&paths::programme(&programme.id)).into_response()),
         Err(failed) => edit.answer(failed).await,
@@ -110,7 +117,7 @@ impl Edit<'_> {
         match self.version {
             None => Err(EditFailed::NoVersion),
             Some(version) if version != edit_form::version(programme, self.before.pot) => {
-                Err(EditFailed::Stale(Box::new(programme.clone())))
+                Err(EditFailed::Stale(Box::new((programme.clone(), self.before.pot))))
             }
             Some(_) if programme.closed_at.is_some() => Err(EditFailed::Closed),
             Some(_) => Ok(()),
@@ -118,21 +125,43 @@ impl Edit<'_> {
     }
 
     async fn save(&self, plan: &EditPlan, by: Author<'_>) -> Result<(), EditFailed> {
-        let (table, programme) = (&self.site.table, &self.access.programme);
-        let Draft { settings, pot } = &plan.after;
-        if *settings != self.before.settings {
-            let entry = plan.saved.without_pot().entry(Act::Edited);
-            match table.save_settings(&programme.id, settings.clone(), programme.edits, entry, by).await? {
-                EditOutcome::Done => {}
-                EditOutcome::PlacesTaken => return Err(EditFailed::PlacesTaken),
-                EditOutcome::NoSuchProgramme => return Err(EditFailed::NoSuchProgramme),
-                EditOutcome::Stale(programme) => return Err(EditFailed::Stale(programme)),
+        let programme = &self.access.programme;
+        let Draft { settings, pot } = plan.after.clone();
+        let what = plan.saved.without_pot().entry(Act::Edited);
+        let edit = store::Edit { settings, edits: programme.edits, pot: Some((self.before.pot, pot)), what };
+        match self.site.table.edit(&programme.id, &edit, by).await? {
+            EditOutcome::Done => {
+                jobs::in_a_request(self.site, &programme.id, by.deadline).await;
+                Ok(())
+            }
+            EditOutcome::NoSuchProgramme => Err(EditFailed::NoSuchProgramme),
+            EditOutcome::Stale(now) => Err(EditFailed::Stale(now)),
+            EditOutcome::FixedByKeys => {
+                let refusals = plan.saved.refused(&["reset", "byok", "timezone"], FIXED);
+                Err(EditFailed::Forbidden(StatusCode::CONFLICT, refusals))
+            }
+            EditOutcome::KeysEndBefore(until) => {
+                let until = column_time(until, programme.settings.term.zone());
+                let why = format!(
+                    "Keys that people have end on {until} at the latest, and the provider cannot change that. Copy the programme into the next term."
+                );
+                let refusals = plan.saved.refused(&["ends_on"], &why);
+                Err(EditFailed::Forbidden(StatusCode::UNPROCESSABLE_ENTITY, refusals))
+            }
+            EditOutcome::PotTooSmall { pot, reserved } => {
+                let (pot, reserved) = (pot.to_dollars_down(), reserved.to_dollars_up());
+                let why = match plan.saved.has(POT) {
+                    true => format!(
+                        "{pot} is less than the {reserved} that is held for keys: what they spent, and what they may still spend."
+                    ),
+                    false => format!(
+                        "With this {reserved} would be held for keys that people have, and the budget is {pot}."
+                    ),
+                };
+                let refusals = plan.saved.refused(&[POT, "cap_usd", "ends_on"], &why);
+                Err(EditFailed::Forbidden(StatusCode::UNPROCESSABLE_ENTITY, refusals))
             }
         }
-        if *pot != self.before.pot {
-            table.set_pot(&programme.id, *pot, by).await?;
-        }
-        Ok(())
     }
 
     async fn ask(&self, plan: &EditPlan, request: &Request, by: Author<'_>) -> Result<(), EditFailed> {
@@ -150,17 +179,17 @@ impl Edit<'_> {
                 let form = EditForm::refilled(self.access, self.before.pot, &self.typed, &refusals, UNREADABLE);
                 self.again(StatusCode::UNPROCESSABLE_ENTITY, self.access, form).await
             }
-            EditFailed::Stale(programme) => {
-                let access = ProgrammeAccess { programme: *programme, ..self.access.clone() };
-                let now = Draft { settings: access.programme.settings.clone(), pot: self.before.pot };
-                let form = EditForm::refilled(&access, now.pot, &self.typed, &Refusals::new(), STALE);
-                let form = form.beside(&self.typed, &SettingTexts::of(&now));
-                self.again(StatusCode::CONFLICT, &access, form).await
+            EditFailed::Forbidden(status, refusals) => {
+                let form = EditForm::refilled(self.access, self.before.pot, &self.typed, &refusals, FORBIDDEN);
+                self.again(status, self.access, form).await
             }
-            EditFailed::PlacesTaken => {
-                let form =
-                    EditForm::refilled(self.access, self.before.pot, &self.typed, &Refusals::new(), PLACES_TAKEN);
-                self.again(StatusCode::CONFLICT, self.access, form).await
+            EditFailed::Stale(current) => {
+                let (programme, pot) = *current;
+                let now = SettingTexts::of(&Draft { settings: programme.settings.clone(), pot });
+                let access = ProgrammeAccess { programme, ..self.access.clone() };
+                let merged = now.clone().with_changes(&self.typed, self.made_from);
+                let form = EditForm::refilled(&access, pot, &merged, &Refusals::new(), STALE);
+                self.again(StatusCode::CONFLICT, &access, form.beside(&merged, &now)).await
             }
             EditFailed::NoVersion => refuse(StatusCode::UNPROCESSABLE_ENTITY, NO_VERSION),
             EditFailed::Closed => refuse(StatusCode::CONFLICT, "The programme is closed."),

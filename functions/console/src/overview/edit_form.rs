@@ -9,6 +9,8 @@ use crate::settings::{Audience, Draft, FormFields, Refusals, SettingTexts};
 /// The form that edits a programme.
 pub(super) struct EditForm {
     pub(super) version: String,
+    /// The fingerprints of the settings as they are, by which a stale form knows what its person changed.
+    pub(super) made_from: String,
     pub(super) fields: FormFields,
     pub(super) open: bool,
     /// The reason why the posted form was not saved.
@@ -32,7 +34,9 @@ impl EditForm {
     ) -> EditForm {
         let audience = if access.is_admin() { Audience::Admin } else { Audience::Faculty };
         let fields = FormFields::of(texts, audience, refusals);
-        EditForm { version: version(&access.programme, pot), fields, open: true, refusal: Some(why) }
+        let now = SettingTexts::of(&Draft { settings: access.programme.settings.clone(), pot });
+        let version = version(&access.programme, pot);
+        EditForm { version, made_from: now.fingerprints(), fields, open: true, refusal: Some(why) }
     }
 
     /// Adds the current value to each carried field that differs from it.
@@ -44,6 +48,6 @@ impl EditForm {
 
 /// The version that an edit must have been made from. The pot is an item of its own, so its amount is part
 /// of it beside the count of edits.
-pub(super) fn version(programme: &Programme, pot: Usd) -> String {
+pub(crate) fn version(programme: &Programme, pot: Usd) -> String {
     format!("{}-{}", programme.edits, pot.micros())
 }

@@ -13,4 +13,5 @@ mod warnings;
 
 pub(crate) use add_person::add_person;
 pub(crate) use edit::edit;
-pub(crate) use page::page;
+pub(crate) use edit_form::version;
+pub(crate) use page::{PageState, page, show};

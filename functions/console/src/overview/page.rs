@@ -4,7 +4,7 @@ use askama::Template;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use bursar_core::domain::grant::{Grant, Place, Reading};
-use bursar_core::domain::programme::{Programme, Settings};
+use bursar_core::domain::programme::{Pot, Programme, Settings};
 use bursar_core::domain::usage::days::Sum;
 use bursar_core::domain::usage::models::GroupUse;
 use bursar_core::domain::usage::reading::DailyUse;
@@ -12,9 +12,9 @@ use bursar_core::domain::usage::span::Span;
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{AssignedModels, Job, JobState, ProgrammeUse, UnreachableReason};
+use bursar_core::store::{AssignedModels, ProgrammeUse, UnreachableReason};
 use bursar_core::web::{Answer, Frame, Site};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::chart::Chart;
 use super::edit_form::EditForm;
@@ -24,6 +24,8 @@ use super::person_form::PersonForm;
 use super::requests::{self, OpenRequest};
 use super::warnings::{self, PotRoom};
 use crate::access::ProgrammeAccess;
+use crate::job_line::JobLine;
+use crate::programme::{CopyForm, MoveForm, TypedMove};
 use crate::spending::by_model::{self, ModelCoverage, ModelTable};
 use crate::spending::spans::{self, Figure, SpanContext, SpanLink, SpanQuery};
 use crate::{grants, paths, show};
@@ -61,11 +63,15 @@ struct Overview<'a> {
     /// Whether outliers are named: assistants see only their number.
     may_name: bool,
     chart: Option<Chart>,
-    job: Option<JobStatus>,
+    jobs: Vec<JobLine>,
     edit: EditForm,
     /// The requests to the admins that are still open.
     requests: Vec<OpenRequest>,
     person: PersonForm,
+    /// The form that copies the programme; assistants have none.
+    copying: Option<CopyForm>,
+    /// The form that moves money, which is the admins'.
+    moving: Option<MoveForm>,
 }
 
 /// The four amounts, with the time of the first one's reading.
@@ -75,14 +81,8 @@ struct MoneyFigures {
     reserved: Usd,
     implied: Usd,
     pot: Usd,
-}
-
-struct JobStatus {
-    state: &'static str,
-    next: u32,
-    steps: u32,
-    refused: u32,
-    why: Option<String>,
+    /// The people for whom the pot is enough, whoever of the others comes first, of all who have a key or may claim one.
+    enough_for: (usize, usize),
 }
 
 pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Query(asked): Query<SpanQuery>) -> Answer {
@@ -91,19 +91,31 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Quer
 
 /// The state of one page view: the requested span, and the forms as they were posted.
 #[derive(Default)]
-pub(super) struct PageState {
+pub(crate) struct PageState {
     pub(super) span: Option<Span>,
     pub(super) edit: Option<EditForm>,
     pub(super) person: PersonForm,
+    pub(super) copying: Option<CopyForm>,
+    pub(super) moving: Option<TypedMove>,
 }
 
-pub(super) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState, status: StatusCode) -> Answer {
+impl PageState {
+    pub(crate) fn copying(form: CopyForm) -> PageState {
+        PageState { copying: Some(form), ..PageState::default() }
+    }
+
+    pub(crate) fn moving(typed: TypedMove) -> PageState {
+        PageState { moving: Some(typed), ..PageState::default() }
+    }
+}
+
+pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState, status: StatusCode) -> Answer {
     let (now, programme) = (site.clock.now(), &access.programme);
     let Some(pot) = &site.table.pot(&programme.id).await? else { return Ok(site.not_found()) };
-    let (grants, of_programme, job, sync, unreachable) = tokio::try_join!(
+    let (grants, of_programme, jobs, sync, unreachable) = tokio::try_join!(
         site.table.grants_with_readings(&programme.id),
         site.table.programme_use(&programme.id),
-        site.table.job(&programme.id),
+        site.table.jobs(&programme.id),
         site.table.sync_state(),
         site.table.unreachable(now),
     )?;
@@ -133,6 +145,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         as_of: sync.listed_at.map(time),
         reserved: pot.reserved,
         implied: grants.iter().map(implied).sum(),
+        enough_for: enough_for(pot, &grants, settings, now),
         pot: pot.limit,
     };
     let count = |state| grants.iter().filter(|(grant, _)| show::state(grant) == state).count();
@@ -144,10 +157,13 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
     };
     let room = PotRoom { pot, spent: spent.total(), implied: money.implied };
     let mut warnings: Vec<String> = room.warning(access, &grants, now).into_iter().collect();
-    warnings.extend(warnings::others(&grants, sync.listed_at, job.as_ref(), now));
+    warnings.extend(warnings::others(&grants, sync.listed_at, &jobs, now));
     warnings.extend(warnings::refused_rules(programme, now));
     warnings.extend(warnings::unreachable_staff(site, settings, now).await?);
     warnings.extend(finance::unreachable(site, settings, now).await?);
+    if access.is_admin() {
+        warnings.extend(warnings::balance(site, programme, money.implied - spent.total(), now).await?);
+    }
     let page = Overview {
         frame: &site.frame,
         csrf: access.visitor.csrf.reveal(),
@@ -171,13 +187,41 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         outlook: Outlook::of(programme, pot, &spent, &grants, sync.listed_at, now),
         may_name: access.is_faculty(),
         chart: Chart::of(&spent, pot.limit),
-        job: job.filter(|job| is_recent(job, now)).map(JobStatus::of),
+        jobs: JobLine::of_programme(programme, &jobs, now),
         money,
         edit: state.edit.unwrap_or_else(|| EditForm::of(access, pot.limit)),
         requests,
         person: state.person,
+        copying: match access.is_faculty() {
+            true => Some(state.copying.unwrap_or_else(|| CopyForm::of(programme, pot.limit, now))),
+            false => None,
+        },
+        moving: match access.is_admin() {
+            true => Some(MoveForm::of(site, programme, pot.limit, state.moving.unwrap_or_default(), now).await?),
+            false => None,
+        },
     };
     Ok(Frame::page(status, &page))
+}
+
+/// For how many people the pot is enough: those who have a place, and as many of the others as fit in any order.
+fn enough_for(pot: &Pot, grants: &[(Grant, Vec<Reading>)], settings: &Settings, now: Timestamp) -> (usize, usize) {
+    let (mut with_a_place, mut costs) = (0, Vec::new());
+    for (grant, readings) in grants {
+        let place = Place { grant, readings, settings, read_until: pot.counted_at };
+        let cost = place.implied(now) - place.cost(now);
+        match cost > Usd::ZERO {
+            true => costs.push(cost),
+            false => with_a_place += usize::from(grant.has_place),
+        }
+    }
+    costs.sort_unstable_by(|one, other| other.cmp(one));
+    let mut room = pot.limit - pot.reserved;
+    let fit = costs.iter().take_while(|cost| {
+        room = room - **cost;
+        room >= Usd::ZERO
+    });
+    (with_a_place + fit.count(), with_a_place + costs.len())
 }
 
 /// The spending of each group over each span.
@@ -203,20 +247,4 @@ fn by_group(
     }
     let figures = |sums: [Sum; 6]| Span::EACH.map(spans::name).into_iter().zip(sums.map(Figure::of)).collect();
     groups.into_iter().map(|(group, sums)| (group, figures(sums))).collect()
-}
-
-/// Whether an import is still worth a line: while it runs, and on the day on which it ended.
-fn is_recent(job: &Job, now: Timestamp) -> bool {
-    !matches!(job.state, JobState::Done { at } if at + SignedDuration::from_hours(24) <= now)
-}
-
-impl JobStatus {
-    fn of(job: Job) -> JobStatus {
-        let state = job.state.as_str();
-        let why = match job.state {
-            JobState::Failed { why, .. } => Some(why),
-            JobState::Running { .. } | JobState::Done { .. } => None,
-        };
-        JobStatus { state, next: job.next, steps: job.steps, refused: job.refused, why }
-    }
 }

@@ -7,7 +7,7 @@ use bursar_core::domain::programme::{Pot, Programme, Settings};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{Job, JobState, UnreachableReason};
+use bursar_core::store::{Job, JobState, UnreachableReason, Work};
 use bursar_core::web::{Fault, Site};
 use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
@@ -73,7 +73,7 @@ impl PotRoom<'_> {
 pub(super) fn others(
     grants: &[(Grant, Vec<Reading>)],
     listed_at: Option<Timestamp>,
-    job: Option<&Job>,
+    jobs: &[Job],
     now: Timestamp,
 ) -> Vec<String> {
     let mut warnings = Vec::new();
@@ -88,8 +88,10 @@ pub(super) fn others(
     warn(listed_at.is_some_and(is_behind), &|| {
         "No sync has read every key for more than 26 hours, so the figures are older than that. An admin sees why on the account page.".to_owned()
     });
-    if let Some(job) = job {
-        warn(matches!(job.state, JobState::Failed { .. }), &|| {
+    let import = jobs.iter().find(|job| matches!(job.work, Work::Import { .. }));
+    if let Some(job) = import {
+        let is_cancelled = jobs.iter().any(|job| job.work == Work::Close);
+        warn(matches!(job.state, JobState::Failed { .. }) && !is_cancelled, &|| {
             "The last import of a roster failed. Upload the file again.".to_owned()
         });
         warn(job.refused > 0, &|| {
@@ -116,6 +118,26 @@ pub(super) async fn unreachable_staff(site: &Site, settings: &Settings, now: Tim
         }
     };
     Ok(unreachable.map(sentence).collect())
+}
+
+/// The warning, for admins, that the account's balance does not cover what the programme could still cost.
+pub(super) async fn balance(
+    site: &Site,
+    programme: &Programme,
+    to_come: Usd,
+    now: Timestamp,
+) -> Result<Option<String>, Fault> {
+    let newest = site.table.newest_account_days(1).await?;
+    let Some(day) = newest.first().filter(|_| !programme.is_over(now)) else { return Ok(None) };
+    let balance = day.bought - day.spent;
+    Ok((balance < to_come).then(|| {
+        format!(
+            "If everybody on the roster claims, this programme could still cost {}, and the account's balance is {}. The account page says \
+             how much credit to buy, and by when.",
+            to_come.to_cents_up(),
+            balance.to_cents_down()
+        )
+    }))
 }
 
 /// The warning that the provider has refused the programme's rules for some time.

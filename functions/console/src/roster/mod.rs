@@ -21,7 +21,7 @@ use crate::access::{self, Faculty, Form, ProgrammeAccess};
 use crate::paths;
 use crate::show;
 use crate::upload::Upload;
-use crate::work::import;
+use crate::work::jobs;
 
 /// The most groups of a programme. Each has sums of its own, and more would be unreadable.
 const MOST_GROUPS: usize = 500;
@@ -142,18 +142,13 @@ pub(crate) async fn apply(
         return Ok(confirm(&site, &access, &import));
     }
     let actor = access::actor(&site, &access.visitor, deadline).await?;
-    match site.table.start_job(&import, &actor, now, deadline).await? {
+    match site.table.start_import(&import, &actor, now, deadline).await? {
         JobCreation::Already => {}
         JobCreation::Busy => {
             let why = "Another roster of this programme is being applied. Wait until it is done, then apply this one.";
             return Ok(site.refuse(StatusCode::CONFLICT, "Nothing was done", why));
         }
-        JobCreation::Yes(job) => {
-            // The job is on record, so a failure from here on is left to the work of the next minutes.
-            if let Err(error) = import::carry_on(&site, job, import::in_a_request(deadline)).await {
-                tracing::warn!(error = format!("{error:#}"), "a roster is left to be applied later");
-            }
-        }
+        JobCreation::Yes => jobs::in_a_request(&site, &programme.id, deadline).await,
     }
     Ok(Redirect::to(&paths::programme(&programme.id)).into_response())
 }

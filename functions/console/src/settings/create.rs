@@ -4,7 +4,8 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use bursar_core::store::Author;
+use bursar_core::domain::values::id::new_ulid;
+use bursar_core::store::{Author, NewProgramme};
 use bursar_core::web::{Answer, Frame, RequestDeadline, Site, Visitor};
 
 use super::{Audience, Draft, FormFields, Refusals, SettingTexts};
@@ -19,6 +20,8 @@ struct NewProgrammePage<'a> {
     is_admin: bool,
     fields: FormFields,
     more_open: bool,
+    /// The id of this form, which makes one programme.
+    form: String,
 }
 
 pub(crate) async fn new(State(site): State<Site>, AdminAccess { visitor }: AdminAccess) -> Answer {
@@ -37,7 +40,8 @@ pub(crate) async fn create(
     };
     let actor = access::actor(&site, &visitor, deadline).await?;
     let by = Author { actor: &actor, now: site.clock.now(), deadline };
-    let id = site.table.create_programme(settings, pot, by).await?;
+    let form = fields.filled("form").and_then(|form| form.parse().ok());
+    let id = site.table.create(NewProgramme { settings, pot, form, copied: None }, by).await?;
     Ok(Redirect::to(&paths::programme(&id)).into_response())
 }
 
@@ -47,6 +51,13 @@ fn form(site: &Site, visitor: &Visitor, texts: &SettingTexts, refusals: &Refusal
     let more_open = fields.optional.iter().any(|field| field.error.is_some());
     Frame::page(
         status,
-        &NewProgrammePage { frame: &site.frame, csrf: visitor.csrf.reveal(), is_admin: true, fields, more_open },
+        &NewProgrammePage {
+            frame: &site.frame,
+            csrf: visitor.csrf.reveal(),
+            is_admin: true,
+            fields,
+            more_open,
+            form: new_ulid(site.clock.now()).to_string(),
+        },
     )
 }

@@ -3,8 +3,8 @@
 use bursar_core::domain::audit::{Act, AuditDetail};
 use bursar_core::domain::programme::request::{POT, Wish};
 
-use super::SettingTexts;
 use super::table::{Draft, SETTINGS, Setting, SettingOwner};
+use super::{Refusals, SettingTexts};
 
 /// The settings in which two drafts differ.
 pub(crate) struct Difference(Vec<SettingChange>);
@@ -43,6 +43,21 @@ impl Difference {
     /// The difference without the pot, whose change has an audit entry of its own.
     pub(crate) fn without_pot(&self) -> Difference {
         Difference(self.0.iter().filter(|change| change.setting.id != POT).cloned().collect())
+    }
+
+    pub(crate) fn has(&self, id: &str) -> bool {
+        self.0.iter().any(|change| change.setting.id == id)
+    }
+
+    /// The same sentence beside each of these settings that is changed, or beside the first change.
+    pub(crate) fn refused(&self, ids: &[&str], why: &str) -> Refusals {
+        let changed = self.0.iter().map(|change| change.setting.id);
+        let mut refused: Refusals =
+            changed.clone().filter(|id| ids.contains(id)).map(|id| (id, why.to_owned())).collect();
+        if refused.is_empty() {
+            refused.extend(changed.take(1).map(|id| (id, why.to_owned())));
+        }
+        refused
     }
 
     pub(crate) fn wishes(&self) -> Vec<Wish> {

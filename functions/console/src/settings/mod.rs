@@ -13,6 +13,8 @@ use bursar_core::domain::programme::Settings;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
 use bursar_core::web::Fields;
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
 
 pub(crate) use create::{create, new};
 pub(crate) use difference::Difference;
@@ -59,6 +61,29 @@ impl SettingTexts {
         self
     }
 
+    /// Replaces one text.
+    pub(crate) fn set(&mut self, id: &'static str, text: String) {
+        self.texts.insert(id, text);
+    }
+
+    /// These texts, replaced by those of a form that its person changed since it was made.
+    pub(crate) fn with_changes(mut self, typed: &SettingTexts, made_from: Option<&str>) -> SettingTexts {
+        for id in &typed.carried {
+            let text = typed.text(id);
+            if !is_untouched(made_from, id, text) {
+                self.texts.insert(id, text.to_owned());
+                self.carried.push(id);
+            }
+        }
+        self
+    }
+
+    /// A short mark of each text, by which a form tells later what was changed in it.
+    pub(crate) fn fingerprints(&self) -> String {
+        let marks: Vec<String> = self.texts.iter().map(|(id, text)| fingerprint(id, text)).collect();
+        marks.join(" ")
+    }
+
     /// The texts that faculty may save: settings that only an admin may change keep their current value.
     pub(crate) fn of_faculty(mut self, now: &SettingTexts) -> SettingTexts {
         for setting in SETTINGS.iter().filter(|setting| setting.owner == SettingOwner::Admins) {
@@ -94,6 +119,18 @@ impl SettingTexts {
     fn carries(&self, id: &str) -> bool {
         self.carried.contains(&id)
     }
+}
+
+/// A mark of a field with its text: the first digits of a hash.
+pub(crate) fn fingerprint(field: &str, text: &str) -> String {
+    let hash = Sha256::digest(format!("{field}={text}"));
+    HEXLOWER.encode(hash.get(..6).unwrap_or_default())
+}
+
+/// Whether a form was made with this text in the field, so that its person did not change it.
+pub(crate) fn is_untouched(made_from: Option<&str>, field: &str, text: &str) -> bool {
+    let mark = fingerprint(field, text);
+    made_from.unwrap_or_default().split(' ').any(|known| known == mark)
 }
 
 impl Draft {

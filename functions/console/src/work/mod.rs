@@ -2,7 +2,10 @@
 //! has not confirmed. Each has a share of the time, so that none blocks the others.
 
 mod guardrails;
-pub(crate) mod import;
+mod import;
+pub(crate) mod jobs;
+mod steps;
+mod walk;
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -11,7 +14,6 @@ use anyhow::Result;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::Urgency;
 use bursar_core::store::ActContext;
-use bursar_core::store::JobState;
 use bursar_core::web::Site;
 use futures_util::StreamExt;
 use serde::Serialize;
@@ -31,7 +33,6 @@ pub(crate) struct WorkReport {
 /// The most grants in one query of the index; more follow while time is left.
 const AT_ONCE: i32 = 100;
 const SIDE_BY_SIDE: usize = 8;
-const JOBS_AT_ONCE: i32 = 20;
 /// The time of a round that its orders, which come first, leave to guardrails and jobs.
 const LEFT_FOR_THE_REST: Duration = Duration::from_secs(14);
 /// The least time left of a round in which guardrails and jobs begin.
@@ -44,7 +45,9 @@ pub(crate) async fn round(site: &Site, deadline: Deadline) -> Result<WorkReport>
     }
     if deadline.leaves(ENOUGH_FOR_THE_REST) {
         report.guardrails = guardrails::tell_rules(site, deadline).await?;
-        jobs(site, &mut report, deadline).await?;
+        for state in jobs::in_the_work(site, deadline).await? {
+            *report.jobs.entry(state).or_default() += 1;
+        }
     }
     Ok(report)
 }
@@ -76,23 +79,6 @@ async fn orders(site: &Site, urgency: Urgency, report: &mut WorkReport, deadline
                 Err(_) => report.put_off += 1,
             }
         }
-    }
-    Ok(())
-}
-
-/// Continues the jobs that have no lease, one after the other.
-async fn jobs(site: &Site, report: &mut WorkReport, deadline: Deadline) -> Result<()> {
-    for programme in site.table.due_jobs(site.clock.now(), JOBS_AT_ONCE).await? {
-        // Another runner may have taken it since the index listed it.
-        let Some(job) = site.table.take_job(&programme, site.clock.now(), deadline).await? else { continue };
-        let state = match import::carry_on(site, job, import::in_the_work(deadline)).await {
-            Ok(state) => JobState::as_str(&state),
-            Err(error) => {
-                tracing::warn!(%programme, error = format!("{error:#}"), "a job is left for the next minute");
-                "interrupted"
-            }
-        };
-        *report.jobs.entry(state).or_default() += 1;
     }
     Ok(())
 }

@@ -117,11 +117,11 @@ impl AlarmText {
                 leads_to: AccountPlace::Settings(programme.clone()),
             },
             Cause::Stuck { programme, since } => AlarmText {
-                subject: format!("The roster import of {} stands still", named.programme),
+                subject: format!("Work on {} stands still", named.programme),
                 facts: vec![("Programme", named.programme.clone()), ("Nothing was done since", moment(*since))],
-                next: "It was begun, and part of the roster is as the file says and part as it was. Look into the log of the function \
-                       console: its work runs each minute, goes on with the import as soon as it can, and says what fails. You hear \
-                       when it does not stand still any more."
+                next: "Somebody began it: a roster, other limits, the close of the programme. Part of it is done, and its page says \
+                       which. If the provider is out of reach, it goes on by itself. Otherwise look into the log of the function \
+                       console: its work runs each minute, and says what fails. You hear when it does not stand still any more."
                     .to_owned(),
                 leads_to: AccountPlace::Programme(programme.clone()),
             },

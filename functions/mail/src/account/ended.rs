@@ -48,7 +48,7 @@ impl AlarmText {
             }
             Cause::Stuck { programme, .. } => {
                 let what = "It is being carried on, or has ended. The programme's page says how it stands.";
-                let subject = format!("the roster import of {} does not stand still", named.programme);
+                let subject = format!("the work on {} does not stand still", named.programme);
                 (subject, Some(what.to_owned()), AccountPlace::Programme(programme.clone()))
             }
             // No other cause has a mail about its end.

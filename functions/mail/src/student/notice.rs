@@ -186,7 +186,7 @@ impl CapLeft {
     fn of(view: &View, now: Timestamp) -> CapLeft {
         let settings = &view.programme.settings;
         let (reset, ends_at) = (settings.reset, settings.term.ends_at());
-        let cap = view.grant.cap(settings);
+        let cap = view.grant.lasting_cap(settings);
         let as_of = view.readings.iter().map(|reading| reading.as_of).max();
         CapLeft {
             amount: (cap - view.spending(now).in_window).or_zero(),

@@ -19,6 +19,8 @@ use crate::runner::Runner;
 pub(crate) struct ProgrammeHead {
     /// The pot, whose version shows whether it moved while the grants were read.
     pub(crate) pot: Pot,
+    /// The settings under which places are reckoned. They are read after the pot, since an edit of costs moves it.
+    pub(crate) programme: Programme,
     /// The keys under its guardrail, if it has one.
     pub(crate) assigned: Option<Result<HashSet<KeyHash>, ProviderError>>,
 }
@@ -71,6 +73,7 @@ async fn read_head(runner: &Runner<'_>, programme: &Programme, resumed: Option<P
         Some(pot) => pot,
         None => runner.table.pot(&programme.id).await?.with_context(|| format!("{} has no pot", programme.id))?,
     };
+    let programme = runner.table.programme(&programme.id).await?.context("a programme is gone")?;
     let assigned = match &programme.guardrail {
         Some(guardrail) => match assigned(runner, &guardrail.id).await {
             Err(error) if runner.obstacle(&error).is_some() => return Err(error.into()),
@@ -78,7 +81,7 @@ async fn read_head(runner: &Runner<'_>, programme: &Programme, resumed: Option<P
         },
         None => None,
     };
-    Ok(ProgrammeHead { pot, assigned })
+    Ok(ProgrammeHead { pot, programme, assigned })
 }
 
 /// The keys under a guardrail, in one listing.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use bursar_core::domain::grant::{Grant, Reading, View};
-use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::store::{ReadingWrite, StoreError, keys};
 use futures_util::StreamExt;
@@ -147,7 +146,7 @@ impl Scan {
             input.journal.undone(what, Some(error));
         }
         self.sums.get_or_insert_with(|| ProgrammeSums::of(head.pot.clone()));
-        queue.add(index.0, self.scan_grants(runner, index, programme, (head, grants), elsewhere, input)?);
+        queue.add(index.0, self.scan_grants(runner, index, (head, grants), elsewhere, input)?);
         self.next = (index.0, index.1 + 1);
         if usize::from(self.next.1) == keys::SHARDS.len() {
             let sums = self.sums.take().context("a programme was not summed up")?;
@@ -166,11 +165,11 @@ impl Scan {
         &mut self,
         runner: &Runner<'_>,
         index: ShardIndex,
-        programme: &Programme,
         (head, grants): (&ProgrammeHead, Vec<(Grant, Vec<Reading>)>),
         elsewhere: &HashSet<[u8; 32]>,
         input: &mut ScanInput<'_>,
     ) -> Result<Vec<Reading>> {
+        let programme = &head.programme;
         let name = |row: &KeyRow| row.name(&runner.deployment, &programme.id).to_string();
         let mut rows: HashMap<GrantId, Vec<KeyRow>> = HashMap::new();
         for row in input.rows.keys(index)? {

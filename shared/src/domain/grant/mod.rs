@@ -7,6 +7,7 @@
 mod acts;
 mod cap_use;
 mod change;
+mod edited;
 mod entry;
 mod place;
 mod spending;
@@ -32,6 +33,7 @@ use crate::domain::values::money::Usd;
 pub use acts::*;
 pub use cap_use::CapUse;
 pub use change::{Change, Notice, PotChange, Unchanged, View};
+pub use edited::EditEffect;
 pub use place::{DROPPED_KEPT, Place};
 pub use spending::{Spending, wanted_limit};
 
@@ -58,6 +60,9 @@ pub struct Grant {
     /// This person's own cap, which overrides the group's and the programme's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own_cap: Option<Usd>,
+    /// Another cap for a while, which goes before all others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passing_cap: Option<PassingCap>,
     #[serde(flatten)]
     pub state: GrantState,
     #[serde(default, skip_serializing_if = "Holds::is_empty")]
@@ -80,6 +85,14 @@ pub struct Grant {
     pub counted_at: Option<Timestamp>,
     /// The version, which every act increases on condition that it is unchanged.
     pub version: u64,
+}
+
+/// A cap that holds until a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PassingCap {
+    pub cap: Usd,
+    #[serde(with = "millisecond::required")]
+    pub until: Timestamp,
 }
 
 /// The person a grant is for. Together with the person's own items this is the only home of names and
@@ -145,6 +158,9 @@ pub struct Attempt {
     pub state: AttemptState,
     #[serde(with = "millisecond::required")]
     pub begun_at: Timestamp,
+    /// The time at which its key expires, which cannot be changed at the provider.
+    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyHash>,
     /// The limit that the provider confirmed last for this key.
@@ -245,6 +261,7 @@ impl Grant {
             person,
             group,
             own_cap: None,
+            passing_cap: None,
             state: GrantState::Invited,
             holds: Holds::default(),
             epoch: Epoch::BEFORE_THE_FIRST,
@@ -258,9 +275,23 @@ impl Grant {
         }
     }
 
-    /// The cap that applies: the grant's own, else the group's, else the programme's.
-    pub fn cap(&self, settings: &Settings) -> Usd {
+    /// The cap that applies now.
+    pub fn cap(&self, settings: &Settings, now: Timestamp) -> Usd {
+        let passing = self.passing_cap.filter(|passing| now < passing.until);
+        passing.map_or_else(|| self.lasting_cap(settings), |passing| passing.cap)
+    }
+
+    /// The cap that applies where none is for a while: the grant's own, else the group's, else the programme's.
+    pub fn lasting_cap(&self, settings: &Settings) -> Usd {
         self.own_cap.unwrap_or_else(|| settings.cap_of_group(self.group.as_deref()))
+    }
+
+    /// The cap as an audit entry spells it, with the time until which it holds.
+    pub fn caps_in_words(&self, settings: &Settings, now: Timestamp) -> String {
+        match self.passing_cap.filter(|passing| now < passing.until) {
+            Some(PassingCap { cap, until }) => format!("{cap} until {until}"),
+            None => self.lasting_cap(settings).to_string(),
+        }
     }
 
     pub fn attempt(&self, epoch: Epoch) -> Option<&Attempt> {
@@ -291,6 +322,11 @@ impl Grant {
 }
 
 impl Attempt {
+    /// The time at which its key expires: as it was made, or by the settings where that is not known.
+    pub fn key_expires_at(&self, settings: &Settings) -> Timestamp {
+        self.expires_at.unwrap_or_else(|| settings.keys_expire_at())
+    }
+
     /// An attempt that begins.
     pub fn open(epoch: Epoch, nonce: Nonce, begun_at: Timestamp) -> Attempt {
         Attempt {
@@ -298,6 +334,7 @@ impl Attempt {
             nonce,
             state: AttemptState::Open,
             begun_at,
+            expires_at: None,
             key: None,
             limit: None,
             larger_limit: None,

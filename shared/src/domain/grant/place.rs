@@ -59,28 +59,30 @@ impl Place<'_> {
         Spending::of(self.grant, self.readings, self.settings, now).lifetime + self.unspent(has_place, now)
     }
 
-    /// The most that can still be spent, in this window and in each later one that begins before keys expire.
-    /// Each window counts with the cap or a larger limit, whichever is more; this one less what was used in
-    /// it.
+    /// The most that can still be spent, in this window and in each later one. A window counts with the largest amount of those
+    /// that hold in it, this one less what was used in it: a key's limit until the key expires, and the cap until keys made now
+    /// would.
     pub(super) fn unspent(&self, has_place: bool, now: Timestamp) -> Usd {
-        let (settings, expires) = (self.settings, self.settings.keys_expire_at());
-        if now >= expires {
-            return Usd::ZERO;
-        }
-        let window = settings.reset.window_at(now);
-        let (mut left, mut each_later) = (Usd::ZERO, Usd::ZERO);
+        let (settings, window) = (self.settings, self.settings.reset.window_at(now));
+        let (mut left, mut later) = (Usd::ZERO, Vec::new());
+        let mut count = |amount: Usd, used: Usd, expires: Timestamp| {
+            if now < expires {
+                left = left.max(amount - used);
+                later.push((amount, settings.reset.windows_between(now, expires)));
+            }
+        };
         for attempt in self.grant.attempts.iter().filter(|attempt| self.may_still_spend(attempt)) {
-            let largest = self.largest_limit(attempt);
-            left = left.max(largest - self.used_in(attempt, window));
-            each_later = each_later.max(largest);
+            count(self.largest_limit(attempt), self.used_in(attempt, window), attempt.key_expires_at(settings));
         }
         if has_place && self.counts_cap(now) {
-            let cap = self.grant.cap(settings);
-            let attempts = self.grant.attempts.iter();
-            left = left.max(cap - attempts.map(|attempt| self.used_in(attempt, window)).sum());
-            each_later = each_later.max(cap);
+            let used = self.grant.attempts.iter().map(|attempt| self.used_in(attempt, window)).sum();
+            let expires = settings.keys_expire_at();
+            count(self.grant.lasting_cap(settings), used, expires);
+            if let Some(passing) = self.grant.passing_cap {
+                count(passing.cap, used, passing.until.min(expires));
+            }
         }
-        left + each_later.times(settings.reset.windows_between(now, expires))
+        left + largest_in_each(later)
     }
 
     /// Whether the cap itself is reserved: not for a grant held as unused or dropped long ago, unless a key
@@ -134,6 +136,17 @@ impl Place<'_> {
     }
 }
 
+/// The sum over windows, of which an amount holds in as many as its number says. Each window has the largest of its amounts.
+fn largest_in_each(mut amounts: Vec<(Usd, u32)>) -> Usd {
+    amounts.sort_unstable_by(|one, other| other.cmp(one));
+    let (mut sum, mut summed) = (Usd::ZERO, 0);
+    for (amount, windows) in amounts {
+        sum += amount.times(windows.saturating_sub(summed));
+        summed = summed.max(windows);
+    }
+    sum
+}
+
 impl View {
     pub fn place(&self) -> Place<'_> {
         let settings = &self.programme.settings;
@@ -166,6 +179,9 @@ impl Change {
 
     /// Moves the pot by the change of the grant's cost, for acts that do not ask for room. What can be spent
     /// already is counted whether there is room or not; use beyond a limit is counted by the sync.
+    ///
+    /// An act that decides under which cap the grant has its place moves the pot in any case, if only by nothing. So it cannot
+    /// pass an edit of caps that was reckoned on the grant as it was.
     #[must_use]
     pub fn counted(mut self, view: &View, now: Timestamp) -> Change {
         if self.pot == PotChange::None {
@@ -174,6 +190,10 @@ impl Change {
                 PotChange::Take(more) => PotChange::TakeAnyway(more),
                 other => other,
             };
+        }
+        let basis = |grant: &Grant| (grant.own_cap, grant.passing_cap, grant.group.clone(), grant.has_place);
+        if self.pot == PotChange::None && self.grant.has_place && basis(&self.grant) != basis(&view.grant) {
+            self.pot = PotChange::TakeAnyway(Usd::ZERO);
         }
         self
     }

@@ -162,13 +162,13 @@ impl Table {
     }
 }
 
-/// Whether a change rests on settings that an edit may have changed since: the cost of a place, the cap, or
-/// whether the programme is over. Until a key was shown, the claim window and the terms count too.
+/// Whether a change rests on settings that an edit may have changed since: what moves the pot, the cap, the group, or whether the
+/// programme is over. Until a key was shown, the claim window and the terms count too.
 fn rests_on_settings(change: &Change) -> bool {
     let is = |act| change.audit().is_some_and(|what| what.act == act);
     let is_claim = is(Act::Begun) && !change.grant().ever_shown;
-    let rests = is(Act::CapChanged) || is(Act::Ended) || is(Act::Reopened);
-    is_claim || rests || matches!(change.pot(), PotChange::Take(_) | PotChange::TakeAnyway(_))
+    let rests = is(Act::CapChanged) || is(Act::Moved) || is(Act::Ended) || is(Act::Reopened);
+    is_claim || rests || change.pot() != PotChange::None
 }
 
 /// Moves the enrolment to the grant's new address, by which a grant is found.

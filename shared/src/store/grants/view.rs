@@ -11,6 +11,7 @@ use crate::domain::audit::Entry;
 use crate::domain::grant::{Grant, Urgency, View};
 use crate::domain::usage::reading::Reading;
 use crate::domain::values::id::{GrantId, ProgrammeId};
+use crate::sdk_error::reduce;
 use crate::store::table::items::Queue;
 use crate::store::table::{StoreError, Table, items, keys};
 
@@ -28,6 +29,28 @@ impl Table {
     /// The grants in one shard of a programme.
     pub async fn grants_of_shard(&self, programme: &ProgrammeId, shard: char) -> Result<Vec<Grant>, StoreError> {
         self.query(&keys::grant_partition(programme, shard), keys::GRANTS).await
+    }
+
+    /// Some grants of a shard after this one, in the order of their ids; empty after the last.
+    pub async fn grants_after(
+        &self,
+        programme: &ProgrammeId,
+        shard: char,
+        after: Option<&GrantId>,
+        limit: i32,
+    ) -> Result<Vec<Grant>, StoreError> {
+        let first =
+            after.map_or_else(|| keys::GRANTS.to_owned(), |after| format!("{}#", keys::grant(programme, after).sk));
+        let page = self
+            .partition(&keys::grant_partition(programme, shard), "")
+            .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
+            .expression_attribute_values(":first", AttributeValue::S(first))
+            .expression_attribute_values(":last", AttributeValue::S(format!("{}~", keys::GRANTS)))
+            .limit(limit)
+            .send()
+            .await
+            .map_err(|error| StoreError::Service(reduce(&error)))?;
+        page.items.unwrap_or_default().into_iter().map(items::from_item).collect()
     }
 
     /// All grants of a programme, shard after shard.

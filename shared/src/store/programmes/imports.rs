@@ -75,13 +75,18 @@ pub enum Step {
 impl Table {
     /// Saves a preview. The import's own item comes last: once it is there, all its steps are.
     pub async fn keep_import(&self, import: &Import, steps: &[Step], deadline: Deadline) -> Result<(), StoreError> {
+        self.keep_steps(import, steps, deadline).await?;
+        self.put_new(import, deadline).await.map(drop)
+    }
+
+    /// Saves the steps of an import whose own item comes later.
+    pub async fn keep_steps(&self, import: &Import, steps: &[Step], deadline: Deadline) -> Result<(), StoreError> {
         let (import_id, made_at) = (import.import, import.made_at);
         let chunk =
             |(steps, number): (&[Step], u32)| ImportChunk { import: import_id, number, made_at, steps: steps.to_vec() };
         let chunks: Vec<ImportChunk> = steps.chunks(STEPS_A_CHUNK).zip(0..).map(chunk).collect();
         let chunks = chunks.into_iter().map(|chunk| async move { self.put_new(&chunk, deadline).await });
-        futures_util::stream::iter(chunks).buffer_unordered(SIDE_BY_SIDE).try_collect::<Vec<_>>().await?;
-        self.put_new(import, deadline).await.map(drop)
+        futures_util::stream::iter(chunks).buffer_unordered(SIDE_BY_SIDE).try_collect::<Vec<_>>().await.map(drop)
     }
 
     /// A preview that may still be applied, or was.

@@ -1,11 +1,12 @@
-//! Jobs: work too long for one request. What a job does is the console's.
+//! Jobs: work too long for one request. What the steps of a job do is the console's.
 //!
-//! Each programme has one item for its job, so there is one at a time. Whoever has its lease goes on at the checkpoint, and every
-//! step may be done twice. The request that starts a job carries it on for some seconds; the work of each minute does the rest.
+//! A programme has one item for each kind of job, so a kind is not under way twice. Its steps are either kept in the table when it
+//! is started (`imports`), or found by walking through the grants. Every step may be done twice.
 //!
-//! A roster is compared when it is shown, and the job does just what was shown: the steps lie in the table for a day or two
-//! (`imports`). Who was dropped is held and not revoked; a file or form that names them again takes the hold off, while the pot
-//! has room.
+//! Whoever took a job writes its checkpoint on condition that nobody has written since. So another who takes it over after the
+//! lease, or a person who starts it anew, ends the former runner. Of a programme's jobs one runs at a time: the oldest.
+
+use std::collections::{BTreeSet, HashSet};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::fmt::serde::timestamp::millisecond;
@@ -15,36 +16,72 @@ use ulid::Ulid;
 
 use crate::deadline::Deadline;
 use crate::domain::audit::Actor;
-use crate::domain::values::id::{Nonce, ProgrammeId};
+use crate::domain::values::id::{GrantId, Nonce, ProgrammeId, new_ulid};
 use crate::store::programmes::imports::Import;
 use crate::store::table::commit::{Commit, Pauses};
 use crate::store::table::items::Queue;
-use crate::store::table::{StoreError, Table, keys};
+use crate::store::table::transaction::Transaction;
+use crate::store::table::{StoreError, Table, items, keys};
 
 /// How long an invocation owns a job: longer than it may run.
-const LEASE: SignedDuration = SignedDuration::from_secs(60);
+pub const JOB_LEASE: SignedDuration = SignedDuration::from_secs(60);
 
-/// The running job of a programme, or its last one.
+/// A programme's job of one kind: the running one, or the last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
     pub programme: ProgrammeId,
     pub job: Ulid,
-    /// The import that it applies.
-    pub import: Ulid,
+    #[serde(flatten)]
+    pub work: Work,
     /// The person who started it.
     pub by: Actor,
     #[serde(flatten)]
     pub state: JobState,
-    /// The step to go on with.
-    pub next: u32,
-    pub steps: u32,
+    /// The steps that are done, of all.
+    pub done: u32,
+    pub all: u32,
     /// Steps that the rules refused when it was their turn.
     pub refused: u32,
+    /// How far the present pass over the steps has come.
+    #[serde(default)]
+    pub pass: Pass,
     #[serde(with = "millisecond::required")]
     pub started_at: Timestamp,
-    /// The last writer, by which a caller whose answer was lost knows its own write.
+    /// When the last step was done.
+    #[serde(with = "millisecond::required")]
+    pub advanced_at: Timestamp,
+    /// The last writer, which each checkpoint replaces on condition that it is still the same.
     pub writer: Nonce,
-    pub version: u64,
+}
+
+/// What a job does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "work", rename_all = "lowercase")]
+pub enum Work {
+    /// Applies a roster, as it was previewed.
+    Import { import: Ulid },
+    /// Ends every grant.
+    Close,
+    /// Tells the provider the limits that follow from other caps.
+    Limits,
+}
+
+/// One pass over a job's steps. A walk whose steps wait for the provider begins another pass later.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pass {
+    /// The kept step to go on with.
+    #[serde(default)]
+    pub next: u32,
+    /// The last grant of each shard that was walked through.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reached: Vec<GrantId>,
+    #[serde(default)]
+    pub seen: u32,
+    /// Steps of this pass that are not done yet.
+    #[serde(default)]
+    pub waiting: u32,
+    #[serde(default)]
+    pub refused: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +91,11 @@ pub enum JobState {
     Running {
         #[serde(with = "millisecond::required")]
         lease_until: Timestamp,
+    },
+    /// Owned by nobody. Some of its steps wait for the provider, and are looked at again at this time.
+    Waiting {
+        #[serde(with = "millisecond::required")]
+        until: Timestamp,
     },
     Done {
         #[serde(with = "millisecond::required")]
@@ -66,21 +108,64 @@ pub enum JobState {
     },
 }
 
-/// The outcome of starting a job.
+/// The outcome of starting a job with kept steps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JobCreation {
-    /// The caller owns it.
-    Yes(Job),
+    Yes,
     /// It was started before.
     Already,
-    /// The programme has another job under way.
+    /// The programme has another one under way.
     Busy,
 }
 
+impl Work {
+    /// The kind, as keys and pages name it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Work::Import { .. } => "import",
+            Work::Close => "close",
+            Work::Limits => "limits",
+        }
+    }
+}
+
 impl Job {
+    /// A job that nobody has taken yet.
+    pub fn new(programme: &ProgrammeId, work: Work, all: u32, by: &Actor, now: Timestamp) -> Job {
+        Job {
+            programme: programme.clone(),
+            job: new_ulid(now),
+            work,
+            by: by.clone(),
+            state: JobState::Running { lease_until: now },
+            done: 0,
+            all,
+            refused: 0,
+            pass: Pass::default(),
+            started_at: now,
+            advanced_at: now,
+            writer: Nonce::random(),
+        }
+    }
+
+    pub fn is_running(&self) -> bool {
+        matches!(self.state, JobState::Running { .. } | JobState::Waiting { .. })
+    }
+
+    /// The job, ended for a reason. Its runner finds that somebody else has written it.
+    #[must_use]
+    pub fn cancelled(self, why: &str, at: Timestamp) -> Job {
+        Job { state: JobState::Failed { why: why.to_owned(), at }, writer: Nonce::random(), ..self }
+    }
+
+    /// Whether somebody owns it now.
+    fn is_taken(&self, now: Timestamp) -> bool {
+        matches!(self.state, JobState::Running { lease_until } if now < lease_until)
+    }
+
     pub(in crate::store) fn waits(&self) -> Option<(Queue, Timestamp)> {
         match self.state {
-            JobState::Running { lease_until } => Some((Queue::Job, lease_until)),
+            JobState::Running { lease_until: due } | JobState::Waiting { until: due } => Some((Queue::Job, due)),
             JobState::Done { .. } | JobState::Failed { .. } => None,
         }
     }
@@ -89,7 +174,7 @@ impl Job {
 impl JobState {
     pub fn as_str(&self) -> &'static str {
         match self {
-            JobState::Running { .. } => "running",
+            JobState::Running { .. } | JobState::Waiting { .. } => "running",
             JobState::Done { .. } => "done",
             JobState::Failed { .. } => "failed",
         }
@@ -97,12 +182,15 @@ impl JobState {
 }
 
 impl Table {
-    pub async fn job(&self, programme: &ProgrammeId) -> Result<Option<Job>, StoreError> {
-        self.get(&keys::job(programme)).await
+    /// The jobs of a programme that run or have run, the oldest first.
+    pub async fn jobs(&self, programme: &ProgrammeId) -> Result<Vec<Job>, StoreError> {
+        let mut jobs: Vec<Job> = self.query(&keys::programme(programme).pk, keys::JOBS).await?;
+        jobs.sort_by_key(|job| (job.started_at, job.job));
+        Ok(jobs)
     }
 
-    /// Creates the job of an import, once, unless another job of the programme runs. The caller owns it.
-    pub async fn start_job(
+    /// Starts the job of an import, once, unless another import of the programme is being applied.
+    pub async fn start_import(
         &self,
         import: &Import,
         by: &Actor,
@@ -111,27 +199,19 @@ impl Table {
     ) -> Result<JobCreation, StoreError> {
         let mut pauses = Pauses::until(deadline);
         let key = keys::import(import.import);
+        let job = Job::new(&import.programme, Work::Import { import: import.import }, import.steps, by, now);
+        let of_imports = keys::job(&import.programme, job.work.kind());
         loop {
-            let (kept, before) = tokio::try_join!(self.get::<Import>(&key), self.job(&import.programme))?;
+            let (kept, before) = tokio::try_join!(self.get::<Import>(&key), self.get::<Job>(&of_imports))?;
+            if before.as_ref().is_some_and(|before| before.job == job.job) {
+                return Ok(JobCreation::Yes);
+            }
             if kept.is_none_or(|kept| kept.applied) {
                 return Ok(JobCreation::Already);
             }
-            if before.as_ref().is_some_and(|job| matches!(job.state, JobState::Running { .. })) {
+            if before.as_ref().is_some_and(Job::is_running) {
                 return Ok(JobCreation::Busy);
             }
-            let job = Job {
-                programme: import.programme.clone(),
-                job: crate::domain::values::id::new_ulid(now),
-                import: import.import,
-                by: by.clone(),
-                state: JobState::Running { lease_until: now + LEASE },
-                next: 0,
-                steps: import.steps,
-                refused: 0,
-                started_at: now,
-                writer: Nonce::random(),
-                version: before.as_ref().map_or(1, |before| before.version + 1),
-            };
             let (not, yes) = (AttributeValue::Bool(false), AttributeValue::Bool(true));
             let transaction = self.transaction().update(
                 &key,
@@ -140,47 +220,91 @@ impl Table {
                 &[(":yes", yes), (":not", not)],
             )?;
             let transaction = match before {
-                Some(before) => transaction.replace(&job, before.version)?,
+                Some(before) => transaction.create_or_replace(&job, AS_READ, &[as_read(&before)])?,
                 None => transaction.create(&job)?,
             };
             match self.commit(transaction, &mut pauses).await? {
-                Commit::Done => return Ok(JobCreation::Yes(job)),
-                // Our own write, whose first answer was lost: the table refuses the retry.
-                Commit::Stale if self.job(&import.programme).await?.is_some_and(|now| now.job == job.job) => {
-                    return Ok(JobCreation::Yes(job));
-                }
+                Commit::Done => return Ok(JobCreation::Yes),
+                // Perhaps our own write, whose first answer was lost: it is looked for above.
                 Commit::Stale if pauses.pause().await => {}
                 Commit::Stale => return Err(StoreError::Contended),
             }
         }
     }
 
-    /// Programmes whose jobs had no owner a moment ago.
+    /// Programmes with jobs that nobody owned a moment ago.
     pub async fn due_jobs(&self, now: Timestamp, limit: i32) -> Result<Vec<ProgrammeId>, StoreError> {
         let due = self.due(Queue::Job, now, limit).await?;
-        Ok(due.iter().filter_map(keys::job_of).collect())
+        let mut programmes: Vec<ProgrammeId> = due.iter().filter_map(keys::job_of).collect();
+        let mut seen = HashSet::new();
+        programmes.retain(|programme| seen.insert(programme.clone()));
+        Ok(programmes)
     }
 
-    /// Takes over a job without an owner. Returns `None` when it has one, or is over.
+    /// Programmes with jobs that run or wait. The index is a moment behind.
+    pub async fn programmes_with_jobs(&self) -> Result<Vec<ProgrammeId>, StoreError> {
+        let mut programmes = BTreeSet::new();
+        self.each_in(Queue::Job, None, |item| programmes.extend(keys::job_of(&items::key_of(item)))).await?;
+        Ok(programmes.into_iter().collect())
+    }
+
+    /// Takes the job of a programme whose turn it is, if nobody owns one of them.
     pub async fn take_job(
         &self,
         programme: &ProgrammeId,
         now: Timestamp,
         deadline: Deadline,
     ) -> Result<Option<Job>, StoreError> {
-        let Some(job) = self.job(programme).await? else { return Ok(None) };
-        match job.state {
-            JobState::Running { lease_until } if lease_until <= now => {
-                self.set_job(Job { state: JobState::Running { lease_until: now + LEASE }, ..job }, deadline).await
-            }
-            _ => Ok(None),
+        let running: Vec<Job> = self.jobs(programme).await?.into_iter().filter(Job::is_running).collect();
+        if running.iter().any(|job| job.is_taken(now)) {
+            return Ok(None);
         }
+        let is_due = |job: &&Job| !matches!(job.state, JobState::Waiting { until } if now < until);
+        let Some(first) = running.iter().find(is_due) else { return Ok(None) };
+        let taken =
+            Job { state: JobState::Running { lease_until: now + JOB_LEASE }, writer: Nonce::random(), ..first.clone() };
+        let others: Vec<&Job> = running.iter().filter(|other| other.job != first.job).collect();
+        if others.is_empty() {
+            return Ok(self.put_over(&taken, first, deadline).await?.then_some(taken));
+        }
+        // The others must not have been taken meanwhile.
+        let mut transaction = self.transaction().create_or_replace(&taken, AS_READ, &[as_read(first)])?;
+        for other in others {
+            transaction = transaction.check(&keys::job(programme, other.work.kind()), AS_READ, &[as_read(other)])?;
+        }
+        let is_mine = self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done;
+        Ok((is_mine || self.is_there(&taken).await?).then_some(taken))
     }
 
-    /// Records the progress of a job that the caller owns. Returns `None` when another invocation has taken
-    /// it over.
+    /// Records the progress of a job that the caller owns. Returns `None` when somebody else has written it since.
     pub async fn set_job(&self, job: Job, deadline: Deadline) -> Result<Option<Job>, StoreError> {
-        let after = Job { version: job.version + 1, writer: Nonce::random(), ..job };
-        Ok(self.replace_as_mine(&after, after.version - 1, deadline).await?.then_some(after))
+        let after = Job { writer: Nonce::random(), ..job.clone() };
+        Ok(self.put_over(&after, &job, deadline).await?.then_some(after))
     }
+
+    /// Replaces a job as it was read. Where the condition does not hold, it is read back, to recognise a write of one's own whose
+    /// answer was lost.
+    async fn put_over(&self, after: &Job, read: &Job, deadline: Deadline) -> Result<bool, StoreError> {
+        let (name, value) = as_read(read);
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(items::to_item(after)?))
+            .condition_expression(AS_READ)
+            .expression_attribute_values(name, value);
+        Ok(self.write(deadline, || put.clone().send()).await?.is_some() || self.is_there(after).await?)
+    }
+}
+
+/// The condition that a job is as it was read.
+const AS_READ: &str = "writer = :writer";
+
+fn as_read(job: &Job) -> (&'static str, AttributeValue) {
+    (":writer", AttributeValue::S(job.writer.as_str().to_owned()))
+}
+
+/// Starts a job with the transaction that makes it necessary. One of its kind that runs starts anew.
+pub(in crate::store) fn with_job(transaction: Transaction, job: &Job) -> Result<Transaction, StoreError> {
+    transaction.set(job)
 }

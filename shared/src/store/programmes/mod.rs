@@ -1,5 +1,6 @@
 //! Programmes: their settings and pots, their rosters, and the jobs that work on them.
 
+pub(super) mod edit;
 pub(super) mod imports;
 pub(super) mod jobs;
 pub(super) mod programme;

@@ -1,18 +1,56 @@
-//! Acts on a programme: create, edit, set the pot, close. After closing, each grant is ended by an act of its
-//! own; that walk keeps claims out, not a check in the claim.
+//! Acts on a programme: create and close; `edit` is beside this. After closing, a job ends each grant by an act of its own; that
+//! walk keeps claims out, not a check in the claim.
 
 use futures_util::future::try_join_all;
+use jiff::fmt::serde::timestamp::millisecond;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use ulid::Ulid;
 
 use crate::domain::audit::{Act, AuditDetail, Entry};
 use crate::domain::people::role::RoleChanges;
 use crate::domain::programme::{Pot, Programme, Settings};
 use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::money::Usd;
+use crate::store::programmes::imports::Import;
+use crate::store::programmes::jobs::{Job, Work, with_job};
 use crate::store::table::commit::{Commit, Pauses, Round};
 use crate::store::table::context::Author;
-use crate::store::table::transaction::{Transaction, number};
+use crate::store::table::transaction::Transaction;
 use crate::store::table::{StoreError, Table, keys};
+
+/// What is said of jobs that a programme's close has ended.
+const CLOSED: &str = "The programme was closed.";
+
+/// How long it is known that a form was used.
+pub(in crate::store) const FORM_KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// A programme to be created.
+#[derive(Debug, Clone)]
+pub struct NewProgramme {
+    pub settings: Settings,
+    pub pot: Usd,
+    /// The form that creates it, which does so once.
+    pub form: Option<Ulid>,
+    pub copied: Option<CopiedProgramme>,
+}
+
+/// The programme that a new one is copied from, and the kept steps that put its people on the new roster.
+#[derive(Debug, Clone)]
+pub struct CopiedProgramme {
+    pub from: ProgrammeId,
+    pub roster: Option<Import>,
+}
+
+/// A form that was sent and may come a second time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsedForm {
+    pub form: Ulid,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<ProgrammeId>,
+    #[serde(with = "millisecond::required")]
+    pub at: Timestamp,
+}
 
 /// The list entry of a programme.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,29 +58,10 @@ pub struct ListedProgramme {
     pub programme: ProgrammeId,
 }
 
-/// The outcome of an edit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum EditOutcome {
-    Done,
-    /// A grant has a place in the pot or a key was shown, and the edit would change the cost of places or how
-    /// limits count.
-    PlacesTaken,
-    /// Another edit was faster; this is its result.
-    Stale(Box<Programme>),
-    NoSuchProgramme,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CloseOutcome {
     Done,
     Already,
-    NoSuchProgramme,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PotOutcome {
-    Done,
-    Unchanged,
     NoSuchProgramme,
 }
 
@@ -71,29 +90,53 @@ impl Table {
         })
     }
 
-    /// Creates a programme under the slug of its name, with the next free number where the slug is taken.
+    /// Creates a programme without a roster.
     pub async fn create_programme(
         &self,
         settings: Settings,
         pot: Usd,
         by: Author<'_>,
     ) -> Result<ProgrammeId, StoreError> {
+        self.create(NewProgramme { settings, pot, form: None, copied: None }, by).await
+    }
+
+    /// Creates a programme under the slug of its name, with the next free number where the slug is taken. A form that was used
+    /// before creates nothing, and answers what it created. A copied roster is imported by a job.
+    pub async fn create(&self, new: NewProgramme, by: Author<'_>) -> Result<ProgrammeId, StoreError> {
+        let NewProgramme { settings, pot, form, copied } = new;
         let slug = ProgrammeId::of_name(&settings.name);
         let mut pauses = Pauses::until(by.deadline);
         let mut count = 1;
         loop {
+            if let Some(form) = form
+                && let Some(created) = self.used_form(form).await?.and_then(|used| used.created)
+            {
+                return Ok(created);
+            }
             let id = if count == 1 { slug.clone() } else { slug.numbered(count) };
             let pot = Pot::new(id.clone(), pot);
-            let what = AuditDetail::new(Act::Created).noting(format!("pot {}", pot.limit));
+            let mut note = format!("pot {}", pot.limit);
+            if let Some(copied) = &copied {
+                note += &format!("; copied from {}", copied.from);
+            }
+            let what = AuditDetail::new(Act::Created).noting(note);
             let programme = Programme::created(id.clone(), settings.clone(), by.now);
-            let transaction = self
+            let mut transaction = self
                 .transaction()
                 .create(&programme)?
                 .create(&pot)?
                 .witnessed_by(&Entry::on_programme(&id, by.actor, by.now, what))?;
             let listed = ListedProgramme { programme: id.clone() };
             let roles = RoleChanges::between(&id, None, &programme.settings);
-            let transaction = with_roles(transaction.create(&listed)?, &id, &roles)?;
+            transaction = with_roles(transaction.create(&listed)?, &id, &roles)?;
+            if let Some(form) = form {
+                transaction = transaction.create(&UsedForm { form, created: Some(id.clone()), at: by.now })?;
+            }
+            if let Some(roster) = copied.as_ref().and_then(|copied| copied.roster.as_ref()) {
+                transaction = transaction.create(&Import { programme: id.clone(), applied: true, ..roster.clone() })?;
+                let work = Work::Import { import: roster.import };
+                transaction = with_job(transaction, &Job::new(&id, work, roster.steps, by.actor, by.now))?;
+            }
             if self.commit(transaction, &mut pauses).await? == Commit::Done {
                 return Ok(id);
             }
@@ -101,73 +144,12 @@ impl Table {
         }
     }
 
-    /// Replaces the settings that were read after this many edits. The cost of a place can change only while
-    /// no grant has one.
-    pub async fn save_settings(
-        &self,
-        id: &ProgrammeId,
-        settings: Settings,
-        edits: u64,
-        what: AuditDetail,
-        by: Author<'_>,
-    ) -> Result<EditOutcome, StoreError> {
-        let costs = |settings: &Settings| {
-            let caps: Vec<_> =
-                settings.groups.iter().filter_map(|(name, group)| Some((name.clone(), group.cap?))).collect();
-            let term = (settings.keys_expire_at(), settings.term.timezone().to_owned());
-            (settings.cap, caps, settings.reset, settings.byok, term)
-        };
-        self.carry_through(by.deadline, || async {
-            let Some(current) = self.programme(id).await? else {
-                return Ok(Round::Over(EditOutcome::NoSuchProgramme));
-            };
-            if current.edits != edits {
-                return Ok(Round::Over(EditOutcome::Stale(Box::new(current))));
-            }
-            let (version, changes_costs) = (current.version, costs(&current.settings) != costs(&settings));
-            if changes_costs && self.pot(id).await?.is_none_or(|pot| pot.reserved != pot.assigned || pot.shown) {
-                return Ok(Round::Over(EditOutcome::PlacesTaken));
-            }
-            let roles = RoleChanges::between(id, Some(&current.settings), &settings);
-            let edited = current.edited(settings.clone(), by.now);
-            let entry = Entry::on_programme(id, by.actor, by.now, what.clone());
-            let mut transaction = self.transaction().replace(&edited, version)?.witnessed_by(&entry)?;
-            transaction = with_roles(transaction, id, &roles)?;
-            if changes_costs {
-                transaction = transaction.update(
-                    &keys::pot(id),
-                    "ADD version :one",
-                    "reserved = assigned AND attribute_not_exists(shown)",
-                    &[(":one", number(1))],
-                )?;
-            }
-            // What a machine recorded meanwhile is kept, and the edit goes over it.
-            Ok(Round::Write(transaction, EditOutcome::Done))
-        })
-        .await
+    /// Whether a form was used, and for what.
+    pub async fn used_form(&self, form: Ulid) -> Result<Option<UsedForm>, StoreError> {
+        self.get(&keys::used_form(form)).await
     }
 
-    /// Sets the pot. It may fall below what is reserved; then no act that needs room is possible.
-    pub async fn set_pot(&self, id: &ProgrammeId, limit: Usd, by: Author<'_>) -> Result<PotOutcome, StoreError> {
-        self.carry_through(by.deadline, || async {
-            let Some(pot) = self.pot(id).await? else {
-                return Ok(Round::Over(PotOutcome::NoSuchProgramme));
-            };
-            if pot.limit == limit {
-                return Ok(Round::Over(PotOutcome::Unchanged));
-            }
-            let what = AuditDetail::new(Act::PotChanged).changing(pot.limit, limit);
-            let values = [(":new", number(limit.micros())), (":old", number(pot.limit.micros()))];
-            let transaction = self
-                .transaction()
-                .update(&keys::pot(id), "SET pot_limit = :new", "pot_limit = :old", &values)?
-                .witnessed_by(&Entry::on_programme(id, by.actor, by.now, what))?;
-            Ok(Round::Write(transaction, PotOutcome::Done))
-        })
-        .await
-    }
-
-    /// Closes the programme: no new key can be claimed. Its grants are then to be ended one by one.
+    /// Closes the programme: no new key can be claimed. Its other jobs end, and one begins that ends its grants.
     pub async fn close(&self, id: &ProgrammeId, by: Author<'_>) -> Result<CloseOutcome, StoreError> {
         self.carry_through(by.deadline, || async {
             let Some(current) = self.programme(id).await? else {
@@ -179,7 +161,12 @@ impl Table {
             let (version, edits) = (current.version + 1, current.edits + 1);
             let closed = Programme { closed_at: Some(by.now), rules_order: None, version, edits, ..current.clone() };
             let entry = Entry::on_programme(id, by.actor, by.now, AuditDetail::new(Act::Closed));
-            let transaction = self.transaction().replace(&closed, current.version)?.witnessed_by(&entry)?;
+            let mut transaction = self.transaction().replace(&closed, current.version)?.witnessed_by(&entry)?;
+            for job in self.jobs(id).await?.into_iter().filter(Job::is_running) {
+                transaction = with_job(transaction, &job.cancelled(CLOSED, by.now))?;
+            }
+            let grants = self.totals(id).await?.map_or(0, |totals| totals.grants);
+            transaction = with_job(transaction, &Job::new(id, Work::Close, grants, by.actor, by.now))?;
             Ok(Round::Write(transaction, CloseOutcome::Done))
         })
         .await
@@ -188,7 +175,7 @@ impl Table {
 
 /// Adds the rows under which people's roles are found. They follow the new settings, on whose version the
 /// transaction is conditional.
-fn with_roles(
+pub(super) fn with_roles(
     mut transaction: Transaction,
     programme: &ProgrammeId,
     changes: &RoleChanges,

@@ -257,15 +257,23 @@ pub fn request(programme: &ProgrammeId, day: Date, request: &str) -> ItemKey {
     key(programme_partition(programme), format!("{REQUESTS}{day}#{request}"))
 }
 
-/// The running job of a programme, or its last one. There is one key, so there is one job at a time.
-pub fn job(programme: &ProgrammeId) -> ItemKey {
-    key(programme_partition(programme), "JOB")
+/// The prefix of the sort keys of a programme's jobs.
+pub const JOBS: &str = "JOB#";
+
+/// A programme's running or last job of a kind. There is one key, so there is one such job at a time.
+pub fn job(programme: &ProgrammeId, kind: &str) -> ItemKey {
+    key(programme_partition(programme), format!("{JOBS}{kind}"))
 }
 
-/// The programme of its job's key.
+/// The programme of a job's key.
 pub fn job_of(key: &ItemKey) -> Option<ProgrammeId> {
-    let programme = key.pk.strip_prefix("P#").filter(|_| key.sk == "JOB")?;
+    let programme = key.pk.strip_prefix("P#").filter(|_| key.sk.starts_with(JOBS))?;
     programme.parse().ok()
+}
+
+/// A form that was sent.
+pub fn used_form(form: Ulid) -> ItemKey {
+    key(format!("FORM#{form}"), "FORM")
 }
 
 pub fn import(import: Ulid) -> ItemKey {

@@ -13,13 +13,15 @@ use crate::domain::values::id::Epoch;
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::Reset;
 use crate::store::programmes::imports::{Import, ImportChunk, Step};
-use crate::store::programmes::jobs::{Job, JobState};
+use crate::store::programmes::jobs::{Job, JobState, Pass, Work};
+use crate::store::programmes::programme::UsedForm;
 
 /// A grant with something in every attribute.
 pub(super) fn a_full_grant() -> Grant {
     let attempt = |epoch, state, disable| Attempt {
         state,
         switch: disable,
+        expires_at: Some(at("2026-03-15T00:00:00Z")),
         ..Attempt::open(Epoch::new(epoch), "0123456789abcdef".parse().unwrap(), at("2026-01-02T08:00:00Z"))
     };
     let announced = AnnouncedEnd { at: at("2026-01-02T08:40:00Z"), until: at("2026-01-09T08:40:00Z") };
@@ -103,18 +105,29 @@ pub(super) fn some_steps() -> ImportChunk {
     ImportChunk { import: ulid(), number: 0, made_at: at("2026-01-02T08:00:00Z"), steps }
 }
 
+pub(super) fn a_used_form() -> UsedForm {
+    UsedForm { form: ulid(), created: Some(a_programme().id), at: at("2026-01-02T08:00:00Z") }
+}
+
 pub(super) fn a_job() -> Job {
     Job {
         programme: a_programme().id,
         job: ulid(),
-        import: ulid(),
+        work: Work::Import { import: ulid() },
         by: Actor::Person("fedcba9876543210".parse().unwrap()),
         state: JobState::Running { lease_until: at("2026-01-02T08:01:00Z") },
-        next: 24,
-        steps: 200,
+        done: 24,
+        all: 200,
         refused: 1,
+        pass: Pass { next: 24, ..Pass::default() },
         started_at: at("2026-01-02T08:00:00Z"),
+        advanced_at: at("2026-01-02T08:00:10Z"),
         writer: "0123456789abcdef".parse().unwrap(),
-        version: 2,
     }
+}
+
+/// A walk whose grants partly wait for the provider.
+pub(super) fn a_walk() -> Job {
+    let pass = Pass { next: 0, reached: vec![a_full_grant().id], seen: 20, waiting: 3, refused: 1 };
+    Job { work: Work::Limits, state: JobState::Waiting { until: at("2026-01-02T08:01:00Z") }, pass, ..a_job() }
 }

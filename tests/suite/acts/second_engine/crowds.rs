@@ -17,7 +17,7 @@ use super::super::world::World;
 async fn of_three_who_press_for_the_last_of_the_pot_one_gets_it() {
     let lane = Lane::under_test().await;
     let (world, people) = with_people(3);
-    let world = world.does(&Act::SetPot(programme(), Usd::from_dollars(20)), start());
+    let world = world.does(&Act::set_pot(&world, Usd::from_dollars(20)), start());
     let mut case = lane.case(&(world, start())).await;
     let said = at_once(&mut case, people.iter().map(reveal).collect()).await;
     assert_eq!(times(&said, "done: attempt 1 after []"), 1, "{said:?}");
@@ -29,7 +29,7 @@ async fn of_three_who_press_for_the_last_of_the_pot_one_gets_it() {
 async fn people_who_press_at_once_all_get_their_place_while_there_is_room() {
     let lane = Lane::under_test().await;
     let (world, people) = with_people(12);
-    let world = world.does(&Act::SetPot(programme(), Usd::from_dollars(200)), start());
+    let world = world.does(&Act::set_pot(&world, Usd::from_dollars(200)), start());
     let mut case = lane.case(&(world, start())).await;
     let said = at_once(&mut case, people.iter().map(reveal).collect()).await;
     assert_eq!(times(&said, "done: attempt 1 after []"), 10, "{said:?}");
@@ -77,10 +77,10 @@ async fn of_edits_of_the_people_in_charge_at_once_one_is_saved_and_leaves_no_rol
         (edited.faculty, edited.assistants) = (staff(faculty), staff(assistants));
         edited
     };
-    let world = open().does(&Act::Save(programme(), edited(&["faye", "fred"], &["asta"]), 1), start());
+    let world = open().does(&Act::save(edited(&["faye", "fred"], &["asta"]), 1), start());
     let mut case = lane.case(&(world, start())).await;
     let others = [edited(&["faye", "gina"], &["asta"]), edited(&["hugo"], &["fred"]), edited(&[], &["ines"])];
-    let said = at_once(&mut case, others.map(|settings| Act::Save(programme(), settings, 2)).to_vec()).await;
+    let said = at_once(&mut case, others.map(|settings| Act::save(settings, 2)).to_vec()).await;
     assert_eq!(said.iter().filter(|said| said.starts_with("Done")).count(), 1, "{said:?}");
     assert_eq!(said.iter().filter(|said| said.starts_with("stale")).count(), 2, "{said:?}");
 }

@@ -104,7 +104,8 @@ impl View {
         let epoch = self.grant.epoch.next();
         (change.grant.epoch, change.grant.has_place) = (epoch, true);
         change.grant.state = GrantState::Minting { nonce: nonce.clone(), lease_until: now + LEASE };
-        change.grant.attempts.push(Attempt::open(epoch, nonce.clone(), now));
+        let expires_at = Some(self.programme.settings.keys_expire_at());
+        change.grant.attempts.push(Attempt { expires_at, ..Attempt::open(epoch, nonce.clone(), now) });
         let change = change.with_room(self, now).ok_or(BeginRefused::PotExhausted)?;
         let accepted = self.terms_to_accept();
         if accepted.is_some() && press.terms != accepted {

@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 
 use crate::domain::audit::{Act, Actor};
-use crate::domain::grant::{Attempt, AttemptState, Change, GRACE, GrantState, Notice, Stopped, Unchanged, View};
+use crate::domain::grant::{
+    Attempt, AttemptState, Change, GRACE, GrantState, Notice, PassingCap, Stopped, Unchanged, View,
+};
 use crate::domain::values::id::{Epoch, Nonce};
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
@@ -179,18 +181,42 @@ impl View {
         why: Option<&str>,
         now: Timestamp,
     ) -> Result<Change, CapRefused> {
+        self.set_caps(cap, None, by, why, now)
+    }
+
+    /// Gives the grant another cap for a while. After that it has the one again that it has without it. The place counts both,
+    /// each as long as it holds.
+    pub fn set_passing_cap(
+        &self,
+        passing: PassingCap,
+        by: &Actor,
+        why: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Change, CapRefused> {
+        self.set_caps(self.grant.own_cap, Some(passing), by, why, now)
+    }
+
+    fn set_caps(
+        &self,
+        own: Option<Usd>,
+        passing: Option<PassingCap>,
+        by: &Actor,
+        why: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Change, CapRefused> {
         if self.is_terminal() {
             return Err(CapRefused::Over);
         }
-        if self.grant.own_cap == cap {
+        if (self.grant.own_cap, self.grant.passing_cap) == (own, passing) {
             return Err(CapRefused::Unchanged);
         }
         let mut change = self.change(by);
-        change.grant.own_cap = cap;
+        (change.grant.own_cap, change.grant.passing_cap) = (own, passing);
         let change = change.with_limit(self, true, now).with_room(self, now).ok_or(CapRefused::PotExhausted)?;
         let settings = &self.programme.settings;
         let mut change = change.audited(Act::CapChanged, &self.grant, why.map(str::to_owned));
-        change.audit = change.audit.map(|what| what.changing(self.grant.cap(settings), change.grant.cap(settings)));
+        let (from, to) = (self.grant.caps_in_words(settings, now), change.grant.caps_in_words(settings, now));
+        change.audit = change.audit.map(|what| what.changing(from, to));
         Ok(change)
     }
 

@@ -2,6 +2,7 @@
 
 mod claims;
 mod drift;
+mod edited;
 mod endings;
 mod lifecycle;
 mod orders;

@@ -1,0 +1,159 @@
+//! The page of a programme's groups: the settings in which a group differs from its programme. A blank field means the
+//! programme's.
+
+mod form;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use bursar_core::domain::audit::Act;
+use bursar_core::domain::programme::{Programme, Settings};
+use bursar_core::store::{Author, Edit, EditOutcome};
+use bursar_core::web::{Answer, Fault, Frame, RequestDeadline, Site};
+
+use self::form::{GroupChange, GroupForm};
+use crate::access::{self, Faculty, Form, ProgrammeAccess};
+use crate::paths;
+use crate::work::jobs;
+
+const UNREADABLE: &str = "Nothing was saved: a field below cannot be read.";
+const STALE: &str = "Nothing was saved: somebody edited the programme meanwhile. Below is what it is now, with what you changed. Save again to save what you changed, and nothing else.";
+const FORBIDDEN: &str = "Nothing was saved: the budget has no room for it.";
+const NO_VERSION: &str = "The form did not say which state of the programme it was made from.";
+
+#[derive(Template)]
+#[template(path = "groups.html")]
+struct GroupsPage<'a> {
+    frame: &'a Frame,
+    csrf: &'a str,
+    programme: &'a Programme,
+    is_admin: bool,
+    may_edit: bool,
+    version: u64,
+    /// The marks of the groups as they are.
+    made_from: String,
+    refusal: Option<&'static str>,
+    groups: Vec<GroupForm>,
+}
+
+pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> Answer {
+    let forms = current(&site, &access.programme).await?;
+    let made_from = marks(&forms);
+    Ok(show(&site, &access, forms, made_from, None, StatusCode::OK))
+}
+
+pub(crate) async fn save(
+    State(site): State<Site>,
+    RequestDeadline(deadline): RequestDeadline,
+    Form { access, fields }: Form<Faculty>,
+) -> Answer {
+    let programme = &access.programme;
+    let refuse = |status, why| Ok(site.refuse(status, "Nothing was saved", why));
+    let Some(version) = fields.filled("version").and_then(|version| version.parse::<u64>().ok()) else {
+        return refuse(StatusCode::UNPROCESSABLE_ENTITY, NO_VERSION);
+    };
+    let mut forms = current(&site, programme).await?;
+    let made_from = marks(&forms);
+    forms.iter_mut().for_each(|form| form.take(&fields));
+    if forms.iter().any(GroupForm::is_refused) {
+        return Ok(show(&site, &access, forms, made_from, Some(UNREADABLE), StatusCode::UNPROCESSABLE_ENTITY));
+    }
+    let changes: Vec<GroupChange> = forms.iter().filter_map(|form| form.change(&programme.settings)).collect();
+    if changes.is_empty() {
+        return Ok(to_groups(programme));
+    }
+    if programme.closed_at.is_some() {
+        return refuse(StatusCode::CONFLICT, "The programme is closed.");
+    }
+    if version != programme.edits {
+        return Ok(show(&site, &access, forms, made_from, Some(STALE), StatusCode::CONFLICT));
+    }
+    let actor = access::actor(&site, &access.visitor, deadline).await?;
+    let by = Author { actor: &actor, now: site.clock.now(), deadline };
+    let edit = Edit::of_settings(with(&programme.settings, &changes), version, form::entry(Act::Edited, &changes));
+    match site.table.edit(&programme.id, &edit, by).await? {
+        EditOutcome::Done => {
+            jobs::in_a_request(&site, &programme.id, deadline).await;
+            Ok(to_groups(programme))
+        }
+        EditOutcome::NoSuchProgramme => Ok(site.not_found()),
+        EditOutcome::PotTooSmall { pot, reserved } => {
+            let why = format!(
+                "With this {} would be held for keys that people have, and the budget is {}.",
+                reserved.to_dollars_up(),
+                pot.to_dollars_down()
+            );
+            forms.iter_mut().for_each(|form| form.refuse_change(&programme.settings, &why));
+            Ok(show(&site, &access, forms, made_from, Some(FORBIDDEN), StatusCode::UNPROCESSABLE_ENTITY))
+        }
+        EditOutcome::Stale(now) => {
+            let (programme, _) = *now;
+            let mut forms = current(&site, &programme).await?;
+            let made_from = marks(&forms);
+            forms.iter_mut().for_each(|form| form.take(&fields));
+            let access = ProgrammeAccess { programme, ..access };
+            Ok(show(&site, &access, forms, made_from, Some(STALE), StatusCode::CONFLICT))
+        }
+        // A group's cap changes neither.
+        EditOutcome::FixedByKeys | EditOutcome::KeysEndBefore(_) => {
+            refuse(StatusCode::CONFLICT, "The programme's keys do not allow it.")
+        }
+    }
+}
+
+/// The groups of the roster and of the settings, with their people and as they are.
+async fn current(site: &Site, programme: &Programme) -> Result<Vec<GroupForm>, Fault> {
+    let mut people: BTreeMap<String, usize> = BTreeMap::new();
+    for grant in site.table.grants(&programme.id).await? {
+        if let Some(group) = grant.group {
+            *people.entry(group).or_default() += 1;
+        }
+    }
+    let names: BTreeSet<String> = people.keys().chain(programme.settings.groups.keys()).cloned().collect();
+    let settings = &programme.settings;
+    Ok(names.into_iter().map(|name| GroupForm::of(settings, people.get(&name).copied().unwrap_or(0), name)).collect())
+}
+
+/// The settings with these groups changed. A group that differs in nothing has no settings.
+fn with(settings: &Settings, changes: &[GroupChange]) -> Settings {
+    let mut settings = settings.clone();
+    for change in changes {
+        settings.groups.insert(change.name.clone(), change.to.clone());
+    }
+    settings.groups.retain(|_, group| *group != bursar_core::domain::programme::Group::default());
+    settings
+}
+
+fn marks(forms: &[GroupForm]) -> String {
+    let marks: Vec<String> = forms.iter().map(GroupForm::fingerprint).collect();
+    marks.join(" ")
+}
+
+fn show(
+    site: &Site,
+    access: &ProgrammeAccess,
+    groups: Vec<GroupForm>,
+    made_from: String,
+    refusal: Option<&'static str>,
+    status: StatusCode,
+) -> Response {
+    let page = GroupsPage {
+        frame: &site.frame,
+        csrf: access.visitor.csrf.reveal(),
+        programme: &access.programme,
+        is_admin: access.is_admin(),
+        may_edit: access.is_faculty() && access.programme.closed_at.is_none(),
+        version: access.programme.edits,
+        made_from,
+        refusal,
+        groups,
+    };
+    Frame::page(status, &page)
+}
+
+fn to_groups(programme: &Programme) -> Response {
+    Redirect::to(&paths::groups(&programme.id)).into_response()
+}

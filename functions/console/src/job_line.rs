@@ -1,0 +1,109 @@
+//! How pages tell of jobs: how far each is, in a sentence.
+
+use bursar_core::domain::programme::Programme;
+use bursar_core::store::{Job, JobState, Work};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::paths;
+
+/// How long a page still tells that a job was done.
+const TOLD_FOR: SignedDuration = SignedDuration::from_hours(24);
+
+/// A line about one job.
+pub(crate) struct JobLine {
+    pub(crate) programme: String,
+    /// The path of the programme's page.
+    pub(crate) path: String,
+    pub(crate) kind: &'static str,
+    pub(crate) state: &'static str,
+    pub(crate) done: u32,
+    pub(crate) all: u32,
+    pub(crate) sentence: String,
+}
+
+impl JobLine {
+    /// The lines of a programme: what runs and waits, what was done within a day, and what failed.
+    pub(crate) fn of_programme(programme: &Programme, jobs: &[Job], now: Timestamp) -> Vec<JobLine> {
+        let is_told = |job: &&Job| match &job.state {
+            JobState::Done { at } => now < *at + TOLD_FOR,
+            JobState::Failed { at, .. } => programme.closed_at.is_none() || now < *at + TOLD_FOR,
+            JobState::Running { .. } | JobState::Waiting { .. } => true,
+        };
+        let mut lines = Vec::new();
+        let mut is_first = true;
+        for job in jobs.iter().filter(is_told) {
+            lines.push(JobLine::of(programme, job, is_first));
+            is_first &= !matches!(job.state, JobState::Running { .. });
+        }
+        lines
+    }
+
+    /// `is_first` says that no other job of the programme is before it.
+    fn of(programme: &Programme, job: &Job, is_first: bool) -> JobLine {
+        let mut sentence = told(job);
+        match job.state {
+            JobState::Running { .. } if !is_first => sentence += " It waits for the work above.",
+            JobState::Running { .. } => sentence += " Reload this page to see how far it is.",
+            JobState::Waiting { .. } => {
+                sentence += " The provider has not confirmed the rest yet. It is asked again each minute; you need do nothing more.";
+            }
+            JobState::Done { .. } | JobState::Failed { .. } => {}
+        }
+        if job.refused > 0 {
+            sentence += &match job.work {
+                Work::Import { .. } => format!(" {} could not be done.", job.refused),
+                Work::Close | Work::Limits => {
+                    format!(
+                        " Of {} the provider says that it has no such key, which the next sync looks into.",
+                        job.refused
+                    )
+                }
+            };
+        }
+        JobLine {
+            programme: programme.settings.name.clone(),
+            path: paths::programme(&programme.id),
+            kind: job.work.kind(),
+            state: job.state.as_str(),
+            done: job.done,
+            all: job.all,
+            sentence,
+        }
+    }
+
+    pub(crate) fn class(&self) -> &'static str {
+        match self.state {
+            "done" => "soft",
+            "failed" => "notice wrong",
+            _ => "notice",
+        }
+    }
+}
+
+fn told(job: &Job) -> String {
+    let (done, all) = (job.done, job.all);
+    let (running, ended) = match job.work {
+        Work::Import { .. } => (
+            format!("The roster is being applied: {done} of {all} lines are done."),
+            format!("The last roster was applied: {all} lines."),
+        ),
+        Work::Close => (
+            format!("Every grant is being ended: {done} of {all} are ended, and their keys switched off."),
+            "Every grant is ended, and every key switched off.".to_owned(),
+        ),
+        Work::Limits => (
+            format!("The provider is being told the new limits: {done} of {all} people are done."),
+            "Every key has its new limit.".to_owned(),
+        ),
+    };
+    match &job.state {
+        JobState::Running { .. } | JobState::Waiting { .. } => running,
+        JobState::Done { .. } => ended,
+        JobState::Failed { why, .. } => match job.work {
+            Work::Import { .. } => {
+                format!("The last roster was not applied to its end, {done} of {all} lines are done. {why}")
+            }
+            Work::Close | Work::Limits => why.clone(),
+        },
+    }
+}

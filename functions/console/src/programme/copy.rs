@@ -1,0 +1,173 @@
+//! Copying a programme into another term: its settings, groups and people in charge, and its roster if that is wished. Faculty
+//! ask the admins for it.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect};
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::audit::{Act, Actor, AuditDetail};
+use bursar_core::domain::grant::{Grant, GrantState};
+use bursar_core::domain::programme::request::{POT, Request, Wish};
+use bursar_core::domain::programme::{Programme, Settings};
+use bursar_core::domain::values::format::field_time;
+use bursar_core::domain::values::id::new_ulid;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::store::{Author, CopiedProgramme, Import, NewProgramme, Step};
+use bursar_core::web::{Answer, Fault, Fields, RequestDeadline, Site};
+use jiff::civil::Date;
+use jiff::{Timestamp, ToSpan};
+
+use crate::access::{self, Faculty, Form, ProgrammeAccess};
+use crate::overview::{self, PageState};
+use crate::paths;
+use crate::settings::{Draft, Refusals, SettingTexts};
+use crate::work::jobs;
+
+/// The settings that the form carries; all others are copied.
+const CARRIED: [&str; 4] = ["name", "starts_on", "ends_on", POT];
+
+/// The form that copies a programme, as it is shown or was posted.
+pub(crate) struct CopyForm {
+    texts: SettingTexts,
+    errors: Refusals,
+    pub(crate) with_roster: bool,
+    /// The id of this form, which makes one copy.
+    pub(crate) form: String,
+    pub(crate) is_open: bool,
+}
+
+impl CopyForm {
+    /// The form with a term of the same length that begins when this one is over.
+    pub(crate) fn of(programme: &Programme, pot: Usd, now: Timestamp) -> CopyForm {
+        let term = &programme.settings.term;
+        let length = term.ends_on() - term.starts_on();
+        let starts_on = term.ends_on().saturating_add(1.day());
+        let ends_on = starts_on.saturating_add(length);
+        let mut texts = SettingTexts::of(&Draft { settings: programme.settings.clone(), pot });
+        texts.set("starts_on", starts_on.to_string());
+        texts.set("ends_on", ends_on.to_string());
+        let form = new_ulid(now).to_string();
+        CopyForm { texts, errors: Refusals::new(), with_roster: false, form, is_open: false }
+    }
+
+    pub(crate) fn text(&self, field: &str) -> &str {
+        self.texts.text(field)
+    }
+
+    pub(crate) fn error(&self, field: &str) -> Option<&str> {
+        self.errors.get(field).map(String::as_str)
+    }
+}
+
+pub(crate) async fn copy(
+    State(site): State<Site>,
+    RequestDeadline(deadline): RequestDeadline,
+    Form { access, fields }: Form<Faculty>,
+) -> Answer {
+    let (programme, now) = (&access.programme, site.clock.now());
+    let Some(pot) = site.table.pot(&programme.id).await? else { return Ok(site.not_found()) };
+    let mut typed = CopyForm::of(programme, pot.limit, now);
+    typed.is_open = true;
+    typed.with_roster = fields.get("roster") == Some("on");
+    for field in CARRIED {
+        if let Some(text) = fields.get(field) {
+            typed.texts.set(field, text.trim().to_owned());
+        }
+    }
+    let draft = match draft(programme, &typed.texts) {
+        Ok(draft) => draft,
+        Err(errors) => {
+            typed.errors = errors;
+            let state = PageState::copying(typed);
+            return overview::show(&site, &access, state, StatusCode::UNPROCESSABLE_ENTITY).await;
+        }
+    };
+    let actor = Actor::Person(access::person(&site, &access.visitor, deadline).await?);
+    let by = Author { actor: &actor, now, deadline };
+    if !access.is_admin() {
+        ask(&site, &access, &draft, by).await?;
+        return Ok(Redirect::to(&paths::programme(&programme.id)).into_response());
+    }
+    let roster = match typed.with_roster && programme.settings.roster {
+        true => keep_roster(&site, programme, now, deadline).await?,
+        false => None,
+    };
+    let copied = Some(CopiedProgramme { from: programme.id.clone(), roster });
+    let new = NewProgramme { settings: draft.settings, pot: draft.pot, form: form_of(&fields), copied };
+    let id = site.table.create(new, by).await?;
+    jobs::in_a_request(&site, &id, deadline).await;
+    Ok(Redirect::to(&paths::programme(&id)).into_response())
+}
+
+fn form_of(fields: &Fields) -> Option<ulid::Ulid> {
+    fields.filled("form").and_then(|form| form.parse().ok())
+}
+
+/// The settings and the pot of the copy. The claim window keeps its distance from the first and the last day.
+fn draft(programme: &Programme, texts: &SettingTexts) -> Result<Draft, Refusals> {
+    let mut texts = texts.clone();
+    let (before, date) = (&programme.settings, |text: &str| text.parse::<Date>().ok());
+    let (starts_on, ends_on) = (date(texts.text("starts_on")), date(texts.text("ends_on")));
+    let term = &before.term;
+    for (field, at, was, is) in [
+        ("claim_opens_at", before.claim_opens_at, term.starts_on(), starts_on),
+        ("claim_closes_at", before.claim_closes_at, term.ends_on(), ends_on),
+    ] {
+        let moved = at.zip(is).and_then(|(at, is)| moved(at, was, is, before));
+        texts.set(field, moved.unwrap_or_default());
+    }
+    let mut draft = texts.read(None)?;
+    draft.settings.groups = before.groups.clone();
+    draft.settings.roster = before.roster;
+    Ok(draft)
+}
+
+/// A time that is as far from another day, as a form spells it.
+fn moved(at: Timestamp, was: Date, is: Date, settings: &Settings) -> Option<String> {
+    let zoned = at.to_zoned(settings.term.zone().clone());
+    let moved = zoned.checked_add(is - was).ok()?;
+    Some(field_time(moved.timestamp(), settings.term.zone()))
+}
+
+/// Keeps the steps that put everybody on the roster of the copy who is on this one.
+async fn keep_roster(
+    site: &Site,
+    programme: &Programme,
+    now: Timestamp,
+    deadline: Deadline,
+) -> Result<Option<Import>, Fault> {
+    let stays = |grant: &Grant| grant.state != GrantState::Revoked && grant.holds.dropped.is_none();
+    let grants = site.table.grants(&programme.id).await?.into_iter().filter(stays);
+    let steps: Vec<Step> = grants.map(|grant| Step::Add { person: grant.person, group: grant.group }).collect();
+    if steps.is_empty() {
+        return Ok(None);
+    }
+    let import = Import {
+        import: new_ulid(now),
+        programme: programme.id.clone(),
+        made_at: now,
+        steps: steps.len().try_into().unwrap_or(u32::MAX),
+        dropped: 0,
+        to_confirm: false,
+        applied: false,
+    };
+    site.table.keep_steps(&import, &steps, deadline).await?;
+    Ok(Some(import))
+}
+
+/// Asks the admins for the copy, once a day for the same one.
+async fn ask(site: &Site, access: &ProgrammeAccess, draft: &Draft, by: Author<'_>) -> Result<(), Fault> {
+    let Actor::Person(person) = by.actor else { return Ok(()) };
+    let (term, name) = (&draft.settings.term, &draft.settings.name);
+    let words = format!(
+        "as \"{name}\", from {} to {}, with a budget of {}",
+        term.starts_on(),
+        term.ends_on(),
+        draft.pot.to_dollars_down()
+    );
+    let wish = Wish { setting: "copy".to_owned(), label: "Copy the programme".to_owned(), to: words.clone(), words };
+    let request = Request::of(access.programme.id.clone(), person.clone(), vec![wish], by.now);
+    let admins = site.table.people_of(&site.admins, by.deadline).await?;
+    site.table.ask_admins(&request, &admins, AuditDetail::new(Act::Asked).noting("copy"), by).await?;
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! The runner of jobs: takes the one whose turn it is, carries it on while there is time, and leaves the rest to the next minute.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::values::id::ProgrammeId;
+use bursar_core::store::{JOB_LEASE, Job, JobState, Work};
+use bursar_core::web::Site;
+
+use super::{import, walk};
+
+/// The most programmes whose jobs are carried on in one round; the rest wait for the next minute.
+const AT_ONCE: i32 = 20;
+/// The longest time that a request spends on a job, since a person waits for its page.
+const IN_A_REQUEST: Duration = Duration::from_secs(4);
+/// The time that a request must keep for its answer.
+const LEFT_OF_A_REQUEST: Duration = Duration::from_secs(20);
+/// The time that one step with its retries may take.
+const LEFT_OF_WORK: Duration = Duration::from_secs(12);
+
+/// The instant after which no step begins, and the deadline of the calls of one that has begun.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct JobDeadlines {
+    pub(super) stop: Deadline,
+    pub(super) deadline: Deadline,
+}
+
+impl JobDeadlines {
+    pub(super) fn is_time_up(&self) -> bool {
+        self.stop.left().is_zero()
+    }
+}
+
+/// Carries on the jobs of a programme for some seconds, in the request that started one. The job is on record, so a failure is
+/// left to the work of the next minutes.
+pub(crate) async fn in_a_request(site: &Site, programme: &ProgrammeId, deadline: Deadline) {
+    let stop = deadline.earlier_by(LEFT_OF_A_REQUEST).at_most(IN_A_REQUEST);
+    if let Err(error) = of_programme(site, programme, JobDeadlines { stop, deadline }).await {
+        tracing::warn!(%programme, error = format!("{error:#}"), "a job is left for the next minute");
+    }
+}
+
+/// Carries on the jobs that nobody owns, one after the other. Returns the state in which each was left.
+pub(super) async fn in_the_work(site: &Site, deadline: Deadline) -> Result<Vec<&'static str>> {
+    let until = JobDeadlines { stop: deadline.earlier_by(LEFT_OF_WORK), deadline };
+    let mut states = Vec::new();
+    for programme in site.table.due_jobs(site.clock.now(), AT_ONCE).await? {
+        match of_programme(site, &programme, until).await {
+            Ok(reached) => states.extend(reached.iter().map(JobState::as_str)),
+            Err(error) => {
+                tracing::warn!(%programme, error = format!("{error:#}"), "a job is left for the next minute");
+                states.push("interrupted");
+            }
+        }
+    }
+    Ok(states)
+}
+
+/// Carries on the jobs of one programme, the oldest first.
+async fn of_programme(site: &Site, programme: &ProgrammeId, until: JobDeadlines) -> Result<Vec<JobState>> {
+    let mut states = Vec::new();
+    // Another runner may have taken it since the index listed it.
+    while !until.is_time_up()
+        && let Some(job) = site.table.take_job(programme, site.clock.now(), until.deadline).await?
+    {
+        let state = match job.work {
+            Work::Import { .. } => import::carry_on(site, job, until).await?,
+            Work::Close | Work::Limits => Box::pin(walk::carry_on(site, job, until)).await?,
+        };
+        states.push(state);
+    }
+    Ok(states)
+}
+
+/// Writes how far a job has come. Returns `None` when somebody else has taken or ended it.
+pub(super) async fn checkpoint(site: &Site, job: Job, deadline: Deadline) -> Result<Option<Job>> {
+    let lease_until = site.clock.now() + JOB_LEASE;
+    Ok(site.table.set_job(Job { state: JobState::Running { lease_until }, ..job }, deadline).await?)
+}
+
+/// Leaves a job to whoever has time next.
+pub(super) async fn leave(site: &Site, job: Job, deadline: Deadline) -> Result<JobState> {
+    end(site, job, JobState::Running { lease_until: site.clock.now() }, deadline).await
+}
+
+/// Writes the state in which a job is left, unless somebody else has written it.
+pub(super) async fn end(site: &Site, job: Job, state: JobState, deadline: Deadline) -> Result<JobState> {
+    site.table.set_job(Job { state: state.clone(), ..job }, deadline).await?;
+    Ok(state)
+}
+
+/// Why the job of a programme ends before its steps do, if it does.
+pub(super) async fn stopped_by_close(site: &Site, job: &Job) -> Result<Option<JobState>> {
+    let programme = site.table.programme(&job.programme).await?.context("a job without its programme")?;
+    let why = || "The programme was closed.".to_owned();
+    Ok(programme.closed_at.map(|_| JobState::Failed { why: why(), at: site.clock.now() }))
+}

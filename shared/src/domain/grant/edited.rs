@@ -1,0 +1,57 @@
+//! What an edit of a programme's settings means for the grants that it has by then: what their places cost more, and how long
+//! their keys live. Nothing is given back here: that follows once the provider confirmed the lower limits.
+
+use jiff::Timestamp;
+
+use super::{Grant, GrantState, Place, Reading};
+use crate::domain::programme::{Pot, Settings};
+use crate::domain::values::money::Usd;
+
+/// The effect of an edit on the grants of a programme.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EditEffect {
+    /// What places cost more under the new settings.
+    pub more: Usd,
+    /// The first end of a key that is in use.
+    pub keys_until: Option<Timestamp>,
+    /// The grants on the roster, and those of them that have a key or are getting one.
+    pub grants: u32,
+    pub with_keys: u32,
+}
+
+impl EditEffect {
+    /// The effect on these grants, as of the instant for which their pot was counted last.
+    pub fn of(
+        grants: &[(Grant, Vec<Reading>)],
+        pot: &Pot,
+        before: &Settings,
+        after: &Settings,
+        now: Timestamp,
+    ) -> EditEffect {
+        let now = pot.counted_at.map_or(now, |counted| counted.max(now));
+        let mut effect = EditEffect::default();
+        for (grant, readings) in grants {
+            let cost = |settings| Place { grant, readings, settings, read_until: pot.counted_at }.cost(now);
+            effect.more += (cost(after) - cost(before)).or_zero();
+            effect.grants += 1;
+            if matches!(grant.state, GrantState::Minting { .. } | GrantState::Live { .. }) {
+                effect.with_keys += 1;
+                let last = grant.live().or(grant.attempts.last());
+                let until = last.map(|attempt| attempt.key_expires_at(before));
+                effect.keys_until = [effect.keys_until, until].into_iter().flatten().min();
+            }
+        }
+        effect
+    }
+
+    /// The effect on these grants and on others.
+    #[must_use]
+    pub fn and(self, other: EditEffect) -> EditEffect {
+        EditEffect {
+            more: self.more + other.more,
+            keys_until: [self.keys_until, other.keys_until].into_iter().flatten().min(),
+            grants: self.grants + other.grants,
+            with_keys: self.with_keys + other.with_keys,
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Edits of caps and of the term, and caps for a while: what places cost then.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::programme::{Group, Pot, Settings};
+use crate::domain::values::term::Term;
+use crate::domain::values::window::Reset;
+
+fn dollars(dollars: i32) -> Usd {
+    Usd::from_dollars(dollars)
+}
+
+fn cost(story: &Story) -> Usd {
+    story.view.place().cost(story.now)
+}
+
+impl Story {
+    fn counted_in(reset: Reset) -> Story {
+        let mut story = Story::new();
+        story.view.programme.settings.reset = reset;
+        story.view.pot.limit = dollars(100_000);
+        story
+    }
+
+    /// Edits the settings, and reserves what the place costs more.
+    fn edited(&mut self, edit: impl FnOnce(&mut Settings)) -> EditEffect {
+        let mut after = self.view.programme.settings.clone();
+        edit(&mut after);
+        let grants = [(self.view.grant.clone(), self.view.readings.clone())];
+        let effect = EditEffect::of(&grants, &self.view.pot, &self.view.programme.settings, &after, self.now);
+        self.view.pot.reserved += effect.more;
+        self.view.programme.settings = after;
+        effect
+    }
+}
+
+#[test]
+fn an_edit_reserves_what_is_more_at_once_and_gives_nothing_back() {
+    let mut story = Story::new();
+    story.shown(PressKind::Reveal, 'a');
+    assert_eq!(story.edited(|settings| settings.cap = dollars(30)).more, dollars(10));
+    assert_eq!((story.view.pot.reserved, cost(&story)), (dollars(30), dollars(30)));
+    assert_eq!(story.edited(|settings| settings.cap = dollars(5)).more, Usd::ZERO);
+    assert_eq!((story.view.pot.reserved, cost(&story)), (dollars(30), dollars(20)), "nobody was ever told of thirty");
+    let mut invited = Story::new();
+    let effect = invited.edited(|settings| settings.cap = dollars(30));
+    assert_eq!((effect.more, effect.grants, effect.with_keys, effect.keys_until), (Usd::ZERO, 1, 0, None));
+}
+
+#[test]
+fn a_key_counts_until_it_expires_however_early_the_term_ends_then() {
+    let mut story = Story::counted_in(Reset::Monthly);
+    story.shown(PressKind::Reveal, 'a');
+    let (term, before) = (story.view.programme.settings.term.clone(), cost(&story));
+    let until = attempt(&story, 1).expires_at;
+    assert_eq!(until, Some(term.ends_at()));
+    let effect = story.edited(|settings| {
+        settings.term = Term::new(term.starts_on(), term.starts_on(), term.timezone()).unwrap();
+    });
+    assert_eq!((effect.more, effect.keys_until, cost(&story)), (Usd::ZERO, until, before));
+    let change = story.view.revoke(&faculty(), None, story.now).unwrap();
+    story.apply(change).disabled(Epoch::new(1));
+    story.read_at_last(1, 0);
+    assert_eq!(cost(&story), Usd::ZERO, "it is off, and was read since");
+}
+
+#[test]
+fn a_cap_for_a_while_counts_in_the_windows_that_begin_by_then_and_is_over_after_that() {
+    let mut story = Story::counted_in(Reset::Monthly);
+    story.shown(PressKind::Reveal, 'a');
+    let windows =
+        i32::try_from(Reset::Monthly.windows_between(story.now, story.view.programme.settings.term.ends_at()));
+    let windows = windows.unwrap() + 1;
+    assert!(windows >= 3, "{windows}");
+    let until = Reset::Monthly.resets_at(story.now).unwrap() + 24.hours();
+    let set = |story: &Story, cap| {
+        story.view.set_passing_cap(PassingCap { cap: dollars(cap), until }, &faculty(), None, story.now)
+    };
+    let change = set(&story, 50).unwrap();
+    assert_eq!(change.audit.as_ref().unwrap().to, Some(format!("50.000000 until {until}")));
+    story.apply(change);
+    assert_eq!(set(&story, 50), Err(CapRefused::Unchanged));
+    assert_eq!(cost(&story), dollars(2 * 50 + (windows - 2) * 20), "two windows begin before it is over");
+    assert_eq!(story.view.limit_wanted(story.now), Some(WantedLimit::Limit(dollars(50))));
+    assert_eq!(story.view.limit_wanted(until), Some(WantedLimit::Limit(dollars(20))), "as before");
+    let lower = set(&story, 5).unwrap();
+    story.apply(lower);
+    assert_eq!(cost(&story), dollars(windows * 20), "afterwards this window has twenty again");
+    let poor = Story {
+        now: story.now,
+        view: View { pot: Pot { limit: story.view.pot.reserved, ..story.view.pot.clone() }, ..story.view.clone() },
+    };
+    assert_eq!(set(&poor, 90), Err(CapRefused::PotExhausted));
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Cap(i32),
+    OwnCap(Option<i32>),
+    Group(bool),
+    GroupCap(Option<i32>),
+    Press,
+    Spend(i32),
+    Hours(i64),
+    Limited,
+    Revoke,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let cap = || 1..60_i32;
+    let step = prop_oneof![
+        cap().prop_map(Step::Cap),
+        prop::option::of(cap()).prop_map(Step::OwnCap),
+        any::<bool>().prop_map(Step::Group),
+        prop::option::of(cap()).prop_map(Step::GroupCap),
+        Just(Step::Press),
+        (0..5).prop_map(Step::Spend),
+        (1..900_i64).prop_map(Step::Hours),
+        Just(Step::Limited),
+        Just(Step::Revoke),
+    ];
+    prop::collection::vec(step, 1..25)
+}
+
+proptest! {
+    /// Whatever is edited between whatever acts: what is reserved covers the place, and what the key may spend.
+    #[test]
+    fn what_is_reserved_covers_the_place_whatever_is_edited_between_acts(
+        steps in steps(), reset in prop_oneof![Just(Reset::None), Just(Reset::Weekly), Just(Reset::Monthly)],
+    ) {
+        let mut story = Story::counted_in(reset);
+        let (mut key, mut used) = (0, 0);
+        for step in steps {
+            let now = story.now;
+            match step {
+                Step::Cap(cap) => drop(story.edited(|settings| settings.cap = dollars(cap))),
+                Step::GroupCap(cap) => {
+                    let group = Group { cap: cap.map(dollars), models: Vec::new() };
+                    story.edited(|settings| drop(settings.groups.insert("A".to_owned(), group)));
+                }
+                Step::OwnCap(cap) => {
+                    if let Ok(change) = story.view.set_cap(cap.map(dollars), &faculty(), None, now) {
+                        story.apply(change);
+                    }
+                }
+                Step::Group(into) => {
+                    let group = into.then(|| "A".to_owned());
+                    let line = RosterLine { person: story.view.grant.person.clone(), group };
+                    if let Ok(change) = story.view.describe(&line, &faculty(), now) {
+                        story.apply(change);
+                    }
+                }
+                Step::Press => {
+                    let kind = if story.view.grant.ever_shown { PressKind::Replace } else { PressKind::Reveal };
+                    if story.press(kind).is_ok() {
+                        key += 1;
+                        story.shown(kind, char::from_digit(key % 16, 16).unwrap());
+                        used = 0;
+                    }
+                }
+                Step::Spend(cents) => {
+                    if let Some(live) = story.view.grant.live().map(|live| live.epoch) {
+                        used += i64::from(cents) * 10_000;
+                        story.reading(live.number(), used);
+                    }
+                }
+                Step::Hours(hours) => story.now += hours.hours(),
+                Step::Limited => {
+                    let live = story.view.grant.live().map(|live| live.epoch);
+                    if live.is_some_and(|live| story.order(live, OrderKind::Limit).is_some())
+                        && matches!(story.view.limit_wanted(now), Some(WantedLimit::Limit(_)))
+                    {
+                        story.limited();
+                    }
+                }
+                Step::Revoke => {
+                    if let Ok(change) = story.view.revoke(&faculty(), None, now) {
+                        story.apply(change);
+                    }
+                }
+            }
+            let cost = story.view.place().cost(story.now);
+            prop_assert!(story.view.pot.reserved >= cost, "{step:?}: {} for {cost}", story.view.pot.reserved);
+            if let Some(live) = story.view.grant.live().filter(|live| live.expires_at.is_some_and(|end| story.now < end)) {
+                let limit = live.limit.unwrap_or_default();
+                prop_assert!(cost >= limit, "{step:?}: {cost} for {limit}");
+            }
+        }
+    }
+}

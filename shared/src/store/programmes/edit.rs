@@ -1,0 +1,285 @@
+//! Editing a programme, whatever is under way: settings, pot, what the pot has reserved, the audit entries and the job that tells
+//! the provider move in one transaction.
+
+use futures_util::stream::TryStreamExt;
+use jiff::Timestamp;
+use ulid::Ulid;
+
+use crate::domain::audit::{Act, AuditDetail, Entry};
+use crate::domain::grant::EditEffect;
+use crate::domain::people::role::RoleChanges;
+use crate::domain::programme::{Pot, Programme, Settings};
+use crate::domain::values::id::ProgrammeId;
+use crate::domain::values::money::Usd;
+use crate::store::programmes::jobs::{Job, Work, with_job};
+use crate::store::programmes::programme::{UsedForm, with_roles};
+use crate::store::table::commit::Round;
+use crate::store::table::context::Author;
+use crate::store::table::transaction::{Transaction, number};
+use crate::store::table::{StoreError, Table, keys};
+
+/// An edit of a programme, with what its form was made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edit {
+    pub settings: Settings,
+    /// The number of edits that were made before.
+    pub edits: u64,
+    /// The pot before and after; `None` leaves it as it is.
+    pub pot: Option<(Usd, Usd)>,
+    /// The audit entry of the settings.
+    pub what: AuditDetail,
+}
+
+/// The outcome of an edit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EditOutcome {
+    Done,
+    /// A key was shown, or is being made, and the edit would change how limits count.
+    FixedByKeys,
+    /// Keys that people have end before the new end of the term.
+    KeysEndBefore(Timestamp),
+    /// The pot would be smaller than what is promised under the new settings.
+    PotTooSmall {
+        pot: Usd,
+        reserved: Usd,
+    },
+    /// Another edit was faster; this is its result.
+    Stale(Box<(Programme, Usd)>),
+    NoSuchProgramme,
+}
+
+/// A programme's pot, as the form showed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenPot {
+    pub programme: ProgrammeId,
+    pub edits: u64,
+    pub limit: Usd,
+}
+
+/// Money to be moved from one pot to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MoneyMove {
+    pub from: SeenPot,
+    pub to: SeenPot,
+    pub amount: Usd,
+    /// The form that asks for it, which moves it once.
+    pub form: Option<Ulid>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MoveOutcome {
+    Done,
+    /// The first pot would be smaller than what is held for keys.
+    PotTooSmall {
+        left: Usd,
+        reserved: Usd,
+    },
+    /// One of the two was edited, or its pot changed, since the form was made.
+    Stale,
+    NoSuchProgramme,
+}
+
+/// A programme and its pot before an edit.
+struct Before {
+    programme: Programme,
+    pot: Pot,
+}
+
+impl Table {
+    /// Edits a programme that was read before. What its places cost more is reserved at once; what they cost less is given back
+    /// after the provider has confirmed the lower limits.
+    pub async fn edit(&self, id: &ProgrammeId, edit: &Edit, by: Author<'_>) -> Result<EditOutcome, StoreError> {
+        self.carry_through(by.deadline, || async {
+            // The pot comes first: its version shows that no place was taken since.
+            let (Some(pot), Some(programme)) = (self.pot(id).await?, self.programme(id).await?) else {
+                return Ok(Round::Over(EditOutcome::NoSuchProgramme));
+            };
+            let before = Before { programme, pot };
+            if before.is_newer_than(edit) {
+                return Ok(Round::Over(EditOutcome::Stale(Box::new((before.programme, before.pot.limit)))));
+            }
+            if before.counts_otherwise(&edit.settings) {
+                return Ok(Round::Over(EditOutcome::FixedByKeys));
+            }
+            let effect = match before.moves_costs(&edit.settings) {
+                true => Some(self.effect_of(&before, &edit.settings, by.now).await?),
+                false => None,
+            };
+            if let Some(refused) = before.refuses(edit, effect) {
+                return Ok(Round::Over(refused));
+            }
+            match self.transaction_of_edit(before, edit, effect, by)? {
+                Some(transaction) => Ok(Round::Write(transaction, EditOutcome::Done)),
+                None => Ok(Round::Over(EditOutcome::Done)),
+            }
+        })
+        .await
+    }
+
+    /// Moves money from one pot to another, in one transaction with an audit entry in each programme.
+    pub async fn move_money(&self, moved: &MoneyMove, by: Author<'_>) -> Result<MoveOutcome, StoreError> {
+        let MoneyMove { from, to, amount, form } = moved;
+        self.carry_through(by.deadline, || async {
+            if let Some(form) = form
+                && self.used_form(*form).await?.is_some()
+            {
+                return Ok(Round::Over(MoveOutcome::Done));
+            }
+            let mut transaction = self.transaction();
+            for (seen, other, limit, word) in
+                [(from, to, from.limit - *amount, "moved to"), (to, from, to.limit + *amount, "moved from")]
+            {
+                let (Some(pot), Some(programme)) =
+                    (self.pot(&seen.programme).await?, self.programme(&seen.programme).await?)
+                else {
+                    return Ok(Round::Over(MoveOutcome::NoSuchProgramme));
+                };
+                if (programme.edits, pot.limit) != (seen.edits, seen.limit) {
+                    return Ok(Round::Over(MoveOutcome::Stale));
+                }
+                if limit < pot.limit && limit < pot.reserved {
+                    return Ok(Round::Over(MoveOutcome::PotTooSmall { left: limit, reserved: pot.reserved }));
+                }
+                let what = AuditDetail::new(Act::PotChanged).changing(pot.limit, limit);
+                let what = what.noting(format!("{word} {}", other.programme));
+                let entry = Entry::on_programme(&seen.programme, by.actor, by.now, what);
+                transaction = match seen == from {
+                    true => transaction.witnessed_by(&entry)?,
+                    false => transaction.create(&entry)?,
+                };
+                transaction = with_pot(transaction, &pot, limit, None)?;
+                let edits = [(":edits", number(seen.edits))];
+                transaction = transaction.check(&keys::programme(&seen.programme), "edits = :edits", &edits)?;
+            }
+            if let Some(form) = form {
+                transaction = transaction.create(&UsedForm { form: *form, created: None, at: by.now })?;
+            }
+            Ok(Round::Write(transaction, MoveOutcome::Done))
+        })
+        .await
+    }
+
+    /// The effect on every grant of the programme. Of very many only some are held at once.
+    async fn effect_of(&self, before: &Before, after: &Settings, now: Timestamp) -> Result<EditEffect, StoreError> {
+        let Before { programme, pot } = before;
+        let ids = [programme.id.clone()];
+        let shards = self.shards_of_programmes(&ids);
+        let add = |sum: EditEffect, (_, grants): (usize, Vec<_>)| async move {
+            Ok(sum.and(EditEffect::of(&grants, pot, &programme.settings, after, now)))
+        };
+        shards.try_fold(EditEffect::default(), add).await
+    }
+
+    fn transaction_of_edit(
+        &self,
+        before: Before,
+        edit: &Edit,
+        effect: Option<EditEffect>,
+        by: Author<'_>,
+    ) -> Result<Option<Transaction>, StoreError> {
+        let Before { programme, pot } = before;
+        let (id, limit) = (programme.id.clone(), edit.limit(&pot));
+        let mut transaction = self.transaction();
+        let entry = |what: AuditDetail| Entry::on_programme(&id, by.actor, by.now, what);
+        let has_new_settings = programme.settings != edit.settings;
+        if limit != pot.limit {
+            let pot_entry = entry(AuditDetail::new(Act::PotChanged).changing(pot.limit, limit));
+            transaction = if has_new_settings {
+                transaction.create(&pot_entry)?
+            } else {
+                transaction.witnessed_by(&pot_entry)?
+            };
+        }
+        if limit != pot.limit || effect.is_some() {
+            transaction = with_pot(transaction, &pot, limit, effect)?;
+        }
+        if !has_new_settings && limit != pot.limit {
+            // Nobody's edit may come in between, whatever it changes.
+            let edits = [(":edits", number(edit.edits))];
+            transaction = transaction.check(&keys::programme(&id), "edits = :edits", &edits)?;
+        }
+        if has_new_settings {
+            let roles = RoleChanges::between(&id, Some(&programme.settings), &edit.settings);
+            let (version, was_over) = (programme.version, programme.is_over(by.now));
+            let edited = programme.edited(edit.settings.clone(), by.now);
+            let ends = edited.is_over(by.now) && !was_over;
+            transaction = transaction.replace(&edited, version)?.witnessed_by(&entry(edit.what.clone()))?;
+            transaction = with_roles(transaction, &id, &roles)?;
+            let work = if ends { Work::Close } else { Work::Limits };
+            if let Some(effect) = effect.filter(|effect| effect.with_keys > 0) {
+                transaction = with_job(transaction, &Job::new(&id, work, effect.grants, by.actor, by.now))?;
+            }
+        }
+        Ok((!transaction.is_empty()).then_some(transaction))
+    }
+}
+
+impl Edit {
+    /// An edit of the settings alone.
+    pub fn of_settings(settings: Settings, edits: u64, what: AuditDetail) -> Edit {
+        Edit { settings, edits, pot: None, what }
+    }
+
+    fn limit(&self, pot: &Pot) -> Usd {
+        self.pot.map_or(pot.limit, |(_, limit)| limit)
+    }
+}
+
+impl Before {
+    fn is_newer_than(&self, edit: &Edit) -> bool {
+        self.programme.edits != edit.edits || edit.pot.is_some_and(|(was, _)| was != self.pot.limit)
+    }
+
+    /// Whether keys that exist or are being made count in another way than the new settings say.
+    fn counts_otherwise(&self, after: &Settings) -> bool {
+        let basis = |settings: &Settings| (settings.reset, settings.byok, settings.term.timezone().to_owned());
+        let has_places = self.pot.shown || self.pot.reserved != self.pot.assigned;
+        has_places && basis(&self.programme.settings) != basis(after)
+    }
+
+    /// Whether places may cost another sum under the new settings.
+    fn moves_costs(&self, after: &Settings) -> bool {
+        let costs = |settings: &Settings| {
+            let caps: Vec<_> =
+                settings.groups.iter().filter_map(|(name, group)| Some((name.clone(), group.cap?))).collect();
+            let term = (settings.keys_expire_at(), settings.term.timezone().to_owned());
+            (settings.cap, caps, settings.reset, settings.byok, term)
+        };
+        costs(&self.programme.settings) != costs(after)
+    }
+
+    fn refuses(&self, edit: &Edit, effect: Option<EditEffect>) -> Option<EditOutcome> {
+        let (was, ends) = (self.programme.settings.term.ends_at(), edit.settings.term.ends_at());
+        if let Some(until) = effect.and_then(|effect| effect.keys_until).filter(|until| was < ends && *until < ends) {
+            return Some(EditOutcome::KeysEndBefore(until));
+        }
+        let (pot, more) = (edit.limit(&self.pot), effect.map_or(Usd::ZERO, |effect| effect.more));
+        let reserved = self.pot.reserved + more;
+        let is_asked = pot != self.pot.limit || more > Usd::ZERO;
+        (is_asked && pot < reserved).then_some(EditOutcome::PotTooSmall { pot, reserved })
+    }
+}
+
+/// Moves the pot. Where costs move, no place may have been taken or given back since it was read; otherwise it only needs the room
+/// for what is reserved.
+fn with_pot(
+    transaction: Transaction,
+    pot: &Pot,
+    limit: Usd,
+    effect: Option<EditEffect>,
+) -> Result<Transaction, StoreError> {
+    let (key, old, new) = (keys::pot(&pot.programme), number(pot.limit.micros()), number(limit.micros()));
+    let Some(effect) = effect else {
+        let condition = if limit < pot.limit { "pot_limit = :old AND reserved <= :new" } else { "pot_limit = :old" };
+        return transaction.update(&key, "SET pot_limit = :new", condition, &[(":new", new), (":old", old)]);
+    };
+    let values = [
+        (":new", new),
+        (":old", old),
+        (":more", number(effect.more.micros())),
+        (":version", number(pot.version)),
+        (":one", number(1)),
+    ];
+    let expression = "SET pot_limit = :new ADD reserved :more, version :one";
+    transaction.update(&key, expression, "pot_limit = :old AND version = :version", &values)
+}

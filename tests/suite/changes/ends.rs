@@ -1,0 +1,192 @@
+//! Programmes are closed and copied, and money is moved between them.
+
+use bursar_core::domain::audit::Act;
+use bursar_local::gate::{Matcher, Verdict};
+use bursar_tests::stack::Left;
+
+use super::*;
+
+const CLOSE: &str = "/console/programmes/cs-pilot/close";
+const COPY: &str = "/console/programmes/cs-pilot/copy";
+const MOVE: &str = "/console/programmes/cs-pilot/move";
+
+#[tokio::test]
+async fn closing_ends_every_key_at_once_and_a_second_press_changes_nothing() {
+    let class = Class::of(&["ada", "bob", "cid"]).await;
+    let (admin, mut watch) = (class.admin().await, class.watch());
+    class.judged(&mut watch).await;
+    let open = admin.get(ID).await;
+    for _ in 0..2 {
+        assert_eq!(admin.submit(&open, CLOSE, &[]).await.status, 303);
+        let seen = class.judged(&mut watch).await;
+        let closed = seen.entries.iter().filter(|entry| entry.what.act == Act::Closed).count();
+        let ended = seen.entries.iter().filter(|entry| entry.what.act == Act::Ended).count();
+        assert_eq!((closed, ended, class.enabled()), (1, 3, 0));
+    }
+    let closed = admin.get(ID).await;
+    assert_eq!(jobs(&closed), [job("close", "done", 3, 3)]);
+    assert!(!closed.offers(CLOSE) && !closed.offers(ID) && closed.offers(COPY));
+    class.stack.finish_leaving(&[Left::PerhapsMails]).await;
+}
+
+/// A close is killed at each of its calls; the work of the next minutes finishes it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_close_that_is_killed_at_any_call_ends_everything_or_nothing() {
+    let calls = {
+        let class = Class::of(&["ada", "bob"]).await;
+        let (admin, of_console) = (class.admin().await, || calls_of_the_console(&class.stack));
+        let page = admin.get(ID).await;
+        let before = of_console();
+        assert_eq!(admin.submit(&page, CLOSE, &[]).await.status, 303);
+        let calls = of_console() - before;
+        class.stack.finish_leaving(&[Left::PerhapsMails]).await;
+        calls
+    };
+    assert!(calls > 20, "{calls} calls");
+    for verdict in [Verdict::KillBefore, Verdict::KillAfter] {
+        for nth in (1..calls).step_by(3) {
+            let class = Class::of(&["ada", "bob"]).await;
+            let (stack, admin, mut watch) = (&class.stack, class.admin().await, class.watch());
+            class.judged(&mut watch).await;
+            let page = admin.get(ID).await;
+            let rule = stack.gate.at(Matcher::call("*").of(FunctionName::Console).nth(nth), verdict.clone());
+            admin.submit(&page, CLOSE, &[]).await;
+            stack.gate.lift(rule);
+            let is_closed = class.judged(&mut watch).await.programmes[&class.office().programme].closed_at.is_some();
+            for _ in 0..2 {
+                class.works().await;
+                class.judged(&mut watch).await;
+            }
+            assert_eq!(class.enabled(), if is_closed { 0 } else { 2 }, "{verdict:?} of call {nth}");
+            assert!(class.job("close").await.is_none_or(|job| !job.is_running()), "{verdict:?} of call {nth}");
+            let thrown_away = Left::PerhapsComplaints(&[("console", "")]);
+            class.stack.finish_leaving(&[Left::PerhapsMails, thrown_away, Left::PerhapsUnmetFaults]).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn faculty_ask_for_a_close_and_a_copy_and_nothing_changes_by_that() {
+    let class = Class::of(&["ada"]).await;
+    let (admin, mut watch) = (class.admin().await, class.watch());
+    assert_eq!(edits(&admin, &[("faculty", "faye@example.edu")]).await.status, 303);
+    class.judged(&mut watch).await;
+    let faye = signed_in(&class.stack, "faye@example.edu").await;
+    for path in [CLOSE, COPY, CLOSE] {
+        assert_eq!(faye.submit(&faye.get(ID).await, path, &[]).await.status, 303, "{path}");
+    }
+    let seen = class.judged(&mut watch).await;
+    let asked = seen.entries.iter().filter(|entry| entry.what.act == Act::Asked).count();
+    assert_eq!((asked, class.enabled(), seen.programmes.len()), (2, 1, 1));
+    assert_eq!(faye.get(ID).await.texts("request").len(), 2);
+    class.stack.finish_leaving(&[Left::PerhapsMails]).await;
+}
+
+#[tokio::test]
+async fn a_copy_has_settings_groups_people_in_charge_and_the_roster_if_wished_and_is_made_once() {
+    let class = Class::of(&["ada", "bob"]).await;
+    let (stack, admin, mut watch) = (&class.stack, class.admin().await, class.watch());
+    let opens = admin.get(ID).await.form(ID).value("starts_on").unwrap().to_owned() + "T09:00";
+    let set = [("faculty", "faye@example.edu"), ("thresholds", "70"), ("claim_opens_at", &*opens)];
+    assert_eq!(edits(&admin, &set).await.status, 303);
+    let shown =
+        crate::console::roster::preview(&admin, "add", "email,group\nada@example.edu,A\nbob@example.edu,B\n").await;
+    assert_eq!(admin.submit(&shown, "/console/programmes/cs-pilot/roster/apply", &[]).await.status, 303);
+    let groups = format!("{ID}/groups");
+    assert_eq!(admin.submit(&admin.get(&groups).await, &groups, &[("cap_usd.A", "5")]).await.status, 303);
+    class.judged(&mut watch).await;
+
+    let page = admin.get(ID).await;
+    let bad =
+        admin.submit(&page, COPY, &[("starts_on", "2030-03-01"), ("ends_on", "2030-02-01"), ("name", "Next")]).await;
+    assert_eq!(
+        (bad.status, bad.form(COPY).value("name"), bad.form(COPY).value("ends_on")),
+        (422, Some("Next"), Some("2030-02-01"))
+    );
+    assert_eq!(bad.alerts().len(), 1, "{:?}", bad.alerts());
+    let dates = [("starts_on", "2030-02-01"), ("ends_on", "2030-06-30"), ("pot_usd", "250"), ("roster", "on")];
+    for _ in 0..2 {
+        let copied = admin.submit(&page, COPY, &dates).await;
+        assert_eq!((copied.status, copied.location()), (303, Some("/console/programmes/cs-pilot-2")), "made once");
+    }
+    let seen = class.judged(&mut watch).await;
+    let (old, new) = (&seen.programmes[&class.office().programme], &seen.programmes[&"cs-pilot-2".parse().unwrap()]);
+    assert_eq!((new.settings.faculty.len(), &new.settings.thresholds), (1, &vec![70]));
+    assert_eq!((&new.settings.groups, new.settings.cap), (&old.settings.groups, old.settings.cap));
+    assert_eq!(new.settings.term.starts_on().to_string(), "2030-02-01");
+    assert_eq!(new.settings.claim_opens_at().to_string(), "2030-02-01T09:00:00Z", "as far into the term as before");
+    assert_eq!(seen.pots[&new.id].limit, Usd::from_dollars(250));
+    let mut people: Vec<_> = seen.grants.values().filter(|grant| grant.programme == new.id).collect();
+    people.sort_by_key(|grant| grant.person.address.as_written().to_owned());
+    let people: Vec<_> =
+        people.iter().map(|grant| (grant.person.address.as_written(), grant.group.as_deref())).collect();
+    assert_eq!(people, [("ada@example.edu", Some("A")), ("bob@example.edu", Some("B"))]);
+    assert_eq!(jobs(&admin.get("/console/programmes/cs-pilot-2").await), [job("import", "done", 2, 2)]);
+
+    let alone = admin.submit(&admin.get(ID).await, COPY, &[("name", "Alone")]).await;
+    assert_eq!(alone.location(), Some("/console/programmes/alone"));
+    let seen = class.judged(&mut watch).await;
+    assert!(!seen.grants.values().any(|grant| grant.programme.as_str() == "alone"), "the roster was not wished");
+    assert_eq!(stack.provider.as_ref().unwrap().keys().len(), 2);
+    class.stack.finish_leaving(&[Left::PerhapsMails]).await;
+}
+
+#[tokio::test]
+async fn money_moves_between_pots_once_and_never_what_is_held_for_keys() {
+    let class = Class::of(&["ada"]).await;
+    let (stack, admin, mut watch) = (&class.stack, class.admin().await, class.watch());
+    assert!(!admin.get(ID).await.offers(MOVE), "to whom");
+    let new = admin.get("/console/programmes/new").await;
+    let fields = [
+        ("name", "Maths"),
+        ("starts_on", "2026-01-01"),
+        ("ends_on", "2035-12-31"),
+        ("timezone", "UTC"),
+        ("cap_usd", "20"),
+        ("pot_usd", "10"),
+    ];
+    for _ in 0..2 {
+        let made = admin.submit(&new, "/console/programmes", &fields).await;
+        assert_eq!(made.location(), Some("/console/programmes/maths"), "a form sent twice makes one programme");
+    }
+    class.judged(&mut watch).await;
+    let page = admin.get(ID).await;
+    let pots = || async {
+        let table = Table::new(&stack.config);
+        let of = |id: &str| {
+            let (table, id) = (&table, id.parse().unwrap());
+            async move { table.pot(&id).await.unwrap().unwrap().limit }
+        };
+        (of("cs-pilot").await.to_string(), of("maths").await.to_string())
+    };
+    for (fields, why) in [
+        ([("to", "maths"), ("amount_usd", "80.01")], "$20.00 is held"),
+        ([("to", "maths"), ("amount_usd", "0")], "above zero"),
+        ([("to", "maths"), ("amount_usd", "-5")], "Refused"),
+        ([("to", "cs-pilot"), ("amount_usd", "5")], "of the list"),
+        ([("to", "physics"), ("amount_usd", "5")], "of the list"),
+    ] {
+        let refused = admin.submit(&page, MOVE, &fields).await;
+        assert_eq!((refused.status, refused.form(MOVE).value("amount_usd")), (422, Some(fields[1].1)), "{fields:?}");
+        assert!(refused.alerts().iter().any(|said| said.contains(why)), "{fields:?}: {:?}", refused.alerts());
+    }
+    assert_eq!(pots().await, ("100.000000".to_owned(), "10.000000".to_owned()));
+    stack.gate.at(Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console), Verdict::LoseAnswer);
+    for _ in 0..2 {
+        let moved = admin.submit(&page, MOVE, &[("to", "maths"), ("amount_usd", "30.5")]).await;
+        assert_eq!(moved.status, 303);
+        let seen = class.judged(&mut watch).await;
+        let entries = seen.entries.iter().filter(|entry| entry.what.act == Act::PotChanged).count();
+        assert_eq!(
+            (pots().await, entries),
+            (("69.500000".to_owned(), "40.500000".to_owned()), 2),
+            "once, told in both"
+        );
+    }
+    let stale = [("to", "maths"), ("amount_usd", "1"), ("form", "01ARZ3NDEKTSV4RRFFQ69G5FAV")];
+    assert_eq!(admin.submit(&page, MOVE, &stale).await.status, 409, "another form of the same state");
+    let all = admin.submit(&admin.get(ID).await, MOVE, &[("to", "maths"), ("amount_usd", "49.5")]).await;
+    assert_eq!((all.status, pots().await.0), (303, "20.000000".to_owned()));
+    class.judged(&mut watch).await;
+    class.stack.finish_leaving(&[Left::PerhapsMails]).await;
+}
