@@ -2,6 +2,7 @@
 //! The stand-ins run in a second (`world`) and each sample in one of its own (`client`). So processor time and
 //! memory are those of the sync alone.
 
+mod changes;
 mod client;
 mod clock;
 mod compare;
@@ -50,8 +51,9 @@ fn run() -> Result<()> {
         ["sync", ref options @ ..] => figures::run(&Plan::read(options)?),
         ["resume", ref options @ ..] => resume::run(&Plan::read(options)?),
         ["paced", ref options @ ..] => paced::run(options),
+        ["changes"] => runtime(true)?.block_on(changes::run()),
         _ => bail!(
-            "sync [--quick] [--keys N]… [--times N] [--shapes N] [--write], resume [--keys N], or paced [--keys N] [--rate R] [--scale S]"
+            "sync [--quick] [--keys N]… [--times N] [--shapes N] [--write], resume [--keys N], paced [--keys N] [--rate R] [--scale S], or changes"
         ),
     }
 }

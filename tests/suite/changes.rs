@@ -3,6 +3,7 @@
 mod edits;
 mod ends;
 mod jobs;
+mod meanwhile;
 
 use bursar_core::deadline::Waits;
 use bursar_core::domain::values::id::GrantId;

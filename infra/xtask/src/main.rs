@@ -144,6 +144,10 @@ const LONG: [(&str, &str); 10] = [
         "bench paced",
         "250,000 keys at ten calls a second, and 50,000 at two; --keys N --rate R, S times as fast: --scale S",
     ),
+    (
+        "bench changes",
+        "a cap edit and a close of 5,000 live keys at ten calls a second, from a tenth of them; unoptimised",
+    ),
 ];
 
 fn main() -> ExitCode {

@@ -100,7 +100,8 @@ fn marks_of_orders(was: Option<&Attempt>, is: &Attempt) -> u64 {
 /// and confirms the same limit once more, and no field shows it.
 fn marks_of_the_same_limit(grant: &Grant, attempt: &Attempt, before: &Snapshot, now: &Snapshot) -> u64 {
     let is_live = grant.live().is_some_and(|live| live.epoch == attempt.epoch);
-    3 * u64::from(is_live && runners(before, now) > 0)
+    let runs_on = before.leases.get("sync").is_some_and(|lease| before.at < lease.until);
+    3 * u64::from(is_live && (runs_on || runners(before, now) > 0))
 }
 
 /// How many runs of the sync began in the step.

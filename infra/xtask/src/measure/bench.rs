@@ -1,5 +1,5 @@
-//! `bench sync`, `resume` and `paced`: the sync's figures, in optimised builds. What is measured is left to
-//! `tests/bench`.
+//! `bench sync`, `resume` and `paced`: the sync's figures, in optimised builds; `bench changes`: those of jobs. What is measured
+//! is left to `tests/bench`.
 
 use xshell::{Shell, cmd};
 

@@ -6,6 +6,7 @@
 
 mod acts;
 mod cap_use;
+mod caps;
 mod change;
 mod edited;
 mod entry;
@@ -32,6 +33,7 @@ use crate::domain::values::money::Usd;
 
 pub use acts::*;
 pub use cap_use::CapUse;
+pub use caps::PassingCap;
 pub use change::{Change, Notice, PotChange, Unchanged, View};
 pub use edited::EditEffect;
 pub use place::{DROPPED_KEPT, Place};
@@ -85,14 +87,6 @@ pub struct Grant {
     pub counted_at: Option<Timestamp>,
     /// The version, which every act increases on condition that it is unchanged.
     pub version: u64,
-}
-
-/// A cap that holds until a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PassingCap {
-    pub cap: Usd,
-    #[serde(with = "millisecond::required")]
-    pub until: Timestamp,
 }
 
 /// The person a grant is for. Together with the person's own items this is the only home of names and
@@ -272,25 +266,6 @@ impl Grant {
             attempts: Vec::new(),
             counted_at: None,
             version: 1,
-        }
-    }
-
-    /// The cap that applies now.
-    pub fn cap(&self, settings: &Settings, now: Timestamp) -> Usd {
-        let passing = self.passing_cap.filter(|passing| now < passing.until);
-        passing.map_or_else(|| self.lasting_cap(settings), |passing| passing.cap)
-    }
-
-    /// The cap that applies where none is for a while: the grant's own, else the group's, else the programme's.
-    pub fn lasting_cap(&self, settings: &Settings) -> Usd {
-        self.own_cap.unwrap_or_else(|| settings.cap_of_group(self.group.as_deref()))
-    }
-
-    /// The cap as an audit entry spells it, with the time until which it holds.
-    pub fn caps_in_words(&self, settings: &Settings, now: Timestamp) -> String {
-        match self.passing_cap.filter(|passing| now < passing.until) {
-            Some(PassingCap { cap, until }) => format!("{cap} until {until}"),
-            None => self.lasting_cap(settings).to_string(),
         }
     }
 

@@ -94,6 +94,20 @@ fn a_cap_for_a_while_counts_in_the_windows_that_begin_by_then_and_is_over_after_
     assert_eq!(set(&poor, 90), Err(CapRefused::PotExhausted));
 }
 
+#[test]
+fn an_act_that_decides_which_cap_counts_moves_the_pot_though_it_costs_the_same_so_that_no_edit_passes_it() {
+    let mut story = Story::new();
+    story.shown(PressKind::Reveal, 'a');
+    let counted = |story: &Story, change: Change| change.counted(&story.view, story.now).pot;
+    let own = story.view.set_cap(Some(dollars(20)), &faculty(), None, story.now).unwrap();
+    assert_eq!(counted(&story, own), PotChange::TakeAnyway(Usd::ZERO));
+    let line = RosterLine { person: story.view.grant.person.clone(), group: Some("A".to_owned()) };
+    let moved = story.view.describe(&line, &faculty(), story.now).unwrap();
+    assert_eq!(counted(&story, moved), PotChange::TakeAnyway(Usd::ZERO));
+    let allowed = story.view.allow(&faculty()).unwrap();
+    assert_eq!(counted(&story, allowed), PotChange::None);
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Cap(i32),

@@ -1,0 +1,96 @@
+//! Edits that a sync, a claim or another act overtakes at any of its writes, and copies and moves that are killed at any call.
+
+use bursar_local::gate::{Matcher, Verdict};
+use bursar_tests::stack::Left;
+
+use super::*;
+
+/// A sync is held before each of its writes, and the cap is edited meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cap_that_is_edited_at_any_write_of_a_sync_is_counted_and_sent_all_the_same() {
+    let writes = |class: &Class| {
+        let is_write = |name: String| name.ends_with(":TransactWriteItems");
+        let calls = class.stack.gate.calls();
+        let of_sync = calls.iter().filter(|recorded| recorded.call.function == FunctionName::UsageSync);
+        of_sync.filter(|recorded| is_write(recorded.call.name.to_string())).count() as u64
+    };
+    let expected = {
+        let class = Class::of(&["ada", "bob"]).await;
+        crate::sync::sync(&class.stack).await;
+        let before = writes(&class);
+        class.stack.clock.advance(SignedDuration::from_mins(20)).unwrap();
+        crate::sync::sync(&class.stack).await;
+        let expected = writes(&class) - before;
+        class.stack.finish_leaving(&[Left::PerhapsMails]).await;
+        expected
+    };
+    assert!(expected > 5, "{expected} writes");
+    for nth in 1..=expected {
+        let cap = if nth % 2 == 0 { 30 } else { 8 };
+        let class = Class::of(&["ada", "bob"]).await;
+        let mut watch = class.watch();
+        crate::sync::sync(&class.stack).await;
+        class.judged(&mut watch).await;
+        class.stack.clock.advance(SignedDuration::from_mins(20)).unwrap();
+        let admin = class.admin().await;
+        let write = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::UsageSync).nth(nth);
+        let held = class.stack.gate.hold(write);
+        let invoke = class.stack.invoke.clone();
+        let sync = tokio::spawn(async move { invoke.invoke(FunctionName::UsageSync, json!({})).await });
+        held.arrived().await;
+        assert_eq!(edits(&admin, &[("cap_usd", &cap.to_string())]).await.status, 303, "write {nth}");
+        class.judged(&mut watch).await;
+        drop(held);
+        assert_eq!(sync.await.unwrap().unwrap()["complete"], true, "write {nth}");
+        class.judged(&mut watch).await;
+        class.stack.clock.advance(SignedDuration::from_mins(20)).unwrap();
+        assert_eq!(crate::sync::sync(&class.stack).await["complete"], true);
+        watch.check_after_sync().await;
+        assert_eq!(class.limits(), vec![dollars(cap); 2], "write {nth}");
+        assert_eq!(class.reserved().await, Usd::from_dollars(i32::try_from(2 * cap).unwrap()), "write {nth}");
+        class.stack.finish_leaving(&[Left::PerhapsMails]).await;
+    }
+}
+
+/// A copy with its roster, and a move, are killed before and after each call; sent again, each has happened once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_and_a_move_that_are_killed_at_any_call_are_made_once_when_they_are_sent_again() {
+    let class = Class::of(&["ada", "bob"]).await;
+    let (stack, admin, mut watch) = (&class.stack, class.admin().await, class.watch());
+    class.judged(&mut watch).await;
+    let (copy, give) = (format!("{ID}/copy"), format!("{ID}/move"));
+    let with_roster = [("roster", "on"), ("name", "Next")];
+    let page = admin.get(ID).await;
+    let before = calls_of_the_console(stack);
+    assert_eq!(admin.submit(&page, &copy, &with_roster).await.status, 303);
+    let calls = calls_of_the_console(stack) - before;
+    assert!(calls > 20, "{calls} calls");
+    let mut made = 1;
+    for verdict in [Verdict::KillBefore, Verdict::KillAfter] {
+        for nth in (1..calls).step_by(2) {
+            let page = admin.get(ID).await;
+            for (path, fields) in [(&copy, &with_roster[..]), (&give, &[("to", "next"), ("amount_usd", "0.01")])] {
+                let rule = stack.gate.at(Matcher::call("*").of(FunctionName::Console).nth(nth), verdict.clone());
+                admin.submit(&page, path, fields).await;
+                stack.gate.lift(rule);
+                assert_eq!(admin.submit(&page, path, fields).await.status, 303, "{verdict:?} of call {nth}: {path}");
+            }
+            made += 1;
+            for _ in 0..2 {
+                class.works().await;
+            }
+            let seen = class.judged(&mut watch).await;
+            let of = |id: &str| seen.grants.values().filter(|grant| grant.programme.as_str() == id).count();
+            let last = format!("next-{made}");
+            assert_eq!((seen.programmes.len(), of(&last)), (made + 1, 2), "{verdict:?} of call {nth}");
+            let given = i64::try_from(made - 1).unwrap() * 10_000;
+            assert_eq!(
+                seen.pots[&class.office().programme].limit.micros(),
+                100_000_000 - given,
+                "{verdict:?} of call {nth}"
+            );
+        }
+    }
+    let thrown_away = Left::PerhapsComplaints(&[("console", "")]);
+    class.stack.finish_leaving(&[Left::PerhapsMails, thrown_away, Left::PerhapsUnmetFaults]).await;
+}
