@@ -200,7 +200,10 @@ fn edited(id: &ProgrammeId, edit: &Edit, world: &World, seen: &[&World], now: Ti
     let limit = edit.pot.map_or(pot.limit, |(_, limit)| limit);
     let moves_places = costs(before) != costs(after);
     let mut legal: Vec<Legal> = Vec::new();
-    for moment in seen {
+    // Where costs move, the write rests on the pot as it was read.
+    let is_read =
+        |moment: &&&World| !moves_places || moment.pots.get(id).is_some_and(|read| read.version == pot.version);
+    for moment in seen.iter().filter(is_read) {
         let grants: Vec<(Grant, Vec<Reading>)> = moment
             .grants
             .values()

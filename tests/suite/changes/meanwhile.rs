@@ -5,7 +5,7 @@ use bursar_tests::stack::Left;
 
 use super::*;
 
-/// A sync is held before each of its writes, and the cap is edited meanwhile.
+/// A sync is held while it lists, and before each of its writes, and the cap is edited meanwhile.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cap_that_is_edited_at_any_write_of_a_sync_is_counted_and_sent_all_the_same() {
     let writes = |class: &Class| {
@@ -25,29 +25,31 @@ async fn a_cap_that_is_edited_at_any_write_of_a_sync_is_counted_and_sent_all_the
         expected
     };
     assert!(expected > 5, "{expected} writes");
-    for nth in 1..=expected {
-        let cap = if nth % 2 == 0 { 30 } else { 8 };
+    let writes = (1..=expected).map(|nth| ("dynamodb:TransactWriteItems", nth));
+    for (call, nth) in
+        writes.chain([("provider:GET /keys", 1), ("provider:GET /credits", 1), ("provider:GET /keys", 2)])
+    {
+        let cap = if nth % 2 == 0 { 8 } else { 30 };
         let class = Class::of(&["ada", "bob"]).await;
         let mut watch = class.watch();
         crate::sync::sync(&class.stack).await;
         class.judged(&mut watch).await;
         class.stack.clock.advance(SignedDuration::from_mins(20)).unwrap();
         let admin = class.admin().await;
-        let write = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::UsageSync).nth(nth);
-        let held = class.stack.gate.hold(write);
+        let held = class.stack.gate.hold(Matcher::call(call).of(FunctionName::UsageSync).nth(nth));
         let invoke = class.stack.invoke.clone();
         let sync = tokio::spawn(async move { invoke.invoke(FunctionName::UsageSync, json!({})).await });
         held.arrived().await;
-        assert_eq!(edits(&admin, &[("cap_usd", &cap.to_string())]).await.status, 303, "write {nth}");
+        assert_eq!(edits(&admin, &[("cap_usd", &cap.to_string())]).await.status, 303, "{call} {nth}");
         class.judged(&mut watch).await;
         drop(held);
-        assert_eq!(sync.await.unwrap().unwrap()["complete"], true, "write {nth}");
+        assert_eq!(sync.await.unwrap().unwrap()["complete"], true, "{call} {nth}");
         class.judged(&mut watch).await;
         class.stack.clock.advance(SignedDuration::from_mins(20)).unwrap();
         assert_eq!(crate::sync::sync(&class.stack).await["complete"], true);
         watch.check_after_sync().await;
-        assert_eq!(class.limits(), vec![dollars(cap); 2], "write {nth}");
-        assert_eq!(class.reserved().await, Usd::from_dollars(i32::try_from(2 * cap).unwrap()), "write {nth}");
+        assert_eq!(class.limits(), vec![dollars(cap); 2], "{call} {nth}");
+        assert_eq!(class.reserved().await, Usd::from_dollars(i32::try_from(2 * cap).unwrap()), "{call} {nth}");
         class.stack.finish_leaving(&[Left::PerhapsMails]).await;
     }
 }
@@ -93,4 +95,28 @@ async fn a_copy_and_a_move_that_are_killed_at_any_call_are_made_once_when_they_a
     }
     let thrown_away = Left::PerhapsComplaints(&[("console", "")]);
     class.stack.finish_leaving(&[Left::PerhapsMails, thrown_away, Left::PerhapsUnmetFaults]).await;
+}
+
+/// Somebody has a place and no key, so only the settings say what the place costs by now.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_edit_reserved_is_counted_by_a_sync_that_began_before_it() {
+    let class = Class::of(&[]).await;
+    let (stack, admin, mut watch) = (&class.stack, class.admin().await, class.watch());
+    class.office().invite("dan@example.edu").await;
+    let dan = signed_in(stack, "dan@example.edu").await;
+    stack.gate.at(Matcher::call("provider:POST /keys"), Verdict::status(400));
+    assert_eq!(dan.submit(&dan.get("/my").await, "/my/cs-pilot/reveal", &[]).await.status, 502);
+    assert_eq!(class.reserved().await, Usd::from_dollars(20));
+    class.judged(&mut watch).await;
+    let held = stack.gate.hold(Matcher::call("provider:GET /keys").of(FunctionName::UsageSync));
+    let invoke = stack.invoke.clone();
+    let sync = tokio::spawn(async move { invoke.invoke(FunctionName::UsageSync, json!({})).await });
+    held.arrived().await;
+    assert_eq!(edits(&admin, &[("cap_usd", "30")]).await.status, 303);
+    drop(held);
+    sync.await.unwrap().unwrap();
+    watch.check_after_sync().await;
+    assert_eq!(class.reserved().await, Usd::from_dollars(30));
+    let refused = Left::PerhapsComplaints(&[("claim", ""), ("console", "")]);
+    class.stack.finish_leaving(&[Left::PerhapsMails, refused]).await;
 }
