@@ -130,7 +130,7 @@ const ACCOUNT: [(&str, &str); 2] = [
 
 /// The recipes that take longer than a run of CI may, in optimised builds. The words after `bench` are the
 /// benchmark's own.
-const LONG: [(&str, &str); 10] = [
+const LONG: [(&str, &str); 11] = [
     ("long", "every exploration with many seeds: those of histories and weather, and hundreds of each other"),
     ("histories", "5,000 histories of each kind that is drawn from seeds, or as many as the number after it says"),
     ("weather", "200 nights of bad weather, each beside a quiet one, or as many as the number after it says"),
