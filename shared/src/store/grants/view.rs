@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, Select};
 use futures_util::future::try_join_all;
 use futures_util::stream::{Stream, StreamExt, iter};
 use jiff::Timestamp;
@@ -51,6 +51,26 @@ impl Table {
             .await
             .map_err(|error| StoreError::Service(reduce(&error)))?;
         page.items.unwrap_or_default().into_iter().map(items::from_item).collect()
+    }
+
+    /// How many grants a programme has.
+    pub async fn count_grants(&self, programme: &ProgrammeId) -> Result<u32, StoreError> {
+        let counts = keys::SHARDS.iter().map(|shard| self.count_in(keys::grant_partition(programme, *shard)));
+        Ok(try_join_all(counts).await?.into_iter().sum())
+    }
+
+    async fn count_in(&self, partition: String) -> Result<u32, StoreError> {
+        let (mut count, mut from) = (0, None);
+        loop {
+            let query = self.partition(&partition, keys::GRANTS).select(Select::Count);
+            let page = query.set_exclusive_start_key(from).send().await;
+            let page = page.map_err(|error| StoreError::Service(reduce(&error)))?;
+            count += page.count.unsigned_abs();
+            from = page.last_evaluated_key;
+            if from.is_none() {
+                return Ok(count);
+            }
+        }
     }
 
     /// All grants of a programme, shard after shard.

@@ -165,7 +165,7 @@ impl Table {
             for job in self.jobs(id).await?.into_iter().filter(Job::is_running) {
                 transaction = with_job(transaction, &job.cancelled(CLOSED, by.now))?;
             }
-            let grants = self.totals(id).await?.map_or(0, |totals| totals.grants);
+            let grants = self.count_grants(id).await?;
             transaction = with_job(transaction, &Job::new(id, Work::Close, grants, by.actor, by.now))?;
             Ok(Round::Write(transaction, CloseOutcome::Done))
         })
