@@ -40,8 +40,14 @@ async fn the_example_for_the_shell_works_as_it_stands_whatever_the_programme_is_
     for page in [shown, my] {
         let command = page.examples().into_iter().find(|text| text.starts_with("curl ")).unwrap();
         let words = words_of(&command, &key);
-        let mut request = reqwest::Client::new().post(&words[0]);
-        for pair in words[1..].chunks(2) {
+        // The second command asks what is left of the key.
+        let second = words.iter().rposition(|word| word.starts_with("http")).unwrap();
+        let (ask, what_is_left) = words.split_at(second);
+        assert_eq!(what_is_left[1..], ["-H".to_owned(), format!("Authorization: Bearer {key}")]);
+        let left = reqwest::Client::new().get(&what_is_left[0]).bearer_auth(&key).send().await.unwrap();
+        assert_eq!(left.status(), 200, "{}", left.text().await.unwrap());
+        let mut request = reqwest::Client::new().post(&ask[0]);
+        for pair in ask[1..].chunks(2) {
             let (name, value) = pair[1].split_once(": ").unwrap_or_default();
             request = match &*pair[0] {
                 "-H" => request.header(name, value),
