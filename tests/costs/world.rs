@@ -15,7 +15,7 @@ use bursar_local::visitor::Visitor;
 use bursar_tests::aws;
 use bursar_tests::costs::Prices;
 use bursar_tests::office::{Office, crossing, soon};
-use bursar_tests::stack::{self, Left, Stack};
+use bursar_tests::stack::{self, Left, Setup, Stack};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, ToSpan};
 use serde_json::{Value, json};
@@ -67,7 +67,7 @@ struct Mark {
 
 /// Does every act once.
 pub(crate) async fn count(students: usize, prices: &Prices) -> Result<Counted> {
-    let stack = stack::in_process_waiting(Waits::shortened(1_000)).await?;
+    let stack = stack::of(Setup { waits: Waits::shortened(1_000), ..Setup::default() }).await?;
     // Nothing runs but what is counted.
     stack.schedules.stop().await;
     stack.clock.stop_at(stack.clock.now())?;

@@ -21,7 +21,7 @@ use serde_json::{Map, Value, json};
 
 use crate::documented::root;
 use crate::invariants::RawTable;
-use crate::stack::{self, Stack};
+use crate::stack::{self, Setup, Stack};
 
 /// The collections of the provider's state. Management keys are left out: a stack has its own.
 const ACCOUNT: [&str; 5] =
@@ -81,7 +81,7 @@ impl Dump {
             }
         }
         drop(state);
-        let stack = stack::beginning(data, self.at).await?;
+        let stack = stack::of(Setup { at: Some(self.at), data: Some(data), ..Setup::default() }).await?;
         let table = RawTable::at(stack.engine.origin(), &stack.ready.table);
         for item in &self.items {
             table.put(item.clone()).await?;

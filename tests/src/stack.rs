@@ -108,37 +108,39 @@ impl Drop for Stack {
     }
 }
 
-/// A stack with the functions in this process.
+/// The settings of a stack whose functions run in this process.
+pub struct Setup<'a> {
+    /// The share of each wait that the functions really wait.
+    pub waits: Waits,
+    pub admins: &'a [&'a str],
+    /// The moment at which the clock of a new stack is stopped before anything reads it; it runs without one.
+    pub at: Option<Timestamp>,
+    /// The folder of its state; in memory without one.
+    pub data: Option<&'a Path>,
+}
+
+impl Default for Setup<'_> {
+    fn default() -> Self {
+        Setup { waits: Waits::WHOLE, admins: &[ADMIN], at: None, data: None }
+    }
+}
+
+/// A stack in memory with the functions in this process.
 pub async fn in_process() -> Result<Stack> {
-    start(Functions::InProcess, None, Waits::WHOLE, &[ADMIN]).await
+    of(Setup::default()).await
 }
 
-/// A stack with the functions in this process, which sleep only a part of each wait.
-pub async fn in_process_waiting(waits: Waits) -> Result<Stack> {
-    start(Functions::InProcess, None, waits, &[ADMIN]).await
-}
-
-/// A stack with these admins and with the functions in this process.
-pub async fn with_admins(admins: &[&str]) -> Result<Stack> {
-    start(Functions::InProcess, None, Waits::WHOLE, admins).await
+/// A stack with the functions in this process.
+pub async fn of(setup: Setup<'_>) -> Result<Stack> {
+    let folder = setup.data.map(Folder::open).transpose()?;
+    let files = folder.as_ref().map(Folder::files);
+    let options = options(Functions::InProcess, files, setup.waits, setup.admins).await?;
+    Stack::start(Options { begins_at: setup.at, ..options }).await
 }
 
 /// A stack with the real binaries.
 pub async fn with_binaries() -> Result<Stack> {
-    start(Functions::Binaries(build_binaries().await?), None, Waits::WHOLE, &[ADMIN]).await
-}
-
-/// A stack over the folder of a `bursar` that has ended.
-pub async fn over(data: &Path) -> Result<Stack> {
-    let folder = Folder::open(data)?;
-    start(Functions::InProcess, Some(folder.files()), Waits::WHOLE, &[ADMIN]).await
-}
-
-/// A stack over a new folder, whose clock stands at this moment.
-pub async fn beginning(data: &Path, at: Timestamp) -> Result<Stack> {
-    let folder = Folder::open(data)?;
-    let options = options(Functions::InProcess, Some(folder.files()), Waits::WHOLE, &[ADMIN]).await?;
-    Stack::start(Options { begins_at: Some(at), ..options }).await
+    Stack::start(options(Functions::Binaries(build_binaries().await?), None, Waits::WHOLE, &[ADMIN]).await?).await
 }
 
 /// A watch on everything of a stack that can be observed.
@@ -152,10 +154,6 @@ pub fn watch(stack: &Stack) -> Watch {
         Some(provider) => watch.with_provider(provider.clone()).with_gate(stack.gate.clone()),
         None => watch,
     }
-}
-
-async fn start(functions: Functions, files: Option<Files>, waits: Waits, admins: &[&str]) -> Result<Stack> {
-    Stack::start(options(functions, files, waits, admins).await?).await
 }
 
 async fn options(functions: Functions, files: Option<Files>, waits: Waits, admins: &[&str]) -> Result<Options> {

@@ -13,7 +13,7 @@ use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;
 use bursar_tests::invariants::{Snapshot, Watch};
 use bursar_tests::office::Office;
-use bursar_tests::stack::{self, Stack};
+use bursar_tests::stack::{self, Setup, Stack};
 use bursar_tests::visitor::{Page, Visitor};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ const ID: &str = "/console/programmes/cs-pilot";
 
 /// A stack in which nothing runs by itself, and whose functions wait a tenth of the time.
 async fn quiet() -> Stack {
-    let stack = stack::in_process_waiting(Waits::shortened(10)).await.unwrap();
+    let stack = stack::of(Setup { waits: Waits::shortened(10), ..Setup::default() }).await.unwrap();
     stack.schedules.stop().await;
     stack
 }

@@ -9,7 +9,7 @@ use bursar_local::demo;
 use bursar_local::folder::Folder;
 use bursar_local::inbox::Contents;
 use bursar_local::ses::Mail;
-use bursar_tests::stack::{self, Left};
+use bursar_tests::stack::{self, Left, Setup};
 use jiff::{SignedDuration, Timestamp};
 
 #[tokio::test]
@@ -21,7 +21,7 @@ async fn it_is_a_believable_term_in_which_every_invariant_holds() {
     assert!(!folder.is_new());
     drop(folder);
 
-    let stack = stack::over(data.path()).await.unwrap();
+    let stack = stack::of(Setup { data: Some(data.path()), ..Setup::default() }).await.unwrap();
     let off = stack.clock.now().duration_since(Timestamp::now());
     assert!(off.abs() < SignedDuration::from_secs(60), "it ends at now, and not {off:?} from it");
     let mut watch = stack::watch(&stack);

@@ -24,8 +24,7 @@ use bursar_local::inbox::Contents;
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_local::ses::Quota;
 use bursar_tests::invariants::{RawTable, Watch};
-use bursar_tests::stack;
-use bursar_tests::stack::Stack;
+use bursar_tests::stack::{self, Setup, Stack};
 use jiff::civil::{Date, date};
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use serde_json::{Value, json};
@@ -48,10 +47,10 @@ struct Got {
 
 impl Monday {
     async fn early() -> Monday {
-        let stack = stack::in_process().await.unwrap();
+        let early = EARLY.parse().unwrap();
+        let stack = stack::of(Setup { at: Some(early), ..Setup::default() }).await.unwrap();
         stack.pump.stop().await;
         stack.schedules.stop().await;
-        stack.clock.begin_at(EARLY.parse().unwrap()).unwrap();
         let table = Table::new(&stack.config);
         stack.ses.set_quota(Quota { per_second: 1_000, ..Quota::PRODUCTION });
         // The table was created when the test began; it must be as old as the programmes.

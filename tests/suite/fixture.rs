@@ -12,7 +12,7 @@ use bursar_local::invoke::FunctionName;
 use bursar_local::settle::LIMIT;
 use bursar_tests::fixture::Dump;
 use bursar_tests::invariants::{RawTable, Snapshot, Watch};
-use bursar_tests::stack::{self, Left, Stack};
+use bursar_tests::stack::{self, Left, Setup, Stack};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -32,7 +32,13 @@ const ABSENT: [(&str, &str); 2] = [
 #[tokio::test]
 async fn the_newest_dump_has_the_shapes_that_are_stored_now() {
     let data = tempfile::tempdir().unwrap();
-    let stack = stack::beginning(data.path(), "2026-10-25T08:00:00Z".parse().unwrap()).await.unwrap();
+    let stack = stack::of(Setup {
+        at: Some("2026-10-25T08:00:00Z".parse().unwrap()),
+        data: Some(data.path()),
+        ..Setup::default()
+    })
+    .await
+    .unwrap();
     story::tell(&stack).await;
     let now = Dump::of(&stack, data.path()).await.unwrap();
     let killed = "the instance is thrown away";

@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 
 use bursar_tests::journey::{Journey, STEPS};
 use bursar_tests::process::Bursar;
-use bursar_tests::stack;
-use bursar_tests::stack::Stack;
+use bursar_tests::stack::{self, Setup, Stack};
 
 async fn goes_well(stack: Stack) {
     let mut watch = stack::watch(&stack);
@@ -50,7 +49,7 @@ async fn killed_after_each_step_it_goes_on_and_nothing_is_doubled() {
     bursar.interrupt().await.unwrap();
 
     // The data folder keeps the invariants after a restart as well.
-    let stack = stack::over(data.path()).await.unwrap();
+    let stack = stack::of(Setup { data: Some(data.path()), ..Setup::default() }).await.unwrap();
     stack::watch(&stack).check().await;
     // The journey has read them, in the processes before.
     stack.ses.unread();

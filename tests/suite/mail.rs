@@ -39,7 +39,7 @@ use bursar_local::inbox::Contents;
 use bursar_local::settle::LIMIT;
 use bursar_tests::invariants::{RawTable, Watch};
 use bursar_tests::stack::Stack;
-use bursar_tests::stack::{self, Left};
+use bursar_tests::stack::{self, Left, Setup};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -66,11 +66,14 @@ impl PostOffice {
 
     /// An office whose functions wait for only a part of each wait.
     async fn waiting(waits: Waits) -> PostOffice {
-        PostOffice::of(stack::in_process_waiting(waits).await.unwrap()).await
+        PostOffice::of(Setup { waits, ..Setup::default() }).await
     }
 
-    async fn of(stack: Stack) -> PostOffice {
-        stack.clock.begin_at("2026-11-20T10:00:00Z".parse().unwrap()).unwrap();
+    async fn of(setup: Setup<'_>) -> PostOffice {
+        let at = "2026-11-20T10:00:00Z".parse().unwrap();
+        let stack = stack::of(Setup { at: Some(at), ..setup }).await.unwrap();
+        // They run when `pass` has let the time pass, and not beside it.
+        stack.schedules.stop().await;
         let table = Table::new(&stack.config);
         let raw = RawTable::at(stack.engine.origin(), &stack.config.table);
         let term = Term::new("2026-10-12".parse().unwrap(), "2027-02-06".parse().unwrap(), "Europe/Berlin").unwrap();

@@ -20,7 +20,7 @@ use bursar_local::ses::Quota;
 use bursar_tests::invariants::{RawTable, Watch};
 use bursar_tests::office::ProgrammeEdits;
 use bursar_tests::office::{session_cookie, soon};
-use bursar_tests::stack::{self, Stack};
+use bursar_tests::stack::{self, Setup, Stack};
 use bursar_tests::visitor::Visitor;
 use jiff::civil::date;
 use jiff::{SignedDuration, Timestamp};
@@ -48,10 +48,10 @@ struct Got {
 
 impl Ledger {
     async fn open() -> Ledger {
-        let stack = stack::in_process().await.unwrap();
+        let early = EARLY.parse().unwrap();
+        let stack = stack::of(Setup { at: Some(early), ..Setup::default() }).await.unwrap();
         stack.pump.stop().await;
         stack.schedules.stop().await;
-        stack.clock.begin_at(EARLY.parse().unwrap()).unwrap();
         stack.ses.set_quota(Quota { per_second: 1_000, ..Quota::PRODUCTION });
         let table = Table::new(&stack.config);
         let raw = RawTable::at(&stack.ready.dynamodb, &stack.ready.table);

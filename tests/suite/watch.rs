@@ -18,15 +18,15 @@ use bursar_local::invoke::FunctionName;
 use bursar_local::ses::Fault;
 use bursar_local::settle::LIMIT;
 use bursar_tests::invariants::RawTable;
-use bursar_tests::stack::{self, Left, Stack};
+use bursar_tests::stack::{self, Left, Setup, Stack};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use ulid::Ulid;
 
 async fn still() -> Stack {
-    let stack = stack::in_process().await.unwrap();
+    let at = "2026-11-20T10:00:00Z".parse().unwrap();
+    let stack = stack::of(Setup { at: Some(at), ..Setup::default() }).await.unwrap();
     stack.schedules.stop().await;
-    stack.clock.begin_at("2026-11-20T10:00:00Z".parse().unwrap()).unwrap();
     stack
 }
 

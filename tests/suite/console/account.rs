@@ -11,7 +11,7 @@ use bursar_core::store::{Account, AccountDay, ForeignKey, OrphanName, Run, SyncS
 use bursar_local::invoke::FunctionName;
 use bursar_tests::office::ProgrammeEdits;
 use bursar_tests::office::{Office, as_sync, soon};
-use bursar_tests::stack::{self, Left, Stack};
+use bursar_tests::stack::{self, Left, Setup, Stack};
 use bursar_tests::visitor::{Page, Visitor};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
@@ -38,9 +38,8 @@ fn dollars(amount: i32) -> Usd {
 }
 
 pub(super) async fn at_noon() -> Stack {
-    let stack = stack::with_admins(&[ADMIN, "deputy@example.edu"]).await.unwrap();
-    stack.clock.begin_at(at(NOON)).unwrap();
-    stack
+    let admins = &[ADMIN, "deputy@example.edu"];
+    stack::of(Setup { admins, at: Some(at(NOON)), ..Setup::default() }).await.unwrap()
 }
 
 /// The sync state after a complete run.

@@ -9,7 +9,7 @@ use bursar_core::store::{SyncState, Table, Totals};
 use bursar_local::settle::LIMIT;
 use bursar_tests::invariants::Watch;
 use bursar_tests::office::{Office, as_sync, reading, soon};
-use bursar_tests::stack::{self, Left, Stack};
+use bursar_tests::stack::{self, Left, Setup, Stack};
 use bursar_tests::visitor::{Page, Visitor};
 use jiff::SignedDuration;
 use serde_json::json;
@@ -21,9 +21,8 @@ const GRANTS: &str = "/console/programmes/cs-pilot/grants";
 const ALERTS: &str = "/console/programmes/cs-pilot/alerts";
 
 pub(super) async fn at_ten() -> Stack {
-    let stack = stack::in_process().await.unwrap();
-    stack.clock.begin_at("2026-11-20T10:00:00Z".parse().unwrap()).unwrap();
-    stack
+    let at = "2026-11-20T10:00:00Z".parse().unwrap();
+    stack::of(Setup { at: Some(at), ..Setup::default() }).await.unwrap()
 }
 
 /// A programme with one faculty and one assistant.

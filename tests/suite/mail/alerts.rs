@@ -6,6 +6,8 @@ use bursar_core::domain::audit::Actor;
 use bursar_core::domain::usage::reading::{DailyUse, Reading};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{Author, Totals};
+use bursar_local::gate::Matcher;
+use bursar_local::invoke::FunctionName;
 use bursar_local::ses::Fault;
 use bursar_tests::office::ProgrammeEdits;
 use bursar_tests::office::{as_sync, reading};
@@ -46,7 +48,10 @@ async fn an_alert_says_the_number() {
 #[tokio::test]
 async fn an_alert_of_a_pot_that_is_another_by_now_says_what_was_found_and_that_nobody_else_gets_a_key() {
     let mut office = PostOffice::open().await;
-    office.cross(80, office.steadily(1, 3_359_999_001)).await;
+    let ada = office.claimed_by("ada@example.edu").await;
+    let unsent = office.stack.gate.hold(Matcher::call("*").of(FunctionName::Mail).every());
+    let faculty = office.table.person_of(&address("Frida.Faculty@example.edu"), soon()).await.unwrap();
+    office.cross_with(&ada, 80, office.steadily(1, 3_359_999_001), &[faculty]).await;
     let by = Author { actor: &Actor::Rule, now: office.stack.clock.now(), deadline: soon() };
     office.table.set_pot(&office.programme, Usd::from_dollars(30), by).await;
     let totals = office.table.totals(&office.programme).await.unwrap().unwrap();
@@ -55,6 +60,7 @@ async fn an_alert_of_a_pot_that_is_another_by_now_says_what_was_found_and_that_n
     let reading = office.table.view(&office.programme, &grant.id).await.unwrap().unwrap().readings.pop().unwrap();
     office.table.note_reading(&Reading { used: more.clone(), ..reading }, soon()).await.unwrap();
     assert!(as_sync(&office.table, async |sync| sync.note_totals(&Totals { used: more, ..totals }).await).await);
+    drop(unsent);
     office.settle().await;
     let mut unread = office.unread();
     unread.sort_by(|one, other| one.contents.subject.cmp(&other.contents.subject));

@@ -6,7 +6,7 @@ use bursar_core::store::items::Item;
 use bursar_core::store::{OutboxRow, QueuedMail, RateCount, Undeliverable, UnreachableReason, keys};
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::Quota;
-use bursar_tests::stack::{self, Left};
+use bursar_tests::stack::{Left, Setup};
 use futures_util::future::join_all;
 use jiff::SignedDuration;
 use serde_json::json;
@@ -69,8 +69,8 @@ async fn an_address_gets_three_links_that_nobody_follows_and_then_one_when_none_
 
 #[tokio::test]
 async fn links_have_half_of_the_days_quota_and_the_last_fifth_of_it_is_for_people_with_a_role() {
-    let stack = stack::with_admins(&["admin@example.edu", "deputy@example.edu", "third@example.edu"]).await.unwrap();
-    let mut office = PostOffice::of(stack).await;
+    let admins = &["admin@example.edu", "deputy@example.edu", "third@example.edu"];
+    let mut office = PostOffice::of(Setup { admins, ..Setup::default() }).await;
     let students: Vec<String> = (0..13).map(|number| format!("s{number}@example.edu")).collect();
     for student in &students {
         office.enrol(student).await;

@@ -4,7 +4,7 @@
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::store::{Undeliverable, UnreachableReason};
-use bursar_tests::stack::{self, Left};
+use bursar_tests::stack::{Left, Setup};
 use jiff::SignedDuration;
 
 use super::{PostOffice, address};
@@ -105,7 +105,7 @@ async fn an_alert_that_came_back_though_the_next_may_not_reaches_an_admin_too() 
 #[tokio::test]
 async fn that_one_of_two_admins_is_not_reached_is_no_alarm_of_the_stack() {
     let admins = ["admin@example.edu", "ann@example.edu"];
-    let mut office = PostOffice::of(stack::with_admins(&admins).await.unwrap()).await;
+    let mut office = PostOffice::of(Setup { admins: &admins, ..Setup::default() }).await;
     let now = office.stack.clock.now();
     let dead =
         |who: &str| Undeliverable { address: address(who).matched().clone(), why: UnreachableReason::Bounced, at: now };

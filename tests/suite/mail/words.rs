@@ -214,14 +214,24 @@ impl PostOffice {
     }
 
     pub(super) async fn cross_to(&mut self, threshold: u8, days: Days, recipients: &[PersonId]) {
+        let grant = self.claimed_by(&format!("ada.{threshold}@example.edu")).await;
+        self.cross_with(&grant, threshold, days, recipients).await;
+    }
+
+    /// The grant of somebody new, who has claimed and read that mail.
+    pub(super) async fn claimed_by(&mut self, email: &str) -> GrantId {
         // Otherwise the student would be mailed as well.
         self.set(|settings| settings.student_mails = false).await;
-        let grant = self.enrol(&format!("ada.{threshold}@example.edu")).await;
+        let grant = self.enrol(email).await;
         self.claim(&grant).await;
         assert_eq!(self.unread().len(), 1);
+        grant
+    }
+
+    pub(super) async fn cross_with(&mut self, grant: &GrantId, threshold: u8, days: Days, recipients: &[PersonId]) {
         let (as_of, spent, of_all) =
             (self.stack.clock.now(), days.total(), DailyUse { credits: days, ..DailyUse::default() });
-        let reading = reading(&self.programme, &grant, of_all.clone(), as_of);
+        let reading = reading(&self.programme, grant, of_all.clone(), as_of);
         self.table.note_reading(&reading, soon()).await.unwrap();
         let (programme, now) = (self.programme.clone(), self.stack.clock.now());
         let totals = Totals {

@@ -2,7 +2,7 @@
 
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_tests::office::ProgrammeEdits;
-use bursar_tests::stack::Left;
+use bursar_tests::stack::{Left, Setup};
 
 use super::*;
 use crate::sync::{invite, mint, rich, spend, sync};
@@ -142,8 +142,8 @@ async fn many_watches_at_once_and_more_addresses_than_fit_one_transaction_owe_ea
 
 #[tokio::test]
 async fn the_schedule_mails_it_from_the_third_on_once_a_sync_has_ended_the_month() {
-    let stack = stack::in_process().await.unwrap();
-    stack.clock.begin_at(at("2026-11-20T10:00:00Z")).unwrap();
+    let setup = Setup { at: Some(at("2026-11-20T10:00:00Z")), ..Setup::default() };
+    let stack = stack::of(setup).await.unwrap();
     let office = rich(&stack).await;
     let read = office.table.programme(&office.programme).await.unwrap().unwrap();
     let mut settings = read.settings;

@@ -9,7 +9,7 @@ use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::settle::LIMIT;
 use bursar_tests::office::Office;
-use bursar_tests::stack::{self, Left, Stack};
+use bursar_tests::stack::{self, Left, Setup, Stack};
 use serde_json::{Value, json};
 
 use super::crooked::{Crooked, Told, with_row};
@@ -212,7 +212,7 @@ fn httpdate(time: SystemTime) -> String {
 
 #[tokio::test]
 async fn a_refused_management_key_is_told_as_that_and_nothing_is_done_or_missing() {
-    let stack = stack::in_process_waiting(Waits::shortened(20)).await.unwrap();
+    let stack = stack::of(Setup { waits: Waits::shortened(20), ..Setup::default() }).await.unwrap();
     let office = Office::open(&stack).await;
     let ada = office.invite("ada@x.edu").await;
     let key = office.claim(&ada).await;

@@ -18,7 +18,7 @@ use bursar_local::gate::Verdict;
 use bursar_local::invoke::FunctionName;
 use bursar_tests::invariants::{Snapshot, Watch};
 use bursar_tests::seeds::Seeds;
-use bursar_tests::stack::{self, Left, Stack, WARNING};
+use bursar_tests::stack::{self, Left, Setup, Stack, WARNING};
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use serde_json::json;
@@ -76,7 +76,7 @@ async fn night(
     waits: Waits,
     weather: impl FnOnce(Timestamp) -> Option<Weather>,
 ) -> Result<Pictures, String> {
-    let stack = stack::in_process_waiting(waits).await.unwrap();
+    let stack = stack::of(Setup { waits, ..Setup::default() }).await.unwrap();
     stack.pump.stop().await;
     stack.schedules.stop().await;
     stack.clock.begin_at(instant(0, 10 * 60)).unwrap();
