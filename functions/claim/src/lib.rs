@@ -41,7 +41,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bursar_core::clock::Clock;
 use bursar_core::config::Config;
-use bursar_core::deadline::Deadline;
 use bursar_core::start::Function;
 use bursar_core::web::{self, Pages, Site, Visitor};
 use lambda_runtime::LambdaEvent;
@@ -82,7 +81,7 @@ impl Function for App {
     }
 
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {
-        let deadline = Deadline::of(&event.context);
+        let deadline = self.site.deadline(&event.context);
         let answer = self.pages.answer(event).await;
         self.site.tell_of_a_refusal(deadline).await;
         answer

@@ -31,7 +31,6 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use bursar_core::clock::Clock;
 use bursar_core::config::Config;
-use bursar_core::deadline::Deadline;
 use bursar_core::event::Event;
 use bursar_core::start::Function;
 use bursar_core::web::{Pages, Site, Visitor};
@@ -55,7 +54,7 @@ impl Function for App {
     }
 
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {
-        let deadline = Deadline::of(&event.context);
+        let deadline = self.site.deadline(&event.context);
         let answer = match Event::of(event.payload) {
             Event::Http(payload) => self.pages.answer(LambdaEvent::new(payload, event.context)).await,
             Event::Task(task) if task == "work" => {

@@ -13,13 +13,14 @@ use axum::middleware::Next;
 use axum::response::Response;
 use jiff::SignedDuration;
 use lambda_http::RequestExt;
+use lambda_runtime::Context;
 
 use super::cookies::Cookies;
 use super::page::{Frame, Message};
 use super::refused::{Denial, note_refusal};
 use crate::clock::Clock;
 use crate::config::{Config, Origin};
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, Waits};
 use crate::domain::mail::alarm::{Alarm, Cause};
 use crate::domain::values::address::EmailAddress;
 use crate::orders::Orders;
@@ -41,6 +42,7 @@ pub struct Site {
     /// The address of the provider's API at which students spend on their keys.
     pub provider_url: Arc<str>,
     pub clock: Clock,
+    waits: Waits,
 }
 
 /// The time by which this request must be answered.
@@ -59,7 +61,13 @@ impl Site {
             table,
             provider_url: config.spend_at.as_str().into(),
             clock,
+            waits: config.waits,
         }
+    }
+
+    /// The deadline of an event.
+    pub fn deadline(&self, context: &Context) -> Deadline {
+        Deadline::of(context).with_waits(self.waits)
     }
 
     /// The sender of orders.
@@ -121,12 +129,12 @@ impl Site {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for RequestDeadline {
+impl FromRequestParts<Site> for RequestDeadline {
     type Rejection = std::convert::Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<RequestDeadline, Self::Rejection> {
-        let deadline = parts.lambda_context_ref().map_or(Deadline::after(std::time::Duration::ZERO), Deadline::of);
-        Ok(RequestDeadline(deadline))
+    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<RequestDeadline, Self::Rejection> {
+        let context = parts.lambda_context_ref();
+        Ok(RequestDeadline(context.map_or(Deadline::after(Duration::ZERO), |context| site.deadline(context))))
     }
 }
 

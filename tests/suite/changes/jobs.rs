@@ -23,6 +23,9 @@ async fn an_edit_that_is_killed_at_any_call_is_not_made_or_reaches_every_key_onc
     assert!(calls > 40, "{calls} calls");
     let mut cap = 21_i64;
     for verdict in [Verdict::KillBefore, Verdict::KillAfter] {
+        // The hours of the work that follows each edit outlast a session.
+        class.works().await;
+        let admin = class.admin().await;
         for nth in 1..calls {
             let page = admin.get(ID).await;
             let wanted = if cap == 20 { 10 } else { 20 };
@@ -201,5 +204,52 @@ async fn the_cap_of_five_hundred_live_keys_is_halved_while_forty_replace_theirs_
     assert!(live.len() >= 460 && live.iter().all(is_right), "{} keys; {ended:?}", live.len());
     assert_eq!(jobs(&admin.get(ID).await), [job("limits", "done", 500, 500)]);
     let provider = Left::PerhapsComplaints(&[("console", ""), ("claim", "")]);
+    class.stack.finish_leaving(&[Left::PerhapsMails, provider]).await;
+}
+
+/// The new cap is less than what was used: there is no limit to tell, and the key is switched off.
+#[tokio::test]
+async fn a_key_that_has_used_more_than_the_new_cap_is_off_before_the_job_is_done() {
+    let class = Class::of(&["ada"]).await;
+    let (stack, admin, mut watch) = (&class.stack, class.admin().await, class.watch());
+    let provider = stack.provider.as_ref().unwrap();
+    provider.spend(&class.people[0].1, Nano::usd(12), stack.clock.now(), "a/model").unwrap();
+    crate::sync::sync(stack).await;
+    class.judged(&mut watch).await;
+    let student = signed_in(stack, "ada@example.edu").await;
+    assert_eq!(student.submit(&student.get("/my").await, "/my/cs-pilot/replace", &[]).await.status, 200);
+    class.judged(&mut watch).await;
+    let down = stack.gate.at(Matcher::call("provider:*").every(), Verdict::status(503));
+    assert_eq!(edits(&admin, &[("cap_usd", "5")]).await.status, 303);
+    class.judged(&mut watch).await;
+    let enabled = || stack.provider.as_ref().unwrap().keys().iter().filter(|key| !key.disabled).count();
+    assert_eq!((jobs(&admin.get(ID).await), enabled()), (vec![job("limits", "running", 0, 1)], 1));
+    stack.gate.lift(down);
+    class.works().await;
+    class.judged(&mut watch).await;
+    assert_eq!((jobs(&admin.get(ID).await), enabled()), (vec![job("limits", "done", 1, 1)], 0));
+    let provider = Left::PerhapsComplaints(&[("console", "")]);
+    class.stack.finish_leaving(&[Left::PerhapsMails, provider]).await;
+}
+
+#[tokio::test]
+async fn a_programme_whose_term_was_cut_short_is_closed_while_its_keys_are_still_being_switched_off() {
+    let class = Class::of(&["ada", "bob"]).await;
+    class.stack.clock.advance(SignedDuration::from_hours(24 * 10)).unwrap();
+    let (stack, admin, mut watch) = (&class.stack, class.admin().await, class.watch());
+    class.judged(&mut watch).await;
+    let down = stack.gate.at(Matcher::call("provider:*").every(), Verdict::status(503));
+    let starts_on = admin.get(ID).await.form(ID).value("starts_on").unwrap().to_owned();
+    assert_eq!(edits(&admin, &[("ends_on", &starts_on)]).await.status, 303);
+    assert_eq!(jobs(&admin.get(ID).await)[0].1, "running");
+    assert_eq!(admin.submit(&admin.get(ID).await, &format!("{ID}/close"), &[]).await.status, 303);
+    class.judged(&mut watch).await;
+    stack.gate.lift(down);
+    for _ in 0..2 {
+        class.works().await;
+    }
+    class.judged(&mut watch).await;
+    assert_eq!((class.enabled(), jobs(&admin.get(ID).await)), (0, vec![job("close", "done", 2, 2)]));
+    let provider = Left::PerhapsComplaints(&[("console", "")]);
     class.stack.finish_leaving(&[Left::PerhapsMails, provider]).await;
 }

@@ -8,6 +8,7 @@ use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::store::{JOB_LEASE, Job, JobState, Work};
 use bursar_core::web::Site;
 
+use super::outage::Outage;
 use super::{import, walk};
 
 /// The most programmes whose jobs are carried on in one round; the rest wait for the next minute.
@@ -36,17 +37,17 @@ impl JobDeadlines {
 /// left to the work of the next minutes.
 pub(crate) async fn in_a_request(site: &Site, programme: &ProgrammeId, deadline: Deadline) {
     let stop = deadline.earlier_by(LEFT_OF_A_REQUEST).at_most(IN_A_REQUEST);
-    if let Err(error) = of_programme(site, programme, JobDeadlines { stop, deadline }).await {
+    if let Err(error) = of_programme(site, programme, JobDeadlines { stop, deadline }, &Outage::default()).await {
         tracing::warn!(%programme, error = format!("{error:#}"), "a job is left for the next minute");
     }
 }
 
 /// Carries on the jobs that nobody owns, one after the other. Returns the state in which each was left.
-pub(super) async fn in_the_work(site: &Site, deadline: Deadline) -> Result<Vec<&'static str>> {
+pub(super) async fn in_the_work(site: &Site, deadline: Deadline, outage: &Outage) -> Result<Vec<&'static str>> {
     let until = JobDeadlines { stop: deadline.earlier_by(LEFT_OF_WORK), deadline };
     let mut states = Vec::new();
     for programme in site.table.due_jobs(site.clock.now(), AT_ONCE).await? {
-        match of_programme(site, &programme, until).await {
+        match of_programme(site, &programme, until, outage).await {
             Ok(reached) => states.extend(reached.iter().map(JobState::as_str)),
             Err(error) => {
                 tracing::warn!(%programme, error = format!("{error:#}"), "a job is left for the next minute");
@@ -58,7 +59,12 @@ pub(super) async fn in_the_work(site: &Site, deadline: Deadline) -> Result<Vec<&
 }
 
 /// Carries on the jobs of one programme, the oldest first.
-async fn of_programme(site: &Site, programme: &ProgrammeId, until: JobDeadlines) -> Result<Vec<JobState>> {
+async fn of_programme(
+    site: &Site,
+    programme: &ProgrammeId,
+    until: JobDeadlines,
+    outage: &Outage,
+) -> Result<Vec<JobState>> {
     let mut states = Vec::new();
     // Another runner may have taken it since the index listed it.
     while !until.is_time_up()
@@ -66,7 +72,7 @@ async fn of_programme(site: &Site, programme: &ProgrammeId, until: JobDeadlines)
     {
         let state = match job.work {
             Work::Import { .. } => import::carry_on(site, job, until).await?,
-            Work::Close | Work::Limits => Box::pin(walk::carry_on(site, job, until)).await?,
+            Work::Close | Work::Limits => Box::pin(walk::carry_on(site, job, until, outage)).await?,
         };
         states.push(state);
     }

@@ -4,6 +4,7 @@
 mod guardrails;
 mod import;
 pub(crate) mod jobs;
+mod outage;
 mod steps;
 mod walk;
 
@@ -17,6 +18,8 @@ use bursar_core::store::ActContext;
 use bursar_core::web::Site;
 use futures_util::StreamExt;
 use serde::Serialize;
+
+use outage::Outage;
 
 /// The result of one round of work.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
@@ -39,13 +42,13 @@ const LEFT_FOR_THE_REST: Duration = Duration::from_secs(14);
 const ENOUGH_FOR_THE_REST: Duration = Duration::from_secs(2);
 
 pub(crate) async fn round(site: &Site, deadline: Deadline) -> Result<WorkReport> {
-    let mut report = WorkReport::default();
+    let (mut report, outage) = (WorkReport::default(), Outage::default());
     for urgency in [Urgency::Leak, Urgency::Disable, Urgency::Limit] {
-        orders(site, urgency, &mut report, deadline).await?;
+        orders(site, urgency, &mut report, &outage, deadline).await?;
     }
     if deadline.leaves(ENOUGH_FOR_THE_REST) {
         report.guardrails = guardrails::tell_rules(site, deadline).await?;
-        for state in jobs::in_the_work(site, deadline).await? {
+        for state in jobs::in_the_work(site, deadline, &outage).await? {
             *report.jobs.entry(state).or_default() += 1;
         }
     }
@@ -53,10 +56,16 @@ pub(crate) async fn round(site: &Site, deadline: Deadline) -> Result<WorkReport>
 }
 
 /// Carries out the due orders of one urgency, oldest first, while time is left. A failed order becomes due
-/// later, so it blocks no other.
-async fn orders(site: &Site, urgency: Urgency, report: &mut WorkReport, deadline: Deadline) -> Result<()> {
+/// later, so it blocks no other. Those that an outage keeps from being sent stay due.
+async fn orders(
+    site: &Site,
+    urgency: Urgency,
+    report: &mut WorkReport,
+    outage: &Outage,
+    deadline: Deadline,
+) -> Result<()> {
     let mut seen = HashSet::new();
-    while deadline.leaves(LEFT_FOR_THE_REST) {
+    while deadline.leaves(LEFT_FOR_THE_REST) && !outage.is_seen() {
         let now = site.clock.now();
         let mut due = site.table.grants_with_orders(urgency, now, AT_ONCE).await?;
         // The index is eventually consistent, and an order whose mark could not be written stays in it.
@@ -65,8 +74,12 @@ async fn orders(site: &Site, urgency: Urgency, report: &mut WorkReport, deadline
             return Ok(());
         }
         let rounds = due.into_iter().map(|(programme, grant)| async move {
+            if outage.is_seen() {
+                return Ok(0);
+            }
             let at = ActContext { programme: &programme, grant: &grant, now, deadline };
             let outcome = site.orders().carry_out(at, |order| order.due <= now).await;
+            outage.note(&outcome);
             if let Err(error) = &outcome {
                 tracing::warn!(%grant, %error, "an order is put off");
             }

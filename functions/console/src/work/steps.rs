@@ -4,61 +4,66 @@ use bursar_core::domain::grant::{Attempt, Grant, GrantState, ListedLimit, Order,
 use bursar_core::orders::NotCarriedOut;
 use bursar_core::store::{ActContext, Job, StoreError, Work};
 use bursar_core::web::Site;
+use jiff::Timestamp;
+
+use super::outage::Outage;
 
 /// The end of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum StepEnd {
-    /// Nothing was or is to be done.
+    /// Nothing is left to be done.
     Done,
-    /// The provider was asked and confirmed everything.
-    Asked,
     /// The provider is still to confirm something, or a key is just being made.
     Waits,
-    /// The provider was asked in vain.
-    Failed,
     /// It cannot be done: the provider does not know the key.
     Refused,
 }
 
-/// Does the step of a job's grant. `asks` says whether the provider is asked now.
+/// Does the step of a job's grant.
 pub(super) async fn of_grant(
     site: &Site,
     job: &Job,
     at: ActContext<'_>,
     grant: &Grant,
-    asks: bool,
+    outage: &Outage,
 ) -> Result<StepEnd, StoreError> {
     match job.work {
-        Work::Limits if matches!(grant.state, GrantState::Minting { .. }) => Ok(StepEnd::Waits),
-        Work::Limits if grant.live().is_none() => Ok(StepEnd::Done),
+        // Whoever makes the key may have read the settings of before. An invocation that died makes none.
+        Work::Limits if is_being_made(grant, at.now) => Ok(StepEnd::Waits),
         Work::Limits => {
-            site.table.act(at, |view, now| view.order_limit(ListedLimit::Unasked, now)).await?;
-            carried_out(site, at, OrderKind::Limit, asks).await
+            if grant.live().is_some() {
+                site.table.act(at, |view, now| view.order_limit(ListedLimit::Unasked, now)).await?;
+            }
+            // Where nothing is left of the cap, the key is switched off.
+            carried_out(site, at, outage).await
         }
         Work::Close => {
             site.table.act(at, |view, now| view.end(&job.by, now)).await?;
-            carried_out(site, at, OrderKind::Off, asks).await
+            carried_out(site, at, outage).await
         }
         Work::Import { .. } => Ok(StepEnd::Done),
     }
 }
 
-/// Sends the grant's orders of a kind that are due, and says whether all of that kind are confirmed by now.
-async fn carried_out(site: &Site, at: ActContext<'_>, kind: OrderKind, asks: bool) -> Result<StepEnd, StoreError> {
-    let is_one = |order: &Order| order.kind == kind && order.due <= at.now;
-    let sent = if asks { site.orders().carry_out(at, is_one).await } else { Ok(0) };
-    match sent {
-        Ok(0)
-        | Err(NotCarriedOut::NotFound | NotCarriedOut::NoTime | NotCarriedOut::NotFirm | NotCarriedOut::Overtaken) => {}
-        Ok(_) => return Ok(StepEnd::Asked),
-        Err(NotCarriedOut::Table(error)) => return Err(error),
-        Err(NotCarriedOut::Provider(error)) => {
-            tracing::warn!(grant = %at.grant, %error, "an order of a job is put off");
-            return Ok(StepEnd::Failed);
+/// Whether a key may still come of an attempt that is under way.
+fn is_being_made(grant: &Grant, now: Timestamp) -> bool {
+    matches!(grant.state, GrantState::Minting { lease_until, .. } if now < lease_until)
+}
+
+/// Sends the grant's switches and limits that are due, and says whether all are confirmed by now.
+async fn carried_out(site: &Site, at: ActContext<'_>, outage: &Outage) -> Result<StepEnd, StoreError> {
+    let is_one = |order: &Order| order.kind != OrderKind::Read;
+    if !outage.is_seen() {
+        let sent = site.orders().carry_out(at, |order| is_one(order) && order.due <= at.now).await;
+        outage.note(&sent);
+        match sent {
+            Err(NotCarriedOut::Table(error)) => return Err(error),
+            Err(error) => tracing::warn!(grant = %at.grant, %error, "an order of a job is put off"),
+            Ok(_) => {}
         }
     }
     let Some(grant) = site.table.grant(at.programme, at.grant).await? else { return Ok(StepEnd::Done) };
-    let left: Vec<Order> = grant.orders().into_iter().filter(|order| order.kind == kind).collect();
+    let left: Vec<Order> = grant.orders().into_iter().filter(is_one).collect();
     let is_missing = |order: &Order| grant.attempt(order.epoch).is_some_and(Attempt::is_missing);
     Ok(match left.is_empty() {
         true => StepEnd::Done,

@@ -4,18 +4,17 @@
 //! the provider at the end of a walk is looked at again in the next minute, by another walk. So every step is done again until
 //! nothing waits any more, and may be done by two runners.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
-use anyhow::Result;
+use anyhow::{Context, Result};
 use bursar_core::domain::grant::Grant;
 use bursar_core::domain::values::id::GrantId;
-use bursar_core::store::{ActContext, Job, JobState, Pass, StoreError, keys};
+use bursar_core::store::{ActContext, Job, JobState, Pass, StoreError, Work, keys};
 use bursar_core::web::Site;
 use futures_util::stream::{StreamExt, iter};
 use jiff::SignedDuration;
 use tokio::sync::Mutex;
 
 use super::jobs::{self, JobDeadlines};
+use super::outage::Outage;
 use super::steps::{self, StepEnd};
 
 /// How many shards are walked at once.
@@ -24,22 +23,24 @@ const SIDE_BY_SIDE: usize = 8;
 const BETWEEN_CHECKPOINTS: usize = 20;
 /// When steps that wait are looked at again: in the round of the next minute.
 const AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(45);
-/// After so many calls in a row that came to nothing, the provider is not asked again in this walk.
-const FAILED_IN_A_ROW: u32 = 8;
 
 /// A walk under way. Its shards write their checkpoints one after the other.
 struct Walk<'a> {
     site: &'a Site,
     until: JobDeadlines,
+    outage: &'a Outage,
     /// The job as it was last written; `None` once somebody else has written it.
     job: Mutex<Option<Job>>,
-    /// The calls in a row that the provider did not answer.
-    failed: AtomicU32,
 }
 
 /// Continues a walk that the caller owns, and returns the state in which it is left.
-pub(super) async fn carry_on(site: &Site, job: Job, until: JobDeadlines) -> Result<JobState> {
-    let walk = Walk { site, until, failed: AtomicU32::new(0), job: Mutex::new(Some(job.clone())) };
+pub(super) async fn carry_on(site: &Site, job: Job, until: JobDeadlines, outage: &Outage) -> Result<JobState> {
+    let programme = site.table.programme(&job.programme).await?.context("a job without its programme")?;
+    if job.work == Work::Close && !programme.is_over(site.clock.now()) {
+        let goes_on = JobState::Failed { why: "The term goes on.".to_owned(), at: site.clock.now() };
+        return jobs::end(site, job, goes_on, until.deadline).await;
+    }
+    let walk = Walk { site, until, outage, job: Mutex::new(Some(job.clone())) };
     let shards: Vec<_> = keys::SHARDS.iter().map(|shard| Box::pin(walk.shard(&job, *shard))).collect();
     let ends: Vec<Result<bool>> = iter(shards).buffer_unordered(SIDE_BY_SIDE).collect().await;
     let mut is_whole = true;
@@ -96,21 +97,14 @@ impl Walk<'_> {
     async fn step(&self, job: &Job, grant: &Grant) -> Result<StepEnd> {
         let (now, deadline) = (self.site.clock.now(), self.until.deadline);
         let at = ActContext { programme: &job.programme, grant: &grant.id, now, deadline };
-        let asks = self.failed.load(Ordering::Relaxed) < FAILED_IN_A_ROW;
-        let end = match steps::of_grant(self.site, job, at, grant, asks).await {
+        match steps::of_grant(self.site, job, at, grant, self.outage).await {
             // One grant that cannot be read does not keep the others from theirs.
             Err(error @ StoreError::Corrupt { .. }) => {
                 tracing::error!(grant = %grant.id, %error, "a step of a job cannot be done");
-                StepEnd::Refused
+                Ok(StepEnd::Refused)
             }
-            end => end?,
-        };
-        match end {
-            StepEnd::Failed => drop(self.failed.fetch_add(1, Ordering::Relaxed)),
-            StepEnd::Asked => self.failed.store(0, Ordering::Relaxed),
-            StepEnd::Done | StepEnd::Waits | StepEnd::Refused => {}
+            end => Ok(end?),
         }
-        Ok(end)
     }
 
     /// Writes the checkpoint of a shard. Returns `false` when somebody else has taken or ended the job.
@@ -122,7 +116,7 @@ impl Walk<'_> {
         pass.reached.retain(|reached| reached.as_str().chars().next() != last.as_str().chars().next());
         pass.reached.push(last.clone());
         pass.seen += u32::try_from(ends.len())?;
-        pass.waiting += u32::try_from(count(|end| matches!(end, StepEnd::Waits | StepEnd::Failed)))?;
+        pass.waiting += u32::try_from(count(|end| *end == StepEnd::Waits))?;
         pass.refused += u32::try_from(count(|end| *end == StepEnd::Refused))?;
         let done = job.pass.seen - job.pass.waiting;
         if job.done < done {

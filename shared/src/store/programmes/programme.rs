@@ -1,5 +1,4 @@
-//! Acts on a programme: create and close; `edit` is beside this. After closing, a job ends each grant by an act of its own; that
-//! walk keeps claims out, not a check in the claim.
+//! Acts on a programme: create and close; `edit` is beside this. After closing, a job ends each grant by an act of its own.
 
 use futures_util::future::try_join_all;
 use jiff::fmt::serde::timestamp::millisecond;
@@ -162,7 +161,9 @@ impl Table {
             let closed = Programme { closed_at: Some(by.now), rules_order: None, version, edits, ..current.clone() };
             let entry = Entry::on_programme(id, by.actor, by.now, AuditDetail::new(Act::Closed));
             let mut transaction = self.transaction().replace(&closed, current.version)?.witnessed_by(&entry)?;
-            for job in self.jobs(id).await?.into_iter().filter(Job::is_running) {
+            let jobs = self.jobs(id).await?.into_iter();
+            // A job that ends the grants of a term that was cut short is replaced below.
+            for job in jobs.filter(|job| job.is_running() && job.work != Work::Close) {
                 transaction = with_job(transaction, &job.cancelled(CLOSED, by.now))?;
             }
             let grants = self.count_grants(id).await?;
