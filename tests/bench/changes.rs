@@ -21,7 +21,7 @@ const SCALE: u32 = 10;
 const A_SECOND: u32 = 10;
 const ADMIN: &str = "admin@example.edu";
 const PAGE: &str = "/console/programmes/cs-pilot";
-/// The time of an invocation, as the template has it.
+/// The rounds of work after which the job is given up.
 const MOST_MINUTES: u32 = 60;
 
 /// What a change took.

@@ -93,7 +93,10 @@ fn told(job: &Job) -> String {
         ),
         Work::Limits => (
             format!("The provider is being told the new limits: {done} of {all} people are done."),
-            "Every key has its new limit.".to_owned(),
+            match job.refused {
+                0 => "Every key has its new limit.".to_owned(),
+                _ => "The provider was told the new limits.".to_owned(),
+            },
         ),
     };
     match &job.state {
@@ -103,7 +106,8 @@ fn told(job: &Job) -> String {
             Work::Import { .. } => {
                 format!("The last roster was not applied to its end, {done} of {all} lines are done. {why}")
             }
-            Work::Close | Work::Limits => why.clone(),
+            Work::Limits => format!("The provider was told the new limits of {done} of {all} people only. {why}"),
+            Work::Close => format!("Not every grant was ended: {done} of {all} are. {why}"),
         },
     }
 }

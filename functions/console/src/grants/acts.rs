@@ -133,7 +133,7 @@ impl GrantPress<'_> {
             Some(until) => {
                 view.set_passing_cap(PassingCap { cap: cap.unwrap_or_default(), until }, self.by, self.reason(), now)
             }
-            None => view.set_cap(self.own(cap), self.by, self.reason(), now),
+            None => view.set_cap(own_cap(cap, view), self.by, self.reason(), now),
         };
         match self.site.table.act(self.at, set).await? {
             ActOutcome::NoSuchGrant => Ok(self.site.not_found()),
@@ -148,11 +148,6 @@ impl GrantPress<'_> {
         }
     }
 
-    /// A cap equal to the group's is not stored as one of the grant's own, so that it follows the group's.
-    fn own(&self, cap: Option<Usd>) -> Option<Usd> {
-        let (settings, group) = (&self.view.programme.settings, self.view.grant.group.as_deref());
-        cap.filter(|cap| *cap != settings.cap_of_group(group))
-    }
     async fn resend(&self) -> Answer {
         if self.view.grant.holds.dropped.is_some() {
             return Ok(self.refuse("It was dropped from the roster, so no mail is sent."));
@@ -226,4 +221,10 @@ impl GrantPress<'_> {
         let ActContext { programme, grant, .. } = self.at;
         Redirect::to(&paths::grant(programme, grant)).into_response()
     }
+}
+
+/// A cap equal to the group's is not stored as one of the grant's own, so that it follows the group's.
+fn own_cap(cap: Option<Usd>, view: &View) -> Option<Usd> {
+    let (settings, group) = (&view.programme.settings, view.grant.group.as_deref());
+    cap.filter(|cap| *cap != settings.cap_of_group(group))
 }

@@ -107,6 +107,18 @@ impl Edit<'_> {
         Ok(EditPlan { saved: Difference::between(&self.before, &after), after, wished })
     }
 
+    /// What was typed; of a form that is stale by now, only what its person changed.
+    fn typed_since(&self) -> SettingTexts {
+        match self.is_stale() {
+            true => SettingTexts::of(&self.before).with_changes(&self.typed, self.made_from),
+            false => self.typed.clone(),
+        }
+    }
+
+    fn is_stale(&self) -> bool {
+        self.version.is_some_and(|version| version != edit_form::version(&self.access.programme, self.before.pot))
+    }
+
     async fn is_asked(&self, request: &Request) -> Result<bool, StoreError> {
         Ok(self.site.table.request(&request.programme, request.day, &request.request).await?.is_some())
     }
@@ -116,10 +128,10 @@ impl Edit<'_> {
         let programme = &self.access.programme;
         match self.version {
             None => Err(EditFailed::NoVersion),
+            Some(_) if programme.closed_at.is_some() => Err(EditFailed::Closed),
             Some(version) if version != edit_form::version(programme, self.before.pot) => {
                 Err(EditFailed::Stale(Box::new((programme.clone(), self.before.pot))))
             }
-            Some(_) if programme.closed_at.is_some() => Err(EditFailed::Closed),
             Some(_) => Ok(()),
         }
     }
@@ -176,7 +188,9 @@ impl Edit<'_> {
         let refuse = |status, why| Ok(self.site.refuse(status, "Nothing was saved", why));
         match failed {
             EditFailed::Unreadable(refusals) => {
-                let form = EditForm::refilled(self.access, self.before.pot, &self.typed, &refusals, UNREADABLE);
+                let (now, typed) = (SettingTexts::of(&self.before), self.typed_since());
+                let form = EditForm::refilled(self.access, self.before.pot, &typed, &refusals, UNREADABLE);
+                let form = if self.is_stale() { form.beside(&typed, &now) } else { form };
                 self.again(StatusCode::UNPROCESSABLE_ENTITY, self.access, form).await
             }
             EditFailed::Forbidden(status, refusals) => {

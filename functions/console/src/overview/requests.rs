@@ -1,6 +1,6 @@
 //! The open requests to the admins about a programme, as its overview lists them.
 
-use bursar_core::domain::programme::request::{Request, Wish};
+use bursar_core::domain::programme::request::{CLOSE, Request, Wish};
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::web::{Fault, Site};
@@ -35,7 +35,8 @@ pub(crate) async fn open(
     let mut open = Vec::new();
     for Request { by, asked_at, wishes, .. } in requests.into_iter().filter(|request| now < request.asked_at + NEWS_FOR)
     {
-        let to_do = wishes.iter().filter(|wish| current.text(&wish.setting) != wish.to);
+        let is_closed = |wish: &Wish| wish.setting == CLOSE && access.programme.closed_at.is_some();
+        let to_do = wishes.iter().filter(|wish| current.text(&wish.setting) != wish.to && !is_closed(wish));
         let wishes: Vec<String> = to_do.map(|wish: &Wish| format!("{}: {}", wish.label, wish.words)).collect();
         if wishes.is_empty() {
             continue;

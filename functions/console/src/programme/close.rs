@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect};
 use bursar_core::domain::audit::{Act, Actor, AuditDetail};
-use bursar_core::domain::programme::request::{Request, Wish};
+use bursar_core::domain::programme::request::{CLOSE, Request, Wish};
 use bursar_core::store::{Author, CloseOutcome};
 use bursar_core::web::{Answer, RequestDeadline, Site};
 
@@ -36,7 +36,7 @@ async fn ask(site: &Site, access: &ProgrammeAccess, by: Author<'_>) -> Answer {
     let id = &access.programme.id;
     if access.programme.closed_at.is_none() {
         let wish = Wish {
-            setting: "close".to_owned(),
+            setting: CLOSE.to_owned(),
             label: "Close the programme".to_owned(),
             to: "closed".to_owned(),
             words: "now, which ends every key".to_owned(),

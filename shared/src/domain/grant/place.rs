@@ -76,11 +76,9 @@ impl Place<'_> {
         }
         if has_place && self.counts_cap(now) {
             let used = self.grant.attempts.iter().map(|attempt| self.used_in(attempt, window)).sum();
-            let expires = settings.keys_expire_at();
-            count(self.grant.lasting_cap(settings), used, expires);
-            if let Some(passing) = self.grant.passing_cap {
-                count(passing.cap, used, passing.until.min(expires));
-            }
+            let (lasting, expires) = (self.grant.lasting_cap(settings), settings.keys_expire_at());
+            // A key keeps the limit of a cap for a while until the provider has confirmed another, so it counts in each window.
+            count(lasting.max(self.grant.cap(settings, now)), used, expires);
         }
         left + largest_in_each(later)
     }

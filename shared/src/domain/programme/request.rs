@@ -19,6 +19,8 @@ use crate::domain::values::window::utc_date;
 
 /// The id of the pot's setting, whose value a mail's subject names.
 pub const POT: &str = "pot_usd";
+/// The id of the wish that the programme is closed, which is no setting.
+pub const CLOSE: &str = "close";
 
 /// A request of faculty. It may name people, so it is kept for some weeks only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -139,7 +139,7 @@ impl Table {
                 None => transaction.create(reading)?,
             };
         }
-        if rests_on_settings(change) {
+        if rests_on_settings(change) || sends_more(view, change) {
             let programme = keys::programme(&view.programme.id);
             let version = number(view.programme.version);
             transaction = transaction.check(&programme, "version = :version", &[(":version", version)])?;
@@ -163,12 +163,19 @@ impl Table {
 }
 
 /// Whether a change rests on settings that an edit may have changed since: what moves the pot, the cap, the group, or whether the
-/// programme is over. Until a key was shown, the claim window and the terms count too.
+/// programme is over. For a claim the claim window, the terms and the end of the term count too.
 fn rests_on_settings(change: &Change) -> bool {
     let is = |act| change.audit().is_some_and(|what| what.act == act);
-    let is_claim = is(Act::Begun) && !change.grant().ever_shown;
+    let is_claim = is(Act::Begun) || is(Act::Shown);
     let rests = is(Act::CapChanged) || is(Act::Moved) || is(Act::Ended) || is(Act::Reopened);
     is_claim || rests || change.pot() != PotChange::None
+}
+
+/// Whether a change notes that a larger limit is about to be sent, which must be the one of the settings as they are.
+fn sends_more(view: &View, change: &Change) -> bool {
+    let larger = |attempt: &Attempt| attempt.larger_limit.map(|larger| larger.limit);
+    let was = |attempt: &Attempt| view.grant.attempt(attempt.epoch).and_then(larger);
+    change.grant().attempts.iter().any(|attempt| larger(attempt) > was(attempt))
 }
 
 /// Moves the enrolment to the grant's new address, by which a grant is found.

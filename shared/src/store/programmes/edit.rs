@@ -206,7 +206,7 @@ impl Table {
             transaction = transaction.replace(&edited, version)?.witnessed_by(&entry(edit.what.clone()))?;
             transaction = with_roles(transaction, &id, &roles)?;
             let work = if ends { Work::Close } else { Work::Limits };
-            if let Some(effect) = effect.filter(|effect| effect.with_keys > 0) {
+            if let Some(effect) = effect.filter(|effect| effect.grants > 0) {
                 transaction = with_job(transaction, &Job::new(&id, work, effect.grants, by.actor, by.now))?;
             }
         }
@@ -255,7 +255,7 @@ impl Before {
         }
         let (pot, more) = (edit.limit(&self.pot), effect.map_or(Usd::ZERO, |effect| effect.more));
         let reserved = self.pot.reserved + more;
-        let is_asked = pot != self.pot.limit || more > Usd::ZERO;
+        let is_asked = pot < self.pot.limit || more > Usd::ZERO;
         (is_asked && pot < reserved).then_some(EditOutcome::PotTooSmall { pot, reserved })
     }
 }

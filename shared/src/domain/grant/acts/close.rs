@@ -184,8 +184,8 @@ impl View {
         self.set_caps(cap, None, by, why, now)
     }
 
-    /// Gives the grant another cap for a while. After that it has the one again that it has without it. The place counts both,
-    /// each as long as it holds.
+    /// Gives the grant another cap for a while. After that it has the one again that it has without it. Until then the place
+    /// counts the higher of both in each window.
     pub fn set_passing_cap(
         &self,
         passing: PassingCap,

@@ -66,7 +66,7 @@ fn a_key_counts_until_it_expires_however_early_the_term_ends_then() {
 }
 
 #[test]
-fn a_cap_for_a_while_counts_in_the_windows_that_begin_by_then_and_is_over_after_that() {
+fn a_cap_for_a_while_counts_in_each_window_until_it_is_over() {
     let mut story = Story::counted_in(Reset::Monthly);
     story.shown(PressKind::Reveal, 'a');
     let windows =
@@ -81,7 +81,9 @@ fn a_cap_for_a_while_counts_in_the_windows_that_begin_by_then_and_is_over_after_
     assert_eq!(change.audit.as_ref().unwrap().to, Some(format!("50.000000 until {until}")));
     story.apply(change);
     assert_eq!(set(&story, 50), Err(CapRefused::Unchanged));
-    assert_eq!(cost(&story), dollars(2 * 50 + (windows - 2) * 20), "two windows begin before it is over");
+    assert_eq!(cost(&story), dollars(windows * 50), "the key keeps the limit until another is confirmed");
+    // The told limit counts until the provider has confirmed another.
+    assert_eq!(story.view.place().cost(until), dollars((windows - 1) * 20), "nothing larger was ever sent");
     assert_eq!(story.view.limit_wanted(story.now), Some(WantedLimit::Limit(dollars(50))));
     assert_eq!(story.view.limit_wanted(until), Some(WantedLimit::Limit(dollars(20))), "as before");
     let lower = set(&story, 5).unwrap();
