@@ -49,7 +49,7 @@ impl Difference {
         self.0.iter().any(|change| change.setting.id == id)
     }
 
-    /// The same sentence beside each of these settings that is changed, or beside the first change.
+    /// One sentence beside each of these settings that is changed, or beside the first change.
     pub(crate) fn refused(&self, ids: &[&str], why: &str) -> Refusals {
         let changed = self.0.iter().map(|change| change.setting.id);
         let mut refused: Refusals =
