@@ -8,11 +8,11 @@ mod meanwhile;
 use bursar_core::deadline::Waits;
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{Job, Table};
+use bursar_core::store::{Author, Job, Table};
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;
 use bursar_tests::invariants::{Snapshot, Watch};
-use bursar_tests::office::Office;
+use bursar_tests::office::{Office, ProgrammeEdits, soon};
 use bursar_tests::stack::{self, Setup, Stack};
 use bursar_tests::visitor::{Page, Visitor};
 use jiff::SignedDuration;
@@ -29,7 +29,7 @@ async fn quiet() -> Stack {
     stack
 }
 
-/// A quiet stack with a programme of a hundred dollars and of people with a key each.
+/// A quiet stack with a programme, of a hundred dollars where nothing else is said, and of people with a key each.
 struct Class {
     stack: Stack,
     people: Vec<(GrantId, String)>,
@@ -37,8 +37,14 @@ struct Class {
 
 impl Class {
     async fn of(names: &[&str]) -> Class {
+        Class::with_budget(100, names).await
+    }
+
+    async fn with_budget(budget: i32, names: &[&str]) -> Class {
         let stack = quiet().await;
         let office = Office::open(&stack).await;
+        let by = Author { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
+        office.table.set_pot(&office.programme, Usd::from_dollars(budget), by).await;
         let mut people = Vec::new();
         for name in names {
             let grant = office.invite(&format!("{name}@example.edu")).await;

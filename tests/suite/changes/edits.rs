@@ -97,13 +97,40 @@ async fn an_end_that_is_earlier_than_today_ends_every_key_at_once() {
     class.stack.finish_leaving(&[Left::PerhapsMails]).await;
 }
 
+/// The end was a mistake, and is taken back before anybody's grant was ended.
+#[tokio::test]
+async fn a_term_that_goes_on_after_all_ends_nobody_any_more() {
+    let class = Class::of(&["ada", "bob"]).await;
+    class.stack.clock.advance(SignedDuration::from_hours(24 * 10)).unwrap();
+    let (stack, admin, mut watch) = (&class.stack, class.admin().await, class.watch());
+    class.judged(&mut watch).await;
+    let page = admin.get(ID).await;
+    let [starts_on, ends_on] = ["starts_on", "ends_on"].map(|field| page.form(ID).value(field).unwrap().to_owned());
+    // The request dies before it ends anybody's grant.
+    let all_but_the_edit = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console).after(1);
+    let killed = stack.gate.at(all_but_the_edit, Verdict::KillBefore);
+    admin.submit(&page, ID, &[("ends_on", &starts_on)]).await;
+    stack.gate.lift(killed);
+    assert_eq!(jobs(&admin.get(ID).await)[0].1, "running");
+    assert_eq!(edits(&admin, &[("ends_on", &ends_on)]).await.status, 303);
+    class.judged(&mut watch).await;
+    for _ in 0..2 {
+        class.works().await;
+        class.judged(&mut watch).await;
+    }
+    let after = admin.get(ID).await;
+    assert!(after.texts("job").iter().any(|text| text.contains("The term goes on.")), "{:?}", after.texts("job"));
+    assert_eq!(class.enabled(), 2);
+    class.stack.finish_leaving(&[Left::PerhapsMails, Left::PerhapsComplaints(&[("console", "")])]).await;
+}
+
 /// Two edits of one form's state, one of them held just before its write.
 #[tokio::test]
 async fn of_two_edits_at_once_one_is_saved_and_the_other_sees_both_values_and_keeps_what_it_changed() {
     let class = Class::of(&["ada"]).await;
     let admin = Arc::new(class.admin().await);
     let (one, other) = (Arc::clone(&admin), &admin);
-    let (of_one, of_other) = (one.get(ID).await, other.get(ID).await);
+    let (of_one, of_other, of_a_third) = (one.get(ID).await, other.get(ID).await, other.get(ID).await);
     let held = class.stack.gate.hold(Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console));
     let slow = tokio::spawn(async move { one.submit(&of_one, ID, &[("cap_usd", "9"), ("contact", "room 1")]).await });
     held.arrived().await;
@@ -119,6 +146,15 @@ async fn of_two_edits_at_once_one_is_saved_and_the_other_sees_both_values_and_ke
     let now = admin.get(ID).await.form(ID);
     let saved = ["cap_usd", "contact", "replacements"].map(|field| now.value(field).unwrap_or_default());
     assert_eq!((saved, class.limits()), (["9", "room 1", "7"], vec![dollars(9)]));
+    // A stale form with a field that cannot be read: that comes first, and what others saved stays all the same.
+    let unreadable = admin.submit(&of_a_third, ID, &[("cap_usd", "1e3"), ("contact", "hall 2")]).await;
+    let form = unreadable.form(ID);
+    let carried = ["cap_usd", "contact", "replacements"].map(|field| form.value(field).unwrap_or_default());
+    assert_eq!((unreadable.status, carried), (422, ["1e3", "hall 2", "7"]));
+    assert!(unreadable.body.contains("It is now: room 1"), "both of them changed whom to ask");
+    assert_eq!(admin.submit(&unreadable, ID, &[("cap_usd", "9")]).await.status, 303);
+    let now = admin.get(ID).await.form(ID);
+    assert_eq!((now.value("contact"), now.value("replacements")), (Some("hall 2"), Some("7")));
     class.watch().check().await;
     class.stack.finish_leaving(&[Left::PerhapsMails]).await;
 }

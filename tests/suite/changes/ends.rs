@@ -79,6 +79,10 @@ async fn faculty_ask_for_a_close_and_a_copy_and_nothing_changes_by_that() {
     let asked = seen.entries.iter().filter(|entry| entry.what.act == Act::Asked).count();
     assert_eq!((asked, class.enabled(), seen.programmes.len()), (2, 1, 1));
     assert_eq!(faye.get(ID).await.texts("request").len(), 2);
+    assert_eq!(admin.submit(&admin.get(ID).await, CLOSE, &[]).await.status, 303);
+    let open = faye.get(ID).await.texts("request");
+    assert!(matches!(&open[..], [copy] if !copy.contains("Close")), "the close is not asked for any more: {open:?}");
+    class.judged(&mut watch).await;
     class.stack.finish_leaving(&[Left::PerhapsMails]).await;
 }
 

@@ -4,7 +4,7 @@
 use bursar_core::domain::audit::Act;
 use bursar_core::domain::grant::Grant;
 use bursar_core::domain::values::key::KeyHash;
-use bursar_local::gate::{Matcher, Verdict};
+use bursar_local::gate::{Matcher, Service, Verdict};
 use bursar_tests::stack::Left;
 
 use super::*;
@@ -131,24 +131,7 @@ async fn a_second_edit_begins_the_walk_anew_and_a_close_ends_all_other_work() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_cap_of_five_hundred_live_keys_is_halved_while_forty_replace_theirs_and_the_provider_is_down() {
     let names: Vec<String> = (0..500).map(|number| format!("s{number:03}")).collect();
-    let stack = quiet().await;
-    let office = Office::open(&stack).await;
-    let by = bursar_core::store::Author {
-        actor: &office.faculty,
-        now: stack.clock.now(),
-        deadline: bursar_tests::office::soon(),
-    };
-    let raised =
-        bursar_tests::office::ProgrammeEdits::set_pot(&office.table, &office.programme, Usd::from_dollars(10_400), by);
-    raised.await;
-    let mut people = Vec::new();
-    for name in &names {
-        let grant = office.invite(&format!("{name}@example.edu")).await;
-        let key = office.claim(&grant).await;
-        people.push((grant, key));
-    }
-    drop(office);
-    let class = Class { stack, people };
+    let class = Class::with_budget(10_400, &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let mut watch = class.watch();
     class.judged(&mut watch).await;
     let mut students = Vec::new();
@@ -204,6 +187,36 @@ async fn the_cap_of_five_hundred_live_keys_is_halved_while_forty_replace_theirs_
     assert!(live.len() >= 460 && live.iter().all(is_right), "{} keys; {ended:?}", live.len());
     assert_eq!(jobs(&admin.get(ID).await), [job("limits", "done", 500, 500)]);
     let provider = Left::PerhapsComplaints(&[("console", ""), ("claim", "")]);
+    class.stack.finish_leaving(&[Left::PerhapsMails, provider]).await;
+}
+
+#[tokio::test]
+async fn a_provider_that_does_not_answer_is_asked_a_few_times_a_round_and_jobs_begin_all_the_same() {
+    let names: Vec<String> = (0..40).map(|number| format!("s{number}")).collect();
+    let class = Class::with_budget(900, &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let (admin, mut watch) = (class.admin().await, class.watch());
+    class.judged(&mut watch).await;
+    let down = class.stack.gate.at(Matcher::call("provider:*").every(), Verdict::status(503));
+    assert_eq!(edits(&admin, &[("cap_usd", "7")]).await.status, 303);
+    for _ in 0..3 {
+        let before = class.stack.gate.calls().len();
+        let report = class.works().await;
+        let made = class.stack.gate.calls().split_off(before);
+        let asked = made.iter().filter(|recorded| recorded.call.name.service == Service::Provider).count();
+        assert!((1..=16).contains(&asked), "eight in a row, and as many that were under way: {asked}");
+        assert_eq!(report["jobs"], serde_json::json!({"running": 1}), "{report}");
+        class.judged(&mut watch).await;
+    }
+    class.stack.gate.lift(down);
+    for _ in 0..20 {
+        class.works().await;
+    }
+    class.judged(&mut watch).await;
+    assert_eq!(
+        (class.limits(), jobs(&admin.get(ID).await)),
+        (vec![dollars(7); 40], vec![job("limits", "done", 40, 40)])
+    );
+    let provider = Left::PerhapsComplaints(&[("console", "")]);
     class.stack.finish_leaving(&[Left::PerhapsMails, provider]).await;
 }
 

@@ -129,9 +129,7 @@ impl Edit<'_> {
         match self.version {
             None => Err(EditFailed::NoVersion),
             Some(_) if programme.closed_at.is_some() => Err(EditFailed::Closed),
-            Some(version) if version != edit_form::version(programme, self.before.pot) => {
-                Err(EditFailed::Stale(Box::new((programme.clone(), self.before.pot))))
-            }
+            Some(_) if self.is_stale() => Err(EditFailed::Stale(Box::new((programme.clone(), self.before.pot)))),
             Some(_) => Ok(()),
         }
     }

@@ -16,8 +16,8 @@ use super::jobs::{self, JobDeadlines};
 pub(super) async fn carry_on(site: &Site, mut job: Job, until: JobDeadlines) -> Result<JobState> {
     let Work::Import { import } = job.work else { return Ok(job.state) };
     loop {
-        if let Some(stopped) = jobs::stopped_by_close(site, &job).await? {
-            return jobs::end(site, job, stopped, until.deadline).await;
+        if let Some(ended) = jobs::ended_early(site, &job).await? {
+            return jobs::end(site, job, ended, until.deadline).await;
         }
         let at = site.clock.now();
         if job.pass.next >= job.all {

@@ -96,9 +96,14 @@ pub(super) async fn end(site: &Site, job: Job, state: JobState, deadline: Deadli
     Ok(state)
 }
 
-/// Why the job of a programme ends before its steps do, if it does.
-pub(super) async fn stopped_by_close(site: &Site, job: &Job) -> Result<Option<JobState>> {
+/// The state in which a job ends before its steps do, if its programme has become another meanwhile.
+pub(super) async fn ended_early(site: &Site, job: &Job) -> Result<Option<JobState>> {
     let programme = site.table.programme(&job.programme).await?.context("a job without its programme")?;
-    let why = || "The programme was closed.".to_owned();
-    Ok(programme.closed_at.map(|_| JobState::Failed { why: why(), at: site.clock.now() }))
+    let now = site.clock.now();
+    let why = match job.work {
+        Work::Import { .. } if programme.closed_at.is_some() => "The programme was closed.",
+        Work::Close if !programme.is_over(now) => "The term goes on.",
+        Work::Import { .. } | Work::Close | Work::Limits => return Ok(None),
+    };
+    Ok(Some(JobState::Failed { why: why.to_owned(), at: now }))
 }

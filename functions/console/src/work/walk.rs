@@ -4,10 +4,10 @@
 //! the provider at the end of a walk is looked at again in the next minute, by another walk. So every step is done again until
 //! nothing waits any more, and may be done by two runners.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use bursar_core::domain::grant::Grant;
 use bursar_core::domain::values::id::GrantId;
-use bursar_core::store::{ActContext, Job, JobState, Pass, StoreError, Work, keys};
+use bursar_core::store::{ActContext, Job, JobState, Pass, StoreError, keys};
 use bursar_core::web::Site;
 use futures_util::stream::{StreamExt, iter};
 use jiff::SignedDuration;
@@ -35,10 +35,8 @@ struct Walk<'a> {
 
 /// Continues a walk that the caller owns, and returns the state in which it is left.
 pub(super) async fn carry_on(site: &Site, job: Job, until: JobDeadlines, outage: &Outage) -> Result<JobState> {
-    let programme = site.table.programme(&job.programme).await?.context("a job without its programme")?;
-    if job.work == Work::Close && !programme.is_over(site.clock.now()) {
-        let goes_on = JobState::Failed { why: "The term goes on.".to_owned(), at: site.clock.now() };
-        return jobs::end(site, job, goes_on, until.deadline).await;
+    if let Some(ended) = jobs::ended_early(site, &job).await? {
+        return jobs::end(site, job, ended, until.deadline).await;
     }
     let walk = Walk { site, until, outage, job: Mutex::new(Some(job.clone())) };
     let shards: Vec<_> = keys::SHARDS.iter().map(|shard| Box::pin(walk.shard(&job, *shard))).collect();
