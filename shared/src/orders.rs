@@ -35,6 +35,8 @@ pub enum NotCarriedOut {
     NotFirm,
     #[error("something came in between, and it is ordered anew")]
     Overtaken,
+    #[error("the provider has not confirmed the rules yet")]
+    NotConfirmed,
     #[error(transparent)]
     Provider(#[from] ProviderError),
     #[error(transparent)]
@@ -96,11 +98,14 @@ impl Orders<'_> {
                 let found = self.provider.enable_key(&order.key, patience).await?;
                 self.confirm(at, order, found).await
             }
-            OrderKind::Limit | OrderKind::Read => match self.table.view(at.programme, at.grant).await? {
-                Some(view) if order.kind == OrderKind::Limit => self.send_limit(at, &view, order, patience).await,
-                Some(view) => self.read(at, &view, order, patience).await,
-                None => Ok(()),
-            },
+            OrderKind::Limit | OrderKind::Rules | OrderKind::Read => {
+                let Some(view) = self.table.view(at.programme, at.grant).await? else { return Ok(()) };
+                match order.kind {
+                    OrderKind::Limit => self.send_limit(at, &view, order, patience).await,
+                    OrderKind::Rules => self.send_rules(at, &view, order, patience).await,
+                    _ => self.read(at, &view, order, patience).await,
+                }
+            }
         }
     }
 
@@ -153,6 +158,27 @@ impl Orders<'_> {
         if settings.reset.window_at(answered.now) == window { Ok(()) } else { Err(NotCarriedOut::Overtaken) }
     }
 
+    /// Puts a key under the guardrail of the rules that are wanted now.
+    async fn send_rules(
+        &self,
+        at: ActContext<'_>,
+        view: &View,
+        order: &Order,
+        patience: Deadline,
+    ) -> Result<(), NotCarriedOut> {
+        let is_live = view.grant.live().is_some_and(|live| live.epoch == order.epoch);
+        let Some(wanted) = view.rules_wanted().filter(|_| is_live) else {
+            self.table.act(self.now(at), |view, _| view.drop_rules_order(order.epoch)).await?;
+            return Ok(());
+        };
+        let set = self.table.rule_set(&wanted.id()).await?;
+        let Some(guardrail) = set.and_then(|set| set.guardrail) else { return Err(NotCarriedOut::NotConfirmed) };
+        self.provider.assign_keys(&guardrail.id, std::slice::from_ref(&order.key), patience).await?;
+        let confirmed = |view: &View, now| view.rules_confirmed(order.epoch, &order.key, &wanted.id(), now);
+        self.table.act(self.now(at), confirmed).await?;
+        Ok(())
+    }
+
     /// Makes the final reading of a key, and gives the rest of its place back.
     async fn read(
         &self,
@@ -202,7 +228,7 @@ impl Orders<'_> {
             NotCarriedOut::NotFound => {
                 self.table.act(self.now(at), |view, now| view.not_found(order.epoch, &order.key, now)).await.map(drop)
             }
-            NotCarriedOut::Provider(_) => {
+            NotCarriedOut::Provider(_) | NotCarriedOut::NotConfirmed => {
                 self.table.act(self.now(at), |view, now| view.put_off(order, now)).await.map(drop)
             }
             _ => Ok(()),

@@ -5,14 +5,15 @@ use std::time::Duration;
 use crate::stack::Stack;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::{Act, Actor, AuditDetail};
-use bursar_core::domain::grant::{MintedKey, Person, Press, PressKind};
+use bursar_core::domain::grant::{MintedKey, Person, Press, PressKind, View};
 use bursar_core::domain::people::session::Session;
 use bursar_core::domain::people::sign_in::{LINK_LASTS, LiveLink, Proof};
+use bursar_core::domain::programme::rule_set::Guardrail;
 use bursar_core::domain::programme::{Byok, Settings};
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
 use bursar_core::domain::usage::reading::{DailyUse, Reading};
 use bursar_core::domain::values::address::EmailAddress;
-use bursar_core::domain::values::id::{Epoch, GrantId, KeyName, Nonce, PersonId, ProgrammeId, new_ulid};
+use bursar_core::domain::values::id::{Epoch, GrantId, KeyName, Nonce, PersonId, ProgrammeId, RuleSetId, new_ulid};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::token::{AskToken, LinkToken, SessionToken};
@@ -92,7 +93,8 @@ impl Office<'_> {
             }));
         let made: Value = request.send().await.unwrap().json().await.unwrap();
         let hash = made["data"]["hash"].as_str().unwrap().to_owned();
-        let minted = MintedKey { key: hash.parse().unwrap(), limit };
+        let rule_set = self.next_rules(grant).await;
+        let minted = MintedKey { key: hash.parse().unwrap(), limit, rule_set };
         let recorded = self.table.act(self.at(grant), |view, now| view.record(&begun, &minted, now)).await.unwrap();
         assert!(matches!(recorded, ActOutcome::Done(_)), "{recorded:?}");
         hash
@@ -100,8 +102,22 @@ impl Office<'_> {
 
     /// The limit that the next key of a grant would get.
     pub async fn next_limit(&self, grant: &GrantId) -> Usd {
-        let view = self.table.view(&self.programme, grant).await.unwrap().unwrap();
-        view.next_limit(self.stack.clock.now()).unwrap()
+        self.view(grant).await.next_limit(self.stack.clock.now()).unwrap()
+    }
+
+    /// The rule set that the next key of a grant has to be under.
+    pub async fn next_rules(&self, grant: &GrantId) -> Option<RuleSetId> {
+        self.view(grant).await.rules_of_next_key().map(|rules| rules.id())
+    }
+
+    async fn view(&self, grant: &GrantId) -> View {
+        self.table.view(&self.programme, grant).await.unwrap().unwrap()
+    }
+
+    /// The guardrail of the programme's rules, if the provider has confirmed them.
+    pub async fn guardrail(&self) -> Option<Guardrail> {
+        let rules = self.table.programme(&self.programme).await.unwrap().unwrap().settings.rules(None);
+        self.table.rule_set(&rules.id()).await.unwrap()?.guardrail
     }
 
     pub fn key(&self, hash: &str) -> bursar_local::provider::KeySnapshot {
@@ -173,12 +189,12 @@ pub fn reading(programme: &ProgrammeId, grant: &GrantId, used: DailyUse, as_of: 
 /// Edits of a programme, as the console's forms make them.
 #[expect(async_fn_in_trait, reason = "only tests call it")]
 pub trait ProgrammeEdits {
-    /// Saves settings that were read after this many edits.
+    /// Saves settings that were read in this version.
     async fn save_settings(
         &self,
         programme: &ProgrammeId,
         settings: Settings,
-        edits: u64,
+        version: u64,
         what: AuditDetail,
         by: Author<'_>,
     ) -> Result<EditOutcome, StoreError>;
@@ -195,11 +211,11 @@ impl ProgrammeEdits for Table {
         &self,
         programme: &ProgrammeId,
         settings: Settings,
-        edits: u64,
+        version: u64,
         what: AuditDetail,
         by: Author<'_>,
     ) -> Result<EditOutcome, StoreError> {
-        self.edit(programme, &Edit::of_settings(settings, edits, what), by).await
+        self.edit(programme, &Edit::of_settings(settings, version, what), by).await
     }
 
     async fn set_pot(&self, programme: &ProgrammeId, limit: Usd, by: Author<'_>) {
@@ -209,7 +225,7 @@ impl ProgrammeEdits for Table {
     async fn try_pot(&self, programme: &ProgrammeId, limit: Usd, by: Author<'_>) -> EditOutcome {
         let read = self.programme(programme).await.unwrap().unwrap();
         let pot = self.pot(programme).await.unwrap().unwrap();
-        let edit = Edit::of_settings(read.settings, read.edits, AuditDetail::new(Act::Edited));
+        let edit = Edit::of_settings(read.settings, read.version, AuditDetail::new(Act::Edited));
         self.edit(programme, &Edit { pot: Some((pot.limit, limit)), ..edit }, by).await.unwrap()
     }
 }

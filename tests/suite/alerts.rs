@@ -78,7 +78,8 @@ async fn claimed(stack: &Stack, programme: &ProgrammeId) -> GrantId {
         .await
         .unwrap();
     let ActOutcome::Done(begun) = begun else { panic!("not begun") };
-    let minted = MintedKey { key: grant.as_str().repeat(4).parse().unwrap(), limit: Usd::from_dollars(100) };
+    let minted =
+        MintedKey { key: grant.as_str().repeat(4).parse().unwrap(), limit: Usd::from_dollars(100), rule_set: None };
     table
         .act(ActContext { programme, grant: &grant, now, deadline }, |view, now| view.record(&begun, &minted, now))
         .await

@@ -4,6 +4,7 @@ mod edits;
 mod ends;
 mod jobs;
 mod meanwhile;
+mod rules;
 
 use bursar_core::deadline::Waits;
 use bursar_core::domain::values::id::GrantId;

@@ -87,7 +87,7 @@ impl Monday {
         let mut settings = read.settings.clone();
         change(&mut settings);
         let by = Author { actor: &Actor::Rule, now: self.now(), deadline: soon() };
-        self.table.save_settings(programme, settings, read.edits, AuditDetail::new(Act::Edited), by).await.unwrap();
+        self.table.save_settings(programme, settings, read.version, AuditDetail::new(Act::Edited), by).await.unwrap();
     }
 
     async fn student(&self, programme: &ProgrammeId, name: &str, group: Option<&str>) -> GrantId {
@@ -108,7 +108,8 @@ impl Monday {
         else {
             panic!("not begun")
         };
-        let minted = MintedKey { key: grant.as_str().repeat(4).parse().unwrap(), limit: Usd::from_dollars(20) };
+        let minted =
+            MintedKey { key: grant.as_str().repeat(4).parse().unwrap(), limit: Usd::from_dollars(20), rule_set: None };
         self.table.act(at, |view, now| view.record(&begun, &minted, now)).await.unwrap();
     }
 

@@ -74,7 +74,7 @@ impl Ledger {
         let mut settings = read.settings.clone();
         change(&mut settings);
         let by = Author { actor: &Actor::Rule, now: self.stack.clock.now(), deadline: soon() };
-        self.table.save_settings(programme, settings, read.edits, AuditDetail::new(Act::Edited), by).await.unwrap();
+        self.table.save_settings(programme, settings, read.version, AuditDetail::new(Act::Edited), by).await.unwrap();
     }
 
     /// A cut with what programmes' keys have used in all, in dollars, and a residual of one dollar.

@@ -225,7 +225,11 @@ async fn make(stack: &Stack, office: &Office<'_>, of: &GrantId, begun: &OpenAtte
 }
 
 async fn record(office: &Office<'_>, of: &GrantId, begun: &OpenAttempt, key: &str) {
-    let minted = MintedKey { key: key.parse().unwrap(), limit: office.next_limit(of).await };
+    let minted = MintedKey {
+        key: key.parse().unwrap(),
+        limit: office.next_limit(of).await,
+        rule_set: office.next_rules(of).await,
+    };
     let recorded = office.table.act(office.at(of), |view, now| view.record(begun, &minted, now)).await.unwrap();
     assert!(matches!(recorded, ActOutcome::Done(_)), "{recorded:?}");
 }

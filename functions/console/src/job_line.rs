@@ -52,7 +52,7 @@ impl JobLine {
         if job.refused > 0 {
             sentence += &match job.work {
                 Work::Import { .. } => format!(" {} could not be done.", job.refused),
-                Work::Close | Work::Limits => {
+                Work::Close | Work::Limits | Work::Rules => {
                     format!(
                         " Of {} the provider says that it has no such key, which the next sync looks into.",
                         job.refused
@@ -98,6 +98,13 @@ fn told(job: &Job) -> String {
                 _ => "The provider was told the new limits.".to_owned(),
             },
         ),
+        Work::Rules => (
+            format!("Keys are being put under the new rules at the provider: {done} of {all} people are done."),
+            match job.refused {
+                0 => "Every key follows the new rules.".to_owned(),
+                _ => "Keys were put under the new rules.".to_owned(),
+            },
+        ),
     };
     match &job.state {
         JobState::Running { .. } | JobState::Waiting { .. } => running,
@@ -107,6 +114,7 @@ fn told(job: &Job) -> String {
                 format!("The last roster was not applied to its end, {done} of {all} lines are done. {why}")
             }
             Work::Limits => format!("The provider was told the new limits of {done} of {all} people only. {why}"),
+            Work::Rules => format!("The keys of {done} of {all} people only follow the new rules. {why}"),
             Work::Close => format!("Not every grant was ended: {done} of {all} are. {why}"),
         },
     }

@@ -183,7 +183,7 @@ impl Progress {
     pub(crate) fn milestone(&self) -> Milestone {
         let position = self.listing.position().clone();
         let findings = self.scan.findings().len() + self.actions.left();
-        (self.stage, position, self.scan.next(), self.foreign.next(), self.rules.next(), findings)
+        (self.stage, position, self.scan.next(), self.foreign.next(), self.rules.seen(), findings)
     }
 
     pub(crate) fn baseline(&self) -> &Baseline {

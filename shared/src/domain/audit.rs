@@ -98,9 +98,12 @@ pub enum Act {
     Described,
     /// Another group.
     Moved,
+    /// The provider confirmed the rules of a guardrail, or lost it.
     GuardrailSet,
     /// Another limit was sent to the provider for the live key.
     LimitSent,
+    /// The key was put under other rules at the provider.
+    RulesSent,
     /// Keys that the provider had and the table did not were recorded.
     Recovered,
     /// A key was deleted at the provider.

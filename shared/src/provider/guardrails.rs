@@ -1,4 +1,4 @@
-//! Guardrails: what a programme's keys may call, made and changed, and keys put under them. A key holds one
+//! Guardrails: what keys may call, made and changed, and keys put under them. A key holds one
 //! guardrail at most, and a guardrail has no effect before a key is assigned to it.
 
 use std::collections::HashSet;
@@ -9,9 +9,9 @@ use serde_json::value::RawValue;
 use super::Provider;
 use crate::clock::Clock;
 use crate::deadline::Deadline;
-use crate::domain::programme::Settings;
-use crate::domain::programme::rules::DataPolicy;
-use crate::domain::values::id::{DeploymentId, ProgrammeId};
+use crate::domain::programme::rule_set::RuleSet;
+use crate::domain::programme::rules::{DataPolicy, Region, Rules};
+use crate::domain::values::id::DeploymentId;
 use crate::domain::values::key::KeyHash;
 use crate::provider::wire::calls::{
     ASSIGN_KEYS, CREATE_GUARDRAIL, Call, LIST_ASSIGNMENTS, LIST_GUARDRAILS, PATCH_GUARDRAIL,
@@ -32,6 +32,8 @@ pub struct GuardrailRules {
     pub models: Vec<String>,
     /// The allowed providers; empty allows all.
     pub providers: Vec<String>,
+    /// The allowed regions; empty allows all.
+    pub regions: Vec<Region>,
     pub data_policy: DataPolicy,
 }
 
@@ -44,6 +46,8 @@ pub struct ProviderGuardrail {
     pub name: String,
     pub allowed_models: Option<Vec<String>>,
     pub allowed_providers: Option<Vec<String>>,
+    #[serde(default)]
+    pub allowed_data_regions: Option<Vec<String>>,
     #[serde(flatten)]
     data: DataRules,
     pub workspace_id: Option<String>,
@@ -77,13 +81,15 @@ pub struct Assignments {
 }
 
 impl GuardrailRules {
-    /// The rules for the keys of a programme. The name identifies the guardrail later.
-    pub fn of(deployment: &DeploymentId, programme: &ProgrammeId, settings: &Settings) -> GuardrailRules {
+    /// The rules of a rule set. The name identifies the guardrail later.
+    pub fn of(deployment: &DeploymentId, set: &RuleSet) -> GuardrailRules {
+        let Rules { models, data_policy, providers, regions } = set.rules.clone();
         GuardrailRules {
-            name: format!("bursar/{deployment}/{programme}"),
-            models: settings.models.clone(),
-            providers: Vec::new(),
-            data_policy: settings.data_policy,
+            name: format!("bursar/{deployment}/rules/{}", set.id),
+            models,
+            providers,
+            regions,
+            data_policy,
         }
     }
 }
@@ -95,6 +101,7 @@ impl ProviderGuardrail {
         self.name == other.name
             && sorted(&self.allowed_models) == sorted(&other.allowed_models)
             && sorted(&self.allowed_providers) == sorted(&other.allowed_providers)
+            && sorted(&self.allowed_data_regions) == sorted(&other.allowed_data_regions)
             && self.data == other.data
     }
 
@@ -104,6 +111,7 @@ impl ProviderGuardrail {
         let allows_all = |list: &Option<Vec<String>>| list.as_ref().is_none_or(Vec::is_empty);
         allows_all(&self.allowed_models) == rules.models.is_empty()
             && allows_all(&self.allowed_providers) == rules.providers.is_empty()
+            && allows_all(&self.allowed_data_regions) == rules.regions.is_empty()
             && wanted.is_in(&self.data)
     }
 }
@@ -264,6 +272,7 @@ struct RulesBody<'a> {
     workspace_id: Option<&'a str>,
     allowed_models: Option<&'a [String]>,
     allowed_providers: Option<&'a [String]>,
+    allowed_data_regions: Option<&'a [Region]>,
     #[serde(flatten)]
     data: DataRules,
 }
@@ -275,6 +284,7 @@ impl<'a> RulesBody<'a> {
             workspace_id,
             allowed_models: Some(&*rules.models).filter(|models| !models.is_empty()),
             allowed_providers: Some(&*rules.providers).filter(|providers| !providers.is_empty()),
+            allowed_data_regions: Some(&*rules.regions).filter(|regions| !regions.is_empty()),
             data: DataRules::of(rules.data_policy),
         }
     }

@@ -25,7 +25,8 @@ use crate::domain::audit::{Act, Actor, AuditDetail, Entry};
 use crate::domain::grant::testing::{a_grant, a_programme};
 use crate::domain::grant::{Grant, Notice};
 use crate::domain::people::role::Roles;
-use crate::domain::programme::rules::{DataPolicy, Guardrail, Rules, RulesOrder};
+use crate::domain::programme::rule_set::{Guardrail, RuleSet, RulesOrder};
+use crate::domain::programme::rules::{DataPolicy, Region, Rules};
 use crate::domain::programme::{Group, Pot};
 use crate::domain::usage::crossing::{AlertMail, Crossing, Scope};
 use crate::domain::usage::reading::DailyUse;
@@ -132,15 +133,29 @@ fn shown(value: &AttributeValue) -> String {
     }
 }
 
+fn a_full_rule_set() -> RuleSet {
+    let rules = Rules {
+        models: vec!["openai/gpt-4o-mini".to_owned()],
+        data_policy: DataPolicy::NoTraining,
+        providers: vec!["openai".to_owned()],
+        regions: vec![Region::Europe, Region::Us],
+    };
+    let confirmed_at = at("2026-01-02T08:00:00Z");
+    let order = RulesOrder::due(confirmed_at).refused("no such model", at("2026-01-02T09:00:00Z"));
+    RuleSet {
+        guardrail: Some(Guardrail { id: "9a1c".to_owned(), rules: Rules::default(), confirmed_at }),
+        order: Some(order),
+        ..RuleSet::new(rules, confirmed_at)
+    }
+}
+
 #[test]
 fn every_item_has_the_raw_form_that_is_on_record() {
     let mut programme = a_programme();
     programme.settings.claim_opens_at = Some(at("2026-01-01T08:00:00Z"));
     programme.settings.groups.insert("A".to_owned(), Group { cap: Some(Usd::from_dollars(25)), models: Vec::new() });
-    let rules = Rules { models: vec!["openai/gpt-4o-mini".to_owned()], data_policy: DataPolicy::NoTraining };
-    let confirmed_at = at("2026-01-02T08:00:00Z");
-    programme.guardrail = Some(Guardrail { id: "9a1c".to_owned(), rules, confirmed_at });
-    programme.rules_order = Some(RulesOrder::again(confirmed_at).refused("no such model", at("2026-01-02T09:00:00Z")));
+    programme.settings.providers = vec!["openai".to_owned()];
+    programme.settings.regions = vec![Region::Europe];
     programme.closed_at = Some(at("2026-04-11T00:00:00Z"));
     let pot = Pot {
         programme: programme.id.clone(),
@@ -220,6 +235,7 @@ fn every_item_has_the_raw_form_that_is_on_record() {
             finance: true,
         }),
         raw(&pot),
+        raw(&a_full_rule_set()),
         raw(&grant),
         raw(&a_full_reading()),
         raw(&entry),

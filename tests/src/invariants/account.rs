@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bursar_core::domain::audit::{AccountEntry, Act, Actor};
 use bursar_core::domain::ledger::mailed::MailedStatement;
 use bursar_core::domain::ledger::owner::KeyOwner;
+use bursar_core::domain::programme::rule_set::RuleSet;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{BulkStop, HeldBack, OUTBOX_KEPT, QueuedMail};
@@ -177,6 +178,17 @@ pub(super) fn releases_have_their_entry(step: &Step<'_>) -> Vec<String> {
         wrong.push(format!("acts on foreign keys went {changes} steps, and {told} account entries say so"));
     }
     // A lifted refusal shows in the mark that is gone, and a mail that is sent again in its rows.
+    let guardrails = |of: &Snapshot| {
+        let known = |set: &RuleSet| (set.id.clone(), set.guardrail.as_ref().map(|known| known.id.clone()));
+        of.rule_sets.values().map(known).collect::<BTreeMap<_, _>>()
+    };
+    let (of_sets, new): (Vec<_>, Vec<_>) = new.into_iter().partition(|entry| entry.what.act == Act::GuardrailSet);
+    let (were, are) = (guardrails(before), guardrails(step.now));
+    let changed = are.iter().filter(|(id, guardrail)| were.get(*id).cloned().flatten() != **guardrail).count();
+    if of_sets.len() < changed {
+        let told = of_sets.len();
+        wrong.push(format!("{changed} rule sets have other guardrails, and {told} account entries say so"));
+    }
     let of_mail = [Act::MailAllowed, Act::MailSentAgain];
     let new: Vec<_> = new.into_iter().filter(|entry| !of_mail.contains(&entry.what.act)).collect();
     let released = released(step.now).filter(|held| released_before(before, held).is_none());

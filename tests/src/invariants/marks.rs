@@ -19,6 +19,7 @@ pub(super) fn without(grant: &Grant) -> Grant {
         announced: BTreeMap::new(),
         larger_limit: None,
         limit_ordered: None,
+        rules_ordered: None,
         late_enable_until: None,
         read_at: None,
         put_off: None,
@@ -79,13 +80,15 @@ pub(super) fn between(
 }
 
 /// How many marks orders may have left on an attempt. An order is postponed as often as it failed; a limit is
-/// ordered, about to be sent, and confirmed. A key is missing or found again, read for the last time, or
+/// ordered, about to be sent, and confirmed; rules are ordered and confirmed. A key is missing or found again, read for the last time, or
 /// explained.
 fn marks_of_orders(was: Option<&Attempt>, is: &Attempt) -> u64 {
     let was = was.cloned().unwrap_or_else(|| Attempt::open(is.epoch, is.nonce.clone(), is.begun_at));
     let differs = [
         was.larger_limit != is.larger_limit,
         was.limit_ordered != is.limit_ordered,
+        was.rules_ordered != is.rules_ordered,
+        was.rule_set != is.rule_set,
         was.limit != is.limit,
         was.read_at != is.read_at,
         was.put_off != is.put_off,

@@ -78,11 +78,12 @@ struct Step<'a> {
 
 type Check = fn(&Step<'_>) -> Vec<String>;
 
-const CHECKS: [(&str, Check); 27] = [
+const CHECKS: [(&str, Check); 28] = [
     ("table", table::items_are_whole),
     ("table", table::grants_make_sense),
     ("table", table::items_refer_to_items),
     ("table", table::rules_are_told),
+    ("table", table::keys_are_under_their_rules),
     ("people", table::addresses_are_where_they_may_be),
     ("I1", keys::one_shown_key_is_enabled),
     ("I2", money::pots_cover_what_keys_cost),

@@ -21,9 +21,10 @@ use bursar_core::domain::people::role::Roles;
 use bursar_core::domain::people::session::Session;
 use bursar_core::domain::people::sign_in::SignIn;
 use bursar_core::domain::programme::request::Request;
+use bursar_core::domain::programme::rule_set::RuleSet;
 use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::domain::usage::crossing::Crossing;
-use bursar_core::domain::values::id::{Epoch, GrantId, KeyName, ProgrammeId};
+use bursar_core::domain::values::id::{Epoch, GrantId, KeyName, ProgrammeId, RuleSetId};
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::store::items::{self, Item, Stored};
 use bursar_core::store::{
@@ -56,6 +57,8 @@ pub struct Snapshot {
     /// The roles that programmes give to people.
     pub roles: Vec<Roles>,
     pub pots: BTreeMap<ProgrammeId, Pot>,
+    pub rule_sets: BTreeMap<RuleSetId, RuleSet>,
+    pub jobs: Vec<Job>,
     pub grants: BTreeMap<(ProgrammeId, GrantId), Grant>,
     pub readings: BTreeMap<(ProgrammeId, GrantId, Epoch), Reading>,
     /// The audit entries in the order of their keys, so those of one grant or programme by time.
@@ -168,6 +171,8 @@ impl Snapshot {
             listed: BTreeSet::new(),
             roles: Vec::new(),
             pots: BTreeMap::new(),
+            rule_sets: BTreeMap::new(),
+            jobs: Vec::new(),
             grants: BTreeMap::new(),
             readings: BTreeMap::new(),
             entries: Vec::new(),
@@ -237,6 +242,10 @@ impl Snapshot {
                 let pot: Pot = decoded(item)?;
                 self.pots.insert(pot.programme.clone(), pot);
             }
+            RuleSet::KIND => {
+                let set: RuleSet = decoded(item)?;
+                self.rule_sets.insert(set.id.clone(), set);
+            }
             Grant::KIND => {
                 let grant: Grant = decoded(item)?;
                 self.grants.insert((grant.programme.clone(), grant.id.clone()), grant);
@@ -265,7 +274,7 @@ impl Snapshot {
             Undeliverable::KIND => decoded::<Undeliverable>(item).map(drop)?,
             Import::KIND => decoded::<Import>(item).map(drop)?,
             ImportChunk::KIND => decoded::<ImportChunk>(item).map(drop)?,
-            Job::KIND => decoded::<Job>(item).map(drop)?,
+            Job::KIND => self.jobs.push(decoded(item)?),
             UsedForm::KIND => decoded::<UsedForm>(item).map(drop)?,
             RosterMailResent::KIND => decoded::<RosterMailResent>(item).map(drop)?,
             GrantMail::KIND => decoded::<GrantMail>(item).map(drop)?,

@@ -11,11 +11,13 @@ use bursar_core::domain::people::session::Session;
 use bursar_core::domain::people::sign_in::SignIn;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::request::Request;
+use bursar_core::domain::programme::rule_set::RuleSet;
+use bursar_core::domain::programme::rules::Rules;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::store::items::{Item, Stored};
 use bursar_core::store::{
-    AddressSession, Ask, Enrolment, ImportChunk, Link, MailChoice, OutboxRow, PersonOfAddress, QueuedMail, StaffPerson,
-    Undeliverable, keys,
+    AddressSession, Ask, Enrolment, ImportChunk, Job, Link, MailChoice, OutboxRow, PersonOfAddress, QueuedMail,
+    StaffPerson, Undeliverable, Work, keys,
 };
 
 use super::secrets::texts_of;
@@ -83,13 +85,37 @@ pub(super) fn items_refer_to_items(step: &Step<'_>) -> Vec<String> {
 
 /// The restrictions that people set are confirmed by the provider, or ordered, as long as the programme goes on.
 pub(super) fn rules_are_told(step: &Step<'_>) -> Vec<String> {
-    let is_silent = |programme: &&Programme| {
-        programme.rules_order.is_none()
-            && !programme.is_over(step.now.at)
-            && programme.confirmed_rules() != programme.settings.rules()
+    let running = step.now.programmes.values().filter(|programme| !programme.is_over(step.now.at));
+    let is_told = |rules: &Rules| {
+        let set = step.now.rule_sets.get(&rules.id());
+        let is_confirmed = |set: &RuleSet| set.guardrail.as_ref().is_some_and(|known| known.rules == set.rules);
+        rules.allow_all() || set.is_some_and(|set| set.order.is_some() || is_confirmed(set))
     };
-    let silent = step.now.programmes.values().filter(is_silent);
+    let silent = running.filter(|programme| !programme.settings.all_rules().iter().all(is_told));
     silent.map(|programme| format!("programme {} has rules that nobody tells the provider", programme.id)).collect()
+}
+
+/// Each live key is recorded to be under the rules of its programme and group, or that is ordered, or a job sees to it.
+pub(super) fn keys_are_under_their_rules(step: &Step<'_>) -> Vec<String> {
+    let now = step.now;
+    let has_job = |grant: &Grant| {
+        let is_it = |job: &&Job| job.programme == grant.programme && job.work == Work::Rules;
+        now.jobs.iter().find(is_it).is_some_and(Job::is_running)
+    };
+    let is_free = |grant: &&Grant| {
+        let Some((live, programme)) = grant.live().zip(now.programmes.get(&grant.programme)) else { return false };
+        let rules = programme.settings.rules(grant.group.as_deref());
+        let is_under = match &live.rule_set {
+            None => rules.allow_all(),
+            Some(set) => *set == rules.id(),
+        };
+        !is_under && live.rules_ordered.is_none() && !programme.is_over(now.at) && !has_job(grant)
+    };
+    now.grants
+        .values()
+        .filter(is_free)
+        .map(|grant| format!("the key of {} is not under its rules", named(grant)))
+        .collect()
 }
 
 /// A student's address is in their grant, in the enrolment that finds it, and in the settings of a programme

@@ -183,16 +183,17 @@ impl Act {
         })
     }
 
-    /// The edit of settings by somebody who has seen this many edits.
-    pub(crate) fn save(settings: Settings, edits: u64) -> Act {
-        Act::Edit(programme(), Box::new(Edit::of_settings(settings, edits, AuditDetail::new(audit::Act::Edited))))
+    /// The edit of settings by somebody who has seen this version.
+    pub(crate) fn save(settings: Settings, version: u64) -> Act {
+        Act::Edit(programme(), Box::new(Edit::of_settings(settings, version, AuditDetail::new(audit::Act::Edited))))
     }
 
     /// The edit of the pot by somebody who has seen it.
     pub(crate) fn set_pot(world: &World, limit: Usd) -> Act {
         let (seen, pot) = (world.programmes.get(&programme()), world.pots.get(&programme()));
         let settings = seen.map_or_else(|| settings("CS pilot"), |seen| seen.settings.clone());
-        let edit = Edit::of_settings(settings, seen.map_or(1, |seen| seen.edits), AuditDetail::new(audit::Act::Edited));
+        let edit =
+            Edit::of_settings(settings, seen.map_or(1, |seen| seen.version), AuditDetail::new(audit::Act::Edited));
         let was = pot.map_or(Usd::from_dollars(100), |pot| pot.limit);
         Act::Edit(programme(), Box::new(Edit { pot: Some((was, limit)), ..edit }))
     }
@@ -332,7 +333,7 @@ pub(super) fn acquired(lease: &Lease) -> String {
 
 pub(super) fn saved(saved: &EditOutcome) -> String {
     match saved {
-        EditOutcome::Stale(current) => format!("stale: after {} edits, with {}", current.0.edits, current.1),
+        EditOutcome::Stale(current) => format!("stale: version {}, with {}", current.0.version, current.1),
         other => format!("{other:?}"),
     }
 }

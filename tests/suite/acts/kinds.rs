@@ -285,7 +285,7 @@ impl Kind {
         let answered = |kind| Act::Confirmed(who.clone(), order(kind));
         let limit = || world.view(&who).and_then(|view| view.next_limit(now)).unwrap_or(Usd::CENT);
         let key = || key_of(&who, epoch);
-        let edits = world.programmes.get(&programme()).map_or(1, |programme| programme.edits);
+        let version = world.programmes.get(&programme()).map_or(1, |programme| programme.version);
         let lease = || {
             let nobodys = Lease { lease: "jobs".to_owned(), holder: "one".to_owned(), fence: 1, until: now + LEASE };
             world.leases.get("jobs").cloned().unwrap_or(nobodys)
@@ -293,7 +293,7 @@ impl Kind {
         match self {
             Kind::Reveal => press(PressKind::Reveal),
             Kind::Replace => press(PressKind::Replace),
-            Kind::Record => Act::Record(who.clone(), begun(), MintedKey { key: key(), limit: limit() }),
+            Kind::Record => Act::Record(who.clone(), begun(), MintedKey { key: key(), limit: limit(), rule_set: None }),
             Kind::Refused => Act::GiveUp(who.clone(), begun(), AttemptFailure::Refused, Some(key())),
             Kind::Unknown => Act::GiveUp(who.clone(), begun(), AttemptFailure::Unknown, None),
             Kind::Lost => Act::GiveUp(who.clone(), begun(), AttemptFailure::Lost, Some(key())),
@@ -334,22 +334,22 @@ impl Kind {
             Kind::Save => {
                 let mut edited = settings("CS pilot");
                 edited.contact = Some("room 101".to_owned());
-                Act::save(edited, edits)
+                Act::save(edited, version)
             }
             Kind::SaveStaff => {
                 let mut edited = settings("CS pilot");
                 (edited.faculty, edited.assistants) = (staff(&["faye", "fred"]), staff(&["asta", "faye"]));
-                Act::save(edited, edits)
+                Act::save(edited, version)
             }
             Kind::SaveCap => {
                 let mut edited = settings("CS pilot");
                 edited.cap = Usd::from_dollars(30);
-                Act::save(edited, edits)
+                Act::save(edited, version)
             }
             Kind::SaveLowerCap => {
                 let mut edited = settings("CS pilot");
                 edited.cap = Usd::from_dollars(8);
-                Act::save(edited, edits)
+                Act::save(edited, version)
             }
             Kind::RaisePot => Act::set_pot(world, Usd::from_dollars(200)),
             Kind::LowerPot => Act::set_pot(world, Usd::from_dollars(30)),

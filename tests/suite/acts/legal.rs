@@ -100,7 +100,7 @@ impl Act {
                 let slug = ProgrammeId::of_name(&settings.name);
                 let mut ids = std::iter::once(slug.clone()).chain((2..).map(|count| slug.numbered(count)));
                 let id = ids.find(|id| !world.programmes.contains_key(id)).unwrap();
-                let programme = Programme::created(id.clone(), settings.clone(), now);
+                let programme = Programme::new(id.clone(), settings.clone());
                 after.programmes.insert(id.clone(), programme);
                 let pot = Pot::new(id.clone(), *limit);
                 after.pots.insert(id.clone(), pot);
@@ -113,7 +113,6 @@ impl Act {
                 Some(programme) => {
                     programme.closed_at = Some(now);
                     programme.version += 1;
-                    programme.edits += 1;
                     tell(&mut after, id, AuditDetail::new(audit::Act::Closed));
                     (format!("{:?}", CloseOutcome::Done), true)
                 }
@@ -189,7 +188,7 @@ fn edited(id: &ProgrammeId, edit: &Edit, world: &World, seen: &[&World], now: Ti
     let (Some(current), Some(pot)) = (world.programmes.get(id), world.pots.get(id)) else {
         return refused(EditOutcome::NoSuchProgramme);
     };
-    if current.edits != edit.edits || edit.pot.is_some_and(|(was, _)| was != pot.limit) {
+    if current.version != edit.version || edit.pot.is_some_and(|(was, _)| was != pot.limit) {
         return refused(EditOutcome::Stale(Box::new((current.clone(), pot.limit))));
     }
     let (before, after) = (&current.settings, &edit.settings);
@@ -224,7 +223,7 @@ fn edited(id: &ProgrammeId, edit: &Edit, world: &World, seen: &[&World], now: Ti
                 tell(&mut world, id, AuditDetail::new(audit::Act::PotChanged).changing(pot.limit, limit), now);
             }
             if before != after {
-                world.programmes.insert(id.clone(), current.clone().edited(after.clone(), now));
+                world.programmes.insert(id.clone(), current.clone().edited(after.clone()));
                 tell(&mut world, id, edit.what.clone(), now);
             }
             Legal { said: saved(&EditOutcome::Done), after: Some(world), begun: None }

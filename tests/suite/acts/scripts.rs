@@ -196,7 +196,7 @@ impl Part<'_> {
         let Ended::Said(_, Some(begun)) = begun else { return Some(()) };
         self.carries_out(who, begun.to_retire.clone()).await?;
         let limit = self.world().view(who).and_then(|view| view.next_limit(self.began())).unwrap_or(Usd::CENT);
-        let made = MintedKey { key: key_of(who, begun.epoch), limit };
+        let made = MintedKey { key: key_of(who, begun.epoch), limit, rule_set: None };
         let recorded = self.asks(Act::Record(who.clone(), begun.clone(), made.clone())).await?;
         // A claim that gets no confirmation may not show the key, and leaves it to the sweep.
         if matches!(&recorded, Ended::Said(said, _) if said.starts_with("refused")) {

@@ -243,7 +243,7 @@ pub(crate) fn key_of(who: &GrantId, epoch: Epoch) -> KeyHash {
 }
 
 pub(crate) fn minted(who: &GrantId, epoch: Epoch) -> MintedKey {
-    MintedKey { key: key_of(who, epoch), limit: Usd::from_dollars(20) }
+    MintedKey { key: key_of(who, epoch), limit: Usd::from_dollars(20), rule_set: None }
 }
 
 pub(crate) fn reading(who: &GrantId, epoch: Epoch, dollars: i32, at: Timestamp) -> Reading {

@@ -31,7 +31,7 @@ async fn forty_days_in(stack: &Stack) -> (Office<'_>, Timestamp) {
     settings.assistants = vec![EmailAddress::parse("asta@example.edu").unwrap()];
     let by = Author { actor: &office.faculty, now, deadline: soon() };
     let what = AuditDetail::new(Act::Edited);
-    office.table.save_settings(&office.programme, settings, programme.edits, what, by).await.unwrap();
+    office.table.save_settings(&office.programme, settings, programme.version, what, by).await.unwrap();
     (office, now)
 }
 
@@ -150,7 +150,7 @@ async fn the_overview_warns_each_by_what_they_can_do_when_no_further_key_fits_in
     settings.claim_closes_at = Some(stack.clock.now() - 1.hour());
     let by = Author { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
     let what = AuditDetail::new(Act::Edited);
-    office.table.save_settings(&office.programme, settings, programme.edits, what, by).await.unwrap();
+    office.table.save_settings(&office.programme, settings, programme.version, what, by).await.unwrap();
     assert_eq!(admin.get(ID).await.texts("warning"), Vec::<String>::new());
     stack.finish_leaving(&[Left::PerhapsMails]).await;
 }

@@ -1,7 +1,6 @@
 //! Programmes in the console: created, listed and edited, by role.
 
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::programme::restriction::Restriction;
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::address::EmailAddress;
@@ -288,7 +287,7 @@ async fn alerts_are_listed_with_whom_they_told_and_what_became_of_the_mail() {
 }
 
 #[tokio::test]
-async fn a_programme_that_names_models_gets_its_guardrail_from_the_work_and_keeps_it_for_others() {
+async fn a_programme_that_names_models_gets_its_guardrail_from_the_work_and_others_for_other_rules() {
     let stack = stack::in_process().await.unwrap();
     let admin = signed_in(&stack, ADMIN).await;
     let new = admin.get("/console/programmes/new").await;
@@ -299,16 +298,25 @@ async fn a_programme_that_names_models_gets_its_guardrail_from_the_work_and_keep
     let (id, work) =
         ("cs-pilot".parse().unwrap(), || stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})));
     assert_eq!(work().await.unwrap()["guardrails"], 1);
-    let first = table.programme(&id).await.unwrap().unwrap().guardrail.unwrap();
+    let guardrail = async || {
+        let rules = table.programme(&id).await.unwrap().unwrap().settings.rules(None);
+        (table.rule_set(&rules.id()).await.unwrap().unwrap().guardrail, rules)
+    };
+    let first = guardrail().await.0.unwrap();
     assert_eq!(work().await.unwrap().get("guardrails"), None, "once");
     let overview = admin.get(ID).await;
     assert_eq!(admin.submit(&overview, ID, &[("models", ""), ("data_policy", "no-training")]).await.status, 303);
-    let edited = table.programme(&id).await.unwrap().unwrap();
-    assert_eq!(edited.restriction(None), Restriction::NotConfirmed, "no key under the old rules");
-    assert_eq!(work().await.unwrap()["guardrails"], 1);
-    let told = table.programme(&id).await.unwrap().unwrap();
-    let kept = told.guardrail.clone().unwrap();
-    assert_eq!((kept.id.as_str(), &kept.rules), (first.id.as_str(), &told.settings.rules()));
+    let (second, rules) = guardrail().await;
+    let second = second.expect("the job of the edit told them at once");
+    assert_eq!((&second.rules, second.id == first.id), (&rules, false));
+    assert_eq!(
+        admin
+            .submit(&admin.get(ID).await, ID, &[("models", "openai/gpt-4o-mini"), ("data_policy", "account")])
+            .await
+            .status,
+        303
+    );
+    assert_eq!(guardrail().await.0, Some(first), "equal rules have one guardrail");
     watch.check().await;
     stack.finish().await;
 }

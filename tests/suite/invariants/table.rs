@@ -223,4 +223,5 @@ async fn rules_of_keys_that_nobody_tells_the_provider_are_named() {
     let models = AttributeValue::L(vec![AttributeValue::S("openai/gpt-4o-mini".to_owned())]);
     scene.set(keys::programme(&programme()), "models", models).await;
     scene.bites("table", "programme cs-pilot has rules that nobody tells the provider").await;
+    scene.bites("table", "is not under its rules").await;
 }

@@ -27,8 +27,10 @@ impl PostOffice {
         change(&mut settings);
         let admin = Actor::Person(PersonId::random());
         let by = Author { actor: &admin, now: self.stack.clock.now(), deadline: soon() };
-        let saved =
-            self.table.save_settings(&programme.id, settings, programme.edits, AuditDetail::new(Act::Edited), by).await;
+        let saved = self
+            .table
+            .save_settings(&programme.id, settings, programme.version, AuditDetail::new(Act::Edited), by)
+            .await;
         assert_eq!(saved.unwrap(), EditOutcome::Done);
     }
 

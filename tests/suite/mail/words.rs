@@ -193,7 +193,8 @@ impl PostOffice {
         else {
             panic!("not begun")
         };
-        let minted = MintedKey { key: grant.as_str().repeat(4).parse().unwrap(), limit: Usd::from_dollars(20) };
+        let minted =
+            MintedKey { key: grant.as_str().repeat(4).parse().unwrap(), limit: Usd::from_dollars(20), rule_set: None };
         self.table.act(at, |view, now| view.record(&begun, &minted, now)).await.unwrap();
         self.settle().await;
     }
@@ -269,7 +270,7 @@ async fn no_name_adds_a_header_or_markup() {
     let admin = Actor::Person(PersonId::random());
     let by = Author { actor: &admin, now: office.stack.clock.now(), deadline: soon() };
     let what = AuditDetail::new(Act::Edited);
-    office.table.save_settings(&office.programme, settings, programme.edits, what, by).await.unwrap();
+    office.table.save_settings(&office.programme, settings, programme.version, what, by).await.unwrap();
     office.invite("ada@example.edu").await;
     office.settle().await;
     let mail = office.the_mail();

@@ -75,7 +75,8 @@ impl Story<'_> {
         let settings = Settings { reset, ..programme.settings };
         let by = Author { actor: &self.office.faculty, now: self.stack.clock.now(), deadline: soon() };
         let what = AuditDetail::new(Act::Edited);
-        let saved = self.office.table.save_settings(&programme.id, settings, programme.edits, what, by).await.unwrap();
+        let saved =
+            self.office.table.save_settings(&programme.id, settings, programme.version, what, by).await.unwrap();
         assert!(matches!(saved, EditOutcome::Done), "{saved:?}");
     }
 

@@ -82,18 +82,7 @@ static TURNS: [Turn; 48] = [
             |_, _| {},
         ),
     ),
-    (
-        &REGIONS_BIND,
-        Answering(
-            |asked| {
-                let rules = asked.last(|call| call.is(&Method::PATCH, "guardrails/*"));
-                let is_bound = rules.is_some_and(|rules| rules.body["allowed_data_regions"] == json!(["europe"]));
-                (asked.is(&Method::POST, CHAT) && is_bound).then(|| Told::refused(403, "not in this region"))
-            },
-            keep_regions,
-        ),
-        Telling(keep_regions),
-    ),
+    (&REGIONS_BIND, AsItIs, Telling(pass_in_any_region)),
     (&UNKNOWN_SKIPPED, AsItIs, With(|quirks| quirks.partial_assignment = false)),
     (&REASSIGNED_COUNTED, AsItIs, With(|quirks| quirks.reassignment_counted = false)),
     (&PACE, AsItIs, With(|quirks| put_off(quirks, true))),
@@ -362,10 +351,11 @@ fn pass_in_place_of(words: &str, asked: &Asked, told: &mut Told) {
     }
 }
 
-/// Guardrails know regions, which the simulator's do not.
-fn keep_regions(asked: &Asked, told: &mut Told) {
-    if asked.is(&Method::PATCH, "guardrails/*") {
-        told.body["data"]["allowed_data_regions"] = asked.call.body["allowed_data_regions"].clone();
+/// Lets a completion through that was refused under a list of regions.
+fn pass_in_any_region(asked: &Asked, told: &mut Told) {
+    let rules = asked.last(|call| call.is(&Method::PATCH, "guardrails/*"));
+    if rules.is_some_and(|rules| rules.body["allowed_data_regions"] == json!(["europe"])) {
+        pass_in_place_of("guardrail restrictions", asked, told);
     }
 }
 

@@ -150,7 +150,7 @@ async fn the_schedule_mails_it_from_the_third_on_once_a_sync_has_ended_the_month
     settings.finance = vec![address("fin")];
     let by = Author { actor: &Actor::Rule, now: stack.clock.now(), deadline: soon() };
     let detail = AuditDetail::new(Act::Edited);
-    office.table.save_settings(&office.programme, settings, read.edits, detail, by).await.unwrap();
+    office.table.save_settings(&office.programme, settings, read.version, detail, by).await.unwrap();
     let ada = invite(&stack, &office, "ada", None).await;
     let key = mint(&stack, &office, &ada).await;
     spend(&stack, &key, 1_000_000);

@@ -23,7 +23,7 @@ async fn a_day_whose_free_models_are_used_up_is_told_to_admins_and_to_those_who_
         let settings = Settings { models: vec![model.to_owned()], ..programme.settings };
         let by = Author { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
         let what = AuditDetail::new(Act::Edited);
-        office.table.save_settings(&office.programme, settings, programme.edits, what, by).await.unwrap();
+        office.table.save_settings(&office.programme, settings, programme.version, what, by).await.unwrap();
     }
     for (office, name) in [(&open, "ada"), (&listed, "ben"), (&free, "cat")] {
         let grant = invite(&stack, office, name, None).await;

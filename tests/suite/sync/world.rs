@@ -170,8 +170,11 @@ pub(super) fn names(stack: &Stack, offices: &[Office<'_>], seen: &Snapshot) -> V
             names.push((person.as_str().to_owned(), format!("faculty {number}")));
         }
     }
-    let guardrails = seen.programmes.values().filter_map(|programme| programme.guardrail.as_ref());
+    let guardrails = seen.rule_sets.values().filter_map(|set| set.guardrail.as_ref());
     names.extend(guardrails.map(|guardrail| (guardrail.id.clone(), "guardrail".to_owned())));
+    for job in &seen.jobs {
+        names.extend([(job.job.to_string(), "job".to_owned()), (job.writer.to_string(), "its writer".to_owned())]);
+    }
     names.push((stack.ready.deployment.clone(), "here".to_owned()));
     names
 }

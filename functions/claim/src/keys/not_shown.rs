@@ -28,7 +28,7 @@ pub(crate) enum NotShown {
     NoSuchGrant,
     /// Too little of the request's time is left.
     TooLate,
-    /// The programme's guardrail is not made yet.
+    /// The provider has not confirmed the rules of the next key yet.
     BeingPrepared,
     /// The old key could not be disabled and may still work.
     NotRetired(ProviderError),
@@ -39,7 +39,7 @@ pub(crate) enum NotShown {
     NotRead(Option<ProviderError>),
     NothingLeft,
     NotMade(ProviderError),
-    /// A key was made, but could not be put under the programme's guardrail.
+    /// A key was made, but could not be put under the guardrail of its rules.
     NotRestricted(ProviderError),
     Record(RecordRefused),
     Table,
@@ -132,7 +132,7 @@ impl fmt::Display for NotShown {
             NotShown::Begin(_) => f.write_str("not begun"),
             NotShown::NoSuchGrant => f.write_str("the grant is gone"),
             NotShown::TooLate => f.write_str("too little time was left"),
-            NotShown::BeingPrepared => f.write_str("there is no guardrail yet"),
+            NotShown::BeingPrepared => f.write_str("its rules are not confirmed yet"),
             NotShown::NotRetired(error) => write!(f, "the old key was not retired: {}", error.trouble()),
             NotShown::NotFound => f.write_str("the old key was not found"),
             NotShown::NotRead(Some(error)) => write!(f, "what the old key used was not read: {}", error.trouble()),
@@ -142,6 +142,7 @@ impl fmt::Display for NotShown {
             NotShown::Record(RecordRefused::Held(_)) => f.write_str("held while the key was made"),
             NotShown::Record(RecordRefused::Revoked) => f.write_str("revoked while the key was made"),
             NotShown::Record(RecordRefused::Over) => f.write_str("ended while the key was made"),
+            NotShown::Record(RecordRefused::OtherRules) => f.write_str("other rules were set while the key was made"),
             NotShown::Record(RecordRefused::LimitLowered) => f.write_str("the cap was lowered while the key was made"),
             NotShown::Record(RecordRefused::Lost) => f.write_str("overtaken while the key was made"),
             NotShown::Table => f.write_str("the table did not answer"),

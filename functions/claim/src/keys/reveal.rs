@@ -12,9 +12,9 @@ use bursar_core::domain::grant::{
     RecordRefused, SwitchState, View,
 };
 use bursar_core::domain::programme::Byok;
-use bursar_core::domain::programme::restriction::Restriction;
+use bursar_core::domain::programme::rule_set::Guardrail;
 use bursar_core::domain::programme::terms::TermsHash;
-use bursar_core::domain::values::id::{DeploymentId, Epoch, KeyName, Nonce};
+use bursar_core::domain::values::id::{DeploymentId, Epoch, KeyName, Nonce, RuleSetId};
 use bursar_core::domain::values::key::{KeyHash, PlaintextKey};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::orders::NotCarriedOut;
@@ -30,6 +30,7 @@ use crate::keys::not_shown::{FailedAttempt, NotShown};
 use crate::keys::reading::{KeyLookup, read, unproved};
 use crate::my;
 use crate::my::example::Example;
+use crate::my::rules::{KeyRules, NextGuardrail};
 use crate::refusal::Refusal;
 
 /// The least time left of a request in which a claim may begin.
@@ -55,6 +56,7 @@ struct KeyPage<'a> {
 struct RecordedKey {
     key: PlaintextKey,
     limit: Usd,
+    rules: KeyRules,
 }
 
 /// A key that the provider has made for an attempt and the table does not record yet.
@@ -62,7 +64,8 @@ struct UnrecordedKey {
     key: KeyHash,
     plaintext: PlaintextKey,
     limit: Usd,
-    guardrail: Option<String>,
+    /// The rule set that it has to be under, and its guardrail.
+    guardrail: Option<(RuleSetId, Guardrail)>,
 }
 
 /// One request for a key, with what its steps need.
@@ -91,7 +94,7 @@ async fn press(form: &KeyForm, kind: PressKind) -> Answer {
     if view.begin(press, Nonce::random(), now).is_err_and(|refused| refused == BeginRefused::TermsNotAccepted) {
         return ask_for_terms(site, visitor, now, press).await;
     }
-    if view.programme.restriction(view.grant.group.as_deref()) == Restriction::NotConfirmed {
+    if NextGuardrail::of(&site.table, view).await? == NextGuardrail::NotConfirmed {
         return Ok(form.refuse(&NotShown::BeingPrepared.refusal(settings, now)));
     }
     let meta = site.table.meta(now).await?;
@@ -143,7 +146,9 @@ impl Claim<'_> {
         let made = self.mint(begun).await?;
         self.restrict(&made).await?;
         self.record(begun, &made).await?;
-        Ok(RecordedKey { key: made.plaintext, limit: made.limit })
+        let confirmed = made.guardrail.map(|(_, guardrail)| guardrail.rules).unwrap_or_default();
+        let rules = KeyRules { confirmed, ..KeyRules::default() };
+        Ok(RecordedKey { key: made.plaintext, limit: made.limit, rules })
     }
 
     /// Step 1: opens the attempt in the table before any call to the provider.
@@ -193,7 +198,7 @@ impl Claim<'_> {
                 Err(NotCarriedOut::Provider(error)) => return Err(NotShown::NotRetired(error)),
                 Err(NotCarriedOut::Table(error)) => return Err(NotShown::table(&error)),
                 Err(NotCarriedOut::NoTime) => return Err(NotShown::TooLate),
-                Err(NotCarriedOut::NotFirm | NotCarriedOut::Overtaken) => {
+                Err(NotCarriedOut::NotFirm | NotCarriedOut::Overtaken | NotCarriedOut::NotConfirmed) => {
                     return Err(NotShown::Begin(BeginRefused::EnableUnderWay { until: None }));
                 }
             }
@@ -244,10 +249,11 @@ impl Claim<'_> {
         // not be sent in it.
         let limit = view.next_limit(self.site.clock.now());
         let limit = limit.ok_or_else(|| FailedAttempt::nothing(NotShown::NothingLeft))?;
-        let guardrail = match view.programme.restriction(view.grant.group.as_deref()) {
-            Restriction::None => None,
-            Restriction::Guardrail(guardrail) => Some(guardrail.to_owned()),
-            Restriction::NotConfirmed => return Err(FailedAttempt::nothing(NotShown::BeingPrepared)),
+        let next = NextGuardrail::of(&self.site.table, &view).await;
+        let guardrail = match next.map_err(|error| FailedAttempt::nothing(NotShown::table(&error)))? {
+            NextGuardrail::None => None,
+            NextGuardrail::Confirmed { set, guardrail } => Some((set, guardrail)),
+            NextGuardrail::NotConfirmed => return Err(FailedAttempt::nothing(NotShown::BeingPrepared)),
         };
         if !self.at.deadline.leaves(ENOUGH_TO_MINT) {
             return Err(FailedAttempt::nothing(NotShown::TooLate));
@@ -278,11 +284,11 @@ impl Claim<'_> {
         }
     }
 
-    /// Step 4: puts the key under the programme's guardrail and waits for the provider's confirmation.
+    /// Step 4: puts the key under the guardrail of its rules and waits for the provider's confirmation.
     async fn restrict(&self, made: &UnrecordedKey) -> Result<(), FailedAttempt> {
-        let Some(guardrail) = &made.guardrail else { return Ok(()) };
+        let Some((_, guardrail)) = &made.guardrail else { return Ok(()) };
         let patience = self.at.deadline.earlier_by(LEFT_TO_RECORD);
-        let assigned = self.site.provider.assign_keys(guardrail, std::slice::from_ref(&made.key), patience).await;
+        let assigned = self.site.provider.assign_keys(&guardrail.id, std::slice::from_ref(&made.key), patience).await;
         assigned.map_err(|error| FailedAttempt {
             how: AttemptFailure::Refused,
             key: Some(made.key.clone()),
@@ -292,7 +298,8 @@ impl Claim<'_> {
 
     /// Step 5: records the key as the grant's live one. A key that cannot be recorded is never shown.
     async fn record(&self, begun: &OpenAttempt, made: &UnrecordedKey) -> Result<(), FailedAttempt> {
-        let minted = MintedKey { key: made.key.clone(), limit: made.limit };
+        let rule_set = made.guardrail.as_ref().map(|(set, _)| set.clone());
+        let minted = MintedKey { key: made.key.clone(), limit: made.limit, rule_set };
         // The time is read anew: a window may have begun since the press, and the limit is checked against
         // the current one.
         let at = ActContext { now: self.site.clock.now(), ..self.at };
@@ -352,7 +359,7 @@ fn reveal_page(site: &Site, visitor: &Visitor, view: &View, shown: &RecordedKey)
         programme: &view.programme.settings.name,
         key: shown.key.reveal(),
         limit: shown.limit.to_dollars_down(),
-        example: Example::of(site, view),
+        example: Example::of(site, view, &shown.rules),
     })
 }
 

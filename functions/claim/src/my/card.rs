@@ -12,6 +12,7 @@ use jiff::Timestamp;
 
 use crate::my::models::OwnModels;
 use crate::my::obstacle::{self, Obstacle};
+use crate::my::rules::KeyRules;
 use crate::my::words;
 
 /// The card of one grant on the student's page.
@@ -66,9 +67,9 @@ pub(crate) struct Offers {
 }
 
 impl Card<'_> {
-    pub(crate) fn of<'a>(view: &'a View, free: Option<&FreeAllowance>, now: Timestamp) -> Card<'a> {
+    pub(crate) fn of<'a>(view: &'a View, rules: &KeyRules, free: Option<&FreeAllowance>, now: Timestamp) -> Card<'a> {
         let (grant, settings) = (&view.grant, &view.programme.settings);
-        let (kind, obstacle) = (obstacle::kind_of_press(view), Obstacle::of(view, now));
+        let (kind, obstacle) = (obstacle::kind_of_press(view), Obstacle::of(view, rules, now));
         let (cap, spending) = (grant.cap(settings, now), view.spending(now));
         let as_of = view.readings.iter().map(|reading| reading.as_of).max();
         let offers = offers(view, kind, obstacle.is_none(), now);

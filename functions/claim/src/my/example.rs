@@ -6,6 +6,8 @@ use bursar_core::domain::programme::rules::DataPolicy;
 use bursar_core::web::Site;
 use unicode_normalization::UnicodeNormalization;
 
+use crate::my::rules::KeyRules;
+
 /// The model of the examples when the programme restricts none: cheap and well known.
 const ANY_MODEL: &str = "openai/gpt-4o-mini";
 
@@ -31,14 +33,13 @@ pub(crate) struct Example<'a> {
 }
 
 impl<'a> Example<'a> {
-    pub(crate) fn of(site: &'a Site, view: &'a View) -> Example<'a> {
-        Example::at(&site.provider_url, view)
+    pub(crate) fn of(site: &'a Site, view: &'a View, rules: &'a KeyRules) -> Example<'a> {
+        Example::at(&site.provider_url, view, rules)
     }
 
-    fn at(url: &'a str, view: &'a View) -> Example<'a> {
-        let (programme, settings) = (&view.programme, &view.programme.settings);
-        let confirmed = programme.guardrail.as_ref().map(|guardrail| &guardrail.rules);
-        let models: Vec<&str> = confirmed.iter().flat_map(|rules| &rules.models).map(String::as_str).collect();
+    fn at(url: &'a str, view: &'a View, rules: &'a KeyRules) -> Example<'a> {
+        let settings = &view.programme.settings;
+        let models: Vec<&str> = rules.confirmed.models.iter().map(String::as_str).collect();
         let slugs = || models.iter().copied();
         let model = slugs().find(|model| !model.ends_with(":free")).or_else(|| slugs().next()).unwrap_or(ANY_MODEL);
         let title = header_safe(&settings.name).unwrap_or_else(|| view.programme.id.to_string());
@@ -47,8 +48,8 @@ impl<'a> Example<'a> {
             url,
             model,
             models,
-            data_policy: confirmed.map(|rules| rules.data_policy).unwrap_or_default(),
-            is_changing: programme.rules_are_changing(),
+            data_policy: rules.confirmed.data_policy,
+            is_changing: rules.is_changing,
             title,
             user: view.grant.id.as_str(),
         }
@@ -192,7 +193,7 @@ fn header_safe(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use bursar_core::domain::programme::rules::{Guardrail, Rules};
+    use bursar_core::domain::programme::rules::Rules;
 
     use super::*;
     use crate::testing::a_view;
@@ -203,7 +204,8 @@ mod tests {
     fn a_name_with_every_quote_is_one_word_in_each_language() {
         let mut view = a_view();
         view.programme.settings.name = "O'Neil's \"CS\" \\ $HOME `x` – Übung\u{7}".to_owned();
-        let example = Example::at(URL, &view);
+        let rules = KeyRules::default();
+        let example = Example::at(URL, &view, &rules);
         insta::assert_snapshot!(example.curl(), @r#"
         curl 'https://openrouter.ai/api/v1/chat/completions' \
           -H "Authorization: Bearer $OPENROUTER_API_KEY" \
@@ -277,25 +279,22 @@ mod tests {
         #   curl 'https://openrouter.ai/api/v1/key' -H "Authorization: Bearer $OPENROUTER_API_KEY"
         "#);
         view.programme.settings.name = "日本語".to_owned();
-        assert!(Example::at(URL, &view).curl().contains("X-OpenRouter-Title: cs-pilot'"));
+        assert!(Example::at(URL, &view, &rules).curl().contains("X-OpenRouter-Title: cs-pilot'"));
     }
 
     #[test]
     fn the_model_is_one_that_this_key_may_call_and_free_only_where_there_is_no_other() {
-        let mut view = a_view();
-        let list = |models: &[&str]| models.iter().map(|model| (*model).to_owned()).collect::<Vec<String>>();
-        assert_eq!(Example::at(URL, &view).model, ANY_MODEL);
+        let view = a_view();
+        assert_eq!(Example::at(URL, &view, &KeyRules::default()).model, ANY_MODEL);
         let confirmed = |models: &[&str]| {
-            let rules = Rules { models: list(models), data_policy: DataPolicy::NoTraining };
-            Some(Guardrail { id: "g".to_owned(), rules, confirmed_at: jiff::Timestamp::UNIX_EPOCH })
+            let models = models.iter().map(|model| (*model).to_owned()).collect();
+            let confirmed = Rules { models, data_policy: DataPolicy::NoTraining, ..Rules::default() };
+            KeyRules { confirmed, ..KeyRules::default() }
         };
-        view.programme.guardrail = confirmed(&["a/one:free", "b/two"]);
-        assert_eq!(Example::at(URL, &view).model, "b/two");
-        assert_eq!(Example::at(URL, &view).models, ["a/one:free", "b/two"]);
-        assert!(Example::at(URL, &view).promise().is_some());
-        view.programme.settings.models = list(&["c/three:free"]);
-        assert_eq!(Example::at(URL, &view).model, "b/two", "the provider has not confirmed others yet");
-        view.programme.guardrail = confirmed(&["c/three:free"]);
-        assert_eq!(Example::at(URL, &view).model, "c/three:free");
+        let both = confirmed(&["a/one:free", "b/two"]);
+        let example = Example::at(URL, &view, &both);
+        assert_eq!((example.model, &example.models[..]), ("b/two", &["a/one:free", "b/two"][..]));
+        assert!(example.promise().is_some());
+        assert_eq!(Example::at(URL, &view, &confirmed(&["c/three:free"])).model, "c/three:free");
     }
 }

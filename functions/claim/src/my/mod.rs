@@ -6,6 +6,7 @@ pub(crate) mod example;
 pub(crate) mod mails;
 pub(crate) mod models;
 mod obstacle;
+pub(crate) mod rules;
 mod words;
 
 use askama::Template;
@@ -20,6 +21,7 @@ use jiff::Timestamp;
 
 use crate::my::card::Card;
 use crate::my::example::Example;
+use crate::my::rules::KeyRules;
 use crate::my::words::not_reached;
 
 #[derive(Template)]
@@ -102,13 +104,16 @@ async fn show(
         site.table.free_allowance()
     )?;
     let is_in_use =
-        |view: &&View| view.grant.live().is_some() && view.grant.holds.is_empty() && !view.programme.is_over(now);
+        |view: &View| view.grant.live().is_some() && view.grant.holds.is_empty() && !view.programme.is_over(now);
     let sync = site.table.sync_state().await?;
     let mut cards = Vec::with_capacity(views.len());
+    let mut rules = Vec::with_capacity(views.len());
     for view in &views {
-        let models = models::of(site, view, &sync, now).await?;
-        cards.push(Card { models, ..Card::of(view, free.as_ref(), now) });
+        let (models, of_keys) = (models::of(site, view, &sync, now).await?, KeyRules::of(&site.table, view).await?);
+        cards.push(Card { models, ..Card::of(view, &of_keys, free.as_ref(), now) });
+        rules.push(of_keys);
     }
+    let in_use = views.iter().zip(&rules).filter(|(view, _)| is_in_use(view));
     let page = MyPage {
         frame: &site.frame,
         visitor,
@@ -117,7 +122,7 @@ async fn show(
         has_had_a_key: views.iter().any(|view| view.grant.ever_shown && !view.programme.is_over(now)),
         choice,
         not_reached: mark.as_ref().map(not_reached),
-        examples: views.iter().filter(is_in_use).map(|view| Example::of(site, view)).collect(),
+        examples: in_use.map(|(view, rules)| Example::of(site, view, rules)).collect(),
     };
     Ok(Frame::page(status, &page))
 }

@@ -2,26 +2,26 @@
 //! `refusal`.
 
 use bursar_core::domain::grant::{BeginRefused, GrantState, Press, PressKind, View};
-use bursar_core::domain::programme::restriction::Restriction;
 use bursar_core::domain::values::id::Nonce;
 use bursar_core::domain::values::term::Term;
 use jiff::Timestamp;
 
+use crate::my::rules::{KeyRules, NextGuardrail};
 use crate::refusal::why_not;
 
 /// The reason why no key can be made now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Obstacle {
     Begin(BeginRefused),
-    /// The programme's guardrail is not made yet.
+    /// The provider has not confirmed the rules of the next key yet.
     BeingPrepared,
 }
 
 impl Obstacle {
-    pub(crate) fn of(view: &View, now: Timestamp) -> Option<Obstacle> {
+    pub(crate) fn of(view: &View, rules: &KeyRules, now: Timestamp) -> Option<Obstacle> {
         let settings = &view.programme.settings;
         let press = Press { kind: kind_of_press(view), epoch: view.grant.epoch, terms: settings.terms_hash() };
-        let is_prepared = view.programme.restriction(view.grant.group.as_deref()) != Restriction::NotConfirmed;
+        let is_prepared = rules.next != NextGuardrail::NotConfirmed;
         match view.begin(press, Nonce::random(), now) {
             // A press takes this enable back, so it is no obstacle.
             Err(BeginRefused::EnableUnderWay { until: None }) => None,

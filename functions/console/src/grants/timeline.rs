@@ -60,6 +60,7 @@ fn words(act: Act) -> &'static str {
         Act::Described => "the roster's line changed",
         Act::Moved => "moved to another group",
         Act::GuardrailSet => "guardrail set",
+        Act::RulesSent => "the key was put under other rules at the provider",
         Act::LimitSent => "another limit was set at the provider",
         Act::Recovered => "keys that the provider had were recorded again",
         Act::Purged => "a key was deleted at the provider",

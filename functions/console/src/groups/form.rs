@@ -5,16 +5,23 @@ use bursar_core::domain::programme::{Group, Settings};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::web::Fields;
 
-use crate::settings::{fingerprint, is_untouched, plain};
+use crate::settings::{fingerprint, is_untouched, models_of, plain};
 
 /// The fields of one group, as it is or as they were posted.
 pub(crate) struct GroupForm {
     pub(crate) name: String,
     pub(crate) people: usize,
-    pub(crate) cap: String,
-    pub(crate) cap_error: Option<String>,
-    /// The present cap, where a stale form carries another.
-    pub(crate) cap_now: Option<String>,
+    pub(crate) cap: GroupField,
+    pub(crate) models: GroupField,
+}
+
+/// One field of a group; blank means the programme's.
+#[derive(Default)]
+pub(crate) struct GroupField {
+    pub(crate) text: String,
+    pub(crate) error: Option<String>,
+    /// The present value, where a stale form carries another.
+    pub(crate) now: Option<String>,
 }
 
 /// What is to be changed of a group.
@@ -26,65 +33,82 @@ pub(super) struct GroupChange {
 
 impl GroupForm {
     pub(super) fn of(settings: &Settings, people: usize, name: String) -> GroupForm {
-        let cap = settings.groups.get(&name).and_then(|group| group.cap).map(plain).unwrap_or_default();
-        GroupForm { name, people, cap, cap_error: None, cap_now: None }
+        let group = settings.groups.get(&name).cloned().unwrap_or_default();
+        let field = |text: String| GroupField { text, ..GroupField::default() };
+        GroupForm { people, cap: field(in_form(group.cap)), models: field(group.models.join("\n")), name }
     }
 
     /// Takes in what a form carries of this group and its person changed.
     pub(super) fn take(&mut self, fields: &Fields) {
-        let field = format!("cap_usd.{}", self.name);
-        let Some(typed) = fields.get(&field).map(str::trim) else { return };
-        if is_untouched(fields.filled("made_from"), &field, typed) {
-            return;
-        }
-        let before = std::mem::replace(&mut self.cap, typed.to_owned());
-        if before != self.cap {
-            self.cap_now = Some(if before.is_empty() { "the programme's".to_owned() } else { before });
-        }
-        self.cap_error = self.cap().err();
+        self.cap.take(fields, &format!("cap_usd.{}", self.name));
+        self.models.take(fields, &format!("models.{}", self.name));
+        self.cap.error = cap_of(&self.cap.text).err();
+        self.models.error = models_of(&self.models.text).err();
     }
 
-    /// The mark of its field as it is, by which a stale form knows what its person changed.
+    /// The marks of its fields as they are, by which a stale form knows what its person changed.
     pub(super) fn fingerprint(&self) -> String {
-        fingerprint(&format!("cap_usd.{}", self.name), &self.cap)
+        let cap = fingerprint(&format!("cap_usd.{}", self.name), &self.cap.text);
+        format!("{cap} {}", fingerprint(&format!("models.{}", self.name), &self.models.text))
     }
 
     pub(super) fn is_refused(&self) -> bool {
-        self.cap_error.is_some()
+        self.cap.error.is_some() || self.models.error.is_some()
     }
 
     pub(super) fn change(&self, settings: &Settings) -> Option<GroupChange> {
         let from = settings.groups.get(&self.name).cloned().unwrap_or_default();
-        let to = Group { cap: self.cap().ok()?, ..from.clone() };
+        let to = Group { cap: cap_of(&self.cap.text).ok()?, models: models_of(&self.models.text).ok()? };
         (from != to).then(|| GroupChange { name: self.name.clone(), from, to })
     }
 
-    /// Refuses the field if it changes anything.
-    pub(super) fn refuse_change(&mut self, settings: &Settings, why: &str) {
-        if self.change(settings).is_some() {
-            self.cap_error = Some(why.to_owned());
+    /// Refuses the cap if it changes.
+    pub(super) fn refuse_cap(&mut self, settings: &Settings, why: &str) {
+        if self.change(settings).is_some_and(|change| change.from.cap != change.to.cap) {
+            self.cap.error = Some(why.to_owned());
         }
     }
+}
 
-    fn cap(&self) -> Result<Option<Usd>, String> {
-        if self.cap.is_empty() {
-            return Ok(None);
+impl GroupField {
+    fn take(&mut self, fields: &Fields, name: &str) {
+        let Some(typed) = fields.get(name).map(|typed| typed.trim().replace("\r\n", "\n")) else { return };
+        if is_untouched(fields.filled("made_from"), name, &typed) {
+            return;
         }
-        match Usd::from_form(&self.cap) {
-            Ok(cap) if cap >= Usd::CENT => Ok(Some(cap)),
-            Ok(_) => Err("No key has a cap below one cent.".to_owned()),
-            Err(error) => Err(format!("Refused: {error}.")),
+        let before = std::mem::replace(&mut self.text, typed);
+        if before != self.text {
+            self.now = Some(if before.is_empty() { "the programme's".to_owned() } else { before });
         }
+    }
+}
+
+fn in_form(cap: Option<Usd>) -> String {
+    cap.map(plain).unwrap_or_default()
+}
+
+fn cap_of(text: &str) -> Result<Option<Usd>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match Usd::from_form(text) {
+        Ok(cap) if cap >= Usd::CENT => Ok(Some(cap)),
+        Ok(_) => Err("No key has a cap below one cent.".to_owned()),
+        Err(error) => Err(format!("Refused: {error}.")),
     }
 }
 
 /// The audit entry of changed groups.
 pub(super) fn entry(act: Act, changes: &[GroupChange]) -> AuditDetail {
-    let said = |group: &Group| group.cap.map(plain).unwrap_or_default();
-    let all = |which: fn(&GroupChange) -> &Group| -> String {
-        let each: Vec<String> =
-            changes.iter().map(|change| format!("cap_usd.{}={}", change.name, said(which(change)))).collect();
-        each.join("; ")
+    let said = |which: fn(&GroupChange) -> &Group| -> String {
+        let each = changes.iter().flat_map(|change| {
+            let (of, name) = (which(change), &change.name);
+            let cap = (change.from.cap != change.to.cap).then(|| format!("cap_usd.{name}={}", in_form(of.cap)));
+            let models =
+                (change.from.models != change.to.models).then(|| format!("models.{name}={}", of.models.join(" ")));
+            cap.into_iter().chain(models)
+        });
+        each.collect::<Vec<_>>().join("; ")
     };
-    AuditDetail::new(act).changing(all(|change| &change.from), all(|change| &change.to))
+    AuditDetail::new(act).changing(said(|change| &change.from), said(|change| &change.to))
 }

@@ -22,7 +22,13 @@ use crate::work::jobs;
 const UNREADABLE: &str = "Nothing was saved: a field below cannot be read.";
 const STALE: &str = "Nothing was saved: somebody edited the programme meanwhile. Below is what it is now, with what you changed. Save again to save what you changed, and nothing else.";
 const FORBIDDEN: &str = "Nothing was saved: the budget has no room for it.";
+const TOO_MANY: &str =
+    "Nothing was saved: the groups of a programme have at most 50 different lists of models, with 2,000 models in all.";
 const NO_VERSION: &str = "The form did not say which state of the programme it was made from.";
+
+/// How many different lists the groups may have, and how many models are in them.
+const MOST_LISTS: usize = 51;
+const MOST_MODELS: usize = 2_000;
 
 #[derive(Template)]
 #[template(path = "groups.html")]
@@ -65,15 +71,19 @@ pub(crate) async fn save(
     if changes.is_empty() {
         return Ok(to_groups(programme));
     }
+    let settings = with(&programme.settings, &changes);
+    if let Some(why) = too_many(&settings) {
+        return Ok(show(&site, &access, forms, made_from, Some(why), StatusCode::UNPROCESSABLE_ENTITY));
+    }
     if programme.closed_at.is_some() {
         return refuse(StatusCode::CONFLICT, "The programme is closed.");
     }
-    if version != programme.edits {
+    if version != programme.version {
         return Ok(show(&site, &access, forms, made_from, Some(STALE), StatusCode::CONFLICT));
     }
     let actor = access::actor(&site, &access.visitor, deadline).await?;
     let by = Author { actor: &actor, now: site.clock.now(), deadline };
-    let edit = Edit::of_settings(with(&programme.settings, &changes), version, form::entry(Act::Edited, &changes));
+    let edit = Edit::of_settings(settings, version, form::entry(Act::Edited, &changes));
     match site.table.edit(&programme.id, &edit, by).await? {
         EditOutcome::Done => {
             jobs::in_a_request(&site, &programme.id, deadline).await;
@@ -86,7 +96,7 @@ pub(crate) async fn save(
                 reserved.to_dollars_up(),
                 pot.to_dollars_down()
             );
-            forms.iter_mut().for_each(|form| form.refuse_change(&programme.settings, &why));
+            forms.iter_mut().for_each(|form| form.refuse_cap(&programme.settings, &why));
             Ok(show(&site, &access, forms, made_from, Some(FORBIDDEN), StatusCode::UNPROCESSABLE_ENTITY))
         }
         EditOutcome::Stale(now) => {
@@ -127,6 +137,12 @@ fn with(settings: &Settings, changes: &[GroupChange]) -> Settings {
     settings
 }
 
+/// The reason that these groups name too many models, which all lie in the programme's item.
+fn too_many(settings: &Settings) -> Option<&'static str> {
+    let models: usize = settings.groups.values().map(|group| group.models.len()).sum();
+    (models > MOST_MODELS || settings.all_rules().len() > MOST_LISTS).then_some(TOO_MANY)
+}
+
 fn marks(forms: &[GroupForm]) -> String {
     let marks: Vec<String> = forms.iter().map(GroupForm::fingerprint).collect();
     marks.join(" ")
@@ -146,7 +162,7 @@ fn show(
         programme: &access.programme,
         is_admin: access.is_admin(),
         may_edit: access.is_faculty() && access.programme.closed_at.is_none(),
-        version: access.programme.edits,
+        version: access.programme.version,
         made_from,
         refusal,
         groups,

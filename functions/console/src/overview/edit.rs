@@ -138,7 +138,7 @@ impl Edit<'_> {
         let programme = &self.access.programme;
         let Draft { settings, pot } = plan.after.clone();
         let what = plan.saved.without_pot().entry(Act::Edited);
-        let edit = store::Edit { settings, edits: programme.edits, pot: Some((self.before.pot, pot)), what };
+        let edit = store::Edit { settings, version: programme.version, pot: Some((self.before.pot, pot)), what };
         match self.site.table.edit(&programme.id, &edit, by).await? {
             EditOutcome::Done => {
                 jobs::in_a_request(self.site, &programme.id, by.deadline).await;

@@ -47,7 +47,7 @@ impl EditForm {
 }
 
 /// The version that an edit must have been made from. The pot is an item of its own, so its amount is part
-/// of it beside the count of edits.
+/// of it beside its version.
 pub(crate) fn version(programme: &Programme, pot: Usd) -> String {
-    format!("{}-{}", programme.edits, pot.micros())
+    format!("{}-{}", programme.version, pot.micros())
 }

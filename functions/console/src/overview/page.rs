@@ -158,7 +158,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
     let room = PotRoom { pot, spent: spent.total(), implied: money.implied };
     let mut warnings: Vec<String> = room.warning(access, &grants, now).into_iter().collect();
     warnings.extend(warnings::others(&grants, sync.listed_at, &jobs, now));
-    warnings.extend(warnings::refused_rules(programme, now));
+    warnings.extend(warnings::refused_rules(site, programme, now).await?);
     warnings.extend(warnings::unreachable_staff(site, settings, now).await?);
     warnings.extend(finance::unreachable(site, settings, now).await?);
     if access.is_admin() {

@@ -2,7 +2,7 @@
 
 use bursar_core::domain::grant::{Grant, GrantState, Reading};
 use bursar_core::domain::people::role::Role;
-use bursar_core::domain::programme::restriction::Restriction;
+use bursar_core::domain::programme::rule_set::{RuleSet, RulesRefusal};
 use bursar_core::domain::programme::{Pot, Programme, Settings};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::format::column_time;
@@ -140,16 +140,21 @@ pub(super) async fn balance(
     }))
 }
 
-/// The warning that the provider has refused the programme's rules for some time.
-pub(super) fn refused_rules(programme: &Programme, now: Timestamp) -> Option<String> {
-    let refusal = programme.rules_order.as_ref()?.refusal.as_ref().filter(|refusal| refusal.is_to_be_told(now))?;
-    let since = column_time(refusal.since, programme.settings.term.zone());
-    let so = match programme.restriction(None) {
-        Restriction::NotConfirmed => "nobody gets a key, and keys that exist may call what they could before",
-        Restriction::None | Restriction::Guardrail(_) => "keys may call what they could before",
+/// The warnings that the provider has refused rules of the programme or of a group for some time.
+pub(super) async fn refused_rules(site: &Site, programme: &Programme, now: Timestamp) -> Result<Vec<String>, Fault> {
+    let rules = programme.settings.all_rules();
+    let sets = try_join_all(rules.iter().map(|rules| async { site.table.rule_set(&rules.id()).await })).await?;
+    let refused = sets.iter().flatten().filter_map(|set| Some((set, set.refusal_to_be_told(now)?)));
+    let sentence = |(set, refusal): (&RuleSet, &RulesRefusal)| {
+        let since = column_time(refusal.since, programme.settings.term.zone());
+        let so = match set.guardrail {
+            None => "nobody gets a key under them, and keys that exist may call what they could before",
+            Some(_) => "keys may call what they could before",
+        };
+        let why = &refusal.why;
+        format!(
+            "The provider has refused the models or the data policy since {since}, so {so}. It says: {why}. Save models that it has below."
+        )
     };
-    let why = &refusal.why;
-    Some(format!(
-        "The provider has refused the models or the data policy since {since}, so {so}. It says: {why}. Save models that it has below."
-    ))
+    Ok(if programme.is_over(now) { Vec::new() } else { refused.map(sentence).collect() })
 }

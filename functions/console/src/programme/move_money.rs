@@ -138,7 +138,7 @@ impl TypedMove {
 
 /// The pot that a version names.
 fn seen_pot(programme: &ProgrammeId, mark: &str) -> Option<SeenPot> {
-    let (edits, micros) = mark.split_once('-')?;
+    let (version, micros) = mark.split_once('-')?;
     let limit = Usd::from_micros(micros.parse().ok()?);
-    Some(SeenPot { programme: programme.clone(), edits: edits.parse().ok()?, limit })
+    Some(SeenPot { programme: programme.clone(), version: version.parse().ok()?, limit })
 }

@@ -3,7 +3,8 @@
 use bursar_core::domain::audit::{Act, AuditDetail};
 use bursar_core::domain::programme::request::{POT, Wish};
 
-use super::table::{Draft, SETTINGS, Setting, SettingOwner};
+use super::setting::{Draft, Setting, SettingOwner};
+use super::table::SETTINGS;
 use super::{Refusals, SettingTexts};
 
 /// The settings in which two drafts differ.

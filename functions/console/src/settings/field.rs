@@ -1,6 +1,7 @@
 //! The fields of a programme's form, as templates show them.
 
-use super::table::{Kind, SETTINGS, Setting, SettingOwner};
+use super::setting::{Kind, Setting, SettingOwner};
+use super::table::SETTINGS;
 use super::{Refusals, SettingTexts};
 
 /// One field with its text.

@@ -4,7 +4,9 @@
 mod create;
 mod difference;
 mod field;
+mod models;
 mod reader;
+mod setting;
 mod table;
 
 use std::collections::BTreeMap;
@@ -19,10 +21,13 @@ use sha2::{Digest, Sha256};
 pub(crate) use create::{create, new};
 pub(crate) use difference::Difference;
 pub(crate) use field::{Audience, FormFields};
-pub(crate) use table::{Draft, plain};
+pub(crate) use models::models_of;
+pub(crate) use setting::Draft;
+pub(crate) use table::plain;
 
 use reader::SettingReader;
-use table::{SETTINGS, SettingOwner};
+use setting::SettingOwner;
+use table::SETTINGS;
 
 /// The text of every setting, and which of them a form carries.
 #[derive(Clone, PartialEq, Eq)]

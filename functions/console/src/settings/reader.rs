@@ -1,6 +1,7 @@
 //! The parser for the texts of a programme's form. Every field that is refused gets its own sentence.
 
 use bursar_core::domain::people::role::{MOST_CHANGED_ROLES, RoleChanges};
+use bursar_core::domain::programme::rules::Region;
 use bursar_core::domain::programme::{Settings, Weekday};
 use bursar_core::domain::values::address::{EmailAddress, is_invisible};
 use bursar_core::domain::values::id::ProgrammeId;
@@ -11,6 +12,7 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use serde::de::DeserializeOwned;
 
+use super::models::models_of;
 use super::{Refusals, SettingTexts};
 
 /// The most people of a list. One transaction of at most a hundred items holds all recipients and
@@ -18,7 +20,7 @@ use super::{Refusals, SettingTexts};
 const MOST_PEOPLE: usize = 50;
 const MOST_ALERT_ASSISTANTS: usize = 20;
 const MOST_THRESHOLDS: usize = 20;
-const MOST_MODELS: usize = 200;
+const MOST_PROVIDERS: usize = 100;
 
 /// A reader of one form, setting by setting, which collects the refusals.
 pub(super) struct SettingReader<'a> {
@@ -229,23 +231,41 @@ impl<'a> SettingReader<'a> {
     }
 
     pub(super) fn models(&mut self) -> Vec<String> {
-        let mut models: Vec<String> = Vec::new();
+        models_of(self.text_here()).unwrap_or_else(|why| {
+            self.refuse(why);
+            Vec::new()
+        })
+    }
+
+    pub(super) fn providers(&mut self) -> Vec<String> {
+        let mut providers: Vec<String> = Vec::new();
         for word in words(self.text_here()) {
-            let is_slug = |c: char| c.is_ascii_alphanumeric() || "/-_.:~@".contains(c);
-            if !word.chars().all(is_slug) || word.len() > 200 {
-                self.refuse(format!("{word} is no model's slug."));
-            } else if !word.contains('/') {
+            let is_slug = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "/-_.".contains(c);
+            if !word.chars().all(is_slug) || !word.starts_with(|c: char| c.is_ascii_alphanumeric()) || word.len() > 100
+            {
                 self.refuse(format!(
-                    "{word} names no provider. Write each model as the provider's list does, such as openai/gpt-4o-mini."
+                    "{word} is no provider's slug. Write each as OpenRouter spells it, such as openai."
                 ));
-            } else if !models.iter().any(|known| known == word) {
-                models.push(word.to_owned());
+            } else if !providers.iter().any(|known| known == word) {
+                providers.push(word.to_owned());
             }
         }
-        if models.len() > MOST_MODELS {
-            self.refuse(format!("At most {MOST_MODELS} models."));
+        if providers.len() > MOST_PROVIDERS {
+            self.refuse(format!("At most {MOST_PROVIDERS} providers."));
         }
-        models
+        providers
+    }
+
+    pub(super) fn regions(&mut self) -> Vec<Region> {
+        let mut regions: Vec<Region> = Vec::new();
+        for word in words(self.text_here()) {
+            match serde_json::from_value(word.into()) {
+                Ok(region) if regions.contains(&region) => {}
+                Ok(region) => regions.push(region),
+                Err(_) => self.refuse(format!("{word} is no region. There are europe and us.")),
+            }
+        }
+        regions
     }
 
     fn text_here(&self) -> &'a str {
@@ -300,7 +320,7 @@ const TIMEZONE: &str = "timezone";
 const NOT_LISTED: &str = "Choose one of the list.";
 
 /// The entries of a list, separated by commas, spaces or newlines.
-fn words(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split([',', ' ', '\n', '\r', '\t']).filter(|word| !word.is_empty())
 }
 

@@ -8,55 +8,7 @@ use bursar_core::domain::values::format::field_time;
 use bursar_core::domain::values::money::Usd;
 use jiff::Timestamp;
 
-use super::reader::SettingReader;
-
-/// One setting of a programme.
-pub(crate) struct Setting {
-    /// The name of its form field, also used in audit entries and requests.
-    pub(crate) id: &'static str,
-    pub(crate) label: &'static str,
-    pub(crate) hint: &'static str,
-    pub(crate) kind: Kind,
-    pub(super) owner: SettingOwner,
-    /// Whether it has no default.
-    pub(crate) is_required: bool,
-    /// Whether it may name people: then an audit entry records the change without the value.
-    pub(super) is_private: bool,
-    pub(super) write: fn(&Draft) -> String,
-    pub(super) read: fn(&mut SettingReader<'_>, &mut Draft),
-}
-
-/// The values that a form edits: the settings of a programme and its pot.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Draft {
-    pub(crate) settings: Settings,
-    pub(crate) pot: Usd,
-}
-
-/// The kind of a setting's form field, which decides the format of its text.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Text,
-    Money,
-    Date,
-    Time,
-    Number,
-    Area,
-    /// Addresses, one on each line.
-    People,
-    /// One of these values: as a form sends it, and as a person reads it.
-    Choice(&'static [(&'static str, &'static str)]),
-}
-
-/// The people who may change a setting.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum SettingOwner {
-    Faculty,
-    /// Admins; faculty can request a change.
-    Admins,
-    /// The admin who creates the programme; the value is fixed afterwards.
-    Creator,
-}
+use super::setting::{Kind, Setting, SettingOwner};
 
 /// The row that most settings share.
 const OPTIONAL: Setting = Setting {
@@ -259,6 +211,25 @@ pub(super) const SETTINGS: &[Setting] = &[
         owner: SettingOwner::Admins,
         write: |of| word(&of.settings.data_policy),
         read: |form, to| form.choice(&mut to.settings.data_policy),
+        ..OPTIONAL
+    },
+    Setting {
+        id: "providers",
+        label: "Providers that may serve models",
+        hint: "As OpenRouter spells them, such as openai or google-vertex. Empty: all.",
+        kind: Kind::Area,
+        owner: SettingOwner::Admins,
+        write: |of| of.settings.providers.join("\n"),
+        read: |form, to| to.settings.providers = form.providers(),
+        ..OPTIONAL
+    },
+    Setting {
+        id: "regions",
+        label: "Regions in which models may run",
+        hint: "europe, us, or both. Empty: all.",
+        owner: SettingOwner::Admins,
+        write: |of| of.settings.regions.iter().map(word).collect::<Vec<_>>().join(", "),
+        read: |form, to| to.settings.regions = form.regions(),
         ..OPTIONAL
     },
     Setting {

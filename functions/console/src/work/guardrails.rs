@@ -1,83 +1,91 @@
-//! The orders to send a programme's rules to the provider: what its keys may call. It creates the guardrail
-//! where there is none and sends changed rules, lifted ones too. Assigning keys to it is left to the claim.
+//! The orders to tell the provider the rules of a set: what the keys under its guardrail may call. It creates the guardrail where
+//! there is none. Putting keys under it is left to the claim and to the `rules` job.
 
 use std::time::Duration;
 
 use anyhow::Result;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::alarm::Cause;
-use bursar_core::domain::programme::Programme;
-use bursar_core::domain::programme::rules::{Guardrail, RulesOrder};
+use bursar_core::domain::programme::rule_set::{Guardrail, RuleSet, RulesOrder};
+use bursar_core::domain::values::id::RuleSetId;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::guardrails::GuardrailRules;
 use bursar_core::store::Meta;
 use bursar_core::web::Site;
 
-/// The most programmes in one round; the rest wait for the next minute.
-const AT_ONCE: i32 = 50;
 const LEAST_FOR_ONE: Duration = Duration::from_secs(1);
 
-/// Sends the rules that are due, and returns the number of programmes that the provider confirmed.
-pub(crate) async fn tell_rules(site: &Site, deadline: Deadline) -> Result<u32> {
-    let due = site.table.rules_due(site.clock.now(), AT_ONCE).await?;
+/// Tells the rules that are due, and returns the number of sets that the provider confirmed.
+pub(super) async fn tell_rules(site: &Site, deadline: Deadline) -> Result<u32> {
+    let due = due(site, &site.table.rule_sets().await?);
+    // A provider that does not answer takes at most half of the time from the jobs after this.
+    tell(site, due, deadline.at_most(deadline.left() / 2)).await
+}
+
+/// Tells those rules of some sets that are due. Returns whether all of these sets have a guardrail then.
+pub(super) async fn are_confirmed(site: &Site, sets: &[RuleSetId], deadline: Deadline) -> Result<bool> {
+    let of_these = async || -> Result<Vec<RuleSet>> {
+        let all = site.table.rule_sets().await?;
+        Ok(all.into_iter().filter(|set| sets.contains(&set.id)).collect())
+    };
+    tell(site, due(site, &of_these().await?), deadline).await?;
+    Ok(of_these().await?.iter().all(|set| set.guardrail.is_some()))
+}
+
+fn due(site: &Site, sets: &[RuleSet]) -> Vec<(RuleSet, RulesOrder)> {
+    let now = site.clock.now();
+    let order = |set: &RuleSet| set.order.clone().filter(|order| order.due <= now);
+    sets.iter().filter_map(|set| Some((set.clone(), order(set)?))).collect()
+}
+
+async fn tell(site: &Site, due: Vec<(RuleSet, RulesOrder)>, deadline: Deadline) -> Result<u32> {
     if due.is_empty() {
         return Ok(0);
     }
     let meta = site.table.meta(site.clock.now()).await?;
     let mut told = 0;
-    // A provider that does not answer takes at most half of the time from the jobs after this.
-    let patience = deadline.at_most(deadline.left() / 2);
-    for id in due.into_iter().take_while(|_| patience.leaves(LEAST_FOR_ONE)) {
-        let Some(programme) = site.table.programme(&id).await? else { continue };
-        let now = site.clock.now();
-        // The index is eventually consistent.
-        let Some(order) = programme.rules_order.clone().filter(|order| order.due <= now) else { continue };
-        if programme.is_over(now) {
-            site.table.note_rules_order(&programme, None, deadline).await?;
-            continue;
+    for (set, order) in due {
+        if !deadline.leaves(LEAST_FOR_ONE) {
+            break;
         }
-        match send_rules(site, &meta, &programme, patience).await {
-            Ok(guardrail) => {
-                let guardrail = Guardrail { id: guardrail, rules: programme.settings.rules(), confirmed_at: now };
-                site.table.confirm_rules(&programme, guardrail, now, deadline).await?;
+        match send(site, &meta, &set, deadline).await {
+            Ok(id) => {
+                let guardrail = Guardrail { id, rules: set.rules.clone(), confirmed_at: site.clock.now() };
+                site.table.confirm_rule_set(&set, guardrail, deadline).await?;
                 told += 1;
             }
-            Err(error @ ProviderError::Refused { .. }) => refused(site, &programme, order, &error, deadline).await?,
-            Err(error) => tracing::warn!(programme = %id, %error, "the rules of a programme wait for the next minute"),
+            Err(error @ ProviderError::Refused { .. }) => refused(site, &set, order, &error, deadline).await?,
+            Err(error) => tracing::warn!(set = %set.id, %error, "the rules of a set wait for the next minute"),
         }
     }
     Ok(told)
 }
 
-/// Records a refusal, which only a person can mend. If it lasts, the admins are notified and the
-/// programme's page shows it.
+/// Records a refusal, which only a person can mend. If it lasts, the admins are notified for each programme that asks for the
+/// set, and the programme's page shows it.
 async fn refused(
     site: &Site,
-    programme: &Programme,
+    set: &RuleSet,
     order: RulesOrder,
     error: &ProviderError,
     deadline: Deadline,
 ) -> Result<()> {
     let (now, why) = (site.clock.now(), error.trouble().message.as_str());
     let order = order.refused(why, now);
-    let told = order.refusal.clone().filter(|refusal| refusal.is_to_be_told(now));
-    site.table.note_rules_order(programme, Some(order), deadline).await?;
-    if let Some(refusal) = told {
-        let cause = Cause::RulesRefused { programme: programme.id.clone(), since: refusal.since, why: refusal.why };
+    site.table.note_rules_order(set, Some(order.clone()), deadline).await?;
+    let after = RuleSet { order: Some(order), ..set.clone() };
+    let Some(refusal) = after.refusal_to_be_told(now) else { return Ok(()) };
+    for programme in site.table.programmes().await?.into_iter().filter(|programme| programme.asks_for(&set.id, now)) {
+        let cause = Cause::RulesRefused { programme: programme.id, since: refusal.since, why: refusal.why.clone() };
         site.raise(cause, deadline).await?;
     }
     Ok(())
 }
 
-/// The id of the guardrail that now has the programme's rules.
-async fn send_rules(
-    site: &Site,
-    meta: &Meta,
-    programme: &Programme,
-    deadline: Deadline,
-) -> Result<String, ProviderError> {
-    let rules = GuardrailRules::of(&meta.deployment, &programme.id, &programme.settings);
-    if let Some(known) = &programme.guardrail
+/// The id of the guardrail that now has the set's rules.
+async fn send(site: &Site, meta: &Meta, set: &RuleSet, deadline: Deadline) -> Result<String, ProviderError> {
+    let rules = GuardrailRules::of(&meta.deployment, set);
+    if let Some(known) = &set.guardrail
         && let Some(told) = site.provider.patch_guardrail(&known.id, &rules, deadline).await?
     {
         return Ok(told.id);

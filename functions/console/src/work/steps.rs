@@ -1,6 +1,6 @@
 //! What a walking job does with one grant. A step is done when the provider has confirmed it, and may be done any number of times.
 
-use bursar_core::domain::grant::{Attempt, Grant, GrantState, ListedLimit, Order, OrderKind};
+use bursar_core::domain::grant::{Attempt, Grant, GrantState, ListedLimit, Order, OrderKind, View};
 use bursar_core::orders::NotCarriedOut;
 use bursar_core::store::{ActContext, Job, StoreError, Work};
 use bursar_core::web::Site;
@@ -29,12 +29,18 @@ pub(super) async fn of_grant(
 ) -> Result<StepEnd, StoreError> {
     match job.work {
         // Whoever makes the key may have read the settings of before. An invocation that died makes none.
-        Work::Limits if is_being_made(grant, at.now) => Ok(StepEnd::Waits),
+        Work::Limits | Work::Rules if is_being_made(grant, at.now) => Ok(StepEnd::Waits),
         Work::Limits => {
             if grant.live().is_some() {
                 site.table.act(at, |view, now| view.order_limit(ListedLimit::Unasked, now)).await?;
             }
             // Where nothing is left of the cap, the key is switched off.
+            carried_out(site, at, outage).await
+        }
+        Work::Rules => {
+            if grant.live().is_some() {
+                site.table.act(at, View::order_rules).await?;
+            }
             carried_out(site, at, outage).await
         }
         Work::Close => {
@@ -50,7 +56,7 @@ fn is_being_made(grant: &Grant, now: Timestamp) -> bool {
     matches!(grant.state, GrantState::Minting { lease_until, .. } if now < lease_until)
 }
 
-/// Sends the grant's switches and limits that are due, and says whether all are confirmed by now.
+/// Sends the grant's switches, limits and rules that are due, and says whether all are confirmed by now.
 async fn carried_out(site: &Site, at: ActContext<'_>, outage: &Outage) -> Result<StepEnd, StoreError> {
     let is_one = |order: &Order| order.kind != OrderKind::Read;
     if !outage.is_seen() {

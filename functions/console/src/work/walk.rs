@@ -4,15 +4,18 @@
 //! the provider at the end of a walk is looked at again in the next minute, by another walk. So every step is done again until
 //! nothing waits any more, and may be done by two runners.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use bursar_core::domain::grant::Grant;
-use bursar_core::domain::values::id::GrantId;
-use bursar_core::store::{ActContext, Job, JobState, Pass, StoreError, keys};
+use bursar_core::domain::programme::rules::Rules;
+use bursar_core::domain::values::id::{GrantId, RuleSetId};
+use bursar_core::orders::ENOUGH_FOR_ONE;
+use bursar_core::store::{ActContext, Job, JobState, Pass, StoreError, Work, keys};
 use bursar_core::web::Site;
 use futures_util::stream::{StreamExt, iter};
 use jiff::SignedDuration;
 use tokio::sync::Mutex;
 
+use super::guardrails;
 use super::jobs::{self, JobDeadlines};
 use super::outage::Outage;
 use super::steps::{self, StepEnd};
@@ -37,6 +40,10 @@ struct Walk<'a> {
 pub(super) async fn carry_on(site: &Site, job: Job, until: JobDeadlines, outage: &Outage) -> Result<JobState> {
     if let Some(ended) = jobs::ended_early(site, &job).await? {
         return jobs::end(site, job, ended, until.deadline).await;
+    }
+    if job.work == Work::Rules && !have_guardrails(site, &job, until).await? {
+        let until_then = JobState::Waiting { until: site.clock.now() + AGAIN_AFTER };
+        return jobs::end(site, job, until_then, until.deadline).await;
     }
     let walk = Walk { site, until, outage, job: Mutex::new(Some(job.clone())) };
     let shards: Vec<_> = keys::SHARDS.iter().map(|shard| Box::pin(walk.shard(&job, *shard))).collect();
@@ -65,6 +72,13 @@ pub(super) async fn carry_on(site: &Site, job: Job, until: JobDeadlines, outage:
     };
     let job = Job { all: seen, refused, pass: Pass::default(), ..job };
     jobs::end(site, job, state, until.deadline).await
+}
+
+/// Whether all rules of the programme have a guardrail that keys can be put under.
+async fn have_guardrails(site: &Site, job: &Job, until: JobDeadlines) -> Result<bool> {
+    let programme = site.table.programme(&job.programme).await?.context("a job without its programme")?;
+    let sets: Vec<RuleSetId> = programme.settings.all_rules().iter().map(Rules::id).collect();
+    guardrails::are_confirmed(site, &sets, until.deadline.at_most(ENOUGH_FOR_ONE)).await
 }
 
 impl Walk<'_> {

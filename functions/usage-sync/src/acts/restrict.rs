@@ -1,7 +1,8 @@
-//! The assignment of live keys to their programme's guardrail, from which somebody had removed them.
+//! The assignment of live keys to the guardrail of their rules, under which they are not, or not known to be.
 
 use anyhow::Result;
-use bursar_core::domain::values::id::Epoch;
+use bursar_core::domain::grant::View;
+use bursar_core::domain::values::id::{Epoch, RuleSetId};
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::store::ActContext;
 use futures_util::{StreamExt, TryStreamExt};
@@ -11,51 +12,71 @@ use crate::runner::Runner;
 use crate::scan::finding::{Finding, FindingKind};
 use crate::scan::outcome::FindingOutcome;
 
-/// Assigns keys of one programme to its guardrail in one request.
+/// A key that is to be assigned.
+struct Stray<'a> {
+    at: ActContext<'a>,
+    epoch: Epoch,
+    key: &'a KeyHash,
+    /// Whether the provider had confirmed it once, so that somebody must have taken it from there.
+    was_confirmed: bool,
+}
+
+/// Assigns keys of one rule set to its guardrail in one request.
 pub(crate) async fn restrict_all(runner: &Runner<'_>, batch: &[Finding]) -> Result<Vec<FindingOutcome>> {
+    let Some(FindingKind::NotRestricted { set, .. }) = batch.first().map(|first| &first.kind) else {
+        return Ok(Vec::new());
+    };
+    let Some(guardrail) = runner.table.rule_set(set).await?.and_then(|set| set.guardrail) else {
+        // The work makes another guardrail, and the next sync puts the keys under it.
+        return Ok(batch.iter().map(|_| FindingOutcome::Done).collect());
+    };
     let (now, deadline) = (runner.clock.now(), runner.until());
-    let views: Vec<_> = batch
+    let strays: Vec<_> = batch
         .iter()
         .map(async |finding| {
             let programme = runner.programme(finding.programme)?;
-            let FindingKind::NotRestricted { epoch, key } = &finding.kind else { return Ok(None) };
+            let FindingKind::NotRestricted { epoch, key, .. } = &finding.kind else { return Ok(None) };
             let at = ActContext { programme: &programme.id, grant: &finding.grant, now, deadline };
-            guardrail_of(runner, at, *epoch, key).await
+            stray(runner, at, *epoch, key, set).await
         })
         .collect();
-    let found: Vec<Option<(String, KeyHash)>> =
-        futures_util::stream::iter(views).buffered(SIDE_BY_SIDE).try_collect().await?;
-    let keys: Vec<KeyHash> = found.iter().flatten().map(|(_, key)| key.clone()).collect();
-    if let Some((guardrail, _)) = found.iter().flatten().next() {
-        runner.provider.assign_keys(guardrail, &keys, deadline).await?;
+    let strays: Vec<Option<Stray<'_>>> =
+        futures_util::stream::iter(strays).buffered(SIDE_BY_SIDE).try_collect().await?;
+    let keys: Vec<KeyHash> = strays.iter().flatten().map(|stray| stray.key.clone()).collect();
+    if !keys.is_empty() {
+        runner.provider.assign_keys(&guardrail.id, &keys, deadline).await?;
     }
-    Ok(found.into_iter().map(|found| found.map_or(FindingOutcome::Done, |(_, key)| restricted(&key))).collect())
+    let mut outcomes = Vec::with_capacity(strays.len());
+    for stray in strays {
+        outcomes.push(match stray {
+            Some(stray) => assigned(runner, stray, set).await?,
+            None => FindingOutcome::Done,
+        });
+    }
+    Ok(outcomes)
 }
 
-pub(super) async fn restrict(
+/// The key of a finding, if it still is its grant's live key and these are still its rules.
+async fn stray<'a>(
     runner: &Runner<'_>,
-    at: ActContext<'_>,
+    at: ActContext<'a>,
     epoch: Epoch,
-    key: &KeyHash,
-) -> Result<FindingOutcome> {
-    let Some((guardrail, key)) = guardrail_of(runner, at, epoch, key).await? else { return Ok(FindingOutcome::Done) };
-    runner.provider.assign_keys(&guardrail, std::slice::from_ref(&key), at.deadline).await?;
-    Ok(restricted(&key))
-}
-
-/// The guardrail that a key must be under, if it still is its grant's live key.
-async fn guardrail_of(
-    runner: &Runner<'_>,
-    at: ActContext<'_>,
-    epoch: Epoch,
-    key: &KeyHash,
-) -> Result<Option<(String, KeyHash)>> {
+    key: &'a KeyHash,
+    set: &RuleSetId,
+) -> Result<Option<Stray<'a>>> {
     let Some(view) = runner.table.view(at.programme, at.grant).await? else { return Ok(None) };
-    let is_live = view.grant.holds.is_empty() && view.grant.live().is_some_and(|live| live.epoch == epoch);
-    let guardrail = view.programme.guardrail.filter(|_| is_live);
-    Ok(guardrail.map(|guardrail| (guardrail.id, key.clone())))
+    let is_wanted = view.rules_wanted().is_some_and(|wanted| wanted.id() == *set);
+    let live = view.grant.live().filter(|live| live.epoch == epoch && is_wanted && view.grant.holds.is_empty());
+    Ok(live.map(|live| Stray { at, epoch, key, was_confirmed: live.rule_set.as_ref() == Some(set) }))
 }
 
-fn restricted(key: &KeyHash) -> FindingOutcome {
-    FindingOutcome::Mended(format!("the key {key} was not under its programme's guardrail, and is again"))
+/// Records an assignment that the provider confirmed.
+async fn assigned(runner: &Runner<'_>, stray: Stray<'_>, set: &RuleSetId) -> Result<FindingOutcome> {
+    let Stray { at, epoch, key, was_confirmed } = stray;
+    let at = ActContext { now: runner.clock.now(), ..at };
+    runner.table.act(at, |view: &View, now| view.rules_confirmed(epoch, key, set, now)).await?;
+    Ok(match was_confirmed {
+        true => FindingOutcome::Mended(format!("the key {key} was not under its programme's guardrail, and is again")),
+        false => FindingOutcome::Done,
+    })
 }

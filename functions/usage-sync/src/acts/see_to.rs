@@ -10,7 +10,7 @@ use bursar_core::store::ActOutcome;
 use super::key_check::look_again;
 use super::limit::send_limit;
 use super::purge::purge;
-use super::restrict::restrict;
+use super::restrict::restrict_all;
 use super::sweep::{disable, disable_second, read_late};
 use crate::obstacle::{RunObstacle, provider_error};
 use crate::runner::Runner;
@@ -82,7 +82,10 @@ async fn try_to(runner: &Runner<'_>, finding: &Finding) -> Result<FindingOutcome
         FindingKind::EnabledAgain { epoch, key, seen_at } => {
             runner.table.act(at, |view, now| view.disable_again(*epoch, key, *seen_at, now)).await?;
         }
-        FindingKind::NotRestricted { epoch, key } => return Box::pin(restrict(runner, at, *epoch, key)).await,
+        FindingKind::NotRestricted { .. } => {
+            let outcomes = Box::pin(restrict_all(runner, std::slice::from_ref(finding))).await?;
+            return Ok(outcomes.into_iter().next().unwrap_or(FindingOutcome::Done));
+        }
         FindingKind::End => {
             runner.table.act(at, |view, now| view.end(&Actor::Rule, now)).await?;
         }

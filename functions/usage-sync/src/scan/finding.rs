@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use bursar_core::domain::grant::ListedLimit;
-use bursar_core::domain::values::id::{Epoch, GrantId, Nonce};
+use bursar_core::domain::values::id::{Epoch, GrantId, Nonce, RuleSetId};
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::money::Usd;
 use jiff::Timestamp;
@@ -37,8 +37,8 @@ pub(crate) enum FindingKind {
     NotListed { epoch: Epoch, nonce: Nonce, key: KeyHash, stops: bool, is_held: bool, summed: Usd },
     /// A limit other than the wanted one or on another basis, or a key with nothing left.
     Limit { listed: ListedLimit },
-    /// A live key that must be under the programme's guardrail and is not.
-    NotRestricted { epoch: Epoch, key: KeyHash },
+    /// A live key that must be under the guardrail of this rule set, and is not or is not known to be.
+    NotRestricted { epoch: Epoch, key: KeyHash, set: RuleSetId },
     /// The grant's programme is over.
     End,
     /// A place in the pot that is not used.
@@ -58,9 +58,12 @@ pub(crate) enum FindingKind {
 }
 
 impl Finding {
-    /// Whether it is about a key outside its programme's guardrail.
-    pub(crate) fn is_restriction(&self) -> bool {
-        matches!(self.kind, FindingKind::NotRestricted { .. })
+    /// The rule set under whose guardrail its key must be, if that is what was found.
+    pub(crate) fn restriction(&self) -> Option<&RuleSetId> {
+        match &self.kind {
+            FindingKind::NotRestricted { set, .. } => Some(set),
+            _ => None,
+        }
     }
 
     /// The key or grant that it is about, for the report.

@@ -6,11 +6,11 @@ use std::collections::HashSet;
 use bursar_core::domain::grant::{Attempt, AttemptState, GRACE, GrantState, RecoveredKey, SwitchState, View};
 use bursar_core::domain::usage::reading::{Reading, Shortfall, UnusableReport};
 use bursar_core::domain::values::id::Epoch;
-use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::money::Usd;
 use jiff::Timestamp;
 
 use super::finding::FindingKind;
+use super::guardrail_keys::KeysOfSets;
 use super::row::KeyRow;
 use crate::runner::Baseline;
 
@@ -26,8 +26,8 @@ pub(crate) struct ScanContext<'a> {
     pub(crate) baseline: &'a Baseline,
     /// Whether this table is a restored copy that was not recovered yet.
     pub(crate) is_copy: bool,
-    /// The keys under the programme's guardrail, if it has one that could be listed.
-    pub(crate) assigned: Option<&'a HashSet<KeyHash>>,
+    /// The keys under the guardrails that the programme asks for, if they could be listed.
+    pub(crate) assigned: Option<&'a KeysOfSets>,
     pub(crate) now: Timestamp,
 }
 
@@ -246,6 +246,15 @@ fn not_listed(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
     missing.collect()
 }
 
+/// A live key that is not under the guardrail of its rules, or was not recorded to be.
+fn not_restricted(view: &View, context: ScanContext<'_>, row: &KeyRow) -> Option<FindingKind> {
+    let set = view.rules_wanted()?.id();
+    let keys = context.assigned?.get(&set)?;
+    let is_recorded = view.grant.live()?.rule_set.as_ref() == Some(&set);
+    let is_under = is_recorded && keys.contains(&row.key());
+    (!is_under).then(|| FindingKind::NotRestricted { epoch: row.epoch(), key: row.key(), set })
+}
+
 fn of_the_grant(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
     let (grant, now) = (&view.grant, context.now);
     let is_over = matches!(grant.state, GrantState::Revoked | GrantState::Ended);
@@ -273,11 +282,7 @@ fn of_the_grant(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
         kinds.push(FindingKind::GiveBack);
     }
     let live = grant.live().and_then(|live| context.rows.iter().find(|row| row.epoch() == live.epoch));
-    if let Some((row, assigned)) = live.zip(context.assigned).filter(|_| grant.holds.is_empty())
-        && !assigned.contains(&row.key())
-    {
-        kinds.push(FindingKind::NotRestricted { epoch: row.epoch(), key: row.key() });
-    }
+    kinds.extend(live.filter(|_| grant.holds.is_empty()).and_then(|row| not_restricted(view, context, row)));
     let last_used_at = live.and_then(|row| row.state.report.as_ref()?.last_used_at);
     if live.is_some_and(|live| live.state.enabled) && view.lifecycle(last_used_at, now).is_some() {
         kinds.push(FindingKind::Rule { last_used_at });

@@ -3,6 +3,7 @@
 pub(crate) mod finding;
 pub(crate) mod grant;
 pub(crate) mod guard;
+pub(crate) mod guardrail_keys;
 pub(crate) mod outcome;
 pub(crate) mod read_ahead;
 pub(crate) mod row;

@@ -1,17 +1,17 @@
 //! Reads of all programmes' grants in order, a shard at a time, each programme's head before its grants.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use bursar_core::domain::grant::{Grant, Reading};
 use bursar_core::domain::programme::{Pot, Programme};
-use bursar_core::domain::values::key::KeyHash;
 use bursar_core::provider::ProviderError;
 use bursar_core::store::keys;
 use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
 
+use super::guardrail_keys::{GuardrailKeys, KeysOfSets};
 use super::rows::ShardIndex;
 use crate::runner::Runner;
 
@@ -21,8 +21,8 @@ pub(crate) struct ProgrammeHead {
     pub(crate) pot: Pot,
     /// The settings under which places are reckoned. They are read after the pot, since an edit of costs moves it.
     pub(crate) programme: Programme,
-    /// The keys under its guardrail, if it has one.
-    pub(crate) assigned: Option<Result<HashSet<KeyHash>, ProviderError>>,
+    /// The keys under the guardrails that it asks for.
+    pub(crate) assigned: Result<KeysOfSets, ProviderError>,
 }
 
 /// The grants of a programme whose ids begin with one digit.
@@ -41,16 +41,18 @@ pub(crate) fn shards_from<'a>(
     from: ShardIndex,
     resumed: Option<Pot>,
     weights: Arc<HashMap<ShardIndex, usize>>,
+    guardrails: Arc<GuardrailKeys>,
 ) -> impl Iterator<Item = ShardRead<'a>> {
     let programmes = runner.programmes().iter().zip(0_u16..).skip(from.0.into());
     programmes.flat_map(move |(programme, number)| {
         let head = Arc::new(OnceCell::new());
         let resumed = resumed.clone().filter(|_| number == from.0);
-        let weights = Arc::clone(&weights);
+        let (weights, guardrails) = (Arc::clone(&weights), Arc::clone(&guardrails));
         let shards = keys::SHARDS.iter().zip(0_u8..).skip(if number == from.0 { from.1.into() } else { 0 });
         shards.map(move |(shard, digit)| -> ShardRead<'a> {
             let (head, resumed, index) = (Arc::clone(&head), resumed.clone(), (number, digit));
-            let read = async move { (index, read(runner, programme, *shard, head, resumed).await) };
+            let guardrails = Arc::clone(&guardrails);
+            let read = async move { (index, read(runner, programme, *shard, (head, resumed), &guardrails).await) };
             (weights.get(&index).copied().unwrap_or_default(), Box::pin(read))
         })
     })
@@ -60,36 +62,28 @@ async fn read(
     runner: &Runner<'_>,
     programme: &Programme,
     shard: char,
-    head: Arc<OnceCell<ProgrammeHead>>,
-    resumed: Option<Pot>,
+    (head, resumed): (Arc<OnceCell<ProgrammeHead>>, Option<Pot>),
+    guardrails: &GuardrailKeys,
 ) -> Result<Shard> {
-    head.get_or_try_init(|| read_head(runner, programme, resumed)).await?;
+    head.get_or_try_init(|| read_head(runner, programme, resumed, guardrails)).await?;
     let grants = runner.table.shard_of(&programme.id, shard).await?;
     Ok(Shard { head, grants })
 }
 
-async fn read_head(runner: &Runner<'_>, programme: &Programme, resumed: Option<Pot>) -> Result<ProgrammeHead> {
+async fn read_head(
+    runner: &Runner<'_>,
+    programme: &Programme,
+    resumed: Option<Pot>,
+    guardrails: &GuardrailKeys,
+) -> Result<ProgrammeHead> {
     let pot = match resumed {
         Some(pot) => pot,
         None => runner.table.pot(&programme.id).await?.with_context(|| format!("{} has no pot", programme.id))?,
     };
     let programme = runner.table.programme(&programme.id).await?.context("a programme is gone")?;
-    let assigned = match &programme.guardrail {
-        Some(guardrail) => match assigned(runner, &guardrail.id).await {
-            Err(error) if runner.obstacle(&error).is_some() => return Err(error.into()),
-            assigned => Some(assigned),
-        },
-        None => None,
+    let assigned = match guardrails.asked_for(runner, &programme.settings).await {
+        Err(error) if runner.obstacle(&error).is_some() => return Err(error.into()),
+        assigned => assigned,
     };
     Ok(ProgrammeHead { pot, programme, assigned })
-}
-
-/// The keys under a guardrail, in one listing.
-async fn assigned(runner: &Runner<'_>, guardrail: &str) -> Result<HashSet<KeyHash>, ProviderError> {
-    let mut assignments = runner.provider.assignments(Some(guardrail));
-    let mut assigned = HashSet::new();
-    while let Some(page) = assignments.next(runner.until()).await? {
-        assigned.extend(page.into_iter().map(|assignment| assignment.key_hash));
-    }
-    Ok(assigned)
 }

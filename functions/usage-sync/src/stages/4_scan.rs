@@ -21,6 +21,7 @@ use crate::obstacle::is_of_one_programme;
 use crate::runner::{Runner, StageEnd};
 use crate::scan::finding::Finding;
 use crate::scan::grant::{ScanContext, ScanResult};
+use crate::scan::guardrail_keys::GuardrailKeys;
 use crate::scan::read_ahead::ReadAhead;
 use crate::scan::row::{ForeignRow, KeyRow};
 use crate::scan::rows::{Rows, ShardIndex};
@@ -60,7 +61,9 @@ impl Scan {
         let from = self.next;
         let resumed = self.sums.as_ref().map(|sums| sums.pot().clone());
         let weights = Arc::new(input.rows.weights());
-        let mut shards = ReadAhead::of(shards_from(runner, from, resumed, weights), READ_AHEAD, HEAVIEST_AHEAD);
+        let guardrails = Arc::new(GuardrailKeys::of(runner.table.rule_sets().await?));
+        let shards = shards_from(runner, from, resumed, weights, guardrails);
+        let mut shards = ReadAhead::of(shards, READ_AHEAD, HEAVIEST_AHEAD);
         let (mut queue, mut writes, mut closings) =
             (WriteQueue::default(), FuturesUnordered::new(), FuturesUnordered::new());
         let (mut end, mut refused) = (None, 0);
@@ -141,8 +144,8 @@ impl Scan {
     ) -> Result<()> {
         let programme = runner.programme(index.0)?;
         let head = head.get().context("a programme was not opened")?;
-        if is_first && let Some(Err(error)) = &head.assigned {
-            let what = format!("the keys under the guardrail of {} were not listed: {error}", programme.id);
+        if is_first && let Err(error) = &head.assigned {
+            let what = format!("the keys under the guardrails of {} were not listed: {error}", programme.id);
             input.journal.undone(what, Some(error));
         }
         self.sums.get_or_insert_with(|| ProgrammeSums::of(head.pot.clone()));
@@ -181,7 +184,7 @@ impl Scan {
             is_whole: input.listing.is_whole(),
             baseline: &runner.baseline,
             is_copy: runner.is_copy,
-            assigned: head.assigned.as_ref().and_then(|assigned| assigned.as_ref().ok()),
+            assigned: head.assigned.as_ref().ok(),
             now: runner.clock.now(),
         };
         let mut news = Vec::new();

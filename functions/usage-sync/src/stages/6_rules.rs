@@ -2,8 +2,8 @@
 //! students may call.
 
 use anyhow::{Context, Result};
-use bursar_core::domain::programme::Programme;
-use bursar_core::domain::programme::rules::{Guardrail, RulesOrder};
+use bursar_core::domain::programme::rule_set::{Guardrail, RuleSet, RulesOrder};
+use bursar_core::domain::values::id::RuleSetId;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::guardrails::{GuardrailRules, ProviderGuardrail};
 use serde::{Deserialize, Serialize};
@@ -14,15 +14,17 @@ use crate::runner::{Runner, StageEnd};
 /// The state of stage 6.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct RulesDelivery {
-    /// The number of the programme that is next.
-    next: u16,
+    /// The last set that was seen to, in the order of their ids.
+    reached: Option<RuleSetId>,
+    seen: u16,
 }
 
 impl RulesDelivery {
     /// Lists the guardrails and sends each of ours its rules.
     pub(crate) async fn run(&mut self, runner: &Runner<'_>, journal: &mut Journal) -> Result<StageEnd> {
-        let has_none = runner.programmes().iter().all(|programme| programme.guardrail.is_none());
-        if journal.key_refused().is_some() || has_none {
+        let mut sets = runner.table.rule_sets().await?;
+        sets.retain(|set| set.guardrail.is_some() && !asking(runner, set).is_empty());
+        if journal.key_refused().is_some() || sets.is_empty() {
             return Ok(StageEnd::Done);
         }
         let listed = match runner.provider.guardrails(None, runner.until()).await {
@@ -34,59 +36,62 @@ impl RulesDelivery {
             }
         };
         let listed_at = runner.clock.now();
-        while let Some(programme) = runner.programmes().get(usize::from(self.next)) {
+        for set in sets {
+            if self.reached.as_ref().is_some_and(|reached| set.id <= *reached) {
+                continue;
+            }
             if !runner.has_time() {
                 return Ok(StageEnd::TimeIsUp);
             }
             runner.stay().await?;
-            // Read again: its rules may have been changed since the run began.
-            let programme = runner.table.programme(&programme.id).await?.context("a programme is gone")?;
-            let guardrail = programme.guardrail.as_ref().filter(|_| !programme.is_over(runner.clock.now()));
-            if let Some(guardrail) = guardrail {
-                let rules = GuardrailRules::of(&runner.deployment, &programme.id, &programme.settings);
+            // Read again: it may have been written since the run began.
+            let set = runner.table.rule_set(&set.id).await?.context("a rule set is gone")?;
+            if let Some(guardrail) = &set.guardrail {
+                let rules = GuardrailRules::of(&runner.deployment, &set);
                 let sent = runner.provider.patch_guardrail(&guardrail.id, &rules, runner.until()).await;
                 if let Some(obstacle) = sent.as_ref().err().and_then(|error| runner.obstacle(error)) {
                     return Ok(StageEnd::Blocked(obstacle));
                 }
-                let after = runner.table.programme(&programme.id).await?.context("a programme is gone")?;
-                if after.edits != programme.edits {
-                    // Somebody saved other rules meanwhile, so what was sent may be older: once more.
-                    continue;
-                }
-                note_sent(runner, &after, &sent).await?;
-                // A difference that is due to changed rules, or to an unconfirmed order, is not the
-                // provider's doing.
-                let is_own = !after.rules_are_changing() && guardrail.confirmed_at < listed_at;
+                note_sent(runner, &set, &sent).await?;
+                // A difference from rules that it has not confirmed yet is not the provider's doing.
+                let is_own = guardrail.rules == set.rules && guardrail.confirmed_at < listed_at;
                 let was = listed.iter().find(|listed| is_own && listed.id == guardrail.id);
-                report(programme.id.as_str(), was, sent, journal);
+                report(&asking(runner, &set), was, sent, journal);
             }
-            self.next += 1;
+            (self.reached, self.seen) = (Some(set.id), self.seen.saturating_add(1));
         }
         Ok(StageEnd::Done)
     }
 
-    pub(crate) fn next(&self) -> u16 {
-        self.next
+    /// How many sets were seen to.
+    pub(crate) fn seen(&self) -> u16 {
+        self.seen
     }
 }
 
-/// Records the provider's answer to the rules of a programme. The schedule of the next minute retries what it
-/// refused or lost.
+/// The programmes whose keys are to be under this set. Rules that allow all may be those of keys that came from under others.
+fn asking(runner: &Runner<'_>, set: &RuleSet) -> String {
+    let asking = runner.programmes().iter().filter(|programme| programme.asks_for(&set.id, runner.clock.now()));
+    asking.map(|programme| programme.id.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// Records the provider's answer to the rules of a set. The work of the next minute retries what it refused or
+/// lost.
 async fn note_sent(
     runner: &Runner<'_>,
-    programme: &Programme,
+    set: &RuleSet,
     sent: &Result<Option<ProviderGuardrail>, ProviderError>,
 ) -> Result<()> {
     let (now, deadline) = (runner.clock.now(), runner.until());
     match sent {
         Ok(Some(sent)) => {
-            let guardrail = Guardrail { id: sent.id.clone(), rules: programme.settings.rules(), confirmed_at: now };
-            runner.table.confirm_rules(programme, guardrail, now, deadline).await?;
+            let guardrail = Guardrail { id: sent.id.clone(), rules: set.rules.clone(), confirmed_at: now };
+            runner.table.confirm_rule_set(set, guardrail, deadline).await?;
         }
-        Ok(None) => runner.table.lose_guardrail(programme, now, deadline).await?,
-        Err(ProviderError::Refused { trouble, .. }) if programme.rules_order.is_none() => {
-            let order = RulesOrder::again(now).refused(&trouble.message, now);
-            runner.table.note_rules_order(programme, Some(order), deadline).await?;
+        Ok(None) => runner.table.lose_guardrail(set, now, deadline).await?,
+        Err(ProviderError::Refused { trouble, .. }) if set.order.is_none() => {
+            let order = RulesOrder::due(now).refused(&trouble.message, now);
+            runner.table.note_rules_order(set, Some(order), deadline).await?;
         }
         Err(_) => {}
     }

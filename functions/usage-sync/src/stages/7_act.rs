@@ -51,7 +51,7 @@ impl Actions {
                 let guard = Guard::of(runner, &mut self.findings, listing.listed(), is_whole, journal).await?;
                 bound_purges(&mut self.findings, listing.listed());
                 // One request assigns many keys to a guardrail.
-                self.findings.make_contiguous().sort_by_key(Finding::is_restriction);
+                self.findings.make_contiguous().sort_by(|one, next| one.restriction().cmp(&next.restriction()));
                 guard
             }
         };
@@ -131,7 +131,7 @@ impl Actions {
 
 /// Handles a batch. An error is an obstacle that may pass.
 async fn see_to_all(runner: &Runner<'_>, batch: &[Finding]) -> Vec<Result<FindingOutcome, RunObstacle>> {
-    if batch.len() > 1 && batch.iter().all(Finding::is_restriction) {
+    if batch.len() > 1 && batch.iter().all(|finding| finding.restriction().is_some()) {
         match Box::pin(restrict_all(runner, batch)).await {
             Ok(outcomes) => return outcomes.into_iter().map(Ok).collect(),
             Err(error) => {
@@ -150,11 +150,9 @@ async fn see_to_all(runner: &Runner<'_>, batch: &[Finding]) -> Vec<Result<Findin
 /// The next findings to handle: several at once, or those that one request can handle.
 fn next_batch(findings: &mut VecDeque<Finding>) -> Vec<Finding> {
     let Some(first) = findings.front() else { return Vec::new() };
-    let (is_restriction, programme) = (first.is_restriction(), first.programme);
-    let most = if is_restriction { ASSIGNED_AT_ONCE } else { SIDE_BY_SIDE };
-    let is_alike = |finding: &&Finding| {
-        finding.is_restriction() == is_restriction && (!is_restriction || finding.programme == programme)
-    };
+    let restriction = first.restriction();
+    let most = if restriction.is_some() { ASSIGNED_AT_ONCE } else { SIDE_BY_SIDE };
+    let is_alike = |finding: &&Finding| finding.restriction() == restriction;
     let count = findings.iter().take(most).take_while(is_alike).count();
     findings.drain(..count).collect()
 }

@@ -67,7 +67,7 @@ impl FreeAllowance {
 impl Settings {
     /// The free models that keys of this group may call.
     pub fn free_models(&self, group: Option<&str>) -> FreeModels {
-        let models = self.models_of_group(group).unwrap_or(&self.models);
+        let models = self.models_of(group);
         let is_free = |model: &String| {
             let model = model.to_ascii_lowercase();
             model == FREE_TIER || model.ends_with(FREE)

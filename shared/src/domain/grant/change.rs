@@ -141,11 +141,17 @@ impl Change {
         self
     }
 
-    /// Orders a disable for every key of the grant that is not disabled yet, and drops their limit orders.
+    /// The attempt whose key is the live one.
+    pub(super) fn live_mut(&mut self) -> Option<&mut Attempt> {
+        let epoch = self.grant.live()?.epoch;
+        self.grant.attempts.iter_mut().find(|attempt| attempt.epoch == epoch)
+    }
+
+    /// Orders a disable for every key of the grant that is not disabled yet, and drops their other orders.
     pub(super) fn ordering_all_off(mut self, now: Timestamp) -> Change {
         for attempt in &mut self.grant.attempts {
             attempt.order_off(now);
-            attempt.limit_ordered = None;
+            (attempt.limit_ordered, attempt.rules_ordered) = (None, None);
         }
         self
     }

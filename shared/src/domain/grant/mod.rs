@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use super::audit::Actor;
 use super::programme::Settings;
 use crate::domain::values::address::EmailAddress;
-use crate::domain::values::id::{Epoch, GrantId, Nonce, ProgrammeId};
+use crate::domain::values::id::{Epoch, GrantId, Nonce, ProgrammeId, RuleSetId};
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
 
@@ -166,6 +166,12 @@ pub struct Attempt {
     /// The time since which another limit is to be sent.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub limit_ordered: Option<Timestamp>,
+    /// The rule set whose guardrail the provider confirmed last for this key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule_set: Option<RuleSetId>,
+    /// The time since which the key is to be put under another.
+    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
+    pub rules_ordered: Option<Timestamp>,
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub shown_at: Option<Timestamp>,
     /// The time at which the key was last enabled again after a hold.
@@ -314,6 +320,8 @@ impl Attempt {
             limit: None,
             larger_limit: None,
             limit_ordered: None,
+            rule_set: None,
+            rules_ordered: None,
             shown_at: None,
             resumed_at: None,
             announced: BTreeMap::new(),

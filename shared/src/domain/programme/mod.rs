@@ -2,7 +2,7 @@
 //! store writes it.
 
 pub mod request;
-pub mod restriction;
+pub mod rule_set;
 pub mod rules;
 pub mod terms;
 #[cfg(test)]
@@ -15,7 +15,7 @@ use jiff::civil::{self, Date};
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::programme::rules::{DataPolicy, Guardrail, RulesOrder};
+use crate::domain::programme::rules::{DataPolicy, Region};
 use crate::domain::programme::terms::TermsHash;
 use crate::domain::values::address::EmailAddress;
 use crate::domain::values::id::ProgrammeId;
@@ -23,7 +23,7 @@ use crate::domain::values::money::Usd;
 use crate::domain::values::term::Term;
 use crate::domain::values::window::Reset;
 
-/// A programme, with what the provider is told of its rules.
+/// A programme.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Programme {
     #[serde(rename = "programme")]
@@ -32,17 +32,8 @@ pub struct Programme {
     pub settings: Settings,
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub closed_at: Option<Timestamp>,
-    /// The guardrail that the programme's keys are put under, once it was made at the provider.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub guardrail: Option<Guardrail>,
-    /// The order for rules that the provider has not confirmed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rules_order: Option<RulesOrder>,
-    /// The version, which every write increases.
+    /// The version, which every edit increases. Nobody but a person edits a programme.
     pub version: u64,
-    /// The number of edits by people. A form is stale after somebody else's edit, but not after a machine's
-    /// note.
-    pub edits: u64,
 }
 
 /// The settings that people make on a programme.
@@ -74,6 +65,12 @@ pub struct Settings {
     pub replacements: u32,
     pub byok: Byok,
     pub data_policy: DataPolicy,
+    /// The providers that may serve a model, as OpenRouter spells them; empty allows all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub providers: Vec<String>,
+    /// The regions in which models may run; empty allows all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub regions: Vec<Region>,
     pub student_mails: bool,
     /// The weekday of the digest; `None` if there is no digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -179,6 +176,8 @@ impl Settings {
             replacements: 3,
             byok: Byok::default(),
             data_policy: DataPolicy::default(),
+            providers: Vec::new(),
+            regions: Vec::new(),
             student_mails: true,
             digest: Some(Weekday::Monday),
             unused_after_days: None,
@@ -224,7 +223,13 @@ impl Settings {
 impl Programme {
     /// A programme that was just created.
     pub fn new(id: ProgrammeId, settings: Settings) -> Programme {
-        Programme { id, settings, closed_at: None, guardrail: None, rules_order: None, version: 1, edits: 1 }
+        Programme { id, settings, closed_at: None, version: 1 }
+    }
+
+    /// The programme with settings that people changed.
+    #[must_use]
+    pub fn edited(self, settings: Settings) -> Programme {
+        Programme { settings, version: self.version + 1, ..self }
     }
 
     /// Whether the programme was closed or its term has run out.

@@ -1,20 +1,10 @@
-//! The rules of what keys may call, the guardrail that the provider confirmed, and the order for rules it is
-//! still to be told. `provider::guardrails` translates them for the provider; `restriction` says what follows
-//! for a programme.
+//! The rules of what keys may call. `rule_set` says what the provider has confirmed of them, and `provider::guardrails` translates them
+//! for the provider.
 
-use std::fmt;
-
-use jiff::fmt::serde::timestamp::millisecond;
-use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
-/// The time for which the provider may refuse rules before the admins are alerted, so that a mistyped model
-/// can be mended first.
-pub const REFUSAL_TOLD_AFTER: SignedDuration = SignedDuration::from_mins(10);
-/// The bounds of the pause before refused rules are sent again. Within them, the pause is as long as they
-/// have been refused.
-const LEAST_PAUSE: SignedDuration = SignedDuration::from_mins(1);
-const MOST_PAUSE: SignedDuration = SignedDuration::from_hours(1);
+use crate::domain::values::id::RuleSetId;
 
 /// The permissions of a model's providers to use prompts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,90 +16,82 @@ pub enum DataPolicy {
     ZeroRetention,
 }
 
+/// A part of the world in which models may run, as the provider names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Region {
+    Europe,
+    Us,
+}
+
 /// The rules of what keys may call.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rules {
     /// The allowed models; empty allows all.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
     #[serde(default)]
     pub data_policy: DataPolicy,
-}
-
-/// The guardrail at the provider that a programme's keys are put under. A programme never drops it: lifted
-/// rules are lifted in the guardrail, for every key under it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Guardrail {
-    pub id: String,
-    /// The rules that the provider confirmed last.
-    pub rules: Rules,
-    #[serde(with = "millisecond::required")]
-    pub confirmed_at: Timestamp,
-}
-
-/// The order for rules that the provider is still to be told, due until it confirms them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RulesOrder {
-    #[serde(with = "millisecond::required")]
-    pub due: Timestamp,
-    /// Whether the rules were confirmed before and are only repeated, so that keys can be made in the
-    /// meantime.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub again: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refusal: Option<RulesRefusal>,
-}
-
-/// The provider's refusal of the rules.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RulesRefusal {
-    #[serde(with = "millisecond::required")]
-    pub since: Timestamp,
-    /// The provider's reason.
-    pub why: String,
+    /// The providers that may serve a model; empty allows all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub providers: Vec<String>,
+    /// The regions in which a model may run; empty allows all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub regions: Vec<Region>,
 }
 
 impl Rules {
     pub fn allow_all(&self) -> bool {
         *self == Rules::default()
     }
-}
 
-impl RulesOrder {
-    /// The order for rules that were changed now.
-    pub(in crate::domain) fn changed(now: Timestamp) -> RulesOrder {
-        RulesOrder { due: now, again: false, refusal: None }
-    }
-
-    /// The order that repeats rules which were confirmed before.
-    pub fn again(now: Timestamp) -> RulesOrder {
-        RulesOrder { again: true, ..RulesOrder::changed(now) }
-    }
-
-    /// The order after a refusal.
-    #[must_use]
-    pub fn refused(self, why: &str, now: Timestamp) -> RulesOrder {
-        let since = self.refusal.map_or(now, |refusal| refusal.since);
-        let pause = now.duration_since(since).clamp(LEAST_PAUSE, MOST_PAUSE);
-        RulesOrder { due: now + pause, refusal: Some(RulesRefusal { since, why: why.to_owned() }), ..self }
-    }
-}
-
-impl RulesRefusal {
-    /// Whether the refusal has lasted so long that the admins are alerted.
-    pub fn is_to_be_told(&self, now: Timestamp) -> bool {
-        self.since + REFUSAL_TOLD_AFTER <= now
-    }
-}
-
-impl fmt::Display for Rules {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let models = if self.models.is_empty() { "all models".to_owned() } else { self.models.join(" ") };
-        let policy = match self.data_policy {
-            DataPolicy::Account => "account",
-            DataPolicy::NoTraining => "no-training",
-            DataPolicy::ZeroRetention => "zero-retention",
+    /// The name of the rules: equal for equal rules, in whatever order their lists are written.
+    pub fn id(&self) -> RuleSetId {
+        let Rules { models, data_policy, providers, regions } = self;
+        let ordered = Rules {
+            models: ordered(models),
+            data_policy: *data_policy,
+            providers: ordered(providers),
+            regions: ordered(regions),
         };
-        write!(f, "{models}; {policy}")
+        // No rules are without a form as JSON.
+        let digest = Sha256::digest(serde_json::to_vec(&ordered).unwrap_or_default());
+        let mut head = [0; 8];
+        head.iter_mut().zip(digest).for_each(|(byte, digit)| *byte = digit);
+        RuleSetId::of_bytes(head)
+    }
+}
+
+fn ordered<T: Ord + Clone>(list: &[T]) -> Vec<T> {
+    let mut list = list.to_vec();
+    list.sort_unstable();
+    list.dedup();
+    list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(models: &[&str], providers: &[&str]) -> Rules {
+        let list = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        Rules { models: list(models), providers: list(providers), ..Rules::default() }
+    }
+
+    #[test]
+    fn equal_rules_have_one_name_in_whatever_order_and_any_others_have_another() {
+        let id = rules(&["a/one", "b/two"], &[]).id();
+        assert_eq!(rules(&["b/two", "a/one", "b/two"], &[]).id(), id);
+        let others = [
+            Rules::default(),
+            rules(&["a/one"], &["b/two"]),
+            rules(&["a/oneb/two"], &[]),
+            Rules { data_policy: DataPolicy::NoTraining, ..rules(&["a/one", "b/two"], &[]) },
+            Rules { regions: vec![Region::Europe], ..rules(&["a/one", "b/two"], &[]) },
+        ];
+        for other in others {
+            assert_ne!(other.id(), id, "{other:?}");
+        }
+        assert_eq!(Rules::default().id().as_str().len(), 16);
     }
 }

@@ -34,6 +34,11 @@ pub struct DeploymentId(String);
 #[serde(try_from = "String", into = "String")]
 pub struct Nonce(String);
 
+/// The name of equal rules, whoever wrote them: the first sixteen hex digits of their hash.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RuleSetId(String);
+
 /// The number of a grant's attempt, from 1; 0 before the first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -137,15 +142,10 @@ impl FromStr for KeyName {
     }
 }
 
-/// Defines an identifier of a fixed number of random hex digits.
-macro_rules! random_hex {
+/// Defines an identifier of a fixed number of hex digits.
+macro_rules! hex_digits {
     ($name:ident, $bytes:literal, $what:literal) => {
         impl $name {
-            /// A new identifier from the system's random source.
-            pub fn random() -> $name {
-                $name(crate::domain::values::token::random_hex::<$bytes>())
-            }
-
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -173,10 +173,25 @@ macro_rules! random_hex {
     };
 }
 
-random_hex!(GrantId, 8, "grant");
-random_hex!(PersonId, 8, "person");
-random_hex!(DeploymentId, 5, "deployment");
-random_hex!(Nonce, 8, "nonce");
+hex_digits!(GrantId, 8, "grant");
+hex_digits!(PersonId, 8, "person");
+hex_digits!(DeploymentId, 5, "deployment");
+hex_digits!(Nonce, 8, "nonce");
+hex_digits!(RuleSetId, 8, "rule set");
+
+/// Makes new identifiers of random hex digits.
+macro_rules! random {
+    ($($name:ident, $bytes:literal;)*) => {$(
+        impl $name {
+            /// A new identifier from the system's random source.
+            pub fn random() -> $name {
+                $name(crate::domain::values::token::random_hex::<$bytes>())
+            }
+        }
+    )*};
+}
+
+random! { GrantId, 8; PersonId, 8; DeploymentId, 5; Nonce, 8; }
 
 /// Implements what all textual identifiers share.
 macro_rules! as_text {
@@ -202,7 +217,7 @@ macro_rules! as_text {
     )*};
 }
 
-as_text!(ProgrammeId, GrantId, PersonId, DeploymentId, Nonce);
+as_text!(ProgrammeId, GrantId, PersonId, DeploymentId, Nonce, RuleSetId);
 
 /// An identifier that sorts by the product's clock.
 pub fn new_ulid(now: Timestamp) -> Ulid {

@@ -2,7 +2,7 @@
 
 use super::super::guardrails::GuardrailRules;
 use super::*;
-use crate::domain::programme::rules::DataPolicy;
+use crate::domain::programme::rules::{DataPolicy, Region};
 use crate::scripted::answer;
 
 fn rules(models: &[&str], data_policy: DataPolicy) -> GuardrailRules {
@@ -10,6 +10,7 @@ fn rules(models: &[&str], data_policy: DataPolicy) -> GuardrailRules {
         name: "cs-pilot".to_owned(),
         models: models.iter().map(|model| (*model).to_owned()).collect(),
         providers: Vec::new(),
+        regions: if data_policy == DataPolicy::ZeroRetention { vec![Region::Europe] } else { Vec::new() },
         data_policy,
     }
 }
@@ -40,6 +41,7 @@ async fn a_guardrail_is_made_once_read_and_replaced() {
     assert!(changed.as_object().unwrap().contains_key("allowed_models"));
     assert_eq!((&changed["enforce_zdr_other"], &changed["enable_paid_model_training"]), (&json!(true), &json!(false)));
     assert!(changed.get("workspace_id").is_none());
+    assert_eq!((&made["allowed_data_regions"], &changed["allowed_data_regions"]), (&Value::Null, &json!(["europe"])));
 }
 
 #[tokio::test]

@@ -22,8 +22,8 @@ use crate::store::table::{StoreError, Table, keys};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edit {
     pub settings: Settings,
-    /// The number of edits that were made before.
-    pub edits: u64,
+    /// The version of the programme that was read before.
+    pub version: u64,
     /// The pot before and after; `None` leaves it as it is.
     pub pot: Option<(Usd, Usd)>,
     /// The audit entry of the settings.
@@ -52,7 +52,7 @@ pub enum EditOutcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeenPot {
     pub programme: ProgrammeId,
-    pub edits: u64,
+    pub version: u64,
     pub limit: Usd,
 }
 
@@ -85,6 +85,14 @@ struct Before {
     pot: Pot,
 }
 
+/// What an edit changes beside the settings.
+struct Effects {
+    /// What places cost under the new settings, where that may be another sum.
+    costs: Option<EditEffect>,
+    /// The number of grants whose keys may be under other rules.
+    rules: Option<u32>,
+}
+
 impl Table {
     /// Edits a programme that was read before. What its places cost more is reserved at once; what they cost less is given back
     /// after the provider has confirmed the lower limits.
@@ -108,7 +116,8 @@ impl Table {
             if let Some(refused) = before.refuses(edit, effect) {
                 return Ok(Round::Over(refused));
             }
-            match self.transaction_of_edit(before, edit, effect, by)? {
+            let effects = Effects { costs: effect, rules: self.rules_effect(&before, &edit.settings, by).await? };
+            match self.transaction_of_edit(before, edit, effects, by)? {
                 Some(transaction) => Ok(Round::Write(transaction, EditOutcome::Done)),
                 None => Ok(Round::Over(EditOutcome::Done)),
             }
@@ -134,7 +143,7 @@ impl Table {
                 else {
                     return Ok(Round::Over(MoveOutcome::NoSuchProgramme));
                 };
-                if (programme.edits, pot.limit) != (seen.edits, seen.limit) {
+                if (programme.version, pot.limit) != (seen.version, seen.limit) {
                     return Ok(Round::Over(MoveOutcome::Stale));
                 }
                 if limit < pot.limit && limit < pot.reserved {
@@ -148,8 +157,8 @@ impl Table {
                     false => transaction.create(&entry)?,
                 };
                 transaction = with_pot(transaction, &pot, limit, None)?;
-                let edits = [(":edits", number(seen.edits))];
-                transaction = transaction.check(&keys::programme(&seen.programme), "edits = :edits", &edits)?;
+                let version = [(":version", number(seen.version))];
+                transaction = transaction.check(&keys::programme(&seen.programme), "version = :version", &version)?;
             }
             if let Some(form) = form {
                 transaction = transaction.create(&UsedForm { form: *form, created: None, at: by.now })?;
@@ -170,11 +179,21 @@ impl Table {
         shards.try_fold(EditEffect::default(), add).await
     }
 
+    /// How many grants the programme has, if the settings change what their keys may call. The new rules have their sets then.
+    async fn rules_effect(&self, before: &Before, after: &Settings, by: Author<'_>) -> Result<Option<u32>, StoreError> {
+        let Before { programme, .. } = before;
+        if !programme.settings.rules_differ(after) {
+            return Ok(None);
+        }
+        self.keep_rule_sets(after.rule_sets(Some(&programme.settings)), by.now, by.deadline).await?;
+        self.count_grants(&programme.id).await.map(Some)
+    }
+
     fn transaction_of_edit(
         &self,
         before: Before,
         edit: &Edit,
-        effect: Option<EditEffect>,
+        Effects { costs: effect, rules }: Effects,
         by: Author<'_>,
     ) -> Result<Option<Transaction>, StoreError> {
         let Before { programme, pot } = before;
@@ -195,19 +214,23 @@ impl Table {
         }
         if !has_new_settings && limit != pot.limit {
             // Nobody's edit may come in between, whatever it changes.
-            let edits = [(":edits", number(edit.edits))];
-            transaction = transaction.check(&keys::programme(&id), "edits = :edits", &edits)?;
+            let version = [(":version", number(edit.version))];
+            transaction = transaction.check(&keys::programme(&id), "version = :version", &version)?;
         }
         if has_new_settings {
             let roles = RoleChanges::between(&id, Some(&programme.settings), &edit.settings);
             let (version, was_over) = (programme.version, programme.is_over(by.now));
-            let edited = programme.edited(edit.settings.clone(), by.now);
-            let ends = edited.is_over(by.now) && !was_over;
+            let edited = programme.edited(edit.settings.clone());
+            let (is_over, ends) = (edited.is_over(by.now), edited.is_over(by.now) && !was_over);
             transaction = transaction.replace(&edited, version)?.witnessed_by(&entry(edit.what.clone()))?;
             transaction = with_roles(transaction, &id, &roles)?;
             let work = if ends { Work::Close } else { Work::Limits };
             if let Some(effect) = effect.filter(|effect| effect.grants > 0) {
                 transaction = with_job(transaction, &Job::new(&id, work, effect.grants, by.actor, by.now))?;
+            }
+            // Keys may be made at this moment, so the job begins even if nobody has one yet.
+            if let Some(grants) = rules.filter(|_| !is_over) {
+                transaction = with_job(transaction, &Job::new(&id, Work::Rules, grants, by.actor, by.now))?;
             }
         }
         Ok((!transaction.is_empty()).then_some(transaction))
@@ -216,8 +239,8 @@ impl Table {
 
 impl Edit {
     /// An edit of the settings alone.
-    pub fn of_settings(settings: Settings, edits: u64, what: AuditDetail) -> Edit {
-        Edit { settings, edits, pot: None, what }
+    pub fn of_settings(settings: Settings, version: u64, what: AuditDetail) -> Edit {
+        Edit { settings, version, pot: None, what }
     }
 
     fn limit(&self, pot: &Pot) -> Usd {
@@ -227,7 +250,7 @@ impl Edit {
 
 impl Before {
     fn is_newer_than(&self, edit: &Edit) -> bool {
-        self.programme.edits != edit.edits || edit.pot.is_some_and(|(was, _)| was != self.pot.limit)
+        self.programme.version != edit.version || edit.pot.is_some_and(|(was, _)| was != self.pot.limit)
     }
 
     /// Whether keys that exist or are being made count in another way than the new settings say.

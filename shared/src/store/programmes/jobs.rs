@@ -64,6 +64,8 @@ pub enum Work {
     Close,
     /// Tells the provider the limits that follow from other caps.
     Limits,
+    /// Puts keys under other rules at the provider.
+    Rules,
 }
 
 /// One pass over a job's steps. A walk whose steps wait for the provider begins another pass later.
@@ -125,6 +127,7 @@ impl Work {
             Work::Import { .. } => "import",
             Work::Close => "close",
             Work::Limits => "limits",
+            Work::Rules => "rules",
         }
     }
 }

@@ -6,4 +6,4 @@ pub(super) mod jobs;
 pub(super) mod programme;
 pub(super) mod reads;
 pub(super) mod requests;
-pub(super) mod rules;
+pub(super) mod rule_sets;

@@ -105,6 +105,7 @@ impl Table {
         let NewProgramme { settings, pot, form, copied } = new;
         let slug = ProgrammeId::of_name(&settings.name);
         let mut pauses = Pauses::until(by.deadline);
+        self.keep_rule_sets(settings.rule_sets(None), by.now, by.deadline).await?;
         let mut count = 1;
         loop {
             if let Some(form) = form
@@ -119,7 +120,7 @@ impl Table {
                 note += &format!("; copied from {}", copied.from);
             }
             let what = AuditDetail::new(Act::Created).noting(note);
-            let programme = Programme::created(id.clone(), settings.clone(), by.now);
+            let programme = Programme::new(id.clone(), settings.clone());
             let mut transaction = self
                 .transaction()
                 .create(&programme)?
@@ -157,8 +158,7 @@ impl Table {
             if current.closed_at.is_some() {
                 return Ok(Round::Over(CloseOutcome::Already));
             }
-            let (version, edits) = (current.version + 1, current.edits + 1);
-            let closed = Programme { closed_at: Some(by.now), rules_order: None, version, edits, ..current.clone() };
+            let closed = Programme { closed_at: Some(by.now), version: current.version + 1, ..current.clone() };
             let entry = Entry::on_programme(id, by.actor, by.now, AuditDetail::new(Act::Closed));
             let mut transaction = self.transaction().replace(&closed, current.version)?.witnessed_by(&entry)?;
             let jobs = self.jobs(id).await?.into_iter();

@@ -1,83 +1,92 @@
-//! A programme's rules at the provider, as machines record them. None of these writes makes a form stale that
-//! somebody is filling in.
+//! Rule sets: kept before a programme asks for them, and what the provider confirmed of each. No write here makes a form stale.
 
 use jiff::Timestamp;
 
 use crate::deadline::Deadline;
-use crate::domain::audit::{Act, Actor, AuditDetail, Entry};
-use crate::domain::programme::Programme;
-use crate::domain::programme::rules::{Guardrail, RulesOrder};
-use crate::domain::values::id::ProgrammeId;
+use crate::domain::audit::{AccountEntry, Act, Actor, AuditDetail};
+use crate::domain::programme::rule_set::{Guardrail, RuleSet, RulesOrder};
+use crate::domain::programme::rules::Rules;
+use crate::domain::values::id::{RuleSetId, new_ulid};
 use crate::store::table::commit::Pauses;
-use crate::store::table::items::Queue;
 use crate::store::table::{StoreError, Table, keys};
 
 impl Table {
-    /// Programmes with an order to send rules to the provider, longest due first; at most `limit`. The index
-    /// is a moment behind.
-    pub async fn rules_due(&self, now: Timestamp, limit: i32) -> Result<Vec<ProgrammeId>, StoreError> {
-        let due = self.due(Queue::Rules, now, limit).await?;
-        Ok(due.iter().filter_map(keys::programme_of).collect())
+    pub async fn rule_set(&self, id: &RuleSetId) -> Result<Option<RuleSet>, StoreError> {
+        self.get(&keys::rule_set(id)).await
     }
 
-    /// Records what the provider confirmed of the rules of a programme as it was read. Nothing is written
-    /// when it was changed since; then the order is sent again.
-    pub async fn confirm_rules(
+    /// Every rule set, in the order of their ids.
+    pub async fn rule_sets(&self) -> Result<Vec<RuleSet>, StoreError> {
+        self.query(keys::RULE_SETS, "").await
+    }
+
+    /// Keeps a set for each of these rules, with an order for the provider where there is none yet. A set that nobody comes to ask
+    /// for does no harm.
+    pub(super) async fn keep_rule_sets(
         &self,
-        programme: &Programme,
-        guardrail: Guardrail,
+        rules: Vec<Rules>,
         now: Timestamp,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        let known = programme.guardrail.as_ref().filter(|known| known.id == guardrail.id);
-        if known.is_some_and(|known| known.rules == guardrail.rules) {
-            return self.note_rules_order(programme, None, deadline).await;
+        for rules in rules {
+            if self.rule_set(&rules.id()).await?.is_none() {
+                self.put_new(&RuleSet::new(rules, now), deadline).await?;
+            }
         }
-        let what = AuditDetail::new(Act::GuardrailSet).changing(programme.confirmed_rules(), &guardrail.rules);
-        let what = what.noting(&guardrail.id);
-        let with = Programme { guardrail: Some(guardrail), rules_order: None, ..programme.clone() };
-        self.write_rules(programme, with, what, now, deadline).await
+        Ok(())
     }
 
-    /// Records that the guardrail of a programme is gone. Another is made if the programme needs one.
-    pub async fn lose_guardrail(
+    /// Records what the provider confirmed of a set as it was read. Nothing is written when it was changed since; then the order is
+    /// sent again.
+    pub async fn confirm_rule_set(
         &self,
-        programme: &Programme,
-        now: Timestamp,
+        set: &RuleSet,
+        guardrail: Guardrail,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        let without = Programme::created(programme.id.clone(), programme.settings.clone(), now);
-        let with = Programme { guardrail: None, rules_order: without.rules_order, ..programme.clone() };
-        self.write_rules(programme, with, AuditDetail::new(Act::GuardrailSet).noting("none"), now, deadline).await
+        let known = set.guardrail.as_ref().filter(|known| known.id == guardrail.id);
+        if known.is_some_and(|known| known.rules == guardrail.rules) {
+            return self.note_rules_order(set, None, deadline).await;
+        }
+        let now = guardrail.confirmed_at;
+        let with = RuleSet { guardrail: Some(guardrail), order: None, ..set.clone() };
+        self.write_rule_set(set, with, now, deadline).await
     }
 
-    /// Records the next try of the order to the provider and why it was refused, or that there is none. It
-    /// changes nobody's rights, so it has no audit entry.
+    /// Records that the guardrail of a set is gone. Another is made.
+    pub async fn lose_guardrail(&self, set: &RuleSet, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
+        let with = RuleSet { guardrail: None, order: Some(RulesOrder::due(now)), ..set.clone() };
+        self.write_rule_set(set, with, now, deadline).await
+    }
+
+    /// Records the next try of a set's order and why the provider refused it, or that there is none. It changes nobody's rights, so
+    /// it has no audit entry.
     pub async fn note_rules_order(
         &self,
-        programme: &Programme,
+        set: &RuleSet,
         order: Option<RulesOrder>,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        if programme.rules_order == order {
+        if set.order == order {
             return Ok(());
         }
-        let with = Programme { rules_order: order, version: programme.version + 1, ..programme.clone() };
-        let transaction = self.transaction().replace(&with, programme.version)?;
-        self.commit(transaction, &mut Pauses::until(deadline)).await.map(drop)
+        let with = RuleSet { order, version: set.version + 1, ..set.clone() };
+        self.replace(&with, set.version, deadline).await.map(drop)
     }
 
-    async fn write_rules(
+    async fn write_rule_set(
         &self,
-        programme: &Programme,
-        with: Programme,
-        what: AuditDetail,
+        set: &RuleSet,
+        with: RuleSet,
         now: Timestamp,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        let with = Programme { version: programme.version + 1, ..with };
-        let entry = Entry::on_programme(&programme.id, &Actor::Rule, now, what);
-        let transaction = self.transaction().replace(&with, programme.version)?.witnessed_by(&entry)?;
+        let with = RuleSet { version: set.version + 1, ..with };
+        let guardrail = |set: &RuleSet| set.guardrail.as_ref().map_or("none".to_owned(), |known| known.id.clone());
+        let what = AuditDetail::new(Act::GuardrailSet).changing(guardrail(set), guardrail(&with));
+        let what = what.noting(format!("rule set {}", set.id));
+        let entry = AccountEntry { entry: new_ulid(now), at: now, by: Actor::Rule, what };
+        let transaction = self.transaction().replace(&with, set.version)?.witnessed_by(&entry)?;
         self.commit(transaction, &mut Pauses::until(deadline)).await.map(drop)
     }
 }

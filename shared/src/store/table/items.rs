@@ -52,8 +52,6 @@ pub enum Queue {
     UnreachableUntil,
     /// Jobs to be carried on.
     Job,
-    /// Rules of programmes, for the provider.
-    Rules,
 }
 
 impl Queue {
@@ -73,7 +71,6 @@ impl Queue {
             Queue::Unwanted => "unwanted",
             Queue::UnreachableUntil => "unreachable-until",
             Queue::Job => "job",
-            Queue::Rules => "rules",
         }
     }
 }

@@ -12,7 +12,7 @@ use ulid::Ulid;
 use crate::domain::audit::Entry;
 use crate::domain::usage::crossing::Scope;
 use crate::domain::values::address::{EmailAddress, MatchedAddress};
-use crate::domain::values::id::{Epoch, GrantId, PersonId, ProgrammeId};
+use crate::domain::values::id::{Epoch, GrantId, PersonId, ProgrammeId, RuleSetId};
 use crate::domain::values::money::Usd;
 use crate::domain::values::token::{LinkTokenHash, SessionTokenHash};
 use crate::domain::values::window::Window;
@@ -42,6 +42,8 @@ pub const GRANTS_AND_READINGS: (&str, &str) = ("G#", "R#~");
 pub const GRANTS: &str = "G#";
 /// The partition of the list of programmes: an immutable row each. There are few, and an admin sees them all.
 pub const PROGRAMMES: &str = "PROGRAMMES";
+/// The partition of the rule sets. There are few: one for each different list of rules.
+pub const RULE_SETS: &str = "RULES";
 /// The prefix of the sort keys of days by model, of a programme and of the account.
 pub const MODEL_DAYS: &str = "M#";
 /// The prefix of the sort keys of totals of groups.
@@ -78,13 +80,12 @@ pub fn programme(id: &ProgrammeId) -> ItemKey {
     key(programme_partition(id), "P")
 }
 
-/// The programme of the key of its settings.
-pub fn programme_of(key: &ItemKey) -> Option<ProgrammeId> {
-    key.pk.strip_prefix("P#").filter(|_| key.sk == "P")?.parse().ok()
-}
-
 pub fn listed_programme(id: &ProgrammeId) -> ItemKey {
     key(PROGRAMMES, id.as_str())
+}
+
+pub fn rule_set(id: &RuleSetId) -> ItemKey {
+    key(RULE_SETS, id.as_str())
 }
 
 pub fn pot(programme: &ProgrammeId) -> ItemKey {

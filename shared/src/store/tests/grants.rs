@@ -40,6 +40,8 @@ pub(super) fn a_full_grant() -> Grant {
             unanswered_since: Some(at("2026-01-02T08:49:00Z")),
         }),
         limit_ordered: Some(at("2026-01-02T08:55:00Z")),
+        rule_set: Some("0123456789abcdef".parse().unwrap()),
+        rules_ordered: Some(at("2026-01-02T08:56:00Z")),
         late_enable_until: Some(at("2026-01-02T09:00:15.250Z")),
         read_at: Some(at("2026-01-02T09:16:00.250Z")),
         put_off: Some(crate::domain::grant::OrderBackoff { tries: 2, until: at("2026-01-02T09:02:00.250Z") }),

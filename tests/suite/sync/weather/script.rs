@@ -131,7 +131,7 @@ impl Script<'_> {
         let settings = Settings { reset: Reset::Monthly, models: vec![MODEL.to_owned()], ..programme.settings };
         let by = Author { actor: &ruled.faculty, now: self.stack.clock.now(), deadline: soon() };
         let edited = AuditDetail::new(Act::Edited);
-        ruled.table.save_settings(&ruled.programme, settings, programme.edits, edited, by).await.unwrap();
+        ruled.table.save_settings(&ruled.programme, settings, programme.version, edited, by).await.unwrap();
         work(self.stack).await;
     }
 
@@ -241,7 +241,7 @@ impl Script<'_> {
     /// Assigns the live keys of the programme with models to its guardrail.
     async fn assigns(&self) {
         let ruled = &self.offices[2];
-        let guardrail = ruled.table.programme(&ruled.programme).await.unwrap().unwrap().guardrail.unwrap().id;
+        let guardrail = ruled.guardrail().await.unwrap().id;
         let grants = ruled.table.grants(&ruled.programme).await.unwrap();
         let keys: Vec<String> =
             grants.iter().filter_map(|grant| Some(grant.live()?.key.as_ref()?.to_string())).collect();

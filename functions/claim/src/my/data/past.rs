@@ -46,6 +46,7 @@ pub(super) fn history_entry(entry: Entry) -> HistoryData {
         Act::Ended => "the place ended with its programme",
         Act::Reopened => "the place goes on, since the term was extended",
         Act::LimitSent => "the key's limit was set anew",
+        Act::RulesSent => "the key was put under other rules",
         Act::Recovered => "keys were found that were not on record",
         Act::Purged => "a key of no use any more was deleted at the provider",
         Act::CapChanged => "the cap was changed",

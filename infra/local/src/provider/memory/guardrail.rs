@@ -1,5 +1,5 @@
-//! One guardrail: its fields, its printed form, and whether it admits a model. Models, providers and data
-//! policy are simulated; budgets, regions and filters are not.
+//! One guardrail: its fields, its printed form, and whether it admits a model. Models, providers, regions and
+//! data policy are simulated; budgets and filters are not.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::provider::values::asked::{Fields, Sent, not_null, required};
 use crate::provider::values::models::{self, Data, Model};
 use crate::provider::values::refusal::Refusal;
 
-const LISTS: [&str; 2] = ["allowed_models", "allowed_providers"];
+const LISTS: [&str; 3] = ["allowed_models", "allowed_providers", "allowed_data_regions"];
 const SWITCHES: [&str; 8] = [
     "enable_free_model_training",
     "enable_paid_model_training",
@@ -98,6 +98,7 @@ impl Guardrail {
             list.iter().any(|name| models::find(name).is_some_and(|found| found.slug == model.slug))
         };
         let serves = |list: &Vec<String>| list.iter().any(|provider| provider == model.provider);
+        let runs = |list: &Vec<String>| list.iter().any(|region| model.regions().contains(&region.as_str()));
         let retention = match model.author() {
             author @ ("anthropic" | "openai" | "google") => format!("enforce_zdr_{author}"),
             _ => "enforce_zdr_other".to_owned(),
@@ -105,6 +106,7 @@ impl Guardrail {
         let training = if model.is_free() { "enable_free_model_training" } else { "enable_paid_model_training" };
         list("allowed_models").is_none_or(names)
             && list("allowed_providers").is_none_or(serves)
+            && list("allowed_data_regions").is_none_or(runs)
             && (model.data == Data::Forgets
                 || (self.switches.get(&retention) != Some(&true) && self.switches.get(training) != Some(&false)))
     }

@@ -43,6 +43,7 @@ fn rules() -> GuardrailRules {
         name: "cs-pilot".to_owned(),
         models: vec!["openai/gpt-4o-mini".to_owned()],
         providers: Vec::new(),
+        regions: Vec::new(),
         data_policy: DataPolicy::ZeroRetention,
     }
 }

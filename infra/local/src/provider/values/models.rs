@@ -91,6 +91,15 @@ impl Model {
         self.slug.ends_with(":free")
     }
 
+    /// The regions in which it can be called.
+    pub(crate) fn regions(&self) -> &'static [&'static str] {
+        match self.provider {
+            "google-vertex" => &["europe", "us"],
+            "deepseek" => &[],
+            _ => &["us"],
+        }
+    }
+
     pub(crate) fn author(&self) -> &'static str {
         self.slug.split('/').next().unwrap_or_default()
     }

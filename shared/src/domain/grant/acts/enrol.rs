@@ -41,7 +41,8 @@ impl View {
         change.grant.person = becomes.clone();
         change.grant.group.clone_from(&line.group);
         if moves {
-            change = change.with_limit(self, false, now).with_room(self, now).ok_or(LineRefused::PotExhausted)?;
+            change = change.with_limit(self, false, now).with_rules(self, now);
+            change = change.with_room(self, now).ok_or(LineRefused::PotExhausted)?;
         }
         // An audit entry holds no personal data, so it only says that the name or address changed.
         let changed = [

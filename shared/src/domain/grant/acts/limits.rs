@@ -89,7 +89,7 @@ impl View {
             WantedLimit::UsedUp => self.stop(Stopped::UsedUp, &Actor::Sync, now),
             WantedLimit::Limit(_) => {
                 let mut change = self.change(&Actor::Sync);
-                let live = live_of(&mut change).filter(|live| live.limit_ordered.is_none()).ok_or(Unchanged)?;
+                let live = change.live_mut().filter(|live| live.limit_ordered.is_none()).ok_or(Unchanged)?;
                 live.order_limit(now);
                 Ok(change)
             }
@@ -100,7 +100,7 @@ impl View {
     /// the limit that is wanted at this moment, which the pot counts.
     pub fn sending_limit(&self, epoch: Epoch, limit: Usd, now: Timestamp) -> Result<Change, NotSending> {
         let mut change = self.change(&Actor::Sync);
-        let live = live_of(&mut change).filter(|live| live.epoch == epoch).ok_or(NotSending::NotWanted)?;
+        let live = change.live_mut().filter(|live| live.epoch == epoch).ok_or(NotSending::NotWanted)?;
         if self.limit_wanted(now) != Some(WantedLimit::Limit(limit)) {
             return Err(NotSending::NotWanted);
         }
@@ -207,7 +207,7 @@ impl Change {
                 self.grant.state = GrantState::Stopped { why: Stopped::UsedUp };
             }
             Some(WantedLimit::Limit(limit)) => {
-                if let Some(live) = live_of(&mut self) {
+                if let Some(live) = self.live_mut() {
                     live.order_limit(now);
                     if read && live.limit.is_some_and(|held| held > limit) {
                         live.order_reading(now);
@@ -217,9 +217,4 @@ impl Change {
         }
         self
     }
-}
-
-fn live_of(change: &mut Change) -> Option<&mut Attempt> {
-    let epoch = change.grant.live()?.epoch;
-    change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == epoch)
 }

@@ -10,6 +10,7 @@ mod limits;
 mod order;
 mod record;
 mod recover;
+mod rules;
 
 pub use begin::{BeginRefused, OpenAttempt, Press, PressKind};
 pub use close::{CapRefused, SweepOutcome};

@@ -1,10 +1,10 @@
-//! Orders: what the provider is still to be told of a key: off, on, another limit, or a last look at what it used. Who sends them
-//! is `crate::orders`.
+//! Orders: what the provider is still to be told of a key: off, on, another limit, other rules, or a last look at what it used. Who
+//! sends them is `crate::orders`.
 //!
 //! An order lies on its attempt and is written with the act that causes it. It is repeated until it is confirmed, and reckoned
 //! anew each time it is sent. The request that caused it sends it, and so do the work of each minute and the sync.
 //!
-//! Leaks and revocations go first, then disables, then limits. What failed is due later, so that it is in nobody's way.
+//! Leaks and revocations go first, then disables, then limits and rules. What failed is due later, so that it is in nobody's way.
 //!
 //! An answer that comes when the opposite is wanted by then leads to an order anew: nobody knows which of the two the provider
 //! did last. After an enable was taken back, no disable counts as confirmed until that enable can come no more.
@@ -53,6 +53,8 @@ pub struct Order {
 pub enum OrderKind {
     Off,
     Limit,
+    /// Puts the key under the guardrail of its rules.
+    Rules,
     On,
     /// Reads what a key used, so that the rest of its place can be given back.
     Read,
@@ -64,7 +66,7 @@ pub enum Urgency {
     /// Somebody else has the key, or its grant was revoked.
     Leak,
     Disable,
-    /// Limits, enables and readings.
+    /// Limits, rules, enables and readings.
     Limit,
 }
 
@@ -125,7 +127,7 @@ impl Grant {
 }
 
 impl Attempt {
-    /// The orders of the attempt's key: the limit before the enable, and the reading after everything else is
+    /// The orders of the attempt's key: limit and rules before the enable, and the reading after everything else is
     /// confirmed.
     fn orders(&self) -> Vec<Order> {
         let Some(key) = self.key.as_ref().filter(|_| self.gone.is_none()) else { return Vec::new() };
@@ -139,7 +141,8 @@ impl Attempt {
             SwitchState::On | SwitchState::Off { .. } => None,
         };
         let limit = self.limit_ordered.map(|since| order(OrderKind::Limit, since));
-        let mut orders: Vec<Order> = switch.into_iter().chain(limit).collect();
+        let rules = self.rules_ordered.map(|since| order(OrderKind::Rules, since));
+        let mut orders: Vec<Order> = switch.into_iter().chain(limit).chain(rules).collect();
         if orders.is_empty() {
             orders.extend(self.read_at.map(|read_at| order(OrderKind::Read, read_at)));
         }
@@ -182,6 +185,12 @@ impl Attempt {
         }
     }
 
+    pub(in crate::domain::grant) fn order_rules(&mut self, now: Timestamp) {
+        if self.rules_ordered.is_none() {
+            (self.rules_ordered, self.put_off) = (Some(now), None);
+        }
+    }
+
     /// Notes that the limit is the wanted one; from now on an enable may be under way.
     pub(in crate::domain::grant) fn note_limited(&mut self) {
         self.limit_ordered = None;
@@ -206,7 +215,8 @@ impl Attempt {
     /// Notes that the provider does not have the key, which drops all its orders.
     pub(in crate::domain::grant) fn note_gone(&mut self, gone: KeyAbsence, now: Timestamp) {
         self.gone = Some(gone);
-        (self.limit_ordered, self.put_off, self.read_at, self.missing_since) = (None, None, None, None);
+        (self.limit_ordered, self.rules_ordered, self.put_off) = (None, None, None);
+        (self.read_at, self.missing_since) = (None, None);
         if !matches!(self.switch, SwitchState::Off { .. }) {
             self.switch = SwitchState::Off { at: now };
         }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use crate::domain::audit::{Act, Actor};
 use crate::domain::grant::{Attempt, AttemptState, Change, GrantState, HoldKind, Notice, OpenAttempt, Unchanged, View};
+use crate::domain::values::id::RuleSetId;
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
 
@@ -12,6 +13,8 @@ use crate::domain::values::money::Usd;
 pub struct MintedKey {
     pub key: KeyHash,
     pub limit: Usd,
+    /// The rule set that the provider confirmed for it.
+    pub rule_set: Option<RuleSetId>,
 }
 
 /// The reason that a key that was made is not recorded, and so never shown.
@@ -27,6 +30,8 @@ pub enum RecordRefused {
     Lost,
     /// The cap was lowered while the key was made, so the key could spend too much.
     LimitLowered,
+    /// Other rules apply by now, so the key could call what it may not.
+    OtherRules,
 }
 
 /// The outcome of an attempt that shows no key.
@@ -56,7 +61,11 @@ impl View {
         if let Some(kind) = self.grant.holds.first() {
             return Err(RecordRefused::Held(kind));
         }
+        if self.rules_of_next_key().map(|rules| rules.id()) != minted.rule_set {
+            return Err(RecordRefused::OtherRules);
+        }
         shown.state = AttemptState::Shown;
+        shown.rule_set.clone_from(&minted.rule_set);
         shown.key = Some(minted.key.clone());
         shown.limit = Some(minted.limit);
         shown.shown_at = Some(now);

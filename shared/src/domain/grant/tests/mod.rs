@@ -8,6 +8,7 @@ mod lifecycle;
 mod orders;
 mod place;
 mod recover;
+mod rules;
 mod ways_out;
 
 use jiff::{SignedDuration, ToSpan};
@@ -63,6 +64,11 @@ impl Story {
         begun
     }
 
+    /// The set that the next key has to be under, as its minter read it.
+    fn rule_set(&self) -> Option<RuleSetId> {
+        self.view.rules_of_next_key().map(|rules| rules.id())
+    }
+
     /// The whole claim or replacement, with the key named by one hex digit.
     fn shown(&mut self, kind: PressKind, key: char) -> &mut Story {
         let begun = self.begin(kind);
@@ -70,7 +76,8 @@ impl Story {
             self.disabled(order.epoch);
         }
         let limit = self.view.next_limit(self.now).unwrap();
-        let change = self.view.record(&begun, &MintedKey { key: hash(key), limit }, self.now).unwrap();
+        let minted = MintedKey { key: hash(key), limit, rule_set: self.rule_set() };
+        let change = self.view.record(&begun, &minted, self.now).unwrap();
         self.apply(change)
     }
 
@@ -147,7 +154,7 @@ fn hash(digit: char) -> KeyHash {
 }
 
 fn minted(digit: char) -> MintedKey {
-    MintedKey { key: hash(digit), limit: Usd::from_dollars(20) }
+    MintedKey { key: hash(digit), limit: Usd::from_dollars(20), rule_set: None }
 }
 
 fn faculty() -> Actor {

@@ -32,6 +32,7 @@ enum Happens {
     Gone,
     HalfResumed,
     RestrictedReplacements,
+    RestrictedModels,
     Synced,
 }
 
@@ -48,7 +49,7 @@ enum Step {
     WindowTurns,
 }
 
-const HAPPENS: [Happens; 19] = [
+const HAPPENS: [Happens; 20] = [
     Happens::Claimed,
     Happens::HandlerDied,
     Happens::Refused,
@@ -67,6 +68,7 @@ const HAPPENS: [Happens; 19] = [
     Happens::Gone,
     Happens::HalfResumed,
     Happens::RestrictedReplacements,
+    Happens::RestrictedModels,
     Happens::Synced,
 ];
 
@@ -153,6 +155,13 @@ impl Story {
                 self.view.programme.settings.replacements = 0;
                 is_news.then_some(())
             }
+            Happens::RestrictedModels => {
+                let is_news = view.programme.settings.models.is_empty();
+                self.view.programme.settings.models = vec!["openai/gpt-4o-mini".to_owned()];
+                let change = self.view.order_rules(now);
+                self.done(change);
+                is_news.then_some(())
+            }
             Happens::Synced => {
                 self.sync();
                 Some(())
@@ -206,7 +215,7 @@ impl Story {
         }
         let Some(limit) = self.view.next_limit(self.now) else { return false };
         let key = hash(next_key(&before));
-        match self.view.record(&begun, &MintedKey { key, limit }, self.now) {
+        match self.view.record(&begun, &MintedKey { key, limit, rule_set: self.rule_set() }, self.now) {
             Ok(change) => {
                 self.apply(change);
             }
@@ -241,6 +250,10 @@ impl Story {
                     Some(WantedLimit::UsedUp) => self.view.order_limit(ListedLimit::Unasked, self.now),
                     None => self.view.drop_limit_order(&order),
                 },
+                OrderKind::Rules => match self.view.rules_wanted() {
+                    Some(rules) => self.view.rules_confirmed(order.epoch, &order.key, &rules.id(), self.now),
+                    None => self.view.drop_rules_order(order.epoch),
+                },
                 _ => self.view.confirmed(&order, self.now),
             };
             if self.done(change).is_none() {
@@ -253,8 +266,8 @@ impl Story {
     fn shape(&self) -> String {
         let grant = &self.view.grant;
         let attempts = grant.attempts.iter().rev().take(2).map(|attempt| {
-            let marks =
-                (attempt.limit_ordered.is_some(), attempt.is_missing(), attempt.gone, attempt.read_at.is_some());
+            let orders = (attempt.limit_ordered.is_some(), attempt.rules_ordered.is_some(), attempt.read_at.is_some());
+            let marks = (orders, attempt.is_missing(), attempt.gone);
             format!("{:?} {:?} {marks:?}", attempt.state, std::mem::discriminant(&attempt.switch))
         });
         let attempts: Vec<String> = attempts.collect();

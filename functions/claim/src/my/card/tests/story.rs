@@ -23,12 +23,13 @@ struct Alone<'a> {
 /// A grant under test, with the current time.
 pub(super) struct Story {
     pub(super) view: View,
+    pub(super) rules: KeyRules,
     pub(super) now: Timestamp,
 }
 
 impl Story {
     pub(super) fn new() -> Story {
-        Story { view: a_view(), now: at("2026-11-20T13:05:00Z") }
+        Story { view: a_view(), rules: KeyRules::default(), now: at("2026-11-20T13:05:00Z") }
     }
 
     pub(super) fn set(mut self, change: impl FnOnce(&mut View)) -> Story {
@@ -54,7 +55,7 @@ impl Story {
 
     pub(super) fn shown(self) -> Story {
         let (story, begun) = self.begun(PressKind::Reveal);
-        let minted = MintedKey { key: key('a'), limit: Usd::from_dollars(20) };
+        let minted = MintedKey { key: key('a'), limit: Usd::from_dollars(20), rule_set: None };
         let change = story.view.record(&begun, &minted, story.now).unwrap();
         story.apply(&change)
     }
@@ -91,7 +92,7 @@ impl Story {
     }
 
     pub(super) fn words(&self) -> String {
-        Card::of(&self.view, None, self.now).words
+        Card::of(&self.view, &self.rules, None, self.now).words
     }
 
     /// The text of the card.
@@ -100,7 +101,9 @@ impl Story {
         let address = self.view.grant.person.address.matched().clone();
         let session = Session::begun(token.hash(), address, None, self.now);
         let visitor = Visitor { session, csrf: token.csrf() };
-        readable(&Alone { visitor: &visitor, card: Card::of(&self.view, None, self.now) }.render().unwrap())
+        readable(
+            &Alone { visitor: &visitor, card: Card::of(&self.view, &self.rules, None, self.now) }.render().unwrap(),
+        )
     }
 }
 

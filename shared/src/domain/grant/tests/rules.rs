@@ -1,0 +1,103 @@
+//! Rules of keys: ordered when they change, confirmed, and never shown before.
+
+use super::*;
+use crate::domain::programme::Group;
+use crate::domain::programme::rules::Rules;
+
+fn models(story: &mut Story, models: &[&str]) {
+    story.view.programme.settings.models = models.iter().map(|model| (*model).to_owned()).collect();
+}
+
+fn order(story: &Story) -> Option<Order> {
+    story.order(Epoch::new(1), OrderKind::Rules)
+}
+
+fn confirm(story: &mut Story, rules: &Rules) -> Result<(), Unchanged> {
+    let change = story.view.rules_confirmed(Epoch::new(1), &hash('a'), &rules.id(), story.now)?;
+    story.apply(change);
+    Ok(())
+}
+
+#[test]
+fn a_key_that_was_made_under_other_rules_than_those_of_now_is_not_recorded() {
+    let mut story = Story::new();
+    let begun = story.begin(PressKind::Reveal);
+    let free = minted('a');
+    models(&mut story, &["a/one"]);
+    assert_eq!(story.view.record(&begun, &free, story.now), Err(RecordRefused::OtherRules));
+    let restricted = MintedKey { rule_set: story.rule_set(), ..free };
+    models(&mut story, &["a/one", "b/two"]);
+    assert_eq!(story.view.record(&begun, &restricted, story.now), Err(RecordRefused::OtherRules));
+    models(&mut story, &[]);
+    assert_eq!(story.view.record(&begun, &restricted, story.now), Err(RecordRefused::OtherRules));
+    models(&mut story, &["a/one"]);
+    assert!(story.view.record(&begun, &restricted, story.now).is_ok());
+}
+
+#[test]
+fn other_rules_are_ordered_until_they_are_confirmed_and_lifted_ones_as_well() {
+    let mut story = Story::new();
+    story.shown(PressKind::Reveal, 'a');
+    assert_eq!(story.view.order_rules(story.now), Err(Unchanged), "it may call everything, and was never under others");
+    models(&mut story, &["a/one"]);
+    let change = story.view.order_rules(story.now).unwrap();
+    story.apply(change);
+    assert_eq!(order(&story).unwrap().due, story.now);
+    assert_eq!(story.view.order_rules(story.now), Err(Unchanged), "it is ordered");
+
+    // Rules that were saved meanwhile are ordered anew by the confirmation of the others.
+    let first = story.view.rules_wanted().unwrap();
+    models(&mut story, &["b/two"]);
+    story.now += 1.minute();
+    confirm(&mut story, &first).unwrap();
+    assert_eq!((attempt(&story, 1).rule_set.clone(), order(&story).unwrap().since), (Some(first.id()), story.now));
+    let second = story.view.rules_wanted().unwrap();
+    confirm(&mut story, &second).unwrap();
+    assert_eq!((order(&story), confirm(&mut story, &second)), (None, Err(Unchanged)));
+
+    models(&mut story, &[]);
+    let change = story.view.order_rules(story.now).unwrap();
+    story.apply(change);
+    assert!(story.view.rules_wanted().unwrap().allow_all());
+    confirm(&mut story, &Rules::default()).unwrap();
+    assert_eq!(order(&story), None);
+}
+
+#[test]
+fn an_enable_waits_for_rules_and_a_key_that_ends_needs_none() {
+    let mut story = Story::new();
+    story.shown(PressKind::Reveal, 'a');
+    let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
+    story.apply(change);
+    story.disabled(Epoch::new(1));
+    models(&mut story, &["a/one"]);
+    let change = story.view.order_rules(story.now).unwrap();
+    story.apply(change);
+    let change = story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
+    story.apply(change);
+    let kinds: Vec<OrderKind> = story.view.grant.orders().iter().map(|order| order.kind).collect();
+    assert_eq!(kinds, [OrderKind::Rules, OrderKind::On]);
+    let change = story.view.stop(Stopped::Leaked, &Actor::Student, story.now).unwrap();
+    story.apply(change);
+    assert_eq!(order(&story), None);
+}
+
+#[test]
+fn whoever_changes_their_group_gets_its_rules_and_goes_back_to_the_programmes() {
+    let mut story = Story::new();
+    let own = Group { cap: None, models: vec!["a/one".to_owned()] };
+    story.view.programme.settings.groups.insert("own".to_owned(), own);
+    story.shown(PressKind::Reveal, 'a');
+    let moves = |story: &mut Story, group: Option<&str>| {
+        let line = RosterLine { person: story.view.grant.person.clone(), group: group.map(str::to_owned) };
+        let change = story.view.describe(&line, &faculty(), story.now).unwrap();
+        story.apply(change);
+        order(story).is_some()
+    };
+    assert!(!moves(&mut story, Some("without")), "a group without models of its own has the programme's");
+    assert!(moves(&mut story, Some("own")));
+    let own = story.view.rules_wanted().unwrap();
+    assert_eq!(own.models, ["a/one"]);
+    confirm(&mut story, &own).unwrap();
+    assert!(moves(&mut story, None) && story.view.rules_wanted().unwrap().allow_all());
+}

@@ -1,0 +1,245 @@
+//! What keys may call: for a programme and its groups, edited while people hold keys, at the provider at once.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bursar_core::domain::audit::Act;
+use bursar_local::gate::{Matcher, Verdict};
+use bursar_tests::stack::Left;
+
+use super::*;
+
+const GROUPS: &str = "/console/programmes/cs-pilot/groups";
+const MINI: &str = "openai/gpt-4o-mini";
+const SONNET: &str = "anthropic/claude-sonnet-4.5";
+const GEMINI: &str = "google/gemini-2.5-flash";
+const ASSIGN: &str = "provider:POST /guardrails/{id}/assignments/keys";
+
+impl Class {
+    /// A person with a key of their own, claimed on the page.
+    async fn claims(&self, name: &str) -> String {
+        let address = format!("{name}@example.edu");
+        self.office().invite(&address).await;
+        let student = signed_in(&self.stack, &address).await;
+        student.submit(&student.get("/my").await, "/my/cs-pilot/reveal", &[]).await.expect(200).one("key").text
+    }
+
+    /// The status of a request for a completion.
+    async fn asks(&self, key: &str, model: &str) -> u16 {
+        let url = format!("{}/chat/completions", self.stack.ready.provider);
+        let body = json!({"model": model, "max_tokens": 1, "messages": [{"role": "user", "content": "Hello"}]});
+        reqwest::Client::new().post(url).bearer_auth(key).json(&body).send().await.unwrap().status().as_u16()
+    }
+
+    /// The guardrails of everybody's enabled key at the provider.
+    fn guardrails(&self) -> BTreeSet<Option<String>> {
+        let keys = self.stack.provider.as_ref().unwrap().keys();
+        keys.into_iter().filter(|key| !key.disabled).map(|key| key.guardrail_id).collect()
+    }
+
+    /// Judges that every enabled key is under the guardrail of the rules of now.
+    async fn has_one_guardrail(&self, why: &str) {
+        let guardrail = self.office().guardrail().await.map(|guardrail| guardrail.id);
+        assert_eq!(self.guardrails(), BTreeSet::from([guardrail]), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn a_group_with_models_of_its_own_in_a_programme_without_cannot_call_others_and_all_others_can() {
+    let class = Class::of(&[]).await;
+    let (admin, mut watch) = (class.admin().await, class.watch());
+    let (ada, bob) = (class.claims("ada").await, class.claims("bob").await);
+    class.judged(&mut watch).await;
+    let moves = |file: &'static str| {
+        let admin = &admin;
+        async move {
+            let shown = crate::console::roster::preview(admin, "add", file).await;
+            assert_eq!(admin.submit(&shown, "/console/programmes/cs-pilot/roster/apply", &[]).await.status, 303);
+        }
+    };
+    moves("email,group\nada@example.edu,A\nbob@example.edu,B\n").await;
+    let page = admin.get(GROUPS).await;
+    let refused = admin.submit(&page, GROUPS, &[("models.A", "gpt four"), ("cap_usd.A", "6")]).await;
+    assert_eq!((refused.status, refused.form(GROUPS).value("cap_usd.A")), (422, Some("6")), "{:?}", refused.alerts());
+    assert!(refused.alerts()[1].contains("gpt names no provider"), "{:?}", refused.alerts());
+    assert_eq!(admin.submit(&page, GROUPS, &[("models.A", MINI)]).await.status, 303);
+    class.judged(&mut watch).await;
+    for (key, model, status) in [(&ada, MINI, 200), (&ada, SONNET, 403), (&bob, MINI, 200), (&bob, SONNET, 200)] {
+        assert_eq!(class.asks(key, model).await, status, "{model}");
+    }
+    assert_eq!(jobs(&admin.get(ID).await), [job("import", "done", 2, 2), job("rules", "done", 2, 2)]);
+
+    // Whoever comes to the group, and whoever makes a key in it, is under its rules; whoever leaves it is not any more.
+    moves("email,group\nada@example.edu,B\nbob@example.edu,A\neve@example.edu,A\n").await;
+    let eve = signed_in(&class.stack, "eve@example.edu").await;
+    let eve = eve.submit(&eve.get("/my").await, "/my/cs-pilot/reveal", &[]).await.expect(200).one("key").text;
+    class.judged(&mut watch).await;
+    for (key, status) in [(&ada, 200), (&bob, 403), (&eve, 403)] {
+        assert_eq!(class.asks(key, SONNET).await, status);
+    }
+    let stale = admin.submit(&page, GROUPS, &[("models.A", SONNET)]).await;
+    assert!(stale.status == 409 && stale.body.contains(&format!("It is now: {MINI}")), "{:?}", stale.alerts());
+    assert_eq!(admin.submit(&admin.get(GROUPS).await, GROUPS, &[("models.A", "")]).await.status, 303);
+    for key in [&ada, &bob, &eve] {
+        assert_eq!(class.asks(key, SONNET).await, 200, "blank means the programme's");
+    }
+    class.judged(&mut watch).await;
+    crate::sync::sync(&class.stack).await;
+    watch.check_after_sync().await;
+    class.stack.finish_leaving(&[Left::PerhapsMails]).await;
+}
+
+#[tokio::test]
+async fn providers_and_regions_hold_at_the_provider_and_what_is_none_is_refused_beside_the_field() {
+    let class = Class::of(&[]).await;
+    let (admin, mut watch) = (class.admin().await, class.watch());
+    let ada = class.claims("ada").await;
+    for (field, bad) in [("providers", "Open AI"), ("providers", "-x"), ("regions", "asia"), ("regions", "Europe")] {
+        let refused = edits(&admin, &[(field, bad)]).await;
+        assert_eq!((refused.status, refused.form(ID).value(field)), (422, Some(bad)), "{:?}", refused.alerts());
+    }
+    for (fields, mini, gemini) in [
+        ([("providers", "google-vertex"), ("regions", "")], 403, 200),
+        ([("providers", "openai, anthropic"), ("regions", "us")], 200, 403),
+        ([("providers", ""), ("regions", "europe")], 403, 200),
+        ([("providers", ""), ("regions", "europe us")], 200, 200),
+        ([("providers", ""), ("regions", "")], 200, 200),
+    ] {
+        assert_eq!(edits(&admin, &fields).await.status, 303, "{fields:?}");
+        let asked = (class.asks(&ada, MINI).await, class.asks(&ada, GEMINI).await);
+        assert_eq!(asked, (mini, gemini), "{fields:?}");
+        class.judged(&mut watch).await;
+    }
+    class.stack.finish_leaving(&[Left::PerhapsMails]).await;
+}
+
+/// Each call of an edit and its job is killed, before and after it took effect, or is not answered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edit_of_rules_that_is_killed_at_any_call_is_not_made_or_reaches_every_key() {
+    let class = Class::of(&["ada", "bob"]).await;
+    let (stack, mut watch) = (&class.stack, class.watch());
+    class.judged(&mut watch).await;
+    let admin = class.admin().await;
+    let page = admin.get(ID).await;
+    let before = calls_of_the_console(stack);
+    assert_eq!(admin.submit(&page, ID, &[("models", MINI)]).await.status, 303);
+    let calls = calls_of_the_console(stack) - before;
+    assert!(calls > 40, "{calls} calls");
+    let mut round = 0;
+    for verdict in ["kill-before", "kill-after", "lose-answer"] {
+        class.works().await;
+        let admin = class.admin().await;
+        // Every edit names a model of its own, so that each makes a guardrail.
+        for nth in (1..calls).step_by(2) {
+            let page = admin.get(ID).await;
+            round += 1;
+            let verdict = verdict.parse::<Verdict>().unwrap();
+            let rule = stack.gate.at(Matcher::call("*").of(FunctionName::Console).nth(nth), verdict.clone());
+            admin.submit(&page, ID, &[("models", &format!("{MINI} some/other-{round}"))]).await;
+            stack.gate.lift(rule);
+            class.judged(&mut watch).await;
+            for _ in 0..3 {
+                class.works().await;
+            }
+            class.judged(&mut watch).await;
+            class.has_one_guardrail(&format!("{verdict:?} of call {nth}")).await;
+            assert!(class.job("rules").await.is_none_or(|job| !job.is_running()), "{verdict:?} of call {nth}");
+        }
+    }
+    let left = Left::PerhapsComplaints(&[("console", "")]);
+    class.stack.finish_leaving(&[Left::PerhapsMails, left, Left::PerhapsUnmetFaults]).await;
+}
+
+/// A key is made while the rules change: the claim read the old ones, or the new ones.
+#[tokio::test]
+async fn an_edit_of_rules_during_a_claim_leaves_no_key_under_the_old_ones() {
+    for (call, nth) in [
+        ("dynamodb:TransactWriteItems", 1),
+        ("provider:POST /keys", 1),
+        (ASSIGN, 1),
+        ("dynamodb:TransactWriteItems", 3),
+    ] {
+        let class = Class::of(&["ada"]).await;
+        let (stack, admin, mut watch) = (&class.stack, class.admin().await, class.watch());
+        assert_eq!(edits(&admin, &[("models", MINI)]).await.status, 303);
+        let student = signed_in(stack, "ada@example.edu").await;
+        let mine = student.get("/my").await;
+        let held = stack.gate.hold(Matcher::call(call).of(FunctionName::Claim).nth(nth));
+        let press = tokio::spawn(async move { student.submit(&mine, "/my/cs-pilot/replace", &[]).await });
+        held.arrived().await;
+        assert_eq!(edits(&admin, &[("models", SONNET)]).await.status, 303, "{call}");
+        class.judged(&mut watch).await;
+        drop(held);
+        let shown = press.await.unwrap();
+        class.judged(&mut watch).await;
+        for _ in 0..3 {
+            class.works().await;
+        }
+        class.judged(&mut watch).await;
+        assert_eq!(jobs(&admin.get(ID).await), [job("rules", "done", 1, 1)], "{call}, then {}", shown.status);
+        if shown.status == 200 {
+            class.has_one_guardrail(call).await;
+        } else {
+            assert!(class.guardrails().is_empty(), "{call}: {}", shown.status);
+        }
+        class.stack.finish_leaving(&[Left::PerhapsMails]).await;
+    }
+}
+
+/// A sync that has read the old rules tells nobody's key of them after the edit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edit_of_rules_during_a_sync_leaves_every_key_under_the_new_ones() {
+    for call in [
+        "provider:GET /keys",
+        "provider:GET /guardrails/{id}/assignments/keys",
+        "provider:GET /guardrails",
+        "provider:PATCH /guardrails/{id}",
+        ASSIGN,
+    ] {
+        let class = Class::of(&["ada", "bob"]).await;
+        let (stack, admin, mut watch) = (&class.stack, class.admin().await, class.watch());
+        assert_eq!(edits(&admin, &[("models", MINI)]).await.status, 303);
+        crate::sync::sync(stack).await;
+        // So that the sync has a key to put under its guardrail again.
+        stack.provider.as_ref().unwrap().unassign(&class.people[0].1).unwrap();
+        class.judged(&mut watch).await;
+        let held = stack.gate.hold(Matcher::call(call).of(FunctionName::UsageSync));
+        let invoke = stack.invoke.clone();
+        let sync = tokio::spawn(async move { invoke.invoke(FunctionName::UsageSync, json!({})).await });
+        held.arrived().await;
+        assert_eq!(edits(&admin, &[("models", SONNET)]).await.status, 303, "{call}");
+        class.judged(&mut watch).await;
+        drop(held);
+        assert_eq!(sync.await.unwrap().unwrap()["complete"], true, "{call}");
+        class.works().await;
+        class.judged(&mut watch).await;
+        class.stack.clock.advance(SignedDuration::from_mins(20)).unwrap();
+        crate::sync::sync(stack).await;
+        watch.check_after_sync().await;
+        class.has_one_guardrail(call).await;
+        class.stack.finish_leaving(&[Left::PerhapsMails]).await;
+    }
+}
+
+#[tokio::test]
+async fn of_two_edits_of_rules_at_once_one_is_saved_and_every_key_is_under_it() {
+    let class = Class::of(&["ada", "bob"]).await;
+    let (admin, mut watch) = (Arc::new(class.admin().await), class.watch());
+    let (one, of_one, of_other) = (Arc::clone(&admin), admin.get(ID).await, admin.get(ID).await);
+    let held = class.stack.gate.hold(Matcher::call(ASSIGN).of(FunctionName::Console));
+    let slow = tokio::spawn(async move { one.submit(&of_one, ID, &[("models", MINI)]).await });
+    held.arrived().await;
+    assert_eq!(admin.submit(&of_other, ID, &[("models", SONNET)]).await.status, 409);
+    assert_eq!(edits(&admin, &[("models", SONNET)]).await.status, 303);
+    drop(held);
+    assert_eq!(slow.await.unwrap().status, 303);
+    for _ in 0..2 {
+        class.works().await;
+        class.judged(&mut watch).await;
+    }
+    class.has_one_guardrail("the later one").await;
+    assert_eq!(jobs(&admin.get(ID).await), [job("rules", "done", 2, 2)]);
+    let seen = class.judged(&mut watch).await;
+    assert!(seen.entries.iter().filter(|entry| entry.what.act == Act::RulesSent).count() >= 2);
+    class.stack.finish_leaving(&[Left::PerhapsMails]).await;
+}
