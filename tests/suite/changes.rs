@@ -5,6 +5,7 @@ mod ends;
 mod jobs;
 mod meanwhile;
 mod rules;
+mod tiers;
 
 use bursar_core::deadline::Waits;
 use bursar_core::domain::values::id::GrantId;

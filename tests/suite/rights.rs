@@ -54,7 +54,7 @@ const PROGRAMME: &str = "/console/programmes/{id}";
 const ONE_GRANT: &str = "/console/programmes/{id}/grants/{grant}/";
 const ACTS: &str = "/console/programmes/{id}/grants/{grant}/{act}";
 
-const TABLE: [(&str, &str, Whose); 62] = [
+const TABLE: [(&str, &str, Whose); 64] = [
     ("GET", "/", Anybodys),
     ("POST", "/link", Anybodys),
     ("GET", "/c/{*anything}", Anybodys),
@@ -101,6 +101,8 @@ const TABLE: [(&str, &str, Whose); 62] = [
     ("POST", "/console/programmes/{id}/move", Admins),
     ("POST", "/console/programmes/{id}/copy", Facultys),
     ("POST", "/console/programmes/{id}/close", Facultys),
+    ("GET", "/console/tiers", Admins),
+    ("POST", "/console/tiers", Admins),
     ("GET", "/console/report", Staffs),
     ("GET", "/console/report.csv", Staffs),
     ("GET", "/console/account", Admins),

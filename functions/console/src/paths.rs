@@ -4,6 +4,8 @@ use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 
 pub(crate) const ACCOUNT: &str = "/console/account";
 
+pub(crate) const TIERS: &str = "/console/tiers";
+
 pub(crate) const REPORT: &str = "/console/report";
 
 pub(crate) fn programme(programme: &ProgrammeId) -> String {

@@ -100,6 +100,8 @@ pub enum Act {
     Moved,
     /// The provider confirmed the rules of a guardrail, or lost it.
     GuardrailSet,
+    /// An admin changed the models of a tier.
+    TierEdited,
     /// Another limit was sent to the provider for the live key.
     LimitSent,
     /// The key was put under other rules at the provider.

@@ -9,9 +9,8 @@ use serde_json::value::RawValue;
 use super::Provider;
 use crate::clock::Clock;
 use crate::deadline::Deadline;
-use crate::domain::programme::rule_set::RuleSet;
 use crate::domain::programme::rules::{DataPolicy, Region, Rules};
-use crate::domain::values::id::DeploymentId;
+use crate::domain::values::id::{DeploymentId, RuleSetId};
 use crate::domain::values::key::KeyHash;
 use crate::provider::wire::calls::{
     ASSIGN_KEYS, CREATE_GUARDRAIL, Call, LIST_ASSIGNMENTS, LIST_GUARDRAILS, PATCH_GUARDRAIL,
@@ -81,16 +80,10 @@ pub struct Assignments {
 }
 
 impl GuardrailRules {
-    /// The rules of a rule set. The name identifies the guardrail later.
-    pub fn of(deployment: &DeploymentId, set: &RuleSet) -> GuardrailRules {
-        let Rules { models, data_policy, providers, regions } = set.rules.clone();
-        GuardrailRules {
-            name: format!("bursar/{deployment}/rules/{}", set.id),
-            models,
-            providers,
-            regions,
-            data_policy,
-        }
+    /// The rules of a rule set, with the models of its tier. The name identifies the guardrail later.
+    pub fn of(deployment: &DeploymentId, set: &RuleSetId, rules: Rules) -> GuardrailRules {
+        let Rules { models, data_policy, providers, regions } = rules;
+        GuardrailRules { name: format!("bursar/{deployment}/rules/{set}"), models, providers, regions, data_policy }
     }
 }
 

@@ -21,6 +21,7 @@ use crate::domain::people::session::Session;
 use crate::domain::people::sign_in::{ASK_LASTS, SignIn};
 use crate::domain::programme::request::Request;
 use crate::domain::programme::rule_set::RuleSet;
+use crate::domain::programme::tiers::Tier;
 use crate::domain::programme::{Pot, Programme};
 use crate::domain::usage::crossing::Crossing;
 use crate::domain::usage::reading::Reading;
@@ -92,6 +93,7 @@ kinds! {
     "listed-programme" ListedProgramme(it): keys::listed_programme(&it.programme);
     "used-form" UsedForm(it): keys::used_form(it.form), expires it.at + FORM_KEPT;
     "rule-set" RuleSet(it): keys::rule_set(&it.id);
+    "tier" Tier(it): keys::tier(&it.name);
     "pot" Pot(it): keys::pot(&it.programme);
     "job" Job(it): keys::job(&it.programme, it.work.kind()), waits it.waits();
     "import" Import(it): keys::import(it.import), expires it.made_at + IMPORT_LASTS;

@@ -39,6 +39,7 @@ pub use programmes::edit::{Edit, EditOutcome, MoneyMove, MoveOutcome, SeenPot};
 pub use programmes::imports::{Import, ImportChunk, Step};
 pub use programmes::jobs::{JOB_LEASE, Job, JobCreation, JobState, Pass, Work};
 pub use programmes::programme::{CloseOutcome, CopiedProgramme, ListedProgramme, NewProgramme, PotSums, UsedForm};
+pub use programmes::tiers::TierOutcome;
 pub use sync::account::{Account, AccountDay, ForeignKey};
 pub use sync::checkpoints::{Checkpoint, Delay, SavedParts};
 pub use sync::fenced::FencedTable;

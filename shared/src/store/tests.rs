@@ -27,6 +27,7 @@ use crate::domain::grant::{Grant, Notice};
 use crate::domain::people::role::Roles;
 use crate::domain::programme::rule_set::{Guardrail, RuleSet, RulesOrder};
 use crate::domain::programme::rules::{DataPolicy, Region, Rules};
+use crate::domain::programme::tiers::Tier;
 use crate::domain::programme::{Group, Pot};
 use crate::domain::usage::crossing::{AlertMail, Crossing, Scope};
 use crate::domain::usage::reading::DailyUse;
@@ -236,6 +237,7 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         }),
         raw(&pot),
         raw(&a_full_rule_set()),
+        raw(&Tier { name: "basic".to_owned(), models: vec!["openai/gpt-4o-mini".to_owned()], version: 1 }),
         raw(&grant),
         raw(&a_full_reading()),
         raw(&entry),

@@ -183,6 +183,12 @@ pub(super) fn releases_have_their_entry(step: &Step<'_>) -> Vec<String> {
         of.rule_sets.values().map(known).collect::<BTreeMap<_, _>>()
     };
     let (of_sets, new): (Vec<_>, Vec<_>) = new.into_iter().partition(|entry| entry.what.act == Act::GuardrailSet);
+    let (of_tiers, new): (Vec<_>, Vec<_>) = new.into_iter().partition(|entry| entry.what.act == Act::TierEdited);
+    let edits = |of: &Snapshot| of.tiers.iter().map(|tier| tier.version).sum::<u64>();
+    let edited = edits(step.now).saturating_sub(edits(before));
+    if u64::try_from(of_tiers.len()).ok() != Some(edited) {
+        wrong.push(format!("tiers were edited {edited} times, and {} account entries say so", of_tiers.len()));
+    }
     let (were, are) = (guardrails(before), guardrails(step.now));
     let changed = are.iter().filter(|(id, guardrail)| were.get(*id).cloned().flatten() != **guardrail).count();
     if of_sets.len() < changed {

@@ -22,6 +22,7 @@ use bursar_core::domain::people::session::Session;
 use bursar_core::domain::people::sign_in::SignIn;
 use bursar_core::domain::programme::request::Request;
 use bursar_core::domain::programme::rule_set::RuleSet;
+use bursar_core::domain::programme::tiers::Tier;
 use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::domain::usage::crossing::Crossing;
 use bursar_core::domain::values::id::{Epoch, GrantId, KeyName, ProgrammeId, RuleSetId};
@@ -58,6 +59,7 @@ pub struct Snapshot {
     pub roles: Vec<Roles>,
     pub pots: BTreeMap<ProgrammeId, Pot>,
     pub rule_sets: BTreeMap<RuleSetId, RuleSet>,
+    pub tiers: Vec<Tier>,
     pub jobs: Vec<Job>,
     pub grants: BTreeMap<(ProgrammeId, GrantId), Grant>,
     pub readings: BTreeMap<(ProgrammeId, GrantId, Epoch), Reading>,
@@ -172,6 +174,7 @@ impl Snapshot {
             roles: Vec::new(),
             pots: BTreeMap::new(),
             rule_sets: BTreeMap::new(),
+            tiers: Vec::new(),
             jobs: Vec::new(),
             grants: BTreeMap::new(),
             readings: BTreeMap::new(),
@@ -242,6 +245,7 @@ impl Snapshot {
                 let pot: Pot = decoded(item)?;
                 self.pots.insert(pot.programme.clone(), pot);
             }
+            Tier::KIND => self.tiers.push(decoded(item)?),
             RuleSet::KIND => {
                 let set: RuleSet = decoded(item)?;
                 self.rule_sets.insert(set.id.clone(), set);

@@ -11,7 +11,7 @@ use bursar_core::domain::people::session::Session;
 use bursar_core::domain::people::sign_in::SignIn;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::request::Request;
-use bursar_core::domain::programme::rule_set::RuleSet;
+use bursar_core::domain::programme::rule_set::{Guardrail, RuleSet};
 use bursar_core::domain::programme::rules::Rules;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::store::items::{Item, Stored};
@@ -88,7 +88,9 @@ pub(super) fn rules_are_told(step: &Step<'_>) -> Vec<String> {
     let running = step.now.programmes.values().filter(|programme| !programme.is_over(step.now.at));
     let is_told = |rules: &Rules| {
         let set = step.now.rule_sets.get(&rules.id());
-        let is_confirmed = |set: &RuleSet| set.guardrail.as_ref().is_some_and(|known| known.rules == set.rules);
+        // Whether a tier has other models by now is found by the work of each minute.
+        let has_rules = |known: &Guardrail, set: &RuleSet| set.rules.tier().is_some() || known.rules == set.rules;
+        let is_confirmed = |set: &RuleSet| set.guardrail.as_ref().is_some_and(|known| has_rules(known, set));
         rules.allow_all() || set.is_some_and(|set| set.order.is_some() || is_confirmed(set))
     };
     let silent = running.filter(|programme| !programme.settings.all_rules().iter().all(is_told));

@@ -17,7 +17,7 @@ const ASSIGN: &str = "provider:POST /guardrails/{id}/assignments/keys";
 
 impl Class {
     /// A person with a key of their own, claimed on the page.
-    async fn claims(&self, name: &str) -> String {
+    pub(super) async fn claims(&self, name: &str) -> String {
         let address = format!("{name}@example.edu");
         self.office().invite(&address).await;
         let student = signed_in(&self.stack, &address).await;
@@ -25,7 +25,7 @@ impl Class {
     }
 
     /// The status of a request for a completion.
-    async fn asks(&self, key: &str, model: &str) -> u16 {
+    pub(super) async fn asks(&self, key: &str, model: &str) -> u16 {
         let url = format!("{}/chat/completions", self.stack.ready.provider);
         let body = json!({"model": model, "max_tokens": 1, "messages": [{"role": "user", "content": "Hello"}]});
         reqwest::Client::new().post(url).bearer_auth(key).json(&body).send().await.unwrap().status().as_u16()

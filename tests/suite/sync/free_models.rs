@@ -6,6 +6,7 @@ use bursar_core::domain::credit::free::FreeRequests;
 use bursar_core::domain::mail::alarm::Cause;
 use bursar_core::domain::programme::Settings;
 use bursar_core::store::Author;
+use bursar_local::invoke::FunctionName;
 use bursar_tests::office::ProgrammeEdits;
 use bursar_tests::office::soon;
 use serde_json::json;
@@ -25,6 +26,8 @@ async fn a_day_whose_free_models_are_used_up_is_told_to_admins_and_to_those_who_
         let what = AuditDetail::new(Act::Edited);
         office.table.save_settings(&office.programme, settings, programme.version, what, by).await.unwrap();
     }
+    // What keys may call is known once the provider has confirmed it.
+    stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
     for (office, name) in [(&open, "ada"), (&listed, "ben"), (&free, "cat")] {
         let grant = invite(&stack, office, name, None).await;
         mint(&stack, office, &grant).await;

@@ -99,7 +99,7 @@ impl Card<'_> {
             can_spend: can_spend(view, obstacle.as_ref(), now),
             offers,
             no_replacement: not_replaced.map(|obstacle| obstacle.in_words(&settings.term)),
-            no_free_models: words::no_free_models(view, free, now),
+            no_free_models: words::no_free_models(view, rules, free, now),
             terms: terms.map(|(text, hash)| TermsOfUse { text, hash }),
             contact: settings.contact.as_deref(),
             models: None,

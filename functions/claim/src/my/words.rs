@@ -12,6 +12,7 @@ use bursar_core::store::{Undeliverable, UnreachableReason};
 use jiff::Timestamp;
 
 use crate::my::obstacle::Obstacle;
+use crate::my::rules::KeyRules;
 use crate::refusal::{why_not, why_not_resumed};
 
 /// The label of a used-up cap, which `card` gives a colour of its own.
@@ -162,10 +163,15 @@ fn stopped_because(stopped: Stopped, is_ordered: bool) -> &'static str {
 }
 
 /// The sentence that the account's free models are used up for today, where a key that works may call them.
-pub(crate) fn no_free_models(view: &View, free: Option<&FreeAllowance>, now: Timestamp) -> Option<String> {
+pub(crate) fn no_free_models(
+    view: &View,
+    rules: &KeyRules,
+    free: Option<&FreeAllowance>,
+    now: Timestamp,
+) -> Option<String> {
     let settings = &view.programme.settings;
     let works = view.grant.live().is_some() && view.grant.holds.is_empty() && !view.programme.is_over(now);
-    let others = match settings.free_models(view.grant.group.as_deref()) {
+    let others = match FreeModels::of(&rules.confirmed.models) {
         FreeModels::AmongOthers if works => " Models that cost money work.",
         FreeModels::Alone if works => "",
         _ => return None,

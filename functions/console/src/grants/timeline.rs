@@ -59,6 +59,7 @@ fn words(act: Act) -> &'static str {
         Act::PlaceGivenBack => "the place in the budget was given back",
         Act::Described => "the roster's line changed",
         Act::Moved => "moved to another group",
+        Act::TierEdited => "tier edited",
         Act::GuardrailSet => "guardrail set",
         Act::RulesSent => "the key was put under other rules at the provider",
         Act::LimitSent => "another limit was set at the provider",

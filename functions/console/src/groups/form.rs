@@ -1,11 +1,12 @@
 //! The fields of one group, and what they change.
 
 use bursar_core::domain::audit::{Act, AuditDetail};
+use bursar_core::domain::programme::tiers::Tiers;
 use bursar_core::domain::programme::{Group, Settings};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::web::Fields;
 
-use crate::settings::{fingerprint, is_untouched, models_of, plain};
+use crate::settings::{fingerprint, is_untouched, models_of, plain, unknown_tier};
 
 /// The fields of one group, as it is or as they were posted.
 pub(crate) struct GroupForm {
@@ -44,6 +45,11 @@ impl GroupForm {
         self.models.take(fields, &format!("models.{}", self.name));
         self.cap.error = cap_of(&self.cap.text).err();
         self.models.error = models_of(&self.models.text).err();
+    }
+
+    pub(super) fn refuse_unknown_tier(&mut self, tiers: &Tiers) {
+        let unknown = models_of(&self.models.text).ok().and_then(|models| unknown_tier(&models, tiers));
+        self.models.error = self.models.error.take().or(unknown);
     }
 
     /// The marks of its fields as they are, by which a stale form knows what its person changed.

@@ -64,6 +64,8 @@ pub(crate) async fn save(
     let mut forms = current(&site, programme).await?;
     let made_from = marks(&forms);
     forms.iter_mut().for_each(|form| form.take(&fields));
+    let tiers = site.table.tiers().await?;
+    forms.iter_mut().for_each(|form| form.refuse_unknown_tier(&tiers));
     if forms.iter().any(GroupForm::is_refused) {
         return Ok(show(&site, &access, forms, made_from, Some(UNREADABLE), StatusCode::UNPROCESSABLE_ENTITY));
     }

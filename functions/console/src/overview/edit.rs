@@ -17,7 +17,7 @@ use super::edit_form::{self, EditForm};
 use super::page::{self, PageState};
 use crate::access::{self, Faculty, Form, ProgrammeAccess};
 use crate::paths;
-use crate::settings::{Difference, Draft, Refusals, SettingTexts};
+use crate::settings::{Difference, Draft, Refusals, SettingTexts, unknown_tier};
 use crate::work::jobs;
 
 const UNREADABLE: &str = "Nothing was saved: a field below cannot be read.";
@@ -80,6 +80,9 @@ impl Edit<'_> {
         let plan = self.plan()?;
         if plan.saved.is_empty() && plan.wished.is_empty() {
             return Ok(());
+        }
+        if let Some(why) = unknown_tier(&plan.after.settings.models, &self.site.table.tiers().await?) {
+            return Err(EditFailed::Unreadable(Refusals::from([("models", why)])));
         }
         let person = access::person(self.site, &self.access.visitor, deadline).await?;
         let now = self.site.clock.now();

@@ -8,7 +8,7 @@ use bursar_core::domain::values::id::new_ulid;
 use bursar_core::store::{Author, NewProgramme};
 use bursar_core::web::{Answer, Frame, RequestDeadline, Site, Visitor};
 
-use super::{Audience, Draft, FormFields, Refusals, SettingTexts};
+use super::{Audience, Draft, FormFields, Refusals, SettingTexts, unknown_tier};
 use crate::access::{self, AdminAccess, Admins, Form};
 use crate::paths;
 
@@ -38,6 +38,9 @@ pub(crate) async fn create(
         Ok(draft) => draft,
         Err(refusals) => return Ok(form(&site, &visitor, &typed, &refusals)),
     };
+    if let Some(why) = unknown_tier(&settings.models, &site.table.tiers().await?) {
+        return Ok(form(&site, &visitor, &typed, &Refusals::from([("models", why)])));
+    }
     let actor = access::actor(&site, &visitor, deadline).await?;
     let by = Author { actor: &actor, now: site.clock.now(), deadline };
     let form = fields.filled("form").and_then(|form| form.parse().ok());

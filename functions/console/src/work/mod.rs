@@ -1,7 +1,7 @@
 //! The work of each minute: due orders, jobs without a runner, and rules of programmes that the provider
 //! has not confirmed. Each has a share of the time, so that none blocks the others.
 
-mod guardrails;
+pub(crate) mod guardrails;
 mod import;
 pub(crate) mod jobs;
 mod outage;

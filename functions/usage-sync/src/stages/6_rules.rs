@@ -44,17 +44,18 @@ impl RulesDelivery {
                 return Ok(StageEnd::TimeIsUp);
             }
             runner.stay().await?;
-            // Read again: it may have been written since the run began.
+            // Read again: it may have been written since the run began. What its tier has by now is told by the work.
             let set = runner.table.rule_set(&set.id).await?.context("a rule set is gone")?;
-            if let Some(guardrail) = &set.guardrail {
-                let rules = GuardrailRules::of(&runner.deployment, &set);
+            let rules = set.rules.resolved(&runner.table.tiers().await?);
+            if let Some(guardrail) = set.guardrail.as_ref().filter(|known| Some(&known.rules) == rules.as_ref()) {
+                let rules = GuardrailRules::of(&runner.deployment, &set.id, guardrail.rules.clone());
                 let sent = runner.provider.patch_guardrail(&guardrail.id, &rules, runner.until()).await;
                 if let Some(obstacle) = sent.as_ref().err().and_then(|error| runner.obstacle(error)) {
                     return Ok(StageEnd::Blocked(obstacle));
                 }
-                note_sent(runner, &set, &sent).await?;
-                // A difference from rules that it has not confirmed yet is not the provider's doing.
-                let is_own = guardrail.rules == set.rules && guardrail.confirmed_at < listed_at;
+                note_sent(runner, &set, guardrail, &sent).await?;
+                // A difference from rules that were confirmed since is not the provider's doing.
+                let is_own = guardrail.confirmed_at < listed_at;
                 let was = listed.iter().find(|listed| is_own && listed.id == guardrail.id);
                 report(&asking(runner, &set), was, sent, journal);
             }
@@ -80,12 +81,13 @@ fn asking(runner: &Runner<'_>, set: &RuleSet) -> String {
 async fn note_sent(
     runner: &Runner<'_>,
     set: &RuleSet,
+    known: &Guardrail,
     sent: &Result<Option<ProviderGuardrail>, ProviderError>,
 ) -> Result<()> {
     let (now, deadline) = (runner.clock.now(), runner.until());
     match sent {
         Ok(Some(sent)) => {
-            let guardrail = Guardrail { id: sent.id.clone(), rules: set.rules.clone(), confirmed_at: now };
+            let guardrail = Guardrail { id: sent.id.clone(), confirmed_at: now, ..known.clone() };
             runner.table.confirm_rule_set(set, guardrail, deadline).await?;
         }
         Ok(None) => runner.table.lose_guardrail(set, now, deadline).await?,

@@ -56,6 +56,11 @@ impl Provider {
         self.memory().remove_guardrail(id)
     }
 
+    /// The models that a guardrail allows, as they were sent; `None` if it allows all, or is not there.
+    pub fn allowed_models(&self, id: &str) -> Option<Vec<String>> {
+        self.memory().guardrail(id)?.allowed_models().cloned()
+    }
+
     /// Sets how the limit of a key made without HTTP counts: its window, whether it includes BYOK, and its
     /// expiry.
     pub fn count_limit(

@@ -1,17 +1,14 @@
 //! The account's allowance of requests to free models, which all its keys share until midnight UTC, and
-//! which programmes it matters to.
+//! which keys it matters to.
 
 use jiff::Timestamp;
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::programme::Settings;
 use crate::domain::values::window::{Reset, utc_date};
 
 /// The ending of the slugs of free models.
 const FREE: &str = ":free";
-/// The tier of free models.
-const FREE_TIER: &str = "free";
 
 /// The provider's counters of requests to free models on the present UTC day. Older accounts have none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,15 +61,10 @@ impl FreeAllowance {
     }
 }
 
-impl Settings {
-    /// The free models that keys of this group may call.
-    pub fn free_models(&self, group: Option<&str>) -> FreeModels {
-        let models = self.models_of(group);
-        let is_free = |model: &String| {
-            let model = model.to_ascii_lowercase();
-            model == FREE_TIER || model.ends_with(FREE)
-        };
-        match models.iter().filter(|model| is_free(model)).count() {
+impl FreeModels {
+    /// Those of a key that may call these models; an empty list allows all.
+    pub fn of(models: &[String]) -> FreeModels {
+        match models.iter().filter(|model| model.to_ascii_lowercase().ends_with(FREE)).count() {
             _ if models.is_empty() => FreeModels::AmongOthers,
             0 => FreeModels::None,
             free if free == models.len() => FreeModels::Alone,
@@ -84,8 +76,6 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::programme::Group;
-    use crate::domain::programme::testing::a_programme;
 
     #[test]
     fn nothing_is_left_where_the_provider_says_so_and_unknown_counters_say_nothing() {
@@ -108,19 +98,10 @@ mod tests {
     }
 
     #[test]
-    fn free_models_are_allowed_without_a_list_by_their_slug_and_by_their_tier() {
-        let of = |models: &[&str], group: &[&str]| {
-            let list = |models: &[&str]| models.iter().map(|model| (*model).to_owned()).collect();
-            let groups = [("A".to_owned(), Group { models: list(group), ..Group::default() })].into();
-            let settings = Settings { models: list(models), groups, ..a_programme().settings };
-            [None, Some("A")].map(|group| settings.free_models(group))
-        };
-        let (none, alone, others) = (FreeModels::None, FreeModels::Alone, FreeModels::AmongOthers);
+    fn free_models_are_allowed_without_a_list_and_by_their_slug() {
+        let of = |models: &[&str]| FreeModels::of(&models.iter().map(|model| (*model).to_owned()).collect::<Vec<_>>());
         let (mini, llama) = ("openai/gpt-4o-mini", "meta-llama/llama-3.3-70b-instruct:free");
-        assert_eq!(of(&[], &[]), [others; 2]);
-        assert_eq!(of(&[mini], &[]), [none; 2]);
-        assert_eq!(of(&[mini, llama], &[llama]), [others, alone]);
-        assert_eq!(of(&["free"], &[mini]), [alone, none]);
-        assert_eq!(of(&[mini], &["Free", mini]), [none, others]);
+        assert_eq!((of(&[]), of(&[mini])), (FreeModels::AmongOthers, FreeModels::None));
+        assert_eq!((of(&[mini, llama]), of(&[llama])), (FreeModels::AmongOthers, FreeModels::Alone));
     }
 }

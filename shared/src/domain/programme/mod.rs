@@ -7,6 +7,7 @@ pub mod rules;
 pub mod terms;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod tiers;
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,8 @@
 //! Rule sets: what keys may call, whichever programmes and groups ask for it, and the guardrail that holds it at the provider.
 //!
-//! A set is named by its rules as people wrote them, so equal rules share a guardrail, which is found by that name. Keys of a programme
-//! with other rules are put under another guardrail, by a job. A set is never removed.
+//! A set is named by its rules as people wrote them, so equal rules share a guardrail, which is found by that name. A tier stands by its
+//! name: when it is edited, the guardrail is changed and every key under it follows. Keys of a programme with other rules are put under
+//! another guardrail, by a job. A set is never removed.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::programme::rules::Rules;
+use crate::domain::programme::tiers::Tiers;
 use crate::domain::programme::{Programme, Settings};
 use crate::domain::values::id::RuleSetId;
 
@@ -26,6 +28,7 @@ const MOST_PAUSE: SignedDuration = SignedDuration::from_hours(1);
 pub struct RuleSet {
     #[serde(rename = "rule_set")]
     pub id: RuleSetId,
+    /// The rules as people wrote them.
     pub rules: Rules,
     /// The guardrail that keys are put under, once it was made at the provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -69,6 +72,21 @@ impl RuleSet {
     /// A set that nobody has told the provider yet.
     pub fn new(rules: Rules, now: Timestamp) -> RuleSet {
         RuleSet { id: rules.id(), rules, guardrail: None, order: Some(RulesOrder::due(now)), version: 1 }
+    }
+
+    /// The order that is to be sent now: one that is due, or one for the models that its tier has by now.
+    pub fn due(&self, tiers: &Tiers, now: Timestamp) -> Option<RulesOrder> {
+        match &self.order {
+            Some(order) => Some(order.clone()).filter(|order| order.due <= now),
+            None if self.is_behind(tiers) => Some(RulesOrder::due(now)),
+            None => None,
+        }
+    }
+
+    /// Whether the provider has confirmed other models than its tier has by now.
+    fn is_behind(&self, tiers: &Tiers) -> bool {
+        let confirmed = self.guardrail.as_ref().map(|known| &known.rules);
+        self.rules.resolved(tiers).is_some_and(|wanted| confirmed != Some(&wanted))
     }
 
     /// The refusal of its rules that has lasted so long that the admins are alerted.

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::domain::programme::tiers::{self, Tiers};
 use crate::domain::values::id::RuleSetId;
 
 /// The permissions of a model's providers to use prompts.
@@ -43,6 +44,19 @@ pub struct Rules {
 impl Rules {
     pub fn allow_all(&self) -> bool {
         *self == Rules::default()
+    }
+
+    /// The tier that they name instead of models.
+    pub fn tier(&self) -> Option<&str> {
+        tiers::named_in(&self.models)
+    }
+
+    /// The rules with the models of the tier that they name; `None` if there is no such tier.
+    pub fn resolved(&self, tiers: &Tiers) -> Option<Rules> {
+        match self.tier() {
+            Some(tier) => Some(Rules { models: tiers.models(tier)?.to_vec(), ..self.clone() }),
+            None => Some(self.clone()),
+        }
     }
 
     /// The name of the rules: equal for equal rules, in whatever order their lists are written.

@@ -7,3 +7,4 @@ pub(super) mod programme;
 pub(super) mod reads;
 pub(super) mod requests;
 pub(super) mod rule_sets;
+pub(super) mod tiers;

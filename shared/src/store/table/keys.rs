@@ -44,6 +44,8 @@ pub const GRANTS: &str = "G#";
 pub const PROGRAMMES: &str = "PROGRAMMES";
 /// The partition of the rule sets. There are few: one for each different list of rules.
 pub const RULE_SETS: &str = "RULES";
+/// The partition of the tiers that were edited.
+pub const TIERS: &str = "TIERS";
 /// The prefix of the sort keys of days by model, of a programme and of the account.
 pub const MODEL_DAYS: &str = "M#";
 /// The prefix of the sort keys of totals of groups.
@@ -86,6 +88,10 @@ pub fn listed_programme(id: &ProgrammeId) -> ItemKey {
 
 pub fn rule_set(id: &RuleSetId) -> ItemKey {
     key(RULE_SETS, id.as_str())
+}
+
+pub fn tier(name: &str) -> ItemKey {
+    key(TIERS, name)
 }
 
 pub fn pot(programme: &ProgrammeId) -> ItemKey {

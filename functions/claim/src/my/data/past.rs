@@ -61,6 +61,7 @@ pub(super) fn history_entry(entry: Entry) -> HistoryData {
         }
         Act::GuardReleased
         | Act::InvoiceNoted
+        | Act::TierEdited
         | Act::KeysAssigned
         | Act::KeysTakenBack
         | Act::ResidualExplained

@@ -92,6 +92,10 @@ impl Guardrail {
         object
     }
 
+    pub(crate) fn allowed_models(&self) -> Option<&Vec<String>> {
+        self.lists.get("allowed_models")
+    }
+
     pub(crate) fn allows(&self, model: &Model) -> bool {
         let list = |name: &str| self.lists.get(name);
         let names = |list: &Vec<String>| {

@@ -1,0 +1,121 @@
+//! The page of the tiers: named lists of models, which admins keep for programmes and groups.
+
+mod form;
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::programme::tiers::Tiers;
+use bursar_core::store::{Author, TierOutcome};
+use bursar_core::web::{Answer, Fault, Frame, RequestDeadline, Site, Visitor};
+
+use self::form::TierForm;
+use crate::access::{self, AdminAccess, Admins, Form};
+use crate::paths;
+use crate::work::guardrails;
+
+const STALE: &str = "Nothing was saved: somebody else edited this tier meanwhile. Below is what you typed, and what it is now. Save again to replace that.";
+const UNREADABLE: &str = "Nothing was saved: a field below cannot be read.";
+const NAMED: &str = "Nothing was removed: the tier is in use.";
+
+#[derive(Template)]
+#[template(path = "tiers.html")]
+struct TiersPage<'a> {
+    frame: &'a Frame,
+    csrf: &'a str,
+    is_admin: bool,
+    refusal: Option<&'static str>,
+    tiers: Vec<TierRow>,
+    new: TierForm,
+}
+
+/// A tier with the programmes that name it, for themselves or a group.
+struct TierRow {
+    form: TierForm,
+    named_by: Vec<String>,
+}
+
+pub(crate) async fn page(State(site): State<Site>, AdminAccess { visitor }: AdminAccess) -> Answer {
+    show(&site, &visitor, None, StatusCode::OK).await
+}
+
+pub(crate) async fn save(
+    State(site): State<Site>,
+    RequestDeadline(deadline): RequestDeadline,
+    Form { access: AdminAccess { visitor }, fields }: Form<Admins>,
+) -> Answer {
+    let mut form = TierForm::typed(&fields);
+    let Some(typed) = form.read() else {
+        return show(&site, &visitor, Some((form, UNREADABLE)), StatusCode::UNPROCESSABLE_ENTITY).await;
+    };
+    let actor = access::actor(&site, &visitor, deadline).await?;
+    let by = Author { actor: &actor, now: site.clock.now(), deadline };
+    match site.table.edit_tier(&typed.name, &typed.models, typed.version, by).await? {
+        TierOutcome::Done => {
+            site.table.hurry_tier(&typed.name, by).await?;
+            if let Err(error) = guardrails::tell_tier(&site, &typed.name, deadline).await {
+                tracing::warn!(tier = typed.name, error = format!("{error:#}"), "a tier is left for the next minute");
+            }
+            Ok(Redirect::to(paths::TIERS).into_response())
+        }
+        TierOutcome::Stale(now) => {
+            form.version = now.version.to_string();
+            form.now = Some(if now.models.is_empty() { "removed".to_owned() } else { now.models.join(" ") });
+            show(&site, &visitor, Some((form, STALE)), StatusCode::CONFLICT).await
+        }
+        TierOutcome::Named(naming) => {
+            form.models_error = Some(format!(
+                "{} {} it. Give them other models first.",
+                names(&naming),
+                if naming.len() == 1 { "names" } else { "name" }
+            ));
+            show(&site, &visitor, Some((form, NAMED)), StatusCode::CONFLICT).await
+        }
+    }
+}
+
+async fn show(
+    site: &Site,
+    visitor: &Visitor,
+    refused: Option<(TierForm, &'static str)>,
+    status: StatusCode,
+) -> Result<Response, Fault> {
+    let (tiers, named_by) = (site.table.tiers().await?, named_by(site).await?);
+    let refusal = refused.as_ref().map(|(_, why)| *why);
+    let (mut rows, mut new) = (rows(&tiers, &named_by), TierForm::default());
+    if let Some((form, _)) = refused {
+        match rows.iter_mut().find(|row| row.form.name == form.name) {
+            Some(row) => row.form = form,
+            None => new = form,
+        }
+    }
+    let csrf = visitor.csrf.reveal();
+    Ok(Frame::page(status, &TiersPage { frame: &site.frame, csrf, is_admin: true, refusal, tiers: rows, new }))
+}
+
+fn rows(tiers: &Tiers, named_by: &BTreeMap<String, Vec<String>>) -> Vec<TierRow> {
+    let row = |tier| {
+        let form = TierForm::of(tier);
+        TierRow { named_by: named_by.get(&form.name).cloned().unwrap_or_default(), form }
+    };
+    tiers.iter().map(row).collect()
+}
+
+/// The names of the programmes that name each tier.
+async fn named_by(site: &Site) -> Result<BTreeMap<String, Vec<String>>, Fault> {
+    let mut named_by: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for programme in site.table.programmes().await?.into_iter().filter(|programme| programme.closed_at.is_none()) {
+        for tier in programme.settings.all_rules().iter().filter_map(|rules| rules.tier()) {
+            named_by.entry(tier.to_owned()).or_default().push(programme.settings.name.clone());
+        }
+    }
+    Ok(named_by)
+}
+
+fn names(programmes: &[Programme]) -> String {
+    programmes.iter().map(|programme| programme.settings.name.as_str()).collect::<Vec<_>>().join(", ")
+}

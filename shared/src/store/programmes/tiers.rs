@@ -1,0 +1,77 @@
+//! Tiers as admins keep them. A tier that a programme or group names cannot be removed.
+
+use crate::domain::audit::{AccountEntry, Act, AuditDetail};
+use crate::domain::programme::rule_set::RulesOrder;
+use crate::domain::programme::tiers::{Tier, Tiers, named_in};
+use crate::domain::programme::{Programme, Settings};
+use crate::domain::values::id::new_ulid;
+use crate::store::table::commit::Round;
+use crate::store::table::context::Author;
+use crate::store::table::{StoreError, Table, keys};
+
+/// The outcome of an edit of a tier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TierOutcome {
+    Done,
+    /// Somebody else's edit was faster; this is its result.
+    Stale(Tier),
+    /// It was to be removed, and these programmes name it, for themselves or a group.
+    Named(Vec<Programme>),
+}
+
+impl Table {
+    pub async fn tiers(&self) -> Result<Tiers, StoreError> {
+        Ok(Tiers::of(self.query(keys::TIERS, "").await?))
+    }
+
+    /// Replaces the models of a tier that was read in a version, or makes one where there was none; without models it is removed. The
+    /// provider is told by whoever sends the orders of its rule sets.
+    pub async fn edit_tier(
+        &self,
+        name: &str,
+        models: &[String],
+        version: Option<u64>,
+        by: Author<'_>,
+    ) -> Result<TierOutcome, StoreError> {
+        self.carry_through(by.deadline, || async {
+            let unknown = Tier { name: name.to_owned(), models: Vec::new(), version: 0 };
+            let was = self.tiers().await?.get(name).cloned().unwrap_or(unknown);
+            if was.models == models {
+                return Ok(Round::Over(TierOutcome::Done));
+            }
+            if version.is_some_and(|version| version != was.version) || (version.is_none() && !was.models.is_empty()) {
+                return Ok(Round::Over(TierOutcome::Stale(was)));
+            }
+            if models.is_empty() {
+                let mut naming = self.programmes().await?;
+                naming.retain(|programme| programme.closed_at.is_none() && names(&programme.settings, name));
+                if !naming.is_empty() {
+                    return Ok(Round::Over(TierOutcome::Named(naming)));
+                }
+            }
+            let is = Tier { models: models.to_vec(), version: was.version + 1, ..was.clone() };
+            let what = AuditDetail::new(Act::TierEdited).changing(was.models.join(" "), models.join(" ")).noting(name);
+            let entry = AccountEntry { entry: new_ulid(by.now), at: by.now, by: by.actor.clone(), what };
+            let transaction = match was.version {
+                0 => self.transaction().create(&is)?,
+                version => self.transaction().replace(&is, version)?,
+            };
+            Ok(Round::Write(transaction.witnessed_by(&entry)?, TierOutcome::Done))
+        })
+        .await
+    }
+
+    /// Makes the orders of a tier's rule sets due now, whatever the provider refused before.
+    pub async fn hurry_tier(&self, name: &str, by: Author<'_>) -> Result<(), StoreError> {
+        for set in self.rule_sets().await?.into_iter().filter(|set| set.rules.tier() == Some(name)) {
+            self.note_rules_order(&set, Some(RulesOrder::due(by.now)), by.deadline).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether settings name a tier, for everybody or a group.
+fn names(settings: &Settings, tier: &str) -> bool {
+    let groups = settings.groups.values().map(|group| &group.models);
+    groups.chain([&settings.models]).any(|models| named_in(models) == Some(tier))
+}
