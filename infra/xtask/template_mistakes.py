@@ -106,7 +106,7 @@ MISTAKES = [
     ("a key for anybody", "              AWS:\n                Fn::Sub: arn:${AWS::Partition}:iam::${AWS::AccountId}:root\n", "              AWS: '*'\n", "somebody else than the account"),
     ("a key that nobody governs", "            Action: kms:*\n", "            Action: kms:DescribeKey\n", "nobody could ever change it"),
     ("every partition to a function that faces strangers", "dynamodb:LeadingKeys: ['A#*', ACCOUNT, 'L#*', META, 'N#*', 'O#*', 'RATE#*', 'SENT#*']", "dynamodb:LeadingKeys: ['*']", "MailRole: it reaches into every partition"),
-    ("partitions that nothing limits", "                Condition:\n                  ForAllValues:StringLike:\n                    dynamodb:LeadingKeys: ['A#*', ACCOUNT, 'G#*', 'L#*', META, 'N#*', 'O#*', 'P#*', 'REFRESH#*', 'S#*', 'U#*']\n", "", "ClaimRole: it reaches into every partition"),
+    ("partitions that nothing limits", "                Condition:\n                  ForAllValues:StringLike:\n                    dynamodb:LeadingKeys: ['A#*', ACCOUNT, 'G#*', 'L#*', META, 'N#*', 'O#*', 'P#*', 'REFRESH#*', RULES, 'S#*', 'U#*']\n", "", "ClaimRole: it reaches into every partition"),
     ("partitions of which one is enough", "ForAllValues:StringLike", "ForAnyValue:StringLike", "ClaimRole: it reaches into every partition"),
     ("a denial that became a right", "Effect: Deny", "Effect: Allow", "UsageSyncRole: it does not deny every session"),
     ("a denial of another partition", "['S#*']", "['SESSION#*']", "it does not deny every session"),
