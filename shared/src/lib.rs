@@ -7,6 +7,7 @@ pub mod config;
 pub mod deadline;
 pub mod domain;
 pub mod event;
+pub mod guardrails;
 pub mod log;
 pub mod orders;
 pub mod provider;

@@ -57,11 +57,17 @@ impl Orders<'_> {
     pub async fn carry_out(&self, at: ActContext<'_>, is_meant: impl Fn(&Order) -> bool) -> Result<u32, NotCarriedOut> {
         let mut done = 0;
         let mut last: Option<Order> = None;
+        let mut has_looked = false;
         // The grant is read before each order: it may have been held or released since the index named it, or
         // during the last order.
-        while let Some(grant) = self.table.grant(at.programme, at.grant).await?
-            && let Some(order) = grant.orders().into_iter().find(&is_meant)
-        {
+        while let Some(grant) = self.table.grant(at.programme, at.grant).await? {
+            // That a cap for a while is over leads to an order.
+            let is_over = grant.passing_cap_ends_at().is_some_and(|until| until <= at.now);
+            if is_over && !std::mem::replace(&mut has_looked, true) {
+                self.table.act(at, View::end_passing_cap).await?;
+                continue;
+            }
+            let Some(order) = grant.orders().into_iter().find(&is_meant) else { break };
             if last.as_ref() == Some(&order) {
                 return Err(NotCarriedOut::NotFirm);
             }
@@ -172,9 +178,23 @@ impl Orders<'_> {
             return Ok(());
         };
         let set = self.table.rule_set(&wanted.id()).await?;
-        let Some(guardrail) = set.and_then(|set| set.guardrail) else { return Err(NotCarriedOut::NotConfirmed) };
-        self.provider.assign_keys(&guardrail.id, std::slice::from_ref(&order.key), patience).await?;
-        let confirmed = |view: &View, now| view.rules_confirmed(order.epoch, &order.key, &wanted.id(), now);
+        let Some((set, guardrail)) = set.as_ref().and_then(|set| Some((set, set.guardrail.as_ref()?))) else {
+            return Err(NotCarriedOut::NotConfirmed);
+        };
+        let assigned = self.provider.assign_keys(&guardrail.id, std::slice::from_ref(&order.key), patience).await;
+        if let Err(error) = assigned {
+            if !error.is_not_found() {
+                return Err(error.into());
+            }
+            // The answer does not say whether it is the key or the guardrail that is not found.
+            let KeyPresence::Key(_) = self.provider.get_key(&order.key, patience).await? else {
+                return Err(NotCarriedOut::NotFound);
+            };
+            self.table.order_rules(set, self.clock.now(), patience).await?;
+            return Err(NotCarriedOut::NotConfirmed);
+        }
+        let confirmed =
+            |view: &View, now| view.rules_confirmed(order.epoch, &order.key, &wanted.id(), Some(order.since), now);
         self.table.act(self.now(at), confirmed).await?;
         Ok(())
     }

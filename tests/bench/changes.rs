@@ -1,4 +1,4 @@
-//! `cargo xtask bench changes`: a cap edit and a close for a tenth of 5,000 live keys, at a provider that takes ten calls a second.
+//! `cargo xtask bench changes`: a cap edit, other models and a close for a tenth of 5,000 live keys, at a provider that takes ten calls a second.
 //! A minute of the product's clock has one round of work; within a round the clock goes as the machine's does.
 
 use std::time::Instant;
@@ -58,6 +58,9 @@ pub(crate) async fn run() -> Result<()> {
         "a key has another limit"
     );
     told("a lower cap", &cap);
+    let rules = took(&stack, &admin, "rules", PAGE, &[("models", "openai/gpt-4o-mini")]).await?;
+    ensure!(keys().iter().all(|key| key.guardrail_id.is_some()), "a key is under no guardrail");
+    told("other models", &rules);
     let close = took(&stack, &admin, "close", &format!("{PAGE}/close"), &[]).await?;
     ensure!(keys().iter().all(|key| key.disabled), "a key is enabled");
     told("a close", &close);

@@ -4,6 +4,8 @@ mod edits;
 mod ends;
 mod jobs;
 mod meanwhile;
+mod models;
+mod races;
 mod rules;
 mod tiers;
 

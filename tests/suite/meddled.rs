@@ -3,17 +3,18 @@
 
 use bursar_core::domain::audit::{Act, Actor, AuditDetail};
 use bursar_core::domain::grant::{HoldKind, Reading, ReleaseRefused};
+use bursar_core::domain::programme::Settings;
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::{Window, utc_date};
-use bursar_core::store::{ActOutcome, Author, EditOutcome};
+use bursar_core::store::{ActOutcome, Author, EditOutcome, TierOutcome};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;
 use bursar_tests::aws;
 use bursar_tests::office::ProgrammeEdits;
 use bursar_tests::office::{Office, soon};
-use bursar_tests::stack::{Left, Stack};
+use bursar_tests::stack::{self, Left, Stack};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -175,14 +176,103 @@ async fn a_guardrail_whose_rules_were_changed_by_hand_is_told_its_own_again() {
         let report = sync(&stack).await;
         assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])), "{report}");
     }
-    stack.provider.as_ref().unwrap().delete_guardrail(&guardrail).unwrap();
-    let report = sync(&stack).await;
-    assert!(report["complete"] == false && problems(&report).contains("is not there any more"), "{report}");
+    // A tier is edited while the sync sends what the tier had.
+    let edits = async |models: &[&str]| {
+        let (table, by) = (&office.table, Author { actor: &office.faculty, now: stack.clock.now(), deadline: soon() });
+        let (version, models) = (table.tiers().await.unwrap().get("basic").unwrap().version, models.iter());
+        let models: Vec<String> = models.map(|model| (*model).to_owned()).collect();
+        let edited = table.edit_tier("basic", &models, Some(version), by).await.unwrap();
+        assert_eq!(edited, TierOutcome::Done);
+        stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
+    };
+    let programme = office.table.programme(&office.programme).await.unwrap().unwrap();
+    let settings = Settings { models: vec!["basic".to_owned()], ..programme.settings };
+    let (by, what) =
+        (Author { actor: &office.faculty, now: stack.clock.now(), deadline: soon() }, AuditDetail::new(Act::Edited));
+    office.table.save_settings(&programme.id, settings, programme.version, what, by).await.unwrap();
+    edits(&["openai/gpt-4o-mini"]).await;
+    let of_tier = office.guardrail().await.unwrap().id;
+    let allowed = || stack.provider.as_ref().unwrap().allowed_models(&of_tier).unwrap();
+    let tells = || Matcher::call("provider:PATCH /guardrails/{id}").of(FunctionName::UsageSync);
+    for (after, verdict) in [("openai/gpt-4o", Verdict::Pass), ("openai/gpt-4o-mini", Verdict::LoseAnswer)] {
+        let held = stack.gate.hold(tells());
+        let edited = async {
+            held.arrived().await;
+            edits(&[after]).await;
+            assert_eq!(allowed(), [after]);
+            held.release(verdict.clone()).unwrap();
+            // Whatever it tries again ends alike.
+            while held.arrived().await.name.has_effect() {
+                held.release(verdict.clone()).unwrap();
+            }
+        };
+        tokio::select! {
+            _ = sync(&stack) => {}
+            () = edited => {}
+        }
+        drop(held);
+        stack.clock.advance(SignedDuration::from_mins(1)).unwrap();
+        stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
+        assert_eq!(allowed(), [after], "the older rules do not stay");
+    }
+    let left = [Left::Complaints(&[("usage-sync", "the provider did not do it")]), Left::PerhapsMails];
+    stack.finish_leaving(&left).await;
+}
+
+#[tokio::test]
+async fn a_guardrail_that_somebody_deleted_is_made_again_and_every_key_is_put_under_it() {
+    let stack = still().await;
+    let office = Office::open(&stack).await;
+    let by = Author { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
+    let programme = office.table.programme(&office.programme).await.unwrap().unwrap();
+    let settings = Settings { models: vec!["openai/gpt-4o-mini".to_owned()], ..programme.settings };
+    let what = AuditDetail::new(Act::Edited);
+    office.table.save_settings(&programme.id, settings, programme.version, what, by).await.unwrap();
     stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
-    assert!(office.guardrail().await.is_some_and(|another| another.id != guardrail), "the work made another");
+    let (ada, bob) = (office.invite("ada@x.edu").await, office.invite("bob@x.edu").await);
+    let of_ada = office.claim(&ada).await;
+    // The sync puts it under its guardrail, since no claim did.
+    assert_eq!(sync(&stack).await["complete"], true);
+    let provider = stack.provider.as_ref().unwrap();
+    let mut watch = stack::watch(&stack);
+    watch.check().await;
+    let deleted = async || {
+        let guardrail = office.guardrail().await.unwrap().id;
+        provider.delete_guardrail(&guardrail).unwrap();
+        guardrail
+    };
+    // The sync sees it by itself.
+    let first = deleted().await;
+    let report = sync(&stack).await;
+    assert!(report["complete"] == true && problems(&report).contains("was made anew"), "{report}");
+    let second = office.guardrail().await.unwrap().id;
+    assert_ne!(first, second);
+    assert_eq!(office.key(&of_ada).guardrail_id, Some(second.clone()), "put under it in the same run");
     let report = sync(&stack).await;
     assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])), "{report}");
-    stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the provider did not do it")])]).await;
+    // A claim sees it first.
+    assert_eq!(deleted().await, second);
+    let student = crate::console::signed_in(&stack, "bob@x.edu").await;
+    let refused = student.submit(&student.get("/my").await, "/my/cs-pilot/reveal", &[]).await;
+    assert_eq!(refused.status, 502, "{:?}", refused.alerts());
+    watch.check().await;
+    stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
+    let shown = student.submit(&student.get("/my").await, "/my/cs-pilot/reveal", &[]).await;
+    assert_eq!(shown.status, 200, "{:?}", shown.alerts());
+    watch.check().await;
+    let report = sync(&stack).await;
+    assert_eq!(report["complete"], true, "{report}");
+    watch.check_after_sync().await;
+    let third = Some(office.guardrail().await.unwrap().id);
+    let of_bob = office.table.view(&office.programme, &bob).await.unwrap().unwrap().grant.live().unwrap().key.clone();
+    assert_eq!(office.key(&of_ada).guardrail_id, third);
+    assert_eq!(office.key(of_bob.unwrap().as_str()).guardrail_id, third);
+    let left = Left::PerhapsComplaints(&[
+        ("usage-sync", "the provider did not do it"),
+        ("claim", "the provider did not do it"),
+        ("console", "the provider did not do it"),
+    ]);
+    stack.finish_leaving(&[Left::PerhapsMails, left]).await;
 }
 
 #[tokio::test]

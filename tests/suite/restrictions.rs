@@ -276,7 +276,7 @@ async fn a_model_that_the_provider_refuses_is_told_after_ten_minutes_and_once_a_
     campus.work().await;
     campus.check().await;
     assert_eq!(warned(&campus).await, 1, "{:?}", campus.admin.get(ID).await.texts("warning"));
-    let subject = "The provider refuses the models or the data policy of CS pilot";
+    let subject = "The provider refuses rules of CS pilot";
     assert_eq!(campus.account_mails().await, [subject]);
     campus.later(60);
     campus.work().await;

@@ -68,6 +68,8 @@ async fn a_balance_below_what_is_promised_and_a_job_that_nobody_carries_on_are_t
     office.claim(&ada).await;
     let (now, raw) = (stack.clock.now(), RawTable::at(&stack.ready.dynamodb, &stack.ready.table));
     set_up(&office, &raw, now).await;
+    // One that has just begun waits for the one that stands still.
+    raw.keep(&Job::new(&office.programme, Work::Limits, 1, &Actor::Rule, now)).await.unwrap();
     assert!(
         as_sync(&office.table, async |sync| sync.note_account_day(&bought(Usd::from_dollars(20), now)).await).await
     );

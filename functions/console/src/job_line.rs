@@ -45,7 +45,7 @@ impl JobLine {
             JobState::Running { .. } if !is_first => sentence += " It waits for the work above.",
             JobState::Running { .. } => sentence += " Reload this page to see how far it is.",
             JobState::Waiting { .. } => {
-                sentence += " The provider has not confirmed the rest yet. It is asked again each minute; you need do nothing more.";
+                sentence += " The rest waits, in most cases for the provider, and is tried again each minute. Where only a person can help, a warning here says so.";
             }
             JobState::Done { .. } | JobState::Failed { .. } => {}
         }
@@ -54,7 +54,8 @@ impl JobLine {
                 Work::Import { .. } => format!(" {} could not be done.", job.refused),
                 Work::Close | Work::Limits | Work::Rules => {
                     format!(
-                        " Of {} the provider says that it has no such key, which the next sync looks into.",
+                        " {} could not be done: the provider says that it has no such key, or a record cannot be read. The next sync \
+                         looks into it.",
                         job.refused
                     )
                 }
@@ -89,7 +90,12 @@ fn told(job: &Job) -> String {
         ),
         Work::Close => (
             format!("Every grant is being ended: {done} of {all} are ended, and their keys switched off."),
-            "Every grant is ended, and every key switched off.".to_owned(),
+            match job.refused {
+                0 => "Every grant is ended, and every key switched off.".to_owned(),
+                refused => {
+                    format!("{} of {all} grants are ended, and their keys switched off.", all.saturating_sub(refused))
+                }
+            },
         ),
         Work::Limits => (
             format!("The provider is being told the new limits: {done} of {all} people are done."),

@@ -41,6 +41,9 @@ enum AccountPlace {
     Programme(ProgrammeId),
     /// The form of a programme's settings.
     Settings(ProgrammeId),
+    /// The page of a programme's groups.
+    Groups(ProgrammeId),
+    Tiers,
 }
 
 /// The names behind the ids of an alarm.
@@ -122,6 +125,8 @@ impl Words<'_> {
             AccountPlace::Mail => ("See the mail of the account", "/console/account#mail".to_owned()),
             AccountPlace::Programme(id) => ("See the programme", format!("/console/programmes/{id}")),
             AccountPlace::Settings(id) => ("See the programme", format!("/console/programmes/{id}#edit")),
+            AccountPlace::Groups(id) => ("See the groups", format!("/console/programmes/{id}/groups")),
+            AccountPlace::Tiers => ("See the tiers", "/console/tiers".to_owned()),
         };
         Letter {
             heading: subject.clone(),

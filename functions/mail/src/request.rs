@@ -1,9 +1,8 @@
-//! The mail to an admin about a change that faculty request: who asks, the old and the new value, and where
-//! to decide.
+//! The mail to an admin about what faculty ask for: who asks, the old and the new value, and where to decide.
 
 use bursar_core::domain::people::role::is_among;
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::programme::request::{POT, Request, Wish};
+use bursar_core::domain::programme::request::{CLOSE, COPY, POT, Request, Wish};
 use bursar_core::domain::values::format::time_in;
 use bursar_core::domain::values::id::{PersonId, ProgrammeId};
 use bursar_core::store::{StaffPerson, StoreError};
@@ -11,7 +10,7 @@ use jiff::civil::Date;
 
 use crate::App;
 use crate::compose::{ComposedRow, GONE};
-use crate::letter::words::{Words, said};
+use crate::letter::words::Words;
 use crate::letter::{Letter, LetterPart, plain};
 
 impl App {
@@ -45,18 +44,19 @@ impl Words<'_> {
         let mut facts = vec![("Programme".to_owned(), name.clone()), ("Asked by".to_owned(), who.clone())];
         facts.extend(request.wishes.iter().map(|wish| (wish.label.clone(), wish.words.clone())));
         facts.push(("Asked".to_owned(), time_in(request.asked_at, programme.settings.term.zone())));
+        let Place { anchor, to_do, press, link } = Place::of(&request.wishes);
         let mut parts = vec![
             LetterPart::Sentences(format!(
-                "{who} asks for what only an admin may change in the settings of {name}. Nothing is changed by asking."
+                "{who} asks for what only an admin may do with {name}. Nothing is changed by asking."
             )),
             LetterPart::facts(facts),
-            said(
-                "If you agree, open the settings, put in what is asked for, and press \"Save\". If you do not, answer this mail and say \
-                 why. All admins got it; as long as something of it is not done, the programme's page says so for a week.",
-            ),
+            LetterPart::Sentences(format!(
+                "If you agree, {to_do} and press \"{press}\". If you do not, answer this mail and say why. All admins got it; as long as \
+                 something of it is not done, the programme's page says so for a week."
+            )),
             LetterPart::Link {
-                label: "Open the settings",
-                url: format!("{}/console/programmes/{}#edit", self.config.origin.as_str(), programme.id),
+                label: link,
+                url: format!("{}/console/programmes/{}#{anchor}", self.config.origin.as_str(), programme.id),
             },
         ];
         parts.extend(asker.map(|asker| LetterPart::ReplyTo(asker.address.clone())));
@@ -70,10 +70,36 @@ impl Words<'_> {
     }
 }
 
+/// The form on the programme's page with which an admin does what is asked for.
+struct Place {
+    anchor: &'static str,
+    /// What to do there, up to the name of its button.
+    to_do: &'static str,
+    press: &'static str,
+    link: &'static str,
+}
+
+impl Place {
+    fn of(wishes: &[Wish]) -> Place {
+        let (anchor, to_do, press, link) = match wishes {
+            [wish] if wish.setting == CLOSE => {
+                ("close", "open the programme", "Close the programme", "Open the programme")
+            }
+            [wish] if wish.setting == COPY => {
+                ("copy", "open the form, put in what is asked for,", "Make the copy", "Open the form")
+            }
+            _ => ("edit", "open the settings, put in what is asked for,", "Save", "Open the settings"),
+        };
+        Place { anchor, to_do, press, link }
+    }
+}
+
 /// The request in a few words; a single wish includes its value.
 fn asked_for(wishes: &[Wish]) -> String {
     match wishes {
         [wish] if wish.setting == POT => format!("asked for a budget of {}", wish.words),
+        [wish] if wish.setting == CLOSE => "asked to close it".to_owned(),
+        [wish] if wish.setting == COPY => "asked for a copy".to_owned(),
         [wish] => format!("asked for a change: {}", wish.label),
         wishes => format!("asked for {} changes", wishes.len()),
     }

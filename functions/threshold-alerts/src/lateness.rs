@@ -11,8 +11,8 @@ pub(crate) const COMPLETE_WITHIN: SignedDuration = SignedDuration::from_hours(25
 /// The pause after which a job is stuck. It is carried on each minute.
 const ADVANCES_WITHIN: SignedDuration = SignedDuration::from_mins(30);
 
-/// Since when none of a programme's jobs has advanced, if that is too long. One that waits for another is not stuck.
+/// Since when the oldest of a programme's jobs has not advanced, if that is too long. A younger one that goes on hides nothing.
 pub(crate) async fn is_stuck(table: &Table, programme: &ProgrammeId, now: Timestamp) -> Result<Option<Timestamp>> {
-    let running = table.jobs(programme).await?.into_iter().filter(Job::is_running);
-    Ok(running.map(|job| job.advanced_at).max().filter(|advanced_at| *advanced_at + ADVANCES_WITHIN <= now))
+    let oldest = table.jobs(programme).await?.into_iter().find(Job::is_running);
+    Ok(oldest.map(|job| job.advanced_at).filter(|advanced_at| *advanced_at + ADVANCES_WITHIN <= now))
 }

@@ -125,7 +125,8 @@ impl Provider {
         deadline: Deadline,
     ) -> Result<ProviderGuardrail, ProviderError> {
         let body = body_of(&CREATE_GUARDRAIL, &RulesBody::of(rules, workspace))?;
-        self.guardrail(&CREATE_GUARDRAIL, &["guardrails"], Some(body), deadline).await
+        let made = self.guardrail(&CREATE_GUARDRAIL, &["guardrails"], Some(body), deadline).await?;
+        if made.follows(rules) { Ok(made) } else { Err(not_followed(&CREATE_GUARDRAIL)) }
     }
 
     /// Replaces the rules of a guardrail, and checks that it follows them; `None` if the provider has none of
@@ -139,9 +140,7 @@ impl Provider {
         let body = body_of(&PATCH_GUARDRAIL, &RulesBody::of(rules, None))?;
         let patched = or_none(self.guardrail(&PATCH_GUARDRAIL, &["guardrails", id], Some(body), deadline).await)?;
         if patched.as_ref().is_some_and(|patched| !patched.follows(rules)) {
-            let trouble =
-                Trouble::unsent(&PATCH_GUARDRAIL, "the guardrail answered does not follow its rules".to_owned());
-            return Err(ProviderError::Unknown { trouble, after: None, made: None });
+            return Err(not_followed(&PATCH_GUARDRAIL));
         }
         Ok(patched)
     }
@@ -349,6 +348,12 @@ impl ListRow for ProviderGuardrail {
     fn id(&self) -> Option<&str> {
         Some(&self.id)
     }
+}
+
+/// A guardrail that the provider answered without some of the rules that were sent.
+fn not_followed(call: &'static Call) -> ProviderError {
+    let trouble = Trouble::unsent(call, "the guardrail answered does not follow its rules".to_owned());
+    ProviderError::Unknown { trouble, after: None, made: None }
 }
 
 fn or_none(answer: Result<ProviderGuardrail, ProviderError>) -> Result<Option<ProviderGuardrail>, ProviderError> {

@@ -38,6 +38,7 @@ pub mod inventory;
 pub mod key;
 pub mod keys;
 pub mod management_key;
+pub mod models;
 pub mod reading;
 pub mod wire;
 mod witnesses;

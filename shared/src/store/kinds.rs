@@ -19,6 +19,7 @@ use crate::domain::mail::digest::{AccountDigest, Digest};
 use crate::domain::people::role::Roles;
 use crate::domain::people::session::Session;
 use crate::domain::people::sign_in::{ASK_LASTS, SignIn};
+use crate::domain::programme::named_models::NamedModels;
 use crate::domain::programme::request::Request;
 use crate::domain::programme::rule_set::RuleSet;
 use crate::domain::programme::tiers::Tier;
@@ -152,6 +153,7 @@ kinds! {
     "account" Account(_): keys::account();
     "account-day" AccountDay(it): keys::account_day(it.day);
     "free-allowance" FreeAllowance(_): keys::free_allowance();
+    "named-models" NamedModels(_): keys::named_models();
     "cut" AccountCut(it): keys::cut(it.as_of);
     "cut-keys" CutKeys(it): keys::cut_keys(it.as_of, it.shard, it.part);
     "invoice" Invoice(it): keys::invoice(it.from, it.to);

@@ -2,7 +2,7 @@
 //! forms.
 
 use askama::Template;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{MethodRouter, get};
@@ -11,6 +11,7 @@ use crate::config::Config;
 
 const STYLESHEET: &str = include_str!("../../templates/bursar.css");
 const FORMS: &str = include_str!("../../templates/forms.js");
+const TRY_AGAIN_AFTER_SECONDS: &str = "30";
 
 /// The frame of every page: the institution, its contact and its privacy page.
 #[derive(Debug, Clone)]
@@ -38,9 +39,12 @@ impl Frame {
         }
     }
 
-    /// A page of ours; one that cannot be rendered is a plain 500.
+    /// A page of ours; one that cannot be rendered is a plain 500. A page with 503 says when to try again.
     pub fn page(status: StatusCode, page: &impl Template) -> Response {
         match page.render() {
+            Ok(html) if status == StatusCode::SERVICE_UNAVAILABLE => {
+                (status, [(RETRY_AFTER, TRY_AGAIN_AFTER_SECONDS)], Html(html)).into_response()
+            }
             Ok(html) => (status, Html(html)).into_response(),
             Err(error) => {
                 tracing::error!(%error, "a page could not be rendered");

@@ -75,6 +75,10 @@ pub(super) fn between(
         // A runner that lost its lease and its successor may each find a key enabled that the other is disabling.
         most += if attempt.switch == SwitchState::On { 0 } else { 2 * runners(before, now).saturating_sub(1) };
     }
+    // A job's order for a key that ends in the same step is gone by then.
+    if told(Act::Ended) > 0 && before.jobs.iter().any(|job| job.programme == new.programme && job.is_running()) {
+        most += 3;
+    }
     // A confirmed disable that is lifted in the same step leaves no mark, and nor does a confirmed enable before it.
     least..=most + 2 * told(Act::Released)
 }

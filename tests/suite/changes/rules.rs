@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bursar_core::domain::audit::Act;
+use bursar_core::domain::programme::Settings;
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_tests::stack::Left;
 
@@ -129,13 +130,13 @@ async fn an_edit_of_rules_that_is_killed_at_any_call_is_not_made_or_reaches_ever
     for verdict in ["kill-before", "kill-after", "lose-answer"] {
         class.works().await;
         let admin = class.admin().await;
-        // Every edit names a model of its own, so that each makes a guardrail.
+        // Every edit names a provider of its own, so that each makes a guardrail.
         for nth in (1..calls).step_by(2) {
             let page = admin.get(ID).await;
             round += 1;
             let verdict = verdict.parse::<Verdict>().unwrap();
             let rule = stack.gate.at(Matcher::call("*").of(FunctionName::Console).nth(nth), verdict.clone());
-            admin.submit(&page, ID, &[("models", &format!("{MINI} some/other-{round}"))]).await;
+            admin.submit(&page, ID, &[("providers", &format!("openai number-{round}"))]).await;
             stack.gate.lift(rule);
             class.judged(&mut watch).await;
             for _ in 0..3 {
@@ -242,4 +243,41 @@ async fn of_two_edits_of_rules_at_once_one_is_saved_and_every_key_is_under_it() 
     let seen = class.judged(&mut watch).await;
     assert!(seen.entries.iter().filter(|entry| entry.what.act == Act::RulesSent).count() >= 2);
     class.stack.finish_leaving(&[Left::PerhapsMails]).await;
+}
+
+/// The provider refuses the list of one group; everybody else's keys are under their rules all the same, and saving it again sends it.
+#[tokio::test]
+async fn a_list_that_the_provider_refuses_keeps_nobody_else_from_theirs_and_is_sent_again_at_once_when_it_is_saved() {
+    let class = Class::of(&["ada", "bob"]).await;
+    let (stack, admin, mut watch) = (&class.stack, class.admin().await, class.watch());
+    class.judged(&mut watch).await;
+    let shown = crate::console::roster::preview(&admin, "add", "email,group\nada@example.edu,A\n").await;
+    assert_eq!(admin.submit(&shown, "/console/programmes/cs-pilot/roster/apply", &[]).await.status, 303);
+    assert_eq!(edits(&admin, &[("models", MINI)]).await.status, 303);
+    let under = |number: usize| class.office().key(&class.people[number].1).guardrail_id;
+    let before = under(0);
+    assert!(before.is_some() && before == under(1));
+    let make = Matcher::call("provider:POST /guardrails");
+    let refused = stack.gate.at(make.clone().every(), Verdict::status(400));
+    assert_eq!(admin.submit(&admin.get(GROUPS).await, GROUPS, &[("models.A", SONNET)]).await.status, 303);
+    stack.gate.lift(refused);
+    class.judged(&mut watch).await;
+    assert_eq!(under(0), before, "ada waits");
+    // The sets are told in the order of their ids: the group's is refused again, and the programme's is not.
+    let settings = class.office().table.programme(&class.office().programme).await.unwrap().unwrap().settings;
+    let of_group = settings.rules(Some("A")).id();
+    let of_programme = Settings { models: vec![GEMINI.to_owned()], ..settings }.rules(None).id();
+    stack.gate.at(make.nth(if of_group < of_programme { 1 } else { 2 }), Verdict::status(400));
+    assert_eq!(edits(&admin, &[("models", GEMINI)]).await.status, 303);
+    class.judged(&mut watch).await;
+    assert!(under(0) == before && under(1) != before, "ada waits, and bob does not");
+    assert!(jobs(&admin.get(ID).await).contains(&job("rules", "running", 1, 2)));
+    // Blank, and the same list again: nobody waits for the pause after the refusal.
+    for models in ["", SONNET] {
+        assert_eq!(admin.submit(&admin.get(GROUPS).await, GROUPS, &[("models.A", models)]).await.status, 303);
+    }
+    assert!(under(0).is_some() && under(0) != under(1));
+    class.judged(&mut watch).await;
+    let left = Left::PerhapsComplaints(&[("console", "the provider did not do it")]);
+    class.stack.finish_leaving(&[Left::PerhapsMails, left]).await;
 }

@@ -15,6 +15,21 @@ async fn saves(admin: &Visitor, tier: &str, models: &str, version: &str) -> Page
     admin.submit(&page, TIERS, &[("tier", tier), ("models", models), ("version", version)]).await
 }
 
+/// Another list of models for each number.
+fn some_of(number: usize) -> String {
+    const MODELS: [&str; 7] = [
+        MINI,
+        "openai/gpt-4o",
+        "openai/gpt-5-mini",
+        "google/gemini-2.5-flash",
+        "deepseek/deepseek-r1-0528",
+        "meta-llama/llama-3.3-70b-instruct",
+        "anthropic/claude-opus-4.5",
+    ];
+    let chosen = MODELS.iter().enumerate().filter(|(place, _)| number >> place & 1 == 1);
+    chosen.map(|(_, model)| *model).collect::<Vec<_>>().join("\n")
+}
+
 #[tokio::test]
 async fn admins_edit_make_and_remove_tiers_and_what_cannot_be_is_said_beside_what_was_typed() {
     let class = Class::of(&[]).await;
@@ -95,14 +110,14 @@ async fn an_edit_of_a_tier_that_is_killed_at_any_call_is_not_made_or_reaches_the
     assert!(calls > 10, "{calls} calls");
     let table = Table::new(&stack.config);
     let version = async || table.tiers().await.unwrap().get("basic").unwrap().version;
-    let mut round = 0;
+    let mut round = 0_usize;
     for verdict in ["kill-before", "kill-after", "lose-answer"] {
         class.works().await;
         let admin = class.admin().await;
         for nth in 1..calls {
             round += 1;
             // Every third edit takes the one before back, so that what was sent and not confirmed must be told again.
-            let models = if round % 3 == 0 { SONNET.to_owned() } else { format!("{MINI} some/other-{round}") };
+            let models = if round.is_multiple_of(3) { SONNET.to_owned() } else { some_of(round) };
             let (page, was) = (admin.get(TIERS).await, version().await.to_string());
             let rule = stack
                 .gate

@@ -107,7 +107,11 @@ async fn a_grant_is_paused_resumed_capped_and_revoked_and_its_key_follows() {
     let refused = press("cap", &[("cap_usd", "much")]).await;
     assert_eq!((refused.status, refused.alerts().len()), (422, 1));
     assert_eq!(press("cap", &[("cap_usd", "0.001")]).await.status, 422);
-    assert_eq!(press("cap", &[("cap_usd", "101")]).await.status, 409, "more than the pot");
+    let too_high = press("cap", &[("cap_usd", "101"), ("reason", "a thesis")]).await;
+    assert_eq!(too_high.status, 409, "more than the pot");
+    assert!(too_high.alerts()[0].contains("Of the budget of $100.00, $"), "{:?}", too_high.alerts());
+    let form = too_high.form(&format!("{at}/cap"));
+    assert_eq!((form.value("cap_usd"), form.value("reason")), (Some("101"), Some("a thesis")), "what was typed stays");
     let page = admin.get(&at).await;
     for resent in [303, 429] {
         assert_eq!(admin.submit(&page, &format!("{at}/allow"), &[]).await.status, 303);

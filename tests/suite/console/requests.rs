@@ -89,7 +89,7 @@ async fn what_only_an_admin_may_change_is_asked_for_by_mail_once_a_day_and_the_r
 
     A change is asked for
 
-    faye@example.edu asks for what only an admin may change in the settings of CS pilot. Nothing is changed by asking.
+    faye@example.edu asks for what only an admin may do with CS pilot. Nothing is changed by asking.
 
     Programme: CS pilot
     Asked by: faye@example.edu

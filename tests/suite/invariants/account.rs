@@ -82,6 +82,7 @@ fn a_digest(recipients: Vec<PersonId>, week: Date, found_at: Timestamp) -> Accou
         held_back: 0,
         residual: None,
         residual_grew: None,
+        models: Vec::new(),
         health: Health::default(),
         queued: 1,
         recipients,

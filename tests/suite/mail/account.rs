@@ -291,18 +291,33 @@ async fn what_fell_silent_and_what_did_not_arrive_is_said_with_what_to_do() {
     [origin]/console/account
     "#);
     let (programme, since) = (office.programme.clone(), office.stack.clock.now() - 1.hour());
-    let refused = Cause::RulesRefused { programme, since, why: "no such model: openai/gpt-40".to_owned() };
-    insta::assert_snapshot!(office.told(refused).await, @r#"
-    The provider refuses the models or the data policy of CS pilot
+    let refused = |set: &str, tier: Option<&str>, groups: &[&str]| Cause::RulesRefused {
+        programme: programme.clone(),
+        set: set.repeat(16).parse().unwrap(),
+        tier: tier.map(str::to_owned),
+        groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+        since,
+        why: "no such model: openai/gpt-40".to_owned(),
+    };
+    for (cause, whose, place) in [
+        (refused("a", Some("basic"), &["A"]), "For: The tier basic", "/console/tiers"),
+        (refused("b", None, &["A", "B"]), "For: The groups A, B", "/console/programmes/cs-pilot/groups"),
+    ] {
+        let told = office.told(cause).await;
+        assert!(told.contains(whose) && told.contains(&format!("[origin]{place}")), "{told}");
+    }
+    insta::assert_snapshot!(office.told(refused("c", None, &[])).await, @r#"
+    The provider refuses rules of CS pilot
 
-    The provider refuses the models or the data policy of CS pilot
+    The provider refuses rules of CS pilot
 
     Programme: CS pilot
+    For: Everybody without models of their own
     Refused since: 20 November 2026, 09:00 (UTC)
     The provider says: no such model: openai/gpt-40
     Found: 20 November 2026, 10:00 (UTC)
 
-    Keys that exist may use what the provider confirmed last. Where the new settings are stricter, nobody gets a key until it has confirmed them. A model that is misspelled or was withdrawn is the usual reason: open the programme's settings, mend "Models" or "What providers may do with prompts", and save.
+    Keys that exist may use what the provider confirmed last. Where the new rules are stricter, nobody gets a key until it has confirmed them. A model that is misspelled or was withdrawn is the usual reason: open the programme's settings, mend the models, the data policy, the providers or the regions, and save.
 
     See the programme:
     [origin]/console/programmes/cs-pilot#edit
@@ -317,7 +332,7 @@ async fn what_fell_silent_and_what_did_not_arrive_is_said_with_what_to_do() {
     Nothing was done since: 20 November 2026, 09:00 (UTC)
     Found: 20 November 2026, 10:00 (UTC)
 
-    Somebody began it: a roster, other limits, the close of the programme. Part of it is done, and its page says which. If the provider is out of reach, it goes on by itself. Otherwise look into the log of the function console: its work runs each minute, and says what fails. You hear when it does not stand still any more.
+    Somebody began it: a roster, other limits, other models, the close of the programme. Part of it is done, and its page says which. If the provider is out of reach, it goes on by itself. Otherwise look into the log of the function console: its work runs each minute, and says what fails. You hear when it does not stand still any more.
 
     See the programme:
     [origin]/console/programmes/cs-pilot

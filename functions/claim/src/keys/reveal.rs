@@ -12,7 +12,7 @@ use bursar_core::domain::grant::{
     RecordRefused, SwitchState, View,
 };
 use bursar_core::domain::programme::Byok;
-use bursar_core::domain::programme::rule_set::Guardrail;
+use bursar_core::domain::programme::rule_set::{Guardrail, RuleSet};
 use bursar_core::domain::programme::terms::TermsHash;
 use bursar_core::domain::values::id::{DeploymentId, Epoch, KeyName, Nonce, RuleSetId};
 use bursar_core::domain::values::key::{KeyHash, PlaintextKey};
@@ -20,8 +20,7 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::orders::NotCarriedOut;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::keys::NewKey;
-use bursar_core::store::ActContext;
-use bursar_core::store::ActOutcome;
+use bursar_core::store::{ActContext, ActOutcome, StoreError};
 use bursar_core::web::{Answer, Fields, Frame, Site, Visitor};
 use jiff::Timestamp;
 
@@ -286,14 +285,34 @@ impl Claim<'_> {
 
     /// Step 4: puts the key under the guardrail of its rules and waits for the provider's confirmation.
     async fn restrict(&self, made: &UnrecordedKey) -> Result<(), FailedAttempt> {
-        let Some((_, guardrail)) = &made.guardrail else { return Ok(()) };
+        let Some((set, guardrail)) = &made.guardrail else { return Ok(()) };
         let patience = self.at.deadline.earlier_by(LEFT_TO_RECORD);
         let assigned = self.site.provider.assign_keys(&guardrail.id, std::slice::from_ref(&made.key), patience).await;
-        assigned.map_err(|error| FailedAttempt {
+        let Err(error) = assigned else { return Ok(()) };
+        if error.is_not_found()
+            && let Err(error) = self.guardrail_not_found(set, guardrail, patience).await
+        {
+            tracing::warn!(%set, %error, "a guardrail that is gone is not ordered anew");
+        }
+        Err(FailedAttempt {
             how: AttemptFailure::Refused,
             key: Some(made.key.clone()),
             why: NotShown::NotRestricted(error),
         })
+    }
+
+    /// Has the guardrail of a set made anew by the work of the next minute, so that a later press succeeds.
+    async fn guardrail_not_found(
+        &self,
+        set: &RuleSetId,
+        guardrail: &Guardrail,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let is_known = |set: &RuleSet| set.guardrail.as_ref().is_some_and(|known| known.id == guardrail.id);
+        match self.site.table.rule_set(set).await?.filter(is_known) {
+            Some(set) => self.site.table.order_rules(&set, self.site.clock.now(), deadline).await,
+            None => Ok(()),
+        }
     }
 
     /// Step 5: records the key as the grant's live one. A key that cannot be recorded is never shown.

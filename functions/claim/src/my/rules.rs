@@ -35,14 +35,17 @@ impl KeyRules {
         let Some(live) = view.grant.live() else {
             return Ok(KeyRules { next: NextGuardrail::of(table, view).await?, ..KeyRules::default() });
         };
-        let confirmed = match &live.rule_set {
-            Some(set) => guardrail(table, set).await?.map(|known| known.rules),
+        let set = match &live.rule_set {
+            Some(set) => table.rule_set(set).await?,
             None => None,
         };
         let is_other = view.rules_wanted().is_some_and(|wanted| live.rule_set != Some(wanted.id()));
+        // Of a tier that was edited the set stays, and is told anew.
+        let is_told_anew = set.as_ref().is_some_and(|set| set.order.is_some());
+        let confirmed = set.and_then(|set| set.guardrail).map(|known| known.rules);
         Ok(KeyRules {
             confirmed: confirmed.unwrap_or_default(),
-            is_changing: is_other || live.rules_ordered.is_some(),
+            is_changing: is_other || is_told_anew || live.rules_ordered.is_some(),
             next: NextGuardrail::of(table, view).await?,
         })
     }

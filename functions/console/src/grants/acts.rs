@@ -127,7 +127,7 @@ impl GrantPress<'_> {
         let typed = CapForm::of(self.fields);
         let (cap, until) = match typed.read(&self.view.programme.settings, self.at.now) {
             Ok(read) => read,
-            Err(refused) => return grant::show(self.site, self.access, self.view, Some(refused)).await,
+            Err(refused) => return self.cap_refused(StatusCode::UNPROCESSABLE_ENTITY, refused).await,
         };
         let set = |view: &View, now| match until {
             Some(until) => {
@@ -139,13 +139,24 @@ impl GrantPress<'_> {
             ActOutcome::NoSuchGrant => Ok(self.site.not_found()),
             ActOutcome::Refused(CapRefused::Over) => Ok(self.over()),
             ActOutcome::Refused(CapRefused::PotExhausted) => {
-                Ok(self.refuse("The budget has no room for so high a cap."))
+                let Some(pot) = self.site.table.pot(self.at.programme).await? else { return Ok(self.site.not_found()) };
+                let why = format!(
+                    "Of the budget of {}, {} is held for keys, which leaves too little for so high a cap.",
+                    pot.limit.to_cents_down(),
+                    pot.reserved.to_cents_up()
+                );
+                let typed = CapForm { cap_error: Some(why), ..CapForm::of(self.fields) };
+                self.cap_refused(StatusCode::CONFLICT, typed).await
             }
             ActOutcome::Done(_) | ActOutcome::Refused(CapRefused::Unchanged) => {
                 self.site.orders().now_or_later(self.at).await;
                 Ok(self.done())
             }
         }
+    }
+
+    async fn cap_refused(&self, status: StatusCode, typed: CapForm) -> Answer {
+        grant::show(self.site, self.access, self.view, Some((status, typed))).await
     }
 
     async fn resend(&self) -> Answer {

@@ -15,6 +15,7 @@ use crate::settings;
 pub(crate) struct CapForm {
     pub(crate) cap: String,
     pub(crate) until: String,
+    pub(crate) reason: String,
     pub(crate) cap_error: Option<String>,
     pub(crate) until_error: Option<String>,
 }
@@ -33,7 +34,7 @@ impl CapForm {
 
     pub(super) fn of(fields: &Fields) -> CapForm {
         let text = |name| fields.get(name).unwrap_or_default().trim().to_owned();
-        CapForm { cap: text("cap_usd"), until: text("until"), ..CapForm::default() }
+        CapForm { cap: text("cap_usd"), until: text("until"), reason: text("reason"), ..CapForm::default() }
     }
 
     pub(super) fn is_refused(&self) -> bool {

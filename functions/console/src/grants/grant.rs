@@ -73,12 +73,12 @@ pub(crate) async fn view(site: &Site, access: &ProgrammeAccess, grant: &str) -> 
     Ok(site.table.view(&access.programme.id, &grant).await?)
 }
 
-/// The page; `refused` is the form of a cap that was refused.
+/// The page; `refused` is the form of a cap that was refused, with the status.
 pub(crate) async fn show(
     site: &Site,
     access: &ProgrammeAccess,
     view: &View,
-    refused: Option<CapForm>,
+    refused: Option<(StatusCode, CapForm)>,
 ) -> Result<Response, Fault> {
     let View { programme, grant, readings, .. } = view;
     let now = site.clock.now();
@@ -120,7 +120,7 @@ pub(crate) async fn show(
         (grant.holds.dropped.is_some(), "the roster does not name this person any more"),
         (grant.holds.unused, "it was not used"),
     ];
-    let status = if refused.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let (status, cap) = refused.unwrap_or_else(|| (StatusCode::OK, CapForm::now(grant, &programme.settings, now)));
     let context = SpanContext::of(&programme.settings, sync.listed_at, now);
     let spans = context.each(&list::used(readings).days(programme.settings.byok), grant.ever_shown);
     let page = GrantPage {
@@ -143,7 +143,7 @@ pub(crate) async fn show(
         notes: spans::notes(spans.iter().map(|(_, figure)| figure)),
         spans,
         row: &GrantRow::of(grant.clone(), readings, &programme.settings, now),
-        cap: refused.unwrap_or_else(|| CapForm::now(grant, &programme.settings, now)),
+        cap,
         passing: cap_form::passing_in_words(grant, &programme.settings, now),
     };
     Ok(Frame::page(status, &page))

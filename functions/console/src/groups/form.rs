@@ -1,12 +1,12 @@
 //! The fields of one group, and what they change.
 
+use axum::http::StatusCode;
 use bursar_core::domain::audit::{Act, AuditDetail};
-use bursar_core::domain::programme::tiers::Tiers;
 use bursar_core::domain::programme::{Group, Settings};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::web::Fields;
 
-use crate::settings::{fingerprint, is_untouched, models_of, plain, unknown_tier};
+use crate::settings::{KnownModels, fingerprint, is_untouched, models_of, new_models, plain};
 
 /// The fields of one group, as it is or as they were posted.
 pub(crate) struct GroupForm {
@@ -47,19 +47,31 @@ impl GroupForm {
         self.models.error = models_of(&self.models.text).err();
     }
 
-    pub(super) fn refuse_unknown_tier(&mut self, tiers: &Tiers) {
-        let unknown = models_of(&self.models.text).ok().and_then(|models| unknown_tier(&models, tiers));
-        self.models.error = self.models.error.take().or(unknown);
+    /// The models that the group did not name before.
+    pub(super) fn new_models(&self, settings: &Settings) -> Vec<String> {
+        let models = models_of(&self.models.text).unwrap_or_default();
+        new_models(self.models_before(settings), &models).into_iter().map(str::to_owned).collect()
+    }
+
+    /// Refuses a tier or models that there are not. Returns the status if anything of this group is refused by then.
+    pub(super) fn check(&mut self, settings: &Settings, known: &KnownModels) -> Option<StatusCode> {
+        if let Ok(models) = models_of(&self.models.text)
+            && let Some(refused) = known.refusal(self.models_before(settings), &models)
+        {
+            self.models.error = Some(refused.why);
+            return Some(if self.cap.error.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { refused.status });
+        }
+        (self.cap.error.is_some() || self.models.error.is_some()).then_some(StatusCode::UNPROCESSABLE_ENTITY)
+    }
+
+    fn models_before<'a>(&self, settings: &'a Settings) -> &'a [String] {
+        settings.groups.get(&self.name).map(|group| &group.models[..]).unwrap_or_default()
     }
 
     /// The marks of its fields as they are, by which a stale form knows what its person changed.
     pub(super) fn fingerprint(&self) -> String {
         let cap = fingerprint(&format!("cap_usd.{}", self.name), &self.cap.text);
         format!("{cap} {}", fingerprint(&format!("models.{}", self.name), &self.models.text))
-    }
-
-    pub(super) fn is_refused(&self) -> bool {
-        self.cap.error.is_some() || self.models.error.is_some()
     }
 
     pub(super) fn change(&self, settings: &Settings) -> Option<GroupChange> {

@@ -17,18 +17,18 @@ use bursar_core::web::{Answer, Fault, Frame, RequestDeadline, Site};
 use self::form::{GroupChange, GroupForm};
 use crate::access::{self, Faculty, Form, ProgrammeAccess};
 use crate::paths;
+use crate::settings::KnownModels;
 use crate::work::jobs;
 
-const UNREADABLE: &str = "Nothing was saved: a field below cannot be read.";
+const REFUSED: &str = "Nothing was saved: see what is said beside the fields below.";
 const STALE: &str = "Nothing was saved: somebody edited the programme meanwhile. Below is what it is now, with what you changed. Save again to save what you changed, and nothing else.";
 const FORBIDDEN: &str = "Nothing was saved: the budget has no room for it.";
-const TOO_MANY: &str =
-    "Nothing was saved: the groups of a programme have at most 50 different lists of models, with 2,000 models in all.";
+const TOO_MANY: &str = "Nothing was saved: the groups of a programme have at most 50 different lists of models, with about 2,000 models in all.";
 const NO_VERSION: &str = "The form did not say which state of the programme it was made from.";
 
-/// How many different lists the groups may have, and how many models are in them.
+/// How many different lists the groups may have, and how many bytes of models are in them.
 const MOST_LISTS: usize = 51;
-const MOST_MODELS: usize = 2_000;
+const MOST_BYTES: usize = 80_000;
 
 #[derive(Template)]
 #[template(path = "groups.html")]
@@ -64,17 +64,20 @@ pub(crate) async fn save(
     let mut forms = current(&site, programme).await?;
     let made_from = marks(&forms);
     forms.iter_mut().for_each(|form| form.take(&fields));
-    let tiers = site.table.tiers().await?;
-    forms.iter_mut().for_each(|form| form.refuse_unknown_tier(&tiers));
-    if forms.iter().any(GroupForm::is_refused) {
-        return Ok(show(&site, &access, forms, made_from, Some(UNREADABLE), StatusCode::UNPROCESSABLE_ENTITY));
+    let news: Vec<String> = forms.iter().flat_map(|form| form.new_models(&programme.settings)).collect();
+    let news: Vec<&str> = news.iter().map(String::as_str).collect();
+    let known = KnownModels::of(&site, &news, deadline).await?;
+    // What is wrong for good goes before what may be right in a minute.
+    if let Some(status) = forms.iter_mut().filter_map(|form| form.check(&programme.settings, &known)).min() {
+        return Ok(show(&site, &access, forms, made_from, Some(REFUSED), status));
     }
     let changes: Vec<GroupChange> = forms.iter().filter_map(|form| form.change(&programme.settings)).collect();
     if changes.is_empty() {
         return Ok(to_groups(programme));
     }
     let settings = with(&programme.settings, &changes);
-    if let Some(why) = too_many(&settings) {
+    let has_other_models = changes.iter().any(|change| change.from.models != change.to.models);
+    if let Some(why) = too_many(&settings).filter(|_| has_other_models) {
         return Ok(show(&site, &access, forms, made_from, Some(why), StatusCode::UNPROCESSABLE_ENTITY));
     }
     if programme.closed_at.is_some() {
@@ -141,8 +144,8 @@ fn with(settings: &Settings, changes: &[GroupChange]) -> Settings {
 
 /// The reason that these groups name too many models, which all lie in the programme's item.
 fn too_many(settings: &Settings) -> Option<&'static str> {
-    let models: usize = settings.groups.values().map(|group| group.models.len()).sum();
-    (models > MOST_MODELS || settings.all_rules().len() > MOST_LISTS).then_some(TOO_MANY)
+    let bytes: usize = settings.groups.values().flat_map(|group| &group.models).map(String::len).sum();
+    (bytes > MOST_BYTES || settings.all_rules().len() > MOST_LISTS).then_some(TOO_MANY)
 }
 
 fn marks(forms: &[GroupForm]) -> String {

@@ -17,7 +17,7 @@ use super::edit_form::{self, EditForm};
 use super::page::{self, PageState};
 use crate::access::{self, Faculty, Form, ProgrammeAccess};
 use crate::paths;
-use crate::settings::{Difference, Draft, Refusals, SettingTexts, unknown_tier};
+use crate::settings::{Difference, Draft, KnownModels, ModelsRefused, Refusals, SettingTexts};
 use crate::work::jobs;
 
 const UNREADABLE: &str = "Nothing was saved: a field below cannot be read.";
@@ -81,9 +81,7 @@ impl Edit<'_> {
         if plan.saved.is_empty() && plan.wished.is_empty() {
             return Ok(());
         }
-        if let Some(why) = unknown_tier(&plan.after.settings.models, &self.site.table.tiers().await?) {
-            return Err(EditFailed::Unreadable(Refusals::from([("models", why)])));
-        }
+        self.has_known_models(&plan, deadline).await?;
         let person = access::person(self.site, &self.access.visitor, deadline).await?;
         let now = self.site.clock.now();
         let request = Request::of(self.access.programme.id.clone(), person.clone(), plan.wished.wishes(), now);
@@ -95,6 +93,20 @@ impl Edit<'_> {
         let by = Author { actor: &actor, now, deadline };
         self.save(&plan, by).await?;
         self.ask(&plan, &request, by).await
+    }
+
+    /// Checks that models which were not named before exist.
+    async fn has_known_models(&self, plan: &EditPlan, deadline: Deadline) -> Result<(), EditFailed> {
+        let (before, after) = (&self.before.settings.models, &plan.after.settings.models);
+        match KnownModels::check(self.site, before, after, deadline).await? {
+            None => Ok(()),
+            Some(ModelsRefused { status: StatusCode::UNPROCESSABLE_ENTITY, why }) => {
+                Err(EditFailed::Unreadable(Refusals::from([("models", why)])))
+            }
+            Some(ModelsRefused { status, why }) => {
+                Err(EditFailed::Forbidden(status, Refusals::from([("models", why)])))
+            }
+        }
     }
 
     /// Splits the edit: faculty save their own settings, and request the others.
@@ -185,19 +197,21 @@ impl Edit<'_> {
         Ok(())
     }
 
+    /// The form again, with what was typed. Of a stale one only what its person changed, beside what others saved meanwhile.
+    async fn refused(&self, status: StatusCode, refusals: &Refusals, why: &'static str) -> Answer {
+        let (now, typed) = (SettingTexts::of(&self.before), self.typed_since());
+        let form = EditForm::refilled(self.access, self.before.pot, &typed, refusals, why);
+        let form = if self.is_stale() { form.beside(&typed, &now) } else { form };
+        self.again(status, self.access, form).await
+    }
+
     async fn answer(&self, failed: EditFailed) -> Answer {
         let refuse = |status, why| Ok(self.site.refuse(status, "Nothing was saved", why));
         match failed {
             EditFailed::Unreadable(refusals) => {
-                let (now, typed) = (SettingTexts::of(&self.before), self.typed_since());
-                let form = EditForm::refilled(self.access, self.before.pot, &typed, &refusals, UNREADABLE);
-                let form = if self.is_stale() { form.beside(&typed, &now) } else { form };
-                self.again(StatusCode::UNPROCESSABLE_ENTITY, self.access, form).await
+                self.refused(StatusCode::UNPROCESSABLE_ENTITY, &refusals, UNREADABLE).await
             }
-            EditFailed::Forbidden(status, refusals) => {
-                let form = EditForm::refilled(self.access, self.before.pot, &self.typed, &refusals, FORBIDDEN);
-                self.again(status, self.access, form).await
-            }
+            EditFailed::Forbidden(status, refusals) => self.refused(status, &refusals, FORBIDDEN).await,
             EditFailed::Stale(current) => {
                 let (programme, pot) = *current;
                 let now = SettingTexts::of(&Draft { settings: programme.settings.clone(), pot });

@@ -1,6 +1,6 @@
 //! The open requests to the admins about a programme, as its overview lists them.
 
-use bursar_core::domain::programme::request::{CLOSE, Request, Wish};
+use bursar_core::domain::programme::request::{CLOSE, COPY, Request, Wish};
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::web::{Fault, Site};
@@ -32,11 +32,19 @@ pub(crate) async fn open(
     let current = SettingTexts::of(&Draft { settings: settings.clone(), pot });
     let mut requests = site.table.requests(&access.programme.id, NEWEST).await?;
     requests.sort_by_key(|request| std::cmp::Reverse(request.asked_at));
+    requests.retain(|request| now < request.asked_at + NEWS_FOR);
+    let copies = match requests.iter().flat_map(|request| &request.wishes).any(|wish| wish.setting == COPY) {
+        true => site.table.programmes().await?,
+        false => Vec::new(),
+    };
+    let is_done = |wish: &Wish| match wish.setting.as_str() {
+        CLOSE => access.programme.closed_at.is_some(),
+        COPY => copies.iter().any(|copy| Wish::of_copy(&copy.settings) == wish.to),
+        setting => current.text(setting) == wish.to,
+    };
     let mut open = Vec::new();
-    for Request { by, asked_at, wishes, .. } in requests.into_iter().filter(|request| now < request.asked_at + NEWS_FOR)
-    {
-        let is_closed = |wish: &Wish| wish.setting == CLOSE && access.programme.closed_at.is_some();
-        let to_do = wishes.iter().filter(|wish| current.text(&wish.setting) != wish.to && !is_closed(wish));
+    for Request { by, asked_at, wishes, .. } in requests {
+        let to_do = wishes.iter().filter(|wish| !is_done(wish));
         let wishes: Vec<String> = to_do.map(|wish: &Wish| format!("{}: {}", wish.label, wish.words)).collect();
         if wishes.is_empty() {
             continue;

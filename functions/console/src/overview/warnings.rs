@@ -152,9 +152,21 @@ pub(super) async fn refused_rules(site: &Site, programme: &Programme, now: Times
             Some(_) => "keys may call what they could before",
         };
         let why = &refusal.why;
-        format!(
-            "The provider has refused the models or the data policy since {since}, so {so}. It says: {why}. Save models that it has below."
-        )
+        let (whose, mend) = match (set.rules.tier(), &programme.settings.groups_under(&set.id)[..]) {
+            (Some(tier), _) => (
+                format!("the tier {tier} with the data policy of this programme"),
+                "An admin can mend the tier on the tiers' page.".to_owned(),
+            ),
+            (None, []) => (
+                "the models, data policy, providers or regions".to_owned(),
+                "Save others that it takes below.".to_owned(),
+            ),
+            (None, groups) => (
+                format!("the models of {}", groups.join(", ")),
+                "Save models that it has on the page of the groups.".to_owned(),
+            ),
+        };
+        format!("The provider has refused {whose} since {since}, so {so}. It says: {why}. {mend}")
     };
     Ok(if programme.is_over(now) { Vec::new() } else { refused.map(sentence).collect() })
 }

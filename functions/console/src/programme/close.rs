@@ -43,7 +43,7 @@ async fn ask(site: &Site, access: &ProgrammeAccess, by: Author<'_>) -> Answer {
         };
         let request = Request::of(id.clone(), person.clone(), vec![wish], by.now);
         let admins = site.table.people_of(&site.admins, by.deadline).await?;
-        site.table.ask_admins(&request, &admins, AuditDetail::new(Act::Asked).noting("close"), by).await?;
+        site.table.ask_admins(&request, &admins, AuditDetail::new(Act::Asked).noting(CLOSE), by).await?;
     }
     Ok(Redirect::to(&paths::programme(id)).into_response())
 }

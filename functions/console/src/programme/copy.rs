@@ -7,7 +7,8 @@ use axum::response::{IntoResponse, Redirect};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::{Act, Actor, AuditDetail};
 use bursar_core::domain::grant::{Grant, GrantState};
-use bursar_core::domain::programme::request::{POT, Request, Wish};
+use bursar_core::domain::programme::request::{COPY, POT, Request, Wish};
+use bursar_core::domain::programme::tiers::Tiers;
 use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::values::format::field_time;
 use bursar_core::domain::values::id::new_ulid;
@@ -54,6 +55,11 @@ impl CopyForm {
         self.texts.text(field)
     }
 
+    /// What is wrong with settings that the form does not carry.
+    pub(crate) fn other_errors(&self) -> impl Iterator<Item = &str> {
+        self.errors.iter().filter(|(field, _)| !CARRIED.contains(*field)).map(|(_, why)| why.as_str())
+    }
+
     pub(crate) fn error(&self, field: &str) -> Option<&str> {
         self.errors.get(field).map(String::as_str)
     }
@@ -85,8 +91,14 @@ pub(crate) async fn copy(
     let actor = Actor::Person(access::person(&site, &access.visitor, deadline).await?);
     let by = Author { actor: &actor, now, deadline };
     if !access.is_admin() {
-        ask(&site, &access, &draft, by).await?;
+        ask(&site, &access, &draft, typed.with_roster, by).await?;
         return Ok(Redirect::to(&paths::programme(&programme.id)).into_response());
+    }
+    if let Some(tier) = gone_tier(&draft.settings, &site.table.tiers().await?) {
+        let why = format!(
+            "The programme names the tier {tier}, which was removed. Make it again on the tiers' page, or give the programme other models."
+        );
+        return Ok(site.refuse(StatusCode::CONFLICT, "Nothing was copied", &why));
     }
     let roster = match typed.with_roster && programme.settings.roster {
         true => keep_roster(&site, programme, now, deadline).await?,
@@ -156,18 +168,33 @@ async fn keep_roster(
 }
 
 /// Asks the admins for the copy, once a day for the same one.
-async fn ask(site: &Site, access: &ProgrammeAccess, draft: &Draft, by: Author<'_>) -> Result<(), Fault> {
+async fn ask(
+    site: &Site,
+    access: &ProgrammeAccess,
+    draft: &Draft,
+    with_roster: bool,
+    by: Author<'_>,
+) -> Result<(), Fault> {
     let Actor::Person(person) = by.actor else { return Ok(()) };
     let (term, name) = (&draft.settings.term, &draft.settings.name);
     let words = format!(
-        "as \"{name}\", from {} to {}, with a budget of {}",
+        "as \"{name}\", from {} to {}, with a budget of {}, {} the people of the roster",
         term.starts_on(),
         term.ends_on(),
-        draft.pot.to_dollars_down()
+        draft.pot.to_dollars_down(),
+        if with_roster { "with" } else { "without" }
     );
-    let wish = Wish { setting: "copy".to_owned(), label: "Copy the programme".to_owned(), to: words.clone(), words };
+    let to = Wish::of_copy(&draft.settings);
+    let wish = Wish { setting: COPY.to_owned(), label: "Copy the programme".to_owned(), to, words };
     let request = Request::of(access.programme.id.clone(), person.clone(), vec![wish], by.now);
     let admins = site.table.people_of(&site.admins, by.deadline).await?;
-    site.table.ask_admins(&request, &admins, AuditDetail::new(Act::Asked).noting("copy"), by).await?;
+    site.table.ask_admins(&request, &admins, AuditDetail::new(Act::Asked).noting(COPY), by).await?;
     Ok(())
+}
+
+/// A tier that the settings name, for everybody or a group, and that there is not.
+fn gone_tier(settings: &Settings, tiers: &Tiers) -> Option<String> {
+    let all = settings.all_rules();
+    let mut named = all.iter().filter_map(|rules| rules.tier());
+    named.find(|tier| tiers.models(tier).is_none()).map(str::to_owned)
 }

@@ -8,7 +8,7 @@ use bursar_core::domain::values::id::{ProgrammeId, new_ulid};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{Author, MoneyMove, MoveOutcome, SeenPot};
 use bursar_core::web::{Answer, Fault, Fields, RequestDeadline, Site};
-
+use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
 use crate::access::{self, Form, ProgrammeAccess, ProgrammeAdmins};
@@ -34,6 +34,8 @@ pub(crate) struct TypedMove {
     pub(crate) amount: String,
     pub(crate) to_error: Option<String>,
     pub(crate) amount_error: Option<String>,
+    /// What both budgets were and are, where the form was made from others.
+    pub(crate) stale: Option<String>,
 }
 
 impl MoveForm {
@@ -45,12 +47,12 @@ impl MoveForm {
         typed: TypedMove,
         now: Timestamp,
     ) -> Result<MoveForm, Fault> {
+        let mut others = site.table.programmes().await?;
+        others.retain(|other| other.id != programme.id && other.closed_at.is_none());
+        let pots = try_join_all(others.iter().map(|other| site.table.pot(&other.id))).await?;
         let (mut choices, mut marks) = (Vec::new(), Vec::new());
-        for other in site.table.programmes().await? {
-            if other.id == programme.id || other.closed_at.is_some() {
-                continue;
-            }
-            let Some(pot) = site.table.pot(&other.id).await? else { continue };
+        for (other, pot) in others.into_iter().zip(pots) {
+            let Some(pot) = pot else { continue };
             marks.push(format!("{}:{}", other.id, overview::version(&other, pot.limit)));
             choices.push((other.id.to_string(), other.settings.name));
         }
@@ -65,7 +67,9 @@ pub(crate) async fn move_money(
     Form { access, fields }: Form<ProgrammeAdmins>,
 ) -> Answer {
     let mut typed = TypedMove::of(&fields);
-    let Some(moved) = typed.read(&access.programme.id, &fields) else { return again(&site, &access, typed).await };
+    let Some(moved) = typed.read(&access.programme.id, &fields) else {
+        return again(&site, &access, typed, StatusCode::UNPROCESSABLE_ENTITY).await;
+    };
     let Some(moved) = moved else {
         let why = "The form did not say which state of the two budgets it was made from.";
         return Ok(site.refuse(StatusCode::UNPROCESSABLE_ENTITY, "Nothing was moved", why));
@@ -80,30 +84,54 @@ pub(crate) async fn move_money(
                 left.to_cents_down(),
                 reserved.to_cents_up()
             ));
-            again(&site, &access, typed).await
+            again(&site, &access, typed, StatusCode::UNPROCESSABLE_ENTITY).await
         }
         MoveOutcome::Stale => {
-            let why = "One of the two budgets was changed meanwhile. Look at both, then move again.";
-            Ok(site.refuse(StatusCode::CONFLICT, "Nothing was moved", why))
+            let (Some((programme, here)), Some((_, there))) =
+                (now_and_then(&site, &moved.from).await?, now_and_then(&site, &moved.to).await?)
+            else {
+                return Ok(site.not_found());
+            };
+            typed.stale = Some(format!(
+                "Nothing was moved: one of the two programmes was edited meanwhile. {here} {there} Move again if it is still right."
+            ));
+            let access = ProgrammeAccess { programme, ..access };
+            again(&site, &access, typed, StatusCode::CONFLICT).await
         }
         MoveOutcome::NoSuchProgramme => {
             typed.to_error = Some(NO_SUCH.to_owned());
-            again(&site, &access, typed).await
+            again(&site, &access, typed, StatusCode::UNPROCESSABLE_ENTITY).await
         }
     }
 }
 
 const NO_SUCH: &str = "Choose a programme of the list.";
 
-async fn again(site: &Site, access: &ProgrammeAccess, typed: TypedMove) -> Answer {
-    let state = PageState::moving(typed);
-    overview::show(site, access, state, StatusCode::UNPROCESSABLE_ENTITY).await
+async fn again(site: &Site, access: &ProgrammeAccess, typed: TypedMove, status: StatusCode) -> Answer {
+    overview::show(site, access, PageState::moving(typed), status).await
+}
+
+/// A programme as it is, and a sentence with what its budget was when the form was made and what it is.
+async fn now_and_then(site: &Site, seen: &SeenPot) -> Result<Option<(Programme, String)>, Fault> {
+    let (programme, pot) = tokio::try_join!(site.table.programme(&seen.programme), site.table.pot(&seen.programme))?;
+    Ok(programme.zip(pot).map(|(programme, pot)| {
+        let (name, was, is) = (&programme.settings.name, seen.limit.to_cents_down(), pot.limit.to_cents_down());
+        let sentence = match was == is {
+            true => format!("The budget of {name} is {is} as before."),
+            false => format!("The budget of {name} was {was} and is {is} now."),
+        };
+        (programme, sentence)
+    }))
 }
 
 impl TypedMove {
+    pub(crate) fn is_refused(&self) -> bool {
+        self.to_error.is_some() || self.amount_error.is_some() || self.stale.is_some()
+    }
+
     fn of(fields: &Fields) -> TypedMove {
         let text = |name| fields.get(name).unwrap_or_default().trim().to_owned();
-        TypedMove { to: text("to"), amount: text("amount_usd"), to_error: None, amount_error: None }
+        TypedMove { to: text("to"), amount: text("amount_usd"), ..TypedMove::default() }
     }
 
     /// The move that is asked for. `None` where a field is refused, and within it where the form is not whole.

@@ -8,7 +8,7 @@ use bursar_core::domain::values::id::new_ulid;
 use bursar_core::store::{Author, NewProgramme};
 use bursar_core::web::{Answer, Frame, RequestDeadline, Site, Visitor};
 
-use super::{Audience, Draft, FormFields, Refusals, SettingTexts, unknown_tier};
+use super::{Audience, Draft, FormFields, KnownModels, ModelsRefused, Refusals, SettingTexts};
 use crate::access::{self, AdminAccess, Admins, Form};
 use crate::paths;
 
@@ -25,7 +25,7 @@ struct NewProgrammePage<'a> {
 }
 
 pub(crate) async fn new(State(site): State<Site>, AdminAccess { visitor }: AdminAccess) -> Answer {
-    Ok(form(&site, &visitor, &SettingTexts::of_new_programme(), &Refusals::new()))
+    Ok(form(&site, &visitor, &SettingTexts::of_new_programme(), &Refusals::new(), StatusCode::OK))
 }
 
 pub(crate) async fn create(
@@ -36,10 +36,12 @@ pub(crate) async fn create(
     let typed = SettingTexts::of_new_programme().with(&fields);
     let Draft { settings, pot } = match typed.read(None) {
         Ok(draft) => draft,
-        Err(refusals) => return Ok(form(&site, &visitor, &typed, &refusals)),
+        Err(refusals) => {
+            return Ok(form(&site, &visitor, &typed, &refusals, StatusCode::UNPROCESSABLE_ENTITY));
+        }
     };
-    if let Some(why) = unknown_tier(&settings.models, &site.table.tiers().await?) {
-        return Ok(form(&site, &visitor, &typed, &Refusals::from([("models", why)])));
+    if let Some(ModelsRefused { status, why }) = KnownModels::check(&site, &[], &settings.models, deadline).await? {
+        return Ok(form(&site, &visitor, &typed, &Refusals::from([("models", why)]), status));
     }
     let actor = access::actor(&site, &visitor, deadline).await?;
     let by = Author { actor: &actor, now: site.clock.now(), deadline };
@@ -48,8 +50,7 @@ pub(crate) async fn create(
     Ok(Redirect::to(&paths::programme(&id)).into_response())
 }
 
-fn form(site: &Site, visitor: &Visitor, texts: &SettingTexts, refusals: &Refusals) -> Response {
-    let status = if refusals.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+fn form(site: &Site, visitor: &Visitor, texts: &SettingTexts, refusals: &Refusals, status: StatusCode) -> Response {
     let fields = FormFields::of(texts, Audience::Creator, refusals);
     let more_open = fields.optional.iter().any(|field| field.error.is_some());
     Frame::page(

@@ -1,10 +1,22 @@
 //! A list of models as a form writes it, and whether there are such models.
 
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use bursar_core::deadline::Deadline;
 use bursar_core::domain::programme::tiers::{self, Tiers};
+use bursar_core::provider::ProviderError;
+use bursar_core::provider::models::ModelList;
+use bursar_core::store::StoreError;
+use bursar_core::web::Site;
 
 use super::reader::words;
 
 const MOST: usize = 200;
+/// How long a form waits for the provider's list.
+const FOR_THE_LIST: Duration = Duration::from_secs(10);
+/// What is said beside models that could not be checked.
+const LIST_UNREAD: &str = "The provider's list of models cannot be read now, so nothing was saved. What you typed is kept: save again in a minute.";
 
 /// The models of a text, each once, or the name of a tier alone; an error is a sentence for the person who typed it.
 pub(crate) fn models_of(text: &str) -> Result<Vec<String>, String> {
@@ -29,14 +41,74 @@ pub(crate) fn models_of(text: &str) -> Result<Vec<String>, String> {
     Ok(models)
 }
 
-/// The reason that these models cannot be saved: they name a tier that there is not.
-pub(crate) fn unknown_tier(models: &[String], tiers: &Tiers) -> Option<String> {
-    let named = tiers::named_in(models).filter(|name| tiers.models(name).is_none())?;
-    let known: Vec<&str> = tiers.iter().map(|tier| tier.name.as_str()).collect();
-    Some(format!(
-        "{named} is neither a tier nor a model. Write models with their provider, such as openai/gpt-4o-mini, or one of the tiers: {}.",
-        known.join(", ")
-    ))
+/// What models there are: the tiers, and what the provider lists.
+pub(crate) struct KnownModels {
+    tiers: Tiers,
+    /// Nothing where the list could not be read.
+    listed: Option<ModelList>,
+}
+
+/// Why models cannot be saved.
+pub(crate) struct ModelsRefused {
+    pub(crate) status: StatusCode,
+    pub(crate) why: String,
+}
+
+impl KnownModels {
+    /// Reads what there is. The provider is asked for its list only if there are `news`, models that were not named before.
+    pub(crate) async fn of(site: &Site, news: &[&str], deadline: Deadline) -> Result<KnownModels, StoreError> {
+        let tiers = site.table.tiers().await?;
+        if news.is_empty() {
+            return Ok(KnownModels { tiers, listed: None });
+        }
+        let listed = site.provider.models(deadline.at_most(FOR_THE_LIST)).await;
+        let unread = |error: &ProviderError| tracing::warn!(%error, "the provider's list of models was not read");
+        Ok(KnownModels { tiers, listed: listed.inspect_err(unread).ok() })
+    }
+
+    /// Checks a list that is to be saved in the place of another one.
+    pub(crate) async fn check(
+        site: &Site,
+        before: &[String],
+        after: &[String],
+        deadline: Deadline,
+    ) -> Result<Option<ModelsRefused>, StoreError> {
+        let known = KnownModels::of(site, &new_models(before, after), deadline).await?;
+        Ok(known.refusal(before, after))
+    }
+
+    /// The reason that a list cannot be saved in the place of another one: a tier or model that there is not. A model that was named
+    /// before stays, listed or not.
+    pub(crate) fn refusal(&self, before: &[String], after: &[String]) -> Option<ModelsRefused> {
+        let refused = |status, why| Some(ModelsRefused { status, why });
+        if let Some(named) = tiers::named_in(after).filter(|name| self.tiers.models(name).is_none()) {
+            let known: Vec<&str> = self.tiers.iter().map(|tier| tier.name.as_str()).collect();
+            let why = format!(
+                "{named} is neither a tier nor a model. Write models with their provider, such as openai/gpt-4o-mini, or one of the tiers: {}.",
+                known.join(", ")
+            );
+            return refused(StatusCode::UNPROCESSABLE_ENTITY, why);
+        }
+        let news = new_models(before, after);
+        if news.is_empty() {
+            return None;
+        }
+        let Some(listed) = &self.listed else {
+            return refused(StatusCode::SERVICE_UNAVAILABLE, LIST_UNREAD.to_owned());
+        };
+        let unknown: Vec<&str> = news.into_iter().filter(|model| listed.get(model).is_none()).collect();
+        if unknown.is_empty() {
+            return None;
+        }
+        let why = format!("The provider has no such model: {}. Copy the slug from its list.", unknown.join(", "));
+        refused(StatusCode::UNPROCESSABLE_ENTITY, why)
+    }
+}
+
+/// The models that a list did not name before; a tier's name is none.
+pub(crate) fn new_models<'a>(before: &[String], after: &'a [String]) -> Vec<&'a str> {
+    let is_new = |model: &&String| tiers::named_in(after).is_none() && !before.contains(model);
+    after.iter().filter(is_new).map(String::as_str).collect()
 }
 
 /// Whether a word is all of the text, and can be a tier's name.

@@ -9,18 +9,25 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::domain::programme::Programme;
+use bursar_core::domain::programme::named_models::ModelNews;
 use bursar_core::domain::programme::tiers::Tiers;
 use bursar_core::store::{Author, TierOutcome};
 use bursar_core::web::{Answer, Fault, Frame, RequestDeadline, Site, Visitor};
 
+use jiff::SignedDuration;
+
 use self::form::TierForm;
 use crate::access::{self, AdminAccess, Admins, Form};
 use crate::paths;
+use crate::settings::{KnownModels, ModelsRefused};
 use crate::work::guardrails;
 
 const STALE: &str = "Nothing was saved: somebody else edited this tier meanwhile. Below is what you typed, and what it is now. Save again to replace that.";
-const UNREADABLE: &str = "Nothing was saved: a field below cannot be read.";
+const REFUSED: &str = "Nothing was saved: see what is said beside the fields below.";
 const NAMED: &str = "Nothing was removed: the tier is in use.";
+
+/// How long the page tells that a price has doubled.
+const DEARER_TOLD_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 #[derive(Template)]
 #[template(path = "tiers.html")]
@@ -29,6 +36,8 @@ struct TiersPage<'a> {
     csrf: &'a str,
     is_admin: bool,
     refusal: Option<&'static str>,
+    /// What vanished from the provider's list, or doubled its price.
+    news: Vec<String>,
     tiers: Vec<TierRow>,
     new: TierForm,
 }
@@ -50,13 +59,20 @@ pub(crate) async fn save(
 ) -> Answer {
     let mut form = TierForm::typed(&fields);
     let Some(typed) = form.read() else {
-        return show(&site, &visitor, Some((form, UNREADABLE)), StatusCode::UNPROCESSABLE_ENTITY).await;
+        return show(&site, &visitor, Some((form, REFUSED)), StatusCode::UNPROCESSABLE_ENTITY).await;
     };
+    let before = site.table.tiers().await?.models(&typed.name).unwrap_or_default().to_vec();
+    if let Some(ModelsRefused { status, why }) = KnownModels::check(&site, &before, &typed.models, deadline).await? {
+        form.models_error = Some(why);
+        return show(&site, &visitor, Some((form, REFUSED)), status).await;
+    }
     let actor = access::actor(&site, &visitor, deadline).await?;
     let by = Author { actor: &actor, now: site.clock.now(), deadline };
     match site.table.edit_tier(&typed.name, &typed.models, typed.version, by).await? {
         TierOutcome::Done => {
-            site.table.hurry_tier(&typed.name, by).await?;
+            if !typed.models.is_empty() {
+                site.table.hurry_tier(&typed.name, by).await?;
+            }
             if let Err(error) = guardrails::tell_tier(&site, &typed.name, deadline).await {
                 tracing::warn!(tier = typed.name, error = format!("{error:#}"), "a tier is left for the next minute");
             }
@@ -85,6 +101,9 @@ async fn show(
     status: StatusCode,
 ) -> Result<Response, Fault> {
     let (tiers, named_by) = (site.table.tiers().await?, named_by(site).await?);
+    let dearer_since = site.clock.now() - DEARER_TOLD_FOR;
+    let news = site.table.named_models().await?.map_or_else(Vec::new, |models| models.to_be_mended(dearer_since));
+    let news = news.iter().map(ModelNews::to_string).collect();
     let refusal = refused.as_ref().map(|(_, why)| *why);
     let (mut rows, mut new) = (rows(&tiers, &named_by), TierForm::default());
     if let Some((form, _)) = refused {
@@ -94,7 +113,8 @@ async fn show(
         }
     }
     let csrf = visitor.csrf.reveal();
-    Ok(Frame::page(status, &TiersPage { frame: &site.frame, csrf, is_admin: true, refusal, tiers: rows, new }))
+    let page = TiersPage { frame: &site.frame, csrf, is_admin: true, refusal, news, tiers: rows, new };
+    Ok(Frame::page(status, &page))
 }
 
 fn rows(tiers: &Tiers, named_by: &BTreeMap<String, Vec<String>>) -> Vec<TierRow> {

@@ -1,5 +1,5 @@
-//! The job that applies a roster: step by step from its checkpoint, until it is done or the time is up.
-//! Every step may be done twice, so the next run can start at the checkpoint.
+//! The job that applies a roster: some steps side by side, then a checkpoint, until it is done or the time is up. Every step may be
+//! done twice, so the next run starts at the checkpoint.
 
 use anyhow::Result;
 use bursar_core::deadline::Deadline;
@@ -8,9 +8,13 @@ use bursar_core::domain::values::id::GrantId;
 use bursar_core::store::ActContext;
 use bursar_core::store::{ActOutcome, Author, INVITED_AT_ONCE, Job, JobState, NewPerson, Step, Work};
 use bursar_core::web::Site;
+use futures_util::stream::{StreamExt, iter};
 use jiff::Timestamp;
 
 use super::jobs::{self, JobDeadlines};
+
+/// How many units of steps are applied at once.
+const SIDE_BY_SIDE: usize = 8;
 
 /// Continues an import that the caller owns, and returns the state in which it is left.
 pub(super) async fn carry_on(site: &Site, mut job: Job, until: JobDeadlines) -> Result<JobState> {
@@ -28,13 +32,17 @@ pub(super) async fn carry_on(site: &Site, mut job: Job, until: JobDeadlines) -> 
             let gone = JobState::Failed { why: "The preview is gone.".to_owned(), at };
             return jobs::end(site, job, gone, until.deadline).await;
         }
-        for batch in batches(&steps) {
+        for round in units(&steps).chunks(SIDE_BY_SIDE) {
             let now = site.clock.now();
             if until.is_time_up() {
                 return jobs::leave(site, job, until.deadline).await;
             }
-            job.refused += apply(site, &job, batch, now, until.deadline).await?;
-            job.pass.next += u32::try_from(batch.len())?;
+            let applied: Vec<_> = round.iter().map(|unit| apply(site, &job, unit, now, until.deadline)).collect();
+            // All end before one that failed is told, so that none is cut off.
+            let applied: Vec<Result<u32>> = iter(applied).buffer_unordered(SIDE_BY_SIDE).collect().await;
+            let refused: Vec<u32> = applied.into_iter().collect::<Result<_>>()?;
+            job.refused += refused.iter().sum::<u32>();
+            job.pass.next += u32::try_from(round.iter().map(|unit| unit.len()).sum::<usize>())?;
             (job.done, job.advanced_at) = (job.pass.next, now);
             let state = job.state.clone();
             // Another runner has taken the job over.
@@ -44,18 +52,18 @@ pub(super) async fn carry_on(site: &Site, mut job: Job, until: JobDeadlines) -> 
     }
 }
 
-/// The steps between two checkpoints: a limited number, additions in one batch and other steps one by one.
-fn batches(steps: &[Step]) -> impl Iterator<Item = &[Step]> {
-    let is_add = |step: &Step| matches!(step, Step::Add { .. });
-    steps.chunk_by(move |one, next| is_add(one) == is_add(next)).flat_map(|alike| alike.chunks(INVITED_AT_ONCE))
+/// Some steps in units that do not depend on each other: additions that fit one transaction, or the steps of one grant.
+fn units(steps: &[Step]) -> Vec<&[Step]> {
+    let belong_together = |one: &Step, next: &Step| one.grant() == next.grant();
+    steps.chunk_by(belong_together).flat_map(|alike| alike.chunks(INVITED_AT_ONCE)).collect()
 }
 
-/// Applies some steps, and returns how many the rules refused.
-async fn apply(site: &Site, job: &Job, batch: &[Step], now: Timestamp, deadline: Deadline) -> Result<u32> {
+/// Applies the steps of a unit, and returns how many the rules refused.
+async fn apply(site: &Site, job: &Job, unit: &[Step], now: Timestamp, deadline: Deadline) -> Result<u32> {
     let by = Author { actor: &job.by, now, deadline };
     let mut added = Vec::new();
     let mut refused = 0;
-    for step in batch {
+    for step in unit {
         match step {
             Step::Add { person, group } => added.push(NewPerson { person: person.clone(), group: group.clone() }),
             Step::Change { grant, person, group } => {

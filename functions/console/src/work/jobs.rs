@@ -7,6 +7,8 @@ use bursar_core::deadline::Deadline;
 use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::store::{JOB_LEASE, Job, JobState, Work};
 use bursar_core::web::Site;
+use jiff::SignedDuration;
+use ulid::Ulid;
 
 use super::outage::Outage;
 use super::{import, walk};
@@ -17,6 +19,8 @@ const AT_ONCE: i32 = 20;
 const IN_A_REQUEST: Duration = Duration::from_secs(4);
 /// The time that a request must keep for its answer.
 const LEFT_OF_A_REQUEST: Duration = Duration::from_secs(20);
+/// When a job that waits, or failed, is looked at again: in the round of the next minute.
+pub(super) const AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(45);
 /// The time that one step with its retries may take.
 const LEFT_OF_WORK: Duration = Duration::from_secs(12);
 
@@ -65,18 +69,34 @@ async fn of_programme(
     until: JobDeadlines,
     outage: &Outage,
 ) -> Result<Vec<JobState>> {
-    let mut states = Vec::new();
+    let (mut states, mut failed) = (Vec::new(), None);
     // Another runner may have taken it since the index listed it.
     while !until.is_time_up()
         && let Some(job) = site.table.take_job(programme, site.clock.now(), until.deadline).await?
     {
-        let state = match job.work {
-            Work::Import { .. } => import::carry_on(site, job, until).await?,
-            Work::Close | Work::Limits | Work::Rules => Box::pin(walk::carry_on(site, job, until, outage)).await?,
+        let id = job.job;
+        let reached = match job.work {
+            Work::Import { .. } => import::carry_on(site, job, until).await,
+            Work::Close | Work::Limits | Work::Rules => Box::pin(walk::carry_on(site, job, until, outage)).await,
         };
-        states.push(state);
+        match reached {
+            Ok(state) => states.push(state),
+            Err(error) => {
+                put_off(site, programme, id, until.deadline).await?;
+                failed = Some(error);
+            }
+        }
     }
-    Ok(states)
+    failed.map_or(Ok(states), Err)
+}
+
+/// Lets the programme's other jobs go before one that failed.
+async fn put_off(site: &Site, programme: &ProgrammeId, id: Ulid, deadline: Deadline) -> Result<()> {
+    let jobs = site.table.jobs(programme).await?.into_iter();
+    for job in jobs.filter(|job| job.job == id && job.is_running()) {
+        end(site, job, JobState::Waiting { until: site.clock.now() + AGAIN_AFTER }, deadline).await?;
+    }
+    Ok(())
 }
 
 /// Writes how far a job has come. Returns `None` when somebody else has taken or ended it.

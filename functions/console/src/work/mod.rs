@@ -1,5 +1,5 @@
-//! The work of each minute: due orders, jobs without a runner, and rules of programmes that the provider
-//! has not confirmed. Each has a share of the time, so that none blocks the others.
+//! The work of each minute: due orders, jobs without a runner, and rules that the provider has not
+//! confirmed. Each has a share of the time, so that none blocks the others.
 
 pub(crate) mod guardrails;
 mod import;
@@ -47,7 +47,11 @@ pub(crate) async fn round(site: &Site, deadline: Deadline) -> Result<WorkReport>
         orders(site, urgency, &mut report, &outage, deadline).await?;
     }
     if deadline.leaves(ENOUGH_FOR_THE_REST) {
-        report.guardrails = guardrails::tell_rules(site, deadline).await?;
+        match guardrails::tell_rules(site, deadline).await {
+            Ok(told) => report.guardrails = told,
+            // One set that cannot be read keeps no job from going on.
+            Err(error) => tracing::error!(error = format!("{error:#}"), "the rules of sets could not be told"),
+        }
         for state in jobs::in_the_work(site, deadline, &outage).await? {
             *report.jobs.entry(state).or_default() += 1;
         }

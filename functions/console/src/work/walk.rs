@@ -4,19 +4,21 @@
 //! the provider at the end of a walk is looked at again in the next minute, by another walk. So every step is done again until
 //! nothing waits any more, and may be done by two runners.
 
+use std::collections::HashSet;
+
 use anyhow::{Context, Result};
 use bursar_core::domain::grant::Grant;
+use bursar_core::domain::programme::Settings;
 use bursar_core::domain::programme::rules::Rules;
 use bursar_core::domain::values::id::{GrantId, RuleSetId};
 use bursar_core::orders::ENOUGH_FOR_ONE;
 use bursar_core::store::{ActContext, Job, JobState, Pass, StoreError, Work, keys};
 use bursar_core::web::Site;
 use futures_util::stream::{StreamExt, iter};
-use jiff::SignedDuration;
 use tokio::sync::Mutex;
 
 use super::guardrails;
-use super::jobs::{self, JobDeadlines};
+use super::jobs::{self, AGAIN_AFTER, JobDeadlines};
 use super::outage::Outage;
 use super::steps::{self, StepEnd};
 
@@ -24,16 +26,22 @@ use super::steps::{self, StepEnd};
 const SIDE_BY_SIDE: usize = 8;
 /// How many grants lie between two checkpoints of a shard.
 const BETWEEN_CHECKPOINTS: usize = 20;
-/// When steps that wait are looked at again: in the round of the next minute.
-const AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(45);
 
 /// A walk under way. Its shards write their checkpoints one after the other.
 struct Walk<'a> {
     site: &'a Site,
     until: JobDeadlines,
     outage: &'a Outage,
+    /// What keys are to be put under, for a job that does that.
+    rules: Option<ProgrammeRules>,
     /// The job as it was last written; `None` once somebody else has written it.
     job: Mutex<Option<Job>>,
+}
+
+/// The rules of a programme and its groups, and which of them have a guardrail.
+struct ProgrammeRules {
+    settings: Settings,
+    confirmed: HashSet<RuleSetId>,
 }
 
 /// Continues a walk that the caller owns, and returns the state in which it is left.
@@ -41,28 +49,17 @@ pub(super) async fn carry_on(site: &Site, job: Job, until: JobDeadlines, outage:
     if let Some(ended) = jobs::ended_early(site, &job).await? {
         return jobs::end(site, job, ended, until.deadline).await;
     }
-    if job.work == Work::Rules && !have_guardrails(site, &job, until).await? {
-        let until_then = JobState::Waiting { until: site.clock.now() + AGAIN_AFTER };
-        return jobs::end(site, job, until_then, until.deadline).await;
-    }
-    let walk = Walk { site, until, outage, job: Mutex::new(Some(job.clone())) };
+    let rules = match job.work {
+        Work::Rules => Some(ProgrammeRules::told(site, &job, until).await?),
+        _ => None,
+    };
+    let walk = Walk { site, until, outage, rules, job: Mutex::new(Some(job.clone())) };
     let shards: Vec<_> = keys::SHARDS.iter().map(|shard| Box::pin(walk.shard(&job, *shard))).collect();
     let ends: Vec<Result<bool>> = iter(shards).buffer_unordered(SIDE_BY_SIDE).collect().await;
-    let mut is_whole = true;
-    let mut failure = None;
-    for end in ends {
-        match end {
-            Ok(has_ended) => is_whole &= has_ended,
-            Err(error) => failure = Some(error),
-        }
-    }
     // Somebody else has it now.
     let Some(job) = walk.job.into_inner() else { return Ok(job.state) };
-    if let Some(failure) = failure {
-        jobs::leave(site, job, until.deadline).await?;
-        return Err(failure);
-    }
-    if !is_whole {
+    let ends: Vec<bool> = ends.into_iter().collect::<Result<_>>()?;
+    if !ends.into_iter().all(|has_ended| has_ended) {
         return jobs::leave(site, job, until.deadline).await;
     }
     let (now, Pass { seen, waiting, refused, .. }) = (site.clock.now(), job.pass);
@@ -74,11 +71,22 @@ pub(super) async fn carry_on(site: &Site, job: Job, until: JobDeadlines, outage:
     jobs::end(site, job, state, until.deadline).await
 }
 
-/// Whether all rules of the programme have a guardrail that keys can be put under.
-async fn have_guardrails(site: &Site, job: &Job, until: JobDeadlines) -> Result<bool> {
-    let programme = site.table.programme(&job.programme).await?.context("a job without its programme")?;
-    let sets: Vec<RuleSetId> = programme.settings.all_rules().iter().map(Rules::id).collect();
-    guardrails::are_confirmed(site, &sets, until.deadline.at_most(ENOUGH_FOR_ONE)).await
+impl ProgrammeRules {
+    /// The rules of a job's programme, once the provider was told those that are due.
+    async fn told(site: &Site, job: &Job, until: JobDeadlines) -> Result<ProgrammeRules> {
+        let programme = site.table.programme(&job.programme).await?.context("a job without its programme")?;
+        let sets: Vec<RuleSetId> = programme.settings.all_rules().iter().map(Rules::id).collect();
+        let confirmed = guardrails::confirmed(site, &sets, until.deadline.at_most(ENOUGH_FOR_ONE)).await?;
+        Ok(ProgrammeRules { settings: programme.settings, confirmed })
+    }
+
+    /// Whether the grant's key has to be put under a guardrail that there is not yet.
+    fn keep_waiting(&self, grant: &Grant) -> bool {
+        let Some(live) = grant.live() else { return false };
+        let rules = self.settings.rules(grant.group.as_deref());
+        let is_free = rules.allow_all() && live.rule_set.is_none() && live.rules_ordered.is_none();
+        !is_free && !self.confirmed.contains(&rules.id())
+    }
 }
 
 impl Walk<'_> {
@@ -92,31 +100,42 @@ impl Walk<'_> {
                 return Ok(true);
             }
             let mut ends = Vec::with_capacity(grants.len());
-            for grant in &grants {
+            let (read, mut last) = (grants.len(), None);
+            for (id, grant) in grants {
                 if self.until.is_time_up() {
                     break;
                 }
-                ends.push(self.step(job, grant).await?);
+                ends.push(self.step(job, &id, grant).await?);
+                last = Some(id);
             }
-            let Some(last) = ends.len().checked_sub(1).and_then(|last| grants.get(last)) else { return Ok(false) };
-            after = Some(last.id.clone());
-            if !self.note(&last.id, &ends).await? || ends.len() < grants.len() {
+            let Some(last) = last else { return Ok(false) };
+            let is_mine = self.note(&last, &ends).await?;
+            after = Some(last);
+            if !is_mine || ends.len() < read {
                 return Ok(false);
             }
         }
     }
 
-    async fn step(&self, job: &Job, grant: &Grant) -> Result<StepEnd> {
-        let (now, deadline) = (self.site.clock.now(), self.until.deadline);
-        let at = ActContext { programme: &job.programme, grant: &grant.id, now, deadline };
-        match steps::of_grant(self.site, job, at, grant, self.outage).await {
+    async fn step(&self, job: &Job, id: &GrantId, grant: Result<Grant, StoreError>) -> Result<StepEnd> {
+        match self.step_of(job, id, grant).await {
             // One grant that cannot be read does not keep the others from theirs.
             Err(error @ StoreError::Corrupt { .. }) => {
-                tracing::error!(grant = %grant.id, %error, "a step of a job cannot be done");
+                tracing::error!(grant = %id, %error, "a step of a job cannot be done");
                 Ok(StepEnd::Refused)
             }
             end => Ok(end?),
         }
+    }
+
+    async fn step_of(&self, job: &Job, id: &GrantId, grant: Result<Grant, StoreError>) -> Result<StepEnd, StoreError> {
+        let grant = grant?;
+        if self.rules.as_ref().is_some_and(|rules| rules.keep_waiting(&grant)) {
+            return Ok(StepEnd::Waits);
+        }
+        let (now, deadline) = (self.site.clock.now(), self.until.deadline);
+        let at = ActContext { programme: &job.programme, grant: id, now, deadline };
+        steps::of_grant(self.site, job, at, &grant, self.outage).await
     }
 
     /// Writes the checkpoint of a shard. Returns `false` when somebody else has taken or ended the job.

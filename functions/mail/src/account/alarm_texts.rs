@@ -103,24 +103,44 @@ impl AlarmText {
             Cause::BulkStopped { mail_day, .. } => mail::stopped(mail_day),
             Cause::BulkLetGo { mail_day, .. } => mail::let_go(mail_day, &named.person),
             Cause::Unsent { code, .. } => named.unsent.text(code),
-            Cause::RulesRefused { programme, since, why } => AlarmText {
-                subject: format!("The provider refuses the models or the data policy of {}", named.programme),
-                facts: vec![
-                    ("Programme", named.programme.clone()),
-                    ("Refused since", moment(*since)),
-                    ("The provider says", why.clone()),
-                ],
-                next: "Keys that exist may use what the provider confirmed last. Where the new settings are stricter, nobody gets a key \
-                       until it has confirmed them. A model that is misspelled or was withdrawn is the usual reason: open the \
-                       programme's settings, mend \"Models\" or \"What providers may do with prompts\", and save."
-                    .to_owned(),
-                leads_to: AccountPlace::Settings(programme.clone()),
-            },
+            Cause::RulesRefused { programme, tier, groups, since, why, .. } => {
+                let (whose, mend, leads_to) = match (tier, &groups[..]) {
+                    (Some(tier), _) => (
+                        format!("The tier {tier}"),
+                        "open the tiers' page, mend the tier, and save. If its models are right, look at the data policy, providers and regions of the programme".to_owned(),
+                        AccountPlace::Tiers,
+                    ),
+                    (None, []) => (
+                        "Everybody without models of their own".to_owned(),
+                        "open the programme's settings, mend the models, the data policy, the providers or the regions, and save".to_owned(),
+                        AccountPlace::Settings(programme.clone()),
+                    ),
+                    (None, groups) => (
+                        format!("The groups {}", groups.join(", ")),
+                        "open the page of the groups, mend their models, and save. If those are right, look at the data policy, providers and regions of the programme".to_owned(),
+                        AccountPlace::Groups(programme.clone()),
+                    ),
+                };
+                AlarmText {
+                    subject: format!("The provider refuses rules of {}", named.programme),
+                    facts: vec![
+                        ("Programme", named.programme.clone()),
+                        ("For", whose),
+                        ("Refused since", moment(*since)),
+                        ("The provider says", why.clone()),
+                    ],
+                    next: format!(
+                        "Keys that exist may use what the provider confirmed last. Where the new rules are stricter, nobody gets a key \
+                         until it has confirmed them. A model that is misspelled or was withdrawn is the usual reason: {mend}."
+                    ),
+                    leads_to,
+                }
+            }
             Cause::Stuck { programme, since } => AlarmText {
                 subject: format!("Work on {} stands still", named.programme),
                 facts: vec![("Programme", named.programme.clone()), ("Nothing was done since", moment(*since))],
-                next: "Somebody began it: a roster, other limits, the close of the programme. Part of it is done, and its page says \
-                       which. If the provider is out of reach, it goes on by itself. Otherwise look into the log of the function \
+                next: "Somebody began it: a roster, other limits, other models, the close of the programme. Part of it is done, and its \
+                       page says which. If the provider is out of reach, it goes on by itself. Otherwise look into the log of the function \
                        console: its work runs each minute, and says what fails. You hear when it does not stand still any more."
                     .to_owned(),
                 leads_to: AccountPlace::Programme(programme.clone()),

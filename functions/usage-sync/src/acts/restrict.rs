@@ -1,11 +1,12 @@
 //! The assignment of live keys to the guardrail of their rules, under which they are not, or not known to be.
 
 use anyhow::Result;
-use bursar_core::domain::grant::View;
+use bursar_core::domain::grant::{Attempt, View};
 use bursar_core::domain::values::id::{Epoch, RuleSetId};
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::store::ActContext;
 use futures_util::{StreamExt, TryStreamExt};
+use jiff::Timestamp;
 
 use super::SIDE_BY_SIDE;
 use crate::runner::Runner;
@@ -17,6 +18,8 @@ struct Stray<'a> {
     at: ActContext<'a>,
     epoch: Epoch,
     key: &'a KeyHash,
+    /// The order for it, as it was read.
+    ordered: Option<Timestamp>,
     /// Whether the provider had confirmed it once, so that somebody must have taken it from there.
     was_confirmed: bool,
 }
@@ -35,9 +38,9 @@ pub(crate) async fn restrict_all(runner: &Runner<'_>, batch: &[Finding]) -> Resu
         .iter()
         .map(async |finding| {
             let programme = runner.programme(finding.programme)?;
-            let FindingKind::NotRestricted { epoch, key, .. } = &finding.kind else { return Ok(None) };
+            let FindingKind::NotRestricted { epoch, key, was_recorded, .. } = &finding.kind else { return Ok(None) };
             let at = ActContext { programme: &programme.id, grant: &finding.grant, now, deadline };
-            stray(runner, at, *epoch, key, set).await
+            stray(runner, at, (*epoch, key), set, *was_recorded).await
         })
         .collect();
     let strays: Vec<Option<Stray<'_>>> =
@@ -56,25 +59,30 @@ pub(crate) async fn restrict_all(runner: &Runner<'_>, batch: &[Finding]) -> Resu
     Ok(outcomes)
 }
 
-/// The key of a finding, if it still is its grant's live key and these are still its rules.
+/// The key of a finding, if it still is its grant's live key, these are still its rules, and nobody put it under them since.
 async fn stray<'a>(
     runner: &Runner<'_>,
     at: ActContext<'a>,
-    epoch: Epoch,
-    key: &'a KeyHash,
+    (epoch, key): (Epoch, &'a KeyHash),
     set: &RuleSetId,
+    was_recorded: bool,
 ) -> Result<Option<Stray<'a>>> {
     let Some(view) = runner.table.view(at.programme, at.grant).await? else { return Ok(None) };
     let is_wanted = view.rules_wanted().is_some_and(|wanted| wanted.id() == *set);
     let live = view.grant.live().filter(|live| live.epoch == epoch && is_wanted && view.grant.holds.is_empty());
-    Ok(live.map(|live| Stray { at, epoch, key, was_confirmed: live.rule_set.as_ref() == Some(set) }))
+    let stray = |live: &Attempt| {
+        let is_recorded = live.rule_set.as_ref() == Some(set);
+        let ordered = live.rules_ordered;
+        (was_recorded || !is_recorded).then_some(Stray { at, epoch, key, ordered, was_confirmed: was_recorded })
+    };
+    Ok(live.and_then(stray))
 }
 
 /// Records an assignment that the provider confirmed.
 async fn assigned(runner: &Runner<'_>, stray: Stray<'_>, set: &RuleSetId) -> Result<FindingOutcome> {
-    let Stray { at, epoch, key, was_confirmed } = stray;
+    let Stray { at, epoch, key, ordered, was_confirmed } = stray;
     let at = ActContext { now: runner.clock.now(), ..at };
-    runner.table.act(at, |view: &View, now| view.rules_confirmed(epoch, key, set, now)).await?;
+    runner.table.act(at, |view: &View, now| view.rules_confirmed(epoch, key, set, ordered, now)).await?;
     Ok(match was_confirmed {
         true => FindingOutcome::Mended(format!("the key {key} was not under its programme's guardrail, and is again")),
         false => FindingOutcome::Done,

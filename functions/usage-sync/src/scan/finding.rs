@@ -38,7 +38,7 @@ pub(crate) enum FindingKind {
     /// A limit other than the wanted one or on another basis, or a key with nothing left.
     Limit { listed: ListedLimit },
     /// A live key that must be under the guardrail of this rule set, and is not or is not known to be.
-    NotRestricted { epoch: Epoch, key: KeyHash, set: RuleSetId },
+    NotRestricted { epoch: Epoch, key: KeyHash, set: RuleSetId, was_recorded: bool },
     /// The grant's programme is over.
     End,
     /// A place in the pot that is not used.

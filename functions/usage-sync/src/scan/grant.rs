@@ -26,8 +26,8 @@ pub(crate) struct ScanContext<'a> {
     pub(crate) baseline: &'a Baseline,
     /// Whether this table is a restored copy that was not recovered yet.
     pub(crate) is_copy: bool,
-    /// The keys under the guardrails that the programme asks for, if they could be listed.
-    pub(crate) assigned: Option<&'a KeysOfSets>,
+    /// The keys under the guardrails that the programme asks for, where they could be listed.
+    pub(crate) assigned: &'a KeysOfSets,
     pub(crate) now: Timestamp,
 }
 
@@ -249,10 +249,11 @@ fn not_listed(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
 /// A live key that is not under the guardrail of its rules, or was not recorded to be.
 fn not_restricted(view: &View, context: ScanContext<'_>, row: &KeyRow) -> Option<FindingKind> {
     let set = view.rules_wanted()?.id();
-    let keys = context.assigned?.get(&set)?;
+    let keys = context.assigned.get(&set)?;
     let is_recorded = view.grant.live()?.rule_set.as_ref() == Some(&set);
     let is_under = is_recorded && keys.contains(&row.key());
-    (!is_under).then(|| FindingKind::NotRestricted { epoch: row.epoch(), key: row.key(), set })
+    let (epoch, key, was_recorded) = (row.epoch(), row.key(), is_recorded);
+    (!is_under).then_some(FindingKind::NotRestricted { epoch, key, set, was_recorded })
 }
 
 fn of_the_grant(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {

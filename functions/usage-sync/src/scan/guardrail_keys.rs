@@ -3,11 +3,14 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use anyhow::Result;
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::programme::rule_set::RuleSet;
 use bursar_core::domain::values::id::RuleSetId;
 use bursar_core::domain::values::key::KeyHash;
+use bursar_core::guardrails::{Guardrails, Told};
 use bursar_core::provider::ProviderError;
+use bursar_core::store::StoreError;
 use tokio::sync::OnceCell;
 
 use crate::runner::Runner;
@@ -23,30 +26,67 @@ pub(crate) struct GuardrailKeys {
 }
 
 struct ListedGuardrail {
-    id: String,
+    set: RuleSet,
     keys: OnceCell<AssignedKeys>,
+}
+
+/// The guardrails that one programme asks for.
+#[derive(Default)]
+pub(crate) struct AskedFor {
+    pub(crate) keys: KeysOfSets,
+    /// What was found, a sentence each.
+    pub(crate) problems: Vec<String>,
+    /// The error of a listing that failed. It keeps no other guardrail from being looked at.
+    pub(crate) failed: Option<ProviderError>,
 }
 
 impl GuardrailKeys {
     pub(crate) fn of(sets: Vec<RuleSet>) -> GuardrailKeys {
-        let unlisted = |set: RuleSet| Some((set.id, ListedGuardrail { id: set.guardrail?.id, keys: OnceCell::new() }));
-        GuardrailKeys { of: sets.into_iter().filter_map(unlisted).collect() }
+        let made = sets.into_iter().filter(|set| set.guardrail.is_some());
+        let unlisted = |set: RuleSet| (set.id.clone(), ListedGuardrail { set, keys: OnceCell::new() });
+        GuardrailKeys { of: made.map(unlisted).collect() }
     }
 
-    /// The keys under the guardrails that a programme asks for.
-    pub(crate) async fn asked_for(
-        &self,
-        runner: &Runner<'_>,
-        settings: &Settings,
-    ) -> Result<KeysOfSets, ProviderError> {
-        let mut asked = KeysOfSets::new();
+    /// The keys under the guardrails that a programme asks for. An obstacle that may pass is an error of the whole.
+    pub(crate) async fn asked_for(&self, runner: &Runner<'_>, settings: &Settings) -> Result<AskedFor> {
+        let mut asked = AskedFor::default();
         for rules in settings.all_rules() {
-            if let Some(guardrail) = self.of.get(&rules.id()) {
-                let keys = guardrail.keys.get_or_try_init(|| listed(runner, &guardrail.id)).await?;
-                asked.insert(rules.id(), Arc::clone(keys));
+            let Some(guardrail) = self.of.get(&rules.id()) else { continue };
+            let listed = guardrail.keys.get_or_try_init(|| guardrail.listed(runner, &mut asked.problems)).await;
+            match listed {
+                Ok(keys) => drop(asked.keys.insert(rules.id(), Arc::clone(keys))),
+                Err(NotListed::Provider(error)) if runner.obstacle(&error).is_none() => asked.failed = Some(error),
+                Err(NotListed::Provider(error)) => return Err(error.into()),
+                Err(NotListed::Table(error)) => return Err(error.into()),
             }
         }
         Ok(asked)
+    }
+}
+
+/// The reason that the keys under a guardrail are not known.
+enum NotListed {
+    Provider(ProviderError),
+    Table(StoreError),
+}
+
+impl ListedGuardrail {
+    /// The keys under it. One that is not there any more is made anew, and has none: the run puts them under it.
+    async fn listed(&self, runner: &Runner<'_>, problems: &mut Vec<String>) -> Result<AssignedKeys, NotListed> {
+        let Some(known) = &self.set.guardrail else { return Ok(AssignedKeys::default()) };
+        let gone = match listed(runner, &known.id).await {
+            Err(error) if error.is_not_found() => error,
+            listed => return listed.map_err(NotListed::Provider),
+        };
+        let again = Guardrails { table: runner.table, provider: runner.provider, clock: runner.clock };
+        match again.make_again(&self.set, runner.until()).await.map_err(NotListed::Table)? {
+            Told::Confirmed(guardrail) => {
+                problems.push(format!("the guardrail {} was not there any more, and was made anew", known.id));
+                listed(runner, &guardrail.id).await.map_err(NotListed::Provider)
+            }
+            Told::Not { error, .. } => Err(NotListed::Provider(error)),
+            Told::Overtaken => Err(NotListed::Provider(gone)),
+        }
     }
 }
 

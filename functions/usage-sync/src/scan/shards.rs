@@ -6,12 +6,11 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use bursar_core::domain::grant::{Grant, Reading};
 use bursar_core::domain::programme::{Pot, Programme};
-use bursar_core::provider::ProviderError;
 use bursar_core::store::keys;
 use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
 
-use super::guardrail_keys::{GuardrailKeys, KeysOfSets};
+use super::guardrail_keys::{AskedFor, GuardrailKeys};
 use super::rows::ShardIndex;
 use crate::runner::Runner;
 
@@ -21,8 +20,7 @@ pub(crate) struct ProgrammeHead {
     pub(crate) pot: Pot,
     /// The settings under which places are reckoned. They are read after the pot, since an edit of costs moves it.
     pub(crate) programme: Programme,
-    /// The keys under the guardrails that it asks for.
-    pub(crate) assigned: Result<KeysOfSets, ProviderError>,
+    pub(crate) guardrails: AskedFor,
 }
 
 /// The grants of a programme whose ids begin with one digit.
@@ -81,9 +79,6 @@ async fn read_head(
         None => runner.table.pot(&programme.id).await?.with_context(|| format!("{} has no pot", programme.id))?,
     };
     let programme = runner.table.programme(&programme.id).await?.context("a programme is gone")?;
-    let assigned = match guardrails.asked_for(runner, &programme.settings).await {
-        Err(error) if runner.obstacle(&error).is_some() => return Err(error.into()),
-        assigned => assigned,
-    };
-    Ok(ProgrammeHead { pot, programme, assigned })
+    let guardrails = guardrails.asked_for(runner, &programme.settings).await?;
+    Ok(ProgrammeHead { pot, programme, guardrails })
 }

@@ -144,9 +144,12 @@ impl Scan {
     ) -> Result<()> {
         let programme = runner.programme(index.0)?;
         let head = head.get().context("a programme was not opened")?;
-        if is_first && let Err(error) = &head.assigned {
-            let what = format!("the keys under the guardrails of {} were not listed: {error}", programme.id);
-            input.journal.undone(what, Some(error));
+        if is_first {
+            input.journal.problems_of(head.guardrails.problems.iter().cloned());
+            if let Some(error) = &head.guardrails.failed {
+                let what = format!("the keys under the guardrails of {} were not listed: {error}", programme.id);
+                input.journal.undone(what, Some(error));
+            }
         }
         self.sums.get_or_insert_with(|| ProgrammeSums::of(head.pot.clone()));
         queue.add(index.0, self.scan_grants(runner, index, (head, grants), elsewhere, input)?);
@@ -184,7 +187,7 @@ impl Scan {
             is_whole: input.listing.is_whole(),
             baseline: &runner.baseline,
             is_copy: runner.is_copy,
-            assigned: head.assigned.as_ref().ok(),
+            assigned: &head.guardrails.keys,
             now: runner.clock.now(),
         };
         let mut news = Vec::new();

@@ -1,7 +1,10 @@
-//! Stage 6, rules: sends each guardrail its rules, once a run. A change made at the provider has changed what
-//! students may call.
+//! Stage 6, rules: sends each guardrail its rules, once a run, since a change made at the provider has changed what students may
+//! call. It also looks which of the models that are named here the provider still lists, and at what price.
+
+use std::collections::HashMap;
 
 use anyhow::{Context, Result};
+use bursar_core::domain::programme::named_models::{self, NamedModels};
 use bursar_core::domain::programme::rule_set::{Guardrail, RuleSet, RulesOrder};
 use bursar_core::domain::values::id::RuleSetId;
 use bursar_core::provider::ProviderError;
@@ -9,7 +12,7 @@ use bursar_core::provider::guardrails::{GuardrailRules, ProviderGuardrail};
 use serde::{Deserialize, Serialize};
 
 use crate::journal::Journal;
-use crate::runner::{Runner, StageEnd};
+use crate::runner::{Runner, StageEnd, ensure_written};
 
 /// The state of stage 6.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -17,14 +20,24 @@ pub(crate) struct RulesDelivery {
     /// The last set that was seen to, in the order of their ids.
     reached: Option<RuleSetId>,
     seen: u16,
+    /// Whether the list of models was looked at.
+    has_looked: bool,
 }
 
 impl RulesDelivery {
     /// Lists the guardrails and sends each of ours its rules.
     pub(crate) async fn run(&mut self, runner: &Runner<'_>, journal: &mut Journal) -> Result<StageEnd> {
+        if journal.key_refused().is_some() {
+            return Ok(StageEnd::Done);
+        }
+        if !self.has_looked {
+            look_at_models(runner, journal).await?;
+            self.has_looked = true;
+        }
+        let asking = asking(runner);
         let mut sets = runner.table.rule_sets().await?;
-        sets.retain(|set| set.guardrail.is_some() && !asking(runner, set).is_empty());
-        if journal.key_refused().is_some() || sets.is_empty() {
+        sets.retain(|set| set.guardrail.is_some() && asking.contains_key(&set.id));
+        if sets.is_empty() {
             return Ok(StageEnd::Done);
         }
         let listed = match runner.provider.guardrails(None, runner.until()).await {
@@ -57,7 +70,7 @@ impl RulesDelivery {
                 // A difference from rules that were confirmed since is not the provider's doing.
                 let is_own = guardrail.confirmed_at < listed_at;
                 let was = listed.iter().find(|listed| is_own && listed.id == guardrail.id);
-                report(&asking(runner, &set), was, sent, journal);
+                report(&asking.get(&set.id).map(|names| names.join(", ")).unwrap_or_default(), was, sent, journal);
             }
             (self.reached, self.seen) = (Some(set.id), self.seen.saturating_add(1));
         }
@@ -70,10 +83,35 @@ impl RulesDelivery {
     }
 }
 
-/// The programmes whose keys are to be under this set. Rules that allow all may be those of keys that came from under others.
-fn asking(runner: &Runner<'_>, set: &RuleSet) -> String {
-    let asking = runner.programmes().iter().filter(|programme| programme.asks_for(&set.id, runner.clock.now()));
-    asking.map(|programme| programme.id.as_str()).collect::<Vec<_>>().join(", ")
+/// Looks for the named models in the provider's public list. Where it cannot be read, the run is none the worse.
+async fn look_at_models(runner: &Runner<'_>, journal: &mut Journal) -> Result<()> {
+    let named = named_models::named_by(runner.programmes(), &runner.table.tiers().await?, runner.clock.now());
+    if named.is_empty() {
+        return Ok(());
+    }
+    let listed = match runner.provider.models(runner.until()).await {
+        Ok(listed) => listed,
+        Err(error) => {
+            journal.problem(format!("the list of models was not read: {error}"));
+            return Ok(());
+        }
+    };
+    let before = runner.table.named_models().await?;
+    let price = |slug: &str| listed.get(slug).copied();
+    let models = NamedModels::after(before.as_ref(), named, price, runner.clock.now());
+    ensure_written(runner.fenced().note_named_models(&models).await?)
+}
+
+/// The programmes that go on, by the rule sets that their keys are to be under.
+fn asking(runner: &Runner<'_>) -> HashMap<RuleSetId, Vec<String>> {
+    let now = runner.clock.now();
+    let mut asking: HashMap<RuleSetId, Vec<String>> = HashMap::new();
+    for programme in runner.programmes().iter().filter(|programme| !programme.is_over(now)) {
+        for rules in programme.settings.all_rules() {
+            asking.entry(rules.id()).or_default().push(programme.id.to_string());
+        }
+    }
+    asking
 }
 
 /// Records the provider's answer to the rules of a set. The work of the next minute retries what it refused or
@@ -95,6 +133,8 @@ async fn note_sent(
             let order = RulesOrder::due(now).refused(&trouble.message, now);
             runner.table.note_rules_order(set, Some(order), deadline).await?;
         }
+        // It may still take effect, after whatever is sent next.
+        Err(error) if !error.changed_nothing() => runner.table.order_rules_anew(&set.id, now, deadline).await?,
         Err(_) => {}
     }
     Ok(())

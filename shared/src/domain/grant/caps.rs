@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use super::Grant;
+use super::{Grant, GrantState};
 use crate::domain::programme::Settings;
 use crate::domain::values::money::Usd;
 
@@ -26,6 +26,12 @@ impl Grant {
     /// The cap that applies where none is for a while: the grant's own, else the group's, else the programme's.
     pub fn lasting_cap(&self, settings: &Settings) -> Usd {
         self.own_cap.unwrap_or_else(|| settings.cap_of_group(self.group.as_deref()))
+    }
+
+    /// When a cap for a while is over, and the provider is to be told the one of before.
+    pub fn passing_cap_ends_at(&self) -> Option<Timestamp> {
+        let is_over = matches!(self.state, GrantState::Revoked | GrantState::Ended);
+        self.passing_cap.filter(|_| !is_over).map(|passing| passing.until)
     }
 
     /// The cap as an audit entry spells it, with the time until which it holds.

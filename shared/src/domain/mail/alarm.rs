@@ -13,7 +13,7 @@ use crate::domain::credit::free::FreeRequests;
 use crate::domain::credit::purchase::Purchase;
 use crate::domain::mail::day::MailDay;
 use crate::domain::mail::kind::MailKind;
-use crate::domain::values::id::{PersonId, ProgrammeId};
+use crate::domain::values::id::{PersonId, ProgrammeId, RuleSetId};
 use crate::domain::values::key::Fingerprint;
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::utc_date;
@@ -117,9 +117,16 @@ pub enum Cause {
     BulkStopped { mail_day: MailDay, stop: u64 },
     /// An admin let the rest of the day's bulk mail go on after this stop.
     BulkLetGo { mail_day: MailDay, stop: u64, by: PersonId },
-    /// The provider refuses the model rules of a programme, for the reason that it gives.
+    /// The provider refuses rules that a programme asks for, for the reason that it gives.
     RulesRefused {
         programme: ProgrammeId,
+        set: RuleSetId,
+        /// The tier that they name, if they name one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tier: Option<String>,
+        /// The groups whose own models they are.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        groups: Vec<String>,
         #[serde(with = "millisecond::required")]
         since: Timestamp,
         why: String,
@@ -191,7 +198,7 @@ impl Cause {
             }
             Cause::BulkStopped { mail_day, stop } => format!("bulk-stopped-{}-{stop}", mail_day.mail),
             Cause::BulkLetGo { mail_day, stop, .. } => format!("bulk-let-go-{}-{stop}", mail_day.mail),
-            Cause::RulesRefused { programme, .. } => format!("rules-refused-{programme}"),
+            Cause::RulesRefused { programme, set, .. } => format!("rules-refused-{programme}-{set}"),
             Cause::Stuck { programme, .. } => format!("stuck-{programme}"),
             Cause::Over { alarm, .. } => over(alarm),
         }

@@ -14,6 +14,7 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::domain::programme::Settings;
 use crate::domain::values::id::{PersonId, ProgrammeId};
 use crate::domain::values::window::utc_date;
 
@@ -21,6 +22,8 @@ use crate::domain::values::window::utc_date;
 pub const POT: &str = "pot_usd";
 /// The id of the wish that the programme is closed, which is no setting.
 pub const CLOSE: &str = "close";
+/// The id of the wish that the programme is copied, which is no setting. Its value is that of [`Wish::of_copy`].
+pub const COPY: &str = "copy";
 
 /// A request of faculty. It may name people, so it is kept for some weeks only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +50,13 @@ pub struct Wish {
     pub to: String,
     /// The values before and after, as a person reads them.
     pub words: String,
+}
+
+impl Wish {
+    /// The value of a wish for a copy, by which the copy is known once it is there.
+    pub fn of_copy(settings: &Settings) -> String {
+        format!("{} {}", settings.term.starts_on(), settings.name)
+    }
 }
 
 /// A `Debug` form with the setting's id alone, since its values may name people.

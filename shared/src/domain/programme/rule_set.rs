@@ -135,6 +135,12 @@ impl Settings {
         if has_others { self.all_rules() } else { Vec::new() }
     }
 
+    /// The groups whose own models make this set theirs.
+    pub fn groups_under(&self, set: &RuleSetId) -> Vec<String> {
+        let own = self.groups.iter().filter(|(_, group)| !group.models.is_empty()).map(|(name, _)| name);
+        own.filter(|name| self.rules(Some(name)).id() == *set).cloned().collect()
+    }
+
     /// The rules of everybody and of each group, each once.
     pub fn all_rules(&self) -> Vec<Rules> {
         let groups =

@@ -10,6 +10,7 @@
 //! | delete key | `DELETE /keys/{hash}` | 5 s | yes | what is already gone answers 404, which counts as deleted |
 //! | own key | `GET /key` | 5 s | yes | it only reads |
 //! | credits | `GET /credits` | 5 s | yes | it only reads |
+//! | list models | `GET /models` | 10 s | yes | it only reads |
 //! | list workspaces | `GET /workspaces` | 10 s | yes | it only reads |
 //! | create guardrail | `POST /guardrails` | 10 s | never | a second request makes a second guardrail; look for it by its name instead |
 //! | list guardrails | `GET /guardrails` | 10 s | yes | it only reads |
@@ -81,6 +82,9 @@ pub const OWN_KEY: Call =
 pub const CREDITS: Call =
     Call { name: "credits", method: Method::GET, path: "/credits", time_out: Duration::from_secs(5), again: READS };
 
+pub const LIST_MODELS: Call =
+    Call { name: "list models", method: Method::GET, path: "/models", time_out: Duration::from_secs(10), again: READS };
+
 pub const LIST_WORKSPACES: Call = Call {
     name: "list workspaces",
     method: Method::GET,
@@ -141,7 +145,7 @@ pub const ACTIVITY: Call =
     Call { name: "activity", method: Method::GET, path: "/activity", time_out: Duration::from_secs(20), again: READS };
 
 /// Every call, in the order of the table above.
-pub const ALL: [&Call; 15] = [
+pub const ALL: [&Call; 16] = [
     &CREATE_KEY,
     &LIST_KEYS,
     &GET_KEY,
@@ -149,6 +153,7 @@ pub const ALL: [&Call; 15] = [
     &DELETE_KEY,
     &OWN_KEY,
     &CREDITS,
+    &LIST_MODELS,
     &LIST_WORKSPACES,
     &CREATE_GUARDRAIL,
     &LIST_GUARDRAILS,

@@ -89,7 +89,7 @@ impl ProviderError {
     }
 
     /// Whether the provider said that the requested object does not exist.
-    pub(in crate::provider) fn is_not_found(&self) -> bool {
+    pub fn is_not_found(&self) -> bool {
         matches!(self, ProviderError::Refused { trouble, .. } if trouble.status == Some(404))
     }
 

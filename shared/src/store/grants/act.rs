@@ -162,12 +162,12 @@ impl Table {
     }
 }
 
-/// Whether a change rests on settings that an edit may have changed since: what moves the pot, the cap, the group, or whether the
-/// programme is over. For a claim the claim window, the terms and the end of the term count too.
+/// Whether a change rests on settings that an edit may have changed since: what moves the pot, the cap, the group, the rules, or whether
+/// the programme is over. For a claim the claim window, the terms and the end of the term count too.
 fn rests_on_settings(change: &Change) -> bool {
     let is = |act| change.audit().is_some_and(|what| what.act == act);
     let is_claim = is(Act::Begun) || is(Act::Shown);
-    let rests = is(Act::CapChanged) || is(Act::Moved) || is(Act::Ended) || is(Act::Reopened);
+    let rests = is(Act::CapChanged) || is(Act::Moved) || is(Act::RulesSent) || is(Act::Ended) || is(Act::Reopened);
     is_claim || rests || change.pot() != PotChange::None
 }
 

@@ -31,14 +31,15 @@ impl Table {
         self.query(&keys::grant_partition(programme, shard), keys::GRANTS).await
     }
 
-    /// Some grants of a shard after this one, in the order of their ids; empty after the last.
+    /// Some grants of a shard after this one, in the order of their ids, each by itself, so that one that cannot be read is no obstacle to
+    /// the others; empty after the last.
     pub async fn grants_after(
         &self,
         programme: &ProgrammeId,
         shard: char,
         after: Option<&GrantId>,
         limit: i32,
-    ) -> Result<Vec<Grant>, StoreError> {
+    ) -> Result<Vec<(GrantId, Result<Grant, StoreError>)>, StoreError> {
         let first =
             after.map_or_else(|| keys::GRANTS.to_owned(), |after| format!("{}#", keys::grant(programme, after).sk));
         let page = self
@@ -50,7 +51,8 @@ impl Table {
             .send()
             .await
             .map_err(|error| StoreError::Service(reduce(&error)))?;
-        page.items.unwrap_or_default().into_iter().map(items::from_item).collect()
+        let named = |item: items::Item| Some((keys::grant_of(&items::key_of(&item))?.1, items::from_item(item)));
+        Ok(page.items.unwrap_or_default().into_iter().filter_map(named).collect())
     }
 
     /// How many grants a programme has.

@@ -179,10 +179,12 @@ impl Table {
         shards.try_fold(EditEffect::default(), add).await
     }
 
-    /// How many grants the programme has, if the settings change what their keys may call. The new rules have their sets then.
+    /// How many grants the programme has, if the settings change what their keys may call, or a term that was over goes on, in which
+    /// nobody saw to that. The new rules have their sets then.
     async fn rules_effect(&self, before: &Before, after: &Settings, by: Author<'_>) -> Result<Option<u32>, StoreError> {
         let Before { programme, .. } = before;
-        if !programme.settings.rules_differ(after) {
+        let goes_on = programme.is_over(by.now) && !programme.clone().edited(after.clone()).is_over(by.now);
+        if !programme.settings.rules_differ(after) && !goes_on {
             return Ok(None);
         }
         self.keep_rule_sets(after.rule_sets(Some(&programme.settings)), by.now, by.deadline).await?;

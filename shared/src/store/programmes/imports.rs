@@ -72,6 +72,16 @@ pub enum Step {
     },
 }
 
+impl Step {
+    /// The grant that it changes; `None` for somebody who is added.
+    pub fn grant(&self) -> Option<&GrantId> {
+        match self {
+            Step::Add { .. } => None,
+            Step::Change { grant, .. } | Step::Drop { grant } | Step::Return { grant } => Some(grant),
+        }
+    }
+}
+
 impl Table {
     /// Saves a preview. The import's own item comes last: once it is there, all its steps are.
     pub async fn keep_import(&self, import: &Import, steps: &[Step], deadline: Deadline) -> Result<(), StoreError> {

@@ -20,7 +20,7 @@ impl Table {
         self.query(keys::RULE_SETS, "").await
     }
 
-    /// Keeps a set for each of these rules, with an order for the provider where there is none yet. A set that nobody comes to ask
+    /// Keeps a set for each of these rules, with an order for the provider that is due now where it has not confirmed them. A set that nobody comes to ask
     /// for does no harm.
     pub(super) async fn keep_rule_sets(
         &self,
@@ -29,8 +29,14 @@ impl Table {
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         for rules in rules {
-            if self.rule_set(&rules.id()).await?.is_none() {
-                self.put_new(&RuleSet::new(rules, now), deadline).await?;
+            match self.rule_set(&rules.id()).await? {
+                None => drop(self.put_new(&RuleSet::new(rules, now), deadline).await?),
+                // What was refused is sent at once.
+                Some(known) if known.order.as_ref().map_or(known.guardrail.is_none(), |order| now < order.due) => {
+                    let refusal = known.order.as_ref().and_then(|order| order.refusal.clone());
+                    self.note_rules_order(&known, Some(RulesOrder { due: now, refusal }), deadline).await?;
+                }
+                Some(_) => {}
             }
         }
         Ok(())
@@ -47,14 +53,36 @@ impl Table {
         let now = guardrail.confirmed_at;
         let known = set.guardrail.as_ref().filter(|known| known.id == guardrail.id);
         let is_recorded = match known.is_some_and(|known| known.rules == guardrail.rules) {
+            true if set.order.is_none() => self.rule_set(&set.id).await?.is_some_and(|is| is.version == set.version),
             true => self.note_rules_order(set, None, deadline).await?.is_some(),
             false => {
                 let with = RuleSet { guardrail: Some(guardrail), order: None, ..set.clone() };
                 self.write_rule_set(set, with, now, deadline).await? == Commit::Done
             }
         };
-        if !is_recorded && let Some(is) = self.rule_set(&set.id).await? {
-            self.note_rules_order(&is, Some(RulesOrder::due(now)), deadline).await?;
+        if is_recorded { Ok(()) } else { self.order_rules_anew(&set.id, now, deadline).await }
+    }
+
+    /// Orders the rules of a set, whatever is ordered: a call that was not answered, or whose answer is older than the record, may
+    /// have been the last that the provider did.
+    pub async fn order_rules_anew(&self, id: &RuleSetId, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
+        let mut pauses = Pauses::until(deadline);
+        while let Some(set) = self.rule_set(id).await? {
+            let refusal = set.order.as_ref().and_then(|order| order.refusal.clone());
+            if self.note_rules_order(&set, Some(RulesOrder { due: now, refusal }), deadline).await?.is_some() {
+                return Ok(());
+            }
+            if !pauses.pause().await {
+                return Err(StoreError::Contended);
+            }
+        }
+        Ok(())
+    }
+
+    /// Orders the rules of a set whose guardrail a call did not find. Where it is gone, whoever sends them makes another.
+    pub async fn order_rules(&self, set: &RuleSet, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
+        if set.order.is_none() {
+            self.note_rules_order(set, Some(RulesOrder::due(now)), deadline).await?;
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use crate::deadline::Deadline;
 use crate::domain::credit::free::FreeAllowance;
 use crate::domain::ledger::cut::AccountCut;
 use crate::domain::programme::Pot;
+use crate::domain::programme::named_models::NamedModels;
 use crate::domain::values::money::Usd;
 use crate::store::ledger::cuts::CutKeys;
 use crate::store::sync::account::{Account, AccountDay};
@@ -109,6 +110,11 @@ impl FencedTable<'_> {
     /// Writes the account's allowance of free models.
     pub async fn note_free_allowance(&self, allowance: &FreeAllowance) -> Result<bool, StoreError> {
         self.put_later(allowance, allowance.as_of).await
+    }
+
+    /// Writes how the provider's list has the named models.
+    pub async fn note_named_models(&self, models: &NamedModels) -> Result<bool, StoreError> {
+        self.put_later(models, models.as_of).await
     }
 
     /// Writes the cut of a complete run. A written cut stays, also when the run ends a second time.

@@ -6,6 +6,7 @@ mod assignments;
 mod credits;
 mod guardrails;
 mod keys;
+mod models;
 mod own_key;
 mod workspaces;
 
@@ -21,6 +22,7 @@ pub(crate) fn routes() -> Router<Provider> {
         .merge(analytics::routes())
         .merge(activity::routes())
         .merge(workspaces::routes())
+        .merge(models::routes())
         .merge(assignments::routes())
         .merge(guardrails::routes())
 }

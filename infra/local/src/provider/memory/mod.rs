@@ -29,6 +29,7 @@ use self::shelf::Shelf;
 use self::workspace::Workspace;
 use super::quirks::Quirks;
 use super::values::ids;
+use super::values::models::ListedOtherwise;
 use super::values::money::Nano;
 use super::values::refusal::Refusal;
 use crate::base::state_file::StateFile;
@@ -61,6 +62,8 @@ pub(crate) struct Memory {
     /// The state of the rate limit (a quirk, so not stored).
     pub(crate) bucket: Bucket,
     pub(crate) free: FreeRequests,
+    /// What the public list says otherwise (a test's doing, so not stored).
+    pub(crate) listed: ListedOtherwise,
     pub(crate) held: Vec<Charge>,
     pub(crate) completions: u64,
 }
@@ -88,6 +91,7 @@ impl Memory {
             bucket: Bucket::default(),
             reprieves: HashMap::new(),
             free: FreeRequests::default(),
+            listed: ListedOtherwise::default(),
             held: Vec::new(),
             completions: 0,
             kept,

@@ -10,6 +10,7 @@ mod keeping;
 mod keys;
 mod limits;
 mod listing;
+mod models;
 mod worse;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! The few models that the simulator sells, at realistic prices per token.
 
+use std::collections::BTreeMap;
+
 use super::money::Nano;
 
 pub(crate) struct Model {
@@ -21,7 +23,7 @@ pub(crate) enum Data {
     Trains,
 }
 
-static MODELS: [Model; 8] = [
+static MODELS: [Model; 9] = [
     model(
         ["anthropic/claude-opus-4.5", "anthropic/claude-4.5-opus-20251124", "Anthropic: Claude Opus 4.5", "anthropic"],
         [5_000, 25_000],
@@ -42,6 +44,7 @@ static MODELS: [Model; 8] = [
         [250, 2_000],
         Data::Forgets,
     ),
+    model(["openai/gpt-4o", "openai/gpt-4o", "OpenAI: GPT-4o", "openai"], [2_500, 10_000], Data::Forgets),
     model(["openai/gpt-4o-mini", "openai/gpt-4o-mini", "OpenAI: GPT-4o-mini", "openai"], [150, 600], Data::Forgets),
     model(
         ["google/gemini-2.5-flash", "google/gemini-2.5-flash", "Google: Gemini 2.5 Flash", "google-vertex"],
@@ -79,6 +82,26 @@ const fn model(names: [&'static str; 4], nanos_per_token: [i64; 2], data: Data) 
     let [slug, canonical, name, provider] = names;
     let [prompt, completion] = nanos_per_token;
     Model { slug, canonical, name, provider, prompt: Nano::nanos(prompt), completion: Nano::nanos(completion), data }
+}
+
+/// What the public list says otherwise of some models: another price, or nothing at all. It says nothing of what they cost.
+#[derive(Debug, Default)]
+pub(crate) struct ListedOtherwise(BTreeMap<&'static str, Option<(Nano, Nano)>>);
+
+impl ListedOtherwise {
+    pub(crate) fn set(&mut self, model: &'static Model, price: Option<(Nano, Nano)>) {
+        self.0.insert(model.slug, price);
+    }
+
+    /// The price of each token as the list has it; `None` if it does not have the model.
+    pub(crate) fn price(&self, model: &Model) -> Option<(Nano, Nano)> {
+        self.0.get(model.slug).copied().unwrap_or(Some((model.prompt, model.completion)))
+    }
+}
+
+/// Every model.
+pub(crate) fn all() -> &'static [Model] {
+    &MODELS
 }
 
 /// A model by either of its slugs.

@@ -196,6 +196,19 @@ impl View {
         self.set_caps(self.grant.own_cap, Some(passing), by, why, now)
     }
 
+    /// Ends a cap for a while whose time is over. Returns `Unchanged` if there is none.
+    pub fn end_passing_cap(&self, now: Timestamp) -> Result<Change, Unchanged> {
+        let passing = self.grant.passing_cap.ok_or(Unchanged)?;
+        self.grant.passing_cap_ends_at().filter(|until| *until <= now).ok_or(Unchanged)?;
+        let mut change = self.change(&Actor::Rule);
+        change.grant.passing_cap = None;
+        let change = change.with_limit(self, true, now);
+        let mut change = change.audited(Act::CapChanged, &self.grant, None);
+        let to = change.grant.caps_in_words(&self.programme.settings, now);
+        change.audit = change.audit.map(|what| what.changing(format!("{} until {}", passing.cap, passing.until), to));
+        Ok(change)
+    }
+
     fn set_caps(
         &self,
         own: Option<Usd>,

@@ -35,22 +35,27 @@ impl View {
         Ok(change)
     }
 
-    /// Records that the provider confirmed a key to be under a rule set. Where others are wanted by now, they are ordered: nobody
-    /// knows which of two calls the provider did last. Returns `Unchanged` if there is nothing to record.
+    /// Records that the provider confirmed a key to be under a rule set. `ordered` is the order that the sender saw. Where that is not
+    /// the last one, or other rules are wanted by now, they are ordered again: nobody knows which of two calls the provider did last.
+    /// Returns `Unchanged` if there is nothing to record.
     pub fn rules_confirmed(
         &self,
         epoch: Epoch,
         key: &KeyHash,
         set: &RuleSetId,
+        ordered: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<Change, Unchanged> {
-        let is_wanted = self.rules_wanted().is_none_or(|wanted| wanted.id() == *set);
+        let is_live = self.grant.live().is_some_and(|live| live.epoch == epoch);
+        let is_wanted = self.programme.settings.rules(self.grant.group.as_deref()).id() == *set;
         let mut change = self.change(&Actor::Sync);
         let is_it = |attempt: &&mut Attempt| attempt.epoch == epoch && attempt.key.as_ref() == Some(key);
         let attempt = change.grant.attempts.iter_mut().find(is_it).ok_or(Unchanged)?;
         let was = attempt.rule_set.replace(set.clone());
+        let is_known = was.as_ref() == Some(set) && attempt.rules_ordered.is_none();
+        let is_last = attempt.rules_ordered == ordered || is_known;
         (attempt.put_off, attempt.missing_since) = (None, None);
-        attempt.rules_ordered = (!is_wanted).then_some(now);
+        attempt.rules_ordered = (is_live && !(is_wanted && is_last)).then_some(now);
         if change.grant.attempts == self.grant.attempts {
             return Err(Unchanged);
         }

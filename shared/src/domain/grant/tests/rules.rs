@@ -12,8 +12,15 @@ fn order(story: &Story) -> Option<Order> {
     story.order(Epoch::new(1), OrderKind::Rules)
 }
 
+/// What the order of now asks for is confirmed.
 fn confirm(story: &mut Story, rules: &Rules) -> Result<(), Unchanged> {
-    let change = story.view.rules_confirmed(Epoch::new(1), &hash('a'), &rules.id(), story.now)?;
+    let ordered = order(story).map(|order| order.since);
+    confirm_of(story, rules, ordered)
+}
+
+/// What somebody sent for an earlier order, or for none, is confirmed.
+fn confirm_of(story: &mut Story, rules: &Rules, ordered: Option<Timestamp>) -> Result<(), Unchanged> {
+    let change = story.view.rules_confirmed(Epoch::new(1), &hash('a'), &rules.id(), ordered, story.now)?;
     story.apply(change);
     Ok(())
 }
@@ -61,6 +68,31 @@ fn other_rules_are_ordered_until_they_are_confirmed_and_lifted_ones_as_well() {
     assert!(story.view.rules_wanted().unwrap().allow_all());
     confirm(&mut story, &Rules::default()).unwrap();
     assert_eq!(order(&story), None);
+}
+
+#[test]
+fn of_two_who_sent_other_rules_the_later_word_leaves_an_order_since_nobody_knows_what_came_last() {
+    let mut story = Story::new();
+    story.shown(PressKind::Reveal, 'a');
+    models(&mut story, &["a/one"]);
+    let change = story.view.order_rules(story.now).unwrap();
+    story.apply(change);
+    let first = (story.view.rules_wanted().unwrap(), order(&story).map(|order| order.since));
+    models(&mut story, &["b/two"]);
+    let second = story.view.rules_wanted().unwrap();
+    story.now += 1.minute();
+    confirm_of(&mut story, &first.0, first.1).unwrap();
+    story.now += 1.minute();
+    confirm_of(&mut story, &second, first.1).unwrap();
+    assert_eq!(order(&story).map(|order| order.since), Some(story.now), "the order of before is not the last one");
+    confirm(&mut story, &second).unwrap();
+    assert_eq!(order(&story), None);
+
+    // A sync that read restricted settings hears of its assignment after they were lifted.
+    let mut story = Story::new();
+    story.shown(PressKind::Reveal, 'a');
+    confirm_of(&mut story, &first.0, None).unwrap();
+    assert!(order(&story).is_some() && story.view.rules_wanted().unwrap().allow_all());
 }
 
 #[test]

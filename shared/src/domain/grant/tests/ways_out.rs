@@ -251,7 +251,9 @@ impl Story {
                     None => self.view.drop_limit_order(&order),
                 },
                 OrderKind::Rules => match self.view.rules_wanted() {
-                    Some(rules) => self.view.rules_confirmed(order.epoch, &order.key, &rules.id(), self.now),
+                    Some(rules) => {
+                        self.view.rules_confirmed(order.epoch, &order.key, &rules.id(), Some(order.since), self.now)
+                    }
                     None => self.view.drop_rules_order(order.epoch),
                 },
                 _ => self.view.confirmed(&order, self.now),

@@ -13,6 +13,11 @@ pub fn purchase_terms() -> ItemKey {
     key(ACCOUNT, "PURCHASES")
 }
 
+/// The models that are named here, as the provider's list has them.
+pub fn named_models() -> ItemKey {
+    key(ACCOUNT, "NAMED-MODELS")
+}
+
 /// The account's allowance of free models.
 pub fn free_allowance() -> ItemKey {
     key(ACCOUNT, "FREE-MODELS")

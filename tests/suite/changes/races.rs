@@ -1,0 +1,269 @@
+//! Every change while something else is under way: a claim, a replacement, a sync, a job, or the same change once more. The other one
+//! is held at one of its calls, the change is made, and the other one goes on.
+
+use std::sync::Arc;
+
+use bursar_local::gate::{Matcher, Verdict};
+use bursar_tests::stack::Left;
+use tokio::task::JoinHandle;
+
+use super::*;
+
+const GROUPS: &str = "/console/programmes/cs-pilot/groups";
+const TIERS: &str = "/console/tiers";
+const CLOSE: &str = "/console/programmes/cs-pilot/close";
+const MOVE: &str = "/console/programmes/cs-pilot/move";
+const SONNET: &str = "anthropic/claude-sonnet-4.5";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    LowerCap,
+    HigherCap,
+    CapOfOne,
+    CapOfGroup,
+    EarlierEnd,
+    Models,
+    ModelsOfGroup,
+    Tier,
+    Close,
+    MoneyMoved,
+}
+
+const CHANGES: [Change; 10] = [
+    Change::LowerCap,
+    Change::HigherCap,
+    Change::CapOfOne,
+    Change::CapOfGroup,
+    Change::EarlierEnd,
+    Change::Models,
+    Change::ModelsOfGroup,
+    Change::Tier,
+    Change::Close,
+    Change::MoneyMoved,
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Other {
+    Claim,
+    Replacement,
+    Sync,
+    Job,
+    Itself,
+}
+
+impl Other {
+    fn function(self) -> FunctionName {
+        match self {
+            Other::Claim | Other::Replacement => FunctionName::Claim,
+            Other::Sync => FunctionName::UsageSync,
+            Other::Job | Other::Itself => FunctionName::Console,
+        }
+    }
+}
+
+/// A class of the group A: Ada has a key, Bob has none yet. Both may call what the tier `basic` names.
+struct Race {
+    class: Class,
+    admin: Arc<Visitor>,
+    ada: Arc<Visitor>,
+    bob: Arc<Visitor>,
+}
+
+impl Race {
+    async fn start(change: Change) -> Race {
+        let class = Class::of(&["ada"]).await;
+        // So that there is a yesterday in the term.
+        class.stack.clock.advance(SignedDuration::from_hours(10 * 24)).unwrap();
+        class.office().invite("bob@example.edu").await;
+        let admin = Arc::new(class.admin().await);
+        let roster = "email,group\nada@example.edu,A\nbob@example.edu,A\n";
+        let shown = crate::console::roster::preview(&admin, "add", roster).await;
+        admin.submit(&shown, "/console/programmes/cs-pilot/roster/apply", &[]).await.expect(303);
+        edits(&admin, &[("models", "basic")]).await.expect(303);
+        if change == Change::MoneyMoved {
+            let page = admin.get("/console/programmes/new").await;
+            let dates = [("starts_on", "2026-01-01"), ("ends_on", "2035-12-31"), ("timezone", "UTC")];
+            let maths = [&[("name", "Maths"), ("cap_usd", "1"), ("pot_usd", "10")], &dates[..]].concat();
+            admin.submit(&page, "/console/programmes", &maths).await.expect(303);
+        }
+        let student = async |address| Arc::new(signed_in(&class.stack, address).await);
+        let (ada, bob) = (student("ada@example.edu").await, student("bob@example.edu").await);
+        class.stack.pump.drained().await.unwrap();
+        Race { class, admin, ada, bob }
+    }
+
+    /// Makes the change as a person does: whoever is told that somebody else was faster looks again and presses again.
+    async fn make(admin: &Visitor, change: Change, ada: &GrantId, yesterday: &str) -> u16 {
+        let cap = format!("/console/programmes/cs-pilot/grants/{ada}/cap");
+        let grant = format!("/console/programmes/cs-pilot/grants/{ada}");
+        let (page, path, fields): (&str, &str, &[(&str, &str)]) = match change {
+            Change::LowerCap => (ID, ID, &[("cap_usd", "8")]),
+            Change::HigherCap => (ID, ID, &[("cap_usd", "30")]),
+            Change::CapOfOne => (&grant, &cap, &[("cap_usd", "7"), ("reason", "an essay more")]),
+            Change::CapOfGroup => (GROUPS, GROUPS, &[("cap_usd.A", "6")]),
+            Change::EarlierEnd => (ID, ID, &[("ends_on", yesterday)]),
+            Change::Models => (ID, ID, &[("models", SONNET)]),
+            Change::ModelsOfGroup => (GROUPS, GROUPS, &[("models.A", SONNET)]),
+            Change::Tier => (TIERS, TIERS, &[("tier", "basic"), ("models", SONNET)]),
+            Change::Close => (ID, CLOSE, &[]),
+            Change::MoneyMoved => (ID, MOVE, &[("to", "maths"), ("amount_usd", "10")]),
+        };
+        let mut status = 0;
+        for _ in 0..3 {
+            let page = admin.get(page).await;
+            // The page of a programme that was closed meanwhile has no such form any more.
+            if !page.offers(path) {
+                return 303;
+            }
+            let version = page.body.split("name=\"version\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
+            let version = version.unwrap_or_default().to_owned();
+            let fields = match change {
+                Change::Tier => [fields, &[("version", &*version)]].concat(),
+                _ => fields.to_vec(),
+            };
+            status = admin.submit(&page, path, &fields).await.status;
+            if status != 409 {
+                break;
+            }
+        }
+        status
+    }
+
+    /// Starts the other one.
+    async fn spawn(&self, other: Other, change: Change, yesterday: &str) -> JoinHandle<()> {
+        let stack = &self.class.stack;
+        match other {
+            Other::Claim => {
+                let (bob, page) = (Arc::clone(&self.bob), self.bob.get("/my").await);
+                tokio::spawn(async move { drop(bob.submit(&page, "/my/cs-pilot/reveal", &[]).await) })
+            }
+            Other::Replacement => {
+                let (ada, page) = (Arc::clone(&self.ada), self.ada.get("/my").await);
+                tokio::spawn(async move { drop(ada.submit(&page, "/my/cs-pilot/replace", &[]).await) })
+            }
+            Other::Sync => {
+                let invoke = stack.invoke.clone();
+                tokio::spawn(async move { drop(invoke.invoke(FunctionName::UsageSync, json!({})).await) })
+            }
+            Other::Job => {
+                stack.clock.advance(SignedDuration::from_secs(61)).unwrap();
+                let invoke = stack.invoke.clone();
+                tokio::spawn(async move { drop(invoke.invoke(FunctionName::Console, json!({"task": "work"})).await) })
+            }
+            Other::Itself => {
+                let (admin, ada, yesterday) =
+                    (Arc::clone(&self.admin), self.class.people[0].0.clone(), yesterday.to_owned());
+                tokio::spawn(async move {
+                    Race::make(&admin, change, &ada, &yesterday).await;
+                })
+            }
+        }
+    }
+
+    /// The enabled keys at the provider: the limit and the models of each.
+    fn keys(&self) -> Vec<(Option<Nano>, Option<Vec<String>>)> {
+        let provider = self.class.stack.provider.as_ref().unwrap();
+        let enabled = provider.keys().into_iter().filter(|key| !key.disabled);
+        enabled.map(|key| (key.limit, key.guardrail_id.and_then(|id| provider.allowed_models(&id)))).collect()
+    }
+}
+
+/// Returns whether the other one was held before it ended.
+async fn race(change: Change, other: Other, nth: u64) -> bool {
+    let case = format!("{change:?} during call {nth} of {other:?}");
+    let race = Race::start(change).await;
+    let (class, mut watch) = (&race.class, race.class.watch());
+    let stack = &class.stack;
+    let yesterday = stack.clock.now().to_zoned(jiff::tz::TimeZone::UTC).date().yesterday().unwrap().to_string();
+    if other == Other::Job {
+        let down = stack.gate.at(Matcher::call("provider:*").of(FunctionName::Console).every(), Verdict::status(503));
+        edits(&race.admin, &[("cap_usd", "12"), ("data_policy", "no-training")]).await.expect(303);
+        stack.gate.lift(down);
+    }
+    class.judged(&mut watch).await;
+    let held = stack.gate.hold(Matcher::call("*").of(other.function()).nth(nth));
+    let mut under_way = race.spawn(other, change, &yesterday).await;
+    let is_held = tokio::select! {
+        _ = held.arrived() => true,
+        ended = &mut under_way => { ended.unwrap(); false }
+    };
+    let made = Race::make(&race.admin, change, &class.people[0].0, &yesterday).await;
+    class.judged(&mut watch).await;
+    drop(held);
+    if is_held {
+        under_way.await.unwrap();
+    }
+    assert_eq!(made, 303, "{case}");
+    class.judged(&mut watch).await;
+    for _ in 0..3 {
+        class.works().await;
+        class.judged(&mut watch).await;
+    }
+    stack.clock.advance(SignedDuration::from_mins(20)).unwrap();
+    crate::sync::sync(stack).await;
+    watch.check_after_sync().await;
+    let keys = race.keys();
+    let all = |limit: Option<i64>, models: Option<&str>| {
+        keys.iter().all(|(has, may)| {
+            limit.is_none_or(|limit| *has == Some(Nano::usd(limit)))
+                && models.is_none_or(|model| may.as_deref() == Some(&[model.to_owned()]))
+        })
+    };
+    let holds = match change {
+        Change::LowerCap => all(Some(8), None),
+        Change::HigherCap => all(Some(30), None),
+        // A replacement that read the old cap is refused, and leaves no key.
+        Change::CapOfOne if other == Other::Replacement => all(Some(7), None),
+        Change::CapOfOne => keys.iter().any(|(limit, _)| *limit == Some(Nano::usd(7))),
+        Change::CapOfGroup => all(Some(6), None),
+        Change::Models | Change::ModelsOfGroup | Change::Tier => all(None, Some(SONNET)),
+        Change::Close | Change::EarlierEnd => keys.is_empty(),
+        Change::MoneyMoved => {
+            let pot = Table::new(&stack.config).pot(&"maths".parse().unwrap()).await.unwrap().unwrap().limit;
+            // Whoever sent the form twice moved the money twice.
+            pot == Usd::from_dollars(if other == Other::Itself { 30 } else { 20 })
+        }
+    };
+    assert!(holds, "{case}: {keys:?}");
+    let running = Table::new(&stack.config).jobs(&"cs-pilot".parse().unwrap()).await.unwrap();
+    assert!(running.iter().all(|job| !job.is_running()), "{case}: {running:?}");
+    let left = Left::PerhapsComplaints(&[("console", ""), ("claim", ""), ("usage-sync", "")]);
+    race.class.stack.finish_leaving(&[Left::PerhapsMails, left, Left::PerhapsUnmetFaults]).await;
+    is_held
+}
+
+/// Of the other one's calls two are held; which ones differs from change to change.
+async fn races(other: Other) {
+    for (number, change) in (0..).zip(CHANGES) {
+        let mut is_held = false;
+        for nth in [1 + number, 12 + 2 * number] {
+            is_held |= race(change, other, nth).await;
+        }
+        assert!(is_held, "{change:?} met {other:?} nowhere");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_change_during_a_claim_holds_for_the_new_key() {
+    races(Other::Claim).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_change_during_a_replacement_holds_for_the_key_that_is_left() {
+    races(Other::Replacement).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_change_during_a_sync_holds_for_every_key() {
+    races(Other::Sync).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_change_during_a_job_holds_for_every_key() {
+    races(Other::Job).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_change_that_is_made_twice_at_once_holds_for_every_key() {
+    races(Other::Itself).await;
+}
