@@ -160,8 +160,8 @@ def everything_is_removed(stack, provider, ready):
 
 
 # The emulator makes no metric of a log line, keeps another list of identities for each version of SES, and does not say how a table
-# is encrypted. It is not at the address that the AWS CLI asks for queues. The provider's simulator has no list of models.
-EMULATED = {"management key", "mail identity", "table", "dead letters", "provider"}
+# is encrypted. It is not at the address that the AWS CLI asks for queues.
+EMULATED = {"management key", "mail identity", "table", "dead letters"}
 
 
 def answers(printed):
