@@ -1,7 +1,7 @@
 //! Which seeds an exploration plays: its few in every run and more while there is time, or one, or a given number.
 //!
 //! `BURSAR_TEST_SEED=70` plays one seed, `BURSAR_TEST_SEEDS=5000` that many. Otherwise each exploration plays
-//! its few, and then more until `BURSAR_TEST_SECONDS=90` have passed. A slow exploration plays fewer seeds, and
+//! its few, and then more until `BURSAR_TEST_SECONDS=45` have passed. A slow exploration plays fewer seeds, and
 //! never fails for it.
 
 use std::io::Write;

@@ -46,7 +46,7 @@ const RECIPES: &[Recipe] = &[
     Recipe { name: "unused", what: "are there dependencies that nobody uses?", run: checks::unused },
     Recipe {
         name: "test",
-        what: "all tests, as the README says, with as many seeds as fit into 90 s for each exploration",
+        what: "all tests, as the README says, with as many seeds as fit into 45 s for each exploration",
         run: checks::test,
     },
     Recipe {
@@ -113,7 +113,7 @@ const MAKERS: &[Recipe] = &[
 
 /// What goes to AWS, and what is there.
 const PACKAGE: [(&str, &str); 7] = [
-    ("package", "the zips and the folders that template.yaml names, for arm64; or for x86_64, or with --thin"),
+    ("package", "the zips and the folders that template.yaml names, for arm64; or for x86_64, or with --quick"),
     ("", "with --release nothing that is uncommitted or unchecked: no changed file, and the advisory database asked"),
     ("", "with --verify both architectures, built twice in two folders and compared: before a release"),
     ("cold-start", "each packaged function from its start to its first poll; --word WHY records what has grown"),

@@ -18,7 +18,7 @@ use crate::package::advisories;
 use crate::tools;
 
 /// The seconds for which each exploration draws seeds.
-const SECONDS: &str = "90";
+const SECONDS: &str = "45";
 
 pub(crate) fn fmt(shell: &Shell) -> anyhow::Result<()> {
     Ok(cmd!(shell, "cargo fmt --all --check").run()?)

@@ -25,7 +25,7 @@ use self::crates::Crates;
 /// The largest zip. A function's start is quick while its code is small.
 const MOST_BYTES: u64 = 6_500_000;
 /// The largest zip of one that is only tried, which is by a third larger.
-const MOST_THIN_BYTES: u64 = 8_600_000;
+const MOST_QUICK_BYTES: u64 = 8_600_000;
 
 /// The processors that Lambda runs functions on, in its own names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,18 +77,18 @@ struct Package {
     provenance: String,
 }
 
-/// `package [arm64|x86_64] [--thin|--release]`, or `package --verify`.
+/// `package [arm64|x86_64] [--quick|--release]`, or `package --verify`.
 pub(crate) fn package(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
     let (mut architecture, mut lto, mut is_release) = (Architecture::Arm64, Lto::Fat, false);
     for word in words {
         match word.as_str() {
             "--verify" if words.len() == 1 => return verify::both_twice(shell),
-            "--thin" => lto = Lto::Thin,
+            "--quick" => lto = Lto::Off,
             "--release" => is_release = true,
             name => {
                 let named = Architecture::ALL.into_iter().find(|known| known.as_str() == name);
                 architecture = named.with_context(|| {
-                    format!("cargo xtask package takes arm64, x86_64, --thin, --release or --verify, not {name}")
+                    format!("cargo xtask package takes arm64, x86_64, --quick, --release or --verify, not {name}")
                 })?;
             }
         }
@@ -106,7 +106,7 @@ pub(crate) fn package(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
 
 /// Refuses what nobody could build again or vouch for.
 fn fit_for_release(shell: &Shell, lto: Lto) -> anyhow::Result<Advisories> {
-    ensure!(lto == Lto::Fat, "a release is not built with --thin, which is for trying: leave it out");
+    ensure!(lto == Lto::Fat, "a release is not built with --quick, which is for trying: leave it out");
     let changed = provenance::changed_files(shell)?;
     ensure!(changed.is_empty(), "a release is built from a commit: commit or remove first {}", changed.join(", "));
     let advisories = advisories::check(shell)?;
@@ -123,7 +123,7 @@ fn fit_for_release(shell: &Shell, lto: Lto) -> anyhow::Result<Advisories> {
 pub(crate) fn own(shell: &Shell) -> anyhow::Result<(Architecture, PathBuf)> {
     let (architecture, folder) = (Architecture::own()?, shell.current_dir().join("target/package/lambda"));
     let advisories = Advisories::NotChecked { why: "these packages are only tried".to_owned() };
-    tell(architecture, &make(shell, architecture, Lto::Thin, &advisories, &folder)?.zips);
+    tell(architecture, &make(shell, architecture, Lto::Off, &advisories, &folder)?.zips);
     Ok((architecture, folder))
 }
 
@@ -164,7 +164,7 @@ fn make(
 fn is_small(bytes: u64, lto: Lto) -> anyhow::Result<()> {
     let most = match lto {
         Lto::Fat => MOST_BYTES,
-        Lto::Thin => MOST_THIN_BYTES,
+        Lto::Off => MOST_QUICK_BYTES,
     };
     ensure!(bytes <= most, "it has {bytes} bytes, and {most} are the most: what has come into it?");
     Ok(())
@@ -193,6 +193,6 @@ mod tests {
     #[test]
     fn a_zip_that_is_too_large_is_refused_also_where_it_is_only_tried() {
         assert!(is_small(MOST_BYTES, Lto::Fat).is_ok() && is_small(MOST_BYTES + 1, Lto::Fat).is_err());
-        assert!(is_small(MOST_BYTES + 1, Lto::Thin).is_ok() && is_small(MOST_THIN_BYTES + 1, Lto::Thin).is_err());
+        assert!(is_small(MOST_BYTES + 1, Lto::Off).is_ok() && is_small(MOST_QUICK_BYTES + 1, Lto::Off).is_err());
     }
 }
