@@ -1,41 +1,34 @@
 //! The one sender of a rule set's rules. That they are sent is on record first, so that whatever fails here is repeated by the work of
-//! the next minutes, and nobody else sends them meanwhile.
+//! the next minutes, and the work of others leaves them alone for as long as a call may take.
 
 use jiff::SignedDuration;
 
-use crate::clock::Clock;
 use crate::deadline::Deadline;
 use crate::domain::programme::rule_set::{Guardrail, RuleSet, RulesOrder};
 use crate::domain::programme::rules::Rules;
+use crate::domain::values::id::RuleSetId;
+use crate::orders::Orders;
+use crate::provider::ProviderError;
 use crate::provider::guardrails::GuardrailRules;
-use crate::provider::{Provider, ProviderError};
-use crate::store::{StoreError, Table};
+use crate::store::StoreError;
 
 /// How long whoever sends rules has for it: longer than its calls may take.
 const SENDING: SignedDuration = SignedDuration::from_secs(40);
 
-/// What sending rules needs.
-#[derive(Clone, Copy)]
-pub struct Guardrails<'a> {
-    pub table: &'a Table,
-    pub provider: &'a Provider,
-    pub clock: &'a Clock,
-}
-
 /// The outcome of sending the rules of a set.
 #[derive(Debug)]
 pub enum Told {
-    /// The provider confirmed them.
-    Confirmed(Guardrail),
+    /// The provider confirmed them. `is_another` says that the guardrail of before is gone, so that keys have to be put under this one.
+    Confirmed { guardrail: Guardrail, is_another: bool },
     /// The provider did not. `set` is the set as it is then.
     Not { error: ProviderError, set: Box<RuleSet> },
     /// Somebody else wrote the set meanwhile, perhaps to send them.
     Overtaken,
 }
 
-impl Guardrails<'_> {
+impl Orders<'_> {
     /// Sends the rules of a set, as it was read, for an order that is due. Makes the guardrail where there is none.
-    pub async fn tell(
+    pub async fn tell_rules(
         &self,
         set: &RuleSet,
         order: &RulesOrder,
@@ -49,11 +42,12 @@ impl Guardrails<'_> {
             return Ok(Told::Overtaken);
         };
         let sent = GuardrailRules::of(&deployment, &set.id, rules.clone());
-        match self.send(set.guardrail.as_ref(), &sent, deadline).await {
+        match self.send_guardrail(set.guardrail.as_ref(), &sent, deadline).await {
             Ok(id) => {
+                let is_another = set.guardrail.as_ref().is_some_and(|known| known.id != id);
                 let guardrail = Guardrail { id, rules, confirmed_at: self.clock.now() };
                 self.table.confirm_rule_set(&set, guardrail.clone(), deadline).await?;
-                Ok(Told::Confirmed(guardrail))
+                Ok(Told::Confirmed { guardrail, is_another })
             }
             Err(error) => {
                 if !error.changed_nothing() {
@@ -64,19 +58,17 @@ impl Guardrails<'_> {
         }
     }
 
-    /// Makes the guardrail of a set anew that the provider does not know any more. Keys have to be put under it then.
-    pub async fn make_again(&self, set: &RuleSet, deadline: Deadline) -> Result<Told, StoreError> {
-        let now = self.clock.now();
-        self.table.lose_guardrail(set, now, deadline).await?;
-        let (set, tiers) = tokio::try_join!(self.table.rule_set(&set.id), self.table.tiers())?;
+    /// Sends the rules of a set whose guardrail the provider did not find, which makes another.
+    pub async fn make_guardrail_again(&self, set: &RuleSetId, deadline: Deadline) -> Result<Told, StoreError> {
+        let (set, tiers) = tokio::try_join!(self.table.rule_set(set), self.table.tiers())?;
         match set.as_ref().and_then(|set| Some((set, set.rules.resolved(&tiers)?))) {
-            Some((set, rules)) => self.tell(set, &RulesOrder::due(now), rules, deadline).await,
+            Some((set, rules)) => self.tell_rules(set, &RulesOrder::due(self.clock.now()), rules, deadline).await,
             None => Ok(Told::Overtaken),
         }
     }
 
     /// The id of the guardrail that now has the rules.
-    async fn send(
+    async fn send_guardrail(
         &self,
         known: Option<&Guardrail>,
         rules: &GuardrailRules,

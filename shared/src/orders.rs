@@ -183,6 +183,10 @@ impl Orders<'_> {
         };
         let assigned = self.provider.assign_keys(&guardrail.id, std::slice::from_ref(&order.key), patience).await;
         if let Err(error) = assigned {
+            if !error.changed_nothing() {
+                // It may take effect after what somebody else sends, and has confirmed by now.
+                self.table.act(self.now(at), |view, now| view.order_rules_anew(order.epoch, now)).await?;
+            }
             if !error.is_not_found() {
                 return Err(error.into());
             }

@@ -6,6 +6,7 @@ mod jobs;
 mod meanwhile;
 mod models;
 mod races;
+mod returned;
 mod rules;
 mod tiers;
 
@@ -126,4 +127,19 @@ fn dollars(amount: i64) -> Option<Nano> {
 fn calls_of_the_console(stack: &Stack) -> u64 {
     let calls = stack.gate.calls();
     calls.iter().filter(|recorded| recorded.call.function == FunctionName::Console).count() as u64
+}
+
+/// Another list of models for each number.
+fn some_of(number: usize) -> String {
+    const MODELS: [&str; 7] = [
+        "openai/gpt-4o-mini",
+        "openai/gpt-4o",
+        "openai/gpt-5-mini",
+        "google/gemini-2.5-flash",
+        "deepseek/deepseek-r1-0528",
+        "meta-llama/llama-3.3-70b-instruct",
+        "anthropic/claude-opus-4.5",
+    ];
+    let chosen = MODELS.iter().enumerate().filter(|(place, _)| number >> place & 1 == 1);
+    chosen.map(|(_, model)| *model).collect::<Vec<_>>().join("\n")
 }

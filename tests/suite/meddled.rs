@@ -260,10 +260,11 @@ async fn a_guardrail_that_somebody_deleted_is_made_again_and_every_key_is_put_un
     let shown = student.submit(&student.get("/my").await, "/my/cs-pilot/reveal", &[]).await;
     assert_eq!(shown.status, 200, "{:?}", shown.alerts());
     watch.check().await;
+    let third = Some(office.guardrail().await.unwrap().id);
+    assert_eq!(office.key(&of_ada).guardrail_id, third, "by a job, before any sync");
     let report = sync(&stack).await;
     assert_eq!(report["complete"], true, "{report}");
     watch.check_after_sync().await;
-    let third = Some(office.guardrail().await.unwrap().id);
     let of_bob = office.table.view(&office.programme, &bob).await.unwrap().unwrap().grant.live().unwrap().key.clone();
     assert_eq!(office.key(&of_ada).guardrail_id, third);
     assert_eq!(office.key(of_bob.unwrap().as_str()).guardrail_id, third);

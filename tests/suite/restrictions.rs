@@ -32,6 +32,10 @@ impl Campus {
     async fn open(models: &str) -> Campus {
         let stack = stack::in_process().await.unwrap();
         stack.schedules.stop().await;
+        // Tomorrow at ten, so that no day ends within the hour that a test takes.
+        let now = stack.clock.now();
+        let midnight = now.to_zoned(jiff::tz::TimeZone::UTC).start_of_day().unwrap().timestamp();
+        stack.clock.advance(SignedDuration::from_hours(24 + 10) - now.duration_since(midnight)).unwrap();
         let admin = signed_in(&stack, "admin@example.edu").await;
         let new = admin.get("/console/programmes/new").await;
         let fields = [
@@ -241,8 +245,11 @@ async fn the_sync_puts_keys_under_their_rules_where_the_work_could_not() {
     assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])), "{report}");
     campus.check().await;
     campus.stack.gate.lift(fault);
-    campus.later(1);
-    campus.work().await;
+    // The request may have come to its end between the two, and then counted the first as waiting.
+    for _ in 0..2 {
+        campus.later(1);
+        campus.work().await;
+    }
     assert_eq!(campus.jobs().await, ["rules done"]);
     let calls = campus.stack.gate.calls().into_iter();
     let by_sync =

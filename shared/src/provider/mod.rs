@@ -33,6 +33,7 @@ use crate::store::Table;
 
 pub mod account;
 pub mod analytics;
+pub mod catalogue;
 pub mod guardrails;
 pub mod inventory;
 pub mod key;

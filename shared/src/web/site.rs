@@ -23,7 +23,6 @@ use crate::config::{Config, Origin};
 use crate::deadline::{Deadline, Waits};
 use crate::domain::mail::alarm::{Alarm, Cause};
 use crate::domain::values::address::EmailAddress;
-use crate::guardrails::Guardrails;
 use crate::orders::Orders;
 use crate::provider::Provider;
 use crate::store::{StoreError, Table};
@@ -71,14 +70,9 @@ impl Site {
         Deadline::of(context).with_waits(self.waits)
     }
 
-    /// The sender of orders.
+    /// The sender of orders, and of rules.
     pub fn orders(&self) -> Orders<'_> {
         Orders { table: &self.table, provider: &self.provider, clock: &self.clock }
-    }
-
-    /// The sender of rules.
-    pub fn guardrails(&self) -> Guardrails<'_> {
-        Guardrails { table: &self.table, provider: &self.provider, clock: &self.clock }
     }
 
     /// A page that says in one sentence why nothing was done.

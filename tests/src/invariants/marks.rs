@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 
 use bursar_core::domain::audit::{Act, Actor, Entry};
 use bursar_core::domain::grant::{Attempt, Grant, Notice, NoticeDelivery, SwitchState};
-use bursar_core::store::QueuedMail;
+use bursar_core::store::{Job, QueuedMail, Work};
 use jiff::Timestamp;
 
 use super::Snapshot;
@@ -45,7 +45,7 @@ pub(super) fn between(
     let (mut least, mut most) = (announced, announced);
     for attempt in &new.attempts {
         let was = old.attempt(attempt.epoch);
-        most += marks_of_orders(was, attempt) + marks_of_the_same_limit(new, attempt, before, now);
+        most += marks_of_orders(was, attempt) + marks_of_the_same_again(new, attempt, before, now);
         let is_gone = attempt.gone.is_some() && was.is_some_and(|was| was.gone.is_none());
         // A recovered key may be recorded as disabled at once.
         let is_recorded = was.is_none_or(|was| was.key.is_none()) && told(Act::Recovered) > 0;
@@ -75,9 +75,10 @@ pub(super) fn between(
         // A runner that lost its lease and its successor may each find a key enabled that the other is disabling.
         most += if attempt.switch == SwitchState::On { 0 } else { 2 * runners(before, now).saturating_sub(1) };
     }
-    // A job's order for a key that ends in the same step is gone by then.
-    if told(Act::Ended) > 0 && before.jobs.iter().any(|job| job.programme == new.programme && job.is_running()) {
-        most += 3;
+    // A job's order of a limit or of rules, for a key that ends in the same step, is gone by then.
+    let orders = |job: &&Job| matches!(job.work, Work::Limits | Work::Rules { .. }) && job.is_running();
+    if told(Act::Ended) > 0 {
+        most += before.jobs.iter().filter(|job| job.programme == new.programme).filter(orders).count() as u64;
     }
     // A confirmed disable that is lifted in the same step leaves no mark, and nor does a confirmed enable before it.
     least..=most + 2 * told(Act::Released)
@@ -103,12 +104,18 @@ fn marks_of_orders(was: Option<&Attempt>, is: &Attempt) -> u64 {
     3 * differs.into_iter().filter(|differs| *differs).count() as u64 + tries
 }
 
-/// A listed limit may be somebody else's, or older than the last one that was sent. The sync then orders, sends
-/// and confirms the same limit once more, and no field shows it.
-fn marks_of_the_same_limit(grant: &Grant, attempt: &Attempt, before: &Snapshot, now: &Snapshot) -> u64 {
+/// A listed limit may be somebody else's, or older than the last one that was sent. The sync then orders, sends and confirms the same
+/// limit once more. A key that is not under its guardrail is ordered and confirmed to be, by the sync or by the job that follows a
+/// guardrail made anew. No field shows either.
+fn marks_of_the_same_again(grant: &Grant, attempt: &Attempt, before: &Snapshot, now: &Snapshot) -> u64 {
     let is_live = grant.live().is_some_and(|live| live.epoch == attempt.epoch);
-    let runs_on = before.leases.get("sync").is_some_and(|lease| before.at < lease.until);
-    3 * u64::from(is_live && (runs_on || runners(before, now) > 0))
+    let lease = before.leases.get("sync").filter(|lease| before.at < lease.until);
+    let is_synced = lease.is_some() || runners(before, now) > 0;
+    let puts_anew = |job: &&Job| job.programme == grant.programme && matches!(job.work, Work::Rules { anew: true });
+    let was_over = |job: &Job| before.jobs.iter().any(|was| was.job == job.job && !was.is_running());
+    let under_anew = now.jobs.iter().filter(puts_anew).any(|job| !was_over(job)) || is_synced;
+    let under_rules = attempt.rule_set.is_some() && under_anew;
+    u64::from(is_live) * (3 * u64::from(is_synced) + 2 * u64::from(under_rules))
 }
 
 /// How many runs of the sync began in the step.

@@ -78,12 +78,13 @@ struct Step<'a> {
 
 type Check = fn(&Step<'_>) -> Vec<String>;
 
-const CHECKS: [(&str, Check); 28] = [
+const CHECKS: [(&str, Check); 29] = [
     ("table", table::items_are_whole),
     ("table", table::grants_make_sense),
     ("table", table::items_refer_to_items),
     ("table", table::rules_are_told),
     ("table", table::keys_are_under_their_rules),
+    ("table", table::keys_are_under_their_guardrails),
     ("people", table::addresses_are_where_they_may_be),
     ("I1", keys::one_shown_key_is_enabled),
     ("I2", money::pots_cover_what_keys_cost),

@@ -101,7 +101,7 @@ pub(super) fn rules_are_told(step: &Step<'_>) -> Vec<String> {
 pub(super) fn keys_are_under_their_rules(step: &Step<'_>) -> Vec<String> {
     let now = step.now;
     let has_job = |grant: &Grant| {
-        let is_it = |job: &&Job| job.programme == grant.programme && job.work == Work::Rules;
+        let is_it = |job: &&Job| job.programme == grant.programme && matches!(job.work, Work::Rules { .. });
         now.jobs.iter().find(is_it).is_some_and(Job::is_running)
     };
     let is_free = |grant: &&Grant| {
@@ -118,6 +118,22 @@ pub(super) fn keys_are_under_their_rules(step: &Step<'_>) -> Vec<String> {
         .filter(is_free)
         .map(|grant| format!("the key of {} is not under its rules", named(grant)))
         .collect()
+}
+
+/// After a complete sync each live key that is recorded to be under rules, and of which nothing is ordered, is under their guardrail at
+/// the provider.
+pub(super) fn keys_are_under_their_guardrails(step: &Step<'_>) -> Vec<String> {
+    let now = step.now;
+    let is_astray = |grant: &&Grant| {
+        let Some((live, programme)) = grant.live().zip(now.programmes.get(&grant.programme)) else { return false };
+        let set = live.rule_set.as_ref().and_then(|set| now.rule_sets.get(set));
+        let key = live.key.as_ref().and_then(|key| now.key(key)).filter(|key| now.is_enabled(key));
+        let Some((set, key)) = set.filter(|set| set.order.is_none()).zip(key) else { return false };
+        let guardrail = set.guardrail.as_ref().map(|known| &known.id);
+        live.rules_ordered.is_none() && !programme.is_over(now.at) && key.guardrail_id.as_ref() != guardrail
+    };
+    let astray = now.grants.values().filter(|_| step.synced).filter(is_astray);
+    astray.map(|grant| format!("the key of {} is not under its guardrail at the provider", named(grant))).collect()
 }
 
 /// A student's address is in their grant, in the enrolment that finds it, and in the settings of a programme
@@ -148,7 +164,7 @@ pub(super) fn addresses_are_where_they_may_be(step: &Step<'_>) -> Vec<String> {
         if homes.contains(&kind_of(item)) || for_a_while.contains(&kind_of(item)) || is_ask {
             continue;
         }
-        for text in texts_of(item) {
+        for text in texts_of(item).into_iter().filter(|text| text.contains('@')) {
             let text = text.to_lowercase();
             if let Some(address) = addresses.iter().find(|address| text.contains(address.as_str())) {
                 wrong.push(format!("{pk} / {sk} has the address {address}"));

@@ -95,10 +95,15 @@ async fn providers_and_regions_hold_at_the_provider_and_what_is_none_is_refused_
     let class = Class::of(&[]).await;
     let (admin, mut watch) = (class.admin().await, class.watch());
     let ada = class.claims("ada").await;
-    for (field, bad) in [("providers", "Open AI"), ("providers", "-x"), ("regions", "asia"), ("regions", "Europe")] {
+    let bad = ["Open AI", "-x", "openai opnai"].map(|bad| ("providers", bad));
+    for (field, bad) in bad.into_iter().chain([("regions", "asia"), ("regions", "Europe")]) {
         let refused = edits(&admin, &[(field, bad)]).await;
         assert_eq!((refused.status, refused.form(ID).value(field)), (422, Some(bad)), "{:?}", refused.alerts());
     }
+    let down = class.stack.gate.at(Matcher::call("provider:GET /providers").every(), Verdict::status(503));
+    let later = edits(&admin, &[("providers", "openai")]).await;
+    class.stack.gate.lift(down);
+    assert_eq!((later.status, later.form(ID).value("providers")), (503, Some("openai")), "{:?}", later.alerts());
     for (fields, mini, gemini) in [
         ([("providers", "google-vertex"), ("regions", "")], 403, 200),
         ([("providers", "openai, anthropic"), ("regions", "us")], 200, 403),
@@ -111,7 +116,8 @@ async fn providers_and_regions_hold_at_the_provider_and_what_is_none_is_refused_
         assert_eq!(asked, (mini, gemini), "{fields:?}");
         class.judged(&mut watch).await;
     }
-    class.stack.finish_leaving(&[Left::PerhapsMails]).await;
+    let left = Left::PerhapsComplaints(&[("console", "")]);
+    class.stack.finish_leaving(&[Left::PerhapsMails, left]).await;
 }
 
 /// Each call of an edit and its job is killed, before and after it took effect, or is not answered.
@@ -130,13 +136,13 @@ async fn an_edit_of_rules_that_is_killed_at_any_call_is_not_made_or_reaches_ever
     for verdict in ["kill-before", "kill-after", "lose-answer"] {
         class.works().await;
         let admin = class.admin().await;
-        // Every edit names a provider of its own, so that each makes a guardrail.
+        // Every edit has a list of its own, so that each makes a guardrail.
         for nth in (1..calls).step_by(2) {
             let page = admin.get(ID).await;
             round += 1;
             let verdict = verdict.parse::<Verdict>().unwrap();
             let rule = stack.gate.at(Matcher::call("*").of(FunctionName::Console).nth(nth), verdict.clone());
-            admin.submit(&page, ID, &[("providers", &format!("openai number-{round}"))]).await;
+            admin.submit(&page, ID, &[("models", &some_of(round))]).await;
             stack.gate.lift(rule);
             class.judged(&mut watch).await;
             for _ in 0..3 {
@@ -220,6 +226,30 @@ async fn an_edit_of_rules_during_a_sync_leaves_every_key_under_the_new_ones() {
         class.has_one_guardrail(call).await;
         class.stack.finish_leaving(&[Left::PerhapsMails]).await;
     }
+}
+
+/// The sync dies while it puts a key back: the work of the next minute does it, whatever became of the call.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sync_that_dies_while_it_puts_a_key_under_its_guardrail_leaves_that_to_the_work() {
+    let class = Class::of(&["ada"]).await;
+    let (stack, admin, mut watch) = (&class.stack, class.admin().await, class.watch());
+    assert_eq!(edits(&admin, &[("models", MINI)]).await.status, 303);
+    let provider = stack.provider.as_ref().unwrap();
+    for verdict in [Verdict::KillBefore, Verdict::KillAfter] {
+        crate::sync::sync(stack).await;
+        watch.check_after_sync().await;
+        provider.unassign(&class.people[0].1).unwrap();
+        stack.gate.at(Matcher::call(ASSIGN).of(FunctionName::UsageSync), verdict.clone());
+        // It is killed, so nothing answers.
+        drop(stack.invoke.invoke(FunctionName::UsageSync, json!({})).await);
+        class.judged(&mut watch).await;
+        class.works().await;
+        class.judged(&mut watch).await;
+        class.has_one_guardrail(&format!("{verdict:?}")).await;
+        stack.clock.advance(SignedDuration::from_mins(20)).unwrap();
+    }
+    let left = Left::PerhapsComplaints(&[("usage-sync", ""), ("console", "")]);
+    class.stack.finish_leaving(&[Left::PerhapsMails, left]).await;
 }
 
 #[tokio::test]

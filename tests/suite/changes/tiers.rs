@@ -15,21 +15,6 @@ async fn saves(admin: &Visitor, tier: &str, models: &str, version: &str) -> Page
     admin.submit(&page, TIERS, &[("tier", tier), ("models", models), ("version", version)]).await
 }
 
-/// Another list of models for each number.
-fn some_of(number: usize) -> String {
-    const MODELS: [&str; 7] = [
-        MINI,
-        "openai/gpt-4o",
-        "openai/gpt-5-mini",
-        "google/gemini-2.5-flash",
-        "deepseek/deepseek-r1-0528",
-        "meta-llama/llama-3.3-70b-instruct",
-        "anthropic/claude-opus-4.5",
-    ];
-    let chosen = MODELS.iter().enumerate().filter(|(place, _)| number >> place & 1 == 1);
-    chosen.map(|(_, model)| *model).collect::<Vec<_>>().join("\n")
-}
-
 #[tokio::test]
 async fn admins_edit_make_and_remove_tiers_and_what_cannot_be_is_said_beside_what_was_typed() {
     let class = Class::of(&[]).await;

@@ -2,7 +2,7 @@
 //! the key itself.
 
 use bursar_core::domain::grant::View;
-use bursar_core::domain::programme::rules::DataPolicy;
+use bursar_core::domain::programme::rules::{DataPolicy, Region, Rules};
 use bursar_core::web::Site;
 use unicode_normalization::UnicodeNormalization;
 
@@ -18,12 +18,9 @@ pub(crate) struct Example<'a> {
     pub(crate) url: &'a str,
     /// A model that this key may call.
     pub(crate) model: &'a str,
-    /// The models that this key may call, as the provider confirmed them; empty when the programme
-    /// restricts none.
-    pub(crate) models: Vec<&'a str>,
-    /// The confirmed data policy: what model providers may do with prompts.
-    pub(crate) data_policy: DataPolicy,
-    /// Whether a change of models or data policy awaits the provider's confirmation.
+    /// What this key may call, as the provider confirmed it.
+    pub(crate) allowed: &'a Rules,
+    /// Whether a change of that awaits the provider's confirmation.
     pub(crate) is_changing: bool,
     /// The programme's name in characters that an HTTP header can carry.
     title: String,
@@ -39,32 +36,46 @@ impl<'a> Example<'a> {
 
     fn at(url: &'a str, view: &'a View, rules: &'a KeyRules) -> Example<'a> {
         let settings = &view.programme.settings;
-        let models: Vec<&str> = rules.confirmed.models.iter().map(String::as_str).collect();
-        let slugs = || models.iter().copied();
+        let slugs = || rules.confirmed.models.iter().map(String::as_str);
         let model = slugs().find(|model| !model.ends_with(":free")).or_else(|| slugs().next()).unwrap_or(ANY_MODEL);
         let title = header_safe(&settings.name).unwrap_or_else(|| view.programme.id.to_string());
         Example {
             programme: &settings.name,
             url,
             model,
-            models,
-            data_policy: rules.confirmed.data_policy,
+            allowed: &rules.confirmed,
             is_changing: rules.is_changing,
             title,
             user: view.grant.id.as_str(),
         }
     }
 
-    /// The sentence about what model providers may do with prompts, where the programme allows less than
-    /// the account.
-    pub(crate) fn promise(&self) -> Option<&'static str> {
-        match self.data_policy {
-            DataPolicy::Account => None,
-            DataPolicy::NoTraining => Some("Only providers are used that do not train on what you send."),
+    /// What else is promised or bound of the providers that serve the models, a sentence each.
+    pub(crate) fn of_providers(&self) -> Vec<String> {
+        let Rules { models, data_policy, providers, regions } = self.allowed;
+        let mut said = Vec::new();
+        if !providers.is_empty() {
+            let example = if models.is_empty() { " The model of the examples may be none of theirs." } else { "" };
+            said.push(format!("Only these providers may serve it: {}.{example}", providers.join(", ")));
+        }
+        match regions[..] {
+            [] => {}
+            [Region::Europe] => said.push("Requests are served in Europe only.".to_owned()),
+            [Region::Us] => said.push("Requests are served in the United States only.".to_owned()),
+            _ => said.push("Requests are served in Europe and the United States only.".to_owned()),
+        }
+        match data_policy {
+            DataPolicy::Account => {}
+            DataPolicy::NoTraining => {
+                said.push("Only providers are used that do not train on what you send.".to_owned());
+            }
             DataPolicy::ZeroRetention => {
-                Some("Only providers are used that keep nothing of what you send and do not train on it.")
+                said.push(
+                    "Only providers are used that keep nothing of what you send and do not train on it.".to_owned(),
+                );
             }
         }
+        said
     }
 
     pub(crate) fn curl(&self) -> String {
@@ -293,8 +304,16 @@ mod tests {
         };
         let both = confirmed(&["a/one:free", "b/two"]);
         let example = Example::at(URL, &view, &both);
-        assert_eq!((example.model, &example.models[..]), ("b/two", &["a/one:free", "b/two"][..]));
-        assert!(example.promise().is_some());
+        assert_eq!(
+            (example.model, &example.allowed.models[..]),
+            ("b/two", &["a/one:free".to_owned(), "b/two".to_owned()][..])
+        );
+        assert_eq!(example.of_providers().len(), 1);
+        let bound =
+            Rules { providers: vec!["anthropic".to_owned()], regions: vec![Region::Europe], ..Rules::default() };
+        let bound = KeyRules { confirmed: bound, ..KeyRules::default() };
+        let said = Example::at(URL, &view, &bound).of_providers().join(" ");
+        assert!(said.contains("anthropic. The model of the examples") && said.contains("in Europe only"), "{said}");
         assert_eq!(Example::at(URL, &view, &confirmed(&["c/three:free"])).model, "c/three:free");
     }
 }

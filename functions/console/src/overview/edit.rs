@@ -17,7 +17,7 @@ use super::edit_form::{self, EditForm};
 use super::page::{self, PageState};
 use crate::access::{self, Faculty, Form, ProgrammeAccess};
 use crate::paths;
-use crate::settings::{Difference, Draft, KnownModels, ModelsRefused, Refusals, SettingTexts};
+use crate::settings::{Difference, Draft, Refusals, SettingTexts, not_listed};
 use crate::work::jobs;
 
 const UNREADABLE: &str = "Nothing was saved: a field below cannot be read.";
@@ -81,7 +81,7 @@ impl Edit<'_> {
         if plan.saved.is_empty() && plan.wished.is_empty() {
             return Ok(());
         }
-        self.has_known_models(&plan, deadline).await?;
+        self.is_listed(&plan, deadline).await?;
         let person = access::person(self.site, &self.access.visitor, deadline).await?;
         let now = self.site.clock.now();
         let request = Request::of(self.access.programme.id.clone(), person.clone(), plan.wished.wishes(), now);
@@ -95,17 +95,12 @@ impl Edit<'_> {
         self.ask(&plan, &request, by).await
     }
 
-    /// Checks that models which were not named before exist.
-    async fn has_known_models(&self, plan: &EditPlan, deadline: Deadline) -> Result<(), EditFailed> {
-        let (before, after) = (&self.before.settings.models, &plan.after.settings.models);
-        match KnownModels::check(self.site, before, after, deadline).await? {
+    /// Checks that models and providers which were not named before exist.
+    async fn is_listed(&self, plan: &EditPlan, deadline: Deadline) -> Result<(), EditFailed> {
+        match not_listed(self.site, Some(&self.before.settings), &plan.after.settings, deadline).await? {
             None => Ok(()),
-            Some(ModelsRefused { status: StatusCode::UNPROCESSABLE_ENTITY, why }) => {
-                Err(EditFailed::Unreadable(Refusals::from([("models", why)])))
-            }
-            Some(ModelsRefused { status, why }) => {
-                Err(EditFailed::Forbidden(status, Refusals::from([("models", why)])))
-            }
+            Some((StatusCode::UNPROCESSABLE_ENTITY, refusals)) => Err(EditFailed::Unreadable(refusals)),
+            Some((status, refusals)) => Err(EditFailed::Forbidden(status, refusals)),
         }
     }
 

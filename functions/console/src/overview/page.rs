@@ -155,14 +155,16 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         true => requests::open(site, access, pot.limit, now).await?,
         false => Vec::new(),
     };
-    let room = PotRoom { pot, spent: spent.total(), implied: money.implied };
+    // What assigned keys spent is in what was spent and reserved, and no grant implies it.
+    let implied_in_all = money.implied + pot.assigned;
+    let room = PotRoom { pot, spent: spent.total(), implied: implied_in_all };
     let mut warnings: Vec<String> = room.warning(access, &grants, now).into_iter().collect();
     warnings.extend(warnings::others(&grants, sync.listed_at, &jobs, now));
     warnings.extend(warnings::refused_rules(site, programme, now).await?);
     warnings.extend(warnings::unreachable_staff(site, settings, now).await?);
     warnings.extend(finance::unreachable(site, settings, now).await?);
     if access.is_admin() {
-        warnings.extend(warnings::balance(site, programme, money.implied - spent.total(), now).await?);
+        warnings.extend(warnings::balance(site, programme, implied_in_all - spent.total(), now).await?);
     }
     let page = Overview {
         frame: &site.frame,

@@ -8,7 +8,7 @@ use bursar_core::domain::values::id::new_ulid;
 use bursar_core::store::{Author, NewProgramme};
 use bursar_core::web::{Answer, Frame, RequestDeadline, Site, Visitor};
 
-use super::{Audience, Draft, FormFields, KnownModels, ModelsRefused, Refusals, SettingTexts};
+use super::{Audience, Draft, FormFields, Refusals, SettingTexts, not_listed};
 use crate::access::{self, AdminAccess, Admins, Form};
 use crate::paths;
 
@@ -40,8 +40,8 @@ pub(crate) async fn create(
             return Ok(form(&site, &visitor, &typed, &refusals, StatusCode::UNPROCESSABLE_ENTITY));
         }
     };
-    if let Some(ModelsRefused { status, why }) = KnownModels::check(&site, &[], &settings.models, deadline).await? {
-        return Ok(form(&site, &visitor, &typed, &Refusals::from([("models", why)]), status));
+    if let Some((status, refusals)) = not_listed(&site, None, &settings, deadline).await? {
+        return Ok(form(&site, &visitor, &typed, &refusals, status));
     }
     let actor = access::actor(&site, &visitor, deadline).await?;
     let by = Author { actor: &actor, now: site.clock.now(), deadline };

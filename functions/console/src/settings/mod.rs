@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 pub(crate) use create::{create, new};
 pub(crate) use difference::Difference;
 pub(crate) use field::{Audience, FormFields};
-pub(crate) use models::{KnownModels, ModelsRefused, models_of, new_models};
+pub(crate) use models::{KnownModels, NotListed, models_of, new_models, not_listed};
 pub(crate) use setting::Draft;
 pub(crate) use table::plain;
 

@@ -1,22 +1,25 @@
-//! A list of models as a form writes it, and whether there are such models.
+//! A list of models as a form writes it, and whether the provider lists the models and providers that are new in it.
 
 use std::time::Duration;
 
 use axum::http::StatusCode;
 use bursar_core::deadline::Deadline;
+use bursar_core::domain::programme::Settings;
 use bursar_core::domain::programme::tiers::{self, Tiers};
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::models::ModelList;
 use bursar_core::store::StoreError;
 use bursar_core::web::Site;
 
+use super::Refusals;
 use super::reader::words;
 
 const MOST: usize = 200;
 /// How long a form waits for the provider's list.
 const FOR_THE_LIST: Duration = Duration::from_secs(10);
-/// What is said beside models that could not be checked.
-const LIST_UNREAD: &str = "The provider's list of models cannot be read now, so nothing was saved. What you typed is kept: save again in a minute.";
+/// What is said beside what could not be checked.
+const LIST_UNREAD: &str =
+    "The provider's list cannot be read now, so nothing was saved. What you typed is kept: save again in a minute.";
 
 /// The models of a text, each once, or the name of a tier alone; an error is a sentence for the person who typed it.
 pub(crate) fn models_of(text: &str) -> Result<Vec<String>, String> {
@@ -48,8 +51,8 @@ pub(crate) struct KnownModels {
     listed: Option<ModelList>,
 }
 
-/// Why models cannot be saved.
-pub(crate) struct ModelsRefused {
+/// Why models or providers cannot be saved.
+pub(crate) struct NotListed {
     pub(crate) status: StatusCode,
     pub(crate) why: String,
 }
@@ -72,16 +75,17 @@ impl KnownModels {
         before: &[String],
         after: &[String],
         deadline: Deadline,
-    ) -> Result<Option<ModelsRefused>, StoreError> {
+    ) -> Result<Option<NotListed>, StoreError> {
         let known = KnownModels::of(site, &new_models(before, after), deadline).await?;
         Ok(known.refusal(before, after))
     }
 
     /// The reason that a list cannot be saved in the place of another one: a tier or model that there is not. A model that was named
     /// before stays, listed or not.
-    pub(crate) fn refusal(&self, before: &[String], after: &[String]) -> Option<ModelsRefused> {
-        let refused = |status, why| Some(ModelsRefused { status, why });
-        if let Some(named) = tiers::named_in(after).filter(|name| self.tiers.models(name).is_none()) {
+    pub(crate) fn refusal(&self, before: &[String], after: &[String]) -> Option<NotListed> {
+        let refused = |status, why| Some(NotListed { status, why });
+        let is_gone = |name: &&str| before != after && self.tiers.models(name).is_none();
+        if let Some(named) = tiers::named_in(after).filter(is_gone) {
             let known: Vec<&str> = self.tiers.iter().map(|tier| tier.name.as_str()).collect();
             let why = format!(
                 "{named} is neither a tier nor a model. Write models with their provider, such as openai/gpt-4o-mini, or one of the tiers: {}.",
@@ -103,6 +107,49 @@ impl KnownModels {
         let why = format!("The provider has no such model: {}. Copy the slug from its list.", unknown.join(", "));
         refused(StatusCode::UNPROCESSABLE_ENTITY, why)
     }
+}
+
+/// What is said beside the models and providers of settings that cannot be saved, with the status.
+pub(crate) async fn not_listed(
+    site: &Site,
+    before: Option<&Settings>,
+    after: &Settings,
+    deadline: Deadline,
+) -> Result<Option<(StatusCode, Refusals)>, StoreError> {
+    let models = before.map(|before| &before.models[..]).unwrap_or_default();
+    let providers = before.map(|before| &before.providers[..]).unwrap_or_default();
+    let models = KnownModels::check(site, models, &after.models, deadline).await?.map(|refused| ("models", refused));
+    let providers =
+        check_providers(site, providers, &after.providers, deadline).await.map(|refused| ("providers", refused));
+    let refused: Vec<(&'static str, NotListed)> = models.into_iter().chain(providers).collect();
+    // What is wrong for good goes before what may be right in a minute.
+    let status = refused.iter().map(|(_, refused)| refused.status).min();
+    Ok(status.map(|status| (status, refused.into_iter().map(|(field, refused)| (field, refused.why)).collect())))
+}
+
+/// Checks providers. One that was named before stays, listed or not.
+async fn check_providers(site: &Site, before: &[String], after: &[String], deadline: Deadline) -> Option<NotListed> {
+    let news: Vec<&str> = after.iter().filter(|slug| !before.contains(slug)).map(String::as_str).collect();
+    if news.is_empty() {
+        return None;
+    }
+    let listed = match site.provider.providers(deadline.at_most(FOR_THE_LIST)).await {
+        Ok(listed) => listed,
+        Err(error) => {
+            tracing::warn!(%error, "the provider's list of providers was not read");
+            return Some(NotListed { status: StatusCode::SERVICE_UNAVAILABLE, why: LIST_UNREAD.to_owned() });
+        }
+    };
+    // Behind a slash stands one of a provider's offers, which is not listed by itself.
+    let is_listed = |slug: &str| slug.split('/').next().is_some_and(|provider| listed.contains(provider));
+    let unknown: Vec<&str> = news.into_iter().filter(|slug| !is_listed(slug)).collect();
+    (!unknown.is_empty()).then(|| NotListed {
+        status: StatusCode::UNPROCESSABLE_ENTITY,
+        why: format!(
+            "There is no such provider: {}. Write each as OpenRouter spells it, such as openai.",
+            unknown.join(", ")
+        ),
+    })
 }
 
 /// The models that a list did not name before; a tier's name is none.

@@ -19,7 +19,7 @@ use jiff::SignedDuration;
 use self::form::TierForm;
 use crate::access::{self, AdminAccess, Admins, Form};
 use crate::paths;
-use crate::settings::{KnownModels, ModelsRefused};
+use crate::settings::{KnownModels, NotListed};
 use crate::work::guardrails;
 
 const STALE: &str = "Nothing was saved: somebody else edited this tier meanwhile. Below is what you typed, and what it is now. Save again to replace that.";
@@ -62,7 +62,7 @@ pub(crate) async fn save(
         return show(&site, &visitor, Some((form, REFUSED)), StatusCode::UNPROCESSABLE_ENTITY).await;
     };
     let before = site.table.tiers().await?.models(&typed.name).unwrap_or_default().to_vec();
-    if let Some(ModelsRefused { status, why }) = KnownModels::check(&site, &before, &typed.models, deadline).await? {
+    if let Some(NotListed { status, why }) = KnownModels::check(&site, &before, &typed.models, deadline).await? {
         form.models_error = Some(why);
         return show(&site, &visitor, Some((form, REFUSED)), status).await;
     }

@@ -1,7 +1,7 @@
 //! The orders to tell the provider the rules of a set: what the keys under its guardrail may call. Putting keys under it is left to the
 //! claim and to the `rules` job.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -26,15 +26,19 @@ pub(super) async fn tell_rules(site: &Site, deadline: Deadline) -> Result<u32> {
     tell(site, &site.table.rule_sets().await?, deadline.at_most(deadline.left() / 2)).await
 }
 
-/// Tells those rules of some sets that are due. Returns which of these sets have a guardrail then.
-pub(super) async fn confirmed(site: &Site, sets: &[RuleSetId], deadline: Deadline) -> Result<HashSet<RuleSetId>> {
+/// Tells those rules of some sets that are due. Returns the guardrails that these sets have then.
+pub(super) async fn confirmed(
+    site: &Site,
+    sets: &[RuleSetId],
+    deadline: Deadline,
+) -> Result<HashMap<RuleSetId, String>> {
     let of_these = async || -> Result<Vec<RuleSet>> {
         let all = site.table.rule_sets().await?;
         Ok(all.into_iter().filter(|set| sets.contains(&set.id)).collect())
     };
     tell(site, &of_these().await?, deadline).await?;
     let told = of_these().await?.into_iter();
-    Ok(told.filter(|set| set.guardrail.is_some()).map(|set| set.id).collect())
+    Ok(told.filter_map(|set| Some((set.id, set.guardrail?.id))).collect())
 }
 
 /// Tells the rules of a tier's sets, in the request that edited it. What fails is left to the work of the next minutes.
@@ -56,8 +60,13 @@ async fn tell(site: &Site, sets: &[RuleSet], deadline: Deadline) -> Result<u32> 
             refused(site, set, order, "There is no such tier.", deadline).await?;
             continue;
         };
-        match site.guardrails().tell(set, &order, rules, deadline).await? {
-            Told::Confirmed(_) => told += 1,
+        match site.orders().tell_rules(set, &order, rules, deadline).await? {
+            Told::Confirmed { is_another, .. } => {
+                told += 1;
+                if is_another {
+                    put_keys_anew(site, set, deadline).await?;
+                }
+            }
             Told::Overtaken => {}
             Told::Not { error: error @ ProviderError::Refused { .. }, set } => {
                 refused(site, &set, order, &error.trouble().message, deadline).await?;
@@ -68,6 +77,15 @@ async fn tell(site: &Site, sets: &[RuleSet], deadline: Deadline) -> Result<u32> 
         }
     }
     Ok(told)
+}
+
+/// Has the keys put under a guardrail that was made in the place of one that somebody deleted.
+async fn put_keys_anew(site: &Site, set: &RuleSet, deadline: Deadline) -> Result<()> {
+    let now = site.clock.now();
+    for programme in site.table.programmes().await?.iter().filter(|programme| programme.asks_for(&set.id, now)) {
+        site.table.start_rules_anew(&programme.id, now, deadline).await?;
+    }
+    Ok(())
 }
 
 /// Records a refusal, which only a person can mend. If it lasts, the admins are notified for each programme that asks for the

@@ -29,7 +29,7 @@ pub(super) async fn of_grant(
 ) -> Result<StepEnd, StoreError> {
     match job.work {
         // Whoever makes the key may have read the settings of before. An invocation that died makes none.
-        Work::Limits | Work::Rules if is_being_made(grant, at.now) => Ok(StepEnd::Waits),
+        Work::Limits | Work::Rules { .. } if is_being_made(grant, at.now) => Ok(StepEnd::Waits),
         Work::Limits => {
             if grant.live().is_some() {
                 site.table.act(at, |view, now| view.order_limit(ListedLimit::Unasked, now)).await?;
@@ -37,7 +37,7 @@ pub(super) async fn of_grant(
             // Where nothing is left of the cap, the key is switched off.
             carried_out(site, at, outage).await
         }
-        Work::Rules => {
+        Work::Rules { .. } => {
             if grant.live().is_some() {
                 site.table.act(at, View::order_rules).await?;
             }

@@ -4,7 +4,7 @@ use anyhow::Result;
 use bursar_core::domain::grant::{Attempt, View};
 use bursar_core::domain::values::id::{Epoch, RuleSetId};
 use bursar_core::domain::values::key::KeyHash;
-use bursar_core::store::ActContext;
+use bursar_core::store::{ActContext, ActOutcome};
 use futures_util::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
@@ -18,7 +18,7 @@ struct Stray<'a> {
     at: ActContext<'a>,
     epoch: Epoch,
     key: &'a KeyHash,
-    /// The order for it, as it was read.
+    /// The order for it.
     ordered: Option<Timestamp>,
     /// Whether the provider had confirmed it once, so that somebody must have taken it from there.
     was_confirmed: bool,
@@ -70,12 +70,18 @@ async fn stray<'a>(
     let Some(view) = runner.table.view(at.programme, at.grant).await? else { return Ok(None) };
     let is_wanted = view.rules_wanted().is_some_and(|wanted| wanted.id() == *set);
     let live = view.grant.live().filter(|live| live.epoch == epoch && is_wanted && view.grant.holds.is_empty());
-    let stray = |live: &Attempt| {
-        let is_recorded = live.rule_set.as_ref() == Some(set);
-        let ordered = live.rules_ordered;
-        (was_recorded || !is_recorded).then_some(Stray { at, epoch, key, ordered, was_confirmed: was_recorded })
+    let is_stray = |live: &&Attempt| was_recorded || live.rule_set.as_ref() != Some(set);
+    let Some(live) = live.filter(is_stray) else { return Ok(None) };
+    // It is on record before the provider is told, so that the work goes on with it if this run does not.
+    let ordered = match live.rules_ordered {
+        Some(ordered) => ordered,
+        None => {
+            let act = |view: &View, now| view.order_rules_anew(epoch, now);
+            let ActOutcome::Done(_) = runner.table.act(at, act).await? else { return Ok(None) };
+            at.now
+        }
     };
-    Ok(live.and_then(stray))
+    Ok(Some(Stray { at, epoch, key, ordered: Some(ordered), was_confirmed: was_recorded }))
 }
 
 /// Records an assignment that the provider confirmed.

@@ -8,7 +8,7 @@ use bursar_core::domain::programme::Settings;
 use bursar_core::domain::programme::rule_set::RuleSet;
 use bursar_core::domain::values::id::RuleSetId;
 use bursar_core::domain::values::key::KeyHash;
-use bursar_core::guardrails::{Guardrails, Told};
+use bursar_core::guardrails::Told;
 use bursar_core::provider::ProviderError;
 use bursar_core::store::StoreError;
 use tokio::sync::OnceCell;
@@ -78,9 +78,9 @@ impl ListedGuardrail {
             Err(error) if error.is_not_found() => error,
             listed => return listed.map_err(NotListed::Provider),
         };
-        let again = Guardrails { table: runner.table, provider: runner.provider, clock: runner.clock };
-        match again.make_again(&self.set, runner.until()).await.map_err(NotListed::Table)? {
-            Told::Confirmed(guardrail) => {
+        let again = runner.orders().make_guardrail_again(&self.set.id, runner.until()).await;
+        match again.map_err(NotListed::Table)? {
+            Told::Confirmed { guardrail, .. } => {
                 problems.push(format!("the guardrail {} was not there any more, and was made anew", known.id));
                 listed(runner, &guardrail.id).await.map_err(NotListed::Provider)
             }

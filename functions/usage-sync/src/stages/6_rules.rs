@@ -128,7 +128,8 @@ async fn note_sent(
             let guardrail = Guardrail { id: sent.id.clone(), confirmed_at: now, ..known.clone() };
             runner.table.confirm_rule_set(set, guardrail, deadline).await?;
         }
-        Ok(None) => runner.table.lose_guardrail(set, now, deadline).await?,
+        // Whoever sends them makes another.
+        Ok(None) => runner.table.order_rules_anew(&set.id, now, deadline).await?,
         Err(ProviderError::Refused { trouble, .. }) if set.order.is_none() => {
             let order = RulesOrder::due(now).refused(&trouble.message, now);
             runner.table.note_rules_order(set, Some(order), deadline).await?;

@@ -11,8 +11,9 @@
 //! | own key | `GET /key` | 5 s | yes | it only reads |
 //! | credits | `GET /credits` | 5 s | yes | it only reads |
 //! | list models | `GET /models` | 10 s | yes | it only reads |
+//! | list providers | `GET /providers` | 10 s | yes | it only reads |
 //! | list workspaces | `GET /workspaces` | 10 s | yes | it only reads |
-//! | create guardrail | `POST /guardrails` | 10 s | never | a second request makes a second guardrail; look for it by its name instead |
+//! | create guardrail | `POST /guardrails` | 3 s | never | a second request makes a second guardrail; look for it by its name instead |
 //! | list guardrails | `GET /guardrails` | 10 s | yes | it only reads |
 //! | patch guardrail | `PATCH /guardrails/{id}` | 5 s | yes | it names every rule of the guardrail |
 //! | assign keys | `POST /guardrails/{id}/assignments/keys` | 5 s | yes | a key holds one guardrail, and assigning the same one again changes nothing |
@@ -85,6 +86,14 @@ pub const CREDITS: Call =
 pub const LIST_MODELS: Call =
     Call { name: "list models", method: Method::GET, path: "/models", time_out: Duration::from_secs(10), again: READS };
 
+pub const LIST_PROVIDERS: Call = Call {
+    name: "list providers",
+    method: Method::GET,
+    path: "/providers",
+    time_out: Duration::from_secs(10),
+    again: READS,
+};
+
 pub const LIST_WORKSPACES: Call = Call {
     name: "list workspaces",
     method: Method::GET,
@@ -97,7 +106,7 @@ pub const CREATE_GUARDRAIL: Call = Call {
     name: "create guardrail",
     method: Method::POST,
     path: "/guardrails",
-    time_out: Duration::from_secs(10),
+    time_out: Duration::from_secs(3),
     again: Repeatable::Never("a second request makes a second guardrail; look for it by its name instead"),
 };
 
@@ -145,7 +154,7 @@ pub const ACTIVITY: Call =
     Call { name: "activity", method: Method::GET, path: "/activity", time_out: Duration::from_secs(20), again: READS };
 
 /// Every call, in the order of the table above.
-pub const ALL: [&Call; 16] = [
+pub const ALL: [&Call; 17] = [
     &CREATE_KEY,
     &LIST_KEYS,
     &GET_KEY,
@@ -154,6 +163,7 @@ pub const ALL: [&Call; 16] = [
     &OWN_KEY,
     &CREDITS,
     &LIST_MODELS,
+    &LIST_PROVIDERS,
     &LIST_WORKSPACES,
     &CREATE_GUARDRAIL,
     &LIST_GUARDRAILS,

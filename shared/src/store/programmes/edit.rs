@@ -232,7 +232,8 @@ impl Table {
             }
             // Keys may be made at this moment, so the job begins even if nobody has one yet.
             if let Some(grants) = rules.filter(|_| !is_over) {
-                transaction = with_job(transaction, &Job::new(&id, Work::Rules, grants, by.actor, by.now))?;
+                transaction =
+                    with_job(transaction, &Job::new(&id, Work::Rules { anew: false }, grants, by.actor, by.now))?;
             }
         }
         Ok((!transaction.is_empty()).then_some(transaction))

@@ -87,12 +87,6 @@ impl Table {
         Ok(())
     }
 
-    /// Records that the guardrail of a set is gone. Another is made.
-    pub async fn lose_guardrail(&self, set: &RuleSet, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
-        let with = RuleSet { guardrail: None, order: Some(RulesOrder::due(now)), ..set.clone() };
-        self.write_rule_set(set, with, now, deadline).await.map(drop)
-    }
-
     /// Records the next try of a set's order and why the provider refused it, or that there is none. It changes nobody's rights, so
     /// it has no audit entry. Returns the set as it is then; `None` when somebody else has written it.
     pub async fn note_rules_order(

@@ -1,4 +1,6 @@
-//! `GET /models`: the public list, which needs no key.
+//! `GET /models` and `GET /providers`: the public lists, which need no key.
+
+use std::collections::BTreeSet;
 
 use axum::extract::State;
 use axum::routing::get;
@@ -9,7 +11,7 @@ use crate::provider::handle::Provider;
 use crate::provider::values::models::{self, Model};
 
 pub(crate) fn routes() -> Router<Provider> {
-    Router::new().route("/models", get(list))
+    Router::new().route("/models", get(list)).route("/providers", get(providers))
 }
 
 async fn list(State(provider): State<Provider>) -> Json<Value> {
@@ -24,4 +26,10 @@ async fn list(State(provider): State<Provider>) -> Json<Value> {
         }))
     };
     Json(json!({ "data": models::all().iter().filter_map(object).collect::<Vec<_>>() }))
+}
+
+async fn providers() -> Json<Value> {
+    let slugs: BTreeSet<&str> = models::all().iter().map(|model| model.provider).collect();
+    let rows = slugs.into_iter().map(|slug| json!({ "name": slug, "slug": slug }));
+    Json(json!({ "data": rows.collect::<Vec<_>>() }))
 }

@@ -35,6 +35,16 @@ impl View {
         Ok(change)
     }
 
+    /// Orders that the live key is put under the wanted rules, whatever is recorded: a call about it is under way, or was not answered.
+    /// Returns `Unchanged` if that is ordered, or the key is not live any more.
+    pub fn order_rules_anew(&self, epoch: Epoch, now: Timestamp) -> Result<Change, Unchanged> {
+        self.rules_wanted().ok_or(Unchanged)?;
+        let mut change = self.change(&Actor::Sync);
+        let is_it = |live: &&mut Attempt| live.epoch == epoch && live.rules_ordered.is_none();
+        change.live_mut().filter(is_it).ok_or(Unchanged)?.order_rules(now);
+        Ok(change)
+    }
+
     /// Records that the provider confirmed a key to be under a rule set. `ordered` is the order that the sender saw. Where that is not
     /// the last one, or other rules are wanted by now, they are ordered again: nobody knows which of two calls the provider did last.
     /// Returns `Unchanged` if there is nothing to record.

@@ -133,3 +133,19 @@ fn whoever_changes_their_group_gets_its_rules_and_goes_back_to_the_programmes() 
     confirm(&mut story, &own).unwrap();
     assert!(moves(&mut story, None) && story.view.rules_wanted().unwrap().allow_all());
 }
+
+#[test]
+fn what_was_sent_and_not_answered_is_ordered_anew_though_other_rules_were_confirmed_since() {
+    let mut story = Story::new();
+    story.shown(PressKind::Reveal, 'a');
+    assert_eq!(story.view.order_rules_anew(Epoch::new(1), story.now), Err(Unchanged), "it may call everything");
+    models(&mut story, &["a/one"]);
+    let wanted = story.view.rules_wanted().unwrap();
+    confirm(&mut story, &wanted).unwrap();
+    assert_eq!((order(&story), story.view.order_rules(story.now)), (None, Err(Unchanged)));
+    assert_eq!(story.view.order_rules_anew(Epoch::new(2), story.now), Err(Unchanged), "of another key");
+    let change = story.view.order_rules_anew(Epoch::new(1), story.now).unwrap();
+    story.apply(change);
+    assert_eq!(order(&story).unwrap().due, story.now);
+    assert_eq!(story.view.order_rules_anew(Epoch::new(1), story.now), Err(Unchanged), "it is ordered");
+}

@@ -1,0 +1,32 @@
+//! The providers whose models the provider sells, by their slugs.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+
+use super::Provider;
+use crate::deadline::Deadline;
+use crate::provider::wire::calls::LIST_PROVIDERS;
+use crate::provider::wire::error::ProviderError;
+use crate::provider::wire::json::{self, Envelope, Unreadable};
+use crate::provider::wire::send::ApiRequest;
+
+#[derive(Deserialize)]
+struct Row {
+    slug: String,
+}
+
+impl Provider {
+    /// Lists the slugs of all providers that models can be called at.
+    pub async fn providers(&self, deadline: Deadline) -> Result<BTreeSet<String>, ProviderError> {
+        let ask = ApiRequest { call: &LIST_PROVIDERS, path: &["providers"], query: &[], body: None };
+        let listed = |body: &str| {
+            let Envelope { data } = json::read::<Envelope<Vec<Row>>>(body)?;
+            match data.is_empty() {
+                true => Err(Unreadable("the list has no provider".to_owned())),
+                false => Ok(data.into_iter().map(|row| row.slug).collect()),
+            }
+        };
+        self.ask(ask, deadline, listed).await
+    }
+}
