@@ -2,6 +2,8 @@
 //! better ones. Checked are the pages of a test's visitor and the mails of a watched stack, with what only a
 //! screen reader says of them.
 
+use std::collections::HashSet;
+
 use bursar_local::inbox::Contents;
 use bursar_local::ses::Mail;
 use bursar_local::visitor::Page;
@@ -54,9 +56,11 @@ fn refused(text: &str) -> Vec<&'static str> {
     let without_links = text.split_whitespace().filter(|word| !word.contains("://")).collect::<Vec<_>>().join(" ");
     let lower = without_links.to_lowercase();
     let words: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
-    let says = |phrase: &str| {
-        let phrase: Vec<&str> = phrase.split('_').collect();
-        words.windows(phrase.len()).any(|window| window == phrase)
+    // Every page of every test is looked through, so each word is looked at once.
+    let said: HashSet<&str> = words.iter().copied().collect();
+    let says = |phrase: &str| match phrase.split_once('_') {
+        None => said.contains(phrase),
+        Some((first, second)) => said.contains(first) && words.windows(2).any(|pair| pair == [first, second]),
     };
     REFUSED.into_iter().chain(ONLY_QUOTED).filter(|phrase| says(phrase)).collect()
 }

@@ -61,6 +61,40 @@ async fn a_higher_cap_takes_its_room_first_and_is_refused_with_both_numbers_wher
 }
 
 #[tokio::test]
+async fn after_an_edit_the_page_says_for_how_many_the_pot_is_enough_and_to_admins_what_the_balance_lacks() {
+    let class = Class::of(&["ada"]).await;
+    for name in ["bob", "cid", "dan", "eve", "fay"] {
+        class.office().invite(&format!("{name}@example.edu")).await;
+    }
+    let admin = class.admin().await;
+    let about_the_balance = |page: &Page| {
+        let warnings = page.texts("warning").into_iter().filter(|text| text.contains("the account's balance is"));
+        warnings.collect::<Vec<_>>()
+    };
+    // What Ada may have used under the old limit is counted until it is read.
+    for (cap, implied, enough) in
+        [("20", "120.000000", "5 of 6"), ("16", "100.000000", "all of them"), ("25", "150.000000", "4 of 6")]
+    {
+        assert_eq!(edits(&admin, &[("cap_usd", cap), ("faculty", "faye@example.edu")]).await.status, 303);
+        let page = admin.get(ID).await;
+        assert_eq!(page.attributes("implied", "data-usd"), [implied]);
+        assert!(page.readable().contains(&format!("the budget is enough for {enough}")), "{cap}: {}", page.readable());
+        assert_eq!(about_the_balance(&page), Vec::<String>::new(), "no sync has read it");
+    }
+    let faculty = signed_in(&class.stack, "faye@example.edu").await;
+    for (credits, lacks) in [(149, Some(["$150", "$149"])), (150, None)] {
+        class.stack.provider.as_ref().unwrap().set_credits(dollars(credits).unwrap()).unwrap();
+        assert_eq!(crate::sync::sync(&class.stack).await["complete"], true);
+        let warnings = about_the_balance(&admin.get(ID).await);
+        assert_eq!(warnings.len(), usize::from(lacks.is_some()), "{warnings:?}");
+        assert!(lacks.is_none_or(|amounts| amounts.iter().all(|amount| warnings[0].contains(amount))), "{warnings:?}");
+        assert_eq!(about_the_balance(&faculty.get(ID).await), Vec::<String>::new(), "only admins see the account");
+    }
+    class.watch().check().await;
+    class.stack.finish_leaving(&[Left::PerhapsMails]).await;
+}
+
+#[tokio::test]
 async fn the_end_moves_as_far_as_the_keys_reach_and_what_counts_in_them_does_not_move() {
     let class = Class::of(&["ada"]).await;
     let (admin, mut watch) = (class.admin().await, class.watch());

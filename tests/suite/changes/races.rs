@@ -13,6 +13,9 @@ const GROUPS: &str = "/console/programmes/cs-pilot/groups";
 const TIERS: &str = "/console/tiers";
 const CLOSE: &str = "/console/programmes/cs-pilot/close";
 const MOVE: &str = "/console/programmes/cs-pilot/move";
+const COPY: &str = "/console/programmes/cs-pilot/copy";
+const APPLY: &str = "/console/programmes/cs-pilot/roster/apply";
+const RETURN: &str = "/my/cs-pilot/return";
 const SONNET: &str = "anthropic/claude-sonnet-4.5";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,11 +28,18 @@ enum Change {
     Models,
     ModelsOfGroup,
     Tier,
+    DataPolicy,
+    Providers,
+    Regions,
+    LaterEnd,
+    AnotherGroup,
+    Returned,
+    Copied,
     Close,
     MoneyMoved,
 }
 
-const CHANGES: [Change; 10] = [
+const CHANGES: [Change; 17] = [
     Change::LowerCap,
     Change::HigherCap,
     Change::CapOfOne,
@@ -38,6 +48,13 @@ const CHANGES: [Change; 10] = [
     Change::Models,
     Change::ModelsOfGroup,
     Change::Tier,
+    Change::DataPolicy,
+    Change::Providers,
+    Change::Regions,
+    Change::LaterEnd,
+    Change::AnotherGroup,
+    Change::Returned,
+    Change::Copied,
     Change::Close,
     Change::MoneyMoved,
 ];
@@ -52,8 +69,9 @@ enum Other {
 }
 
 impl Other {
-    fn function(self) -> FunctionName {
+    fn function(self, change: Change) -> FunctionName {
         match self {
+            Other::Itself if change == Change::Returned => FunctionName::Claim,
             Other::Claim | Other::Replacement => FunctionName::Claim,
             Other::Sync => FunctionName::UsageSync,
             Other::Job | Other::Itself => FunctionName::Console,
@@ -61,12 +79,22 @@ impl Other {
     }
 }
 
-/// A class of the group A: Ada has a key, Bob has none yet. Both may call what the tier `basic` names.
+/// A class of the group A: Ada has a key, Bob has none yet. Both may call what the tier `basic` names. Cid alone is in group B, which
+/// has a cap and a model of its own.
 struct Race {
     class: Class,
+    makers: Makers,
+    bob: Arc<Visitor>,
+}
+
+/// Who makes a change, and the days that it may name.
+#[derive(Clone)]
+struct Makers {
     admin: Arc<Visitor>,
     ada: Arc<Visitor>,
-    bob: Arc<Visitor>,
+    grant_of_ada: GrantId,
+    yesterday: String,
+    later: String,
 }
 
 impl Race {
@@ -76,10 +104,12 @@ impl Race {
         class.stack.clock.advance(SignedDuration::from_hours(10 * 24)).unwrap();
         class.office().invite("bob@example.edu").await;
         let admin = Arc::new(class.admin().await);
-        let roster = "email,group\nada@example.edu,A\nbob@example.edu,A\n";
+        let roster = "email,group\nada@example.edu,A\nbob@example.edu,A\ncid@example.edu,B\n";
         let shown = crate::console::roster::preview(&admin, "add", roster).await;
-        admin.submit(&shown, "/console/programmes/cs-pilot/roster/apply", &[]).await.expect(303);
+        admin.submit(&shown, APPLY, &[]).await.expect(303);
         edits(&admin, &[("models", "basic")]).await.expect(303);
+        let of_b = [("cap_usd.B", "9"), ("models.B", SONNET)];
+        admin.submit(&admin.get(GROUPS).await, GROUPS, &of_b).await.expect(303);
         if change == Change::MoneyMoved {
             let page = admin.get("/console/programmes/new").await;
             let dates = [("starts_on", "2026-01-01"), ("ends_on", "2035-12-31"), ("timezone", "UTC")];
@@ -89,48 +119,20 @@ impl Race {
         let student = async |address| Arc::new(signed_in(&class.stack, address).await);
         let (ada, bob) = (student("ada@example.edu").await, student("bob@example.edu").await);
         class.stack.pump.drained().await.unwrap();
-        Race { class, admin, ada, bob }
-    }
-
-    /// Makes the change as a person does: whoever is told that somebody else was faster looks again and presses again.
-    async fn make(admin: &Visitor, change: Change, ada: &GrantId, yesterday: &str) -> u16 {
-        let cap = format!("/console/programmes/cs-pilot/grants/{ada}/cap");
-        let grant = format!("/console/programmes/cs-pilot/grants/{ada}");
-        let (page, path, fields): (&str, &str, &[(&str, &str)]) = match change {
-            Change::LowerCap => (ID, ID, &[("cap_usd", "8")]),
-            Change::HigherCap => (ID, ID, &[("cap_usd", "30")]),
-            Change::CapOfOne => (&grant, &cap, &[("cap_usd", "7"), ("reason", "an essay more")]),
-            Change::CapOfGroup => (GROUPS, GROUPS, &[("cap_usd.A", "6")]),
-            Change::EarlierEnd => (ID, ID, &[("ends_on", yesterday)]),
-            Change::Models => (ID, ID, &[("models", SONNET)]),
-            Change::ModelsOfGroup => (GROUPS, GROUPS, &[("models.A", SONNET)]),
-            Change::Tier => (TIERS, TIERS, &[("tier", "basic"), ("models", SONNET)]),
-            Change::Close => (ID, CLOSE, &[]),
-            Change::MoneyMoved => (ID, MOVE, &[("to", "maths"), ("amount_usd", "10")]),
+        let today = class.stack.clock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
+        let end = admin.get(ID).await.form(ID).value("ends_on").unwrap().parse::<jiff::civil::Date>().unwrap();
+        let makers = Makers {
+            admin,
+            ada,
+            grant_of_ada: class.people[0].0.clone(),
+            yesterday: today.yesterday().unwrap().to_string(),
+            later: end.saturating_add(jiff::Span::new().days(7)).to_string(),
         };
-        let mut status = 0;
-        for _ in 0..3 {
-            let page = admin.get(page).await;
-            // The page of a programme that was closed meanwhile has no such form any more.
-            if !page.offers(path) {
-                return 303;
-            }
-            let version = page.body.split("name=\"version\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
-            let version = version.unwrap_or_default().to_owned();
-            let fields = match change {
-                Change::Tier => [fields, &[("version", &*version)]].concat(),
-                _ => fields.to_vec(),
-            };
-            status = admin.submit(&page, path, &fields).await.status;
-            if status != 409 {
-                break;
-            }
-        }
-        status
+        Race { class, makers, bob }
     }
 
     /// Starts the other one.
-    async fn spawn(&self, other: Other, change: Change, yesterday: &str) -> JoinHandle<()> {
+    async fn spawn(&self, other: Other, change: Change) -> JoinHandle<()> {
         let stack = &self.class.stack;
         match other {
             Other::Claim => {
@@ -138,7 +140,7 @@ impl Race {
                 tokio::spawn(async move { drop(bob.submit(&page, "/my/cs-pilot/reveal", &[]).await) })
             }
             Other::Replacement => {
-                let (ada, page) = (Arc::clone(&self.ada), self.ada.get("/my").await);
+                let (ada, page) = (Arc::clone(&self.makers.ada), self.makers.ada.get("/my").await);
                 tokio::spawn(async move { drop(ada.submit(&page, "/my/cs-pilot/replace", &[]).await) })
             }
             Other::Sync => {
@@ -151,10 +153,9 @@ impl Race {
                 tokio::spawn(async move { drop(invoke.invoke(FunctionName::Console, json!({"task": "work"})).await) })
             }
             Other::Itself => {
-                let (admin, ada, yesterday) =
-                    (Arc::clone(&self.admin), self.class.people[0].0.clone(), yesterday.to_owned());
+                let makers = self.makers.clone();
                 tokio::spawn(async move {
-                    Race::make(&admin, change, &ada, &yesterday).await;
+                    makers.make(change).await;
                 })
             }
         }
@@ -168,32 +169,85 @@ impl Race {
     }
 }
 
+impl Makers {
+    /// Makes the change as a person does: whoever is told that somebody else was faster looks again and presses again.
+    async fn make(&self, change: Change) -> u16 {
+        let grant = format!("{ID}/grants/{}", self.grant_of_ada);
+        let cap = format!("{grant}/cap");
+        let (page, path, fields): (&str, &str, &[(&str, &str)]) = match change {
+            Change::LowerCap => (ID, ID, &[("cap_usd", "8")]),
+            Change::HigherCap => (ID, ID, &[("cap_usd", "30")]),
+            Change::CapOfOne => (&grant, &cap, &[("cap_usd", "7"), ("reason", "an essay more")]),
+            Change::CapOfGroup => (GROUPS, GROUPS, &[("cap_usd.A", "6")]),
+            Change::EarlierEnd => (ID, ID, &[("ends_on", &self.yesterday)]),
+            Change::LaterEnd => (ID, ID, &[("ends_on", &self.later)]),
+            Change::Models => (ID, ID, &[("models", SONNET)]),
+            Change::ModelsOfGroup => (GROUPS, GROUPS, &[("models.A", SONNET)]),
+            Change::Tier => (TIERS, TIERS, &[("tier", "basic"), ("models", SONNET)]),
+            Change::DataPolicy => (ID, ID, &[("data_policy", "zero-retention")]),
+            Change::Providers => (ID, ID, &[("providers", "anthropic")]),
+            Change::Regions => (ID, ID, &[("regions", "europe")]),
+            Change::AnotherGroup => (ID, APPLY, &[]),
+            Change::Returned => ("/my", RETURN, &[]),
+            Change::Copied => (ID, COPY, &[("name", "Next"), ("roster", "on")]),
+            Change::Close => (ID, CLOSE, &[]),
+            Change::MoneyMoved => (ID, MOVE, &[("to", "maths"), ("amount_usd", "10")]),
+        };
+        let visitor = if change == Change::Returned { &self.ada } else { &self.admin };
+        let mut status = 0;
+        for _ in 0..3 {
+            let page = match change {
+                Change::AnotherGroup => {
+                    crate::console::roster::preview(visitor, "add", "email,group\nada@example.edu,B\n").await
+                }
+                _ => visitor.get(page).await,
+            };
+            // The page of a programme that was closed meanwhile, or of a key that is handed back, has no such form any more.
+            if !page.offers(path) {
+                return 303;
+            }
+            let version = page.body.split("name=\"version\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
+            let version = version.unwrap_or_default().to_owned();
+            let fields = match change {
+                Change::Tier => [fields, &[("version", &*version)]].concat(),
+                _ => fields.to_vec(),
+            };
+            status = visitor.submit(&page, path, &fields).await.status;
+            if status != 409 {
+                break;
+            }
+        }
+        status
+    }
+}
+
 /// Returns whether the other one was held before it ended.
 async fn race(change: Change, other: Other, nth: u64) -> bool {
     let case = format!("{change:?} during call {nth} of {other:?}");
     let race = Race::start(change).await;
     let (class, mut watch) = (&race.class, race.class.watch());
     let stack = &class.stack;
-    let yesterday = stack.clock.now().to_zoned(jiff::tz::TimeZone::UTC).date().yesterday().unwrap().to_string();
     if other == Other::Job {
         let down = stack.gate.at(Matcher::call("provider:*").of(FunctionName::Console).every(), Verdict::status(503));
-        edits(&race.admin, &[("cap_usd", "12"), ("data_policy", "no-training")]).await.expect(303);
+        edits(&race.makers.admin, &[("cap_usd", "12"), ("data_policy", "no-training")]).await.expect(303);
         stack.gate.lift(down);
     }
     class.judged(&mut watch).await;
-    let held = stack.gate.hold(Matcher::call("*").of(other.function()).nth(nth));
-    let mut under_way = race.spawn(other, change, &yesterday).await;
+    let held = stack.gate.hold(Matcher::call("*").of(other.function(change)).nth(nth));
+    let mut under_way = race.spawn(other, change).await;
     let is_held = tokio::select! {
         _ = held.arrived() => true,
         ended = &mut under_way => { ended.unwrap(); false }
     };
-    let made = Race::make(&race.admin, change, &class.people[0].0, &yesterday).await;
+    let made = race.makers.make(change).await;
     class.judged(&mut watch).await;
     drop(held);
     if is_held {
         under_way.await.unwrap();
     }
-    assert_eq!(made, 303, "{case}");
+    // A key that is being replaced cannot be handed back; whoever replaced it has the next one.
+    let is_refused = (change, other, made) == (Change::Returned, Other::Replacement, 409);
+    assert!(made == 303 || is_refused, "{case}: {made}");
     class.judged(&mut watch).await;
     for _ in 0..3 {
         class.works().await;
@@ -202,7 +256,13 @@ async fn race(change: Change, other: Other, nth: u64) -> bool {
     stack.clock.advance(SignedDuration::from_mins(20)).unwrap();
     crate::sync::sync(stack).await;
     watch.check_after_sync().await;
-    let keys = race.keys();
+    let (keys, office) = (race.keys(), class.office());
+    let seen = class.judged(&mut watch).await;
+    let ada = &seen.grants[&(office.programme.clone(), race.makers.grant_of_ada.clone())];
+    for grant in seen.grants.values().filter(|grant| grant.programme == office.programme) {
+        let Some(live) = grant.live() else { continue };
+        assert_eq!(live.rule_set, office.next_rules(&grant.id).await, "{case}");
+    }
     let all = |limit: Option<i64>, models: Option<&str>| {
         keys.iter().all(|(has, may)| {
             limit.is_none_or(|limit| *has == Some(Nano::usd(limit)))
@@ -217,6 +277,18 @@ async fn race(change: Change, other: Other, nth: u64) -> bool {
         Change::CapOfOne => keys.iter().any(|(limit, _)| *limit == Some(Nano::usd(7))),
         Change::CapOfGroup => all(Some(6), None),
         Change::Models | Change::ModelsOfGroup | Change::Tier => all(None, Some(SONNET)),
+        // That every key is recorded to be under these rules is said above, and the judge compares the record with the provider.
+        Change::DataPolicy | Change::Providers | Change::Regions => all(None, None),
+        Change::LaterEnd => {
+            !keys.is_empty()
+                && seen.programmes[&office.programme].settings.term.ends_on().to_string() == race.makers.later
+        }
+        Change::AnotherGroup => {
+            let of_b = (Some(Nano::usd(9)), Some(vec![SONNET.to_owned()]));
+            ada.live().is_none() || keys.contains(&of_b)
+        }
+        Change::Returned => other == Other::Replacement || ada.live().is_none(),
+        Change::Copied => seen.grants.values().filter(|grant| grant.programme.as_str() == "next").count() == 3,
         Change::Close | Change::EarlierEnd => keys.is_empty(),
         Change::MoneyMoved => {
             let pot = Table::new(&stack.config).pot(&"maths".parse().unwrap()).await.unwrap().unwrap().limit;
@@ -234,7 +306,7 @@ async fn race(change: Change, other: Other, nth: u64) -> bool {
 
 /// Of the other one's calls two are held; which ones differs from change to change.
 async fn races(other: Other) {
-    for (number, change) in (0..).zip(CHANGES) {
+    for (number, change) in (0..10).cycle().zip(CHANGES) {
         let mut is_held = false;
         for nth in [1 + number, 12 + 2 * number] {
             is_held |= race(change, other, nth).await;
