@@ -24,8 +24,8 @@ use self::crates::Crates;
 
 /// The largest zip. A function's start is quick while its code is small.
 const MOST_BYTES: u64 = 6_500_000;
-/// The largest zip of one that is only tried, which is by a third larger.
-const MOST_QUICK_BYTES: u64 = 8_600_000;
+/// The largest zip of one that is only tried: half as large again.
+const MOST_QUICK_BYTES: u64 = 10_000_000;
 
 /// The processors that Lambda runs functions on, in its own names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
