@@ -108,6 +108,10 @@ async fn gallery_of(stack: &Stack, driver: &Driver, into: &Path) -> Result<()> {
     admin.go(&web(SEMINAR)).await?;
     admin.one("#edit > summary").await?.click().await?;
     album.keep_all("edit", &admin).await?;
+    admin.go(&web(&format!("{SEMINAR}/groups"))).await?;
+    album.keep_all("groups", &admin).await?;
+    admin.go(&web("/console/tiers")).await?;
+    album.keep_all("tiers", &admin).await?;
     admin.go(&web("/console/programmes/new")).await?;
     album.keep_all("new", &admin).await?;
     admin.one("[name='name']").await?.write("Reading course").await?;
