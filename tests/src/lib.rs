@@ -6,7 +6,6 @@
 pub mod aws;
 pub mod costs;
 pub mod documented;
-pub mod fixture;
 pub mod invariants;
 pub mod journey;
 mod left;

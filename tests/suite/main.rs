@@ -21,8 +21,6 @@ mod digest;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
-mod fixture;
-#[cfg(test)]
 mod invariants;
 #[cfg(test)]
 mod journey;
