@@ -4,7 +4,6 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 pub mod aws;
-pub mod costs;
 pub mod documented;
 pub mod invariants;
 pub mod journey;

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use bursar_core::domain::grant::{AttemptState, GrantState, Stopped, SwitchState};
 use bursar_local::invoke::FunctionName;
-use bursar_tests::costs::{Prices, header, samples};
 use bursar_tests::documented::{root, text, who_asks};
 use jiff::Timestamp;
 
@@ -200,23 +199,4 @@ fn no_function_links_another_or_what_only_one_machine_needs() {
             .collect();
         assert!(ours.iter().all(|name| *name == "bursar-core"), "{folder} links {ours:?}");
     }
-}
-
-#[test]
-fn the_document_of_costs_is_of_the_samples_and_prices_that_are_there() {
-    let (samples, prices) = (samples().unwrap(), Prices::read().unwrap());
-    let document = text("infra/COSTS.md");
-    let header = header(&samples, &prices);
-    assert!(document.starts_with(&header), "cargo xtask costs writes it anew; it would begin with\n{header}");
-    for (what, price) in &prices.dollars {
-        assert!(document.contains(&format!("| {what} | {price} |")), "the document has another price of {what}");
-    }
-    let written: BTreeSet<String> = samples.into_iter().map(|sample| sample.parameters).collect();
-    let there: BTreeSet<String> = files()
-        .iter()
-        .filter_map(|path| {
-            path.strip_prefix("infra/samples/").filter(|name| name.ends_with(".yaml")).map(str::to_owned)
-        })
-        .collect();
-    assert_eq!(written, there, "each sample has its costs");
 }
