@@ -18,7 +18,6 @@ use bursar_local::schedules::SyncEvery;
 use bursar_local::stack::{self as local, Functions, Options, ProviderAt, listen};
 use jiff::Timestamp;
 
-use crate::documented::undocumented;
 use crate::invariants::{RawTable, Watch};
 use crate::left::Leavings;
 pub use crate::left::{Left, WARNING};
@@ -49,7 +48,6 @@ impl Stack {
 
     /// Ends a stack in which nothing went wrong. Every planned fault happened, every event found its function,
     /// and no function complained. No mail is unread, and none says a word of the code.
-    /// No function did what the documents of items and calls do not say.
     #[track_caller]
     pub fn finish(self) -> impl Future<Output = ()> {
         self.finish_leaving(&[])
@@ -73,7 +71,6 @@ impl Stack {
         if !says.is_empty() {
             wrong.push(format!("words of the code in mails: {says:#?}"));
         }
-        wrong.extend(undocumented(self));
         wrong.extend(permissions::undocumented(self));
         let ended = self.running.take().unwrap().stop().await;
         assert!(wrong.is_empty(), "the stack that ends at {caller} leaves\n{}", wrong.join("\n"));

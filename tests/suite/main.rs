@@ -19,8 +19,6 @@ mod demonstration;
 #[cfg(test)]
 mod digest;
 #[cfg(test)]
-mod documents;
-#[cfg(test)]
 mod invariants;
 #[cfg(test)]
 mod journey;

@@ -9,7 +9,6 @@ use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
 use bursar_core::store::Author;
-use bursar_tests::documented::rows;
 use bursar_tests::office::{Office, session_cookie, soon};
 use bursar_tests::stack::{self, Left, Stack};
 use bursar_tests::visitor::{Page, Visitor};
@@ -33,21 +32,6 @@ enum Whose {
     Admins,
 }
 use Whose::{Admins, Anybodys, Assistants, Facultys, Staffs, Students, Visitors};
-
-impl Whose {
-    /// The wording in the document of routes.
-    fn in_words(self) -> &'static str {
-        match self {
-            Anybodys => "anybody",
-            Visitors => "signed in",
-            Students => "its students",
-            Staffs => "anybody with a role",
-            Assistants => "its assistants",
-            Facultys => "its faculty",
-            Admins => "admins",
-        }
-    }
-}
 
 const PROGRAMME: &str = "/console/programmes/{id}";
 /// The prefix of the acts on one grant, which are a single route in the routers.
@@ -335,16 +319,4 @@ fn each_route_of_the_routers_is_in_the_table_and_none_besides() {
         })
         .collect();
     assert_eq!(in_table, routed);
-}
-
-#[test]
-fn the_document_of_routes_says_whose_each_is() {
-    let documented: BTreeSet<[String; 3]> = rows("docs/routes.md")
-        .into_iter()
-        .filter(|row| row[1].starts_with('/'))
-        .map(|row| [row[0].clone(), row[1].clone(), row[2].clone()])
-        .collect();
-    let of_table = TABLE.iter().filter(|(_, route, _)| !route.ends_with("/nothing"));
-    let in_table = of_table.map(|(method, route, whose)| [*method, *route, whose.in_words()].map(str::to_owned));
-    assert_eq!(documented, in_table.collect::<BTreeSet<[String; 3]>>());
 }

@@ -1,4 +1,4 @@
-//! Rules of the code base that the compiler does not check: keys spelled in one place, files with a head.
+//! Rules of the code base that the compiler does not check: what stays in its file, and what is not linked.
 
 use std::path::{Path, PathBuf};
 
@@ -102,18 +102,18 @@ fn no_type_of_the_table_leaves_the_store_and_none_of_mail_or_secrets_their_files
 }
 
 #[test]
-fn a_functions_main_only_starts_it() {
-    for function in FunctionName::ALL {
-        let main = documented::text(format!("functions/{function}/src/main.rs"));
-        assert!(main.lines().count() <= 40, "{function}");
-    }
-}
-
-#[test]
-fn every_file_says_first_what_it_is_for() {
-    for folder in ["shared", "functions", "infra", "tests"] {
-        for (path, text) in sources(folder) {
-            assert!(text.starts_with("//!") && !text.starts_with("//! stub"), "{}", path.display());
-        }
+fn no_function_links_another_or_what_only_one_machine_needs() {
+    for folder in
+        FunctionName::ALL.map(|function| format!("functions/{function}")).into_iter().chain(["shared".to_owned()])
+    {
+        let manifest = documented::text(Path::new(&folder).join("Cargo.toml"));
+        let linked = manifest.split("[dependencies]").nth(1).unwrap().split("\n[").next().unwrap();
+        let names = linked.lines().filter_map(|line| line.split(['.', ' ', '=']).next());
+        let ours: Vec<&str> = names
+            .filter(|name| {
+                name.starts_with("bursar") || FunctionName::ALL.iter().any(|function| function.to_string() == *name)
+            })
+            .collect();
+        assert!(ours.iter().all(|name| *name == "bursar-core"), "{folder} links {ours:?}");
     }
 }
