@@ -9,8 +9,6 @@ use bursar_local::visitor::{Page, Visitor};
 use reqwest::Client;
 use serde_json::{Value, json};
 
-use crate::plain_words::check_page;
-
 pub const ADMIN: &str = "admin@example.edu";
 pub const FACULTY: [&str; 2] = ["faye@example.edu", "frank@example.edu"];
 pub const STUDENT: &str = "Stu.Dent@example.edu";
@@ -67,7 +65,7 @@ pub struct Journey {
 
 impl Journey {
     pub fn at(ready: &Ready) -> Result<Journey> {
-        let visitor = Visitor::of(&ready.web, &ready.web)?.noted_by(check_page);
+        let visitor = Visitor::of(&ready.web, &ready.web)?;
         Ok(Journey {
             ready: ready.clone(),
             http: Client::new(),

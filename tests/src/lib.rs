@@ -10,7 +10,6 @@ pub mod journey;
 mod left;
 pub mod office;
 pub mod permissions;
-pub mod plain_words;
 pub mod process;
 mod raw_table;
 pub mod seeds;

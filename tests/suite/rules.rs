@@ -117,3 +117,24 @@ fn no_function_links_another_or_what_only_one_machine_needs() {
         assert!(ours.iter().all(|name| *name == "bursar-core"), "{folder} links {ours:?}");
     }
 }
+
+#[test]
+fn templates_say_no_word_of_the_code() {
+    for (folder, words) in [
+        ("functions/claim/templates", &["pot", "residual", "guard", "authority", "guardrail"][..]),
+        ("functions/mail/templates", &["pot", "residual", "guard", "authority"]),
+        ("functions/console/templates", &["pot", "pots"]),
+        ("shared/templates", &["pot", "pots"]),
+    ] {
+        for entry in std::fs::read_dir(documented::root().join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap().replace("{{", "<").replace("}}", ">");
+            let text = text.replace("{%", "<").replace("%}", ">").to_lowercase();
+            if path.extension().is_some_and(|ending| ending == "html") {
+                let said = text.split('<').filter_map(|part| Some(part.split_once('>')?.1));
+                let said: Vec<&str> = said.flat_map(|part| part.split(|c: char| !c.is_alphanumeric())).collect();
+                assert!(!words.iter().any(|word| said.contains(word)), "{} says one of {words:?}", path.display());
+            }
+        }
+    }
+}

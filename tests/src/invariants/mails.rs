@@ -12,14 +12,12 @@ use bursar_core::domain::values::token::{Code, LinkToken};
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{MailState, OutboxRow, QueuedMail};
 use bursar_local::inbox::Contents;
-use bursar_local::ses::Mail;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use ulid::Ulid;
 
 use super::secrets::Secret;
 use super::{Snapshot, Step};
-use crate::plain_words::refused_in_mail;
 
 /// The time for which outbox rows are kept.
 const KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
@@ -159,16 +157,6 @@ pub(super) fn each_mail_is_counted_once_as_it_fared(step: &Step<'_>) -> Vec<Stri
         wrong.push(format!("the mail of the days is counted as {kept:?}, and its rows say {counted:?}"));
     }
     wrong
-}
-
-/// The words of the code in mails that were accepted since the last check.
-pub(super) fn mails_say_no_word_of_the_code(step: &Step<'_>) -> Vec<String> {
-    let listed_at = step.before.and_then(|before| before.mails.as_ref()).map_or(0, Vec::len);
-    let wrong = |mail: &Mail| {
-        let found = refused_in_mail(mail);
-        (!found.is_empty()).then(|| format!("the mail {:?} says {found:?}", Contents::of(&mail.raw).subject))
-    };
-    step.now.mails.iter().flatten().skip(listed_at).filter_map(wrong).collect()
 }
 
 fn tells_of(row: &OutboxRow, crossing: &Crossing) -> bool {

@@ -12,11 +12,6 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::token::{Code, LinkToken};
 use bursar_core::domain::values::window::{Reset, Window, utc_date};
 use bursar_core::store::{Link, MailState, OutboxRow, QueuedMail, Totals};
-use bursar_local::ses::Mail;
-use bursar_local::visitor::Page;
-use bursar_tests::plain_words::{refused_in_mail, refused_on_page};
-use jiff::Timestamp;
-use reqwest::header::HeaderMap;
 use ulid::Ulid;
 
 use super::Scene;
@@ -133,36 +128,6 @@ async fn a_link_is_in_one_link_mail_and_known_by_its_hash() {
     scene.bites("I4", "a log line holds a link or code").await;
     scene.mail_with(&[("X-Bursar-Mail", "roster")], &text).await;
     scene.bites("I4", "a mail of the kind Some(\"roster\") has a link or a code").await;
-}
-
-#[tokio::test]
-async fn a_mail_says_no_word_of_the_code_but_words_that_only_look_like_one() {
-    let mut scene = Scene::at(Setting::Live).await;
-    let kind = [("X-Bursar-Mail", "student")];
-    scene
-        .mail_with(&kind, "A spot in the household, at https://example.edu/pot: over the threshold, set it aside.")
-        .await;
-    scene.bears("words").await;
-    for (text, word) in [("The Pot's empty.", "pot"), ("It was set\r\naside.", "set_aside"), ("A hold,", "hold")] {
-        scene.mail_with(&kind, text).await;
-        scene.bites("words", &format!("says [\"{word}\"]")).await;
-    }
-}
-
-#[test]
-fn a_word_of_the_code_is_found_where_only_a_screen_reader_says_it() {
-    for attribute in ["alt", "aria-label", "title", "placeholder"] {
-        let body = format!("<p>All is well. <b {attribute}='Spent of the pot'></b></p>");
-        for (path, found) in [("/my", vec!["pot", "guard"]), ("/console", vec!["pot"])] {
-            let body = format!("{body}<i>The guard</i>");
-            let page = Page { status: 200, path: path.to_owned(), headers: HeaderMap::default(), body };
-            assert_eq!(refused_on_page(&page), found, "{attribute} on {path}");
-        }
-    }
-    let raw = b"Subject: hello\r\nContent-Type: text/html\r\n\r\n<img alt='A line of the pot'>".to_vec();
-    let (id, at, from, to) = (String::new(), Timestamp::UNIX_EPOCH, String::new(), Vec::new());
-    let mail = Mail { id, at, from, to, raw: raw.into(), configuration_set: None, tags: BTreeMap::new() };
-    assert_eq!(refused_in_mail(&mail), ["pot"]);
 }
 
 #[tokio::test]
