@@ -1,28 +1,31 @@
-//! `cargo xtask bench sync`: the product's sync beside a floor, in one session. This process plans and reports.
-//! The stand-ins run in a second (`world`) and each sample in one of its own (`client`). So processor time and
-//! memory are those of the sync alone.
+//! `cargo xtask bench sync`: what a sync of so many keys takes: wall clock, processor, memory and calls. The stand-ins run in this
+//! process and each sync in one of its own, so that processor time and memory are those of the sync alone.
 
-mod changes;
 mod client;
-mod clock;
-mod compare;
-mod conduct;
-mod counting;
-mod figures;
-mod floor;
-mod paced;
-mod plan;
-mod process;
-mod resume;
 mod seed;
-mod shapes;
 mod world;
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
-use crate::plan::Plan;
+use crate::client::Sample;
+use crate::world::World;
+
+const USAGE: &str = "sync [--keys N]… [--each N] [--changed PERCENT]… [--latency MS]… [--times N]";
+
+/// What is measured: each number of keys with each share of changed ones at each latency.
+struct Plan {
+    keys: Vec<usize>,
+    /// Grants of each programme.
+    each: usize,
+    /// Percentages of the keys whose use grows between two syncs.
+    changed: Vec<usize>,
+    /// The provider's latencies in milliseconds, without its work.
+    latencies: Vec<usize>,
+    times: usize,
+}
 
 fn main() -> ExitCode {
     match run() {
@@ -38,30 +41,87 @@ fn run() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
-        ["as-world", setup] => runtime(true)?.block_on(world::serve(serde_json::from_str(setup)?)),
         // One thread, as in Lambda.
-        ["as-product", payload, seconds, clock] => {
-            let (payload, clock) = (serde_json::from_str(payload)?, serde_json::from_str(clock)?);
-            runtime(false)?.block_on(client::measure_product(payload, seconds.parse()?, clock))
+        ["as-product"] => {
+            tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(client::measure())
         }
-        ["as-floor", keys, programmes, at_once] => {
-            let at_once = serde_json::from_str(at_once)?;
-            runtime(false)?.block_on(client::measure_floor(keys.parse()?, programmes.parse()?, at_once))
-        }
-        ["sync", ref options @ ..] => figures::run(&Plan::read(options)?),
-        ["resume", ref options @ ..] => resume::run(&Plan::read(options)?),
-        ["paced", ref options @ ..] => paced::run(options),
-        ["changes"] => runtime(true)?.block_on(changes::run()),
-        _ => bail!(
-            "sync [--quick] [--keys N]… [--times N] [--shapes N] [--write], resume [--keys N], paced [--keys N] [--rate R] [--scale S], or changes"
-        ),
+        ["sync", ref options @ ..] => tokio::runtime::Runtime::new()?.block_on(sync(&Plan::read(options)?)),
+        _ => bail!(USAGE),
     }
 }
 
-fn runtime(is_many: bool) -> Result<tokio::runtime::Runtime> {
-    let mut builder = match is_many {
-        true => tokio::runtime::Builder::new_multi_thread(),
-        false => tokio::runtime::Builder::new_current_thread(),
+impl Plan {
+    fn read(options: &[&str]) -> Result<Plan> {
+        let (mut given, pairs) = (BTreeMap::<&str, Vec<usize>>::new(), options.chunks_exact(2));
+        ensure!(pairs.remainder().is_empty(), USAGE);
+        for pair in pairs {
+            ensure!(["--keys", "--each", "--changed", "--latency", "--times"].contains(&pair[0]), USAGE);
+            given
+                .entry(pair[0])
+                .or_default()
+                .push(pair[1].parse().with_context(|| format!("{} wants a number", pair[0]))?);
+        }
+        let mut all = |option: &str, otherwise: &[usize]| given.remove(option).unwrap_or_else(|| otherwise.to_vec());
+        Ok(Plan {
+            keys: all("--keys", &[1_000, 10_000, 50_000]),
+            each: all("--each", &[1_000])[0].max(1),
+            changed: all("--changed", &[0, 5, 100]),
+            latencies: all("--latency", &[0, 80]),
+            times: all("--times", &[5])[0].max(1),
+        })
+    }
+}
+
+async fn sync(plan: &Plan) -> Result<()> {
+    println!("| keys | changed | latency | wall, s | processor, s | peak, MiB | calls |");
+    println!("| --- | --- | --- | --- | --- | --- | --- |");
+    for keys in &plan.keys {
+        let mut world = World::of(*keys, plan.each).await?;
+        // The first run records whatever was seeded, the second finds all readings current.
+        for _ in 0..2 {
+            complete(&world.product(false).await?)?;
+        }
+        for latency in &plan.latencies {
+            world.answer_after(u64::try_from(*latency)?);
+            for changed in &plan.changed {
+                let mut samples = Vec::new();
+                for _ in 0..plan.times {
+                    samples.push(one(&mut world, *changed, false).await?);
+                }
+                one(&mut world, *changed, true).await?;
+                let spread = |of: fn(&Sample) -> f64| told(samples.iter().map(of).collect());
+                println!(
+                    "| {keys} | {changed} % | {latency} ms | {} | {} | {} | {} |",
+                    spread(|sample| sample.wall_ms / 1e3),
+                    spread(|sample| sample.cpu_ms / 1e3),
+                    spread(|sample| sample.peak_kib as f64 / 1024.0),
+                    world.calls()
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One run after the use of so many keys has grown.
+async fn one(world: &mut World, per_cent: usize, is_counted: bool) -> Result<Sample> {
+    let changed = world.spend(per_cent)?;
+    let sample = world.product(is_counted).await?;
+    complete(&sample)?;
+    ensure!(sample.answer["readings_recorded"] == changed, "not all of {changed} readings: {}", sample.answer);
+    Ok(sample)
+}
+
+fn complete(sample: &Sample) -> Result<()> {
+    ensure!(sample.answer["complete"] == true, "a run was not complete: {}", sample.answer);
+    Ok(())
+}
+
+/// The median, with the least and the most.
+fn told(mut numbers: Vec<f64>) -> String {
+    numbers.sort_by(f64::total_cmp);
+    let [first, .., last] = numbers[..] else {
+        return numbers.first().map_or_else(String::new, |one| format!("{one:.2}"));
     };
-    builder.enable_all().build().context("no runtime")
+    format!("{:.2} ({first:.2}–{last:.2})", numbers[numbers.len() / 2])
 }

@@ -16,47 +16,15 @@ use bursar_core::store::items::{Item, to_item};
 use bursar_local::engine::Engine;
 use bursar_local::provider::{Nano, Provider};
 use jiff::{Timestamp, ToSpan};
-use serde::{Deserialize, Serialize};
 
-/// Grants of each programme where all are of equal size.
-pub(crate) const IN_A_PROGRAMME: usize = 1_000;
-const SMALL_ONES: usize = 50;
 /// Items that are written in one transaction of the engine.
 const FILLED_AT_ONCE: usize = 50_000;
 const DAYS: i64 = 30;
 const ON_A_DAY: i64 = 123_456;
 const CAP: i32 = 20;
 
-/// The distribution of the grants over programmes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Layout {
-    /// A thousand grants in each programme.
-    Thousands,
-    /// All grants in one programme.
-    One,
-    /// Half of the grants in one programme, the other half in fifty: of 100,000, 50,000 beside fifty times
-    /// 1,000.
-    OneBesideFifty,
-}
-
-impl Layout {
-    /// The number of grants of each programme.
-    pub(crate) fn programmes(self, keys: usize) -> Vec<usize> {
-        match self {
-            Layout::Thousands => {
-                (0..keys).step_by(IN_A_PROGRAMME).map(|first| IN_A_PROGRAMME.min(keys - first)).collect()
-            }
-            Layout::One => vec![keys],
-            Layout::OneBesideFifty => {
-                let small = keys / 2 / SMALL_ONES;
-                [vec![keys - SMALL_ONES * small], vec![small; SMALL_ONES]].concat()
-            }
-        }
-    }
-}
-
 /// The id of the programme with this number.
-pub(crate) fn programme(number: usize) -> ProgrammeId {
+fn programme(number: usize) -> ProgrammeId {
     ProgrammeId::of_name(&format!("CS {number}"))
 }
 

@@ -1,149 +1,157 @@
-//! The process of the stand-ins: engine, provider and secrets, seeded with an account of a given number of keys.
-//! It takes one command a line on standard input and answers each with one line of JSON.
+//! The stand-ins: engine, provider and secrets, seeded with an account of a given number of keys.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
-use axum::{Router, middleware};
+use anyhow::{Context, Result, ensure};
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{self, Next};
 use bursar_core::clock::Clock;
 use bursar_core::domain::values::id::DeploymentId;
 use bursar_core::store::Meta;
 use bursar_core::store::items::to_item;
 use bursar_local::engine::{Engine, Place};
+use bursar_local::gate::{Gate, Keep, Service, Upstreams};
+use bursar_local::invoke::FunctionName;
 use bursar_local::provider::{Nano, Provider};
 use bursar_local::secrets_manager::SecretsManager;
-use bursar_local::serve::serve as serve_on;
+use bursar_local::serve::serve;
 use bursar_local::stack::{listen, origin_of};
 use bursar_local::state_file::StateFile;
 use bursar_local::template::Template;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tempfile::TempDir;
 
-use crate::clock::FastClock;
-use crate::conduct::{self, Conduct, Door};
-use crate::counting::Counting;
-use crate::seed::{self, Layout};
+use crate::client::Sample;
+use crate::seed;
 
-pub(crate) const TABLE: &str = "bursar";
-pub(crate) const SECRET: &str = "bursar/management-key";
-pub(crate) const MANAGEMENT_KEY: &str = "sk-or-v1-00000000000000000000000000000000000000000000000000000000000bench";
+const TABLE: &str = "bursar";
+const SECRET: &str = "bursar/management-key";
+const MANAGEMENT_KEY: &str = "sk-or-v1-00000000000000000000000000000000000000000000000000000000000bench";
 const MORE: i64 = 1_500;
 
-/// The configuration that a world is started with.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(crate) struct Setup {
-    pub(crate) keys: usize,
-    pub(crate) layout: Layout,
-    pub(crate) clock: FastClock,
+pub(crate) struct World {
+    engine: Engine,
+    provider: Provider,
+    gate: Gate,
+    hashes: Vec<String>,
+    latency_ms: Arc<AtomicU64>,
+    turn: usize,
+    /// Where table, provider and secrets are asked past the gate.
+    direct: [String; 3],
+    _folder: TempDir,
 }
 
-/// A command to the world.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) enum Do {
-    /// Increases the use of this percentage of keys; `turn` selects which.
-    Spend { per_cent: u32, turn: usize },
-    /// Sets how the provider behaves from now on.
-    Behave(Conduct),
-    /// Returns the number of calls to the provider since the last `Calls`.
-    Calls,
-    /// Sets the clock.
-    Clock(FastClock),
-    /// Returns what the counting proxy has seen since the last `Count`.
-    Count,
-    /// Discards the records of the stream, which no function reads here.
-    Trim,
-}
+impl World {
+    /// A world with this number of keys, in programmes of `each` grants.
+    pub(crate) async fn of(keys: usize, each: usize) -> Result<World> {
+        let (begun, folder, clock) = (Instant::now(), tempfile::tempdir()?, Clock::system());
+        // A database in memory would be scanned in full with every write.
+        let kept = StateFile::open(&folder.path().join("state.db"))?;
+        let engine = Engine::start(&Place::Memory, TABLE, &Template::bundled()?.table)?;
+        let provider = Provider::new(kept.clone(), clock.clone(), MANAGEMENT_KEY)?;
+        let secrets = SecretsManager::new(kept)?;
+        secrets.put(SECRET, MANAGEMENT_KEY)?;
+        let deployment = DeploymentId::random();
+        let meta = Meta { deployment: deployment.clone(), table: TABLE.to_owned(), born: clock.now(), account: None };
+        engine.fill(vec![to_item(&meta)?]).await?;
+        let sizes: Vec<usize> = (0..keys).step_by(each).map(|first| each.min(keys - first)).collect();
+        let hashes = seed::fill(&engine, &provider, &deployment, &sizes, clock.now()).await?;
 
-/// The addresses of the stand-ins.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Reached {
-    pub(crate) dynamodb: String,
-    /// The address of the engine behind the proxy that counts.
-    pub(crate) counting: String,
-    pub(crate) secretsmanager: String,
-    pub(crate) provider: String,
-    pub(crate) seeded_ms: u64,
-}
-
-pub(crate) async fn serve(setup: Setup) -> Result<()> {
-    let (begun, folder) = (std::time::Instant::now(), tempfile::tempdir()?);
-    let course = Arc::new(Mutex::new(setup.clock));
-    let clock = {
-        let course = Arc::clone(&course);
-        Clock::reading(move || course.lock().unwrap_or_else(PoisonError::into_inner).now())
-    };
-    // A database in memory would be scanned in full with every write.
-    let kept = StateFile::open(&folder.path().join("state.db"))?;
-    let schema = Template::bundled()?.table;
-    let engine = tokio::task::spawn_blocking(move || Engine::start(&Place::Memory, TABLE, &schema)).await??;
-    let provider = Provider::new(kept.clone(), clock.clone(), MANAGEMENT_KEY)?;
-    let secrets = SecretsManager::new(kept)?;
-    secrets.put(SECRET, MANAGEMENT_KEY)?;
-    let deployment = DeploymentId::random();
-    let meta = Meta { deployment: deployment.clone(), table: TABLE.to_owned(), born: clock.now(), account: None };
-    engine.fill(vec![to_item(&meta)?]).await?;
-    let hashes = seed::fill(&engine, &provider, &deployment, &setup.layout.programmes(setup.keys), clock.now()).await?;
-
-    let door = Door::before(&provider, setup.clock.by);
-    let with_a_door = middleware::from_fn_with_state(door.clone(), conduct::pass);
-    let counting = Counting::of(engine.origin())?;
-    let reached = Reached {
-        dynamodb: engine.origin().to_owned(),
-        counting: start(counting.router()).await?,
-        secretsmanager: start(secrets.router()).await?,
-        provider: format!("{}/api/v1", start(provider.router().layer(with_a_door)).await?),
-        seeded_ms: u64::try_from(begun.elapsed().as_millis())?,
-    };
-    tell(&serde_json::to_value(&reached)?);
-
-    let mut lines = BufReader::new(tokio::io::stdin()).lines();
-    while let Some(line) = lines.next_line().await? {
-        let answer = match serde_json::from_str(&line).context("the world is told nonsense")? {
-            Do::Spend { per_cent, turn } => spend(&provider, &clock, &hashes, per_cent, turn)?,
-            Do::Behave(conduct) => {
-                door.behave(conduct);
-                json!({})
+        let latency_ms = Arc::<AtomicU64>::default();
+        let waits = latency_ms.clone();
+        let late = middleware::from_fn(move |request: Request, next: Next| {
+            let wait = Duration::from_millis(waits.load(Ordering::Relaxed));
+            async move {
+                if !wait.is_zero() {
+                    tokio::time::sleep(wait).await;
+                }
+                next.run(request).await
             }
-            Do::Calls => serde_json::to_value(door.take_calls())?,
-            Do::Clock(later) => {
-                *course.lock().unwrap_or_else(PoisonError::into_inner) = later;
-                json!({})
-            }
-            Do::Count => serde_json::to_value(counting.take())?,
-            Do::Trim => {
-                engine.trim(engine.stream_end().await?).await?;
-                json!({})
-            }
-        };
-        tell(&answer);
+        });
+        let asked = format!("{}/api/v1", start(provider.router().layer(late)).await?);
+        let direct = [engine.origin().to_owned(), asked, start(secrets.router()).await?];
+        let [dynamodb, provider_at, secretsmanager] = direct.clone();
+        let to = Upstreams { dynamodb, ses: secretsmanager.clone(), secretsmanager, provider: provider_at };
+        let gate = Gate::open(to, Keep::All, clock).await?;
+        eprintln!("bench: a world of {keys} keys was made in {:.1} s", begun.elapsed().as_secs_f64());
+        Ok(World { engine, provider, gate, hashes, latency_ms, turn: 0, direct, _folder: folder })
     }
-    Ok(())
-}
 
-fn tell(answer: &Value) {
-    use std::io::Write;
-    let mut out = std::io::stdout().lock();
-    // A reader that has closed the pipe has ended; that is no error of the world.
-    let _ = writeln!(out, "{answer}");
-    let _ = out.flush();
+    /// Delays each answer of the provider by this.
+    pub(crate) fn answer_after(&self, milliseconds: u64) {
+        self.latency_ms.store(milliseconds, Ordering::Relaxed);
+    }
+
+    /// Increases the use of this percentage of keys, different ones each time; returns how many.
+    pub(crate) fn spend(&mut self, per_cent: usize) -> Result<usize> {
+        self.turn += 1;
+        if per_cent == 0 {
+            return Ok(0);
+        }
+        let one_in = (100 / per_cent.min(100)).max(1);
+        let changed: Vec<&String> = self.hashes.iter().skip(self.turn % one_in).step_by(one_in).collect();
+        for hash in &changed {
+            self.provider.spend(hash, Nano::micros(MORE), Clock::system().now(), "a/model")?;
+        }
+        Ok(changed.len())
+    }
+
+    /// The calls of the last run that was counted, by their names.
+    pub(crate) fn calls(&self) -> String {
+        let calls = self.gate.calls();
+        let last = calls.iter().map(|recorded| recorded.call.instance).max();
+        let mut counted = BTreeMap::<String, usize>::new();
+        for recorded in calls.iter().filter(|recorded| Some(recorded.call.instance) == last) {
+            *counted.entry(recorded.call.name.to_string()).or_default() += 1;
+        }
+        counted.iter().map(|(name, times)| format!("{name} {times}")).collect::<Vec<_>>().join(", ")
+    }
+
+    /// One run of the sync in a process of its own. Where its calls are counted, it takes longer.
+    pub(crate) async fn product(&self, is_counted: bool) -> Result<Sample> {
+        let mut urls = self.direct.clone();
+        if is_counted {
+            let instance = self.gate.instance(FunctionName::UsageSync);
+            urls = [Service::DynamoDb, Service::Provider, Service::SecretsManager].map(|service| instance.url(service));
+        }
+        let run = tokio::process::Command::new(std::env::current_exe()?)
+            .arg("as-product")
+            .env_clear()
+            .envs([
+                ("AWS_REGION", "eu-central-1"),
+                ("AWS_ACCESS_KEY_ID", "local"),
+                ("AWS_SECRET_ACCESS_KEY", "local"),
+                ("AWS_EC2_METADATA_DISABLED", "true"),
+                ("AWS_CONFIG_FILE", "/dev/null"),
+                ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
+                ("AWS_ENDPOINT_URL_DYNAMODB", &urls[0]),
+                ("OPENROUTER_BASE_URL", &urls[1]),
+                ("AWS_ENDPOINT_URL_SECRETS_MANAGER", &urls[2]),
+                ("BURSAR_TABLE", TABLE),
+                ("BURSAR_ORIGIN", "http://127.0.0.1:1"),
+                ("BURSAR_MAIL_FROM", "bursar@example.edu"),
+                ("BURSAR_ADMINS", "admin@example.edu"),
+                ("BURSAR_MANAGEMENT_KEY_SECRET", SECRET),
+                ("BURSAR_INSTITUTION", "Example University"),
+            ])
+            .stdin(Stdio::null())
+            .output()
+            .await?;
+        let said = String::from_utf8_lossy(&run.stderr);
+        ensure!(run.status.success(), "a sync failed: {said}{}", String::from_utf8_lossy(&run.stdout));
+        // The records of the stream are discarded, since no function reads them here.
+        self.engine.trim(self.engine.stream_end().await?).await?;
+        serde_json::from_str(said.lines().last().unwrap_or_default()).with_context(|| format!("it said: {said}"))
+    }
 }
 
 async fn start(router: Router) -> Result<String> {
     let listener = listen(0).await?;
     let origin = origin_of(&listener)?;
-    tokio::spawn(serve_on(listener, router, std::future::pending()));
+    tokio::spawn(serve(listener, router, std::future::pending()));
     Ok(origin)
-}
-
-fn spend(provider: &Provider, clock: &Clock, hashes: &[String], per_cent: u32, turn: usize) -> Result<Value> {
-    let (now, mut changed) = (clock.now(), 0);
-    if per_cent > 0 {
-        let one_in = usize::try_from(100 / per_cent.min(100))?.max(1);
-        for hash in hashes.iter().skip(turn % one_in).step_by(one_in) {
-            provider.spend(hash, Nano::micros(MORE), now, "a/model")?;
-            changed += 1;
-        }
-    }
-    Ok(json!({ "changed": changed }))
 }
