@@ -2,7 +2,6 @@
 
 mod account;
 mod books;
-mod documented;
 mod grants;
 mod mail;
 mod notifications;

@@ -1,25 +1,10 @@
 //! The one table of the provider's calls: each call's time-out, whether it may be sent again when its answer
 //! did not come, and why. `send` acts on it; nothing else decides about repeating.
 //!
-//! | call | request | time-out | sent again | why |
-//! | --- | --- | --- | --- | --- |
-//! | create key | `POST /keys` | 10 s | never | without an idempotency key a second request could make a second key |
-//! | list keys | `GET /keys` | 20 s | yes | it only reads |
-//! | get key | `GET /keys/{hash}` | 5 s | yes | it only reads |
-//! | patch key | `PATCH /keys/{hash}` | 5 s | yes | it names the state to reach: disabled or not, this limit and no increment |
-//! | delete key | `DELETE /keys/{hash}` | 5 s | yes | what is already gone answers 404, which counts as deleted |
-//! | own key | `GET /key` | 5 s | yes | it only reads |
-//! | credits | `GET /credits` | 5 s | yes | it only reads |
-//! | list models | `GET /models` | 10 s | yes | it only reads |
-//! | list providers | `GET /providers` | 10 s | yes | it only reads |
-//! | list workspaces | `GET /workspaces` | 10 s | yes | it only reads |
-//! | create guardrail | `POST /guardrails` | 3 s | never | a second request makes a second guardrail; look for it by its name instead |
-//! | list guardrails | `GET /guardrails` | 10 s | yes | it only reads |
-//! | patch guardrail | `PATCH /guardrails/{id}` | 5 s | yes | it names every rule of the guardrail |
-//! | assign keys | `POST /guardrails/{id}/assignments/keys` | 5 s | yes | a key holds one guardrail, and assigning the same one again changes nothing |
-//! | list assignments | `GET /guardrails[/{id}]/assignments/keys` | 20 s | yes | it only reads |
-//! | query analytics | `POST /analytics/query` | 20 s | yes | it only reads |
-//! | activity | `GET /activity` | 20 s | yes | it only reads |
+//! "Sent again" means: within the invocation, with jitter, honouring `Retry-After`, when no answer or one that asks
+//! for patience came. Whatever was refused for its management key did nothing, and is sent once more if the secret
+//! holds another key by then. The sync and the console share one pace each over all their calls (`pace`); `claim`
+//! makes a handful of calls, one after another, and has none.
 
 use std::time::Duration;
 
@@ -47,6 +32,7 @@ pub enum Repeatable {
 
 const READS: Repeatable = Repeatable::Safely("it only reads");
 
+/// By `claim`: a claim.
 pub const CREATE_KEY: Call = Call {
     name: "create key",
     method: Method::POST,
@@ -55,12 +41,15 @@ pub const CREATE_KEY: Call = Call {
     again: Repeatable::Never("without an idempotency key a second request could make a second key"),
 };
 
+/// By `usage-sync`: the listing of a sync.
 pub const LIST_KEYS: Call =
     Call { name: "list keys", method: Method::GET, path: "/keys", time_out: Duration::from_secs(20), again: READS };
 
+/// By `claim`, `console`, `usage-sync`: a refresh, a last reading, a witness, a foreign key before an act.
 pub const GET_KEY: Call =
     Call { name: "get key", method: Method::GET, path: "/keys/{hash}", time_out: Duration::from_secs(5), again: READS };
 
+/// By `claim`, `console`, `usage-sync`: orders: a disable, an enable, a limit; an admin's act on a foreign key.
 pub const PATCH_KEY: Call = Call {
     name: "patch key",
     method: Method::PATCH,
@@ -69,6 +58,7 @@ pub const PATCH_KEY: Call = Call {
     again: Repeatable::Safely("it names the state to reach: disabled or not, this limit and no increment"),
 };
 
+/// By `usage-sync`: a key of a grant that is long over.
 pub const DELETE_KEY: Call = Call {
     name: "delete key",
     method: Method::DELETE,
@@ -77,15 +67,19 @@ pub const DELETE_KEY: Call = Call {
     again: Repeatable::Safely("what is already gone answers 404, which counts as deleted"),
 };
 
+/// By `console`, `usage-sync`: whether the management key is one, and still good.
 pub const OWN_KEY: Call =
     Call { name: "own key", method: Method::GET, path: "/key", time_out: Duration::from_secs(5), again: READS };
 
+/// By `usage-sync`: the account's money, before and after a listing.
 pub const CREDITS: Call =
     Call { name: "credits", method: Method::GET, path: "/credits", time_out: Duration::from_secs(5), again: READS };
 
+/// By `console`, `usage-sync`: models that a form names for the first time; what vanished or doubled its price.
 pub const LIST_MODELS: Call =
     Call { name: "list models", method: Method::GET, path: "/models", time_out: Duration::from_secs(10), again: READS };
 
+/// By `console`: providers that a form names for the first time.
 pub const LIST_PROVIDERS: Call = Call {
     name: "list providers",
     method: Method::GET,
@@ -94,6 +88,7 @@ pub const LIST_PROVIDERS: Call = Call {
     again: READS,
 };
 
+/// By `usage-sync`: whose keys are listed.
 pub const LIST_WORKSPACES: Call = Call {
     name: "list workspaces",
     method: Method::GET,
@@ -102,6 +97,7 @@ pub const LIST_WORKSPACES: Call = Call {
     again: READS,
 };
 
+/// By `console`, `usage-sync`: rules that no programme had before; a guardrail that somebody deleted.
 pub const CREATE_GUARDRAIL: Call = Call {
     name: "create guardrail",
     method: Method::POST,
@@ -110,6 +106,7 @@ pub const CREATE_GUARDRAIL: Call = Call {
     again: Repeatable::Never("a second request makes a second guardrail; look for it by its name instead"),
 };
 
+/// By `console`, `usage-sync`: what guardrails say, and one whose making was not answered.
 pub const LIST_GUARDRAILS: Call = Call {
     name: "list guardrails",
     method: Method::GET,
@@ -118,6 +115,7 @@ pub const LIST_GUARDRAILS: Call = Call {
     again: READS,
 };
 
+/// By `console`, `usage-sync`: a tier that was edited; rules that somebody changed at the provider.
 pub const PATCH_GUARDRAIL: Call = Call {
     name: "patch guardrail",
     method: Method::PATCH,
@@ -126,6 +124,7 @@ pub const PATCH_GUARDRAIL: Call = Call {
     again: Repeatable::Safely("it names every rule of the guardrail"),
 };
 
+/// By `claim`, `console`, `usage-sync`: a claim; other rules, another group; keys that were taken from under it.
 pub const ASSIGN_KEYS: Call = Call {
     name: "assign keys",
     method: Method::POST,
@@ -134,6 +133,7 @@ pub const ASSIGN_KEYS: Call = Call {
     again: Repeatable::Safely("a key holds one guardrail, and assigning the same one again changes nothing"),
 };
 
+/// By `claim`, `console`, `usage-sync`: which keys are under a guardrail.
 pub const LIST_ASSIGNMENTS: Call = Call {
     name: "list assignments",
     method: Method::GET,
@@ -142,6 +142,7 @@ pub const LIST_ASSIGNMENTS: Call = Call {
     again: READS,
 };
 
+/// By `usage-sync`: use by key, model and day.
 pub const QUERY_ANALYTICS: Call = Call {
     name: "query analytics",
     method: Method::POST,
@@ -150,10 +151,11 @@ pub const QUERY_ANALYTICS: Call = Call {
     again: READS,
 };
 
+/// By `usage-sync`: use by model, where the analytics are cut off.
 pub const ACTIVITY: Call =
     Call { name: "activity", method: Method::GET, path: "/activity", time_out: Duration::from_secs(20), again: READS };
 
-/// Every call, in the order of the table above.
+/// Every call.
 pub const ALL: [&Call; 17] = [
     &CREATE_KEY,
     &LIST_KEYS,
@@ -183,32 +185,11 @@ impl Call {
     pub(in crate::provider) fn is_safe_again(&self) -> bool {
         matches!(self.again, Repeatable::Safely(_))
     }
-
-    /// The call's row in a table of calls.
-    pub fn row(&self) -> String {
-        let (again, why) = match self.again {
-            Repeatable::Safely(why) => ("yes", why),
-            Repeatable::Never(why) => ("never", why),
-        };
-        let seconds = self.time_out.as_secs();
-        format!("| {} | `{} {}` | {seconds} s | {again} | {why} |", self.name, self.method, self.path)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_table_above_is_what_the_calls_say() {
-        let rows: Vec<String> = ALL.iter().map(|call| call.row()).collect();
-        let written: Vec<&str> = include_str!("calls.rs")
-            .lines()
-            .filter_map(|line| line.strip_prefix("//! "))
-            .filter(|line| line.contains('`') && line.starts_with("| "))
-            .collect();
-        assert_eq!(written, rows);
-    }
 
     #[test]
     fn only_a_request_that_would_make_a_second_thing_is_never_sent_again() {
