@@ -23,11 +23,9 @@ fn nobody_begins_while_another_is_making_the_key_and_the_first_loses_once_its_le
     let second = story.begin(PressKind::Reveal);
     assert_eq!(attempt(&story, 1).state, AttemptState::Superseded);
     assert_eq!(story.view.record(&first, &minted('a'), story.now), Err(RecordRefused::Lost));
-    let change = story.view.give_up(&first, AttemptFailure::Lost, Some(&hash('a')), "superseded", story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.give_up(&first, AttemptFailure::Lost, Some(&hash('a')), "superseded", story.now).unwrap());
     assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
-    let change = story.view.record(&second, &minted('b'), story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.record(&second, &minted('b'), story.now).unwrap());
     assert_eq!(story.view.grant.state, GrantState::Live { key: hash('b') });
     assert_eq!(story.view.pot.reserved, Usd::from_dollars(20));
 }
@@ -36,8 +34,7 @@ fn nobody_begins_while_another_is_making_the_key_and_the_first_loses_once_its_le
 fn a_page_that_is_older_than_the_last_attempt_begins_nothing() {
     let mut story = Story::new();
     let begun = story.begin(PressKind::Reveal);
-    let change = story.view.give_up(&begun, AttemptFailure::Refused, None, "402", story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.give_up(&begun, AttemptFailure::Refused, None, "402", story.now).unwrap());
     assert_eq!(story.view.grant.state, GrantState::Invited);
     let stale = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST, terms: None };
     assert_eq!(story.view.begin(stale, Nonce::random(), story.now).unwrap_err(), BeginRefused::StalePage);
@@ -91,8 +88,7 @@ fn replacements_are_counted_when_shown_but_for_one_soon_after_a_reveal() {
     assert_eq!(story.view.grant.replacements, 1, "only the first is free");
     story.now += 1.hour();
     assert_eq!(story.refused(PressKind::Replace), BeginRefused::ReplacementsUsedUp);
-    let change = story.view.allow(&faculty()).unwrap();
-    story.apply(change).shown(PressKind::Replace, 'd');
+    story.apply(story.view.allow(&faculty()).unwrap()).shown(PressKind::Replace, 'd');
     assert_eq!(story.view.grant.replacements, 2);
 }
 
@@ -101,8 +97,7 @@ fn an_attempt_that_was_refused_is_remembered_for_two_days() {
     let mut story = Story::new();
     for remembered in [1, 2] {
         let begun = story.begin(PressKind::Reveal);
-        let change = story.view.give_up(&begun, AttemptFailure::Refused, None, "402", story.now).unwrap();
-        story.apply(change);
+        story.apply(story.view.give_up(&begun, AttemptFailure::Refused, None, "402", story.now).unwrap());
         assert_eq!(story.view.grant.attempts.len(), remembered);
     }
     story.now += SignedDuration::from_hours(48);
@@ -120,8 +115,7 @@ fn a_second_replacement_long_after_is_counted() {
     assert_eq!(story.view.grant.replacements, 1);
     story.now += 1.hour();
     assert_eq!(story.refused(PressKind::Replace), BeginRefused::ReplacementsUsedUp);
-    let change = story.view.allow(&faculty()).unwrap();
-    story.apply(change).shown(PressKind::Replace, 'd');
+    story.apply(story.view.allow(&faculty()).unwrap()).shown(PressKind::Replace, 'd');
     assert_eq!(story.view.grant.replacements, 2);
 }
 

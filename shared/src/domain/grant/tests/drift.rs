@@ -19,8 +19,7 @@ impl Story {
 fn a_key_that_is_enabled_and_must_not_be_is_to_be_disabled_again_and_a_live_one_is_not() {
     let mut story = Story::live('a');
     assert_eq!(story.again(1, 'a'), Err(Unchanged), "it is the live one");
-    let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap());
     assert_eq!(story.again(1, 'a'), Err(Unchanged), "it is ordered already");
     story.disabled(Epoch::new(1));
     assert_eq!(story.again(1, 'b'), Err(Unchanged), "another key bears its name");
@@ -40,15 +39,13 @@ fn keys_of_whatever_ended_are_to_be_disabled_again_and_an_attempt_without_a_key_
     assert!(replaced.again(1, 'a').is_ok() && replaced.again(2, 'b').is_err());
 
     let mut revoked = Story::live('a');
-    let change = revoked.view.revoke(&faculty(), None, revoked.now).unwrap();
-    revoked.apply(change).disabled(Epoch::new(1));
+    revoked.apply(revoked.view.revoke(&faculty(), None, revoked.now).unwrap()).disabled(Epoch::new(1));
     assert!(revoked.again(1, 'a').is_ok());
 
     let mut unknown = Story::new();
     let begun = unknown.begin(PressKind::Reveal);
     assert_eq!(unknown.again(1, 'a'), Err(Unchanged), "somebody is at it");
-    let change = unknown.view.give_up(&begun, AttemptFailure::Unknown, None, "no answer", unknown.now).unwrap();
-    unknown.apply(change);
+    unknown.apply(unknown.view.give_up(&begun, AttemptFailure::Unknown, None, "no answer", unknown.now).unwrap());
     assert_eq!(unknown.again(1, 'a'), Err(Unchanged));
 }
 
@@ -62,16 +59,13 @@ fn a_key_found_disabled_stops_its_grant_but_not_while_somebody_may_be_about_to_e
     assert_eq!((change.by.clone(), change.audit.clone().unwrap().act), (Actor::Sync, Act::Stopped));
     assert!(change.grant.orders_off().next().is_some(), "an enable that comes late is undone");
 
-    let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap());
     assert_eq!(found(&story), Err(NotAsRead::Unchanged), "it is disabled because of the hold");
-    let change = story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap());
     story.now += LEASE;
     assert_eq!(found(&story), Err(NotAsRead::Unchanged), "its enable is ordered");
     story.enabled(Epoch::new(1));
-    let change = found(&story).unwrap();
-    story.apply(change);
+    story.apply(found(&story).unwrap());
     assert_eq!(found(&story), Err(NotAsRead::Unchanged));
     assert_eq!(
         story.view.found_disabled(story.view.grant.version, Epoch::new(1), &hash('b'), story.now),
@@ -98,8 +92,7 @@ fn of_a_key_that_is_gone_nothing_is_ordered_and_a_grant_that_was_live_with_it_is
     story.apply(change);
     assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::GoneAtProvider });
     assert_eq!(story.view.grant.orders_off().count(), 0);
-    let change = story.view.revoke(&faculty(), None, story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.revoke(&faculty(), None, story.now).unwrap());
     assert_eq!(story.view.grant.orders_off().count(), 0, "nothing is asked for what is gone");
     let change = story.again(2, 'b').unwrap();
     assert_eq!(change.grant.attempts[1].gone, None, "what is listed enabled is not gone");
@@ -108,10 +101,8 @@ fn of_a_key_that_is_gone_nothing_is_ordered_and_a_grant_that_was_live_with_it_is
 #[test]
 fn a_held_grant_whose_key_is_gone_is_stopped_and_stays_held() {
     let mut story = Story::live('a');
-    let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
-    story.apply(change);
-    let change = story.view.found_gone(story.view.grant.version, Epoch::new(1), &hash('a'), story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap());
+    story.apply(story.view.found_gone(story.view.grant.version, Epoch::new(1), &hash('a'), story.now).unwrap());
     assert_eq!(story.view.grant.to_string(), "stopped, paused");
     let change = story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
     assert_eq!(story.apply(change).view.grant.orders().into_iter().next(), None);
@@ -127,16 +118,14 @@ fn the_wanted_limit_is_sent_where_the_recorded_or_the_listed_one_is_another() {
     assert_eq!(wanted(&story, ListedLimit::Limit(dollars(30))), Some(WantedLimit::Limit(dollars(20))));
     assert_eq!(wanted(&story, ListedLimit::Unlimited), Some(WantedLimit::Limit(dollars(20))));
     assert_eq!(wanted(&story, ListedLimit::CountedOtherwise), Some(WantedLimit::Limit(dollars(20))));
-    let change = story.view.set_cap(Some(dollars(15)), &faculty(), None, story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.set_cap(Some(dollars(15)), &faculty(), None, story.now).unwrap());
     assert_eq!(wanted(&story, ListedLimit::Unasked), Some(WantedLimit::Limit(dollars(15))));
     assert_eq!(
         wanted(&story, ListedLimit::Limit(dollars(15))),
         Some(WantedLimit::Limit(dollars(15))),
         "to be recorded"
     );
-    let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap());
     assert_eq!(wanted(&story, ListedLimit::Unasked), Some(WantedLimit::Limit(dollars(15))), "held, it is sent too");
     let hair = Usd::from_micros(14_990_001);
     story.limited();
@@ -187,8 +176,7 @@ fn with_less_than_a_cent_left_a_live_key_is_used_up() {
     story.now += 1.hour();
     story.reading(1, 19_990_000).shown(PressKind::Replace, 'b').reading(1, 19_995_000);
     assert_eq!(story.view.wanted(ListedLimit::Unasked, story.now), Some(WantedLimit::UsedUp));
-    let change = story.view.stop(Stopped::UsedUp, &Actor::Sync, story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.stop(Stopped::UsedUp, &Actor::Sync, story.now).unwrap());
     assert_eq!(story.view.wanted(ListedLimit::Unasked, story.now), None);
 }
 
@@ -200,8 +188,7 @@ fn keys_of_revoked_grants_may_go_two_days_after_their_last_reading_and_those_of_
     let may = |story: &Story, restored| story.view.may_purge(Epoch::new(1), story.now, restored, story.now);
     story.now += days(200);
     assert!(!may(&story, None), "it is live");
-    let change = story.view.revoke(&faculty(), None, story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.revoke(&faculty(), None, story.now).unwrap());
     story.now += days(1);
     assert!(!may(&story, None), "nobody has answered its disable");
     story.disabled(Epoch::new(1));
@@ -224,8 +211,7 @@ fn keys_of_revoked_grants_may_go_two_days_after_their_last_reading_and_those_of_
 
     let mut ended = Story::live('a');
     ended.now = ended.view.programme.settings.term.ends_at();
-    let change = ended.view.end(&Actor::Rule, ended.now).unwrap();
-    ended.apply(change).disabled(Epoch::new(1));
+    ended.apply(ended.view.end(&Actor::Rule, ended.now).unwrap()).disabled(Epoch::new(1));
     ended.now += days(89);
     assert!(!may(&ended, None));
     ended.now += days(1);

@@ -59,8 +59,7 @@ fn a_key_counts_until_it_expires_however_early_the_term_ends_then() {
         settings.term = Term::new(term.starts_on(), term.starts_on(), term.timezone()).unwrap();
     });
     assert_eq!((effect.more, effect.keys_until, cost(&story)), (Usd::ZERO, until, before));
-    let change = story.view.revoke(&faculty(), None, story.now).unwrap();
-    story.apply(change).disabled(Epoch::new(1));
+    story.apply(story.view.revoke(&faculty(), None, story.now).unwrap()).disabled(Epoch::new(1));
     story.read_at_last(1, 0);
     assert_eq!(cost(&story), Usd::ZERO, "it is off, and was read since");
 }

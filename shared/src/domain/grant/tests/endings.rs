@@ -7,14 +7,11 @@ use super::*;
 fn an_answer_to_an_older_order_does_not_confirm_a_newer_one() {
     let mut story = Story::new();
     story.shown(PressKind::Reveal, 'a');
-    let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap());
     let first = story.view.grant.orders_off().next().unwrap();
-    let change = story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap());
     story.now += 1.minute();
-    let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap());
     assert_eq!(story.view.confirmed(&first, story.now), Err(Unchanged));
     assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
 }
@@ -24,8 +21,7 @@ fn a_swept_key_that_is_enabled_again_is_to_be_disabled_again_and_a_namesake_is_n
     let mut story = Story::new();
     story.begin(PressKind::Reveal);
     story.now += GRACE;
-    let change = story.swept(1, 'a').unwrap();
-    story.apply(change);
+    story.apply(story.swept(1, 'a').unwrap());
     assert_eq!(story.swept(1, 'b'), Err(SweepOutcome::NotItsKey));
     story.disabled(Epoch::new(1));
     story.now += 1.hour();
@@ -36,8 +32,7 @@ fn a_swept_key_that_is_enabled_again_is_to_be_disabled_again_and_a_namesake_is_n
         Err(Unchanged),
         "it was disabled since"
     );
-    let change = story.view.disable_again(Epoch::new(1), &hash('a'), story.now, story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.disable_again(Epoch::new(1), &hash('a'), story.now, story.now).unwrap());
     assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
 }
 
@@ -45,11 +40,9 @@ fn a_swept_key_that_is_enabled_again_is_to_be_disabled_again_and_a_namesake_is_n
 fn a_hold_during_minting_keeps_the_key_from_being_shown_and_the_grant_goes_back() {
     let mut story = Story::new();
     let begun = story.begin(PressKind::Reveal);
-    let change = story.view.hold(HoldKind::Paused, &faculty(), Some("exam"), story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.hold(HoldKind::Paused, &faculty(), Some("exam"), story.now).unwrap());
     assert_eq!(story.view.record(&begun, &minted('a'), story.now), Err(RecordRefused::Held(HoldKind::Paused)));
-    let change = story.view.give_up(&begun, AttemptFailure::Lost, Some(&hash('a')), "held", story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.give_up(&begun, AttemptFailure::Lost, Some(&hash('a')), "held", story.now).unwrap());
     assert_eq!(
         (story.view.grant.to_string().as_str(), attempt(&story, 1).state),
         ("invited, paused", AttemptState::Lost)
@@ -65,16 +58,13 @@ fn the_key_is_enabled_when_the_last_hold_comes_off_and_pressing_again_names_it_a
     let mut story = Story::new();
     story.shown(PressKind::Reveal, 'a');
     for kind in [HoldKind::Paused, HoldKind::Dropped] {
-        let change = story.view.hold(kind, &faculty(), None, story.now).unwrap();
-        story.apply(change);
+        story.apply(story.view.hold(kind, &faculty(), None, story.now).unwrap());
         assert_eq!(story.view.hold(kind, &faculty(), None, story.now), Err(HoldRefused::AlreadyHeld));
     }
     story.disabled(Epoch::new(1));
-    let change = story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap());
     assert_eq!(story.view.grant.orders().into_iter().next(), None, "it is held still");
-    let change = story.view.release(HoldKind::Dropped, &faculty(), story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.release(HoldKind::Dropped, &faculty(), story.now).unwrap());
     assert_eq!(attempt(&story, 1).switch, SwitchState::OnOrdered { since: story.now, until_limited: false });
     let again = story.view.release(HoldKind::Dropped, &faculty(), story.now).unwrap_err();
     assert_eq!(again, ReleaseRefused::NotHeld);
@@ -96,8 +86,7 @@ fn an_answer_that_comes_after_the_opposite_was_asked_for_leads_to_that_once_more
     let on = order(story.apply(change));
     assert_eq!((off.kind, on.kind, on.since), (OrderKind::Off, OrderKind::On, story.now));
     // The enable is answered first, so the disable may have reached the provider before it or after.
-    let change = story.view.confirmed(&on, story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.confirmed(&on, story.now).unwrap());
     assert_eq!(story.view.grant.orders().into_iter().next(), None);
     story.now += 1.second();
     let change = story.view.confirmed(&off, story.now).unwrap();
@@ -111,13 +100,11 @@ fn an_answer_that_comes_after_the_opposite_was_asked_for_leads_to_that_once_more
     story.apply(change).now += LATE_ENABLE;
     story.disabled(Epoch::new(1));
     story.now += 1.second();
-    let change = story.view.confirmed(&on, story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.confirmed(&on, story.now).unwrap());
     assert_eq!(order(&story), Order { since: story.now, due: story.now, ..off.clone() });
     assert_eq!(story.view.confirmed(&off, story.now), Err(Unchanged));
 
-    let change = story.view.revoke(&faculty(), None, story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.revoke(&faculty(), None, story.now).unwrap());
     assert_eq!(story.view.confirmed(&Order { key: hash('b'), ..off }, story.now), Err(Unchanged), "it is another key");
 }
 
@@ -125,8 +112,7 @@ fn an_answer_that_comes_after_the_opposite_was_asked_for_leads_to_that_once_more
 fn disuse_gives_the_place_back_and_the_student_resumes_while_the_pot_allows() {
     let mut story = Story::new();
     story.shown(PressKind::Reveal, 'a').reading(1, 3_000_000);
-    let change = story.view.hold(HoldKind::Unused, &Actor::Rule, None, story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.hold(HoldKind::Unused, &Actor::Rule, None, story.now).unwrap());
     assert_eq!(story.view.place().cost(story.now), Usd::from_dollars(20), "until it is disabled, the key can spend");
     story.disabled(Epoch::new(1));
     assert_eq!(story.view.place().cost(story.now), Usd::from_dollars(20), "and nobody has read what it spent");
@@ -137,8 +123,7 @@ fn disuse_gives_the_place_back_and_the_student_resumes_while_the_pot_allows() {
     let refused = story.view.release(HoldKind::Unused, &Actor::Student, story.now).unwrap_err();
     assert_eq!(refused, ReleaseRefused::PotExhausted);
     story.view.pot.reserved = Usd::from_dollars(3);
-    let change = story.view.release(HoldKind::Unused, &Actor::Student, story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.release(HoldKind::Unused, &Actor::Student, story.now).unwrap());
     assert_eq!(story.view.pot.reserved, Usd::from_dollars(20));
 }
 
@@ -146,8 +131,7 @@ fn disuse_gives_the_place_back_and_the_student_resumes_while_the_pot_allows() {
 fn revoked_is_terminal() {
     let mut story = Story::new();
     story.shown(PressKind::Reveal, 'a').reading(1, 1_000_000);
-    let change = story.view.revoke(&faculty(), Some("left the university"), story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.revoke(&faculty(), Some("left the university"), story.now).unwrap());
     assert_eq!(story.view.pot.reserved, Usd::from_dollars(20), "nobody knows yet what it spent");
     assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
     story.disabled(Epoch::new(1));
@@ -166,12 +150,10 @@ fn revoked_is_terminal() {
 fn revoking_while_the_key_is_made_keeps_it_from_being_shown() {
     let mut story = Story::new();
     let begun = story.begin(PressKind::Reveal);
-    let change = story.view.revoke(&faculty(), None, story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.revoke(&faculty(), None, story.now).unwrap());
     assert_eq!(story.view.pot.reserved, Usd::ZERO);
     assert_eq!(story.view.record(&begun, &minted('a'), story.now), Err(RecordRefused::Revoked));
-    let change = story.view.give_up(&begun, AttemptFailure::Lost, Some(&hash('a')), "revoked", story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.give_up(&begun, AttemptFailure::Lost, Some(&hash('a')), "revoked", story.now).unwrap());
     assert_eq!(story.view.grant.state, GrantState::Revoked);
 }
 
@@ -200,8 +182,7 @@ fn the_sweeper_touches_only_attempts_that_were_not_shown_and_are_older_than_the_
     assert_eq!(shown.swept(1, 'a'), Err(SweepOutcome::Shown));
 
     story.now += GRACE;
-    let change = story.swept(1, 'a').unwrap();
-    story.apply(change);
+    story.apply(story.swept(1, 'a').unwrap());
     assert_eq!(story.view.grant.state, GrantState::Invited);
     assert_eq!(story.swept(1, 'a'), Err(SweepOutcome::Already));
     assert_eq!(story.view.record(&begun, &minted('a'), story.now), Err(RecordRefused::Lost));
@@ -211,13 +192,11 @@ fn the_sweeper_touches_only_attempts_that_were_not_shown_and_are_older_than_the_
 fn a_cap_of_ones_own_moves_the_place_within_the_pot() {
     let mut story = Story::new();
     story.shown(PressKind::Reveal, 'a');
-    let change = story.view.set_cap(Some(Usd::from_dollars(100)), &faculty(), None, story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.set_cap(Some(Usd::from_dollars(100)), &faculty(), None, story.now).unwrap());
     assert_eq!(story.view.pot.reserved, Usd::from_dollars(100));
     let above = story.view.set_cap(Some(Usd::from_micros(100_000_001)), &faculty(), None, story.now);
     assert_eq!(above, Err(CapRefused::PotExhausted));
-    let change = story.view.set_cap(None, &faculty(), None, story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.set_cap(None, &faculty(), None, story.now).unwrap());
     assert_eq!(story.view.pot.reserved, Usd::from_dollars(20));
     assert_eq!(story.view.set_cap(None, &faculty(), None, story.now), Err(CapRefused::Unchanged));
 }
@@ -226,12 +205,10 @@ fn a_cap_of_ones_own_moves_the_place_within_the_pot() {
 fn a_place_that_was_never_used_is_given_back_once_the_claim_window_has_closed() {
     let mut story = Story::new();
     let begun = story.begin(PressKind::Reveal);
-    let change = story.view.give_up(&begun, AttemptFailure::Unknown, None, "no answer", story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.give_up(&begun, AttemptFailure::Unknown, None, "no answer", story.now).unwrap());
     assert_eq!(story.view.give_back_place(story.now), Err(Unchanged));
     story.now = story.view.programme.settings.claim_closes_at();
-    let change = story.view.give_back_place(story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.give_back_place(story.now).unwrap());
     assert_eq!(story.view.pot.reserved, Usd::ZERO);
     assert_eq!(story.view.give_back_place(story.now), Err(Unchanged));
 }
@@ -242,8 +219,7 @@ fn a_leak_reported_on_a_page_from_before_a_replacement_does_not_end_the_new_key(
     story.shown(PressKind::Reveal, 'a');
     story.shown(PressKind::Replace, 'b');
     assert_eq!(story.view.report_leaked(Epoch::new(1), story.now), Err(Unchanged));
-    let change = story.view.report_leaked(Epoch::new(2), story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.report_leaked(Epoch::new(2), story.now).unwrap());
     assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::Leaked });
     assert_eq!(
         story.view.report_leaked(Epoch::new(2), story.now),
@@ -258,14 +234,12 @@ fn whatever_became_of_an_attempt_whose_key_nobody_saw_the_sweeper_ends_it_and_fr
         let mut story = Story::new();
         let begun = story.begin(PressKind::Reveal);
         if let Some(how) = how {
-            let change = story.view.give_up(&begun, how, None, "no answer", story.now).unwrap();
-            story.apply(change);
+            story.apply(story.view.give_up(&begun, how, None, "no answer", story.now).unwrap());
         }
         story.now = story.now + GRACE - 1.second();
         assert_eq!(story.swept(1, 'a'), Err(SweepOutcome::TooYoung), "{how:?}");
         story.now += 1.second();
-        let change = story.swept(1, 'a').unwrap();
-        story.apply(change);
+        story.apply(story.swept(1, 'a').unwrap());
         assert_eq!(
             (&story.view.grant.state, attempt(&story, 1).state),
             (&GrantState::Invited, AttemptState::Swept),
@@ -278,10 +252,8 @@ fn whatever_became_of_an_attempt_whose_key_nobody_saw_the_sweeper_ends_it_and_fr
     replacing.now += LEASE;
     replacing.begin(PressKind::Replace);
     replacing.now += GRACE;
-    let change = replacing.swept(2, 'b').unwrap();
-    replacing.apply(change);
+    replacing.apply(replacing.swept(2, 'b').unwrap());
     assert!(matches!(replacing.view.grant.state, GrantState::Minting { .. }), "the one under way is another");
-    let change = replacing.swept(3, 'c').unwrap();
-    replacing.apply(change);
+    replacing.apply(replacing.swept(3, 'c').unwrap());
     assert_eq!(replacing.view.grant.state, GrantState::Stopped { why: Stopped::ReplacementFailed });
 }

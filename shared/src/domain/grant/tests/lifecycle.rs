@@ -72,8 +72,7 @@ fn a_key_that_is_not_used_is_announced_a_week_before_and_then_held_and_works_on_
     story.apply(change).disabled(Epoch::new(1));
     assert_eq!(story.night(None), None, "it is held already");
 
-    let change = story.view.release(HoldKind::Unused, &Actor::Student, story.now).unwrap();
-    story.apply(change).enabled(Epoch::new(1));
+    story.apply(story.view.release(HoldKind::Unused, &Actor::Student, story.now).unwrap()).enabled(Epoch::new(1));
     story.now += days(22);
     assert_eq!(story.night(None), None, "who resumes has all the days again");
     story.now += days(1);
@@ -136,12 +135,10 @@ fn what_would_end_after_the_term_is_not_announced_and_nothing_is_asked_for_of_a_
     story.now += 1.second();
     assert_eq!(story.night(None), None);
     let mut held = Story::with_rules(Some(30), None);
-    let change = held.view.hold(HoldKind::Paused, &faculty(), None, held.now).unwrap();
-    held.apply(change);
+    held.apply(held.view.hold(HoldKind::Paused, &faculty(), None, held.now).unwrap());
     held.now += days(40);
     assert_eq!(held.night(None), None);
-    let change = held.view.release(HoldKind::Paused, &faculty(), held.now).unwrap();
-    held.apply(change);
+    held.apply(held.view.release(HoldKind::Paused, &faculty(), held.now).unwrap());
     assert_eq!(held.night(None), None, "nobody could use it meanwhile");
 }
 
@@ -177,11 +174,9 @@ fn the_end_of_the_term_is_announced_only_to_whom_a_mail_may_be_sent_and_who_has_
     story.view.programme.settings.student_mails = false;
     assert_eq!(story.night(None), None);
     story.view.programme.settings.student_mails = true;
-    let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap());
     assert_eq!(story.night(None), None);
-    let change = story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap());
     assert_eq!(story.night(None), Some(Rule::Announce(Notice::TermEndSoon)));
 }
 

@@ -77,8 +77,7 @@ impl Story {
         }
         let limit = self.view.next_limit(self.now).unwrap();
         let minted = MintedKey { key: hash(key), limit, rule_set: self.rule_set() };
-        let change = self.view.record(&begun, &minted, self.now).unwrap();
-        self.apply(change)
+        self.apply(self.view.record(&begun, &minted, self.now).unwrap())
     }
 
     /// The provider's confirmation of what is ordered of this attempt.
@@ -92,8 +91,7 @@ impl Story {
 
     fn switched(&mut self, epoch: Epoch, kind: OrderKind) {
         let order = self.order(epoch, kind).unwrap();
-        let change = self.view.confirmed(&order, self.now).unwrap();
-        self.apply(change);
+        self.apply(self.view.confirmed(&order, self.now).unwrap());
     }
 
     fn order(&self, epoch: Epoch, kind: OrderKind) -> Option<Order> {
@@ -110,8 +108,7 @@ impl Story {
             self.apply(change);
         }
         let window = self.view.programme.settings.reset.window_at(self.now);
-        let change = self.view.limit_confirmed(&order, sent, window, self.now).unwrap();
-        self.apply(change)
+        self.apply(self.view.limit_confirmed(&order, sent, window, self.now).unwrap())
     }
 
     /// The key's reading by its hash a quarter of an hour later.
@@ -119,8 +116,7 @@ impl Story {
         self.now += SETTLING;
         let mut read = Story { view: self.view.clone(), now: self.now };
         let reading = read.reading(epoch, micros).view.reading(Epoch::new(epoch)).unwrap().clone();
-        let change = self.view.read_for_the_last_time(&reading).unwrap();
-        self.apply(change)
+        self.apply(self.view.read_for_the_last_time(&reading).unwrap())
     }
 
     fn swept(&self, epoch: u32, key: char) -> Result<Change, SweepOutcome> {

@@ -27,19 +27,16 @@ fn leaks_and_revocations_are_most_urgent_then_disables_then_limits() {
 #[test]
 fn what_failed_is_due_later_each_time_up_to_an_hour_and_a_new_order_at_once() {
     let mut story = live();
-    let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap());
     let mut waits = Vec::new();
     for _ in 0..9 {
-        let change = story.view.put_off(&off(&story), story.now).unwrap();
-        story.apply(change);
+        story.apply(story.view.put_off(&off(&story), story.now).unwrap());
         waits.push(off(&story).due.duration_since(story.now).as_mins());
     }
     assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
     assert_eq!(story.view.grant.urgency(), Some((Urgency::Disable, off(&story).due)));
     story.now += 1.minute();
-    let change = story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap());
     assert_eq!(story.order(Epoch::new(1), OrderKind::On).unwrap().due, story.now);
     let gone = Order { since: story.now - 1.hour(), ..story.order(Epoch::new(1), OrderKind::On).unwrap() };
     assert_eq!(story.view.put_off(&gone, story.now), Err(Unchanged), "an older one is not ordered any more");
@@ -48,8 +45,7 @@ fn what_failed_is_due_later_each_time_up_to_an_hour_and_a_new_order_at_once() {
 #[test]
 fn a_key_that_is_not_found_stays_ordered_and_is_believed_to_be_gone_by_nobody_at_once() {
     let mut story = live();
-    let change = story.view.revoke(&faculty(), None, story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.revoke(&faculty(), None, story.now).unwrap());
     let not_found = |story: &Story| story.view.not_found(Epoch::new(1), &hash('a'), story.now).unwrap();
     let first = story.now;
     let change = not_found(&story);
@@ -67,21 +63,17 @@ fn a_key_that_is_not_found_stays_ordered_and_is_believed_to_be_gone_by_nobody_at
 
     let mut young = Story::new();
     young.shown(PressKind::Reveal, 'a');
-    let change = young.view.not_found(Epoch::new(1), &hash('a'), young.now).unwrap();
-    young.apply(change).now += BETWEEN_LOOKS;
+    young.apply(young.view.not_found(Epoch::new(1), &hash('a'), young.now).unwrap()).now += BETWEEN_LOOKS;
     assert!(!attempt(&young, 1).may_be_gone(young.now), "a replica may not know it yet");
 }
 
 #[test]
 fn a_replacement_takes_an_enable_back_that_is_under_way_and_waits_until_it_can_come_no_more() {
     let mut story = live();
-    let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
-    story.apply(change).disabled(Epoch::new(1));
-    let change = story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap()).disabled(Epoch::new(1));
+    story.apply(story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap());
     assert_eq!(story.refused(PressKind::Replace), BeginRefused::EnableUnderWay { until: None });
-    let change = story.view.take_enable_back(story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.take_enable_back(story.now).unwrap());
     assert_eq!(story.view.take_enable_back(story.now), Err(Unchanged));
     let until = Some(story.now + LATE_ENABLE);
     assert_eq!(story.refused(PressKind::Replace), BeginRefused::EnableUnderWay { until });
@@ -93,12 +85,9 @@ fn a_replacement_takes_an_enable_back_that_is_under_way_and_waits_until_it_can_c
 #[test]
 fn before_a_key_is_switched_on_again_the_limit_is_sent_that_was_missed_while_it_was_held() {
     let mut story = live();
-    let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
-    story.apply(change).disabled(Epoch::new(1));
-    let change = story.view.set_cap(Some(Usd::from_dollars(5)), &faculty(), None, story.now).unwrap();
-    story.apply(change);
-    let change = story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap()).disabled(Epoch::new(1));
+    story.apply(story.view.set_cap(Some(Usd::from_dollars(5)), &faculty(), None, story.now).unwrap());
+    story.apply(story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap());
     let kinds: Vec<OrderKind> = story.view.grant.orders().into_iter().map(|order| order.kind).collect();
     assert_eq!(kinds, [OrderKind::Limit, OrderKind::On]);
     story.limited().enabled(Epoch::new(1));
@@ -110,8 +99,7 @@ fn presses_that_fail_again_and_again_wait_longer_and_are_forgotten_by_the_next_c
     let mut story = Story::new();
     let fail = |story: &mut Story| {
         let begun = story.begin(PressKind::Reveal);
-        let change = story.view.give_up(&begun, AttemptFailure::Unknown, None, "no answer", story.now).unwrap();
-        story.apply(change);
+        story.apply(story.view.give_up(&begun, AttemptFailure::Unknown, None, "no answer", story.now).unwrap());
     };
     let mut waits = Vec::new();
     for _ in 0..10 {
@@ -149,12 +137,11 @@ fn a_thousand_failed_attempts_end_a_grant_only_until_they_are_forgotten() {
 fn a_key_of_an_attempt_that_was_forgotten_is_swept_all_the_same() {
     let mut story = Story::new();
     let begun = story.begin(PressKind::Reveal);
-    let change = story.view.give_up(&begun, AttemptFailure::Unknown, None, "no answer", story.now).unwrap();
-    story.apply(change).now += 49.hours();
+    story.apply(story.view.give_up(&begun, AttemptFailure::Unknown, None, "no answer", story.now).unwrap()).now +=
+        49.hours();
     story.shown(PressKind::Reveal, 'b');
     assert_eq!(story.view.grant.attempt(Epoch::new(1)), None);
-    let change = story.view.sweep(Epoch::new(1), &begun.nonce, &hash('a'), story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.sweep(Epoch::new(1), &begun.nonce, &hash('a'), story.now).unwrap());
     assert_eq!(off(&story).key, hash('a'));
     assert_eq!(story.view.grant.state, GrantState::Live { key: hash('b') });
 }

@@ -29,16 +29,14 @@ impl Story {
     }
 
     fn cap(&mut self, cap: i32) -> &mut Story {
-        let change = self.view.set_cap(Some(dollars(cap)), &faculty(), None, self.now).unwrap();
-        self.apply(change)
+        self.apply(self.view.set_cap(Some(dollars(cap)), &faculty(), None, self.now).unwrap())
     }
 }
 
 #[test]
 fn a_revoked_grant_gives_back_what_a_reading_after_its_disable_leaves_and_not_what_the_last_sync_saw() {
     let mut story = Story::claimed();
-    let change = story.view.revoke(&faculty(), None, story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.revoke(&faculty(), None, story.now).unwrap());
     assert_eq!(story.view.pot.reserved, dollars(20));
     assert_eq!(story.order(Epoch::new(1), OrderKind::Read), None, "it is read when it is known to be off");
     story.disabled(Epoch::new(1));
@@ -52,8 +50,7 @@ fn a_revoked_grant_gives_back_what_a_reading_after_its_disable_leaves_and_not_wh
 #[test]
 fn what_the_next_count_gave_back_is_not_given_back_again() {
     let mut story = Story::claimed();
-    let change = story.view.revoke(&faculty(), None, story.now).unwrap();
-    story.apply(change).disabled(Epoch::new(1));
+    story.apply(story.view.revoke(&faculty(), None, story.now).unwrap()).disabled(Epoch::new(1));
     story.now += SETTLING;
     story.reading(1, 18_000_000).counted();
     assert_eq!(story.view.pot.reserved, dollars(18));
@@ -82,8 +79,7 @@ fn a_higher_cap_takes_its_place_before_it_is_sent_and_gives_it_back_if_it_never_
     assert_eq!(story.view.pot.reserved, dollars(50));
     story.cap(30);
     assert_eq!(story.view.pot.reserved, dollars(30), "nobody was ever told of fifty");
-    let change = story.view.sending_limit(Epoch::new(1), dollars(30), story.now).unwrap();
-    story.apply(change).cap(20);
+    story.apply(story.view.sending_limit(Epoch::new(1), dollars(30), story.now).unwrap()).cap(20);
     assert_eq!(story.view.pot.reserved, dollars(30), "thirty were sent, and may be held yet");
 }
 
@@ -92,20 +88,17 @@ fn a_limit_without_an_answer_counts_until_a_listing_long_after_it_shows_another(
     let mut story = Story::claimed();
     story.cap(30);
     let sent_at = story.now;
-    let change = story.view.sending_limit(Epoch::new(1), dollars(30), sent_at).unwrap();
-    story.apply(change).now += 1.minute();
+    story.apply(story.view.sending_limit(Epoch::new(1), dollars(30), sent_at).unwrap()).now += 1.minute();
     story.cap(20);
     let order = story.order(Epoch::new(1), OrderKind::Limit).unwrap();
     let sent = SentLimit { limit: dollars(20), at: story.now, unanswered_before: Some(sent_at) };
     let window = Reset::None.window_at(story.now);
-    let change = story.view.limit_confirmed(&order, sent, window, story.now).unwrap();
-    story.apply(change).now += SETTLING;
+    story.apply(story.view.limit_confirmed(&order, sent, window, story.now).unwrap()).now += SETTLING;
     assert_eq!(story.counted().view.pot.reserved, dollars(30), "the first may be executed yet");
     let seen = |story: &Story| story.view.limit_seen(Epoch::new(1), ListedLimit::Limit(dollars(20)), story.now);
     assert_eq!(seen(&story), Err(Unchanged));
     story.now = sent_at + GRACE;
-    let change = seen(&story).unwrap();
-    story.apply(change).now += SETTLING;
+    story.apply(seen(&story).unwrap()).now += SETTLING;
     assert_eq!(story.counted().view.pot.reserved, dollars(20));
 }
 
@@ -135,15 +128,13 @@ fn a_cap_that_is_lowered_while_the_key_is_made_keeps_the_key_from_being_shown() 
 #[test]
 fn a_leak_and_a_pause_give_nothing_back_and_a_drop_only_after_its_week() {
     let mut leaked = Story::claimed();
-    let change = leaked.view.stop(Stopped::Leaked, &Actor::Student, leaked.now).unwrap();
-    leaked.apply(change).disabled(Epoch::new(1));
+    leaked.apply(leaked.view.stop(Stopped::Leaked, &Actor::Student, leaked.now).unwrap()).disabled(Epoch::new(1));
     leaked.now += 30.hours();
     assert_eq!(leaked.reading(1, 3_000_000).counted().view.pot.reserved, dollars(20));
 
     for (kind, after) in [(HoldKind::Paused, dollars(20)), (HoldKind::Dropped, dollars(3))] {
         let mut held = Story::claimed();
-        let change = held.view.hold(kind, &faculty(), None, held.now).unwrap();
-        held.apply(change).disabled(Epoch::new(1));
+        held.apply(held.view.hold(kind, &faculty(), None, held.now).unwrap()).disabled(Epoch::new(1));
         held.now = held.now + DROPPED_KEPT - 1.second();
         held.reading(1, 3_000_000);
         assert_eq!(held.counted().view.pot.reserved, dollars(20), "{kind:?}");
@@ -162,12 +153,10 @@ fn a_leak_and_a_pause_give_nothing_back_and_a_drop_only_after_its_week() {
 #[test]
 fn a_cap_that_is_lowered_while_the_enable_is_under_way_gives_nothing_back_yet() {
     let mut story = Story::claimed();
-    let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
-    story.apply(change).disabled(Epoch::new(1));
+    story.apply(story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap()).disabled(Epoch::new(1));
     story.now += 1.hour();
     story.reading(1, 0);
-    let change = story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
-    story.apply(change).cap(5);
+    story.apply(story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap()).cap(5);
     assert_eq!(story.view.pot.reserved, dollars(20), "the enable may be there already, and twenty is the limit");
     story.limited().enabled(Epoch::new(1));
     assert_eq!(story.view.pot.reserved, dollars(20), "it may have spent them");
@@ -178,8 +167,7 @@ fn a_cap_that_is_lowered_while_the_enable_is_under_way_gives_nothing_back_yet() 
 #[test]
 fn a_hold_that_is_taken_off_before_its_disable_was_confirmed_gives_nothing_back_of_a_lower_cap() {
     let mut story = Story::claimed();
-    let change = story.view.hold(HoldKind::Dropped, &faculty(), None, story.now).unwrap();
-    story.apply(change).cap(5);
+    story.apply(story.view.hold(HoldKind::Dropped, &faculty(), None, story.now).unwrap()).cap(5);
     assert_eq!(story.view.pot.reserved, dollars(20), "its key works on");
     let change = story.view.release(HoldKind::Dropped, &faculty(), story.now).unwrap();
     assert_eq!(story.apply(change).view.pot.reserved, dollars(20), "twenty is its limit still");
@@ -204,8 +192,7 @@ fn who_replaces_twice_within_minutes_costs_what_one_place_costs_at_every_step() 
 #[test]
 fn a_key_that_somebody_enabled_again_is_counted_at_once_though_the_pot_has_no_room() {
     let mut story = Story::claimed();
-    let change = story.view.hold(HoldKind::Unused, &Actor::Rule, None, story.now).unwrap();
-    story.apply(change).disabled(Epoch::new(1));
+    story.apply(story.view.hold(HoldKind::Unused, &Actor::Rule, None, story.now).unwrap()).disabled(Epoch::new(1));
     story.now += 1.hour();
     story.reading(1, 3_000_000).counted();
     assert_eq!(story.view.pot.reserved, dollars(3));
@@ -222,8 +209,7 @@ fn a_key_that_somebody_enabled_again_is_counted_at_once_though_the_pot_has_no_ro
 #[test]
 fn a_key_that_was_handed_back_gives_its_place_back_and_another_takes_it_anew() {
     let mut story = Story::claimed();
-    let change = story.view.hand_back(Epoch::new(1), story.now).unwrap();
-    story.apply(change).disabled(Epoch::new(1));
+    story.apply(story.view.hand_back(Epoch::new(1), story.now).unwrap()).disabled(Epoch::new(1));
     story.read_at_last(1, 2_000_000);
     assert_eq!(story.view.pot.reserved, dollars(2));
     assert_eq!(story.view.hand_back(Epoch::new(1), story.now), Err(Unchanged));
@@ -238,10 +224,9 @@ fn a_key_that_was_handed_back_gives_its_place_back_and_another_takes_it_anew() {
 #[test]
 fn of_a_key_that_is_gone_the_rest_of_its_limit_stays_promised_until_the_account_explains_it() {
     let mut story = Story::claimed();
-    let change = story.view.revoke(&faculty(), None, story.now).unwrap();
-    story.apply(change);
-    let change = story.view.found_gone(story.view.grant.version, Epoch::new(1), &hash('a'), story.now).unwrap();
-    story.apply(change).now += 24.hours();
+    story.apply(story.view.revoke(&faculty(), None, story.now).unwrap());
+    story.apply(story.view.found_gone(story.view.grant.version, Epoch::new(1), &hash('a'), story.now).unwrap()).now +=
+        24.hours();
     assert_eq!(story.counted().view.pot.reserved, dollars(20));
     assert_eq!(story.view.explained(story.now - 25.hours()), Err(Unchanged), "that was before");
     let change = story.view.explained(story.now - 1.hour()).unwrap();
@@ -255,16 +240,14 @@ fn an_attempt_that_nobody_is_at_any_more_frees_its_grant_and_a_place_that_was_ne
     story.now = story.now + GRACE - 1.second();
     assert_eq!(story.view.close_abandoned(story.now), Err(Unchanged));
     story.now += 1.second();
-    let change = story.view.close_abandoned(story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.close_abandoned(story.now).unwrap());
     assert_eq!((&story.view.grant.state, story.view.pot.reserved), (&GrantState::Invited, Usd::ZERO));
     assert_eq!(story.view.close_abandoned(story.now), Err(Unchanged));
 
     let mut replacing = Story::claimed();
     replacing.begin(PressKind::Replace);
     replacing.now += GRACE;
-    let change = replacing.view.close_abandoned(replacing.now).unwrap();
-    replacing.apply(change);
+    replacing.apply(replacing.view.close_abandoned(replacing.now).unwrap());
     assert_eq!(replacing.view.grant.state, GrantState::Stopped { why: Stopped::ReplacementFailed });
     assert_eq!(replacing.view.pot.reserved, dollars(20));
 }
@@ -342,7 +325,6 @@ fn a_limit_is_sent_only_while_it_is_wanted_and_one_that_was_overtaken_stays_orde
     let sent = SentLimit { limit: dollars(30), at: story.now, unanswered_before: None };
     story.cap(10);
     let window = Reset::None.window_at(story.now);
-    let change = story.view.limit_confirmed(&order, sent, window, story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.limit_confirmed(&order, sent, window, story.now).unwrap());
     assert!(story.order(Epoch::new(1), OrderKind::Limit).is_some(), "ten are still to be sent");
 }

@@ -97,8 +97,7 @@ fn an_attempt_that_is_still_open_in_a_copy_counts_as_shown() {
 #[test]
 fn nothing_becomes_live_where_the_grant_is_over_and_a_held_one_is_to_be_disabled() {
     let mut revoked = Story::new();
-    let change = revoked.view.revoke(&faculty(), None, revoked.now).unwrap();
-    revoked.apply(change);
+    revoked.apply(revoked.view.revoke(&faculty(), None, revoked.now).unwrap());
     assert_eq!(revoked.view.ended_by_recovery(&[found(1, true)], false).len(), 0, "a person ended it");
     revoked.recover(&[found(1, true)]);
     assert_eq!(revoked.view.grant.state, GrantState::Revoked);
@@ -107,8 +106,7 @@ fn nothing_becomes_live_where_the_grant_is_over_and_a_held_one_is_to_be_disabled
     assert_eq!(attempt(&revoked, 1).switch, SwitchState::OffOrdered { since: revoked.now });
 
     let mut held = Story::new();
-    let change = held.view.hold(HoldKind::Paused, &faculty(), None, held.now).unwrap();
-    held.apply(change).recover(&[found(1, true)]);
+    held.apply(held.view.hold(HoldKind::Paused, &faculty(), None, held.now).unwrap()).recover(&[found(1, true)]);
     assert_eq!(held.view.grant.to_string(), "live, paused");
     assert_eq!(attempt(&held, 1).switch, SwitchState::OffOrdered { since: held.now });
     held.disabled(Epoch::new(1));
@@ -140,14 +138,12 @@ fn a_grant_whose_term_is_extended_after_it_ended_is_pressed_for_again() {
     assert_eq!(story.view.end(&Actor::Rule, story.now), Err(Unchanged), "while the term goes on, nothing ends");
     let ends_at = story.view.programme.settings.term.ends_at();
     story.now = ends_at;
-    let change = story.view.end(&Actor::Rule, story.now).unwrap();
-    story.apply(change).disabled(Epoch::new(1));
+    story.apply(story.view.end(&Actor::Rule, story.now).unwrap()).disabled(Epoch::new(1));
     assert_eq!(story.view.reopen(&faculty(), story.now), Err(Unchanged));
     story.view.programme.settings.term =
         crate::domain::values::term::Term::new("2026-01-01".parse().unwrap(), "2026-05-10".parse().unwrap(), "UTC")
             .unwrap();
-    let change = story.view.reopen(&faculty(), story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.reopen(&faculty(), story.now).unwrap());
     assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::TermEnded });
     assert!(!story.view.grant.has_place);
     assert_eq!(story.view.reopen(&faculty(), story.now), Err(Unchanged));
@@ -156,12 +152,10 @@ fn a_grant_whose_term_is_extended_after_it_ended_is_pressed_for_again() {
 
     let mut closed = Story::new();
     closed.view.programme.closed_at = Some(closed.now);
-    let change = closed.view.end(&Actor::Rule, closed.now).unwrap();
-    closed.apply(change);
+    closed.apply(closed.view.end(&Actor::Rule, closed.now).unwrap());
     assert_eq!(closed.view.reopen(&faculty(), closed.now), Err(Unchanged), "somebody closed it");
     closed.view.programme.closed_at = None;
-    let change = closed.view.revoke(&faculty(), None, closed.now).unwrap();
-    closed.apply(change);
+    closed.apply(closed.view.revoke(&faculty(), None, closed.now).unwrap());
     assert_eq!(closed.view.reopen(&faculty(), closed.now), Err(Unchanged), "revoked stays revoked");
 }
 
@@ -176,12 +170,10 @@ proptest! {
             story.shown(PressKind::Reveal, 'a');
         }
         if held {
-            let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
-            story.apply(change);
+            story.apply(story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap());
         }
         if over {
-            let change = story.view.revoke(&faculty(), None, story.now).unwrap();
-            story.apply(change);
+            story.apply(story.view.revoke(&faculty(), None, story.now).unwrap());
         }
         let was_live = story.view.grant.live().map(|live| live.epoch).filter(|_| !held);
         let listed: Vec<RecoveredKey> = listed.into_iter().map(|(epoch, enabled)| found(epoch, enabled)).collect();

@@ -47,8 +47,7 @@ fn other_rules_are_ordered_until_they_are_confirmed_and_lifted_ones_as_well() {
     story.shown(PressKind::Reveal, 'a');
     assert_eq!(story.view.order_rules(story.now), Err(Unchanged), "it may call everything, and was never under others");
     models(&mut story, &["a/one"]);
-    let change = story.view.order_rules(story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.order_rules(story.now).unwrap());
     assert_eq!(order(&story).unwrap().due, story.now);
     assert_eq!(story.view.order_rules(story.now), Err(Unchanged), "it is ordered");
 
@@ -63,8 +62,7 @@ fn other_rules_are_ordered_until_they_are_confirmed_and_lifted_ones_as_well() {
     assert_eq!((order(&story), confirm(&mut story, &second)), (None, Err(Unchanged)));
 
     models(&mut story, &[]);
-    let change = story.view.order_rules(story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.order_rules(story.now).unwrap());
     assert!(story.view.rules_wanted().unwrap().allow_all());
     confirm(&mut story, &Rules::default()).unwrap();
     assert_eq!(order(&story), None);
@@ -75,8 +73,7 @@ fn of_two_who_sent_other_rules_the_later_word_leaves_an_order_since_nobody_knows
     let mut story = Story::new();
     story.shown(PressKind::Reveal, 'a');
     models(&mut story, &["a/one"]);
-    let change = story.view.order_rules(story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.order_rules(story.now).unwrap());
     let first = (story.view.rules_wanted().unwrap(), order(&story).map(|order| order.since));
     models(&mut story, &["b/two"]);
     let second = story.view.rules_wanted().unwrap();
@@ -99,18 +96,14 @@ fn of_two_who_sent_other_rules_the_later_word_leaves_an_order_since_nobody_knows
 fn an_enable_waits_for_rules_and_a_key_that_ends_needs_none() {
     let mut story = Story::new();
     story.shown(PressKind::Reveal, 'a');
-    let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap());
     story.disabled(Epoch::new(1));
     models(&mut story, &["a/one"]);
-    let change = story.view.order_rules(story.now).unwrap();
-    story.apply(change);
-    let change = story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.order_rules(story.now).unwrap());
+    story.apply(story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap());
     let kinds: Vec<OrderKind> = story.view.grant.orders().iter().map(|order| order.kind).collect();
     assert_eq!(kinds, [OrderKind::Rules, OrderKind::On]);
-    let change = story.view.stop(Stopped::Leaked, &Actor::Student, story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.stop(Stopped::Leaked, &Actor::Student, story.now).unwrap());
     assert_eq!(order(&story), None);
 }
 
@@ -122,8 +115,7 @@ fn whoever_changes_their_group_gets_its_rules_and_goes_back_to_the_programmes() 
     story.shown(PressKind::Reveal, 'a');
     let moves = |story: &mut Story, group: Option<&str>| {
         let line = RosterLine { person: story.view.grant.person.clone(), group: group.map(str::to_owned) };
-        let change = story.view.describe(&line, &faculty(), story.now).unwrap();
-        story.apply(change);
+        story.apply(story.view.describe(&line, &faculty(), story.now).unwrap());
         order(story).is_some()
     };
     assert!(!moves(&mut story, Some("without")), "a group without models of its own has the programme's");
@@ -144,8 +136,7 @@ fn what_was_sent_and_not_answered_is_ordered_anew_though_other_rules_were_confir
     confirm(&mut story, &wanted).unwrap();
     assert_eq!((order(&story), story.view.order_rules(story.now)), (None, Err(Unchanged)));
     assert_eq!(story.view.order_rules_anew(Epoch::new(2), story.now), Err(Unchanged), "of another key");
-    let change = story.view.order_rules_anew(Epoch::new(1), story.now).unwrap();
-    story.apply(change);
+    story.apply(story.view.order_rules_anew(Epoch::new(1), story.now).unwrap());
     assert_eq!(order(&story).unwrap().due, story.now);
     assert_eq!(story.view.order_rules_anew(Epoch::new(1), story.now), Err(Unchanged), "it is ordered");
 }
