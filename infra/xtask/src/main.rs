@@ -85,11 +85,6 @@ const QUICK: &[Recipe] = &[
 /// The recipes that make something and check nothing.
 const MAKERS: &[Recipe] = &[
     Recipe {
-        name: "permissions",
-        what: "docs/permissions.md, from what the functions do in the whole suite",
-        run: checks::permissions::permissions,
-    },
-    Recipe {
         name: "fixture",
         what: "tests/fixtures, a dump of a deployment in the shapes that are stored now",
         run: checks::fixture,
