@@ -85,11 +85,6 @@ const QUICK: &[Recipe] = &[
 /// The recipes that make something and check nothing.
 const MAKERS: &[Recipe] = &[
     Recipe {
-        name: "fixture",
-        what: "tests/fixtures, a dump of a deployment in the shapes that are stored now",
-        run: checks::fixture,
-    },
-    Recipe {
         name: "screenshots",
         what: "the pictures of the README, in docs/screenshots",
         run: checks::browser::screenshots,

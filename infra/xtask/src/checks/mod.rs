@@ -7,10 +7,6 @@ pub(crate) mod engine;
 pub(crate) mod provider;
 pub(crate) mod runbook;
 
-use std::path::PathBuf;
-use std::time::SystemTime;
-
-use anyhow::ensure;
 use xshell::{Shell, cmd};
 
 use crate::package::advisories;
@@ -48,18 +44,6 @@ pub(crate) fn unused(shell: &Shell) -> anyhow::Result<()> {
 pub(crate) fn test(shell: &Shell) -> anyhow::Result<()> {
     let seconds = std::env::var("BURSAR_TEST_SECONDS").unwrap_or_else(|_| SECONDS.to_owned());
     Ok(cmd!(shell, "cargo test --workspace").env("BURSAR_TEST_SECONDS", seconds).run()?)
-}
-
-/// Writes the dump that later versions must read.
-pub(crate) fn fixture(shell: &Shell) -> anyhow::Result<()> {
-    let newest = "fixture::the_newest_dump_has_the_shapes_that_are_stored_now";
-    let story = cmd!(shell, "cargo test --package bursar-tests --test bursar -- --exact {newest}");
-    let began = SystemTime::now();
-    story.env("BURSAR_WRITE_FIXTURE", "1").run()?;
-    let dumps = shell.read_dir("tests/fixtures")?;
-    let is_new = |dump: &PathBuf| dump.metadata().and_then(|dump| dump.modified()).is_ok_and(|at| at >= began);
-    ensure!(dumps.iter().any(is_new), "no dump was written: is {newest} still the test that writes it?");
-    Ok(())
 }
 
 pub(crate) fn template(shell: &Shell) -> anyhow::Result<()> {
