@@ -90,11 +90,6 @@ const MAKERS: &[Recipe] = &[
         run: checks::browser::screenshots,
     },
     Recipe {
-        name: "costs",
-        what: "what a month costs, from counted requests, in infra/COSTS.md",
-        run: measure::costs::costs,
-    },
-    Recipe {
         name: "gallery",
         what: "a picture of every page in every look, in target/gallery",
         run: checks::browser::gallery,

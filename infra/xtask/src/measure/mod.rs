@@ -1,5 +1,4 @@
 //! The recipes that measure or explore for longer than CI may.
 
 pub(crate) mod bench;
-pub(crate) mod costs;
 pub(crate) mod histories;
