@@ -83,18 +83,11 @@ const QUICK: &[Recipe] = &[
 ];
 
 /// The recipes that make something and check nothing.
-const MAKERS: &[Recipe] = &[
-    Recipe {
-        name: "screenshots",
-        what: "the pictures of the README, in docs/screenshots",
-        run: checks::browser::screenshots,
-    },
-    Recipe {
-        name: "gallery",
-        what: "a picture of every page in every look, in target/gallery",
-        run: checks::browser::gallery,
-    },
-];
+const MAKERS: &[Recipe] = &[Recipe {
+    name: "screenshots",
+    what: "the pictures of the README, in docs/screenshots",
+    run: checks::browser::screenshots,
+}];
 
 /// What goes to AWS, and what is there.
 const PACKAGE: [(&str, &str); 7] = [

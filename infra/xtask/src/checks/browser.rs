@@ -1,4 +1,4 @@
-//! `browser`, `screenshots` and `gallery`: Bursar in a real browser. What is done there is left to `tests/browser`.
+//! `browser` and `screenshots`: Bursar in a real browser. What is done there is left to `tests/browser`.
 
 use anyhow::{Context, bail};
 use xshell::{Shell, cmd};
@@ -14,10 +14,6 @@ pub(crate) fn check(shell: &Shell) -> anyhow::Result<()> {
 
 pub(crate) fn screenshots(shell: &Shell) -> anyhow::Result<()> {
     draw(shell, "screenshots", "docs/screenshots")
-}
-
-pub(crate) fn gallery(shell: &Shell) -> anyhow::Result<()> {
-    draw(shell, "gallery", "target/gallery")
 }
 
 fn draw(shell: &Shell, what: &str, folder: &str) -> anyhow::Result<()> {
