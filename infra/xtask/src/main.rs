@@ -6,7 +6,6 @@ mod doctor;
 mod measure;
 mod package;
 mod provider_check;
-mod restored;
 mod tools;
 
 use std::io::Write;
@@ -90,14 +89,13 @@ const MAKERS: &[Recipe] = &[Recipe {
 }];
 
 /// What goes to AWS, and what is there.
-const PACKAGE: [(&str, &str); 7] = [
+const PACKAGE: [(&str, &str); 6] = [
     ("package", "the zips and the folders that template.yaml names, for arm64; or for x86_64, or with --quick"),
     ("", "with --release nothing that is uncommitted or unchecked: no changed file, and the advisory database asked"),
     ("", "with --verify both architectures, built twice in two folders and compared: before a release"),
     ("cold-start", "each packaged function from its start to its first poll; --word WHY records what has grown"),
     ("doctor", "with --stack NAME: what stands between a deployment and claim day; it reads only"),
     ("", "with --students N, --at-once N of them, --region REGION or --profile PROFILE"),
-    ("restored", "the templates that put a restored table in the stack's place: infra/RUNBOOK.md says when"),
 ];
 
 /// What asks a real account.
@@ -155,7 +153,6 @@ fn run(names: &[String]) -> anyhow::Result<()> {
         [name, rest @ ..] if name == "bench" => return measure::bench::run(&shell, rest),
         [name, rest @ ..] if name == "cold-start" => return package::cold_start::cold_start(&shell, rest),
         [name, rest @ ..] if name == "doctor" => return doctor::doctor(rest),
-        [name, rest @ ..] if name == "restored" => return restored::restored(&shell, rest),
         [name, rest @ ..] if name == "package" => return package::package(&shell, rest),
         [name, rest @ ..] if name == "histories" => return measure::histories::histories(&shell, rest),
         [name, rest @ ..] if name == "weather" => return measure::histories::weather(&shell, rest),
