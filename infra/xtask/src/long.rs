@@ -1,0 +1,139 @@
+//! `long`: what proves more than a run of CI has time for. A part that fails keeps none from running.
+
+use std::ffi::OsStr;
+use std::io::Write;
+use std::time::Instant;
+
+use anyhow::{Context, bail, ensure};
+use xshell::{Shell, cmd};
+
+use crate::package;
+use crate::tools::{self, Bursar, Emulator};
+
+enum Part {
+    /// The tests of the target `long` with this in their names.
+    Tests(&'static str),
+    Run(fn(&Shell) -> anyhow::Result<()>),
+}
+use Part::{Run, Tests};
+
+const PARTS: &[(&str, Part, &str)] = &[
+    ("histories", Tests("histories"), "histories of everything that people and schedules do, from drawn seeds"),
+    ("acts", Tests("acts"), "histories of the table's acts, from drawn seeds"),
+    ("races", Tests("races"), "every pair of changes at once"),
+    ("sweeps", Tests("sweeps"), "every fault at every call of each sweep"),
+    ("nights", Tests("nights"), "nights of bad weather, each beside a quiet one"),
+    ("season", Tests("season"), "a term with everything in it"),
+    ("flood", Tests("flood"), "a flood of asks for links while students claim"),
+    ("mails", Tests("mails"), "a roster of 50,000 mailed through a sandbox and a pause"),
+    ("keys", Tests("keys"), "500 keys claimed and synced"),
+    (
+        "demonstration",
+        Tests("demonstration"),
+        "the demonstration at each hour, at a month's end, on a Sunday and a Monday",
+    ),
+    ("second-engine", Run(second_engine), "what we rely on in the table, on an engine of other authors"),
+    ("provider-sdk", Run(provider_sdk), "the provider simulator, through the provider's own SDK"),
+    ("deploy-test", Run(deploy_test), "the packaged functions, deployed to an emulator of AWS and used there"),
+    ("browser", Run(browser), "the first journey and every page in a real browser"),
+    ("deny", Run(deny), "licences, bans, sources and advisories of the dependencies"),
+    ("docs", Run(docs), "does the documentation build?"),
+    ("unused", Run(unused), "are there dependencies that nobody uses?"),
+    ("package", Run(package_arm64), "the five functions for arm64, each small enough"),
+    ("cold-start", Run(cold_start), "each function from its start to its first ask for an event"),
+];
+
+pub(crate) fn long(shell: &Shell, names: &[String]) -> anyhow::Result<()> {
+    if let Some(unknown) = names.iter().find(|name| PARTS.iter().all(|(part, ..)| part != name)) {
+        let parts: Vec<String> = PARTS.iter().map(|(name, _, what)| format!("  {name:14} {what}")).collect();
+        bail!("long has no part {unknown}, only\n{}", parts.join("\n"));
+    }
+    let mut rows = Vec::new();
+    for (name, part, _) in PARTS.iter().filter(|(part, ..)| names.is_empty() || names.iter().any(|name| name == part)) {
+        eprintln!("\nlong: {name}");
+        let started = Instant::now();
+        let outcome = match part {
+            Tests(filter) => tests(shell, filter),
+            Run(run) => run(shell),
+        };
+        rows.push((name, started.elapsed().as_secs(), outcome));
+    }
+    let mut out = std::io::stdout().lock();
+    writeln!(out)?;
+    for (name, seconds, outcome) in &rows {
+        let found = outcome.as_ref().map_or_else(|error| format!("FAILED: {error:#}"), |()| "passed".to_owned());
+        writeln!(out, "{name:14} {:>3} min {:02} s  {found}", seconds / 60, seconds % 60)?;
+    }
+    let failed = rows.iter().filter(|(.., outcome)| outcome.is_err()).count();
+    ensure!(failed == 0, "{failed} of {} parts failed", rows.len());
+    Ok(())
+}
+
+fn tests(shell: &Shell, filter: &str) -> anyhow::Result<()> {
+    test(shell, filter, None)
+}
+
+/// Runs tests of the target `long`. A filter that fits no test would pass, so the list must not be empty.
+fn test(shell: &Shell, filter: &str, engine: Option<&str>) -> anyhow::Result<()> {
+    let test = ["test", "--locked", "--package", "bursar-tests", "--features", "long", "--test", "long", "--", filter];
+    let listed = cmd!(shell, "cargo {test...} --list").read()?;
+    ensure!(listed.lines().any(|line| line.ends_with(": test")), "no test of the target long is named {filter}");
+    Ok(cmd!(shell, "cargo {test...}").envs(engine.map(|engine| ("BURSAR_TEST_DYNAMODB", engine))).run()?)
+}
+
+fn second_engine(shell: &Shell) -> anyhow::Result<()> {
+    let emulator = Emulator::start(shell)?;
+    test(shell, "second_engine", Some(&emulator.url()))
+}
+
+fn provider_sdk(shell: &Shell) -> anyhow::Result<()> {
+    let (python, bursar) = (tools::python(shell)?, Bursar::start(shell)?);
+    let ready = &bursar.ready;
+    Ok(cmd!(shell, "{python} infra/xtask/provider_sdk.py {ready}").run()?)
+}
+
+/// `template.yaml` and the packaged functions on an emulator of AWS that runs them, used as people would.
+fn deploy_test(shell: &Shell) -> anyhow::Result<()> {
+    let python = tools::python(shell)?;
+    let (architecture, folder) = package::tried(shell, "off")?;
+    let (emulator, bursar) = (Emulator::start(shell)?, Bursar::start(shell)?);
+    let (ready, url) = (&bursar.ready, emulator.url());
+    cmd!(shell, "{python} infra/xtask/deploy_test.py {folder} {architecture} {ready} {url}")
+        .run()
+        .with_context(|| emulator.log(shell))
+}
+
+fn browser(shell: &Shell) -> anyhow::Result<()> {
+    in_browser(shell, &["check".as_ref()])
+}
+
+/// What is done there is left to `tests/browser`.
+pub(crate) fn in_browser(shell: &Shell, what: &[&OsStr]) -> anyhow::Result<()> {
+    tools::chromium(shell)?;
+    let test = ["test", "--locked", "--package", "bursar-tests", "--features", "browser", "--test", "browser"];
+    Ok(cmd!(shell, "cargo {test...} -- {what...}").run()?)
+}
+
+fn deny(shell: &Shell) -> anyhow::Result<()> {
+    let deny = tools::cargo_tool(shell, "cargo-deny")?;
+    Ok(cmd!(shell, "{deny} --locked --workspace check --hide-inclusion-graph").run()?)
+}
+
+fn docs(shell: &Shell) -> anyhow::Result<()> {
+    Ok(cmd!(shell, "cargo doc --workspace --no-deps --locked").env("RUSTDOCFLAGS", "-D warnings").run()?)
+}
+
+fn unused(shell: &Shell) -> anyhow::Result<()> {
+    let machete = tools::cargo_tool(shell, "cargo-machete")?;
+    Ok(cmd!(shell, "{machete}").run()?)
+}
+
+fn package_arm64(shell: &Shell) -> anyhow::Result<()> {
+    package::package(shell, &[])
+}
+
+fn cold_start(shell: &Shell) -> anyhow::Result<()> {
+    let python = tools::python(shell)?;
+    let (_, folder) = package::tried(shell, "fat")?;
+    Ok(cmd!(shell, "{python} infra/xtask/cold_start.py {folder}").run()?)
+}

@@ -1,0 +1,103 @@
+//! `package`: the folders that template.yaml names, one a function, built by `cargo lambda`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+use xshell::{Shell, cmd};
+
+use crate::tools;
+
+const FUNCTIONS: [&str; 5] = ["claim", "console", "mail", "threshold-alerts", "usage-sync"];
+/// The largest program as a zip. A function's start is quick while its code is small.
+const MOST_BYTES: u64 = 6_500_000;
+
+/// `package [arm64|x86_64] [--release]`.
+pub(crate) fn package(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
+    let (mut architecture, mut is_release) = ("arm64", false);
+    for word in words {
+        match word.as_str() {
+            "arm64" | "x86_64" => architecture = word,
+            "--release" => is_release = true,
+            _ => bail!("cargo xtask package takes arm64, x86_64 and --release, not {word}"),
+        }
+    }
+    if is_release {
+        let changed = cmd!(shell, "git status --porcelain").read()?;
+        ensure!(changed.is_empty(), "a release is built from a commit: commit or remove first\n{changed}");
+        let deny = tools::cargo_tool(shell, "cargo-deny")?;
+        cmd!(shell, "{deny} --locked --workspace check --hide-inclusion-graph").run()?;
+    }
+    let folder = shell.current_dir().join("target/lambda");
+    build(shell, architecture, "fat", &folder)?;
+    for function in FUNCTIONS {
+        let program = folder.join(function).join("bootstrap");
+        let zipped = zipped(shell, &program)?;
+        eprintln!("package: {function:16} {architecture} {:5.2} MB as a zip", zipped as f64 / 1e6);
+        ensure!(
+            zipped <= MOST_BYTES,
+            "{function} has {zipped} bytes, and {MOST_BYTES} are the most: what came into it?"
+        );
+        if is_release {
+            bill_of_materials(shell, function, architecture, &folder)?;
+        }
+    }
+    eprintln!("package: sam deploy --guided takes them from here, with Architecture {architecture}");
+    Ok(())
+}
+
+/// The functions for this machine's own processor, in a folder that nobody deploys from.
+pub(crate) fn tried(shell: &Shell, lto: &str) -> anyhow::Result<(&'static str, PathBuf)> {
+    let architecture = match std::env::consts::ARCH {
+        "aarch64" => "arm64",
+        "x86_64" => "x86_64",
+        other => bail!("Lambda runs no {other}"),
+    };
+    let folder = shell.current_dir().join("target/tried").join(lto);
+    build(shell, architecture, lto, &folder)?;
+    Ok((architecture, folder))
+}
+
+fn build(shell: &Shell, architecture: &str, lto: &str, folder: &Path) -> anyhow::Result<()> {
+    let (triple, flag) = match architecture {
+        "arm64" => ("aarch64-unknown-linux-gnu", "--arm64"),
+        _ => ("x86_64-unknown-linux-gnu", "--x86-64"),
+    };
+    // cargo lambda finds zig, which links, by the Python of the path.
+    let python = tools::python(shell)?;
+    let lambda = python.with_file_name("cargo-lambda");
+    let beside = python.parent().context("a Python has a folder")?.display().to_string();
+    let path = format!("{beside}:{}", std::env::var("PATH").unwrap_or_default());
+    let libraries = cmd!(shell, "rustc --print target-libdir --target {triple}").quiet().read()?;
+    if !shell.path_exists(libraries) {
+        cmd!(shell, "rustup target add {triple}").run().with_context(|| {
+            format!("Rust's library for {triple} is missing: install it by rustup (https://rustup.rs) or your system")
+        })?;
+    }
+    let packages = FUNCTIONS.iter().flat_map(|function| ["--package", function]);
+    let mut build = cmd!(shell, "{lambda} lambda build --release {flag} --locked --lambda-dir {folder} {packages...}");
+    if lto == "off" {
+        // Quicker by far, and a program a third larger.
+        build = build.env("CARGO_PROFILE_RELEASE_LTO", lto).env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+    }
+    Ok(build.env("PATH", path).run()?)
+}
+
+fn zipped(shell: &Shell, program: &Path) -> anyhow::Result<u64> {
+    let python = tools::python(shell)?;
+    let size = "import sys, zlib; print(len(zlib.compress(open(sys.argv[1], 'rb').read(), 9)))";
+    Ok(cmd!(shell, "{python} -c {size} {program}").quiet().read()?.parse()?)
+}
+
+/// Writes what a function is made of beside its program, with which it is deployed.
+fn bill_of_materials(shell: &Shell, function: &str, architecture: &str, folder: &Path) -> anyhow::Result<()> {
+    let cyclonedx = tools::cargo_tool(shell, "cargo-cyclonedx")?;
+    let triple = if architecture == "arm64" { "aarch64-unknown-linux-gnu" } else { "x86_64-unknown-linux-gnu" };
+    let manifest = format!("functions/{function}/Cargo.toml");
+    cmd!(shell, "{cyclonedx} cyclonedx --format json --target {triple} --no-build-deps --manifest-path {manifest} --override-filename sbom.cdx")
+        .env("SOURCE_DATE_EPOCH", "0")
+        .run()?;
+    let written = format!("functions/{function}/sbom.cdx.json");
+    let to = folder.join(function).join("sbom.cdx.json");
+    shell.copy_file(&written, to)?;
+    Ok(shell.remove_path(written)?)
+}
