@@ -160,8 +160,6 @@ pub(super) struct Function {
     description: Option<IgnoredAny>,
     role: Option<IgnoredAny>,
     memory_size: Option<IgnoredAny>,
-    /// The reserved concurrency, which is not limited on one machine.
-    reserved_concurrent_executions: Option<IgnoredAny>,
     logging_config: Option<IgnoredAny>,
 }
 
@@ -218,7 +216,7 @@ pub(super) struct Schedule {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(super) struct StreamSource {
-    pub(super) stream: AttributeOf,
+    pub(super) stream: StreamOf,
     starting_position: StartingPosition,
     pub(super) batch_size: Option<usize>,
     pub(super) filter_criteria: Option<FilterCriteria>,
@@ -287,6 +285,15 @@ pub(super) struct Substitution {
 pub(super) enum Text {
     Plain(String),
     Substituted(Substitution),
+}
+
+/// The stream that is read where a condition holds, and the table's own otherwise: `Fn::If: [Given, Ref: …, Fn::GetAtt: …]`.
+/// On one machine no parameter that a condition asks for is given.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StreamOf {
+    #[serde(rename = "Fn::If")]
+    pub(super) either: (String, Reference, AttributeOf),
 }
 
 /// An attribute of another part: `Fn::GetAtt: [Name, Attribute]`.

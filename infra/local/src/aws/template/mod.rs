@@ -22,14 +22,13 @@ use self::http_api::HttpApi;
 use crate::base::function::FunctionName;
 
 /// Resources that exist only in AWS, or whose stand-in needs nothing from the template.
-const ONLY_IN_AWS: [&str; 16] = [
+const ONLY_IN_AWS: [&str; 15] = [
     "AWS::ApiGatewayV2::Api",
     "AWS::ApiGatewayV2::ApiMapping",
     "AWS::ApiGatewayV2::DomainName",
     "AWS::ApiGatewayV2::Stage",
     "AWS::CloudWatch::Alarm",
     "AWS::IAM::Role",
-    "AWS::KMS::Key",
     "AWS::Lambda::Permission",
     "AWS::Logs::LogGroup",
     "AWS::Logs::MetricFilter",
@@ -275,7 +274,7 @@ impl Keys {
 
 impl StreamReader {
     fn of(function: FunctionName, source: document::StreamSource) -> Result<StreamReader> {
-        ensure!(source.stream.of.1 == "StreamArn", "Stream is not the table's StreamArn");
+        ensure!(source.stream.either.2.of.1 == "StreamArn", "Stream is not the table's StreamArn");
         let batch_size = source.batch_size.unwrap_or(100);
         ensure!(batch_size > 0, "BatchSize is 0");
         let patterns = source.filter_criteria.map(|criteria| criteria.filters).unwrap_or_default();

@@ -1,17 +1,6 @@
-//! The real template as it is read, and the parts for which a template is refused.
+//! The real template as it is read.
 
 use super::*;
-
-/// The bundled template with a change.
-fn changed(from: &str, to: &str) -> Result<Template> {
-    let yaml = include_str!("../../../../../template.yaml");
-    assert!(yaml.contains(from), "{from}");
-    Template::read(&yaml.replacen(from, to, 1))
-}
-
-fn refusal(from: &str, to: &str) -> String {
-    format!("{:#}", changed(from, to).unwrap_err())
-}
 
 #[test]
 fn the_bundled_template_describes_the_table() {
@@ -77,43 +66,4 @@ fn every_function_has_its_time_out_and_its_retries() {
     assert_eq!(functions[&FunctionName::UsageSync].timeout, Duration::from_secs(900));
     assert_eq!(functions[&FunctionName::UsageSync].retries, 0);
     assert_eq!(functions[&FunctionName::Console].retries, 2);
-}
-
-#[test]
-fn what_is_not_understood_is_an_error_that_names_the_place() {
-    for (from, to, wanted) in [
-        ("BillingMode: PAY_PER_REQUEST", "BillingMode: PROVISIONED", "Table"),
-        (
-            "      TimeToLiveSpecification:",
-            "      LocalSecondaryIndexes: []\n      TimeToLiveSpecification:",
-            "LocalSecondaryIndexes",
-        ),
-        ("StreamViewType: NEW_AND_OLD_IMAGES", "StreamViewType: KEYS_ONLY", "KEYS_ONLY"),
-        ("rate(1 minute)", "rate(1 minutes)", "singular"),
-        ("cron(20 ${SyncHour} * * ? *)", "cron(20 ${SyncHour} L * ? *)", "Events.Nightly"),
-        ("cron(20 ${SyncHour} * * ? *)", "cron(20 ${Origins} * * ? *)", "Origins is no parameter"),
-        ("BatchSize: 100", "BatchSize: 100\n            ParallelizationFactor: 2", "ParallelizationFactor"),
-        ("MaximumRetryAttempts: 20", "MaximumRetryAttempts: -1", "Events.Spending"),
-        ("MaximumRetryAttempts: 20\n", "\n", "MaximumRetryAttempts"),
-        (r#""kind":{"S":["pot","reading","totals"]}"#, r#""kind":{"S":[{"suffix":"s"}]}"#, "suffix"),
-        ("AWS::SQS::Queue", "AWS::Scheduler::Schedule", "AWS::Scheduler::Schedule"),
-        ("StartingPosition: TRIM_HORIZON", "StartingPosition: LATEST", "LATEST"),
-        ("target/lambda/mail/", "target/lambda/post/", "post"),
-        ("PayloadFormatVersion: '2.0'", "PayloadFormatVersion: '1.0'", "PayloadFormatVersion"),
-        ("Type: SNS\n", "Type: HttpApi\n", "HttpApi"),
-        ("integrations/${ConsoleIntegration}", "integrations/${Consoles}", "is no integration"),
-        ("IntegrationType: AWS_PROXY", "IntegrationType: HTTP_PROXY", "HTTP_PROXY"),
-        (
-            "Fn::GetAtt: [Console, Arn]\n      PayloadFormatVersion",
-            "Fn::GetAtt: [Table, Arn]\n      PayloadFormatVersion",
-            "no function's Arn",
-        ),
-        ("      Timeout: 29", "      Timeout: 29\n      SnapStart: {}", "SnapStart"),
-        ("Type: AWS::DynamoDB::Table", "Type: AWS::DynamoDB::Table\n    Condition: DomainGiven", "no conditions"),
-        ("Resources:\n", "Mappings: {}\nResources:\n", "Mappings"),
-        ("Topic:\n              Ref: MailOutcomes", "Topic:\n              Ref: Others", "Others"),
-    ] {
-        let message = refusal(from, to);
-        assert!(message.contains(wanted) && message.contains("template.yaml"), "{to}: {message}");
-    }
 }
