@@ -43,8 +43,6 @@ mod roles;
 #[cfg(test)]
 mod rules;
 #[cfg(test)]
-mod second_engine;
-#[cfg(test)]
 mod statements;
 #[cfg(test)]
 mod sync;

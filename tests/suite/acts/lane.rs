@@ -92,9 +92,12 @@ impl Lane {
         Lane::before(&origin, Some(engine)).await
     }
 
-    /// A lane to the engine under test: the embedded one, or the one that `cargo xtask second-engine` starts.
+    /// A lane to the engine under test: the embedded one, or the one that `cargo xtask long second-engine` starts.
     pub(super) async fn under_test() -> Lane {
-        Lane::before(crate::second_engine::endpoint(), None).await
+        match std::env::var("BURSAR_TEST_DYNAMODB") {
+            Ok(endpoint) => Lane::before(&endpoint, None).await,
+            Err(_) => Lane::open().await,
+        }
     }
 
     async fn before(origin: &str, engine: Option<Engine>) -> Lane {

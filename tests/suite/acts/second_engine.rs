@@ -1,5 +1,6 @@
-//! The store's own calls on the engine under test: the embedded one, or another in `cargo xtask second-engine`.
-//! Each act runs alone, once more when it is done, and in crowds. The single writes that are no acts run too.
+//! The store's own calls on the engine under test: the embedded one, or another in `cargo xtask long second-engine`.
+//! Each act runs alone, and once more when it is done; `faults` has that too, on the embedded engine. Crowds and the single
+//! writes that are no acts run in `cargo test` as well.
 
 use bursar_tests::office::as_sync;
 mod crowds;
@@ -15,10 +16,12 @@ use bursar_core::store::{Ask, CapScan, ForeignKey, LinkOutcome, MailState, RateC
 use jiff::ToSpan;
 
 use super::act::Act;
+#[cfg(feature = "long")]
 use super::kinds::Kind;
 use super::lane::{Lane, plenty};
 use super::settings::{Setting, ada, open, reading, start};
 
+#[cfg(feature = "long")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_act_comes_to_what_the_rules_say_and_so_it_does_when_it_is_asked_for_again() {
     let lane = Lane::under_test().await;

@@ -271,43 +271,6 @@ async fn a_cap_for_a_while_is_over_at_its_end_at_the_provider_too() {
     class.stack.finish_leaving(&[Left::PerhapsMails]).await;
 }
 
-/// A key is made while the cap changes: the claim read the old settings, or the new ones.
-#[tokio::test]
-async fn an_edit_during_a_claim_a_replacement_or_a_sync_leaves_every_key_with_the_new_limit() {
-    for (name, call, cap) in [
-        ("a claim begins", "dynamodb:TransactWriteItems", 8),
-        ("a key is being made", "provider:POST /keys", 8),
-        ("a key is being made", "provider:POST /keys", 30),
-        ("a key is to be recorded", "dynamodb:TransactWriteItems", 30),
-    ] {
-        let class = Class::of(&["ada"]).await;
-        let stack = &class.stack;
-        let mut watch = class.watch();
-        let student = signed_in(stack, "ada@example.edu").await;
-        let mine = student.get("/my").await;
-        let nth = if name.ends_with("recorded") { 3 } else { 1 };
-        let held = stack.gate.hold(Matcher::call(call).of(FunctionName::Claim).nth(nth));
-        let press = tokio::spawn(async move { student.submit(&mine, "/my/cs-pilot/replace", &[]).await });
-        held.arrived().await;
-        let admin = class.admin().await;
-        assert_eq!(edits(&admin, &[("cap_usd", &cap.to_string())]).await.status, 303, "{name}");
-        class.judged(&mut watch).await;
-        drop(held);
-        let shown = press.await.unwrap();
-        class.judged(&mut watch).await;
-        for _ in 0..3 {
-            class.works().await;
-        }
-        assert_eq!(jobs(&admin.get(ID).await), [job("limits", "done", 1, 1)], "{name}, then {}", shown.status);
-        let provider = stack.provider.as_ref().unwrap().keys();
-        let left: Vec<_> = provider.iter().filter(|key| !key.disabled).map(|key| key.limit).collect();
-        let expected = if shown.status == 200 { vec![dollars(cap)] } else { vec![] };
-        assert_eq!(left, expected, "{name}");
-        class.judged(&mut watch).await;
-        class.stack.finish_leaving(&[Left::PerhapsMails]).await;
-    }
-}
-
 /// The answer of the table or of the provider is lost somewhere in the request that edits.
 #[tokio::test]
 async fn an_edit_whose_answer_is_lost_is_saved_once_or_not_at_all() {

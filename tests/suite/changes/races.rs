@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bursar_local::gate::{Matcher, Verdict};
+use bursar_tests::seeds::{LONG, sized};
 use bursar_tests::stack::Left;
 use tokio::task::JoinHandle;
 
@@ -304,11 +305,21 @@ async fn race(change: Change, other: Other, nth: u64) -> bool {
     is_held
 }
 
+/// The pairs that `cargo test` plays, once each.
+const FEW: [(Other, &[Change]); 5] = [
+    (Other::Claim, &[Change::LowerCap, Change::Models]),
+    (Other::Replacement, &[Change::CapOfOne, Change::Close]),
+    (Other::Sync, &[Change::HigherCap, Change::Tier]),
+    (Other::Job, &[Change::ModelsOfGroup, Change::AnotherGroup]),
+    (Other::Itself, &[Change::MoneyMoved, Change::Returned]),
+];
+
 /// Of the other one's calls two are held; which ones differs from change to change.
 async fn races(other: Other) {
-    for (number, change) in (0..10).cycle().zip(CHANGES) {
+    let is_played = |change| LONG || FEW.iter().any(|(of, few)| *of == other && few.contains(&change));
+    for (number, change) in (0..10).cycle().zip(CHANGES).filter(|(_, change)| is_played(*change)) {
         let mut is_held = false;
-        for nth in [1 + number, 12 + 2 * number] {
+        for nth in [1 + number, 12 + 2 * number].into_iter().take(sized(1, 2)) {
             is_held |= race(change, other, nth).await;
         }
         assert!(is_held, "{change:?} met {other:?} nowhere");

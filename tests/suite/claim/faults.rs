@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use bursar_local::gate::{Call, Matcher, Service, Verdict};
 use bursar_local::invoke::FunctionName;
+use bursar_tests::seeds::sample;
 use bursar_tests::stack::{Left, Stack, WARNING};
 use bursar_tests::visitor::{Page, Visitor};
 use data_encoding::HEXLOWER;
@@ -51,17 +52,18 @@ async fn what_the_provider_does_only_after_the_student_pressed_again_changes_not
         let stack = stack().await;
         let mut scene = prepared(&stack).await;
         let places = calls_of(what).await.into_iter().filter(|place| place.call.name.has_effect());
-        for (number, place) in places.filter(Place::is_the_providers).enumerate() {
-            for late in ["late-lost", "late-502"] {
-                let tell = format!("{what}, {place}, {late}");
-                let student = ready_for(&scene, what, &format!("{late}-{number}@example.edu")).await;
-                let page = press_at(&scene, &student, what, &place, late.parse().unwrap()).await;
-                let key = comes_back(&mut scene, &student, &page, &tell).await;
-                let done = stack.gate.run_late().await;
-                assert!(done.iter().any(|(_, status)| status.is_some_and(|status| status < 300)), "{tell}: {done:?}");
-                violations(&mut scene, &format!("{tell}, done at last")).await;
-                a_sync_later(&mut scene, &[(key, tell)]).await;
-            }
+        let cases = places
+            .filter(Place::is_the_providers)
+            .flat_map(|place| ["late-lost", "late-502"].map(|late| (place.clone(), late)));
+        for (number, (place, late)) in sample(cases, 2).into_iter().enumerate() {
+            let tell = format!("{what}, {place}, {late}");
+            let student = ready_for(&scene, what, &format!("{late}-{number}@example.edu")).await;
+            let page = press_at(&scene, &student, what, &place, late.parse().unwrap()).await;
+            let key = comes_back(&mut scene, &student, &page, &tell).await;
+            let done = stack.gate.run_late().await;
+            assert!(done.iter().any(|(_, status)| status.is_some_and(|status| status < 300)), "{tell}: {done:?}");
+            violations(&mut scene, &format!("{tell}, done at last")).await;
+            a_sync_later(&mut scene, &[(key, tell)]).await;
         }
         stack.finish_leaving(&[Left::AnyMails, Left::Complaints(&[("claim", "the provider did not do it")])]).await;
     }
@@ -94,7 +96,7 @@ async fn explore(what: &'static str) {
         .into_iter()
         .flat_map(|place| faults_of(&place).into_iter().map(move |verdict| (place.clone(), verdict)))
         .collect();
-    let rounds: Vec<Vec<_>> = cases.chunks(TOGETHER).map(<[_]>::to_vec).collect();
+    let rounds: Vec<Vec<_>> = sample(cases, 10).chunks(TOGETHER).map(<[_]>::to_vec).collect();
     // While one waits for a client's next retry, the other goes on.
     let rounds = rounds.into_iter().map(|round| tokio::spawn(each(what, round)));
     stream::iter(rounds).buffer_unordered(3).for_each(async |ended| ended.unwrap()).await;

@@ -4,6 +4,7 @@
 use bursar_core::domain::programme::Weekday;
 use bursar_core::store::{Author, CloseOutcome};
 use bursar_local::gate::{Matcher, Verdict};
+use bursar_tests::seeds::sample;
 use bursar_tests::stack::Left;
 
 use super::*;
@@ -197,7 +198,8 @@ async fn whatever_becomes_of_a_call_each_has_one_digest_in_the_end() {
         }
     }
     assert!(cases.len() > 40, "{}", cases.len());
-    const LANES: usize = 4;
+    const LANES: usize = 2;
+    let cases = sample(cases, 8);
     let lanes = cases.chunks(cases.len().div_ceil(LANES)).map(|cases| tokio::spawn(faulted(cases.to_vec())));
     for lane in lanes.collect::<Vec<_>>() {
         lane.await.unwrap();

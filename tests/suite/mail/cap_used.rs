@@ -12,6 +12,7 @@ use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::Fault;
 use bursar_tests::office::reading;
+use bursar_tests::seeds::{LONG, sample};
 use bursar_tests::stack::Left;
 use serde_json::json;
 
@@ -250,34 +251,34 @@ async fn whatever_becomes_of_a_call_of_its_sending_a_student_is_told_and_twice_o
     };
     let sent = calls.iter().position(|call| &*call.name.operation == "SendRawEmail").unwrap();
     let mut twice = 0;
-    for (number, call) in calls.iter().enumerate() {
-        for verdict in [Verdict::KillBefore, Verdict::KillAfter] {
-            if verdict == Verdict::KillAfter && !call.name.has_effect() {
-                continue;
-            }
-            let (mut office, _) = PostOffice::using(Reset::None, 17_000_000).await;
-            let what = format!("{verdict} at {} {}", call.name, call.nth_of_instance);
-            // The gate counts calls from here on.
-            let nth = 1 + calls.iter().take(number).filter(|one| one.name == call.name).count() as u64;
-            let matcher = Matcher::call(&call.name.to_string()).of(FunctionName::Mail).nth(nth);
-            office.stack.gate.at(matcher, verdict.clone());
-            let died = office.stack.invoke.invoke(FunctionName::Mail, json!({"task": "drain"})).await;
-            assert!(died.is_err(), "{what}: {died:?}");
-            // A function that dies between the mail server's answer and the record causes a second mail once the
-            // lease has expired.
-            let is_lost = (number == sent && verdict == Verdict::KillAfter)
-                || (number == sent + 1 && verdict == Verdict::KillBefore);
-            if is_lost {
-                office.watch.lost_a_mail();
-            }
-            office.pass(3).await;
-            let mails = office.unread().len();
-            assert_eq!((mails, office.of_caps()), (1 + usize::from(is_lost), vec!["sent"]), "{what}");
-            twice += mails - 1;
-            office.finish_leaving(&[Left::Complaints(&[("mail", "the instance is thrown away")])]).await;
+    let cases = calls.iter().enumerate().flat_map(|(number, call)| {
+        let verdicts = [Verdict::KillBefore, Verdict::KillAfter].into_iter();
+        let verdicts = verdicts.filter(|verdict| *verdict == Verdict::KillBefore || call.name.has_effect());
+        verdicts.map(move |verdict| (number, call, verdict))
+    });
+    for (number, call, verdict) in sample(cases, 4) {
+        let (mut office, _) = PostOffice::using(Reset::None, 17_000_000).await;
+        let what = format!("{verdict} at {} {}", call.name, call.nth_of_instance);
+        // The gate counts calls from here on.
+        let nth = 1 + calls.iter().take(number).filter(|one| one.name == call.name).count() as u64;
+        let matcher = Matcher::call(&call.name.to_string()).of(FunctionName::Mail).nth(nth);
+        office.stack.gate.at(matcher, verdict.clone());
+        let died = office.stack.invoke.invoke(FunctionName::Mail, json!({"task": "drain"})).await;
+        assert!(died.is_err(), "{what}: {died:?}");
+        // A function that dies between the mail server's answer and the record causes a second mail once the
+        // lease has expired.
+        let is_lost =
+            (number == sent && verdict == Verdict::KillAfter) || (number == sent + 1 && verdict == Verdict::KillBefore);
+        if is_lost {
+            office.watch.lost_a_mail();
         }
+        office.pass(3).await;
+        let mails = office.unread().len();
+        assert_eq!((mails, office.of_caps()), (1 + usize::from(is_lost), vec!["sent"]), "{what}");
+        twice += mails - 1;
+        office.finish_leaving(&[Left::Complaints(&[("mail", "the instance is thrown away")])]).await;
     }
-    assert_eq!(twice, 2);
+    assert!(twice == 2 || !LONG, "{twice}");
 }
 
 #[tokio::test]

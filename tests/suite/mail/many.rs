@@ -1,6 +1,6 @@
 //! A roster of thousands, mailed from an account that begins in the sandbox, is paused by AWS and then released.
 //! Nothing is lost or sent twice, urgent mail never waits for bulk, and admins are notified of each state once.
-//! `cargo xtask mails` does it with 50,000.
+//! `cargo xtask long mails` does it with 50,000.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -13,6 +13,7 @@ use bursar_core::store::{Author, NewPerson};
 use bursar_local::inbox::Contents;
 use bursar_local::ses::PAUSED;
 use bursar_tests::office::crossing;
+use bursar_tests::seeds::sized;
 use bursar_tests::stack::Left;
 use jiff::SignedDuration;
 
@@ -86,7 +87,7 @@ impl PostOffice {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_roster_of_thousands_survives_the_sandbox_and_a_pause_and_keeps_nothing_urgent_waiting() {
-    let count = std::env::var("BURSAR_TEST_MAILS").map_or(200, |count| count.parse::<usize>().unwrap());
+    let count = sized(60, 50_000);
     let office = PostOffice::waiting(Waits::shortened(FASTER)).await;
     let ses = &office.stack.ses;
     ses.set_sandbox(&[ADMIN, FACULTY, "verified.example.edu"]);

@@ -2,15 +2,15 @@
 //! drawn, and so are the provider's quirks. Every invariant is judged after each step, and in the end nothing
 //! is left to be done.
 //!
-//! `BURSAR_TEST_SEED=70 cargo test -p bursar-tests promises::drawn` replays one history, `cargo xtask
-//! histories` plays thousands.
+//! `BURSAR_TEST_SEED=70 cargo test -p bursar-tests promises::drawn` replays one history, `cargo xtask long histories` plays
+//! thousands.
 
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
 use bursar_local::gate::{Matcher, RuleId, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::{DrawnQuirks, Nano, Provider};
-use bursar_tests::seeds::Seeds;
+use bursar_tests::seeds::seeds;
 use bursar_tests::stack::{self, Left, WARNING};
 use fastrand::Rng;
 use futures_util::{StreamExt, stream};
@@ -19,8 +19,6 @@ use serde_json::json;
 
 use super::story::Story;
 
-/// The number of histories in every run of the suite, whatever the time.
-const SEEDS: u64 = 6;
 const SIDE_BY_SIDE: usize = 4;
 const MOVES: usize = 24;
 const POT: i32 = 50;
@@ -126,8 +124,8 @@ const DRAWN: [Move; 28] = [
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_happens_every_promise_is_kept_and_in_the_end_nothing_is_left_to_be_done() {
-    let seeds = Seeds::of("promises::drawn", 0, SEEDS);
-    let played = seeds.map(|seed| async move { tokio::spawn(play(seed)).await.err().map(|error| (seed, error)) });
+    let played =
+        seeds(0, 3, 1_000).map(|seed| async move { tokio::spawn(play(seed)).await.err().map(|error| (seed, error)) });
     let played: Vec<_> = stream::iter(played).buffer_unordered(SIDE_BY_SIDE).collect().await;
     let wrong: Vec<_> = played.iter().flatten().collect();
     assert!(wrong.is_empty(), "{} of {} histories went wrong: {:?}", wrong.len(), played.len(), wrong.first());

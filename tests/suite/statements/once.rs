@@ -2,6 +2,7 @@
 
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_tests::office::ProgrammeEdits;
+use bursar_tests::seeds::{each_call, sample};
 use bursar_tests::stack::{Left, Setup};
 
 use super::*;
@@ -88,22 +89,21 @@ async fn whatever_becomes_of_the_writes_each_has_one_statement_and_nobody_too_ma
         writes
     };
     assert!((3..12).contains(&writes), "{writes}");
-    for nth in 1..=u64::try_from(writes).unwrap() {
-        for verdict in [Verdict::KillBefore, Verdict::KillAfter, Verdict::LoseAnswer, Verdict::Conflict] {
-            let mut ledger = Ledger::open().await;
-            ledger.november().await;
-            ledger.advance(1);
-            let write = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::ThresholdAlerts);
-            ledger.stack.gate.at(write.nth(nth), verdict.clone());
-            let first = ledger.look().await;
-            let what = format!("{verdict} at {nth}: {first:?}");
-            ledger.stack.faults_met(&what);
-            ledger.look().await.unwrap();
-            assert_eq!(ledger.owed().await, ["fay", "fin"], "{what}");
-            assert_eq!(ledger.mails(&["statement"]).await.len(), 2, "{what}");
-            let complaints = [("threshold-alerts", "the instance is thrown away")];
-            ledger.stack.finish_leaving(&[Left::PerhapsMails, Left::PerhapsComplaints(&complaints)]).await;
-        }
+    let verdicts = [Verdict::KillBefore, Verdict::KillAfter, Verdict::LoseAnswer, Verdict::Conflict];
+    for (nth, verdict) in sample(each_call(1..=u64::try_from(writes).unwrap(), &verdicts), 4) {
+        let mut ledger = Ledger::open().await;
+        ledger.november().await;
+        ledger.advance(1);
+        let write = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::ThresholdAlerts);
+        ledger.stack.gate.at(write.nth(nth), verdict.clone());
+        let first = ledger.look().await;
+        let what = format!("{verdict} at {nth}: {first:?}");
+        ledger.stack.faults_met(&what);
+        ledger.look().await.unwrap();
+        assert_eq!(ledger.owed().await, ["fay", "fin"], "{what}");
+        assert_eq!(ledger.mails(&["statement"]).await.len(), 2, "{what}");
+        let complaints = [("threshold-alerts", "the instance is thrown away")];
+        ledger.stack.finish_leaving(&[Left::PerhapsMails, Left::PerhapsComplaints(&complaints)]).await;
     }
 }
 

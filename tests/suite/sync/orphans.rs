@@ -6,6 +6,7 @@ use bursar_core::domain::values::id::KeyName;
 use bursar_local::gate::{Matcher, Service, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_tests::office::Office;
+use bursar_tests::seeds::{LONG, sample};
 use bursar_tests::stack::{Left, Stack};
 use serde_json::json;
 
@@ -70,6 +71,7 @@ async fn whichever_call_a_claim_is_killed_at_one_sync_after_the_grace_leaves_no_
             cases.extend([Verdict::KillBefore, Verdict::KillAfter].map(|verdict| (what, call.clone(), nth, verdict)));
         }
     }
+    let cases = sample(cases, 4);
     let stack = still().await;
     stack.schedules.stop().await;
     let office = rich(&stack).await;
@@ -97,7 +99,7 @@ async fn whichever_call_a_claim_is_killed_at_one_sync_after_the_grace_leaves_no_
         watch.check_after_sync().await;
         found += owed_by_the_dead;
     }
-    assert!(found >= 4, "{found} of {} kills left an orphan", cases.len());
+    assert!(found >= if LONG { 4 } else { 1 }, "{found} of {} kills left an orphan", cases.len());
     assert_eq!(sync(&stack).await["orphans_disabled"], json!(0));
     stack.finish_leaving(&[Left::Complaints(&[("claim", "the instance is thrown away")])]).await;
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_tests::invariants::{Snapshot, Watch};
+use bursar_tests::seeds::sample;
 use bursar_tests::stack::{Left, Stack};
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
@@ -55,9 +56,8 @@ async fn settled<'w>(stack: &Stack, watch: &'w mut Watch) -> &'w Snapshot {
     watch.check_after_sync().await
 }
 
-/// The sampling of calls with an effect. Each history takes a world of its own, and neighbours of one kind
-/// behave alike.
-const ONE_IN: usize = 4;
+/// About how many of the calls with an effect `cargo test` plays. Each takes a world of its own.
+const FEW: usize = 3;
 
 async fn clean() -> Arc<Vec<String>> {
     let stack = in_the_morning().await;
@@ -124,8 +124,9 @@ async fn a_run_that_was_killed_at_any_call_and_the_next_leave_what_one_clean_run
     let clean = clean().await;
     let effects = calls().await;
     let places = effects.iter().enumerate().filter(|(_, has_effect)| **has_effect).map(|(number, _)| number);
-    let cases = places.step_by(ONE_IN).enumerate().map(|(turn, number)| {
-        let (clean, verdict) = (clean.clone(), [Verdict::KillAfter, Verdict::KillBefore][turn % 2].clone());
+    let cases = places.flat_map(|number| [Verdict::KillAfter, Verdict::KillBefore].map(|verdict| (number, verdict)));
+    let cases = sample(cases, FEW).into_iter().map(|(number, verdict)| {
+        let clean = clean.clone();
         tokio::spawn(async move { killed(&clean, number, verdict).await })
     });
     stream::iter(cases).buffer_unordered(3).for_each(async |ended| ended.unwrap()).await;
@@ -165,7 +166,7 @@ async fn a_runner_that_wakes_late_at_any_call_changes_nothing_that_the_one_after
     let clean = clean().await;
     let effects = calls().await;
     let places = effects.iter().enumerate().filter(|(_, has_effect)| **has_effect);
-    let cases = places.skip(1).step_by(ONE_IN).map(|(number, _)| {
+    let cases = sample(places.skip(1), FEW).into_iter().map(|(number, _)| {
         let clean = clean.clone();
         tokio::spawn(async move { woken_late(&clean, number).await })
     });

@@ -15,6 +15,7 @@ use bursar_local::invoke::FunctionName;
 use bursar_tests::invariants::{RawTable, Snapshot};
 use bursar_tests::office::Office;
 use bursar_tests::office::ProgrammeEdits;
+use bursar_tests::seeds::sized;
 use bursar_tests::stack::{Left, Stack};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -209,8 +210,13 @@ async fn whoever_moves_the_pot_at_any_moment_of_a_sync_the_counter_is_the_sum_in
     let moments = moments.split_off(counts - 24);
     let moments = Arc::new(moments);
     // A cap changes the pot as a place does, so for caps some moments are enough.
-    let kinds =
-        [(Meanwhile::Begins, 1), (Meanwhile::IsRevoked, 1), (Meanwhile::LowersTheCap, 5), (Meanwhile::RaisesTheCap, 5)];
+    let (often, seldom) = (sized(5, 1), sized(25, 5));
+    let kinds = [
+        (Meanwhile::Begins, often),
+        (Meanwhile::IsRevoked, often),
+        (Meanwhile::LowersTheCap, seldom),
+        (Meanwhile::RaisesTheCap, seldom),
+    ];
     let runs = kinds.map(|(meanwhile, one_in)| {
         let moments = moments.clone();
         tokio::spawn(async move {

@@ -3,8 +3,8 @@
 //! Afterwards the table is what a quiet night leaves of the same script, except for times, ids, alarms and the
 //! records of runs.
 //!
-//! `BURSAR_TEST_SEED=70 cargo test -p bursar-tests sync::weather` replays one night, `cargo xtask weather`
-//! plays two hundred.
+//! `BURSAR_TEST_SEED=70 cargo test -p bursar-tests sync::weather` replays one night, `cargo xtask long nights` plays two
+//! hundred.
 
 mod script;
 mod sky;
@@ -17,7 +17,7 @@ use bursar_core::store::items::{self};
 use bursar_local::gate::Verdict;
 use bursar_local::invoke::FunctionName;
 use bursar_tests::invariants::{Snapshot, Watch};
-use bursar_tests::seeds::Seeds;
+use bursar_tests::seeds::seeds;
 use bursar_tests::stack::{self, Left, Setup, Stack, WARNING};
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
@@ -27,15 +27,13 @@ use self::script::{Script, played, work};
 use self::sky::Weather;
 use super::{hours, instant, minutes, watch};
 
-/// The number of nights in every run of the suite, whatever the time.
-const SEEDS: u64 = 6;
 const SIDE_BY_SIDE: usize = 3;
 /// The factor by which waits are shortened in bad weather.
 const SHORTER: u32 = 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_night_of_bad_weather_ends_complete_and_leaves_what_a_quiet_one_leaves() {
-    let played = Seeds::of("sync::weather", 0, SEEDS).map(|seed| async move {
+    let played = seeds(0, 1, 200).map(|seed| async move {
         // A panic has already printed its reason.
         let outcome = tokio::spawn(compared(seed)).await.unwrap_or_else(|error| Err(error.to_string()));
         outcome.err().map(|why| (seed, why))

@@ -11,7 +11,7 @@ use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::window::{Reset, utc_date};
 use bursar_local::provider::Nano;
 use bursar_tests::office::Office;
-use bursar_tests::seeds::Seeds;
+use bursar_tests::seeds::seeds;
 use bursar_tests::stack::Stack;
 use fastrand::Rng;
 use futures_util::{StreamExt, stream};
@@ -23,8 +23,6 @@ use serde_json::json;
 use super::crooked::{Crooked, Told, without};
 use super::{foreign, hours, in_the_morning, instant, invite, mint, problems, provider, rich, shape, spend, sync};
 
-/// The number of histories in every run of the suite, whatever the time.
-const SEEDS: u64 = 2;
 const SIDE_BY_SIDE: usize = 2;
 /// The number of days in a history.
 const DAYS: i64 = 34;
@@ -44,7 +42,7 @@ struct Life<'s> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_span_is_the_sum_of_what_was_spent_in_it_or_says_that_it_is_not_known_exactly() {
-    let lives = Seeds::of("sync::windows", 1, SEEDS).map(|seed| tokio::spawn(live(seed)));
+    let lives = seeds(1, 1, 25).map(|seed| tokio::spawn(live(seed)));
     stream::iter(lives).buffer_unordered(SIDE_BY_SIDE).for_each(async |life| life.unwrap()).await;
 }
 

@@ -1,6 +1,6 @@
 //! The behaviour of DynamoDB that the product relies on, checked against two independent engines: the embedded
-//! one by default, or the one at `BURSAR_TEST_DYNAMODB`. `cargo xtask second-engine` sets that. The store's own
-//! writes are in `acts/second_engine`; here is what no single act shows.
+//! one by default, or the one at `BURSAR_TEST_DYNAMODB`. `cargo xtask long second-engine` sets that. The store's
+//! own writes are in `acts/second_engine` of the suite; here is what no single act shows.
 
 mod conditions;
 mod reading;
@@ -53,7 +53,7 @@ impl Table {
 }
 
 /// The address of the engine under test.
-pub(crate) fn endpoint() -> &'static str {
+fn endpoint() -> &'static str {
     static ENDPOINT: OnceLock<String> = OnceLock::new();
     ENDPOINT.get_or_init(|| std::env::var("BURSAR_TEST_DYNAMODB").unwrap_or_else(|_| embedded()))
 }

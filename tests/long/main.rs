@@ -1,0 +1,24 @@
+//! The suite's explorations at their full size: many seeds, every pair of races, every call of every sweep, and what is tried
+//! before a release alone. It is built by `cargo xtask long` only; `cargo test` plays a fixed sample of it.
+
+#[cfg(test)]
+mod second_engine;
+#[cfg(test)]
+#[path = "../suite"]
+mod suite {
+    mod acts;
+    mod alerts;
+    mod changes;
+    mod claim;
+    pub(crate) mod console;
+    mod digest;
+    mod mail;
+    mod promises;
+    mod statements;
+    pub(crate) mod sync;
+    mod watch;
+}
+
+// As in the suite's own binary, where these are at the root.
+#[cfg(test)]
+use suite::{console, sync};
