@@ -14,7 +14,6 @@ use tempfile::TempDir;
 
 pub(crate) const ADMIN: &str = "admin@example.edu";
 pub(crate) const FACULTY: &str = "grace.hopper@example.edu";
-pub(crate) const SEMINAR: &str = "/console/programmes/compilers-seminar";
 
 /// The demonstration, in a folder that is removed with it.
 pub(crate) struct Demonstration {

@@ -28,16 +28,8 @@ pub(crate) struct Driver {
     sessions: Mutex<Vec<Browser>>,
 }
 
-/// The width, colours and scripting of a browser.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Looks {
-    pub(crate) width: u32,
-    pub(crate) dark: bool,
-    pub(crate) scripts: bool,
-}
-
-pub(crate) const PHONE: Looks = Looks { width: 390, dark: false, scripts: true };
-pub(crate) const DESK: Looks = Looks { width: 1280, dark: false, scripts: true };
+pub(crate) const PHONE: u32 = 390;
+pub(crate) const DESK: u32 = 1280;
 
 /// One browser with cookies of its own.
 #[derive(Clone)]
@@ -77,13 +69,10 @@ impl Driver {
     }
 
     /// A new browser without cookies or history.
-    pub(crate) async fn open(&self, looks: Looks) -> Result<Browser> {
-        let mut options = json!({
+    pub(crate) async fn open(&self, width: u32) -> Result<Browser> {
+        let options = json!({
             "args": ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"],
         });
-        if !looks.scripts {
-            options["prefs"] = json!({"profile.managed_default_content_settings.javascript": 2});
-        }
         let wanted = json!({"capabilities": {"alwaysMatch": {
             "browserName": "chrome",
             "goog:chromeOptions": options,
@@ -94,7 +83,7 @@ impl Driver {
         let id = made["sessionId"].as_str().context("no session came")?;
         let browser = Browser { http: self.http.clone(), session: format!("{}/session/{id}", self.origin) };
         self.known().push(browser.clone());
-        browser.look(looks).await?;
+        browser.look(width).await?;
         Ok(browser)
     }
 
@@ -118,14 +107,12 @@ impl Driver {
 }
 
 impl Browser {
-    /// Sets the width and the colour scheme.
-    pub(crate) async fn look(&self, looks: Looks) -> Result<()> {
+    /// Sets the width.
+    pub(crate) async fn look(&self, width: u32) -> Result<()> {
         // Not `mobile`: a page that is too wide would be zoomed out there, and seem to fit.
-        let size = json!({"width": looks.width, "height": 844, "deviceScaleFactor": 1, "mobile": false});
+        let size = json!({"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": false});
         self.devtools("Emulation.setDeviceMetricsOverride", &size).await?;
-        let scheme = if looks.dark { "dark" } else { "light" };
         let media = json!({"features": [
-            {"name": "prefers-color-scheme", "value": scheme},
             // Otherwise the driver clicks where an element was before smooth scrolling began.
             {"name": "prefers-reduced-motion", "value": "reduce"},
         ]});
@@ -170,12 +157,6 @@ impl Browser {
         }
     }
 
-    /// All elements that match, at least one.
-    pub(crate) async fn all(&self, css: &str) -> Result<Vec<Element>> {
-        let found = self.post("/elements", &json!({"using": "css selector", "value": css})).await?;
-        found.as_array().context("not a list")?.iter().map(|found| self.element(found)).collect()
-    }
-
     /// The element with the keyboard focus.
     pub(crate) async fn focused(&self) -> Result<Element> {
         let found = self.call(Method::GET, "/element/active", None).await?;
@@ -193,24 +174,6 @@ impl Browser {
 
     pub(crate) async fn run(&self, script: &str) -> Result<Value> {
         self.post("/execute/sync", &json!({"script": script, "args": []})).await
-    }
-
-    /// Enters the only frame of the page.
-    pub(crate) async fn enter_frame(&self) -> Result<()> {
-        let frame = self.one("iframe").await?;
-        self.post("/frame", &json!({"id": {ELEMENT: frame.id}})).await?;
-        Ok(())
-    }
-
-    /// Switches to the window that was opened last, and closes the others.
-    pub(crate) async fn keep_newest_window(&self) -> Result<()> {
-        let windows = self.call(Method::GET, "/window/handles", None).await?;
-        let windows = windows.as_array().context("not a list")?;
-        let here = self.call(Method::GET, "/window", None).await?;
-        let new = windows.iter().find(|window| **window != here).context("no window was opened")?;
-        self.call(Method::DELETE, "/window", None).await?;
-        self.post("/window", &json!({"handle": new})).await?;
-        Ok(())
     }
 
     /// The browser's console messages since the last call: errors, warnings, violations of the content security

@@ -1,25 +1,22 @@
-//! Bursar in a real browser. `check` plays the first journey with and without scripts, and reads every kind of
-//! mail. `screenshots` makes the pictures of the README; `gallery` those of every page and mail, light and dark,
-//! on a phone and on a desk. `cargo xtask` has a recipe for each.
+//! Bursar in a real browser. `check` plays the first journey, and walks through every page, of which it keeps pictures.
+//! `screenshots` makes the pictures of the README. `cargo xtask` has a recipe for each.
 
 mod demonstration;
 mod driver;
 mod journey;
-mod mails;
 mod person;
 mod pictures;
 
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
 use futures_util::FutureExt;
 
 use driver::Driver;
 
-/// The folder for the last pages of the browsers after a failure.
+/// The folder for the pages that were walked through, and the last ones of the browsers after a failure.
 const EVIDENCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/browser");
 
 #[tokio::main]
@@ -29,8 +26,7 @@ async fn main() -> ExitCode {
     let done = match arguments[..] {
         ["check"] => check().await,
         ["screenshots", folder] => with(async |driver| pictures::screenshots(driver, Path::new(folder)).await).await,
-        ["gallery", folder] => with(async |driver| pictures::gallery(driver, Path::new(folder)).await).await,
-        _ => Err(anyhow!("check, screenshots FOLDER or gallery FOLDER")),
+        _ => Err(anyhow!("check or screenshots FOLDER")),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -42,13 +38,8 @@ async fn main() -> ExitCode {
 }
 
 async fn check() -> Result<()> {
-    for scripts in [true, false] {
-        let started = Instant::now();
-        with(async |driver| journey::goes_well(driver, scripts).await).await?;
-        let how = if scripts { "with" } else { "without" };
-        eprintln!("browser: the journey {how} scripts took {:.1} s", started.elapsed().as_secs_f32());
-    }
-    with(async |driver| mails::read_well(driver).await).await
+    with(async |driver| journey::goes_well(driver).await).await?;
+    with(async |driver| pictures::walk(driver, &Path::new(EVIDENCE).join("pages")).await).await
 }
 
 /// Runs an act with a driver, and ends its browsers even when the act fails or panics.

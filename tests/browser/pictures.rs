@@ -1,18 +1,18 @@
-//! Pictures of the demonstration: the few of the README, and one of every page for work on the pages' design.
+//! Pictures of the demonstration: the few of the README, and a walk through every page.
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use bursar_local::inbox::Contents;
 use bursar_local::settle::LIMIT;
 use bursar_tests::stack::{Left, Stack};
 
-use crate::demonstration::{ADMIN, Demonstration, FACULTY, SEMINAR};
-use crate::driver::{Browser, DESK, Driver, Looks, PHONE};
-use crate::mails;
+use crate::demonstration::{ADMIN, Demonstration, FACULTY};
+use crate::driver::{Browser, DESK, Driver, PHONE};
 
 const WITH_A_KEY: &str = "with a key";
 const PILOT: &str = "/console/programmes/cs-pilot";
+
 pub(crate) async fn screenshots(driver: &Driver, into: &Path) -> Result<()> {
     let demonstration = Demonstration::build().await?;
     let done = screenshots_of(&demonstration.stack, driver, into).await;
@@ -35,98 +35,69 @@ async fn screenshots_of(stack: &Stack, driver: &Driver, into: &Path) -> Result<(
     desk.go(&format!("{}{PILOT}", stack.ready.web)).await?;
     let end =
         desk.run("return document.querySelector('.chart').closest('.card').getBoundingClientRect().bottom").await?;
-    album.keep("overview", &desk.picture_above(DESK.width, end.as_f64().context("no chart")? + 16.0).await?)?;
+    album.keep("overview", &desk.picture_above(DESK, end.as_f64().context("no chart")? + 16.0).await?)?;
 
     // Wide enough for the whole mail, and too narrow for the list beside it.
-    phone.look(Looks { width: 720, ..PHONE }).await?;
-    open_alert(stack, &phone).await?;
+    phone.look(720).await?;
+    let (id, _) = newest_mail(stack, FACULTY, "alert").await?;
+    phone.go(&format!("{}/read/{id}", stack.ready.inbox)).await?;
+    phone.one("article").await?;
     album.keep("alert", &phone.picture().await?)?;
     Ok(())
 }
 
-pub(crate) async fn gallery(driver: &Driver, into: &Path) -> Result<()> {
+/// Opens every page once, at two widths, and keeps a picture of each.
+pub(crate) async fn walk(driver: &Driver, into: &Path) -> Result<()> {
     let demonstration = Demonstration::build().await?;
-    let done = gallery_of(&demonstration.stack, driver, into).await;
+    let done = walk_of(&demonstration.stack, driver, into).await;
     demonstration.stack.finish_after(done, &[Left::AnyMails]).await
 }
 
-async fn gallery_of(stack: &Stack, driver: &Driver, into: &Path) -> Result<()> {
+async fn walk_of(stack: &Stack, driver: &Driver, into: &Path) -> Result<()> {
     let album = Album { into };
     std::fs::create_dir_all(into)?;
     let (admin, student, visitor) = (driver.open(PHONE).await?, driver.open(PHONE).await?, driver.open(PHONE).await?);
     let web = |path: &str| format!("{}{path}", stack.ready.web);
 
-    visitor.go(&web("/")).await?;
-    album.keep_all("start", &visitor).await?;
-    visitor.go(&web("/c/nothing")).await?;
-    album.keep_all("link", &visitor).await?;
-    visitor.one("main form button").await?.click().await?;
-    album.keep_all("not-signed-in", &visitor).await?;
-    visitor.go(&web("/nowhere")).await?;
-    album.keep_all("404", &visitor).await?;
-    visitor.go(&stack.ready.inbox).await?;
-    album.keep_all("inbox", &visitor).await?;
-
+    for (name, path) in [
+        ("start", web("/")),
+        ("link", web("/c/nothing")),
+        ("404", web("/nowhere")),
+        ("inbox", stack.ready.inbox.clone()),
+    ] {
+        visitor.go(&path).await?;
+        album.keep_both(name, &visitor).await?;
+    }
     let invited = who(stack, &visitor, "has not pressed").await?;
     ask(stack, &student, &invited).await?;
-    album.keep_all("asked", &student).await?;
+    album.keep_both("asked", &student).await?;
     follow(stack, &student, &invited).await?;
-    student.one("[data-testid='grant'][data-state='invited']").await?;
-    album.keep_all("my-invited", &student).await?;
+    album.keep_both("my-invited", &student).await?;
     student.one("form[action$='/reveal'] button").await?.click().await?;
     student.one("[data-testid='key']").await?;
-    album.keep_all("key", &student).await?;
-    sign_in(stack, &visitor, &who(stack, &visitor, WITH_A_KEY).await?).await?;
-    album.keep_all("my", &visitor).await?;
-    visitor.run("document.querySelectorAll('details').forEach((details) => { details.open = true; })").await?;
-    album.keep_all("my-open", &visitor).await?;
+    album.keep_both("key", &student).await?;
+    student.go(&web("/my")).await?;
+    student.run("document.querySelectorAll('details').forEach((details) => { details.open = true; })").await?;
+    album.keep_both("my", &student).await?;
+    student.go(&web("/my/help")).await?;
+    album.keep_both("help", &student).await?;
 
     sign_in(stack, &admin, ADMIN).await?;
-    album.keep_all("console", &admin).await?;
-    admin.go(&web(PILOT)).await?;
-    album.keep_all("overview", &admin).await?;
-    let roster = std::env::temp_dir().join(format!("bursar-roster-{}.csv", std::process::id()));
-    std::fs::write(&roster, "email,name,office\nnew.person@example.edu,New Person,12\nnobody@,Nobody,13\n")?;
-    let file = admin.one("#roster-file").await?;
-    file.write(roster.to_str().context("a strange folder")?).await?;
-    admin.one("form[action$='/roster'] button").await?.click().await?;
-    admin.one("[data-testid='added']").await?;
-    album.keep_all("preview", &admin).await?;
-    std::fs::remove_file(&roster)?;
+    let pages =
+        ["", "/grants", "/groups", "/alerts", "/report", "/closeout", "/pilot"].map(|page| format!("{PILOT}{page}"));
+    let others = ["", "/programmes/new", "/tiers", "/report", "/account"].map(|page| format!("/console{page}"));
+    for path in pages.iter().chain(&others) {
+        admin.go(&web(path)).await?;
+        admin.one("main h1").await?;
+        album.keep_both(&path.trim_start_matches('/').replace('/', "-"), &admin).await?;
+    }
     admin.go(&web(&format!("{PILOT}/grants"))).await?;
-    album.keep_all("grants", &admin).await?;
     admin.one("[data-testid='grant'] a").await?.click().await?;
     admin.one(".timeline").await?;
-    album.keep_all("grant", &admin).await?;
-    admin.go(&web(&format!("{SEMINAR}/alerts"))).await?;
-    album.keep_all("alerts", &admin).await?;
-    admin.go(&web(SEMINAR)).await?;
-    album.keep_all("seminar", &admin).await?;
-    admin.go(&web("/console/account")).await?;
-    admin.one("[data-testid='balance']").await?;
-    album.keep_all("account", &admin).await?;
-    admin.go(&web(SEMINAR)).await?;
-    admin.one("#edit > summary").await?.click().await?;
-    album.keep_all("edit", &admin).await?;
-    admin.go(&web(&format!("{SEMINAR}/groups"))).await?;
-    album.keep_all("groups", &admin).await?;
-    admin.go(&web("/console/tiers")).await?;
-    album.keep_all("tiers", &admin).await?;
-    admin.go(&web("/console/programmes/new")).await?;
-    album.keep_all("new", &admin).await?;
-    admin.one("[name='name']").await?.write("Reading course").await?;
-    admin.one("[name='cap_usd']").await?.write("a lot").await?;
-    // Otherwise the browser would not submit a form with empty fields.
-    admin.run("document.querySelector('main form').noValidate = true").await?;
-    admin.one("main form button").await?.click().await?;
-    admin.one("[aria-invalid]").await?;
-    album.keep_all("new-refused", &admin).await?;
-    mails::provoke(stack).await?;
-    for (number, ((kind, _), page)) in mails::one_of_each(stack).iter().enumerate() {
-        admin.go(page).await?;
-        album.keep_all(&format!("mail-{kind}-{number}"), &admin).await?;
-    }
-    Ok(())
+    album.keep_both("grant", &admin).await?;
+    let (id, _) = newest_mail(stack, FACULTY, "alert").await?;
+    admin.go(&format!("{}/read/{id}/html", stack.ready.inbox)).await?;
+    album.keep_both("mail", &admin).await
 }
 
 /// A folder of pictures.
@@ -142,15 +113,15 @@ impl Album<'_> {
         Ok(())
     }
 
-    /// Saves a picture of the open page in each look.
-    async fn keep_all(&self, name: &str, browser: &Browser) -> Result<()> {
-        for (how, looks) in [
-            ("phone", PHONE),
-            ("phone-dark", Looks { dark: true, ..PHONE }),
-            ("desk", DESK),
-            ("desk-dark", Looks { dark: true, ..DESK }),
-        ] {
-            browser.look(looks).await?;
+    /// Saves a picture of the open page at each width, in which it must fit.
+    async fn keep_both(&self, name: &str, browser: &Browser) -> Result<()> {
+        for (how, width) in [("phone", PHONE), ("desk", DESK)] {
+            browser.look(width).await?;
+            let wide = browser.run("return document.scrollingElement.scrollWidth").await?;
+            ensure!(
+                wide.as_u64().is_some_and(|wide| wide <= width.into()),
+                "{name} is {wide} wide in a window of {width}"
+            );
             self.keep(&format!("{name}-{how}"), &browser.picture().await?)?;
         }
         Ok(())
@@ -171,22 +142,20 @@ async fn ask(stack: &Stack, browser: &Browser, address: &str) -> Result<()> {
 }
 
 async fn follow(stack: &Stack, browser: &Browser, address: &str) -> Result<()> {
-    let text = newest_mail(stack, address, "link").await?.1.text.context("the mail has no text")?;
-    let link = text.lines().map(str::trim).find(|line| line.starts_with("http")).context("no line is a link")?;
-    browser.go(link).await?;
+    browser.go(&line_of_link_mail(stack, address, "http").await?).await?;
     browser.one("main form button").await?.click().await?;
     browser.one("nav form[action='/sign-out']").await?;
     Ok(())
 }
 
-async fn open_alert(stack: &Stack, browser: &Browser) -> Result<()> {
-    let (id, _) = newest_mail(stack, FACULTY, "alert").await?;
-    browser.go(&format!("{}/read/{id}", stack.ready.inbox)).await?;
-    browser.one("article").await?;
-    Ok(())
+/// The line of the newest link mail that begins so.
+pub(crate) async fn line_of_link_mail(stack: &Stack, address: &str, begins: &str) -> Result<String> {
+    let text = newest_mail(stack, address, "link").await?.1.text.context("the mail has no text")?;
+    let line = text.lines().map(str::trim).find(|line| line.starts_with(begins));
+    Ok(line.with_context(|| format!("no line begins with {begins}"))?.to_owned())
 }
 
-async fn newest_mail(stack: &Stack, address: &str, kind: &str) -> Result<(String, Contents)> {
+pub(crate) async fn newest_mail(stack: &Stack, address: &str, kind: &str) -> Result<(String, Contents)> {
     stack.settle.settle(LIMIT).await?;
     let mails = stack.ses.mails();
     let mut to_them = mails.iter().rev().filter(|mail| mail.to.iter().any(|to| to == address));
