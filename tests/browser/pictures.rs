@@ -155,7 +155,7 @@ pub(crate) async fn line_of_link_mail(stack: &Stack, address: &str, begins: &str
     Ok(line.with_context(|| format!("no line begins with {begins}"))?.to_owned())
 }
 
-pub(crate) async fn newest_mail(stack: &Stack, address: &str, kind: &str) -> Result<(String, Contents)> {
+async fn newest_mail(stack: &Stack, address: &str, kind: &str) -> Result<(String, Contents)> {
     stack.settle.settle(LIMIT).await?;
     let mails = stack.ses.mails();
     let mut to_them = mails.iter().rev().filter(|mail| mail.to.iter().any(|to| to == address));
