@@ -1,210 +1,251 @@
-"""Deploys template.yaml and the packaged zips to an emulator of AWS, and uses the bundle as people would.
+"""Deploys template.yaml and the packaged functions to an emulator of AWS, and uses the bundle as people would.
 
-`deploy_test.py <folder of the zips> <their architecture> <ready line of a bursar, for its provider> <port of the emulator>`
+`deploy_test.py <folder of the packages> <their architecture> <ready line of a bursar, for its provider> <URL of the emulator>`
 """
 
+import http.client
+import io
 import json
 import os
 import re
 import signal
 import sys
 import threading
+import time
 import urllib.error
+import urllib.parse
 import urllib.request
-from datetime import UTC, date, datetime
+import zipfile
+from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 # No bytecode is written, so that this folder stays as it was checked out.
 sys.dont_write_bytecode = True
 
-from deployed.browser import Browser  # noqa: E402
-from deployed.runbook import RESTORE  # noqa: E402
-from deployed.stack import FROM, Stack, direct  # noqa: E402
-from provider_sdk import management_key  # noqa: E402
+import boto3  # noqa: E402
+from botocore.config import Config  # noqa: E402
+from provider_sdk import direct, management_key  # noqa: E402
 
 ADMIN, ADA, BEN = "admin@example.edu", "ada@example.edu", "ben@example.edu"
-PILOT = "/console/programmes/cs-pilot"
+PILOT, STACK, BUCKET, FROM = "/console/programmes/cs-pilot", "bursar", "packages", "bursar@cs.example.edu"
+# The emulator delivers the stream and the schedules of each minute by itself.
+PATIENCE = 180
 
 
 def main():
-    packages, architecture, ready, port = sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), int(sys.argv[4])
-    provider = Provider(ready["provider"])
-    stack = Stack(port, packages, parameters(architecture, provider.url)).deploy()
-    print(f"deploy-test: the stack is made, at {stack.outputs['Origin']}")
-    stack.runbook("Keep it from later mistakes", "Put the management key", typed=f"{management_key(ready)}\n")
-    steps = (a_student_gets_a_key, a_sync_and_an_alert, a_rotation, a_killed_claim, schedules_come, a_restored_table, doctor_is_asked)
-    for step in (*steps, everything_is_removed):
-        step(stack, provider, ready)
+    packages, architecture, ready, url = Path(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3]), sys.argv[4]
+    provider = Provider(ready["provider"], management_key(ready))
+    stack = Stack(url)
+    stack.deploy(packages, {"Architecture": architecture, "MailFrom": FROM, "Admins": ADMIN, "OperatorMail": "operator@example.edu", "Institution": "Example University", "OpenRouterBaseUrl": provider.url})
+    stack.aws("secretsmanager").put_secret_value(SecretId=stack.names["ManagementKey"], SecretString=provider.management_key)
+    print(f"deploy-test: the stack is made, at {stack.origin}")
+    for step in (a_student_gets_a_key, a_sync_and_an_alert, a_killed_claim, a_rotation):
+        step(stack, provider)
         print(f"deploy-test: {step.__name__.replace('_', ' ')}")
 
 
-def parameters(architecture, provider):
-    return {
-        "Architecture": architecture,
-        "MailFrom": FROM,
-        "Admins": ADMIN,
-        "OperatorMail": "operator@example.edu",
-        "Institution": "Example University",
-        "OpenRouterBaseUrl": provider,
-    }
-
-
-def a_student_gets_a_key(stack, provider, ready):
+def a_student_gets_a_key(stack, provider):
     """From an empty account to a key that works, in two browsers."""
-    admin = signed_in(stack, ADMIN, "/console")
-    new = admin.get("/console/programmes/new").expect(200)
+    admin = stack.admin = signed_in(stack, ADMIN, "/console")
     year = date.today().year
     term = {"starts_on": f"{year}-01-01", "ends_on": f"{year + 1}-12-31", "timezone": "UTC"}
-    made = admin.submit(new, "/console/programmes", name="CS pilot", cap_usd="1", pot_usd="2.40", **term).expect(303)
-    assert made.location == PILOT, made.location
+    admin.get("/console/programmes/new")
+    admin.submit("/console/programmes", 303, name="CS pilot", cap_usd="1", pot_usd="2.40", **term)
     for address in (ADA, BEN):
-        admin.submit(admin.get(PILOT).expect(200), f"{PILOT}/people", email=address).expect(303)
-    student = signed_in(stack, ADA, "/my")
-    shown = student.submit(student.get("/my").expect(200), "/my/cs-pilot/reveal").expect(200)
-    stack.key = shown.hook("key")["text"]
+        admin.get(PILOT)
+        admin.submit(f"{PILOT}/people", 303, email=address)
+    student = stack.student = signed_in(stack, ADA, "/my")
+    student.get("/my")
+    student.submit("/my/cs-pilot/reveal", 200)
     stack.mail(ADA, "you took a new key")
     # 39,000 tokens of this model are 97.5 cents.
     asked = {"model": "anthropic/claude-opus-4.5", "max_tokens": 39_000, "messages": [{"role": "user", "content": "hello"}]}
-    answer = json.load(provider.chat(stack.key, asked))
+    answer = provider.ask("/chat/completions", student.hook("key")[1], asked)
     assert answer["choices"], answer
-    stack.people = {"admin": admin, "student": student}
 
 
-def a_sync_and_an_alert(stack, provider, ready):
-    printed = stack.runbook("Sync by hand")
-    [report] = answers(printed)
+def a_sync_and_an_alert(stack, provider):
+    report = stack.invoke("UsageSync", {})
     assert report["complete"] and report["readings_recorded"] == 1, report
-    assert '"message":"synced"' in printed, f"the log does not say what was reported: {printed}"
-    spent = stack.people["student"].get("/my").expect(200).hook("grant")["data-spent-usd"]
-    assert spent.startswith("0.97"), spent
+    stack.student.get("/my")
+    spent = stack.student.hook("grant")[0]
+    assert 'data-spent-usd="0.97' in spent, spent
     # A pot of which 40 % is used has crossed no threshold; a smaller one has.
-    overview = stack.people["admin"].get(PILOT).expect(200)
-    stack.people["admin"].submit(overview, PILOT, pot_usd="2.00", thresholds="45").expect(303)
+    stack.admin.get(PILOT)
+    stack.admin.submit(PILOT, 303, pot_usd="2.00", thresholds="45")
     stack.mail(ADMIN, "% of $2")
 
 
-def a_rotation(stack, provider, ready):
-    """The same key as a new version: what is tested is that it is checked and promoted."""
-    secrets, secret = stack.aws["secretsmanager"], stack.names["ManagementKey"]
-    current = lambda: secrets.get_secret_value(SecretId=secret, VersionStage="AWSCURRENT")["VersionId"]  # noqa: E731
-    before = current()
-    rotated, synced = answers(stack.runbook("Rotate the management key", typed=f"{management_key(ready)}\n"))
-    assert rotated == {"promoted": True} and synced["complete"], (rotated, synced)
-    assert current() != before, "the pending key was not promoted"
-
-
-def a_killed_claim(stack, provider, ready):
+def a_killed_claim(stack, provider):
     """The process of a claim dies between Mint and Record; the next sync disables the key that nobody was shown."""
     student = signed_in(stack, BEN, "/my")
-    my = student.get("/my").expect(200)
-    before = provider.keys(ready)
-    provider.kill_when_a_key_is_made(stack.names["Claim"])
-    page = student.submit(my, "/my/cs-pilot/reveal")
-    assert page.status >= 500 and provider.killed, (page.status, provider.killed)
-    [orphan] = set(provider.keys(ready)) - set(before)
-    assert not provider.keys(ready)[orphan]["disabled"], "the key that was made is enabled"
-    age_attempts(stack)
+    student.get("/my")
+    before = provider.keys()
+    provider.victim = stack.names["Claim"]
+    status = student.submit("/my/cs-pilot/reveal")
+    assert status >= 500 and provider.killed, (status, provider.killed)
+    [orphan] = set(provider.keys()) - set(before)
+    assert not provider.keys()[orphan]["disabled"], "the key that was made is enabled"
+    stack.age_attempts()
     report = stack.invoke("UsageSync", {})
     assert report["complete"] and report["orphans_disabled"] == 1, report
-    assert provider.keys(ready)[orphan]["disabled"], "the key that nobody was shown still works"
-    again = student.submit(student.get("/my").expect(200), "/my/cs-pilot/reveal").expect(200)
-    assert again.hook("key")["text"], "no key after the one that was lost"
+    assert provider.keys()[orphan]["disabled"], "the key that nobody was shown still works"
+    student.get("/my")
+    student.submit("/my/cs-pilot/reveal", 200)
+    assert student.hook("key")[1], "no key after the one that was lost"
 
 
-def schedules_come(stack, provider, ready):
-    """The drain of each minute. It sends no bulk mail here, since the emulator does not know `GetAccountSendingEnabled`."""
-    log = stack.names["MailLog"]
-    stack.until("a drain of the schedule", lambda: stack.logged(log, '"drained":true'))
-
-
-def a_restored_table(stack, provider, ready):
-    """The table put back to a moment, in the place of the stack's own, as the runbook says."""
-    before = stack.names["Table"]
-    moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    [report] = answers(stack.runbook(*RESTORE, RESTORE_TO=moment))
+def a_rotation(stack, provider):
+    """The same key as a new version: what is tested is that it is checked and promoted."""
+    secrets, secret = stack.aws("secretsmanager"), stack.names["ManagementKey"]
+    pending = secrets.put_secret_value(SecretId=secret, SecretString=provider.management_key, VersionStages=["AWSPENDING"])["VersionId"]
+    report = stack.invoke("UsageSync", {"task": "rotate"})
+    assert report == {"promoted": True}, report
+    current = secrets.get_secret_value(SecretId=secret, VersionStage="AWSCURRENT")["VersionId"]
+    assert current == pending, "the pending key was not promoted"
+    report = stack.invoke("UsageSync", {})
     assert report["complete"], report
-    after = stack.described().names["Table"]
-    assert after != before and stack.outputs["Table"] == after, (before, after, stack.outputs)
-    [meta] = [item for item in stack.items(after) if item["kind"]["S"] == "meta"]
-    assert meta["table"]["S"] == after, f"the sync did not take the copy for the table: {meta}"
-    stack.update()
-    assert stack.described().names["Table"] == after, "the template replaced the table"
-    # Another table than the stack's lets nothing run, and what is in use is not deleted.
-    stack.runbook("Let the functions run", code=1, RESTORED=before)
-    stack.runbook("Delete what was deleted since", OLD_TABLE=before)
-    stack.runbook("Delete what was deleted since", code=1, OLD_TABLE=after)
-    tables = stack.aws["dynamodb"].list_tables()["TableNames"]
-    assert before not in tables and after in tables, tables
-    # The stream of the restored table brings the link, and the grants are there.
-    spent = signed_in(stack, ADA, "/my").get("/my").expect(200).hooks
-    assert any(hook["data-testid"] == "grant" for hook in spent), spent
 
 
-def doctor_is_asked(stack, provider, ready):
-    """It understands every answer; what it would mend are the ways in which the emulator is not AWS."""
-    lines = [re.fullmatch(r"(ok|MEND|not checked) +([^:]+): (.*)", line) for line in stack.runbook("The day before", code=1, STUDENTS="200").splitlines()]
-    assert all(lines) and len(lines) > 25, lines
-    found = {name: (word, text) for word, name, text in (line.groups() for line in lines)}
-    assert not any(text == "unexpected answer" for _, text in found.values()), found
-    differs = {name for name, (word, _) in found.items() if word != "ok"}
-    assert differs == EMULATED, {name: found.get(name) for name in differs ^ EMULATED}
+class Stack:
+    def __init__(self, url):
+        self.url = url
 
+    def aws(self, service):
+        config = Config(proxies={}, retries={"max_attempts": 1}, s3={"addressing_style": "path"}, read_timeout=100)
+        account = {"region_name": "us-east-1", "aws_access_key_id": "test", "aws_secret_access_key": "test"}
+        return boto3.client(service, endpoint_url=self.url, config=config, **account)
 
-def everything_is_removed(stack, provider, ready):
-    """The protected stack, and then the table and the secret, which it keeps."""
-    stack.runbook("Remove everything")
-    tables, secret = stack.aws["dynamodb"].list_tables()["TableNames"], stack.names["ManagementKey"]
-    assert stack.names["Table"] not in tables, tables
-    assert "DeletedDate" in stack.aws["secretsmanager"].describe_secret(SecretId=secret), "the secret is kept"
+    def deploy(self, packages, parameters):
+        """What `sam deploy` does: uploads the code, names it in the template, and makes the stack."""
+        s3, formation = self.aws("s3"), self.aws("cloudformation")
+        s3.create_bucket(Bucket=BUCKET)
+        template = (Path(__file__).resolve().parents[2] / "template.yaml").read_text()
+        for program in sorted(packages.glob("*/bootstrap")):
+            name, zipped = program.parent.name, io.BytesIO()
+            with zipfile.ZipFile(zipped, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+                archive.write(program, "bootstrap")
+            s3.put_object(Bucket=BUCKET, Key=f"{name}.zip", Body=zipped.getvalue())
+            template = re.sub(rf"CodeUri: target/lambda/{name}/?\n", f"CodeUri: s3://{BUCKET}/{name}.zip\n", template)
+        assert "CodeUri: target" not in template, "a function was not packaged"
+        self.aws("ses").verify_email_identity(EmailAddress=FROM)
+        # It is too long to be sent by itself.
+        s3.put_object(Bucket=BUCKET, Key="template.yaml", Body=template)
+        given = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
+        formation.create_stack(StackName=STACK, TemplateURL=f"{self.url}/{BUCKET}/template.yaml", Parameters=given, Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"])
 
+        def made():
+            [stack] = formation.describe_stacks(StackName=STACK)["Stacks"]
+            if "FAILED" in stack["StackStatus"] or "ROLLBACK" in stack["StackStatus"]:
+                events = formation.describe_stack_events(StackName=STACK)["StackEvents"]
+                raise AssertionError([(event["LogicalResourceId"], event["ResourceStatusReason"]) for event in events if event.get("ResourceStatusReason")])
+            return stack["StackStatus"] == "CREATE_COMPLETE" and stack
 
-# The emulator makes no metric of a log line, keeps another list of identities for each version of SES, and does not say how a table
-# is encrypted. It is not at the address that the AWS CLI asks for queues.
-EMULATED = {"management key", "mail identity", "table", "dead letters"}
+        made = self.until("the stack is made", made)
+        [self.origin] = [each["OutputValue"] for each in made["Outputs"] if each["OutputKey"] == "Origin"]
+        resources = formation.describe_stack_resources(StackName=STACK)["StackResources"]
+        self.names = {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in resources}
 
+    def invoke(self, function, event):
+        answer = self.aws("lambda").invoke(FunctionName=self.names[function], Payload=json.dumps(event))
+        text = answer["Payload"].read().decode()
+        assert "FunctionError" not in answer, f"{function} failed: {text}"
+        return json.loads(text)
 
-def answers(printed):
-    """The answers of functions among what a procedure printed, each after the line that says that it did not fail."""
-    lines = printed.splitlines()
-    found = []
-    for line, after in zip(lines, lines[1:]):
-        if line == "None":
-            found.append(json.JSONDecoder().raw_decode(after)[0])
-    assert found, f"no function answered: {printed}"
-    return found
+    def mails(self, to, about):
+        """The mails with this text that SES was given for an address, oldest first."""
+        sent = [mail for mails in direct(f"{self.url}/_ministack/ses/messages")["messages"].values() for mail in mails]
+        return [mail for mail in sent if any(to in each for each in mail["To"]) and about in mail["Subject"] + mail["BodyText"]]
 
+    def mail(self, to, about, number=1):
+        """The newest mail with this text to an address, when so many have come."""
+        return self.until(f"{number} mails {about!r} for {to}", lambda: len(found := self.mails(to, about)) >= number and found[-1])
 
-def age_attempts(stack):
-    """Lets two hours pass for open attempts, since the clock of these functions is the machine's."""
-    table, two_hours = stack.names["Table"], 2 * 60 * 60 * 1000
-    for item in stack.items(table):
-        if item["kind"]["S"] != "grant" or "minting" not in json.dumps(item["state"]):
-            continue
-        for attempt in item["attempts"]["L"]:
-            begun = attempt["M"]["begun_at"]
-            begun["N"] = str(int(begun["N"]) - two_hours)
-        stack.aws["dynamodb"].put_item(TableName=table, Item=item)
+    def age_attempts(self):
+        """Lets two hours pass for open attempts, since the clock of these functions is the machine's."""
+        dynamodb, table = self.aws("dynamodb"), self.names["Table"]
+        for item in dynamodb.scan(TableName=table)["Items"]:
+            if item["kind"]["S"] == "grant" and "minting" in json.dumps(item["state"]):
+                for attempt in item["attempts"]["L"]:
+                    begun = attempt["M"]["begun_at"]
+                    begun["N"] = str(int(begun["N"]) - 2 * 60 * 60 * 1000)
+                dynamodb.put_item(TableName=table, Item=item)
+
+    def until(self, what, ready):
+        begun = time.monotonic()
+        while time.monotonic() - begun < PATIENCE:
+            if found := ready():
+                return found
+            time.sleep(0.1)
+        raise AssertionError(f"not within {PATIENCE} s: {what}")
 
 
 def signed_in(stack, address, home):
-    browser = Browser(stack.port, stack.host)
+    browser = Browser(stack)
     before = len(stack.mails(address, "/c/"))
-    browser.submit(browser.get("/").expect(200), "/link", address=address).expect(202)
-    mail = stack.mail(address, "/c/", before + 1)
-    link = next(word for word in mail["BodyText"].split() if "/c/" in word)
-    assert link.startswith(stack.outputs["Origin"]), f"{link} does not begin with {stack.outputs['Origin']}"
+    browser.get("/")
+    browser.submit("/link", 202, address=address)
+    link = re.search(r"\S+/c/\S+", stack.mail(address, "/c/", before + 1)["BodyText"]).group()
+    assert link.startswith(stack.origin), f"{link} does not begin with {stack.origin}"
     path = link[link.index("/c/") :]
-    signed = browser.submit(browser.get(path).expect(200), path).expect(303)
-    assert signed.location == home, signed.location
+    browser.get(path)
+    browser.submit(path, 303)
+    assert browser.location == home, browser.location
     return browser
+
+
+class Browser:
+    """One person at one page. The emulator finds the API by the name in `Host`, as AWS does."""
+
+    def __init__(self, stack):
+        self.at = urllib.parse.urlsplit(stack.url).netloc
+        self.host, self.cookies = f"{stack.names['Api']}.execute-api.localhost:{self.at.split(':')[1]}", {}
+
+    def get(self, path):
+        return self.request("GET", path, 200)
+
+    def submit(self, action, expected=None, **typed):
+        """Sends a form of the page back, with its hidden inputs and what was typed."""
+        forms = re.findall(r"<form\b([^>]*)>(.*?)</form>", self.body, re.S)
+        found = [inside for attributes, inside in forms if (attribute(attributes, "action") or self.path) == action]
+        assert found, f"the page has no form {action}: {self.text()}"
+        inputs = [tag for inside in found for tag in re.findall(r"<input\b[^>]*>", inside) if attribute(tag, "name")]
+        kept = {attribute(tag, "name"): attribute(tag, "value") or "" for tag in inputs if attribute(tag, "type") not in ("checkbox", "radio", "submit", "file")}
+        return self.request("POST", action, expected, urllib.parse.urlencode({**kept, **typed}))
+
+    def request(self, method, path, expected, body=None):
+        connection = http.client.HTTPConnection(self.at, timeout=40)
+        headers = {"Host": self.host, "Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
+        connection.request(method, path, body, headers | ({"Content-Type": "application/x-www-form-urlencoded"} if body else {}))
+        answer = connection.getresponse()
+        for cookie in answer.headers.get_all("Set-Cookie") or []:
+            name, _, rest = cookie.partition("=")
+            self.cookies[name] = rest.split(";")[0]
+        self.path, self.location, self.body = path, answer.getheader("Location"), answer.read().decode()
+        connection.close()
+        assert expected in (None, answer.status), f"{method} {path}: {answer.status} in place of {expected}: {self.text()}"
+        return answer.status
+
+    def hook(self, name):
+        """The tag and the text of the one element with this hook."""
+        [found] = re.findall(rf'(<[^>]*data-testid="{name}"[^>]*>)([^<]*)', self.body)
+        return found
+
+    def text(self):
+        return " ".join(re.sub(r"<[^>]*>", " ", self.body).split())[:600]
+
+
+def attribute(tag, name):
+    found = re.search(rf'\b{name}="([^"]*)"', tag)
+    return found and found.group(1)
 
 
 class Provider:
     """The provider simulator, behind a server that can kill whoever makes a key."""
 
-    def __init__(self, url):
-        self.to, self.victim, self.killed = url, None, None
+    def __init__(self, url, management_key):
+        self.to, self.management_key, self.victim, self.killed = url, management_key, None, None
         outer = self
 
         class Forward(BaseHTTPRequestHandler):
@@ -218,30 +259,23 @@ class Provider:
             def log_message(self, *_):
                 pass
 
-        class Server(ThreadingHTTPServer):
-            def handle_error(self, request, address):
-                # Whoever was killed closes the connection.
-                if not outer.killed:
-                    super().handle_error(request, address)
-
-        server = Server(("127.0.0.1", 0), Forward)
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Forward)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self.url = f"http://127.0.0.1:{server.server_port}"
-
-    def kill_when_a_key_is_made(self, function):
-        self.victim = function
 
     def forward(self, asked):
         body = asked.rfile.read(int(asked.headers.get("Content-Length") or 0))
         headers = {name: value for name, value in asked.headers.items() if name.lower() not in ("host", "connection", "accept-encoding")}
         request = urllib.request.Request(self.to + asked.path, data=body or None, headers=headers, method=asked.command)
         try:
-            answer = direct(request)
+            answer = urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60)
         except urllib.error.HTTPError as refusal:
             answer = refusal
         text = answer.read()
         if self.victim and (asked.command, asked.path) == ("POST", "/keys"):
             self.killed, self.victim = kill(self.victim), None
+            asked.close_connection = True
+            return
         asked.send_response(answer.status)
         for name in ("Content-Type", "Retry-After", "Date"):
             if answer.headers.get(name):
@@ -250,25 +284,23 @@ class Provider:
         asked.end_headers()
         asked.wfile.write(text)
 
-    def chat(self, key, asked):
+    def ask(self, path, key, body=None):
         headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-        return direct(urllib.request.Request(f"{self.to}/chat/completions", data=json.dumps(asked).encode(), headers=headers))
+        return direct(urllib.request.Request(self.to + path, data=body and json.dumps(body).encode(), headers=headers))
 
-    def keys(self, ready):
-        headers = {"Authorization": f"Bearer {management_key(ready)}"}
-        listed = json.load(direct(urllib.request.Request(f"{self.to}/keys?include_disabled=true", headers=headers)))
-        return {key["hash"]: key for key in listed["data"]}
+    def keys(self):
+        return {key["hash"]: key for key in self.ask("/keys?include_disabled=true", self.management_key)["data"]}
 
 
 def kill(function):
     """Kills the processes of a function, which know their function's name from Lambda."""
     killed = []
-    for process in Path("/proc").iterdir():
+    for process in Path("/proc").glob("[0-9]*"):
         try:
             variables = (process / "environ").read_bytes().split(b"\0")
-        except (OSError, ValueError):
+        except OSError:
             continue
-        if f"AWS_LAMBDA_FUNCTION_NAME={function}".encode() in variables and process.name.isdigit():
+        if f"AWS_LAMBDA_FUNCTION_NAME={function}".encode() in variables:
             os.kill(int(process.name), signal.SIGKILL)
             killed.append(int(process.name))
     return killed
