@@ -355,7 +355,7 @@ impl Deployment {
             }
         };
         // An output wins over a parameter of the same name.
-        let pairs = "Stacks[0].[Parameters[].[ParameterKey, ParameterValue], Outputs[].[OutputKey, OutputValue]][][]";
+        let pairs = "Stacks[0].[Parameters[].[ParameterKey, ParameterValue], Outputs[].[OutputKey, OutputValue]][]";
         let pair = |row: Vec<String>| Some((row.first()?.clone(), row.get(1)?.clone()));
         let values = rows("describe-stacks", pairs)?.into_iter().filter_map(pair).collect();
         let triple = |row: Vec<String>| Some((row.first()?.clone(), (row.get(1)?.clone(), row.get(2)?.clone())));

@@ -74,7 +74,10 @@ fn build(shell: &Shell, architecture: &str, lto: &str, folder: &Path) -> anyhow:
         })?;
     }
     let packages = FUNCTIONS.iter().flat_map(|function| ["--package", function]);
-    let mut build = cmd!(shell, "{lambda} lambda build --release --disable-optimizations {flag} --locked --lambda-dir {folder} {packages...}");
+    let mut build = cmd!(
+        shell,
+        "{lambda} lambda build --release --disable-optimizations {flag} --locked --lambda-dir {folder} {packages...}"
+    );
     if lto == "off" {
         // Quicker by far, and a program a third larger.
         build = build.env("CARGO_PROFILE_RELEASE_LTO", lto).env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
