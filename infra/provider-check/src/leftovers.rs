@@ -7,9 +7,10 @@ use anyhow::{Result, bail};
 use bursar_core::provider::inventory::EVERY_KEY;
 use bursar_core::provider::wire::calls::{Call, DELETE_KEY, LIST_GUARDRAILS, LIST_KEYS, Repeatable};
 use http::Method;
+use serde_json::Value;
 use ulid::Ulid;
 
-use crate::wire::{Object, Request, Wire};
+use crate::wire::Wire;
 
 /// The beginning of the name of everything that the check makes. A deployment's own names begin with `bursar/`.
 const PREFIX: &str = "bursar-provider-check/";
@@ -52,8 +53,8 @@ pub(crate) async fn take_away(wire: &Wire) -> Result<Vec<String>> {
         [("key", "keys", "hash", &DELETE_KEY), ("guardrail", "guardrails", "id", &DELETE_GUARDRAIL)]
     {
         for object in of_the_check(wire, list).await? {
-            let (Some(id), Some(name)) = (object.text(id), object.text("name")) else { continue };
-            delete(wire, call, list, &id).await?;
+            let (Some(id), Some(name)) = (object[id].as_str(), object["name"].as_str()) else { continue };
+            delete(wire, call, list, id).await?;
             taken_away.push(format!("the {what} {name}"));
         }
     }
@@ -62,7 +63,7 @@ pub(crate) async fn take_away(wire: &Wire) -> Result<Vec<String>> {
 
 /// Deletes one thing. One that is gone already counts as deleted.
 pub(crate) async fn delete(wire: &Wire, call: &Call, list: &str, id: &str) -> Result<()> {
-    let answer = wire.ask(&Request { call, path: &[list, id], query: &[], body: None, key: None }).await?;
+    let answer = wire.ask(call, &[list, id], &[], None).await?;
     match answer.is_done() || answer.status == 404 {
         true => Ok(()),
         false => bail!("“{}” was refused with {}", call.name, answer.words()),
@@ -71,7 +72,7 @@ pub(crate) async fn delete(wire: &Wire, call: &Call, list: &str, id: &str) -> Re
 
 /// The keys or guardrails that the check made. All of them lie in the default workspace, which is listed where
 /// none is named.
-async fn of_the_check(wire: &Wire, list: &str) -> Result<Vec<Object>> {
+async fn of_the_check(wire: &Wire, list: &str) -> Result<Vec<Value>> {
     let is_keys = list == "keys";
     let (call, fixed) = match is_keys {
         true => (&LIST_KEYS, &EVERY_KEY[..]),
@@ -81,7 +82,7 @@ async fn of_the_check(wire: &Wire, list: &str) -> Result<Vec<Object>> {
     for _ in 0..MOST_PAGES {
         let offset_text = offset.to_string();
         let query = [fixed, &[("offset", offset_text.as_str())]].concat();
-        let answer = wire.ask(&Request { call, path: &[list], query: &query, body: None, key: None }).await?;
+        let answer = wire.ask(call, &[list], &query, None).await?;
         // An account that can have no guardrail may refuse to list them at all.
         if !is_keys && offset == 0 && matches!(answer.status, 403 | 404) {
             return Ok(ours);
@@ -91,13 +92,15 @@ async fn of_the_check(wire: &Wire, list: &str) -> Result<Vec<Object>> {
             return Ok(ours);
         }
         offset += rows.len();
-        ours.extend(rows.into_iter().filter(|row| row.text("name").is_some_and(|name| is_of_the_check(&name))));
+        ours.extend(rows.into_iter().filter(|row| row["name"].as_str().is_some_and(is_of_the_check)));
     }
     bail!("the list of {list} does not end")
 }
 
 #[cfg(test)]
 mod tests {
+    use bursar_core::domain::values::id::KeyName;
+
     use super::*;
 
     #[test]
@@ -105,6 +108,7 @@ mod tests {
         let name = new_name();
         for own in [name.clone(), format!("{name}/50")] {
             assert!(is_of_the_check(&own), "{own}");
+            assert!(own.parse::<KeyName>().is_err(), "a deployment's sync takes it for its own: {own}");
         }
         let other = name.replacen(PREFIX, "bursar/", 1);
         for foreign in [&format!("{PREFIX}notes"), PREFIX, &format!("{name}/of/mine"), &format!("{name}/mine"), &other]

@@ -11,11 +11,11 @@ use bursar_core::clock::Clock;
 use bursar_core::config::{OPENROUTER, web_address};
 use bursar_core::domain::values::key::PlaintextKey;
 use clap::Parser;
-use provider_check::{LEFT, MODEL, Options, PACES, Refused, Waiting};
+use provider_check::{LEFT, MODEL, Options};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
-/// Tries on a provider's account what Bursar assumes of it, with one key that it makes and deletes. Costs at
+/// Tries on a provider's account what Bursar assumes of it, with a key that it makes and deletes. Costs at
 /// most a cent. Run one check at a time on an account: each takes away what another made.
 #[derive(Parser)]
 #[command(name = "provider-check")]
@@ -56,9 +56,8 @@ fn options(arguments: &Arguments) -> Result<Options> {
         provider: arguments.provider.clone(),
         management_key: Arc::new(read_key(&arguments.management_key_file)?),
         model: arguments.model.clone(),
-        paces: PACES.to_vec(),
         clock: Clock::system(),
-        waiting: Waiting::real(),
+        wait: Arc::new(|wait| Box::pin(tokio::time::sleep(wait))),
         progress: |what| eprintln!("provider-check: {what} …"),
     })
 }
@@ -83,14 +82,8 @@ async fn run(options: &Options, count_keys: bool) -> Result<u8> {
     let work = async {
         let interrupt = interrupted.notified();
         match count_keys {
-            true => {
-                let count = provider_check::count_keys(options, interrupt).await?;
-                Ok((count.to_string(), count.failed.is_none() && count.left.is_none()))
-            }
-            false => {
-                let found = provider_check::check(options, interrupt).await?;
-                Ok((found.to_string(), found.is_well()))
-            }
+            true => provider_check::count_keys(options, interrupt).await,
+            false => provider_check::check(options, interrupt).await,
         }
     };
     let watch = async {
@@ -99,13 +92,13 @@ async fn run(options: &Options, count_keys: bool) -> Result<u8> {
         interrupted.notify_one();
         any_of(&mut signals).await;
     };
-    let ended: Result<_, Refused> = tokio::select! {
+    let ended = tokio::select! {
         ended = work => ended,
         () = watch => anyhow::bail!("interrupted again, so something may be left. {LEFT}"),
     };
-    let (text, is_well) = ended.map_err(|refused| anyhow::anyhow!("{refused}; nothing was done"))?;
-    write!(std::io::stdout().lock(), "{text}")?;
-    Ok(if is_well { WELL } else { NOT_WELL })
+    let found = ended.context("nothing was done")?;
+    write!(std::io::stdout().lock(), "{found}")?;
+    Ok(if found.is_well() { WELL } else { NOT_WELL })
 }
 
 async fn any_of(signals: &mut [Signal]) {
