@@ -1,133 +1,129 @@
-//! The permissions that functions use, as `docs/permissions.md` lists them: which function does what in which partitions of the
-//! table, and what else it asks of AWS. `cargo xtask permissions` writes that document from what the whole suite recorded.
+//! Least privilege, held wherever a stack ends: what a function did in AWS is allowed by its role, as it stands in `template.yaml`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::io::Write;
 use std::sync::LazyLock;
 
 use bursar_local::gate::{Call, Service};
 use bursar_local::invoke::FunctionName;
 use bursar_local::stack::Stack;
+use serde_json::Value;
 
-use crate::documented::{functions, table};
+/// The template that is deployed.
+pub static TEMPLATE: LazyLock<Value> = LazyLock::new(|| {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
+    serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+});
 
-/// One permission that a function uses. Its text is one line of the record that the whole suite makes.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Permission {
+/// The statements of each function's role, read once.
+static ROLES: LazyLock<BTreeMap<FunctionName, Vec<Value>>> = LazyLock::new(|| FunctionName::ALL.map(role).into());
+
+/// One permission that a function used.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Used {
     pub function: FunctionName,
     /// The action as a policy names it: `dynamodb:PutItem`, also within a transaction.
     pub action: String,
-    pub place: Place,
+    pub on: On,
 }
 
-/// Where a permission is used.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Place {
+/// What a permission was used on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum On {
     /// The partitions of the table whose keys begin so.
     Partition(String),
     /// A queue of the table's index.
     Queue(String),
-    /// No part of the table.
+    /// Another service.
     Elsewhere,
 }
 
-const DOCUMENT: &str = "docs/permissions.md";
-/// The columns of the recorded table.
-const COLUMNS: [FunctionName; 5] = FunctionName::ALL;
+/// What the functions of this stack did that their roles do not allow. Calls by the test itself do not count.
+pub(crate) fn not_allowed(stack: &Stack) -> BTreeSet<String> {
+    let refused = used(stack).into_iter().filter(|used| !is_allowed(used));
+    refused.map(|used| format!("{used}: the role of {} in template.yaml does not allow it", used.function)).collect()
+}
 
-/// The file that each stack of the suite adds its permissions to, if the recipe wants them.
-pub const RECORD: &str = "BURSAR_TEST_PERMISSIONS";
-
-/// The permissions that the document lists, read once.
-static DOCUMENTED: LazyLock<BTreeSet<Permission>> = LazyLock::new(documented);
-
-/// The permissions that the functions of a stack used. Calls by the test itself do not count.
-pub fn used(stack: &Stack) -> BTreeSet<Permission> {
+/// The permissions that the functions of a stack used.
+pub fn used(stack: &Stack) -> BTreeSet<Used> {
     let own = (stack.own.function(), stack.own.number());
     let calls = stack.gate.calls().into_iter().map(|recorded| recorded.call);
     calls.filter(|call| (call.function, call.instance) != own).flat_map(needed).collect()
 }
 
 /// The permissions that a call needs. A call of the table in which no item is recognised needs one that no role has.
-pub fn needed(call: Call) -> Vec<Permission> {
-    let function = call.function;
-    let plain = |place| Permission { function, action: call.name.to_string(), place };
+fn needed(call: Call) -> Vec<Used> {
+    let used = |action, on| Used { function: call.function, action, on };
     match call.name.service {
         Service::Provider => Vec::new(),
-        Service::Ses | Service::SecretsManager => vec![plain(Place::Elsewhere)],
-        Service::DynamoDb if call.shape.parts.is_empty() => vec![plain(Place::Partition("?".to_owned()))],
+        Service::Ses | Service::SecretsManager => vec![used(call.name.to_string(), On::Elsewhere)],
+        Service::DynamoDb if call.shape.parts.is_empty() => {
+            vec![used(call.name.to_string(), On::Partition("?".to_owned()))]
+        }
         Service::DynamoDb => {
-            let place = |partition| match call.shape.index {
-                Some(_) => Place::Queue(partition),
-                None => Place::Partition(partition),
-            };
+            let on = if call.shape.index.is_some() { On::Queue } else { On::Partition };
             let parts = call.shape.parts.into_iter();
-            parts
-                .map(|part| Permission {
-                    function,
-                    action: format!("dynamodb:{}", part.action),
-                    place: place(part.partition),
-                })
-                .collect()
+            parts.map(|part| used(format!("dynamodb:{}", part.action), on(part.partition))).collect()
         }
     }
 }
 
-/// The permissions that the document lists as used.
-pub fn documented() -> BTreeSet<Permission> {
-    let mut found = BTreeSet::new();
-    let head: Vec<String> =
-        ["where".to_owned()].into_iter().chain(COLUMNS.map(|function| function.to_string())).collect();
-    for row in table(DOCUMENT, &head) {
-        let (service, place) = match row[0].split_once(' ') {
-            Some(("queue", queue)) => ("dynamodb", Place::Queue(queue.to_owned())),
-            Some(("service", service)) => (service, Place::Elsewhere),
-            _ => ("dynamodb", Place::Partition(row[0].clone())),
-        };
-        for (function, cell) in COLUMNS.into_iter().zip(&row[1..]) {
-            for action in cell.split(", ").filter(|action| *action != "—") {
-                found.insert(Permission { function, action: format!("{service}:{action}"), place: place.clone() });
-            }
-        }
+/// Whether the function's role allows this: by one statement at least, and no other denies it.
+pub fn is_allowed(used: &Used) -> bool {
+    let fits = |effect| ROLES[&used.function].iter().any(move |each| each["Effect"] == effect && concerns(each, used));
+    fits("Allow") && !fits("Deny")
+}
+
+/// Whether a statement is about this: its action, its resource and the leading keys that it names.
+fn concerns(statement: &Value, used: &Used) -> bool {
+    if !texts(&statement["Action"]).any(|action| is_like(action, &used.action)) {
+        return false;
     }
-    found
+    let resource = &statement["Resource"];
+    let of_the_table = resource["Fn::Sub"][0].as_str().and_then(|arn| arn.split_once(":table/${Used}"));
+    match (&used.on, of_the_table.map(|(_, rest)| rest)) {
+        (On::Partition(key), Some("")) | (On::Queue(key), Some("/index/due")) => leads(statement, key),
+        (On::Partition(key) | On::Queue(key), None) => resource == "*" && leads(statement, key),
+        (On::Elsewhere, None) => true,
+        _ => false,
+    }
 }
 
-/// The actions that the document says a reason for.
-pub fn explained() -> BTreeSet<String> {
-    table(DOCUMENT, &["action", "on", "for"]).into_iter().map(|row| row[0].clone()).collect()
+/// Whether a key is one of the leading keys that a statement names, or it names none.
+fn leads(statement: &Value, key: &str) -> bool {
+    let Some(condition) = statement["Condition"].as_object() else { return true };
+    condition.values().any(|named| texts(&named["dynamodb:LeadingKeys"]).any(|pattern| is_like(pattern, key)))
 }
 
-/// The actions that Lambda itself makes with a function's role, as the document lists them with their reasons.
-pub fn of_the_platform() -> BTreeSet<(FunctionName, String)> {
-    let rows = table(DOCUMENT, &["action", "whose role", "why"]);
-    rows.into_iter()
-        .flat_map(|row| functions(&row[1]).into_iter().map(move |function| (function, row[0].clone())))
-        .collect()
+/// Whether a text fits a pattern of a policy, which has a star at its end or none.
+fn is_like(pattern: &str, text: &str) -> bool {
+    pattern.strip_suffix('*').map_or(pattern == text, |beginning| text.starts_with(beginning))
 }
 
-/// The permissions that the functions of this stack used and no document lists. Where the whole suite is recorded they
-/// are added to the record instead, which the recipe compares with the document.
-pub(crate) fn undocumented(stack: &Stack) -> Vec<String> {
-    let used = used(stack);
-    let Some(path) = std::env::var_os(RECORD) else {
-        return used.difference(&DOCUMENTED).map(|new| format!("{new}: docs/permissions.md does not say so")).collect();
-    };
-    let lines: String = used.iter().map(|permission| format!("{permission}\n")).collect();
-    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
-    // One write, so that the lines of tests that end at once do not mix.
-    file.write_all(lines.as_bytes()).unwrap();
-    Vec::new()
+/// The statements of a function's role.
+fn role(function: FunctionName) -> (FunctionName, Vec<Value>) {
+    let resources = TEMPLATE["Resources"].as_object().unwrap();
+    let code = format!("target/lambda/{function}/");
+    let found = resources.values().find(|resource| resource["Properties"]["CodeUri"] == code.as_str()).unwrap();
+    let name = found["Properties"]["Role"]["Fn::GetAtt"][0].as_str().unwrap();
+    let policies = resources[name]["Properties"]["Policies"].as_array().unwrap();
+    let statements = policies.iter().flat_map(|policy| policy["PolicyDocument"]["Statement"].as_array().unwrap());
+    (function, statements.cloned().collect())
 }
 
-impl fmt::Display for Permission {
+/// A text, or a list of texts.
+pub fn texts(value: &Value) -> impl Iterator<Item = &str> {
+    let list = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+    list.iter().filter_map(Value::as_str)
+}
+
+impl fmt::Display for Used {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Permission { function, action, place } = self;
-        match place {
-            Place::Partition(partition) => write!(f, "{function} {action} {partition}"),
-            Place::Queue(queue) => write!(f, "{function} {action} queue {queue}"),
-            Place::Elsewhere => write!(f, "{function} {action}"),
+        let Used { function, action, on } = self;
+        match on {
+            On::Partition(partition) => write!(f, "{function} {action} {partition}"),
+            On::Queue(queue) => write!(f, "{function} {action} queue {queue}"),
+            On::Elsewhere => write!(f, "{function} {action}"),
         }
     }
 }

@@ -46,7 +46,7 @@ impl Stack {
     }
 
     /// Ends a stack in which nothing went wrong. Every planned fault happened, every event found its function,
-    /// and no function complained. No mail is unread.
+    /// and no function complained. No mail is unread. No function did what its role does not allow.
     #[track_caller]
     pub fn finish(self) -> impl Future<Output = ()> {
         self.finish_leaving(&[])
@@ -66,7 +66,7 @@ impl Stack {
             let _ = tokio::time::timeout(ON_ITS_WAY, self.pump.drained()).await;
         }
         let mut wrong = Leavings::of(self).unwrap().against(left);
-        wrong.extend(permissions::undocumented(self));
+        wrong.extend(permissions::not_allowed(self));
         let ended = self.running.take().unwrap().stop().await;
         assert!(wrong.is_empty(), "the stack that ends at {caller} leaves\n{}", wrong.join("\n"));
         ended.unwrap();

@@ -47,4 +47,6 @@ mod statements;
 #[cfg(test)]
 mod sync;
 #[cfg(test)]
+mod template;
+#[cfg(test)]
 mod watch;
