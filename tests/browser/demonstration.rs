@@ -1,6 +1,7 @@
 //! The demonstration, built for one session of the browser.
 
 use anyhow::Result;
+use bursar_core::clock::Clock;
 use bursar_core::deadline::Waits;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_local::demo;
@@ -8,7 +9,7 @@ use bursar_local::folder::Folder;
 use bursar_local::gate::Keep;
 use bursar_local::invoke::logs::Logs;
 use bursar_local::schedules::SyncEvery;
-use bursar_local::stack::{Functions, Options, ProviderAt, listen, origin_of};
+use bursar_local::stack::{Options, ProviderAt, listen, origin_of};
 use bursar_tests::stack::Stack;
 use tempfile::TempDir;
 
@@ -29,7 +30,8 @@ impl Demonstration {
         let web = listen(0).await?;
         let origin = origin_of(&web)?;
         let admins = vec![EmailAddress::parse(ADMIN)?];
-        demo::build(&folder, &origin, &admins, |progress| eprintln!("demonstration: {progress}")).await?;
+        demo::build(&folder, &origin, &admins, &Clock::system(), |progress| eprintln!("demonstration: {progress}"))
+            .await?;
         let stack = Stack::start(Options {
             files: Some(folder.files()),
             web,
@@ -39,7 +41,6 @@ impl Demonstration {
             provider: ProviderAt::BuiltIn,
             smtp: None,
             sync_every: SyncEvery::Never,
-            functions: Functions::InProcess,
             keep: Keep::Last(100),
             logs: Logs::new(Keep::Last(100)),
             waits: Waits::WHOLE,

@@ -6,11 +6,9 @@
 pub mod aws;
 pub mod documented;
 pub mod invariants;
-pub mod journey;
 mod left;
 pub mod office;
 pub mod permissions;
-pub mod process;
 mod raw_table;
 pub mod seeds;
 pub mod stack;

@@ -12,10 +12,9 @@ use bursar_core::deadline::Waits;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_local::folder::{Files, Folder};
 use bursar_local::gate::Keep;
-use bursar_local::invoke::binaries::build_binaries;
 use bursar_local::invoke::logs::Logs;
 use bursar_local::schedules::SyncEvery;
-use bursar_local::stack::{self as local, Functions, Options, ProviderAt, listen};
+use bursar_local::stack::{self as local, Options, ProviderAt, listen};
 use jiff::Timestamp;
 
 use crate::invariants::{RawTable, Watch};
@@ -126,13 +125,8 @@ pub async fn in_process() -> Result<Stack> {
 pub async fn of(setup: Setup<'_>) -> Result<Stack> {
     let folder = setup.data.map(Folder::open).transpose()?;
     let files = folder.as_ref().map(Folder::files);
-    let options = options(Functions::InProcess, files, setup.waits, setup.admins).await?;
+    let options = options(files, setup.waits, setup.admins).await?;
     Stack::start(Options { begins_at: setup.at, ..options }).await
-}
-
-/// A stack with the real binaries.
-pub async fn with_binaries() -> Result<Stack> {
-    Stack::start(options(Functions::Binaries(build_binaries().await?), None, Waits::WHOLE, &[ADMIN]).await?).await
 }
 
 /// A watch on everything of a stack that can be observed.
@@ -148,7 +142,7 @@ pub fn watch(stack: &Stack) -> Watch {
     }
 }
 
-async fn options(functions: Functions, files: Option<Files>, waits: Waits, admins: &[&str]) -> Result<Options> {
+async fn options(files: Option<Files>, waits: Waits, admins: &[&str]) -> Result<Options> {
     Ok(Options {
         files,
         web: listen(0).await?,
@@ -158,7 +152,6 @@ async fn options(functions: Functions, files: Option<Files>, waits: Waits, admin
         provider: ProviderAt::BuiltIn,
         smtp: None,
         sync_every: SyncEvery::Never,
-        functions,
         keep: Keep::All,
         logs: Logs::new(Keep::All),
         waits,

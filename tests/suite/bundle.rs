@@ -1,5 +1,4 @@
-//! The bundle as a whole, in process and through the five real binaries: every kind of event reaches its
-//! function and is answered.
+//! The bundle as a whole: every kind of event reaches its function and is answered.
 
 use std::time::Duration;
 
@@ -17,7 +16,9 @@ async fn get(stack: &Stack, path: &str) -> reqwest::Response {
     client.get(format!("{}{path}", stack.ready.web)).send().await.unwrap()
 }
 
-async fn every_kind_of_event_is_answered(stack: Stack) {
+#[tokio::test]
+async fn every_kind_of_event_is_answered() {
+    let stack = stack::in_process().await.unwrap();
     let start = get(&stack, "/").await;
     assert_eq!(start.status(), 200);
     let policy = start.headers()["content-security-policy"].to_str().unwrap().to_owned();
@@ -78,16 +79,6 @@ async fn every_kind_of_event_is_answered(stack: Stack) {
     }
     stack.settle.settle(Duration::from_secs(60)).await.unwrap();
     stack.finish().await;
-}
-
-#[tokio::test]
-async fn in_process_every_kind_of_event_is_answered() {
-    every_kind_of_event_is_answered(stack::in_process().await.unwrap()).await;
-}
-
-#[tokio::test]
-async fn through_the_real_binaries_every_kind_of_event_is_answered() {
-    every_kind_of_event_is_answered(stack::with_binaries().await.unwrap()).await;
 }
 
 #[tokio::test]
@@ -154,19 +145,4 @@ async fn a_disable_that_is_ordered_is_repeated_by_the_work_until_the_provider_an
 
 async fn work(stack: &Stack) -> Value {
     stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap()
-}
-
-#[tokio::test]
-#[should_panic(expected = "a stack ends without `finish`")]
-async fn a_test_that_does_not_finish_its_stack_fails() {
-    drop(stack::in_process().await.unwrap());
-}
-
-#[tokio::test]
-#[should_panic(expected = "planned faults that no call met")]
-async fn a_test_whose_fault_met_no_call_fails_though_it_was_lifted() {
-    let stack = stack::in_process().await.unwrap();
-    let rule = stack.gate.at("provider:*", Verdict::status(500));
-    stack.gate.lift(rule);
-    stack.finish().await;
 }

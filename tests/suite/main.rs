@@ -11,8 +11,6 @@ mod changes;
 #[cfg(test)]
 mod claim;
 #[cfg(test)]
-mod command;
-#[cfg(test)]
 mod console;
 #[cfg(test)]
 mod demonstration;
@@ -20,8 +18,6 @@ mod demonstration;
 mod digest;
 #[cfg(test)]
 mod invariants;
-#[cfg(test)]
-mod journey;
 #[cfg(test)]
 mod mail;
 #[cfg(test)]

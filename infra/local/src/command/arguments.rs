@@ -28,7 +28,7 @@ use crate::aws::ses::check_relay;
 use crate::command::demo;
 use crate::command::folder::Folder;
 use crate::command::keys::{self, KeysOptions};
-use crate::command::stack::{Functions, Options, ProviderAt, Stack, listen, origin_of};
+use crate::command::stack::{Options, ProviderAt, Stack, listen, origin_of};
 use crate::gate::Keep;
 
 /// The whole of Bursar on this machine, with simulated AWS and, unless another is named, a simulated provider.
@@ -137,8 +137,8 @@ impl Serve {
         // A real account gets no demonstration.
         if !self.empty && folder.is_new() && matches!(provider, ProviderAt::BuiltIn) {
             let origin = origin_of(&web)?;
-            let build =
-                demo::build(&folder, &origin, &admins, |how_far| eprint!("\rbuilding the demonstration: {how_far} "));
+            let (clock, say) = (Clock::system(), |how_far| eprint!("\rbuilding the demonstration: {how_far} "));
+            let build = demo::build(&folder, &origin, &admins, &clock, say);
             let built = tokio::select! {
                 built = build => built,
                 () = interrupts.next() => return Ok(()),
@@ -159,7 +159,6 @@ impl Serve {
             provider,
             smtp: self.smtp,
             sync_every,
-            functions: Functions::InProcess,
             keep: Keep::Last(LATEST),
             logs: Logs::echoed(Keep::Last(LATEST), |line| eprintln!("{} {}", line.function, line.text.trim_end())),
             waits: Waits::WHOLE,

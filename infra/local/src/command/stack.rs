@@ -1,7 +1,7 @@
 //! The assembled bundle: engine, stand-ins, fault layer, functions, pump, schedules and the web origin.
 //! `bursar` runs one for a person, a test as many as it likes.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +21,6 @@ use uuid::Uuid;
 use crate::aws::engine::{Engine, Place};
 use crate::aws::gateway;
 use crate::aws::inbox::{Inbox, InboxGuide, KnownLogin};
-use crate::aws::invoke::binaries::Binaries;
 use crate::aws::invoke::in_process::InProcess;
 use crate::aws::invoke::logs::Logs;
 use crate::aws::invoke::{Invoke, Settings};
@@ -65,10 +64,9 @@ pub struct Options {
     pub provider: ProviderAt,
     pub smtp: Option<String>,
     pub sync_every: SyncEvery,
-    pub functions: Functions,
     pub keep: Keep,
     pub logs: Logs,
-    /// The share of each wait that functions in this process really wait; binaries wait all of it.
+    /// The share of each wait that the functions really wait.
     pub waits: Waits,
 }
 
@@ -80,13 +78,6 @@ pub enum ProviderAt {
         url: String,
         management_key: String,
     },
-}
-
-/// The way functions are run.
-pub enum Functions {
-    InProcess,
-    /// The real binaries of this folder.
-    Binaries(PathBuf),
 }
 
 /// The addresses of a running stack, as `bursar` prints them.
@@ -196,10 +187,7 @@ impl Stack {
             time_out: Arc::new(time_out),
             logs: options.logs.clone(),
         };
-        let invoke: Arc<dyn Invoke> = match &options.functions {
-            Functions::InProcess => Arc::new(InProcess::new(gate.clone(), settings, clock.as_clock())),
-            Functions::Binaries(folder) => Arc::new(Binaries::new(gate.clone(), settings, folder)),
-        };
+        let invoke: Arc<dyn Invoke> = Arc::new(InProcess::new(gate.clone(), settings, clock.as_clock()));
 
         let schedules = Schedules::new(&template, options.sync_every, invoke.clone(), kept.clone(), clock.clone())?;
         let readers = template.readers.clone();

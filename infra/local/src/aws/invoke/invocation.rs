@@ -1,4 +1,4 @@
-//! One invocation as Lambda describes it to a function, in process or as a binary, and the size limits of
+//! One invocation as Lambda describes it to a function, and the size limits of
 //! events and answers.
 
 use std::io;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::logs::Logs;
 use super::{FunctionName, InvokeError};
 
-/// The settings that both ways of invoking share.
+/// The settings of all invocations.
 #[derive(Clone)]
 pub struct Settings {
     /// The deployment's configuration. Each instance replaces the URLs of AWS and the provider by its own,
@@ -83,7 +83,7 @@ impl io::Write for Counted {
     }
 }
 
-/// A deployment for the tests of both ways of invoking. `mail` has a very short time-out.
+/// A deployment for the tests. `mail` has a very short time-out.
 #[cfg(test)]
 pub(super) fn test_settings() -> Settings {
     use bursar_core::aws::AwsAccess;

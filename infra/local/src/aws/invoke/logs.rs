@@ -1,5 +1,4 @@
-//! The log lines of functions with their invocations. Capturing the lines is left to the two ways of
-//! invoking.
+//! The log lines of functions with their invocations. Capturing the lines is left to `in_process`.
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,7 +14,7 @@ use crate::gate::Keep;
 pub struct LogLine {
     pub function: FunctionName,
     pub instance: u32,
-    /// The invocation; empty for lines from before a process's first one.
+    /// The invocation.
     pub request_id: Arc<str>,
     pub text: String,
 }

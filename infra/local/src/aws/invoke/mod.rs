@@ -1,12 +1,9 @@
 //! The one way to invoke a function: an event in, its answer out, as in Lambda. `in_process` runs the
-//! function's library and `binaries` the real executables; callers do not know which.
+//! function's library.
 
-pub mod binaries;
-mod build;
 pub mod in_process;
 mod invocation;
 pub mod logs;
-mod runtime_api;
 
 use futures_util::future::BoxFuture;
 use serde_json::Value;

@@ -1,14 +1,15 @@
 //! Demonstration data: a term under way. A story acts through the real functions while the clock moves from
-//! its first day to now. It is built in a temporary folder and moved to its place when complete.
+//! its first day to the present. It is built in a temporary folder and moved to its place when complete.
 
 mod cast;
 mod story;
 
 use anyhow::{Context, Result};
+use bursar_core::clock::Clock;
 use bursar_core::deadline::Waits;
 use bursar_core::domain::values::address::EmailAddress;
+use jiff::SignedDuration;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 use story::{DAYS, Story};
 
 use crate::aws::inbox::KnownLogin;
@@ -17,21 +18,22 @@ use crate::aws::schedules::SyncEvery;
 use crate::aws::ses::Quota;
 use crate::base::state_file::StateFile;
 use crate::command::folder::Folder;
-use crate::command::stack::{Functions, Options, ProviderAt, Stack, WHO, listen};
+use crate::command::stack::{Options, ProviderAt, Stack, WHO, listen};
 use crate::gate::Keep;
 
 /// The number of calls and lines that are kept of a stack that nobody inspects.
 const LATEST: usize = 100;
 
-/// Fills a new folder. Links in its mails lead to `origin`.
+/// Fills a new folder with a story that ends at the time of `clock`. Links in its mails lead to `origin`.
 pub async fn build(
     folder: &Folder,
     origin: &str,
     admins: &[EmailAddress],
+    clock: &Clock,
     mut progress: impl FnMut(String),
 ) -> Result<()> {
     let aside = folder.aside()?;
-    let began = story::first_day(Timestamp::now());
+    let began = story::first_day(clock.now());
     let stack = Stack::start(Options {
         files: Some(aside.files()),
         web: listen(0).await?,
@@ -41,38 +43,23 @@ pub async fn build(
         provider: ProviderAt::BuiltIn,
         smtp: None,
         sync_every: SyncEvery::Every(SignedDuration::from_hours(24)),
-        functions: Functions::InProcess,
         keep: Keep::Last(LATEST),
         logs: Logs::new(Keep::Last(LATEST)),
         waits: Waits::WHOLE,
     })
     .await?;
-    // Two hundred roster mails are sent at once, not at the rate of a new account.
+    // The roster mails are sent at once, not at the rate of a new account.
     stack.ses.set_quota(Quota { per_second: 10_000, ..Quota::PRODUCTION });
     let admin = admins.first().context("there is no admin")?;
     let mut story = Story::new(&stack, began, admin);
-    let told = story.tell(|day| progress(format!("day {} of {DAYS}", day + 1))).await;
+    let told = story.tell(clock, |day| progress(format!("day {} of {DAYS}", day + 1))).await;
     let who = story.who();
     // The stack is stopped after a failure too, so that the folder can be removed.
-    let caught_up = match told {
-        Ok(()) => catch_up(&stack).await,
-        failed => failed,
-    };
     stack.stop().await?;
-    caught_up?;
+    told?;
     keep(&aside.files().stand_ins.join("state.db"), &who)?;
     aside.finish()?;
     Ok(())
-}
-
-/// Moves the clock to now, and lets it run with real time again.
-async fn catch_up(stack: &Stack) -> Result<()> {
-    let left = Timestamp::now().duration_since(stack.clock.now());
-    if left.is_positive() {
-        stack.schedules.advance(left).await?;
-    }
-    stack.settle.settle(crate::command::settle::LIMIT).await?;
-    stack.clock.run_from(Timestamp::now())
 }
 
 fn keep(state: &std::path::Path, who: &[KnownLogin]) -> Result<()> {

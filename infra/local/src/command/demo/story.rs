@@ -1,9 +1,10 @@
-//! The events of the demonstration by day: a programme with two hundred students, a small seminar whose pot
+//! The events of the demonstration by day: a programme with some thirty students, a small seminar whose pot
 //! runs low, a leaked key, returned mail. Everything is done through pages, mails and schedules.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
+use bursar_core::clock::Clock;
 use bursar_core::domain::values::address::EmailAddress;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::civil::Date;
@@ -19,10 +20,14 @@ use crate::command::stack::Stack;
 use crate::provider::{Nano, hash_of};
 use crate::visitor::Visitor;
 
-/// The length of the story in days.
-pub(super) const DAYS: u16 = 33;
+/// The length of the story in days. Whatever weekday it begins on, two Monday mornings lie in it, each with a day before it.
+pub(super) const DAYS: u16 = 15;
+/// The day on which a student publishes a key.
+const LEAK: u16 = 6;
 /// The day on which the students' work is due.
-const DEADLINE: u16 = 26;
+const DEADLINE: u16 = 11;
+/// The time of night, in minutes after midnight UTC, when the sync is over and its mails are sent.
+const AFTER_THE_SYNC: i64 = 30;
 /// The address of the faculty member of both programmes.
 const FACULTY: &str = "grace.hopper@example.edu";
 /// The address of the assistant of both programmes.
@@ -52,6 +57,7 @@ struct Held {
 /// A story in progress.
 pub(super) struct Story<'a> {
     stack: &'a Stack,
+    http: reqwest::Client,
     began: Date,
     admin: String,
     offers: Vec<Offer>,
@@ -65,24 +71,25 @@ impl<'a> Story<'a> {
             name: "CS pilot",
             id: "cs-pilot",
             cap: 20_000_000,
-            pot: "4000",
+            pot: "640",
             thresholds: "10,25,50,80,95,100",
             cost_code: "CS-2041",
-            students: cast::students(200, 0, 24),
+            students: cast::students(32, 0, 9),
             pace: 100,
         };
         let seminar = Offer {
             name: "Compilers seminar",
             id: "compilers-seminar",
             cap: 10_000_000,
-            pot: "125",
+            pot: "80",
             thresholds: "50,80,95,100",
             cost_code: "CS-2077",
-            students: cast::students(14, 1, 4),
+            students: cast::students(8, 1, 4),
             pace: 260,
         };
         let admin = admin.as_written().to_owned();
-        Story { stack, began, admin, offers: vec![pilot, seminar], keys: BTreeMap::new() }
+        let http = reqwest::Client::new();
+        Story { stack, http, began, admin, offers: vec![pilot, seminar], keys: BTreeMap::new() }
     }
 
     /// The people who may sign in, for a visitor to try.
@@ -103,8 +110,8 @@ impl<'a> Story<'a> {
         who
     }
 
-    /// Plays the story from the first sign-in to the evening before now.
-    pub(super) async fn tell(&mut self, mut progress: impl FnMut(u16)) -> Result<()> {
+    /// Plays the story from the first sign-in to the time of `clock`, with which the stack's clock runs on.
+    pub(super) async fn tell(&mut self, clock: &Clock, mut progress: impl FnMut(u16)) -> Result<()> {
         self.set_up().await?;
         for day in 0..DAYS {
             progress(day);
@@ -115,19 +122,22 @@ impl<'a> Story<'a> {
             }
             self.reach(day, 9, 0).await?;
             self.claims(day).await?;
-            if day == 12 {
+            if day == LEAK {
                 self.a_leak().await?;
             }
             self.reach(day, 21, 0).await?;
             self.spending(day)?;
         }
-        Ok(())
+        self.pass(clock.now()).await?;
+        self.deliver().await?;
+        self.settle().await?;
+        self.stack.clock.run_from(clock.now())
     }
 
     /// An admin creates the programmes and uploads the rosters. The account's foreign keys exist already.
     async fn set_up(&mut self) -> Result<()> {
         let provider = self.stack.provider.as_ref().context("the demonstration has its own provider")?;
-        provider.set_credits(Nano::usd(6_000))?;
+        provider.set_credits(Nano::usd(1_500))?;
         for (name, limit, spent) in [
             ("old-chatbot-prototype", None, 37_i64),
             ("prof-laptop", Some(Nano::usd(50)), 12),
@@ -219,8 +229,9 @@ impl<'a> Story<'a> {
         let (of, held) = self
             .keys
             .iter()
-            .find(|((programme, _), held)| *programme == 0 && held.spent > 1_000_000)
-            .context("nobody spent")?;
+            .filter(|((programme, _), _)| *programme == 0)
+            .max_by_key(|(_, held)| held.spent)
+            .context("nobody claimed")?;
         let (of, spent) = (of.clone(), held.spent);
         let student = self.sign_in(&of.1).await?;
         let page = student.get("/my").await?;
@@ -278,14 +289,22 @@ impl<'a> Story<'a> {
     /// Moves the clock to a moment of a day of the story, running whatever is due on the way.
     async fn reach(&self, day: u16, hour: i8, minute: i8) -> Result<()> {
         let date = self.began.saturating_add(i64::from(day).days());
-        let then = date.at(hour, minute, 0, 0).to_zoned(TimeZone::UTC)?.timestamp();
-        let left = then.duration_since(self.stack.clock.now());
-        self.settle().await?;
-        self.deliver().await?;
-        if left.is_positive() {
+        self.pass(date.at(hour, minute, 0, 0).to_zoned(TimeZone::UTC)?.timestamp()).await
+    }
+
+    /// Lets time pass, with a halt after each night's sync: a schedule runs once in a move of the clock, and mail that
+    /// a sync causes would wait in the same move for hours.
+    async fn pass(&self, until: Timestamp) -> Result<()> {
+        loop {
+            self.settle().await?;
+            self.deliver().await?;
+            let now = self.stack.clock.now();
+            let left = after_the_next_sync(now)?.min(until).duration_since(now);
+            if !left.is_positive() {
+                return Ok(());
+            }
             self.stack.schedules.advance(left).await?;
         }
-        self.settle().await
     }
 
     async fn settle(&self) -> Result<()> {
@@ -293,7 +312,8 @@ impl<'a> Story<'a> {
     }
 
     async fn ask_inbox(&self, path: &str, body: &serde_json::Value) -> Result<()> {
-        let answer = reqwest::Client::new()
+        let answer = self
+            .http
             .post(format!("{}{path}", self.stack.ready.inbox))
             .header("content-type", "application/json")
             .body(body.to_string())
@@ -312,6 +332,12 @@ fn history(last: Timestamp, amount: i64, requests: i64) -> Vec<(Timestamp, Nano)
         (last - SignedDuration::from_secs(20 * number), Nano::micros(cost))
     };
     (0..requests).rev().map(request).collect()
+}
+
+fn after_the_next_sync(now: Timestamp) -> Result<Timestamp> {
+    let midnight = Zoned::new(now, TimeZone::UTC).start_of_day()?.timestamp();
+    let tonight = midnight + SignedDuration::from_mins(AFTER_THE_SYNC);
+    Ok(if tonight > now { tonight } else { tonight + SignedDuration::from_hours(24) })
 }
 
 /// The path of the link in a mail.

@@ -4,15 +4,19 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
 use anyhow::{Context, Result, bail};
-use bursar_local::invoke::binaries::build_binaries;
+use aws_smithy_http_client::Builder as HttpClients;
 use bursar_local::stack::Ready;
+use reqwest::RequestBuilder;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_bursar");
+
 /// A running `bursar`. It is killed when it is dropped.
-pub struct Bursar {
-    pub ready: Ready,
+pub(crate) struct Bursar {
+    pub(crate) ready: Ready,
     child: Child,
     out: Lines<BufReader<ChildStdout>>,
     err: JoinHandle<String>,
@@ -20,22 +24,22 @@ pub struct Bursar {
 
 /// The end of a `bursar`: its status and its output.
 #[derive(Debug)]
-pub struct Ended {
-    pub status: ExitStatus,
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
     /// The standard output after the `ready` line, or all of it if there was none.
-    pub out: String,
-    pub err: String,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Bursar {
     /// Starts a `bursar` with an empty table in this folder, on a free port.
-    pub async fn start(data: &Path) -> Result<Bursar> {
+    pub(crate) async fn start(data: &Path) -> Result<Bursar> {
         Bursar::start_with(data, &[]).await
     }
 
     /// Starts a `bursar` in this folder, on a free port, with more arguments.
-    pub async fn start_with(data: &Path, arguments: &[&str]) -> Result<Bursar> {
-        let mut command = command(data).await?;
+    pub(crate) async fn start_with(data: &Path, arguments: &[&str]) -> Result<Bursar> {
+        let mut command = command(data);
         command.args(arguments);
         match begin(command).await? {
             Ok(running) => Ok(running),
@@ -44,12 +48,12 @@ impl Bursar {
     }
 
     /// Interrupts the process, as Ctrl-C does.
-    pub async fn interrupt(self) -> Result<Ended> {
+    pub(crate) async fn interrupt(self) -> Result<Ended> {
         self.signal("-INT").await
     }
 
     /// Kills the process, as a power cut would.
-    pub async fn kill(self) -> Result<Ended> {
+    pub(crate) async fn kill(self) -> Result<Ended> {
         self.signal("-KILL").await
     }
 
@@ -66,8 +70,8 @@ impl Bursar {
 }
 
 /// Runs a `bursar` that is expected to refuse to start.
-pub async fn refused(data: &Path, arguments: &[&str]) -> Result<Ended> {
-    let mut command = command(data).await?;
+pub(crate) async fn refused(data: &Path, arguments: &[&str]) -> Result<Ended> {
+    let mut command = command(data);
     command.args(arguments);
     match begin(command).await? {
         Ok(running) => bail!("bursar started, at {}", running.ready.web),
@@ -76,20 +80,46 @@ pub async fn refused(data: &Path, arguments: &[&str]) -> Result<Ended> {
 }
 
 /// Runs a `bursar` to its end with exactly these arguments.
-pub async fn run(arguments: &[&str]) -> Result<Ended> {
-    let output = Command::new(program().await?).args(arguments).stdin(Stdio::null()).output().await?;
+pub(crate) async fn run(arguments: &[&str]) -> Result<Ended> {
+    let output = Command::new(PROGRAM).args(arguments).stdin(Stdio::null()).output().await?;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Ok(Ended { status: output.status, out: text(output.stdout), err: text(output.stderr) })
 }
 
-async fn program() -> Result<std::path::PathBuf> {
-    Ok(build_binaries().await?.join("bursar"))
+fn command(data: &Path) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.args(["--empty", "--admin", "admin@example.edu", "--port", "0", "--data"]).arg(data);
+    command
 }
 
-async fn command(data: &Path) -> Result<Command> {
-    let mut command = Command::new(program().await?);
-    command.args(["--empty", "--admin", "admin@example.edu", "--port", "0", "--data"]).arg(data);
-    Ok(command)
+/// Sends a request, and returns the answer's status with its JSON, `null` if it has none.
+pub(crate) async fn answer(request: RequestBuilder) -> Result<(u16, Value)> {
+    let answer = request.send().await?;
+    let status = answer.status().as_u16();
+    Ok((status, serde_json::from_slice(&answer.bytes().await?).unwrap_or_default()))
+}
+
+/// The management key, read from the secret as the functions read it.
+pub(crate) async fn management_key(ready: &Ready) -> Result<String> {
+    let asked = reqwest::Client::new()
+        .post(&ready.secretsmanager)
+        .header("x-amz-target", "secretsmanager.GetSecretValue")
+        .header("content-type", "application/x-amz-json-1.1")
+        .body(json!({"SecretId": ready.secret}).to_string());
+    let (_, secret) = answer(asked).await?;
+    Ok(secret["SecretString"].as_str().context("the secret has no value")?.to_owned())
+}
+
+/// A client of the table. The engine accepts any credentials.
+pub(crate) fn dynamodb(ready: &Ready) -> aws_sdk_dynamodb::Client {
+    use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+    let config = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(ready.region.clone()))
+        .credentials_provider(Credentials::new("any", "any", None, None, "a test"))
+        .http_client(HttpClients::new().build_http())
+        .endpoint_url(&ready.dynamodb);
+    aws_sdk_dynamodb::Client::from_conf(config.build())
 }
 
 async fn begin(mut command: Command) -> Result<Result<Bursar, Ended>> {

@@ -1,5 +1,6 @@
 //! The first journey, step by step: from an empty account to a student's key, its spending and the mail to
-//! faculty. It goes over HTTP and knows only what `ready` names, the forms of the pages, and the mails.
+//! faculty. It goes over HTTP and knows only what `ready` names, the forms of the pages, and the mails. The
+//! process is killed on the way.
 
 use std::collections::BTreeSet;
 
@@ -9,9 +10,11 @@ use bursar_local::visitor::{Page, Visitor};
 use reqwest::Client;
 use serde_json::{Value, json};
 
-pub const ADMIN: &str = "admin@example.edu";
-pub const FACULTY: [&str; 2] = ["faye@example.edu", "frank@example.edu"];
-pub const STUDENT: &str = "Stu.Dent@example.edu";
+use crate::process::{Bursar, answer};
+
+const ADMIN: &str = "admin@example.edu";
+const FACULTY: [&str; 2] = ["faye@example.edu", "frank@example.edu"];
+const STUDENT: &str = "Stu.Dent@example.edu";
 const LATE: &str = "lara@example.edu";
 const PROGRAMME: &str = "/console/programmes/cs-pilot";
 const ROSTER: &str =
@@ -19,7 +22,7 @@ const ROSTER: &str =
 
 /// The steps of the journey, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+enum Step {
     AdminAsks,
     AdminSignsIn,
     Create,
@@ -35,7 +38,7 @@ pub enum Step {
     Alerted,
 }
 
-pub const STEPS: [Step; 13] = [
+const STEPS: [Step; 13] = [
     Step::AdminAsks,
     Step::AdminSignsIn,
     Step::Create,
@@ -51,8 +54,24 @@ pub const STEPS: [Step; 13] = [
     Step::Alerted,
 ];
 
+#[tokio::test]
+async fn killed_on_its_way_it_goes_on_and_nothing_is_doubled() {
+    let data = tempfile::tempdir().unwrap();
+    let mut bursar = Bursar::start(data.path()).await.unwrap();
+    let mut journey = Journey::at(&bursar.ready).unwrap();
+    for step in STEPS {
+        journey.take(step).await.unwrap();
+        if matches!(step, Step::Apply | Step::Reveal | Step::Sync) {
+            bursar.kill().await.unwrap();
+            bursar = Bursar::start(data.path()).await.unwrap();
+            journey.moved_to(&bursar.ready);
+        }
+    }
+    bursar.interrupt().await.unwrap();
+}
+
 /// The journey under way: its people's browsers, and what its student has in hand.
-pub struct Journey {
+struct Journey {
     ready: Ready,
     http: Client,
     admin: Visitor,
@@ -60,11 +79,11 @@ pub struct Journey {
     /// The page that was opened last, whose form is submitted next.
     page: Option<Page>,
     /// The key that was shown.
-    pub key: Option<String>,
+    key: Option<String>,
 }
 
 impl Journey {
-    pub fn at(ready: &Ready) -> Result<Journey> {
+    fn at(ready: &Ready) -> Result<Journey> {
         let visitor = Visitor::of(&ready.web, &ready.web)?;
         Ok(Journey {
             ready: ready.clone(),
@@ -77,13 +96,13 @@ impl Journey {
     }
 
     /// Points the browsers at the address where the bundle is served now.
-    pub fn moved_to(&mut self, ready: &Ready) {
+    fn moved_to(&mut self, ready: &Ready) {
         self.ready = ready.clone();
         self.admin.moved_to(&ready.web);
         self.student.moved_to(&ready.web);
     }
 
-    pub async fn take(&mut self, step: Step) -> Result<()> {
+    async fn take(&mut self, step: Step) -> Result<()> {
         let taken = match step {
             Step::AdminAsks => self.asks(true).await,
             Step::AdminSignsIn => self.signs_in(true).await,
@@ -129,7 +148,7 @@ impl Journey {
 
     async fn create(&mut self) -> Result<()> {
         let form = self.admin.get("/console/programmes/new").await?.expect(200)?;
-        let now: Value = self.http.get(format!("{}/clock", self.ready.inbox)).send().await?.json().await?;
+        let (_, now) = answer(self.http.get(format!("{}/clock", self.ready.inbox))).await?;
         let today = &now["now"].as_str().context("the clock tells nothing")?[..10];
         let year: i32 = today[..4].parse()?;
         let (ends, faculty) = (format!("{}-12-31", year + 1), FACULTY.join(", "));
@@ -211,18 +230,20 @@ impl Journey {
             "messages": [{"role": "user", "content": "hello"}],
         });
         let completions = format!("{}/chat/completions", self.ready.provider);
-        let answer = self.http.post(&completions).bearer_auth(key).json(&request).send().await?;
-        ensure!(answer.status() == 200, "the provider answers {}: {}", answer.status(), answer.text().await?);
-        let more = self.http.post(&completions).bearer_auth(key).json(&request).send().await?;
-        ensure!(more.status() == 402 || more.status() == 403, "the cap does not hold: {}", more.status());
+        let complete = || {
+            let asked = self.http.post(&completions).bearer_auth(key);
+            answer(asked.header("content-type", "application/json").body(request.to_string()))
+        };
+        let (status, completion) = complete().await?;
+        ensure!(status == 200, "the provider answers {status}: {completion}");
+        let (more, _) = complete().await?;
+        ensure!(more == 402 || more == 403, "the cap does not hold: {more}");
         Ok(())
     }
 
     async fn sync(&mut self) -> Result<()> {
-        let answer = self.http.post(format!("{}/sync", self.ready.inbox)).send().await?;
-        ensure!(answer.status() == 200, "the sync answers {}", answer.status());
-        let report: Value = answer.json().await?;
-        ensure!(report["keys_listed"] == 1, "{report}");
+        let (status, report) = answer(self.http.post(format!("{}/sync", self.ready.inbox))).await?;
+        ensure!(status == 200 && report["keys_listed"] == 1, "the sync answers {status}: {report}");
         self.settle().await
     }
 
@@ -260,15 +281,15 @@ impl Journey {
     }
 
     async fn settle(&self) -> Result<()> {
-        let settled = self.http.post(format!("{}/settle", self.ready.inbox)).send().await?;
-        ensure!(settled.status() == 200, "it does not settle: {}", settled.text().await?);
+        let (status, _) = answer(self.http.post(format!("{}/settle", self.ready.inbox))).await?;
+        ensure!(status == 200, "it does not settle: {status}");
         Ok(())
     }
 
     /// The mails of a kind to an address in exactly this spelling.
     async fn mails(&self, to: &str, kind: &str) -> Result<Vec<Value>> {
-        let all: Vec<Value> = self.http.get(format!("{}/mails", self.ready.inbox)).send().await?.json().await?;
-        let wanted = |mail: &Value| mail["to"] == json!([to]) && mail["kind"] == kind;
-        Ok(all.into_iter().filter(wanted).collect())
+        let (_, all) = answer(self.http.get(format!("{}/mails", self.ready.inbox))).await?;
+        let wanted = |mail: &&Value| mail["to"] == json!([to]) && mail["kind"] == kind;
+        Ok(all.as_array().context("there is no list of mails")?.iter().filter(wanted).cloned().collect())
     }
 }

@@ -1,0 +1,114 @@
+//! The demonstration that the first `cargo run` builds: whatever the moment, it tells its whole story and ends
+//! with nothing waiting or wrong.
+
+use std::time::Duration;
+
+use bursar_core::clock::Clock;
+use bursar_core::deadline::Waits;
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_local::demo;
+use bursar_local::folder::Folder;
+use bursar_local::gate::Keep;
+use bursar_local::inbox::Contents;
+use bursar_local::invoke::FunctionName;
+use bursar_local::invoke::logs::Logs;
+use bursar_local::schedules::SyncEvery;
+use bursar_local::stack::{Options, ProviderAt, Stack, listen};
+use bursar_local::visitor::Visitor;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+const ADMIN: &str = "admin@example.edu";
+
+#[tokio::test]
+async fn it_ends_well_in_the_evening() {
+    ends_well("2026-11-24T20:28:00Z").await;
+}
+
+/// Each hour of a day, each on another weekday than the one before, over two months' ends and a change to summer time.
+/// Then both ends of a day, of a month and of a leap February, a Sunday and the morning of a Monday.
+#[tokio::test]
+#[ignore = "plays thirty demonstrations: cargo xtask long demonstration"]
+async fn it_ends_well_at_any_moment() {
+    let first: Timestamp = "2026-03-08T00:28:00Z".parse().unwrap();
+    for number in 0..24 {
+        ends_well(&(first + SignedDuration::from_hours(25 * number)).to_string()).await;
+    }
+    for moment in [
+        "2026-05-31T23:59:59Z",
+        "2026-06-01T00:00:00Z",
+        "2028-02-29T12:00:00Z",
+        "2026-12-31T23:30:00Z",
+        "2026-11-22T00:20:00Z",
+        "2026-11-23T07:10:00Z",
+    ] {
+        ends_well(moment).await;
+    }
+}
+
+async fn ends_well(moment: &str) {
+    let ends: Timestamp = moment.parse().unwrap();
+    let data = tempfile::tempdir().unwrap();
+    let folder = Folder::open(data.path()).unwrap();
+    let admins = vec![EmailAddress::parse(ADMIN).unwrap()];
+    let begun = std::time::Instant::now();
+    demo::build(&folder, "http://127.0.0.1:8080", &admins, &Clock::reading(move || ends), |_| {}).await.unwrap();
+    eprintln!("{moment}: {:?}", begun.elapsed());
+    assert!(!folder.is_new());
+
+    let stack = Stack::start(Options {
+        files: Some(folder.files()),
+        web: listen(0).await.unwrap(),
+        origin: None,
+        begins_at: None,
+        admins,
+        provider: ProviderAt::BuiltIn,
+        smtp: None,
+        sync_every: SyncEvery::Never,
+        keep: Keep::All,
+        logs: Logs::new(Keep::All),
+        waits: Waits::WHOLE,
+    })
+    .await
+    .unwrap();
+    let off = stack.clock.now().duration_since(ends);
+    assert!(off.abs() < SignedDuration::from_secs(60), "{moment}: the clock is {off:?} from it");
+
+    let mails: Vec<Contents> = stack.ses.mails().iter().map(|mail| Contents::of(&mail.raw)).collect();
+    let of_kind = |kind: &str| mails.iter().filter(|mail| mail.kind.as_deref() == Some(kind)).collect::<Vec<_>>();
+    let account: Vec<_> = of_kind("account").into_iter().map(|mail| &mail.subject).collect();
+    assert!(account.is_empty(), "{moment}: an admin is told {account:?}");
+    // Two Mondays, two programmes, three readers of each at least.
+    assert!(of_kind("digest").len() >= 8, "{moment}: {} digests", of_kind("digest").len());
+    assert!(!of_kind("alert").is_empty(), "{moment}: nothing was crossed");
+    let drain = stack.schedules.run_now(FunctionName::Mail, json!({"task": "drain"})).await.unwrap();
+    assert_eq!((&drain["sent"], &drain["waiting"]), (&json!(0), &json!(0)), "{moment}: {drain}");
+    stack.settle.settle(Duration::from_secs(60)).await.unwrap();
+    assert_eq!(stack.ses.mails().len(), mails.len(), "{moment}: a mail was still due");
+
+    let admin = sign_in(&stack).await;
+    let warnings = async |path: &str| admin.get(path).await.unwrap().expect(200).unwrap().texts("warning");
+    assert_eq!(warnings("/console/account").await, [""; 0], "{moment}");
+    let pilot = warnings("/console/programmes/cs-pilot").await;
+    let bounce = |said: &&String| said.contains("Mail to one student comes back");
+    assert_eq!(pilot.iter().filter(bounce).count(), 1, "{moment}: {pilot:?}");
+    let seminar = warnings("/console/programmes/compilers-seminar").await;
+    let dated = |said: &String| said.contains("around") && said.chars().any(|letter| letter.is_ascii_digit());
+    assert!(seminar.iter().any(dated), "{moment}: no day on which the money is gone: {seminar:?}");
+    let account = admin.get("/console/account").await.unwrap();
+    assert_eq!(account.all("unowned-key").len(), 3, "{moment}: keys that are nobody's");
+    stack.stop().await.unwrap();
+}
+
+async fn sign_in(stack: &Stack) -> Visitor {
+    let visitor = Visitor::of(&stack.served_at, &stack.ready.web).unwrap();
+    let form = visitor.get("/").await.unwrap().expect(200).unwrap();
+    visitor.submit(&form, "/link", &[("address", ADMIN)]).await.unwrap().expect(202).unwrap();
+    stack.pump.drained().await.unwrap();
+    let mail = stack.ses.mails_to(ADMIN).pop().unwrap();
+    let text = Contents::of(&mail.raw).text.unwrap();
+    let link = text.lines().find_map(|line| line.find("/c/").map(|at| line[at..].trim().to_owned())).unwrap();
+    let page = visitor.get(&link).await.unwrap().expect(200).unwrap();
+    visitor.submit(&page, &link, &[]).await.unwrap().expect(303).unwrap();
+    visitor
+}
