@@ -120,13 +120,13 @@ impl<'a> Story<'a> {
                 self.reach(day, 0, 20).await?;
                 self.ask_inbox("/sync", &json!({})).await?;
             }
-            self.reach(day, 9, 0).await?;
-            self.claims(day).await?;
+            // One halt a day: whoever claims a key begins to spend on the next.
+            self.reach(day, 10, 0).await?;
+            self.spending(day)?;
             if day == LEAK {
                 self.a_leak().await?;
             }
-            self.reach(day, 21, 0).await?;
-            self.spending(day)?;
+            self.claims(day).await?;
         }
         self.pass(clock.now()).await?;
         self.deliver().await?;
@@ -254,9 +254,9 @@ impl<'a> Story<'a> {
                     continue;
                 }
                 held.spent += amount;
-                // The hours since noon, one student after the other.
-                let when =
-                    self.stack.clock.now() - SignedDuration::from_mins(i64::try_from(place % 500).unwrap_or_default());
+                // The hours until now, one student after the other.
+                let ago = SignedDuration::from_mins(10 * i64::try_from(place).unwrap_or_default());
+                let when = self.stack.clock.now() - ago;
                 for (model, amount, requests) in cast::spread(student, amount) {
                     provider.spend_history(&held.hash, &history(when, amount, requests), model)?;
                 }
