@@ -63,26 +63,3 @@ impl DeadLetters {
         self.0.all(COLLECTION)
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_newest_thousand_are_kept_in_order() {
-        let letters = DeadLetters::over(StateFile::in_memory().unwrap());
-        let letter = |tries| DeadLetter {
-            at: Timestamp::UNIX_EPOCH,
-            function: "mail".to_owned(),
-            about: DeadLetterContent::Input(Value::Null),
-            tries,
-            error: String::new(),
-        };
-        for tries in 0..1003 {
-            letters.add(&letter(tries)).unwrap();
-        }
-        let all = letters.all().unwrap();
-        assert_eq!(all.len(), 1000);
-        assert_eq!((all[0].tries, all[999].tries), (3, 1002));
-    }
-}

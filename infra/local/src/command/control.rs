@@ -150,30 +150,6 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn sync_goes_on_with_a_run_whose_time_was_up_and_not_with_one_that_waits() {
-        for last in [json!({"complete": true}), json!({"goes_on_at": "2999-01-01T00:00:00Z"})] {
-            let (left, end) = (AtomicU32::new(2), last.clone());
-            let recorder = Arc::new(Recorder::answering(move |_, _| {
-                let before = left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1));
-                Ok(if before.is_ok() { json!({"goes_on_at": "2020-01-01T00:00:00Z"}) } else { end.clone() })
-            }));
-            let (bundle, router) = controlled(&recorder).await;
-            assert_eq!(ask(&router, "POST", "/sync", "").await, (200, last));
-            assert_eq!(recorder.calls().len(), 3);
-            bundle.stop().await;
-        }
-    }
-
-    #[tokio::test]
-    async fn a_sync_that_fails_answers_500_with_the_reason() {
-        let recorder = Arc::new(Recorder::answering(|_, _| Err(InvokeError::TimedOut)));
-        let (bundle, router) = controlled(&recorder).await;
-        let (status, body) = ask(&router, "POST", "/sync", "").await;
-        assert_eq!((status, body), (500, json!({"error": "the function did not answer in time"})));
-        bundle.stop().await;
-    }
-
-    #[tokio::test]
     async fn the_clock_is_told_and_moved_forward_with_its_schedules() {
         let recorder = Arc::new(Recorder::new());
         let (bundle, router) = controlled(&recorder).await;
@@ -208,15 +184,6 @@ mod tests {
             assert!(answer["error"].as_str().unwrap().contains("advance_s"));
         }
         assert!(recorder.calls().is_empty());
-        bundle.stop().await;
-    }
-
-    #[tokio::test]
-    async fn settle_answers_an_empty_object() {
-        let recorder = Arc::new(Recorder::new());
-        let (bundle, router) = controlled(&recorder).await;
-        assert_eq!(ask(&router, "POST", "/settle", "").await, (200, json!({})));
-        assert_eq!(ask(&router, "GET", "/settle", "").await.0, 405);
         bundle.stop().await;
     }
 }

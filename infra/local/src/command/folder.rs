@@ -205,38 +205,6 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_with_foreign_files_is_refused_and_left_as_it_was() {
-        let place = tempfile::tempdir().unwrap();
-        fs::write(place.path().join("thesis.tex"), "years of work").unwrap();
-        let message = refusal(place.path());
-        assert!(message.contains("did not make") && message.contains("--data"), "{message}");
-        let names: Vec<_> = fs::read_dir(place.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
-        assert_eq!(names, ["thesis.tex"]);
-    }
-
-    #[test]
-    fn a_folder_in_use_is_refused_until_it_is_free_again() {
-        let place = tempfile::tempdir().unwrap();
-        let first = Folder::open(place.path()).unwrap();
-        let message = refusal(place.path());
-        assert!(message.contains("in use"), "{message}");
-        drop(first);
-        Folder::open(place.path()).unwrap();
-    }
-
-    #[test]
-    fn a_place_that_cannot_be_written_is_named_with_the_reason() {
-        let place = tempfile::tempdir().unwrap();
-        let file = place.path().join("file");
-        fs::write(&file, "").unwrap();
-        for dir in [file.clone(), file.join("below")] {
-            let message = refusal(&dir);
-            assert!(message.contains(&dir.display().to_string()), "{message}");
-            assert!(message.contains("Not a directory"), "{message}");
-        }
-    }
-
-    #[test]
     fn an_unwritten_marker_is_enough_after_a_kill_at_the_very_start() {
         let place = tempfile::tempdir().unwrap();
         fs::write(place.path().join(MARKER), "").unwrap();

@@ -265,51 +265,6 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_the_table_tells_the_kinds_of_its_items() {
-        let kinds = |operation: &str, body: &str| {
-            kinds_read(&format!("dynamodb:{operation}").parse().unwrap(), body.as_bytes())
-        };
-        let items = r#"{"Items":[{"kind":{"S":"b"},"x":{"M":{"kind":{"S":"c"}}}},{"kind":{"S":"a"}},{}],"Count":3}"#;
-        assert_eq!(kinds("Query", items), ["a", "b"].map(str::to_owned).into());
-        assert_eq!(kinds("GetItem", r#"{"Item":{"kind":{"S":"a"}}}"#), ["a".to_owned()].into());
-        assert_eq!(kinds("GetItem", "{}"), BTreeSet::new());
-        assert_eq!(kinds("UpdateItem", r#"{"Item":{"kind":{"S":"a"}}}"#), BTreeSet::new(), "no read");
-    }
-
-    #[test]
-    fn the_shape_of_a_table_call_tells_its_parts_and_kinds_and_no_other_content() {
-        let shape = table(
-            "TransactWriteItems",
-            r#"{"TransactItems":[{"Put":{"TableName":"t","Item":{"pk":{"S":"a"},"kind":{"S":"b"}},"ConditionExpression":"c"}},
-                {"ConditionCheck":{"Key":{"pk":{"S":"P#cs"}},"ConditionExpression":"c"}},{"Update":{"Key":{"pk":{"S":"G#cs#0"}}}},
-                {"Delete":{"Key":{}}}]}"#,
-        );
-        assert_eq!(shape.kinds, ["b"]);
-        let parts = |shape: &Shape| -> Vec<_> {
-            shape.parts.iter().map(|part| (part.action, part.conditional, part.partition.clone())).collect()
-        };
-        let part = |action, conditional, partition: &str| (action, conditional, partition.to_owned());
-        assert_eq!(
-            parts(&shape),
-            [
-                part("PutItem", true, "a"),
-                part("ConditionCheckItem", true, "P#"),
-                part("UpdateItem", false, "G#"),
-                part("DeleteItem", false, "")
-            ]
-        );
-        let read = table("GetItem", r#"{"Key":{"pk":{"S":"A#anna@example.edu"},"sk":{"S":"ME"}}}"#);
-        assert_eq!(parts(&read), [part("GetItem", false, "A#")]);
-        let queried = table("Query", r#"{"ExpressionAttributeValues":{":pk":{"S":"G#cs#0"},":n":{"N":"1"}}}"#);
-        assert_eq!(parts(&queried), [part("Query", false, "G#")]);
-        let due = table("Query", r#"{"IndexName":"due","ExpressionAttributeValues":{":queue":{"S":"urgent"}}}"#);
-        assert_eq!(parts(&due), [part("Query", false, "urgent")]);
-        assert!(!table("PutItem", r#"{"Item":{}}"#).is_conditional());
-        assert_eq!(table("Query", r#"{"IndexName":"due"}"#).index.as_deref(), Some("due"));
-        assert_eq!(table("PutItem", "no json").parts, []);
-    }
-
-    #[test]
     fn only_calls_that_may_change_something_have_an_effect() {
         let effect = |name: &str| name.parse::<CallName>().unwrap().has_effect();
         for name in [

@@ -156,6 +156,3 @@ async fn whole(body: Body) -> Option<Bytes> {
 fn own(status: StatusCode, message: &str) -> Response {
     (status, axum::Json(json!({ "message": message }))).into_response()
 }
-
-#[cfg(test)]
-mod tests;

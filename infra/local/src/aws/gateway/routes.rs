@@ -113,38 +113,3 @@ impl Route {
         (self.segments.is_some(), !greedy, literals.count(), self.method.is_some())
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_most_exact_route_wins_and_a_greedy_one_needs_something() {
-        let routes = [
-            ("$default", FunctionName::Claim),
-            ("/console/{proxy+}", FunctionName::Console),
-            ("/console", FunctionName::Console),
-            ("/console/{one}", FunctionName::UsageSync),
-            ("POST /console/{proxy+}", FunctionName::Mail),
-        ];
-        let routes = Routes::read(&routes).unwrap();
-        let find = |method: &Method, path: &str| {
-            let found = routes.find(method, path).unwrap();
-            (found.function, found.key.to_owned(), found.parameters.into_values().next())
-        };
-        let get = |path: &str| find(&Method::GET, path);
-        assert_eq!(get("/console"), (FunctionName::Console, "ANY /console".to_owned(), None));
-        assert_eq!(get("/console/x").0, FunctionName::UsageSync);
-        assert_eq!(
-            get("/console/programmes/a"),
-            (FunctionName::Console, "ANY /console/{proxy+}".to_owned(), Some("programmes/a".to_owned()))
-        );
-        assert_eq!(find(&Method::POST, "/console/a/b").0, FunctionName::Mail);
-        for path in ["/", "/my", "/consoles", "/console/", "/x/console"] {
-            assert_eq!(get(path).0, FunctionName::Claim, "{path}");
-        }
-        let without_default = Routes::read(&[("/console", FunctionName::Console)]).unwrap();
-        assert!(without_default.find(&Method::GET, "/").is_none());
-        assert!(Routes::read(&[("console", FunctionName::Console)]).is_err());
-    }
-}

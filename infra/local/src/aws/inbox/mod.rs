@@ -23,8 +23,6 @@ use crate::aws::ses::{Fault, Mail, Ses};
 mod contents;
 mod event;
 mod page;
-#[cfg(test)]
-mod tests;
 
 pub use contents::{Attachment, Contents};
 pub use event::Event;

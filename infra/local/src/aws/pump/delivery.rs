@@ -154,43 +154,11 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_report_or_none_is_success() {
-        for answer in [json!(null), json!({}), json!({"batchItemFailures": null}), json!({"batchItemFailures": []})] {
-            let mut delivery = delivery(1..=3);
-            assert_eq!(delivery.answered(&reader(), Ok(answer)), Some(Step::Past(position(3))));
-            assert!(delivery.next().is_none());
-        }
-    }
-
-    #[test]
     fn a_partial_report_goes_on_with_the_first_failed_record() {
         let mut delivery = delivery(1..=5);
         let step = delivery.answered(&reader(), failed(&[4, 3]));
         assert!(matches!(step, Some(Step::PastAndAgain(done, _)) if done == position(2)), "{step:?}");
         assert_eq!(numbers(&delivery), [3, 4, 5].map(position));
-    }
-
-    #[test]
-    fn a_report_that_names_none_of_the_records_is_a_failure_of_all() {
-        for answer in [
-            failed(&[9]).unwrap(),
-            json!({"batchItemFailures": [{"itemIdentifier": ""}]}),
-            json!({"batchItemFailures": [{"itemIdentifier": null}]}),
-            json!({"batchItemFailures": [{"id": "1"}]}),
-            json!({"batchItemFailures": "all"}),
-        ] {
-            let mut delivery = delivery(1..=2);
-            let step = delivery.answered(&reader(), Ok(answer));
-            assert!(matches!(step, Some(Step::Again(_))), "{step:?}");
-            assert_eq!(numbers(&delivery), [position(1)], "halved");
-        }
-    }
-
-    #[test]
-    fn a_report_is_not_looked_at_unless_the_template_asks_for_it() {
-        let mut delivery = delivery(1..=2);
-        let reader = StreamReader { partial: false, ..reader() };
-        assert_eq!(delivery.answered(&reader, failed(&[1])), Some(Step::Past(position(2))));
     }
 
     #[test]
@@ -210,39 +178,5 @@ mod tests {
         assert_eq!(given_up.len(), 1);
         assert_eq!(given_up[0].records[0].position, position(4));
         assert_eq!(given_up[0].failures, 3, "once and two tries again");
-    }
-
-    #[test]
-    fn without_halving_the_whole_batch_is_given_up_after_its_tries() {
-        let reader = StreamReader { bisect: false, ..reader() };
-        let mut delivery = delivery(1..=3);
-        assert!(matches!(delivery.answered(&reader, crash()), Some(Step::Again(_))));
-        assert!(matches!(delivery.answered(&reader, crash()), Some(Step::Again(_))));
-        let step = delivery.answered(&reader, crash());
-        assert!(matches!(step, Some(Step::GaveUp(part, _)) if part.records.len() == 3));
-        assert!(delivery.next().is_none());
-    }
-
-    #[test]
-    fn a_first_record_reported_again_and_again_takes_the_rest_with_it_when_given_up() {
-        let mut delivery = delivery(1..=3);
-        for _ in 0..2 {
-            assert!(matches!(delivery.answered(&reader(), failed(&[1])), Some(Step::Again(_))));
-        }
-        let step = delivery.answered(&reader(), failed(&[1]));
-        assert!(matches!(step, Some(Step::GaveUp(part, _)) if part.records.len() == 3));
-    }
-
-    #[test]
-    fn progress_gives_the_rest_all_its_tries_again() {
-        let mut delivery = delivery(1..=2);
-        for _ in 0..2 {
-            delivery.answered(&reader(), failed(&[1]));
-        }
-        delivery.answered(&reader(), failed(&[2]));
-        for _ in 0..2 {
-            assert!(matches!(delivery.answered(&reader(), failed(&[2])), Some(Step::Again(_))));
-        }
-        assert!(matches!(delivery.answered(&reader(), failed(&[2])), Some(Step::GaveUp(..))));
     }
 }

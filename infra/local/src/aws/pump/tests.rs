@@ -74,91 +74,6 @@ fn keys(events: &[Value]) -> Vec<Vec<String>> {
 }
 
 #[tokio::test]
-async fn each_reader_is_given_its_records_in_the_shape_of_lambda() {
-    let engine = in_memory();
-    let (recorder, kept) = (Arc::new(Recorder::new()), StateFile::in_memory().unwrap());
-    let pump = pump(&engine, &recorder, &kept).await;
-    put_kind(&client(&engine), "a", "totals").await;
-    drained(&pump).await;
-    assert_eq!(recorder.calls_of(FunctionName::Mail), Vec::<Value>::new());
-    let events = recorder.calls_of(FunctionName::ThresholdAlerts);
-    let mut record = events[0]["Records"][0].clone();
-    assert_eq!(record["eventID"].as_str().unwrap().len(), 32);
-    let arn = record["eventSourceARN"].as_str().unwrap();
-    assert!(arn.starts_with("arn:aws:dynamodb:us-east-1:000000000000:table/bursar/stream/20"), "{arn}");
-    let created = &record["dynamodb"]["ApproximateCreationDateTime"];
-    assert!((created.as_f64().unwrap() - Timestamp::now().as_second() as f64).abs() < 60.0);
-    let number = &record["dynamodb"]["SequenceNumber"];
-    assert_eq!(number.as_str().unwrap().len(), 21);
-    assert!(record["dynamodb"]["SizeBytes"].as_u64().unwrap() > 0);
-    for name in ["eventID", "eventSourceARN"] {
-        record.as_object_mut().unwrap().remove(name);
-    }
-    for name in ["ApproximateCreationDateTime", "SequenceNumber", "SizeBytes"] {
-        record["dynamodb"].as_object_mut().unwrap().remove(name);
-    }
-    let image = json!({"pk": {"S": "a"}, "sk": {"S": "s"}, "kind": {"S": "totals"}});
-    assert_eq!(
-        record,
-        json!({
-            "eventName": "INSERT",
-            "eventVersion": "1.1",
-            "eventSource": "aws:dynamodb",
-            "awsRegion": "us-east-1",
-            "dynamodb": {
-                "Keys": {"pk": {"S": "a"}, "sk": {"S": "s"}},
-                "NewImage": image,
-                "StreamViewType": "NEW_AND_OLD_IMAGES",
-            },
-        })
-    );
-    pump.stop().await;
-}
-
-#[tokio::test]
-async fn records_come_in_order_and_in_batches_of_at_most_the_size() {
-    let engine = in_memory();
-    let client = client(&engine);
-    for n in 0..25 {
-        put_kind(&client, &format!("{n:02}"), "outbox").await;
-    }
-    let (recorder, kept) = (Arc::new(Recorder::new()), StateFile::in_memory().unwrap());
-    let pump = pump(&engine, &recorder, &kept).await;
-    drained(&pump).await;
-    let batches = keys(&recorder.calls_of(FunctionName::Mail));
-    assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [10, 10, 5]);
-    assert!(batches.concat().is_sorted());
-    pump.stop().await;
-}
-
-#[test]
-fn a_batch_is_never_larger_than_lambda_carries() {
-    let record = |_| Record { position: Position::START, body: json!("x".repeat(2_500_000)) };
-    let sizes: Vec<_> = batches((0..5).map(record), 10).iter().map(Vec::len).collect();
-    assert_eq!(sizes, [2, 2, 1]);
-}
-
-#[tokio::test]
-async fn a_reader_is_woken_at_once_when_something_is_written() {
-    let engine = in_memory();
-    let (recorder, kept) = (Arc::new(Recorder::new()), StateFile::in_memory().unwrap());
-    let pump = pump(&engine, &recorder, &kept).await;
-    let client = client(&engine);
-    let mut waits = Vec::new();
-    for n in 1..=9 {
-        put_kind(&client, &format!("{n}"), "outbox").await;
-        let begin = Instant::now();
-        recorder.called(n).await;
-        waits.push(begin.elapsed());
-    }
-    waits.sort_unstable();
-    // The wait is a millisecond or two, and by the slow tick alone up to half a second. A loaded machine
-    // gets some room.
-    assert!(waits[4] < TICK / 4, "{waits:?}");
-    pump.stop().await;
-}
-
-#[tokio::test]
 async fn a_restart_goes_on_from_the_kept_position_and_hands_on_again_what_was_not_answered() {
     let engine = in_memory();
     let kept = StateFile::in_memory().unwrap();
@@ -186,20 +101,6 @@ async fn a_restart_goes_on_from_the_kept_position_and_hands_on_again_what_was_no
 }
 
 #[tokio::test]
-async fn a_position_that_is_ahead_of_the_table_goes_back_to_its_end() {
-    let engine = in_memory();
-    let kept = StateFile::in_memory().unwrap();
-    let ahead = Position::of("100009999999999999999").unwrap();
-    kept.put(COLLECTION, "mail", &ahead).unwrap();
-    let recorder = Arc::new(Recorder::new());
-    let pump = pump(&engine, &recorder, &kept).await;
-    put_kind(&client(&engine), "a", "outbox").await;
-    drained(&pump).await;
-    assert_eq!(keys(&recorder.calls_of(FunctionName::Mail)), [["a"]]);
-    pump.stop().await;
-}
-
-#[tokio::test]
 async fn a_reader_that_wants_nothing_of_what_was_written_passes_it() {
     let engine = in_memory();
     let (recorder, kept) = (Arc::new(Recorder::new()), StateFile::in_memory().unwrap());
@@ -209,50 +110,6 @@ async fn a_reader_that_wants_nothing_of_what_was_written_passes_it() {
     assert!(recorder.calls().is_empty());
     let end = engine.stream_end().await.unwrap();
     assert_eq!(kept.get::<Position>(COLLECTION, "mail").unwrap(), Some(end));
-    pump.stop().await;
-}
-
-#[tokio::test]
-async fn a_write_that_changes_nothing_wakes_nobody_as_in_dynamodb() {
-    let engine = in_memory();
-    let (recorder, kept) = (Arc::new(Recorder::new()), StateFile::in_memory().unwrap());
-    let pump = pump(&engine, &recorder, &kept).await;
-    let client = client(&engine);
-    put_kind(&client, "a", "outbox").await;
-    drained(&pump).await;
-    put_kind(&client, "a", "outbox").await;
-    drained(&pump).await;
-    assert_eq!(recorder.calls().len(), 1);
-    assert_eq!(pump.changes(), 1);
-    pump.stop().await;
-}
-
-#[tokio::test]
-async fn a_partial_failure_is_tried_again_from_the_first_failed_record_after_a_wait_by_the_product_s_clock() {
-    let engine = in_memory();
-    let client = client(&engine);
-    for pk in ["a", "b", "c"] {
-        put_kind(&client, pk, "outbox").await;
-    }
-    let (kept, clock) = (StateFile::in_memory().unwrap(), standing());
-    let times = Arc::new(Mutex::new(Vec::new()));
-    let recorder = {
-        let (clock, times) = (clock.clone(), Arc::clone(&times));
-        Arc::new(Recorder::answering(move |_, event| {
-            let mut times = times.lock().unwrap();
-            times.push(clock.now().to_string());
-            let failed = &event["Records"][1]["dynamodb"]["SequenceNumber"];
-            let failures = if times.len() == 1 { json!([{"itemIdentifier": failed}]) } else { json!([]) };
-            Ok(json!({"batchItemFailures": failures}))
-        }))
-    };
-    let pump = pump_of(&engine, &recorder, &kept, &clock, readers()).await;
-    recorder.called(1).await;
-    clock.advance(SignedDuration::from_secs(1)).unwrap();
-    drained(&pump).await;
-    assert_eq!(*times.lock().unwrap(), ["2026-11-20T10:00:00Z", "2026-11-20T10:00:01Z"]);
-    let batches = keys(&recorder.calls_of(FunctionName::Mail));
-    assert_eq!(batches, [vec!["a", "b", "c"], vec!["b", "c"]]);
     pump.stop().await;
 }
 
@@ -282,94 +139,4 @@ async fn what_cannot_be_handed_on_becomes_a_dead_letter_and_the_rest_goes_on() {
     assert!(matches!(&letters[0].about, DeadLetterContent::Records { count: 1, .. }));
     assert_eq!(letters, DeadLetters::over(kept).all().unwrap(), "they are kept");
     pump.stop().await;
-}
-
-#[tokio::test]
-async fn one_reader_that_fails_does_not_hold_up_the_other() {
-    let engine = in_memory();
-    let client = client(&engine);
-    let recorder = Arc::new(Recorder::answering(|function, _| match function {
-        FunctionName::Mail => Err(InvokeError::TimedOut),
-        _ => Ok(json!({})),
-    }));
-    let kept = StateFile::in_memory().unwrap();
-    let pump = pump(&engine, &recorder, &kept).await;
-    put_kind(&client, "a", "outbox").await;
-    recorder.called(1).await;
-    put_kind(&client, "b", "totals").await;
-    recorder.called(2).await;
-    assert_eq!(keys(&recorder.calls_of(FunctionName::ThresholdAlerts)), [["b"]]);
-    pump.stop().await;
-}
-
-#[tokio::test]
-async fn the_stream_is_forgotten_behind_the_slowest_reader_and_nothing_undelivered_is_lost() {
-    let engine = in_memory();
-    let client = client(&engine);
-    let kept = StateFile::in_memory().unwrap();
-    let held = Arc::new(AtomicBool::new(true));
-    let recorder = {
-        let held = Arc::clone(&held);
-        Arc::new(Recorder::answering(move |function, _| match function {
-            FunctionName::Mail if held.load(Ordering::SeqCst) => Err(InvokeError::TimedOut),
-            _ => Ok(json!({})),
-        }))
-    };
-    let several = Vec::from([FunctionName::ThresholdAlerts, FunctionName::Mail].map(|function| StreamReader {
-        retries: 1000,
-        batch_size: 100,
-        ..reader(function, "outbox")
-    }));
-    let clock = standing();
-    let pump = pump_of(&engine, &recorder, &kept, &clock, several).await;
-    for n in 0..(3 * FORGET) {
-        put_kind(&client, &format!("{n:04}"), "outbox").await;
-    }
-    let given = |function| keys(&recorder.calls_of(function)).concat();
-    let mut position = pump.0.readers[0].1.subscribe();
-    let end = engine.stream_end().await.unwrap();
-    position.wait_for(|position| *position >= end).await.unwrap();
-    assert_eq!(first_left(&engine).await, "0000", "one reader has had none");
-
-    held.store(false, Ordering::SeqCst);
-    clock.advance(SignedDuration::from_hours(1)).unwrap();
-    drained(&pump).await;
-    let mut mail = given(FunctionName::Mail);
-    mail.dedup();
-    mail.sort_unstable();
-    mail.dedup();
-    assert_eq!(mail.len(), 3 * FORGET);
-    assert_eq!(given(FunctionName::ThresholdAlerts).len(), 3 * FORGET);
-    pump.stop().await;
-    let left: usize = first_left(&engine).await.parse().unwrap();
-    assert!(left >= FORGET, "the first that is left is {left}");
-}
-
-/// The key of the oldest record that is still in the engine.
-async fn first_left(engine: &Engine) -> String {
-    let left = engine.records_after(Position::START, 1).await.unwrap();
-    left[0]["dynamodb"]["Keys"]["pk"]["S"].as_str().unwrap().to_owned()
-}
-
-#[tokio::test]
-async fn real_files_survive_a_restart_of_everything_with_nothing_lost_and_nothing_twice() {
-    let folder = tempfile::tempdir().unwrap();
-    let place = Place::File(folder.path().join("table.db"));
-    let recorder = Arc::new(Recorder::new());
-    for run in 0..3 {
-        let engine = Engine::start(&place, "bursar", &schema()).unwrap();
-        let kept = StateFile::open(&folder.path().join("state.db")).unwrap();
-        let pump = pump(&engine, &recorder, &kept).await;
-        let client = client(&engine);
-        for n in 0..5 {
-            put_kind(&client, &format!("{run}{n}"), "outbox").await;
-        }
-        drained(&pump).await;
-        pump.stop().await;
-        put_kind(&client, &format!("{run}5"), "outbox").await;
-        engine.stop().await.unwrap();
-    }
-    let given = keys(&recorder.calls_of(FunctionName::Mail)).concat();
-    let wanted: Vec<_> = (0..3).flat_map(|run| (0..6).map(move |n| format!("{run}{n}"))).collect();
-    assert_eq!(given, wanted[..17], "the last one comes with the next start");
 }

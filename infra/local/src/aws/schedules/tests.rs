@@ -101,18 +101,6 @@ async fn a_jump_runs_each_schedule_once_at_its_last_instant_in_order_and_ends_wh
 }
 
 #[tokio::test]
-async fn a_clock_that_stood_stands_again_after_a_jump() {
-    let bundle = Bundle::at("2026-11-20T10:00:00Z");
-    bundle.clock.begin_at("2026-10-01T00:00:00Z".parse().unwrap()).unwrap();
-    let schedules = bundle.schedules(&the_usual(), SyncEvery::AsInTemplate);
-    schedules.advance(SignedDuration::from_hours(1)).await.unwrap();
-    bundle.hand.pass(100);
-    assert_eq!(bundle.clock.now().to_string(), "2026-10-01T01:00:00Z");
-    assert!(schedules.advance(SignedDuration::MAX).await.is_err());
-    assert_eq!(bundle.clock.now().to_string(), "2026-10-01T01:00:00Z");
-}
-
-#[tokio::test]
 async fn last_runs_are_kept_and_what_fell_due_while_stopped_runs_once_at_the_next_start() {
     let bundle = Bundle::at("2026-11-20T10:00:00Z");
     drop(bundle.schedules(&the_usual(), SyncEvery::AsInTemplate));
@@ -138,95 +126,6 @@ async fn last_runs_are_kept_and_what_fell_due_while_stopped_runs_once_at_the_nex
 }
 
 #[tokio::test]
-async fn they_run_as_time_goes_on() {
-    let bundle = Bundle::at("2026-11-20T10:00:00Z");
-    bundle.clock.stop_at(bundle.clock.now()).unwrap();
-    let schedules = bundle.schedules(
-        &template(&[(FunctionName::Mail, "rate(1 minute)", json!({"task": "drain"}))]),
-        SyncEvery::AsInTemplate,
-    );
-    schedules.start();
-    for minute in 1..4 {
-        bundle.clock.advance(SignedDuration::from_mins(1)).unwrap();
-        bundle.recorder.called(minute).await;
-    }
-    schedules.stop().await;
-    assert_eq!(
-        bundle.runs(),
-        ["mail drain 2026-11-20T10:01:00Z", "mail drain 2026-11-20T10:02:00Z", "mail drain 2026-11-20T10:03:00Z",]
-    );
-}
-
-/// Yields until all other tasks wait, on a test's single thread where none waits for anything outside.
-async fn everything_else_goes_on() {
-    for _ in 0..100 {
-        tokio::task::yield_now().await;
-    }
-}
-
-#[tokio::test]
-async fn a_run_that_takes_long_is_not_joined_by_another_of_its_schedule() {
-    let bundle = Bundle::at("2026-11-20T10:00:00Z");
-    bundle.clock.stop_at(bundle.clock.now()).unwrap();
-    let (gate, under_way) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
-    let most = Arc::new(AtomicUsize::new(0));
-    let recorder = {
-        let (gate, under_way, most) = (Arc::clone(&gate), Arc::clone(&under_way), Arc::clone(&most));
-        Arc::new(Recorder::answering_later(move |_, _| {
-            let (gate, under_way, most) = (Arc::clone(&gate), Arc::clone(&under_way), Arc::clone(&most));
-            async move {
-                most.fetch_max(under_way.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                gate.acquire().await.unwrap().forget();
-                under_way.fetch_sub(1, Ordering::SeqCst);
-                Ok(json!({}))
-            }
-            .boxed()
-        }))
-    };
-    let one = template(&[(FunctionName::Mail, "rate(1 minute)", json!({"task": "drain"}))]);
-    let invoke = Arc::clone(&recorder) as Arc<dyn Invoke>;
-    let schedules =
-        Schedules::new(&one, SyncEvery::AsInTemplate, invoke, bundle.kept.clone(), bundle.clock.clone()).unwrap();
-    schedules.start();
-    bundle.clock.advance(SignedDuration::from_mins(1)).unwrap();
-    recorder.called(1).await;
-    let beside = {
-        let schedules = schedules.clone();
-        tokio::spawn(async move { schedules.run_now(FunctionName::Mail, json!({"task": "drain"})).await })
-    };
-    bundle.clock.advance(SignedDuration::from_mins(1)).unwrap();
-    everything_else_goes_on().await;
-    let jump = {
-        let schedules = schedules.clone();
-        tokio::spawn(async move { schedules.advance(SignedDuration::from_mins(5)).await })
-    };
-    everything_else_goes_on().await;
-    assert_eq!(under_way.load(Ordering::SeqCst), 1);
-    gate.add_permits(10);
-    beside.await.unwrap().unwrap();
-    jump.await.unwrap().unwrap();
-    schedules.stop().await;
-    assert_eq!(most.load(Ordering::SeqCst), 1);
-    assert!(recorder.calls().len() >= 3);
-}
-
-#[tokio::test]
-async fn a_run_that_fails_is_tried_again_as_often_as_the_template_says_and_then_a_dead_letter() {
-    let bundle = Bundle::at("2026-11-20T10:00:00Z");
-    let recorder = Arc::new(Recorder::answering(|_, _| Err(InvokeError::TimedOut)));
-    let one = template(&[(FunctionName::Mail, "rate(1 minute)", json!({"task": "drain"}))]);
-    let invoke = Arc::clone(&recorder) as Arc<dyn Invoke>;
-    let schedules =
-        Schedules::new(&one, SyncEvery::AsInTemplate, invoke, bundle.kept.clone(), bundle.clock.clone()).unwrap();
-    schedules.advance(SignedDuration::from_mins(1)).await.unwrap();
-    assert_eq!(recorder.calls().len(), 3);
-    let letters = DeadLetters::over(bundle.kept.clone()).all().unwrap();
-    assert_eq!(letters.len(), 1);
-    assert_eq!(letters[0].about, DeadLetterContent::Input(json!({"task": "drain"})));
-    assert_eq!(letters[0].at.to_string(), "2026-11-20T10:01:00Z");
-}
-
-#[tokio::test]
 async fn sync_every_takes_the_place_of_the_template_s_time_and_counts_from_the_last_run() {
     let bundle = Bundle::at("2026-11-20T10:00:00Z");
     let every: SyncEvery = "24h".parse().unwrap();
@@ -244,24 +143,4 @@ async fn sync_every_takes_the_place_of_the_template_s_time_and_counts_from_the_l
     let schedules = bundle.schedules(&the_usual(), "1h".parse().unwrap());
     schedules.advance(SignedDuration::ZERO).await.unwrap();
     assert_eq!(syncs(bundle.runs()), ["usage-sync - 2026-11-22T07:00:00Z"]);
-}
-
-#[tokio::test]
-async fn with_sync_every_0_nothing_of_the_sync_runs_by_itself() {
-    let bundle = Bundle::at("2026-11-20T10:00:00Z");
-    let schedules = bundle.schedules(&the_usual(), "0".parse().unwrap());
-    schedules.advance(SignedDuration::from_hours(100)).await.unwrap();
-    assert!(bundle.runs().iter().all(|run| !run.starts_with("usage-sync")));
-}
-
-#[test]
-fn durations_are_read_as_people_write_them() {
-    assert_eq!("0".parse::<SyncEvery>().unwrap(), SyncEvery::Never);
-    assert_eq!("0s".parse::<SyncEvery>().unwrap(), SyncEvery::Never);
-    assert_eq!("90m".parse::<SyncEvery>().unwrap(), SyncEvery::Every(SignedDuration::from_mins(90)));
-    assert_eq!("1h30m".parse::<SyncEvery>().unwrap(), SyncEvery::Every(SignedDuration::from_mins(90)));
-    for text in ["", "24", "-1h", "soon", "1ms"] {
-        let message = text.parse::<SyncEvery>().unwrap_err().to_string();
-        assert!(message.contains("24h"), "{message}");
-    }
 }

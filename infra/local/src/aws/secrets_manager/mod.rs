@@ -16,8 +16,6 @@ use crate::base::state_file::StateFile;
 mod protocol;
 mod refusal;
 mod secret;
-#[cfg(test)]
-mod tests;
 
 use protocol::SecretValues;
 use refusal::Refusal;

@@ -5,8 +5,6 @@ mod document;
 pub mod expression;
 pub mod filter;
 mod http_api;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -162,20 +162,18 @@ mod tests {
 
     #[test]
     fn everybody_has_an_address_of_their_own_that_mail_can_be_sent_to() {
-        let all: Vec<_> = students(200, 0, 20).into_iter().chain(students(14, 1, 5)).collect();
-        let addresses: BTreeSet<_> = all.iter().map(|student| student.address.clone()).collect();
-        assert_eq!(addresses.len(), 200.max(addresses.len()));
-        assert_eq!(students(200, 0, 20).iter().map(|student| &student.address).collect::<BTreeSet<_>>().len(), 200);
+        let all: Vec<_> = students(32, 0, 9).into_iter().chain(students(8, 1, 4)).collect();
+        assert_eq!(all.iter().map(|student| &student.address).collect::<BTreeSet<_>>().len(), 40);
         for student in &all {
             EmailAddress::parse(&student.address).unwrap();
         }
-        assert_eq!(students(200, 0, 20), students(200, 0, 20));
+        assert_eq!(students(32, 0, 9), students(32, 0, 9));
     }
 
     #[test]
     fn what_somebody_spends_is_spread_over_the_models_they_like_and_nothing_is_lost() {
         let mut models = BTreeSet::new();
-        for student in students(200, 0, 20) {
+        for student in students(32, 0, 9) {
             for amount in [1, 199_999, 2_600_000] {
                 let spread = spread(&student, amount);
                 assert_eq!(spread.iter().map(|(_, amount, _)| amount).sum::<i64>(), amount);
@@ -184,13 +182,5 @@ mod tests {
             }
         }
         assert_eq!(models.len(), MODELS.len());
-    }
-
-    #[test]
-    fn there_are_many_light_users_and_a_few_heavy_ones() {
-        let all = students(200, 0, 20);
-        let count = |habit| all.iter().filter(|student| student.habit == habit).count();
-        assert!(count(Habit::Light) > 120 && (5..25).contains(&count(Habit::Heavy)), "{}", count(Habit::Heavy));
-        assert!((10..40).contains(&all.iter().filter(|student| student.claims_on.is_none()).count()));
     }
 }

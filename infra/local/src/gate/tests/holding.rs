@@ -50,30 +50,6 @@ async fn a_held_call_waits_for_its_release_and_comes_to_the_verdict_given_there(
 }
 
 #[tokio::test]
-async fn a_release_names_what_is_wrong_with_it() {
-    let (_stub, gate) = stub_and_gate().await;
-    let held = gate.hold("provider:*");
-    assert_eq!(held.release(Verdict::Pass), Err(ReleaseError::NotHeld));
-    let work = invocation(&gate, &["/keys"]);
-    held.arrived().await;
-    let error = held.release(verdict("conflict")).unwrap_err();
-    assert_eq!(error.to_string(), "provider:POST /keys cannot come to conflict");
-    assert_eq!(held.release_call(7, Verdict::Pass), Err(ReleaseError::NotHeld));
-    held.release(Verdict::Pass).unwrap();
-    assert_eq!(work.await.unwrap(), Ok(vec![200]));
-}
-
-#[tokio::test]
-async fn a_hold_that_is_dropped_lets_its_calls_pass() {
-    let (_stub, gate) = stub_and_gate().await;
-    let held = gate.hold(Matcher::call("*").every());
-    let work = invocation(&gate, &["/keys", "/guardrails"]);
-    held.arrived().await;
-    drop(held);
-    assert_eq!(work.await.unwrap(), Ok(vec![200, 200]));
-}
-
-#[tokio::test]
 async fn kills_end_the_invocation_before_or_after_the_effect_and_never_answer() {
     for (text, reached) in [("kill-before", 0), ("kill-after", 1)] {
         let (stub, gate) = stub_and_gate().await;
@@ -113,50 +89,6 @@ async fn what_a_killed_instance_still_sends_reaches_nobody() {
 }
 
 #[tokio::test]
-async fn a_call_that_was_given_up_while_held_can_still_be_executed_or_forgotten() {
-    let (stub, gate) = stub_and_gate().await;
-    let held = gate.hold(Matcher::call("*").every());
-    for released in [true, false] {
-        let work = invocation(&gate, &["/keys"]);
-        let call = held.arrived().await;
-        work.abort();
-        gate.inner().until(|state| state.parked(held.id()).all(|(_, waits)| !waits).then_some(())).await;
-        assert_eq!(held.parked(), []);
-        assert_eq!(held.forsaken(), std::slice::from_ref(&call));
-        if released {
-            held.release(Verdict::Pass).unwrap();
-        } else {
-            held.drop_call(call.number);
-        }
-        gate.quiet().await;
-        assert_eq!(stub.seen().len(), 1, "the first only");
-    }
-    let effects: Vec<_> = gate.calls().iter().map(|recorded| recorded.effect).collect();
-    assert_eq!(effects, [Some(200), None]);
-}
-
-#[tokio::test]
-async fn it_is_quiet_only_when_every_invocation_is_over_or_held() {
-    let (_stub, gate) = stub_and_gate().await;
-    gate.quiet().await;
-    let held = gate.hold(Matcher::call("provider:POST /guardrails").every());
-    let (go, gone) = tokio::sync::oneshot::channel::<()>();
-    let mut busy = gate.instance(FunctionName::Mail);
-    let busy = tokio::spawn(async move { busy.run(gone).await });
-    let work = invocation(&gate, &["/keys", "/guardrails"]);
-    held.arrived().await;
-    let mut quiet = std::pin::pin!(gate.quiet());
-    assert!(futures_util::poll!(quiet.as_mut()).is_pending(), "one of them still works");
-    go.send(()).unwrap();
-    quiet.await;
-    assert!(busy.await.unwrap().is_ok());
-    assert!(!work.is_finished());
-    held.release(Verdict::Pass).unwrap();
-    work.await.unwrap().unwrap();
-    gate.quiet().await;
-}
-
-#[tokio::test]
 async fn a_held_answer_waits_for_its_release_while_the_call_has_taken_effect() {
     let (stub, gate) = stub_and_gate().await;
     let held = gate.hold_answers(Matcher::call("provider:POST /keys").next(2));
@@ -174,16 +106,4 @@ async fn a_held_answer_waits_for_its_release_while_the_call_has_taken_effect() {
     assert_eq!(stub.seen().len(), 3);
     let told: Vec<_> = gate.calls().iter().map(|call| (call.effect, call.told)).collect();
     assert_eq!(told, [(Some(200), Some(200)), (Some(200), Some(502)), (Some(200), Some(200))]);
-}
-
-#[tokio::test]
-async fn a_held_answer_that_is_dropped_or_lifted_leaves_the_effect() {
-    let (stub, gate) = stub_and_gate().await;
-    let held = gate.hold_answers(Matcher::call("provider:POST /keys").next(2));
-    let work = invocation(&gate, &["/keys", "/keys"]);
-    held.drop_call(held.arrived().await.number);
-    held.arrived().await;
-    drop(held);
-    assert_eq!(work.await.unwrap(), Ok(vec![0, 200]));
-    assert_eq!(stub.seen().len(), 2);
 }

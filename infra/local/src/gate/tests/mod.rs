@@ -1,7 +1,6 @@
 //! The fault layer in front of small servers that record their requests, and of the engine with the real
 //! AWS client.
 
-mod exploring;
 mod holding;
 mod provider;
 mod table;
@@ -97,12 +96,6 @@ pub(super) async fn engine() -> String {
         });
     });
     format!("http://{}", told.await.unwrap())
-}
-
-/// A chooser that picks these steps in sequence, then passes.
-pub(crate) fn picking(picks: &[usize]) -> impl FnMut(&[Step]) -> usize {
-    let mut picks = picks.iter().copied();
-    move |_| picks.next().unwrap_or(0)
 }
 
 /// A verdict from its text form.

@@ -74,37 +74,3 @@ async fn a_transaction_is_cancelled_with_a_reason_for_each_item_and_not_tried_ag
         transact(&table).await.unwrap();
     }
 }
-
-#[tokio::test]
-async fn a_condition_read_back_took_effect_and_names_just_the_conditions_that_fail_by_it() {
-    let table = with_rows().await;
-    table.gate.at("dynamodb:TransactWriteItems", verdict("condition-read-back"));
-    let reasons = cancelled(&table).await;
-    let failed = "ConditionalCheckFailed";
-    assert_eq!(codes(&reasons), ["None", failed, "None", failed]);
-    let state = reasons[1].item().and_then(|item| item.get("state"));
-    assert_eq!(state, Some(&text("minting")), "the item as this very write left it");
-    assert_eq!(reasons[3].item(), None);
-    assert!(table.has("plain").await && !table.has("ask").await);
-    let record = &table.gate.calls()[0];
-    assert_eq!((record.effect, record.told), (Some(200), Some(400)));
-    assert_eq!(table.gate.count(), 1, "what the fault layer asked itself is no call of the function");
-}
-
-#[tokio::test]
-async fn what_a_function_did_is_told_as_its_policy_spells_it() {
-    let table = with_rows().await;
-    transact(&table).await.unwrap();
-    let query = table.client.query().table_name("bursar").index_name("due");
-    let _ = query.key_condition_expression("pk = :pk").expression_attribute_values(":pk", text("p#1")).send().await;
-    let actions = table.gate.calls().into_iter().flat_map(|recorded| {
-        let index = recorded.call.shape.index.unwrap_or_default();
-        recorded.call.shape.parts.into_iter().map(move |part| format!("{} {} {index}", part.action, part.partition))
-    });
-    assert_eq!(
-        actions.collect::<BTreeSet<String>>(),
-        ["ConditionCheckItem p ", "DeleteItem p ", "PutItem p ", "Query p# due", "UpdateItem p "]
-            .map(str::to_owned)
-            .into()
-    );
-}

@@ -32,21 +32,3 @@ impl Shelf {
         self.0.iter().rev().skip(offset).take(size).map(|(_, place)| *place)
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pages_are_newest_first_whatever_the_order_of_insertion() {
-        let mut shelf = Shelf::default();
-        for (second, place) in [(5, 0), (1, 1), (5, 2), (3, 3)] {
-            shelf.insert(Timestamp::from_second(second).unwrap(), place);
-        }
-        assert_eq!(shelf.newest_first().collect::<Vec<_>>(), [2, 0, 3, 1]);
-        shelf.remove(Timestamp::from_second(5).unwrap(), 0);
-        shelf.remove(Timestamp::from_second(9).unwrap(), 0);
-        assert_eq!(shelf.page(1, 1).collect::<Vec<_>>(), [3]);
-        assert_eq!(shelf.len(), 3);
-    }
-}

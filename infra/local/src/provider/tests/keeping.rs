@@ -70,17 +70,3 @@ async fn no_plaintext_is_kept() {
     }
     assert!(seen > 1_000);
 }
-
-#[tokio::test]
-async fn an_act_writes_the_documents_it_changed_and_no_other() {
-    let kept = StateFile::in_memory().unwrap();
-    let simulator = Simulator::over(kept.clone()).await;
-    let key = simulator.key(json!({ "name": "n" })).await;
-    let other = simulator.key(json!({ "name": "other" })).await;
-    // A later write over a removed document shows which documents were written.
-    kept.remove("provider-keys", &key.hash).unwrap();
-    kept.remove("provider-keys", &other.hash).unwrap();
-    simulator.spend(&key, "1");
-    let ids: Vec<String> = kept.all::<Value>("provider-keys").unwrap().into_iter().map(|(id, _)| id).collect();
-    assert_eq!(ids, [key.hash]);
-}

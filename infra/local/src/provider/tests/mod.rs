@@ -1,16 +1,7 @@
 //! The simulator as a client sees it: over HTTP, with a clock that the test moves.
 
-mod access;
-mod activity;
-mod analytics;
-mod client;
-mod completions;
-mod guardrails;
 mod keeping;
-mod keys;
 mod limits;
-mod listing;
-mod models;
 mod worse;
 
 use std::sync::Arc;
@@ -126,11 +117,6 @@ impl Simulator {
         self.provider.spend(&key.hash, amount, self.provider.now(), "openai/gpt-4o-mini").unwrap();
     }
 
-    async fn default_workspace(&self) -> Value {
-        let (_, list) = self.get("/workspaces").await;
-        list["data"].as_array().unwrap().iter().find(|row| row["slug"] == "default").unwrap().clone()
-    }
-
     fn workspace(&self, name: &str) -> String {
         self.provider.add_workspace(name).unwrap()
     }
@@ -150,8 +136,4 @@ impl Simulator {
 
 fn message(body: &Value) -> &str {
     body["error"]["message"].as_str().unwrap()
-}
-
-fn names(list: &Value) -> Vec<&str> {
-    list["data"].as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap()).collect()
 }

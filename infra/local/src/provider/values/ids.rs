@@ -58,28 +58,3 @@ fn random<const N: usize>() -> Result<[u8; N]> {
     getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
     Ok(bytes)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_look_like_the_providers_and_labels_hide_them() {
-        let key = fresh_key().unwrap();
-        assert_eq!(key.len(), 73);
-        let label = label(&key);
-        assert_eq!(label.len(), 19);
-        assert!(label.starts_with(&key[..12]) && label.ends_with(&key[69..]));
-        assert_eq!(super::label("short"), "sk-or-v1-...");
-        assert_eq!(sha256(&key).len(), 64);
-    }
-
-    #[test]
-    fn uuids_are_uuids() {
-        assert!(is_uuid(&fresh_uuid().unwrap()));
-        assert_eq!(derived_uuid("a"), derived_uuid("a"));
-        assert!(is_uuid(&derived_uuid("a")));
-        assert!(!is_uuid("default"));
-        assert!(!is_uuid("0df9e665xd932-5740-b2c7-b52af166bc11"));
-    }
-}

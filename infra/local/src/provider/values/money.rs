@@ -169,19 +169,4 @@ mod tests {
             assert_eq!(Nano::parse(text), None, "{text}");
         }
     }
-
-    #[test]
-    fn a_tail_is_what_sums_of_doubles_look_like() {
-        assert_eq!(Nano::micros(300_000).json_with_tail().to_string(), "0.30000000000000004");
-        assert_eq!(Nano::ZERO.json_with_tail().to_string(), "0");
-        assert_eq!(Nano::nanos(100).json().to_string(), "1e-7");
-        assert_eq!(Nano::usd(20).json().to_string(), "20");
-    }
-
-    #[test]
-    fn cents_are_rounded_to_the_nearest() {
-        assert_eq!(Nano::parse("20.05").unwrap().cents(), "20.05");
-        assert_eq!(Nano::parse("0.004").unwrap().cents(), "0.00");
-        assert_eq!(Nano::parse("-1.5").unwrap().cents(), "-1.50");
-    }
 }

@@ -1,15 +1,12 @@
 //! The pool with a small test function that does what its event says.
 
-use std::collections::BTreeSet;
-
 use super::super::invocation::test_settings;
 use bursar_core::clock::Clock;
 use bursar_core::deadline::Deadline;
 use serde_json::json;
 
 use super::*;
-use crate::gate::tests::picking;
-use crate::gate::{Exploration, Keep, Matcher, Upstreams, Verdict};
+use crate::gate::{Keep, Matcher, Upstreams, Verdict};
 
 struct Obedient {
     config: Config,
@@ -95,21 +92,6 @@ async fn an_instance_is_used_again_and_another_made_when_it_is_busy() {
 }
 
 #[tokio::test]
-async fn the_configuration_reaches_aws_through_the_instances_own_way() {
-    let pool = pool().await;
-    pool.0.gate.at(Matcher::call("*").every(), Verdict::status(500));
-    let error = pool.invoke(FunctionName::Console, json!({"do": "read"})).await.unwrap_err();
-    assert_eq!(error, InvokeError::Failed("the invocation failed; its log says why".to_owned()));
-    let call = &pool.0.gate.calls()[0].call;
-    assert_eq!(
-        (call.function, call.name.to_string().as_str()),
-        (FunctionName::Console, "secretsmanager:GetSecretValue")
-    );
-    let logs = pool.logs().all();
-    assert!(logs.iter().any(|line| line.text.contains("the invocation failed")), "{logs:?}");
-}
-
-#[tokio::test]
 async fn a_kill_ends_the_invocation_and_its_instance() {
     let pool = pool().await;
     pool.0.gate.at("provider:POST /keys", Verdict::KillBefore);
@@ -143,40 +125,6 @@ async fn an_invocation_is_ended_at_its_time_out() {
 }
 
 #[tokio::test]
-async fn an_error_is_an_answer_too_and_keeps_the_instance() {
-    let pool = pool().await;
-    pool.invoke(FunctionName::Claim, json!({"do": "fly"})).await.unwrap_err();
-    assert!(pool.logs().all()[0].text.contains("cannot fly"));
-    assert_eq!(tell(&pool).await["served"], 2);
-}
-
-#[tokio::test]
-async fn events_and_answers_of_more_than_six_megabytes_are_not_carried() {
-    let pool = pool().await;
-    let event = json!({"do": "tell", "pad": "x".repeat(6 << 20)});
-    assert_eq!(pool.invoke(FunctionName::Claim, event).await, Err(InvokeError::TooLarge));
-    let answer = |bytes: usize| pool.invoke(FunctionName::Claim, json!({"do": "answer", "bytes": bytes}));
-    assert_eq!(answer((6 << 20) - 1).await, Err(InvokeError::TooLarge), "two quotes more");
-    assert!(answer((6 << 20) - 2).await.is_ok());
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_invocations_at_once_log_each_to_its_own() {
-    let pool = pool().await;
-    let say = |say: &'static str| pool.invoke(FunctionName::Claim, json!({"do": "log", "say": say}));
-    let (a, b) = futures_util::future::join(say("alpha"), say("beta")).await;
-    assert!(a.is_ok() && b.is_ok());
-    let logs = pool.logs().all();
-    assert_eq!(logs.len(), 100);
-    let mut said = BTreeSet::new();
-    for line in &logs {
-        let record: Value = serde_json::from_str(&line.text).unwrap();
-        said.insert((line.request_id.clone(), line.instance, record["saying"].as_str().unwrap().to_owned()));
-    }
-    assert_eq!(said.len(), 2, "{said:?}");
-}
-
-#[tokio::test]
 async fn a_function_goes_on_when_whoever_woke_it_has_gone() {
     let pool = pool().await;
     let held = pool.0.gate.hold("provider:*");
@@ -189,33 +137,4 @@ async fn a_function_goes_on_when_whoever_woke_it_has_gone() {
     pool.0.gate.quiet().await;
     assert_eq!(pool.0.gate.calls()[0].told, Some(500));
     assert_eq!(tell(&pool).await["served"], 2, "the instance came back");
-}
-
-#[tokio::test]
-async fn every_history_of_two_invocations_runs_over_the_pool() {
-    let exploration = Exploration { actors: 2, faults: vec![Verdict::KillBefore], most_faults: 1 };
-    let mut histories = BTreeSet::new();
-    // Either goes first or is killed first; after a pass the other one passes or is killed.
-    for picks in [&[0, 0][..], &[0, 1], &[1, 0], &[1, 1], &[2, 0], &[3, 0]] {
-        let pool = pool().await;
-        let ask = || pool.invoke(FunctionName::Claim, json!({"do": "ask"}));
-        let both = futures_util::future::join(ask(), ask());
-        let explored = pool.0.gate.explore(&exploration, picking(picks), both, async |_| ()).await;
-        let text = explored.history.to_string();
-        let killed = [explored.output.0, explored.output.1].map(|output| output == Err(InvokeError::Killed));
-        let expected = ["claim/1", "claim/2"].map(|who| text.contains(&format!("{who} provider:POST /keys#1 -> kill")));
-        assert_eq!(killed, expected, "{text}");
-        assert!(histories.insert(text));
-    }
-    assert_eq!(histories.len(), 6, "{histories:#?}");
-}
-
-#[tokio::test]
-async fn the_real_functions_are_made_with_the_same_configuration() {
-    let (gate, settings) = nothing_behind().await;
-    let pool = InProcess::new(gate, settings, Clock::system());
-    for function in FunctionName::ALL {
-        let failed = pool.invoke(function, json!({"no": "event of anybody"})).await;
-        assert!(matches!(failed, Err(InvokeError::Failed(_))), "{function}: {failed:?}");
-    }
 }

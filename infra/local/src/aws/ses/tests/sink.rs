@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
 
 /// The replies of the server.
 #[derive(Clone, Copy, Debug)]
@@ -14,8 +13,6 @@ pub(super) enum Reply {
     /// Replies with this text to that command (`.`: the end of the data); an empty text closes the
     /// connection.
     Refuse(&'static str, &'static str),
-    /// Accepts the data, and replies once it is allowed to.
-    Hesitate,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -28,14 +25,6 @@ pub(super) struct Taken {
 pub(super) struct Sink {
     address: std::net::SocketAddr,
     taken: Arc<Mutex<Vec<Taken>>>,
-    hesitation: Arc<Hesitation>,
-}
-
-/// The moment between accepting a mail and replying.
-#[derive(Default)]
-struct Hesitation {
-    reached: Notify,
-    over: Notify,
 }
 
 impl Sink {
@@ -43,26 +32,17 @@ impl Sink {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let taken = Arc::new(Mutex::new(Vec::new()));
-        let hesitation = Arc::<Hesitation>::default();
-        let (all, held) = (taken.clone(), hesitation.clone());
+        let all = taken.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(converse(stream, reply, all.clone(), held.clone()));
+                tokio::spawn(converse(stream, reply, all.clone()));
             }
         });
-        Sink { address, taken, hesitation }
+        Sink { address, taken }
     }
 
     pub(super) fn url(&self) -> String {
         format!("smtp://{}", self.address)
-    }
-
-    pub(super) async fn hesitates(&self) {
-        self.hesitation.reached.notified().await;
-    }
-
-    pub(super) fn go_on(&self) {
-        self.hesitation.over.notify_one();
     }
 
     pub(super) fn taken(&self) -> Vec<Taken> {
@@ -70,7 +50,7 @@ impl Sink {
     }
 }
 
-async fn converse(stream: TcpStream, reply: Reply, all: Arc<Mutex<Vec<Taken>>>, held: Arc<Hesitation>) {
+async fn converse(stream: TcpStream, reply: Reply, all: Arc<Mutex<Vec<Taken>>>) {
     let mut stream = BufReader::new(stream);
     let mut mail = Taken::default();
     stream.write_all(b"220 sink\r\n").await.unwrap();
@@ -90,10 +70,6 @@ async fn converse(stream: TcpStream, reply: Reply, all: Arc<Mutex<Vec<Taken>>>, 
                     Reply::Refuse(".", answer) => answer,
                     _ => {
                         all.lock().unwrap().push(std::mem::take(&mut mail));
-                        if matches!(reply, Reply::Hesitate) {
-                            held.reached.notify_one();
-                            held.over.notified().await;
-                        }
                         "250 taken"
                     }
                 }
