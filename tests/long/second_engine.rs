@@ -4,7 +4,6 @@
 
 mod conditions;
 mod reading;
-mod streams;
 mod transactions;
 
 use std::collections::HashMap;
@@ -16,7 +15,7 @@ use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
-    ProjectionType, ScalarAttributeType, StreamSpecification, StreamViewType,
+    ProjectionType, ScalarAttributeType,
 };
 use dynoxide::Database;
 
@@ -26,18 +25,16 @@ type Item = HashMap<String, AttributeValue>;
 struct Table {
     client: Client,
     name: String,
-    endpoint: String,
 }
 
 impl Table {
     async fn fresh() -> Table {
         static MADE: AtomicUsize = AtomicUsize::new(0);
-        let endpoint = endpoint().to_owned();
-        let client = client(&endpoint);
+        let client = client(endpoint());
         // A second engine may outlive a test process, so each name is used once.
         let name = format!("bursar-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
         create(&client, &name).await;
-        Table { client, name, endpoint }
+        Table { client, name }
     }
 
     /// Puts an item without a condition.
@@ -97,11 +94,6 @@ async fn create(client: &Client, name: &str) {
         .projection(Projection::builder().projection_type(ProjectionType::KeysOnly).build())
         .build()
         .unwrap();
-    let stream = StreamSpecification::builder()
-        .stream_enabled(true)
-        .stream_view_type(StreamViewType::NewAndOldImages)
-        .build()
-        .unwrap();
     client
         .create_table()
         .table_name(name)
@@ -110,7 +102,6 @@ async fn create(client: &Client, name: &str) {
         .key_schema(key("pk", KeyType::Hash))
         .key_schema(key("sk", KeyType::Range))
         .global_secondary_indexes(due)
-        .stream_specification(stream)
         .send()
         .await
         .unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::stack::Stack;
+use crate::stack::{Stack, begins};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::{Act, Actor, AuditDetail};
 use bursar_core::domain::grant::{MintedKey, Person, Press, PressKind, View};
@@ -159,7 +159,7 @@ pub fn crossing(programme: &ProgrammeId, limit: Usd, threshold: u8, now: Timesta
 }
 /// Runs a write under the sync's lease, and returns whether it was written.
 pub async fn as_sync(table: &Table, write: impl AsyncFnOnce(FencedTable<'_>) -> Result<bool, StoreError>) -> bool {
-    let (now, deadline) = (Timestamp::now(), soon());
+    let (now, deadline) = (begins(), soon());
     let acquired = table.acquire("a test", "a test", now, SignedDuration::from_hours(1), deadline).await.unwrap();
     let Acquired::Yes(lease) = acquired else { panic!("another test writes as the sync") };
     write(table.under(&lease, deadline)).await.unwrap()

@@ -23,6 +23,8 @@ pub use crate::left::{Left, WARNING};
 use crate::permissions;
 
 const ADMIN: &str = "admin@example.edu";
+/// When a stack's clock begins to run, so that no test depends on the hour, the day or the month in which it starts.
+const BEGINS: &str = "2026-11-10T09:30:00Z";
 const ON_ITS_WAY: Duration = Duration::from_secs(10);
 
 /// A running stack, which dereferences to the local one and ends by its own `finish` only.
@@ -104,7 +106,7 @@ pub struct Setup<'a> {
     /// The share of each wait that the functions really wait.
     pub waits: Waits,
     pub admins: &'a [&'a str],
-    /// The moment at which the clock of a new stack is stopped before anything reads it; it runs without one.
+    /// The moment at which the clock of a new stack is stopped before anything reads it; without one it runs from `BEGINS`.
     pub at: Option<Timestamp>,
     /// The folder of its state; in memory without one.
     pub data: Option<&'a Path>,
@@ -114,6 +116,11 @@ impl Default for Setup<'_> {
     fn default() -> Self {
         Setup { waits: Waits::WHOLE, admins: &[ADMIN], at: None, data: None }
     }
+}
+
+/// The moment at which a stack's clock begins where a test names none.
+pub fn begins() -> Timestamp {
+    BEGINS.parse().unwrap()
 }
 
 /// A stack in memory with the functions in this process.
@@ -126,7 +133,13 @@ pub async fn of(setup: Setup<'_>) -> Result<Stack> {
     let folder = setup.data.map(Folder::open).transpose()?;
     let files = folder.as_ref().map(Folder::files);
     let options = options(files, setup.waits, setup.admins).await?;
-    Stack::start(Options { begins_at: setup.at, ..options }).await
+    // A folder has the clock of its last run.
+    let runs_from = (setup.at.is_none() && setup.data.is_none()).then(begins);
+    let stack = Stack::start(Options { begins_at: setup.at.or(runs_from), ..options }).await?;
+    if let Some(instant) = runs_from {
+        stack.clock.run_from(instant)?;
+    }
+    Ok(stack)
 }
 
 /// A watch on everything of a stack that can be observed.

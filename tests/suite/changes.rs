@@ -27,9 +27,9 @@ use super::console::{ADMIN, signed_in};
 
 const ID: &str = "/console/programmes/cs-pilot";
 
-/// A stack in which nothing runs by itself, and whose functions wait a tenth of the time.
+/// A stack in which nothing runs by itself, and whose functions wait a quarter of the time.
 async fn quiet() -> Stack {
-    let stack = stack::of(Setup { waits: Waits::shortened(10), ..Setup::default() }).await.unwrap();
+    let stack = stack::of(Setup { waits: Waits::shortened(4), ..Setup::default() }).await.unwrap();
     stack.schedules.stop().await;
     stack
 }

@@ -5,14 +5,13 @@
 mod drawn;
 mod story;
 
-use bursar_local::gate::{Matcher, Verdict};
-use bursar_local::provider::{DrawnQuirks, Nano};
+use bursar_local::provider::DrawnQuirks;
 use bursar_tests::seeds::{seeds, sized};
 use bursar_tests::stack::{self, Left, Stack, WARNING};
 use fastrand::Rng;
 use jiff::SignedDuration;
 
-use story::{GRANTS, Story, shown};
+use story::Story;
 
 /// What a story leaves. While the provider is down, perhaps no call is made to it.
 const LEFT: [Left<'_>; 3] = [
@@ -141,141 +140,6 @@ async fn a_cap_of_50_that_becomes_10_with_45_dollars_unread_gives_back_five() {
         if story.is_plain {
             assert!(!story.any_has_a_key(&["ben"]), "six are not free: {}", story.told.join("\n"));
             assert!(story.claims("cid").await, "five are: {}", story.told.join("\n"));
-        }
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cap_that_is_lowered_while_the_key_is_made_leaves_no_key_with_the_old_limit() {
-    played(async |stack, quirks| {
-        let mut story = Story::begins(stack, 50, quirks).await;
-        story.invites(&["ada"], Some("50")).await;
-        story.invites(&["ben"], None).await;
-        story.a_day_passes_since_the_sync().await;
-        let held = stack.gate.hold_answers(Matcher::call("provider:POST /keys"));
-        let ada = story.students["ada"].browser.get("/my").await;
-        let pressing = story.students["ada"].browser.submit(&ada, "/my/cs-pilot/reveal", &[]);
-        let (at, admin) = (format!("{GRANTS}/{}", story.students["ada"].grant), &story.admin);
-        let lowering = async {
-            held.arrived().await;
-            let page = admin.get(&at).await;
-            let capped = admin.submit(&page, &format!("{at}/cap"), &[("cap_usd", "10"), ("reason", "a story")]).await;
-            held.release(Verdict::Pass).unwrap();
-            capped.status
-        };
-        let (page, status) = tokio::join!(pressing, lowering);
-        story.students.get_mut("ada").unwrap().keys.extend(shown(&page));
-        drop(held);
-        story.judged(&format!("ada claims ({}) and faculty lower her cap meanwhile ({status})", page.status)).await;
-        story.minutes(2, &["ben"]).await;
-        story.down_for_ten_minutes(&["ben"]).await;
-        what_is_free_is_given_back(&mut story, &["ben"]).await;
-        if story.is_plain {
-            let is_ten = |story: &Story<'_>| story.limit("ada") == Some(Nano::usd(10));
-            assert!(!story.any_has_a_key(&["ada"]) || is_ten(&story), "{}", story.told.join("\n"));
-            assert!(story.any_has_a_key(&["ben"]) || story.claims("ben").await, "{}", story.told.join("\n"));
-        }
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cap_below_what_replaced_keys_used_ends_the_key_that_is_left() {
-    played(async |stack, quirks| {
-        let mut story = Story::begins(stack, 30, quirks).await;
-        story.invites(&["ada"], None).await;
-        story.invites(&["bob"], Some("10")).await;
-        story.all_claim().await;
-        story.spends("ada", 12).await;
-        story.replaces("ada").await;
-        story.invites(&["ben"], Some("8")).await;
-        story.a_day_passes_since_the_sync().await;
-        story.caps("ada", "10").await;
-        story.minutes(2, &["ben"]).await;
-        if story.is_plain {
-            assert!(!story.is_enabled("ada"), "nothing is left of ten: {}", story.told.join("\n"));
-        }
-        story.down_for_ten_minutes(&["ben"]).await;
-        what_is_free_is_given_back(&mut story, &["ben"]).await;
-        if story.is_plain {
-            assert!(story.any_has_a_key(&["ben"]) || story.claims("ben").await, "{}", story.told.join("\n"));
-        }
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lower_limit_that_the_provider_was_not_told_is_told_by_the_work_and_not_the_next_night() {
-    played(async |stack, quirks| {
-        let mut story = Story::begins(stack, 50, quirks).await;
-        story.invites(&["ada"], Some("50")).await;
-        story.all_claim().await;
-        story.invites(&["ben"], None).await;
-        story.a_day_passes_since_the_sync().await;
-        let rule = story.goes_down();
-        story.caps("ada", "10").await;
-        story.minutes(10, &["ben"]).await;
-        story.comes_up(rule);
-        // After ten minutes of failures, an order is retried a quarter of an hour later.
-        story.minutes(17, &["ben"]).await;
-        if story.is_plain {
-            assert_eq!(story.limit("ada"), Some(Nano::usd(10)), "{}", story.told.join("\n"));
-        }
-        what_is_free_is_given_back(&mut story, &["ben"]).await;
-        if story.is_plain {
-            assert!(story.any_has_a_key(&["ben"]) || story.claims("ben").await, "{}", story.told.join("\n"));
-        }
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cap_that_is_lowered_while_the_key_is_paused_is_its_limit_before_it_is_enabled() {
-    played(async |stack, quirks| {
-        let mut story = Story::begins(stack, 50, quirks).await;
-        story.invites(&["ada"], Some("50")).await;
-        story.all_claim().await;
-        story.invites(&["ben"], None).await;
-        story.a_day_passes_since_the_sync().await;
-        story.acts("ada", "pause", &[("reason", "exam")]).await;
-        let rule = story.goes_down();
-        story.caps("ada", "10").await;
-        story.minutes(10, &["ben"]).await;
-        story.comes_up(rule);
-        what_is_free_is_given_back(&mut story, &["ben"]).await;
-        story.acts("ada", "resume", &[]).await;
-        story.minutes(3, &["ben"]).await;
-        if story.is_plain {
-            assert!(story.is_enabled("ada"), "{}", story.told.join("\n"));
-            assert_eq!(story.limit("ada"), Some(Nano::usd(10)), "{}", story.told.join("\n"));
-        }
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_two_limits_the_one_that_lands_late_counts_until_it_is_known_not_to_hold() {
-    played(async |stack, quirks| {
-        let mut story = Story::begins(stack, 50, quirks).await;
-        story.invites(&["ada"], Some("10")).await;
-        story.all_claim().await;
-        story.invites(&["ben"], None).await;
-        story.a_day_passes_since_the_sync().await;
-        // A raised limit is delayed on the way, a lowered one arrives, and then the raised one takes effect.
-        stack.gate.at("provider:PATCH /keys/{hash}", "late-lost+300s".parse::<Verdict>().unwrap());
-        story.caps("ada", "50").await;
-        story.caps("ada", "10").await;
-        story.minutes(12, &["ben"]).await;
-        story.down_for_ten_minutes(&["ben"]).await;
-        what_is_free_is_given_back(&mut story, &["ben"]).await;
-        for _ in 0..2 {
-            story.hours(1).await;
-            what_is_free_is_given_back(&mut story, &[]).await;
-        }
-        if story.is_plain {
-            assert_eq!(story.limit("ada"), Some(Nano::usd(10)), "{}", story.told.join("\n"));
-            assert!(story.any_has_a_key(&["ben"]) || story.claims("ben").await, "{}", story.told.join("\n"));
         }
     })
     .await;

@@ -36,7 +36,7 @@ use bursar_core::domain::programme::{Byok, Programme, Settings};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{GrantId, KeyName, Nonce};
 use bursar_core::domain::values::money::Usd;
-use bursar_core::domain::values::window::Reset;
+use bursar_core::domain::values::window::{Reset, utc_date};
 use bursar_core::store::items::Item;
 use bursar_core::store::{ActOutcome, Author, NewPerson};
 use bursar_local::invoke::FunctionName;
@@ -61,7 +61,7 @@ pub(crate) async fn still() -> Stack {
     stack
 }
 
-/// A stack without a running stream, schedules or clock, on the morning of the day on which the test runs.
+/// A stack without a running stream, schedules or clock, on the morning of its first day.
 async fn in_the_morning() -> Stack {
     let stack = still().await;
     stack.schedules.stop().await;
@@ -76,7 +76,7 @@ fn instant(day: i64, minutes: i64) -> Timestamp {
 }
 
 fn date(day: i64) -> Date {
-    jiff::Zoned::now().date().saturating_add(day.days())
+    utc_date(stack::begins()).saturating_add(day.days())
 }
 
 fn hours(count: i64) -> SignedDuration {

@@ -1,7 +1,6 @@
-//! Reads: pages and their ends, the sparse index `due`, strongly consistent reads, batches, and the TTL
-//! attribute.
+//! Reads: pages and their ends, the sparse index `due`, and batches.
 
-use aws_sdk_dynamodb::types::{KeysAndAttributes, TimeToLiveSpecification, TimeToLiveStatus};
+use aws_sdk_dynamodb::types::KeysAndAttributes;
 
 use super::{Item, Table, item, key, n, s};
 
@@ -136,15 +135,6 @@ fn names(items: &[Item]) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn a_strong_read_sees_what_was_written_before_it() {
-    let table = Table::fresh().await;
-    for epoch in 0..50 {
-        table.put(item("G#p#0", "g", [("epoch", n(epoch))])).await;
-        assert_eq!(table.get("G#p#0", "g").await.unwrap()["epoch"], n(epoch));
-    }
-}
-
-#[tokio::test]
 async fn a_batch_reads_a_hundred_items_and_leaves_out_what_is_not_there() {
     let table = Table::fresh().await;
     for grant in (0..100).step_by(2) {
@@ -157,22 +147,4 @@ async fn a_batch_reads_a_hundred_items_and_leaves_out_what_is_not_there() {
 
     assert_eq!(answer.responses.unwrap()[&table.name].len(), 50);
     assert!(answer.unprocessed_keys.unwrap_or_default().is_empty());
-}
-
-#[tokio::test]
-async fn the_table_takes_ttl_as_the_attribute_that_expires_items() {
-    let table = Table::fresh().await;
-    let ttl = TimeToLiveSpecification::builder().attribute_name("ttl").enabled(true).build().unwrap();
-    table.client.update_time_to_live().table_name(&table.name).time_to_live_specification(ttl).send().await.unwrap();
-
-    let described = table.client.describe_time_to_live().table_name(&table.name).send().await.unwrap();
-    let described = described.time_to_live_description.unwrap();
-    assert_eq!(described.attribute_name(), Some("ttl"));
-    let status = described.time_to_live_status();
-    assert!(matches!(status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)), "{status:?}");
-
-    // An expired item can still be read, so the product compares the time itself.
-    let long_ago = jiff::Timestamp::now().as_second() - 60;
-    table.put(item("S#hash", "S", [("ttl", n(long_ago))])).await;
-    assert!(table.get("S#hash", "S").await.is_some());
 }

@@ -16,12 +16,11 @@ use bursar_core::store::{Ask, CapScan, ForeignKey, LinkOutcome, MailState, RateC
 use jiff::ToSpan;
 
 use super::act::Act;
-#[cfg(feature = "long")]
 use super::kinds::Kind;
 use super::lane::{Lane, plenty};
 use super::settings::{Setting, ada, open, reading, start};
 
-#[cfg(feature = "long")]
+#[cfg_attr(not(feature = "long"), ignore = "it is played before a release")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_act_comes_to_what_the_rules_say_and_so_it_does_when_it_is_asked_for_again() {
     let lane = Lane::under_test().await;

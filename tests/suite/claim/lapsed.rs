@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use bursar_local::gate::{Matcher, Verdict};
+use bursar_tests::seeds::sample;
 use bursar_tests::stack::Left;
 use bursar_tests::visitor::Visitor;
 use jiff::SignedDuration;
@@ -47,7 +48,7 @@ async fn outlive(what: &str) {
         let is_recorded = |wait| Some(number) == last_write && wait == Wait::Back;
         cases.extend(waits.iter().map(|wait| (place, *wait, is_recorded(*wait))));
     }
-    for round in cases.chunks(TOGETHER) {
+    for round in sample(cases, 4).chunks(TOGETHER) {
         let stack = stack().await;
         let mut scene = prepared(&stack).await;
         let mut keys = Vec::new();

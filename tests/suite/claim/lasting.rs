@@ -1,14 +1,14 @@
 //! A call of a press that fails for longer than the clients retry. The page says so in time, and once the
 //! service works again the student returns and gets a key.
 
+use bursar_core::deadline::Waits;
 use bursar_local::gate::{Matcher, Service, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_tests::seeds::sample;
-use bursar_tests::stack::Left;
+use bursar_tests::stack::{self, Left, Setup};
 use futures_util::future::join_all;
 
 use super::faults::{COMPLAINTS, Place, a_sync_later, calls_of, comes_back, prepared, ready_for};
-use super::stack;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fault_that_lasts_ends_the_press_in_time_and_the_student_gets_a_key_when_it_is_over() {
@@ -44,7 +44,7 @@ fn verdicts(place: &Place) -> &'static [&'static str] {
 
 async fn last(what: &'static str, place: Place, verdict: Verdict) {
     let tell = format!("{what}, {place}, {verdict} for long");
-    let stack = stack().await;
+    let stack = stack::of(Setup { waits: Waits::shortened(4), ..Setup::default() }).await.unwrap();
     let mut scene = prepared(&stack).await;
     let student = ready_for(&scene, what, "ada@example.edu").await;
     let form = student.get("/my").await.form(&scene.path(what));

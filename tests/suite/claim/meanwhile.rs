@@ -8,6 +8,7 @@ use bursar_core::domain::values::id::GrantId;
 use bursar_core::store::{ActOutcome, Author, CloseOutcome};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
+use bursar_tests::seeds::sized;
 use bursar_tests::stack::Left;
 
 use super::faults::{prepared, violations};
@@ -25,7 +26,7 @@ enum Meanwhile {
 async fn who_is_paused_dropped_revoked_or_closed_while_a_key_is_made_is_not_shown_it_and_reads_why() {
     let at = ["provider:POST /keys", "provider:POST /guardrails/{id}/assignments/keys", "dynamodb:TransactWriteItems"];
     for what in ["reveal", "replace"] {
-        for at in at {
+        for at in &at[..sized(1, 3)] {
             // A programme is closed once, so each of these has a stack of its own.
             let stack = stack().await;
             let mut scene = prepared(&stack).await;

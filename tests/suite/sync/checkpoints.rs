@@ -9,6 +9,7 @@ use bursar_core::domain::values::money::Usd;
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_tests::office::Office;
+use bursar_tests::seeds;
 use bursar_tests::stack::{Left, Stack};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -22,9 +23,10 @@ use super::{
 /// A time of which a second is reserved for the checkpoint.
 const SHORT: Duration = Duration::from_millis(1_250);
 const LONG: Duration = Duration::from_secs(900);
-const OTHERS: usize = 2_600;
+/// Enough for several parts, and in `long` for 27 pages.
+const OTHERS: usize = if seeds::LONG { 2_600 } else { 900 };
 
-/// A programme with enough keys for 27 pages.
+/// A programme with enough keys for many pages.
 async fn many(stack: &Stack) -> (Office<'_>, Vec<String>) {
     let office = rich(stack).await;
     let mut keys = Vec::new();
@@ -83,6 +85,7 @@ async fn resume(stack: &Stack, crooked: &Crooked) -> Value {
     crooked.within(LONG, json!({"task": "resume"})).await.unwrap()
 }
 
+#[cfg_attr(not(feature = "long"), ignore = "it is played before a release")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_of_several_invocations_ends_complete_with_what_one_would_have_left() {
     let stack = in_the_morning().await;
@@ -121,6 +124,7 @@ async fn a_run_of_several_invocations_ends_complete_with_what_one_would_have_lef
     stack.finish().await;
 }
 
+#[cfg_attr(not(feature = "long"), ignore = "it is played before a release")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_listing_that_takes_more_than_two_minutes_is_listed_to_its_end_by_one_invocation() {
     let stack = in_the_morning().await;
@@ -142,14 +146,14 @@ async fn what_an_invocation_kept_before_it_died_is_not_mixed_with_what_the_next_
     let stack = in_the_morning().await;
     let (office, _) = many(&stack).await;
     let short = Crooked::before(&stack).await;
-    up_to(&short, 500);
+    up_to(&short, 300);
     assert!(is_left(&short.within(LONG, json!({})).await.unwrap()));
     // The invocation's rows are stored, and the checkpoint that would refer to them is not.
-    up_to(&short, 1_200);
+    up_to(&short, 500);
     stack.clock.advance(SignedDuration::from_mins(30)).unwrap();
     stack.gate.at(Matcher::call("dynamodb:TransactWriteItems"), Verdict::status(400));
     short.within(LONG, json!({"task": "resume"})).await.unwrap_err();
-    up_to(&short, 2_000);
+    up_to(&short, 700);
     assert!(is_left(&resume(&stack, &short).await));
     short.straighten();
     let report = resume(&stack, &short).await;
@@ -171,7 +175,7 @@ async fn a_run_that_nobody_went_on_with_is_begun_anew() {
     let stack = in_the_morning().await;
     let (_, keys) = many(&stack).await;
     let short = Crooked::before(&stack).await;
-    up_to(&short, 500);
+    up_to(&short, 300);
     assert!(is_left(&short.within(LONG, json!({})).await.unwrap()));
     short.straighten();
     stack.clock.advance(hours(8)).unwrap();
@@ -183,12 +187,13 @@ async fn a_run_that_nobody_went_on_with_is_begun_anew() {
     stack.finish().await;
 }
 
+#[cfg_attr(not(feature = "long"), ignore = "it is played before a release")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_six_hours_of_trouble_a_run_ends_with_what_it_has_and_the_next_begins_anew() {
     let stack = in_the_morning().await;
     let (_, keys) = many(&stack).await;
     let short = Crooked::before(&stack).await;
-    up_to(&short, 500);
+    up_to(&short, 300);
     assert!(is_left(&short.within(LONG, json!({})).await.unwrap()));
     let mut tries = 1;
     let report = loop {
