@@ -6,13 +6,13 @@ mod second_engine;
 #[cfg(test)]
 #[path = "../suite"]
 mod suite {
-    mod acts;
+    pub(crate) mod acts;
     mod alerts;
     mod changes;
     mod claim;
     pub(crate) mod console;
     mod digest;
-    mod mail;
+    pub(crate) mod mail;
     mod promises;
     mod statements;
     pub(crate) mod sync;
@@ -21,4 +21,4 @@ mod suite {
 
 // As in the suite's own binary, where these are at the root.
 #[cfg(test)]
-use suite::{console, sync};
+use suite::{acts, console, mail, sync};

@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 
-use super::{Item, Table, item, key, n, s};
+use super::{Item, Table, item, key, s};
 
 #[tokio::test]
 async fn a_query_goes_on_where_its_last_page_ended_in_either_direction() {

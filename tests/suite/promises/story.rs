@@ -337,11 +337,6 @@ impl Story<'_> {
         !self.key(name).disabled
     }
 
-    pub(super) fn limit(&self, name: &str) -> Option<Nano> {
-        self.key(name).limit
-    }
-
-    /// Whether any of them was shown a key.
     pub(super) fn any_has_a_key(&self, names: &[&str]) -> bool {
         names.iter().any(|name| !self.students[*name].keys.is_empty())
     }
