@@ -169,3 +169,9 @@ pub(crate) async fn written(write: impl FnOnce(Words<'_>) -> Letter) -> (String,
 async fn of_programme(digest: &Digest, reader: DigestReader) -> (String, Letter, Config) {
     written(|words| words.digest(&programme(), digest, &reader, digest.found_at)).await
 }
+
+/// The lines between two others that begin so, without empty ones.
+fn between(text: &str, from: &str, to: &str) -> String {
+    let lines = text.lines().skip_while(|line| !line.starts_with(from)).skip(1).filter(|line| !line.is_empty());
+    lines.take_while(|line| !line.starts_with(to)).collect::<Vec<_>>().join("\n")
+}

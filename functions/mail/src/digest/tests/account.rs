@@ -126,31 +126,16 @@ async fn admins_read_of_an_account_that_nobody_has_looked_at() {
     };
     let names = HashMap::from([(ProgrammeId::of_name("Gone"), "CS pilot".to_owned())]);
     let (text, ..) = written(|words| words.account_digest(&digest, &names, &[])).await;
-    insta::assert_snapshot!(text, @r#"
-    The account: what was spent last week is not known, balance not known
-
-    The account: last week
-
+    assert!(text.starts_with("The account: what was spent last week is not known, balance not known\n"), "{text}");
+    insta::assert_snapshot!(between(&text, "The account: last week", "See the"), @"
     Balance: not known
     Held for keys: $0.00 by all programmes, $0.00 of it not spent yet
     Spent last week: not known (all keys of the account, 9–15 Nov 2026, days in UTC)
     Spent the week before: not known
-
     == Programmes ==
-
     CS pilot: spent last week not known, used so far 0% of $4,000, budget without a forecast: too little data
-
     == How far this can be relied on ==
-
     Last complete sync: none yet
-
     Nobody has looked at the keys yet, so it is not known what was spent. That is done each night.
-
-    See the account:
-    https://bursar.example.edu/console/account
-
-    -- 
-    You get this mail on Mondays because you are an admin of Bursar at Example University.
-    Example University
-    "#);
+    ");
 }

@@ -82,39 +82,17 @@ async fn faculty_read_who_and_what() {
 #[tokio::test]
 async fn assistants_read_counts_and_no_name() {
     let (text, letter, config) = of_programme(&a_full_digest(), DigestReader::Assistant).await;
-    insta::assert_snapshot!(text, @r#"
-    CS pilot: $312.40 last week, 41% of the budget used
-
-    CS pilot: last week
-
-    Spent last week: $312.40 (9–15 Nov 2026, days in UTC)
-    Spent the week before: $280.10
-    Spent so far: $1,645.00 of the budget of $4,000, 41%
-    Held for keys: $3,220.00, what is spent included
-    Students: 161 of 200 have had a key; 120 of them spent something last week
-
-    At the pace of the last weeks, about $329 a week, the keys that are out will stop around 19 December 2026: together they may spend $3,220, and then they stand still before the budget of $4,000 is used up.
-
-    == Who may need a look ==
-
+    let heads: Vec<&str> = text.lines().filter(|line| line.starts_with("== ")).collect();
+    assert_eq!(heads, ["== Who may need a look ==", "== How far this can be relied on =="]);
+    assert!(text.contains("because you are an assistant of CS pilot. Its faculty can set another day"), "{text}");
+    insta::assert_snapshot!(between(&text, "== Who", "== How"), @"
     Spent far more than is usual for them: 1. Ask whether it is meant: a program may run by mistake, or the key be in other hands.
     Used up their cap: 3. Whoever needs more can have a higher cap: faculty set it on the student's page.
     Switched off because somebody paused it: 1. Resume it on the student's page when the reason is gone.
     Never used their key: 2. Remind them that it is there.
     No key claimed yet: 39. Remind them; the student's page sends the mail again.
     Mail does not reach them: 1. Their mail comes back, so nothing is sent to them, not even a link to sign in. Ask for an address that works, or let it be tried once more on the student's page.
-
-    == How far this can be relied on ==
-
-    Every key was last looked at: 16 November 2026, 01:20 (Europe/Berlin)
-
-    See the programme:
-    https://bursar.example.edu/console/programmes/cs-pilot
-
-    -- 
-    You get this mail on Mondays because you are an assistant of CS pilot. Its faculty can set another day, or none.
-    Example University
-    "#);
+    ");
     let html = letter.html(&config, "burn.1@example.edu").unwrap();
     for name in names().values() {
         assert!(!text.contains(name.as_str()) && !html.contains(name.as_str()), "{name}");
@@ -136,30 +114,15 @@ async fn a_quiet_week_is_told_as_one() {
         ..a_full_digest()
     };
     let (text, ..) = of_programme(&digest, DigestReader::Faculty(names())).await;
-    insta::assert_snapshot!(text, @r#"
-    CS pilot: nothing spent last week, 7% of the budget used
-
-    CS pilot: last week
-
+    assert!(text.starts_with("CS pilot: nothing spent last week, 7% of the budget used\n"), "{text}");
+    insta::assert_snapshot!(between(&text, "CS pilot: last week", "== How"), @"
     Spent last week: $0.00 (9–15 Nov 2026, days in UTC)
     Spent the week before: $280.10
     Spent so far: $280.10 of the budget of $4,000, 7%
     Held for keys: $3,220.00, what is spent included
     Students: 161 of 200 have had a key; 0 of them spent something last week
-
     The budget lasts beyond the end of the term.
-
-    == How far this can be relied on ==
-
-    Every key was last looked at: 16 November 2026, 01:20 (Europe/Berlin)
-
-    See the programme:
-    https://bursar.example.edu/console/programmes/cs-pilot
-
-    -- 
-    You get this mail on Mondays because you are faculty of CS pilot. Its faculty can set another day, or none.
-    Example University
-    "#);
+    ");
 }
 
 #[tokio::test]
@@ -176,40 +139,22 @@ async fn the_first_week_before_anybody_has_looked() {
     };
     let (text, letter, _) = of_programme(&digest, DigestReader::Faculty(names())).await;
     assert!(!letter.parts.iter().any(|part| matches!(part, LetterPart::Picture(_))));
-    insta::assert_snapshot!(text, @r#"
-    CS pilot: what was spent last week is not known
-
-    CS pilot: last week
-
+    assert!(text.starts_with("CS pilot: what was spent last week is not known\n"), "{text}");
+    insta::assert_snapshot!(between(&text, "CS pilot: last week", "See the"), @"
     Spent last week: not known (9–15 Nov 2026, days in UTC)
     Spent the week before: not known
     Spent so far: not known, of the budget of $4,000
     Held for keys: $3,220.00, what is spent included
     Students: 3 of 200 have had a key
-
     There is too little data to say when the budget will be used up.
-
     == By model ==
-
     For 9–15 Nov 2026 it is not known who used which model. It is asked for again in the next nights.
-
     == Who may need a look ==
-
     No key claimed yet: 197 (Student 06, Student 07, Student 08, Student 09, Student 10, Student 11, Student 12, Student 13, Student 14, Student 15, Student 16, Student 17, Student 18, Student 19, Student 20, Student 21, Student 22, Student 23, Student 24, Student 25, and 177 more). Remind them; the student's page sends the mail again.
-
     == How far this can be relied on ==
-
     Every key was last looked at: not yet
-
     Nobody has looked at the keys yet, so it is not known what was spent. That is done each night.
-
-    See the programme:
-    https://bursar.example.edu/console/programmes/cs-pilot
-
-    -- 
-    You get this mail on Mondays because you are faculty of CS pilot. Its faculty can set another day, or none.
-    Example University
-    "#);
+    ");
 }
 
 #[tokio::test]
@@ -295,16 +240,4 @@ async fn caps_that_start_anew_and_own_keys_and_days_that_are_no_calendar_week_ar
     Ada Lovelace: last 7 days $11.20, cap used in the week from Monday 16 Nov $20.20 of $20
     Used up their cap: 3 (Student 26, Student 27, Student 28), in the week from Monday 16 Nov. It starts anew by itself. Whoever needs more can have a higher cap: faculty set it on the student's page.
     "#);
-}
-
-#[tokio::test]
-async fn words_of_the_code_are_in_no_digest() {
-    let (faculty, ..) = of_programme(&a_full_digest(), DigestReader::Faculty(names())).await;
-    let (assistant, ..) = of_programme(&a_full_digest(), DigestReader::Assistant).await;
-    for text in [faculty, assistant] {
-        let words: Vec<String> = text.split(|c: char| !c.is_alphabetic()).map(str::to_lowercase).collect();
-        for word in ["pot", "residual", "guard", "hold", "authority", "sync", "grant", "reserved"] {
-            assert!(!words.iter().any(|one| one == word), "{word:?} is in {text}");
-        }
-    }
 }

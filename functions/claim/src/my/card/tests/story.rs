@@ -95,6 +95,19 @@ impl Story {
         Card::of(&self.view, &self.rules, None, self.now).words
     }
 
+    /// The card without what explains its buttons: state and words, what is left, the buttons.
+    pub(super) fn brief(&self) -> String {
+        let text = self.reads();
+        let (lines, of) = (text.lines().skip(1), |begins: &'static [&str]| {
+            let of: Vec<&str> =
+                text.lines().filter(|line| begins.iter().any(|begin| line.starts_with(begin))).collect();
+            of.join("  ")
+        });
+        let said = lines.take(2).collect::<Vec<_>>().join(": ");
+        let parts = [said, of(&["Left:", "Used:", "Cap:", "Questions:"]), of(&["["])];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
+    }
+
     /// The text of the card.
     pub(super) fn reads(&self) -> String {
         let token = SessionToken::generate();
