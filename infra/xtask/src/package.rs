@@ -24,8 +24,7 @@ pub(crate) fn package(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
     if is_release {
         let changed = cmd!(shell, "git status --porcelain").read()?;
         ensure!(changed.is_empty(), "a release is built from a commit: commit or remove first\n{changed}");
-        let deny = tools::cargo_tool(shell, "cargo-deny")?;
-        cmd!(shell, "{deny} --locked --workspace check --hide-inclusion-graph").run()?;
+        tools::deny(shell, &["all"])?;
     }
     let folder = shell.current_dir().join("target/lambda");
     build(shell, architecture, "fat", &folder)?;

@@ -30,6 +30,14 @@ pub(crate) fn component(shell: &Shell, name: &str) -> anyhow::Result<()> {
     })
 }
 
+pub(crate) const ADVISORIES: &str = "https://github.com/rustsec/advisory-db";
+
+/// Checks the dependencies as `deny.toml` says.
+pub(crate) fn deny(shell: &Shell, checks: &[&str]) -> anyhow::Result<()> {
+    let deny = cargo_tool(shell, "cargo-deny")?;
+    Ok(cmd!(shell, "{deny} --locked --workspace check --hide-inclusion-graph {checks...}").run()?)
+}
+
 /// The path of a cargo tool.
 pub(crate) fn cargo_tool(shell: &Shell, name: &str) -> anyhow::Result<PathBuf> {
     let (_, version) = CARGO_TOOLS.iter().find(|(tool, _)| *tool == name).context("an unknown tool")?;
