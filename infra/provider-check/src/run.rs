@@ -194,10 +194,8 @@ impl<'a> Run<'a> {
             "max_tokens": TOKENS,
             "usage": { "include": true },
         });
-        let key = Some(&self.made_key()?.plaintext);
-        let path = ["chat", "completions"];
-        let answer =
-            self.wire.ask(&Request { call: &COMPLETE, path: &path, query: &[], body: Some(body), key }).await?;
+        let key = &self.made_key()?.plaintext;
+        let answer = self.wire.ask_as(key, &COMPLETE, &["chat", "completions"], &[], Some(body)).await?;
         if answer.is_done() {
             self.findings.requests += 1;
             self.findings.spent += cost(&answer).unwrap_or_default();
