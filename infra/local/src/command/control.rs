@@ -100,9 +100,6 @@ fn refused(status: StatusCode, why: &str) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicU32;
-    use std::sync::atomic::Ordering::SeqCst;
-
     use axum::body::{Body, to_bytes};
     use http::Request;
 
@@ -110,7 +107,6 @@ mod tests {
 
     use super::*;
     use crate::aws::engine::tests::in_memory;
-    use crate::aws::invoke::InvokeError;
     use crate::aws::recorder::Recorder;
     use crate::command::settle::tests::{Bundle, bundle};
 

@@ -1,11 +1,8 @@
 //! The engine as the bundle uses it: kept, damaged, refused, trimmed.
 
-use std::collections::BTreeMap;
-
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodb::types::AttributeValue;
-use serde_json::json;
 
 use super::*;
 use crate::aws::template::Template;

@@ -6,8 +6,6 @@
 //! tick makes up for a missed notification.
 
 mod delivery;
-#[cfg(test)]
-pub(crate) mod tests;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,10 +1,5 @@
 //! The schedules that run as the clock moves, with their times and order.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use futures_util::FutureExt;
-use tokio::sync::Semaphore;
-
 use super::*;
 use crate::aws::recorder::Recorder;
 use crate::aws::template::{Keys, Settings, TableSchema};

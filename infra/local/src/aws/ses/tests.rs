@@ -1,13 +1,11 @@
 //! The stand-in for SES as the real SDK sees it, and as a real mail server does.
 
-use std::time::Duration;
-
 use aws_sdk_ses::Client;
 use aws_sdk_ses::config::retry::RetryConfig;
 use aws_sdk_ses::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_ses::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ses::primitives::Blob;
-use aws_sdk_ses::types::{MessageTag, RawMessage};
+use aws_sdk_ses::types::RawMessage;
 use lettre::transport::smtp::client::{Tls, TlsParameters};
 
 use super::relay::is_this_machine;

@@ -4,7 +4,6 @@
 mod holding;
 mod provider;
 mod table;
-mod transactions;
 
 use std::sync::{Arc, Mutex};
 

@@ -7,25 +7,24 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::put_item::{PutItemError, PutItemOutput};
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ReturnValuesOnConditionCheckFailure,
-    ScalarAttributeType,
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
 use bursar_core::aws::AwsAccess;
 
 use super::*;
 use crate::base::function::FunctionName;
 
-pub(super) struct Table {
-    pub(super) gate: Gate,
+struct Table {
+    gate: Gate,
     /// The client through the gate, as a function.
-    pub(super) client: Client,
+    client: Client,
     /// The client that bypasses the gate.
-    pub(super) direct: Client,
+    direct: Client,
     _instance: Instance,
 }
 
 impl Table {
-    pub(super) async fn new() -> Table {
+    async fn new() -> Table {
         let engine = engine().await;
         let gate = gate_before(&engine).await;
         let instance = gate.instance(FunctionName::Claim);
@@ -65,7 +64,7 @@ impl Table {
         put.condition_expression("attribute_not_exists(pk)").send().await
     }
 
-    pub(super) async fn has(&self, sk: &str) -> bool {
+    async fn has(&self, sk: &str) -> bool {
         let got = self.direct.get_item().table_name("bursar").set_key(Some(key(sk))).send().await;
         got.unwrap().item.is_some()
     }
@@ -88,15 +87,15 @@ fn client(base: &str) -> Client {
     Client::from_conf(config)
 }
 
-pub(super) fn text(value: &str) -> AttributeValue {
+fn text(value: &str) -> AttributeValue {
     AttributeValue::S(value.to_owned())
 }
 
-pub(super) fn key(sk: &str) -> HashMap<String, AttributeValue> {
+fn key(sk: &str) -> HashMap<String, AttributeValue> {
     [("pk".to_owned(), text("p")), ("sk".to_owned(), text(sk))].into()
 }
 
-pub(super) fn item(sk: &str, state: &str) -> HashMap<String, AttributeValue> {
+fn item(sk: &str, state: &str) -> HashMap<String, AttributeValue> {
     let mut item = key(sk);
     item.insert("state".to_owned(), text(state));
     item

@@ -6,7 +6,7 @@ use bursar_core::deadline::Deadline;
 use serde_json::json;
 
 use super::*;
-use crate::gate::{Keep, Matcher, Upstreams, Verdict};
+use crate::gate::{Keep, Upstreams, Verdict};
 
 struct Obedient {
     config: Config,
@@ -29,24 +29,12 @@ impl Function for Obedient {
                 "arn": context.invoked_function_arn,
                 "left_ms": Deadline::of(&context).left().as_millis() as u64,
             })),
-            "log" => {
-                for _ in 0..50 {
-                    tracing::warn!(saying = event["say"].as_str().unwrap(), "said");
-                    tokio::task::yield_now().await;
-                }
-                Ok(Value::Null)
-            }
             "ask" => {
                 let sent = reqwest::Client::new().post(format!("{}/keys", self.config.provider)).send().await;
                 Ok(json!(sent.map_or(0, |response| response.status().as_u16())))
             }
-            "read" => {
-                let got = self.config.aws.secretsmanager().get_secret_value().secret_id("s").send().await;
-                Ok(json!(got?.secret_string))
-            }
             "panic" => panic!("as it was told"),
             "hang" => std::future::pending().await,
-            "answer" => Ok(Value::String("x".repeat(event["bytes"].as_u64().unwrap() as usize))),
             other => anyhow::bail!("cannot {other}"),
         }
     }
