@@ -81,10 +81,11 @@ impl<'a> Story<'a> {
             name: "Compilers seminar",
             id: "compilers-seminar",
             cap: 10_000_000,
-            pot: "80",
-            thresholds: "50,80,95,100",
+            // All of it is promised, so that the forecast names the day on which it is gone.
+            pot: "70",
+            thresholds: "25,40,80,95,100",
             cost_code: "CS-2077",
-            students: cast::students(8, 1, 4),
+            students: cast::students(7, 1, 4),
             pace: 260,
         };
         let admin = admin.as_written().to_owned();
