@@ -64,7 +64,7 @@ async fn whatever_becomes_of_an_acts_write_it_is_done_once_or_not_at_all_and_may
         }
     }
     assert!(faults.len() > 900, "{}", faults.len());
-    each(LANES, sample(faults, 80), |lane, fault| async move { fault.at_write(&lane).await }).await;
+    each(LANES, sample(faults, 50), |lane, fault| async move { fault.at_write(&lane).await }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -63,7 +63,7 @@ const SETTINGS: [Setting; 11] = [
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_histories_drawn_from_seeds_every_write_is_one_act_as_the_rules_say() {
-    each(LANES, seeds(0, 20, 4_000), |lane, seed| async move {
+    each(LANES, seeds(0, 20, 2_000), |lane, seed| async move {
         // The exploration needs all its polls on one thread.
         let runtime = Handle::current();
         let played = tokio::task::spawn_blocking(move || runtime.block_on(play(&lane, seed)));

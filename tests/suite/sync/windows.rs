@@ -42,7 +42,7 @@ struct Life<'s> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_span_is_the_sum_of_what_was_spent_in_it_or_says_that_it_is_not_known_exactly() {
-    let lives = seeds(1, 1, 25).map(|seed| tokio::spawn(live(seed)));
+    let lives = seeds(1, 1, 10).map(|seed| tokio::spawn(live(seed)));
     stream::iter(lives).buffer_unordered(SIDE_BY_SIDE).for_each(async |life| life.unwrap()).await;
 }
 
