@@ -1,5 +1,7 @@
 //! The command `provider-check`: reads its options and the key, runs the check, and prints what it found.
 
+#![recursion_limit = "256"]
+
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
