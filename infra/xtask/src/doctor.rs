@@ -28,6 +28,7 @@ const STUDENTS_OF_ONE_AT_ONCE: u32 = 4;
 const MOST_AT_ONCE: u32 = 1_000;
 
 const RECORDS: &str = "Publish its DNS records: section Before the first student of infra/RUNBOOK.md.";
+
 struct Options {
     stack: String,
     students: Option<u32>,
