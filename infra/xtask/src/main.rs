@@ -16,6 +16,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use xshell::{Shell, cmd};
 
+type Step = fn(&Shell) -> anyhow::Result<()>;
 type Run = fn(&Shell, &[String]) -> anyhow::Result<()>;
 
 /// Each recipe with what it is for, and what runs it with the words after its name.
@@ -86,7 +87,7 @@ fn ci(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
 }
 
 /// Runs steps one after the other up to the first that fails, and tells how long each took.
-fn steps(shell: &Shell, steps: &[(&str, fn(&Shell) -> anyhow::Result<()>)]) -> anyhow::Result<()> {
+fn steps(shell: &Shell, steps: &[(&str, Step)]) -> anyhow::Result<()> {
     for (name, step) in steps {
         let started = Instant::now();
         let done = step(shell);
