@@ -178,10 +178,6 @@ fn remove_if_there(dir: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    fn refusal(dir: &Path) -> String {
-        Folder::open(dir).unwrap_err().to_string()
-    }
-
     #[cfg(unix)]
     fn mode(path: &Path) -> u32 {
         std::os::unix::fs::PermissionsExt::mode(&fs::metadata(path).unwrap().permissions()) & 0o777

@@ -228,11 +228,6 @@ mod tests {
         CallName::of(Service::Provider, method, path, &HeaderMap::new(), b"").to_string()
     }
 
-    fn table(operation: &str, body: &str) -> Shape {
-        let name = format!("dynamodb:{operation}").parse().unwrap();
-        Shape::of(&name, body.as_bytes())
-    }
-
     #[test]
     fn a_providers_call_is_named_by_its_path_with_the_parameter_folded() {
         assert_eq!(provider(&Method::POST, "/keys"), "provider:POST /keys");
