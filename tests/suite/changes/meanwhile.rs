@@ -50,7 +50,13 @@ async fn a_cap_that_is_edited_at_any_write_of_a_sync_is_counted_and_sent_all_the
         watch.check_after_sync().await;
         assert_eq!(class.limits(), vec![dollars(cap); 2], "{call} {nth}");
         assert_eq!(class.reserved().await, Usd::from_dollars(i32::try_from(2 * cap).unwrap()), "{call} {nth}");
-        class.stack.finish_leaving(&[Left::PerhapsMails]).await;
+        class
+            .stack
+            .finish_leaving(&[
+                Left::PerhapsMails,
+                Left::PerhapsComplaints(&[("usage-sync", "the provider did not do it")]),
+            ])
+            .await;
     }
 }
 
