@@ -13,6 +13,7 @@ use bursar_core::clock::Clock;
 use bursar_core::config::{OPENROUTER, web_address};
 use bursar_core::domain::values::key::PlaintextKey;
 use clap::Parser;
+use futures_util::future::select_all;
 use provider_check::{LEFT, MODEL, Options};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
@@ -36,32 +37,17 @@ struct Arguments {
     count_keys: bool,
 }
 
-/// The exit codes: the account will do, it will not, nothing was begun.
-const WELL: u8 = 0;
-const NOT_WELL: u8 = 1;
-const BAD_USAGE: u8 = 2;
-
-fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let code = options(&arguments).and_then(|options| {
-        let runtime = tokio::runtime::Runtime::new()?;
-        runtime.block_on(run(&options, arguments.count_keys))
-    });
-    ExitCode::from(code.unwrap_or_else(|error| {
-        eprintln!("provider-check: {error:#}");
-        BAD_USAGE
-    }))
-}
-
-fn options(arguments: &Arguments) -> Result<Options> {
-    Ok(Options {
-        provider: arguments.provider.clone(),
-        management_key: Arc::new(read_key(&arguments.management_key_file)?),
-        model: arguments.model.clone(),
-        clock: Clock::system(),
-        wait: Arc::new(|wait| Box::pin(tokio::time::sleep(wait))),
-        progress: |what| eprintln!("provider-check: {what} …"),
-    })
+/// The exit codes: 0, the account will do; 1, it will not; 2, nothing was begun.
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("provider-check: {error:#}");
+            ExitCode::from(2)
+        }
+    }
 }
 
 fn read_key(file: &Path) -> Result<PlaintextKey> {
@@ -77,32 +63,35 @@ fn read_key(file: &Path) -> Result<PlaintextKey> {
 
 /// Runs the check or the count until its end or an interrupt. Both take away what they made; a second interrupt
 /// keeps them from that.
-async fn run(options: &Options, count_keys: bool) -> Result<u8> {
-    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
-    let mut signals = kinds.into_iter().map(signal).collect::<std::io::Result<Vec<_>>>()?;
-    let interrupted = Notify::new();
-    let work = async {
-        let interrupt = interrupted.notified();
-        match count_keys {
-            true => provider_check::count_keys(options, interrupt).await,
-            false => provider_check::check(options, interrupt).await,
-        }
+async fn run(arguments: Arguments) -> Result<bool> {
+    let options = Options {
+        management_key: Arc::new(read_key(&arguments.management_key_file)?),
+        provider: arguments.provider,
+        model: arguments.model,
+        clock: Clock::system(),
+        wait: Arc::new(|wait| Box::pin(tokio::time::sleep(wait))),
+        progress: |what| eprintln!("provider-check: {what} …"),
     };
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    let mut signals = kinds.into_iter().map(signal).collect::<std::io::Result<Vec<Signal>>>()?;
+    let interrupted = Notify::new();
     let watch = async {
-        any_of(&mut signals).await;
+        select_all(signals.iter_mut().map(|signal| Box::pin(signal.recv()))).await;
         eprintln!("provider-check: interrupted");
         interrupted.notify_one();
-        any_of(&mut signals).await;
+        select_all(signals.iter_mut().map(|signal| Box::pin(signal.recv()))).await;
     };
-    let ended = tokio::select! {
-        ended = work => ended,
+    let work = async {
+        match arguments.count_keys {
+            true => provider_check::count_keys(&options, interrupted.notified()).await,
+            false => provider_check::check(&options, interrupted.notified()).await,
+        }
+    };
+    let found = tokio::select! {
+        found = work => found,
         () = watch => anyhow::bail!("interrupted again, so something may be left. {LEFT}"),
-    };
-    let found = ended.context("nothing was done")?;
+    }
+    .context("nothing was done")?;
     write!(std::io::stdout().lock(), "{found}")?;
-    Ok(if found.is_well() { WELL } else { NOT_WELL })
-}
-
-async fn any_of(signals: &mut [Signal]) {
-    futures_util::future::select_all(signals.iter_mut().map(|signal| Box::pin(signal.recv()))).await;
+    Ok(found.is_well())
 }

@@ -1,4 +1,5 @@
-//! What a run found, and how an operator reads it. No words of the provider come in unless they are harmless.
+//! What Bursar cannot do without, what a run found of it, and how an operator reads that. No words of the provider come
+//! in unless they are harmless.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
@@ -7,7 +8,41 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::provider::wire::text::harmless;
 
 use crate::LEFT;
-use crate::assumptions::{ASSUMPTIONS, Assumption};
+
+/// Something that Bursar assumes of the provider, and what follows if it does not hold. What the client itself checks
+/// in each answer is not here: where it refuses one, the check ends early with its words.
+#[derive(Debug)]
+pub struct Assumption {
+    pub id: &'static str,
+    pub sentence: &'static str,
+    pub otherwise: &'static str,
+}
+
+const fn of(id: &'static str, sentence: &'static str, otherwise: &'static str) -> Assumption {
+    Assumption { id, sentence, otherwise }
+}
+
+pub static ASSUMPTIONS: [Assumption; 17] = [
+    of("workspaces-read", "The management key lists the keys of every workspace", "the sync is never complete"),
+    of("name-kept", "A key keeps its name, letter by letter", "the sync takes Bursar's keys for somebody else's"),
+    of("expiry-kept", "A key keeps the expiry it was made with", "keys outlive their programme if Bursar is silent"),
+    of("key-in-workspace", "A new key lies in a listed workspace", "the sync misses the keys that Bursar makes"),
+    of("patch-leaves", "A change of a limit leaves all else", "it renames, enables or disables a student's key"),
+    of("key-settles", "A key shows what it spent within 15 minutes", "a disabled key's last use is not in the pot"),
+    of("listing-settles", "So does the listing of keys", "the sync's totals and alerts come a night late"),
+    of("counters-told", "A key tells its use of life, day, week and month", "readings of such windows are missing"),
+    of("limit-binds", "A limit below what was used binds in a minute", "a programme can cost more than its pot"),
+    of("usage-kept", "A changed limit does not reset what a key used", "the key may spend the whole of it again"),
+    of("assignment-listed", "A guardrail lists an assigned key", "no student of a restricted programme gets a key"),
+    of("rules-bind", "A guardrail's models bind a key in a minute", "restrict no programme to models"),
+    of("regions-bind", "A guardrail's regions bind on the main host", "restrict no programme to regions"),
+    of("disable-binds", "A disabled key spends nothing a minute later", "a paused or leaked key goes on spending"),
+    of("disabled-listed", "A listing shows disabled keys", "what a disabled key used last is not in the totals"),
+    of("gone-is-json", "A key that is gone is answered 404 in JSON", "Bursar never believes that a key is gone"),
+    of("unlisted", "A deleted key is not listed any more", "every sync reads every key that was ever deleted"),
+];
+/// What only programmes that restrict models, providers or regions need.
+const TO_RESTRICT: [&str; 3] = ["assignment-listed", "rules-bind", "regions-bind"];
 
 /// The finding about one assumption, with what was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,10 +53,17 @@ pub enum Finding {
     NotSeen(String),
 }
 
+/// A text without anything secret. What was cleaned before would get a second ellipsis.
+pub(crate) fn clean(text: impl Display) -> String {
+    harmless(&format!("{text:#}")).replace("……", "…")
+}
+
 /// Everything that a run found.
 #[derive(Debug, Default)]
 pub struct Findings {
     judged: BTreeMap<&'static str, Finding>,
+    /// Why all that is not judged was not.
+    why_unjudged: Vec<String>,
     /// The number of keys that were made, and the provider's words to the next, where they were only counted.
     pub counted: Option<(usize, Option<String>)>,
     /// What the account is and has, in the order of the questions.
@@ -29,54 +71,48 @@ pub struct Findings {
     /// What this run spent, as the provider told it, and in how many requests.
     pub spent: Usd,
     pub requests: u32,
-    /// What was found and taken away, before and after the run.
+    /// What earlier runs left and this one took away.
     pub taken_away: Vec<String>,
-    /// The reason that the run ended early.
     pub ended_early: Option<String>,
     /// The reason that something of this run may be left in the account.
     pub left: Option<String>,
 }
 
 impl Findings {
-    /// Notes whether an assumption held. One that is judged twice holds only if it held both times.
-    pub(crate) fn check(&mut self, id: &'static str, held: bool, seen: impl AsRef<str>) {
-        if matches!(self.judged.get(id), Some(Finding::NotHeld(_))) {
-            return;
-        }
-        let seen = harmless(seen.as_ref());
-        self.judged.insert(id, if held { Finding::Held(seen) } else { Finding::NotHeld(seen) });
+    /// Notes whether an assumption held; `None` if that cannot be judged.
+    pub(crate) fn check(&mut self, id: &'static str, held: impl Into<Option<bool>>, seen: impl Display) {
+        let seen = clean(seen);
+        let finding = match held.into() {
+            Some(true) => Finding::Held(seen),
+            Some(false) => Finding::NotHeld(seen),
+            None => Finding::NotSeen(seen),
+        };
+        self.judged.insert(id, finding);
     }
 
-    /// Notes why assumptions could not be judged, unless they were.
-    pub(crate) fn not_seen(&mut self, ids: &[&'static str], why: impl AsRef<str>) {
-        for id in ids {
-            self.judged.entry(id).or_insert_with(|| Finding::NotSeen(harmless(why.as_ref())));
-        }
+    /// Notes why whatever is not judged was not.
+    pub(crate) fn unjudged(&mut self, why: impl Display) {
+        self.why_unjudged.push(clean(why));
     }
 
-    pub(crate) fn note(&mut self, what: &'static str, is: impl AsRef<str>) {
-        self.account.push((what, harmless(is.as_ref())));
-    }
-
-    pub(crate) fn end(&mut self, ended: anyhow::Result<()>) {
-        self.ended_early = ended.err().map(|error| harmless(&format!("{error:#}")));
+    pub(crate) fn note(&mut self, what: &'static str, is: impl Display) {
+        self.account.push((what, clean(is)));
     }
 
     /// The finding about an assumption.
     pub fn of(&self, id: &str) -> Finding {
-        let unjudged = || Finding::NotSeen("the check ended before it".to_owned());
-        self.judged.get(id).cloned().unwrap_or_else(unjudged)
+        self.judged.get(id).cloned().unwrap_or_else(|| Finding::NotSeen(self.why_unjudged.join("; ")))
     }
 
-    /// The assumptions for whose sake the account is not ready for Bursar.
-    fn missing(&self) -> Vec<&'static Assumption> {
-        let is_missing = |assumption: &&Assumption| match self.of(assumption.id) {
-            _ if self.counted.is_some() => false,
-            Finding::Held(_) => false,
-            Finding::NotHeld(_) => true,
-            Finding::NotSeen(_) => !assumption.is_to_restrict,
+    /// The assumptions for whose sake the account is not ready for Bursar, and what is the matter with each.
+    fn missing(&self) -> Vec<(&'static str, &'static str)> {
+        let matter = |&Assumption { id, .. }: &'static Assumption| match (self.of(id), TO_RESTRICT.contains(&id)) {
+            (Finding::Held(_), _) | (Finding::NotSeen(_), true) => None,
+            (Finding::NotSeen(_), false) => Some((id, "was not seen")),
+            (Finding::NotHeld(_), true) => Some((id, "does not hold, so restrict no programme by it")),
+            (Finding::NotHeld(_), false) => Some((id, "does not hold")),
         };
-        ASSUMPTIONS.iter().filter(is_missing).collect()
+        if self.counted.is_some() { Vec::new() } else { ASSUMPTIONS.iter().filter_map(matter).collect() }
     }
 
     /// Whether all that Bursar cannot do without was seen to hold, and nothing is left behind.
@@ -89,22 +125,30 @@ impl Display for Findings {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match &self.counted {
             Some((made, None)) => writeln!(f, "The account took {made} more keys; it was asked for no others.")?,
-            Some((made, Some(words))) => {
-                writeln!(f, "The account took {made} more keys, and refused the next ({words}).")?;
+            Some((made, Some(why))) => writeln!(f, "The account took {made} more keys, and refused the next ({why}).")?,
+            None => {
+                writeln!(f, "The account")?;
+                self.account.iter().try_for_each(|(what, is)| writeln!(f, "  {what}: {is}"))?;
+                writeln!(f, "\nWhat Bursar assumes of it")?;
+                for Assumption { id, sentence, otherwise } in &ASSUMPTIONS {
+                    let (verdict, seen, so) = match self.of(id) {
+                        Finding::Held(seen) => ("held", seen, String::new()),
+                        Finding::NotHeld(seen) => ("NOT HELD", seen, format!(". So {otherwise}.")),
+                        Finding::NotSeen(why) => ("not seen", why, String::new()),
+                    };
+                    writeln!(f, "  {verdict:10}{sentence}\n            {id}: {seen}{so}")?;
+                }
+                writeln!(f, "\nSpent: ${} in {} requests.", self.spent, self.requests)?;
             }
-            None => self.table(f)?,
         }
-        for what in &self.taken_away {
-            writeln!(f, "Taken away: {what}.")?;
-        }
+        let mut left_before = self.taken_away.iter();
+        left_before.try_for_each(|what| writeln!(f, "Taken away, since an earlier run left it: {what}."))?;
         if let Some(why) = &self.ended_early {
-            writeln!(
-                f,
-                "It ended early: {why}. Run it again; if it ends so each time, Bursar cannot work with this account."
-            )?;
+            writeln!(f, "It ended early: {why}. Run it again; if it ends so each time, Bursar cannot work here.")?;
         }
-        if let Some(why) = &self.left {
-            writeln!(f, "Something may be left: {why}. {LEFT}.")?;
+        match &self.left {
+            Some(why) => writeln!(f, "Something may be left: {why}. {LEFT}.")?,
+            None => writeln!(f, "What this run made is taken away.")?,
         }
         let missing = self.missing();
         if self.is_well() && self.counted.is_none() {
@@ -112,36 +156,6 @@ impl Display for Findings {
         } else if !missing.is_empty() {
             writeln!(f, "This account is NOT ready for Bursar. What it cannot do without:")?;
         }
-        for assumption in missing {
-            let how = match (self.of(assumption.id), assumption.is_to_restrict) {
-                (Finding::NotHeld(_), true) => "does not hold, so restrict no programme by it",
-                (Finding::NotHeld(_), false) => "does not hold",
-                _ => "was not seen",
-            };
-            writeln!(f, "  {} {how}", assumption.id)?;
-        }
-        Ok(())
-    }
-}
-
-impl Findings {
-    fn table(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(f, "The account")?;
-        for (what, is) in &self.account {
-            writeln!(f, "  {what}: {is}")?;
-        }
-        writeln!(f, "\nWhat Bursar assumes of it")?;
-        for Assumption { id, sentence, otherwise, .. } in &ASSUMPTIONS {
-            let (verdict, seen) = match self.of(id) {
-                Finding::Held(seen) => ("held", seen),
-                Finding::NotHeld(seen) => ("NOT HELD", seen),
-                Finding::NotSeen(why) => ("not seen", why),
-            };
-            writeln!(f, "  {verdict:10}{sentence}\n            {id}: {seen}")?;
-            if verdict == "NOT HELD" {
-                writeln!(f, "            So {otherwise}")?;
-            }
-        }
-        writeln!(f, "\nSpent: ${} in {} requests.", self.spent, self.requests)
+        missing.iter().try_for_each(|(id, matter)| writeln!(f, "  {id} {matter}"))
     }
 }

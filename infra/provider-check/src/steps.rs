@@ -1,512 +1,457 @@
 //! The steps of a run in their order, and its end, which takes away what it made.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use bursar_core::deadline::Deadline;
 use bursar_core::domain::programme::rules::{DataPolicy, Region};
 use bursar_core::domain::usage::reading::SETTLING;
-use bursar_core::domain::values::key::PlaintextKey;
+use bursar_core::domain::values::key::{KeyHash, PlaintextKey};
 use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::Reset;
+use bursar_core::provider::Provider;
 use bursar_core::provider::guardrails::GuardrailRules;
 use bursar_core::provider::key::ProviderKey;
-use bursar_core::provider::keys::{KeyPatch, KeyPresence};
-use bursar_core::provider::wire::calls::{CREATE_KEY, Call, DELETE_KEY, LIST_KEYS, OWN_KEY, PATCH_KEY, Repeatable};
-use bursar_core::provider::wire::error::ProviderError;
+use bursar_core::provider::keys::{KeyPatch, KeyPresence, NewKey};
+use bursar_core::secrets::ManagementKey;
 use http::Method;
-use serde_json::json;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
 use ulid::Ulid;
 
-use crate::leftovers::{self, DELETE_GUARDRAIL};
-use crate::run::{LIMIT, MadeKey, Run, SOON, cost, soon, within};
-use crate::wire::Answer;
+use crate::leftovers::{self, EVERY_KEY};
+use crate::report::clean;
+use crate::wire::{Answer, Wire};
+use crate::{Findings, Options};
 
-/// What only a key that spent can show.
-const NEEDS_SPENDING: [&str; 8] = [
-    "key-settles",
-    "listing-settles",
-    "counters-told",
-    "limit-binds",
-    "usage-kept",
-    "rules-bind",
-    "regions-bind",
-    "disable-binds",
-];
-const NEEDS_A_GUARDRAIL: [&str; 3] = ["assignment-listed", "rules-bind", "regions-bind"];
-/// A model that the check does not call.
-const OTHER_MODEL: &str = "anthropic/claude-sonnet-4.5";
-/// A limit with all six decimals, in the place of a cent.
-const ODD: Usd = Usd::from_micros(10_001);
+/// The limit of every key that a run makes. It expires after an hour.
+const LIMIT: Usd = Usd::CENT;
 /// The least limit that is not zero. The client sends none below a cent, so it is written by hand.
 const LEAST: Usd = Usd::from_micros(1);
+/// The most that a run spends, and the most requests for it.
+const MOST_SPENT: Usd = Usd::from_micros(5_000);
+const MOST_REQUESTS: u32 = 50;
 /// The most keys that a count makes.
 pub const MOST_KEYS: usize = 50;
-/// The amount by which two roundings to the micro-dollar can differ.
-const ROUNDING: Usd = Usd::from_micros(2);
-/// The time for which a request without an answer may still make something.
+/// The time within which a change must bind for Bursar to keep its promises.
+const SOON: Duration = Duration::from_secs(60);
+/// The time for which a request without an answer may still make something, and the longest wait between two looks.
 const LATE: Duration = Duration::from_secs(30);
 
-/// The policies of one kind that apply to a key, which no guardrail shows.
-const POLICIES: Call = Call {
-    name: "policies of a key",
-    method: Method::GET,
-    path: "/guardrails/policies/assignments/api-keys/{hash}",
-    time_out: Duration::from_secs(10),
-    again: Repeatable::Safely("it only reads"),
-};
-const KINDS_OF_POLICY: [&str; 4] = ["budget", "model_availability", "moderation", "rate_limit"];
-
-/// Every step. Money is spent before anything restricts the key, since a refusal proves a restriction only if
-/// the same request passed before.
-pub(crate) async fn all(run: &mut Run<'_>) -> Result<()> {
-    let progress = run.options.progress;
-    left_before(run).await?;
-    progress("trying whether it takes a key of the caller's");
-    callers_key(run).await?;
-    progress("reading the account");
-    account(run).await?;
-    progress("making a key");
-    make(run).await?;
-    policies(run).await?;
-    progress("changing the key");
-    change(run).await?;
-    progress("spending on the key, and waiting until its counters show it, up to 15 minutes");
-    spend(run).await?;
-    progress("lowering its limit below what it used");
-    lower(run).await?;
-    progress("putting the key under a guardrail");
-    restrict(run).await?;
-    progress("disabling the key");
-    disable(run).await?;
-    progress("deleting the key");
-    delete(run).await
+struct Run<'a> {
+    options: &'a Options,
+    wire: Wire,
+    provider: Provider,
+    findings: Findings,
+    /// The name of everything that this run makes.
+    name: String,
+    /// The expiry of every key that it makes, in whole seconds, as it is sent.
+    expires_at: Timestamp,
+    /// The paths of what it made and did not delete yet, keys before guardrails.
+    made: Vec<String>,
+    /// Whether completions passed so far, so that a refusal proves something.
+    can_spend: bool,
 }
 
-async fn left_before(run: &mut Run<'_>) -> Result<()> {
-    (run.options.progress)("looking for what an earlier run left");
-    let left = leftovers::take_away(&run.wire).await?;
-    run.findings.taken_away.extend(left.into_iter().map(|what| format!("{what}, which an earlier run left")));
+struct Key {
+    hash: KeyHash,
+    wire: Wire,
+    workspace: String,
+}
+
+/// Checks an account until it is interrupted, and takes away what the check made, whatever happens. An error says
+/// that nothing was begun.
+pub async fn check(options: &Options, interrupt: impl Future<Output = ()>) -> Result<Findings> {
+    carried_out(options, interrupt, all).await
+}
+
+/// Counts how many keys the account takes, up to [`MOST_KEYS`] and until it is interrupted, and takes them away.
+pub async fn count_keys(options: &Options, interrupt: impl Future<Output = ()>) -> Result<Findings> {
+    carried_out(options, interrupt, count).await
+}
+
+async fn carried_out(
+    options: &Options,
+    interrupt: impl Future<Output = ()>,
+    steps: impl AsyncFnOnce(&mut Run<'_>) -> Result<()>,
+) -> Result<Findings> {
+    let provider = Provider::with_key(&options.provider, ManagementKey::parse(options.management_key.reveal())?);
+    provider.check_management_key(soon()).await.map_err(|error| match error.is_of_the_key() {
+        true => anyhow!("{error}: make a management key on the provider's page for them and put it into the file"),
+        false => anyhow!("{error}: try again later, or look at --provider"),
+    })?;
+    let (wire, name) = (Wire::new(options, &options.management_key)?, leftovers::new_name());
+    let expires_at = Timestamp::from_second((options.clock.now() + SignedDuration::from_hours(1)).as_second())?;
+    let (findings, made) = (Findings::default(), Vec::new());
+    let mut run = Run { options, wire, provider, findings, name, expires_at, made, can_spend: false };
+    (options.progress)("taking away what an earlier run left");
+    let work = async {
+        run.findings.taken_away = leftovers::take_away(&run.wire).await?;
+        steps(&mut run).await
+    };
+    let ended = tokio::select! {
+        ended = work => ended,
+        () = interrupt => Err(anyhow!("it was interrupted")),
+    };
+    if let Err(error) = &ended {
+        run.findings.ended_early = Some(clean(error));
+        run.findings.unjudged("the check ended before it");
+    }
+    (options.progress)("taking away what was made");
+    for wait in [Duration::ZERO, LATE] {
+        // What a request without an answer made may appear late.
+        (options.wait)(wait).await;
+        // Its own name may not be kept, so what is known to be made goes first.
+        let made = take_away_made(&mut run).await;
+        run.findings.left = made.and(leftovers::take_away(&run.wire).await.map(drop)).err().map(clean);
+        if ended.is_ok() && run.findings.left.is_none() {
+            break;
+        }
+    }
+    Ok(run.findings)
+}
+
+async fn take_away_made(run: &mut Run<'_>) -> Result<()> {
+    while let Some(path) = run.made.first() {
+        run.wire.delete(path).await?;
+        run.made.remove(0);
+    }
     Ok(())
+}
+
+/// The deadline of one call of the client, with its repetitions.
+fn soon() -> Deadline {
+    Deadline::after(SOON)
+}
+
+/// Looks until something is seen or the time is up, with growing waits in between, and says when that was.
+async fn within(of: &Options, most: Duration, mut look: impl AsyncFnMut() -> Result<bool>) -> Result<(bool, String)> {
+    let (mut pause, mut passed) = (Duration::from_secs(1), Duration::ZERO);
+    while !look().await? {
+        if passed >= most {
+            return Ok((false, format!("not within {} s", passed.as_secs())));
+        }
+        let now = pause.min(most - passed);
+        (of.wait)(now).await;
+        passed += now;
+        pause = (pause * 2).min(LATE);
+    }
+    Ok((true, if passed.is_zero() { "at once".to_owned() } else { format!("within {} s", passed.as_secs()) }))
+}
+
+/// Money is spent before anything restricts the key, since a refusal proves a restriction only if
+/// the same request passed before.
+async fn all(run: &mut Run<'_>) -> Result<()> {
+    callers_key(run).await?;
+    let workspaces = account(run).await?;
+    let key = make(run, &workspaces).await?;
+    policies(run, &key).await?;
+    spend(run, &key).await?;
+    restrict(run, &key).await?;
+    disable_and_delete(run, &key).await
+}
+
+/// Makes a key by hand: with a key of the caller's, or one of many. It is the caller's to read a refusal.
+async fn make_by_hand(run: &mut Run<'_>, suffix: &str, external: Option<&str>) -> Result<Answer> {
+    let (name, expires_at) = (format!("{}{suffix}", run.name), run.expires_at.to_string());
+    let mut body = json!({ "name": name, "limit": LIMIT.to_json(), "expires_at": expires_at });
+    if let Some(key) = external {
+        body["external"] = json!({ "user": "bursar-provider-check", "api_key": key });
+    }
+    let answer = run.wire.ask(Method::POST, "keys", Some(body)).await?;
+    if answer.is_done() {
+        let hash = answer.json["data"]["hash"].as_str().context("the answer to a new key names no hash")?;
+        run.made.push(format!("keys/{hash}"));
+    } else if !matches!(answer.status, 400 | 402..=404 | 409 | 422) {
+        bail!("making a key was answered {}", answer.words);
+    }
+    Ok(answer)
 }
 
 /// Whether `POST /keys` takes a key of the caller's: then a lost answer would lose no key. The key is deleted at once,
 /// since Bursar makes none of this kind.
 async fn callers_key(run: &mut Run<'_>) -> Result<()> {
+    (run.options.progress)("trying whether it takes a key of the caller's");
     let text = format!("sk-or-v1-{}{}", Ulid::generate(), Ulid::generate()).to_lowercase();
-    let body = json!({
-        "name": run.name,
-        "limit": 0.01,
-        "expires_at": run.expiry().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        "external": { "user": "bursar-provider-check", "api_key": text },
-    });
-    run.is_unanswered = true;
-    let answer = run.wire.ask(&CREATE_KEY, &["keys"], &[], Some(body)).await?;
-    run.is_unanswered = matches!(answer.status, 408 | 500..);
-    let seen = match answer.status {
-        200..300 => {
-            let told = answer.json();
-            let hash = told["data"]["hash"].as_str().context("the answer to a new key names no hash")?;
-            run.hashes.push(hash.to_owned());
-            let seen = match told["key"].as_str().is_some_and(|key| key != text) {
-                true => "ignored: the provider answered another (external.api_key of POST /keys)".to_owned(),
-                false => is_it_ours(run, &text).await?,
-            };
-            take_away_made(run).await?;
-            seen
-        }
-        400 | 402..=404 | 409 | 422 => {
-            format!("not taken (external.api_key of POST /keys): {}. Bursar does not need it", answer.words())
-        }
-        _ => bail!("making a key was answered {}", answer.words()),
+    let answer = make_by_hand(run, "", Some(&text)).await?;
+    let seen = if !answer.is_done() {
+        format!("not taken (external.api_key of POST /keys): {}. Bursar does not need it", answer.words)
+    } else if answer.json["key"].as_str().is_some_and(|key| key != text) {
+        "ignored: the provider answered another (external.api_key of POST /keys)".to_owned()
+    } else {
+        let key = Arc::new(PlaintextKey::new(text).context("no key can be thought of")?);
+        let wire = Wire::new(run.options, &key)?;
+        let is_known = async || Ok(wire.ask(Method::GET, "key", None).await?.is_done());
+        let (works, when) = within(run.options, SOON, is_known).await?;
+        let taken = if works { "taken" } else { "answered as taken" };
+        format!("{taken} (external.api_key of POST /keys), and works {when}")
     };
     run.findings.note("a key of the caller's", seen);
-    Ok(())
+    take_away_made(run).await
 }
 
-async fn is_it_ours(run: &Run<'_>, text: &str) -> Result<String> {
-    let key = PlaintextKey::new(text.to_owned()).context("no key can be thought of")?;
-    let (answer, when) = within(&run.options.wait, SOON, async || {
-        Ok(Some(run.wire.ask_as(&key, &OWN_KEY, &["key"], &[], None).await?).filter(Answer::is_done))
-    })
-    .await?;
-    Ok(match answer {
-        Some(_) => format!("taken (external.api_key of POST /keys), and works {when}"),
-        None => format!("answered as taken (external.api_key of POST /keys), but it works {when}"),
-    })
-}
-
-/// What the account has, and whether the management key sees all of it.
-async fn account(run: &mut Run<'_>) -> Result<()> {
+/// What the account has, and whether the management key is scoped to a workspace: it says so of itself, or is refused
+/// the others. Gives the listed workspaces.
+async fn account(run: &mut Run<'_>) -> Result<Vec<String>> {
+    (run.options.progress)("reading the account");
     let left = run.provider.credits(soon()).await?.balance();
     run.can_spend = left >= LIMIT;
+    if !run.can_spend {
+        run.findings.unjudged("the account has less than a cent of credit: buy some and run this again");
+    }
     run.findings.note("credits left", left.to_cents_down());
-    let listed = run.provider.workspaces(soon()).await?;
-    run.workspaces = listed.into_iter().map(|workspace| workspace.id).collect();
-    scope(run).await
-}
-
-/// Whether the management key is scoped to a workspace: it says so of itself, or is refused the others.
-async fn scope(run: &mut Run<'_>) -> Result<()> {
-    let own = run.wire.ask(&OWN_KEY, &["key"], &[], None).await?.json();
+    let workspaces: Vec<String> = run.provider.workspaces(soon()).await?.into_iter().map(|of| of.id).collect();
+    let own = run.wire.ask(Method::GET, "key", None).await?.json;
     let mut refused = Vec::new();
-    for id in &run.workspaces {
-        let answer = run.wire.ask(&LIST_KEYS, &["keys"], &[("workspace_id", id)], None).await?;
+    for id in &workspaces {
+        let answer = run.wire.ask(Method::GET, &format!("keys?workspace_id={id}"), None).await?;
         match answer.status {
-            200..300 => {}
-            403 | 404 => refused.push(format!("{id} ({})", answer.words())),
-            _ => bail!("the keys of a workspace cannot be listed: {}", answer.words()),
+            403 | 404 => refused.push(format!("{id} ({})", answer.words)),
+            _ => drop(answer.rows()?),
         }
     }
-    let (count, all) = (run.workspaces.len() - refused.len(), run.workspaces.len());
-    let seen = match (own["data"]["workspace_id"].as_str(), refused.as_slice()) {
-        (Some(id), _) => format!("scoped to the workspace {id}"),
-        (None, [_, ..]) => format!("scoped: it reads {count} of {all} workspaces"),
-        (None, []) if all == 1 => "not known to be scoped: the account lists one workspace, and it reads it".to_owned(),
-        (None, []) => format!("not scoped: it reads all {all} workspaces"),
+    let (count, all) = (workspaces.len() - refused.len(), workspaces.len());
+    let seen = match own["data"]["workspace_id"].as_str() {
+        Some(id) => format!("scoped to the workspace {id}"),
+        None if refused.is_empty() => format!("not known to be scoped: it reads all {all} workspaces"),
+        None => format!("scoped: it reads {count} of {all} workspaces"),
     };
     run.findings.note("the management key", seen);
     let seen = if refused.is_empty() { format!("{count} of {all}") } else { format!("not {}", refused.join(", ")) };
     run.findings.check("workspaces-read", count > 0 && refused.is_empty(), seen);
-    Ok(())
+    Ok(workspaces)
 }
 
-async fn make(run: &mut Run<'_>) -> Result<()> {
-    let (name, expires_at) = (run.name.clone(), run.expiry());
-    let made = run.make_key(&name, expires_at).await?;
-    run.key = Some(MadeKey { hash: made.hash, plaintext: made.plaintext, workspace: None });
-    let key = run.read_key().await?;
-    let seen = if key.name == name { name.clone() } else { format!("“{}” in place of “{name}”", key.name) };
-    run.findings.check("name-kept", key.name == name, seen);
-    let kept = key.expires_at.map_or_else(|| "none".to_owned(), |at| at.to_string());
-    run.findings.check("expiry-kept", key.expires_at == Some(expires_at), format!("{kept} for {expires_at}"));
-    let seen = key.workspace_id.clone().unwrap_or_else(|| "it does not say where it lies".to_owned());
-    let is_listed = key.workspace_id.as_ref().is_some_and(|id| run.workspaces.contains(id));
-    run.findings.check("key-in-workspace", is_listed, seen);
-    if let Some(made) = &mut run.key {
-        made.workspace = key.workspace_id;
-    }
-    Ok(())
+/// Makes a key exactly as Bursar makes a student's, and reads it.
+async fn make(run: &mut Run<'_>, workspaces: &[String]) -> Result<Key> {
+    (run.options.progress)("making a key and changing it");
+    let (name, reset, expires_at) = (run.name.clone(), Reset::None, Some(run.expires_at));
+    let new = NewKey { name: &name, limit: LIMIT, reset, include_byok_in_limit: true, expires_at, workspace: None };
+    let made = run.provider.create_key(&new, soon()).await?;
+    run.made.push(format!("keys/{}", made.hash.as_str()));
+    let wire = Wire::new(run.options, &Arc::new(made.plaintext))?;
+    let key = Key { hash: made.hash, wire, workspace: String::new() };
+    // A new key may be found a while later.
+    within(run.options, SOON, async || Ok(read(run, &key).await.is_ok())).await?;
+    let before = read(run, &key).await?;
+    run.findings.check("name-kept", before.name == name, format!("“{}” for “{name}”", before.name));
+    let seen = format!("{:?} for {expires_at:?}", before.expires_at);
+    run.findings.check("expiry-kept", before.expires_at == expires_at, seen);
+    let workspace = before.workspace_id.clone().unwrap_or_default();
+    run.findings.check("key-in-workspace", workspaces.contains(&workspace), format!("“{workspace}”"));
+    let mut after = limited(run, &key, Usd::from_micros(10_001)).await?;
+    (after.limit, after.limit_remaining) = (before.limit, before.limit_remaining);
+    let seen = if after == before { "only it changed".to_owned() } else { format!("{before:?} became {after:?}") };
+    run.findings.check("patch-leaves", after == before, seen);
+    limited(run, &key, LIMIT).await?;
+    Ok(Key { workspace, ..key })
 }
 
-fn shown(amount: Option<Usd>) -> String {
-    amount.map_or_else(|| "none".to_owned(), |amount| format!("${amount}"))
-}
-
-/// Whether guardrail policies apply to a new key. Guardrails flow into them, and what is changed in them does not flow
-/// back: Bursar would not see it.
-async fn policies(run: &mut Run<'_>) -> Result<()> {
-    let key = run.made_key()?;
-    let path = ["guardrails", "policies", "assignments", "api-keys", key.hash.as_str()];
-    let workspace = key.workspace.as_deref().unwrap_or_default();
-    let mut applied = Vec::new();
-    for kind in KINDS_OF_POLICY {
-        let answer =
-            run.wire.ask(&POLICIES, &path, &[("workspace_id", workspace), ("policy_type", kind)], None).await?;
-        if !answer.is_done() {
-            let seen = match answer.status {
-                404 => format!("not known here ({})", answer.words()),
-                _ => format!("they cannot be read ({}): look at the provider's page for them", answer.words()),
-            };
-            run.findings.note("guardrail policies", seen);
-            return Ok(());
-        }
-        let told = answer.json();
-        let lists = [&told["data"]["policy_ids"], &told["data"]["workspace_default_policy_ids"]];
-        let count: usize = lists.iter().filter_map(|list| list.as_array()).map(Vec::len).sum();
-        if count > 0 {
-            applied.push(format!("{count} of {kind}"));
-        }
-    }
-    let seen = match applied.is_empty() {
-        true => "none applies to a new key. Do not edit Bursar's guardrails on the page of policies: it would not \
-                 learn of it"
-            .to_owned(),
-        false => format!(
-            "in use: {} apply to every new key, and Bursar does not show them. Change them on their own page only",
-            applied.join(", ")
-        ),
-    };
-    run.findings.note("guardrail policies", seen);
-    Ok(())
-}
-
-/// Changes the limit to one with six decimals and back.
-async fn change(run: &mut Run<'_>) -> Result<()> {
-    let before = run.read_key().await?;
-    let after = limited(run, ODD).await?;
-    let rest = |key: ProviderKey| {
-        let ProviderKey { name, disabled, limit_reset, include_byok_in_limit, expires_at, workspace_id, .. } = key;
-        (name, disabled, limit_reset, include_byok_in_limit, expires_at, workspace_id)
-    };
-    let (before, after) = (rest(*before), rest(*after));
-    let is_left = before == after;
-    let seen = if is_left { "only the limit changed".to_owned() } else { format!("{before:?} became {after:?}") };
-    run.findings.check("patch-leaves", is_left, seen);
-    limited(run, LIMIT).await?;
-    Ok(())
-}
-
-async fn limited(run: &Run<'_>, limit: Usd) -> Result<Box<ProviderKey>> {
-    match run.provider.patch_key(&run.hash()?, KeyPatch::limit(Some(limit)), soon()).await? {
+async fn read(run: &Run<'_>, key: &Key) -> Result<Box<ProviderKey>> {
+    match run.provider.get_key(&key.hash, soon()).await? {
         KeyPresence::Key(key) => Ok(key),
         KeyPresence::Gone => bail!("the key that was made is gone"),
     }
 }
 
-async fn spend(run: &mut Run<'_>) -> Result<()> {
-    if !run.can_spend {
-        unseen(run, "the account has less than a cent of credit; buy some and run this again");
-        return Ok(());
+async fn limited(run: &Run<'_>, key: &Key, limit: Usd) -> Result<Box<ProviderKey>> {
+    run.provider.patch_key(&key.hash, KeyPatch::limit(Some(limit)), soon()).await?;
+    read(run, key).await
+}
+
+/// The key's row in the first page of its workspace, as the sync asks for it; null if it is not there.
+async fn listed(run: &Run<'_>, key: &Key) -> Result<Value> {
+    let page = format!("{EVERY_KEY}&workspace_id={}", key.workspace);
+    let rows = run.wire.ask(Method::GET, &page, None).await?.rows()?;
+    Ok(rows.into_iter().find(|row| row["hash"] == key.hash.as_str()).unwrap_or_default())
+}
+
+/// Whether guardrail policies apply to a new key. Guardrails flow into them, and what is changed in them does not flow
+/// back: Bursar would not see it.
+async fn policies(run: &mut Run<'_>, key: &Key) -> Result<()> {
+    let mut applied = Vec::new();
+    for kind in ["budget", "model_availability", "moderation", "rate_limit"] {
+        let of_key = format!("guardrails/policies/assignments/api-keys/{}", key.hash.as_str());
+        let path = format!("{of_key}?workspace_id={}&policy_type={kind}", key.workspace);
+        let answer = run.wire.ask(Method::GET, &path, None).await?;
+        if !answer.is_done() {
+            run.findings.note("guardrail policies", format!("not known here ({})", answer.words));
+            return Ok(());
+        }
+        let lists = ["policy_ids", "workspace_default_policy_ids"].map(|list| answer.json["data"][list].as_array());
+        match lists.into_iter().flatten().map(Vec::len).sum::<usize>() {
+            0 => {}
+            count => applied.push(format!("{count} of {kind}")),
+        }
     }
-    let answer = run.complete().await?;
-    if !answer.is_done() {
-        let why = format!("{} answered {}; name another with --model", run.options.model, answer.words());
-        unseen(run, &why);
-        return Ok(());
-    }
-    // A provider that does not tell the cost must at least show some.
-    let cost = cost(&answer).unwrap_or(LEAST);
-    let shows = |usage: Option<Usd>| usage.is_some_and(|usage| usage > Usd::ZERO && usage + ROUNDING > cost);
-    let (mut key_shows, mut listing_shows) = (false, false);
-    let (_, when) = within(&run.options.wait, Duration::try_from(SETTLING)?, async || {
-        key_shows = key_shows || shows(run.read_key().await?.usage);
-        listing_shows = listing_shows || shows(run.listed_key().await?.and_then(|row| row.usage));
-        Ok((key_shows && listing_shows).then_some(()))
-    })
-    .await?;
-    for (id, shows) in [("key-settles", key_shows), ("listing-settles", listing_shows)] {
-        let seen = if shows { format!("${cost} seen") } else { format!("${cost} seen {when}") };
-        run.findings.check(id, shows, seen);
-    }
-    let key = run.read_key().await?;
-    let counters = [
-        ("usage", key.usage),
-        ("usage_daily", key.usage_daily),
-        ("usage_weekly", key.usage_weekly),
-        ("usage_monthly", key.usage_monthly),
-    ];
-    let missing: Vec<&str> = counters.iter().filter(|(_, told)| told.is_none()).map(|(name, _)| *name).collect();
-    let seen = if missing.is_empty() { "all four".to_owned() } else { format!("missing: {}", missing.join(", ")) };
-    run.findings.check("counters-told", missing.is_empty(), seen);
+    let seen = if applied.is_empty() { "none".to_owned() } else { format!("in use: {}", applied.join(", ")) };
+    let rule = "Change no guardrail of Bursar's on their page: it would not learn of it";
+    run.findings.note("guardrail policies", format!("{seen} for a new key. {rule}"));
     Ok(())
 }
 
-/// Says of all that needs spending why it is not judged, and spends no more.
-fn unseen(run: &mut Run<'_>, why: &str) {
-    run.can_spend = false;
-    run.findings.not_seen(&NEEDS_SPENDING, why);
+/// Spends on the key: a question of two words with the shortest answer.
+async fn complete(run: &mut Run<'_>, key: &Key) -> Result<Answer> {
+    let Findings { spent, requests, .. } = &mut run.findings;
+    if *requests >= MOST_REQUESTS || *spent >= MOST_SPENT {
+        bail!("${spent} were spent in {requests} requests, and more may not be");
+    }
+    // Some models answer no request for fewer tokens.
+    let messages = json!([{ "role": "user", "content": "Say yes." }]);
+    let body =
+        json!({ "model": run.options.model, "messages": messages, "max_tokens": 16, "usage": { "include": true } });
+    let answer = key.wire.ask(Method::POST, "chat/completions", Some(body)).await?;
+    if answer.is_done() {
+        *requests += 1;
+        *spent += amount(&answer.json["usage"]["cost"]).unwrap_or_default();
+    }
+    Ok(answer)
 }
 
-async fn lower(run: &mut Run<'_>) -> Result<()> {
+fn amount(told: &Value) -> Option<Usd> {
+    Usd::parse_ceil(&told.to_string()).ok()
+}
+
+async fn spend(run: &mut Run<'_>, key: &Key) -> Result<()> {
+    (run.options.progress)("spending on the key, and waiting until its counters show it, up to 15 minutes");
+    run.can_spend = run.can_spend && passes_again(run, key).await?;
     if !run.can_spend {
         return Ok(());
     }
-    let hash = run.hash()?;
-    let used = run.read_key().await?.usage.unwrap_or_default();
+    // A provider that does not tell the cost must at least show some. Two roundings may differ by two micro-dollars.
+    let cost = run.findings.spent.max(LEAST);
+    let shows = |usage: Option<Usd>| usage.is_some_and(|usage| usage > Usd::ZERO && usage + LEAST.times(2) > cost);
+    let (mut key_shows, mut listing_shows) = (false, false);
+    let (_, when) = within(run.options, Duration::try_from(SETTLING)?, async || {
+        key_shows = key_shows || shows(read(run, key).await?.usage);
+        listing_shows = listing_shows || shows(amount(&listed(run, key).await?["usage"]));
+        Ok(key_shows && listing_shows)
+    })
+    .await?;
+    let seen = format!("${cost} spent, and both show it {when}");
+    run.findings.check("key-settles", key_shows, &seen);
+    run.findings.check("listing-settles", listing_shows, &seen);
+    let now = read(run, key).await?;
+    let told = [now.usage, now.usage_daily, now.usage_weekly, now.usage_monthly].map(|told| told.is_some());
+    run.findings.check("counters-told", !told.contains(&false), format!("of life, day, week, month: {told:?}"));
+    (run.options.progress)("lowering its limit below what it used");
+    let used = now.usage.unwrap_or_default();
     let body = json!({ "limit": LEAST.to_json() });
-    let answer = run.wire.ask(&PATCH_KEY, &["keys", hash.as_str()], &[], Some(body)).await?;
-    match run.read_key().await?.limit {
+    let answer = run.wire.ask(Method::PATCH, &format!("keys/{}", key.hash.as_str()), Some(body)).await?;
+    match read(run, key).await?.limit {
         Some(limit) if limit > Usd::ZERO && limit < used => {
-            refused(run, "limit-binds", Answer::is_of_key_limit).await?;
+            refused(run, key, "limit-binds", Answer::is_of_key_limit).await?;
         }
-        limit => {
-            let (kept, words) = (shown(limit), answer.words());
-            let why = format!("a limit of ${LEAST} was answered {words} and is {kept}, not below the ${used} used");
-            run.findings.not_seen(&["limit-binds"], why);
-        }
+        _ => run.findings.check("limit-binds", None, format!("${LEAST} is not kept, below ${used}: {}", answer.words)),
     }
-    let usage = limited(run, LIMIT).await?.usage;
-    match usage {
-        Some(now) if used > Usd::ZERO => {
-            run.findings.check("usage-kept", now >= used, format!("${used} before, ${now} after two changes"));
-        }
-        _ => run.findings.not_seen(&["usage-kept"], "its counter shows nothing that could be kept"),
-    }
-    passes_again(run).await
+    let now = limited(run, key, LIMIT).await?.usage.filter(|_| used > Usd::ZERO);
+    let seen = format!("${used} before, ${} after two changes", now.unwrap_or_default());
+    run.findings.check("usage-kept", now.map(|now| now >= used), seen);
+    run.can_spend = passes_again(run, key).await?;
+    Ok(())
 }
 
 /// Spends until a request is refused in this way, and judges how soon that was. A refusal of another kind says nothing
 /// of the assumption.
-async fn refused(run: &mut Run<'_>, id: &'static str, is_refusal: impl Fn(&Answer) -> bool) -> Result<()> {
-    let wait = &run.options.wait;
-    let mut last = None;
-    let (seen, when) = within(wait, SOON, async || {
-        let answer = last.insert(run.complete().await?);
-        Ok(is_refusal(answer).then_some(()))
-    })
-    .await?;
-    let (is_done, words) = last.map_or_else(|| (false, String::new()), |answer| (answer.is_done(), answer.words()));
-    match (seen, is_done) {
-        (Some(()), _) => run.findings.check(id, true, format!("refused {when} with {words}")),
-        (None, true) => run.findings.check(id, false, format!("refused {when}")),
-        (None, false) => run.findings.not_seen(&[id], format!("refused {when} for this reason, but with {words}")),
-    }
+async fn refused(run: &mut Run<'_>, key: &Key, id: &'static str, is_it: impl Fn(&Answer) -> bool) -> Result<()> {
+    let (is_refused, when, last) = spend_until(run, key, is_it).await?;
+    let judged = (is_refused || last.is_done()).then_some(is_refused);
+    run.findings.check(id, judged, format!("refused for this {when}, last answered {}", last.words));
     Ok(())
 }
 
-/// Waits until requests pass again, so that later refusals have other reasons. If none does, nothing more can be
-/// judged by spending.
-async fn passes_again(run: &mut Run<'_>) -> Result<()> {
-    let wait = &run.options.wait;
-    let mut words = String::new();
-    let (passed, _) = within(wait, SOON, async || {
-        let answer = run.complete().await?;
-        words = answer.words();
-        Ok(answer.is_done().then_some(()))
-    })
-    .await?;
-    if passed.is_none() {
-        unseen(run, &format!("nothing passed before it, although nothing forbids it: {words}"));
+/// Waits until requests pass again, so that later refusals have other reasons.
+async fn passes_again(run: &mut Run<'_>, key: &Key) -> Result<bool> {
+    let (passes, _, last) = spend_until(run, key, Answer::is_done).await?;
+    if !passes {
+        run.findings
+            .unjudged(format!("nothing passed before it, although nothing forbids it (try --model): {}", last.words));
     }
-    Ok(())
+    Ok(passes)
 }
 
-/// A request that passed before and is refused for what it asks, not for money or haste.
-fn is_forbidden(answer: &Answer) -> bool {
-    answer.is_refusal(&[400, 403, 404])
+async fn spend_until(run: &mut Run<'_>, key: &Key, is_it: impl Fn(&Answer) -> bool) -> Result<(bool, String, Answer)> {
+    let (options, mut last) = (run.options, None);
+    let (is_seen, when) = within(options, SOON, async || Ok(is_it(last.insert(complete(run, key).await?)))).await?;
+    Ok((is_seen, when, last.context("nothing was asked")?))
 }
 
-async fn restrict(run: &mut Run<'_>) -> Result<()> {
-    let (name, model, hash) = (run.name.clone(), run.options.model.clone(), run.hash()?);
-    let rules = |model: &str, regions: &[Region]| GuardrailRules {
-        name: name.clone(),
-        models: vec![model.to_owned()],
+async fn restrict(run: &mut Run<'_>, key: &Key) -> Result<()> {
+    (run.options.progress)("putting the key under a guardrail");
+    let mut rules = GuardrailRules {
+        name: run.name.clone(),
+        models: vec!["anthropic/claude-sonnet-4.5".to_owned()],
         providers: Vec::new(),
-        regions: regions.to_vec(),
+        regions: Vec::new(),
         data_policy: DataPolicy::Account,
     };
-    run.is_unanswered = true;
-    let made = run.provider.create_guardrail(&rules(OTHER_MODEL, &[]), None, soon()).await;
-    run.is_unanswered = made.as_ref().is_err_and(|error| !error.changed_nothing());
-    let id = match made {
+    let id = match run.provider.create_guardrail(&rules, None, soon()).await {
         Ok(guardrail) => guardrail.id,
-        Err(error) => {
-            let why = format!("no guardrail was made: {}", error.trouble());
-            run.findings.not_seen(&NEEDS_A_GUARDRAIL, &why);
-            run.findings.note("guardrails", format!("restrict no programme, since {why}"));
+        Err(error) if error.changed_nothing() => {
+            run.findings.unjudged(format!("no guardrail was made, so restrict no programme: {}", error.trouble()));
             return Ok(());
         }
+        Err(error) => return Err(error.into()),
     };
-    run.findings.note("guardrails", "they can be made");
-    run.guardrail = Some(id.clone());
-    let assigned = run.provider.assign_keys(&id, std::slice::from_ref(&hash), soon()).await;
-    let mut listed = run.provider.assignments(Some(&id));
-    let is_listed = listed.next(soon()).await?.is_some_and(|rows| rows.iter().any(|row| row.key_hash == hash));
+    run.made.push(format!("guardrails/{id}"));
+    let assigned = run.provider.assign_keys(&id, std::slice::from_ref(&key.hash), soon()).await;
+    let rows = run.provider.assignments(Some(&id)).next(soon()).await?;
+    let is_listed = rows.is_some_and(|rows| rows.iter().any(|row| row.key_hash == key.hash));
     let seen = assigned.as_ref().map_or_else(|error| error.trouble().to_string(), |()| "assigned".to_owned());
     run.findings.check("assignment-listed", assigned.is_ok() && is_listed, format!("{seen}, listed: {is_listed}"));
     if assigned.is_err() || !run.can_spend {
-        run.findings.not_seen(&NEEDS_A_GUARDRAIL, "the key was not put under a guardrail");
         return Ok(());
     }
-    refused(run, "rules-bind", is_forbidden).await?;
-    run.provider.patch_guardrail(&id, &rules(&model, &[]), soon()).await?;
-    let could_spend = run.can_spend;
-    passes_again(run).await?;
-    if run.can_spend {
-        match run.provider.patch_guardrail(&id, &rules(&model, &[Region::Europe]), soon()).await {
-            Ok(_) => refused(run, "regions-bind", is_forbidden).await?,
-            Err(error) => run.findings.not_seen(&["regions-bind"], error.trouble().to_string()),
+    // It passed before, and is refused for what it asks, not for money or haste.
+    let is_forbidden = |answer: &Answer| answer.is_refusal(&[400, 403, 404]);
+    refused(run, key, "rules-bind", is_forbidden).await?;
+    rules.models = vec![run.options.model.clone()];
+    run.provider.patch_guardrail(&id, &rules, soon()).await?;
+    if passes_again(run, key).await? {
+        rules.regions = vec![Region::Europe];
+        match run.provider.patch_guardrail(&id, &rules, soon()).await {
+            Ok(_) => refused(run, key, "regions-bind", is_forbidden).await?,
+            Err(error) => run.findings.check("regions-bind", None, error.trouble().to_string()),
         }
     }
-    run.can_spend = could_spend;
+    // The guardrail would refuse what the disabled key must refuse. One that stays goes after the key.
+    if run.wire.delete(&format!("guardrails/{id}")).await.is_ok() {
+        run.made.pop();
+    }
+    run.can_spend = passes_again(run, key).await?;
     Ok(())
 }
 
-async fn disable(run: &mut Run<'_>) -> Result<()> {
-    let hash = run.hash()?;
+async fn disable_and_delete(run: &mut Run<'_>, key: &Key) -> Result<()> {
+    (run.options.progress)("disabling and deleting the key");
+    run.provider.disable_key(&key.hash, soon()).await?;
     if run.can_spend {
-        // The guardrail would refuse what the disabled key must refuse. One that stays goes after the key.
-        let _ = take_away_guardrail(run).await;
-        passes_again(run).await?;
+        refused(run, key, "disable-binds", |answer| answer.is_refusal(&[401, 403])).await?;
     }
-    run.provider.disable_key(&hash, soon()).await?;
-    if run.can_spend {
-        refused(run, "disable-binds", |answer| answer.is_refusal(&[401, 403])).await?;
-    }
-    let (shown, when) =
-        within(&run.options.wait, SOON, async || Ok(run.listed_key().await?.filter(|row| row.disabled))).await?;
-    run.findings.check("disabled-listed", shown.is_some(), format!("shown {when}"));
-    match run.provider.enable_key(&hash, soon()).await? {
-        KeyPresence::Key(_) => Ok(()),
-        KeyPresence::Gone => bail!("the key that was made is gone"),
-    }
-}
-
-async fn delete(run: &mut Run<'_>) -> Result<()> {
-    let hash = run.hash()?;
+    let (shown, when) = within(run.options, SOON, async || Ok(listed(run, key).await?["disabled"] == true)).await?;
+    run.findings.check("disabled-listed", shown, format!("shown {when}"));
+    run.provider.enable_key(&key.hash, soon()).await?;
     take_away_made(run).await?;
-    let mut words = "it is still there".to_owned();
-    let (gone, when) = within(&run.options.wait, SOON, async || {
-        match run.provider.get_key(&hash, soon()).await {
-            Ok(KeyPresence::Gone) => return Ok(Some(())),
-            Ok(KeyPresence::Key(_)) => {}
-            Err(error) => words = error.trouble().to_string(),
-        }
-        Ok(None)
-    })
-    .await?;
-    let seen = if gone.is_some() { format!("gone {when}") } else { format!("gone {when}: {words}") };
-    run.findings.check("gone-is-json", gone.is_some(), seen);
-    let (gone, when) =
-        within(&run.options.wait, SOON, async || Ok(run.listed_key().await?.is_none().then_some(()))).await?;
-    run.findings.check("unlisted", gone.is_some(), format!("gone from the listing {when}"));
+    let is_gone = async || Ok(matches!(run.provider.get_key(&key.hash, soon()).await, Ok(KeyPresence::Gone)));
+    let (gone, when) = within(run.options, SOON, is_gone).await?;
+    run.findings.check("gone-is-json", gone, format!("so answered {when}"));
+    let (gone, when) = within(run.options, SOON, async || Ok(listed(run, key).await?.is_null())).await?;
+    run.findings.check("unlisted", gone, format!("gone from the listing {when}"));
     Ok(())
 }
 
 /// Makes keys until the provider refuses one.
-pub(crate) async fn count(run: &mut Run<'_>) -> Result<()> {
-    left_before(run).await?;
+async fn count(run: &mut Run<'_>) -> Result<()> {
     (run.options.progress)("making keys");
-    for made in 0..MOST_KEYS {
-        run.findings.counted = Some((made, None));
-        let name = format!("{}/{}", run.name, made + 1);
-        match run.make_key(&name, run.expiry()).await {
-            Ok(_) => {}
-            // The key may manage, so that a 403 is about the number as well.
-            Err(ProviderError::Refused { trouble, .. } | ProviderError::ManagementKey { trouble }) => {
-                run.findings.counted = Some((made, Some(trouble.to_string())));
-                return Ok(());
-            }
-            Err(error) => return Err(error.into()),
+    run.findings.counted = Some((0, None));
+    for number in 1..=MOST_KEYS {
+        let answer = make_by_hand(run, &format!("/{number}"), None).await?;
+        if !answer.is_done() {
+            run.findings.counted = Some((number - 1, Some(answer.words)));
+            break;
         }
-    }
-    run.findings.counted = Some((MOST_KEYS, None));
-    Ok(())
-}
-
-/// Takes away what this run is known to have made, keys first, since a guardrail that restricts one may be refused
-/// its deletion.
-async fn take_away_made(run: &mut Run<'_>) -> Result<()> {
-    while let Some(hash) = run.hashes.last() {
-        leftovers::delete(&run.wire, &DELETE_KEY, "keys", hash).await?;
-        run.hashes.pop();
-        run.findings.taken_away.push("a key of this run".to_owned());
-    }
-    take_away_guardrail(run).await
-}
-
-async fn take_away_guardrail(run: &mut Run<'_>) -> Result<()> {
-    if let Some(id) = &run.guardrail {
-        leftovers::delete(&run.wire, &DELETE_GUARDRAIL, "guardrails", id).await?;
-        run.guardrail = None;
-        run.findings.taken_away.push("the guardrail of this run".to_owned());
+        run.findings.counted = Some((number, None));
     }
     Ok(())
-}
-
-/// Takes away what is known to be made, and then what has a name of the check.
-async fn take_away(run: &mut Run<'_>) -> Result<()> {
-    let made = take_away_made(run).await;
-    run.findings.taken_away.extend(leftovers::take_away(&run.wire).await?);
-    made
-}
-
-/// Takes away what this run made, and looks again if it may still appear.
-pub(crate) async fn clean_up(run: &mut Run<'_>) {
-    let wait = &run.options.wait;
-    // The reason that something is left stands in the findings.
-    let _ = within(wait, LATE, async || {
-        run.findings.left = take_away(run).await.err().map(|error| format!("{error:#}"));
-        Ok((run.findings.left.is_none() && !run.is_unanswered).then_some(()))
-    })
-    .await;
 }
