@@ -15,3 +15,6 @@ pub mod ledger;
 
 pub mod grant;
 pub mod mail;
+
+#[cfg(test)]
+pub(crate) mod testing;

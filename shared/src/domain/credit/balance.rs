@@ -115,12 +115,9 @@ impl BalanceNotice {
 mod tests {
     use super::*;
     use crate::domain::credit::purchase::{CreditFacts, PurchaseTerms};
+    use crate::domain::testing::dollars as usd;
 
     const MONDAY: Date = Date::constant(2026, 11, 16);
-
-    fn usd(dollars: i32) -> Usd {
-        Usd::from_dollars(dollars)
-    }
 
     fn at(hour: i64) -> Timestamp {
         Timestamp::from_second(hour * 3600).unwrap()

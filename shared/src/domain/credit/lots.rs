@@ -87,10 +87,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    fn usd(dollars: i32) -> Usd {
-        Usd::from_dollars(dollars)
-    }
+    use crate::domain::testing::dollars as usd;
 
     fn day(number: i32) -> Date {
         Date::constant(2026, 1, 1).checked_add(Span::new().days(number)).unwrap()
@@ -110,15 +107,6 @@ mod tests {
         assert_eq!(lots(&[100, 100, 150, 150], 500), [first(0), second(0)]);
         assert_eq!(lots(&[0, 100], 0), [(Some(day(0)), day(1), usd(100), usd(100))], "not there at the first look");
         assert_eq!(lots(&[], 10), []);
-    }
-
-    #[test]
-    fn a_fall_is_taken_from_the_newest() {
-        let first = |amount| (None, day(0), usd(amount), usd(amount));
-        assert_eq!(lots(&[100, 150, 140], 0), [first(100), (Some(day(0)), day(1), usd(40), usd(40))]);
-        assert_eq!(lots(&[100, 150, 100], 0), [first(100)]);
-        assert_eq!(lots(&[100, 150, 90], 0), [first(90)]);
-        assert_eq!(lots(&[100, 150, 90, 95], 0), [first(90), (Some(day(2)), day(3), usd(5), usd(5))]);
     }
 
     #[test]

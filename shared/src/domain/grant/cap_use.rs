@@ -69,12 +69,9 @@ mod tests {
     use crate::domain::grant::testing::{a_grant, a_programme};
     use crate::domain::grant::{Attempt, HoldKind, Pause};
     use crate::domain::people::role::Role;
+    use crate::domain::testing::at;
     use crate::domain::usage::reading::{KeyUseContext, UsageReport};
     use crate::domain::values::id::Epoch;
-
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
 
     fn monthly() -> Programme {
         let mut programme = a_programme();
@@ -95,15 +92,9 @@ mod tests {
     /// The sure use after these answers, in dollars.
     fn surely_after(grant: &Grant, answers: &[Answer<'_>]) -> i64 {
         let programme = monthly();
-        let (epoch, settings) = (Epoch::new(1), &programme.settings);
-        let of = KeyUseContext {
-            programme: &programme.id,
-            grant: &grant.id,
-            epoch,
-            reset: settings.reset,
-            byok: settings.byok,
-            made_at: grant.attempts[0].begun_at,
-        };
+        let (epoch, reset, byok) = (Epoch::new(1), programme.settings.reset, programme.settings.byok);
+        let made_at = grant.attempts[0].begun_at;
+        let of = KeyUseContext { programme: &programme.id, grant: &grant.id, epoch, reset, byok, made_at };
         let mut reading: Option<Reading> = None;
         for (when, [ever, today, in_window], last_used_at) in answers {
             let dollars = |number| Some(Usd::from_dollars(number));

@@ -266,10 +266,7 @@ mod tests {
         let at = "2026-11-20T10:00:00Z".parse().unwrap();
         let first = Alarm::now(Cause::ManagementKey, at);
         let again = Alarm { again: 1, ..first.clone() };
-        assert_eq!(
-            (first.over(), again.name()),
-            ("over-management-key".to_owned(), "management-key-again-1".to_owned())
-        );
+        assert_eq!([first.over(), again.name()], ["over-management-key", "management-key-again-1"]);
         let ended = Box::new(again.cause.clone());
         let over = Cause::Over { alarm: again.name(), alerted_at: at, shown_at: None, ended };
         assert_eq!(over.matter(), None, "that something is over is never over");

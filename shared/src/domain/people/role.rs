@@ -123,11 +123,12 @@ mod tests {
     use super::*;
     use crate::domain::programme::testing::a_programme;
 
+    fn people(names: &[&str]) -> Vec<EmailAddress> {
+        names.iter().map(|name| EmailAddress::parse(&format!("{name}@uni.edu")).unwrap()).collect()
+    }
+
     #[test]
     fn the_highest_role_counts_and_admins_have_theirs_everywhere() {
-        let people = |names: &[&str]| -> Vec<EmailAddress> {
-            names.iter().map(|name| EmailAddress::parse(&format!("{name}@uni.edu")).unwrap()).collect()
-        };
         let mut settings = a_programme().settings;
         settings.faculty = people(&["faye", "adam"]);
         settings.assistants = people(&["asta", "faye"]);
@@ -141,9 +142,6 @@ mod tests {
 
     #[test]
     fn an_edit_changes_the_roles_of_those_whom_it_names_otherwise_than_before_and_of_nobody_else() {
-        let people = |names: &[&str]| -> Vec<EmailAddress> {
-            names.iter().map(|name| EmailAddress::parse(&format!("{name}@uni.edu")).unwrap()).collect()
-        };
         let programme = a_programme();
         let mut before = programme.settings.clone();
         before.faculty = people(&["faye", "fred", "frida"]);

@@ -80,10 +80,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    fn usd(micros: i64) -> Usd {
-        Usd::from_micros(micros)
-    }
+    use crate::domain::testing::micros as usd;
 
     fn spent(before: i64, after: i64) -> AccountSpending {
         AccountSpending { before: usd(before), after: usd(after) }

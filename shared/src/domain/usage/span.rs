@@ -126,15 +126,9 @@ fn back(day: Date, count: i64) -> Date {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::testing::{at, micros as usd};
+    use crate::domain::usage::days::KeyCounters;
     use proptest::prelude::*;
-
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
-
-    fn usd(micros: i64) -> Usd {
-        Usd::from_micros(micros)
-    }
 
     #[test]
     fn a_span_is_read_by_the_name_it_is_asked_for() {
@@ -176,13 +170,8 @@ mod tests {
 
     #[test]
     fn without_a_reset_or_a_term_a_window_and_a_term_are_all_there_is() {
-        let nothing = Days::default();
-        let counted = crate::domain::usage::days::KeyCounters {
-            lifetime: usd(7),
-            today: Some(usd(2)),
-            on: "2026-11-19".parse().unwrap(),
-        };
-        let days = nothing.with(counted, None);
+        let on = "2026-11-19".parse().unwrap();
+        let days = Days::default().with(KeyCounters { lifetime: usd(7), today: Some(usd(2)), on }, None);
         assert_eq!(days.opening(), usd(5));
         let now = at("2026-11-20T12:00:00Z");
         for span in [Span::Window, Span::Term, Span::All] {

@@ -185,29 +185,19 @@ mod tests {
 
     #[test]
     fn what_cannot_be_one_mailable_address_is_refused_with_its_reason() {
-        for (text, error) in [
-            ("", AddressError::NotAnAddress),
-            ("ada", AddressError::NotAnAddress),
-            ("@uni.edu", AddressError::NotAnAddress),
-            ("a b@uni.edu", AddressError::NotAnAddress),
-            ("ada..l@uni.edu", AddressError::NotAnAddress),
-            ("Ada <ada@uni.edu>", AddressError::NotAnAddress),
-            ("\"ada\"@uni.edu", AddressError::NotAnAddress),
-            ("ada@uni.edu,bob@uni.edu", AddressError::List),
-            ("ada@uni.edu; bob@uni.edu", AddressError::List),
-            ("ada\u{200B}@uni.edu", AddressError::Invisible),
-            ("ada@u\u{AD}ni.edu", AddressError::Invisible),
-            ("ada\r\nBcc: x@uni.edu", AddressError::Invisible),
-            ("adä@uni.edu", AddressError::LocalPart),
-            ("ada@localhost", AddressError::Domain),
-            ("ada@uni..edu", AddressError::Domain),
-            ("ada@uni.edu.", AddressError::Domain),
-            ("ada@-uni.edu", AddressError::Domain),
-            ("ada@uni_x.edu", AddressError::Domain),
-            ("ada@[127.0.0.1]", AddressError::Domain),
-            ("ada@\u{0443}ni.edu", AddressError::MixedScripts),
+        for (error, texts) in [
+            (AddressError::NotAnAddress, &["", "ada", "@uni.edu", "a b@uni.edu", "ada..l@uni.edu"][..]),
+            (AddressError::NotAnAddress, &["Ada <ada@uni.edu>", "\"ada\"@uni.edu"]),
+            (AddressError::List, &["ada@uni.edu,bob@uni.edu", "ada@uni.edu; bob@uni.edu"]),
+            (AddressError::Invisible, &["ada\u{200B}@uni.edu", "ada@u\u{AD}ni.edu", "ada\r\nBcc: x@uni.edu"]),
+            (AddressError::LocalPart, &["adä@uni.edu"]),
+            (AddressError::Domain, &["ada@localhost", "ada@uni..edu", "ada@uni.edu.", "ada@-uni.edu"]),
+            (AddressError::Domain, &["ada@uni_x.edu", "ada@[127.0.0.1]"]),
+            (AddressError::MixedScripts, &["ada@\u{0443}ni.edu"]),
         ] {
-            assert_eq!(EmailAddress::parse(text).unwrap_err(), error, "{text:?}");
+            for text in texts {
+                assert_eq!(EmailAddress::parse(text).unwrap_err(), error, "{text:?}");
+            }
         }
         let long = format!("{}@uni.edu", "a".repeat(65));
         assert_eq!(EmailAddress::parse(&long).unwrap_err(), AddressError::TooLong);

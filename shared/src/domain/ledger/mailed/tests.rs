@@ -2,15 +2,8 @@
 
 use super::*;
 use crate::domain::programme::testing::a_programme;
+use crate::domain::testing::{at, date};
 use crate::domain::values::address::EmailAddress;
-
-fn at(text: &str) -> Timestamp {
-    text.parse().unwrap()
-}
-
-fn date(text: &str) -> Date {
-    text.parse().unwrap()
-}
 
 fn address(name: &str) -> EmailAddress {
     EmailAddress::parse(&format!("{name}@uni.edu")).unwrap()
@@ -96,22 +89,17 @@ fn what_differs_since_is_told_row_by_row_and_what_does_not_is_not() {
     renamed.settings.cost_code = None;
     let now = vec![row(Some(&renamed), RowKind::Keys, 1), row(Some(&physics), RowKind::Byok, 2)];
     let differences = mailed.differences(&january(now), &[renamed, physics.clone()]);
-    let of_maths = |what| RowDifference { programme: Some(maths.id.clone()), kind: RowKind::Keys, what };
-    assert_eq!(
-        differences,
-        [
-            of_maths(ChangedCell::Name(Some("Maths".to_owned()), Some("Maths II".to_owned()))),
-            of_maths(ChangedCell::CostCode(Some("of Maths".to_owned()), None)),
-            RowDifference {
-                programme: None,
-                kind: RowKind::Unowned,
-                what: ChangedCell::Spent(Usd::from_dollars(5), Usd::ZERO)
-            },
-            RowDifference {
-                programme: Some(physics.id),
-                kind: RowKind::Byok,
-                what: ChangedCell::Spent(Usd::ZERO, Usd::from_dollars(2))
-            },
-        ]
-    );
+    let of = |programme: Option<&Programme>, kind, what| RowDifference {
+        programme: programme.map(|programme| programme.id.clone()),
+        kind,
+        what,
+    };
+    let (name, code) = (|name: &str| Some(name.to_owned()), Some("of Maths".to_owned()));
+    let expected = [
+        of(Some(&maths), RowKind::Keys, ChangedCell::Name(name("Maths"), name("Maths II"))),
+        of(Some(&maths), RowKind::Keys, ChangedCell::CostCode(code, None)),
+        of(None, RowKind::Unowned, ChangedCell::Spent(Usd::from_dollars(5), Usd::ZERO)),
+        of(Some(&physics), RowKind::Byok, ChangedCell::Spent(Usd::ZERO, Usd::from_dollars(2))),
+    ];
+    assert_eq!(differences, expected);
 }

@@ -6,19 +6,12 @@ use super::*;
 use crate::domain::ledger::cut::ProgrammeCut;
 use crate::domain::ledger::owner::KeyShare;
 use crate::domain::programme::Settings;
+use crate::domain::testing::{at, micros as usd};
 use crate::domain::usage::days::Days;
 use crate::domain::usage::reading::DailyUse;
 use crate::domain::usage::reconciliation::AccountSpending;
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::term::Term;
-
-fn usd(micros: i64) -> Usd {
-    Usd::from_micros(micros)
-}
-
-fn at(text: &str) -> Timestamp {
-    text.parse().unwrap()
-}
 
 fn days(from: &str, to: &str) -> StatementDays {
     StatementDays::new(from.parse().unwrap(), to.parse().unwrap()).unwrap()
@@ -74,25 +67,18 @@ fn programmes() -> Vec<Programme> {
 
 #[test]
 fn a_statement_is_the_difference_of_two_cuts_by_cost_code_and_the_rest_last() {
+    let last = [("old", 0, 0), ("office", 0, 0), ("seminar", 7, 0), ("cs", 30, 4)];
     let cuts = [
         cut(at("2026-10-01T02:00:00Z"), &[("cs", 10, 1)], [5, 3, 0, 1]),
         cut(at("2026-10-20T02:00:00Z"), &[("cs", 11, 1)], [5, 3, 0, 1]),
-        cut(
-            at("2026-11-01T02:00:00Z"),
-            &[("old", 0, 0), ("office", 0, 0), ("seminar", 7, 0), ("cs", 30, 4)],
-            [9, 4, 2, 0],
-        ),
+        cut(at("2026-11-01T02:00:00Z"), &last, [9, 4, 2, 0]),
     ];
     let made = of_cuts(days("2026-10-01", "2026-10-31"), &cuts).unwrap();
     assert_eq!((made.from, made.to, made.notes()), (cuts[0].as_of, cuts[2].as_of, Vec::new()));
-    let rows: Vec<_> = made
-        .rows
-        .iter()
-        .map(|row| {
-            let programme = row.programme.as_ref().map(ProgrammeId::as_str);
-            (row.cost_code.as_deref(), programme, row.kind.as_str(), row.spent.micros())
-        })
-        .collect();
+    let rows = made.rows.iter().map(|row| {
+        let programme = row.programme.as_ref().map(ProgrammeId::as_str);
+        (row.cost_code.as_deref(), programme, row.kind.as_str(), row.spent.micros())
+    });
     let expected = [
         (Some("4711-cs"), Some("cs"), "keys", 20),
         (Some("4711-cs"), Some("cs"), "byok", 3),
@@ -102,7 +88,7 @@ fn a_statement_is_the_difference_of_two_cuts_by_cost_code_and_the_rest_last() {
         (None, None, "residual", 2),
         (None, None, "opening", 1),
     ];
-    assert_eq!(rows, expected);
+    assert_eq!(rows.collect::<Vec<_>>(), expected);
     assert_eq!((made.total(), made.change), (usd(33), usd(33)));
 }
 
@@ -153,9 +139,9 @@ fn without_a_cut_on_the_day_it_is_said_which_one_was_taken() {
 #[test]
 fn whole_months_and_the_month_before_are_those_of_the_calendar() {
     assert!(days("2026-02-01", "2026-03-31").are_whole_months());
-    assert!(
-        !days("2026-02-01", "2026-02-27").are_whole_months() && !days("2026-02-02", "2026-02-28").are_whole_months()
-    );
+    for (from, to) in [("2026-02-01", "2026-02-27"), ("2026-02-02", "2026-02-28")] {
+        assert!(!days(from, to).are_whole_months());
+    }
     let quarter: Vec<_> = days("2026-01-01", "2026-03-31").months().collect();
     let months = [("2026-01-01", "2026-01-31"), ("2026-02-01", "2026-02-28"), ("2026-03-01", "2026-03-31")];
     assert_eq!(quarter, months.map(|(from, to)| days(from, to)));

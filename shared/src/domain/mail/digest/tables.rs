@@ -99,6 +99,7 @@ fn sum(lines: &[DigestLine], of: impl Fn(&DigestLine) -> Usd) -> Usd {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::testing::dollars as usd;
     use crate::domain::usage::days::Accuracy;
 
     const WEEKS: [(Date, Date); 2] = [
@@ -106,12 +107,12 @@ mod tests {
         (Date::constant(2026, 11, 2), Date::constant(2026, 11, 8)),
     ];
 
-    fn usd(dollars: i32) -> Usd {
-        Usd::from_dollars(dollars)
-    }
-
     fn exactly(dollars: i32) -> Sum {
         Sum { spent: usd(dollars), known: Accuracy::Exactly }
+    }
+
+    fn model(model: &str, spent: i32, byok: i32) -> GroupUse {
+        GroupUse { group: None, model: model.to_owned(), spent: usd(spent), byok: usd(byok), requests: 1 }
     }
 
     fn spent(this_week: i32, week_before: i32) -> DailyUse {
@@ -146,14 +147,7 @@ mod tests {
         assert_eq!(lines.len(), MOST_LINES + 1);
         assert_eq!((&lines[MOST_LINES].of, lines[MOST_LINES].this_week), (&LineSubject::Further(2), usd(3)));
 
-        let model = |number: i32| GroupUse {
-            group: None,
-            model: format!("a/{number:02}"),
-            spent: usd(number),
-            byok: Usd::ZERO,
-            requests: 1,
-        };
-        let uses: Vec<_> = (1..=15).map(model).collect();
+        let uses: Vec<_> = (1..=15).map(|number| model(&format!("a/{number:02}"), number, 0)).collect();
         let lines = models(&uses, None, Byok::Inside, WEEKS[0], Some(WEEKS[0].1));
         let last = lines.last().unwrap();
         assert_eq!((lines.len(), last.model.as_str(), last.spent), (MOST_LINES + 1, "3 further models", usd(6)));
@@ -162,13 +156,6 @@ mod tests {
 
     #[test]
     fn own_keys_are_told_apart_and_the_models_add_up_to_what_the_programme_counts() {
-        let model = |model: &str, spent, byok| GroupUse {
-            group: None,
-            model: model.to_owned(),
-            spent: usd(spent),
-            byok: usd(byok),
-            requests: 1,
-        };
         let uses = [model("a/own", 0, 9), model("b/both", 2, 3), model("c/credits", 4, 0)];
         let mut used = spent(7, 0);
         used.byok = spent(12, 0).credits;

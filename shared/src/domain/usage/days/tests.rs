@@ -4,10 +4,7 @@ use jiff::civil::date;
 use proptest::prelude::*;
 
 use super::*;
-
-fn usd(micros: i64) -> Usd {
-    Usd::from_micros(micros)
-}
+use crate::domain::testing::micros as usd;
 
 fn day(number: i64) -> Date {
     date(2026, 2, 25).checked_add(number.days()).unwrap()
@@ -126,18 +123,6 @@ proptest! {
             if sum.known == Accuracy::Exactly {
                 prop_assert_eq!(sum.spent, usd(truth), "{} for {}", from, length);
             }
-        }
-    }
-
-    #[test]
-    fn days_of_several_keys_add_up_day_by_day(parts in prop::collection::vec((0_i64..60, 0_i64..9), 0..30)) {
-        let mut all = Days::default();
-        for (number, spent) in &parts {
-            all.add(&Days::on_one(day(*number), usd(*spent)));
-        }
-        for number in 0..60 {
-            let truth = parts.iter().filter(|(on, _)| *on == number).map(|(_, spent)| *spent).sum();
-            prop_assert_eq!(all.on(day(number)), usd(truth));
         }
     }
 }

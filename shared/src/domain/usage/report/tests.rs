@@ -7,16 +7,13 @@ use jiff::civil::date;
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::testing::micros as usd;
 use crate::domain::usage::days::{Days, KeyCounters};
 
 const FIRST: Date = date(2026, 11, 1);
 
 fn day(number: i64) -> Date {
     FIRST.saturating_add(number.days())
-}
-
-fn usd(micros: i64) -> Usd {
-    Usd::from_micros(micros)
 }
 
 fn used(micros: i64, requests: u64) -> Sums {

@@ -4,15 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::grant::testing::a_programme;
+use crate::domain::testing::{at, date};
 use crate::domain::values::term::Term;
-
-fn at(text: &str) -> Timestamp {
-    text.parse().unwrap()
-}
-
-fn date(text: &str) -> Date {
-    text.parse().unwrap()
-}
 
 fn digest(weekday: Weekday, zone: &str) -> Programme {
     let mut programme = a_programme();
@@ -30,30 +23,15 @@ fn week(due: Option<Due>) -> Option<String> {
 }
 
 /// Time zones whose mornings are far from those of UTC, across the date line, or not at a full hour.
-const ZONES: [&str; 12] = [
-    "America/Los_Angeles",
-    "America/Denver",
-    "Pacific/Honolulu",
-    "Pacific/Kiritimati",
-    "Asia/Kathmandu",
-    "Asia/Bangkok",
-    "Australia/Lord_Howe",
-    "Pacific/Apia",
-    "Europe/Berlin",
-    "Africa/Cairo",
-    "America/St_Johns",
-    "UTC",
-];
+const ZONES: [&str; 6] =
+    ["America/St_Johns", "Pacific/Kiritimati", "Asia/Kathmandu", "Australia/Lord_Howe", "Africa/Cairo", "UTC"];
 
 #[test]
 fn a_digest_comes_at_seven_in_the_morning_where_its_programme_is() {
     for (zone, morning) in [
         ("America/Los_Angeles", "2026-11-16T15:00:00Z"),
-        ("America/Denver", "2026-11-16T14:00:00Z"),
-        ("Pacific/Honolulu", "2026-11-16T17:00:00Z"),
         ("Pacific/Kiritimati", "2026-11-15T17:00:00Z"),
         ("Asia/Kathmandu", "2026-11-16T01:15:00Z"),
-        ("UTC", "2026-11-16T07:00:00Z"),
     ] {
         let (programme, morning) = (digest(Weekday::Monday, zone), at(morning));
         let due = |now| of_programme(&programme, Timestamp::UNIX_EPOCH, DigestTrigger::Hourly, now);
