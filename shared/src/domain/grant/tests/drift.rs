@@ -4,12 +4,6 @@ use super::*;
 use crate::domain::values::window::Reset;
 
 impl Story {
-    fn live(key: char) -> Story {
-        let mut story = Story::new();
-        story.shown(PressKind::Reveal, key);
-        story
-    }
-
     fn again(&self, epoch: u32, key: char) -> Result<Change, Unchanged> {
         self.view.disable_again(Epoch::new(epoch), &hash(key), self.now + 1.second(), self.now)
     }
@@ -17,9 +11,9 @@ impl Story {
 
 #[test]
 fn a_key_that_is_enabled_and_must_not_be_is_to_be_disabled_again_and_a_live_one_is_not() {
-    let mut story = Story::live('a');
+    let mut story = Story::live();
     assert_eq!(story.again(1, 'a'), Err(Unchanged), "it is the live one");
-    story.apply(story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap());
+    story.held(HoldKind::Paused);
     assert_eq!(story.again(1, 'a'), Err(Unchanged), "it is ordered already");
     story.disabled(Epoch::new(1));
     assert_eq!(story.again(1, 'b'), Err(Unchanged), "another key bears its name");
@@ -33,13 +27,12 @@ fn a_key_that_is_enabled_and_must_not_be_is_to_be_disabled_again_and_a_live_one_
 
 #[test]
 fn keys_of_whatever_ended_are_to_be_disabled_again_and_an_attempt_without_a_key_is_the_sweepers() {
-    let mut replaced = Story::live('a');
-    replaced.now += 1.hour();
-    replaced.shown(PressKind::Replace, 'b');
+    let mut replaced = Story::live();
+    replaced.after(1.hour()).shown(PressKind::Replace, 'b');
     assert!(replaced.again(1, 'a').is_ok() && replaced.again(2, 'b').is_err());
 
-    let mut revoked = Story::live('a');
-    revoked.apply(revoked.view.revoke(&faculty(), None, revoked.now).unwrap()).disabled(Epoch::new(1));
+    let mut revoked = Story::live();
+    revoked.revoked().disabled(Epoch::new(1));
     assert!(revoked.again(1, 'a').is_ok());
 
     let mut unknown = Story::new();
@@ -51,7 +44,7 @@ fn keys_of_whatever_ended_are_to_be_disabled_again_and_an_attempt_without_a_key_
 
 #[test]
 fn a_key_found_disabled_stops_its_grant_but_not_while_somebody_may_be_about_to_enable_it() {
-    let mut story = Story::live('a');
+    let mut story = Story::live();
     let found =
         |story: &Story| story.view.found_disabled(story.view.grant.version, Epoch::new(1), &hash('a'), story.now);
     let change = found(&story).unwrap();
@@ -59,25 +52,21 @@ fn a_key_found_disabled_stops_its_grant_but_not_while_somebody_may_be_about_to_e
     assert_eq!((change.by.clone(), change.audit.clone().unwrap().act), (Actor::Sync, Act::Stopped));
     assert!(change.grant.orders_off().next().is_some(), "an enable that comes late is undone");
 
-    story.apply(story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap());
+    story.held(HoldKind::Paused);
     assert_eq!(found(&story), Err(NotAsRead::Unchanged), "it is disabled because of the hold");
-    story.apply(story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap());
-    story.now += LEASE;
+    story.released(HoldKind::Paused).after(LEASE);
     assert_eq!(found(&story), Err(NotAsRead::Unchanged), "its enable is ordered");
     story.enabled(Epoch::new(1));
     story.apply(found(&story).unwrap());
     assert_eq!(found(&story), Err(NotAsRead::Unchanged));
-    assert_eq!(
-        story.view.found_disabled(story.view.grant.version, Epoch::new(1), &hash('b'), story.now),
-        Err(NotAsRead::Unchanged)
-    );
+    let other = story.view.found_disabled(story.view.grant.version, Epoch::new(1), &hash('b'), story.now);
+    assert_eq!(other, Err(NotAsRead::Unchanged));
 }
 
 #[test]
 fn of_a_key_that_is_gone_nothing_is_ordered_and_a_grant_that_was_live_with_it_is_stopped() {
-    let mut story = Story::live('a');
-    story.now += 1.hour();
-    story.shown(PressKind::Replace, 'b');
+    let mut story = Story::live();
+    story.after(1.hour()).shown(PressKind::Replace, 'b');
     let gone = |story: &Story, epoch, key| {
         story.view.found_gone(story.view.grant.version, Epoch::new(epoch), &hash(key), story.now)
     };
@@ -92,7 +81,7 @@ fn of_a_key_that_is_gone_nothing_is_ordered_and_a_grant_that_was_live_with_it_is
     story.apply(change);
     assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::GoneAtProvider });
     assert_eq!(story.view.grant.orders_off().count(), 0);
-    story.apply(story.view.revoke(&faculty(), None, story.now).unwrap());
+    story.revoked();
     assert_eq!(story.view.grant.orders_off().count(), 0, "nothing is asked for what is gone");
     let change = story.again(2, 'b').unwrap();
     assert_eq!(change.grant.attempts[1].gone, None, "what is listed enabled is not gone");
@@ -100,8 +89,8 @@ fn of_a_key_that_is_gone_nothing_is_ordered_and_a_grant_that_was_live_with_it_is
 
 #[test]
 fn a_held_grant_whose_key_is_gone_is_stopped_and_stays_held() {
-    let mut story = Story::live('a');
-    story.apply(story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap());
+    let mut story = Story::live();
+    story.held(HoldKind::Paused);
     story.apply(story.view.found_gone(story.view.grant.version, Epoch::new(1), &hash('a'), story.now).unwrap());
     assert_eq!(story.view.grant.to_string(), "stopped, paused");
     let change = story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
@@ -110,7 +99,7 @@ fn a_held_grant_whose_key_is_gone_is_stopped_and_stays_held() {
 
 #[test]
 fn the_wanted_limit_is_sent_where_the_recorded_or_the_listed_one_is_another() {
-    let mut story = Story::live('a');
+    let mut story = Story::live();
     let dollars = Usd::from_dollars;
     let wanted = |story: &Story, listed| story.view.wanted(listed, story.now);
     assert_eq!(wanted(&story, ListedLimit::Unasked), None);
@@ -120,20 +109,13 @@ fn the_wanted_limit_is_sent_where_the_recorded_or_the_listed_one_is_another() {
     assert_eq!(wanted(&story, ListedLimit::CountedOtherwise), Some(WantedLimit::Limit(dollars(20))));
     story.apply(story.view.set_cap(Some(dollars(15)), &faculty(), None, story.now).unwrap());
     assert_eq!(wanted(&story, ListedLimit::Unasked), Some(WantedLimit::Limit(dollars(15))));
-    assert_eq!(
-        wanted(&story, ListedLimit::Limit(dollars(15))),
-        Some(WantedLimit::Limit(dollars(15))),
-        "to be recorded"
-    );
-    story.apply(story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap());
+    let listed = wanted(&story, ListedLimit::Limit(dollars(15)));
+    assert_eq!(listed, Some(WantedLimit::Limit(dollars(15))), "to be recorded");
+    story.held(HoldKind::Paused);
     assert_eq!(wanted(&story, ListedLimit::Unasked), Some(WantedLimit::Limit(dollars(15))), "held, it is sent too");
-    let hair = Usd::from_micros(14_990_001);
     story.limited();
-    assert_eq!(
-        (wanted(&story, ListedLimit::Limit(hair)), wanted(&story, ListedLimit::Unasked)),
-        (None, None),
-        "less than a cent away"
-    );
+    let hair = [ListedLimit::Limit(Usd::from_micros(14_990_001)), ListedLimit::Unasked];
+    assert_eq!(hair.map(|listed| wanted(&story, listed)), [None, None], "less than a cent away");
 }
 
 #[test]
@@ -141,8 +123,7 @@ fn a_limit_is_confirmed_once_and_never_in_another_window_than_it_was_reckoned_in
     let mut story = Story::new();
     story.view.programme.settings.reset = Reset::Daily;
     story.view.pot.limit = Usd::from_dollars(5000);
-    story.shown(PressKind::Reveal, 'a').now += 1.hour();
-    story.shown(PressKind::Replace, 'b').reading(1, 5_000_000);
+    story.shown(PressKind::Reveal, 'a').after(1.hour()).shown(PressKind::Replace, 'b').reading(1, 5_000_000);
     assert_eq!(story.view.wanted(ListedLimit::Unasked, story.now), Some(WantedLimit::Limit(Usd::from_dollars(15))));
     let change = story.view.order_limit(ListedLimit::Unasked, story.now).unwrap();
     assert_eq!((&change.audit, change.pot), (&None, PotChange::None), "a mark");
@@ -154,10 +135,8 @@ fn a_limit_is_confirmed_once_and_never_in_another_window_than_it_was_reckoned_in
     let confirmed = |story: &Story| story.view.limit_confirmed(&order, sent, window, story.now);
     let change = confirmed(&story).unwrap();
     let what = change.audit.clone().unwrap();
-    assert_eq!(
-        (what.act, what.from.as_deref(), what.to.as_deref()),
-        (Act::LimitSent, Some("20.000000"), Some("15.000000"))
-    );
+    let told = (what.act, what.from.as_deref(), what.to.as_deref());
+    assert_eq!(told, (Act::LimitSent, Some("20.000000"), Some("15.000000")));
     let unsent = story.view.clone();
     story.apply(change);
     assert_eq!((story.view.wanted(ListedLimit::Unasked, story.now), story.view.grant.orders().len()), (None, 0));
@@ -170,11 +149,10 @@ fn a_limit_is_confirmed_once_and_never_in_another_window_than_it_was_reckoned_in
 
 #[test]
 fn with_less_than_a_cent_left_a_live_key_is_used_up() {
-    let mut story = Story::live('a');
+    let mut story = Story::live();
     story.reading(1, 19_995_000);
     assert_eq!(story.view.wanted(ListedLimit::Unasked, story.now), None, "its own use is off its own limit");
-    story.now += 1.hour();
-    story.reading(1, 19_990_000).shown(PressKind::Replace, 'b').reading(1, 19_995_000);
+    story.after(1.hour()).reading(1, 19_990_000).shown(PressKind::Replace, 'b').reading(1, 19_995_000);
     assert_eq!(story.view.wanted(ListedLimit::Unasked, story.now), Some(WantedLimit::UsedUp));
     story.apply(story.view.stop(Stopped::UsedUp, &Actor::Sync, story.now).unwrap());
     assert_eq!(story.view.wanted(ListedLimit::Unasked, story.now), None);
@@ -183,17 +161,14 @@ fn with_less_than_a_cent_left_a_live_key_is_used_up() {
 #[test]
 fn keys_of_revoked_grants_may_go_two_days_after_their_last_reading_and_those_of_ended_ones_after_ninety() {
     let (hours, days) = (SignedDuration::from_hours, |days: i64| SignedDuration::from_hours(24 * days));
-    let mut story = Story::live('a');
+    let mut story = Story::live();
     story.now += 1.hour();
     let may = |story: &Story, restored| story.view.may_purge(Epoch::new(1), story.now, restored, story.now);
     story.now += days(200);
     assert!(!may(&story, None), "it is live");
-    story.apply(story.view.revoke(&faculty(), None, story.now).unwrap());
-    story.now += days(1);
+    story.revoked().after(days(1));
     assert!(!may(&story, None), "nobody has answered its disable");
-    story.disabled(Epoch::new(1));
-    story.reading(1, 1_000_000);
-    story.now += hours(47);
+    story.disabled(Epoch::new(1)).reading(1, 1_000_000).after(hours(47));
     assert!(!may(&story, None));
     story.now += hours(1);
     assert!(may(&story, None));
@@ -203,16 +178,12 @@ fn keys_of_revoked_grants_may_go_two_days_after_their_last_reading_and_those_of_
     story.apply(change);
     assert_eq!((attempt(&story, 1).gone, may(&story, None)), (Some(KeyAbsence::Purged), false));
     assert_eq!(story.view.purged(Epoch::new(1), &hash('a'), story.now), Err(Unchanged));
-    assert_eq!(
-        story.view.found_gone(story.view.grant.version, Epoch::new(1), &hash('a'), story.now),
-        Err(NotAsRead::Unchanged),
-        "purged, not missing"
-    );
+    let gone = story.view.found_gone(story.view.grant.version, Epoch::new(1), &hash('a'), story.now);
+    assert_eq!(gone, Err(NotAsRead::Unchanged), "purged, not missing");
 
-    let mut ended = Story::live('a');
+    let mut ended = Story::live();
     ended.now = ended.view.programme.settings.term.ends_at();
-    ended.apply(ended.view.end(&Actor::Rule, ended.now).unwrap()).disabled(Epoch::new(1));
-    ended.now += days(89);
+    ended.apply(ended.view.end(&Actor::Rule, ended.now).unwrap()).disabled(Epoch::new(1)).after(days(89));
     assert!(!may(&ended, None));
     ended.now += days(1);
     assert!(may(&ended, None));

@@ -3,17 +3,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::programme::{Group, Pot, Settings};
+use crate::domain::programme::{Group, Settings};
+use crate::domain::testing::dollars;
 use crate::domain::values::term::Term;
 use crate::domain::values::window::Reset;
-
-fn dollars(dollars: i32) -> Usd {
-    Usd::from_dollars(dollars)
-}
-
-fn cost(story: &Story) -> Usd {
-    story.view.place().cost(story.now)
-}
 
 impl Story {
     fn counted_in(reset: Reset) -> Story {
@@ -37,12 +30,11 @@ impl Story {
 
 #[test]
 fn an_edit_reserves_what_is_more_at_once_and_gives_nothing_back() {
-    let mut story = Story::new();
-    story.shown(PressKind::Reveal, 'a');
+    let mut story = Story::live();
     assert_eq!(story.edited(|settings| settings.cap = dollars(30)).more, dollars(10));
-    assert_eq!((story.view.pot.reserved, cost(&story)), (dollars(30), dollars(30)));
+    assert_eq!((story.view.pot.reserved, story.cost()), (dollars(30), dollars(30)));
     assert_eq!(story.edited(|settings| settings.cap = dollars(5)).more, Usd::ZERO);
-    assert_eq!((story.view.pot.reserved, cost(&story)), (dollars(30), dollars(20)), "nobody was ever told of thirty");
+    assert_eq!((story.view.pot.reserved, story.cost()), (dollars(30), dollars(20)), "nobody was ever told of thirty");
     let mut invited = Story::new();
     let effect = invited.edited(|settings| settings.cap = dollars(30));
     assert_eq!((effect.more, effect.grants, effect.with_keys, effect.keys_until), (Usd::ZERO, 1, 0, None));
@@ -52,25 +44,23 @@ fn an_edit_reserves_what_is_more_at_once_and_gives_nothing_back() {
 fn a_key_counts_until_it_expires_however_early_the_term_ends_then() {
     let mut story = Story::counted_in(Reset::Monthly);
     story.shown(PressKind::Reveal, 'a');
-    let (term, before) = (story.view.programme.settings.term.clone(), cost(&story));
+    let (term, before) = (story.view.programme.settings.term.clone(), story.cost());
     let until = attempt(&story, 1).expires_at;
     assert_eq!(until, Some(term.ends_at()));
     let effect = story.edited(|settings| {
         settings.term = Term::new(term.starts_on(), term.starts_on(), term.timezone()).unwrap();
     });
-    assert_eq!((effect.more, effect.keys_until, cost(&story)), (Usd::ZERO, until, before));
-    story.apply(story.view.revoke(&faculty(), None, story.now).unwrap()).disabled(Epoch::new(1));
-    story.read_at_last(1, 0);
-    assert_eq!(cost(&story), Usd::ZERO, "it is off, and was read since");
+    assert_eq!((effect.more, effect.keys_until, story.cost()), (Usd::ZERO, until, before));
+    story.revoked().disabled(Epoch::new(1)).read_at_last(1, 0);
+    assert_eq!(story.cost(), Usd::ZERO, "it is off, and was read since");
 }
 
 #[test]
 fn a_cap_for_a_while_counts_in_each_window_until_it_is_over() {
     let mut story = Story::counted_in(Reset::Monthly);
     story.shown(PressKind::Reveal, 'a');
-    let windows =
-        i32::try_from(Reset::Monthly.windows_between(story.now, story.view.programme.settings.term.ends_at()));
-    let windows = windows.unwrap() + 1;
+    let left = Reset::Monthly.windows_between(story.now, story.view.programme.settings.term.ends_at());
+    let windows = i32::try_from(left).unwrap() + 1;
     assert!(windows >= 3, "{windows}");
     let until = Reset::Monthly.resets_at(story.now).unwrap() + 24.hours();
     let set = |story: &Story, cap| {
@@ -80,25 +70,21 @@ fn a_cap_for_a_while_counts_in_each_window_until_it_is_over() {
     assert_eq!(change.audit.as_ref().unwrap().to, Some(format!("50.000000 until {until}")));
     story.apply(change);
     assert_eq!(set(&story, 50), Err(CapRefused::Unchanged));
-    assert_eq!(cost(&story), dollars(windows * 50), "the key keeps the limit until another is confirmed");
+    assert_eq!(story.cost(), dollars(windows * 50), "the key keeps the limit until another is confirmed");
     // The told limit counts until the provider has confirmed another.
     assert_eq!(story.view.place().cost(until), dollars((windows - 1) * 20), "nothing larger was ever sent");
     assert_eq!(story.view.limit_wanted(story.now), Some(WantedLimit::Limit(dollars(50))));
     assert_eq!(story.view.limit_wanted(until), Some(WantedLimit::Limit(dollars(20))), "as before");
     let lower = set(&story, 5).unwrap();
     story.apply(lower);
-    assert_eq!(cost(&story), dollars(windows * 20), "afterwards this window has twenty again");
-    let poor = Story {
-        now: story.now,
-        view: View { pot: Pot { limit: story.view.pot.reserved, ..story.view.pot.clone() }, ..story.view.clone() },
-    };
-    assert_eq!(set(&poor, 90), Err(CapRefused::PotExhausted));
+    assert_eq!(story.cost(), dollars(windows * 20), "afterwards this window has twenty again");
+    story.view.pot.limit = story.view.pot.reserved;
+    assert_eq!(set(&story, 90), Err(CapRefused::PotExhausted));
 }
 
 #[test]
 fn an_act_that_decides_which_cap_counts_moves_the_pot_though_it_costs_the_same_so_that_no_edit_passes_it() {
-    let mut story = Story::new();
-    story.shown(PressKind::Reveal, 'a');
+    let story = Story::live();
     let counted = |story: &Story, change: Change| change.counted(&story.view, story.now).pot;
     let own = story.view.set_cap(Some(dollars(20)), &faculty(), None, story.now).unwrap();
     assert_eq!(counted(&story, own), PotChange::TakeAnyway(Usd::ZERO));
@@ -195,7 +181,7 @@ proptest! {
                     }
                 }
             }
-            let cost = story.view.place().cost(story.now);
+            let cost = story.cost();
             prop_assert!(story.view.pot.reserved >= cost, "{step:?}: {} for {cost}", story.view.pot.reserved);
             if let Some(live) = story.view.grant.live().filter(|live| live.expires_at.is_some_and(|end| story.now < end)) {
                 let limit = live.limit.unwrap_or_default();

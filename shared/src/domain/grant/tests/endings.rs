@@ -4,67 +4,56 @@
 use super::*;
 
 #[test]
-fn an_answer_to_an_older_order_does_not_confirm_a_newer_one() {
-    let mut story = Story::new();
-    story.shown(PressKind::Reveal, 'a');
-    story.apply(story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap());
-    let first = story.view.grant.orders_off().next().unwrap();
-    story.apply(story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap());
-    story.now += 1.minute();
-    story.apply(story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap());
-    assert_eq!(story.view.confirmed(&first, story.now), Err(Unchanged));
-    assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
-}
-
-#[test]
 fn a_swept_key_that_is_enabled_again_is_to_be_disabled_again_and_a_namesake_is_not() {
     let mut story = Story::new();
     story.begin(PressKind::Reveal);
     story.now += GRACE;
     story.apply(story.swept(1, 'a').unwrap());
     assert_eq!(story.swept(1, 'b'), Err(SweepOutcome::NotItsKey));
-    story.disabled(Epoch::new(1));
-    story.now += 1.hour();
+    story.disabled(Epoch::new(1)).after(1.hour());
     assert_eq!(story.swept(1, 'a'), Err(SweepOutcome::Already), "one entry says it");
     let too_old = story.now - 1.hour();
-    assert_eq!(
-        story.view.disable_again(Epoch::new(1), &hash('a'), too_old, story.now),
-        Err(Unchanged),
-        "it was disabled since"
-    );
+    let again = story.view.disable_again(Epoch::new(1), &hash('a'), too_old, story.now);
+    assert_eq!(again, Err(Unchanged), "it was disabled since");
     story.apply(story.view.disable_again(Epoch::new(1), &hash('a'), story.now, story.now).unwrap());
     assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
 }
 
 #[test]
-fn a_hold_during_minting_keeps_the_key_from_being_shown_and_the_grant_goes_back() {
-    let mut story = Story::new();
-    let begun = story.begin(PressKind::Reveal);
-    story.apply(story.view.hold(HoldKind::Paused, &faculty(), Some("exam"), story.now).unwrap());
-    assert_eq!(story.view.record(&begun, &minted('a'), story.now), Err(RecordRefused::Held(HoldKind::Paused)));
-    story.apply(story.view.give_up(&begun, AttemptFailure::Lost, Some(&hash('a')), "held", story.now).unwrap());
-    assert_eq!(
-        (story.view.grant.to_string().as_str(), attempt(&story, 1).state),
-        ("invited, paused", AttemptState::Lost)
-    );
-    assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
-    assert_eq!(story.refused(PressKind::Reveal), BeginRefused::Held(HoldKind::Paused));
-    let again = story.view.give_up(&begun, AttemptFailure::Lost, Some(&hash('a')), "held", story.now);
-    assert_eq!(again, Err(Unchanged), "giving up twice changes nothing");
+fn a_hold_or_a_revocation_during_minting_keeps_the_key_from_being_shown() {
+    for (revoked, refused, left) in
+        [(false, RecordRefused::Held(HoldKind::Paused), "invited, paused"), (true, RecordRefused::Revoked, "revoked")]
+    {
+        let mut story = Story::new();
+        let begun = story.begin(PressKind::Reveal);
+        if revoked {
+            story.revoked()
+        } else {
+            story.held(HoldKind::Paused)
+        };
+        assert_eq!(story.view.record(&begun, &minted('a'), story.now), Err(refused));
+        let given_up =
+            |story: &Story| story.view.give_up(&begun, AttemptFailure::Lost, Some(&hash('a')), left, story.now);
+        story.apply(given_up(&story).unwrap());
+        assert_eq!((story.view.grant.to_string().as_str(), attempt(&story, 1).state), (left, AttemptState::Lost));
+        assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
+        assert_eq!(given_up(&story), Err(Unchanged), "giving up twice changes nothing");
+        if !revoked {
+            assert_eq!(story.refused(PressKind::Reveal), BeginRefused::Held(HoldKind::Paused));
+        }
+    }
 }
 
 #[test]
 fn the_key_is_enabled_when_the_last_hold_comes_off_and_pressing_again_names_it_again() {
-    let mut story = Story::new();
-    story.shown(PressKind::Reveal, 'a');
+    let mut story = Story::live();
     for kind in [HoldKind::Paused, HoldKind::Dropped] {
-        story.apply(story.view.hold(kind, &faculty(), None, story.now).unwrap());
+        story.held(kind);
         assert_eq!(story.view.hold(kind, &faculty(), None, story.now), Err(HoldRefused::AlreadyHeld));
     }
-    story.disabled(Epoch::new(1));
-    story.apply(story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap());
+    story.disabled(Epoch::new(1)).released(HoldKind::Paused);
     assert_eq!(story.view.grant.orders().into_iter().next(), None, "it is held still");
-    story.apply(story.view.release(HoldKind::Dropped, &faculty(), story.now).unwrap());
+    story.released(HoldKind::Dropped);
     assert_eq!(attempt(&story, 1).switch, SwitchState::OnOrdered { since: story.now, until_limited: false });
     let again = story.view.release(HoldKind::Dropped, &faculty(), story.now).unwrap_err();
     assert_eq!(again, ReleaseRefused::NotHeld);
@@ -74,16 +63,10 @@ fn the_key_is_enabled_when_the_last_hold_comes_off_and_pressing_again_names_it_a
 
 #[test]
 fn an_answer_that_comes_after_the_opposite_was_asked_for_leads_to_that_once_more() {
-    let mut story = Story::new();
-    story.shown(PressKind::Reveal, 'a');
-    let pause = |story: &Story| story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
-    let resume = |story: &Story| story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
+    let mut story = Story::live();
     let order = |story: &Story| story.view.grant.orders().into_iter().next().unwrap();
-    let change = pause(&story);
-    let off = order(story.apply(change));
-    story.now += 1.second();
-    let change = resume(&story);
-    let on = order(story.apply(change));
+    let off = order(story.held(HoldKind::Paused));
+    let on = order(story.after(1.second()).released(HoldKind::Paused));
     assert_eq!((off.kind, on.kind, on.since), (OrderKind::Off, OrderKind::On, story.now));
     // The enable is answered first, so the disable may have reached the provider before it or after.
     story.apply(story.view.confirmed(&on, story.now).unwrap());
@@ -96,29 +79,26 @@ fn an_answer_that_comes_after_the_opposite_was_asked_for_leads_to_that_once_more
     assert_eq!(story.view.confirmed(&off, story.now), Err(Unchanged), "that is done");
     assert_eq!(story.view.confirmed(&on, story.now), Err(Unchanged), "a later enable is ordered than this");
 
-    let change = pause(&story);
-    story.apply(change).now += LATE_ENABLE;
-    story.disabled(Epoch::new(1));
-    story.now += 1.second();
+    story.held(HoldKind::Paused).after(LATE_ENABLE).disabled(Epoch::new(1)).after(1.second());
     story.apply(story.view.confirmed(&on, story.now).unwrap());
     assert_eq!(order(&story), Order { since: story.now, due: story.now, ..off.clone() });
     assert_eq!(story.view.confirmed(&off, story.now), Err(Unchanged));
 
-    story.apply(story.view.revoke(&faculty(), None, story.now).unwrap());
+    story.revoked();
     assert_eq!(story.view.confirmed(&Order { key: hash('b'), ..off }, story.now), Err(Unchanged), "it is another key");
 }
 
 #[test]
 fn disuse_gives_the_place_back_and_the_student_resumes_while_the_pot_allows() {
-    let mut story = Story::new();
-    story.shown(PressKind::Reveal, 'a').reading(1, 3_000_000);
+    let mut story = Story::live();
+    story.reading(1, 3_000_000);
     story.apply(story.view.hold(HoldKind::Unused, &Actor::Rule, None, story.now).unwrap());
-    assert_eq!(story.view.place().cost(story.now), Usd::from_dollars(20), "until it is disabled, the key can spend");
+    assert_eq!(story.cost(), Usd::from_dollars(20), "until it is disabled, the key can spend");
     story.disabled(Epoch::new(1));
-    assert_eq!(story.view.place().cost(story.now), Usd::from_dollars(20), "and nobody has read what it spent");
+    assert_eq!(story.cost(), Usd::from_dollars(20), "and nobody has read what it spent");
     story.now += SETTLING;
     story.view.pot.counted_at = Some(story.now);
-    assert_eq!(story.view.place().cost(story.now), Usd::from_dollars(3));
+    assert_eq!(story.cost(), Usd::from_dollars(3));
     story.view.pot.reserved = Usd::from_micros(83_000_001);
     let refused = story.view.release(HoldKind::Unused, &Actor::Student, story.now).unwrap_err();
     assert_eq!(refused, ReleaseRefused::PotExhausted);
@@ -129,13 +109,12 @@ fn disuse_gives_the_place_back_and_the_student_resumes_while_the_pot_allows() {
 
 #[test]
 fn revoked_is_terminal() {
-    let mut story = Story::new();
-    story.shown(PressKind::Reveal, 'a').reading(1, 1_000_000);
+    let mut story = Story::live();
+    story.reading(1, 1_000_000);
     story.apply(story.view.revoke(&faculty(), Some("left the university"), story.now).unwrap());
     assert_eq!(story.view.pot.reserved, Usd::from_dollars(20), "nobody knows yet what it spent");
     assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
-    story.disabled(Epoch::new(1));
-    story.read_at_last(1, 18_000_000);
+    story.disabled(Epoch::new(1)).read_at_last(1, 18_000_000);
     assert_eq!(story.view.pot.reserved, Usd::from_dollars(18));
     let (view, now) = (&story.view, story.now);
     assert_eq!(story.refused(PressKind::Replace), BeginRefused::Revoked);
@@ -147,51 +126,24 @@ fn revoked_is_terminal() {
 }
 
 #[test]
-fn revoking_while_the_key_is_made_keeps_it_from_being_shown() {
-    let mut story = Story::new();
-    let begun = story.begin(PressKind::Reveal);
-    story.apply(story.view.revoke(&faculty(), None, story.now).unwrap());
-    assert_eq!(story.view.pot.reserved, Usd::ZERO);
-    assert_eq!(story.view.record(&begun, &minted('a'), story.now), Err(RecordRefused::Revoked));
-    story.apply(story.view.give_up(&begun, AttemptFailure::Lost, Some(&hash('a')), "revoked", story.now).unwrap());
-    assert_eq!(story.view.grant.state, GrantState::Revoked);
-}
-
-#[test]
-fn a_key_reported_leaked_is_owed_its_disable_and_the_student_hears_of_it() {
-    let mut story = Story::new();
-    story.shown(PressKind::Reveal, 'a');
+fn a_key_reported_leaked_is_owed_its_disable_and_a_page_from_before_a_replacement_ends_no_new_one() {
+    let mut story = Story::live();
     let change = story.view.stop(Stopped::Leaked, &Actor::Student, story.now).unwrap();
     assert_eq!(change.notice, Some(Notice::KeyLeaked));
     story.apply(change);
     assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
     assert_eq!(story.view.stop(Stopped::Leaked, &Actor::Student, story.now), Err(Unchanged));
     assert_eq!(story.refused(PressKind::Reveal), BeginRefused::AlreadyShown);
-    story.now += 1.hour();
-    story.shown(PressKind::Replace, 'b');
-}
-
-#[test]
-fn the_sweeper_touches_only_attempts_that_were_not_shown_and_are_older_than_the_grace() {
-    let mut story = Story::new();
-    let begun = story.begin(PressKind::Reveal);
-    assert_eq!(story.swept(1, 'a'), Err(SweepOutcome::TooYoung));
-    assert_eq!(story.swept(2, 'b'), Err(SweepOutcome::NoAttempt));
-    let mut shown = Story::new();
-    shown.shown(PressKind::Reveal, 'a').now += GRACE;
-    assert_eq!(shown.swept(1, 'a'), Err(SweepOutcome::Shown));
-
-    story.now += GRACE;
-    story.apply(story.swept(1, 'a').unwrap());
-    assert_eq!(story.view.grant.state, GrantState::Invited);
-    assert_eq!(story.swept(1, 'a'), Err(SweepOutcome::Already));
-    assert_eq!(story.view.record(&begun, &minted('a'), story.now), Err(RecordRefused::Lost));
+    story.after(1.hour()).shown(PressKind::Replace, 'b');
+    assert_eq!(story.view.report_leaked(Epoch::new(1), story.now), Err(Unchanged));
+    story.apply(story.view.report_leaked(Epoch::new(2), story.now).unwrap());
+    assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::Leaked });
+    assert_eq!(story.view.report_leaked(Epoch::new(2), story.now), Err(Unchanged), "nothing is left to end");
 }
 
 #[test]
 fn a_cap_of_ones_own_moves_the_place_within_the_pot() {
-    let mut story = Story::new();
-    story.shown(PressKind::Reveal, 'a');
+    let mut story = Story::live();
     story.apply(story.view.set_cap(Some(Usd::from_dollars(100)), &faculty(), None, story.now).unwrap());
     assert_eq!(story.view.pot.reserved, Usd::from_dollars(100));
     let above = story.view.set_cap(Some(Usd::from_micros(100_000_001)), &faculty(), None, story.now);
@@ -214,22 +166,10 @@ fn a_place_that_was_never_used_is_given_back_once_the_claim_window_has_closed() 
 }
 
 #[test]
-fn a_leak_reported_on_a_page_from_before_a_replacement_does_not_end_the_new_key() {
-    let mut story = Story::new();
-    story.shown(PressKind::Reveal, 'a');
-    story.shown(PressKind::Replace, 'b');
-    assert_eq!(story.view.report_leaked(Epoch::new(1), story.now), Err(Unchanged));
-    story.apply(story.view.report_leaked(Epoch::new(2), story.now).unwrap());
-    assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::Leaked });
-    assert_eq!(
-        story.view.report_leaked(Epoch::new(2), story.now),
-        Err(Unchanged),
-        "a second press finds nothing to end"
-    );
-}
-
-#[test]
 fn whatever_became_of_an_attempt_whose_key_nobody_saw_the_sweeper_ends_it_and_frees_the_grant() {
+    assert_eq!(Story::new().swept(1, 'a'), Err(SweepOutcome::NoAttempt));
+    let mut shown = Story::live();
+    assert_eq!(shown.after(GRACE).swept(1, 'a'), Err(SweepOutcome::Shown));
     for how in [None, Some(AttemptFailure::Unknown), Some(AttemptFailure::Refused), Some(AttemptFailure::Lost)] {
         let mut story = Story::new();
         let begun = story.begin(PressKind::Reveal);
@@ -240,15 +180,14 @@ fn whatever_became_of_an_attempt_whose_key_nobody_saw_the_sweeper_ends_it_and_fr
         assert_eq!(story.swept(1, 'a'), Err(SweepOutcome::TooYoung), "{how:?}");
         story.now += 1.second();
         story.apply(story.swept(1, 'a').unwrap());
-        assert_eq!(
-            (&story.view.grant.state, attempt(&story, 1).state),
-            (&GrantState::Invited, AttemptState::Swept),
-            "{how:?}"
-        );
+        let states = (&story.view.grant.state, attempt(&story, 1).state);
+        assert_eq!(states, (&GrantState::Invited, AttemptState::Swept), "{how:?}");
         assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
+        assert_eq!(story.swept(1, 'a'), Err(SweepOutcome::Already));
+        assert_eq!(story.view.record(&begun, &minted('a'), story.now), Err(RecordRefused::Lost));
     }
-    let mut replacing = Story::new();
-    replacing.shown(PressKind::Reveal, 'a').begin(PressKind::Replace);
+    let mut replacing = Story::live();
+    replacing.begin(PressKind::Replace);
     replacing.now += LEASE;
     replacing.begin(PressKind::Replace);
     replacing.now += GRACE;

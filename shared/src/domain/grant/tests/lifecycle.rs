@@ -5,8 +5,15 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::values::term::Term;
 
+const UNUSED_SOON: Option<Rule> = Some(Rule::Announce(Notice::UnusedSoon));
+const TERM_END_SOON: Option<Rule> = Some(Rule::Announce(Notice::TermEndSoon));
+
 fn days(days: i64) -> SignedDuration {
     SignedDuration::from_hours(24 * days)
+}
+
+fn sent_at_once(said: AnnouncedEnd) -> NoticeDelivery {
+    NoticeDelivery::SentBy(said.at)
 }
 
 impl Story {
@@ -20,7 +27,13 @@ impl Story {
 
     /// One night's run of the rules; each of its mails is sent at once.
     fn night(&mut self, last_used_at: Option<Timestamp>) -> Option<Rule> {
-        self.night_with(last_used_at, |said| NoticeDelivery::SentBy(said.at))
+        self.night_with(last_used_at, sent_at_once)
+    }
+
+    /// The run of this night.
+    fn night_at(&mut self, now: Timestamp, last_used_at: Option<Timestamp>) -> Option<Rule> {
+        self.now = now;
+        self.night(last_used_at)
     }
 
     fn night_with(
@@ -45,59 +58,43 @@ impl Story {
 }
 
 #[test]
-fn without_rules_nothing_is_asked_for() {
-    let mut story = Story::with_rules(None, None);
-    story.now += days(80);
-    assert_eq!(story.night(None), None);
-}
-
-#[test]
 fn a_key_that_is_not_used_is_announced_a_week_before_and_then_held_and_works_on_after_one_press() {
     let mut story = Story::with_rules(Some(30), None);
     let shown = story.now;
-    story.now = shown + days(23) - 1.second();
-    assert_eq!(story.night(None), None);
+    assert_eq!(story.night_at(shown + days(23) - 1.second(), None), None);
     story.now += 1.second();
-    let (change, rule) = story.decided(None, |said| NoticeDelivery::SentBy(said.at)).unwrap();
+    let (change, rule) = story.decided(None, sent_at_once).unwrap();
     assert_eq!((rule, change.notice), (Rule::Announce(Notice::UnusedSoon), Some(Notice::UnusedSoon)));
     assert_eq!((&change.audit, change.pot), (&None, PotChange::None));
     story.apply(change);
     assert_eq!(attempt(&story, 1).announced[&Notice::UnusedSoon].until, shown + days(30));
     assert_eq!(story.night(None), None, "it is announced once");
-    story.now = shown + days(30) - 1.second();
-    assert_eq!(story.night(None), None);
+    assert_eq!(story.night_at(shown + days(30) - 1.second(), None), None);
     story.now += 1.second();
-    let (change, rule) = story.decided(None, |said| NoticeDelivery::SentBy(said.at)).unwrap();
+    let (change, rule) = story.decided(None, sent_at_once).unwrap();
     assert_eq!((rule, change.notice, change.by.clone()), (Rule::Hold, Some(Notice::Unused), Actor::Rule));
     story.apply(change).disabled(Epoch::new(1));
     assert_eq!(story.night(None), None, "it is held already");
 
     story.apply(story.view.release(HoldKind::Unused, &Actor::Student, story.now).unwrap()).enabled(Epoch::new(1));
-    story.now += days(22);
-    assert_eq!(story.night(None), None, "who resumes has all the days again");
-    story.now += days(1);
-    assert_eq!(story.night(None), Some(Rule::Announce(Notice::UnusedSoon)));
+    assert_eq!(story.after(days(22)).night(None), None, "who resumes has all the days again");
+    assert_eq!(story.after(days(1)).night(None), UNUSED_SOON);
 }
 
 #[test]
 fn any_use_keeps_a_key_even_one_that_costs_nothing() {
     let mut told = Story::with_rules(Some(30), None);
     let shown = told.now;
-    told.now = shown + days(23);
-    assert_eq!(told.night(None), Some(Rule::Announce(Notice::UnusedSoon)));
+    assert_eq!(told.night_at(shown + days(23), None), UNUSED_SOON);
     let used = Some(shown + days(25));
-    told.now = shown + days(30);
-    assert_eq!(told.night(used), None, "used since it was announced");
-    told.now = shown + days(25 + 23);
-    assert_eq!(told.night(used), Some(Rule::Announce(Notice::UnusedSoon)));
-    told.now = shown + days(25 + 30);
-    assert_eq!(told.night(used), Some(Rule::Hold));
+    assert_eq!(told.night_at(shown + days(30), used), None, "used since it was announced");
+    assert_eq!(told.night_at(shown + days(25 + 23), used), UNUSED_SOON);
+    assert_eq!(told.night_at(shown + days(25 + 30), used), Some(Rule::Hold));
 
     let mut spent = Story::with_rules(Some(30), None);
     spent.now = shown + days(20);
     spent.reading(1, 5);
-    spent.now = shown + days(30);
-    assert_eq!(spent.night(None), None, "what it spent says that it was used");
+    assert_eq!(spent.night_at(shown + days(30), None), None, "what it spent says that it was used");
 }
 
 #[test]
@@ -105,20 +102,16 @@ fn an_old_key_is_announced_twice_its_replacement_is_free_and_then_it_is_stopped(
     let mut story = Story::with_rules(None, Some(60));
     story.view.programme.settings.replacements = 0;
     let shown = story.now;
-    story.now = shown + days(46) - 1.second();
-    assert_eq!(story.night(None), None);
+    assert_eq!(story.night_at(shown + days(46) - 1.second(), None), None);
     assert_eq!(story.refused(PressKind::Replace), BeginRefused::ReplacementsUsedUp);
-    story.now += 1.second();
-    assert_eq!(story.night(None), Some(Rule::Announce(Notice::TooOldLater)));
+    assert_eq!(story.after(1.second()).night(None), Some(Rule::Announce(Notice::TooOldLater)));
     assert!(story.press(PressKind::Replace).is_ok(), "who was told to replace it may");
     assert_eq!(story.night(None), None);
-    story.now = shown + days(57);
-    assert_eq!(story.night(None), Some(Rule::Announce(Notice::TooOldSoon)));
+    assert_eq!(story.night_at(shown + days(57), None), Some(Rule::Announce(Notice::TooOldSoon)));
     assert_eq!(story.night(None), None);
-    story.now = shown + days(67) - 1.second();
-    assert_eq!(story.night(None), None);
+    assert_eq!(story.night_at(shown + days(67) - 1.second(), None), None);
     story.now += 1.second();
-    let (change, rule) = story.decided(None, |said| NoticeDelivery::SentBy(said.at)).unwrap();
+    let (change, rule) = story.decided(None, sent_at_once).unwrap();
     assert_eq!((rule, change.notice), (Rule::Stop, Some(Notice::TooOld)));
     story.apply(change);
     assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::TooOld });
@@ -129,16 +122,13 @@ fn an_old_key_is_announced_twice_its_replacement_is_free_and_then_it_is_stopped(
 #[test]
 fn what_would_end_after_the_term_is_not_announced_and_nothing_is_asked_for_of_a_held_or_ended_grant() {
     let mut story = Story::with_rules(Some(99), Some(95));
-    story.now = story.view.programme.settings.term.ends_at() - 1.second();
-    assert_eq!(story.night(None), Some(Rule::Announce(Notice::TermEndSoon)));
+    assert_eq!(story.night_at(story.view.programme.settings.term.ends_at() - 1.second(), None), TERM_END_SOON);
     assert_eq!(story.night(None), None);
-    story.now += 1.second();
-    assert_eq!(story.night(None), None);
+    assert_eq!(story.after(1.second()).night(None), None);
     let mut held = Story::with_rules(Some(30), None);
-    held.apply(held.view.hold(HoldKind::Paused, &faculty(), None, held.now).unwrap());
-    held.now += days(40);
+    held.held(HoldKind::Paused).after(days(40));
     assert_eq!(held.night(None), None);
-    held.apply(held.view.release(HoldKind::Paused, &faculty(), held.now).unwrap());
+    held.released(HoldKind::Paused);
     assert_eq!(held.night(None), None, "nobody could use it meanwhile");
 }
 
@@ -146,10 +136,13 @@ fn what_would_end_after_the_term_is_not_announced_and_nothing_is_asked_for_of_a_
 fn the_end_of_the_term_is_announced_a_week_before_once_and_anew_when_it_was_moved() {
     let mut story = Story::with_rules(None, None);
     let term = story.view.programme.settings.term.clone();
-    story.now = term.ends_at() - days(7) - 1.second();
-    assert_eq!(story.night(None), None);
-    story.now += 1.second();
-    let (change, rule) = story.decided(None, |said| NoticeDelivery::SentBy(said.at)).unwrap();
+    assert_eq!(story.night_at(term.ends_at() - days(7) - 1.second(), None), None);
+    story.view.programme.settings.student_mails = false;
+    assert_eq!(story.after(1.second()).night(None), None, "no mail may be sent");
+    story.view.programme.settings.student_mails = true;
+    assert_eq!(story.held(HoldKind::Paused).night(None), None, "the key does not work");
+    story.released(HoldKind::Paused).enabled(Epoch::new(1));
+    let (change, rule) = story.decided(None, sent_at_once).unwrap();
     assert_eq!((rule, change.notice), (Rule::Announce(Notice::TermEndSoon), Some(Notice::TermEndSoon)));
     assert_eq!((&change.audit, change.pot), (&None, PotChange::None));
     story.apply(change);
@@ -162,40 +155,21 @@ fn the_end_of_the_term_is_announced_a_week_before_once_and_anew_when_it_was_move
     let longer = term.ends_on().checked_add(30.days()).unwrap();
     story.view.programme.settings.term = Term::new(term.starts_on(), longer, term.timezone()).unwrap();
     assert_eq!((story.view.announced_as(Notice::TermEndSoon), story.night(None)), (None, None));
-    story.now = story.view.programme.settings.term.ends_at() - days(7);
-    assert_eq!(story.night(None), Some(Rule::Announce(Notice::TermEndSoon)));
+    assert_eq!(story.night_at(story.view.programme.settings.term.ends_at() - days(7), None), TERM_END_SOON);
     assert_eq!(story.night(None), None);
-}
-
-#[test]
-fn the_end_of_the_term_is_announced_only_to_whom_a_mail_may_be_sent_and_who_has_a_key_that_works() {
-    let mut story = Story::with_rules(None, None);
-    story.now = story.view.programme.settings.term.ends_at() - days(3);
-    story.view.programme.settings.student_mails = false;
-    assert_eq!(story.night(None), None);
-    story.view.programme.settings.student_mails = true;
-    story.apply(story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap());
-    assert_eq!(story.night(None), None);
-    story.apply(story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap());
-    assert_eq!(story.night(None), Some(Rule::Announce(Notice::TermEndSoon)));
 }
 
 #[test]
 fn who_was_promised_more_days_by_a_changed_rule_is_told_again() {
     let mut story = Story::with_rules(Some(30), None);
     let shown = story.now;
-    story.now = shown + days(25);
-    assert_eq!(story.night(None), Some(Rule::Announce(Notice::UnusedSoon)));
+    assert_eq!(story.night_at(shown + days(25), None), UNUSED_SOON);
     story.view.programme.settings.unused_after_days = Some(60);
-    story.now = shown + days(40);
-    assert_eq!(story.night(None), None);
-    story.now = shown + days(60);
-    assert_eq!(story.night(None), Some(Rule::Announce(Notice::UnusedSoon)));
+    assert_eq!(story.night_at(shown + days(40), None), None);
+    assert_eq!(story.night_at(shown + days(60), None), UNUSED_SOON);
     story.view.programme.settings.unused_after_days = Some(10);
-    story.now = story.now + days(7) - 1.second();
-    assert_eq!(story.night(None), None, "a promise is kept");
-    story.now += 1.second();
-    assert_eq!(story.night(None), Some(Rule::Hold));
+    assert_eq!(story.night_at(story.now + days(7) - 1.second(), None), None, "a promise is kept");
+    assert_eq!(story.after(1.second()).night(None), Some(Rule::Hold));
 }
 
 #[test]
@@ -204,10 +178,7 @@ fn an_announcement_that_was_not_sent_postpones_the_end_and_one_that_was_sent_lat
         [(Some(30), None, Notice::UnusedSoon, Rule::Hold, 7), (None, Some(60), Notice::TooOldSoon, Rule::Stop, 3)]
     {
         let mut story = Story::with_rules(unused, rotate);
-        story.now += days(23);
-        if rotate.is_some() {
-            story.now += days(34);
-        }
+        story.now += days(if rotate.is_some() { 57 } else { 23 });
         assert_eq!(story.night(None), Some(Rule::Announce(what)));
         let said = story.view.announced_as(what).unwrap();
         story.now = said.until;
@@ -225,23 +196,20 @@ fn an_announcement_that_was_not_sent_postpones_the_end_and_one_that_was_sent_lat
 #[test]
 fn an_announcement_whose_mail_will_never_be_sent_is_announced_anew_unless_the_term_ends_before() {
     let mut story = Story::with_rules(Some(30), None);
-    story.now += days(23);
-    assert_eq!(story.night(None), Some(Rule::Announce(Notice::UnusedSoon)));
+    assert_eq!(story.after(days(23)).night(None), UNUSED_SOON);
     story.now += days(7);
     let void = |_| NoticeDelivery::Void;
-    assert_eq!(story.night_with(None, void), Some(Rule::Announce(Notice::UnusedSoon)));
+    assert_eq!(story.night_with(None, void), UNUSED_SOON);
     assert_eq!(story.view.announced_as(Notice::UnusedSoon).unwrap().until, story.now + days(7));
     assert_eq!(story.night_with(None, void), None, "the new one is not due");
     story.now = story.view.programme.settings.term.ends_at() - days(6);
-    let of_the_term = Some(Rule::Announce(Notice::TermEndSoon));
-    assert_eq!((story.night_with(None, void), story.night_with(None, void)), (of_the_term, None));
+    assert_eq!((story.night_with(None, void), story.night_with(None, void)), (TERM_END_SOON, None));
 }
 
 #[test]
 fn an_end_that_waits_for_its_mail_keeps_no_other_from_coming() {
     let mut story = Story::with_rules(Some(30), Some(60));
-    story.now += days(23);
-    assert_eq!(story.night(None), Some(Rule::Announce(Notice::UnusedSoon)));
+    assert_eq!(story.after(days(23)).night(None), UNUSED_SOON);
     let unused = story.view.announced_as(Notice::UnusedSoon).unwrap();
     story.now += days(34);
     let only_of_age =
@@ -286,7 +254,7 @@ proptest! {
                     return Ok(());
                 }
             }
-            prop_assert_eq!(story.decided(used, |said| NoticeDelivery::SentBy(said.at)).map(|(_, rule)| rule).filter(|rule| {
+            prop_assert_eq!(story.decided(used, sent_at_once).map(|(_, rule)| rule).filter(|rule| {
                 told.iter().any(|(what, at)| *rule == Rule::Announce(*what) && *at == used)
             }), None);
         }

@@ -11,7 +11,7 @@ mod recover;
 mod rules;
 mod ways_out;
 
-use jiff::{SignedDuration, ToSpan};
+use jiff::{SignedDuration, TimestampArithmetic, ToSpan};
 
 use super::testing::a_view;
 use super::*;
@@ -31,6 +31,34 @@ impl Story {
         let view = a_view();
         let now = view.programme.settings.term.starts_at() + 1.hour();
         Story { view, now }
+    }
+
+    /// The story of a grant whose first key, named `a`, was just shown.
+    fn live() -> Story {
+        let mut story = Story::new();
+        story.shown(PressKind::Reveal, 'a');
+        story
+    }
+
+    fn after(&mut self, span: impl Into<TimestampArithmetic>) -> &mut Story {
+        self.now = self.now.checked_add(span).unwrap();
+        self
+    }
+
+    fn held(&mut self, kind: HoldKind) -> &mut Story {
+        self.apply(self.view.hold(kind, &faculty(), None, self.now).unwrap())
+    }
+
+    fn released(&mut self, kind: HoldKind) -> &mut Story {
+        self.apply(self.view.release(kind, &faculty(), self.now).unwrap())
+    }
+
+    fn revoked(&mut self) -> &mut Story {
+        self.apply(self.view.revoke(&faculty(), None, self.now).unwrap())
+    }
+
+    fn cost(&self) -> Usd {
+        self.view.place().cost(self.now)
     }
 
     fn apply(&mut self, change: Change) -> &mut Story {
@@ -81,17 +109,17 @@ impl Story {
     }
 
     /// The provider's confirmation of what is ordered of this attempt.
-    fn disabled(&mut self, epoch: Epoch) {
-        self.switched(epoch, OrderKind::Off);
+    fn disabled(&mut self, epoch: Epoch) -> &mut Story {
+        self.switched(epoch, OrderKind::Off)
     }
 
-    fn enabled(&mut self, epoch: Epoch) {
-        self.switched(epoch, OrderKind::On);
+    fn enabled(&mut self, epoch: Epoch) -> &mut Story {
+        self.switched(epoch, OrderKind::On)
     }
 
-    fn switched(&mut self, epoch: Epoch, kind: OrderKind) {
+    fn switched(&mut self, epoch: Epoch, kind: OrderKind) -> &mut Story {
         let order = self.order(epoch, kind).unwrap();
-        self.apply(self.view.confirmed(&order, self.now).unwrap());
+        self.apply(self.view.confirmed(&order, self.now).unwrap())
     }
 
     fn order(&self, epoch: Epoch, kind: OrderKind) -> Option<Order> {

@@ -7,8 +7,8 @@ fn off(story: &Story) -> Order {
 }
 
 fn live() -> Story {
-    let mut story = Story::new();
-    story.shown(PressKind::Reveal, 'a').now += 2.hours();
+    let mut story = Story::live();
+    story.after(2.hours());
     story
 }
 
@@ -27,7 +27,7 @@ fn leaks_and_revocations_are_most_urgent_then_disables_then_limits() {
 #[test]
 fn what_failed_is_due_later_each_time_up_to_an_hour_and_a_new_order_at_once() {
     let mut story = live();
-    story.apply(story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap());
+    story.held(HoldKind::Paused);
     let mut waits = Vec::new();
     for _ in 0..9 {
         story.apply(story.view.put_off(&off(&story), story.now).unwrap());
@@ -35,8 +35,7 @@ fn what_failed_is_due_later_each_time_up_to_an_hour_and_a_new_order_at_once() {
     }
     assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
     assert_eq!(story.view.grant.urgency(), Some((Urgency::Disable, off(&story).due)));
-    story.now += 1.minute();
-    story.apply(story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap());
+    story.after(1.minute()).released(HoldKind::Paused);
     assert_eq!(story.order(Epoch::new(1), OrderKind::On).unwrap().due, story.now);
     let gone = Order { since: story.now - 1.hour(), ..story.order(Epoch::new(1), OrderKind::On).unwrap() };
     assert_eq!(story.view.put_off(&gone, story.now), Err(Unchanged), "an older one is not ordered any more");
@@ -45,24 +44,20 @@ fn what_failed_is_due_later_each_time_up_to_an_hour_and_a_new_order_at_once() {
 #[test]
 fn a_key_that_is_not_found_stays_ordered_and_is_believed_to_be_gone_by_nobody_at_once() {
     let mut story = live();
-    story.apply(story.view.revoke(&faculty(), None, story.now).unwrap());
+    story.revoked();
     let not_found = |story: &Story| story.view.not_found(Epoch::new(1), &hash('a'), story.now).unwrap();
     let first = story.now;
-    let change = not_found(&story);
-    story.apply(change);
+    story.apply(not_found(&story));
     assert_eq!(off(&story).due, first + SignedDuration::from_hours(1));
-    assert!(!attempt(&story, 1).may_be_gone(first));
     assert!(!attempt(&story, 1).may_be_gone(first + BETWEEN_LOOKS - 1.second()));
     assert!(attempt(&story, 1).may_be_gone(first + BETWEEN_LOOKS));
     story.now += 1.hour();
-    let change = not_found(&story);
-    story.apply(change);
+    story.apply(not_found(&story));
     assert_eq!(attempt(&story, 1).missing_since, Some(first));
     story.disabled(Epoch::new(1));
     assert_eq!(attempt(&story, 1).missing_since, None, "it was there after all");
 
-    let mut young = Story::new();
-    young.shown(PressKind::Reveal, 'a');
+    let mut young = Story::live();
     young.apply(young.view.not_found(Epoch::new(1), &hash('a'), young.now).unwrap()).now += BETWEEN_LOOKS;
     assert!(!attempt(&young, 1).may_be_gone(young.now), "a replica may not know it yet");
 }
@@ -70,24 +65,22 @@ fn a_key_that_is_not_found_stays_ordered_and_is_believed_to_be_gone_by_nobody_at
 #[test]
 fn a_replacement_takes_an_enable_back_that_is_under_way_and_waits_until_it_can_come_no_more() {
     let mut story = live();
-    story.apply(story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap()).disabled(Epoch::new(1));
-    story.apply(story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap());
+    story.held(HoldKind::Paused).disabled(Epoch::new(1)).released(HoldKind::Paused);
     assert_eq!(story.refused(PressKind::Replace), BeginRefused::EnableUnderWay { until: None });
     story.apply(story.view.take_enable_back(story.now).unwrap());
     assert_eq!(story.view.take_enable_back(story.now), Err(Unchanged));
     let until = Some(story.now + LATE_ENABLE);
     assert_eq!(story.refused(PressKind::Replace), BeginRefused::EnableUnderWay { until });
     assert_eq!(story.view.confirmed(&off(&story), story.now), Err(Unchanged), "the enable may come after this answer");
-    story.now += LATE_ENABLE;
-    story.shown(PressKind::Replace, 'b');
+    story.after(LATE_ENABLE).shown(PressKind::Replace, 'b');
 }
 
 #[test]
 fn before_a_key_is_switched_on_again_the_limit_is_sent_that_was_missed_while_it_was_held() {
     let mut story = live();
-    story.apply(story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap()).disabled(Epoch::new(1));
+    story.held(HoldKind::Paused).disabled(Epoch::new(1));
     story.apply(story.view.set_cap(Some(Usd::from_dollars(5)), &faculty(), None, story.now).unwrap());
-    story.apply(story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap());
+    story.released(HoldKind::Paused);
     let kinds: Vec<OrderKind> = story.view.grant.orders().into_iter().map(|order| order.kind).collect();
     assert_eq!(kinds, [OrderKind::Limit, OrderKind::On]);
     story.limited().enabled(Epoch::new(1));

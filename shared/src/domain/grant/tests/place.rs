@@ -3,22 +3,14 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::testing::dollars;
 use crate::domain::values::window::Reset;
-
-fn dollars(dollars: i32) -> Usd {
-    Usd::from_dollars(dollars)
-}
 
 impl Story {
     fn claimed() -> Story {
-        let mut story = Story::new();
-        story.shown(PressKind::Reveal, 'a').reading(1, 0);
-        story.now += 12.hours();
+        let mut story = Story::live();
+        story.reading(1, 0).after(12.hours());
         story
-    }
-
-    fn cost(&self) -> Usd {
-        self.view.place().cost(self.now)
     }
 
     /// The sync's recount of the pot, after it read what the live key used.
@@ -36,7 +28,7 @@ impl Story {
 #[test]
 fn a_revoked_grant_gives_back_what_a_reading_after_its_disable_leaves_and_not_what_the_last_sync_saw() {
     let mut story = Story::claimed();
-    story.apply(story.view.revoke(&faculty(), None, story.now).unwrap());
+    story.revoked();
     assert_eq!(story.view.pot.reserved, dollars(20));
     assert_eq!(story.order(Epoch::new(1), OrderKind::Read), None, "it is read when it is known to be off");
     story.disabled(Epoch::new(1));
@@ -50,9 +42,7 @@ fn a_revoked_grant_gives_back_what_a_reading_after_its_disable_leaves_and_not_wh
 #[test]
 fn what_the_next_count_gave_back_is_not_given_back_again() {
     let mut story = Story::claimed();
-    story.apply(story.view.revoke(&faculty(), None, story.now).unwrap()).disabled(Epoch::new(1));
-    story.now += SETTLING;
-    story.reading(1, 18_000_000).counted();
+    story.revoked().disabled(Epoch::new(1)).after(SETTLING).reading(1, 18_000_000).counted();
     assert_eq!(story.view.pot.reserved, dollars(18));
     story.read_at_last(1, 18_000_000);
     assert_eq!(story.view.pot.reserved, dollars(18));
@@ -88,8 +78,7 @@ fn a_limit_without_an_answer_counts_until_a_listing_long_after_it_shows_another(
     let mut story = Story::claimed();
     story.cap(30);
     let sent_at = story.now;
-    story.apply(story.view.sending_limit(Epoch::new(1), dollars(30), sent_at).unwrap()).now += 1.minute();
-    story.cap(20);
+    story.apply(story.view.sending_limit(Epoch::new(1), dollars(30), sent_at).unwrap()).after(1.minute()).cap(20);
     let order = story.order(Epoch::new(1), OrderKind::Limit).unwrap();
     let sent = SentLimit { limit: dollars(20), at: story.now, unanswered_before: Some(sent_at) };
     let window = Reset::None.window_at(story.now);
@@ -104,9 +93,8 @@ fn a_limit_without_an_answer_counts_until_a_listing_long_after_it_shows_another(
 
 #[test]
 fn with_less_than_a_cent_left_a_lower_cap_stops_the_grant_at_once() {
-    let mut story = Story::new();
-    story.shown(PressKind::Reveal, 'a').reading(1, 12_000_000).now += 1.hour();
-    story.shown(PressKind::Replace, 'b').cap(12);
+    let mut story = Story::live();
+    story.reading(1, 12_000_000).after(1.hour()).shown(PressKind::Replace, 'b').cap(12);
     assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::UsedUp });
     assert!(story.order(Epoch::new(2), OrderKind::Off).is_some());
     assert_eq!(story.view.pot.reserved, dollars(20), "its eight dollars can be spent until it is off");
@@ -134,7 +122,7 @@ fn a_leak_and_a_pause_give_nothing_back_and_a_drop_only_after_its_week() {
 
     for (kind, after) in [(HoldKind::Paused, dollars(20)), (HoldKind::Dropped, dollars(3))] {
         let mut held = Story::claimed();
-        held.apply(held.view.hold(kind, &faculty(), None, held.now).unwrap()).disabled(Epoch::new(1));
+        held.held(kind).disabled(Epoch::new(1));
         held.now = held.now + DROPPED_KEPT - 1.second();
         held.reading(1, 3_000_000);
         assert_eq!(held.counted().view.pot.reserved, dollars(20), "{kind:?}");
@@ -153,10 +141,8 @@ fn a_leak_and_a_pause_give_nothing_back_and_a_drop_only_after_its_week() {
 #[test]
 fn a_cap_that_is_lowered_while_the_enable_is_under_way_gives_nothing_back_yet() {
     let mut story = Story::claimed();
-    story.apply(story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap()).disabled(Epoch::new(1));
-    story.now += 1.hour();
-    story.reading(1, 0);
-    story.apply(story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap()).cap(5);
+    story.held(HoldKind::Paused).disabled(Epoch::new(1)).after(1.hour()).reading(1, 0);
+    story.released(HoldKind::Paused).cap(5);
     assert_eq!(story.view.pot.reserved, dollars(20), "the enable may be there already, and twenty is the limit");
     story.limited().enabled(Epoch::new(1));
     assert_eq!(story.view.pot.reserved, dollars(20), "it may have spent them");
@@ -167,7 +153,7 @@ fn a_cap_that_is_lowered_while_the_enable_is_under_way_gives_nothing_back_yet() 
 #[test]
 fn a_hold_that_is_taken_off_before_its_disable_was_confirmed_gives_nothing_back_of_a_lower_cap() {
     let mut story = Story::claimed();
-    story.apply(story.view.hold(HoldKind::Dropped, &faculty(), None, story.now).unwrap()).cap(5);
+    story.held(HoldKind::Dropped).cap(5);
     assert_eq!(story.view.pot.reserved, dollars(20), "its key works on");
     let change = story.view.release(HoldKind::Dropped, &faculty(), story.now).unwrap();
     assert_eq!(story.apply(change).view.pot.reserved, dollars(20), "twenty is its limit still");
@@ -181,8 +167,7 @@ fn who_replaces_twice_within_minutes_costs_what_one_place_costs_at_every_step() 
     story.shown(PressKind::Replace, 'b');
     let begun = story.begin(PressKind::Replace);
     assert_eq!((story.cost(), story.view.pot.reserved), (dollars(20), dollars(20)));
-    story.disabled(Epoch::new(2));
-    story.reading(2, 12_000_000);
+    story.disabled(Epoch::new(2)).reading(2, 12_000_000);
     assert_eq!(story.cost(), dollars(20), "the first key was read before the second was shown");
     let minted = MintedKey { key: hash('c'), limit: dollars(8), rule_set: None };
     let change = story.view.record(&begun, &minted, story.now).unwrap();
@@ -193,16 +178,14 @@ fn who_replaces_twice_within_minutes_costs_what_one_place_costs_at_every_step() 
 fn a_key_that_somebody_enabled_again_is_counted_at_once_though_the_pot_has_no_room() {
     let mut story = Story::claimed();
     story.apply(story.view.hold(HoldKind::Unused, &Actor::Rule, None, story.now).unwrap()).disabled(Epoch::new(1));
-    story.now += 1.hour();
-    story.reading(1, 3_000_000).counted();
+    story.after(1.hour()).reading(1, 3_000_000).counted();
     assert_eq!(story.view.pot.reserved, dollars(3));
     story.view.pot.limit = dollars(10);
     let change = story.view.disable_again(Epoch::new(1), &hash('a'), story.now, story.now).unwrap();
     assert_eq!(story.apply(change).view.pot.reserved, dollars(20), "it can be spent");
     story.cap(5);
     assert_eq!(story.view.pot.reserved, dollars(20), "twenty is its limit still");
-    story.disabled(Epoch::new(1));
-    story.now += 1.hour();
+    story.disabled(Epoch::new(1)).after(1.hour());
     assert_eq!(story.reading(1, 3_000_000).counted().view.pot.reserved, dollars(3));
 }
 
@@ -224,7 +207,7 @@ fn a_key_that_was_handed_back_gives_its_place_back_and_another_takes_it_anew() {
 #[test]
 fn of_a_key_that_is_gone_the_rest_of_its_limit_stays_promised_until_the_account_explains_it() {
     let mut story = Story::claimed();
-    story.apply(story.view.revoke(&faculty(), None, story.now).unwrap());
+    story.revoked();
     story.apply(story.view.found_gone(story.view.grant.version, Epoch::new(1), &hash('a'), story.now).unwrap()).now +=
         24.hours();
     assert_eq!(story.counted().view.pot.reserved, dollars(20));

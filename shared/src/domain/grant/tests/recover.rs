@@ -4,6 +4,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::testing::date;
+use crate::domain::values::term::Term;
 
 fn found(epoch: u32, enabled: bool) -> RecoveredKey {
     RecoveredKey {
@@ -50,15 +52,12 @@ fn the_newest_key_that_works_becomes_live_and_takes_a_place_even_where_the_pot_h
 
 #[test]
 fn a_replacement_that_the_table_forgot_ends_the_key_that_it_thinks_is_live() {
-    let mut story = Story::new();
-    story.shown(PressKind::Reveal, 'a');
+    let mut story = Story::live();
     let known = RecoveredKey { key: hash('a'), nonce: attempt(&story, 1).nonce.clone(), ..found(1, false) };
     let listed = [found(2, true), known.clone()];
     assert_eq!(story.view.ended_by_recovery(&listed, false).len(), 0, "it is disabled already");
-    assert_eq!(
-        story.view.ended_by_recovery(&[found(2, true), RecoveredKey { enabled: true, ..known }], false).len(),
-        1
-    );
+    let enabled = [found(2, true), RecoveredKey { enabled: true, ..known }];
+    assert_eq!(story.view.ended_by_recovery(&enabled, false).len(), 1);
     story.recover(&listed);
     assert_eq!(story.view.grant.state, GrantState::Live { key: key_of(2) });
     assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
@@ -67,8 +66,8 @@ fn a_replacement_that_the_table_forgot_ends_the_key_that_it_thinks_is_live() {
 
 #[test]
 fn keys_that_do_not_work_are_recorded_and_the_live_one_stays() {
-    let mut story = Story::new();
-    story.shown(PressKind::Reveal, 'a').recover(&[found(2, false)]);
+    let mut story = Story::live();
+    story.recover(&[found(2, false)]);
     assert_eq!(story.view.grant.state, GrantState::Live { key: hash('a') });
     assert_eq!(attempt(&story, 1).switch, SwitchState::On);
     assert!(story.view.report_leaked(story.view.grant.epoch, story.now).is_ok(), "the page's epoch is the newer one");
@@ -97,7 +96,7 @@ fn an_attempt_that_is_still_open_in_a_copy_counts_as_shown() {
 #[test]
 fn nothing_becomes_live_where_the_grant_is_over_and_a_held_one_is_to_be_disabled() {
     let mut revoked = Story::new();
-    revoked.apply(revoked.view.revoke(&faculty(), None, revoked.now).unwrap());
+    revoked.revoked();
     assert_eq!(revoked.view.ended_by_recovery(&[found(1, true)], false).len(), 0, "a person ended it");
     revoked.recover(&[found(1, true)]);
     assert_eq!(revoked.view.grant.state, GrantState::Revoked);
@@ -106,7 +105,7 @@ fn nothing_becomes_live_where_the_grant_is_over_and_a_held_one_is_to_be_disabled
     assert_eq!(attempt(&revoked, 1).switch, SwitchState::OffOrdered { since: revoked.now });
 
     let mut held = Story::new();
-    held.apply(held.view.hold(HoldKind::Paused, &faculty(), None, held.now).unwrap()).recover(&[found(1, true)]);
+    held.held(HoldKind::Paused).recover(&[found(1, true)]);
     assert_eq!(held.view.grant.to_string(), "live, paused");
     assert_eq!(attempt(&held, 1).switch, SwitchState::OffOrdered { since: held.now });
     held.disabled(Epoch::new(1));
@@ -117,32 +116,25 @@ fn nothing_becomes_live_where_the_grant_is_over_and_a_held_one_is_to_be_disabled
 
 #[test]
 fn what_the_table_knows_or_has_left_behind_is_not_recovered() {
-    let mut story = Story::new();
-    story.shown(PressKind::Reveal, 'a');
-    story.now += 1.hour();
-    story.shown(PressKind::Replace, 'b');
+    let mut story = Story::live();
+    story.after(1.hour()).shown(PressKind::Replace, 'b');
     let known = |epoch: u32| RecoveredKey { nonce: attempt(&story, epoch).nonce.clone(), ..found(epoch, true) };
     assert_eq!(story.view.recover(&[known(1), known(2)], false, story.now), Err(Unchanged));
-    assert_eq!(
-        story.view.recover(&[found(2, true)], false, story.now),
-        Err(Unchanged),
-        "another attempt has its number"
-    );
-    assert_eq!(story.view.recover(&[], false, story.now), Err(Unchanged));
+    let recovered = |listed: &[RecoveredKey]| story.view.recover(listed, false, story.now);
+    assert_eq!(recovered(&[found(2, true)]), Err(Unchanged), "another attempt has its number");
+    assert_eq!(recovered(&[]), Err(Unchanged));
 }
 
 #[test]
 fn a_grant_whose_term_is_extended_after_it_ended_is_pressed_for_again() {
-    let mut story = Story::new();
-    story.shown(PressKind::Reveal, 'a').reading(1, 3_000_000);
+    let mut story = Story::live();
+    story.reading(1, 3_000_000);
     assert_eq!(story.view.end(&Actor::Rule, story.now), Err(Unchanged), "while the term goes on, nothing ends");
     let ends_at = story.view.programme.settings.term.ends_at();
     story.now = ends_at;
     story.apply(story.view.end(&Actor::Rule, story.now).unwrap()).disabled(Epoch::new(1));
     assert_eq!(story.view.reopen(&faculty(), story.now), Err(Unchanged));
-    story.view.programme.settings.term =
-        crate::domain::values::term::Term::new("2026-01-01".parse().unwrap(), "2026-05-10".parse().unwrap(), "UTC")
-            .unwrap();
+    story.view.programme.settings.term = Term::new(date("2026-01-01"), date("2026-05-10"), "UTC").unwrap();
     story.apply(story.view.reopen(&faculty(), story.now).unwrap());
     assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::TermEnded });
     assert!(!story.view.grant.has_place);
@@ -155,7 +147,7 @@ fn a_grant_whose_term_is_extended_after_it_ended_is_pressed_for_again() {
     closed.apply(closed.view.end(&Actor::Rule, closed.now).unwrap());
     assert_eq!(closed.view.reopen(&faculty(), closed.now), Err(Unchanged), "somebody closed it");
     closed.view.programme.closed_at = None;
-    closed.apply(closed.view.revoke(&faculty(), None, closed.now).unwrap());
+    closed.revoked();
     assert_eq!(closed.view.reopen(&faculty(), closed.now), Err(Unchanged), "revoked stays revoked");
 }
 
@@ -170,10 +162,10 @@ proptest! {
             story.shown(PressKind::Reveal, 'a');
         }
         if held {
-            story.apply(story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap());
+            story.held(HoldKind::Paused);
         }
         if over {
-            story.apply(story.view.revoke(&faculty(), None, story.now).unwrap());
+            story.revoked();
         }
         let was_live = story.view.grant.live().map(|live| live.epoch).filter(|_| !held);
         let listed: Vec<RecoveredKey> = listed.into_iter().map(|(epoch, enabled)| found(epoch, enabled)).collect();

@@ -20,8 +20,7 @@ fn confirm(story: &mut Story, rules: &Rules) -> Result<(), Unchanged> {
 
 /// What somebody sent for an earlier order, or for none, is confirmed.
 fn confirm_of(story: &mut Story, rules: &Rules, ordered: Option<Timestamp>) -> Result<(), Unchanged> {
-    let change = story.view.rules_confirmed(Epoch::new(1), &hash('a'), &rules.id(), ordered, story.now)?;
-    story.apply(change);
+    story.apply(story.view.rules_confirmed(Epoch::new(1), &hash('a'), &rules.id(), ordered, story.now)?);
     Ok(())
 }
 
@@ -43,8 +42,7 @@ fn a_key_that_was_made_under_other_rules_than_those_of_now_is_not_recorded() {
 
 #[test]
 fn other_rules_are_ordered_until_they_are_confirmed_and_lifted_ones_as_well() {
-    let mut story = Story::new();
-    story.shown(PressKind::Reveal, 'a');
+    let mut story = Story::live();
     assert_eq!(story.view.order_rules(story.now), Err(Unchanged), "it may call everything, and was never under others");
     models(&mut story, &["a/one"]);
     story.apply(story.view.order_rules(story.now).unwrap());
@@ -70,8 +68,7 @@ fn other_rules_are_ordered_until_they_are_confirmed_and_lifted_ones_as_well() {
 
 #[test]
 fn of_two_who_sent_other_rules_the_later_word_leaves_an_order_since_nobody_knows_what_came_last() {
-    let mut story = Story::new();
-    story.shown(PressKind::Reveal, 'a');
+    let mut story = Story::live();
     models(&mut story, &["a/one"]);
     story.apply(story.view.order_rules(story.now).unwrap());
     let first = (story.view.rules_wanted().unwrap(), order(&story).map(|order| order.since));
@@ -86,21 +83,17 @@ fn of_two_who_sent_other_rules_the_later_word_leaves_an_order_since_nobody_knows
     assert_eq!(order(&story), None);
 
     // A sync that read restricted settings hears of its assignment after they were lifted.
-    let mut story = Story::new();
-    story.shown(PressKind::Reveal, 'a');
+    let mut story = Story::live();
     confirm_of(&mut story, &first.0, None).unwrap();
     assert!(order(&story).is_some() && story.view.rules_wanted().unwrap().allow_all());
 }
 
 #[test]
 fn an_enable_waits_for_rules_and_a_key_that_ends_needs_none() {
-    let mut story = Story::new();
-    story.shown(PressKind::Reveal, 'a');
-    story.apply(story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap());
-    story.disabled(Epoch::new(1));
+    let mut story = Story::live();
+    story.held(HoldKind::Paused).disabled(Epoch::new(1));
     models(&mut story, &["a/one"]);
-    story.apply(story.view.order_rules(story.now).unwrap());
-    story.apply(story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap());
+    story.apply(story.view.order_rules(story.now).unwrap()).released(HoldKind::Paused);
     let kinds: Vec<OrderKind> = story.view.grant.orders().iter().map(|order| order.kind).collect();
     assert_eq!(kinds, [OrderKind::Rules, OrderKind::On]);
     story.apply(story.view.stop(Stopped::Leaked, &Actor::Student, story.now).unwrap());
@@ -128,8 +121,7 @@ fn whoever_changes_their_group_gets_its_rules_and_goes_back_to_the_programmes() 
 
 #[test]
 fn what_was_sent_and_not_answered_is_ordered_anew_though_other_rules_were_confirmed_since() {
-    let mut story = Story::new();
-    story.shown(PressKind::Reveal, 'a');
+    let mut story = Story::live();
     assert_eq!(story.view.order_rules_anew(Epoch::new(1), story.now), Err(Unchanged), "it may call everything");
     models(&mut story, &["a/one"]);
     let wanted = story.view.rules_wanted().unwrap();

@@ -116,7 +116,9 @@ impl Story {
                 let (change, begun) = self.press(kind(self)).ok()?;
                 self.apply(change);
                 if what != Happens::NotRetired {
-                    begun.to_retire.iter().for_each(|order| self.disabled(order.epoch));
+                    for order in &begun.to_retire {
+                        self.disabled(order.epoch);
+                    }
                 }
                 let how = if what == Happens::Unheard { AttemptFailure::Unknown } else { AttemptFailure::Refused };
                 self.done(self.view.give_up(&begun, how, None, "failed", now))
