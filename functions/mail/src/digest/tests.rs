@@ -105,12 +105,7 @@ fn a_full_digest() -> Digest {
             model("anthropic/claude-sonnet-4.5", 20_000, 3_125, 640),
             model("openai/gpt-4o-mini", 10_000, 33_334, 30),
             model("deepseek/deepseek-r1-0528", 1_000, 477, 210),
-            ModelLine {
-                model: "not attributed to a model".to_owned(),
-                requests: None,
-                per_request: None,
-                ..model("", 240, 0, 0)
-            },
+            ModelLine { requests: None, per_request: None, ..model("not attributed to a model", 240, 0, 0) },
         ],
         models_unknown: vec![(date(2026, 11, 14), date(2026, 11, 15))],
         people: People {
@@ -168,10 +163,4 @@ pub(crate) async fn written(write: impl FnOnce(Words<'_>) -> Letter) -> (String,
 
 async fn of_programme(digest: &Digest, reader: DigestReader) -> (String, Letter, Config) {
     written(|words| words.digest(&programme(), digest, &reader, digest.found_at)).await
-}
-
-/// The lines between two others that begin so, without empty ones.
-fn between(text: &str, from: &str, to: &str) -> String {
-    let lines = text.lines().skip_while(|line| !line.starts_with(from)).skip(1).filter(|line| !line.is_empty());
-    lines.take_while(|line| !line.starts_with(to)).collect::<Vec<_>>().join("\n")
 }

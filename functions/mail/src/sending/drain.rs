@@ -286,13 +286,8 @@ mod tests {
 
     #[test]
     fn mails_without_hurry_use_nine_tenths_of_the_rate_and_eight_of_the_day() {
-        let server = MailServer {
-            as_of: Timestamp::UNIX_EPOCH,
-            per_day: Some(50_000),
-            per_second: 14.0,
-            sent: 100,
-            enabled: true,
-        };
+        let as_of = Timestamp::UNIX_EPOCH;
+        let server = MailServer { as_of, per_day: Some(50_000), per_second: 14.0, sent: 100, enabled: true };
         let pace = DrainPace::of(&server);
         assert_eq!((pace.every.as_millis(), pace.left), (79, Some(39_900)));
         let used_up = MailServer { sent: 40_001, ..server.clone() };

