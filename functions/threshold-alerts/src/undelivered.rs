@@ -103,59 +103,39 @@ mod tests {
     }
 
     fn dead(to: &PersonId, alarm: &Alarm) -> UndeliveredAlarm {
-        let code = UNDELIVERABLE.to_owned();
-        UndeliveredAlarm {
-            row: Ulid::nil(),
-            day: alarm.day,
-            alarm: alarm.name(),
-            to: to.clone(),
-            code,
-            at: alarm.found_at,
-        }
+        let (day, at, alarm, code) = (alarm.day, alarm.found_at, alarm.name(), UNDELIVERABLE.to_owned());
+        UndeliveredAlarm { row: Ulid::nil(), day, alarm, to: to.clone(), code, at }
     }
 
     fn alarm(to: &[PersonId], cause: Cause, hours: i64) -> Alarm {
         Alarm { recipients: to.to_vec(), ..Alarm::now(cause, at(hours)) }
     }
 
-    #[test]
-    fn of_one_dead_admin_of_three_the_others_hear_once_however_many_alarms_there_are() {
-        let admins: Vec<PersonId> = (0..3).map(|_| PersonId::random()).collect();
-        let (mut known, mut lost, mut told) = (Vec::new(), Vec::new(), 0);
-        for day in 0..12 {
-            let alarm_of_the_day = alarm(&admins, Cause::ManagementKey, day * 24);
-            lost.push(dead(&admins[0], &alarm_of_the_day));
-            known.push(alarm_of_the_day);
-            for hour in 1..24 {
-                if let Some(cause) = due_alarm(&lost, &known, &admins, at(day * 24 + hour)) {
-                    let telling = alarm(&admins, cause, day * 24 + hour);
-                    lost.push(dead(&admins[0], &telling));
-                    known.push(telling);
-                    told += 1;
-                }
+    /// The hours in which it is told that the first admin is not reached, where an alarm comes at first or each day.
+    fn told(admins: &[PersonId], hours: i64, each_day: bool, reached_from: i64) -> Vec<i64> {
+        let (mut known, mut lost, mut told) = (Vec::new(), Vec::new(), Vec::new());
+        for hour in 0..hours {
+            let is_another = hour == 0 || each_day && hour % 24 == 0;
+            let cause =
+                if is_another { Some(Cause::ManagementKey) } else { due_alarm(&lost, &known, admins, at(hour)) };
+            let Some(cause) = cause else { continue };
+            let alarm = alarm(admins, cause, hour);
+            if hour < reached_from {
+                lost.push(dead(&admins[0], &alarm));
             }
+            known.push(alarm);
+            told.extend((!is_another).then_some(hour));
         }
-        assert_eq!(told, 1);
+        told
     }
 
     #[test]
-    fn while_nobody_is_reached_it_is_told_each_day_and_no_more_once_a_newer_mail_arrived() {
-        let admins = [PersonId::random()];
-        let first = alarm(&admins, Cause::ManagementKey, 0);
-        let (mut lost, mut known) = (vec![dead(&admins[0], &first)], vec![first]);
-        let mut told = Vec::new();
-        for hour in 1..72 {
-            if let Some(cause) = due_alarm(&lost, &known, &admins, at(hour)) {
-                let telling = alarm(&admins, cause, hour);
-                // The mail server works again in the second night.
-                if hour < 36 {
-                    lost.push(dead(&admins[0], &telling));
-                }
-                known.push(telling);
-                told.push(hour);
-            }
-        }
-        assert_eq!(told, [1, 14, 38]);
-        assert!(due_alarm(&lost, &known, &[], at(15)).is_none(), "nobody is told of who is no admin");
+    fn of_a_dead_admin_the_others_hear_once_and_where_there_is_no_other_it_is_told_each_day_until_a_mail_arrives() {
+        let admins = [(); 3].map(|()| PersonId::random());
+        assert_eq!(told(&admins, 12 * 24, true, i64::MAX).len(), 1);
+        assert_eq!(told(&admins[..1], 72, false, 36), [1, 14, 38], "the mail server works again in the second night");
+        let first = alarm(&admins[..1], Cause::ManagementKey, 0);
+        let lost = [dead(&admins[0], &first)];
+        assert!(due_alarm(&lost, &[first], &[], at(15)).is_none(), "nobody is told of who is no admin");
     }
 }

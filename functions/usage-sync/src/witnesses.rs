@@ -78,11 +78,7 @@ mod tests {
         assert_eq!(chosen, (5..15).map(key).collect::<Vec<_>>());
         let mut second = Witnesses::default();
         (0..50).for_each(|number| second.add(&key(number), chosen.contains(&key(number))));
-        assert_eq!(
-            second.chosen(&BTreeSet::new()),
-            chosen,
-            "younger keys do not take the place of those that are there"
-        );
+        assert_eq!(second.chosen(&BTreeSet::new()), chosen, "younger keys take nobody's place");
         let left = second.chosen(&BTreeSet::from([key(7)]));
         assert_eq!(left.len(), MOST);
         assert!(!left.contains(&key(7)) && left.contains(&key(0)));

@@ -96,18 +96,14 @@ mod tests {
 
     #[test]
     fn the_line_goes_from_the_first_day_to_the_last_and_the_pot_is_drawn_when_it_is_near() {
+        assert!(Chart::of(&Days::default(), Usd::CENT).is_none());
+        let one = Chart::of(&spent(&[("2026-01-01", 5)]), Usd::from_dollars(5)).unwrap();
+        assert_eq!(one.line, "0,0 640,0", "one day is a level line");
         let spent = spent(&[("2026-01-01", 5), ("2026-01-02", 20), ("2026-01-05", 25)]);
         let far = Chart::of(&spent, Usd::from_dollars(1_000)).unwrap();
         assert_eq!((far.line.as_str(), far.pot_at), ("0,180 160,100 320,100 480,100 640,0", None));
         let near = Chart::of(&spent, Usd::from_dollars(100)).unwrap();
         assert_eq!((near.line.as_str(), near.pot_at), ("0,190 160,150 320,150 480,150 640,100", Some(0)));
         assert_eq!((near.rows[0].on_day.as_str(), near.rows[0].in_all.as_str()), ("$25.00", "$50.00"));
-    }
-
-    #[test]
-    fn one_day_is_a_level_line_and_no_day_no_chart() {
-        assert!(Chart::of(&Days::default(), Usd::CENT).is_none());
-        let one = Chart::of(&spent(&[("2026-01-01", 5)]), Usd::from_dollars(5)).unwrap();
-        assert_eq!(one.line, "0,0 640,0");
     }
 }

@@ -211,17 +211,13 @@ mod tests {
     fn people_are_added_changed_moved_or_left_as_they_are() {
         let all =
             "email,name,group,id\nada@uni.edu,ada,A,s1\nbob@uni.edu,Robert,B,s2\ncid2@uni.edu,,B,s3\ndora@uni.edu,,,\n";
-        assert_eq!(counts(&planned(all, AbsentRows::Add)), [1, 2, 1, 0, 1, 0]);
-        assert_eq!(
-            counts(&planned("email\nada@uni.edu\n", AbsentRows::Add)),
-            [0, 0, 0, 0, 1, 0],
-            "no column, no change"
-        );
-        assert_eq!(
-            counts(&planned("email,group\nada@uni.edu,\n", AbsentRows::Add)),
-            [0, 0, 1, 0, 0, 0],
-            "into no group"
-        );
+        for (text, expected) in [
+            (all, [1, 2, 1, 0, 1, 0]),
+            ("email\nada@uni.edu\n", [0, 0, 0, 0, 1, 0]),
+            ("email,group\nada@uni.edu,\n", [0, 0, 1, 0, 0, 0]),
+        ] {
+            assert_eq!(counts(&planned(text, AbsentRows::Add)), expected, "{text}");
+        }
     }
 
     #[test]

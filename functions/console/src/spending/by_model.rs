@@ -247,14 +247,12 @@ mod tests {
         ];
         let (models, groups) = of_programme(&each(&days), &DailyUse::default(), &coverage("08", "19"));
         let cost = |text: &str| Some(text.to_owned());
-        assert_eq!(
-            cells(&models),
-            [
-                ("b/large", 3_000_001, Some(7), cost("$0.4286")),
-                ("a/small", 10_000, Some(1), cost("$0.0100")),
-                (named(""), 1, Some(0), None),
-            ]
-        );
+        let expected = [
+            ("b/large", 3_000_001, Some(7), cost("$0.4286")),
+            ("a/small", 10_000, Some(1), cost("$0.0100")),
+            (named(""), 1, Some(0), None),
+        ];
+        assert_eq!(cells(&models), expected);
         assert!(!models.has_byok);
         let whose: Vec<_> = groups.rows.iter().map(|line| (line.whose.as_str(), line.model.as_str())).collect();
         let expected = [("without a group", "b/large"), ("A", "b/large"), ("A", "a/small"), ("A", named(""))];
@@ -281,31 +279,18 @@ mod tests {
 
     #[test]
     fn what_is_nobodys_says_why() {
-        let used = |why, name: Option<&str>, model: &str, spent| UnattributedUse {
-            why,
-            name: name.map(str::to_owned),
-            model: model.to_owned(),
-            spent: usd(spent),
-            byok: Usd::ZERO,
-            requests: 1,
-        };
-        let days = [vec![
-            used(UnattributedReason::Foreign, Some("prof-laptop"), "a/model", 5),
-            used(UnattributedReason::NotOurs, Some("bursar/x"), "a/model", 4),
-            used(UnattributedReason::UnknownGrant, Some("cs/12"), "a/model", 3),
-            used(UnattributedReason::NoKey, None, "a/model", 2),
-            used(UnattributedReason::Rest, None, "", 1),
-        ]];
-        let lines = unattributed(&days);
-        let whose: Vec<_> = lines.rows.iter().map(|line| line.whose.as_str()).collect();
-        let expected = [
-            "foreign key prof-laptop",
-            "a name of another deployment: bursar/x",
-            "a grant that is not here: cs/12",
-            "the provider names no key",
-            "the provider did not say whose",
-        ];
-        assert_eq!(whose, expected);
+        for (why, name, whose) in [
+            (UnattributedReason::Foreign, Some("prof-laptop"), "foreign key prof-laptop"),
+            (UnattributedReason::NotOurs, Some("bursar/x"), "a name of another deployment: bursar/x"),
+            (UnattributedReason::UnknownGrant, Some("cs/12"), "a grant that is not here: cs/12"),
+            (UnattributedReason::NoKey, None, "the provider names no key"),
+            (UnattributedReason::Rest, None, "the provider did not say whose"),
+        ] {
+            let GroupUse { model, spent, byok, requests, .. } = used(None, "a/model", 5, 0, 1);
+            let name = name.map(str::to_owned);
+            let lines = unattributed(&[vec![UnattributedUse { why, name, model, spent, byok, requests }]]);
+            assert_eq!(lines.rows[0].whose, whose);
+        }
     }
 
     #[test]
