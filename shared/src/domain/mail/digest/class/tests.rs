@@ -149,13 +149,16 @@ fn everybody_is_in_one_place_at_most_and_who_is_gone_in_none() {
         Grant { state: GrantState::Revoked, ..claimed(6) },
         Grant { state: GrantState::Ended, ..claimed(7) },
         dropped,
+        // These spent in the week.
         with(claimed(10), &|grant| grant.holds.dropped = Some(now())),
+        Grant { state: GrantState::Ended, ..claimed(11) },
+        Grant { state: GrantState::Revoked, ..claimed(12) },
+        claimed(13),
     ]
     .into_iter()
     .map(|grant| {
-        let spends = [5, 6, 7, 10].map(id).contains(&grant.id);
-        let readings = if spends { vec![used(&grant, 1, 1_000_000)] } else { Vec::new() };
-        (grant, readings)
+        let reading = (10..=13).any(|number| grant.id == id(number)).then(|| used(&grant, 1, 1_000_000));
+        (grant, reading.into_iter().collect())
     })
     .chain([(full, vec![all_of_it])])
     .collect();
@@ -165,7 +168,7 @@ fn everybody_is_in_one_place_at_most_and_who_is_gone_in_none() {
         [(Block::UsedUp, vec![3, 9]), (Block::Paused, vec![2]), (Block::Unused, vec![5]), (Block::Leaked, vec![4])];
     assert_eq!(blocked, expected);
     assert_eq!((ids(&found.unclaimed), found.unused.count), (vec![1], 0));
-    assert_eq!((found.students, found.claimed, found.active), (7, 5, 2), "who ended with the term is counted");
+    assert_eq!((found.students, found.claimed, found.active), (9, 7, 2), "who ended with the term is counted");
     assert_eq!(found.spenders.len(), 4, "the money is the week's, whoever is gone");
 }
 
