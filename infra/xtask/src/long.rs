@@ -82,7 +82,7 @@ fn demonstration(shell: &Shell) -> anyhow::Result<()> {
 /// Runs tests of the target `long`. A filter that fits no test would pass, so the list must not be empty.
 fn test(shell: &Shell, filter: &str, engine: Option<&str>) -> anyhow::Result<()> {
     let test = ["test", "--locked", "--package", "bursar-tests", "--features", "long", "--test", "long", "--"];
-    let filter: Vec<&str> = filter.split_whitespace().collect();
+    let filter: &[&str] = &filter.split_whitespace().collect::<Vec<_>>();
     let listed = cmd!(shell, "cargo {test...} {filter...} --list").read()?;
     ensure!(listed.lines().any(|line| line.ends_with(": test")), "no test of the target long is named {filter:?}");
     Ok(cmd!(shell, "cargo {test...} {filter...}").envs(engine.map(|engine| ("BURSAR_TEST_DYNAMODB", engine))).run()?)
