@@ -75,7 +75,8 @@ fn tests(shell: &Shell, filter: &str) -> anyhow::Result<()> {
 }
 
 fn demonstration(shell: &Shell) -> anyhow::Result<()> {
-    let test = ["test", "--locked", "--package", "bursar-local", "--test", "bursar", "--", "--ignored", "demonstration"];
+    let test =
+        ["test", "--locked", "--package", "bursar-local", "--test", "bursar", "--", "--ignored", "demonstration"];
     Ok(cmd!(shell, "cargo {test...}").run()?)
 }
 

@@ -27,7 +27,7 @@ const RECIPES: &[(&str, &str, Run)] = &[
     ("size", "lines of Rust by folder, beside their bounds", size::size),
     ("template", "expand template.yaml and lint the result", template),
     ("screenshots", "the pictures of the README, in docs/screenshots", screenshots),
-    ("bench", "sync [OPTION…]: the nightly sync beside a floor; the figures go to BENCHMARKS.md", bench),
+    ("bench", "sync [OPTION…]: the nightly sync over many keys: wall, processor, peak, calls", bench),
     (
         "provider-check",
         "--management-key-file FILE [--provider URL]: does an account do what Bursar assumes?",

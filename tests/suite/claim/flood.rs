@@ -25,7 +25,7 @@ const STUDENTS: usize = if LONG { 20 } else { 4 };
 /// One request of the flood in this number is for a person on the roster.
 const KNOWN: usize = 4;
 /// People on the roster for whom the flood asks again and again.
-const CROWD: usize = 50;
+const CROWD: usize = if LONG { 50 } else { 10 };
 /// The number of the flood's requests that are under way at once.
 const AT_ONCE: usize = 32;
 /// The most presses of one student. A slow machine may need more time than a press has, and then the page asks
