@@ -121,7 +121,7 @@ fn no_function_links_another_or_what_only_one_machine_needs() {
 #[test]
 fn templates_say_no_word_of_the_code() {
     for (folder, words) in [
-        ("functions/claim/templates", &["pot", "residual", "guard", "authority", "guardrail"][..]),
+        ("functions/claim/templates", &["pot", "residual", "guard", "authority"][..]),
         ("functions/mail/templates", &["pot", "residual", "guard", "authority"]),
         ("functions/console/templates", &["pot", "pots"]),
         ("shared/templates", &["pot", "pots"]),
