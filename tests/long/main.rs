@@ -1,6 +1,10 @@
 //! The suite's explorations at their full size: many seeds, every pair of races, every call of every sweep, and what is tried
 //! before a release alone. It is built by `cargo xtask long` only; `cargo test` plays a fixed sample of it.
 
+// As in the suite's own binary, where these are at the root.
+#[cfg(test)]
+use suite::{acts, console, mail, sync};
+
 #[cfg(test)]
 mod second_engine;
 #[cfg(test)]
@@ -18,7 +22,3 @@ mod suite {
     pub(crate) mod sync;
     mod watch;
 }
-
-// As in the suite's own binary, where these are at the root.
-#[cfg(test)]
-use suite::{acts, console, mail, sync};
