@@ -4,7 +4,7 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 pub mod aws;
-pub mod documented;
+pub mod files;
 pub mod invariants;
 mod left;
 pub mod office;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_local::invoke::FunctionName;
-use bursar_tests::documented;
+use bursar_tests::files;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::string::string_regex;
 use proptest::test_runner::TestRunner;
@@ -13,7 +13,7 @@ use serde_json::Value;
 /// The Rust files below a folder, without the test modules at their ends.
 pub(crate) fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
-    let mut folders = vec![documented::root().join(folder)];
+    let mut folders = vec![files::root().join(folder)];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -34,7 +34,7 @@ fn is_test(path: &Path) -> bool {
 
 #[test]
 fn each_sender_that_the_template_takes_is_mailed_from_letter_by_letter_as_its_role_is_allowed_to() {
-    let template: Value = serde_saphyr::from_str(&documented::text("template.yaml")).unwrap();
+    let template: Value = serde_saphyr::from_str(&files::text("template.yaml")).unwrap();
     let parameter = &template["Parameters"]["MailFrom"];
     assert!(parameter["ConstraintDescription"].as_str().unwrap().contains("lower-case"));
     let pattern = parameter["AllowedPattern"].as_str().unwrap().trim_matches(['^', '$']);
@@ -50,7 +50,7 @@ fn each_sender_that_the_template_takes_is_mailed_from_letter_by_letter_as_its_ro
 
 #[test]
 fn dead_letters_which_may_hold_addresses_are_forgotten_within_days() {
-    let template: Value = serde_saphyr::from_str(&documented::text("template.yaml")).unwrap();
+    let template: Value = serde_saphyr::from_str(&files::text("template.yaml")).unwrap();
     let kept = template["Resources"]["DeadLetters"]["Properties"]["MessageRetentionPeriod"].as_u64().unwrap();
     assert!(kept <= 4 * 24 * 3600, "{kept}");
 }
@@ -88,7 +88,7 @@ fn no_key_of_the_table_is_spelled_outside_its_one_file() {
 fn no_type_of_the_table_leaves_the_store_and_none_of_mail_or_secrets_their_files() {
     for folder in ["shared/src", "functions"] {
         for (path, text) in sources(folder).into_iter().filter(|(path, _)| !is_test(path)) {
-            let shown = path.strip_prefix(documented::root()).unwrap().display().to_string();
+            let shown = path.strip_prefix(files::root()).unwrap().display().to_string();
             for (service, homes) in [
                 ("aws_sdk_dynamodb::", &["shared/src/store/", "shared/src/aws.rs", "shared/src/sdk_error.rs"][..]),
                 ("aws_sdk_secretsmanager::", &["shared/src/secrets", "shared/src/aws.rs", "shared/src/sdk_error.rs"]),
@@ -106,7 +106,7 @@ fn no_function_links_another_or_what_only_one_machine_needs() {
     for folder in
         FunctionName::ALL.map(|function| format!("functions/{function}")).into_iter().chain(["shared".to_owned()])
     {
-        let manifest = documented::text(Path::new(&folder).join("Cargo.toml"));
+        let manifest = files::text(Path::new(&folder).join("Cargo.toml"));
         let linked = manifest.split("[dependencies]").nth(1).unwrap().split("\n[").next().unwrap();
         let names = linked.lines().filter_map(|line| line.split(['.', ' ', '=']).next());
         let ours: Vec<&str> = names
@@ -126,7 +126,7 @@ fn templates_say_no_word_of_the_code() {
         ("functions/console/templates", &["pot", "pots"]),
         ("shared/templates", &["pot", "pots"]),
     ] {
-        for entry in std::fs::read_dir(documented::root().join(folder)).unwrap() {
+        for entry in std::fs::read_dir(files::root().join(folder)).unwrap() {
             let path = entry.unwrap().path();
             let text = std::fs::read_to_string(&path).unwrap().replace("{{", "<").replace("}}", ">");
             let text = text.replace("{%", "<").replace("%}", ">").to_lowercase();
