@@ -84,7 +84,7 @@ impl Office<'_> {
         let Settings { reset, byok, .. } = settings;
         let reset = (reset != Reset::None).then(|| json!(reset));
         let limit = self.next_limit(grant).await;
-        let request = reqwest::Client::new()
+        let request = aws::http()
             .post(format!("{}/keys", self.stack.ready.provider))
             .bearer_auth(aws::management_key(&self.stack.ready).await)
             .json(&json!({

@@ -114,7 +114,7 @@ pub struct Setup<'a> {
 
 impl Default for Setup<'_> {
     fn default() -> Self {
-        Setup { waits: Waits::WHOLE, admins: &[ADMIN], at: None, data: None }
+        Setup { waits: Waits::shortened(4), admins: &[ADMIN], at: None, data: None }
     }
 }
 

@@ -6,6 +6,7 @@ use bursar_core::domain::grant::HoldKind;
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_local::provider::Nano;
+use bursar_tests::aws;
 use bursar_tests::office::Office;
 use bursar_tests::stack::{self, Left, Stack};
 use jiff::SignedDuration;
@@ -48,7 +49,7 @@ async fn every_kind_of_event_is_answered() {
         );
     }
     for page in ["/console/programmes", "/my/cs-pilot/reveal"] {
-        let post = || reqwest::Client::new().post(format!("{}{page}", stack.ready.web));
+        let post = || aws::http().post(format!("{}{page}", stack.ready.web));
         let posted = post().send().await.unwrap();
         assert_eq!(posted.status(), 401);
         assert!(posted.text().await.unwrap().contains("role=\"alert\""));

@@ -22,7 +22,7 @@ mod trouble;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bursar_core::deadline::Deadline;
+use bursar_core::deadline::{Deadline, Waits};
 use bursar_core::domain::audit::{Act, AuditDetail};
 use bursar_core::domain::people::sign_in::{LINK_LASTS, LiveLink};
 use bursar_core::domain::programme::Settings;
@@ -35,8 +35,7 @@ use bursar_local::invoke::FunctionName;
 use bursar_tests::invariants::{Answers, RawTable, Watch};
 use bursar_tests::office::Office;
 use bursar_tests::office::ProgrammeEdits;
-use bursar_tests::stack;
-use bursar_tests::stack::Stack;
+use bursar_tests::stack::{self, Setup, Stack};
 use bursar_tests::visitor::{Page, Visitor};
 use serde_json::json;
 use ulid::Ulid;
@@ -156,8 +155,9 @@ fn soon() -> Deadline {
     Deadline::after(Duration::from_secs(25))
 }
 
+/// A stack whose functions wait as long as they say: where the provider asks for a longer wait than a press has, they answer at once.
 async fn stack() -> Stack {
-    stack::in_process().await.unwrap()
+    stack::of(Setup { waits: Waits::WHOLE, ..Setup::default() }).await.unwrap()
 }
 
 fn minutes(minutes: i64) -> jiff::SignedDuration {

@@ -8,7 +8,6 @@ mod readers;
 
 use std::collections::BTreeMap;
 
-use bursar_core::deadline::Waits;
 use bursar_core::domain::audit::{Act, Actor, AuditDetail};
 use bursar_core::domain::grant::{Grant, Reading};
 use bursar_core::domain::programme::{Settings, Weekday};
@@ -49,7 +48,7 @@ struct Got {
 impl Monday {
     async fn early() -> Monday {
         let early = EARLY.parse().unwrap();
-        let stack = stack::of(Setup { waits: Waits::shortened(4), at: Some(early), ..Setup::default() }).await.unwrap();
+        let stack = stack::of(Setup { at: Some(early), ..Setup::default() }).await.unwrap();
         stack.pump.stop().await;
         stack.schedules.stop().await;
         let table = Table::new(&stack.config);

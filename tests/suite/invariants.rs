@@ -20,6 +20,7 @@ use bursar_local::serve::serve;
 use bursar_local::ses::Ses;
 use bursar_local::state_file::StateFile;
 use bursar_local::template::Template;
+use bursar_tests::aws;
 use bursar_tests::invariants::{Answers, RawTable, Snapshot, Watch};
 use data_encoding::BASE64;
 use jiff::{SignedDuration, Timestamp};
@@ -155,7 +156,7 @@ impl Scene {
         self.gate.at("provider:PATCH /keys/{hash}", verdict.parse::<Verdict>().unwrap());
         let url = format!("{}/keys/{}", self.console.url(Service::Provider), key.hash);
         // A lost answer is one of the verdicts.
-        reqwest::Client::new().patch(url).bearer_auth(MANAGEMENT).json(&body).send().await.ok();
+        aws::http().patch(url).bearer_auth(MANAGEMENT).json(&body).send().await.ok();
     }
 
     fn answer(&self, body: &str) {
@@ -174,7 +175,7 @@ impl Scene {
         ];
         let body: Vec<String> =
             form.iter().map(|(name, value)| format!("{name}={}", value.replace('+', "%2B"))).collect();
-        let post = reqwest::Client::new().post(&self.mail_origin).body(body.join("&"));
+        let post = aws::http().post(&self.mail_origin).body(body.join("&"));
         let sent = post.header("content-type", "application/x-www-form-urlencoded").send().await.unwrap();
         assert!(sent.status().is_success(), "{}", sent.text().await.unwrap());
     }

@@ -37,6 +37,7 @@ use bursar_core::domain::values::token::AskToken;
 use bursar_core::store::{Author, MailState, NewPerson, OutboxRow, QueuedMail, Table};
 use bursar_local::inbox::Contents;
 use bursar_local::settle::LIMIT;
+use bursar_tests::aws;
 use bursar_tests::invariants::{RawTable, Watch};
 use bursar_tests::stack::Stack;
 use bursar_tests::stack::{self, Left, Setup};
@@ -61,7 +62,7 @@ struct Got {
 
 impl PostOffice {
     async fn open() -> PostOffice {
-        PostOffice::waiting(Waits::WHOLE).await
+        PostOffice::waiting(Waits::shortened(4)).await
     }
 
     /// An office whose functions wait for only a part of each wait.
@@ -160,7 +161,7 @@ impl PostOffice {
     /// Sends an SES event about a mail.
     async fn event(&mut self, mail: &str, kind: &str, permanent: bool) {
         let body = json!({"mail": mail, "type": kind, "permanent": permanent});
-        let post = reqwest::Client::new().post(format!("{}/events", self.stack.ready.inbox)).json(&body);
+        let post = aws::http().post(format!("{}/events", self.stack.ready.inbox)).json(&body);
         assert_eq!(post.send().await.unwrap().status(), 200);
         self.watch.check().await;
     }

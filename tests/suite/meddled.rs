@@ -23,7 +23,7 @@ use crate::sync::{still, sync};
 /// Changes a key as an admin does by hand.
 async fn meddle(stack: &Stack, key: &str, change: Value) {
     let management = aws::management_key(&stack.ready).await;
-    let patch = reqwest::Client::new().patch(format!("{}/keys/{key}", stack.ready.provider));
+    let patch = aws::http().patch(format!("{}/keys/{key}", stack.ready.provider));
     assert_eq!(patch.bearer_auth(management).json(&change).send().await.unwrap().status(), 200);
 }
 
@@ -148,7 +148,7 @@ async fn a_guardrail_whose_rules_were_changed_by_hand_is_told_its_own_again() {
     let url = format!("{}/guardrails/{guardrail}", stack.ready.provider);
     let management = aws::management_key(&stack.ready).await;
     let rules = async || {
-        let answer = reqwest::Client::new().get(&url).bearer_auth(&management).send().await.unwrap();
+        let answer = aws::http().get(&url).bearer_auth(&management).send().await.unwrap();
         let mut rules = answer.json::<Value>().await.unwrap()["data"].take();
         rules.as_object_mut().unwrap().remove("updated_at");
         rules
@@ -163,7 +163,7 @@ async fn a_guardrail_whose_rules_were_changed_by_hand_is_told_its_own_again() {
         json!({"enable_paid_model_training": true}),
         json!({"name": "mine"}),
     ] {
-        let patch = reqwest::Client::new().patch(&url).bearer_auth(&management).json(&drift);
+        let patch = aws::http().patch(&url).bearer_auth(&management).json(&drift);
         assert_eq!(patch.send().await.unwrap().status(), 200, "{drift}");
         assert_ne!(rules().await, wanted, "{drift}");
         let rule = stack.gate.at(Matcher::call("provider:PATCH /guardrails/{id}").every(), Verdict::status(400));

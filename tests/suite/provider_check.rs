@@ -16,6 +16,7 @@ use bursar_core::domain::values::money::Usd;
 use bursar_local::provider::{KeySnapshot, Nano, Provider};
 use bursar_local::serve::serve;
 use bursar_local::state_file::StateFile;
+use bursar_tests::aws;
 use http::{Method, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use provider_check::{ASSUMPTIONS, Finding, Findings, MODEL, MOST_KEYS, Options};
@@ -255,7 +256,7 @@ impl World {
 
     /// No key of the check is left, and each guardrail that it made was deleted.
     async fn is_clean(&self) -> bool {
-        let request = reqwest::Client::new().get(format!("{}/guardrails", self.base)).bearer_auth(MANAGEMENT);
+        let request = aws::http().get(format!("{}/guardrails", self.base)).bearer_auth(MANAGEMENT);
         let guardrails: Value = request.send().await.unwrap().json().await.unwrap();
         self.keys_of_the_check().is_empty() && guardrails["total_count"] == 0
     }

@@ -96,7 +96,7 @@ impl Campus {
     /// The models that the provider's guardrails permit.
     async fn allowed(&self) -> Vec<Value> {
         let url = format!("{}/guardrails", self.stack.ready.provider);
-        let asked = reqwest::Client::new().get(url).bearer_auth(aws::management_key(&self.stack.ready).await);
+        let asked = aws::http().get(url).bearer_auth(aws::management_key(&self.stack.ready).await);
         let listed: Value = asked.send().await.unwrap().json().await.unwrap();
         listed["data"].as_array().unwrap().iter().map(|one| one["allowed_models"].clone()).collect()
     }

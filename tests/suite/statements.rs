@@ -5,7 +5,6 @@ mod once;
 mod since;
 mod unreached;
 
-use bursar_core::deadline::Waits;
 use bursar_core::domain::audit::{Act, Actor, AuditDetail};
 use bursar_core::domain::ledger::cut::{AccountCut, LifetimeUse, ProgrammeCut};
 use bursar_core::domain::programme::Settings;
@@ -50,7 +49,7 @@ struct Got {
 impl Ledger {
     async fn open() -> Ledger {
         let early = EARLY.parse().unwrap();
-        let stack = stack::of(Setup { waits: Waits::shortened(4), at: Some(early), ..Setup::default() }).await.unwrap();
+        let stack = stack::of(Setup { at: Some(early), ..Setup::default() }).await.unwrap();
         stack.pump.stop().await;
         stack.schedules.stop().await;
         stack.ses.set_quota(Quota { per_second: 1_000, ..Quota::PRODUCTION });

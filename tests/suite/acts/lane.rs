@@ -111,7 +111,7 @@ impl Lane {
             gate: Gate::open(to, Keep::Last(200), Clock::system()).await.unwrap(),
             raw: RawTable::at(origin, TABLE).client().clone(),
             http: aws_smithy_http_client::Builder::new().build_http(),
-            schema: Template::bundled().unwrap().table,
+            schema: Template::bundled().unwrap().table.clone(),
             _engine: engine,
         }
     }

@@ -133,9 +133,9 @@ async fn a_second_edit_begins_the_walk_anew_and_a_close_ends_all_other_work() {
 /// Five hundred keys in `long`; the cap is halved while people replace theirs, and the provider is out of reach for minutes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_cap_of_many_live_keys_is_halved_while_some_replace_theirs_and_the_provider_is_down() {
-    let (all, some) = sized((16_u32, 4), (500, 40));
+    let (all, some) = sized((8_u32, 4), (500, 40));
     let names: Vec<String> = (0..all).map(|number| format!("s{number:03}")).collect();
-    let class = Class::with_budget(sized(360, 10_400), &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let class = Class::with_budget(sized(200, 10_400), &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let mut watch = class.watch();
     class.judged(&mut watch).await;
     let mut students = Vec::new();
@@ -170,7 +170,7 @@ async fn the_cap_of_many_live_keys_is_halved_while_some_replace_theirs_and_the_p
         assert!(told.1.parse::<usize>().unwrap() <= right, "{told:?}, and {right} have theirs");
         told.0 == "running"
     };
-    for minute in 0..sized(3, 10) {
+    for minute in 0..sized(2, 10) {
         class.works().await;
         class.judged(&mut watch).await;
         assert!(is_told_rightly().await, "minute {minute}");
@@ -198,7 +198,7 @@ async fn the_cap_of_many_live_keys_is_halved_while_some_replace_theirs_and_the_p
 
 #[tokio::test]
 async fn a_provider_that_does_not_answer_is_asked_a_few_times_a_round_and_jobs_begin_all_the_same() {
-    let names: Vec<String> = (0..24).map(|number| format!("s{number}")).collect();
+    let names: Vec<String> = (0..18).map(|number| format!("s{number}")).collect();
     let class = Class::with_budget(600, &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let (admin, mut watch) = (class.admin().await, class.watch());
     class.judged(&mut watch).await;
@@ -214,13 +214,13 @@ async fn a_provider_that_does_not_answer_is_asked_a_few_times_a_round_and_jobs_b
         class.judged(&mut watch).await;
     }
     class.stack.gate.lift(down);
-    for _ in 0..20 {
+    for _ in 0..8 {
         class.works().await;
     }
     class.judged(&mut watch).await;
     assert_eq!(
         (class.limits(), jobs(&admin.get(ID).await)),
-        (vec![dollars(7); 24], vec![job("limits", "done", 24, 24)])
+        (vec![dollars(7); 18], vec![job("limits", "done", 18, 18)])
     );
     let provider = Left::PerhapsComplaints(&[("console", "")]);
     class.stack.finish_leaving(&[Left::PerhapsMails, provider]).await;

@@ -28,7 +28,7 @@ async fn a_cap_that_is_edited_at_any_write_of_a_sync_is_counted_and_sent_all_the
     assert!(expected > 5, "{expected} writes");
     let writes = (1..=expected).map(|nth| ("dynamodb:TransactWriteItems", nth));
     let reads = [("provider:GET /keys", 1), ("provider:GET /credits", 1), ("provider:GET /keys", 2)];
-    for (call, nth) in sample(reads.into_iter().chain(writes), 3) {
+    for (call, nth) in sample(reads.into_iter().chain(writes), 2) {
         let cap = if nth % 2 == 0 { 8 } else { 30 };
         let class = Class::of(&["ada", "bob"]).await;
         let mut watch = class.watch();

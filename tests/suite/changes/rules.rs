@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bursar_core::domain::audit::Act;
 use bursar_core::domain::programme::Settings;
 use bursar_local::gate::{Matcher, Verdict};
+use bursar_tests::aws;
 use bursar_tests::seeds::{each_call, sample};
 use bursar_tests::stack::Left;
 
@@ -30,7 +31,7 @@ impl Class {
     pub(super) async fn asks(&self, key: &str, model: &str) -> u16 {
         let url = format!("{}/chat/completions", self.stack.ready.provider);
         let body = json!({"model": model, "max_tokens": 1, "messages": [{"role": "user", "content": "Hello"}]});
-        reqwest::Client::new().post(url).bearer_auth(key).json(&body).send().await.unwrap().status().as_u16()
+        aws::http().post(url).bearer_auth(key).json(&body).send().await.unwrap().status().as_u16()
     }
 
     /// The guardrails of everybody's enabled key at the provider.

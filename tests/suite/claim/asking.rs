@@ -6,6 +6,7 @@ use bursar_local::gate::Part;
 use bursar_local::inbox::Contents;
 use bursar_local::invoke::FunctionName;
 use bursar_local::settle::LIMIT;
+use bursar_tests::aws;
 use bursar_tests::stack::Left;
 use bursar_tests::visitor::Page;
 use serde_json::json;
@@ -66,7 +67,7 @@ impl Scene<'_> {
         let mail = mails.iter().find(|mail| mail.to == [address]).unwrap();
         let bounce = json!({"mail": mail.id, "type": "bounce", "permanent": true});
         let events = format!("{}/events", self.stack.ready.inbox);
-        let heard = reqwest::Client::new().post(events).json(&bounce).send().await.unwrap();
+        let heard = aws::http().post(events).json(&bounce).send().await.unwrap();
         assert_eq!(heard.status(), 200);
     }
 }

@@ -7,6 +7,7 @@ use bursar_local::gate::Matcher;
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::{KeySnapshot, Nano};
 use bursar_local::settle::LIMIT;
+use bursar_tests::aws;
 use bursar_tests::stack::Left;
 use bursar_tests::visitor::{Form, Found};
 use futures_util::future::join_all;
@@ -24,7 +25,7 @@ impl Scene<'_> {
         let question = json!({
             "model": "openai/gpt-4o-mini", "max_tokens": 2000, "messages": [{"role": "user", "content": "Say hello."}],
         });
-        let request = reqwest::Client::new().post(format!("{}/chat/completions", self.stack.ready.provider));
+        let request = aws::http().post(format!("{}/chat/completions", self.stack.ready.provider));
         request.bearer_auth(key).json(&question).send().await.unwrap().status().as_u16()
     }
 }

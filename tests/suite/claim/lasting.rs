@@ -1,11 +1,10 @@
 //! A call of a press that fails for longer than the clients retry. The page says so in time, and once the
 //! service works again the student returns and gets a key.
 
-use bursar_core::deadline::Waits;
 use bursar_local::gate::{Matcher, Service, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_tests::seeds::sample;
-use bursar_tests::stack::{self, Left, Setup};
+use bursar_tests::stack::{self, Left};
 use futures_util::future::join_all;
 
 use super::faults::{COMPLAINTS, Place, a_sync_later, calls_of, comes_back, prepared, ready_for};
@@ -44,7 +43,7 @@ fn verdicts(place: &Place) -> &'static [&'static str] {
 
 async fn last(what: &'static str, place: Place, verdict: Verdict) {
     let tell = format!("{what}, {place}, {verdict} for long");
-    let stack = stack::of(Setup { waits: Waits::shortened(4), ..Setup::default() }).await.unwrap();
+    let stack = stack::in_process().await.unwrap();
     let mut scene = prepared(&stack).await;
     let student = ready_for(&scene, what, "ada@example.edu").await;
     let form = student.get("/my").await.form(&scene.path(what));

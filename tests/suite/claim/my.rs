@@ -9,6 +9,7 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::store::Author;
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
+use bursar_tests::aws;
 use bursar_tests::office::Office;
 use bursar_tests::stack::Left;
 use bursar_tests::visitor::Form;
@@ -44,9 +45,9 @@ async fn the_example_for_the_shell_works_as_it_stands_whatever_the_programme_is_
         let second = words.iter().rposition(|word| word.starts_with("http")).unwrap();
         let (ask, what_is_left) = words.split_at(second);
         assert_eq!(what_is_left[1..], ["-H".to_owned(), format!("Authorization: Bearer {key}")]);
-        let left = reqwest::Client::new().get(&what_is_left[0]).bearer_auth(&key).send().await.unwrap();
+        let left = aws::http().get(&what_is_left[0]).bearer_auth(&key).send().await.unwrap();
         assert_eq!(left.status(), 200, "{}", left.text().await.unwrap());
-        let mut request = reqwest::Client::new().post(&ask[0]);
+        let mut request = aws::http().post(&ask[0]);
         for pair in ask[1..].chunks(2) {
             let (name, value) = pair[1].split_once(": ").unwrap_or_default();
             request = match &*pair[0] {
@@ -61,7 +62,7 @@ async fn the_example_for_the_shell_works_as_it_stands_whatever_the_programme_is_
         assert!(!request.headers().contains_key("referer") && !request.headers().contains_key("http-referer"));
         let body: Value = serde_json::from_slice(request.body().unwrap().as_bytes().unwrap()).unwrap();
         assert_eq!(body["user"], grant.as_str());
-        let answer = reqwest::Client::new().execute(request).await.unwrap();
+        let answer = aws::http().execute(request).await.unwrap();
         assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
     }
     stack.finish_leaving(&[Left::PerhapsMails]).await;
@@ -227,7 +228,7 @@ async fn what_is_no_form_of_ours_has_a_page_that_says_what_to_do() {
         ("/c/x", "multipart/form-data; boundary=x", b"--x--".to_vec(), 415),
     ] {
         let cookie = format!("bursar={}", ada.cookie("bursar").unwrap());
-        let request = reqwest::Client::new().post(format!("{}{path}", stack.ready.web));
+        let request = aws::http().post(format!("{}{path}", stack.ready.web));
         let answer = request.header("cookie", cookie).header(CONTENT_TYPE, kind).body(body).send().await.unwrap();
         assert_eq!(answer.status(), status, "{path} {kind}");
         assert!(answer.headers()[CONTENT_TYPE].to_str().unwrap().starts_with("text/html"), "{path} {kind}");

@@ -7,6 +7,7 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{SyncState, Table, Totals};
 use bursar_local::settle::LIMIT;
+use bursar_tests::aws;
 use bursar_tests::invariants::Watch;
 use bursar_tests::office::{Office, as_sync, reading, soon};
 use bursar_tests::stack::{self, Left, Setup, Stack};
@@ -46,7 +47,7 @@ async fn bounces(stack: &Stack, mail: &str) {
 
 async fn happens(stack: &Stack, mail: &str, event: &str) {
     let body = json!({"mail": mail, "type": event, "permanent": true});
-    let post = reqwest::Client::new().post(format!("{}/events", stack.ready.inbox)).json(&body);
+    let post = aws::http().post(format!("{}/events", stack.ready.inbox)).json(&body);
     assert_eq!(post.send().await.unwrap().status(), 200);
 }
 

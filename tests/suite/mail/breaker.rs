@@ -11,6 +11,7 @@ use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{BulkReleaseOutcome, BulkStop, MailState, OutboxRow, QueuedMail, Resend};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
+use bursar_tests::aws;
 use bursar_tests::stack::Left;
 use ulid::Ulid;
 
@@ -46,7 +47,7 @@ async fn roster_mail_stops_when_the_tenth_of_a_hundred_comes_back_and_other_mail
     let event = serde_json::json!({"mail": sent.id, "type": "bounce", "permanent": true});
     let events = format!("{}/events", office.stack.ready.inbox);
     for _ in 0..2 {
-        assert_eq!(reqwest::Client::new().post(&events).json(&event).send().await.unwrap().status(), 200);
+        assert_eq!(aws::http().post(&events).json(&event).send().await.unwrap().status(), 200);
     }
     let stop = office.stop_of().await.unwrap();
     assert_eq!((stop.of.counts.sent, stop.of.counts.bounced, stop.version), (100, 10, 1));

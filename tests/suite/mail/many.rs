@@ -13,7 +13,7 @@ use bursar_core::store::{Author, NewPerson};
 use bursar_local::inbox::Contents;
 use bursar_local::ses::PAUSED;
 use bursar_tests::office::crossing;
-use bursar_tests::seeds::sized;
+use bursar_tests::seeds::{LONG, sized};
 use bursar_tests::stack::Left;
 use jiff::SignedDuration;
 
@@ -26,7 +26,7 @@ const VERIFIED: usize = 20;
 /// Minutes in the sandbox, and minutes of the pause.
 const MINUTES: usize = 4;
 /// The factor by which the functions' waits are shortened.
-const FASTER: u32 = 10;
+const FASTER: u32 = if LONG { 10 } else { 40 };
 
 /// The mails that were accepted in a minute.
 struct Minute {

@@ -90,7 +90,7 @@ async fn whatever_becomes_of_the_writes_each_has_one_statement_and_nobody_too_ma
     };
     assert!((3..12).contains(&writes), "{writes}");
     let verdicts = [Verdict::KillBefore, Verdict::KillAfter, Verdict::LoseAnswer, Verdict::Conflict];
-    for (nth, verdict) in sample(each_call(1..=u64::try_from(writes).unwrap(), &verdicts), 4) {
+    for (nth, verdict) in sample(each_call(1..=u64::try_from(writes).unwrap(), &verdicts), 3) {
         let mut ledger = Ledger::open().await;
         ledger.november().await;
         ledger.advance(1);

@@ -1,6 +1,7 @@
 //! Finance addresses that are not reached: the programme warns of them, the admins hear of them, and can try again.
 
 use bursar_local::ses::Fault;
+use bursar_tests::aws;
 use bursar_tests::stack::Left;
 use bursar_tests::visitor::Page;
 
@@ -15,7 +16,7 @@ fn warns(page: &Page, of: &str) -> bool {
 
 async fn event(ledger: &Ledger, mail: &str, kind: &str) {
     let body = json!({"mail": mail, "type": kind, "permanent": true});
-    let post = reqwest::Client::new().post(format!("{}/events", ledger.stack.ready.inbox)).json(&body);
+    let post = aws::http().post(format!("{}/events", ledger.stack.ready.inbox)).json(&body);
     assert_eq!(post.send().await.unwrap().status(), 200);
 }
 

@@ -11,6 +11,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use bursar_core::config::Config;
 use bursar_core::start::Function;
+use bursar_tests::aws;
 use bursar_tests::stack::Stack;
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::{Value, json};
@@ -48,7 +49,7 @@ impl Crooked {
     /// A sync whose configuration differs from the stack's.
     pub(crate) async fn configured(stack: &Stack, configure: impl FnOnce(Config) -> Config) -> Crooked {
         let bend: Arc<Mutex<Bend>> = Arc::new(Mutex::new(Box::new(|_, told| told)));
-        let way = Way { to: stack.config.provider.clone(), http: reqwest::Client::new(), bend: bend.clone() };
+        let way = Way { to: stack.config.provider.clone(), http: aws::http(), bend: bend.clone() };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let provider = format!("http://{}", listener.local_addr().unwrap());
         let router = Router::new().fallback(answer).with_state(Arc::new(way));

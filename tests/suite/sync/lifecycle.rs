@@ -81,7 +81,7 @@ async fn a_key_that_becomes_old_is_announced_twice_and_stopped_and_whoever_repla
     let (ada, ben) = (invite(&stack, &office, "ada", None).await, invite(&stack, &office, "ben", None).await);
     let (of_ada, _) = (mint(&stack, &office, &ada).await, mint(&stack, &office, &ben).await);
     let mut told = Vec::new();
-    for day in (1..=15).chain([17, 20, 26, 27, 28, 29, 31, 36, 37, 38, 39]) {
+    for day in [1, 8, 15].into_iter().chain([17, 20, 26, 27, 28, 29, 31, 36, 37, 38, 39]) {
         told.extend(night(&stack, day).await.into_iter().map(|(of, notice)| (day, of == ada, notice)));
         if day == 20 {
             mint(&stack, &office, &ben).await;

@@ -1,8 +1,6 @@
 //! The sync run twice, by two at once, killed at every call, and resumed late. Afterwards the table is as one
 //! clean run leaves it.
 
-use std::sync::Arc;
-
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_tests::invariants::{Snapshot, Watch};
@@ -10,6 +8,7 @@ use bursar_tests::seeds::sample;
 use bursar_tests::stack::{Left, Stack};
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
 use super::world::{World, lively};
 use super::{changed, hours, in_the_morning, minutes, spend, sync, watch, without_runs};
@@ -57,30 +56,39 @@ async fn settled<'w>(stack: &Stack, watch: &'w mut Watch) -> &'w Snapshot {
 }
 
 /// About how many of the calls with an effect `cargo test` plays. Each takes a world of its own.
-const FEW: usize = 3;
+const FEW: usize = 2;
 
-async fn clean() -> Arc<Vec<String>> {
-    let stack = in_the_morning().await;
-    let world = lively(&stack).await;
-    let mut watch = watch(&stack);
-    watch.check().await;
-    meanwhile(&world);
-    assert_eq!(sync(&stack).await["complete"], true);
-    let picture = world.picture(settled(&stack, &mut watch).await);
-    stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the provider did not do it")])]).await;
-    Arc::new(picture)
+/// What a run does that nothing befalls, played once for all tests here.
+struct Clean {
+    /// The calls in order, and whether each has an effect.
+    effects: Vec<bool>,
+    picture: Vec<String>,
 }
 
-/// The calls of a run in order, and whether each has an effect.
-async fn calls() -> Vec<bool> {
-    let stack = in_the_morning().await;
-    let _world = lively(&stack).await;
-    let before = stack.gate.calls().len();
-    sync(&stack).await;
-    let calls = stack.gate.calls().into_iter().skip(before);
-    let effects = calls.map(|made| made.call.name.has_effect()).collect();
-    stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the provider did not do it")])]).await;
-    effects
+async fn clean() -> &'static Clean {
+    static CLEAN: OnceCell<Clean> = OnceCell::const_new();
+    CLEAN
+        .get_or_init(async || {
+            let stack = in_the_morning().await;
+            let _world = lively(&stack).await;
+            let before = stack.gate.calls().len();
+            sync(&stack).await;
+            let calls = stack.gate.calls().into_iter().skip(before);
+            let effects = calls.map(|made| made.call.name.has_effect()).collect();
+            let undone = [Left::Complaints(&[("usage-sync", "the provider did not do it")])];
+            stack.finish_leaving(&undone).await;
+
+            let stack = in_the_morning().await;
+            let world = lively(&stack).await;
+            let mut watch = watch(&stack);
+            watch.check().await;
+            meanwhile(&world);
+            assert_eq!(sync(&stack).await["complete"], true);
+            let picture = world.picture(settled(&stack, &mut watch).await);
+            stack.finish_leaving(&undone).await;
+            Clean { effects, picture }
+        })
+        .await
 }
 
 fn nth(number: usize) -> Matcher {
@@ -115,24 +123,21 @@ async fn a_run_whose_every_write_arrives_twice_ends_complete_and_leaves_what_a_c
     let report = sync(&stack).await;
     rules.into_iter().for_each(|rule| stack.gate.lift(rule));
     assert_eq!(report["complete"], true, "{report}");
-    assert_same(&clean().await, &world.picture(settled(&stack, &mut watch).await), "each write twice");
+    assert_same(&clean().await.picture, &world.picture(settled(&stack, &mut watch).await), "each write twice");
     stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the provider did not do it")])]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_that_was_killed_at_any_call_and_the_next_leave_what_one_clean_run_leaves() {
-    let clean = clean().await;
-    let effects = calls().await;
+    let Clean { effects, picture } = clean().await;
     let places = effects.iter().enumerate().filter(|(_, has_effect)| **has_effect).map(|(number, _)| number);
     let cases = places.flat_map(|number| [Verdict::KillAfter, Verdict::KillBefore].map(|verdict| (number, verdict)));
-    let cases = sample(cases, FEW).into_iter().map(|(number, verdict)| {
-        let clean = clean.clone();
-        tokio::spawn(async move { killed(&clean, number, verdict).await })
-    });
+    let cases = sample(cases, FEW).into_iter();
+    let cases = cases.map(|(number, verdict)| tokio::spawn(killed(picture, number, verdict)));
     stream::iter(cases).buffer_unordered(3).for_each(async |ended| ended.unwrap()).await;
 }
 
-async fn killed(clean: &[String], number: usize, verdict: Verdict) {
+async fn killed(clean: &'static [String], number: usize, verdict: Verdict) {
     let stack = in_the_morning().await;
     let world = lively(&stack).await;
     let mut watch = watch(&stack);
@@ -163,17 +168,14 @@ async fn killed(clean: &[String], number: usize, verdict: Verdict) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_runner_that_wakes_late_at_any_call_changes_nothing_that_the_one_after_it_wrote() {
-    let clean = clean().await;
-    let effects = calls().await;
+    let Clean { effects, picture } = clean().await;
     let places = effects.iter().enumerate().filter(|(_, has_effect)| **has_effect);
-    let cases = sample(places.skip(1), FEW).into_iter().map(|(number, _)| {
-        let clean = clean.clone();
-        tokio::spawn(async move { woken_late(&clean, number).await })
-    });
+    let cases = sample(places.skip(1), FEW).into_iter();
+    let cases = cases.map(|(number, _)| tokio::spawn(woken_late(picture, number)));
     stream::iter(cases).buffer_unordered(3).for_each(async |ended| ended.unwrap()).await;
 }
 
-async fn woken_late(clean: &[String], number: usize) {
+async fn woken_late(clean: &'static [String], number: usize) {
     let stack = in_the_morning().await;
     let world = lively(&stack).await;
     let mut watch = watch(&stack);

@@ -1,14 +1,14 @@
 //! Reports, statements and the provider's own books over one drawn history.
 
-use bursar_tests::seeds::{LONG, seeds};
+use bursar_tests::seeds::{LONG, seeds, sized};
 use bursar_tests::visitor::Page;
 use fastrand::Rng;
 
 use super::statement::{Season, micros, rows, season, statement};
 use super::*;
 
-const NIGHTS: i64 = if LONG { 75 } else { 30 };
-const FIRST: u64 = 2;
+const NIGHTS: i64 = if LONG { 75 } else { 18 };
+const FIRST: u64 = 6;
 const REPORT: &str = "/console/report";
 const COLUMNS: [&str; 4] = ["day", "group", "model", "person"];
 
@@ -33,7 +33,7 @@ async fn over_a_whole_drawn_season_reports_statement_and_provider_agree_by_every
         assert_eq!(report["complete"], true, "{report}");
         let seen = watch(&stack);
         let truth = Truth::of(&stack, seen, &season).await;
-        assert!(truth.all > 0 && truth.by_group.len() > 2, "seed {seed}: {truth:?}");
+        assert!(truth.all > 0 && truth.by_group.len() > 1, "seed {seed}: {truth:?}");
 
         let admin = signed_in(&stack, ADMIN).await;
         let days = (date(-1), date(NIGHTS + 1));
@@ -46,7 +46,7 @@ async fn over_a_whole_drawn_season_reports_statement_and_provider_agree_by_every
         assert_eq!(of_kind("assigned"), truth.assigned, "seed {seed}: foreign keys with an owner");
         let has_owners = !truth.assigned.is_empty();
         assert!(has_owners || seed != FIRST, "in the first season some foreign key has an owner");
-        for bits in 0..1 << COLUMNS.len() {
+        for bits in (0..1 << COLUMNS.len()).step_by(sized(5, 1)) {
             let chosen = COLUMNS.iter().enumerate().filter(|(place, _)| bits & (1 << place) > 0);
             let by: String = chosen.map(|(_, name)| format!("&by={name}")).collect();
             let query = format!("from={}&to={}{by}", days.0, days.1);

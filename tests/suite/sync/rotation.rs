@@ -3,6 +3,7 @@
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::inbox::Contents;
 use bursar_local::invoke::FunctionName;
+use bursar_tests::aws;
 use bursar_tests::stack::{Left, Stack};
 use bursar_tests::visitor::Visitor;
 use serde_json::{Value, json};
@@ -11,7 +12,7 @@ use super::{ADMIN, foreign, in_the_morning, invite, mint, problems, provider, ri
 
 /// Puts a key into the secret as its pending version.
 pub(super) async fn put_pending(stack: &Stack, key: &str) {
-    let request = reqwest::Client::new()
+    let request = aws::http()
         .post(&stack.ready.secretsmanager)
         .header("x-amz-target", "secretsmanager.PutSecretValue")
         .header("content-type", "application/x-amz-json-1.1")

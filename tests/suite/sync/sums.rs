@@ -210,7 +210,7 @@ async fn whoever_moves_the_pot_at_any_moment_of_a_sync_the_counter_is_the_sum_in
     let moments = moments.split_off(counts - 24);
     let moments = Arc::new(moments);
     // A cap changes the pot as a place does, so for caps some moments are enough.
-    let (often, seldom) = (sized(5, 1), sized(25, 5));
+    let (often, seldom) = (sized(8, 1), sized(25, 5));
     let kinds = [
         (Meanwhile::Begins, often),
         (Meanwhile::IsRevoked, often),

@@ -11,7 +11,7 @@ use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::window::{Reset, utc_date};
 use bursar_local::provider::Nano;
 use bursar_tests::office::Office;
-use bursar_tests::seeds::seeds;
+use bursar_tests::seeds::{LONG, seeds};
 use bursar_tests::stack::Stack;
 use fastrand::Rng;
 use futures_util::{StreamExt, stream};
@@ -25,7 +25,7 @@ use super::{foreign, hours, in_the_morning, instant, invite, mint, problems, pro
 
 const SIDE_BY_SIDE: usize = 2;
 /// The number of days in a history.
-const DAYS: i64 = 34;
+const DAYS: i64 = if LONG { 34 } else { 20 };
 
 /// What was really spent, by scope and UTC day.
 type Truth = BTreeMap<(String, Date), i64>;

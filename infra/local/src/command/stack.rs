@@ -130,7 +130,7 @@ impl Stack {
         if let Some(instant) = options.begins_at {
             clock.begin_at(instant)?;
         }
-        let engine = start_engine(options.files.as_ref(), &template).await?;
+        let engine = start_engine(options.files.as_ref(), template).await?;
         let mut servers = Servers::new();
 
         let ses = Ses::new(kept.clone(), clock.as_clock())?;
@@ -189,7 +189,7 @@ impl Stack {
         };
         let invoke: Arc<dyn Invoke> = Arc::new(InProcess::new(gate.clone(), settings, clock.as_clock()));
 
-        let schedules = Schedules::new(&template, options.sync_every, invoke.clone(), kept.clone(), clock.clone())?;
+        let schedules = Schedules::new(template, options.sync_every, invoke.clone(), kept.clone(), clock.clone())?;
         let readers = template.readers.clone();
         let pump = Pump::start(engine.clone(), invoke.clone(), kept.clone(), clock.clone(), REGION, readers).await?;
         let settle = Settle::new(pump.clone(), schedules.clone());

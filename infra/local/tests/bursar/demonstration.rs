@@ -20,11 +20,6 @@ use serde_json::json;
 
 const ADMIN: &str = "admin@example.edu";
 
-#[tokio::test]
-async fn it_ends_well_in_the_evening() {
-    ends_well("2026-11-24T20:28:00Z").await;
-}
-
 /// Each hour of a day, each on another weekday than the one before, over two months' ends and a change to summer time.
 /// Then both ends of a day, of a month and of a leap February, a Sunday and the morning of a Monday.
 #[tokio::test]

@@ -249,7 +249,7 @@ impl Script<'_> {
             return;
         }
         let url = format!("{}/guardrails/{guardrail}/assignments/keys", self.stack.ready.provider);
-        let assigned = reqwest::Client::new().post(url).bearer_auth(aws::management_key(&self.stack.ready).await);
+        let assigned = aws::http().post(url).bearer_auth(aws::management_key(&self.stack.ready).await);
         let assigned = assigned.json(&json!({"key_hashes": keys})).send().await.unwrap();
         assert!(assigned.status().is_success(), "{:?}", assigned.text().await);
     }

@@ -10,7 +10,7 @@ use crate::aws::template::Template;
 const TABLE: &str = "bursar";
 
 pub(crate) fn schema() -> TableSchema {
-    Template::bundled().unwrap().table
+    Template::bundled().unwrap().table.clone()
 }
 
 pub(crate) fn in_memory() -> Engine {

@@ -7,6 +7,7 @@ pub mod filter;
 mod http_api;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -116,9 +117,14 @@ pub struct Route {
 }
 
 impl Template {
-    /// The template that this program was built with.
-    pub fn bundled() -> Result<Template> {
-        Template::read(include_str!("../../../../../template.yaml"))
+    /// The template that this program was built with. It is read once.
+    pub fn bundled() -> Result<&'static Template> {
+        static READ: OnceLock<Template> = OnceLock::new();
+        if let Some(template) = READ.get() {
+            return Ok(template);
+        }
+        let template = Template::read(include_str!("../../../../../template.yaml"))?;
+        Ok(READ.get_or_init(|| template))
     }
 
     pub fn read(yaml: &str) -> Result<Template> {

@@ -36,7 +36,7 @@ pub(crate) async fn bundle(engine: Engine, recorder: &Arc<Recorder>) -> Bundle {
     let readers = template.readers.clone();
     let pump = Pump::start(engine.clone(), Arc::clone(&invoke), kept.clone(), clock.clone(), "us-east-1", readers);
     let pump = pump.await.unwrap();
-    let schedules = Schedules::new(&template, SyncEvery::Never, invoke, kept, clock.clone()).unwrap();
+    let schedules = Schedules::new(template, SyncEvery::Never, invoke, kept, clock.clone()).unwrap();
     Bundle { settle: Settle::new(pump.clone(), schedules.clone()), engine, pump, schedules, clock }
 }
 
