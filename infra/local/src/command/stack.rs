@@ -200,7 +200,7 @@ impl Stack {
             settle: settle.clone(),
         };
         let who = who_may_sign_in(&kept, &config)?;
-        let inbox = Inbox::new(ses.clone(), emit_to(&invoke, &template), who);
+        let inbox = Inbox::new(ses.clone(), emit_to(&invoke, template), who);
         let inbox_origin = servers.run(listen(0).await?, inbox.router().merge(control::router(control)))?;
 
         let deployment = deployment(&config, &clock).await?;
