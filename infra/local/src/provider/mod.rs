@@ -20,7 +20,7 @@ use axum::{Router, middleware};
 pub use self::by_hand::MadeKey;
 pub use self::handle::Provider;
 pub use self::memory::key::{ModelUse, SETTLES_WITHIN};
-pub use self::quirks::{Cents, Differ, DrawnQuirks, Lag, ModelNames, Quirks, Rate, Times};
+pub use self::quirks::{Cents, Differ, DrawnQuirks, Lag, Quirks, Rate};
 pub use self::snapshot::KeySnapshot;
 pub use self::values::ids::sha256 as hash_of;
 pub use self::values::money::Nano;

@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 use crate::provider::entrance::access::Management;
 use crate::provider::handle::Provider;
 use crate::provider::memory::days::{DayUse, Row};
-use crate::provider::quirks::Quirks;
 use crate::provider::values::asked::{Parameters, invalid};
 use crate::provider::values::refusal::Refusal;
 use crate::provider::values::windows::utc_day;
@@ -40,22 +39,22 @@ async fn activity(_: Management, State(provider): State<Provider>, asked: Parame
     for (_, Row { model, byok, used, .. }) in memory.days.between(day, day.saturating_add(1.day())) {
         *endpoints.entry((model, *byok)).or_default() += *used;
     }
-    let rows = endpoints.iter().rev().map(|((model, byok), used)| row(day, model, *byok, used, &memory.quirks));
+    let rows = endpoints.iter().rev().map(|((model, byok), used)| row(day, model, *byok, used));
     Ok(Json(json!({ "data": rows.collect::<Vec<_>>() })))
 }
 
-fn row(day: Date, model: &str, byok: bool, used: &DayUse, quirks: &Quirks) -> Value {
+fn row(day: Date, model: &str, byok: bool, used: &DayUse) -> Value {
     let known = models::find(model);
     let permaslug = known.map_or(model, |known| known.canonical);
     let endpoint = format!("endpoint of {permaslug}{}", if byok { " with the account's own key" } else { "" });
     json!({
-        "date": if quirks.activity_days_with_time { format!("{day} 00:00:00") } else { day.to_string() },
+        "date": day.to_string(),
         "model": model,
         "model_permaslug": permaslug,
         "endpoint_id": ids::derived_uuid(&endpoint),
         "provider_name": known.map_or("unknown", |known| known.provider),
-        "usage": quirks.money(used.credit),
-        "byok_usage_inference": quirks.money(used.byok),
+        "usage": used.credit.json(),
+        "byok_usage_inference": used.byok.json(),
         "requests": used.requests,
         "prompt_tokens": 0,
         "completion_tokens": 0,

@@ -8,18 +8,15 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::routing::post;
 use axum::{Json, Router};
+use jiff::Timestamp;
 use jiff::civil::Date;
-use jiff::{Timestamp, ToSpan};
 use serde_json::{Value, json};
 
 use crate::provider::entrance::access::Management;
 use crate::provider::handle::Provider;
 use crate::provider::memory::Memory;
 use crate::provider::memory::days::{DayUse, Row};
-use crate::provider::memory::key::Key;
-use crate::provider::quirks::{ModelNames, Quirks};
 use crate::provider::values::asked::{Fields, invalid, nested, not_null, required};
-use crate::provider::values::models;
 use crate::provider::values::refusal::Refusal;
 use crate::provider::values::windows::utc_day;
 
@@ -39,7 +36,7 @@ struct Query {
 /// The subject of a row. A key is identified by its name, so keys of one name share a row: a trap of the
 /// real provider.
 type Group = (Date, Labels);
-type Labels = (Option<String>, String);
+type Labels = (String, String);
 
 pub(crate) fn routes() -> Router<Provider> {
     Router::new().route("/analytics/query", post(query))
@@ -47,20 +44,13 @@ pub(crate) fn routes() -> Router<Provider> {
 
 async fn query(_: Management, State(provider): State<Provider>, body: Bytes) -> Result<Json<Value>, Refusal> {
     let query = Query::asked(&Fields::parse(&body)?)?;
-    let (now, memory) = (provider.now(), provider.memory());
+    let memory = provider.memory();
     if let Some(status) = memory.quirks.analytics_failure {
         return Err(Refusal::failed(status));
     }
     let (rows, truncated) = query.report(&memory);
-    let mut metadata = json!({ "query_time_ms": 12, "row_count": rows.len() });
-    if memory.quirks.truncation_told {
-        metadata["truncated"] = truncated.into();
-    }
-    let mut data = json!({ "data": rows, "metadata": metadata });
-    if memory.quirks.analytics_cached {
-        data["cachedAt"] = now.as_millisecond().into();
-    }
-    Ok(Json(json!({ "data": data })))
+    let metadata = json!({ "query_time_ms": 12, "row_count": rows.len(), "truncated": truncated });
+    Ok(Json(json!({ "data": { "data": rows, "metadata": metadata } })))
 }
 
 impl Query {
@@ -112,38 +102,26 @@ impl Query {
         let most = self.limit.min(memory.quirks.analytics_rows);
         let truncated = rows.len() > most;
         rows.truncate(most);
-        (rows.iter().map(|row| printed(row, &memory.quirks)).collect(), truncated)
+        (rows.iter().map(printed).collect(), truncated)
     }
 
     fn sums(&self, memory: &Memory) -> BTreeMap<Group, DayUse> {
         let mut sums: BTreeMap<Group, DayUse> = BTreeMap::new();
-        let until = utc_day(self.end).saturating_add(i64::from(memory.quirks.end_of_range_included).days());
-        for (place, Row { day, model, used, .. }) in memory.days.between(utc_day(self.start), until) {
-            *sums.entry((*day, labels(memory.key(place), model, &memory.quirks))).or_default() += *used;
+        for (place, Row { day, model, used, .. }) in memory.days.between(utc_day(self.start), utc_day(self.end)) {
+            *sums.entry((*day, (memory.key(place).name.clone(), model.to_string()))).or_default() += *used;
         }
         sums
     }
 }
 
-/// The names of a key and a model in a row.
-fn labels(key: &Key, model: &str, quirks: &Quirks) -> Labels {
-    let model = match (quirks.analytics_models, models::find(model)) {
-        (ModelNames::Display, Some(known)) => known.name,
-        _ => model,
-    };
-    let forgotten = key.deleted && quirks.deleted_keys_forgotten;
-    ((!forgotten).then(|| key.name.clone()), model.to_owned())
-}
-
-fn printed(((day, (key, model)), used): &(Group, DayUse), quirks: &Quirks) -> Value {
-    let requests = if quirks.counts_as_strings { used.requests.to_string().into() } else { json!(used.requests) };
+fn printed(((day, (key, model)), used): &(Group, DayUse)) -> Value {
     json!({
         "date__day": day.to_string(),
         "api_key_id": key,
         "model": model,
-        "total_usage": quirks.money(used.credit + used.byok),
-        "credits_usage": quirks.money(used.credit),
-        "byok_usage": quirks.money(used.byok),
-        "request_count": requests,
+        "total_usage": (used.credit + used.byok).json(),
+        "credits_usage": used.credit.json(),
+        "byok_usage": used.byok.json(),
+        "request_count": used.requests.to_string(),
     })
 }

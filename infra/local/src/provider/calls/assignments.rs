@@ -16,6 +16,7 @@ use crate::provider::memory::key::Assignment;
 use crate::provider::memory::shelf::Shelf;
 use crate::provider::values::asked::{Fields, Parameters, required};
 use crate::provider::values::refusal::Refusal;
+use crate::provider::values::windows::printed;
 use crate::provider::values::{USER_ID, ids};
 
 pub(crate) fn routes() -> Router<Provider> {
@@ -48,22 +49,18 @@ async fn assign(
     let hashes = hashes(&body)?;
     let (now, mut memory) = (provider.now(), provider.memory());
     let guardrail = memory.guardrail(&id).ok_or_else(Refusal::not_found)?.clone();
-    if memory.quirks.max_key_hashes.is_some_and(|most| hashes.len() > most) {
-        return Err(Refusal::bad_request("Invalid request parameters: key_hashes holds too many"));
-    }
     let mut places = Vec::new();
     for hash in &hashes {
         match memory.find(hash) {
             Ok(place) if memory.key(place).workspace == guardrail.workspace => places.push(place),
             Ok(_) => return Err(Refusal::bad_request("Key and guardrail must be in the same workspace")),
-            Err(_) if memory.quirks.partial_assignment => {}
-            Err(refusal) => return Err(refusal),
+            // What is no key is skipped.
+            Err(_) => {}
         }
     }
-    let mut count = 0;
+    let count = places.len();
     for place in places {
         let has = memory.key(place).assignment.as_ref().is_some_and(|assignment| assignment.guardrail == id);
-        count += usize::from(!has || memory.quirks.reassignment_counted);
         if !has {
             let assignment = Assignment { id: ids::fresh_uuid()?, guardrail: id.clone(), at: now };
             memory.change_key(place, |key| {
@@ -94,7 +91,7 @@ fn page(memory: &Memory, guardrail: Option<&str>, asked: &Parameters) -> Result<
                 "key_name": key.name,
                 "key_label": key.label,
                 "assigned_by": USER_ID,
-                "created_at": memory.quirks.instant(assignment.at),
+                "created_at": printed(assignment.at),
             })
         })
     });

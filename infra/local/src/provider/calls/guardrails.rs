@@ -27,7 +27,7 @@ async fn list(_: Management, State(provider): State<Provider>, asked: Parameters
     let mut guardrails: Vec<&Guardrail> =
         memory.guardrails().iter().filter(|guardrail| guardrail.workspace == workspace).collect();
     guardrails.sort_by(|a, b| (b.created_at, &b.id).cmp(&(a.created_at, &a.id)));
-    let page = guardrails.iter().skip(offset).take(limit).map(|guardrail| guardrail.object(&memory.quirks));
+    let page = guardrails.iter().skip(offset).take(limit).map(|guardrail| guardrail.object());
     Ok(Json(json!({ "data": page.collect::<Vec<_>>(), "total_count": guardrails.len() })))
 }
 
@@ -41,7 +41,7 @@ async fn create(
     let (now, mut memory) = (provider.now(), provider.memory());
     let workspace = memory.workspace_asked(asked.as_deref()).map_err(|_| no_workspace())?.id.clone();
     let guardrail = Guardrail::created(ids::fresh_uuid()?, workspace, &fields, now)?;
-    let object = guardrail.object(&memory.quirks);
+    let object = guardrail.object();
     memory.put_guardrail(guardrail)?;
     Ok((StatusCode::CREATED, Json(json!({ "data": object }))))
 }
@@ -49,7 +49,7 @@ async fn create(
 async fn read(_: Management, State(provider): State<Provider>, Path(id): Path<String>) -> Result<Json<Value>, Refusal> {
     let memory = provider.memory();
     let guardrail = memory.guardrail(&id).ok_or_else(Refusal::not_found)?;
-    Ok(Json(json!({ "data": guardrail.object(&memory.quirks) })))
+    Ok(Json(json!({ "data": guardrail.object() })))
 }
 
 async fn update(
@@ -62,7 +62,7 @@ async fn update(
     let (now, mut memory) = (provider.now(), provider.memory());
     let guardrail = memory.guardrail(&id).ok_or_else(Refusal::not_found)?.clone();
     let guardrail = guardrail.updated(&fields, now)?;
-    let object = guardrail.object(&memory.quirks);
+    let object = guardrail.object();
     memory.put_guardrail(guardrail)?;
     Ok(Json(json!({ "data": object })))
 }

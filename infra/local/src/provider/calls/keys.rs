@@ -30,8 +30,8 @@ async fn list(_: Management, State(provider): State<Provider>, asked: Parameters
     let offset = asked.offset()?;
     let (now, memory) = (provider.now(), provider.memory());
     let workspace = memory.workspace_asked(asked.get("workspace_id"))?;
-    let disabled = asked.flag("include_disabled", memory.quirks.include_disabled_by_default);
-    let expired = asked.flag("include_expired", false);
+    let disabled = asked.flag("include_disabled");
+    let expired = asked.flag("include_expired");
     let Some(shelf) = memory.shelf(&workspace.id).filter(|_| memory.quirks.keys_listed) else {
         return Ok(Json(json!({ "data": [] })));
     };
@@ -109,9 +109,6 @@ async fn delete(
 
 fn asked_for(fields: &Fields, memory: &Memory, plaintext: &str, now: Timestamp) -> Result<Key, Refusal> {
     let name = required("name", fields.text("name", 1..=usize::MAX)?)?;
-    if memory.quirks.unique_names && memory.keys().iter().any(|key| !key.deleted && key.name == name) {
-        return Err(Refusal::bad_request("A key with this name already exists"));
-    }
     let workspace = not_null("workspace_id", fields.text("workspace_id", 1..=100)?)?;
     let workspace = memory.workspace_asked(workspace.as_deref());
     let workspace =
@@ -122,6 +119,6 @@ fn asked_for(fields: &Fields, memory: &Memory, plaintext: &str, now: Timestamp) 
     key.reset = fields.interval("limit_reset")?.flatten();
     key.expires_at = fields.instant("expires_at")?.flatten();
     let byok = not_null("include_byok_in_limit", fields.flag("include_byok_in_limit")?)?;
-    key.byok_in_limit = byok.unwrap_or(memory.quirks.include_byok_by_default);
+    key.byok_in_limit = byok.unwrap_or(false);
     Ok(key)
 }

@@ -24,7 +24,7 @@ async fn own(State(provider): State<Provider>, headers: HeaderMap) -> Result<Jso
         Caller::Ordinary(place) => (memory.key(place).clone(), false),
         Caller::Management(label) => (Key::blank(String::new(), label, String::new(), now), true),
     };
-    let budget = Budget::of(&key, &memory.quirks, now).map(|budget| budget.object(now, &memory.quirks));
+    let budget = Budget::of(&key, now).map(|budget| budget.object(now));
     let mut data = key.counters(now, &memory.quirks);
     let rest = json!({
         "is_free_tier": memory.account().credits <= Nano::ZERO,

@@ -21,6 +21,6 @@ async fn list(_: Management, State(provider): State<Provider>, asked: Parameters
     let listed = if memory.quirks.workspaces_listed { memory.workspaces() } else { &[] };
     let mut workspaces: Vec<&Workspace> = listed.iter().collect();
     workspaces.sort_by(|a, b| (b.created_at, &b.id).cmp(&(a.created_at, &a.id)));
-    let page = workspaces.iter().skip(offset).take(limit).map(|workspace| workspace.object(&memory.quirks));
+    let page = workspaces.iter().skip(offset).take(limit).map(|workspace| workspace.object());
     Ok(Json(json!({ "data": page.collect::<Vec<_>>(), "total_count": workspaces.len() })))
 }

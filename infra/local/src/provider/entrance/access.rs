@@ -25,23 +25,12 @@ pub(crate) fn caller(memory: &Memory, headers: &HeaderMap, now: Timestamp) -> Re
     if let Some(key) = memory.management_key(&hash) {
         return Ok(Caller::Management(key.label.clone()));
     }
-    let place = known(memory, &hash, now)?;
-    if memory.key(place).disabled {
-        return Err(unknown());
-    }
-    Ok(Caller::Ordinary(place))
+    Ok(Caller::Ordinary(known(memory, &hash, now)?))
 }
 
-/// The key that calls inference. Management keys cannot, and a disabled key may have calls left.
-pub(crate) fn spender(memory: &mut Memory, headers: &HeaderMap, now: Timestamp) -> Result<usize, Refusal> {
-    let place = known(memory, &presented(headers)?, now)?;
-    if memory.key(place).disabled {
-        match memory.reprieves.get_mut(&place) {
-            Some(left) if *left > 0 => *left -= 1,
-            _ => return Err(unknown()),
-        }
-    }
-    Ok(place)
+/// The key that calls inference. Management keys cannot.
+pub(crate) fn spender(memory: &Memory, headers: &HeaderMap, now: Timestamp) -> Result<usize, Refusal> {
+    known(memory, &presented(headers)?, now)
 }
 
 /// Proof that the request carries a management key.
@@ -70,10 +59,6 @@ pub(crate) fn presented(headers: &HeaderMap) -> Result<String, Refusal> {
 
 /// The place of a usable key. Unknown, deleted, expired and disabled keys get one and the same refusal.
 fn known(memory: &Memory, hash: &str, now: Timestamp) -> Result<usize, Refusal> {
-    let place = memory.find(hash).ok().filter(|place| !memory.key(*place).expired(now));
-    place.ok_or_else(unknown)
-}
-
-fn unknown() -> Refusal {
-    Refusal::unauthorized("User not found.")
+    let is_usable = |place: &usize| !memory.key(*place).expired(now) && !memory.key(*place).disabled;
+    memory.find(hash).ok().filter(is_usable).ok_or_else(|| Refusal::unauthorized("User not found."))
 }

@@ -6,11 +6,10 @@ use serde_json::{Value, json};
 
 use crate::provider::memory::Memory;
 use crate::provider::memory::key::Key;
-use crate::provider::quirks::Quirks;
 use crate::provider::values::models::Model;
 use crate::provider::values::money::Nano;
 use crate::provider::values::refusal::Refusal;
-use crate::provider::values::windows::Interval;
+use crate::provider::values::windows::{Interval, printed};
 
 /// A requested completion.
 pub(crate) struct Order {
@@ -44,9 +43,9 @@ pub(crate) fn admit(memory: &Memory, key: &Key, order: &Order, now: Timestamp) -
         )
         .with(json!({ "error_type": "permission_denied" })));
     }
-    if let Some(budget) = Budget::of(key, &memory.quirks, now) {
+    if let Some(budget) = Budget::of(key, now) {
         if budget.remaining() <= Nano::ZERO {
-            return Err(budget.exceeded(now, &memory.quirks));
+            return Err(budget.exceeded(now));
         }
         let place = format!("keys and create a key with a higher {} limit", budget.window());
         affordable(order, budget.remaining(), "openrouter_key_limit", &place)?;
@@ -71,19 +70,19 @@ fn affordable(order: &Order, left: Nano, source: &str, place: &str) -> Result<()
 }
 
 impl Budget {
-    pub(crate) fn of(key: &Key, quirks: &Quirks, now: Timestamp) -> Option<Budget> {
-        let (limit, spent) = (key.cap(quirks)?, key.spent_in_window(now));
+    pub(crate) fn of(key: &Key, now: Timestamp) -> Option<Budget> {
+        let (limit, spent) = (key.limit?, key.spent_in_window(now));
         Some(Budget { limit, spent, reset: key.reset, byok: key.byok_in_limit })
     }
 
-    pub(crate) fn object(&self, now: Timestamp, quirks: &Quirks) -> Value {
+    pub(crate) fn object(&self, now: Timestamp) -> Value {
         json!({
             "scope": "key_limit",
             "limit_usd": self.limit.json(),
-            "spend_usd": quirks.money(self.spent),
-            "remaining_usd": quirks.money(self.remaining()),
+            "spend_usd": self.spent.json(),
+            "remaining_usd": self.remaining().json(),
             "reset_interval": self.reset,
-            "resets_at": self.resets_at(now, quirks),
+            "resets_at": self.resets_at(now),
             "include_byok": self.byok,
             "guardrail_id": null,
             "budget_id": null,
@@ -94,16 +93,16 @@ impl Budget {
         self.limit - self.spent
     }
 
-    fn resets_at(&self, now: Timestamp, quirks: &Quirks) -> Option<String> {
-        self.reset.map(|interval| quirks.instant(interval.end(now)))
+    fn resets_at(&self, now: Timestamp) -> Option<String> {
+        self.reset.map(|interval| printed(interval.end(now)))
     }
 
     fn window(&self) -> &'static str {
         self.reset.map_or("total", Interval::name)
     }
 
-    fn exceeded(&self, now: Timestamp, quirks: &Quirks) -> Refusal {
-        let resets = self.resets_at(now, quirks).map_or_else(String::new, |at| format!("; resets {at}"));
+    fn exceeded(&self, now: Timestamp) -> Refusal {
+        let resets = self.resets_at(now).map_or_else(String::new, |at| format!("; resets {at}"));
         let message = format!(
             "Key limit exceeded ({} limit). Manage it using https://openrouter.ai/settings/keys. ${} of ${} used{resets}",
             self.window(),

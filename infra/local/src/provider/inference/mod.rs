@@ -17,7 +17,6 @@ use self::limits::{Order, admit};
 use super::entrance::access::spender;
 use super::handle::Provider;
 use super::memory::account::Charge;
-use super::quirks::Quirks;
 use super::values::asked::{Fields, not_null, required};
 use super::values::money::Nano;
 use super::values::refusal::Refusal;
@@ -30,7 +29,7 @@ pub(crate) fn routes() -> Router<Provider> {
 async fn complete(State(provider): State<Provider>, headers: HeaderMap, body: Bytes) -> Result<Response, Refusal> {
     let (place, order, stream) = {
         let (now, mut memory) = (provider.now(), provider.memory());
-        let place = spender(&mut memory, &headers, now).map_err(Refusal::naming_user)?;
+        let place = spender(&memory, &headers, now).map_err(Refusal::naming_user)?;
         let (order, stream) = asked_for(&body).map_err(Refusal::naming_user)?;
         admit(&memory, memory.key(place), &order, now).map_err(Refusal::naming_user)?;
         let credits = memory.account().credits;
@@ -48,7 +47,7 @@ async fn complete(State(provider): State<Provider>, headers: HeaderMap, body: By
     let mut memory = provider.memory();
     memory.completions += 1;
     let id = format!("gen-{}-{}", now.as_second(), ids::derived_uuid(&format!("{now} {}", memory.completions)));
-    let completion = answer.object(&id, &order, &charge, now, &memory.quirks);
+    let completion = answer.object(&id, &order, &charge, now);
     if memory.quirks.hold_settlement {
         memory.held.push(charge);
     } else {
@@ -73,7 +72,7 @@ impl Answer {
         }
     }
 
-    fn object(&self, id: &str, order: &Order, charge: &Charge, now: Timestamp, quirks: &Quirks) -> Value {
+    fn object(&self, id: &str, order: &Order, charge: &Charge, now: Timestamp) -> Value {
         json!({
             "id": id,
             "object": "chat.completion",
@@ -97,7 +96,7 @@ impl Answer {
                 "prompt_tokens": order.prompt_tokens,
                 "completion_tokens": self.tokens,
                 "total_tokens": order.prompt_tokens + self.tokens,
-                "cost": quirks.money(charge.credit),
+                "cost": charge.credit.json(),
                 "is_byok": false,
                 "cost_details": {
                     "upstream_inference_cost": null,

@@ -26,10 +26,6 @@ impl Memory {
             Some(id) => Some(self.workspace_asked(Some(&id))?.id.clone()),
             None => None,
         };
-        if disabled == Some(true) && !self.key(place).disabled {
-            let latency = self.quirks.disable_latency;
-            self.reprieves.insert(place, latency);
-        }
         self.change_key(place, |key| {
             key.name = name.unwrap_or_else(|| key.name.clone());
             match disabled {

@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::provider::quirks::Quirks;
 use crate::provider::values::asked::{Fields, Sent, not_null, required};
 use crate::provider::values::models::{self, Data, Model};
 use crate::provider::values::refusal::Refusal;
+use crate::provider::values::windows::printed;
 
 const LISTS: [&str; 3] = ["allowed_models", "allowed_providers", "allowed_data_regions"];
 const SWITCHES: [&str; 8] = [
@@ -69,7 +69,7 @@ impl Guardrail {
         Ok(())
     }
 
-    pub(crate) fn object(&self, quirks: &Quirks) -> Value {
+    pub(crate) fn object(&self) -> Value {
         let mut object = json!({
             "id": self.id,
             "name": self.name,
@@ -80,11 +80,11 @@ impl Guardrail {
             "include_byok_in_budgets": false,
             "ignored_models": null,
             "ignored_providers": null,
-            "created_at": quirks.instant(self.created_at),
-            "updated_at": self.updated_at.map(|at| quirks.instant(at)),
+            "created_at": printed(self.created_at),
+            "updated_at": self.updated_at.map(printed),
         });
         for name in LISTS {
-            object[name] = json!(self.lists.get(name).map(|list| spelled(name, list, quirks)));
+            object[name] = json!(self.lists.get(name).map(|list| spelled(name, list)));
         }
         for name in SWITCHES {
             object[name] = json!(self.switches.get(name));
@@ -130,10 +130,7 @@ fn set<T>(map: &mut BTreeMap<String, T>, name: &str, sent: Sent<T>) {
 
 /// The models as answers spell them: by canonical slug. A model that the simulator does not sell keeps its
 /// spelling.
-fn spelled(name: &str, list: &[String], quirks: &Quirks) -> Vec<String> {
+fn spelled(name: &str, list: &[String]) -> Vec<String> {
     let canonical = |slug: &String| models::find(slug).map_or_else(|| slug.clone(), |model| model.canonical.to_owned());
-    match name.ends_with("_models") && quirks.canonical_slugs {
-        true => list.iter().map(canonical).collect(),
-        false => list.to_vec(),
-    }
+    if name.ends_with("_models") { list.iter().map(canonical).collect() } else { list.to_vec() }
 }

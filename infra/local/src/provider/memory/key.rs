@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::provider::quirks::Quirks;
 use crate::provider::values::USER_ID;
 use crate::provider::values::money::Nano;
-use crate::provider::values::windows::{Interval, Usage};
+use crate::provider::values::windows::{Interval, Usage, printed};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Key {
@@ -109,11 +109,6 @@ impl Key {
         self.expires_at.is_some_and(|end| end <= now)
     }
 
-    /// The limit, unless it is a zero that means none.
-    pub(crate) fn cap(&self, quirks: &Quirks) -> Option<Nano> {
-        self.limit.filter(|limit| quirks.zero_limit_blocks || *limit > Nano::ZERO)
-    }
-
     /// The usage that counts against the key's limit in the window of `now`.
     pub(crate) fn spent_in_window(&self, now: Timestamp) -> Nano {
         self.spent(self.reset, self.byok_in_limit, now)
@@ -153,9 +148,9 @@ impl Key {
         set("hash", self.hash.clone().into());
         set("name", self.name.clone().into());
         set("disabled", self.disabled.into());
-        set("created_at", quirks.instant(self.created_at).into());
-        set("updated_at", self.updated_at.map(|at| quirks.instant(at)).into());
-        set("last_used_at", self.last_used_at.map(|at| quirks.instant(at)).into());
+        set("created_at", printed(self.created_at).into());
+        set("updated_at", self.updated_at.map(printed).into());
+        set("last_used_at", self.last_used_at.map(printed).into());
         set("external_user", Value::Null);
         set("workspace_id", self.workspace.clone().into());
         quirks.printed(object)
@@ -169,16 +164,13 @@ impl Key {
             set(usage, quirks.money(self.credit.within(interval, now)));
             set(byok_usage, quirks.money(self.byok.within(interval, now)));
         }
-        let remaining = self.cap(quirks).map(|cap| {
-            let remaining = cap - self.spent_in_window(now);
-            quirks.money(if quirks.remaining_clamped { remaining.max(Nano::ZERO) } else { remaining })
-        });
+        let remaining = self.limit.map(|limit| quirks.money(limit - self.spent_in_window(now)));
         set("label", self.label.clone().into());
         set("limit", self.limit.map(Nano::json).into());
         set("limit_remaining", remaining.into());
         set("limit_reset", self.reset.map(Interval::name).into());
         set("include_byok_in_limit", self.byok_in_limit.into());
-        set("expires_at", self.expires_at.map(|at| quirks.instant(at)).into());
+        set("expires_at", self.expires_at.map(printed).into());
         set("creator_user_id", USER_ID.into());
         object
     }

@@ -57,8 +57,6 @@ pub(crate) struct Memory {
     spent_by_keys: Nano,
     /// Former usage, for answers that lag (a quirk, so not stored).
     past: Past,
-    /// The inference calls that a disabled key has left (a quirk, so not stored).
-    pub(crate) reprieves: HashMap<usize, u32>,
     /// The state of the rate limit (a quirk, so not stored).
     pub(crate) bucket: Bucket,
     pub(crate) free: FreeRequests,
@@ -89,7 +87,6 @@ impl Memory {
             spent_by_keys: keys.iter().map(|key| key.credit.total()).sum(),
             past: Past::default(),
             bucket: Bucket::default(),
-            reprieves: HashMap::new(),
             free: FreeRequests::default(),
             listed: ListedOtherwise::default(),
             held: Vec::new(),

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::provider::quirks::Quirks;
+use crate::provider::values::windows::printed;
 use crate::provider::values::{USER_ID, ids};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -24,12 +24,12 @@ impl Workspace {
         Ok(Workspace { id: ids::fresh_uuid()?, default: false, name: name.to_owned(), created_at: now })
     }
 
-    pub(crate) fn object(&self, quirks: &Quirks) -> Value {
+    pub(crate) fn object(&self) -> Value {
         json!({
             "id": self.id,
             "name": self.name,
             "slug": self.name.to_lowercase(),
-            "created_at": quirks.instant(self.created_at),
+            "created_at": printed(self.created_at),
             "updated_at": null,
             "created_by": USER_ID,
             "default_guardrail_id": ids::derived_uuid(&format!("default guardrail of {}", self.id)),

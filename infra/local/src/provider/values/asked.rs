@@ -127,8 +127,8 @@ impl Parameters {
         self.0.get(name).map(String::as_str)
     }
 
-    pub(crate) fn flag(&self, name: &str, otherwise: bool) -> bool {
-        self.get(name).map_or(otherwise, |value| value == "true")
+    pub(crate) fn flag(&self, name: &str) -> bool {
+        self.get(name) == Some("true")
     }
 
     pub(crate) fn offset(&self) -> Result<usize, Refusal> {

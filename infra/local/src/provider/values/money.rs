@@ -162,11 +162,4 @@ mod tests {
         assert_eq!(Nano::parse("0.0000000005"), Some(Nano(1)));
         assert_eq!(Nano::parse("0e999"), Some(Nano::ZERO));
     }
-
-    #[test]
-    fn what_is_no_amount_is_refused() {
-        for text in ["", "-", ".", ".5", "1.2.3", "NaN", "1e", "1e400", "99999999999999", "٣"] {
-            assert_eq!(Nano::parse(text), None, "{text}");
-        }
-    }
 }
