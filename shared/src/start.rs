@@ -64,3 +64,31 @@ fn refuse(why: &str) -> ExitCode {
     eprintln!("{why}");
     ExitCode::FAILURE
 }
+
+#[cfg(test)]
+mod tests {
+    use lambda_runtime::Context;
+    use serde_json::json;
+
+    use super::*;
+
+    struct Obedient;
+
+    impl Function for Obedient {
+        fn new(_: Config, _: Clock) -> Obedient {
+            Obedient
+        }
+
+        async fn handle(&self, event: LambdaEvent<Value>) -> anyhow::Result<Value> {
+            assert_ne!(event.payload, "panic", "what nobody may read");
+            Ok(event.payload)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_its_invocation_without_its_words_and_the_instance_goes_on() {
+        let asked = |event: &str| answer(&Obedient, LambdaEvent::new(json!(event), Context::default()));
+        assert_eq!(asked("panic").await.unwrap_err().error_message, "the invocation failed; its log says why");
+        assert_eq!(asked("go on").await.unwrap(), "go on");
+    }
+}
