@@ -7,8 +7,6 @@ pub mod gateway;
 pub mod inbox;
 pub mod invoke;
 pub mod pump;
-#[cfg(test)]
-pub(crate) mod recorder;
 pub mod schedules;
 pub mod secrets_manager;
 pub mod ses;

@@ -179,68 +179,35 @@ mod tests {
     use super::*;
 
     #[cfg(unix)]
-    fn mode(path: &Path) -> u32 {
-        std::os::unix::fs::PermissionsExt::mode(&fs::metadata(path).unwrap().permissions()) & 0o777
-    }
-
-    #[cfg(unix)]
     #[test]
     fn a_missing_folder_is_made_for_its_owner_alone_and_an_empty_one_is_closed_to_others() {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         let place = tempfile::tempdir().unwrap();
+        fs::set_permissions(place.path(), PermissionsExt::from_mode(0o755)).unwrap();
         let missing = place.path().join("a/b");
-        let folder = Folder::open(&missing).unwrap();
-        assert!(folder.is_new());
-        assert_eq!(mode(&missing), 0o700);
-        assert_eq!(mode(&folder.files().stand_ins), 0o700);
-
-        let empty = place.path().join("empty");
-        fs::create_dir(&empty).unwrap();
-        fs::set_permissions(&empty, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        Folder::open(&empty).unwrap();
-        assert_eq!(mode(&empty), 0o700);
-    }
-
-    #[test]
-    fn an_unwritten_marker_is_enough_after_a_kill_at_the_very_start() {
-        let place = tempfile::tempdir().unwrap();
-        fs::write(place.path().join(MARKER), "").unwrap();
+        assert_eq!((mode(&Folder::open(&missing).unwrap().files().stand_ins), mode(&missing)), (0o700, 0o700));
+        fs::remove_dir_all(place.path().join("a")).unwrap();
         Folder::open(place.path()).unwrap();
-        assert_eq!(fs::read_to_string(place.path().join(MARKER)).unwrap(), MARKER_TEXT);
+        assert_eq!(mode(place.path()), 0o700);
     }
 
     #[test]
-    fn what_is_built_aside_appears_only_when_it_is_whole() {
+    fn what_is_built_aside_appears_only_when_it_is_whole_also_after_a_kill_while_it_was_moved() {
         let place = tempfile::tempdir().unwrap();
-        let folder = Folder::open(place.path()).unwrap();
-        let aside = folder.aside().unwrap();
-        fs::write(&aside.files().table, "table").unwrap();
-        fs::write(aside.files().stand_ins.join("state.db"), "state").unwrap();
-        assert!(folder.is_new());
+        let open = || Folder::open(place.path()).unwrap();
+        let folder = open();
+        fs::write(folder.aside().unwrap().files().table, "unfinished").unwrap();
         drop(folder);
-
-        let folder = Folder::open(place.path()).unwrap();
+        let folder = open();
         assert!(folder.is_new() && !place.path().join(ASIDE).exists(), "an unfinished one is removed");
-        let aside = folder.aside().unwrap();
-        fs::write(&aside.files().table, "table").unwrap();
-        fs::write(aside.files().stand_ins.join("state.db"), "state").unwrap();
-        aside.finish().unwrap();
-        assert!(!folder.is_new());
-        assert_eq!(fs::read_to_string(folder.files().stand_ins.join("state.db")).unwrap(), "state");
-        assert!(!place.path().join(ASIDE).exists());
-    }
 
-    #[test]
-    fn a_kill_while_the_whole_content_is_moved_is_made_up_for_at_the_next_start() {
-        let place = tempfile::tempdir().unwrap();
-        let folder = Folder::open(place.path()).unwrap();
         let aside = folder.aside().unwrap();
         fs::write(aside.files().stand_ins.join("state.db"), "state").unwrap();
         fs::write(aside.root.join(WHOLE), "").unwrap();
         fs::write(folder.files().table, "already moved").unwrap();
         drop(folder);
-
-        let folder = Folder::open(place.path()).unwrap();
-        let files = folder.files();
+        let files = open().files();
         assert_eq!(fs::read_to_string(files.table).unwrap(), "already moved");
         assert_eq!(fs::read_to_string(files.stand_ins.join("state.db")).unwrap(), "state");
     }

@@ -65,6 +65,3 @@ impl Settle {
         }
     }
 }
-
-#[cfg(test)]
-pub(crate) mod tests;

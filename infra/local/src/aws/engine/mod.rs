@@ -7,7 +7,7 @@ mod front;
 mod schema;
 mod side_connection;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 use std::fmt;
 use std::fs;

@@ -29,11 +29,8 @@ struct Pool {
     settings: Settings,
     clock: Clock,
     http: SharedHttpClient,
-    make: Box<Make>,
     idle: Mutex<BTreeMap<FunctionName, Vec<Worker>>>,
 }
-
-type Make = dyn Fn(FunctionName, Config, Clock) -> Box<dyn Answering> + Send + Sync;
 
 struct Worker {
     instance: Instance,
@@ -53,35 +50,14 @@ impl<F: Function> Answering for F {
 
 impl InProcess {
     pub fn new(gate: Gate, settings: Settings, clock: Clock) -> InProcess {
-        InProcess::making(gate, settings, clock, |function, config, clock| match function {
-            FunctionName::Claim => Box::new(claim::App::new(config, clock)),
-            FunctionName::Console => Box::new(console::App::new(config, clock)),
-            FunctionName::UsageSync => Box::new(usage_sync::App::new(config, clock)),
-            FunctionName::ThresholdAlerts => Box::new(threshold_alerts::App::new(config, clock)),
-            FunctionName::Mail => Box::new(mail::App::new(config, clock)),
-        })
+        bursar_core::log::share();
+        let http = aws_smithy_http_client::Builder::new().build_http();
+        InProcess(Arc::new(Pool { gate, settings, clock, http, idle: Mutex::default() }))
     }
 
     /// The log lines of the functions.
     pub fn logs(&self) -> &Logs {
         &self.0.settings.logs
-    }
-
-    fn making(
-        gate: Gate,
-        settings: Settings,
-        clock: Clock,
-        make: impl Fn(FunctionName, Config, Clock) -> Box<dyn Answering> + Send + Sync + 'static,
-    ) -> InProcess {
-        bursar_core::log::share();
-        InProcess(Arc::new(Pool {
-            gate,
-            settings,
-            clock,
-            http: aws_smithy_http_client::Builder::new().build_http(),
-            make: Box::new(make),
-            idle: Mutex::default(),
-        }))
     }
 }
 
@@ -141,7 +117,14 @@ impl Pool {
                 provider: instance.url(Service::Provider),
                 ..self.settings.config.clone()
             };
-            let function = (self.make)(function, config, self.clock.clone());
+            let clock = self.clock.clone();
+            let function: Box<dyn Answering> = match function {
+                FunctionName::Claim => Box::new(claim::App::new(config, clock)),
+                FunctionName::Console => Box::new(console::App::new(config, clock)),
+                FunctionName::UsageSync => Box::new(usage_sync::App::new(config, clock)),
+                FunctionName::ThresholdAlerts => Box::new(threshold_alerts::App::new(config, clock)),
+                FunctionName::Mail => Box::new(mail::App::new(config, clock)),
+            };
             Worker { instance, function }
         })
     }
@@ -150,6 +133,3 @@ impl Pool {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -82,34 +82,3 @@ impl io::Write for Counted {
         Ok(())
     }
 }
-
-/// A deployment for the tests. `mail` has a very short time-out.
-#[cfg(test)]
-pub(super) fn test_settings() -> Settings {
-    use bursar_core::aws::AwsAccess;
-
-    let http = aws_smithy_http_client::Builder::new().build_http();
-    let variables = [
-        ("BURSAR_TABLE", "bursar"),
-        ("BURSAR_ORIGIN", "http://127.0.0.1:8080"),
-        ("BURSAR_MAIL_FROM", "bursar@example.edu"),
-        ("BURSAR_ADMINS", "ada@example.edu,bob@example.edu"),
-        ("BURSAR_MANAGEMENT_KEY_SECRET", "bursar/management-key"),
-        ("BURSAR_INSTITUTION", "University of Example"),
-        ("BURSAR_SUPPORT", "help@example.edu"),
-    ];
-    let read = |name: &str| {
-        let found = variables.iter().find(|(known, _)| *known == name);
-        found.map(|(_, value)| (*value).to_owned())
-    };
-    let aws = AwsAccess::under("http://127.0.0.1:1", "eu-central-1", http);
-    Settings {
-        config: Config::read(read, aws).expect("the configuration of the tests"),
-        region: "eu-central-1".to_owned(),
-        time_out: Arc::new(|function| match function {
-            FunctionName::Mail => Duration::from_millis(20),
-            _ => Duration::from_secs(20),
-        }),
-        logs: Logs::new(crate::gate::Keep::All),
-    }
-}

@@ -5,11 +5,10 @@
 #[cfg(test)]
 mod tests;
 
-use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex as TurnMutex, watch};
@@ -30,7 +29,6 @@ const GRACE: Duration = Duration::from_secs(2);
 /// The value of `--sync-every`, which replaces the template's time for the sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SyncEvery {
-    AsInTemplate,
     Every(SignedDuration),
     /// No sync runs by itself, and no interrupted one is continued.
     Never,
@@ -265,27 +263,11 @@ fn with_sync(schedules: &[Schedule], sync_every: SyncEvery) -> Vec<Schedule> {
     let begins_one = |schedule: &Schedule| of_the_sync(schedule) && schedule.input == json!({});
     let schedules = schedules.iter().cloned();
     match sync_every {
-        SyncEvery::AsInTemplate => schedules.collect(),
         SyncEvery::Never => schedules.filter(|schedule| !of_the_sync(schedule)).collect(),
         SyncEvery::Every(period) => {
             let every =
                 Schedule { function: FunctionName::UsageSync, expression: Expression::Rate(period), input: json!({}) };
             schedules.filter(|schedule| !begins_one(schedule)).chain([every]).collect()
-        }
-    }
-}
-
-impl FromStr for SyncEvery {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> Result<SyncEvery> {
-        if text == "0" {
-            return Ok(SyncEvery::Never);
-        }
-        match text.parse::<SignedDuration>() {
-            Ok(period) if period.is_zero() => Ok(SyncEvery::Never),
-            Ok(period) if period >= SignedDuration::from_secs(1) => Ok(SyncEvery::Every(period)),
-            _ => bail!("{text:?} is no duration: write for instance 24h, 90m or 0 for never"),
         }
     }
 }

@@ -1,69 +1,50 @@
 //! The schedules that run as the clock moves, with their times and order.
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
 use super::*;
-use crate::aws::recorder::Recorder;
-use crate::aws::template::{Keys, Settings, TableSchema};
 use crate::base::clock::tests::HandClock;
 
-fn template(schedules: &[(FunctionName, &str, Value)]) -> Template {
-    let schedule = |(function, expression, input): &(FunctionName, &str, Value)| Schedule {
-        function: *function,
-        expression: Expression::parse(expression).unwrap(),
-        input: input.clone(),
-    };
-    let settings = Settings { timeout: Duration::from_secs(3), retries: 2 };
-    Template {
-        table: TableSchema {
-            attributes: std::collections::BTreeMap::new(),
-            keys: Keys { hash: String::new(), range: None },
-            indexes: std::collections::BTreeMap::new(),
-            ttl: String::new(),
-        },
-        functions: FunctionName::ALL.map(|function| (function, settings)).into(),
-        readers: Vec::new(),
-        schedules: schedules.iter().map(schedule).collect(),
-        routes: Vec::new(),
-        hear_mail_events: Vec::new(),
-    }
-}
-
-fn the_usual() -> Template {
-    template(&[
-        (FunctionName::Console, "rate(1 minute)", json!({"task": "work"})),
-        (FunctionName::ThresholdAlerts, "cron(0 6 * * ? *)", json!({"task": "digest"})),
-        (FunctionName::UsageSync, "cron(20 0 * * ? *)", json!({})),
-        (FunctionName::UsageSync, "rate(15 minutes)", json!({"task": "resume"})),
-    ])
-}
-
-struct Bundle {
-    hand: HandClock,
+/// A stack whose functions only tell when they ran.
+struct Told {
     clock: StackClock,
     kept: StateFile,
-    /// The runs with their times by the product's clock.
-    runs: Arc<Mutex<Vec<String>>>,
-    recorder: Arc<Recorder>,
+    runs: Mutex<Vec<String>>,
 }
 
-impl Bundle {
-    fn at(text: &str) -> Bundle {
-        let (hand, kept) = (HandClock::at(text), StateFile::in_memory().unwrap());
-        let clock = StackClock::over(hand.clock(), kept.clone()).unwrap();
-        let runs = Arc::new(Mutex::new(Vec::new()));
-        let recorder = {
-            let (clock, runs) = (clock.clone(), Arc::clone(&runs));
-            Recorder::answering(move |function, input| {
-                let task = input["task"].as_str().unwrap_or("-");
-                lock(&runs).push(format!("{} {task} {}", function.as_str(), clock.now()));
-                Ok(json!({}))
-            })
-        };
-        Bundle { hand, clock, kept, runs, recorder: Arc::new(recorder) }
+impl Invoke for Told {
+    fn invoke(&self, function: FunctionName, input: Value) -> BoxFuture<'_, Result<Value, InvokeError>> {
+        let task = input["task"].as_str().unwrap_or("-");
+        lock(&self.runs).push(format!("{} {task} {}", function.as_str(), self.clock.now()));
+        std::future::ready(Ok(json!({}))).boxed()
+    }
+}
+
+impl Told {
+    fn over(real: &HandClock) -> Arc<Told> {
+        let kept = StateFile::in_memory().unwrap();
+        let clock = StackClock::over(real.clock(), kept.clone()).unwrap();
+        Arc::new(Told { clock, kept, runs: Mutex::default() })
     }
 
-    fn schedules(&self, template: &Template, sync_every: SyncEvery) -> Schedules {
-        let invoke = Arc::clone(&self.recorder) as Arc<dyn Invoke>;
-        Schedules::new(template, sync_every, invoke, self.kept.clone(), self.clock.clone()).unwrap()
+    /// The schedules of this stack as after a start with a sync so often.
+    fn schedules(self: &Arc<Told>, hours: i64) -> Schedules {
+        let schedule = |(function, expression, input): (_, _, Value)| Schedule {
+            function,
+            expression: Expression::parse(expression).unwrap(),
+            input,
+        };
+        let schedules = [
+            (FunctionName::Console, "rate(1 minute)", json!({"task": "work"})),
+            (FunctionName::ThresholdAlerts, "cron(0 6 * * ? *)", json!({"task": "digest"})),
+            (FunctionName::UsageSync, "cron(20 0 * * ? *)", json!({})),
+            (FunctionName::UsageSync, "rate(15 minutes)", json!({"task": "resume"})),
+        ];
+        let mut template = Template::bundled().unwrap().clone();
+        template.schedules = schedules.map(schedule).into();
+        let sync_every = SyncEvery::Every(SignedDuration::from_hours(hours));
+        Schedules::new(&template, sync_every, self.clone(), self.kept.clone(), self.clock.clone()).unwrap()
     }
 
     fn runs(&self) -> Vec<String> {
@@ -72,70 +53,49 @@ impl Bundle {
 }
 
 #[tokio::test]
-async fn a_jump_runs_each_schedule_once_at_its_last_instant_in_order_and_ends_where_asked() {
-    let bundle = Bundle::at("2026-11-20T10:00:30Z");
-    let schedules = bundle.schedules(&the_usual(), SyncEvery::AsInTemplate);
+async fn a_jump_runs_each_schedule_once_at_its_last_instant_in_order_and_a_start_runs_what_was_missed() {
+    let real = HandClock::at("2026-11-20T10:00:30Z");
+    let told = Told::over(&real);
+    let schedules = told.schedules(24);
     let now = schedules.advance(SignedDuration::from_hours(48)).await.unwrap();
     assert_eq!(
-        bundle.runs(),
+        told.runs(),
         [
-            "usage-sync - 2026-11-22T00:20:00Z",
             "threshold-alerts digest 2026-11-22T06:00:00Z",
             "console work 2026-11-22T10:00:30Z",
             "usage-sync resume 2026-11-22T10:00:30Z",
+            "usage-sync - 2026-11-22T10:00:30Z",
         ]
     );
     assert_eq!(now.to_string(), "2026-11-22T10:00:30Z");
-    bundle.hand.pass(1);
-    assert_eq!(bundle.clock.now().to_string(), "2026-11-22T10:00:31Z", "it runs on");
-
+    real.pass(1);
+    assert_eq!(told.clock.now().to_string(), "2026-11-22T10:00:31Z", "it runs on");
     schedules.advance(SignedDuration::from_secs(58)).await.unwrap();
-    assert_eq!(bundle.runs(), Vec::<String>::new(), "nothing fell due");
+    assert_eq!(told.runs(), Vec::<String>::new(), "nothing fell due");
     schedules.advance(SignedDuration::from_secs(1)).await.unwrap();
-    assert_eq!(bundle.runs(), ["console work 2026-11-22T10:01:30Z"]);
-}
+    assert_eq!(told.runs(), ["console work 2026-11-22T10:01:30Z"]);
 
-#[tokio::test]
-async fn last_runs_are_kept_and_what_fell_due_while_stopped_runs_once_at_the_next_start() {
-    let bundle = Bundle::at("2026-11-20T10:00:00Z");
-    drop(bundle.schedules(&the_usual(), SyncEvery::AsInTemplate));
-    bundle.hand.pass(3 * 24 * 3600);
-    let schedules = bundle.schedules(&the_usual(), SyncEvery::AsInTemplate);
-    schedules.start();
-    bundle.recorder.called(4).await;
-    schedules.stop().await;
-    let mut runs = bundle.runs();
+    real.pass(24 * 3600);
+    told.schedules(24).advance(SignedDuration::ZERO).await.unwrap();
+    let mut runs = told.runs();
     runs.sort_unstable();
-    assert_eq!(
-        runs,
-        [
-            "console work 2026-11-23T10:00:00Z",
-            "threshold-alerts digest 2026-11-23T10:00:00Z",
-            "usage-sync - 2026-11-23T10:00:00Z",
-            "usage-sync resume 2026-11-23T10:00:00Z",
-        ]
-    );
-    let schedules = bundle.schedules(&the_usual(), SyncEvery::AsInTemplate);
-    schedules.advance(SignedDuration::from_secs(59)).await.unwrap();
-    assert_eq!(bundle.runs(), Vec::<String>::new());
+    let missed = ["console work", "threshold-alerts digest", "usage-sync -", "usage-sync resume"];
+    assert_eq!(runs, missed.map(|run| format!("{run} 2026-11-23T10:01:30Z")));
 }
 
 #[tokio::test]
 async fn sync_every_takes_the_place_of_the_template_s_time_and_counts_from_the_last_run() {
-    let bundle = Bundle::at("2026-11-20T10:00:00Z");
-    let every: SyncEvery = "24h".parse().unwrap();
-    let syncs = |runs: Vec<String>| runs.into_iter().filter(|run| run.starts_with("usage-sync -")).collect::<Vec<_>>();
-    let schedules = bundle.schedules(&the_usual(), every);
+    let told = Told::over(&HandClock::at("2026-11-20T10:00:00Z"));
+    let syncs = || told.runs().into_iter().filter(|run| run.starts_with("usage-sync -")).collect::<Vec<_>>();
+    let schedules = told.schedules(24);
     schedules.advance(SignedDuration::from_hours(20)).await.unwrap();
-    assert_eq!(syncs(bundle.runs()), Vec::<String>::new(), "not at the template's time");
-    schedules.ran(FunctionName::UsageSync, &json!({}), bundle.clock.now()).unwrap();
+    assert_eq!(syncs(), Vec::<String>::new(), "not at the template's time");
+    schedules.ran(FunctionName::UsageSync, &json!({}), told.clock.now()).unwrap();
     schedules.advance(SignedDuration::from_hours(23)).await.unwrap();
-    assert_eq!(syncs(bundle.runs()), Vec::<String>::new(), "somebody ran it in between");
+    assert_eq!(syncs(), Vec::<String>::new(), "somebody ran it in between");
     schedules.advance(SignedDuration::from_hours(2)).await.unwrap();
-    assert_eq!(syncs(bundle.runs()), ["usage-sync - 2026-11-22T06:00:00Z"]);
-
+    assert_eq!(syncs(), ["usage-sync - 2026-11-22T06:00:00Z"]);
     // A restart may change the interval; the last run stays.
-    let schedules = bundle.schedules(&the_usual(), "1h".parse().unwrap());
-    schedules.advance(SignedDuration::ZERO).await.unwrap();
-    assert_eq!(syncs(bundle.runs()), ["usage-sync - 2026-11-22T07:00:00Z"]);
+    told.schedules(1).advance(SignedDuration::ZERO).await.unwrap();
+    assert_eq!(syncs(), ["usage-sync - 2026-11-22T07:00:00Z"]);
 }

@@ -91,34 +91,43 @@ fn cron(inside: &str) -> Result<Time, String> {
 mod tests {
     use super::*;
 
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
-
-    fn next(expression: &str, last: &str) -> Timestamp {
-        Expression::parse(expression).unwrap().next_after(at(last)).unwrap()
-    }
-
     #[test]
-    fn a_rate_counts_from_the_last_time() {
-        assert_eq!(next("rate(1 minute)", "2026-11-20T10:00:30Z"), at("2026-11-20T10:01:30Z"));
-        assert_eq!(next("rate(15 minutes)", "2026-11-20T10:00:30Z"), at("2026-11-20T10:15:30Z"));
-        assert_eq!(next("rate(1 day)", "2026-11-20T10:00:30Z"), at("2026-11-21T10:00:30Z"));
-        let rate = Expression::parse("rate(1 hour)").unwrap();
-        let last = at("2026-11-20T10:00:00Z");
-        assert_eq!(rate.last_within(last, at("2026-11-22T00:59:00Z")), Some(at("2026-11-22T00:00:00Z")));
-        assert_eq!(rate.last_within(last, at("2026-11-20T11:00:00Z")), Some(at("2026-11-20T11:00:00Z")));
-        assert_eq!(rate.last_within(last, at("2026-11-20T10:59:59Z")), None);
-    }
-
-    #[test]
-    fn a_nightly_cron_is_due_once_a_day_in_utc() {
-        assert_eq!(next("cron(20 0 * * ? *)", "2026-11-20T00:19:59Z"), at("2026-11-20T00:20:00Z"));
-        assert_eq!(next("cron(20 0 * * ? *)", "2026-11-20T00:20:00Z"), at("2026-11-21T00:20:00Z"));
-        let nightly = Expression::parse("cron(20 0 * * ? *)").unwrap();
-        let last = at("2026-11-20T00:20:00Z");
-        assert_eq!(nightly.last_within(last, at("2026-12-24T00:10:00Z")), Some(at("2026-12-23T00:20:00Z")));
-        assert_eq!(nightly.last_within(last, at("2026-11-21T00:19:59Z")), None);
-        assert_eq!(nightly.last_within(last, last), None);
+    fn a_rate_counts_from_the_last_time_and_a_cron_is_due_once_a_day_in_utc() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        for (expression, last, next, until, last_until) in [
+            (
+                "rate(1 hour)",
+                "2026-11-20T10:00:30Z",
+                "2026-11-20T11:00:30Z",
+                "2026-11-22T00:59:00Z",
+                "2026-11-22T00:00:30Z",
+            ),
+            (
+                "rate(1 day)",
+                "2026-11-20T10:00:30Z",
+                "2026-11-21T10:00:30Z",
+                "2026-11-21T10:00:30Z",
+                "2026-11-21T10:00:30Z",
+            ),
+            (
+                "cron(20 0 * * ? *)",
+                "2026-11-20T00:19:59Z",
+                "2026-11-20T00:20:00Z",
+                "2026-12-24T00:10:00Z",
+                "2026-12-23T00:20:00Z",
+            ),
+            (
+                "cron(20 0 * * ? *)",
+                "2026-11-20T00:20:00Z",
+                "2026-11-21T00:20:00Z",
+                "2026-11-21T00:20:00Z",
+                "2026-11-21T00:20:00Z",
+            ),
+        ] {
+            let (expression, last, next) = (Expression::parse(expression).unwrap(), at(last), at(next));
+            assert_eq!(expression.next_after(last), Some(next));
+            assert_eq!(expression.last_within(last, at(until)), Some(at(last_until)));
+            assert_eq!(expression.last_within(last, next - SignedDuration::from_secs(1)), None);
+        }
     }
 }

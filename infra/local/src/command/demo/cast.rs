@@ -151,36 +151,3 @@ fn plain(name: &str) -> String {
     });
     letters.collect()
 }
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use bursar_core::domain::values::address::EmailAddress;
-
-    use super::*;
-
-    #[test]
-    fn everybody_has_an_address_of_their_own_that_mail_can_be_sent_to() {
-        let all: Vec<_> = students(32, 0, 9).into_iter().chain(students(7, 1, 4)).collect();
-        assert_eq!(all.iter().map(|student| &student.address).collect::<BTreeSet<_>>().len(), 39);
-        for student in &all {
-            EmailAddress::parse(&student.address).unwrap();
-        }
-        assert_eq!(students(32, 0, 9), students(32, 0, 9));
-    }
-
-    #[test]
-    fn what_somebody_spends_is_spread_over_the_models_they_like_and_nothing_is_lost() {
-        let mut models = BTreeSet::new();
-        for student in students(32, 0, 9) {
-            for amount in [1, 199_999, 2_600_000] {
-                let spread = spread(&student, amount);
-                assert_eq!(spread.iter().map(|(_, amount, _)| amount).sum::<i64>(), amount);
-                assert!(spread.iter().all(|(_, _, requests)| *requests > 0) && spread.len() <= 2);
-                models.extend(spread.into_iter().map(|(model, ..)| model));
-            }
-        }
-        assert_eq!(models.len(), MODELS.len());
-    }
-}
