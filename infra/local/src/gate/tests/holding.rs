@@ -6,7 +6,7 @@ use super::*;
 use crate::base::function::FunctionName;
 
 async fn stub_and_gate() -> (Stub, Gate) {
-    let stub = Stub::content().await;
+    let stub = Stub::start().await;
     let gate = gate_before(&stub.origin).await;
     (stub, gate)
 }

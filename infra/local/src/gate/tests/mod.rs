@@ -1,68 +1,42 @@
-//! The fault layer in front of small servers that record their requests, and of the engine with the real
-//! AWS client.
+//! The fault layer in front of a small server that records its requests.
 
 mod holding;
 mod provider;
-mod table;
 
 use std::sync::{Arc, Mutex};
 
-use aws_sdk_dynamodb::config::SharedHttpClient;
 use axum::Router;
-use axum::body::Body;
 use axum::extract::Request;
-use axum::response::Response;
-use bytes::Bytes;
-use http::request::Parts;
-use tokio::net::TcpListener;
 
 use super::*;
+use crate::base::serve::on_a_free_port;
 
-/// A service that records requests and gives a set answer.
+/// A service that records requests and answers 200 with a JSON body.
 #[derive(Clone)]
 pub(super) struct Stub {
     pub(super) origin: String,
-    seen: Arc<Mutex<Vec<(Parts, Bytes)>>>,
+    seen: Arc<Mutex<Vec<String>>>,
 }
 
 impl Stub {
-    pub(super) async fn answering(answer: impl Fn(&Parts) -> http::Response<String> + Send + Sync + 'static) -> Stub {
+    pub(super) async fn start() -> Stub {
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let (remembers, answer) = (seen.clone(), Arc::new(answer));
+        let remembers = seen.clone();
         let router = Router::new().fallback(move |request: Request| {
-            let (seen, answer) = (remembers.clone(), answer.clone());
+            let seen = remembers.clone();
             async move {
                 let (parts, body) = request.into_parts();
                 let body = axum::body::to_bytes(body, MOST_BYTES).await.unwrap();
-                let response: Response = answer(&parts).map(Body::from);
-                seen.lock().unwrap().push((parts, body));
-                response
+                let body = String::from_utf8(body.into()).unwrap();
+                seen.lock().unwrap().push(format!("{} {} {body}", parts.method, parts.uri).trim_end().to_owned());
+                axum::Json(serde_json::json!({"data": "a body that is long enough to be cut"}))
             }
         });
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let origin = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(serve(listener, router, std::future::pending()));
-        Stub { origin, seen }
+        Stub { origin: on_a_free_port(router).await, seen }
     }
 
-    /// A stub that answers 200 with a JSON body.
-    pub(super) async fn content() -> Stub {
-        Stub::answering(|_| {
-            http::Response::builder()
-                .header("content-type", "application/json")
-                .body(r#"{"data":"a body that is long enough to be cut"}"#.to_owned())
-                .unwrap()
-        })
-        .await
-    }
-
-    /// The requests in the order of arrival, such as `POST /keys`.
+    /// The requests in the order of arrival, such as `POST /keys {}`.
     pub(super) fn seen(&self) -> Vec<String> {
-        let seen = self.seen.lock().unwrap();
-        seen.iter().map(|(parts, _)| format!("{} {}", parts.method, parts.uri)).collect()
-    }
-
-    pub(super) fn requests(&self) -> Vec<(Parts, Bytes)> {
         self.seen.lock().unwrap().clone()
     }
 }
@@ -76,25 +50,6 @@ pub(super) async fn gate_before(origin: &str) -> Gate {
         provider: format!("{origin}/api/v1/"),
     };
     Gate::open(to, Keep::All, Clock::system()).await.unwrap()
-}
-
-/// An HTTP client without TLS, as Lambda functions use for the stand-ins.
-pub(super) fn plain_http() -> SharedHttpClient {
-    aws_smithy_http_client::Builder::new().build_http()
-}
-
-/// An engine of its own, in a thread of its own.
-pub(super) async fn engine() -> String {
-    let (tell, told) = tokio::sync::oneshot::channel();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async move {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            tell.send(listener.local_addr().unwrap()).unwrap();
-            dynoxide::server::serve_on(listener, dynoxide::Database::memory().unwrap()).await;
-        });
-    });
-    format!("http://{}", told.await.unwrap())
 }
 
 /// A verdict from its text form.

@@ -14,7 +14,7 @@ struct Way {
 
 impl Way {
     async fn new() -> Way {
-        let stub = Stub::content().await;
+        let stub = Stub::start().await;
         let gate = gate_before(&stub.origin).await;
         let instance = gate.instance(FunctionName::Claim);
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -96,11 +96,11 @@ async fn a_late_call_is_executed_when_it_is_said_or_before_the_named_call() {
     assert_eq!(way.stub.seen(), ["GET /api/v1/credits"]);
 
     way.client.get(way.url("/keys?offset=0")).send().await.unwrap();
-    assert_eq!(way.stub.seen()[1..], ["PATCH /api/v1/keys/0a".to_owned(), "GET /api/v1/keys?offset=0".to_owned()]);
+    assert_eq!(way.stub.seen()[1..], ["PATCH /api/v1/keys/0a p".to_owned(), "GET /api/v1/keys?offset=0".to_owned()]);
     let executed = way.gate.run_late().await;
     assert_eq!(executed.len(), 1);
     assert_eq!((executed[0].0.number, executed[0].1), (1, Some(200)));
-    assert_eq!(way.stub.requests()[3].1, "{\"name\":\"k\"}");
+    assert_eq!(way.stub.seen()[3], "POST /api/v1/keys {\"name\":\"k\"}");
     assert_eq!(way.gate.calls()[0].effect, Some(200));
     assert_eq!(way.gate.run_late().await, []);
 }
