@@ -20,7 +20,7 @@ mod query;
 mod relay;
 mod submission;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 use answer::Refusal;
 use fault::Faults;

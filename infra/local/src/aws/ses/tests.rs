@@ -1,108 +1,82 @@
-//! The stand-in for SES as the real SDK sees it, and as a real mail server does.
+//! Mail that leaves this machine, as the mail server at the other end sees it.
 
-use aws_sdk_ses::Client;
-use aws_sdk_ses::config::retry::RetryConfig;
-use aws_sdk_ses::config::{BehaviorVersion, Credentials, Region};
-use aws_sdk_ses::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_ses::primitives::Blob;
-use aws_sdk_ses::types::RawMessage;
+use std::collections::BTreeMap;
+
 use lettre::transport::smtp::client::{Tls, TlsParameters};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
 
 use super::relay::is_this_machine;
 use super::*;
-use crate::base::serve::on_a_free_port;
 
-mod sink;
+const RAW: &str = "To: a@b.example\r\n\r\n.a line that begins with a dot\r\n.\r\nthe last line\r\n";
 
-use sink::{Reply, Sink};
-
-const RAW: &[u8] = b"From: Bursar <bursar@example.edu>\r\nTo: ada@example.edu\r\nSubject: raw\r\n\r\n\
-    .a line that begins with a dot\r\n..two dots\r\n.\r\nthe last line\r\n";
-
-/// The real SDK, without retries.
-pub(crate) async fn client(ses: &Ses) -> Client {
-    let config = aws_sdk_ses::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("eu-central-1"))
-        .credentials_provider(Credentials::new("any", "any", None, None, "test"))
-        .retry_config(RetryConfig::disabled())
-        .endpoint_url(on_a_free_port(ses.router()).await)
-        .build();
-    Client::from_conf(config)
+/// Hands a mail on to a server that takes mails, but answers one command (`.`: the end of the data) with `reply`. Tells what came of
+/// it, and what the server heard.
+async fn handed_on(command: &'static str, reply: &'static str, tls: Tls) -> (Result<(), Refusal>, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = tokio::spawn(async move { converse(listener.accept().await.unwrap().0, command, reply).await });
+    let mail = Mail {
+        id: String::new(),
+        at: Timestamp::UNIX_EPOCH,
+        from: "bounces@example.edu".to_owned(),
+        to: ["ada@example.edu", "bob@example.edu"].map(str::to_owned).into(),
+        raw: RAW.into(),
+        configuration_set: None,
+        tags: BTreeMap::new(),
+    };
+    let relay = Relay::over(format!("127.0.0.1:{port}"), "127.0.0.1", port, tls);
+    let handed_on = relay.hand_on(&mail).await;
+    drop(relay);
+    (handed_on, server.await.unwrap())
 }
 
-fn empty() -> Ses {
-    Ses::new(StateFile::in_memory().unwrap(), Clock::system()).unwrap()
-}
-
-async fn send_raw(client: &Client, to: &str) -> Result<String, (String, String)> {
-    let sent = client
-        .send_raw_email()
-        .source("bounces@example.edu")
-        .destinations(to)
-        .raw_message(RawMessage::builder().data(Blob::new(RAW)).build().unwrap())
-        .send()
-        .await;
-    sent.map(|sent| sent.message_id).map_err(|error| told(&error))
-}
-
-fn told<E: ProvideErrorMetadata, R: std::fmt::Debug>(error: &SdkError<E, R>) -> (String, String)
-where
-    SdkError<E, R>: ProvideErrorMetadata,
-{
-    if matches!(error, SdkError::DispatchFailure(_) | SdkError::ResponseError(_)) {
-        return ("no answer".into(), String::new());
+async fn converse(stream: TcpStream, command: &str, reply: &str) -> String {
+    let (mut stream, mut heard, mut is_data) = (BufReader::new(stream), String::new(), false);
+    let mut answer = "220 test\r\n".to_owned();
+    loop {
+        let start = heard.len();
+        if stream.write_all(answer.as_bytes()).await.is_err() || stream.read_line(&mut heard).await.unwrap_or(0) == 0 {
+            return heard;
+        }
+        let line = &heard[start..];
+        is_data = is_data && line != ".\r\n";
+        answer = match line.split([' ', ':', '\r']).next().unwrap() {
+            _ if is_data => String::new(),
+            told if told == command => format!("{reply}\r\n"),
+            "DATA" => {
+                is_data = true;
+                "354 go on\r\n".to_owned()
+            }
+            _ => "250 8BITMIME\r\n".to_owned(),
+        };
     }
-    (error.code().unwrap_or_default().into(), error.message().unwrap_or_default().into())
 }
 
 #[tokio::test]
-async fn an_accepted_mail_is_relayed_once_byte_for_byte_with_its_envelope_before_the_answer() {
-    let sink = Sink::open(Reply::Take).await;
-    let ses = empty();
-    ses.set_relay(&sink.url()).unwrap();
-    let client = client(&ses).await;
-    let unended = b"From: a@example.edu\r\nTo: b@example.edu\r\n\r\n.";
-    for raw in [RAW, unended] {
-        let raw = RawMessage::builder().data(Blob::new(raw)).build().unwrap();
-        let request = client.send_raw_email().source("bounces@example.edu").raw_message(raw);
-        request.destinations("ada@example.edu").destinations("bob@example.edu").send().await.unwrap();
+async fn a_mail_is_relayed_byte_for_byte_with_its_envelope_or_throttled_or_rejected_as_the_server_says() {
+    let (taken, heard) = handed_on("", "", Tls::None).await;
+    assert!(taken.is_ok(), "{taken:?}");
+    // In SMTP a line that begins with a dot gets another one.
+    let data = RAW.replace("\r\n.", "\r\n..");
+    for part in ["MAIL FROM:<bounces@example.edu>", "RCPT TO:<ada@example.edu>", "RCPT TO:<bob@example.edu>"] {
+        assert!(heard.contains(part), "{heard}");
     }
-
-    let taken = sink.taken();
-    assert_eq!(taken.len(), 2);
-    assert_eq!(taken[0].from, "<bounces@example.edu>");
-    assert_eq!(taken[0].to, ["<ada@example.edu>", "<bob@example.edu>"]);
-    assert_eq!(taken[0].data, RAW);
-    // SMTP adds a line break to a message that does not end with one.
-    assert_eq!(taken[1].data, [unended.as_slice(), b"\r\n"].concat());
-}
-
-#[tokio::test]
-async fn a_mail_that_the_server_takes_later_or_never_is_throttled_or_rejected_and_not_kept() {
-    for (reply, code) in [
-        (Reply::Refuse("RCPT", "450 4.2.1 mailbox busy"), "Throttling"),
-        (Reply::Refuse("RCPT", "550 5.1.1 no such person"), "MessageRejected"),
-        (Reply::Refuse("MAIL", "451 4.7.1 greylisted"), "Throttling"),
-        (Reply::Refuse(".", "554 5.6.0 too ugly"), "MessageRejected"),
-        (Reply::Refuse(".", "452 4.3.1 disk full"), "Throttling"),
-        (Reply::Refuse("EHLO", ""), "Throttling"),
+    assert!(heard.contains(&format!("DATA\r\n{data}.\r\n")), "{heard}");
+    for (command, reply, is_for_later) in [
+        ("RCPT", "450 4.2.1 mailbox busy", true),
+        ("RCPT", "550 5.1.1 no such person", false),
+        ("MAIL", "451 4.7.1 greylisted", true),
+        (".", "554 5.6.0 too ugly", false),
+        (".", "452 4.3.1 disk full", true),
     ] {
-        let sink = Sink::open(reply).await;
-        let ses = empty();
-        ses.set_relay(&sink.url()).unwrap();
-        assert_eq!(send_raw(&client(&ses).await, "ada@example.edu").await.unwrap_err().0, code, "{reply:?}");
-        assert!(ses.mails().is_empty() && sink.taken().is_empty(), "{reply:?}");
+        match handed_on(command, reply, Tls::None).await.0 {
+            Err(Refusal::Throttled(_)) if is_for_later => {}
+            Err(Refusal::Rejected(_)) if !is_for_later => {}
+            other => panic!("{reply}: {other:?}"),
+        }
     }
-}
-
-#[tokio::test]
-async fn without_a_mail_server_at_the_other_end_a_mail_is_throttled_and_not_kept() {
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let ses = empty();
-    ses.set_relay(&format!("smtp://{closed}")).unwrap();
-    assert_eq!(send_raw(&client(&ses).await, "ada@example.edu").await.unwrap_err().0, "Throttling");
-    assert!(ses.mails().is_empty());
 }
 
 #[tokio::test]
@@ -112,14 +86,9 @@ async fn a_mail_leaves_this_machine_encrypted_or_not_at_all() {
     {
         assert_eq!(is_this_machine(host), stays, "{host}");
     }
-    // A server without STARTTLS.
-    let sink = Sink::open(Reply::Take).await;
-    let port = sink.url().rsplit(':').next().unwrap().parse().unwrap();
+    // The server has no STARTTLS.
     let encrypted = Tls::Required(TlsParameters::new("localhost".to_owned()).unwrap());
-    let ses = empty();
-    ses.state().relay = Some(Relay::over("elsewhere".to_owned(), "127.0.0.1", port, encrypted));
-    let (code, words) = send_raw(&client(&ses).await, "ada@example.edu").await.unwrap_err();
-    assert_eq!(code, "MessageRejected", "{words}");
-    assert!(words.contains("STARTTLS"), "{words}");
-    assert!(sink.taken().is_empty() && ses.mails().is_empty());
+    let (refused, heard) = handed_on("", "", encrypted).await;
+    assert!(matches!(&refused, Err(Refusal::Rejected(why)) if why.contains("STARTTLS")), "{refused:?}");
+    assert!(!heard.contains("MAIL") && !heard.contains("DATA"), "{heard}");
 }
