@@ -58,15 +58,3 @@ fn inline_tests(text: &str) -> usize {
     }
     found
 }
-
-#[cfg(test)]
-mod tests {
-    use super::inline_tests;
-
-    #[test]
-    fn unit_tests_end_with_their_module() {
-        let module = "#[cfg(test)]\nmod tests {\n    fn a() {\n    }\n}\n";
-        assert_eq!(inline_tests(&format!("fn b() {{\n}}\n{module}fn c() {{\n}}\n")), 5);
-        assert_eq!(inline_tests("#[cfg(test)]\nmod tests;\nfn a() {\n}\n"), 0);
-    }
-}
