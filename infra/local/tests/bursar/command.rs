@@ -254,31 +254,10 @@ async fn the_keys_of_the_running_demonstration_are_listed_and_nothing_is_changed
     let listed = keys(data.path(), &["--json", "--match", "course/*"]).await;
     assert_eq!(listed.status.code(), Some(0), "{listed:?}");
     let listing: Value = serde_json::from_str(&listed.out).unwrap();
-    let names: Vec<&str> =
-        listing["keys"].as_array().unwrap().iter().map(|key| key["name"].as_str().unwrap()).collect();
-    assert_eq!(names.len(), 3, "{listing}");
-    for field in [
-        "hash",
-        "name",
-        "state",
-        "workspace",
-        "usage_usd",
-        "usage_daily_usd",
-        "usage_weekly_usd",
-        "usage_monthly_usd",
-        "limit_usd",
-        "last_used_at",
-        "created_at",
-    ] {
-        assert!(listing["keys"][0].get(field).is_some(), "{field} is missing in {listing}");
-    }
-    for field in ["keys", "usage_usd", "balance_usd", "without_limit", "unused_30_days"] {
-        assert!(listing["totals"].get(field).is_some(), "{field} is missing in {listing}");
-    }
+    assert_eq!((&listing["totals"]["keys"], &listing["totals"]["unused_30_days"]), (&json!(3), &json!(0)));
     let shown = keys(data.path(), &[]).await;
     assert!(shown.out.contains("course/0") && shown.out.contains("other"), "{shown:?}");
     assert_eq!(keys_made(&bursar).await, before);
-    assert_eq!(listing["totals"]["unused_30_days"], 0);
 
     // The clock of the demonstration decides, not the machine's.
     let advance =
