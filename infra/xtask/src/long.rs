@@ -103,7 +103,7 @@ fn provider_sdk(shell: &Shell) -> anyhow::Result<()> {
 /// `template.yaml` and the packaged functions on an emulator of AWS that runs them, used as people would.
 fn deploy_test(shell: &Shell) -> anyhow::Result<()> {
     let python = tools::python(shell)?;
-    let (architecture, folder) = package::tried(shell, "off")?;
+    let (architecture, folder) = package::tried(shell)?;
     let (emulator, bursar) = (Emulator::start(shell)?, Bursar::start(shell)?);
     let (ready, url) = (&bursar.ready, emulator.url());
     cmd!(shell, "{python} infra/xtask/deploy_test.py {folder} {architecture} {ready} {url}")
@@ -151,6 +151,6 @@ fn package_arm64(shell: &Shell) -> anyhow::Result<()> {
 
 fn cold_start(shell: &Shell) -> anyhow::Result<()> {
     let python = tools::python(shell)?;
-    let (_, folder) = package::tried(shell, "fat")?;
+    let (_, folder) = package::tried(shell)?;
     Ok(cmd!(shell, "{python} infra/xtask/cold_start.py {folder}").run()?)
 }

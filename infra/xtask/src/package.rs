@@ -27,7 +27,7 @@ pub(crate) fn package(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
         tools::deny(shell, &["all"])?;
     }
     let folder = shell.current_dir().join("target/lambda");
-    build(shell, architecture, "fat", &folder)?;
+    build(shell, architecture, &folder)?;
     for function in FUNCTIONS {
         let program = folder.join(function).join("bootstrap");
         let zipped = zipped(shell, &program)?;
@@ -45,18 +45,18 @@ pub(crate) fn package(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
 }
 
 /// The functions for this machine's own processor, in a folder that nobody deploys from.
-pub(crate) fn tried(shell: &Shell, lto: &str) -> anyhow::Result<(&'static str, PathBuf)> {
+pub(crate) fn tried(shell: &Shell) -> anyhow::Result<(&'static str, PathBuf)> {
     let architecture = match std::env::consts::ARCH {
         "aarch64" => "arm64",
         "x86_64" => "x86_64",
         other => bail!("Lambda runs no {other}"),
     };
-    let folder = shell.current_dir().join("target/tried").join(lto);
-    build(shell, architecture, lto, &folder)?;
+    let folder = shell.current_dir().join("target/tried");
+    build(shell, architecture, &folder)?;
     Ok((architecture, folder))
 }
 
-fn build(shell: &Shell, architecture: &str, lto: &str, folder: &Path) -> anyhow::Result<()> {
+fn build(shell: &Shell, architecture: &str, folder: &Path) -> anyhow::Result<()> {
     let (triple, flag) = match architecture {
         "arm64" => ("aarch64-unknown-linux-gnu", "--arm64"),
         _ => ("x86_64-unknown-linux-gnu", "--x86-64"),
@@ -73,14 +73,10 @@ fn build(shell: &Shell, architecture: &str, lto: &str, folder: &Path) -> anyhow:
         })?;
     }
     let packages = FUNCTIONS.iter().flat_map(|function| ["--package", function]);
-    let mut build = cmd!(
+    let build = cmd!(
         shell,
         "{lambda} lambda build --release --disable-optimizations {flag} --locked --lambda-dir {folder} {packages...}"
     );
-    if lto == "off" {
-        // Quicker by far, and a program a third larger.
-        build = build.env("CARGO_PROFILE_RELEASE_LTO", lto).env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
-    }
     Ok(build.env("PATH", path).run()?)
 }
 
