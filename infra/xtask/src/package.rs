@@ -36,9 +36,9 @@ pub(crate) fn package(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
             zipped <= MOST_BYTES,
             "{function} has {zipped} bytes, and {MOST_BYTES} are the most: what came into it?"
         );
-        if is_release {
-            bill_of_materials(shell, function, architecture, &folder)?;
-        }
+    }
+    if is_release {
+        bills_of_materials(shell, architecture, &folder)?;
     }
     eprintln!("package: sam deploy --guided takes them from here, with Architecture {architecture}");
     Ok(())
@@ -86,16 +86,16 @@ fn zipped(shell: &Shell, program: &Path) -> anyhow::Result<u64> {
     Ok(cmd!(shell, "{python} -c {size} {program}").quiet().read()?.parse()?)
 }
 
-/// Writes what a function is made of beside its program, with which it is deployed.
-fn bill_of_materials(shell: &Shell, function: &str, architecture: &str, folder: &Path) -> anyhow::Result<()> {
+/// Writes what each function is made of beside its program, with which it is deployed.
+fn bills_of_materials(shell: &Shell, architecture: &str, folder: &Path) -> anyhow::Result<()> {
     let cyclonedx = tools::cargo_tool(shell, "cargo-cyclonedx")?;
     let triple = if architecture == "arm64" { "aarch64-unknown-linux-gnu" } else { "x86_64-unknown-linux-gnu" };
-    let manifest = format!("functions/{function}/Cargo.toml");
-    cmd!(shell, "{cyclonedx} cyclonedx --format json --target {triple} --no-build-deps --manifest-path {manifest} --override-filename sbom.cdx")
+    cmd!(shell, "{cyclonedx} cyclonedx --format json --target {triple} --no-build-deps --override-filename sbom.cdx")
         .env("SOURCE_DATE_EPOCH", "0")
         .run()?;
-    let written = format!("functions/{function}/sbom.cdx.json");
-    let to = folder.join(function).join("sbom.cdx.json");
-    shell.copy_file(&written, to)?;
-    Ok(shell.remove_path(written)?)
+    for function in FUNCTIONS {
+        shell.copy_file(format!("functions/{function}/sbom.cdx.json"), folder.join(function))?;
+    }
+    // It writes one into the folder of every crate of the workspace.
+    Ok(cmd!(shell, "git clean --force --quiet -- *sbom.cdx.json").run()?)
 }
