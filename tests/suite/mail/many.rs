@@ -138,7 +138,8 @@ async fn a_roster_of_thousands_survives_the_sandbox_and_a_pause_and_keeps_nothin
         let minute = match minutes % 10 {
             5 => {
                 (threshold, urgent) = (threshold + 1, urgent + 1);
-                office.urgent_is_on_time(if threshold % 2 == 0 { ADMIN } else { FACULTY }, threshold).await
+                // Each time somebody else, since whoever follows none of three links gets no fourth while one is good.
+                office.urgent_is_on_time(&format!("s{threshold}@students.example.edu"), threshold).await
             }
             _ => office.minute().await,
         };
