@@ -22,6 +22,7 @@ const PARTS: &[(&str, Part, &str)] = &[
     ("acts", Tests("acts:: --skip second_engine"), "histories of the table's acts, every pair of them, every fault"),
     ("races", Tests("changes::races"), "every pair of changes at once"),
     ("sweeps", Tests(SWEEPS), "every fault at every call of each sweep"),
+    // Each takes 12 s of processor, so two cores are busy for twenty minutes.
     ("nights", Tests("sync::weather"), "200 nights of bad weather, each beside a quiet one"),
     ("season", Tests("sync::windows sync::reports sync::statement"), "a year that must add up"),
     ("flood", Tests("claim::flood claim::crowds"), "a flood of asks for links while students claim"),
