@@ -27,9 +27,9 @@ use super::console::{ADMIN, signed_in};
 
 const ID: &str = "/console/programmes/cs-pilot";
 
-/// A stack in which nothing runs by itself, and whose functions wait a quarter of the time.
-async fn quiet() -> Stack {
-    let stack = stack::of(Setup { waits: Waits::shortened(4), ..Setup::default() }).await.unwrap();
+/// A stack in which nothing runs by itself.
+async fn quiet(setup: Setup<'_>) -> Stack {
+    let stack = stack::of(setup).await.unwrap();
     stack.schedules.stop().await;
     stack
 }
@@ -46,7 +46,16 @@ impl Class {
     }
 
     async fn with_budget(budget: i32, names: &[&str]) -> Class {
-        let stack = quiet().await;
+        Class::on(Setup::default(), budget, names).await
+    }
+
+    /// A class whose functions hardly wait for a provider that is down.
+    async fn impatient(budget: i32, names: &[&str]) -> Class {
+        Class::on(Setup { waits: Waits::shortened(20), ..Setup::default() }, budget, names).await
+    }
+
+    async fn on(setup: Setup<'_>, budget: i32, names: &[&str]) -> Class {
+        let stack = quiet(setup).await;
         let office = Office::open(&stack).await;
         let by = Author { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
         office.table.set_pot(&office.programme, Usd::from_dollars(budget), by).await;

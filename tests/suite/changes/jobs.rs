@@ -199,7 +199,7 @@ async fn the_cap_of_many_live_keys_is_halved_while_some_replace_theirs_and_the_p
 #[tokio::test]
 async fn a_provider_that_does_not_answer_is_asked_a_few_times_a_round_and_jobs_begin_all_the_same() {
     let names: Vec<String> = (0..18).map(|number| format!("s{number}")).collect();
-    let class = Class::with_budget(600, &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let class = Class::impatient(600, &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let (admin, mut watch) = (class.admin().await, class.watch());
     class.judged(&mut watch).await;
     let down = class.stack.gate.at(Matcher::call("provider:*").every(), Verdict::status(503));

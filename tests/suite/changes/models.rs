@@ -45,7 +45,7 @@ const FORMS: [ModelsForm; 4] = [
 
 #[tokio::test]
 async fn a_model_that_the_provider_does_not_list_is_refused_and_where_the_list_cannot_be_read_nothing_is_lost() {
-    let class = Class::of(&[]).await;
+    let class = Class::impatient(100, &[]).await;
     let (stack, admin, mut watch) = (&class.stack, class.admin().await, class.watch());
     let shown = crate::console::roster::preview(&admin, "add", "email,group\nada@example.edu,A\n").await;
     assert_eq!(admin.submit(&shown, "/console/programmes/cs-pilot/roster/apply", &[]).await.status, 303);

@@ -56,7 +56,7 @@ async fn settled<'w>(stack: &Stack, watch: &'w mut Watch) -> &'w Snapshot {
 }
 
 /// About how many of the calls with an effect `cargo test` plays. Each takes a world of its own.
-const FEW: usize = 2;
+const FEW: usize = 1;
 
 /// What a run does that nothing befalls, played once for all tests here.
 struct Clean {
