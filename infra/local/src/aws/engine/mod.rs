@@ -11,7 +11,6 @@ mod tests;
 
 use std::fmt;
 use std::fs;
-use std::io;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -290,32 +289,26 @@ fn open_file(path: &Path, table: &str, schema: &TableSchema) -> Result<Database>
     Ok(database)
 }
 
-/// Creates the database under a temporary name and renames it when it is complete, since the engine creates
+/// Creates the database aside and moves it into place when it is complete, since the engine creates
 /// a table in several steps.
 fn make_file(path: &Path, table: &str, schema: &TableSchema) -> Result<()> {
-    let beside_it = |suffix: &str| PathBuf::from(format!("{}{suffix}", path.display()));
-    let log = beside_it("-wal");
+    let log = PathBuf::from(format!("{}-wal", path.display()));
     ensure!(
         fs::metadata(&log).map_or(0, |log| log.len()) == 0,
         "{} is missing but its log {} is there: put it back, or name another folder with --data",
         path.display(),
         log.display()
     );
-    let unfinished = beside_it(".new");
-    for leftover in [".new", ".new-wal", ".new-shm"] {
-        match fs::remove_file(beside_it(leftover)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("cannot make {}", path.display()));
-            }
-            _ => {}
-        }
-    }
-    let database =
-        Database::new(&unfinished.to_string_lossy()).with_context(|| format!("cannot make {}", path.display()))?;
-    create(&database, table, schema)?;
-    drop(database);
-    fs::File::open(&unfinished)?.sync_all()?;
-    fs::rename(&unfinished, path).with_context(|| format!("cannot make {}", path.display()))
+    let make = || {
+        let aside = tempfile::tempdir_in(path.parent().unwrap_or(Path::new(".")))?;
+        let unfinished = aside.path().join("table.db");
+        let database = Database::new(&unfinished.to_string_lossy())?;
+        create(&database, table, schema)?;
+        drop(database);
+        fs::File::open(&unfinished)?.sync_all()?;
+        anyhow::Ok(fs::rename(&unfinished, path)?)
+    };
+    make().with_context(|| format!("cannot make {}", path.display()))
 }
 
 /// A name under which only this process can open one in-memory database several times.
