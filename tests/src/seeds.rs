@@ -24,12 +24,12 @@ pub fn seeds(first: u64, few: u64, many: u64) -> Range<u64> {
     }
 }
 
-/// Every case in `long`. In `cargo test` about so `few`, evenly spread, at a distance that divides by neither two nor three,
-/// so that each of up to four verdicts on a call is among them.
+/// Every case in `long`. In `cargo test` at most one more than so `few`, evenly spread, at a distance that divides by neither
+/// two nor three, so that each of up to four verdicts on a call is among them.
 pub fn sample<T>(cases: impl IntoIterator<Item = T>, few: usize) -> Vec<T> {
     let cases: Vec<T> = cases.into_iter().collect();
-    let wide = sized((cases.len() / few).max(1), 1);
-    let step = (1..=wide).rev().find(|step| step % 2 != 0 && step % 3 != 0).unwrap_or(1);
+    let wide = sized(cases.len().div_ceil(few), 1);
+    let step = (wide.max(1)..).find(|step| step % 2 != 0 && step % 3 != 0).unwrap_or(1);
     cases.into_iter().step_by(step).collect()
 }
 

@@ -41,8 +41,8 @@ const PARTS: &[(&str, Part, &str)] = &[
 ];
 
 const SWEEPS: &str = "changes::jobs::an_edit changes::rules::an_edit changes::tiers::an_edit changes::ends::a_close \
-    changes::meanwhile alerts::kills digest::once::whatever statements::once::whatever mail::lost mail::cap_used \
-    mail::crossed claim::faults claim::lasting claim::lapsed claim::meanwhile sync::repeated sync::orphans sync::sums \
+    changes::meanwhile alerts::kills digest::once::whatever statements::once::whatever mail::lost mail::outcomes mail::cap_used \
+    mail::crossed claim::faults claim::lasting claim::lapsed claim::meanwhile sync::repeated sync::many_missing sync::orphans sync::sums \
     sync::another_account sync::checkpoints";
 
 pub(crate) fn long(shell: &Shell, names: &[String]) -> anyhow::Result<()> {

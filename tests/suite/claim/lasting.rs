@@ -25,7 +25,7 @@ async fn a_fault_that_lasts_ends_the_press_in_time_and_the_student_gets_a_key_wh
         }
     }
     // Nearly all of a case is the wait for the next retry.
-    join_all(sample(cases, 3).into_iter().map(|(what, place, verdict)| tokio::spawn(last(what, place, verdict))))
+    join_all(sample(cases, 4).into_iter().map(|(what, place, verdict)| tokio::spawn(last(what, place, verdict))))
         .await
         .into_iter()
         .for_each(|ended| ended.unwrap());

@@ -1,6 +1,7 @@
 //! Thousands of bulk mails and an urgent one, which never waits for them. A refusal by the mail server uses up
 //! the tries of one row and not of all.
 
+use bursar_core::deadline::Waits;
 use bursar_core::domain::values::id::{Nonce, new_ulid};
 use bursar_core::domain::values::token::AskToken;
 use bursar_core::store::items::{self};
@@ -38,7 +39,7 @@ impl PostOffice {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_link_asked_for_while_a_thousand_roster_mails_are_under_way_leaves_before_the_next_ten() {
-    let office = PostOffice::open().await;
+    let office = PostOffice::waiting(Waits::WHOLE).await;
     office.owing_roster_mails(1_000).await;
     // No limit a second, and two hundred today: eight tenths of the quota.
     office.stack.ses.set_quota(Quota { per_day: 250, per_second: 1_000_000 });
@@ -78,7 +79,7 @@ async fn a_link_asked_for_while_a_thousand_roster_mails_are_under_way_leaves_bef
 
 #[tokio::test]
 async fn a_server_that_takes_no_mail_uses_up_no_tries() {
-    let office = PostOffice::open().await;
+    let office = PostOffice::waiting(Waits::WHOLE).await;
     office.owing_roster_mails(60).await;
     office.stack.ses.set_quota(Quota { per_day: 50_000, per_second: 1_000_000 });
     let drain = async || {
@@ -107,7 +108,7 @@ async fn a_server_that_takes_no_mail_uses_up_no_tries() {
 #[tokio::test]
 async fn a_roster_mail_that_comes_too_late_is_not_sent_unless_somebody_asked_for_it_by_hand() {
     for (is_claimed, says) in [(true, "You have had a key already."), (false, "Keys could be had until")] {
-        let mut office = PostOffice::open().await;
+        let mut office = PostOffice::waiting(Waits::WHOLE).await;
         let ada = office.invite("ada@example.edu").await;
         if is_claimed {
             office.claim(&ada).await;

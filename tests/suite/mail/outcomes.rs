@@ -6,6 +6,7 @@ use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{BulkStop, MailState, Resend, Undeliverable, UnreachableReason};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::{FunctionName, InvokeError};
+use bursar_tests::seeds::{LONG, sized};
 use bursar_tests::stack::Left;
 use jiff::SignedDuration;
 use proptest::prelude::*;
@@ -219,7 +220,8 @@ async fn whatever_is_said_in_any_order_and_twice_the_end_is_the_same_for_row_add
     let (now, later) = (office.stack.clock.now(), SignedDuration::from_hours(48));
     let of = MailDay::none_on(utc_date(now + later), MailKind::Roster);
     office.raw.keep(&BulkStop { at: now - later, of, let_go: None, version: 1 }).await.unwrap();
-    for number in 0..40 {
+    let mails = sized(20_u64, 40);
+    for number in 0..mails {
         let (events, early) = histories.new_tree(&mut runner).unwrap().current();
         let student = format!("s{number}@example.edu");
         let case = format!("{events:?}, early: {early}");
@@ -257,7 +259,7 @@ async fn whatever_is_said_in_any_order_and_twice_the_end_is_the_same_for_row_add
     }
     let day = office.table.mail_counts(utc_date(office.stack.clock.now())).await.unwrap();
     assert!(
-        day.sent >= 40 && day.delivered > 0 && day.returned > 0 && day.bounced > 0 && day.complained > 0,
+        day.sent >= mails && day.delivered > 0 && day.returned > 0 && (day.bounced > 0 || !LONG) && day.complained > 0,
         "{day:?}"
     );
     assert!(office.said("SES tells of what is not asked of it") && office.said("Reject"));

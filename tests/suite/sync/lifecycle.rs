@@ -49,7 +49,7 @@ async fn a_key_that_nobody_uses_is_announced_held_and_resumed_by_its_student() {
     let (of_ada, of_ben) = (mint(&stack, &office, &ada).await, mint(&stack, &office, &ben).await);
     spend(&stack, &of_ada, 1_000_000);
     let mut told = Vec::new();
-    for day in 1..=17 {
+    for day in [1, 4, 5, 7, 8, 9, 10, 14, 15, 17] {
         if day % 5 == 0 {
             // A use that costs nothing is still a use.
             provider(&stack).spend(&of_ben, Nano::ZERO, stack.clock.now(), "a/model:free").unwrap();
@@ -81,7 +81,7 @@ async fn a_key_that_becomes_old_is_announced_twice_and_stopped_and_whoever_repla
     let (ada, ben) = (invite(&stack, &office, "ada", None).await, invite(&stack, &office, "ben", None).await);
     let (of_ada, _) = (mint(&stack, &office, &ada).await, mint(&stack, &office, &ben).await);
     let mut told = Vec::new();
-    for day in [1, 8, 15].into_iter().chain([17, 20, 26, 27, 28, 29, 31, 36, 37, 38, 39]) {
+    for day in [1, 15, 17, 20, 27, 28, 31, 36, 37, 38] {
         told.extend(night(&stack, day).await.into_iter().map(|(of, notice)| (day, of == ada, notice)));
         if day == 20 {
             mint(&stack, &office, &ben).await;

@@ -123,6 +123,7 @@ async fn a_press_is_for_the_keys_that_were_held_back_until_each_is_gone_or_liste
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "long"), ignore = "it is played before a release")]
 async fn of_more_than_a_hundred_each_is_held_against_what_was_let_through() {
     let stack = in_the_morning().await;
     let class = Class::of(&stack, 110).await;

@@ -71,7 +71,7 @@ async fn whichever_call_a_claim_is_killed_at_one_sync_after_the_grace_leaves_no_
             cases.extend([Verdict::KillBefore, Verdict::KillAfter].map(|verdict| (what, call.clone(), nth, verdict)));
         }
     }
-    let cases = sample(cases, 3);
+    let cases = sample(cases, 5);
     let stack = still().await;
     stack.schedules.stop().await;
     let office = rich(&stack).await;

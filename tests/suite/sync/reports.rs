@@ -7,7 +7,7 @@ use fastrand::Rng;
 use super::statement::{Season, micros, rows, season, statement};
 use super::*;
 
-const NIGHTS: i64 = if LONG { 75 } else { 18 };
+const NIGHTS: i64 = if LONG { 75 } else { 14 };
 const FIRST: u64 = 6;
 const REPORT: &str = "/console/report";
 const COLUMNS: [&str; 4] = ["day", "group", "model", "person"];

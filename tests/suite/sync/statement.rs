@@ -16,7 +16,7 @@ use fastrand::Rng;
 use super::*;
 
 /// A month, and in `long` a year, of which some nights have no sync.
-const NIGHTS: i64 = if LONG { 365 } else { 20 };
+const NIGHTS: i64 = if LONG { 365 } else { 14 };
 pub(super) const HEADER: &str = "BilledCost,BillingAccountId,BillingAccountName,BillingCurrency,BillingPeriodEnd,BillingPeriodStart,ChargeCategory,ChargeClass,ChargeDescription,ChargePeriodEnd,ChargePeriodStart,ContractedCost,EffectiveCost,InvoiceIssuerName,ListCost,PricingQuantity,PricingUnit,ProviderName,PublisherName,ServiceCategory,ServiceName,ChargeFrequency,SubAccountId,SubAccountName,Tags,x_Kind";
 
 /// A key of the season, and whose it is: a programme's, or that of nobody or whoever owns it.

@@ -25,7 +25,7 @@ use super::{foreign, hours, in_the_morning, instant, invite, mint, problems, pro
 
 const SIDE_BY_SIDE: usize = 2;
 /// The number of days in a history.
-const DAYS: i64 = if LONG { 34 } else { 20 };
+const DAYS: i64 = if LONG { 34 } else { 14 };
 
 /// What was really spent, by scope and UTC day.
 type Truth = BTreeMap<(String, Date), i64>;
