@@ -20,5 +20,4 @@ mod suite {
     mod promises;
     mod statements;
     pub(crate) mod sync;
-    mod watch;
 }

@@ -24,8 +24,8 @@ pub fn seeds(first: u64, few: u64, many: u64) -> Range<u64> {
     }
 }
 
-/// Every case in `long`. In `cargo test` at most one more than so `few`, evenly spread, at a distance that divides by neither
-/// two nor three, so that each of up to four verdicts on a call is among them.
+/// Every case in `long`. In `cargo test` at most so `few`, evenly spread, at a distance that divides by neither two nor three,
+/// so that it is not always the same of up to four verdicts on a call that is played.
 pub fn sample<T>(cases: impl IntoIterator<Item = T>, few: usize) -> Vec<T> {
     let cases: Vec<T> = cases.into_iter().collect();
     let wide = sized(cases.len().div_ceil(few), 1);

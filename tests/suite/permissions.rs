@@ -5,36 +5,10 @@ use bursar_core::store::keys;
 use bursar_local::invoke::FunctionName;
 use bursar_tests::invariants::RawTable;
 use bursar_tests::office::{Office, session_cookie};
-use bursar_tests::permissions::{On, Used, is_allowed, used};
+use bursar_tests::permissions::{On, Used, used};
 use bursar_tests::stack::{self, Left};
 use bursar_tests::visitor::Visitor;
 use serde_json::json;
-
-#[test]
-fn a_role_allows_its_actions_on_its_partitions_and_no_others() {
-    use FunctionName::{Claim, Console, Mail, ThresholdAlerts, UsageSync};
-    let partition = |name: &str| On::Partition(name.to_owned());
-    let queue = || On::Queue("mail-urgent".to_owned());
-    for (function, action, on, allowed) in [
-        (Claim, "dynamodb:GetItem", partition("S#"), true),
-        (Claim, "dynamodb:GetItem", partition("SENT#"), false),
-        (Claim, "dynamodb:PutItem", partition("U#"), false),
-        (Claim, "dynamodb:Query", queue(), false),
-        (Console, "dynamodb:GetItem", partition("S#"), true),
-        (Console, "dynamodb:Scan", partition("?"), false),
-        (UsageSync, "dynamodb:GetItem", partition("G#"), true),
-        (UsageSync, "dynamodb:GetItem", partition("S#"), false),
-        (ThresholdAlerts, "dynamodb:Query", partition("PROGRAMMES"), true),
-        (ThresholdAlerts, "dynamodb:PutItem", partition("PROGRAMMES"), false),
-        (Mail, "dynamodb:Query", queue(), true),
-        (Mail, "ses:SendRawEmail", On::Elsewhere, true),
-        (Claim, "ses:SendRawEmail", On::Elsewhere, false),
-        (Mail, "secretsmanager:GetSecretValue", On::Elsewhere, false),
-    ] {
-        let used = Used { function, action: action.to_owned(), on };
-        assert_eq!(is_allowed(&used), allowed, "{used}");
-    }
-}
 
 #[tokio::test]
 async fn whichever_function_is_the_first_in_a_table_makes_the_item_of_the_deployment() {

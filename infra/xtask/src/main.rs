@@ -30,7 +30,7 @@ const RECIPES: &[(&str, &str, Run)] = &[
     ("bench", "sync [OPTION…]: the nightly sync over many keys: wall, processor, peak, calls", bench),
     (
         "provider-check",
-        "--management-key-file FILE [--provider URL]: does an account do what Bursar assumes?",
+        "--management-key-file FILE [--provider URL] [--count-keys]: does an account do what Bursar assumes?",
         provider_check,
     ),
     (

@@ -45,7 +45,7 @@ async fn over_a_whole_drawn_season_reports_statement_and_provider_agree_by_every
         assert_eq!(of_kind("keys"), truth.keys, "seed {seed}: the statement's keys");
         assert_eq!(of_kind("assigned"), truth.assigned, "seed {seed}: foreign keys with an owner");
         let has_owners = !truth.assigned.is_empty();
-        assert!(has_owners || seed != FIRST, "in the first season some foreign key has an owner");
+        assert!(has_owners || LONG || seed != FIRST, "in the first short season some foreign key has an owner");
         for bits in (0..1 << COLUMNS.len()).step_by(sized(5, 1)) {
             let chosen = COLUMNS.iter().enumerate().filter(|(place, _)| bits & (1 << place) > 0);
             let by: String = chosen.map(|(_, name)| format!("&by={name}")).collect();

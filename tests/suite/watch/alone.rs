@@ -8,6 +8,7 @@ use bursar_local::inbox::Contents;
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_tests::invariants::RawTable;
 use bursar_tests::office::Office;
+use bursar_tests::permissions::TEMPLATE;
 use bursar_tests::stack::Left;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -73,13 +74,11 @@ async fn each_watch_leaves_the_line_that_the_stack_listens_for() {
     let watched: Vec<&Value> = lines.iter().filter(|line| line["watched"] == true).collect();
     assert_eq!(watched.len(), 1);
     assert_eq!(watched[0]["hours_without_sync"], 0, "there is nothing to sync");
-    let template = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
-    let template: Value = serde_saphyr::from_str(&std::fs::read_to_string(template).unwrap()).unwrap();
-    let [filter, alarm] = ["WatchedMetric", "WatchSilent"].map(|name| &template["Resources"][name]["Properties"]);
+    let [filter, alarm] = ["WatchedMetric", "WatchSilent"].map(|name| &TEMPLATE["Resources"][name]["Properties"]);
     assert_eq!(filter["FilterPattern"], "{ $.watched IS TRUE }");
     let metric = &filter["MetricTransformations"][0];
     assert_eq!((&metric["MetricName"], &metric["MetricNamespace"]), (&alarm["MetricName"], &alarm["Namespace"]));
-    let filter = &template["Resources"]["HoursWithoutSyncMetric"]["Properties"];
+    let filter = &TEMPLATE["Resources"]["HoursWithoutSyncMetric"]["Properties"];
     assert_eq!(filter["MetricTransformations"][0]["MetricValue"], "$.hours_without_sync");
     stack.finish().await;
 }
