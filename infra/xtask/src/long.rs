@@ -44,7 +44,7 @@ const SWEEPS: &str = "changes::jobs::an_edit changes::rules::an_edit changes::ti
     mail::crossed claim::faults claim::lasting claim::lapsed claim::meanwhile sync::repeated sync::many_missing sync::orphans sync::sums \
     sync::another_account sync::checkpoints";
 
-/// Building takes some minutes more than without, and what is played less than half of the time.
+/// Building takes some minutes more than without, and what is played about half of the time.
 const OPTIMISED: &str = "--profile=bench";
 
 pub(crate) fn long(shell: &Shell, names: &[String]) -> anyhow::Result<()> {
