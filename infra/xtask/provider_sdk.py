@@ -149,7 +149,7 @@ def guardrails(manager, student, hashes):
     refused(404, lambda: manager.guardrails.update(id="00000000-0000-4000-8000-000000000000", name="n"))
 
 
-def spending(manager, student, key):
+def spending(manager, student, key, today):
     before, total = manager.keys.get(hash=key).data, manager.typed(manager.sdk.credits.get_credits()).data
     cost = student.typed(student.chat(DEAR, 1000)).usage.cost
     after = manager.typed(manager.keys.get(hash=key)).data
@@ -164,12 +164,11 @@ def spending(manager, student, key):
     refused(401, lambda: student.chat(FREE))
     refused(401, lambda: manager.chat(FREE), "User not found.")
     manager.keys.update(hash=key, disabled=False)
-    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     asked = {
         "metrics": ["total_usage", "credits_usage", "byok_usage", "request_count"],
         "dimensions": ["api_key_id", "model"],
         "granularity": "day",
-        "time_range": {"start": today - timedelta(days=1), "end": today + timedelta(days=1)},
+        "time_range": {"start": today - timedelta(days=1), "end": today + timedelta(days=2)},
         "order_by": {"field": "total_usage", "direction": "desc"},
     }
     answer = manager.typed(manager.sdk.analytics.query_analytics(**asked, limit=10_000)).data
@@ -177,16 +176,18 @@ def spending(manager, student, key):
     same((answer.metadata.row_count, answer.metadata.truncated, [row["model"] for row in rows]), (2, False, [DEAR, FREE]))
     same(round(sum(row["credits_usage"] for row in rows), 9), round(manager.keys.get(hash=key).data.usage, 9))
     same(manager.typed(manager.sdk.analytics.query_analytics(**asked, limit=1)).data.metadata.truncated, True)
-    # Everything was used today, which activity leaves out.
+    # Nothing was used before today.
     same(manager.typed(manager.sdk.analytics.get_user_activity(request={"date_": f"{today - timedelta(days=1):%Y-%m-%d}"})).data, [])
 
 
 def main():
     ready = json.loads(sys.argv[1])
     manager = Client(ready["provider"], management_key(ready))
+    # Before anything is used: by the end of this it may be tomorrow.
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     student, hashes = keys(ready["provider"], manager)
     guardrails(manager, student, hashes)
-    spending(manager, student, hashes[0])
+    spending(manager, student, hashes[0], today)
     for each in hashes:
         same(manager.typed(manager.keys.delete(hash=each)).DELETED, True)
     refused(404, lambda: manager.keys.delete(hash=hashes[0]))

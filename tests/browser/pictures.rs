@@ -12,6 +12,8 @@ use crate::driver::{Browser, DESK, Driver, PHONE};
 
 const WITH_A_KEY: &str = "with a key";
 const PILOT: &str = "/console/programmes/cs-pilot";
+const CHOOSE_A_ROSTER: &str = "const chosen = new DataTransfer(); chosen.items.add(new File(['email\\nnew@example.edu'], 'r.csv')); \
+    const field = document.getElementById('roster-file'); field.files = chosen.files; field.form.requestSubmit()";
 
 pub(crate) async fn screenshots(driver: &Driver, into: &Path) -> Result<()> {
     let demonstration = Demonstration::build().await?;
@@ -24,8 +26,6 @@ async fn screenshots_of(stack: &Stack, driver: &Driver, into: &Path) -> Result<(
     std::fs::create_dir_all(into)?;
 
     let phone = driver.open(PHONE).await?;
-    phone.go(&stack.ready.web).await?;
-    album.keep("start", &phone.picture().await?)?;
     sign_in(stack, &phone, &who(stack, &phone, WITH_A_KEY).await?).await?;
     phone.one("[data-testid='grant'][data-state='live']").await?;
     album.keep("student", &phone.picture().await?)?;
@@ -85,12 +85,20 @@ async fn walk_of(stack: &Stack, driver: &Driver, into: &Path) -> Result<()> {
     sign_in(stack, &admin, ADMIN).await?;
     let pages =
         ["", "/grants", "/groups", "/alerts", "/report", "/closeout", "/pilot"].map(|page| format!("{PILOT}{page}"));
-    let others = ["", "/programmes/new", "/tiers", "/report", "/account"].map(|page| format!("/console{page}"));
+    let others = ["", "/programmes/new", "/tiers", "/report", "/account/statement", "/account"]
+        .map(|page| format!("/console{page}"));
     for path in pages.iter().chain(&others) {
         admin.go(&web(path)).await?;
         admin.one("main h1").await?;
         album.keep_both(&path.trim_start_matches('/').replace('/', "-"), &admin).await?;
     }
+    admin.run("document.querySelector(\"[name='hash'][form='assign']\").click()").await?;
+    admin.one("[data-testid='assign-key']").await?;
+    album.keep_both("assign", &admin).await?;
+    admin.go(&web(PILOT)).await?;
+    admin.run(CHOOSE_A_ROSTER).await?;
+    admin.one("form[action$='/roster/apply'] button").await?;
+    album.keep_both("roster", &admin).await?;
     admin.go(&web(&format!("{PILOT}/grants"))).await?;
     admin.one("[data-testid='grant'] a").await?.click().await?;
     admin.one(".timeline").await?;

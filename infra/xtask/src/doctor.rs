@@ -283,7 +283,9 @@ fn reached(url: &str) -> Result<String, Found> {
     let mut curl = Command::new("curl");
     curl.args(["--silent", "--show-error", "--max-time", "10", "--output", "/dev/null", "--write-out", "%{http_code}"]);
     let Ok(output) = curl.arg(url).stdin(Stdio::null()).output() else {
-        return Err(Found::Unknown("the command curl is missing: install it".to_owned()));
+        return Err(Found::Unknown(
+            "the command curl is missing: install the package curl, or open the address in a browser".to_owned(),
+        ));
     };
     match String::from_utf8_lossy(&output.stdout).trim() {
         "200" => Ok(format!("{url} answers this machine")),

@@ -73,14 +73,7 @@ pub(crate) fn python(shell: &Shell) -> anyhow::Result<PathBuf> {
 
 /// Sees that there is a browser that can be driven.
 pub(crate) fn chromium(shell: &Shell) -> anyhow::Result<()> {
-    let is_missing = || ["chromium", "chromedriver"].iter().any(|program| !is_there(shell, program, &["--version"]));
-    if is_missing() && is_there(shell, "apt-get", &["--version"]) {
-        // Where this user may not, it fails, and the sentence below says what to do.
-        let install =
-            "apt-get update --quiet && apt-get install --yes --no-install-recommends chromium chromium-driver";
-        let _ = cmd!(shell, "sh -c {install}").run();
-    }
-    if is_missing() {
+    if ["chromium", "chromedriver"].iter().any(|program| !is_there(shell, program, &["--version"])) {
         bail!(
             "this recipe needs chromium and chromedriver on the path: on Debian, install chromium and chromium-driver"
         );

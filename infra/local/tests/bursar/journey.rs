@@ -36,6 +36,21 @@ async fn killed_on_its_way_it_goes_on_and_nothing_is_doubled() {
     bursar.interrupt().await.unwrap();
 }
 
+#[tokio::test]
+#[ignore = "24 journeys: cargo xtask long demonstration"]
+async fn it_ends_well_at_each_hour() {
+    for hours in 0..24 {
+        let data = tempfile::tempdir().unwrap();
+        let bursar = Bursar::start(data.path()).await.unwrap();
+        let mut journey = Journey::at(&bursar.ready).unwrap();
+        journey.wait(hours).await.unwrap();
+        for part in 0..4 {
+            journey.goes_on(part).await.with_context(|| format!("begun {hours} hours from now")).unwrap();
+        }
+        bursar.interrupt().await.unwrap();
+    }
+}
+
 /// The journey under way: its people's browsers, and what its student has in hand.
 struct Journey {
     ready: Ready,
@@ -240,6 +255,13 @@ impl Journey {
             alerts.iter().map(|alert| (alert.get("data-threshold"), alert.get("data-outcome"))).collect();
         told.sort_unstable();
         ensure!(told == [("80", "sent"), ("80", "sent"), ("reserved", "sent"), ("reserved", "sent")], "{told:?}");
+        Ok(())
+    }
+
+    async fn wait(&self, hours: u32) -> Result<()> {
+        let clock = self.http.post(format!("{}/clock", self.ready.inbox)).json(&json!({"advance_s": 3600 * hours}));
+        let (status, now) = answer(clock).await?;
+        ensure!(status == 200, "the clock is not moved: {status} {now}");
         Ok(())
     }
 
