@@ -72,10 +72,15 @@ impl World {
                 next.run(request).await
             }
         });
-        let asked = format!("{}/api/v1", start(provider.router().layer(late)).await?);
-        let direct = [engine.origin().to_owned(), asked, start(secrets.router()).await?];
-        let [dynamodb, provider_at, secretsmanager] = direct.clone();
-        let to = Upstreams { dynamodb, ses: secretsmanager.clone(), secretsmanager, provider: provider_at };
+        let asked = provider.router().layer(late);
+        let to = Upstreams {
+            dynamodb: engine.router(),
+            ses: Router::new(),
+            secretsmanager: secrets.router(),
+            provider: Some(asked.clone()),
+        };
+        let direct =
+            [start(engine.router()).await?, format!("{}/api/v1", start(asked).await?), start(secrets.router()).await?];
         let gate = Gate::open(to, Keep::All, clock).await?;
         eprintln!("bench: a world of {keys} keys was made in {:.1} s", begun.elapsed().as_secs_f64());
         Ok(World { engine, provider, gate, hashes, latency_ms, turn: 0, direct, _folder: folder })

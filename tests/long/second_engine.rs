@@ -17,7 +17,10 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
     ProjectionType, ScalarAttributeType,
 };
+use bursar_local::engine::wire;
+use bursar_local::serve::serve;
 use dynoxide::Database;
+use tokio::sync::watch;
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -55,7 +58,7 @@ fn endpoint() -> &'static str {
     ENDPOINT.get_or_init(|| std::env::var("BURSAR_TEST_DYNAMODB").unwrap_or_else(|_| embedded()))
 }
 
-/// Starts the embedded engine in memory. Its handlers block, so it has a thread and a runtime of its own.
+/// Starts the embedded engine in memory, with a runtime of its own that outlives each test's.
 fn embedded() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -64,7 +67,8 @@ fn embedded() -> String {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-            dynoxide::server::serve_on(listener, Database::memory().unwrap()).await;
+            let router = wire::router(Database::memory().unwrap(), watch::channel(()).0);
+            serve(listener, router, std::future::pending()).await;
         });
     });
     endpoint

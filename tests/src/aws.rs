@@ -15,6 +15,14 @@ pub fn dynamodb(ready: &Ready) -> aws_sdk_dynamodb::Client {
     aws_sdk_dynamodb::Client::from_conf(config.build())
 }
 
+/// Serves a stand-in on a free port while the test runs, and returns its origin.
+pub async fn serve(router: axum::Router) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(bursar_local::base::serve::serve(listener, router, std::future::pending()));
+    origin
+}
+
 /// A client for what a test asks past the functions. It reads no certificates, which takes longer than what it is for.
 pub fn http() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap()

@@ -145,7 +145,7 @@ pub async fn of(setup: Setup<'_>) -> Result<Stack> {
 /// A watch on everything of a stack that can be observed.
 pub fn watch(stack: &Stack) -> Watch {
     let logs = stack.logs.clone();
-    let watch = Watch::over(RawTable::at(stack.engine.origin(), &stack.ready.table), stack.clock.as_clock())
+    let watch = Watch::over(RawTable::at(&stack.ready.dynamodb, &stack.ready.table), stack.clock.as_clock())
         .with_mails(stack.ses.clone())
         .with_stream(stack.engine.clone())
         .with_logs(move || logs.all().into_iter().map(|line| line.text).collect());

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use axum::Router;
 use bursar_core::clock::Clock;
 use bursar_core::domain::grant::{Attempt, Grant};
 use bursar_core::domain::values::id::{Epoch, KeyName};
@@ -16,7 +17,6 @@ use bursar_local::engine::{Engine, Place};
 use bursar_local::gate::{Gate, Instance, Keep, Service, Upstreams, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::{MadeKey, Nano, Provider};
-use bursar_local::serve::serve;
 use bursar_local::ses::Ses;
 use bursar_local::state_file::StateFile;
 use bursar_local::template::Template;
@@ -49,7 +49,7 @@ impl Scene {
     async fn at(setting: Setting) -> Scene {
         let (world, now) = setting.world();
         let engine = Engine::start(&Place::Memory, "bursar", &Template::bundled().unwrap().table).unwrap();
-        let table = RawTable::at(engine.origin(), "bursar");
+        let table = RawTable::at(&aws::serve(engine.router()).await, "bursar");
         for item in world.items() {
             table.put(item).await.unwrap();
         }
@@ -64,10 +64,14 @@ impl Scene {
         let (answers, logs) = (Answers::default(), Arc::<Mutex<Vec<String>>>::default());
         let provider = Provider::new(StateFile::in_memory().unwrap(), clock.clone(), MANAGEMENT).unwrap();
         let ses = Ses::new(StateFile::in_memory().unwrap(), clock.clone()).unwrap();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mail_origin = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(serve(listener, ses.router(), std::future::pending()));
-        let gate = gate_before(&provider, clock.clone()).await;
+        let mail_origin = aws::serve(ses.router()).await;
+        let services = Upstreams {
+            dynamodb: engine.router(),
+            ses: ses.router(),
+            secretsmanager: Router::new(),
+            provider: Some(provider.router()),
+        };
+        let gate = Gate::open(services, Keep::All, clock.clone()).await.unwrap();
         let lines = logs.clone();
         let mut watch = Watch::over(table.clone(), clock)
             .with_provider(provider.clone())
@@ -184,15 +188,6 @@ impl Scene {
     async fn accept(&mut self) {
         self.watch.violations(false).await.unwrap();
     }
-}
-
-async fn gate_before(provider: &Provider, clock: Clock) -> Gate {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let origin = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(serve(listener, provider.router(), std::future::pending()));
-    let (dynamodb, ses, secretsmanager) = (origin.clone(), origin.clone(), origin.clone());
-    let to = Upstreams { dynamodb, ses, secretsmanager, provider: format!("{origin}/api/v1") };
-    Gate::open(to, Keep::All, clock).await.unwrap()
 }
 
 const MANAGEMENT: &str = "sk-or-v1-management";

@@ -76,7 +76,7 @@ impl PostOffice {
         // They run when `pass` has let the time pass, and not beside it.
         stack.schedules.stop().await;
         let table = Table::new(&stack.config);
-        let raw = RawTable::at(stack.engine.origin(), &stack.config.table);
+        let raw = RawTable::at(&stack.ready.dynamodb, &stack.config.table);
         let term = Term::new("2026-10-12".parse().unwrap(), "2027-02-06".parse().unwrap(), "Europe/Berlin").unwrap();
         let mut settings = Settings::new("CS pilot", term, Usd::from_dollars(20));
         settings.faculty = vec![address("Frida.Faculty@example.edu")];

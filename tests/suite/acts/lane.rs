@@ -12,6 +12,8 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
     PutRequest, ScalarAttributeType, WriteRequest,
 };
+use axum::Router;
+use axum::body::Bytes;
 use bursar_core::aws::AwsAccess;
 use bursar_core::clock::Clock;
 use bursar_core::config::Config;
@@ -22,7 +24,10 @@ use bursar_local::engine::{Engine, Place};
 use bursar_local::gate::{Gate, Instance, Keep, Recorded, Upstreams};
 use bursar_local::invoke::FunctionName;
 use bursar_local::template::{TableSchema, Template};
+use bursar_tests::aws;
 use bursar_tests::invariants::{REGION, RawTable, Watch};
+use http::HeaderMap;
+use http::header::HOST;
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 
@@ -85,28 +90,33 @@ where
     assert!(wrong.is_empty(), "{} of {} cases went wrong:\n{}", wrong.len(), ended.len(), shown.join("\n"));
 }
 
+/// The calls of an engine elsewhere.
+fn passing_on_to(endpoint: &str) -> Router {
+    let (client, endpoint) = (aws::http(), endpoint.to_owned());
+    Router::new().fallback(async move |mut headers: HeaderMap, body: Bytes| {
+        headers.remove(HOST);
+        let answer = client.post(&endpoint).headers(headers).body(body).send().await.unwrap();
+        (answer.status(), answer.headers().clone(), answer.bytes().await.unwrap())
+    })
+}
+
 impl Lane {
     pub(super) async fn open() -> Lane {
         let engine = Engine::start(&Place::Memory, TABLE, &Template::bundled().unwrap().table).unwrap();
-        let origin = engine.origin().to_owned();
-        Lane::before(&origin, Some(engine)).await
+        let (raw, router) = (aws::serve(engine.router()).await, engine.router());
+        Lane::before(&raw, router, Some(engine)).await
     }
 
     /// A lane to the engine under test: the embedded one, or the one that `cargo xtask long second-engine` starts.
     pub(super) async fn under_test() -> Lane {
         match std::env::var("BURSAR_TEST_DYNAMODB") {
-            Ok(endpoint) => Lane::before(&endpoint, None).await,
+            Ok(endpoint) => Lane::before(&endpoint, passing_on_to(&endpoint), None).await,
             Err(_) => Lane::open().await,
         }
     }
 
-    async fn before(origin: &str, engine: Option<Engine>) -> Lane {
-        let to = Upstreams {
-            dynamodb: origin.to_owned(),
-            ses: origin.to_owned(),
-            secretsmanager: origin.to_owned(),
-            provider: origin.to_owned(),
-        };
+    async fn before(origin: &str, dynamodb: Router, engine: Option<Engine>) -> Lane {
+        let to = Upstreams { dynamodb, ses: Router::new(), secretsmanager: Router::new(), provider: None };
         Lane {
             gate: Gate::open(to, Keep::Last(200), Clock::system()).await.unwrap(),
             raw: RawTable::at(origin, TABLE).client().clone(),

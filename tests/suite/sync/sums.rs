@@ -325,7 +325,7 @@ async fn the_sums_of_many_groups_have_items_of_their_own_and_one_that_nobody_is_
     let (moved, _) = &grants[7];
     let mut grant = office.table.grant(&office.programme, moved).await.unwrap().unwrap();
     grant.group = Some("group 8".to_owned());
-    RawTable::at(stack.engine.origin(), &stack.ready.table).keep(&grant).await.unwrap();
+    RawTable::at(&stack.ready.dynamodb, &stack.ready.table).keep(&grant).await.unwrap();
     // Each write of this run arrives twice, the removal among them, and the runner hears the answer to the second copy.
     let writes = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::UsageSync);
     let twice = stack.gate.at(writes.every(), Verdict::ConditionReadBack);

@@ -1,8 +1,7 @@
-//! The base of all other modules: the product's clock, stored documents, HTTP servers with their guard and
-//! proxy, the names of the functions.
+//! The base of all other modules: the product's clock, stored documents, HTTP servers with their guard, the
+//! names of the functions.
 
 pub mod clock;
-pub(crate) mod forward;
 pub mod function;
 pub(crate) mod guard;
 pub mod serve;

@@ -16,7 +16,6 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::net::TcpListener;
-use uuid::Uuid;
 
 use crate::aws::engine::{Engine, Place};
 use crate::aws::gateway;
@@ -139,10 +138,6 @@ impl Stack {
         }
         // The key of a real account is not stored.
         let own_account = matches!(options.provider, ProviderAt::BuiltIn);
-        ensure!(
-            own_account || engine.is_hidden(),
-            "this system has one loopback address only, so a page in the browser could find the table: use --provider on Linux"
-        );
         let secrets = SecretsManager::new(if own_account { kept.clone() } else { StateFile::in_memory()? })?;
         let (provider, provider_url) = match options.provider {
             ProviderAt::BuiltIn => {
@@ -157,18 +152,16 @@ impl Stack {
                 (None, url)
             }
         };
-        let dynamodb_origin = servers.run(listen(0).await?, engine.router()?)?;
+        let dynamodb_origin = servers.run(listen(0).await?, engine.router())?;
         let ses_origin = servers.run(listen(0).await?, ses.router())?;
-        // Only this process knows the path at which a real account's key is read.
-        let own_way = format!("/{}", Uuid::new_v4().simple());
+        // The key of a real account is handed to the functions only.
         let for_others = if own_account { secrets.router() } else { secrets.router_without_values() };
-        let secrets_router = for_others.nest_service(&own_way, secrets.router());
-        let secrets_origin = servers.run(listen(0).await?, secrets_router)?;
+        let secrets_origin = servers.run(listen(0).await?, for_others)?;
         let upstreams = Upstreams {
-            dynamodb: engine.origin().to_owned(),
-            ses: ses_origin.clone(),
-            secretsmanager: format!("{secrets_origin}{own_way}"),
-            provider: provider_url.clone(),
+            dynamodb: engine.router(),
+            ses: ses.router(),
+            secretsmanager: secrets.router(),
+            provider: provider.as_ref().map(Provider::router),
         };
         let gate = Gate::open(upstreams, options.keep, clock.as_clock()).await?;
 

@@ -49,7 +49,7 @@ pub use self::record::{Keep, Recorded};
 pub use self::state::Pending;
 pub use self::verdict::{DelayedUntil, FaultMoment, LateAnswer, Throttle, Verdict};
 
-use self::conduct::upstream::{UpstreamClient, UpstreamRequest};
+use self::conduct::upstream::UpstreamRequest;
 use self::conduct::{Reply, conduct, execute_late};
 use self::state::{Late, Refused, State};
 use crate::base::function::FunctionName;
@@ -75,7 +75,7 @@ struct Handle {
 }
 
 struct Inner {
-    way: UpstreamClient,
+    way: Upstreams,
     /// The secret first segment of every path.
     pass: String,
     /// The product's clock, which late calls wait for.
@@ -96,7 +96,7 @@ impl Gate {
         let pass = format!("/{}", Uuid::new_v4().simple());
         let base = format!("{origin}{pass}");
         let inner = Arc::new(Inner {
-            way: UpstreamClient::new(to)?,
+            way: to,
             pass,
             clock,
             counts_units: AtomicBool::new(false),
@@ -108,6 +108,11 @@ impl Gate {
         let stopped = inner.clone();
         tokio::spawn(async move { serve(listener, router, stopped.stopped()).await });
         Ok(Gate(Arc::new(Handle { inner, base, _stop: stop })))
+    }
+
+    /// Whether it stands before the provider too.
+    pub fn has_provider(&self) -> bool {
+        self.inner().way.provider.is_some()
     }
 
     /// The base URL of all instances.

@@ -1,42 +1,34 @@
-//! The table on one machine: the embedded engine, on a file or in memory, served on loopback by a thread of
-//! its own. It creates the table from the template and refuses a different one. Delivering the stream is
-//! left to the pump.
+//! The table on one machine: the embedded engine, on a file or in memory, called in this process. It creates
+//! the table from the template and refuses a different one. Delivering the stream is left to the pump.
 
 mod fill;
-mod front;
 mod schema;
 mod side_connection;
 #[cfg(test)]
 mod tests;
+pub mod wire;
 
 use std::fmt;
 use std::fs;
-use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
-use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use axum::Router;
 use dynoxide::actions::{
     create_table::CreateTableRequest, describe_table::DescribeTableRequest,
     describe_time_to_live::DescribeTimeToLiveRequest, get_records::GetRecordsRequest,
     get_shard_iterator::GetShardIteratorRequest, update_time_to_live::UpdateTimeToLiveRequest,
 };
-use dynoxide::{Database, DynoxideError, server, streams};
+use dynoxide::{Database, DynoxideError, streams};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::net::TcpListener;
-use tokio::runtime;
 use tokio::sync::watch;
 
 use self::side_connection::SideConnection;
 use crate::aws::template::TableSchema;
-
-/// The time that requests under way get when the engine is stopped.
-const GRACE: Duration = Duration::from_secs(2);
 
 /// The storage of the table.
 #[derive(Debug, Clone)]
@@ -51,13 +43,10 @@ pub struct Engine(Arc<Inner>);
 
 struct Inner {
     table: String,
-    origin: String,
     stream: String,
     database: Mutex<Option<Database>>,
-    beside: Arc<SideConnection>,
+    beside: SideConnection,
     changes: watch::Sender<()>,
-    stop: watch::Sender<bool>,
-    thread: Mutex<Option<thread::JoinHandle<()>>>,
 }
 
 /// A position in the stream.
@@ -85,7 +74,7 @@ impl fmt::Display for Position {
 }
 
 impl Engine {
-    /// Opens or creates the table and serves it on a free port. This blocks.
+    /// Opens or creates the table. This blocks.
     pub fn start(place: &Place, table: &str, schema: &TableSchema) -> Result<Engine> {
         let (name, database) = match place {
             Place::File(path) => {
@@ -108,19 +97,19 @@ impl Engine {
             ),
             Place::Memory => "the engine did not make the table as asked".to_owned(),
         })?;
-        let beside = Arc::new(SideConnection::open(&name)?);
-        Engine::serve(table, stream, database, beside)
+        Ok(Engine(Arc::new(Inner {
+            table: table.to_owned(),
+            stream,
+            beside: SideConnection::open(&name)?,
+            database: Mutex::new(Some(database)),
+            changes: watch::channel(()).0,
+        })))
     }
 
-    /// The engine's own origin, without a trailing slash, for callers in this process. Others use the proxy
-    /// in front of it.
-    pub fn origin(&self) -> &str {
-        &self.0.origin
-    }
-
-    /// Whether its address is one that no page finds by trying ports.
-    pub fn is_hidden(&self) -> bool {
-        !self.0.origin.starts_with("http://127.0.0.1:")
+    /// The table's calls over HTTP.
+    pub fn router(&self) -> Router {
+        let database = lock(&self.0.database).clone();
+        database.map(|database| wire::router(database, self.0.changes.clone())).unwrap_or_default()
     }
 
     pub fn table(&self) -> &str {
@@ -183,71 +172,15 @@ impl Engine {
         .await
     }
 
-    /// Stops serving and closes the database. Requests under way are answered within two seconds or cut.
+    /// Closes the database, once the routers are gone.
     pub async fn stop(&self) -> Result<()> {
         let engine = Arc::clone(&self.0);
         tokio::task::spawn_blocking(move || {
-            engine.stop.send_replace(true);
-            let thread = lock(&engine.thread).take();
-            let ended = thread.is_none_or(|thread| thread.join().is_ok());
             engine.beside.close();
             lock(&engine.database).take();
-            ensure!(ended, "the engine ended in a panic");
-            Ok(())
         })
-        .await?
-    }
-
-    fn serve(table: &str, stream: String, database: Database, beside: Arc<SideConnection>) -> Result<Engine> {
-        let listener = listen_at_hidden_address()?;
-        listener.set_nonblocking(true)?;
-        let origin = format!("http://{}", listener.local_addr()?);
-        let changes = watch::channel(()).0;
-        let (stop, mut stopped) = watch::channel(false);
-
-        // The engine answers inside its handlers, one at a time, so more threads would only wait for each
-        // other. When the thread parks, its writes are committed, and receivers can be notified.
-        let (noticing, telling) = (Arc::clone(&beside), changes.clone());
-        let tell = move || {
-            if noticing.changed() {
-                telling.send_replace(());
-            }
-        };
-        let runtime = runtime::Builder::new_current_thread().enable_all().on_thread_park(tell).build()?;
-        let listener = {
-            let _within = runtime.enter();
-            TcpListener::from_std(listener)?
-        };
-        let served = database.clone();
-        let thread = thread::Builder::new().name("engine".to_owned()).spawn(move || {
-            let mut too_long = stopped.clone();
-            let asked_to_stop = async move { drop(stopped.wait_for(|stop| *stop).await) };
-            let out_of_patience = async move {
-                drop(too_long.wait_for(|stop| *stop).await);
-                tokio::time::sleep(GRACE).await;
-            };
-            runtime.block_on(async {
-                tokio::select! {
-                    ended = server::serve_with_shutdown(listener, served, asked_to_stop) => {
-                        if let Err(error) = ended {
-                            tracing::error!(error, "the engine stopped serving");
-                        }
-                    }
-                    () = out_of_patience => {}
-                }
-            });
-            runtime.shutdown_timeout(Duration::ZERO);
-        })?;
-        Ok(Engine(Arc::new(Inner {
-            table: table.to_owned(),
-            origin,
-            stream,
-            database: Mutex::new(Some(database)),
-            beside,
-            changes,
-            stop,
-            thread: Mutex::new(Some(thread)),
-        })))
+        .await?;
+        Ok(())
     }
 
     /// Runs a blocking call to the engine off the caller's thread.
@@ -262,14 +195,6 @@ impl Engine {
         })
         .await?
     }
-}
-
-/// Opens a port at one of the sixteen million loopback addresses, so that no page finds it by trying. On a
-/// system with only one loopback address it uses that.
-fn listen_at_hidden_address() -> Result<std::net::TcpListener> {
-    let [a, b, c, ..] = *uuid::Uuid::new_v4().as_bytes();
-    let somewhere = std::net::TcpListener::bind((Ipv4Addr::new(127, a, b, c.clamp(1, 254)), 0));
-    somewhere.or_else(|_| std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on 127.0.0.1"))
 }
 
 fn open_file(path: &Path, table: &str, schema: &TableSchema) -> Result<Database> {

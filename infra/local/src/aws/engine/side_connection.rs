@@ -1,5 +1,5 @@
-//! A second connection to the engine's database, for what the engine cannot be asked. It notices commits,
-//! finds the end of the stream, and deletes stream records. It never touches an item.
+//! A second connection to the engine's database, for what the engine cannot be asked: it finds the end of
+//! the stream, and deletes stream records. It never touches an item.
 //!
 //! This is safe: every write transaction of the engine begins IMMEDIATE, so either side waits in SQLite's
 //! busy handler and none fails halfway. The engine caches no stream records.
@@ -17,12 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The number of records that one transaction deletes, so that the engine never waits long.
 const AT_ONCE: usize = 500;
 
-pub(super) struct SideConnection(Mutex<Open>);
-
-struct Open {
-    connection: Option<Connection>,
-    version: i64,
-}
+pub(super) struct SideConnection(Mutex<Option<Connection>>);
 
 impl SideConnection {
     /// Opens the database that the engine has open under the same name.
@@ -35,19 +30,7 @@ impl SideConnection {
             "CREATE INDEX IF NOT EXISTS bursar_stream_order
              ON _stream_records (table_name, CAST(sequence_number AS INTEGER))",
         )?;
-        Ok(SideConnection(Mutex::new(Open { connection: Some(connection), version: 0 })))
-    }
-
-    /// Whether anything may have been committed since the last call. Only `false` is certain.
-    pub(super) fn changed(&self) -> bool {
-        // The lock is held for a trim, which the engine must not wait for.
-        let Ok(mut open) = self.0.try_lock() else { return true };
-        let Some(connection) = &open.connection else {
-            return false;
-        };
-        let version = connection.query_row("PRAGMA data_version", [], |row| row.get(0));
-        let Ok(version) = version else { return true };
-        std::mem::replace(&mut open.version, version) != version
+        Ok(SideConnection(Mutex::new(Some(connection))))
     }
 
     /// The sequence number of the stream's last record, 0 if there never was one.
@@ -78,14 +61,14 @@ impl SideConnection {
     }
 
     pub(super) fn close(&self) {
-        self.lock().connection = None;
+        *self.lock() = None;
     }
 
     fn with<T>(&self, run: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        run(self.lock().connection.as_ref().context("the engine was stopped")?)
+        run(self.lock().as_ref().context("the engine was stopped")?)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Open> {
+    fn lock(&self) -> MutexGuard<'_, Option<Connection>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -112,11 +112,13 @@ impl Pool {
         let idle = self.idle().get_mut(&function).and_then(Vec::pop);
         idle.unwrap_or_else(|| {
             let instance = self.gate.instance(function);
-            let config = Config {
+            let mut config = Config {
                 aws: AwsAccess::under(&instance.base(), &self.settings.region, self.http.clone()),
-                provider: instance.url(Service::Provider),
                 ..self.settings.config.clone()
             };
+            if self.gate.has_provider() {
+                config.provider = instance.url(Service::Provider);
+            }
             let clock = self.clock.clone();
             let function: Box<dyn Answering> = match function {
                 FunctionName::Claim => Box::new(claim::App::new(config, clock)),

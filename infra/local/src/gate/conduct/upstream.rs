@@ -1,20 +1,22 @@
 //! The way from the gate to the services: passes requests and answers on as a whole. It knows no faults.
 
-use anyhow::Result;
+use axum::Router;
+use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response};
+use http::{HeaderMap, Method, Request, Response};
+use tower::ServiceExt;
 
-use crate::base::forward::Forward;
+use crate::base::serve::NoAnswer;
 use crate::gate::call::Service;
 
-/// The services' origins, with a path if they have one.
-#[derive(Debug, Clone)]
+/// The services, in this process.
+#[derive(Clone)]
 pub struct Upstreams {
-    pub dynamodb: String,
-    pub ses: String,
-    pub secretsmanager: String,
-    /// The base URL, as in `OPENROUTER_BASE_URL`.
-    pub provider: String,
+    pub dynamodb: Router,
+    pub ses: Router,
+    pub secretsmanager: Router,
+    /// Its paths begin with `/api/v1`. None where the functions use a real one.
+    pub provider: Option<Router>,
 }
 
 /// A function's request to a service, as it came.
@@ -28,34 +30,23 @@ pub(crate) struct UpstreamRequest {
     pub(crate) body: Bytes,
 }
 
-pub(crate) struct UpstreamClient {
-    to: Upstreams,
-    forward: Forward,
-}
-
-impl UpstreamClient {
-    pub(crate) fn new(to: Upstreams) -> Result<UpstreamClient> {
-        let forward = Forward::to(&[&to.dynamodb, &to.ses, &to.secretsmanager, &to.provider])?;
-        Ok(UpstreamClient { to, forward })
-    }
-
-    /// Passes the request on. `None` if the service gave no answer, or an incomplete one.
+impl Upstreams {
+    /// Passes the request on. `None` if the service gave no answer.
     pub(crate) async fn send(&self, asked: UpstreamRequest) -> Option<Response<Bytes>> {
-        let service = asked.service;
-        let base = match service {
-            Service::DynamoDb => &self.to.dynamodb,
-            Service::Ses => &self.to.ses,
-            Service::SecretsManager => &self.to.secretsmanager,
-            Service::Provider => &self.to.provider,
+        let (router, under) = match asked.service {
+            Service::DynamoDb => (&self.dynamodb, "/"),
+            Service::Ses => (&self.ses, "/"),
+            Service::SecretsManager => (&self.secretsmanager, "/"),
+            Service::Provider => (self.provider.as_ref()?, "/api/v1/"),
         };
-        let url = format!("{}{}", base.trim_end_matches('/'), asked.rest);
-        match self.forward.send(url, asked.method, asked.headers, asked.body).await {
-            Ok(response) => Some(response),
-            Err(error) => {
-                // The URL is left out, since it may contain a key's hash.
-                tracing::debug!(%service, error = %error.without_url(), "no answer");
-                None
-            }
+        let path = format!("{under}{}", asked.rest.trim_start_matches('/'));
+        let mut request = Request::builder().method(asked.method).uri(path).body(Body::from(asked.body)).ok()?;
+        *request.headers_mut() = asked.headers;
+        let response = router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
+        if response.extensions().get::<NoAnswer>().is_some() {
+            return None;
         }
+        let (parts, body) = response.into_parts();
+        Some(Response::from_parts(parts, axum::body::to_bytes(body, usize::MAX).await.ok()?))
     }
 }

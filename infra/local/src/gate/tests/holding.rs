@@ -6,8 +6,8 @@ use super::*;
 use crate::base::function::FunctionName;
 
 async fn stub_and_gate() -> (Stub, Gate) {
-    let stub = Stub::start().await;
-    let gate = gate_before(&stub.origin).await;
+    let stub = Stub::new();
+    let gate = gate_before(&stub).await;
     (stub, gate)
 }
 

@@ -9,17 +9,16 @@ use axum::Router;
 use axum::extract::Request;
 
 use super::*;
-use crate::base::serve::on_a_free_port;
 
 /// A service that records requests and answers 200 with a JSON body.
 #[derive(Clone)]
 pub(super) struct Stub {
-    pub(super) origin: String,
+    router: Router,
     seen: Arc<Mutex<Vec<String>>>,
 }
 
 impl Stub {
-    pub(super) async fn start() -> Stub {
+    pub(super) fn new() -> Stub {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let remembers = seen.clone();
         let router = Router::new().fallback(move |request: Request| {
@@ -32,7 +31,7 @@ impl Stub {
                 axum::Json(serde_json::json!({"data": "a body that is long enough to be cut"}))
             }
         });
-        Stub { origin: on_a_free_port(router).await, seen }
+        Stub { router, seen }
     }
 
     /// The requests in the order of arrival, such as `POST /keys {}`.
@@ -41,13 +40,14 @@ impl Stub {
     }
 }
 
-/// A gate in front of one server that plays every service.
-pub(super) async fn gate_before(origin: &str) -> Gate {
+/// A gate in front of a stub that plays every service.
+pub(super) async fn gate_before(stub: &Stub) -> Gate {
+    let router = stub.router.clone();
     let to = Upstreams {
-        dynamodb: origin.to_owned(),
-        ses: origin.to_owned(),
-        secretsmanager: origin.to_owned(),
-        provider: format!("{origin}/api/v1/"),
+        dynamodb: router.clone(),
+        ses: router.clone(),
+        secretsmanager: router.clone(),
+        provider: Some(router),
     };
     Gate::open(to, Keep::All, Clock::system()).await.unwrap()
 }

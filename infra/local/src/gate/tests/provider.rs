@@ -14,8 +14,8 @@ struct Way {
 
 impl Way {
     async fn new() -> Way {
-        let stub = Stub::start().await;
-        let gate = gate_before(&stub.origin).await;
+        let stub = Stub::new();
+        let gate = gate_before(&stub).await;
         let instance = gate.instance(FunctionName::Claim);
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Way { gate, stub, instance, client }
