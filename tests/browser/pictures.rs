@@ -37,11 +37,9 @@ async fn screenshots_of(stack: &Stack, driver: &Driver, into: &Path) -> Result<(
         desk.run("return document.querySelector('.chart').closest('.card').getBoundingClientRect().bottom").await?;
     album.keep("overview", &desk.picture_above(DESK, end.as_f64().context("no chart")? + 16.0).await?)?;
 
-    // Wide enough for the whole mail, and too narrow for the list beside it.
     phone.look(720).await?;
     let (id, _) = newest_mail(stack, FACULTY, "alert").await?;
-    phone.go(&format!("{}/read/{id}", stack.ready.inbox)).await?;
-    phone.one("article").await?;
+    phone.go(&format!("{}/read/{id}/html", stack.ready.inbox)).await?;
     album.keep("alert", &phone.picture().await?)?;
     Ok(())
 }
