@@ -8,7 +8,6 @@ mod corrected;
 pub(crate) mod crooked;
 mod ends;
 mod fence;
-mod focus;
 mod free_models;
 mod guard;
 mod lifecycle;

@@ -29,9 +29,6 @@ pub(super) struct DifferenceLine {
 
 /// The statement as it was mailed, where these days are one month.
 pub(super) async fn of_days(table: &Table, days: StatementDays) -> Result<Option<MailedStatement>, StoreError> {
-    if !days.are_whole_months() {
-        return Ok(None);
-    }
     let mailed = table.mailed_statement(days.from).await?;
     Ok(mailed.filter(|mailed| mailed.days() == days))
 }

@@ -1,7 +1,6 @@
-//! The statement of the account: as a page, as CSV, in the columns of FOCUS, and beside the provider's invoice.
+//! The statement of the account: as a page, as CSV, and beside the provider's invoice.
 
 mod files;
-mod focus;
 mod invoice;
 mod mailed;
 mod page;
@@ -15,7 +14,6 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 pub(crate) use files::csv;
-pub(crate) use focus::csv as focus;
 pub(crate) use invoice::note as note_invoice;
 pub(crate) use page::page;
 

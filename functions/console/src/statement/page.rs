@@ -53,8 +53,6 @@ struct StatementTable {
     residual: Usd,
     notes: Vec<String>,
     query: String,
-    /// Whether the days are whole months, of which alone there is a file in the columns of FOCUS.
-    has_focus: bool,
 }
 
 struct NamedRow {
@@ -161,7 +159,6 @@ impl StatementTable {
             residual: statement.of_kind(RowKind::Residual),
             notes: statement.notes().into_iter().map(|note| note.in_words(statement.days)).collect(),
             query: query(statement.days),
-            has_focus: statement.days.are_whole_months(),
             statement,
         }
     }

@@ -90,17 +90,6 @@ impl StatementDays {
         StatementDays { from: last.first_of_month(), to: last }
     }
 
-    /// Whether it is whole months.
-    pub fn are_whole_months(self) -> bool {
-        self.from == self.from.first_of_month() && self.to == self.to.last_of_month()
-    }
-
-    /// Each calendar month of these days, which are whole months.
-    pub fn months(self) -> impl Iterator<Item = StatementDays> {
-        let firsts = self.from.series(1.month()).take_while(move |first| *first <= self.to);
-        firsts.map(|first| StatementDays { from: first, to: first.last_of_month() })
-    }
-
     /// The cuts between the edges of these days, both included, of all since their beginning, oldest first. Where there is none
     /// at an edge yet, the newest is taken.
     pub fn cuts(self, since_begin: &[AccountCut]) -> &[AccountCut] {
