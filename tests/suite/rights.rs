@@ -38,7 +38,7 @@ const PROGRAMME: &str = "/console/programmes/{id}";
 const ONE_GRANT: &str = "/console/programmes/{id}/grants/{grant}/";
 const ACTS: &str = "/console/programmes/{id}/grants/{grant}/{act}";
 
-const TABLE: [(&str, &str, Whose); 63] = [
+const TABLE: [(&str, &str, Whose); 62] = [
     ("GET", "/", Anybodys),
     ("POST", "/link", Anybodys),
     ("GET", "/c/{*anything}", Anybodys),
@@ -96,7 +96,6 @@ const TABLE: [(&str, &str, Whose); 63] = [
     ("POST", "/console/account/keys/assign", Admins),
     ("GET", "/console/account/statement", Admins),
     ("GET", "/console/account/statement.csv", Admins),
-    ("POST", "/console/account/invoice", Admins),
     ("POST", "/console/account/purchases", Admins),
     ("POST", "/console/account/keys/{hash}", Admins),
     // An unknown path is 404 only for a person who is signed in.

@@ -118,8 +118,6 @@ pub enum Act {
     GuardReleased,
     /// An admin explained a residual of the account.
     ResidualExplained,
-    /// An admin recorded the provider's invoice for some days.
-    InvoiceNoted,
     /// An admin gave a programme keys that Bursar did not make, or took them back.
     KeysAssigned,
     KeysTakenBack,

@@ -18,7 +18,6 @@ use crate::domain::credit::purchase::PurchaseTerms;
 use crate::domain::grant::Grant;
 use crate::domain::ledger::cut::AccountCut;
 use crate::domain::ledger::foreign_act::ForeignAct;
-use crate::domain::ledger::invoice::Invoice;
 use crate::domain::ledger::mailed::MailedStatement;
 use crate::domain::ledger::owner::KeyOwner;
 use crate::domain::mail::alarm::Alarm;
@@ -227,8 +226,6 @@ kinds! {
     "cut" AccountCut(it): keys::cut(it.as_of);
     // Foreign keys that were used since the cut before.
     "cut-keys" CutKeys(it): keys::cut_keys(it.as_of, it.shard, it.part);
-    // What the provider billed for some days.
-    "invoice" Invoice(it): keys::invoice(it.from, it.to);
     // What an admin did to a key that nobody here made.
     "foreign-act" ForeignAct(it): keys::foreign_act(&it.key);
     // What a programme used by model on a day.

@@ -15,7 +15,7 @@ use ulid::Ulid;
 
 use self::books::{
     a_cut, a_foreign_act, a_foreign_key, a_full_sync_state, a_key_owner, a_mailed_statement, a_missing_key,
-    a_statements_mail, an_account, an_account_day, an_invoice, some_assigned_use, some_cut_keys, some_marks,
+    a_statements_mail, an_account, an_account_day, some_assigned_use, some_cut_keys, some_marks,
 };
 use self::grants::{a_full_grant, a_full_reading, a_job, a_used_form, a_walk, an_import, some_steps};
 use self::sign_in::{a_full_sign_in, a_link, a_session, asked};
@@ -281,7 +281,6 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         raw(&an_account_day()),
         raw(&a_cut()),
         raw(&some_cut_keys()),
-        raw(&an_invoice()),
         raw(&a_mailed_statement()),
         raw(&a_statements_mail()),
         raw(&a_foreign_act()),

@@ -11,7 +11,6 @@ use bursar_core::domain::credit::purchase::PurchaseTerms;
 use bursar_core::domain::grant::{Grant, Reading};
 use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::domain::ledger::foreign_act::ForeignAct;
-use bursar_core::domain::ledger::invoice::Invoice;
 use bursar_core::domain::ledger::mailed::MailedStatement;
 use bursar_core::domain::ledger::owner::KeyOwner;
 use bursar_core::domain::mail::alarm::Alarm;
@@ -85,7 +84,6 @@ pub struct Snapshot {
     pub cuts: Vec<AccountCut>,
     /// The foreign keys that were used since the cut before.
     pub cut_keys: Vec<CutKeys>,
-    pub invoices: Vec<Invoice>,
     /// The statements as they were mailed.
     pub mailed_statements: Vec<MailedStatement>,
     /// The last act of an admin on each foreign key that one acted on.
@@ -195,7 +193,6 @@ impl Snapshot {
             alarms: Vec::new(),
             cuts: Vec::new(),
             cut_keys: Vec::new(),
-            invoices: Vec::new(),
             mailed_statements: Vec::new(),
             foreign_acts: Vec::new(),
             mail_days: Vec::new(),
@@ -296,7 +293,6 @@ impl Snapshot {
             AccountEntry::KIND => self.account_entries.push(decoded(item)?),
             Account::KIND => decoded::<Account>(item).map(drop)?,
             AccountDay::KIND => decoded::<AccountDay>(item).map(drop)?,
-            Invoice::KIND => self.invoices.push(decoded(item)?),
             MailedStatement::KIND => self.mailed_statements.push(decoded(item)?),
             ForeignAct::KIND => self.foreign_acts.push(decoded(item)?),
             CutKeys::KIND => self.cut_keys.push(decoded(item)?),

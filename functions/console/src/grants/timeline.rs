@@ -70,7 +70,6 @@ fn words(act: Act) -> &'static str {
         Act::GuardReleased => "what the guard held back was released",
         Act::KeysAssigned => "keys made elsewhere were given to the programme",
         Act::KeysTakenBack => "keys made elsewhere were taken back from the programme",
-        Act::InvoiceNoted => "an invoice of the provider was recorded",
         Act::ForeignActBegun => "an admin pressed to change a key that nobody here made",
         Act::ForeignActConcluded => "the provider answered that",
         Act::ResidualExplained => "what no key explains was explained",

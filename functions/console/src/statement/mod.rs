@@ -1,7 +1,6 @@
-//! The statement of the account: as a page, as CSV, and beside the provider's invoice.
+//! The statement of the account: as a page and as CSV.
 
 mod files;
-mod invoice;
 mod mailed;
 mod page;
 
@@ -14,7 +13,6 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 pub(crate) use files::csv;
-pub(crate) use invoice::note as note_invoice;
 pub(crate) use page::page;
 
 /// The days as a query asks for them; without any, the last month.
@@ -34,14 +32,10 @@ impl DaysQuery {
         if self.from.is_empty() && self.to.is_empty() {
             return Ok(StatementDays::month_before(utc_date(now)));
         }
-        days_of(&self.from, &self.to)
-    }
-}
-
-fn days_of(from: &str, to: &str) -> Result<StatementDays, &'static str> {
-    match (from.trim().parse(), to.trim().parse()) {
-        (Ok(from), Ok(to)) => StatementDays::new(from, to).ok_or(NOT_DAYS),
-        _ => Err(NOT_DAYS),
+        match (self.from.trim().parse(), self.to.trim().parse()) {
+            (Ok(from), Ok(to)) => StatementDays::new(from, to).ok_or(NOT_DAYS),
+            _ => Err(NOT_DAYS),
+        }
     }
 }
 

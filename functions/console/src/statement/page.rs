@@ -1,14 +1,13 @@
-//! The page of a statement, made to be printed: its rows and sums, what is wrong with its edges, and the invoice.
+//! The page of a statement, made to be printed: its rows and sums, and what is wrong with its edges.
 
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
-use bursar_core::domain::ledger::invoice::Invoice;
 use bursar_core::domain::ledger::statement::{RowKind, Statement, StatementDays};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::web::{Answer, Frame, Site, Visitor};
+use bursar_core::web::{Answer, Frame, Site};
 
 use super::DaysQuery;
 use super::mailed::{self, MailedNote};
@@ -30,9 +29,6 @@ struct StatementPage<'a> {
     months: Vec<MonthLink>,
     made: Option<StatementTable>,
     mailed: Option<MailedNote>,
-    /// The invoice that is on record.
-    recorded: Option<Invoice>,
-    invoice: InvoiceForm,
 }
 
 struct MonthLink {
@@ -65,47 +61,30 @@ struct NamedRow {
     spent: Usd,
 }
 
-/// The invoice as it is recorded or was typed, and what is wrong with it.
-#[derive(Default)]
-pub(super) struct InvoiceForm {
-    pub(super) number: String,
-    pub(super) amount: String,
-    pub(super) refused: Option<String>,
-}
-
 pub(crate) async fn page(
     State(site): State<Site>,
     AdminAccess { visitor }: AdminAccess,
     Query(asked): Query<DaysQuery>,
 ) -> Answer {
-    match asked.days(site.clock.now()) {
-        Ok(days) => show(&site, &visitor, days, None).await,
+    let days = match asked.days(site.clock.now()) {
+        Ok(days) => days,
         Err(refused) => {
-            let (from, to) = (asked.from, asked.to);
             let page = StatementPage {
                 frame: &site.frame,
                 csrf: visitor.csrf.reveal(),
                 is_admin: true,
-                from,
-                to,
+                from: asked.from,
+                to: asked.to,
                 refused: Some(refused),
                 months: months(&site),
                 made: None,
                 mailed: None,
-                recorded: None,
-                invoice: InvoiceForm::default(),
             };
-            Ok(Frame::page(StatusCode::UNPROCESSABLE_ENTITY, &page))
+            return Ok(Frame::page(StatusCode::UNPROCESSABLE_ENTITY, &page));
         }
-    }
-}
-
-/// The page; `typed` is an invoice that was refused.
-pub(super) async fn show(site: &Site, visitor: &Visitor, days: StatementDays, typed: Option<InvoiceForm>) -> Answer {
+    };
     let table = &site.table;
-    let ((statement, programmes), invoice, mailed) =
-        tokio::try_join!(table.statement(days), table.invoice(days.from, days.to), mailed::of_days(table, days))?;
-    let status = if typed.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let ((statement, programmes), mailed) = tokio::try_join!(table.statement(days), mailed::of_days(table, days))?;
     let page = StatementPage {
         frame: &site.frame,
         csrf: visitor.csrf.reveal(),
@@ -113,13 +92,11 @@ pub(super) async fn show(site: &Site, visitor: &Visitor, days: StatementDays, ty
         from: days.from.to_string(),
         to: days.to.to_string(),
         refused: None,
-        months: months(site),
+        months: months(&site),
         mailed: statement.as_ref().zip(mailed).map(|(now, mailed)| MailedNote::of(&mailed, now, &programmes)),
         made: statement.map(|statement| StatementTable::of(statement, &programmes)),
-        invoice: typed.or_else(|| invoice.as_ref().map(InvoiceForm::of)).unwrap_or_default(),
-        recorded: invoice,
     };
-    Ok(Frame::page(status, &page))
+    Ok(site.page(&page))
 }
 
 fn months(site: &Site) -> Vec<MonthLink> {
@@ -161,11 +138,5 @@ impl StatementTable {
             query: query(statement.days),
             statement,
         }
-    }
-}
-
-impl InvoiceForm {
-    fn of(invoice: &Invoice) -> InvoiceForm {
-        InvoiceForm { number: invoice.number.clone(), amount: invoice.amount.to_string(), refused: None }
     }
 }

@@ -3,7 +3,6 @@
 
 pub mod cut;
 pub mod foreign_act;
-pub mod invoice;
 pub mod mailed;
 mod notes;
 pub mod owner;

@@ -6,7 +6,6 @@ use super::{a_programme, at, hash, ulid};
 use crate::domain::audit::Actor;
 use crate::domain::ledger::cut::{AccountCut, KeyChange, LifetimeUse, ProgrammeCut};
 use crate::domain::ledger::foreign_act::{AnsweredKey, ForeignAct, ForeignActState, ForeignChange};
-use crate::domain::ledger::invoice::Invoice;
 use crate::domain::ledger::mailed::{MailedRow, MailedStatement};
 use crate::domain::ledger::owner::KeyOwner;
 use crate::domain::ledger::statement::{RowKind, StatementRow};
@@ -84,18 +83,6 @@ pub(super) fn some_cut_keys() -> CutKeys {
     let kept = CutKeys::of(at("2026-01-03T00:20:00Z"), 'f', &changes).remove(0);
     assert_eq!(kept.changes().unwrap(), changes);
     kept
-}
-
-pub(super) fn an_invoice() -> Invoice {
-    Invoice {
-        from: "2026-01-01".parse().unwrap(),
-        to: "2026-01-31".parse().unwrap(),
-        number: "OR-2026-0042".to_owned(),
-        amount: Usd::from_dollars(60),
-        noted_at: at("2026-02-03T09:00:00Z"),
-        noted_by: "fedcba9876543210".parse().unwrap(),
-        version: 1,
-    }
 }
 
 pub(super) fn a_mailed_statement() -> MailedStatement {

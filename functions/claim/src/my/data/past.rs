@@ -60,7 +60,6 @@ pub(super) fn history_entry(entry: Entry) -> HistoryData {
             "the programme was changed"
         }
         Act::GuardReleased
-        | Act::InvoiceNoted
         | Act::TierEdited
         | Act::KeysAssigned
         | Act::KeysTakenBack

@@ -95,11 +95,6 @@ pub fn cut(as_of: Timestamp) -> ItemKey {
     key(ACCOUNT, format!("{CUTS}{}", due(as_of)))
 }
 
-/// The invoice of the days from one to another.
-pub fn invoice(from: Date, to: Date) -> ItemKey {
-    key(ACCOUNT, format!("INVOICE#{from}#{to}"))
-}
-
 /// The last act of an admin on a foreign key.
 pub fn foreign_act(hash: &KeyHash) -> ItemKey {
     key(ACCOUNT, format!("{FOREIGN_ACTS}{hash}"))
