@@ -25,8 +25,6 @@ pub struct Config {
     pub privacy_url: Option<String>,
     /// The provider's API, without a trailing slash.
     pub provider: String,
-    /// The most requests to the provider under way at once; `None` where each function has its own bound.
-    pub provider_at_once: Option<usize>,
     /// The days for which a person's identity is kept after a programme's end, and after a day's use.
     pub retention_days: u16,
     /// The share of each wait and time-out that is really waited: all of it, except in tests.
@@ -92,8 +90,6 @@ impl Config {
             given("BURSAR_PRIVACY_URL").and_then(|text| checked("BURSAR_PRIVACY_URL", &text, web_address, &mut wrong));
         let provider = given("OPENROUTER_BASE_URL").unwrap_or_else(|| OPENROUTER.to_owned());
         let provider = checked("OPENROUTER_BASE_URL", &provider, web_address, &mut wrong);
-        let provider_at_once = given("BURSAR_PROVIDER_AT_ONCE")
-            .and_then(|text| checked("BURSAR_PROVIDER_AT_ONCE", &text, at_once, &mut wrong));
         let retention_days = given("BURSAR_RETENTION_DAYS")
             .and_then(|text| checked("BURSAR_RETENTION_DAYS", &text, retention, &mut wrong))
             .unwrap_or(RETENTION_DAYS);
@@ -112,7 +108,6 @@ impl Config {
                 privacy_url,
                 spend_at: provider.clone(),
                 provider,
-                provider_at_once,
                 retention_days,
                 waits: Waits::WHOLE,
                 aws,
@@ -176,12 +171,6 @@ pub fn web_address(text: &str) -> Result<String, String> {
     Ok(text.trim_end_matches('/').to_owned())
 }
 
-/// Parses the number of requests to the provider at once, within its bounds.
-fn at_once(text: &str) -> Result<usize, String> {
-    let number = text.parse().ok().filter(|number| (1..=64).contains(number));
-    number.ok_or_else(|| "must be a number from 1 to 64".to_owned())
-}
-
 /// Parses the retention, of at least a month and at most ten years.
 fn retention(text: &str) -> Result<u16, String> {
     let days = text.parse().ok().filter(|days| (30..=3_650).contains(days));
@@ -243,8 +232,7 @@ mod tests {
     fn the_required_variables_are_enough_and_the_provider_is_the_real_one() {
         let config = read(&[]).unwrap();
         assert_eq!(config.provider, "https://openrouter.ai/api/v1");
-        assert_eq!((config.admins.len(), config.provider_at_once), (2, None));
-        assert_eq!(read(&[("BURSAR_PROVIDER_AT_ONCE", "3")]).unwrap().provider_at_once, Some(3));
+        assert_eq!(config.admins.len(), 2);
         assert!(config.origin.is_secure() && config.support.is_none());
     }
 
@@ -257,7 +245,6 @@ mod tests {
             ("BURSAR_INSTITUTION", ""),
             ("BURSAR_PRIVACY_URL", "privacy"),
             ("OPENROUTER_BASE_URL", "ftp://provider"),
-            ("BURSAR_PROVIDER_AT_ONCE", "0"),
             ("BURSAR_RETENTION_DAYS", "29"),
         ];
         let named = change.map(|(name, _)| name);

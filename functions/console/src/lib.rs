@@ -38,7 +38,7 @@ use bursar_core::web::{Pages, Site, Visitor};
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
-/// The most concurrent requests to the provider, unless the configuration sets it.
+/// The most concurrent requests to the provider.
 const AT_ONCE: usize = 4;
 
 /// The function with its routes and what its work needs.
@@ -50,7 +50,7 @@ pub struct App {
 impl Function for App {
     fn new(config: Config, clock: Clock) -> App {
         let mut site = Site::new(&config, clock);
-        site.provider = site.provider.paced(config.provider_at_once.unwrap_or(AT_ONCE), &site.clock);
+        site.provider = site.provider.paced(AT_ONCE, &site.clock);
         App { pages: Pages::of(routes(site.clone()), &config), site }
     }
 

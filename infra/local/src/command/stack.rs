@@ -279,7 +279,6 @@ fn configuration(origin: &str, admins: Vec<EmailAddress>, provider: &str, own: &
         support: Some("bursar-help@example.edu".to_owned()),
         privacy_url: Some("https://example.edu/privacy".to_owned()),
         provider: provider.to_owned(),
-        provider_at_once: None,
         retention_days: RETENTION_DAYS,
         waits: Waits::WHOLE,
         spend_at: provider.to_owned(),
