@@ -3,7 +3,6 @@
 
 mod alarm_texts;
 mod credit;
-mod ended;
 mod mail;
 mod unsent;
 
@@ -80,11 +79,7 @@ impl App {
 
     async fn named_in(&self, alarm: &Alarm) -> Result<NamedAccount, StoreError> {
         let mut named = NamedAccount::default();
-        let cause = match &alarm.cause {
-            Cause::Over { ended, .. } => ended,
-            cause => cause,
-        };
-        match cause {
+        match &alarm.cause {
             Cause::RulesRefused { programme, .. } | Cause::Stuck { programme, .. } => {
                 named.programme = self.name_of(programme).await?;
             }

@@ -29,10 +29,8 @@
 //! balance no longer lasts two weeks at the recent pace, and when that shortfall grew by a tenth, at most once a day if only
 //! reservations grew. After its end it can be reported afresh. A lot of credit is reported 90 and 30 days before it could lapse.
 //!
-//! The end of an alarm's cause is reported once (`ended`), with the name of the newest alarm about it, for sixty days. This
-//! applies to syncs, jobs, the balance, the management key, SES reports, refused mail, waiting mail, and bulk mail that resumed
-//! by itself. The end of other causes cannot be known. A cause that returns on the same day is another alarm; after the third
-//! return, its end is reported only when the day is over.
+//! Nothing is reported when an alarm's cause is over: the account page shows what is wrong now. A cause that returns on the same
+//! day is the same alarm.
 //!
 //! An unreachable admin is reported once, and again on later days only while the report itself reached nobody (`undelivered`). An
 //! alarm about mails that were given up names the first one; the others are counted when the alarm is sent.
@@ -70,9 +68,7 @@ mod caps;
 mod credit;
 mod crossings;
 mod digests;
-mod ended;
 mod failures;
-mod lateness;
 mod silence;
 mod statements;
 mod undelivered;

@@ -7,19 +7,20 @@ use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::class::MailClass;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::address::EmailAddress;
-use bursar_core::domain::values::id::PersonId;
+use bursar_core::domain::values::id::{PersonId, ProgrammeId};
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{BulkStop, Table, Waiting};
+use bursar_core::store::{BulkStop, Job, Table, Waiting};
 use jiff::{SignedDuration, Timestamp, ToSpan};
 
 use crate::credit;
-use crate::ended::over;
 use crate::failures::{Programmes, ScanFailures};
-use crate::lateness::{COMPLETE_WITHIN, is_stuck};
 use crate::undelivered::undelivered_alarms;
 
-/// The days in which an alarm's end is still reported.
-const DAYS_KNOWN: i64 = 60;
+/// The age of the last complete sync at which it counts as missing. Since the check is hourly, the alarm
+/// comes before 26 hours.
+const COMPLETE_WITHIN: SignedDuration = SignedDuration::from_hours(25);
+/// The pause after which a job is stuck. It is carried on each minute.
+const ADVANCES_WITHIN: SignedDuration = SignedDuration::from_mins(30);
 /// The number of mails in a day of which at least one event is expected.
 const ENOUGH_TO_HEAR: u64 = 20;
 
@@ -39,13 +40,10 @@ impl Watch<'_> {
         let Watch { table, programmes, admins, now, deadline } = self;
         let people = table.people_of(admins, deadline).await.map_err(anyhow::Error::from);
         let Some(people) = failures.take("the admins", people.map(Some)) else { return 0 };
-        let known = failures.take("what was told", known(table, now).await.map(Some));
         let mut alarms = Vec::new();
         let mut now_found = |cause: Option<Cause>| alarms.extend(cause.map(|cause| Alarm::now(cause, now)));
         now_found(failures.take("the syncs", silent_sync(table, programmes, now).await));
-        if let Some(known) = &known {
-            now_found(failures.take("mail to the admins", undelivered_alarms(table, known, &people, now).await));
-        }
+        now_found(failures.take("mail to the admins", undelivered_alarms(table, &people, now).await));
         for Programme { id, .. } in &programmes.read {
             let found = match deadline.leaves(crate::ENOUGH_FOR_ONE) {
                 true => is_stuck(table, id, now).await,
@@ -58,9 +56,6 @@ impl Watch<'_> {
         alarms.extend(failures.take("credit that could lapse", credit::lapses(table, programmes, now).await));
         alarms.extend(failures.take("mail that waits", mail_that_waits(table, now).await));
         alarms.extend(failures.take("what SES reports", missing_events(table, now).await));
-        if let Some(known) = &known {
-            alarms.extend(over(table, known, now, failures).await);
-        }
         let mut raised = failures.take("mail that was let go on", releases(table, &people, now, deadline).await);
         for alarm in alarms {
             let is_new = table.raise(&alarm, &people, now, deadline).await.map_err(anyhow::Error::from);
@@ -68,12 +63,6 @@ impl Watch<'_> {
         }
         raised
     }
-}
-
-/// The alarms of the last days.
-async fn known(table: &Table, now: Timestamp) -> Result<Vec<Alarm>> {
-    let today = utc_date(now);
-    Ok(table.alarms_between(today.checked_sub(DAYS_KNOWN.days())?, today).await?)
 }
 
 /// Notifies the other admins of today's releases of bulk mail, in case the invocation of the release died
@@ -127,6 +116,12 @@ async fn silent_sync(table: &Table, programmes: &Programmes, now: Timestamp) -> 
     let last = table.sync_state().await?.completed_at;
     let is_silent = since_complete_sync(table, programmes, now).await? >= COMPLETE_WITHIN;
     Ok(is_silent.then_some(Cause::Silent { last }))
+}
+
+/// Since when the oldest of a programme's jobs has not advanced, if that is too long. A younger one that goes on hides nothing.
+async fn is_stuck(table: &Table, programme: &ProgrammeId, now: Timestamp) -> Result<Option<Timestamp>> {
+    let oldest = table.jobs(programme).await?.into_iter().find(Job::is_running);
+    Ok(oldest.map(|job| job.advanced_at).filter(|advanced_at| *advanced_at + ADVANCES_WITHIN <= now))
 }
 
 /// The time since the last complete sync, or since the deployment began. Without programmes there is nothing

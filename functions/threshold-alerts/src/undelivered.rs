@@ -9,7 +9,7 @@ use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{MailState, OutboxRow, QueuedMail, Table};
 use jiff::civil::Date;
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, ToSpan};
 use ulid::Ulid;
 
 /// How long a dead letter is reported.
@@ -18,6 +18,8 @@ const TOLD_FOR: SignedDuration = SignedDuration::from_hours(48);
 /// reports such a number, whoever they are to.
 const LOOKED_BACK: SignedDuration = SignedDuration::from_hours(14 * 24);
 const MOST_READ: usize = 1_000;
+/// The days whose alarms are read. It is more than is looked back, since an alarm may be found long after its day.
+const DAYS_READ: i64 = 60;
 
 /// A dead letter with an alarm to an admin.
 struct UndeliveredAlarm {
@@ -31,12 +33,7 @@ struct UndeliveredAlarm {
 
 /// The alarm for the admins, if one is due. Alarms from before the period are left out: without their dead
 /// letters they would seem to have arrived.
-pub(crate) async fn undelivered_alarms(
-    table: &Table,
-    known: &[Alarm],
-    admins: &[PersonId],
-    now: Timestamp,
-) -> Result<Option<Cause>> {
+pub(crate) async fn undelivered_alarms(table: &Table, admins: &[PersonId], now: Timestamp) -> Result<Option<Cause>> {
     let dead = table.dead_mails(now - LOOKED_BACK, MOST_READ).await?;
     let mut dead: Vec<UndeliveredAlarm> = dead.newest.into_iter().filter_map(UndeliveredAlarm::of).collect();
     for admin in admins {
@@ -47,7 +44,9 @@ pub(crate) async fn undelivered_alarms(
             dead.retain(|dead| dead.to != *admin || dead.code != UNDELIVERABLE);
         }
     }
-    let known: Vec<Alarm> = known.iter().filter(|alarm| now <= alarm.found_at + LOOKED_BACK).cloned().collect();
+    let today = utc_date(now);
+    let mut known = table.alarms_between(today.checked_sub(DAYS_READ.days())?, today).await?;
+    known.retain(|alarm| now <= alarm.found_at + LOOKED_BACK);
     Ok(due_alarm(&dead, &known, admins, now))
 }
 

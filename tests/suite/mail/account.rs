@@ -119,7 +119,7 @@ async fn each_alarm_says_what_and_how_much_and_leads_to_the_account() {
     Day: 20 November 2026
     Found: 20 November 2026, 10:00 (UTC)
 
-    The provider refuses it. Nobody gets a new key, no key can be switched off, and nothing that is spent is read, until it works again; keys that students have go on. Make another management key at the provider, and put it into the secret: it is read again within minutes. You hear when it works.
+    The provider refuses it. Nobody gets a new key, no key can be switched off, and nothing that is spent is read, until it works again; keys that students have go on. Make another management key at the provider, and put it into the secret: it is read again within minutes.
 
     See the account:
     [origin]/console/account
@@ -285,7 +285,7 @@ async fn what_fell_silent_and_what_did_not_arrive_is_said_with_what_to_do() {
     To be bought, in whole hundreds: $100
     Found: 20 November 2026, 10:00 (UTC)
 
-    What programmes can still cost is more than the balance; credit is bought in whole hundreds. No day can be named, since no key used anything in the last 28 days; a purchase takes 30 days. When the balance is gone every key of the account is refused, for free models too. Buy credit at the provider; if it is bought by itself as it is used, look whether that still works and is enough. If nobody can buy more, lower budgets and caps. You hear of it again when the day for buying moves by a week, when the balance does not last two weeks, when that is worse by a tenth, and when it is over.
+    What programmes can still cost is more than the balance; credit is bought in whole hundreds. No day can be named, since no key used anything in the last 28 days; a purchase takes 30 days. When the balance is gone every key of the account is refused, for free models too. Buy credit at the provider; if it is bought by itself as it is used, look whether that still works and is enough. If nobody can buy more, lower budgets and caps. You hear of it again when the day for buying moves by a week, when the balance does not last two weeks, and when that is worse by a tenth.
 
     See the account:
     [origin]/console/account
@@ -332,7 +332,7 @@ async fn what_fell_silent_and_what_did_not_arrive_is_said_with_what_to_do() {
     Nothing was done since: 20 November 2026, 09:00 (UTC)
     Found: 20 November 2026, 10:00 (UTC)
 
-    Somebody began it: a roster, other limits, other models, the close of the programme. Part of it is done, and its page says which. If the provider is out of reach, it goes on by itself. Otherwise look into the log of the function console: its work runs each minute, and says what fails. You hear when it does not stand still any more.
+    Somebody began it: a roster, other limits, other models, the close of the programme. Part of it is done, and its page says which. If the provider is out of reach, it goes on by itself. Otherwise look into the log of the function console: its work runs each minute, and says what fails.
 
     See the programme:
     [origin]/console/programmes/cs-pilot

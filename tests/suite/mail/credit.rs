@@ -43,7 +43,7 @@ async fn what_to_buy_is_said_with_the_day_and_how_both_are_reckoned() {
     Begin to buy by: 20 December 2026
     Found: 20 November 2026, 10:00 (UTC)
 
-    What programmes can still cost, with what other keys may use, is more than the balance; credit is bought in whole hundreds. The day is the one on which the balance is gone at the pace of the last 28 days, $560 in all, less the 30 days that a purchase takes. When the balance is gone every key of the account is refused, for free models too. Buy credit at the provider; if it is bought by itself as it is used, look whether that still works and is enough. If nobody can buy more, lower budgets and caps. You hear of it again when the day for buying moves by a week, when the balance does not last two weeks, when that is worse by a tenth, and when it is over.
+    What programmes can still cost, with what other keys may use, is more than the balance; credit is bought in whole hundreds. The day is the one on which the balance is gone at the pace of the last 28 days, $560 in all, less the 30 days that a purchase takes. When the balance is gone every key of the account is refused, for free models too. Buy credit at the provider; if it is bought by itself as it is used, look whether that still works and is enough. If nobody can buy more, lower budgets and caps. You hear of it again when the day for buying moves by a week, when the balance does not last two weeks, and when that is worse by a tenth.
 
     See the account:
     [origin]/console/account

@@ -261,7 +261,6 @@ async fn in_whatever_words_aws_stops_an_account_and_whatever_of_it_is_gone_mail_
         subjects,
         [
             "CS pilot: your LLM credit",
-            "It is over: mail is sent",
             "Mail waits: sending is paused for the whole SES account",
             "Mail waits: the configuration set is not there",
         ]

@@ -45,7 +45,7 @@ impl AlarmText {
                 facts: vec![("Day", long_date(alarm.day))],
                 next: "The provider refuses it. Nobody gets a new key, no key can be switched off, and nothing that is spent is read, \
                        until it works again; keys that students have go on. Make another management key at the provider, and put it \
-                       into the secret: it is read again within minutes. You hear when it works."
+                       into the secret: it is read again within minutes."
                     .to_owned(),
                 leads_to: AccountPlace::Account,
             },
@@ -82,8 +82,7 @@ impl AlarmText {
                 },
                 facts: vec![("Last complete sync", last.map_or("never".to_owned(), moment))],
                 next: "Nobody knows what was spent since, alerts wait, and keys that nobody owns are not noticed. Look into the log of \
-                       usage-sync and at the alarms of the stack: is its schedule on, does it fail, does the management key work? You \
-                       hear when a sync is complete."
+                       usage-sync and at the alarms of the stack: is its schedule on, does it fail, does the management key work?"
                     .to_owned(),
                 leads_to: AccountPlace::Account,
             },
@@ -141,11 +140,10 @@ impl AlarmText {
                 facts: vec![("Programme", named.programme.clone()), ("Nothing was done since", moment(*since))],
                 next: "Somebody began it: a roster, other limits, other models, the close of the programme. Part of it is done, and its \
                        page says which. If the provider is out of reach, it goes on by itself. Otherwise look into the log of the function \
-                       console: its work runs each minute, and says what fails. You hear when it does not stand still any more."
+                       console: its work runs each minute, and says what fails."
                     .to_owned(),
                 leads_to: AccountPlace::Programme(programme.clone()),
             },
-            Cause::Over { alerted_at, shown_at, ended, .. } => AlarmText::over(ended, *alerted_at, *shown_at, named),
         }
     }
 }

@@ -46,8 +46,8 @@ pub(super) fn balance(need: BalanceNeed, purchase: &Purchase, found_on: Date) ->
     let next = format!(
         "{reckoned}When the balance is gone every key of the account is refused, for free models too. Buy credit at the provider; if it \
          is bought by itself as it is used, look whether that still works and is enough. If nobody can buy more, lower budgets and \
-         caps. You hear of it again when the day for buying moves by a week, when the balance does not last two weeks, when that is \
-         worse by a tenth, and when it is over."
+         caps. You hear of it again when the day for buying moves by a week, when the balance does not last two weeks, and when that \
+         is worse by a tenth."
     );
     AlarmText { subject, facts, next, leads_to: AccountPlace::Account }
 }

@@ -12,7 +12,7 @@ use crate::letter::words::some;
 pub(super) fn refused(code: &str, since: Timestamp) -> AlarmText {
     let why = FailureText::of(code);
     let facts = vec![("Since", moment(since)), ("Why", format!("{} ({code})", why.what))];
-    alarm_text(format!("Mail waits: {}", why.what), facts, format!("{} You hear when it is over.", why.to_do))
+    alarm_text(format!("Mail waits: {}", why.what), facts, why.to_do.to_owned())
 }
 
 pub(super) fn waits(urgent: bool, mails: u64, since: Timestamp) -> AlarmText {
@@ -32,7 +32,7 @@ pub(super) fn waits(urgent: bool, mails: u64, since: Timestamp) -> AlarmText {
     let facts = vec![("Waiting", format!("{mails}: {what}")), ("The oldest since", moment(since))];
     let wait = if mails == 1 { "waits and is" } else { "wait and are" };
     let subject = format!("{} {wait} not sent", some(mails, "mail"));
-    alarm_text(subject, facts, format!("{next} You hear when none waits so long any more."))
+    alarm_text(subject, facts, next.to_owned())
 }
 
 pub(super) fn no_events(of: Date, sent: u64) -> AlarmText {

@@ -27,10 +27,6 @@ pub struct Alarm {
     pub found_at: Timestamp,
     #[serde(flatten)]
     pub cause: Cause,
-    /// The number of times that the cause came back on this day, after the admins were mailed that it was
-    /// over.
-    #[serde(default)]
-    pub again: u32,
     /// The recipients; the store fills them in, together with how many of them have a mail queued.
     #[serde(default)]
     pub recipients: Vec<PersonId>,
@@ -137,21 +133,12 @@ pub enum Cause {
         #[serde(with = "millisecond::required")]
         since: Timestamp,
     },
-    /// The cause of an earlier alarm is over. `shown_at` is the moment that showed it, where there is one.
-    Over {
-        alarm: String,
-        #[serde(with = "millisecond::required")]
-        alerted_at: Timestamp,
-        #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
-        shown_at: Option<Timestamp>,
-        ended: Box<Cause>,
-    },
 }
 
 impl Alarm {
     /// An alarm for this day, found now.
     pub fn on(day: Date, cause: Cause, found_at: Timestamp) -> Alarm {
-        Alarm { day, found_at, cause, again: 0, recipients: Vec::new(), queued: 0 }
+        Alarm { day, found_at, cause, recipients: Vec::new(), queued: 0 }
     }
 
     /// An alarm for the current day, found now.
@@ -161,15 +148,7 @@ impl Alarm {
 
     /// The name that identifies the alarm on its day.
     pub fn name(&self) -> String {
-        match self.again {
-            0 => self.cause.name(),
-            again => format!("{}-again-{again}", self.cause.name()),
-        }
-    }
-
-    /// The name of the alarm which reports that this one is over.
-    pub fn over(&self) -> String {
-        over(&self.name())
+        self.cause.name()
     }
 }
 
@@ -189,7 +168,7 @@ impl Cause {
             Cause::Balance { alerted_at, .. } => format!("balance-{}", alerted_at.as_second()),
             Cause::CreditLapses { seen_on, days_before, .. } => format!("credit-lapses-{seen_on}-{days_before}"),
             Cause::FreeModelsUsedUp { .. } => "free-models-used-up".to_owned(),
-            Cause::MailRefused { code, since } => format!("mail-refused-{code}-{}", since.as_second()),
+            Cause::MailRefused { code, .. } => format!("mail-refused-{code}"),
             Cause::MailWaits { urgent: true, .. } => "urgent-mail-waits".to_owned(),
             Cause::MailWaits { urgent: false, .. } => "mail-waits".to_owned(),
             Cause::NothingHeard { .. } => "nothing-heard".to_owned(),
@@ -200,31 +179,6 @@ impl Cause {
             Cause::BulkLetGo { mail_day, stop, .. } => format!("bulk-let-go-{}-{stop}", mail_day.mail),
             Cause::RulesRefused { programme, set, .. } => format!("rules-refused-{programme}-{set}"),
             Cause::Stuck { programme, .. } => format!("stuck-{programme}"),
-            Cause::Over { alarm, .. } => over(alarm),
-        }
-    }
-
-    /// The subject of the cause, whatever the day. Only a cause with a subject can be reported as over.
-    pub fn matter(&self) -> Option<String> {
-        match self {
-            Cause::ManagementKey
-            | Cause::Silent { .. }
-            | Cause::MailWaits { .. }
-            | Cause::NothingHeard { .. }
-            | Cause::Stuck { .. } => Some(self.name()),
-            Cause::Balance { .. } => Some("balance".to_owned()),
-            Cause::MailRefused { code, .. } => Some(format!("mail-refused-{code}")),
-            Cause::BulkStopped { mail_day, .. } => Some(format!("bulk-stopped-{}", mail_day.mail)),
-            Cause::HeldBack { .. }
-            | Cause::Residual { .. }
-            | Cause::AnotherAccount { .. }
-            | Cause::CreditLapses { .. }
-            | Cause::FreeModelsUsedUp { .. }
-            | Cause::Incomplete { .. }
-            | Cause::Unsent { .. }
-            | Cause::BulkLetGo { .. }
-            | Cause::RulesRefused { .. }
-            | Cause::Over { .. } => None,
         }
     }
 
@@ -235,10 +189,6 @@ impl Cause {
             _ => None,
         }
     }
-}
-
-fn over(name: &str) -> String {
-    format!("over-{name}")
 }
 
 #[cfg(test)]
@@ -259,17 +209,5 @@ mod tests {
         };
         assert_eq!(residual(1).name(), residual(2).name());
         assert_ne!(residual(1).name(), Alarm::now(Cause::ManagementKey, at).name());
-    }
-
-    #[test]
-    fn what_comes_back_on_its_day_has_another_name_and_so_has_its_end() {
-        let at = "2026-11-20T10:00:00Z".parse().unwrap();
-        let first = Alarm::now(Cause::ManagementKey, at);
-        let again = Alarm { again: 1, ..first.clone() };
-        assert_eq!([first.over(), again.name()], ["over-management-key", "management-key-again-1"]);
-        let ended = Box::new(again.cause.clone());
-        let over = Cause::Over { alarm: again.name(), alerted_at: at, shown_at: None, ended };
-        assert_eq!(over.matter(), None, "that something is over is never over");
-        assert_eq!(Alarm::now(over, at).name(), again.over());
     }
 }

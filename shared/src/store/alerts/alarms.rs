@@ -23,15 +23,13 @@ impl Table {
         now: Timestamp,
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
-        let alarm = self.numbered(alarm).await?;
         let admins: Vec<PersonId> =
             admins.iter().filter(|admin| Some(*admin) != alarm.cause.done_by()).cloned().collect();
-        self.tell(&alarm, &admins, now, deadline).await
+        self.tell(alarm, &admins, now, deadline).await
     }
 
     /// Whether every recipient of this alarm has a mail queued.
     pub async fn is_notified(&self, alarm: &Alarm) -> Result<bool, StoreError> {
-        let alarm = self.numbered(alarm).await?;
         Ok(self.alarm(alarm.day, &alarm.name()).await?.is_some_and(|known| known.is_queued()))
     }
 
@@ -48,16 +46,6 @@ impl Table {
         let (mail_day, by) = (stop.of, let_go.by.clone());
         let cause = Cause::BulkLetGo { mail_day, stop: stop.version.saturating_sub(1), by };
         self.raise(&Alarm::now(cause, let_go.at), admins, let_go.at, deadline).await
-    }
-
-    /// The alarm under a new number, if it was reported as over that day: raised once more, it is another
-    /// alarm.
-    async fn numbered(&self, alarm: &Alarm) -> Result<Alarm, StoreError> {
-        let mut alarm = alarm.clone();
-        while alarm.cause.matter().is_some() && self.alarm(alarm.day, &alarm.over()).await?.is_some() {
-            alarm.again += 1;
-        }
-        Ok(alarm)
     }
 
     pub async fn alarm(&self, day: Date, name: &str) -> Result<Option<Alarm>, StoreError> {

@@ -105,13 +105,8 @@ impl Table {
 
     /// The refusals that are not over.
     pub async fn mail_refusals(&self, now: Timestamp) -> Result<Vec<MailRefusal>, StoreError> {
-        let mut known = self.all_mail_refusals().await?;
+        let mut known: Vec<MailRefusal> = self.query(keys::ACCOUNT, keys::MAIL_REFUSALS).await?;
         known.retain(|refusal| !refusal.is_over(now));
         Ok(known)
-    }
-
-    /// All recorded refusals, over or not.
-    pub async fn all_mail_refusals(&self) -> Result<Vec<MailRefusal>, StoreError> {
-        self.query(keys::ACCOUNT, keys::MAIL_REFUSALS).await
     }
 }

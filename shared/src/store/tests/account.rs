@@ -104,12 +104,6 @@ fn alarms() -> Vec<String> {
         Cause::FreeModelsUsedUp { requests: USED_UP },
         Cause::Unsent { mail: Some(MailKind::Roster), code: "MessageRejected".to_owned(), first: ulid() },
         Cause::Stuck { programme: a_programme().id, since: at("2026-01-02T08:00:00Z") },
-        Cause::Over {
-            alarm: "silent".to_owned(),
-            alerted_at: at("2026-01-03T00:20:00Z"),
-            shown_at: Some(at("2026-01-03T00:20:30Z")),
-            ended: Box::new(Cause::Silent { last: Some(at("2026-01-01T00:20:00Z")) }),
-        },
     ];
     let alarm = |cause| Alarm {
         recipients: vec![recipient.clone()],
