@@ -54,8 +54,6 @@ struct NamedAccount {
     programmes: Vec<(String, Usd)>,
     /// The unsent mails that the alarm counts.
     unsent: UnsentMails,
-    /// The address of the person who acted.
-    person: String,
 }
 
 impl App {
@@ -89,7 +87,6 @@ impl App {
                 }
             }
             Cause::Unsent { mail, code, first } => named.unsent = self.unsent(alarm.day, *mail, code, *first).await?,
-            Cause::BulkLetGo { by, .. } => named.person = self.address_of(by).await?,
             _ => {}
         }
         Ok(named)

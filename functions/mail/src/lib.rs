@@ -48,8 +48,7 @@
 //!
 //! Bulk mail stops (`sending::breaker`), each kind by itself, when too much of a day's mail failed. The bound for bounces is two
 //! per cent and at least ten mails, for complaints five in ten thousand and at least two mails. It resumes on the next UTC day,
-//! which is judged by itself. An admin may resume it earlier; for the rest of that day the bound is five per cent. Each stop
-//! raises an alarm of its own. Urgent mail and mail asked for by hand are never stopped.
+//! which is judged by itself. Each stop raises an alarm. Urgent mail and mail asked for by hand are never stopped.
 //!
 //! A mail to a person with a role that fails or bounces, a full mailbox included, is reported to the admins. There is one alarm a
 //! day for each kind and reason. A failed mail to an admin is logged, and when it reaches none of them, an alarm of the stack

@@ -7,7 +7,7 @@ use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::class::MailClass;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::address::EmailAddress;
-use bursar_core::domain::values::id::{PersonId, ProgrammeId};
+use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{BulkStop, Job, Table, Waiting};
 use jiff::{SignedDuration, Timestamp, ToSpan};
@@ -56,7 +56,7 @@ impl Watch<'_> {
         alarms.extend(failures.take("credit that could lapse", credit::lapses(table, programmes, now).await));
         alarms.extend(failures.take("mail that waits", mail_that_waits(table, now).await));
         alarms.extend(failures.take("what SES reports", missing_events(table, now).await));
-        let mut raised = failures.take("mail that was let go on", releases(table, &people, now, deadline).await);
+        let mut raised = 0;
         for alarm in alarms {
             let is_new = table.raise(&alarm, &people, now, deadline).await.map_err(anyhow::Error::from);
             raised += usize::from(failures.take(format_args!("telling of {}", alarm.name()), is_new));
@@ -65,20 +65,8 @@ impl Watch<'_> {
     }
 }
 
-/// Notifies the other admins of today's releases of bulk mail, in case the invocation of the release died
-/// before it did. Earlier releases are old news.
-async fn releases(table: &Table, people: &[PersonId], now: Timestamp, deadline: Deadline) -> Result<usize> {
-    let mut told = 0;
-    for stop in table.bulk_stops().await? {
-        if stop.let_go.as_ref().is_some_and(|let_go| utc_date(let_go.at) == utc_date(now)) {
-            told += usize::from(table.tell_let_go(&stop, people, deadline).await?);
-        }
-    }
-    Ok(told)
-}
-
 /// Mail that should long have been sent, once for all that was written on one day. It leaves out mail that is
-/// refused, which has an alarm of its own, and mail that somebody stopped.
+/// refused, which has an alarm of its own, and mail that is stopped.
 async fn mail_that_waits(table: &Table, now: Timestamp) -> Result<Vec<Alarm>> {
     let (waiting, refusals, stops) = tokio::try_join!(table.waiting(), table.mail_refusals(now), table.bulk_stops())?;
     let is_stopped = |of: &Waiting| {

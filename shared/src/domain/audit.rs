@@ -130,8 +130,6 @@ pub enum Act {
     /// An admin confirmed that another management key is of this deployment's account, although it finds none
     /// of the keys that were listed before.
     AccountConfirmed,
-    /// An admin let bulk mail go on although much of it came back.
-    BulkReleased,
     /// A mail that was given up was queued again.
     MailSentAgain,
     /// Mail to an address with bounces was allowed again.

@@ -24,7 +24,7 @@ pub use kinds::KINDS;
 pub use ledger::cuts::CutKeys;
 pub use ledger::foreign_acts::{ForeignActBegin, ForeignPress};
 pub use ledger::owners::{AssignOutcome, AssignedUse, OwnedKey, TakeBackOutcome};
-pub use mail::days::{BulkRelease, BulkReleaseOutcome, BulkStop, MailServer};
+pub use mail::days::{BulkStop, MailServer};
 pub use mail::dead_mails::{DeadMails, GIVEN_UP_SHOWN, SentAgain};
 pub use mail::outbox::{Resend, RosterMailResent};
 pub use mail::outbox_row::{Bounce, GrantMail, MailState, OUTBOX_KEPT, OutboxRow, QueuedMail, SentAs};

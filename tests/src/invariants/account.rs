@@ -9,7 +9,7 @@ use bursar_core::domain::ledger::owner::KeyOwner;
 use bursar_core::domain::programme::rule_set::RuleSet;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{BulkStop, HeldBack, OUTBOX_KEPT, QueuedMail};
+use bursar_core::store::{HeldBack, OUTBOX_KEPT, QueuedMail};
 use jiff::civil::Date;
 
 use super::snapshot::ProviderKey;
@@ -127,12 +127,6 @@ pub(super) fn releases_have_their_entry(step: &Step<'_>) -> Vec<String> {
         wrong.push(format!("account entry {} is gone or is not what it was", old.entry));
     }
     let new: Vec<_> = step.now.account_entries.iter().filter(|new| !before.account_entries.contains(new)).collect();
-    let (went_on, new): (Vec<_>, Vec<_>) = new.into_iter().partition(|entry| entry.what.act == Act::BulkReleased);
-    let is_new = |stop: &&BulkStop| stop.let_go.is_some() && !before.bulk_stops.contains(stop);
-    let changes = step.now.bulk_stops.iter().filter(is_new).count();
-    if went_on.len() != changes {
-        wrong.push(format!("bulk mail was let go on {changes} times, and {} account entries say so", went_on.len()));
-    }
     let (confirmed, new): (Vec<_>, Vec<_>) = new.into_iter().partition(|entry| entry.what.act == Act::AccountConfirmed);
     let account = |of: &Snapshot| of.meta.as_ref().and_then(|meta| meta.account.clone());
     let by_a_person = account(step.now).filter(|now| now.witnesses.is_empty() && account(before).as_ref() != Some(now));

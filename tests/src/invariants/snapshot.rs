@@ -90,7 +90,6 @@ pub struct Snapshot {
     pub foreign_acts: Vec<ForeignAct>,
     /// The deliveries of each day's mails, as counted.
     pub mail_days: Vec<MailDay>,
-    pub bulk_stops: Vec<BulkStop>,
     pub digests: Vec<Digest>,
     pub account_digests: Vec<AccountDigest>,
     /// The state of the sync.
@@ -196,7 +195,6 @@ impl Snapshot {
             mailed_statements: Vec::new(),
             foreign_acts: Vec::new(),
             mail_days: Vec::new(),
-            bulk_stops: Vec::new(),
             digests: Vec::new(),
             account_digests: Vec::new(),
             sync: None,
@@ -283,7 +281,7 @@ impl Snapshot {
             Run::KIND => decoded::<Run>(item).map(drop)?,
             SyncState::KIND => self.sync = Some(decoded(item)?),
             MailDay::KIND => self.mail_days.push(decoded(item)?),
-            BulkStop::KIND => self.bulk_stops.push(decoded(item)?),
+            BulkStop::KIND => decoded::<BulkStop>(item).map(drop)?,
             MailServer::KIND => decoded::<MailServer>(item).map(drop)?,
             MailRefusal::KIND => decoded::<MailRefusal>(item).map(drop)?,
             SentAs::KIND => decoded::<SentAs>(item).map(drop)?,

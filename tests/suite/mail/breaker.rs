@@ -1,14 +1,13 @@
 //! The breaker for bulk mail: when too much of a kind comes back, that kind stops, admins are notified, and all
-//! other mail goes on. A press or the next day lets it go on.
+//! other mail goes on. The next day it goes on.
 
 use bursar_core::domain::grant::Notice;
-use bursar_core::domain::mail::alarm::Cause;
 use bursar_core::domain::mail::class::MailClass;
 use bursar_core::domain::mail::day::{MailCounts, MailDay};
 use bursar_core::domain::mail::kind::MailKind;
-use bursar_core::domain::values::id::{Epoch, PersonId};
+use bursar_core::domain::values::id::Epoch;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{BulkReleaseOutcome, BulkStop, MailState, OutboxRow, QueuedMail, Resend};
+use bursar_core::store::{BulkStop, MailState, OutboxRow, QueuedMail, Resend};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_tests::aws;
@@ -62,42 +61,8 @@ async fn roster_mail_stops_when_the_tenth_of_a_hundred_comes_back_and_other_mail
     let waits = [&ada, &bob].map(|grant| office.table.mails_of(&office.programme, grant));
     let waits = futures_util::future::try_join_all(waits).await.unwrap().concat();
     assert_eq!(waits.iter().filter(|row| matches!(row.state, MailState::Waiting { .. })).count(), 1);
-
-    // The release by hand.
-    let (admin, now, kind) = (office.admin().await, office.stack.clock.now(), MailKind::Roster);
-    assert_eq!(
-        office.table.let_bulk_go_on(kind, now + jiff::SignedDuration::from_mins(1), &admin, now, soon()).await.unwrap(),
-        BulkReleaseOutcome::NotThis
-    );
-    for expected in [BulkReleaseOutcome::Done, BulkReleaseOutcome::Already] {
-        assert_eq!(office.table.let_bulk_go_on(kind, stop.at, &admin, now, soon()).await.unwrap(), expected);
-    }
-    // The other admins are notified once, by the press or, where that function died, by the hourly check.
-    let (stop, other) = (office.stop_of().await.unwrap(), PersonId::random());
-    let admins = [admin.clone(), other.clone()];
-    for is_new in [true, false] {
-        assert_eq!(office.table.tell_let_go(&stop, &admins, soon()).await.unwrap(), is_new);
-    }
-    let alarms = office.table.alarms(10).await.unwrap();
-    let told = alarms.iter().find(|alarm| matches!(alarm.cause, Cause::BulkLetGo { .. })).unwrap();
-    assert_eq!((told.name().as_str(), &told.recipients[..]), ("bulk-let-go-roster-1", &[other][..]));
-    office.stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
-    office.the_mail();
-    // The rest of the day is sent although three in a hundred of it bounce; six in a hundred stop it again.
-    office.invite("cyd@example.edu").await;
-    office.fared(1_101, 40).await;
-    assert_eq!(office.drained().await.get("stopped"), None);
-    office.the_mail();
-    office.invite("dan@example.edu").await;
-    office.fared(1_101, 70).await;
-    office.stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
-    assert_eq!(office.stop_of().await.unwrap().let_go, None);
-    assert_eq!(office.the_mail().contents.subject, "So much came back that roster mails are stopped");
     office
-        .finish_leaving(&[Left::Complaints(&[
-            ("mail", "a mail could not be sent and is given up"),
-            ("mail", "so much mail came back that no more of its kind is sent"),
-        ])])
+        .finish_leaving(&[Left::Complaints(&[("mail", "so much mail came back that no more of its kind is sent")])])
         .await;
 }
 

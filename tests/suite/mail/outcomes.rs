@@ -219,7 +219,7 @@ async fn whatever_is_said_in_any_order_and_twice_the_end_is_the_same_for_row_add
     // A stop of a later day is on record, so that the many bounces of this day do not stop roster mail.
     let (now, later) = (office.stack.clock.now(), SignedDuration::from_hours(48));
     let of = MailDay::none_on(utc_date(now + later), MailKind::Roster);
-    office.raw.keep(&BulkStop { at: now - later, of, let_go: None, version: 1 }).await.unwrap();
+    office.raw.keep(&BulkStop { at: now - later, of, version: 1 }).await.unwrap();
     let mails = sized(20_u64, 40);
     for number in 0..mails {
         let (events, early) = histories.new_tree(&mut runner).unwrap().current();

@@ -38,8 +38,6 @@ pub(super) struct MailSection {
     pub(super) dead_shown: usize,
     pub(super) server: Option<Server>,
     pub(super) stopped: Vec<BulkStopLine>,
-    /// Today's bulk mail that an admin released: its kind, by whom, and when.
-    pub(super) let_go: Vec<(&'static str, String, String)>,
     pub(super) unreachable: Vec<UnreachablePerson>,
     pub(super) warnings: Vec<String>,
 }
@@ -51,10 +49,9 @@ pub(super) struct Server {
     pub(super) per_second: String,
 }
 
-/// Bulk mail that is stopped. The form names the stop that it releases.
+/// Bulk mail that is stopped.
 pub(super) struct BulkStopLine {
     pub(super) kind: MailKind,
-    pub(super) shown: String,
     pub(super) at: String,
     pub(super) day: Date,
     pub(super) of: MailCounts,
@@ -81,11 +78,6 @@ impl MailSection {
         )?;
         let is_recent = |row: &&OutboxRow| now - RECENT <= row.given_up().1;
         let recent = dead.newest.iter().filter(is_recent).count();
-        let let_go = stops.iter().filter_map(|stop| Some((stop.of.mail, stop.let_go.as_ref()?)));
-        let let_go = let_go.filter(|(_, let_go)| utc_date(let_go.at) == utc_date(now));
-        let let_go = let_go.map(async |(kind, let_go)| {
-            Ok::<_, Fault>((kind.in_words(), show::person(table, &let_go.by).await?, utc(let_go.at)))
-        });
         let oldest = waiting.iter().filter_map(|of| of.since).min();
         Ok(MailSection {
             day: utc_date(now),
@@ -99,7 +91,6 @@ impl MailSection {
             dead_in_all: dead.in_all,
             server: server.as_ref().map(Server::of),
             stopped: stops.iter().filter(|stop| stop.holds(now)).map(BulkStopLine::of).collect(),
-            let_go: try_join_all(let_go).await?,
             unreachable: lost(site, programmes, &unreachable, now).await?,
         })
     }
@@ -162,20 +153,8 @@ impl Server {
 
 impl BulkStopLine {
     fn of(stop: &BulkStop) -> BulkStopLine {
-        BulkStopLine {
-            kind: stop.of.mail,
-            shown: format!("{} {}", stop.of.mail, stop.at),
-            at: utc(stop.at),
-            day: stop.of.day,
-            of: stop.of.counts,
-        }
+        BulkStopLine { kind: stop.of.mail, at: utc(stop.at), day: stop.of.day, of: stop.of.counts }
     }
-}
-
-/// The stop that a form names: its kind of mail, and since when.
-pub(super) fn stop_of(shown: &str) -> Option<(MailKind, Timestamp)> {
-    let (kind, at) = shown.split_once(' ')?;
-    Some((MailKind::ALL.into_iter().find(|one| one.as_str() == kind)?, at.parse().ok()?))
 }
 
 /// A span of time in its largest unit.

@@ -4,37 +4,24 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::PersonId;
-use bursar_core::store::{BulkReleaseOutcome, Release, StoreError};
+use bursar_core::store::Release;
 use bursar_core::web::{Answer, RequestDeadline, Site};
 use jiff::Timestamp;
 
-use super::{another, mail};
+use super::another;
 use crate::access::{self, AdminAccess, Admins, Form};
 use crate::paths;
 
-/// Releases what the form names: disables for the next sync, work with another management key, bulk mail,
-/// or an address whose mail came back.
+/// Releases what the form names: disables for the next sync, work with another management key, or an address
+/// whose mail came back.
 pub(crate) async fn release(
     State(site): State<Site>,
     RequestDeadline(deadline): RequestDeadline,
     Form { access: AdminAccess { visitor }, fields }: Form<Admins>,
 ) -> Answer {
     let person = access::person(&site, &visitor, deadline).await?;
-    if let Some((kind, shown)) = fields.filled("mail").and_then(mail::stop_of) {
-        return match site.table.let_bulk_go_on(kind, shown, &person, site.clock.now(), deadline).await? {
-            BulkReleaseOutcome::Done | BulkReleaseOutcome::Already => {
-                // If this fails, the hourly watch sends the notice.
-                if let Err(error) = notify_of_release(&site, kind, deadline).await {
-                    tracing::warn!(%error, "the other admins are not told yet that mail goes on");
-                }
-                Ok(Redirect::to(paths::ACCOUNT).into_response())
-            }
-            BulkReleaseOutcome::NotThis => Ok(not_this(&site)),
-        };
-    }
     if let Some(address) = fields.filled("address").and_then(|address| EmailAddress::parse(address).ok()) {
         return try_again(&site, &address, &person, deadline).await;
     }
@@ -49,13 +36,6 @@ pub(crate) async fn release(
         Release::Done | Release::Already => Ok(Redirect::to(paths::ACCOUNT).into_response()),
         Release::NotThis => Ok(not_this(&site)),
     }
-}
-
-/// Notifies the other admins of who released mail of a kind.
-async fn notify_of_release(site: &Site, kind: MailKind, deadline: Deadline) -> Result<(), StoreError> {
-    let Some(stop) = site.table.bulk_stop(kind).await? else { return Ok(()) };
-    let admins = site.table.people_of(&site.admins, deadline).await?;
-    site.table.tell_let_go(&stop, &admins, deadline).await.map(drop)
 }
 
 /// Takes the mark off a person with a role, or a finance address, whose mail came back, so that mail is tried again.

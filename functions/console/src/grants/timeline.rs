@@ -74,7 +74,6 @@ fn words(act: Act) -> &'static str {
         Act::ForeignActConcluded => "the provider answered that",
         Act::ResidualExplained => "what no key explains was explained",
         Act::AccountConfirmed => "another management key is of the account",
-        Act::BulkReleased => "mail that was stopped was let go on",
         Act::MailSentAgain => "mail that was given up was sent again",
         Act::MailAllowed => "mail to the address is tried again",
         Act::PurchasesSet => "how credit is bought was set",

@@ -99,8 +99,7 @@ impl AlarmText {
             Cause::MailRefused { code, since } => mail::refused(code, *since),
             Cause::MailWaits { urgent, mails, since } => mail::waits(*urgent, *mails, *since),
             Cause::NothingHeard { of, sent } => mail::no_events(*of, *sent),
-            Cause::BulkStopped { mail_day, .. } => mail::stopped(mail_day),
-            Cause::BulkLetGo { mail_day, .. } => mail::let_go(mail_day, &named.person),
+            Cause::BulkStopped { mail_day } => mail::stopped(mail_day),
             Cause::Unsent { code, .. } => named.unsent.text(code),
             Cause::RulesRefused { programme, tier, groups, since, why, .. } => {
                 let (whose, mend, leads_to) = match (tier, &groups[..]) {

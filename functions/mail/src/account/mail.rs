@@ -56,23 +56,9 @@ pub(super) fn stopped(of: &MailDay) -> AlarmText {
     let next = format!(
         "Only these wait; links, alerts and all other mail go on. AWS stops all mail of an account of which more than a tenth comes back, \
          or one in two hundred is complained about. Look on the programmes' pages whose mail came back: an old roster is the usual reason. \
-         The {kind} go on by themselves at midnight UTC. To let the rest of today's go out sooner, press on the account page; they stop \
-         again, and you hear again, if more than five in a hundred of the rest come back."
+         The {kind} go on by themselves at midnight UTC."
     );
     alarm_text(format!("So much came back that {kind} are stopped"), facts, next)
-}
-
-pub(super) fn let_go(of: &MailDay, who: &str) -> AlarmText {
-    let (kind, counts) = (of.mail.in_words(), of.counts);
-    let facts = vec![
-        ("Kind", kind.to_owned()),
-        ("Sent by then", counts.sent.to_string()),
-        ("Came back for good by then", counts.bounced.to_string()),
-        ("Complained about by then", counts.complained.to_string()),
-    ];
-    let next = "They had been stopped, because too much came back. There is nothing to do: they stop again, and you hear again, if more \
-                than five in a hundred of the rest come back.";
-    alarm_text(format!("{who} let {kind} go on"), facts, next.to_owned())
 }
 
 fn alarm_text(subject: String, facts: Vec<(&'static str, String)>, next: String) -> AlarmText {

@@ -109,10 +109,7 @@ pub enum Cause {
         first: Ulid,
     },
     /// Bulk mail of one kind was stopped, since too much of the day's came back or was complained about.
-    /// `stop` numbers the stops of the day.
-    BulkStopped { mail_day: MailDay, stop: u64 },
-    /// An admin let the rest of the day's bulk mail go on after this stop.
-    BulkLetGo { mail_day: MailDay, stop: u64, by: PersonId },
+    BulkStopped { mail_day: MailDay },
     /// The provider refuses rules that a programme asks for, for the reason that it gives.
     RulesRefused {
         programme: ProgrammeId,
@@ -175,18 +172,9 @@ impl Cause {
             Cause::Unsent { mail, code, .. } => {
                 format!("unsent-{}-{code}", mail.map_or("unreadable", MailKind::as_str))
             }
-            Cause::BulkStopped { mail_day, stop } => format!("bulk-stopped-{}-{stop}", mail_day.mail),
-            Cause::BulkLetGo { mail_day, stop, .. } => format!("bulk-let-go-{}-{stop}", mail_day.mail),
+            Cause::BulkStopped { mail_day } => format!("bulk-stopped-{}", mail_day.mail),
             Cause::RulesRefused { programme, set, .. } => format!("rules-refused-{programme}-{set}"),
             Cause::Stuck { programme, .. } => format!("stuck-{programme}"),
-        }
-    }
-
-    /// The admin whose own action raised the alarm, and who needs no mail of it.
-    pub fn done_by(&self) -> Option<&PersonId> {
-        match self {
-            Cause::BulkLetGo { by, .. } => Some(by),
-            _ => None,
         }
     }
 }

@@ -42,21 +42,10 @@ pub enum Delivery {
     Complained,
 }
 
-/// The largest shares of permanent bounces and of complaints, each as a fraction.
-#[derive(Debug, Clone, Copy)]
-pub struct BulkBounds {
-    bounced: (u64, u64),
-    complained: (u64, u64),
-}
-
-impl BulkBounds {
-    /// The usual bounds: two per cent, and five in ten thousand.
-    pub const USUAL: BulkBounds = BulkBounds { bounced: (2, 100), complained: (5, 10_000) };
-    /// The bounds after an admin let mail go on: five per cent, at which AWS reviews an account itself, and
-    /// one in a thousand.
-    pub const LET_GO: BulkBounds = BulkBounds { bounced: (5, 100), complained: (10, 10_000) };
-}
-
+/// The largest share of permanent bounces: two per cent.
+const MOST_BOUNCED: (u64, u64) = (2, 100);
+/// The largest share of complaints: five in ten thousand.
+const MOST_COMPLAINED: (u64, u64) = (5, 10_000);
 /// The least number of bounces that stops anything, whatever their share. Some mistyped addresses of one
 /// class are no reason to stop all other mail, and the mail server does not judge so few either.
 const LEAST_BOUNCED: u64 = 10;
@@ -73,29 +62,17 @@ impl MailDay {
 
 impl MailCounts {
     /// Whether more came back, or was complained about, than the bounds allow.
-    pub fn is_above(&self, bounds: BulkBounds) -> bool {
+    pub fn is_above(&self) -> bool {
         let is_above = |count: u64, least: u64, (share, of): (u64, u64)| {
             count >= least && u128::from(count) * u128::from(of) > u128::from(self.sent) * u128::from(share)
         };
-        is_above(self.bounced, LEAST_BOUNCED, bounds.bounced)
-            || is_above(self.complained, LEAST_COMPLAINED, bounds.complained)
+        is_above(self.bounced, LEAST_BOUNCED, MOST_BOUNCED)
+            || is_above(self.complained, LEAST_COMPLAINED, MOST_COMPLAINED)
     }
 
     /// The number of mails with a delivery report.
     pub fn reported(&self) -> u64 {
         self.delivered + self.returned + self.bounced + self.complained
-    }
-
-    /// The counts that were added since `then`.
-    #[must_use]
-    pub fn since(&self, then: &MailCounts) -> MailCounts {
-        MailCounts {
-            sent: self.sent.saturating_sub(then.sent),
-            delivered: self.delivered.saturating_sub(then.delivered),
-            returned: self.returned.saturating_sub(then.returned),
-            bounced: self.bounced.saturating_sub(then.bounced),
-            complained: self.complained.saturating_sub(then.complained),
-        }
     }
 
     /// Adds a mail with its delivery.
@@ -139,34 +116,22 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_comes_back_or_is_complained_about_is_too_much_unless_it_is_few_and_more_may_once_somebody_looked() {
-        for (bounds, counts, is_too_much) in [
+    fn a_part_that_comes_back_or_is_complained_about_is_too_much_unless_it_is_few() {
+        for (counts, is_too_much) in [
             // A class with mistyped addresses; then two per cent and no more.
-            (BulkBounds::USUAL, (10, 9, 0), false),
-            (BulkBounds::USUAL, (500, 10, 0), false),
-            (BulkBounds::USUAL, (499, 10, 0), true),
-            (BulkBounds::USUAL, (5_000, 100, 0), false),
-            (BulkBounds::USUAL, (5_000, 101, 0), true),
+            ((10, 9, 0), false),
+            ((500, 10, 0), false),
+            ((499, 10, 0), true),
+            ((5_000, 100, 0), false),
+            ((5_000, 101, 0), true),
             // One complaint in two thousand, unless it is the only one.
-            (BulkBounds::USUAL, (10, 0, 1), false),
-            (BulkBounds::USUAL, (10, 0, 2), true),
-            (BulkBounds::USUAL, (4_000, 0, 2), false),
-            (BulkBounds::USUAL, (3_999, 0, 2), true),
-            // After somebody looked: five per cent, and one in a thousand.
-            (BulkBounds::LET_GO, (5_000, 250, 0), false),
-            (BulkBounds::LET_GO, (5_000, 251, 0), true),
-            (BulkBounds::LET_GO, (5_000, 0, 5), false),
-            (BulkBounds::LET_GO, (5_000, 0, 6), true),
+            ((10, 0, 1), false),
+            ((10, 0, 2), true),
+            ((4_000, 0, 2), false),
+            ((3_999, 0, 2), true),
         ] {
             let (sent, bounced, complained) = counts;
-            assert_eq!(of(sent, bounced, complained).is_above(bounds), is_too_much, "{counts:?}");
+            assert_eq!(of(sent, bounced, complained).is_above(), is_too_much, "{counts:?}");
         }
-    }
-
-    #[test]
-    fn what_came_since_is_judged_by_itself() {
-        let (then, now) = (of(500, 11, 0), of(600, 20, 1));
-        assert_eq!(now.since(&then), of(100, 9, 1));
-        assert!(now.is_above(BulkBounds::USUAL) && !now.since(&then).is_above(BulkBounds::USUAL));
     }
 }

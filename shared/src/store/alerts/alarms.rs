@@ -5,17 +5,15 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::deadline::Deadline;
-use crate::domain::mail::alarm::{Alarm, Cause};
+use crate::domain::mail::alarm::Alarm;
 use crate::domain::values::id::PersonId;
 use crate::store::alerts::broadcast::{Broadcast, is_queued};
-use crate::store::mail::days::BulkStop;
 use crate::store::mail::outbox_row::QueuedMail;
 use crate::store::table::{StoreError, Table, keys};
 
 impl Table {
-    /// Records an alarm and queues a mail of it to each admin but the one who caused it. Returns `false` when
-    /// it is recorded already. Then only recipients without a mail get one, because the invocation that
-    /// raised it died.
+    /// Records an alarm and queues a mail of it to each admin. Returns `false` when it is recorded already.
+    /// Then only recipients without a mail get one, because the invocation that raised it died.
     pub async fn raise(
         &self,
         alarm: &Alarm,
@@ -23,29 +21,12 @@ impl Table {
         now: Timestamp,
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
-        let admins: Vec<PersonId> =
-            admins.iter().filter(|admin| Some(*admin) != alarm.cause.done_by()).cloned().collect();
-        self.tell(alarm, &admins, now, deadline).await
+        self.tell(alarm, admins, now, deadline).await
     }
 
     /// Whether every recipient of this alarm has a mail queued.
     pub async fn is_notified(&self, alarm: &Alarm) -> Result<bool, StoreError> {
         Ok(self.alarm(alarm.day, &alarm.name()).await?.is_some_and(|known| known.is_queued()))
-    }
-
-    /// Notifies the other admins that somebody released the rest of a day's bulk mail of one kind, if that is
-    /// recorded.
-    pub async fn tell_let_go(
-        &self,
-        stop: &BulkStop,
-        admins: &[PersonId],
-        deadline: Deadline,
-    ) -> Result<bool, StoreError> {
-        let Some(let_go) = &stop.let_go else { return Ok(false) };
-        // The release raised the version by one.
-        let (mail_day, by) = (stop.of, let_go.by.clone());
-        let cause = Cause::BulkLetGo { mail_day, stop: stop.version.saturating_sub(1), by };
-        self.raise(&Alarm::now(cause, let_go.at), admins, let_go.at, deadline).await
     }
 
     pub async fn alarm(&self, day: Date, name: &str) -> Result<Option<Alarm>, StoreError> {

@@ -8,12 +8,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
-use crate::domain::audit::{AccountEntry, Act, Actor, AuditDetail};
-use crate::domain::mail::day::{BulkBounds, Delivery, MailCounts, MailDay};
+use crate::domain::mail::day::{Delivery, MailCounts, MailDay};
 use crate::domain::mail::kind::MailKind;
-use crate::domain::values::id::{PersonId, new_ulid};
 use crate::domain::values::window::utc_date;
-use crate::store::table::commit::Round;
 use crate::store::table::items::Stored;
 use crate::store::table::transaction::{Transaction, number};
 use crate::store::table::{StoreError, Table, keys};
@@ -25,29 +22,10 @@ const KEPT: SignedDuration = SignedDuration::from_hours(366 * 24);
 pub struct BulkStop {
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
-    /// The counts of the day and kind that caused the stop, as they were then or when the stop was released.
+    /// The counts of the day and kind that caused the stop, as they were then.
     #[serde(flatten)]
     pub of: MailDay,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub let_go: Option<BulkRelease>,
     pub version: u64,
-}
-
-/// The release of a stop: who, and when.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BulkRelease {
-    pub by: PersonId,
-    #[serde(with = "millisecond::required")]
-    pub at: Timestamp,
-}
-
-/// The outcome of releasing a stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BulkReleaseOutcome {
-    Done,
-    Already,
-    /// Another stop holds by now.
-    NotThis,
 }
 
 /// The sending limits and state of the mail server, as last queried.
@@ -66,21 +44,15 @@ pub struct MailServer {
 }
 
 impl BulkStop {
-    /// Whether it still holds: until it is released, or to the end of the UTC day.
+    /// Whether it still holds: to the end of the UTC day.
     pub fn holds(&self, now: Timestamp) -> bool {
-        self.let_go.is_none() && utc_date(self.at) == utc_date(now)
+        utc_date(self.at) == utc_date(now)
     }
 
-    /// Whether a day's counts are a new reason to stop. A day stops its mail once, and again by what came
-    /// after a release. Counts of earlier days are over.
+    /// Whether a day's counts are a new reason to stop. A day stops its mail once. Counts of earlier days are
+    /// over.
     pub fn is_new_reason(last: Option<&BulkStop>, mail: &MailDay) -> bool {
-        match last {
-            Some(last) if mail.day < last.of.day => false,
-            Some(last) if mail.day == last.of.day => {
-                last.let_go.is_some() && mail.counts.since(&last.of.counts).is_above(BulkBounds::LET_GO)
-            }
-            Some(_) | None => mail.counts.is_above(BulkBounds::USUAL),
-        }
+        last.is_none_or(|last| last.of.day < mail.day) && mail.counts.is_above()
     }
 }
 
@@ -124,47 +96,12 @@ impl Table {
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         let version = last.map_or(0, |last| last.version);
-        let stop = BulkStop { at: now, of, let_go: None, version: version + 1 };
+        let stop = BulkStop { at: now, of, version: version + 1 };
         let written = match version {
             0 => self.put_new(&stop, deadline).await,
             version => self.replace(&stop, version, deadline).await,
         };
         written.map(drop)
-    }
-
-    /// Releases the stop that began at this instant. The day's mail is judged by what happens from now on.
-    pub async fn let_bulk_go_on(
-        &self,
-        mail: MailKind,
-        shown: Timestamp,
-        by: &PersonId,
-        now: Timestamp,
-        deadline: Deadline,
-    ) -> Result<BulkReleaseOutcome, StoreError> {
-        self.carry_through(deadline, || async {
-            let Some(stop) = self.bulk_stop(mail).await? else { return Ok(Round::Over(BulkReleaseOutcome::NotThis)) };
-            if stop.at.as_millisecond() != shown.as_millisecond() {
-                return Ok(Round::Over(BulkReleaseOutcome::NotThis));
-            }
-            if !stop.holds(now) {
-                return Ok(Round::Over(BulkReleaseOutcome::Already));
-            }
-            let of = self.mail_day(stop.of.day, mail).await?;
-            let what = AuditDetail::new(Act::BulkReleased).changing(stop.at, "released").noting(format_args!(
-                "of {} {} of {}, {} came back for good and {} were complained about",
-                of.counts.sent,
-                mail.in_words(),
-                of.day,
-                of.counts.bounced,
-                of.counts.complained
-            ));
-            let entry = AccountEntry { entry: new_ulid(now), at: now, by: Actor::Person(by.clone()), what };
-            let let_go = Some(BulkRelease { by: by.clone(), at: now });
-            let after = BulkStop { of, let_go, version: stop.version + 1, ..stop };
-            let transaction = self.transaction().replace(&after, stop.version)?.witnessed_by(&entry)?;
-            Ok(Round::Write(transaction, BulkReleaseOutcome::Done))
-        })
-        .await
     }
 
     /// The sending limits and state of the mail server, as last queried.
@@ -231,27 +168,23 @@ mod tests {
         MailDay { counts: MailCounts { sent: 100, bounced, ..MailCounts::default() }, ..none }
     }
 
-    fn stopped(of: MailDay, let_go: bool) -> BulkStop {
-        let at = "2026-11-20T22:00:00Z".parse().unwrap();
-        let let_go = let_go.then(|| BulkRelease { by: PersonId::random(), at });
-        BulkStop { at, of, let_go, version: 1 }
+    fn stopped(of: MailDay) -> BulkStop {
+        BulkStop { at: "2026-11-20T22:00:00Z".parse().unwrap(), of, version: 1 }
     }
 
     #[test]
-    fn a_stop_holds_to_the_end_of_its_day_or_until_somebody_lets_it_go() {
-        let stop = stopped(day(20, 10), false);
+    fn a_stop_holds_to_the_end_of_its_day() {
+        let stop = stopped(day(20, 10));
         assert!(stop.holds("2026-11-20T23:59:59Z".parse().unwrap()));
         assert!(!stop.holds("2026-11-21T00:00:00Z".parse().unwrap()));
-        assert!(!stopped(day(20, 10), true).holds(stop.at));
     }
 
     #[test]
-    fn the_mail_of_a_day_stops_once_and_once_more_by_what_came_after_it_was_let_go() {
+    fn the_mail_of_a_day_stops_once() {
         let is_new = BulkStop::is_new_reason;
         assert!(is_new(None, &day(20, 10)) && !is_new(None, &day(20, 9)));
-        let (held, went_on) = (stopped(day(20, 10), false), stopped(day(20, 10), true));
+        let held = stopped(day(20, 10));
         assert!(!is_new(Some(&held), &day(20, 50)), "the same mail, although more of it came back");
-        assert!(!is_new(Some(&went_on), &day(20, 19)) && is_new(Some(&went_on), &day(20, 20)));
         assert!(!is_new(Some(&held), &day(19, 50)) && is_new(Some(&held), &day(21, 10)));
     }
 }

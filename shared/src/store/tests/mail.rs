@@ -6,7 +6,7 @@ use super::{at, raw};
 use crate::domain::mail::day::{MailCounts, MailDay};
 use crate::domain::mail::kind::MailKind;
 use crate::store::SentAs;
-use crate::store::mail::days::{BulkRelease, BulkStop, MailServer};
+use crate::store::mail::days::{BulkStop, MailServer};
 use crate::store::mail::refusals::MailRefusal;
 
 fn a_day() -> MailDay {
@@ -17,11 +17,10 @@ fn a_day() -> MailDay {
 
 /// The raw form of each.
 pub(super) fn items() -> String {
-    let let_go = Some(BulkRelease { by: "fedcba9876543210".parse().unwrap(), at: at("2026-01-02T10:00:00Z") });
     let (as_of, stopped_at) = (at("2026-01-02T11:00:00Z"), at("2026-01-02T09:00:00Z"));
     [
         raw(&a_day()),
-        raw(&BulkStop { at: stopped_at, of: a_day(), let_go, version: 2 }),
+        raw(&BulkStop { at: stopped_at, of: a_day(), version: 2 }),
         raw(&MailServer { as_of, per_day: Some(50_000), per_second: 14.0, sent: 500, enabled: true }),
         raw(&MailRefusal {
             code: "NotVerified".to_owned(),

@@ -65,7 +65,6 @@ pub(super) fn history_entry(entry: Entry) -> HistoryData {
         | Act::KeysTakenBack
         | Act::ResidualExplained
         | Act::AccountConfirmed
-        | Act::BulkReleased
         | Act::MailSentAgain
         | Act::AlertResent
         | Act::ForeignActBegun
