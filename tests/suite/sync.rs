@@ -8,7 +8,6 @@ mod corrected;
 pub(crate) mod crooked;
 mod ends;
 mod fence;
-mod free_models;
 mod guard;
 mod lifecycle;
 mod many_missing;
@@ -121,7 +120,7 @@ fn problems(report: &Value) -> String {
 
 /// Every item except the records of runs, none of which a repeated run may change.
 pub(crate) fn without_runs(seen: &Snapshot) -> BTreeMap<(String, String), Item> {
-    let of_runs = ["run", "lease", "sync", "checkpoint", "checkpoint-part", "cut", "cut-keys", "free-allowance"];
+    let of_runs = ["run", "lease", "sync", "checkpoint", "checkpoint-part", "cut", "cut-keys"];
     let is_run = |item: &Item| item["kind"].as_s().is_ok_and(|kind| of_runs.contains(&kind.as_str()));
     seen.items.iter().filter(|(_, item)| !is_run(item)).map(|(key, item)| (key.clone(), item.clone())).collect()
 }

@@ -6,7 +6,7 @@
 //!
 //! | stage | what it does | what it writes |
 //! | --- | --- | --- |
-//! | 1 begin | checks the management key and its account, asks for the account's money | what is left of the day's free models |
+//! | 1 begin | checks the management key and its account, asks for the account's money | nothing |
 //! | 2 models | asks who used which model on the completed days | nothing until stage 9 |
 //! | 3 list | lists every key of every workspace, packed by the grant whose name it bears | nothing |
 //! | 4 scan | compares every grant with its listed keys; each difference is a finding | readings, sums of programmes |

@@ -1,11 +1,9 @@
 //! The check that a key is a management key, made at the start and before a rotation. An ordinary key looks
 //! alike, and may be answered as if the account were empty.
 
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde::Deserialize;
 
 use crate::deadline::Deadline;
-use crate::domain::credit::free::FreeRequests;
 use crate::provider::Provider;
 use crate::provider::wire::calls::{LIST_WORKSPACES, OWN_KEY};
 use crate::provider::wire::error::{ProviderError, Trouble};
@@ -22,8 +20,6 @@ struct OwnKey {
     is_management_key: Option<bool>,
     /// The older name of the field.
     is_provisioning_key: Option<bool>,
-    #[serde(default, deserialize_with = "free_requests")]
-    free_model_daily_requests: FreeRequests,
 }
 
 impl OwnKey {
@@ -33,18 +29,17 @@ impl OwnKey {
 }
 
 impl Provider {
-    /// Checks that the configured key is a management key, and returns what its answer says of the account's
-    /// free models. An ordinary key is named in the error by its label, which the provider's pages show.
-    pub async fn check_management_key(&self, deadline: Deadline) -> Result<FreeRequests, ProviderError> {
+    /// Checks that the configured key is a management key. An ordinary key is named in the error by its label,
+    /// which the provider's pages show.
+    pub async fn check_management_key(&self, deadline: Deadline) -> Result<(), ProviderError> {
         let ask = ApiRequest { call: &OWN_KEY, path: &["key"], query: &[], body: None };
         let Envelope { data } = self.ask(ask, deadline, json::read::<Envelope<OwnKey>>).await?;
         match data.is_management() {
-            Some(true) => {}
-            Some(false) => return Err(ordinary(&data.label)),
+            Some(true) => Ok(()),
+            Some(false) => Err(ordinary(&data.label)),
             // The field was renamed once already, so a call that needs a management key decides as well.
-            None => self.may_manage(deadline).await?,
+            None => self.may_manage(deadline).await,
         }
-        Ok(data.free_model_daily_requests)
     }
 
     /// The meaning of a refused call. A single 401 or 403, or the page of a proxy, does not discredit a key
@@ -69,18 +64,6 @@ impl Provider {
         let ask = ApiRequest { call: &LIST_WORKSPACES, path: &["workspaces"], query: &[("limit", "1")], body: None };
         self.ask(ask, deadline, |_| Ok(())).await
     }
-}
-
-/// The counters of free models, each for itself. Whatever is no count is not known, since a key must not be
-/// refused for it.
-fn free_requests<'de, D: Deserializer<'de>>(from: D) -> Result<FreeRequests, D::Error> {
-    let told = Value::deserialize(from)?;
-    let count = |name: &str| {
-        let number = told.get(name)?.as_number()?;
-        // More requests than allowed may leave less than none.
-        number.as_u64().or_else(|| number.as_i64().is_some_and(i64::is_negative).then_some(0))
-    };
-    Ok(FreeRequests { used: count("used"), limit: count("limit"), remaining: count("remaining") })
 }
 
 fn ordinary(label: &str) -> ProviderError {

@@ -13,7 +13,6 @@ use jiff::Timestamp;
 
 use crate::domain::audit::{AccountEntry, Entry};
 use crate::domain::credit::balance::BalanceNotice;
-use crate::domain::credit::free::FreeAllowance;
 use crate::domain::credit::purchase::PurchaseTerms;
 use crate::domain::grant::Grant;
 use crate::domain::ledger::cut::AccountCut;
@@ -218,8 +217,6 @@ kinds! {
     "account" Account(_): keys::account();
     // What the account spent on a day.
     "account-day" AccountDay(it): keys::account_day(it.day);
-    // What the provider said of the day's free requests.
-    "free-allowance" FreeAllowance(_): keys::free_allowance();
     // The models that are named here, as the provider's list has them.
     "named-models" NamedModels(_): keys::named_models();
     // How the books stood when a run listed the keys.

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use bursar_core::domain::audit::{AccountEntry, Entry};
 use bursar_core::domain::credit::balance::BalanceNotice;
-use bursar_core::domain::credit::free::FreeAllowance;
 use bursar_core::domain::credit::purchase::PurchaseTerms;
 use bursar_core::domain::grant::{Grant, Reading};
 use bursar_core::domain::ledger::cut::AccountCut;
@@ -311,7 +310,6 @@ impl Snapshot {
             CapScan::KIND => decoded::<CapScan>(item).map(drop)?,
             BalanceNotice::KIND => decoded::<BalanceNotice>(item).map(drop)?,
             PurchaseTerms::KIND => self.purchase_terms = Some(decoded(item)?),
-            FreeAllowance::KIND => decoded::<FreeAllowance>(item).map(drop)?,
             NamedModels::KIND => decoded::<NamedModels>(item).map(drop)?,
             MissingKey::KIND => decoded::<MissingKey>(item).map(drop)?,
             // A run's listing, the marks it held back, and grants' use by model have encodings of their own.

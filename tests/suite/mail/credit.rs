@@ -1,7 +1,6 @@
-//! The mails about the account's credit and its free models, as admins read them.
+//! The mails about the account's credit, as admins read them.
 
 use bursar_core::domain::credit::balance::{BalanceNeed, Basis};
-use bursar_core::domain::credit::free::FreeRequests;
 use bursar_core::domain::credit::purchase::Purchase;
 use bursar_core::domain::mail::alarm::Cause;
 use bursar_core::domain::values::money::Usd;
@@ -93,27 +92,5 @@ async fn credit_that_could_lapse_is_said_with_who_could_use_it() {
     let nobody = office.told(lapses(31, Vec::new(), None, 0)).await;
     assert!(nobody.contains("Bought: before 19 February 2026") && nobody.contains("at the latest on"), "{nobody}");
     assert!(nobody.contains("none, no programme has anything left"), "{nobody}");
-    office.finish().await;
-}
-
-#[tokio::test]
-async fn free_models_that_are_used_up_are_said_with_until_when() {
-    let mut office = PostOffice::open().await;
-    let requests = FreeRequests { used: Some(1_000), limit: Some(1_000), remaining: Some(0) };
-    insta::assert_snapshot!(office.told(Cause::FreeModelsUsedUp { requests }).await, @r#"
-    Free models are used up for today
-
-    Free models are used up for today
-
-    Day: 20 November 2026 (UTC)
-    Requests in a day: 1,000
-    Used: 1,000
-    Found: 20 November 2026, 10:00 (UTC)
-
-    All keys of the account share so many requests to free models in a day, and none is left: until midnight UTC such requests are refused, whoever makes them. Models that cost money work as before. Students read it on their page. If it happens often, name a cheap model to those who teach; an account that has bought ten dollars of credit has more.
-
-    See the account:
-    [origin]/console/account
-    "#);
     office.finish().await;
 }

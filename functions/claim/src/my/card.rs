@@ -3,7 +3,6 @@
 //! `words`.
 
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::credit::free::FreeAllowance;
 use bursar_core::domain::grant::{BeginRefused, GrantState, HoldKind, PressKind, View};
 use bursar_core::domain::programme::terms::TermsHash;
 use bursar_core::domain::values::format::time_in;
@@ -39,8 +38,6 @@ pub(crate) struct Card<'a> {
     pub(crate) offers: Offers,
     /// The reason why a working key cannot be replaced, where the state does not say so.
     pub(crate) no_replacement: Option<String>,
-    /// The sentence that free models are used up for today, where this key may call them.
-    pub(crate) no_free_models: Option<String>,
     pub(crate) terms: Option<TermsOfUse<'a>>,
     pub(crate) contact: Option<&'a str>,
     /// The use by model, once it is known.
@@ -67,7 +64,7 @@ pub(crate) struct Offers {
 }
 
 impl Card<'_> {
-    pub(crate) fn of<'a>(view: &'a View, rules: &KeyRules, free: Option<&FreeAllowance>, now: Timestamp) -> Card<'a> {
+    pub(crate) fn of<'a>(view: &'a View, rules: &KeyRules, now: Timestamp) -> Card<'a> {
         let (grant, settings) = (&view.grant, &view.programme.settings);
         let (kind, obstacle) = (obstacle::kind_of_press(view), Obstacle::of(view, rules, now));
         let (cap, spending) = (grant.cap(settings, now), view.spending(now));
@@ -99,7 +96,6 @@ impl Card<'_> {
             can_spend: can_spend(view, obstacle.as_ref(), now),
             offers,
             no_replacement: not_replaced.map(|obstacle| obstacle.in_words(&settings.term)),
-            no_free_models: words::no_free_models(view, rules, free, now),
             terms: terms.map(|(text, hash)| TermsOfUse { text, hash }),
             contact: settings.contact.as_deref(),
             models: None,

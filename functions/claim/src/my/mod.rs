@@ -98,11 +98,7 @@ async fn show(
     alert: Option<&str>,
 ) -> Result<Response, Fault> {
     let (views, address) = (grants_of(site, visitor).await?, &visitor.session.address);
-    let (choice, mark, free) = tokio::try_join!(
-        site.table.mail_choice(address),
-        site.table.undeliverable(address, now),
-        site.table.free_allowance()
-    )?;
+    let (choice, mark) = tokio::try_join!(site.table.mail_choice(address), site.table.undeliverable(address, now))?;
     let is_in_use =
         |view: &View| view.grant.live().is_some() && view.grant.holds.is_empty() && !view.programme.is_over(now);
     let sync = site.table.sync_state().await?;
@@ -110,7 +106,7 @@ async fn show(
     let mut rules = Vec::with_capacity(views.len());
     for view in &views {
         let (models, of_keys) = (models::of(site, view, &sync, now).await?, KeyRules::of(&site.table, view).await?);
-        cards.push(Card { models, ..Card::of(view, &of_keys, free.as_ref(), now) });
+        cards.push(Card { models, ..Card::of(view, &of_keys, now) });
         rules.push(of_keys);
     }
     let in_use = views.iter().zip(&rules).filter(|(view, _)| is_in_use(view));

@@ -2,7 +2,6 @@
 //! left to `refusal`.
 
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::credit::free::{FreeAllowance, FreeModels};
 use bursar_core::domain::grant::{
     AnnouncedEnd, BeginRefused, GrantState, HoldKind, Notice, OrderKind, ReleaseRefused, Stopped, SwitchState, View,
 };
@@ -12,7 +11,6 @@ use bursar_core::store::{Undeliverable, UnreachableReason};
 use jiff::Timestamp;
 
 use crate::my::obstacle::Obstacle;
-use crate::my::rules::KeyRules;
 use crate::refusal::{why_not, why_not_resumed};
 
 /// The label of a used-up cap, which `card` gives a colour of its own.
@@ -160,26 +158,6 @@ fn stopped_because(stopped: Stopped, is_ordered: bool) -> &'static str {
         Stopped::TermEnded => "Your key ended with the term, which has been extended since.",
         Stopped::GoneAtProvider => "Your key does not work any more: it was ended at the provider, not here.",
     }
-}
-
-/// The sentence that the account's free models are used up for today, where a key that works may call them.
-pub(crate) fn no_free_models(
-    view: &View,
-    rules: &KeyRules,
-    free: Option<&FreeAllowance>,
-    now: Timestamp,
-) -> Option<String> {
-    let settings = &view.programme.settings;
-    let works = view.grant.live().is_some() && view.grant.holds.is_empty() && !view.programme.is_over(now);
-    let others = match FreeModels::of(&rules.confirmed.models) {
-        FreeModels::AmongOthers if works => " Models that cost money work.",
-        FreeModels::Alone if works => "",
-        _ => return None,
-    };
-    let until = time_in(free?.used_up_until(now)?, settings.term.zone());
-    Some(format!(
-        "The free models are used up for today: all keys of the university share so many requests in a day. They work again from {until}.{others}"
-    ))
 }
 
 /// The refusal for a window in which less is left than the smallest limit of a key.

@@ -142,13 +142,13 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, refu
     let syncs: Vec<SyncRun> = runs.iter().map(SyncRun::of).collect();
     let balance = balance(days.first(), &syncs);
     let balance_now = balance.map(|(balance, _)| balance);
-    let (lots, terms, free) = tokio::try_join!(table.lots(), table.purchase_terms(), table.free_allowance())?;
+    let (lots, terms) = tokio::try_join!(table.lots(), table.purchase_terms())?;
     let purchase = match balance_now {
         Some(balance) => Some(table.purchase(&programmes, promised.to_come, balance, now).await?),
         None => None,
     };
     let refused_terms = refused.purchases;
-    let credit = CreditKnown { purchase, lots: &lots, terms, refused: refused_terms, free: free.as_ref() };
+    let credit = CreditKnown { purchase, lots: &lots, terms, refused: refused_terms };
     let credit = CreditSection::of(credit, now);
     let known = warnings::AccountFacts {
         credit: &credit,

@@ -95,7 +95,6 @@ impl AlarmText {
                 programmes: &named.programmes,
                 further: *further,
             }),
-            Cause::FreeModelsUsedUp { requests } => credit::free_models_used_up(*requests, alarm.day),
             Cause::MailRefused { code, since } => mail::refused(code, *since),
             Cause::MailWaits { urgent, mails, since } => mail::waits(*urgent, *mails, *since),
             Cause::NothingHeard { of, sent } => mail::no_events(*of, *sent),

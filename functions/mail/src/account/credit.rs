@@ -1,11 +1,10 @@
-//! The words about the account's credit: what must be bought and by when, a balance that falls short, credit
-//! that could lapse, and free models that are used up.
+//! The words about the account's credit: what must be bought and by when, a balance that falls short, and
+//! credit that could lapse.
 
 use bursar_core::domain::credit::balance::{BalanceNeed, Basis};
-use bursar_core::domain::credit::free::FreeRequests;
 use bursar_core::domain::credit::purchase::{PACE_DAYS, Purchase};
 use bursar_core::domain::values::format::long_date;
-use bursar_core::domain::values::money::{Usd, grouped};
+use bursar_core::domain::values::money::Usd;
 use jiff::civil::Date;
 
 use crate::account::{AccountPlace, AlarmText};
@@ -84,22 +83,6 @@ pub(super) fn lapses(lot: &LapsingLot<'_>) -> AlarmText {
         subject: format!("{left} of credit could lapse on {}", long_date(lot.lapses_on)),
         facts,
         next,
-        leads_to: AccountPlace::Account,
-    }
-}
-
-/// The alarm about free models.
-pub(super) fn free_models_used_up(requests: FreeRequests, day: Date) -> AlarmText {
-    let mut facts = vec![("Day", format!("{} (UTC)", long_date(day)))];
-    facts.extend(requests.limit.map(|limit| ("Requests in a day", grouped(limit))));
-    facts.extend(requests.used.map(|used| ("Used", grouped(used))));
-    AlarmText {
-        subject: "Free models are used up for today".to_owned(),
-        facts,
-        next: "All keys of the account share so many requests to free models in a day, and none is left: until midnight UTC such \
-               requests are refused, whoever makes them. Models that cost money work as before. Students read it on their page. If it \
-               happens often, name a cheap model to those who teach; an account that has bought ten dollars of credit has more."
-            .to_owned(),
         leads_to: AccountPlace::Account,
     }
 }

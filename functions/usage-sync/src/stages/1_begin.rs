@@ -1,18 +1,14 @@
 //! Stage 1, begin: checks the management key and its account, and reads the account's money before the
-//! listing. What the key says of free models is written at once, since it is true for its day alone.
+//! listing.
 
 use anyhow::Result;
-use bursar_core::domain::credit::free::FreeAllowance;
-use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::values::key::Fingerprint;
-use bursar_core::provider::ProviderError;
 use bursar_core::provider::account::Credits;
 use serde::{Deserialize, Serialize};
 
 use super::list::Listing;
-use crate::alarms;
 use crate::journal::Journal;
-use crate::runner::{Runner, StageEnd, ensure_written};
+use crate::runner::{Runner, StageEnd};
 
 /// The state of stage 1: the management key and the money that the run began with.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -41,15 +37,13 @@ impl Beginning {
         }
         self.is_of_one_account(runner, journal).await;
         let checked = async {
-            let free = provider.check_management_key(until).await?;
-            let asked_at = runner.clock.now();
-            provider.prove_account(until).await?;
-            Ok::<_, ProviderError>(FreeAllowance { as_of: asked_at, requests: free })
+            provider.check_management_key(until).await?;
+            provider.prove_account(until).await
         };
         let (checked, credits, position) =
             tokio::join!(checked, provider.credits(until), provider.inventory_begins(until));
         match checked {
-            Ok(allowance) => note(runner, &allowance).await?,
+            Ok(()) => {}
             Err(error) if runner.obstacle(&error).is_some() => return Err(error.into()),
             Err(error) => {
                 journal.problem(format!("nothing was listed: {error}"));
@@ -91,14 +85,4 @@ impl Beginning {
     pub(crate) fn credits(&self) -> Option<Credits> {
         self.credits
     }
-}
-
-/// Writes what the provider said of the day's free models, and tells the admins when none is left.
-async fn note(runner: &Runner<'_>, allowance: &FreeAllowance) -> Result<()> {
-    ensure_written(runner.fenced().note_free_allowance(allowance).await?)?;
-    if allowance.requests.are_used_up() {
-        let cause = Cause::FreeModelsUsedUp { requests: allowance.requests };
-        alarms::raise(runner, &Alarm::now(cause, allowance.as_of)).await?;
-    }
-    Ok(())
 }

@@ -155,12 +155,6 @@ impl Provider {
         changed.map_err(|refused| anyhow::anyhow!("the simulated provider refuses {change}: {refused:?}"))
     }
 
-    /// Sets how many of the day's requests to free models are used, and how many there are each day.
-    pub fn set_free_requests(&self, used: u64, limit: u64) {
-        let now = self.now();
-        self.memory().free.set(used, limit, now);
-    }
-
     /// Sets the credits that the account has ever bought.
     pub fn set_credits(&self, credits: Nano) -> Result<()> {
         let mut memory = self.memory();

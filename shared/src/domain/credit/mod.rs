@@ -1,7 +1,6 @@
-//! The account's credit: whether the balance covers what is to come, what to buy and by when, which purchases could lapse, and the
-//! day's free models.
+//! The account's credit: whether the balance covers what is to come, what to buy and by when, and which purchases could
+//! lapse.
 
 pub mod balance;
-pub mod free;
 pub mod lots;
 pub mod purchase;

@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 use crate::domain::credit::balance::BalanceNeed;
-use crate::domain::credit::free::FreeRequests;
 use crate::domain::credit::purchase::Purchase;
 use crate::domain::mail::day::MailDay;
 use crate::domain::mail::kind::MailKind;
@@ -82,8 +81,6 @@ pub enum Cause {
         programmes: Vec<(ProgrammeId, Usd)>,
         further: u32,
     },
-    /// A sync found the day's requests to free models used up.
-    FreeModelsUsedUp { requests: FreeRequests },
     /// The mail server refuses mail because of the account, so that mail waits.
     MailRefused {
         code: String,
@@ -164,7 +161,6 @@ impl Cause {
             Cause::Silent { .. } => "silent".to_owned(),
             Cause::Balance { alerted_at, .. } => format!("balance-{}", alerted_at.as_second()),
             Cause::CreditLapses { seen_on, days_before, .. } => format!("credit-lapses-{seen_on}-{days_before}"),
-            Cause::FreeModelsUsedUp { .. } => "free-models-used-up".to_owned(),
             Cause::MailRefused { code, .. } => format!("mail-refused-{code}"),
             Cause::MailWaits { urgent: true, .. } => "urgent-mail-waits".to_owned(),
             Cause::MailWaits { urgent: false, .. } => "mail-waits".to_owned(),

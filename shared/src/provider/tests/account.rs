@@ -1,7 +1,6 @@
 //! The account's money and the kind of its key.
 
 use super::*;
-use crate::domain::credit::free::FreeRequests;
 use crate::scripted::answer;
 
 #[tokio::test]
@@ -38,24 +37,6 @@ async fn a_management_key_is_told_from_an_ordinary_one_by_what_it_says_of_itself
         assert_eq!(ending(&provider.check_management_key(soon()).await), expected);
         assert_eq!(server.lines(), ["GET /api/v1/key"]);
     }
-}
-
-#[tokio::test]
-async fn what_a_key_says_of_free_models_is_kept_and_what_is_no_count_of_them_is_not_known() {
-    let counted = |used, limit, remaining| FreeRequests { used, limit, remaining };
-    for (said, expected) in [
-        (json!({"used": 3, "limit": 50, "remaining": 47}), counted(Some(3), Some(50), Some(47))),
-        (json!({"used": 51, "limit": 50, "remaining": -1}), counted(Some(51), Some(50), Some(0))),
-        (json!({"used": "3", "limit": null}), counted(None, None, None)),
-        (json!("none"), counted(None, None, None)),
-        (json!(null), counted(None, None, None)),
-    ] {
-        let data = json!({"is_management_key": true, "free_model_daily_requests": said});
-        let (_server, provider, _) = scripted(move |_, _| answer(200, &json!({"data": data}).to_string())).await;
-        assert_eq!(provider.check_management_key(soon()).await.unwrap(), expected, "{said}");
-    }
-    let (_server, provider, _) = scripted(|_, _| answer(200, r#"{"data":{"is_management_key":true}}"#)).await;
-    assert_eq!(provider.check_management_key(soon()).await.unwrap(), FreeRequests::default());
 }
 
 #[tokio::test]

@@ -6,7 +6,6 @@ use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
 use crate::deadline::Deadline;
-use crate::domain::credit::free::FreeAllowance;
 use crate::domain::ledger::cut::AccountCut;
 use crate::domain::programme::Pot;
 use crate::domain::programme::named_models::NamedModels;
@@ -105,11 +104,6 @@ impl FencedTable<'_> {
     /// Writes the account's books of a day.
     pub async fn note_account_day(&self, day: &AccountDay) -> Result<bool, StoreError> {
         self.put_later(day, day.as_of).await
-    }
-
-    /// Writes the account's allowance of free models.
-    pub async fn note_free_allowance(&self, allowance: &FreeAllowance) -> Result<bool, StoreError> {
-        self.put_later(allowance, allowance.as_of).await
     }
 
     /// Writes how the provider's list has the named models.

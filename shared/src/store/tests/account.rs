@@ -5,7 +5,6 @@ use jiff::civil::Date;
 use super::{at, raw, ulid};
 use crate::domain::audit::{AccountEntry, Act, Actor, AuditDetail};
 use crate::domain::credit::balance::{BalanceNeed, BalanceNotice, Basis};
-use crate::domain::credit::free::{FreeAllowance, FreeRequests};
 use crate::domain::credit::purchase::{Purchase, PurchaseTerms};
 use crate::domain::grant::testing::{a_grant, a_programme};
 use crate::domain::mail::alarm::{Alarm, Cause};
@@ -25,7 +24,6 @@ use crate::store::{
     Checkpoint, Delay, GrantModels, ModelDay, ModelRows, OutboxRow, QueuedMail, SavedParts, UnattributedDay,
 };
 
-const USED_UP: FreeRequests = FreeRequests { used: Some(1_000), limit: Some(1_000), remaining: Some(0) };
 const NEED: BalanceNeed = BalanceNeed { amount: Usd::CENT, basis: Basis::TwoWeeks };
 
 fn a_purchase() -> Purchase {
@@ -54,10 +52,6 @@ fn a_balance_notice() -> BalanceNotice {
     }
 }
 
-fn a_free_allowance() -> FreeAllowance {
-    FreeAllowance { as_of: at("2026-01-03T00:20:00Z"), requests: USED_UP }
-}
-
 pub(super) fn items() -> String {
     alarms()
         .into_iter()
@@ -68,7 +62,6 @@ pub(super) fn items() -> String {
             raw(&some_model_rows()),
             raw(&a_balance_notice()),
             raw(&PurchaseTerms { version: 1, ..PurchaseTerms::default() }),
-            raw(&a_free_allowance()),
             raw(&named_models()),
             raw(&some_grant_models()),
         ])
@@ -101,7 +94,6 @@ fn alarms() -> Vec<String> {
             programmes: vec![(a_programme().id, Usd::from_dollars(10))],
             further: 1,
         },
-        Cause::FreeModelsUsedUp { requests: USED_UP },
         Cause::Unsent { mail: Some(MailKind::Roster), code: "MessageRejected".to_owned(), first: ulid() },
         Cause::Stuck { programme: a_programme().id, since: at("2026-01-02T08:00:00Z") },
     ];

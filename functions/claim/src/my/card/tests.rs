@@ -132,8 +132,8 @@ fn each_hold() {
         view.pot.reserved = view.pot.limit;
     });
     insta::assert_snapshot!(without_room.words(), @"Your key was switched off on 20 November 2026, 14:05 (Europe/Berlin) because it was not used. All of the programme's budget is held for other keys now. Ask the people who run it.");
-    assert!(!Card::of(&without_room.view, &without_room.rules, None, without_room.now).offers.resume);
-    let twice = Card::of(&unused().held(HoldKind::Paused).view, &KeyRules::default(), None, unused().now).offers;
+    assert!(!Card::of(&without_room.view, &without_room.rules, without_room.now).offers.resume);
+    let twice = Card::of(&unused().held(HoldKind::Paused).view, &KeyRules::default(), unused().now).offers;
     assert!(!twice.resume, "it would stay paused");
 }
 

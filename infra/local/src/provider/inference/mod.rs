@@ -28,14 +28,10 @@ pub(crate) fn routes() -> Router<Provider> {
 
 async fn complete(State(provider): State<Provider>, headers: HeaderMap, body: Bytes) -> Result<Response, Refusal> {
     let (place, order, stream) = {
-        let (now, mut memory) = (provider.now(), provider.memory());
+        let (now, memory) = (provider.now(), provider.memory());
         let place = spender(&memory, &headers, now).map_err(Refusal::naming_user)?;
         let (order, stream) = asked_for(&body).map_err(Refusal::naming_user)?;
         admit(&memory, memory.key(place), &order, now).map_err(Refusal::naming_user)?;
-        let credits = memory.account().credits;
-        if order.model.is_free() && !memory.free.take(credits, now) {
-            return Err(Refusal::too_many(None).naming_user());
-        }
         (place, order, stream)
     };
     // Between the check and the charge, concurrent requests do not know of this one.

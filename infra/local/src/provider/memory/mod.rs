@@ -6,7 +6,6 @@ mod answers;
 mod bucket;
 mod changes;
 pub(crate) mod days;
-pub(crate) mod free;
 pub(crate) mod guardrail;
 pub(crate) mod key;
 mod past;
@@ -21,7 +20,6 @@ use jiff::Timestamp;
 use self::account::{Account, Charge, ManagementKey};
 use self::bucket::Bucket;
 use self::days::{DayUse, Days};
-use self::free::FreeRequests;
 use self::guardrail::Guardrail;
 use self::key::Key;
 use self::past::Past;
@@ -59,7 +57,6 @@ pub(crate) struct Memory {
     past: Past,
     /// The state of the rate limit (a quirk, so not stored).
     pub(crate) bucket: Bucket,
-    pub(crate) free: FreeRequests,
     /// What the public list says otherwise (a test's doing, so not stored).
     pub(crate) listed: ListedOtherwise,
     pub(crate) held: Vec<Charge>,
@@ -87,7 +84,6 @@ impl Memory {
             spent_by_keys: keys.iter().map(|key| key.credit.total()).sum(),
             past: Past::default(),
             bucket: Bucket::default(),
-            free: FreeRequests::default(),
             listed: ListedOtherwise::default(),
             held: Vec::new(),
             completions: 0,

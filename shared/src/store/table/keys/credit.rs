@@ -1,4 +1,4 @@
-//! Keys of what is known and told of the account's credit, and of its free models.
+//! Keys of what is known and told of the account's credit.
 
 use super::account::ACCOUNT;
 use super::{ItemKey, key};
@@ -16,9 +16,4 @@ pub fn purchase_terms() -> ItemKey {
 /// The models that are named here, as the provider's list has them.
 pub fn named_models() -> ItemKey {
     key(ACCOUNT, "NAMED-MODELS")
-}
-
-/// The account's allowance of free models.
-pub fn free_allowance() -> ItemKey {
-    key(ACCOUNT, "FREE-MODELS")
 }
