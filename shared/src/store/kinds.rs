@@ -25,7 +25,6 @@ use crate::domain::mail::digest::{AccountDigest, Digest};
 use crate::domain::people::role::Roles;
 use crate::domain::people::session::Session;
 use crate::domain::people::sign_in::{ASK_LASTS, SignIn};
-use crate::domain::programme::named_models::NamedModels;
 use crate::domain::programme::request::Request;
 use crate::domain::programme::rule_set::RuleSet;
 use crate::domain::programme::tiers::Tier;
@@ -217,8 +216,6 @@ kinds! {
     "account" Account(_): keys::account();
     // What the account spent on a day.
     "account-day" AccountDay(it): keys::account_day(it.day);
-    // The models that are named here, as the provider's list has them.
-    "named-models" NamedModels(_): keys::named_models();
     // How the books stood when a run listed the keys.
     "cut" AccountCut(it): keys::cut(it.as_of);
     // Foreign keys that were used since the cut before.

@@ -18,7 +18,6 @@ use bursar_core::domain::mail::digest::{AccountDigest, Digest};
 use bursar_core::domain::people::role::Roles;
 use bursar_core::domain::people::session::Session;
 use bursar_core::domain::people::sign_in::SignIn;
-use bursar_core::domain::programme::named_models::NamedModels;
 use bursar_core::domain::programme::request::Request;
 use bursar_core::domain::programme::rule_set::RuleSet;
 use bursar_core::domain::programme::tiers::Tier;
@@ -310,7 +309,6 @@ impl Snapshot {
             CapScan::KIND => decoded::<CapScan>(item).map(drop)?,
             BalanceNotice::KIND => decoded::<BalanceNotice>(item).map(drop)?,
             PurchaseTerms::KIND => self.purchase_terms = Some(decoded(item)?),
-            NamedModels::KIND => decoded::<NamedModels>(item).map(drop)?,
             MissingKey::KIND => decoded::<MissingKey>(item).map(drop)?,
             // A run's listing, the marks it held back, and grants' use by model have encodings of their own.
             "checkpoint-part" | "held-marks" | "model-rows" | "grant-models" => {}

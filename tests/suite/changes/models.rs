@@ -1,9 +1,6 @@
-//! Models that a form names for the first time are looked for in the provider's public list. What vanishes there later, or doubles
-//! its price, is told.
+//! Models that a form names for the first time are looked for in the provider's public list.
 
 use bursar_local::gate::{Matcher, Verdict};
-use bursar_local::inbox::Contents;
-use bursar_local::settle::LIMIT;
 use bursar_tests::stack::Left;
 
 use super::*;
@@ -88,50 +85,4 @@ async fn a_model_that_the_provider_does_not_list_is_refused_and_where_the_list_c
         ("console", "the provider did not do it"),
     ]);
     class.stack.finish_leaving(&[Left::PerhapsMails, left, Left::PerhapsUnmetFaults]).await;
-}
-
-#[tokio::test]
-async fn what_vanished_from_the_list_or_doubled_its_price_is_on_the_tiers_page_and_in_the_digest_of_monday() {
-    let class = Class::of(&[]).await;
-    let (stack, mut watch) = (&class.stack, class.watch());
-    let provider = stack.provider.clone().unwrap();
-    let admin = class.admin().await;
-    assert_eq!(edits(&admin, &[("models", &format!("{MINI} openai/gpt-4o"))]).await.status, 303);
-    crate::sync::sync(stack).await;
-    assert_eq!(admin.get(TIERS).await.texts("warning"), Vec::<String>::new());
-    // From 15 and 60 cents a million tokens to 15 cents and $1.20.
-    provider.list_model(MINI, Some((Nano::nanos(150), Nano::nanos(1_200)))).unwrap();
-    provider.list_model("openai/gpt-4o", None).unwrap();
-    for _ in 0..2 {
-        class.stack.clock.advance(SignedDuration::from_hours(1)).unwrap();
-        let report = crate::sync::sync(stack).await;
-        assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])), "{report}");
-    }
-    watch.check_after_sync().await;
-    let admin = class.admin().await;
-    let told = admin.get(TIERS).await.texts("warning");
-    assert!(told.len() == 2 && told[0].contains("does not list the model openai/gpt-4o any more"), "{told:?}");
-    assert!(told[1].contains("$0.15 in and $1.20 out now, and were $0.15 in and $0.60 out"), "{told:?}");
-    let down = stack.gate.at(Matcher::call(LIST).every(), Verdict::status(400));
-    let report = crate::sync::sync(stack).await;
-    assert!(report["complete"] == true && report["problems"][0].to_string().contains("list of models"), "{report}");
-    stack.gate.lift(down);
-
-    // Eight days hold a Monday.
-    stack.ses.unread();
-    let mut of_models = Vec::new();
-    for _ in 0..8 * 24 {
-        stack.clock.advance(SignedDuration::from_hours(1)).unwrap();
-        stack.invoke.invoke(FunctionName::ThresholdAlerts, json!({"task": "digest"})).await.unwrap();
-    }
-    stack.settle.settle(LIMIT).await.unwrap();
-    for mail in stack.ses.unread().into_iter().map(|mail| Contents::of(&mail.raw)) {
-        if mail.kind.as_deref() == Some("digest") && mail.subject.starts_with("The account") {
-            let text = mail.text.unwrap_or_default();
-            of_models.push(text.contains("does not list the model openai/gpt-4o") && text.contains("$1.20 out"));
-        }
-    }
-    assert_eq!(of_models.iter().filter(|has| **has).count(), 1, "in one of the Mondays: {of_models:?}");
-    let left = Left::PerhapsComplaints(&[("usage-sync", "the provider did not do it"), ("threshold-alerts", "")]);
-    class.stack.finish_leaving(&[Left::PerhapsMails, left]).await;
 }

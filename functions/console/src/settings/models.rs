@@ -1,5 +1,6 @@
 //! A list of models as a form writes it, and whether the provider lists the models and providers that are new in it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axum::http::StatusCode;
@@ -7,7 +8,6 @@ use bursar_core::deadline::Deadline;
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::programme::tiers::{self, Tiers};
 use bursar_core::provider::ProviderError;
-use bursar_core::provider::models::ModelList;
 use bursar_core::store::StoreError;
 use bursar_core::web::Site;
 
@@ -48,7 +48,7 @@ pub(crate) fn models_of(text: &str) -> Result<Vec<String>, String> {
 pub(crate) struct KnownModels {
     tiers: Tiers,
     /// Nothing where the list could not be read.
-    listed: Option<ModelList>,
+    listed: Option<BTreeSet<String>>,
 }
 
 /// Why models or providers cannot be saved.
@@ -100,7 +100,7 @@ impl KnownModels {
         let Some(listed) = &self.listed else {
             return refused(StatusCode::SERVICE_UNAVAILABLE, LIST_UNREAD.to_owned());
         };
-        let unknown: Vec<&str> = news.into_iter().filter(|model| listed.get(model).is_none()).collect();
+        let unknown: Vec<&str> = news.into_iter().filter(|model| !listed.contains(*model)).collect();
         if unknown.is_empty() {
             return None;
         }

@@ -9,12 +9,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::programme::named_models::ModelNews;
 use bursar_core::domain::programme::tiers::Tiers;
 use bursar_core::store::{Author, TierOutcome};
 use bursar_core::web::{Answer, Fault, Frame, RequestDeadline, Site, Visitor};
-
-use jiff::SignedDuration;
 
 use self::form::TierForm;
 use crate::access::{self, AdminAccess, Admins, Form};
@@ -26,9 +23,6 @@ const STALE: &str = "Nothing was saved: somebody else edited this tier meanwhile
 const REFUSED: &str = "Nothing was saved: see what is said beside the fields below.";
 const NAMED: &str = "Nothing was removed: the tier is in use.";
 
-/// How long the page tells that a price has doubled.
-const DEARER_TOLD_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
-
 #[derive(Template)]
 #[template(path = "tiers.html")]
 struct TiersPage<'a> {
@@ -36,8 +30,6 @@ struct TiersPage<'a> {
     csrf: &'a str,
     is_admin: bool,
     refusal: Option<&'static str>,
-    /// What vanished from the provider's list, or doubled its price.
-    news: Vec<String>,
     tiers: Vec<TierRow>,
     new: TierForm,
 }
@@ -101,9 +93,6 @@ async fn show(
     status: StatusCode,
 ) -> Result<Response, Fault> {
     let (tiers, named_by) = (site.table.tiers().await?, named_by(site).await?);
-    let dearer_since = site.clock.now() - DEARER_TOLD_FOR;
-    let news = site.table.named_models().await?.map_or_else(Vec::new, |models| models.to_be_mended(dearer_since));
-    let news = news.iter().map(ModelNews::to_string).collect();
     let refusal = refused.as_ref().map(|(_, why)| *why);
     let (mut rows, mut new) = (rows(&tiers, &named_by), TierForm::default());
     if let Some((form, _)) = refused {
@@ -113,7 +102,7 @@ async fn show(
         }
     }
     let csrf = visitor.csrf.reveal();
-    let page = TiersPage { frame: &site.frame, csrf, is_admin: true, refusal, news, tiers: rows, new };
+    let page = TiersPage { frame: &site.frame, csrf, is_admin: true, refusal, tiers: rows, new };
     Ok(Frame::page(status, &page))
 }
 

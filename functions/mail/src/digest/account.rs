@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use bursar_core::domain::credit::balance::Basis;
 use bursar_core::domain::mail::digest::{AccountDigest, ProgrammeLine, UnownedKey};
-use bursar_core::domain::programme::named_models::ModelNews;
 use bursar_core::domain::usage::crossing::per_cent;
 use bursar_core::domain::usage::forecast::RunsOut;
 use bursar_core::domain::values::format::{date_range, medium_date, time_in};
@@ -84,7 +83,7 @@ fn what_is_wrong(digest: &AccountDigest) -> Vec<String> {
             "{keys} would have been switched off by the nightly sync; we did not, since so many can be a mistake. The account page names them: look why, and if it is right let the next sync do it by one press there."
         )
     });
-    short.into_iter().chain(held_back).chain(digest.models.iter().map(ModelNews::to_string)).collect()
+    short.into_iter().chain(held_back).collect()
 }
 
 /// The facts that say how reliable the figures are.

@@ -45,13 +45,12 @@ impl Look<'_> {
     async fn compute_account(&self, programmes: &[Programme], due: Due) -> Result<AccountDigest> {
         let (table, weeks) = (self.table, due.weeks);
         let need = table.need(table.pot_sums(programmes).await?.to_come).await?;
-        let (days, account, sync, promised, foreign, models) = tokio::try_join!(
+        let (days, account, sync, promised, foreign) = tokio::try_join!(
             table.newest_account_days(DAYS_READ),
             table.account(),
             table.sync_state(),
             table.pot_sums(programmes),
             table.foreign_keys(),
-            table.named_models(),
         )?;
         let mut spent = Days::default();
         for used in account.iter().flat_map(|account| [&account.ours, &account.foreign]) {
@@ -80,7 +79,6 @@ impl Look<'_> {
             held_back: held_back.map_or(0, HeldBack::count),
             residual,
             residual_grew,
-            models: models.map_or_else(Vec::new, |models| models.news(due.mornings)),
             health: super::health(&sync),
             recipients: Vec::new(),
             queued: 0,

@@ -1,10 +1,9 @@
 //! Stage 6, rules: sends each guardrail its rules, once a run, since a change made at the provider has changed what students may
-//! call. It also looks which of the models that are named here the provider still lists, and at what price.
+//! call.
 
 use std::collections::HashMap;
 
 use anyhow::{Context, Result};
-use bursar_core::domain::programme::named_models::{self, NamedModels};
 use bursar_core::domain::programme::rule_set::{Guardrail, RuleSet, RulesOrder};
 use bursar_core::domain::values::id::RuleSetId;
 use bursar_core::provider::ProviderError;
@@ -12,7 +11,7 @@ use bursar_core::provider::guardrails::{GuardrailRules, ProviderGuardrail};
 use serde::{Deserialize, Serialize};
 
 use crate::journal::Journal;
-use crate::runner::{Runner, StageEnd, ensure_written};
+use crate::runner::{Runner, StageEnd};
 
 /// The state of stage 6.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -20,8 +19,6 @@ pub(crate) struct RulesDelivery {
     /// The last set that was seen to, in the order of their ids.
     reached: Option<RuleSetId>,
     seen: u16,
-    /// Whether the list of models was looked at.
-    has_looked: bool,
 }
 
 impl RulesDelivery {
@@ -29,10 +26,6 @@ impl RulesDelivery {
     pub(crate) async fn run(&mut self, runner: &Runner<'_>, journal: &mut Journal) -> Result<StageEnd> {
         if journal.key_refused().is_some() {
             return Ok(StageEnd::Done);
-        }
-        if !self.has_looked {
-            look_at_models(runner, journal).await?;
-            self.has_looked = true;
         }
         let asking = asking(runner);
         let mut sets = runner.table.rule_sets().await?;
@@ -81,25 +74,6 @@ impl RulesDelivery {
     pub(crate) fn seen(&self) -> u16 {
         self.seen
     }
-}
-
-/// Looks for the named models in the provider's public list. Where it cannot be read, the run is none the worse.
-async fn look_at_models(runner: &Runner<'_>, journal: &mut Journal) -> Result<()> {
-    let named = named_models::named_by(runner.programmes(), &runner.table.tiers().await?, runner.clock.now());
-    if named.is_empty() {
-        return Ok(());
-    }
-    let listed = match runner.provider.models(runner.until()).await {
-        Ok(listed) => listed,
-        Err(error) => {
-            journal.problem(format!("the list of models was not read: {error}"));
-            return Ok(());
-        }
-    };
-    let before = runner.table.named_models().await?;
-    let price = |slug: &str| listed.get(slug).copied();
-    let models = NamedModels::after(before.as_ref(), named, price, runner.clock.now());
-    ensure_written(runner.fenced().note_named_models(&models).await?)
 }
 
 /// The programmes that go on, by the rule sets that their keys are to be under.

@@ -1,7 +1,7 @@
 //! Events at the provider that are no calls of ours: spending, keys and workspaces changed by hand,
 //! corrections, management keys.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -12,7 +12,6 @@ use super::memory::key::Key;
 use super::memory::workspace::Workspace;
 use super::values::asked::Fields;
 use super::values::ids;
-use super::values::models;
 use super::values::money::Nano;
 use super::values::windows::Interval;
 
@@ -55,13 +54,6 @@ impl Provider {
     /// Deletes a guardrail, which then restricts no key any more.
     pub fn delete_guardrail(&self, id: &str) -> Result<()> {
         self.memory().remove_guardrail(id)
-    }
-
-    /// Lists a model at other prices of a token of the question and of the answer, or not at all.
-    pub fn list_model(&self, slug: &str, price: Option<(Nano, Nano)>) -> Result<()> {
-        let model = models::find(slug).with_context(|| format!("there is no model {slug}"))?;
-        self.memory().listed.set(model, price);
-        Ok(())
     }
 
     /// The models that a guardrail allows, as they were sent; `None` if it allows all, or is not there.

@@ -8,7 +8,6 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::credit::balance::BalanceNeed;
-use crate::domain::programme::named_models::ModelNews;
 use crate::domain::usage::days::{Accuracy, Days, Sum};
 use crate::domain::usage::forecast::RunsOut;
 use crate::domain::values::id::{GrantId, PersonId, ProgrammeId};
@@ -203,9 +202,6 @@ pub struct AccountDigest {
     pub residual: Option<Usd>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub residual_grew: Option<Usd>,
-    /// What vanished from the provider's list of models in the week, or doubled its price.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub models: Vec<ModelNews>,
     pub health: Health,
     #[serde(default)]
     pub recipients: Vec<PersonId>,

@@ -1,7 +1,6 @@
 //! A programme: what is offered to whom, when, and for how much money. Pages read it from forms, and the
 //! store writes it.
 
-pub mod named_models;
 pub mod request;
 pub mod rule_set;
 pub mod rules;

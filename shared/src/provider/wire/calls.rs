@@ -75,7 +75,7 @@ pub const OWN_KEY: Call =
 pub const CREDITS: Call =
     Call { name: "credits", method: Method::GET, path: "/credits", time_out: Duration::from_secs(5), again: READS };
 
-/// By `console`, `usage-sync`: models that a form names for the first time; what vanished or doubled its price.
+/// By `console`: models that a form names for the first time.
 pub const LIST_MODELS: Call =
     Call { name: "list models", method: Method::GET, path: "/models", time_out: Duration::from_secs(10), again: READS };
 

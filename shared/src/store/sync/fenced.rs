@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use crate::deadline::Deadline;
 use crate::domain::ledger::cut::AccountCut;
 use crate::domain::programme::Pot;
-use crate::domain::programme::named_models::NamedModels;
 use crate::domain::values::money::Usd;
 use crate::store::ledger::cuts::CutKeys;
 use crate::store::sync::account::{Account, AccountDay};
@@ -104,11 +103,6 @@ impl FencedTable<'_> {
     /// Writes the account's books of a day.
     pub async fn note_account_day(&self, day: &AccountDay) -> Result<bool, StoreError> {
         self.put_later(day, day.as_of).await
-    }
-
-    /// Writes how the provider's list has the named models.
-    pub async fn note_named_models(&self, models: &NamedModels) -> Result<bool, StoreError> {
-        self.put_later(models, models.as_of).await
     }
 
     /// Writes the cut of a complete run. A written cut stays, also when the run ends a second time.

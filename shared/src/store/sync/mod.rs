@@ -5,7 +5,6 @@ pub(super) mod checkpoints;
 pub(super) mod explained;
 pub(super) mod fenced;
 pub(super) mod held_back;
-pub(super) mod listed_models;
 pub(super) mod missing;
 pub(super) mod models;
 pub(super) mod runs;

@@ -13,7 +13,6 @@ use crate::domain::mail::digest::{
     ProgrammeLine, Spender, UnownedKey,
 };
 use crate::domain::mail::kind::MailKind;
-use crate::domain::programme::named_models::{ModelNews, NamedModel, NamedModels, PriceRise, TokenPrice};
 use crate::domain::usage::days::{Accuracy, Days, Sum};
 use crate::domain::usage::forecast::RunsOut;
 use crate::domain::usage::models::{GroupUse, Sums, UnattributedReason, UnattributedUse};
@@ -62,7 +61,6 @@ pub(super) fn items() -> String {
             raw(&some_model_rows()),
             raw(&a_balance_notice()),
             raw(&PurchaseTerms { version: 1, ..PurchaseTerms::default() }),
-            raw(&named_models()),
             raw(&some_grant_models()),
         ])
         .chain(digests())
@@ -183,7 +181,6 @@ fn digests() -> Vec<String> {
         held_back: 30,
         residual: Some(cent),
         residual_grew: Some(cent),
-        models: vec![ModelNews::Vanished { model: "openai/gpt-4o-mini".to_owned() }],
         health,
         recipients: vec![recipient.clone()],
         queued: 1,
@@ -221,15 +218,6 @@ fn some_model_rows() -> ModelRows {
 fn some_grant_models() -> GrantModels {
     let (day, as_of) = ("2026-01-02".parse().unwrap(), at("2026-01-03T00:20:00Z"));
     GrantModels { grants: "0a".to_owned(), day, as_of, until: at("2027-02-06T00:00:00Z"), bytes: vec![1, 2] }
-}
-
-fn named_models() -> NamedModels {
-    let price =
-        |micros| TokenPrice { prompt: Some(Usd::from_micros(micros)), completion: Some(Usd::from_micros(4 * micros)) };
-    let rise = PriceRise { at: at("2026-01-02T00:20:00Z"), from: price(150_000), to: price(300_000) };
-    let vanished_at = Some(at("2026-01-03T00:20:00Z"));
-    let model = NamedModel { price: price(300_000), vanished_at, dearer: Some(rise) };
-    NamedModels { as_of: at("2026-01-03T00:20:00Z"), models: [("openai/gpt-4o-mini".to_owned(), model)].into() }
 }
 
 fn an_account_entry() -> AccountEntry {

@@ -1,7 +1,6 @@
 //! The words of the account's digest.
 
 use bursar_core::domain::credit::balance::{BalanceNeed, Basis};
-use bursar_core::domain::programme::named_models::{ModelNews, TokenPrice};
 
 use super::*;
 
@@ -13,8 +12,6 @@ fn an_account_digest() -> AccountDigest {
         pot: Usd::from_dollars(4000),
         runs_out,
     };
-    let price =
-        |micros| TokenPrice { prompt: Some(Usd::from_micros(micros)), completion: Some(Usd::from_micros(4 * micros)) };
     let key =
         |digits: &str, cents, limit| UnownedKey { key: digits.repeat(32).parse().unwrap(), spent: usd(cents), limit };
     AccountDigest {
@@ -38,10 +35,6 @@ fn an_account_digest() -> AccountDigest {
         held_back: 30,
         residual: Some(usd(412)),
         residual_grew: Some(usd(12)),
-        models: vec![
-            ModelNews::Vanished { model: "openai/gpt-4o-mini".to_owned() },
-            ModelNews::Dearer { model: "a/one".to_owned(), from: price(150_000), to: price(300_000) },
-        ],
         health: Health { completed_at: Some(at("2026-11-16T00:20:00Z")), listed_at: Some(at("2026-11-16T00:20:00Z")) },
         recipients: Vec::new(),
         queued: 0,
@@ -67,10 +60,6 @@ async fn admins_read_of_the_account() {
     The balance is $299.45 below what keys may still spend. Buy credit, or lower budgets and caps.
 
     30 keys would have been switched off by the nightly sync; we did not, since so many can be a mistake. The account page names them: look why, and if it is right let the next sync do it by one press there.
-
-    The provider does not list the model openai/gpt-4o-mini any more. Name another where it stands: in a programme, a group or a tier.
-
-    The model a/one costs at least twice what it did: a million tokens are $0.30 in and $1.20 out now, and were $0.15 in and $0.60 out.
 
     == Programmes ==
 

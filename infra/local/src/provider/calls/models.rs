@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
@@ -14,18 +13,9 @@ pub(crate) fn routes() -> Router<Provider> {
     Router::new().route("/models", get(list)).route("/providers", get(providers))
 }
 
-async fn list(State(provider): State<Provider>) -> Json<Value> {
-    let memory = provider.memory();
-    let object = |model: &Model| {
-        let (prompt, completion) = memory.listed.price(model)?;
-        Some(json!({
-            "id": model.slug,
-            "canonical_slug": model.canonical,
-            "name": model.name,
-            "pricing": { "prompt": prompt.dollars(), "completion": completion.dollars() },
-        }))
-    };
-    Json(json!({ "data": models::all().iter().filter_map(object).collect::<Vec<_>>() }))
+async fn list() -> Json<Value> {
+    let object = |model: &Model| json!({ "id": model.slug, "canonical_slug": model.canonical, "name": model.name });
+    Json(json!({ "data": models::all().iter().map(object).collect::<Vec<_>>() }))
 }
 
 async fn providers() -> Json<Value> {

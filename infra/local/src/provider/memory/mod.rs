@@ -27,7 +27,6 @@ use self::shelf::Shelf;
 use self::workspace::Workspace;
 use super::quirks::Quirks;
 use super::values::ids;
-use super::values::models::ListedOtherwise;
 use super::values::money::Nano;
 use super::values::refusal::Refusal;
 use crate::base::state_file::StateFile;
@@ -57,8 +56,6 @@ pub(crate) struct Memory {
     past: Past,
     /// The state of the rate limit (a quirk, so not stored).
     pub(crate) bucket: Bucket,
-    /// What the public list says otherwise (a test's doing, so not stored).
-    pub(crate) listed: ListedOtherwise,
     pub(crate) held: Vec<Charge>,
     pub(crate) completions: u64,
 }
@@ -84,7 +81,6 @@ impl Memory {
             spent_by_keys: keys.iter().map(|key| key.credit.total()).sum(),
             past: Past::default(),
             bucket: Bucket::default(),
-            listed: ListedOtherwise::default(),
             held: Vec::new(),
             completions: 0,
             kept,

@@ -1,7 +1,5 @@
 //! The few models that the simulator sells, at realistic prices per token.
 
-use std::collections::BTreeMap;
-
 use super::money::Nano;
 
 pub(crate) struct Model {
@@ -82,21 +80,6 @@ const fn model(names: [&'static str; 4], nanos_per_token: [i64; 2], data: Data) 
     let [slug, canonical, name, provider] = names;
     let [prompt, completion] = nanos_per_token;
     Model { slug, canonical, name, provider, prompt: Nano::nanos(prompt), completion: Nano::nanos(completion), data }
-}
-
-/// What the public list says otherwise of some models: another price, or nothing at all. It says nothing of what they cost.
-#[derive(Debug, Default)]
-pub(crate) struct ListedOtherwise(BTreeMap<&'static str, Option<(Nano, Nano)>>);
-
-impl ListedOtherwise {
-    pub(crate) fn set(&mut self, model: &'static Model, price: Option<(Nano, Nano)>) {
-        self.0.insert(model.slug, price);
-    }
-
-    /// The price of each token as the list has it; `None` if it does not have the model.
-    pub(crate) fn price(&self, model: &Model) -> Option<(Nano, Nano)> {
-        self.0.get(model.slug).copied().unwrap_or(Some((model.prompt, model.completion)))
-    }
 }
 
 /// Every model.

@@ -60,11 +60,6 @@ impl Nano {
         Some(Nano(if negative { -value } else { value }))
     }
 
-    /// A price as the list of models prints it: decimal text.
-    pub(crate) fn dollars(self) -> String {
-        format!("{}.{:09}", self.0 / PER_USD, self.0 % PER_USD)
-    }
-
     /// The amount as the API prints it. The number is a double, as at the provider; below eight million
     /// dollars it loses no nano-dollar.
     pub(crate) fn json(self) -> Value {

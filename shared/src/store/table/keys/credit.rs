@@ -12,8 +12,3 @@ pub fn balance_notice() -> ItemKey {
 pub fn purchase_terms() -> ItemKey {
     key(ACCOUNT, "PURCHASES")
 }
-
-/// The models that are named here, as the provider's list has them.
-pub fn named_models() -> ItemKey {
-    key(ACCOUNT, "NAMED-MODELS")
-}
