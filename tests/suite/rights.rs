@@ -38,7 +38,7 @@ const PROGRAMME: &str = "/console/programmes/{id}";
 const ONE_GRANT: &str = "/console/programmes/{id}/grants/{grant}/";
 const ACTS: &str = "/console/programmes/{id}/grants/{grant}/{act}";
 
-const TABLE: [(&str, &str, Whose); 62] = [
+const TABLE: [(&str, &str, Whose); 61] = [
     ("GET", "/", Anybodys),
     ("POST", "/link", Anybodys),
     ("GET", "/c/{*anything}", Anybodys),
@@ -91,7 +91,6 @@ const TABLE: [(&str, &str, Whose); 62] = [
     ("GET", "/console/report.csv", Staffs),
     ("GET", "/console/account", Admins),
     ("POST", "/console/account/release", Admins),
-    ("POST", "/console/account/explain", Admins),
     ("POST", "/console/account/mail", Admins),
     ("POST", "/console/account/keys/assign", Admins),
     ("GET", "/console/account/statement", Admins),

@@ -97,7 +97,6 @@ fn routes(site: Site) -> Router {
         .route("/console/report.csv", get(report::file_of_several))
         .route("/console/account", get(account::page))
         .route("/console/account/release", post(account::release))
-        .route("/console/account/explain", post(account::explain))
         .route("/console/account/mail", post(account::send_again))
         .route("/console/account/keys/assign", post(owners::assign))
         .route("/console/account/statement", get(statement::page))

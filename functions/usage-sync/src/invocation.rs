@@ -79,7 +79,7 @@ async fn run_with(app: &App, trigger: Trigger, lease: &Lease, deadline: Deadline
                 programmes,
                 listed_at: state.listed_at,
                 restored_at: if table.is_copy(&meta) { Some(now) } else { state.restored_at },
-                explained_at: state.explained_at,
+                matched_at: state.matched_at,
                 cut_at: cut.map(|cut| cut.as_of),
             });
             (Checkpoint::of_run(new_ulid(now), now, table), progress)

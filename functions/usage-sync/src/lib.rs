@@ -62,7 +62,7 @@
 //!
 //! Each complete run leaves a cut (`domain/ledger/cut.rs`): the lifetime sums of programmes and of foreign keys, the
 //! opening, the residual, and the spending during the run. Together they are the account's total, and a statement is the
-//! difference of two cuts. Admins are alerted of a residual once, and again when it changes; one of them may explain it.
+//! difference of two cuts. Admins are alerted of a residual once, and again when it changes.
 //!
 //! Model use comes from one query by key name and model. Where its answer is truncated, the account's activity is asked for too,
 //! one call a day. A night takes one call, three with a truncated answer, and at most eight after missed nights. The last day is

@@ -63,8 +63,8 @@ pub(crate) struct Baseline {
     pub(crate) restored_at: Option<Timestamp>,
     /// When the newest cut through the books was made.
     pub(crate) cut_at: Option<Timestamp>,
-    /// When the last run began that explained all of the account's spending.
-    pub(crate) explained_at: Option<Timestamp>,
+    /// When the last complete run began that found no residual but the one told.
+    pub(crate) matched_at: Option<Timestamp>,
 }
 
 /// How a stage's turn ended.

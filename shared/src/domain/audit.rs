@@ -116,8 +116,6 @@ pub enum Act {
     Asked,
     /// An admin let the next sync do what its guard had held back.
     GuardReleased,
-    /// An admin explained a residual of the account.
-    ResidualExplained,
     /// An admin gave a programme keys that Bursar did not make, or took them back.
     KeysAssigned,
     KeysTakenBack,

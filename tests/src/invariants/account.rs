@@ -133,12 +133,6 @@ pub(super) fn releases_have_their_entry(step: &Step<'_>) -> Vec<String> {
     if confirmed.len() != usize::from(by_a_person.is_some()) {
         wrong.push(format!("an account was confirmed, or was not, and {} account entries say so", confirmed.len()));
     }
-    let (explained, new): (Vec<_>, Vec<_>) =
-        new.into_iter().partition(|entry| entry.what.act == Act::ResidualExplained);
-    let explained_so_far = |of: &Snapshot| of.sync.as_ref().map(|sync| sync.residual.explained).unwrap_or_default();
-    if explained.len() != usize::from(explained_so_far(step.now) != explained_so_far(before)) {
-        wrong.push(format!("a residual was explained, or was not, and {} account entries say so", explained.len()));
-    }
     let (set, new): (Vec<_>, Vec<_>) = new.into_iter().partition(|entry| entry.what.act == Act::PurchasesSet);
     let version = |of: &Snapshot| of.purchase_terms.map_or(0, |terms| terms.version);
     let changes = version(step.now).saturating_sub(version(before));

@@ -86,7 +86,7 @@ pub(super) fn between(
 
 /// How many marks orders may have left on an attempt. An order is postponed as often as it failed; a limit is
 /// ordered, about to be sent, and confirmed; rules are ordered and confirmed. A key is missing or found again, read for the last time, or
-/// explained.
+/// what was left on it is given back.
 fn marks_of_orders(was: Option<&Attempt>, is: &Attempt) -> u64 {
     let was = was.cloned().unwrap_or_else(|| Attempt::open(is.epoch, is.nonce.clone(), is.begun_at));
     let differs = [

@@ -4,7 +4,6 @@ use bursar_core::domain::audit::Act;
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::usage::days::{Days, KeyCounters};
 use bursar_core::domain::usage::reading::DailyUse;
-use bursar_core::domain::usage::reconciliation::KnownResidual;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{Account, AccountDay, ForeignKey, OrphanName, Run, SyncState, Table};
@@ -145,8 +144,7 @@ async fn only_admins_see_the_account_and_before_any_sync_nothing_is_said_to_be_n
 async fn the_money_is_held_against_what_is_reserved_and_the_residual_stands_day_by_day() {
     let stack = at_noon().await;
     let table = Table::new(&stack.config);
-    let residual = KnownResidual { explained: dollars(4), alerted: dollars(4) };
-    set_state(&stack, SyncState { residual, ..good() }).await;
+    set_state(&stack, good()).await;
     for (of, spent, residual) in [("2026-11-17", 52, 0), ("2026-11-19", 56, 2), ("2026-11-20", 60, 4)] {
         let used = DailyUse::on_one(date("2026-11-19"), dollars(42));
         let account = Account { as_of: at(LOOKED), ours: used.clone(), foreign: DailyUse::default() };

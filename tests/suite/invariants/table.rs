@@ -21,13 +21,13 @@ use bursar_core::domain::programme::Pot;
 use bursar_core::domain::programme::rule_set::{Guardrail, RuleSet};
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
 use bursar_core::domain::usage::reading::DailyUse;
-use bursar_core::domain::usage::reconciliation::{AccountSpending, KnownResidual};
+use bursar_core::domain::usage::reconciliation::AccountSpending;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{Epoch, PersonId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::token::{Code, LinkToken};
 use bursar_core::domain::values::window::{Window, utc_date};
-use bursar_core::store::{AssignedUse, Enrolment, Link, MailState, OutboxRow, QueuedMail, SyncState, Totals, keys};
+use bursar_core::store::{AssignedUse, Enrolment, Link, MailState, OutboxRow, QueuedMail, Totals, keys};
 use serde_json::json;
 use ulid::Ulid;
 
@@ -334,10 +334,6 @@ fn account() -> Vec<Row> {
     rows! {
         Live, "I16", "were set 1 times, and 0 account entries say so", |scene| {
             scene.keep(&PurchaseTerms { version: 1, ..PurchaseTerms::default() }).await
-        };
-        Live, "I16", "a residual was explained, or was not, and 0 account entries say so", |scene| {
-            let residual = KnownResidual { explained: Usd::CENT, alerted: Usd::CENT };
-            scene.keep(&SyncState { residual, version: 1, ..SyncState::default() }).await
         };
         Live, "I16", "1 account entries are of no change", |scene| {
             let what = AuditDetail::new(audit::Act::GuardReleased).changing(scene.now, "released");

@@ -67,12 +67,12 @@ async fn each_alarm_says_what_and_how_much_and_leads_to_the_account() {
     No key explains $4.13 that the account spent
 
     Day: 20 November 2026
-    New, and not explained yet: $4.120003
+    New: $4.120003
     Spending not matched to a key, in all: $6.120003
     Rounding may come to: $0.000214
     Found: 20 November 2026, 10:00 (UTC)
 
-    The account spent more than all keys together. A key that somebody made and deleted between two syncs and the provider's own chat page are usual reasons; a management key in the wrong hands is another. The account page shows it day by day, and the provider's activity page what was called. Once you know why it is so, say it on the account page. You hear of it again only when it changes.
+    The account spent more than all keys together. A key that somebody made and deleted between two syncs and the provider's own chat page are usual reasons; a management key in the wrong hands is another. The account page shows it day by day, and the provider's activity page what was called. You hear of it again only when it changes.
 
     See the account:
     [origin]/console/account

@@ -3,19 +3,16 @@
 mod another;
 mod credit;
 mod days;
-mod explain;
 mod foreign_act;
 mod given_up;
 mod keys;
 mod mail;
 mod page;
 mod release;
-mod residual;
 mod syncs;
 mod warnings;
 
 pub(crate) use credit::purchases;
-pub(crate) use explain::explain;
 pub(crate) use foreign_act::act_on_foreign_key;
 pub(crate) use given_up::send_again;
 pub(crate) use page::{Refused, page, show};

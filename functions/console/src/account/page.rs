@@ -18,7 +18,6 @@ use super::days::{self, Day};
 use super::foreign_act::{self, KeyForm};
 use super::keys::{ForeignKeys, OrphanKey};
 use super::mail::MailSection;
-use super::residual::Residual;
 use super::syncs::SyncRun;
 use super::warnings;
 use crate::access::AdminAccess;
@@ -59,7 +58,6 @@ struct AccountPage<'a> {
     notes: Vec<String>,
     /// The newest day's sums.
     newest: Option<AccountDay>,
-    residual: Option<Residual>,
     days: Vec<Day>,
     keys: ForeignKeys,
     owners: KeyOwners,
@@ -76,8 +74,6 @@ struct AccountPage<'a> {
 /// The texts of a form that was refused, kept for another try.
 #[derive(Default)]
 pub(crate) struct Refused {
-    /// The reason of a residual, with what is wrong with it.
-    pub(crate) reason: Option<(String, String)>,
     pub(crate) purchases: Option<PurchasesForm>,
     pub(crate) owner: Option<TypedOwner>,
     /// The form of an act on a foreign key.
@@ -190,7 +186,6 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, refu
         ),
         spent,
         is_summed: account.is_some(),
-        residual: days.first().map(|day| Residual::of(day, &state, refused.reason)),
         newest: days.first().cloned(),
         days: days::of(&days, DAYS.unsigned_abs() as usize),
         keys,

@@ -72,7 +72,6 @@ fn words(act: Act) -> &'static str {
         Act::KeysTakenBack => "keys made elsewhere were taken back from the programme",
         Act::ForeignActBegun => "an admin pressed to change a key that nobody here made",
         Act::ForeignActConcluded => "the provider answered that",
-        Act::ResidualExplained => "what no key explains was explained",
         Act::AccountConfirmed => "another management key is of the account",
         Act::MailSentAgain => "mail that was given up was sent again",
         Act::MailAllowed => "mail to the address is tried again",

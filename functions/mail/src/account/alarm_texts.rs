@@ -30,13 +30,13 @@ impl AlarmText {
                 };
                 let facts = vec![
                     ("Day", long_date(alarm.day)),
-                    ("New, and not explained yet", exact(*news)),
+                    ("New", exact(*news)),
                     ("Spending not matched to a key, in all", exact(*residual)),
                     ("Rounding may come to", exact(*tolerance)),
                 ];
                 let next = format!(
-                    "{what} The account page shows it day by day, and the provider's activity page what was called. Once you know why \
-                     it is so, say it on the account page. You hear of it again only when it changes."
+                    "{what} The account page shows it day by day, and the provider's activity page what was called. You hear of \
+                     it again only when it changes."
                 );
                 AlarmText { subject, facts, next, leads_to: AccountPlace::Account }
             }

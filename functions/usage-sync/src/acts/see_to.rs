@@ -99,9 +99,9 @@ async fn try_to(runner: &Runner<'_>, finding: &Finding) -> Result<FindingOutcome
         FindingKind::Forsaken => {
             runner.table.act(at, View::close_abandoned).await?;
         }
-        FindingKind::Explained => {
-            if let Some(explained_at) = runner.baseline.explained_at {
-                runner.table.act(at, |view, _| view.explained(explained_at)).await?;
+        FindingKind::GiveBackRest => {
+            if let Some(matched_at) = runner.baseline.matched_at {
+                runner.table.act(at, |view, _| view.give_back_rest(matched_at)).await?;
             }
         }
         FindingKind::LiveIsDisabled { epoch, key, summed, .. } => {

@@ -4,7 +4,7 @@
 use anyhow::Result;
 use bursar_core::domain::ledger::cut::{AccountCut, ProgrammeCut};
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
-use bursar_core::domain::usage::reconciliation::{AccountSpending, Reconciled};
+use bursar_core::domain::usage::reconciliation::{AccountSpending, Reconciled, is_new};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::provider::account::Credits;
@@ -95,26 +95,17 @@ pub(crate) async fn write_account(
     Ok(())
 }
 
-/// Raises an alarm about a residual that admins do not know. Returns how much of it they know by now. An
-/// alarm recorded today keeps its text; what is new is reported on another day.
-pub(crate) async fn tell_of_the_residual(
-    runner: &Runner<'_>,
-    residual: Usd,
-    tolerance: Usd,
-    state: &SyncState,
-) -> Result<Usd> {
-    let known = state.residual;
-    if known.explains(residual, tolerance) {
-        return Ok(known.explained);
-    }
-    if known.tells(residual, tolerance) {
-        return Ok(known.alerted);
+/// Raises an alarm about a residual that is new. Returns the one that admins were told last. An alarm recorded
+/// today keeps its text; what is new is reported on another day.
+pub(crate) async fn tell_of_the_residual(runner: &Runner<'_>, residual: Usd, tolerance: Usd, told: Usd) -> Result<Usd> {
+    if !is_new(residual, told, tolerance) {
+        return Ok(told);
     }
     let now = runner.clock.now();
-    let alarm = Alarm::now(Cause::Residual { residual, news: residual - known.alerted, tolerance }, now);
+    let alarm = Alarm::now(Cause::Residual { residual, news: residual - told, tolerance }, now);
     alarms::raise(runner, &alarm).await?;
     match runner.table.alarm(alarm.day, &alarm.name()).await? {
         Some(Alarm { cause: Cause::Residual { residual: told, .. }, .. }) => Ok(told),
-        _ => Ok(known.alerted),
+        _ => Ok(told),
     }
 }

@@ -49,8 +49,8 @@ pub(crate) enum FindingKind {
     LimitSeen { epoch: Epoch, listed: ListedLimit, asked: Timestamp },
     /// An attempt too old to be under way, although its grant is still in the state of minting.
     Forsaken,
-    /// The rest of a gone key, which the account's sums by now show to be unused.
-    Explained,
+    /// The rest of a gone key, which the account's sums by now show to be unused, or told as a residual.
+    GiveBackRest,
     /// One of the programme's rules is due.
     Rule { last_used_at: Option<Timestamp> },
     /// A key that may be deleted at the provider.

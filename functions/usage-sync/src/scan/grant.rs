@@ -274,9 +274,9 @@ fn of_the_grant(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
     if context.is_whole && matches!(grant.state, GrantState::Minting { .. }) && grant.attempts.iter().any(is_forsaken) {
         kinds.push(FindingKind::Forsaken);
     }
-    let is_explained = |since: Timestamp| context.baseline.explained_at.is_some_and(|explained| since < explained);
-    if grant.attempts.iter().filter_map(|attempt| attempt.rest_promised_since).any(is_explained) {
-        kinds.push(FindingKind::Explained);
+    let is_matched = |since: Timestamp| context.baseline.matched_at.is_some_and(|matched| since < matched);
+    if grant.attempts.iter().filter_map(|attempt| attempt.rest_promised_since).any(is_matched) {
+        kinds.push(FindingKind::GiveBackRest);
     }
     let never_claimed = grant.state == GrantState::Invited && now >= view.programme.settings.claim_closes_at();
     if grant.has_place && never_claimed {

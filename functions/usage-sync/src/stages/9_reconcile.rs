@@ -4,6 +4,7 @@
 
 use anyhow::{Result, bail};
 use bursar_core::domain::mail::alarm::Cause;
+use bursar_core::domain::usage::reconciliation::is_new;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{HeldBack, SyncState};
 use ulid::Ulid;
@@ -45,12 +46,12 @@ pub(crate) struct Evidence<'a> {
 
 /// The changes to the sync's state.
 struct StateChange {
-    before: SyncState,
     books: Option<Books>,
-    /// The part of the residual that the admins know.
-    alerted: Usd,
+    /// The residual that admins were told last.
+    told: Usd,
     is_read: bool,
-    is_explained: bool,
+    /// Whether there is no residual but the one told before.
+    is_matched: bool,
 }
 
 impl Reconciliation {
@@ -98,17 +99,17 @@ impl Reconciliation {
         let books = books.map(|(before, after)| Books::of(before, after, &account, &state));
         self.residual = books.map(|books| books.parts().residual);
         let tolerance = account.tolerance();
-        let is_explained = self.residual.is_some_and(|residual| state.residual.explains(residual, tolerance));
+        let is_matched = self.residual.is_some_and(|residual| !is_new(residual, state.residual_told, tolerance));
         // Sums first: the state that says how far they are known comes after them.
         evidence.models.write(runner, evidence.rows, journal).await?;
         if is_read {
             write_account(runner, &account, books, self.is_complete).await?;
         }
-        let alerted = match self.residual {
-            Some(residual) => tell_of_the_residual(runner, residual, tolerance, &state).await?,
-            None => state.residual.alerted,
+        let told = match self.residual {
+            Some(residual) => tell_of_the_residual(runner, residual, tolerance, state.residual_told).await?,
+            None => state.residual_told,
         };
-        let change = StateChange { before: state, books, alerted, is_read, is_explained };
+        let change = StateChange { books, told, is_read, is_matched };
         self.write_state(runner, &evidence, change).await?;
         if self.is_complete {
             evidence.listing.witnesses().remember(runner, &evidence.actions.outcomes().purged).await?;
@@ -131,10 +132,7 @@ impl Reconciliation {
             if tried.as_ref() == Some(&state) {
                 return Ok(());
             }
-            // An admin who explained it meanwhile knows it too.
-            if state.residual == change.before.residual {
-                state.residual.alerted = change.alerted;
-            }
+            state.residual_told = change.told;
             state.opening = change.books.map_or(state.opening, |books| Some(books.parts().opening));
             let after = self.state_after(runner, evidence, &change, state, let_through);
             if runner.fenced().set_sync_state(&after).await? {
@@ -162,8 +160,8 @@ impl Reconciliation {
         if self.is_complete {
             after.completed_at = began_at;
         }
-        if self.is_complete && change.is_explained {
-            after.explained_at = after.explained_at.max(began_at);
+        if self.is_complete && change.is_matched {
+            after.matched_at = began_at;
         }
         // A partial recovery counts too: it proves that the table was restored.
         let recovered_at = began_at.filter(|_| evidence.actions.outcomes().has_recovered);

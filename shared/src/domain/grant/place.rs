@@ -11,8 +11,8 @@
 //! press the key is read by its hash, for everything else by the next listing. A student's own replacement has its final reading
 //! at once, since later use lowers the next limit.
 //!
-//! The rest of the limit of a key that is gone stays promised until a complete run finds that the account spent nothing
-//! unexplained.
+//! The rest of the limit of a key that is gone stays promised until a complete run finds no residual but the one that admins were
+//! told.
 
 use std::cmp::Ordering;
 

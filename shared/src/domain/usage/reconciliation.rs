@@ -47,25 +47,9 @@ impl Reconciled {
     }
 }
 
-/// The known part of the residual.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KnownResidual {
-    /// The amount that a person explained.
-    pub explained: Usd,
-    /// The amount that the admins were last alerted of.
-    pub alerted: Usd,
-}
-
-impl KnownResidual {
-    /// Whether all of the residual is explained, apart from rounding.
-    pub fn explains(&self, residual: Usd, tolerance: Usd) -> bool {
-        (residual - self.explained).abs() <= tolerance
-    }
-
-    /// Whether the admins were alerted of all of it.
-    pub fn tells(&self, residual: Usd, tolerance: Usd) -> bool {
-        (residual - self.alerted).abs() <= tolerance
-    }
+/// Whether a residual differs, by more than rounding, from the one that admins were told last.
+pub fn is_new(residual: Usd, told: Usd, tolerance: Usd) -> bool {
+    (residual - told).abs() > tolerance
 }
 
 impl Opening {
@@ -106,6 +90,13 @@ mod tests {
         assert_eq!((more.residual, more.unsettled), (usd(-20), usd(0)));
         let lagging = Reconciled::of(spent(50, 60), usd(75), None);
         assert_eq!((lagging.opening, lagging.residual), (opening(-15, -15), usd(0)));
+    }
+
+    #[test]
+    fn a_residual_is_new_once_and_again_when_it_changes_by_more_than_rounding() {
+        let is_new_after = |told, residual| is_new(usd(residual), usd(told), usd(3));
+        assert!(!is_new_after(0, 3) && is_new_after(0, 4) && is_new_after(0, -4));
+        assert!(!is_new_after(4, 4) && !is_new_after(4, 7) && is_new_after(4, 8) && is_new_after(4, 0));
     }
 
     proptest! {

@@ -2,7 +2,6 @@
 
 pub(super) mod account;
 pub(super) mod checkpoints;
-pub(super) mod explained;
 pub(super) mod fenced;
 pub(super) mod held_back;
 pub(super) mod missing;

@@ -6,9 +6,10 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
-use crate::domain::usage::reconciliation::{KnownResidual, Opening};
+use crate::domain::usage::reconciliation::Opening;
 use crate::domain::values::id::{KeyName, PersonId};
 use crate::domain::values::key::KeyHash;
+use crate::domain::values::money::Usd;
 use crate::store::table::{StoreError, Table, keys};
 
 /// The state of the sync from one run to the next.
@@ -32,13 +33,13 @@ pub struct SyncState {
     /// The account's spending beyond all known keys at the first complete run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opening: Option<Opening>,
-    /// The residual as it was last explained and last reported.
+    /// The residual that admins were told last.
     #[serde(default)]
-    pub residual: KnownResidual,
-    /// When the last complete run began that left nothing new unexplained. What was left on keys that are
-    /// gone by then is free.
+    pub residual_told: Usd,
+    /// When the last complete run began that found no residual but the one told. What was left on keys that
+    /// are gone by then is free.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
-    pub explained_at: Option<Timestamp>,
+    pub matched_at: Option<Timestamp>,
     /// When a restored table was last recovered; keys are not deleted for some time after it.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub restored_at: Option<Timestamp>,

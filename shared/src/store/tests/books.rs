@@ -10,7 +10,7 @@ use crate::domain::ledger::mailed::{MailedRow, MailedStatement};
 use crate::domain::ledger::owner::KeyOwner;
 use crate::domain::ledger::statement::{RowKind, StatementRow};
 use crate::domain::usage::reading::DailyUse;
-use crate::domain::usage::reconciliation::{AccountSpending, KnownResidual, Opening};
+use crate::domain::usage::reconciliation::{AccountSpending, Opening};
 use crate::domain::values::money::Usd;
 use crate::store::ledger::cuts::CutKeys;
 use crate::store::ledger::owners::AssignedUse;
@@ -31,8 +31,8 @@ pub(super) fn a_full_sync_state() -> SyncState {
         listed_at: Some(since),
         completed_at: Some(since),
         opening: Some(Opening { least: Usd::from_dollars(3), most: Usd::from_dollars(4) }),
-        residual: KnownResidual { explained: Usd::from_dollars(1), alerted: Usd::from_dollars(2) },
-        explained_at: Some(at("2026-01-03T00:20:00Z")),
+        residual_told: Usd::from_dollars(2),
+        matched_at: Some(at("2026-01-03T00:20:00Z")),
         restored_at: Some(since),
         orphan_names: vec![OrphanName::of(&hash("5a"), &name, true)],
         models_since: Some("2025-12-01".parse().unwrap()),

@@ -63,7 +63,6 @@ pub(super) fn history_entry(entry: Entry) -> HistoryData {
         | Act::TierEdited
         | Act::KeysAssigned
         | Act::KeysTakenBack
-        | Act::ResidualExplained
         | Act::AccountConfirmed
         | Act::MailSentAgain
         | Act::AlertResent

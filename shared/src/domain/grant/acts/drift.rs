@@ -5,7 +5,7 @@
 //! What was found may be due to an act since.
 //!
 //! A key that is gone keeps what it was recorded to have used. The rest of its limit stays promised until the account's sums
-//! explain it.
+//! show that it was not used, or what was used of it was told as a residual.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -109,12 +109,12 @@ impl View {
         Ok(change.audited(Act::Stopped, &self.grant, Some(Stopped::GoneAtProvider.as_str().to_owned())))
     }
 
-    /// Gives back what was left of the limits of keys that are gone, after the account's sums showed that
-    /// nobody used it. Returns `Unchanged` if nothing of that kind is reserved.
-    pub fn explained(&self, explained_at: Timestamp) -> Result<Change, Unchanged> {
+    /// Gives back what was left of the limits of keys that are gone, after a complete run found no
+    /// residual but the one told. Returns `Unchanged` if nothing of that kind is reserved.
+    pub fn give_back_rest(&self, matched_at: Timestamp) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync);
         for gone in &mut change.grant.attempts {
-            gone.rest_promised_since = gone.rest_promised_since.filter(|since| *since >= explained_at);
+            gone.rest_promised_since = gone.rest_promised_since.filter(|since| *since >= matched_at);
         }
         (change.grant.attempts != self.grant.attempts).then_some(change).ok_or(Unchanged)
     }

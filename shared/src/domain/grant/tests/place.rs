@@ -205,14 +205,14 @@ fn a_key_that_was_handed_back_gives_its_place_back_and_another_takes_it_anew() {
 }
 
 #[test]
-fn of_a_key_that_is_gone_the_rest_of_its_limit_stays_promised_until_the_account_explains_it() {
+fn of_a_key_that_is_gone_the_rest_of_its_limit_stays_promised_until_a_later_run_finds_no_new_residual() {
     let mut story = Story::claimed();
     story.revoked();
     story.apply(story.view.found_gone(story.view.grant.version, Epoch::new(1), &hash('a'), story.now).unwrap()).now +=
         24.hours();
     assert_eq!(story.counted().view.pot.reserved, dollars(20));
-    assert_eq!(story.view.explained(story.now - 25.hours()), Err(Unchanged), "that was before");
-    let change = story.view.explained(story.now - 1.hour()).unwrap();
+    assert_eq!(story.view.give_back_rest(story.now - 25.hours()), Err(Unchanged), "that was before");
+    let change = story.view.give_back_rest(story.now - 1.hour()).unwrap();
     assert_eq!(story.apply(change).view.pot.reserved, Usd::ZERO);
 }
 
