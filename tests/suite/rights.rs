@@ -95,7 +95,6 @@ const TABLE: [(&str, &str, Whose); 61] = [
     ("POST", "/console/account/keys/assign", Admins),
     ("GET", "/console/account/statement", Admins),
     ("GET", "/console/account/statement.csv", Admins),
-    ("POST", "/console/account/purchases", Admins),
     ("POST", "/console/account/keys/{hash}", Admins),
     // An unknown path is 404 only for a person who is signed in.
     ("GET", "/console/nothing", Visitors),

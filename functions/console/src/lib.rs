@@ -101,7 +101,6 @@ fn routes(site: Site) -> Router {
         .route("/console/account/keys/assign", post(owners::assign))
         .route("/console/account/statement", get(statement::page))
         .route("/console/account/statement.csv", get(statement::csv))
-        .route("/console/account/purchases", post(account::purchases))
         .route("/console/account/keys/{hash}", post(account::act_on_foreign_key))
         .fallback(nothing)
         .method_not_allowed_fallback(nothing)

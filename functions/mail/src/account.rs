@@ -10,7 +10,6 @@ use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::people::role::is_among;
 use bursar_core::domain::values::format::time_in;
 use bursar_core::domain::values::id::{PersonId, ProgrammeId};
-use bursar_core::domain::values::money::Usd;
 use bursar_core::store::StoreError;
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -50,8 +49,6 @@ enum AccountPlace {
 struct NamedAccount {
     /// The programme's name.
     programme: String,
-    /// The names of the alarm's programmes, with the amount of each.
-    programmes: Vec<(String, Usd)>,
     /// The unsent mails that the alarm counts.
     unsent: UnsentMails,
 }
@@ -80,11 +77,6 @@ impl App {
         match &alarm.cause {
             Cause::RulesRefused { programme, .. } | Cause::Stuck { programme, .. } => {
                 named.programme = self.name_of(programme).await?;
-            }
-            Cause::CreditLapses { programmes, .. } => {
-                for (programme, left) in programmes {
-                    named.programmes.push((self.name_of(programme).await?, *left));
-                }
             }
             Cause::Unsent { mail, code, first } => named.unsent = self.unsent(alarm.day, *mail, code, *first).await?,
             _ => {}

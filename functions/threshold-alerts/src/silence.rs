@@ -53,7 +53,6 @@ impl Watch<'_> {
             now_found(stuck.map(|since| Cause::Stuck { programme: id.clone(), since }));
         }
         alarms.extend(failures.take("the balance", credit::balance(table, programmes, now, deadline).await));
-        alarms.extend(failures.take("credit that could lapse", credit::lapses(table, programmes, now).await));
         alarms.extend(failures.take("mail that waits", mail_that_waits(table, now).await));
         alarms.extend(failures.take("what SES reports", missing_events(table, now).await));
         let mut raised = 0;

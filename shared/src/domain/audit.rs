@@ -123,8 +123,6 @@ pub enum Act {
     ForeignActBegun,
     /// The provider answered what came of that.
     ForeignActConcluded,
-    /// An admin said how long a purchase of credit takes, and when credit lapses.
-    PurchasesSet,
     /// An admin confirmed that another management key is of this deployment's account, although it finds none
     /// of the keys that were listed before.
     AccountConfirmed,

@@ -13,7 +13,6 @@ use jiff::Timestamp;
 
 use crate::domain::audit::{AccountEntry, Entry};
 use crate::domain::credit::balance::BalanceNotice;
-use crate::domain::credit::purchase::PurchaseTerms;
 use crate::domain::grant::Grant;
 use crate::domain::ledger::cut::AccountCut;
 use crate::domain::ledger::foreign_act::ForeignAct;
@@ -185,8 +184,6 @@ kinds! {
     "mailed-statement" MailedStatement(it): keys::mailed_statement(it.month);
     // What was last told of the balance.
     "balance-notice" BalanceNotice(_): keys::balance_notice();
-    // How long a purchase of credit takes, and when credit lapses.
-    "purchase-terms" PurchaseTerms(_): keys::purchase_terms();
 
     // What the syncs know of themselves.
     "sync" SyncState(_): keys::sync_state();

@@ -14,7 +14,6 @@ mod table;
 mod tests;
 
 pub use alerts::caps::{CapScan, CapScanPosition};
-pub use alerts::credit::TermsOutcome;
 pub use alerts::resend::AlertAgain;
 pub use grants::act::{ActOutcome, Decision};
 pub use grants::enrolment::{Enrolment, INVITED_AT_ONCE, NewPerson};

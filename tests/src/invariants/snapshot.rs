@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use bursar_core::domain::audit::{AccountEntry, Entry};
 use bursar_core::domain::credit::balance::BalanceNotice;
-use bursar_core::domain::credit::purchase::PurchaseTerms;
 use bursar_core::domain::grant::{Grant, Reading};
 use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::domain::ledger::foreign_act::ForeignAct;
@@ -93,7 +92,6 @@ pub struct Snapshot {
     /// The state of the sync.
     pub sync: Option<SyncState>,
     pub account_entries: Vec<AccountEntry>,
-    pub purchase_terms: Option<PurchaseTerms>,
     /// The items that have no known kind, or are not what their kind says, with the reason.
     pub unknown: Vec<String>,
     pub keys: Vec<ProviderKey>,
@@ -197,7 +195,6 @@ impl Snapshot {
             account_digests: Vec::new(),
             sync: None,
             account_entries: Vec::new(),
-            purchase_terms: None,
             unknown: Vec::new(),
             keys: Vec::new(),
             pending: Vec::new(),
@@ -308,7 +305,6 @@ impl Snapshot {
             Request::KIND => decoded::<Request>(item).map(drop)?,
             CapScan::KIND => decoded::<CapScan>(item).map(drop)?,
             BalanceNotice::KIND => decoded::<BalanceNotice>(item).map(drop)?,
-            PurchaseTerms::KIND => self.purchase_terms = Some(decoded(item)?),
             MissingKey::KIND => decoded::<MissingKey>(item).map(drop)?,
             // A run's listing, the marks it held back, and grants' use by model have encodings of their own.
             "checkpoint-part" | "held-marks" | "model-rows" | "grant-models" => {}

@@ -7,7 +7,6 @@ use std::pin::Pin;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::{self, AccountEntry, Actor, AuditDetail, Entry};
-use bursar_core::domain::credit::purchase::PurchaseTerms;
 use bursar_core::domain::grant::{AttemptState, GRACE, GrantState, Notice, SwitchState};
 use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::domain::ledger::mailed::{MailedRow, MailedStatement};
@@ -332,9 +331,6 @@ fn history() -> Vec<Row> {
 
 fn account() -> Vec<Row> {
     rows! {
-        Live, "I16", "were set 1 times, and 0 account entries say so", |scene| {
-            scene.keep(&PurchaseTerms { version: 1, ..PurchaseTerms::default() }).await
-        };
         Live, "I16", "1 account entries are of no change", |scene| {
             let what = AuditDetail::new(audit::Act::GuardReleased).changing(scene.now, "released");
             let (at, by) = (scene.now, Actor::Person(PersonId::random()));

@@ -2,7 +2,7 @@
 //! there are.
 
 use bursar_core::domain::credit::balance::{BalanceNeed, Basis};
-use bursar_core::domain::credit::purchase::{CreditFacts, Purchase, PurchaseTerms};
+use bursar_core::domain::credit::purchase::{CreditFacts, Purchase};
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::day::MailDay;
 use bursar_core::domain::mail::kind::MailKind;
@@ -269,7 +269,7 @@ async fn what_fell_silent_and_what_did_not_arrive_is_said_with_what_to_do() {
         let need = BalanceNeed { amount: Usd::from_dollars(amount), basis };
         let (nothing, balance, to_come) = (Days::default(), Usd::from_dollars(45), Usd::from_dollars(60));
         let facts = CreditFacts { balance, to_come, ours: &nothing, foreign: &nothing, listed_at: None, ends_at: None };
-        Cause::Balance { need, purchase: Purchase::of(&facts, &PurchaseTerms::default()), alerted_at }
+        Cause::Balance { need, purchase: Purchase::of(&facts), alerted_at }
     };
     let two_weeks = office.told(short(70, Basis::TwoWeeks)).await;
     assert!(two_weeks.starts_with("The balance is $25 short of what two weeks use\n"), "{two_weeks}");
@@ -285,7 +285,7 @@ async fn what_fell_silent_and_what_did_not_arrive_is_said_with_what_to_do() {
     To be bought, in whole hundreds: $100
     Found: 20 November 2026, 10:00 (UTC)
 
-    What programmes can still cost is more than the balance; credit is bought in whole hundreds. No day can be named, since no key used anything in the last 28 days; a purchase takes 30 days. When the balance is gone every key of the account is refused, for free models too. Buy credit at the provider; if it is bought by itself as it is used, look whether that still works and is enough. If nobody can buy more, lower budgets and caps. You hear of it again when the day for buying moves by a week, when the balance does not last two weeks, and when that is worse by a tenth.
+    What programmes can still cost is more than the balance; credit is bought in whole hundreds. No day can be named, since no key used anything in the last 28 days. When the balance is gone every key of the account is refused, for free models too. Buy credit at the provider; if it is bought by itself as it is used, look whether that still works and is enough. If nobody can buy more, lower budgets and caps. You hear of it again when the day for buying moves by a week, when the balance does not last two weeks, and when that is worse by a tenth.
 
     See the account:
     [origin]/console/account

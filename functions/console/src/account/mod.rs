@@ -12,7 +12,6 @@ mod release;
 mod syncs;
 mod warnings;
 
-pub(crate) use credit::purchases;
 pub(crate) use foreign_act::act_on_foreign_key;
 pub(crate) use given_up::send_again;
 pub(crate) use page::{Refused, page, show};

@@ -3,6 +3,7 @@
 
 use askama::Template;
 use axum::extract::{Query, State};
+use bursar_core::domain::credit::purchase::DAYS_TO_BUY;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::usage::days::{Accuracy, Days, Sum};
 use bursar_core::domain::usage::span::Span;
@@ -13,7 +14,7 @@ use bursar_core::web::{Answer, Fault, Frame, Site, Visitor};
 use jiff::Timestamp;
 
 use super::another::AnotherAccount;
-use super::credit::{CreditKnown, CreditSection, Lapse, PurchasesForm};
+use super::credit::CreditSection;
 use super::days::{self, Day};
 use super::foreign_act::{self, KeyForm};
 use super::keys::{ForeignKeys, OrphanKey};
@@ -74,7 +75,6 @@ struct AccountPage<'a> {
 /// The texts of a form that was refused, kept for another try.
 #[derive(Default)]
 pub(crate) struct Refused {
-    pub(crate) purchases: Option<PurchasesForm>,
     pub(crate) owner: Option<TypedOwner>,
     /// The form of an act on a foreign key.
     pub(crate) key: Option<KeyForm>,
@@ -138,14 +138,11 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, refu
     let syncs: Vec<SyncRun> = runs.iter().map(SyncRun::of).collect();
     let balance = balance(days.first(), &syncs);
     let balance_now = balance.map(|(balance, _)| balance);
-    let (lots, terms) = tokio::try_join!(table.lots(), table.purchase_terms())?;
     let purchase = match balance_now {
         Some(balance) => Some(table.purchase(&programmes, promised.to_come, balance, now).await?),
         None => None,
     };
-    let refused_terms = refused.purchases;
-    let credit = CreditKnown { purchase, lots: &lots, terms, refused: refused_terms };
-    let credit = CreditSection::of(credit, now);
+    let credit = CreditSection::of(purchase, now);
     let known = warnings::AccountFacts {
         credit: &credit,
         state: &state,

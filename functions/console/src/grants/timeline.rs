@@ -75,7 +75,6 @@ fn words(act: Act) -> &'static str {
         Act::AccountConfirmed => "another management key is of the account",
         Act::MailSentAgain => "mail that was given up was sent again",
         Act::MailAllowed => "mail to the address is tried again",
-        Act::PurchasesSet => "how credit is bought was set",
         Act::AlertResent => "an alert was sent again",
     }
 }

@@ -5,7 +5,6 @@ use bursar_core::domain::values::format::long_date;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 
-use crate::account::credit::LapsingLot;
 use crate::account::{AccountPlace, AlarmText, NamedAccount, credit, mail, moment};
 use crate::letter::words::some;
 
@@ -87,14 +86,6 @@ impl AlarmText {
                 leads_to: AccountPlace::Account,
             },
             Cause::Balance { need, purchase, .. } => credit::balance(*need, purchase, utc_date(alarm.found_at)),
-            Cause::CreditLapses { after, seen_on, left, lapses_on, further, .. } => credit::lapses(&LapsingLot {
-                after: *after,
-                seen_on: *seen_on,
-                left: *left,
-                lapses_on: *lapses_on,
-                programmes: &named.programmes,
-                further: *further,
-            }),
             Cause::MailRefused { code, since } => mail::refused(code, *since),
             Cause::MailWaits { urgent, mails, since } => mail::waits(*urgent, *mails, *since),
             Cause::NothingHeard { of, sent } => mail::no_events(*of, *sent),

@@ -1,25 +1,12 @@
-//! The words about the account's credit: what must be bought and by when, a balance that falls short, and
-//! credit that could lapse.
+//! The words about the account's credit: what must be bought and by when, and a balance that falls short.
 
 use bursar_core::domain::credit::balance::{BalanceNeed, Basis};
-use bursar_core::domain::credit::purchase::{PACE_DAYS, Purchase};
+use bursar_core::domain::credit::purchase::{DAYS_TO_BUY, PACE_DAYS, Purchase};
 use bursar_core::domain::values::format::long_date;
 use bursar_core::domain::values::money::Usd;
 use jiff::civil::Date;
 
 use crate::account::{AccountPlace, AlarmText};
-use crate::letter::words::some;
-
-/// A lot of credit, as its mail tells of it.
-pub(super) struct LapsingLot<'a> {
-    pub(super) after: Option<Date>,
-    pub(super) seen_on: Date,
-    pub(super) left: Usd,
-    pub(super) lapses_on: Date,
-    /// The names of programmes that could use it, with what their budgets have left.
-    pub(super) programmes: &'a [(String, Usd)],
-    pub(super) further: u32,
-}
 
 /// The alarm about the balance, found on a day.
 pub(super) fn balance(need: BalanceNeed, purchase: &Purchase, found_on: Date) -> AlarmText {
@@ -51,42 +38,6 @@ pub(super) fn balance(need: BalanceNeed, purchase: &Purchase, found_on: Date) ->
     AlarmText { subject, facts, next, leads_to: AccountPlace::Account }
 }
 
-/// The alarm about a lot that could lapse.
-pub(super) fn lapses(lot: &LapsingLot<'_>) -> AlarmText {
-    let left = lot.left.to_dollars_down();
-    let bought = match lot.after {
-        Some(after) if after.tomorrow().is_ok_and(|next| next < lot.seen_on) => {
-            format!("between {} and {}", long_date(after), long_date(lot.seen_on))
-        }
-        Some(after) => format!("{} or the day after", long_date(after)),
-        None => format!("before {}, when the first sync saw it", long_date(lot.seen_on)),
-    };
-    let mut facts = vec![
-        ("Left of it", left.clone()),
-        ("Bought", bought),
-        (if lot.after.is_some() { "Could lapse on" } else { "Could lapse at the latest on" }, long_date(lot.lapses_on)),
-    ];
-    let mut could =
-        lot.programmes.iter().map(|(name, left)| format!("{name} ({} of its budget is left)", left.to_dollars_down()));
-    let named = could.by_ref().collect::<Vec<_>>().join(", ");
-    let named = match (named.is_empty(), lot.further) {
-        (true, _) => "none, no programme has anything left of its budget before that day".to_owned(),
-        (false, 0) => named,
-        (false, further) => format!("{named}, and {}", some(u64::from(further), "more programme")),
-    };
-    facts.push(("Programmes that could use it", named));
-    let next = "What is spent counts against the oldest credit first, so less may be left by then. If the programmes above will not use \
-                it, ask the provider whether it can be kept, give them more to spend, or buy less next time. How long credit lasts is \
-                set on the account page, at \"Credit\"."
-        .to_owned();
-    AlarmText {
-        subject: format!("{left} of credit could lapse on {}", long_date(lot.lapses_on)),
-        facts,
-        next,
-        leads_to: AccountPlace::Account,
-    }
-}
-
 /// The numbers of a purchase.
 fn figures(purchase: &Purchase) -> Vec<(&'static str, String)> {
     let mut figures = vec![("Programmes can still cost", purchase.to_come.to_dollars_up())];
@@ -107,16 +58,13 @@ fn how_it_is_reckoned(purchase: &Purchase) -> String {
     let others = if purchase.foreign > Usd::ZERO { ", with what other keys may use," } else { "" };
     let amount =
         format!("What programmes can still cost{others} is more than the balance; credit is bought in whole hundreds.");
-    let takes = some(u64::from(purchase.lead_days), "day");
     let pace = purchase.pace.to_dollars_up();
     let day = match purchase.buy_by {
         Some(_) => format!(
-            "The day is the one on which the balance is gone at the pace of the last {PACE_DAYS} days, {pace} in all, less the {takes} \
-             that a purchase takes."
+            "The day is the one on which the balance is gone at the pace of the last {PACE_DAYS} days, {pace} in all, less the \
+             {DAYS_TO_BUY} days that a purchase may take."
         ),
-        None => format!(
-            "No day can be named, since no key used anything in the last {PACE_DAYS} days; a purchase takes {takes}."
-        ),
+        None => format!("No day can be named, since no key used anything in the last {PACE_DAYS} days."),
     };
     let partly =
         if purchase.is_partial { " Not all of these days were synced, so the pace may be larger." } else { "" };

@@ -114,7 +114,7 @@ impl BalanceNotice {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::credit::purchase::{CreditFacts, PurchaseTerms};
+    use crate::domain::credit::purchase::CreditFacts;
     use crate::domain::testing::dollars as usd;
 
     const MONDAY: Date = Date::constant(2026, 11, 16);
@@ -178,7 +178,7 @@ mod tests {
         let (balance, to_come) = (usd(balance), usd(to_come));
         let facts = CreditFacts { balance, to_come, ours: &nothing, foreign: &nothing, listed_at: None, ends_at: None };
         let buy_by = ahead.map(|days| MONDAY.checked_add(jiff::Span::new().days(days)).unwrap());
-        Purchase { buy_by, ..Purchase::of(&facts, &PurchaseTerms::default()) }
+        Purchase { buy_by, ..Purchase::of(&facts) }
     }
 
     #[test]

@@ -1,6 +1,4 @@
-//! The account's credit: whether the balance covers what is to come, what to buy and by when, and which purchases could
-//! lapse.
+//! The account's credit: whether the balance covers what is to come, and what to buy and by when.
 
 pub mod balance;
-pub mod lots;
 pub mod purchase;

@@ -1,8 +1,6 @@
 //! The purchase of credit: how much the account needs for what is to come, and by which day it is to be
 //! bought. `balance` decides when the admins hear of it.
 
-use std::fmt;
-
 use jiff::civil::Date;
 use jiff::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -13,25 +11,12 @@ use crate::domain::values::window::utc_date;
 
 /// The days of the pace.
 pub const PACE_DAYS: u32 = 28;
+/// How many days before the balance is gone a purchase must begin.
+pub const DAYS_TO_BUY: u32 = 30;
 /// The unit in which credit is bought.
 const UNIT: Usd = Usd::from_dollars(100);
 /// The least move of the day that is told again.
 const MOVE_TOLD: i32 = 7;
-/// The longest time in days that a purchase may take, and that credit may last.
-pub const MOST_LEAD_DAYS: u16 = 365;
-pub const MOST_LAPSE_DAYS: u16 = 3_650;
-
-/// The way in which the institution buys credit, as an admin set it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PurchaseTerms {
-    /// How many days a purchase takes.
-    pub lead_days: u16,
-    /// After how many days bought credit lapses; `None` if it never does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lapse_days: Option<u16>,
-    /// The version; zero before anybody set the terms.
-    pub version: u64,
-}
 
 /// The facts that a purchase is reckoned from.
 #[derive(Debug, Clone, Copy)]
@@ -70,34 +55,10 @@ pub struct Purchase {
     /// The day by which the purchase must begin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub buy_by: Option<Date>,
-    pub lead_days: u16,
-}
-
-impl Default for PurchaseTerms {
-    fn default() -> PurchaseTerms {
-        PurchaseTerms { lead_days: 30, lapse_days: Some(365), version: 0 }
-    }
-}
-
-impl PurchaseTerms {
-    /// Whether other terms say the same, whoever set them.
-    pub fn are_as(&self, other: &PurchaseTerms) -> bool {
-        (self.lead_days, self.lapse_days) == (other.lead_days, other.lapse_days)
-    }
-}
-
-/// The terms as audit entries and refusals say them.
-impl fmt::Display for PurchaseTerms {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.lapse_days {
-            Some(days) => write!(f, "a purchase takes {} days, credit lapses after {days} days", self.lead_days),
-            None => write!(f, "a purchase takes {} days, credit never lapses", self.lead_days),
-        }
-    }
 }
 
 impl Purchase {
-    pub fn of(facts: &CreditFacts<'_>, terms: &PurchaseTerms) -> Purchase {
+    pub fn of(facts: &CreditFacts<'_>) -> Purchase {
         let looked = facts.listed_at.map(utc_date);
         let completed = looked.and_then(|looked| Some((before(looked, PACE_DAYS)?, looked.yesterday().ok()?)));
         let used = |days: &Days| completed.map(|(from, to)| days.between(from, to, Some(to)));
@@ -119,8 +80,7 @@ impl Purchase {
             pace,
             is_partial,
             gone_on,
-            buy_by: gone_on.and_then(|day| before(day, u32::from(terms.lead_days))),
-            lead_days: terms.lead_days,
+            buy_by: gone_on.and_then(|day| before(day, DAYS_TO_BUY)),
         }
     }
 

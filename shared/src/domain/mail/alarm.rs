@@ -68,19 +68,6 @@ pub enum Cause {
         #[serde(with = "millisecond::required")]
         alerted_at: Timestamp,
     },
-    /// A lot of credit could lapse soon: when it was bought, how much of it is left, and the programmes that
-    /// could use it, with what their pots have left. `further` more programmes have no line.
-    CreditLapses {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        after: Option<Date>,
-        seen_on: Date,
-        left: Usd,
-        lapses_on: Date,
-        days_before: u16,
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        programmes: Vec<(ProgrammeId, Usd)>,
-        further: u32,
-    },
     /// The mail server refuses mail because of the account, so that mail waits.
     MailRefused {
         code: String,
@@ -160,7 +147,6 @@ impl Cause {
             Cause::Incomplete { .. } => "incomplete".to_owned(),
             Cause::Silent { .. } => "silent".to_owned(),
             Cause::Balance { alerted_at, .. } => format!("balance-{}", alerted_at.as_second()),
-            Cause::CreditLapses { seen_on, days_before, .. } => format!("credit-lapses-{seen_on}-{days_before}"),
             Cause::MailRefused { code, .. } => format!("mail-refused-{code}"),
             Cause::MailWaits { urgent: true, .. } => "urgent-mail-waits".to_owned(),
             Cause::MailWaits { urgent: false, .. } => "mail-waits".to_owned(),

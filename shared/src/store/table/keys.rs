@@ -24,7 +24,7 @@ pub use self::account::{
     held_marks, key_owner, mail_day, mail_days, mail_refusal, mail_server, mailed_statement, missing_key, model_rows,
     progress_part, rows_part, run, run_part, sync_state, unattributed_day,
 };
-pub use self::credit::{balance_notice, purchase_terms};
+pub use self::credit::balance_notice;
 
 /// The primary key of one item.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use super::{at, raw, ulid};
 use crate::domain::audit::{AccountEntry, Act, Actor, AuditDetail};
 use crate::domain::credit::balance::{BalanceNeed, BalanceNotice, Basis};
-use crate::domain::credit::purchase::{Purchase, PurchaseTerms};
+use crate::domain::credit::purchase::Purchase;
 use crate::domain::grant::testing::{a_grant, a_programme};
 use crate::domain::mail::alarm::{Alarm, Cause};
 use crate::domain::mail::digest::{
@@ -36,7 +36,6 @@ fn a_purchase() -> Purchase {
         is_partial: true,
         gone_on: Some(Date::constant(2026, 1, 7)),
         buy_by: Some(Date::constant(2025, 12, 8)),
-        lead_days: 30,
     }
 }
 
@@ -60,7 +59,6 @@ pub(super) fn items() -> String {
             raw(&an_unattributed_day()),
             raw(&some_model_rows()),
             raw(&a_balance_notice()),
-            raw(&PurchaseTerms { version: 1, ..PurchaseTerms::default() }),
             raw(&some_grant_models()),
         ])
         .chain(digests())
@@ -83,15 +81,6 @@ fn alarms() -> Vec<String> {
         Cause::Incomplete { problems: 2, first: "the listing did not reach its end".to_owned() },
         Cause::Silent { last: Some(at("2026-01-01T00:20:00Z")) },
         Cause::Balance { need: NEED, purchase: a_purchase(), alerted_at: at("2026-01-03T00:21:00Z") },
-        Cause::CreditLapses {
-            after: Some(Date::constant(2025, 2, 1)),
-            seen_on: Date::constant(2025, 2, 2),
-            left: Usd::from_dollars(40),
-            lapses_on: Date::constant(2026, 2, 1),
-            days_before: 30,
-            programmes: vec![(a_programme().id, Usd::from_dollars(10))],
-            further: 1,
-        },
         Cause::Unsent { mail: Some(MailKind::Roster), code: "MessageRejected".to_owned(), first: ulid() },
         Cause::Stuck { programme: a_programme().id, since: at("2026-01-02T08:00:00Z") },
     ];

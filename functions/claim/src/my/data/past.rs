@@ -67,8 +67,7 @@ pub(super) fn history_entry(entry: Entry) -> HistoryData {
         | Act::MailSentAgain
         | Act::AlertResent
         | Act::ForeignActBegun
-        | Act::ForeignActConcluded
-        | Act::PurchasesSet => "something was done that does not concern you",
+        | Act::ForeignActConcluded => "something was done that does not concern you",
     };
     HistoryData { at: entry.at, by, what, from: entry.what.from, to: entry.what.to, note: entry.what.note }
 }

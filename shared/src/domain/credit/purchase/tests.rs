@@ -28,7 +28,7 @@ fn steadily(days: i64, micros: i64) -> Days {
 fn purchase(balance: Usd, to_come: Usd, ours: &Days, foreign: &Days, days_left: i64) -> Purchase {
     let listed_at = Some(midnight(TODAY) + 20.minutes());
     let ends_at = Some(midnight(TODAY) + (24 * days_left).hours());
-    Purchase::of(&CreditFacts { balance, to_come, ours, foreign, listed_at, ends_at }, &PurchaseTerms::default())
+    Purchase::of(&CreditFacts { balance, to_come, ours, foreign, listed_at, ends_at })
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn the_amount_is_what_is_to_come_and_other_keys_until_the_end_less_the_balance_i
 }
 
 #[test]
-fn the_day_is_the_lead_before_the_balance_is_gone_at_the_pace_of_the_whole_account() {
+fn the_day_is_thirty_days_before_the_balance_is_gone_at_the_pace_of_the_whole_account() {
     let half = steadily(28, 5_000_000);
     let found = purchase(usd(400), usd(1000), &half, &half, 70);
     assert_eq!((found.pace, found.foreign), (usd(280), usd(140)));

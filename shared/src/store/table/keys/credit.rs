@@ -7,8 +7,3 @@ use super::{ItemKey, key};
 pub fn balance_notice() -> ItemKey {
     key(ACCOUNT, "BALANCE-NOTICE")
 }
-
-/// The terms on which credit is bought.
-pub fn purchase_terms() -> ItemKey {
-    key(ACCOUNT, "PURCHASES")
-}
