@@ -2,7 +2,6 @@
 //! recorded of a day sums to the account's spending, or the run reports what is missing.
 
 mod kept;
-mod own;
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;

@@ -52,7 +52,6 @@ use crate::store::sync::account::{Account, AccountDay, ForeignKey};
 use crate::store::sync::checkpoints::{Checkpoint, CheckpointPart};
 use crate::store::sync::held_back::HeldMarks;
 use crate::store::sync::missing::MissingKey;
-use crate::store::sync::models::grants::GrantModels;
 use crate::store::sync::models::{ModelDay, ModelRows, UnattributedDay};
 use crate::store::sync::runs::{RUN_KEPT, Run};
 use crate::store::sync::state::SyncState;
@@ -223,8 +222,6 @@ kinds! {
     "model-day" ModelDay(it): keys::model_day(&it.programme, it.day);
     // What each grant used by model on a day.
     "model-rows" ModelRows(it): keys::model_rows(it.day, it.part), expires it.until;
-    // The same again, for the student: the grants whose ids begin so.
-    "grant-models" GrantModels(it): keys::grant_models(&it.grants, it.day), expires it.until;
     // Model use of a day that is no programme's.
     "unattributed-day" UnattributedDay(it): keys::unattributed_day(it.day);
 }

@@ -45,7 +45,6 @@ pub use sync::fenced::FencedTable;
 pub use sync::held_back::{HeldMark, Release};
 pub use sync::missing::MissingKey;
 pub use sync::models::assigned::AssignedModels;
-pub use sync::models::grants::{GrantModelUse, GrantModels};
 pub use sync::models::{ModelDay, ModelRows, UnattributedDay};
 pub use sync::runs::Run;
 pub use sync::state::{HeldAct, HeldBack, HeldKey, OrphanName, SyncState};

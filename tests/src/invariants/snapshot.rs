@@ -307,7 +307,7 @@ impl Snapshot {
             BalanceNotice::KIND => decoded::<BalanceNotice>(item).map(drop)?,
             MissingKey::KIND => decoded::<MissingKey>(item).map(drop)?,
             // A run's listing, the marks it held back, and grants' use by model have encodings of their own.
-            "checkpoint-part" | "held-marks" | "model-rows" | "grant-models" => {}
+            "checkpoint-part" | "held-marks" | "model-rows" => {}
             kind => anyhow::bail!("there is no kind {kind:?}"),
         }
         Ok(())

@@ -89,7 +89,6 @@ async fn what_is_stored_about_somebody_is_there_to_read() {
               "as_of": "<time>"
             }
           ],
-          "used_by_model": [],
           "thresholds_passed": [],
           "history": [
             {

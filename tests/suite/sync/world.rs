@@ -127,19 +127,8 @@ impl World<'_> {
 /// The items of a stack's table, a line each, without random values and times.
 pub(super) fn picture(stack: &Stack, offices: &[Office<'_>], seen: &Snapshot) -> Vec<String> {
     let names = names(stack, offices, seen);
-    let left_out = [
-        "meta",
-        "run",
-        "lease",
-        "checkpoint",
-        "checkpoint-part",
-        "cut",
-        "cut-keys",
-        "model-rows",
-        "alarm",
-        "outbox",
-        "grant-models",
-    ];
+    let left_out =
+        ["meta", "run", "lease", "checkpoint", "checkpoint-part", "cut", "cut-keys", "model-rows", "alarm", "outbox"];
     let items = seen.items.values().filter(|item| !left_out.contains(&kind_of(item).as_str()));
     let mut lines: Vec<String> = items
         .map(|item| {

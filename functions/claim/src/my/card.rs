@@ -9,7 +9,6 @@ use bursar_core::domain::values::format::time_in;
 use bursar_core::domain::values::money::Usd;
 use jiff::Timestamp;
 
-use crate::my::models::OwnModels;
 use crate::my::obstacle::{self, Obstacle};
 use crate::my::rules::KeyRules;
 use crate::my::words;
@@ -40,8 +39,6 @@ pub(crate) struct Card<'a> {
     pub(crate) no_replacement: Option<String>,
     pub(crate) terms: Option<TermsOfUse<'a>>,
     pub(crate) contact: Option<&'a str>,
-    /// The use by model, once it is known.
-    pub(crate) models: Option<OwnModels>,
 }
 
 /// The terms of use to accept before the first key.
@@ -98,7 +95,6 @@ impl Card<'_> {
             no_replacement: not_replaced.map(|obstacle| obstacle.in_words(&settings.term)),
             terms: terms.map(|(text, hash)| TermsOfUse { text, hash }),
             contact: settings.contact.as_deref(),
-            models: None,
         }
     }
 }

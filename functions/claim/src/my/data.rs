@@ -10,8 +10,6 @@ use bursar_core::domain::grant::{Attempt, AttemptState, GrantState, Reading, Sto
 use bursar_core::domain::people::role::Roles;
 use bursar_core::domain::usage::crossing::Crossing;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
-use bursar_core::domain::values::term::{FIRST_DAY, LAST_DAY};
-use bursar_core::store::GrantModelUse;
 use bursar_core::web::{Answer, Fault, Site, Visitor};
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -85,8 +83,6 @@ struct GrantData {
     replacements_allowed_besides: u32,
     attempts: Vec<AttemptData>,
     readings: Vec<ReadingData>,
-    /// The use by model of each completed UTC day of which it is kept.
-    used_by_model: Vec<ModelData>,
     thresholds_passed: Vec<CrossingData>,
     history: Vec<HistoryData>,
     mails: Vec<MailData>,
@@ -145,21 +141,11 @@ struct DayData {
     exact: bool,
 }
 
-#[derive(Serialize)]
-struct ModelData {
-    day: Date,
-    /// The model's name; empty where models are not told apart.
-    model: String,
-    usd: String,
-    own_provider_keys_usd: String,
-    requests: u64,
-}
-
 pub(crate) async fn data(State(site): State<Site>, visitor: Visitor) -> Answer {
     let (now, session) = (site.clock.now(), &visitor.session);
     let mut grants = Vec::new();
     for view in my::grants_of(&site, &visitor).await? {
-        grants.push(grant(&site, &view, now).await?);
+        grants.push(grant(&site, &view).await?);
     }
     let sign_in = site.table.sign_in_of(&session.address).await?;
     let mut link_mails = Vec::new();
@@ -197,15 +183,11 @@ pub(crate) async fn data(State(site): State<Site>, visitor: Visitor) -> Answer {
     Ok(([(CONTENT_TYPE, "application/json")], serde_json::to_string_pretty(&data)?).into_response())
 }
 
-async fn grant(site: &Site, view: &View, now: Timestamp) -> Result<GrantData, Fault> {
+async fn grant(site: &Site, view: &View) -> Result<GrantData, Fault> {
     let (grant, programme) = (&view.grant, &view.programme);
     let history = site.table.entries_on_grant(&programme.id, &grant.id).await?;
     let mails = site.table.mails_of(&programme.id, &grant.id).await?;
     let crossings = site.table.crossings_of_grant(&programme.id, &grant.id).await?;
-    let models = match grant.ever_shown {
-        true => site.table.models_of_grant(&grant.id, (FIRST_DAY, LAST_DAY), now).await?,
-        false => Vec::new(),
-    };
     Ok(GrantData {
         programme: programme.id.clone(),
         programme_name: programme.settings.name.clone(),
@@ -229,7 +211,6 @@ async fn grant(site: &Site, view: &View, now: Timestamp) -> Result<GrantData, Fa
         replacements_allowed_besides: grant.allowed,
         attempts: grant.attempts.iter().map(attempt).collect(),
         readings: view.readings.iter().map(reading).collect(),
-        used_by_model: models.into_iter().map(model).collect(),
         thresholds_passed: crossings.iter().map(crossing).collect(),
         history: history.into_iter().map(history_entry).collect(),
         mails: mails.into_iter().map(mail).collect(),
@@ -283,16 +264,6 @@ fn reading(reading: &Reading) -> ReadingData {
             .collect(),
         last_used_at: reading.last_used_at,
         as_of: reading.as_of,
-    }
-}
-
-fn model(of: GrantModelUse) -> ModelData {
-    ModelData {
-        day: of.day,
-        model: of.model,
-        usd: of.used.spent.to_string(),
-        own_provider_keys_usd: of.used.byok.to_string(),
-        requests: of.used.requests,
     }
 }
 

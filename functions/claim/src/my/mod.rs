@@ -4,7 +4,6 @@ mod card;
 pub(crate) mod data;
 pub(crate) mod example;
 pub(crate) mod mails;
-pub(crate) mod models;
 mod obstacle;
 pub(crate) mod rules;
 mod words;
@@ -101,12 +100,11 @@ async fn show(
     let (choice, mark) = tokio::try_join!(site.table.mail_choice(address), site.table.undeliverable(address, now))?;
     let is_in_use =
         |view: &View| view.grant.live().is_some() && view.grant.holds.is_empty() && !view.programme.is_over(now);
-    let sync = site.table.sync_state().await?;
     let mut cards = Vec::with_capacity(views.len());
     let mut rules = Vec::with_capacity(views.len());
     for view in &views {
-        let (models, of_keys) = (models::of(site, view, &sync, now).await?, KeyRules::of(&site.table, view).await?);
-        cards.push(Card { models, ..Card::of(view, &of_keys, now) });
+        let of_keys = KeyRules::of(&site.table, view).await?;
+        cards.push(Card::of(view, &of_keys, now));
         rules.push(of_keys);
     }
     let in_use = views.iter().zip(&rules).filter(|(view, _)| is_in_use(view));

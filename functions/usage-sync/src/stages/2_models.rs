@@ -11,7 +11,7 @@ use bursar_core::domain::values::id::{GrantId, KeyName, ProgrammeId};
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::analytics::UnreadableRows;
-use bursar_core::store::{GrantModels, ModelDay, ModelRows, UnattributedDay};
+use bursar_core::store::{ModelDay, ModelRows, UnattributedDay};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
@@ -128,7 +128,6 @@ impl ModelUse {
             let uses = attribution.grants.remove(&day).unwrap_or_default();
             let until = kept_until(runner, day)?;
             ensure_written(fenced.note_model_rows(&ModelRows::of(day, &uses, as_of, until)).await?)?;
-            ensure_written(fenced.note_grant_models(&GrantModels::of(day, &uses, as_of, until)).await?)?;
             // This item marks the day as known, so it comes last.
             ensure_written(fenced.note_unattributed_day(&unattributed).await?)?;
         }

@@ -2,7 +2,6 @@
 //! over, changes nothing. The sync decides what is written and when.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
 use crate::deadline::Deadline;
@@ -12,14 +11,12 @@ use crate::domain::values::money::Usd;
 use crate::store::ledger::cuts::CutKeys;
 use crate::store::sync::account::{Account, AccountDay};
 use crate::store::sync::checkpoints::Checkpoint;
-use crate::store::sync::models::grants::GrantModels;
 use crate::store::sync::models::{ModelDay, ModelRows, UnattributedDay};
 use crate::store::sync::runs::Run;
 use crate::store::sync::state::SyncState;
 use crate::store::sync::totals::{KeptTotals, Totals};
 use crate::store::table::commit::{Commit, Pauses};
 use crate::store::table::items::Stored;
-use crate::store::table::keys::ItemKey;
 use crate::store::table::lease::Lease;
 use crate::store::table::meta::{KnownAccount, SET_ACCOUNT, attribute_of};
 use crate::store::table::transaction::{Transaction, number};
@@ -147,30 +144,6 @@ impl FencedTable<'_> {
             if !is_known && !self.put_later(part, part.as_of).await? {
                 return Ok(false);
             }
-        }
-        Ok(true)
-    }
-
-    /// Writes what grants used by model on a day, as students read it, if it changed. Many items go into one
-    /// transaction, since each checks the lease, and two that check one item at once may refuse each other.
-    pub async fn note_grant_models(&self, models: &[GrantModels]) -> Result<bool, StoreError> {
-        let mut rest = models;
-        while let Some((part, after)) = GrantModels::split_for_one_write(rest) {
-            let keys: Vec<ItemKey> = part.iter().map(Stored::key).collect();
-            let known = try_join_all(keys.iter().map(|key| self.table.get::<GrantModels>(key))).await?;
-            let mut transaction = self.begun()?;
-            let mut has_changed = false;
-            for (of, known) in part.iter().zip(known) {
-                if known.is_none_or(|known| GrantModels { as_of: of.as_of, ..known } != *of) {
-                    let as_of = [(":as_of", number(of.as_of.as_millisecond()))];
-                    transaction = transaction.create_or_replace(of, "as_of <= :as_of", &as_of)?;
-                    has_changed = true;
-                }
-            }
-            if has_changed && !self.commit(transaction).await? {
-                return Ok(false);
-            }
-            rest = after;
         }
         Ok(true)
     }

@@ -2,7 +2,6 @@
 //! which expire. `domain::usage::models` decides whose use it is.
 
 pub(in crate::store) mod assigned;
-pub(in crate::store) mod grants;
 
 use jiff::Timestamp;
 use jiff::civil::Date;

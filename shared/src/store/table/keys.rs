@@ -20,9 +20,9 @@ use crate::domain::values::window::Window;
 pub use self::account::{
     ACCOUNT, ACCOUNT_DAYS, ALARMS, BULK_STOPS, CUTS, FOREIGN_ACTS, FOREIGN_KEYS, HELD_MARKS, KEY_OWNERS, MAIL_DAYS,
     MAIL_REFUSALS, MAILED_STATEMENTS, MODEL_ROWS, RUNS, account, account_audit, account_day, account_digest, alarm,
-    bulk_stop, cap_scan, checkpoint, cut, cut_keys, foreign_act, foreign_key, foreign_partition, grant_models,
-    held_marks, key_owner, mail_day, mail_days, mail_refusal, mail_server, mailed_statement, missing_key, model_rows,
-    progress_part, rows_part, run, run_part, sync_state, unattributed_day,
+    bulk_stop, cap_scan, checkpoint, cut, cut_keys, foreign_act, foreign_key, foreign_partition, held_marks, key_owner,
+    mail_day, mail_days, mail_refusal, mail_server, mailed_statement, missing_key, model_rows, progress_part,
+    rows_part, run, run_part, sync_state, unattributed_day,
 };
 pub use self::credit::balance_notice;
 

@@ -19,9 +19,7 @@ use crate::domain::usage::models::{GroupUse, Sums, UnattributedReason, Unattribu
 use crate::domain::values::id::PersonId;
 use crate::domain::values::money::Usd;
 use crate::secrets::ManagementKey;
-use crate::store::{
-    Checkpoint, Delay, GrantModels, ModelDay, ModelRows, OutboxRow, QueuedMail, SavedParts, UnattributedDay,
-};
+use crate::store::{Checkpoint, Delay, ModelDay, ModelRows, OutboxRow, QueuedMail, SavedParts, UnattributedDay};
 
 const NEED: BalanceNeed = BalanceNeed { amount: Usd::CENT, basis: Basis::TwoWeeks };
 
@@ -59,7 +57,6 @@ pub(super) fn items() -> String {
             raw(&an_unattributed_day()),
             raw(&some_model_rows()),
             raw(&a_balance_notice()),
-            raw(&some_grant_models()),
         ])
         .chain(digests())
         .collect::<Vec<_>>()
@@ -202,11 +199,6 @@ fn an_unattributed_day() -> UnattributedDay {
 fn some_model_rows() -> ModelRows {
     let (day, as_of) = ("2026-01-02".parse().unwrap(), at("2026-01-03T00:20:00Z"));
     ModelRows { day, part: 0, parts: 1, as_of, until: at("2027-02-06T00:00:00Z"), bytes: vec![1, 2] }
-}
-
-fn some_grant_models() -> GrantModels {
-    let (day, as_of) = ("2026-01-02".parse().unwrap(), at("2026-01-03T00:20:00Z"));
-    GrantModels { grants: "0a".to_owned(), day, as_of, until: at("2027-02-06T00:00:00Z"), bytes: vec![1, 2] }
 }
 
 fn an_account_entry() -> AccountEntry {

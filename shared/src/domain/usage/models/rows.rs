@@ -50,9 +50,9 @@ struct PackedForm {
     rows: Vec<PackedRow>,
 }
 
-pub fn pack<'a>(uses: impl IntoIterator<Item = &'a GrantUse>) -> Vec<u8> {
+pub fn pack(uses: &[GrantUse]) -> Vec<u8> {
     let (mut programmes, mut models) = (NameIndex::default(), NameIndex::default());
-    let rows = uses.into_iter().map(|of| {
+    let rows = uses.iter().map(|of| {
         let Sums { spent, byok, requests } = of.used;
         let (programme, model) = (programmes.number(of.programme.as_str()), models.number(&of.model));
         (programme, of.grant.to_bytes(), model, spent.micros(), byok.micros(), requests)
@@ -136,7 +136,7 @@ mod tests {
         });
         assert_eq!(back.collect::<Vec<_>>(), uses);
         assert!(packed.len() < 380_000, "{}", packed.len());
-        assert!(GrantRows::unpack(&pack([])).unwrap().is_empty());
+        assert!(GrantRows::unpack(&pack(&[])).unwrap().is_empty());
         for broken in [&b"x"[..], &packed[..packed.len() - 1]] {
             assert_eq!(GrantRows::unpack(broken).err(), Some(NotRows));
         }

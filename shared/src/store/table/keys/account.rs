@@ -82,11 +82,6 @@ pub fn model_rows(day: Date, part: u32) -> ItemKey {
     key(format!("MODELS#{day}"), format!("{MODEL_ROWS}{part:05}"))
 }
 
-/// What the grants whose ids begin so used by model on a day.
-pub fn grant_models(grants: &str, day: Date) -> ItemKey {
-    key(format!("U#{grants}"), format!("{MODEL_DAYS}{day}"))
-}
-
 pub fn account_day(day: Date) -> ItemKey {
     key(ACCOUNT, format!("{ACCOUNT_DAYS}{day}"))
 }
