@@ -38,7 +38,7 @@ const PROGRAMME: &str = "/console/programmes/{id}";
 const ONE_GRANT: &str = "/console/programmes/{id}/grants/{grant}/";
 const ACTS: &str = "/console/programmes/{id}/grants/{grant}/{act}";
 
-const TABLE: [(&str, &str, Whose); 61] = [
+const TABLE: [(&str, &str, Whose); 59] = [
     ("GET", "/", Anybodys),
     ("POST", "/link", Anybodys),
     ("GET", "/c/{*anything}", Anybodys),
@@ -82,7 +82,6 @@ const TABLE: [(&str, &str, Whose); 61] = [
     ("GET", "/console/programmes/{id}/pilot", Assistants),
     ("GET", "/console/programmes/{id}/groups", Assistants),
     ("POST", "/console/programmes/{id}/groups", Facultys),
-    ("POST", "/console/programmes/{id}/move", Admins),
     ("POST", "/console/programmes/{id}/copy", Facultys),
     ("POST", "/console/programmes/{id}/close", Facultys),
     ("GET", "/console/tiers", Admins),

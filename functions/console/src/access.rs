@@ -50,8 +50,6 @@ pub(crate) trait Admission {
 pub(crate) enum Assistants {}
 /// Admission of faculty of the programme in the path, and admins.
 pub(crate) enum Faculty {}
-/// Admission of admins to the programme in the path.
-pub(crate) enum ProgrammeAdmins {}
 pub(crate) enum Admins {}
 
 impl Admission for Assistants {
@@ -65,13 +63,6 @@ impl Admission for Faculty {
     type Access = ProgrammeAccess;
     async fn admit(site: &Site, visitor: Visitor, programme: Option<&str>) -> Result<ProgrammeAccess, Response> {
         ProgrammeAccess::find(site, visitor, programme, Role::Faculty).await
-    }
-}
-
-impl Admission for ProgrammeAdmins {
-    type Access = ProgrammeAccess;
-    async fn admit(site: &Site, visitor: Visitor, programme: Option<&str>) -> Result<ProgrammeAccess, Response> {
-        ProgrammeAccess::find(site, visitor, programme, Role::Admin).await
     }
 }
 

@@ -78,7 +78,6 @@ fn routes(site: Site) -> Router {
         .route("/console/programmes/{id}", get(overview::page).post(overview::edit))
         .route("/console/programmes/{id}/close", post(programme::close))
         .route("/console/programmes/{id}/copy", post(programme::copy))
-        .route("/console/programmes/{id}/move", post(programme::move_money))
         .route("/console/programmes/{id}/groups", get(groups::page).post(groups::save))
         .route("/console/programmes/{id}/people", post(overview::add_person))
         .route("/console/programmes/{id}/roster", post(roster::preview).layer(as_a_file))

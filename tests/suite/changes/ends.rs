@@ -1,4 +1,4 @@
-//! Programmes are closed and copied, and money is moved between them.
+//! Programmes are closed and copied.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::Act;
@@ -14,7 +14,6 @@ use super::*;
 
 const CLOSE: &str = "/console/programmes/cs-pilot/close";
 const COPY: &str = "/console/programmes/cs-pilot/copy";
-const MOVE: &str = "/console/programmes/cs-pilot/move";
 
 #[tokio::test]
 async fn closing_ends_every_key_at_once_and_a_second_press_changes_nothing() {
@@ -180,71 +179,5 @@ async fn a_copy_has_settings_groups_people_in_charge_and_the_roster_if_wished_an
     let seen = class.judged(&mut watch).await;
     assert!(!seen.grants.values().any(|grant| grant.programme.as_str() == "alone"), "the roster was not wished");
     assert_eq!(stack.provider.as_ref().unwrap().keys().len(), 2);
-    class.stack.finish_leaving(&[Left::PerhapsMails]).await;
-}
-
-#[tokio::test]
-async fn money_moves_between_pots_once_and_never_what_is_held_for_keys() {
-    let class = Class::of(&["ada"]).await;
-    let (stack, admin, mut watch) = (&class.stack, class.admin().await, class.watch());
-    assert!(!admin.get(ID).await.offers(MOVE), "to whom");
-    let new = admin.get("/console/programmes/new").await;
-    let fields = [
-        ("name", "Maths"),
-        ("starts_on", "2026-01-01"),
-        ("ends_on", "2035-12-31"),
-        ("timezone", "UTC"),
-        ("cap_usd", "20"),
-        ("pot_usd", "10"),
-    ];
-    for _ in 0..2 {
-        let made = admin.submit(&new, "/console/programmes", &fields).await;
-        assert_eq!(made.location(), Some("/console/programmes/maths"), "a form sent twice makes one programme");
-    }
-    class.judged(&mut watch).await;
-    let page = admin.get(ID).await;
-    let pots = || async {
-        let table = Table::new(&stack.config);
-        let of = |id: &str| {
-            let (table, id) = (&table, id.parse().unwrap());
-            async move { table.pot(&id).await.unwrap().unwrap().limit }
-        };
-        (of("cs-pilot").await.to_string(), of("maths").await.to_string())
-    };
-    for (fields, why) in [
-        ([("to", "maths"), ("amount_usd", "80.01")], "$20.00 is held"),
-        ([("to", "maths"), ("amount_usd", "0")], "above zero"),
-        ([("to", "maths"), ("amount_usd", "-5")], "Refused"),
-        ([("to", "cs-pilot"), ("amount_usd", "5")], "of the list"),
-        ([("to", "physics"), ("amount_usd", "5")], "of the list"),
-    ] {
-        let refused = admin.submit(&page, MOVE, &fields).await;
-        assert_eq!((refused.status, refused.form(MOVE).value("amount_usd")), (422, Some(fields[1].1)), "{fields:?}");
-        assert!(refused.alerts().iter().any(|said| said.contains(why)), "{fields:?}: {:?}", refused.alerts());
-    }
-    assert_eq!(pots().await, ("100.000000".to_owned(), "10.000000".to_owned()));
-    stack.gate.at(Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console), Verdict::LoseAnswer);
-    for _ in 0..2 {
-        let moved = admin.submit(&page, MOVE, &[("to", "maths"), ("amount_usd", "30.5")]).await;
-        assert_eq!(moved.status, 303);
-        let seen = class.judged(&mut watch).await;
-        let entries = seen.entries.iter().filter(|entry| entry.what.act == Act::PotChanged).count();
-        assert_eq!(
-            (pots().await, entries),
-            (("69.500000".to_owned(), "40.500000".to_owned()), 2),
-            "once, told in both"
-        );
-    }
-    let stale = [("to", "maths"), ("amount_usd", "1"), ("form", "01ARZ3NDEKTSV4RRFFQ69G5FAV")];
-    let stale = admin.submit(&page, MOVE, &stale).await;
-    assert_eq!(stale.status, 409, "another form of the same state");
-    let said = stale.alerts().join(" ");
-    for budget in ["CS pilot was $100.00 and is $69.50 now", "Maths was $10.00 and is $40.50 now"] {
-        assert!(said.contains(budget), "{said}");
-    }
-    assert_eq!((stale.form(MOVE).value("to"), stale.form(MOVE).value("amount_usd")), (Some("maths"), Some("1")));
-    let all = admin.submit(&stale, MOVE, &[("amount_usd", "49.5")]).await;
-    assert_eq!((all.status, pots().await.0), (303, "20.000000".to_owned()));
-    class.judged(&mut watch).await;
     class.stack.finish_leaving(&[Left::PerhapsMails]).await;
 }

@@ -48,6 +48,6 @@ impl EditForm {
 
 /// The version that an edit must have been made from. The pot is an item of its own, so its amount is part
 /// of it beside its version.
-pub(crate) fn version(programme: &Programme, pot: Usd) -> String {
+pub(super) fn version(programme: &Programme, pot: Usd) -> String {
     format!("{}-{}", programme.version, pot.micros())
 }

@@ -13,5 +13,4 @@ mod warnings;
 
 pub(crate) use add_person::add_person;
 pub(crate) use edit::edit;
-pub(crate) use edit_form::version;
 pub(crate) use page::{PageState, page, show};

@@ -25,7 +25,7 @@ use super::requests::{self, OpenRequest};
 use super::warnings::{self, PotRoom};
 use crate::access::ProgrammeAccess;
 use crate::job_line::JobLine;
-use crate::programme::{CopyForm, MoveForm, TypedMove};
+use crate::programme::CopyForm;
 use crate::spending::by_model::{self, ModelCoverage, ModelTable};
 use crate::spending::spans::{self, Figure, SpanContext, SpanLink, SpanQuery};
 use crate::{grants, paths, show};
@@ -70,8 +70,6 @@ struct Overview<'a> {
     person: PersonForm,
     /// The form that copies the programme; assistants have none.
     copying: Option<CopyForm>,
-    /// The form that moves money, which is the admins'.
-    moving: Option<MoveForm>,
 }
 
 /// The four amounts, with the time of the first one's reading.
@@ -96,16 +94,11 @@ pub(crate) struct PageState {
     pub(super) edit: Option<EditForm>,
     pub(super) person: PersonForm,
     pub(super) copying: Option<CopyForm>,
-    pub(super) moving: Option<TypedMove>,
 }
 
 impl PageState {
     pub(crate) fn copying(form: CopyForm) -> PageState {
         PageState { copying: Some(form), ..PageState::default() }
-    }
-
-    pub(crate) fn moving(typed: TypedMove) -> PageState {
-        PageState { moving: Some(typed), ..PageState::default() }
     }
 }
 
@@ -196,10 +189,6 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         person: state.person,
         copying: match access.is_faculty() {
             true => Some(state.copying.unwrap_or_else(|| CopyForm::of(programme, pot.limit, now))),
-            false => None,
-        },
-        moving: match access.is_admin() {
-            true => Some(MoveForm::of(site, programme, pot.limit, state.moving.unwrap_or_default(), now).await?),
             false => None,
         },
     };

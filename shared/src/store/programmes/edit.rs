@@ -3,7 +3,6 @@
 
 use futures_util::stream::TryStreamExt;
 use jiff::Timestamp;
-use ulid::Ulid;
 
 use crate::domain::audit::{Act, AuditDetail, Entry};
 use crate::domain::grant::EditEffect;
@@ -12,7 +11,7 @@ use crate::domain::programme::{Pot, Programme, Settings};
 use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::money::Usd;
 use crate::store::programmes::jobs::{Job, Work, with_job};
-use crate::store::programmes::programme::{UsedForm, with_roles};
+use crate::store::programmes::programme::with_roles;
 use crate::store::table::commit::Round;
 use crate::store::table::context::Author;
 use crate::store::table::transaction::{Transaction, number};
@@ -45,37 +44,6 @@ pub enum EditOutcome {
     },
     /// Another edit was faster; this is its result.
     Stale(Box<(Programme, Usd)>),
-    NoSuchProgramme,
-}
-
-/// A programme's pot, as the form showed it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SeenPot {
-    pub programme: ProgrammeId,
-    pub version: u64,
-    pub limit: Usd,
-}
-
-/// Money to be moved from one pot to another.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MoneyMove {
-    pub from: SeenPot,
-    pub to: SeenPot,
-    pub amount: Usd,
-    /// The form that asks for it, which moves it once.
-    pub form: Option<Ulid>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MoveOutcome {
-    Done,
-    /// The first pot would be smaller than what is held for keys.
-    PotTooSmall {
-        left: Usd,
-        reserved: Usd,
-    },
-    /// One of the two was edited, or its pot changed, since the form was made.
-    Stale,
     NoSuchProgramme,
 }
 
@@ -121,49 +89,6 @@ impl Table {
                 Some(transaction) => Ok(Round::Write(transaction, EditOutcome::Done)),
                 None => Ok(Round::Over(EditOutcome::Done)),
             }
-        })
-        .await
-    }
-
-    /// Moves money from one pot to another, in one transaction with an audit entry in each programme.
-    pub async fn move_money(&self, moved: &MoneyMove, by: Author<'_>) -> Result<MoveOutcome, StoreError> {
-        let MoneyMove { from, to, amount, form } = moved;
-        self.carry_through(by.deadline, || async {
-            if let Some(form) = form
-                && self.used_form(*form).await?.is_some()
-            {
-                return Ok(Round::Over(MoveOutcome::Done));
-            }
-            let mut transaction = self.transaction();
-            for (seen, other, limit, word) in
-                [(from, to, from.limit - *amount, "moved to"), (to, from, to.limit + *amount, "moved from")]
-            {
-                let (Some(pot), Some(programme)) =
-                    (self.pot(&seen.programme).await?, self.programme(&seen.programme).await?)
-                else {
-                    return Ok(Round::Over(MoveOutcome::NoSuchProgramme));
-                };
-                if (programme.version, pot.limit) != (seen.version, seen.limit) {
-                    return Ok(Round::Over(MoveOutcome::Stale));
-                }
-                if limit < pot.limit && limit < pot.reserved {
-                    return Ok(Round::Over(MoveOutcome::PotTooSmall { left: limit, reserved: pot.reserved }));
-                }
-                let what = AuditDetail::new(Act::PotChanged).changing(pot.limit, limit);
-                let what = what.noting(format!("{word} {}", other.programme));
-                let entry = Entry::on_programme(&seen.programme, by.actor, by.now, what);
-                transaction = match seen == from {
-                    true => transaction.witnessed_by(&entry)?,
-                    false => transaction.create(&entry)?,
-                };
-                transaction = with_pot(transaction, &pot, limit, None)?;
-                let version = [(":version", number(seen.version))];
-                transaction = transaction.check(&keys::programme(&seen.programme), "version = :version", &version)?;
-            }
-            if let Some(form) = form {
-                transaction = transaction.create(&UsedForm { form: *form, created: None, at: by.now })?;
-            }
-            Ok(Round::Write(transaction, MoveOutcome::Done))
         })
         .await
     }

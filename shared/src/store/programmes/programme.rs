@@ -45,8 +45,7 @@ pub struct CopiedProgramme {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsedForm {
     pub form: Ulid,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub created: Option<ProgrammeId>,
+    pub created: ProgrammeId,
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
 }
@@ -109,9 +108,9 @@ impl Table {
         let mut count = 1;
         loop {
             if let Some(form) = form
-                && let Some(created) = self.used_form(form).await?.and_then(|used| used.created)
+                && let Some(used) = self.get::<UsedForm>(&keys::used_form(form)).await?
             {
-                return Ok(created);
+                return Ok(used.created);
             }
             let id = if count == 1 { slug.clone() } else { slug.numbered(count) };
             let pot = Pot::new(id.clone(), pot);
@@ -130,7 +129,7 @@ impl Table {
             let roles = RoleChanges::between(&id, None, &programme.settings);
             transaction = with_roles(transaction.create(&listed)?, &id, &roles)?;
             if let Some(form) = form {
-                transaction = transaction.create(&UsedForm { form, created: Some(id.clone()), at: by.now })?;
+                transaction = transaction.create(&UsedForm { form, created: id.clone(), at: by.now })?;
             }
             if let Some(roster) = copied.as_ref().and_then(|copied| copied.roster.as_ref()) {
                 transaction = transaction.create(&Import { programme: id.clone(), applied: true, ..roster.clone() })?;
@@ -142,11 +141,6 @@ impl Table {
             }
             count += 1;
         }
-    }
-
-    /// Whether a form was used, and for what.
-    pub async fn used_form(&self, form: Ulid) -> Result<Option<UsedForm>, StoreError> {
-        self.get(&keys::used_form(form)).await
     }
 
     /// Closes the programme: no new key can be claimed. Its other jobs end, and one begins that ends its grants.
