@@ -100,7 +100,7 @@ pub(crate) fn kind(mail: &QueuedMail) -> &'static str {
             Notice::KeyLeaked => "a key was reported leaked",
             Notice::Unused | Notice::TooOld => "a rule ended a key",
             Notice::TermEndSoon => "the term will end",
-            Notice::UnusedSoon | Notice::TooOldLater | Notice::TooOldSoon => "a rule will end a key",
+            Notice::UnusedSoon | Notice::TooOldSoon => "a rule will end a key",
         },
         QueuedMail::CapUsed { .. } => "how much of a cap is used",
         QueuedMail::Alert { .. } => "alert",

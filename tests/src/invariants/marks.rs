@@ -166,7 +166,7 @@ fn was_told_in_time(grant: &Grant, announced: Notice, at: Timestamp, seen: [&Sna
 }
 
 fn is_announcement(notice: Notice) -> bool {
-    matches!(notice, Notice::UnusedSoon | Notice::TooOldLater | Notice::TooOldSoon | Notice::TermEndSoon)
+    matches!(notice, Notice::UnusedSoon | Notice::TooOldSoon | Notice::TermEndSoon)
 }
 
 /// The notices of a student's key that were queued in this step.

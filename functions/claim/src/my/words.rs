@@ -124,8 +124,7 @@ fn endings(view: &View, now: Timestamp) -> String {
         let when = when(unused);
         format!(" It has not been used for some time: it is switched off {when}, unless you use it before.")
     });
-    let soon = view.announced_as(Notice::TooOldSoon);
-    let of_age = soon.or_else(|| view.announced_as(Notice::TooOldLater)).map(|old| {
+    let of_age = view.announced_as(Notice::TooOldSoon).map(|old| {
         let when = when(old);
         format!(" It is getting old and ends {when}. Replace it before; that does not count as a replacement.")
     });

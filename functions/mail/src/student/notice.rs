@@ -127,12 +127,8 @@ impl Words<'_> {
                 ),
                 unused,
             ),
-            Notice::TooOldLater if view.announced_as(Notice::TooOldSoon).is_some() => return None,
-            Notice::TooOldLater | Notice::TooOldSoon => (
-                match notice {
-                    Notice::TooOldSoon => format!("{name}: replace your key now, it stops on {}", day_of(until?)),
-                    _ => format!("{name}: replace your key before {}", day_of(until?)),
-                },
+            Notice::TooOldSoon => (
+                format!("{name}: replace your key before {}", day_of(until?)),
                 "Your key is getting old",
                 format!(
                     "Your key for {name} stops on {}. Press “Replace my key” on your page before then: you keep what is left of your \

@@ -57,9 +57,7 @@ pub enum Notice {
     UnusedSoon,
     /// The key is held, since it was not used.
     Unused,
-    /// The key is too old in two weeks.
-    TooOldLater,
-    /// The key is too old in three days.
+    /// The key is too old in a week.
     TooOldSoon,
     /// The key has ended, since it had become too old.
     TooOld,

@@ -31,7 +31,7 @@ pub(super) fn a_full_grant() -> Grant {
         limit: Some(Usd::from_dollars(20)),
         shown_at: Some(at("2026-01-02T08:00:01Z")),
         resumed_at: Some(at("2026-01-02T08:30:00Z")),
-        announced: [Notice::UnusedSoon, Notice::TooOldLater, Notice::TooOldSoon, Notice::TermEndSoon]
+        announced: [Notice::UnusedSoon, Notice::TooOldSoon, Notice::TermEndSoon]
             .map(|notice| (notice, announced))
             .into(),
         larger_limit: Some(crate::domain::grant::LargerLimit {

@@ -81,9 +81,7 @@ pub(super) fn mail(row: OutboxRow) -> MailData {
             Notice::KeyLeaked => "a key of yours was reported leaked",
             Notice::Unused | Notice::TooOld => "a rule of the programme ended the use of a key",
             Notice::TermEndSoon => "the term will end, and the key with it",
-            Notice::UnusedSoon | Notice::TooOldLater | Notice::TooOldSoon => {
-                "a rule of the programme will end the use of a key"
-            }
+            Notice::UnusedSoon | Notice::TooOldSoon => "a rule of the programme will end the use of a key",
         },
         QueuedMail::CapUsed { .. } => "how much of your cap you have used",
         QueuedMail::Alert { .. } => "an alert about a programme",

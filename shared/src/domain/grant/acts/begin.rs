@@ -205,9 +205,7 @@ impl View {
         let last =
             self.grant.attempts.iter().filter(|attempt| attempt.shown_at.is_some()).max_by_key(|last| last.shown_at);
         let is_too_old = |last: &Attempt| self.too_old_at(last).is_some_and(|too_old| now >= too_old);
-        let is_told = |last: &Attempt| {
-            [Notice::TooOldLater, Notice::TooOldSoon].iter().any(|notice| last.announced.contains_key(notice))
-        };
+        let is_told = |last: &Attempt| last.announced.contains_key(&Notice::TooOldSoon);
         last.is_some_and(|last| is_told(last) || is_too_old(last))
     }
 }

@@ -7,7 +7,7 @@
 //! The promise counts from the sending of the mail and not from the writing. When its day has come, the mail's row is read
 //! (`store::grants::announcements`); mark and row are of one instant, so only grants due that night cost a read.
 //!
-//! - Accepted a week before, or three days for a key that is too old: it ends.
+//! - Accepted a week before: it ends.
 //! - Waiting, or given up for a reason that is not the address's: not yet. An admin may have it sent again.
 //! - Given up because the address takes no mail: it ends, since nothing more would come of waiting.
 //! - Dropped, or its row gone after ninety days: it is announced anew.
@@ -26,9 +26,6 @@ use crate::domain::values::money::Usd;
 use crate::domain::values::window::end_of_utc_day;
 
 const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// The time before a key becomes too old at which the first announcement is due; a second follows.
-const LONG_BEFORE: SignedDuration = SignedDuration::from_hours(14 * 24);
-const SHORTLY_BEFORE: SignedDuration = SignedDuration::from_hours(3 * 24);
 /// The time between a key becoming too old and its stop.
 const RESPITE: SignedDuration = WEEK;
 
@@ -125,11 +122,9 @@ impl View {
     /// matter.
     pub fn announced_as(&self, notice: Notice) -> Option<AnnouncedEnd> {
         let live = self.usable()?;
-        let [later, soon] = self.announced_age_ends(live);
         match notice {
             Notice::UnusedSoon => self.announced_disuse(live, None),
-            Notice::TooOldLater => later,
-            Notice::TooOldSoon => soon,
+            Notice::TooOldSoon => self.announced_age_end(live),
             Notice::TermEndSoon => self.announced_term_end(),
             Notice::KeyShown | Notice::KeyLeaked | Notice::Unused | Notice::TooOld => None,
         }
@@ -147,7 +142,7 @@ impl View {
         let live = self.usable()?;
         let ends_at = match notice {
             Notice::UnusedSoon => self.out_of_use_at(live, last_used_at)?,
-            Notice::TooOldLater | Notice::TooOldSoon => self.too_old_at(live)? + RESPITE,
+            Notice::TooOldSoon => self.too_old_at(live)? + RESPITE,
             // The term ends whether it was announced or not.
             Notice::TermEndSoon => self.programme.settings.term.ends_at(),
             Notice::KeyShown | Notice::KeyLeaked | Notice::Unused | Notice::TooOld => return None,
@@ -162,18 +157,11 @@ impl View {
 
     fn age_rule(&self, live: &Attempt, now: Timestamp) -> Option<Rule> {
         let too_old = self.too_old_at(live)?;
-        let stops_at = too_old + RESPITE;
-        let [later, soon] = self.announced_age_ends(live);
-        if soon.is_some_and(|soon| now >= soon.until) {
-            return Some(Rule::Stop);
+        if let Some(announced) = self.announced_age_end(live) {
+            return (now >= announced.until).then_some(Rule::Stop);
         }
-        if soon.is_some() || self.outlives_the_term(stops_at.max(now + SHORTLY_BEFORE)) {
-            return None;
-        }
-        if now >= too_old - SHORTLY_BEFORE {
-            return Some(Rule::Announce(Notice::TooOldSoon));
-        }
-        (later.is_none() && now >= too_old - LONG_BEFORE).then_some(Rule::Announce(Notice::TooOldLater))
+        let is_time = now >= too_old - WEEK && !self.outlives_the_term((too_old + RESPITE).max(now + WEEK));
+        is_time.then_some(Rule::Announce(Notice::TooOldSoon))
     }
 
     fn disuse_rule(&self, live: &Attempt, last_used_at: Option<Timestamp>, now: Timestamp) -> Option<Rule> {
@@ -202,12 +190,11 @@ impl View {
         said.find(|announced| announced.until == ends_at)
     }
 
-    /// The announcements of the key's age that still hold. One that promised less than the rule now allows
+    /// The announcement of the key's age, if it still holds. One that promised less than the rule now allows
     /// does not, and is made again.
-    fn announced_age_ends(&self, live: &Attempt) -> [Option<AnnouncedEnd>; 2] {
-        let stops_at = self.too_old_at(live).map(|too_old| too_old + RESPITE);
-        let stands = |announced: &AnnouncedEnd| stops_at.is_some_and(|stops_at| announced.until >= stops_at);
-        [Notice::TooOldLater, Notice::TooOldSoon].map(|notice| live.announced.get(&notice).copied().filter(stands))
+    fn announced_age_end(&self, live: &Attempt) -> Option<AnnouncedEnd> {
+        let stops_at = self.too_old_at(live)? + RESPITE;
+        live.announced.get(&Notice::TooOldSoon).copied().filter(|announced| announced.until >= stops_at)
     }
 
     fn announced_disuse(&self, live: &Attempt, last_used_at: Option<Timestamp>) -> Option<AnnouncedEnd> {
@@ -233,7 +220,7 @@ impl View {
 
 impl Notice {
     /// The time of an announced end if its mail was sent at `sent_at`: no earlier than promised, and never
-    /// without its days of warning.
+    /// without its week of warning.
     pub fn ends_at(self, end: AnnouncedEnd, sent_at: Timestamp) -> Timestamp {
         end.until.max(sent_at + self.ahead())
     }
@@ -241,8 +228,7 @@ impl Notice {
     /// The warning that a student gets before this end.
     fn ahead(self) -> SignedDuration {
         match self {
-            Notice::UnusedSoon => WEEK,
-            Notice::TooOldLater | Notice::TooOldSoon => SHORTLY_BEFORE,
+            Notice::UnusedSoon | Notice::TooOldSoon => WEEK,
             // The term ends whether it was announced or not, and the other notices announce no end.
             Notice::TermEndSoon | Notice::KeyShown | Notice::KeyLeaked | Notice::Unused | Notice::TooOld => {
                 SignedDuration::ZERO

@@ -6,6 +6,7 @@ use super::*;
 use crate::domain::values::term::Term;
 
 const UNUSED_SOON: Option<Rule> = Some(Rule::Announce(Notice::UnusedSoon));
+const TOO_OLD_SOON: Option<Rule> = Some(Rule::Announce(Notice::TooOldSoon));
 const TERM_END_SOON: Option<Rule> = Some(Rule::Announce(Notice::TermEndSoon));
 
 fn days(days: i64) -> SignedDuration {
@@ -98,17 +99,15 @@ fn any_use_keeps_a_key_even_one_that_costs_nothing() {
 }
 
 #[test]
-fn an_old_key_is_announced_twice_its_replacement_is_free_and_then_it_is_stopped() {
+fn an_old_key_is_announced_a_week_before_its_replacement_is_free_and_then_it_is_stopped() {
     let mut story = Story::with_rules(None, Some(60));
     story.view.programme.settings.replacements = 0;
     let shown = story.now;
-    assert_eq!(story.night_at(shown + days(46) - 1.second(), None), None);
+    assert_eq!(story.night_at(shown + days(53) - 1.second(), None), None);
     assert_eq!(story.refused(PressKind::Replace), BeginRefused::ReplacementsUsedUp);
-    assert_eq!(story.after(1.second()).night(None), Some(Rule::Announce(Notice::TooOldLater)));
+    assert_eq!(story.after(1.second()).night(None), TOO_OLD_SOON);
     assert!(story.press(PressKind::Replace).is_ok(), "who was told to replace it may");
-    assert_eq!(story.night(None), None);
-    assert_eq!(story.night_at(shown + days(57), None), Some(Rule::Announce(Notice::TooOldSoon)));
-    assert_eq!(story.night(None), None);
+    assert_eq!(story.night(None), None, "it is announced once");
     assert_eq!(story.night_at(shown + days(67) - 1.second(), None), None);
     story.now += 1.second();
     let (change, rule) = story.decided(None, sent_at_once).unwrap();
@@ -117,6 +116,21 @@ fn an_old_key_is_announced_twice_its_replacement_is_free_and_then_it_is_stopped(
     assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::TooOld });
     story.shown(PressKind::Replace, 'b');
     assert_eq!((story.view.grant.replacements, story.night(None)), (0, None));
+}
+
+#[test]
+fn a_key_that_is_too_old_sooner_than_a_week_is_announced_at_once_and_keeps_its_week() {
+    let mut story = Story::with_rules(None, Some(3));
+    let shown = story.now;
+    assert_eq!(story.night(None), TOO_OLD_SOON);
+    assert_eq!(attempt(&story, 1).announced[&Notice::TooOldSoon].until, shown + days(10));
+
+    let mut story = Story::with_rules(None, None);
+    story.now += days(40);
+    story.view.programme.settings.rotate_after_days = Some(3);
+    assert_eq!(story.night(None), TOO_OLD_SOON);
+    assert_eq!(story.night_at(shown + days(47) - 1.second(), None), None);
+    assert_eq!(story.after(1.second()).night(None), Some(Rule::Stop));
 }
 
 #[test]
@@ -174,11 +188,11 @@ fn who_was_promised_more_days_by_a_changed_rule_is_told_again() {
 
 #[test]
 fn an_announcement_that_was_not_sent_postpones_the_end_and_one_that_was_sent_late_counts_from_then() {
-    for (unused, rotate, what, ending, ahead) in
-        [(Some(30), None, Notice::UnusedSoon, Rule::Hold, 7), (None, Some(60), Notice::TooOldSoon, Rule::Stop, 3)]
+    for (unused, rotate, told_after, what, ending) in
+        [(Some(30), None, 23, Notice::UnusedSoon, Rule::Hold), (None, Some(60), 53, Notice::TooOldSoon, Rule::Stop)]
     {
         let mut story = Story::with_rules(unused, rotate);
-        story.now += days(if rotate.is_some() { 57 } else { 23 });
+        story.now += days(told_after);
         assert_eq!(story.night(None), Some(Rule::Announce(what)));
         let said = story.view.announced_as(what).unwrap();
         story.now = said.until;
@@ -186,7 +200,7 @@ fn an_announcement_that_was_not_sent_postpones_the_end_and_one_that_was_sent_lat
         assert_eq!(story.view.follow_rules(None, &[], story.now), Err(Unchanged), "of its mail nothing is known");
         let sent_at = said.until + days(3);
         let sent = |_| NoticeDelivery::SentBy(sent_at);
-        story.now = sent_at + days(ahead) - 1.second();
+        story.now = sent_at + days(7) - 1.second();
         assert_eq!(story.night_with(None, sent), None);
         story.now += 1.second();
         assert_eq!(story.night_with(None, sent), Some(ending));
@@ -214,7 +228,7 @@ fn an_end_that_waits_for_its_mail_keeps_no_other_from_coming() {
     story.now += days(34);
     let only_of_age =
         |said: AnnouncedEnd| if said == unused { NoticeDelivery::Waiting } else { NoticeDelivery::SentBy(said.at) };
-    assert_eq!(story.night_with(None, only_of_age), Some(Rule::Announce(Notice::TooOldSoon)));
+    assert_eq!(story.night_with(None, only_of_age), TOO_OLD_SOON);
     story.now += days(10);
     let only_of_use =
         |said: AnnouncedEnd| if said == unused { NoticeDelivery::SentBy(said.at) } else { NoticeDelivery::Waiting };
@@ -250,7 +264,7 @@ proptest! {
                 }
                 Some(Rule::Stop) => {
                     let announced = before.unwrap()[&Notice::TooOldSoon];
-                    prop_assert!(story.now >= announced.at + days(3) && story.now >= announced.until);
+                    prop_assert!(story.now >= announced.at + days(7) && story.now >= announced.until);
                     return Ok(());
                 }
             }
