@@ -81,8 +81,7 @@ async fn walk_of(stack: &Stack, driver: &Driver, into: &Path) -> Result<()> {
     album.keep_both("help", &student).await?;
 
     sign_in(stack, &admin, ADMIN).await?;
-    let pages =
-        ["", "/grants", "/groups", "/alerts", "/report", "/closeout", "/pilot"].map(|page| format!("{PILOT}{page}"));
+    let pages = ["", "/grants", "/groups", "/alerts", "/report", "/closeout"].map(|page| format!("{PILOT}{page}"));
     let others = ["", "/programmes/new", "/tiers", "/report", "/account/statement", "/account"]
         .map(|page| format!("/console{page}"));
     for path in pages.iter().chain(&others) {

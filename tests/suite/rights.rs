@@ -38,7 +38,7 @@ const PROGRAMME: &str = "/console/programmes/{id}";
 const ONE_GRANT: &str = "/console/programmes/{id}/grants/{grant}/";
 const ACTS: &str = "/console/programmes/{id}/grants/{grant}/{act}";
 
-const TABLE: [(&str, &str, Whose); 59] = [
+const TABLE: [(&str, &str, Whose); 58] = [
     ("GET", "/", Anybodys),
     ("POST", "/link", Anybodys),
     ("GET", "/c/{*anything}", Anybodys),
@@ -79,7 +79,6 @@ const TABLE: [(&str, &str, Whose); 59] = [
     ("GET", "/console/programmes/{id}/report.csv", Assistants),
     ("GET", "/console/programmes/{id}/closeout", Assistants),
     ("GET", "/console/programmes/{id}/closeout.csv", Assistants),
-    ("GET", "/console/programmes/{id}/pilot", Assistants),
     ("GET", "/console/programmes/{id}/groups", Assistants),
     ("POST", "/console/programmes/{id}/groups", Facultys),
     ("POST", "/console/programmes/{id}/copy", Facultys),

@@ -90,7 +90,6 @@ fn routes(site: Site) -> Router {
         .route("/console/programmes/{id}/report.csv", get(report::file))
         .route("/console/programmes/{id}/closeout", get(closing::closeout))
         .route("/console/programmes/{id}/closeout.csv", get(closing::closeout_file))
-        .route("/console/programmes/{id}/pilot", get(closing::pilot))
         .route("/console/tiers", get(tiers::page).post(tiers::save))
         .route("/console/report", get(report::page_of_several))
         .route("/console/report.csv", get(report::file_of_several))

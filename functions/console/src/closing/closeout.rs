@@ -1,23 +1,35 @@
-//! The close-out of a programme: what each person and group spent, what nobody claimed, and what of the
-//! account no key explains. Its sums add up to the cent.
+//! The close-out of a programme: what each person and group spent, what nobody claimed, what of the account no key explains, and
+//! what that means for another number of students. Its sums add up to the cent.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use askama::Template;
-use axum::extract::State;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::usage::closeout::in_cents;
+use bursar_core::domain::usage::pilot::{PilotFigures, Projection};
 use bursar_core::domain::values::format::time_in;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::web::{Answer, Frame, Site};
 use jiff::Timestamp;
+use serde::Deserialize;
 
 use super::person::ClosingPerson;
 use crate::access::ProgrammeAccess;
-use crate::paths;
+use crate::{paths, show};
 
 /// The most persons on the page; the file has all.
 const MOST_PERSONS: usize = 5_000;
+/// The most students of a projection.
+const MOST_STUDENTS: u32 = 1_000_000;
+
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct CloseoutQuery {
+    #[serde(default)]
+    students: String,
+}
 
 #[derive(Template)]
 #[template(path = "closeout.html")]
@@ -45,6 +57,11 @@ struct CloseoutPage<'a> {
     assigned: Option<(u32, Usd)>,
     persons: Vec<PersonRow>,
     file: String,
+    figures: PilotFigures,
+    /// The number of students as it was typed, or the roster's size.
+    students: String,
+    refusal: Option<&'static str>,
+    projection: Option<Projection>,
 }
 
 struct GroupRow {
@@ -67,7 +84,11 @@ struct PersonRow {
     cents: Usd,
 }
 
-pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> Answer {
+pub(crate) async fn page(
+    State(site): State<Site>,
+    access: ProgrammeAccess,
+    Query(asked): Query<CloseoutQuery>,
+) -> Answer {
     let (now, programme) = (site.clock.now(), &access.programme);
     let Some(pot) = site.table.pot(&programme.id).await? else { return Ok(site.not_found()) };
     let persons = ClosingPerson::all(&site, &access).await?;
@@ -85,6 +106,13 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> A
     let is_open = persons.iter().any(|person| person.is_open);
     let unclaimed = persons.iter().filter(|person| person.claimed_at.is_none());
     let residual = days.first().map(|day| (day.residual, day.day.to_string()));
+    let mut figures = PilotFigures::default();
+    persons.iter().for_each(|person| figures.add(person.claimed_at.is_some(), &person.used.credits));
+    let typed = asked.students.trim();
+    let students = match typed {
+        "" => u32::try_from(figures.people).ok(),
+        typed => typed.parse().ok().filter(|students| (1..=MOST_STUDENTS).contains(students)),
+    };
     let row = |(person, cents): (&ClosingPerson, &Usd)| PersonRow {
         grant: person.grant.to_string(),
         label: person.label().to_owned(),
@@ -96,7 +124,7 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> A
         spent: person.spent(),
         cents: *cents,
     };
-    Ok(site.page(&CloseoutPage {
+    let page = CloseoutPage {
         frame: &site.frame,
         csrf: access.visitor.csrf.reveal(),
         is_admin: access.is_admin(),
@@ -116,7 +144,23 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> A
         assigned: (assigned.keys > 0).then_some((assigned.keys, of_foreign_keys)),
         persons: persons.iter().zip(&cents).take(MOST_PERSONS).map(row).collect(),
         file: format!("{}.csv", paths::closeout(&programme.id)),
-    }))
+        students: students.map_or_else(|| typed.to_owned(), |students| students.to_string()),
+        refusal: students.is_none().then_some("Write a number of students from 1 to 1,000,000."),
+        projection: students.and_then(|students| figures.projection(students)),
+        figures,
+    };
+    let status = if students.is_some() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    Ok(Frame::page(status, &page))
+}
+
+impl CloseoutPage<'_> {
+    /// A share of the roster, in whole per cent, rounded down.
+    fn share(&self, count: impl Borrow<u64>) -> String {
+        match (count.borrow() * 100).checked_div(self.figures.people) {
+            Some(per_cent) => format!("{per_cent} %"),
+            None => "–".to_owned(),
+        }
+    }
 }
 
 /// The reason why the figures may still change: the programme goes on, a key may still spend, or no sync has

@@ -1,11 +1,9 @@
-//! What a programme came to: its close-out for finance, and the pilot report for those who decide about the
-//! next term. Both are one page to print.
+//! What a programme came to: its close-out, for finance and for those who decide about the next term. It is one page to print, and
+//! a file.
 
 mod closeout;
 mod closeout_file;
 mod person;
-mod pilot;
 
 pub(crate) use closeout::page as closeout;
 pub(crate) use closeout_file::file as closeout_file;
-pub(crate) use pilot::page as pilot;
