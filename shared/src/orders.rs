@@ -57,16 +57,9 @@ impl Orders<'_> {
     pub async fn carry_out(&self, at: ActContext<'_>, is_meant: impl Fn(&Order) -> bool) -> Result<u32, NotCarriedOut> {
         let mut done = 0;
         let mut last: Option<Order> = None;
-        let mut has_looked = false;
         // The grant is read before each order: it may have been held or released since the index named it, or
         // during the last order.
         while let Some(grant) = self.table.grant(at.programme, at.grant).await? {
-            // That a cap for a while is over leads to an order.
-            let is_over = grant.passing_cap_ends_at().is_some_and(|until| until <= at.now);
-            if is_over && !std::mem::replace(&mut has_looked, true) {
-                self.table.act(at, View::end_passing_cap).await?;
-                continue;
-            }
             let Some(order) = grant.orders().into_iter().find(&is_meant) else { break };
             if last.as_ref() == Some(&order) {
                 return Err(NotCarriedOut::NotFirm);

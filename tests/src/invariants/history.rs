@@ -142,7 +142,7 @@ fn grant_change(old: &Grant, new: &Grant, entries: &[&Entry], before: &Snapshot,
 fn wrong_words(entry: &Entry, old: &Grant, new: &Grant, before: &Snapshot, now: &Snapshot) -> Option<String> {
     let cap = |grant: &Grant, moment: &Snapshot| {
         let settings = moment.programmes.get(&grant.programme).map(|programme| &programme.settings);
-        settings.map_or_else(String::new, |settings| grant.caps_in_words(settings, moment.at))
+        settings.map_or_else(String::new, |settings| grant.cap(settings).to_string())
     };
     let (from, to) = match entry.what.act {
         Act::CapChanged => (cap(old, before), cap(new, now)),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bursar_core::domain::audit::{Act, Actor};
+use bursar_core::domain::audit::Act;
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_tests::stack::Left;
 
@@ -230,43 +230,6 @@ async fn a_groups_cap_is_its_members_and_whoever_changes_the_group_gets_the_othe
     class.judged(&mut watch).await;
     assert_eq!(admin.submit(&admin.get(GROUPS).await, GROUPS, &[(b, "")]).await.status, 303);
     assert_eq!(class.limits(), [dollars(20), dollars(20)], "blank means the programme's");
-    class.judged(&mut watch).await;
-    class.stack.finish_leaving(&[Left::PerhapsMails]).await;
-}
-
-#[tokio::test]
-async fn a_cap_for_a_while_is_over_at_its_end_at_the_provider_too() {
-    let class = Class::of(&["ada", "bob"]).await;
-    let (stack, admin, mut watch) = (&class.stack, class.admin().await, class.watch());
-    let zone =
-        class.office().table.programme(&class.office().programme).await.unwrap().unwrap().settings.term.zone().clone();
-    let today = stack.clock.now().to_zoned(zone).date().to_string();
-    for (grant, _) in &class.people {
-        let at = format!("{ID}/grants/{grant}");
-        let fields = [("cap_usd", "30"), ("until", &*today)];
-        assert_eq!(admin.submit(&admin.get(&at).await, &format!("{at}/cap"), &fields).await.status, 303);
-    }
-    assert_eq!(class.limits(), [dollars(30), dollars(30)]);
-    class.judged(&mut watch).await;
-    // Bob uses more than the cap that he has after it.
-    let provider = stack.provider.as_ref().unwrap();
-    provider.spend(&class.people[1].1, Nano::usd(25), stack.clock.now(), "a/model").unwrap();
-    crate::sync::sync(stack).await;
-    watch.check_after_sync().await;
-    class.works().await;
-    assert_eq!((class.limits(), class.enabled()), (vec![dollars(30), dollars(30)], 2), "it is not over yet");
-    class.judged(&mut watch).await;
-    stack.clock.advance(SignedDuration::from_hours(24)).unwrap();
-    class.works().await;
-    let seen = class.judged(&mut watch).await;
-    let ended =
-        seen.entries.iter().filter(|entry| entry.what.act == Act::CapChanged && entry.by == Actor::Rule).count();
-    assert_eq!(
-        (ended, class.limits()),
-        (2, vec![dollars(20), dollars(20)]),
-        "with less than he used Bob can use nothing more"
-    );
-    class.works().await;
     class.judged(&mut watch).await;
     class.stack.finish_leaving(&[Left::PerhapsMails]).await;
 }

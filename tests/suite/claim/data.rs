@@ -57,8 +57,6 @@ async fn what_is_stored_about_somebody_is_there_to_read() {
           "group": null,
           "cap_usd": "20.000000",
           "own_cap_usd": null,
-          "passing_cap_usd": null,
-          "passing_cap_until": null,
           "state": "stopped",
           "stopped_because": "leaked",
           "holds": [],

@@ -64,7 +64,7 @@ impl Card<'_> {
     pub(crate) fn of<'a>(view: &'a View, rules: &KeyRules, now: Timestamp) -> Card<'a> {
         let (grant, settings) = (&view.grant, &view.programme.settings);
         let (kind, obstacle) = (obstacle::kind_of_press(view), Obstacle::of(view, rules, now));
-        let (cap, spending) = (grant.cap(settings, now), view.spending(now));
+        let (cap, spending) = (grant.cap(settings), view.spending(now));
         let as_of = view.readings.iter().map(|reading| reading.as_of).max();
         let offers = offers(view, kind, obstacle.is_none(), now);
         let not_replaced = obstacle.as_ref().filter(|obstacle| offers.has_key && obstacle.stops_replacing_only());
@@ -87,7 +87,7 @@ impl Card<'_> {
             left: (cap - spending.in_window).or_zero(),
             in_all: view.readings.iter().fold(Usd::ZERO, |sum, reading| sum + reading.used.counted(settings.byok)),
             as_of: as_of.map(|as_of| time_in(as_of, settings.term.zone())),
-            window: words::window(view, now) + &words::passing_cap(view, now),
+            window: words::window(view, now),
             epoch: grant.epoch.number(),
             was_shown: grant.ever_shown,
             can_spend: can_spend(view, obstacle.as_ref(), now),

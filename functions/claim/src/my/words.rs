@@ -80,16 +80,6 @@ pub(crate) fn window(view: &View, now: Timestamp) -> String {
     }
 }
 
-/// How long another cap holds, and which one then; empty if none does.
-pub(crate) fn passing_cap(view: &View, now: Timestamp) -> String {
-    let settings = &view.programme.settings;
-    let passing = view.grant.passing_cap.filter(|passing| now < passing.until);
-    passing.map_or_else(String::new, |passing| {
-        let (until, then) = (time_in(passing.until, settings.term.zone()), view.grant.lasting_cap(settings));
-        format!(". This cap holds until {until}, and then {} again", then.to_dollars_down())
-    })
-}
-
 fn not_made_yet(view: &View) -> String {
     let settings = &view.programme.settings;
     let until = settings.claim_closes_at.map(|closes| time_in(closes, settings.term.zone()));

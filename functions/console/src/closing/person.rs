@@ -52,7 +52,7 @@ impl ClosingPerson {
             address: may_name.then(|| grant.person.address.as_written().to_owned()),
             name: grant.person.name.clone().filter(|_| may_name),
             state: show::state(&grant),
-            cap: grant.lasting_cap(settings),
+            cap: grant.cap(settings),
             claimed_at: grant.attempts.iter().filter_map(|attempt| attempt.shown_at).min(),
             is_open: matches!(grant.state, GrantState::Live { .. } | GrantState::Minting { .. }),
             group: grant.group,

@@ -5,9 +5,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{
-    CapRefused, GrantState, Hold, HoldRefused, OrderKind, PassingCap, ReleaseRefused, View,
-};
+use bursar_core::domain::grant::{CapRefused, GrantState, Hold, HoldRefused, OrderKind, ReleaseRefused, View};
 use bursar_core::domain::people::role::Role;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::orders::NotCarriedOut;
@@ -124,17 +122,11 @@ impl GrantPress<'_> {
     }
 
     async fn cap(&self) -> Answer {
-        let typed = CapForm::of(self.fields);
-        let (cap, until) = match typed.read(&self.view.programme.settings, self.at.now) {
-            Ok(read) => read,
+        let cap = match CapForm::of(self.fields).read() {
+            Ok(cap) => cap,
             Err(refused) => return self.cap_refused(StatusCode::UNPROCESSABLE_ENTITY, refused).await,
         };
-        let set = |view: &View, now| match until {
-            Some(until) => {
-                view.set_passing_cap(PassingCap { cap: cap.unwrap_or_default(), until }, self.by, self.reason(), now)
-            }
-            None => view.set_cap(own_cap(cap, view), self.by, self.reason(), now),
-        };
+        let set = |view: &View, now| view.set_cap(own_cap(cap, view), self.by, self.reason(), now);
         match self.site.table.act(self.at, set).await? {
             ActOutcome::NoSuchGrant => Ok(self.site.not_found()),
             ActOutcome::Refused(CapRefused::Over) => Ok(self.over()),

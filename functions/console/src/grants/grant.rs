@@ -10,7 +10,7 @@ use bursar_core::domain::values::format::column_time;
 use bursar_core::store::UnreachableReason;
 use bursar_core::web::{Answer, Fault, Frame, Site};
 
-use super::cap_form::{self, CapForm};
+use super::cap_form::CapForm;
 use super::list::{self, GrantRow};
 use super::timeline::TimelineEntry;
 use crate::access::ProgrammeAccess;
@@ -38,8 +38,6 @@ struct GrantPage<'a> {
     mails: Vec<MailRow>,
     may: GrantForms,
     cap: CapForm,
-    /// How long another cap holds, if one does.
-    passing: Option<String>,
 }
 
 /// The forms that this visitor can use on this grant.
@@ -120,7 +118,7 @@ pub(crate) async fn show(
         (grant.holds.dropped.is_some(), "the roster does not name this person any more"),
         (grant.holds.unused, "it was not used"),
     ];
-    let (status, cap) = refused.unwrap_or_else(|| (StatusCode::OK, CapForm::now(grant, &programme.settings, now)));
+    let (status, cap) = refused.unwrap_or_else(|| (StatusCode::OK, CapForm::now(grant, &programme.settings)));
     let context = SpanContext::of(&programme.settings, sync.listed_at, now);
     let spans = context.each(&list::used(readings).days(programme.settings.byok), grant.ever_shown);
     let page = GrantPage {
@@ -144,7 +142,6 @@ pub(crate) async fn show(
         spans,
         row: &GrantRow::of(grant.clone(), readings, &programme.settings, now),
         cap,
-        passing: cap_form::passing_in_words(grant, &programme.settings, now),
     };
     Ok(Frame::page(status, &page))
 }

@@ -139,7 +139,7 @@ impl GrantRow {
         let spending = Spending::of(&grant, readings, settings, now);
         GrantRow {
             state: show::state(&grant),
-            cap: grant.cap(settings, now),
+            cap: grant.cap(settings),
             spent: Figure::exactly(spending.in_window),
             lifetime: spending.lifetime,
             not_mailed: None,

@@ -171,8 +171,6 @@ impl Words<'_> {
 pub(crate) struct CapLeft {
     amount: Usd,
     cap: Usd,
-    /// The cap when it starts anew: another one, if the one of now is for a while.
-    cap_anew: Usd,
     as_of: Option<Timestamp>,
     starts_anew: Option<Timestamp>,
     /// The number of windows that still begin.
@@ -184,13 +182,12 @@ impl CapLeft {
     fn of(view: &View, now: Timestamp) -> CapLeft {
         let settings = &view.programme.settings;
         let (reset, ends_at) = (settings.reset, settings.term.ends_at());
-        let cap = view.grant.cap(settings, now);
+        let cap = view.grant.cap(settings);
         let starts_anew = reset.resets_at(now).filter(|at| *at < ends_at);
         let as_of = view.readings.iter().map(|reading| reading.as_of).max();
         CapLeft {
             amount: (cap - view.spending(now).in_window).or_zero(),
             cap,
-            cap_anew: starts_anew.map_or(cap, |at| view.grant.cap(settings, at)),
             as_of: as_of.max(as_of.and(reset.window_at(now).begins_at())),
             starts_anew,
             times: reset.windows_between(now, ends_at),
@@ -200,7 +197,7 @@ impl CapLeft {
     fn in_words(self, settings: &Settings) -> String {
         let Settings { name, term, reset, .. } = settings;
         let until = format!("{}, 24:00 ({})", long_date(term.ends_on()), term.timezone());
-        let [amount, cap, cap_anew] = [self.amount, self.cap, self.cap_anew].map(Usd::to_dollars_down);
+        let [amount, cap] = [self.amount, self.cap].map(Usd::to_dollars_down);
         let left = format!("You have {amount} left of your {cap} {}", of_this_window(*reset));
         let Some(starts_anew) = self.starts_anew else {
             let never = if *reset == Reset::None { "" } else { " It does not start anew before then." };
@@ -216,7 +213,7 @@ impl CapLeft {
             Reset::Monthly => ", and so each month after that",
         };
         format!(
-            "{left}. On {} it starts anew: you have {cap_anew} again{again}. On {until} your key for {name} stops, and what is left then \
+            "{left}. On {} it starts anew: you have {cap} again{again}. On {until} your key for {name} stops, and what is left then \
              cannot be used any more.",
             time_in(starts_anew, term.zone())
         )

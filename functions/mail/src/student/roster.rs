@@ -46,7 +46,7 @@ impl Words<'_> {
         let (opens, closes) = (settings.claim_opens_at(), settings.claim_closes_at());
         let mut facts = vec![
             ("Programme", name.clone()),
-            ("Credit", format!("{} {}", grant.lasting_cap(settings).to_dollars_down(), settings.reset.per_window())),
+            ("Credit", format!("{} {}", grant.cap(settings).to_dollars_down(), settings.reset.per_window())),
             ("Term", format!("{} to {}", long_date(term.starts_on()), long_date(term.ends_on()))),
         ];
         let may_get_one = !grant.ever_shown && now < closes;

@@ -37,7 +37,7 @@ impl CapUse {
         let of_window = || readings.iter().filter(|reading| reading.window == window);
         Some(CapUse {
             window,
-            cap: grant.cap(settings, now),
+            cap: grant.cap(settings),
             spent: of_window().map(|reading| surely(reading, grant, settings)).sum(),
             as_of: of_window().map(|reading| reading.as_of).max(),
         })

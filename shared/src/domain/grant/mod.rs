@@ -6,7 +6,6 @@
 
 mod acts;
 mod cap_use;
-mod caps;
 mod change;
 mod edited;
 mod entry;
@@ -33,7 +32,6 @@ use crate::domain::values::money::Usd;
 
 pub use acts::*;
 pub use cap_use::CapUse;
-pub use caps::PassingCap;
 pub use change::{Change, Notice, PotChange, Unchanged, View};
 pub use edited::EditEffect;
 pub use place::{DROPPED_KEPT, Place};
@@ -62,9 +60,6 @@ pub struct Grant {
     /// This person's own cap, which overrides the group's and the programme's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own_cap: Option<Usd>,
-    /// Another cap for a while, which goes before all others.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub passing_cap: Option<PassingCap>,
     #[serde(flatten)]
     pub state: GrantState,
     #[serde(default, skip_serializing_if = "Holds::is_empty")]
@@ -253,6 +248,11 @@ pub enum KeyAbsence {
 }
 
 impl Grant {
+    /// The cap that applies: the grant's own, else the group's, else the programme's.
+    pub fn cap(&self, settings: &Settings) -> Usd {
+        self.own_cap.unwrap_or_else(|| settings.cap_of_group(self.group.as_deref()))
+    }
+
     /// The grant of a person who was just put on the roster.
     pub fn invited(programme: ProgrammeId, id: GrantId, person: Person, group: Option<String>) -> Grant {
         Grant {
@@ -261,7 +261,6 @@ impl Grant {
             person,
             group,
             own_cap: None,
-            passing_cap: None,
             state: GrantState::Invited,
             holds: Holds::default(),
             epoch: Epoch::BEFORE_THE_FIRST,

@@ -76,9 +76,7 @@ impl Place<'_> {
         }
         if has_place && self.counts_cap(now) {
             let used = self.grant.attempts.iter().map(|attempt| self.used_in(attempt, window)).sum();
-            let (lasting, expires) = (self.grant.lasting_cap(settings), settings.keys_expire_at());
-            // A key keeps the limit of a cap for a while until the provider has confirmed another, so it counts in each window.
-            count(lasting.max(self.grant.cap(settings, now)), used, expires);
+            count(self.grant.cap(settings), used, settings.keys_expire_at());
         }
         left + largest_in_each(later)
     }
@@ -189,7 +187,7 @@ impl Change {
                 other => other,
             };
         }
-        let basis = |grant: &Grant| (grant.own_cap, grant.passing_cap, grant.group.clone(), grant.has_place);
+        let basis = |grant: &Grant| (grant.own_cap, grant.group.clone(), grant.has_place);
         if self.pot == PotChange::None && self.grant.has_place && basis(&self.grant) != basis(&view.grant) {
             self.pot = PotChange::TakeAnyway(Usd::ZERO);
         }

@@ -3,9 +3,7 @@
 use jiff::Timestamp;
 
 use crate::domain::audit::{Act, Actor};
-use crate::domain::grant::{
-    Attempt, AttemptState, Change, GRACE, GrantState, Notice, PassingCap, Stopped, Unchanged, View,
-};
+use crate::domain::grant::{Attempt, AttemptState, Change, GRACE, GrantState, Notice, Stopped, Unchanged, View};
 use crate::domain::values::id::{Epoch, Nonce};
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
@@ -181,55 +179,18 @@ impl View {
         why: Option<&str>,
         now: Timestamp,
     ) -> Result<Change, CapRefused> {
-        self.set_caps(cap, None, by, why, now)
-    }
-
-    /// Gives the grant another cap for a while. After that it has the one again that it has without it. Until then the place
-    /// counts the higher of both in each window.
-    pub fn set_passing_cap(
-        &self,
-        passing: PassingCap,
-        by: &Actor,
-        why: Option<&str>,
-        now: Timestamp,
-    ) -> Result<Change, CapRefused> {
-        self.set_caps(self.grant.own_cap, Some(passing), by, why, now)
-    }
-
-    /// Ends a cap for a while whose time is over. Returns `Unchanged` if there is none.
-    pub fn end_passing_cap(&self, now: Timestamp) -> Result<Change, Unchanged> {
-        let passing = self.grant.passing_cap.ok_or(Unchanged)?;
-        self.grant.passing_cap_ends_at().filter(|until| *until <= now).ok_or(Unchanged)?;
-        let mut change = self.change(&Actor::Rule);
-        change.grant.passing_cap = None;
-        let change = change.with_limit(self, true, now);
-        let mut change = change.audited(Act::CapChanged, &self.grant, None);
-        let to = change.grant.caps_in_words(&self.programme.settings, now);
-        change.audit = change.audit.map(|what| what.changing(format!("{} until {}", passing.cap, passing.until), to));
-        Ok(change)
-    }
-
-    fn set_caps(
-        &self,
-        own: Option<Usd>,
-        passing: Option<PassingCap>,
-        by: &Actor,
-        why: Option<&str>,
-        now: Timestamp,
-    ) -> Result<Change, CapRefused> {
         if self.is_terminal() {
             return Err(CapRefused::Over);
         }
-        if (self.grant.own_cap, self.grant.passing_cap) == (own, passing) {
+        if self.grant.own_cap == cap {
             return Err(CapRefused::Unchanged);
         }
         let mut change = self.change(by);
-        (change.grant.own_cap, change.grant.passing_cap) = (own, passing);
+        change.grant.own_cap = cap;
         let change = change.with_limit(self, true, now).with_room(self, now).ok_or(CapRefused::PotExhausted)?;
         let settings = &self.programme.settings;
         let mut change = change.audited(Act::CapChanged, &self.grant, why.map(str::to_owned));
-        let (from, to) = (self.grant.caps_in_words(settings, now), change.grant.caps_in_words(settings, now));
-        change.audit = change.audit.map(|what| what.changing(from, to));
+        change.audit = change.audit.map(|what| what.changing(self.grant.cap(settings), change.grant.cap(settings)));
         Ok(change)
     }
 

@@ -49,7 +49,7 @@ impl View {
     pub fn next_limit(&self, now: Timestamp) -> Option<Usd> {
         let mut spending = self.spending(now);
         spending.retired_in_window = spending.in_window;
-        wanted_limit(self.grant.cap(&self.programme.settings, now), &spending)
+        wanted_limit(self.grant.cap(&self.programme.settings), &spending)
     }
 
     /// The wanted limit of the live key, held or not. Just after a window turned, the provider may still
@@ -57,7 +57,7 @@ impl View {
     /// but cannot stop it.
     pub fn limit_wanted(&self, now: Timestamp) -> Option<WantedLimit> {
         let (live, settings) = (self.grant.live()?, &self.programme.settings);
-        let cap = self.grant.cap(settings, now);
+        let cap = self.grant.cap(settings);
         if let Some(limit) = wanted_limit(cap, &self.spending(now)) {
             return Some(WantedLimit::Limit(limit));
         }

@@ -111,10 +111,10 @@ impl Grant {
         self.orders().into_iter().filter(|order| order.kind == OrderKind::Off)
     }
 
-    /// The urgency of the most urgent order, and the time at which the first order is due. The end of a cap for a while is one.
+    /// The urgency of the most urgent order, and the time at which the first order is due.
     pub fn urgency(&self) -> Option<(Urgency, Timestamp)> {
         let orders = self.orders();
-        let due = orders.iter().map(|order| order.due).chain(self.passing_cap_ends_at()).min()?;
+        let due = orders.iter().map(|order| order.due).min()?;
         let is_off = orders.iter().any(|order| order.kind == OrderKind::Off);
         let is_leak = matches!(self.state, GrantState::Revoked | GrantState::Stopped { why: Stopped::Leaked });
         let urgency = match is_off {

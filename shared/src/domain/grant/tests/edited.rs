@@ -1,4 +1,4 @@
-//! Edits of caps and of the term, and caps for a while: what places cost then.
+//! Edits of caps and of the term: what places cost then.
 
 use proptest::prelude::*;
 
@@ -53,33 +53,6 @@ fn a_key_counts_until_it_expires_however_early_the_term_ends_then() {
     assert_eq!((effect.more, effect.keys_until, story.cost()), (Usd::ZERO, until, before));
     story.revoked().disabled(Epoch::new(1)).read_at_last(1, 0);
     assert_eq!(story.cost(), Usd::ZERO, "it is off, and was read since");
-}
-
-#[test]
-fn a_cap_for_a_while_counts_in_each_window_until_it_is_over() {
-    let mut story = Story::counted_in(Reset::Monthly);
-    story.shown(PressKind::Reveal, 'a');
-    let left = Reset::Monthly.windows_between(story.now, story.view.programme.settings.term.ends_at());
-    let windows = i32::try_from(left).unwrap() + 1;
-    assert!(windows >= 3, "{windows}");
-    let until = Reset::Monthly.resets_at(story.now).unwrap() + 24.hours();
-    let set = |story: &Story, cap| {
-        story.view.set_passing_cap(PassingCap { cap: dollars(cap), until }, &faculty(), None, story.now)
-    };
-    let change = set(&story, 50).unwrap();
-    assert_eq!(change.audit.as_ref().unwrap().to, Some(format!("50.000000 until {until}")));
-    story.apply(change);
-    assert_eq!(set(&story, 50), Err(CapRefused::Unchanged));
-    assert_eq!(story.cost(), dollars(windows * 50), "the key keeps the limit until another is confirmed");
-    // The told limit counts until the provider has confirmed another.
-    assert_eq!(story.view.place().cost(until), dollars((windows - 1) * 20), "nothing larger was ever sent");
-    assert_eq!(story.view.limit_wanted(story.now), Some(WantedLimit::Limit(dollars(50))));
-    assert_eq!(story.view.limit_wanted(until), Some(WantedLimit::Limit(dollars(20))), "as before");
-    let lower = set(&story, 5).unwrap();
-    story.apply(lower);
-    assert_eq!(story.cost(), dollars(windows * 20), "afterwards this window has twenty again");
-    story.view.pot.limit = story.view.pot.reserved;
-    assert_eq!(set(&story, 90), Err(CapRefused::PotExhausted));
 }
 
 #[test]

@@ -131,7 +131,7 @@ impl Story {
             Happens::HandedBack => self.done(view.hand_back(view.grant.epoch, now)),
             Happens::SpentAll => {
                 let (epoch, _) = live?;
-                let left = view.grant.lasting_cap(&view.programme.settings) - view.spending(now).in_window;
+                let left = view.grant.cap(&view.programme.settings) - view.spending(now).in_window;
                 let used = view.reading(epoch).map_or(Usd::ZERO, |reading| reading.in_window) + left.or_zero();
                 self.reading(epoch.number(), used.micros());
                 Some(())
@@ -182,7 +182,7 @@ impl Story {
             Step::NamedAgain => drop(self.done(view.release(HoldKind::Dropped, &faculty(), now))),
             Step::Allow => drop(self.done(view.allow(&faculty()))),
             Step::RaiseCap => {
-                let more = view.grant.lasting_cap(&view.programme.settings) + Usd::from_dollars(30);
+                let more = view.grant.cap(&view.programme.settings) + Usd::from_dollars(30);
                 self.done(view.set_cap(Some(more), &faculty(), None, now));
             }
             Step::Sync => self.sync(),

@@ -135,7 +135,7 @@ impl<'a> Class<'a> {
     fn add_spending(&mut self, grant: &Grant, days: &Days, of_cap: Usd) -> bool {
         let this_week = days.between(self.week.0, self.week.1, None).spent;
         if this_week > Usd::ZERO {
-            let cap = grant.cap(self.settings, self.now);
+            let cap = grant.cap(self.settings);
             self.spenders.push(Spender { grant: grant.id.clone(), this_week, of_cap, cap });
             if self.spenders.len() > 8 * LISTED {
                 self.keep_the_highest();
@@ -154,8 +154,7 @@ impl<'a> Class<'a> {
     /// The reason that the grant's person has no key to use. A cap may be used up before a sync has ended the
     /// key, and is free again when its window is over.
     fn block(&self, grant: &Grant, of_cap: Sum) -> Option<Block> {
-        let is_used_up =
-            of_cap.known == Accuracy::Exactly && grant.cap(self.settings, self.now) - of_cap.spent < Usd::CENT;
+        let is_used_up = of_cap.known == Accuracy::Exactly && grant.cap(self.settings) - of_cap.spent < Usd::CENT;
         match grant.state {
             _ if grant.holds.paused.is_some() => Some(Block::Paused),
             _ if grant.holds.unused => Some(Block::Unused),
