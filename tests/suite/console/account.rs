@@ -223,11 +223,14 @@ async fn each_thing_that_is_wrong_with_the_syncs_is_one_warning() {
     let account = Account { as_of: at(LOOKED), ours: DailyUse::default(), foreign: DailyUse::default() };
     assert!(as_sync(&table, async |sync| sync.note_account(&account).await).await);
     assert!(as_sync(&table, async |sync| sync.note_account_day(&day("2026-11-20", 60, 4)).await).await);
-    let told = warnings().await;
-    assert!(told.iter().any(|warning| warning.starts_with("The account spent $4.00 more")), "{told:?}");
+    let page = visitor.get(PATH).await;
+    assert_eq!(page.one("residual").get("data-usd"), "4.000000");
+    assert!(page.readable().contains("Usual reasons of a residual are"));
     let rounded = AccountDay { tolerance: dollars(4), ..day("2026-11-21", 60, 4) };
     assert!(as_sync(&table, async |sync| sync.note_account_day(&rounded).await).await);
-    assert_eq!(warnings().await.len(), 2, "rounding may come to as much: only the run and the management key are left");
+    let page = visitor.get(PATH).await;
+    assert!(!page.readable().contains("Usual reasons of a residual are"), "rounding may come to as much");
+    assert_eq!(page.texts("warning").len(), 2, "only the run and the management key are left");
     stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
     assert_eq!(stack.ses.unread().len(), 1);
     stack.finish().await;

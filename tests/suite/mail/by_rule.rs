@@ -111,11 +111,11 @@ async fn a_student_hears_of_each_step_of_the_rules() {
     office.drain().await;
     let mail = office.the_mail();
     insta::assert_snapshot!(redacted(&office, &mail.contents), @r#"
-    CS pilot: replace your key before 12 December 2026
+    CS pilot: replace your key before 5 December 2026
 
     Your key is getting old
 
-    Your key for CS pilot stops on 12 December 2026, 11:00 (Europe/Berlin). Press “Replace my key” on your page before then: you keep what is left of your credit, and it does not count as a replacement.
+    Your key for CS pilot stops on 5 December 2026, 11:00 (Europe/Berlin). Press “Replace my key” on your page before then: you keep what is left of your credit, and it does not count as a replacement.
 
     Questions: Frida.Faculty@example.edu
 

@@ -48,7 +48,7 @@ async fn every_kind_of_mail_says_why_it_came_and_whom_to_ask() {
     office.stack.pump.drained().await.unwrap();
     office.drain().await;
 
-    let (mut ruled, bob) = PostOffice::with_rules(1, 15).await;
+    let (mut ruled, bob) = PostOffice::with_rules(1, 8).await;
     for _ in 0..2 {
         ruled.rules(&bob).await;
         ruled.drain().await;
@@ -81,7 +81,7 @@ async fn every_kind_of_mail_says_why_it_came_and_whom_to_ask() {
     roster: You get this mail because Example University put you on the roster of CS pilot.
     statement: You get this mail once a month because CS pilot names you for finance. The admins of Bursar at Example University can change that.
     student: You get this mail because CS pilot switches off keys that are not used for 1 day.
-    student: You get this mail because CS pilot wants keys replaced after 15 days.
+    student: You get this mail because CS pilot wants keys replaced after 8 days.
     student: You get this mail because you have a key for CS pilot. You can choose on your page which of these mails you get: [origin]/my#mails
     ");
     insta::assert_snapshot!(rest.into_iter().collect::<Vec<_>>().join("\n\n"), @"

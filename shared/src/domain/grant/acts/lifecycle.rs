@@ -26,8 +26,6 @@ use crate::domain::values::money::Usd;
 use crate::domain::values::window::end_of_utc_day;
 
 const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// The time between a key becoming too old and its stop.
-const RESPITE: SignedDuration = WEEK;
 
 /// An announced end of a key, and the time until which the key was promised to work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,7 +140,7 @@ impl View {
         let live = self.usable()?;
         let ends_at = match notice {
             Notice::UnusedSoon => self.out_of_use_at(live, last_used_at)?,
-            Notice::TooOldSoon => self.too_old_at(live)? + RESPITE,
+            Notice::TooOldSoon => self.too_old_at(live)?,
             // The term ends whether it was announced or not.
             Notice::TermEndSoon => self.programme.settings.term.ends_at(),
             Notice::KeyShown | Notice::KeyLeaked | Notice::Unused | Notice::TooOld => return None,
@@ -160,7 +158,7 @@ impl View {
         if let Some(announced) = self.announced_age_end(live) {
             return (now >= announced.until).then_some(Rule::Stop);
         }
-        let is_time = now >= too_old - WEEK && !self.outlives_the_term((too_old + RESPITE).max(now + WEEK));
+        let is_time = now >= too_old - WEEK && !self.outlives_the_term(too_old.max(now + WEEK));
         is_time.then_some(Rule::Announce(Notice::TooOldSoon))
     }
 
@@ -193,7 +191,7 @@ impl View {
     /// The announcement of the key's age, if it still holds. One that promised less than the rule now allows
     /// does not, and is made again.
     fn announced_age_end(&self, live: &Attempt) -> Option<AnnouncedEnd> {
-        let stops_at = self.too_old_at(live)? + RESPITE;
+        let stops_at = self.too_old_at(live)?;
         live.announced.get(&Notice::TooOldSoon).copied().filter(|announced| announced.until >= stops_at)
     }
 

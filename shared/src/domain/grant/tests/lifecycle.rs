@@ -108,7 +108,7 @@ fn an_old_key_is_announced_a_week_before_its_replacement_is_free_and_then_it_is_
     assert_eq!(story.after(1.second()).night(None), TOO_OLD_SOON);
     assert!(story.press(PressKind::Replace).is_ok(), "who was told to replace it may");
     assert_eq!(story.night(None), None, "it is announced once");
-    assert_eq!(story.night_at(shown + days(67) - 1.second(), None), None);
+    assert_eq!(story.night_at(shown + days(60) - 1.second(), None), None);
     story.now += 1.second();
     let (change, rule) = story.decided(None, sent_at_once).unwrap();
     assert_eq!((rule, change.notice), (Rule::Stop, Some(Notice::TooOld)));
@@ -123,7 +123,7 @@ fn a_key_that_is_too_old_sooner_than_a_week_is_announced_at_once_and_keeps_its_w
     let mut story = Story::with_rules(None, Some(3));
     let shown = story.now;
     assert_eq!(story.night(None), TOO_OLD_SOON);
-    assert_eq!(attempt(&story, 1).announced[&Notice::TooOldSoon].until, shown + days(10));
+    assert_eq!(attempt(&story, 1).announced[&Notice::TooOldSoon].until, shown + days(7));
 
     let mut story = Story::with_rules(None, None);
     story.now += days(40);
