@@ -74,8 +74,8 @@ impl App {
             QueuedMail::Alert { programme, scope, threshold, of_limit, recipient } => {
                 self.alert(programme, (scope, *threshold, *of_limit), recipient, now).await
             }
-            QueuedMail::Request { programme, day, request, recipient } => {
-                self.request(programme, *day, request, recipient).await
+            QueuedMail::Request { programme, by, wishes, recipient } => {
+                self.request(programme, (by, wishes), row.written_at, recipient).await
             }
             QueuedMail::Account { day, alarm, recipient } => self.account(*day, alarm, recipient).await,
             QueuedMail::Digest { programme, week, recipient } => {

@@ -2,11 +2,11 @@
 
 use bursar_core::domain::people::role::is_among;
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::programme::request::{CLOSE, COPY, POT, Request, Wish};
+use bursar_core::domain::programme::request::{CLOSE, COPY, POT, Wish};
 use bursar_core::domain::values::format::time_in;
 use bursar_core::domain::values::id::{PersonId, ProgrammeId};
 use bursar_core::store::{StaffPerson, StoreError};
-use jiff::civil::Date;
+use jiff::Timestamp;
 
 use crate::App;
 use crate::compose::{ComposedRow, GONE};
@@ -18,41 +18,41 @@ impl App {
     pub(crate) async fn request(
         &self,
         programme: &ProgrammeId,
-        day: Date,
-        request: &str,
+        (by, wishes): (&PersonId, &[Wish]),
+        asked_at: Timestamp,
         recipient: &PersonId,
     ) -> Result<ComposedRow, StoreError> {
-        let (programme, request, person) = tokio::try_join!(
-            self.table.programme(programme),
-            self.table.request(programme, day, request),
-            self.table.person(recipient),
-        )?;
-        let Some((programme, request)) = programme.zip(request) else { return Ok(GONE) };
+        let (programme, asker, person) =
+            tokio::try_join!(self.table.programme(programme), self.table.person(by), self.table.person(recipient),)?;
+        let Some(programme) = programme else { return Ok(GONE) };
         let Some(person) = person else { return Ok(ComposedRow::Unsendable("NoSuchPerson")) };
         if !is_among(person.address.matched(), &self.config.admins) {
             return Ok(ComposedRow::Nothing("this person is no longer an admin"));
         }
-        let asker = self.table.person(&request.by).await?;
-        Ok(self.to(&person.address, |words| words.request(&programme, &request, asker.as_ref())))
+        Ok(self.to(&person.address, |words| words.request(&programme, (asker.as_ref(), wishes), asked_at)))
     }
 }
 
 impl Words<'_> {
-    fn request(self, programme: &Programme, request: &Request, asker: Option<&StaffPerson>) -> Letter {
+    fn request(
+        self,
+        programme: &Programme,
+        (asker, wishes): (Option<&StaffPerson>, &[Wish]),
+        asked_at: Timestamp,
+    ) -> Letter {
         let name = plain(&programme.settings.name);
         let who = asker.map_or("Somebody who was erased".to_owned(), |asker| asker.address.as_written().to_owned());
         let mut facts = vec![("Programme".to_owned(), name.clone()), ("Asked by".to_owned(), who.clone())];
-        facts.extend(request.wishes.iter().map(|wish| (wish.label.clone(), wish.words.clone())));
-        facts.push(("Asked".to_owned(), time_in(request.asked_at, programme.settings.term.zone())));
-        let Place { anchor, to_do, press, link } = Place::of(&request.wishes);
+        facts.extend(wishes.iter().map(|wish| (wish.label.clone(), wish.words.clone())));
+        facts.push(("Asked".to_owned(), time_in(asked_at, programme.settings.term.zone())));
+        let Place { anchor, to_do, press, link } = Place::of(wishes);
         let mut parts = vec![
             LetterPart::Sentences(format!(
                 "{who} asks for what only an admin may do with {name}. Nothing is changed by asking."
             )),
             LetterPart::facts(facts),
             LetterPart::Sentences(format!(
-                "If you agree, {to_do} and press \"{press}\". If you do not, answer this mail and say why. All admins got it; as long as \
-                 something of it is not done, the programme's page says so for a week."
+                "If you agree, {to_do} and press \"{press}\". If you do not, answer this mail and say why. All admins got it."
             )),
             LetterPart::Link {
                 label: link,
@@ -61,7 +61,7 @@ impl Words<'_> {
         ];
         parts.extend(asker.map(|asker| LetterPart::ReplyTo(asker.address.clone())));
         Letter {
-            subject: format!("{name}: {}", asked_for(&request.wishes)),
+            subject: format!("{name}: {}", asked_for(wishes)),
             heading: "A change is asked for".to_owned(),
             parts,
             why: format!("You get this mail because you are an admin of Bursar at {}.", self.config.institution),

@@ -24,7 +24,6 @@ use crate::domain::mail::digest::{AccountDigest, Digest};
 use crate::domain::people::role::Roles;
 use crate::domain::people::session::Session;
 use crate::domain::people::sign_in::{ASK_LASTS, SignIn};
-use crate::domain::programme::request::Request;
 use crate::domain::programme::rule_set::RuleSet;
 use crate::domain::programme::tiers::Tier;
 use crate::domain::programme::{Pot, Programme};
@@ -47,7 +46,6 @@ use crate::store::people::sign_in::{AddressSession, Ask, Link};
 use crate::store::programmes::imports::{IMPORT_LASTS, Import, ImportChunk};
 use crate::store::programmes::jobs::Job;
 use crate::store::programmes::programme::{FORM_KEPT, ListedProgramme, UsedForm};
-use crate::store::programmes::requests;
 use crate::store::sync::account::{Account, AccountDay, ForeignKey};
 use crate::store::sync::checkpoints::{Checkpoint, CheckpointPart};
 use crate::store::sync::held_back::HeldMarks;
@@ -99,7 +97,7 @@ kinds! {
     "programme" Programme(it): keys::programme(&it.id);
     // That there is such a programme.
     "listed-programme" ListedProgramme(it): keys::listed_programme(&it.programme);
-    // That a form was sent, and what it made.
+    // That a form was sent, and the programme that it made or was about.
     "used-form" UsedForm(it): keys::used_form(it.form), expires it.at + FORM_KEPT;
     // What keys may call, its guardrail, and what the provider is still to be told of it.
     "rule-set" RuleSet(it): keys::rule_set(&it.id);
@@ -113,8 +111,6 @@ kinds! {
     "import" Import(it): keys::import(it.import), expires it.made_at + IMPORT_LASTS;
     // Some steps of an import.
     "import-chunk" ImportChunk(it): keys::import_chunk(it.import, it.number), expires it.made_at + IMPORT_LASTS + IMPORT_LASTS;
-    // What faculty ask of the admins.
-    "request" Request(it): keys::request(&it.programme, it.day, &it.request), expires it.asked_at + requests::KEPT;
 
     // A person's right to a key, with its attempts and orders.
     "grant" Grant(it): keys::grant(&it.programme, &it.id), waits it.urgency().map(|(urgency, due)| (Queue::Order(urgency), due));

@@ -17,7 +17,6 @@ use bursar_core::domain::mail::digest::{AccountDigest, Digest};
 use bursar_core::domain::people::role::Roles;
 use bursar_core::domain::people::session::Session;
 use bursar_core::domain::people::sign_in::SignIn;
-use bursar_core::domain::programme::request::Request;
 use bursar_core::domain::programme::rule_set::RuleSet;
 use bursar_core::domain::programme::tiers::Tier;
 use bursar_core::domain::programme::{Pot, Programme};
@@ -302,7 +301,6 @@ impl Snapshot {
             }
             ModelDay::KIND => decoded::<ModelDay>(item).map(drop)?,
             UnattributedDay::KIND => decoded::<UnattributedDay>(item).map(drop)?,
-            Request::KIND => decoded::<Request>(item).map(drop)?,
             CapScan::KIND => decoded::<CapScan>(item).map(drop)?,
             BalanceNotice::KIND => decoded::<BalanceNotice>(item).map(drop)?,
             MissingKey::KIND => decoded::<MissingKey>(item).map(drop)?,

@@ -10,7 +10,6 @@ use bursar_core::domain::people::role::Roles;
 use bursar_core::domain::people::session::Session;
 use bursar_core::domain::people::sign_in::SignIn;
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::programme::request::Request;
 use bursar_core::domain::programme::rule_set::{Guardrail, RuleSet};
 use bursar_core::domain::programme::rules::Rules;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
@@ -155,12 +154,12 @@ pub(super) fn addresses_are_where_they_may_be(step: &Step<'_>) -> Vec<String> {
         Undeliverable::KIND,
         MailChoice::KIND,
     ];
-    let for_a_while =
-        [Ask::KIND, SignIn::KIND, Link::KIND, Session::KIND, AddressSession::KIND, ImportChunk::KIND, Request::KIND];
+    let for_a_while = [Ask::KIND, SignIn::KIND, Link::KIND, Session::KIND, AddressSession::KIND, ImportChunk::KIND];
     let mut wrong = Vec::new();
     for ((pk, sk), item) in &step.now.items {
+        let names_people = |mail: &str| ["link", "request"].contains(&mail);
         let is_ask = kind_of(item) == OutboxRow::KIND
-            && item.get("mail").is_some_and(|mail| mail.as_s().is_ok_and(|mail| mail == "link"));
+            && item.get("mail").is_some_and(|mail| mail.as_s().is_ok_and(|mail| names_people(mail)));
         if homes.contains(&kind_of(item)) || for_a_while.contains(&kind_of(item)) || is_ask {
             continue;
         }

@@ -123,13 +123,6 @@ async fn faculty_ask_for_a_close_and_a_copy_and_nothing_changes_by_that() {
     let seen = class.judged(&mut watch).await;
     let asked = seen.entries.iter().filter(|entry| entry.what.act == Act::Asked).count();
     assert_eq!((asked, class.enabled(), seen.programmes.len()), (2, 1, 1));
-    assert_eq!(faye.get(ID).await.texts("request").len(), 2);
-    assert_eq!(admin.submit(&admin.get(ID).await, COPY, &[("name", "CS next")]).await.status, 303);
-    let open = faye.get(ID).await.texts("request");
-    assert!(matches!(&open[..], [close] if close.contains("Close")), "the copy is not asked for any more: {open:?}");
-    assert_eq!(admin.submit(&admin.get(ID).await, CLOSE, &[]).await.status, 303);
-    assert_eq!(faye.get(ID).await.texts("request"), Vec::<String>::new(), "the close is not asked for any more");
-    class.judged(&mut watch).await;
     class.stack.finish_leaving(&[Left::PerhapsMails]).await;
 }
 

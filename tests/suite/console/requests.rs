@@ -56,11 +56,6 @@ async fn what_only_an_admin_may_change_is_asked_for_by_mail_once_a_day_and_the_r
     let done = faye.submit(&form, ID, &asks).await;
     assert_eq!((done.status, done.location()), (303, Some(ID)));
     let overview = faye.get(ID).await;
-    let said = overview.texts("request");
-    assert_eq!(said.len(), 1, "{said:?}");
-    for part in ["faye@example.edu", "Budget: $8,000 instead of $4,000", "Cost code: 4711 instead of nothing"] {
-        assert!(said[0].contains(part), "{said:?}");
-    }
     let stands = overview.form(ID);
     let values = ["pot_usd", "cost_code", "contact", "thresholds"].map(|name| stands.value(name).unwrap_or_default());
     assert_eq!(values, ["4000", "", "room 101", "50,90"]);
@@ -96,19 +91,13 @@ async fn what_only_an_admin_may_change_is_asked_for_by_mail_once_a_day_and_the_r
     Budget: $8,000 instead of $4,000
     Cost code: 4711 instead of nothing
 
-    If you agree, open the settings, put in what is asked for, and press "Save". If you do not, answer this mail and say why. All admins got it; as long as something of it is not done, the programme's page says so for a week.
+    If you agree, open the settings, put in what is asked for, and press "Save". If you do not, answer this mail and say why. All admins got it.
 
     Open the settings:
     [origin]/console/programmes/cs-pilot#edit
 
     An answer to this mail goes to faye@example.edu.
     "#);
-    watch.check().await;
-
-    // A request that an admin has carried out is no longer shown.
-    assert_eq!(admin.submit(&admin.get(ID).await, ID, &[("pot_usd", "9000"), ("cost_code", "4711")]).await.status, 303);
-    let said = admin.get(ID).await.texts("request");
-    assert!(said.len() == 1 && said[0].contains("Budget: $8,000") && !said[0].contains("Cost code"), "{said:?}");
     watch.check().await;
     stack.finish().await;
 }
@@ -134,7 +123,6 @@ async fn a_request_that_cannot_be_read_is_stale_or_comes_with_what_cannot_be_sav
     assert_eq!(stale.form(ID).value("contact"), Some("room 101"));
     let seen = watch.check().await;
     assert_eq!((asked(seen), entries(seen, Act::Asked)), (0, 0));
-    assert!(Table::new(&stack.config).requests(&"cs-pilot".parse().unwrap(), 10).await.unwrap().is_empty());
     // The second press saves the contact, and asks for nothing.
     assert_eq!(faye.submit(&stale, ID, &[]).await.status, 303);
     assert_eq!(faye.get(ID).await.form(ID).value("contact"), Some("room 101"));
@@ -167,8 +155,6 @@ async fn every_setting_of_the_admins_is_asked_for_and_none_is_changed_by_that() 
     }
     let after = Table::new(&stack.config).programme(&"cs-pilot".parse().unwrap()).await.unwrap().unwrap();
     assert_eq!(before, after);
-    let asta = signed_in(&stack, "asta@example.edu").await;
-    assert!(asta.get(ID).await.texts("request").is_empty(), "an assistant reads the programme, not who asks for what");
     let seen = watch.check().await;
     let audit: String = seen.entries.iter().map(|entry| format!("{:?}", entry.what)).collect();
     assert!(!audit.contains("stu@example.edu") && audit.contains("faculty"), "people are named by no entry");

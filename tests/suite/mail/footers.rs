@@ -117,7 +117,6 @@ impl PostOffice {
         let wish = Wish {
             setting: "cost_code".to_owned(),
             label: "Cost code".to_owned(),
-            to: "4711".to_owned(),
             words: "4711 instead of nothing".to_owned(),
         };
         let request = Request::of(self.programme.clone(), admin.clone(), vec![wish], now);

@@ -85,7 +85,7 @@ impl Edit<'_> {
         let person = access::person(self.site, &self.access.visitor, deadline).await?;
         let now = self.site.clock.now();
         let request = Request::of(self.access.programme.id.clone(), person.clone(), plan.wished.wishes(), now);
-        if plan.saved.is_empty() && self.is_asked(&request).await? {
+        if plan.saved.is_empty() && self.site.table.is_asked(&request).await? {
             return Ok(());
         }
         self.is_current()?;
@@ -127,10 +127,6 @@ impl Edit<'_> {
 
     fn is_stale(&self) -> bool {
         self.version.is_some_and(|version| version != edit_form::version(&self.access.programme, self.before.pot))
-    }
-
-    async fn is_asked(&self, request: &Request) -> Result<bool, StoreError> {
-        Ok(self.site.table.request(&request.programme, request.day, &request.request).await?.is_some())
     }
 
     /// Checks that the form was made from the current programme, and that this may still be edited.

@@ -8,7 +8,6 @@ mod finance;
 mod outlook;
 mod page;
 mod person_form;
-mod requests;
 mod warnings;
 
 pub(crate) use add_person::add_person;

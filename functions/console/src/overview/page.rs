@@ -21,7 +21,6 @@ use super::edit_form::EditForm;
 use super::finance;
 use super::outlook::Outlook;
 use super::person_form::PersonForm;
-use super::requests::{self, OpenRequest};
 use super::warnings::{self, PotRoom};
 use crate::access::ProgrammeAccess;
 use crate::job_line::JobLine;
@@ -65,8 +64,6 @@ struct Overview<'a> {
     chart: Option<Chart>,
     jobs: Vec<JobLine>,
     edit: EditForm,
-    /// The requests to the admins that are still open.
-    requests: Vec<OpenRequest>,
     person: PersonForm,
     /// The form that copies the programme; assistants have none.
     copying: Option<CopyForm>,
@@ -144,10 +141,6 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
     let count = |state| grants.iter().filter(|(grant, _)| show::state(grant) == state).count();
     let counts = STATES.iter().map(|state| (*state, count(*state))).filter(|(_, count)| *count > 0).collect();
     let not_mailed = || grants.iter().filter_map(|(grant, _)| grants::not_mailed(grant, &unreachable));
-    let requests = match access.is_faculty() {
-        true => requests::open(site, access, pot.limit, now).await?,
-        false => Vec::new(),
-    };
     // What assigned keys spent is in what was spent and reserved, and no grant implies it.
     let implied_in_all = money.implied + pot.assigned;
     let room = PotRoom { pot, spent: spent.total(), implied: implied_in_all };
@@ -185,7 +178,6 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         jobs: JobLine::of_programme(programme, &jobs, now),
         money,
         edit: state.edit.unwrap_or_else(|| EditForm::of(access, pot.limit)),
-        requests,
         person: state.person,
         copying: match access.is_faculty() {
             true => Some(state.copying.unwrap_or_else(|| CopyForm::of(programme, pot.limit, now))),

@@ -38,7 +38,6 @@ async fn ask(site: &Site, access: &ProgrammeAccess, by: Author<'_>) -> Answer {
         let wish = Wish {
             setting: CLOSE.to_owned(),
             label: "Close the programme".to_owned(),
-            to: "closed".to_owned(),
             words: "now, which ends every key".to_owned(),
         };
         let request = Request::of(id.clone(), person.clone(), vec![wish], by.now);

@@ -184,8 +184,7 @@ async fn ask(
         draft.pot.to_dollars_down(),
         if with_roster { "with" } else { "without" }
     );
-    let to = Wish::of_copy(&draft.settings);
-    let wish = Wish { setting: COPY.to_owned(), label: "Copy the programme".to_owned(), to, words };
+    let wish = Wish { setting: COPY.to_owned(), label: "Copy the programme".to_owned(), words };
     let request = Request::of(access.programme.id.clone(), person.clone(), vec![wish], by.now);
     let admins = site.table.people_of(&site.admins, by.deadline).await?;
     site.table.ask_admins(&request, &admins, AuditDetail::new(Act::Asked).noting(COPY), by).await?;

@@ -84,7 +84,6 @@ impl SettingChange {
         Wish {
             setting: setting.id.to_owned(),
             label: setting.label.to_owned(),
-            to: to.clone(),
             words: format!("{} instead of {}", setting.in_words(to), setting.in_words(from)),
         }
     }

@@ -1,5 +1,5 @@
-//! A row of the outbox: a queued mail and its delivery. It names no person but the one who asks for a link;
-//! the recipient is looked up when it is sent.
+//! A row of the outbox: a queued mail and its delivery. It names no person but the one who asks for a link, and whom a request to the
+//! admins is about; the recipient is looked up when it is sent.
 
 use jiff::civil::Date;
 use jiff::fmt::serde::timestamp::millisecond;
@@ -12,6 +12,7 @@ use crate::domain::mail::class::{MailClass, OptionalMail};
 use crate::domain::mail::day::Delivery;
 use crate::domain::mail::kind::MailKind;
 use crate::domain::people::sign_in::ASK_LASTS;
+use crate::domain::programme::request::Wish;
 use crate::domain::usage::crossing::Scope;
 use crate::domain::values::address::MatchedAddress;
 use crate::domain::values::id::{Epoch, GrantId, Nonce, PersonId, ProgrammeId};
@@ -20,8 +21,7 @@ use crate::domain::values::token::AskTokenHash;
 use crate::domain::values::window::Window;
 use crate::store::table::items::Queue;
 
-/// A queued mail and its delivery. It names no person but the one who asks for a link; the recipient is
-/// looked up when it is sent.
+/// A queued mail and its delivery.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutboxRow {
     pub row: Ulid,
@@ -133,7 +133,7 @@ pub enum QueuedMail {
         recipient: PersonId,
     },
     /// A request of faculty for what only an admin may do.
-    Request { programme: ProgrammeId, day: Date, request: String, recipient: PersonId },
+    Request { programme: ProgrammeId, by: PersonId, wishes: Vec<Wish>, recipient: PersonId },
     /// An alarm about the account.
     Account { day: Date, alarm: String, recipient: PersonId },
     /// The weekly digest of a programme, for somebody with a role on it.
@@ -166,11 +166,17 @@ pub struct SentAs {
 
 /// How long an outbox row is kept: past every retry and every event that may still come for it.
 pub const OUTBOX_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
+/// How long the row of a request to the admins is kept. It may name people, so only while somebody may still act on it.
+const REQUEST_KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 impl OutboxRow {
     /// How long the row is kept. An ask may hold a stranger's address, so it goes soon.
     pub(in crate::store) fn is_kept_for(&self) -> SignedDuration {
-        if matches!(self.mail, QueuedMail::Link { .. }) { ASK_LASTS } else { OUTBOX_KEPT }
+        match self.mail {
+            QueuedMail::Link { .. } => ASK_LASTS,
+            QueuedMail::Request { .. } => REQUEST_KEPT,
+            _ => OUTBOX_KEPT,
+        }
     }
 
     pub(in crate::store) fn waits(&self) -> Option<(Queue, Timestamp)> {

@@ -41,11 +41,11 @@ pub struct CopiedProgramme {
     pub roster: Option<Import>,
 }
 
-/// A form that was sent and may come a second time.
+/// A form that was sent and may come a second time, with the programme that it made or was about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsedForm {
     pub form: Ulid,
-    pub created: ProgrammeId,
+    pub programme: ProgrammeId,
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
 }
@@ -110,7 +110,7 @@ impl Table {
             if let Some(form) = form
                 && let Some(used) = self.get::<UsedForm>(&keys::used_form(form)).await?
             {
-                return Ok(used.created);
+                return Ok(used.programme);
             }
             let id = if count == 1 { slug.clone() } else { slug.numbered(count) };
             let pot = Pot::new(id.clone(), pot);
@@ -129,7 +129,7 @@ impl Table {
             let roles = RoleChanges::between(&id, None, &programme.settings);
             transaction = with_roles(transaction.create(&listed)?, &id, &roles)?;
             if let Some(form) = form {
-                transaction = transaction.create(&UsedForm { form, created: id.clone(), at: by.now })?;
+                transaction = transaction.create(&UsedForm { form, programme: id.clone(), at: by.now })?;
             }
             if let Some(roster) = copied.as_ref().and_then(|copied| copied.roster.as_ref()) {
                 transaction = transaction.create(&Import { programme: id.clone(), applied: true, ..roster.clone() })?;

@@ -52,8 +52,6 @@ pub const MODEL_DAYS: &str = "M#";
 pub const GROUP_TOTALS: &str = "GT#";
 /// The prefix of the sort keys of crossings.
 pub const CROSSINGS: &str = "X#";
-/// The prefix of the sort keys of requests to the admins.
-pub const REQUESTS: &str = "Q#";
 /// The prefix of the sort keys of digests, of a programme and of the account.
 const DIGESTS: &str = "DIGEST#";
 /// The prefix of the sort keys of a person's enrolments.
@@ -257,11 +255,6 @@ pub fn all_crossings_of(programme: &ProgrammeId, scope: &Scope) -> ItemKey {
         Scope::Cap(grant) => (grant_partition_of(programme, grant), grant.as_str()),
     };
     key(partition, format!("{CROSSINGS}{whose}#"))
-}
-
-/// A request to the admins, by day first, so that the newest are together.
-pub fn request(programme: &ProgrammeId, day: Date, request: &str) -> ItemKey {
-    key(programme_partition(programme), format!("{REQUESTS}{day}#{request}"))
 }
 
 /// The prefix of the sort keys of a programme's jobs.

@@ -108,7 +108,7 @@ pub(super) fn some_steps() -> ImportChunk {
 }
 
 pub(super) fn a_used_form() -> UsedForm {
-    UsedForm { form: ulid(), created: a_programme().id, at: at("2026-01-02T08:00:00Z") }
+    UsedForm { form: ulid(), programme: a_programme().id, at: at("2026-01-02T08:00:00Z") }
 }
 
 pub(super) fn a_job() -> Job {

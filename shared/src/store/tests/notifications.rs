@@ -1,21 +1,17 @@
-//! The raw form of crossings and scans of students' caps, and of requests to the admins.
+//! The raw form of crossings and scans of students' caps, and of mails about these and about requests to the admins.
 
 use crate::domain::grant::testing::{a_grant, a_programme};
-use crate::domain::programme::request::{POT, Request, Wish};
+use crate::domain::programme::request::{POT, Wish};
 use crate::domain::usage::crossing::{Crossing, Scope};
+use crate::domain::values::id::PersonId;
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::Reset;
 use crate::store::tests::{a_crossing, at, raw, ulid};
 use crate::store::{CapScan, CapScanPosition, OutboxRow, QueuedMail};
 
 pub(super) fn items() -> String {
-    let all = [
-        raw(&a_crossing_of_a_cap()),
-        raw(&a_mail_of_a_cap()),
-        raw(&a_look_at_caps()),
-        raw(&a_request()),
-        raw(&a_mail_of_a_request()),
-    ];
+    let all =
+        [raw(&a_crossing_of_a_cap()), raw(&a_mail_of_a_cap()), raw(&a_look_at_caps()), raw(&a_mail_of_a_request())];
     all.join("\n")
 }
 
@@ -44,15 +40,10 @@ fn a_look_at_caps() -> CapScan {
     }
 }
 
-fn a_request() -> Request {
-    let words = "$200 instead of $100".to_owned();
-    let wish = Wish { setting: POT.to_owned(), label: "Budget".to_owned(), to: "200".to_owned(), words };
-    let by = "fedcba9876543210".parse().unwrap();
-    Request::of(a_programme().id, by, vec![wish], at("2026-01-03T08:00:00Z"))
-}
-
 fn a_mail_of_a_request() -> OutboxRow {
-    let Request { programme, day, request, by, .. } = a_request();
-    let mail = QueuedMail::Request { programme, day, request, recipient: by };
+    let words = "$200 instead of $100".to_owned();
+    let wishes = vec![Wish { setting: POT.to_owned(), label: "Budget".to_owned(), words }];
+    let by: PersonId = "fedcba9876543210".parse().unwrap();
+    let mail = QueuedMail::Request { programme: a_programme().id, by: by.clone(), wishes, recipient: by };
     OutboxRow::queued(ulid(), mail, at("2026-01-03T08:00:00Z"))
 }
