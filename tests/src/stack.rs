@@ -34,9 +34,11 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// A stack as these options describe it.
+    /// A stack as these options describe it, whose schedules run when the test says so and never by themselves.
     pub async fn start(options: Options) -> Result<Stack> {
-        Ok(Stack { running: Some(local::Stack::start(options).await?) })
+        let stack = local::Stack::start(options).await?;
+        stack.schedules.stop().await;
+        Ok(Stack { running: Some(stack) })
     }
 
     /// Ends one case of a test that plays many in one stack, so that no fault of this case meets a call of the next.

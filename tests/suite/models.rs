@@ -207,7 +207,7 @@ async fn what_programmes_groups_and_others_used_is_told_apart_by_day_though_nigh
     world.adds_up(&[&pilot, &seminar]).await;
     let state = pilot.table.sync_state().await.unwrap();
     assert_eq!((state.models_until, state.models_missed.len()), (Some(third), 0));
-    world.stack.finish_leaving(&[Left::AnyMails]).await;
+    world.stack.finish().await;
 }
 
 #[tokio::test]
@@ -245,7 +245,7 @@ async fn use_that_settles_late_is_found_the_night_after() {
     let late: Vec<_> = rows(&models, "cs-pilot", day).into_iter().map(|(_, model, spent, _)| (model, spent)).collect();
     assert_eq!(late, [(LARGE.to_owned(), 30_000), (SMALL.to_owned(), 1_000_000)]);
     world.adds_up(&[&office]).await;
-    world.stack.finish_leaving(&[Left::AnyMails]).await;
+    world.stack.finish().await;
 }
 
 #[tokio::test]
@@ -280,7 +280,7 @@ async fn where_the_answer_is_cut_off_the_accounts_activity_names_the_rest() {
     world.sync().await;
     assert!(nobodys(&world.written(&[&office]).await.1, day).is_empty());
     world.adds_up(&[&office]).await;
-    world.stack.finish_leaving(&[Left::AnyMails]).await;
+    world.stack.finish().await;
 }
 
 #[tokio::test]
@@ -303,10 +303,7 @@ async fn goes_on_despite(status: StatusCode) {
     assert!(!mentions(&report, "by model"), "{report}");
     assert!(office.table.sync_state().await.unwrap().models_until.is_some());
     world.adds_up(&[&office]).await;
-    world
-        .stack
-        .finish_leaving(&[Left::AnyMails, Left::Complaints(&[("usage-sync", "the provider did not do it")])])
-        .await;
+    world.stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the provider did not do it")])]).await;
 }
 
 #[tokio::test]
@@ -324,7 +321,7 @@ async fn the_calls_of_a_night_do_not_grow_with_the_number_of_keys() {
         assert_eq!(report["keys_listed"], keys, "{report}");
         asked.push(world.asked());
         world.adds_up(&[&world.office("cs-pilot")]).await;
-        world.stack.finish_leaving(&[Left::AnyMails]).await;
+        world.stack.finish().await;
     }
     assert_eq!(asked, [(1, 0), (1, 0)]);
 }
@@ -343,7 +340,7 @@ async fn days_before_the_last_week_that_were_missed_are_on_record_as_not_known()
     assert_eq!(state.models_missed, [(after(1), after(3))]);
     assert!(state.knows_models_of(first) && state.knows_models_of(after(4)) && state.knows_models_of(after(10)));
     assert_eq!(world.asked(), (2, 0));
-    world.stack.finish_leaving(&[Left::AnyMails]).await;
+    world.stack.finish().await;
 }
 
 #[tokio::test]
@@ -377,8 +374,5 @@ async fn whose_use_it_was_is_asked_again_when_a_grant_could_not_be_read() {
     assert_eq!(rows(&models, "cs-pilot", day), [(Some("A".to_owned()), SMALL.to_owned(), 1_000_000, 1)]);
     assert!(nobodys(&nobody, day).is_empty(), "{nobody:?}");
     world.adds_up(&[&office]).await;
-    world
-        .stack
-        .finish_leaving(&[Left::PerhapsMails, Left::Complaints(&[("mail", "what a mail is about cannot be read")])])
-        .await;
+    world.stack.finish_leaving(&[Left::PerhapsMails]).await;
 }

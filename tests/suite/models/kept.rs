@@ -2,7 +2,6 @@
 //! expire.
 
 use bursar_core::domain::values::id::GrantId;
-use bursar_tests::stack::Left;
 
 use jiff::ToSpan;
 use jiff::tz::TimeZone;
@@ -46,7 +45,7 @@ async fn what_is_on_record_of_a_day_gives_way_to_no_answer_that_has_less_of_it()
     let after = world.written(&[&world.office("cs-pilot")]).await;
     assert_eq!(rows(&after.0, "cs-pilot", day), [(None, SMALL.to_owned(), 1_000_000, 1)]);
     world.adds_up(&[&world.office("cs-pilot")]).await;
-    world.stack.finish_leaving(&[Left::AnyMails]).await;
+    world.stack.finish().await;
 }
 
 #[tokio::test]
@@ -79,5 +78,5 @@ async fn what_each_grant_used_by_model_is_kept_by_its_id_and_expires_with_the_re
     let rows = items.values().find(|item| item["kind"].as_s().is_ok_and(|kind| kind == "model-rows")).unwrap();
     let last = day.saturating_add(400.days()).to_zoned(TimeZone::UTC).unwrap().timestamp();
     assert_eq!(rows["ttl"].as_n().unwrap(), &last.as_second().to_string());
-    world.stack.finish_leaving(&[Left::AnyMails]).await;
+    world.stack.finish().await;
 }
