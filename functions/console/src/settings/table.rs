@@ -271,7 +271,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         id: "rotate_after_days",
         label: "Have a key replaced after, in days",
-        hint: "Empty: never. Its student hears a week before. Seven days after, a key that was not replaced ends.",
+        hint: "Empty: never. Its student hears a week before. A key that is not replaced by then ends, or a week after the mail if that left late.",
         kind: Kind::Number,
         write: |of| number(of.settings.rotate_after_days),
         read: |form, to| to.settings.rotate_after_days = form.number(1, 3_650),

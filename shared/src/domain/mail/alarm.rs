@@ -147,7 +147,7 @@ impl Cause {
             Cause::Incomplete { .. } => "incomplete".to_owned(),
             Cause::Silent { .. } => "silent".to_owned(),
             Cause::Balance { alerted_at, .. } => format!("balance-{}", alerted_at.as_second()),
-            Cause::MailRefused { code, .. } => format!("mail-refused-{code}"),
+            Cause::MailRefused { code, since } => format!("mail-refused-{code}-{}", since.as_second()),
             Cause::MailWaits { urgent: true, .. } => "urgent-mail-waits".to_owned(),
             Cause::MailWaits { urgent: false, .. } => "mail-waits".to_owned(),
             Cause::NothingHeard { .. } => "nothing-heard".to_owned(),
@@ -164,6 +164,15 @@ impl Cause {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn mail_that_is_refused_once_more_on_its_day_is_another_alarm() {
+        let refused = |hour: &str| {
+            let since: Timestamp = format!("2026-11-20T{hour}:00:00Z").parse().unwrap();
+            Alarm::now(Cause::MailRefused { code: "AccountPaused".to_owned(), since }, since).name()
+        };
+        assert_ne!(refused("09"), refused("22"));
+    }
 
     #[test]
     fn one_cause_has_one_name_on_its_day_and_what_is_held_back_has_another_when_it_is_something_else() {
