@@ -74,13 +74,13 @@ impl World {
         });
         let asked = provider.router().layer(late);
         let to = Upstreams {
-            dynamodb: engine.router(),
+            dynamodb: engine.router()?,
             ses: Router::new(),
             secretsmanager: secrets.router(),
             provider: Some(asked.clone()),
         };
         let direct =
-            [start(engine.router()).await?, format!("{}/api/v1", start(asked).await?), start(secrets.router()).await?];
+            [start(engine.router()?).await?, format!("{}/api/v1", start(asked).await?), start(secrets.router()).await?];
         let gate = Gate::open(to, Keep::All, clock).await?;
         eprintln!("bench: a world of {keys} keys was made in {:.1} s", begun.elapsed().as_secs_f64());
         Ok(World { engine, provider, gate, hashes, latency_ms, turn: 0, direct, _folder: folder })

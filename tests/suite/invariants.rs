@@ -49,7 +49,7 @@ impl Scene {
     async fn at(setting: Setting) -> Scene {
         let (world, now) = setting.world();
         let engine = Engine::start(&Place::Memory, "bursar", &Template::bundled().unwrap().table).unwrap();
-        let table = RawTable::at(&aws::serve(engine.router()).await, "bursar");
+        let table = RawTable::at(&aws::serve(engine.router().unwrap()).await, "bursar");
         for item in world.items() {
             table.put(item).await.unwrap();
         }
@@ -66,7 +66,7 @@ impl Scene {
         let ses = Ses::new(StateFile::in_memory().unwrap(), clock.clone()).unwrap();
         let mail_origin = aws::serve(ses.router()).await;
         let services = Upstreams {
-            dynamodb: engine.router(),
+            dynamodb: engine.router().unwrap(),
             ses: ses.router(),
             secretsmanager: Router::new(),
             provider: Some(provider.router()),

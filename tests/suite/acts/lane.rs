@@ -103,7 +103,7 @@ fn passing_on_to(endpoint: &str) -> Router {
 impl Lane {
     pub(super) async fn open() -> Lane {
         let engine = Engine::start(&Place::Memory, TABLE, &Template::bundled().unwrap().table).unwrap();
-        let (raw, router) = (aws::serve(engine.router()).await, engine.router());
+        let (raw, router) = (aws::serve(engine.router().unwrap()).await, engine.router().unwrap());
         Lane::before(&raw, router, Some(engine)).await
     }
 

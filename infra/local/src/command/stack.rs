@@ -152,13 +152,13 @@ impl Stack {
                 (None, url)
             }
         };
-        let dynamodb_origin = servers.run(listen(0).await?, engine.router())?;
+        let dynamodb_origin = servers.run(listen(0).await?, engine.router()?)?;
         let ses_origin = servers.run(listen(0).await?, ses.router())?;
         // The key of a real account is handed to the functions only.
         let for_others = if own_account { secrets.router() } else { secrets.router_without_values() };
         let secrets_origin = servers.run(listen(0).await?, for_others)?;
         let upstreams = Upstreams {
-            dynamodb: engine.router(),
+            dynamodb: engine.router()?,
             ses: ses.router(),
             secretsmanager: secrets.router(),
             provider: provider.as_ref().map(Provider::router),

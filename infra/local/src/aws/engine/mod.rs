@@ -107,9 +107,9 @@ impl Engine {
     }
 
     /// The table's calls over HTTP.
-    pub fn router(&self) -> Router {
-        let database = lock(&self.0.database).clone();
-        database.map(|database| wire::router(database, self.0.changes.clone())).unwrap_or_default()
+    pub fn router(&self) -> Result<Router> {
+        let database = lock(&self.0.database).clone().context("the engine was stopped")?;
+        Ok(wire::router(database, self.0.changes.clone()))
     }
 
     pub fn table(&self) -> &str {

@@ -25,11 +25,15 @@ async fn call(
     let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok());
     let operation = target.and_then(|target| target.rsplit('.').next()).unwrap_or_default().to_owned();
     let reads = ["Get", "Query", "Scan", "Describe", "List"].iter().any(|read| operation.starts_with(read));
-    let answered = tokio::task::spawn_blocking(move || answer(&database, &operation, &body)).await;
-    if !reads {
-        written.send_replace(());
-    }
-    let (status, body) = match answered {
+    // It goes on, and is told of, where the caller is gone.
+    let answered = tokio::task::spawn_blocking(move || {
+        let answer = answer(&database, &operation, &body);
+        if !reads {
+            written.send_replace(());
+        }
+        answer
+    });
+    let (status, body) = match answered.await {
         Ok(Ok(body)) => (StatusCode::OK, body),
         Ok(Err(error)) => {
             let status = StatusCode::from_u16(error.status_code()).unwrap_or(StatusCode::BAD_REQUEST);
