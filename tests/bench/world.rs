@@ -14,15 +14,16 @@ use bursar_core::clock::Clock;
 use bursar_core::domain::values::id::DeploymentId;
 use bursar_core::store::Meta;
 use bursar_core::store::items::to_item;
+use bursar_local::aws::{self, Services};
 use bursar_local::engine::{Engine, Place};
-use bursar_local::gate::{Gate, Keep, Service, Upstreams};
-use bursar_local::invoke::FunctionName;
+use bursar_local::invoke::{Between, FunctionName};
 use bursar_local::provider::{Nano, Provider};
 use bursar_local::secrets_manager::SecretsManager;
 use bursar_local::serve::serve;
 use bursar_local::stack::{listen, origin_of};
 use bursar_local::state_file::StateFile;
 use bursar_local::template::Template;
+use bursar_tests::faults::Gate;
 use tempfile::TempDir;
 
 use crate::client::Sample;
@@ -40,8 +41,9 @@ pub(crate) struct World {
     hashes: Vec<String>,
     latency_ms: Arc<AtomicU64>,
     turn: usize,
-    /// Where table, provider and secrets are asked past the gate.
-    direct: [String; 3],
+    runs: AtomicU64,
+    /// Where AWS and the provider are asked.
+    origins: [String; 2],
     _folder: TempDir,
 }
 
@@ -73,17 +75,27 @@ impl World {
             }
         });
         let asked = provider.router().layer(late);
-        let to = Upstreams {
-            dynamodb: engine.router()?,
-            ses: Router::new(),
-            secretsmanager: secrets.router(),
-            provider: Some(asked.clone()),
-        };
-        let direct =
-            [start(engine.router()?).await?, format!("{}/api/v1", start(asked).await?), start(secrets.router()).await?];
-        let gate = Gate::open(to, Keep::All, clock).await?;
+        let gate = Gate::default();
+        let aws = aws::router(Services {
+            table: engine.router(),
+            mail: Router::new(),
+            secrets: secrets.router(),
+            secrets_of_others: secrets.router(),
+            own: String::new(),
+        });
+        let origins = [start(gate.before(aws)).await?, start(gate.before(asked)).await?];
         eprintln!("bench: a world of {keys} keys was made in {:.1} s", begun.elapsed().as_secs_f64());
-        Ok(World { engine, provider, gate, hashes, latency_ms, turn: 0, direct, _folder: folder })
+        Ok(World {
+            engine,
+            provider,
+            gate,
+            hashes,
+            latency_ms,
+            turn: 0,
+            runs: AtomicU64::new(1),
+            origins,
+            _folder: folder,
+        })
     }
 
     /// Delays each answer of the provider by this.
@@ -118,11 +130,15 @@ impl World {
 
     /// One run of the sync in a process of its own. Where its calls are counted, it takes longer.
     pub(crate) async fn product(&self, is_counted: bool) -> Result<Sample> {
-        let mut urls = self.direct.clone();
-        if is_counted {
-            let instance = self.gate.instance(FunctionName::UsageSync);
-            urls = [Service::DynamoDb, Service::Provider, Service::SecretsManager].map(|service| instance.url(service));
-        }
+        let [aws, provider] = &self.origins;
+        let run = self.runs.fetch_add(1, Ordering::Relaxed);
+        let urls = if is_counted {
+            let of = |service: &str| format!("{aws}/bench/{}/{run}/{service}", FunctionName::UsageSync);
+            let provider = format!("{provider}/{}/{run}/api/v1", FunctionName::UsageSync);
+            [of("dynamodb"), provider, of("secretsmanager")]
+        } else {
+            [aws.clone(), format!("{provider}/api/v1"), aws.clone()]
+        };
         let run = tokio::process::Command::new(std::env::current_exe()?)
             .arg("as-product")
             .env_clear()

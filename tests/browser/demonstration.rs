@@ -6,7 +6,7 @@ use bursar_core::deadline::Waits;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_local::demo;
 use bursar_local::folder::Folder;
-use bursar_local::gate::Keep;
+use bursar_local::invoke::logs::Keep;
 use bursar_local::invoke::logs::Logs;
 use bursar_local::schedules::SyncEvery;
 use bursar_local::stack::{Options, ProviderAt, listen, origin_of};
@@ -41,7 +41,7 @@ impl Demonstration {
             provider: ProviderAt::BuiltIn,
             smtp: None,
             sync_every: SyncEvery::Never,
-            keep: Keep::Last(100),
+            between: None,
             logs: Logs::new(Keep::Last(100)),
             waits: Waits::WHOLE,
         })

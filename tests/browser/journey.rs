@@ -1,10 +1,7 @@
 //! The first journey in a browser, from an empty account to a student's key, its spending and the mail to
 //! faculty. It presses and reads what a person does; only the key is used without a browser.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
-use bursar_local::gate::Verdict;
 use bursar_local::inbox::Contents;
 use bursar_local::settle::LIMIT;
 use bursar_tests::stack;
@@ -161,9 +158,13 @@ async fn upload(stack: &Stack, admin: &Person<'_>) -> Result<()> {
 
 async fn reveal(stack: &Stack, student: &Person<'_>) -> Result<String> {
     student.browser.one("[data-testid='grant'][data-state='invited']").await?;
-    // The answer is delayed, so that the second press comes before it.
-    stack.gate.at("provider:POST /keys", Verdict::Delay(Duration::from_millis(500)));
-    student.sends_twice("form[action='/my/cs-pilot/reveal']").await?;
+    // The answer is held until the second press has come too.
+    let held = stack.gate.hold("provider:POST /keys");
+    let (sent, _) = tokio::join!(student.sends_twice("form[action='/my/cs-pilot/reveal']"), async {
+        held.arrived().await;
+        drop(held);
+    });
+    sent?;
     student.reads("Your key for CS pilot").await?;
     let shown = student.hook("key").await?;
     let key = shown.text().await?;

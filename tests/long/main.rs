@@ -3,21 +3,22 @@
 
 // As in the suite's own binary, where these are at the root.
 #[cfg(test)]
-use suite::{acts, console, mail, sync};
+use suite::{console, mail, store, sync};
 
 #[cfg(test)]
 mod second_engine;
 #[cfg(test)]
 #[path = "../suite"]
 mod suite {
-    pub(crate) mod acts;
     mod alerts;
     mod changes;
     mod claim;
     pub(crate) mod console;
     mod digest;
+    mod invariants;
     pub(crate) mod mail;
     mod promises;
     mod statements;
+    pub(crate) mod store;
     pub(crate) mod sync;
 }

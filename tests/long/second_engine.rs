@@ -17,10 +17,9 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
     ProjectionType, ScalarAttributeType,
 };
-use bursar_local::engine::wire;
+use bursar_local::engine::{Engine, Place};
 use bursar_local::serve::serve;
-use dynoxide::Database;
-use tokio::sync::watch;
+use bursar_local::template::Template;
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -67,8 +66,8 @@ fn embedded() -> String {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-            let router = wire::router(Database::memory().unwrap(), watch::channel(()).0);
-            serve(listener, router, std::future::pending()).await;
+            let engine = Engine::start(&Place::Memory, "unused", &Template::bundled().unwrap().table).unwrap();
+            serve(listener, engine.router(), std::future::pending()).await;
         });
     });
     endpoint

@@ -3,9 +3,9 @@
 
 use std::fmt;
 
+use crate::stack::Stack;
 use anyhow::Result;
 use bursar_local::inbox::Contents;
-use bursar_local::stack::Stack;
 
 /// Something that a test rightly leaves, and that fails the test when it is absent. The variants with
 /// `Perhaps` may be absent: they are for cases that are counted or drawn, of which only some leave something.

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::LazyLock;
 
-use bursar_local::gate::{Call, Service};
 use bursar_local::invoke::FunctionName;
-use bursar_local::stack::Stack;
 use serde_json::Value;
+
+use crate::faults::{Call, Service};
+use crate::stack::Stack;
 
 /// The template that is deployed.
 pub static TEMPLATE: LazyLock<Value> = LazyLock::new(|| {
@@ -46,9 +47,8 @@ pub(crate) fn not_allowed(stack: &Stack) -> BTreeSet<String> {
 
 /// The permissions that the functions of a stack used.
 pub fn used(stack: &Stack) -> BTreeSet<Used> {
-    let own = (stack.own.function(), stack.own.number());
     let calls = stack.gate.calls().into_iter().map(|recorded| recorded.call);
-    calls.filter(|call| (call.function, call.instance) != own).flat_map(needed).collect()
+    calls.filter(|call| call.instance > 0).flat_map(needed).collect()
 }
 
 /// The permissions that a call needs. A call of the table in which no item is recognised needs one that no role has.

@@ -56,7 +56,7 @@ impl RawTable {
     }
 
     /// Every item of the table, in which nothing may be written meanwhile.
-    pub(crate) async fn items(&self) -> Result<Vec<Item>> {
+    pub async fn items(&self) -> Result<Vec<Item>> {
         let mut found = Vec::new();
         let mut from = None;
         loop {

@@ -4,6 +4,7 @@
 use std::ops::Deref;
 use std::panic::Location;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -11,12 +12,12 @@ use anyhow::Result;
 use bursar_core::deadline::Waits;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_local::folder::{Files, Folder};
-use bursar_local::gate::Keep;
-use bursar_local::invoke::logs::Logs;
+use bursar_local::invoke::logs::{Keep, Logs};
 use bursar_local::schedules::SyncEvery;
 use bursar_local::stack::{self as local, Options, ProviderAt, listen};
 use jiff::Timestamp;
 
+use crate::faults::Gate;
 use crate::invariants::{RawTable, Watch};
 use crate::left::Leavings;
 pub use crate::left::{Left, WARNING};
@@ -31,14 +32,16 @@ const ON_ITS_WAY: Duration = Duration::from_secs(10);
 pub struct Stack {
     /// `None` once the stack has ended.
     running: Option<local::Stack>,
+    pub gate: Gate,
 }
 
 impl Stack {
     /// A stack as these options describe it, whose schedules run when the test says so and never by themselves.
     pub async fn start(options: Options) -> Result<Stack> {
-        let stack = local::Stack::start(options).await?;
+        let gate = Gate::default();
+        let stack = local::Stack::start(Options { between: Some(Arc::new(gate.clone())), ..options }).await?;
         stack.schedules.stop().await;
-        Ok(Stack { running: Some(stack) })
+        Ok(Stack { running: Some(stack), gate })
     }
 
     /// Ends one case of a test that plays many in one stack, so that no fault of this case meets a call of the next.
@@ -167,7 +170,7 @@ async fn options(files: Option<Files>, waits: Waits, admins: &[&str]) -> Result<
         provider: ProviderAt::BuiltIn,
         smtp: None,
         sync_every: SyncEvery::Never,
-        keep: Keep::All,
+        between: None,
         logs: Logs::new(Keep::All),
         waits,
     })

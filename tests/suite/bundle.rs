@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use bursar_core::domain::grant::HoldKind;
-use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_local::provider::Nano;
 use bursar_tests::aws;
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::office::Office;
 use bursar_tests::stack::{self, Left, Stack};
 use jiff::SignedDuration;
@@ -125,7 +125,7 @@ async fn a_disable_that_is_ordered_is_repeated_by_the_work_until_the_provider_an
         .unwrap();
     assert!(!office.key(&hash).disabled);
 
-    let rule = stack.gate.at(Matcher::call("provider:PATCH /keys/{hash}").every(), Verdict::FailBefore);
+    let rule = stack.gate.at(Matcher::call("provider:PATCH /keys/{hash}").every(), Fault::Before);
     let report = work(&stack).await;
     assert_eq!(report, json!({"carried_out": 0, "put_off": 1}));
     stack.gate.lift(rule);

@@ -6,27 +6,25 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use axum::Router;
 use bursar_core::clock::Clock;
 use bursar_core::domain::grant::{Attempt, Grant};
-use bursar_core::domain::values::id::{Epoch, KeyName};
+use bursar_core::domain::values::id::{Epoch, GrantId, KeyName};
 use bursar_core::store::Meta;
 use bursar_core::store::items::Stored;
 use bursar_core::store::keys::ItemKey;
-use bursar_local::engine::{Engine, Place};
-use bursar_local::gate::{Gate, Instance, Keep, Service, Upstreams, Verdict};
-use bursar_local::invoke::FunctionName;
+use bursar_local::invoke::{Between, FunctionName};
 use bursar_local::provider::{MadeKey, Nano, Provider};
 use bursar_local::ses::Ses;
 use bursar_local::state_file::StateFile;
-use bursar_local::template::Template;
 use bursar_tests::aws;
+use bursar_tests::faults::{Fault, Gate};
 use bursar_tests::invariants::{Answers, RawTable, Snapshot, Watch};
 use data_encoding::BASE64;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use crate::acts::settings::{Setting, ada};
+use crate::store::Bench;
+use crate::store::acts::{Start, now};
 
 /// A stack that was checked once, without a violation.
 struct Scene {
@@ -40,19 +38,16 @@ struct Scene {
     passed: Arc<AtomicI64>,
     watch: Watch,
     gate: Gate,
-    /// The instance that calls the provider.
-    console: Instance,
-    _engine: Engine,
+    /// Where `console` finds the provider.
+    console: String,
+    ada: GrantId,
+    _bench: Bench,
 }
 
 impl Scene {
-    async fn at(setting: Setting) -> Scene {
-        let (world, now) = setting.world();
-        let engine = Engine::start(&Place::Memory, "bursar", &Template::bundled().unwrap().table).unwrap();
-        let table = RawTable::at(&aws::serve(engine.router().unwrap()).await, "bursar");
-        for item in world.items() {
-            table.put(item).await.unwrap();
-        }
+    async fn at(start: Start) -> Scene {
+        let ((bench, seen), now) = (Bench::at(start).await, now());
+        let table = bench.raw.clone();
         let (born, passed) = (now, Arc::new(AtomicI64::new(0)));
         let told = passed.clone();
         let clock = Clock::reading(move || now + SignedDuration::from_secs(told.load(Ordering::SeqCst)));
@@ -65,24 +60,20 @@ impl Scene {
         let provider = Provider::new(StateFile::in_memory().unwrap(), clock.clone(), MANAGEMENT).unwrap();
         let ses = Ses::new(StateFile::in_memory().unwrap(), clock.clone()).unwrap();
         let mail_origin = aws::serve(ses.router()).await;
-        let services = Upstreams {
-            dynamodb: engine.router().unwrap(),
-            ses: ses.router(),
-            secretsmanager: Router::new(),
-            provider: Some(provider.router()),
-        };
-        let gate = Gate::open(services, Keep::All, clock.clone()).await.unwrap();
+        let gate = bench.gate.clone();
+        let provider_at = aws::serve(gate.before(provider.router())).await;
         let lines = logs.clone();
         let mut watch = Watch::over(table.clone(), clock)
             .with_provider(provider.clone())
             .with_gate(gate.clone())
             .with_mails(ses)
-            .with_stream(engine.clone())
+            .with_stream(bench.engine.clone())
             .with_answers(answers.clone())
             .with_logs(move || lines.lock().unwrap().clone());
         watch.check().await;
-        let console = gate.instance(FunctionName::Console);
-        Scene { table, provider, answers, logs, mail_origin, now, passed, watch, gate, console, _engine: engine }
+        let console = format!("{provider_at}/{}/1/api/v1", FunctionName::Console);
+        let ada = seen.grant.id;
+        Scene { table, provider, answers, logs, mail_origin, now, passed, watch, gate, console, ada, _bench: bench }
     }
 
     fn now(&self) -> Timestamp {
@@ -99,7 +90,7 @@ impl Scene {
 
     /// The first person's grant.
     fn grant(&self) -> Grant {
-        self.seen().grants.values().find(|grant| grant.id == ada()).unwrap().clone()
+        self.seen().grants.values().find(|grant| grant.id == self.ada).unwrap().clone()
     }
 
     async fn keep<T: Stored>(&self, value: &T) {
@@ -131,7 +122,7 @@ impl Scene {
         let name = KeyName {
             deployment: DEPLOYMENT.parse().unwrap(),
             programme: self.grant().programme,
-            grant: ada(),
+            grant: self.ada.clone(),
             epoch: attempt.epoch,
             nonce: attempt.nonce.clone(),
         };
@@ -155,11 +146,13 @@ impl Scene {
         made
     }
 
-    /// Sends a change of a key as the product does, with this verdict on the call.
-    async fn patch(&self, key: &MadeKey, verdict: &str, body: serde_json::Value) {
-        self.gate.at("provider:PATCH /keys/{hash}", verdict.parse::<Verdict>().unwrap());
-        let url = format!("{}/keys/{}", self.console.url(Service::Provider), key.hash);
-        // A lost answer is one of the verdicts.
+    /// Sends a change of a key as the product does, with this fault of the call.
+    async fn patch(&self, key: &MadeKey, fault: Option<Fault>, body: serde_json::Value) {
+        if let Some(fault) = fault {
+            self.gate.at("provider:PATCH /keys/{hash}", fault);
+        }
+        let url = format!("{}/keys/{}", self.console, key.hash);
+        // A lost answer is one of the faults.
         aws::http().patch(url).bearer_auth(MANAGEMENT).json(&body).send().await.ok();
     }
 

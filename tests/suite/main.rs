@@ -1,8 +1,6 @@
 //! The black-box tests, in one binary so that they link once: each module is one subject.
 
 #[cfg(test)]
-mod acts;
-#[cfg(test)]
 mod alerts;
 #[cfg(test)]
 mod bundle;
@@ -40,6 +38,8 @@ mod roles;
 mod rules;
 #[cfg(test)]
 mod statements;
+#[cfg(test)]
+mod store;
 #[cfg(test)]
 mod sync;
 #[cfg(test)]

@@ -8,10 +8,10 @@ use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::{Window, utc_date};
 use bursar_core::store::{ActOutcome, Author, EditOutcome, TierOutcome};
-use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;
 use bursar_tests::aws;
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::office::ProgrammeEdits;
 use bursar_tests::office::{Office, soon};
 use bursar_tests::stack::{self, Left, Stack};
@@ -117,7 +117,7 @@ async fn a_key_whose_limit_counts_otherwise_counts_again_as_its_programme_says()
         meddle(&stack, &key, drift.clone()).await;
         assert_ne!(counted(), wanted);
         // An answer that does not confirm the change is a failure.
-        let rule = stack.gate.at(Matcher::call("provider:PATCH /keys/{hash}").every(), Verdict::status(400));
+        let rule = stack.gate.at(Matcher::call("provider:PATCH /keys/{hash}").every(), Fault::Status(400));
         let report = sync(&stack).await;
         assert!(report["complete"] == false && problems(&report).contains(ada.as_str()), "{drift}: {report}");
         stack.gate.lift(rule);
@@ -166,7 +166,7 @@ async fn a_guardrail_whose_rules_were_changed_by_hand_is_told_its_own_again() {
         let patch = aws::http().patch(&url).bearer_auth(&management).json(&drift);
         assert_eq!(patch.send().await.unwrap().status(), 200, "{drift}");
         assert_ne!(rules().await, wanted, "{drift}");
-        let rule = stack.gate.at(Matcher::call("provider:PATCH /guardrails/{id}").every(), Verdict::status(400));
+        let rule = stack.gate.at(Matcher::call("provider:PATCH /guardrails/{id}").every(), Fault::Status(400));
         let report = sync(&stack).await;
         assert!(report["complete"] == false && problems(&report).contains("was not told its rules"), "{report}");
         stack.gate.lift(rule);
@@ -194,16 +194,16 @@ async fn a_guardrail_whose_rules_were_changed_by_hand_is_told_its_own_again() {
     let of_tier = office.guardrail().await.unwrap().id;
     let allowed = || stack.provider.as_ref().unwrap().allowed_models(&of_tier).unwrap();
     let tells = || Matcher::call("provider:PATCH /guardrails/{id}").of(FunctionName::UsageSync);
-    for (after, verdict) in [("openai/gpt-4o", Verdict::Pass), ("openai/gpt-4o-mini", Verdict::LoseAnswer)] {
+    for (after, verdict) in [("openai/gpt-4o", None), ("openai/gpt-4o-mini", Some(Fault::LoseAnswer))] {
         let held = stack.gate.hold(tells());
         let edited = async {
             held.arrived().await;
             edits(&[after]).await;
             assert_eq!(allowed(), [after]);
-            held.release(verdict.clone()).unwrap();
+            held.release(verdict).unwrap();
             // Whatever it tries again ends alike.
             while held.arrived().await.name.has_effect() {
-                held.release(verdict.clone()).unwrap();
+                held.release(verdict).unwrap();
             }
         };
         tokio::select! {
@@ -317,7 +317,7 @@ async fn a_key_that_was_resumed_and_not_switched_on_is_switched_on_by_the_work_a
     assert_eq!((work().await["carried_out"].clone(), is_enabled(&stack, &key)), (json!(1), false));
 
     let patch = || Matcher::call("provider:PATCH /keys/{hash}").every();
-    let rule = stack.gate.at(patch(), Verdict::status(400));
+    let rule = stack.gate.at(patch(), Fault::Status(400));
     let release = async || {
         office
             .table
@@ -336,7 +336,7 @@ async fn a_key_that_was_resumed_and_not_switched_on_is_switched_on_by_the_work_a
     }
     stack.gate.lift(rule);
     // A single 404 for a key is not believed.
-    let rule = stack.gate.at(patch(), Verdict::status(404));
+    let rule = stack.gate.at(patch(), Fault::Status(404));
     assert_eq!((work().await["put_off"].clone(), owed().await), (json!(1), 1));
     stack.gate.lift(rule);
     assert_eq!((work().await["carried_out"].clone(), owed().await), (json!(0), 1), "it is asked again in an hour");

@@ -1,11 +1,11 @@
 //! Restrictions of a programme's keys: set on a form, sent to the provider by the work of each minute, and
 //! confirmed. Until then no page presents them as in force.
 
-use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::inbox::Contents;
 use bursar_local::invoke::FunctionName;
 use bursar_local::settle::LIMIT;
 use bursar_tests::aws;
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::invariants::Watch;
 use bursar_tests::office::session_cookie;
 use bursar_tests::stack::{self, Left, Stack};
@@ -161,11 +161,11 @@ async fn rules_that_are_lifted_reach_keys_that_exist_and_my_says_what_the_provid
     let ben = campus.student("ben@example.edu").await;
     let offered = async || ben.get("/my").await.forms().iter().filter(|form| form.action == REVEAL).count();
     // The provider refuses the new rules when they are saved, and does not answer the next time.
-    let fault = campus.stack.gate.at(Matcher::call(CREATE).every(), Verdict::status(400));
+    let fault = campus.stack.gate.at(Matcher::call(CREATE).every(), Fault::Status(400));
     assert_eq!(campus.edit(&[("models", LARGE)]).await.status, 303);
     campus.stack.gate.lift(fault);
     campus.later(1);
-    campus.stack.gate.at(CREATE, Verdict::KillBefore);
+    campus.stack.gate.at(CREATE, Fault::KillBefore);
     assert!(campus.stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.is_err());
     assert!(says(&only).await && says("being changed").await, "{}", ada.get("/my").await.body);
     assert_eq!(offered().await, 0, "nobody gets a key under rules that are not confirmed");
@@ -213,7 +213,7 @@ async fn rules_that_are_taken_back_are_told_again_since_the_others_may_have_reac
     let under = |campus: &Campus| campus.stack.provider.as_ref().unwrap().keys()[0].guardrail_id.clone();
     let confirmed = under(&campus);
     let page = campus.admin.get(ID).await;
-    campus.stack.gate.at(Matcher::call(ASSIGN).of(FunctionName::Console), Verdict::KillAfter);
+    campus.stack.gate.at(Matcher::call(ASSIGN).of(FunctionName::Console), Fault::KillAfter);
     campus.admin.submit(&page, ID, &[("models", LARGE)]).await;
     campus.check().await;
     assert_ne!(under(&campus), confirmed, "they reached it");
@@ -237,7 +237,7 @@ async fn the_sync_puts_keys_under_their_rules_where_the_work_could_not() {
         campus.claims(name).await;
     }
     campus.check().await;
-    let fault = campus.stack.gate.at(Matcher::call(ASSIGN).of(FunctionName::Console).every(), Verdict::status(500));
+    let fault = campus.stack.gate.at(Matcher::call(ASSIGN).of(FunctionName::Console).every(), Fault::Status(500));
     assert_eq!(campus.edit(&[("models", LARGE)]).await.status, 303);
     campus.check().await;
     assert_eq!(campus.jobs().await, ["rules running"]);
@@ -268,7 +268,7 @@ async fn the_sync_puts_keys_under_their_rules_where_the_work_could_not() {
 #[tokio::test]
 async fn a_model_that_the_provider_refuses_is_told_after_ten_minutes_and_once_a_day() {
     let mut campus = Campus::open(MINI).await;
-    let fault = campus.stack.gate.at(Matcher::call(CREATE).every(), Verdict::status(400));
+    let fault = campus.stack.gate.at(Matcher::call(CREATE).every(), Fault::Status(400));
     let warned = async |campus: &Campus| {
         let warnings = campus.admin.get(ID).await.texts("warning");
         warnings.iter().filter(|warning| warning.contains("refused the models")).count()
@@ -300,7 +300,7 @@ async fn a_model_that_the_provider_refuses_is_told_after_ten_minutes_and_once_a_
     campus.check().await;
 
     // A model withdrawn at the provider: keys are still made, and the console warns of it.
-    let fault = campus.stack.gate.at(Matcher::call(PATCH).every(), Verdict::status(400));
+    let fault = campus.stack.gate.at(Matcher::call(PATCH).every(), Fault::Status(400));
     assert_eq!(campus.sync().await["complete"], false);
     let ada = campus.student("ada@example.edu").await;
     ada.submit(&ada.get("/my").await, "/my/cs-pilot/reveal", &[]).await.expect(200);
@@ -342,7 +342,7 @@ async fn keys_that_somebody_took_from_under_the_guardrail_are_put_back_together_
     campus.check().await;
     assert_eq!(campus.sync().await["complete"], true);
     let provider = campus.stack.provider.clone().unwrap();
-    for (fault, requests) in [(None, 1), (Some("status-400"), 4)] {
+    for (fault, requests) in [(None, 1), (Some(Fault::Status(400)), 4)] {
         let keys = provider.keys();
         let guardrail = keys[0].guardrail_id.clone().unwrap();
         for key in &keys {
@@ -351,7 +351,7 @@ async fn keys_that_somebody_took_from_under_the_guardrail_are_put_back_together_
         assert!(provider.keys().iter().all(|key| key.guardrail_id.is_none()));
 
         if let Some(fault) = fault {
-            campus.stack.gate.at(Matcher::call(ASSIGN).of(FunctionName::UsageSync), fault.parse::<Verdict>().unwrap());
+            campus.stack.gate.at(Matcher::call(ASSIGN).of(FunctionName::UsageSync), fault);
         }
         let before = campus.stack.gate.calls().len();
         let report = campus.sync().await;
@@ -378,7 +378,7 @@ async fn what_a_guardrail_cannot_be_asked_or_told_now_it_is_by_the_next_invocati
     for call in ["provider:GET /guardrails/{id}/assignments/keys", "provider:GET /guardrails", PATCH] {
         let mut campus = Campus::open(MINI).await;
         campus.work().await;
-        campus.stack.gate.at(call, Verdict::too_many(Some(1200)));
+        campus.stack.gate.at(call, Fault::RetryAfter(429, 1200));
         let report = campus.sync().await;
         assert_eq!((&report["complete"], &report["tries"]), (&json!(false), &json!(1)), "{call}: {report}");
         campus.later(30);

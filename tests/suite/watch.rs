@@ -11,11 +11,11 @@ use bursar_core::domain::values::id::Nonce;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{Account, AccountDay, Job, JobState, Pass, SyncState, Work};
-use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::inbox::Contents;
 use bursar_local::invoke::FunctionName;
-use bursar_local::ses::Fault;
+use bursar_local::ses::Fault as MailFault;
 use bursar_local::settle::LIMIT;
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::invariants::RawTable;
 use bursar_tests::stack::{self, Left, Setup, Stack};
 use jiff::{SignedDuration, Timestamp};
@@ -124,7 +124,7 @@ async fn the_mail_of_a_short_balance_is_not_lost_with_the_look_that_found_it() {
         as_sync(&office.table, async |sync| sync.note_account_day(&bought(Usd::from_dollars(10), now)).await).await
     );
     let noted = Matcher::call("dynamodb:PutItem").of(FunctionName::ThresholdAlerts);
-    stack.gate.at(noted, "kill-after".parse::<Verdict>().unwrap());
+    stack.gate.at(noted, Fault::KillAfter);
     assert!(stack.invoke.invoke(FunctionName::ThresholdAlerts, json!({"task": "watch"})).await.is_err());
     assert!(office.table.balance_notice().await.unwrap().is_some());
     stack.clock.advance(SignedDuration::from_hours(1)).unwrap();
@@ -214,7 +214,7 @@ async fn a_mail_that_is_given_up_is_told_once_a_day_for_each_kind_and_never_of_i
     let state = SyncState { completed_at: Some(stack.clock.now()), ..SyncState::default() };
     assert!(as_sync(&office.table, async |sync| sync.set_sync_state(&state.next()).await).await);
     for address in ["ada@x.edu", "bob@x.edu"] {
-        stack.ses.fail_next(Fault::Reject, 1, Some(address));
+        stack.ses.fail_next(MailFault::Reject, 1, Some(address));
         office.invite(address).await;
     }
     let told = look(&stack).await;
@@ -227,7 +227,7 @@ async fn a_mail_that_is_given_up_is_told_once_a_day_for_each_kind_and_never_of_i
     let state = office.table.sync_state().await.unwrap();
     let state = SyncState { completed_at: Some(stack.clock.now()), ..state };
     assert!(as_sync(&office.table, async |sync| sync.set_sync_state(&state.next()).await).await);
-    stack.ses.fail_next(Fault::Reject, 100, None);
+    stack.ses.fail_next(MailFault::Reject, 100, None);
     office.invite("cleo@x.edu").await;
     assert_eq!(look(&stack).await, Vec::<String>::new());
 

@@ -1,10 +1,8 @@
-//! The whole bundle on one machine: stand-ins for AWS and the provider, the fault layer before them, and
-//! the command that runs it. `bursar` and the tests build their stack from it.
+//! The whole bundle on one machine: stand-ins for AWS and the provider, and the command that runs it. `bursar` and the tests build their stack from it.
 
 pub mod aws;
 pub mod base;
 pub mod command;
-pub mod gate;
 pub mod provider;
 pub mod visitor;
 

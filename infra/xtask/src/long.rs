@@ -19,7 +19,7 @@ use Part::{Run, Tests};
 
 const PARTS: &[(&str, Part, &str)] = &[
     ("histories", Tests("promises::"), "histories of everything that people and schedules do, from many seeds"),
-    ("acts", Tests("acts:: --skip second_engine"), "histories of the table's acts, every pair of them, every fault"),
+    ("store", Tests("store::"), "every pair of the table's acts, every fault of their writes"),
     ("races", Tests("changes::races"), "every pair of changes at once"),
     ("sweeps", Tests(SWEEPS), "every fault at every call of each sweep"),
     ("nights", Tests("sync::weather"), "200 nights of bad weather, each beside a quiet one"),

@@ -36,11 +36,10 @@ mod table;
 
 use std::fmt;
 
+use crate::faults::Gate;
 use anyhow::Result;
 use bursar_core::clock::Clock;
-use bursar_core::store::items::Item;
 use bursar_local::engine::Engine;
-use bursar_local::gate::Gate;
 use bursar_local::provider::Provider;
 use bursar_local::ses::Ses;
 
@@ -181,13 +180,6 @@ impl Watch {
     #[must_use]
     pub fn seeing_through_encodings(mut self) -> Watch {
         self.sees_through_encodings = true;
-        self
-    }
-
-    /// Takes the test's own writes into an empty table for the moment before.
-    #[must_use]
-    pub fn having_written(mut self, items: &[Item]) -> Watch {
-        self.before = Some(Snapshot::of(items.iter().cloned(), self.clock.now()));
         self
     }
 

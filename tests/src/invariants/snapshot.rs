@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::faults::{Gate, Pending};
 use anyhow::Result;
 use bursar_core::domain::audit::{AccountEntry, Entry};
 use bursar_core::domain::credit::balance::BalanceNotice;
@@ -31,7 +32,6 @@ use bursar_core::store::{
     SentAs, StaffPerson, SyncState, Totals, UnattributedDay, Undeliverable, UsageRefresh, UsedForm,
 };
 use bursar_local::engine::{Engine, Position};
-use bursar_local::gate::{Gate, Pending};
 use bursar_local::provider::{KeySnapshot, Nano, Provider};
 use bursar_local::ses::{Mail, Ses};
 use jiff::Timestamp;

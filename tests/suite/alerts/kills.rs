@@ -3,8 +3,8 @@
 
 use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::store::{SyncState, Table};
-use bursar_local::gate::{Call, Matcher, Recorded, Verdict};
 use bursar_local::invoke::{FunctionName, InvokeError};
+use bursar_tests::faults::{Call, Fault, Matcher, Recorded};
 use bursar_tests::office::as_sync;
 use bursar_tests::seeds::sample;
 use bursar_tests::stack::{Left, Stack};
@@ -45,12 +45,12 @@ impl WokenBy {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_becomes_of_a_call_each_recipient_is_told_once_in_the_end() {
-    every_fault(WokenBy::Totals, 60).await;
+    every_fault(WokenBy::Totals, 30).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_becomes_of_a_call_a_student_is_told_once_in_the_end() {
-    every_fault(WokenBy::Reading, 30).await;
+    every_fault(WokenBy::Reading, 15).await;
 }
 
 #[tokio::test]
@@ -62,9 +62,9 @@ async fn whatever_becomes_of_a_call_of_the_watch_all_are_told_once_in_the_end() 
         if !has_effect && nth > 6 && nth % 8 != 0 {
             continue;
         }
-        cases.push((name.clone(), nth, 1, Verdict::KillBefore));
+        cases.push((name.clone(), nth, 1, Fault::KillBefore));
         if has_effect {
-            cases.push((name, nth, 1, Verdict::KillAfter));
+            cases.push((name, nth, 1, Fault::KillAfter));
         }
     }
     assert!(cases.len() > 15, "{}", cases.len());
@@ -117,17 +117,14 @@ async fn begin(stack: &Stack, name: &str) -> ProgrammeId {
 async fn every_fault(woken: WokenBy, at_least: usize) {
     let mut cases = Vec::new();
     for (call, nth) in calls_of(woken).await {
-        let faults = Verdict::faults_of(&call.name, &call.shape).into_iter();
-        // The table's client ignores `Retry-After`.
-        let matters = |verdict: &Verdict| {
-            let text = verdict.to_string();
+        let faults = Fault::all_of(&call.name).into_iter();
+        let matters = |verdict: &Fault| {
             // A read has no effect, so a lost answer is like a failed call.
-            let of_reads = ["fail-before", "kill-before", "throttle", "html-200-after"].contains(&text.as_str());
-            !text.contains("-retry-") && (call.name.has_effect() || of_reads)
+            call.name.has_effect() || [Fault::Before, Fault::KillBefore].contains(verdict)
         };
         for verdict in faults.filter(matters) {
-            cases.push((call.name.to_string(), nth, 1, verdict.clone()));
-            if &*call.name.operation == "TransactWriteItems" && verdict == Verdict::Conflict {
+            cases.push((call.name.to_string(), nth, 1, verdict));
+            if &*call.name.operation == "TransactWriteItems" && verdict == Fault::Conflict {
                 cases.push((call.name.to_string(), nth, 3, verdict));
             }
         }
@@ -142,13 +139,13 @@ async fn every_fault(woken: WokenBy, at_least: usize) {
     }
 }
 
-async fn faulted(woken: WokenBy, cases: Vec<(String, u64, u64, Verdict)>) {
+async fn faulted(woken: WokenBy, cases: Vec<(String, u64, u64, Fault)>) {
     let stack = unwatched().await;
     let mut watch = table_of(&stack);
     for (case, (name, nth, times, verdict)) in cases.into_iter().enumerate() {
         let programme = begin(&stack, &format!("maths-{case}")).await;
         for nth in nth..nth + times {
-            stack.gate.at(Matcher::call(&name).of(FunctionName::ThresholdAlerts).nth(nth), verdict.clone());
+            stack.gate.at(Matcher::call(&name).of(FunctionName::ThresholdAlerts).nth(nth), verdict);
         }
         let first = woken.wake(&stack, &programme).await;
         let what = format!("{woken:?}: {verdict} at {name} {nth}, {times} times: {first:?}");

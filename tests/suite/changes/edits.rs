@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bursar_core::domain::audit::Act;
-use bursar_local::gate::{Matcher, Verdict};
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::stack::Left;
 
 use super::*;
@@ -142,7 +142,7 @@ async fn a_term_that_goes_on_after_all_ends_nobody_any_more() {
     let [starts_on, ends_on] = ["starts_on", "ends_on"].map(|field| page.form(ID).value(field).unwrap().to_owned());
     // The request dies before it ends anybody's grant.
     let all_but_the_edit = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console).after(1);
-    let killed = stack.gate.at(all_but_the_edit, Verdict::KillBefore);
+    let killed = stack.gate.at(all_but_the_edit, Fault::KillBefore);
     admin.submit(&page, ID, &[("ends_on", &starts_on)]).await;
     stack.gate.lift(killed);
     assert_eq!(jobs(&admin.get(ID).await)[0].1, "running");
@@ -241,10 +241,12 @@ async fn an_edit_whose_answer_is_lost_is_saved_once_or_not_at_all() {
     let mut watch = class.watch();
     class.judged(&mut watch).await;
     let admin = class.admin().await;
-    for (round, verdict) in ["lose-answer", "truncated", "status-500-after", "status-503"].into_iter().enumerate() {
+    for (round, verdict) in
+        [Fault::LoseAnswer, Fault::LoseAnswer, Fault::StatusAfter(500), Fault::Status(503)].into_iter().enumerate()
+    {
         let cap = 10 + round;
         let write = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console);
-        class.stack.gate.at(write, verdict.parse::<Verdict>().unwrap());
+        class.stack.gate.at(write, verdict);
         assert_eq!(edits(&admin, &[("cap_usd", &cap.to_string())]).await.status, 303, "{verdict}");
         let seen = class.judged(&mut watch).await;
         let edited = seen.entries.iter().filter(|entry| entry.what.act == Act::Edited).count();

@@ -3,9 +3,9 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::Act;
 use bursar_core::store::keys::{self, ItemKey};
-use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::inbox::Contents;
 use bursar_local::settle::LIMIT;
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::invariants::RawTable;
 use bursar_tests::seeds::{each_call, sample};
 use bursar_tests::stack::Left;
@@ -74,14 +74,13 @@ async fn a_close_that_fails_at_any_call_ends_everything_or_nothing() {
         calls
     };
     assert!(calls > 20, "{calls} calls");
-    let verdicts = ["kill-before", "kill-after", "lose-answer", "status-503"];
+    let verdicts = [Fault::KillBefore, Fault::KillAfter, Fault::LoseAnswer, Fault::Status(503)];
     for (nth, verdict) in sample(each_call(1..calls, &verdicts), 6) {
         let class = Class::of(&["ada", "bob"]).await;
         let (stack, admin, mut watch) = (&class.stack, class.admin().await, class.watch());
         class.judged(&mut watch).await;
         let page = admin.get(ID).await;
-        let rule =
-            stack.gate.at(Matcher::call("*").of(FunctionName::Console).nth(nth), verdict.parse::<Verdict>().unwrap());
+        let rule = stack.gate.at(Matcher::call("*").of(FunctionName::Console).nth(nth), verdict);
         admin.submit(&page, CLOSE, &[]).await;
         stack.gate.lift(rule);
         let is_closed = class.judged(&mut watch).await.programmes[&class.office().programme].closed_at.is_some();

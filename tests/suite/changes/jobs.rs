@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use bursar_core::domain::audit::Act;
 use bursar_core::domain::grant::Grant;
 use bursar_core::domain::values::key::KeyHash;
-use bursar_local::gate::{Matcher, Service, Verdict};
+use bursar_tests::faults::{Fault, Matcher, Service};
 use bursar_tests::seeds::{each_call, sample, sized};
 use bursar_tests::stack::Left;
 
@@ -25,14 +25,14 @@ async fn an_edit_that_is_killed_at_any_call_is_not_made_or_reaches_every_key_onc
     let calls = calls_of_the_console(stack) - before;
     assert!(calls > 40, "{calls} calls");
     let mut cap = 21_i64;
-    for round in sample(each_call(1..calls, &[Verdict::KillBefore, Verdict::KillAfter]), 6).chunks(50) {
+    for round in sample(each_call(1..calls, &[Fault::KillBefore, Fault::KillAfter]), 6).chunks(50) {
         // The hours of the work that follows each edit outlast a session.
         class.works().await;
         let admin = class.admin().await;
         for (nth, verdict) in round {
             let page = admin.get(ID).await;
             let wanted = if cap == 20 { 10 } else { 20 };
-            let rule = stack.gate.at(Matcher::call("*").of(FunctionName::Console).nth(*nth), verdict.clone());
+            let rule = stack.gate.at(Matcher::call("*").of(FunctionName::Console).nth(*nth), verdict);
             admin.submit(&page, ID, &[("cap_usd", &wanted.to_string())]).await;
             stack.gate.lift(rule);
             let seen = class.judged(&mut watch).await;
@@ -59,7 +59,7 @@ async fn a_job_waits_for_the_provider_without_keeping_others_from_theirs_and_say
     let class = Class::of(&["ada", "bob"]).await;
     let (stack, admin, mut watch) = (&class.stack, class.admin().await, class.watch());
     class.judged(&mut watch).await;
-    let down = stack.gate.at(Matcher::call("provider:*").every(), Verdict::status(503));
+    let down = stack.gate.at(Matcher::call("provider:*").every(), Fault::Status(503));
     assert_eq!(edits(&admin, &[("cap_usd", "7")]).await.status, 303);
     class.judged(&mut watch).await;
     let overview = admin.get(ID).await;
@@ -102,7 +102,7 @@ async fn a_second_edit_begins_the_walk_anew_and_a_close_ends_all_other_work() {
     let class = Class::of(&["ada", "bob"]).await;
     let (stack, admin, mut watch) = (&class.stack, class.admin().await, class.watch());
     class.judged(&mut watch).await;
-    let down = stack.gate.at(Matcher::call("provider:*").every(), Verdict::status(503));
+    let down = stack.gate.at(Matcher::call("provider:*").every(), Fault::Status(503));
     for cap in ["7", "9"] {
         assert_eq!(edits(&admin, &[("cap_usd", cap)]).await.status, 303);
         class.judged(&mut watch).await;
@@ -112,7 +112,7 @@ async fn a_second_edit_begins_the_walk_anew_and_a_close_ends_all_other_work() {
         class.works().await;
     }
     assert_eq!((class.limits(), jobs(&admin.get(ID).await)), (vec![dollars(9); 2], vec![job("limits", "done", 2, 2)]));
-    let down = stack.gate.at(Matcher::call("provider:*").every(), Verdict::status(503));
+    let down = stack.gate.at(Matcher::call("provider:*").every(), Fault::Status(503));
     assert_eq!(edits(&admin, &[("cap_usd", "11")]).await.status, 303);
     let close = format!("{ID}/close");
     assert_eq!(admin.submit(&admin.get(ID).await, &close, &[]).await.status, 303);
@@ -153,7 +153,7 @@ async fn the_cap_of_many_live_keys_is_halved_while_some_replace_theirs_and_the_p
     let mut presses: Vec<_> = students.into_iter().map(press).collect();
     held.arrived().await;
     let admin = class.admin().await;
-    let down = class.stack.gate.at(Matcher::call("provider:*").every(), Verdict::status(503));
+    let down = class.stack.gate.at(Matcher::call("provider:*").every(), Fault::Status(503));
     assert_eq!(edits(&admin, &[("cap_usd", "10")]).await.status, 303);
     drop(held);
     presses.extend(late.into_iter().map(press));
@@ -202,7 +202,7 @@ async fn a_provider_that_does_not_answer_is_asked_a_few_times_a_round_and_jobs_b
     let class = Class::impatient(600, &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let (admin, mut watch) = (class.admin().await, class.watch());
     class.judged(&mut watch).await;
-    let down = class.stack.gate.at(Matcher::call("provider:*").every(), Verdict::status(503));
+    let down = class.stack.gate.at(Matcher::call("provider:*").every(), Fault::Status(503));
     assert_eq!(edits(&admin, &[("cap_usd", "7")]).await.status, 303);
     for _ in 0..3 {
         let before = class.stack.gate.calls().len();
@@ -238,7 +238,7 @@ async fn a_key_that_has_used_more_than_the_new_cap_is_off_before_the_job_is_done
     let student = signed_in(stack, "ada@example.edu").await;
     assert_eq!(student.submit(&student.get("/my").await, "/my/cs-pilot/replace", &[]).await.status, 200);
     class.judged(&mut watch).await;
-    let down = stack.gate.at(Matcher::call("provider:*").every(), Verdict::status(503));
+    let down = stack.gate.at(Matcher::call("provider:*").every(), Fault::Status(503));
     assert_eq!(edits(&admin, &[("cap_usd", "5")]).await.status, 303);
     class.judged(&mut watch).await;
     let enabled = || stack.provider.as_ref().unwrap().keys().iter().filter(|key| !key.disabled).count();
@@ -257,7 +257,7 @@ async fn a_programme_whose_term_was_cut_short_is_closed_while_its_keys_are_still
     class.stack.clock.advance(SignedDuration::from_hours(24 * 10)).unwrap();
     let (stack, admin, mut watch) = (&class.stack, class.admin().await, class.watch());
     class.judged(&mut watch).await;
-    let down = stack.gate.at(Matcher::call("provider:*").every(), Verdict::status(503));
+    let down = stack.gate.at(Matcher::call("provider:*").every(), Fault::Status(503));
     let starts_on = admin.get(ID).await.form(ID).value("starts_on").unwrap().to_owned();
     assert_eq!(edits(&admin, &[("ends_on", &starts_on)]).await.status, 303);
     assert_eq!(jobs(&admin.get(ID).await)[0].1, "running");

@@ -1,6 +1,6 @@
 //! Edits that a sync, a claim or another act overtakes at any of its writes, and copies and moves that are killed at any call.
 
-use bursar_local::gate::{Matcher, Verdict};
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::seeds::{each_call, sample};
 use bursar_tests::stack::Left;
 
@@ -74,9 +74,9 @@ async fn a_copy_that_is_killed_at_any_call_is_made_once_when_it_is_sent_again() 
     let calls = calls_of_the_console(stack) - before;
     assert!(calls > 20, "{calls} calls");
     let mut made = 1;
-    for (nth, verdict) in sample(each_call(1..calls, &[Verdict::KillBefore, Verdict::KillAfter]), 5) {
+    for (nth, verdict) in sample(each_call(1..calls, &[Fault::KillBefore, Fault::KillAfter]), 5) {
         let page = admin.get(ID).await;
-        let rule = stack.gate.at(Matcher::call("*").of(FunctionName::Console).nth(nth), verdict.clone());
+        let rule = stack.gate.at(Matcher::call("*").of(FunctionName::Console).nth(nth), verdict);
         admin.submit(&page, &copy, &with_roster).await;
         stack.gate.lift(rule);
         assert_eq!(admin.submit(&page, &copy, &with_roster).await.status, 303, "{verdict:?} of call {nth}");
@@ -100,7 +100,7 @@ async fn what_an_edit_reserved_is_counted_by_a_sync_that_began_before_it() {
     let (stack, admin, mut watch) = (&class.stack, class.admin().await, class.watch());
     class.office().invite("dan@example.edu").await;
     let dan = signed_in(stack, "dan@example.edu").await;
-    stack.gate.at(Matcher::call("provider:POST /keys"), Verdict::status(400));
+    stack.gate.at(Matcher::call("provider:POST /keys"), Fault::Status(400));
     assert_eq!(dan.submit(&dan.get("/my").await, "/my/cs-pilot/reveal", &[]).await.status, 502);
     assert_eq!(class.reserved().await, Usd::from_dollars(20));
     class.judged(&mut watch).await;

@@ -1,6 +1,6 @@
 //! Models that a form names for the first time are looked for in the provider's public list.
 
-use bursar_local::gate::{Matcher, Verdict};
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::stack::Left;
 
 use super::*;
@@ -56,7 +56,7 @@ async fn a_model_that_the_provider_does_not_list_is_refused_and_where_the_list_c
         let says = unknown.alerts().join(" ");
         assert!(says.contains("no such model: openai/gpt-4o-mni.") && !says.contains(MINI), "{path}: {says}");
         assert!(unknown.body.contains("gpt-4o-mni") && unknown.body.contains(more[0].1), "{path} keeps what was typed");
-        let down = stack.gate.at(Matcher::call(LIST).every(), Verdict::status(503));
+        let down = stack.gate.at(Matcher::call(LIST).every(), Fault::Status(503));
         let later = sends(MINI).await;
         stack.gate.lift(down);
         assert_eq!((later.status, later.header("retry-after")), (503, Some("30")), "{path}: {:?}", later.alerts());
@@ -66,7 +66,7 @@ async fn a_model_that_the_provider_does_not_list_is_refused_and_where_the_list_c
         class.judged(&mut watch).await;
     }
     // A form that is stale as well keeps nothing of what others saved meanwhile from its person.
-    let (stale, down) = (admin.get(ID).await, stack.gate.at(Matcher::call(LIST).every(), Verdict::status(503)));
+    let (stale, down) = (admin.get(ID).await, stack.gate.at(Matcher::call(LIST).every(), Fault::Status(503)));
     assert_eq!(edits(&admin, &[("cap_usd", "8")]).await.status, 303);
     let later = admin.submit(&stale, ID, &[("models", "openai/gpt-4o")]).await;
     assert_eq!((later.status, later.form(ID).value("cap_usd")), (503, Some("8")), "{:?}", later.alerts());
@@ -75,7 +75,7 @@ async fn a_model_that_the_provider_does_not_list_is_refused_and_where_the_list_c
     assert_eq!(admin.get(ID).await.form(ID).value("cap_usd"), Some("8"));
     class.judged(&mut watch).await;
     // What was named before is asked for by nobody, so that another field can be saved whatever the provider lists.
-    let down = stack.gate.at(Matcher::call(LIST).every(), Verdict::status(503));
+    let down = stack.gate.at(Matcher::call(LIST).every(), Fault::Status(503));
     assert_eq!(edits(&admin, &[("contact", "room 2")]).await.status, 303);
     assert_eq!(admin.submit(&admin.get(GROUPS).await, GROUPS, &[("cap_usd.A", "7")]).await.status, 303);
     stack.gate.lift(down);

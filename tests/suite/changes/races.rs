@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use bursar_local::gate::{Matcher, Verdict};
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::seeds::{LONG, sized};
 use bursar_tests::stack::Left;
 use tokio::task::JoinHandle;
@@ -125,16 +125,16 @@ impl Race {
         Race { class, makers, bob }
     }
 
-    /// Starts the other one.
-    async fn spawn(&self, other: Other, change: Change) -> JoinHandle<()> {
+    /// Starts the other one, from the page of the student whose form it is.
+    fn spawn(&self, other: Other, change: Change, page: Page) -> JoinHandle<()> {
         let stack = &self.class.stack;
         match other {
             Other::Claim => {
-                let (bob, page) = (Arc::clone(&self.bob), self.bob.get("/my").await);
+                let bob = Arc::clone(&self.bob);
                 tokio::spawn(async move { drop(bob.submit(&page, "/my/cs-pilot/reveal", &[]).await) })
             }
             Other::Replacement => {
-                let (ada, page) = (Arc::clone(&self.makers.ada), self.makers.ada.get("/my").await);
+                let ada = Arc::clone(&self.makers.ada);
                 tokio::spawn(async move { drop(ada.submit(&page, "/my/cs-pilot/replace", &[]).await) })
             }
             Other::Sync => {
@@ -221,13 +221,15 @@ async fn race(change: Change, other: Other, nth: u64) -> bool {
     let (class, mut watch) = (&race.class, race.class.watch());
     let stack = &class.stack;
     if other == Other::Job {
-        let down = stack.gate.at(Matcher::call("provider:*").of(FunctionName::Console).every(), Verdict::status(503));
+        let down = stack.gate.at(Matcher::call("provider:*").of(FunctionName::Console).every(), Fault::Status(503));
         edits(&race.makers.admin, &[("cap_usd", "12"), ("data_policy", "no-training")]).await.expect(303);
         stack.gate.lift(down);
     }
     class.judged(&mut watch).await;
+    let student = if other == Other::Claim { &race.bob } else { &race.makers.ada };
+    let page = student.get("/my").await;
     let held = stack.gate.hold(Matcher::call("*").of(other.function(change)).nth(nth));
-    let mut under_way = race.spawn(other, change).await;
+    let mut under_way = race.spawn(other, change, page);
     let is_held = tokio::select! {
         _ = held.arrived() => true,
         ended = &mut under_way => { ended.unwrap(); false }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bursar_core::domain::audit::Act;
 use bursar_core::domain::programme::Settings;
-use bursar_local::gate::{Matcher, Verdict};
 use bursar_tests::aws;
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::seeds::{each_call, sample};
 use bursar_tests::stack::Left;
 
@@ -102,7 +102,7 @@ async fn providers_and_regions_hold_at_the_provider_and_what_is_none_is_refused_
         let refused = edits(&admin, &[(field, bad)]).await;
         assert_eq!((refused.status, refused.form(ID).value(field)), (422, Some(bad)), "{:?}", refused.alerts());
     }
-    let down = class.stack.gate.at(Matcher::call("provider:GET /providers").every(), Verdict::status(503));
+    let down = class.stack.gate.at(Matcher::call("provider:GET /providers").every(), Fault::Status(503));
     let later = edits(&admin, &[("providers", "openai")]).await;
     class.stack.gate.lift(down);
     assert_eq!((later.status, later.form(ID).value("providers")), (503, Some("openai")), "{:?}", later.alerts());
@@ -135,15 +135,14 @@ async fn an_edit_of_rules_that_is_killed_at_any_call_is_not_made_or_reaches_ever
     let calls = calls_of_the_console(stack) - before;
     assert!(calls > 40, "{calls} calls");
     let mut round = 0;
-    for some in sample(each_call(1..calls, &["kill-before", "kill-after", "lose-answer"]), 6).chunks(30) {
+    for some in sample(each_call(1..calls, &[Fault::KillBefore, Fault::KillAfter, Fault::LoseAnswer]), 6).chunks(30) {
         class.works().await;
         let admin = class.admin().await;
         // Every edit has a list of its own, so that each makes a guardrail.
         for (nth, verdict) in some {
             let page = admin.get(ID).await;
             round += 1;
-            let verdict = verdict.parse::<Verdict>().unwrap();
-            let rule = stack.gate.at(Matcher::call("*").of(FunctionName::Console).nth(*nth), verdict.clone());
+            let rule = stack.gate.at(Matcher::call("*").of(FunctionName::Console).nth(*nth), verdict);
             admin.submit(&page, ID, &[("models", &some_of(round))]).await;
             stack.gate.lift(rule);
             class.judged(&mut watch).await;
@@ -166,11 +165,11 @@ async fn a_sync_that_dies_while_it_puts_a_key_under_its_guardrail_leaves_that_to
     let (stack, admin, mut watch) = (&class.stack, class.admin().await, class.watch());
     assert_eq!(edits(&admin, &[("models", MINI)]).await.status, 303);
     let provider = stack.provider.as_ref().unwrap();
-    for verdict in [Verdict::KillBefore, Verdict::KillAfter] {
+    for verdict in [Fault::KillBefore, Fault::KillAfter] {
         crate::sync::sync(stack).await;
         watch.check_after_sync().await;
         provider.unassign(&class.people[0].1).unwrap();
-        stack.gate.at(Matcher::call(ASSIGN).of(FunctionName::UsageSync), verdict.clone());
+        stack.gate.at(Matcher::call(ASSIGN).of(FunctionName::UsageSync), verdict);
         // It is killed, so nothing answers.
         drop(stack.invoke.invoke(FunctionName::UsageSync, json!({})).await);
         class.judged(&mut watch).await;
@@ -222,7 +221,7 @@ async fn a_list_that_the_provider_refuses_keeps_nobody_else_from_theirs_and_is_s
     let before = under(0);
     assert!(before.is_some() && before == under(1));
     let make = Matcher::call("provider:POST /guardrails");
-    let refused = stack.gate.at(make.clone().every(), Verdict::status(400));
+    let refused = stack.gate.at(make.clone().every(), Fault::Status(400));
     assert_eq!(admin.submit(&admin.get(GROUPS).await, GROUPS, &[("models.A", SONNET)]).await.status, 303);
     stack.gate.lift(refused);
     class.judged(&mut watch).await;
@@ -231,7 +230,7 @@ async fn a_list_that_the_provider_refuses_keeps_nobody_else_from_theirs_and_is_s
     let settings = class.office().table.programme(&class.office().programme).await.unwrap().unwrap().settings;
     let of_group = settings.rules(Some("A")).id();
     let of_programme = Settings { models: vec![GEMINI.to_owned()], ..settings }.rules(None).id();
-    stack.gate.at(make.nth(if of_group < of_programme { 1 } else { 2 }), Verdict::status(400));
+    stack.gate.at(make.nth(if of_group < of_programme { 1 } else { 2 }), Fault::Status(400));
     assert_eq!(edits(&admin, &[("models", GEMINI)]).await.status, 303);
     class.judged(&mut watch).await;
     assert!(under(0) == before && under(1) != before, "ada waits, and bob does not");

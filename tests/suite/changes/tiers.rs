@@ -1,6 +1,6 @@
 //! Tiers: lists of models that admins keep, and that every key under them follows.
 
-use bursar_local::gate::{Matcher, Verdict};
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::seeds::{each_call, sample};
 use bursar_tests::stack::Left;
 
@@ -97,7 +97,7 @@ async fn an_edit_of_a_tier_that_is_killed_at_any_call_is_not_made_or_reaches_the
     let table = Table::new(&stack.config);
     let version = async || table.tiers().await.unwrap().get("basic").unwrap().version;
     let mut round = 0_usize;
-    for some in sample(each_call(1..calls, &["kill-before", "kill-after", "lose-answer"]), 6).chunks(30) {
+    for some in sample(each_call(1..calls, &[Fault::KillBefore, Fault::KillAfter, Fault::LoseAnswer]), 6).chunks(30) {
         class.works().await;
         let admin = class.admin().await;
         for (nth, verdict) in some {
@@ -105,9 +105,7 @@ async fn an_edit_of_a_tier_that_is_killed_at_any_call_is_not_made_or_reaches_the
             // Every third edit takes the one before back, so that what was sent and not confirmed must be told again.
             let models = if round.is_multiple_of(3) { SONNET.to_owned() } else { some_of(round) };
             let (page, was) = (admin.get(TIERS).await, version().await.to_string());
-            let rule = stack
-                .gate
-                .at(Matcher::call("*").of(FunctionName::Console).nth(*nth), verdict.parse::<Verdict>().unwrap());
+            let rule = stack.gate.at(Matcher::call("*").of(FunctionName::Console).nth(*nth), verdict);
             admin.submit(&page, TIERS, &[("tier", "basic"), ("models", &models), ("version", &was)]).await;
             stack.gate.lift(rule);
             class.judged(&mut watch).await;

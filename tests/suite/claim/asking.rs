@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bursar_local::gate::Part;
 use bursar_local::inbox::Contents;
 use bursar_local::invoke::FunctionName;
 use bursar_local::settle::LIMIT;
 use bursar_tests::aws;
+use bursar_tests::faults::Part;
 use bursar_tests::stack::Left;
 use bursar_tests::visitor::Page;
 use serde_json::json;
@@ -20,7 +20,7 @@ struct Noticed {
     headers: Vec<(String, String)>,
     cookie_length: usize,
     body: String,
-    calls: Vec<(String, Vec<(&'static str, bool)>)>,
+    calls: Vec<(String, Vec<(String, bool)>)>,
 }
 
 impl Scene<'_> {
@@ -43,7 +43,7 @@ impl Scene<'_> {
             .map(|(name, value)| (name.to_string(), value.to_str().unwrap().replace(cookie, "<cookie>")))
             .collect();
         let calls = self.stack.gate.calls().split_off(before).into_iter().map(|made| made.call);
-        let parts = |parts: &[Part]| parts.iter().map(|part| (part.action, part.conditional)).collect();
+        let parts = |parts: &[Part]| parts.iter().map(|part| (part.action.clone(), part.conditional)).collect();
         let calls = calls
             .filter(|call| call.function == FunctionName::Claim)
             .map(|call| (call.name.to_string(), parts(&call.shape.parts)))
@@ -109,7 +109,7 @@ async fn known_unknown_suppressed_and_limited_addresses_are_answered_alike_and_o
     assert_eq!(noticed.len(), 1, "{noticed:#?}");
     let noticed = noticed.into_iter().next().unwrap();
     assert_eq!(noticed.status, 202);
-    assert_eq!(noticed.calls, [("dynamodb:PutItem".to_owned(), vec![("PutItem", true)])]);
+    assert_eq!(noticed.calls, [("dynamodb:PutItem".to_owned(), vec![("PutItem".to_owned(), true)])]);
 
     look(&stack, &mut scene.watch).await;
     let mut after = before;

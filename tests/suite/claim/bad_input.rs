@@ -1,7 +1,7 @@
 //! What bad input gets: a page with one sentence and the documented status, and no effect.
 
-use bursar_local::gate::Service;
 use bursar_local::invoke::FunctionName;
+use bursar_tests::faults::Service;
 use bursar_tests::office::session_cookie;
 use bursar_tests::visitor::Page;
 use serde_json::{Map, Value, json};
@@ -173,7 +173,7 @@ fn effects(scene: &Scene<'_>) -> Vec<String> {
     let calls = scene.stack.gate.calls().into_iter().map(|made| made.call);
     let calls = calls.filter(|call| call.name.has_effect() || call.name.service == Service::Provider);
     let own =
-        |call: &bursar_local::gate::Call| call.function == FunctionName::Claim || call.name.service == Service::Ses;
+        |call: &bursar_tests::faults::Call| call.function == FunctionName::Claim || call.name.service == Service::Ses;
     calls.filter(own).map(|call| call.to_string()).collect()
 }
 

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::store::items::Item;
 use bursar_local::engine::Position;
-use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::inbox::Contents;
 use bursar_local::invoke::FunctionName;
 use bursar_tests::aws;
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::invariants::{RawTable, Secret};
 use bursar_tests::stack::Left;
 use bursar_tests::visitor::{Page, Visitor};
@@ -32,21 +32,27 @@ async fn no_secret_of_a_whole_journey_is_left_anywhere_but_where_it_belongs() {
     scene.watch.guard(Secret::management_key(&management));
     met.0.push(("the management key", management));
 
-    let faults =
-        ["status-500", "status-401", "html-502-after", "truncated", "html-200-after", "lose-answer", "late-lost"];
-    let (of_ada, of_bob) = faults.split_at(4);
+    let faults = [
+        Fault::Status(500),
+        Fault::Status(401),
+        Fault::StatusAfter(502),
+        Fault::LoseAnswer,
+        Fault::LoseAnswer,
+        Fault::Late,
+    ];
+    let (of_ada, of_bob) = faults.split_at(3);
     for (address, by_link, faults) in [("ada@example.edu", true, of_ada), ("bob@example.edu", false, of_bob)] {
         let student = &arrives(&mut scene, &mut met, address, by_link).await;
         for fault in faults {
-            at(&scene, "provider:POST /keys", fault);
+            at(&scene, "provider:POST /keys", *fault);
             press(&scene, student, "reveal").await.expect(502);
             stack.gate.run_late().await;
         }
         for (call, fault) in [
-            ("provider:POST /keys", "kill-after"),
-            ("provider:POST /guardrails/{id}/assignments/keys", "status-400"),
-            ("provider:POST /guardrails/{id}/assignments/keys", "kill-after"),
-            ("dynamodb:Query", "status-400"),
+            ("provider:POST /keys", Fault::KillAfter),
+            ("provider:POST /guardrails/{id}/assignments/keys", Fault::Status(400)),
+            ("provider:POST /guardrails/{id}/assignments/keys", Fault::KillAfter),
+            ("dynamodb:Query", Fault::Status(400)),
         ] {
             at(&scene, call, fault);
             let page = press(&scene, student, "reveal").await;
@@ -55,12 +61,12 @@ async fn no_secret_of_a_whole_journey_is_left_anywhere_but_where_it_belongs() {
         }
         met.key(press(&scene, student, "reveal").await);
         refusals(&scene, student).await;
-        for fault in ["status-401", "html-502-after", "status-400", "kill-before"] {
+        for fault in [Fault::Status(401), Fault::StatusAfter(502), Fault::Status(400), Fault::KillBefore] {
             at(&scene, "provider:GET /keys/{hash}", fault);
             press(&scene, student, "refresh").await;
             stack.clock.advance(minutes(2)).unwrap();
         }
-        at(&scene, "provider:PATCH /keys/{hash}", "status-400");
+        at(&scene, "provider:PATCH /keys/{hash}", Fault::Status(400));
         press(&scene, student, "replace").await.expect(502);
         met.key(press(&scene, student, "replace").await);
         press(&scene, student, "leaked").await.expect(303);
@@ -147,7 +153,7 @@ async fn arrives(scene: &mut Scene<'_>, met: &mut Met, address: &str, by_link: b
     scene.browser().post(&path, &[("address", "eve@example.edu")]).await.expect(403);
     scene.browser().post("/code", &[("address", "eve@example.edu"), ("code", &code)]).await.expect(403);
     visitor.post_from("https://elsewhere.example", &path, &[]).await.expect(403);
-    at(scene, "dynamodb:TransactWriteItems", "status-400");
+    at(scene, "dynamodb:TransactWriteItems", Fault::Status(400));
     visitor.post(&path, &[]).await.expect(503);
     let signed_in = match by_link {
         true => visitor.post(&path, &[]).await,
@@ -170,8 +176,7 @@ async fn arrives(scene: &mut Scene<'_>, met: &mut Met, address: &str, by_link: b
 }
 
 /// Plans this verdict for the next such call of a page.
-fn at(scene: &Scene<'_>, call: &str, verdict: &str) {
-    let verdict: Verdict = verdict.parse().unwrap();
+fn at(scene: &Scene<'_>, call: &str, verdict: Fault) {
     scene.stack.gate.at(Matcher::call(call).of(FunctionName::Claim).nth(1), verdict);
 }
 

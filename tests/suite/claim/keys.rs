@@ -3,11 +3,11 @@
 use bursar_core::domain::grant::HoldKind;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
-use bursar_local::gate::Matcher;
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::{KeySnapshot, Nano};
 use bursar_local::settle::LIMIT;
 use bursar_tests::aws;
+use bursar_tests::faults::Matcher;
 use bursar_tests::stack::Left;
 use bursar_tests::visitor::{Form, Found};
 use futures_util::future::join_all;
@@ -224,7 +224,7 @@ async fn where_a_programme_restricts_no_key_is_shown_before_it_is_under_the_guar
     assert!(scene.keys().is_empty());
 
     let guardrail = scene.restrict().await;
-    stack.gate.at("provider:POST /guardrails/{id}/assignments/keys", bursar_local::gate::Verdict::status(404));
+    stack.gate.at("provider:POST /guardrails/{id}/assignments/keys", bursar_tests::faults::Fault::Status(404));
     scene.press(&ada, "reveal").await.expect(502);
     assert!(scene.keys()[0].disabled, "nobody was shown it");
     look(&stack, &mut scene.watch).await;

@@ -1,8 +1,8 @@
 //! A call of a press that fails for longer than the clients retry. The page says so in time, and once the
 //! service works again the student returns and gets a key.
 
-use bursar_local::gate::{Matcher, Service, Verdict};
 use bursar_local::invoke::FunctionName;
+use bursar_tests::faults::{Fault, Matcher, Service};
 use bursar_tests::seeds::sample;
 use bursar_tests::stack::{self, Left};
 use futures_util::future::join_all;
@@ -20,7 +20,7 @@ async fn a_fault_that_lasts_ends_the_press_in_time_and_the_student_gets_a_key_wh
             let is_new = name.has_effect() || place.is_the_providers() || !read.contains(name);
             if is_new {
                 read.push(name.clone());
-                cases.extend(verdicts.iter().map(|verdict| (what, place.clone(), verdict.parse().unwrap())));
+                cases.extend(verdicts.iter().map(|verdict| (what, place.clone(), *verdict)));
             }
         }
     }
@@ -32,16 +32,16 @@ async fn a_fault_that_lasts_ends_the_press_in_time_and_the_student_gets_a_key_wh
 }
 
 /// The faults that can last. The call that makes a key is made once, so for that one there are none.
-fn verdicts(place: &Place) -> &'static [&'static str] {
+fn verdicts(place: &Place) -> &'static [Fault] {
     match (place.call.name.service, &*place.call.name.operation) {
         (Service::Provider, "POST /keys") => &[],
-        (Service::Provider, _) => &["lose-answer", "status-500", "status-429"],
-        (_, operation) if operation.starts_with("TransactWrite") => &["lose-answer", "conflict"],
-        _ => &["status-500"],
+        (Service::Provider, _) => &[Fault::LoseAnswer, Fault::Status(500), Fault::Status(429)],
+        (_, operation) if operation.starts_with("TransactWrite") => &[Fault::LoseAnswer, Fault::Conflict],
+        _ => &[Fault::Status(500)],
     }
 }
 
-async fn last(what: &'static str, place: Place, verdict: Verdict) {
+async fn last(what: &'static str, place: Place, verdict: Fault) {
     let tell = format!("{what}, {place}, {verdict} for long");
     let stack = stack::in_process().await.unwrap();
     let mut scene = prepared(&stack).await;

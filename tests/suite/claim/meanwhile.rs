@@ -6,8 +6,8 @@ use std::time::Duration;
 use bursar_core::domain::grant::HoldKind;
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::store::{ActOutcome, Author, CloseOutcome};
-use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
+use bursar_tests::faults::Matcher;
 use bursar_tests::seeds::sized;
 use bursar_tests::stack::Left;
 
@@ -60,7 +60,7 @@ async fn interrupt(scene: &mut Scene<'_>, what: &str, at: &str, act: Meanwhile) 
         let call = tokio::time::timeout(Duration::from_secs(10), held.arrived()).await;
         let call = call.unwrap_or_else(|_| panic!("{tell}: it never came there"));
         act.on(scene, &grant).await;
-        held.release_call(call.number, Verdict::Pass).unwrap();
+        held.release_call(call.number, None).unwrap();
     };
     let (page, ()) = tokio::join!(student.send_form(&form), acts);
     drop(held);

@@ -7,9 +7,9 @@ use bursar_core::domain::audit::{Act, Entry};
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::Author;
-use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_tests::aws;
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::office::Office;
 use bursar_tests::stack::Left;
 use bursar_tests::visitor::Form;
@@ -160,7 +160,7 @@ async fn which_terms_were_accepted_is_on_record_and_other_terms_are_read_first()
     assert_eq!(begun(&scene).await, Vec::<String>::new());
 
     // An attempt that made no key leads to the question again.
-    stack.gate.at("provider:POST /keys", Verdict::status(402));
+    stack.gate.at("provider:POST /keys", Fault::Status(402));
     ada.submit(&page, &reveal, &[("terms", "on")]).await.expect(502);
     let again = ada.get("/my").await.expect(200);
     ada.submit(&again, &reveal, &[]).await.expect(422);
@@ -186,7 +186,7 @@ async fn terms_that_change_while_a_press_is_written_are_read_first_too() {
     let reveal = scene.path("reveal");
     scene.set(|settings| settings.terms = Some("Be kind.".to_owned())).await;
     // An attempt that made no key keeps the place, so the next one depends on the programme for its terms only.
-    stack.gate.at("provider:POST /keys", Verdict::status(402));
+    stack.gate.at("provider:POST /keys", Fault::Status(402));
     ada.submit(&ada.get("/my").await, &reveal, &[("terms", "on")]).await.expect(502);
 
     let form = ada.get("/my").await.form(&reveal).filled(&[("terms", "on")]);
@@ -195,7 +195,7 @@ async fn terms_that_change_while_a_press_is_written_are_read_first_too() {
     let (page, ()) = tokio::join!(ada.send_form(&form), async {
         held.arrived().await;
         scene.set(|settings| settings.terms = Some("Be kinder.".to_owned())).await;
-        held.release(Verdict::Pass).unwrap();
+        held.release(None).unwrap();
     });
     let page = page.expect(422);
     assert!(page.alert().unwrap().contains("changed meanwhile") && page.readable().contains("Be kinder."));

@@ -4,8 +4,8 @@ use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::HoldKind;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::Author;
-use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::office::ProgrammeEdits;
 use bursar_tests::stack::Left;
 use bursar_tests::visitor::Form;
@@ -112,23 +112,20 @@ async fn what_the_provider_answers_is_told_apart_and_the_student_presses_again()
     let stack = stack().await;
     let mut scene = Scene::over(&stack).await;
     for (number, (verdict, status)) in [
-        ("status-402", 502),
-        ("status-401", 502),
-        ("status-429-retry-7", 503),
-        ("status-500", 502),
-        ("status-503", 502),
-        ("html-502", 502),
-        ("html-200-after", 502),
-        ("lose-answer", 502),
-        ("late-lost", 502),
-        ("truncated", 502),
+        (Fault::Status(402), 502),
+        (Fault::Status(401), 502),
+        (Fault::RetryAfter(429, 7), 503),
+        (Fault::Status(500), 502),
+        (Fault::Status(503), 502),
+        (Fault::Status(502), 502),
+        (Fault::LoseAnswer, 502),
+        (Fault::Late, 502),
     ]
     .into_iter()
     .enumerate()
     {
         let (_, student) = scene.student(&format!("student-{number}@example.edu")).await;
-        let verdict: Verdict = verdict.parse().unwrap();
-        stack.gate.at(Matcher::call("provider:POST /keys").of(FunctionName::Claim), verdict.clone());
+        stack.gate.at(Matcher::call("provider:POST /keys").of(FunctionName::Claim), verdict);
         let page = scene.press(&student, "reveal").await;
         assert_eq!(page.status, status, "{verdict}: {}", page.readable());
         let said = page.alert().unwrap();

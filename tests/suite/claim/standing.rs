@@ -8,6 +8,7 @@ use bursar_core::domain::grant::HoldKind;
 use bursar_local::inbox::Contents;
 use bursar_local::settle::LIMIT;
 use bursar_local::visitor::Visitor as Browser;
+use bursar_tests::faults::Fault;
 use bursar_tests::stack::Left;
 
 use super::{Scene, stack};
@@ -89,15 +90,15 @@ async fn walk(scene: &Scene<'_>, browser: &Browser) {
         browser.submit(&my, &scene.path(what), &[]).await.unwrap()
     };
     browser.post(&reveal, &[]).await.unwrap();
-    stack.gate.at("provider:POST /keys", "status-429".parse().unwrap());
+    stack.gate.at("provider:POST /keys", Fault::Status(429));
     press("reveal").await.expect(503).unwrap();
-    stack.gate.at("provider:POST /keys", "status-500".parse().unwrap());
+    stack.gate.at("provider:POST /keys", Fault::Status(500));
     press("reveal").await.expect(502).unwrap();
     let form = browser.get("/my").await.unwrap().form(&reveal).unwrap();
     press("reveal").await.expect(200).unwrap();
     browser.send_form(&form).await.unwrap().expect(409).unwrap();
     browser.post(&reveal, &[("csrf", form.value("csrf").unwrap())]).await.unwrap().expect(422).unwrap();
-    stack.gate.at("dynamodb:GetItem", "status-400".parse().unwrap());
+    stack.gate.at("dynamodb:GetItem", Fault::Status(400));
     browser.get("/my").await.unwrap().expect(503).unwrap();
     press("leaked").await.expect(303).unwrap();
     scene

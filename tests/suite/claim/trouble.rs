@@ -1,8 +1,8 @@
 //! What the provider answers, call by call and status by status. Each answer has its own outcome, the page says
 //! what happened and what to do, and the log names the failed call.
 
-use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::stack::Left;
 use bursar_tests::visitor::{Page, Visitor};
 
@@ -135,7 +135,7 @@ async fn told_apart(asked: &Asked) {
 }
 
 /// Every answer with its status and outcome. One that asks for a wait of a minute is not waited for.
-fn answers(asked: &Asked) -> Vec<(Verdict, Option<u16>, Outcome)> {
+fn answers(asked: &Asked) -> Vec<(Fault, Option<u16>, Outcome)> {
     use Outcome::{Barred, Later, Refused, Unknown};
     let unavailable = if asked.may_repeat { Later } else { Unknown };
     let mut answers = Vec::new();
@@ -157,27 +157,23 @@ fn answers(asked: &Asked) -> Vec<(Verdict, Option<u16>, Outcome)> {
         (524, Unknown),
         (529, Unknown),
     ] {
-        answers.push((format!("status-{status}-retry-60").parse().unwrap(), Some(status), outcome));
+        answers.push((Fault::RetryAfter(status, 60), Some(status), outcome));
     }
     if !asked.may_repeat {
         for (verdict, status, outcome) in [
-            ("status-429", Some(429), Later),
-            ("status-500-after", Some(500), Unknown),
-            ("html-404", Some(404), Unknown),
-            ("html-502", Some(502), Unknown),
-            ("html-200-after", Some(200), Unknown),
-            ("truncated", Some(201), Unknown),
-            ("lose-answer", None, Unknown),
-            ("fail-before", None, Unknown),
-            ("late-lost", None, Unknown),
+            (Fault::Status(429), Some(429), Later),
+            (Fault::StatusAfter(500), Some(500), Unknown),
+            (Fault::LoseAnswer, None, Unknown),
+            (Fault::Before, None, Unknown),
+            (Fault::Late, None, Unknown),
         ] {
-            answers.push((verdict.parse().unwrap(), status, outcome));
+            answers.push((verdict, status, outcome));
         }
     }
     answers
 }
 
-async fn fail(scene: &Scene<'_>, student: &Visitor, asked: &Asked, verdict: Verdict) -> Page {
+async fn fail(scene: &Scene<'_>, student: &Visitor, asked: &Asked, verdict: Fault) -> Page {
     let gate = &scene.stack.gate;
     // After a 401 or 403 the management key is read again, and the call is made once more.
     let calls = Matcher::call(asked.call).of(FunctionName::Claim).after(0);

@@ -7,7 +7,7 @@ use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{BulkStop, MailServer, Table, Undeliverable, UnreachableReason};
 use bursar_local::invoke::FunctionName;
-use bursar_local::ses::Fault;
+use bursar_local::ses::Fault as MailFault;
 use bursar_tests::invariants::RawTable;
 use bursar_tests::office::{Office, soon};
 use bursar_tests::stack::Left;
@@ -38,7 +38,7 @@ async fn the_account_tells_of_its_mail_and_what_was_given_up_in_words() {
     assert_eq!(told.subject, "Mail waits: the recipient's address is not verified");
 
     stack.ses.leave_sandbox();
-    stack.ses.fail_next(Fault::Reject, 1, Some("cyd@example.edu"));
+    stack.ses.fail_next(MailFault::Reject, 1, Some("cyd@example.edu"));
     office.invite("cyd@example.edu").await;
     settle(&stack).await;
     let page = admin.get(ACCOUNT).await;
@@ -51,7 +51,7 @@ async fn the_account_tells_of_its_mail_and_what_was_given_up_in_words() {
     let page = admin.get(ACCOUNT).await;
     assert!(warns(&page, "sending is paused for the whole SES account"));
     assert!(page.body.contains("the oldest for"), "and it waits without using up a try");
-    stack.ses.fail_next(Fault::Fail, 0, None);
+    stack.ses.fail_next(MailFault::Fail, 0, None);
     stack
         .finish_leaving(&[
             Left::PerhapsMails,
@@ -70,10 +70,10 @@ async fn what_was_given_up_is_sent_again_by_a_press_for_its_cause_whatever_kind_
     programme(&stack, &admin).await;
     let office = Office::of(&stack, "cs-pilot");
     // A roster mail, and an urgent one.
-    stack.ses.fail_next(Fault::Reject, 1, Some("cyd@example.edu"));
+    stack.ses.fail_next(MailFault::Reject, 1, Some("cyd@example.edu"));
     office.invite("cyd@example.edu").await;
     settle(&stack).await;
-    stack.ses.fail_next(Fault::Reject, 1, Some("fay@example.edu"));
+    stack.ses.fail_next(MailFault::Reject, 1, Some("fay@example.edu"));
     let mut seen = crossed(&stack).await;
     settle(&stack).await;
     stack.ses.lift_faults(None);

@@ -4,9 +4,9 @@
 use bursar_core::domain::audit::{Act, Actor};
 use bursar_core::domain::ledger::foreign_act::ForeignActState;
 use bursar_core::store::Table;
-use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::{KeySnapshot, MadeKey, Nano};
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::office::{Office, soon};
 use bursar_tests::stack::{Left, Stack};
 use bursar_tests::visitor::{Page, Visitor};
@@ -196,14 +196,14 @@ async fn what_the_provider_refuses_or_does_not_answer_is_told_and_the_record_out
 
     // It cannot be read, so nothing is pressed.
     let unread = Matcher::call("provider:GET /keys/{hash}").of(FunctionName::Console).every();
-    let rule = stack.gate.at(unread, "status-400".parse::<Verdict>().unwrap());
+    let rule = stack.gate.at(unread, Fault::Status(400));
     let refused = press(&visitor, &labs, &disable).await.expect(502);
     assert!(refused.readable().contains("The provider did not confirm it"), "{}", refused.readable());
     assert_eq!(state().await, None);
     stack.gate.lift(rule);
 
     // It is refused, which the page says.
-    let rule = stack.gate.at(patches().every(), "status-400".parse::<Verdict>().unwrap());
+    let rule = stack.gate.at(patches().every(), Fault::Status(400));
     press(&visitor, &labs, &disable).await.expect(502);
     stack.gate.lift(rule);
     assert_eq!(state().await, Some(ForeignActState::Refused));
@@ -211,15 +211,15 @@ async fn what_the_provider_refuses_or_does_not_answer_is_told_and_the_record_out
     watch.check().await;
 
     // A lost answer is made up for by a look at the key.
-    stack.gate.at(patches().next(1), "lose-answer".parse::<Verdict>().unwrap());
+    stack.gate.at(patches().next(1), Fault::LoseAnswer);
     assert_eq!(press(&visitor, &labs, &limit).await.status, 303);
     assert_eq!((key(&stack, &labs).limit, state().await), (Some(Nano::usd(3)), Some(ForeignActState::Confirmed)));
     watch.check().await;
 
     // No answer comes at all, and the key cannot be read: it may have been changed, which is on record.
-    let answers = stack.gate.at(patches().every(), "lose-answer".parse::<Verdict>().unwrap());
+    let answers = stack.gate.at(patches().every(), Fault::LoseAnswer);
     let reads = Matcher::call("provider:GET /keys/{hash}").of(FunctionName::Console).after(1);
-    let reads = stack.gate.at(reads, "status-400".parse::<Verdict>().unwrap());
+    let reads = stack.gate.at(reads, Fault::Status(400));
     let refused = press(&visitor, &labs, &disable).await.expect(502);
     assert!(refused.readable().contains("not known whether the key was changed"), "{}", refused.readable());
     stack.gate.lift(answers);
@@ -237,7 +237,7 @@ async fn what_the_provider_refuses_or_does_not_answer_is_told_and_the_record_out
     assert_eq!(begun(&watch.check().await.account_entries), 3);
 
     // The console dies right after the provider was asked: the press is on record, and pressing again ends it.
-    stack.gate.at(patches().next(1), "kill-after".parse::<Verdict>().unwrap());
+    stack.gate.at(patches().next(1), Fault::KillAfter);
     let died = press(&visitor, &labs, &[("act", "limit"), ("limit_usd", "5"), ("name", "labs")]).await;
     assert!(died.status >= 500, "{}", died.status);
     assert_eq!((key(&stack, &labs).limit, state().await), (Some(Nano::usd(5)), Some(ForeignActState::Open)));

@@ -1,8 +1,8 @@
 //! Grants in the console: searched, shown and acted on, and what the provider is asked to do.
 
-use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::office::Office;
 use bursar_tests::stack::{self, Left};
 use bursar_tests::visitor::{Page, Visitor};
@@ -68,7 +68,7 @@ async fn a_grant_is_paused_resumed_capped_and_revoked_and_its_key_follows() {
     watch.check().await;
     assert!(admin.get(&at).await.body.contains("by admin@example.edu"), "the timeline names people");
 
-    let rule = stack.gate.at(Matcher::call("provider:PATCH /keys/{hash}").every(), Verdict::FailBefore);
+    let rule = stack.gate.at(Matcher::call("provider:PATCH /keys/{hash}").every(), Fault::Before);
     let resume = admin.get(&at).await;
     assert_eq!(admin.submit(&resume, &format!("{at}/resume"), &[]).await.status, 502);
     stack.gate.lift(rule);

@@ -2,8 +2,8 @@
 
 use bursar_core::domain::audit::{Act, Actor};
 use bursar_core::store::{HeldBack, SyncState, Table};
-use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::office::soon;
 use bursar_tests::stack::Left;
 use jiff::{SignedDuration, Timestamp};
@@ -64,24 +64,24 @@ async fn whatever_becomes_of_its_write_a_release_takes_effect_once_with_one_entr
     let visitor = admin(&stack).await;
     let mut watch = watch(&stack);
     let faults = [
-        "fail-before",
-        "lose-answer",
-        "kill-before",
-        "kill-after",
-        "status-500",
-        "status-500-after",
-        "html-200-after",
-        "truncated",
-        "throttle",
-        "conflict",
-        "condition-read-back",
+        Fault::Before,
+        Fault::LoseAnswer,
+        Fault::KillBefore,
+        Fault::KillAfter,
+        Fault::Status(500),
+        Fault::StatusAfter(500),
+        Fault::LoseAnswer,
+        Fault::LoseAnswer,
+        Fault::Throttle,
+        Fault::Conflict,
+        Fault::LoseAnswer,
     ];
     for (verdict, minute) in faults.into_iter().zip(1_i64..) {
         let since = at(LOOKED) + SignedDuration::from_mins(minute);
         set_state(&stack, held(since)).await;
         let page = visitor.get(PATH).await.expect(200);
         let write = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console);
-        stack.gate.at(write, verdict.parse::<Verdict>().unwrap());
+        stack.gate.at(write, verdict);
         visitor.submit(&page, RELEASE, &[]).await;
         assert_eq!(visitor.submit(&page, RELEASE, &[]).await.status, 303, "{verdict}");
         assert!(table.sync_state().await.unwrap().held_back.unwrap().released_by.is_some(), "{verdict}");

@@ -3,9 +3,9 @@
 
 use bursar_core::domain::audit::Act;
 use bursar_core::store::{QueuedMail, Table};
-use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::inbox::Contents;
 use bursar_local::invoke::FunctionName;
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::invariants::{Snapshot, Watch};
 use bursar_tests::stack::{self, Left, Stack};
 use bursar_tests::visitor::Visitor;
@@ -165,18 +165,18 @@ async fn every_setting_of_the_admins_is_asked_for_and_none_is_changed_by_that() 
 async fn whatever_becomes_of_the_writes_the_rest_is_saved_once_and_the_admins_are_asked_once() {
     let transaction = || Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console);
     for (nth, verdict) in [
-        (1, Verdict::KillBefore),
-        (1, Verdict::KillAfter),
-        (1, Verdict::LoseAnswer),
-        (2, Verdict::KillBefore),
-        (2, Verdict::KillAfter),
-        (2, Verdict::LoseAnswer),
-        (2, Verdict::Conflict),
+        (1, Fault::KillBefore),
+        (1, Fault::KillAfter),
+        (1, Fault::LoseAnswer),
+        (2, Fault::KillBefore),
+        (2, Fault::KillAfter),
+        (2, Fault::LoseAnswer),
+        (2, Fault::Conflict),
     ] {
         let stack = stack::in_process().await.unwrap();
         let (faye, _, mut watch) = of_faye(&stack).await;
         let mut form = faye.get(ID).await;
-        stack.gate.at(transaction().nth(nth), verdict.clone());
+        stack.gate.at(transaction().nth(nth), verdict);
         let asks = [("pot_usd", "8000"), ("contact", "room 101")];
         let mut answers = Vec::new();
         for _ in 0..3 {
@@ -196,7 +196,7 @@ async fn whatever_becomes_of_the_writes_the_rest_is_saved_once_and_the_admins_ar
         assert_eq!((asked(seen), entries(seen, Act::Asked), entries(seen, Act::Edited)), (1, 1, 1), "{what}");
         assert_eq!(faye.get(ID).await.form(ID).value("contact"), Some("room 101"), "{what}");
         let left: &[Left<'_>] = match verdict {
-            Verdict::KillBefore | Verdict::KillAfter => {
+            Fault::KillBefore | Fault::KillAfter => {
                 &[Left::PerhapsMails, Left::Complaints(&[("console", "the instance is thrown away")])]
             }
             _ => &[Left::PerhapsMails],

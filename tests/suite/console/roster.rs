@@ -5,8 +5,8 @@ use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::RateCount;
 use bursar_core::store::{ActOutcome, Author, Table};
-use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::invariants::RawTable;
 use bursar_tests::office::ProgrammeEdits;
 use bursar_tests::office::{Office, soon};
@@ -124,7 +124,7 @@ async fn an_import_that_was_cut_off_is_gone_on_with_and_nothing_is_doubled() {
 
     // The first transaction starts the job; each other one invites two dozen, eight of them side by side before a checkpoint.
     let matcher = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console).nth(3);
-    stack.gate.at(matcher, Verdict::KillAfter);
+    stack.gate.at(matcher, Fault::KillAfter);
     assert!(admin.submit(&shown, APPLY, &[]).await.status >= 500);
     let invited = people(&stack).await.len();
     assert!((24..=8 * 24).contains(&invited), "{invited}");

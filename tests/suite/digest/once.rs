@@ -3,7 +3,7 @@
 
 use bursar_core::domain::programme::Weekday;
 use bursar_core::store::{Author, CloseOutcome};
-use bursar_local::gate::{Matcher, Verdict};
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::seeds::sample;
 use bursar_tests::stack::Left;
 
@@ -166,7 +166,7 @@ async fn more_people_than_fit_one_transaction_are_each_told_once() {
     assert_eq!(monday.owed(Some(&maths)).await.len(), 152);
     // A kill between the two transactions of the next week.
     monday.advance(7 * 24);
-    monday.stack.gate.at(write.nth(1), "kill-after".parse::<Verdict>().unwrap());
+    monday.stack.gate.at(write.nth(1), Fault::KillAfter);
     assert!(monday.run("watch").await.is_err());
     monday.run("watch").await.unwrap();
     assert_eq!(monday.owed(Some(&maths)).await.len(), 2 * 152);
@@ -187,12 +187,11 @@ async fn whatever_becomes_of_a_call_each_has_one_digest_in_the_end() {
     };
     let mut cases = Vec::new();
     for call in &calls {
-        for verdict in Verdict::faults_of(&call.name, &call.shape) {
-            let text = verdict.to_string();
+        for verdict in Fault::all_of(&call.name) {
             // A read has no effect that could be in doubt, and the sixteen queries of a walk are alike.
-            let of_reads = ["kill-before", "html-200-after"].contains(&text.as_str());
+            let of_reads = [Fault::KillBefore, Fault::Status(500)].contains(&verdict);
             let is_first = &*call.name.operation != "Query" || call.nth_of_instance < 3;
-            if !text.contains("-retry-") && (call.name.has_effect() || (of_reads && is_first)) {
+            if call.name.has_effect() || (of_reads && is_first) {
                 cases.push((call.name.to_string(), call.nth_of_instance, verdict));
             }
         }
@@ -223,12 +222,12 @@ async fn rich(monday: &Monday, name: &str) -> ProgrammeId {
 }
 
 /// Each fault has a week of its own.
-async fn faulted(cases: Vec<(String, u64, Verdict)>) {
+async fn faulted(cases: Vec<(String, u64, Fault)>) {
     let mut monday = Monday::early().await;
     monday.advance(1);
     for (week, (name, nth, verdict)) in cases.into_iter().enumerate() {
         let maths = rich(&monday, &format!("maths-{week}")).await;
-        monday.stack.gate.at(Matcher::call(&name).of(FunctionName::ThresholdAlerts).nth(nth), verdict.clone());
+        monday.stack.gate.at(Matcher::call(&name).of(FunctionName::ThresholdAlerts).nth(nth), verdict);
         let first = monday.run("digest").await;
         let what = format!("{verdict} at {name} {nth}: {first:?}");
         monday.stack.faults_met(&what);
@@ -240,7 +239,7 @@ async fn faulted(cases: Vec<(String, u64, Verdict)>) {
     }
     monday
         .stack
-        .finish_leaving(&[Left::Complaints(&[
+        .finish_leaving(&[Left::PerhapsComplaints(&[
             ("threshold-alerts", "the instance is thrown away"),
             ("threshold-alerts", "the invocation failed"),
             ("threshold-alerts", "there is no digest yet; the next look makes it"),

@@ -12,8 +12,8 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::secrets::ManagementKey;
 use bursar_core::store::{OutboxRow, QueuedMail};
-use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::stack::Left;
 use jiff::{SignedDuration, ToSpan};
 
@@ -167,25 +167,25 @@ async fn whatever_becomes_of_its_write_an_alarm_owes_each_admin_one_mail_in_the_
     let admins = [office.admin().await, PersonId::random()];
     let now = office.stack.clock.now();
     let faults = [
-        "fail-before",
-        "lose-answer",
-        "status-429",
-        "status-500",
-        "status-500-after",
-        "html-502",
-        "html-502-after",
-        "html-200-after",
-        "truncated",
-        "throttle",
-        "throttle-item",
-        "conflict",
-        "condition-read-back",
+        Fault::Before,
+        Fault::LoseAnswer,
+        Fault::Status(429),
+        Fault::Status(500),
+        Fault::StatusAfter(500),
+        Fault::Status(502),
+        Fault::StatusAfter(502),
+        Fault::LoseAnswer,
+        Fault::LoseAnswer,
+        Fault::Throttle,
+        Fault::Conflict,
+        Fault::Conflict,
+        Fault::LoseAnswer,
     ];
     for (verdict, ago) in faults.into_iter().zip(1_i64..) {
         let day = utc_date(now).checked_sub(ago.days()).unwrap();
         let alarm = Alarm::on(day, HELD, now);
         let write = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::UsageSync);
-        office.stack.gate.at(write, verdict.parse::<Verdict>().unwrap());
+        office.stack.gate.at(write, verdict);
         let first = office.table.raise(&alarm, &admins, now, soon()).await;
         let second = office.table.raise(&alarm, &admins, now, soon()).await;
         assert_eq!(second.ok(), first.as_ref().ok().map(|_| false), "{verdict}");

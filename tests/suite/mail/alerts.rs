@@ -6,9 +6,9 @@ use bursar_core::domain::audit::Actor;
 use bursar_core::domain::usage::reading::{DailyUse, Reading};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{Author, Totals};
-use bursar_local::gate::Matcher;
 use bursar_local::invoke::FunctionName;
-use bursar_local::ses::Fault;
+use bursar_local::ses::Fault as MailFault;
+use bursar_tests::faults::Matcher;
 use bursar_tests::office::ProgrammeEdits;
 use bursar_tests::office::{as_sync, reading};
 
@@ -163,7 +163,7 @@ async fn an_alert_of_a_budget_that_is_promised_says_how_many_wait_and_what_it_ta
 #[tokio::test]
 async fn an_alert_goes_to_nobody_who_lost_the_role_meanwhile() {
     let mut office = PostOffice::open().await;
-    office.stack.ses.fail_next(Fault::Throttle, 100, Some("Frida.Faculty@example.edu"));
+    office.stack.ses.fail_next(MailFault::Throttle, 100, Some("Frida.Faculty@example.edu"));
     office.cross(80, office.steadily(1, 3_359_999_001)).await;
     office.settle().await;
     office.set(|settings| settings.faculty = vec![address("ben@example.edu")]).await;

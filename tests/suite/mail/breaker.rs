@@ -8,9 +8,9 @@ use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::values::id::Epoch;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{BulkStop, MailState, OutboxRow, QueuedMail, Resend};
-use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_tests::aws;
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::stack::Left;
 use ulid::Ulid;
 
@@ -116,7 +116,7 @@ async fn what_is_stopped_goes_on_the_next_day() {
 #[tokio::test]
 async fn whoever_dies_between_telling_and_stopping_is_followed_by_one_who_does_both() {
     for call in ["dynamodb:TransactWriteItems", "dynamodb:PutItem"] {
-        for verdict in [Verdict::KillBefore, Verdict::KillAfter] {
+        for verdict in [Fault::KillBefore, Fault::KillAfter] {
             let office = PostOffice::open().await;
             office.fared(100, 50).await;
             office.admin().await;
@@ -125,7 +125,7 @@ async fn whoever_dies_between_telling_and_stopping_is_followed_by_one_who_does_b
             let write = Matcher::call(call).of(FunctionName::Mail);
             // The first put stores the mail server's quota.
             let write = if call.ends_with("PutItem") { write.nth(2) } else { write };
-            office.stack.gate.at(write, verdict.clone());
+            office.stack.gate.at(write, verdict);
             office.stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
             // The function that died may have been the one to send the alarm, so its lease must expire.
             for minutes in [3, 10] {

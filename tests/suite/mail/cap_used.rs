@@ -8,9 +8,9 @@ use bursar_core::domain::values::id::{GrantId, PersonId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::{Reset, utc_date};
 use bursar_core::store::{QueuedMail, Undeliverable, UnreachableReason};
-use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
-use bursar_local::ses::Fault;
+use bursar_local::ses::Fault as MailFault;
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::office::reading;
 use bursar_tests::seeds::{LONG, sample};
 use bursar_tests::stack::Left;
@@ -252,8 +252,8 @@ async fn whatever_becomes_of_a_call_of_its_sending_a_student_is_told_and_twice_o
     let sent = calls.iter().position(|call| &*call.name.operation == "SendRawEmail").unwrap();
     let mut twice = 0;
     let cases = calls.iter().enumerate().flat_map(|(number, call)| {
-        let verdicts = [Verdict::KillBefore, Verdict::KillAfter].into_iter();
-        let verdicts = verdicts.filter(|verdict| *verdict == Verdict::KillBefore || call.name.has_effect());
+        let verdicts = [Fault::KillBefore, Fault::KillAfter].into_iter();
+        let verdicts = verdicts.filter(|verdict| *verdict == Fault::KillBefore || call.name.has_effect());
         verdicts.map(move |verdict| (number, call, verdict))
     });
     for (number, call, verdict) in sample(cases, 4) {
@@ -262,13 +262,13 @@ async fn whatever_becomes_of_a_call_of_its_sending_a_student_is_told_and_twice_o
         // The gate counts calls from here on.
         let nth = 1 + calls.iter().take(number).filter(|one| one.name == call.name).count() as u64;
         let matcher = Matcher::call(&call.name.to_string()).of(FunctionName::Mail).nth(nth);
-        office.stack.gate.at(matcher, verdict.clone());
+        office.stack.gate.at(matcher, verdict);
         let died = office.stack.invoke.invoke(FunctionName::Mail, json!({"task": "drain"})).await;
         assert!(died.is_err(), "{what}: {died:?}");
         // A function that dies between the mail server's answer and the record causes a second mail once the
         // lease has expired.
         let is_lost =
-            (number == sent && verdict == Verdict::KillAfter) || (number == sent + 1 && verdict == Verdict::KillBefore);
+            (number == sent && verdict == Fault::KillAfter) || (number == sent + 1 && verdict == Fault::KillBefore);
         if is_lost {
             office.watch.lost_a_mail();
         }
@@ -284,7 +284,7 @@ async fn whatever_becomes_of_a_call_of_its_sending_a_student_is_told_and_twice_o
 #[tokio::test]
 async fn a_mail_about_a_cap_that_is_never_taken_is_a_dead_letter_that_reaches_an_admin() {
     let (mut office, _) = PostOffice::using(Reset::None, 17_000_000).await;
-    office.stack.ses.fail_next(Fault::Reject, 1, Some("ada@example.edu"));
+    office.stack.ses.fail_next(MailFault::Reject, 1, Some("ada@example.edu"));
     office.settle().await;
     let mail = office.the_mail();
     assert_eq!((mail.contents.kind.as_deref(), mail.to.as_str()), (Some("account"), "admin@example.edu"));

@@ -9,8 +9,8 @@ use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::Totals;
-use bursar_local::gate::{Call, Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
+use bursar_tests::faults::{Call, Fault, Matcher};
 use bursar_tests::office::{as_sync, reading};
 use bursar_tests::seeds::{LONG, sample};
 use bursar_tests::stack::Left;
@@ -95,8 +95,8 @@ async fn whatever_kills_the_sending_of_alerts_each_recipient_gets_theirs_and_twi
         calls
     };
     let cases = calls.iter().enumerate().flat_map(|(number, call)| {
-        let verdicts = [Verdict::KillBefore, Verdict::KillAfter].into_iter();
-        let verdicts = verdicts.filter(|verdict| *verdict == Verdict::KillBefore || call.name.has_effect());
+        let verdicts = [Fault::KillBefore, Fault::KillAfter].into_iter();
+        let verdicts = verdicts.filter(|verdict| *verdict == Fault::KillBefore || call.name.has_effect());
         verdicts.map(move |verdict| (number, call, verdict))
     });
     let mut twice = 0;
@@ -105,7 +105,7 @@ async fn whatever_kills_the_sending_of_alerts_each_recipient_gets_theirs_and_twi
         // The gate counts calls from here on.
         let earlier = calls.iter().take(number).filter(|one| one.name == call.name).count() as u64;
         let matcher = Matcher::call(&call.name.to_string()).of(FunctionName::Mail);
-        office.stack.gate.at(matcher.nth(1 + earlier), verdict.clone());
+        office.stack.gate.at(matcher.nth(1 + earlier), verdict);
         let killed = drain(&office).await;
         assert!(killed.is_err(), "{verdict} at {call:?}: {killed:?}");
         office.stack.clock.advance(SignedDuration::from_mins(3)).unwrap();

@@ -1,10 +1,10 @@
 //! Faults of the mail server, the table and the function. Mails arrive late or become dead letters, and none
 //! arrives twice except where an answer was lost.
 
-use bursar_local::gate::{Matcher, Throttle, Verdict};
 use bursar_local::invoke::FunctionName;
-use bursar_local::ses::Fault;
+use bursar_local::ses::Fault as MailFault;
 use bursar_local::settle::LIMIT;
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::stack::Left;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ async fn asked() -> PostOffice {
 
 #[tokio::test]
 async fn a_mail_that_is_not_taken_now_is_sent_later_once() {
-    for fault in [Fault::Throttle, Fault::Fail] {
+    for fault in [MailFault::Throttle, MailFault::Fail] {
         let mut office = PostOffice::open().await;
         office.stack.ses.fail_next(fault, 2, None);
         office.ask("admin@example.edu").await;
@@ -38,7 +38,7 @@ async fn a_mail_that_is_not_taken_now_is_sent_later_once() {
 async fn a_mail_that_is_refused_for_good_is_a_dead_letter_and_the_next_one_goes() {
     let mut office = PostOffice::open().await;
     office.enrol("ada@example.edu").await;
-    office.stack.ses.fail_next(Fault::Reject, 1, Some("ada@example.edu"));
+    office.stack.ses.fail_next(MailFault::Reject, 1, Some("ada@example.edu"));
     office.ask("ada@example.edu").await;
     office.stack.clock.advance(SignedDuration::from_millis(1)).unwrap();
     office.ask("admin@example.edu").await;
@@ -64,20 +64,20 @@ async fn a_mail_that_is_refused_for_good_is_a_dead_letter_and_the_next_one_goes(
 
 #[tokio::test]
 async fn whoever_dies_while_a_mail_is_given_up_is_followed_by_one_who_tells_it_once() {
-    for verdict in [Verdict::KillBefore, Verdict::KillAfter] {
+    for verdict in [Fault::KillBefore, Fault::KillAfter] {
         // The alarm and its mail are one transaction, the record of the row is another.
         for nth in [1, 2] {
             let mut office = PostOffice::open().await;
             office.enrol("ada@example.edu").await;
             office.ask("ada@example.edu").await;
-            office.stack.ses.fail_next(Fault::Reject, 9, Some("ada@example.edu"));
+            office.stack.ses.fail_next(MailFault::Reject, 9, Some("ada@example.edu"));
             let refused = office.stack.gate.hold(Matcher::call("ses:SendRawEmail").of(FunctionName::Mail));
             let dies = async {
                 refused.arrived().await;
                 office
                     .stack
                     .gate
-                    .at(Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Mail).nth(nth), verdict.clone());
+                    .at(Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Mail).nth(nth), verdict);
                 drop(refused);
             };
             let (settled, ()) = tokio::join!(office.stack.settle.settle(LIMIT), dies);
@@ -100,7 +100,7 @@ async fn whoever_dies_while_a_mail_is_given_up_is_followed_by_one_who_tells_it_o
 #[tokio::test]
 async fn a_mail_that_is_never_taken_is_given_up_after_some_tries() {
     let mut office = PostOffice::open().await;
-    office.stack.ses.fail_next(Fault::Fail, 6, Some("ada@example.edu"));
+    office.stack.ses.fail_next(MailFault::Fail, 6, Some("ada@example.edu"));
     office.invite("ada@example.edu").await;
     let state = |office: &PostOffice| word(&office.watch.seen().unwrap().outbox[0].state);
     for minutes in [0, 2, 7, 40, 160] {
@@ -120,7 +120,7 @@ async fn a_mail_that_is_never_taken_is_given_up_after_some_tries() {
 #[tokio::test]
 async fn when_the_answer_is_lost_the_mail_is_sent_again_and_then_no_more() {
     let mut office = PostOffice::open().await;
-    office.stack.ses.fail_next(Fault::Lose, 1, None);
+    office.stack.ses.fail_next(MailFault::Lose, 1, None);
     office.ask("admin@example.edu").await;
     office.settle().await;
     assert_eq!(office.states(), ["waiting"]);
@@ -133,12 +133,12 @@ async fn when_the_answer_is_lost_the_mail_is_sent_again_and_then_no_more() {
 
 #[tokio::test]
 async fn when_the_function_dies_another_sends_after_the_lease() {
-    for (verdict, mails) in [(Verdict::KillBefore, 1), (Verdict::KillAfter, 2)] {
+    for (verdict, mails) in [(Fault::KillBefore, 1), (Fault::KillAfter, 2)] {
         let mut office = PostOffice::open().await;
         if mails > 1 {
             office.watch.lost_a_mail();
         }
-        office.stack.gate.at(Matcher::call("ses:SendRawEmail").of(FunctionName::Mail), verdict.clone());
+        office.stack.gate.at(Matcher::call("ses:SendRawEmail").of(FunctionName::Mail), verdict);
         office.ask("admin@example.edu").await;
         office.settle().await;
         assert_eq!(office.states(), ["sending"], "{verdict:?}");
@@ -153,7 +153,7 @@ async fn when_the_table_fails_before_the_mail_the_batch_comes_again() {
     let mut office = PostOffice::open().await;
     // The write of the lease, with the SDK's four attempts.
     let lease = Matcher::call("dynamodb:PutItem").of(FunctionName::Mail).next(4);
-    office.stack.gate.at(lease, Verdict::Throttle(Throttle::Throughput));
+    office.stack.gate.at(lease, Fault::Throttle);
     office.ask("admin@example.edu").await;
     office.settle().await;
     office.the_mail();
@@ -167,7 +167,7 @@ async fn when_what_is_owed_cannot_be_read_the_row_is_free_for_the_next_at_once()
     let mut office = PostOffice::open().await;
     // The queries for the address's programmes, in all attempts of the SDK.
     let known = Matcher::call("dynamodb:Query").of(FunctionName::Mail).next(8);
-    office.stack.gate.at(known, Verdict::Throttle(Throttle::Throughput));
+    office.stack.gate.at(known, Fault::Throttle);
     office.ask("admin@example.edu").await;
     office.settle().await;
     office.the_mail();
@@ -180,7 +180,7 @@ async fn when_the_record_of_a_sent_mail_fails_it_is_sent_again_after_the_lease()
     let mut office = asked().await;
     // The first transaction writes the link, the second the record of the mail.
     let record = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Mail).nth(2);
-    office.stack.gate.at(record, Verdict::KillBefore);
+    office.stack.gate.at(record, Fault::KillBefore);
     office.watch.lost_a_mail();
     office.settle().await;
     office.pass(2).await;

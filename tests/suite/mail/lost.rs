@@ -2,9 +2,9 @@
 //! server's answer or our record of it was lost.
 
 use bursar_core::store::{MailState, QueuedMail};
-use bursar_local::gate::{Call, Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
-use bursar_local::ses::Fault;
+use bursar_local::ses::Fault as MailFault;
+use bursar_tests::faults::{Call, Fault, Matcher};
 use bursar_tests::seeds::{LONG, sample};
 use bursar_tests::stack::Left;
 use jiff::SignedDuration;
@@ -16,7 +16,7 @@ use super::{PostOffice, address, word};
 struct Case {
     call: String,
     nth: u64,
-    verdict: Verdict,
+    verdict: Fault,
     /// Whether the mail may be accepted a second time.
     may_double: bool,
 }
@@ -39,14 +39,12 @@ async fn whatever_becomes_of_a_call_a_mail_is_accepted_once_and_twice_only_if_it
     for (at, call) in calls.iter().enumerate() {
         let name = call.name.to_string();
         let nth = calls[..=at].iter().filter(|before| before.name == call.name).count() as u64;
-        for verdict in Verdict::faults_of(&call.name, &call.shape) {
-            let text = verdict.to_string();
-            let of_reads = ["fail-before", "kill-before", "throttle"].contains(&text.as_str());
-            if text.contains("-retry-") || !(call.name.has_effect() || of_reads) {
+        for verdict in Fault::all_of(&call.name) {
+            let of_reads = [Fault::Before, Fault::KillBefore, Fault::Throttle].contains(&verdict);
+            if !(call.name.has_effect() || of_reads) {
                 continue;
             }
-            let is_after = ["after", "lose", "truncated", "late"].iter().any(|part| text.contains(part));
-            let may_double = (at == sends && is_after) || (at > sends && text == "kill-before");
+            let may_double = (at == sends && verdict.is_after()) || (at > sends && verdict == Fault::KillBefore);
             cases.push(Case { call: name.clone(), nth, verdict, may_double });
         }
     }
@@ -71,7 +69,7 @@ async fn faulted(cases: Vec<Case>) -> usize {
             office.watch.lost_a_mail();
         }
         let matcher = Matcher::call(&case.call).of(FunctionName::Mail).nth(case.nth);
-        let rule = office.stack.gate.at(matcher, case.verdict.clone());
+        let rule = office.stack.gate.at(matcher, case.verdict);
         office.ask("admin@example.edu").await;
         // The stream comes first, then the lease that expires or the first retry.
         office.settle().await;
@@ -101,7 +99,7 @@ async fn throttled_for_two_hours_across_a_threshold_an_alert_is_sent_afterwards_
     let people = [office.admin().await];
     office.set(|settings| settings.faculty.push(address("admin@example.edu"))).await;
     office.cross_to(80, office.steadily(1, 3_359_999_001), &people).await;
-    office.stack.ses.fail_next(Fault::Throttle, 1_000, None);
+    office.stack.ses.fail_next(MailFault::Throttle, 1_000, None);
     office.settle().await;
     for _ in 0..12 {
         office.pass(10).await;

@@ -4,8 +4,8 @@ use bursar_core::domain::mail::day::{MailCounts, MailDay};
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{BulkStop, MailState, Resend, Undeliverable, UnreachableReason};
-use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::{FunctionName, InvokeError};
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::seeds::{LONG, sized};
 use bursar_tests::stack::Left;
 use jiff::SignedDuration;
@@ -239,7 +239,7 @@ async fn whatever_is_said_in_any_order_and_twice_the_end_is_the_same_for_row_add
             for event in &events {
                 office.say(event, &sent.id, &student).await.unwrap();
             }
-            held.release(Verdict::Pass).unwrap();
+            held.release(None).unwrap();
             drain.await.unwrap().unwrap();
             grant
         } else {
@@ -289,18 +289,18 @@ impl PostOffice {
 #[tokio::test]
 async fn whatever_becomes_of_the_write_an_event_that_comes_again_leaves_row_address_and_count_once() {
     for verdict in [
-        "fail-before",
-        "lose-answer",
-        "kill-before",
-        "kill-after",
-        "conflict",
-        "throttle",
-        "condition-read-back",
-        "status-500-after",
+        Fault::Before,
+        Fault::LoseAnswer,
+        Fault::KillBefore,
+        Fault::KillAfter,
+        Fault::Conflict,
+        Fault::Throttle,
+        Fault::LoseAnswer,
+        Fault::StatusAfter(500),
     ] {
         let (mut office, mail) = sent().await;
         let write = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Mail);
-        office.stack.gate.at(write, verdict.parse::<Verdict>().unwrap());
+        office.stack.gate.at(write, verdict);
         // SNS repeats events that failed.
         for _ in 0..3 {
             if office.say("gone", &mail, "ada@example.edu").await.is_ok() {
@@ -315,11 +315,8 @@ async fn whatever_becomes_of_the_write_an_event_that_comes_again_leaves_row_addr
             ("bounced", UnreachableReason::Bounced, 1),
             "{verdict}"
         );
-        let left: &[Left<'_>] = if verdict.starts_with("kill") {
-            &[Left::Complaints(&[("mail", "the instance is thrown away")])]
-        } else {
-            &[]
-        };
+        let left: &[Left<'_>] =
+            if verdict.is_kill() { &[Left::Complaints(&[("mail", "the instance is thrown away")])] } else { &[] };
         office.finish_leaving(left).await;
     }
 }

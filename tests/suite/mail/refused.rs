@@ -10,9 +10,9 @@ use bursar_core::domain::mail::failure::{self, CORRUPT};
 use bursar_core::domain::values::id::{PersonId, new_ulid};
 use bursar_core::store::items::{self, Queue};
 use bursar_core::store::{MailState, OutboxRow, QueuedMail, SentAgain};
-use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
-use bursar_local::ses::{Fault, PAUSED, Quota};
+use bursar_local::ses::{Fault as MailFault, PAUSED, Quota};
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::stack::Left;
 use jiff::SignedDuration;
 use serde_json::json;
@@ -137,7 +137,7 @@ async fn a_used_up_quota_and_a_sender_that_is_not_verified_are_told_as_what_they
 #[tokio::test]
 async fn a_quota_that_cannot_be_read_is_told_after_an_hour_and_urgent_mail_goes_on() {
     let mut office = PostOffice::open().await;
-    let unread = office.stack.gate.at(Matcher::call("ses:GetSendQuota").every(), Verdict::status(400));
+    let unread = office.stack.gate.at(Matcher::call("ses:GetSendQuota").every(), Fault::Status(400));
     office.invite("ada@example.edu").await;
     office.pass(30).await;
     assert_eq!(office.told_refusals().await, Vec::<String>::new());
@@ -294,7 +294,7 @@ async fn a_refusal_is_over_once_the_mail_server_is_seen_to_take_such_mail() {
 
     // A quota that cannot be read now and then is no alarm.
     for _ in 0..4 {
-        let unread = office.stack.gate.at(Matcher::call("ses:GetSendQuota").every(), Verdict::status(400));
+        let unread = office.stack.gate.at(Matcher::call("ses:GetSendQuota").every(), Fault::Status(400));
         office.pass(61).await;
         office.stack.gate.lift(unread);
         office.pass(61).await;
@@ -314,7 +314,7 @@ async fn a_refusal_is_over_once_the_mail_server_is_seen_to_take_such_mail() {
 #[tokio::test]
 async fn where_the_mail_server_throttles_what_is_urgent_the_rest_waits_as_well() {
     let mut office = PostOffice::open().await;
-    office.stack.ses.fail_next(Fault::Throttle, 2, Some("admin@example.edu"));
+    office.stack.ses.fail_next(MailFault::Throttle, 2, Some("admin@example.edu"));
     office.ask("admin@example.edu").await;
     office.stack.pump.drained().await.unwrap();
     office.stack.clock.advance(SignedDuration::from_mins(2)).unwrap();

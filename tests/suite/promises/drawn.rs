@@ -6,9 +6,9 @@
 
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
-use bursar_local::gate::{Matcher, RuleId, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::{DrawnQuirks, Nano, Provider};
+use bursar_tests::faults::{Fault, Matcher, RuleId};
 use bursar_tests::seeds::seeds;
 use bursar_tests::stack::{self, Left, WARNING};
 use fastrand::Rng;
@@ -48,21 +48,32 @@ const LEFT: [Left<'_>; 3] = [
     Left::PerhapsUnmetFaults,
 ];
 /// Faults that happen once, at the next call of their kind.
-const FAULTS: [(&str, &[&str]); 5] = [
+const FAULTS: [(&str, &[Fault]); 5] = [
     (
         "provider:PATCH /keys/{hash}",
-        &["late-lost+300s", "lose-answer", "kill-before", "kill-after", "status-500-after", "truncated", "status-503"],
+        &[
+            Fault::Late,
+            Fault::LoseAnswer,
+            Fault::KillBefore,
+            Fault::KillAfter,
+            Fault::StatusAfter(500),
+            Fault::Status(503),
+        ],
     ),
     (
         "provider:POST /keys",
-        &["twice", "late-lost+300s", "lose-answer", "kill-before", "kill-after", "html-502-after", "status-429"],
+        &[
+            Fault::Late,
+            Fault::LoseAnswer,
+            Fault::KillBefore,
+            Fault::KillAfter,
+            Fault::StatusAfter(502),
+            Fault::Status(429),
+        ],
     ),
-    ("provider:GET /keys/{hash}", &["fail-before", "kill-after", "status-503", "truncated"]),
-    ("provider:GET /keys", &["fail-before", "kill-after", "status-500", "truncated"]),
-    (
-        "dynamodb:TransactWriteItems",
-        &["kill-before", "kill-after", "lose-answer", "conflict", "throttle-item", "condition-read-back"],
-    ),
+    ("provider:GET /keys/{hash}", &[Fault::Before, Fault::KillAfter, Fault::Status(503)]),
+    ("provider:GET /keys", &[Fault::Before, Fault::KillAfter, Fault::Status(500)]),
+    ("dynamodb:TransactWriteItems", &[Fault::KillBefore, Fault::KillAfter, Fault::LoseAnswer, Fault::Conflict]),
 ];
 
 #[derive(Debug, Clone, Copy)]
@@ -238,7 +249,6 @@ impl History<'_> {
                 let (call, verdicts) = self.one_of(&FAULTS);
                 let (verdict, function) = (self.one_of(verdicts), self.one_of(&FUNCTIONS));
                 self.story.told.push(format!("the next {call} of {function} comes to {verdict}"));
-                let verdict: Verdict = verdict.parse().unwrap();
                 self.faults.push(self.story.stack.gate.at(Matcher::call(call).of(function), verdict));
             }
         }

@@ -9,9 +9,9 @@ use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
 use bursar_core::store::{Author, EditOutcome};
-use bursar_local::gate::{Matcher, RuleId, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::{DrawnQuirks, KeySnapshot, Nano, Provider};
+use bursar_tests::faults::{Fault, Matcher, RuleId};
 use bursar_tests::invariants::{Answers, Watch};
 use bursar_tests::office::ProgrammeEdits;
 use bursar_tests::office::{Office, session_cookie, soon};
@@ -279,7 +279,7 @@ impl Story<'_> {
     /// longer than any caller waits.
     pub(super) fn goes_down(&mut self) -> RuleId {
         self.told.push("the provider goes down".to_owned());
-        let verdict: Verdict = "status-503-retry-600".parse().unwrap();
+        let verdict: Fault = Fault::RetryAfter(503, 600);
         self.stack.gate.at(Matcher::call("provider:*").every(), verdict)
     }
 

@@ -1,6 +1,6 @@
 //! One mail of a month for each finance address, from the third on, with the rows of its own programmes.
 
-use bursar_local::gate::{Matcher, Verdict};
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::office::ProgrammeEdits;
 use bursar_tests::seeds::{each_call, sample};
 use bursar_tests::stack::{Left, Setup};
@@ -89,13 +89,13 @@ async fn whatever_becomes_of_the_writes_each_has_one_statement_and_nobody_too_ma
         writes
     };
     assert!((3..12).contains(&writes), "{writes}");
-    let verdicts = [Verdict::KillBefore, Verdict::KillAfter, Verdict::LoseAnswer, Verdict::Conflict];
+    let verdicts = [Fault::KillBefore, Fault::KillAfter, Fault::LoseAnswer, Fault::Conflict];
     for (nth, verdict) in sample(each_call(1..=u64::try_from(writes).unwrap(), &verdicts), 3) {
         let mut ledger = Ledger::open().await;
         ledger.november().await;
         ledger.advance(1);
         let write = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::ThresholdAlerts);
-        ledger.stack.gate.at(write.nth(nth), verdict.clone());
+        ledger.stack.gate.at(write.nth(nth), verdict);
         let first = ledger.look().await;
         let what = format!("{verdict} at {nth}: {first:?}");
         ledger.stack.faults_met(&what);
@@ -126,7 +126,7 @@ async fn many_watches_at_once_and_more_addresses_than_fit_one_transaction_owe_ea
     let write = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::ThresholdAlerts);
     let month = date(2026, 12, 1);
     for nth in 1..10 {
-        ledger.stack.gate.at(write.clone().nth(nth), Verdict::KillAfter);
+        ledger.stack.gate.at(write.clone().nth(nth), Fault::KillAfter);
         assert!(ledger.look().await.is_err());
         if ledger.table.mailed_statement(month).await.unwrap().is_some() {
             break;

@@ -1,6 +1,6 @@
 //! Finance addresses that are not reached: the programme warns of them, the admins hear of them, and can try again.
 
-use bursar_local::ses::Fault;
+use bursar_local::ses::Fault as MailFault;
 use bursar_tests::aws;
 use bursar_tests::stack::Left;
 use bursar_tests::visitor::Page;
@@ -77,7 +77,7 @@ async fn a_complaint_and_a_refusal_are_warnings_too_and_who_is_named_no_more_get
     ledger.look().await.unwrap();
     // Physics names somebody else before the mail leaves.
     ledger.edit(&physics, |settings| settings.finance = vec![address("phil")]).await;
-    ledger.stack.ses.fail_next(Fault::Reject, 1, Some("fay@uni.edu"));
+    ledger.stack.ses.fail_next(MailFault::Reject, 1, Some("fay@uni.edu"));
     let mails = ledger.mails(&["statement"]).await;
     let [fin] = &mails[..] else { panic!("{} mails", mails.len()) };
     let text = fin.contents.text.clone().unwrap();

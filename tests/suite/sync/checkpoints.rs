@@ -6,8 +6,8 @@ use bursar_core::config::Config;
 use bursar_core::deadline::Waits;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::values::money::Usd;
-use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::office::Office;
 use bursar_tests::seeds;
 use bursar_tests::stack::{Left, Stack};
@@ -151,7 +151,7 @@ async fn what_an_invocation_kept_before_it_died_is_not_mixed_with_what_the_next_
     // The invocation's rows are stored, and the checkpoint that would refer to them is not.
     up_to(&short, 500);
     stack.clock.advance(SignedDuration::from_mins(30)).unwrap();
-    stack.gate.at(Matcher::call("dynamodb:TransactWriteItems"), Verdict::status(400));
+    stack.gate.at(Matcher::call("dynamodb:TransactWriteItems"), Fault::Status(400));
     short.within(LONG, json!({"task": "resume"})).await.unwrap_err();
     up_to(&short, 700);
     assert!(is_left(&resume(&stack, &short).await));
@@ -231,7 +231,7 @@ async fn a_killed_invocation_loses_one_part_of_a_run_and_no_more() {
         let key = mint(&stack, &office, &ada).await;
         spend(&stack, &key, 1_000_000);
         (0..199).for_each(|other| drop(foreign(&stack, &format!("other {other}"))));
-        stack.gate.at(Matcher::call(call).of(FunctionName::UsageSync).nth(nth), Verdict::KillBefore);
+        stack.gate.at(Matcher::call(call).of(FunctionName::UsageSync).nth(nth), Fault::KillBefore);
         stack.invoke.invoke(FunctionName::UsageSync, json!({})).await.unwrap_err();
         // The lease of the killed invocation expires.
         stack.clock.advance(SignedDuration::from_mins(15)).unwrap();
@@ -253,7 +253,7 @@ async fn a_key_that_cannot_be_disabled_now_is_tried_again_by_the_next_invocation
     let key = mint(&stack, &office, &ada).await;
     assert_eq!(sync(&stack).await["complete"], true);
     office.table.act(office.at(&ada), |view, now| view.revoke(&Actor::Rule, None, now)).await.unwrap();
-    let rule = stack.gate.at(Matcher::call("provider:PATCH /keys/{hash}").every(), Verdict::status(503));
+    let rule = stack.gate.at(Matcher::call("provider:PATCH /keys/{hash}").every(), Fault::Status(503));
     let report = sync(&stack).await;
     assert!(is_left(&report) && problems(&report).contains("status 503"), "{report}");
     assert!(is_enabled(&stack, &key));
@@ -280,7 +280,7 @@ async fn a_night_that_was_lost_before_anything_was_kept_of_it_is_begun_by_the_ne
         stack.clock.advance(SignedDuration::from_mins(15)).unwrap();
         stack.invoke.invoke(FunctionName::UsageSync, json!({"task": "resume"})).await.unwrap()
     };
-    for (call, verdict) in [("dynamodb:UpdateItem", Verdict::KillBefore), ("dynamodb:PutItem", Verdict::KillAfter)] {
+    for (call, verdict) in [("dynamodb:UpdateItem", Fault::KillBefore), ("dynamodb:PutItem", Fault::KillAfter)] {
         assert_eq!(resume().await["skipped"], "nothing to resume", "the day has a run");
         stack.clock.advance(hours(24)).unwrap();
         stack.gate.at(Matcher::call(call).of(FunctionName::UsageSync), verdict);
@@ -304,7 +304,7 @@ async fn what_a_renamed_key_used_is_in_the_sums_also_when_the_invocation_that_re
     let held = stack.gate.hold(Matcher::call("provider:GET /keys/{hash}").of(FunctionName::UsageSync));
     let dies = async {
         held.arrived().await;
-        stack.gate.at(Matcher::call("dynamodb:PutItem").of(FunctionName::UsageSync), Verdict::KillAfter);
+        stack.gate.at(Matcher::call("dynamodb:PutItem").of(FunctionName::UsageSync), Fault::KillAfter);
         drop(held);
     };
     let (died, ()) = tokio::join!(stack.invoke.invoke(FunctionName::UsageSync, json!({})), dies);

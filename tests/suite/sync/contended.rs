@@ -4,8 +4,8 @@
 use bursar_core::config::Config;
 use bursar_core::deadline::Waits;
 use bursar_core::domain::values::money::Usd;
-use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::stack::{self, Setup};
 use serde_json::json;
 
@@ -27,17 +27,17 @@ async fn a_conflict_on_the_writing_of_a_reading_does_not_end_the_run() {
     let mut spent = 0;
     // Each verdict comes more often than the SDK retries.
     for (call, verdict) in [
-        ("dynamodb:PutItem", "conflict"),
-        ("dynamodb:PutItem", "throttle"),
-        ("dynamodb:UpdateItem", "conflict"),
-        ("dynamodb:UpdateItem", "throttle-rate"),
+        ("dynamodb:PutItem", Fault::Conflict),
+        ("dynamodb:PutItem", Fault::Throttle),
+        ("dynamodb:UpdateItem", Fault::Conflict),
+        ("dynamodb:UpdateItem", Fault::Throttle),
     ] {
         for key in &keys {
             spend(&stack, key, 1_000_000);
         }
         foreign(&stack, &format!("made before {call} met {verdict}"));
         spent += 3;
-        stack.gate.at(Matcher::call(call).of(FunctionName::UsageSync).next(20), verdict.parse::<Verdict>().unwrap());
+        stack.gate.at(Matcher::call(call).of(FunctionName::UsageSync).next(20), verdict);
         let report = sync(&stack).await;
         let tell = format!("{call}, {verdict}: {report}");
         assert_eq!((&report["complete"], &report["readings_recorded"]), (&json!(true), &json!(3)), "{tell}");
@@ -63,7 +63,7 @@ async fn a_write_that_is_throttled_for_long_is_put_back_behind_the_others_and_th
     // retries.
     let hasty = Crooked::configured(&stack, |config| Config { waits: Waits::shortened(100), ..config }).await;
     let every = Matcher::call("dynamodb:PutItem").of(FunctionName::UsageSync);
-    stack.gate.at(every.next(100), "throttle".parse::<Verdict>().unwrap());
+    stack.gate.at(every.next(100), Fault::Throttle);
     let report = hasty.within(std::time::Duration::from_secs(60), json!({})).await.unwrap();
     let expected = (&json!(true), &json!(3), &json!(0));
     assert_eq!((&report["complete"], &report["readings_recorded"], &report["tries"]), expected, "{report}");

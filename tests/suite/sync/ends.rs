@@ -5,9 +5,9 @@ use bursar_core::domain::grant::{GrantState, Stopped};
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
-use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::office::Office;
 use bursar_tests::stack::Left;
 use serde_json::{Value, json};
@@ -64,7 +64,7 @@ async fn a_run_in_which_a_disable_failed_is_not_complete_and_the_next_one_is() {
         .act(office.at(&ada), |view, now| view.revoke(&bursar_core::domain::audit::Actor::Rule, None, now))
         .await
         .unwrap();
-    let rule = stack.gate.at(Matcher::call("provider:PATCH /keys/{hash}").every(), Verdict::status(400));
+    let rule = stack.gate.at(Matcher::call("provider:PATCH /keys/{hash}").every(), Fault::Status(400));
     let report = sync(&stack).await;
     assert!(report["complete"] == false && problems(&report).contains(&key), "{report}");
     stack.gate.lift(rule);

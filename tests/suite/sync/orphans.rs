@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use bursar_core::domain::values::id::KeyName;
-use bursar_local::gate::{Matcher, Service, Verdict};
 use bursar_local::invoke::FunctionName;
+use bursar_tests::faults::{Fault, Matcher, Service};
 use bursar_tests::office::Office;
 use bursar_tests::seeds::{LONG, sample};
 use bursar_tests::stack::{Left, Stack};
@@ -39,7 +39,7 @@ async fn press(
     office: &Office<'_>,
     what: &str,
     name: &str,
-    killed: Option<(&str, u64, Verdict)>,
+    killed: Option<(&str, u64, Fault)>,
 ) -> usize {
     let grant = invite(stack, office, name, None).await;
     if what == "replace" {
@@ -68,7 +68,7 @@ async fn whichever_call_a_claim_is_killed_at_one_sync_after_the_grace_leaves_no_
     let (mut cases, mut found) = (Vec::new(), 0);
     for what in ["reveal", "replace"] {
         for (call, nth) in calls_of(what).await {
-            cases.extend([Verdict::KillBefore, Verdict::KillAfter].map(|verdict| (what, call.clone(), nth, verdict)));
+            cases.extend([Fault::KillBefore, Fault::KillAfter].map(|verdict| (what, call.clone(), nth, verdict)));
         }
     }
     let cases = sample(cases, 5);
@@ -83,7 +83,7 @@ async fn whichever_call_a_claim_is_killed_at_one_sync_after_the_grace_leaves_no_
     for (round, cases) in cases.chunks(5).enumerate() {
         for (number, (what, call, nth, verdict)) in cases.iter().enumerate() {
             let name = format!("s{round}-{number}");
-            press(&stack, &office, what, &name, Some((call, *nth, verdict.clone()))).await;
+            press(&stack, &office, what, &name, Some((call, *nth, *verdict))).await;
         }
         let left = orphans(&stack, &office).await;
         stack.faults_met(&format!("{cases:?}"));

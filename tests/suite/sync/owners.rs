@@ -9,7 +9,7 @@ use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{AssignOutcome, AssignedUse, Table};
-use bursar_local::gate::{Matcher, Verdict};
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::stack::Left;
 use bursar_tests::visitor::Page;
 
@@ -300,13 +300,13 @@ async fn of_two_owners_at_once_one_has_the_key_and_a_press_during_a_sync_loses_n
 
 #[tokio::test]
 async fn a_press_whose_answer_is_lost_is_done_once_and_a_refused_one_not_at_all() {
-    for (verdict, keys) in [("lose-answer", 1), ("status-400", 0)] {
+    for (verdict, keys) in [(Fault::LoseAnswer, 1), (Fault::Status(400), 0)] {
         let scene = scene(50).await;
         let admin = scene.admin().await;
         let preview =
             scene.look(&admin, &[("match", "lab"), ("owner", "office"), ("from", &date(0).to_string())]).await;
         let matcher = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console);
-        let rule = scene.stack.gate.at(matcher.nth(1), verdict.parse::<Verdict>().unwrap());
+        let rule = scene.stack.gate.at(matcher.nth(1), verdict);
         let page = admin.submit(&preview, ASSIGN, &[]).await;
         assert_eq!(page.status, if keys == 0 { 503 } else { 303 }, "{verdict}");
         scene.stack.gate.lift(rule);
@@ -331,7 +331,7 @@ async fn a_foreign_key_that_turns_out_to_be_a_grants_leaves_its_owner_and_the_st
     let begun = begin(stack, &office, &ada).await;
     record(&office, &ada, &begun, &scene.lab).await;
     let credits = Matcher::call("provider:GET /credits").of(FunctionName::UsageSync).nth(2);
-    stack.gate.at(credits, Verdict::status(400));
+    stack.gate.at(credits, Fault::Status(400));
     stack.clock.begin_at(instant(3, 600)).unwrap();
     let report = sync(stack).await;
     assert_eq!(report["complete"], false, "{report}");

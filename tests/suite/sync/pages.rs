@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use bursar_core::deadline::Waits;
 use bursar_core::domain::values::money::Usd;
-use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::settle::LIMIT;
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::office::Office;
 use bursar_tests::stack::{self, Left, Setup, Stack};
 use serde_json::{Value, json};
@@ -41,8 +41,15 @@ async fn used(office: &Office<'_>) -> Usd {
 async fn pages_that_break_off_or_are_not_the_providers_are_asked_for_again() {
     let stack = in_the_morning().await;
     let (office, _) = pages(&stack).await;
-    for verdict in ["truncated", "html-200-after", "html-502", "status-500", "status-429-retry-0", "fail-before"] {
-        stack.gate.at(Matcher::call("provider:GET /keys").nth(2), verdict.parse::<Verdict>().unwrap());
+    for verdict in [
+        Fault::LoseAnswer,
+        Fault::LoseAnswer,
+        Fault::Status(502),
+        Fault::Status(500),
+        Fault::RetryAfter(429, 0),
+        Fault::Before,
+    ] {
+        stack.gate.at(Matcher::call("provider:GET /keys").nth(2), verdict);
         let report = sync(&stack).await;
         assert_eq!((&report["complete"], &report["keys_listed"]), (&json!(true), &json!(243)), "{verdict}: {report}");
     }
@@ -235,7 +242,7 @@ async fn a_refused_management_key_is_told_as_that_and_nothing_is_done_or_missing
             of_sync.filter(|call| call.name.to_string() == "secretsmanager:GetSecretValue").count()
         };
         let before = reads(&stack);
-        let rule = stack.gate.at(Matcher::call(call).every(), Verdict::status(status));
+        let rule = stack.gate.at(Matcher::call(call).every(), Fault::Status(status));
         let report = sync(&stack).await;
         stack.gate.lift(rule);
         let tell = format!("{call}, {status}: {report}");
@@ -260,7 +267,7 @@ async fn a_refused_management_key_is_told_as_that_and_nothing_is_done_or_missing
 async fn without_the_credits_keys_are_read_and_the_balance_and_the_residual_are_not_known() {
     let stack = in_the_morning().await;
     let (office, _) = pages(&stack).await;
-    let rule = stack.gate.at(Matcher::call("provider:GET /credits").every(), Verdict::status(400));
+    let rule = stack.gate.at(Matcher::call("provider:GET /credits").every(), Fault::Status(400));
     let report = sync(&stack).await;
     stack.gate.lift(rule);
     assert_eq!((&report["account_balance_usd"], &report["residual_usd"]), (&Value::Null, &Value::Null), "{report}");

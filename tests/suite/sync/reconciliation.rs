@@ -1,10 +1,10 @@
 //! Whether the books agree: the opening, what our and foreign keys used, and the residual.
 
 use bursar_core::domain::values::money::Usd;
-use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;
 use bursar_local::settle::LIMIT;
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::stack::{self, Left};
 use serde_json::json;
 
@@ -110,7 +110,7 @@ async fn what_is_spent_while_the_first_sync_lists_is_no_residual_of_the_next_and
     stack.clock.advance(hours(24)).unwrap();
     spend(&stack, &key, 1_000_000);
     provider(&stack).spend_elsewhere(Nano::micros(300_000)).unwrap();
-    stack.gate.at(Matcher::call("provider:GET /credits").of(FunctionName::UsageSync).nth(2), Verdict::status(400));
+    stack.gate.at(Matcher::call("provider:GET /credits").of(FunctionName::UsageSync).nth(2), Fault::Status(400));
     assert_eq!(sync(&stack).await["complete"], false);
     assert_eq!(sync(&stack).await["residual_usd"], "0.300000");
     watch.check_after_sync().await;

@@ -1,8 +1,8 @@
 //! The sync run twice, by two at once, killed at every call, and resumed late. Afterwards the table is as one
 //! clean run leaves it.
 
-use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::{FunctionName, InvokeError};
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::invariants::{Snapshot, Watch};
 use bursar_tests::seeds::sample;
 use bursar_tests::stack::{Left, Stack};
@@ -108,41 +108,22 @@ async fn run(stack: &Stack) -> Result<Value, InvokeError> {
     stack.invoke.invoke(FunctionName::UsageSync, json!({})).await
 }
 
-/// Each write takes effect and is then sent once more, and the runner hears the answer to the second copy.
-#[tokio::test]
-async fn a_run_whose_every_write_arrives_twice_ends_complete_and_leaves_what_a_clean_one_leaves() {
-    let stack = in_the_morning().await;
-    let world = lively(&stack).await;
-    let mut watch = watch(&stack);
-    watch.check().await;
-    meanwhile(&world);
-    let rules = ["TransactWriteItems", "PutItem", "UpdateItem"].map(|operation| {
-        let writes = Matcher::call(&format!("dynamodb:{operation}")).of(FunctionName::UsageSync);
-        stack.gate.at(writes.every(), Verdict::ConditionReadBack)
-    });
-    let report = sync(&stack).await;
-    rules.into_iter().for_each(|rule| stack.gate.lift(rule));
-    assert_eq!(report["complete"], true, "{report}");
-    assert_same(&clean().await.picture, &world.picture(settled(&stack, &mut watch).await), "each write twice");
-    stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the provider did not do it")])]).await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_that_was_killed_at_any_call_and_the_next_leave_what_one_clean_run_leaves() {
     let Clean { effects, picture } = clean().await;
     let places = effects.iter().enumerate().filter(|(_, has_effect)| **has_effect).map(|(number, _)| number);
-    let cases = places.flat_map(|number| [Verdict::KillAfter, Verdict::KillBefore].map(|verdict| (number, verdict)));
+    let cases = places.flat_map(|number| [Fault::KillAfter, Fault::KillBefore].map(|verdict| (number, verdict)));
     let cases = sample(cases, FEW).into_iter();
     let cases = cases.map(|(number, verdict)| tokio::spawn(killed(picture, number, verdict)));
     stream::iter(cases).buffer_unordered(3).for_each(async |ended| ended.unwrap()).await;
 }
 
-async fn killed(clean: &'static [String], number: usize, verdict: Verdict) {
+async fn killed(clean: &'static [String], number: usize, verdict: Fault) {
     let stack = in_the_morning().await;
     let world = lively(&stack).await;
     let mut watch = watch(&stack);
     watch.check().await;
-    stack.gate.at(nth(number), verdict.clone());
+    stack.gate.at(nth(number), verdict);
     let ended = run(&stack).await;
     if ended.is_ok() {
         // The number of concurrent calls varies by a few, so the last one may not come.
@@ -237,7 +218,7 @@ async fn a_runner_that_lives_says_so_each_minute_and_one_that_died_is_in_nobodys
     let (report, ()) = tokio::join!(sync(&stack), meanwhile);
     assert_eq!((&report["complete"], &report["keys_listed"]), (&json!(true), &json!(250)), "{report}");
 
-    stack.gate.at(pages().nth(1), Verdict::KillBefore);
+    stack.gate.at(pages().nth(1), Fault::KillBefore);
     run(&stack).await.unwrap_err();
     assert_eq!(sync(&stack).await, json!({"skipped": "running"}));
     stack.clock.advance(minutes(5)).unwrap();

@@ -1,9 +1,9 @@
 //! A new management key, promoted between runs, during one and during a claim, without any failure.
 
-use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::inbox::Contents;
 use bursar_local::invoke::FunctionName;
 use bursar_tests::aws;
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::stack::{Left, Stack};
 use bursar_tests::visitor::Visitor;
 use serde_json::{Value, json};
@@ -113,7 +113,7 @@ async fn a_management_key_that_breaks_in_the_daytime_is_told_once_a_day_by_whoev
         ada.submit(&my, &reveal, &[]).await.status
     };
     stack.clock.advance(super::minutes(1)).unwrap();
-    let breaks = |status| stack.gate.at(Matcher::call("provider:*").every(), Verdict::status(status));
+    let breaks = |status| stack.gate.at(Matcher::call("provider:*").every(), Fault::Status(status));
     let broken = breaks(401);
     assert_eq!(told(&stack, &admin).await, (0, false), "nobody has met it yet");
     assert_ne!(press().await, 200);

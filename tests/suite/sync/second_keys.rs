@@ -2,8 +2,6 @@
 //! its hash, and its use counts once.
 
 use bursar_core::domain::values::money::Usd;
-use bursar_local::gate::{Matcher, Verdict};
-use bursar_local::invoke::FunctionName;
 use bursar_tests::office::Office;
 use bursar_tests::stack::Stack;
 use serde_json::{Value, json};
@@ -11,7 +9,7 @@ use serde_json::{Value, json};
 use super::crooked::{Crooked, with_row};
 use super::{
     begin, foreign, grant, hours, in_the_morning, invite, is_enabled, make, mint, problems, provider, record, rich,
-    signed_in, spend, sync, watch,
+    spend, sync, watch,
 };
 
 fn complete(report: &Value) {
@@ -22,38 +20,6 @@ fn complete(report: &Value) {
 async fn foreign_use(office: &Office<'_>) -> (usize, Usd) {
     let known = office.table.foreign_keys().await.unwrap();
     (known.len(), known.iter().map(|known| known.used.credits.total()).sum())
-}
-
-#[tokio::test]
-async fn a_post_that_was_executed_twice_leaves_one_key_that_works() {
-    let stack = in_the_morning().await;
-    let office = rich(&stack).await;
-    foreign(&stack, "by hand");
-    complete(&sync(&stack).await);
-    let ada = invite(&stack, &office, "ada", None).await;
-    let student = signed_in(&stack, "ada@x.edu").await;
-    let my = student.get("/my").await.expect(200);
-    stack.gate.at(Matcher::call("provider:POST /keys").of(FunctionName::Claim), Verdict::Twice);
-    student.submit(&my, &format!("/my/{}/reveal", office.programme), &[]).await.expect(200);
-    let keys = || -> Vec<String> {
-        let ours = provider(&stack).keys().into_iter().filter(|key| key.name.starts_with("bursar/") && !key.disabled);
-        ours.map(|key| key.hash).collect()
-    };
-    assert_eq!(keys().len(), 2);
-    let mut watch = watch(&stack);
-    let report = sync(&stack).await;
-    assert_eq!(report["orphans_disabled"], 0, "within the grace it is left alone: {report}");
-    stack.clock.advance(hours(2)).unwrap();
-    let report = sync(&stack).await;
-    complete(&report);
-    assert_eq!(report["orphans_disabled"], 1, "{report}");
-    let live = grant(&office, &ada).await.live().unwrap().key.clone().unwrap();
-    assert_eq!(keys(), [live.as_str().to_owned()]);
-    watch.check_after_sync().await;
-    let report = sync(&stack).await;
-    complete(&report);
-    assert_eq!((&report["orphans_disabled"], &report["problems"]), (&json!(0), &json!([])), "{report}");
-    stack.finish().await;
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use bursar_core::domain::values::id::{Epoch, ProgrammeId};
 use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{AssignOutcome, TakeBackOutcome, keys};
-use bursar_local::gate::Matcher;
+use bursar_tests::faults::Matcher;
 use bursar_tests::seeds::{LONG, seeds, sized};
 use bursar_tests::stack::Left;
 use bursar_tests::visitor::Page;

@@ -10,8 +10,8 @@ use bursar_core::domain::values::id::{Epoch, GrantId, Nonce};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
 use bursar_core::store::{ActContext, ActOutcome};
-use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::invariants::{RawTable, Snapshot};
 use bursar_tests::office::Office;
 use bursar_tests::office::ProgrammeEdits;
@@ -98,7 +98,7 @@ async fn totals_and_the_pots_counter_are_the_sums_over_the_grants_and_a_repeated
 async fn a_run_that_could_not_list_everything_is_on_record_and_sums_up_nothing() {
     let stack = still().await;
     let office = Office::open(&stack).await;
-    let rule = stack.gate.at(Matcher::call("provider:GET /keys").every(), Verdict::status(400));
+    let rule = stack.gate.at(Matcher::call("provider:GET /keys").every(), Fault::Status(400));
     let report = sync(&stack).await;
     stack.gate.lift(rule);
     assert_eq!(report["complete"], false);
@@ -328,7 +328,7 @@ async fn the_sums_of_many_groups_have_items_of_their_own_and_one_that_nobody_is_
     RawTable::at(&stack.ready.dynamodb, &stack.ready.table).keep(&grant).await.unwrap();
     // Each write of this run arrives twice, the removal among them, and the runner hears the answer to the second copy.
     let writes = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::UsageSync);
-    let twice = stack.gate.at(writes.every(), Verdict::ConditionReadBack);
+    let twice = stack.gate.at(writes.every(), Fault::LoseAnswer);
     assert_eq!(sync(&stack).await["complete"], true);
     stack.gate.lift(twice);
     // No act moved this grant, so a new watch checks the moment after, and does not compare it with the one before.

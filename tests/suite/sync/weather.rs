@@ -14,7 +14,6 @@ use std::fmt::Write;
 use bursar_core::deadline::Waits;
 use bursar_core::store::Run;
 use bursar_core::store::items::{self};
-use bursar_local::gate::Verdict;
 use bursar_local::invoke::FunctionName;
 use bursar_tests::invariants::{Snapshot, Watch};
 use bursar_tests::seeds::seeds;
@@ -177,6 +176,5 @@ fn without(mut line: String, from: &str, to: &str) -> String {
 /// The calls that failed, a line each.
 fn went_wrong(stack: &Stack) -> String {
     let calls = stack.gate.calls().into_iter();
-    let wrong = calls.filter(|made| made.verdict.as_ref().is_some_and(|verdict| *verdict != Verdict::Pass));
-    wrong.map(|made| made.to_string()).collect::<Vec<_>>().join("\n")
+    calls.filter(|made| made.fault.is_some()).map(|made| made.to_string()).collect::<Vec<_>>().join("\n")
 }

@@ -4,8 +4,8 @@ use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{Account, AccountDay, SyncState};
-use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::office::{Office, as_sync};
 use bursar_tests::stack::{Left, Stack};
 use jiff::{SignedDuration, ToSpan};
@@ -65,7 +65,7 @@ async fn the_mail_about_credit_is_not_lost_with_the_look_that_found_it() {
     office.claim(&ada).await;
     found(&stack, &office, Usd::from_dollars(10), Usd::from_micros(500_000)).await;
     let noted = Matcher::call("dynamodb:PutItem").of(FunctionName::ThresholdAlerts);
-    stack.gate.at(noted, "kill-after".parse::<Verdict>().unwrap());
+    stack.gate.at(noted, Fault::KillAfter);
     assert!(stack.invoke.invoke(FunctionName::ThresholdAlerts, json!({"task": "watch"})).await.is_err());
     stack.clock.advance(SignedDuration::from_hours(1)).unwrap();
     assert_eq!(look(&stack).await, ["Buy $100 of credit now"]);

@@ -22,14 +22,13 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 
-use crate::aws::invoke::logs::Logs;
+use crate::aws::invoke::logs::{Keep, Logs};
 use crate::aws::schedules::SyncEvery;
 use crate::aws::ses::check_relay;
 use crate::command::demo;
 use crate::command::folder::Folder;
 use crate::command::keys::{self, KeysOptions};
 use crate::command::stack::{Options, ProviderAt, Stack, listen, origin_of};
-use crate::gate::Keep;
 
 /// The whole of Bursar on this machine, with simulated AWS and, unless another is named, a simulated provider.
 #[derive(Parser)]
@@ -159,7 +158,7 @@ impl Serve {
             provider,
             smtp: self.smtp,
             sync_every,
-            keep: Keep::Last(LATEST),
+            between: None,
             logs: Logs::echoed(Keep::Last(LATEST), |line| eprintln!("{} {}", line.function, line.text.trim_end())),
             waits: Waits::WHOLE,
         });

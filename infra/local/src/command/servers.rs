@@ -58,7 +58,7 @@ impl Servers {
         });
     }
 
-    fn stopped(&self) -> impl Future<Output = ()> + use<> {
+    fn stopped(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut stopping = self.stop.subscribe();
         async move {
             // An error means that the stack was dropped, which is a stop too.

@@ -1,5 +1,5 @@
-//! The assembled bundle: engine, stand-ins, fault layer, functions, pump, schedules and the web origin.
-//! `bursar` runs one for a person, a test as many as it likes.
+//! The assembled bundle: engine, stand-ins, functions, pump, schedules and the web origin. `bursar` runs one for a
+//! person, a test as many as it likes.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use aws_smithy_http_client::Builder as HttpClients;
+use axum::Router;
 use bursar_core::aws::AwsAccess;
 use bursar_core::config::{Config, Origin, RETENTION_DAYS};
 use bursar_core::deadline::Waits;
@@ -18,23 +19,22 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 
 use crate::aws::engine::{Engine, Place};
-use crate::aws::gateway;
 use crate::aws::inbox::{Inbox, InboxGuide, KnownLogin};
 use crate::aws::invoke::in_process::InProcess;
 use crate::aws::invoke::logs::Logs;
-use crate::aws::invoke::{Invoke, Settings};
+use crate::aws::invoke::{Between, Invoke, Settings};
 use crate::aws::pump::Pump;
 use crate::aws::schedules::{Schedules, SyncEvery};
 use crate::aws::secrets_manager::SecretsManager;
 use crate::aws::ses::Ses;
 use crate::aws::template::Template;
+use crate::aws::{self, Services, gateway};
 use crate::base::clock::StackClock;
 use crate::base::function::FunctionName;
 use crate::base::state_file::StateFile;
 use crate::command::control::{self, Control};
 use crate::command::folder::Files;
 use crate::command::settle::Settle;
-use crate::gate::{Gate, Instance, Keep, Upstreams};
 use crate::provider::Provider;
 
 pub use crate::command::servers::{listen, origin_of};
@@ -63,7 +63,8 @@ pub struct Options {
     pub provider: ProviderAt,
     pub smtp: Option<String>,
     pub sync_every: SyncEvery,
-    pub keep: Keep,
+    /// What stands between the functions and what they call.
+    pub between: Option<Arc<dyn Between>>,
     pub logs: Logs,
     /// The share of each wait that the functions really wait.
     pub waits: Waits,
@@ -100,7 +101,6 @@ pub struct Stack {
     pub config: Config,
     pub clock: StackClock,
     pub engine: Engine,
-    pub gate: Gate,
     pub ses: Ses,
     pub secrets: SecretsManager,
     /// The simulator; `None` with a real provider.
@@ -113,8 +113,6 @@ pub struct Stack {
     /// The address at which the pages are served, which may differ from their origin.
     pub served_at: String,
     servers: Servers,
-    /// The way through the fault layer in `config`. Calls through it count as an instance of the sync.
-    pub own: Instance,
 }
 
 impl Stack {
@@ -139,35 +137,40 @@ impl Stack {
         // The key of a real account is not stored.
         let own_account = matches!(options.provider, ProviderAt::BuiltIn);
         let secrets = SecretsManager::new(if own_account { kept.clone() } else { StateFile::in_memory()? })?;
-        let (provider, provider_url) = match options.provider {
+        let before = |service: Router| match &options.between {
+            Some(between) => between.before(service),
+            None => service,
+        };
+        let (provider, provider_origin, provider_url) = match options.provider {
             ProviderAt::BuiltIn => {
                 let key = secrets.current(SECRET).unwrap_or_else(new_management_key);
                 secrets.put(SECRET, &key)?;
                 let provider = Provider::new(kept.clone(), clock.as_clock(), &key)?;
-                let origin = servers.run(listen(0).await?, provider.router())?;
-                (Some(provider), format!("{origin}/api/v1"))
+                let origin = servers.run(listen(0).await?, before(provider.router()))?;
+                let url = format!("{origin}/api/v1");
+                (Some(provider), Some(origin), url)
             }
             ProviderAt::Elsewhere { url, management_key } => {
                 secrets.put(SECRET, &management_key)?;
-                (None, url)
+                (None, None, url)
             }
         };
-        let dynamodb_origin = servers.run(listen(0).await?, engine.router()?)?;
-        let ses_origin = servers.run(listen(0).await?, ses.router())?;
-        // The key of a real account is handed to the functions only.
-        let for_others = if own_account { secrets.router() } else { secrets.router_without_values() };
-        let secrets_origin = servers.run(listen(0).await?, for_others)?;
-        let upstreams = Upstreams {
-            dynamodb: engine.router()?,
-            ses: ses.router(),
-            secretsmanager: secrets.router(),
-            provider: provider.as_ref().map(Provider::router),
-        };
-        let gate = Gate::open(upstreams, options.keep, clock.as_clock()).await?;
+        let own = uuid::Uuid::new_v4().simple().to_string();
+        let aws = servers.run(
+            listen(0).await?,
+            before(aws::router(Services {
+                table: engine.router(),
+                mail: ses.router(),
+                secrets: secrets.router(),
+                // The key of a real account is handed to the functions only.
+                secrets_of_others: if own_account { secrets.router() } else { secrets.router_without_values() },
+                own: own.clone(),
+            })),
+        )?;
 
         let served_at = origin_of(&options.web)?;
         let web_origin = options.origin.unwrap_or_else(|| served_at.clone());
-        let own = gate.instance(FunctionName::UsageSync);
+        let own = format!("{aws}/{own}");
         let config =
             Config { waits: options.waits, ..configuration(&web_origin, options.admins, &provider_url, &own)? };
         let time_outs = template.functions.clone();
@@ -177,10 +180,13 @@ impl Stack {
         let settings = Settings {
             config: config.clone(),
             region: REGION.to_owned(),
+            aws: own,
+            provider: provider_origin,
+            between: options.between,
             time_out: Arc::new(time_out),
             logs: options.logs.clone(),
         };
-        let invoke: Arc<dyn Invoke> = Arc::new(InProcess::new(gate.clone(), settings, clock.as_clock()));
+        let invoke: Arc<dyn Invoke> = Arc::new(InProcess::new(settings, clock.as_clock()));
 
         let schedules = Schedules::new(template, options.sync_every, invoke.clone(), kept.clone(), clock.clone())?;
         let readers = template.readers.clone();
@@ -201,9 +207,9 @@ impl Stack {
             web: web_origin.clone(),
             inbox: inbox_origin,
             provider: provider_url,
-            dynamodb: dynamodb_origin,
-            ses: ses_origin,
-            secretsmanager: secrets_origin,
+            dynamodb: aws.clone(),
+            ses: aws.clone(),
+            secretsmanager: aws,
             table: TABLE.to_owned(),
             region: REGION.to_owned(),
             secret: SECRET.to_owned(),
@@ -220,7 +226,6 @@ impl Stack {
             config,
             clock,
             engine,
-            gate,
             ses,
             secrets,
             provider,
@@ -231,7 +236,6 @@ impl Stack {
             settle,
             served_at,
             servers,
-            own,
         })
     }
 
@@ -265,9 +269,8 @@ async fn start_engine(files: Option<&Files>, template: &Template) -> Result<Engi
     tokio::task::spawn_blocking(move || Engine::start(&place, TABLE, &schema)).await?
 }
 
-/// The configuration of the deployment. Each instance gets a copy with its own URLs through the fault
-/// layer.
-fn configuration(origin: &str, admins: Vec<EmailAddress>, provider: &str, own: &Instance) -> Result<Config> {
+/// The configuration of the deployment. Its own calls to AWS come as those of an instance of the sync.
+fn configuration(origin: &str, admins: Vec<EmailAddress>, provider: &str, own: &str) -> Result<Config> {
     Ok(Config {
         table: TABLE.to_owned(),
         origin: Origin::parse(origin).map_err(|why| anyhow::anyhow!("the web origin {why}"))?,
@@ -282,7 +285,7 @@ fn configuration(origin: &str, admins: Vec<EmailAddress>, provider: &str, own: &
         retention_days: RETENTION_DAYS,
         waits: Waits::WHOLE,
         spend_at: provider.to_owned(),
-        aws: AwsAccess::under(&own.base(), REGION, HttpClients::new().build_http()),
+        aws: AwsAccess::under(&format!("{own}/{}/0", FunctionName::UsageSync), REGION, HttpClients::new().build_http()),
     })
 }
 

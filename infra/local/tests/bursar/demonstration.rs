@@ -9,9 +9,9 @@ use bursar_core::deadline::Waits;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_local::demo;
 use bursar_local::folder::Folder;
-use bursar_local::gate::Keep;
 use bursar_local::inbox::Contents;
 use bursar_local::invoke::FunctionName;
+use bursar_local::invoke::logs::Keep;
 use bursar_local::invoke::logs::Logs;
 use bursar_local::schedules::SyncEvery;
 use bursar_local::stack::{Options, ProviderAt, Stack, listen};
@@ -75,7 +75,7 @@ async fn ends_well(moment: &str) {
         provider: ProviderAt::BuiltIn,
         smtp: None,
         sync_every: SyncEvery::Never,
-        keep: Keep::All,
+        between: None,
         logs: Logs::new(Keep::All),
         waits: Waits::WHOLE,
     })

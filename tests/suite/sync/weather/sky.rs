@@ -2,64 +2,40 @@
 //! follows from the seed, the call's name, its number and the quarter of an hour. The order in which calls
 //! arrive therefore plays no part.
 
-use bursar_local::gate::{Call, Matcher, Service, Verdict};
 use bursar_local::invoke::{FunctionName, InvokeError};
+use bursar_tests::faults::{Call, Fault, Matcher, Service};
 use bursar_tests::stack::Stack;
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-/// Verdicts on a read of the provider; a repeated one is drawn more often. The longer delay exceeds the
-/// time-out of most calls.
-const READS: [&str; 17] = [
-    "status-429",
-    "status-429-retry-2",
-    "status-429-retry-900",
-    "status-500",
-    "status-502",
-    "status-503",
-    "status-503-retry-5",
-    "truncated",
-    "truncated",
-    "html-200",
-    "html-404",
-    "html-502",
-    "fail-before",
-    "lose-answer",
-    "lose-answer",
-    "delay-20ms",
-    "delay-300ms",
+/// Faults of a read of the provider; a repeated one is drawn more often.
+const READS: [Fault; 9] = [
+    Fault::Status(429),
+    Fault::RetryAfter(429, 2),
+    Fault::RetryAfter(429, 900),
+    Fault::Status(500),
+    Fault::Status(502),
+    Fault::RetryAfter(503, 5),
+    Fault::Before,
+    Fault::LoseAnswer,
+    Fault::LoseAnswer,
 ];
-/// Further verdicts on a write at the provider.
-const WRITES: [&str; 8] = [
-    "status-500-after",
-    "html-200-after",
-    "html-502-after",
-    "late-lost+60s",
-    "late-502+60s",
-    "late-lost+1000s",
-    "late-502+4000s",
-    "twice",
+/// Further faults of a write at the provider.
+const WRITES: [Fault; 4] = [Fault::StatusAfter(500), Fault::StatusAfter(502), Fault::Late, Fault::Late];
+const TABLE: [Fault; 8] = [
+    Fault::Throttle,
+    Fault::Throttle,
+    Fault::Conflict,
+    Fault::Conflict,
+    Fault::Status(500),
+    Fault::Status(503),
+    Fault::Before,
+    Fault::LoseAnswer,
 ];
-const TABLE: [&str; 14] = [
-    "throttle",
-    "throttle",
-    "throttle-rate",
-    "throttle-item",
-    "throttle-item",
-    "conflict",
-    "conflict",
-    "condition-read-back",
-    "status-500",
-    "status-503",
-    "truncated",
-    "fail-before",
-    "lose-answer",
-    "delay-5ms",
-];
-const KILLS: [&str; 2] = ["kill-before", "kill-after"];
-/// Verdicts on a single call, which prove nothing about the management key.
-const ODD: [&str; 4] = ["html-401", "html-403", "status-401", "status-403"];
+const KILLS: [Fault; 2] = [Fault::KillBefore, Fault::KillAfter];
+/// Faults of a single call, which prove nothing about the management key.
+const ODD: [Fault; 2] = [Fault::Status(401), Fault::Status(403)];
 /// One fault in this number is a kill.
 const ONE_KILL_IN: usize = 40;
 /// The length of a burst: this many calls of one name in a row, of which most fail.
@@ -107,14 +83,14 @@ impl Weather {
         }
     }
 
-    fn verdict(&self, call: &Call, now: Timestamp) -> Verdict {
+    fn verdict(&self, call: &Call, now: Timestamp) -> Option<Fault> {
         if now >= self.clears {
-            return Verdict::Pass;
+            return None;
         }
         let name = call.name.to_string();
         let dice = |number: u64| Rng::with_seed(mixed(self.seed, &name, number));
         if name == "provider:GET /keys/{hash}" && call.nth_of_function == self.odd {
-            return ODD[dice(0).usize(..ODD.len())].parse().unwrap();
+            return Some(ODD[dice(0).usize(..ODD.len())]);
         }
         let bursts = dice(u64::MAX - call.nth_of_function / BURST).usize(..self.one_burst_in) == 0;
         let is_down = call.name.service == Service::Provider && self.is_down(now);
@@ -125,14 +101,13 @@ impl Weather {
         };
         let mut dice = dice(call.nth_of_function);
         if dice.usize(..100) >= per_cent {
-            return Verdict::Pass;
+            return None;
         }
-        let verdicts: Vec<Verdict> = faults_of(call).into_iter().map(|text| text.parse().unwrap()).collect();
-        let verdicts: Vec<Verdict> =
-            verdicts.into_iter().filter(|verdict| verdict.fits(&call.name, &call.shape)).collect();
+        let faults: Vec<Fault> = faults_of(call).into_iter().filter(|fault| fault.fits(&call.name)).collect();
         match dice.usize(..ONE_KILL_IN) {
-            0 => KILLS[dice.usize(..KILLS.len())].parse().unwrap(),
-            _ => verdicts[dice.usize(..verdicts.len())].clone(),
+            0 => Some(KILLS[dice.usize(..KILLS.len())]),
+            _ if faults.is_empty() => None,
+            _ => Some(faults[dice.usize(..faults.len())]),
         }
     }
 
@@ -143,13 +118,13 @@ impl Weather {
     }
 }
 
-fn faults_of(call: &Call) -> Vec<&'static str> {
+fn faults_of(call: &Call) -> Vec<Fault> {
     match call.name.service {
         Service::Provider if call.name.has_effect() => READS.into_iter().chain(WRITES).collect(),
         Service::Provider => READS.to_vec(),
         Service::DynamoDb => TABLE.to_vec(),
         // The clients of these services really wait seconds before a retry, so they get no faults.
-        Service::SecretsManager | Service::Ses => vec!["pass"],
+        Service::SecretsManager | Service::Ses => Vec::new(),
     }
 }
 

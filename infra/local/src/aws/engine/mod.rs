@@ -6,7 +6,7 @@ mod schema;
 mod side_connection;
 #[cfg(test)]
 mod tests;
-pub mod wire;
+mod wire;
 
 use std::fmt;
 use std::fs;
@@ -107,9 +107,16 @@ impl Engine {
     }
 
     /// The table's calls over HTTP.
-    pub fn router(&self) -> Result<Router> {
-        let database = lock(&self.0.database).clone().context("the engine was stopped")?;
-        Ok(wire::router(database, self.0.changes.clone()))
+    pub fn router(&self) -> Router {
+        wire::router(self.clone())
+    }
+
+    fn database(&self) -> Result<Database> {
+        lock(&self.0.database).clone().context("the engine was stopped")
+    }
+
+    fn written(&self) {
+        self.0.changes.send_replace(());
     }
 
     pub fn table(&self) -> &str {
@@ -172,7 +179,7 @@ impl Engine {
         .await
     }
 
-    /// Closes the database, once the routers are gone.
+    /// Closes the database.
     pub async fn stop(&self) -> Result<()> {
         let engine = Arc::clone(&self.0);
         tokio::task::spawn_blocking(move || {
@@ -188,10 +195,10 @@ impl Engine {
         &self,
         task: impl FnOnce(&Inner, &Database) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let engine = Arc::clone(&self.0);
+        let engine = self.clone();
         tokio::task::spawn_blocking(move || {
-            let database = lock(&engine.database).clone().context("the engine was stopped")?;
-            task(&engine, &database)
+            let database = engine.database()?;
+            task(&engine.0, &database)
         })
         .await?
     }

@@ -7,29 +7,27 @@ use axum::response::{IntoResponse, Response};
 use dynoxide::{Database, DynoxideError};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
-use tokio::sync::watch;
+
+use super::Engine;
 
 /// DynamoDB's largest request.
 const MOST_BYTES: usize = 16 << 20;
 
-/// The calls of this database; `written` is told of each that may have written.
-pub fn router(database: Database, written: watch::Sender<()>) -> Router {
-    Router::new().fallback(call).layer(DefaultBodyLimit::max(MOST_BYTES)).with_state((database, written))
+/// The calls of this engine, which tells of each that may have written.
+pub(super) fn router(engine: Engine) -> Router {
+    Router::new().fallback(call).layer(DefaultBodyLimit::max(MOST_BYTES)).with_state(engine)
 }
 
-async fn call(
-    State((database, written)): State<(Database, watch::Sender<()>)>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+async fn call(State(engine): State<Engine>, headers: HeaderMap, body: Bytes) -> Response {
     let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok());
     let operation = target.and_then(|target| target.rsplit('.').next()).unwrap_or_default().to_owned();
     let reads = ["Get", "Query", "Scan", "Describe", "List"].iter().any(|read| operation.starts_with(read));
     // It goes on, and is told of, where the caller is gone.
     let answered = tokio::task::spawn_blocking(move || {
+        let database = engine.database().map_err(|stopped| DynoxideError::InternalServerError(stopped.to_string()))?;
         let answer = answer(&database, &operation, &body);
         if !reads {
-            written.send_replace(());
+            engine.written();
         }
         answer
     });

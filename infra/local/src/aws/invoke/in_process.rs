@@ -1,5 +1,5 @@
-//! Functions in this process: their libraries, one instance for each concurrent invocation, each with its
-//! own way through the fault layer. It also does what Lambda does: time-outs, kills, limits, logs.
+//! Functions in this process: their libraries, one instance for each concurrent invocation. It does what Lambda
+//! does: time-outs, kills, limits, logs.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +17,6 @@ use tracing::instrument::WithSubscriber;
 use super::invocation::{Invocation, Settings, fits};
 use super::logs::Logs;
 use super::{FunctionName, Invoke, InvokeError};
-use crate::gate::{Gate, Instance, Killed, RunningInvocation, Service};
 
 /// The five functions as libraries. An instance serves one invocation at a time; one that was killed or
 /// timed out is discarded.
@@ -25,15 +24,17 @@ use crate::gate::{Gate, Instance, Killed, RunningInvocation, Service};
 pub struct InProcess(Arc<Pool>);
 
 struct Pool {
-    gate: Gate,
     settings: Settings,
     clock: Clock,
     http: SharedHttpClient,
     idle: Mutex<BTreeMap<FunctionName, Vec<Worker>>>,
+    /// The number of instances that each function has had.
+    made: Mutex<BTreeMap<FunctionName, u32>>,
 }
 
 struct Worker {
-    instance: Instance,
+    name: FunctionName,
+    instance: u32,
     function: Box<dyn Answering>,
 }
 
@@ -49,10 +50,10 @@ impl<F: Function> Answering for F {
 }
 
 impl InProcess {
-    pub fn new(gate: Gate, settings: Settings, clock: Clock) -> InProcess {
+    pub fn new(settings: Settings, clock: Clock) -> InProcess {
         bursar_core::log::share();
         let http = aws_smithy_http_client::Builder::new().build_http();
-        InProcess(Arc::new(Pool { gate, settings, clock, http, idle: Mutex::default() }))
+        InProcess(Arc::new(Pool { settings, clock, http, idle: Mutex::default(), made: Mutex::default() }))
     }
 
     /// The log lines of the functions.
@@ -67,10 +68,14 @@ impl Invoke for InProcess {
             fits(&event)?;
             // This comes before the first await, so that instances are numbered in the order of
             // invocations.
-            let mut worker = self.0.take(function);
-            let begun = worker.instance.begin();
+            let worker = self.0.take(function);
+            let between = self.0.settings.between.as_ref();
+            let killed = between.map_or_else(
+                || Box::pin(std::future::pending()) as BoxFuture<'static, ()>,
+                |between| between.invocation(function, worker.instance),
+            );
             // The function runs in a task of its own, since it continues when its caller is dropped.
-            let task = tokio::spawn(self.0.clone().run(worker, begun, event));
+            let task = tokio::spawn(self.0.clone().run(worker, killed, event));
             task.await.unwrap_or_else(|error| Err(InvokeError::Failed(error.to_string())))
         })
     }
@@ -84,24 +89,29 @@ impl Pool {
     async fn run(
         self: Arc<Pool>,
         worker: Worker,
-        begun: RunningInvocation,
+        killed: BoxFuture<'static, ()>,
         event: Value,
     ) -> Result<Value, InvokeError> {
-        let function = worker.instance.function();
+        let function = worker.name;
         let invocation = Invocation::new(function, &self.settings);
-        let capture = self.settings.logs.capture(function, worker.instance.number(), &invocation.request_id);
+        let capture = self.settings.logs.capture(function, worker.instance, &invocation.request_id);
         let logs = bursar_core::log::to(capture);
         let event = LambdaEvent::new(event, invocation.context());
         let work =
             tokio::time::timeout(invocation.time_out, worker.function.answer(event)).with_subscriber(logs.clone());
-        let failure = match begun.run(work).await {
-            Ok(Ok(answer)) => {
+        let ended = tokio::select! {
+            biased;
+            () = killed => None,
+            ended = work => Some(ended),
+        };
+        let failure = match ended {
+            Some(Ok(answer)) => {
                 self.idle().entry(function).or_default().push(worker);
                 let answer = answer.map_err(|error| InvokeError::Failed(error.error_message))?;
                 return fits(&answer).map(|()| answer);
             }
-            Ok(Err(_)) => InvokeError::TimedOut,
-            Err(Killed) => InvokeError::Killed,
+            Some(Err(_)) => InvokeError::TimedOut,
+            None => InvokeError::Killed,
         };
         tracing::dispatcher::with_default(&logs, || tracing::error!(%failure, "the instance is thrown away"));
         Err(failure)
@@ -110,25 +120,33 @@ impl Pool {
     /// The idle instance that was used last, or a new one.
     fn take(&self, function: FunctionName) -> Worker {
         let idle = self.idle().get_mut(&function).and_then(Vec::pop);
-        idle.unwrap_or_else(|| {
-            let instance = self.gate.instance(function);
-            let mut config = Config {
-                aws: AwsAccess::under(&instance.base(), &self.settings.region, self.http.clone()),
-                ..self.settings.config.clone()
-            };
-            if self.gate.has_provider() {
-                config.provider = instance.url(Service::Provider);
-            }
-            let clock = self.clock.clone();
-            let function: Box<dyn Answering> = match function {
-                FunctionName::Claim => Box::new(claim::App::new(config, clock)),
-                FunctionName::Console => Box::new(console::App::new(config, clock)),
-                FunctionName::UsageSync => Box::new(usage_sync::App::new(config, clock)),
-                FunctionName::ThresholdAlerts => Box::new(threshold_alerts::App::new(config, clock)),
-                FunctionName::Mail => Box::new(mail::App::new(config, clock)),
-            };
-            Worker { instance, function }
-        })
+        idle.unwrap_or_else(|| self.made(function))
+    }
+
+    fn made(&self, name: FunctionName) -> Worker {
+        let instance = {
+            let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+            let made = made.entry(name).or_default();
+            *made += 1;
+            *made
+        };
+        let Settings { config, region, aws, provider, between, .. } = &self.settings;
+        let mut config = Config {
+            aws: AwsAccess::under(&format!("{aws}/{name}/{instance}"), region, self.http.clone()),
+            ..config.clone()
+        };
+        if let (Some(provider), Some(_)) = (provider, between) {
+            config.provider = format!("{provider}/{name}/{instance}/api/v1");
+        }
+        let clock = self.clock.clone();
+        let function: Box<dyn Answering> = match name {
+            FunctionName::Claim => Box::new(claim::App::new(config, clock)),
+            FunctionName::Console => Box::new(console::App::new(config, clock)),
+            FunctionName::UsageSync => Box::new(usage_sync::App::new(config, clock)),
+            FunctionName::ThresholdAlerts => Box::new(threshold_alerts::App::new(config, clock)),
+            FunctionName::Mail => Box::new(mail::App::new(config, clock)),
+        };
+        Worker { name, instance, function }
     }
 
     fn idle(&self) -> MutexGuard<'_, BTreeMap<FunctionName, Vec<Worker>>> {

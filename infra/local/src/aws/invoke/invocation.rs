@@ -11,15 +11,20 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::logs::Logs;
-use super::{FunctionName, InvokeError};
+use super::{Between, FunctionName, InvokeError};
 
 /// The settings of all invocations.
 #[derive(Clone)]
 pub struct Settings {
-    /// The deployment's configuration. Each instance replaces the URLs of AWS and the provider by its own,
-    /// through the fault layer.
+    /// The deployment's configuration. Each instance replaces the URLs of AWS by its own, and that of the provider if
+    /// something stands between.
     pub config: Config,
     pub region: String,
+    /// The prefix of the functions' own calls to AWS.
+    pub aws: String,
+    /// The built-in provider's origin.
+    pub provider: Option<String>,
+    pub between: Option<Arc<dyn Between>>,
     /// The time-out of each function.
     pub time_out: Arc<dyn Fn(FunctionName) -> Duration + Send + Sync>,
     pub logs: Logs,

@@ -7,7 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::FunctionName;
-use crate::gate::Keep;
+
+/// The number of lines that are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    All,
+    Last(usize),
+}
 
 /// One line of one invocation.
 #[derive(Debug, Clone, PartialEq, Eq)]

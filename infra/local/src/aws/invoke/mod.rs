@@ -5,6 +5,7 @@ pub mod in_process;
 mod invocation;
 pub mod logs;
 
+use axum::Router;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
@@ -21,12 +22,22 @@ pub enum InvokeError {
     /// It was ended at its time-out.
     #[error("the function did not answer in time")]
     TimedOut,
-    /// The fault layer ended it at a call.
+    /// It was ended at a call, as a crash would.
     #[error("the function was killed")]
     Killed,
     /// The event or the answer is larger than Lambda's limit of 6 MB.
     #[error("the event or the answer is larger than 6 MB")]
     TooLarge,
+}
+
+/// What stands between the functions and all that they call, as the fault layer of the tests does.
+pub trait Between: Send + Sync {
+    /// The service, with this before it. Calls of functions come under `/{function}/{instance}`, after the services'
+    /// own prefix; all others are to pass.
+    fn before(&self, service: Router) -> Router;
+
+    /// Begins an invocation. The future is ready when the invocation is to be killed, and dropped when it has ended.
+    fn invocation(&self, function: FunctionName, instance: u32) -> BoxFuture<'static, ()>;
 }
 
 /// The trait to invoke functions. Invocations may be concurrent, of one function too.

@@ -9,7 +9,7 @@ use axum::{Form, Router};
 use super::answer::{Refusal, result};
 use super::fields::Fields;
 use super::{Mail, Outcome, Ses, submission};
-use crate::base::serve::NoAnswer;
+use crate::base::serve::no_answer;
 
 /// The largest form: a message of ten megabytes in base64, with every third character escaped.
 const LARGEST_FORM: usize = 64 << 20;
@@ -42,7 +42,7 @@ async fn send(ses: Ses, action: &str, submitted: Result<Mail, Refusal>) -> Respo
     let outcome = tokio::spawn(async move { ses.accept(mail).await }).await;
     match outcome {
         Ok(Ok(Outcome::Accepted(id))) => result(action, &[("MessageId", id)]),
-        Ok(Ok(Outcome::AnswerLost)) => NoAnswer.into_response(),
+        Ok(Ok(Outcome::AnswerLost)) => no_answer(),
         Ok(Ok(Outcome::Refused(refusal))) => refusal.into_response(),
         Ok(Err(error)) => {
             tracing::error!(error = format!("{error:#}"), "a mail could not be kept");

@@ -13,15 +13,14 @@ use jiff::tz::TimeZone;
 use story::{DAYS, Story};
 
 use crate::aws::inbox::KnownLogin;
-use crate::aws::invoke::logs::Logs;
+use crate::aws::invoke::logs::{Keep, Logs};
 use crate::aws::schedules::SyncEvery;
 use crate::aws::ses::Quota;
 use crate::base::state_file::StateFile;
 use crate::command::folder::Folder;
 use crate::command::stack::{Options, ProviderAt, Stack, WHO, listen};
-use crate::gate::Keep;
 
-/// The number of calls and lines that are kept of a stack that nobody inspects.
+/// The number of lines that are kept of a stack that nobody inspects.
 const LATEST: usize = 100;
 
 /// Fills a new folder with a story that ends at the time of `clock`. Links in its mails lead to `origin`.
@@ -43,7 +42,7 @@ pub async fn build(
         provider: ProviderAt::BuiltIn,
         smtp: None,
         sync_every: SyncEvery::Every(SignedDuration::from_hours(24)),
-        keep: Keep::Last(LATEST),
+        between: None,
         logs: Logs::new(Keep::Last(LATEST)),
         waits: Waits::WHOLE,
     })

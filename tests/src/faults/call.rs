@@ -1,18 +1,13 @@
-//! A call through the gate: its name, its numbers, and a description without any of its content. The
-//! verdict on it is left to others.
-
-mod request;
+//! A call: its name, its numbers, and a description without any of its content.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use bursar_local::invoke::FunctionName;
 use http::{HeaderMap, Method};
-use serde::Deserialize;
-
-use self::request::{Kinded, TableRequest};
-use crate::base::function::FunctionName;
+use serde_json::Value;
 
 /// The services that our functions call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,13 +28,11 @@ pub struct CallName {
 /// One call of one function. All numbers begin at 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// Its number among all calls of the gate.
+    /// Its number among all calls.
     pub number: u64,
     pub function: FunctionName,
     pub instance: u32,
     pub name: CallName,
-    /// Its number among the calls of this name.
-    pub nth: u64,
     /// Its number among the calls of this name by this function.
     pub nth_of_function: u64,
     /// Its number among the calls of this name by this instance.
@@ -50,11 +43,8 @@ pub struct Call {
 /// A description of a request that does not keep it, since it may contain a secret.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Shape {
-    pub bytes: usize,
     /// The items of a table call, in their order; a query is one part.
     pub parts: Vec<Part>,
-    /// The kinds of the items that are put, by their attribute `kind`.
-    pub kinds: Vec<String>,
     /// The index of the table that is read.
     pub index: Option<String>,
 }
@@ -63,7 +53,7 @@ pub struct Shape {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
     /// The action of an IAM policy: a transaction needs the right to each of its parts.
-    pub action: &'static str,
+    pub action: String,
     pub conditional: bool,
     /// The beginning of the partition's key, up to its first `#`; of an index the whole key. The rest names
     /// somebody or something.
@@ -113,22 +103,37 @@ impl CallName {
 
 impl Shape {
     pub(super) fn of(name: &CallName, body: &[u8]) -> Shape {
-        let mut shape = Shape { bytes: body.len(), ..Shape::default() };
         if name.service != Service::DynamoDb {
-            return shape;
+            return Shape::default();
         }
-        if let Ok(request) = serde_json::from_slice::<TableRequest>(body) {
-            shape.kinds = request.kinds_put();
-            shape.parts = request.parts(&name.operation);
-            shape.index = request.index_name;
-        }
-        shape
+        let request: Value = serde_json::from_slice(body).unwrap_or_default();
+        let parts = match &*name.operation {
+            "TransactWriteItems" | "TransactGetItems" => {
+                let items = request["TransactItems"].as_array().into_iter().flatten().filter_map(Value::as_object);
+                items.flatten().map(|(action, item)| part(&format!("{action}Item"), item)).collect()
+            }
+            action if action.ends_with("Item") => vec![part(action, &request)],
+            "Query" => {
+                // By the names that the store gives to the value.
+                let values = &request["ExpressionAttributeValues"];
+                let queue = values[":queue"]["S"].as_str().map(str::to_owned);
+                let partition = queue.unwrap_or_else(|| beginning(&values[":pk"]));
+                vec![Part { action: "Query".to_owned(), conditional: false, partition }]
+            }
+            _ => Vec::new(),
+        };
+        Shape { parts, index: request["IndexName"].as_str().map(str::to_owned) }
     }
+}
 
-    /// Whether a condition of the request can fail.
-    pub fn is_conditional(&self) -> bool {
-        self.parts.iter().any(|part| part.conditional)
-    }
+fn part(action: &str, of: &Value) -> Part {
+    let pk = if of["Key"].is_null() { &of["Item"]["pk"] } else { &of["Key"]["pk"] };
+    Part { action: action.to_owned(), conditional: !of["ConditionExpression"].is_null(), partition: beginning(pk) }
+}
+
+/// The beginning of a partition's key, up to its first `#`.
+fn beginning(pk: &Value) -> String {
+    pk["S"].as_str().and_then(|pk| pk.split_inclusive('#').next()).unwrap_or_default().to_owned()
 }
 
 /// The kinds of the items in an answer of the table.
@@ -136,17 +141,9 @@ pub(super) fn kinds_read(name: &CallName, body: &[u8]) -> BTreeSet<String> {
     if name.service != Service::DynamoDb || name.has_effect() {
         return BTreeSet::new();
     }
-    let answer: TableAnswer = serde_json::from_slice(body).unwrap_or_default();
-    answer.items.into_iter().chain(answer.item).filter_map(|item| Some(item.kind?.text)).collect()
-}
-
-/// The parts of an answer that kinds are read from.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct TableAnswer {
-    item: Option<Kinded>,
-    #[serde(default)]
-    items: Vec<Kinded>,
+    let answer: Value = serde_json::from_slice(body).unwrap_or_default();
+    let items = answer["Items"].as_array().into_iter().flatten().chain(answer.get("Item"));
+    items.filter_map(|item| Some(item["kind"]["S"].as_str()?.to_owned())).collect()
 }
 
 /// The `Action` of a request in the Query protocol, whose fields come in any order.
@@ -177,6 +174,20 @@ impl fmt::Display for Service {
     }
 }
 
+/// The function, instance, service and rest of a path of a function's call: `/{pass}/{function}/{instance}/{service}` at
+/// AWS, `/{function}/{instance}/api/v1/…` at the provider.
+pub(super) fn addressed(path: &str) -> Option<(FunctionName, u32, Service, &str)> {
+    let (first, rest) = path.strip_prefix('/')?.split_once('/')?;
+    if let Ok(function) = first.parse() {
+        let (instance, rest) = rest.split_once('/')?;
+        return Some((function, instance.parse().ok()?, Service::Provider, rest.strip_prefix("api/v1")?));
+    }
+    let (function, rest) = rest.split_once('/')?;
+    let (instance, rest) = rest.split_once('/')?;
+    let (service, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    Some((function.parse().ok()?, instance.parse().ok()?, service.parse().ok()?, rest))
+}
+
 impl FromStr for Service {
     type Err = String;
 
@@ -200,51 +211,9 @@ impl fmt::Debug for CallName {
     }
 }
 
-impl FromStr for CallName {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<CallName, String> {
-        let (service, operation) = text
-            .split_once(':')
-            .ok_or_else(|| format!("`{text}` is no call's name, which is like dynamodb:PutItem"))?;
-        Ok(CallName { service: service.parse()?, operation: operation.into() })
-    }
-}
-
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Call { number, function, instance, name, nth_of_instance, .. } = self;
         write!(f, "{number}. {function}/{instance} {name}#{nth_of_instance}")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_call_is_named_with_its_parameter_folded_and_has_an_effect_if_it_may_change_something() {
-        for (method, path, named, has_effect) in [
-            (Method::POST, "/keys/", "provider:POST /keys", true),
-            (Method::PATCH, "/keys/0a1b", "provider:PATCH /keys/{hash}", true),
-            (Method::GET, "/keys?offset=100", "provider:GET /keys", false),
-            (Method::POST, "/guardrails/7/assignments/keys", "provider:POST /guardrails/{id}/assignments/keys", true),
-            (Method::GET, "/guardrails/assignments/keys?limit=9", "provider:GET /guardrails/assignments/keys", false),
-            (Method::POST, "/analytics/query", "provider:POST /analytics/query", false),
-        ] {
-            let name = CallName::of(Service::Provider, &method, path, &HeaderMap::new(), b"");
-            assert_eq!((name.to_string().as_str(), name.has_effect()), (named, has_effect));
-        }
-        for (name, has_effect) in [
-            ("dynamodb:TransactWriteItems", true),
-            ("dynamodb:DeleteItem", true),
-            ("dynamodb:TransactGetItems", false),
-            ("ses:SendRawEmail", true),
-            ("ses:GetSendQuota", false),
-            ("secretsmanager:UpdateSecretVersionStage", true),
-            ("secretsmanager:GetSecretValue", false),
-        ] {
-            assert_eq!(name.parse::<CallName>().unwrap().has_effect(), has_effect, "{name}");
-        }
     }
 }

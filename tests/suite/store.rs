@@ -1,0 +1,249 @@
+//! The table under acts that meet. Two acts run at once, one of them held at a call; or one act's write meets a fault.
+//! Whatever was committed must be what the committed acts leave one after the other: each table is compared with those
+//! that a fresh one holds after a serial run, so that no second opinion on what is right is needed.
+
+pub(crate) mod acts;
+mod crowds;
+
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use bursar_core::aws::AwsAccess;
+use bursar_core::config::Config;
+use bursar_core::store::Table;
+use bursar_core::store::items::Item;
+use bursar_local::engine::{Engine, Place};
+use bursar_local::invoke::{Between, FunctionName};
+use bursar_local::template::Template;
+use bursar_tests::aws;
+use bursar_tests::faults::{Fault, Gate, Matcher};
+use bursar_tests::invariants::{REGION, RawTable};
+use bursar_tests::seeds::{sample, sized};
+use tokio::sync::OnceCell;
+
+use self::acts::{Act, Seen, Start};
+
+const WRITE: &str = "dynamodb:TransactWriteItems";
+
+/// What a table holds.
+#[derive(Default)]
+struct Picture {
+    /// Every item, a line each, without what is drawn at random.
+    lines: Vec<String>,
+    /// What the budget's item says is reserved. It may say too much until the nightly recount, and never too little.
+    reserved: i64,
+}
+
+/// A table of its own, with the fault layer before it.
+pub(crate) struct Bench {
+    pub(crate) gate: Gate,
+    pub(crate) raw: RawTable,
+    pub(crate) engine: Engine,
+    origin: String,
+}
+
+impl Bench {
+    async fn empty() -> Bench {
+        let engine = Engine::start(&Place::Memory, "bursar", &Template::bundled().unwrap().table).unwrap();
+        let gate = Gate::default();
+        let origin = aws::serve(gate.before(engine.router())).await;
+        Bench { raw: RawTable::at(&origin, "bursar"), gate, origin, engine }
+    }
+
+    /// A table at the start of a case, and what everybody has seen of it.
+    pub(crate) async fn at(start: Start) -> (Bench, Seen) {
+        let bench = Bench::empty().await;
+        let seen = start.set_up(&bench.actor(0)).await;
+        (bench, seen)
+    }
+
+    /// The table as the n-th caller has it.
+    fn actor(&self, number: u32) -> Table {
+        let base = format!("{}/actor/{}/{number}", self.origin, FunctionName::Claim);
+        let http = aws_smithy_http_client::Builder::new().build_http();
+        let access = AwsAccess::under(&base, REGION, http);
+        let variable = |name: &str| {
+            let value = match name {
+                "BURSAR_TABLE" => "bursar",
+                "BURSAR_ORIGIN" => "https://bursar.uni.edu",
+                "BURSAR_MAIL_FROM" | "BURSAR_ADMINS" => "bursar@uni.edu",
+                "BURSAR_MANAGEMENT_KEY_SECRET" => "management-key",
+                "BURSAR_INSTITUTION" => "University of Example",
+                _ => return None,
+            };
+            Some(value.to_owned())
+        };
+        Table::new(&Config::read(variable, access).unwrap())
+    }
+
+    async fn picture(&self, seen: &Seen) -> Picture {
+        let mut picture = Picture::default();
+        for mut item in self.raw.items().await.unwrap() {
+            if let Some(AttributeValue::N(reserved)) = item.remove("reserved") {
+                picture.reserved = reserved.parse().unwrap();
+                item.remove("version");
+            }
+            picture.lines.push(line(item, seen));
+        }
+        picture
+    }
+}
+
+fn line(mut item: Item, seen: &Seen) -> String {
+    // The end of the key follows from an id that is drawn, and the writer is.
+    for drawn in ["pk", "writer"] {
+        item.remove(drawn);
+    }
+    let mut text = shown(&AttributeValue::M(item));
+    for (random, name) in &seen.names {
+        text = text.replace(random, name);
+    }
+    let words = text.split_inclusive(|c: char| !c.is_ascii_alphanumeric());
+    words.map(|word| if is_ulid(word) { "*" } else { word }).collect()
+}
+
+/// A value with its fields in order.
+fn shown(value: &AttributeValue) -> String {
+    match value {
+        AttributeValue::M(fields) => {
+            let fields: BTreeMap<_, _> = fields.iter().map(|(name, value)| (name, shown(value))).collect();
+            format!("{fields:?}").replace('\\', "")
+        }
+        AttributeValue::L(values) => format!("{:?}", values.iter().map(shown).collect::<Vec<_>>()),
+        AttributeValue::S(text) | AttributeValue::N(text) => text.clone(),
+        other => format!("{other:?}"),
+    }
+}
+
+fn is_ulid(word: &str) -> bool {
+    let word = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+    word.len() == 26
+        && word.starts_with('0')
+        && word.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
+}
+
+/// The table after these acts one after the other, all of which must be committed.
+async fn serially(start: Start, acts: &[Act]) -> Option<Picture> {
+    let (bench, seen) = Bench::at(start).await;
+    let table = bench.actor(1);
+    for act in acts {
+        if !act.run(&seen, &table).await.ok()? {
+            return None;
+        }
+    }
+    Some(bench.picture(&seen).await)
+}
+
+/// Where each act can be done, so that it is committed there.
+async fn possible() -> &'static [(Start, Vec<Act>)] {
+    static POSSIBLE: OnceCell<Vec<(Start, Vec<Act>)>> = OnceCell::const_new();
+    POSSIBLE.get_or_init(find_possible).await
+}
+
+async fn find_possible() -> Vec<(Start, Vec<Act>)> {
+    let mut possible = Vec::new();
+    for start in Start::ALL {
+        let mut acts = Vec::new();
+        for act in Act::ALL {
+            if serially(start, &[act]).await.is_some() {
+                acts.push(act);
+            }
+        }
+        possible.push((start, acts));
+    }
+    possible
+}
+
+/// One act is held at its n-th call of this name while another is done; then it goes on.
+async fn meet(start: Start, slow: Act, fast: Act, call: &str, nth: u64) {
+    let tell = format!("{start:?}: {fast:?} while {slow:?} is held at call {nth} of {call}");
+    let (bench, seen) = Bench::at(start).await;
+    let held = bench.gate.hold(Matcher::call(call).of_instance(FunctionName::Claim, 1).nth(nth));
+    let (first, second) = (bench.actor(1), bench.actor(2));
+    let slowly = slow.run(&seen, &first);
+    let meanwhile = async {
+        held.arrived().await;
+        let done = fast.run(&seen, &second).await;
+        held.release(None);
+        done
+    };
+    tokio::pin!(slowly);
+    let (slow_done, fast_done) = tokio::select! {
+        biased;
+        done = &mut slowly => (done, Ok(false)),
+        fast_done = meanwhile => ((&mut slowly).await, fast_done),
+    };
+    drop(held);
+    let (slow_done, fast_done) = (slow_done.unwrap(), fast_done.unwrap());
+    let found = bench.picture(&seen).await;
+    let orders = match (slow_done, fast_done) {
+        (true, true) => vec![vec![fast, slow], vec![slow, fast]],
+        (true, false) => vec![vec![slow]],
+        (false, true) => vec![vec![fast]],
+        (false, false) => vec![Vec::new()],
+    };
+    let mut differences = Vec::new();
+    for order in &orders {
+        let left = serially(start, order).await;
+        match found.differs_from(&left.unwrap_or_default()) {
+            None => return,
+            Some(difference) => differences.push(format!("{order:?}: {difference}")),
+        }
+    }
+    panic!("{tell}: no order leaves this\n{}", differences.join("\n"));
+}
+
+impl Picture {
+    /// What only one of two tables has.
+    fn differs_from(&self, expected: &Picture) -> Option<String> {
+        let only = |some: &Picture, other: &Picture| -> Vec<String> {
+            some.lines.iter().filter(|line| !other.lines.contains(line)).cloned().collect()
+        };
+        let (more, less) = (only(self, expected), only(expected, self));
+        let promised_twice = self.reserved < expected.reserved;
+        (promised_twice || !more.is_empty() || !less.is_empty()).then(|| {
+            let reserved = (self.reserved, expected.reserved);
+            format!("reserved {reserved:?}, found\n{more:#?}\nand not\n{less:#?}")
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn acts_that_meet_leave_what_they_leave_one_after_the_other() {
+    let mut cases = Vec::new();
+    for (start, acts) in possible().await {
+        for slow in acts {
+            for fast in acts {
+                cases.push((*start, *slow, *fast, WRITE, 1));
+                cases.extend([1, 2, 3].map(|nth| (*start, *slow, *fast, "dynamodb:GetItem", nth)));
+            }
+        }
+    }
+    for (start, slow, fast, call, nth) in sample(cases, sized(60, usize::MAX)) {
+        meet(start, slow, fast, call, nth).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_act_whose_write_meets_a_fault_is_done_or_not_and_knows_which() {
+    let faults = [
+        Fault::Before,
+        Fault::LoseAnswer,
+        Fault::Status(500),
+        Fault::StatusAfter(500),
+        Fault::Throttle,
+        Fault::Conflict,
+    ];
+    let mut cases = Vec::new();
+    for (start, acts) in possible().await {
+        cases.extend(acts.iter().flat_map(|act| faults.map(|fault| (*start, *act, fault))));
+    }
+    for (start, act, fault) in sample(cases, sized(60, usize::MAX)) {
+        let (bench, seen) = Bench::at(start).await;
+        bench.gate.at(Matcher::call(WRITE).of_instance(FunctionName::Claim, 1), fault);
+        let done = act.run(&seen, &bench.actor(1)).await;
+        assert!(matches!(done, Ok(true)), "{start:?}: {act:?} whose write came to {fault:?}: {done:?}");
+        let differs = bench.picture(&seen).await.differs_from(&serially(start, &[act]).await.unwrap());
+        assert!(differs.is_none(), "{start:?}: {act:?}, {fault:?}: {}", differs.unwrap_or_default());
+    }
+}

@@ -1,0 +1,255 @@
+//! The acts that meet, the states in which they do, and what their callers have seen before they act.
+
+use bursar_core::domain::audit::{Act as Entry, Actor, AuditDetail};
+use bursar_core::domain::grant::{
+    AttemptFailure, Grant, HoldKind, MintedKey, OpenAttempt, OrderKind, Person, Press, PressKind, Stopped,
+};
+use bursar_core::domain::programme::Settings;
+use bursar_core::domain::usage::reading::{DailyUse, Reading};
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::id::{Epoch, GrantId, Nonce, ProgrammeId};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::term::Term;
+use bursar_core::domain::values::window::utc_date;
+use bursar_core::store::{
+    ActContext, ActOutcome, Author, CloseOutcome, Edit, EditOutcome, NewPerson, ReadingWrite, StoreError, Table,
+};
+use bursar_tests::office::soon;
+use jiff::{Timestamp, ToSpan};
+
+/// An act on the first person's grant or on the programme, by somebody who has seen the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Act {
+    Begin,
+    Replace,
+    Record,
+    GiveUp,
+    Pause,
+    Resume,
+    Drop,
+    Return,
+    Disuse,
+    Leaked,
+    HandBack,
+    Revoke,
+    End,
+    Recover,
+    Disabled,
+    OwnCap,
+    Cap,
+    Budget,
+    Close,
+    Read,
+}
+
+/// The state in which a case begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Start {
+    Invited,
+    Minting,
+    Live,
+    Replacing,
+    Paused,
+    Dropped,
+    Leaked,
+    Revoked,
+    Closed,
+}
+
+/// What everybody has seen, and the names for what is drawn at random.
+pub(crate) struct Seen {
+    pub(crate) grant: Grant,
+    settings: Settings,
+    version: u64,
+    begun: OpenAttempt,
+    pub(crate) names: Vec<(String, String)>,
+}
+
+pub(crate) fn now() -> Timestamp {
+    "2026-11-02T10:00:00Z".parse().unwrap()
+}
+
+pub(crate) fn programme() -> ProgrammeId {
+    "cs-pilot".parse().unwrap()
+}
+
+pub(crate) fn faculty() -> Actor {
+    Actor::Person("fac0000000000000".parse().unwrap())
+}
+
+pub(crate) fn by(actor: &Actor) -> Author<'_> {
+    Author { actor, now: now(), deadline: soon() }
+}
+
+pub(crate) fn settings() -> Settings {
+    let term = Term::new("2026-10-12".parse().unwrap(), "2027-02-06".parse().unwrap(), "UTC").unwrap();
+    Settings::new("CS pilot", term, Usd::from_dollars(20))
+}
+
+pub(crate) fn person(name: &str) -> NewPerson {
+    let address = EmailAddress::parse(&format!("{name}@uni.edu")).unwrap();
+    NewPerson { person: Person { address, name: None, roster_id: None }, group: None }
+}
+
+pub(crate) fn press(kind: PressKind, epoch: Epoch) -> Press {
+    Press { kind, epoch, terms: None }
+}
+
+pub(crate) fn reading(grant: &GrantId, epoch: Epoch, dollars: i32, as_of: Timestamp) -> Reading {
+    let used = DailyUse::on_one(utc_date(as_of), Usd::from_dollars(dollars));
+    Reading { epoch, ..bursar_tests::office::reading(&programme(), grant, used, as_of) }
+}
+
+fn nonce(number: u32) -> Nonce {
+    format!("{number:016x}").parse().unwrap()
+}
+
+impl Start {
+    pub(crate) const ALL: [Start; 9] = [
+        Start::Invited,
+        Start::Minting,
+        Start::Live,
+        Start::Replacing,
+        Start::Paused,
+        Start::Dropped,
+        Start::Leaked,
+        Start::Revoked,
+        Start::Closed,
+    ];
+
+    /// Brings a fresh table there.
+    pub(crate) async fn set_up(self, table: &Table) -> Seen {
+        let actor = faculty();
+        table.create_programme(settings(), Usd::from_dollars(100), by(&actor)).await.unwrap();
+        let people = [person("ada"), person("bob")];
+        let grants = table.invite(&programme(), &people, by(&actor)).await.unwrap();
+        let acts: &[Act] = match self {
+            Start::Invited => &[],
+            Start::Minting => &[Act::Begin],
+            Start::Live => &[Act::Begin, Act::Record, Act::Read],
+            Start::Replacing => &[Act::Begin, Act::Record, Act::Read, Act::Replace],
+            Start::Paused => &[Act::Begin, Act::Record, Act::Read, Act::Pause],
+            Start::Dropped => &[Act::Begin, Act::Record, Act::Read, Act::Drop],
+            Start::Leaked => &[Act::Begin, Act::Record, Act::Read, Act::Leaked],
+            Start::Revoked => &[Act::Begin, Act::Record, Act::Read, Act::Revoke, Act::Disabled],
+            Start::Closed => &[Act::Begin, Act::Record, Act::Read, Act::Close],
+        };
+        let mut seen = seen(table, &grants).await;
+        for act in acts {
+            assert!(act.run(&seen, table).await.unwrap(), "{self:?}: {act:?}");
+            seen = self::seen(table, &grants).await;
+        }
+        seen
+    }
+}
+
+async fn seen(table: &Table, grants: &[GrantId]) -> Seen {
+    let grant = table.grant(&programme(), &grants[0]).await.unwrap().unwrap();
+    let read = table.programme(&programme()).await.unwrap().unwrap();
+    let begun = OpenAttempt {
+        epoch: grant.epoch,
+        nonce: grant.attempts.last().map_or_else(|| nonce(0), |attempt| attempt.nonce.clone()),
+        to_retire: Vec::new(),
+    };
+    let names = grants.iter().zip(["ada", "bob"]).map(|(id, name)| (id.to_string(), name.to_owned())).collect();
+    Seen { grant, settings: read.settings, version: read.version, begun, names }
+}
+
+impl Seen {
+    /// The key of the epoch that was seen.
+    fn minted(&self) -> MintedKey {
+        let key = format!("{:064x}", 0xada0_0000_u64 + u64::from(self.begun.epoch.number())).parse().unwrap();
+        MintedKey { key, limit: Usd::from_dollars(if self.begun.epoch.number() > 1 { 15 } else { 20 }), rule_set: None }
+    }
+
+    fn edit(&self, change: impl FnOnce(&mut Settings)) -> Edit {
+        let mut settings = self.settings.clone();
+        change(&mut settings);
+        Edit::of_settings(settings, self.version, AuditDetail::new(Entry::Edited))
+    }
+}
+
+impl Act {
+    pub(crate) const ALL: [Act; 20] = [
+        Act::Begin,
+        Act::Replace,
+        Act::Record,
+        Act::GiveUp,
+        Act::Pause,
+        Act::Resume,
+        Act::Drop,
+        Act::Return,
+        Act::Disuse,
+        Act::Leaked,
+        Act::HandBack,
+        Act::Revoke,
+        Act::End,
+        Act::Recover,
+        Act::Disabled,
+        Act::OwnCap,
+        Act::Cap,
+        Act::Budget,
+        Act::Close,
+        Act::Read,
+    ];
+
+    /// Does it, and returns whether it was committed.
+    pub(crate) async fn run(self, seen: &Seen, table: &Table) -> Result<bool, StoreError> {
+        let (actor, id) = (faculty(), programme());
+        let at = ActContext { programme: &id, grant: &seen.grant.id, now: now(), deadline: soon() };
+        let epoch = seen.grant.epoch;
+        let why = Some("a reason");
+        macro_rules! rule {
+            ($rule:expr) => {
+                is_done(&Box::pin(table.act(at, $rule)).await?)
+            };
+        }
+        Ok(match self {
+            Act::Begin => {
+                rule!(|view, now| view.begin(press(PressKind::Reveal, epoch), nonce(epoch.number() + 1), now))
+            }
+            Act::Replace => {
+                rule!(|view, now| view.begin(press(PressKind::Replace, epoch), nonce(epoch.number() + 1), now))
+            }
+            Act::Record => rule!(|view, now| view.record(&seen.begun, &seen.minted(), now)),
+            Act::GiveUp => {
+                let key = seen.minted().key;
+                rule!(|view, now| view.give_up(&seen.begun, AttemptFailure::Lost, Some(&key), "a reason", now))
+            }
+            Act::Pause => rule!(|view, now| view.hold(HoldKind::Paused, &actor, why, now)),
+            Act::Resume => rule!(|view, now| view.release(HoldKind::Paused, &actor, now)),
+            Act::Drop => rule!(|view, now| view.hold(HoldKind::Dropped, &actor, why, now)),
+            Act::Return => rule!(|view, now| view.release(HoldKind::Dropped, &actor, now)),
+            Act::Disuse => rule!(|view, now| view.hold(HoldKind::Unused, &actor, why, now)),
+            Act::Leaked => rule!(|view, now| view.stop(Stopped::Leaked, &Actor::Student, now)),
+            Act::HandBack => rule!(|view, now| view.hand_back(epoch, now)),
+            Act::Revoke => rule!(|view, now| view.revoke(&actor, why, now)),
+            Act::End => rule!(|view, now| view.end(&Actor::Rule, now)),
+            Act::Recover => rule!(|view, now| view.found_gone(seen.grant.version, epoch, &seen.minted().key, now)),
+            Act::Disabled => {
+                let Some(order) = seen.grant.orders().into_iter().find(|order| order.kind == OrderKind::Off) else {
+                    return Ok(false);
+                };
+                rule!(|view, now| view.confirmed(&order, now))
+            }
+            Act::OwnCap => rule!(|view, now| view.set_cap(Some(Usd::from_dollars(50)), &actor, why, now)),
+            Act::Cap => {
+                let edit = seen.edit(|settings| settings.cap = Usd::from_dollars(30));
+                table.edit(&id, &edit, by(&actor)).await? == EditOutcome::Done
+            }
+            Act::Budget => {
+                let budget = Some((Usd::from_dollars(100), Usd::from_dollars(90)));
+                table.edit(&id, &Edit { pot: budget, ..seen.edit(|_| {}) }, by(&actor)).await? == EditOutcome::Done
+            }
+            Act::Close => matches!(table.close(&id, by(&actor)).await?, CloseOutcome::Done),
+            Act::Read => {
+                let reading = reading(&seen.grant.id, epoch, 5, now() + 1.minutes());
+                matches!(table.note_reading(&reading, soon()).await?, ReadingWrite::Recorded)
+            }
+        })
+    }
+}
+
+fn is_done<T, R>(outcome: &ActOutcome<T, R>) -> bool {
+    matches!(outcome, ActOutcome::Done(_))
+}
