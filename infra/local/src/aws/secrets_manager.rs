@@ -1,0 +1,215 @@
+//! The stand-in for Secrets Manager: four operations over the AWS JSON protocol of `aws-sdk-secretsmanager`.
+//! As the secret store it keeps values in plain text, in a folder that only its owner may open. No value is
+//! in an error, and nothing that holds one has `Debug`.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::Result;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::base::state_file::StateFile;
+
+const SECRETS: &str = "secrets";
+const CURRENT: &str = "AWSCURRENT";
+const PREVIOUS: &str = "AWSPREVIOUS";
+
+/// A handle to the stand-in. Clones share its secrets.
+#[derive(Clone)]
+pub struct SecretsManager(Arc<Inner>);
+
+struct Inner {
+    kept: StateFile,
+    secrets: Mutex<BTreeMap<String, Secret>>,
+}
+
+/// The version at each stage. A version without a stage is forgotten.
+#[derive(Default, Deserialize, Serialize)]
+struct Secret(BTreeMap<String, Version>);
+
+#[derive(Clone, Deserialize, Serialize)]
+struct Version {
+    id: String,
+    value: String,
+}
+
+/// The fields of all operations; each operation reads its own.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Request {
+    secret_id: String,
+    secret_string: Option<String>,
+    client_request_token: Option<String>,
+    version_stage: Option<String>,
+    #[serde(default = "current")]
+    version_stages: Vec<String>,
+    remove_from_version_id: Option<String>,
+    move_to_version_id: Option<String>,
+}
+
+fn current() -> Vec<String> {
+    vec![CURRENT.to_owned()]
+}
+
+/// A refusal: the exception of the service, and a message without any value.
+struct Refusal(&'static str, &'static str);
+
+const NO_SECRET: Refusal = Refusal("ResourceNotFoundException", "Secrets Manager can't find the specified secret.");
+const NO_VERSION: Refusal =
+    Refusal("ResourceNotFoundException", "Secrets Manager can't find the specified secret value.");
+
+impl SecretsManager {
+    /// The stand-in with the secrets of earlier runs.
+    pub fn new(kept: StateFile) -> Result<SecretsManager> {
+        let secrets = Mutex::new(kept.all(SECRETS)?.into_iter().collect());
+        Ok(SecretsManager(Arc::new(Inner { kept, secrets })))
+    }
+
+    /// The router at the SDK's endpoint.
+    pub fn router(&self) -> Router {
+        Router::new().route("/", post(answer)).with_state((self.clone(), true))
+    }
+
+    /// The router for other processes when the key is a real account's: every operation works, but no value
+    /// leaves it.
+    pub fn router_without_values(&self) -> Router {
+        Router::new().route("/", post(answer)).with_state((self.clone(), false))
+    }
+
+    /// Makes `value` the current one of the secret `name`, which is created if it does not exist. An
+    /// unchanged value makes no new version.
+    pub fn put(&self, name: &str, value: &str) -> Result<()> {
+        let mut secrets = self.secrets();
+        let secret = secrets.entry(name.to_owned()).or_default();
+        if secret.0.get(CURRENT).is_none_or(|current| current.value != value) {
+            secret.attach(CURRENT, &Version { id: Uuid::new_v4().to_string(), value: value.to_owned() });
+            self.0.kept.put(SECRETS, name, secret)?;
+        }
+        Ok(())
+    }
+
+    /// The current text of a secret, if there is one.
+    pub fn current(&self, name: &str) -> Option<String> {
+        Some(self.secrets().get(name)?.0.get(CURRENT)?.value.clone())
+    }
+
+    fn answer(&self, operation: &str, request: &Request) -> Result<Value, Refusal> {
+        let name = &request.secret_id;
+        let mut secrets = self.secrets();
+        let secret = secrets.get_mut(name).ok_or(NO_SECRET)?;
+        let mut answer = match operation {
+            "GetSecretValue" => secret.get(request)?,
+            "PutSecretValue" => secret.put(request)?,
+            "UpdateSecretVersionStage" => secret.update_stage(request)?,
+            "DescribeSecret" => secret.describe(),
+            _ => return Err(Refusal("UnknownOperationException", "This operation is not known here.")),
+        };
+        if matches!(operation, "PutSecretValue" | "UpdateSecretVersionStage") {
+            self.0.kept.put(SECRETS, name, secret).map_err(|error| {
+                tracing::error!(error = format!("{error:#}"), "a secret could not be kept");
+                Refusal("InternalServiceError", "An error occurred on the server side.")
+            })?;
+        }
+        answer["Name"] = json!(name);
+        answer["ARN"] = json!(format!("arn:aws:secretsmanager:eu-central-1:000000000000:secret:{name}"));
+        Ok(answer)
+    }
+
+    fn secrets(&self) -> MutexGuard<'_, BTreeMap<String, Secret>> {
+        self.0.secrets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Secret {
+    fn get(&self, request: &Request) -> Result<Value, Refusal> {
+        let stage = request.version_stage.as_deref().unwrap_or(CURRENT);
+        let Version { id, value } = self.0.get(stage).ok_or(NO_VERSION)?;
+        Ok(json!({"VersionId": id, "VersionStages": self.stages(id), "SecretString": value}))
+    }
+
+    /// Adds a version at the stages of the request.
+    fn put(&mut self, request: &Request) -> Result<Value, Refusal> {
+        let value = request.secret_string.clone();
+        let value = value.ok_or(Refusal("InvalidRequestException", "You must provide SecretString."))?;
+        let id = request.client_request_token.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
+        let version = Version { id, value };
+        for stage in &request.version_stages {
+            self.attach(stage, &version);
+        }
+        Ok(json!({"VersionId": version.id, "VersionStages": self.stages(&version.id)}))
+    }
+
+    /// Moves a stage between versions, or takes it off one. The request must name the version that has it.
+    fn update_stage(&mut self, request: &Request) -> Result<Value, Refusal> {
+        let refused = |message| Err(Refusal("InvalidParameterException", message));
+        let Some(stage) = &request.version_stage else { return refused("VersionStage is missing.") };
+        let at = self.0.get(stage).map(|version| &version.id);
+        match &request.move_to_version_id {
+            Some(to) if at == Some(to) => {}
+            _ if at != request.remove_from_version_id.as_ref() => {
+                return refused("RemoveFromVersionId must name the version that has the staging label.");
+            }
+            Some(to) => {
+                let version = self.0.values().find(|version| version.id == *to).ok_or(NO_VERSION)?.clone();
+                self.attach(stage, &version);
+            }
+            None if stage == CURRENT => return refused("AWSCURRENT can be moved, and not be removed."),
+            None => {
+                self.0.remove(stage);
+            }
+        }
+        Ok(json!({}))
+    }
+
+    fn describe(&self) -> Value {
+        let stages: BTreeMap<_, _> = self.0.values().map(|version| (&version.id, self.stages(&version.id))).collect();
+        json!({"VersionIdsToStages": stages})
+    }
+
+    /// Puts a stage on a version. What was current before becomes the previous one.
+    fn attach(&mut self, stage: &str, version: &Version) {
+        let before = self.0.insert(stage.to_owned(), version.clone()).filter(|before| before.id != version.id);
+        if let Some(before) = before.filter(|_| stage == CURRENT) {
+            self.0.insert(PREVIOUS.to_owned(), before);
+        }
+    }
+
+    fn stages(&self, id: &str) -> Vec<&str> {
+        self.0.iter().filter(|(_, version)| version.id == id).map(|(stage, _)| stage.as_str()).collect()
+    }
+}
+
+async fn answer(
+    State((secrets, hands_out)): State<(SecretsManager, bool)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+    let operation = target.trim_start_matches("secretsmanager.");
+    let answered = match serde_json::from_slice(&body) {
+        Ok(_) if operation == "GetSecretValue" && !hands_out => {
+            Err(Refusal("AccessDeniedException", "The key of a real account is handed to nobody."))
+        }
+        Ok(request) => secrets.answer(operation, &request),
+        // serde's own message may quote a value.
+        Err(_) => Err(Refusal("SerializationException", "The request is not the JSON of this operation.")),
+    };
+    match answered {
+        Ok(answer) => Json(answer).into_response(),
+        Err(Refusal(kind, message)) => {
+            let status = match kind {
+                "InternalServiceError" => StatusCode::INTERNAL_SERVER_ERROR,
+                _ => StatusCode::BAD_REQUEST,
+            };
+            (status, Json(json!({"__type": kind, "message": message}))).into_response()
+        }
+    }
+}
