@@ -24,7 +24,7 @@ use tracing_subscriber::layer::SubscriberExt;
 
 use crate::aws::invoke::logs::{Keep, Logs};
 use crate::aws::schedules::SyncEvery;
-use crate::aws::ses::check_relay;
+use crate::aws::ses::Relay;
 use crate::command::demo;
 use crate::command::folder::Folder;
 use crate::command::keys::{self, KeysOptions};
@@ -63,8 +63,8 @@ struct Serve {
     #[command(flatten)]
     account: Account,
     /// Relay each accepted mail to a real mail server as well
-    #[arg(long, value_name = "smtp://HOST:PORT", value_parser = check_relay)]
-    smtp: Option<String>,
+    #[arg(long, value_name = "smtp://HOST:PORT")]
+    smtp: Option<Relay>,
     /// How long after a sync the next one runs by itself; 0 means never
     #[arg(long, default_value = "24h", value_name = "DURATION", value_parser = sync_every)]
     sync_every: SignedDuration,

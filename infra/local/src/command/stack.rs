@@ -15,18 +15,17 @@ use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::store::Table;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use tokio::net::TcpListener;
 
 use crate::aws::engine::{Engine, Place};
-use crate::aws::inbox::{Inbox, InboxGuide, KnownLogin};
+use crate::aws::inbox::{self, InboxGuide, KnownLogin};
 use crate::aws::invoke::in_process::InProcess;
 use crate::aws::invoke::logs::Logs;
 use crate::aws::invoke::{Between, Invoke, Settings};
 use crate::aws::pump::Pump;
 use crate::aws::schedules::{Schedules, SyncEvery};
 use crate::aws::secrets_manager::SecretsManager;
-use crate::aws::ses::Ses;
+use crate::aws::ses::{Relay, Ses};
 use crate::aws::template::Template;
 use crate::aws::{self, Services, gateway};
 use crate::base::clock::StackClock;
@@ -61,7 +60,7 @@ pub struct Options {
     pub begins_at: Option<Timestamp>,
     pub admins: Vec<EmailAddress>,
     pub provider: ProviderAt,
-    pub smtp: Option<String>,
+    pub smtp: Option<Relay>,
     pub sync_every: SyncEvery,
     /// What stands between the functions and what they call.
     pub between: Option<Arc<dyn Between>>,
@@ -131,8 +130,8 @@ impl Stack {
         let mut servers = Servers::new();
 
         let ses = Ses::new(kept.clone(), clock.as_clock())?;
-        if let Some(relay) = &options.smtp {
-            ses.set_relay(relay)?;
+        if let Some(relay) = options.smtp {
+            ses.set_relay(relay);
         }
         // The key of a real account is not stored.
         let own_account = matches!(options.provider, ProviderAt::BuiltIn);
@@ -199,8 +198,8 @@ impl Stack {
             settle: settle.clone(),
         };
         let who = who_may_sign_in(&kept, &config)?;
-        let inbox = Inbox::new(ses.clone(), emit_to(&invoke, template), who);
-        let inbox_origin = servers.run(listen(0).await?, inbox.router().merge(control::router(control)))?;
+        let inbox = inbox::router(ses.clone(), invoke.clone(), who);
+        let inbox_origin = servers.run(listen(0).await?, inbox.merge(control::router(control)))?;
 
         let deployment = deployment(&config, &clock).await?;
         let ready = Ready {
@@ -305,20 +304,6 @@ fn who_may_sign_in(kept: &StateFile, config: &Config) -> Result<InboxGuide> {
         None => config.admins.iter().map(admin).collect(),
     };
     Ok(InboxGuide { web: config.origin.as_str().to_owned(), people })
-}
-
-/// The receiver of SES events: the functions that the template subscribes.
-fn emit_to(invoke: &Arc<dyn Invoke>, template: &Template) -> crate::aws::inbox::Emit {
-    let (invoke, listeners) = (invoke.clone(), template.hear_mail_events.clone());
-    Arc::new(move |event: Value| {
-        let (invoke, listeners) = (invoke.clone(), listeners.clone());
-        Box::pin(async move {
-            for function in listeners {
-                invoke.invoke(function, event.clone()).await?;
-            }
-            Ok(())
-        })
-    })
 }
 
 /// A key in the provider's format.

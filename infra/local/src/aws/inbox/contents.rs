@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mail_parser::{HeaderName, Message, MessageParser, MimeHeaders, PartType};
+use mail_parser::{MessageParser, MessagePart, MimeHeaders, PartType};
 
 /// A parsed mail. It has no `Debug`, since it may hold a link that signs somebody in.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -33,35 +33,32 @@ pub struct Attachment {
 impl Contents {
     /// The content of these bytes. It is empty if they are no mail.
     pub fn of(raw: &[u8]) -> Contents {
-        let headers = headers(raw);
-        let header =
-            |name: &str| headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.clone());
-        let Some(message) = MessageParser::default().parse(raw) else {
+        // Headers that are not needed to find the parts are read as text, which decodes encoded words only.
+        let parser = MessageParser::new().with_mime_headers().default_header_text();
+        let Some(message) = parser.parse(raw) else {
             return Contents::default();
         };
-        let text = message.text_bodies().find_map(|part| match &part.body {
-            PartType::Text(text) => Some(plain(text)),
-            _ => None,
-        });
-        let html = message.html_bodies().find_map(|part| match &part.body {
-            PartType::Html(html) => Some(plain(html)),
-            _ => None,
-        });
-        let attachments = message.attachments().map(|part| Attachment {
-            name: part.attachment_name().map(str::to_owned),
-            media_type: part.content_type().map_or_else(
-                || "application/octet-stream".to_owned(),
-                |kind| format!("{}/{}", kind.ctype(), kind.subtype().unwrap_or("octet-stream")),
-            ),
-            content_id: part.content_id().map(str::to_owned),
-            bytes: part.contents().to_vec(),
-        });
+        let mut headers = BTreeMap::<String, String>::new();
+        for (header, (name, raw)) in message.headers().iter().zip(message.headers_raw()) {
+            let value = header.value().as_text().unwrap_or(raw).trim();
+            let joined = headers.entry(name.to_owned()).or_default();
+            joined.push_str(if joined.is_empty() { "" } else { ", " });
+            joined.push_str(value);
+        }
+        let header =
+            |name: &str| headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value);
         Contents {
-            subject: header("Subject").unwrap_or_default(),
-            kind: header("X-Bursar-Mail"),
-            text,
-            html,
-            attachments: attachments.collect(),
+            subject: header("Subject").cloned().unwrap_or_default(),
+            kind: header("X-Bursar-Mail").cloned(),
+            text: message.text_bodies().find_map(|part| match &part.body {
+                PartType::Text(text) => Some(text.replace("\r\n", "\n")),
+                _ => None,
+            }),
+            html: message.html_bodies().find_map(|part| match &part.body {
+                PartType::Html(html) => Some(html.replace("\r\n", "\n")),
+                _ => None,
+            }),
+            attachments: message.attachments().map(Attachment::of).collect(),
             headers,
         }
     }
@@ -79,21 +76,14 @@ impl Contents {
     }
 }
 
-fn headers(raw: &[u8]) -> BTreeMap<String, String> {
-    let mut headers = BTreeMap::<String, String>::new();
-    // Every header is parsed as unstructured text, which only decodes encoded words and folding. The
-    // library applies the default only if a header is named.
-    let message = MessageParser::new().header_text(HeaderName::Subject).default_header_text().parse_headers(raw);
-    for header in message.iter().flat_map(Message::headers) {
-        let value = header.value().as_text().unwrap_or_default().trim();
-        headers
-            .entry(header.name().to_owned())
-            .and_modify(|before| *before = format!("{before}, {value}"))
-            .or_insert_with(|| value.to_owned());
+impl Attachment {
+    fn of(part: &MessagePart<'_>) -> Attachment {
+        let media_type = part.content_type().and_then(|kind| Some(format!("{}/{}", kind.ctype(), kind.subtype()?)));
+        Attachment {
+            name: part.attachment_name().map(str::to_owned),
+            media_type: media_type.unwrap_or_else(|| "application/octet-stream".to_owned()),
+            content_id: part.content_id().map(str::to_owned),
+            bytes: part.contents().to_vec(),
+        }
     }
-    headers
-}
-
-fn plain(text: &str) -> String {
-    text.replace("\r\n", "\n")
 }

@@ -4,39 +4,35 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anyhow::Result;
+use askama::Template;
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
 use http::StatusCode;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use jiff::Timestamp;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::aws::invoke::Invoke;
 use crate::aws::ses::{Fault, Mail, Ses};
+use crate::base::function::FunctionName;
 
 mod contents;
 mod event;
-mod page;
 
-pub use contents::{Attachment, Contents};
-pub use event::Event;
+pub use contents::Contents;
+use event::Event;
 
-/// The receiver of events: it gets what Lambda would pass to `mail`, and returns when that is handled.
-pub type Emit = Arc<dyn Fn(Value) -> BoxFuture<'static, Result<()>> + Send + Sync>;
+/// The number of mails in the list; `GET /mails` has all.
+const LISTED: usize = 200;
 
-/// A handle to the inbox. Clones share its mails.
-#[derive(Clone)]
-pub struct Inbox {
-    ses: Ses,
-    emit: Emit,
-    who: Arc<InboxGuide>,
-}
+/// The policy of a mail's frame: its own styles and pictures, but no scripts, forms or requests. Its links
+/// open outside the frame.
+const FRAME_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; base-uri 'none'; \
+    frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox";
 
 /// The addresses that may sign in, and where: what a newcomer must know first.
 #[derive(Clone, Debug, Default)]
@@ -54,9 +50,16 @@ pub struct KnownLogin {
     pub as_whom: String,
 }
 
-/// A mail in the answer of `GET /mails`.
+#[derive(Clone)]
+struct Inbox {
+    ses: Ses,
+    invoke: Arc<dyn Invoke>,
+    who: Arc<InboxGuide>,
+}
+
+/// A mail in the answer of `GET /mails`, and on the pages.
 #[derive(Serialize)]
-struct MailSummary {
+struct ReadMail {
     id: String,
     at: Timestamp,
     from: String,
@@ -68,8 +71,24 @@ struct MailSummary {
     html: Option<String>,
 }
 
+#[derive(Template)]
+#[template(path = "inbox/list.html")]
+struct ListPage {
+    who: Arc<InboxGuide>,
+    relay: Option<String>,
+    in_all: usize,
+    /// Newest first.
+    mails: Vec<ReadMail>,
+}
+
+#[derive(Template)]
+#[template(path = "inbox/mail.html")]
+struct MailPage {
+    mail: ReadMail,
+}
+
 #[derive(Deserialize)]
-struct EventAsked {
+struct EventRequest {
     mail: String,
     #[serde(rename = "type")]
     event: Event,
@@ -77,31 +96,55 @@ struct EventAsked {
 }
 
 #[derive(Deserialize)]
-struct FaultAsked {
+struct FaultRequest {
     kind: Fault,
     times: u32,
     to: Option<String>,
 }
 
-impl Inbox {
-    pub fn new(ses: Ses, emit: Emit, who: InboxGuide) -> Inbox {
-        Inbox { ses, emit, who: Arc::new(who) }
-    }
+/// The routes of the inbox.
+pub fn router(ses: Ses, invoke: Arc<dyn Invoke>, who: InboxGuide) -> Router {
+    let css = || async { ([(CONTENT_TYPE, "text/css")], include_str!("../../../templates/inbox/inbox.css")) };
+    Router::new()
+        .route("/", get(list))
+        .route("/inbox.css", get(css))
+        .route("/read/{id}", get(read))
+        .route("/read/{id}/html", get(frame))
+        .route("/mails", get(mails))
+        .route("/mails/{id}", get(source))
+        .route("/mails/faults", post(faults))
+        .route("/events", post(events))
+        .with_state(Inbox { ses, invoke, who: Arc::new(who) })
+}
 
-    /// The routes of the inbox.
-    pub fn router(&self) -> Router {
-        Router::new()
-            .route("/mails", get(mails))
-            .route("/mails/{id}", get(source))
-            .route("/mails/faults", post(faults))
-            .route("/events", post(events))
-            .merge(page::router())
-            .with_state(self.clone())
+async fn list(State(inbox): State<Inbox>) -> Response {
+    let mails = inbox.ses.mails();
+    page(&ListPage {
+        who: inbox.who,
+        relay: inbox.ses.relay(),
+        in_all: mails.len(),
+        mails: mails.into_iter().rev().take(LISTED).map(ReadMail::of).collect(),
+    })
+}
+
+async fn read(State(inbox): State<Inbox>, Path(id): Path<String>) -> Response {
+    match inbox.ses.mail(&id) {
+        Some(mail) => page(&MailPage { mail: ReadMail::of(mail) }),
+        None => no_such_mail(),
     }
 }
 
-async fn mails(State(inbox): State<Inbox>) -> Json<Vec<MailSummary>> {
-    Json(inbox.ses.mails().into_iter().map(MailSummary::of).collect())
+/// The HTML of a mail, for its frame.
+async fn frame(State(inbox): State<Inbox>, Path(id): Path<String>) -> Response {
+    let html = inbox.ses.mail(&id).and_then(|mail| Contents::of(&mail.raw).html_with_pictures());
+    let Some(html) = html else { return no_such_mail() };
+    // Without this target a link would open inside the frame, where no page allows itself to be shown.
+    let html = format!("<!doctype html><base target=\"_blank\">{html}");
+    ([(CONTENT_SECURITY_POLICY, FRAME_POLICY)], Html(html)).into_response()
+}
+
+async fn mails(State(inbox): State<Inbox>) -> Json<Vec<ReadMail>> {
+    Json(inbox.ses.mails().into_iter().map(ReadMail::of).collect())
 }
 
 async fn source(State(inbox): State<Inbox>, Path(id): Path<String>) -> Response {
@@ -112,52 +155,53 @@ async fn source(State(inbox): State<Inbox>, Path(id): Path<String>) -> Response 
 }
 
 async fn events(State(inbox): State<Inbox>, body: Bytes) -> Response {
-    let asked: EventAsked = match understood(&body) {
-        Ok(asked) => asked,
-        Err(refusal) => return refusal.into_response(),
+    let request: EventRequest = match Json::from_bytes(&body) {
+        Ok(Json(request)) => request,
+        Err(rejection) => return rejection.into_response(),
     };
-    let Some(mail) = inbox.ses.mail(&asked.mail) else {
-        return no_such_mail();
-    };
-    let is_permanent = asked.permanent.unwrap_or(true);
-    if asked.event == Event::Complaint || (asked.event == Event::Bounce && is_permanent) {
-        inbox.ses.suppress(&mail);
-    }
-    let event = event::notification(&mail, asked.event, is_permanent, inbox.ses.now());
-    match (inbox.emit)(event).await {
-        Ok(()) => Json(json!({})).into_response(),
-        Err(error) => {
-            let sentence = format!("The event could not be handed over: {error:#}.\n");
-            (StatusCode::BAD_GATEWAY, sentence).into_response()
-        }
+    let Some(mail) = inbox.ses.mail(&request.mail) else { return no_such_mail() };
+    let event = event::notification(&mail, request.event, request.permanent.unwrap_or(true), inbox.ses.now());
+    match inbox.invoke.invoke(FunctionName::Mail, event).await {
+        Ok(_) => Json(json!({})).into_response(),
+        Err(error) => (StatusCode::BAD_GATEWAY, format!("The event was not handled: {error:#}.\n")).into_response(),
     }
 }
 
 async fn faults(State(inbox): State<Inbox>, body: Bytes) -> Response {
-    let asked: FaultAsked = match understood(&body) {
-        Ok(asked) => asked,
-        Err(refusal) => return refusal.into_response(),
+    let request: FaultRequest = match Json::from_bytes(&body) {
+        Ok(Json(request)) => request,
+        Err(rejection) => return rejection.into_response(),
     };
-    match asked.times {
-        0 => inbox.ses.lift_faults(asked.to.as_deref()),
-        times => inbox.ses.fail_next(asked.kind, times, asked.to.as_deref()),
+    match request.times {
+        0 => inbox.ses.lift_faults(request.to.as_deref()),
+        times => inbox.ses.fail_next(request.kind, times, request.to.as_deref()),
     }
-    Json(json!({})).into_response()
+    Json::<Value>(json!({})).into_response()
 }
 
-fn understood<T: DeserializeOwned>(body: &[u8]) -> Result<T, (StatusCode, String)> {
-    let malformed = |error| format!("The body is not the JSON that is wanted here: {error}.\n");
-    serde_json::from_slice(body).map_err(|error| (StatusCode::BAD_REQUEST, malformed(error)))
+fn page(page: &impl Template) -> Response {
+    match page.render() {
+        Ok(html) => Html(html).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "a page of the inbox could not be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
 }
 
 fn no_such_mail() -> Response {
     (StatusCode::NOT_FOUND, "There is no such mail here.\n").into_response()
 }
 
-impl MailSummary {
-    fn of(mail: Mail) -> MailSummary {
+impl ReadMail {
+    fn of(mail: Mail) -> ReadMail {
         let Contents { subject, kind, headers, text, html, .. } = Contents::of(&mail.raw);
         let Mail { id, at, from, to, .. } = mail;
-        MailSummary { id, at, from, to, subject, kind, headers, text, html }
+        ReadMail { id, at, from, to, subject, kind, headers, text, html }
+    }
+
+    /// The time of acceptance, as the pages show it.
+    fn when(&self) -> String {
+        self.at.strftime("%-d %b %Y, %H:%M UTC").to_string()
     }
 }

@@ -1,52 +1,93 @@
 //! The stand-in for SES: accepts mail over the Query protocol of `aws-sdk-ses`, keeps it, and may relay it
 //! to a real mail server. It can be set to fail. Pages and JSON are left to `inbox`.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Form, Router};
 use bursar_core::clock::Clock;
+use bytes::Bytes;
+use data_encoding::BASE64;
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
 use jiff::{SignedDuration, Timestamp};
+use lettre::Address;
+use lettre::address::Envelope;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
+use crate::base::serve::no_answer;
 use crate::base::state_file::StateFile;
 
-mod answer;
-mod fault;
-mod fields;
-mod mail;
-mod query;
 mod relay;
-mod submission;
-#[cfg(test)]
-mod tests;
 
-use answer::Refusal;
-use fault::Faults;
-use relay::Relay;
-
-pub use fault::Fault;
-pub use mail::Mail;
+pub use relay::Relay;
 
 const MAILS: &str = "mails";
+const NOT_VERIFIED: &str =
+    "Email address is not verified. The following identities failed the check in region US-EAST-1:";
 const DAY: SignedDuration = SignedDuration::from_hours(24);
-
-/// Checks the URL of a mail server, as [`Ses::set_relay`] takes it.
-pub fn check_relay(url: &str) -> Result<String, String> {
-    relay::Relay::to(url).map(|_| url.to_owned()).map_err(|error| error.to_string())
-}
-
-/// A handle to the stand-in. Clones share its mails, faults, quota and relay.
-#[derive(Clone)]
-pub struct Ses(Arc<Inner>);
 
 /// The message of AWS for an account that it has stopped after too many bounces.
 pub const PAUSED: &str = "Sending paused for this account. For more information, please check the inbox of the email address \
                           associated with your AWS account.";
 
-/// The answer of `GetSendQuota`: recipients in 24 hours and in a second. The rate is enforced only after
-/// `keep_to_rate`.
+/// A handle to the stand-in. Clones share its mails, faults and account.
+#[derive(Clone)]
+pub struct Ses(Arc<Inner>);
+
+struct Inner {
+    kept: StateFile,
+    clock: Clock,
+    state: Mutex<Sending>,
+}
+
+struct Sending {
+    mails: Vec<Mail>,
+    /// The number of mails that `unread` has returned.
+    read: usize,
+    /// The fault of the next sends and their number, for one address in lower case or for all.
+    faults: BTreeMap<Option<String>, (Fault, u32)>,
+    account: Account,
+    relay: Option<Relay>,
+}
+
+/// An accepted mail. It may contain a link that signs somebody in, so it has no `Debug`.
+#[derive(Clone, Deserialize, Serialize)]
+pub struct Mail {
+    /// The message id in the answer of SES.
+    pub id: String,
+    /// The time of acceptance by the product's clock.
+    pub at: Timestamp,
+    /// The envelope's sender.
+    pub from: String,
+    /// The envelope's recipients.
+    pub to: Vec<String>,
+    /// The message (RFC 822), byte for byte. It is stored beside the rest, in base64.
+    #[serde(skip)]
+    pub raw: Bytes,
+    pub configuration_set: Option<String>,
+}
+
+/// A way for a send to fail.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Fault {
+    /// `Throttling`: to be retried later.
+    Throttle,
+    /// `MessageRejected`: final.
+    Reject,
+    /// The mail is accepted and kept, and the answer is lost.
+    Lose,
+    /// An internal failure: 500.
+    Fail,
+}
+
+/// The answer of `GetSendQuota`: recipients in 24 hours, which is enforced, and in a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
     pub per_day: u32,
@@ -54,76 +95,57 @@ pub struct Quota {
 }
 
 impl Quota {
-    /// The quota of a new account in the sandbox.
-    pub const SANDBOX: Quota = Quota { per_day: 200, per_second: 1 };
+    const SANDBOX: Quota = Quota { per_day: 200, per_second: 1 };
     /// The quota of an account just out of the sandbox.
     pub const PRODUCTION: Quota = Quota { per_day: 50_000, per_second: 14 };
 }
 
-struct Inner {
-    kept: StateFile,
-    clock: Clock,
-    state: Mutex<State>,
-}
-
-struct State {
-    mails: Vec<Mail>,
-    /// The number of mails that `unread` has returned.
-    read: usize,
-    faults: Faults,
+/// The state of the account with AWS.
+struct Account {
     quota: Quota,
-    /// Whether the customer has sending enabled for the account.
+    /// Whether its customer has sending enabled.
     enabled: bool,
-    /// The message for an account that AWS has stopped.
+    /// The message with which AWS has stopped it.
     stopped: Option<String>,
-    /// The configuration sets that exist; `None` accepts any.
-    sets: Option<BTreeSet<String>>,
-    /// Whether the sender is a verified identity.
     sender_verified: bool,
     /// In the sandbox, the addresses and domains that may be mailed.
-    verified: Option<Vec<String>>,
-    /// The length of a second, and the times of the last ten seconds' mails, if the rate is enforced.
-    of_late: Option<(Duration, VecDeque<Instant>)>,
-    /// The account's suppression list, in lower case.
-    suppressed: BTreeSet<String>,
-    /// The mails that were accepted for suppressed addresses, and not delivered.
-    undelivered: Vec<Mail>,
-    relay: Option<Relay>,
+    sandbox: Option<Vec<String>>,
+    /// The configuration sets that exist; `None` accepts any.
+    sets: Option<Vec<String>>,
 }
 
-/// The outcome of a mail that was submitted and parsed.
-enum Outcome {
-    Accepted(String),
-    /// Accepted and kept, but the client gets no answer.
-    AnswerLost,
-    Refused(Refusal),
+/// A refusal: the code and the message of SES.
+#[derive(Debug)]
+struct Refusal(&'static str, String);
+
+impl Refusal {
+    fn new(code: &'static str, message: impl Into<String>) -> Refusal {
+        Refusal(code, message.into())
+    }
 }
 
 impl Ses {
     /// The stand-in with the mails of earlier runs, the quota of production, no faults and no relay.
     pub fn new(kept: StateFile, clock: Clock) -> Result<Ses> {
-        let mails = kept.all(MAILS)?.into_iter().map(|(_, mail)| mail).collect();
-        let state = State {
-            mails,
-            read: 0,
-            faults: Faults::default(),
+        let mails = kept.all::<(Mail, String)>(MAILS)?.into_iter();
+        let mails =
+            mails.map(|(_, (mail, raw))| anyhow::Ok(Mail { raw: BASE64.decode(raw.as_bytes())?.into(), ..mail }));
+        let account = Account {
             quota: Quota::PRODUCTION,
             enabled: true,
             stopped: None,
-            sets: None,
             sender_verified: true,
-            verified: None,
-            of_late: None,
-            suppressed: BTreeSet::new(),
-            undelivered: Vec::new(),
-            relay: None,
+            sandbox: None,
+            sets: None,
         };
+        let state =
+            Sending { mails: mails.collect::<Result<_>>()?, read: 0, faults: BTreeMap::new(), account, relay: None };
         Ok(Ses(Arc::new(Inner { kept, clock, state: Mutex::new(state) })))
     }
 
     /// The router at the SDK's endpoint.
     pub fn router(&self) -> Router {
-        query::router(self.clone())
+        Router::new().route("/", post(answer)).layer(DefaultBodyLimit::disable()).with_state(self.clone())
     }
 
     /// Every accepted mail, oldest first.
@@ -133,8 +155,7 @@ impl Ses {
 
     /// The accepted mails to one address, oldest first.
     pub fn mails_to(&self, address: &str) -> Vec<Mail> {
-        let is_to = |mail: &&Mail| mail.to.iter().any(|to| to.eq_ignore_ascii_case(address));
-        self.state().mails.iter().filter(is_to).cloned().collect()
+        self.state().mails.iter().filter(|mail| mail.is_to(address)).cloned().collect()
     }
 
     /// The mails since the last call, oldest first.
@@ -150,82 +171,60 @@ impl Ses {
         self.state().mails.iter().find(|mail| mail.id == id).cloned()
     }
 
-    /// The accepted mails to suppressed addresses, which were not delivered.
-    pub fn undelivered(&self) -> Vec<Mail> {
-        self.state().undelivered.clone()
-    }
-
-    /// Puts the recipients of a mail on the account's suppression list. The stack's configuration set
-    /// exempts its mails from that.
-    pub fn suppress(&self, mail: &Mail) {
-        if mail.configuration_set.is_none() {
-            self.state().suppressed.extend(mail.to.iter().map(|to| to.to_lowercase()));
-        }
-    }
-
     /// Makes the next `times` sends fail in this way, those to the address `to` if there is one. Earlier
     /// faults of that scope are forgotten. A fault of an address goes before one for all.
     pub fn fail_next(&self, fault: Fault, times: u32, to: Option<&str>) {
-        self.state().faults.set(fault, times, to);
+        self.state().faults.insert(to.map(str::to_lowercase), (fault, times));
     }
 
     /// Ends the faults of an address, or all of them.
     pub fn lift_faults(&self, to: Option<&str>) {
-        self.state().faults.lift(to);
+        let to = to.map(str::to_lowercase);
+        self.state().faults.retain(|scope, _| to.is_some() && *scope != to);
     }
 
     pub fn set_quota(&self, quota: Quota) {
-        self.state().quota = quota;
-    }
-
-    /// Enforces the quota's rate from now on: a short burst passes, ten seconds of it do not. `second` is
-    /// the length of a second for callers that wait only a part of each pause.
-    pub fn keep_to_rate(&self, second: Duration) {
-        self.state().of_late = Some((second, VecDeque::new()));
+        self.state().account.quota = quota;
     }
 
     /// Restricts the configuration sets to these from now on.
     pub fn know_sets(&self, sets: &[&str]) {
-        self.state().sets = Some(sets.iter().map(|&set| set.to_owned()).collect());
+        self.state().account.sets = Some(sets.iter().map(|&set| set.to_owned()).collect());
     }
 
     /// Puts the account into the sandbox, where only these addresses and domains may be mailed.
     pub fn set_sandbox(&self, verified: &[&str]) {
-        let mut state = self.state();
-        state.quota = Quota::SANDBOX;
-        state.verified = Some(verified.iter().map(|address| address.to_lowercase()).collect());
-    }
-
-    /// Sets whether the sender of all mails is a verified identity.
-    pub fn set_sender_verified(&self, verified: bool) {
-        self.state().sender_verified = verified;
+        let account = &mut self.state().account;
+        account.quota = Quota::SANDBOX;
+        account.sandbox = Some(verified.iter().map(|identity| identity.to_lowercase()).collect());
     }
 
     /// Lets the account out of the sandbox, with the quota of production.
     pub fn leave_sandbox(&self) {
-        let mut state = self.state();
-        (state.quota, state.verified) = (Quota::PRODUCTION, None);
+        let account = &mut self.state().account;
+        account.quota = Quota::PRODUCTION;
+        account.sandbox = None;
+    }
+
+    /// Sets whether the sender of all mails is a verified identity.
+    pub fn set_sender_verified(&self, verified: bool) {
+        self.state().account.sender_verified = verified;
     }
 
     /// Pauses or resumes sending for the whole account, as its customer may.
     pub fn set_enabled(&self, enabled: bool) {
-        self.state().enabled = enabled;
+        self.state().account.enabled = enabled;
     }
 
     /// Stops sending for the whole account with this message, as AWS does, or allows it again. The
     /// account's status still says that sending is enabled.
     pub fn set_stopped_by_aws(&self, words: Option<&str>) {
-        self.state().stopped = words.map(str::to_owned);
+        self.state().account.stopped = words.map(str::to_owned);
     }
 
-    fn is_enabled(&self) -> bool {
-        self.state().enabled
-    }
-
-    /// Relays each accepted mail from now on to the mail server at `smtp://host:port`, before SES answers.
-    pub fn set_relay(&self, url: &str) -> Result<()> {
-        self.state().relay = Some(Relay::to(url)?);
-        Ok(())
+    /// Relays each accepted mail from now on, before SES answers.
+    pub fn set_relay(&self, relay: Relay) {
+        self.state().relay = Some(relay);
     }
 
     /// The mail server of the relay, as `host:port`.
@@ -238,104 +237,166 @@ impl Ses {
         self.0.clock.now()
     }
 
-    fn quota(&self) -> (Quota, usize) {
-        let (now, state) = (self.now(), self.state());
-        (state.quota, state.sent_since(now - DAY))
-    }
-
-    async fn accept(&self, mail: Mail) -> Result<Outcome> {
-        let fault = self.state().faults.next(&mail.to);
-        let refusal = match fault {
-            Some(Fault::Throttle) => Some(Refusal::Throttled("Maximum sending rate exceeded.".into())),
-            Some(Fault::Reject) => Some(Refusal::Rejected("The message was refused.".into())),
-            Some(Fault::Fail) => Some(Refusal::Failed),
-            Some(Fault::Lose) | None => self.refusal(&mail),
+    /// Accepts the mail of a form. `None` if it was accepted and the answer is to be lost.
+    async fn send(&self, form: &BTreeMap<String, String>) -> Result<Option<String>, Refusal> {
+        let Some((mail, envelope)) = mail_in(form, self.now()) else {
+            let message = "Source, Destinations or RawMessage.Data is missing or illegal.";
+            return Err(Refusal::new("InvalidParameterValue", message));
         };
-        if let Some(refusal) = refusal {
-            return Ok(Outcome::Refused(refusal));
-        }
-        let is_suppressed = |state: &State| mail.to.iter().any(|to| state.suppressed.contains(&to.to_lowercase()));
-        if mail.configuration_set.is_none() && is_suppressed(&self.state()) {
-            let id = mail.id.clone();
-            self.state().undelivered.push(mail);
-            return Ok(Outcome::Accepted(id));
-        }
-        let relay = self.state().relay.clone();
-        if let Some(relay) = relay
-            && let Err(refusal) = relay.hand_on(&mail).await
-        {
-            return Ok(Outcome::Refused(refusal));
-        }
         let id = mail.id.clone();
-        self.keep(mail)?;
-        Ok(if fault == Some(Fault::Lose) { Outcome::AnswerLost } else { Outcome::Accepted(id) })
-    }
-
-    fn refusal(&self, mail: &Mail) -> Option<Refusal> {
-        if !self.is_enabled() {
-            return Some(Refusal::Paused);
+        let (fault, relay) = {
+            let mut state = self.state();
+            let fault = state.next_fault(&mail);
+            match fault {
+                Some(Fault::Throttle) => return Err(Refusal::new("Throttling", "Maximum sending rate exceeded.")),
+                Some(Fault::Reject) => return Err(Refusal::new("MessageRejected", "The message was refused.")),
+                Some(Fault::Fail) => return Err(Refusal::new("InternalFailure", "An internal failure occurred.")),
+                Some(Fault::Lose) | None => state.check(&mail)?,
+            }
+            (fault, state.relay.clone())
+        };
+        if let Some(relay) = relay {
+            relay.hand_on(&envelope, &mail.raw).await?;
         }
-        if let Some(words) = self.state().stopped.clone() {
-            return Some(Refusal::Rejected(words));
-        }
-        let is_known = |set: &String| self.state().sets.as_ref().is_none_or(|sets| sets.contains(set));
-        if let Some(set) = mail.configuration_set.as_ref().filter(|set| !is_known(set)) {
-            return Some(Refusal::UnknownSet(set.clone()));
-        }
-        let verified = self.state().verified.clone();
-        let is_unknown = |address: &&String| verified.as_ref().is_some_and(|verified| !covers(verified, address));
-        let sender = (!self.state().sender_verified).then_some(&mail.from);
-        let recipients = mail.to.iter().filter(is_unknown);
-        let unknown: Vec<&str> = sender.into_iter().chain(recipients).map(String::as_str).collect();
-        if !unknown.is_empty() {
-            return Some(Refusal::Rejected(format!(
-                "Email address is not verified. The following identities failed the check in region US-EAST-1: {}",
-                unknown.join(", ")
-            )));
-        }
-        self.over_quota(mail.to.len()).or_else(|| self.over_rate())
-    }
-
-    fn over_rate(&self) -> Option<Refusal> {
-        let mut state = self.state();
-        let most = 10 * state.quota.per_second as usize;
-        let (second, accepted) = state.of_late.as_mut()?;
-        accepted.retain(|at| at.elapsed() < *second * 10);
-        if accepted.len() >= most {
-            return Some(Refusal::Throttled("Maximum sending rate exceeded.".into()));
-        }
-        accepted.push_back(Instant::now());
-        None
-    }
-
-    fn over_quota(&self, recipients: usize) -> Option<Refusal> {
-        let (quota, sent) = self.quota();
-        let over = sent + recipients > quota.per_day as usize;
-        over.then(|| Refusal::Throttled("Daily message quota exceeded.".into()))
+        self.keep(mail).map_err(|error| {
+            tracing::error!(error = format!("{error:#}"), "a mail could not be kept");
+            Refusal::new("InternalFailure", "The mail could not be kept.")
+        })?;
+        Ok((fault != Some(Fault::Lose)).then_some(id))
     }
 
     fn keep(&self, mail: Mail) -> Result<()> {
         let mut state = self.state();
         // Nothing is ever removed, so the number of mails is a valid order.
-        self.0.kept.put(MAILS, &format!("{:012}", state.mails.len()), &mail)?;
+        let number = format!("{:012}", state.mails.len());
+        self.0.kept.put(MAILS, &number, &(&mail, BASE64.encode(&mail.raw)))?;
         state.mails.push(mail);
         Ok(())
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Sending> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether one of these identities is the address, or its domain.
-fn covers(verified: &[String], address: &str) -> bool {
-    let address = address.to_lowercase();
-    let domain = address.rsplit_once('@').map(|(_, domain)| domain);
-    verified.iter().any(|identity| *identity == address || Some(identity.as_str()) == domain)
+impl Sending {
+    /// The fault of this send, which the call uses up.
+    fn next_fault(&mut self, mail: &Mail) -> Option<Fault> {
+        self.faults.retain(|_, (_, times)| *times > 0);
+        let concerned = |scope: &&Option<String>| scope.as_ref().is_none_or(|address| mail.is_to(address));
+        // `None` is the least key, so the fault of an address is the last.
+        let scope = self.faults.keys().rfind(concerned)?.clone();
+        let (fault, times) = self.faults.get_mut(&scope)?;
+        *times -= 1;
+        Some(*fault)
+    }
+
+    /// Refuses a mail that the account may not send.
+    fn check(&self, mail: &Mail) -> Result<(), Refusal> {
+        let account = &self.account;
+        if !account.enabled {
+            let message = "Email sending is disabled for this account.";
+            return Err(Refusal::new("AccountSendingPausedException", message));
+        }
+        if let Some(words) = &account.stopped {
+            return Err(Refusal::new("MessageRejected", words));
+        }
+        if let (Some(set), Some(sets)) = (&mail.configuration_set, &account.sets)
+            && !sets.contains(set)
+        {
+            let message = format!("Configuration set <{set}> does not exist.");
+            return Err(Refusal::new("ConfigurationSetDoesNotExist", message));
+        }
+        let sender = (!account.sender_verified).then_some(&mail.from);
+        let recipients = mail.to.iter().filter(|to| !account.may_mail(to));
+        let unknown: Vec<&str> = sender.into_iter().chain(recipients).map(String::as_str).collect();
+        if !unknown.is_empty() {
+            let unknown = unknown.join(", ");
+            return Err(Refusal::new("MessageRejected", format!("{NOT_VERIFIED} {unknown}")));
+        }
+        if self.sent_in_the_day_to(mail.at) + mail.to.len() > account.quota.per_day as usize {
+            return Err(Refusal::new("Throttling", "Daily message quota exceeded."));
+        }
+        Ok(())
+    }
+
+    /// The number of recipients in the 24 hours up to `now`.
+    fn sent_in_the_day_to(&self, now: Timestamp) -> usize {
+        self.mails.iter().filter(|mail| mail.at > now - DAY).map(|mail| mail.to.len()).sum()
+    }
 }
 
-impl State {
-    fn sent_since(&self, since: Timestamp) -> usize {
-        self.mails.iter().filter(|mail| mail.at > since).map(|mail| mail.to.len()).sum()
+impl Account {
+    fn may_mail(&self, address: &str) -> bool {
+        let address = address.to_lowercase();
+        let domain = address.rsplit_once('@').map(|(_, domain)| domain);
+        let covers = |identity: &String| *identity == address || Some(identity.as_str()) == domain;
+        self.sandbox.as_ref().is_none_or(|verified| verified.iter().any(covers))
     }
+}
+
+impl Mail {
+    fn is_to(&self, address: &str) -> bool {
+        self.to.iter().any(|to| to.eq_ignore_ascii_case(address))
+    }
+}
+
+/// The mail of a form, and its envelope. Addresses are plain and in ASCII.
+fn mail_in(form: &BTreeMap<String, String>, at: Timestamp) -> Option<(Mail, Envelope)> {
+    let from = form.get("Source")?.clone();
+    let to = (1..).map_while(|number| form.get(&format!("Destinations.member.{number}")).cloned());
+    let to: Vec<String> = to.collect();
+    let address = |text: &String| text.parse::<Address>().ok().filter(|_| text.is_ascii());
+    let envelope = Envelope::new(Some(address(&from)?), to.iter().map(address).collect::<Option<_>>()?).ok()?;
+    let raw = BASE64.decode(form.get("RawMessage.Data")?.as_bytes()).ok()?.into();
+    let id = format!("0100{:012x}-{}-000000", at.as_millisecond(), Uuid::new_v4());
+    let configuration_set = form.get("ConfigurationSetName").cloned();
+    Some((Mail { id, at, from, to, raw, configuration_set }, envelope))
+}
+
+async fn answer(State(ses): State<Ses>, Form(form): Form<BTreeMap<String, String>>) -> Response {
+    let action = form.get("Action").map(String::as_str).unwrap_or_default();
+    let result = match action {
+        "SendRawEmail" => match ses.send(&form).await {
+            Ok(Some(id)) => format!("<MessageId>{id}</MessageId>"),
+            Ok(None) => return no_answer(),
+            Err(refusal) => return refusal.into_response(),
+        },
+        "GetSendQuota" => {
+            let now = ses.now();
+            let state = ses.state();
+            let Quota { per_day, per_second } = state.account.quota;
+            let sent = state.sent_in_the_day_to(now);
+            format!(
+                "<Max24HourSend>{per_day}</Max24HourSend><MaxSendRate>{per_second}</MaxSendRate><SentLast24Hours>{sent}</SentLast24Hours>"
+            )
+        }
+        "GetAccountSendingEnabled" => format!("<Enabled>{}</Enabled>", ses.state().account.enabled),
+        other => {
+            let message = format!("Could not find operation {other} for version 2010-12-01");
+            return Refusal::new("InvalidAction", message).into_response();
+        }
+    };
+    xml(StatusCode::OK, format!("<{action}Response><{action}Result>{result}</{action}Result></{action}Response>"))
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let Refusal(code, message) = self;
+        let (status, side) = match code {
+            "InternalFailure" => (StatusCode::INTERNAL_SERVER_ERROR, "Receiver"),
+            _ => (StatusCode::BAD_REQUEST, "Sender"),
+        };
+        let message = message.replace('&', "&amp;").replace('<', "&lt;");
+        xml(
+            status,
+            format!(
+                "<ErrorResponse><Error><Type>{side}</Type><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
+            ),
+        )
+    }
+}
+
+fn xml(status: StatusCode, body: String) -> Response {
+    (status, [(CONTENT_TYPE, "text/xml")], body).into_response()
 }

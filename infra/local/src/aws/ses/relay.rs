@@ -3,75 +3,147 @@
 //! or not at all.
 
 use std::net::IpAddr;
+use std::str::FromStr;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use http::uri::Authority;
+use anyhow::{Context, Result, ensure};
+use http::Uri;
 use lettre::address::Envelope;
 use lettre::transport::smtp::AsyncSmtpTransport;
 use lettre::transport::smtp::client::{Tls, TlsParameters};
-use lettre::{Address, AsyncTransport, Tokio1Executor};
+use lettre::{AsyncTransport, Tokio1Executor};
 
-use super::Mail;
-use super::answer::Refusal;
+use super::Refusal;
 
 /// The time-out of the connection and of each reply, shorter than that of an SES client.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// A mail server to relay to.
 #[derive(Clone)]
-pub(super) struct Relay {
+pub struct Relay {
     /// The server as `host:port`.
     pub(super) server: String,
     transport: AsyncSmtpTransport<Tokio1Executor>,
 }
 
-impl Relay {
-    pub(super) fn to(url: &str) -> Result<Relay> {
-        let server = url.strip_prefix("smtp://").map(|rest| rest.trim_end_matches('/'));
-        let authority = server.and_then(|server| server.parse::<Authority>().ok());
-        let Some((authority, port)) = authority.and_then(|authority| Some((authority.clone(), authority.port_u16()?)))
-        else {
-            bail!("a mail server is given as smtp://host:port, not as {url}");
-        };
-        if authority.as_str().contains('@') {
-            bail!("a mail server is given as smtp://host:port, without a user");
-        }
+impl FromStr for Relay {
+    type Err = anyhow::Error;
+
+    fn from_str(url: &str) -> Result<Relay> {
+        let wanted = || format!("a mail server is given as smtp://host:port, without a user, and not as {url}");
+        let uri: Uri = url.parse().with_context(wanted)?;
+        let authority = uri.authority().filter(|authority| !authority.as_str().contains('@')).with_context(wanted)?;
+        let port = uri.port_u16().with_context(wanted)?;
+        ensure!(uri.scheme_str() == Some("smtp"), wanted());
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
         let tls = if is_this_machine(host) { Tls::None } else { Tls::Required(TlsParameters::new(host.to_owned())?) };
-        Ok(Relay::over(authority.to_string(), host, port, tls))
+        Ok(Relay::over(host, port, tls))
     }
+}
 
-    pub(super) fn over(server: String, host: &str, port: u16, tls: Tls) -> Relay {
+impl Relay {
+    fn over(host: &str, port: u16, tls: Tls) -> Relay {
         let builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host);
         let transport = builder.port(port).tls(tls).timeout(Some(PATIENCE)).build();
-        Relay { server, transport }
+        Relay { server: format!("{host}:{port}"), transport }
     }
 
     /// Returns when the server accepted the mail.
-    pub(super) async fn hand_on(&self, mail: &Mail) -> Result<(), Refusal> {
-        let envelope = envelope(mail).map_err(|error| Refusal::Invalid(format!("{error:#}")))?;
+    pub(super) async fn hand_on(&self, envelope: &Envelope, raw: &[u8]) -> Result<(), Refusal> {
         // The data ends with a line break and a dot; lettre always writes that line break itself.
-        let data = mail.raw.strip_suffix(b"\r\n").unwrap_or(&mail.raw);
-        let Err(error) = self.transport.send_raw(&envelope, data).await else {
+        let data = raw.strip_suffix(b"\r\n").unwrap_or(raw);
+        let Err(error) = self.transport.send_raw(envelope, data).await else {
             return Ok(());
         };
         tracing::warn!(server = self.server, status = ?error.status(), "the mail server did not take a mail");
         // A client error is caused by the mail: eight-bit data for a server that accepts none.
         if error.is_permanent() || error.is_client() {
-            Err(Refusal::Rejected(format!("The mail server refused the mail: {error}")))
+            Err(Refusal::new("MessageRejected", format!("The mail server refused the mail: {error}")))
         } else {
-            Err(Refusal::Throttled(format!("The mail server cannot take the mail now: {error}")))
+            Err(Refusal::new("Throttling", format!("The mail server cannot take the mail now: {error}")))
         }
     }
 }
 
 /// Whether the host is this machine, so that no encryption is needed.
-pub(super) fn is_this_machine(host: &str) -> bool {
+fn is_this_machine(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-fn envelope(mail: &Mail) -> Result<Envelope> {
-    let from: Address = mail.from.parse().context("the sender's address")?;
-    let to = mail.to.iter().map(|to| to.parse()).collect::<Result<_, _>>().context("a recipient's address")?;
-    Ok(Envelope::new(Some(from), to)?)
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    const RAW: &str = "To: a@b.example\r\n\r\n.a line that begins with a dot\r\n.\r\nthe last line\r\n";
+
+    /// Relays a mail to a server that takes mails, but answers one command (`.`: the end of the data) with
+    /// `reply`. Returns the code of the refusal, if it was refused, and what the server heard.
+    async fn relayed(command: &'static str, reply: &'static str, tls: Tls) -> (Option<&'static str>, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = tokio::spawn(async move { converse(listener.accept().await.unwrap().0, command, reply).await });
+        let to = ["ada@example.edu", "bob@example.edu"].map(|to| to.parse().unwrap());
+        let envelope = Envelope::new(Some("bounces@example.edu".parse().unwrap()), to.into()).unwrap();
+        let refusal = Relay::over("127.0.0.1", port, tls).hand_on(&envelope, RAW.as_bytes()).await.err();
+        (refusal.map(|Refusal(code, _)| code), server.await.unwrap())
+    }
+
+    async fn converse(stream: TcpStream, command: &str, reply: &str) -> String {
+        let (mut stream, mut heard, mut is_data) = (BufReader::new(stream), String::new(), false);
+        let mut answer = "220 test\r\n".to_owned();
+        loop {
+            let start = heard.len();
+            if stream.write_all(answer.as_bytes()).await.is_err()
+                || stream.read_line(&mut heard).await.unwrap_or(0) == 0
+            {
+                return heard;
+            }
+            let line = &heard[start..];
+            is_data = is_data && line != ".\r\n";
+            answer = match line.split([' ', ':', '\r']).next().unwrap() {
+                _ if is_data => String::new(),
+                told if told == command => format!("{reply}\r\n"),
+                "DATA" => {
+                    is_data = true;
+                    "354 go on\r\n".to_owned()
+                }
+                _ => "250 8BITMIME\r\n".to_owned(),
+            };
+        }
+    }
+
+    #[tokio::test]
+    async fn a_mail_is_relayed_byte_for_byte_or_refused_as_the_server_says() {
+        let (refusal, heard) = relayed("", "", Tls::None).await;
+        assert_eq!(refusal, None);
+        // In SMTP a line that begins with a dot gets another one.
+        let data = format!("DATA\r\n{}.\r\n", RAW.replace("\r\n.", "\r\n.."));
+        let envelope = ["MAIL FROM:<bounces@example.edu>", "RCPT TO:<ada@example.edu>", "RCPT TO:<bob@example.edu>"];
+        for part in envelope.into_iter().chain([data.as_str()]) {
+            assert!(heard.contains(part), "{heard}");
+        }
+        for (command, reply, code) in [
+            ("RCPT", "450 4.2.1 mailbox busy", "Throttling"),
+            ("RCPT", "550 5.1.1 no such person", "MessageRejected"),
+            (".", "452 4.3.1 disk full", "Throttling"),
+            (".", "554 5.6.0 too ugly", "MessageRejected"),
+        ] {
+            assert_eq!(relayed(command, reply, Tls::None).await.0, Some(code), "{reply}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_mail_leaves_this_machine_encrypted_or_not_at_all() {
+        for (host, stays) in [("localhost", true), ("::1", true), ("mail.example.edu", false), ("10.0.0.7", false)] {
+            assert_eq!(is_this_machine(host), stays, "{host}");
+        }
+        // The server has no STARTTLS.
+        let encrypted = Tls::Required(TlsParameters::new("localhost".to_owned()).unwrap());
+        let (refusal, heard) = relayed("", "", encrypted).await;
+        assert_eq!(refusal, Some("MessageRejected"));
+        assert!(!heard.contains("MAIL") && !heard.contains("DATA"), "{heard}");
+    }
 }
