@@ -1,18 +1,18 @@
 //! The product's clock of one stack: real time with a stored offset. It only moves forward, and can be
 //! stopped at an instant while something runs there. SDK, TLS and time-outs do not use it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bursar_core::clock::Clock;
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::base::state_file::StateFile;
 
-const COLLECTION: &str = "clock";
+/// The stored offset from real time, which a restart continues with.
+const OFFSET: (&str, &str) = ("clock", "ahead");
 /// The longest sleep before the clock is read again, since real time may be set meanwhile.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 /// The longest wait for work under way before the clock is moved.
@@ -24,14 +24,13 @@ pub struct StackClock(Arc<Inner>);
 
 struct Inner {
     real: Clock,
-    course: Mutex<ClockState>,
+    course: watch::Sender<Course>,
     kept: StateFile,
-    moved: watch::Sender<()>,
     at_work: watch::Sender<usize>,
 }
 
 #[derive(Clone, Copy)]
-enum ClockState {
+enum Course {
     /// Runs with real time, at this offset.
     Running(SignedDuration),
     StandingAt(Timestamp),
@@ -46,13 +45,6 @@ impl Drop for WorkGuard {
     }
 }
 
-/// The stored offset from real time, which a restart continues with.
-#[derive(Serialize, Deserialize)]
-struct Offset {
-    seconds: i64,
-    nanoseconds: i32,
-}
-
 impl StackClock {
     /// The clock with its stored offset; a new one shows real time.
     pub fn open(kept: StateFile) -> Result<StackClock> {
@@ -61,15 +53,8 @@ impl StackClock {
 
     /// The clock over another source of real time than the machine's.
     pub fn over(real: Clock, kept: StateFile) -> Result<StackClock> {
-        let offset = kept.get::<Offset>(COLLECTION, "offset")?;
-        let offset = offset.map_or(SignedDuration::ZERO, |o| SignedDuration::new(o.seconds, o.nanoseconds));
-        Ok(StackClock(Arc::new(Inner {
-            real,
-            course: Mutex::new(ClockState::Running(offset)),
-            kept,
-            moved: watch::channel(()).0,
-            at_work: watch::channel(0).0,
-        })))
+        let course = watch::channel(Course::Running(kept.get(OFFSET.0, OFFSET.1)?.unwrap_or_default())).0;
+        Ok(StackClock(Arc::new(Inner { real, course, kept, at_work: watch::channel(0).0 })))
     }
 
     /// The clock that functions, schedules and the built-in provider read.
@@ -79,39 +64,39 @@ impl StackClock {
     }
 
     pub fn now(&self) -> Timestamp {
-        match self.course() {
-            ClockState::Running(offset) => self.0.real.now().saturating_add(offset).unwrap_or(Timestamp::MAX),
-            ClockState::StandingAt(instant) => instant,
+        match *self.0.course.borrow() {
+            Course::Running(offset) => self.0.real.now().saturating_add(offset).unwrap_or(Timestamp::MAX),
+            Course::StandingAt(instant) => instant,
         }
     }
 
     /// Sets a clock that nothing has read yet to an instant of the past, where it is stopped.
     pub fn begin_at(&self, instant: Timestamp) -> Result<()> {
-        self.set(ClockState::StandingAt(instant))
+        self.set(Course::StandingAt(instant))
     }
 
     /// Stops at `instant`, or at the present time if that is later.
     pub fn stop_at(&self, instant: Timestamp) -> Result<()> {
-        self.set(ClockState::StandingAt(instant.max(self.now())))
+        self.set(Course::StandingAt(instant.max(self.now())))
     }
 
     /// Runs with real time from `instant`, or from the present time if that is later.
     pub fn run_from(&self, instant: Timestamp) -> Result<()> {
-        let ahead = instant.max(self.now()).duration_since(self.0.real.now());
-        self.set(ClockState::Running(ahead))
+        self.set(Course::Running(instant.max(self.now()).duration_since(self.0.real.now())))
     }
 
     /// Whether the clock is stopped.
     pub fn stands(&self) -> bool {
-        matches!(self.course(), ClockState::StandingAt(_))
+        matches!(*self.0.course.borrow(), Course::StandingAt(_))
     }
 
     /// Jumps forward at once.
     pub fn advance(&self, by: SignedDuration) -> Result<Timestamp> {
         let instant = self.now().checked_add(by).context("that is too far ahead")?;
-        match self.course() {
-            ClockState::Running(_) => self.run_from(instant)?,
-            ClockState::StandingAt(_) => self.stop_at(instant)?,
+        if self.stands() {
+            self.stop_at(instant)?
+        } else {
+            self.run_from(instant)?
         }
         Ok(self.now())
     }
@@ -126,45 +111,83 @@ impl StackClock {
     /// within one step. The wait is limited.
     pub async fn rests(&self) {
         let mut at_work = self.0.at_work.subscribe();
-        let nothing = at_work.wait_for(|count| *count == 0);
-        tokio::time::timeout(PATIENCE, nothing).await.ok();
+        tokio::time::timeout(PATIENCE, at_work.wait_for(|count| *count == 0)).await.ok();
     }
 
     /// Waits until the clock shows `instant` or later, by running or by being moved.
     pub async fn reaches(&self, instant: Timestamp) {
-        let mut moved = self.0.moved.subscribe();
+        let mut moved = self.0.course.subscribe();
         loop {
             let left = instant.duration_since(self.now());
             if !left.is_positive() {
                 return;
             }
-            let sleep = match self.course() {
-                ClockState::Running(_) => left.unsigned_abs().min(LONGEST_SLEEP),
-                ClockState::StandingAt(_) => Duration::MAX,
-            };
-            tokio::select! {
-                () = tokio::time::sleep(sleep) => {}
-                _ = moved.changed() => {}
-            }
+            let sleep = if self.stands() { Duration::MAX } else { left.unsigned_abs().min(LONGEST_SLEEP) };
+            tokio::time::timeout(sleep, moved.changed()).await.ok();
         }
     }
 
-    fn course(&self) -> ClockState {
-        *self.0.course.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn set(&self, course: ClockState) -> Result<()> {
-        let ahead = match course {
-            ClockState::Running(offset) => offset,
-            ClockState::StandingAt(instant) => instant.duration_since(self.0.real.now()),
+    fn set(&self, course: Course) -> Result<()> {
+        let offset = match course {
+            Course::Running(offset) => offset,
+            Course::StandingAt(instant) => instant.duration_since(self.0.real.now()),
         };
-        let offset = Offset { seconds: ahead.as_secs(), nanoseconds: ahead.subsec_nanos() };
-        self.0.kept.put(COLLECTION, "offset", &offset)?;
-        *self.0.course.lock().unwrap_or_else(PoisonError::into_inner) = course;
-        self.0.moved.send_replace(());
+        self.0.kept.put(OFFSET.0, OFFSET.1, &offset)?;
+        self.0.course.send_replace(course);
         Ok(())
     }
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+pub(crate) mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// Real time that a test moves by hand.
+    #[derive(Clone)]
+    pub(crate) struct HandClock(Arc<Mutex<Timestamp>>);
+
+    impl HandClock {
+        pub(crate) fn at(text: &str) -> HandClock {
+            HandClock(Arc::new(Mutex::new(at(text))))
+        }
+
+        pub(crate) fn pass(&self, seconds: i64) {
+            *self.0.lock().unwrap() += SignedDuration::from_secs(seconds);
+        }
+
+        pub(crate) fn clock(&self) -> Clock {
+            let hand = self.clone();
+            Clock::reading(move || *hand.0.lock().unwrap())
+        }
+    }
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn it_goes_with_real_time_ahead_by_what_it_was_moved_and_never_back() {
+        let real = HandClock::at("2026-11-20T10:00:00Z");
+        let kept = StateFile::in_memory().unwrap();
+        let clock = StackClock::over(real.clock(), kept.clone()).unwrap();
+        assert_eq!(clock.advance(SignedDuration::from_hours(48)).unwrap(), at("2026-11-22T10:00:00Z"));
+        real.pass(90);
+        assert_eq!(clock.now(), at("2026-11-22T10:01:30Z"));
+        let clock = StackClock::over(real.clock(), kept).unwrap();
+        assert_eq!(clock.now(), at("2026-11-22T10:01:30Z"), "after a restart");
+        clock.stop_at(at("2026-11-22T09:00:00Z")).unwrap();
+        real.pass(60);
+        assert_eq!(clock.now(), at("2026-11-22T10:01:30Z"), "it stands, and not in the past");
+        clock.run_from(at("2026-11-22T08:00:00Z")).unwrap();
+        real.pass(60);
+        assert_eq!(clock.now(), at("2026-11-22T10:02:30Z"));
+
+        let waiting = clock.reaches(at("2026-11-22T11:00:00Z"));
+        tokio::pin!(waiting);
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        clock.advance(SignedDuration::from_hours(1)).unwrap();
+        assert!(futures_util::poll!(&mut waiting).is_ready(), "it is woken by a move");
+    }
+}

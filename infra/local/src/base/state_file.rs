@@ -4,8 +4,8 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, Result, ensure};
-use rusqlite::{Connection, params};
+use anyhow::{Context, Result};
+use rusqlite::{CachedStatement, Connection, Params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -16,12 +16,10 @@ pub struct StateFile(Arc<Mutex<Connection>>);
 impl StateFile {
     /// Opens or creates the database at `path`. An acknowledged write survives a kill of the process.
     pub fn open(path: &Path) -> Result<StateFile> {
-        let connection = Connection::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-        StateFile::prepared(connection).with_context(|| {
-            format!(
-                "{} is damaged or is no database of Bursar: put a good copy in its place, or name another folder with --data",
-                path.display()
-            )
+        let prepared = Connection::open(path).map_err(anyhow::Error::from).and_then(StateFile::prepared);
+        prepared.with_context(|| {
+            let path = path.display();
+            format!("{path} is damaged or is no database of Bursar: put a good copy in its place, or name another folder with --data")
         })
     }
 
@@ -32,50 +30,31 @@ impl StateFile {
 
     /// Every document of a collection, in the order of their ids.
     pub fn all<T: DeserializeOwned>(&self, collection: &str) -> Result<Vec<(String, T)>> {
-        self.with(|db| {
-            let mut statement = db.prepare_cached("SELECT id, body FROM kept WHERE collection = ? ORDER BY id")?;
-            let rows = statement.query_map([collection], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
-            rows.map(|row| {
-                let (id, body) = row?;
-                let body = serde_json::from_str(&body).with_context(|| format!("{collection}/{id} is damaged"))?;
-                Ok((id, body))
-            })
-            .collect()
-        })
+        self.documents("SELECT id, body FROM kept WHERE collection = ? ORDER BY id", [collection])
     }
 
     /// One document, if it is there.
     pub fn get<T: DeserializeOwned>(&self, collection: &str, id: &str) -> Result<Option<T>> {
-        self.with(|db| {
-            let mut statement = db.prepare_cached("SELECT body FROM kept WHERE collection = ? AND id = ?")?;
-            let mut rows = statement.query([collection, id])?;
-            let Some(row) = rows.next()? else { return Ok(None) };
-            let body = serde_json::from_str(&row.get::<_, String>(0)?);
-            Ok(Some(body.with_context(|| format!("{collection}/{id} is damaged"))?))
-        })
+        let found = self.documents("SELECT id, body FROM kept WHERE collection = ? AND id = ?", [collection, id])?;
+        Ok(found.into_iter().next().map(|(_, document)| document))
     }
 
     /// Writes a document, replacing one of the same id.
     pub fn put<T: Serialize>(&self, collection: &str, id: &str, document: &T) -> Result<()> {
         let body = serde_json::to_string(document)?;
-        self.with(|db| {
-            db.prepare_cached("INSERT OR REPLACE INTO kept (collection, id, body) VALUES (?, ?, ?)")?
-                .execute(params![collection, id, body])?;
-            Ok(())
-        })
+        self.run("INSERT OR REPLACE INTO kept (collection, id, body) VALUES (?, ?, ?)", |put| {
+            put.execute([collection, id, &body])
+        })?;
+        Ok(())
     }
 
     /// Removes a document; one that is not there is no error.
     pub fn remove(&self, collection: &str, id: &str) -> Result<()> {
-        self.with(|db| {
-            db.prepare_cached("DELETE FROM kept WHERE collection = ? AND id = ?")?.execute([collection, id])?;
-            Ok(())
-        })
+        self.run("DELETE FROM kept WHERE collection = ? AND id = ?", |remove| remove.execute([collection, id]))?;
+        Ok(())
     }
 
     fn prepared(connection: Connection) -> Result<StateFile> {
-        let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-        ensure!(found == "ok", found);
         connection.pragma_update(None, "journal_mode", "wal")?;
         connection.pragma_update(None, "synchronous", "normal")?;
         connection.execute(
@@ -86,7 +65,18 @@ impl StateFile {
         Ok(StateFile(Arc::new(Mutex::new(connection))))
     }
 
-    fn with<T>(&self, run: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        run(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    fn documents<T: DeserializeOwned>(&self, sql: &str, of: impl Params) -> Result<Vec<(String, T)>> {
+        let rows: Vec<(String, String)> =
+            self.run(sql, |select| select.query_map(of, |row| Ok((row.get(0)?, row.get(1)?)))?.collect())?;
+        let read = |(id, body): (String, String)| {
+            let document = serde_json::from_str(&body).with_context(|| format!("the document {id} is damaged"))?;
+            Ok((id, document))
+        };
+        rows.into_iter().map(read).collect()
+    }
+
+    fn run<T>(&self, sql: &str, run: impl FnOnce(&mut CachedStatement<'_>) -> rusqlite::Result<T>) -> Result<T> {
+        let connection = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(run(&mut connection.prepare_cached(sql)?)?)
     }
 }

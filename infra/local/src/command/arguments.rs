@@ -1,10 +1,12 @@
 //! The command line. Its options and a provider's key are checked before anything is created.
 
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::pin::pin;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use bursar_core::aws::AwsAccess;
 use bursar_core::clock::Clock;
 use bursar_core::config::web_address;
@@ -16,7 +18,7 @@ use bursar_core::start::keep_panics_quiet;
 use bursar_core::store::Table;
 use clap::{Args, Parser, Subcommand};
 use jiff::SignedDuration;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
@@ -58,7 +60,7 @@ struct Serve {
     #[arg(long, requires = "admin")]
     empty: bool,
     /// An admin's address; may be given several times
-    #[arg(long, value_name = "ADDRESS", value_parser = address)]
+    #[arg(long, value_name = "ADDRESS", value_parser = EmailAddress::parse)]
     admin: Vec<EmailAddress>,
     #[command(flatten)]
     account: Account,
@@ -67,7 +69,7 @@ struct Serve {
     smtp: Option<Relay>,
     /// How long after a sync the next one runs by itself; 0 means never
     #[arg(long, default_value = "24h", value_name = "DURATION", value_parser = sync_every)]
-    sync_every: SignedDuration,
+    sync_every: SyncEvery,
 }
 
 #[derive(Args)]
@@ -121,34 +123,35 @@ impl Serve {
         let provider = match self.account.read()? {
             None => ProviderAt::BuiltIn,
             Some((url, management_key)) => {
-                check(&url, &management_key).await?;
+                // Before anything is created.
+                let provider = Provider::with_key(&url, ManagementKey::parse(&management_key)?);
+                provider.check_management_key(Deadline::after(CHECK)).await.map_err(|error| {
+                    anyhow!("the provider at {url} cannot be used: {error}; check --provider and --management-key-file")
+                })?;
                 ProviderAt::Elsewhere { url, management_key }
             }
         };
-        // The bundle's own messages; each invocation's lines are captured separately.
         log_problems()?;
         keep_panics_quiet();
         // The port is taken before anything is created, so that a used port leaves nothing behind.
         let web = listen(self.port).await?;
         let folder = Folder::open(&self.data)?;
         let admins = if self.admin.is_empty() { vec![EmailAddress::parse("admin@example.edu")?] } else { self.admin };
-        let mut interrupts = Interrupts::listen()?;
+        let (mut interrupted, mut terminated) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let mut stopped = pin!(async {
+            tokio::select! { _ = interrupted.recv() => {}, _ = terminated.recv() => {} }
+        });
         // A real account gets no demonstration.
         if !self.empty && folder.is_new() && matches!(provider, ProviderAt::BuiltIn) {
             let origin = origin_of(&web)?;
             let (clock, say) = (Clock::system(), |how_far| eprint!("\rbuilding the demonstration: {how_far} "));
-            let build = demo::build(&folder, &origin, &admins, &clock, say);
             let built = tokio::select! {
-                built = build => built,
-                () = interrupts.next() => return Ok(()),
+                built = demo::build(&folder, &origin, &admins, &clock, say) => built,
+                () = &mut stopped => return Ok(()),
             };
             eprintln!();
-            built.context("the demonstration could not be built; nothing of it was kept")?;
+            built.context("the demonstration could not be built; the next start begins again")?;
         }
-        let sync_every = match self.sync_every {
-            SignedDuration::ZERO => SyncEvery::Never,
-            every => SyncEvery::Every(every),
-        };
         let start = Stack::start(Options {
             files: Some(folder.files()),
             web,
@@ -157,17 +160,21 @@ impl Serve {
             admins,
             provider,
             smtp: self.smtp,
-            sync_every,
+            sync_every: self.sync_every,
             between: None,
+            // Each invocation's lines; the bundle's own messages are apart from them.
             logs: Logs::echoed(Keep::Last(LATEST), |line| eprintln!("{} {}", line.function, line.text.trim_end())),
             waits: Waits::WHOLE,
         });
         let stack = tokio::select! {
             started = start => started?,
-            () = interrupts.next() => return Ok(()),
+            () = &mut stopped => return Ok(()),
         };
-        announce(&stack)?;
-        interrupts.next().await;
+        eprintln!("Pages: {}   Inbox: {}   Ctrl-C stops.", stack.ready.web, stack.ready.inbox);
+        let mut out = std::io::stdout();
+        writeln!(out, "ready {}", serde_json::to_string(&stack.ready)?)?;
+        out.flush()?;
+        stopped.await;
         eprintln!("bursar: stopping");
         stack.stop().await
     }
@@ -176,6 +183,7 @@ impl Serve {
 impl Keys {
     async fn run(self) -> Result<()> {
         let account = match self.account.read()? {
+            None => keys::of_running_demonstration(&self.data).await?,
             Some((base, management_key)) => {
                 let table = match &self.table {
                     Some(name) => Some(Table::named(name, &AwsAccess::from_environment().await)),
@@ -183,7 +191,6 @@ impl Keys {
                 };
                 keys::Account { base, management_key, clock: Clock::system(), table }
             }
-            None => keys::of_running_demonstration(&self.data).await?,
         };
         let options = KeysOptions { account, pattern: self.pattern, json: self.json, assess: self.assess };
         keys::run(options, &mut std::io::stdout().lock()).await
@@ -194,40 +201,22 @@ impl Account {
     /// The provider's URL and its management key, if one was named.
     fn read(&self) -> Result<Option<(String, String)>> {
         let (Some(url), Some(file)) = (&self.provider, &self.management_key_file) else { return Ok(None) };
-        let key = read_key(file)?;
+        let shown = file.display();
+        let text = std::fs::read_to_string(file).with_context(|| {
+            format!("the management key cannot be read from {shown}: name a file that you may read")
+        })?;
+        if std::fs::metadata(file)?.permissions().mode() & 0o077 != 0 {
+            eprintln!(
+                "warning: other users of this machine have rights to {shown}; take that right away with: chmod 600 {shown}"
+            );
+        }
+        let key = text.trim_end_matches(['\r', '\n']).to_owned();
+        ensure!(
+            ManagementKey::parse(&key).is_ok(),
+            "{shown} does not hold a management key: the file must hold the key and nothing else"
+        );
         Ok(Some((url.clone(), key)))
     }
-}
-
-fn read_key(file: &Path) -> Result<String> {
-    let shown = file.display();
-    let text = std::fs::read_to_string(file)
-        .with_context(|| format!("the management key cannot be read from {shown}: name a file that you may read"))?;
-    warn_if_others_can_read(file)?;
-    let key = text.trim_end_matches(['\r', '\n']).to_owned();
-    ensure!(
-        ManagementKey::parse(&key).is_ok(),
-        "{shown} does not hold a management key: the file must hold the key and nothing else"
-    );
-    Ok(key)
-}
-
-fn warn_if_others_can_read(file: &Path) -> Result<()> {
-    let shown = file.display();
-    if std::fs::metadata(file)?.permissions().mode() & 0o077 != 0 {
-        eprintln!(
-            "warning: other users of this machine have rights to {shown}; take that right away with: chmod 600 {shown}"
-        );
-    }
-    Ok(())
-}
-
-/// Checks that a real provider accepts the management key, before anything is created.
-async fn check(url: &str, management_key: &str) -> Result<()> {
-    let key = ManagementKey::parse(management_key)?;
-    let provider = Provider::with_key(url, key);
-    let Err(error) = provider.check_management_key(Deadline::after(CHECK)).await else { return Ok(()) };
-    bail!("the provider at {url} cannot be used: {error}; check --provider and --management-key-file")
 }
 
 /// Sends warnings and errors of the bundle itself to standard error. The engine's warnings about failed
@@ -239,44 +228,10 @@ fn log_problems() -> Result<()> {
     Ok(())
 }
 
-/// Prints the one line on standard output.
-fn announce(stack: &Stack) -> Result<()> {
-    use std::io::Write;
-    eprintln!("Pages: {}   Inbox: {}   Ctrl-C stops.", stack.ready.web, stack.ready.inbox);
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "ready {}", serde_json::to_string(&stack.ready)?)?;
-    out.flush()?;
-    Ok(())
-}
-
-/// Ctrl-C and SIGTERM. They are listened for before the bundle is announced.
-struct Interrupts {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Interrupts {
-    fn listen() -> Result<Interrupts> {
-        Ok(Interrupts { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+fn sync_every(text: &str) -> Result<SyncEvery, &'static str> {
+    match text.parse::<SignedDuration>() {
+        _ if text == "0" => Ok(SyncEvery::Never),
+        Ok(every) if every >= SignedDuration::from_secs(1) => Ok(SyncEvery::Every(every)),
+        _ => Err("write a duration like 24h or 30m, or 0 for never"),
     }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-}
-
-fn address(text: &str) -> Result<EmailAddress, String> {
-    EmailAddress::parse(text).map_err(|error| error.to_string())
-}
-
-fn sync_every(text: &str) -> Result<SignedDuration, String> {
-    let wrong = || "write a duration like 24h or 30m, or 0 for never".to_owned();
-    if text.trim() == "0" {
-        return Ok(SignedDuration::ZERO);
-    }
-    let duration: SignedDuration = text.parse().map_err(|_| wrong())?;
-    if duration >= SignedDuration::from_secs(1) { Ok(duration) } else { Err(wrong()) }
 }

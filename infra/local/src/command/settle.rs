@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::json;
 
 use crate::aws::pump::Pump;
@@ -12,9 +12,8 @@ use crate::base::function::FunctionName;
 
 /// The limit in real time.
 pub const LIMIT: Duration = Duration::from_secs(60);
-/// The first pause after a round that failed.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// The pause after a round that failed.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The parts that settling needs. Clones settle one stack.
 #[derive(Clone)]
@@ -23,30 +22,19 @@ pub struct Settle {
     schedules: Schedules,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum NotSettled {
-    #[error("after {} s something was still due", .0.as_secs())]
-    InTime(Duration),
-    #[error(transparent)]
-    Failed(#[from] anyhow::Error),
-}
-
 impl Settle {
     pub fn new(pump: Pump, schedules: Schedules) -> Settle {
         Settle { pump, schedules }
     }
 
-    /// Returns when nothing is due any more, or after the limit.
-    pub async fn settle(&self, limit: Duration) -> Result<(), NotSettled> {
-        match tokio::time::timeout(limit, self.rounds()).await {
-            Ok(settled) => Ok(settled?),
-            Err(_) => Err(NotSettled::InTime(limit)),
-        }
+    /// Returns when nothing is due any more; after the limit it is an error of type `Elapsed`.
+    pub async fn settle(&self, limit: Duration) -> Result<()> {
+        let settled = tokio::time::timeout(limit, self.rounds()).await;
+        settled.with_context(|| format!("after {} s something was still due", limit.as_secs()))?
     }
 
     async fn rounds(&self) -> Result<()> {
         let _hurry = self.pump.hurry();
-        let mut pause = FIRST_PAUSE;
         loop {
             self.pump.drained().await?;
             let before = self.pump.changes();
@@ -55,12 +43,9 @@ impl Settle {
             self.pump.drained().await?;
             if let Some(error) = work.err().or(drain.err()) {
                 tracing::warn!(%error, "a round of settling failed and is repeated");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                tokio::time::sleep(PAUSE).await;
             } else if self.pump.changes() == before {
                 return Ok(());
-            } else {
-                pause = FIRST_PAUSE;
             }
         }
     }

@@ -1,5 +1,5 @@
-//! A person at a browser, as a program: keeps cookies, submits the forms of pages with all their fields,
-//! and follows redirects when told to. Reading an answer is left to `page`.
+//! A person at a browser, as a program: keeps cookies and submits the forms of pages with all their fields. Reading
+//! an answer is left to `page`.
 
 mod page;
 
@@ -7,10 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
-use http::header::{CONTENT_TYPE, COOKIE, HOST, HeaderMap, ORIGIN, SET_COOKIE};
+use http::header::{CONTENT_TYPE, COOKIE, HOST, ORIGIN, SET_COOKIE};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder};
-use serde::Serialize;
 
 pub use page::{Form, Found, Page};
 
@@ -36,13 +35,8 @@ impl Visitor {
 
     /// Another browser at this origin, without this one's cookies.
     pub fn fresh(&self) -> Visitor {
-        Visitor {
-            http: self.http.clone(),
-            served_at: self.served_at.clone(),
-            origin: self.origin.clone(),
-            cookies: Mutex::default(),
-            noted_by: self.noted_by.clone(),
-        }
+        let (http, served_at, origin) = (self.http.clone(), self.served_at.clone(), self.origin.clone());
+        Visitor { http, served_at, origin, cookies: Mutex::default(), noted_by: self.noted_by.clone() }
     }
 
     /// The browser with a callback that sees every answer.
@@ -80,7 +74,8 @@ impl Visitor {
 
     /// Posts these fields as a page of this origin would.
     pub async fn post_from(&self, origin: &str, path: &str, fields: &[(&str, &str)]) -> Result<Page> {
-        self.post_fields(origin, path, fields).await
+        let body = serde_urlencoded::to_string(fields)?;
+        self.post_body(origin, path, "application/x-www-form-urlencoded", body.into()).await
     }
 
     /// Posts a raw body of this content type.
@@ -94,7 +89,8 @@ impl Visitor {
     }
 
     pub async fn send_form(&self, form: &Form) -> Result<Page> {
-        self.post_fields(&self.origin, &form.action, &form.fields).await
+        let fields: Vec<_> = form.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        self.post(&form.action, &fields).await
     }
 
     /// Submits the page's form with this action, and a file in its field `file`.
@@ -107,28 +103,19 @@ impl Visitor {
         text: &[u8],
     ) -> Result<Page> {
         const BOUNDARY: &str = "----a-line-that-is-in-no-roster";
-        let mut body = Vec::new();
+        let mut body = String::new();
         for (field, value) in page.form(action)?.filled(filled).fields {
-            let part = format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{field}\"\r\n\r\n{value}\r\n");
-            body.extend_from_slice(part.as_bytes());
+            body += &format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{field}\"\r\n\r\n{value}\r\n");
         }
-        let head = format!(
-            "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\nContent-Type: text/csv\r\n\r\n"
-        );
-        body.extend_from_slice(head.as_bytes());
-        body.extend_from_slice(text);
-        body.extend_from_slice(format!("\r\n--{BOUNDARY}--\r\n").as_bytes());
-        self.post_body(&self.origin, action, &format!("multipart/form-data; boundary={BOUNDARY}"), body).await
+        body += &format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n");
+        body += "Content-Type: text/csv\r\n\r\n";
+        let body = [body.as_bytes(), text, format!("\r\n--{BOUNDARY}--\r\n").as_bytes()].concat();
+        self.post_as(&format!("multipart/form-data; boundary={BOUNDARY}"), action, body).await
     }
 
     /// Follows a redirect.
     pub async fn follow(&self, page: &Page) -> Result<Page> {
         self.get(page.location().with_context(|| format!("{} leads nowhere", page.path))?).await
-    }
-
-    async fn post_fields(&self, origin: &str, path: &str, fields: &(impl Serialize + ?Sized)) -> Result<Page> {
-        let body = serde_urlencoded::to_string(fields)?;
-        self.post_body(origin, path, "application/x-www-form-urlencoded", body.into_bytes()).await
     }
 
     async fn post_body(&self, origin: &str, path: &str, kind: &str, body: Vec<u8>) -> Result<Page> {
@@ -147,15 +134,6 @@ impl Visitor {
     async fn send(&self, path: &str, request: RequestBuilder) -> Result<Page> {
         let answer = request.send().await?;
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        self.keep_cookies(&headers)?;
-        let page = Page { status, path: path.to_owned(), headers, body: answer.text().await? };
-        if let Some(note) = &self.noted_by {
-            note(&page);
-        }
-        Ok(page)
-    }
-
-    fn keep_cookies(&self, headers: &HeaderMap) -> Result<()> {
         for set in headers.get_all(SET_COOKIE) {
             let set = set.to_str()?;
             let (pair, attributes) = set.split_once(';').unwrap_or((set, ""));
@@ -166,7 +144,11 @@ impl Visitor {
                 self.set_cookie(name, value);
             }
         }
-        Ok(())
+        let page = Page { status, path: path.to_owned(), headers, body: answer.text().await? };
+        if let Some(note) = &self.noted_by {
+            note(&page);
+        }
+        Ok(page)
     }
 
     fn jar(&self) -> MutexGuard<'_, BTreeMap<String, String>> {

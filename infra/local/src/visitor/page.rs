@@ -1,14 +1,11 @@
-//! An answer, parsed as a page: its forms with their fields, elements with a test hook, and alerts. Tests
-//! identify pages by what they offer and not by their markup.
+//! An answer, read as a page: its forms with their fields, elements with a test hook, and alerts. Tests identify
+//! pages by what they offer and not by their markup. The scanner reads what our templates write: elements that are
+//! closed, values in double quotes, and each other `<` and `>` escaped by askama.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 use http::HeaderMap;
-use http::header::LOCATION;
-use scraper::{ElementRef, Html};
-
-const READ_OUT: [&str; 4] = ["alt", "aria-label", "title", "placeholder"];
 
 #[derive(Debug, Clone)]
 pub struct Page {
@@ -27,11 +24,14 @@ pub struct Form {
     pub fields: Vec<(String, String)>,
 }
 
-/// An element that was found, with its text as the page has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An element of a page, with its text as the page has it.
+#[derive(Debug, Clone)]
 pub struct Found {
     pub text: String,
     pub attributes: BTreeMap<String, String>,
+    name: String,
+    /// The place after the last element inside.
+    end: usize,
 }
 
 impl Page {
@@ -47,12 +47,18 @@ impl Page {
 
     /// The path that a redirect leads to.
     pub fn location(&self) -> Option<&str> {
-        self.header(LOCATION.as_str())
+        self.header("location")
     }
 
     /// The forms; one without an action is submitted to the page's own path.
     pub fn forms(&self) -> Vec<Form> {
-        self.read(|element| is(element, "form"), |form| Form::of(form, &self.path))
+        let elements = self.elements();
+        let forms = elements.iter().enumerate().filter(|(_, element)| element.name == "form");
+        let form = |(number, form): (usize, &Found)| Form {
+            action: Some(form.get("action")).filter(|action| !action.is_empty()).unwrap_or(&self.path).to_owned(),
+            fields: (number + 1..form.end).filter_map(|inner| field(&elements[inner..])).collect(),
+        };
+        forms.map(form).collect()
     }
 
     /// The form that is submitted to this path.
@@ -67,7 +73,7 @@ impl Page {
 
     /// The elements with this `data-testid`, in the order of the page.
     pub fn all(&self, hook: &str) -> Vec<Found> {
-        self.read(|element| element.attr("data-testid") == Some(hook), Found::of)
+        self.elements().into_iter().filter(|element| element.get("data-testid") == hook).collect()
     }
 
     /// The only element with this hook.
@@ -99,37 +105,50 @@ impl Page {
 
     /// The examples to copy, unchanged.
     pub fn examples(&self) -> Vec<String> {
-        self.read(|element| is(element, "pre"), text)
+        self.elements().into_iter().filter(|element| element.name == "pre").map(|element| element.text).collect()
     }
 
-    /// The alerts of the page.
     pub fn alerts(&self) -> Vec<String> {
-        self.read(|element| element.attr("role") == Some("alert"), |alert| text(alert).trim().to_owned())
+        let alerts = self.elements().into_iter().filter(|element| element.get("role") == "alert");
+        alerts.map(|alert| alert.text.trim().to_owned()).collect()
     }
 
-    /// The first alert.
     pub fn alert(&self) -> Option<String> {
         self.alerts().into_iter().next()
     }
 
     /// The text of the page as a person reads it.
     pub fn readable(&self) -> String {
-        let html = Html::parse_document(&self.body);
-        html.root_element().text().flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")
+        let texts = self.body.split('<').map(|piece| piece.split_once('>').map_or(piece, |(_, text)| text));
+        decoded(&texts.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" "))
     }
 
-    /// The text outside the visible page: labels for screen readers, placeholders and tooltips.
-    pub fn read_out(&self) -> Vec<String> {
-        let said = |element: ElementRef<'_>| {
-            let said = READ_OUT.iter().filter_map(|name| element.attr(name));
-            said.map(str::to_owned).collect::<Vec<_>>()
-        };
-        self.read(|_| true, said).into_iter().flatten().collect()
-    }
-
-    fn read<T>(&self, wanted: impl Fn(&ElementRef<'_>) -> bool, of: impl Fn(ElementRef<'_>) -> T) -> Vec<T> {
-        let html = Html::parse_document(&self.body);
-        html.root_element().descendent_elements().filter(wanted).map(of).collect()
+    /// The elements, each before those inside it. One without an end tag ends with the one around it, which only
+    /// gives it text that nobody reads.
+    fn elements(&self) -> Vec<Found> {
+        let (mut elements, mut open) = (Vec::<Found>::new(), Vec::<usize>::new());
+        for piece in self.body.split('<').skip(1) {
+            let (tag, mut text) = piece.split_once('>').unwrap_or((piece, ""));
+            if let Some(name) = tag.strip_prefix('/') {
+                while let Some(ended) = open.pop() {
+                    elements[ended].end = elements.len();
+                    if elements[ended].name == name {
+                        break;
+                    }
+                }
+            } else {
+                let (name, attributes) = tag.split_once(char::is_whitespace).unwrap_or((tag, ""));
+                if matches!(name, "pre" | "textarea") {
+                    text = text.strip_prefix('\n').unwrap_or(text);
+                }
+                open.push(elements.len());
+                let (name, attributes) = (name.to_owned(), attributes_in(attributes));
+                elements.push(Found { text: String::new(), attributes, name, end: usize::MAX });
+            }
+            let text = decoded(text);
+            open.iter().for_each(|around| elements[*around].text.push_str(&text));
+        }
+        elements
     }
 }
 
@@ -148,53 +167,51 @@ impl Form {
         }
         self
     }
-
-    fn of(form: ElementRef<'_>, path: &str) -> Form {
-        let action = form.attr("action").filter(|action| !action.is_empty()).unwrap_or(path).to_owned();
-        Form { action, fields: form.descendent_elements().filter_map(field).collect() }
-    }
 }
 
 impl Found {
-    fn of(element: ElementRef<'_>) -> Found {
-        let attributes = element.value().attrs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Found { text: text(element), attributes }
-    }
-
     /// The value of an attribute, or empty text if it is absent.
     pub fn get(&self, name: &str) -> &str {
         self.attributes.get(name).map_or("", String::as_str)
     }
+
+    fn has(&self, name: &str) -> bool {
+        self.attributes.contains_key(name)
+    }
 }
 
-/// The name and value that a browser would send of an untouched input.
-fn field(input: ElementRef<'_>) -> Option<(String, String)> {
-    let name = input.attr("name")?.to_owned();
-    if input.attr("disabled").is_some() {
-        return None;
-    }
-    let value = match (input.value().name(), input.attr("type").unwrap_or("text")) {
-        ("textarea", _) => text(input),
+/// The name and value that a browser would send of the first element, untouched.
+fn field(elements: &[Found]) -> Option<(String, String)> {
+    let (input, inside) = elements.split_first()?;
+    let value: &str = match (input.name.as_str(), input.get("type")) {
+        _ if !input.has("name") || input.has("disabled") => return None,
+        ("textarea", _) => &input.text,
         ("select", _) => {
-            let options = || input.descendent_elements().filter(|element| is(element, "option"));
-            let option = options().find(|option| option.attr("selected").is_some()).or_else(|| options().next())?;
-            option.attr("value").map_or_else(|| text(option), str::to_owned)
+            let options = || inside.iter().take_while(|element| element.name == "option");
+            let option = options().find(|option| option.has("selected")).or_else(|| options().next())?;
+            option.attributes.get("value").unwrap_or(&option.text)
         }
-        ("input", "checkbox" | "radio") => {
-            input.attr("checked")?;
-            input.attr("value").unwrap_or("on").to_owned()
-        }
-        ("input", "submit" | "button" | "file" | "image" | "reset") => return None,
-        ("input", _) => input.attr("value").unwrap_or_default().to_owned(),
+        ("input", "checkbox" | "radio") if !input.has("checked") => return None,
+        ("input", "checkbox" | "radio") if !input.has("value") => "on",
+        ("input", kind) if kind != "submit" && kind != "file" => input.get("value"),
         _ => return None,
     };
-    Some((name, value))
+    Some((input.get("name").to_owned(), value.to_owned()))
 }
 
-fn is(element: &ElementRef<'_>, name: &str) -> bool {
-    element.value().name() == name
+fn attributes_in(tag: &str) -> BTreeMap<String, String> {
+    let (mut attributes, mut parts) = (BTreeMap::new(), tag.split('"'));
+    while let Some(names) = parts.next() {
+        for name in names.split_whitespace() {
+            let value = if name.ends_with('=') { parts.next().map(decoded) } else { None };
+            attributes.insert(name.trim_end_matches('=').to_owned(), value.unwrap_or_default());
+        }
+    }
+    attributes
 }
 
-fn text(element: ElementRef<'_>) -> String {
-    element.text().collect()
+fn decoded(text: &str) -> String {
+    // The ampersand is the last, else it could begin another.
+    let entities = [("&#34;", "\""), ("&#39;", "'"), ("&#60;", "<"), ("&#62;", ">"), ("&amp;", "&"), ("&#38;", "&")];
+    entities.iter().fold(text.to_owned(), |text, (entity, letter)| text.replace(entity, letter))
 }

@@ -1,27 +1,80 @@
-//! Demonstration data: a term under way. A story acts through the real functions while the clock moves from
-//! its first day to the present. It is built in a temporary folder and moved to its place when complete.
+//! Demonstration data: a term under way, with some thirty students, a small seminar whose budget runs low, a leaked
+//! key, returned mail. A story acts through the real pages, mails and schedules while the clock moves from its first
+//! day to the present.
 
 mod cast;
-mod story;
 
-use anyhow::{Context, Result};
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
 use bursar_core::clock::Clock;
 use bursar_core::deadline::Waits;
 use bursar_core::domain::values::address::EmailAddress;
-use jiff::SignedDuration;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use story::{DAYS, Story};
+use jiff::{SignedDuration, Timestamp, ToSpan};
+use reqwest::Client;
+use serde_json::{Value, json};
 
-use crate::aws::inbox::KnownLogin;
+use self::cast::{MODELS, Student, students};
+use crate::aws::inbox::{Contents, KnownLogin};
 use crate::aws::invoke::logs::{Keep, Logs};
 use crate::aws::schedules::SyncEvery;
-use crate::aws::ses::Quota;
+use crate::aws::ses::{Mail, Quota};
 use crate::base::state_file::StateFile;
 use crate::command::folder::Folder;
+use crate::command::settle::LIMIT;
 use crate::command::stack::{Options, ProviderAt, Stack, WHO, listen};
+use crate::provider::{Nano, Provider, hash_of};
+use crate::visitor::Visitor;
 
+/// The length of the story in days. Whatever weekday it begins on, two Monday mornings lie in it, each with a day before it.
+const DAYS: u16 = 15;
+/// The day on which a student publishes a key.
+const LEAK: u16 = 6;
+/// The day on which the students' work is due.
+const DEADLINE: u16 = 11;
+/// The time of night when the sync is over and its mails are sent.
+const AFTER_THE_SYNC: (i8, i8) = (0, 30);
+/// The people of both programmes.
+const FACULTY: &str = "grace.hopper@example.edu";
+const ASSISTANT: &str = "edsger.dijkstra@example.edu";
+/// The number of concurrent page requests.
+const AT_ONCE: usize = 8;
 /// The number of lines that are kept of a stack that nobody inspects.
-const LATEST: usize = 100;
+const LATEST: Keep = Keep::Last(100);
+
+/// A programme of the story.
+struct Offer {
+    name: &'static str,
+    id: &'static str,
+    cap_usd: i64,
+    pot_usd: &'static str,
+    thresholds: &'static str,
+    cost_code: &'static str,
+    students: Vec<Student>,
+    /// The factor by which spending there exceeds the usual, in per cent.
+    pace: i64,
+}
+
+/// A key that a student was shown.
+struct Held {
+    hash: String,
+    spent: i64,
+}
+
+/// A story in progress.
+struct Story<'a> {
+    stack: &'a Stack,
+    provider: &'a Provider,
+    http: Client,
+    began: Date,
+    admin: &'a str,
+    offers: [Offer; 2],
+    /// The keys by programme and address.
+    keys: BTreeMap<(usize, String), Held>,
+}
 
 /// Fills a new folder with a story that ends at the time of `clock`. Links in its mails lead to `origin`.
 pub async fn build(
@@ -29,38 +82,281 @@ pub async fn build(
     origin: &str,
     admins: &[EmailAddress],
     clock: &Clock,
-    mut progress: impl FnMut(String),
+    progress: impl FnMut(String),
 ) -> Result<()> {
-    let aside = folder.aside()?;
-    let began = story::first_day(clock.now());
+    folder.begin()?;
+    let began = clock.now().to_zoned(TimeZone::UTC).date() - i64::from(DAYS).days();
     let stack = Stack::start(Options {
-        files: Some(aside.files()),
+        files: Some(folder.files()),
         web: listen(0).await?,
         origin: Some(origin.to_owned()),
-        begins_at: Some(began.at(7, 0, 0, 0).to_zoned(TimeZone::UTC)?.timestamp()),
+        begins_at: Some(at(began, 0, (7, 0))?),
         admins: admins.to_vec(),
         provider: ProviderAt::BuiltIn,
         smtp: None,
         sync_every: SyncEvery::Every(SignedDuration::from_hours(24)),
         between: None,
-        logs: Logs::new(Keep::Last(LATEST)),
+        logs: Logs::new(LATEST),
         waits: Waits::WHOLE,
     })
     .await?;
     // The roster mails are sent at once, not at the rate of a new account.
     stack.ses.set_quota(Quota { per_second: 10_000, ..Quota::PRODUCTION });
-    let admin = admins.first().context("there is no admin")?;
-    let mut story = Story::new(&stack, began, admin);
-    let told = story.tell(clock, |day| progress(format!("day {} of {DAYS}", day + 1))).await;
+    let mut story = Story {
+        stack: &stack,
+        provider: stack.provider.as_ref().context("the demonstration has its own provider")?,
+        http: Client::new(),
+        began,
+        admin: admins.first().context("there is no admin")?.as_written(),
+        offers: offers(),
+        keys: BTreeMap::new(),
+    };
+    story.tell(clock, progress).await?;
     let who = story.who();
-    // The stack is stopped after a failure too, so that the folder can be removed.
     stack.stop().await?;
-    told?;
-    keep(&aside.files().stand_ins.join("state.db"), &who)?;
-    aside.finish()?;
+    StateFile::open(&folder.files().stand_ins.join("state.db"))?.put(WHO.0, WHO.1, &who)?;
+    folder.finish()?;
     Ok(())
 }
 
-fn keep(state: &std::path::Path, who: &[KnownLogin]) -> Result<()> {
-    StateFile::open(state)?.put(WHO.0, WHO.1, &who)
+fn offers() -> [Offer; 2] {
+    let pilot = Offer {
+        name: "CS pilot",
+        id: "cs-pilot",
+        cap_usd: 20,
+        pot_usd: "640",
+        thresholds: "10,25,50,80,95,100",
+        cost_code: "CS-2041",
+        students: students(32, 0, 9),
+        pace: 100,
+    };
+    let seminar = Offer {
+        name: "Compilers seminar",
+        id: "compilers-seminar",
+        cap_usd: 10,
+        // All of it is promised, so that the forecast names the day on which it is gone.
+        pot_usd: "70",
+        thresholds: "25,40,80,95,100",
+        cost_code: "CS-2077",
+        students: students(7, 1, 4),
+        pace: 260,
+    };
+    [pilot, seminar]
+}
+
+impl Story<'_> {
+    /// The people who may sign in, for a visitor to try.
+    fn who(&self) -> Vec<KnownLogin> {
+        let pilot = &self.offers[0].students;
+        let has_key = |student: &&Student| self.keys.contains_key(&(0, student.address.clone()));
+        let with_key = pilot.iter().filter(has_key).find(|student| student.is_regular());
+        let without = pilot.iter().rev().find(|student| student.claims_on.is_none());
+        let who = [
+            (Some(self.admin), "admin: makes programmes and sees all of them"),
+            (Some(FACULTY), "faculty of both programmes"),
+            (Some(ASSISTANT), "assistant: sees them, and may pause a key"),
+            (without.map(|student| student.address.as_str()), "student who has not pressed the button yet"),
+            (with_key.map(|student| student.address.as_str()), "student with a key in use"),
+        ];
+        let login = |(address, as_whom): (Option<&str>, &str)| {
+            Some(KnownLogin { address: address?.to_owned(), as_whom: as_whom.to_owned() })
+        };
+        who.into_iter().filter_map(login).collect()
+    }
+
+    /// Plays the story from the first sign-in to the time of `clock`, with which the stack's clock runs on.
+    async fn tell(&mut self, clock: &Clock, mut progress: impl FnMut(String)) -> Result<()> {
+        self.foreign_keys()?;
+        self.set_up().await?;
+        for day in 0..DAYS {
+            progress(format!("day {} of {DAYS}", day + 1));
+            if day == 1 {
+                // The next sync is counted from the last one, so from here on they run at night.
+                self.pass(at(self.began, day, (0, 20))?).await?;
+                self.tell_inbox("/sync", &json!({})).await?;
+            }
+            // One halt a day: whoever claims a key begins to spend on the next.
+            self.pass(at(self.began, day, (10, 0))?).await?;
+            self.spending(day)?;
+            if day == LEAK {
+                self.a_leak().await?;
+            }
+            self.claims(day).await?;
+        }
+        self.pass(clock.now()).await?;
+        self.settle().await?;
+        self.stack.clock.run_from(clock.now())
+    }
+
+    /// What the account holds before Bursar comes.
+    fn foreign_keys(&self) -> Result<()> {
+        self.provider.set_credits(Nano::usd(1_500))?;
+        let now = self.stack.clock.now();
+        for (name, limit, spent) in [
+            ("old-chatbot-prototype", None, 37),
+            ("prof-laptop", Some(Nano::usd(50)), 12),
+            ("ci-benchmarks", Some(Nano::usd(100)), 4),
+        ] {
+            let made = self.provider.add_foreign_key(name, limit, now)?;
+            self.provider.spend_history(&made.hash, &history(now, spent * 1_000_000, 400), MODELS[0].0)?;
+        }
+        Ok(())
+    }
+
+    /// An admin creates the programmes and uploads the rosters; the mail to one student comes back.
+    async fn set_up(&self) -> Result<()> {
+        let admin = self.sign_in(self.admin).await?;
+        let (starts, ends) = (self.began.to_string(), (self.began + 110.days()).to_string());
+        for offer in &self.offers {
+            let form = admin.get("/console/programmes/new").await?;
+            let fields = [
+                ("name", offer.name),
+                ("starts_on", &starts),
+                ("ends_on", &ends),
+                ("timezone", "Europe/Berlin"),
+                ("cap_usd", &offer.cap_usd.to_string()),
+                ("pot_usd", offer.pot_usd),
+                ("faculty", FACULTY),
+                ("assistants", ASSISTANT),
+                ("thresholds", offer.thresholds),
+                ("cost_code", offer.cost_code),
+                ("contact", "bursar-help@example.edu"),
+            ];
+            admin.submit(&form, "/console/programmes", &fields).await?.expect(303)?;
+            let path = format!("/console/programmes/{}", offer.id);
+            let (overview, roster) = (admin.get(&path).await?, cast::csv(&offer.students));
+            let preview =
+                admin.upload(&overview, &format!("{path}/roster"), &[], "roster.csv", roster.as_bytes()).await?;
+            let added = preview.text("added").unwrap_or_default();
+            ensure!(added == offer.students.len().to_string(), "the roster of {} is not what was meant", offer.name);
+            admin.submit(&preview, &format!("{path}/roster/apply"), &[]).await?.expect(303)?;
+        }
+        self.settle().await?;
+        let groups = format!("/console/programmes/{}/groups", self.offers[0].id);
+        let fewer: Vec<&str> = MODELS[..cast::FEWER].iter().map(|(model, _)| *model).collect();
+        let fields = [(format!("models.{}", cast::RESTRICTED), fewer.join("\r\n"))];
+        let fields = fields.each_ref().map(|(name, value)| (name.as_str(), value.as_str()));
+        admin.submit(&admin.get(&groups).await?, &groups, &fields).await?.expect(303)?;
+        let unlucky = self.offers[0].students.iter().find(|student| student.claims_on.is_none());
+        let mails = self.stack.ses.mails_to(&unlucky.context("everybody claims")?.address);
+        let mail = mails.first().context("no mail was sent to a student")?;
+        self.tell_inbox("/events", &json!({"mail": mail.id, "type": "bounce", "permanent": true})).await
+    }
+
+    async fn claims(&mut self, day: u16) -> Result<()> {
+        let story = &*self;
+        let today = story.offers.iter().enumerate().flat_map(|(number, offer)| {
+            let students = offer.students.iter().filter(|student| student.claims_on == Some(day));
+            students.map(move |student| async move {
+                let browser = story.sign_in(&student.address).await?;
+                let hash = story.take_key(&browser, offer.id, "reveal").await?;
+                anyhow::Ok(((number, student.address.clone()), Held { hash, spent: 0 }))
+            })
+        });
+        let claimed: Vec<_> = stream::iter(today).buffer_unordered(AT_ONCE).try_collect().await?;
+        self.keys.extend(claimed);
+        Ok(())
+    }
+
+    /// Lets a student report a key that they published in a repository, and claim a new one.
+    async fn a_leak(&mut self) -> Result<()> {
+        let of_pilot = self.keys.iter().filter(|((programme, _), _)| *programme == 0);
+        let ((_, address), _) = of_pilot.max_by_key(|(_, held)| held.spent).context("nobody claimed")?;
+        let (address, pilot) = (address.clone(), self.offers[0].id);
+        let student = self.sign_in(&address).await?;
+        student.submit(&student.get("/my").await?, &format!("/my/{pilot}/leaked"), &[]).await?.expect(303)?;
+        let hash = self.take_key(&student, pilot, "replace").await?;
+        self.keys.entry((0, address)).and_modify(|held| held.hash = hash);
+        Ok(())
+    }
+
+    /// Spends from each key of the story, at some hour of the day.
+    fn spending(&mut self, day: u16) -> Result<()> {
+        let weekday = (self.began + i64::from(day).days()).weekday().to_monday_one_offset();
+        for (number, offer) in self.offers.iter().enumerate() {
+            for (place, student) in (1..).zip(&offer.students) {
+                let Some(held) = self.keys.get_mut(&(number, student.address.clone())) else { continue };
+                let wants = student.spends(day, weekday, DEADLINE) * offer.pace / 100;
+                let amount = wants.min(offer.cap_usd * 1_000_000 - held.spent);
+                held.spent += amount;
+                // The hours until now, one student after the other.
+                let when = self.stack.clock.now() - SignedDuration::from_mins(10 * place);
+                for (model, amount, requests) in student.spread(amount) {
+                    self.provider.spend_history(&held.hash, &history(when, amount, requests), model)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for a link, opens the mail and follows it.
+    async fn sign_in(&self, address: &str) -> Result<Visitor> {
+        let visitor = Visitor::of(&self.stack.served_at, &self.stack.ready.web)?;
+        visitor.submit(&visitor.get("/").await?, "/link", &[("address", address)]).await?.expect(202)?;
+        self.stack.pump.drained().await?;
+        let mails = self.stack.ses.mails_to(address);
+        let link = mails.iter().rev().find_map(link_in).with_context(|| format!("no link came to {address}"))?;
+        visitor.submit(&visitor.get(&link).await?, &link, &[]).await?.expect(303)?;
+        Ok(visitor)
+    }
+
+    /// Presses a button that shows a key, and returns the key's hash at the provider.
+    async fn take_key(&self, student: &Visitor, programme: &str, button: &str) -> Result<String> {
+        let shown = student.submit(&student.get("/my").await?, &format!("/my/{programme}/{button}"), &[]).await?;
+        Ok(hash_of(&shown.expect(200)?.text("key").context("no key was shown")?))
+    }
+
+    /// Lets time pass, with a halt after each night's sync: a schedule runs once in a move of the clock, and mail that
+    /// a sync causes would wait in the same move for hours.
+    async fn pass(&self, until: Timestamp) -> Result<()> {
+        loop {
+            self.settle().await?;
+            let now = self.stack.clock.now();
+            let today = now.to_zoned(TimeZone::UTC).date();
+            let tonight = at(today, 0, AFTER_THE_SYNC)?;
+            let next = if tonight > now { tonight } else { at(today, 1, AFTER_THE_SYNC)? };
+            let left = next.min(until).duration_since(now);
+            if !left.is_positive() {
+                return Ok(());
+            }
+            self.stack.schedules.advance(left).await?;
+        }
+    }
+
+    /// Until nothing is due, the reports included that the mails were delivered.
+    async fn settle(&self) -> Result<()> {
+        self.stack.settle.settle(LIMIT).await?;
+        let mails = self.stack.ses.unread();
+        let delivered = mails.iter().map(|mail| json!({"mail": mail.id, "type": "delivery"}));
+        let delivered = delivered.map(|event| async move { self.tell_inbox("/events", &event).await });
+        stream::iter(delivered).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await.map(drop)
+    }
+
+    async fn tell_inbox(&self, path: &str, body: &Value) -> Result<()> {
+        let told = self.http.post(format!("{}{path}", self.stack.ready.inbox)).json(body).send().await?;
+        told.error_for_status()?;
+        Ok(())
+    }
+}
+
+/// The instants and amounts of this many consecutive requests, which cost `amount` together.
+fn history(last: Timestamp, amount: i64, requests: i64) -> Vec<(Timestamp, Nano)> {
+    let each = amount / requests;
+    let request = |number: i64| {
+        let cost = if number == 0 { amount - each * (requests - 1) } else { each };
+        (last - SignedDuration::from_secs(20 * number), Nano::micros(cost))
+    };
+    (0..requests).rev().map(request).collect()
+}
+
+/// The path of the link in a mail.
+fn link_in(mail: &Mail) -> Option<String> {
+    let text = Contents::of(&mail.raw).text?;
+    text.lines().find_map(|line| line.find("/c/").map(|from| line[from..].trim().to_owned()))
+}
+
+/// A time of a day that is so many days after another, in UTC.
+fn at(first: Date, days: u16, (hour, minute): (i8, i8)) -> Result<Timestamp> {
+    let date = first.checked_add(i64::from(days).days())?;
+    Ok(date.at(hour, minute, 0, 0).to_zoned(TimeZone::UTC)?.timestamp())
 }

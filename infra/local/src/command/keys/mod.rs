@@ -1,9 +1,8 @@
 //! The command `bursar keys`: every key of an account, for an operator or a program. It only reads.
 
-mod assess;
-mod owners;
 mod text;
 
+use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
@@ -12,27 +11,29 @@ use anyhow::{Context, Result, bail, ensure};
 use bursar_core::aws::AwsAccess;
 use bursar_core::clock::Clock;
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::values::key_name::matches;
+use bursar_core::domain::values::id::KeyName;
+use bursar_core::domain::values::key_name::{matches, prefix};
 use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::provider::Provider;
+use bursar_core::provider::analytics::ModelUsage;
 use bursar_core::provider::key::ProviderKey;
 use bursar_core::secrets::ManagementKey;
 use bursar_core::store::Table;
-use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
+use jiff::{SignedDuration, Timestamp, ToSpan};
+use reqwest::Client;
+use serde_json::{Value, json};
 
-use self::assess::Assessment;
-use self::owners::Owners;
 use crate::base::state_file::StateFile;
 use crate::command::stack::{READY, Ready};
 
-/// The options of a listing.
+/// What is listed, and how.
 pub struct KeysOptions {
     pub account: Account,
     /// The pattern of names to list; `*` stands for any text.
     pub pattern: Option<String>,
     pub json: bool,
-    /// Whether the account is assessed as well.
+    /// Whether the account is assessed as well: what it holds before anything is deployed, and what a term would cost.
     pub assess: bool,
 }
 
@@ -47,191 +48,222 @@ pub struct Account {
     pub table: Option<Table>,
 }
 
-/// The listed keys, newest first in each workspace. Amounts are texts with six decimals.
-#[derive(Debug, Serialize)]
+/// The listed keys, newest first in each workspace.
 struct Listing {
-    keys: Vec<Row>,
-    totals: Totals,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    assess: Option<Assessment>,
+    keys: Vec<Listed>,
+    balance: Usd,
+    is_assessed: bool,
+    /// What they used on the last thirty UTC days that are over, where the provider reports it.
+    last_30_days: Option<Usd>,
 }
 
-/// A key with what the sums need of it.
 struct Listed {
-    row: Row,
-    usage: Usd,
-    unused: bool,
-}
-
-#[derive(Debug, Serialize)]
-struct Row {
-    hash: String,
-    name: String,
-    state: State,
-    workspace: Option<String>,
-    usage_usd: Option<String>,
-    usage_daily_usd: Option<String>,
-    usage_weekly_usd: Option<String>,
-    usage_monthly_usd: Option<String>,
-    limit_usd: Option<String>,
-    last_used_at: Option<Timestamp>,
-    created_at: Option<Timestamp>,
+    key: ProviderKey,
+    state: &'static str,
+    is_unused: bool,
     /// The programme that has the key; without a table nothing is known of owners.
-    #[serde(skip_serializing_if = "Option::is_none")]
     owner: Option<Option<String>>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum State {
-    Enabled,
-    Disabled,
-    Expired,
-}
-
-#[derive(Debug, Default, Serialize)]
-struct Totals {
-    keys: usize,
-    usage_usd: String,
-    balance_usd: String,
-    without_limit: usize,
-    unused_30_days: usize,
 }
 
 /// The time-out, since a listing of the largest accounts takes minutes.
 const PATIENCE: Duration = Duration::from_secs(900);
-const UNUSED: SignedDuration = SignedDuration::from_hours(30 * 24);
+const DAYS: i64 = 30;
+const MONTHS_OF_A_TERM: u32 = 4;
 
 /// Lists the keys to `out`.
 pub async fn run(options: KeysOptions, out: &mut impl Write) -> Result<()> {
     let Account { base, management_key, clock, table } = options.account;
     let provider = Provider::with_key(&base, ManagementKey::parse(&management_key)?);
-    let deadline = Deadline::after(PATIENCE);
+    let (deadline, now) = (Deadline::after(PATIENCE), clock.now());
     let check = provider.check_management_key(deadline).await;
     check.with_context(|| format!("the provider at {base} cannot be used"))?;
-    let now = clock.now();
     let wanted = |name: &str| options.pattern.as_deref().is_none_or(|pattern| matches(pattern, name));
     let balance = provider.credits(deadline).await?.balance();
-    let mut listed = list(&provider, wanted, &clock, now, deadline).await?;
-    if let Some(table) = table {
-        let owners = Owners::read(&table).await?;
-        listed.iter_mut().for_each(|Listed { row, .. }| row.owner = Some(owners.of(&row.hash, &row.name)));
+
+    let (mut inventory, mut keys) = (provider.inventory(&clock), Vec::new());
+    while let Some(page) = inventory.next(deadline).await? {
+        for row in page.unreadable {
+            let which = row.hash.map_or("of no hash".to_owned(), |hash| hash.to_string());
+            eprintln!("bursar: the key {which} is left out, since it cannot be read: {}", row.why);
+        }
+        keys.extend(page.keys.into_iter().filter(|key| wanted(&key.name)).map(|key| Listed::of(key, now)));
     }
-    let assess = if options.assess { Some(assessment(&provider, &listed, wanted, now, deadline).await) } else { None };
-    let totals = Totals::of(&listed, balance);
-    let listing = Listing { keys: listed.into_iter().map(|key| key.row).collect(), totals, assess };
-    let listing = if options.json { serde_json::to_string_pretty(&listing)? } else { text::table(&listing, now) };
-    writeln!(out, "{}", listing.trim_end())?;
+    if let Some(table) = table {
+        tell_owners(&table, &mut keys).await?;
+    }
+    let mut listing = Listing { keys, balance, is_assessed: options.assess, last_30_days: None };
+    if options.assess {
+        match last_30_days(&provider, wanted, now, deadline).await {
+            Ok(used) => listing.last_30_days = Some(used),
+            Err(error) => eprintln!("bursar: what was used in the last 30 days is not known: {error:#}"),
+        }
+    }
+    let told = if options.json { serde_json::to_string_pretty(&listing.json())? } else { listing.table(now) };
+    writeln!(out, "{}", told.trim_end())?;
     Ok(())
 }
 
 /// The account of the bundle that runs in this folder.
 pub async fn of_running_demonstration(data: &Path) -> Result<Account> {
     let state = data.join("stand-ins/state.db");
-    let nothing_runs =
-        || format!("no bursar runs in {}: start it with `cargo run`, or name a provider", data.display());
-    if !state.is_file() {
-        bail!(nothing_runs());
-    }
+    let shown = data.display();
+    let nothing_runs = || format!("no bursar runs in {shown}: start it with `cargo run`, or name a provider");
+    ensure!(state.is_file(), nothing_runs());
     let ready = StateFile::open(&state)?.get::<Ready>(READY.0, READY.1)?.with_context(nothing_runs)?;
-    let client = reqwest::Client::builder().no_proxy().build()?;
+    let client = Client::builder().no_proxy().build()?;
     let secret = client
         .post(&ready.secretsmanager)
         .header("x-amz-target", "secretsmanager.GetSecretValue")
         .header("content-type", "application/x-amz-json-1.1")
-        .body(serde_json::json!({"SecretId": ready.secret}).to_string());
+        .body(json!({"SecretId": ready.secret}).to_string());
     let secret = secret.send().await.with_context(nothing_runs)?;
     ensure!(
         secret.status().is_success(),
-        "the bursar in {} uses a real account, whose key it hands to nobody: name it with --provider and --management-key-file",
-        data.display()
+        "the bursar in {shown} uses a real account, whose key it hands to nobody: name it with --provider and --management-key-file"
     );
-    let secret: serde_json::Value = serde_json::from_slice(&secret.bytes().await?)?;
-    let key = secret["SecretString"].as_str().with_context(nothing_runs)?;
-    let told = answer(client.get(format!("{}/clock", ready.inbox))).await.with_context(nothing_runs)?;
-    let now: Timestamp = told["now"].as_str().and_then(|now| now.parse().ok()).with_context(nothing_runs)?;
+    let secret: Value = secret.json().await?;
+    let management_key = secret["SecretString"].as_str().with_context(nothing_runs)?.to_owned();
+    let told: Value = client.get(format!("{}/clock", ready.inbox)).send().await?.json().await?;
+    let now: Timestamp = serde_json::from_value(told["now"].clone())?;
     let ahead = now.duration_since(Timestamp::now());
-    let clock = Clock::reading(move || Timestamp::now().checked_add(ahead).unwrap_or(now));
+    let clock = Clock::reading(move || Timestamp::now() + ahead);
     let http = aws_smithy_http_client::Builder::new().build_http();
     let table = Table::named(&ready.table, &AwsAccess::of_service(&ready.dynamodb, &ready.region, http));
-    Ok(Account { base: ready.provider, management_key: key.to_owned(), clock, table: Some(table) })
+    Ok(Account { base: ready.provider, management_key, clock, table: Some(table) })
 }
 
-async fn answer(request: reqwest::RequestBuilder) -> Result<serde_json::Value> {
-    let answer = request.send().await?.error_for_status()?;
-    Ok(serde_json::from_slice(&answer.bytes().await?)?)
-}
-
-async fn list(
-    provider: &Provider,
-    wanted: impl Fn(&str) -> bool,
-    clock: &Clock,
-    now: Timestamp,
-    deadline: Deadline,
-) -> Result<Vec<Listed>> {
-    let (mut inventory, mut listed) = (provider.inventory(clock), Vec::new());
-    while let Some(page) = inventory.next(deadline).await? {
-        for row in page.unreadable {
-            let which = row.hash.map_or("of no hash".to_owned(), |hash| hash.to_string());
-            eprintln!("bursar: the key {which} is left out, since it cannot be read: {}", row.why);
-        }
-        for key in page.keys.into_iter().filter(|key| wanted(&key.name)) {
-            let used_or_made = key.last_used_at.or(key.created_at);
-            let unused = used_or_made.is_some_and(|at| now.duration_since(at) >= UNUSED);
-            listed.push(Listed { usage: key.usage.unwrap_or_default(), unused, row: row(key, now) });
-        }
+/// Adds whose each key is: the programme that an admin gave it to, or that of the grant that Bursar made it for.
+async fn tell_owners(table: &Table, keys: &mut [Listed]) -> Result<()> {
+    let unreadable =
+        || format!("the table {} cannot be read: are the AWS credentials of its account set?", table.name());
+    let meta = table.known_meta().await.with_context(unreadable)?;
+    if let Some(meta) = meta.as_ref().filter(|meta| table.is_copy(meta)) {
+        bail!("the table {} is a copy of {}, so its owners may be old: name that one", table.name(), meta.table);
     }
-    Ok(listed)
+    let deployment = meta.map(|meta| meta.deployment);
+    let assigned = table.key_owners().await.with_context(unreadable)?;
+    let assigned: HashMap<_, _> = assigned.into_iter().map(|owner| (owner.key, owner.owner.to_string())).collect();
+    for Listed { key, owner, .. } in keys {
+        let ours = key.name.parse::<KeyName>().ok().filter(|name| Some(&name.deployment) == deployment.as_ref());
+        *owner = Some(assigned.get(&key.hash).cloned().or_else(|| ours.map(|name| name.programme.to_string())));
+    }
+    Ok(())
 }
 
-/// The assessment, without recent use where the provider does not report it whole.
-async fn assessment(
+/// What the keys of such names used on the last thirty UTC days that are over. The days are asked for one by one,
+/// since an answer has a largest number of rows.
+async fn last_30_days(
     provider: &Provider,
-    listed: &[Listed],
     wanted: impl Fn(&str) -> bool,
     now: Timestamp,
     deadline: Deadline,
-) -> Assessment {
-    let recent = assess::last_30_days(provider, wanted, now, deadline).await;
-    if let Err(error) = &recent {
-        eprintln!("bursar: what was used in the last 30 days is not known: {error:#}");
+) -> Result<Usd> {
+    let mut sum = Usd::ZERO;
+    for ago in 1..=DAYS {
+        let day = utc_date(now).checked_sub(ago.days())?;
+        let ModelUsage { rows, unreadable, truncated, .. } = provider.model_usage(day..=day, deadline).await?;
+        ensure!(!truncated, "the provider left out rows of {day}");
+        ensure!(unreadable.count == 0, "{} rows of {day} cannot be read", unreadable.count);
+        sum += rows.iter().filter(|row| wanted(&row.key_name)).map(|row| row.spent).sum();
     }
-    Assessment::of(listed, recent.ok())
+    Ok(sum)
 }
 
-impl Totals {
-    fn of(listed: &[Listed], balance: Usd) -> Totals {
-        Totals {
-            keys: listed.len(),
-            usage_usd: listed.iter().map(|key| key.usage).sum::<Usd>().to_string(),
-            balance_usd: balance.to_string(),
-            without_limit: listed.iter().filter(|key| key.row.limit_usd.is_none()).count(),
-            unused_30_days: listed.iter().filter(|key| key.unused).count(),
+impl Listing {
+    fn json(&self) -> Value {
+        let row = |Listed { key, state, owner, .. }: &Listed| {
+            let mut row = json!({
+                "hash": key.hash.to_string(),
+                "name": key.name,
+                "state": state,
+                "workspace": key.workspace_id,
+                "usage_usd": decimals(key.usage),
+                "usage_daily_usd": decimals(key.usage_daily),
+                "usage_weekly_usd": decimals(key.usage_weekly),
+                "usage_monthly_usd": decimals(key.usage_monthly),
+                "limit_usd": decimals(key.limit),
+                "last_used_at": key.last_used_at,
+                "created_at": key.created_at,
+            });
+            if let Some(owner) = owner {
+                row["owner"] = json!(owner);
+            }
+            row
+        };
+        let (without_limit, unused) = (self.without_limit().len(), self.unused().len());
+        let mut all = json!({
+            "keys": self.keys.iter().map(row).collect::<Vec<_>>(),
+            "totals": {
+                "keys": self.keys.len(),
+                "usage_usd": decimals(Some(self.usage())),
+                "balance_usd": decimals(Some(self.balance)),
+                "without_limit": without_limit,
+                "unused_30_days": unused,
+            },
+        });
+        if self.is_assessed {
+            let prefix =
+                |(prefix, keys, usage)| json!({"prefix": prefix, "keys": keys, "usage_usd": decimals(Some(usage))});
+            all["assess"] = json!({
+                "without_limit": without_limit,
+                "unused_30_days": unused,
+                "prefixes": self.prefixes().into_iter().map(prefix).collect::<Vec<_>>(),
+                "last_30_days_usd": decimals(self.last_30_days),
+                "term_usd": decimals(self.term()),
+            });
         }
+        all
+    }
+
+    fn usage(&self) -> Usd {
+        self.keys.iter().filter_map(|listed| listed.key.usage).sum()
+    }
+
+    /// The cost of a term at the pace of the last thirty days.
+    fn term(&self) -> Option<Usd> {
+        self.last_30_days.map(|used| used.times(MONTHS_OF_A_TERM))
+    }
+
+    /// The names of the keys without a limit.
+    fn without_limit(&self) -> Vec<&str> {
+        self.keys.iter().filter(|listed| listed.key.limit.is_none()).map(|listed| listed.key.name.as_str()).collect()
+    }
+
+    /// The names of the keys that nobody used for thirty days.
+    fn unused(&self) -> Vec<&str> {
+        self.keys.iter().filter(|listed| listed.is_unused).map(|listed| listed.key.name.as_str()).collect()
+    }
+
+    /// The number and use of the keys whose names begin alike, the most used first; names of one part have no beginning.
+    fn prefixes(&self) -> Vec<(&str, usize, Usd)> {
+        let mut sums: BTreeMap<&str, (usize, Usd)> = BTreeMap::new();
+        for Listed { key, .. } in &self.keys {
+            let (keys, usage) = sums.entry(prefix(&key.name)).or_default();
+            *keys += 1;
+            *usage += key.usage.unwrap_or_default();
+        }
+        let mut sums: Vec<_> = sums.into_iter().map(|(prefix, (keys, usage))| (prefix, keys, usage)).collect();
+        sums.sort_by_key(|(_, _, usage)| std::cmp::Reverse(*usage));
+        sums
     }
 }
 
-fn row(key: ProviderKey, now: Timestamp) -> Row {
-    let state = match (key.disabled, key.has_expired(now)) {
-        (true, _) => State::Disabled,
-        (false, true) => State::Expired,
-        (false, false) => State::Enabled,
-    };
-    let text = |amount: Option<Usd>| amount.map(|amount| amount.to_string());
-    Row {
-        hash: key.hash.to_string(),
-        name: key.name,
-        state,
-        workspace: key.workspace_id,
-        usage_usd: text(key.usage),
-        usage_daily_usd: text(key.usage_daily),
-        usage_weekly_usd: text(key.usage_weekly),
-        usage_monthly_usd: text(key.usage_monthly),
-        limit_usd: text(key.limit),
-        last_used_at: key.last_used_at,
-        created_at: key.created_at,
-        owner: None,
+impl Listed {
+    fn of(key: ProviderKey, now: Timestamp) -> Listed {
+        let state = match (key.disabled, key.has_expired(now)) {
+            (true, _) => "disabled",
+            (false, true) => "expired",
+            (false, false) => "enabled",
+        };
+        let used_or_made = key.last_used_at.or(key.created_at);
+        let is_unused = used_or_made.is_some_and(|at| now.duration_since(at) >= SignedDuration::from_hours(24 * DAYS));
+        Listed { key, state, is_unused, owner: None }
     }
+}
+
+/// A text with six decimals.
+fn decimals(amount: Option<Usd>) -> Option<String> {
+    amount.map(|amount| amount.to_string())
 }
 
 #[cfg(test)]
