@@ -38,6 +38,8 @@ async fn it_is_a_believable_term_in_which_every_invariant_holds() {
     assert!(live > 20 && invited > 1, "{live} live, {invited} invited");
     let groups: std::collections::BTreeSet<_> = pilot.iter().filter_map(|grant| grant.group.clone()).collect();
     assert_eq!(groups.len(), 4);
+    let restricted = seen.keys.iter().filter(|key| key.key.guardrail_id.is_some()).count();
+    assert!((5..live).contains(&restricted), "{restricted} keys of a group with models of its own");
     let shown = |grant: &&&Grant| grant.attempts.iter().filter(|attempt| attempt.state == AttemptState::Shown).count();
     assert_eq!(pilot.iter().filter(|grant| shown(grant) == 2).count(), 1, "one key was leaked and replaced");
     assert!(seen.outbox.iter().any(|row| matches!(row.state, MailState::Bounced { .. })), "one address bounced");

@@ -185,6 +185,8 @@ impl Story<'_> {
         }
         self.pass(clock.now()).await?;
         self.settle().await?;
+        // What the last reports of delivery began.
+        self.settle().await?;
         self.stack.clock.run_from(clock.now())
     }
 
@@ -309,18 +311,15 @@ impl Story<'_> {
     /// Lets time pass, with a halt after each night's sync: a schedule runs once in a move of the clock, and mail that
     /// a sync causes would wait in the same move for hours.
     async fn pass(&self, until: Timestamp) -> Result<()> {
-        loop {
+        while self.stack.clock.now() < until {
             self.settle().await?;
             let now = self.stack.clock.now();
             let today = now.to_zoned(TimeZone::UTC).date();
             let tonight = at(today, 0, AFTER_THE_SYNC)?;
             let next = if tonight > now { tonight } else { at(today, 1, AFTER_THE_SYNC)? };
-            let left = next.min(until).duration_since(now);
-            if !left.is_positive() {
-                return Ok(());
-            }
-            self.stack.schedules.advance(left).await?;
+            self.stack.schedules.advance(next.min(until).duration_since(now)).await?;
         }
+        Ok(())
     }
 
     /// Until nothing is due, the reports included that the mails were delivered.

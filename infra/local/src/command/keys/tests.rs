@@ -74,7 +74,23 @@ async fn what_matches_is_listed_summed_up_and_assessed_and_nothing_is_changed() 
         "last_used_at": "2026-11-18T12:00:00Z", "created_at": "2026-10-09T12:00:00Z",
     });
     assert_eq!(key, expected);
-    insta::assert_snapshot!(shown(router, MANAGEMENT, None, false).await.unwrap(), @"");
+    insta::assert_snapshot!(shown(router, MANAGEMENT, None, false).await.unwrap(), @"
+      STATE  TODAY   WEEK  MONTH  IN ALL      LIMIT  LAST USE   AGE  NAME
+    enabled  $0.00  $1.00  $1.00   $1.00  unlimited      24 h  24 h  one�[2J
+    enabled  $9.00  $9.25  $9.25  $19.25     $20.00       0 h  40 d  course/used
+    enabled  $0.00  $0.00  $0.00   $0.00  unlimited     never  40 d  course/old
+
+    3 keys, $20.25 used in all, balance $979.75
+    2 without a limit, 1 unused for 30 days
+
+    By the first part of the name:
+      course/*                  2 keys      $19.25
+      (names of one part)       1 keys       $1.00
+
+    Without a limit: 2 (one�[2J, course/old)
+    Unused for 30 days: 1 (course/old)
+    Used in the last 30 days: $4.25; at that pace a term of four months costs $17.00
+    ");
 }
 
 #[tokio::test]
