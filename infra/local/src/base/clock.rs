@@ -94,9 +94,9 @@ impl StackClock {
     pub fn advance(&self, by: SignedDuration) -> Result<Timestamp> {
         let instant = self.now().checked_add(by).context("that is too far ahead")?;
         if self.stands() {
-            self.stop_at(instant)?
+            self.stop_at(instant)?;
         } else {
-            self.run_from(instant)?
+            self.run_from(instant)?;
         }
         Ok(self.now())
     }
