@@ -40,10 +40,10 @@ impl Contents {
         };
         let mut headers = BTreeMap::<String, String>::new();
         for (header, (name, raw)) in message.headers().iter().zip(message.headers_raw()) {
-            let value = header.value().as_text().unwrap_or(raw).trim();
+            let value = header.value().as_text().map_or_else(|| raw.replace("\r\n", ""), str::to_owned);
             let joined = headers.entry(name.to_owned()).or_default();
             joined.push_str(if joined.is_empty() { "" } else { ", " });
-            joined.push_str(value);
+            joined.push_str(value.trim());
         }
         let header =
             |name: &str| headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value);
