@@ -22,7 +22,6 @@ use bursar_local::secrets_manager::SecretsManager;
 use bursar_local::serve::serve;
 use bursar_local::stack::{listen, origin_of};
 use bursar_local::state_file::StateFile;
-use bursar_local::template::Template;
 use bursar_tests::faults::Gate;
 use tempfile::TempDir;
 
@@ -53,7 +52,7 @@ impl World {
         let (begun, folder, clock) = (Instant::now(), tempfile::tempdir()?, Clock::system());
         // A database in memory would be scanned in full with every write.
         let kept = StateFile::open(&folder.path().join("state.db"))?;
-        let engine = Engine::start(&Place::Memory, TABLE, &Template::bundled()?.table)?;
+        let engine = Engine::start(&Place::Memory, TABLE)?;
         let provider = Provider::new(kept.clone(), clock.clone(), MANAGEMENT_KEY)?;
         let secrets = SecretsManager::new(kept)?;
         secrets.put(SECRET, MANAGEMENT_KEY)?;

@@ -19,7 +19,6 @@ use aws_sdk_dynamodb::types::{
 };
 use bursar_local::engine::{Engine, Place};
 use bursar_local::serve::serve;
-use bursar_local::template::Template;
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -66,7 +65,7 @@ fn embedded() -> String {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-            let engine = Engine::start(&Place::Memory, "unused", &Template::bundled().unwrap().table).unwrap();
+            let engine = Engine::start(&Place::Memory, "unused").unwrap();
             serve(listener, engine.router(), std::future::pending()).await;
         });
     });

@@ -14,7 +14,6 @@ use bursar_core::store::Table;
 use bursar_core::store::items::Item;
 use bursar_local::engine::{Engine, Place};
 use bursar_local::invoke::{Between, FunctionName};
-use bursar_local::template::Template;
 use bursar_tests::aws;
 use bursar_tests::faults::{Fault, Gate, Matcher};
 use bursar_tests::invariants::{REGION, RawTable};
@@ -44,7 +43,7 @@ pub(crate) struct Bench {
 
 impl Bench {
     async fn empty() -> Bench {
-        let engine = Engine::start(&Place::Memory, "bursar", &Template::bundled().unwrap().table).unwrap();
+        let engine = Engine::start(&Place::Memory, "bursar").unwrap();
         let gate = Gate::default();
         let origin = aws::serve(gate.before(engine.router())).await;
         Bench { raw: RawTable::at(&origin, "bursar"), gate, origin, engine }

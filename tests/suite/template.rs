@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bursar_local::invoke::FunctionName;
+use bursar_local::wiring;
 use bursar_tests::permissions::{TEMPLATE, texts};
 use serde_json::{Value, json};
 
@@ -39,12 +41,6 @@ fn table_and_secret_outlive_the_stack_and_no_change_begins_empty_ones() {
     assert_eq!(secret.as_object().unwrap().keys().collect::<Vec<_>>(), ["Description"], "no name, and no value");
     let table = &of_type("AWS::DynamoDB::Table")["Table"]["Properties"];
     assert_eq!(table.get("TableName"), None);
-    let keys = [("pk", "HASH"), ("sk", "RANGE")].map(|(name, kind)| json!({"AttributeName": name, "KeyType": kind}));
-    assert_eq!(table["KeySchema"], json!(keys));
-    for name in ["pk", "sk"] {
-        let types = table["AttributeDefinitions"].as_array().unwrap();
-        assert!(types.contains(&json!({"AttributeName": name, "AttributeType": "S"})), "{name}");
-    }
     assert_eq!(table["DeletionProtectionEnabled"], true);
     let recovery = json!({"PointInTimeRecoveryEnabled": true, "RecoveryPeriodInDays": 35});
     assert_eq!(table["PointInTimeRecoverySpecification"], recovery);
@@ -131,28 +127,78 @@ fn each_door_has_a_rate_of_its_own_below_that_of_all_else() {
 }
 
 #[test]
-fn schedules_are_spelled_as_aws_takes_them_and_time_outs_are_those_that_functions_count_with() {
-    let mut schedules: Vec<_> = events("Schedule")
-        .into_iter()
-        .map(|(function, event)| {
-            let expression = event["Schedule"].as_str().or_else(|| event["Schedule"]["Fn::Sub"].as_str()).unwrap();
-            (function, expression, event["Input"].as_str().unwrap())
-        })
-        .collect();
-    schedules.sort_unstable();
-    assert_eq!(
-        schedules,
-        [
-            ("Console", "rate(1 minute)", r#"{"task":"work"}"#),
-            ("Mail", "rate(1 minute)", r#"{"task":"drain"}"#),
-            ("ThresholdAlerts", "rate(1 hour)", r#"{"task":"watch"}"#),
-            ("UsageSync", "cron(20 ${SyncHour} * * ? *)", "{}"),
-            ("UsageSync", "rate(15 minutes)", r#"{"task":"resume"}"#),
-        ]
-    );
-    let functions = of_type("AWS::Serverless::Function");
-    let time_outs: Vec<_> =
-        functions.iter().map(|(name, each)| (*name, each["Properties"]["Timeout"].as_u64())).collect();
-    let wanted = [("Claim", 29), ("Console", 29), ("Mail", 80), ("ThresholdAlerts", 120), ("UsageSync", 900)];
-    assert_eq!(time_outs, wanted.map(|(name, seconds)| (name, Some(seconds))));
+fn the_bundle_on_one_machine_is_wired_as_this_says() {
+    let table = &of_type("AWS::DynamoDB::Table")["Table"]["Properties"];
+    let made = wiring::create_table("bursar");
+    for part in ["AttributeDefinitions", "BillingMode", "GlobalSecondaryIndexes", "KeySchema"] {
+        assert_eq!(table[part], made[part], "{part}");
+    }
+    let images = |table: &Value| table["StreamSpecification"]["StreamViewType"].clone();
+    assert_eq!(images(table), images(&made));
+    assert_eq!(table["TimeToLiveSpecification"], json!({"AttributeName": wiring::TTL, "Enabled": true}));
+
+    let time_outs = of_type("AWS::Serverless::Function").into_iter();
+    let time_outs: BTreeMap<_, _> =
+        time_outs.map(|(name, each)| (function(name), each["Properties"]["Timeout"].as_u64().unwrap())).collect();
+    assert_eq!(time_outs, BTreeMap::from(FunctionName::ALL.map(|each| (each, wiring::time_out(each).as_secs()))));
+
+    let integrations = of_type("AWS::ApiGatewayV2::Integration");
+    let routes = of_type("AWS::ApiGatewayV2::Route").into_values().map(|route| {
+        let target = route["Properties"]["Target"]["Fn::Sub"].as_str().unwrap();
+        let name = target.strip_prefix("integrations/${").and_then(|name| name.strip_suffix('}')).unwrap();
+        let integration = &integrations[name]["Properties"];
+        assert_eq!(integration["PayloadFormatVersion"], "2.0", "{name}");
+        let runs = integration["IntegrationUri"]["Fn::GetAtt"][0].as_str().unwrap();
+        (route["Properties"]["RouteKey"].as_str().unwrap(), function(runs))
+    });
+    assert_eq!(routes.collect::<BTreeMap<_, _>>(), BTreeMap::from(wiring::ROUTES));
+
+    let readers = events("DynamoDB").into_iter().map(|(name, reader)| {
+        let patterns = reader["FilterCriteria"]["Filters"].as_array().unwrap().iter();
+        let patterns = patterns.map(|filter| serde_json::from_str(filter["Pattern"].as_str().unwrap()).unwrap());
+        let bounds = ["BatchSize", "MaximumRetryAttempts"].map(|bound| reader[bound].as_u64().unwrap());
+        (function(name), (patterns.collect::<Vec<Value>>(), bounds))
+    });
+    let wired = wiring::READERS.iter().map(|reader| {
+        let patterns = reader.filters.iter().map(pattern);
+        (reader.function, (patterns.collect::<Vec<Value>>(), [reader.batch_size as u64, reader.retries.into()]))
+    });
+    assert_eq!(readers.collect::<BTreeMap<_, _>>(), wired.collect::<BTreeMap<_, _>>());
+
+    let schedules = events("Schedule").into_iter().map(|(name, event)| {
+        let spelled = event["Schedule"].as_str().or_else(|| event["Schedule"]["Fn::Sub"].as_str()).unwrap();
+        let retries = &of_type("AWS::Serverless::Function")[name]["Properties"]["EventInvokeConfig"];
+        let retries = retries["MaximumRetryAttempts"].as_u64().unwrap();
+        (function(name), event["Input"].as_str().unwrap().to_owned(), spelled, retries)
+    });
+    let wired = wiring::SCHEDULES.iter().map(|schedule| {
+        let spelled = match schedule.every.as_mins() {
+            1 => "rate(1 minute)",
+            15 => "rate(15 minutes)",
+            60 => "rate(1 hour)",
+            1440 => "cron(20 ${SyncHour} * * ? *)",
+            minutes => panic!("say how every {minutes} minutes is spelled"),
+        };
+        (schedule.function, schedule.input().to_string(), spelled, schedule.retries.into())
+    });
+    assert_eq!(schedules.collect::<BTreeSet<_>>(), wired.collect::<BTreeSet<_>>());
+
+    let [(hears, topic)] = events("SNS")[..] else { panic!("one function hears of mail") };
+    assert_eq!((function(hears), &topic["Topic"]["Ref"]), (wiring::HEARS_MAIL_EVENTS, &json!("MailOutcomes")));
+}
+
+/// The function whose code this one has.
+fn function(name: &str) -> FunctionName {
+    let code = of_type("AWS::Serverless::Function")[name]["Properties"]["CodeUri"].as_str().unwrap();
+    code.trim_end_matches('/').rsplit('/').next().unwrap().parse().unwrap()
+}
+
+/// A filter as the template spells it.
+fn pattern(filter: &wiring::Filter) -> Value {
+    let image = filter.image.iter().map(|(name, texts)| ((*name).to_owned(), json!({ "S": texts })));
+    let mut pattern = json!({"dynamodb": {"NewImage": Value::Object(image.collect())}});
+    if filter.inserts {
+        pattern["eventName"] = json!(["INSERT"]);
+    }
+    pattern
 }

@@ -1,5 +1,5 @@
 //! The stand-ins for AWS: table and stream, mail with its inbox, secrets, API Gateway, schedules and
-//! Lambda. The template says how they are connected.
+//! Lambda. `wiring` says how they are connected.
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -16,7 +16,7 @@ pub mod pump;
 pub mod schedules;
 pub mod secrets_manager;
 pub mod ses;
-pub mod template;
+pub mod wiring;
 
 /// The three services that functions call at AWS, each with its calls at `/`.
 #[derive(Clone)]

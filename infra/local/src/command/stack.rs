@@ -3,7 +3,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use aws_smithy_http_client::Builder as HttpClients;
@@ -26,7 +25,6 @@ use crate::aws::pump::Pump;
 use crate::aws::schedules::{Schedules, SyncEvery};
 use crate::aws::secrets_manager::SecretsManager;
 use crate::aws::ses::{Relay, Ses};
-use crate::aws::template::Template;
 use crate::aws::{self, Services, gateway};
 use crate::base::clock::StackClock;
 use crate::base::function::FunctionName;
@@ -117,7 +115,6 @@ pub struct Stack {
 impl Stack {
     /// Starts every part. When it returns, `ready` is true.
     pub async fn start(options: Options) -> Result<Stack> {
-        let template = Template::bundled()?;
         let kept = match &options.files {
             Some(files) => open_state(files)?,
             None => StateFile::in_memory()?,
@@ -126,7 +123,7 @@ impl Stack {
         if let Some(instant) = options.begins_at {
             clock.begin_at(instant)?;
         }
-        let engine = start_engine(options.files.as_ref(), template).await?;
+        let engine = start_engine(options.files.as_ref()).await?;
         let mut servers = Servers::new();
 
         let ses = Ses::new(kept.clone(), clock.as_clock())?;
@@ -172,24 +169,18 @@ impl Stack {
         let own = format!("{aws}/{own}");
         let config =
             Config { waits: options.waits, ..configuration(&web_origin, options.admins, &provider_url, &own)? };
-        let time_outs = template.functions.clone();
-        let time_out = move |function: FunctionName| {
-            time_outs.get(&function).map_or(Duration::from_secs(29), |settings| settings.timeout)
-        };
         let settings = Settings {
             config: config.clone(),
             region: REGION.to_owned(),
             aws: own,
             provider: provider_origin,
             between: options.between,
-            time_out: Arc::new(time_out),
             logs: options.logs.clone(),
         };
         let invoke: Arc<dyn Invoke> = Arc::new(InProcess::new(settings, clock.as_clock()));
 
-        let schedules = Schedules::new(template, options.sync_every, invoke.clone(), kept.clone(), clock.clone())?;
-        let readers = template.readers.clone();
-        let pump = Pump::start(engine.clone(), invoke.clone(), kept.clone(), clock.clone(), REGION, readers).await?;
+        let schedules = Schedules::new(options.sync_every, invoke.clone(), kept.clone(), clock.clone())?;
+        let pump = Pump::start(engine.clone(), invoke.clone(), kept.clone(), clock.clone()).await?;
         let settle = Settle::new(pump.clone(), schedules.clone());
         let control = Control {
             invoke: invoke.clone(),
@@ -215,8 +206,7 @@ impl Stack {
             deployment,
         };
         kept.put(READY.0, READY.1, &ready)?;
-        let routes: Vec<_> = template.routes.iter().map(|route| (route.key.as_str(), route.function)).collect();
-        servers.run_pages(options.web, gateway::router(&config.origin, &routes, invoke.clone(), clock.as_clock())?);
+        servers.run_pages(options.web, gateway::router(&config.origin, invoke.clone())?);
         servers.sweep(engine.clone(), clock.clone());
         schedules.start();
         let logs = options.logs;
@@ -262,10 +252,9 @@ fn open_state(files: &Files) -> Result<StateFile> {
     Ok(kept)
 }
 
-async fn start_engine(files: Option<&Files>, template: &Template) -> Result<Engine> {
+async fn start_engine(files: Option<&Files>) -> Result<Engine> {
     let place = files.map_or(Place::Memory, |files| Place::File(files.table.clone()));
-    let schema = template.table.clone();
-    tokio::task::spawn_blocking(move || Engine::start(&place, TABLE, &schema)).await?
+    tokio::task::spawn_blocking(move || Engine::start(&place, TABLE)).await?
 }
 
 /// The configuration of the deployment. Its own calls to AWS come as those of an instance of the sync.

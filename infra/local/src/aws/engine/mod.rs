@@ -1,13 +1,13 @@
 //! The table on one machine: the embedded engine, on a file or in memory, called in this process. It creates
-//! the table from the template and refuses a different one. Delivering the stream is left to the pump.
+//! the table and refuses a different one. Delivering the stream is left to the pump.
 
 mod fill;
-mod schema;
 mod side_connection;
 #[cfg(test)]
 mod tests;
 mod wire;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,11 +24,11 @@ use dynoxide::actions::{
 use dynoxide::{Database, DynoxideError, streams};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use self::side_connection::SideConnection;
-use crate::aws::template::TableSchema;
+use crate::aws::wiring::{TTL, create_table};
 
 /// The storage of the table.
 #[derive(Debug, Clone)]
@@ -75,22 +75,22 @@ impl fmt::Display for Position {
 
 impl Engine {
     /// Opens or creates the table. This blocks.
-    pub fn start(place: &Place, table: &str, schema: &TableSchema) -> Result<Engine> {
+    pub fn start(place: &Place, table: &str) -> Result<Engine> {
         let (name, database) = match place {
             Place::File(path) => {
                 let name = path
                     .to_str()
                     .context("the path of the data folder is not in UTF-8: name another one with --data")?;
-                (name.to_owned(), open_file(path, table, schema)?)
+                (name.to_owned(), open_file(path, table)?)
             }
             Place::Memory => {
                 let name = name_in_memory();
                 let database = Database::new(&name)?;
-                create(&database, table, schema)?;
+                create(&database, &create_table(table), TTL)?;
                 (name, database)
             }
         };
-        let stream = check_schema(&database, table, schema).with_context(|| match place {
+        let stream = check_schema(&database, table).with_context(|| match place {
             Place::File(path) => format!(
                 "{} was made by another version of Bursar: name another folder with --data, or go back to that version",
                 path.display()
@@ -117,15 +117,6 @@ impl Engine {
 
     fn written(&self) {
         self.0.changes.send_replace(());
-    }
-
-    pub fn table(&self) -> &str {
-        &self.0.table
-    }
-
-    /// The time at which the stream began, as the stream's ARN in AWS ends with it.
-    pub fn stream_label(&self) -> String {
-        aws_label(&self.0.stream).unwrap_or_else(|| self.0.stream.clone())
     }
 
     /// A receiver that is notified of every write, by any client.
@@ -204,9 +195,9 @@ impl Engine {
     }
 }
 
-fn open_file(path: &Path, table: &str, schema: &TableSchema) -> Result<Database> {
+fn open_file(path: &Path, table: &str) -> Result<Database> {
     if !path.exists() {
-        make_file(path, table, schema)?;
+        make_file(path, table)?;
     }
     let unusable = |why: &dyn fmt::Display| {
         anyhow!(
@@ -223,7 +214,7 @@ fn open_file(path: &Path, table: &str, schema: &TableSchema) -> Result<Database>
 
 /// Creates the database aside and moves it into place when it is complete, since the engine creates
 /// a table in several steps.
-fn make_file(path: &Path, table: &str, schema: &TableSchema) -> Result<()> {
+fn make_file(path: &Path, table: &str) -> Result<()> {
     let log = PathBuf::from(format!("{}-wal", path.display()));
     ensure!(
         fs::metadata(&log).map_or(0, |log| log.len()) == 0,
@@ -235,7 +226,7 @@ fn make_file(path: &Path, table: &str, schema: &TableSchema) -> Result<()> {
         let aside = tempfile::tempdir_in(path.parent().unwrap_or(Path::new(".")))?;
         let unfinished = aside.path().join("table.db");
         let database = Database::new(&unfinished.to_string_lossy())?;
-        create(&database, table, schema)?;
+        create(&database, &create_table(table), TTL)?;
         drop(database);
         fs::File::open(&unfinished)?.sync_all()?;
         anyhow::Ok(fs::rename(&unfinished, path)?)
@@ -249,15 +240,18 @@ fn name_in_memory() -> String {
     format!("file:/bursar-{}?vfs=memdb", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-fn create(database: &Database, table: &str, schema: &TableSchema) -> Result<()> {
-    database.create_table(serde_json::from_value::<CreateTableRequest>(schema::create_table(table, schema))?)?;
-    let time_to_live = schema::update_time_to_live(table, schema);
-    database.update_time_to_live(serde_json::from_value::<UpdateTimeToLiveRequest>(time_to_live)?)?;
+fn create(database: &Database, request: &Value, ttl: &str) -> Result<()> {
+    database.create_table(CreateTableRequest::deserialize(request)?)?;
+    let time_to_live = json!({
+        "TableName": request["TableName"],
+        "TimeToLiveSpecification": {"AttributeName": ttl, "Enabled": true},
+    });
+    database.update_time_to_live(UpdateTimeToLiveRequest::deserialize(time_to_live)?)?;
     Ok(())
 }
 
-/// Compares the table with the template and returns its stream's label.
-fn check_schema(database: &Database, table: &str, schema: &TableSchema) -> Result<String> {
+/// Compares the table with the one that is made today, and returns its stream's label.
+fn check_schema(database: &Database, table: &str) -> Result<String> {
     let asked = DescribeTableRequest { table_name: table.to_owned() };
     let description = match database.describe_table(asked) {
         Ok(answer) => answer.table,
@@ -265,17 +259,27 @@ fn check_schema(database: &Database, table: &str, schema: &TableSchema) -> Resul
         Err(error) => return Err(error.into()),
     };
     let time_to_live = database.describe_time_to_live(DescribeTimeToLiveRequest { table_name: table.to_owned() })?;
-    let described = serde_json::to_value(&description)?;
-    let attribute = time_to_live.time_to_live_description.attribute_name;
-    let differing = schema::difference(&described, attribute.as_deref(), schema);
-    ensure!(differing.is_none(), "the table {table} in it has other {}", differing.unwrap_or_default());
+    let (found, wanted) = (serde_json::to_value(&description)?, create_table(table));
+    let attributes = |of: &Value| {
+        let list = of["AttributeDefinitions"].as_array().into_iter().flatten();
+        list.map(|attribute| format!("{} {}", attribute["AttributeName"], attribute["AttributeType"]))
+            .collect::<BTreeSet<_>>()
+    };
+    let indexes = |of: &Value| {
+        let list = of["GlobalSecondaryIndexes"].as_array().into_iter().flatten();
+        list.map(|index| json!([index["IndexName"], index["KeySchema"], index["Projection"]])).collect::<Value>()
+    };
+    let parts = [
+        ("attributes", attributes(&found) == attributes(&wanted)),
+        ("keys", found["KeySchema"] == wanted["KeySchema"]),
+        ("indexes", indexes(&found) == indexes(&wanted)),
+        ("time to live", time_to_live.time_to_live_description.attribute_name.as_deref() == Some(TTL)),
+        ("stream", found["StreamSpecification"] == wanted["StreamSpecification"]),
+    ];
+    if let Some((part, _)) = parts.iter().find(|(_, same)| !same) {
+        bail!("the table {table} in it has other {part}");
+    }
     description.latest_stream_label.context("its stream has no label")
-}
-
-/// The engine's stream label, seconds since the epoch with a fraction, in DynamoDB's format.
-fn aws_label(label: &str) -> Option<String> {
-    let began = Timestamp::from_second(label.split('.').next()?.parse().ok()?).ok()?;
-    Some(began.strftime("%Y-%m-%dT%H:%M:%S.000").to_string())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

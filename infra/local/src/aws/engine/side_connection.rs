@@ -14,8 +14,6 @@ use rusqlite::{Connection, OpenFlags, params};
 
 /// The time that the engine itself waits for a lock.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The number of records that one transaction deletes, so that the engine never waits long.
-const AT_ONCE: usize = 500;
 
 pub(super) struct SideConnection(Mutex<Option<Connection>>);
 
@@ -45,19 +43,10 @@ impl SideConnection {
     /// Deletes the records before `position`. The one at it stays, since the engine numbers the next record
     /// after the last one.
     pub(super) fn trim(&self, table: &str, position: i64) -> Result<usize> {
-        let mut removed = 0;
-        loop {
-            let now = self.with(|connection| {
-                let trim = "DELETE FROM _stream_records WHERE id IN (SELECT id FROM _stream_records
-                            WHERE table_name = ? AND CAST(sequence_number AS INTEGER) < ?
-                            ORDER BY CAST(sequence_number AS INTEGER) LIMIT ?)";
-                Ok(connection.prepare_cached(trim)?.execute(params![table, position, AT_ONCE])?)
-            })?;
-            removed += now;
-            if now < AT_ONCE {
-                return Ok(removed);
-            }
-        }
+        self.with(|connection| {
+            let trim = "DELETE FROM _stream_records WHERE table_name = ? AND CAST(sequence_number AS INTEGER) < ?";
+            Ok(connection.prepare_cached(trim)?.execute(params![table, position])?)
+        })
     }
 
     pub(super) fn close(&self) {

@@ -1,32 +1,26 @@
 //! A file that does not fit is refused, with what differs, and stays as it is.
 
 use super::*;
-use crate::aws::template::Template;
 
 const TABLE: &str = "bursar";
 
-fn without_indexes(other: &mut TableSchema) {
-    other.indexes.clear();
-    other.attributes.retain(|name, _| name == "pk" || name == "sk");
-}
-
 #[test]
 fn a_table_of_another_schema_is_refused_with_what_differs() {
-    let cases: [(_, fn(&mut _), _); 4] = [
-        (TABLE, without_indexes, "other attributes"),
-        (TABLE, |other| other.ttl = "expires".to_owned(), "other time to live"),
-        (TABLE, |other| other.indexes.get_mut("due").unwrap().projection = "ALL".to_owned(), "other indexes"),
-        ("another", |_| {}, "no table bursar"),
-    ];
-    for (name, change, why) in cases {
+    let (schema, mut no_index, mut larger_index) = (create_table(TABLE), create_table(TABLE), create_table(TABLE));
+    no_index["AttributeDefinitions"].as_array_mut().unwrap().truncate(2);
+    no_index.as_object_mut().unwrap().remove("GlobalSecondaryIndexes");
+    larger_index["GlobalSecondaryIndexes"][0]["Projection"]["ProjectionType"] = json!("ALL");
+    for (request, ttl, why) in [
+        (no_index, TTL, "other attributes"),
+        (schema, "expires", "other time to live"),
+        (larger_index, TTL, "other indexes"),
+        (create_table("another"), TTL, "no table bursar"),
+    ] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("table.db");
-        let schema = Template::bundled().unwrap().table.clone();
-        let mut other = schema.clone();
-        change(&mut other);
-        make_file(&path, name, &other).unwrap();
+        create(&Database::new(path.to_str().unwrap()).unwrap(), &request, ttl).unwrap();
         let made = fs::read(&path).unwrap();
-        let refused = Engine::start(&Place::File(path.clone()), TABLE, &schema).err().unwrap();
+        let refused = Engine::start(&Place::File(path.clone()), TABLE).err().unwrap();
         assert_eq!(fs::read(&path).unwrap(), made, "the file is as it was");
         let message = format!("{refused:#}");
         assert!(["table.db", "--data", why].iter().all(|part| message.contains(part)), "{message}");

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::aws::invoke::Invoke;
 use crate::aws::ses::{Fault, Mail, Ses};
-use crate::base::function::FunctionName;
+use crate::aws::wiring::HEARS_MAIL_EVENTS;
 
 mod contents;
 mod event;
@@ -161,7 +161,7 @@ async fn events(State(inbox): State<Inbox>, body: Bytes) -> Response {
     };
     let Some(mail) = inbox.ses.mail(&request.mail) else { return no_such_mail() };
     let event = event::notification(&mail, request.event, request.permanent.unwrap_or(true), inbox.ses.now());
-    match inbox.invoke.invoke(FunctionName::Mail, event).await {
+    match inbox.invoke.invoke(HEARS_MAIL_EVENTS, event).await {
         Ok(_) => Json(json!({})).into_response(),
         Err(error) => (StatusCode::BAD_GATEWAY, format!("The event was not handled: {error:#}.\n")).into_response(),
     }

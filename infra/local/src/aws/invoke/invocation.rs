@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::logs::Logs;
 use super::{Between, FunctionName, InvokeError};
+use crate::aws::wiring::time_out;
 
 /// The settings of all invocations.
 #[derive(Clone)]
@@ -25,8 +26,6 @@ pub struct Settings {
     /// The built-in provider's origin.
     pub provider: Option<String>,
     pub between: Option<Arc<dyn Between>>,
-    /// The time-out of each function.
-    pub time_out: Arc<dyn Fn(FunctionName) -> Duration + Send + Sync>,
     pub logs: Logs,
 }
 
@@ -44,7 +43,7 @@ const MOST_BYTES: usize = 6 << 20;
 
 impl Invocation {
     pub(super) fn new(function: FunctionName, settings: &Settings) -> Invocation {
-        let time_out = (settings.time_out)(function);
+        let time_out = time_out(function);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Invocation {
             request_id: Uuid::new_v4().to_string(),

@@ -1,0 +1,297 @@
+//! Runs the schedules by the product's clock: each when it is due, and once each when the clock is moved past them. A
+//! schedule never overlaps itself.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use tokio::sync::Mutex as TurnMutex;
+use tokio::task::JoinHandle;
+
+use crate::aws::dead_letters::DeadLetters;
+use crate::aws::invoke::{Invoke, InvokeError};
+use crate::aws::wiring::{SCHEDULES, Schedule};
+use crate::base::clock::StackClock;
+use crate::base::function::FunctionName;
+use crate::base::state_file::StateFile;
+
+const COLLECTION: &str = "schedules";
+/// The time that runs under way get when the schedules are stopped.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The value of `--sync-every`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SyncEvery {
+    Every(SignedDuration),
+    /// No sync runs by itself, and no interrupted one is continued.
+    Never,
+}
+
+/// The schedules of one stack. Clones share them.
+#[derive(Clone)]
+pub struct Schedules(Arc<Inner>);
+
+struct Inner {
+    lines: Vec<Arc<Line>>,
+    invoke: Arc<dyn Invoke>,
+    kept: StateFile,
+    clock: StackClock,
+    dead_letters: DeadLetters,
+    /// Taken to decide what runs next, by the tick and by a move of the clock.
+    driving: TurnMutex<()>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// A schedule with its last run, which is stored under its function and input: a changed interval counts from there.
+struct Line {
+    schedule: Schedule,
+    last: Mutex<Timestamp>,
+    turn: Arc<TurnMutex<()>>,
+}
+
+impl Schedules {
+    /// Reads the last run of each schedule; one that never ran counts from now. Nothing runs yet.
+    pub fn new(
+        sync_every: SyncEvery,
+        invoke: Arc<dyn Invoke>,
+        kept: StateFile,
+        clock: StackClock,
+    ) -> Result<Schedules> {
+        let mut lines = Vec::new();
+        for mut schedule in SCHEDULES {
+            if schedule.function == FunctionName::UsageSync {
+                match sync_every {
+                    SyncEvery::Never => continue,
+                    SyncEvery::Every(every) if schedule.task.is_none() => schedule.every = every,
+                    SyncEvery::Every(_) => {}
+                }
+            }
+            let line = Line { schedule, last: Mutex::new(clock.now()), turn: Arc::default() };
+            match kept.get(COLLECTION, &line.id())? {
+                Some(last) => *lock(&line.last) = last,
+                None => kept.put(COLLECTION, &line.id(), &line.last())?,
+            }
+            lines.push(Arc::new(line));
+        }
+        Ok(Schedules(Arc::new(Inner {
+            lines,
+            invoke,
+            dead_letters: DeadLetters::over(kept.clone()),
+            kept,
+            clock,
+            driving: TurnMutex::default(),
+            task: Mutex::default(),
+        })))
+    }
+
+    /// Runs the schedules as time passes, in a task on the current runtime.
+    pub fn start(&self) {
+        *lock(&self.0.task) = Some(tokio::spawn(Arc::clone(&self.0).tick()));
+    }
+
+    /// Moves the clock forward. Each schedule due on the way runs once, at its last due instant and in the order of
+    /// these, with the clock stopped there. It runs to its end even if the caller is dropped.
+    pub async fn advance(&self, by: SignedDuration) -> Result<Timestamp> {
+        let inner = Arc::clone(&self.0);
+        let moved = tokio::spawn(async move {
+            let _driving = inner.driving.lock().await;
+            let (stood, now) = (inner.clock.stands(), inner.clock.now());
+            // The clock may have been set to the past meanwhile, which moves later starting points with it.
+            for line in inner.lines.iter().filter(|line| line.last() > now) {
+                inner.set_last(line, now)?;
+            }
+            let end = now.checked_add(by).context("that is too far ahead")?;
+            let ran = inner.run_until(end).await;
+            inner.clock.rests().await;
+            let ended = if stood { inner.clock.stop_at(end) } else { inner.clock.run_from(end) };
+            ran.and(ended)?;
+            Ok(inner.clock.now())
+        });
+        moved.await?
+    }
+
+    /// Runs a function with a schedule's input now, but never while the schedule itself runs. It runs to its end even
+    /// if the caller is dropped.
+    pub async fn run_now(&self, function: FunctionName, input: Value) -> Result<Value, InvokeError> {
+        let inner = Arc::clone(&self.0);
+        let run = tokio::spawn(async move {
+            let line = inner.line(function, &input).cloned();
+            let _turn = match &line {
+                Some(line) => Some(line.turn.lock().await),
+                None => None,
+            };
+            inner.invoke.invoke(function, input).await
+        });
+        run.await.unwrap_or_else(|ended| Err(InvokeError::Failed(ended.to_string())))
+    }
+
+    /// Records a run that somebody else caused as the schedule's last.
+    pub fn ran(&self, function: FunctionName, input: &Value, at: Timestamp) -> Result<()> {
+        self.0.line(function, input).map_or(Ok(()), |line| self.0.set_last(line, at))
+    }
+
+    /// Stops the tick. Runs under way get a moment to finish.
+    pub async fn stop(&self) {
+        let task = lock(&self.0.task).take();
+        if let Some(task) = task {
+            task.abort();
+            task.await.ok();
+        }
+        let runs = async {
+            for line in &self.0.lines {
+                drop(line.turn.lock().await);
+            }
+        };
+        tokio::time::timeout(GRACE, runs).await.ok();
+    }
+}
+
+impl Inner {
+    async fn tick(self: Arc<Self>) {
+        loop {
+            let driving = self.driving.lock().await;
+            if let Err(error) = self.start_due() {
+                tracing::error!(error = format!("{error:#}"), "the schedules cannot be kept");
+            }
+            drop(driving);
+            let next = self.lines.iter().filter_map(|line| line.last().checked_add(line.schedule.every).ok()).min();
+            self.clock.reaches(next.unwrap_or(Timestamp::MAX)).await;
+        }
+    }
+
+    fn start_due(self: &Arc<Self>) -> Result<()> {
+        let now = self.clock.now();
+        for line in &self.lines {
+            let Some(due) = line.due(now) else { continue };
+            self.set_last(line, due)?;
+            // While the schedule still runs, or is run by hand, this time is skipped.
+            if let Ok(turn) = line.turn.clone().try_lock_owned() {
+                let (inner, line) = (Arc::clone(self), line.clone());
+                tokio::spawn(async move {
+                    inner.run(&line).await;
+                    drop(turn);
+                });
+            }
+        }
+        Ok(())
+    }
+
+    async fn run_until(&self, end: Timestamp) -> Result<()> {
+        let mut due: Vec<_> = self.lines.iter().filter_map(|line| Some((line.due(end)?, line))).collect();
+        due.sort_by_key(|(instant, _)| *instant);
+        for (instant, line) in due {
+            self.clock.rests().await;
+            self.clock.stop_at(instant)?;
+            self.set_last(line, instant)?;
+            let _turn = line.turn.lock().await;
+            self.run(line).await;
+        }
+        Ok(())
+    }
+
+    /// One run, with Lambda's retries but without their pauses.
+    async fn run(&self, line: &Line) {
+        let Schedule { function, retries, .. } = line.schedule;
+        for tries in 1.. {
+            let Err(error) = self.invoke.invoke(function, line.schedule.input()).await else { return };
+            if tries <= retries {
+                tracing::warn!(%function, %error, "a scheduled run failed and is tried again");
+                continue;
+            }
+            let input = line.schedule.input();
+            if let Err(error) = self.dead_letters.add(self.clock.now(), function, input, tries, error.to_string()) {
+                tracing::error!(error = format!("{error:#}"), "a dead letter cannot be kept");
+            }
+            return;
+        }
+    }
+
+    fn line(&self, function: FunctionName, input: &Value) -> Option<&Arc<Line>> {
+        self.lines.iter().find(|line| line.schedule.function == function && line.schedule.input() == *input)
+    }
+
+    fn set_last(&self, line: &Line, last: Timestamp) -> Result<()> {
+        self.kept.put(COLLECTION, &line.id(), &last)?;
+        *lock(&line.last) = last;
+        Ok(())
+    }
+}
+
+impl Line {
+    fn id(&self) -> String {
+        format!("{} {}", self.schedule.function, self.schedule.input())
+    }
+
+    fn last(&self) -> Timestamp {
+        *lock(&self.last)
+    }
+
+    /// The last instant by `until` at which a run is due.
+    fn due(&self, until: Timestamp) -> Option<Timestamp> {
+        let (passed, every) = (until.duration_since(self.last()), self.schedule.every);
+        let since = i64::try_from(passed.as_nanos().checked_rem(every.as_nanos())?).ok()?;
+        (passed >= every).then(|| until - SignedDuration::from_nanos(since))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use futures_util::future::BoxFuture;
+    use serde_json::json;
+
+    use super::*;
+    use crate::base::clock::tests::HandClock;
+
+    /// Functions that only note when they ran.
+    struct Noted(StackClock, Mutex<Vec<String>>);
+
+    impl Invoke for Noted {
+        fn invoke(&self, function: FunctionName, input: Value) -> BoxFuture<'_, Result<Value, InvokeError>> {
+            lock(&self.1).push(format!("{function} {} {}", input["task"].as_str().unwrap_or("-"), self.0.now()));
+            std::future::ready(Ok(json!({}))).boxed()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_jump_runs_each_schedule_once_at_its_last_instant_in_order_counted_from_the_last_run() {
+        let real = HandClock::at("2026-11-20T10:00:30Z");
+        let kept = StateFile::in_memory().unwrap();
+        let clock = StackClock::over(real.clock(), kept.clone()).unwrap();
+        let noted = Arc::new(Noted(clock.clone(), Mutex::default()));
+        let start = |hours| {
+            let sync_every = SyncEvery::Every(SignedDuration::from_hours(hours));
+            Schedules::new(sync_every, noted.clone(), kept.clone(), clock.clone()).unwrap()
+        };
+        let ran = || std::mem::take(&mut *lock(&noted.1));
+
+        let schedules = start(20);
+        let now = schedules.advance(SignedDuration::from_mins(47 * 60 + 50)).await.unwrap();
+        assert_eq!(now.to_string(), "2026-11-22T09:50:30Z");
+        assert_eq!(
+            ran(),
+            [
+                "usage-sync - 2026-11-22T02:00:30Z",
+                "threshold-alerts watch 2026-11-22T09:00:30Z",
+                "usage-sync resume 2026-11-22T09:45:30Z",
+                "console work 2026-11-22T09:50:30Z",
+                "mail drain 2026-11-22T09:50:30Z",
+            ]
+        );
+        schedules.advance(SignedDuration::from_secs(59)).await.unwrap();
+        assert_eq!(ran(), Vec::<String>::new());
+
+        let syncs = || ran().into_iter().filter(|run| run.starts_with("usage-sync -")).collect::<Vec<_>>();
+        schedules.ran(FunctionName::UsageSync, &json!({}), clock.now()).unwrap();
+        schedules.advance(SignedDuration::from_hours(19)).await.unwrap();
+        assert_eq!(syncs(), Vec::<String>::new(), "somebody ran it in between");
+        start(3).advance(SignedDuration::ZERO).await.unwrap();
+        assert_eq!(syncs(), ["usage-sync - 2026-11-23T04:51:29Z"], "a restart may change how often");
+    }
+}
