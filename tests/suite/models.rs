@@ -5,6 +5,8 @@ mod kept;
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bursar_core::domain::grant::Person;
 use bursar_core::domain::usage::models::UnattributedReason;
@@ -15,6 +17,7 @@ use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{Author, ModelDay, NewPerson, UnattributedDay};
 use bursar_local::provider::Nano;
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::invariants::RawTable;
 use bursar_tests::office::{Office, soon};
 use bursar_tests::stack::{Left, Stack};
@@ -22,8 +25,9 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use reqwest::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::sync::crooked::{Crooked, Told};
 use crate::sync::{still, sync, watch, without_runs};
 
 const QUERY: &str = "provider:POST /analytics/query";
@@ -258,16 +262,30 @@ async fn where_the_answer_is_cut_off_the_accounts_activity_names_the_rest() {
             student(&world.stack, &office, "bob@x.edu", None).await.1,
         )
     };
-    world.stack.provider.as_ref().unwrap().set_quirks(|quirks| quirks.analytics_rows = 2);
     let day = world.today();
     world.spend(&ada, 3_000_000, LARGE);
     world.spend(&bob, 2_000_000, LARGE);
     world.spend(&ada, 30_000, SMALL);
     world.spend(&bob, 20_000, SMALL);
     world.nights(1);
-    let report = world.sync().await;
-    assert_eq!(world.asked().0, 1, "{report}");
-    assert!((1..=7).contains(&world.asked().1), "one for each day at most: {:?}", world.asked());
+    let crooked = Crooked::before(&world.stack).await;
+    let activities = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&activities);
+    crooked.bend(move |path, told| {
+        if path.starts_with("/activity") {
+            counted.fetch_add(1, Ordering::SeqCst);
+        }
+        if path != "/analytics/query" {
+            return told;
+        }
+        let mut report: Value = serde_json::from_str(&told.body).unwrap();
+        report["data"]["data"].as_array_mut().unwrap().truncate(2);
+        report["data"]["metadata"] = json!({ "row_count": 2, "truncated": true });
+        Told { body: report.to_string(), ..told }
+    });
+    crooked.sync().await;
+    let activities = activities.load(Ordering::SeqCst);
+    assert!((1..=7).contains(&activities), "one for each day at most: {activities}");
     let office = world.office("cs-pilot");
     let (models, nobody) = world.written(&[&office]).await;
     assert_eq!(rows(&models, "cs-pilot", day), [(None, LARGE.to_owned(), 5_000_000, 2)]);
@@ -275,7 +293,6 @@ async fn where_the_answer_is_cut_off_the_accounts_activity_names_the_rest() {
     world.adds_up(&[&office]).await;
 
     // The next night's answer is complete, and its models replace the unattributed rest.
-    world.stack.provider.as_ref().unwrap().set_quirks(|quirks| quirks.analytics_rows = 10_000);
     world.nights(1);
     world.sync().await;
     assert!(nobodys(&world.written(&[&office]).await.1, day).is_empty());
@@ -292,13 +309,13 @@ async fn goes_on_despite(status: StatusCode) {
     let (mut world, _, ada) = World::with_ada(None).await;
     world.spend(&ada, 1_000_000, SMALL);
     world.nights(1);
-    world.stack.provider.as_ref().unwrap().set_quirks(|quirks| quirks.analytics_failure = Some(status));
+    let rule = world.stack.gate.at(Matcher::call(QUERY).every(), Fault::Status(status.as_u16()));
     let report = world.sync().await;
     assert!(mentions(&report, "what was used by model could not be read"), "{report}");
     assert_eq!((&report["readings_recorded"], &report["complete"]), (&Value::from(1), &Value::Bool(true)), "{report}");
     let office = world.office("cs-pilot");
     assert_eq!(office.table.sync_state().await.unwrap().models_until, None, "{status}");
-    world.stack.provider.as_ref().unwrap().set_quirks(|quirks| quirks.analytics_failure = None);
+    world.stack.gate.lift(rule);
     let report = world.sync().await;
     assert!(!mentions(&report, "by model"), "{report}");
     assert!(office.table.sync_state().await.unwrap().models_until.is_some());

@@ -5,7 +5,7 @@
 mod drawn;
 mod story;
 
-use bursar_local::provider::DrawnQuirks;
+use bursar_local::provider::Quirks;
 use bursar_tests::seeds::{seeds, sized};
 use bursar_tests::stack::{self, Left, Stack, WARNING};
 use fastrand::Rng;
@@ -22,12 +22,12 @@ const LEFT: [Left<'_>; 3] = [
 
 /// Plays a story with the provider's defaults, and in `long` with drawn quirks too. With quirks only the invariants
 /// are judged.
-async fn played(story: impl AsyncFn(&Stack, &DrawnQuirks)) {
+async fn played(story: impl AsyncFn(&Stack, &Quirks)) {
     let stack = stack::in_process().await.unwrap();
-    story(&stack, &DrawnQuirks::default()).await;
+    story(&stack, &Quirks::default()).await;
     stack.finish_leaving(&LEFT).await;
     for seed in 0..sized(0, 10) {
-        let quirks = DrawnQuirks::draw(&mut Rng::with_seed(seed));
+        let quirks = Quirks::draw(&mut Rng::with_seed(seed));
         let stack = stack::in_process().await.unwrap();
         story(&stack, &quirks).await;
         stack.finish_leaving(&LEFT).await;
@@ -46,7 +46,7 @@ async fn what_is_free_is_given_back(story: &mut Story<'_>, wanting: &[&str]) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_the_provider_is_like_keys_that_are_claimed_replaced_and_synced_keep_to_a_full_pot() {
     for seed in seeds(100, 1, 60) {
-        let quirks = DrawnQuirks::draw(&mut Rng::with_seed(seed));
+        let quirks = Quirks::draw(&mut Rng::with_seed(seed));
         let stack = stack::in_process().await.unwrap();
         let mut story = Story::begins(&stack, 40, &quirks).await;
         story.invites(&["ada", "bob", "ben"], None).await;
@@ -74,7 +74,7 @@ async fn whatever_the_provider_is_like_keys_that_are_claimed_replaced_and_synced
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_students_one_is_revoked_with_18_dollars_unread_and_another_may_not_claim_them() {
     let stack = stack::in_process().await.unwrap();
-    let mut story = Story::begins(&stack, 20 * sized(6, 50), &DrawnQuirks::default()).await;
+    let mut story = Story::begins(&stack, 20 * sized(6, 50), &Quirks::default()).await;
     let names: Vec<String> = (0..sized(6, 50)).map(|number| format!("student-{number:02}")).collect();
     story.invites(&names.iter().map(String::as_str).collect::<Vec<_>>(), None).await;
     story.all_claim().await;

@@ -7,7 +7,7 @@
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
 use bursar_local::invoke::FunctionName;
-use bursar_local::provider::{DrawnQuirks, Nano, Provider};
+use bursar_local::provider::{Nano, Provider, Quirks};
 use bursar_tests::faults::{Fault, Matcher, RuleId};
 use bursar_tests::seeds::seeds;
 use bursar_tests::stack::{self, Left, WARNING};
@@ -143,7 +143,7 @@ async fn whatever_happens_every_promise_is_kept_and_in_the_end_nothing_is_left_t
 
 async fn play(seed: u64) {
     let mut dice = Rng::with_seed(seed);
-    let quirks = if dice.usize(..3) == 0 { DrawnQuirks::default() } else { DrawnQuirks::draw(&mut dice) };
+    let quirks = if dice.usize(..3) == 0 { Quirks::default() } else { Quirks::draw(&mut dice) };
     let reset = RESETS[dice.usize(..RESETS.len())];
     let stack = stack::in_process().await.unwrap();
     let pot = POT * windows(reset);

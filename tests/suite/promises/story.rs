@@ -10,7 +10,7 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
 use bursar_core::store::{Author, EditOutcome};
 use bursar_local::invoke::FunctionName;
-use bursar_local::provider::{DrawnQuirks, KeySnapshot, Nano, Provider};
+use bursar_local::provider::{KeySnapshot, Nano, Provider, Quirks};
 use bursar_tests::faults::{Fault, Matcher, RuleId};
 use bursar_tests::invariants::{Answers, Watch};
 use bursar_tests::office::ProgrammeEdits;
@@ -55,9 +55,9 @@ const OF_ANOTHER: &str = "sk-or-v1-management-of-another-account";
 
 impl Story<'_> {
     /// A story at a provider with these quirks.
-    pub(super) async fn begins<'s>(stack: &'s Stack, pot: i32, quirks: &DrawnQuirks) -> Story<'s> {
+    pub(super) async fn begins<'s>(stack: &'s Stack, pot: i32, quirks: &Quirks) -> Story<'s> {
         stack.schedules.stop().await;
-        stack.provider.as_ref().unwrap().set_quirks(|all| quirks.set(all));
+        stack.provider.as_ref().unwrap().set_quirks(|all| *all = quirks.clone());
         let office = Office::open(stack).await;
         let by = Author { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
         office.table.set_pot(&office.programme, Usd::from_dollars(pot), by).await;
@@ -65,7 +65,7 @@ impl Story<'_> {
         let watch = stack::watch(stack).with_answers(answers.clone());
         let admin = signed_in(stack, ADMIN, &answers).await;
         let management_key = bursar_tests::aws::management_key(&stack.ready).await;
-        let (is_plain, told) = (quirks.is_empty(), vec![format!("{quirks:?}")]);
+        let (is_plain, told) = (*quirks == Quirks::default(), vec![format!("{quirks:?}")]);
         Story { stack, office, answers, watch, admin, students: BTreeMap::new(), management_key, is_plain, told }
     }
 

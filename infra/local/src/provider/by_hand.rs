@@ -1,68 +1,112 @@
-//! Events at the provider that are no calls of ours: spending, keys and workspaces changed by hand,
-//! corrections, management keys.
+//! What happens at the provider without a call of ours, as by a person on its site, and the view that tests have of it.
 
-use anyhow::Result;
+use anyhow::{Context, Result, anyhow};
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::handle::Provider;
-use super::memory::account::{Account, Charge};
-use super::memory::days::DayUse;
-use super::memory::key::Key;
-use super::memory::workspace::Workspace;
-use super::values::asked::Fields;
-use super::values::ids;
-use super::values::money::Nano;
-use super::values::windows::Interval;
+use super::account::{ManagementKey, fresh_key, label};
+use super::guardrails::Workspace;
+use super::keys::{Key, KeySettings, patched};
+use super::windows::{Interval, Nano, Use};
+use super::{Provider, Refusal, hash_of};
 
-/// A key that was made without HTTP.
 pub struct MadeKey {
     pub hash: String,
     pub plaintext: String,
 }
 
+/// One key at one moment, deleted or not.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeySnapshot {
+    pub hash: String,
+    pub name: String,
+    pub guardrail_id: Option<String>,
+    pub disabled: bool,
+    pub deleted: bool,
+    pub limit: Option<Nano>,
+    pub limit_reset: Option<Interval>,
+    pub include_byok_in_limit: bool,
+    /// The usage that counts against the limit in its current window.
+    pub spent_in_window: Nano,
+    pub usage: Nano,
+    pub byok_usage: Nano,
+    /// The limit as last requested over HTTP, whatever was changed by hand since.
+    pub asked_limit: Option<Nano>,
+    /// Whether the last request over HTTP disabled it, whatever was changed by hand since.
+    pub asked_disabled: bool,
+    /// The different changes that were requested over HTTP: bodies of patches, `deletion`, `guardrail` with its id.
+    pub asked_changes: Vec<String>,
+    /// The usage beyond the limit that had been requested by then.
+    pub overshot: Nano,
+    /// The other usage that was charged after its end, later than usage settles.
+    pub settled_late: Nano,
+    pub created_at: Timestamp,
+    pub expires_at: Option<Timestamp>,
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// What tests read.
 impl Provider {
-    /// Makes a key in the default workspace by hand, at any time.
-    pub fn add_foreign_key(&self, name: &str, limit: Option<Nano>, created_at: Timestamp) -> Result<MadeKey> {
-        let mut memory = self.memory();
-        let workspace = memory.workspace_asked(None).map_err(|_| anyhow::anyhow!("there is no default workspace"))?;
-        let plaintext = ids::fresh_key()?;
-        let mut key = Key::blank(ids::sha256(&plaintext), ids::label(&plaintext), workspace.id.clone(), created_at);
-        name.clone_into(&mut key.name);
-        key.limit = limit;
-        let hash = key.hash.clone();
-        memory.add_key(key)?;
-        Ok(MadeKey { hash, plaintext })
+    /// Every key ever made, oldest first.
+    pub fn keys(&self) -> Vec<KeySnapshot> {
+        let now = self.now();
+        self.account().keys().iter().map(|key| snapshot(key, now)).collect()
     }
 
-    /// Adds a workspace, and returns its id.
-    pub fn add_workspace(&self, name: &str) -> Result<String> {
-        let (now, mut memory) = (self.now(), self.memory());
-        let workspace = Workspace::new(name, now)?;
-        let id = workspace.id.clone();
-        memory.put_workspace(workspace)?;
-        Ok(id)
-    }
-
-    /// Removes a key from its guardrail.
-    pub fn unassign(&self, hash: &str) -> Result<()> {
-        let mut memory = self.memory();
-        let place = memory.find(hash).map_err(|_| unknown(hash))?;
-        memory.change_key(place, |key| key.assignment = None)
-    }
-
-    /// Deletes a guardrail, which then restricts no key any more.
-    pub fn delete_guardrail(&self, id: &str) -> Result<()> {
-        self.memory().remove_guardrail(id)
+    /// The lifetime usage that answers by hash told of a key, of the kinds that its limit counts, each time that it had
+    /// grown.
+    pub fn told(&self, hash: &str) -> Vec<(Timestamp, Nano)> {
+        let account = self.account();
+        account.find(hash).map(|place| account.key(place).told.clone()).unwrap_or_default()
     }
 
     /// The models that a guardrail allows, as they were sent; `None` if it allows all, or is not there.
     pub fn allowed_models(&self, id: &str) -> Option<Vec<String>> {
-        self.memory().guardrail(id)?.allowed_models().cloned()
+        self.account().guardrail(id)?.rules.allowed_models.clone()
+    }
+}
+
+fn snapshot(key: &Key, now: Timestamp) -> KeySnapshot {
+    let used = key.days.within(None, now);
+    let KeySettings { name, disabled, limit, limit_reset, include_byok_in_limit, .. } = key.settings.clone();
+    KeySnapshot {
+        hash: key.hash.clone(),
+        name,
+        guardrail_id: key.assignment.as_ref().map(|assignment| assignment.guardrail.clone()),
+        disabled,
+        deleted: key.deleted,
+        limit,
+        limit_reset,
+        include_byok_in_limit,
+        spent_in_window: key.spent_in_window(now),
+        usage: used.credit,
+        byok_usage: used.byok,
+        asked_limit: key.asked.limit,
+        asked_disabled: key.asked.disabled,
+        asked_changes: key.asked.changes.iter().cloned().collect(),
+        overshot: key.overshot,
+        settled_late: key.settled_late,
+        created_at: key.created_at,
+        expires_at: key.expires_at,
+        last_used_at: key.last_used_at,
+    }
+}
+
+/// Keys.
+impl Provider {
+    /// Makes a key in the default workspace, at any time.
+    pub fn add_foreign_key(&self, name: &str, limit: Option<Nano>, created_at: Timestamp) -> Result<MadeKey> {
+        let mut account = self.account();
+        let workspace_id = account.workspace(None, &None).map_err(refused)?;
+        let settings = KeySettings { name: name.to_owned(), limit, workspace_id, ..KeySettings::default() };
+        let plaintext = fresh_key();
+        let key = Key::new(&plaintext, settings, created_at);
+        let hash = key.hash.clone();
+        account.add(key)?;
+        Ok(MadeKey { hash, plaintext })
     }
 
-    /// Sets how the limit of a key made without HTTP counts: its window, whether it includes BYOK, and its
-    /// expiry.
+    /// Sets how the limit of a key counts: its window, whether it includes BYOK, and its expiry.
     pub fn count_limit(
         &self,
         hash: &str,
@@ -70,117 +114,109 @@ impl Provider {
         include_byok: bool,
         expires_at: Option<Timestamp>,
     ) -> Result<()> {
-        let mut memory = self.memory();
-        let place = memory.find(hash).map_err(|_| unknown(hash))?;
-        memory.change_key(place, |key| {
-            (key.reset, key.byok_in_limit, key.expires_at) = (reset, include_byok, expires_at);
+        self.change(hash, |key, _| {
+            key.settings.limit_reset = reset;
+            key.settings.include_byok_in_limit = include_byok;
+            key.expires_at = expires_at;
         })
     }
 
-    /// Records usage without checking a limit.
-    pub fn spend(&self, hash: &str, amount: Nano, when: Timestamp, model: &str) -> Result<()> {
-        self.charge(hash, amount, Nano::ZERO, when, model)
+    /// Changes a key with the body of a PATCH. It does not count as requested over HTTP.
+    pub fn change_by_hand(&self, hash: &str, change: &Value) -> Result<()> {
+        let (now, mut account) = (self.now(), self.account());
+        let place = account.find(hash).map_err(refused)?;
+        let body = change.as_object().context("a change has fields")?;
+        let settings = patched(&account, place, body, &None).map_err(refused)?;
+        account.change(place, |key| key.change(settings, now))
     }
 
-    /// Records a whole history of one key, oldest first, in few writes.
-    pub fn spend_history(&self, hash: &str, history: &[(Timestamp, Nano)], model: &str) -> Result<()> {
-        let mut memory = self.memory();
-        let place = memory.find(hash).map_err(|_| unknown(hash))?;
-        memory.change_key(place, |key| {
-            for (when, amount) in history {
-                key.used(*amount, Nano::ZERO, *when, model);
-            }
-        })?;
-        let requests = history.iter().map(|(when, amount)| (*when, model, DayUse::request(*amount, Nano::ZERO)));
-        memory.remember(place, requests)
+    pub fn disable(&self, hash: &str) -> Result<()> {
+        self.change_by_hand(hash, &json!({ "disabled": true }))
+    }
+
+    pub fn delete(&self, hash: &str) -> Result<()> {
+        self.change(hash, |key, now| key.delete(now))
+    }
+
+    /// Removes a key from its guardrail.
+    pub fn unassign(&self, hash: &str) -> Result<()> {
+        self.change(hash, |key, _| key.assignment = None)
+    }
+
+    /// Deletes a guardrail, which then restricts no key any more.
+    pub fn delete_guardrail(&self, id: &str) -> Result<()> {
+        self.account().delete_guardrail(id)
+    }
+
+    fn change(&self, hash: &str, change: impl FnOnce(&mut Key, Timestamp)) -> Result<()> {
+        let (now, mut account) = (self.now(), self.account());
+        let place = account.find(hash).map_err(refused)?;
+        account.change(place, |key| change(key, now))
+    }
+}
+
+/// Money.
+impl Provider {
+    /// Records usage without checking a limit.
+    pub fn spend(&self, hash: &str, amount: Nano, when: Timestamp, model: &str) -> Result<()> {
+        self.change(hash, |key, now| key.charge(model, Use::request(amount, Nano::ZERO), when, now))
     }
 
     /// Records BYOK usage, which the account's own key at the model's maker paid.
     pub fn spend_byok(&self, hash: &str, amount: Nano, when: Timestamp, model: &str) -> Result<()> {
-        self.charge(hash, Nano::ZERO, amount, when, model)
+        self.change(hash, |key, now| key.charge(model, Use::request(Nano::ZERO, amount), when, now))
     }
 
-    /// Subtracts usage from a key, including its lifetime counter: a refund, or the charge for a failed
-    /// request.
-    pub fn refund(&self, hash: &str, credit: Nano, byok: Nano, model: &str) -> Result<()> {
-        let (now, mut memory) = (self.now(), self.memory());
-        let place = memory.find(hash).map_err(|_| unknown(hash))?;
-        memory.note_use(place, now);
-        memory.change_key(place, |key| {
-            key.credit.take_off(credit, now);
-            key.byok.take_off(byok, now);
-        })?;
-        let off = [(credit, Nano::ZERO), (Nano::ZERO, byok)].into_iter().filter(|(credit, byok)| credit != byok);
-        let off = off.map(|(credit, byok)| (now, model, DayUse::correction(credit, byok)));
-        memory.remember(place, off.collect::<Vec<_>>())
+    /// Records a whole history of one key in one write.
+    pub fn spend_history(&self, hash: &str, history: &[(Timestamp, Nano)], model: &str) -> Result<()> {
+        self.change(hash, |key, _| {
+            for (when, amount) in history {
+                key.note(model, Use::request(*amount, Nano::ZERO), *when);
+            }
+        })
     }
 
-    /// Spends money of the account without a key or model, such as fees. Analytics do not include it.
+    /// Spends money of the account without a key or model, such as fees. Reports do not include it.
     pub fn spend_elsewhere(&self, amount: Nano) -> Result<()> {
-        let (now, mut memory) = (self.now(), self.memory());
-        memory.note_spending(now);
-        let mut account = memory.account();
-        account.elsewhere += amount;
-        memory.put_account(account)
-    }
-
-    /// Deletes a key by hand.
-    pub fn delete(&self, hash: &str) -> Result<()> {
-        let (now, mut memory) = (self.now(), self.memory());
-        let place = memory.find(hash).map_err(|_| unknown(hash))?;
-        memory.change_key(place, |key| key.end(now, |key| key.deleted = true))
-    }
-
-    /// Disables a key by hand.
-    pub fn disable(&self, hash: &str) -> Result<()> {
-        let (now, mut memory) = (self.now(), self.memory());
-        let place = memory.find(hash).map_err(|_| unknown(hash))?;
-        memory.change_key(place, |key| key.end(now, |key| key.disabled = true))
-    }
-
-    /// Changes a key by hand, with the body of a PATCH. It does not count as a request over HTTP.
-    pub fn change_by_hand(&self, hash: &str, change: &Value) -> Result<()> {
-        let (now, mut memory) = (self.now(), self.memory());
-        let place = memory.find(hash).map_err(|_| unknown(hash))?;
-        let fields = Fields::parse(change.to_string().as_bytes());
-        let changed = fields.and_then(|fields| memory.update_key(place, &fields, now));
-        changed.map_err(|refused| anyhow::anyhow!("the simulated provider refuses {change}: {refused:?}"))
+        self.account().change_books(|books| books.elsewhere += amount)
     }
 
     /// Sets the credits that the account has ever bought.
     pub fn set_credits(&self, credits: Nano) -> Result<()> {
-        let mut memory = self.memory();
-        let account = Account { credits, ..memory.account() };
-        memory.put_account(account)
+        self.account().change_books(|books| books.credits = credits)
+    }
+}
+
+/// Workspaces and management keys.
+impl Provider {
+    /// Adds a workspace, and returns its id.
+    pub fn add_workspace(&self, name: &str) -> Result<String> {
+        let workspace = Workspace::new(name, self.now());
+        let id = workspace.id.clone();
+        self.account().change_books(|books| books.workspaces.push(workspace))?;
+        Ok(id)
     }
 
     /// Adds a management key, as a rotation needs.
     pub fn add_management_key(&self, plaintext: &str) -> Result<()> {
-        self.memory().put_management_key(plaintext)
+        let key = ManagementKey { label: label(plaintext), scope: None };
+        self.account().change_books(|books| _ = books.management_keys.insert(hash_of(plaintext), key))
+    }
+
+    /// Restricts a management key to the default workspace.
+    pub fn scope_management_key(&self, plaintext: &str) -> Result<()> {
+        self.account().change_books(|books| {
+            let default = books.workspaces.first().map(|workspace| workspace.id.clone());
+            let key = ManagementKey { label: label(plaintext), scope: default };
+            books.management_keys.insert(hash_of(plaintext), key);
+        })
     }
 
     pub fn revoke_management_key(&self, plaintext: &str) -> Result<()> {
-        self.memory().remove_management_key(plaintext)
-    }
-
-    /// Charges the completions that `hold_settlement` held back, and returns their number.
-    pub fn settle(&self) -> Result<usize> {
-        let (now, mut memory) = (self.now(), self.memory());
-        let held = std::mem::take(&mut memory.held);
-        for charge in &held {
-            memory.settle(charge, now, now)?;
-        }
-        Ok(held.len())
-    }
-
-    fn charge(&self, hash: &str, credit: Nano, byok: Nano, when: Timestamp, model: &str) -> Result<()> {
-        let (now, mut memory) = (self.now(), self.memory());
-        let place = memory.find(hash).map_err(|_| unknown(hash))?;
-        let model = model.to_owned();
-        memory.settle(&Charge { place, credit, byok, model }, when, now)
+        self.account().change_books(|books| _ = books.management_keys.remove(&hash_of(plaintext)))
     }
 }
 
-fn unknown(hash: &str) -> anyhow::Error {
-    anyhow::anyhow!("the simulated provider has no key {hash}")
+fn refused(refusal: Refusal) -> anyhow::Error {
+    anyhow!("the simulated provider refuses: {refusal:?}")
 }

@@ -1,0 +1,350 @@
+//! One key as the provider knows it, by its hash and never its plaintext; `/keys`, and `/key` about itself.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use axum::body::Bytes;
+use axum::extract::{Path, Query};
+use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::account::{Account, fresh_key, label};
+use super::quirks::Quirks;
+use super::windows::{Days, Interval, Nano, Use};
+use super::{Answer, Caller, Manager, Provider, Refusal, USER_ID, Who, changed, hash_of, refuse};
+
+const PAGE: usize = 100;
+/// The longest time until usage is charged.
+const SETTLES_WITHIN: SignedDuration = SignedDuration::from_mins(15);
+/// The time for which charges are remembered for answers that lag.
+const REMEMBERED: SignedDuration = SignedDuration::from_hours(1);
+
+const COUNTERS: [(&str, Option<Interval>); 4] = [
+    ("usage", None),
+    ("usage_daily", Some(Interval::Daily)),
+    ("usage_weekly", Some(Interval::Weekly)),
+    ("usage_monthly", Some(Interval::Monthly)),
+];
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Key {
+    pub(super) hash: String,
+    pub(super) label: String,
+    pub(super) settings: KeySettings,
+    pub(super) deleted: bool,
+    pub(super) created_at: Timestamp,
+    updated_at: Option<Timestamp>,
+    pub(super) expires_at: Option<Timestamp>,
+    pub(super) last_used_at: Option<Timestamp>,
+    pub(super) assignment: Option<Assignment>,
+    pub(super) days: Days,
+    pub(super) asked: Asked,
+    /// When it was disabled or deleted.
+    ended_at: Option<Timestamp>,
+    /// The usage beyond the limit that had been requested by then.
+    pub(super) overshot: Nano,
+    /// The usage within that limit that was charged after its end, later than usage settles.
+    pub(super) settled_late: Nano,
+    #[serde(skip)]
+    charges: Vec<Charge>,
+    /// The lifetime usage that answers by hash told, of the kinds that the limit counts, each time that it had grown.
+    #[serde(skip)]
+    pub(super) told: Vec<(Timestamp, Nano)>,
+}
+
+/// What a `PATCH` changes.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct KeySettings {
+    pub(super) name: String,
+    pub(super) disabled: bool,
+    pub(super) limit: Option<Nano>,
+    pub(super) limit_reset: Option<Interval>,
+    pub(super) include_byok_in_limit: bool,
+    pub(super) workspace_id: String,
+}
+
+/// The guardrail of a key, which has at most one.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Assignment {
+    pub(super) guardrail: String,
+    pub(super) at: Timestamp,
+}
+
+/// What was requested of a key over HTTP, whatever was changed by hand since.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Asked {
+    pub(super) limit: Option<Nano>,
+    pub(super) disabled: bool,
+    /// The different changes: bodies of patches, `deletion`, `guardrail` with its id.
+    pub(super) changes: BTreeSet<String>,
+}
+
+#[derive(Debug, Clone)]
+struct Charge {
+    charged_at: Timestamp,
+    at: Timestamp,
+    model: String,
+    used: Use,
+    last_used_before: Option<Timestamp>,
+}
+
+impl Key {
+    pub(super) fn new(plaintext: &str, settings: KeySettings, now: Timestamp) -> Key {
+        Key {
+            hash: hash_of(plaintext),
+            label: label(plaintext),
+            asked: Asked { limit: settings.limit, ..Asked::default() },
+            settings,
+            deleted: false,
+            created_at: now,
+            updated_at: None,
+            expires_at: None,
+            last_used_at: None,
+            assignment: None,
+            days: Days::default(),
+            ended_at: None,
+            overshot: Nano::ZERO,
+            settled_late: Nano::ZERO,
+            charges: Vec::new(),
+            told: Vec::new(),
+        }
+    }
+
+    pub(super) fn has_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
+    }
+
+    pub(super) fn delete(&mut self, now: Timestamp) {
+        self.deleted = true;
+        self.ended_at.get_or_insert(now);
+    }
+
+    pub(super) fn change(&mut self, settings: KeySettings, now: Timestamp) {
+        self.ended_at = settings.disabled.then(|| self.ended_at.unwrap_or(now));
+        self.settings = settings;
+        self.updated_at = Some(now);
+    }
+
+    /// The usage that counts against the limit in the window of `now`.
+    pub(super) fn spent_in_window(&self, now: Timestamp) -> Nano {
+        self.days.within(self.settings.limit_reset, now).counted(self.settings.include_byok_in_limit)
+    }
+
+    /// Charges usage of the instant `at` now. What breaks no promise of the product's, since it could not know of it, is
+    /// counted for those who judge.
+    pub(super) fn charge(&mut self, model: &str, used: Use, at: Timestamp, now: Timestamp) {
+        let counted = used.counted(self.settings.include_byok_in_limit);
+        let left = self.asked.limit.map(|limit| (limit - self.spent_in_window(now)).max(Nano::ZERO));
+        let within = left.map_or(counted, |left| left.min(counted));
+        self.overshot += counted - within;
+        let end = self.ended_at.into_iter().chain(self.expires_at.filter(|end| *end <= now)).min();
+        if end.is_some_and(|end| now.duration_since(end.min(at)) > SETTLES_WITHIN) {
+            self.settled_late += within;
+        }
+        self.charges.retain(|charge| charge.charged_at > now - REMEMBERED);
+        let (model, last_used_before) = (model.to_owned(), self.last_used_at);
+        self.note(&model, used, at);
+        self.charges.push(Charge { charged_at: now, at, model, used, last_used_before });
+    }
+
+    pub(super) fn note(&mut self, model: &str, used: Use, at: Timestamp) {
+        self.days.add(at, model, used);
+        self.last_used_at = self.last_used_at.max(Some(at));
+    }
+
+    /// The key with its counters as they were known then; its other fields never lag.
+    pub(super) fn as_of(&self, then: Timestamp) -> Cow<'_, Key> {
+        let known = self.charges.iter().take_while(|charge| charge.charged_at <= then).count();
+        let later = &self.charges[known..];
+        let Some(first) = later.first() else { return Cow::Borrowed(self) };
+        let mut key = self.clone();
+        key.last_used_at = first.last_used_before;
+        later.iter().for_each(|charge| key.days.take_off(charge.at, &charge.model, charge.used));
+        Cow::Owned(key)
+    }
+
+    /// The object of `POST`, `GET` and `PATCH /keys`.
+    fn object(&self, then: Timestamp, quirks: &Quirks) -> Value {
+        let (known, settings) = (self.as_of(then), &self.settings);
+        let time = |at: Option<Timestamp>| at.map(|at| quirks.time(at));
+        let mut object = json!({
+            "hash": self.hash,
+            "label": self.label,
+            "name": settings.name,
+            "disabled": settings.disabled,
+            "limit": settings.limit,
+            "limit_remaining": settings.limit.map(|limit| limit - known.spent_in_window(then)),
+            "limit_reset": settings.limit_reset,
+            "include_byok_in_limit": settings.include_byok_in_limit,
+            "workspace_id": settings.workspace_id,
+            "created_at": time(Some(self.created_at)),
+            "updated_at": time(self.updated_at),
+            "expires_at": time(self.expires_at),
+            "last_used_at": time(known.last_used_at),
+            "creator_user_id": USER_ID,
+            "external_user": null,
+        });
+        for (counter, interval) in COUNTERS {
+            let used = known.days.within(interval, then);
+            object[counter] = json!(used.credit);
+            object[format!("byok_{counter}")] = json!(used.byok);
+        }
+        quirks.without_absent_fields(object)
+    }
+}
+
+pub(super) fn routes() -> Router<Provider> {
+    Router::new()
+        .route("/key", get(own))
+        .route("/keys", get(list).post(create))
+        .route("/keys/{hash}", get(read).patch(update).delete(delete))
+}
+
+#[derive(Deserialize)]
+struct Listing {
+    #[serde(default)]
+    include_disabled: bool,
+    #[serde(default)]
+    include_expired: bool,
+    #[serde(default)]
+    offset: usize,
+    workspace_id: Option<String>,
+}
+
+/// A page, newest first. There is no total.
+async fn list(by: Manager, Query(asked): Query<Listing>) -> Answer {
+    let (now, account) = by.account();
+    let workspace = account.workspace(asked.workspace_id.as_deref(), &by.scope)?;
+    let shown = account.keys().iter().rev().filter(|key| {
+        key.settings.workspace_id == workspace
+            && !key.deleted
+            && (asked.include_disabled || !key.settings.disabled)
+            && (asked.include_expired || !key.has_expired(now))
+    });
+    let then = now - 2 * account.quirks.lag;
+    let page = shown.skip(asked.offset).take(PAGE).map(|key| key.object(then, &account.quirks));
+    Ok(Json(json!({ "data": page.collect::<Vec<_>>() })))
+}
+
+/// Makes a key. Only here its plaintext is told, beside `data`.
+async fn create(by: Manager, body: Bytes) -> Result<(StatusCode, Json<Value>), Refusal> {
+    let mut body: Map<String, Value> = serde_json::from_slice(&body)?;
+    body.remove("disabled");
+    let (now, mut account) = by.account();
+    let blank = KeySettings { workspace_id: account.workspace(None, &by.scope)?, ..KeySettings::default() };
+    let settings = checked(changed(&blank, &body)?, &account, &by.scope)?;
+    let plaintext = fresh_key();
+    let mut key = Key::new(&plaintext, settings, now);
+    key.expires_at = match body.get("expires_at") {
+        None | Some(Value::Null) => None,
+        Some(at) => Some(instant(at)?),
+    };
+    let place = account.add(key)?;
+    Ok((StatusCode::CREATED, Json(json!({ "key": plaintext, "data": told(&mut account, place, now) }))))
+}
+
+async fn read(by: Manager, Path(hash): Path<String>) -> Answer {
+    let (now, mut account) = by.account();
+    let place = account.find_within(&by.scope, &hash)?;
+    Ok(Json(json!({ "data": told(&mut account, place, now) })))
+}
+
+async fn update(by: Manager, Path(hash): Path<String>, body: Bytes) -> Answer {
+    let body: Map<String, Value> = serde_json::from_slice(&body)?;
+    let (now, mut account) = by.account();
+    let place = account.find_within(&by.scope, &hash)?;
+    let settings = patched(&account, place, &body, &by.scope)?;
+    account.change(place, |key| {
+        if body.contains_key("limit") {
+            key.asked.limit = settings.limit;
+        }
+        if body.contains_key("disabled") {
+            key.asked.disabled = settings.disabled;
+        }
+        key.asked.changes.insert(Value::Object(body).to_string());
+        key.change(settings, now);
+    })?;
+    Ok(Json(json!({ "data": told(&mut account, place, now) })))
+}
+
+async fn delete(by: Manager, Path(hash): Path<String>) -> Answer {
+    let (now, mut account) = by.account();
+    let place = account.find_within(&by.scope, &hash)?;
+    account.change(place, |key| {
+        key.asked.changes.insert("deletion".to_owned());
+        key.delete(now);
+    })?;
+    Ok(Json(json!({ "deleted": true })))
+}
+
+/// What a key reads of itself, and whether it is a management key.
+async fn own(by: Caller) -> Answer {
+    let (now, account) = (by.provider.now(), by.provider.account());
+    let (key, is_management) = match &by.who {
+        Who::Ordinary(place) => (account.key(*place).clone(), false),
+        Who::Management(manager) => {
+            (Key { label: manager.label.clone(), ..Key::new("", KeySettings::default(), now) }, true)
+        }
+    };
+    let mut data = key.object(now - account.quirks.lag, &account.quirks);
+    if let Value::Object(fields) = &mut data {
+        for of_managers in ["hash", "name", "disabled", "created_at", "updated_at", "last_used_at", "external_user"] {
+            fields.remove(of_managers);
+        }
+    }
+    if is_management {
+        data["workspace_id"] = Value::Null;
+    }
+    data["is_management_key"] = is_management.into();
+    data["is_provisioning_key"] = is_management.into();
+    data["is_free_tier"] = (account.books.credits <= Nano::ZERO).into();
+    // The SDK's models require these.
+    data["rate_limit"] = json!({ "requests": -1, "interval": "10s", "note": "This field is deprecated." });
+    data["organization_id"] = Value::Null;
+    data["allowed_data_regions"] = json!(["global"]);
+    data["free_model_daily_requests"] = json!({ "used": 0, "limit": 1_000, "remaining": 1_000 });
+    data["budgets"] = json!([]);
+    data["effective_budget"] = Value::Null;
+    Ok(Json(json!({ "data": data })))
+}
+
+/// The settings of a key after a `PATCH` with this body.
+pub(super) fn patched(
+    account: &Account,
+    place: usize,
+    body: &Map<String, Value>,
+    scope: &Option<String>,
+) -> Result<KeySettings, Refusal> {
+    checked(changed(&account.key(place).settings, body)?, account, scope)
+}
+
+fn checked(settings: KeySettings, account: &Account, scope: &Option<String>) -> Result<KeySettings, Refusal> {
+    if settings.name.is_empty() || settings.limit.is_some_and(|limit| limit < Nano::ZERO) {
+        return Err(refuse(400, "Invalid request parameters: a name is not empty, and a limit not negative"));
+    }
+    account.workspace(Some(&settings.workspace_id), scope)?;
+    Ok(KeySettings { limit: account.quirks.kept_limit(settings.limit), ..settings })
+}
+
+/// The answer about one key, of which the judges know what it told.
+fn told(account: &mut Account, place: usize, now: Timestamp) -> Value {
+    let then = now - account.quirks.lag;
+    let (told, used) = {
+        let key = account.key(place);
+        let used = key.as_of(then).days.within(None, then).counted(key.settings.include_byok_in_limit);
+        (key.object(then, &account.quirks), used)
+    };
+    account.note_told(place, now, used);
+    told
+}
+
+/// A time in UTC with seconds; no other is taken.
+pub(super) fn instant(value: &Value) -> Result<Timestamp, Refusal> {
+    let text = value.as_str().filter(|text| text.ends_with('Z') && text.get(16..17) == Some(":"));
+    let at = text.and_then(|text| text.parse().ok());
+    at.ok_or_else(|| refuse(400, "Invalid request parameters: a time is like YYYY-MM-DDTHH:MM:SSZ"))
+}

@@ -1,0 +1,302 @@
+//! Where money goes: completions that spend it, the account's credits, and the reports of what was used.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use axum::body::Bytes;
+use axum::extract::{Query, State};
+use axum::http::HeaderMap;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use jiff::civil::Date;
+use jiff::{Timestamp, ToSpan};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::account::Account;
+use super::keys::{Key, instant};
+use super::quirks::time;
+use super::windows::{Interval, Nano, Use, utc_day};
+use super::{Answer, Caller, Manager, Provider, Refusal, Who, refuse};
+
+pub(super) struct Model {
+    pub(super) slug: &'static str,
+    pub(super) canonical: &'static str,
+    pub(super) provider: &'static str,
+    pub(super) regions: &'static [&'static str],
+    /// The prices of a token of the question and of one of the answer.
+    prompt: Nano,
+    completion: Nano,
+}
+
+const fn sold(
+    slug: &'static str,
+    canonical: &'static str,
+    provider: &'static str,
+    regions: &'static [&'static str],
+    [prompt, completion]: [i64; 2],
+) -> Model {
+    Model { slug, canonical, provider, regions, prompt: Nano::nanos(prompt), completion: Nano::nanos(completion) }
+}
+
+/// The few models that are sold, at realistic prices.
+static MODELS: [Model; 9] = [
+    sold("anthropic/claude-opus-4.5", "anthropic/claude-4.5-opus-20251124", "anthropic", &["us"], [5_000, 25_000]),
+    sold("anthropic/claude-sonnet-4.5", "anthropic/claude-4.5-sonnet-20250929", "anthropic", &["us"], [3_000, 15_000]),
+    sold("openai/gpt-5-mini", "openai/gpt-5-mini-2025-08-07", "openai", &["us"], [250, 2_000]),
+    sold("openai/gpt-4o", "openai/gpt-4o", "openai", &["us"], [2_500, 10_000]),
+    sold("openai/gpt-4o-mini", "openai/gpt-4o-mini", "openai", &["us"], [150, 600]),
+    sold("google/gemini-2.5-flash", "google/gemini-2.5-flash", "google-vertex", &["europe", "us"], [300, 2_500]),
+    sold("deepseek/deepseek-r1-0528", "deepseek/deepseek-r1-0528", "deepseek", &[], [500, 2_180]),
+    sold("meta-llama/llama-3.3-70b-instruct", "meta-llama/llama-3.3-70b-instruct", "deepinfra", &["us"], [100, 320]),
+    sold("meta-llama/llama-3.3-70b-instruct:free", "meta-llama/llama-3.3-70b-instruct:free", "venice", &["us"], [0, 0]),
+];
+
+/// A model by either of its slugs.
+pub(super) fn model(slug: &str) -> Option<&'static Model> {
+    MODELS.iter().find(|model| model.slug == slug || model.canonical == slug)
+}
+
+pub(super) fn routes() -> Router<Provider> {
+    Router::new()
+        .route("/chat/completions", post(complete))
+        .route("/credits", get(credits))
+        .route("/analytics/query", post(by_key_and_model))
+        .route("/activity", get(activity))
+        .route("/models", get(models))
+        .route("/providers", get(providers))
+}
+
+async fn models() -> Json<Value> {
+    let object = |of: &Model| json!({ "id": of.slug, "canonical_slug": of.canonical, "name": of.slug });
+    Json(json!({ "data": MODELS.iter().map(object).collect::<Vec<_>>() }))
+}
+
+async fn providers() -> Json<Value> {
+    let slugs: BTreeSet<&str> = MODELS.iter().map(|model| model.provider).collect();
+    let object = |slug| json!({ "name": slug, "slug": slug });
+    Json(json!({ "data": slugs.into_iter().map(object).collect::<Vec<_>>() }))
+}
+
+// Completions
+
+#[derive(Deserialize)]
+struct Question {
+    model: String,
+    messages: Vec<Value>,
+    max_tokens: Option<u64>,
+}
+
+/// A question with its model and the tokens that it has itself.
+struct Order {
+    model: &'static Model,
+    prompt_tokens: u64,
+    max_tokens: Option<u64>,
+}
+
+/// An answer without content that costs what a real one would. It has exactly `max_tokens`, so that a test knows its price.
+async fn complete(State(provider): State<Provider>, headers: HeaderMap, body: Bytes) -> Answer {
+    let (provider, hash) = provider.addressed(&headers)?;
+    let (place, order) = {
+        let (now, account) = (provider.now(), provider.account());
+        let place = account.usable(&hash, now)?;
+        let Question { model: slug, messages, max_tokens } = serde_json::from_slice(&body)?;
+        let model = model(&slug).ok_or_else(|| refuse(400, format!("{slug} is not a valid model ID")))?;
+        let chars: usize = messages.iter().filter_map(|message| message["content"].as_str()).map(str::len).sum();
+        let prompt_tokens = (chars.div_ceil(4) + 3 * messages.len()) as u64;
+        let order = Order { model, prompt_tokens, max_tokens };
+        admit(&account, account.key(place), &order, now)?;
+        (place, order)
+    };
+    // Requests side by side know nothing of each other, since only what was charged is considered.
+    tokio::task::yield_now().await;
+    let Order { model, prompt_tokens, max_tokens } = order;
+    let tokens = max_tokens.unwrap_or(100);
+    let cost = model.prompt.times(prompt_tokens) + model.completion.times(tokens);
+    let now = provider.now();
+    provider.account().change(place, |key| key.charge(model.slug, Use::request(cost, Nano::ZERO), now, now))?;
+    Ok(Json(json!({
+        "id": format!("gen-{}", Uuid::new_v4()),
+        "object": "chat.completion",
+        "created": now.as_second(),
+        "model": model.canonical,
+        "system_fingerprint": null,
+        "choices": [{
+            "index": 0,
+            "finish_reason": if max_tokens.is_some() { "length" } else { "stop" },
+            "message": { "role": "assistant", "content": format!("A simulated answer of {tokens} tokens.") },
+        }],
+        "usage": {
+            "prompt_tokens": prompt_tokens,
+            "completion_tokens": tokens,
+            "total_tokens": prompt_tokens + tokens,
+            "cost": cost,
+        },
+    })))
+}
+
+/// Checks whether a request may go to its model. A spent limit refuses free models too.
+fn admit(account: &Account, key: &Key, order: &Order, now: Timestamp) -> Result<(), Refusal> {
+    let balance = account.books.credits - account.used(now);
+    let is_free = order.model.completion == Nano::ZERO;
+    if balance < Nano::ZERO || (balance == Nano::ZERO && !is_free) {
+        return Err(refuse(402, "Insufficient credits. Add more using https://openrouter.ai/settings/credits")
+            .with(json!({ "limit_source": "openrouter_credits" })));
+    }
+    let guardrail = key.assignment.as_ref().and_then(|assignment| account.guardrail(&assignment.guardrail));
+    if guardrail.is_some_and(|guardrail| !guardrail.rules.allow(order.model)) {
+        return Err(refuse(403, "No endpoints available matching your guardrail restrictions and data policy."));
+    }
+    if let Some(limit) = key.settings.limit {
+        let spent = key.spent_in_window(now);
+        if spent >= limit {
+            return Err(exceeded(limit, spent, key.settings.limit_reset, now));
+        }
+        affordable(order, limit - spent, "openrouter_key_limit")?;
+    }
+    affordable(order, balance, "openrouter_credits")
+}
+
+fn exceeded(limit: Nano, spent: Nano, reset: Option<Interval>, now: Timestamp) -> Refusal {
+    let window = reset.map_or("total", Interval::name);
+    let resets = reset.map_or_else(String::new, |reset| format!("; resets {}", time(reset.end(now))));
+    refuse(
+        403,
+        format!(
+            "Key limit exceeded ({window} limit). Manage it using https://openrouter.ai/settings/keys. \
+             ${:.2} of ${:.2} used{resets}",
+            spent.dollars(),
+            limit.dollars()
+        ),
+    )
+    .with(json!({ "limit_source": "openrouter_key_limit" }))
+}
+
+/// Checks what the answer may cost at most, if the request limits its length.
+fn affordable(order: &Order, left: Nano, source: &str) -> Result<(), Refusal> {
+    let afforded = (left - order.model.prompt.times(order.prompt_tokens)).affords(order.model.completion);
+    match order.max_tokens {
+        Some(tokens) if tokens > afforded => Err(refuse(
+            402,
+            format!(
+                "This request requires more credits, or fewer max_tokens. You requested up to {tokens} tokens, but can \
+                 only afford {afforded}."
+            ),
+        )
+        .with(json!({ "limit_source": source }))),
+        _ => Ok(()),
+    }
+}
+
+// Reports
+
+/// An ordinary key gets zeros instead of a 403: a trap of the real provider.
+async fn credits(by: Caller) -> Answer {
+    let (now, account) = (by.provider.now(), by.provider.account());
+    let (bought, used) = match by.who {
+        Who::Management(_) => (account.books.credits, account.used(now - 2 * account.quirks.lag)),
+        Who::Ordinary(_) => (Nano::ZERO, Nano::ZERO),
+    };
+    Ok(Json(json!({ "data": { "total_credits": bought, "total_usage": used } })))
+}
+
+#[derive(Deserialize)]
+struct Report {
+    metrics: Value,
+    dimensions: Value,
+    granularity: Value,
+    order_by: Value,
+    time_range: TimeRange,
+    limit: usize,
+    group_limit: Option<usize>,
+}
+
+#[derive(Deserialize)]
+struct TimeRange {
+    start: Value,
+    end: Value,
+}
+
+/// Usage by key, model and day, largest first. Only what the product asks for is answered. A row names a key by its name,
+/// so keys of one name share it: a trap of the real provider.
+async fn by_key_and_model(by: Manager, body: Bytes) -> Answer {
+    let asked: Report = serde_json::from_slice(&body)?;
+    let is_known = asked.metrics == json!(["total_usage", "credits_usage", "byok_usage", "request_count"])
+        && asked.dimensions == json!(["api_key_id", "model"])
+        && asked.granularity == "day"
+        && asked.order_by == json!({ "field": "total_usage", "direction": "desc" })
+        && (1..=10_000).contains(&asked.limit);
+    if !is_known {
+        return Err(refuse(400, "The simulator knows no such query"));
+    }
+    let (from, until) = (utc_day(instant(&asked.time_range.start)?), utc_day(instant(&asked.time_range.end)?));
+    let (_, account) = by.account();
+    let mut sums: BTreeMap<(Date, &str, &str), Use> = BTreeMap::new();
+    for key in account.keys() {
+        for (day, model, used) in key.days.between(from, until) {
+            *sums.entry((day, &key.settings.name, model)).or_default() += used;
+        }
+    }
+    let mut rows: Vec<_> = sums.into_iter().collect();
+    rows.sort_by_key(|(_, used)| Reverse(used.total()));
+    if let Some(most) = asked.group_limit {
+        let mut counts = HashMap::<(&str, &str), usize>::new();
+        rows.retain(|((_, key, model), _)| {
+            let count = counts.entry((key, model)).or_default();
+            *count += 1;
+            *count <= most
+        });
+    }
+    let truncated = rows.len() > asked.limit;
+    let rows = rows.iter().take(asked.limit).map(|((day, key, model), used)| {
+        json!({
+            "date__day": day,
+            "api_key_id": key,
+            "model": model,
+            "total_usage": used.total(),
+            "credits_usage": used.credit,
+            "byok_usage": used.byok,
+            "request_count": used.requests.to_string(),
+        })
+    });
+    let rows: Vec<Value> = rows.collect();
+    let metadata = json!({ "query_time_ms": 12, "row_count": rows.len(), "truncated": truncated });
+    Ok(Json(json!({ "data": { "data": rows, "metadata": metadata } })))
+}
+
+#[derive(Deserialize)]
+struct ActivityOn {
+    date: Date,
+}
+
+/// The account's usage by model on one of the last 30 completed UTC days, without its keys.
+async fn activity(by: Manager, Query(asked): Query<ActivityOn>) -> Answer {
+    let (now, account) = by.account();
+    let (day, today) = (asked.date, utc_day(now));
+    if !(today.saturating_sub(30.days())..today).contains(&day) {
+        return Err(refuse(400, "Date must be within the last 30 (completed) UTC days"));
+    }
+    let mut sums: BTreeMap<&str, Use> = BTreeMap::new();
+    for (_, slug, used) in account.keys().iter().flat_map(|key| key.days.between(day, day.saturating_add(1.day()))) {
+        *sums.entry(slug).or_default() += used;
+    }
+    let rows = sums.iter().map(|(slug, used)| {
+        let (permaslug, provider) = model(slug).map_or((*slug, "unknown"), |model| (model.canonical, model.provider));
+        json!({
+            "date": day,
+            "model": slug,
+            "model_permaslug": permaslug,
+            "endpoint_id": format!("endpoint of {permaslug}"),
+            "provider_name": provider,
+            "usage": used.credit,
+            "byok_usage_inference": used.byok,
+            "requests": used.requests,
+            "prompt_tokens": 0,
+            "completion_tokens": 0,
+            "reasoning_tokens": 0,
+            "cached_tokens": 0,
+        })
+    });
+    Ok(Json(json!({ "data": rows.collect::<Vec<_>>() })))
+}
