@@ -25,7 +25,7 @@ const REFUSED: &str = "status of 403";
 pub(crate) async fn goes_well(driver: &Driver) -> Result<()> {
     let stack = stack::in_process().await?;
     let done = goes_well_in(&stack, driver).await;
-    stack.finish_after(done, &[]).await
+    stack.finish_after(done).await
 }
 
 async fn goes_well_in(stack: &Stack, driver: &Driver) -> Result<()> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use bursar_local::inbox::Contents;
 use bursar_local::settle::LIMIT;
-use bursar_tests::stack::{Left, Stack};
+use bursar_tests::stack::Stack;
 
 use crate::demonstration::{ADMIN, Demonstration, FACULTY};
 use crate::driver::{Browser, DESK, Driver, PHONE};
@@ -18,7 +18,7 @@ const CHOOSE_A_ROSTER: &str = "const chosen = new DataTransfer(); chosen.items.a
 pub(crate) async fn screenshots(driver: &Driver, into: &Path) -> Result<()> {
     let demonstration = Demonstration::build().await?;
     let done = screenshots_of(&demonstration.stack, driver, into).await;
-    demonstration.stack.finish_after(done, &[Left::AnyMails]).await
+    demonstration.stack.finish_after(done).await
 }
 
 async fn screenshots_of(stack: &Stack, driver: &Driver, into: &Path) -> Result<()> {
@@ -48,7 +48,7 @@ async fn screenshots_of(stack: &Stack, driver: &Driver, into: &Path) -> Result<(
 pub(crate) async fn walk(driver: &Driver, into: &Path) -> Result<()> {
     let demonstration = Demonstration::build().await?;
     let done = walk_of(&demonstration.stack, driver, into).await;
-    demonstration.stack.finish_after(done, &[Left::AnyMails]).await
+    demonstration.stack.finish_after(done).await
 }
 
 async fn walk_of(stack: &Stack, driver: &Driver, into: &Path) -> Result<()> {

@@ -19,6 +19,6 @@ mod suite {
     pub(crate) mod mail;
     mod promises;
     mod statements;
-    pub(crate) mod store;
+    mod sweeps;
     pub(crate) mod sync;
 }

@@ -4,13 +4,15 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 pub mod aws;
+pub mod campus;
 pub mod faults;
 pub mod files;
 pub mod invariants;
-mod left;
 pub mod office;
 pub mod permissions;
+pub mod picture;
 mod raw_table;
 pub mod seeds;
 pub mod stack;
+pub mod sweep;
 pub mod visitor;

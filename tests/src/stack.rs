@@ -1,5 +1,4 @@
-//! A whole stack in this process, in memory, for one test. `finish` is its only end, and finds what a passing
-//! test could have hidden.
+//! A whole stack in this process, in memory, for one test. It is judged once, by the end that the test gives it.
 
 use std::ops::Deref;
 use std::panic::Location;
@@ -12,15 +11,14 @@ use anyhow::Result;
 use bursar_core::deadline::Waits;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_local::folder::{Files, Folder};
+use bursar_local::invoke::FunctionName;
 use bursar_local::invoke::logs::{Keep, Logs};
 use bursar_local::schedules::SyncEvery;
 use bursar_local::stack::{self as local, Options, ProviderAt, listen};
 use jiff::Timestamp;
 
-use crate::faults::Gate;
-use crate::invariants::{RawTable, Watch};
-use crate::left::Leavings;
-pub use crate::left::{Left, WARNING};
+use crate::faults::{Gate, Recorded, Service};
+use crate::invariants::{Answers, RawTable, Violation, Watch};
 use crate::permissions;
 
 const ADMIN: &str = "admin@example.edu";
@@ -32,7 +30,16 @@ const ON_ITS_WAY: Duration = Duration::from_secs(10);
 pub struct Stack {
     /// `None` once the stack has ended.
     running: Option<local::Stack>,
+    /// What was answered to the browsers that note it.
+    pub answers: Answers,
     pub gate: Gate,
+}
+
+#[derive(PartialEq, Eq)]
+enum End {
+    Clean,
+    Faulted,
+    Unjudged,
 }
 
 impl Stack {
@@ -41,7 +48,7 @@ impl Stack {
         let gate = Gate::default();
         let stack = local::Stack::start(Options { between: Some(Arc::new(gate.clone())), ..options }).await?;
         stack.schedules.stop().await;
-        Ok(Stack { running: Some(stack), gate })
+        Ok(Stack { running: Some(stack), answers: Answers::default(), gate })
     }
 
     /// Ends one case of a test that plays many in one stack, so that no fault of this case meets a call of the next.
@@ -51,44 +58,86 @@ impl Stack {
         assert!(unmet.is_empty(), "{case}: planned faults that no call met: {unmet:?}");
     }
 
-    /// Ends a stack in which nothing went wrong. Every planned fault happened, every event found its function,
-    /// and no function complained. No mail is unread. No function did what its role does not allow.
+    /// Ends a stack in which nothing went wrong: the invariants hold, no function logged an error, every event found its function,
+    /// and every planned fault happened.
     #[track_caller]
     pub fn finish(self) -> impl Future<Output = ()> {
-        self.finish_leaving(&[])
+        self.end(End::Clean)
     }
 
-    /// Ends a stack in which exactly this is left.
+    /// Ends a stack in which faults were played: only the invariants must hold.
     #[track_caller]
-    pub fn finish_leaving(mut self, left: &[Left<'_>]) -> impl Future<Output = ()> {
-        let caller = Location::caller();
-        async move { self.end(left, caller).await }
+    pub fn finish_faulted(self) -> impl Future<Output = ()> {
+        self.end(End::Faulted)
     }
 
-    async fn end(&mut self, left: &[Left<'_>], caller: &Location<'_>) {
-        // The stream is delivered first, so that its effects count as left too. An event that is retried without
-        // end is not waited for.
+    /// Ends a stack whose table or keys the test itself made up or broke.
+    #[track_caller]
+    pub fn finish_unjudged(self) -> impl Future<Output = ()> {
+        self.end(End::Unjudged)
+    }
+
+    /// Ends a stack after a scenario that may have failed. Its failure takes precedence.
+    #[track_caller]
+    pub fn finish_after<T>(mut self, outcome: Result<T>) -> impl Future<Output = Result<T>> {
+        let caller = Location::caller();
+        async move {
+            match &outcome {
+                Ok(_) => self.end_at(End::Clean, caller).await,
+                Err(_) => self.running.take().unwrap().stop().await?,
+            }
+            outcome
+        }
+    }
+
+    #[track_caller]
+    fn end(mut self, end: End) -> impl Future<Output = ()> {
+        let caller = Location::caller();
+        async move { self.end_at(end, caller).await }
+    }
+
+    async fn end_at(&mut self, end: End, caller: &Location<'_>) {
+        // The stream is delivered first, so that its effects are judged too. An event that is retried without end is not waited for.
         if !self.pump.is_stopped() {
             let _ = tokio::time::timeout(ON_ITS_WAY, self.pump.drained()).await;
         }
-        let mut wrong = Leavings::of(self).unwrap().against(left);
-        wrong.extend(permissions::not_allowed(self));
+        let mut wrong: Vec<String> = permissions::not_allowed(self).into_iter().collect();
+        if end == End::Clean {
+            wrong.extend(self.went_wrong());
+        }
+        if end != End::Unjudged {
+            wrong.extend(self.violations().await.iter().map(ToString::to_string));
+        }
         let ended = self.running.take().unwrap().stop().await;
         assert!(wrong.is_empty(), "the stack that ends at {caller} leaves\n{}", wrong.join("\n"));
         ended.unwrap();
     }
 
-    /// Ends a stack after a scenario that may have failed. Its failure takes precedence over what is left.
-    #[track_caller]
-    pub fn finish_after<T>(mut self, outcome: Result<T>, left: &[Left<'_>]) -> impl Future<Output = Result<T>> {
-        let caller = Location::caller();
-        async move {
-            match &outcome {
-                Ok(_) => self.end(left, caller).await,
-                Err(_) => self.running.take().unwrap().stop().await?,
-            }
-            outcome
-        }
+    /// What the functions logged as an error, the events that none of them accepted, and the faults that no call met.
+    fn went_wrong(&self) -> Vec<String> {
+        let is_error = |text: &str| text.contains("\"ERROR\"") || text.contains("panicked");
+        let lines = self.logs.all().into_iter().filter(|line| is_error(&line.text));
+        let errors = lines.map(|line| format!("an error of {}: {}", line.function.as_str(), line.text));
+        let letters = self.pump.dead_letters().all().unwrap();
+        let letters = letters.into_iter().map(|letter| format!("a dead letter: {letter:?}"));
+        let faults = self.gate.unfired().into_iter().map(|fault| format!("a planned fault that no call met: {fault}"));
+        errors.chain(letters).chain(faults).collect()
+    }
+
+    /// How many mails may have been accepted twice, since the server's answer or the record of it was lost.
+    pub fn lost_mails(&self) -> usize {
+        let is_lost = |made: &Recorded| {
+            made.call.function == FunctionName::Mail
+                && made.call.name.has_effect()
+                && made.fault.is_some_and(|fault| (made.call.name.service == Service::Ses) == fault.is_after())
+        };
+        self.gate.calls().iter().filter(|made| is_lost(made)).count()
+    }
+
+    async fn violations(&self) -> Vec<Violation> {
+        let mut watch = watch(self).with_answers(self.answers.clone());
+        (0..self.lost_mails()).for_each(|_| watch.lost_a_mail());
+        watch.violations(false).await.unwrap()
     }
 }
 
@@ -102,7 +151,10 @@ impl Deref for Stack {
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        assert!(self.running.is_none() || thread::panicking(), "a stack ends without `finish`");
+        assert!(
+            self.running.is_none() || thread::panicking(),
+            "a stack ends by `finish`, `finish_faulted` or `finish_unjudged`"
+        );
     }
 }
 

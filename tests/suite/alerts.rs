@@ -1,90 +1,46 @@
-//! Alerts: crossings of a pot's thresholds found in totals, and of a cap's in readings. Each recipient is
-//! notified once, whatever fails and however often the function runs.
+//! Alerts at the thresholds of a pot and of a student's cap, and about a pot that is promised in full: each recipient is told once,
+//! however often it is found.
 
-use bursar_tests::office::ProgrammeEdits;
-use bursar_tests::office::{Office, as_sync, reading};
-mod caps;
-mod kills;
-mod promised;
 mod turns;
 
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{MintedKey, Person, Press, PressKind};
-use bursar_core::domain::programme::Settings;
+use bursar_core::domain::grant::HoldKind;
 use bursar_core::domain::usage::crossing::Scope;
-use bursar_core::domain::usage::reading::DailyUse;
-use bursar_core::domain::values::address::EmailAddress;
-use bursar_core::domain::values::id::{Epoch, GrantId, Nonce, ProgrammeId};
+use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
-use bursar_core::domain::values::term::Term;
-use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{ActContext, ActOutcome, Author, NewPerson, QueuedMail, Table, Totals};
-use bursar_local::invoke::{FunctionName, InvokeError};
-use bursar_local::provider::Nano;
-use bursar_tests::invariants::{RawTable, Snapshot, Watch};
-use bursar_tests::stack::Stack;
-use jiff::ToSpan;
+use bursar_core::domain::values::window::Reset;
+use bursar_core::store::{CapScan, CapScanPosition, QueuedMail, keys};
+use bursar_local::invoke::FunctionName::ThresholdAlerts;
+use bursar_tests::campus::{Campus, address};
+use bursar_tests::office::soon;
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use super::sync::{office_deadline, still, sync, watch};
-
-/// A programme with two faculty and a pot of a hundred dollars.
-async fn programme(stack: &Stack, name: &str) -> ProgrammeId {
-    let today = utc_date(stack.clock.now());
-    let term = Term::new(today, today.saturating_add(90.days()), "UTC").unwrap();
-    let mut settings = Settings::new(name, term, Usd::from_dollars(100));
-    let address = |who: &str| EmailAddress::parse(&format!("{who}@{name}.edu")).unwrap();
-    settings.faculty = vec![address("ann"), address("ben"), address("ann")];
-    let by = Author { actor: &Actor::Rule, now: stack.clock.now(), deadline: office_deadline() };
-    Table::new(&stack.config).create_programme(settings, Usd::from_dollars(100), by).await.unwrap()
+/// Two faculty, a pot and a cap of a hundred dollars, and Ada with a key. The stream is not delivered, so what runs is what a test calls.
+async fn class() -> Campus {
+    let mut campus = Campus::open().await;
+    campus.pump.stop().await;
+    programme(&mut campus, "maths").await;
+    campus
 }
 
-/// Ada's reading of this amount, and the programme's totals as a sync would record them.
-async fn spent(stack: &Stack, programme: &ProgrammeId, dollars: i32) -> GrantId {
-    let (now, table) = (stack.clock.now(), Table::new(&stack.config));
-    let id = match table.grants(programme).await.unwrap().pop() {
-        Some(grant) => grant.id,
-        None => claimed(stack, programme).await,
-    };
-    let spent = Usd::from_dollars(dollars);
-    let of_all = DailyUse::on_one(utc_date(now), spent);
-    let reading = reading(programme, &id, of_all.clone(), now);
-    table.note_reading(&reading, office_deadline()).await.unwrap();
-    let totals = Totals {
-        programme: reading.programme.clone(),
-        as_of: now,
-        used: of_all,
-        by_group: std::collections::BTreeMap::default(),
-        implied: spent,
-        grants: 1,
-        claimed: 0,
-    };
-    assert!(as_sync(&table, async |sync| sync.note_totals(&totals).await).await);
-    id
-}
-
-/// Ada's grant in the programme, with a made-up key.
-async fn claimed(stack: &Stack, programme: &ProgrammeId) -> GrantId {
-    let (now, deadline, table) = (stack.clock.now(), office_deadline(), Table::new(&stack.config));
-    let address = EmailAddress::parse(&format!("ada@{programme}.edu")).unwrap();
-    let person = NewPerson { person: Person { address, name: None, roster_id: None }, group: None };
-    let by = Author { actor: &Actor::Rule, now, deadline };
-    let grant = table.invite(programme, &[person], by).await.unwrap().remove(0);
-    let press = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST, terms: None };
-    let begun = table
-        .act(ActContext { programme, grant: &grant, now, deadline }, |view, now| {
-            view.begin(press, Nonce::random(), now)
+async fn programme(campus: &mut Campus, name: &str) {
+    campus
+        .programme(name, |settings| {
+            settings.cap = Usd::from_dollars(100);
+            settings.faculty = ["ann", "ben", "ann"].map(address).to_vec();
         })
-        .await
-        .unwrap();
-    let ActOutcome::Done(begun) = begun else { panic!("not begun") };
-    let minted =
-        MintedKey { key: grant.as_str().repeat(4).parse().unwrap(), limit: Usd::from_dollars(100), rule_set: None };
-    table
-        .act(ActContext { programme, grant: &grant, now, deadline }, |view, now| view.record(&begun, &minted, now))
-        .await
-        .unwrap();
-    grant
+        .await;
+    campus.pot(100).await;
+    campus.students(&["ada"]).await;
+    campus.keys().await;
+}
+
+/// Ada spends, and a sync records it.
+async fn spends(campus: &Campus, dollars: &str) {
+    campus.spend("ada", dollars);
+    campus.minutes(20);
+    assert_eq!(campus.sync().await["complete"], true);
 }
 
 /// A stream record of an item of this kind that was written for a programme, or for a grant in it.
@@ -104,89 +60,214 @@ fn batch_of(mut records: Vec<Value>) -> Value {
     json!({"Records": records})
 }
 
-async fn look(stack: &Stack, programme: &ProgrammeId) -> Result<Value, InvokeError> {
-    look_at(stack, batch_of(vec![record("totals", programme, None)])).await
+/// What a sync's totals and readings cause.
+async fn told(campus: &Campus) -> Value {
+    let records = vec![
+        record("totals", &campus.programme, None),
+        record("reading", &campus.programme, Some(campus.id("ada"))),
+        record("pot", &campus.programme, None),
+    ];
+    campus.run(ThresholdAlerts, batch_of(records)).await.unwrap()
 }
 
-async fn look_at(stack: &Stack, batch: Value) -> Result<Value, InvokeError> {
-    stack.invoke.invoke(FunctionName::ThresholdAlerts, batch).await
-}
-
-async fn set_pot(stack: &Stack, programme: &ProgrammeId, dollars: i32) {
-    let by = Author { actor: &Actor::Rule, now: stack.clock.now(), deadline: office_deadline() };
-    Table::new(&stack.config).set_pot(programme, Usd::from_dollars(dollars), by).await;
-}
-
-/// A watch over the table alone, without the provider: the keys of these programmes are made up.
-fn table_of(stack: &Stack) -> Watch {
-    Watch::over(RawTable::at(&stack.ready.dynamodb, &stack.ready.table), stack.clock.as_clock())
-}
-
-/// The queued alerts about a programme's spending: threshold and limit in dollars, one line for each recipient.
-fn owed(seen: &Snapshot, programme: &ProgrammeId) -> Vec<String> {
-    let alert = |mail: &QueuedMail| match mail {
-        QueuedMail::Alert { programme: of, scope: Scope::Pot, threshold, of_limit, .. } if of == programme => {
-            Some(format!("{threshold} of {of_limit}"))
+/// The queued mails of this programme about limits, one for each recipient.
+async fn owed(campus: &Campus) -> Vec<String> {
+    let seen = campus.judged().await;
+    let of = |mail: &QueuedMail| match mail {
+        QueuedMail::Alert { programme, scope, threshold, of_limit, .. } if *programme == campus.programme => {
+            match scope {
+                Scope::Reserved => Some(format!("promised {}", of_limit.to_dollars_down())),
+                _ => Some(format!("pot {threshold} of {}", of_limit.to_dollars_down())),
+            }
+        }
+        QueuedMail::CapUsed { programme, threshold, of_limit, .. } if *programme == campus.programme => {
+            Some(format!("cap {threshold} of {}", of_limit.to_dollars_down()))
         }
         _ => None,
     };
-    seen.outbox.iter().filter_map(|row| alert(&row.mail)).collect()
+    let mut owed: Vec<String> = seen.outbox.iter().filter_map(|row| of(&row.mail)).collect();
+    owed.sort();
+    owed
 }
 
 #[tokio::test]
-async fn from_forty_per_cent_to_a_hundred_and_twenty_in_one_night_is_one_alert_that_says_a_hundred() {
-    let stack = still().await;
-    let office = Office::open(&stack).await;
-    let grant = office.invite("ada@example.edu").await;
-    let key = office.claim(&grant).await;
-    let spend = |dollars: i64| {
-        let provider = stack.provider.as_ref().unwrap();
-        provider.spend(&key, Nano::micros(dollars * 1_000_000), stack.clock.now(), "a/model").unwrap();
-    };
-    let mut watch = watch(&stack);
-    for (dollars, expected) in [(40, vec![]), (80, vec!["100 of 100.000000"])] {
-        spend(dollars);
-        sync(&stack).await;
-        let answer = look(&stack, &office.programme).await.unwrap();
-        assert_eq!(answer, json!({"batchItemFailures": []}));
-        // The programme has no faculty, so the admin is the recipient.
-        assert_eq!(owed(watch.check_after_sync().await, &office.programme), expected);
+async fn a_leap_over_thresholds_is_one_alert() {
+    let mut campus = Campus::open().await;
+    campus.pump.stop().await;
+    campus.programme("maths", |_| {}).await;
+    campus.pot(100).await;
+    campus.students(&["ada"]).await;
+    campus.keys().await;
+    // The programme has no faculty, so the admin is the recipient.
+    for (dollars, expected) in [("40", vec!["cap 100 of $20"]), ("80", vec!["cap 100 of $20", "pot 100 of $100"])] {
+        spends(&campus, dollars).await;
+        assert_eq!(told(&campus).await, json!({"batchItemFailures": []}));
+        assert_eq!(owed(&campus).await, expected);
     }
-    let seen = watch.seen().unwrap();
-    let found: Vec<_> = seen.crossings.iter().map(|crossing| (crossing.threshold, crossing.is_mailed)).collect();
+    let seen = campus.judged().await;
+    let of_pot = seen.crossings.iter().filter(|crossing| crossing.scope == Scope::Pot);
+    let found: Vec<_> = of_pot.map(|crossing| (crossing.threshold, crossing.is_mailed)).collect();
     assert_eq!(found, [(50, false), (80, false), (95, false), (100, true)]);
-    stack.finish().await;
+    campus.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_same_batch_ten_times_and_at_once_tells_each_recipient_once() {
-    let stack = still().await;
-    let programme = programme(&stack, "maths").await;
-    spent(&stack, &programme, 83).await;
-    let at_once = futures_util::future::join_all((0..10).map(|_| look(&stack, &programme))).await;
-    assert!(at_once.iter().all(|answer| *answer == Ok(json!({"batchItemFailures": []}))), "{at_once:?}");
-    let mut watch = table_of(&stack);
-    assert_eq!(owed(watch.check().await, &programme), ["80 of 100.000000"; 2]);
-    look(&stack, &programme).await.unwrap();
-    assert_eq!(owed(watch.check().await, &programme).len(), 2);
-    stack.finish().await;
+async fn batches_at_once_tell_each_recipient_once() {
+    let campus = class().await;
+    spends(&campus, "83").await;
+    let at_once = join_all((0..10).map(|_| told(&campus))).await;
+    assert!(at_once.iter().all(|answer| *answer == json!({"batchItemFailures": []})), "{at_once:?}");
+    told(&campus).await;
+    campus.look().await;
+    let mut mails = owed(&campus).await;
+    mails.dedup();
+    assert_eq!(
+        (owed(&campus).await.len(), mails),
+        (5, ["cap 80 of $100", "pot 80 of $100", "promised $100"].map(str::to_owned).to_vec())
+    );
+    campus.finish().await;
 }
 
 #[tokio::test]
-async fn a_pot_that_is_raised_and_lowered_again_returns_to_what_was_told() {
-    let stack = still().await;
-    let programme = programme(&stack, "maths").await;
-    spent(&stack, &programme, 96).await;
-    let mut watch = table_of(&stack);
-    let (first, then) = (["95 of 100.000000"; 2], ["95 of 100.000000", "80 of 120.000000"]);
-    for (pot, alerts) in [(100, first.len()), (500, 2), (100, 2), (120, 2 * then.len()), (100, 4), (120, 4)] {
-        set_pot(&stack, &programme, pot).await;
+async fn a_limit_that_returns_to_what_was_told_is_not_told_again() {
+    let campus = class().await;
+    spends(&campus, "96").await;
+    let (first, then) = (["pot 95 of $100"; 2], ["pot 80 of $120"; 2]);
+    for (pot, alerts) in [(100, 2), (500, 2), (100, 2), (120, 4), (100, 4), (120, 4)] {
+        campus.pot(pot).await;
         // No totals changed, so the hourly check finds the crossing.
-        let report = stack.invoke.invoke(FunctionName::ThresholdAlerts, json!({"task": "watch"})).await.unwrap();
-        assert_eq!(report["programmes"], 1, "{report}");
-        let owed = owed(watch.check().await, &programme);
-        assert_eq!(owed.len(), alerts, "at {pot}: {owed:?}");
-        assert!(owed.iter().all(|alert| then.contains(&alert.as_str())), "{owed:?}");
+        assert_eq!(campus.look().await["programmes"], 1);
+        let of_pot: Vec<String> = owed(&campus).await.into_iter().filter(|mail| mail.starts_with("pot")).collect();
+        assert_eq!(of_pot, [then, first].concat()[4 - alerts..], "at {pot}");
     }
-    stack.finish().await;
+    campus.finish().await;
+}
+
+#[tokio::test]
+async fn a_student_is_told_at_eighty_and_at_a_hundred_of_each_cap() {
+    let campus = class().await;
+    campus.pot(1_000).await;
+    for (dollars, expected) in [("79", 0), ("1", 1), ("19", 1)] {
+        spends(&campus, dollars).await;
+        told(&campus).await;
+        assert_eq!(owed(&campus).await.len(), expected, "{dollars} more");
+    }
+    let mails = ["cap 100 of $80", "cap 80 of $100", "cap 80 of $120"];
+    for (cap, alerts) in [(120, 2), (100, 2), (80, 3), (120, 3), (100, 3), (80, 3)] {
+        let cap = Some(Usd::from_dollars(cap));
+        campus.table.act(campus.on("ada"), |view, now| view.set_cap(cap, &Actor::Rule, None, now)).await.unwrap();
+        // No reading changed, so the check after the next listing finds the crossing.
+        campus.minutes(60);
+        campus.sync().await;
+        campus.look().await;
+        assert_eq!(owed(&campus).await, mails[3 - alerts..], "{cap:?}");
+    }
+    spends(&campus, "1").await;
+    told(&campus).await;
+    campus.finish().await;
+}
+
+#[tokio::test]
+async fn nobody_is_told_whose_place_is_over_or_whose_cap_begins_anew_each_day() {
+    let mut campus = Campus::open().await;
+    campus.pump.stop().await;
+    for name in ["revoked", "dropped", "off", "daily", "closed", "told"] {
+        campus
+            .programme(name, |settings| {
+                settings.cap = Usd::from_dollars(100);
+                settings.student_mails = name != "off";
+                settings.reset = if name == "daily" { Reset::Daily } else { Reset::None };
+            })
+            .await;
+        campus.students(&["ada"]).await;
+        campus.keys().await;
+        spends(&campus, "90").await;
+        let (table, on, rule) = (&campus.table, campus.on("ada"), &Actor::Rule);
+        match name {
+            "revoked" => drop(table.act(on, |view, now| view.revoke(rule, None, now)).await.unwrap()),
+            "dropped" => drop(table.act(on, |view, now| view.hold(HoldKind::Dropped, rule, None, now)).await.unwrap()),
+            "closed" => {
+                let admin = campus.admin().await;
+                admin.submit(&admin.get(&campus.console("")).await, &campus.console("/close"), &[]).await.expect(303);
+            }
+            _ => {}
+        }
+        told(&campus).await;
+        campus.look().await;
+        assert_eq!(owed(&campus).await.contains(&"cap 80 of $100".to_owned()), name == "told", "{name}");
+    }
+    campus.finish().await;
+}
+
+#[tokio::test]
+async fn what_the_stream_lost_is_found_once_behind_the_next_listing() {
+    let campus = class().await;
+    spends(&campus, "83").await;
+    campus.look().await;
+    assert!(owed(&campus).await.contains(&"cap 80 of $100".to_owned()));
+    let before = campus.gate.calls().len();
+    campus.look().await;
+    let kinds: Vec<_> = campus.gate.calls().into_iter().skip(before).flat_map(|recorded| recorded.read).collect();
+    assert!(kinds.iter().any(|kind| kind == "programme"), "the programmes are read");
+    assert!(!kinds.iter().any(|kind| kind == "grant"), "not so grants, before keys are listed again: {kinds:?}");
+    campus.finish().await;
+}
+
+#[tokio::test]
+async fn a_check_whose_time_was_up_goes_on_and_one_that_failed_begins_anew() {
+    let mut campus = class().await;
+    campus.spend("ada", "83");
+    let (maths, ada) = (campus.programme.clone(), campus.id("ada").clone());
+    programme(&mut campus, "physics").await;
+    spends(&campus, "83").await;
+    let listed_at = campus.table.sync_state().await.unwrap().listed_at.unwrap();
+    let next = Some(CapScanPosition { programme: campus.programme.clone(), shard: 0 });
+    campus.table.note_cap_scan(&CapScan { listed_at, next }, soon()).await.unwrap();
+    campus.look().await;
+    let of_maths = async || {
+        let mails = campus.table.mails_of(&maths, &ada).await.unwrap();
+        mails.iter().filter(|row| matches!(row.mail, QueuedMail::CapUsed { .. })).count()
+    };
+    assert_eq!((of_maths().await, owed(&campus).await.len()), (0, 5));
+    assert_eq!(campus.table.cap_scan().await.unwrap(), Some(CapScan { listed_at, next: None }));
+
+    // After the next listing one grant is corrupt: the others are checked, and the invocation fails.
+    campus.minutes(60);
+    campus.sync().await;
+    let lost = keys::grant(&maths, &ada);
+    let whole = campus.judged().await.items[&(lost.pk, lost.sk)].clone();
+    let mut broken = whole.clone();
+    broken.remove("epoch");
+    campus.raw().put(broken).await.unwrap();
+    assert!(campus.run(ThresholdAlerts, json!({"task": "watch"})).await.is_err());
+    campus.raw().put(whole).await.unwrap();
+    campus.look().await;
+    assert_eq!(of_maths().await, 1);
+    campus.finish_faulted().await;
+}
+
+#[tokio::test]
+async fn a_pot_that_is_promised_in_full_is_told_once_for_each_amount() {
+    let mut campus = Campus::open().await;
+    campus.pump.stop().await;
+    campus.programme("maths", |_| {}).await;
+    // A cap is $20, so two places fit and a third does not.
+    campus.pot(59).await;
+    campus.students(&["ada"]).await;
+    for (name, pot, promised) in [
+        ("ada", 59, &[][..]),
+        ("bob", 59, &["promised $59"]),
+        ("cyd", 60, &["promised $59", "promised $60"]),
+        ("cyd", 80, &["promised $59", "promised $60"]),
+        ("cyd", 60, &["promised $59", "promised $60"]),
+    ] {
+        campus.pot(pot).await;
+        campus.students(&[name]).await;
+        campus.keys().await;
+        for _ in 0..2 {
+            told(&campus).await;
+            assert_eq!(owed(&campus).await, promised, "{name} with {pot}");
+        }
+    }
+    campus.finish().await;
 }

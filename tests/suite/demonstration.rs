@@ -12,7 +12,7 @@ use bursar_local::folder::Folder;
 use bursar_local::inbox::Contents;
 use bursar_local::ses::Mail;
 use bursar_tests::aws;
-use bursar_tests::stack::{self, Left, Setup, Stack};
+use bursar_tests::stack::{self, Setup, Stack};
 use jiff::{SignedDuration, Timestamp};
 
 #[tokio::test]
@@ -78,7 +78,7 @@ async fn it_is_a_believable_term_in_which_every_invariant_holds() {
     // Expired items are deleted at some time, and everything must hold afterwards as well.
     sweep(&stack).await;
     watch.check().await;
-    stack.finish_leaving(&[Left::AnyMails]).await;
+    stack.finish().await;
 }
 
 /// Deletes what has run out by the stack's clock, as DynamoDB does by its own.

@@ -40,7 +40,7 @@ use bursar_local::settle::LIMIT;
 use bursar_tests::aws;
 use bursar_tests::invariants::{RawTable, Watch};
 use bursar_tests::stack::Stack;
-use bursar_tests::stack::{self, Left, Setup};
+use bursar_tests::stack::{self, Setup};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -176,8 +176,13 @@ impl PostOffice {
     }
 
     #[track_caller]
-    fn finish_leaving(self, left: &[Left<'_>]) -> impl Future<Output = ()> {
-        self.stack.finish_leaving(left)
+    fn finish_faulted(self) -> impl Future<Output = ()> {
+        self.stack.finish_faulted()
+    }
+
+    #[track_caller]
+    fn finish_unjudged(self) -> impl Future<Output = ()> {
+        self.stack.finish_unjudged()
     }
 }
 

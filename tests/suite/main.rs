@@ -41,6 +41,8 @@ mod statements;
 #[cfg(test)]
 mod store;
 #[cfg(test)]
+mod sweeps;
+#[cfg(test)]
 mod sync;
 #[cfg(test)]
 mod template;

@@ -20,7 +20,7 @@ use bursar_local::provider::Nano;
 use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::invariants::RawTable;
 use bursar_tests::office::{Office, soon};
-use bursar_tests::stack::{Left, Stack};
+use bursar_tests::stack::Stack;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
@@ -230,7 +230,7 @@ async fn a_run_that_is_repeated_asks_nothing_again_and_changes_nothing() {
     let second = without_runs(watch.check_after_sync().await);
     let changed: Vec<_> = second.iter().filter(|(key, item)| first.get(*key) != Some(*item)).collect();
     assert!(changed.is_empty() && first.len() == second.len(), "{changed:?}");
-    world.stack.finish_leaving(&[Left::PerhapsMails]).await;
+    world.stack.finish().await;
 }
 
 #[tokio::test]
@@ -320,7 +320,7 @@ async fn goes_on_despite(status: StatusCode) {
     assert!(!mentions(&report, "by model"), "{report}");
     assert!(office.table.sync_state().await.unwrap().models_until.is_some());
     world.adds_up(&[&office]).await;
-    world.stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the provider did not do it")])]).await;
+    world.stack.finish().await;
 }
 
 #[tokio::test]
@@ -391,5 +391,5 @@ async fn whose_use_it_was_is_asked_again_when_a_grant_could_not_be_read() {
     assert_eq!(rows(&models, "cs-pilot", day), [(Some("A".to_owned()), SMALL.to_owned(), 1_000_000, 1)]);
     assert!(nobodys(&nobody, day).is_empty(), "{nobody:?}");
     world.adds_up(&[&office]).await;
-    world.stack.finish_leaving(&[Left::PerhapsMails]).await;
+    world.stack.finish().await;
 }

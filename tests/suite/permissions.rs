@@ -6,7 +6,7 @@ use bursar_local::invoke::FunctionName;
 use bursar_tests::invariants::RawTable;
 use bursar_tests::office::{Office, session_cookie};
 use bursar_tests::permissions::{On, Used, used};
-use bursar_tests::stack::{self, Left};
+use bursar_tests::stack::{self};
 use bursar_tests::visitor::Visitor;
 use serde_json::json;
 
@@ -37,5 +37,5 @@ async fn whichever_function_is_the_first_in_a_table_makes_the_item_of_the_deploy
         let put = Used { function: first, action: "dynamodb:PutItem".to_owned(), on: On::Partition("META".to_owned()) };
         assert!(used(&stack).contains(&put), "{put}");
     }
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    stack.finish().await;
 }

@@ -7,30 +7,23 @@ mod story;
 
 use bursar_local::provider::Quirks;
 use bursar_tests::seeds::{seeds, sized};
-use bursar_tests::stack::{self, Left, Stack, WARNING};
+use bursar_tests::stack::{self, Stack};
 use fastrand::Rng;
 use jiff::SignedDuration;
 
 use story::Story;
-
-/// What a story leaves. While the provider is down, perhaps no call is made to it.
-const LEFT: [Left<'_>; 3] = [
-    Left::AnyMails,
-    Left::PerhapsComplaints(&[("claim", WARNING), ("console", WARNING), ("usage-sync", WARNING)]),
-    Left::PerhapsUnmetFaults,
-];
 
 /// Plays a story with the provider's defaults, and in `long` with drawn quirks too. With quirks only the invariants
 /// are judged.
 async fn played(story: impl AsyncFn(&Stack, &Quirks)) {
     let stack = stack::in_process().await.unwrap();
     story(&stack, &Quirks::default()).await;
-    stack.finish_leaving(&LEFT).await;
+    stack.finish_faulted().await;
     for seed in 0..sized(0, 10) {
         let quirks = Quirks::draw(&mut Rng::with_seed(seed));
         let stack = stack::in_process().await.unwrap();
         story(&stack, &quirks).await;
-        stack.finish_leaving(&LEFT).await;
+        stack.finish_faulted().await;
     }
 }
 
@@ -67,7 +60,7 @@ async fn whatever_the_provider_is_like_keys_that_are_claimed_replaced_and_synced
         story.syncs().await;
         story.minutes(1, &["ben"]).await;
         assert!(!story.any_has_a_key(&["ben"]), "nothing is free: {}", story.told.join("\n"));
-        stack.finish_leaving(&LEFT[..2]).await;
+        stack.finish_faulted().await;
     }
 }
 
@@ -91,7 +84,7 @@ async fn of_many_students_one_is_revoked_with_18_dollars_unread_and_another_may_
     what_is_free_is_given_back(&mut story, &[]).await;
     assert!(story.claims("ben").await, "{}", story.told.join("\n"));
     // With all keys confirmed, no function calls the provider while it is down.
-    stack.finish_leaving(&[Left::PerhapsMails, Left::UnmetFaults]).await;
+    stack.finish_faulted().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

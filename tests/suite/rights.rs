@@ -10,7 +10,7 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
 use bursar_core::store::Author;
 use bursar_tests::office::{Office, session_cookie, soon};
-use bursar_tests::stack::{self, Left, Stack};
+use bursar_tests::stack::{self, Stack};
 use bursar_tests::visitor::{Page, Visitor};
 use jiff::civil::date;
 
@@ -237,7 +237,7 @@ async fn each_route_lets_in_whoever_it_is_for_and_nobody_else() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -272,7 +272,7 @@ async fn no_form_behind_a_session_is_taken_without_its_token_or_from_another_sit
         }
     }
     assert!(taken.is_empty(), "{}", taken.join("\n"));
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    stack.finish().await;
 }
 
 #[test]

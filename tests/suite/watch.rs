@@ -17,7 +17,7 @@ use bursar_local::ses::Fault as MailFault;
 use bursar_local::settle::LIMIT;
 use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::invariants::RawTable;
-use bursar_tests::stack::{self, Left, Setup, Stack};
+use bursar_tests::stack::{self, Setup, Stack};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use ulid::Ulid;
@@ -130,7 +130,7 @@ async fn the_mail_of_a_short_balance_is_not_lost_with_the_look_that_found_it() {
     stack.clock.advance(SignedDuration::from_hours(1)).unwrap();
     assert_eq!(look(&stack).await, ["The balance is $10 below what keys may still spend"]);
     assert_eq!(look(&stack).await, Vec::<String>::new());
-    stack.finish_leaving(&[Left::Complaints(&[("threshold-alerts", "the instance is thrown away")])]).await;
+    stack.finish_faulted().await;
 }
 
 #[tokio::test]
@@ -242,5 +242,5 @@ async fn a_mail_that_is_given_up_is_told_once_a_day_for_each_kind_and_never_of_i
         told.push(look(&stack).await.len());
     }
     assert_eq!(told, [1, 0, 0, 0]);
-    stack.finish_leaving(&[Left::Complaints(&[("mail", "a mail could not be sent and is given up")])]).await;
+    stack.finish_faulted().await;
 }

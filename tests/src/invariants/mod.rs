@@ -35,6 +35,7 @@ mod sums;
 mod table;
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::faults::Gate;
 use anyhow::Result;
@@ -113,7 +114,7 @@ pub struct Watch {
     clock: Clock,
     guarded: Vec<Secret>,
     sees_through_encodings: bool,
-    before: Option<Snapshot>,
+    before: Option<Arc<Snapshot>>,
     shown: Shown,
     most: Most,
     lost_mails: usize,
@@ -183,6 +184,13 @@ impl Watch {
         self
     }
 
+    /// Takes the test's own writes into an empty table for the moment before.
+    #[must_use]
+    pub fn having_written(mut self, items: &[bursar_core::store::items::Item]) -> Watch {
+        self.before = Some(Arc::new(Snapshot::of(items.iter().cloned(), self.clock.now())));
+        self
+    }
+
     /// Declares a secret that from now on may be only where its kind may be. Keys in answers need no declaration.
     pub fn guard(&mut self, secret: Secret) {
         self.guarded.push(secret);
@@ -216,7 +224,7 @@ impl Watch {
         }
         outside::note_shown(&mut self.shown, &now);
         let step = Step {
-            before: self.before.as_ref(),
+            before: self.before.as_deref(),
             now: &now,
             synced,
             guarded: &guarded,
@@ -230,13 +238,18 @@ impl Watch {
         });
         let violations = violations.collect();
         money::note_most(&mut self.most, &now, &self.shown);
-        self.before = Some(now);
+        self.before = Some(Arc::new(now));
         Ok(violations)
     }
 
     /// The moment of the last check.
     pub fn seen(&self) -> Option<&Snapshot> {
-        self.before.as_ref()
+        self.before.as_deref()
+    }
+
+    /// The same, for whoever keeps it.
+    pub fn shared(&self) -> Option<Arc<Snapshot>> {
+        self.before.clone()
     }
 
     #[expect(clippy::panic, reason = "a test in which an invariant does not hold must not go on")]

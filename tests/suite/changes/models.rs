@@ -1,7 +1,6 @@
 //! Models that a form names for the first time are looked for in the provider's public list.
 
 use bursar_tests::faults::{Fault, Matcher};
-use bursar_tests::stack::Left;
 
 use super::*;
 
@@ -41,11 +40,10 @@ const FORMS: [ModelsForm; 4] = [
 ];
 
 #[tokio::test]
-async fn a_model_that_the_provider_does_not_list_is_refused_and_where_the_list_cannot_be_read_nothing_is_lost() {
-    let class = Class::impatient(100, &[]).await;
-    let (stack, admin, mut watch) = (&class.stack, class.admin().await, class.watch());
-    let shown = crate::console::roster::preview(&admin, "add", "email,group\nada@example.edu,A\n").await;
-    assert_eq!(admin.submit(&shown, "/console/programmes/cs-pilot/roster/apply", &[]).await.status, 303);
+async fn unknown_models_are_refused() {
+    let campus = class_of(impatient(), 100, &[]).await;
+    let admin = campus.admin().await;
+    adds(&admin, "email,group\nada@example.edu,A\n").await;
     for ModelsForm { page, path, field, more } in FORMS {
         let sends = async |models: &str| {
             let page = admin.get(page).await;
@@ -56,33 +54,29 @@ async fn a_model_that_the_provider_does_not_list_is_refused_and_where_the_list_c
         let says = unknown.alerts().join(" ");
         assert!(says.contains("no such model: openai/gpt-4o-mni.") && !says.contains(MINI), "{path}: {says}");
         assert!(unknown.body.contains("gpt-4o-mni") && unknown.body.contains(more[0].1), "{path} keeps what was typed");
-        let down = stack.gate.at(Matcher::call(LIST).every(), Fault::Status(503));
+        let down = campus.gate.at(Matcher::call(LIST).every(), Fault::Status(503));
         let later = sends(MINI).await;
-        stack.gate.lift(down);
+        campus.gate.lift(down);
         assert_eq!((later.status, later.header("retry-after")), (503, Some("30")), "{path}: {:?}", later.alerts());
         assert!(later.alerts().join(" ").contains("cannot be read now"), "{path}: {:?}", later.alerts());
         assert!(later.body.contains(MINI) && later.body.contains(more[0].1), "{path} keeps what was typed");
         assert_eq!(sends(MINI).await.status, 303, "{path}");
-        class.judged(&mut watch).await;
+        campus.judged().await;
     }
     // A form that is stale as well keeps nothing of what others saved meanwhile from its person.
-    let (stale, down) = (admin.get(ID).await, stack.gate.at(Matcher::call(LIST).every(), Fault::Status(503)));
-    assert_eq!(edits(&admin, &[("cap_usd", "8")]).await.status, 303);
+    let (stale, down) = (admin.get(ID).await, campus.gate.at(Matcher::call(LIST).every(), Fault::Status(503)));
+    assert_eq!(campus.edit(&admin, &[("cap_usd", "8")]).await.status, 303);
     let later = admin.submit(&stale, ID, &[("models", "openai/gpt-4o")]).await;
     assert_eq!((later.status, later.form(ID).value("cap_usd")), (503, Some("8")), "{:?}", later.alerts());
-    stack.gate.lift(down);
+    campus.gate.lift(down);
     assert_eq!(admin.submit(&later, ID, &[]).await.status, 303);
     assert_eq!(admin.get(ID).await.form(ID).value("cap_usd"), Some("8"));
-    class.judged(&mut watch).await;
+    campus.judged().await;
     // What was named before is asked for by nobody, so that another field can be saved whatever the provider lists.
-    let down = stack.gate.at(Matcher::call(LIST).every(), Fault::Status(503));
-    assert_eq!(edits(&admin, &[("contact", "room 2")]).await.status, 303);
+    let down = campus.gate.at(Matcher::call(LIST).every(), Fault::Status(503));
+    assert_eq!(campus.edit(&admin, &[("contact", "room 2")]).await.status, 303);
     assert_eq!(admin.submit(&admin.get(GROUPS).await, GROUPS, &[("cap_usd.A", "7")]).await.status, 303);
-    stack.gate.lift(down);
-    class.judged(&mut watch).await;
-    let left = Left::PerhapsComplaints(&[
-        ("console", "list of models was not read"),
-        ("console", "the provider did not do it"),
-    ]);
-    class.stack.finish_leaving(&[Left::PerhapsMails, left, Left::PerhapsUnmetFaults]).await;
+    campus.gate.lift(down);
+    campus.judged().await;
+    campus.finish_faulted().await;
 }

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
+use bursar_core::domain::values::id::GrantId;
 use bursar_tests::faults::{Fault, Matcher};
+use bursar_tests::office::Office;
 use bursar_tests::seeds::{LONG, sized};
-use bursar_tests::stack::Left;
 use tokio::task::JoinHandle;
 
 use super::*;
@@ -80,7 +81,7 @@ impl Other {
 /// A class of the group A: Ada has a key, Bob has none yet. Both may call what the tier `basic` names. Cid alone is in group B, which
 /// has a cap and a model of its own.
 struct Race {
-    class: Class,
+    campus: Campus,
     makers: Makers,
     bob: Arc<Visitor>,
 }
@@ -97,37 +98,35 @@ struct Makers {
 
 impl Race {
     async fn start() -> Race {
-        let class = Class::of(&["ada"]).await;
+        let mut campus = class(&["ada"]).await;
         // So that there is a yesterday in the term.
-        class.stack.clock.advance(SignedDuration::from_hours(10 * 24)).unwrap();
-        class.office().invite("bob@example.edu").await;
-        let admin = Arc::new(class.admin().await);
+        campus.clock.advance(SignedDuration::from_hours(10 * 24)).unwrap();
+        campus.students(&["bob"]).await;
+        let admin = Arc::new(campus.admin().await);
         let roster = "email,group\nada@example.edu,A\nbob@example.edu,A\ncid@example.edu,B\n";
-        let shown = crate::console::roster::preview(&admin, "add", roster).await;
-        admin.submit(&shown, APPLY, &[]).await.expect(303);
-        edits(&admin, &[("models", "basic")]).await.expect(303);
+        adds(&admin, roster).await;
+        campus.edit(&admin, &[("models", "basic")]).await.expect(303);
         let of_b = [("cap_usd.B", "9"), ("models.B", SONNET)];
         admin.submit(&admin.get(GROUPS).await, GROUPS, &of_b).await.expect(303);
-        let student = async |address| Arc::new(signed_in(&class.stack, address).await);
+        let student = async |address| Arc::new(campus.student(address).await);
         let (ada, bob) = (student("ada@example.edu").await, student("bob@example.edu").await);
-        class.stack.pump.drained().await.unwrap();
+        campus.pump.drained().await.unwrap();
         // What these edits left to the work of each minute, if the machine was slow.
-        class.works().await;
-        let today = class.stack.clock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
+        campus.work().await;
+        let today = campus.clock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
         let end = admin.get(ID).await.form(ID).value("ends_on").unwrap().parse::<jiff::civil::Date>().unwrap();
         let makers = Makers {
             admin,
             ada,
-            grant_of_ada: class.people[0].0.clone(),
+            grant_of_ada: campus.id("ada").clone(),
             yesterday: today.yesterday().unwrap().to_string(),
             later: end.saturating_add(jiff::Span::new().days(7)).to_string(),
         };
-        Race { class, makers, bob }
+        Race { campus, makers, bob }
     }
 
     /// Starts the other one, from the page of the student whose form it is.
     fn spawn(&self, other: Other, change: Change, page: Page) -> JoinHandle<()> {
-        let stack = &self.class.stack;
         match other {
             Other::Claim => {
                 let bob = Arc::clone(&self.bob);
@@ -138,12 +137,12 @@ impl Race {
                 tokio::spawn(async move { drop(ada.submit(&page, "/my/cs-pilot/replace", &[]).await) })
             }
             Other::Sync => {
-                let invoke = stack.invoke.clone();
+                let invoke = self.campus.invoke.clone();
                 tokio::spawn(async move { drop(invoke.invoke(FunctionName::UsageSync, json!({})).await) })
             }
             Other::Job => {
-                stack.clock.advance(SignedDuration::from_secs(61)).unwrap();
-                let invoke = stack.invoke.clone();
+                self.campus.clock.advance(SignedDuration::from_secs(61)).unwrap();
+                let invoke = self.campus.invoke.clone();
                 tokio::spawn(async move { drop(invoke.invoke(FunctionName::Console, json!({"task": "work"})).await) })
             }
             Other::Itself => {
@@ -157,7 +156,7 @@ impl Race {
 
     /// The enabled keys at the provider: the limit and the models of each.
     fn keys(&self) -> Vec<(Option<Nano>, Option<Vec<String>>)> {
-        let provider = self.class.stack.provider.as_ref().unwrap();
+        let provider = self.campus.provider();
         let enabled = provider.keys().into_iter().filter(|key| !key.disabled);
         enabled.map(|key| (key.limit, key.guardrail_id.and_then(|id| provider.allowed_models(&id)))).collect()
     }
@@ -218,24 +217,23 @@ impl Makers {
 async fn race(change: Change, other: Other, nth: u64) -> bool {
     let case = format!("{change:?} during call {nth} of {other:?}");
     let race = Race::start().await;
-    let (class, mut watch) = (&race.class, race.class.watch());
-    let stack = &class.stack;
+    let campus = &race.campus;
     if other == Other::Job {
-        let down = stack.gate.at(Matcher::call("provider:*").of(FunctionName::Console).every(), Fault::Status(503));
-        edits(&race.makers.admin, &[("cap_usd", "12"), ("data_policy", "no-training")]).await.expect(303);
-        stack.gate.lift(down);
+        let down = campus.gate.at(Matcher::call("provider:*").of(FunctionName::Console).every(), Fault::Status(503));
+        campus.edit(&race.makers.admin, &[("cap_usd", "12"), ("data_policy", "no-training")]).await.expect(303);
+        campus.gate.lift(down);
     }
-    class.judged(&mut watch).await;
+    campus.judged().await;
     let student = if other == Other::Claim { &race.bob } else { &race.makers.ada };
     let page = student.get("/my").await;
-    let held = stack.gate.hold(Matcher::call("*").of(other.function(change)).nth(nth));
+    let held = campus.gate.hold(Matcher::call("*").of(other.function(change)).nth(nth));
     let mut under_way = race.spawn(other, change, page);
     let is_held = tokio::select! {
         _ = held.arrived() => true,
         ended = &mut under_way => { ended.unwrap(); false }
     };
     let made = race.makers.make(change).await;
-    class.judged(&mut watch).await;
+    campus.judged().await;
     drop(held);
     if is_held {
         under_way.await.unwrap();
@@ -243,16 +241,16 @@ async fn race(change: Change, other: Other, nth: u64) -> bool {
     // A key that is being replaced cannot be handed back; whoever replaced it has the next one.
     let is_refused = (change, other, made) == (Change::Returned, Other::Replacement, 409);
     assert!(made == 303 || is_refused, "{case}: {made}");
-    class.judged(&mut watch).await;
+    campus.judged().await;
     for _ in 0..3 {
-        class.works().await;
-        class.judged(&mut watch).await;
+        campus.work().await;
+        campus.judged().await;
     }
-    stack.clock.advance(SignedDuration::from_mins(20)).unwrap();
-    crate::sync::sync(stack).await;
-    watch.check_after_sync().await;
-    let (keys, office) = (race.keys(), class.office());
-    let seen = class.judged(&mut watch).await;
+    campus.minutes(20);
+    campus.sync().await;
+    campus.judged_after_sync().await;
+    let (keys, office) = (race.keys(), Office::of(&campus.stack, "cs-pilot"));
+    let seen = campus.judged().await;
     let ada = &seen.grants[&(office.programme.clone(), race.makers.grant_of_ada.clone())];
     for grant in seen.grants.values().filter(|grant| grant.programme == office.programme) {
         let Some(live) = grant.live() else { continue };
@@ -287,10 +285,9 @@ async fn race(change: Change, other: Other, nth: u64) -> bool {
         Change::Close | Change::EarlierEnd => keys.is_empty(),
     };
     assert!(holds, "{case}: {keys:?}");
-    let running = Table::new(&stack.config).jobs(&"cs-pilot".parse().unwrap()).await.unwrap();
+    let running = campus.table.jobs(&campus.programme).await.unwrap();
     assert!(running.iter().all(|job| !job.is_running()), "{case}: {running:?}");
-    let left = Left::PerhapsComplaints(&[("console", ""), ("claim", ""), ("usage-sync", "")]);
-    race.class.stack.finish_leaving(&[Left::PerhapsMails, left, Left::PerhapsUnmetFaults]).await;
+    race.campus.finish_faulted().await;
     is_held
 }
 

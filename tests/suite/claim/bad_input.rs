@@ -1,6 +1,5 @@
 //! What bad input gets: a page with one sentence and the documented status, and no effect.
 
-use bursar_local::invoke::FunctionName;
 use bursar_tests::faults::Service;
 use bursar_tests::office::session_cookie;
 use bursar_tests::visitor::Page;
@@ -8,24 +7,23 @@ use serde_json::{Map, Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{Scene, stack};
+use super::*;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
 #[tokio::test]
-async fn input_that_is_bad_in_any_way_gets_a_page_with_one_sentence_and_has_no_effect() {
-    let stack = stack().await;
-    let scene = Scene::over(&stack).await;
-    let (_, ada) = scene.student("ada@example.edu").await;
-    let stranger = scene.browser();
-    let reveal = scene.path("reveal");
+async fn bad_input_gets_one_sentence_and_has_no_effect() {
+    let mut campus = class().await;
+    let ada = enrol(&mut campus, "ada").await;
+    let stranger = campus.browser();
+    let reveal = campus.my("reveal");
     let csrf = ada.get("/my").await.form(&reveal).value("csrf").unwrap().to_owned();
     let form = |rest: &str| format!("csrf={csrf}{rest}");
     let large = format!("csrf={csrf}&epoch=0&note={}", "a".repeat(3 << 20));
     let (link, wrong) = (format!("/c/{}", "A".repeat(43)), "/c/short");
 
-    stack.pump.drained().await.unwrap();
-    let before = effects(&scene);
+    campus.pump.drained().await.unwrap();
+    let before = effects(&campus);
     let mut pages: Vec<(&str, u16, Page)> = Vec::new();
     for path in ["/link", "/code", &link, &reveal] {
         let who = if path == reveal { &ada } else { &stranger };
@@ -84,20 +82,19 @@ async fn input_that_is_bad_in_any_way_gets_a_page_with_one_sentence_and_has_no_e
         assert!(page.body.contains("/bursar.css") && page.body.contains("Example University"), "{at}: {}", page.body);
         assert!(!page.headers.contains_key("set-cookie"), "{at}");
     }
-    stack.pump.drained().await.unwrap();
-    assert_eq!(effects(&scene), before, "nothing comes of any of them");
+    campus.pump.drained().await.unwrap();
+    assert_eq!(effects(&campus), before, "nothing comes of any of them");
     assert_eq!(ada.get("/my").await.one("grant").get("data-state"), "invited");
-    stack.finish().await;
+    campus.finish().await;
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_form_does_nothing_wherever_it_is_sent() {
-    let stack = stack().await;
-    let scene = Scene::over(&stack).await;
-    let (_, ada) = scene.student("ada@example.edu").await;
-    let reveal = scene.path("reveal");
-    stack.pump.drained().await.unwrap();
-    let before = effects(&scene);
+async fn a_body_that_is_no_form_does_nothing() {
+    let mut campus = class().await;
+    let ada = enrol(&mut campus, "ada").await;
+    let reveal = campus.my("reveal");
+    campus.pump.drained().await.unwrap();
+    let before = effects(&campus);
     for body in [&b"%"[..], b"%zz=%", b"\xff\xfe\x00", b"&&&=&=", b"{\"address\": \"ada@example.edu\"}"] {
         for path in ["/link", "/code", "/c/x", &reveal] {
             let page = ada.post_as(FORM, path, body).await;
@@ -109,15 +106,14 @@ async fn a_body_that_is_no_form_does_nothing_wherever_it_is_sent() {
             );
         }
     }
-    assert_eq!(effects(&scene), before);
-    stack.finish().await;
+    assert_eq!(effects(&campus), before);
+    campus.finish().await;
 }
 
 #[tokio::test]
-async fn a_link_that_a_mail_program_mangled_leads_to_the_constant_page() {
-    let stack = stack().await;
-    let scene = Scene::over(&stack).await;
-    let visitor = scene.browser();
+async fn a_mangled_link_leads_to_the_constant_page() {
+    let campus = class().await;
+    let visitor = campus.browser();
     let link = format!("/c/{}", "A".repeat(43));
     let constant = visitor.get(&link).await.expect(200).body.clone();
     for after in [
@@ -144,7 +140,7 @@ async fn a_link_that_a_mail_program_mangled_leads_to_the_constant_page() {
         assert_eq!(page.body, constant, "{after}");
     }
 
-    let host = stack.ready.web.strip_prefix("http://").unwrap();
+    let host = campus.ready.web.strip_prefix("http://").unwrap();
     let (_, port) = host.split_once(':').unwrap();
     for (target, host) in [
         (format!("HTTP://{host}{link}"), host.to_owned()),
@@ -152,7 +148,7 @@ async fn a_link_that_a_mail_program_mangled_leads_to_the_constant_page() {
         (link.clone(), format!("LocalHost:{port}")),
         (link.clone(), format!("localhost.:{port}")),
     ] {
-        let answer = raw_get(&stack.ready.web, &target, &host).await;
+        let answer = raw_get(&campus.ready.web, &target, &host).await;
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         if head.starts_with("HTTP/1.1 200 ") {
             assert_eq!(body, constant, "{target}");
@@ -160,17 +156,17 @@ async fn a_link_that_a_mail_program_mangled_leads_to_the_constant_page() {
             // The local bundle redirects to its own spelling of the host; an API's host name is the same in
             // either case.
             assert!(head.starts_with("HTTP/1.1 307 "), "{target}: {head}");
-            let location = format!("location: {}{link}", stack.ready.web);
+            let location = format!("location: {}{link}", campus.ready.web);
             assert!(head.lines().any(|line| line.eq_ignore_ascii_case(&location)), "{target}: {head}");
         }
     }
-    assert!(effects(&scene).is_empty());
-    stack.finish().await;
+    assert!(effects(&campus).is_empty());
+    campus.finish().await;
 }
 
 /// The calls of any function that change something, and all calls to the provider.
-fn effects(scene: &Scene<'_>) -> Vec<String> {
-    let calls = scene.stack.gate.calls().into_iter().map(|made| made.call);
+fn effects(campus: &Campus) -> Vec<String> {
+    let calls = campus.gate.calls().into_iter().map(|made| made.call);
     let calls = calls.filter(|call| call.name.has_effect() || call.name.service == Service::Provider);
     let own =
         |call: &bursar_tests::faults::Call| call.function == FunctionName::Claim || call.name.service == Service::Ses;
@@ -202,16 +198,16 @@ fn event(query: &str, headers: &[(&str, &str)], cookies: &[&str]) -> Value {
 }
 
 #[tokio::test]
-async fn an_event_that_could_not_become_a_request_is_answered_with_a_page_and_hides_nobodys_session() {
-    let stack = stack().await;
-    let answer = async |event: Value| stack.invoke.invoke(FunctionName::Claim, event).await.unwrap();
+async fn an_event_that_is_no_request_is_answered_with_a_page() {
+    let campus = class().await;
+    let answer = async |event: Value| campus.invoke.invoke(FunctionName::Claim, event).await.unwrap();
     for query in ["a=\"<x>\"", "a=b c", "\u{1f393}=1", "a=\u{7f}"] {
         let answered = answer(event(query, &[], &[])).await;
         assert_eq!(answered["statusCode"], 400, "{query}: {answered}");
         assert!(answered["body"].as_str().unwrap().contains("Example University"), "{query}");
         assert!(answered["headers"]["content-security-policy"].is_string(), "{query}: {answered}");
     }
-    let session = session_cookie(&stack, "admin@example.edu").await;
+    let session = session_cookie(&campus.stack, "admin@example.edu").await;
     let others = ["name=Jos\u{e9}", "x=\u{1f393}", &session, "y=\u{0}"];
     let strange =
         [("host", "a b:c"), ("x-forwarded-proto", "no scheme"), ("x-name", "Jos\u{e9}\n"), ("accept", "text/html")];
@@ -220,5 +216,5 @@ async fn an_event_that_could_not_become_a_request_is_answered_with_a_page_and_hi
     let many: Vec<String> = (0..10_000).map(|number| format!("c{number}=\u{e9}")).chain([session]).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     assert_eq!(answer(event("", &[], &many)).await["statusCode"], 200);
-    stack.finish().await;
+    campus.finish().await;
 }

@@ -7,46 +7,38 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::store::items::Item;
 use bursar_local::engine::Position;
 use bursar_local::inbox::Contents;
-use bursar_local::invoke::FunctionName;
 use bursar_tests::aws;
 use bursar_tests::faults::{Fault, Matcher};
-use bursar_tests::invariants::{RawTable, Secret};
-use bursar_tests::stack::Left;
-use bursar_tests::visitor::{Page, Visitor};
+use bursar_tests::invariants::{RawTable, Secret, Watch};
+use bursar_tests::stack;
+use bursar_tests::visitor::Page;
 use data_encoding::{BASE64, HEXLOWER};
 use serde_json::json;
 
-use super::faults::{prepared, violations};
-use super::{Scene, minutes, stack};
+use super::*;
 
 /// Every secret of the journey, with its name.
 #[derive(Default)]
 struct Met(Vec<(&'static str, String)>);
 
 #[tokio::test]
-async fn no_secret_of_a_whole_journey_is_left_anywhere_but_where_it_belongs() {
-    let stack = stack().await;
-    let (mut scene, planted) = watched(prepared(&stack).await);
+async fn no_secret_of_a_journey_is_left_where_it_does_not_belong() {
+    let mut campus = class().await;
+    campus.restrict().await;
+    let (mut watch, planted) = watched(&campus);
     let mut met = Met::default();
-    let management = aws::management_key(&stack.ready).await;
-    scene.watch.guard(Secret::management_key(&management));
+    let management = aws::management_key(&campus.ready).await;
+    watch.guard(Secret::management_key(&management));
     met.0.push(("the management key", management));
 
-    let faults = [
-        Fault::Status(500),
-        Fault::Status(401),
-        Fault::StatusAfter(502),
-        Fault::LoseAnswer,
-        Fault::LoseAnswer,
-        Fault::Late,
-    ];
+    let faults = [Fault::Status(500), Fault::Status(401), Fault::StatusAfter(502), Fault::LoseAnswer, Fault::Late];
     let (of_ada, of_bob) = faults.split_at(3);
     for (address, by_link, faults) in [("ada@example.edu", true, of_ada), ("bob@example.edu", false, of_bob)] {
-        let student = &arrives(&mut scene, &mut met, address, by_link).await;
+        let student = &arrives(&mut campus, &mut watch, &mut met, address, by_link).await;
         for fault in faults {
-            at(&scene, "provider:POST /keys", *fault);
-            press(&scene, student, "reveal").await.expect(502);
-            stack.gate.run_late().await;
+            at(&campus, "provider:POST /keys", *fault);
+            press(&campus, student, "reveal").await.expect(502);
+            campus.gate.run_late().await;
         }
         for (call, fault) in [
             ("provider:POST /keys", Fault::KillAfter),
@@ -54,42 +46,42 @@ async fn no_secret_of_a_whole_journey_is_left_anywhere_but_where_it_belongs() {
             ("provider:POST /guardrails/{id}/assignments/keys", Fault::KillAfter),
             ("dynamodb:Query", Fault::Status(400)),
         ] {
-            at(&scene, call, fault);
-            let page = press(&scene, student, "reveal").await;
-            assert!(page.status >= 500, "{call}, {fault}: {}", page.readable());
-            stack.clock.advance(minutes(2)).unwrap();
+            at(&campus, call, fault);
+            let page = press(&campus, student, "reveal").await;
+            assert!(page.status >= 500, "{call}, {fault:?}: {}", page.readable());
+            campus.minutes(2);
         }
-        met.key(press(&scene, student, "reveal").await);
-        refusals(&scene, student).await;
+        met.key(press(&campus, student, "reveal").await);
+        refusals(&campus, student).await;
         for fault in [Fault::Status(401), Fault::StatusAfter(502), Fault::Status(400), Fault::KillBefore] {
-            at(&scene, "provider:GET /keys/{hash}", fault);
-            press(&scene, student, "refresh").await;
-            stack.clock.advance(minutes(2)).unwrap();
+            at(&campus, "provider:GET /keys/{hash}", fault);
+            press(&campus, student, "refresh").await;
+            campus.minutes(2);
         }
-        at(&scene, "provider:PATCH /keys/{hash}", Fault::Status(400));
-        press(&scene, student, "replace").await.expect(502);
-        met.key(press(&scene, student, "replace").await);
-        press(&scene, student, "leaked").await.expect(303);
-        met.key(press(&scene, student, "replace").await);
+        at(&campus, "provider:PATCH /keys/{hash}", Fault::Status(400));
+        press(&campus, student, "replace").await.expect(502);
+        met.key(press(&campus, student, "replace").await);
+        press(&campus, student, "leaked").await.expect(303);
+        met.key(press(&campus, student, "replace").await);
         let my = student.get("/my").await;
         student.get("/my/data").await.expect(200);
         student.submit(&my, "/sign-out", &[]).await.expect(303);
-        student.post(&scene.path("reveal"), &[]).await.expect(401);
-        violations(&mut scene, address).await;
+        student.post(&campus.my("reveal"), &[]).await.expect(401);
+        judge(&campus, &mut watch, address).await;
     }
     for (function, event) in [
         (FunctionName::Console, json!({"task": "work"})),
         (FunctionName::Mail, json!({"task": "drain"})),
         (FunctionName::UsageSync, json!({})),
     ] {
-        stack.invoke.invoke(function, event).await.unwrap();
+        campus.invoke.invoke(function, event).await.unwrap();
     }
-    violations(&mut scene, "at the end").await;
-    let first = stack.engine.records_after(Position::START, 1).await.unwrap();
+    judge(&campus, &mut watch, "at the end").await;
+    let first = campus.engine.records_after(Position::START, 1).await.unwrap();
     assert_eq!(first[0]["dynamodb"]["NewImage"]["kind"]["S"], "meta", "the stream was trimmed before it was searched");
 
     // The search works for each of them: each is found where it does not belong.
-    let table = RawTable::at(&stack.ready.dynamodb, &stack.ready.table);
+    let table = RawTable::at(&campus.ready.dynamodb, &campus.ready.table);
     assert!(met.0.len() >= 15, "{}", met.0.len());
     for (number, (what, secret)) in met.0.iter().enumerate() {
         let leak = match number % 3 {
@@ -102,7 +94,7 @@ async fn no_secret_of_a_whole_journey_is_left_anywhere_but_where_it_belongs() {
         let item = [("pk", text("LEAK")), ("sk", text(&number.to_string())), ("why", text(&leak))];
         table.put(Item::from(item.map(|(name, value)| (name.to_owned(), value)))).await.unwrap();
     }
-    let found = scene.watch.violations(false).await.unwrap();
+    let found = watch.violations(false).await.unwrap();
     let found: Vec<&str> = found.iter().filter(|found| found.invariant == "I4").map(|found| &*found.what).collect();
     for (number, (what, _)) in met.0.iter().enumerate() {
         for place in [format!("LEAK / {number} holds"), format!(": leak {number},")] {
@@ -111,49 +103,43 @@ async fn no_secret_of_a_whole_journey_is_left_anywhere_but_where_it_belongs() {
     }
     let records = found.iter().filter(|found| found.starts_with("stream record")).count();
     assert!(records >= met.0.len(), "{records} stream records for {} secrets", met.0.len());
-    stack
-        .finish_leaving(&[
-            Left::PerhapsMails,
-            Left::Complaints(&[
-                ("claim", "a page could not be made"),
-                ("claim", "the instance is thrown away"),
-                ("claim", "the provider did not do it"),
-            ]),
-        ])
-        .await;
+    // The leaks stay in the table.
+    campus.finish_unjudged().await;
 }
 
-/// The scene with a watch on everything, and a place to plant log lines.
-fn watched(scene: Scene<'_>) -> (Scene<'_>, Arc<Mutex<Vec<String>>>) {
+/// A watch that sees through encodings, and a place to plant log lines.
+fn watched(campus: &Campus) -> (Watch, Arc<Mutex<Vec<String>>>) {
     let planted = Arc::new(Mutex::new(Vec::new()));
-    let (lines, logs) = (planted.clone(), scene.stack.logs.clone());
-    let watch = scene
-        .watch
-        .with_stream(scene.stack.engine.clone())
-        .with_logs(move || {
-            let said = logs.all().into_iter().map(|line| line.text);
-            said.chain(lines.lock().unwrap().iter().cloned()).collect()
-        })
-        .seeing_through_encodings();
-    (Scene { watch, ..scene }, planted)
+    let (lines, logs) = (planted.clone(), campus.logs.clone());
+    let watch = stack::watch(&campus.stack).with_answers(campus.answers.clone()).with_logs(move || {
+        let said = logs.all().into_iter().map(|line| line.text);
+        said.chain(lines.lock().unwrap().iter().cloned()).collect()
+    });
+    (watch.seeing_through_encodings(), planted)
+}
+
+async fn judge(campus: &Campus, watch: &mut Watch, tell: &str) {
+    campus.pump.drained().await.unwrap();
+    let violations = watch.violations(false).await.unwrap();
+    assert!(violations.is_empty(), "{tell}: {violations:#?}");
 }
 
 /// Asks for a link, makes mistakes, and signs in by the link or by the code.
-async fn arrives(scene: &mut Scene<'_>, met: &mut Met, address: &str, by_link: bool) -> Visitor {
-    scene.office.invite(address).await;
-    let visitor = scene.browser();
+async fn arrives(campus: &mut Campus, watch: &mut Watch, met: &mut Met, address: &str, by_link: bool) -> Visitor {
+    campus.students(&[address]).await;
+    let visitor = campus.browser();
     visitor.post("/link", &[("address", address)]).await.expect(202);
-    violations(scene, "asked").await;
-    let mails = scene.stack.ses.mails().into_iter().filter(|mail| mail.to == [address]);
+    judge(campus, watch, "asked").await;
+    let mails = campus.ses.mails().into_iter().filter(|mail| mail.to == [address]);
     let mut texts = mails.map(|mail| Contents::of(&mail.raw).text.unwrap());
     let text = texts.find(|text| text.contains("\nCode: ")).unwrap();
     let line = |start: &str| text.lines().find_map(|line| line.strip_prefix(start)).unwrap().to_owned();
-    let (path, code) = (line(&scene.stack.ready.web), line("Code: "));
+    let (path, code) = (line(&campus.ready.web), line("Code: "));
     visitor.post("/code", &[("address", address), ("code", "0000-0000-0000")]).await.expect(403);
-    scene.browser().post(&path, &[("address", "eve@example.edu")]).await.expect(403);
-    scene.browser().post("/code", &[("address", "eve@example.edu"), ("code", &code)]).await.expect(403);
+    campus.browser().post(&path, &[("address", "eve@example.edu")]).await.expect(403);
+    campus.browser().post("/code", &[("address", "eve@example.edu"), ("code", &code)]).await.expect(403);
     visitor.post_from("https://elsewhere.example", &path, &[]).await.expect(403);
-    at(scene, "dynamodb:TransactWriteItems", Fault::Status(400));
+    at(campus, "dynamodb:TransactWriteItems", Fault::Status(400));
     visitor.post(&path, &[]).await.expect(503);
     let signed_in = match by_link {
         true => visitor.post(&path, &[]).await,
@@ -161,13 +147,13 @@ async fn arrives(scene: &mut Scene<'_>, met: &mut Met, address: &str, by_link: b
     };
     signed_in.expect(303);
     visitor.post(&path, &[]).await.expect(303);
-    scene.browser().post(&path, &[]).await.expect(403);
+    campus.browser().post(&path, &[]).await.expect(403);
 
     let (session, asking) = (visitor.cookie("bursar").unwrap(), visitor.cookie("bursar-ask").unwrap());
     let csrf = visitor.get("/my").await.form("/sign-out").value("csrf").unwrap().to_owned();
-    scene.watch.guard(Secret::session(&session));
-    scene.watch.guard(Secret::of_pages(&asking));
-    scene.watch.guard(Secret::of_pages(&csrf));
+    watch.guard(Secret::session(&session));
+    watch.guard(Secret::of_pages(&asking));
+    watch.guard(Secret::of_pages(&csrf));
     let link = path.strip_prefix("/c/").unwrap().to_owned();
     let secrets =
         [("a link", link), ("a code", code), ("a session", session), ("an asking browser", asking), ("a form", csrf)];
@@ -176,29 +162,29 @@ async fn arrives(scene: &mut Scene<'_>, met: &mut Met, address: &str, by_link: b
 }
 
 /// Plans this verdict for the next such call of a page.
-fn at(scene: &Scene<'_>, call: &str, verdict: Fault) {
-    scene.stack.gate.at(Matcher::call(call).of(FunctionName::Claim).nth(1), verdict);
+fn at(campus: &Campus, call: &str, verdict: Fault) {
+    campus.gate.at(Matcher::call(call).of(FunctionName::Claim).nth(1), verdict);
 }
 
 /// Sends the form of the student's page.
-async fn press(scene: &Scene<'_>, student: &Visitor, what: &str) -> Page {
+async fn press(campus: &Campus, student: &Visitor, what: &str) -> Page {
     let my = student.get("/my").await;
     match my.status {
-        200 => student.submit(&my, &scene.path(what), &[]).await,
+        200 => student.submit(&my, &campus.my(what), &[]).await,
         _ => my,
     }
 }
 
 /// Every kind of refusal that a person who is signed in can get.
-async fn refusals(scene: &Scene<'_>, student: &Visitor) {
-    let (path, my) = (scene.path("reveal"), student.get("/my").await);
+async fn refusals(campus: &Campus, student: &Visitor) {
+    let (path, my) = (campus.my("reveal"), student.get("/my").await);
     let csrf = my.form("/sign-out").value("csrf").unwrap().to_owned();
     let epoch = [("csrf", csrf.as_str()), ("epoch", "0")];
     student.post(&path, &epoch).await.expect(409);
     student.post(&path, &epoch[..1]).await.expect(422);
     student.post(&path, &epoch[1..]).await.expect(403);
     student.post("/my/another/reveal", &epoch).await.expect(404);
-    student.post(&scene.path("replace"), &epoch).await.expect(409);
+    student.post(&campus.my("replace"), &epoch).await.expect(409);
     student.post_as("application/json", &path, format!("{{\"csrf\": \"{csrf}\"}}")).await.expect(415);
     student.post_from("https://elsewhere.example", &path, &epoch).await.expect(403);
 }

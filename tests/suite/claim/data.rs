@@ -3,32 +3,26 @@
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Window;
-use bursar_local::settle::LIMIT;
-use bursar_tests::visitor::Visitor;
 use serde_json::{Value, json};
 
-use super::{Scene, minutes, stack};
+use super::*;
 
 #[tokio::test]
-async fn what_is_stored_about_somebody_is_there_to_read() {
-    let stack = stack().await;
-    let scene = Scene::over(&stack).await;
-    let (grant, ada) = scene.student("ada@example.edu").await;
-    stack.settle.settle(LIMIT).await.unwrap();
-    scene.reveal(&ada).await;
-    stack.clock.advance(minutes(1)).unwrap();
-    scene.press(&ada, "refresh").await.expect(303);
-    scene.press(&ada, "leaked").await.expect(303);
-    scene
-        .office
-        .table
-        .resend_roster_mail(&scene.office.programme, &grant, stack.clock.now(), super::soon())
-        .await
-        .unwrap();
-    stack.settle.settle(LIMIT).await.unwrap();
+async fn stored_data_is_there_to_read() {
+    let mut campus = class().await;
+    let ada = enrol(&mut campus, "ada").await;
+    let grant = campus.id("ada").clone();
+    campus.settle().await;
+    campus.minutes(1);
+    campus.reveal(&ada).await;
+    campus.minutes(1);
+    campus.press(&ada, "refresh").await.expect(303);
+    campus.press(&ada, "leaked").await.expect(303);
+    campus.table.resend_roster_mail(&campus.programme, &grant, campus.clock.now(), soon()).await.unwrap();
+    campus.settle().await;
     let page = ada.get("/my/data").await.expect(200);
     assert_eq!(page.header("content-type"), Some("application/json"));
-    let key = scene.office.table.grant(&scene.office.programme, &grant).await.unwrap().unwrap().attempts[0].key.clone();
+    let key = campus.table.grant(&campus.programme, &grant).await.unwrap().unwrap().attempts[0].key.clone();
     let text = page.body.replace(grant.as_str(), "<grant>").replace(&key.unwrap().to_string(), "<hash>");
     insta::assert_snapshot!(without_times(&text), @r#"
     {
@@ -157,18 +151,17 @@ async fn what_is_stored_about_somebody_is_there_to_read() {
       ]
     }
     "#);
-    stack.ses.unread();
-    stack.finish().await;
+    campus.finish().await;
 }
 
 #[tokio::test]
-async fn which_thresholds_of_their_cap_somebody_passed_is_there_to_read() {
-    let stack = stack().await;
-    let scene = Scene::over(&stack).await;
-    let (grant, ada) = scene.student("ada@example.edu").await;
-    let now = stack.clock.now();
+async fn passed_thresholds_are_there_to_read() {
+    let mut campus = class().await;
+    let ada = enrol(&mut campus, "ada").await;
+    let grant = campus.id("ada").clone();
+    let now = campus.clock.now();
     let crossing = Crossing {
-        programme: scene.office.programme.clone(),
+        programme: campus.programme.clone(),
         scope: Scope::Cap(grant),
         window: Window::WHOLE_TERM,
         limit: Usd::from_dollars(20),
@@ -178,7 +171,7 @@ async fn which_thresholds_of_their_cap_somebody_passed_is_there_to_read() {
         is_mailed: false,
         mails: Vec::new(),
     };
-    assert!(scene.office.table.record_crossings(&[crossing], &[], now, super::soon()).await.unwrap());
+    assert!(campus.table.record_crossings(&[crossing], &[], now, soon()).await.unwrap());
     let page = ada.get("/my/data").await.expect(200);
     let mut passed = serde_json::from_str::<Value>(&page.body).unwrap()["grants"][0]["thresholds_passed"].take();
     passed[0].as_object_mut().unwrap().remove("found_at").unwrap();
@@ -186,8 +179,7 @@ async fn which_thresholds_of_their_cap_somebody_passed_is_there_to_read() {
         "per_cent": 80, "of_cap_usd": "20.000000", "window": "term", "used_in_window_usd": "16.400000", "is_mailed": false,
     }]);
     assert_eq!(passed, wanted);
-    stack.ses.unread();
-    stack.finish().await;
+    campus.finish_unjudged().await;
 }
 
 /// The text without times and days, which depend on when the test runs.
@@ -202,17 +194,15 @@ fn without_times(text: &str) -> String {
 }
 
 #[tokio::test]
-async fn mails_are_found_by_their_grant_and_nobody_elses() {
-    let stack = stack().await;
-    let scene = Scene::over(&stack).await;
-    let (_, ada) = scene.student("ada@example.edu").await;
-    let (_, bob) = scene.student("bob@example.edu").await;
-    scene.reveal(&ada).await;
+async fn mails_are_found_by_their_grant() {
+    let mut campus = class().await;
+    let ada = enrol(&mut campus, "ada").await;
+    let bob = enrol(&mut campus, "bob").await;
+    campus.reveal(&ada).await;
     let mails = async |visitor: &Visitor| {
         let data: Value = serde_json::from_str(&visitor.get("/my/data").await.expect(200).body).unwrap();
         data["grants"][0]["mails"].as_array().unwrap().len()
     };
     assert_eq!((mails(&ada).await, mails(&bob).await), (2, 1));
-    stack.ses.unread();
-    stack.finish().await;
+    campus.finish().await;
 }

@@ -1,33 +1,29 @@
 //! The life of a key: shown once, spent, read, replaced, reported leaked, resumed.
 
+use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::HoldKind;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
-use bursar_local::invoke::FunctionName;
 use bursar_local::provider::{KeySnapshot, Nano};
-use bursar_local::settle::LIMIT;
 use bursar_tests::aws;
 use bursar_tests::faults::Matcher;
-use bursar_tests::stack::Left;
 use bursar_tests::visitor::{Form, Found};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use super::{Scene, look, minutes, stack};
+use super::*;
 
-impl Scene<'_> {
-    fn keys(&self) -> Vec<KeySnapshot> {
-        self.stack.provider.as_ref().unwrap().keys()
-    }
+fn keys(campus: &Campus) -> Vec<KeySnapshot> {
+    campus.provider.as_ref().unwrap().keys()
+}
 
-    /// Sends a request to a model with a key, as a student does, and returns the status.
-    async fn spends(&self, key: &str) -> u16 {
-        let question = json!({
-            "model": "openai/gpt-4o-mini", "max_tokens": 2000, "messages": [{"role": "user", "content": "Say hello."}],
-        });
-        let request = aws::http().post(format!("{}/chat/completions", self.stack.ready.provider));
-        request.bearer_auth(key).json(&question).send().await.unwrap().status().as_u16()
-    }
+/// Sends a request to a model with a key, as a student does, and returns the status.
+async fn spends(campus: &Campus, key: &str) -> u16 {
+    let question = json!({
+        "model": "openai/gpt-4o-mini", "max_tokens": 2000, "messages": [{"role": "user", "content": "Say hello."}],
+    });
+    let request = aws::http().post(format!("{}/chat/completions", campus.ready.provider));
+    request.bearer_auth(key).json(&question).send().await.unwrap().status().as_u16()
 }
 
 /// The limit of a key, in micro-dollars.
@@ -49,22 +45,21 @@ fn used(key: &KeySnapshot) -> i64 {
 }
 
 #[tokio::test]
-async fn a_key_is_shown_once_spends_its_cap_and_is_replaced_with_what_is_left() {
-    let stack = stack().await;
-    let mut scene = Scene::over(&stack).await;
-    let (_, ada) = scene.student("ada@example.edu").await;
+async fn a_key_is_shown_once_and_replaced_with_what_is_left() {
+    let mut campus = class().await;
+    let ada = enrol(&mut campus, "ada").await;
     let my = ada.get("/my").await.expect(200);
     let grant = my.one("grant");
     assert_eq!((grant.get("data-state"), micros_in(&grant, "data-cap-usd")), ("invited", 20_000_000));
-    let reveal = my.form(&scene.path("reveal"));
+    let reveal = my.form(&campus.my("reveal"));
 
     let page = ada.send_form(&reveal).await.expect(200);
     let first = page.one("key").text;
     assert!(first.starts_with("sk-or-") && first.trim() == first);
     assert!(page.header("content-security-policy").unwrap().contains("script-src 'self'"));
-    assert!(page.body.contains(&format!("{}/chat/completions", stack.ready.provider)));
-    look(&stack, &mut scene.watch).await;
-    let made = &scene.keys()[0];
+    assert!(page.body.contains(&format!("{}/chat/completions", campus.ready.provider)));
+    campus.judged().await;
+    let made = &keys(&campus)[0];
     assert_eq!(
         (made.limit.unwrap().to_string().as_str(), made.limit_reset, made.include_byok_in_limit),
         ("20", None, true)
@@ -74,89 +69,88 @@ async fn a_key_is_shown_once_spends_its_cap_and_is_replaced_with_what_is_left() 
     // A reload, a second tab, the button of another page.
     ada.send_form(&reveal).await.expect(409);
     let my = ada.get("/my").await.expect(200);
-    assert!(!my.offers(&scene.path("reveal")) && !my.body.contains(&first));
+    assert!(!my.offers(&campus.my("reveal")) && !my.body.contains(&first));
     assert_eq!(my.one("grant").get("data-state"), "live");
 
-    assert_eq!(scene.spends(&first).await, 200);
-    let reads = |scene: &Scene<'_>| scene.calls().iter().filter(|call| *call == "provider:GET /keys/{hash}").count();
-    ada.submit(&my, &scene.path("refresh"), &[]).await.expect(303);
+    assert_eq!(spends(&campus, &first).await, 200);
+    let reads = |campus: &Campus| calls(campus).iter().filter(|call| *call == "provider:GET /keys/{hash}").count();
+    ada.submit(&my, &campus.my("refresh"), &[]).await.expect(303);
     let spent = ada.get("/my").await.one("grant");
     assert!(micros_in(&spent, "data-spent-usd") > 0);
     assert_eq!(micros_in(&spent, "data-left-usd"), 20_000_000 - micros_in(&spent, "data-spent-usd"));
-    let too_fast = ada.submit(&my, &scene.path("refresh"), &[]).await.expect(429);
+    let too_fast = ada.submit(&my, &campus.my("refresh"), &[]).await.expect(429);
     assert!((1..=60).contains(&too_fast.header("retry-after").unwrap().parse::<u32>().unwrap()), "{too_fast:?}");
-    assert_eq!(reads(&scene), 1, "once a minute");
-    stack.clock.advance(minutes(1)).unwrap();
+    assert_eq!(reads(&campus), 1, "once a minute");
+    campus.minutes(1);
     for status in [303, 429] {
-        ada.submit(&my, &scene.path("refresh"), &[]).await.expect(status);
+        ada.submit(&my, &campus.my("refresh"), &[]).await.expect(status);
     }
-    assert_eq!(reads(&scene), 2, "also when nothing more was used");
+    assert_eq!(reads(&campus), 2, "also when nothing more was used");
 
-    assert_eq!(scene.spends(&first).await, 200);
-    let page = scene.press(&ada, "replace").await.expect(200);
+    assert_eq!(spends(&campus, &first).await, 200);
+    let page = campus.press(&ada, "replace").await.expect(200);
     let second = page.one("key").text;
-    look(&stack, &mut scene.watch).await;
-    assert_eq!(scene.spends(&first).await, 401);
-    assert_eq!(scene.spends(&second).await, 200);
-    let keys = scene.keys();
-    assert!(keys[0].disabled && !keys[1].disabled);
-    let left = (20_000_000 - used(&keys[0])) / 10_000 * 10_000;
-    assert_eq!(micros(&keys[1]), left, "also what was used since the last reading, in whole cents");
-    assert_eq!(micros_in(&ada.get("/my").await.one("grant"), "data-spent-usd"), used(&keys[0]));
+    campus.judged().await;
+    assert_eq!(spends(&campus, &first).await, 401);
+    assert_eq!(spends(&campus, &second).await, 200);
+    let all = keys(&campus);
+    assert!(all[0].disabled && !all[1].disabled);
+    let left = (20_000_000 - used(&all[0])) / 10_000 * 10_000;
+    assert_eq!(micros(&all[1]), left, "also what was used since the last reading, in whole cents");
+    assert_eq!(micros_in(&ada.get("/my").await.one("grant"), "data-spent-usd"), used(&all[0]));
 
     // A report from a page before the replacement does not concern the new key.
-    let stale = Form { action: scene.path("leaked"), ..reveal.clone() };
+    let stale = Form { action: campus.my("leaked"), ..reveal.clone() };
     ada.send_form(&stale).await.expect(303);
-    look(&stack, &mut scene.watch).await;
-    assert!(!scene.keys()[1].disabled);
+    campus.judged().await;
+    assert!(!keys(&campus)[1].disabled);
 
-    scene.press(&ada, "leaked").await.expect(303);
-    look(&stack, &mut scene.watch).await;
-    assert!(scene.keys()[1].disabled);
+    campus.press(&ada, "leaked").await.expect(303);
+    campus.judged().await;
+    assert!(keys(&campus)[1].disabled);
     let my = ada.get("/my").await.expect(200);
     assert_eq!(my.one("grant").get("data-state"), "stopped");
-    assert!(!my.offers(&scene.path("leaked")));
+    assert!(!my.offers(&campus.my("leaked")));
     // The form's own fields once more: the report has already taken effect.
-    ada.send_form(&Form { action: scene.path("leaked"), ..reveal }).await.expect(303);
-    ada.submit(&my, &scene.path("replace"), &[]).await.expect(200);
-    look(&stack, &mut scene.watch).await;
-    let keys = scene.keys();
-    assert!(used(&keys[1]) > 0, "what the leaked key used counts too");
-    assert_eq!(micros(&keys[2]), (20_000_000 - used(&keys[0]) - used(&keys[1])) / 10_000 * 10_000);
+    ada.send_form(&Form { action: campus.my("leaked"), ..reveal }).await.expect(303);
+    ada.submit(&my, &campus.my("replace"), &[]).await.expect(200);
+    campus.judged().await;
+    let all = keys(&campus);
+    assert!(used(&all[1]) > 0, "what the leaked key used counts too");
+    assert_eq!(micros(&all[2]), (20_000_000 - used(&all[0]) - used(&all[1])) / 10_000 * 10_000);
 
     let data: Value = serde_json::from_str(&ada.get("/my/data").await.expect(200).body).unwrap();
     assert_eq!(data["address"], "ada@example.edu");
     assert_eq!(data["grants"][0]["state"], "live");
     assert_eq!(data["grants"][0]["readings"].as_array().unwrap().len(), 2);
     assert!(data["grants"][0]["history"].as_array().unwrap().len() >= 6);
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    campus.finish().await;
 }
 
 #[tokio::test]
-async fn whoever_replaces_a_key_whose_limit_is_not_lowered_yet_gives_the_difference_back_at_once() {
-    let stack = stack().await;
-    let mut scene = Scene::over(&stack).await;
-    let (grant, ada) = scene.student("ada@example.edu").await;
-    scene.reveal(&ada).await;
+async fn a_replacement_gives_back_what_a_lower_cap_frees() {
+    let mut campus = class().await;
+    let ada = enrol(&mut campus, "ada").await;
+    let grant = campus.id("ada").clone();
+    campus.reveal(&ada).await;
     let lowered = Some(Usd::from_dollars(5));
-    let (table, faculty) = (&scene.office.table, &scene.office.faculty);
-    table.act(scene.office.at(&grant), |view, now| view.set_cap(lowered, faculty, None, now)).await.unwrap();
-    let promised = async || table.view(&scene.office.programme, &grant).await.unwrap().unwrap().pot.reserved;
+    let (table, faculty) = (&campus.table, &Actor::Rule);
+    table.act(campus.on("ada"), |view, now| view.set_cap(lowered, faculty, None, now)).await.unwrap();
+    let promised = async || table.view(&campus.programme, &grant).await.unwrap().unwrap().pot.reserved;
     assert_eq!(promised().await, Usd::from_dollars(20), "the provider was not told yet");
 
-    scene.press(&ada, "replace").await.expect(200);
+    campus.press(&ada, "replace").await.expect(200);
     assert_eq!(promised().await, Usd::from_dollars(5));
-    assert_eq!(micros(&scene.keys()[1]), 5_000_000);
-    look(&stack, &mut scene.watch).await;
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    assert_eq!(micros(&keys(&campus)[1]), 5_000_000);
+    campus.judged().await;
+    campus.finish().await;
 }
 
 #[tokio::test]
-async fn fifty_presses_at_once_make_one_key_that_is_shown() {
-    let stack = stack().await;
-    let mut scene = Scene::over(&stack).await;
-    let (_, ada) = scene.student("ada@example.edu").await;
-    let reveal = ada.get("/my").await.form(&scene.path("reveal"));
+async fn fifty_presses_at_once_make_one_key() {
+    let mut campus = class().await;
+    let ada = enrol(&mut campus, "ada").await;
+    let reveal = ada.get("/my").await.form(&campus.my("reveal"));
     // The first page of each browser starts an instance of the function, which takes a moment on a slow machine.
     for page in join_all((0..50).map(|_| ada.get("/my"))).await {
         page.expect(200);
@@ -168,80 +162,71 @@ async fn fifty_presses_at_once_make_one_key_that_is_shown() {
     assert!(
         pages.iter().filter(|page| page.status == 409).all(|page| page.all("key").is_empty() && page.alert().is_some())
     );
-    assert_eq!(scene.keys().len(), 1);
-    look(&stack, &mut scene.watch).await;
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    assert_eq!(keys(&campus).len(), 1);
+    campus.judged().await;
+    campus.finish().await;
 }
 
 #[tokio::test]
-async fn somebody_on_no_roster_is_told_so_kindly() {
-    let stack = stack().await;
-    let scene = Scene::over(&stack).await;
-    let visitor = scene.signed_in("nobody@example.edu").await;
+async fn somebody_on_no_roster_is_told_so() {
+    let campus = class().await;
+    let visitor = campus.student("nobody@example.edu").await;
     let my = visitor.get("/my").await.expect(200);
     assert!(my.all("grant").is_empty() && my.alert().is_none());
     assert!(my.readable().contains("no programme has you on its roster"), "{}", my.readable());
     visitor.get("/my/nothing").await.expect(404);
-    stack.finish().await;
+    campus.finish().await;
 }
 
 #[tokio::test]
-async fn a_key_that_was_set_aside_is_resumed_by_a_press() {
-    let stack = stack().await;
-    let mut scene = Scene::over(&stack).await;
-    let (grant, ada) = scene.student("ada@example.edu").await;
-    scene.reveal(&ada).await;
-    scene
-        .office
-        .table
-        .act(scene.office.at(&grant), |view, now| view.hold(HoldKind::Unused, &scene.office.faculty, None, now))
-        .await
-        .unwrap();
-    stack.settle.settle(LIMIT).await.unwrap();
-    assert!(scene.keys()[0].disabled);
+async fn an_unused_key_is_resumed_by_a_press() {
+    let mut campus = class().await;
+    let ada = enrol(&mut campus, "ada").await;
+    campus.reveal(&ada).await;
+    campus.table.act(campus.on("ada"), |view, now| view.hold(HoldKind::Unused, &Actor::Rule, None, now)).await.unwrap();
+    campus.settle().await;
+    assert!(keys(&campus)[0].disabled);
     let my = ada.get("/my").await.expect(200);
     assert_eq!(my.one("grant").get("data-state"), "paused");
     for _ in 0..2 {
-        ada.submit(&my, &scene.path("resume"), &[]).await.expect(303);
-        assert!(!scene.keys()[0].disabled);
+        ada.submit(&my, &campus.my("resume"), &[]).await.expect(303);
+        assert!(!keys(&campus)[0].disabled);
         assert_eq!(ada.get("/my").await.one("grant").get("data-state"), "live");
     }
-    look(&stack, &mut scene.watch).await;
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    campus.judged().await;
+    campus.finish().await;
 }
 
 #[tokio::test]
-async fn where_a_programme_restricts_no_key_is_shown_before_it_is_under_the_guardrail() {
-    let stack = stack().await;
-    let mut scene = Scene::over(&stack).await;
-    let (_, ada) = scene.student("ada@example.edu").await;
-    let reveal = ada.get("/my").await.form(&scene.path("reveal"));
-    scene.set(|settings| settings.models = vec!["openai/gpt-4o-mini".to_owned()]).await;
+async fn no_key_is_shown_before_it_is_under_its_guardrail() {
+    let mut campus = class().await;
+    let ada = enrol(&mut campus, "ada").await;
+    let reveal = ada.get("/my").await.form(&campus.my("reveal"));
+    campus.set(|settings| settings.models = vec!["openai/gpt-4o-mini".to_owned()]).await;
     let my = ada.get("/my").await.expect(200);
-    assert!(!my.offers(&scene.path("reveal")) && my.readable().contains("being prepared"), "{}", my.readable());
+    assert!(!my.offers(&campus.my("reveal")) && my.readable().contains("being prepared"), "{}", my.readable());
     let page = ada.send_form(&reveal).await.expect(503);
     assert!(page.header("retry-after").is_some() && page.alert().unwrap().contains("being prepared"));
-    assert!(scene.keys().is_empty());
+    assert!(keys(&campus).is_empty());
 
-    let guardrail = scene.restrict().await;
-    stack.gate.at("provider:POST /guardrails/{id}/assignments/keys", bursar_tests::faults::Fault::Status(404));
-    scene.press(&ada, "reveal").await.expect(502);
-    assert!(scene.keys()[0].disabled, "nobody was shown it");
-    look(&stack, &mut scene.watch).await;
-    scene.reveal(&ada).await;
-    assert_eq!(scene.keys()[1].guardrail_id, Some(guardrail));
-    look(&stack, &mut scene.watch).await;
-    stack.finish_leaving(&[Left::PerhapsMails, Left::Complaints(&[("claim", "the provider did not do it")])]).await;
+    let guardrail = campus.restrict().await;
+    campus.gate.at("provider:POST /guardrails/{id}/assignments/keys", bursar_tests::faults::Fault::Status(404));
+    campus.press(&ada, "reveal").await.expect(502);
+    assert!(keys(&campus)[0].disabled, "nobody was shown it");
+    campus.judged().await;
+    campus.reveal(&ada).await;
+    assert_eq!(keys(&campus)[1].guardrail_id, Some(guardrail));
+    campus.judged().await;
+    campus.finish().await;
 }
 
 #[tokio::test]
-async fn of_two_who_refresh_at_once_one_asks_the_provider() {
-    let stack = stack().await;
-    let scene = Scene::over(&stack).await;
-    let (_, ada) = scene.student("ada@example.edu").await;
-    scene.reveal(&ada).await;
-    let (my, path) = (ada.get("/my").await.expect(200), scene.path("refresh"));
-    let held = stack.gate.hold("provider:GET /keys/{hash}");
+async fn of_two_refreshes_at_once_one_asks_the_provider() {
+    let mut campus = class().await;
+    let ada = enrol(&mut campus, "ada").await;
+    campus.reveal(&ada).await;
+    let (my, path) = (ada.get("/my").await.expect(200), campus.my("refresh"));
+    let held = campus.gate.hold("provider:GET /keys/{hash}");
     let second = async {
         held.arrived().await;
         ada.submit(&my, &path, &[]).await.expect(429);
@@ -250,32 +235,31 @@ async fn of_two_who_refresh_at_once_one_asks_the_provider() {
     };
     let (first, ()) = tokio::join!(ada.submit(&my, &path, &[]), second);
     first.expect(303);
-    let reads = scene.calls().iter().filter(|call| *call == "provider:GET /keys/{hash}").count();
+    let reads = calls(&campus).iter().filter(|call| *call == "provider:GET /keys/{hash}").count();
     assert_eq!(reads, 1);
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    campus.finish().await;
 }
 
 #[tokio::test]
-async fn a_limit_that_was_reckoned_before_midnight_is_not_sent_after_it() {
-    let stack = stack().await;
-    let scene = Scene::over(&stack).await;
-    scene.set(|settings| settings.reset = Reset::Daily).await;
+async fn a_limit_of_yesterday_is_not_sent_after_midnight() {
+    let mut campus = class().await;
+    campus.set(|settings| settings.reset = Reset::Daily).await;
     const A_DAY: i64 = 24 * 60 * 60 * 1000;
-    let until_midnight = A_DAY - stack.clock.now().as_millisecond().rem_euclid(A_DAY);
-    stack.clock.advance(jiff::SignedDuration::from_millis(until_midnight) - minutes(1)).unwrap();
-    let (_, ada) = scene.student("ada@example.edu").await;
-    scene.reveal(&ada).await;
-    let provider = stack.provider.as_ref().unwrap();
-    provider.spend(&scene.keys()[0].hash, Nano::usd(5), stack.clock.now(), "a/model").unwrap();
+    let until_midnight = A_DAY - campus.clock.now().as_millisecond().rem_euclid(A_DAY);
+    campus.clock.advance(jiff::SignedDuration::from_millis(until_midnight - 60_000)).unwrap();
+    let ada = enrol(&mut campus, "ada").await;
+    campus.reveal(&ada).await;
+    let provider = campus.provider();
+    provider.spend(&keys(&campus)[0].hash, Nano::usd(5), campus.clock.now(), "a/model").unwrap();
     // The old key's use is read, and the day ends before the reading is written.
-    let held = stack.gate.hold(Matcher::call("dynamodb:PutItem").of(FunctionName::Claim));
+    let held = campus.gate.hold(Matcher::call("dynamodb:PutItem").of(FunctionName::Claim));
     let over_midnight = async {
         held.arrived().await;
-        stack.clock.advance(minutes(2)).unwrap();
+        campus.minutes(2);
         drop(held);
     };
-    let (shown, ()) = tokio::join!(scene.press(&ada, "replace"), over_midnight);
+    let (shown, ()) = tokio::join!(campus.press(&ada, "replace"), over_midnight);
     shown.expect(200);
-    assert_eq!(micros(&scene.keys()[1]), 20_000_000, "the new day's cap is whole");
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    assert_eq!(micros(&keys(&campus)[1]), 20_000_000, "the new day's cap is whole");
+    campus.finish().await;
 }

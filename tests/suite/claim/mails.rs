@@ -1,12 +1,9 @@
 //! Which mails a person wants: everybody who is signed in has the form, and it changes only what it has fields for.
 
-use bursar_core::domain::values::address::EmailAddress;
-use bursar_core::store::{Table, Undeliverable, UnreachableReason};
-use bursar_tests::office::session_cookie;
-use bursar_tests::visitor::Visitor;
+use bursar_core::store::{Undeliverable, UnreachableReason};
 use serde_json::Value;
 
-use super::{Scene, look, soon, stack};
+use super::*;
 
 const MAILS: &str = "/my/mails";
 
@@ -17,14 +14,10 @@ async fn wanted(who: &Visitor) -> (bool, bool) {
 }
 
 #[tokio::test]
-async fn each_chooses_for_themselves_and_a_post_changes_what_it_carries_alone() {
-    let stack = stack().await;
-    let mut scene = Scene::over(&stack).await;
-    let (_, ada) = scene.student("ada@example.edu").await;
-    let (staff, nobody) = (scene.browser(), scene.signed_in("nobody@example.edu").await);
-    let cookie = session_cookie(&stack, "admin@example.edu").await;
-    let (name, value) = cookie.split_once('=').unwrap();
-    staff.set_cookie(name, value);
+async fn each_chooses_their_own_mails() {
+    let mut campus = class().await;
+    let ada = enrol(&mut campus, "ada").await;
+    let (staff, nobody) = (campus.admin().await, campus.student("nobody").await);
     for who in [&ada, &staff, &nobody] {
         let my = who.get("/my").await.expect(200);
         assert!(my.offers(MAILS), "{}", my.readable());
@@ -51,27 +44,26 @@ async fn each_chooses_for_themselves_and_a_post_changes_what_it_carries_alone() 
         who.post(MAILS, &[("digest", "off")]).await.expect(403);
         who.get(MAILS).await.expect(404);
     }
-    scene.browser().post(MAILS, &[("digest", "off")]).await.expect(401);
-    scene.browser().get(MAILS).await.expect(303);
-    look(&stack, &mut scene.watch).await;
-    stack.finish().await;
+    campus.browser().post(MAILS, &[("digest", "off")]).await.expect(401);
+    campus.browser().get(MAILS).await.expect(303);
+    campus.judged().await;
+    campus.finish().await;
 }
 
 #[tokio::test]
-async fn whom_mail_does_not_reach_reads_why_and_since_when() {
-    let stack = stack().await;
-    let scene = Scene::over(&stack).await;
-    let (_, ada) = scene.student("ada@example.edu").await;
-    let (table, address) = (Table::new(&stack.config), EmailAddress::parse("ada@example.edu").unwrap());
+async fn whom_mail_does_not_reach_reads_why() {
+    let mut campus = class().await;
+    let ada = enrol(&mut campus, "ada").await;
+    let address = address("ada");
     for (why, says) in [
         (UnreachableReason::Bounced, "has come back since"),
         (UnreachableReason::Complained, "was reported as unwanted"),
     ] {
-        let now = stack.clock.now();
+        let now = campus.clock.now();
         let mark = Undeliverable { address: address.matched().clone(), why, at: now };
-        table.end_mail_to(&[mark], now, soon()).await.unwrap();
+        campus.table.end_mail_to(&[mark], now, soon()).await.unwrap();
         let my = ada.get("/my").await.expect(200).readable();
         assert!(my.contains(says) && my.contains(&now.strftime("%-d %B %Y").to_string()), "{my}");
     }
-    stack.finish().await;
+    campus.finish().await;
 }

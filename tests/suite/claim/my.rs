@@ -4,21 +4,15 @@
 use std::process::Command;
 
 use bursar_core::domain::audit::{Act, Entry};
-use bursar_core::domain::programme::Settings;
-use bursar_core::domain::values::money::Usd;
-use bursar_core::store::Author;
-use bursar_local::invoke::FunctionName;
 use bursar_tests::aws;
 use bursar_tests::faults::{Fault, Matcher};
-use bursar_tests::office::Office;
-use bursar_tests::stack::Left;
 use bursar_tests::visitor::Form;
 use data_encoding::HEXLOWER;
 use reqwest::header::CONTENT_TYPE;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{Scene, look, stack};
+use super::*;
 
 /// The words that a shell makes of a command, with the key in its environment.
 fn words_of(command: &str, key: &str) -> Vec<String> {
@@ -30,12 +24,12 @@ fn words_of(command: &str, key: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_example_for_the_shell_works_as_it_stands_whatever_the_programme_is_called() {
-    let stack = stack().await;
-    let scene = Scene::over(&stack).await;
-    scene.set(|settings| settings.name = "O'Neil's \"CS\" $HOME `id` \\ – Übung".to_owned()).await;
-    let (grant, ada) = scene.student("ada@example.edu").await;
-    let shown = scene.press(&ada, "reveal").await.expect(200);
+async fn the_example_for_the_shell_works_as_it_stands() {
+    let mut campus = class().await;
+    campus.set(|settings| settings.name = "O'Neil's \"CS\" $HOME `id` \\ – Übung".to_owned()).await;
+    let ada = enrol(&mut campus, "ada").await;
+    let grant = campus.id("ada").clone();
+    let shown = campus.press(&ada, "reveal").await.expect(200);
     let key = shown.one("key").text;
     let my = ada.get("/my").await.expect(200);
     for page in [shown, my] {
@@ -65,16 +59,16 @@ async fn the_example_for_the_shell_works_as_it_stands_whatever_the_programme_is_
         let answer = aws::http().execute(request).await.unwrap();
         assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
     }
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    campus.finish().await;
 }
 
 #[tokio::test]
-async fn each_way_of_use_names_the_variable_and_the_programme_and_never_the_key() {
-    let stack = stack().await;
-    let scene = Scene::over(&stack).await;
-    let (grant, ada) = scene.student("ada@example.edu").await;
+async fn examples_never_hold_the_key() {
+    let mut campus = class().await;
+    let ada = enrol(&mut campus, "ada").await;
+    let grant = campus.id("ada").clone();
     assert!(ada.get("/my").await.examples().is_empty(), "there is no key to use");
-    let key = scene.reveal(&ada).await;
+    let key = campus.reveal(&ada).await;
     let my = ada.get("/my").await.expect(200);
     let examples = my.examples();
     assert_eq!(examples.len(), 4, "{examples:#?}");
@@ -95,36 +89,32 @@ async fn each_way_of_use_names_the_variable_and_the_programme_and_never_the_key(
     ] {
         assert!(read.contains(told), "{told} is not told");
     }
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    campus.finish().await;
 }
 
 #[tokio::test]
-async fn whoever_had_a_key_that_does_not_work_any_more_reads_what_refusals_mean() {
-    let stack = stack().await;
-    let scene = Scene::over(&stack).await;
-    let (_, ada) = scene.student("ada@example.edu").await;
+async fn a_former_key_explains_refusals() {
+    let mut campus = class().await;
+    let ada = enrol(&mut campus, "ada").await;
     let explains = |page: &str| page.contains("id=\"refused\"");
     assert!(!explains(&ada.get("/my").await.body), "nobody has refused anything");
-    scene.reveal(&ada).await;
+    campus.reveal(&ada).await;
     let my = ada.get("/my").await;
     assert!(explains(&my.body));
     ada.submit(&my, "/my/cs-pilot/leaked", &[]).await.expect(303);
     let my = ada.get("/my").await.expect(200);
     assert!(explains(&my.body) && my.examples().is_empty(), "{}", my.readable());
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    campus.finish().await;
 }
 
 #[tokio::test]
 async fn each_programme_has_examples_of_its_own() {
-    let stack = stack().await;
-    let scene = Scene::over(&stack).await;
-    let (_, ada) = scene.student("ada@example.edu").await;
-    let by = Author { actor: &scene.office.faculty, now: stack.clock.now(), deadline: super::soon() };
-    let pilot = scene.office.table.programme(&scene.office.programme).await.unwrap().unwrap();
-    let seminar = Settings { name: "Seminar".to_owned(), ..pilot.settings };
-    scene.office.table.create_programme(seminar, Usd::from_dollars(100), by).await.unwrap();
-    let grant = Office::of(&stack, "seminar").invite("ada@example.edu").await;
-    scene.reveal(&ada).await;
+    let mut campus = class().await;
+    let ada = enrol(&mut campus, "ada").await;
+    campus.reveal(&ada).await;
+    campus.programme("Seminar", |_| {}).await;
+    campus.students(&["ada"]).await;
+    let grant = campus.id("ada");
     let my = ada.get("/my").await;
     ada.submit(&my, "/my/seminar/reveal", &[]).await.expect(200);
     let my = ada.get("/my").await.expect(200);
@@ -132,20 +122,20 @@ async fn each_programme_has_examples_of_its_own() {
     assert!(read.contains("Use your key for CS pilot") && read.contains("Use your key for Seminar"), "{read}");
     let of_seminar = |text: &&String| text.contains("Seminar") && text.contains(grant.as_str());
     assert_eq!((examples.len(), examples.iter().filter(of_seminar).count()), (8, 4));
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    campus.finish().await;
 }
 
 #[tokio::test]
-async fn which_terms_were_accepted_is_on_record_and_other_terms_are_read_first() {
-    let stack = stack().await;
-    let mut scene = Scene::over(&stack).await;
-    let (grant, ada) = scene.student("ada@example.edu").await;
-    let reveal = scene.path("reveal");
-    scene.set(|settings| settings.terms = Some("Be kind.".to_owned())).await;
+async fn accepted_terms_are_on_record_and_changed_ones_are_read_first() {
+    let mut campus = class().await;
+    let ada = enrol(&mut campus, "ada").await;
+    let grant = campus.id("ada").clone();
+    let reveal = campus.my("reveal");
+    campus.set(|settings| settings.terms = Some("Be kind.".to_owned())).await;
     let old = ada.get("/my").await.form(&reveal).filled(&[("terms", "on")]);
-    scene.set(|settings| settings.terms = Some("Be kinder.".to_owned())).await;
-    let begun = async |scene: &Scene<'_>| {
-        let entries = scene.office.table.entries_on_grant(&scene.office.programme, &grant).await.unwrap();
+    campus.set(|settings| settings.terms = Some("Be kinder.".to_owned())).await;
+    let begun = async |campus: &Campus| {
+        let entries = campus.table.entries_on_grant(&campus.programme, &grant).await.unwrap();
         let notes = entries.into_iter().filter(|entry: &Entry| entry.what.act == Act::Begun);
         notes.map(|entry| entry.what.note.unwrap()).collect::<Vec<String>>()
     };
@@ -157,64 +147,62 @@ async fn which_terms_were_accepted_is_on_record_and_other_terms_are_read_first()
     let unticked = page.form(&reveal);
     assert_eq!(unticked.value("terms"), None, "nobody accepts by leaving a box as it was");
     ada.send_form(&unticked).await.expect(422);
-    assert_eq!(begun(&scene).await, Vec::<String>::new());
+    assert_eq!(begun(&campus).await, Vec::<String>::new());
 
     // An attempt that made no key leads to the question again.
-    stack.gate.at("provider:POST /keys", Fault::Status(402));
+    campus.gate.at("provider:POST /keys", Fault::Status(402));
     ada.submit(&page, &reveal, &[("terms", "on")]).await.expect(502);
     let again = ada.get("/my").await.expect(200);
     ada.submit(&again, &reveal, &[]).await.expect(422);
     ada.submit(&again, &reveal, &[("terms", "on")]).await.expect(200);
-    look(&stack, &mut scene.watch).await;
+    campus.judged().await;
     let hash = HEXLOWER.encode(&Sha256::digest("Be kinder."));
     let accepted = |attempt| format!("attempt {attempt}; terms accepted, sha256 {hash}");
-    assert_eq!(begun(&scene).await, [accepted(1), accepted(2)]);
+    assert_eq!(begun(&campus).await, [accepted(1), accepted(2)]);
 
     // A replacement does not ask for the terms, even if they have changed.
-    scene.set(|settings| settings.terms = Some("Be kindest.".to_owned())).await;
-    scene.press(&ada, "replace").await.expect(200);
-    assert_eq!(begun(&scene).await[2], "attempt 3");
-    look(&stack, &mut scene.watch).await;
-    stack.finish_leaving(&[Left::PerhapsMails, Left::Complaints(&[("claim", "the provider did not do it")])]).await;
+    campus.set(|settings| settings.terms = Some("Be kindest.".to_owned())).await;
+    campus.press(&ada, "replace").await.expect(200);
+    assert_eq!(begun(&campus).await[2], "attempt 3");
+    campus.judged().await;
+    campus.finish().await;
 }
 
 #[tokio::test]
-async fn terms_that_change_while_a_press_is_written_are_read_first_too() {
-    let stack = stack().await;
-    let mut scene = Scene::over(&stack).await;
-    let (_, ada) = scene.student("ada@example.edu").await;
-    let reveal = scene.path("reveal");
-    scene.set(|settings| settings.terms = Some("Be kind.".to_owned())).await;
+async fn terms_that_change_during_a_press_are_read_first() {
+    let mut campus = class().await;
+    let ada = enrol(&mut campus, "ada").await;
+    let reveal = campus.my("reveal");
+    campus.set(|settings| settings.terms = Some("Be kind.".to_owned())).await;
     // An attempt that made no key keeps the place, so the next one depends on the programme for its terms only.
-    stack.gate.at("provider:POST /keys", Fault::Status(402));
+    campus.gate.at("provider:POST /keys", Fault::Status(402));
     ada.submit(&ada.get("/my").await, &reveal, &[("terms", "on")]).await.expect(502);
 
     let form = ada.get("/my").await.form(&reveal).filled(&[("terms", "on")]);
     let write = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Claim);
-    let held = stack.gate.hold(write);
+    let held = campus.gate.hold(write);
     let (page, ()) = tokio::join!(ada.send_form(&form), async {
         held.arrived().await;
-        scene.set(|settings| settings.terms = Some("Be kinder.".to_owned())).await;
+        campus.set(|settings| settings.terms = Some("Be kinder.".to_owned())).await;
         held.release(None).unwrap();
     });
     let page = page.expect(422);
     assert!(page.alert().unwrap().contains("changed meanwhile") && page.readable().contains("Be kinder."));
-    look(&stack, &mut scene.watch).await;
+    campus.judged().await;
     drop(held);
     ada.submit(&page, &reveal, &[("terms", "on")]).await.expect(200);
-    look(&stack, &mut scene.watch).await;
-    stack.finish_leaving(&[Left::PerhapsMails, Left::Complaints(&[("claim", "the provider did not do it")])]).await;
+    campus.judged().await;
+    campus.finish().await;
 }
 
 #[tokio::test]
-async fn what_is_no_form_of_ours_has_a_page_that_says_what_to_do() {
-    let stack = stack().await;
-    let scene = Scene::over(&stack).await;
-    let (_, ada) = scene.student("ada@example.edu").await;
-    let form = ada.get("/my").await.form(&scene.path("reveal"));
+async fn a_forged_form_has_a_page_that_says_what_to_do() {
+    let mut campus = class().await;
+    let ada = enrol(&mut campus, "ada").await;
+    let form = ada.get("/my").await.form(&campus.my("reveal"));
     let csrf = form.value("csrf").unwrap();
     let urlencoded = "application/x-www-form-urlencoded";
-    let reveal = scene.path("reveal");
+    let reveal = campus.my("reveal");
     let large = format!("csrf={csrf}&x={}", "x".repeat(3 << 20));
     for (path, kind, body, status) in [
         (&*reveal, urlencoded, format!("csrf={csrf}&epoch=%zz").into_bytes(), 400),
@@ -228,27 +216,26 @@ async fn what_is_no_form_of_ours_has_a_page_that_says_what_to_do() {
         ("/c/x", "multipart/form-data; boundary=x", b"--x--".to_vec(), 415),
     ] {
         let cookie = format!("bursar={}", ada.cookie("bursar").unwrap());
-        let request = aws::http().post(format!("{}{path}", stack.ready.web));
+        let request = aws::http().post(format!("{}{path}", campus.ready.web));
         let answer = request.header("cookie", cookie).header(CONTENT_TYPE, kind).body(body).send().await.unwrap();
         assert_eq!(answer.status(), status, "{path} {kind}");
         assert!(answer.headers()[CONTENT_TYPE].to_str().unwrap().starts_with("text/html"), "{path} {kind}");
         let page = answer.text().await.unwrap();
         assert!(page.contains("role=\"alert\"") && page.contains("Open the page"), "{path} {kind}: {page}");
-        assert!(page.contains(&stack.config.institution), "{page}");
+        assert!(page.contains(&campus.config.institution), "{page}");
     }
-    assert!(stack.provider.as_ref().unwrap().keys().is_empty());
-    stack.finish().await;
+    assert!(campus.provider().keys().is_empty());
+    campus.finish().await;
 }
 
 #[tokio::test]
-async fn every_page_loads_the_script_that_sends_a_form_once() {
-    let stack = stack().await;
-    let scene = Scene::over(&stack).await;
-    let (_, ada) = scene.student("ada@example.edu").await;
-    let shown = scene.press(&ada, "reveal").await.expect(200);
+async fn every_page_sends_a_form_once() {
+    let mut campus = class().await;
+    let ada = enrol(&mut campus, "ada").await;
+    let shown = campus.press(&ada, "reveal").await.expect(200);
     let (admin, code) = (
-        scene.browser(),
-        scene.mailed("admin@example.edu", &bursar_core::domain::values::token::AskToken::generate()).await.1,
+        campus.browser(),
+        mailed(&campus, "admin@example.edu", &bursar_core::domain::values::token::AskToken::generate()).await.1,
     );
     admin.post("/code", &[("address", "admin@example.edu"), ("code", &code.reveal())]).await.expect(303);
     let pages = [ada.get("/").await, ada.get("/c/x").await, ada.get("/my").await, shown, admin.get("/console").await];
@@ -262,5 +249,5 @@ async fn every_page_loads_the_script_that_sends_a_form_once() {
     // A member of the staff without a grant is led to the pages of that role.
     let my = admin.get("/my").await.expect(200);
     assert!(my.body.contains("in the <a href=\"/console\">console</a>") && my.alert().is_none());
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    campus.finish().await;
 }

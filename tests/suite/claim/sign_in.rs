@@ -2,28 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use bursar_core::domain::values::token::{AskToken, LinkToken};
-use bursar_tests::stack::Left;
 use bursar_tests::visitor::Page;
 use futures_util::future::join_all;
 
-use super::{Scene, minutes, stack};
+use super::*;
 
 #[tokio::test]
-async fn a_link_counts_in_the_browser_that_asked_or_with_the_address_and_a_code_with_the_address_anywhere() {
-    let stack = stack().await;
-    let scene = Scene::over(&stack).await;
-    for address in ["ada@example.edu", "bob@example.edu", "cleo@example.edu"] {
-        scene.office.invite(address).await;
-    }
+async fn links_and_codes_sign_in_whom_they_were_mailed_to() {
+    let mut campus = class().await;
+    campus.students(&["ada", "bob", "cleo"]).await;
     let mut refused: Vec<Page> = Vec::new();
 
-    let ada = scene.signed_in("ada@example.edu").await;
+    let ada = follows_link(&campus, "ada@example.edu", "/my").await;
     ada.get("/my").await.expect(200).one("grant");
 
     let asked_by = AskToken::generate();
-    let (link, _) = scene.mailed("bob@example.edu", &asked_by).await;
-    let (link, bob) = (format!("/c/{}", link.reveal()), scene.browser());
+    let (link, _) = mailed(&campus, "bob@example.edu", &asked_by).await;
+    let (link, bob) = (format!("/c/{}", link.reveal()), campus.browser());
     for address in ["", "ada@example.edu", "no address"] {
         refused.push(bob.post(&link, &[("address", address)]).await);
     }
@@ -38,14 +33,14 @@ async fn a_link_counts_in_the_browser_that_asked_or_with_the_address_and_a_code_
     assert_eq!(bob.cookie("bursar"), session, "it is the same session");
     refused.push(bob.post(&link, &[("address", "ada@example.edu")]).await);
     refused.push(ada.post(&link, &[("address", "bob@example.edu")]).await);
-    let bob = scene.browser();
+    let bob = campus.browser();
     refused.push(bob.post(&link, &[("address", "bob@example.edu")]).await);
     for path in [format!("/c/{}", LinkToken::generate().reveal()), "/c/x".to_owned(), "/c/a/b".to_owned()] {
         refused.push(bob.post(&path, &[("address", "bob@example.edu")]).await);
     }
 
-    let (_, code) = scene.mailed("cleo@example.edu", &asked_by).await;
-    let cleo = scene.browser();
+    let (_, code) = mailed(&campus, "cleo@example.edu", &asked_by).await;
+    let cleo = campus.browser();
     for fields in [
         &[("address", "cleo@example.edu"), ("code", "0000-0000-0000")][..],
         &[("address", "cleo@example.edu"), ("code", "x")],
@@ -60,15 +55,15 @@ async fn a_link_counts_in_the_browser_that_asked_or_with_the_address_and_a_code_
     let asked = cleo.post("/link", &[("address", "nobody@example.edu")]).await.expect(202);
     cleo.submit(&asked, "/code", &[("address", "cleo@example.edu"), ("code", &typed)]).await.expect(303);
 
-    let (_, code) = scene.mailed("admin@example.edu", &asked_by).await;
-    let admin = scene.browser();
+    let (_, code) = mailed(&campus, "admin@example.edu", &asked_by).await;
+    let admin = campus.browser();
     let fields = [("address", "admin@example.edu"), ("code", &*code.reveal())];
     let signed_in = admin.post("/code", &fields).await.expect(303);
     assert_eq!(signed_in.location(), Some("/console"));
     let session = admin.cookie("bursar");
     assert_eq!(admin.post("/code", &fields).await.expect(303).location(), Some("/console"));
     assert_eq!(admin.cookie("bursar"), session, "it is the same session");
-    refused.push(scene.browser().post("/code", &fields).await);
+    refused.push(campus.browser().post("/code", &fields).await);
 
     let pages: BTreeSet<(u16, String)> = refused.into_iter().map(|page| (page.status, page.body.clone())).collect();
     assert_eq!(pages.len(), 1, "{pages:#?}");
@@ -80,23 +75,22 @@ async fn a_link_counts_in_the_browser_that_asked_or_with_the_address_and_a_code_
     assert_eq!((out.location(), ada.cookie("bursar")), (Some("/"), None));
     assert_eq!(ada.get("/my").await.expect(303).location(), Some("/"));
     assert_eq!(ada.get("/my/data").await.expect(303).location(), Some("/"));
-    ada.post(&scene.path("reveal"), &[]).await.expect(401);
+    ada.post(&campus.my("reveal"), &[]).await.expect(401);
 
-    stack.clock.advance(minutes(30)).unwrap();
+    campus.minutes(30);
     cleo.get("/my").await.expect(303);
     admin.get("/my").await.expect(200);
-    stack.clock.advance(minutes(450)).unwrap();
+    campus.minutes(450);
     admin.get("/my").await.expect(303);
-    stack.finish().await;
+    campus.finish().await;
 }
 
 #[tokio::test]
 async fn five_wrong_codes_end_the_codes_and_not_the_links() {
-    let stack = stack().await;
-    let scene = Scene::over(&stack).await;
-    scene.office.invite("ada@example.edu").await;
-    let (link, code) = scene.mailed("ada@example.edu", &AskToken::generate()).await;
-    let visitor = scene.browser();
+    let mut campus = class().await;
+    campus.students(&["ada"]).await;
+    let (link, code) = mailed(&campus, "ada@example.edu", &AskToken::generate()).await;
+    let visitor = campus.browser();
     let wrong = [("address", "ada@example.edu"), ("code", "0000-0000-0000")];
     // Wrong codes that arrive at once count one by one.
     for page in join_all((0..5).map(|_| visitor.post("/code", &wrong))).await {
@@ -104,32 +98,30 @@ async fn five_wrong_codes_end_the_codes_and_not_the_links() {
     }
     visitor.post("/code", &[("address", "ada@example.edu"), ("code", &code.reveal())]).await.expect(403);
     visitor.post(&format!("/c/{}", link.reveal()), &[("address", "ada@example.edu")]).await.expect(303);
-    stack.finish().await;
+    campus.finish().await;
 }
 
 #[tokio::test]
 async fn fifty_posts_of_one_link_at_once_sign_in_once() {
-    let stack = stack().await;
-    let scene = Scene::over(&stack).await;
-    scene.office.invite("ada@example.edu").await;
-    let (link, _) = scene.mailed("ada@example.edu", &AskToken::generate()).await;
+    let mut campus = class().await;
+    campus.students(&["ada"]).await;
+    let (link, _) = mailed(&campus, "ada@example.edu", &AskToken::generate()).await;
     let link = format!("/c/{}", link.reveal());
-    let posts = (0..50).map(|_| async { scene.browser().post(&link, &[("address", "ada@example.edu")]).await });
+    let posts = (0..50).map(|_| async { campus.browser().post(&link, &[("address", "ada@example.edu")]).await });
     let mut statuses: Vec<u16> = join_all(posts).await.into_iter().map(|page| page.status).collect();
     statuses.sort_unstable();
     assert_eq!((statuses[0], statuses[1], statuses[49]), (303, 403, 403), "{statuses:?}");
-    stack.finish().await;
+    campus.finish().await;
 }
 
 #[tokio::test]
-async fn a_scanner_that_opens_and_submits_everything_burns_nothing() {
-    let stack = stack().await;
-    let scene = Scene::over(&stack).await;
-    scene.office.invite("ada@example.edu").await;
+async fn a_scanner_uses_no_link_up() {
+    let mut campus = class().await;
+    campus.students(&["ada"]).await;
     let asked_by = AskToken::generate();
-    let (link, _) = scene.mailed("ada@example.edu", &asked_by).await;
-    let (link, scanner) = (format!("/c/{}", link.reveal()), scene.browser());
-    let before = scene.calls();
+    let (link, _) = mailed(&campus, "ada@example.edu", &asked_by).await;
+    let (link, scanner) = (format!("/c/{}", link.reveal()), campus.browser());
+    let before = calls(&campus);
     let mut pages = BTreeSet::new();
     for after in ["", ".", ")", "%23", "%20", "/more", "?utm=1", "%3E%22"] {
         let path = format!("{link}{after}");
@@ -140,27 +132,26 @@ async fn a_scanner_that_opens_and_submits_everything_burns_nothing() {
     }
     pages.insert(scanner.get("/c/anything").await.expect(200).body.clone());
     assert_eq!(pages.len(), 1, "the page is constant");
-    assert_eq!(scene.calls(), before, "opening looks nothing up");
+    assert_eq!(calls(&campus), before, "opening looks nothing up");
 
     let page = scanner.get(&link).await;
     scanner.submit(&page, &link, &[]).await.expect(403);
     scanner.submit(&page, &link, &[("address", "scanner@mail.example")]).await.expect(403);
     scanner.post_from("https://elsewhere.example", &link, &[("address", "ada@example.edu")]).await.expect(403);
-    let ada = scene.browser();
+    let ada = campus.browser();
     ada.set_cookie("bursar-ask", asked_by.reveal());
     // The mail program took the full stop for a part of the link.
     let page = ada.get(&format!("{link}.")).await;
     ada.submit(&page, &page.path, &[]).await.expect(303);
-    stack.finish().await;
+    campus.finish().await;
 }
 
 #[tokio::test]
-async fn who_signs_in_and_who_is_refused_is_on_the_log_without_a_word_of_whom() {
-    let stack = stack().await;
-    let scene = Scene::over(&stack).await;
-    let (_, ada) = scene.student("ada@example.edu").await;
-    let (_, code) = scene.mailed("admin@example.edu", &AskToken::generate()).await;
-    let admin = scene.browser();
+async fn sign_ins_are_logged_without_names() {
+    let mut campus = class().await;
+    let ada = enrol(&mut campus, "ada").await;
+    let (_, code) = mailed(&campus, "admin@example.edu", &AskToken::generate()).await;
+    let admin = campus.browser();
     admin.post("/code", &[("address", "admin@example.edu"), ("code", "0000-0000-0000")]).await.expect(403);
     admin.post("/code", &[("address", "admin@example.edu"), ("code", &code.reveal())]).await.expect(303);
     admin.post(&format!("/c/{}", "A".repeat(43)), &[("address", "ada@example.edu")]).await.expect(403);
@@ -170,7 +161,7 @@ async fn who_signs_in_and_who_is_refused_is_on_the_log_without_a_word_of_whom() 
     ada.get("/console").await.expect(404);
     let csrf = ada.get("/my").await.form("/sign-out").value("csrf").unwrap().to_owned();
     ada.post("/my/another/reveal", &[("csrf", &csrf)]).await.expect(404);
-    let logs = stack.logs.all().into_iter().map(|line| line.text);
+    let logs = campus.logs.all().into_iter().map(|line| line.text);
     let said: Vec<String> =
         logs.filter(|text| text.contains("\"refused\"") || text.contains("\"signed_in\"")).collect();
     for (what, times) in [
@@ -185,22 +176,21 @@ async fn who_signs_in_and_who_is_refused_is_on_the_log_without_a_word_of_whom() 
         assert_eq!(said.iter().filter(|text| text.contains(what)).count(), times, "{what}: {said:#?}");
     }
     assert!(!said.iter().any(|text| text.contains('@') || text.contains("ada") || text.contains("0000")), "{said:#?}");
-    stack.finish().await;
+    campus.finish().await;
 }
 
 #[tokio::test]
-async fn every_session_of_an_address_is_listed_and_ends_at_one_press() {
-    let stack = stack().await;
-    let mut scene = Scene::over(&stack).await;
-    let (_, phone) = scene.student("ada@example.edu").await;
-    let (_, bob) = scene.student("bob@example.edu").await;
-    stack.clock.advance(minutes(2)).unwrap();
-    let desk = scene.signed_in("ada@example.edu").await;
+async fn all_sessions_end_at_one_press() {
+    let mut campus = class().await;
+    let phone = enrol(&mut campus, "ada").await;
+    let bob = enrol(&mut campus, "bob").await;
+    campus.minutes(2);
+    let desk = campus.student("ada@example.edu").await;
     let data: serde_json::Value = serde_json::from_str(&desk.get("/my/data").await.expect(200).body).unwrap();
     let sessions = data["sessions"].as_array().unwrap();
     assert_eq!(sessions.iter().filter(|session| session["is_this"] == true).count(), 1, "{sessions:?}");
     assert_eq!(sessions.len(), 2, "{sessions:?}");
-    scene.watch.check().await;
+    campus.judged().await;
 
     let my = desk.get("/my").await;
     let everywhere = |form: &bursar_local::visitor::Form| form.value("everywhere") == Some("on");
@@ -210,20 +200,19 @@ async fn every_session_of_an_address_is_listed_and_ends_at_one_press() {
         assert_eq!(browser.get("/my").await.expect(303).location(), Some("/"));
     }
     bob.get("/my").await.expect(200);
-    scene.watch.check().await;
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    campus.judged().await;
+    campus.finish().await;
 }
 
 #[tokio::test]
-async fn a_session_with_a_role_lasts_while_it_is_used_and_ends_after_an_hour_of_disuse() {
-    let stack = stack().await;
-    let scene = Scene::over(&stack).await;
-    let admin = scene.signed_in_as("admin@example.edu", "/console").await;
+async fn a_session_with_a_role_ends_after_an_hour_of_disuse() {
+    let campus = class().await;
+    let admin = follows_link(&campus, "admin@example.edu", "/console").await;
     for _ in 0..3 {
-        stack.clock.advance(minutes(59)).unwrap();
+        campus.minutes(59);
         admin.get("/console").await.expect(200);
     }
-    stack.clock.advance(minutes(61)).unwrap();
+    campus.minutes(61);
     assert_eq!(admin.get("/console").await.expect(303).location(), Some("/"));
-    stack.finish().await;
+    campus.finish().await;
 }

@@ -10,7 +10,7 @@ use bursar_core::store::{Account, AccountDay, ForeignKey, OrphanName, Run, SyncS
 use bursar_local::invoke::FunctionName;
 use bursar_tests::office::ProgrammeEdits;
 use bursar_tests::office::{Office, as_sync, soon};
-use bursar_tests::stack::{self, Left, Setup, Stack};
+use bursar_tests::stack::{self, Setup, Stack};
 use bursar_tests::visitor::{Page, Visitor};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
@@ -177,7 +177,7 @@ async fn the_money_is_held_against_what_is_reserved_and_the_residual_stands_day_
     assert!(as_sync(&table, async |sync| sync.note_account_day(&poor).await).await);
     let page = visitor.get(PATH).await;
     assert!(warns(&page, "The balance is $1.00 below what keys may still spend"), "{:?}", page.texts("warning"));
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -320,5 +320,5 @@ async fn a_real_sync_leaves_its_run_and_what_it_read_on_the_page() {
     let listed = format!("{} {} 0 0 $0.00 {balance} {complete}", report["keys_listed"], report["readings_recorded"]);
     assert!(run.contains(&listed), "{listed}: {run}");
     assert!(run.contains(&utc_date(stack.clock.now()).to_string()));
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    stack.finish().await;
 }

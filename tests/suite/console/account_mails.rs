@@ -10,7 +10,6 @@ use bursar_local::invoke::FunctionName;
 use bursar_local::ses::Fault as MailFault;
 use bursar_tests::invariants::RawTable;
 use bursar_tests::office::{Office, soon};
-use bursar_tests::stack::Left;
 use jiff::SignedDuration;
 use serde_json::json;
 
@@ -52,15 +51,7 @@ async fn the_account_tells_of_its_mail_and_what_was_given_up_in_words() {
     assert!(warns(&page, "sending is paused for the whole SES account"));
     assert!(page.body.contains("the oldest for"), "and it waits without using up a try");
     stack.ses.fail_next(MailFault::Fail, 0, None);
-    stack
-        .finish_leaving(&[
-            Left::PerhapsMails,
-            Left::Complaints(&[
-                ("mail", "a mail could not be sent and is given up"),
-                ("mail", "mail waits because of the account of the mail server"),
-            ]),
-        ])
-        .await;
+    stack.finish_faulted().await;
 }
 
 #[tokio::test]
@@ -121,12 +112,7 @@ async fn what_was_given_up_is_sent_again_by_a_press_for_its_cause_whatever_kind_
     assert_eq!(notes.len(), 1, "the second press found nothing");
     assert_eq!(notes[0].what.note.as_deref(), Some("given up: MessageRejected"));
     assert!(admin.get(ACCOUNT).await.texts("dead-letter").is_empty());
-    stack
-        .finish_leaving(&[
-            Left::PerhapsMails,
-            Left::Complaints(&[("mail", "a mail could not be sent and is given up")]),
-        ])
-        .await;
+    stack.finish_faulted().await;
 }
 
 #[tokio::test]

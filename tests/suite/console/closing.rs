@@ -1,6 +1,6 @@
 //! The close-out: its sums add up to the cent, and it says what a pilot showed.
 
-use bursar_tests::stack::{self, Left};
+use bursar_tests::stack::{self};
 use bursar_tests::visitor::Page;
 use jiff::SignedDuration;
 
@@ -67,7 +67,7 @@ async fn a_close_out_adds_up_to_the_cent_by_person_and_by_group_and_says_what_is
     let faye = signed_in(&stack, "faye@example.edu").await;
     let page = faye.get(&format!("{ID}/closeout")).await.expect(200);
     assert!(page.readable().contains("Some keys have not been ended yet."), "{}", page.readable());
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -103,5 +103,5 @@ async fn a_close_out_says_how_many_used_it_what_a_week_cost_and_what_other_stude
         assert!(page.alert().is_some_and(|alert| alert.contains("from 1 to 1,000,000")), "{}", page.readable());
         assert_eq!(page.form(&format!("{ID}/closeout")).value("students"), Some(wrong));
     }
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    stack.finish().await;
 }

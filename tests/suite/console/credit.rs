@@ -5,7 +5,6 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{Account, AccountDay};
 use bursar_tests::office::{Office, as_sync};
-use bursar_tests::stack::Left;
 use jiff::ToSpan;
 
 use super::account::{LOOKED, PATH, admin, at, at_noon, day, good, set_state, warns};
@@ -55,5 +54,5 @@ async fn the_page_says_what_to_buy_by_when_and_why() {
     let page = visitor.get(PATH).await;
     assert_eq!(page.attributes("credit-to-buy", "data-buy-by"), ["2026-11-16"]);
     assert!(warns(&page, "Buy $200 of credit now"), "{:?}", page.texts("warning"));
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    stack.finish().await;
 }

@@ -8,7 +8,7 @@ use bursar_local::invoke::FunctionName;
 use bursar_local::provider::{KeySnapshot, MadeKey, Nano};
 use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::office::{Office, soon};
-use bursar_tests::stack::{Left, Stack};
+use bursar_tests::stack::Stack;
 use bursar_tests::visitor::{Page, Visitor};
 use jiff::SignedDuration;
 use serde_json::json;
@@ -18,13 +18,6 @@ use super::{signed_in, watch};
 
 const HOSTILE: &str = "<script>alert('labs')</script>\"><b";
 const DEPUTY: &str = "deputy@example.edu";
-/// What the console says in its log when the provider did not confirm an act.
-const NOT_CONFIRMED: &[(&str, &str)] = &[
-    ("console", "an act on a foreign key was not confirmed"),
-    ("console", "the provider did not do it"),
-    ("console", "the instance is thrown away"),
-];
-
 fn path(hash: &str) -> String {
     format!("/console/account/keys/{hash}")
 }
@@ -123,7 +116,7 @@ async fn an_admin_disables_and_limits_a_key_by_its_name_once_on_record_and_sees_
     assert_eq!(press(&visitor, &other, &[("act", "disable"), ("name", "not this one")]).await.status, 303);
     assert!(key(&stack, &other).disabled);
     assert_eq!(watch.check().await.account_entries.len(), 6, "it is an act of its own");
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -179,7 +172,7 @@ async fn what_is_wrong_in_the_form_is_said_beside_it_and_other_keys_are_not_touc
     assert!(refused.body.contains("which is “lab-keys” at the provider now"));
     assert!(watch.check().await.account_entries.is_empty());
     assert_eq!(count_of(&stack, "PATCH"), 0, "nothing was asked of the provider");
-    stack.finish_leaving(&[Left::PerhapsMails, Left::PerhapsComplaints(NOT_CONFIRMED)]).await;
+    stack.finish_faulted().await;
 }
 
 #[tokio::test]
@@ -245,7 +238,7 @@ async fn what_the_provider_refuses_or_does_not_answer_is_told_and_the_record_out
     assert_eq!(press(&visitor, &labs, &[("act", "limit"), ("limit_usd", "5"), ("name", "labs")]).await.status, 303);
     assert_eq!(state().await, Some(ForeignActState::Confirmed));
     assert_eq!(begun(&watch.check().await.account_entries), 4);
-    stack.finish_leaving(&[Left::PerhapsMails, Left::PerhapsComplaints(NOT_CONFIRMED)]).await;
+    stack.finish_faulted().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -274,5 +267,5 @@ async fn of_two_presses_at_once_equal_ones_do_one_thing_and_another_change_waits
     assert_eq!(press(&other, &labs, &limit).await.status, 303, "it is over");
     assert_eq!(key(&stack, &labs).limit, Some(Nano::usd(1)));
     watch.check().await;
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    stack.finish().await;
 }

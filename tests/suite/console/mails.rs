@@ -10,7 +10,7 @@ use bursar_local::settle::LIMIT;
 use bursar_tests::aws;
 use bursar_tests::invariants::Watch;
 use bursar_tests::office::{Office, as_sync, reading, soon};
-use bursar_tests::stack::{self, Left, Setup, Stack};
+use bursar_tests::stack::{self, Setup, Stack};
 use bursar_tests::visitor::{Page, Visitor};
 use jiff::SignedDuration;
 use serde_json::json;
@@ -109,7 +109,7 @@ async fn a_student_whose_mail_comes_back_is_named_and_tried_once_by_hand() {
     let page = admin.get(&at).await;
     assert_eq!(admin.submit(&page, &format!("{at}/resend"), &[]).await.status, 303);
     seen.check().await;
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -161,12 +161,7 @@ async fn who_does_not_want_mail_is_told_apart_from_whom_mail_does_not_reach() {
             "Since 2026-11-20 11:00 this address gets links to sign in and notices of its own key, and no other mail: the recipient, or a machine on their behalf, marked a mail as unwanted. If they tell you that they want mail, the press below sends the roster mail and lets all other mail go there again."
         ]
     );
-    stack
-        .finish_leaving(&[
-            Left::PerhapsMails,
-            Left::Complaints(&[("mail", "so much mail came back that no more of its kind is sent")]),
-        ])
-        .await;
+    stack.finish_faulted().await;
 }
 
 /// Spending above 80 per cent of the pot, and the alerts that this queues.
@@ -227,7 +222,7 @@ async fn assistants_that_faculty_add_hear_of_alerts_too() {
         303
     );
     assert!(admin.get(ALERTS).await.body.contains("fay@example.edu hears at 50 %"));
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -317,5 +312,5 @@ async fn an_alert_shows_what_became_of_each_mail_and_is_sent_again_by_a_press_on
     assert_eq!(admin.submit(&overview, ID, &[("pot_usd", "8000")]).await.status, 303);
     assert!(!admin.get(ALERTS).await.forms().iter().any(|form| form.action == ALERTS), "it is of another pot");
     assert_eq!(post(&admin, &lost).await, 409);
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    stack.finish().await;
 }

@@ -12,7 +12,7 @@ use bursar_core::store::Author;
 use bursar_tests::invariants::RawTable;
 use bursar_tests::office::ProgrammeEdits;
 use bursar_tests::office::{Office, soon};
-use bursar_tests::stack::{self, Left, Stack};
+use bursar_tests::stack::{self, Stack};
 use jiff::{Timestamp, ToSpan};
 
 use super::spans::{looked, summed_up, used};
@@ -82,7 +82,7 @@ async fn the_overview_says_when_the_pot_is_empty_and_warns_if_that_is_before_the
 
     summed_up(&office, cents(now, &[400; 30]), &[], now).await;
     assert_eq!(said().await, (None, vec!["The budget is used up.".to_owned()]));
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    stack.finish_unjudged().await;
 }
 
 #[tokio::test]
@@ -112,7 +112,7 @@ async fn who_stands_out_is_named_to_faculty_and_counted_for_assistants() {
     let text = counted.text("stands-out").unwrap();
     assert!(text.starts_with("One student used far more") && !counted.body.contains("bob@"), "{text}");
     assert!(counted.body.contains(&format!("{ID}/grants?window=7d")) && !counted.body.contains(&link));
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -152,5 +152,5 @@ async fn the_overview_warns_each_by_what_they_can_do_when_no_further_key_fits_in
     let what = AuditDetail::new(Act::Edited);
     office.table.save_settings(&office.programme, settings, programme.version, what, by).await.unwrap();
     assert_eq!(admin.get(ID).await.texts("warning"), Vec::<String>::new());
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    stack.finish().await;
 }

@@ -10,7 +10,7 @@ use bursar_core::domain::values::window::Window;
 use bursar_core::store::{SyncState, Table, Totals, Undeliverable, UnreachableReason};
 use bursar_local::invoke::FunctionName;
 use bursar_tests::office::{Office, as_sync, soon};
-use bursar_tests::stack::{self, Left};
+use bursar_tests::stack::{self};
 use bursar_tests::visitor::Visitor;
 use jiff::SignedDuration;
 use serde_json::json;
@@ -202,7 +202,7 @@ async fn an_edit_changes_what_it_carries_and_a_stale_one_shows_both_values() {
     );
     assert_eq!(taken.form(ID).value("reset"), Some("weekly"), "what was typed stays");
     // Mails about the keys are covered elsewhere.
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -246,7 +246,7 @@ async fn the_overview_draws_what_was_spent_and_warns_of_what_needs_a_person() {
     assert!(overview.body.contains("<polyline") && overview.body.contains("$36.00"), "the second day's");
     assert!(!overview.body.contains("style="), "no page has a style of its own");
     // Mails about the keys are covered elsewhere.
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    stack.finish_unjudged().await;
 }
 
 #[tokio::test]
@@ -283,7 +283,7 @@ async fn alerts_are_listed_with_whom_they_told_and_what_became_of_the_mail() {
         Undeliverable { address: lost.matched().clone(), why: UnreachableReason::Bounced, at: stack.clock.now() };
     office.table.end_mail_to(&[mark], stack.clock.now(), soon()).await.unwrap();
     assert!(admin.get(ID).await.texts("warning").iter().any(|text| text.contains("lost@example.edu")));
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    stack.finish_unjudged().await;
 }
 
 #[tokio::test]

@@ -5,7 +5,6 @@ use bursar_core::store::{HeldBack, SyncState, Table};
 use bursar_local::invoke::FunctionName;
 use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::office::soon;
-use bursar_tests::stack::Left;
 use jiff::{SignedDuration, Timestamp};
 
 use super::account::{LOOKED, PATH, RELEASE, admin, at, at_noon, good, set_state, warns};
@@ -89,5 +88,5 @@ async fn whatever_becomes_of_its_write_a_release_takes_effect_once_with_one_entr
         let seen = watch.check().await;
         assert_eq!(seen.account_entries.iter().filter(|entry| entry.what.from == told).count(), 1, "{verdict}");
     }
-    stack.finish_leaving(&[Left::Complaints(&[("console", "the instance is thrown away")])]).await;
+    stack.finish_faulted().await;
 }

@@ -7,7 +7,7 @@ use bursar_local::inbox::Contents;
 use bursar_local::invoke::FunctionName;
 use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::invariants::{Snapshot, Watch};
-use bursar_tests::stack::{self, Left, Stack};
+use bursar_tests::stack::{self, Stack};
 use bursar_tests::visitor::Visitor;
 use jiff::SignedDuration;
 
@@ -158,7 +158,7 @@ async fn every_setting_of_the_admins_is_asked_for_and_none_is_changed_by_that() 
     let seen = watch.check().await;
     let audit: String = seen.entries.iter().map(|entry| format!("{:?}", entry.what)).collect();
     assert!(!audit.contains("stu@example.edu") && audit.contains("faculty"), "people are named by no entry");
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -195,12 +195,6 @@ async fn whatever_becomes_of_the_writes_the_rest_is_saved_once_and_the_admins_ar
         let seen = watch.check().await;
         assert_eq!((asked(seen), entries(seen, Act::Asked), entries(seen, Act::Edited)), (1, 1, 1), "{what}");
         assert_eq!(faye.get(ID).await.form(ID).value("contact"), Some("room 101"), "{what}");
-        let left: &[Left<'_>] = match verdict {
-            Fault::KillBefore | Fault::KillAfter => {
-                &[Left::PerhapsMails, Left::Complaints(&[("console", "the instance is thrown away")])]
-            }
-            _ => &[Left::PerhapsMails],
-        };
-        stack.finish_leaving(left).await;
+        stack.finish_faulted().await;
     }
 }

@@ -10,7 +10,7 @@ use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::invariants::RawTable;
 use bursar_tests::office::ProgrammeEdits;
 use bursar_tests::office::{Office, soon};
-use bursar_tests::stack::{self, Left, Stack};
+use bursar_tests::stack::{self, Stack};
 use bursar_tests::visitor::{Page, Visitor};
 use jiff::SignedDuration;
 use serde_json::json;
@@ -146,7 +146,7 @@ async fn an_import_that_was_cut_off_is_gone_on_with_and_nothing_is_doubled() {
     assert_eq!(people(&stack).await.len(), 301);
     watch.check().await;
     // Roster mails leave over some minutes.
-    stack.finish_leaving(&[Left::PerhapsMails, Left::Complaints(&[("console", "the instance is thrown away")])]).await;
+    stack.finish_faulted().await;
 }
 
 #[tokio::test]
@@ -174,7 +174,7 @@ async fn replacing_a_roster_drops_whom_it_does_not_name_when_the_number_is_confi
     assert_eq!(grants.attributes("grant", "data-email").len(), 2);
     watch.check().await;
     // Mails about the keys are covered elsewhere.
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -263,7 +263,7 @@ async fn who_was_dropped_and_is_named_again_by_a_file_or_the_form_returns() {
     }
     assert!(none_owed().await);
     assert_eq!(people(&stack).await.len(), 5);
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -305,7 +305,7 @@ async fn nobody_returns_for_whom_the_pot_has_no_room_by_then() {
     assert_eq!(admin.submit(&shown, APPLY, &[]).await.status, 303);
     assert!(grant_of(&office, "ada").await.holds.dropped.is_none());
     watch.check().await;
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    stack.finish().await;
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{SyncState, Totals};
 use bursar_tests::office::{Office, as_sync, reading, soon};
-use bursar_tests::stack::{self, Left, Stack};
+use bursar_tests::stack::{self, Stack};
 use bursar_tests::visitor::{Page, Visitor};
 use jiff::{Timestamp, ToSpan};
 
@@ -113,7 +113,7 @@ async fn spending_follows_the_span_that_is_asked_for_on_the_overview_by_group_an
         page.readable()
             .contains("1 day 7 days 30 days this window the term in all $3.00 $7.00 $12.00 $12.00 $0.00 $12.00")
     );
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    stack.finish_unjudged().await;
 }
 
 #[tokio::test]
@@ -150,5 +150,5 @@ async fn a_sum_that_is_not_known_is_never_nothing_and_one_that_is_estimated_says
     assert_eq!(admin.get(&format!("{ID}?window=7d")).await.text("spent").as_deref(), Some("$20.00"));
     let page = admin.get(&format!("{GRANTS}/{ada}")).await.readable();
     assert!(page.contains("about $18.00 $20.00") && page.contains("Where it says about, a night was missed"), "{page}");
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    stack.finish().await;
 }

@@ -4,8 +4,6 @@
 use bursar_core::domain::programme::Weekday;
 use bursar_core::store::{Author, CloseOutcome};
 use bursar_tests::faults::{Fault, Matcher};
-use bursar_tests::seeds::sample;
-use bursar_tests::stack::Left;
 
 use super::*;
 
@@ -170,79 +168,5 @@ async fn more_people_than_fit_one_transaction_are_each_told_once() {
     assert!(monday.run("watch").await.is_err());
     monday.run("watch").await.unwrap();
     assert_eq!(monday.owed(Some(&maths)).await.len(), 2 * 152);
-    monday.stack.finish_leaving(&[Left::Complaints(&[("threshold-alerts", "the instance is thrown away")])]).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_becomes_of_a_call_each_has_one_digest_in_the_end() {
-    let calls = {
-        let monday = Monday::early().await;
-        rich(&monday, "maths").await;
-        monday.advance(1);
-        let before = monday.stack.gate.calls().len();
-        monday.run("digest").await.unwrap();
-        let calls: Vec<_> = monday.stack.gate.calls().into_iter().skip(before).map(|recorded| recorded.call).collect();
-        monday.stack.finish().await;
-        calls
-    };
-    let mut cases = Vec::new();
-    for call in &calls {
-        for verdict in Fault::all_of(&call.name) {
-            // A read has no effect that could be in doubt, and the sixteen queries of a walk are alike.
-            let of_reads = [Fault::KillBefore, Fault::Status(500)].contains(&verdict);
-            let is_first = &*call.name.operation != "Query" || call.nth_of_instance < 3;
-            if call.name.has_effect() || (of_reads && is_first) {
-                cases.push((call.name.to_string(), call.nth_of_instance, verdict));
-            }
-        }
-    }
-    assert!(cases.len() > 40, "{}", cases.len());
-    const LANES: usize = 2;
-    let cases = sample(cases, 8);
-    let lanes = cases.chunks(cases.len().div_ceil(LANES)).map(|cases| tokio::spawn(faulted(cases.to_vec())));
-    for lane in lanes.collect::<Vec<_>>() {
-        lane.await.unwrap();
-    }
-}
-
-/// A programme of many years with one student who spent something.
-async fn rich(monday: &Monday, name: &str) -> ProgrammeId {
-    let years = |settings: &mut Settings| {
-        settings.term = Term::new(date(2026, 10, 12), date(2036, 2, 6), "UTC").unwrap();
-    };
-    let programme = monday.programme(name, years).await;
-    let ada = monday.student(&programme, &format!("Ada {name}"), None).await;
-    monday.claim(&programme, &ada).await;
-    let used = monday.used(&programme, &ada, &[(1, 300)]).await;
-    monday.summed_up(&programme, &[(None, &used)]).await;
-    // The ids of the recipients are already assigned.
-    let settings = monday.table.programme(&programme).await.unwrap().unwrap().settings;
-    monday.table.people_of(&[settings.faculty, settings.assistants].concat(), soon()).await.unwrap();
-    programme
-}
-
-/// Each fault has a week of its own.
-async fn faulted(cases: Vec<(String, u64, Fault)>) {
-    let mut monday = Monday::early().await;
-    monday.advance(1);
-    for (week, (name, nth, verdict)) in cases.into_iter().enumerate() {
-        let maths = rich(&monday, &format!("maths-{week}")).await;
-        monday.stack.gate.at(Matcher::call(&name).of(FunctionName::ThresholdAlerts).nth(nth), verdict);
-        let first = monday.run("digest").await;
-        let what = format!("{verdict} at {name} {nth}: {first:?}");
-        monday.stack.faults_met(&what);
-        monday.run("watch").await.unwrap();
-        assert_eq!(monday.owed(Some(&maths)).await, STAFF, "{what}");
-        assert_eq!(monday.owed(None).await.len(), week + 1, "{what}");
-        monday.edit(&maths, |settings| settings.digest = None).await;
-        monday.advance(7 * 24);
-    }
-    monday
-        .stack
-        .finish_leaving(&[Left::PerhapsComplaints(&[
-            ("threshold-alerts", "the instance is thrown away"),
-            ("threshold-alerts", "the invocation failed"),
-            ("threshold-alerts", "there is no digest yet; the next look makes it"),
-        ])])
-        .await;
+    monday.stack.finish_faulted().await;
 }

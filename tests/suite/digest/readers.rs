@@ -5,7 +5,6 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::grant::HoldKind;
 use bursar_core::store::{Account, AccountDay, ForeignKey, MailState, Undeliverable, UnreachableReason, keys};
 use bursar_tests::office::as_sync;
-use bursar_tests::stack::Left;
 
 use super::*;
 use crate::mail::footers::without_footer;
@@ -297,7 +296,7 @@ async fn who_cannot_be_reached_or_is_gone_or_has_no_role_any_more_keeps_nobody_e
     delete.key("pk", AttributeValue::S(key.pk)).key("sk", AttributeValue::S(key.sk)).send().await.unwrap();
     let to: Vec<String> = monday.mails_to().await;
     assert_eq!(to, ["admin@example.edu", "ben@maths.edu", "tom@maths.edu"]);
-    monday.stack.finish_leaving(&[Left::Complaints(&[("mail", "a mail could not be sent and is given up")])]).await;
+    monday.stack.finish_faulted().await;
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use bursar_core::store::items::Item;
 use bursar_core::store::{OutboxRow, QueuedMail, RateCount, Undeliverable, UnreachableReason, keys};
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::Quota;
-use bursar_tests::stack::{Left, Setup};
+use bursar_tests::stack::Setup;
 use futures_util::future::join_all;
 use jiff::SignedDuration;
 use serde_json::json;
@@ -93,7 +93,7 @@ async fn links_have_half_of_the_days_quota_and_the_last_fifth_of_it_is_for_peopl
     assert_eq!(links(&mut office, &staff).await, 0);
     let said: Vec<String> = office.stack.logs.all().into_iter().map(|line| line.text).collect();
     assert_eq!(said.iter().filter(|text| text.contains("\"links_used_up\":true")).count(), 1 + 4, "{said:#?}");
-    office.finish_leaving(&[Left::Complaints(&[("mail", "as many links were sent as the day's quota allows")])]).await;
+    office.finish().await;
 }
 
 #[tokio::test]
@@ -109,7 +109,7 @@ async fn of_the_last_tenth_of_a_day_students_get_no_link() {
     }
     office.settle().await;
     assert_eq!(office.the_mail().to, "Frida.Faculty@example.edu");
-    office.finish_leaving(&[Left::Complaints(&[("mail", "as many links were sent as the day's quota allows")])]).await;
+    office.finish().await;
 }
 
 #[tokio::test]
@@ -126,7 +126,7 @@ async fn an_address_whose_items_cannot_be_read_stands_in_nobodys_way() {
     office.stack.pump.drained().await.unwrap();
     assert_eq!(office.the_mail().to, "ada@example.edu");
     assert!(office.stack.pump.dead_letters().all().unwrap().is_empty());
-    office.finish_leaving(&[Left::Complaints(&[("mail", "an ask is about an item that cannot be read")])]).await;
+    office.finish_unjudged().await;
 }
 
 #[tokio::test]

@@ -11,7 +11,6 @@ use bursar_core::store::{BulkStop, MailState, OutboxRow, QueuedMail, Resend};
 use bursar_local::invoke::FunctionName;
 use bursar_tests::aws;
 use bursar_tests::faults::{Fault, Matcher};
-use bursar_tests::stack::Left;
 use ulid::Ulid;
 
 use super::{PostOffice, soon};
@@ -61,9 +60,7 @@ async fn roster_mail_stops_when_the_tenth_of_a_hundred_comes_back_and_other_mail
     let waits = [&ada, &bob].map(|grant| office.table.mails_of(&office.programme, grant));
     let waits = futures_util::future::try_join_all(waits).await.unwrap().concat();
     assert_eq!(waits.iter().filter(|row| matches!(row.state, MailState::Waiting { .. })).count(), 1);
-    office
-        .finish_leaving(&[Left::Complaints(&[("mail", "so much mail came back that no more of its kind is sent")])])
-        .await;
+    office.finish_unjudged().await;
 }
 
 #[tokio::test]
@@ -90,9 +87,7 @@ async fn a_kind_of_which_nothing_came_back_and_what_is_asked_for_by_hand_go_on_w
     let waiting = office.table.waiting().await.unwrap();
     let waiting: Vec<_> = waiting.into_iter().filter(|of| of.mails > 0).map(|of| (of.class, of.mails)).collect();
     assert_eq!(waiting, [(MailClass::Roster, 1)]);
-    office
-        .finish_leaving(&[Left::Complaints(&[("mail", "so much mail came back that no more of its kind is sent")])])
-        .await;
+    office.finish_unjudged().await;
 }
 
 #[tokio::test]
@@ -108,9 +103,7 @@ async fn what_is_stopped_goes_on_the_next_day() {
     }
     office.stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
     assert_eq!(office.the_mail().contents.subject, "CS pilot: your LLM credit");
-    office
-        .finish_leaving(&[Left::Complaints(&[("mail", "so much mail came back that no more of its kind is sent")])])
-        .await;
+    office.finish_unjudged().await;
 }
 
 #[tokio::test]
@@ -132,16 +125,11 @@ async fn whoever_dies_between_telling_and_stopping_is_followed_by_one_who_does_b
                 office.stack.schedules.advance(jiff::SignedDuration::from_mins(minutes)).await.unwrap();
                 office.stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
             }
-            assert!(office.stop_of().await.is_some(), "{call} {verdict}");
+            assert!(office.stop_of().await.is_some(), "{call} {verdict:?}");
             let mails = office.unread();
-            assert_eq!(mails.len(), 1, "{call} {verdict}");
+            assert_eq!(mails.len(), 1, "{call} {verdict:?}");
             assert_eq!(mails[0].contents.kind.as_deref(), Some("account"));
-            office
-                .finish_leaving(&[Left::Complaints(&[
-                    ("mail", "so much mail came back that no more of its kind is sent"),
-                    ("mail", "the instance is thrown away"),
-                ])])
-                .await;
+            office.finish_unjudged().await;
         }
     }
 }

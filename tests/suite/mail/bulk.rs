@@ -10,7 +10,6 @@ use bursar_local::inbox::Contents;
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::{Fault as MailFault, Quota};
 use bursar_tests::faults::Matcher;
-use bursar_tests::stack::Left;
 use jiff::SignedDuration;
 use serde_json::json;
 
@@ -102,9 +101,7 @@ async fn a_server_that_takes_no_mail_uses_up_no_tries() {
     office.stack.schedules.advance(SignedDuration::from_mins(20)).await.unwrap();
     office.stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
     assert_eq!(office.unread().len(), 61, "an admin was told that it was disabled");
-    office
-        .finish_leaving(&[Left::Complaints(&[("mail", "mail waits because of the account of the mail server")])])
-        .await;
+    office.finish_faulted().await;
 }
 
 #[tokio::test]

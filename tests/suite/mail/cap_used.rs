@@ -8,13 +8,8 @@ use bursar_core::domain::values::id::{GrantId, PersonId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::{Reset, utc_date};
 use bursar_core::store::{QueuedMail, Undeliverable, UnreachableReason};
-use bursar_local::invoke::FunctionName;
 use bursar_local::ses::Fault as MailFault;
-use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::office::reading;
-use bursar_tests::seeds::{LONG, sample};
-use bursar_tests::stack::Left;
-use serde_json::json;
 
 use super::words::{html_says, redacted};
 use super::{Got, PostOffice, address, soon, word};
@@ -238,50 +233,6 @@ async fn a_cap_that_was_changed_before_the_mail_left_is_told_too() {
 }
 
 #[tokio::test]
-async fn whatever_becomes_of_a_call_of_its_sending_a_student_is_told_and_twice_only_where_an_answer_was_lost() {
-    let calls = {
-        let (mut office, _) = PostOffice::using(Reset::None, 17_000_000).await;
-        let before = office.stack.gate.calls().len();
-        office.drain().await;
-        let calls = office.stack.gate.calls().into_iter().skip(before).map(|recorded| recorded.call);
-        let calls: Vec<_> = calls.filter(|call| call.function == FunctionName::Mail).collect();
-        office.the_mail();
-        office.finish().await;
-        calls
-    };
-    let sent = calls.iter().position(|call| &*call.name.operation == "SendRawEmail").unwrap();
-    let mut twice = 0;
-    let cases = calls.iter().enumerate().flat_map(|(number, call)| {
-        let verdicts = [Fault::KillBefore, Fault::KillAfter].into_iter();
-        let verdicts = verdicts.filter(|verdict| *verdict == Fault::KillBefore || call.name.has_effect());
-        verdicts.map(move |verdict| (number, call, verdict))
-    });
-    for (number, call, verdict) in sample(cases, 4) {
-        let (mut office, _) = PostOffice::using(Reset::None, 17_000_000).await;
-        let what = format!("{verdict} at {} {}", call.name, call.nth_of_instance);
-        // The gate counts calls from here on.
-        let nth = 1 + calls.iter().take(number).filter(|one| one.name == call.name).count() as u64;
-        let matcher = Matcher::call(&call.name.to_string()).of(FunctionName::Mail).nth(nth);
-        office.stack.gate.at(matcher, verdict);
-        let died = office.stack.invoke.invoke(FunctionName::Mail, json!({"task": "drain"})).await;
-        assert!(died.is_err(), "{what}: {died:?}");
-        // A function that dies between the mail server's answer and the record causes a second mail once the
-        // lease has expired.
-        let is_lost =
-            (number == sent && verdict == Fault::KillAfter) || (number == sent + 1 && verdict == Fault::KillBefore);
-        if is_lost {
-            office.watch.lost_a_mail();
-        }
-        office.pass(3).await;
-        let mails = office.unread().len();
-        assert_eq!((mails, office.of_caps()), (1 + usize::from(is_lost), vec!["sent"]), "{what}");
-        twice += mails - 1;
-        office.finish_leaving(&[Left::Complaints(&[("mail", "the instance is thrown away")])]).await;
-    }
-    assert!(twice == 2 || !LONG, "{twice}");
-}
-
-#[tokio::test]
 async fn a_mail_about_a_cap_that_is_never_taken_is_a_dead_letter_that_reaches_an_admin() {
     let (mut office, _) = PostOffice::using(Reset::None, 17_000_000).await;
     office.stack.ses.fail_next(MailFault::Reject, 1, Some("ada@example.edu"));
@@ -289,5 +240,5 @@ async fn a_mail_about_a_cap_that_is_never_taken_is_a_dead_letter_that_reaches_an
     let mail = office.the_mail();
     assert_eq!((mail.contents.kind.as_deref(), mail.to.as_str()), (Some("account"), "admin@example.edu"));
     assert_eq!(office.of_caps(), ["failed"]);
-    office.finish_leaving(&[Left::Complaints(&[("mail", "a mail could not be sent and is given up")])]).await;
+    office.finish_faulted().await;
 }

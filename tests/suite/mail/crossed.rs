@@ -9,13 +9,8 @@ use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::Totals;
-use bursar_local::invoke::FunctionName;
-use bursar_tests::faults::{Call, Fault, Matcher};
 use bursar_tests::office::{as_sync, reading};
-use bursar_tests::seeds::{LONG, sample};
-use bursar_tests::stack::Left;
 use jiff::SignedDuration;
-use serde_json::json;
 
 use super::{PostOffice, address, soon};
 
@@ -72,51 +67,4 @@ async fn from_forty_to_a_hundred_and_twenty_per_cent_in_one_night_is_one_mail_ea
         assert_eq!(office.alerts(), expected, "at {dollars}");
     }
     office.finish().await;
-}
-
-#[tokio::test]
-async fn whatever_kills_the_sending_of_alerts_each_recipient_gets_theirs_and_twice_only_where_an_answer_was_lost() {
-    let owing = async || {
-        let (mut office, ada) = PostOffice::with_two_in_charge().await;
-        office.stack.pump.stop().await;
-        office.summed_up(&ada, 3_320).await;
-        office.stack.invoke.invoke(FunctionName::ThresholdAlerts, json!({"task": "watch"})).await.unwrap();
-        office
-    };
-    let drain =
-        async |office: &PostOffice| office.stack.invoke.invoke(FunctionName::Mail, json!({"task": "drain"})).await;
-    let calls: Vec<Call> = {
-        let office = owing().await;
-        let before = office.stack.gate.calls().len();
-        drain(&office).await.unwrap();
-        let made = office.stack.gate.calls().into_iter().skip(before).map(|recorded| recorded.call);
-        let calls = made.filter(|call| call.function == FunctionName::Mail).collect();
-        office.finish_leaving(&[Left::PerhapsMails]).await;
-        calls
-    };
-    let cases = calls.iter().enumerate().flat_map(|(number, call)| {
-        let verdicts = [Fault::KillBefore, Fault::KillAfter].into_iter();
-        let verdicts = verdicts.filter(|verdict| *verdict == Fault::KillBefore || call.name.has_effect());
-        verdicts.map(move |verdict| (number, call, verdict))
-    });
-    let mut twice = 0;
-    for (number, call, verdict) in sample(cases, 4) {
-        let office = owing().await;
-        // The gate counts calls from here on.
-        let earlier = calls.iter().take(number).filter(|one| one.name == call.name).count() as u64;
-        let matcher = Matcher::call(&call.name.to_string()).of(FunctionName::Mail);
-        office.stack.gate.at(matcher.nth(1 + earlier), verdict);
-        let killed = drain(&office).await;
-        assert!(killed.is_err(), "{verdict} at {call:?}: {killed:?}");
-        office.stack.clock.advance(SignedDuration::from_mins(3)).unwrap();
-        drain(&office).await.unwrap();
-        let alerts = office.alerts();
-        let mut once = alerts.clone();
-        once.dedup();
-        assert_eq!(once, to_both(83), "{verdict} at {call:?}");
-        twice += alerts.len() - once.len();
-        office.finish_leaving(&[Left::Complaints(&[("mail", "the instance is thrown away")])]).await;
-    }
-    // For each of two mails: after the server accepted it, and before that was recorded.
-    assert!(calls.len() > 12 && (twice == 4 || !LONG), "{} calls, {twice}", calls.len());
 }

@@ -5,7 +5,6 @@ use bursar_local::invoke::FunctionName;
 use bursar_local::ses::Fault as MailFault;
 use bursar_local::settle::LIMIT;
 use bursar_tests::faults::{Fault, Matcher};
-use bursar_tests::stack::Left;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -59,7 +58,7 @@ async fn a_mail_that_is_refused_for_good_is_a_dead_letter_and_the_next_one_goes(
         "a batch that comes again sends nothing that was given up"
     );
     office.pass(60).await;
-    office.finish_leaving(&[Left::Complaints(&[("mail", "a mail could not be sent and is given up")])]).await;
+    office.finish_faulted().await;
 }
 
 #[tokio::test]
@@ -87,12 +86,7 @@ async fn whoever_dies_while_a_mail_is_given_up_is_followed_by_one_who_tells_it_o
             let told = office.unread().into_iter().filter(|mail| mail.contents.kind.as_deref() == Some("account"));
             assert_eq!((told.count(), office.states().len()), (1, 2), "{verdict:?} {nth}");
             assert!(office.states().contains(&"failed"), "{verdict:?} {nth}: {:?}", office.states());
-            office
-                .finish_leaving(&[Left::Complaints(&[
-                    ("mail", "a mail could not be sent and is given up"),
-                    ("mail", "the instance is thrown away"),
-                ])])
-                .await;
+            office.finish_faulted().await;
         }
     }
 }
@@ -114,7 +108,7 @@ async fn a_mail_that_is_never_taken_is_given_up_after_some_tries() {
     subjects.sort();
     // The mail waited for more than six hours before it was given up, which is an alarm of its own.
     assert_eq!(subjects, ["1 mail waits and is not sent", "A mail did not arrive: the roster mail of CS pilot"]);
-    office.finish_leaving(&[Left::Complaints(&[("mail", "a mail could not be sent and is given up")])]).await;
+    office.finish_faulted().await;
 }
 
 #[tokio::test]
@@ -128,7 +122,7 @@ async fn when_the_answer_is_lost_the_mail_is_sent_again_and_then_no_more() {
     office.pass(2).await;
     office.pass(60).await;
     assert_eq!((office.unread().len(), office.states()), (2, vec!["sent"]));
-    office.finish().await;
+    office.finish_unjudged().await;
 }
 
 #[tokio::test]
@@ -144,7 +138,7 @@ async fn when_the_function_dies_another_sends_after_the_lease() {
         assert_eq!(office.states(), ["sending"], "{verdict:?}");
         office.pass(2).await;
         assert_eq!((office.unread().len(), office.states()), (mails, vec!["sent"]), "{verdict:?}");
-        office.finish_leaving(&[Left::Complaints(&[("mail", "the instance is thrown away")])]).await;
+        office.finish_faulted().await;
     }
 }
 
@@ -172,7 +166,7 @@ async fn when_what_is_owed_cannot_be_read_the_row_is_free_for_the_next_at_once()
     office.settle().await;
     office.the_mail();
     assert_eq!(office.states(), ["sent"]);
-    office.finish_leaving(&[Left::Complaints(&[("mail", "the invocation failed")])]).await;
+    office.finish_faulted().await;
 }
 
 #[tokio::test]
@@ -185,5 +179,5 @@ async fn when_the_record_of_a_sent_mail_fails_it_is_sent_again_after_the_lease()
     office.settle().await;
     office.pass(2).await;
     assert_eq!((office.unread().len(), office.states()), (2, vec!["sent"]));
-    office.finish_leaving(&[Left::Complaints(&[("mail", "the instance is thrown away")])]).await;
+    office.finish_faulted().await;
 }

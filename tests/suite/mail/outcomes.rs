@@ -7,7 +7,6 @@ use bursar_core::store::{BulkStop, MailState, Resend, Undeliverable, Unreachable
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::seeds::{LONG, sized};
-use bursar_tests::stack::Left;
 use jiff::SignedDuration;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -146,7 +145,7 @@ async fn what_is_no_report_on_a_mail_of_ours_changes_nothing() {
     office.watch.check().await;
     assert_eq!(office.states(), ["sent"]);
     assert_eq!(office.mark_of("ada@example.edu").await, None);
-    office.finish_leaving(&[Left::Complaints(&[("mail", "a notification is none that SES sends of a mail")])]).await;
+    office.finish().await;
 }
 
 #[tokio::test]
@@ -315,9 +314,7 @@ async fn whatever_becomes_of_the_write_an_event_that_comes_again_leaves_row_addr
             ("bounced", UnreachableReason::Bounced, 1),
             "{verdict}"
         );
-        let left: &[Left<'_>] =
-            if verdict.is_kill() { &[Left::Complaints(&[("mail", "the instance is thrown away")])] } else { &[] };
-        office.finish_leaving(left).await;
+        office.finish_faulted().await;
     }
 }
 

@@ -10,7 +10,6 @@ use bursar_core::store::items::Stored;
 use bursar_core::store::keys::ItemKey;
 use bursar_core::store::{Bounce, MailState, OutboxRow, SentAgain, Undeliverable, UnreachableReason};
 use bursar_local::ses::PAUSED;
-use bursar_tests::stack::Left;
 use jiff::{SignedDuration, ToSpan};
 
 use super::by_rule::DAY;
@@ -52,9 +51,7 @@ async fn while_no_mail_leaves_no_rule_switches_a_key_off_and_a_week_after_it_lef
     assert_eq!(office.rules_if_any(&grant).await, None);
     office.stack.clock.stop_at(sent_at + (7 * 24).hours()).unwrap();
     assert_eq!(office.rules(&grant).await, Rule::Hold);
-    office
-        .finish_leaving(&[Left::Complaints(&[("mail", "mail waits because of the account of the mail server")])])
-        .await;
+    office.finish_faulted().await;
 }
 
 #[tokio::test]
@@ -75,7 +72,7 @@ async fn a_dead_letter_postpones_the_hold_until_an_admin_has_had_it_sent_again()
     assert_eq!(office.rules_if_any(&grant).await, None);
     office.pass(1).await;
     assert_eq!(office.rules(&grant).await, Rule::Hold);
-    office.finish_leaving(&[Left::PerhapsMails]).await;
+    office.finish().await;
 }
 
 #[tokio::test]
@@ -111,7 +108,7 @@ async fn an_address_that_takes_no_mail_postpones_nothing() {
         }
         office.pass(if is_marked { 7 * DAY } else { 4 * DAY }).await;
         assert_eq!(office.rules(&grant).await, Rule::Hold, "marked: {is_marked}");
-        office.finish_leaving(&[Left::AnyMails]).await;
+        office.finish().await;
     }
 }
 

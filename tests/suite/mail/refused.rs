@@ -13,7 +13,6 @@ use bursar_core::store::{MailState, OutboxRow, QueuedMail, SentAgain};
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::{Fault as MailFault, PAUSED, Quota};
 use bursar_tests::faults::{Fault, Matcher};
-use bursar_tests::stack::Left;
 use jiff::SignedDuration;
 use serde_json::json;
 
@@ -68,9 +67,7 @@ async fn an_account_that_aws_has_paused_loses_no_mail_and_sends_it_all_once_it_m
     assert_eq!(kinds, ["account", "roster", "roster", "roster"]);
     let tries: Vec<u8> = office.watch.seen().unwrap().outbox.iter().map(|row| row.tries).collect();
     assert!(tries.iter().all(|tries| *tries <= 1), "what is no fault of a mail uses up no try: {tries:?}");
-    office
-        .finish_leaving(&[Left::Complaints(&[("mail", "mail waits because of the account of the mail server")])])
-        .await;
+    office.finish_faulted().await;
 }
 
 #[tokio::test]
@@ -94,12 +91,7 @@ async fn in_the_sandbox_mail_to_whom_it_does_not_send_waits_and_stands_in_nobody
     office.stack.ses.leave_sandbox();
     office.pass(30).await;
     assert_eq!(office.kinds_unread(), ["roster"; 9]);
-    office
-        .finish_leaving(&[
-            Left::PerhapsComplaints(&[("mail", "the invocation failed")]),
-            Left::Complaints(&[("mail", "mail waits because of the account of the mail server")]),
-        ])
-        .await;
+    office.finish_faulted().await;
 }
 
 #[tokio::test]
@@ -129,9 +121,7 @@ async fn a_used_up_quota_and_a_sender_that_is_not_verified_are_told_as_what_they
     assert_eq!(office.told_refusals().await.len(), 2);
     assert!(office.told_refusals().await.contains(&"SenderNotVerified".to_owned()));
     assert_eq!(office.rows(is_failed), 0);
-    office
-        .finish_leaving(&[Left::Complaints(&[("mail", "mail waits because of the account of the mail server")])])
-        .await;
+    office.finish_faulted().await;
 }
 
 #[tokio::test]
@@ -151,12 +141,7 @@ async fn a_quota_that_cannot_be_read_is_told_after_an_hour_and_urgent_mail_goes_
     office.stack.gate.lift(unread);
     office.pass(2).await;
     assert_eq!(office.the_mail().contents.kind.as_deref(), Some("roster"));
-    office
-        .finish_leaving(&[Left::Complaints(&[
-            ("mail", "mail waits because of the account of the mail server"),
-            ("mail", "nothing but urgent mail is sent while the quota is unknown"),
-        ])])
-        .await;
+    office.finish_faulted().await;
 }
 
 #[tokio::test]
@@ -196,7 +181,7 @@ async fn rows_that_cannot_be_read_are_dead_letters_and_shut_nothing() {
     office.stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
     assert_eq!(office.kinds_unread(), ["roster"; 60]);
     assert_eq!(office.table.dead_mails(now, 100).await.unwrap().in_all, 0);
-    office.finish_leaving(&[Left::Complaints(&[("mail", "a mail cannot be read and is given up")])]).await;
+    office.finish_faulted().await;
 }
 
 #[tokio::test]
@@ -230,7 +215,7 @@ async fn an_urgent_row_that_cannot_be_read_keeps_no_other_of_its_batch() {
     assert_eq!(answer, json!({"batchItemFailures": []}));
     office.stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
     assert_eq!(office.kinds_unread(), ["account"]);
-    office.finish_leaving(&[Left::Complaints(&[("mail", "a mail cannot be read and is given up")])]).await;
+    office.finish_unjudged().await;
 }
 
 #[tokio::test]
@@ -265,9 +250,7 @@ async fn in_whatever_words_aws_stops_an_account_and_whatever_of_it_is_gone_mail_
             "Mail waits: the configuration set is not there",
         ]
     );
-    office
-        .finish_leaving(&[Left::Complaints(&[("mail", "mail waits because of the account of the mail server")])])
-        .await;
+    office.finish_faulted().await;
 }
 
 #[tokio::test]
@@ -300,15 +283,7 @@ async fn a_refusal_is_over_once_the_mail_server_is_seen_to_take_such_mail() {
         office.pass(61).await;
     }
     assert_eq!(office.told_refusals().await, [failure::NOT_VERIFIED, failure::PAUSED]);
-    office
-        .finish_leaving(&[
-            Left::PerhapsMails,
-            Left::Complaints(&[
-                ("mail", "mail waits because of the account of the mail server"),
-                ("mail", "nothing but urgent mail is sent while the quota is unknown"),
-            ]),
-        ])
-        .await;
+    office.finish_faulted().await;
 }
 
 #[tokio::test]

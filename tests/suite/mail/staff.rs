@@ -4,7 +4,7 @@
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::store::{Undeliverable, UnreachableReason};
-use bursar_tests::stack::{Left, Setup};
+use bursar_tests::stack::Setup;
 use jiff::SignedDuration;
 
 use super::{PostOffice, address};
@@ -35,7 +35,7 @@ async fn an_alert_whose_recipient_cannot_be_mailed_is_a_dead_letter_that_an_admi
     office.stack.clock.advance(SignedDuration::from_mins(1)).unwrap();
     let dead = office.table.dead_mails(now - SignedDuration::from_hours(1), 10).await.unwrap();
     assert_eq!((dead.newest.len(), dead.in_all), (1, 1));
-    office.finish_leaving(&[Left::Complaints(&[("mail", "a mail could not be sent and is given up")])]).await;
+    office.finish_faulted().await;
 }
 
 #[tokio::test]
@@ -52,7 +52,7 @@ async fn an_admin_who_is_not_reached_any_more_is_an_alarm_whatever_the_mail_was(
         "{alarms:?}"
     );
     assert!(office.said("reaches_nobody"), "there is no other admin");
-    office.finish_leaving(&[Left::Complaints(&[("mail", "a mail could not be sent and is given up")])]).await;
+    office.finish_faulted().await;
 }
 
 #[tokio::test]
@@ -121,5 +121,5 @@ async fn that_one_of_two_admins_is_not_reached_is_no_alarm_of_the_stack() {
     office.stack.schedules.advance(SignedDuration::from_hours(24)).await.unwrap();
     assert!(office.said("\"reaches_nobody\":true"));
     office.unread();
-    office.finish_leaving(&[Left::Complaints(&[("mail", "a mail could not be sent and is given up")])]).await;
+    office.finish_faulted().await;
 }

@@ -10,7 +10,7 @@ use bursar_local::invoke::FunctionName;
 use bursar_local::provider::{Nano, Provider, Quirks};
 use bursar_tests::faults::{Fault, Matcher, RuleId};
 use bursar_tests::seeds::seeds;
-use bursar_tests::stack::{self, Left, WARNING};
+use bursar_tests::stack::{self};
 use fastrand::Rng;
 use futures_util::{StreamExt, stream};
 use jiff::SignedDuration;
@@ -27,26 +27,6 @@ const PRESSES: [&str; 6] = ["reveal", "replace", "return", "leaked", "refresh", 
 const ACTS: [&str; 4] = ["pause", "resume", "revoke", "allow"];
 const RESETS: [Reset; 4] = [Reset::None, Reset::Daily, Reset::Weekly, Reset::Monthly];
 const FUNCTIONS: [FunctionName; 3] = [FunctionName::Claim, FunctionName::Console, FunctionName::UsageSync];
-/// What a history leaves. A drawn fault that no call met is lifted at the end.
-const LEFT: [Left<'_>; 3] = [
-    Left::PerhapsMails,
-    Left::PerhapsComplaints(&[
-        ("claim", WARNING),
-        ("claim", "a claim could not go on"),
-        ("claim", "a page could not be made"),
-        ("claim", "a retired key's last reading could not be written"),
-        ("claim", "an attempt was not given up; its lease runs out"),
-        ("claim", "the instance is thrown away"),
-        ("console", WARNING),
-        ("console", "a page could not be made"),
-        ("console", "the instance is thrown away"),
-        ("console", "the invocation failed"),
-        ("usage-sync", WARNING),
-        ("usage-sync", "the instance is thrown away"),
-        ("usage-sync", "the invocation failed"),
-    ]),
-    Left::PerhapsUnmetFaults,
-];
 /// Faults that happen once, at the next call of their kind.
 const FAULTS: [(&str, &[Fault]); 5] = [
     (
@@ -159,7 +139,7 @@ async fn play(seed: u64) {
         history.moves(next).await;
     }
     history.comes_to_rest().await;
-    stack.finish_leaving(&LEFT).await;
+    stack.finish_faulted().await;
 }
 
 /// About how many of these windows are in a term.

@@ -2,8 +2,7 @@
 
 use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::office::ProgrammeEdits;
-use bursar_tests::seeds::{each_call, sample};
-use bursar_tests::stack::{Left, Setup};
+use bursar_tests::stack::Setup;
 
 use super::*;
 use crate::sync::{invite, mint, rich, spend, sync};
@@ -52,7 +51,7 @@ async fn each_finance_address_has_the_rows_of_its_programmes_once_from_the_third
     let subjects: Vec<_> = mails.iter().map(|mail| mail.contents.subject.as_str()).collect();
     assert_eq!(subjects, ["Statement of December 2026: $1.000000"; 2]);
     assert!(mails[0].contents.text.as_ref().unwrap().contains("ends with the next one, of 2027-01-03 08:20 UTC"));
-    ledger.stack.finish_leaving(&[Left::PerhapsMails]).await;
+    ledger.stack.finish().await;
 }
 
 #[tokio::test]
@@ -72,39 +71,7 @@ async fn months_before_the_first_cut_or_without_any_are_not_mailed_and_one_that_
     let mails = ledger.mails(&["statement"]).await;
     assert_eq!(mails.len(), 1);
     assert_eq!(mails[0].contents.subject, "Statement of December 2026: $3.000000");
-    ledger.stack.finish_leaving(&[Left::PerhapsMails]).await;
-}
-
-#[tokio::test]
-async fn whatever_becomes_of_the_writes_each_has_one_statement_and_nobody_too_many() {
-    let writes = {
-        let ledger = Ledger::open().await;
-        ledger.november().await;
-        ledger.advance(1);
-        let before = ledger.stack.gate.calls().len();
-        ledger.look().await.unwrap();
-        let calls = ledger.stack.gate.calls().into_iter().skip(before);
-        let writes = calls.filter(|recorded| recorded.call.name.to_string() == "dynamodb:TransactWriteItems").count();
-        ledger.stack.finish_leaving(&[Left::PerhapsMails]).await;
-        writes
-    };
-    assert!((3..12).contains(&writes), "{writes}");
-    let verdicts = [Fault::KillBefore, Fault::KillAfter, Fault::LoseAnswer, Fault::Conflict];
-    for (nth, verdict) in sample(each_call(1..=u64::try_from(writes).unwrap(), &verdicts), 3) {
-        let mut ledger = Ledger::open().await;
-        ledger.november().await;
-        ledger.advance(1);
-        let write = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::ThresholdAlerts);
-        ledger.stack.gate.at(write.nth(nth), verdict);
-        let first = ledger.look().await;
-        let what = format!("{verdict} at {nth}: {first:?}");
-        ledger.stack.faults_met(&what);
-        ledger.look().await.unwrap();
-        assert_eq!(ledger.owed().await, ["fay", "fin"], "{what}");
-        assert_eq!(ledger.mails(&["statement"]).await.len(), 2, "{what}");
-        let complaints = [("threshold-alerts", "the instance is thrown away")];
-        ledger.stack.finish_leaving(&[Left::PerhapsMails, Left::PerhapsComplaints(&complaints)]).await;
-    }
+    ledger.stack.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -136,8 +103,7 @@ async fn many_watches_at_once_and_more_addresses_than_fit_one_transaction_owe_ea
     assert_eq!((recorded.recipients.len(), recorded.queued), (120, 90));
     assert_eq!(ledger.look().await.unwrap(), 0);
     assert_eq!(ledger.owed().await.len(), 240);
-    let complaints = [("threshold-alerts", "the instance is thrown away")];
-    ledger.stack.finish_leaving(&[Left::PerhapsMails, Left::Complaints(&complaints)]).await;
+    ledger.stack.finish_faulted().await;
 }
 
 #[tokio::test]
@@ -167,5 +133,5 @@ async fn the_schedule_mails_it_from_the_third_on_once_a_sync_has_ended_the_month
         assert_eq!(subjects, vec!["Statement of November 2026: $2.345678"; mailed], "{}", stack.clock.now());
         sync(&stack).await;
     }
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    stack.finish().await;
 }

@@ -1,7 +1,5 @@
 //! What is otherwise since a statement was mailed: the page says so, and the statement that was mailed stays.
 
-use bursar_tests::stack::Left;
-
 use super::*;
 
 #[tokio::test]
@@ -43,7 +41,7 @@ async fn the_page_of_a_month_says_when_it_was_mailed_and_row_by_row_what_differs
     assert_eq!(ledger.table.mailed_statement(month).await.unwrap(), mailed, "it stays as it was mailed");
     let other = admin.get("/console/account/statement?from=2026-11-01&to=2026-11-29").await.expect(200);
     assert!(other.all("statement-mailed").is_empty(), "other days were not mailed");
-    ledger.stack.finish_leaving(&[Left::PerhapsMails]).await;
+    ledger.stack.finish().await;
 }
 
 #[tokio::test]
@@ -62,5 +60,5 @@ async fn a_month_that_nobody_was_mailed_says_that_nobody_was_named() {
     assert_eq!(ledger.look().await.unwrap(), 0);
     let page = ledger.admin().await.get(STATEMENT).await.expect(200);
     assert!(page.text("statement-mailed").unwrap().contains("no programme named anybody for finance"), "{}", page.body);
-    ledger.stack.finish_leaving(&[Left::PerhapsMails]).await;
+    ledger.stack.finish().await;
 }

@@ -13,7 +13,7 @@ use bursar_local::settle::LIMIT;
 use bursar_tests::faults::{Matcher, Service};
 use bursar_tests::office::Office;
 use bursar_tests::seeds::sample;
-use bursar_tests::stack::{Left, Stack};
+use bursar_tests::stack::Stack;
 use serde_json::json;
 
 use super::crooked::{Crooked, Told};
@@ -149,12 +149,7 @@ async fn put_in_at_any_call_of_a_sync_it_ends_that_run_and_leaves_nothing_behind
         scene.is_as_it_was(&when).await;
         watch.check_after_sync().await;
     }
-    stack
-        .finish_leaving(&[Left::Complaints(&[
-            ("usage-sync", "the management key finds none of the keys that the last complete sync listed"),
-            ("usage-sync", "the provider did not do it"),
-        ])])
-        .await;
+    stack.finish_faulted().await;
 }
 
 #[tokio::test]
@@ -202,12 +197,7 @@ async fn put_in_at_any_call_of_a_claim_the_student_is_asked_to_come_back_and_no_
     }
     stack.clock.advance(hours(2)).unwrap();
     scene.is_as_it_was("after the claims").await;
-    stack
-        .finish_leaving(&[Left::Complaints(&[
-            ("claim", "the management key finds none of the keys that the last complete sync listed"),
-            ("claim", "the provider did not do it"),
-        ])])
-        .await;
+    stack.finish_faulted().await;
 }
 
 #[tokio::test]
@@ -252,16 +242,7 @@ async fn a_rotation_to_it_is_refused_and_said_and_an_admin_who_means_it_says_so_
     assert_eq!(confirmed.count(), 1);
     let report = sync(&stack).await;
     assert_eq!((&report["keys_listed"], &report["keys_missing"]), (&json!(1), &json!(2)), "{report}");
-    stack
-        .finish_leaving(&[
-            Left::PerhapsMails,
-            Left::Complaints(&[
-                ("usage-sync", "the invocation failed"),
-                ("usage-sync", "the management key finds none of the keys that the last complete sync listed"),
-                ("usage-sync", "the provider did not do it"),
-            ]),
-        ])
-        .await;
+    stack.finish_unjudged().await;
 }
 
 #[tokio::test]
@@ -291,12 +272,7 @@ async fn the_page_shows_the_key_in_the_secret_and_no_other_is_confirmed() {
     warnings.retain(|warning| !besides.iter().any(|begins| warning.starts_with(begins)));
     assert!(warnings.is_empty(), "{warnings:?}");
     scene.is_as_it_was("after a press on an old page").await;
-    stack
-        .finish_leaving(&[Left::Complaints(&[
-            ("usage-sync", "the management key finds none of the keys that the last complete sync listed"),
-            ("usage-sync", "the provider did not do it"),
-        ])])
-        .await;
+    stack.finish_faulted().await;
 }
 
 #[tokio::test]
@@ -319,7 +295,7 @@ async fn an_account_that_lists_no_workspace_or_no_key_is_not_believed() {
         assert!(known.iter().all(|known| known.gone_at.is_none()), "{known:?}");
         scene.is_as_it_was("when it lists them again").await;
     }
-    stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the sync goes on later")])]).await;
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -351,7 +327,7 @@ async fn before_any_witness_an_account_without_keys_is_not_believed_where_one_is
         stack.clock.advance(hours(2)).unwrap();
     }
     assert!(grant(&office, &ada).await.live().is_none());
-    stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the provider did not do it")])]).await;
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -394,5 +370,5 @@ async fn an_exchange_in_the_first_run_of_all_is_noticed_though_no_witness_is_the
     let report = sync(&stack).await;
     assert_eq!((&report["complete"], &report["residual_usd"]), (&json!(true), &json!("0.000000")), "{report}");
     assert!(grant(&office, &ada).await.live().is_some() && is_enabled(&stack, &key));
-    stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the provider did not do it")])]).await;
+    stack.finish().await;
 }

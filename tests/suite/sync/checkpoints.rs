@@ -10,7 +10,7 @@ use bursar_local::invoke::FunctionName;
 use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::office::Office;
 use bursar_tests::seeds;
-use bursar_tests::stack::{Left, Stack};
+use bursar_tests::stack::Stack;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -241,7 +241,7 @@ async fn a_killed_invocation_loses_one_part_of_a_run_and_no_more() {
         let mut asked = stack.gate.calls().into_iter().skip(before).map(|made| made.call.name.to_string());
         assert_eq!(asked.any(|name| name == "provider:GET /keys"), lists, "{call} {nth}");
         watch(&stack).check_after_sync().await;
-        stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the instance is thrown away")])]).await;
+        stack.finish_faulted().await;
     }
 }
 
@@ -263,12 +263,7 @@ async fn a_key_that_cannot_be_disabled_now_is_tried_again_by_the_next_invocation
     assert_eq!((&report["complete"], &report["tries"]), (&json!(true), &json!(1)), "{report}");
     assert!(!is_enabled(&stack, &key));
     watch(&stack).check_after_sync().await;
-    stack
-        .finish_leaving(&[Left::Complaints(&[
-            ("usage-sync", "the provider did not do it"),
-            ("usage-sync", "the sync goes on later"),
-        ])])
-        .await;
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -289,7 +284,7 @@ async fn a_night_that_was_lost_before_anything_was_kept_of_it_is_begun_by_the_ne
         assert_eq!((&report["complete"], &report["keys_listed"]), (&json!(true), &json!(1)), "{call}: {report}");
     }
     watch(&stack).check_after_sync().await;
-    stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the instance is thrown away")])]).await;
+    stack.finish_faulted().await;
 }
 
 #[tokio::test]
@@ -315,5 +310,5 @@ async fn what_a_renamed_key_used_is_in_the_sums_also_when_the_invocation_that_re
     let account = office.table.account().await.unwrap().unwrap();
     assert_eq!(account.ours.credits.total(), Usd::from_dollars(2));
     watch(&stack).check_after_sync().await;
-    stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the instance is thrown away")])]).await;
+    stack.finish_faulted().await;
 }

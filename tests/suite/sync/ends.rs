@@ -9,7 +9,6 @@ use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;
 use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::office::Office;
-use bursar_tests::stack::Left;
 use serde_json::{Value, json};
 
 use super::{
@@ -71,7 +70,7 @@ async fn a_run_in_which_a_disable_failed_is_not_complete_and_the_next_one_is() {
     assert_eq!(sync(&stack).await["complete"], true);
     assert!(!is_enabled(&stack, &key));
     watch(&stack).check_after_sync().await;
-    stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the provider did not do it")])]).await;
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -101,7 +100,7 @@ async fn a_live_key_that_was_disabled_or_deleted_by_hand_stops_its_grant_once_th
         assert_eq!(grant(&office, &ben).await.state == GONE, is_gone, "{after:?}: {report}");
         watch.check_after_sync().await;
     }
-    stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the provider did not do it")])]).await;
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -133,7 +132,7 @@ async fn a_key_that_its_student_replaced_between_the_listing_and_a_second_look_i
         assert_eq!(known.live().unwrap().key.as_ref().unwrap().as_str(), new, "{gone}: {report}");
         assert!(!acts(&office, &ada).await.contains(&Act::Stopped) && is_enabled(&stack, &new));
     }
-    stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the provider did not do it")])]).await;
+    stack.finish().await;
 }
 
 #[tokio::test]

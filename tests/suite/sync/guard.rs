@@ -5,7 +5,7 @@ use bursar_local::inbox::Contents;
 use bursar_local::ses::Mail;
 use bursar_local::settle::LIMIT;
 use bursar_tests::office::Office;
-use bursar_tests::stack::{self, Left, Stack};
+use bursar_tests::stack::{self, Stack};
 use serde_json::json;
 
 use super::{
@@ -79,7 +79,7 @@ async fn many_orphans_at_once_are_left_alone_until_an_admin_who_was_told_lets_th
     orphans(&stack, &office, 6).await;
     let report = sync(&stack).await;
     assert_eq!((&report["complete"], &report["orphans_disabled"]), (&json!(false), &json!(0)), "{report}");
-    stack.finish_leaving(&[Left::AnyMails]).await;
+    stack.finish().await;
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use bursar_core::store::QueuedMail;
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;
 use bursar_tests::office::Office;
-use bursar_tests::stack::{Left, Stack};
+use bursar_tests::stack::Stack;
 use serde_json::json;
 
 use super::{
@@ -70,7 +70,7 @@ async fn a_key_that_nobody_uses_is_announced_held_and_resumed_by_its_student() {
     assert!(is_enabled(&stack, &of_ada) && grant(&office, &ada).await.holds.is_empty());
     assert_eq!(reserved(&office).await, Usd::from_dollars(40));
     assert_eq!(night(&stack, 18).await, []);
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -94,7 +94,7 @@ async fn a_key_that_becomes_old_is_announced_and_stopped_and_whoever_replaces_it
     assert_eq!(grant(&office, &ada).await.state, GrantState::Stopped { why: Stopped::TooOld });
     assert!(!is_enabled(&stack, &of_ada));
     assert_eq!(grant(&office, &ben).await.replacements, 0);
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -131,7 +131,7 @@ async fn dead_keys_are_deleted_in_their_time_a_few_a_night_and_their_readings_st
         assert_eq!(view.readings[0].lifetime(), Usd::from_dollars(1));
         assert_eq!(view.grant.attempts[0].gone, Some(KeyAbsence::Purged));
     }
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -159,7 +159,7 @@ async fn nothing_is_deleted_within_ninety_days_of_a_table_that_went_back() {
     stack.clock.stop_at(instant(99, 20)).unwrap();
     sync(&stack).await;
     assert!(!is_there());
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -190,5 +190,5 @@ async fn the_end_of_the_term_is_announced_a_week_before_and_anew_when_the_term_g
         again.extend(night(&stack, day).await.into_iter().map(|(of, notice)| (day, of == ada, notice)));
     }
     assert_eq!(again, [(114, true, Notice::TermEndSoon)]);
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    stack.finish().await;
 }

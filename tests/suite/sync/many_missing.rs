@@ -4,7 +4,7 @@ use bursar_core::domain::grant::{GrantState, Stopped};
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::Usd;
 use bursar_tests::office::Office;
-use bursar_tests::stack::{Left, Stack};
+use bursar_tests::stack::Stack;
 use serde_json::{Value, json};
 
 use super::{
@@ -92,7 +92,7 @@ async fn five_are_stopped_and_six_are_held_back_while_all_else_goes_on() {
     watch.check_after_sync().await;
     let state = class.office.table.sync_state().await.unwrap();
     assert_eq!((state.held_back, state.let_through), (None, None));
-    stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the provider did not do it")])]).await;
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn a_press_is_for_the_keys_that_were_held_back_until_each_is_gone_or_liste
     release(&stack).await;
     assert_eq!(class.sync_later().await["complete"], true);
     assert_eq!(class.stopped().await, 14);
-    stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the provider did not do it")])]).await;
+    stack.finish().await;
 }
 
 #[tokio::test]

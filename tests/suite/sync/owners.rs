@@ -10,7 +10,6 @@ use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{AssignOutcome, AssignedUse, Table};
 use bursar_tests::faults::{Fault, Matcher};
-use bursar_tests::stack::Left;
 use bursar_tests::visitor::Page;
 
 use super::*;
@@ -210,7 +209,7 @@ async fn what_foreign_keys_used_crosses_the_thresholds_of_their_owner() {
     assert_eq!(of_office(watch.check().await), [50, 80], "$3.75 of $4: {looked}");
     scene.take_back(&admin, "course-*").await;
     assert_eq!(of_office(watch.check().await), [50, 80], "what was told stays told");
-    scene.stack.finish_leaving(&[Left::PerhapsMails]).await;
+    scene.stack.finish_unjudged().await;
 }
 
 #[tokio::test]
@@ -315,8 +314,7 @@ async fn a_press_whose_answer_is_lost_is_done_once_and_a_refused_one_not_at_all(
         assert_eq!(seen.key_owners.len(), keys, "{verdict}");
         admin.submit(&preview, ASSIGN, &[]).await.expect(303);
         assert_eq!(scene.books().await.0.keys, 1);
-        let complaint = Left::PerhapsComplaints(&[("console", "a page could not be made")]);
-        scene.stack.finish_leaving(&[complaint]).await;
+        scene.stack.finish_faulted().await;
     }
 }
 
@@ -347,5 +345,5 @@ async fn a_foreign_key_that_turns_out_to_be_a_grants_leaves_its_owner_and_the_st
     let seen = watch.check_after_sync().await;
     let lab: KeyHash = scene.lab.parse().unwrap();
     assert!(!seen.foreign_keys.contains_key(&lab) && seen.key_owners.is_empty(), "nothing of it is left");
-    scene.stack.finish_leaving(&[Left::PerhapsComplaints(&[("usage-sync", "")])]).await;
+    scene.stack.finish_faulted().await;
 }

@@ -9,7 +9,7 @@ use bursar_local::invoke::FunctionName;
 use bursar_local::settle::LIMIT;
 use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::office::Office;
-use bursar_tests::stack::{self, Left, Setup, Stack};
+use bursar_tests::stack::{self, Setup, Stack};
 use serde_json::{Value, json};
 
 use super::crooked::{Crooked, Told, with_row};
@@ -54,7 +54,7 @@ async fn pages_that_break_off_or_are_not_the_providers_are_asked_for_again() {
         assert_eq!((&report["complete"], &report["keys_listed"]), (&json!(true), &json!(243)), "{verdict}: {report}");
     }
     assert_eq!(used(&office).await, Usd::from_dollars(3));
-    stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the provider did not do it")])]).await;
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -255,12 +255,7 @@ async fn a_refused_management_key_is_told_as_that_and_nothing_is_done_or_missing
     stack.settle.settle(LIMIT).await.unwrap();
     let told: Vec<_> = stack.ses.unread().into_iter().filter(|mail| mail.to.contains(&ADMIN.to_owned())).collect();
     assert_eq!(told.len(), 1, "once a day");
-    stack
-        .finish_leaving(&[Left::Complaints(&[
-            ("usage-sync", "the provider did not do it"),
-            ("usage-sync", "the sync goes on later"),
-        ])])
-        .await;
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -273,5 +268,5 @@ async fn without_the_credits_keys_are_read_and_the_balance_and_the_residual_are_
     assert_eq!((&report["account_balance_usd"], &report["residual_usd"]), (&Value::Null, &Value::Null), "{report}");
     assert_eq!((&report["complete"], &report["readings_recorded"]), (&json!(false), &json!(3)), "{report}");
     assert_eq!(used(&office).await, Usd::from_dollars(3));
-    stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the provider did not do it")])]).await;
+    stack.finish().await;
 }

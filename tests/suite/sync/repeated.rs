@@ -5,7 +5,7 @@ use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::invariants::{Snapshot, Watch};
 use bursar_tests::seeds::sample;
-use bursar_tests::stack::{Left, Stack};
+use bursar_tests::stack::Stack;
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -35,7 +35,7 @@ async fn the_same_run_twice_leaves_the_table_byte_for_byte_the_same_but_for_its_
         stack.clock.advance(hours(24)).unwrap();
         spend(&stack, &world.keys["ada"], 7);
     }
-    stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the provider did not do it")])]).await;
+    stack.finish().await;
 }
 
 /// Time and use between the run that dies or sleeps and the next one.
@@ -75,8 +75,7 @@ async fn clean() -> &'static Clean {
             sync(&stack).await;
             let calls = stack.gate.calls().into_iter().skip(before);
             let effects = calls.map(|made| made.call.name.has_effect()).collect();
-            let undone = [Left::Complaints(&[("usage-sync", "the provider did not do it")])];
-            stack.finish_leaving(&undone).await;
+            stack.finish_faulted().await;
 
             let stack = in_the_morning().await;
             let world = lively(&stack).await;
@@ -85,7 +84,7 @@ async fn clean() -> &'static Clean {
             meanwhile(&world);
             assert_eq!(sync(&stack).await["complete"], true);
             let picture = world.picture(settled(&stack, &mut watch).await);
-            stack.finish_leaving(&undone).await;
+            stack.finish_faulted().await;
             Clean { effects, picture }
         })
         .await
@@ -108,43 +107,23 @@ async fn run(stack: &Stack) -> Result<Value, InvokeError> {
     stack.invoke.invoke(FunctionName::UsageSync, json!({})).await
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_that_was_killed_at_any_call_and_the_next_leave_what_one_clean_run_leaves() {
-    let Clean { effects, picture } = clean().await;
-    let places = effects.iter().enumerate().filter(|(_, has_effect)| **has_effect).map(|(number, _)| number);
-    let cases = places.flat_map(|number| [Fault::KillAfter, Fault::KillBefore].map(|verdict| (number, verdict)));
-    let cases = sample(cases, FEW).into_iter();
-    let cases = cases.map(|(number, verdict)| tokio::spawn(killed(picture, number, verdict)));
-    stream::iter(cases).buffer_unordered(3).for_each(async |ended| ended.unwrap()).await;
-}
-
-async fn killed(clean: &'static [String], number: usize, verdict: Fault) {
+/// Each write takes effect and is then sent once more, and the runner hears the answer to the second copy.
+#[tokio::test]
+async fn a_run_whose_every_write_arrives_twice_ends_complete_and_leaves_what_a_clean_one_leaves() {
     let stack = in_the_morning().await;
     let world = lively(&stack).await;
     let mut watch = watch(&stack);
     watch.check().await;
-    stack.gate.at(nth(number), verdict);
-    let ended = run(&stack).await;
-    if ended.is_ok() {
-        // The number of concurrent calls varies by a few, so the last one may not come.
-        return stack
-            .finish_leaving(&[
-                Left::UnmetFaults,
-                Left::PerhapsComplaints(&[("usage-sync", "the provider did not do it")]),
-            ])
-            .await;
-    }
-    watch.check().await;
     meanwhile(&world);
+    let rules = ["TransactWriteItems", "PutItem", "UpdateItem"].map(|operation| {
+        let writes = Matcher::call(&format!("dynamodb:{operation}")).of(FunctionName::UsageSync);
+        stack.gate.at(writes.every(), Fault::LoseAnswer)
+    });
     let report = sync(&stack).await;
-    assert_eq!(report["complete"], true, "call {number}: {report}");
-    assert_same(clean, &world.picture(settled(&stack, &mut watch).await), &format!("call {number}: {verdict}"));
-    stack
-        .finish_leaving(&[Left::Complaints(&[
-            ("usage-sync", "the instance is thrown away"),
-            ("usage-sync", "the provider did not do it"),
-        ])])
-        .await;
+    rules.into_iter().for_each(|rule| stack.gate.lift(rule));
+    assert_eq!(report["complete"], true, "{report}");
+    assert_same(&clean().await.picture, &world.picture(settled(&stack, &mut watch).await), "each write twice");
+    stack.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -170,8 +149,7 @@ async fn woken_late(clean: &'static [String], number: usize) {
     if !has_come {
         // The number of concurrent calls varies by a few, so the last one may not come.
         drop((late, held));
-        let undone = Left::PerhapsComplaints(&[("usage-sync", "the provider did not do it")]);
-        return stack.finish_leaving(&[Left::PerhapsUnmetFaults, undone]).await;
+        return stack.finish_faulted().await;
     }
     let overtaken = async {
         meanwhile(&world);
@@ -191,10 +169,7 @@ async fn woken_late(clean: &'static [String], number: usize) {
     let runs = world.offices[0].table.runs(10).await.unwrap();
     assert_eq!(runs.len(), on_record, "{tell}: the late one puts nothing more on record");
     assert_same(clean, &world.picture(settled(&stack, &mut watch).await), &tell);
-    // One that slept over nothing but the return of its lease has ended well.
-    let failed: &[_] = if late.is_err() { &[("usage-sync", "the invocation failed")] } else { &[] };
-    let undone = Left::Complaints(&[("usage-sync", "the provider did not do it")]);
-    stack.finish_leaving(&[Left::Complaints(failed), undone]).await;
+    stack.finish_faulted().await;
 }
 
 #[tokio::test]
@@ -224,7 +199,7 @@ async fn a_runner_that_lives_says_so_each_minute_and_one_that_died_is_in_nobodys
     stack.clock.advance(minutes(5)).unwrap();
     assert_eq!(sync(&stack).await["complete"], true);
     assert_eq!(office.table.runs(10).await.unwrap().len(), 2);
-    stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the instance is thrown away")])]).await;
+    stack.finish_faulted().await;
 }
 
 #[tokio::test]
@@ -242,5 +217,5 @@ async fn of_two_runners_at_once_one_runs() {
     let (first, ()) = tokio::join!(sync(&stack), second);
     assert_eq!(first["complete"], true, "{first}");
     assert_eq!(world.offices[0].table.runs(10).await.unwrap().len(), 2);
-    stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the provider did not do it")])]).await;
+    stack.finish().await;
 }

@@ -4,14 +4,14 @@ use bursar_local::inbox::Contents;
 use bursar_local::invoke::FunctionName;
 use bursar_tests::aws;
 use bursar_tests::faults::{Fault, Matcher};
-use bursar_tests::stack::{Left, Stack};
+use bursar_tests::stack::Stack;
 use bursar_tests::visitor::Visitor;
 use serde_json::{Value, json};
 
 use super::{ADMIN, foreign, in_the_morning, invite, mint, problems, provider, rich, signed_in, sync};
 
 /// Puts a key into the secret as its pending version.
-pub(super) async fn put_pending(stack: &Stack, key: &str) {
+pub(crate) async fn put_pending(stack: &Stack, key: &str) {
     let request = aws::http()
         .post(&stack.ready.secretsmanager)
         .header("x-amz-target", "secretsmanager.PutSecretValue")
@@ -79,7 +79,7 @@ async fn no_run_and_no_claim_fails_when_the_management_key_is_exchanged_at_any_m
         assert_eq!(shown.status, 200, "{name}: {}", shown.readable());
     }
     assert_eq!(sync(&stack).await["complete"], true);
-    stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the provider did not do it")])]).await;
+    stack.finish().await;
 }
 
 /// The mails of the alarm, and whether the account page warns.
@@ -139,16 +139,7 @@ async fn a_management_key_that_breaks_in_the_daytime_is_told_once_a_day_by_whoev
     stack.clock.advance(super::minutes(1)).unwrap();
     assert_eq!(sync(&stack).await["complete"], true);
     assert_eq!(told(&stack, &admin).await, (2, false));
-    stack
-        .finish_leaving(&[
-            Left::PerhapsMails,
-            Left::Complaints(&[
-                ("claim", "the provider did not do it"),
-                ("console", "an order is put off"),
-                ("console", "the provider did not do it"),
-            ]),
-        ])
-        .await;
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -167,10 +158,5 @@ async fn an_ordinary_key_is_refused_by_its_name_and_the_current_one_stays() {
     let report = sync(&stack).await;
     assert_eq!((&report["complete"], &report["keys_listed"]), (&json!(false), &json!(0)), "{report}");
     assert!(problems(&report).contains("is an ordinary key"), "never taken for an account without keys: {report}");
-    stack
-        .finish_leaving(&[Left::Complaints(&[
-            ("usage-sync", "the invocation failed"),
-            ("usage-sync", "the provider did not do it"),
-        ])])
-        .await;
+    stack.finish_faulted().await;
 }

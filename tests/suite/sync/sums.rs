@@ -16,7 +16,7 @@ use bursar_tests::invariants::{RawTable, Snapshot};
 use bursar_tests::office::Office;
 use bursar_tests::office::ProgrammeEdits;
 use bursar_tests::seeds::sized;
-use bursar_tests::stack::{Left, Stack};
+use bursar_tests::stack::Stack;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -107,7 +107,7 @@ async fn a_run_that_could_not_list_everything_is_on_record_and_sums_up_nothing()
     assert_eq!(office.table.totals(&office.programme).await.unwrap(), None);
     sync(&stack).await;
     assert!(office.table.totals(&office.programme).await.unwrap().is_some());
-    stack.finish_leaving(&[Left::Complaints(&[("usage-sync", "the provider did not do it")])]).await;
+    stack.finish().await;
 }
 
 #[tokio::test]
@@ -129,7 +129,7 @@ async fn a_key_made_by_hand_under_a_name_of_ours_writes_into_no_reading() {
     assert_eq!(report["problems"].as_array().unwrap().len(), 1, "{report}");
     let totals = office.table.totals(&office.programme).await.unwrap().unwrap();
     assert_eq!(totals.used.credits.total(), Usd::from_dollars(1));
-    stack.finish().await;
+    stack.finish_unjudged().await;
 }
 
 /// An act while the sync sums up.
@@ -274,7 +274,7 @@ async fn who_gives_a_place_back_as_of_an_instant_before_the_pot_was_counted_take
     office.table.act(late, |view, now| view.revoke(&Actor::Rule, None, now)).await.unwrap();
     let seen = watch.check().await;
     assert_eq!(pot(seen).reserved, by_hand(seen, stack.clock.now()));
-    stack.finish_leaving(&[Left::PerhapsMails]).await;
+    stack.finish().await;
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use bursar_core::store::items::{self};
 use bursar_local::invoke::FunctionName;
 use bursar_tests::invariants::{Snapshot, Watch};
 use bursar_tests::seeds::seeds;
-use bursar_tests::stack::{self, Left, Setup, Stack, WARNING};
+use bursar_tests::stack::{self, Setup, Stack};
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use serde_json::json;
@@ -83,13 +83,7 @@ async fn night(
     let weather = weather(begins);
     let outcome = lived_through(&stack, &script, &mut watch, weather.as_ref()).await;
     let told = format!("{}\n{}", script.told(), went_wrong(&stack));
-    stack
-        .finish_leaving(&[Left::PerhapsComplaints(&[
-            ("usage-sync", WARNING),
-            ("usage-sync", "the instance is thrown away"),
-            ("usage-sync", "the invocation failed"),
-        ])])
-        .await;
+    stack.finish_faulted().await;
     match outcome {
         Ok((morning, next)) => Ok(Pictures { morning, next, told }),
         Err(why) => Err(format!("{why}\n{told}")),

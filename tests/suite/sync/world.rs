@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::HoldKind;
 use bursar_core::domain::programme::{Byok, Group};
-use bursar_core::domain::values::id::{GrantId, KeyName};
+use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
 use bursar_local::provider::Nano;
 use bursar_tests::invariants::Snapshot;
 use bursar_tests::office::Office;
+use bursar_tests::picture::picture;
 use bursar_tests::stack::Stack;
 
 use super::{begin, foreign, hours, invite, make, mint, provider, rich, shape, spend, sync};
@@ -120,94 +120,16 @@ impl World<'_> {
 
     /// The table's items, a line each, without random values and times.
     pub(super) fn picture(&self, seen: &Snapshot) -> Vec<String> {
-        picture(self.stack, &self.offices, seen)
+        picture(self.stack, seen, &faculty(&self.offices))
     }
 }
 
-/// The items of a stack's table, a line each, without random values and times.
-pub(super) fn picture(stack: &Stack, offices: &[Office<'_>], seen: &Snapshot) -> Vec<String> {
-    let names = names(stack, offices, seen);
-    let left_out =
-        ["meta", "run", "lease", "checkpoint", "checkpoint-part", "cut", "cut-keys", "model-rows", "alarm", "outbox"];
-    let items = seen.items.values().filter(|item| !left_out.contains(&kind_of(item).as_str()));
-    let mut lines: Vec<String> = items
-        .map(|item| {
-            // What a foreign key had used by the newest cut depends on when that was; the invariants judge it.
-            let lasting = item.iter().filter(|(name, _)| *name != "in_cut");
-            let lasting = lasting.map(|(name, value)| (name.clone(), value.clone()));
-            pictured(&AttributeValue::M(lasting.collect()), &names)
-        })
-        .collect();
-    lines.sort();
-    lines
-}
-
-/// The names that stand for random texts in a picture.
-pub(super) fn names(stack: &Stack, offices: &[Office<'_>], seen: &Snapshot) -> Vec<(String, String)> {
-    let person = |id: &GrantId| {
-        let of_it = seen.grants.values().find(|grant| grant.id == *id);
-        of_it.map_or("nobody".to_owned(), |grant| grant.person.address.matched().as_str().to_owned())
+/// Names for the people who acted in these programmes, so that a picture can be compared with that of another stack.
+pub(super) fn faculty(offices: &[Office<'_>]) -> Vec<(String, String)> {
+    let actors = offices.iter().map(|office| &office.faculty).enumerate();
+    let person = |(number, actor): (usize, &Actor)| match actor {
+        Actor::Person(person) => Some((person.as_str().to_owned(), format!("faculty {number}"))),
+        _ => None,
     };
-    let mut names: Vec<(String, String)> = Vec::new();
-    for key in provider(stack).keys() {
-        let name = key.name.parse::<KeyName>().map(|name| format!("{}:{}", person(&name.grant), name.epoch.number()));
-        names.push((key.hash.clone(), name.unwrap_or(key.name)));
-    }
-    names.extend(seen.grants.values().map(|grant| (grant.id.to_string(), person(&grant.id))));
-    for (number, office) in offices.iter().enumerate() {
-        if let Actor::Person(person) = &office.faculty {
-            names.push((person.as_str().to_owned(), format!("faculty {number}")));
-        }
-    }
-    let guardrails = seen.rule_sets.values().filter_map(|set| set.guardrail.as_ref());
-    names.extend(guardrails.map(|guardrail| (guardrail.id.clone(), "guardrail".to_owned())));
-    for job in &seen.jobs {
-        names.extend([(job.job.to_string(), "job".to_owned()), (job.writer.to_string(), "its writer".to_owned())]);
-    }
-    names.push((stack.ready.deployment.clone(), "here".to_owned()));
-    names
-}
-
-fn kind_of(item: &bursar_core::store::items::Item) -> String {
-    item["kind"].as_s().cloned().unwrap_or_default()
-}
-
-/// The number of milliseconds above which a number counts as a time; amounts and counts stay below it.
-const A_TIME: i64 = 1_500_000_000_000;
-const A_TIME_IN_SECONDS: i64 = A_TIME / 1_000;
-
-fn is_after(number: &str, time: i64) -> bool {
-    number.parse::<i64>().is_ok_and(|number| number > time)
-}
-
-fn pictured(value: &AttributeValue, names: &[(String, String)]) -> String {
-    const RANDOM: [&str; 9] = ["pk", "sk", "version", "nonce", "entry", "row", "person", "due", "queue"];
-    match value {
-        AttributeValue::S(text) if text.parse::<jiff::Timestamp>().is_ok() => "T".to_owned(),
-        AttributeValue::S(text) => {
-            names.iter().fold(text.clone(), |text, (random, name)| text.replace(random.as_str(), name))
-        }
-        AttributeValue::N(number) if is_after(number, A_TIME) => "T".to_owned(),
-        AttributeValue::M(map) => {
-            let named = |text: &String| {
-                names.iter().fold(text.clone(), |text, (random, name)| text.replace(random.as_str(), name))
-            };
-            let fields = map.iter().filter(|(name, _)| !RANDOM.contains(&name.as_str()));
-            let mut fields: Vec<_> = fields
-                .map(|(name, value)| match value {
-                    AttributeValue::N(seconds) if name == "ttl" && is_after(seconds, A_TIME_IN_SECONDS) => {
-                        "ttl: T".to_owned()
-                    }
-                    value => format!("{}: {}", named(name), pictured(value, names)),
-                })
-                .collect();
-            fields.sort();
-            format!("{{{}}}", fields.join(", "))
-        }
-        AttributeValue::L(list) => {
-            let list: Vec<_> = list.iter().map(|value| pictured(value, names)).collect();
-            format!("[{}]", list.join(", "))
-        }
-        other => format!("{other:?}"),
-    }
+    actors.filter_map(person).collect()
 }

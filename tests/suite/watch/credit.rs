@@ -7,7 +7,7 @@ use bursar_core::store::{Account, AccountDay, SyncState};
 use bursar_local::invoke::FunctionName;
 use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::office::{Office, as_sync};
-use bursar_tests::stack::{Left, Stack};
+use bursar_tests::stack::Stack;
 use jiff::{SignedDuration, ToSpan};
 use serde_json::json;
 
@@ -70,5 +70,5 @@ async fn the_mail_about_credit_is_not_lost_with_the_look_that_found_it() {
     stack.clock.advance(SignedDuration::from_hours(1)).unwrap();
     assert_eq!(look(&stack).await, ["Buy $100 of credit now"]);
     assert_eq!(look(&stack).await, Vec::<String>::new());
-    stack.finish_leaving(&[Left::Complaints(&[("threshold-alerts", "the instance is thrown away")])]).await;
+    stack.finish_faulted().await;
 }

@@ -14,11 +14,12 @@ use bursar_tests::aws;
 use bursar_tests::invariants::Snapshot;
 use bursar_tests::office::ProgrammeEdits;
 use bursar_tests::office::{Office, soon};
+use bursar_tests::picture::{names, picture};
 use bursar_tests::stack::Stack;
 use fastrand::Rng;
 use serde_json::json;
 
-use super::super::world::{names, picture};
+use super::super::world::faculty;
 use super::super::{
     begin, change_by_hand, foreign, grant, hours, instant, invite, make, mint, minutes, provider, rich, shape, spend,
     sync,
@@ -256,8 +257,9 @@ impl Script<'_> {
 
     /// The table and the provider, a line for each thing, without random values and times.
     pub(super) fn picture(&self, seen: &Snapshot) -> Vec<String> {
-        let mut lines = picture(self.stack, &self.offices, seen);
-        let names = names(self.stack, &self.offices, seen);
+        let faculty = faculty(&self.offices);
+        let mut lines = picture(self.stack, seen, &faculty);
+        let names = names(self.stack, seen, &faculty);
         for key in provider(self.stack).keys() {
             let name = names.iter().find(|(hash, _)| *hash == key.hash).map_or("", |(_, name)| name);
             let on = if key.disabled || key.deleted { "off" } else { "on" };

@@ -1,0 +1,390 @@
+//! A university on one stack: a programme, people with keys and browsers, time, spending and mails. A test says what happens, and
+//! `finish` judges what became of it:
+//!
+//! ```ignore
+//! let mut campus = Campus::at("2026-11-16T06:00:00Z").await;
+//! campus.programme("CS pilot", |settings| settings.cap = Usd::from_dollars(5)).await;
+//! campus.students(&["ada", "bob"]).await;
+//! campus.keys().await;
+//! campus.spend("ada", "4.50");
+//! campus.sync().await;
+//! campus.settle().await;
+//! assert_eq!(campus.mails("cap")[0].to, "ada@example.edu");
+//! campus.finish().await;
+//! ```
+//!
+//! Its programme has a hundred thousand dollars, a cap of 20 and no faculty. A name without an `@` is one at `example.edu`. The clock
+//! stands still and no schedule runs, but the stream is delivered: what runs is what the test calls.
+
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex};
+
+use bursar_core::domain::audit::{Act, Actor, AuditDetail};
+use bursar_core::domain::grant::{Grant, Person};
+use bursar_core::domain::programme::{Programme, Settings};
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::id::{GrantId, ProgrammeId};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::term::Term;
+use bursar_core::domain::values::window::utc_date;
+use bursar_core::store::{ActContext, Author, EditOutcome, Job, NewPerson, Table};
+use bursar_local::inbox::Contents;
+use bursar_local::invoke::{FunctionName, InvokeError};
+use bursar_local::provider::{KeySnapshot, Nano, Provider};
+use bursar_local::settle::LIMIT;
+use jiff::{SignedDuration, Timestamp, ToSpan};
+use serde_json::{Value, json};
+use tokio::sync::Mutex as AsyncMutex;
+
+use crate::invariants::{RawTable, Snapshot, Watch};
+use crate::office::{ProgrammeEdits, session_cookie, soon};
+use crate::stack::{self, Setup, Stack};
+use crate::visitor::{Page, Visitor};
+
+pub const ADMIN: &str = "admin@example.edu";
+
+pub struct Campus {
+    pub stack: Stack,
+    pub table: Table,
+    /// The programme that was made last.
+    pub programme: ProgrammeId,
+    /// The people on its roster, by name.
+    people: BTreeMap<String, GrantId>,
+    /// The watch, and how many lost mails it was told of.
+    watch: AsyncMutex<(Watch, usize)>,
+    received: Mutex<Vec<Got>>,
+    /// The newest session of each address, since nobody gets two links in a minute.
+    sessions: Mutex<BTreeMap<String, (Timestamp, String)>>,
+}
+
+/// A received mail.
+pub struct Got {
+    pub id: String,
+    pub to: String,
+    pub contents: Contents,
+}
+
+impl Campus {
+    /// A campus without a programme, at the hour at which every stack begins.
+    pub async fn open() -> Campus {
+        Campus::of(Setup::default()).await
+    }
+
+    pub async fn at(instant: &str) -> Campus {
+        Campus::of(Setup { at: Some(instant.parse().unwrap()), ..Setup::default() }).await
+    }
+
+    pub async fn of(setup: Setup<'_>) -> Campus {
+        let at = Some(setup.at.unwrap_or_else(stack::begins));
+        let stack = stack::of(Setup { at, ..setup }).await.unwrap();
+        let watch = stack::watch(&stack).with_answers(stack.answers.clone());
+        Campus {
+            table: Table::new(&stack.config),
+            programme: ProgrammeId::of_name("none"),
+            people: BTreeMap::new(),
+            watch: AsyncMutex::new((watch, 0)),
+            received: Mutex::default(),
+            sessions: Mutex::default(),
+            stack,
+        }
+    }
+
+    /// A campus with the programme CS pilot, and a key for each of these people.
+    pub async fn with_keys(names: &[&str]) -> Campus {
+        let mut campus = Campus::open().await;
+        campus.programme("CS pilot", |_| {}).await;
+        campus.students(names).await;
+        campus.keys().await;
+        campus
+    }
+
+    /// Makes a programme that begins today and lasts ninety days.
+    pub async fn programme(&mut self, name: &str, change: impl FnOnce(&mut Settings)) -> ProgrammeId {
+        let today = utc_date(self.clock.now());
+        let term = Term::new(today, today.saturating_add(90.days()), "UTC").unwrap();
+        let mut settings = Settings::new(name, term, Usd::from_dollars(20));
+        change(&mut settings);
+        let made = self.table.create_programme(settings, Usd::from_dollars(100_000), self.by()).await.unwrap();
+        self.people.clear();
+        self.programme = made.clone();
+        made
+    }
+
+    /// Changes the settings of the programme as an edit does.
+    pub async fn set(&self, change: impl FnOnce(&mut Settings)) {
+        let Programme { mut settings, version, .. } = self.table.programme(&self.programme).await.unwrap().unwrap();
+        change(&mut settings);
+        let what = AuditDetail::new(Act::Edited);
+        let saved = self.table.save_settings(&self.programme, settings, version, what, self.by()).await.unwrap();
+        assert_eq!(saved, EditOutcome::Done);
+    }
+
+    /// Restricts the programme's keys to one model, as the provider then does, and returns its guardrail.
+    pub async fn restrict(&self) -> String {
+        self.set(|settings| settings.models = vec!["openai/gpt-4o-mini".to_owned()]).await;
+        self.work().await;
+        let rules = self.settings().await.rules(None);
+        self.table.rule_set(&rules.id()).await.unwrap().unwrap().guardrail.unwrap().id
+    }
+
+    pub async fn pot(&self, dollars: i32) {
+        self.table.set_pot(&self.programme, Usd::from_dollars(dollars), self.by()).await;
+    }
+
+    pub async fn settings(&self) -> Settings {
+        self.table.programme(&self.programme).await.unwrap().unwrap().settings
+    }
+
+    pub async fn reserved(&self) -> Usd {
+        self.table.pot(&self.programme).await.unwrap().unwrap().reserved
+    }
+
+    /// Puts these people on the roster, unless they are on it.
+    pub async fn students(&mut self, names: &[&str]) {
+        let new: Vec<&str> = names.iter().copied().filter(|name| !self.people.contains_key(*name)).collect();
+        for names in new.chunks(20) {
+            let person = |name: &&str| Person { address: address(name), name: None, roster_id: None };
+            let new: Vec<NewPerson> =
+                names.iter().map(|name| NewPerson { person: person(name), group: None }).collect();
+            let made = self.table.invite(&self.programme, &new, self.by()).await.unwrap();
+            self.people.extend(names.iter().map(ToString::to_string).zip(made));
+        }
+    }
+
+    pub async fn student_in(&mut self, name: &str, group: Option<&str>) -> GrantId {
+        let person = Person { address: address(name), name: None, roster_id: None };
+        let new = NewPerson { person, group: group.map(str::to_owned) };
+        let grant = self.table.invite(&self.programme, &[new], self.by()).await.unwrap().remove(0);
+        self.people.insert((*name).to_owned(), grant.clone());
+        grant
+    }
+
+    /// Everybody who has no key yet gets one on the page.
+    pub async fn keys(&self) {
+        for (name, id) in &self.people {
+            if !self.table.grant(&self.programme, id).await.unwrap().unwrap().ever_shown {
+                self.reveal(&self.student(name).await).await;
+            }
+        }
+        self.delivered().await;
+    }
+
+    /// Waits until the stream is delivered, unless the test has stopped it.
+    pub async fn delivered(&self) {
+        if !self.pump.is_stopped() {
+            self.pump.drained().await.unwrap();
+        }
+    }
+
+    pub fn id(&self, name: &str) -> &GrantId {
+        &self.people[name]
+    }
+
+    pub async fn grant(&self, name: &str) -> Grant {
+        self.table.grant(&self.programme, self.id(name)).await.unwrap().unwrap()
+    }
+
+    /// The place of an act on somebody's grant, as `table.act` wants it.
+    pub fn on(&self, name: &str) -> ActContext<'_> {
+        ActContext { programme: &self.programme, grant: self.id(name), now: self.clock.now(), deadline: soon() }
+    }
+
+    fn by(&self) -> Author<'static> {
+        Author { actor: &Actor::Rule, now: self.clock.now(), deadline: soon() }
+    }
+
+    /// A browser that nobody is signed in with.
+    pub fn browser(&self) -> Visitor {
+        Visitor::new(&self.ready.web).noting(&self.answers)
+    }
+
+    /// A browser in which this person is signed in.
+    pub async fn student(&self, name: &str) -> Visitor {
+        let (visitor, address, now) = (self.browser(), address(name), self.clock.now());
+        let known = self.sessions.lock().unwrap().get(address.as_written()).cloned();
+        let (since, cookie) = match known {
+            Some(young) if now < young.0 + SignedDuration::from_mins(1) => young,
+            _ => (now, session_cookie(&self.stack, address.as_written()).await),
+        };
+        let (name, value) = cookie.split_once('=').unwrap();
+        visitor.set_cookie(name, value);
+        self.sessions.lock().unwrap().insert(address.as_written().to_owned(), (since, cookie));
+        visitor
+    }
+
+    pub async fn admin(&self) -> Visitor {
+        self.student(ADMIN).await
+    }
+
+    /// The path of a student's button in the programme: `reveal`, `replace`, `leaked`.
+    pub fn my(&self, what: &str) -> String {
+        format!("/my/{}/{what}", self.programme)
+    }
+
+    /// The path of a page of the programme in the console.
+    pub fn console(&self, page: &str) -> String {
+        format!("/console/programmes/{}{page}", self.programme)
+    }
+
+    /// Opens the student's page and presses the button that it offers.
+    pub async fn press(&self, student: &Visitor, what: &str) -> Page {
+        let my = student.get("/my").await.expect(200);
+        student.submit(&my, &self.my(what), &[]).await
+    }
+
+    /// The key that a press shows.
+    pub async fn reveal(&self, student: &Visitor) -> String {
+        self.press(student, "reveal").await.expect(200).one("key").text
+    }
+
+    /// Edits the programme's settings on its page.
+    pub async fn edit(&self, editor: &Visitor, fields: &[(&str, &str)]) -> Page {
+        editor.submit(&editor.get(&self.console("")).await, &self.console(""), fields).await
+    }
+
+    pub fn provider(&self) -> &Provider {
+        self.stack.provider.as_ref().unwrap()
+    }
+
+    /// Every key at the provider that was made for this person, oldest first.
+    pub fn keys_of(&self, name: &str) -> Vec<KeySnapshot> {
+        let of = format!("/{}/", self.id(name));
+        self.provider().keys().into_iter().filter(|key| key.name.contains(&of)).collect()
+    }
+
+    /// The newest key of this person.
+    pub fn key(&self, name: &str) -> KeySnapshot {
+        self.keys_of(name).pop().unwrap()
+    }
+
+    /// The people who have an enabled key, each as often as they have one.
+    pub fn enabled(&self) -> Vec<&str> {
+        let keys = |name: &String| self.keys_of(name).iter().filter(|key| !key.disabled && !key.deleted).count();
+        self.people.keys().flat_map(|name| std::iter::repeat_n(name.as_str(), keys(name))).collect()
+    }
+
+    /// The limit of each person's newest key.
+    pub fn limits(&self) -> Vec<Option<Nano>> {
+        self.people.keys().map(|name| self.key(name).limit).collect()
+    }
+
+    pub fn spend(&self, name: &str, dollars: &str) {
+        let amount = Nano::parse(dollars).unwrap();
+        self.provider().spend(&self.key(name).hash, amount, self.clock.now(), "a/model").unwrap();
+    }
+
+    pub async fn run(&self, function: FunctionName, input: Value) -> Result<Value, InvokeError> {
+        self.invoke.invoke(function, input).await
+    }
+
+    pub async fn sync(&self) -> Value {
+        self.run(FunctionName::UsageSync, json!({})).await.unwrap()
+    }
+
+    /// A minute later, the console's work of that minute.
+    pub async fn work(&self) -> Value {
+        self.clock.advance(SignedDuration::from_secs(61)).unwrap();
+        self.run(FunctionName::Console, json!({"task": "work"})).await.unwrap()
+    }
+
+    /// The hourly check.
+    pub async fn look(&self) -> Value {
+        self.run(FunctionName::ThresholdAlerts, json!({"task": "watch"})).await.unwrap()
+    }
+
+    /// Runs the stream, the work and the sending of mail until nothing is due.
+    pub async fn settle(&self) {
+        self.stack.settle.settle(LIMIT).await.unwrap();
+    }
+
+    /// Lets hours pass with all that the schedules run in them.
+    pub async fn pass(&self, hours: i64) {
+        self.schedules.advance(SignedDuration::from_hours(hours)).await.unwrap();
+        self.settle().await;
+    }
+
+    pub fn minutes(&self, minutes: i64) {
+        self.clock.advance(SignedDuration::from_mins(minutes)).unwrap();
+    }
+
+    /// The mails of this kind since the last call, by recipient.
+    pub fn mails(&self, kind: &str) -> Vec<Got> {
+        let new = self.ses.unread().into_iter();
+        let mut received = self.received.lock().unwrap();
+        received.extend(new.map(|mail| Got { to: mail.to.join(", "), contents: Contents::of(&mail.raw), id: mail.id }));
+        let (mut asked, rest): (Vec<_>, Vec<_>) =
+            received.drain(..).partition(|mail| mail.contents.kind.as_deref() == Some(kind));
+        *received = rest;
+        asked.sort_by(|one, other| one.to.cmp(&other.to));
+        asked
+    }
+
+    /// The subjects of the mails of this kind since the last call, by recipient.
+    pub fn subjects(&self, kind: &str) -> Vec<String> {
+        self.mails(kind).into_iter().map(|mail| mail.contents.subject).collect()
+    }
+
+    pub async fn job(&self, kind: &str) -> Option<Job> {
+        self.table.jobs(&self.programme).await.unwrap().into_iter().find(|job| job.work.kind() == kind)
+    }
+
+    pub fn raw(&self) -> RawTable {
+        RawTable::at(&self.ready.dynamodb, &self.ready.table)
+    }
+
+    pub fn has_logged(&self, words: &str) -> bool {
+        self.logs.all().iter().any(|line| line.text.contains(words))
+    }
+
+    /// Judges this moment too, and not only the end.
+    pub async fn judged(&self) -> Arc<Snapshot> {
+        self.look_at(false).await
+    }
+
+    /// Judges the moment after a complete sync, which leaves fewer excuses.
+    pub async fn judged_after_sync(&self) -> Arc<Snapshot> {
+        self.look_at(true).await
+    }
+
+    async fn look_at(&self, synced: bool) -> Arc<Snapshot> {
+        self.delivered().await;
+        let mut seen = self.watch.lock().await;
+        let (watch, told) = &mut *seen;
+        (*told..self.lost_mails()).for_each(|_| watch.lost_a_mail());
+        *told = self.lost_mails();
+        let wrong = watch.violations(synced).await.unwrap();
+        let wrong: Vec<String> = wrong.iter().map(ToString::to_string).collect();
+        assert!(wrong.is_empty(), "{}\n{}", wrong.join("\n"), self.gate.transcript());
+        watch.shared().unwrap()
+    }
+
+    #[track_caller]
+    pub fn finish(self) -> impl Future<Output = ()> {
+        self.stack.finish()
+    }
+
+    #[track_caller]
+    pub fn finish_faulted(self) -> impl Future<Output = ()> {
+        self.stack.finish_faulted()
+    }
+
+    #[track_caller]
+    pub fn finish_unjudged(self) -> impl Future<Output = ()> {
+        self.stack.finish_unjudged()
+    }
+}
+
+impl Deref for Campus {
+    type Target = Stack;
+
+    fn deref(&self) -> &Stack {
+        &self.stack
+    }
+}
+
+/// The address of a name.
+pub fn address(name: &str) -> EmailAddress {
+    let text = if name.contains('@') { name.to_owned() } else { format!("{name}@example.edu") };
+    EmailAddress::parse(&text).unwrap()
+}
