@@ -19,6 +19,7 @@ mod suite {
     pub(crate) mod mail;
     mod promises;
     mod statements;
+    pub(crate) mod store;
     mod sweeps;
     pub(crate) mod sync;
 }

@@ -100,7 +100,7 @@ async fn a_guardrail_survives_a_dying_sync() {
         campus.sync().await;
         campus.judged_after_sync().await;
         campus.provider().unassign(&campus.key("ada").hash).unwrap();
-        campus.gate.at(Matcher::call(ASSIGN).of(FunctionName::UsageSync), verdict.clone());
+        campus.gate.at(Matcher::call(ASSIGN).of(FunctionName::UsageSync), verdict);
         // It is killed, so nothing answers.
         drop(campus.invoke.invoke(FunctionName::UsageSync, json!({})).await);
         campus.judged().await;

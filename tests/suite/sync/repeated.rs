@@ -107,25 +107,6 @@ async fn run(stack: &Stack) -> Result<Value, InvokeError> {
     stack.invoke.invoke(FunctionName::UsageSync, json!({})).await
 }
 
-/// Each write takes effect and is then sent once more, and the runner hears the answer to the second copy.
-#[tokio::test]
-async fn a_run_whose_every_write_arrives_twice_ends_complete_and_leaves_what_a_clean_one_leaves() {
-    let stack = in_the_morning().await;
-    let world = lively(&stack).await;
-    let mut watch = watch(&stack);
-    watch.check().await;
-    meanwhile(&world);
-    let rules = ["TransactWriteItems", "PutItem", "UpdateItem"].map(|operation| {
-        let writes = Matcher::call(&format!("dynamodb:{operation}")).of(FunctionName::UsageSync);
-        stack.gate.at(writes.every(), Fault::LoseAnswer)
-    });
-    let report = sync(&stack).await;
-    rules.into_iter().for_each(|rule| stack.gate.lift(rule));
-    assert_eq!(report["complete"], true, "{report}");
-    assert_same(&clean().await.picture, &world.picture(settled(&stack, &mut watch).await), "each write twice");
-    stack.finish().await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_runner_that_wakes_late_at_any_call_changes_nothing_that_the_one_after_it_wrote() {
     let Clean { effects, picture } = clean().await;

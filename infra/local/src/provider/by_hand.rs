@@ -97,7 +97,7 @@ impl Provider {
     /// Makes a key in the default workspace, at any time.
     pub fn add_foreign_key(&self, name: &str, limit: Option<Nano>, created_at: Timestamp) -> Result<MadeKey> {
         let mut account = self.account();
-        let workspace_id = account.workspace(None, &None).map_err(refused)?;
+        let workspace_id = account.workspace(None, &None).map_err(|refusal| refused(&refusal))?;
         let settings = KeySettings { name: name.to_owned(), limit, workspace_id, ..KeySettings::default() };
         let plaintext = fresh_key();
         let key = Key::new(&plaintext, settings, created_at);
@@ -124,9 +124,9 @@ impl Provider {
     /// Changes a key with the body of a PATCH. It does not count as requested over HTTP.
     pub fn change_by_hand(&self, hash: &str, change: &Value) -> Result<()> {
         let (now, mut account) = (self.now(), self.account());
-        let place = account.find(hash).map_err(refused)?;
+        let place = account.find(hash).map_err(|refusal| refused(&refusal))?;
         let body = change.as_object().context("a change has fields")?;
-        let settings = patched(&account, place, body, &None).map_err(refused)?;
+        let settings = patched(&account, place, body, &None).map_err(|refusal| refused(&refusal))?;
         account.change(place, |key| key.change(settings, now))
     }
 
@@ -135,7 +135,7 @@ impl Provider {
     }
 
     pub fn delete(&self, hash: &str) -> Result<()> {
-        self.change(hash, |key, now| key.delete(now))
+        self.change(hash, Key::delete)
     }
 
     /// Removes a key from its guardrail.
@@ -150,7 +150,7 @@ impl Provider {
 
     fn change(&self, hash: &str, change: impl FnOnce(&mut Key, Timestamp)) -> Result<()> {
         let (now, mut account) = (self.now(), self.account());
-        let place = account.find(hash).map_err(refused)?;
+        let place = account.find(hash).map_err(|refusal| refused(&refusal))?;
         account.change(place, |key| change(key, now))
     }
 }
@@ -217,6 +217,6 @@ impl Provider {
     }
 }
 
-fn refused(refusal: Refusal) -> anyhow::Error {
+fn refused(refusal: &Refusal) -> anyhow::Error {
     anyhow!("the simulated provider refuses: {refusal:?}")
 }
