@@ -54,6 +54,8 @@ pub struct Campus {
     /// The watch, and how many lost mails it was told of.
     watch: AsyncMutex<(Watch, usize)>,
     received: Mutex<Vec<Got>>,
+    /// What a violation is told with.
+    told: Mutex<Vec<String>>,
     /// The newest session of each address, since nobody gets two links in a minute.
     sessions: Mutex<BTreeMap<String, (Timestamp, String)>>,
 }
@@ -85,6 +87,7 @@ impl Campus {
             people: BTreeMap::new(),
             watch: AsyncMutex::new((watch, 0)),
             received: Mutex::default(),
+            told: Mutex::default(),
             sessions: Mutex::default(),
             stack,
         }
@@ -190,7 +193,7 @@ impl Campus {
         ActContext { programme: &self.programme, grant: self.id(name), now: self.clock.now(), deadline: soon() }
     }
 
-    fn by(&self) -> Author<'static> {
+    pub fn by(&self) -> Author<'static> {
         Author { actor: &Actor::Rule, now: self.clock.now(), deadline: soon() }
     }
 
@@ -337,6 +340,11 @@ impl Campus {
         self.logs.all().iter().any(|line| line.text.contains(words))
     }
 
+    /// Notes a step of a long story, which is told where an invariant does not hold.
+    pub fn tell(&self, what: impl Into<String>) {
+        self.told.lock().unwrap().push(what.into());
+    }
+
     /// Judges this moment too, and not only the end.
     pub async fn judged(&self) -> Arc<Snapshot> {
         self.look_at(false).await
@@ -355,7 +363,8 @@ impl Campus {
         *told = self.lost_mails();
         let wrong = watch.violations(synced).await.unwrap();
         let wrong: Vec<String> = wrong.iter().map(ToString::to_string).collect();
-        assert!(wrong.is_empty(), "{}\n{}", wrong.join("\n"), self.gate.transcript());
+        let told = self.told.lock().unwrap().join("\n");
+        assert!(wrong.is_empty(), "{told}\n{}\n{}", wrong.join("\n"), self.gate.transcript());
         watch.shared().unwrap()
     }
 
