@@ -6,7 +6,6 @@ use bursar_core::deadline::Waits;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_local::demo;
 use bursar_local::folder::Folder;
-use bursar_local::invoke::logs::Keep;
 use bursar_local::invoke::logs::Logs;
 use bursar_local::schedules::SyncEvery;
 use bursar_local::stack::{Options, ProviderAt, listen, origin_of};
@@ -42,7 +41,7 @@ impl Demonstration {
             smtp: None,
             sync_every: SyncEvery::Never,
             between: None,
-            logs: Logs::new(Keep::Last(100)),
+            logs: Logs::new(100),
             waits: Waits::WHOLE,
         })
         .await?;

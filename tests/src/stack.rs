@@ -10,11 +10,9 @@ use std::time::Duration;
 use anyhow::Result;
 use bursar_core::deadline::Waits;
 use bursar_core::domain::values::address::EmailAddress;
-use bursar_local::folder::{Files, Folder};
+use bursar_local::folder::Folder;
 use bursar_local::invoke::FunctionName;
-use bursar_local::invoke::logs::{Keep, Logs};
-use bursar_local::schedules::SyncEvery;
-use bursar_local::stack::{self as local, Options, ProviderAt, listen};
+use bursar_local::stack::{self as local, Options, listen};
 use jiff::Timestamp;
 
 use crate::faults::{Gate, Recorded, Service};
@@ -189,7 +187,8 @@ pub async fn in_process() -> Result<Stack> {
 pub async fn of(setup: Setup<'_>) -> Result<Stack> {
     let folder = setup.data.map(Folder::open).transpose()?;
     let files = folder.as_ref().map(Folder::files);
-    let options = options(files, setup.waits, setup.admins).await?;
+    let admins = setup.admins.iter().map(|admin| EmailAddress::parse(admin)).collect::<Result<_, _>>()?;
+    let options = Options { files, waits: setup.waits, ..Options::new(listen(0).await?, admins) };
     // A folder has the clock of its last run.
     let runs_from = (setup.at.is_none() && setup.data.is_none()).then(begins);
     let stack = Stack::start(Options { begins_at: setup.at.or(runs_from), ..options }).await?;
@@ -210,20 +209,4 @@ pub fn watch(stack: &Stack) -> Watch {
         Some(provider) => watch.with_provider(provider.clone()).with_gate(stack.gate.clone()),
         None => watch,
     }
-}
-
-async fn options(files: Option<Files>, waits: Waits, admins: &[&str]) -> Result<Options> {
-    Ok(Options {
-        files,
-        web: listen(0).await?,
-        origin: None,
-        begins_at: None,
-        admins: admins.iter().map(|admin| EmailAddress::parse(admin)).collect::<Result<_, _>>()?,
-        provider: ProviderAt::BuiltIn,
-        smtp: None,
-        sync_every: SyncEvery::Never,
-        between: None,
-        logs: Logs::new(Keep::All),
-        waits,
-    })
 }

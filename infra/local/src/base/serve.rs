@@ -1,8 +1,5 @@
 //! Serves a router on a listener, and the answer that never comes.
 
-use std::net::SocketAddr;
-use std::time::Duration;
-
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
@@ -11,26 +8,11 @@ use http::HeaderValue;
 use http::header::CONTENT_LENGTH;
 use tokio::net::TcpListener;
 
-/// The time that answers under way get at shutdown.
-const GRACE: Duration = Duration::from_secs(2);
-
-/// Answers requests until `shutdown` is ready. Then it accepts no more, and gives the answers under way two seconds.
+/// Answers requests until `shutdown` is ready, and those that are under way then.
 pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()> + Send + 'static) {
     // Small answers would otherwise wait for the client's delayed acknowledgement.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    let (stop, mut stopping) = tokio::sync::watch::channel(());
-    let router = router.into_make_service_with_connect_info::<SocketAddr>();
-    let server = axum::serve(listener, router).with_graceful_shutdown(async move {
-        shutdown.await;
-        stop.send_replace(());
-    });
-    tokio::select! {
-        _ = server => {}
-        () = async {
-            let _ = stopping.changed().await;
-            tokio::time::sleep(GRACE).await;
-        } => {}
-    }
+    let _ = axum::serve(listener, router).with_graceful_shutdown(shutdown).await;
 }
 
 /// Closes the connection without an answer, which to a client is a lost answer: hyper sends nothing of a response

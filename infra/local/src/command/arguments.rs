@@ -10,7 +10,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use bursar_core::aws::AwsAccess;
 use bursar_core::clock::Clock;
 use bursar_core::config::web_address;
-use bursar_core::deadline::{Deadline, Waits};
+use bursar_core::deadline::Deadline;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::provider::Provider;
 use bursar_core::secrets::ManagementKey;
@@ -24,7 +24,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 
-use crate::aws::invoke::logs::{Keep, Logs};
+use crate::aws::invoke::logs::Logs;
 use crate::aws::schedules::SyncEvery;
 use crate::aws::ses::Relay;
 use crate::command::demo;
@@ -154,17 +154,12 @@ impl Serve {
         }
         let start = Stack::start(Options {
             files: Some(folder.files()),
-            web,
-            origin: None,
-            begins_at: None,
-            admins,
             provider,
             smtp: self.smtp,
             sync_every: self.sync_every,
-            between: None,
             // Each invocation's lines; the bundle's own messages are apart from them.
-            logs: Logs::echoed(Keep::Last(LATEST), |line| eprintln!("{} {}", line.function, line.text.trim_end())),
-            waits: Waits::WHOLE,
+            logs: Logs::echoed(LATEST, |line| eprintln!("{} {}", line.function, line.text.trim_end())),
+            ..Options::new(web, admins)
         });
         let stack = tokio::select! {
             started = start => started?,

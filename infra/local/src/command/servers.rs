@@ -2,31 +2,26 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::aws::engine::Engine;
-use crate::base::clock::StackClock;
 use crate::base::guard::guarded;
 use crate::base::serve::serve;
 
-/// The interval of deleting expired items, which only saves space.
-const SWEEP_EVERY: Duration = Duration::from_secs(600);
+/// The time that answers under way get at the end.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// Servers that are stopped together.
+#[derive(Default)]
 pub(super) struct Servers {
     tasks: JoinSet<()>,
     stop: watch::Sender<bool>,
 }
 
 impl Servers {
-    pub(super) fn new() -> Servers {
-        Servers { tasks: JoinSet::new(), stop: watch::channel(false).0 }
-    }
-
     /// Serves until the stack stops, and returns the origin. Pages of other sites get no answer.
     pub(super) fn run(&mut self, listener: TcpListener, router: Router) -> Result<String> {
         let origin = origin_of(&listener)?;
@@ -36,51 +31,25 @@ impl Servers {
 
     /// Serves the product's own pages, which check the origin of requests themselves.
     pub(super) fn run_pages(&mut self, listener: TcpListener, router: Router) {
-        let stopped = self.stopped();
-        self.tasks.spawn(serve(listener, router, stopped));
-    }
-
-    /// Deletes the engine's expired items from time to time.
-    pub(super) fn sweep(&mut self, engine: Engine, clock: StackClock) {
-        let stopped = self.stopped();
-        self.tasks.spawn(async move {
-            tokio::pin!(stopped);
-            let mut ticks = tokio::time::interval(SWEEP_EVERY);
-            loop {
-                tokio::select! {
-                    () = &mut stopped => return,
-                    _ = ticks.tick() => {}
-                }
-                if let Err(error) = engine.sweep(clock.now()).await {
-                    tracing::warn!(error = format!("{error:#}"), "what has expired could not be cleaned away");
-                }
-            }
-        });
-    }
-
-    fn stopped(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut stopping = self.stop.subscribe();
-        async move {
-            // An error means that the stack was dropped, which is a stop too.
-            let _ = stopping.wait_for(|stopping| *stopping).await;
-        }
+        // An error means that the stack was dropped, which is a stop too.
+        let stopped = async move { drop(stopping.wait_for(|stopping| *stopping).await) };
+        self.tasks.spawn(serve(listener, router, stopped));
     }
 
     pub(super) async fn stop(mut self) {
         self.stop.send_replace(true);
-        while self.tasks.join_next().await.is_some() {}
+        let _ = tokio::time::timeout(GRACE, async { while self.tasks.join_next().await.is_some() {} }).await;
     }
 }
 
 /// Takes a port of this machine; 0 picks a free one.
 pub async fn listen(port: u16) -> Result<TcpListener> {
-    match TcpListener::bind(("127.0.0.1", port)).await {
-        Ok(listener) => Ok(listener),
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-            bail!("port {port} is in use: stop what uses it, or name another with --port (0 picks a free one)")
-        }
-        Err(error) => Err(error).with_context(|| format!("port {port} cannot be opened; name another with --port")),
-    }
+    TcpListener::bind(("127.0.0.1", port)).await.with_context(|| {
+        format!(
+            "port {port} cannot be opened, perhaps since it is in use: name another with --port (0 picks a free one)"
+        )
+    })
 }
 
 /// The origin of a listener.

@@ -18,9 +18,9 @@ use tokio::net::TcpListener;
 
 use crate::aws::engine::{Engine, Place};
 use crate::aws::inbox::{self, InboxGuide, KnownLogin};
-use crate::aws::invoke::in_process::InProcess;
+use crate::aws::invoke::in_process::{InProcess, Settings};
 use crate::aws::invoke::logs::Logs;
-use crate::aws::invoke::{Between, Invoke, Settings};
+use crate::aws::invoke::{Between, Invoke};
 use crate::aws::pump::Pump;
 use crate::aws::schedules::{Schedules, SyncEvery};
 use crate::aws::secrets_manager::SecretsManager;
@@ -65,6 +65,25 @@ pub struct Options {
     pub logs: Logs,
     /// The share of each wait that the functions really wait.
     pub waits: Waits,
+}
+
+impl Options {
+    /// A stack in memory with the built-in provider, at the present time, in which no sync runs by itself.
+    pub fn new(web: TcpListener, admins: Vec<EmailAddress>) -> Options {
+        Options {
+            files: None,
+            web,
+            origin: None,
+            begins_at: None,
+            admins,
+            provider: ProviderAt::BuiltIn,
+            smtp: None,
+            sync_every: SyncEvery::Never,
+            between: None,
+            logs: Logs::new(usize::MAX),
+            waits: Waits::WHOLE,
+        }
+    }
 }
 
 /// The provider that the functions use.
@@ -124,7 +143,7 @@ impl Stack {
             clock.begin_at(instant)?;
         }
         let engine = start_engine(options.files.as_ref()).await?;
-        let mut servers = Servers::new();
+        let mut servers = Servers::default();
 
         let ses = Ses::new(kept.clone(), clock.as_clock())?;
         if let Some(relay) = options.smtp {
@@ -207,7 +226,6 @@ impl Stack {
         };
         kept.put(READY.0, READY.1, &ready)?;
         servers.run_pages(options.web, gateway::router(&config.origin, invoke.clone())?);
-        servers.sweep(engine.clone(), clock.clone());
         schedules.start();
         let logs = options.logs;
         Ok(Stack {

@@ -5,16 +5,12 @@ use std::ops::Range;
 use std::time::Duration;
 
 use bursar_core::clock::Clock;
-use bursar_core::deadline::Waits;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_local::demo;
 use bursar_local::folder::Folder;
 use bursar_local::inbox::Contents;
 use bursar_local::invoke::FunctionName;
-use bursar_local::invoke::logs::Keep;
-use bursar_local::invoke::logs::Logs;
-use bursar_local::schedules::SyncEvery;
-use bursar_local::stack::{Options, ProviderAt, Stack, listen};
+use bursar_local::stack::{Options, Stack, listen};
 use bursar_local::visitor::Visitor;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -66,21 +62,9 @@ async fn ends_well(moment: &str) {
     eprintln!("{moment}: {:?}", begun.elapsed());
     assert!(!folder.is_new());
 
-    let stack = Stack::start(Options {
-        files: Some(folder.files()),
-        web: listen(0).await.unwrap(),
-        origin: None,
-        begins_at: None,
-        admins,
-        provider: ProviderAt::BuiltIn,
-        smtp: None,
-        sync_every: SyncEvery::Never,
-        between: None,
-        logs: Logs::new(Keep::All),
-        waits: Waits::WHOLE,
-    })
-    .await
-    .unwrap();
+    let stack = Stack::start(Options { files: Some(folder.files()), ..Options::new(listen(0).await.unwrap(), admins) })
+        .await
+        .unwrap();
     let off = stack.clock.now().duration_since(ends);
     assert!(off.abs() < SignedDuration::from_secs(60), "{moment}: the clock is {off:?} from it");
 

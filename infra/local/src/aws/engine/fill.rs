@@ -5,12 +5,12 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::store::items::Item;
 use dynoxide::ImportOptions;
 
-use super::Engine;
+use super::{Engine, Open};
 
 impl Engine {
     /// Puts any number of items into the table, replacing those with equal keys.
     pub async fn fill(&self, items: Vec<Item>) -> Result<()> {
-        self.run(move |engine, database| {
+        self.run(move |engine, Open { database, .. }| {
             let items: Result<Vec<dynoxide::Item>> = items.into_iter().map(item).collect();
             database.import_items(&engine.table, items?, ImportOptions::default())?;
             Ok(())

@@ -2,32 +2,30 @@
 //! the table and refuses a different one. Delivering the stream is left to the pump.
 
 mod fill;
-mod side_connection;
 #[cfg(test)]
 mod tests;
 mod wire;
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use axum::Router;
 use dynoxide::actions::{
     create_table::CreateTableRequest, describe_table::DescribeTableRequest,
     describe_time_to_live::DescribeTimeToLiveRequest, get_records::GetRecordsRequest,
     get_shard_iterator::GetShardIteratorRequest, update_time_to_live::UpdateTimeToLiveRequest,
 };
-use dynoxide::{Database, DynoxideError, streams};
-use jiff::{SignedDuration, Timestamp};
+use dynoxide::{Database, streams};
+use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use self::side_connection::SideConnection;
 use crate::aws::wiring::{TTL, create_table};
 
 /// The storage of the table.
@@ -43,11 +41,23 @@ pub struct Engine(Arc<Inner>);
 
 struct Inner {
     table: String,
+    /// The label of its stream.
     stream: String,
-    database: Mutex<Option<Database>>,
-    beside: SideConnection,
+    /// `None` once the engine was stopped.
+    open: Mutex<Option<Open>>,
     changes: watch::Sender<()>,
 }
+
+#[derive(Clone)]
+struct Open {
+    database: Database,
+    /// A second connection to the same database, for what the engine cannot be asked of the stream. It never touches an item, and each
+    /// side waits for the other: every write transaction of the engine begins IMMEDIATE, and it caches no stream records.
+    beside: Arc<Mutex<Connection>>,
+}
+
+/// The time that the engine itself waits for a lock.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A position in the stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -90,20 +100,20 @@ impl Engine {
                 (name, database)
             }
         };
-        let stream = check_schema(&database, table).with_context(|| match place {
-            Place::File(path) => format!(
-                "{} was made by another version of Bursar: name another folder with --data, or go back to that version",
-                path.display()
-            ),
-            Place::Memory => "the engine did not make the table as asked".to_owned(),
+        let stream = check_schema(&database, table).with_context(|| {
+            format!("{name} was made by another version of Bursar: name another folder with --data, or go back to that version")
         })?;
-        Ok(Engine(Arc::new(Inner {
-            table: table.to_owned(),
-            stream,
-            beside: SideConnection::open(&name)?,
-            database: Mutex::new(Some(database)),
-            changes: watch::channel(()).0,
-        })))
+        let beside = Connection::open(&name)?;
+        beside.busy_timeout(PATIENCE)?;
+        beside.pragma_update(None, "synchronous", "normal")?;
+        // The engine looks up the last sequence number at each write, and keeps no index for it.
+        beside.execute_batch(
+            "CREATE INDEX IF NOT EXISTS bursar_stream_order
+             ON _stream_records (table_name, CAST(sequence_number AS INTEGER))",
+        )?;
+        let open = Open { database, beside: Arc::new(Mutex::new(beside)) };
+        let (table, changes) = (table.to_owned(), watch::channel(()).0);
+        Ok(Engine(Arc::new(Inner { table, stream, open: Mutex::new(Some(open)), changes })))
     }
 
     /// The table's calls over HTTP.
@@ -111,12 +121,8 @@ impl Engine {
         wire::router(self.clone())
     }
 
-    fn database(&self) -> Result<Database> {
-        lock(&self.0.database).clone().context("the engine was stopped")
-    }
-
-    fn written(&self) {
-        self.0.changes.send_replace(());
+    fn open(&self) -> Result<Open> {
+        lock(&self.0.open).clone().context("the engine was stopped")
     }
 
     /// A receiver that is notified of every write, by any client.
@@ -127,7 +133,7 @@ impl Engine {
     /// The records after `position`, oldest first, in the shape that Lambda delivers, without the event
     /// source.
     pub async fn records_after(&self, position: Position, limit: usize) -> Result<Vec<Value>> {
-        self.run(move |engine, database| {
+        self.run(move |engine, Open { database, .. }| {
             let from_start = position == Position::START;
             let iterator = database.get_shard_iterator(GetShardIteratorRequest {
                 stream_arn: streams::stream_arn(&engine.table, &engine.stream),
@@ -144,54 +150,40 @@ impl Engine {
         .await
     }
 
-    /// The position of the newest record.
+    /// The position of the newest record, the start if there never was one.
     pub async fn stream_end(&self) -> Result<Position> {
-        self.run(|engine, _| engine.beside.stream_end(&engine.table).map(Position)).await
+        const END: &str =
+            "SELECT COALESCE(MAX(CAST(sequence_number AS INTEGER)), 0) FROM _stream_records WHERE table_name = ?";
+        self.run(|engine, open| {
+            let beside = lock(&open.beside);
+            Ok(Position(beside.prepare_cached(END)?.query_row([&engine.table], |row| row.get(0))?))
+        })
+        .await
     }
 
-    /// Deletes the records before `position`, which every reader has passed.
+    /// Deletes the records before `position`, which every reader has passed. The one at it stays, since the engine numbers the
+    /// next record after the last one.
     pub async fn trim(&self, position: Position) -> Result<usize> {
-        self.run(move |engine, _| engine.beside.trim(&engine.table, position.0)).await
-    }
-
-    /// Deletes items that have expired by real time, and returns their number. While the product's clock is
-    /// behind real time nothing is deleted, since by that clock they have not expired.
-    pub async fn sweep(&self, now: Timestamp) -> Result<usize> {
-        if now + SignedDuration::from_secs(1) < Timestamp::now() {
-            return Ok(0);
-        }
-        self.run(|engine, database| {
-            let swept = database.sweep_ttl()?;
-            if swept > 0 {
-                engine.changes.send_replace(());
-            }
-            Ok(swept)
+        const TRIM: &str = "DELETE FROM _stream_records WHERE table_name = ? AND CAST(sequence_number AS INTEGER) < ?";
+        self.run(move |engine, open| {
+            Ok(lock(&open.beside).prepare_cached(TRIM)?.execute(params![engine.table, position.0])?)
         })
         .await
     }
 
     /// Closes the database.
     pub async fn stop(&self) -> Result<()> {
-        let engine = Arc::clone(&self.0);
-        tokio::task::spawn_blocking(move || {
-            engine.beside.close();
-            lock(&engine.database).take();
-        })
-        .await?;
-        Ok(())
+        let open = lock(&self.0.open).take();
+        Ok(tokio::task::spawn_blocking(move || drop(open)).await?)
     }
 
     /// Runs a blocking call to the engine off the caller's thread.
     async fn run<T: Send + 'static>(
         &self,
-        task: impl FnOnce(&Inner, &Database) -> Result<T> + Send + 'static,
+        task: impl FnOnce(&Inner, &Open) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let engine = self.clone();
-        tokio::task::spawn_blocking(move || {
-            let database = engine.database()?;
-            task(&engine.0, &database)
-        })
-        .await?
+        tokio::task::spawn_blocking(move || task(&engine.0, &engine.open()?)).await?
     }
 }
 
@@ -199,15 +191,10 @@ fn open_file(path: &Path, table: &str) -> Result<Database> {
     if !path.exists() {
         make_file(path, table)?;
     }
-    let unusable = |why: &dyn fmt::Display| {
-        anyhow!(
-            "{} is damaged or is no database of Bursar ({why}): put a good copy in its place, or name another folder \
-             with --data; nothing in it was changed",
-            path.display()
-        )
-    };
-    side_connection::check(path).map_err(|error| unusable(&error))?;
-    let database = Database::new(&path.to_string_lossy()).map_err(|error| unusable(&error))?;
+    let database = Database::new(&path.to_string_lossy()).with_context(|| {
+        let path = path.display();
+        format!("{path} is damaged or is no database of Bursar: put a good copy in its place, or name another folder with --data")
+    })?;
     database.disable_bulk_loading()?;
     Ok(database)
 }
@@ -252,36 +239,20 @@ fn create(database: &Database, request: &Value, ttl: &str) -> Result<()> {
 
 /// Compares the table with the one that is made today, and returns its stream's label.
 fn check_schema(database: &Database, table: &str) -> Result<String> {
-    let asked = DescribeTableRequest { table_name: table.to_owned() };
-    let description = match database.describe_table(asked) {
-        Ok(answer) => answer.table,
-        Err(DynoxideError::ResourceNotFoundException(_)) => bail!("it holds no table {table}"),
-        Err(error) => return Err(error.into()),
-    };
+    let described = database.describe_table(DescribeTableRequest { table_name: table.to_owned() })?.table;
     let time_to_live = database.describe_time_to_live(DescribeTimeToLiveRequest { table_name: table.to_owned() })?;
-    let (found, wanted) = (serde_json::to_value(&description)?, create_table(table));
-    let attributes = |of: &Value| {
-        let list = of["AttributeDefinitions"].as_array().into_iter().flatten();
-        list.map(|attribute| format!("{} {}", attribute["AttributeName"], attribute["AttributeType"]))
-            .collect::<BTreeSet<_>>()
+    let shape = |of: &Value, ttl: Option<&str>| {
+        let index = |index: &Value| json!([index["IndexName"], index["KeySchema"], index["Projection"]]);
+        let indexes: Vec<Value> = of["GlobalSecondaryIndexes"].as_array().into_iter().flatten().map(index).collect();
+        json!([of["AttributeDefinitions"], of["KeySchema"], of["StreamSpecification"], indexes, ttl])
     };
-    let indexes = |of: &Value| {
-        let list = of["GlobalSecondaryIndexes"].as_array().into_iter().flatten();
-        list.map(|index| json!([index["IndexName"], index["KeySchema"], index["Projection"]])).collect::<Value>()
-    };
-    let parts = [
-        ("attributes", attributes(&found) == attributes(&wanted)),
-        ("keys", found["KeySchema"] == wanted["KeySchema"]),
-        ("indexes", indexes(&found) == indexes(&wanted)),
-        ("time to live", time_to_live.time_to_live_description.attribute_name.as_deref() == Some(TTL)),
-        ("stream", found["StreamSpecification"] == wanted["StreamSpecification"]),
-    ];
-    if let Some((part, _)) = parts.iter().find(|(_, same)| !same) {
-        bail!("the table {table} in it has other {part}");
-    }
-    description.latest_stream_label.context("its stream has no label")
+    let found = time_to_live.time_to_live_description.attribute_name;
+    let found = shape(&serde_json::to_value(&described)?, found.as_deref());
+    let wanted = shape(&create_table(table), Some(TTL));
+    ensure!(found == wanted, "its table is {found}, and not {wanted}");
+    described.latest_stream_label.context("its stream has no label")
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -24,10 +24,10 @@ async fn call(State(engine): State<Engine>, headers: HeaderMap, body: Bytes) -> 
     let reads = ["Get", "Query", "Scan", "Describe", "List"].iter().any(|read| operation.starts_with(read));
     // It goes on, and is told of, where the caller is gone.
     let answered = tokio::task::spawn_blocking(move || {
-        let database = engine.database().map_err(|stopped| DynoxideError::InternalServerError(stopped.to_string()))?;
-        let answer = answer(&database, &operation, &body);
+        let open = engine.open().map_err(|stopped| DynoxideError::InternalServerError(stopped.to_string()))?;
+        let answer = answer(&open.database, &operation, &body);
         if !reads {
-            engine.written();
+            engine.0.changes.send_replace(());
         }
         answer
     });

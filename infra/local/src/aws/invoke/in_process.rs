@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_sdk_dynamodb::config::SharedHttpClient;
 use bursar_core::aws::AwsAccess;
@@ -10,13 +11,28 @@ use bursar_core::clock::Clock;
 use bursar_core::config::Config;
 use bursar_core::start::{self, Function};
 use futures_util::future::BoxFuture;
-use lambda_runtime::{Diagnostic, LambdaEvent};
+use lambda_runtime::{Context, Diagnostic, LambdaEvent};
 use serde_json::Value;
 use tracing::instrument::WithSubscriber;
+use uuid::Uuid;
 
-use super::invocation::{Invocation, Settings, fits};
 use super::logs::Logs;
-use super::{FunctionName, Invoke, InvokeError};
+use super::{Between, FunctionName, Invoke, InvokeError, fits};
+use crate::aws::wiring::time_out;
+
+/// The settings of all invocations.
+pub struct Settings {
+    /// The deployment's configuration. Each instance replaces the URLs of AWS by its own, and that of the provider if
+    /// something stands between.
+    pub config: Config,
+    pub region: String,
+    /// The prefix of the functions' own calls to AWS.
+    pub aws: String,
+    /// The built-in provider's origin.
+    pub provider: Option<String>,
+    pub between: Option<Arc<dyn Between>>,
+    pub logs: Logs,
+}
 
 /// The five functions as libraries. An instance serves one invocation at a time; one that was killed or
 /// timed out is discarded.
@@ -55,11 +71,6 @@ impl InProcess {
         let http = aws_smithy_http_client::Builder::new().build_http();
         InProcess(Arc::new(Pool { settings, clock, http, idle: Mutex::default(), made: Mutex::default() }))
     }
-
-    /// The log lines of the functions.
-    pub fn logs(&self) -> &Logs {
-        &self.0.settings.logs
-    }
 }
 
 impl Invoke for InProcess {
@@ -93,12 +104,13 @@ impl Pool {
         event: Value,
     ) -> Result<Value, InvokeError> {
         let function = worker.name;
-        let invocation = Invocation::new(function, &self.settings);
-        let capture = self.settings.logs.capture(function, worker.instance, &invocation.request_id);
-        let logs = bursar_core::log::to(capture);
-        let event = LambdaEvent::new(event, invocation.context());
-        let work =
-            tokio::time::timeout(invocation.time_out, worker.function.answer(event)).with_subscriber(logs.clone());
+        let logs = bursar_core::log::to(self.settings.logs.capture(function));
+        let mut context = Context::default();
+        context.request_id = Uuid::new_v4().to_string();
+        let deadline = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + time_out(function);
+        context.deadline = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
+        let answer = worker.function.answer(LambdaEvent::new(event, context));
+        let work = tokio::time::timeout(time_out(function), answer).with_subscriber(logs.clone());
         let ended = tokio::select! {
             biased;
             () = killed => None,

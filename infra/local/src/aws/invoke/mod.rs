@@ -2,15 +2,12 @@
 //! function's library.
 
 pub mod in_process;
-mod invocation;
 pub mod logs;
 
 use axum::Router;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
-pub use self::invocation::Settings;
-pub(crate) use self::invocation::fits;
 pub use crate::base::function::FunctionName;
 
 /// The reason why the function gave no answer.
@@ -48,4 +45,12 @@ pub trait Invoke: Send + Sync + 'static {
     fn end_idle(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {})
     }
+}
+
+/// The largest event and the largest answer of a function.
+const MOST_BYTES: usize = 6 << 20;
+
+/// Refuses an event or answer that is too large for Lambda.
+pub(crate) fn fits(value: &Value) -> Result<(), InvokeError> {
+    if value.to_string().len() > MOST_BYTES { Err(InvokeError::TooLarge) } else { Ok(()) }
 }

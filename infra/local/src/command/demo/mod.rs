@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 use bursar_core::clock::Clock;
-use bursar_core::deadline::Waits;
 use bursar_core::domain::values::address::EmailAddress;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::civil::Date;
@@ -19,13 +18,13 @@ use serde_json::{Value, json};
 
 use self::cast::{MODELS, Student, students};
 use crate::aws::inbox::{Contents, KnownLogin};
-use crate::aws::invoke::logs::{Keep, Logs};
+use crate::aws::invoke::logs::Logs;
 use crate::aws::schedules::SyncEvery;
 use crate::aws::ses::{Mail, Quota};
 use crate::base::state_file::StateFile;
 use crate::command::folder::Folder;
 use crate::command::settle::LIMIT;
-use crate::command::stack::{Options, ProviderAt, Stack, WHO, listen};
+use crate::command::stack::{Options, Stack, WHO, listen};
 use crate::provider::{Nano, Provider, hash_of};
 use crate::visitor::Visitor;
 
@@ -42,8 +41,6 @@ const FACULTY: &str = "grace.hopper@example.edu";
 const ASSISTANT: &str = "edsger.dijkstra@example.edu";
 /// The number of concurrent page requests.
 const AT_ONCE: usize = 8;
-/// The number of lines that are kept of a stack that nobody inspects.
-const LATEST: Keep = Keep::Last(100);
 
 /// A programme of the story.
 struct Offer {
@@ -88,16 +85,11 @@ pub async fn build(
     let began = clock.now().to_zoned(TimeZone::UTC).date() - i64::from(DAYS).days();
     let stack = Stack::start(Options {
         files: Some(folder.files()),
-        web: listen(0).await?,
         origin: Some(origin.to_owned()),
         begins_at: Some(at(began, 0, (7, 0))?),
-        admins: admins.to_vec(),
-        provider: ProviderAt::BuiltIn,
-        smtp: None,
         sync_every: SyncEvery::Every(SignedDuration::from_hours(24)),
-        between: None,
-        logs: Logs::new(LATEST),
-        waits: Waits::WHOLE,
+        logs: Logs::new(0),
+        ..Options::new(listen(0).await?, admins.to_vec())
     })
     .await?;
     // The roster mails are sent at once, not at the rate of a new account.
