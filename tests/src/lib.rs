@@ -4,6 +4,7 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 pub mod aws;
+pub mod binary;
 pub mod campus;
 pub mod faults;
 pub mod files;
