@@ -13,7 +13,7 @@ use bursar_core::clock::Clock;
 use bursar_core::domain::values::key::PlaintextKey;
 use futures_util::future::BoxFuture;
 
-pub use report::{ASSUMPTIONS, Assumption, Finding, Findings};
+pub use report::{ASSUMPTIONS, Assumption, Findings};
 pub use steps::{MOST_KEYS, check, count_keys};
 
 /// The account to check, and how.

@@ -13,9 +13,8 @@ use bursar_core::clock::Clock;
 use bursar_core::config::{OPENROUTER, web_address};
 use bursar_core::domain::values::key::PlaintextKey;
 use clap::Parser;
-use futures_util::future::select_all;
 use provider_check::{LEFT, MODEL, Options};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::ctrl_c;
 use tokio::sync::Notify;
 
 /// Tries on a provider's account what Bursar assumes of it, with a key that it makes and deletes. Costs at
@@ -72,14 +71,12 @@ async fn run(arguments: Arguments) -> Result<bool> {
         wait: Arc::new(|wait| Box::pin(tokio::time::sleep(wait))),
         progress: |what| eprintln!("provider-check: {what} …"),
     };
-    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
-    let mut signals = kinds.into_iter().map(signal).collect::<std::io::Result<Vec<Signal>>>()?;
     let interrupted = Notify::new();
     let watch = async {
-        select_all(signals.iter_mut().map(|signal| Box::pin(signal.recv()))).await;
+        ctrl_c().await?;
         eprintln!("provider-check: interrupted");
         interrupted.notify_one();
-        select_all(signals.iter_mut().map(|signal| Box::pin(signal.recv()))).await;
+        ctrl_c().await
     };
     let work = async {
         match arguments.count_keys {
@@ -89,7 +86,7 @@ async fn run(arguments: Arguments) -> Result<bool> {
     };
     let found = tokio::select! {
         found = work => found,
-        () = watch => anyhow::bail!("interrupted again, so something may be left. {LEFT}"),
+        _ = watch => anyhow::bail!("interrupted again, so something may be left. {LEFT}"),
     }
     .context("nothing was done")?;
     write!(std::io::stdout().lock(), "{found}")?;

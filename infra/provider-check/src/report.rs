@@ -44,15 +44,6 @@ pub static ASSUMPTIONS: [Assumption; 17] = [
 /// What only programmes that restrict models, providers or regions need.
 const TO_RESTRICT: [&str; 3] = ["assignment-listed", "rules-bind", "regions-bind"];
 
-/// The finding about one assumption, with what was seen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Finding {
-    Held(String),
-    NotHeld(String),
-    /// It could not be judged, for this reason.
-    NotSeen(String),
-}
-
 /// A text without anything secret. What was cleaned before would get a second ellipsis.
 pub(crate) fn clean(text: impl Display) -> String {
     harmless(&format!("{text:#}")).replace("……", "…")
@@ -61,7 +52,8 @@ pub(crate) fn clean(text: impl Display) -> String {
 /// Everything that a run found.
 #[derive(Debug, Default)]
 pub struct Findings {
-    judged: BTreeMap<&'static str, Finding>,
+    /// Whether an assumption held, `None` where it could not be judged, and what was seen.
+    judged: BTreeMap<&'static str, (Option<bool>, String)>,
     /// Why all that is not judged was not.
     why_unjudged: Vec<String>,
     /// The number of keys that were made, and the provider's words to the next, where they were only counted.
@@ -81,13 +73,7 @@ pub struct Findings {
 impl Findings {
     /// Notes whether an assumption held; `None` if that cannot be judged.
     pub(crate) fn check(&mut self, id: &'static str, held: impl Into<Option<bool>>, seen: impl Display) {
-        let seen = clean(seen);
-        let finding = match held.into() {
-            Some(true) => Finding::Held(seen),
-            Some(false) => Finding::NotHeld(seen),
-            None => Finding::NotSeen(seen),
-        };
-        self.judged.insert(id, finding);
+        self.judged.insert(id, (held.into(), clean(seen)));
     }
 
     /// Notes why whatever is not judged was not.
@@ -99,18 +85,18 @@ impl Findings {
         self.account.push((what, clean(is)));
     }
 
-    /// The finding about an assumption.
-    pub fn of(&self, id: &str) -> Finding {
-        self.judged.get(id).cloned().unwrap_or_else(|| Finding::NotSeen(self.why_unjudged.join("; ")))
+    /// Whether an assumption held, `None` where that was not seen, and what was.
+    pub fn of(&self, id: &str) -> (Option<bool>, String) {
+        self.judged.get(id).cloned().unwrap_or_else(|| (None, self.why_unjudged.join("; ")))
     }
 
     /// The assumptions for whose sake the account is not ready for Bursar, and what is the matter with each.
     fn missing(&self) -> Vec<(&'static str, &'static str)> {
-        let matter = |&Assumption { id, .. }: &'static Assumption| match (self.of(id), TO_RESTRICT.contains(&id)) {
-            (Finding::Held(_), _) | (Finding::NotSeen(_), true) => None,
-            (Finding::NotSeen(_), false) => Some((id, "was not seen")),
-            (Finding::NotHeld(_), true) => Some((id, "does not hold, so restrict no programme by it")),
-            (Finding::NotHeld(_), false) => Some((id, "does not hold")),
+        let matter = |&Assumption { id, .. }: &'static Assumption| match (self.of(id).0, TO_RESTRICT.contains(&id)) {
+            (Some(true), _) | (None, true) => None,
+            (None, false) => Some((id, "was not seen")),
+            (Some(false), true) => Some((id, "does not hold, so restrict no programme by it")),
+            (Some(false), false) => Some((id, "does not hold")),
         };
         if self.counted.is_some() { Vec::new() } else { ASSUMPTIONS.iter().filter_map(matter).collect() }
     }
@@ -131,10 +117,11 @@ impl Display for Findings {
                 self.account.iter().try_for_each(|(what, is)| writeln!(f, "  {what}: {is}"))?;
                 writeln!(f, "\nWhat Bursar assumes of it")?;
                 for Assumption { id, sentence, otherwise } in &ASSUMPTIONS {
-                    let (verdict, seen, so) = match self.of(id) {
-                        Finding::Held(seen) => ("held", seen, String::new()),
-                        Finding::NotHeld(seen) => ("NOT HELD", seen, format!(". So {otherwise}.")),
-                        Finding::NotSeen(why) => ("not seen", why, String::new()),
+                    let (held, seen) = self.of(id);
+                    let (verdict, so) = match held {
+                        Some(true) => ("held", String::new()),
+                        Some(false) => ("NOT HELD", format!(". So {otherwise}.")),
+                        None => ("not seen", String::new()),
                     };
                     writeln!(f, "  {verdict:10}{sentence}\n            {id}: {seen}{so}")?;
                 }
