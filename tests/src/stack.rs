@@ -75,19 +75,6 @@ impl Stack {
         self.end(End::Unjudged)
     }
 
-    /// Ends a stack after a scenario that may have failed. Its failure takes precedence.
-    #[track_caller]
-    pub fn finish_after<T>(mut self, outcome: Result<T>) -> impl Future<Output = Result<T>> {
-        let caller = Location::caller();
-        async move {
-            match &outcome {
-                Ok(_) => self.end_at(End::Clean, caller).await,
-                Err(_) => self.running.take().unwrap().stop().await?,
-            }
-            outcome
-        }
-    }
-
     #[track_caller]
     fn end(mut self, end: End) -> impl Future<Output = ()> {
         let caller = Location::caller();
