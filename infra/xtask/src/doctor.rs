@@ -37,16 +37,18 @@ struct Options {
     through: Vec<String>,
 }
 
+/// The answer to a question; `None` if AWS knows no such thing.
+type Answer = Result<Option<String>, Found>;
+
 /// The parameters, outputs and resources of the stack, by name.
 struct Deployment {
     values: BTreeMap<String, String>,
     resources: BTreeMap<String, String>,
 }
 
-/// What became of a question: the words of the answer, no such thing, or why there is no answer.
-enum Answer {
-    Told(String),
-    Absent,
+/// What else than well a check can end.
+enum Found {
+    Wrong(String),
     Unknown(String),
 }
 
@@ -58,13 +60,13 @@ pub(crate) fn doctor(_: &Shell, words: &[String]) -> anyhow::Result<()> {
     let mut tell = |name: &str, found: Result<String, Found>| {
         let (word, text) = match found {
             Ok(text) => ("ok", text),
-            Err(Found::Wrong(text)) => {
-                wrong += 1;
-                ("MEND", text)
-            }
             Err(Found::Unknown(text)) => {
                 unknown += 1;
                 ("not checked", text)
+            }
+            Err(Found::Wrong(text)) => {
+                wrong += 1;
+                ("MEND", text)
             }
         };
         writeln!(out, "{word:<12} {name}: {text}")
@@ -105,12 +107,6 @@ pub(crate) fn doctor(_: &Shell, words: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What else than well a check can end.
-enum Found {
-    Wrong(String),
-    Unknown(String),
-}
-
 impl Options {
     fn read(words: &[String]) -> anyhow::Result<Options> {
         let (mut stack, mut students, mut at_once, mut through) = (None, None, None, Vec::new());
@@ -144,7 +140,7 @@ impl Options {
             output => output.context("aws does not start")?,
         };
         if output.status.success() {
-            return Ok(Answer::Told(String::from_utf8_lossy(&output.stdout).into_owned()));
+            return Ok(Ok(Some(String::from_utf8_lossy(&output.stdout).into_owned())));
         }
         let stderr = String::from_utf8_lossy(&output.stderr);
         // `An error occurred (ResourceNotFoundException) when calling …`
@@ -153,26 +149,20 @@ impl Options {
         if ["NotFound", "NonExistent", "DoesNotExist"].iter().any(|each| code.contains(each))
             || stderr.contains("does not exist")
         {
-            return Ok(Answer::Absent);
+            return Ok(Ok(None));
         }
         let why = stderr.lines().map(str::trim).find(|line| !line.is_empty());
-        Ok(Answer::Unknown(why.unwrap_or("aws failed and said nothing").to_owned()))
+        Ok(Err(Found::Unknown(why.unwrap_or("aws failed and said nothing").to_owned())))
     }
 
     /// The words of an answer, with one space between them.
     fn ask(&self, question: &str) -> anyhow::Result<Answer> {
-        Ok(match self.run(question)? {
-            Answer::Told(text) => Answer::Told(text.split_whitespace().collect::<Vec<_>>().join(" ")),
-            other => other,
-        })
+        let words = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        Ok(self.run(question)?.map(|text| text.map(words)))
     }
 
     fn judged(&self, answer: Answer, wanted: &str, remedy: &str) -> Result<String, Found> {
-        let found = match answer {
-            Answer::Told(found) => found,
-            Answer::Absent => return Err(Found::Wrong(format!("AWS knows no such thing. {remedy}"))),
-            Answer::Unknown(why) => return Err(Found::Unknown(why)),
-        };
+        let found = answer?.ok_or_else(|| Found::Wrong(format!("AWS knows no such thing. {remedy}")))?;
         let numbers: Vec<f64> = found.split(' ').filter_map(|word| word.parse().ok()).collect();
         let short = match (wanted, numbers.as_slice()) {
             ("enough for the students", [day, rate]) => self.short_of_mails(*day, *rate),
@@ -211,7 +201,7 @@ impl Options {
                  --query [VerifiedForSendingStatus, DkimAttributes.SigningEnabled, DkimAttributes.Status]"
             );
             match (self.ask(&question)?, name.split_once(['@', '.'])) {
-                (Answer::Absent, Some((_, above))) => name = above,
+                (Ok(None), Some((_, above))) => name = above,
                 (answer, _) => return Ok(self.judged(answer, "True True SUCCESS", RECORDS)),
             }
         }
@@ -223,17 +213,15 @@ impl Deployment {
         let stack = &options.stack;
         let pairs = |command: &str, query: &str| -> anyhow::Result<BTreeMap<String, String>> {
             match options.run(&format!("aws cloudformation {command} --stack-name {stack} --query {query}"))? {
-                Answer::Told(text) => {
+                Ok(Some(text)) => {
                     let pair =
                         |line: &str| line.split_once('\t').map(|(name, value)| (name.to_owned(), value.to_owned()));
                     Ok(text.lines().filter_map(pair).collect())
                 }
-                Answer::Absent => {
-                    bail!(
-                        "there is no stack {stack} in this account and region; name another with --region or --profile"
-                    )
-                }
-                Answer::Unknown(why) => bail!("the stack {stack} cannot be described: {why}"),
+                Err(Found::Unknown(why) | Found::Wrong(why)) => bail!("the stack {stack} cannot be described: {why}"),
+                Ok(None) => bail!(
+                    "there is no stack {stack} in this account and region; name another with --region or --profile"
+                ),
             }
         };
         Ok(Deployment {

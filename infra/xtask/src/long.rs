@@ -7,46 +7,26 @@ use std::time::Instant;
 use anyhow::{bail, ensure};
 use xshell::{Shell, cmd};
 
-use crate::package;
 use crate::tools::{self, Bursar, Emulator};
+use crate::{Step, package};
 
-enum Part {
-    /// The tests of the target `long` with one of these words in their names.
-    Tests(&'static str),
-    Run(fn(&Shell) -> anyhow::Result<()>),
-}
-use Part::{Run, Tests};
-
-const PARTS: &[(&str, Part, &str)] = &[
-    ("histories", Tests("promises::"), "histories of everything that people and schedules do, from many seeds"),
-    ("store", Tests("store::"), "every pair of the table's acts, every fault of their writes"),
-    ("races", Tests("changes::races"), "every pair of changes at once"),
-    ("sweeps", Tests(SWEEPS), "every fault at every call of each sweep"),
-    ("nights", Tests("sync::weather"), "200 nights of bad weather, each beside a quiet one"),
-    ("season", Tests("sync::windows sync::reports sync::statement"), "a year that must add up"),
-    ("flood", Tests("claim::flood claim::crowds"), "a flood of asks for links while students claim"),
-    ("mails", Tests("mail::many"), "a roster of 50,000 mailed through a sandbox and a pause"),
-    ("keys", Tests("changes::jobs::the_cap_of_many"), "the cap of 500 live keys edited while the provider is down"),
+const PARTS: &[(&str, Step, &str)] = &[
+    ("tests", tests, "every seed, pair, fault and night that the suite samples: the tests of the target `long`"),
     (
         "demonstration",
-        Run(demonstration),
+        demonstration,
         "the demonstration at each hour, at a month's end, on a Sunday and a Monday, and the first journey at each hour",
     ),
-    ("second-engine", Run(second_engine), "what we rely on in the table, on an engine of other authors"),
-    ("provider-sdk", Run(provider_sdk), "the provider simulator, through the provider's own SDK"),
-    ("deploy-test", Run(deploy_test), "the packaged functions, deployed to an emulator of AWS and used there"),
-    ("browser", Run(browser), "the first journey and every page in a real browser"),
-    ("deny", Run(deny), "licences, bans, sources and advisories of the dependencies"),
-    ("docs", Run(docs), "does the documentation build?"),
-    ("unused", Run(unused), "are there dependencies that nobody uses?"),
-    ("package", Run(package_arm64), "the five functions for arm64, each small enough"),
-    ("cold-start", Run(cold_start), "each function from its start to its first ask for an event"),
+    ("second-engine", second_engine, "what we rely on in the table, on an engine of other authors"),
+    ("provider-sdk", provider_sdk, "the provider simulator, through the provider's own SDK"),
+    ("deploy-test", deploy_test, "the packaged functions, deployed to an emulator of AWS and used there"),
+    ("browser", browser, "what only a real browser shows"),
+    ("deny", deny, "licences, bans, sources and advisories of the dependencies"),
+    ("docs", docs, "does the documentation build?"),
+    ("unused", unused, "are there dependencies that nobody uses?"),
+    ("package", package_arm64, "the five functions for arm64, each small enough"),
+    ("cold-start", cold_start, "each function from its start to its first ask for an event"),
 ];
-
-const SWEEPS: &str = "changes::jobs::an_edit changes::rules::an_edit changes::tiers::an_edit changes::ends::a_close \
-    changes::meanwhile alerts::kills digest::once::whatever statements::once::whatever mail::lost mail::outcomes mail::cap_used \
-    mail::crossed claim::faults claim::lasting claim::lapsed claim::meanwhile sync::repeated sync::many_missing sync::orphans sync::sums \
-    sync::another_account sync::checkpoints";
 
 /// Building takes some minutes more than without, and what is played about half of the time.
 const OPTIMISED: &str = "--profile=bench";
@@ -57,13 +37,10 @@ pub(crate) fn long(shell: &Shell, names: &[String]) -> anyhow::Result<()> {
         bail!("long has no part {unknown}, only\n{}", parts.join("\n"));
     }
     let mut rows = Vec::new();
-    for (name, part, _) in PARTS.iter().filter(|(part, ..)| names.is_empty() || names.iter().any(|name| name == part)) {
+    for (name, run, _) in PARTS.iter().filter(|(part, ..)| names.is_empty() || names.iter().any(|name| name == part)) {
         eprintln!("\nlong: {name}");
         let started = Instant::now();
-        let outcome = match part {
-            Tests(filter) => tests(shell, filter),
-            Run(run) => run(shell),
-        };
+        let outcome = run(shell);
         rows.push((name, started.elapsed().as_secs(), outcome));
     }
     let mut out = std::io::stdout().lock();
@@ -77,8 +54,12 @@ pub(crate) fn long(shell: &Shell, names: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn tests(shell: &Shell, filter: &str) -> anyhow::Result<()> {
-    test(shell, filter, None)
+/// The words that cargo is given to play the target `long`.
+const LONG: [&str; 9] =
+    ["test", "--locked", OPTIMISED, "--package", "bursar-tests", "--features", "long", "--test", "long"];
+
+fn tests(shell: &Shell) -> anyhow::Result<()> {
+    Ok(cmd!(shell, "cargo {LONG...} -- --skip second_engine").run()?)
 }
 
 fn demonstration(shell: &Shell) -> anyhow::Result<()> {
@@ -86,21 +67,9 @@ fn demonstration(shell: &Shell) -> anyhow::Result<()> {
     Ok(cmd!(shell, "cargo {test...} -- --ignored").run()?)
 }
 
-/// Runs tests of the target `long`. A name that fits no test would pass, so each must fit one.
-fn test(shell: &Shell, filter: &str, engine: Option<&str>) -> anyhow::Result<()> {
-    let test =
-        ["test", "--locked", OPTIMISED, "--package", "bursar-tests", "--features", "long", "--test", "long", "--"];
-    let filter: &[&str] = &filter.split_whitespace().collect::<Vec<_>>();
-    for name in filter.iter().take_while(|word| !word.starts_with("--")) {
-        let listed = cmd!(shell, "cargo {test...} {name} --list").quiet().read()?;
-        ensure!(listed.lines().any(|line| line.ends_with(": test")), "no test of the target long is named {name}");
-    }
-    Ok(cmd!(shell, "cargo {test...} {filter...}").envs(engine.map(|engine| ("BURSAR_TEST_DYNAMODB", engine))).run()?)
-}
-
 fn second_engine(shell: &Shell) -> anyhow::Result<()> {
     let emulator = Emulator::start(shell)?;
-    test(shell, "second_engine", Some(&emulator.url()))
+    Ok(cmd!(shell, "cargo {LONG...} -- second_engine").env("BURSAR_TEST_DYNAMODB", emulator.url()).run()?)
 }
 
 fn provider_sdk(shell: &Shell) -> anyhow::Result<()> {
