@@ -84,6 +84,7 @@ async fn admin_makes_a_programme(driver: &Driver, campus: &Campus) {
     ] {
         admin.types(form, field, text).await;
     }
+    admin.run("document.querySelector('[name=timezone]').value = 'UTC'").await;
     admin.sends(form).await;
     admin.one("[name='pot_usd'][aria-invalid='true']").await;
     admin.reads("New programme", "status of 422").await;
