@@ -9,7 +9,7 @@
 //! campus.spend("ada", "4.50");
 //! campus.sync().await;
 //! campus.settle().await;
-//! assert_eq!(campus.mails("cap")[0].to, "ada@example.edu");
+//! assert_eq!(campus.mails("student")[0].to, "ada@example.edu");
 //! campus.finish().await;
 //! ```
 //!

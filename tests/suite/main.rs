@@ -15,6 +15,8 @@ mod demonstration;
 #[cfg(test)]
 mod digest;
 #[cfg(test)]
+mod example;
+#[cfg(test)]
 mod invariants;
 #[cfg(test)]
 mod mail;
