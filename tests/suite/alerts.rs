@@ -1,8 +1,6 @@
 //! Alerts at the thresholds of a pot and of a student's cap, and about a pot that is promised in full: each recipient is told once,
 //! however often it is found.
 
-mod turns;
-
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::HoldKind;
 use bursar_core::domain::usage::crossing::Scope;
@@ -14,6 +12,7 @@ use bursar_local::invoke::FunctionName::ThresholdAlerts;
 use bursar_tests::campus::{Campus, address};
 use bursar_tests::office::soon;
 use futures_util::future::join_all;
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 /// Two faculty, a pot and a cap of a hundred dollars, and Ada with a key. The stream is not delivered, so what runs is what a test calls.
@@ -90,6 +89,12 @@ async fn owed(campus: &Campus) -> Vec<String> {
     owed
 }
 
+/// How often a student is told of a cap.
+async fn of_cap(campus: &Campus, programme: &ProgrammeId, grant: &GrantId) -> usize {
+    let mails = campus.table.mails_of(programme, grant).await.unwrap();
+    mails.iter().filter(|row| matches!(row.mail, QueuedMail::CapUsed { .. })).count()
+}
+
 #[tokio::test]
 async fn a_leap_over_thresholds_is_one_alert() {
     let mut campus = Campus::open().await;
@@ -144,7 +149,7 @@ async fn a_limit_that_returns_to_what_was_told_is_not_told_again() {
 }
 
 #[tokio::test]
-async fn a_student_is_told_at_eighty_and_at_a_hundred_of_each_cap() {
+async fn a_student_is_told_twice_of_each_cap() {
     let campus = class().await;
     campus.pot(1_000).await;
     for (dollars, expected) in [("79", 0), ("1", 1), ("19", 1)] {
@@ -168,7 +173,7 @@ async fn a_student_is_told_at_eighty_and_at_a_hundred_of_each_cap() {
 }
 
 #[tokio::test]
-async fn nobody_is_told_whose_place_is_over_or_whose_cap_begins_anew_each_day() {
+async fn only_whom_it_concerns_is_told_of_a_cap() {
     let mut campus = Campus::open().await;
     campus.pump.stop().await;
     for name in ["revoked", "dropped", "off", "daily", "closed", "told"] {
@@ -200,7 +205,7 @@ async fn nobody_is_told_whose_place_is_over_or_whose_cap_begins_anew_each_day() 
 }
 
 #[tokio::test]
-async fn what_the_stream_lost_is_found_once_behind_the_next_listing() {
+async fn what_the_stream_lost_is_found_after_the_next_listing() {
     let campus = class().await;
     spends(&campus, "83").await;
     campus.look().await;
@@ -214,7 +219,7 @@ async fn what_the_stream_lost_is_found_once_behind_the_next_listing() {
 }
 
 #[tokio::test]
-async fn a_check_whose_time_was_up_goes_on_and_one_that_failed_begins_anew() {
+async fn a_check_out_of_time_goes_on_and_a_failed_one_restarts() {
     let mut campus = class().await;
     campus.spend("ada", "83");
     let (maths, ada) = (campus.programme.clone(), campus.id("ada").clone());
@@ -224,11 +229,7 @@ async fn a_check_whose_time_was_up_goes_on_and_one_that_failed_begins_anew() {
     let next = Some(CapScanPosition { programme: campus.programme.clone(), shard: 0 });
     campus.table.note_cap_scan(&CapScan { listed_at, next }, soon()).await.unwrap();
     campus.look().await;
-    let of_maths = async || {
-        let mails = campus.table.mails_of(&maths, &ada).await.unwrap();
-        mails.iter().filter(|row| matches!(row.mail, QueuedMail::CapUsed { .. })).count()
-    };
-    assert_eq!((of_maths().await, owed(&campus).await.len()), (0, 5));
+    assert_eq!((of_cap(&campus, &maths, &ada).await, owed(&campus).await.len()), (0, 5));
     assert_eq!(campus.table.cap_scan().await.unwrap(), Some(CapScan { listed_at, next: None }));
 
     // After the next listing one grant is corrupt: the others are checked, and the invocation fails.
@@ -242,12 +243,12 @@ async fn a_check_whose_time_was_up_goes_on_and_one_that_failed_begins_anew() {
     assert!(campus.run(ThresholdAlerts, json!({"task": "watch"})).await.is_err());
     campus.raw().put(whole).await.unwrap();
     campus.look().await;
-    assert_eq!(of_maths().await, 1);
+    assert_eq!(of_cap(&campus, &maths, &ada).await, 1);
     campus.finish_faulted().await;
 }
 
 #[tokio::test]
-async fn a_pot_that_is_promised_in_full_is_told_once_for_each_amount() {
+async fn a_promised_pot_is_told_once_for_each_amount() {
     let mut campus = Campus::open().await;
     campus.pump.stop().await;
     campus.programme("maths", |_| {}).await;
@@ -270,4 +271,33 @@ async fn a_pot_that_is_promised_in_full_is_told_once_for_each_amount() {
         }
     }
     campus.finish().await;
+}
+
+/// The provider goes on reporting the old month: its listing is 36 hours behind.
+#[tokio::test]
+async fn the_old_months_spending_alerts_nobody_in_the_new_one() {
+    let mut campus = Campus::at("2027-01-04T08:00:00Z").await;
+    campus.pump.stop().await;
+    campus.programme("maths", |settings| settings.reset = Reset::Monthly).await;
+    campus.pot(200).await;
+    campus.students(&["ada"]).await;
+    campus.keys().await;
+    for (at, dollars, behind, alerts) in [
+        ("2027-01-29T03:00:00Z", "17", 0, 1),
+        ("2027-01-31T23:00:00Z", "2", 36, 1),
+        ("2027-02-01T00:01:00Z", "0", 36, 1),
+        ("2027-02-01T15:00:00Z", "0", 36, 1),
+        ("2027-02-02T12:30:00Z", "0", 36, 1),
+        ("2027-02-03T12:00:00Z", "1", 0, 1),
+        ("2027-02-03T20:00:00Z", "16", 0, 2),
+    ] {
+        campus.clock.stop_at(at.parse().unwrap()).unwrap();
+        campus.spend("ada", dollars);
+        campus.provider().set_quirks(|quirks| quirks.lag = SignedDuration::from_hours(behind) / 2);
+        campus.sync().await;
+        told(&campus).await;
+        campus.look().await;
+        assert_eq!(of_cap(&campus, &campus.programme, campus.id("ada")).await, alerts, "{at}");
+    }
+    campus.finish_unjudged().await;
 }

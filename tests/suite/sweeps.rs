@@ -1,6 +1,6 @@
 //! Each act with a fault at each of its calls: it is done once or not at all, whoever repeats it.
 
-use bursar_core::domain::audit::Actor;
+use bursar_core::domain::audit::{Act, Actor};
 use bursar_core::domain::grant::HoldKind;
 use bursar_core::domain::values::id::Epoch;
 use bursar_local::invoke::FunctionName::{Claim, Console, Mail, ThresholdAlerts, UsageSync};
@@ -12,6 +12,7 @@ use bursar_tests::sweep::{FAULTS, KILLS, Sweep, sweep};
 use bursar_tests::visitor::{Form, Page, Visitor};
 use serde_json::json;
 
+use crate::console::account::{RELEASE, held_back};
 use crate::console::roster::preview;
 use crate::sync::rotation::put_pending;
 
@@ -293,6 +294,65 @@ async fn copy_is_made_once() {
         of: Console,
         verdicts: FAULTS,
         one_in: 6,
+    })
+    .await;
+}
+
+/// Faculty change one setting and ask for another that only an admin may change, and send the form again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn request_is_made_once() {
+    const FIELDS: [(&str, &str); 2] = [("pot_usd", "8000"), ("contact", "room 101")];
+    sweep(Sweep {
+        name: "request",
+        scene: async || {
+            let campus = Campus::with_keys(&["ada"]).await;
+            campus.set(|settings| settings.faculty = vec![address("faye")]).await;
+            let faye = campus.student("faye").await;
+            let page = faye.get(&campus.console("")).await;
+            (campus, (faye, page))
+        },
+        act: async |campus: &Campus, (faye, page): &(Visitor, Page)| {
+            faye.submit(page, &campus.console(""), &FIELDS).await.status == 303
+        },
+        mend: async |campus: &Campus, (faye, _): &(Visitor, Page)| {
+            campus.edit(faye, &FIELDS).await.expect(303);
+        },
+        left: async |campus: &Campus, _: &_| {
+            let seen = campus.judged().await;
+            let of = |act| seen.entries.iter().filter(|entry| entry.what.act == act).count();
+            let contact = campus.settings().await.contact;
+            (owed(campus).await, of(Act::Asked), of(Act::Edited), contact)
+        },
+        of: Console,
+        verdicts: FAULTS,
+        one_in: 6,
+    })
+    .await;
+}
+
+/// An admin releases what the guard held back, and sends the form again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn release_is_recorded_once() {
+    sweep(Sweep {
+        name: "release",
+        scene: async || {
+            let campus = Campus::open().await;
+            held_back(&campus, Some(campus.clock.now())).await;
+            let admin = campus.admin().await;
+            let form = admin.get("/console/account").await.form(RELEASE);
+            (campus, (admin, form))
+        },
+        act: async |_: &Campus, (admin, form): &(Visitor, Form)| admin.send_form(form).await.status == 303,
+        mend: async |_: &Campus, (admin, form): &(Visitor, Form)| {
+            admin.send_form(form).await.expect(303);
+        },
+        left: async |campus: &Campus, _: &_| {
+            let held = campus.table.sync_state().await.unwrap().held_back.unwrap();
+            (held.released_by.is_some(), campus.judged().await.account_entries.len())
+        },
+        of: Console,
+        verdicts: FAULTS,
+        one_in: 2,
     })
     .await;
 }

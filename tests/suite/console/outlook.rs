@@ -1,156 +1,122 @@
-//! Forecasts on the overview: the day on which the pot will be empty, and students who spend far more than is
-//! usual.
+//! What the overview warns of: a budget that will not last, students who stand out, and a budget that is promised in full.
 
-use bursar_core::domain::audit::{Act, AuditDetail};
-use bursar_core::domain::programme::Pot;
+use std::collections::BTreeMap;
+
 use bursar_core::domain::usage::days::Days;
-use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::Author;
-use bursar_tests::invariants::RawTable;
-use bursar_tests::office::ProgrammeEdits;
-use bursar_tests::office::{Office, soon};
-use bursar_tests::stack::{self, Stack};
-use jiff::{Timestamp, ToSpan};
+use bursar_core::store::{SyncState, Totals};
+use bursar_tests::office::{as_sync, reading, soon};
+use jiff::ToSpan;
 
-use super::spans::{looked, summed_up, used};
-use super::{ADMIN, signed_in};
+use super::*;
 
-const ID: &str = "/console/programmes/cs-pilot";
-
-/// A programme with a hundred dollars, forty days into a term of a hundred.
-async fn forty_days_in(stack: &Stack) -> (Office<'_>, Timestamp) {
-    let (office, now) = (Office::open(stack).await, stack.clock.now());
-    let programme = office.table.programme(&office.programme).await.unwrap().unwrap();
-    let (today, mut settings) = (utc_date(now), programme.settings.clone());
-    let (from, to) = (today.checked_sub(40.days()).unwrap(), today.checked_add(60.days()).unwrap());
-    settings.term = Term::new(from, to, "UTC").unwrap();
-    settings.faculty = vec![EmailAddress::parse("faye@example.edu").unwrap()];
-    settings.assistants = vec![EmailAddress::parse("asta@example.edu").unwrap()];
-    let by = Author { actor: &office.faculty, now, deadline: soon() };
-    let what = AuditDetail::new(Act::Edited);
-    office.table.save_settings(&office.programme, settings, programme.version, what, by).await.unwrap();
-    (office, now)
+/// A programme of a hundred dollars, forty days into a term of a hundred, and a key for each of these people.
+async fn forty_days_in(names: &[&str]) -> Campus {
+    let mut campus = Campus::open().await;
+    let today = utc_date(campus.clock.now());
+    let shape = |settings: &mut Settings| {
+        staff(settings);
+        settings.term = Term::new(today.saturating_sub(40.days()), today.saturating_add(60.days()), "UTC").unwrap();
+    };
+    campus.programme("CS pilot", shape).await;
+    campus.pot(100).await;
+    campus.students(names).await;
+    campus.keys().await;
+    campus
 }
 
-/// An amount in cents for each of the last completed days.
-fn cents(now: Timestamp, each: &[i64]) -> Days {
-    let mut days = Days::default();
-    for (ago, cents) in (1_i64..).zip(each) {
-        let day = utc_date(now).checked_sub(ago.days()).unwrap();
-        days.add(&Days::on_one(day, Usd::from_micros(cents * 10_000)));
+/// Records what each key used, in cents on each of the last completed days, as nightly syncs do.
+async fn recorded(campus: &Campus, cents: &[(&str, [i64; 28])]) {
+    let now = campus.clock.now();
+    let mut all = DailyUse::default();
+    for (name, each) in cents {
+        let mut days = Days::default();
+        for (ago, cents) in (1_i64..).zip(each) {
+            days.add(&Days::on_one(utc_date(now).saturating_sub(ago.days()), Usd::from_micros(cents * 10_000)));
+        }
+        let used = DailyUse { credits: days, ..DailyUse::default() };
+        all.add(&used);
+        campus.table.note_reading(&reading(&campus.programme, campus.id(name), used, now), soon()).await.unwrap();
     }
-    days
+    let (programme, by_group) = (campus.programme.clone(), BTreeMap::new());
+    let totals = Totals { programme, as_of: now, used: all, by_group, implied: Usd::ZERO, grants: 3, claimed: 3 };
+    let state = campus.table.sync_state().await.unwrap();
+    let state = SyncState { listed_at: Some(now), completed_at: Some(now), ..state };
+    let write = async |sync: bursar_core::store::FencedTable<'_>| {
+        sync.note_totals(&totals).await?;
+        sync.set_sync_state(&state.next()).await
+    };
+    assert!(as_sync(&campus.table, write).await);
 }
 
 #[tokio::test]
-async fn the_overview_says_when_the_pot_is_empty_and_warns_if_that_is_before_the_term_ends() {
-    let stack = stack::in_process().await.unwrap();
-    let (office, now) = forty_days_in(&stack).await;
-    let admin = signed_in(&stack, ADMIN).await;
+async fn the_overview_looks_ahead() {
+    let campus = forty_days_in(&["ada", "bob", "cid"]).await;
+    let (admin, faye, asta) = (campus.admin().await, campus.student("faye").await, campus.student("asta").await);
     let said = async || {
         let page = admin.get(ID).await.expect(200);
         (page.text("forecast"), page.texts("warning"))
     };
     let too_little = Some("There is too little data to say when the budget will be used up.".to_owned());
-    assert_eq!(said().await.0, too_little, "nobody has looked");
-    looked(&office, now).await;
-    summed_up(&office, cents(now, &[300; 3]), &[], now).await;
-    assert_eq!(said().await, (too_little, Vec::new()));
+    let no_sync = vec!["No sync has run yet, so nothing here tells what was spent.".to_owned()];
+    assert_eq!(said().await, (too_little, no_sync));
 
-    summed_up(&office, cents(now, &[50; 20]), &[], now).await;
-    let lasts = "At the pace of the last weeks, about $3.50 a week, the budget lasts beyond the end of the term.";
+    let steady = [("ada", [10; 28]), ("cid", [15; 28])];
+    recorded(&campus, &[&steady[..], &[("bob", [20; 28])]].concat()).await;
+    let lasts = "At the pace of the last weeks, about $3.15 a week, the budget lasts beyond the end of the term.";
     assert_eq!(said().await, (Some(lasts.to_owned()), Vec::new()));
-
-    // Forty dollars are left, which last twenty days from today.
-    summed_up(&office, cents(now, &[200; 30]), &[], now).await;
-    let last = utc_date(now).checked_add(19.days()).unwrap().strftime("%-d %B %Y");
-    let empty = format!("At the pace of the last weeks, about $14 a week, the budget will be used up around {last}.");
-    assert_eq!(said().await, (None, vec![empty]));
-
-    // Keys that were made may spend ten dollars more, which last five days.
-    let raw = RawTable::at(&stack.ready.dynamodb, &stack.ready.table);
-    let pot = office.table.pot(&office.programme).await.unwrap().unwrap();
-    raw.keep(&Pot { reserved: Usd::from_dollars(70), ..pot }).await.unwrap();
-    let last = utc_date(now).checked_add(4.days()).unwrap().strftime("%-d %B %Y");
-    let stop = format!(
-        "At the pace of the last weeks, about $14 a week, the keys that are out will stop around {last}: together they may spend $70, and then they stand still before the budget of $100 is used up."
-    );
-    assert_eq!(said().await, (None, vec![stop]));
-
-    summed_up(&office, cents(now, &[400; 30]), &[], now).await;
-    assert_eq!(said().await, (None, vec!["The budget is used up.".to_owned()]));
-    stack.finish_unjudged().await;
-}
-
-#[tokio::test]
-async fn who_stands_out_is_named_to_faculty_and_counted_for_assistants() {
-    let stack = stack::in_process().await.unwrap();
-    let (office, now) = forty_days_in(&stack).await;
-    looked(&office, now).await;
-    let mut grants = Vec::new();
-    for (name, days) in [("ada", [10; 28]), ("bob", [20; 28]), ("cid", [15; 28])] {
-        let grant = office.invite(&format!("{name}@example.edu")).await;
-        office.claim(&grant).await;
-        used(&office, &grant, cents(now, &days), now).await;
-        grants.push(grant);
-    }
-    let faculty = signed_in(&stack, "faye@example.edu").await;
-    assert_eq!(faculty.get(ID).await.text("stands-out"), None);
+    assert_eq!(faye.get(ID).await.text("stands-out"), None);
 
     // One of Bob's programs ran over a weekend.
     let mut much = [20; 28];
     much[..2].fill(450);
-    used(&office, &grants[1], cents(now, &much), now).await;
-    let (named, link) = (faculty.get(ID).await, format!("{ID}/grants/{}", grants[1]));
+    recorded(&campus, &[&steady[..], &[("bob", much)]].concat()).await;
+    let (named, link) = (faye.get(ID).await, format!("{GRANTS}/{}", campus.id("bob")));
     let text = named.text("stands-out").unwrap();
-    assert!(text.contains("bob@example.edu $10.00.") && text.contains("($1.05)"), "{text}");
-    assert!(named.body.contains(&link) && !text.contains("ada"));
-    let counted = signed_in(&stack, "asta@example.edu").await.get(ID).await;
+    assert!(text.contains("bob@example.edu $10.00.") && text.contains("($1.05)") && !text.contains("ada"), "{text}");
+    assert!(named.body.contains(&link));
+    let counted = asta.get(ID).await;
     let text = counted.text("stands-out").unwrap();
     assert!(text.starts_with("One student used far more") && !counted.body.contains("bob@"), "{text}");
-    assert!(counted.body.contains(&format!("{ID}/grants?window=7d")) && !counted.body.contains(&link));
-    stack.finish().await;
+    assert!(counted.body.contains(&format!("{GRANTS}?window=7d")) && !counted.body.contains(&link));
+
+    recorded(&campus, &[&steady[..], &[("bob", [400; 28])]].concat()).await;
+    assert_eq!(said().await.1.pop().unwrap(), "The budget is used up.");
+    campus.minutes(27 * 60);
+    let warnings = campus.admin().await.get(ID).await.texts("warning").join(" ");
+    assert!(warnings.contains("No sync has read every key for more than 26 hours"), "{warnings}");
+    campus.finish_unjudged().await;
 }
 
 #[tokio::test]
-async fn the_overview_warns_each_by_what_they_can_do_when_no_further_key_fits_into_the_budget() {
-    let stack = stack::in_process().await.unwrap();
-    let (office, _) = forty_days_in(&stack).await;
-    let admin = signed_in(&stack, ADMIN).await;
-    let faculty = signed_in(&stack, "faye@example.edu").await;
-    let assistant = signed_in(&stack, "asta@example.edu").await;
-    for who in ["ada", "bob", "cyd"] {
-        office.invite(&format!("{who}@example.edu")).await;
+async fn a_budget_without_room_is_told_to_each_reader() {
+    let mut campus = forty_days_in(&["ada", "bob"]).await;
+    campus.students(&["cid", "dan", "eve", "fay"]).await;
+    campus.sync().await;
+    let (admin, faye, asta) = (campus.admin().await, campus.student("faye").await, campus.student("asta").await);
+    let overview = admin.get(ID).await;
+    for (hook, usd) in [("reserved", "40.000000"), ("implied", "120.000000"), ("pot", "100.000000")] {
+        assert_eq!(overview.one(hook).get("data-usd"), usd);
     }
-    let raw = RawTable::at(&stack.ready.dynamodb, &stack.ready.table);
-    let keep = async |reserved: i32| {
-        let pot = office.table.pot(&office.programme).await.unwrap().unwrap();
-        raw.keep(&Pot { reserved: Usd::from_dollars(reserved), limit: Usd::from_dollars(70), ..pot }).await.unwrap();
-    };
-    keep(50).await;
-    assert_eq!(admin.get(ID).await.texts("warning"), Vec::<String>::new(), "one more fits");
-    keep(51).await;
-    let says = "The budget is promised in full: $51.00 of $70.00 is held for keys, what is spent included, so there is no room for one more key of $20.00. 3 people on the roster have had none, and get none now.";
+    let short = "If everybody on the roster claims their key, the budget is short by $20.00, and those who come last get none. Raise the budget below.";
+    assert_eq!(overview.texts("warning"), [short]);
+    campus.pot(59).await;
+    let says = "The budget is promised in full: $40.00 of $59.00 is held for keys, what is spent included, so there is no room for one more key of $20.00. 4 people on the roster have had none, and get none now.";
     for (visitor, what_to_do) in [
         (&admin, "Raise the budget below."),
-        (&faculty, "Save the budget that you need below: the admins get it as a request."),
-        (&assistant, "Faculty can ask the admins for more."),
+        (&faye, "Save the budget that you need below: the admins get it as a request."),
+        (&asta, "Faculty can ask the admins for more."),
     ] {
-        assert_eq!(
-            visitor.get(ID).await.texts("warning"),
-            [format!("{says} {what_to_do} A lower cap, or keys taken back that nobody needs, make room as well.")]
-        );
+        let expected =
+            format!("{says} {what_to_do} A lower cap, or keys taken back that nobody needs, make room as well.");
+        assert_eq!(visitor.get(ID).await.texts("warning"), [expected]);
     }
-    // Once the claim window is closed, a full pot keeps no student from a key, so there is no warning.
-    let programme = office.table.programme(&office.programme).await.unwrap().unwrap();
-    let mut settings = programme.settings.clone();
-    settings.claim_closes_at = Some(stack.clock.now() - 1.hour());
-    let by = Author { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
-    let what = AuditDetail::new(Act::Edited);
-    office.table.save_settings(&office.programme, settings, programme.version, what, by).await.unwrap();
-    assert_eq!(admin.get(ID).await.texts("warning"), Vec::<String>::new());
-    stack.finish().await;
+    // Once the claim window is closed, a full budget keeps no student from a key.
+    let now = campus.clock.now();
+    campus.set(|settings| settings.claim_closes_at = Some(now - 1.hour())).await;
+    assert!(!admin.get(ID).await.texts("warning").iter().any(|text| text.contains("promised in full")));
+    campus.finish().await;
 }

@@ -1,0 +1,173 @@
+//! What was spent, wherever it is told: the overview, the list, reports and the close-out, on the page and in the file.
+
+use bursar_local::provider::Nano;
+use bursar_tests::visitor::Page;
+
+use super::*;
+
+const REPORT: &str = "/console/programmes/cs-pilot/report";
+const CLOSEOUT: &str = "/console/programmes/cs-pilot/closeout";
+const A_DAY: i64 = 24 * 60;
+
+/// Spending with this key now.
+fn spend(campus: &Campus, key: &str, dollars: &str, model: &str) {
+    campus.provider().spend(key, Nano::parse(dollars).unwrap(), campus.clock.now(), model).unwrap();
+}
+
+async fn nights(campus: &Campus, count: i64) {
+    campus.minutes(count * A_DAY);
+    assert_eq!(campus.sync().await["complete"], true);
+}
+
+/// A text of the campus with names in the place of its random ids.
+fn named(campus: &Campus, text: &str) -> String {
+    ["ada", "bob", "idle"].into_iter().fold(text.to_owned(), |text, name| text.replace(campus.id(name).as_str(), name))
+}
+
+fn models(page: &Page) -> Vec<String> {
+    let [models, spent] = ["data-model", "data-spent-usd"].map(|attribute| page.attributes("model", attribute));
+    models.into_iter().zip(spent).map(|(model, spent)| format!("{model} {spent}")).collect()
+}
+
+/// Ten nights are missed, so of some days only the sum is known, and of some no model.
+#[tokio::test]
+async fn every_page_tells_the_same_and_what_is_not_known() {
+    let mut campus = Campus::at("2026-11-02T12:00:00Z").await;
+    campus.programme("Maths", |settings| settings.faculty = vec![address("otto")]).await;
+    campus.students(&["eve"]).await;
+    campus.keys().await;
+    let eve = campus.key("eve").hash;
+    let cost_code = Some("=CS 4711".to_owned());
+    campus
+        .programme("CS pilot", |settings| {
+            staff(settings);
+            settings.cost_code = cost_code;
+        })
+        .await;
+    campus.pot(100).await;
+    let faye = campus.student("faye").await;
+    for (path, sentence) in [
+        (ID, "By model, in all No sync has asked for it yet."),
+        (REPORT, "No sync has read yet what keys used."),
+        (CLOSEOUT, "Nobody has spent anything yet"),
+    ] {
+        let page = faye.get(path).await.expect(200).readable();
+        assert!(page.contains(sentence), "{page}");
+    }
+    campus.student_in("ada", Some("A")).await;
+    campus.students(&["bob"]).await;
+    campus.keys().await;
+    campus.student_in("idle", Some("=B")).await;
+    let [ada, bob] = ["ada", "bob"].map(|name| campus.key(name).hash);
+    let laptop = campus.provider().add_foreign_key("<prof's laptop>", None, campus.clock.now()).unwrap().hash;
+    spend(&campus, &ada, "1.0033", "a/small");
+    spend(&campus, &eve, "0.50", "a/small");
+    nights(&campus, 1).await;
+    spend(&campus, &ada, "2.50", "b/large");
+    spend(&campus, &bob, "0.0333", "a/small");
+    spend(&campus, &laptop, "0.70", "a/small");
+    nights(&campus, 1).await;
+    spend(&campus, &bob, "4", "b/large");
+    nights(&campus, 10).await;
+    spend(&campus, &ada, "0.50", "a/small");
+    nights(&campus, 1).await;
+
+    let (admin, faye, asta) = (campus.admin().await, campus.student("faye").await, campus.student("asta").await);
+    let mut overview = Vec::new();
+    for span in ["1d", "7d", "30d", "window", "term", "all"] {
+        let page = admin.get(&format!("{ID}?window={span}")).await.expect(200);
+        overview.push(format!("{span} {}", page.text("spent").unwrap()));
+    }
+    assert_eq!(overview, ["1d $0.50", "7d about $4.50", "30d $8.04", "window $8.04", "term $8.04", "all $8.04"]);
+    let page = faye.get(&format!("{ID}?window=7d")).await;
+    assert_eq!(models(&page), ["a/small 0.500000", "a/small 0.500000"], "one table of models, one of groups");
+    assert_eq!(
+        models(&faye.get(ID).await)[..3],
+        ["b/large 2.500000", "a/small 1.536600", "not attributed to a model 4.000000"]
+    );
+    let found = admin.get(&format!("{GRANTS}?q=ada&state=live&window=7d")).await;
+    assert_eq!(found.attributes("grant", "data-spent-usd"), ["0.500000"]);
+    assert!(found.body.contains("grants?q=ada&#38;state=live&#38;window=30d"), "{}", found.body);
+    assert_eq!(found.form(GRANTS).value("window"), Some("7d"), "a search keeps the span");
+    let grant = admin.get(&format!("{GRANTS}/{}", campus.id("bob"))).await.readable();
+    assert!(grant.contains("$0.00 about $4.00 $4.04 $4.04 $4.04 $4.04"), "{grant}");
+    let account = admin.get(ACCOUNT).await;
+    assert!(account.body.contains("foreign key &#60;prof&#39;s laptop&#62;"), "{}", account.readable());
+
+    let page = faye.get(&format!("{REPORT}?by=model&to=2026-11-15")).await.expect(200);
+    assert_eq!(page.one("report-total").get("data-usd"), "8.036600");
+    insta::assert_snapshot!(page.texts("report-note").join("\n"), @"
+    No sync has read these days to their end yet: 2026-11-15.
+    Nights without a sync: only the sum is known of 2026-11-04 to 2026-11-13, so some of it may belong to a day beside.
+    Models and numbers of requests are not known of 2026-11-04 to 2026-11-06, 2026-11-15.
+    ");
+    let file = faye.get(&format!("{REPORT}.csv?by=day&by=group&by=model&by=person")).await.expect(200);
+    assert_eq!(
+        file.header("content-disposition"),
+        Some("attachment; filename=\"report-cs-pilot-2026-11-02-2026-11-14.csv\"")
+    );
+    insta::assert_snapshot!(named(&campus, &file.body), @"
+    date,programme,cost_code,group,model,person,requests,spent_usd
+    2026-11-02,cs-pilot,'=CS 4711,A,a/small,ada,1,1.003300
+    2026-11-03,cs-pilot,'=CS 4711,A,b/large,ada,1,2.500000
+    2026-11-03,cs-pilot,'=CS 4711,,a/small,bob,1,0.033300
+    2026-11-13,cs-pilot,'=CS 4711,,,bob,0,4.000000
+    2026-11-14,cs-pilot,'=CS 4711,A,a/small,ada,1,0.500000
+    ");
+
+    // Faculty read names, assistants ids, and everybody of those programmes only that they have a role in.
+    let by_person = |page: &Page| page.attributes("report-row", "data-person").len();
+    let page = faye.get("/console/report?by=person").await.expect(200);
+    assert!(by_person(&page) == 2 && page.readable().contains("ada@example.edu") && !page.readable().contains("Maths"));
+    let page = asta.get("/console/report?by=person").await.expect(200);
+    assert!(by_person(&page) == 2 && !page.readable().contains("ada@example.edu"), "{}", page.readable());
+    for path in ["/console/report?programme=maths", "/console/report.csv?programme=maths"] {
+        faye.get(path).await.expect(404);
+    }
+    let page = admin.get("/console/report?from=2026-11-02").await.expect(200);
+    assert_eq!(page.attributes("report-row", "data-programme"), ["cs-pilot", "maths"]);
+    for path in [REPORT, "/console/programmes/cs-pilot/report.csv", "/console/report", "/console/report.csv"] {
+        let refused = faye.get(&format!("{path}?from=yesterday")).await.expect(422);
+        assert!(refused.alert().unwrap().starts_with("The first day is none between 2000 and 2199."));
+        assert_eq!(refused.form(path.trim_end_matches(".csv")).value("from"), Some("yesterday"));
+    }
+
+    let page = faye.get(&format!("{CLOSEOUT}?students=200")).await.expect(200);
+    let text = page.readable();
+    for words in [
+        "These figures are preliminary. The programme is not over yet. Spent $8.04",
+        "Not spent $91.96 Never claimed 1 of 3 whose caps come to $20.00",
+        "without a group 1 1 0 $4.04 =B 1 0 1 $0.00 A 1 1 0 $4.00 Together 3 2 1 $8.04",
+        "Claimed a key 2 of 3 , 66 % of the roster Used it 2 of 3",
+        "An active week $2.01",
+        "200 students in a term like this one would cost between $535.78 and $806.66",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let file = faye.get(&format!("{CLOSEOUT}.csv")).await.expect(200);
+    insta::assert_snapshot!(named(&campus, &file.body), @"
+    programme,cost_code,group,grant,email,name,state,cap_usd,claimed_at,spent_usd,byok_usd
+    cs-pilot,'=CS 4711,,bob,bob@example.edu,,live,20.000000,2026-11-02T12:00:00Z,4.033300,0.000000
+    cs-pilot,'=CS 4711,'=B,idle,idle@example.edu,,invited,20.000000,,0.000000,0.000000
+    cs-pilot,'=CS 4711,A,ada,ada@example.edu,,live,20.000000,2026-11-02T12:00:00Z,4.003300,0.000000
+    ");
+    for path in [CLOSEOUT.to_owned(), format!("{CLOSEOUT}.csv")] {
+        let body = asta.get(&path).await.expect(200).body.clone();
+        assert!(!body.contains("ada@example.edu") && body.contains(campus.id("ada").as_str()), "{body}");
+    }
+    for wrong in ["0", "many", "1000001"] {
+        let page = faye.get(&format!("{CLOSEOUT}?students={wrong}")).await.expect(422);
+        assert!(page.alert().unwrap().contains("from 1 to 1,000,000"), "{:?}", page.alerts());
+        assert_eq!(page.form(CLOSEOUT).value("students"), Some(wrong));
+    }
+
+    // Two nights without a sync, and then the term ends without one.
+    campus.minutes(2 * A_DAY);
+    let page = campus.admin().await.get(&format!("{ID}?window=1d")).await;
+    assert_eq!((page.text("spent").as_deref(), page.attribute("spent", "data-usd")), (Some("not known"), None));
+    assert!(page.readable().contains("not known yet for all of these days"));
+    campus.minutes(90 * A_DAY);
+    let page = campus.student("faye").await.get(CLOSEOUT).await.expect(200);
+    assert!(page.readable().contains("Some keys have not been ended yet."), "{}", page.readable());
+    campus.finish().await;
+}
