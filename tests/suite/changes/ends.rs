@@ -56,7 +56,7 @@ async fn a_corrupt_grant_keeps_nobody_else_from_the_end() {
 }
 
 #[tokio::test]
-async fn faculty_ask_for_a_close_and_a_copy_and_nothing_changes_by_that() {
+async fn a_request_for_a_close_or_a_copy_changes_nothing() {
     let campus = class(&["ada"]).await;
     let admin = campus.admin().await;
     assert_eq!(campus.edit(&admin, &[("faculty", "faye@example.edu")]).await.status, 303);
@@ -86,7 +86,7 @@ async fn faculty_ask_for_a_close_and_a_copy_and_nothing_changes_by_that() {
 }
 
 #[tokio::test]
-async fn a_copy_has_settings_groups_people_in_charge_and_the_roster_if_wished_and_is_made_once() {
+async fn a_copy_has_all_but_money_and_is_made_once() {
     let campus = class(&["ada", "bob"]).await;
     let admin = campus.admin().await;
     let opens = admin.get(ID).await.form(ID).value("starts_on").unwrap().to_owned() + "T09:00";

@@ -318,7 +318,7 @@ async fn every_change_during_a_claim_holds_for_the_new_key() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_change_during_a_replacement_holds_for_the_key_that_is_left() {
+async fn every_change_during_a_replacement_holds() {
     races(Other::Replacement).await;
 }
 
@@ -333,6 +333,6 @@ async fn every_change_during_a_job_holds_for_every_key() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_change_that_is_made_twice_at_once_holds_for_every_key() {
+async fn every_change_made_twice_at_once_holds() {
     races(Other::Itself).await;
 }

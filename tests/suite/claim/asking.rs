@@ -67,7 +67,7 @@ async fn bounces(campus: &Campus, address: &str) {
 }
 
 #[tokio::test]
-async fn addresses_are_answered_alike_and_only_who_is_owed_a_link_is_mailed_one() {
+async fn every_address_is_answered_alike_and_few_are_mailed() {
     let mut campus = class().await;
     campus.students(&["known", "suppressed", "this-minute", "this-hour"]).await;
     campus.settle().await;

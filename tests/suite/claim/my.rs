@@ -126,7 +126,7 @@ async fn each_programme_has_examples_of_its_own() {
 }
 
 #[tokio::test]
-async fn accepted_terms_are_on_record_and_changed_ones_are_read_first() {
+async fn accepted_terms_are_on_record_and_changed_ones_read() {
     let mut campus = class().await;
     let ada = enrol(&mut campus, "ada").await;
     let grant = campus.id("ada").clone();

@@ -47,7 +47,7 @@ async fn begins(table: &Table, grant: &GrantId) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_twelve_who_claim_at_once_as_many_get_a_place_as_there_is_room() {
+async fn of_twelve_claims_at_once_as_many_succeed_as_fit() {
     for (dollars, people, fit) in [(20, 3, 1), (200, 12, 10)] {
         let (bench, grants) = of(dollars, people).await;
         let begun = at_once(&bench, people as u32, "dynamodb:TransactWriteItems", async |number, table| {
@@ -84,7 +84,7 @@ async fn a_person_whom_two_invite_at_once_gets_one_grant() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn programmes_of_one_name_get_ids_of_their_own_and_one_of_four_gets_a_lease() {
+async fn one_name_gets_many_ids_and_one_of_four_a_lease() {
     let bench = Bench::empty().await;
     let mut ids = at_once(&bench, 4, "dynamodb:TransactWriteItems", async |_, table| {
         let actor = faculty();
