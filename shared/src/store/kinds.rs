@@ -55,16 +55,21 @@ use crate::store::sync::runs::{RUN_KEPT, Run};
 use crate::store::sync::state::SyncState;
 use crate::store::sync::totals::{GroupTotals, KeptTotals, Totals};
 use crate::store::sync::{checkpoints, held_back, missing};
-use crate::store::table::items::{Queue, Stored};
-use crate::store::table::keys;
+use crate::store::table::items::{Item, Queue, Stored};
 use crate::store::table::keys::ItemKey;
 use crate::store::table::lease::Lease;
 use crate::store::table::meta::Meta;
+use crate::store::table::{StoreError, items, keys};
 
 macro_rules! kinds {
     ($($kind:literal $item:ident($it:pat): $key:expr $(, expires $expires:expr)? $(, waits $waits:expr)?;)*) => {
-        /// The values of the attribute `kind`.
-        pub const KINDS: &[&str] = &[$($kind),*];
+        /// The item that would be written for the value of this one.
+        pub fn rewritten(item: &Item) -> Result<Item, StoreError> {
+            $(if items::is_kind::<$item>(item) {
+                return items::from_item::<$item>(item.clone()).and_then(|value| items::to_item(&value));
+            })*
+            Err(StoreError::corrupt(&items::key_of(item), "item", &"it is of no known kind"))
+        }
 
         $(impl Stored for $item {
             const KIND: &'static str = $kind;
@@ -196,10 +201,10 @@ kinds! {
     "foreign-key" ForeignKey(it): keys::foreign_key(&it.key);
     // The programme that owns a foreign key, and from which day on.
     "key-owner" KeyOwner(it): keys::key_owner(&it.key);
-    // What a programme used, day by day.
-    "totals" Totals(it): keys::totals(&it.programme);
-    // The same as it is written: with the groups' totals apart where there are many groups.
+    // What a programme used, day by day, with the groups' totals apart where there are many groups.
     "totals" KeptTotals(it): it.totals.key();
+    // The same with its groups.
+    "totals" Totals(it): keys::totals(&it.programme);
     // What one of many groups used.
     "group-totals" GroupTotals(it): keys::group_totals(&it.programme, &it.group);
     // What the foreign keys of a programme used, day by day.

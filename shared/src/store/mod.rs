@@ -19,7 +19,7 @@ pub use grants::act::{ActOutcome, Decision};
 pub use grants::enrolment::{Enrolment, INVITED_AT_ONCE, NewPerson};
 pub use grants::readings::{ReadingWrite, UsageRefresh};
 pub use grants::view::ProgrammeShard;
-pub use kinds::KINDS;
+pub use kinds::rewritten;
 pub use ledger::cuts::CutKeys;
 pub use ledger::foreign_acts::{ForeignActBegin, ForeignPress};
 pub use ledger::owners::{AssignOutcome, AssignedUse, OwnedKey, TakeBackOutcome};

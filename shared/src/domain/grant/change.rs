@@ -1,5 +1,7 @@
 //! What an act reads and what it writes. The store turns a change into one conditional transaction.
 
+use std::fmt::Display;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -21,15 +23,52 @@ pub struct View {
 }
 
 /// Everything that one act writes, on condition that the grant was not written since it was read. Only a rule
-/// of this module makes one.
+/// of this module makes one. It begins as a [`Draft`], which nobody can write: an act must say by which entry it is told, or which
+/// mark it leaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
+pub struct Change<L = Logged> {
     pub(super) grant: Grant,
     pub(super) pot: PotChange,
     pub(super) by: Actor,
-    pub(super) audit: Option<AuditDetail>,
+    pub(super) logged: L,
     pub(super) notice: Option<Notice>,
     pub(super) reading: Option<Reading>,
+}
+
+pub(super) type Draft = Change<()>;
+
+/// What tells of a change later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Logged {
+    /// Its audit entry, in the same transaction.
+    Entry(AuditDetail),
+    /// Nothing: it changes no state, right or limit, and deciding again finds it done.
+    Mark(Mark),
+}
+
+/// The changes without an audit entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// What the provider holds differs from what is wanted, which is ordered.
+    Ordered,
+    /// An order is not needed any more.
+    Dropped,
+    /// An order failed and is due later.
+    PutOff,
+    /// A larger limit is about to be sent.
+    Sending,
+    /// The provider holds what was ordered.
+    Confirmed,
+    /// The provider does not know a key, which may be wrong.
+    Missing,
+    /// A retired key is gone.
+    Gone,
+    /// A retired key was read for the last time.
+    Read,
+    /// What was left of a key that is gone is given back.
+    RestGivenBack,
+    /// A rule will end the key, of which the student is mailed.
+    Announced,
 }
 
 /// The error of an act without anything to change: it is done already, or no longer possible.
@@ -96,9 +135,9 @@ impl View {
     }
 
     /// A change that writes the grant back as it is, for an act to build on.
-    pub(super) fn change(&self, by: &Actor) -> Change {
+    pub(super) fn change(&self, by: &Actor) -> Draft {
         let grant = Grant { version: self.grant.version + 1, ..self.grant.clone() };
-        Change { grant, pot: PotChange::None, by: by.clone(), audit: None, notice: None, reading: None }
+        Change { grant, pot: PotChange::None, by: by.clone(), logged: (), notice: None, reading: None }
     }
 }
 
@@ -116,9 +155,16 @@ impl Change {
         &self.by
     }
 
-    /// The audit entry's detail; `None` for marks that change no state, right or limit.
+    pub fn logged(&self) -> &Logged {
+        &self.logged
+    }
+
+    /// The audit entry's detail; `None` for marks.
     pub fn audit(&self) -> Option<&AuditDetail> {
-        self.audit.as_ref()
+        match &self.logged {
+            Logged::Entry(what) => Some(what),
+            Logged::Mark(_) => None,
+        }
     }
 
     /// The notice that the student is mailed.
@@ -130,15 +176,31 @@ impl Change {
     pub fn reading(&self) -> Option<&Reading> {
         self.reading.as_ref()
     }
+}
 
-    /// Adds the audit detail of what the grant was and what it becomes.
-    pub(super) fn audited(mut self, act: Act, before: &Grant, note: Option<String>) -> Change {
-        let mut what = AuditDetail::new(act).changing(before, &self.grant);
-        what.note = note;
-        self.audit = Some(what);
-        self
+impl Draft {
+    /// The change, told by an entry of what the grant was and what it becomes.
+    pub(super) fn audited(self, act: Act, before: &Grant, note: Option<String>) -> Change {
+        let to = self.grant.to_string();
+        self.audited_from(act, before, to, note)
     }
 
+    /// The change, told by an entry of a value that it changes.
+    pub(super) fn audited_from(self, act: Act, from: impl Display, to: impl Display, note: Option<String>) -> Change {
+        self.logged(Logged::Entry(AuditDetail { note, ..AuditDetail::new(act).changing(from, to) }))
+    }
+
+    pub(super) fn marked(self, mark: Mark) -> Change {
+        self.logged(Logged::Mark(mark))
+    }
+
+    fn logged(self, logged: Logged) -> Change {
+        let Change { grant, pot, by, logged: (), notice, reading } = self;
+        Change { grant, pot, by, logged, notice, reading }
+    }
+}
+
+impl<L> Change<L> {
     /// The attempt whose key is the live one.
     pub(super) fn live_mut(&mut self) -> Option<&mut Attempt> {
         let epoch = self.grant.live()?.epoch;
@@ -146,7 +208,7 @@ impl Change {
     }
 
     /// Orders a disable for every key of the grant that is not disabled yet, and drops their other orders.
-    pub(super) fn ordering_all_off(mut self, now: Timestamp) -> Change {
+    pub(super) fn ordering_all_off(mut self, now: Timestamp) -> Change<L> {
         for attempt in &mut self.grant.attempts {
             attempt.order_off(now);
             (attempt.limit_ordered, attempt.rules_ordered) = (None, None);
@@ -155,7 +217,7 @@ impl Change {
     }
 
     /// Orders the final readings of the grant's keys, for a person who waits for the rest of the place.
-    pub(super) fn ordering_readings(mut self, now: Timestamp) -> Change {
+    pub(super) fn ordering_readings(mut self, now: Timestamp) -> Change<L> {
         self.grant.attempts.iter_mut().for_each(|attempt| attempt.order_reading(now));
         self
     }

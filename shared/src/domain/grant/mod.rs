@@ -32,7 +32,8 @@ use crate::domain::values::money::Usd;
 
 pub use acts::*;
 pub use cap_use::CapUse;
-pub use change::{Change, Notice, PotChange, Unchanged, View};
+use change::Draft;
+pub use change::{Change, Logged, Mark, Notice, PotChange, Unchanged, View};
 pub use edited::EditEffect;
 pub use place::{DROPPED_KEPT, Place};
 pub use spending::{Spending, wanted_limit};

@@ -20,8 +20,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::cap_use::surely;
 use super::{
-    Attempt, AttemptState, Change, Grant, GrantState, KeyAbsence, PotChange, Reading, SETTLING, SwitchState, Unchanged,
-    View,
+    Attempt, AttemptState, Change, Grant, GrantState, KeyAbsence, Mark, PotChange, Reading, SETTLING, SwitchState,
+    Unchanged, View,
 };
 use crate::domain::grant::Spending;
 use crate::domain::programme::Settings;
@@ -160,14 +160,14 @@ impl View {
         if self.reading(reading.epoch).is_none_or(|known| known.as_of < reading.as_of) {
             change.reading = Some(reading.clone());
         }
-        Ok(change)
+        Ok(change.marked(Mark::Read))
     }
 }
 
-impl Change {
+impl<L> Change<L> {
     /// Takes the grant's added cost out of the pot, or gives back what it costs less. `None` if the pot has
     /// no room.
-    pub(super) fn with_room(mut self, view: &View, now: Timestamp) -> Option<Change> {
+    pub(super) fn with_room(mut self, view: &View, now: Timestamp) -> Option<Change<L>> {
         self.pot = self.pot_change(view, now);
         let has_room = !matches!(self.pot, PotChange::Take(more) if !view.pot.has_room_for(more));
         has_room.then_some(self)
@@ -179,7 +179,7 @@ impl Change {
     /// An act that decides under which cap the grant has its place moves the pot in any case, if only by nothing. So it cannot
     /// pass an edit of caps that was reckoned on the grant as it was.
     #[must_use]
-    pub fn counted(mut self, view: &View, now: Timestamp) -> Change {
+    pub fn counted(mut self, view: &View, now: Timestamp) -> Change<L> {
         if self.pot == PotChange::None {
             self.pot = match self.pot_change(view, now) {
                 PotChange::Take(_) if self.reading.is_some() => PotChange::None,

@@ -12,15 +12,14 @@
 //! The attempts lie in the grant's item because what a decision rests on must be read at one moment. Readings lie beside it
 //! because the sync writes them without asking anybody.
 //!
-//! Marks that change no state write no audit entry: a confirmation, an order put off, a retired key that is gone, an announced
-//! end. Deciding again finds them done.
+//! A change says by which audit entry it is told, or which mark it leaves (`Logged`); nothing else writes a grant that is there.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
 use crate::domain::audit::{Act, Actor};
 use crate::domain::grant::{
-    Attempt, Change, Grant, LineRefused, PotChange, Reading, RosterLine, Rule, Unchanged, View,
+    Attempt, Change, Grant, LineRefused, Logged, PotChange, Reading, RosterLine, Rule, Unchanged, View,
 };
 use crate::domain::programme::Pot;
 use crate::domain::values::address::MatchedAddress;
@@ -148,15 +147,20 @@ impl Table {
         if was != becomes {
             transaction = with_enrolment_moved(transaction, grant, was)?;
         }
-        if let Some(what) = change.audit() {
-            transaction = transaction.witnessed_by(&grant.entry(change.by().clone(), what.clone(), now))?;
-        }
-        if let Some(notice) = change.notice() {
-            let row = OutboxRow::notice(new_ulid(now), notice, grant, now);
-            // An announcement has no audit entry; its row proves as well that the transaction took effect.
-            let is_audited = change.audit().is_some();
-            transaction = if is_audited { transaction.owing(&row)? } else { transaction.owing_as_witness(&row)? };
-        }
+        let row = change.notice().map(|notice| OutboxRow::notice(new_ulid(now), notice, grant, now));
+        transaction = match (change.logged(), row) {
+            (Logged::Entry(what), row) => {
+                let entry = grant.entry(change.by().clone(), what.clone(), now);
+                let transaction = transaction.witnessed_by(&entry)?;
+                match row {
+                    Some(row) => transaction.owing(&row)?,
+                    None => transaction,
+                }
+            }
+            // A mark has no audit entry; the row of its mail proves as well that the transaction took effect.
+            (Logged::Mark(_), Some(row)) => transaction.owing_as_witness(&row)?,
+            (Logged::Mark(_), None) => transaction,
+        };
         let is_first = grant.ever_shown && !view.pot.shown;
         move_pot(transaction, &view.pot, change.pot(), is_first)
     }

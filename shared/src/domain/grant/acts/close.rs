@@ -189,9 +189,8 @@ impl View {
         change.grant.own_cap = cap;
         let change = change.with_limit(self, true, now).with_room(self, now).ok_or(CapRefused::PotExhausted)?;
         let settings = &self.programme.settings;
-        let mut change = change.audited(Act::CapChanged, &self.grant, why.map(str::to_owned));
-        change.audit = change.audit.map(|what| what.changing(self.grant.cap(settings), change.grant.cap(settings)));
-        Ok(change)
+        let (from, to) = (self.grant.cap(settings), change.grant.cap(settings));
+        Ok(change.audited_from(Act::CapChanged, from, to, why.map(str::to_owned)))
     }
 
     /// Allows one replacement beyond the programme's number. Returns `Unchanged` if the grant is over.
@@ -201,8 +200,7 @@ impl View {
         }
         let mut change = self.change(by);
         change.grant.allowed += 1;
-        let mut change = change.audited(Act::ReplacementAllowed, &self.grant, None);
-        change.audit = change.audit.map(|what| what.changing(self.grant.allowed, change.grant.allowed));
-        Ok(change)
+        let allowed = change.grant.allowed;
+        Ok(change.audited_from(Act::ReplacementAllowed, self.grant.allowed, allowed, None))
     }
 }

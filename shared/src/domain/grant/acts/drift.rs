@@ -11,7 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::audit::{Act, Actor};
 use crate::domain::grant::{
-    Attempt, AttemptState, Change, GrantState, KeyAbsence, LEASE, SETTLING, Stopped, SwitchState, Unchanged, View,
+    Attempt, AttemptState, Change, Draft, GrantState, KeyAbsence, LEASE, Mark, SETTLING, Stopped, SwitchState,
+    Unchanged, View,
 };
 use crate::domain::values::id::Epoch;
 use crate::domain::values::key::KeyHash;
@@ -66,7 +67,7 @@ impl View {
             })
             .ok_or(Unchanged)?;
         again.order_off_again(now);
-        Ok(change)
+        Ok(change.marked(Mark::Ordered))
     }
 
     /// Stops a grant whose key the provider reports as disabled although nothing here disables it. Returns
@@ -102,7 +103,7 @@ impl View {
         gone.note_gone(KeyAbsence::Missing, now);
         gone.rest_promised_since = (gone.state == AttemptState::Shown && !was_read).then_some(now);
         if self.grant.live().is_none_or(|live| live.epoch != epoch) {
-            return Ok(change);
+            return Ok(change.marked(Mark::Gone));
         }
         change = change.ordering_all_off(now);
         change.grant.state = GrantState::Stopped { why: Stopped::GoneAtProvider };
@@ -116,7 +117,7 @@ impl View {
         for gone in &mut change.grant.attempts {
             gone.rest_promised_since = gone.rest_promised_since.filter(|since| *since >= matched_at);
         }
-        (change.grant.attempts != self.grant.attempts).then_some(change).ok_or(Unchanged)
+        (change.grant.attempts != self.grant.attempts).then(|| change.marked(Mark::RestGivenBack)).ok_or(Unchanged)
     }
 
     /// Marks a key that was deleted at the provider because it was of no further use. Returns `Unchanged` if
@@ -163,7 +164,7 @@ impl View {
     }
 
     /// The attempt that records this key, if it is not known to be gone.
-    fn recorded<'c>(&self, change: &'c mut Change, epoch: Epoch, key: &KeyHash) -> Option<&'c mut Attempt> {
+    fn recorded<'c>(&self, change: &'c mut Draft, epoch: Epoch, key: &KeyHash) -> Option<&'c mut Attempt> {
         let is_it = |attempt: &&mut Attempt| attempt.epoch == epoch && attempt.key.as_ref() == Some(key);
         change.grant.attempts.iter_mut().find(is_it).filter(|attempt| attempt.gone.is_none())
     }

@@ -55,10 +55,8 @@ impl View {
         if !moves {
             return Ok(change.audited(Act::Described, &self.grant, note));
         }
-        let mut change = change.audited(Act::Moved, &self.grant, note);
         let group = |group: &Option<String>| group.clone().unwrap_or_default();
-        change.audit = change.audit.map(|what| what.changing(group(&self.grant.group), group(&line.group)));
-        Ok(change)
+        Ok(change.audited_from(Act::Moved, group(&self.grant.group), group(&line.group), note))
     }
 }
 
@@ -105,7 +103,7 @@ mod tests {
         assert_eq!(moved("poor").unwrap().pot, PotChange::GiveBack(Usd::from_dollars(15)));
         assert_eq!(moved("alike").unwrap().pot, PotChange::None);
         assert_eq!(moved("fits").unwrap().pot, PotChange::Take(Usd::from_dollars(80)), "just what is left");
-        let what = moved("poor").unwrap().audit.unwrap();
+        let what = moved("poor").unwrap().audit().unwrap().clone();
         assert_eq!((what.act, what.from.as_deref(), what.to.as_deref()), (Act::Moved, Some(""), Some("poor")));
     }
 
@@ -116,7 +114,7 @@ mod tests {
         line.person.name = Some("Ada Lovelace".to_owned());
         line.person.address = EmailAddress::parse("countess@uni.edu").unwrap();
         let change = view.describe(&line, &Actor::Rule, now()).unwrap();
-        let entry = serde_json::to_string(&change.audit.unwrap()).unwrap();
+        let entry = serde_json::to_string(change.audit().unwrap()).unwrap();
         assert!(entry.contains("address, name") && !entry.contains("countess") && !entry.contains("Ada"), "{entry}");
     }
 }

@@ -20,7 +20,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::audit::Actor;
-use crate::domain::grant::{Attempt, Change, HoldKind, Notice, Reading, Stopped, Unchanged, View};
+use crate::domain::grant::{Attempt, Change, HoldKind, Mark, Notice, Reading, Stopped, Unchanged, View};
 use crate::domain::usage::days::Days;
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::end_of_utc_day;
@@ -150,7 +150,7 @@ impl View {
         let marked = change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == live.epoch)?;
         marked.announced.insert(notice, end);
         change.notice = Some(notice);
-        Some(change)
+        Some(change.marked(Mark::Announced))
     }
 
     fn age_rule(&self, live: &Attempt, now: Timestamp) -> Option<Rule> {

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::domain::audit::{Act, Actor};
 use crate::domain::grant::cap_use::surely;
 use crate::domain::grant::{
-    Attempt, Change, GRACE, GrantState, LargerLimit, Order, SentLimit, Stopped, SwitchState, Unchanged, View,
-    wanted_limit,
+    Attempt, Change, Draft, GRACE, GrantState, LargerLimit, Mark, Order, SentLimit, Stopped, SwitchState, Unchanged,
+    View, wanted_limit,
 };
 use crate::domain::values::id::Epoch;
 use crate::domain::values::money::Usd;
@@ -91,7 +91,7 @@ impl View {
                 let mut change = self.change(&Actor::Sync);
                 let live = change.live_mut().filter(|live| live.limit_ordered.is_none()).ok_or(Unchanged)?;
                 live.order_limit(now);
-                Ok(change)
+                Ok(change.marked(Mark::Ordered))
             }
         }
     }
@@ -112,7 +112,7 @@ impl View {
         }
         let larger = live.larger_limit.get_or_insert(LargerLimit { limit, until: None, unanswered_since: None });
         (larger.limit, larger.unanswered_since) = (larger.limit.max(limit), Some(now));
-        Ok(change)
+        Ok(change.marked(Mark::Sending))
     }
 
     /// Records the limit that the provider confirmed. A larger one that it held before counts until the key
@@ -160,12 +160,10 @@ impl View {
             attempt.order_reading(now);
         }
         if was == Some(sent.limit) {
-            return Ok(change);
+            return Ok(change.marked(Mark::Confirmed));
         }
         let was = was.map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string());
-        let mut change = change.audited(Act::LimitSent, &self.grant, None);
-        change.audit = change.audit.map(|what| what.changing(was, sent.limit));
-        Ok(change)
+        Ok(change.audited_from(Act::LimitSent, was, sent.limit, None))
     }
 
     /// Drops the limit order of a key that is not live any more. Returns `Unchanged` if there is none.
@@ -176,7 +174,7 @@ impl View {
         let mut change = self.change(&Actor::Sync);
         let attempt = change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == order.epoch).ok_or(Unchanged)?;
         attempt.limit_ordered.take().ok_or(Unchanged)?;
-        Ok(change)
+        Ok(change.marked(Mark::Dropped))
     }
 
     /// Marks that a limit whose answer was lost did not take effect, because long after it the provider lists
@@ -191,14 +189,14 @@ impl View {
             return Err(Unchanged);
         }
         (larger.unanswered_since, larger.until) = (None, Some(asked));
-        Ok(change)
+        Ok(change.marked(Mark::Confirmed))
     }
 }
 
-impl Change {
+impl Draft {
     /// Orders the limit that follows from another cap, or stops the grant with less than a cent left. `read`
     /// says whether a person waits for what a lower limit gives back.
-    pub(in crate::domain::grant) fn with_limit(mut self, view: &View, read: bool, now: Timestamp) -> Change {
+    pub(in crate::domain::grant) fn with_limit(mut self, view: &View, read: bool, now: Timestamp) -> Draft {
         let after = View { grant: self.grant.clone(), ..view.clone() };
         match after.wanted(ListedLimit::Unasked, now) {
             None => {}

@@ -20,8 +20,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::audit::{Act, Actor};
 use crate::domain::grant::{
-    Attempt, AttemptState, Change, GRACE, Grant, GrantState, KeyAbsence, SETTLING, Stopped, SwitchState, Unchanged,
-    View,
+    Attempt, AttemptState, Change, Draft, GRACE, Grant, GrantState, KeyAbsence, Mark, SETTLING, Stopped, SwitchState,
+    Unchanged, View,
 };
 use crate::domain::values::id::Epoch;
 use crate::domain::values::key::KeyHash;
@@ -267,7 +267,7 @@ impl View {
         if matches!(disable, SwitchState::Off { .. }) && attempt.read_at.is_some() {
             attempt.order_reading(now);
         }
-        Ok(change)
+        Ok(change.marked(Mark::Confirmed))
     }
 
     /// Puts off an order that failed, longer each time. Returns `Unchanged` if it is not ordered any more.
@@ -277,7 +277,7 @@ impl View {
         let tries = attempt.put_off.map_or(0, |put_off| put_off.tries).saturating_add(1);
         let minutes = SignedDuration::from_mins(1 << (tries - 1).min(6));
         attempt.put_off = Some(OrderBackoff { tries, until: now + minutes.min(LONGEST_PUT_OFF) });
-        Ok(change)
+        Ok(change.marked(Mark::PutOff))
     }
 
     /// Marks that the provider answered that it does not know a key. That may be wrong, so the key's orders
@@ -292,10 +292,10 @@ impl View {
             let tries = attempt.put_off.map_or(1, |put_off| put_off.tries);
             attempt.put_off = Some(OrderBackoff { tries, until: now + NOT_FOUND_AGAIN });
         }
-        (change.grant.attempts != self.grant.attempts).then_some(change).ok_or(Unchanged)
+        (change.grant.attempts != self.grant.attempts).then(|| change.marked(Mark::Missing)).ok_or(Unchanged)
     }
 
-    fn still_ordered(&self, order: &Order) -> Option<Change> {
+    fn still_ordered(&self, order: &Order) -> Option<Draft> {
         let is_it =
             |ordered: &Order| (ordered.epoch, ordered.kind, &ordered.key) == (order.epoch, order.kind, &order.key);
         let is_same = |ordered: &Order| is_it(ordered) && ordered.since == order.since;
@@ -325,7 +325,7 @@ impl View {
     }
 }
 
-fn attempt_of<'c>(change: &'c mut Change, order: &Order) -> Option<&'c mut Attempt> {
+fn attempt_of<'c>(change: &'c mut Draft, order: &Order) -> Option<&'c mut Attempt> {
     let is_it = |attempt: &&mut Attempt| attempt.epoch == order.epoch && attempt.key.as_ref() == Some(&order.key);
     change.grant.attempts.iter_mut().find(is_it)
 }

@@ -9,7 +9,9 @@
 use jiff::Timestamp;
 
 use crate::domain::audit::{Act, Actor};
-use crate::domain::grant::{Attempt, AttemptState, Change, GrantState, Notice, Stopped, SwitchState, Unchanged, View};
+use crate::domain::grant::{
+    Attempt, AttemptState, Change, Draft, GrantState, Notice, Stopped, SwitchState, Unchanged, View,
+};
 use crate::domain::values::id::{Epoch, Nonce};
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
@@ -109,13 +111,7 @@ impl View {
         enabled.max_by_key(|found| found.epoch).copied()
     }
 
-    fn disable_all_but(
-        &self,
-        live: Option<&RecoveredKey>,
-        found: &[RecoveredKey],
-        change: &mut Change,
-        now: Timestamp,
-    ) {
+    fn disable_all_but(&self, live: Option<&RecoveredKey>, found: &[RecoveredKey], change: &mut Draft, now: Timestamp) {
         let was_live = self.grant.live().and_then(|live| live.key.clone());
         let is_held = !self.grant.holds.is_empty();
         let in_use = live.map(|live| live.key.clone()).or(was_live).filter(|_| !is_held);

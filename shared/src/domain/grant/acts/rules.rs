@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::domain::audit::{Act, Actor};
-use crate::domain::grant::{Attempt, Change, Unchanged, View};
+use crate::domain::grant::{Attempt, Change, Draft, Mark, Unchanged, View};
 use crate::domain::programme::rules::Rules;
 use crate::domain::values::id::{Epoch, RuleSetId};
 use crate::domain::values::key::KeyHash;
@@ -32,7 +32,7 @@ impl View {
             return Err(Unchanged);
         }
         live.order_rules(now);
-        Ok(change)
+        Ok(change.marked(Mark::Ordered))
     }
 
     /// Orders that the live key is put under the wanted rules, whatever is recorded: a call about it is under way, or was not answered.
@@ -42,7 +42,7 @@ impl View {
         let mut change = self.change(&Actor::Sync);
         let is_it = |live: &&mut Attempt| live.epoch == epoch && live.rules_ordered.is_none();
         change.live_mut().filter(is_it).ok_or(Unchanged)?.order_rules(now);
-        Ok(change)
+        Ok(change.marked(Mark::Ordered))
     }
 
     /// Records that the provider confirmed a key to be under a rule set. `ordered` is the order that the sender saw. Where that is not
@@ -70,12 +70,10 @@ impl View {
             return Err(Unchanged);
         }
         if was.as_ref() == Some(set) {
-            return Ok(change);
+            return Ok(change.marked(Mark::Confirmed));
         }
         let was = was.map_or_else(|| "none".to_owned(), |was| was.to_string());
-        let mut change = change.audited(Act::RulesSent, &self.grant, None);
-        change.audit = change.audit.map(|what| what.changing(was, set));
-        Ok(change)
+        Ok(change.audited_from(Act::RulesSent, was, set, None))
     }
 
     /// Drops the order of a key that is not live any more. Returns `Unchanged` if there is none.
@@ -86,13 +84,13 @@ impl View {
         let mut change = self.change(&Actor::Sync);
         let attempt = change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == epoch).ok_or(Unchanged)?;
         attempt.rules_ordered.take().ok_or(Unchanged)?;
-        Ok(change)
+        Ok(change.marked(Mark::Dropped))
     }
 }
 
-impl Change {
+impl Draft {
     /// Orders the rules that follow from another group.
-    pub(in crate::domain::grant) fn with_rules(mut self, view: &View, now: Timestamp) -> Change {
+    pub(in crate::domain::grant) fn with_rules(mut self, view: &View, now: Timestamp) -> Draft {
         let after = View { grant: self.grant.clone(), ..view.clone() };
         if let Some(wanted) = after.rules_wanted()
             && let Some(live) = self.live_mut()

@@ -138,7 +138,7 @@ fn the_last_of_the_pot_goes_to_one() {
 #[test]
 fn terms_are_accepted_as_they_read_now_with_each_press_until_a_key_was_shown() {
     let mut story = Story::new();
-    let note = |change: &Change| change.audit.clone().unwrap().note.unwrap();
+    let note = |change: &Change| change.audit().unwrap().note.clone().unwrap();
     assert_eq!(note(&story.press(PressKind::Reveal).unwrap().0), "attempt 1", "there are none to accept");
     story.view.programme.settings.terms = Some("Be kind.".to_owned());
     let (now, epoch) = (TermsHash::of("Be kind."), story.view.grant.epoch);

@@ -19,7 +19,7 @@ fn a_key_that_is_enabled_and_must_not_be_is_to_be_disabled_again_and_a_live_one_
     assert_eq!(story.again(1, 'b'), Err(Unchanged), "another key bears its name");
     story.now += 1.hour();
     let change = story.again(1, 'a').unwrap();
-    assert_eq!((&change.audit, change.notice, change.pot), (&None, None, PotChange::None), "a mark is no change");
+    assert_eq!((change.audit(), change.notice, change.pot), (None, None, PotChange::None), "a mark is no change");
     story.apply(change);
     assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
     assert_eq!(story.again(1, 'a'), Err(Unchanged));
@@ -49,7 +49,7 @@ fn a_key_found_disabled_stops_its_grant_but_not_while_somebody_may_be_about_to_e
         |story: &Story| story.view.found_disabled(story.view.grant.version, Epoch::new(1), &hash('a'), story.now);
     let change = found(&story).unwrap();
     assert_eq!(change.grant.state, GrantState::Stopped { why: Stopped::GoneAtProvider });
-    assert_eq!((change.by.clone(), change.audit.clone().unwrap().act), (Actor::Sync, Act::Stopped));
+    assert_eq!((change.by.clone(), change.audit().unwrap().act), (Actor::Sync, Act::Stopped));
     assert!(change.grant.orders_off().next().is_some(), "an enable that comes late is undone");
 
     story.held(HoldKind::Paused);
@@ -71,13 +71,13 @@ fn of_a_key_that_is_gone_nothing_is_ordered_and_a_grant_that_was_live_with_it_is
         story.view.found_gone(story.view.grant.version, Epoch::new(epoch), &hash(key), story.now)
     };
     let change = gone(&story, 1, 'a').unwrap();
-    assert_eq!((&change.grant.state, &change.audit), (&story.view.grant.state, &None), "a retired key is only marked");
+    assert_eq!((&change.grant.state, change.audit()), (&story.view.grant.state, None), "a retired key is only marked");
     story.apply(change);
     assert_eq!(attempt(&story, 1).gone, Some(KeyAbsence::Missing));
     assert_eq!(gone(&story, 1, 'a'), Err(NotAsRead::Unchanged));
 
     let change = gone(&story, 2, 'b').unwrap();
-    assert!(change.audit.is_some());
+    assert!(change.audit().is_some());
     story.apply(change);
     assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::GoneAtProvider });
     assert_eq!(story.view.grant.orders_off().count(), 0);
@@ -126,7 +126,7 @@ fn a_limit_is_confirmed_once_and_never_in_another_window_than_it_was_reckoned_in
     story.shown(PressKind::Reveal, 'a').after(1.hour()).shown(PressKind::Replace, 'b').reading(1, 5_000_000);
     assert_eq!(story.view.wanted(ListedLimit::Unasked, story.now), Some(WantedLimit::Limit(Usd::from_dollars(15))));
     let change = story.view.order_limit(ListedLimit::Unasked, story.now).unwrap();
-    assert_eq!((&change.audit, change.pot), (&None, PotChange::None), "a mark");
+    assert_eq!((change.audit(), change.pot), (None, PotChange::None), "a mark");
     story.apply(change);
     assert_eq!(story.view.order_limit(ListedLimit::Unasked, story.now), Err(Unchanged), "it is ordered already");
     let window = Reset::Daily.window_at(story.now);
@@ -134,7 +134,7 @@ fn a_limit_is_confirmed_once_and_never_in_another_window_than_it_was_reckoned_in
     let sent = SentLimit { limit: Usd::from_dollars(15), at: story.now, unanswered_before: None };
     let confirmed = |story: &Story| story.view.limit_confirmed(&order, sent, window, story.now);
     let change = confirmed(&story).unwrap();
-    let what = change.audit.clone().unwrap();
+    let what = change.audit().unwrap();
     let told = (what.act, what.from.as_deref(), what.to.as_deref());
     assert_eq!(told, (Act::LimitSent, Some("20.000000"), Some("15.000000")));
     let unsent = story.view.clone();
@@ -174,7 +174,7 @@ fn keys_of_revoked_grants_may_go_two_days_after_their_last_reading_and_those_of_
     assert!(may(&story, None));
     assert!(!may(&story, Some(story.now - days(89))) && may(&story, Some(story.now - days(90))));
     let change = story.view.purged(Epoch::new(1), &hash('a'), story.now).unwrap();
-    assert_eq!(change.audit.clone().unwrap().act, Act::Purged);
+    assert_eq!(change.audit().unwrap().act, Act::Purged);
     story.apply(change);
     assert_eq!((attempt(&story, 1).gone, may(&story, None)), (Some(KeyAbsence::Purged), false));
     assert_eq!(story.view.purged(Epoch::new(1), &hash('a'), story.now), Err(Unchanged));

@@ -73,7 +73,7 @@ fn an_answer_that_comes_after_the_opposite_was_asked_for_leads_to_that_once_more
     assert_eq!(story.view.grant.orders().into_iter().next(), None);
     story.now += 1.second();
     let change = story.view.confirmed(&off, story.now).unwrap();
-    assert_eq!(change.audit, None, "a mark is no change");
+    assert_eq!(change.audit(), None, "a mark is no change");
     story.apply(change);
     assert_eq!(order(&story), Order { since: story.now, due: story.now, ..on.clone() });
     assert_eq!(story.view.confirmed(&off, story.now), Err(Unchanged), "that is done");

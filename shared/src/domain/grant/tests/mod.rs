@@ -5,6 +5,7 @@ mod drift;
 mod edited;
 mod endings;
 mod lifecycle;
+mod marks;
 mod orders;
 mod place;
 mod recover;
@@ -63,6 +64,9 @@ impl Story {
 
     fn apply(&mut self, change: Change) -> &mut Story {
         assert_eq!(change.grant.version, self.view.grant.version + 1, "every act moves the version by one");
+        if let Logged::Mark(mark) = change.logged() {
+            assert_eq!(entitled(&change.grant), entitled(&self.view.grant), "{mark:?} is no mark");
+        }
         let change = change.counted(&self.view, self.now);
         self.view.grant = change.grant;
         match change.pot {
@@ -171,6 +175,12 @@ impl Story {
         });
         self
     }
+}
+
+/// All of a grant that no mark may change: what its person and its keys are entitled to.
+fn entitled(grant: &Grant) -> (Grant, Vec<(Epoch, AttemptState, Option<KeyHash>, Option<Usd>, bool)>) {
+    let key = |of: &Attempt| (of.epoch, of.state, of.key.clone(), of.limit, of.switch.is_wanted());
+    (Grant { attempts: Vec::new(), version: 0, ..grant.clone() }, grant.attempts.iter().map(key).collect())
 }
 
 fn hash(digit: char) -> KeyHash {

@@ -25,7 +25,7 @@ fn key_of(epoch: u32) -> KeyHash {
 impl Story {
     fn recover(&mut self, found: &[RecoveredKey]) -> &mut Story {
         let change = self.view.recover(found, true, self.now).unwrap();
-        assert_eq!(change.audit.as_ref().unwrap().act, Act::Recovered);
+        assert_eq!(change.audit().unwrap().act, Act::Recovered);
         let is_another =
             change.grant.live().is_some_and(|live| Some(live.epoch) != self.view.grant.live().map(|live| live.epoch));
         assert_eq!(change.notice, is_another.then_some(Notice::KeyShown), "who has another key by now hears of it");
