@@ -7,7 +7,6 @@ mod client;
 mod seed;
 mod world;
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -15,20 +14,11 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::client::Sample;
 use crate::world::World;
 
-const USAGE: &str = "sync [--keys N]… [--each N] [--changed PERCENT]… [--latency MS]… [--times N]";
-
-/// What is measured: each number of keys with each share of changed ones at each latency.
-struct Plan {
-    keys: Vec<usize>,
-    /// Grants of each programme.
-    each: usize,
-    /// Percentages of the keys whose use grows between two syncs.
-    changed: Vec<usize>,
-    /// The provider's latencies in milliseconds, without its work.
-    latencies: Vec<usize>,
-    times: usize,
-}
-
+/// Percentages of the keys whose use grows between two syncs.
+const CHANGED: [usize; 3] = [0, 5, 100];
+/// The provider's latencies in milliseconds, without its work.
+const LATENCIES: [u64; 2] = [0, 80];
+const TIMES: usize = 5;
 fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
@@ -47,50 +37,33 @@ fn run() -> Result<()> {
         ["as-product"] => {
             tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(client::measure())
         }
-        ["sync", ref options @ ..] => tokio::runtime::Runtime::new()?.block_on(sync(&Plan::read(options)?)),
-        _ => bail!(USAGE),
-    }
-}
-
-impl Plan {
-    fn read(options: &[&str]) -> Result<Plan> {
-        let (mut given, pairs) = (BTreeMap::<&str, Vec<usize>>::new(), options.chunks_exact(2));
-        ensure!(pairs.remainder().is_empty(), USAGE);
-        for pair in pairs {
-            ensure!(["--keys", "--each", "--changed", "--latency", "--times"].contains(&pair[0]), USAGE);
-            given
-                .entry(pair[0])
-                .or_default()
-                .push(pair[1].parse().with_context(|| format!("{} wants a number", pair[0]))?);
+        ["sync"] => tokio::runtime::Runtime::new()?.block_on(sync(&[1_000, 10_000, 50_000])),
+        ["sync", ref keys @ ..] => {
+            let keys =
+                keys.iter().map(|keys| keys.parse()).collect::<Result<Vec<usize>, _>>().context("sync [KEYS…]")?;
+            tokio::runtime::Runtime::new()?.block_on(sync(&keys))
         }
-        let mut all = |option: &str, otherwise: &[usize]| given.remove(option).unwrap_or_else(|| otherwise.to_vec());
-        Ok(Plan {
-            keys: all("--keys", &[1_000, 10_000, 50_000]),
-            each: all("--each", &[1_000])[0].max(1),
-            changed: all("--changed", &[0, 5, 100]),
-            latencies: all("--latency", &[0, 80]),
-            times: all("--times", &[5])[0].max(1),
-        })
+        _ => bail!("sync [KEYS…]"),
     }
 }
 
-async fn sync(plan: &Plan) -> Result<()> {
+async fn sync(sizes: &[usize]) -> Result<()> {
     println!("| keys | changed | latency | wall, s | processor, s | peak, MiB | calls |");
     println!("| --- | --- | --- | --- | --- | --- | --- |");
-    for keys in &plan.keys {
-        let mut world = World::of(*keys, plan.each).await?;
+    for keys in sizes {
+        let mut world = World::of(*keys).await?;
         // The first run records whatever was seeded, the second finds all readings current.
         for _ in 0..2 {
             complete(&world.product(false).await?)?;
         }
-        for latency in &plan.latencies {
-            world.answer_after(u64::try_from(*latency)?);
-            for changed in &plan.changed {
+        for latency in LATENCIES {
+            world.answer_after(latency);
+            for changed in CHANGED {
                 let mut samples = Vec::new();
-                for _ in 0..plan.times {
-                    samples.push(one(&mut world, *changed, false).await?);
+                for _ in 0..TIMES {
+                    samples.push(one(&mut world, changed, false).await?);
                 }
-                one(&mut world, *changed, true).await?;
+                one(&mut world, changed, true).await?;
                 let spread = |of: fn(&Sample) -> f64| told(samples.iter().map(of).collect());
                 println!(
                     "| {keys} | {changed} % | {latency} ms | {} | {} | {} | {} |",

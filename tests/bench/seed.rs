@@ -15,45 +15,39 @@ use bursar_core::store::ListedProgramme;
 use bursar_core::store::items::{Item, to_item};
 use bursar_local::engine::Engine;
 use bursar_local::provider::{Nano, Provider};
+
 use jiff::{Timestamp, ToSpan};
 
-/// Items that are written in one transaction of the engine.
-const FILLED_AT_ONCE: usize = 50_000;
+/// Grants of a programme.
+const EACH: usize = 1_000;
 const DAYS: i64 = 30;
 const ON_A_DAY: i64 = 123_456;
 const CAP: i32 = 20;
 
-/// The id of the programme with this number.
-fn programme(number: usize) -> ProgrammeId {
-    ProgrammeId::of_name(&format!("CS {number}"))
-}
-
-/// Writes programmes of these sizes into the table and the provider's memory; returns the keys' hashes.
+/// Writes programmes of a thousand grants into the table and the provider's memory; returns the keys' hashes.
 pub(crate) async fn fill(
     engine: &Engine,
     provider: &Provider,
     deployment: &DeploymentId,
-    programmes: &[usize],
+    keys: usize,
     now: Timestamp,
 ) -> Result<Vec<String>> {
     provider.set_credits(Nano::usd(100_000_000))?;
-    let (mut hashes, mut items) = (Vec::with_capacity(programmes.iter().sum()), Vec::new());
-    for (number, count) in programmes.iter().enumerate() {
-        let today = utc_date(now);
+    let mut hashes = Vec::with_capacity(keys);
+    while hashes.len() < keys {
+        let (id, today) = (ProgrammeId::of_name(&format!("CS {}", hashes.len() / EACH)), utc_date(now));
         let term = Term::new(today - (DAYS + 5).days(), today + 60.days(), "Europe/Berlin")?;
-        let id = programme(number);
         let settings = Settings::new(id.as_str(), term, Usd::from_dollars(CAP));
-        items.push(to_item(&ListedProgramme { programme: id.clone() })?);
-        items.push(to_item(&Programme::new(id.clone(), settings))?);
-        items.push(to_item(&Pot::new(id.clone(), Usd::from_dollars(CAP * 2 * i32::try_from(*count)?)))?);
-        for _ in 0..*count {
+        let mut items = vec![
+            to_item(&ListedProgramme { programme: id.clone() })?,
+            to_item(&Programme::new(id.clone(), settings))?,
+            to_item(&Pot::new(id.clone(), Usd::from_dollars(CAP * 2 * i32::try_from(EACH)?)))?,
+        ];
+        for _ in 0..EACH.min(keys - hashes.len()) {
             hashes.push(one(&mut items, provider, deployment, &id, hashes.len(), now)?);
-            if items.len() >= FILLED_AT_ONCE {
-                engine.fill(std::mem::take(&mut items)).await?;
-            }
         }
+        engine.fill(items).await?;
     }
-    engine.fill(items).await?;
     Ok(hashes)
 }
 

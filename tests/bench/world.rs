@@ -19,9 +19,8 @@ use bursar_local::engine::{Engine, Place};
 use bursar_local::invoke::{Between, FunctionName};
 use bursar_local::provider::{Nano, Provider};
 use bursar_local::secrets_manager::SecretsManager;
-use bursar_local::serve::serve;
-use bursar_local::stack::{listen, origin_of};
 use bursar_local::state_file::StateFile;
+use bursar_tests::aws as clients;
 use bursar_tests::faults::Gate;
 use tempfile::TempDir;
 
@@ -47,8 +46,8 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// A world with this number of keys, in programmes of `each` grants.
-    pub(crate) async fn of(keys: usize, each: usize) -> Result<World> {
+    /// A world with this number of keys.
+    pub(crate) async fn of(keys: usize) -> Result<World> {
         let (begun, folder, clock) = (Instant::now(), tempfile::tempdir()?, Clock::system());
         // A database in memory would be scanned in full with every write.
         let kept = StateFile::open(&folder.path().join("state.db"))?;
@@ -58,31 +57,28 @@ impl World {
         secrets.put(SECRET, MANAGEMENT_KEY)?;
         let deployment = DeploymentId::random();
         let meta = Meta { deployment: deployment.clone(), table: TABLE.to_owned(), born: clock.now(), account: None };
-        engine.fill(vec![to_item(&meta)?]).await?;
-        let sizes: Vec<usize> = (0..keys).step_by(each).map(|first| each.min(keys - first)).collect();
-        let hashes = seed::fill(&engine, &provider, &deployment, &sizes, clock.now()).await?;
-
         let latency_ms = Arc::<AtomicU64>::default();
         let waits = latency_ms.clone();
         let late = middleware::from_fn(move |request: Request, next: Next| {
             let wait = Duration::from_millis(waits.load(Ordering::Relaxed));
             async move {
-                if !wait.is_zero() {
-                    tokio::time::sleep(wait).await;
-                }
+                tokio::time::sleep(wait).await;
                 next.run(request).await
             }
         });
         let asked = provider.router().layer(late);
         let gate = Gate::default();
-        let aws = aws::router(Services {
+        let services = Services {
             table: engine.router(),
             mail: Router::new(),
             secrets: secrets.router(),
             secrets_of_others: secrets.router(),
             own: String::new(),
-        });
-        let origins = [start(gate.before(aws)).await?, start(gate.before(asked)).await?];
+        };
+        let origins =
+            [clients::serve(gate.before(aws::router(services))).await, clients::serve(gate.before(asked)).await];
+        engine.fill(vec![to_item(&meta)?]).await?;
+        let hashes = seed::fill(&engine, &provider, &deployment, keys, clock.now()).await?;
         eprintln!("bench: a world of {keys} keys was made in {:.1} s", begun.elapsed().as_secs_f64());
         Ok(World {
             engine,
@@ -167,11 +163,4 @@ impl World {
         self.engine.trim(self.engine.stream_end().await?).await?;
         serde_json::from_str(said.lines().last().unwrap_or_default()).with_context(|| format!("it said: {said}"))
     }
-}
-
-async fn start(router: Router) -> Result<String> {
-    let listener = listen(0).await?;
-    let origin = origin_of(&listener)?;
-    tokio::spawn(serve(listener, router, std::future::pending()));
-    Ok(origin)
 }

@@ -27,7 +27,7 @@ const RECIPES: &[(&str, &str, Run)] = &[
     ("size", "lines of Rust by folder, beside their bounds", size::size),
     ("template", "expand template.yaml and lint the result", template),
     ("screenshots", "the pictures of the README, in docs/screenshots", screenshots),
-    ("bench", "sync [OPTION…]: the nightly sync over many keys: wall, processor, peak, calls", bench),
+    ("bench", "sync [KEYS…]: the nightly sync over so many keys: wall, processor, peak, calls", bench),
     (
         "provider-check",
         "--management-key-file FILE [--provider URL] [--count-keys]: does an account do what Bursar assumes?",
@@ -98,12 +98,10 @@ fn steps(shell: &Shell, steps: &[(&str, Step)]) -> anyhow::Result<()> {
 }
 
 fn fmt(shell: &Shell) -> anyhow::Result<()> {
-    tools::component(shell, "rustfmt")?;
     Ok(cmd!(shell, "cargo fmt --all --check").run()?)
 }
 
 fn clippy(shell: &Shell) -> anyhow::Result<()> {
-    tools::component(shell, "clippy")?;
     Ok(cmd!(shell, "cargo clippy --workspace --all-targets --all-features --locked -- -D warnings").run()?)
 }
 

@@ -57,10 +57,7 @@ pub(crate) fn tried(shell: &Shell) -> anyhow::Result<(&'static str, PathBuf)> {
 }
 
 fn build(shell: &Shell, architecture: &str, folder: &Path) -> anyhow::Result<()> {
-    let (triple, flag) = match architecture {
-        "arm64" => ("aarch64-unknown-linux-gnu", "--arm64"),
-        _ => ("x86_64-unknown-linux-gnu", "--x86-64"),
-    };
+    let (triple, flag) = (triple(architecture), if architecture == "arm64" { "--arm64" } else { "--x86-64" });
     // cargo lambda finds zig, which links, by the Python of the path.
     let python = tools::python(shell)?;
     let lambda = python.with_file_name("cargo-lambda");
@@ -80,6 +77,10 @@ fn build(shell: &Shell, architecture: &str, folder: &Path) -> anyhow::Result<()>
     Ok(build.env("PATH", path).run()?)
 }
 
+fn triple(architecture: &str) -> &'static str {
+    if architecture == "arm64" { "aarch64-unknown-linux-gnu" } else { "x86_64-unknown-linux-gnu" }
+}
+
 fn zipped(shell: &Shell, program: &Path) -> anyhow::Result<u64> {
     let python = tools::python(shell)?;
     let size = "import sys, zlib; print(len(zlib.compress(open(sys.argv[1], 'rb').read(), 9)))";
@@ -89,7 +90,7 @@ fn zipped(shell: &Shell, program: &Path) -> anyhow::Result<u64> {
 /// Writes what each function is made of beside its program, with which it is deployed.
 fn bills_of_materials(shell: &Shell, architecture: &str, folder: &Path) -> anyhow::Result<()> {
     let cyclonedx = tools::cargo_tool(shell, "cargo-cyclonedx")?;
-    let triple = if architecture == "arm64" { "aarch64-unknown-linux-gnu" } else { "x86_64-unknown-linux-gnu" };
+    let triple = triple(architecture);
     cmd!(shell, "{cyclonedx} cyclonedx --format json --target {triple} --no-build-deps --override-filename sbom.cdx")
         .env("SOURCE_DATE_EPOCH", "0")
         .run()?;

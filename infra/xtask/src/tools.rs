@@ -18,18 +18,6 @@ const CARGO_TOOLS: [(&str, &str); 3] =
     [("cargo-cyclonedx", "0.5.9"), ("cargo-deny", "0.20.2"), ("cargo-machete", "0.9.2")];
 const REQUIREMENTS: &str = "infra/xtask/requirements.txt";
 
-/// Sees that a component of the toolchain is there.
-pub(crate) fn component(shell: &Shell, name: &str) -> anyhow::Result<()> {
-    let command = if name == "rustfmt" { "fmt" } else { name };
-    if is_there(shell, "cargo", &[command, "--version"]) {
-        return Ok(());
-    }
-    let add = cmd!(shell, "rustup component add {name}").run();
-    add.with_context(|| {
-        format!("cargo {command} is missing: install {name} by rustup (https://rustup.rs) or your system")
-    })
-}
-
 pub(crate) const ADVISORIES: &str = "https://github.com/rustsec/advisory-db";
 
 /// Checks the dependencies as `deny.toml` says.
@@ -73,16 +61,12 @@ pub(crate) fn python(shell: &Shell) -> anyhow::Result<PathBuf> {
 
 /// Sees that there is a browser that can be driven.
 pub(crate) fn chromium(shell: &Shell) -> anyhow::Result<()> {
-    if ["chromium", "chromedriver"].iter().any(|program| !is_there(shell, program, &["--version"])) {
-        bail!(
-            "this recipe needs chromium and chromedriver on the path: on Debian, install chromium and chromium-driver"
-        );
+    for program in ["chromium", "chromedriver"] {
+        cmd!(shell, "{program} --version").quiet().ignore_stdout().run().context(
+            "this recipe needs chromium and chromedriver on the path: on Debian, install chromium and chromium-driver",
+        )?;
     }
     Ok(())
-}
-
-fn is_there(shell: &Shell, program: &str, words: &[&str]) -> bool {
-    cmd!(shell, "{program} {words...}").quiet().ignore_stdout().ignore_stderr().run().is_ok()
 }
 
 /// Where cargo builds.

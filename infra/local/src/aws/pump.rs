@@ -3,7 +3,7 @@
 //! failed is not halved.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -17,6 +17,7 @@ use crate::aws::engine::{Engine, Position};
 use crate::aws::invoke::Invoke;
 use crate::aws::wiring::{READERS, StreamReader};
 use crate::base::clock::StackClock;
+use crate::base::lock;
 use crate::base::state_file::StateFile;
 
 const COLLECTION: &str = "stream-positions";
@@ -79,7 +80,7 @@ impl Pump {
             clock,
         });
         let tasks = (0..READERS.len()).map(|index| tokio::spawn(Arc::clone(&inner).read(index))).collect();
-        *inner.tasks.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
+        *lock(&inner.tasks) = tasks;
         Ok(Pump(inner))
     }
 
@@ -118,7 +119,7 @@ impl Pump {
     /// Ends the readers. A batch whose answer did not come in time is delivered again after the next start.
     pub async fn stop(&self) {
         self.0.stopping.send_replace(true);
-        let tasks = std::mem::take(&mut *self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        let tasks = std::mem::take(&mut *lock(&self.0.tasks));
         for mut task in tasks {
             if tokio::time::timeout(GRACE, &mut task).await.is_err() {
                 task.abort();

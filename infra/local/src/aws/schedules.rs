@@ -1,7 +1,7 @@
 //! Runs the schedules by the product's clock: each when it is due, and once each when the clock is moved past them. A
 //! schedule never overlaps itself.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -15,6 +15,7 @@ use crate::aws::invoke::{Invoke, InvokeError};
 use crate::aws::wiring::{SCHEDULES, Schedule};
 use crate::base::clock::StackClock;
 use crate::base::function::FunctionName;
+use crate::base::lock;
 use crate::base::state_file::StateFile;
 
 const COLLECTION: &str = "schedules";
@@ -236,18 +237,14 @@ impl Line {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
+    use bursar_core::clock::Clock;
     use futures_util::FutureExt;
     use futures_util::future::BoxFuture;
     use serde_json::json;
 
     use super::*;
-    use crate::base::clock::tests::HandClock;
 
     /// Functions that only note when they ran.
     struct Noted(StackClock, Mutex<Vec<String>>);
@@ -261,9 +258,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_jump_runs_each_schedule_once_at_its_last_instant_in_order_counted_from_the_last_run() {
-        let real = HandClock::at("2026-11-20T10:00:30Z");
+        let real = Clock::reading(|| "2026-11-20T10:00:30Z".parse().unwrap());
         let kept = StateFile::in_memory().unwrap();
-        let clock = StackClock::over(real.clock(), kept.clone()).unwrap();
+        let clock = StackClock::over(real, kept.clone()).unwrap();
         let noted = Arc::new(Noted(clock.clone(), Mutex::default()));
         let start = |hours| {
             let sync_every = SyncEvery::Every(SignedDuration::from_hours(hours));

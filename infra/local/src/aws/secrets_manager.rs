@@ -3,7 +3,7 @@
 //! in an error, and nothing that holds one has `Debug`.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use anyhow::Result;
 use axum::extract::State;
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::base::lock;
 use crate::base::state_file::StateFile;
 
 const SECRETS: &str = "secrets";
@@ -73,7 +74,6 @@ impl SecretsManager {
         Ok(SecretsManager(Arc::new(Inner { kept, secrets })))
     }
 
-    /// The router at the SDK's endpoint.
     pub fn router(&self) -> Router {
         Router::new().route("/", post(answer)).with_state((self.clone(), true))
     }
@@ -124,7 +124,7 @@ impl SecretsManager {
     }
 
     fn secrets(&self) -> MutexGuard<'_, BTreeMap<String, Secret>> {
-        self.0.secrets.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.secrets)
     }
 }
 

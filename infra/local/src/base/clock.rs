@@ -18,7 +18,6 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 /// The longest wait for work under way before the clock is moved.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The clock. Clones share its time.
 #[derive(Clone)]
 pub struct StackClock(Arc<Inner>);
 
@@ -85,12 +84,10 @@ impl StackClock {
         self.set(Course::Running(instant.max(self.now()).duration_since(self.0.real.now())))
     }
 
-    /// Whether the clock is stopped.
     pub fn stands(&self) -> bool {
         matches!(*self.0.course.borrow(), Course::StandingAt(_))
     }
 
-    /// Jumps forward at once.
     pub fn advance(&self, by: SignedDuration) -> Result<Timestamp> {
         let instant = self.now().checked_add(by).context("that is too far ahead")?;
         if self.stands() {
@@ -135,59 +132,5 @@ impl StackClock {
         self.0.kept.put(OFFSET.0, OFFSET.1, &offset)?;
         self.0.course.send_replace(course);
         Ok(())
-    }
-}
-
-#[cfg(test)]
-pub(crate) mod tests {
-    use std::sync::Mutex;
-
-    use super::*;
-
-    /// Real time that a test moves by hand.
-    #[derive(Clone)]
-    pub(crate) struct HandClock(Arc<Mutex<Timestamp>>);
-
-    impl HandClock {
-        pub(crate) fn at(text: &str) -> HandClock {
-            HandClock(Arc::new(Mutex::new(at(text))))
-        }
-
-        pub(crate) fn pass(&self, seconds: i64) {
-            *self.0.lock().unwrap() += SignedDuration::from_secs(seconds);
-        }
-
-        pub(crate) fn clock(&self) -> Clock {
-            let hand = self.clone();
-            Clock::reading(move || *hand.0.lock().unwrap())
-        }
-    }
-
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
-
-    #[tokio::test]
-    async fn it_goes_with_real_time_ahead_by_what_it_was_moved_and_never_back() {
-        let real = HandClock::at("2026-11-20T10:00:00Z");
-        let kept = StateFile::in_memory().unwrap();
-        let clock = StackClock::over(real.clock(), kept.clone()).unwrap();
-        assert_eq!(clock.advance(SignedDuration::from_hours(48)).unwrap(), at("2026-11-22T10:00:00Z"));
-        real.pass(90);
-        assert_eq!(clock.now(), at("2026-11-22T10:01:30Z"));
-        let clock = StackClock::over(real.clock(), kept).unwrap();
-        assert_eq!(clock.now(), at("2026-11-22T10:01:30Z"), "after a restart");
-        clock.stop_at(at("2026-11-22T09:00:00Z")).unwrap();
-        real.pass(60);
-        assert_eq!(clock.now(), at("2026-11-22T10:01:30Z"), "it stands, and not in the past");
-        clock.run_from(at("2026-11-22T08:00:00Z")).unwrap();
-        real.pass(60);
-        assert_eq!(clock.now(), at("2026-11-22T10:02:30Z"));
-
-        let waiting = clock.reaches(at("2026-11-22T11:00:00Z"));
-        tokio::pin!(waiting);
-        assert!(futures_util::poll!(&mut waiting).is_pending());
-        clock.advance(SignedDuration::from_hours(1)).unwrap();
-        assert!(futures_util::poll!(&mut waiting).is_ready(), "it is woken by a move");
     }
 }

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// One of the five functions of the bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FunctionName {
     Claim,

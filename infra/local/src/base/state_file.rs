@@ -2,12 +2,14 @@
 //! through. It does not know their meaning, nor the table's database.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
 use rusqlite::{CachedStatement, Connection, Params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::base::lock;
 
 /// A handle to the state of all stand-ins. Clones share its database.
 #[derive(Clone)]
@@ -23,7 +25,6 @@ impl StateFile {
         })
     }
 
-    /// State in memory, which ends with the process.
     pub fn in_memory() -> Result<StateFile> {
         StateFile::prepared(Connection::open_in_memory()?)
     }
@@ -33,7 +34,6 @@ impl StateFile {
         self.documents("SELECT id, body FROM kept WHERE collection = ? ORDER BY id", [collection])
     }
 
-    /// One document, if it is there.
     pub fn get<T: DeserializeOwned>(&self, collection: &str, id: &str) -> Result<Option<T>> {
         let found = self.documents("SELECT id, body FROM kept WHERE collection = ? AND id = ?", [collection, id])?;
         Ok(found.into_iter().next().map(|(_, document)| document))
@@ -76,7 +76,7 @@ impl StateFile {
     }
 
     fn run<T>(&self, sql: &str, run: impl FnOnce(&mut CachedStatement<'_>) -> rusqlite::Result<T>) -> Result<T> {
-        let connection = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let connection = lock(&self.0);
         Ok(run(&mut connection.prepare_cached(sql)?)?)
     }
 }

@@ -29,7 +29,7 @@ use crate::aws::schedules::SyncEvery;
 use crate::aws::ses::Relay;
 use crate::command::demo;
 use crate::command::folder::Folder;
-use crate::command::keys::{self, KeysOptions};
+use crate::command::keys::{self, Show};
 use crate::command::stack::{Options, ProviderAt, Stack, listen, origin_of};
 
 /// The whole of Bursar on this machine, with simulated AWS and, unless another is named, a simulated provider.
@@ -82,18 +82,10 @@ struct Keys {
     /// The table of a deployment, whose owners of keys are shown as well; the AWS SDK's environment says where
     #[arg(long, value_name = "NAME", requires = "provider")]
     table: Option<String>,
-    /// Only keys with such a name; * stands for any text
-    #[arg(long = "match", value_name = "PATTERN")]
-    pattern: Option<String>,
-    /// JSON instead of a table
-    #[arg(long)]
-    json: bool,
-    /// Also sum up what is there: keys without limit, unused ones, sums by name, and what a term would cost
-    #[arg(long)]
-    assess: bool,
+    #[command(flatten)]
+    show: Show,
 }
 
-/// A real account at a provider.
 #[derive(Args)]
 struct Account {
     /// A real provider: the address of its API
@@ -104,9 +96,7 @@ struct Account {
     management_key_file: Option<PathBuf>,
 }
 
-/// The time-out for checking a real provider's key.
 const CHECK: Duration = Duration::from_secs(7);
-/// The number of calls and log lines that are kept.
 const LATEST: usize = 10_000;
 
 impl Command {
@@ -187,13 +177,11 @@ impl Keys {
                 keys::Account { base, management_key, clock: Clock::system(), table }
             }
         };
-        let options = KeysOptions { account, pattern: self.pattern, json: self.json, assess: self.assess };
-        keys::run(options, &mut std::io::stdout().lock()).await
+        keys::run(account, &self.show, &mut std::io::stdout().lock()).await
     }
 }
 
 impl Account {
-    /// The provider's URL and its management key, if one was named.
     fn read(&self) -> Result<Option<(String, String)>> {
         let (Some(url), Some(file)) = (&self.provider, &self.management_key_file) else { return Ok(None) };
         let shown = file.display();

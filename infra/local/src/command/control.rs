@@ -19,7 +19,6 @@ use crate::base::clock::StackClock;
 use crate::base::function::FunctionName;
 use crate::command::settle::{LIMIT, Settle};
 
-/// The parts of a stack that these routes control.
 #[derive(Clone)]
 pub struct Control {
     pub invoke: Arc<dyn Invoke>,

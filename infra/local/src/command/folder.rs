@@ -17,7 +17,6 @@ pub struct Folder {
     _lock: File,
 }
 
-/// The paths of the two kinds of state.
 #[derive(Debug, Clone)]
 pub struct Files {
     /// The table's database, which may not exist yet.
@@ -55,7 +54,6 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Whether the folder has never held any state.
     pub fn is_new(&self) -> bool {
         !self.files.table.exists()
     }

@@ -14,7 +14,6 @@ use crate::base::serve::serve;
 /// The time that answers under way get at the end.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Servers that are stopped together.
 #[derive(Default)]
 pub(super) struct Servers {
     tasks: JoinSet<()>,
@@ -52,7 +51,6 @@ pub async fn listen(port: u16) -> Result<TcpListener> {
     })
 }
 
-/// The origin of a listener.
 pub fn origin_of(listener: &TcpListener) -> Result<String> {
     Ok(format!("http://{}", listener.local_addr()?))
 }

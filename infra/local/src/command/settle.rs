@@ -10,9 +10,7 @@ use crate::aws::pump::Pump;
 use crate::aws::schedules::Schedules;
 use crate::base::function::FunctionName;
 
-/// The limit in real time.
 pub const LIMIT: Duration = Duration::from_secs(60);
-/// The pause after a round that failed.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// The parts that settling needs. Clones settle one stack.

@@ -43,14 +43,10 @@ const REGION: &str = "eu-central-1";
 const SECRET: &str = "bursar/management-key";
 /// The stored document with the running stack's addresses, for `bursar keys`.
 pub const READY: (&str, &str) = ("stack", "ready");
-/// The stored document with the people of a demonstration.
 pub const WHO: (&str, &str) = ("demonstration", "who");
 
-/// The options of a stack.
 pub struct Options {
-    /// The files of the state; in memory without them.
     pub files: Option<Files>,
-    /// The listener of the pages.
     pub web: TcpListener,
     /// The origin in links and origin checks, if it differs from where the pages are served.
     pub origin: Option<String>,
@@ -86,7 +82,6 @@ impl Options {
     }
 }
 
-/// The provider that the functions use.
 pub enum ProviderAt {
     /// The simulator, with a management key of its own.
     BuiltIn,
@@ -96,7 +91,6 @@ pub enum ProviderAt {
     },
 }
 
-/// The addresses of a running stack, as `bursar` prints them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Ready {
     pub web: String,
@@ -132,7 +126,6 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Starts every part. When it returns, `ready` is true.
     pub async fn start(options: Options) -> Result<Stack> {
         let kept = match &options.files {
             Some(files) => open_state(files)?,
@@ -142,7 +135,8 @@ impl Stack {
         if let Some(instant) = options.begins_at {
             clock.begin_at(instant)?;
         }
-        let engine = start_engine(options.files.as_ref()).await?;
+        let place = options.files.as_ref().map_or(Place::Memory, |files| Place::File(files.table.clone()));
+        let engine = tokio::task::spawn_blocking(move || Engine::start(&place, TABLE)).await??;
         let mut servers = Servers::default();
 
         let ses = Ses::new(kept.clone(), clock.as_clock())?;
@@ -211,7 +205,7 @@ impl Stack {
         let inbox = inbox::router(ses.clone(), invoke.clone(), who);
         let inbox_origin = servers.run(listen(0).await?, inbox.merge(control::router(control)))?;
 
-        let deployment = deployment(&config, &clock).await?;
+        let meta = Table::new(&config).meta(clock.now().max(Timestamp::UNIX_EPOCH)).await?;
         let ready = Ready {
             web: web_origin.clone(),
             inbox: inbox_origin,
@@ -222,7 +216,7 @@ impl Stack {
             table: TABLE.to_owned(),
             region: REGION.to_owned(),
             secret: SECRET.to_owned(),
-            deployment,
+            deployment: meta.deployment.to_string(),
         };
         kept.put(READY.0, READY.1, &ready)?;
         servers.run_pages(options.web, gateway::router(&config.origin, invoke.clone())?);
@@ -270,11 +264,6 @@ fn open_state(files: &Files) -> Result<StateFile> {
     Ok(kept)
 }
 
-async fn start_engine(files: Option<&Files>) -> Result<Engine> {
-    let place = files.map_or(Place::Memory, |files| Place::File(files.table.clone()));
-    tokio::task::spawn_blocking(move || Engine::start(&place, TABLE)).await?
-}
-
 /// The configuration of the deployment. Its own calls to AWS come as those of an instance of the sync.
 fn configuration(origin: &str, admins: Vec<EmailAddress>, provider: &str, own: &str) -> Result<Config> {
     Ok(Config {
@@ -295,11 +284,6 @@ fn configuration(origin: &str, admins: Vec<EmailAddress>, provider: &str, own: &
     })
 }
 
-async fn deployment(config: &Config, clock: &StackClock) -> Result<String> {
-    let meta = Table::new(config).meta(clock.now().max(jiff::Timestamp::UNIX_EPOCH)).await?;
-    Ok(meta.deployment.to_string())
-}
-
 /// The people of the demonstration, or else the admins.
 fn who_may_sign_in(kept: &StateFile, config: &Config) -> Result<InboxGuide> {
     let admin = |admin: &EmailAddress| KnownLogin {
@@ -313,7 +297,6 @@ fn who_may_sign_in(kept: &StateFile, config: &Config) -> Result<InboxGuide> {
     Ok(InboxGuide { web: config.origin.as_str().to_owned(), people })
 }
 
-/// A key in the provider's format.
 fn new_management_key() -> String {
     format!("sk-or-v1-{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple())
 }

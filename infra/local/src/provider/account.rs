@@ -147,7 +147,6 @@ impl Account {
         self.books.guardrails.iter().find(|guardrail| guardrail.id == id)
     }
 
-    /// Deletes a guardrail, which then restricts no key any more.
     pub(super) fn delete_guardrail(&mut self, id: &str) -> Result<()> {
         self.change_books(|books| books.guardrails.retain(|guardrail| guardrail.id != id))?;
         for place in 0..self.keys.len() {

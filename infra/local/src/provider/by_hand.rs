@@ -1,6 +1,6 @@
 //! What happens at the provider without a call of ours, as by a person on its site, and the view that tests have of it.
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use super::account::{ManagementKey, fresh_key, label};
 use super::guardrails::Workspace;
 use super::keys::{Key, KeySettings, patched};
 use super::windows::{Interval, Nano, Use};
-use super::{Provider, Refusal, hash_of};
+use super::{Provider, hash_of};
 
 pub struct MadeKey {
     pub hash: String,
@@ -92,12 +92,11 @@ fn snapshot(key: &Key, now: Timestamp) -> KeySnapshot {
     }
 }
 
-/// Keys.
 impl Provider {
     /// Makes a key in the default workspace, at any time.
     pub fn add_foreign_key(&self, name: &str, limit: Option<Nano>, created_at: Timestamp) -> Result<MadeKey> {
         let mut account = self.account();
-        let workspace_id = account.workspace(None, &None).map_err(|refusal| refused(&refusal))?;
+        let workspace_id = account.workspace(None, &None)?;
         let settings = KeySettings { name: name.to_owned(), limit, workspace_id, ..KeySettings::default() };
         let plaintext = fresh_key();
         let key = Key::new(&plaintext, settings, created_at);
@@ -124,9 +123,9 @@ impl Provider {
     /// Changes a key with the body of a PATCH. It does not count as requested over HTTP.
     pub fn change_by_hand(&self, hash: &str, change: &Value) -> Result<()> {
         let (now, mut account) = (self.now(), self.account());
-        let place = account.find(hash).map_err(|refusal| refused(&refusal))?;
+        let place = account.find(hash)?;
         let body = change.as_object().context("a change has fields")?;
-        let settings = patched(&account, place, body, &None).map_err(|refusal| refused(&refusal))?;
+        let settings = patched(&account, place, body, &None)?;
         account.change(place, |key| key.change(settings, now))
     }
 
@@ -138,25 +137,20 @@ impl Provider {
         self.change(hash, Key::delete)
     }
 
-    /// Removes a key from its guardrail.
     pub fn unassign(&self, hash: &str) -> Result<()> {
         self.change(hash, |key, _| key.assignment = None)
     }
 
-    /// Deletes a guardrail, which then restricts no key any more.
     pub fn delete_guardrail(&self, id: &str) -> Result<()> {
         self.account().delete_guardrail(id)
     }
 
     fn change(&self, hash: &str, change: impl FnOnce(&mut Key, Timestamp)) -> Result<()> {
         let (now, mut account) = (self.now(), self.account());
-        let place = account.find(hash).map_err(|refusal| refused(&refusal))?;
+        let place = account.find(hash)?;
         account.change(place, |key| change(key, now))
     }
-}
 
-/// Money.
-impl Provider {
     /// Records usage without checking a limit.
     pub fn spend(&self, hash: &str, amount: Nano, when: Timestamp, model: &str) -> Result<()> {
         self.change(hash, |key, now| key.charge(model, Use::request(amount, Nano::ZERO), when, now))
@@ -167,13 +161,9 @@ impl Provider {
         self.change(hash, |key, now| key.charge(model, Use::request(Nano::ZERO, amount), when, now))
     }
 
-    /// Records a whole history of one key in one write.
-    pub fn spend_history(&self, hash: &str, history: &[(Timestamp, Nano)], model: &str) -> Result<()> {
-        self.change(hash, |key, _| {
-            for (when, amount) in history {
-                key.note(model, Use::request(*amount, Nano::ZERO), *when);
-            }
-        })
+    /// Records the usage of so many requests, of which no counter for judges is kept.
+    pub fn spend_many(&self, hash: &str, credit: Nano, requests: u64, when: Timestamp, model: &str) -> Result<()> {
+        self.change(hash, |key, _| key.note(model, Use { credit, byok: Nano::ZERO, requests }, when))
     }
 
     /// Spends money of the account without a key or model, such as fees. Reports do not include it.
@@ -181,15 +171,10 @@ impl Provider {
         self.account().change_books(|books| books.elsewhere += amount)
     }
 
-    /// Sets the credits that the account has ever bought.
     pub fn set_credits(&self, credits: Nano) -> Result<()> {
         self.account().change_books(|books| books.credits = credits)
     }
-}
 
-/// Workspaces and management keys.
-impl Provider {
-    /// Adds a workspace, and returns its id.
     pub fn add_workspace(&self, name: &str) -> Result<String> {
         let workspace = Workspace::new(name, self.now());
         let id = workspace.id.clone();
@@ -197,26 +182,22 @@ impl Provider {
         Ok(id)
     }
 
-    /// Adds a management key, as a rotation needs.
     pub fn add_management_key(&self, plaintext: &str) -> Result<()> {
-        let key = ManagementKey { label: label(plaintext), scope: None };
-        self.account().change_books(|books| _ = books.management_keys.insert(hash_of(plaintext), key))
+        self.manage_by(plaintext, None)
     }
 
     /// Restricts a management key to the default workspace.
     pub fn scope_management_key(&self, plaintext: &str) -> Result<()> {
-        self.account().change_books(|books| {
-            let default = books.workspaces.first().map(|workspace| workspace.id.clone());
-            let key = ManagementKey { label: label(plaintext), scope: default };
-            books.management_keys.insert(hash_of(plaintext), key);
-        })
+        let default = self.account().workspace(None, &None)?;
+        self.manage_by(plaintext, Some(default))
+    }
+
+    fn manage_by(&self, plaintext: &str, scope: Option<String>) -> Result<()> {
+        let key = ManagementKey { label: label(plaintext), scope };
+        self.account().change_books(|books| _ = books.management_keys.insert(hash_of(plaintext), key))
     }
 
     pub fn revoke_management_key(&self, plaintext: &str) -> Result<()> {
         self.account().change_books(|books| _ = books.management_keys.remove(&hash_of(plaintext)))
     }
-}
-
-fn refused(refusal: &Refusal) -> anyhow::Error {
-    anyhow!("the simulated provider refuses: {refusal:?}")
 }

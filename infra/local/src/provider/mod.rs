@@ -12,7 +12,7 @@ mod quirks;
 mod tests;
 mod windows;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use anyhow::{Context, Result};
 use axum::extract::FromRequestParts;
@@ -30,13 +30,13 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use self::account::{Account, ManagementKey};
+use crate::base::lock;
 use crate::base::state_file::StateFile;
 
 pub use self::by_hand::{KeySnapshot, MadeKey};
 pub use self::quirks::{Quirks, Rate};
 pub use self::windows::{Interval, Nano};
 
-/// The only user of an account.
 const USER_ID: &str = "user_2simulated0000000000000000";
 
 /// One account. Clones share it.
@@ -61,7 +61,7 @@ impl Provider {
     /// Adds an account in memory, to which this management key belongs.
     pub fn another_account(&self, management_key: &str) -> Result<Provider> {
         let other = Provider::new(StateFile::in_memory()?, self.clock.clone(), management_key)?;
-        self.others.lock().unwrap_or_else(PoisonError::into_inner).push(other.clone());
+        lock(&self.others).push(other.clone());
         Ok(other)
     }
 
@@ -70,7 +70,6 @@ impl Provider {
         change(&mut self.account().quirks);
     }
 
-    /// The routes under `/api/v1`.
     pub fn router(&self) -> Router {
         Router::new()
             .nest("/api/v1", keys::routes().merge(guardrails::routes()).merge(money::routes()))
@@ -80,7 +79,7 @@ impl Provider {
     }
 
     fn account(&self) -> MutexGuard<'_, Account> {
-        self.account.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.account)
     }
 
     fn now(&self) -> Timestamp {
@@ -91,7 +90,7 @@ impl Provider {
     fn addressed(&self, headers: &HeaderMap) -> Result<(Provider, String), Refusal> {
         let sent = headers.get(AUTHORIZATION).and_then(|sent| sent.to_str().ok()?.strip_prefix("Bearer "));
         let hash = hash_of(sent.ok_or_else(|| refuse(401, "Missing Authentication header"))?);
-        let others = self.others.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let others = lock(&self.others).clone();
         let other = others.into_iter().find(|other| other.account().knows(&hash));
         Ok((other.unwrap_or_else(|| self.clone()), hash))
     }
@@ -158,7 +157,8 @@ impl FromRequestParts<Provider> for Manager {
 type Answer = Result<Json<Value>, Refusal>;
 
 /// An answer `{"error":{"code","message","metadata"?}}` with the status in `code`.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("the simulated provider refuses: {error}")]
 struct Refusal {
     status: StatusCode,
     error: Value,

@@ -64,7 +64,6 @@ impl Quirks {
     }
 }
 
-/// A time as most answers have it.
 pub(super) fn time(at: Timestamp) -> String {
     format!("{at:.0}")
 }

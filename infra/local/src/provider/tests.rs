@@ -25,7 +25,6 @@ struct Simulator {
 }
 
 impl Simulator {
-    /// Starts a simulator on a Wednesday at noon.
     async fn start() -> Simulator {
         let noon: Timestamp = "2026-11-18T12:00:00Z".parse().unwrap();
         let now = Arc::new(AtomicI64::new(noon.as_second()));

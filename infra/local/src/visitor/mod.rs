@@ -4,16 +4,17 @@
 mod page;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use anyhow::{Context, Result};
 use http::header::{CONTENT_TYPE, COOKIE, HOST, ORIGIN, SET_COOKIE};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder};
 
+use crate::base::lock;
+
 pub use page::{Form, Found, Page};
 
-/// A browser at one origin.
 pub struct Visitor {
     http: Client,
     served_at: String,
@@ -31,12 +32,6 @@ impl Visitor {
         let http = Client::builder().redirect(Policy::none()).no_proxy().tls_certs_only([]).build()?;
         let (served_at, origin) = (served_at.to_owned(), origin.to_owned());
         Ok(Visitor { http, served_at, origin, cookies: Mutex::default(), noted_by: None })
-    }
-
-    /// Another browser at this origin, without this one's cookies.
-    pub fn fresh(&self) -> Visitor {
-        let (http, served_at, origin) = (self.http.clone(), self.served_at.clone(), self.origin.clone());
-        Visitor { http, served_at, origin, cookies: Mutex::default(), noted_by: self.noted_by.clone() }
     }
 
     /// The browser with a callback that sees every answer.
@@ -78,7 +73,6 @@ impl Visitor {
         self.post_body(origin, path, "application/x-www-form-urlencoded", body.into()).await
     }
 
-    /// Posts a raw body of this content type.
     pub async fn post_as(&self, kind: &str, path: &str, body: impl Into<Vec<u8>>) -> Result<Page> {
         self.post_body(&self.origin, path, kind, body.into()).await
     }
@@ -113,7 +107,6 @@ impl Visitor {
         self.post_as(&format!("multipart/form-data; boundary={BOUNDARY}"), action, body).await
     }
 
-    /// Follows a redirect.
     pub async fn follow(&self, page: &Page) -> Result<Page> {
         self.get(page.location().with_context(|| format!("{} leads nowhere", page.path))?).await
     }
@@ -152,6 +145,6 @@ impl Visitor {
     }
 
     fn jar(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
-        self.cookies.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.cookies)
     }
 }

@@ -10,7 +10,6 @@ use http::HeaderMap;
 #[derive(Debug, Clone)]
 pub struct Page {
     pub status: u16,
-    /// The requested path.
     pub path: String,
     pub headers: HeaderMap,
     pub body: String,
@@ -19,7 +18,6 @@ pub struct Page {
 /// A form of a page, with the values of its fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Form {
-    /// The path that it is submitted to.
     pub action: String,
     pub fields: Vec<(String, String)>,
 }
@@ -35,7 +33,6 @@ pub struct Found {
 }
 
 impl Page {
-    /// The page itself, if it has this status.
     pub fn expect(self, status: u16) -> Result<Page> {
         ensure!(self.status == status, "{} answered {}, not {status}: {}", self.path, self.status, self.readable());
         Ok(self)
@@ -45,7 +42,6 @@ impl Page {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The path that a redirect leads to.
     pub fn location(&self) -> Option<&str> {
         self.header("location")
     }
@@ -61,7 +57,6 @@ impl Page {
         forms.map(form).collect()
     }
 
-    /// The form that is submitted to this path.
     pub fn form(&self, action: &str) -> Result<Form> {
         let form = self.forms().into_iter().find(|form| form.action == action);
         form.with_context(|| format!("{} has no form for {action}: {}", self.path, self.readable()))
@@ -83,22 +78,18 @@ impl Page {
         Ok(found.remove(0))
     }
 
-    /// The text of each element with this hook.
     pub fn texts(&self, hook: &str) -> Vec<String> {
         self.all(hook).iter().map(|found| found.text.trim().to_owned()).collect()
     }
 
-    /// The text of the first element with this hook.
     pub fn text(&self, hook: &str) -> Option<String> {
         self.texts(hook).into_iter().next()
     }
 
-    /// An attribute of each element with this hook.
     pub fn attributes(&self, hook: &str, name: &str) -> Vec<String> {
         self.all(hook).iter().map(|found| found.get(name).to_owned()).collect()
     }
 
-    /// An attribute of the first element with this hook.
     pub fn attribute(&self, hook: &str, name: &str) -> Option<String> {
         self.all(hook).into_iter().next()?.attributes.remove(name)
     }
@@ -153,7 +144,6 @@ impl Page {
 }
 
 impl Form {
-    /// The value of the first field of this name.
     pub fn value(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }

@@ -63,8 +63,8 @@ struct Journey {
 
 impl Journey {
     fn at(ready: &Ready) -> Result<Journey> {
-        let visitor = Visitor::of(&ready.web, &ready.web)?;
-        Ok(Journey { ready: ready.clone(), http: Client::new(), admin: visitor.fresh(), student: visitor, key: None })
+        let (admin, student) = (Visitor::of(&ready.web, &ready.web)?, Visitor::of(&ready.web, &ready.web)?);
+        Ok(Journey { ready: ready.clone(), http: Client::new(), admin, student, key: None })
     }
 
     /// Points the browsers at the address where the bundle is served now.

@@ -10,7 +10,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -27,6 +27,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::aws::wiring::{TTL, create_table};
+use crate::base::lock;
 
 /// The storage of the table.
 #[derive(Debug, Clone)]
@@ -251,8 +252,4 @@ fn check_schema(database: &Database, table: &str) -> Result<String> {
     let wanted = shape(&create_table(table), Some(TTL));
     ensure!(found == wanted, "its table is {found}, and not {wanted}");
     described.latest_stream_label.context("its stream has no label")
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

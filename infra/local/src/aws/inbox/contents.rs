@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use mail_parser::{MessageParser, MessagePart, MimeHeaders, PartType};
+use serde::Serialize;
 
 /// A parsed mail. It has no `Debug`, since it may hold a link that signs somebody in.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Contents {
     pub subject: String,
     /// The kind of mail, from the header `X-Bursar-Mail`.
@@ -17,6 +18,7 @@ pub struct Contents {
     /// The HTML part, with plain line feeds. Pictures are `cid:` URLs, see
     /// [`Contents::html_with_pictures`].
     pub html: Option<String>,
+    #[serde(skip)]
     pub attachments: Vec<Attachment>,
 }
 

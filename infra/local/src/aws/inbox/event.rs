@@ -25,15 +25,8 @@ pub(super) fn notification(mail: &Mail, event: Event, permanent: bool, now: Time
     let (name, key, details) = match event {
         Event::Delivery => ("Delivery", "delivery", json!({"timestamp": now, "recipients": mail.to})),
         Event::Bounce => {
-            let (kind, sub_kind) = if permanent { ("Permanent", "General") } else { ("Transient", "MailboxFull") };
-            let bounce = json!({
-                "bounceType": kind,
-                "bounceSubType": sub_kind,
-                "bouncedRecipients": recipients,
-                "timestamp": now,
-                "feedbackId": id,
-            });
-            ("Bounce", "bounce", bounce)
+            let kind = if permanent { "Permanent" } else { "Transient" };
+            ("Bounce", "bounce", json!({"bounceType": kind, "bouncedRecipients": recipients, "timestamp": now}))
         }
         Event::Complaint => {
             ("Complaint", "complaint", json!({"complainedRecipients": recipients, "timestamp": now, "feedbackId": id}))

@@ -1,7 +1,6 @@
 //! The inbox origin: accepted mails as pages and as JSON, and routes that make SES report on a mail or
 //! fail. Mails are kept by `ses`; other routes of this origin are merged in by the stack.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use askama::Template;
@@ -26,7 +25,6 @@ mod event;
 pub use contents::Contents;
 use event::Event;
 
-/// The number of mails in the list; `GET /mails` has all.
 const LISTED: usize = 200;
 
 /// The policy of a mail's frame: its own styles and pictures, but no scripts, forms or requests. Its links
@@ -37,12 +35,10 @@ const FRAME_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-s
 /// The addresses that may sign in, and where: what a newcomer must know first.
 #[derive(Clone, Debug, Default)]
 pub struct InboxGuide {
-    /// The URL of the pages.
     pub web: String,
     pub people: Vec<KnownLogin>,
 }
 
-/// A person who may sign in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownLogin {
     pub address: String,
@@ -64,11 +60,8 @@ struct ReadMail {
     at: Timestamp,
     from: String,
     to: Vec<String>,
-    subject: String,
-    kind: Option<String>,
-    headers: BTreeMap<String, String>,
-    text: Option<String>,
-    html: Option<String>,
+    #[serde(flatten)]
+    contents: Contents,
 }
 
 #[derive(Template)]
@@ -102,7 +95,6 @@ struct FaultRequest {
     to: Option<String>,
 }
 
-/// The routes of the inbox.
 pub fn router(ses: Ses, invoke: Arc<dyn Invoke>, who: InboxGuide) -> Router {
     let css = || async { ([(CONTENT_TYPE, "text/css")], include_str!("../../../templates/inbox/inbox.css")) };
     Router::new()
@@ -134,7 +126,6 @@ async fn read(State(inbox): State<Inbox>, Path(id): Path<String>) -> Response {
     }
 }
 
-/// The HTML of a mail, for its frame.
 async fn frame(State(inbox): State<Inbox>, Path(id): Path<String>) -> Response {
     let html = inbox.ses.mail(&id).and_then(|mail| Contents::of(&mail.raw).html_with_pictures());
     let Some(html) = html else { return no_such_mail() };
@@ -195,9 +186,9 @@ fn no_such_mail() -> Response {
 
 impl ReadMail {
     fn of(mail: Mail) -> ReadMail {
-        let Contents { subject, kind, headers, text, html, .. } = Contents::of(&mail.raw);
+        let contents = Contents::of(&mail.raw);
         let Mail { id, at, from, to, .. } = mail;
-        ReadMail { id, at, from, to, subject, kind, headers, text, html }
+        ReadMail { id, at, from, to, contents }
     }
 
     /// The time of acceptance, as the pages show it.

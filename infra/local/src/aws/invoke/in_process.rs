@@ -2,7 +2,8 @@
 //! does: time-outs, kills, limits, logs.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_sdk_dynamodb::config::SharedHttpClient;
@@ -19,8 +20,8 @@ use uuid::Uuid;
 use super::logs::Logs;
 use super::{Between, FunctionName, Invoke, InvokeError, fits};
 use crate::aws::wiring::time_out;
+use crate::base::lock;
 
-/// The settings of all invocations.
 pub struct Settings {
     /// The deployment's configuration. Each instance replaces the URLs of AWS by its own, and that of the provider if
     /// something stands between.
@@ -28,7 +29,6 @@ pub struct Settings {
     pub region: String,
     /// The prefix of the functions' own calls to AWS.
     pub aws: String,
-    /// The built-in provider's origin.
     pub provider: Option<String>,
     pub between: Option<Arc<dyn Between>>,
     pub logs: Logs,
@@ -45,7 +45,7 @@ struct Pool {
     http: SharedHttpClient,
     idle: Mutex<BTreeMap<FunctionName, Vec<Worker>>>,
     /// The number of instances that each function has had.
-    made: Mutex<BTreeMap<FunctionName, u32>>,
+    made: [AtomicU32; FunctionName::ALL.len()],
 }
 
 struct Worker {
@@ -54,7 +54,6 @@ struct Worker {
     function: Box<dyn Answering>,
 }
 
-/// A type-erased function.
 trait Answering: Send + Sync {
     fn answer(&self, event: LambdaEvent<Value>) -> BoxFuture<'_, Result<Value, Diagnostic>>;
 }
@@ -69,7 +68,7 @@ impl InProcess {
     pub fn new(settings: Settings, clock: Clock) -> InProcess {
         bursar_core::log::share();
         let http = aws_smithy_http_client::Builder::new().build_http();
-        InProcess(Arc::new(Pool { settings, clock, http, idle: Mutex::default(), made: Mutex::default() }))
+        InProcess(Arc::new(Pool { settings, clock, http, idle: Mutex::default(), made: Default::default() }))
     }
 }
 
@@ -92,7 +91,7 @@ impl Invoke for InProcess {
     }
 
     fn end_idle(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async { self.0.idle().clear() })
+        Box::pin(async { lock(&self.0.idle).clear() })
     }
 }
 
@@ -118,7 +117,7 @@ impl Pool {
         };
         let failure = match ended {
             Some(Ok(answer)) => {
-                self.idle().entry(function).or_default().push(worker);
+                lock(&self.idle).entry(function).or_default().push(worker);
                 let answer = answer.map_err(|error| InvokeError::Failed(error.error_message))?;
                 return fits(&answer).map(|()| answer);
             }
@@ -131,17 +130,12 @@ impl Pool {
 
     /// The idle instance that was used last, or a new one.
     fn take(&self, function: FunctionName) -> Worker {
-        let idle = self.idle().get_mut(&function).and_then(Vec::pop);
+        let idle = lock(&self.idle).get_mut(&function).and_then(Vec::pop);
         idle.unwrap_or_else(|| self.made(function))
     }
 
     fn made(&self, name: FunctionName) -> Worker {
-        let instance = {
-            let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-            let made = made.entry(name).or_default();
-            *made += 1;
-            *made
-        };
+        let instance = 1 + self.made[name as usize].fetch_add(1, Ordering::SeqCst);
         let Settings { config, region, aws, provider, between, .. } = &self.settings;
         let mut config = Config {
             aws: AwsAccess::under(&format!("{aws}/{name}/{instance}"), region, self.http.clone()),
@@ -159,9 +153,5 @@ impl Pool {
             FunctionName::Mail => Box::new(mail::App::new(config, clock)),
         };
         Worker { name, instance, function }
-    }
-
-    fn idle(&self) -> MutexGuard<'_, BTreeMap<FunctionName, Vec<Worker>>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::FunctionName;
+use crate::base::lock;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogLine {
@@ -19,13 +20,11 @@ pub struct LogLine {
 pub struct Logs(Arc<Shared>);
 
 struct Shared {
-    /// The number of lines that are kept.
     most: usize,
     lines: Mutex<VecDeque<LogLine>>,
     echo: Option<fn(&LogLine)>,
 }
 
-/// The log of one invocation.
 #[derive(Clone)]
 pub(super) struct Capture(Logs, FunctionName);
 
@@ -40,9 +39,8 @@ impl Logs {
         Logs(Arc::new(Shared { most, lines: Mutex::default(), echo: Some(echo) }))
     }
 
-    /// All lines that are kept, oldest first.
     pub fn all(&self) -> Vec<LogLine> {
-        self.lines().iter().cloned().collect()
+        lock(&self.0.lines).iter().cloned().collect()
     }
 
     pub(super) fn capture(&self, function: FunctionName) -> Capture {
@@ -53,15 +51,11 @@ impl Logs {
         if let Some(echo) = self.0.echo {
             echo(&line);
         }
-        let mut lines = self.lines();
+        let mut lines = lock(&self.0.lines);
         lines.push_back(line);
         if lines.len() > self.0.most {
             lines.pop_front();
         }
-    }
-
-    fn lines(&self) -> MutexGuard<'_, VecDeque<LogLine>> {
-        self.0.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

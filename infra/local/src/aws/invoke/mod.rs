@@ -10,19 +10,15 @@ use serde_json::Value;
 
 pub use crate::base::function::FunctionName;
 
-/// The reason why the function gave no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvokeError {
-    /// The function returned an error; its log says why.
     #[error("the function failed: {0}")]
     Failed(String),
-    /// It was ended at its time-out.
     #[error("the function did not answer in time")]
     TimedOut,
     /// It was ended at a call, as a crash would.
     #[error("the function was killed")]
     Killed,
-    /// The event or the answer is larger than Lambda's limit of 6 MB.
     #[error("the event or the answer is larger than 6 MB")]
     TooLarge,
 }
@@ -50,7 +46,6 @@ pub trait Invoke: Send + Sync + 'static {
 /// The largest event and the largest answer of a function.
 const MOST_BYTES: usize = 6 << 20;
 
-/// Refuses an event or answer that is too large for Lambda.
 pub(crate) fn fits(value: &Value) -> Result<(), InvokeError> {
     if value.to_string().len() > MOST_BYTES { Err(InvokeError::TooLarge) } else { Ok(()) }
 }

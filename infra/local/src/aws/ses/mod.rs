@@ -2,7 +2,7 @@
 //! to a real mail server. It can be set to fail. Pages and JSON are left to `inbox`.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use anyhow::Result;
 use axum::extract::{DefaultBodyLimit, State};
@@ -20,6 +20,7 @@ use lettre::address::Envelope;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::base::lock;
 use crate::base::serve::no_answer;
 use crate::base::state_file::StateFile;
 
@@ -59,13 +60,10 @@ struct Sending {
 /// An accepted mail. It may contain a link that signs somebody in, so it has no `Debug`.
 #[derive(Clone, Deserialize, Serialize)]
 pub struct Mail {
-    /// The message id in the answer of SES.
     pub id: String,
     /// The time of acceptance by the product's clock.
     pub at: Timestamp,
-    /// The envelope's sender.
     pub from: String,
-    /// The envelope's recipients.
     pub to: Vec<String>,
     /// The message (RFC 822), byte for byte. It is stored beside the rest, in base64.
     #[serde(skip)]
@@ -73,7 +71,6 @@ pub struct Mail {
     pub configuration_set: Option<String>,
 }
 
-/// A way for a send to fail.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum Fault {
@@ -100,7 +97,6 @@ impl Quota {
     pub const PRODUCTION: Quota = Quota { per_day: 50_000, per_second: 14 };
 }
 
-/// The state of the account with AWS.
 struct Account {
     quota: Quota,
     /// Whether its customer has sending enabled.
@@ -143,12 +139,10 @@ impl Ses {
         Ok(Ses(Arc::new(Inner { kept, clock, state: Mutex::new(state) })))
     }
 
-    /// The router at the SDK's endpoint.
     pub fn router(&self) -> Router {
         Router::new().route("/", post(answer)).layer(DefaultBodyLimit::disable()).with_state(self.clone())
     }
 
-    /// Every accepted mail, oldest first.
     pub fn mails(&self) -> Vec<Mail> {
         self.state().mails.clone()
     }
@@ -166,7 +160,6 @@ impl Ses {
         unread
     }
 
-    /// The mail with this message id.
     pub fn mail(&self, id: &str) -> Option<Mail> {
         self.state().mails.iter().find(|mail| mail.id == id).cloned()
     }
@@ -206,7 +199,6 @@ impl Ses {
         account.sandbox = None;
     }
 
-    /// Sets whether the sender of all mails is a verified identity.
     pub fn set_sender_verified(&self, verified: bool) {
         self.state().account.sender_verified = verified;
     }
@@ -227,7 +219,6 @@ impl Ses {
         self.state().relay = Some(relay);
     }
 
-    /// The mail server of the relay, as `host:port`.
     pub fn relay(&self) -> Option<String> {
         self.state().relay.as_ref().map(|relay| relay.server.clone())
     }
@@ -275,7 +266,7 @@ impl Ses {
     }
 
     fn state(&self) -> MutexGuard<'_, Sending> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.state)
     }
 }
 

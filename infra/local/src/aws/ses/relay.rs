@@ -18,10 +18,8 @@ use super::Refusal;
 /// The time-out of the connection and of each reply, shorter than that of an SES client.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A mail server to relay to.
 #[derive(Clone)]
 pub struct Relay {
-    /// The server as `host:port`.
     pub(super) server: String,
     transport: AsyncSmtpTransport<Tokio1Executor>,
 }

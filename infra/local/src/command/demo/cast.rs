@@ -3,7 +3,6 @@
 
 use fastrand::Rng;
 
-/// A student on a roster.
 pub(super) struct Student {
     pub(super) address: String,
     name: String,
@@ -69,7 +68,6 @@ pub(super) fn students(count: usize, shift: usize, last_claim: u16) -> Vec<Stude
     (0..count).map(student).collect()
 }
 
-/// The roster as an exported CSV file.
 pub(super) fn csv(students: &[Student]) -> String {
     let mut text = String::from("email,name,group,id\n");
     for Student { address, name, group, id, .. } in students {
@@ -98,12 +96,13 @@ impl Student {
 
     /// The spending of one day by model, each with its amount and number of requests: most of it by a usual model,
     /// some by another one for important work.
-    pub(super) fn spread(&self, amount: i64) -> Vec<(&'static str, i64, i64)> {
+    pub(super) fn spread(&self, amount: i64) -> Vec<(&'static str, i64, u64)> {
         let models = if self.group == RESTRICTED { &MODELS[..FEWER] } else { &MODELS[..] };
         let mut rng = Rng::with_seed(self.seed());
         let (usual, other) = (models[rng.usize(0..models.len())], models[rng.usize(0..models.len())]);
         let second = if amount > 200_000 && usual != other { amount / 3 } else { 0 };
-        let of = |(model, cost): (&'static str, i64), amount: i64| (model, amount, (amount / cost).clamp(1, 80));
+        let requests = |amount: i64, cost: i64| u64::try_from(amount / cost).unwrap_or(0).clamp(1, 80);
+        let of = |(model, cost): (&'static str, i64), amount: i64| (model, amount, requests(amount, cost));
         [of(usual, amount - second), of(other, second)].into_iter().filter(|(_, amount, _)| *amount > 0).collect()
     }
 

@@ -30,19 +30,14 @@ use crate::visitor::Visitor;
 
 /// The length of the story in days. Whatever weekday it begins on, two Monday mornings lie in it, each with a day before it.
 const DAYS: u16 = 15;
-/// The day on which a student publishes a key.
 const LEAK: u16 = 6;
-/// The day on which the students' work is due.
 const DEADLINE: u16 = 11;
 /// The time of night when the sync is over and its mails are sent.
 const AFTER_THE_SYNC: (i8, i8) = (0, 30);
-/// The people of both programmes.
 const FACULTY: &str = "grace.hopper@example.edu";
 const ASSISTANT: &str = "edsger.dijkstra@example.edu";
-/// The number of concurrent page requests.
 const AT_ONCE: usize = 8;
 
-/// A programme of the story.
 struct Offer {
     name: &'static str,
     id: &'static str,
@@ -61,7 +56,6 @@ struct Held {
     spent: i64,
 }
 
-/// A story in progress.
 struct Story<'a> {
     stack: &'a Stack,
     provider: &'a Provider,
@@ -137,7 +131,6 @@ fn offers() -> [Offer; 2] {
 }
 
 impl Story<'_> {
-    /// The people who may sign in, for a visitor to try.
     fn who(&self) -> Vec<KnownLogin> {
         let pilot = &self.offers[0].students;
         let has_key = |student: &&Student| self.keys.contains_key(&(0, student.address.clone()));
@@ -192,7 +185,7 @@ impl Story<'_> {
             ("ci-benchmarks", Some(Nano::usd(100)), 4),
         ] {
             let made = self.provider.add_foreign_key(name, limit, now)?;
-            self.provider.spend_history(&made.hash, &history(now, spent * 1_000_000, 400), MODELS[0].0)?;
+            self.provider.spend_many(&made.hash, Nano::usd(spent), 400, now, MODELS[0].0)?;
         }
         Ok(())
     }
@@ -276,14 +269,13 @@ impl Story<'_> {
                 // The hours until now, one student after the other.
                 let when = self.stack.clock.now() - SignedDuration::from_mins(10 * place);
                 for (model, amount, requests) in student.spread(amount) {
-                    self.provider.spend_history(&held.hash, &history(when, amount, requests), model)?;
+                    self.provider.spend_many(&held.hash, Nano::micros(amount), requests, when, model)?;
                 }
             }
         }
         Ok(())
     }
 
-    /// Asks for a link, opens the mail and follows it.
     async fn sign_in(&self, address: &str) -> Result<Visitor> {
         let visitor = Visitor::of(&self.stack.served_at, &self.stack.ready.web)?;
         visitor.submit(&visitor.get("/").await?, "/link", &[("address", address)]).await?.expect(202)?;
@@ -330,17 +322,6 @@ impl Story<'_> {
     }
 }
 
-/// The instants and amounts of this many consecutive requests, which cost `amount` together.
-fn history(last: Timestamp, amount: i64, requests: i64) -> Vec<(Timestamp, Nano)> {
-    let each = amount / requests;
-    let request = |number: i64| {
-        let cost = if number == 0 { amount - each * (requests - 1) } else { each };
-        (last - SignedDuration::from_secs(20 * number), Nano::micros(cost))
-    };
-    (0..requests).rev().map(request).collect()
-}
-
-/// The path of the link in a mail.
 fn link_in(mail: &Mail) -> Option<String> {
     let text = Contents::of(&mail.raw).text?;
     text.lines().find_map(|line| line.find("/c/").map(|from| line[from..].trim().to_owned()))

@@ -20,6 +20,7 @@ use bursar_core::provider::analytics::ModelUsage;
 use bursar_core::provider::key::ProviderKey;
 use bursar_core::secrets::ManagementKey;
 use bursar_core::store::Table;
+use clap::Args;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -27,19 +28,20 @@ use serde_json::{Value, json};
 use crate::base::state_file::StateFile;
 use crate::command::stack::{READY, Ready};
 
-/// What is listed, and how.
-pub struct KeysOptions {
-    pub account: Account,
-    /// The pattern of names to list; `*` stands for any text.
+#[derive(Args)]
+pub struct Show {
+    /// Only keys with such a name; * stands for any text
+    #[arg(long = "match", value_name = "PATTERN")]
     pub pattern: Option<String>,
+    /// JSON instead of a table
+    #[arg(long)]
     pub json: bool,
-    /// Whether the account is assessed as well: what it holds before anything is deployed, and what a term would cost.
+    /// Also sum up what is there: keys without limit, unused ones, sums by name, and what a term would cost
+    #[arg(long)]
     pub assess: bool,
 }
 
-/// The account whose keys are listed.
 pub struct Account {
-    /// The base URL, as in `OPENROUTER_BASE_URL`.
     pub base: String,
     pub management_key: String,
     /// The provider's clock: the running demonstration's can be moved.
@@ -70,14 +72,13 @@ const PATIENCE: Duration = Duration::from_secs(900);
 const DAYS: i64 = 30;
 const MONTHS_OF_A_TERM: u32 = 4;
 
-/// Lists the keys to `out`.
-pub async fn run(options: KeysOptions, out: &mut impl Write) -> Result<()> {
-    let Account { base, management_key, clock, table } = options.account;
+pub async fn run(account: Account, show: &Show, out: &mut impl Write) -> Result<()> {
+    let Account { base, management_key, clock, table } = account;
     let provider = Provider::with_key(&base, ManagementKey::parse(&management_key)?);
     let (deadline, now) = (Deadline::after(PATIENCE), clock.now());
     let check = provider.check_management_key(deadline).await;
     check.with_context(|| format!("the provider at {base} cannot be used"))?;
-    let wanted = |name: &str| options.pattern.as_deref().is_none_or(|pattern| matches(pattern, name));
+    let wanted = |name: &str| show.pattern.as_deref().is_none_or(|pattern| matches(pattern, name));
     let balance = provider.credits(deadline).await?.balance();
 
     let (mut inventory, mut keys) = (provider.inventory(&clock), Vec::new());
@@ -91,14 +92,14 @@ pub async fn run(options: KeysOptions, out: &mut impl Write) -> Result<()> {
     if let Some(table) = table {
         tell_owners(&table, &mut keys).await?;
     }
-    let mut listing = Listing { keys, balance, is_assessed: options.assess, last_30_days: None };
-    if options.assess {
+    let mut listing = Listing { keys, balance, is_assessed: show.assess, last_30_days: None };
+    if show.assess {
         match last_30_days(&provider, wanted, now, deadline).await {
             Ok(used) => listing.last_30_days = Some(used),
             Err(error) => eprintln!("bursar: what was used in the last 30 days is not known: {error:#}"),
         }
     }
-    let told = if options.json { serde_json::to_string_pretty(&listing.json())? } else { listing.table(now) };
+    let told = if show.json { serde_json::to_string_pretty(&listing.json())? } else { listing.table(now) };
     writeln!(out, "{}", told.trim_end())?;
     Ok(())
 }
@@ -224,7 +225,6 @@ impl Listing {
         self.last_30_days.map(|used| used.times(MONTHS_OF_A_TERM))
     }
 
-    /// The names of the keys without a limit.
     fn without_limit(&self) -> Vec<&str> {
         self.keys.iter().filter(|listed| listed.key.limit.is_none()).map(|listed| listed.key.name.as_str()).collect()
     }

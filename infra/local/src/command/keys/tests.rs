@@ -38,7 +38,7 @@ async fn shown(router: Router, key: &str, pattern: Option<&str>, json: bool) -> 
     let base = format!("{}/api/v1", on_a_free_port(router).await);
     let account = Account { base, management_key: key.to_owned(), clock: Clock::reading(noon), table: None };
     let mut out = Vec::new();
-    run(KeysOptions { account, pattern: pattern.map(str::to_owned), json, assess: true }, &mut out).await?;
+    run(account, &Show { pattern: pattern.map(str::to_owned), json, assess: true }, &mut out).await?;
     Ok(String::from_utf8(out)?)
 }
 
