@@ -21,7 +21,7 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 
 use bursar_core::domain::audit::{Act, Actor, AuditDetail};
-use bursar_core::domain::grant::{Grant, Person};
+use bursar_core::domain::grant::{Grant, HoldKind, Person, View};
 use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
@@ -37,6 +37,7 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 use serde_json::{Value, json};
 use tokio::sync::Mutex as AsyncMutex;
 
+use crate::faults::{Fault, Matcher};
 use crate::invariants::{RawTable, Snapshot, Watch};
 use crate::office::{ProgrammeEdits, session_cookie, soon};
 use crate::stack::{self, Setup, Stack};
@@ -184,6 +185,10 @@ impl Campus {
         &self.people[name]
     }
 
+    pub async fn view(&self, name: &str) -> View {
+        self.table.view(&self.programme, self.id(name)).await.unwrap().unwrap()
+    }
+
     pub async fn grant(&self, name: &str) -> Grant {
         self.table.grant(&self.programme, self.id(name)).await.unwrap().unwrap()
     }
@@ -241,6 +246,25 @@ impl Campus {
         self.press(student, "reveal").await.expect(200).one("key").text
     }
 
+    /// A press whose claim comes to this fault where it makes the key.
+    pub async fn press_with(&self, name: &str, what: &str, fault: Fault) -> Page {
+        self.gate.at(Matcher::call("provider:POST /keys").of(FunctionName::Claim), fault);
+        self.press(&self.student(name).await, what).await
+    }
+
+    /// Another key for somebody who has one.
+    pub async fn replace(&self, name: &str) {
+        self.press(&self.student(name).await, "replace").await.expect(200).one("key");
+    }
+
+    pub async fn revoke(&self, name: &str) {
+        self.table.act(self.on(name), |view, now| view.revoke(&Actor::Rule, None, now)).await.unwrap();
+    }
+
+    pub async fn hold(&self, name: &str, kind: HoldKind) {
+        self.table.act(self.on(name), |view, now| view.hold(kind, &Actor::Rule, None, now)).await.unwrap();
+    }
+
     /// Edits the programme's settings on its page.
     pub async fn edit(&self, editor: &Visitor, fields: &[(&str, &str)]) -> Page {
         editor.submit(&editor.get(&self.console("")).await, &self.console(""), fields).await
@@ -277,6 +301,21 @@ impl Campus {
         self.provider().spend(&self.key(name).hash, amount, self.clock.now(), "a/model").unwrap();
     }
 
+    /// Spending of a key that is known by its hash: a foreign one, or one before the newest.
+    pub fn spend_on(&self, key: &str, dollars: &str) {
+        self.provider().spend(key, Nano::parse(dollars).unwrap(), self.clock.now(), "a/model").unwrap();
+    }
+
+    /// A key that was made by hand at the provider.
+    pub fn foreign(&self, name: &str) -> String {
+        self.provider().add_foreign_key(name, None, self.clock.now()).unwrap().hash
+    }
+
+    /// Whether the key of this hash works.
+    pub fn is_on(&self, key: &str) -> bool {
+        self.provider().keys().iter().any(|known| known.hash == key && !known.disabled && !known.deleted)
+    }
+
     pub async fn run(&self, function: FunctionName, input: Value) -> Result<Value, InvokeError> {
         self.invoke.invoke(function, input).await
     }
@@ -309,6 +348,10 @@ impl Campus {
 
     pub fn minutes(&self, minutes: i64) {
         self.clock.advance(SignedDuration::from_mins(minutes)).unwrap();
+    }
+
+    pub fn hours(&self, hours: i64) {
+        self.minutes(60 * hours);
     }
 
     /// The mails of this kind since the last call, by recipient.

@@ -1,12 +1,9 @@
 //! Each act with a fault at each of its calls: it is done once or not at all, whoever repeats it.
 
-use bursar_core::domain::audit::{Act, Actor};
-use bursar_core::domain::grant::HoldKind;
-use bursar_core::domain::values::id::Epoch;
+use bursar_core::domain::audit::Act;
 use bursar_local::invoke::FunctionName::{Claim, Console, Mail, ThresholdAlerts, UsageSync};
 use bursar_tests::aws;
 use bursar_tests::campus::{Campus, address};
-use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::picture::picture;
 use bursar_tests::sweep::{FAULTS, KILLS, Sweep, sweep};
 use bursar_tests::visitor::{Form, Page, Visitor};
@@ -15,6 +12,7 @@ use serde_json::json;
 use crate::console::account::{RELEASE, held_back};
 use crate::console::roster::preview;
 use crate::sync::rotation::put_pending;
+use crate::sync::{busy, owners};
 
 const MINI: &str = "openai/gpt-4o-mini";
 const SONNET: &str = "anthropic/claude-sonnet-4.5";
@@ -71,33 +69,11 @@ async fn replace_survives_any_fault() {
     press("replace").await;
 }
 
-/// A night with a leaked, a paused and a revoked key, one that was enabled by hand, a claim that died, and a key of somebody else.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sync_survives_any_kill() {
     sweep(Sweep {
         name: "sync",
-        scene: async || {
-            let mut campus = Campus::with_keys(&["ada", "bob", "cat", "dan", "eve"]).await;
-            campus.provider().add_foreign_key("by hand", None, campus.clock.now()).unwrap();
-            campus.sync().await;
-            campus.minutes(22 * 60);
-            for name in ["ada", "bob", "dan"] {
-                campus.spend(name, "1.25");
-            }
-            let table = &campus.table;
-            table.act(campus.on("bob"), |view, now| view.report_leaked(Epoch::new(1), now)).await.unwrap();
-            table
-                .act(campus.on("cat"), |view, now| view.hold(HoldKind::Paused, &Actor::Rule, None, now))
-                .await
-                .unwrap();
-            table.act(campus.on("dan"), |view, now| view.revoke(&Actor::Rule, None, now)).await.unwrap();
-            campus.provider().disable(&campus.key("eve").hash).unwrap();
-            campus.students(&["fay"]).await;
-            campus.gate.at(Matcher::call("provider:POST /keys").of(Claim), Fault::KillAfter);
-            campus.press(&campus.student("fay").await, "reveal").await;
-            campus.minutes(120);
-            (campus, ())
-        },
+        scene: async || (busy().await, ()),
         act: async |campus: &Campus, (): &()| {
             campus.run(UsageSync, json!({})).await.is_ok_and(|report| report["complete"] == true)
         },
@@ -114,6 +90,34 @@ async fn sync_survives_any_kill() {
         of: UsageSync,
         verdicts: KILLS,
         one_in: 20,
+    })
+    .await;
+}
+
+/// A foreign key is given to a cost centre by a press on a preview, and the press is sent again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_are_given_to_an_owner_once() {
+    sweep(Sweep {
+        name: "assign",
+        scene: async || {
+            let (campus, _) = owners::scene(50).await;
+            let admin = campus.admin().await;
+            let preview = owners::fill(&admin, &[("match", "course-*"), ("owner", "office")]).await;
+            (campus, (admin, preview))
+        },
+        act: async |_: &Campus, (admin, preview): &(Visitor, Page)| {
+            admin.submit(preview, owners::ASSIGN, &[]).await.status == 303
+        },
+        mend: async |_: &Campus, (admin, preview): &(Visitor, Page)| {
+            admin.submit(preview, owners::ASSIGN, &[]).await.expect(303);
+        },
+        left: async |campus: &Campus, _: &_| {
+            let seen = campus.judged().await;
+            (seen.key_owners.len(), seen.account_entries.len())
+        },
+        of: Console,
+        verdicts: FAULTS,
+        one_in: 6,
     })
     .await;
 }

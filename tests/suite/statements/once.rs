@@ -1,11 +1,12 @@
 //! One mail of a month for each finance address, from the third on, with the rows of its own programmes.
 
+use bursar_local::provider::Nano;
 use bursar_tests::faults::{Fault, Matcher};
-use bursar_tests::office::ProgrammeEdits;
+use bursar_tests::office::{Office, ProgrammeEdits};
 use bursar_tests::stack::Setup;
 
 use super::*;
-use crate::sync::{invite, mint, rich, spend, sync};
+use crate::sync::sync;
 
 #[tokio::test]
 async fn each_finance_address_has_the_rows_of_its_programmes_once_from_the_third_on() {
@@ -110,18 +111,21 @@ async fn many_watches_at_once_and_more_addresses_than_fit_one_transaction_owe_ea
 async fn the_schedule_mails_it_from_the_third_on_once_a_sync_has_ended_the_month() {
     let setup = Setup { at: Some(at("2026-11-20T10:00:00Z")), ..Setup::default() };
     let stack = stack::of(setup).await.unwrap();
-    let office = rich(&stack).await;
+    let office = Office::open(&stack).await;
     let read = office.table.programme(&office.programme).await.unwrap().unwrap();
     let mut settings = read.settings;
     settings.finance = vec![address("fin")];
     let by = Author { actor: &Actor::Rule, now: stack.clock.now(), deadline: soon() };
     let detail = AuditDetail::new(Act::Edited);
     office.table.save_settings(&office.programme, settings, read.version, detail, by).await.unwrap();
-    let ada = invite(&stack, &office, "ada", None).await;
-    let key = mint(&stack, &office, &ada).await;
-    spend(&stack, &key, 1_000_000);
+    let key = office.claim(&office.invite("ada@x.edu").await).await;
+    let spend = |micros| {
+        let provider = stack.provider.as_ref().unwrap();
+        provider.spend(&key, Nano::micros(micros), stack.clock.now(), "a/model").unwrap();
+    };
+    spend(1_000_000);
     sync(&stack).await;
-    spend(&stack, &key, 2_345_678);
+    spend(2_345_678);
     let statements = || {
         let mails = stack.ses.mails_to("fin@uni.edu");
         mails.iter().map(|mail| Contents::of(&mail.raw)).collect::<Vec<_>>()

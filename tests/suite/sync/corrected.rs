@@ -1,82 +1,56 @@
 //! Counters that the provider corrects, rounds differently or turns late. Each lifetime counter is judged by
 //! itself, and a smaller one is reported without effect on the others. Of a window, the later answer counts.
 
-use bursar_core::domain::grant::{Reading, Spending, View};
+use bursar_core::domain::grant::Spending;
 use bursar_core::domain::programme::Byok;
-use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
 use bursar_local::provider::Nano;
-use bursar_tests::office::Office;
-use bursar_tests::stack::Stack;
-use serde_json::{Value, json};
+use bursar_tests::campus::Campus;
+use serde_json::json;
 
 use super::crooked::{Crooked, with_row};
-use super::{
-    grant, hours, in_the_morning, instant, invite, mint, problems, provider, rich, shape, signed_in, spend, sync, watch,
-};
+use super::{complete, instant, problems, quiet};
 
-async fn view(office: &Office<'_>, grant: &GrantId) -> View {
-    office.table.view(&office.programme, grant).await.unwrap().unwrap()
-}
-
-async fn reading(office: &Office<'_>, grant: &GrantId) -> Reading {
-    view(office, grant).await.readings.remove(0)
-}
-
-fn dollars(amount: &str) -> Usd {
-    Usd::from_form(amount).unwrap()
-}
-
-/// The limit of the key that a replacement makes.
-async fn replace(stack: &Stack, office: &Office<'_>, address: &str) -> Nano {
-    let student = signed_in(stack, address).await;
-    let my = student.get("/my").await.expect(200);
-    student.submit(&my, &format!("/my/{}/replace", office.programme), &[]).await.expect(200).one("key");
-    provider(stack).keys().last().unwrap().limit.unwrap()
+/// The use on record of somebody's first key, in micro-dollars: the account's, and that of own keys.
+async fn read(campus: &Campus, name: &str) -> [i64; 2] {
+    let reading = campus.view(name).await.readings.remove(0);
+    [reading.lifetime(), reading.used.byok.total()].map(Usd::micros)
 }
 
 #[tokio::test]
-async fn a_counter_of_own_keys_that_went_back_does_not_keep_the_other_from_being_recorded() {
-    let stack = in_the_morning().await;
-    let office = rich(&stack).await;
-    shape(&stack, &office, |settings| settings.byok = Byok::Inside).await;
-    let ada = invite(&stack, &office, "ada", None).await;
-    let key = mint(&stack, &office, &ada).await;
-    spend(&stack, &key, 1_000_000);
-    provider(&stack).spend_byok(&key, Nano::usd(2), stack.clock.now(), "a/model").unwrap();
-    assert_eq!(sync(&stack).await["complete"], true);
-    let mut watch = watch(&stack);
-    watch.check_after_sync().await;
+async fn each_counter_is_corrected_by_itself() {
+    let campus = quiet(&["ada"]).await;
+    let key = campus.key("ada").hash;
+    let own = |micros| {
+        campus.provider().spend_byok(&key, Nano::micros(micros), campus.clock.now(), "a/model").unwrap();
+    };
+    campus.spend("ada", "1");
+    own(2_000_000);
+    complete(&campus).await;
     // An estimate that is corrected by a cent; from then on every answer is lower.
-    provider(&stack).spend_byok(&key, Nano::micros(-10_000), stack.clock.now(), "a/model").unwrap();
-    for (turn, told) in ["4.000000", "7.000000"].into_iter().enumerate() {
-        spend(&stack, &key, 3_000_000);
-        stack.clock.advance(hours(24)).unwrap();
-        let report = sync(&stack).await;
-        assert_eq!((&report["complete"], &report["readings_recorded"]), (&json!(true), &json!(1)), "{turn}: {report}");
+    own(-10_000);
+    for dollars in [4, 7] {
+        campus.spend("ada", "3");
+        campus.hours(24);
+        let report = complete(&campus).await;
         let sentence =
             format!("of the key {key} the provider says less than it said before, by 0.010000 of the user's");
-        assert!(problems(&report).contains(&sentence), "{turn}: {report}");
-        assert_eq!(report["residual_usd"], "0.000000", "{turn}: {report}");
-        let known = reading(&office, &ada).await;
-        assert_eq!((known.lifetime(), known.used.byok.total()), (dollars(told), Usd::from_dollars(2)), "{turn}");
-        let totals = office.table.totals(&office.programme).await.unwrap().unwrap();
-        assert_eq!(totals.used.counted(Byok::Inside), dollars(told) + Usd::from_dollars(2), "{turn}");
-        watch.check_after_sync().await;
+        assert!(problems(&report).contains(&sentence) && report["readings_recorded"] == 1, "{report}");
+        assert_eq!(read(&campus, "ada").await, [dollars * 1_000_000, 2_000_000]);
+        let totals = campus.table.totals(&campus.programme).await.unwrap().unwrap();
+        assert_eq!(totals.used.counted(Byok::Inside).micros(), (dollars + 2) * 1_000_000);
+        campus.judged_after_sync().await;
     }
-    stack.finish().await;
+    campus.finish().await;
 }
 
 #[tokio::test]
-async fn a_key_whose_use_is_told_a_little_smaller_by_itself_than_in_the_list_is_replaced_and_nobody_hears_of_it() {
-    let stack = in_the_morning().await;
-    let office = rich(&stack).await;
-    let ada = invite(&stack, &office, "ada", None).await;
-    let key = mint(&stack, &office, &ada).await;
-    spend(&stack, &key, 5_000_000);
-    let crooked = Crooked::before(&stack).await;
-    let listed = key.clone();
+async fn a_replacement_after_a_correction_has_what_the_larger_sum_left() {
+    // Told by a millionth larger in the list than by itself: nobody hears of it.
+    let campus = quiet(&["ada"]).await;
+    campus.spend("ada", "5");
+    let (crooked, listed) = (Crooked::before(&campus).await, campus.key("ada").hash);
     crooked.bend(move |path, told| {
         with_row(path, told, &listed, |row| {
             for (field, _) in row.clone().as_object().unwrap().iter().filter(|(_, value)| **value == json!(5)) {
@@ -85,81 +59,63 @@ async fn a_key_whose_use_is_told_a_little_smaller_by_itself_than_in_the_list_is_
         })
     });
     assert_eq!(crooked.sync().await["complete"], true);
-    let known = reading(&office, &ada).await;
-    assert_eq!(known.lifetime(), Usd::from_micros(5_000_001), "what was spent rounds up");
-    let report = sync(&stack).await;
-    let expected = (&json!([]), &json!(0), &json!("0.000000"));
-    assert_eq!((&report["problems"], &report["readings_recorded"], &report["residual_usd"]), expected, "{report}");
-    assert_eq!(replace(&stack, &office, "ada@x.edu").await.to_string(), "14.99");
-    stack.finish().await;
-}
+    assert_eq!(read(&campus, "ada").await, [5_000_001, 0], "what was spent rounds up");
+    let report = complete(&campus).await;
+    assert_eq!((&report["problems"], &report["readings_recorded"]), (&json!([]), &json!(0)), "{report}");
+    campus.replace("ada").await;
+    assert_eq!(campus.key("ada").limit.unwrap().to_string(), "14.99");
+    campus.finish().await;
 
-#[tokio::test]
-async fn a_student_whose_use_was_corrected_downwards_gets_another_key_with_what_the_larger_sum_left() {
-    let stack = in_the_morning().await;
-    for (name, reset) in [("ada", Reset::None), ("ben", Reset::Daily)] {
-        let office = rich(&stack).await;
-        shape(&stack, &office, |settings| settings.reset = reset).await;
-        let mut watch = watch(&stack);
-        let who = invite(&stack, &office, name, None).await;
-        let key = mint(&stack, &office, &who).await;
-        spend(&stack, &key, 5_000_000);
-        assert_eq!(sync(&stack).await["complete"], true);
-        watch.check_after_sync().await;
-        // The credit for a failed request.
-        spend(&stack, &key, -10_000);
-        stack.clock.advance(hours(1)).unwrap();
-        let limit = replace(&stack, &office, &format!("{name}@x.edu")).await;
-        watch.check().await;
-        // The window is as the last answer says; the lifetime use does not shrink.
-        assert_eq!(limit.to_string(), if reset == Reset::None { "15" } else { "15.01" }, "{name}");
-        assert_eq!(reading(&office, &who).await.lifetime(), Usd::from_dollars(5), "{name}");
-        assert_eq!(grant(&office, &who).await.to_string(), "live");
-        let report = sync(&stack).await;
-        assert_eq!(report["complete"], true, "{report}");
-        assert!(problems(&report).contains(&format!("of the key {key} the provider says less")), "{report}");
-        watch.check_after_sync().await;
+    // The credit for a failed request. The window is as the last answer says; the lifetime use does not shrink.
+    for (reset, limit) in [(Reset::None, "15"), (Reset::Daily, "15.01")] {
+        let mut campus = quiet(&[]).await;
+        campus.set(|settings| settings.reset = reset).await;
+        campus.students(&["ben"]).await;
+        campus.keys().await;
+        let key = campus.key("ben").hash;
+        campus.spend("ben", "5");
+        complete(&campus).await;
+        campus.spend("ben", "-0.01");
+        campus.hours(1);
+        campus.replace("ben").await;
+        assert_eq!(campus.key("ben").limit.unwrap().to_string(), limit);
+        assert_eq!(read(&campus, "ben").await, [5_000_000, 0]);
+        let report = campus.sync().await;
+        let sentence = format!("of the key {key} the provider says less");
+        assert!(report["complete"] == true && problems(&report).contains(&sentence), "{report}");
+        campus.judged_after_sync().await;
+        campus.finish().await;
     }
-    stack.finish().await;
 }
 
 #[tokio::test]
-async fn a_windows_counter_that_turned_late_is_put_right_by_the_next_sync_though_nothing_was_used_since() {
-    let stack = in_the_morning().await;
-    let office = rich(&stack).await;
-    shape(&stack, &office, |settings| settings.reset = Reset::Daily).await;
-    let ada = invite(&stack, &office, "ada", None).await;
-    let key = mint(&stack, &office, &ada).await;
-    let mut watch = watch(&stack);
-    assert_eq!(sync(&stack).await["complete"], true);
-    watch.check_after_sync().await;
-    spend(&stack, &key, 17_000_000);
+async fn a_window_that_turned_late_is_put_right() {
+    let mut campus = quiet(&[]).await;
+    campus.set(|settings| settings.reset = Reset::Daily).await;
+    campus.students(&["ada"]).await;
+    campus.keys().await;
+    complete(&campus).await;
+    campus.spend("ada", "17");
     // The daily counters still have yesterday's values.
-    stack.clock.stop_at(instant(1, 20)).unwrap();
-    let crooked = Crooked::before(&stack).await;
-    let listed = key.clone();
+    campus.clock.stop_at(instant(1, 20)).unwrap();
+    let (crooked, listed) = (Crooked::before(&campus).await, campus.key("ada").hash);
     crooked.bend(move |path, told| {
-        with_row(path, told, &listed, |row| {
-            (row["usage_daily"], row["limit_remaining"]) = (json!(17), json!(3));
-        })
+        with_row(path, told, &listed, |row| (row["usage_daily"], row["limit_remaining"]) = (json!(17), json!(3)))
     });
     assert_eq!(crooked.sync().await["complete"], true);
     let in_window = async || {
-        let view = view(&office, &ada).await;
-        Spending::of(&view.grant, &view.readings, &view.programme.settings, stack.clock.now()).in_window
+        let view = campus.view("ada").await;
+        Spending::of(&view.grant, &view.readings, &view.programme.settings, campus.clock.now()).in_window
     };
     assert_eq!(in_window().await, Usd::from_dollars(17));
-    watch.check_after_sync().await;
-    stack.clock.advance(hours(6)).unwrap();
-    let report = sync(&stack).await;
-    assert_eq!((&report["readings_recorded"], in_window().await), (&json!(1), Usd::ZERO), "{report}");
-    assert_eq!(reading(&office, &ada).await.lifetime(), Usd::from_dollars(17));
-    watch.check_after_sync().await;
-    // After that nothing new is recorded, in this window or the next ones.
-    for _ in 0..3 {
-        stack.clock.advance(hours(13)).unwrap();
-        let report = sync(&stack).await;
-        assert_eq!((&report["readings_recorded"], &report["problems"]), (&json!(0), &Value::Array(vec![])), "{report}");
+    campus.judged_after_sync().await;
+    // After the next sync nothing new is recorded, in this window or the next ones.
+    for (hours, recorded) in [(6, 1), (13, 0), (13, 0), (13, 0)] {
+        campus.hours(hours);
+        let report = complete(&campus).await;
+        assert_eq!((&report["readings_recorded"], &report["problems"]), (&json!(recorded), &json!([])), "{report}");
+        assert_eq!((in_window().await, read(&campus, "ada").await), (Usd::ZERO, [17_000_000, 0]));
     }
-    stack.finish().await;
+    campus.judged_after_sync().await;
+    campus.finish().await;
 }

@@ -63,14 +63,6 @@ impl Crooked {
         *self.bend.lock().unwrap_or_else(PoisonError::into_inner) = Box::new(bend);
     }
 
-    /// Delays each page of keys from now on.
-    pub(crate) fn slow_down(&self, takes: Duration) {
-        self.bend(move |path, told| match path.starts_with("/keys?") {
-            true => Told { takes, ..told },
-            false => told,
-        });
-    }
-
     pub(crate) fn straighten(&self) {
         self.bend(|_, told| told);
     }

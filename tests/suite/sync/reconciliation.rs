@@ -1,121 +1,103 @@
 //! Whether the books agree: the opening, what our and foreign keys used, and the residual.
 
 use bursar_core::domain::values::money::Usd;
-use bursar_local::invoke::FunctionName;
+use bursar_local::invoke::FunctionName::UsageSync;
 use bursar_local::provider::Nano;
-use bursar_local::settle::LIMIT;
-use bursar_tests::faults::{Fault, Matcher};
-use bursar_tests::stack::{self};
-use serde_json::json;
+use bursar_tests::campus::Campus;
+use bursar_tests::faults::{Fault, HeldCalls, Matcher};
+use serde_json::{Value, json};
 
-use super::{
-    ADMIN, change_by_hand, foreign, hours, in_the_morning, invite, mint, provider, rich, signed_in, spend, sync, watch,
-};
+use super::{ACCOUNT, complete, quiet};
 
-const ACCOUNT: &str = "/console/account";
-
-#[tokio::test]
-async fn the_opening_is_apart_and_every_dollar_after_it_is_a_keys_a_deleted_keys_or_the_residual() {
-    let stack = in_the_morning().await;
-    let office = rich(&stack).await;
-    let ada = invite(&stack, &office, "ada", None).await;
-    let key = mint(&stack, &office, &ada).await;
-    let (by_hand, deleted) = (foreign(&stack, "by hand"), foreign(&stack, "deleted"));
-    provider(&stack).spend_elsewhere(Nano::usd(7)).unwrap();
-    for (key, micros) in [(&key, 1_000_000), (&by_hand, 2_000_000), (&deleted, 3_000_000)] {
-        spend(&stack, key, micros);
-    }
-    let report = sync(&stack).await;
-    assert_eq!((&report["complete"], &report["residual_usd"]), (&json!(true), &json!("0.000000")), "{report}");
-    assert_eq!(report["account_balance_usd"], "987.000000", "{report}");
-    let mut watch = watch(&stack);
-    watch.check_after_sync().await;
-
-    stack.clock.advance(hours(24)).unwrap();
-    provider(&stack).delete(&deleted).unwrap();
-    let dan = invite(&stack, &office, "dan", None).await;
-    let gone = mint(&stack, &office, &dan).await;
-    spend(&stack, &gone, 500_000);
-    assert_eq!(sync(&stack).await["residual_usd"], "0.000000", "keys that are gone are not forgotten");
-    provider(&stack).delete(&gone).unwrap();
-    provider(&stack).spend_elsewhere(Nano::micros(250_000)).unwrap();
-    let report = sync(&stack).await;
-    assert_eq!((&report["complete"], &report["residual_usd"]), (&json!(true), &json!("0.250000")), "{report}");
-    let day = office.table.newest_account_days(1).await.unwrap().pop().unwrap();
-    let dollars = |micros| Usd::from_micros(micros);
-    assert_eq!((day.opening, day.residual, day.spent), (dollars(7_000_000), dollars(250_000), dollars(13_750_000)));
-    assert_eq!((day.ours, day.ours_gone), (dollars(1_000_000), dollars(500_000)));
-    assert_eq!((day.foreign, day.foreign_gone), (dollars(2_000_000), dollars(3_000_000)));
-    watch.check_after_sync().await;
-    stack.finish().await;
+fn elsewhere(campus: &Campus, dollars: &str) {
+    campus.provider().spend_elsewhere(Nano::parse(dollars).unwrap()).unwrap();
 }
 
-#[tokio::test]
-async fn money_that_is_spent_while_keys_are_listed_raises_no_alarm_and_more_than_that_does() {
-    let stack = stack::in_process().await.unwrap();
-    let office = rich(&stack).await;
-    let ada = invite(&stack, &office, "ada", None).await;
-    let key = mint(&stack, &office, &ada).await;
-    let by_hand = foreign(&stack, "by hand");
-    sync(&stack).await;
-    for call in ["provider:GET /keys", "provider:GET /workspaces"] {
-        for before in [true, false] {
-            let matcher = Matcher::call(call).of(FunctionName::UsageSync);
-            let held = if before { stack.gate.hold(matcher) } else { stack.gate.hold_answers(matcher) };
-            let meanwhile = async {
-                held.arrived().await;
-                spend(&stack, &key, 1_234_567);
-                spend(&stack, &by_hand, 7_654_321);
-                drop(held);
-            };
-            let (report, ()) = tokio::join!(sync(&stack), meanwhile);
-            assert_eq!((&report["complete"], &report["residual_usd"]), (&json!(true), &json!("0.000000")), "{report}");
-        }
-    }
-    // Each number is rounded by less than a micro-dollar, so a difference of that much for each key means nothing.
-    provider(&stack).spend_elsewhere(Nano::micros(2)).unwrap();
-    sync(&stack).await;
-    stack.settle.settle(LIMIT).await.unwrap();
-    let to_admin = || stack.ses.unread().into_iter().filter(|mail| mail.to.contains(&ADMIN.to_owned())).count();
-    assert_eq!(to_admin(), 0);
-    provider(&stack).spend_elsewhere(Nano::micros(1)).unwrap();
-    for _ in 0..2 {
-        assert_eq!(sync(&stack).await["residual_usd"], "0.000003");
-        stack.settle.settle(LIMIT).await.unwrap();
-    }
-    assert_eq!(to_admin(), 1, "once a day");
-    stack.finish().await;
-}
-
-#[tokio::test]
-async fn what_is_spent_while_the_first_sync_lists_is_no_residual_of_the_next_and_each_complete_sync_leaves_a_cut() {
-    let stack = in_the_morning().await;
-    let office = rich(&stack).await;
-    let ada = invite(&stack, &office, "ada", None).await;
-    let (key, by_hand) = (mint(&stack, &office, &ada).await, foreign(&stack, "by hand"));
-    provider(&stack).spend_elsewhere(Nano::usd(40)).unwrap();
-    let held = stack.gate.hold(Matcher::call("provider:GET /keys").of(FunctionName::UsageSync));
-    let spending = async {
+/// A sync at whose held call these keys spend.
+async fn spending(campus: &Campus, held: HeldCalls, uses: [(&str, &str); 2]) -> Value {
+    let meanwhile = async {
         held.arrived().await;
-        spend(&stack, &key, 100_000);
-        spend(&stack, &by_hand, 200_000);
+        uses.iter().for_each(|(key, dollars)| campus.spend_on(key, dollars));
         drop(held);
     };
-    let (report, ()) = tokio::join!(sync(&stack), spending);
-    assert_eq!((&report["complete"], &report["residual_usd"]), (&json!(true), &json!("0.000000")), "{report}");
-    let mut watch = watch(&stack);
-    watch.check_after_sync().await;
-    stack.clock.advance(hours(24)).unwrap();
-    assert_eq!(sync(&stack).await["residual_usd"], "0.000000", "it was spent while the first one looked");
-    stack.clock.advance(hours(24)).unwrap();
-    spend(&stack, &key, 1_000_000);
-    provider(&stack).spend_elsewhere(Nano::micros(300_000)).unwrap();
-    stack.gate.at(Matcher::call("provider:GET /credits").of(FunctionName::UsageSync).nth(2), Fault::Status(400));
-    assert_eq!(sync(&stack).await["complete"], false);
-    assert_eq!(sync(&stack).await["residual_usd"], "0.300000");
-    watch.check_after_sync().await;
+    tokio::join!(complete(campus), meanwhile).0
+}
 
-    let cuts = office.table.cuts().await.unwrap();
+#[tokio::test]
+async fn every_dollar_is_the_openings_a_keys_or_the_residual() {
+    let mut campus = quiet(&["ada"]).await;
+    let [by_hand, deleted] = ["by hand", "deleted"].map(|name| campus.foreign(name));
+    elsewhere(&campus, "7");
+    campus.spend("ada", "1");
+    campus.spend_on(&by_hand, "2");
+    campus.spend_on(&deleted, "3");
+    assert_eq!(complete(&campus).await["account_balance_usd"], "987.000000");
+    campus.judged_after_sync().await;
+
+    campus.hours(24);
+    campus.provider().delete(&deleted).unwrap();
+    campus.students(&["dan"]).await;
+    campus.keys().await;
+    campus.spend("dan", "0.50");
+    complete(&campus).await;
+    campus.provider().delete(&campus.key("dan").hash).unwrap();
+    elsewhere(&campus, "0.25");
+    let report = campus.sync().await;
+    assert_eq!((&report["complete"], &report["residual_usd"]), (&json!(true), &json!("0.250000")), "{report}");
+    let day = campus.table.newest_account_days(1).await.unwrap().pop().unwrap();
+    let dollars = [day.opening, day.residual, day.spent, day.ours, day.ours_gone, day.foreign, day.foreign_gone];
+    let expected = [7_000_000, 250_000, 13_750_000, 1_000_000, 500_000, 2_000_000, 3_000_000];
+    assert_eq!(dollars.map(Usd::micros), expected, "keys that are gone are not forgotten");
+    campus.judged_after_sync().await;
+    campus.finish().await;
+}
+
+#[tokio::test]
+async fn use_during_a_listing_raises_no_alarm() {
+    let campus = Campus::with_keys(&["ada"]).await;
+    let (key, by_hand) = (campus.key("ada").hash, campus.foreign("by hand"));
+    let uses = [(&*key, "1.234567"), (&*by_hand, "7.654321")];
+    complete(&campus).await;
+    // A key whose name no longer identifies it is read by its hash after everything else.
+    let own = campus.key("ada").name;
+    campus.provider().change_by_hand(&key, &json!({"name": "another"})).unwrap();
+    spending(&campus, campus.gate.hold(Matcher::call("provider:GET /keys/{hash}").of(UsageSync)), uses).await;
+    campus.provider().change_by_hand(&key, &json!({ "name": own })).unwrap();
+    for call in ["provider:GET /keys", "provider:GET /workspaces"] {
+        let matcher = || Matcher::call(call).of(UsageSync);
+        spending(&campus, campus.gate.hold(matcher()), uses).await;
+        spending(&campus, campus.gate.hold_answers(matcher()), uses).await;
+    }
+    // Each number is rounded by less than a micro-dollar, so a difference of that much for each key means nothing.
+    elsewhere(&campus, "0.000002");
+    campus.sync().await;
+    campus.settle().await;
+    assert_eq!(campus.subjects("account"), Vec::<String>::new());
+    elsewhere(&campus, "0.000001");
+    for told in [1, 0] {
+        assert_eq!(campus.sync().await["residual_usd"], "0.000003");
+        campus.settle().await;
+        assert_eq!(campus.mails("account").len(), told, "once a day");
+    }
+    campus.finish().await;
+}
+
+#[tokio::test]
+async fn each_complete_sync_leaves_a_cut() {
+    let campus = quiet(&["ada"]).await;
+    let (key, by_hand) = (campus.key("ada").hash, campus.foreign("by hand"));
+    elsewhere(&campus, "40");
+    let held = campus.gate.hold(Matcher::call("provider:GET /keys").of(UsageSync));
+    spending(&campus, held, [(&key, "0.1"), (&by_hand, "0.2")]).await;
+    campus.hours(24);
+    complete(&campus).await;
+    campus.hours(24);
+    campus.spend("ada", "1");
+    elsewhere(&campus, "0.3");
+    campus.gate.at(Matcher::call("provider:GET /credits").of(UsageSync).nth(2), Fault::Status(400));
+    assert_eq!(campus.sync().await["complete"], false);
+    assert_eq!(campus.sync().await["residual_usd"], "0.300000");
+    let cuts = campus.table.cuts().await.unwrap();
     let parts = cuts.iter().map(|cut| {
         let amounts =
             [cut.programmes[0].used.credits, cut.foreign, cut.opening, cut.residual, cut.unsettled, cut.spent.after];
@@ -123,79 +105,50 @@ async fn what_is_spent_while_the_first_sync_lists_is_no_residual_of_the_next_and
     });
     let expected = [
         [100_000, 200_000, 39_700_000, 0, 300_000, 40_300_000],
+        // It was spent while the first one listed.
         [100_000, 200_000, 40_000_000, 0, 0, 40_300_000],
         [1_100_000, 200_000, 40_000_000, 300_000, 0, 41_600_000],
     ];
     assert_eq!(parts.collect::<Vec<_>>(), expected);
-    stack.finish().await;
+    campus.judged_after_sync().await;
+    campus.finish().await;
 }
 
 #[tokio::test]
-async fn admins_hear_of_a_residual_once_and_again_only_of_what_is_new() {
-    let stack = stack::in_process().await.unwrap();
-    let office = rich(&stack).await;
-    let ada = invite(&stack, &office, "ada", None).await;
-    let key = mint(&stack, &office, &ada).await;
-    sync(&stack).await;
+async fn admins_hear_of_what_is_new_of_a_residual() {
+    let campus = Campus::with_keys(&["ada"]).await;
+    complete(&campus).await;
     let subjects = async || {
-        // The mails that came since the last call.
-        stack.settle.settle(LIMIT).await.unwrap();
-        let told = stack.ses.unread().into_iter().filter(|mail| mail.to.contains(&ADMIN.to_owned()));
-        let subject = |raw: &str| raw.lines().find_map(|line| line.strip_prefix("Subject: ")).map(str::to_owned);
-        let all = told.filter_map(|mail| subject(&String::from_utf8_lossy(mail.raw.as_ref())));
-        all.filter(|subject| ["No key explains", "Keys spent"].iter().any(|begins| subject.starts_with(begins)))
-            .collect::<Vec<_>>()
+        campus.settle().await;
+        let mut all = campus.subjects("account");
+        all.retain(|subject| subject.starts_with("No key explains") || subject.starts_with("Keys spent"));
+        all
     };
-    let night = async |elsewhere: i64| {
-        stack.clock.advance(hours(24)).unwrap();
-        spend(&stack, &key, 10);
-        provider(&stack).spend_elsewhere(Nano::micros(elsewhere)).unwrap();
-        sync(&stack).await["residual_usd"].as_str().unwrap().to_owned()
-    };
-    let [first, second] = ["No key explains $5 that the account spent", "No key explains $2 that the account spent"];
-    assert_eq!(night(5_000_000).await, "5.000000");
-    assert_eq!(subjects().await, [first]);
-    for _ in 0..3 {
-        assert_eq!(night(0).await, "5.000000");
+    let explains = |dollars: i32| vec![format!("No key explains ${dollars} that the account spent")];
+    let none = Vec::<String>::new();
+    // What is spent elsewhere, the residual that it makes, and what is mailed of it.
+    for (dollars, residual, told) in [
+        ("5", "5.000000", explains(5)),
+        ("0", "5.000000", none.clone()),
+        ("0", "5.000000", none.clone()),
+        ("2", "7.000000", explains(2)),
+        ("0", "7.000000", none.clone()),
+        ("-7", "0.000000", vec!["Keys spent $7 more than the account did".to_owned()]),
+    ] {
+        campus.hours(24);
+        campus.spend("ada", "0.00001");
+        elsewhere(&campus, dollars);
+        assert_eq!(campus.sync().await["residual_usd"], residual);
+        assert_eq!(subjects().await, told, "{dollars}: a refund is news too");
     }
-    assert!(subjects().await.is_empty(), "it is no news");
-    assert_eq!(night(2_000_000).await, "7.000000");
-    assert_eq!(subjects().await, [second]);
-
     // More of it on the same day is mailed on the next.
-    provider(&stack).spend_elsewhere(Nano::usd(1)).unwrap();
-    assert_eq!(sync(&stack).await["residual_usd"], "8.000000");
-    assert!(subjects().await.is_empty());
-    night(0).await;
-    assert_eq!(subjects().await, ["No key explains $1 that the account spent"]);
-
-    assert_eq!(night(0).await, "8.000000");
-    assert!(subjects().await.is_empty());
-    let admin = signed_in(&stack, ADMIN).await;
-    assert_eq!(admin.get(ACCOUNT).await.expect(200).attributes("residual", "data-usd"), ["8.000000"]);
-    night(-8_000_000).await;
-    assert_eq!(subjects().await, ["Keys spent $8 more than the account did"], "a refund is news too");
-    stack.finish().await;
-}
-
-#[tokio::test]
-async fn money_that_is_spent_while_a_key_is_asked_for_once_more_is_not_missing_from_the_account() {
-    let stack = stack::in_process().await.unwrap();
-    let office = rich(&stack).await;
-    let ada = invite(&stack, &office, "ada", None).await;
-    let key = mint(&stack, &office, &ada).await;
-    sync(&stack).await;
-    // Its name no longer identifies it, so the sync reads it by its hash after everything else.
-    change_by_hand(&stack, &key, &json!({"name": "another"}));
-    let held = stack.gate.hold(Matcher::call("provider:GET /keys/{hash}").of(FunctionName::UsageSync));
-    let spending = async {
-        held.arrived().await;
-        spend(&stack, &key, 1_000_000);
-        drop(held);
-    };
-    let (report, ()) = tokio::join!(sync(&stack), spending);
-    assert_eq!((&report["complete"], &report["residual_usd"]), (&json!(true), &json!("0.000000")), "{report}");
-    let view = office.table.view(&office.programme, &ada).await.unwrap().unwrap();
-    assert_eq!(view.readings[0].lifetime(), Usd::from_micros(1_000_000));
-    stack.finish().await;
+    elsewhere(&campus, "1");
+    assert_eq!(campus.sync().await["residual_usd"], "1.000000");
+    assert_eq!(subjects().await, none);
+    campus.hours(24);
+    campus.sync().await;
+    assert_eq!(subjects().await, explains(1));
+    let page = campus.admin().await.get(ACCOUNT).await.expect(200);
+    assert_eq!(page.attributes("residual", "data-usd"), ["1.000000"]);
+    campus.finish().await;
 }

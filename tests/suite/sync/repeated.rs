@@ -1,202 +1,130 @@
-//! The sync run twice, by two at once, killed at every call, and resumed late. Afterwards the table is as one
-//! clean run leaves it.
+//! The sync run twice, by two at once, with each write twice, and resumed late. Afterwards the table is as one clean run leaves it.
 
-use bursar_local::invoke::{FunctionName, InvokeError};
+use bursar_local::invoke::FunctionName::UsageSync;
+use bursar_tests::campus::Campus;
 use bursar_tests::faults::{Fault, Matcher};
-use bursar_tests::invariants::{Snapshot, Watch};
+use bursar_tests::picture::picture;
 use bursar_tests::seeds::sample;
-use bursar_tests::stack::Stack;
-use futures_util::{StreamExt, stream};
-use serde_json::{Value, json};
-use tokio::sync::OnceCell;
+use serde_json::json;
 
-use super::world::{World, lively};
-use super::{changed, hours, in_the_morning, minutes, spend, sync, watch, without_runs};
+use super::{busy, changed, complete, quiet, without_runs};
 
 #[tokio::test]
-async fn the_same_run_twice_leaves_the_table_byte_for_byte_the_same_but_for_its_own_record() {
-    let stack = in_the_morning().await;
-    let world = lively(&stack).await;
-    let mut watch = watch(&stack);
-    watch.check().await;
+async fn a_second_run_writes_only_its_own_record() {
+    let campus = busy().await;
     // By the second night a window has turned, a key counts as gone, and what the first night found is settled.
     for night in 0..3 {
-        let first = sync(&stack).await;
-        assert_eq!(first["complete"], true, "night {night}: {first}");
-        assert_eq!(first["orphans_disabled"], if night == 0 { 2 } else { 0 }, "{first}");
+        let orphans = complete(&campus).await["orphans_disabled"].clone();
+        assert_eq!(orphans, u64::from(night == 0), "night {night}");
         // The use of a gone key appears in the account's sums now, and the next run gives it back.
-        sync(&stack).await;
-        let before = without_runs(watch.check_after_sync().await);
-        let again = sync(&stack).await;
-        assert_eq!((&again["complete"], &again["readings_recorded"]), (&json!(true), &json!(0)), "{again}");
-        assert_eq!((&again["orphans_disabled"], &again["residual_usd"]), (&json!(0), &json!("0.000000")), "{again}");
-        let seen = watch.check_after_sync().await;
-        assert_eq!(changed(&before, seen), Vec::<String>::new(), "night {night}");
-        stack.clock.advance(hours(24)).unwrap();
-        spend(&stack, &world.keys["ada"], 7);
+        complete(&campus).await;
+        let before = without_runs(&*campus.judged_after_sync().await);
+        let again = complete(&campus).await;
+        assert_eq!((&again["readings_recorded"], &again["orphans_disabled"]), (&json!(0), &json!(0)), "{again}");
+        let seen = campus.judged_after_sync().await;
+        assert_eq!(changed(&before, &seen), Vec::<String>::new(), "night {night}");
+        campus.hours(24);
+        campus.spend("ada", "0.000007");
     }
-    stack.finish().await;
+    campus.finish_faulted().await;
 }
 
-/// Time and use between the run that dies or sleeps and the next one.
-fn meanwhile(world: &World<'_>) {
-    // A time longer than a lease.
-    world.stack.clock.advance(minutes(17)).unwrap();
-    for (name, micros) in [("ada", 2_000_000), ("mia", 3_000_000), ("by hand", 4_000_000)] {
-        spend(world.stack, &world.keys[name], micros);
-    }
+/// Longer than a lease, and some use.
+fn meanwhile(campus: &Campus) {
+    campus.minutes(17);
+    campus.spend("ada", "2");
 }
 
 /// The table after another run has read what disabled keys had left unused.
-async fn settled<'w>(stack: &Stack, watch: &'w mut Watch) -> &'w Snapshot {
-    watch.check_after_sync().await;
-    stack.clock.advance(minutes(20)).unwrap();
-    assert_eq!(sync(stack).await["complete"], true);
-    watch.check_after_sync().await
-}
-
-/// About how many of the calls with an effect `cargo test` plays. Each takes a world of its own.
-const FEW: usize = 1;
-
-/// What a run does that nothing befalls, played once for all tests here.
-struct Clean {
-    /// The calls in order, and whether each has an effect.
-    effects: Vec<bool>,
-    picture: Vec<String>,
-}
-
-async fn clean() -> &'static Clean {
-    static CLEAN: OnceCell<Clean> = OnceCell::const_new();
-    CLEAN
-        .get_or_init(async || {
-            let stack = in_the_morning().await;
-            let _world = lively(&stack).await;
-            let before = stack.gate.calls().len();
-            sync(&stack).await;
-            let calls = stack.gate.calls().into_iter().skip(before);
-            let effects = calls.map(|made| made.call.name.has_effect()).collect();
-            stack.finish_faulted().await;
-
-            let stack = in_the_morning().await;
-            let world = lively(&stack).await;
-            let mut watch = watch(&stack);
-            watch.check().await;
-            meanwhile(&world);
-            assert_eq!(sync(&stack).await["complete"], true);
-            let picture = world.picture(settled(&stack, &mut watch).await);
-            stack.finish_faulted().await;
-            Clean { effects, picture }
-        })
-        .await
-}
-
-fn nth(number: usize) -> Matcher {
-    Matcher::call("*").of(FunctionName::UsageSync).nth(number as u64 + 1)
-}
-
-fn assert_same(clean: &[String], picture: &[String], tell: &str) {
-    let missing: Vec<_> = clean.iter().filter(|line| !picture.contains(line)).collect();
-    let more: Vec<_> = picture.iter().filter(|line| !clean.contains(line)).collect();
-    assert!(
-        missing.is_empty() && more.is_empty() && clean.len() == picture.len(),
-        "{tell}: {missing:#?} became {more:#?}"
-    );
-}
-
-async fn run(stack: &Stack) -> Result<Value, InvokeError> {
-    stack.invoke.invoke(FunctionName::UsageSync, json!({})).await
+async fn settled(campus: &Campus) -> Vec<String> {
+    campus.judged_after_sync().await;
+    campus.minutes(20);
+    complete(campus).await;
+    picture(campus, &*campus.judged_after_sync().await, &[])
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_runner_that_wakes_late_at_any_call_changes_nothing_that_the_one_after_it_wrote() {
-    let Clean { effects, picture } = clean().await;
-    let places = effects.iter().enumerate().filter(|(_, has_effect)| **has_effect);
-    let cases = sample(places.skip(1), FEW).into_iter();
-    let cases = cases.map(|(number, _)| tokio::spawn(woken_late(picture, number)));
-    stream::iter(cases).buffer_unordered(3).for_each(async |ended| ended.unwrap()).await;
+async fn doubled_writes_and_late_runners_change_nothing() {
+    let campus = busy().await;
+    meanwhile(&campus);
+    let before = campus.gate.count();
+    complete(&campus).await;
+    let calls = campus.gate.calls().split_off(before);
+    let effects = (1..).zip(&calls).filter(|(_, made)| made.call.name.has_effect()).map(|(nth, _)| nth).skip(1);
+    let clean = settled(&campus).await;
+    campus.finish_faulted().await;
+
+    // Every second write takes effect and is then sent once more, and the runner hears the answer to the second copy.
+    let campus = busy().await;
+    meanwhile(&campus);
+    let rules = ["TransactWriteItems", "PutItem", "UpdateItem"].iter().flat_map(|operation| {
+        let writes = Matcher::call(&format!("dynamodb:{operation}")).of(UsageSync);
+        (1..400).step_by(2).map(move |nth| writes.clone().nth(nth))
+    });
+    let rules: Vec<_> = rules.map(|write| campus.gate.at(write, Fault::LoseAnswer)).collect();
+    complete(&campus).await;
+    rules.into_iter().for_each(|rule| campus.gate.lift(rule));
+    same(&clean, &settled(&campus).await, "each write twice");
+    campus.finish_faulted().await;
+
+    for nth in sample(effects.collect::<Vec<u64>>(), 2) {
+        let campus = busy().await;
+        let held = campus.gate.hold(Matcher::call("*").of(UsageSync).nth(nth));
+        let late = campus.run(UsageSync, json!({}));
+        let overtaking = async {
+            // The number of calls side by side varies by a few, so the last one may not come.
+            if tokio::time::timeout(std::time::Duration::from_secs(20), held.arrived()).await.is_err() {
+                return None;
+            }
+            meanwhile(&campus);
+            while campus.sync().await["skipped"] == "running" {
+                // A renewal beside the held call may have extended the lease.
+                campus.minutes(17);
+            }
+            let runs = campus.table.runs(10).await.unwrap().len();
+            drop(held);
+            Some(runs)
+        };
+        let (late, on_record) = tokio::join!(late, overtaking);
+        if let Some(on_record) = on_record {
+            let runs = campus.table.runs(10).await.unwrap().len();
+            assert_eq!(runs, on_record, "call {nth}, {late:?}: the late one puts nothing more on record");
+            same(&clean, &settled(&campus).await, &format!("call {nth}, {late:?}"));
+        }
+        campus.finish_faulted().await;
+    }
 }
 
-async fn woken_late(clean: &'static [String], number: usize) {
-    let stack = in_the_morning().await;
-    let world = lively(&stack).await;
-    let mut watch = watch(&stack);
-    watch.check().await;
-    let held = stack.gate.hold(nth(number));
-    let mut late = Box::pin(run(&stack));
-    let has_come = tokio::select! {
-        _ = held.arrived() => true,
-        _ = &mut late => false,
-    };
-    if !has_come {
-        // The number of concurrent calls varies by a few, so the last one may not come.
-        drop((late, held));
-        return stack.finish_faulted().await;
-    }
-    let overtaken = async {
-        meanwhile(&world);
-        let mut report = sync(&stack).await;
-        // A renewal beside the held call may have extended the lease.
-        while report["skipped"] == "running" {
-            stack.clock.advance(minutes(17)).unwrap();
-            report = sync(&stack).await;
-        }
-        assert_eq!(report["complete"], true, "call {number}: {report}");
-        let runs = world.offices[0].table.runs(10).await.unwrap().len();
-        drop(held);
-        runs
-    };
-    let (late, on_record) = tokio::join!(late, overtaken);
-    let tell = format!("call {number}, {late:?}");
-    let runs = world.offices[0].table.runs(10).await.unwrap();
-    assert_eq!(runs.len(), on_record, "{tell}: the late one puts nothing more on record");
-    assert_same(clean, &world.picture(settled(&stack, &mut watch).await), &tell);
-    stack.finish_faulted().await;
+fn same(clean: &[String], picture: &[String], tell: &str) {
+    let only =
+        |of: &[String], not: &[String]| of.iter().filter(|line| !not.contains(line)).cloned().collect::<Vec<_>>();
+    let (missing, more) = (only(clean, picture), only(picture, clean));
+    assert!(missing.is_empty() && more.is_empty(), "{tell}: {missing:#?} became {more:#?}");
 }
 
 #[tokio::test]
-async fn a_runner_that_lives_says_so_each_minute_and_one_that_died_is_in_nobodys_way_for_long() {
-    let stack = in_the_morning().await;
-    let office = super::rich(&stack).await;
-    for number in 0..250 {
-        super::foreign(&stack, &format!("other {number}"));
-    }
+async fn one_runner_runs_and_a_dead_one_is_soon_forgotten() {
+    let campus = quiet(&["ada"]).await;
+    (0..250).for_each(|number| drop(campus.foreign(&format!("other {number}"))));
     // Twice four minutes for a page are longer than a lease without renewal.
-    let pages = || Matcher::call("provider:GET /keys").of(FunctionName::UsageSync);
-    let (first, second) = (stack.gate.hold(pages().nth(1)), stack.gate.hold(pages().nth(2)));
-    let meanwhile = async {
+    let pages = || Matcher::call("provider:GET /keys").of(UsageSync);
+    let (first, second) = (campus.gate.hold(pages().nth(1)), campus.gate.hold(pages().nth(2)));
+    let others = async {
         for held in [first, second] {
             held.arrived().await;
-            stack.clock.advance(minutes(4)).unwrap();
-            assert_eq!(sync(&stack).await, json!({"skipped": "running"}));
+            campus.minutes(4);
+            assert_eq!(campus.sync().await, json!({"skipped": "running"}));
+            assert_eq!(campus.run(UsageSync, json!({"task": "resume"})).await.unwrap(), json!({"skipped": "running"}));
             drop(held);
         }
     };
-    let (report, ()) = tokio::join!(sync(&stack), meanwhile);
-    assert_eq!((&report["complete"], &report["keys_listed"]), (&json!(true), &json!(250)), "{report}");
-
-    stack.gate.at(pages().nth(1), Fault::KillBefore);
-    run(&stack).await.unwrap_err();
-    assert_eq!(sync(&stack).await, json!({"skipped": "running"}));
-    stack.clock.advance(minutes(5)).unwrap();
-    assert_eq!(sync(&stack).await["complete"], true);
-    assert_eq!(office.table.runs(10).await.unwrap().len(), 2);
-    stack.finish_faulted().await;
-}
-
-#[tokio::test]
-async fn of_two_runners_at_once_one_runs() {
-    let stack = in_the_morning().await;
-    let world = lively(&stack).await;
-    let held = stack.gate.hold(Matcher::call("provider:GET /keys").of(FunctionName::UsageSync));
-    let second = async {
-        held.arrived().await;
-        let (second, rest) =
-            (sync(&stack).await, stack.invoke.invoke(FunctionName::UsageSync, json!({"task": "resume"})));
-        assert_eq!((second, rest.await.unwrap()["skipped"].as_str()), (json!({"skipped": "running"}), Some("running")));
-        drop(held);
-    };
-    let (first, ()) = tokio::join!(sync(&stack), second);
-    assert_eq!(first["complete"], true, "{first}");
-    assert_eq!(world.offices[0].table.runs(10).await.unwrap().len(), 2);
-    stack.finish().await;
+    let (report, ()) = tokio::join!(complete(&campus), others);
+    assert_eq!(report["keys_listed"], 251);
+    campus.gate.at(pages().nth(1), Fault::KillBefore);
+    campus.run(UsageSync, json!({})).await.unwrap_err();
+    assert_eq!(campus.sync().await, json!({"skipped": "running"}));
+    campus.minutes(5);
+    complete(&campus).await;
+    assert_eq!(campus.table.runs(10).await.unwrap().len(), 2);
+    campus.finish_faulted().await;
 }

@@ -2,132 +2,113 @@
 //! its hash, and its use counts once.
 
 use bursar_core::domain::values::money::Usd;
-use bursar_tests::office::Office;
-use bursar_tests::stack::Stack;
-use serde_json::{Value, json};
+use bursar_local::provider::Provider;
+use bursar_tests::campus::Campus;
+use bursar_tests::faults::Fault;
+use serde_json::json;
 
 use super::crooked::{Crooked, with_row};
-use super::{
-    begin, foreign, grant, hours, in_the_morning, invite, is_enabled, make, mint, problems, provider, record, rich,
-    spend, sync, watch,
-};
-
-fn complete(report: &Value) {
-    assert_eq!((&report["complete"], &report["residual_usd"]), (&json!(true), &json!("0.000000")), "{report}");
-}
+use super::{complete, numbered, problems, quiet};
 
 /// The number of foreign keys on record, and what they used.
-async fn foreign_use(office: &Office<'_>) -> (usize, Usd) {
-    let known = office.table.foreign_keys().await.unwrap();
+async fn foreign_use(campus: &Campus) -> (usize, Usd) {
+    let known = campus.table.foreign_keys().await.unwrap();
     (known.len(), known.iter().map(|known| known.used.credits.total()).sum())
 }
 
+fn rename(provider: &Provider, key: &str, name: &str) {
+    provider.change_by_hand(key, &json!({ "name": name })).unwrap();
+}
+
 #[tokio::test]
-async fn of_two_keys_of_an_attempt_that_nobody_recorded_neither_works_after_one_sync() {
-    let stack = in_the_morning().await;
-    let office = rich(&stack).await;
-    let (ada, ben) = (invite(&stack, &office, "ada", None).await, invite(&stack, &office, "ben", None).await);
-    let begun = begin(&stack, &office, &ada).await;
-    let orphans = [make(&stack, &office, &ada, &begun).await, make(&stack, &office, &ada, &begun).await];
-    let begun = begin(&stack, &office, &ben).await;
-    let (second, live) = (make(&stack, &office, &ben, &begun).await, make(&stack, &office, &ben, &begun).await);
-    record(&office, &ben, &begun, &live).await;
-    // One of the keys is used at the provider.
-    spend(&stack, &second, 400_000);
-    spend(&stack, &live, 50_000);
-    stack.clock.advance(hours(2)).unwrap();
-    let mut watch = watch(&stack);
-    let report = sync(&stack).await;
-    complete(&report);
+async fn second_keys_of_an_attempt_do_not_work_after_a_sync() {
+    let mut campus = quiet(&["ben"]).await;
+    campus.students(&["ada"]).await;
+    campus.press_with("ada", "reveal", Fault::KillAfter).await;
+    let (orphan, live) = (campus.key("ada"), campus.key("ben"));
+    let seconds = [campus.foreign(&orphan.name), campus.foreign(&live.name)];
+    // A name that only resembles one of ours is a foreign key's.
+    let alike = campus.foreign(&format!("{}0000", &live.name[..live.name.len() - 4]));
+    campus.spend_on(&seconds[1], "0.40");
+    campus.spend_on(&live.hash, "0.05");
+    campus.hours(2);
+    let report = complete(&campus).await;
     assert_eq!(report["orphans_disabled"], 3, "{report}");
-    assert!(!orphans.iter().chain([&second]).any(|key| is_enabled(&stack, key)) && is_enabled(&stack, &live));
-    watch.check_after_sync().await;
-    complete(&sync(&stack).await);
-    let account = office.table.newest_account_days(1).await.unwrap().pop().unwrap();
+    assert!(campus.is_on(&live.hash) && campus.is_on(&alike) && !seconds.iter().any(|key| campus.is_on(key)));
+    assert!(!campus.is_on(&orphan.hash));
+    campus.provider().disable(&alike).unwrap();
+    campus.judged_after_sync().await;
+    complete(&campus).await;
+    let account = campus.table.newest_account_days(1).await.unwrap().pop().unwrap();
     assert_eq!((account.ours, account.foreign), (Usd::from_micros(50_000), Usd::from_micros(400_000)));
     // The key counts towards the disables that a run does on its own judgement.
-    stack.clock.advance(hours(24)).unwrap();
-    provider(&stack).change_by_hand(&second, &json!({"disabled": false})).unwrap();
-    for number in 0..5 {
-        let of = invite(&stack, &office, &format!("s{number}"), None).await;
-        let begun = begin(&stack, &office, &of).await;
-        make(&stack, &office, &of, &begun).await;
+    campus.hours(24);
+    campus.provider().change_by_hand(&seconds[1], &json!({"disabled": false})).unwrap();
+    for name in numbered(5) {
+        campus.students(&[name]).await;
+        campus.press_with(name, "reveal", Fault::KillAfter).await;
     }
-    stack.clock.advance(hours(2)).unwrap();
-    let report = sync(&stack).await;
-    assert!(problems(&report).contains("6 keys that nobody was shown") && is_enabled(&stack, &second), "{report}");
-    stack.finish().await;
-}
-
-fn rename(stack: &Stack, key: &str, name: &str) {
-    provider(stack).change_by_hand(key, &json!({"name": name})).unwrap();
+    campus.hours(2);
+    let report = campus.sync().await;
+    assert!(problems(&report).contains("6 keys that nobody was shown") && campus.is_on(&seconds[1]), "{report}");
+    campus.finish_faulted().await;
 }
 
 #[tokio::test]
-async fn a_renamed_key_is_recorded_by_its_hash_and_summed_once_also_where_some_rows_cannot_be_read() {
-    let stack = in_the_morning().await;
-    let office = rich(&stack).await;
-    let (ada, by_hand) = (invite(&stack, &office, "ada", None).await, foreign(&stack, "by hand"));
-    let key = mint(&stack, &office, &ada).await;
-    spend(&stack, &key, 1_000_000);
-    let crooked = Crooked::before(&stack).await;
-    complete(&crooked.sync().await);
-    let own = provider(&stack).keys().into_iter().find(|known| known.hash == key).unwrap().name;
+async fn a_renamed_key_counts_once_by_its_hash() {
+    let campus = quiet(&["ada"]).await;
+    let (key, by_hand) = (campus.key("ada"), campus.foreign("by hand"));
+    campus.spend("ada", "1");
+    let crooked = Crooked::before(&campus).await;
+    complete(&campus).await;
     let mut spent = 1_000_000;
+    // Also where some rows cannot be read.
     for gaps in [true, false, true] {
         for name in ["another", "bursar/0000000000/other/0000000000000000/1-0000000000000000"] {
-            stack.clock.advance(hours(2)).unwrap();
-            rename(&stack, &key, name);
-            spend(&stack, &key, 10_000);
+            campus.hours(2);
+            rename(campus.provider(), &key.hash, name);
+            campus.spend_on(&key.hash, "0.01");
             spent += 10_000;
+            let of = by_hand.clone();
             if gaps {
-                let of = by_hand.clone();
                 crooked.bend(move |path, told| with_row(path, told, &of, |row| row["usage"] = json!("much")));
             }
             let report = crooked.sync().await;
             assert!(problems(&report).contains("has another name"), "{gaps}, {name}: {report}");
             assert_eq!(report["complete"], !gaps, "{gaps}, {name}: {report}");
-            let view = office.table.view(&office.programme, &ada).await.unwrap().unwrap();
-            assert_eq!(view.readings[0].lifetime(), Usd::from_micros(spent), "{gaps}, {name}");
-            assert_eq!(foreign_use(&office).await, (1, Usd::ZERO), "{gaps}, {name}");
+            assert_eq!(campus.view("ada").await.readings[0].lifetime(), Usd::from_micros(spent), "{gaps}, {name}");
+            assert_eq!(foreign_use(&campus).await, (1, Usd::ZERO), "{gaps}, {name}");
             crooked.straighten();
-            rename(&stack, &key, &own);
-            complete(&crooked.sync().await);
-            assert!(grant(&office, &ada).await.live().is_some());
+            rename(campus.provider(), &key.hash, &key.name);
+            complete(&campus).await;
+            assert!(campus.grant("ada").await.live().is_some());
         }
     }
-    stack.finish().await;
+    campus.finish().await;
 }
 
 #[tokio::test]
-async fn keys_that_bear_the_names_of_others_of_ours_are_their_own_grants_all_the_same() {
-    let stack = in_the_morning().await;
-    let office = rich(&stack).await;
-    let (ada, ben) = (invite(&stack, &office, "ada", None).await, invite(&stack, &office, "ben", None).await);
-    let old = mint(&stack, &office, &ada).await;
-    let (of_ada, of_ben) = (mint(&stack, &office, &ada).await, mint(&stack, &office, &ben).await);
-    for (key, micros) in [(&old, 100), (&of_ada, 2_000), (&of_ben, 30_000)] {
-        spend(&stack, key, micros);
+async fn keys_with_one_anothers_names_are_their_own_grants() {
+    let campus = quiet(&["ada", "ben"]).await;
+    campus.replace("ada").await;
+    let [old, new] = campus.keys_of("ada").try_into().unwrap();
+    let ben = campus.key("ben");
+    for dollars in ["0.01", "0.000001"] {
+        [&old, &new, &ben].into_iter().for_each(|key| campus.spend_on(&key.hash, dollars));
+        campus.hours(2);
+        complete(&campus).await;
+        assert!(campus.is_on(&new.hash) && campus.is_on(&ben.hash) && !campus.is_on(&old.hash));
+        assert_eq!(foreign_use(&campus).await, (0, Usd::ZERO));
+        for (key, name) in [(&old, &new.name), (&new, &old.name), (&ben, &new.name)] {
+            rename(campus.provider(), &key.hash, name);
+        }
     }
-    complete(&sync(&stack).await);
-    let name_of = |key: &str| provider(&stack).keys().into_iter().find(|known| known.hash == key).unwrap().name;
-    let (name_of_old, name_of_new, name_of_ben) = (name_of(&old), name_of(&of_ada), name_of(&of_ben));
-    for (key, name) in [(&old, &name_of_new), (&of_ada, &name_of_old), (&of_ben, &name_of_new)] {
-        rename(&stack, key, name);
+    campus.hours(2);
+    complete(&campus).await;
+    assert!(campus.is_on(&new.hash) && campus.is_on(&ben.hash) && !campus.is_on(&old.hash));
+    for key in [&old, &new, &ben] {
+        rename(campus.provider(), &key.hash, &key.name);
     }
-    for (key, micros) in [(&old, 1), (&of_ada, 1), (&of_ben, 1)] {
-        spend(&stack, key, micros);
-    }
-    for _ in 0..2 {
-        stack.clock.advance(hours(2)).unwrap();
-        let report = sync(&stack).await;
-        complete(&report);
-        assert!(is_enabled(&stack, &of_ada) && is_enabled(&stack, &of_ben) && !is_enabled(&stack, &old), "{report}");
-        assert_eq!(foreign_use(&office).await, (0, Usd::ZERO), "{report}");
-    }
-    for (key, name) in [(&old, &name_of_old), (&of_ada, &name_of_new), (&of_ben, &name_of_ben)] {
-        rename(&stack, key, name);
-    }
-    complete(&sync(&stack).await);
-    stack.finish().await;
+    complete(&campus).await;
+    campus.finish().await;
 }

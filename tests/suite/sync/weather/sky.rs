@@ -3,8 +3,8 @@
 //! arrive therefore plays no part.
 
 use bursar_local::invoke::{FunctionName, InvokeError};
+use bursar_tests::campus::Campus;
 use bursar_tests::faults::{Call, Fault, Matcher, Service};
-use bursar_tests::stack::Stack;
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -45,7 +45,7 @@ const PER_CENT_IN_A_BURST: usize = 80;
 pub(super) struct Weather {
     seed: u64,
     begins: Timestamp,
-    pub(super) clears: Timestamp,
+    clears: Timestamp,
     per_cent: usize,
     one_burst_in: usize,
     /// The number of the read at the provider that gets one of `ODD`.
@@ -68,17 +68,17 @@ impl Weather {
     }
 
     /// An invocation of the sync in this weather.
-    pub(super) async fn through(&self, stack: &Stack, event: Value) -> Result<Value, InvokeError> {
-        let held = stack.gate.hold(Matcher::call("*").of(FunctionName::UsageSync).every());
+    pub(super) async fn through(&self, campus: &Campus, event: Value) -> Result<Value, InvokeError> {
+        let held = campus.gate.hold(Matcher::call("*").of(FunctionName::UsageSync).every());
         let blowing = async {
             loop {
                 let call = held.arrived().await;
                 // A call whose function has just closed the connection is released all the same.
-                let _ = held.release_call(call.number, self.verdict(&call, stack.clock.now()));
+                let _ = held.release_call(call.number, self.verdict(&call, campus.clock.now()));
             }
         };
         tokio::select! {
-            outcome = stack.invoke.invoke(FunctionName::UsageSync, event) => outcome,
+            outcome = campus.run(FunctionName::UsageSync, event) => outcome,
             () = blowing => unreachable!("it blows until the invocation is over"),
         }
     }
