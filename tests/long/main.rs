@@ -3,7 +3,7 @@
 
 // As in the suite's own binary, where these are at the root.
 #[cfg(test)]
-use suite::{console, mail, store, sync};
+use suite::{console, mail, store, sync, watch};
 
 #[cfg(test)]
 mod second_engine;
@@ -22,4 +22,5 @@ mod suite {
     pub(crate) mod store;
     mod sweeps;
     pub(crate) mod sync;
+    pub(crate) mod watch;
 }

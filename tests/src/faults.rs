@@ -56,8 +56,6 @@ pub enum Fault {
 pub struct Recorded {
     pub call: Call,
     pub fault: Option<Fault>,
-    /// The kinds of the items that the table answered.
-    pub read: BTreeSet<String>,
 }
 
 /// A call that can still change something at the provider: it is late, held or under way.
@@ -88,7 +86,6 @@ struct Inner {
 struct State {
     calls: Vec<Recorded>,
     of_function: HashMap<(FunctionName, CallName), u64>,
-    of_instance: HashMap<(FunctionName, u32, CallName), u64>,
     last_id: u64,
     rules: Vec<Rule>,
     /// The rules that were lifted before any call met them.
@@ -152,32 +149,9 @@ impl Fault {
         }
     }
 
-    /// Every fault that this call can come to.
-    pub fn all_of(name: &CallName) -> Vec<Fault> {
-        use Fault::*;
-        let all = [
-            Before,
-            LoseAnswer,
-            KillBefore,
-            KillAfter,
-            Status(429),
-            Status(500),
-            StatusAfter(500),
-            RetryAfter(503, 0),
-            Throttle,
-            Conflict,
-            Late,
-        ];
-        all.into_iter().filter(|fault| fault.fits(name)).collect()
-    }
-
     /// Whether the call takes effect at once.
     pub fn is_after(self) -> bool {
         matches!(self, Fault::LoseAnswer | Fault::KillAfter | Fault::StatusAfter(_))
-    }
-
-    pub fn is_kill(self) -> bool {
-        matches!(self, Fault::KillBefore | Fault::KillAfter)
     }
 }
 
@@ -296,13 +270,10 @@ impl Gate {
 
     /// Executes a call to its end, even where its client goes meanwhile. `None` if the service gave no answer.
     async fn execute(&self, call: &Call, asked: Asked) -> Option<Response> {
-        let (gate, number, name) = (self.clone(), call.number, call.name.clone());
+        let (gate, number) = (self.clone(), call.number);
         let executed = tokio::spawn(async move {
             let answer = asked.execute().await;
-            let read = answer.as_ref().map(|(_, body)| call::kinds_read(&name, body)).unwrap_or_default();
-            let mut state = gate.state();
-            state.pending.remove(&number);
-            state.record(number).read = read;
+            gate.state().pending.remove(&number);
             answer
         });
         let (parts, body) = executed.await.ok()??;
@@ -414,10 +385,11 @@ impl State {
         if self.killed.contains(&(function, instance)) {
             return None;
         }
-        let nth_of_function = count(&mut self.of_function, (function, name.clone()));
-        let nth_of_instance = count(&mut self.of_instance, (function, instance, name.clone()));
+        let count = self.of_function.entry((function, name.clone())).or_default();
+        *count += 1;
+        let nth_of_function = *count;
         let (number, shape) = (self.calls.len() as u64 + 1, Shape::of(&name, &asked.body));
-        let call = Call { number, function, instance, name, nth_of_function, nth_of_instance, shape };
+        let call = Call { number, function, instance, name, nth_of_function, shape };
         let mut fault = None;
         for rule in &mut self.rules {
             if rule.fault.fits(&call.name) && rule.matcher.takes(&call, &mut rule.seen) && fault.is_none() {
@@ -434,7 +406,7 @@ impl State {
                 }
             }
         }
-        self.calls.push(Recorded { call: call.clone(), fault, read: BTreeSet::new() });
+        self.calls.push(Recorded { call: call.clone(), fault });
         let has_effect = call.name.service == Service::Provider && call.name.has_effect();
         let stays = fault.is_none_or(|fault| fault.is_after() || fault == Fault::Late);
         if has_effect && stays {
@@ -453,12 +425,6 @@ impl State {
         }
         parked.release.send(fault).ok().map(|()| parked.call)
     }
-}
-
-fn count<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, u64>, key: K) -> u64 {
-    let count = counts.entry(key).or_default();
-    *count += 1;
-    *count
 }
 
 impl Asked {
@@ -528,7 +494,7 @@ impl fmt::Display for Fault {
 
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} -> {:?}", self.matcher, self.fault)
+        write!(f, "{:?} -> {:?}", self.matcher, self.fault)
     }
 }
 

@@ -1,8 +1,6 @@
 //! A call: its name, its numbers, and a description without any of its content.
 
-use std::collections::BTreeSet;
 use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use bursar_local::invoke::FunctionName;
@@ -35,8 +33,6 @@ pub struct Call {
     pub name: CallName,
     /// Its number among the calls of this name by this function.
     pub nth_of_function: u64,
-    /// Its number among the calls of this name by this instance.
-    pub nth_of_instance: u64,
     pub shape: Shape,
 }
 
@@ -61,9 +57,7 @@ pub struct Part {
 }
 
 impl Service {
-    pub const ALL: [Service; 4] = [Service::DynamoDb, Service::Ses, Service::SecretsManager, Service::Provider];
-
-    /// The name in calls and in the gate's paths.
+    /// The name in calls and in paths.
     pub fn as_str(self) -> &'static str {
         match self {
             Service::DynamoDb => "dynamodb",
@@ -136,16 +130,6 @@ fn beginning(pk: &Value) -> String {
     pk["S"].as_str().and_then(|pk| pk.split_inclusive('#').next()).unwrap_or_default().to_owned()
 }
 
-/// The kinds of the items in an answer of the table.
-pub(super) fn kinds_read(name: &CallName, body: &[u8]) -> BTreeSet<String> {
-    if name.service != Service::DynamoDb || name.has_effect() {
-        return BTreeSet::new();
-    }
-    let answer: Value = serde_json::from_slice(body).unwrap_or_default();
-    let items = answer["Items"].as_array().into_iter().flatten().chain(answer.get("Item"));
-    items.filter_map(|item| Some(item["kind"]["S"].as_str()?.to_owned())).collect()
-}
-
 /// The `Action` of a request in the Query protocol, whose fields come in any order.
 fn query_action(body: &[u8]) -> Option<&str> {
     let pair = body.split(|byte| *byte == b'&').find_map(|pair| pair.strip_prefix(b"Action="))?;
@@ -185,18 +169,9 @@ pub(super) fn addressed(path: &str) -> Option<(FunctionName, u32, Service, &str)
     let (function, rest) = rest.split_once('/')?;
     let (instance, rest) = rest.split_once('/')?;
     let (service, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-    Some((function.parse().ok()?, instance.parse().ok()?, service.parse().ok()?, rest))
-}
-
-impl FromStr for Service {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Service, String> {
-        Service::ALL
-            .into_iter()
-            .find(|service| service.as_str() == text)
-            .ok_or_else(|| format!("`{text}` is no service"))
-    }
+    let aws = [Service::DynamoDb, Service::Ses, Service::SecretsManager];
+    let service = aws.into_iter().find(|known| known.as_str() == service)?;
+    Some((function.parse().ok()?, instance.parse().ok()?, service, rest))
 }
 
 impl fmt::Display for CallName {
@@ -213,7 +188,7 @@ impl fmt::Debug for CallName {
 
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Call { number, function, instance, name, nth_of_instance, .. } = self;
-        write!(f, "{number}. {function}/{instance} {name}#{nth_of_instance}")
+        let Call { number, function, instance, name, nth_of_function, .. } = self;
+        write!(f, "{number}. {function}/{instance} {name}#{nth_of_function}")
     }
 }
