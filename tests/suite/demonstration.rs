@@ -38,8 +38,8 @@ async fn it_is_a_believable_term() {
     let live = counted(|grant| matches!(grant.state, GrantState::Live { .. }));
     let restricted = seen.keys.iter().filter(|key| key.key.guardrail_id.is_some()).count();
     assert_eq!(pilot.iter().filter_map(|grant| grant.group.as_ref()).collect::<BTreeSet<_>>().len(), 4);
-    assert!(pilot.len() == 32 && live > 20 && counted(|grant| grant.state == GrantState::Invited) > 1, "{live} live");
-    assert!((5..live).contains(&restricted), "{restricted} keys of a group with models of its own");
+    assert!(pilot.len() == 20 && live > 12 && counted(|grant| grant.state == GrantState::Invited) > 1, "{live} live");
+    assert!((3..live).contains(&restricted), "{restricted} keys of a group with models of its own");
     let shown = |grant: &Grant| grant.attempts.iter().filter(|attempt| attempt.state == AttemptState::Shown).count();
     assert_eq!(pilot.iter().filter(|grant| shown(grant) == 2).count(), 1, "one key was leaked and replaced");
     assert!(seen.outbox.iter().any(|row| matches!(row.state, MailState::Bounced { .. })), "one address bounced");
@@ -59,7 +59,7 @@ async fn it_is_a_believable_term() {
     let readings = |grant: &&Grant| seen.readings_of(grant).iter().map(|reading| reading.lifetime().micros()).sum();
     let mut spent: Vec<i64> = pilot.iter().map(readings).collect();
     spent.sort_unstable_by(|one, other| other.cmp(one));
-    let (few, all) = (spent.iter().take(8).sum::<i64>(), spent.iter().sum::<i64>());
+    let (few, all) = (spent.iter().take(5).sum::<i64>(), spent.iter().sum::<i64>());
     assert!(few * 2 > all && all > 20_000_000, "{few} of {all}");
 
     let digests: Vec<_> = seen.digests.iter().filter(|digest| digest.programme == totals.programme).collect();

@@ -1,4 +1,4 @@
-//! Demonstration data: a term under way, with some thirty students, a small seminar whose budget runs low, a leaked
+//! Demonstration data: a term under way, with twenty students, a small seminar whose budget runs low, a leaked
 //! key, returned mail. A story acts through the real pages, mails and schedules while the clock moves from its first
 //! day to the present.
 
@@ -110,10 +110,10 @@ fn offers() -> [Offer; 2] {
         name: "CS pilot",
         id: "cs-pilot",
         cap_usd: 20,
-        pot_usd: "640",
+        pot_usd: "400",
         thresholds: "10,25,50,80,95,100",
         cost_code: "CS-2041",
-        students: students(32, 0, 9),
+        students: students(20, 0, 9),
         pace: 100,
     };
     let seminar = Offer {
@@ -121,10 +121,10 @@ fn offers() -> [Offer; 2] {
         id: "compilers-seminar",
         cap_usd: 10,
         // All of it is promised, so that the forecast names the day on which it is gone.
-        pot_usd: "70",
+        pot_usd: "50",
         thresholds: "25,40,80,95,100",
         cost_code: "CS-2077",
-        students: students(7, 1, 4),
+        students: students(5, 1, 4),
         pace: 260,
     };
     [pilot, seminar]
