@@ -130,3 +130,6 @@ impl Words<'_> {
 fn moment(at: Timestamp) -> String {
     time_in(at, &TimeZone::UTC)
 }
+
+#[cfg(test)]
+mod tests;

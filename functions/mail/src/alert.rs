@@ -315,3 +315,6 @@ fn what_next(settings: &Settings, pot: &Pot, spending: &AlertSpending, used: i64
         held.min(left).to_dollars_up()
     )
 }
+
+#[cfg(test)]
+mod tests;

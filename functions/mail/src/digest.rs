@@ -6,7 +6,7 @@ mod account;
 mod programme;
 mod say;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -231,3 +231,6 @@ pub(crate) fn choice_at(config: &Config) -> String {
 pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if is_invisible(c) { ' ' } else { c }).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -71,6 +71,8 @@ mod request;
 mod sending;
 mod statement;
 mod student;
+#[cfg(test)]
+mod testing;
 
 use anyhow::{Result, bail};
 use bursar_core::clock::Clock;

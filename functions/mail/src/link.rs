@@ -116,3 +116,26 @@ fn next_minute(now: Timestamp) -> Timestamp {
     const MINUTE: i64 = 60_000;
     now + SignedDuration::from_millis(MINUTE - now.as_millisecond().rem_euclid(MINUTE))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::told;
+
+    #[tokio::test]
+    async fn link() {
+        let (token, code) = (LinkToken::generate(), Code::generate());
+        let text = told(|words| words.link(&token, &code)).await;
+        let text = text.replace(token.reveal(), "[token]").replace(&code.reveal(), "[code]");
+        insta::assert_snapshot!(text, @"
+        Your link to sign in to Bursar
+        Sign in to Bursar
+        This link signs you in. It works once, within 30 minutes. In another browser than the one where you asked for it, you type your university address as well.
+        Sign in: https://bursar.example.edu/c/[token]
+        Or type this code on the page where you asked for the link:
+        Code: [code]
+        Whoever has the link or the code can sign in as you. Give them to nobody. If you did not ask, do nothing.
+        You get this mail because this address was entered at https://bursar.example.edu.
+        ");
+    }
+}

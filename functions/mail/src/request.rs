@@ -104,3 +104,29 @@ fn asked_for(wishes: &[Wish]) -> String {
         wishes => format!("asked for {} changes", wishes.len()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{address, now, programme, told};
+
+    #[tokio::test]
+    async fn request() {
+        let frida = StaffPerson { person: PersonId::random(), address: address("frida") };
+        let [setting, label, words] = ["cost_code", "Cost code", "4711 instead of nothing"].map(str::to_owned);
+        let wishes = [Wish { setting, label, words }];
+        insta::assert_snapshot!(told(|words| words.request(&programme(), (Some(&frida), &wishes), now())).await, @r#"
+        CS pilot: asked for a change: Cost code
+        A change is asked for
+        frida@example.edu asks for what only an admin may do with CS pilot. Nothing is changed by asking.
+        Programme: CS pilot
+        Asked by: frida@example.edu
+        Cost code: 4711 instead of nothing
+        Asked: 20 November 2026, 11:00 (Europe/Berlin)
+        If you agree, open the settings, put in what is asked for, and press "Save". If you do not, answer this mail and say why. All admins got it.
+        Open the settings: https://bursar.example.edu/console/programmes/cs-pilot#edit
+        An answer to this mail goes to frida@example.edu.
+        You get this mail because you are an admin of Bursar at Example University.
+        "#);
+    }
+}

@@ -5,31 +5,23 @@ mod programme;
 
 use std::collections::HashMap;
 
-use bursar_core::aws::AwsAccess;
 use bursar_core::config::Config;
 use bursar_core::domain::mail::digest::{
     AccountDigest, Block, Digest, DigestLine, DigestMoney, Health, LineSubject, ModelLine, People, PeopleSample,
     ProgrammeLine, Spender, UnownedKey,
 };
-use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::usage::days::{Accuracy, Days, Sum};
 use bursar_core::domain::usage::forecast::RunsOut;
-use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
-use bursar_core::domain::values::term::Term;
+use jiff::ToSpan;
 use jiff::civil::{Date, date};
-use jiff::{Timestamp, ToSpan};
 
 use super::{DigestNames, DigestReader};
-use crate::letter::words::Words;
 use crate::letter::{Letter, LetterPart};
+use crate::testing::{at, programme, written};
 
 const WEEK: (Date, Date) = (date(2026, 11, 9), date(2026, 11, 15));
-
-fn at(text: &str) -> Timestamp {
-    text.parse().unwrap()
-}
 
 fn usd(cents: i64) -> Usd {
     Usd::from_micros(cents * 10_000)
@@ -45,12 +37,6 @@ fn grant(number: u64) -> GrantId {
 
 fn few(count: u32, of: impl Iterator<Item = u64>) -> PeopleSample {
     PeopleSample { count, first: of.map(grant).collect() }
-}
-
-fn programme() -> Programme {
-    let term = Term::new(date(2026, 10, 12), date(2027, 2, 6), "Europe/Berlin").unwrap();
-    let settings = Settings::new("CS pilot", term, Usd::from_dollars(20));
-    Programme::new(ProgrammeId::of_name("CS pilot"), settings)
 }
 
 /// Spending of this amount on each day of the term until yesterday.
@@ -135,30 +121,6 @@ fn names() -> DigestNames {
         of.map_or_else(|| format!("Student {number:02}"), |name| (*name).to_owned())
     };
     (1..30).map(|number| (grant(number), name(number))).collect()
-}
-
-async fn config() -> Config {
-    let variable = |name: &str| {
-        let value = match name {
-            "BURSAR_TABLE" => "bursar",
-            "BURSAR_ORIGIN" => "https://bursar.example.edu",
-            "BURSAR_MAIL_FROM" => "bursar@example.edu",
-            "BURSAR_ADMINS" => "admin@example.edu",
-            "BURSAR_MANAGEMENT_KEY_SECRET" => "secret",
-            "BURSAR_INSTITUTION" => "Example University",
-            _ => return None,
-        };
-        Some(value.to_owned())
-    };
-    Config::read(variable, AwsAccess::from_environment().await).unwrap()
-}
-
-pub(crate) async fn written(write: impl FnOnce(Words<'_>) -> Letter) -> (String, Letter, Config) {
-    let config = config().await;
-    let to = EmailAddress::parse("grace@example.edu").unwrap();
-    let letter = write(Words { to: &to, config: &config });
-    let text = letter.text(&config).unwrap();
-    (format!("{}\n\n{text}", letter.subject), letter, config)
 }
 
 async fn of_programme(digest: &Digest, reader: DigestReader) -> (String, Letter, Config) {

@@ -7,7 +7,7 @@ use bursar_core::domain::values::term::Term;
 use jiff::civil::date;
 
 use super::*;
-use crate::digest::tests::written;
+use crate::testing::written;
 
 fn programme(name: &str) -> Programme {
     let term = Term::new(date(2026, 10, 12), date(2027, 2, 6), "Europe/Berlin").unwrap();

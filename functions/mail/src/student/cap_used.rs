@@ -152,3 +152,6 @@ fn stopped(grant: &Grant) -> Option<&'static str> {
         _ => Some("You have no key that works now. Your page says why, and how to go on."),
     }
 }
+
+#[cfg(test)]
+mod tests;

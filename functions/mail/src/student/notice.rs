@@ -236,3 +236,6 @@ fn used_by_reading(view: &View, then: Timestamp) -> Option<(Timestamp, Usd)> {
     let reading = view.readings.iter().find(|reading| reading.epoch == epoch)?;
     Some((reading.as_of, reading.used.counted(view.programme.settings.byok)))
 }
+
+#[cfg(test)]
+mod tests;

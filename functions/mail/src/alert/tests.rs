@@ -1,0 +1,190 @@
+//! The words of an alert, and its picture.
+
+use std::collections::BTreeMap;
+
+use bursar_core::domain::audit::{Actor, AuditDetail};
+use bursar_core::domain::usage::days::Days;
+use bursar_core::domain::usage::reading::DailyUse;
+use bursar_core::store::Totals;
+use jiff::ToSpan;
+
+use super::*;
+use crate::testing::{address, config, now, programme, told, written};
+
+const LIMIT: Usd = Usd::from_dollars(4000);
+
+/// The same amount on each of the last days.
+fn steadily(days: i64, cents: i64) -> Days {
+    let mut spent = Days::default();
+    for ago in 0..days {
+        spent.add(&Days::on_one(utc_date(now()).checked_sub(ago.days()).unwrap(), Usd::from_micros(cents * 10_000)));
+    }
+    spent
+}
+
+/// An alert at this threshold of a pot of four thousand dollars.
+struct Found {
+    programme: Programme,
+    pot: Pot,
+    crossing: Crossing,
+    used: ProgrammeUse,
+}
+
+fn found(threshold: u8, days: Days) -> Found {
+    let (programme, spent) = (programme(), days.total());
+    let used = DailyUse { credits: days, ..DailyUse::default() };
+    let (by_group, id) = (BTreeMap::new(), programme.id.clone());
+    let totals = Totals { programme: id, as_of: now(), used, by_group, implied: LIMIT, grants: 200, claimed: 161 };
+    let pot = Pot::new(programme.id.clone(), LIMIT);
+    let crossing = Crossing {
+        programme: programme.id.clone(),
+        scope: Scope::Pot,
+        window: Window::WHOLE_TERM,
+        limit: LIMIT,
+        threshold,
+        spent,
+        found_at: now(),
+        is_mailed: true,
+        mails: Vec::new(),
+    };
+    let used = ProgrammeUse { own: Some(totals), assigned: DailyUse::default(), assigned_keys: 0 };
+    Found { programme, pot, crossing, used }
+}
+
+impl Found {
+    fn spending(&self) -> AlertSpending {
+        AlertSpending::of(&self.crossing, &self.programme, &self.pot, &self.used, None, now())
+    }
+
+    fn letter(&self, words: Words<'_>, was_lowered: bool) -> Letter {
+        words.spent(&self.programme, &self.pot, AlertSpending { was_lowered, ..self.spending() })
+    }
+
+    async fn told(&self) -> String {
+        told(|words| self.letter(words, false)).await
+    }
+
+    async fn promised(&self) -> String {
+        told(|words| words.promised(&self.programme, &self.pot, self.spending())).await
+    }
+
+    async fn html(&self, was_lowered: bool) -> String {
+        let (_, letter, config) = written(|words| self.letter(words, was_lowered)).await;
+        letter.html(&config, "burn.1@example.edu").unwrap()
+    }
+}
+
+#[tokio::test]
+async fn alert() {
+    insta::assert_snapshot!(found(80, steadily(1, 335_999)).told().await, @"
+    CS pilot has used 83% of $4,000
+    CS pilot has used 83% of $4,000
+    Spent: $3,359.99
+    Budget: $4,000
+    Left: $640.01
+    Students: 161 of 200 have had a key
+    Term ends: 6 February 2027
+    As of: 20 November 2026, 11:00 (Europe/Berlin)
+    There is too little data to say when the budget will be used up.
+    Nothing changes for students now: each key works up to its own cap. You hear again at 95%. If more is needed, tell the faculty, who can ask for it: frida@example.edu.
+    See the programme: https://bursar.example.edu/console/programmes/cs-pilot
+    You get this mail because you are among those who hear about the money of CS pilot.
+    ");
+}
+
+#[tokio::test]
+async fn alert_forecasts_when_the_budget_is_gone() {
+    // A little less than two per cent a day; then much less; then it is gone.
+    let mut lines = Vec::new();
+    for (threshold, cents) in [(50, 7_000), (10, 1_000), (100, 10_010)] {
+        let text = found(threshold, steadily(40, cents)).told().await;
+        let line = |line: &&str| line.contains("the budget") && !line.contains("To have the budget");
+        lines.extend(text.lines().filter(|it| line(it) || it.starts_with("Nobody gets")).map(str::to_owned));
+    }
+    insta::assert_snapshot!(lines.join("\n"), @"
+    At the pace of the last weeks, about $490 a week, the budget will be used up around 8 December 2026.
+    At the pace of the last weeks, about $70 a week, the budget lasts beyond the end of the term.
+    More was spent than the budget of $4,000.
+    Nobody gets a new key. Keys that are out go on: their caps were counted before, and together they can still spend nothing more. If more is needed, tell the faculty, who can ask for it: frida@example.edu.
+    ");
+}
+
+#[tokio::test]
+async fn alert_has_a_picture_with_its_words() {
+    let html = found(50, steadily(40, 7_000)).html(false).await;
+    let says = "alt=\"A line from 12 October 2026 to 20 November 2026: $2,800 spent of the budget of $4,000, 70%.";
+    assert!(html.contains("src=\"cid:burn.1@example.edu\"") && html.contains(says), "{html}");
+    assert!(html.contains("the budget will be used up around"), "{html}");
+}
+
+#[tokio::test]
+async fn alert_of_a_budget_that_is_passed_says_whether_it_was_lowered() {
+    let mut passed = found(100, steadily(1, 406_000));
+    let text = passed.told().await;
+    let says = "CS pilot has used 101% of $4,000\nCS pilot has used more than its budget of $4,000\nMore was spent than the budget of \
+                $4,000.\nSpent: $4,060\n";
+    assert!(text.starts_with(says), "{text}");
+
+    (passed.crossing.limit, passed.pot.limit) = (Usd::from_dollars(30), Usd::from_dollars(30));
+    let html = passed.html(true).await;
+    assert!(html.contains("The budget was lowered to $30 after $4,060 had been spent."), "{html}");
+    assert!(html.contains("$4,060 spent of the budget of $30, which is more.") && !html.contains("13533%"), "{html}");
+
+    let lowered = AuditDetail::new(Act::PotChanged).changing("4000", "30");
+    let entry = |at| Entry::on_programme(&passed.programme.id, &Actor::Rule, at, lowered.clone());
+    assert!(was_lowered(&[entry(now() - 1.minute())], &passed.crossing));
+    assert!(!was_lowered(&[entry(now() - 2.hours())], &passed.crossing), "it was found at once then");
+    assert!(!was_lowered(&[], &passed.crossing));
+}
+
+#[tokio::test]
+async fn alert_of_a_budget_that_was_changed_tells_what_was_found() {
+    let mut changed = found(80, steadily(1, 336_000));
+    (changed.pot.limit, changed.pot.reserved) = (Usd::from_dollars(30), Usd::from_dollars(20));
+    let text = changed.told().await;
+    assert!(text.contains("Spent: $3,360\nBudget: $4,000\n"), "{text}");
+    let says = "The budget was changed since this was found: it is $30 now. Nobody gets a new key;";
+    assert!(text.contains(says), "{text}");
+}
+
+#[tokio::test]
+async fn alert_of_a_budget_that_is_promised() {
+    let mut found = found(0, steadily(1, 500));
+    (found.crossing.limit, found.pot.limit, found.pot.reserved) =
+        (Usd::from_dollars(25), Usd::from_dollars(25), Usd::from_dollars(20));
+    let totals = found.used.own.as_mut().unwrap();
+    (totals.grants, totals.claimed, totals.implied) = (3, 1, Usd::from_dollars(60));
+    insta::assert_snapshot!(found.promised().await, @"
+    CS pilot has promised all of $25 (20% used)
+    CS pilot has promised all of $25 (20% used)
+    Budget: $25
+    Spent: $5
+    Held for keys: $20, what is spent included
+    Left for further keys: $5
+    One more key takes: $20
+    Students: 1 of 3 have had a key
+    Term ends: 6 February 2027
+    As of: 20 November 2026, 11:00 (Europe/Berlin)
+    There is too little data to say when the budget will be used up.
+    Whoever asks for a key now gets none: 2 on the roster have not had theirs. For everybody on the roster the budget has to be $60, which is $35 more. Keys that are out go on, each up to its own cap. You hear of this once for a budget of this amount. If more is needed, tell the faculty, who can ask for it: frida@example.edu.
+    See the programme: https://bursar.example.edu/console/programmes/cs-pilot
+    You get this mail because you are among those who hear about the money of CS pilot.
+    ");
+    found.used.own = None;
+    let text = found.promised().await;
+    assert!(text.contains("\nWhoever asks for a key now gets none. Keys that are out go on"), "{text}");
+}
+
+#[tokio::test]
+async fn alert_says_to_each_how_to_raise_the_budget() {
+    let (config, settings) = (config().await, programme().settings);
+    let told = ["admin", "frida", "sam"].map(|name| {
+        let to = address(name);
+        Words { to: &to, config: &config }.how_to_raise(&settings)
+    });
+    insta::assert_snapshot!(told.join("\n"), @"
+    You can raise the budget on the programme's page.
+    To have the budget raised, save the budget that you need on the programme's page: admins get it as a request.
+    If more is needed, tell the faculty, who can ask for it: frida@example.edu.
+    ");
+}

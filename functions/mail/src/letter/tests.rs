@@ -1,0 +1,93 @@
+//! The bytes of a mail: its headers, its parts, and names that would add to them.
+
+use bursar_core::domain::values::id::PersonId;
+use bursar_core::store::QueuedMail;
+use ulid::Ulid;
+
+use super::burn::Picture;
+use super::*;
+use crate::testing::{address, config, now, with_key};
+
+fn letter(subject: &str, parts: Vec<LetterPart>) -> Letter {
+    let (subject, heading) = (subject.to_owned(), subject.to_owned());
+    Letter { to: address("ada"), subject, heading, parts, why: "You get this mail for a test.".to_owned() }
+}
+
+/// The mail as it is sent, with help at an address of its own.
+async fn sent(letter: &Letter, mail: QueuedMail) -> String {
+    let config = Config { support: Some("help@example.edu".to_owned()), ..config().await };
+    let row = OutboxRow::queued(Ulid::from_parts(1, 1), mail, now());
+    String::from_utf8(letter.sealed(&row, now(), &config).unwrap().bytes).unwrap()
+}
+
+fn roster() -> QueuedMail {
+    let grant = with_key().grant;
+    QueuedMail::Roster { programme: grant.programme, grant: grant.id }
+}
+
+fn headers(mail: &str) -> String {
+    let lines = mail.lines().take_while(|line| !line.starts_with("Content-Type"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test]
+async fn mail_has_headers() {
+    let mail = sent(&letter("Hello", Vec::new()), roster()).await;
+    insta::assert_snapshot!(headers(&mail), @r#"
+    From: "Example University" <bursar@example.edu>
+    To: ada@example.edu
+    Subject: Hello
+    Date: Fri, 20 Nov 2026 10:00:00 +0000
+    Message-ID: <00000000010000000000000001@example.edu>
+    X-Bursar-Mail: roster
+    X-Bursar-Row: 00000000010000000000000001
+    Auto-Submitted: auto-generated
+    Reply-To: help@example.edu
+    MIME-Version: 1.0
+    "#);
+    let week = jiff::civil::date(2026, 11, 16);
+    let mail =
+        sent(&letter("Hello", Vec::new()), QueuedMail::AccountDigest { week, recipient: PersonId::random() }).await;
+    assert!(mail.contains("\r\nList-Unsubscribe: <https://bursar.example.edu/my#mails>\r\n"), "{mail}");
+    let answers = LetterPart::ReplyTo(address("frida"));
+    let mail = sent(&letter("Hello", vec![answers]), roster()).await;
+    assert!(mail.contains("\r\nReply-To: frida@example.edu\r\n"), "{mail}");
+}
+
+#[tokio::test]
+async fn no_name_adds_a_header_or_markup() {
+    let hostile = letter("CS\r\nBcc: eve@example.edu\r\n\r\n<b>pilot</b>", Vec::new());
+    let mail = sent(&hostile, roster()).await;
+    let headers = headers(&mail);
+    assert!(headers.contains("\nSubject: CS  Bcc: eve@example.edu") && !headers.contains("\nBcc:"), "{mail}");
+    let config = config().await;
+    assert!(hostile.html(&config, "").unwrap().contains("&#60;b&#62;pilot&#60;/b&#62;"));
+    assert!(hostile.text(&config).unwrap().contains("<b>pilot</b>"));
+}
+
+#[tokio::test]
+async fn picture_lies_beside_the_html() {
+    let picture = Picture { png: b"\x89PNG".to_vec(), words: "A line.".to_owned() };
+    let mail = sent(&letter("Hello", vec![LetterPart::Picture(picture)]), roster()).await;
+    let place = |part: &str| mail.find(part).unwrap_or_else(|| panic!("no {part} in {mail}"));
+    let order = ["multipart/alternative", "text/plain", "multipart/related", "text/html", "image/png"].map(place);
+    assert!(order.is_sorted(), "{order:?}");
+}
+
+#[tokio::test]
+async fn mail_ends_with_whom_to_ask() {
+    let config = Config {
+        support: Some("help@example.edu".to_owned()),
+        privacy_url: Some("https://example.edu/privacy".to_owned()),
+        ..config().await
+    };
+    insta::assert_snapshot!(letter("Hello", Vec::new()).text(&config).unwrap(), @"
+    Hello
+
+    -- 
+    You get this mail for a test.
+    Example University
+    Help: help@example.edu
+    Privacy: https://example.edu/privacy
+    ");
+}

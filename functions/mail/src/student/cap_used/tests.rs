@@ -1,0 +1,106 @@
+//! The words about a cap.
+
+use super::*;
+use crate::testing::{at, now, programme, told, with_key};
+
+/// Somebody who has used this much of a cap of twenty dollars.
+fn used(dollars_and_cents: i64) -> CapUseFacts {
+    CapUseFacts {
+        spent: Usd::from_micros(dollars_and_cents * 10_000),
+        limit: Usd::from_dollars(20),
+        cap_since: None,
+        starts_anew: None,
+        as_of: now(),
+        stopped: None,
+    }
+}
+
+async fn mailed(reset: Reset, used: CapUseFacts) -> String {
+    let mut programme = programme();
+    (programme.settings.reset, programme.settings.contact) = (reset, Some("the tutors, room 101".to_owned()));
+    told(|words| words.cap_used(&programme, &used)).await
+}
+
+#[tokio::test]
+async fn most_of_a_cap_is_used() {
+    let used = CapUseFacts { starts_anew: Some(at("2026-12-01T00:00:00Z")), ..used(1_680) };
+    insta::assert_snapshot!(mailed(Reset::Monthly, used).await, @"
+    CS pilot: you have used 84% of your $20
+    You have used 84% of your $20
+    Used: $16.80
+    Cap: $20 for this month
+    Left: $3.20
+    Starts anew: 1 December 2026, 01:00 (Europe/Berlin)
+    As of: 20 November 2026, 11:00 (Europe/Berlin)
+    Your key works until the cap is used up; then requests are refused until it starts anew. If you need more, ask the tutors, room 101.
+    Look at my keys: https://bursar.example.edu/my
+    You get this mail because you have a key for CS pilot.
+    ");
+}
+
+#[tokio::test]
+async fn more_than_a_cap_is_used() {
+    insta::assert_snapshot!(mailed(Reset::None, used(2_400)).await, @"
+    CS pilot: you have used 120% of your $20
+    You have used 120% of your $20
+    Used: $24
+    Cap: $20 for the whole term
+    Left: $0
+    As of: 20 November 2026, 11:00 (Europe/Berlin)
+    Requests with your key are refused from now on. Your program sees the error 403, “Key limit exceeded”, which your page explains. This is for the whole term; it does not start anew. If you need more, ask the tutors, room 101.
+    Look at my keys: https://bursar.example.edu/my#refused
+    You get this mail because you have a key for CS pilot.
+    ");
+}
+
+#[tokio::test]
+async fn a_cap_was_changed_since() {
+    let used = CapUseFacts { cap_since: Some(Usd::from_dollars(40)), ..used(1_700) };
+    let text = mailed(Reset::None, used).await;
+    assert!(text.contains("Cap since then: $40\n") && text.contains("\nYour cap has been changed since"), "{text}");
+}
+
+#[tokio::test]
+async fn a_key_that_is_off_is_not_said_to_work() {
+    let mut grant = with_key().grant;
+    assert_eq!(stopped(&grant), None);
+    let mut reasons = Vec::new();
+    for why in [Stopped::Leaked, Stopped::GoneAtProvider] {
+        grant.state = GrantState::Stopped { why };
+        reasons.push(stopped(&grant).unwrap());
+    }
+    grant.holds.unused = true;
+    reasons.push(stopped(&grant).unwrap());
+    insta::assert_snapshot!(reasons.join("\n"), @"
+    Your key is switched off because it was reported leaked. Your page says how to go on.
+    You have no key that works now. Your page says why, and how to go on.
+    Your key is switched off because it was not used. You can switch it on again on your page.
+    ");
+    for cents in [1_700, 2_000] {
+        let text = mailed(Reset::None, CapUseFacts { stopped: Some(reasons[0]), ..used(cents) }).await;
+        assert!(text.contains(&format!("\n{} ", reasons[0])), "{text}");
+        assert!(!text.contains("works until") && !text.contains("refused"), "{text}");
+    }
+}
+
+#[test]
+fn newest_reading_is_told_and_no_less_than_was_found() {
+    let crossing = Crossing {
+        programme: programme().id,
+        scope: Scope::Cap(with_key().grant.id),
+        window: Window::WHOLE_TERM,
+        limit: Usd::from_dollars(20),
+        threshold: 80,
+        spent: Usd::from_dollars(17),
+        found_at: now(),
+        is_mailed: true,
+        mails: Vec::new(),
+    };
+    let later = at("2026-11-21T10:00:00Z");
+    for (spent, told, as_of) in [(24, 24, later), (16, 17, now())] {
+        let (cap, spent) = (Usd::from_dollars(30), Usd::from_dollars(spent));
+        let facts =
+            CapUseFacts::of(&crossing, CapUse { window: crossing.window, cap, spent, as_of: Some(later) }, None);
+        assert_eq!((facts.spent, facts.as_of, facts.cap_since), (Usd::from_dollars(told), as_of, Some(cap)));
+    }
+}

@@ -1,0 +1,175 @@
+//! The words of each notice.
+
+use bursar_core::domain::grant::AnnouncedEnd;
+use jiff::ToSpan;
+
+use super::*;
+use crate::testing::{address, at, config, now, read, told, with_key};
+
+async fn of_rule(view: &View, notice: Notice, now: Timestamp) -> String {
+    told(|words| words.of_rule(view, notice, now).unwrap()).await
+}
+
+/// A key whose end at this moment was announced a week before.
+fn announced(notice: Notice, until: Timestamp) -> View {
+    let mut view = with_key();
+    (view.programme.settings.unused_after_days, view.programme.settings.rotate_after_days) = (Some(1), Some(15));
+    let end = AnnouncedEnd { at: until - (7 * 24).hours(), until };
+    view.grant.attempts[0].announced.insert(notice, end);
+    view
+}
+
+#[tokio::test]
+async fn shown_key() {
+    let view = with_key();
+    insta::assert_snapshot!(told(|words| words.key_shown(&view, now())).await, @"
+    CS pilot: you took a new key
+    You took a new key
+    You (or somebody signed in as you) took a new key for CS pilot on 20 November 2026, 11:00 (Europe/Berlin).
+    If it was you, there is nothing to do. If it was not, report the key as leaked on your page: it is switched off, usually within a minute, and you can get another.
+    Look at my keys: https://bursar.example.edu/my
+    You get this mail each time a key of yours is shown.
+    ");
+}
+
+#[tokio::test]
+async fn leaked_key() {
+    let mut view = with_key();
+    let reported_at = now() + 1.hour();
+    let text = told(|words| words.key_leaked(&view, reported_at)).await;
+    assert!(text.contains("it can still be spent on.\n"), "nothing was read yet: {text}");
+    read(&mut view, now(), 3_099_001);
+    insta::assert_snapshot!(told(|words| words.key_leaked(&view, reported_at)).await, @"
+    CS pilot: your key was reported leaked
+    Your key was reported leaked
+    You (or somebody signed in as you) reported your key for CS pilot as leaked on 20 November 2026, 12:00 (Europe/Berlin). It is switched off at once. Until the provider has done that, usually within a minute, it can still be spent on. By the last reading, of 20 November 2026, 11:00 (Europe/Berlin), it had used $3.10.
+    Your page says whether it is off, and what was spent by then. The rest of your credit is yours: get a new key there.
+    Look at my keys: https://bursar.example.edu/my
+    You get this mail because a key of yours was reported leaked.
+    ");
+}
+
+#[tokio::test]
+async fn unused_key_is_announced() {
+    let view = announced(Notice::UnusedSoon, at("2026-11-27T10:00:00Z"));
+    insta::assert_snapshot!(of_rule(&view, Notice::UnusedSoon, now()).await, @"
+    CS pilot: your key stops on 27 November 2026 unless you use it
+    Your key is not being used
+    Your key for CS pilot has not been used for some time. It stops on 27 November 2026, 11:00 (Europe/Berlin), unless you use it before: one request is enough. A key that has stopped can be switched on again on your page, while the programme has money.
+    Questions: frida@example.edu
+    The link leads to the usual sign-in.
+    Look at my keys: https://bursar.example.edu/my
+    You get this mail because CS pilot switches off keys that are not used for 1 day.
+    ");
+    let late = of_rule(&view, Notice::UnusedSoon, at("2026-11-30T10:00:00Z")).await;
+    assert!(late.contains("It stops on 7 December 2026, 11:00"), "a week after it leaves: {late}");
+}
+
+#[tokio::test]
+async fn old_key_is_announced() {
+    let view = announced(Notice::TooOldSoon, at("2026-12-05T10:00:00Z"));
+    insta::assert_snapshot!(of_rule(&view, Notice::TooOldSoon, at("2026-11-28T10:00:00Z")).await, @"
+    CS pilot: replace your key before 5 December 2026
+    Your key is getting old
+    Your key for CS pilot stops on 5 December 2026, 11:00 (Europe/Berlin). Press “Replace my key” on your page before then: you keep what is left of your credit, and it does not count as a replacement.
+    Questions: frida@example.edu
+    The link leads to the usual sign-in.
+    Look at my keys: https://bursar.example.edu/my
+    You get this mail because CS pilot wants keys replaced after 15 days.
+    ");
+}
+
+#[tokio::test]
+async fn unused_key_is_off() {
+    let mut view = announced(Notice::UnusedSoon, now());
+    view.grant.holds.unused = true;
+    insta::assert_snapshot!(of_rule(&view, Notice::Unused, now()).await, @"
+    CS pilot: your key was switched off because it was not used
+    Your key was switched off
+    Your key for CS pilot was switched off because it was not used for 1 day. To use it again, press “Resume my key” on your page: the same key works again, usually within a minute. What is left of your credit went back to the programme's budget. You keep your claim to it while the programme has money.
+    Questions: frida@example.edu
+    The link leads to the usual sign-in.
+    Look at my keys: https://bursar.example.edu/my
+    You get this mail because CS pilot switches off keys that are not used for 1 day.
+    ");
+}
+
+#[tokio::test]
+async fn old_key_has_stopped() {
+    let mut view = announced(Notice::TooOldSoon, now());
+    view.grant.state = GrantState::Stopped { why: Stopped::TooOld };
+    insta::assert_snapshot!(of_rule(&view, Notice::TooOld, now()).await, @"
+    CS pilot: your key has stopped, get a new one
+    Your key has stopped
+    Your key for CS pilot was switched off because it had become too old. Nothing of your credit is lost: press “Get a new key” on your page. The new one has what is left, and it does not count as a replacement.
+    Questions: frida@example.edu
+    The link leads to the usual sign-in.
+    Look at my keys: https://bursar.example.edu/my
+    You get this mail because CS pilot wants keys replaced after 15 days.
+    ");
+}
+
+/// What a key whose term ends has left at this moment, read on the last Sunday of January.
+async fn term_end(reset: Reset, now: &str) -> String {
+    let mut view = announced(Notice::TermEndSoon, with_key().programme.settings.term.ends_at());
+    view.programme.settings.reset = reset;
+    read(&mut view, at("2027-01-31T00:20:00Z"), 12_799_001);
+    of_rule(&view, Notice::TermEndSoon, at(now)).await
+}
+
+#[tokio::test]
+async fn term_end_is_announced() {
+    insta::assert_snapshot!(term_end(Reset::None, "2027-01-31T00:20:00Z").await, @"
+    CS pilot: your key stops on 6 February 2027
+    Your key stops soon
+    You have $7.20 left of your $20 for the whole term, until 6 February 2027, 24:00 (Europe/Berlin). Then your key for CS pilot stops, and what is left cannot be used any more.
+    As of: 31 January 2027, 01:20 (Europe/Berlin)
+    Questions: frida@example.edu
+    The link leads to the usual sign-in.
+    Look at my keys: https://bursar.example.edu/my
+    You get this mail because you have a key for CS pilot.
+    ");
+}
+
+#[tokio::test]
+async fn notice_that_holds_no_more_is_not_sent() {
+    let none = async |view: &View, notice| {
+        let config = config().await;
+        Words { to: &address("ada"), config: &config }.of_rule(view, notice, now()).is_none()
+    };
+    let mut view = announced(Notice::TermEndSoon, at("2027-01-01T00:00:00Z"));
+    assert!(none(&view, Notice::TermEndSoon).await, "the term goes on");
+    assert!(none(&view, Notice::Unused).await && none(&view, Notice::TooOld).await);
+    view = announced(Notice::UnusedSoon, at("2026-11-27T10:00:00Z"));
+    read(&mut view, at("2026-11-28T10:00:00Z"), 1);
+    assert!(none(&view, Notice::UnusedSoon).await, "it was used");
+    view = announced(Notice::TooOldSoon, at("2026-12-05T10:00:00Z"));
+    view.grant.state = GrantState::Stopped { why: Stopped::UsedUp };
+    assert!(none(&view, Notice::TooOldSoon).await, "it has stopped");
+}
+
+#[tokio::test]
+async fn term_end_tells_whether_the_cap_starts_anew() {
+    let mut told = Vec::new();
+    for (reset, now) in [
+        (Reset::Daily, "2027-01-31T00:20:00Z"),
+        (Reset::Weekly, "2027-01-31T00:20:00Z"),
+        (Reset::Monthly, "2027-01-31T00:20:00Z"),
+        // It started anew after it was read, and does not once more before the end.
+        (Reset::Weekly, "2027-02-01T00:10:00Z"),
+    ] {
+        let text = term_end(reset, now).await;
+        let lines = text.lines().filter(|line| line.starts_with("You have") || line.starts_with("As of"));
+        told.extend(lines.map(str::to_owned));
+    }
+    insta::assert_snapshot!(told.join("\n"), @"
+    You have $7.20 left of your $20 for this day. On 1 February 2027, 01:00 (Europe/Berlin) it starts anew: you have $20 again, and so each day after that. On 6 February 2027, 24:00 (Europe/Berlin) your key for CS pilot stops, and what is left then cannot be used any more.
+    As of: 31 January 2027, 01:20 (Europe/Berlin)
+    You have $7.20 left of your $20 for this week. On 1 February 2027, 01:00 (Europe/Berlin) it starts anew: you have $20 again. On 6 February 2027, 24:00 (Europe/Berlin) your key for CS pilot stops, and what is left then cannot be used any more.
+    As of: 31 January 2027, 01:20 (Europe/Berlin)
+    You have $7.20 left of your $20 for this month. On 1 February 2027, 01:00 (Europe/Berlin) it starts anew: you have $20 again. On 6 February 2027, 24:00 (Europe/Berlin) your key for CS pilot stops, and what is left then cannot be used any more.
+    As of: 31 January 2027, 01:20 (Europe/Berlin)
+    You have $20 left of your $20 for this week, until 6 February 2027, 24:00 (Europe/Berlin). It does not start anew before then. Then your key for CS pilot stops, and what is left cannot be used any more.
+    As of: 1 February 2027, 01:00 (Europe/Berlin)
+    ");
+}

@@ -1,0 +1,100 @@
+//! What the tests of the words share: a programme, a student with a key, and a letter as its reader gets it.
+
+use bursar_core::aws::AwsAccess;
+use bursar_core::config::Config;
+use bursar_core::domain::grant::{Attempt, AttemptState, Grant, GrantState, Person, View};
+use bursar_core::domain::programme::{Pot, Programme, Settings};
+use bursar_core::domain::usage::reading::{DailyUse, Reading};
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::id::{Epoch, Nonce, ProgrammeId};
+use bursar_core::domain::values::key::KeyHash;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::term::Term;
+use bursar_core::domain::values::window::utc_date;
+use jiff::Timestamp;
+use jiff::civil::date;
+
+use crate::letter::Letter;
+use crate::letter::words::Words;
+
+pub(crate) fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// The moment of most letters: a Friday in the middle of the term.
+pub(crate) fn now() -> Timestamp {
+    at("2026-11-20T10:00:00Z")
+}
+
+pub(crate) fn address(name: &str) -> EmailAddress {
+    EmailAddress::parse(&format!("{name}@example.edu")).unwrap()
+}
+
+pub(crate) fn programme() -> Programme {
+    let term = Term::new(date(2026, 10, 12), date(2027, 2, 6), "Europe/Berlin").unwrap();
+    let mut settings = Settings::new("CS pilot", term, Usd::from_dollars(20));
+    settings.faculty = vec![address("frida")];
+    Programme::new(ProgrammeId::of_name("CS pilot"), settings)
+}
+
+/// Ada's grant, with a key that she was shown.
+pub(crate) fn with_key() -> View {
+    let programme = programme();
+    let person = Person { address: address("ada"), name: None, roster_id: None };
+    let mut grant = Grant::invited(programme.id.clone(), "0123456789abcdef".parse().unwrap(), person, None);
+    let (epoch, key): (_, KeyHash) = (Epoch::new(1), "ab".repeat(32).parse().unwrap());
+    let mut attempt = Attempt::open(epoch, Nonce::random(), now());
+    (attempt.state, attempt.key, attempt.shown_at) = (AttemptState::Shown, Some(key.clone()), Some(now()));
+    (grant.state, grant.epoch, grant.ever_shown) = (GrantState::Live { key }, epoch, true);
+    grant.attempts = vec![attempt];
+    let pot = Pot::new(programme.id.clone(), Usd::from_dollars(4000));
+    View { programme, pot, grant, readings: Vec::new() }
+}
+
+/// All that the key has used, read at this moment.
+pub(crate) fn read(view: &mut View, as_of: Timestamp, micros: i64) {
+    let used = DailyUse::on_one(utc_date(as_of), Usd::from_micros(micros));
+    view.readings = vec![Reading {
+        programme: view.programme.id.clone(),
+        grant: view.grant.id.clone(),
+        epoch: Epoch::new(1),
+        in_window: used.credits.total(),
+        used,
+        window: view.programme.settings.reset.window_at(as_of),
+        before: Usd::ZERO,
+        last_used_at: None,
+        as_of,
+        unchanged_until: None,
+    }];
+}
+
+pub(crate) async fn config() -> Config {
+    let variable = |name: &str| {
+        let value = match name {
+            "BURSAR_TABLE" => "bursar",
+            "BURSAR_ORIGIN" => "https://bursar.example.edu",
+            "BURSAR_MAIL_FROM" => "bursar@example.edu",
+            "BURSAR_ADMINS" => "admin@example.edu",
+            "BURSAR_MANAGEMENT_KEY_SECRET" => "secret",
+            "BURSAR_INSTITUTION" => "Example University",
+            _ => return None,
+        };
+        Some(value.to_owned())
+    };
+    Config::read(variable, AwsAccess::from_environment().await).unwrap()
+}
+
+/// A letter with its subject and text.
+pub(crate) async fn written(write: impl FnOnce(Words<'_>) -> Letter) -> (String, Letter, Config) {
+    let config = config().await;
+    let letter = write(Words { to: &address("grace"), config: &config });
+    let text = letter.text(&config).unwrap();
+    (format!("{}\n\n{text}", letter.subject), letter, config)
+}
+
+/// The subject and text of a letter without its empty lines and the institution at its end.
+pub(crate) async fn told(write: impl FnOnce(Words<'_>) -> Letter) -> String {
+    let (text, ..) = written(write).await;
+    let lines = text.lines().filter(|line| !["", "-- ", "Example University"].contains(line));
+    lines.collect::<Vec<_>>().join("\n").replace(":\nhttps://", ": https://")
+}
