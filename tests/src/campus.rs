@@ -27,8 +27,9 @@ use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
+use bursar_core::domain::values::token::AskToken;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{ActContext, Author, EditOutcome, Job, NewPerson, Table};
+use bursar_core::store::{ActContext, Author, EditOutcome, Job, NewPerson, Table, Undeliverable, UnreachableReason};
 use bursar_local::inbox::Contents;
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_local::provider::{KeySnapshot, Nano, Provider};
@@ -37,6 +38,7 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 use serde_json::{Value, json};
 use tokio::sync::Mutex as AsyncMutex;
 
+use crate::aws;
 use crate::faults::{Fault, Matcher};
 use crate::invariants::{RawTable, Snapshot, Watch};
 use crate::office::{ProgrammeEdits, session_cookie, soon};
@@ -342,8 +344,36 @@ impl Campus {
 
     /// Lets hours pass with all that the schedules run in them.
     pub async fn pass(&self, hours: i64) {
-        self.schedules.advance(SignedDuration::from_hours(hours)).await.unwrap();
+        self.pass_minutes(60 * hours).await;
+    }
+
+    pub async fn pass_minutes(&self, minutes: i64) {
+        self.schedules.advance(SignedDuration::from_mins(minutes)).await.unwrap();
         self.settle().await;
+    }
+
+    /// Asks for a link as the page does.
+    pub async fn ask(&self, name: &str) {
+        let asked_by = AskToken::generate().hash();
+        self.table.ask(address(name).matched(), &asked_by, self.clock.now(), soon()).await.unwrap();
+    }
+
+    /// Sends the mail that is due.
+    pub async fn drain(&self) -> Value {
+        self.run(FunctionName::Mail, json!({"task": "drain"})).await.unwrap()
+    }
+
+    /// Lets SES report what became of a mail: a `delivery`, a `bounce`, a `complaint`.
+    pub async fn report(&self, mail: &Got, event: &str, permanent: bool) {
+        let body = json!({"mail": mail.id, "type": event, "permanent": permanent});
+        let post = aws::http().post(format!("{}/events", self.ready.inbox)).json(&body);
+        assert_eq!(post.send().await.unwrap().status(), 200);
+    }
+
+    /// Notes that mail to somebody comes back.
+    pub async fn unreachable(&self, name: &str) {
+        let (address, why, at) = (address(name).matched().clone(), UnreachableReason::Bounced, self.clock.now());
+        self.table.end_mail_to(&[Undeliverable { address, why, at }], at, soon()).await.unwrap();
     }
 
     pub fn minutes(&self, minutes: i64) {
@@ -356,14 +386,22 @@ impl Campus {
 
     /// The mails of this kind since the last call, by recipient.
     pub fn mails(&self, kind: &str) -> Vec<Got> {
+        self.mails_that(|mail| mail.kind.as_deref() == Some(kind))
+    }
+
+    /// All mails since the last call, by recipient.
+    pub fn all_mails(&self) -> Vec<Got> {
+        self.mails_that(|_| true)
+    }
+
+    fn mails_that(&self, are_meant: impl Fn(&Contents) -> bool) -> Vec<Got> {
         let new = self.ses.unread().into_iter();
         let mut received = self.received.lock().unwrap();
         received.extend(new.map(|mail| Got { to: mail.to.join(", "), contents: Contents::of(&mail.raw), id: mail.id }));
-        let (mut asked, rest): (Vec<_>, Vec<_>) =
-            received.drain(..).partition(|mail| mail.contents.kind.as_deref() == Some(kind));
+        let (mut meant, rest): (Vec<_>, Vec<_>) = received.drain(..).partition(|mail| are_meant(&mail.contents));
         *received = rest;
-        asked.sort_by(|one, other| one.to.cmp(&other.to));
-        asked
+        meant.sort_by(|one, other| one.to.cmp(&other.to));
+        meant
     }
 
     /// The subjects of the mails of this kind since the last call, by recipient.

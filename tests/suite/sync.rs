@@ -129,7 +129,3 @@ fn changed(before: &BTreeMap<(String, String), Item>, seen: &Snapshot) -> Vec<St
     let different = keys.filter(|key| before.get(*key) != now.get(*key));
     different.map(|key| format!("{key:?}: {:?} became {:?}", before.get(key), now.get(key))).collect()
 }
-
-pub(crate) async fn sync(stack: &Stack) -> Value {
-    stack.invoke.invoke(FunctionName::UsageSync, json!({})).await.unwrap()
-}

@@ -2,16 +2,15 @@
 //! cannot be reached does not affect the others.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use bursar_core::domain::grant::HoldKind;
-use bursar_core::store::{Account, AccountDay, ForeignKey, MailState, Undeliverable, UnreachableReason, keys};
-use bursar_tests::office::as_sync;
+use bursar_core::store::{Account, AccountDay, ForeignKey, Undeliverable, UnreachableReason, keys};
+use bursar_tests::campus::ADMIN;
 
 use super::*;
 use crate::mail::footers::without_footer;
 
 /// Two groups, three students with keys and one without, after five weeks.
-async fn a_class(monday: &Monday) -> (ProgrammeId, Vec<GrantId>) {
-    let maths = monday.programme("Maths", |_| {}).await;
+async fn a_class(campus: &mut Campus) -> (ProgrammeId, Vec<GrantId>) {
+    let maths = programme(campus, "Maths", |_| {}).await;
     let mut grants = Vec::new();
     for (name, group) in [
         ("Ada Lovelace", Some("Lab A")),
@@ -19,37 +18,35 @@ async fn a_class(monday: &Monday) -> (ProgrammeId, Vec<GrantId>) {
         ("Barbara Liskov", None),
         ("Carl Gauss", None),
     ] {
-        grants.push(monday.student(&maths, name, group).await);
+        grants.push(student(campus, &maths, name, group).await);
     }
     for grant in &grants[..3] {
-        monday.claim(&maths, grant).await;
+        claim(campus, &maths, grant).await;
     }
-    let ada = monday.used(&maths, &grants[0], &[(1, 1_200), (2, 34), (9, 10), (16, 10)]).await;
-    let alan = monday.used(&maths, &grants[1], &[(3, 100), (8, 100), (15, 90), (0, 500)]).await;
-    monday.looked().await;
-    monday.summed_up(&maths, &[(Some("Lab A"), &ada), (Some("Lab B"), &alan)]).await;
+    let ada = used(campus, &maths, &grants[0], &[(1, 1_200), (2, 34), (9, 10), (16, 10)]).await;
+    let alan = used(campus, &maths, &grants[1], &[(3, 100), (8, 100), (15, 90), (0, 500)]).await;
+    looked(campus).await;
+    summed_up(campus, &maths, &[(Some("Lab A"), &ada), (Some("Lab B"), &alan)]).await;
     for (day, uses) in
         [(15, [("b/dear", 1_200, 20), ("a/cheap", 0, 0)]), (13, [("b/dear", 0, 0), ("a/cheap", 134, 900)])]
     {
-        monday.model_day(&maths, date(2026, 11, day), &uses).await;
+        model_day(campus, &maths, date(2026, 11, day), &uses).await;
     }
     (maths, grants)
 }
 
 #[tokio::test]
-async fn faculty_read_names_assistants_counts_and_nobody_a_key() {
-    let mut monday = Monday::early().await;
-    let (maths, grants) = a_class(&monday).await;
-    let carl = EmailAddress::parse("carl.gauss@students.edu").unwrap();
-    let mark = Undeliverable { address: carl.matched().clone(), why: UnreachableReason::Bounced, at: monday.now() };
-    monday.table.end_mail_to(&[mark], monday.now(), soon()).await.unwrap();
-    monday.advance(1);
-    monday.run("digest").await.unwrap();
-    let mails = monday.mails().await;
+async fn faculty_read_names_and_assistants_counts() {
+    let mut campus = early().await;
+    let (_, grants) = a_class(&mut campus).await;
+    campus.unreachable("carl.gauss@students.edu").await;
+    campus.minutes(60);
+    digests(&campus).await;
+    let mails = sent(&campus).await;
     let to: Vec<&str> = mails.iter().map(|mail| mail.to.as_str()).collect();
     assert_eq!(to, ["admin@example.edu", "ann@maths.edu", "ben@maths.edu", "tom@maths.edu"]);
     let [_, ann, ben, tom] = &mails[..] else { unreachable!() };
-    let text = |mail: &Got| mail.contents.text.clone().unwrap().replace(&monday.stack.ready.web, "[origin]");
+    let text = |mail: &Got| mail.contents.text.clone().unwrap().replace(&campus.ready.web, "[origin]");
     assert_eq!(text(ann), text(ben));
     for mail in &mails[1..] {
         assert_eq!(mail.contents.subject, "Maths: $13.34 last week, 20% of the budget used");
@@ -99,31 +96,6 @@ async fn faculty_read_names_assistants_counts_and_nobody_a_key() {
     See the programme:
     [origin]/console/programmes/maths
     "#);
-    insta::assert_snapshot!(without_footer(&text(tom)), @r#"
-    Maths: last week
-
-    Spent last week: $13.34 (9–15 Nov 2026, days in UTC)
-    Spent the week before: $1.10
-    Spent so far: $20.44 of the budget of $100, 20%
-    Held for keys: $60.00, what is spent included
-    Students: 3 of 4 have had a key; 2 of them spent something last week
-
-    At the pace of the last weeks, about $1.72 a week, the budget lasts beyond the end of the term.
-
-    == Who may need a look ==
-
-    Spent far more than is usual for them: 1. Ask whether it is meant: a program may run by mistake, or the key be in other hands.
-    Never used their key: 1. Remind them that it is there.
-    No key claimed yet: 1. Remind them; the student's page sends the mail again.
-    Mail does not reach them: 1. Their mail comes back, so nothing is sent to them, not even a link to sign in. Ask for an address that works, or let it be tried once more on the student's page.
-
-    == How far this can be relied on ==
-
-    Every key was last looked at: 16 November 2026, 06:00 (UTC)
-
-    See the programme:
-    [origin]/console/programmes/maths
-    "#);
     let html = tom.contents.html.clone().unwrap();
     for name in ["Ada", "Lovelace", "Turing", "Gauss", "students.edu"] {
         assert!(!text(tom).contains(name) && !html.contains(name), "{name}");
@@ -137,34 +109,33 @@ async fn faculty_read_names_assistants_counts_and_nobody_a_key() {
         assert_eq!(raw.matches("<a ").count(), 2, "one link, and the one to how data is handled");
     }
     // Names are stored only in grants.
-    let seen = monday.watch.check().await;
+    let seen = campus.judged().await;
     let digests = seen.items.iter().filter(|((_, sk), _)| sk.starts_with("DIGEST"));
     for (key, item) in digests {
         let item = format!("{item:?}");
         assert!(!["Ada", "Lovelace", "Gauss", "students.edu"].iter().any(|name| item.contains(name)), "{key:?}");
     }
     assert_eq!(seen.digests.len(), 1);
-    assert_eq!(monday.grant(&maths, &grants[0]).await.person.name.as_deref(), Some("Ada Lovelace"));
-    monday.stack.finish().await;
+    campus.finish().await;
 }
 
 #[tokio::test]
-async fn who_complained_gets_links_and_who_cannot_claim_any_more_is_not_to_be_reminded() {
-    let mut monday = Monday::early().await;
-    let (maths, _) = a_class(&monday).await;
+async fn complaints_and_late_claims_are_told_apart() {
+    let mut campus = early().await;
+    a_class(&mut campus).await;
     for (who, why) in [
         ("ada.lovelace", UnreachableReason::Complained),
         ("alan.turing", UnreachableReason::Suppressed),
         ("carl.gauss", UnreachableReason::Bounced),
     ] {
-        let who = EmailAddress::parse(&format!("{who}@students.edu")).unwrap();
-        let mark = Undeliverable { address: who.matched().clone(), why, at: monday.now() };
-        monday.table.end_mail_to(&[mark], monday.now(), soon()).await.unwrap();
+        let who = address(&format!("{who}@students.edu"));
+        let mark = Undeliverable { address: who.matched().clone(), why, at: campus.clock.now() };
+        campus.table.end_mail_to(&[mark], campus.clock.now(), soon()).await.unwrap();
     }
-    monday.edit(&maths, |settings| settings.claim_closes_at = Some(at("2026-11-01T12:00:00Z"))).await;
-    monday.advance(1);
-    monday.run("digest").await.unwrap();
-    let mails = monday.mails().await;
+    campus.set(|settings| settings.claim_closes_at = Some(at("2026-11-01T12:00:00Z"))).await;
+    campus.minutes(60);
+    digests(&campus).await;
+    let mails = sent(&campus).await;
     let lines = |mail: &Got| {
         let text = mail.contents.text.clone().unwrap();
         let told = ["No key", "Mail does", "Marked"];
@@ -181,16 +152,16 @@ async fn who_complained_gets_links_and_who_cannot_claim_any_more_is_not_to_be_re
     Mail does not reach them: 2. Their mail comes back, so nothing is sent to them, not even a link to sign in. Ask for an address that works, or let it be tried once more on the student's page.
     Marked a mail as unwanted: 1. They still get links to sign in; they get no roster mail, no reminders, and no word before a rule switches off their key. If they want mail after all, let it be tried once more on the student's page.
     "#);
-    monday.stack.finish().await;
+    campus.finish().await;
 }
 
 #[tokio::test]
-async fn admins_read_of_the_account_with_keys_that_are_new_and_without_an_owner() {
-    let mut monday = Monday::early().await;
-    a_class(&monday).await;
-    let now = monday.now();
+async fn admins_read_of_the_account() {
+    let mut campus = early().await;
+    a_class(&mut campus).await;
+    let now = campus.clock.now();
     for (number, name, first_seen_at) in
-        [(1, "prof-laptop", now - SignedDuration::from_hours(30)), (2, "old one", at("2026-10-02T00:20:00Z"))]
+        [(1, "prof-laptop", now - 30.hours()), (2, "old one", at("2026-10-02T00:20:00Z"))]
     {
         let key = ForeignKey {
             key: format!("{number:064}").parse().unwrap(),
@@ -206,11 +177,11 @@ async fn admins_read_of_the_account_with_keys_that_are_new_and_without_an_owner(
             recorded_by: now,
             in_cut: Default::default(),
         };
-        monday.table.note_foreign_key(&key, soon()).await.unwrap();
+        campus.table.note_foreign_key(&key, soon()).await.unwrap();
     }
     let of = |dollars| DailyUse::on_one(date(2026, 11, 14), Usd::from_dollars(dollars));
     assert!(
-        as_sync(&monday.table, async |sync| sync
+        as_sync(&campus.table, async |sync| sync
             .note_account(&Account { as_of: now, ours: of(13), foreign: of(6) })
             .await)
         .await
@@ -231,13 +202,13 @@ async fn admins_read_of_the_account_with_keys_that_are_new_and_without_an_owner(
             unsettled: Usd::ZERO,
             tolerance: Usd::ZERO,
         };
-        assert!(as_sync(&monday.table, async |sync| sync.note_account_day(&day).await).await);
+        assert!(as_sync(&campus.table, async |sync| sync.note_account_day(&day).await).await);
     }
-    monday.advance(1);
-    monday.run("digest").await.unwrap();
-    let mails = monday.mails().await;
+    campus.minutes(60);
+    digests(&campus).await;
+    let mails = sent(&campus).await;
     let admin = mails.iter().find(|mail| mail.to == "admin@example.edu").unwrap();
-    let text = admin.contents.text.clone().unwrap().replace(&monday.stack.ready.web, "[origin]");
+    let text = admin.contents.text.clone().unwrap().replace(&campus.ready.web, "[origin]");
     insta::assert_snapshot!(format!("{}\n\n{}", admin.contents.subject, without_footer(&text)), @r#"
     The account: $19.00 last week, balance $30.00
 
@@ -268,99 +239,45 @@ async fn admins_read_of_the_account_with_keys_that_are_new_and_without_an_owner(
     See the account:
     [origin]/console/account
     "#);
-    monday.stack.finish().await;
+    campus.finish().await;
 }
 
+/// Ann cannot be reached, one is erased, one has lost the role, and Ben wants no digest. Ada's name was erased since.
 #[tokio::test]
-async fn who_cannot_be_reached_or_is_gone_or_has_no_role_any_more_keeps_nobody_else() {
-    let mut monday = Monday::early().await;
-    let (maths, _) = a_class(&monday).await;
-    monday
-        .edit(&maths, |settings| {
-            let more = ["gone", "left"].map(|who| EmailAddress::parse(&format!("{who}@maths.edu")).unwrap());
-            settings.faculty.extend(more);
-        })
-        .await;
-    monday.advance(1);
-    monday.run("digest").await.unwrap();
-    assert_eq!(monday.owed(Some(&maths)).await, ["ann", "ben", "gone", "left", "tom"]);
-    let ann = EmailAddress::parse("ann@maths.edu").unwrap();
-    let mark = Undeliverable { address: ann.matched().clone(), why: UnreachableReason::Bounced, at: monday.now() };
-    monday.table.end_mail_to(&[mark], monday.now(), soon()).await.unwrap();
-    monday.edit(&maths, |settings| settings.faculty.retain(|who| !who.as_written().starts_with("left"))).await;
-    let gone = EmailAddress::parse("gone@maths.edu").unwrap();
-    let gone = monday.table.person_of(&gone, soon()).await.unwrap();
-    let raw = RawTable::at(&monday.stack.ready.dynamodb, &monday.stack.ready.table);
-    let key = keys::person(&gone);
+async fn who_gets_none_keeps_nobody_else() {
+    let mut campus = early().await;
+    let (maths, grants) = a_class(&mut campus).await;
+    let more = ["gone@maths.edu", "left@maths.edu"].map(address);
+    campus.set(|settings| settings.faculty.extend(more)).await;
+    campus.minutes(60);
+    digests(&campus).await;
+    assert_eq!(owed(&campus, Some(&maths)).await, ["ann", "ben", "gone", "left", "tom"]);
+    campus.unreachable("ann@maths.edu").await;
+    campus.set(|settings| settings.faculty.retain(|who| !who.as_written().starts_with("left"))).await;
+    let gone = campus.table.person_of(&address("gone@maths.edu"), soon()).await.unwrap();
+    let (raw, key) = (campus.raw(), keys::person(&gone));
     let delete = raw.client().delete_item().table_name(raw.name());
     delete.key("pk", AttributeValue::S(key.pk)).key("sk", AttributeValue::S(key.sk)).send().await.unwrap();
-    let to: Vec<String> = monday.mails_to().await;
-    assert_eq!(to, ["admin@example.edu", "ben@maths.edu", "tom@maths.edu"]);
-    monday.stack.finish_faulted().await;
-}
-
-#[tokio::test]
-async fn who_wants_no_digest_gets_none_and_that_is_no_failure_even_where_mail_would_come_back() {
-    let mut monday = Monday::early().await;
-    let (maths, _) = a_class(&monday).await;
-    monday.advance(1);
-    monday.run("digest").await.unwrap();
-    for who in ["ann@maths.edu", "admin@example.edu"] {
-        let who = EmailAddress::parse(who).unwrap();
-        monday.table.choose_mails(who.matched(), Some(false), None, soon()).await.unwrap();
+    // No failure, even where mail would come back.
+    campus.unreachable(ADMIN).await;
+    for who in ["ben@maths.edu", ADMIN] {
+        campus.table.choose_mails(address(who).matched(), Some(false), None, soon()).await.unwrap();
     }
-    let ann = EmailAddress::parse("ann@maths.edu").unwrap();
-    let mark = Undeliverable { address: ann.matched().clone(), why: UnreachableReason::Bounced, at: monday.now() };
-    monday.table.end_mail_to(&[mark], monday.now(), soon()).await.unwrap();
-    assert_eq!(monday.owed(Some(&maths)).await, ["ann", "ben", "tom"]);
-    let mails = monday.mails().await;
-    let to: Vec<&str> = mails.iter().map(|mail| mail.to.as_str()).collect();
-    assert_eq!(to, ["ben@maths.edu", "tom@maths.edu"]);
-    let origin = &monday.stack.ready.web;
-    for mail in &mails {
-        assert_eq!(mail.contents.headers["List-Unsubscribe"], format!("<{origin}/my#mails>"));
-        assert!(!mail.contents.headers.contains_key("List-Unsubscribe-Post"), "no mail carries a right");
-    }
-    let dead = monday.table.dead_mails(at("2026-10-01T00:00:00Z"), 10).await.unwrap();
-    assert_eq!(dead.in_all, 0);
-    monday.stack.finish().await;
-}
+    let mut ada = campus.table.grant(&maths, &grants[0]).await.unwrap().unwrap();
+    ada.person.name = Some("erased-0123".to_owned());
+    campus.raw().keep(&ada).await.unwrap();
 
-#[tokio::test]
-async fn who_left_the_roster_since_is_named_as_they_are_now() {
-    let mut monday = Monday::early().await;
-    let (maths, grants) = a_class(&monday).await;
-    monday.advance(1);
-    monday.run("digest").await.unwrap();
-    // Between cause and sending a name changes, as for an erased person.
-    let mut ada = monday.grant(&maths, &grants[0]).await;
-    ada.person.name = Some(format!("erased-{}", &grants[1].as_str()[..3]));
-    RawTable::at(&monday.stack.ready.dynamodb, &monday.stack.ready.table).keep(&ada).await.unwrap();
-    monday
-        .table
-        .act(monday.at(&maths, &grants[1]), |view, now| view.hold(HoldKind::Paused, &Actor::Rule, None, now))
-        .await
-        .unwrap();
-    let mails = monday.mails().await;
-    let text = mails[1].contents.text.clone().unwrap();
-    assert!(text.contains("erased-") && !text.contains("Lovelace"), "{text}");
-    monday.stack.finish().await;
-}
-
-impl Monday {
-    fn at<'g>(&self, programme: &'g ProgrammeId, grant: &'g GrantId) -> ActContext<'g> {
-        ActContext { programme, grant, now: self.now(), deadline: soon() }
-    }
-
-    /// The recipients of the digests that were sent; asserts that two were dropped and one failed.
-    async fn mails_to(&mut self) -> Vec<String> {
-        let to = self.mails().await.into_iter().map(|mail| mail.to).collect();
-        let seen = self.watch.check().await;
-        let digests = seen.outbox.iter().filter(|row| matches!(row.mail, QueuedMail::Digest { .. }));
-        let (gone, failed): (Vec<_>, Vec<_>) = digests
-            .filter(|row| matches!(row.state, MailState::Dropped { .. } | MailState::Failed { .. }))
-            .partition(|row| matches!(row.state, MailState::Dropped { .. }));
-        assert_eq!((gone.len(), failed.len()), (2, 1));
-        to
-    }
+    let [tom] = &sent(&campus).await[..] else { panic!("not just one") };
+    assert_eq!(tom.to, "tom@maths.edu");
+    assert_eq!(tom.contents.headers["List-Unsubscribe"], format!("<{}/my#mails>", campus.ready.web));
+    assert!(!tom.contents.headers.contains_key("List-Unsubscribe-Post"), "no mail carries a right");
+    let dead = campus.table.dead_mails(at("2026-10-01T00:00:00Z"), 10).await.unwrap();
+    assert_eq!(dead.in_all, 1, "of Ann an admin is told");
+    campus.table.choose_mails(address("ben@maths.edu").matched(), Some(true), None, soon()).await.unwrap();
+    campus.minutes(7 * 24 * 60);
+    digests(&campus).await;
+    let mails = sent(&campus).await;
+    let ben = mails.iter().find(|mail| mail.to == "ben@maths.edu").unwrap().contents.text.clone().unwrap();
+    assert!(!ben.contains("Lovelace"), "{ben}");
+    campus.finish_faulted().await;
 }

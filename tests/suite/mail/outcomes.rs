@@ -1,178 +1,31 @@
 //! SES events about a mail, in any order and repeated, and what follows for the row, the address and the counts.
 
-use bursar_core::domain::mail::day::{MailCounts, MailDay};
+use bursar_core::domain::mail::day::MailDay;
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{BulkStop, MailState, Resend, Undeliverable, UnreachableReason};
+use bursar_core::store::{BulkStop, Resend, UnreachableReason};
 use bursar_local::invoke::{FunctionName, InvokeError};
-use bursar_tests::faults::{Fault, Matcher};
-use bursar_tests::seeds::{LONG, sized};
+use bursar_tests::campus::{Campus, Got, address};
+use bursar_tests::faults::Matcher;
+use bursar_tests::office::soon;
+use bursar_tests::seeds::sized;
 use jiff::SignedDuration;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
-use super::{PostOffice, address, word};
+use super::{became, kinds};
 
-async fn sent() -> (PostOffice, String) {
-    let mut office = PostOffice::open().await;
-    office.enrol("Ada@example.edu").await;
-    office.ask("ada@example.edu").await;
-    office.settle().await;
-    let mail = office.the_mail();
-    (office, mail.id)
-}
-
-#[tokio::test]
-async fn the_worst_that_is_reported_stays_whatever_the_order() {
-    let (bounce, complaint) = (("bounce", true), ("complaint", true));
-    let delivery = ("delivery", true);
-    for (events, state) in [
-        (vec![delivery, delivery], "delivered"),
-        (vec![bounce, delivery], "bounced"),
-        (vec![delivery, bounce], "bounced"),
-        (vec![delivery, complaint], "complained"),
-        (vec![complaint, delivery, bounce], "complained"),
-        (vec![delivery, ("bounce", false)], "bounced"),
-    ] {
-        let (mut office, mail) = sent().await;
-        for (kind, permanent) in &events {
-            office.event(&mail, kind, *permanent).await;
-        }
-        assert_eq!(office.states(), [state], "{events:?}");
-        office.finish().await;
-    }
-}
-
-#[tokio::test]
-async fn a_permanent_bounce_ends_mail_to_the_address() {
-    let (mut office, mail) = sent().await;
-    for _ in 0..2 {
-        office.event(&mail, "bounce", true).await;
-    }
-    assert_eq!(office.mark_of("ada@example.edu").await.unwrap().why, UnreachableReason::Bounced);
-    office.pass(2).await;
-    office.ask("ada@example.edu").await;
-    office.settle().await;
-    assert_eq!(office.states()[1], "dropped");
-    office.finish().await;
-}
-
-#[tokio::test]
-async fn a_complaint_ends_what_is_written_to_many_and_no_link() {
-    let mut office = PostOffice::open().await;
-    let ada = office.invite("ada@example.edu").await;
-    office.settle().await;
-    let mail = office.the_mail();
-    for _ in 0..2 {
-        office.event(&mail.id, "complaint", true).await;
-    }
-    assert_eq!(office.mark_of("ada@example.edu").await.unwrap().why, UnreachableReason::Complained);
-    office.pass(2).await;
-    let now = office.stack.clock.now();
-    assert_eq!(
-        office.table.resend_roster_mail(&office.programme, &ada, now, super::soon()).await.unwrap(),
-        Resend::Done
-    );
-    office.ask("ada@example.edu").await;
-    office.settle().await;
-    assert_eq!(office.the_mail().contents.kind.as_deref(), Some("link"));
-    office.finish().await;
-}
-
-#[tokio::test]
-async fn what_the_mail_server_did_not_try_is_not_counted_as_come_back_for_good_and_not_believed_for_good() {
-    let (mut office, mail) = sent().await;
-    office.say("suppressed", &mail, "ada@example.edu").await.unwrap();
-    let counts = office.table.mail_counts(utc_date(office.stack.clock.now())).await.unwrap();
-    assert_eq!((counts.returned, counts.bounced), (1, 0));
-    assert_eq!(office.mark_of("ada@example.edu").await.unwrap().why, UnreachableReason::Suppressed);
-    let unreachable = office.table.unreachable(office.stack.clock.now()).await.unwrap();
-    assert_eq!(unreachable.values().collect::<Vec<_>>(), [&UnreachableReason::Suppressed]);
-    office.stack.clock.stop_at(office.stack.clock.now() + SignedDuration::from_hours(14 * 24)).unwrap();
-    assert_eq!(office.mark_of("ada@example.edu").await, None);
-    assert!(office.table.unreachable(office.stack.clock.now()).await.unwrap().is_empty());
-    office.ask("ada@example.edu").await;
-    office.settle().await;
-    // Days have passed without a sync or a check, which admins are notified of as well.
-    assert!(office.unread().iter().any(|mail| mail.contents.kind.as_deref() == Some("link")));
-    office.finish().await;
-}
-
-#[tokio::test]
-async fn mail_ends_to_whom_it_was_sent_and_not_to_whom_that_passed_it_on() {
-    let (mut office, mail) = sent().await;
-    let forwarded = "ada.forwards.to@elsewhere.example";
-    let bounced = json!({"bounceType": "Permanent", "bouncedRecipients": [{"emailAddress": forwarded}]});
-    let of = json!({"messageId": mail, "destination": ["ada@example.edu"]});
-    let message = json!({"notificationType": "Bounce", "mail": of, "bounce": bounced});
-    let event = json!({"Records": [{"EventSource": "aws:sns", "Sns": {"Message": message.to_string()}}]});
-    assert_eq!(office.stack.invoke.invoke(FunctionName::Mail, event).await, Ok(Value::Null));
-    office.watch.check().await;
-    assert!(office.mark_of("ada@example.edu").await.is_some());
-    assert_eq!(office.mark_of(forwarded).await, None);
-    office.finish().await;
-}
-
-#[tokio::test]
-async fn a_full_mailbox_ends_nothing() {
-    let (mut office, mail) = sent().await;
-    office.event(&mail, "bounce", false).await;
-    assert_eq!(office.mark_of("ada@example.edu").await, None);
-    office.pass(2).await;
-    office.ask("ada@example.edu").await;
-    office.settle().await;
-    office.the_mail();
-    office.finish().await;
-}
-
-#[tokio::test]
-async fn what_is_no_report_on_a_mail_of_ours_changes_nothing() {
-    let (mut office, mail) = sent().await;
-    let of = |message: Value| json!({"Records": [{"EventSource": "aws:sns", "Sns": {"Message": message.to_string()}}]});
-    let ours = json!([{"name": "X-Bursar-Row", "value": "01KDVDKFG00000000000000000"}]);
-    let bounced = json!({"bounceType": "Permanent", "bouncedRecipients": [{"emailAddress": "ada@example.edu"}]});
-    for message in [
-        json!({}),
-        json!("hello"),
-        json!({"eventType": "Bounce", "mail": {"messageId": "1", "headers": []}, "bounce": bounced}),
-        json!({"eventType": "Open", "mail": {"messageId": mail, "headers": ours}}),
-        json!({"eventType": "Delivery", "mail": {"messageId": "1", "headers": ours}}),
-    ] {
-        assert_eq!(office.stack.invoke.invoke(FunctionName::Mail, of(message)).await, Ok(Value::Null));
-    }
-    office.watch.check().await;
-    assert_eq!(office.states(), ["sent"]);
-    assert_eq!(office.mark_of("ada@example.edu").await, None);
-    office.finish().await;
-}
-
-#[tokio::test]
-async fn a_report_that_comes_without_the_headers_of_the_mail_is_known_by_its_id() {
-    let (mut office, mail) = sent().await;
-    let bounced = json!({"bounceType": "Permanent", "bouncedRecipients": [{"emailAddress": "ada@example.edu"}]});
-    let message = json!({"notificationType": "Bounce", "mail": {"messageId": mail}, "bounce": bounced});
-    let event = json!({"Records": [{"EventSource": "aws:sns", "Sns": {"Message": message.to_string()}}]});
-    assert_eq!(office.stack.invoke.invoke(FunctionName::Mail, event).await, Ok(Value::Null));
-    office.watch.check().await;
-    assert_eq!(office.states(), ["bounced"]);
-    assert!(office.mark_of("ada@example.edu").await.is_some());
-    office.finish().await;
-}
-
-/// The SES event that is named `what` in these tests.
-fn said(what: &str, mail: &str, row: &str, to: &str) -> Value {
-    let bounced = |kind: &str, sub: &str| json!({"bounceType": kind, "bounceSubType": sub, "bouncedRecipients": [{"emailAddress": to}]});
-    let mut message = json!({
-        "mail": {"messageId": mail, "headers": [{"name": "x-bursar-row", "value": row}]},
-    });
+/// The SES event of this name about a mail, as SES identifies it.
+fn event(what: &str, mail: &Value, to: &str) -> Value {
+    let bounce = |kind: &str, sub: &str| json!({"bounceType": kind, "bounceSubType": sub, "bouncedRecipients": [{"emailAddress": to}]});
     let (kind, told) = match what {
         "delivered" => ("Delivery", json!({})),
-        "away" => ("Bounce", bounced("Transient", "General")),
-        "full" => ("Bounce", bounced("Transient", "MailboxFull")),
-        "gone" => ("Bounce", bounced("Permanent", "General")),
-        "suppressed" => ("Bounce", bounced("Permanent", "OnAccountSuppressionList")),
+        "away" => ("Bounce", bounce("Transient", "General")),
+        "full" => ("Bounce", bounce("Transient", "MailboxFull")),
+        "gone" => ("Bounce", bounce("Permanent", "General")),
+        "suppressed" => ("Bounce", bounce("Permanent", "OnAccountSuppressionList")),
         "unwanted" => ("Complaint", json!({"complainedRecipients": [{"emailAddress": to}]})),
         // Event types that are not subscribed, or events without their details.
         "opened" => ("Open", json!({})),
@@ -180,157 +33,156 @@ fn said(what: &str, mail: &str, row: &str, to: &str) -> Value {
         "hollow" => ("Bounce", Value::Null),
         other => panic!("{other}"),
     };
-    message["eventType"] = kind.into();
-    message[kind.to_lowercase()] = told;
+    notification(&json!({"eventType": kind, "mail": mail, kind.to_lowercase(): told}))
+}
+
+fn notification(message: &Value) -> Value {
     json!({"Records": [{"EventSource": "aws:sns", "Sns": {"Message": message.to_string()}}]})
+}
+
+/// Lets SES say this of a mail.
+pub(crate) async fn say(campus: &Campus, what: &str, mail: &Got) -> Result<Value, InvokeError> {
+    let row = &mail.contents.headers["X-Bursar-Row"];
+    let named = json!({"messageId": mail.id, "headers": [{"name": "x-bursar-row", "value": row}]});
+    campus.run(FunctionName::Mail, event(what, &named, &mail.to)).await
+}
+
+async fn mark(campus: &Campus, name: &str) -> Option<UnreachableReason> {
+    let mark = campus.table.undeliverable(address(name).matched(), campus.clock.now()).await.unwrap();
+    mark.map(|mark| mark.why)
+}
+
+/// People who have had their roster mail, and these mails.
+async fn class(names: &[&str]) -> (Campus, Vec<Got>) {
+    let mut campus = Campus::open().await;
+    campus.programme("CS pilot", |_| {}).await;
+    campus.students(names).await;
+    campus.settle().await;
+    let mails = campus.mails("roster");
+    assert_eq!(mails.len(), names.len());
+    (campus, mails)
+}
+
+#[tokio::test]
+async fn a_complaint_ends_all_mail_but_links() {
+    let (campus, mails) = class(&["ada"]).await;
+    say(&campus, "unwanted", &mails[0]).await.unwrap();
+    assert_eq!(mark(&campus, "ada").await, Some(UnreachableReason::Complained));
+    let resent = campus.table.resend_roster_mail(&campus.programme, campus.id("ada"), campus.clock.now(), soon()).await;
+    assert_eq!(resent.unwrap(), Resend::Done);
+    campus.ask("ada").await;
+    campus.settle().await;
+    assert_eq!(kinds(&campus), ["link"]);
+    campus.finish().await;
+}
+
+#[tokio::test]
+async fn a_suppressed_address_is_tried_again_in_two_weeks() {
+    let (campus, mails) = class(&["ada"]).await;
+    say(&campus, "suppressed", &mails[0]).await.unwrap();
+    let counts = campus.table.mail_counts(utc_date(campus.clock.now())).await.unwrap();
+    assert_eq!((counts.returned, counts.bounced), (1, 0), "SES did not try");
+    let unreachable = campus.table.unreachable(campus.clock.now()).await.unwrap();
+    assert_eq!(unreachable.values().collect::<Vec<_>>(), [&UnreachableReason::Suppressed]);
+    campus.clock.stop_at(campus.clock.now() + SignedDuration::from_hours(14 * 24)).unwrap();
+    assert_eq!(mark(&campus, "ada").await, None);
+    assert!(campus.table.unreachable(campus.clock.now()).await.unwrap().is_empty());
+    campus.ask("ada").await;
+    campus.delivered().await;
+    assert_eq!(kinds(&campus), ["link"]);
+    campus.finish().await;
+}
+
+#[tokio::test]
+async fn events_find_their_mail() {
+    let (campus, mails) = class(&["ada", "bob", "cid"]).await;
+    let [ada, bob, cid] = &mails[..] else { unreachable!() };
+    let told = async |event: Value| assert_eq!(campus.run(FunctionName::Mail, event).await, Ok(Value::Null));
+    told(event("gone", &json!({"messageId": ada.id}), &ada.to)).await;
+    assert_eq!(mark(&campus, "ada").await, Some(UnreachableReason::Bounced), "it is known without its headers");
+    // Mail ends to whom it was sent, and not to whom that forwards it.
+    let sent = json!({"messageId": bob.id, "destination": [bob.to]});
+    told(event("gone", &sent, "forwarded@elsewhere.example")).await;
+    assert_eq!(mark(&campus, "bob").await, Some(UnreachableReason::Bounced));
+    assert_eq!(mark(&campus, "forwarded@elsewhere.example").await, None);
+
+    let unknown =
+        json!({"messageId": "1", "headers": [{"name": "X-Bursar-Row", "value": "01KDVDKFG00000000000000000"}]});
+    for message in [json!({}), json!("hello")] {
+        told(notification(&message)).await;
+    }
+    told(event("gone", &json!({"messageId": "1", "headers": []}), &cid.to)).await;
+    told(event("delivered", &unknown, &cid.to)).await;
+    assert_eq!((mark(&campus, "cid").await, became(&campus, "cid", MailKind::Roster).await), (None, "Sent".to_owned()));
+    // A row of ours that has expired still ends mail to the address, by the worst that is said.
+    for (what, why) in [
+        ("gone", UnreachableReason::Bounced),
+        ("gone", UnreachableReason::Bounced),
+        ("unwanted", UnreachableReason::Complained),
+    ] {
+        told(event(what, &unknown, &cid.to)).await;
+        assert_eq!(mark(&campus, "cid").await, Some(why));
+    }
+    campus.finish().await;
 }
 
 /// The outcomes, mildest first: the final state of the row, and the mark of its address.
 const ENDS: [(&str, &str, Option<UnreachableReason>); 6] = [
-    ("away", "bounced", None),
-    ("delivered", "delivered", None),
-    ("full", "bounced", None),
-    ("suppressed", "bounced", Some(UnreachableReason::Suppressed)),
-    ("gone", "bounced", Some(UnreachableReason::Bounced)),
-    ("unwanted", "complained", Some(UnreachableReason::Complained)),
+    ("away", "Bounced", None),
+    ("delivered", "Delivered", None),
+    ("full", "Bounced", None),
+    ("suppressed", "Bounced", Some(UnreachableReason::Suppressed)),
+    ("gone", "Bounced", Some(UnreachableReason::Bounced)),
+    ("unwanted", "Complained", Some(UnreachableReason::Complained)),
 ];
 
 /// The outcome of all events together, which is the worst.
 fn expected(events: &[&str]) -> (&'static str, Option<UnreachableReason>) {
-    let rank = |event: &str| ENDS.iter().position(|(name, ..)| *name == event);
-    let worst = events.iter().filter_map(|event| rank(event)).max();
-    worst.map_or(("sent", None), |worst| (ENDS[worst].1, ENDS[worst].2))
+    let worst = ENDS.iter().rfind(|(name, ..)| events.contains(name));
+    worst.map_or(("Sent", None), |(_, state, mark)| (state, *mark))
 }
 
+/// Events of all kinds, some of them twice, in any order, before the product's own record of the sending or after it.
 #[tokio::test]
-async fn whatever_is_said_in_any_order_and_twice_the_end_is_the_same_for_row_address_and_count() {
-    let events = prop::sample::subsequence(
-        vec!["delivered", "away", "full", "gone", "suppressed", "unwanted", "opened", "rejected", "hollow"],
-        1..6,
-    );
-    let histories = (events, any::<bool>()).prop_flat_map(|(events, twice)| {
+async fn the_worst_event_stays_in_any_order() {
+    let all = vec!["delivered", "away", "full", "gone", "suppressed", "unwanted", "opened", "rejected", "hollow"];
+    let histories = (prop::sample::subsequence(all, 1..6), any::<bool>()).prop_flat_map(|(events, twice)| {
         let all = if twice { [events.clone(), events].concat() } else { events };
-        // Before the product's own record of the sending, or after it.
         (Just(all).prop_shuffle(), any::<bool>())
     });
     let mut runner = TestRunner::deterministic();
-    let mut office = PostOffice::open().await;
+    let mut campus = Campus::open().await;
+    campus.programme("CS pilot", |_| {}).await;
     // A stop of a later day is on record, so that the many bounces of this day do not stop roster mail.
-    let (now, later) = (office.stack.clock.now(), SignedDuration::from_hours(48));
+    let (now, later) = (campus.clock.now(), SignedDuration::from_hours(48));
     let of = MailDay::none_on(utc_date(now + later), MailKind::Roster);
-    office.raw.keep(&BulkStop { at: now - later, of, version: 1 }).await.unwrap();
-    let mails = sized(20_u64, 40);
-    for number in 0..mails {
-        let (events, early) = histories.new_tree(&mut runner).unwrap().current();
-        let student = format!("s{number}@example.edu");
-        let case = format!("{events:?}, early: {early}");
-        let grant = if early {
-            // The record of the sending is held until all events have been handled.
-            let record = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Mail);
-            let held = office.stack.gate.hold(record);
-            let grant = office.invite(&student).await;
-            let drain = {
-                let invoke = office.stack.invoke.clone();
-                tokio::spawn(async move { invoke.invoke(FunctionName::Mail, json!({"task": "drain"})).await })
-            };
-            held.arrived().await;
-            let sent = office.the_mail();
-            for event in &events {
-                office.say(event, &sent.id, &student).await.unwrap();
+    campus.raw().keep(&BulkStop { at: now - later, of, version: 1 }).await.unwrap();
+    for number in 0..sized(20, 40) {
+        let (events, is_early) = histories.new_tree(&mut runner).unwrap().current();
+        let name = format!("s{number}");
+        let record = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Mail);
+        let held = is_early.then(|| campus.gate.hold(record));
+        campus.students(&[&name]).await;
+        let told = async {
+            if let Some(held) = &held {
+                held.arrived().await;
             }
-            held.release(None).unwrap();
-            drain.await.unwrap().unwrap();
-            grant
-        } else {
-            let grant = office.invite(&student).await;
-            office.settle().await;
-            let sent = office.the_mail();
-            for event in &events {
-                office.say(event, &sent.id, &student).await.unwrap();
+            let sent = campus.mails("roster").remove(0);
+            for what in &events {
+                say(&campus, what, &sent).await.unwrap();
             }
-            grant
+            drop(held);
         };
-        let rows = office.table.mails_of(&office.programme, &grant).await.unwrap();
-        let mark = office.mark_of(&student).await.map(|mark| mark.why);
-        assert_eq!((word(&rows[0].state), mark), expected(&events), "{case}");
-        // The invariants compare the counts with the rows.
-        office.watch.check().await;
-    }
-    let day = office.table.mail_counts(utc_date(office.stack.clock.now())).await.unwrap();
-    assert!(
-        day.sent >= mails && day.delivered > 0 && day.returned > 0 && (day.bounced > 0 || !LONG) && day.complained > 0,
-        "{day:?}"
-    );
-    assert!(office.said("SES tells of what is not asked of it") && office.said("Reject"));
-    office.unread();
-    office.finish().await;
-}
-
-impl PostOffice {
-    pub(super) async fn say(&self, what: &str, mail: &str, to: &str) -> Result<Value, InvokeError> {
-        let raw = self.stack.ses.mail(mail).unwrap();
-        let row = bursar_local::inbox::Contents::of(&raw.raw).headers["X-Bursar-Row"].clone();
-        self.stack.invoke.invoke(FunctionName::Mail, said(what, mail, &row, to)).await
-    }
-
-    pub(super) async fn mark_of(&self, whom: &str) -> Option<Undeliverable> {
-        self.table.undeliverable(address(whom).matched(), self.stack.clock.now()).await.unwrap()
-    }
-
-    async fn bounced_row(&self) -> (MailState, Option<Undeliverable>, MailCounts) {
-        let rows = self.watch.seen().unwrap().outbox.clone();
-        let link = rows.into_iter().find(|row| row.mail.kind() == MailKind::Link).unwrap();
-        let (now, mark) = (self.stack.clock.now(), self.mark_of("ada@example.edu").await);
-        (link.state, mark, self.table.mail_counts(utc_date(now)).await.unwrap())
-    }
-}
-
-#[tokio::test]
-async fn whatever_becomes_of_the_write_an_event_that_comes_again_leaves_row_address_and_count_once() {
-    for verdict in [
-        Fault::Before,
-        Fault::LoseAnswer,
-        Fault::KillBefore,
-        Fault::KillAfter,
-        Fault::Conflict,
-        Fault::Throttle,
-        Fault::LoseAnswer,
-        Fault::StatusAfter(500),
-    ] {
-        let (mut office, mail) = sent().await;
-        let write = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Mail);
-        office.stack.gate.at(write, verdict);
-        // SNS repeats events that failed.
-        for _ in 0..3 {
-            if office.say("gone", &mail, "ada@example.edu").await.is_ok() {
-                break;
-            }
+        if is_early {
+            tokio::join!(campus.drain(), told);
+        } else {
+            campus.drain().await;
+            told.await;
         }
-        office.say("gone", &mail, "ada@example.edu").await.unwrap();
-        office.watch.check().await;
-        let (state, mark, day) = office.bounced_row().await;
-        assert_eq!(
-            (word(&state), mark.unwrap().why, day.bounced),
-            ("bounced", UnreachableReason::Bounced, 1),
-            "{verdict}"
-        );
-        office.finish_faulted().await;
+        let end = (became(&campus, &name, MailKind::Roster).await, mark(&campus, &name).await);
+        let (state, why) = expected(&events);
+        assert_eq!(end, (state.to_owned(), why), "{events:?}, early: {is_early}");
     }
-}
-
-#[tokio::test]
-async fn an_event_that_comes_when_its_row_is_gone_still_ends_mail_to_the_address() {
-    let (mut office, _) = sent().await;
-    let (row, mail) = ("01KDVDKFG00000000000000000", "0100-of-last-year");
-    for _ in 0..2 {
-        let event = said("gone", mail, row, "ada@example.edu");
-        assert_eq!(office.stack.invoke.invoke(FunctionName::Mail, event).await, Ok(Value::Null));
-    }
-    let event = said("unwanted", mail, row, "ada@example.edu");
-    office.stack.invoke.invoke(FunctionName::Mail, event).await.unwrap();
-    let mark = office.mark_of("ada@example.edu").await.unwrap();
-    assert_eq!(mark.why, UnreachableReason::Complained);
-    office.pass(2).await;
-    assert_eq!(office.states(), ["sent"]);
-    office.finish().await;
+    assert!(campus.has_logged("SES tells of what is not asked of it") && campus.has_logged("Reject"));
+    campus.finish().await;
 }

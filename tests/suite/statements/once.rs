@@ -1,21 +1,18 @@
 //! One mail of a month for each finance address, from the third on, with the rows of its own programmes.
 
-use bursar_local::provider::Nano;
 use bursar_tests::faults::{Fault, Matcher};
-use bursar_tests::office::{Office, ProgrammeEdits};
-use bursar_tests::stack::Setup;
+use serde_json::json;
 
 use super::*;
-use crate::sync::sync;
 
 #[tokio::test]
-async fn each_finance_address_has_the_rows_of_its_programmes_once_from_the_third_on() {
-    let mut ledger = Ledger::open().await;
-    let [maths, physics, law] = ledger.november().await;
-    assert_eq!(ledger.look().await.unwrap(), 0, "it is not the third yet");
-    ledger.advance(1);
-    assert_eq!(ledger.look().await.unwrap(), 1);
-    let mails = ledger.mails(&["statement"]).await;
+async fn each_has_the_rows_of_its_programmes_once() {
+    let campus = open().await;
+    let [maths, physics, law] = november(&campus).await;
+    assert_eq!(look(&campus).await, 0, "it is not the third yet");
+    campus.minutes(60);
+    assert_eq!(look(&campus).await, 1);
+    let mails = sent(&campus).await;
     let [fay, fin] = &mails[..] else { panic!("{} mails", mails.len()) };
     assert_eq!((&*fay.to, &*fin.to.to_lowercase()), ("fay@uni.edu", "fin@uni.edu"));
     let file = |mail: &Got| {
@@ -37,105 +34,89 @@ async fn each_finance_address_has_the_rows_of_its_programmes_once_from_the_third
     }
     assert!(text.contains("\nPhysics: cost code 4712, used by keys of students, spent 7.000000\n"), "{text}");
     for hours in [0, 1, 40, 400] {
-        ledger.advance(hours);
-        assert_eq!(ledger.look().await.unwrap(), 0);
+        campus.minutes(60 * hours);
+        assert_eq!(look(&campus).await, 0);
     }
-    assert!(ledger.mails(&["statement"]).await.is_empty());
+    assert!(sent(&campus).await.is_empty());
 
     // The nights around the end of December are missed, so its statement waits.
-    ledger.stack.clock.stop_at(at("2027-01-03T00:00:00Z")).unwrap();
-    assert_eq!(ledger.look().await.unwrap(), 0);
-    ledger.cut("2027-01-03T08:20:00Z", &[(&maths, 16), (&physics, 27), (&law, 90)]).await;
-    ledger.advance(9);
-    assert_eq!(ledger.look().await.unwrap(), 1);
-    let mails = ledger.mails(&["statement"]).await;
+    campus.clock.stop_at(at("2027-01-03T00:00:00Z")).unwrap();
+    assert_eq!(look(&campus).await, 0);
+    cut(&campus, "2027-01-03T08:20:00Z", &[(&maths, 16), (&physics, 27), (&law, 90)]).await;
+    campus.minutes(60 * 9);
+    assert_eq!(look(&campus).await, 1);
+    let mails = sent(&campus).await;
     let subjects: Vec<_> = mails.iter().map(|mail| mail.contents.subject.as_str()).collect();
     assert_eq!(subjects, ["Statement of December 2026: $1.000000"; 2]);
     assert!(mails[0].contents.text.as_ref().unwrap().contains("ends with the next one, of 2027-01-03 08:20 UTC"));
-    ledger.stack.finish().await;
+    campus.finish().await;
 }
 
 #[tokio::test]
-async fn months_before_the_first_cut_or_without_any_are_not_mailed_and_one_that_waited_is_made_up_for() {
-    let mut ledger = Ledger::open().await;
-    let maths = ledger.programme("Maths", "4711", &["fin"]).await;
-    ledger.advance(1);
-    assert_eq!(ledger.look().await.unwrap(), 0, "no sync was complete yet");
-    ledger.cut("2026-12-10T00:20:00Z", &[(&maths, 10)]).await;
-    ledger.stack.clock.stop_at(at("2026-12-20T00:00:00Z")).unwrap();
-    assert_eq!(ledger.look().await.unwrap(), 0, "November was before the first cut");
-    ledger.stack.clock.stop_at(at("2027-02-04T00:00:00Z")).unwrap();
-    assert_eq!(ledger.look().await.unwrap(), 0, "nothing ends December yet");
-    ledger.cut("2027-02-05T00:20:00Z", &[(&maths, 13)]).await;
-    ledger.advance(25);
-    assert_eq!(ledger.look().await.unwrap(), 1, "January has no cut at all, and its spending is in December's");
-    let mails = ledger.mails(&["statement"]).await;
+async fn months_without_cuts_wait() {
+    let campus = open().await;
+    let maths = programme(&campus, "Maths", "4711", &["fin"]).await;
+    campus.minutes(60);
+    assert_eq!(look(&campus).await, 0, "no sync was complete yet");
+    cut(&campus, "2026-12-10T00:20:00Z", &[(&maths, 10)]).await;
+    campus.clock.stop_at(at("2026-12-20T00:00:00Z")).unwrap();
+    assert_eq!(look(&campus).await, 0, "November was before the first cut");
+    campus.clock.stop_at(at("2027-02-04T00:00:00Z")).unwrap();
+    assert_eq!(look(&campus).await, 0, "nothing ends December yet");
+    cut(&campus, "2027-02-05T00:20:00Z", &[(&maths, 13)]).await;
+    campus.minutes(60 * 25);
+    assert_eq!(look(&campus).await, 1, "January has no cut at all, and its spending is in December's");
+    let mails = sent(&campus).await;
     assert_eq!(mails.len(), 1);
     assert_eq!(mails[0].contents.subject, "Statement of December 2026: $3.000000");
-    ledger.stack.finish().await;
+    campus.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_watches_at_once_and_more_addresses_than_fit_one_transaction_owe_each_one_mail() {
-    let mut ledger = Ledger::open().await;
+async fn many_at_once_owe_each_address_one_mail() {
+    let campus = open().await;
     let names: Vec<String> = (0..120).map(|number| format!("f{number:03}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let first = ledger.programme("Maths", "4711", &names[..60]).await;
-    let second = ledger.programme("Physics", "4711", &names[60..]).await;
-    ledger.cut("2026-11-01T00:20:00Z", &[(&first, 0), (&second, 0)]).await;
-    ledger.cut("2026-12-01T00:20:00Z", &[(&first, 1), (&second, 2)]).await;
-    ledger.advance(1);
-    let at_once = futures_util::future::join_all((0..4).map(|_| ledger.look())).await;
-    assert_eq!(at_once.into_iter().map(Result::unwrap).sum::<i64>(), 1);
-    assert_eq!(ledger.owed().await, names);
+    let first = programme(&campus, "Maths", "4711", &names[..60]).await;
+    let second = programme(&campus, "Physics", "4711", &names[60..]).await;
+    cut(&campus, "2026-11-01T00:20:00Z", &[(&first, 0), (&second, 0)]).await;
+    cut(&campus, "2026-12-01T00:20:00Z", &[(&first, 1), (&second, 2)]).await;
+    campus.minutes(60);
+    let at_once = futures_util::future::join_all((0..4).map(|_| look(&campus))).await;
+    assert_eq!(at_once.into_iter().sum::<i64>(), 1);
+    assert_eq!(owed(&campus).await, names);
     // Next month invocations die behind one transaction more each, until it is the first of the statement's two.
-    ledger.stack.clock.stop_at(at("2027-01-03T00:00:00Z")).unwrap();
-    ledger.cut("2027-01-01T00:20:00Z", &[(&first, 1), (&second, 2)]).await;
+    campus.clock.stop_at(at("2027-01-03T00:00:00Z")).unwrap();
+    cut(&campus, "2027-01-01T00:20:00Z", &[(&first, 1), (&second, 2)]).await;
     let write = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::ThresholdAlerts);
     let month = date(2026, 12, 1);
     for nth in 1..10 {
-        ledger.stack.gate.at(write.clone().nth(nth), Fault::KillAfter);
-        assert!(ledger.look().await.is_err());
-        if ledger.table.mailed_statement(month).await.unwrap().is_some() {
+        campus.gate.at(write.clone().nth(nth), Fault::KillAfter);
+        assert!(campus.run(FunctionName::ThresholdAlerts, json!({"task": "watch"})).await.is_err());
+        if campus.table.mailed_statement(month).await.unwrap().is_some() {
             break;
         }
     }
-    let recorded = ledger.table.mailed_statement(month).await.unwrap().unwrap();
+    let recorded = campus.table.mailed_statement(month).await.unwrap().unwrap();
     assert_eq!((recorded.recipients.len(), recorded.queued), (120, 90));
-    assert_eq!(ledger.look().await.unwrap(), 0);
-    assert_eq!(ledger.owed().await.len(), 240);
-    ledger.stack.finish_faulted().await;
+    assert_eq!(look(&campus).await, 0);
+    assert_eq!(owed(&campus).await.len(), 240);
+    campus.finish_faulted().await;
 }
 
 #[tokio::test]
-async fn the_schedule_mails_it_from_the_third_on_once_a_sync_has_ended_the_month() {
-    let setup = Setup { at: Some(at("2026-11-20T10:00:00Z")), ..Setup::default() };
-    let stack = stack::of(setup).await.unwrap();
-    let office = Office::open(&stack).await;
-    let read = office.table.programme(&office.programme).await.unwrap().unwrap();
-    let mut settings = read.settings;
-    settings.finance = vec![address("fin")];
-    let by = Author { actor: &Actor::Rule, now: stack.clock.now(), deadline: soon() };
-    let detail = AuditDetail::new(Act::Edited);
-    office.table.save_settings(&office.programme, settings, read.version, detail, by).await.unwrap();
-    let key = office.claim(&office.invite("ada@x.edu").await).await;
-    let spend = |micros| {
-        let provider = stack.provider.as_ref().unwrap();
-        provider.spend(&key, Nano::micros(micros), stack.clock.now(), "a/model").unwrap();
-    };
-    spend(1_000_000);
-    sync(&stack).await;
-    spend(2_345_678);
-    let statements = || {
-        let mails = stack.ses.mails_to("fin@uni.edu");
-        mails.iter().map(|mail| Contents::of(&mail.raw)).collect::<Vec<_>>()
-    };
-    for (hours, mailed) in [(13 * 24, 0), (1, 1), (24, 1)] {
-        stack.schedules.advance(SignedDuration::from_hours(hours)).await.unwrap();
-        stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
-        let subjects: Vec<_> = statements().into_iter().map(|mail| mail.subject).collect();
-        assert_eq!(subjects, vec!["Statement of November 2026: $2.345678"; mailed], "{}", stack.clock.now());
-        sync(&stack).await;
+async fn the_schedule_mails_what_a_sync_has_ended() {
+    let mut campus = Campus::at("2026-11-20T10:00:00Z").await;
+    campus.programme("Maths", |settings| settings.finance = vec![address("fin")]).await;
+    campus.students(&["ada"]).await;
+    campus.keys().await;
+    campus.spend("ada", "1");
+    campus.sync().await;
+    campus.spend("ada", "2.345678");
+    for (hours, mailed) in [(13 * 24, 0), (1, 1), (24, 0)] {
+        campus.pass(hours).await;
+        assert_eq!(campus.subjects("statement"), vec!["Statement of November 2026: $2.345678"; mailed], "{hours}");
+        campus.sync().await;
     }
-    stack.finish().await;
+    campus.finish().await;
 }

@@ -1,0 +1,71 @@
+//! Each kind of mail, from its cause to its reader.
+
+use std::collections::BTreeSet;
+
+use bursar_core::domain::audit::{Act, Actor, AuditDetail};
+use bursar_core::domain::grant::Stopped;
+use bursar_core::domain::mail::alarm::{Alarm, Cause};
+use bursar_core::domain::mail::kind::MailKind;
+use bursar_core::domain::programme::request::{Request, Wish};
+use bursar_core::store::Author;
+use bursar_local::invoke::FunctionName;
+use bursar_tests::campus::{ADMIN, Campus, address};
+use bursar_tests::office::soon;
+use serde_json::json;
+
+#[tokio::test]
+async fn each_kind_of_mail_reaches_its_reader() {
+    let mut campus = Campus::at("2026-11-20T10:00:00Z").await;
+    campus
+        .programme("CS pilot", |settings| {
+            settings.faculty = vec![address("frida")];
+            settings.finance = vec![address("fin")];
+        })
+        .await;
+    campus.students(&["ada"]).await;
+    campus.settle().await;
+    campus.keys().await;
+    campus.sync().await;
+    campus.pot(20).await;
+    campus.spend("ada", "16.80");
+    campus.minutes(20);
+    campus.sync().await;
+    campus.ask(ADMIN).await;
+    let (admin, now) = (campus.table.person_of(&address(ADMIN), soon()).await.unwrap(), campus.clock.now());
+    let admins = std::slice::from_ref(&admin);
+    campus.table.raise(&Alarm::now(Cause::ManagementKey, now), admins, now, soon()).await.unwrap();
+    let [setting, label, words] = ["cost_code", "Cost code", "4711"].map(str::to_owned);
+    let request = Request::of(campus.programme.clone(), admin.clone(), vec![Wish { setting, label, words }], now);
+    let actor = Actor::Person(admin.clone());
+    let by = Author { actor: &actor, now, deadline: soon() };
+    assert!(campus.table.ask_admins(&request, admins, AuditDetail::new(Act::Asked), by).await.unwrap());
+    campus.settle().await;
+    campus.table.act(campus.on("ada"), |view, now| view.stop(Stopped::Leaked, &Actor::Student, now)).await.unwrap();
+    campus.minutes(3 * 24 * 60);
+    campus.run(FunctionName::ThresholdAlerts, json!({"task": "digest"})).await.unwrap();
+    campus.sync().await;
+    campus.minutes(10 * 24 * 60);
+    campus.sync().await;
+    campus.look().await;
+    campus.settle().await;
+
+    let mails = campus.all_mails();
+    let sent: BTreeSet<_> = mails.iter().map(|mail| (mail.contents.kind.as_deref().unwrap(), &*mail.to)).collect();
+    let kinds: BTreeSet<_> = sent.iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(kinds, MailKind::ALL.map(MailKind::as_str).into());
+    insta::assert_snapshot!(sent.iter().map(|(kind, to)| format!("{kind}: {to}")).collect::<Vec<_>>().join("\n"), @"
+    account: admin@example.edu
+    alert: frida@example.edu
+    digest: admin@example.edu
+    digest: frida@example.edu
+    key-leaked: ada@example.edu
+    key-shown: ada@example.edu
+    link: admin@example.edu
+    request: admin@example.edu
+    roster: ada@example.edu
+    statement: fin@example.edu
+    student: ada@example.edu
+    ");
+    assert!(campus.ses.mails().iter().all(|mail| mail.configuration_set.as_deref() == Some("bursar")));
+    campus.finish().await;
+}

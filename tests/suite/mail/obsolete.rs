@@ -1,0 +1,158 @@
+//! Mails that are no longer true or wanted when they would be sent: they are dropped, which is no failure.
+
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::grant::{HoldKind, Notice, Rule, Stopped};
+use bursar_core::domain::mail::kind::MailKind;
+use bursar_core::domain::values::window::Reset;
+use bursar_core::store::{Meta, Resend};
+use bursar_local::invoke::FunctionName;
+use bursar_tests::campus::{Campus, address};
+use bursar_tests::faults::Matcher;
+use bursar_tests::office::soon;
+
+use super::{became, kinds, postponed::follow, states};
+
+/// Somebody with a key, of which so much is used that a mail about the cap waits.
+async fn spends(campus: &mut Campus, names: &[&str]) {
+    campus.students(names).await;
+    campus.keys().await;
+    names.iter().for_each(|name| campus.spend(name, "17"));
+    campus.minutes(20);
+    campus.sync().await;
+    campus.delivered().await;
+    campus.all_mails();
+}
+
+#[tokio::test]
+async fn mails_about_a_cap() {
+    let names = ["revoked", "dropped", "unreached", "unwilling", "used"];
+    let mut campus = Campus::open().await;
+    campus.programme("CS pilot", |_| {}).await;
+    spends(&mut campus, &names).await;
+    let table = &campus.table;
+    table.act(campus.on("revoked"), |view, now| view.revoke(&Actor::Rule, None, now)).await.unwrap();
+    let drop = async |name| {
+        table.act(campus.on(name), |view, now| view.hold(HoldKind::Dropped, &Actor::Rule, None, now)).await.unwrap();
+    };
+    drop("dropped").await;
+    campus.unreachable("unreached").await;
+    table.choose_mails(address("unwilling").matched(), None, Some(false), soon()).await.unwrap();
+    campus.drain().await;
+    for name in names {
+        let state = if name == "used" { "Sent" } else { "Dropped" };
+        assert_eq!(became(&campus, name, MailKind::Student).await, state, "{name}");
+    }
+    let [mail] = &campus.mails("student")[..] else { panic!("there is not just one") };
+    let choice = format!("{}/my#mails", campus.ready.web);
+    assert_eq!(mail.contents.headers["List-Unsubscribe"], format!("<{choice}>"));
+    assert!(mail.contents.text.as_ref().unwrap().contains(&format!("which of these mails you get: {choice}")));
+
+    campus.programme("Silent", |_| {}).await;
+    spends(&mut campus, &["ann"]).await;
+    campus.set(|settings| settings.student_mails = false).await;
+    campus.drain().await;
+    assert_eq!(became(&campus, "ann", MailKind::Student).await, "Dropped");
+    // No mail can be sent until the week is over.
+    campus.programme("Weekly", |settings| settings.reset = Reset::Weekly).await;
+    spends(&mut campus, &["ben"]).await;
+    campus.clock.stop_at("2026-11-16T00:00:00Z".parse().unwrap()).unwrap();
+    campus.drain().await;
+    assert_eq!(became(&campus, "ben", MailKind::Student).await, "Dropped");
+    campus.finish().await;
+}
+
+#[tokio::test]
+async fn notices() {
+    let mut campus = Campus::open().await;
+    campus.programme("CS pilot", |settings| settings.unused_after_days = Some(1)).await;
+    campus.students(&["ada", "bob"]).await;
+    campus.keys().await;
+    for name in ["ada", "bob"] {
+        assert_eq!(follow(&campus, name).await, Some(Rule::Announce(Notice::UnusedSoon)));
+    }
+    let used_up = campus.table.act(campus.on("ada"), |view, now| view.stop(Stopped::UsedUp, &Actor::Sync, now)).await;
+    used_up.unwrap();
+    // Of a rule everybody hears who gets no reminders.
+    campus.set(|settings| settings.student_mails = false).await;
+    campus.table.choose_mails(address("bob").matched(), None, Some(false), soon()).await.unwrap();
+    campus.drain().await;
+    assert_eq!(became(&campus, "ada", MailKind::Student).await, "Dropped");
+    let [mail] = &campus.mails("student")[..] else { panic!("there is not just one") };
+    assert_eq!((&*mail.to, mail.contents.headers.get("List-Unsubscribe")), ("bob@example.edu", None));
+
+    campus.programme("Maths", |_| {}).await;
+    campus.students(&["cid"]).await;
+    campus.keys().await;
+    campus.clock.stop_at("2027-02-03T08:00:00Z".parse().unwrap()).unwrap();
+    assert_eq!(follow(&campus, "cid").await, Some(Rule::Announce(Notice::TermEndSoon)));
+    campus.set(|settings| settings.student_mails = false).await;
+    campus.drain().await;
+    assert_eq!(became(&campus, "cid", MailKind::Student).await, "Dropped");
+    campus.finish().await;
+}
+
+#[tokio::test]
+async fn roster_mails_unless_sent_by_hand() {
+    let mut campus = Campus::open().await;
+    campus.programme("CS pilot", |_| {}).await;
+    campus.students(&["ada", "bob", "cid"]).await;
+    campus.reveal(&campus.student("ada").await).await;
+    let dropped = campus.table.act(campus.on("bob"), |view, now| view.hold(HoldKind::Dropped, &Actor::Sync, None, now));
+    dropped.await.unwrap();
+    let now = campus.clock.now();
+    campus.set(|settings| settings.claim_closes_at = Some(now)).await;
+    campus.settle().await;
+    assert_eq!(
+        (kinds(&campus), states(&campus, MailKind::Roster).await),
+        (vec!["key-shown".to_owned()], vec!["Dropped".to_owned(); 3])
+    );
+    for name in ["ada", "cid"] {
+        let resent = campus.table.resend_roster_mail(&campus.programme, campus.id(name), now, soon()).await;
+        assert_eq!(resent.unwrap(), Resend::Done);
+    }
+    campus.settle().await;
+    assert_eq!(kinds(&campus), ["roster", "roster"]);
+    campus.finish().await;
+}
+
+#[tokio::test]
+async fn alerts_to_who_lost_the_role() {
+    let mut campus = Campus::open().await;
+    campus.programme("CS pilot", |settings| settings.faculty = vec![address("frida")]).await;
+    let held = campus.gate.hold(Matcher::call("*").of(FunctionName::Mail).every());
+    campus.pot(20).await;
+    campus.students(&["ada"]).await;
+    campus.reveal(&campus.student("ada").await).await;
+    campus.spend("ada", "17");
+    campus.minutes(20);
+    campus.sync().await;
+    campus.set(|settings| settings.faculty = vec![address("ben")]).await;
+    drop(held);
+    campus.settle().await;
+    assert!(campus.mails("alert").iter().all(|mail| mail.to == "ben@example.edu"));
+    assert!(states(&campus, MailKind::Alert).await.contains(&"Dropped".to_owned()));
+    campus.finish().await;
+}
+
+/// A restored table: what it owes from before its last run may have been sent since.
+#[tokio::test]
+async fn mails_from_before_a_restore() {
+    let mut campus = Campus::open().await;
+    campus.programme("CS pilot", |_| {}).await;
+    campus.students(&["ada"]).await;
+    campus.sync().await;
+    campus.minutes(1);
+    campus.students(&["bob"]).await;
+    let meta = campus.table.meta(campus.clock.now()).await.unwrap();
+    campus.raw().keep(&Meta { table: "the-one-before".to_owned(), ..meta }).await.unwrap();
+    campus.settle().await;
+    let to: Vec<_> = campus.mails("roster").into_iter().map(|mail| mail.to).collect();
+    assert_eq!(to, ["bob@example.edu"]);
+    // After the recovery it is a table like any other.
+    campus.table.adopt(soon()).await.unwrap();
+    campus.students(&["cid"]).await;
+    campus.settle().await;
+    assert_eq!(kinds(&campus), ["roster"]);
+    assert_eq!(became(&campus, "ada", MailKind::Roster).await, "Dropped");
+    campus.finish().await;
+}
