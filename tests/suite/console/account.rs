@@ -38,6 +38,8 @@ async fn the_account_shows_what_syncs_found() {
     let (open, old) = (foreign("open", None, 50), foreign("old", None, 90));
     let off = foreign("off", None, 0);
     let elsewhere = foreign("bursar/fedcba9876/maths/0123456789abcdef/1-0123456789abcdef", Some(Nano::usd(1)), 0);
+    let lost = format!("bursar/{}/cs-pilot/0123456789abcdef/1-0123456789abcdef", campus.ready.deployment);
+    let nobodys = foreign(&lost, None, 0);
     provider.disable(&off).unwrap();
     campus.sync().await;
     spend(&capped, 1);
@@ -58,20 +60,21 @@ async fn the_account_shows_what_syncs_found() {
         assert_eq!(page.one(hook).get("data-usd"), usd, "{hook}");
     }
     let rows: Vec<String> = page.attributes("unowned-key", "data-hash");
-    assert_eq!(rows, [open.as_str(), &off, &capped, &elsewhere, &old]);
+    assert_eq!(rows, [open.as_str(), &nobodys, &off, &capped, &elsewhere, &old]);
     let text = page.readable();
     for words in [
         "Opening $3.00",
         "Usual reasons of a residual are",
-        "One of them is enabled and has no limit",
+        "2 of them are enabled and have no limit",
         "gone $90.00 no limit",
         "2026-11-13 2 days $160.00 +$5.00 $3.00 +$1.00 $60.00 $0.00 $90.00 $4.00 +$4.00",
         "2026-11-11 $155.00 +$3.00 $2.00 +$2.00 $60.00 -$89.00 $0.00 $90.00 +$90.00 $0.00",
-        "5 1 0 0 $4.00 $840.00 yes none",
+        "6 1 0 0 $4.00 $840.00 yes 1 problem",
     ] {
         assert!(text.contains(words), "{words}: {text}");
     }
     assert!(page.body.contains("capped &#60;i&#62;"), "names are text");
+    assert!(text.contains(&format!("{lost} enabled {nobodys}")), "{text}");
     let mut spent = Vec::new();
     for window in ["1d", "7d", "30d", "all"] {
         spent.push(admin.get(&format!("{ACCOUNT}?window={window}")).await.text("spent").unwrap());
@@ -81,6 +84,7 @@ async fn the_account_shows_what_syncs_found() {
     campus.minutes(A_DAY);
     let page = campus.admin().await.get(&format!("{ACCOUNT}?window=1d")).await;
     assert_eq!((page.text("spent").as_deref(), page.attribute("spent", "data-usd")), (Some("not known"), None));
+    provider.delete(&nobodys).unwrap();
     campus.finish().await;
 }
 
@@ -121,6 +125,7 @@ async fn the_page_says_what_to_buy_by_when() {
     for (balance, buys, by, warns) in [
         (120, "100.000000", "2026-11-20", "Buy $100 of credit, and begin by 20 November 2026"),
         (80, "200.000000", "2026-11-06", "Buy $200 of credit now"),
+        (10, "200.000000", "2026-10-14", "The balance is $32.00 below what two weeks use"),
     ] {
         found(&campus, dollars(balance), [dollars(1), dollars(2)]).await;
         let page = admin.get(ACCOUNT).await;

@@ -1,5 +1,6 @@
 //! What was spent, wherever it is told: the overview, the list, reports and the close-out, on the page and in the file.
 
+use bursar_core::domain::programme::Byok;
 use bursar_local::provider::Nano;
 use bursar_tests::visitor::Page;
 
@@ -41,7 +42,7 @@ async fn every_page_tells_the_same_and_what_is_not_known() {
     campus
         .programme("CS pilot", |settings| {
             staff(settings);
-            settings.cost_code = cost_code;
+            (settings.cost_code, settings.byok) = (cost_code, Byok::Outside);
         })
         .await;
     campus.pot(100).await;
@@ -66,6 +67,7 @@ async fn every_page_tells_the_same_and_what_is_not_known() {
     spend(&campus, &ada, "2.50", "b/large");
     spend(&campus, &bob, "0.0333", "a/small");
     spend(&campus, &laptop, "0.70", "a/small");
+    campus.provider().spend_byok(&bob, Nano::usd(3), campus.clock.now(), "a/small").unwrap();
     nights(&campus, 1).await;
     spend(&campus, &bob, "4", "b/large");
     nights(&campus, 10).await;
@@ -83,7 +85,7 @@ async fn every_page_tells_the_same_and_what_is_not_known() {
     assert_eq!(models(&page), ["a/small 0.500000", "a/small 0.500000"], "one table of models, one of groups");
     assert_eq!(
         models(&faye.get(ID).await)[..3],
-        ["b/large 2.500000", "a/small 1.536600", "not attributed to a model 4.000000"]
+        ["a/small 1.536600", "b/large 2.500000", "not attributed to a model 4.000000"]
     );
     let found = admin.get(&format!("{GRANTS}?q=ada&state=live&window=7d")).await;
     assert_eq!(found.attributes("grant", "data-spent-usd"), ["0.500000"]);
@@ -100,6 +102,7 @@ async fn every_page_tells_the_same_and_what_is_not_known() {
     No sync has read these days to their end yet: 2026-11-15.
     Nights without a sync: only the sum is known of 2026-11-04 to 2026-11-13, so some of it may belong to a day beside.
     Models and numbers of requests are not known of 2026-11-04 to 2026-11-06, 2026-11-15.
+    $3 more was spent with provider keys of the users' own. That is another bill, and in no sum here.
     ");
     let file = faye.get(&format!("{REPORT}.csv?by=day&by=group&by=model&by=person")).await.expect(200);
     assert_eq!(
@@ -110,7 +113,7 @@ async fn every_page_tells_the_same_and_what_is_not_known() {
     date,programme,cost_code,group,model,person,requests,spent_usd
     2026-11-02,cs-pilot,'=CS 4711,A,a/small,ada,1,1.003300
     2026-11-03,cs-pilot,'=CS 4711,A,b/large,ada,1,2.500000
-    2026-11-03,cs-pilot,'=CS 4711,,a/small,bob,1,0.033300
+    2026-11-03,cs-pilot,'=CS 4711,,a/small,bob,2,0.033300
     2026-11-13,cs-pilot,'=CS 4711,,,bob,0,4.000000
     2026-11-14,cs-pilot,'=CS 4711,A,a/small,ada,1,0.500000
     ");
@@ -147,7 +150,7 @@ async fn every_page_tells_the_same_and_what_is_not_known() {
     let file = faye.get(&format!("{CLOSEOUT}.csv")).await.expect(200);
     insta::assert_snapshot!(named(&campus, &file.body), @"
     programme,cost_code,group,grant,email,name,state,cap_usd,claimed_at,spent_usd,byok_usd
-    cs-pilot,'=CS 4711,,bob,bob@example.edu,,live,20.000000,2026-11-02T12:00:00Z,4.033300,0.000000
+    cs-pilot,'=CS 4711,,bob,bob@example.edu,,live,20.000000,2026-11-02T12:00:00Z,4.033300,3.000000
     cs-pilot,'=CS 4711,'=B,idle,idle@example.edu,,invited,20.000000,,0.000000,0.000000
     cs-pilot,'=CS 4711,A,ada,ada@example.edu,,live,20.000000,2026-11-02T12:00:00Z,4.003300,0.000000
     ");
