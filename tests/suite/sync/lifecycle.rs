@@ -1,54 +1,19 @@
-//! The rules that a person set on a programme, night after night: unused keys, and dead keys.
+//! Dead keys, which are deleted night after night.
 
-use bursar_core::domain::grant::{HoldKind, KeyAbsence, Notice};
+use bursar_core::domain::grant::KeyAbsence;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::QueuedMail;
 use bursar_local::invoke::FunctionName::Mail;
-use bursar_local::provider::Nano;
 use bursar_tests::campus::Campus;
 use serde_json::json;
 
 use super::{complete, instant, quiet};
 
-/// The notices that a sync just after midnight causes, each with whose it is. All of them are mailed at once.
-async fn night(campus: &Campus, day: i64) -> Vec<(bool, Notice)> {
+/// A sync just after midnight, after which its mails leave.
+async fn night(campus: &Campus, day: i64) {
     campus.clock.stop_at(instant(day, 20)).unwrap();
     assert_eq!(complete(campus).await["keys_missing"], 0, "day {day}");
-    let seen = campus.judged_after_sync().await;
-    let told = seen.outbox.iter().filter(|row| row.written_at == campus.clock.now());
-    let told = told.filter_map(|row| match &row.mail {
-        QueuedMail::Notice { grant, notice, .. } => Some((grant == campus.id("ada"), *notice)),
-        _ => None,
-    });
-    let told = told.collect();
+    campus.judged_after_sync().await;
     campus.run(Mail, json!({"task": "drain"})).await.unwrap();
-    told
-}
-
-#[tokio::test]
-async fn an_unused_key_is_announced_held_and_resumed() {
-    let campus = quiet(&["ada", "ben"]).await;
-    campus.set(|settings| settings.unused_after_days = Some(14)).await;
-    campus.spend("ada", "1");
-    let mut told = Vec::new();
-    for day in [1, 4, 5, 7, 8, 9, 10, 14, 15, 17] {
-        if day % 5 == 0 {
-            // A use that costs nothing is still a use.
-            let (key, now) = (campus.key("ben").hash, campus.clock.now());
-            campus.provider().spend(&key, Nano::ZERO, now, "a/model:free").unwrap();
-        }
-        told.extend(night(&campus, day).await.into_iter().map(|(is_ada, notice)| (day, is_ada, notice)));
-    }
-    // A day counts to its end, and the announcement comes a whole week before the hold.
-    assert_eq!(told, [(8, true, Notice::UnusedSoon), (15, true, Notice::Unused)]);
-    assert!(campus.grant("ada").await.holds.has(HoldKind::Unused) && campus.grant("ben").await.holds.is_empty());
-    assert_eq!(campus.enabled(), ["ben"]);
-    assert_eq!(campus.reserved().await, Usd::from_dollars(21), "its unspent place is given back");
-    campus.press(&campus.student("ada").await, "resume").await.expect(303);
-    assert!(campus.enabled() == ["ada", "ben"] && campus.grant("ada").await.holds.is_empty());
-    assert_eq!(campus.reserved().await, Usd::from_dollars(40));
-    assert_eq!(night(&campus, 18).await, []);
-    campus.finish().await;
 }
 
 #[tokio::test]

@@ -3,16 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::programme::{Byok, Settings};
 use bursar_core::domain::usage::days::Accuracy;
 use bursar_core::domain::usage::span::Span;
-use bursar_core::domain::values::id::{Epoch, ProgrammeId};
+use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::window::{Reset, utc_date};
-use bursar_core::store::{AssignOutcome, Author, TakeBackOutcome, keys};
+use bursar_core::store::{AssignOutcome, Author, TakeBackOutcome};
 use bursar_local::invoke::FunctionName::UsageSync;
 use bursar_local::provider::Nano;
 use bursar_tests::campus::Campus;
@@ -459,31 +458,6 @@ fn statement_rows(page: &Page) -> BTreeMap<(String, String), i64> {
             ((row.get("data-programme").to_owned(), row.get("data-kind").to_owned()), micros(row.get("data-usd")))
         })
         .collect()
-}
-
-#[tokio::test]
-async fn a_lost_reading_is_a_residual_of_the_statement() {
-    let campus = quiet(&["ada"]).await;
-    campus.foreign("by hand");
-    complete(&campus).await;
-    campus.clock.stop_at(instant(1, 60)).unwrap();
-    campus.spend("ada", "2.345678");
-    complete(&campus).await;
-    let path = statement("", (date(0), date(1)));
-    let page = campus.admin().await.get(&path).await.expect(200);
-    assert!(page.texts("warning").is_empty(), "{}", page.readable());
-    // The key is gone at the provider, and somebody deletes what is on record of it.
-    campus.provider().delete(&campus.key("ada").hash).unwrap();
-    let lost = keys::reading(&campus.programme, campus.id("ada"), Epoch::new(1));
-    let [pk, sk] = [lost.pk, lost.sk].map(AttributeValue::S);
-    let table = campus.raw();
-    table.client().delete_item().table_name(table.name()).key("pk", pk).key("sk", sk).send().await.unwrap();
-    campus.clock.stop_at(instant(2, 60)).unwrap();
-    assert_eq!(campus.sync().await["residual_usd"], "2.345678");
-    let page = campus.admin().await.get(&path).await.expect(200);
-    assert_eq!(statement_rows(&page)[&(String::new(), "residual".to_owned())], 2_345_678);
-    assert!(page.texts("warning").iter().any(|warning| warning.contains("$2.345678")), "{}", page.readable());
-    campus.finish_unjudged().await;
 }
 
 #[tokio::test]

@@ -15,57 +15,12 @@ use serde_json::json;
 
 use super::super::{complete, instant};
 
-/// What happens to a person before the night. The more often a fate is listed below, the more often it is drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Spends,
-    UsesUp,
-    OwnKeys,
-    NeverClaims,
-    Replaces,
-    Leaks,
-    Paused,
-    Dropped,
-    Revoked,
-    /// A pause long ago, and an enable by a person at the provider.
-    EnabledByHand,
-    LimitByHand,
-    Unlimited,
-    RenamedByHand,
-    DisabledByHand,
-    Deleted,
-    /// A claim that died before the first key, or with it, or a replacement that died.
-    ClaimDies,
-    Orphan,
-    LaterOrphan,
-}
-
-use Fate::*;
-
-const FATES: [Fate; 20] = [
-    Spends,
-    Spends,
-    Spends,
-    UsesUp,
-    OwnKeys,
-    NeverClaims,
-    Replaces,
-    Leaks,
-    Paused,
-    Dropped,
-    Revoked,
-    EnabledByHand,
-    LimitByHand,
-    Unlimited,
-    RenamedByHand,
-    DisabledByHand,
-    Deleted,
-    ClaimDies,
-    Orphan,
-    LaterOrphan,
-];
+/// What happens to a person before the night; what is listed more often is drawn more often. A claim dies before the first key, or
+/// with one: the first, or a later one.
+const FATES: &str = "spends spends spends uses-up own-keys never-claims replaces leaks paused dropped revoked enabled-by-hand \
+                     limit-by-hand unlimited renamed-by-hand disabled-by-hand deleted claim-dies orphan later-orphan";
 /// The fates that the guard counts. With more of them in one night it holds all of them back.
-const COUNTED: [Fate; 4] = [DisabledByHand, Deleted, Orphan, LaterOrphan];
+const COUNTED: [&str; 4] = ["disabled-by-hand", "deleted", "orphan", "later-orphan"];
 const MOST_COUNTED: usize = 5;
 
 /// Plays a script until twenty minutes past midnight of the day after the next, and tells everybody's fate.
@@ -86,10 +41,10 @@ pub(super) async fn played(mut campus: Campus, seed: u64) -> (Campus, String) {
     if shape == 2 {
         campus.restrict().await;
     }
-    let mut people: Vec<(String, Fate)> = Vec::new();
+    let mut people: Vec<(String, &str)> = Vec::new();
     let count = 12 + dice.usize(..9);
     while people.len() < count {
-        let fate = FATES[dice.usize(..FATES.len())];
+        let fate = dice.choice(FATES.split(' ')).unwrap();
         let counted = people.iter().filter(|(_, fate)| COUNTED.contains(fate)).count();
         if counted < MOST_COUNTED || !COUNTED.contains(&fate) {
             people.push((format!("p{:02}", people.len()), fate));
@@ -98,11 +53,11 @@ pub(super) async fn played(mut campus: Campus, seed: u64) -> (Campus, String) {
     for (name, fate) in &people {
         let group = [None, Some("A"), Some("B")][dice.usize(..3)].filter(|_| shape == 0);
         campus.student_in(name, group).await;
-        if !matches!(fate, NeverClaims | ClaimDies | Orphan) {
+        if !matches!(fate, "never-claims" | "claim-dies" | "orphan") {
             campus.reveal(&campus.student(name).await).await;
             campus.spend(name, &cents(&mut dice, 300));
         }
-        if *fate == EnabledByHand {
+        if *fate == "enabled-by-hand" {
             campus.hold(name, HoldKind::Paused).await;
             campus.work().await;
         }
@@ -111,7 +66,7 @@ pub(super) async fn played(mut campus: Campus, seed: u64) -> (Campus, String) {
         (0..[3, 3, 120, 210][dice.usize(..4)]).map(|number| campus.foreign(&format!("other {number}"))).collect();
     foreign[..3].iter().for_each(|key| campus.spend_on(key, "5.123456"));
     complete(&campus).await;
-    for (name, _) in people.iter().filter(|(_, fate)| *fate == Deleted) {
+    for (name, _) in people.iter().filter(|(_, fate)| *fate == "deleted") {
         campus.provider().delete(&campus.key(name).hash).unwrap();
     }
     // The keys that do not exist any more are missed for the first time.
@@ -123,7 +78,7 @@ pub(super) async fn played(mut campus: Campus, seed: u64) -> (Campus, String) {
     }
     campus.minutes(20);
     // The last use of these keys settles late.
-    for (name, _) in people.iter().filter(|(_, fate)| *fate == Replaces) {
+    for (name, _) in people.iter().filter(|(_, fate)| *fate == "replaces") {
         campus.spend_on(&campus.keys_of(name)[0].hash, "0.123456");
     }
     campus.spend_on(&foreign[1], &cents(&mut dice, 10));
@@ -133,36 +88,36 @@ pub(super) async fn played(mut campus: Campus, seed: u64) -> (Campus, String) {
     (campus, told)
 }
 
-async fn befalls(campus: &Campus, name: &str, fate: Fate, dice: &mut Rng) {
+async fn befalls(campus: &Campus, name: &str, fate: &str, dice: &mut Rng) {
     let by_hand = |change| campus.provider().change_by_hand(&campus.key(name).hash, &change).unwrap();
-    let dollars = if fate == UsesUp { "40".to_owned() } else { cents(dice, 200) };
-    if !matches!(fate, NeverClaims | ClaimDies | Orphan | Deleted | EnabledByHand) {
+    let dollars = if fate == "uses-up" { "40".to_owned() } else { cents(dice, 200) };
+    if !matches!(fate, "never-claims" | "claim-dies" | "orphan" | "deleted" | "enabled-by-hand") {
         campus.spend(name, &dollars);
     }
     match fate {
-        Spends | UsesUp | NeverClaims | Deleted => {}
-        OwnKeys => {
+        "spends" | "uses-up" | "never-claims" | "deleted" => {}
+        "own-keys" => {
             let (key, used) = (campus.key(name).hash, Nano::parse(&dollars).unwrap());
             campus.provider().spend_byok(&key, used, campus.clock.now(), "a/model").unwrap();
         }
-        Replaces => {
+        "replaces" => {
             campus.replace(name).await;
             campus.spend(name, &dollars);
         }
-        Leaks => {
+        "leaks" => {
             campus.table.act(campus.on(name), |view, now| view.report_leaked(Epoch::new(1), now)).await.unwrap();
         }
-        Paused => campus.hold(name, HoldKind::Paused).await,
-        Dropped => campus.hold(name, HoldKind::Dropped).await,
-        Revoked => campus.revoke(name).await,
-        EnabledByHand => by_hand(json!({"disabled": false})),
-        LimitByHand => by_hand(json!({"limit": 77})),
-        Unlimited => by_hand(json!({"limit": null})),
-        RenamedByHand => by_hand(json!({"name": format!("renamed {name}")})),
-        DisabledByHand => by_hand(json!({"disabled": true})),
-        ClaimDies => drop(campus.press_with(name, "reveal", Fault::KillBefore).await),
-        Orphan => drop(campus.press_with(name, "reveal", Fault::KillAfter).await),
-        LaterOrphan => drop(campus.press_with(name, "replace", Fault::KillAfter).await),
+        "paused" => campus.hold(name, HoldKind::Paused).await,
+        "dropped" => campus.hold(name, HoldKind::Dropped).await,
+        "revoked" => campus.revoke(name).await,
+        "enabled-by-hand" => by_hand(json!({"disabled": false})),
+        "limit-by-hand" => by_hand(json!({"limit": 77})),
+        "unlimited" => by_hand(json!({"limit": null})),
+        "renamed-by-hand" => by_hand(json!({"name": format!("renamed {name}")})),
+        "disabled-by-hand" => by_hand(json!({"disabled": true})),
+        "claim-dies" => drop(campus.press_with(name, "reveal", Fault::KillBefore).await),
+        "orphan" => drop(campus.press_with(name, "reveal", Fault::KillAfter).await),
+        _ => drop(campus.press_with(name, "replace", Fault::KillAfter).await),
     }
 }
 

@@ -34,8 +34,6 @@ const TABLE: [Fault; 8] = [
     Fault::LoseAnswer,
 ];
 const KILLS: [Fault; 2] = [Fault::KillBefore, Fault::KillAfter];
-/// Faults of a single call, which prove nothing about the management key.
-const ODD: [Fault; 2] = [Fault::Status(401), Fault::Status(403)];
 /// One fault in this number is a kill.
 const ONE_KILL_IN: usize = 40;
 /// The length of a burst: this many calls of one name in a row, of which most fail.
@@ -48,8 +46,6 @@ pub(super) struct Weather {
     clears: Timestamp,
     per_cent: usize,
     one_burst_in: usize,
-    /// The number of the read at the provider that gets one of `ODD`.
-    odd: u64,
 }
 
 impl Weather {
@@ -63,7 +59,6 @@ impl Weather {
             clears: begins + SignedDuration::from_mins(minutes.try_into().unwrap()),
             per_cent: 2 + dice.usize(..29),
             one_burst_in: 5 + dice.usize(..40),
-            odd: 2 + dice.usize(..30) as u64,
         }
     }
 
@@ -89,9 +84,6 @@ impl Weather {
         }
         let name = call.name.to_string();
         let dice = |number: u64| Rng::with_seed(mixed(self.seed, &name, number));
-        if name == "provider:GET /keys/{hash}" && call.nth_of_function == self.odd {
-            return Some(ODD[dice(0).usize(..ODD.len())]);
-        }
         let bursts = dice(u64::MAX - call.nth_of_function / BURST).usize(..self.one_burst_in) == 0;
         let is_down = call.name.service == Service::Provider && self.is_down(now);
         let per_cent = match (is_down, bursts) {
