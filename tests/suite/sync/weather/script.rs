@@ -44,7 +44,7 @@ pub(super) async fn played(mut campus: Campus, seed: u64) -> (Campus, String) {
     let mut people: Vec<(String, &str)> = Vec::new();
     let count = 12 + dice.usize(..9);
     while people.len() < count {
-        let fate = dice.choice(FATES.split(' ')).unwrap();
+        let fate = FATES.split(' ').nth(dice.usize(..20)).unwrap();
         let counted = people.iter().filter(|(_, fate)| COUNTED.contains(fate)).count();
         if counted < MOST_COUNTED || !COUNTED.contains(&fate) {
             people.push((format!("p{:02}", people.len()), fate));
@@ -53,7 +53,7 @@ pub(super) async fn played(mut campus: Campus, seed: u64) -> (Campus, String) {
     for (name, fate) in &people {
         let group = [None, Some("A"), Some("B")][dice.usize(..3)].filter(|_| shape == 0);
         campus.student_in(name, group).await;
-        if !matches!(fate, "never-claims" | "claim-dies" | "orphan") {
+        if !matches!(*fate, "never-claims" | "claim-dies" | "orphan") {
             campus.reveal(&campus.student(name).await).await;
             campus.spend(name, &cents(&mut dice, 300));
         }
@@ -74,7 +74,7 @@ pub(super) async fn played(mut campus: Campus, seed: u64) -> (Campus, String) {
     complete(&campus).await;
     campus.hours(6);
     for (name, fate) in &people {
-        befalls(&campus, name, *fate, &mut dice).await;
+        befalls(&campus, name, fate, &mut dice).await;
     }
     campus.minutes(20);
     // The last use of these keys settles late.
