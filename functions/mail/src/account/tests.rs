@@ -21,27 +21,49 @@ async fn mailed(cause: Cause) -> String {
     format!("{subject}{}", rest.strip_prefix(subject).unwrap().strip_suffix(why).unwrap())
 }
 
+fn held(sweeps: u32, recoveries: u32, stops: u32) -> Cause {
+    Cause::HeldBack { sweeps, recoveries, stops, bound: 5, keys: Vec::new() }
+}
+
+fn refused(tier: Option<&str>, groups: &[&str]) -> Cause {
+    Cause::RulesRefused {
+        programme: programme().id,
+        set: "a".repeat(16).parse().unwrap(),
+        tier: tier.map(str::to_owned),
+        groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+        since: now() - 1.hour(),
+        why: "no such model: openai/gpt-40".to_owned(),
+    }
+}
+
 #[tokio::test]
-async fn keys_were_held_back() {
-    let held = |sweeps, recoveries, stops| Cause::HeldBack { sweeps, recoveries, stops, bound: 5, keys: Vec::new() };
-    insta::assert_snapshot!(mailed(held(30, 0, 0)).await, @"
+async fn alarms() {
+    let (residual, news, tolerance) = (Usd::from_micros(6_120_003), Usd::from_micros(4_120_003), Usd::from_micros(214));
+    let management_key = ManagementKey::parse("sk-or-v1-other").unwrap().fingerprint(&"0123456789".parse().unwrap());
+    let first = "the keys could not all be listed: status 503".to_owned();
+    let mut mail_day = MailDay::none_on(date(2026, 11, 20), MailKind::Roster);
+    (mail_day.counts.sent, mail_day.counts.bounced) = (400, 12);
+    let mut mails = Vec::new();
+    for cause in [
+        held(30, 0, 0),
+        Cause::Residual { residual, news, tolerance },
+        Cause::ManagementKey,
+        Cause::AnotherAccount { management_key },
+        Cause::Incomplete { problems: 2, first },
+        refused(None, &[]),
+        Cause::Stuck { programme: programme().id, since: now() - 1.hour() },
+        Cause::BulkStopped { mail_day },
+    ] {
+        mails.push(mailed(cause).await);
+    }
+    insta::assert_snapshot!(mails.join("\n\n"), @r#"
     30 keys would have been switched off; we did not
     Keys that nobody was shown: 30
     Most that a sync switches off by itself: 5
     Found: 20 November 2026, 10:00 (UTC)
     The sync left all of them as they are: so many at once can mean that the table was restored from an earlier moment. The account page names the keys. Find out why it is so. If it is right, press there to let the next sync do it; as long as nobody presses, nothing happens to them.
     See the account: https://bursar.example.edu/console/account
-    ");
-    let stops = mailed(held(0, 2, 30)).await;
-    let counts =
-        "Second keys of students who have another: 2\nKeys of students, missing or switched off at the provider: 30\n";
-    assert!(stops.contains(counts) && stops.contains("somebody deleted keys or switched them off"), "{stops}");
-}
 
-#[tokio::test]
-async fn spending_has_no_key() {
-    let (residual, news, tolerance) = (Usd::from_micros(6_120_003), Usd::from_micros(4_120_003), Usd::from_micros(214));
-    insta::assert_snapshot!(mailed(Cause::Residual { residual, news, tolerance }).await, @"
     No key explains $4.13 that the account spent
     Day: 20 November 2026
     New: $4.120003
@@ -50,40 +72,67 @@ async fn spending_has_no_key() {
     Found: 20 November 2026, 10:00 (UTC)
     The account spent more than all keys together. A key that somebody made and deleted between two syncs and the provider's own chat page are usual reasons; a management key in the wrong hands is another. The account page shows it day by day, and the provider's activity page what was called. You hear of it again only when it changes.
     See the account: https://bursar.example.edu/console/account
-    ");
-}
 
-#[tokio::test]
-async fn management_key_fails() {
-    insta::assert_snapshot!(mailed(Cause::ManagementKey).await, @"
     The management key does not work
     Day: 20 November 2026
     Found: 20 November 2026, 10:00 (UTC)
     The provider refuses it. Nobody gets a new key, no key can be switched off, and nothing that is spent is read, until it works again; keys that students have go on. Make another management key at the provider, and put it into the secret: it is read again within minutes.
     See the account: https://bursar.example.edu/console/account
-    ");
-    let deployment = "0123456789".parse().unwrap();
-    let management_key = ManagementKey::parse("sk-or-v1-other").unwrap().fingerprint(&deployment);
-    insta::assert_snapshot!(mailed(Cause::AnotherAccount { management_key }).await, @"
+
     The management key is of another account
     Day: 20 November 2026
     Fingerprint of the management key: dc7225b48acf
     Found: 20 November 2026, 10:00 (UTC)
     It finds none of the keys that are on record. Nothing is made, changed or recorded with it, and students are asked to come back later; keys that they have go on. Put the management key of the right account into the secret: it is read again within minutes. If the account was changed on purpose, say so by one press on the account page.
     See the account: https://bursar.example.edu/console/account
-    ");
-}
 
-#[tokio::test]
-async fn sync_is_not_complete() {
-    let first = "the keys could not all be listed: status 503".to_owned();
-    insta::assert_snapshot!(mailed(Cause::Incomplete { problems: 2, first }).await, @r#"
     The sync of 20 November 2026 is not complete: 2 problems
     First problem: the keys could not all be listed: status 503
     Found: 20 November 2026, 10:00 (UTC)
     What it could read is recorded; of the rest the last figures stand. The next sync tries again by itself. If that is not complete either, the account page lists the problems of each under "The last syncs".
     See the account: https://bursar.example.edu/console/account
+
+    The provider refuses rules of CS pilot
+    Programme: CS pilot
+    For: Everybody without models of their own
+    Refused since: 20 November 2026, 09:00 (UTC)
+    The provider says: no such model: openai/gpt-40
+    Found: 20 November 2026, 10:00 (UTC)
+    Keys that exist may use what the provider confirmed last. Where the new rules are stricter, nobody gets a key until it has confirmed them. A model that is misspelled or was withdrawn is the usual reason: open the programme's settings, mend the models, the data policy, the providers or the regions, and save.
+    See the programme: https://bursar.example.edu/console/programmes/cs-pilot#edit
+
+    Work on CS pilot stands still
+    Programme: CS pilot
+    Nothing was done since: 20 November 2026, 09:00 (UTC)
+    Found: 20 November 2026, 10:00 (UTC)
+    Somebody began it: a roster, other limits, other models, the close of the programme. Part of it is done, and its page says which. If the provider is out of reach, it goes on by itself. Otherwise look into the log of the function console: its work runs each minute, and says what fails.
+    See the programme: https://bursar.example.edu/console/programmes/cs-pilot
+
+    So much came back that roster mails are stopped
+    Kind: roster mails
+    Sent on: 20 November 2026
+    Sent: 400
+    Came back for good: 12
+    Complained about: 0
+    Found: 20 November 2026, 10:00 (UTC)
+    Only these wait; links, alerts and all other mail go on. AWS stops all mail of an account of which more than a tenth comes back, or one in two hundred is complained about. Look on the programmes' pages whose mail came back: an old roster is the usual reason. The roster mails go on by themselves at midnight UTC.
+    See the mail of the account: https://bursar.example.edu/console/account#mail
     "#);
+}
+
+#[tokio::test]
+async fn alarms_tell_what_and_whose() {
+    let stops = mailed(held(0, 2, 30)).await;
+    let counts =
+        "Second keys of students who have another: 2\nKeys of students, missing or switched off at the provider: 30\n";
+    assert!(stops.contains(counts) && stops.contains("somebody deleted keys or switched them off"), "{stops}");
+    for (cause, whose, place) in [
+        (refused(Some("basic"), &["A"]), "For: The tier basic\n", "/console/tiers"),
+        (refused(None, &["A", "B"]), "For: The groups A, B\n", "/console/programmes/cs-pilot/groups"),
+    ] {
+        let text = mailed(cause).await;
+        assert!(text.contains(whose) && text.ends_with(place), "{text}");
+    }
 }
 
 fn purchase() -> Purchase {
@@ -138,63 +187,4 @@ async fn balance_is_short() {
     let two_weeks = balance(70, Basis::TwoWeeks, short).await;
     let says = "The balance is $25 short of what two weeks use\nBalance at the provider: $45\nUsed in two weeks at the recent pace: $70\n";
     assert!(two_weeks.starts_with(says), "{two_weeks}");
-}
-
-#[tokio::test]
-async fn rules_are_refused() {
-    let refused = |tier: Option<&str>, groups: &[&str]| Cause::RulesRefused {
-        programme: programme().id,
-        set: "a".repeat(16).parse().unwrap(),
-        tier: tier.map(str::to_owned),
-        groups: groups.iter().map(|group| (*group).to_owned()).collect(),
-        since: now() - 1.hour(),
-        why: "no such model: openai/gpt-40".to_owned(),
-    };
-    insta::assert_snapshot!(mailed(refused(None, &[])).await, @"
-    The provider refuses rules of CS pilot
-    Programme: CS pilot
-    For: Everybody without models of their own
-    Refused since: 20 November 2026, 09:00 (UTC)
-    The provider says: no such model: openai/gpt-40
-    Found: 20 November 2026, 10:00 (UTC)
-    Keys that exist may use what the provider confirmed last. Where the new rules are stricter, nobody gets a key until it has confirmed them. A model that is misspelled or was withdrawn is the usual reason: open the programme's settings, mend the models, the data policy, the providers or the regions, and save.
-    See the programme: https://bursar.example.edu/console/programmes/cs-pilot#edit
-    ");
-    for (cause, whose, place) in [
-        (refused(Some("basic"), &["A"]), "For: The tier basic\n", "/console/tiers"),
-        (refused(None, &["A", "B"]), "For: The groups A, B\n", "/console/programmes/cs-pilot/groups"),
-    ] {
-        let text = mailed(cause).await;
-        assert!(text.contains(whose) && text.ends_with(place), "{text}");
-    }
-}
-
-#[tokio::test]
-async fn work_stands_still() {
-    let cause = Cause::Stuck { programme: programme().id, since: now() - 1.hour() };
-    insta::assert_snapshot!(mailed(cause).await, @"
-    Work on CS pilot stands still
-    Programme: CS pilot
-    Nothing was done since: 20 November 2026, 09:00 (UTC)
-    Found: 20 November 2026, 10:00 (UTC)
-    Somebody began it: a roster, other limits, other models, the close of the programme. Part of it is done, and its page says which. If the provider is out of reach, it goes on by itself. Otherwise look into the log of the function console: its work runs each minute, and says what fails.
-    See the programme: https://bursar.example.edu/console/programmes/cs-pilot
-    ");
-}
-
-#[tokio::test]
-async fn bulk_mail_is_stopped() {
-    let mut mail_day = MailDay::none_on(date(2026, 11, 20), MailKind::Roster);
-    (mail_day.counts.sent, mail_day.counts.bounced) = (400, 12);
-    insta::assert_snapshot!(mailed(Cause::BulkStopped { mail_day }).await, @"
-    So much came back that roster mails are stopped
-    Kind: roster mails
-    Sent on: 20 November 2026
-    Sent: 400
-    Came back for good: 12
-    Complained about: 0
-    Found: 20 November 2026, 10:00 (UTC)
-    Only these wait; links, alerts and all other mail go on. AWS stops all mail of an account of which more than a tenth comes back, or one in two hundred is complained about. Look on the programmes' pages whose mail came back: an old roster is the usual reason. The roster mails go on by themselves at midnight UTC.
-    See the mail of the account: https://bursar.example.edu/console/account#mail
-    ");
 }

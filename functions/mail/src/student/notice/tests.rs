@@ -50,9 +50,22 @@ async fn leaked_key() {
 }
 
 #[tokio::test]
-async fn unused_key_is_announced() {
-    let view = announced(Notice::UnusedSoon, at("2026-11-27T10:00:00Z"));
-    insta::assert_snapshot!(of_rule(&view, Notice::UnusedSoon, now()).await, @"
+async fn rules_of_a_programme() {
+    let unused_soon = announced(Notice::UnusedSoon, at("2026-11-27T10:00:00Z"));
+    let too_old_soon = announced(Notice::TooOldSoon, at("2026-12-05T10:00:00Z"));
+    let (mut unused, mut too_old) = (announced(Notice::UnusedSoon, now()), announced(Notice::TooOldSoon, now()));
+    unused.grant.holds.unused = true;
+    too_old.grant.state = GrantState::Stopped { why: Stopped::TooOld };
+    let mut mails = Vec::new();
+    for (view, notice) in [
+        (&unused_soon, Notice::UnusedSoon),
+        (&unused, Notice::Unused),
+        (&too_old_soon, Notice::TooOldSoon),
+        (&too_old, Notice::TooOld),
+    ] {
+        mails.push(of_rule(view, notice, now()).await);
+    }
+    insta::assert_snapshot!(mails.join("\n\n"), @"
     CS pilot: your key stops on 27 November 2026 unless you use it
     Your key is not being used
     Your key for CS pilot has not been used for some time. It stops on 27 November 2026, 11:00 (Europe/Berlin), unless you use it before: one request is enough. A key that has stopped can be switched on again on your page, while the programme has money.
@@ -60,30 +73,7 @@ async fn unused_key_is_announced() {
     The link leads to the usual sign-in.
     Look at my keys: https://bursar.example.edu/my
     You get this mail because CS pilot switches off keys that are not used for 1 day.
-    ");
-    let late = of_rule(&view, Notice::UnusedSoon, at("2026-11-30T10:00:00Z")).await;
-    assert!(late.contains("It stops on 7 December 2026, 11:00"), "a week after it leaves: {late}");
-}
 
-#[tokio::test]
-async fn old_key_is_announced() {
-    let view = announced(Notice::TooOldSoon, at("2026-12-05T10:00:00Z"));
-    insta::assert_snapshot!(of_rule(&view, Notice::TooOldSoon, at("2026-11-28T10:00:00Z")).await, @"
-    CS pilot: replace your key before 5 December 2026
-    Your key is getting old
-    Your key for CS pilot stops on 5 December 2026, 11:00 (Europe/Berlin). Press “Replace my key” on your page before then: you keep what is left of your credit, and it does not count as a replacement.
-    Questions: frida@example.edu
-    The link leads to the usual sign-in.
-    Look at my keys: https://bursar.example.edu/my
-    You get this mail because CS pilot wants keys replaced after 15 days.
-    ");
-}
-
-#[tokio::test]
-async fn unused_key_is_off() {
-    let mut view = announced(Notice::UnusedSoon, now());
-    view.grant.holds.unused = true;
-    insta::assert_snapshot!(of_rule(&view, Notice::Unused, now()).await, @"
     CS pilot: your key was switched off because it was not used
     Your key was switched off
     Your key for CS pilot was switched off because it was not used for 1 day. To use it again, press “Resume my key” on your page: the same key works again, usually within a minute. What is left of your credit went back to the programme's budget. You keep your claim to it while the programme has money.
@@ -91,14 +81,15 @@ async fn unused_key_is_off() {
     The link leads to the usual sign-in.
     Look at my keys: https://bursar.example.edu/my
     You get this mail because CS pilot switches off keys that are not used for 1 day.
-    ");
-}
 
-#[tokio::test]
-async fn old_key_has_stopped() {
-    let mut view = announced(Notice::TooOldSoon, now());
-    view.grant.state = GrantState::Stopped { why: Stopped::TooOld };
-    insta::assert_snapshot!(of_rule(&view, Notice::TooOld, now()).await, @"
+    CS pilot: replace your key before 5 December 2026
+    Your key is getting old
+    Your key for CS pilot stops on 5 December 2026, 11:00 (Europe/Berlin). Press “Replace my key” on your page before then: you keep what is left of your credit, and it does not count as a replacement.
+    Questions: frida@example.edu
+    The link leads to the usual sign-in.
+    Look at my keys: https://bursar.example.edu/my
+    You get this mail because CS pilot wants keys replaced after 15 days.
+
     CS pilot: your key has stopped, get a new one
     Your key has stopped
     Your key for CS pilot was switched off because it had become too old. Nothing of your credit is lost: press “Get a new key” on your page. The new one has what is left, and it does not count as a replacement.
@@ -107,6 +98,8 @@ async fn old_key_has_stopped() {
     Look at my keys: https://bursar.example.edu/my
     You get this mail because CS pilot wants keys replaced after 15 days.
     ");
+    let late = of_rule(&unused_soon, Notice::UnusedSoon, at("2026-11-30T10:00:00Z")).await;
+    assert!(late.contains("It stops on 7 December 2026, 11:00"), "a week after it leaves: {late}");
 }
 
 /// What a key whose term ends has left at this moment, read on the last Sunday of January.
