@@ -65,7 +65,7 @@ async fn it_is_a_believable_term() {
     let digests: Vec<_> = seen.digests.iter().filter(|digest| digest.programme == totals.programme).collect();
     let whole = digests.iter().all(|digest| digest.money.this_week.known == Accuracy::Exactly);
     assert!(digests.len() >= 2 && whole, "a digest of each week, of days that are known: {}", digests.len());
-    let mails: Vec<Contents> = seen.mails.iter().flatten().map(|mail| Contents::of(&mail.raw)).collect();
+    let mails: Vec<Contents> = stack.ses.mails().iter().map(|mail| Contents::of(&mail.raw)).collect();
     let of_kind = |kind: &str| mails.iter().filter(|mail| mail.kind.as_deref() == Some(kind)).count();
     assert!(of_kind("digest") >= 8, "to faculty, an assistant and the admin");
     assert_eq!(of_kind("account"), 0, "nothing is the matter");

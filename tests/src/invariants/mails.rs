@@ -3,115 +3,152 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bursar_core::domain::mail::day::{Delivery, MailCounts};
+use bursar_core::domain::ledger::mailed::MailedStatement;
+use bursar_core::domain::mail::day::{Delivery, MailCounts, MailDay};
+use bursar_core::domain::mail::digest::AccountDigest;
 use bursar_core::domain::mail::kind::MailKind;
-use bursar_core::domain::people::sign_in::{ASK_LASTS, LINK_LASTS};
-use bursar_core::domain::usage::crossing::{Crossing, Scope};
+use bursar_core::domain::people::sign_in::LINK_LASTS;
+use bursar_core::domain::usage::crossing::Scope;
 use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::token::{Code, LinkToken};
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{MailState, OutboxRow, QueuedMail};
+use bursar_core::store::{Link, OUTBOX_KEPT, OutboxRow, QueuedMail};
 use bursar_local::inbox::Contents;
+use bursar_local::ses::Mail;
+use jiff::Timestamp;
 use jiff::civil::Date;
-use jiff::{SignedDuration, Timestamp};
 use ulid::Ulid;
 
+use super::Step;
 use super::secrets::Secret;
-use super::{Snapshot, Step};
-
-/// The time for which outbox rows are kept.
-const KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
 
 /// A mail, reduced to what these checks compare.
-struct Read {
+pub(super) struct ReadMail {
     at: Timestamp,
     to: Vec<String>,
     kind: Option<String>,
-    row: Option<String>,
+    row: Option<Ulid>,
     tokens: Vec<LinkToken>,
     codes: Vec<Code>,
+    /// All of it, decoded and raw.
+    pub(super) legible: String,
 }
 
-/// The links and codes that mails brought, which may be nowhere else.
-pub(super) fn secrets_in(now: &Snapshot) -> Vec<Secret> {
-    let of_mail = |mail: Read| {
-        let tokens = mail.tokens.into_iter().map(|token| Secret::mailed(token.reveal()));
-        tokens.chain(mail.codes.into_iter().map(|code| Secret::mailed(&code.reveal()))).collect::<Vec<_>>()
-    };
-    read(now).into_iter().flat_map(of_mail).collect()
+impl ReadMail {
+    pub(super) fn of(mail: &Mail) -> ReadMail {
+        let contents = Contents::of(&mail.raw);
+        let text = contents.text.as_deref().unwrap_or_default();
+        let tokens = text.split_whitespace().filter_map(|word| LinkToken::parse(word.rsplit_once("/c/")?.1));
+        let codes = text.lines().filter_map(|line| Code::from_form(line.strip_prefix("Code: ")?));
+        let mut parts: Vec<_> = contents.headers.values().map(|header| header.as_bytes()).collect();
+        parts.extend([text, contents.html.as_deref().unwrap_or_default()].map(str::as_bytes));
+        parts.extend(contents.attachments.iter().map(|attached| &attached.bytes[..]).chain([&mail.raw[..]]));
+        ReadMail {
+            at: mail.at,
+            to: mail.to.clone(),
+            row: contents.headers.get("X-Bursar-Row").and_then(|row| row.parse().ok()),
+            tokens: tokens.collect(),
+            codes: codes.collect(),
+            legible: parts.into_iter().map(String::from_utf8_lossy).collect::<Vec<_>>().join("\n"),
+            kind: contents.kind,
+        }
+    }
+}
+
+/// The links and codes that a mail brought, which may be nowhere else.
+pub(super) fn secrets_in(mail: &ReadMail) -> impl Iterator<Item = Secret> {
+    let tokens = mail.tokens.iter().map(|token| Secret::mailed(token.reveal()));
+    tokens.chain(mail.codes.iter().map(|code| Secret::mailed(&code.reveal())))
 }
 
 /// I4: only a link mail has a link and a code, one of each. While the link is valid, the table has its hash for
 /// the address of the mail.
-pub(super) fn links_are_in_link_mails_and_known_by_their_hash(step: &Step<'_>) -> Vec<String> {
-    let mut wrong = Vec::new();
-    for mail in read(step.now) {
-        if mail.kind.as_deref() != Some("link") {
-            if !mail.tokens.is_empty() || !mail.codes.is_empty() {
-                wrong.push(format!("a mail of the kind {:?} has a link or a code", mail.kind));
-            }
+pub(super) fn links_are_in_link_mails_and_known_by_their_hash(step: &Step<'_>, wrong: &mut Vec<String>) {
+    let links: Vec<Link> = step.now.all().collect();
+    for mail in step.now.mails.iter().flatten() {
+        let is_link = mail.kind.as_deref() == Some("link");
+        if (mail.tokens.len(), mail.codes.len()) != if is_link { (1, 1) } else { (0, 0) } {
+            wrong.push(format!("a mail of the kind {:?} has not the links and codes of one", mail.kind));
             continue;
         }
-        let ([token], [_]) = (&mail.tokens[..], &mail.codes[..]) else {
-            wrong.push("a link mail has not just one link and one code".to_owned());
-            continue;
-        };
-        let hash = token.hash();
-        let known = step.now.links.iter().find(|link| link.link == hash);
-        let goes_to = |link: &bursar_core::store::Link| {
+        let Some(hash) = mail.tokens.first().map(LinkToken::hash) else { continue };
+        let goes_to = |link: &Link| {
             mail.to.iter().all(|to| EmailAddress::parse(to).is_ok_and(|to| *to.matched() == link.address))
         };
-        match known {
+        match links.iter().find(|link| link.link == hash) {
             Some(link) if !goes_to(link) => {
-                wrong.push("a link mail went to another address than its link's".to_owned());
+                wrong.push("a link mail went to another address than its link's".to_owned())
             }
             None if step.now.at < mail.at + LINK_LASTS => {
-                wrong.push("a mailed link is not known by its hash".to_owned());
+                wrong.push("a mailed link is not known by its hash".to_owned())
             }
             Some(_) | None => {}
         }
     }
-    wrong
 }
 
-/// I5: a crossing with notices has one outbox row for each recipient, and a cap's crossing one for its student.
-/// Each row has at most one accepted mail; it may have none while it waits, and when it was given up or
-/// dropped. It has a second one only if an answer or a record was lost.
-pub(super) fn what_is_owed_is_accepted_once(step: &Step<'_>) -> Vec<String> {
+/// I5: a crossing, an alarm, a digest and a statement have one outbox row for each of their recipients so far, and no such row is of
+/// anything else. Rows expire after ninety days.
+pub(super) fn each_is_told_once(step: &Step<'_>, wrong: &mut Vec<String>) {
     let now = step.now;
-    let mut wrong = Vec::new();
-    for crossing in now.crossings.iter().filter(|crossing| crossing.is_mailed && now.at < crossing.found_at + KEPT) {
-        // A mail that somebody sent again by hand is one more.
-        let by_hand = |row: &OutboxRow| crossing.mails.iter().any(|told| told.row == row.row && told.by_hand.is_some());
-        let of_it = |row: &&OutboxRow| tells_of(row, crossing) && !by_hand(row);
-        let recipients: Vec<_> = now.outbox.iter().filter(of_it).filter_map(recipient).collect();
-        let named = format!("the crossing of {}% in {}", crossing.threshold, crossing.programme);
-        if recipients.is_empty() {
-            wrong.push(format!("{named} is told to nobody"));
+    let told = |of: &[PersonId], queued: u32| of.iter().take(queued as usize).cloned().collect::<Vec<_>>().into_iter();
+    let mut expected: Vec<(Timestamp, QueuedMail)> = Vec::new();
+    let mut by_hand = BTreeSet::new();
+    for of in now.crossings.iter().filter(|of| of.is_mailed) {
+        let (threshold, of_limit) = (of.threshold, of.limit);
+        by_hand.extend(of.mails.iter().filter(|told| told.by_hand.is_some()).map(|told| told.row));
+        if let Scope::Cap(grant) = &of.scope {
+            let (programme, grant, window) = (of.programme.clone(), grant.clone(), of.window);
+            expected.push((of.found_at, QueuedMail::CapUsed { programme, grant, window, threshold, of_limit }));
+        } else if of.mails.is_empty() {
+            wrong.push(format!("the crossing of {threshold} % of {of_limit} is told to nobody"));
         }
-        if recipients.iter().collect::<BTreeSet<_>>().len() < recipients.len() {
-            wrong.push(format!("{named} is owed twice to somebody"));
+        for recipient in of.mails.iter().map(|told| told.recipient.clone()) {
+            let (programme, scope) = (of.programme.clone(), of.scope.clone());
+            expected.push((of.found_at, QueuedMail::Alert { programme, scope, threshold, of_limit, recipient }));
         }
     }
-    let of_crossings = |row: &&OutboxRow| matches!(row.mail, QueuedMail::Alert { .. } | QueuedMail::CapUsed { .. });
-    let alerts = now.outbox.iter().filter(of_crossings);
-    for row in alerts.filter(|row| !now.crossings.iter().any(|crossing| crossing.is_mailed && tells_of(row, crossing)))
-    {
-        wrong.push(format!("outbox row {} tells of no crossing", row.row));
+    for of in &now.alarms {
+        let mail = |recipient| QueuedMail::Account { day: of.day, alarm: of.name(), recipient };
+        expected.extend(told(&of.recipients, of.queued).map(|to| (of.found_at, mail(to))));
     }
-    if now.mails.is_none() {
-        return wrong;
+    for of in &now.digests {
+        let mail = |recipient| QueuedMail::Digest { programme: of.programme.clone(), week: of.week, recipient };
+        expected.extend(told(&of.recipients, of.queued).map(|to| (of.found_at, mail(to))));
     }
-    let mails = read(now);
+    for of in now.all::<AccountDigest>() {
+        let mail = |recipient| QueuedMail::AccountDigest { week: of.week, recipient };
+        expected.extend(told(&of.recipients, of.queued).map(|to| (of.found_at, mail(to))));
+    }
+    for of in now.all::<MailedStatement>() {
+        let mail = |recipient| QueuedMail::Statement { month: of.month, recipient };
+        expected.extend(told(&of.recipients, of.queued).map(|to| (of.mailed_at, mail(to))));
+    }
+    let expected = expected.iter().filter(|(since, _)| now.at < *since + OUTBOX_KEPT);
+    let expected: BTreeSet<String> = expected.map(|(_, mail)| format!("{mail:?}")).collect();
+    let has_cause = |row: &&OutboxRow| row.mail.is_to_staff() && !matches!(row.mail, QueuedMail::Request { .. });
+    let of_causes = |row: &&OutboxRow| has_cause(row) || matches!(row.mail, QueuedMail::CapUsed { .. });
+    let mut owed: BTreeMap<String, usize> = expected.iter().map(|mail| (mail.clone(), 0)).collect();
+    for row in now.outbox.iter().filter(of_causes).filter(|row| !by_hand.contains(&row.row)) {
+        *owed.entry(format!("{:?}", row.mail)).or_default() += 1;
+    }
+    for (mail, rows) in owed.iter().filter(|(mail, rows)| **rows != usize::from(expected.contains(*mail))) {
+        wrong.push(format!("{mail} is owed {rows} times, and {} is on record", usize::from(expected.contains(mail))));
+    }
+}
+
+/// I5: each row has at most one accepted mail; it has a second one only if an answer or a record was lost.
+pub(super) fn what_is_owed_is_accepted_once(step: &Step<'_>, wrong: &mut Vec<String>) {
+    let Some(mails) = &step.now.mails else { return };
     let mut more_than_once = 0;
-    for row in &now.outbox {
-        let id = row.row.to_string();
-        let accepted = mails.iter().filter(|mail| mail.row.as_deref() == Some(&id)).count();
+    for row in &step.now.outbox {
+        let accepted = mails.iter().filter(|mail| mail.row == Some(row.row)).count();
         if accepted > usize::from(row.tries) {
-            wrong.push(format!("outbox row {id} was tried {} times and accepted {accepted} times", row.tries));
+            wrong.push(format!("outbox row {} was tried {} times and accepted {accepted} times", row.row, row.tries));
         }
-        if accepted == 0 && is_said_to_be_sent(&row.state) {
-            wrong.push(format!("outbox row {id} is said to be sent, and no mail was accepted"));
+        if accepted == 0 && row.state.delivery().is_some() {
+            wrong.push(format!("outbox row {} is said to be sent, and no mail was accepted", row.row));
         }
         more_than_once += accepted.saturating_sub(1);
     }
@@ -119,99 +156,29 @@ pub(super) fn what_is_owed_is_accepted_once(step: &Step<'_>) -> Vec<String> {
         let lost = step.lost_mails;
         wrong.push(format!("{more_than_once} mails were accepted again, and {lost} answers or records were lost"));
     }
-    wrong
 }
 
-/// I13, of mail: the counts of each day are those of its rows, in whatever order and however often events come.
-/// The row of a link expires after an hour, and then only its mail still shows that it was sent.
-pub(super) fn each_mail_is_counted_once_as_it_fared(step: &Step<'_>) -> Vec<String> {
-    let now_ms = step.now.at.as_millisecond().unsigned_abs().into();
+/// I13, of mail: the counts of each day are those of its rows, in whatever order and however often events come. The row of a link
+/// expires after an hour; then only its mail still shows that it was sent, and nothing how it fared.
+pub(super) fn each_mail_is_counted_once(step: &Step<'_>, wrong: &mut Vec<String>) {
+    let rows = &step.now.outbox;
     let mut counted: BTreeMap<(Date, MailKind), MailCounts> = BTreeMap::new();
-    let mut wrong = Vec::new();
-    for row in &step.now.outbox {
-        let Some(day) = row.counted_on else { continue };
-        match row.state.delivery() {
-            Some(fared) => counted.entry((day, row.mail.kind())).or_default().count(fared),
-            None => wrong.push(format!("outbox row {} is counted in {day}, and no mail server has it", row.row)),
+    for row in rows {
+        match (row.counted_on, row.state.delivery()) {
+            (Some(day), Some(fared)) => counted.entry((day, row.mail.kind())).or_default().count(fared),
+            (Some(_), None) => wrong.push(format!("outbox row {} is counted, and no mail server has it", row.row)),
+            (None, _) => {}
         }
     }
-    let rows: BTreeSet<Ulid> = step.now.outbox.iter().map(|row| row.row).collect();
-    let of_links = read(step.now).into_iter().filter(|mail| mail.kind.as_deref() == Some("link"));
-    let of_links = of_links.filter_map(|mail| Some((mail.row?.parse::<Ulid>().ok()?, utc_date(mail.at))));
-    let may_be_gone = |row: Ulid| u128::from(row.timestamp_ms()) + ASK_LASTS.as_millis().unsigned_abs() <= now_ms;
-    let gone: BTreeMap<Ulid, Date> = of_links.filter(|(row, _)| !rows.contains(row) && may_be_gone(*row)).collect();
-    for day in gone.values() {
-        counted.entry((*day, MailKind::Link)).or_default().count(Delivery::Sent);
-    }
-    let mut kept: BTreeMap<_, _> = step.now.mail_days.iter().map(|of| ((of.day, of.mail), of.counts)).collect();
-    // The delivery of mails whose rows have expired is not known any more, so only the number of sent ones is
-    // compared.
-    for counts in [&mut kept, &mut counted] {
-        for day in gone.values() {
-            counts
-                .entry((*day, MailKind::Link))
-                .and_modify(|of| *of = MailCounts { sent: of.sent, ..MailCounts::default() });
-        }
+    let mut kept: BTreeMap<_, _> = step.now.all().map(|of: MailDay| ((of.day, of.mail), of.counts)).collect();
+    let links = step.now.mails.iter().flatten().filter(|mail| mail.kind.as_deref() == Some("link"));
+    let expired = links.filter(|mail| mail.row.is_some_and(|id| rows.iter().all(|row| row.row != id)));
+    let days: Vec<_> = expired.map(|mail| (utc_date(mail.at), MailKind::Link)).collect();
+    days.iter().for_each(|day| counted.entry(*day).or_default().count(Delivery::Sent));
+    for (_, counts) in kept.iter_mut().chain(&mut counted).filter(|(day, _)| days.contains(day)) {
+        *counts = MailCounts { sent: counts.sent, ..MailCounts::default() };
     }
     if kept != counted {
         wrong.push(format!("the mail of the days is counted as {kept:?}, and its rows say {counted:?}"));
     }
-    wrong
-}
-
-fn tells_of(row: &OutboxRow, crossing: &Crossing) -> bool {
-    let (programme, threshold, limit) = match (&row.mail, &crossing.scope) {
-        (QueuedMail::Alert { programme, scope, threshold, of_limit, .. }, of) if scope == of => {
-            (programme, threshold, of_limit)
-        }
-        (QueuedMail::CapUsed { programme, grant, window, threshold, of_limit }, Scope::Cap(of))
-            if grant == of && *window == crossing.window =>
-        {
-            (programme, threshold, of_limit)
-        }
-        _ => return false,
-    };
-    *programme == crossing.programme && *threshold == crossing.threshold && *limit == crossing.limit
-}
-
-fn recipient(row: &OutboxRow) -> Option<&str> {
-    match &row.mail {
-        QueuedMail::Alert { recipient, .. } => Some(recipient.as_str()),
-        QueuedMail::CapUsed { grant, .. } => Some(grant.as_str()),
-        _ => None,
-    }
-}
-
-fn is_said_to_be_sent(state: &MailState) -> bool {
-    match state {
-        MailState::Sent { .. }
-        | MailState::Delivered { .. }
-        | MailState::Bounced { .. }
-        | MailState::Complained { .. } => true,
-        MailState::Waiting { .. }
-        | MailState::Sending { .. }
-        | MailState::Dropped { .. }
-        | MailState::Failed { .. } => false,
-    }
-}
-
-fn read(now: &Snapshot) -> Vec<Read> {
-    let mails = now.mails.iter().flatten();
-    mails
-        .map(|mail| {
-            let contents = Contents::of(&mail.raw);
-            let header = |name: &str| contents.headers.get(name).cloned();
-            let text = contents.text.as_deref().unwrap_or_default();
-            let tokens = text.split_whitespace().filter_map(|word| LinkToken::parse(word.rsplit_once("/c/")?.1));
-            let codes = text.lines().filter_map(|line| Code::from_form(line.strip_prefix("Code: ")?));
-            Read {
-                at: mail.at,
-                to: mail.to.clone(),
-                kind: contents.kind.clone(),
-                row: header("X-Bursar-Row"),
-                tokens: tokens.collect(),
-                codes: codes.collect(),
-            }
-        })
-        .collect()
 }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::store::items::Item;
-use bursar_local::inbox::Contents;
 use data_encoding::{BASE64, BASE64URL, BASE64URL_NOPAD, Encoding, HEXLOWER, HEXUPPER};
 use sha2::{Digest, Sha256};
 
@@ -59,9 +58,8 @@ impl Secret {
         Secret { what, text: text.to_owned(), forms: vec![text.to_owned()], answers, mails }
     }
 
-    /// A secret that is recognised in encoded forms as well. These are hexadecimal digits, either base 64
-    /// within a longer text, a code without its hyphens, and a token's bytes. Escaping for a URL or a page
-    /// leaves it as it is, since it has no character to escape.
+    /// A secret that is recognised in encoded forms as well: hexadecimal digits, either base 64 within a longer text, a code without
+    /// its hyphens, and a token's bytes. Escaping for a URL or a page leaves it as it is.
     pub(super) fn seen_through_encodings(mut self) -> Secret {
         let mut bytes = vec![self.text.as_bytes().to_vec()];
         bytes.extend(BASE64URL_NOPAD.decode(self.text.as_bytes()).ok().filter(|token| token.len() >= TOKEN));
@@ -77,10 +75,6 @@ impl Secret {
             }
         }
         self
-    }
-
-    pub(super) fn is(&self, other: &Secret) -> bool {
-        self.text == other.text
     }
 
     fn is_in(&self, text: &str) -> bool {
@@ -102,69 +96,58 @@ pub(super) fn keys_in(texts: &[String]) -> BTreeMap<String, String> {
 }
 
 /// I4: guarded secrets, and everything of the form of a key, are in no item, no stream record and no log line.
-/// They are in no more answers and mails than may bring them. Mails are searched decoded and raw; what is
-/// encrypted or compressed is not.
-pub(super) fn secrets_are_nowhere(step: &Step<'_>) -> Vec<String> {
-    let mut wrong = Vec::new();
+/// They are in no more answers and mails than may bring them.
+pub(super) fn secrets_are_nowhere(step: &Step<'_>, wrong: &mut Vec<String>) {
+    let mut search = |place: &dyn Fn() -> String, text: &str| {
+        let guarded = step.guarded.iter().filter(|secret| secret.is_in(text)).map(|secret| secret.what);
+        let others = plaintexts_in(text).filter(|key| !step.guarded.iter().any(|secret| secret.text == *key));
+        wrong.extend(
+            guarded.chain(others.map(|_| "what looks like a key")).map(|what| format!("{} holds {what}", place())),
+        );
+    };
     for ((pk, sk), item) in &step.now.items {
-        for text in texts_of(item) {
-            wrong.extend(found_in(step, &text).map(|what| format!("{pk} / {sk} holds {what}")));
-        }
+        search(&|| format!("{pk} / {sk}"), &text_of(item));
     }
     for record in &step.now.stream {
-        let number = &record["dynamodb"]["SequenceNumber"];
-        wrong.extend(found_in(step, &record.to_string()).map(|what| format!("stream record {number} holds {what}")));
+        search(&|| format!("stream record {}", record["dynamodb"]["SequenceNumber"]), &record.to_string());
     }
     for line in &step.now.logs {
-        wrong.extend(found_in(step, line).map(|what| format!("a log line holds {what}: {}", masked(step, line))));
+        search(&|| format!("a log line: {}", masked(step, line)), line);
     }
-    let mails: Vec<String> = step.now.mails.iter().flatten().map(|mail| legible(&mail.raw)).collect();
-    for text in &mails {
-        wrong.extend(plaintexts_in(text).map(|_| "a mail holds what looks like a key".to_owned()));
-    }
+    let mails: Vec<String> = step.now.mails.iter().flatten().map(|mail| mail.legible.clone()).collect();
+    wrong.extend(
+        mails.iter().flat_map(|text| plaintexts_in(text)).map(|_| "a mail holds what looks like a key".to_owned()),
+    );
     for secret in step.guarded {
-        for (place, texts, allowed) in [("answers", &step.now.answers, secret.answers), ("mails", &mails, secret.mails)]
-        {
+        let places = [("answers", &step.now.answers, secret.answers), ("mails", &mails, secret.mails)];
+        for (place, texts, allowed) in places {
             let times = texts.iter().filter(|text| secret.is_in(text)).count();
             if times > allowed {
                 wrong.push(format!("{} is in {times} {place}, and may be in {allowed}", secret.what));
             }
         }
     }
-    wrong
 }
 
-/// Every text of an item at any depth, names of attributes included.
-pub(super) fn texts_of(item: &Item) -> Vec<String> {
-    let mut texts = Vec::new();
-    for (name, value) in item {
-        texts.push(name.clone());
-        collect(value, &mut texts);
-    }
+/// Every text of an item at any depth, names of attributes included, a line each.
+pub(super) fn text_of(item: &Item) -> String {
+    let mut texts = String::new();
+    item.iter().for_each(|(name, value)| collect(name, value, &mut texts));
     texts
 }
 
-fn collect(value: &AttributeValue, texts: &mut Vec<String>) {
+fn collect(name: &str, value: &AttributeValue, texts: &mut String) {
+    let mut add = |text: &str| texts.extend([text, "\n"]);
+    add(name);
     match value {
-        AttributeValue::S(text) | AttributeValue::N(text) => texts.push(text.clone()),
-        AttributeValue::Ss(list) | AttributeValue::Ns(list) => texts.extend(list.iter().cloned()),
-        AttributeValue::B(bytes) => texts.push(String::from_utf8_lossy(bytes.as_ref()).into_owned()),
-        AttributeValue::Bs(list) => {
-            texts.extend(list.iter().map(|bytes| String::from_utf8_lossy(bytes.as_ref()).into_owned()));
-        }
-        AttributeValue::L(list) => list.iter().for_each(|value| collect(value, texts)),
-        AttributeValue::M(map) => map.iter().for_each(|(name, value)| {
-            texts.push(name.clone());
-            collect(value, texts);
-        }),
+        AttributeValue::S(text) | AttributeValue::N(text) => add(text),
+        AttributeValue::Ss(list) | AttributeValue::Ns(list) => list.iter().for_each(|text| add(text)),
+        AttributeValue::B(bytes) => add(&String::from_utf8_lossy(bytes.as_ref())),
+        AttributeValue::Bs(list) => list.iter().for_each(|bytes| add(&String::from_utf8_lossy(bytes.as_ref()))),
+        AttributeValue::L(list) => list.iter().for_each(|value| collect("", value, texts)),
+        AttributeValue::M(map) => map.iter().for_each(|(name, value)| collect(name, value, texts)),
         _ => {}
     }
-}
-
-fn found_in<'a>(step: &'a Step<'_>, text: &'a str) -> impl Iterator<Item = &'static str> + 'a {
-    let guarded = step.guarded.iter().filter(|secret| secret.is_in(text)).map(|secret| secret.what);
-    let others = plaintexts_in(text).filter(|key| !step.guarded.iter().any(|secret| secret.text == *key));
-    guarded.chain(others.map(|_| "what looks like a key"))
 }
 
 fn plaintexts_in(text: &str) -> impl Iterator<Item = &str> {
@@ -176,19 +159,8 @@ fn plaintexts_in(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn legible(raw: &[u8]) -> String {
-    let contents = Contents::of(raw);
-    let headers = contents.headers.values().map(String::as_str);
-    let parts = [contents.text.as_deref(), contents.html.as_deref()];
-    let parts = headers.chain(parts.into_iter().flatten());
-    let attached = contents.attachments.iter().map(|attached| String::from_utf8_lossy(&attached.bytes).into_owned());
-    let texts: Vec<String> = parts.map(str::to_owned).chain(attached).collect();
-    format!("{}\n{}", texts.join("\n"), String::from_utf8_lossy(raw))
-}
-
 /// The line with its secrets masked, for a message that a person reads.
 fn masked(step: &Step<'_>, line: &str) -> String {
-    step.guarded
-        .iter()
-        .fold(line.to_owned(), |line, secret| secret.forms.iter().fold(line, |line, form| line.replace(form, "…")))
+    let forms = step.guarded.iter().flat_map(|secret| &secret.forms);
+    forms.fold(line.to_owned(), |line, form| line.replace(form, "…"))
 }

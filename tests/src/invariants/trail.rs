@@ -1,0 +1,243 @@
+//! What a step may do to what was there before it. The first check of a watch has no step before it, and so judges nothing here, but
+//! for what was asked about foreign keys.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bursar_core::domain::audit::{AccountEntry, Act, Actor, Entry};
+use bursar_core::domain::grant::{Attempt, Grant, Reading};
+use bursar_core::domain::ledger::cut::AccountCut;
+use bursar_core::domain::ledger::foreign_act::ForeignAct;
+use bursar_core::domain::ledger::mailed::MailedStatement;
+use bursar_core::domain::ledger::owner::KeyOwner;
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::programme::rule_set::RuleSet;
+use bursar_core::domain::programme::tiers::Tier;
+use bursar_core::domain::usage::crossing::Crossing;
+use bursar_core::domain::values::id::{GrantId, ProgrammeId};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::store::HeldBack;
+use bursar_core::store::items::{Item, Stored};
+use serde_json::Value;
+
+use super::snapshot::text;
+use super::table::named;
+use super::{Snapshot, Step};
+
+/// The kinds of items that stay as they are, each with an attribute that may still change.
+const LASTING: [(&str, &str); 5] = [
+    (Entry::KIND, ""),
+    (AccountEntry::KIND, ""),
+    (AccountCut::KIND, ""),
+    (MailedStatement::KIND, "queued"),
+    (Crossing::KIND, "mails"),
+];
+
+/// I10: what a key is recorded to have used never falls. No reading, grant, recorded key, entry, cut, statement or crossing disappears
+/// or changes, and nor does the deployment in the names of all keys.
+pub(super) fn nothing_is_forgotten(step: &Step<'_>, wrong: &mut Vec<String>) {
+    let (now, Some(before)) = (step.now, step.before) else { return };
+    let born = |moment: &Snapshot| moment.meta.as_ref().map(|meta| (meta.deployment.clone(), meta.born));
+    if born(before).is_some() && born(now) != born(before) {
+        wrong.push("the deployment is gone or another".to_owned());
+    }
+    for (id @ (programme, grant, epoch), old) in &before.readings {
+        let keeps = |new: &Reading| {
+            let is_less = new.lifetime() < old.lifetime() || new.used.byok.total() < old.used.byok.total();
+            !is_less && new.window >= old.window
+        };
+        if !now.readings.get(id).is_some_and(keeps) {
+            let (epoch, was) = (epoch.number(), old.lifetime());
+            wrong.push(format!("the reading of {programme}/{grant}, attempt {epoch}, is gone or fell from {was}"));
+        }
+    }
+    for (id, old) in &before.grants {
+        let keeps = |new: &Grant| {
+            let mut with_key = old.attempts.iter().filter(|attempt| attempt.key.is_some());
+            with_key.all(|old| new.attempt(old.epoch).is_some_and(|new| new.key == old.key))
+        };
+        if !now.grants.get(id).is_some_and(keeps) {
+            wrong.push(format!("{} is gone or forgot a key", named(old)));
+        }
+    }
+    for (key, old) in &before.items {
+        let Some((kind, may_change)) = LASTING.iter().find(|(kind, _)| *kind == text(old, "kind")) else { continue };
+        let lasting = |item: &Item| Item::from_iter(item.clone().into_iter().filter(|(name, _)| name != may_change));
+        if now.items.get(key).map(lasting) != Some(lasting(old)) {
+            wrong.push(format!("{kind} {} / {} is gone or is not what it was", key.0, key.1));
+        }
+    }
+}
+
+/// I16: every change of a grant beyond marks, and of a programme's settings, budget or roster, has its audit entries, and every entry
+/// a change.
+pub(super) fn changes_have_their_entries(step: &Step<'_>, wrong: &mut Vec<String>) {
+    let (now, Some(before)) = (step.now, step.before) else { return };
+    let known: BTreeSet<_> = before.entries.iter().map(|entry| entry.entry).collect();
+    let new: Vec<&Entry> = now.entries.iter().filter(|entry| !known.contains(&entry.entry)).collect();
+    let new_on = |programme: &ProgrammeId, grant: Option<&GrantId>| -> Vec<&Entry> {
+        let is_on = |entry: &&&Entry| entry.programme == *programme && entry.grant.as_ref() == grant;
+        // A lifted refusal of mail has an entry on the address, and changes no grant.
+        new.iter().filter(|entry| entry.what.act != Act::MailAllowed).filter(is_on).copied().collect()
+    };
+    for (id, grant) in &now.grants {
+        let told = new_on(&id.0, Some(&id.1));
+        let invited = Grant::invited(id.0.clone(), id.1.clone(), grant.person.clone(), grant.group.clone());
+        let old = before.grants.get(id).unwrap_or(&invited);
+        let is_silent = told.is_empty() && beyond_marks(old) != beyond_marks(grant);
+        if is_silent
+            || grant.version < old.version + told.len() as u64
+            || (grant.version == old.version && grant != old)
+        {
+            let (was, is, told) = (old.version, grant.version, told.len());
+            wrong.push(format!("{} went from version {was} to {is}, and has {told} new entries", named(grant)));
+        }
+    }
+    let mut invited: Vec<String> = Vec::new();
+    for entry in new.iter().filter(|entry| entry.what.act == Act::Invited) {
+        let names = entry.what.note.as_deref().unwrap_or_default().split(' ');
+        invited.extend(names.map(|name| format!("{}/{name}", entry.programme)));
+    }
+    invited.sort();
+    let enrolled = now.grants.keys().filter(|id| !before.grants.contains_key(id));
+    let mut enrolled: Vec<String> = enrolled.map(|(programme, grant)| format!("{programme}/{grant}")).collect();
+    enrolled.sort();
+    if invited != enrolled {
+        wrong.push(format!("{enrolled:?} are new, and entries tell that {invited:?} were invited"));
+    }
+    for (id, programme) in &now.programmes {
+        let told = new_on(id, None);
+        if let Some(why) = silent_edit(before.programmes.get(id), programme, &told) {
+            wrong.push(format!("programme {id} {why}"));
+        }
+        if let Some((old, pot)) = before.pots.get(id).zip(now.pots.get(id)) {
+            let told: Vec<_> = told.iter().filter(|entry| entry.what.act == Act::PotChanged).collect();
+            let (from, to) = (old.limit.to_string(), pot.limit.to_string());
+            let is_right = match told[..] {
+                [] => from == to,
+                [entry] => (entry.what.from.as_ref(), entry.what.to.as_ref()) == (Some(&from), Some(&to)),
+                _ => true,
+            };
+            if !is_right || pot.version < old.version {
+                wrong.push(format!(
+                    "the budget of {id} went from {from} to {to}, and {} entries tell of it",
+                    told.len()
+                ));
+            }
+        }
+    }
+}
+
+/// All of a grant that no mark changes.
+fn beyond_marks(grant: &Grant) -> impl PartialEq {
+    let attempt = |of: &Attempt| {
+        (of.epoch, of.state, of.key.clone(), of.limit, of.rule_set.clone(), of.shown_at, of.switch.is_wanted())
+    };
+    let attempts: Vec<_> = grant.attempts.iter().map(attempt).collect();
+    (Grant { attempts: Vec::new(), version: 0, ..grant.clone() }, attempts)
+}
+
+fn silent_edit(old: Option<&Programme>, new: &Programme, told: &[&Entry]) -> Option<String> {
+    let count = |acts: &[Act]| told.iter().filter(|entry| acts.contains(&entry.what.act)).count() as u64;
+    let (created, edits, closed) = (count(&[Act::Created]), count(&[Act::Edited, Act::Closed]), count(&[Act::Closed]));
+    let (was, first) = old.map_or((1, 1), |old| (old.version, 0));
+    if created != first || new.version != was + edits {
+        return Some(format!(
+            "went from version {was} to {}, created {created} times and edited {edits} times",
+            new.version
+        ));
+    }
+    if old.is_some_and(|old| old.version == new.version && old != new) {
+        return Some("changed without a new version".to_owned());
+    }
+    let closed_before = old.and_then(|old| old.closed_at);
+    let is_closed_now = u64::from(closed_before.is_none() && new.closed_at.is_some());
+    let is_same = closed_before.is_none() || new.closed_at == closed_before;
+    (closed != is_closed_now || !is_same).then(|| format!("was closed, and {closed} entries tell of it"))
+}
+
+/// I16: each change of the account by a person in this step has its entry, and each entry its change.
+pub(super) fn account_changes_have_their_entries(step: &Step<'_>, wrong: &mut Vec<String>) {
+    let (now, Some(before)) = (step.now, step.before) else { return };
+    let new: Vec<_> = now.account_entries.iter().filter(|new| !before.account_entries.contains(new)).collect();
+    let told = |acts: &[Act]| new.iter().filter(|entry| acts.contains(&entry.what.act)).count() as u64;
+    let account = |of: &Snapshot| of.meta.as_ref().and_then(|meta| meta.account.clone());
+    let confirmed = account(now).filter(|now| now.witnesses.is_empty() && account(before).as_ref() != Some(now));
+    let edits = |of: &Snapshot| of.all().map(|tier: Tier| tier.version).sum::<u64>();
+    let steps = |of: &Snapshot| of.all().map(|act: ForeignAct| act.version).sum::<u64>();
+    let released = |of: &Snapshot| of.sync.as_ref()?.held_back.clone().filter(|held| held.released_by.is_some());
+    let is_new = |held: &HeldBack| released(before).is_none_or(|old| old.at != held.at);
+    let release = released(now).filter(is_new);
+    for (what, acts, changes) in [
+        ("an account was confirmed", &[Act::AccountConfirmed][..], u64::from(confirmed.is_some())),
+        ("tiers were edited", &[Act::TierEdited], edits(now).saturating_sub(edits(before))),
+        (
+            "acts on foreign keys went on",
+            &[Act::ForeignActBegun, Act::ForeignActConcluded],
+            steps(now).saturating_sub(steps(before)),
+        ),
+        ("what a run held back was released", &[Act::GuardReleased], u64::from(release.is_some())),
+    ] {
+        if told(acts) != changes {
+            wrong.push(format!("{what} {changes} times, and {} account entries say so", told(acts)));
+        }
+    }
+    for entry in new.iter().filter(|entry| entry.what.act == Act::GuardReleased) {
+        let is_its = |held: &HeldBack| {
+            let by = held.released_by.clone().map(Actor::Person);
+            entry.what.from == Some(held.at.to_string()) && by.as_ref() == Some(&entry.by)
+        };
+        if !release.as_ref().is_some_and(is_its) {
+            wrong.push(format!("account entry {} tells of another release", entry.entry));
+        }
+    }
+    let guardrails = |of: &Snapshot| -> BTreeMap<_, _> {
+        let known = |set: &RuleSet| (set.id.clone(), set.guardrail.as_ref().map(|known| known.id.clone()));
+        of.rule_sets.values().map(known).collect()
+    };
+    let (were, are) = (guardrails(before), guardrails(now));
+    let changed = are.iter().filter(|(id, guardrail)| were.get(*id).cloned().flatten() != **guardrail).count() as u64;
+    if told(&[Act::GuardrailSet]) < changed {
+        wrong.push(format!("{changed} rule sets have other guardrails, and fewer account entries say so"));
+    }
+    let moved: Vec<_> =
+        new.iter().filter(|entry| matches!(entry.what.act, Act::KeysAssigned | Act::KeysTakenBack)).collect();
+    for owner in now.key_owners.iter().filter(|owner| !before.key_owners.contains(owner)) {
+        if !moved.iter().any(|entry| entry.by == owner.by && entry.at == owner.at) {
+            wrong.push(format!("{} was given to {} without an entry", owner.key, owner.owner));
+        }
+    }
+    // A key of ours that was taken for a foreign one loses its owner.
+    let is_taken = |owner: &KeyOwner| !now.key_owners.contains(owner) && now.foreign_keys.contains_key(&owner.key);
+    if before.key_owners.iter().any(is_taken) && moved.is_empty() {
+        wrong.push("a key was taken back without an entry".to_owned());
+    }
+}
+
+/// I16: nothing was ever asked of the provider for a key that nobody here made, but what an admin pressed by name. The simulator knows
+/// what was asked over HTTP, so a second deployment on one account would be judged with this one.
+pub(super) fn foreign_keys_are_changed_by_admins_only(step: &Step<'_>, wrong: &mut Vec<String>) {
+    let (now, owners) = (step.now, step.now.owners());
+    for key in now.keys.iter().map(|known| &known.key).filter(|key| !owners.contains_key(&*key.hash)) {
+        let named = format!("{} {}", key.hash, key.name);
+        for change in &key.asked_changes {
+            let is_it = |entry: &AccountEntry| {
+                let is_told = entry.what.act == Act::ForeignActBegun && matches!(entry.by, Actor::Person(_));
+                is_told && entry.what.note.as_deref() == Some(&*named) && entry.what.to == pressed(change)
+            };
+            if pressed(change).is_none() || !now.account_entries.iter().any(is_it) {
+                wrong.push(format!("the foreign key {} was sent {change}, which no admin pressed", key.hash));
+            }
+        }
+    }
+}
+
+/// The words of an audit entry from which a change of a key follows; `None` for changes that no admin can make.
+fn pressed(change: &str) -> Option<String> {
+    let fields: BTreeMap<String, Value> = serde_json::from_str(change).ok()?;
+    let (name, value) = fields.iter().next().filter(|_| fields.len() == 1)?;
+    match (name.as_str(), value) {
+        ("disabled", Value::Bool(true)) => Some("disabled".to_owned()),
+        ("limit", limit) => Some(format!("limit {}", Usd::parse_floor(&limit.to_string()).ok()?)),
+        _ => None,
+    }
+}
