@@ -18,7 +18,7 @@ use bursar_core::store::{CutKeys, OwnedKey};
 use bursar_local::provider::{KeySnapshot, Nano};
 
 use super::snapshot::ProviderKey;
-use super::{Snapshot, Step};
+use super::{Met, Snapshot, Step};
 use crate::faults::Pending;
 
 /// The keys whose plaintext anyone was shown since the watch began, by their hash.
@@ -57,7 +57,7 @@ pub(super) fn note_shown(shown: &mut Shown, now: &Snapshot) {
 }
 
 /// Notes what each budget may come to at the next check.
-pub(super) fn note_most(most: &mut Most, now: &Snapshot, shown: &Shown) {
+pub(super) fn note_most(Met { most, shown, .. }: &mut Met, now: &Snapshot) {
     let costs = outside(now, shown);
     for (id, pot) in &now.pots {
         let limit = nano(pot.limit);
@@ -74,14 +74,14 @@ pub(super) fn note_most(most: &mut Most, now: &Snapshot, shown: &Shown) {
 /// not grow. Just after a complete sync, which counts again, what is reserved has no excuse.
 pub(super) fn budgets_cover_what_keys_cost(step: &Step<'_>, wrong: &mut Vec<String>) {
     let now = step.now;
-    let mut costs = outside(now, step.shown);
+    let mut costs = outside(now, &step.met.shown);
     for (id, pot) in &now.pots {
         let cost = costs.remove(id).unwrap_or_default();
         let Outside { used, recorded, open, excused, .. } = &cost;
         for key in &cost.boundless {
             wrong.push(format!("key {key} of {id} was shown, and nothing bounds what it can use"));
         }
-        let most = step.most.get(id).copied().unwrap_or_default().max(nano(pot.limit));
+        let most = step.met.most.get(id).copied().unwrap_or_default().max(nano(pot.limit));
         if *used + *open - cost.excused() > most {
             let limit = pot.limit;
             wrong.push(format!(
@@ -238,7 +238,10 @@ pub(super) fn crossings_were_reached(step: &Step<'_>, wrong: &mut Vec<String>) {
         // What was reserved at that time is not on record; the budget itself must have had money left.
         let is_reached = match scope {
             Scope::Reserved => spent < limit,
-            _ => *spent > Usd::ZERO && spent.micros() * 100 >= limit.micros() * i64::from(*threshold),
+            _ => {
+                *spent > Usd::ZERO
+                    && i128::from(spent.micros()) * 100 >= i128::from(limit.micros()) * i128::from(*threshold)
+            }
         };
         let is_it = |old: &Crossing| old.key() == crossing.key();
         let is_new = step.before.is_none_or(|before| !before.crossings.iter().any(is_it));

@@ -19,7 +19,7 @@ const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(48);
 pub(super) fn one_shown_key_is_enabled(step: &Step<'_>, wrong: &mut Vec<String>) {
     let mut enabled: BTreeMap<_, Vec<&str>> = BTreeMap::new();
     for key in step.now.keys.iter().map(|known| &known.key).filter(|key| step.now.is_enabled(key)) {
-        if let Some(grant) = step.shown.get(&key.hash) {
+        if let Some(grant) = step.met.shown.get(&key.hash) {
             enabled.entry(grant).or_default().push(&key.hash);
         }
     }
@@ -45,7 +45,7 @@ fn accounted_for(step: &Step<'_>, name: &KeyName, hash: &str) -> Result<(), &'st
     let now = step.now;
     let id = (name.programme.clone(), name.grant.clone());
     let grant = now.grants.get(&id).ok_or("its grant is not there")?;
-    let was_shown = step.shown.contains_key(hash);
+    let was_shown = step.met.shown.contains_key(hash);
     let Some(attempt) = grant.attempt(name.epoch).filter(|attempt| attempt.nonce == name.nonce) else {
         // The next attempt forgets one that made nothing.
         let number = format!("attempt {}", name.epoch.number());

@@ -152,8 +152,8 @@ pub(super) fn what_is_owed_is_accepted_once(step: &Step<'_>, wrong: &mut Vec<Str
         }
         more_than_once += accepted.saturating_sub(1);
     }
-    if more_than_once > step.lost_mails {
-        let lost = step.lost_mails;
+    if more_than_once > step.met.lost_mails {
+        let lost = step.met.lost_mails;
         wrong.push(format!("{more_than_once} mails were accepted again, and {lost} answers or records were lost"));
     }
 }

@@ -46,16 +46,22 @@ pub struct Violation {
     pub what: String,
 }
 
-/// What a check is given: the moment before, if there was one, and the present one.
+/// What a check is given.
 struct Step<'a> {
     before: Option<&'a Snapshot>,
     now: &'a Snapshot,
     /// Whether a complete sync has just run.
     synced: bool,
     guarded: &'a [Secret],
-    /// The keys that anyone was shown since the watch began.
-    shown: &'a Shown,
-    most: &'a Most,
+    met: &'a Met,
+}
+
+/// What a watch has met since it began.
+#[derive(Default)]
+struct Met {
+    /// The keys that anyone was shown.
+    shown: Shown,
+    most: Most,
     /// How often an answer of the mail server, or the record of it, was lost.
     lost_mails: usize,
 }
@@ -103,9 +109,7 @@ pub struct Watch {
     guarded: Vec<Secret>,
     sees_through_encodings: bool,
     before: Option<Arc<Snapshot>>,
-    shown: Shown,
-    most: Most,
-    lost_mails: usize,
+    met: Met,
 }
 
 impl Watch {
@@ -123,9 +127,7 @@ impl Watch {
             guarded: Vec::new(),
             sees_through_encodings: false,
             before: None,
-            shown: Shown::new(),
-            most: Most::new(),
-            lost_mails: 0,
+            met: Met::default(),
         }
     }
 
@@ -180,7 +182,7 @@ impl Watch {
 
     /// Declares that an answer of the mail server, or the record of it, was lost once, so a mail may have been accepted twice.
     pub fn lost_a_mail(&mut self) {
-        self.lost_mails += 1;
+        self.met.lost_mails += 1;
     }
 
     /// Checks, and ends the test if there is a violation.
@@ -202,23 +204,15 @@ impl Watch {
         if self.sees_through_encodings {
             guarded = guarded.into_iter().map(Secret::seen_through_encodings).collect();
         }
-        books::note_shown(&mut self.shown, &now);
-        let step = Step {
-            before: self.before.as_deref(),
-            now: &now,
-            synced,
-            guarded: &guarded,
-            shown: &self.shown,
-            most: &self.most,
-            lost_mails: self.lost_mails,
-        };
+        books::note_shown(&mut self.met.shown, &now);
+        let step = Step { before: self.before.as_deref(), now: &now, synced, guarded: &guarded, met: &self.met };
         let mut violations = Vec::new();
         for (invariant, check) in CHECKS {
             let mut wrong = Vec::new();
             check(&step, &mut wrong);
             violations.extend(wrong.into_iter().map(|what| Violation { invariant, what }));
         }
-        books::note_most(&mut self.most, &now, &self.shown);
+        books::note_most(&mut self.met, &now);
         self.before = Some(Arc::new(now));
         Ok(violations)
     }

@@ -50,56 +50,47 @@ pub(super) fn items_are_whole(step: &Step<'_>, wrong: &mut Vec<String>) {
 pub(super) fn grants_make_sense(step: &Step<'_>, wrong: &mut Vec<String>) {
     for (id, grant) in &step.now.grants {
         let recovered = step.now.entries_on(id).any(|entry| entry.what.act == Act::Recovered);
-        let attempts = &grant.attempts;
-        let shown = attempts.iter().filter(|attempt| attempt.state == AttemptState::Shown).count();
-        let open: Vec<_> = attempts.iter().filter(|attempt| attempt.state == AttemptState::Open).collect();
-        let nonces: BTreeSet<_> = attempts.iter().map(|attempt| attempt.nonce.as_str()).collect();
+        let Grant { attempts, state, .. } = grant;
         let (last, live) = (attempts.last(), grant.live());
-        let (mut is_over, mut is_minting, mut is_live) = (false, false, false);
-        match &grant.state {
-            GrantState::Revoked | GrantState::Ended => is_over = true,
-            GrantState::Live { .. } => is_live = true,
-            GrantState::Minting { nonce, .. } => is_minting = last.is_some_and(|last| last.nonce == *nonce),
-            GrantState::Invited | GrantState::Stopped { .. } => {}
-        }
-        let mut rules = vec![
-            (attempts.is_sorted_by(|one, next| one.epoch < next.epoch), "has attempts whose epochs do not ascend"),
-            (last.is_none_or(|last| last.epoch == grant.epoch), "is not at the epoch of its last attempt"),
-            (nonces.len() == attempts.len(), "has two attempts with one nonce"),
+        let is_over = matches!(state, GrantState::Revoked | GrantState::Ended);
+        let is_minting = matches!(state, GrantState::Minting { .. });
+        let is_live = matches!(state, GrantState::Live { .. });
+        let open = attempts.iter().filter(|of| of.state == AttemptState::Open).count();
+        let shown = attempts.iter().filter(|of| of.state == AttemptState::Shown).count();
+        let ascends = attempts.is_sorted_by(|one, next| one.epoch < next.epoch && one.nonce != next.nonce);
+        let may_be_live = live.is_some_and(|live| {
+            let is_newest = live.epoch == grant.epoch || recovered;
+            live.state == AttemptState::Shown && is_newest && live.gone.is_none()
+        });
+        let held = live.is_none_or(|live| live.switch.is_wanted() != grant.holds.is_empty());
+        let rules = [
+            (
+                ascends && last.is_none_or(|last| last.epoch == grant.epoch),
+                "has attempts whose epochs do not ascend to its own",
+            ),
             (grant.ever_shown == (shown > 0), "does not say truly whether a key was ever shown"),
             ((grant.replacements as usize) < shown.max(1), "counts more replacements than there were"),
-            (open.len() <= 1 && (open.is_empty() || is_minting || is_over), "has an open attempt but is not minting"),
-            (!is_minting || open.len() == 1, "is minting without an open attempt"),
+            (
+                open == usize::from(is_minting) || (is_over && open == 1),
+                "is minting without an open attempt, or the other way round",
+            ),
             (grant.has_place || !(is_minting || is_live), "is minting or live without anything reserved"),
             (!grant.has_place || !is_over, "is over and has something reserved"),
-            (is_live == live.is_some_and(|of| of.state == AttemptState::Shown), "is live without a key that was shown"),
+            (is_live == may_be_live, "is live without the newest key that was shown"),
+            (held, "disables its live key without a hold, or does not with one"),
         ];
-        if let Some(live) = live {
-            let is_newest = live.gone.is_none() && (live.epoch == grant.epoch || recovered);
-            let is_held = live.switch.is_wanted();
-            rules.push((is_newest, "is live with a key that is gone or of an older attempt"));
-            rules.push((
-                is_held != grant.holds.is_empty(),
-                "disables its live key without a hold, or does not with one",
-            ));
-        }
-        for of in attempts {
-            let is_shown = of.state == AttemptState::Shown;
+        let of_attempts = attempts.iter().map(|of| {
+            let (is_shown, is_off) = (of.state == AttemptState::Shown, matches!(of.switch, SwitchState::Off { .. }));
             let is_live = live.is_some_and(|live| live.epoch == of.epoch);
-            let is_off = matches!(of.switch, SwitchState::Off { .. });
             let is_whole = of.key.is_some() && (of.limit.is_some() || recovered);
-            rules.push((
-                of.shown_at.is_some() == is_shown && (!is_shown || is_whole),
-                "does not say truly what was shown",
-            ));
-            rules.push((of.gone.is_none() || is_off, "has a key that is gone and still to be disabled"));
-            rules.push((of.key.is_some() || !of.switch.is_wanted(), "is to disable a key that it does not have"));
-            rules.push((
-                of.key.is_none() || is_live || of.switch.is_wanted(),
-                "has a key that is not live and that nobody disables",
-            ));
-        }
-        let broken = rules.into_iter().filter(|(holds, _)| !holds);
+            let is_told = of.shown_at.is_some() == is_shown && (!is_shown || is_whole);
+            let is_owed = if of.key.is_some() { is_live || of.switch.is_wanted() } else { !of.switch.is_wanted() };
+            (
+                is_told && is_owed && (of.gone.is_none() || is_off),
+                "has an attempt that does not say truly what was shown and what is off",
+            )
+        });
+        let broken = rules.into_iter().chain(of_attempts).filter(|(holds, _)| !holds);
         wrong.extend(broken.map(|(_, why)| format!("{} {why}", named(grant))));
     }
 }
