@@ -41,7 +41,7 @@ impl ReadMail {
         let text = contents.text.as_deref().unwrap_or_default();
         let tokens = text.split_whitespace().filter_map(|word| LinkToken::parse(word.rsplit_once("/c/")?.1));
         let codes = text.lines().filter_map(|line| Code::from_form(line.strip_prefix("Code: ")?));
-        let mut parts: Vec<_> = contents.headers.values().map(|header| header.as_bytes()).collect();
+        let mut parts: Vec<_> = contents.headers.values().map(std::string::String::as_bytes).collect();
         parts.extend([text, contents.html.as_deref().unwrap_or_default()].map(str::as_bytes));
         parts.extend(contents.attachments.iter().map(|attached| &attached.bytes[..]).chain([&mail.raw[..]]));
         ReadMail {
@@ -78,10 +78,10 @@ pub(super) fn links_are_in_link_mails_and_known_by_their_hash(step: &Step<'_>, w
         };
         match links.iter().find(|link| link.link == hash) {
             Some(link) if !goes_to(link) => {
-                wrong.push("a link mail went to another address than its link's".to_owned())
+                wrong.push("a link mail went to another address than its link's".to_owned());
             }
             None if step.now.at < mail.at + LINK_LASTS => {
-                wrong.push("a mailed link is not known by its hash".to_owned())
+                wrong.push("a mailed link is not known by its hash".to_owned());
             }
             Some(_) | None => {}
         }

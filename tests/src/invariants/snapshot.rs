@@ -148,7 +148,7 @@ impl Snapshot {
     }
 
     /// The values of all items of a kind that can be read.
-    pub(super) fn all<T: Stored>(&self) -> impl Iterator<Item = T> {
+    pub fn all<T: Stored>(&self) -> impl Iterator<Item = T> {
         let of_kind = self.items.values().filter(|item| text(item, "kind") == T::KIND);
         of_kind.filter_map(|item| items::from_item(item.clone()).ok())
     }

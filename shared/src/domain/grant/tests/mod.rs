@@ -178,9 +178,10 @@ impl Story {
 }
 
 /// All of a grant that no mark may change: what its person and its keys are entitled to.
-fn entitled(grant: &Grant) -> (Grant, Vec<(Epoch, AttemptState, Option<KeyHash>, Option<Usd>, bool)>) {
+fn entitled(grant: &Grant) -> impl PartialEq + std::fmt::Debug + use<> {
     let key = |of: &Attempt| (of.epoch, of.state, of.key.clone(), of.limit, of.switch.is_wanted());
-    (Grant { attempts: Vec::new(), version: 0, ..grant.clone() }, grant.attempts.iter().map(key).collect())
+    let keys: Vec<_> = grant.attempts.iter().map(key).collect();
+    (Grant { attempts: Vec::new(), version: 0, ..grant.clone() }, keys)
 }
 
 fn hash(digit: char) -> KeyHash {
