@@ -1,6 +1,5 @@
 //! The behaviour of DynamoDB that the product relies on, checked against two independent engines: the embedded
-//! one by default, or the one at `BURSAR_TEST_DYNAMODB`. `cargo xtask long second-engine` sets that. The store's
-//! own writes are in `acts/second_engine` of the suite; here is what no single act shows.
+//! one by default, or the one at `BURSAR_TEST_DYNAMODB`, which `cargo xtask long second-engine` sets.
 
 mod conditions;
 mod reading;

@@ -1,130 +1,25 @@
-//! Acts on a stack's table without the pages: a programme, people on its roster, their keys.
+//! What is written through the table and not on the pages: sessions, readings, crossings, edits.
 
 use std::time::Duration;
 
-use crate::stack::{Stack, begins};
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::audit::{Act, Actor, AuditDetail};
-use bursar_core::domain::grant::{MintedKey, Person, Press, PressKind, View};
+use bursar_core::domain::audit::{Act, AuditDetail};
 use bursar_core::domain::people::session::Session;
 use bursar_core::domain::people::sign_in::{LINK_LASTS, LiveLink, Proof};
-use bursar_core::domain::programme::rule_set::Guardrail;
-use bursar_core::domain::programme::{Byok, Settings};
+use bursar_core::domain::programme::Settings;
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
 use bursar_core::domain::usage::reading::{DailyUse, Reading};
 use bursar_core::domain::values::address::EmailAddress;
-use bursar_core::domain::values::id::{Epoch, GrantId, KeyName, Nonce, PersonId, ProgrammeId, RuleSetId, new_ulid};
+use bursar_core::domain::values::id::{Epoch, GrantId, ProgrammeId, new_ulid};
 use bursar_core::domain::values::money::Usd;
-use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::token::{AskToken, LinkToken, SessionToken};
-use bursar_core::domain::values::window::{Reset, Window, utc_date};
+use bursar_core::domain::values::window::Window;
 use bursar_core::store::{
-    Acquired, ActContext, ActOutcome, Author, Edit, EditOutcome, FencedTable, LinkOutcome, NewPerson, SignInWrite,
-    StoreError, Table,
+    Acquired, Author, Edit, EditOutcome, FencedTable, LinkOutcome, SignInWrite, StoreError, Table,
 };
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
 
-use crate::aws;
-
-/// A programme of a stack, with acts on it as the console and `claim` commit them.
-pub struct Office<'a> {
-    stack: &'a Stack,
-    pub table: Table,
-    pub programme: ProgrammeId,
-    pub faculty: Actor,
-}
-
-impl Office<'_> {
-    pub async fn open(stack: &Stack) -> Office<'_> {
-        let table = Table::new(&stack.config);
-        let faculty = Actor::Person(PersonId::random());
-        let today = utc_date(stack.clock.now());
-        let term = Term::new(today, today.saturating_add(jiff::ToSpan::days(90)), "UTC").unwrap();
-        let settings = Settings::new("CS pilot", term, Usd::from_dollars(20));
-        let by = Author { actor: &faculty, now: stack.clock.now(), deadline: soon() };
-        let programme = table.create_programme(settings, Usd::from_dollars(100), by).await.unwrap();
-        Office { stack, table, programme, faculty }
-    }
-
-    /// The office of a programme that exists already.
-    pub fn of<'s>(stack: &'s Stack, programme: &str) -> Office<'s> {
-        let (table, faculty) = (Table::new(&stack.config), Actor::Person(PersonId::random()));
-        Office { stack, table, programme: programme.parse().unwrap(), faculty }
-    }
-
-    pub async fn invite(&self, address: &str) -> GrantId {
-        let person = Person { address: EmailAddress::parse(address).unwrap(), name: None, roster_id: None };
-        let by = Author { actor: &self.faculty, now: self.stack.clock.now(), deadline: soon() };
-        let added = self.table.invite(&self.programme, &[NewPerson { person, group: None }], by).await.unwrap();
-        added.into_iter().next().unwrap()
-    }
-
-    pub fn at<'g>(&'g self, grant: &'g GrantId) -> ActContext<'g> {
-        ActContext { programme: &self.programme, grant, now: self.stack.clock.now(), deadline: soon() }
-    }
-
-    /// A claim without `claim`: an attempt is begun, a key of its name made at the provider and recorded.
-    pub async fn claim(&self, grant: &GrantId) -> String {
-        let press = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST, terms: None };
-        let ActOutcome::Done(begun) =
-            self.table.act(self.at(grant), |view, now| view.begin(press, Nonce::random(), now)).await.unwrap()
-        else {
-            panic!("not begun")
-        };
-        let name = KeyName {
-            deployment: self.stack.ready.deployment.parse().unwrap(),
-            programme: self.programme.clone(),
-            grant: grant.clone(),
-            epoch: begun.epoch,
-            nonce: begun.nonce.clone(),
-        };
-        let settings = self.table.programme(&self.programme).await.unwrap().unwrap().settings;
-        let expires_at = format!("{:.0}", settings.keys_expire_at());
-        let Settings { reset, byok, .. } = settings;
-        let reset = (reset != Reset::None).then(|| json!(reset));
-        let limit = self.next_limit(grant).await;
-        let request = aws::http()
-            .post(format!("{}/keys", self.stack.ready.provider))
-            .bearer_auth(aws::management_key(&self.stack.ready).await)
-            .json(&json!({
-                "name": name.to_string(), "limit": limit.to_json(), "limit_reset": reset, "expires_at": expires_at,
-                "include_byok_in_limit": byok == Byok::Inside,
-            }));
-        let made: Value = request.send().await.unwrap().json().await.unwrap();
-        let hash = made["data"]["hash"].as_str().unwrap().to_owned();
-        let rule_set = self.next_rules(grant).await;
-        let minted = MintedKey { key: hash.parse().unwrap(), limit, rule_set };
-        let recorded = self.table.act(self.at(grant), |view, now| view.record(&begun, &minted, now)).await.unwrap();
-        assert!(matches!(recorded, ActOutcome::Done(_)), "{recorded:?}");
-        hash
-    }
-
-    /// The limit that the next key of a grant would get.
-    pub async fn next_limit(&self, grant: &GrantId) -> Usd {
-        self.view(grant).await.next_limit(self.stack.clock.now()).unwrap()
-    }
-
-    /// The rule set that the next key of a grant has to be under.
-    pub async fn next_rules(&self, grant: &GrantId) -> Option<RuleSetId> {
-        self.view(grant).await.rules_of_next_key().map(|rules| rules.id())
-    }
-
-    async fn view(&self, grant: &GrantId) -> View {
-        self.table.view(&self.programme, grant).await.unwrap().unwrap()
-    }
-
-    /// The guardrail of the programme's rules, if the provider has confirmed them.
-    pub async fn guardrail(&self) -> Option<Guardrail> {
-        let rules = self.table.programme(&self.programme).await.unwrap().unwrap().settings.rules(None);
-        self.table.rule_set(&rules.id()).await.unwrap()?.guardrail
-    }
-
-    pub fn key(&self, hash: &str) -> bursar_local::provider::KeySnapshot {
-        let keys = self.stack.provider.as_ref().unwrap().keys();
-        keys.into_iter().find(|key| key.hash == hash).unwrap()
-    }
-}
+use crate::stack::{Stack, begins};
 
 /// The cookie of a session that has just begun, written through the table: `bursar=…`.
 pub async fn session_cookie(stack: &Stack, address: &str) -> String {

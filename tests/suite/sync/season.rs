@@ -281,10 +281,9 @@ impl Season {
                     self.tells(&tell, &row.text, row.attributes.get("data-spent-usd"), truth, range.0);
                 }
             }
-            if matches!(span, Span::Window | Span::Term) {
-                continue;
-            }
-            let range = self.range(span, Reset::None, None);
+            // An account has neither window nor term, and then shows all.
+            let shown = if matches!(span, Span::Window | Span::Term) { Span::All } else { span };
+            let range = self.range(shown, Reset::None, None);
             let page = admin.get(&format!("{ACCOUNT}?window={}", span.as_str())).await.expect(200);
             for (hook, is_ours) in [("spent-ours", true), ("spent-foreign", false)] {
                 let (shown, tell) = (page.one(hook), format!("{hook} over {}", span.as_str()));

@@ -154,7 +154,7 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, refu
         admins: site.admins.len(),
     };
 
-    let span = asked.span().unwrap_or(Span::All);
+    let span = asked.span().filter(|span| SPANS.contains(span)).unwrap_or(Span::All);
     let context = SpanContext::endless(state.listed_at, now);
     let spent = SpentSums::of(account.as_ref(), |days| context.sum(days, span));
     let acts = foreign_act::in_words(table).await?;
@@ -174,9 +174,7 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, refu
         balance: balance.map(|(balance, at)| (balance, utc(at))),
         promised,
         phrase: spans::phrase(span),
-        spans: spans::choices(paths::ACCOUNT, &[], &SPANS, |one| {
-            one == span || (one == Span::All && !SPANS.contains(&span))
-        }),
+        spans: spans::choices(paths::ACCOUNT, &[], &SPANS, |one| one == span),
         as_of: state.listed_at.map(utc),
         notes: spans::notes(
             [&spent.all, &spent.ours, &spent.foreign].into_iter().chain(keys.figures()).chain(owned.figures()),
