@@ -153,8 +153,9 @@ async fn find_possible() -> Vec<(Start, Vec<Act>)> {
     possible
 }
 
-/// One act is held at its n-th call of this name while another is done; then it goes on.
-async fn meet(start: Start, slow: Act, fast: Act, call: &str, nth: u64) {
+/// One act is held at its n-th call of this name while another is done; then it goes on. Both may count as done in either order, but
+/// for `in_turn`: what was held at its write comes after the other.
+async fn meet((start, slow, fast, call, nth): Meeting, in_turn: bool) {
     let tell = format!("{start:?}: {fast:?} while {slow:?} is held at call {nth} of {call}");
     let (bench, seen) = Bench::at(start).await;
     let held = bench.gate.hold(Matcher::call(call).of_instance(FunctionName::Claim, 1).nth(nth));
@@ -174,8 +175,10 @@ async fn meet(start: Start, slow: Act, fast: Act, call: &str, nth: u64) {
     };
     drop(held);
     let (slow_done, fast_done) = (slow_done.unwrap(), fast_done.unwrap());
+    assert!(!in_turn || (slow_done && fast_done), "{tell}: done {slow_done} and {fast_done}");
     let found = bench.picture(&seen).await;
     let orders = match (slow_done, fast_done) {
+        (true, true) if in_turn => vec![vec![fast, slow]],
         (true, true) => vec![vec![fast, slow], vec![slow, fast]],
         (true, false) => vec![vec![slow]],
         (false, true) => vec![vec![fast]],
@@ -207,6 +210,16 @@ impl Picture {
     }
 }
 
+type Meeting = (Start, Act, Act, &'static str, u64);
+
+/// Meetings that were once got wrong: a reading that comes while what a key left is given back, and a cap that is edited while a key
+/// is begun or a cap of one's own is set.
+const FOUND: [(Start, Act, Act); 3] = [
+    (Start::Revoked, Act::LastRead, Act::Read),
+    (Start::Invited, Act::Begin, Act::Cap),
+    (Start::Invited, Act::OwnCap, Act::Cap),
+];
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn acts_that_meet_leave_what_they_leave_one_after_the_other() {
     let mut cases = Vec::new();
@@ -218,8 +231,11 @@ async fn acts_that_meet_leave_what_they_leave_one_after_the_other() {
             }
         }
     }
-    for (start, slow, fast, call, nth) in sample(cases, sized(60, usize::MAX)) {
-        meet(start, slow, fast, call, nth).await;
+    for (start, slow, fast) in FOUND {
+        meet((start, slow, fast, WRITE, 1), true).await;
+    }
+    for case in sample(cases, sized(55, usize::MAX)) {
+        meet(case, false).await;
     }
 }
 
@@ -230,6 +246,7 @@ async fn an_act_whose_write_meets_a_fault_is_done_or_not_and_knows_which() {
         Fault::LoseAnswer,
         Fault::Status(500),
         Fault::StatusAfter(500),
+        Fault::StatusAfter(200),
         Fault::Throttle,
         Fault::Conflict,
     ];
@@ -237,7 +254,8 @@ async fn an_act_whose_write_meets_a_fault_is_done_or_not_and_knows_which() {
     for (start, acts) in possible().await {
         cases.extend(acts.iter().flat_map(|act| faults.map(|fault| (*start, *act, fault))));
     }
-    for (start, act, fault) in sample(cases, sized(60, usize::MAX)) {
+    let found = [Fault::LoseAnswer, Fault::StatusAfter(200)].map(|fault| (Start::Invited, Act::Begin, fault));
+    for (start, act, fault) in found.into_iter().chain(sample(cases, sized(55, usize::MAX))) {
         let (bench, seen) = Bench::at(start).await;
         bench.gate.at(Matcher::call(WRITE).of_instance(FunctionName::Claim, 1), fault);
         let done = act.run(&seen, &bench.actor(1)).await;

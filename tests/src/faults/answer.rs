@@ -30,7 +30,11 @@ pub(super) fn refusal(call: &Call, fault: Fault) -> Response {
     }
 }
 
+/// A success is a page that no client can read.
 fn status(call: &Call, code: u16) -> Response {
+    if code == 200 {
+        return (StatusCode::OK, [(CONTENT_TYPE, "text/html")], "<html></html>").into_response();
+    }
     let kind = match (call.name.service, code) {
         (Service::DynamoDb, 401 | 403) => "com.amazon.coral.service#AccessDeniedException",
         (Service::DynamoDb, 404) => "com.amazonaws.dynamodb.v20120810#ResourceNotFoundException",

@@ -25,6 +25,26 @@ async fn mail_that_is_not_taken_is_tried_again() {
 }
 
 #[tokio::test]
+async fn mail_under_way_is_not_sent_by_another() {
+    let mut campus = Campus::open().await;
+    campus.pump.stop().await;
+    campus.programme("CS pilot", |_| {}).await;
+    campus.students(&["ada"]).await;
+    campus.minutes(1);
+    let held = campus.gate.hold(Matcher::call("ses:SendRawEmail").of(FunctionName::Mail));
+    let drain = || campus.run(FunctionName::Mail, json!({"task": "drain"}));
+    let (first, ()) = tokio::join!(drain(), async {
+        held.arrived().await;
+        drain().await.unwrap();
+        assert_eq!(held.parked().len(), 1);
+        held.release(None);
+    });
+    first.unwrap();
+    assert_eq!(kinds(&campus), ["roster"]);
+    campus.finish().await;
+}
+
+#[tokio::test]
 async fn refused_mail_is_a_dead_letter() {
     let mut campus = Campus::open().await;
     campus.programme("CS pilot", |_| {}).await;

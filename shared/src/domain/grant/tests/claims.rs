@@ -29,6 +29,23 @@ fn nobody_begins_while_another_is_making_the_key_and_the_first_loses_once_its_le
     assert_eq!(story.view.pot.reserved, Usd::from_dollars(20));
 }
 
+/// After the table went back to a backup, two attempts of one number may be under way.
+#[test]
+fn only_the_attempt_of_its_own_nonce_is_recorded() {
+    let (mut before, mut after) = (Story::new(), Story::new());
+    let lost = before.begin(PressKind::Reveal);
+    after.begin(PressKind::Reveal);
+    assert_eq!(after.view.record(&lost, &minted('a'), after.now), Err(RecordRefused::Lost));
+}
+
+#[test]
+fn who_waits_for_a_key_is_not_held_for_disuse() {
+    let mut story = Story::new();
+    story.begin(PressKind::Reveal);
+    let refused = story.view.hold(HoldKind::Unused, &Actor::Rule, None, story.now);
+    assert_eq!(refused.unwrap_err(), HoldRefused::NoKey);
+}
+
 #[test]
 fn a_page_that_is_older_than_the_last_attempt_begins_nothing() {
     let mut story = Story::new();
