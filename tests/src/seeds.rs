@@ -32,8 +32,3 @@ pub fn sample<T>(cases: impl IntoIterator<Item = T>, few: usize) -> Vec<T> {
     let step = (wide.max(1)..).find(|step| step % 2 != 0 && step % 3 != 0).unwrap_or(1);
     cases.into_iter().step_by(step).collect()
 }
-
-/// Each of these calls with each of these verdicts, call by call.
-pub fn each_call<V: Clone>(calls: impl IntoIterator<Item = u64>, verdicts: &[V]) -> Vec<(u64, V)> {
-    calls.into_iter().flat_map(|call| verdicts.iter().map(move |verdict| (call, verdict.clone()))).collect()
-}

@@ -190,11 +190,6 @@ impl Watch {
         self.judged(false).await
     }
 
-    /// Checks just after a complete sync, which leaves fewer excuses, and ends the test if there is a violation.
-    pub async fn check_after_sync(&mut self) -> &Snapshot {
-        self.judged(true).await
-    }
-
     /// Checks, and returns the violations. The moment is remembered either way.
     pub async fn violations(&mut self, synced: bool) -> Result<Vec<Violation>> {
         let now = self.read().await?;
