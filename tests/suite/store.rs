@@ -212,13 +212,8 @@ impl Picture {
 
 type Meeting = (Start, Act, Act, &'static str, u64);
 
-/// Meetings that were once got wrong: a reading that comes while what a key left is given back, and a cap that is edited while a key
-/// is begun or a cap of one's own is set.
-const FOUND: [(Start, Act, Act); 3] = [
-    (Start::Revoked, Act::LastRead, Act::Read),
-    (Start::Invited, Act::Begin, Act::Cap),
-    (Start::Invited, Act::OwnCap, Act::Cap),
-];
+/// Meetings that were once got wrong: a cap that is edited while a key is begun, or while a cap of one's own is set.
+const FOUND: [(Start, Act, Act); 2] = [(Start::Invited, Act::Begin, Act::Cap), (Start::Invited, Act::OwnCap, Act::Cap)];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn acts_that_meet_leave_what_they_leave_one_after_the_other() {

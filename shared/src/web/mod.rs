@@ -18,8 +18,7 @@
 //! What may be done so often in a while is counted first (`store::people::rate_counts`). Beyond the bound it is refused, with the
 //! time after which it may be done again.
 //!
-//! `tests/suite/rights.rs` holds each route against a table of who may use it. `cargo xtask long flood` measures what a flood does to
-//! everybody else.
+//! `tests/suite/rights.rs` holds each route against a table of who may use it.
 
 mod cookies;
 pub mod fault;

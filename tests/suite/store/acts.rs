@@ -212,7 +212,7 @@ impl Act {
         Ok(match self {
             Act::LastRead => {
                 let (at, as_of) = (ActContext { now: now() + 20.minutes(), ..at }, now() + 20.minutes());
-                let reading = reading(&seen.grant.id, epoch, 7, as_of);
+                let reading = reading(&seen.grant.id, epoch, 12, as_of);
                 is_done(&table.act(at, |view, _| view.read_for_the_last_time(&reading)).await?)
             }
             Act::Begin => {

@@ -3,7 +3,7 @@
 //! Afterwards the table is what a quiet night leaves of the same script, except for times, ids, alarms and the
 //! records of runs.
 //!
-//! `BURSAR_TEST_SEED=70 cargo test -p bursar-tests sync::weather` replays one night, `cargo xtask long nights` plays two
+//! `BURSAR_TEST_SEED=70 cargo test -p bursar-tests sync::weather` replays one night, `cargo xtask long tests` plays two
 //! hundred.
 
 mod script;
