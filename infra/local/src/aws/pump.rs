@@ -17,7 +17,7 @@ use crate::aws::engine::{Engine, Position};
 use crate::aws::invoke::Invoke;
 use crate::aws::wiring::{READERS, StreamReader};
 use crate::base::clock::StackClock;
-use crate::base::lock;
+use crate::base::{Counted, lock};
 use crate::base::state_file::StateFile;
 
 const COLLECTION: &str = "stream-positions";
@@ -41,20 +41,11 @@ struct Inner {
     clock: StackClock,
     dead_letters: DeadLetters,
     readers: Vec<(&'static StreamReader, watch::Sender<Position>)>,
-    /// The number of live `FastRetries`.
+    /// How many want failed batches tried again without a pause.
     hurrying: watch::Sender<usize>,
     stopping: watch::Sender<bool>,
     changes: AtomicU64,
     tasks: Mutex<Vec<JoinHandle<()>>>,
-}
-
-/// While it lives, failed batches are retried without a pause.
-pub struct FastRetries(Arc<Inner>);
-
-impl Drop for FastRetries {
-    fn drop(&mut self) {
-        self.0.hurrying.send_modify(|hurrying| *hurrying -= 1);
-    }
 }
 
 impl Pump {
@@ -98,9 +89,8 @@ impl Pump {
     }
 
     /// Retries failed batches without a pause, but not more often, until the guard is dropped.
-    pub fn hurry(&self) -> FastRetries {
-        self.0.hurrying.send_modify(|hurrying| *hurrying += 1);
-        FastRetries(Arc::clone(&self.0))
+    pub fn hurry(&self) -> Counted {
+        Counted::in_number(&self.0.hurrying)
     }
 
     /// The number of changes in the stream since the start.
@@ -214,7 +204,7 @@ impl Inner {
         }
     }
 
-    /// Waits by the product's clock, unless a `FastRetries` or a stop ends the wait.
+    /// Waits by the product's clock, unless a hurry or a stop ends the wait.
     async fn pause(&self, pause: SignedDuration) {
         let (mut hurrying, mut stopping) = (self.hurrying.subscribe(), self.stopping.subscribe());
         tokio::select! {

@@ -1,4 +1,4 @@
-//! The stand-in for Secrets Manager: four operations over the AWS JSON protocol of `aws-sdk-secretsmanager`.
+//! The stand-in for Secrets Manager: three operations over the AWS JSON protocol of `aws-sdk-secretsmanager`.
 //! As the secret store it keeps values in plain text, in a folder that only its owner may open. No value is
 //! in an error, and nothing that holds one has `Debug`.
 
@@ -21,7 +21,6 @@ use crate::base::state_file::StateFile;
 
 const SECRETS: &str = "secrets";
 const CURRENT: &str = "AWSCURRENT";
-const PREVIOUS: &str = "AWSPREVIOUS";
 
 /// A handle to the stand-in. Clones share its secrets.
 #[derive(Clone)]
@@ -49,15 +48,15 @@ struct Request {
     secret_id: String,
     secret_string: Option<String>,
     client_request_token: Option<String>,
-    version_stage: Option<String>,
     #[serde(default = "current")]
-    version_stages: Vec<String>,
+    version_stage: String,
+    version_stages: Option<Vec<String>>,
     remove_from_version_id: Option<String>,
     move_to_version_id: Option<String>,
 }
 
-fn current() -> Vec<String> {
-    vec![CURRENT.to_owned()]
+fn current() -> String {
+    CURRENT.to_owned()
 }
 
 /// A refusal: the exception of the service, and a message without any value.
@@ -90,7 +89,8 @@ impl SecretsManager {
         let mut secrets = self.secrets();
         let secret = secrets.entry(name.to_owned()).or_default();
         if secret.0.get(CURRENT).is_none_or(|current| current.value != value) {
-            secret.attach(CURRENT, &Version { id: Uuid::new_v4().to_string(), value: value.to_owned() });
+            let version = Version { id: Uuid::new_v4().to_string(), value: value.to_owned() };
+            secret.0.insert(CURRENT.to_owned(), version);
             self.0.kept.put(SECRETS, name, secret)?;
         }
         Ok(())
@@ -105,21 +105,16 @@ impl SecretsManager {
         let name = &request.secret_id;
         let mut secrets = self.secrets();
         let secret = secrets.get_mut(name).ok_or(NO_SECRET)?;
-        let mut answer = match operation {
-            "GetSecretValue" => secret.get(request)?,
+        let answer = match operation {
+            "GetSecretValue" => return secret.get(request),
             "PutSecretValue" => secret.put(request)?,
-            "UpdateSecretVersionStage" => secret.update_stage(request)?,
-            "DescribeSecret" => secret.describe(),
+            "UpdateSecretVersionStage" => secret.move_stage(request)?,
             _ => return Err(Refusal("UnknownOperationException", "This operation is not known here.")),
         };
-        if matches!(operation, "PutSecretValue" | "UpdateSecretVersionStage") {
-            self.0.kept.put(SECRETS, name, secret).map_err(|error| {
-                tracing::error!(error = format!("{error:#}"), "a secret could not be kept");
-                Refusal("InternalServiceError", "An error occurred on the server side.")
-            })?;
-        }
-        answer["Name"] = json!(name);
-        answer["ARN"] = json!(format!("arn:aws:secretsmanager:eu-central-1:000000000000:secret:{name}"));
+        self.0.kept.put(SECRETS, name, secret).map_err(|error| {
+            tracing::error!(error = format!("{error:#}"), "a secret could not be kept");
+            Refusal("InternalServiceError", "An error occurred on the server side.")
+        })?;
         Ok(answer)
     }
 
@@ -130,9 +125,8 @@ impl SecretsManager {
 
 impl Secret {
     fn get(&self, request: &Request) -> Result<Value, Refusal> {
-        let stage = request.version_stage.as_deref().unwrap_or(CURRENT);
-        let Version { id, value } = self.0.get(stage).ok_or(NO_VERSION)?;
-        Ok(json!({"VersionId": id, "VersionStages": self.stages(id), "SecretString": value}))
+        let Version { id, value } = self.0.get(&request.version_stage).ok_or(NO_VERSION)?;
+        Ok(json!({"VersionId": id, "SecretString": value}))
     }
 
     /// Adds a version at the stages of the request.
@@ -141,49 +135,26 @@ impl Secret {
         let value = value.ok_or(Refusal("InvalidRequestException", "You must provide SecretString."))?;
         let id = request.client_request_token.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
         let version = Version { id, value };
-        for stage in &request.version_stages {
-            self.attach(stage, &version);
+        for stage in request.version_stages.clone().unwrap_or_else(|| vec![current()]) {
+            self.0.insert(stage, version.clone());
         }
-        Ok(json!({"VersionId": version.id, "VersionStages": self.stages(&version.id)}))
+        Ok(json!({"VersionId": version.id}))
     }
 
-    /// Moves a stage between versions, or takes it off one. The request must name the version that has it.
-    fn update_stage(&mut self, request: &Request) -> Result<Value, Refusal> {
-        let refused = |message| Err(Refusal("InvalidParameterException", message));
-        let Some(stage) = &request.version_stage else { return refused("VersionStage is missing.") };
-        let at = self.0.get(stage).map(|version| &version.id);
-        match &request.move_to_version_id {
-            Some(to) if at == Some(to) => {}
-            _ if at != request.remove_from_version_id.as_ref() => {
-                return refused("RemoveFromVersionId must name the version that has the staging label.");
+    /// Moves a stage to another version. The request must name the version that has it.
+    fn move_stage(&mut self, request: &Request) -> Result<Value, Refusal> {
+        let at = self.0.get(&request.version_stage).map(|version| &version.id);
+        if at != request.move_to_version_id.as_ref() {
+            if at != request.remove_from_version_id.as_ref() {
+                let why = "RemoveFromVersionId must name the version that has the staging label.";
+                return Err(Refusal("InvalidParameterException", why));
             }
-            Some(to) => {
-                let version = self.0.values().find(|version| version.id == *to).ok_or(NO_VERSION)?.clone();
-                self.attach(stage, &version);
-            }
-            None if stage == CURRENT => return refused("AWSCURRENT can be moved, and not be removed."),
-            None => {
-                self.0.remove(stage);
-            }
+            let mut versions = self.0.values();
+            let to = versions.find(|version| Some(&version.id) == request.move_to_version_id.as_ref());
+            let to = to.ok_or(NO_VERSION)?.clone();
+            self.0.insert(request.version_stage.clone(), to);
         }
         Ok(json!({}))
-    }
-
-    fn describe(&self) -> Value {
-        let stages: BTreeMap<_, _> = self.0.values().map(|version| (&version.id, self.stages(&version.id))).collect();
-        json!({"VersionIdsToStages": stages})
-    }
-
-    /// Puts a stage on a version. What was current before becomes the previous one.
-    fn attach(&mut self, stage: &str, version: &Version) {
-        let before = self.0.insert(stage.to_owned(), version.clone()).filter(|before| before.id != version.id);
-        if let Some(before) = before.filter(|_| stage == CURRENT) {
-            self.0.insert(PREVIOUS.to_owned(), before);
-        }
-    }
-
-    fn stages(&self, id: &str) -> Vec<&str> {
-        self.0.iter().filter(|(_, version)| version.id == id).map(|(stage, _)| stage.as_str()).collect()
     }
 }
 

@@ -9,6 +9,7 @@ use bursar_core::clock::Clock;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
+use crate::base::Counted;
 use crate::base::state_file::StateFile;
 
 /// The stored offset from real time, which a restart continues with.
@@ -33,15 +34,6 @@ enum Course {
     /// Runs with real time, at this offset.
     Running(SignedDuration),
     StandingAt(Timestamp),
-}
-
-/// A guard that marks work under way.
-pub struct WorkGuard(StackClock);
-
-impl Drop for WorkGuard {
-    fn drop(&mut self) {
-        self.0.0.at_work.send_modify(|count| *count -= 1);
-    }
 }
 
 impl StackClock {
@@ -99,9 +91,8 @@ impl StackClock {
     }
 
     /// Marks work that takes a moment of real time, until the guard is dropped.
-    pub fn at_work(&self) -> WorkGuard {
-        self.0.at_work.send_modify(|count| *count += 1);
-        WorkGuard(self.clone())
+    pub fn at_work(&self) -> Counted {
+        Counted::in_number(&self.0.at_work)
     }
 
     /// Waits until no work is under way, to be called before the clock is moved: otherwise hours would pass

@@ -9,7 +9,25 @@ pub mod state_file;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::watch;
+
 /// Nothing is left half changed where a holder panics.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One of those that a number counts, for as long as it lives.
+pub struct Counted(watch::Sender<usize>);
+
+impl Counted {
+    pub(crate) fn in_number(number: &watch::Sender<usize>) -> Counted {
+        number.send_modify(|number| *number += 1);
+        Counted(number.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.send_modify(|number| *number -= 1);
+    }
 }

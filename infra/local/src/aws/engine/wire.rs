@@ -23,24 +23,17 @@ async fn call(State(engine): State<Engine>, headers: HeaderMap, body: Bytes) -> 
     let operation = target.and_then(|target| target.rsplit('.').next()).unwrap_or_default().to_owned();
     let reads = ["Get", "Query", "Scan", "Describe", "List"].iter().any(|read| operation.starts_with(read));
     // It goes on, and is told of, where the caller is gone.
-    let answered = tokio::task::spawn_blocking(move || {
-        let open = engine.open().map_err(|stopped| DynoxideError::InternalServerError(stopped.to_string()))?;
+    let answered = engine.run(move |engine, open| {
         let answer = answer(&open.database, &operation, &body);
         if !reads {
-            engine.0.changes.send_replace(());
+            engine.changes.send_replace(());
         }
-        answer
+        Ok(answer)
     });
-    let (status, body) = match answered.await {
-        Ok(Ok(body)) => (StatusCode::OK, body),
-        Ok(Err(error)) => {
-            let status = StatusCode::from_u16(error.status_code()).unwrap_or(StatusCode::BAD_REQUEST);
-            (status, error.to_json())
-        }
-        Err(panicked) => {
-            tracing::error!(%panicked, "the engine");
-            (StatusCode::INTERNAL_SERVER_ERROR, String::new())
-        }
+    let stopped = |error: anyhow::Error| Err(DynoxideError::InternalServerError(error.to_string()));
+    let (status, body) = match answered.await.unwrap_or_else(stopped) {
+        Ok(body) => (StatusCode::OK, body),
+        Err(error) => (StatusCode::from_u16(error.status_code()).unwrap_or(StatusCode::BAD_REQUEST), error.to_json()),
     };
     (status, [(CONTENT_TYPE, "application/x-amz-json-1.0")], body).into_response()
 }
@@ -57,23 +50,13 @@ fn answer(database: &Database, operation: &str, body: &[u8]) -> Result<String, D
     calls! {
         "GetItem" => get_item,
         "BatchGetItem" => batch_get_item,
-        "TransactGetItems" => transact_get_items,
         "Query" => query,
         "Scan" => scan,
         "PutItem" => put_item,
         "UpdateItem" => update_item,
         "DeleteItem" => delete_item,
-        "BatchWriteItem" => batch_write_item,
         "TransactWriteItems" => transact_write_items,
         "CreateTable" => create_table,
-        "DeleteTable" => delete_table,
-        "DescribeTable" => describe_table,
-        "ListTables" => list_tables,
-        "UpdateTimeToLive" => update_time_to_live,
-        "DescribeTimeToLive" => describe_time_to_live,
-        "DescribeStream" => describe_stream,
-        "GetShardIterator" => get_shard_iterator,
-        "GetRecords" => get_records,
     }
 }
 

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use jiff::Timestamp;
+use mail_parser::{Message, MessageParser};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -20,10 +21,8 @@ use crate::aws::ses::{Fault, Mail, Ses};
 use crate::aws::wiring::HEARS_MAIL_EVENTS;
 
 mod contents;
-mod event;
 
 pub use contents::Contents;
-use event::Event;
 
 const LISTED: usize = 200;
 
@@ -78,6 +77,15 @@ struct ListPage {
 #[template(path = "inbox/mail.html")]
 struct MailPage {
     mail: ReadMail,
+}
+
+/// The outcome that SES reports.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Event {
+    Delivery,
+    Bounce,
+    Complaint,
 }
 
 #[derive(Deserialize)]
@@ -151,7 +159,7 @@ async fn events(State(inbox): State<Inbox>, body: Bytes) -> Response {
         Err(rejection) => return rejection.into_response(),
     };
     let Some(mail) = inbox.ses.mail(&request.mail) else { return no_such_mail() };
-    let event = event::notification(&mail, request.event, request.permanent.unwrap_or(true), inbox.ses.now());
+    let event = notification(&mail, request.event, request.permanent.unwrap_or(true));
     match inbox.invoke.invoke(HEARS_MAIL_EVENTS, event).await {
         Ok(_) => Json(json!({})).into_response(),
         Err(error) => (StatusCode::BAD_GATEWAY, format!("The event was not handled: {error:#}.\n")).into_response(),
@@ -168,6 +176,29 @@ async fn faults(State(inbox): State<Inbox>, body: Bytes) -> Response {
         times => inbox.ses.fail_next(request.kind, times, request.to.as_deref()),
     }
     Json::<Value>(json!({})).into_response()
+}
+
+/// What Lambda receives: an event of a configuration set as text in an SNS notification, with what Bursar reads of it.
+/// `permanent` matters for bounces only.
+fn notification(mail: &Mail, event: Event, permanent: bool) -> Value {
+    let recipients: Vec<Value> = mail.to.iter().map(|to| json!({"emailAddress": to})).collect();
+    let (name, key, details) = match event {
+        Event::Delivery => ("Delivery", "delivery", json!({"recipients": mail.to})),
+        Event::Bounce => {
+            let kind = if permanent { "Permanent" } else { "Transient" };
+            ("Bounce", "bounce", json!({"bounceType": kind, "bouncedRecipients": recipients}))
+        }
+        Event::Complaint => ("Complaint", "complaint", json!({"complainedRecipients": recipients})),
+    };
+    let parsed = MessageParser::default().parse_headers(&mail.raw);
+    let headers = parsed.iter().flat_map(Message::headers_raw);
+    let headers: Vec<Value> = headers.map(|(name, value)| json!({"name": name, "value": value.trim()})).collect();
+    let message = json!({
+        "eventType": name,
+        "mail": {"messageId": mail.id, "destination": mail.to, "headers": headers},
+        key: details,
+    });
+    json!({"Records": [{"EventSource": "aws:sns", "Sns": {"Type": "Notification", "Message": message.to_string()}}]})
 }
 
 fn page(page: &impl Template) -> Response {

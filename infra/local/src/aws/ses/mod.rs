@@ -223,8 +223,7 @@ impl Ses {
         self.state().relay.as_ref().map(|relay| relay.server.clone())
     }
 
-    /// The time by the clock that dates mails.
-    pub fn now(&self) -> Timestamp {
+    fn now(&self) -> Timestamp {
         self.0.clock.now()
     }
 
