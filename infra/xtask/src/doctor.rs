@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{ErrorKind, Write};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use xshell::Shell;
 
 const USAGE: &str =
@@ -37,8 +37,14 @@ struct Options {
     through: Vec<String>,
 }
 
-/// The answer to a question; `None` if AWS knows no such thing.
-type Answer = Result<Option<String>, Found>;
+/// The raw text of an answer, `None` if AWS knows no such thing, or why nothing is known.
+type Answer = Result<Option<String>, String>;
+
+/// What is found of a check: one of these words, and the text after it.
+type Found = (&'static str, String);
+const OK: &str = "ok";
+const MEND: &str = "MEND";
+const NOT_CHECKED: &str = "not checked";
 
 /// The parameters, outputs and resources of the stack, by name.
 struct Deployment {
@@ -46,29 +52,13 @@ struct Deployment {
     resources: BTreeMap<String, String>,
 }
 
-/// What else than well a check can end.
-enum Found {
-    Wrong(String),
-    Unknown(String),
-}
-
 pub(crate) fn doctor(_: &Shell, words: &[String]) -> anyhow::Result<()> {
     let options = Options::read(words)?;
     let deployment = Deployment::of(&options)?;
     let mut out = std::io::stdout().lock();
-    let (mut wrong, mut unknown) = (0, 0);
-    let mut tell = |name: &str, found: Result<String, Found>| {
-        let (word, text) = match found {
-            Ok(text) => ("ok", text),
-            Err(Found::Unknown(text)) => {
-                unknown += 1;
-                ("not checked", text)
-            }
-            Err(Found::Wrong(text)) => {
-                wrong += 1;
-                ("MEND", text)
-            }
-        };
+    let mut counts = BTreeMap::<&str, u32>::new();
+    let mut tell = |name: &str, (word, text): Found| {
+        *counts.entry(word).or_default() += 1;
         writeln!(out, "{word:<12} {name}: {text}")
     };
     for check in CHECKS.split("\n\n") {
@@ -84,9 +74,7 @@ pub(crate) fn doctor(_: &Shell, words: &[String]) -> anyhow::Result<()> {
             let found = match filled {
                 (Some(question), Some(wanted)) => options.judged(options.ask(&question)?, &wanted, remedy),
                 _ if question.contains("$DomainName") || question.contains("$CertificateArn") => continue,
-                _ => Err(Found::Wrong(
-                    "The stack lacks it. Deploy template.yaml again, of the version that you run.".into(),
-                )),
+                _ => (MEND, "The stack lacks it. Deploy template.yaml again, of the version that you run.".to_owned()),
             };
             tell(format!("{of} {each}").trim(), found)?;
         }
@@ -98,13 +86,15 @@ pub(crate) fn doctor(_: &Shell, words: &[String]) -> anyhow::Result<()> {
     ] {
         tell(name, reached(&url))?;
     }
-    if unknown > 0 {
+    if let Some(unknown) = counts.get(NOT_CHECKED) {
         eprintln!(
             "doctor: {unknown} checks could not be made, and each says why: nothing is known of what they are about"
         );
     }
-    ensure!(wrong == 0, "{wrong} of these stand between this deployment and claim day");
-    Ok(())
+    match counts.get(MEND) {
+        Some(wrong) => bail!("{wrong} of these stand between this deployment and claim day"),
+        None => Ok(()),
+    }
 }
 
 impl Options {
@@ -127,8 +117,8 @@ impl Options {
         Ok(Options { stack, students, at_once: at_once.or(students.map(guess)), through })
     }
 
-    /// The raw text of an answer to `aws WORD… --query QUERY`.
-    fn run(&self, question: &str) -> anyhow::Result<Answer> {
+    /// The answer to `aws WORD… --query QUERY`.
+    fn ask(&self, question: &str) -> anyhow::Result<Answer> {
         let (words, query) = question.split_once(" --query ").context("a question has a query")?;
         let mut aws = Command::new("aws");
         aws.args(words.split(' ').skip(1)).args(["--output", "text", "--query", query]).args(&self.through);
@@ -152,27 +142,25 @@ impl Options {
             return Ok(Ok(None));
         }
         let why = stderr.lines().map(str::trim).find(|line| !line.is_empty());
-        Ok(Err(Found::Unknown(why.unwrap_or("aws failed and said nothing").to_owned())))
+        Ok(Err(why.unwrap_or("aws failed and said nothing").to_owned()))
     }
 
-    /// The words of an answer, with one space between them.
-    fn ask(&self, question: &str) -> anyhow::Result<Answer> {
-        let words = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
-        Ok(self.run(question)?.map(|text| text.map(words)))
-    }
-
-    fn judged(&self, answer: Answer, wanted: &str, remedy: &str) -> Result<String, Found> {
-        let found = answer?.ok_or_else(|| Found::Wrong(format!("AWS knows no such thing. {remedy}")))?;
+    fn judged(&self, answer: Answer, wanted: &str, remedy: &str) -> Found {
+        let found = match answer {
+            Ok(Some(text)) => text.split_whitespace().collect::<Vec<_>>().join(" "),
+            Ok(None) => return (MEND, format!("AWS knows no such thing. {remedy}")),
+            Err(why) => return (NOT_CHECKED, why),
+        };
         let numbers: Vec<f64> = found.split(' ').filter_map(|word| word.parse().ok()).collect();
         let short = match (wanted, numbers.as_slice()) {
             ("enough for the students", [day, rate]) => self.short_of_mails(*day, *rate),
             ("enough for those at once", [free]) => self.short_of_copies(*free),
-            _ if wanted.starts_with("enough") => return Err(Found::Unknown(format!("unexpected answer: {found}"))),
+            _ if wanted.starts_with("enough") => return (NOT_CHECKED, format!("unexpected answer: {found}")),
             _ => (!wanted.split(" | ").any(|one| one == found)).then(|| format!("{wanted} is wanted.")),
         };
         match short {
-            Some(why) => Err(Found::Wrong(format!("It is {found}. {why} {remedy}"))),
-            None => Ok(found),
+            Some(why) => (MEND, format!("It is {found}. {why} {remedy}")),
+            None => (OK, found),
         }
     }
 
@@ -193,7 +181,7 @@ impl Options {
     }
 
     /// The identity that covers a sender: the address itself, its domain, or a domain above that.
-    fn identity(&self, sender: &str) -> anyhow::Result<Result<String, Found>> {
+    fn identity(&self, sender: &str) -> anyhow::Result<Found> {
         let mut name = sender;
         loop {
             let question = format!(
@@ -212,13 +200,13 @@ impl Deployment {
     fn of(options: &Options) -> anyhow::Result<Deployment> {
         let stack = &options.stack;
         let pairs = |command: &str, query: &str| -> anyhow::Result<BTreeMap<String, String>> {
-            match options.run(&format!("aws cloudformation {command} --stack-name {stack} --query {query}"))? {
+            match options.ask(&format!("aws cloudformation {command} --stack-name {stack} --query {query}"))? {
                 Ok(Some(text)) => {
                     let pair =
                         |line: &str| line.split_once('\t').map(|(name, value)| (name.to_owned(), value.to_owned()));
                     Ok(text.lines().filter_map(pair).collect())
                 }
-                Err(Found::Unknown(why) | Found::Wrong(why)) => bail!("the stack {stack} cannot be described: {why}"),
+                Err(why) => bail!("the stack {stack} cannot be described: {why}"),
                 Ok(None) => bail!(
                     "there is no stack {stack} in this account and region; name another with --region or --profile"
                 ),
@@ -267,19 +255,20 @@ impl Deployment {
 }
 
 /// Whether a page answers this machine, asked by `curl`, which knows its certificates and proxies.
-fn reached(url: &str) -> Result<String, Found> {
+fn reached(url: &str) -> Found {
     let mut curl = Command::new("curl");
     curl.args(["--silent", "--show-error", "--max-time", "10", "--output", "/dev/null", "--write-out", "%{http_code}"]);
     let Ok(output) = curl.arg(url).stdin(Stdio::null()).output() else {
-        return Err(Found::Unknown(
-            "the command curl is missing: install the package curl, or open the address in a browser".to_owned(),
-        ));
+        let missing = "the command curl is missing: install the package curl, or open the address in a browser";
+        return (NOT_CHECKED, missing.to_owned());
     };
     match String::from_utf8_lossy(&output.stdout).trim() {
-        "200" => Ok(format!("{url} answers this machine")),
-        status => Err(Found::Wrong(format!(
-            "{url} answers {status} {}. Does its name lead where the output ApiOrigin says, or the provider's status page tell of trouble?",
-            String::from_utf8_lossy(&output.stderr).trim()
-        ))),
+        "200" => (OK, format!("{url} answers this machine")),
+        status => {
+            let told = String::from_utf8_lossy(&output.stderr);
+            let ask =
+                "Does its name lead where the output ApiOrigin says, or the provider's status page tell of trouble?";
+            (MEND, format!("{url} answers {status} {}. {ask}", told.trim()))
+        }
     }
 }

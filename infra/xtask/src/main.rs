@@ -13,35 +13,41 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
+use Run::{Alone, With};
 use anyhow::{Context, bail};
 use xshell::{Shell, cmd};
 
 type Step = fn(&Shell) -> anyhow::Result<()>;
-type Run = fn(&Shell, &[String]) -> anyhow::Result<()>;
 
-/// Each recipe with what it is for, and what runs it with the words after its name.
+enum Run {
+    Alone(Step),
+    /// With the words after its name.
+    With(fn(&Shell, &[String]) -> anyhow::Result<()>),
+}
+
+/// Each recipe with what it is for, and what runs it.
 const RECIPES: &[(&str, &str, Run)] = &[
-    ("check", "the quick loop: format, lints, unit tests", check),
-    ("ci", "what CI runs: format, lints, template.yaml expanded and linted, all tests", ci),
-    ("long", "[PART…]: what takes too long for CI, all of it or these parts; a table at the end", long::long),
-    ("size", "lines of Rust by folder, beside their bounds", size::size),
-    ("template", "expand template.yaml and lint the result", template),
-    ("screenshots", "the pictures of the README, in docs/screenshots", screenshots),
-    ("bench", "sync [KEYS…]: the nightly sync over so many keys: wall, processor, peak, calls", bench),
+    ("check", "the quick loop: format, lints, unit tests", Alone(check)),
+    ("ci", "what CI runs: format, lints, template.yaml expanded and linted, all tests", Alone(ci)),
+    ("long", "[PART…]: what takes too long for CI, all of it or these parts; a table at the end", With(long::long)),
+    ("size", "lines of Rust by folder, beside their bounds", Alone(size::size)),
+    ("template", "expand template.yaml and lint the result", Alone(template)),
+    ("screenshots", "the pictures of the README, in docs/screenshots", Alone(screenshots)),
+    ("bench", "sync [KEYS…]: the nightly sync over so many keys: wall, processor, peak, calls", With(bench)),
     (
         "provider-check",
         "--management-key-file FILE [--provider URL] [--count-keys]: does an account do what Bursar assumes?",
-        provider_check,
+        With(provider_check),
     ),
     (
         "package",
         "[arm64|x86_64] [--release]: what sam deploys; a release takes a clean commit, and writes a bill of materials",
-        package::package,
+        With(package::package),
     ),
     (
         "doctor",
         "--stack NAME [--students N --at-once N --region R --profile P]: what stands before claim day",
-        doctor::doctor,
+        With(doctor::doctor),
     ),
 ];
 
@@ -63,7 +69,11 @@ fn run(words: &[String]) -> anyhow::Result<()> {
     };
     let shell = Shell::new()?;
     shell.change_dir(root());
-    recipe(&shell, rest)
+    match (recipe, rest) {
+        (With(recipe), words) => recipe(&shell, words),
+        (Alone(recipe), []) => recipe(&shell),
+        (Alone(_), [word, ..]) => bail!("cargo xtask {name} takes no {word}"),
+    }
 }
 
 fn list() -> anyhow::Result<()> {
@@ -75,52 +85,36 @@ fn list() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn check(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
-    nothing("check", words)?;
-    steps(shell, &[("fmt", fmt), ("clippy", clippy), ("unit tests", unit_tests)])
+fn check(shell: &Shell) -> anyhow::Result<()> {
+    let unit_tests = "test --workspace --exclude bursar-tests --lib --bins --locked --quiet";
+    steps(shell, &[FMT, CLIPPY, ("unit tests", unit_tests)])
 }
 
-fn ci(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
-    nothing("ci", words)?;
-    let template = |shell: &Shell| template(shell, &[]);
-    steps(shell, &[("fmt", fmt), ("clippy", clippy), ("template", template), ("tests", tests)])
+fn ci(shell: &Shell) -> anyhow::Result<()> {
+    steps(shell, &[FMT, CLIPPY, ("template", "xtask template"), ("tests", "test --workspace")])
 }
 
-/// Runs steps one after the other up to the first that fails, and tells how long each took.
-fn steps(shell: &Shell, steps: &[(&str, Step)]) -> anyhow::Result<()> {
+const FMT: (&str, &str) = ("fmt", "fmt --all --check");
+const CLIPPY: (&str, &str) = ("clippy", "clippy --workspace --all-targets --all-features --locked -- -D warnings");
+
+/// Runs steps, each what cargo is asked for, up to the first that fails, and tells how long each took.
+fn steps(shell: &Shell, steps: &[(&str, &str)]) -> anyhow::Result<()> {
     for (name, step) in steps {
         let started = Instant::now();
-        let done = step(shell);
+        let words = step.split(' ');
+        let done = cmd!(shell, "cargo {words...}").run();
         eprintln!("{name}: {} s", started.elapsed().as_secs());
         done.with_context(|| format!("{name} failed"))?;
     }
     Ok(())
 }
 
-fn fmt(shell: &Shell) -> anyhow::Result<()> {
-    Ok(cmd!(shell, "cargo fmt --all --check").run()?)
-}
-
-fn clippy(shell: &Shell) -> anyhow::Result<()> {
-    Ok(cmd!(shell, "cargo clippy --workspace --all-targets --all-features --locked -- -D warnings").run()?)
-}
-
-fn unit_tests(shell: &Shell) -> anyhow::Result<()> {
-    Ok(cmd!(shell, "cargo test --workspace --exclude bursar-tests --lib --bins --locked --quiet").run()?)
-}
-
-fn tests(shell: &Shell) -> anyhow::Result<()> {
-    Ok(cmd!(shell, "cargo test --workspace").run()?)
-}
-
-fn template(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
-    nothing("template", words)?;
+fn template(shell: &Shell) -> anyhow::Result<()> {
     let python = tools::python(shell)?;
     Ok(cmd!(shell, "{python} infra/xtask/template.py").run()?)
 }
 
-fn screenshots(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
-    nothing("screenshots", words)?;
+fn screenshots(shell: &Shell) -> anyhow::Result<()> {
     // A test's working directory is the folder of its package.
     let folder = root().join("docs/screenshots");
     long::in_browser(shell, &["screenshots".as_ref(), folder.as_os_str()])
@@ -140,13 +134,6 @@ fn provider_check(_: &Shell, words: &[String]) -> anyhow::Result<()> {
     let mut cargo = Command::new("cargo");
     cargo.args(["run", "--quiet", "--locked", "--package", "provider-check", "--manifest-path"]);
     Err(cargo.arg(root().join("Cargo.toml")).arg("--").args(words).exec()).context("cargo does not start")
-}
-
-fn nothing(name: &str, words: &[String]) -> anyhow::Result<()> {
-    match words {
-        [] => Ok(()),
-        [word, ..] => bail!("cargo xtask {name} takes no {word}"),
-    }
 }
 
 /// The root of the repository.

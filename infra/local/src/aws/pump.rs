@@ -17,8 +17,8 @@ use crate::aws::engine::{Engine, Position};
 use crate::aws::invoke::Invoke;
 use crate::aws::wiring::{READERS, StreamReader};
 use crate::base::clock::StackClock;
-use crate::base::{Counted, lock};
 use crate::base::state_file::StateFile;
+use crate::base::{Counted, lock};
 
 const COLLECTION: &str = "stream-positions";
 /// The number of records in one read from the engine.

@@ -110,17 +110,14 @@ impl Command {
 
 impl Serve {
     async fn run(self) -> Result<()> {
-        let provider = match self.account.read()? {
-            None => ProviderAt::BuiltIn,
-            Some((url, management_key)) => {
-                // Before anything is created.
-                let provider = Provider::with_key(&url, ManagementKey::parse(&management_key)?);
-                provider.check_management_key(Deadline::after(CHECK)).await.map_err(|error| {
-                    anyhow!("the provider at {url} cannot be used: {error}; check --provider and --management-key-file")
-                })?;
-                ProviderAt::Elsewhere { url, management_key }
-            }
-        };
+        let provider = self.account.read()?;
+        if let ProviderAt::Elsewhere { url, management_key } = &provider {
+            // Before anything is created.
+            let provider = Provider::with_key(url, ManagementKey::parse(management_key)?);
+            provider.check_management_key(Deadline::after(CHECK)).await.map_err(|error| {
+                anyhow!("the provider at {url} cannot be used: {error}; check --provider and --management-key-file")
+            })?;
+        }
         log_problems()?;
         keep_panics_quiet();
         // The port is taken before anything is created, so that a used port leaves nothing behind.
@@ -168,8 +165,8 @@ impl Serve {
 impl Keys {
     async fn run(self) -> Result<()> {
         let account = match self.account.read()? {
-            None => keys::of_running_demonstration(&self.data).await?,
-            Some((base, management_key)) => {
+            ProviderAt::BuiltIn => keys::of_running_demonstration(&self.data).await?,
+            ProviderAt::Elsewhere { url: base, management_key } => {
                 let table = match &self.table {
                     Some(name) => Some(Table::named(name, &AwsAccess::from_environment().await)),
                     None => None,
@@ -182,8 +179,10 @@ impl Keys {
 }
 
 impl Account {
-    fn read(&self) -> Result<Option<(String, String)>> {
-        let (Some(url), Some(file)) = (&self.provider, &self.management_key_file) else { return Ok(None) };
+    fn read(&self) -> Result<ProviderAt> {
+        let (Some(url), Some(file)) = (&self.provider, &self.management_key_file) else {
+            return Ok(ProviderAt::BuiltIn);
+        };
         let shown = file.display();
         let text = std::fs::read_to_string(file).with_context(|| {
             format!("the management key cannot be read from {shown}: name a file that you may read")
@@ -193,12 +192,12 @@ impl Account {
                 "warning: other users of this machine have rights to {shown}; take that right away with: chmod 600 {shown}"
             );
         }
-        let key = text.trim_end_matches(['\r', '\n']).to_owned();
+        let management_key = text.trim_end_matches(['\r', '\n']).to_owned();
         ensure!(
-            ManagementKey::parse(&key).is_ok(),
+            ManagementKey::parse(&management_key).is_ok(),
             "{shown} does not hold a management key: the file must hold the key and nothing else"
         );
-        Ok(Some((url.clone(), key)))
+        Ok(ProviderAt::Elsewhere { url: url.clone(), management_key })
     }
 }
 

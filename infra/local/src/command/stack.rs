@@ -32,7 +32,7 @@ use crate::base::state_file::StateFile;
 use crate::command::control::{self, Control};
 use crate::command::folder::Files;
 use crate::command::settle::Settle;
-use crate::provider::Provider;
+use crate::provider::{Provider, fresh_key};
 
 pub use crate::command::servers::{listen, origin_of};
 
@@ -152,7 +152,7 @@ impl Stack {
         };
         let (provider, provider_origin, provider_url) = match options.provider {
             ProviderAt::BuiltIn => {
-                let key = secrets.current(SECRET).unwrap_or_else(new_management_key);
+                let key = secrets.current(SECRET).unwrap_or_else(fresh_key);
                 secrets.put(SECRET, &key)?;
                 let provider = Provider::new(kept.clone(), clock.as_clock(), &key)?;
                 let origin = servers.run(listen(0).await?, before(provider.router()))?;
@@ -295,8 +295,4 @@ fn who_may_sign_in(kept: &StateFile, config: &Config) -> Result<InboxGuide> {
         None => config.admins.iter().map(admin).collect(),
     };
     Ok(InboxGuide { web: config.origin.as_str().to_owned(), people })
-}
-
-fn new_management_key() -> String {
-    format!("sk-or-v1-{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple())
 }

@@ -167,7 +167,7 @@ pub(super) fn within(scope: &Option<String>, workspace: &str) -> Result<(), Refu
 }
 
 /// A new key in the provider's format: 73 characters.
-pub(super) fn fresh_key() -> String {
+pub(crate) fn fresh_key() -> String {
     format!("sk-or-v1-{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
 }
 

@@ -33,6 +33,7 @@ use self::account::{Account, ManagementKey};
 use crate::base::lock;
 use crate::base::state_file::StateFile;
 
+pub(crate) use self::account::fresh_key;
 pub use self::by_hand::{KeySnapshot, MadeKey};
 pub use self::quirks::{Quirks, Rate};
 pub use self::windows::{Interval, Nano};

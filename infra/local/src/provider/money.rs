@@ -159,7 +159,7 @@ fn admit(account: &Account, key: &Key, order: &Order, now: Timestamp) -> Result<
 }
 
 fn exceeded(limit: Nano, spent: Nano, reset: Option<Interval>, now: Timestamp) -> Refusal {
-    let window = reset.map_or("total", Interval::name);
+    let window = reset.map_or("total".to_owned(), |reset| format!("{reset:?}").to_lowercase());
     let resets = reset.map_or_else(String::new, |reset| format!("; resets {}", time(reset.end(now))));
     refuse(
         403,
@@ -203,34 +203,27 @@ async fn credits(by: Caller) -> Answer {
 
 #[derive(Deserialize)]
 struct Report {
-    metrics: Value,
-    dimensions: Value,
-    granularity: Value,
-    order_by: Value,
-    time_range: TimeRange,
+    time_range: Value,
     limit: usize,
     group_limit: Option<usize>,
-}
-
-#[derive(Deserialize)]
-struct TimeRange {
-    start: Value,
-    end: Value,
+    #[serde(flatten)]
+    asked: Value,
 }
 
 /// Usage by key, model and day, largest first. Only what the product asks for is answered. A row names a key by its name,
 /// so keys of one name share it: a trap of the real provider.
 async fn by_key_and_model(by: Manager, body: Bytes) -> Answer {
-    let asked: Report = serde_json::from_slice(&body)?;
-    let is_known = asked.metrics == json!(["total_usage", "credits_usage", "byok_usage", "request_count"])
-        && asked.dimensions == json!(["api_key_id", "model"])
-        && asked.granularity == "day"
-        && asked.order_by == json!({ "field": "total_usage", "direction": "desc" })
-        && (1..=10_000).contains(&asked.limit);
-    if !is_known {
+    let Report { time_range, limit, group_limit, asked } = serde_json::from_slice(&body)?;
+    let known = json!({
+        "metrics": ["total_usage", "credits_usage", "byok_usage", "request_count"],
+        "dimensions": ["api_key_id", "model"],
+        "granularity": "day",
+        "order_by": { "field": "total_usage", "direction": "desc" },
+    });
+    if asked != known || !(1..=10_000).contains(&limit) {
         return Err(refuse(400, "The simulator knows no such query"));
     }
-    let (from, until) = (utc_day(instant(&asked.time_range.start)?), utc_day(instant(&asked.time_range.end)?));
+    let (from, until) = (utc_day(instant(&time_range["start"])?), utc_day(instant(&time_range["end"])?));
     let (_, account) = by.account();
     let mut sums: BTreeMap<(Date, &str, &str), Use> = BTreeMap::new();
     for key in account.keys() {
@@ -240,7 +233,7 @@ async fn by_key_and_model(by: Manager, body: Bytes) -> Answer {
     }
     let mut rows: Vec<_> = sums.into_iter().collect();
     rows.sort_by_key(|(_, used)| Reverse(used.total()));
-    if let Some(most) = asked.group_limit {
+    if let Some(most) = group_limit {
         let mut counts = HashMap::<(&str, &str), usize>::new();
         rows.retain(|((_, key, model), _)| {
             let count = counts.entry((key, model)).or_default();
@@ -248,8 +241,8 @@ async fn by_key_and_model(by: Manager, body: Bytes) -> Answer {
             *count <= most
         });
     }
-    let truncated = rows.len() > asked.limit;
-    let rows = rows.iter().take(asked.limit).map(|((day, key, model), used)| {
+    let truncated = rows.len() > limit;
+    let rows = rows.iter().take(limit).map(|((day, key, model), used)| {
         json!({
             "date__day": day,
             "api_key_id": key,

@@ -111,14 +111,6 @@ pub enum Interval {
 }
 
 impl Interval {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Interval::Daily => "daily",
-            Interval::Weekly => "weekly",
-            Interval::Monthly => "monthly",
-        }
-    }
-
     fn start(self, at: Timestamp) -> Date {
         let day = utc_day(at);
         match self {
