@@ -11,7 +11,6 @@ use bursar_local::folder::Folder;
 use bursar_local::inbox::Contents;
 use bursar_local::invoke::FunctionName;
 use bursar_local::stack::{Options, Stack, listen};
-use bursar_local::visitor::Visitor;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
@@ -80,7 +79,7 @@ async fn ends_well(moment: &str) {
     stack.settle.settle(Duration::from_secs(60)).await.unwrap();
     assert_eq!(stack.ses.mails().len(), mails.len(), "{moment}: a mail was still due");
 
-    let admin = sign_in(&stack).await;
+    let admin = demo::sign_in(&stack, ADMIN).await.unwrap();
     let warnings = async |path: &str| admin.get(path).await.unwrap().expect(200).unwrap().texts("warning");
     // One admin only is how this is started, and no part of the story.
     let on_account = warnings("/console/account").await;
@@ -94,17 +93,4 @@ async fn ends_well(moment: &str) {
     let account = admin.get("/console/account").await.unwrap();
     assert_eq!(account.all("unowned-key").len(), 3, "{moment}: keys that are nobody's");
     stack.stop().await.unwrap();
-}
-
-async fn sign_in(stack: &Stack) -> Visitor {
-    let visitor = Visitor::of(&stack.served_at, &stack.ready.web).unwrap();
-    let form = visitor.get("/").await.unwrap().expect(200).unwrap();
-    visitor.submit(&form, "/link", &[("address", ADMIN)]).await.unwrap().expect(202).unwrap();
-    stack.pump.drained().await.unwrap();
-    let mail = stack.ses.mails_to(ADMIN).pop().unwrap();
-    let text = Contents::of(&mail.raw).text.unwrap();
-    let link = text.lines().find_map(|line| line.find("/c/").map(|at| line[at..].trim().to_owned())).unwrap();
-    let page = visitor.get(&link).await.unwrap().expect(200).unwrap();
-    visitor.submit(&page, &link, &[]).await.unwrap().expect(303).unwrap();
-    visitor
 }

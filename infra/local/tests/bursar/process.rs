@@ -3,10 +3,8 @@
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
-use anyhow::{Context, Result, bail};
-use aws_smithy_http_client::Builder as HttpClients;
 use bursar_local::stack::Ready;
-use reqwest::RequestBuilder;
+use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
@@ -33,110 +31,81 @@ pub(crate) struct Ended {
 
 impl Bursar {
     /// Starts a `bursar` with an empty table in this folder, on a free port.
-    pub(crate) async fn start(data: &Path) -> Result<Bursar> {
-        Bursar::start_with(data, &[]).await
+    pub(crate) async fn start(data: &Path) -> Bursar {
+        Bursar::begin(data, &[]).await.unwrap()
     }
 
-    /// Starts a `bursar` in this folder, on a free port, with more arguments.
-    pub(crate) async fn start_with(data: &Path, arguments: &[&str]) -> Result<Bursar> {
-        let mut command = command(data);
-        command.args(arguments);
-        match begin(command).await? {
-            Ok(running) => Ok(running),
-            Err(ended) => bail!("bursar ended before it was ready: {ended:?}"),
+    /// Starts a `bursar` with more arguments, or tells how it ended before it was ready.
+    pub(crate) async fn begin(data: &Path, arguments: &[&str]) -> Result<Bursar, Ended> {
+        let mut command = Command::new(PROGRAM);
+        command.args(["--empty", "--admin", "admin@example.edu", "--port", "0", "--data"]).arg(data).args(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().unwrap();
+        let mut said = child.stderr.take().unwrap();
+        let err = tokio::spawn(async move {
+            let mut text = String::new();
+            said.read_to_string(&mut text).await.unwrap();
+            text
+        });
+        let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
+        match out.next_line().await.unwrap() {
+            Some(line) => {
+                let ready = serde_json::from_str(line.strip_prefix("ready ").unwrap_or(&line)).unwrap();
+                Ok(Bursar { ready, child, out, err })
+            }
+            None => Err(Ended { status: child.wait().await.unwrap(), out: String::new(), err: err.await.unwrap() }),
         }
     }
 
     /// Interrupts the process, as Ctrl-C does.
-    pub(crate) async fn interrupt(self) -> Result<Ended> {
+    pub(crate) async fn interrupt(self) -> Ended {
         self.signal("-INT").await
     }
 
     /// Kills the process, as a power cut would.
-    pub(crate) async fn kill(self) -> Result<Ended> {
+    pub(crate) async fn kill(self) -> Ended {
         self.signal("-KILL").await
     }
 
-    async fn signal(mut self, signal: &str) -> Result<Ended> {
-        let id = self.child.id().context("it has ended already")?;
-        let sent = Command::new("kill").args([signal, &id.to_string()]).status().await?;
-        anyhow::ensure!(sent.success(), "the signal was not sent");
+    async fn signal(mut self, signal: &str) -> Ended {
+        let id = self.child.id().unwrap();
+        assert!(Command::new("kill").args([signal, &id.to_string()]).status().await.unwrap().success());
         let mut out = String::new();
-        while let Some(line) = self.out.next_line().await? {
+        while let Some(line) = self.out.next_line().await.unwrap() {
             out.push_str(&line);
         }
-        Ok(Ended { status: self.child.wait().await?, out, err: self.err.await? })
-    }
-}
-
-/// Runs a `bursar` that is expected to refuse to start.
-pub(crate) async fn refused(data: &Path, arguments: &[&str]) -> Result<Ended> {
-    let mut command = command(data);
-    command.args(arguments);
-    match begin(command).await? {
-        Ok(running) => bail!("bursar started, at {}", running.ready.web),
-        Err(ended) => Ok(ended),
+        Ended { status: self.child.wait().await.unwrap(), out, err: self.err.await.unwrap() }
     }
 }
 
 /// Runs a `bursar` to its end with exactly these arguments.
-pub(crate) async fn run(arguments: &[&str]) -> Result<Ended> {
-    let output = Command::new(PROGRAM).args(arguments).stdin(Stdio::null()).output().await?;
+pub(crate) async fn run(arguments: &[&str]) -> Ended {
+    let output = Command::new(PROGRAM).args(arguments).stdin(Stdio::null()).output().await.unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Ok(Ended { status: output.status, out: text(output.stdout), err: text(output.stderr) })
-}
-
-fn command(data: &Path) -> Command {
-    let mut command = Command::new(PROGRAM);
-    command.args(["--empty", "--admin", "admin@example.edu", "--port", "0", "--data"]).arg(data);
-    command
+    Ended { status: output.status, out: text(output.stdout), err: text(output.stderr) }
 }
 
 /// Sends a request, and returns the answer's status with its JSON, `null` if it has none.
-pub(crate) async fn answer(request: RequestBuilder) -> Result<(u16, Value)> {
-    let answer = request.send().await?;
+pub(crate) async fn answer(request: RequestBuilder) -> (u16, Value) {
+    let answer = request.send().await.unwrap();
     let status = answer.status().as_u16();
-    Ok((status, serde_json::from_slice(&answer.bytes().await?).unwrap_or_default()))
+    (status, serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or_default())
 }
 
-/// The management key, read from the secret as the functions read it.
-pub(crate) async fn management_key(ready: &Ready) -> Result<String> {
-    let asked = reqwest::Client::new()
-        .post(&ready.secretsmanager)
-        .header("x-amz-target", "secretsmanager.GetSecretValue")
-        .header("content-type", "application/x-amz-json-1.1")
-        .body(json!({"SecretId": ready.secret}).to_string());
-    let (_, secret) = answer(asked).await?;
-    Ok(secret["SecretString"].as_str().context("the secret has no value")?.to_owned())
+/// Posts to the inbox origin, where the control routes are, or only reads where there is no body.
+pub(crate) async fn inbox(ready: &Ready, path: &str, body: Option<Value>) -> Value {
+    let url = format!("{}{path}", ready.inbox);
+    let request = match body {
+        Some(body) => Client::new().post(url).json(&body),
+        None => Client::new().get(url),
+    };
+    let (status, told) = answer(request).await;
+    assert_eq!(status, 200, "{path}: {told}");
+    told
 }
 
-/// A client of the table. The engine accepts any credentials.
-pub(crate) fn dynamodb(ready: &Ready) -> aws_sdk_dynamodb::Client {
-    use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
-    let config = aws_sdk_dynamodb::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(ready.region.clone()))
-        .credentials_provider(Credentials::new("any", "any", None, None, "a test"))
-        .http_client(HttpClients::new().build_http())
-        .endpoint_url(&ready.dynamodb);
-    aws_sdk_dynamodb::Client::from_conf(config.build())
-}
-
-async fn begin(mut command: Command) -> Result<Result<Bursar, Ended>> {
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    let mut child = command.spawn().context("bursar cannot be run")?;
-    let mut said = child.stderr.take().context("no standard error")?;
-    let err = tokio::spawn(async move {
-        let mut text = String::new();
-        let _ = said.read_to_string(&mut text).await;
-        text
-    });
-    let mut out = BufReader::new(child.stdout.take().context("no standard output")?).lines();
-    match out.next_line().await? {
-        Some(line) => {
-            let ready = line.strip_prefix("ready ").with_context(|| format!("the first line is {line:?}"))?;
-            Ok(Ok(Bursar { ready: serde_json::from_str(ready)?, child, out, err }))
-        }
-        None => Ok(Err(Ended { status: child.wait().await?, out: String::new(), err: err.await? })),
-    }
+/// Reads the secret with the management key as the functions read it.
+pub(crate) async fn secret(ready: &Ready) -> (u16, Value) {
+    let asked = Client::new().post(&ready.secretsmanager).header("x-amz-target", "secretsmanager.GetSecretValue");
+    answer(asked.json(&json!({"SecretId": ready.secret}))).await
 }

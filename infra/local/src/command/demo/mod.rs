@@ -20,7 +20,7 @@ use self::cast::{MODELS, Student, students};
 use crate::aws::inbox::{Contents, KnownLogin};
 use crate::aws::invoke::logs::Logs;
 use crate::aws::schedules::SyncEvery;
-use crate::aws::ses::{Mail, Quota};
+use crate::aws::ses::Quota;
 use crate::base::state_file::StateFile;
 use crate::command::folder::Folder;
 use crate::command::settle::LIMIT;
@@ -192,7 +192,7 @@ impl Story<'_> {
 
     /// An admin creates the programmes and uploads the rosters; the mail to one student comes back.
     async fn set_up(&self) -> Result<()> {
-        let admin = self.sign_in(self.admin).await?;
+        let admin = sign_in(self.stack, self.admin).await?;
         let (starts, ends) = (self.began.to_string(), (self.began + 110.days()).to_string());
         for offer in &self.offers {
             let form = admin.get("/console/programmes/new").await?;
@@ -235,7 +235,7 @@ impl Story<'_> {
         let today = story.offers.iter().enumerate().flat_map(|(number, offer)| {
             let students = offer.students.iter().filter(|student| student.claims_on == Some(day));
             students.map(move |student| async move {
-                let browser = story.sign_in(&student.address).await?;
+                let browser = sign_in(story.stack, &student.address).await?;
                 let hash = story.take_key(&browser, offer.id, "reveal").await?;
                 anyhow::Ok(((number, student.address.clone()), Held { hash, spent: 0 }))
             })
@@ -250,7 +250,7 @@ impl Story<'_> {
         let of_pilot = self.keys.iter().filter(|((programme, _), _)| *programme == 0);
         let ((_, address), _) = of_pilot.max_by_key(|(_, held)| held.spent).context("nobody claimed")?;
         let (address, pilot) = (address.clone(), self.offers[0].id);
-        let student = self.sign_in(&address).await?;
+        let student = sign_in(self.stack, &address).await?;
         student.submit(&student.get("/my").await?, &format!("/my/{pilot}/leaked"), &[]).await?.expect(303)?;
         let hash = self.take_key(&student, pilot, "replace").await?;
         self.keys.entry((0, address)).and_modify(|held| held.hash = hash);
@@ -274,16 +274,6 @@ impl Story<'_> {
             }
         }
         Ok(())
-    }
-
-    async fn sign_in(&self, address: &str) -> Result<Visitor> {
-        let visitor = Visitor::of(&self.stack.served_at, &self.stack.ready.web)?;
-        visitor.submit(&visitor.get("/").await?, "/link", &[("address", address)]).await?.expect(202)?;
-        self.stack.pump.drained().await?;
-        let mails = self.stack.ses.mails_to(address);
-        let link = mails.iter().rev().find_map(link_in).with_context(|| format!("no link came to {address}"))?;
-        visitor.submit(&visitor.get(&link).await?, &link, &[]).await?.expect(303)?;
-        Ok(visitor)
     }
 
     /// Presses a button that shows a key, and returns the key's hash at the provider.
@@ -322,9 +312,16 @@ impl Story<'_> {
     }
 }
 
-fn link_in(mail: &Mail) -> Option<String> {
-    let text = Contents::of(&mail.raw).text?;
-    text.lines().find_map(|line| line.find("/c/").map(|from| line[from..].trim().to_owned()))
+/// A browser in which this person has followed the link of their mail.
+pub async fn sign_in(stack: &Stack, address: &str) -> Result<Visitor> {
+    let visitor = Visitor::of(&stack.served_at, &stack.ready.web)?;
+    visitor.submit(&visitor.get("/").await?, "/link", &[("address", address)]).await?.expect(202)?;
+    stack.pump.drained().await?;
+    let texts = stack.ses.mails_to(address).into_iter().rev().filter_map(|mail| Contents::of(&mail.raw).text);
+    let link = |text: String| Some(text[text.find("/c/")?..].lines().next()?.trim().to_owned());
+    let link = texts.filter_map(link).next().with_context(|| format!("no link came to {address}"))?;
+    visitor.submit(&visitor.get(&link).await?, &link, &[]).await?.expect(303)?;
+    Ok(visitor)
 }
 
 /// A time of a day that is so many days after another, in UTC.
