@@ -17,6 +17,7 @@ use bursar_local::engine::Engine;
 use bursar_local::provider::{Nano, Provider};
 
 use jiff::{Timestamp, ToSpan};
+use serde_json::json;
 
 /// Grants of a programme.
 const EACH: usize = 1_000;
@@ -64,7 +65,7 @@ fn one(
     let made_at = now - (24 * (DAYS + 1)).hours() + i64::try_from(number)?.milliseconds();
     let name = KeyName { deployment, programme: programme.clone(), grant: id.clone(), epoch, nonce: nonce.clone() };
     let made = provider.add_foreign_key(&name.to_string(), Some(Nano::usd(CAP.into())), made_at)?;
-    provider.count_limit(&made.hash, None, true, None)?;
+    provider.change_by_hand(&made.hash, &json!({"include_byok_in_limit": true}))?;
     let used_at = now - 24.hours();
     provider.spend(&made.hash, Nano::micros(DAYS * ON_A_DAY), used_at, "a/model")?;
 

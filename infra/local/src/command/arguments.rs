@@ -145,7 +145,7 @@ impl Serve {
             smtp: self.smtp,
             sync_every: self.sync_every,
             // Each invocation's lines; the bundle's own messages are apart from them.
-            logs: Logs::echoed(LATEST, |line| eprintln!("{} {}", line.function, line.text.trim_end())),
+            logs: Logs::new(LATEST, |line| eprintln!("{} {}", line.function, line.text.trim_end())),
             ..Options::new(web, admins)
         });
         let stack = tokio::select! {

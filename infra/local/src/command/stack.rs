@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
 use crate::aws::engine::{Engine, Place};
-use crate::aws::inbox::{self, InboxGuide, KnownLogin};
+use crate::aws::inbox::{self, KnownLogin};
 use crate::aws::invoke::in_process::{InProcess, Settings};
 use crate::aws::invoke::logs::Logs;
 use crate::aws::invoke::{Between, Invoke};
@@ -76,7 +76,7 @@ impl Options {
             smtp: None,
             sync_every: SyncEvery::Never,
             between: None,
-            logs: Logs::new(usize::MAX),
+            logs: Logs::new(usize::MAX, |_| ()),
             waits: Waits::WHOLE,
         }
     }
@@ -180,8 +180,8 @@ impl Stack {
         let served_at = origin_of(&options.web)?;
         let web_origin = options.origin.unwrap_or_else(|| served_at.clone());
         let own = format!("{aws}/{own}");
-        let config =
-            Config { waits: options.waits, ..configuration(&web_origin, options.admins, &provider_url, &own)? };
+        let mut config = configuration(&web_origin, options.admins, &provider_url, &own)?;
+        config.waits = options.waits;
         let settings = Settings {
             config: config.clone(),
             region: REGION.to_owned(),
@@ -201,13 +201,18 @@ impl Stack {
             schedules: schedules.clone(),
             settle: settle.clone(),
         };
-        let who = who_may_sign_in(&kept, &config)?;
-        let inbox = inbox::router(ses.clone(), invoke.clone(), who);
+        let admin = |admin: &EmailAddress| KnownLogin {
+            address: admin.as_written().to_owned(),
+            as_whom: "admin: makes programmes and sees all of them".to_owned(),
+        };
+        // The people of the demonstration, or else the admins.
+        let people = kept.get(WHO.0, WHO.1)?.unwrap_or_else(|| config.admins.iter().map(admin).collect());
+        let inbox = inbox::router(ses.clone(), invoke.clone(), web_origin.clone(), people);
         let inbox_origin = servers.run(listen(0).await?, inbox.merge(control::router(control)))?;
 
         let meta = Table::new(&config).meta(clock.now().max(Timestamp::UNIX_EPOCH)).await?;
         let ready = Ready {
-            web: web_origin.clone(),
+            web: web_origin,
             inbox: inbox_origin,
             provider: provider_url,
             dynamodb: aws.clone(),
@@ -282,17 +287,4 @@ fn configuration(origin: &str, admins: Vec<EmailAddress>, provider: &str, own: &
         spend_at: provider.to_owned(),
         aws: AwsAccess::under(&format!("{own}/{}/0", FunctionName::UsageSync), REGION, HttpClients::new().build_http()),
     })
-}
-
-/// The people of the demonstration, or else the admins.
-fn who_may_sign_in(kept: &StateFile, config: &Config) -> Result<InboxGuide> {
-    let admin = |admin: &EmailAddress| KnownLogin {
-        address: admin.as_written().to_owned(),
-        as_whom: "admin: makes programmes and sees all of them".to_owned(),
-    };
-    let people = match kept.get(WHO.0, WHO.1)? {
-        Some(people) => people,
-        None => config.admins.iter().map(admin).collect(),
-    };
-    Ok(InboxGuide { web: config.origin.as_str().to_owned(), people })
 }

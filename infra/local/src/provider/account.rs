@@ -24,7 +24,7 @@ pub(super) struct Account {
     keys: Vec<Key>,
     places: HashMap<String, usize>,
     pub(super) quirks: Quirks,
-    turns: Turns,
+    pub(super) turns: Turns,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -66,10 +66,6 @@ impl Account {
     pub(super) fn change_books(&mut self, change: impl FnOnce(&mut Books)) -> Result<()> {
         change(&mut self.books);
         self.kept.put(BOOKS.0, BOOKS.1, &self.books)
-    }
-
-    pub(super) fn lets_in(&mut self, now: Timestamp) -> Result<(), Refusal> {
-        self.quirks.rate.map_or(Ok(()), |rate| self.turns.take(rate, now))
     }
 
     pub(super) fn knows(&self, hash: &str) -> bool {
@@ -129,7 +125,7 @@ impl Account {
 
     /// What the account used, as it was known then.
     pub(super) fn used(&self, then: Timestamp) -> Nano {
-        let by_keys = self.keys.iter().map(|key| key.as_of(then).days.within(None, then).credit);
+        let by_keys = self.keys.iter().map(|key| key.used_as_of(then).days.within(None, then).credit);
         self.books.elsewhere + by_keys.sum()
     }
 

@@ -67,7 +67,7 @@ impl Provider {
 }
 
 fn snapshot(key: &Key, now: Timestamp) -> KeySnapshot {
-    let used = key.days.within(None, now);
+    let used = key.used.days.within(None, now);
     let KeySettings { name, disabled, limit, limit_reset, include_byok_in_limit, .. } = key.settings.clone();
     KeySnapshot {
         hash: key.hash.clone(),
@@ -88,7 +88,7 @@ fn snapshot(key: &Key, now: Timestamp) -> KeySnapshot {
         settled_late: key.settled_late,
         created_at: key.created_at,
         expires_at: key.expires_at,
-        last_used_at: key.last_used_at,
+        last_used_at: key.used.last_used_at,
     }
 }
 
@@ -103,21 +103,6 @@ impl Provider {
         let hash = key.hash.clone();
         account.add(key)?;
         Ok(MadeKey { hash, plaintext })
-    }
-
-    /// Sets how the limit of a key counts: its window, whether it includes BYOK, and its expiry.
-    pub fn count_limit(
-        &self,
-        hash: &str,
-        reset: Option<Interval>,
-        include_byok: bool,
-        expires_at: Option<Timestamp>,
-    ) -> Result<()> {
-        self.change(hash, |key, _| {
-            key.settings.limit_reset = reset;
-            key.settings.include_byok_in_limit = include_byok;
-            key.expires_at = expires_at;
-        })
     }
 
     /// Changes a key with the body of a PATCH. It does not count as requested over HTTP.

@@ -110,7 +110,7 @@ pub(super) fn routes() -> Router<Provider> {
         .route("/workspaces", get(workspaces))
         .route("/guardrails", get(list).post(create))
         .route("/guardrails/{id}", get(read).patch(update).delete(delete))
-        .route("/guardrails/assignments/keys", get(all_assignments))
+        .route("/guardrails/assignments/keys", get(assignments))
         .route("/guardrails/{id}/assignments/keys", get(assignments).post(assign))
 }
 
@@ -187,24 +187,19 @@ async fn delete(by: Manager, Path(id): Path<String>) -> Answer {
     Ok(Json(json!({ "deleted": true })))
 }
 
-async fn all_assignments(by: Manager, Query(page): Query<Page>) -> Answer {
+/// Keys with a guardrail, or with this one, newest assignment first.
+async fn assignments(by: Manager, id: Option<Path<String>>, Query(page): Query<Page>) -> Answer {
     let (_, account) = by.account();
-    assigned(&account, &page, |key, _| within(&by.scope, &key.settings.workspace_id).is_ok())
-}
-
-async fn assignments(by: Manager, Path(id): Path<String>, Query(page): Query<Page>) -> Answer {
-    let (_, account) = by.account();
-    find(&account, &by.scope, &id)?;
-    assigned(&account, &page, |_, assignment| assignment.guardrail == id)
-}
-
-/// Keys with a guardrail, newest assignment first.
-fn assigned(account: &Account, page: &Page, is_asked: impl Fn(&Key, &Assignment) -> bool) -> Answer {
-    let live = account.keys().iter().filter(|key| !key.deleted);
-    let mut all: Vec<(&Key, &Assignment)> = live
-        .filter_map(|key| Some((key, key.assignment.as_ref()?)))
-        .filter(|(key, assignment)| is_asked(key, assignment))
-        .collect();
+    if let Some(Path(id)) = &id {
+        find(&account, &by.scope, id)?;
+    }
+    let is_asked = |key: &Key, of: &Assignment| match &id {
+        Some(Path(id)) => of.guardrail == *id,
+        None => within(&by.scope, &key.settings.workspace_id).is_ok(),
+    };
+    let assigned =
+        account.keys().iter().filter(|key| !key.deleted).filter_map(|key| Some((key, key.assignment.as_ref()?)));
+    let mut all: Vec<(&Key, &Assignment)> = assigned.filter(|(key, of)| is_asked(key, of)).collect();
     all.sort_by_key(|(_, assignment)| std::cmp::Reverse(assignment.at));
     page.of(&all, |(key, assignment)| {
         json!({

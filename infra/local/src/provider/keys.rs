@@ -1,6 +1,5 @@
 //! One key as the provider knows it, by its hash and never its plaintext; `/keys`, and `/key` about itself.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use axum::body::Bytes;
@@ -39,19 +38,17 @@ pub(super) struct Key {
     pub(super) created_at: Timestamp,
     updated_at: Option<Timestamp>,
     pub(super) expires_at: Option<Timestamp>,
-    pub(super) last_used_at: Option<Timestamp>,
+    #[serde(flatten)]
+    pub(super) used: Used,
     pub(super) assignment: Option<Assignment>,
-    pub(super) days: Days,
     pub(super) asked: Asked,
     /// When it was disabled or deleted.
     ended_at: Option<Timestamp>,
-    /// The usage beyond the limit that had been requested by then.
     pub(super) overshot: Nano,
-    /// The usage within that limit that was charged after its end, later than usage settles.
     pub(super) settled_late: Nano,
+    /// What it had used before each charge of the last hour.
     #[serde(skip)]
-    charges: Vec<Charge>,
-    /// The lifetime usage that answers by hash told, of the kinds that the limit counts, each time that it had grown.
+    before: Vec<(Timestamp, Used)>,
     #[serde(skip)]
     pub(super) told: Vec<(Timestamp, Nano)>,
 }
@@ -74,22 +71,19 @@ pub(super) struct Assignment {
     pub(super) at: Timestamp,
 }
 
-/// What was requested of a key over HTTP, whatever was changed by hand since.
+/// What was requested of a key over HTTP, see `KeySnapshot`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Asked {
     pub(super) limit: Option<Nano>,
     pub(super) disabled: bool,
-    /// The different changes: bodies of patches, `deletion`, `guardrail` with its id.
     pub(super) changes: BTreeSet<String>,
 }
 
-#[derive(Debug, Clone)]
-struct Charge {
-    charged_at: Timestamp,
-    at: Timestamp,
-    model: String,
-    used: Use,
-    last_used_before: Option<Timestamp>,
+/// What lags in answers.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Used {
+    pub(super) days: Days,
+    pub(super) last_used_at: Option<Timestamp>,
 }
 
 impl Key {
@@ -103,13 +97,12 @@ impl Key {
             created_at: now,
             updated_at: None,
             expires_at: None,
-            last_used_at: None,
+            used: Used::default(),
             assignment: None,
-            days: Days::default(),
             ended_at: None,
             overshot: Nano::ZERO,
             settled_late: Nano::ZERO,
-            charges: Vec::new(),
+            before: Vec::new(),
             told: Vec::new(),
         }
     }
@@ -131,7 +124,11 @@ impl Key {
 
     /// The usage that counts against the limit in the window of `now`.
     pub(super) fn spent_in_window(&self, now: Timestamp) -> Nano {
-        self.days.within(self.settings.limit_reset, now).counted(self.settings.include_byok_in_limit)
+        self.counted(&self.used, self.settings.limit_reset, now)
+    }
+
+    fn counted(&self, used: &Used, reset: Option<Interval>, at: Timestamp) -> Nano {
+        used.days.within(reset, at).counted(self.settings.include_byok_in_limit)
     }
 
     /// Charges usage of the instant `at` now. What breaks no promise of the product's, since it could not know of it, is
@@ -145,31 +142,24 @@ impl Key {
         if end.is_some_and(|end| now.duration_since(end.min(at)) > SETTLES_WITHIN) {
             self.settled_late += within;
         }
-        self.charges.retain(|charge| charge.charged_at > now - REMEMBERED);
-        let (model, last_used_before) = (model.to_owned(), self.last_used_at);
-        self.note(&model, used, at);
-        self.charges.push(Charge { charged_at: now, at, model, used, last_used_before });
+        self.before.retain(|(charged_at, _)| *charged_at > now - REMEMBERED);
+        self.before.push((now, self.used.clone()));
+        self.note(model, used, at);
     }
 
     pub(super) fn note(&mut self, model: &str, used: Use, at: Timestamp) {
-        self.days.add(at, model, used);
-        self.last_used_at = self.last_used_at.max(Some(at));
+        self.used.days.add(at, model, used);
+        self.used.last_used_at = self.used.last_used_at.max(Some(at));
     }
 
-    /// The key with its counters as they were known then; its other fields never lag.
-    pub(super) fn as_of(&self, then: Timestamp) -> Cow<'_, Key> {
-        let known = self.charges.iter().take_while(|charge| charge.charged_at <= then).count();
-        let later = &self.charges[known..];
-        let Some(first) = later.first() else { return Cow::Borrowed(self) };
-        let mut key = self.clone();
-        key.last_used_at = first.last_used_before;
-        later.iter().for_each(|charge| key.days.take_off(charge.at, &charge.model, charge.used));
-        Cow::Owned(key)
+    /// What it used, as it was known then.
+    pub(super) fn used_as_of(&self, then: Timestamp) -> &Used {
+        self.before.iter().find(|(charged_at, _)| *charged_at > then).map_or(&self.used, |(_, used)| used)
     }
 
     /// The object of `POST`, `GET` and `PATCH /keys`.
     fn object(&self, then: Timestamp, quirks: &Quirks) -> Value {
-        let (known, settings) = (self.as_of(then), &self.settings);
+        let (known, settings) = (self.used_as_of(then), &self.settings);
         let time = |at: Option<Timestamp>| at.map(|at| quirks.time(at));
         let mut object = json!({
             "hash": self.hash,
@@ -177,7 +167,7 @@ impl Key {
             "name": settings.name,
             "disabled": settings.disabled,
             "limit": settings.limit,
-            "limit_remaining": settings.limit.map(|limit| limit - known.spent_in_window(then)),
+            "limit_remaining": settings.limit.map(|limit| limit - self.counted(known, settings.limit_reset, then)),
             "limit_reset": settings.limit_reset,
             "include_byok_in_limit": settings.include_byok_in_limit,
             "workspace_id": settings.workspace_id,
@@ -238,12 +228,8 @@ async fn create(by: Manager, body: Bytes) -> Result<(StatusCode, Json<Value>), R
     let blank = KeySettings { workspace_id: account.workspace(None, &by.scope)?, ..KeySettings::default() };
     let settings = checked(changed(&blank, &body)?, &account, &by.scope)?;
     let plaintext = fresh_key();
-    let mut key = Key::new(&plaintext, settings, now);
-    key.expires_at = match body.get("expires_at") {
-        None | Some(Value::Null) => None,
-        Some(at) => Some(instant(at)?),
-    };
-    let place = account.add(key)?;
+    let expires_at = body.get("expires_at").filter(|at| !at.is_null()).map(instant).transpose()?;
+    let place = account.add(Key { expires_at, ..Key::new(&plaintext, settings, now) })?;
     Ok((StatusCode::CREATED, Json(json!({ "key": plaintext, "data": told(&mut account, place, now) }))))
 }
 
@@ -332,12 +318,9 @@ fn checked(settings: KeySettings, account: &Account, scope: &Option<String>) -> 
 
 /// The answer about one key, of which the judges know what it told.
 fn told(account: &mut Account, place: usize, now: Timestamp) -> Value {
-    let then = now - account.quirks.lag;
-    let (told, used) = {
-        let key = account.key(place);
-        let used = key.as_of(then).days.within(None, then).counted(key.settings.include_byok_in_limit);
-        (key.object(then, &account.quirks), used)
-    };
+    let (key, then) = (account.key(place), now - account.quirks.lag);
+    let told = key.object(then, &account.quirks);
+    let used = key.counted(key.used_as_of(then), None, then);
     account.note_told(place, now, used);
     told
 }

@@ -122,7 +122,9 @@ impl FromRequestParts<Provider> for Caller {
         let now = provider.now();
         let who = {
             let mut account = provider.account();
-            account.lets_in(now)?;
+            if let Some(rate) = account.quirks.rate {
+                account.turns.take(rate, now)?;
+            }
             match account.books.management_keys.get(&hash) {
                 Some(key) => Who::Management(key.clone()),
                 None => Who::Ordinary(account.usable(&hash, now)?),

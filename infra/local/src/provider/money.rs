@@ -227,7 +227,7 @@ async fn by_key_and_model(by: Manager, body: Bytes) -> Answer {
     let (_, account) = by.account();
     let mut sums: BTreeMap<(Date, &str, &str), Use> = BTreeMap::new();
     for key in account.keys() {
-        for (day, model, used) in key.days.between(from, until) {
+        for (day, model, used) in key.used.days.between(from, until) {
             *sums.entry((day, &key.settings.name, model)).or_default() += used;
         }
     }
@@ -271,7 +271,8 @@ async fn activity(by: Manager, Query(asked): Query<ActivityOn>) -> Answer {
         return Err(refuse(400, "Date must be within the last 30 (completed) UTC days"));
     }
     let mut sums: BTreeMap<&str, Use> = BTreeMap::new();
-    for (_, slug, used) in account.keys().iter().flat_map(|key| key.days.between(day, day.saturating_add(1.day()))) {
+    for (_, slug, used) in account.keys().iter().flat_map(|key| key.used.days.between(day, day.saturating_add(1.day())))
+    {
         *sums.entry(slug).or_default() += used;
     }
     let rows = sums.iter().map(|(slug, used)| {

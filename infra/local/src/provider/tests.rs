@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use super::{Interval, KeySnapshot, Nano, Provider};
+use super::{KeySnapshot, Nano, Provider};
 use crate::base::state_file::StateFile;
 
 const MANAGEMENT: &str = "sk-or-v1-00000000000000000000000000000000000000000000000000000000000000ff";
@@ -54,7 +54,7 @@ impl Simulator {
 #[tokio::test]
 async fn counters_follow_the_utc_calendar_and_survive_a_restart() {
     let simulator = Simulator::new();
-    simulator.provider.count_limit(&simulator.hash, Some(Interval::Daily), false, None).unwrap();
+    simulator.provider.change_by_hand(&simulator.hash, &json!({ "limit_reset": "daily" })).unwrap();
     let at = |at: &str| simulator.now.store(at.parse::<Timestamp>().unwrap().as_second(), Ordering::SeqCst);
     simulator.spend("3");
     at("2026-11-19T00:00:00Z");

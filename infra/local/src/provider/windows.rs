@@ -176,13 +176,6 @@ impl Days {
         *self.0.entry(utc_day(at)).or_default().entry(model.to_owned()).or_default() += used;
     }
 
-    pub(super) fn take_off(&mut self, at: Timestamp, model: &str, used: Use) {
-        let of_day = self.0.entry(utc_day(at)).or_default().entry(model.to_owned()).or_default();
-        of_day.credit = of_day.credit - used.credit;
-        of_day.byok = of_day.byok - used.byok;
-        of_day.requests -= used.requests;
-    }
-
     /// The use from one day on, and before another.
     pub(super) fn between(&self, from: Date, until: Date) -> impl Iterator<Item = (Date, &String, Use)> {
         let days = self.0.range(from..).take_while(move |(day, _)| **day < until);

@@ -31,14 +31,8 @@ const LISTED: usize = 200;
 const FRAME_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; base-uri 'none'; \
     frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox";
 
-/// The addresses that may sign in, and where: what a newcomer must know first.
-#[derive(Clone, Debug, Default)]
-pub struct InboxGuide {
-    pub web: String,
-    pub people: Vec<KnownLogin>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Somebody who may sign in, which a newcomer must know first.
+#[derive(Clone, Serialize, Deserialize)]
 pub struct KnownLogin {
     pub address: String,
     /// Their role, in some words.
@@ -49,7 +43,8 @@ pub struct KnownLogin {
 struct Inbox {
     ses: Ses,
     invoke: Arc<dyn Invoke>,
-    who: Arc<InboxGuide>,
+    web: String,
+    people: Vec<KnownLogin>,
 }
 
 /// A mail in the answer of `GET /mails`, and on the pages.
@@ -66,7 +61,8 @@ struct ReadMail {
 #[derive(Template)]
 #[template(path = "inbox/list.html")]
 struct ListPage {
-    who: Arc<InboxGuide>,
+    web: String,
+    people: Vec<KnownLogin>,
     relay: Option<String>,
     in_all: usize,
     /// Newest first.
@@ -103,7 +99,7 @@ struct FaultRequest {
     to: Option<String>,
 }
 
-pub fn router(ses: Ses, invoke: Arc<dyn Invoke>, who: InboxGuide) -> Router {
+pub fn router(ses: Ses, invoke: Arc<dyn Invoke>, web: String, people: Vec<KnownLogin>) -> Router {
     let css = || async { ([(CONTENT_TYPE, "text/css")], include_str!("../../../templates/inbox/inbox.css")) };
     Router::new()
         .route("/", get(list))
@@ -114,13 +110,14 @@ pub fn router(ses: Ses, invoke: Arc<dyn Invoke>, who: InboxGuide) -> Router {
         .route("/mails/{id}", get(source))
         .route("/mails/faults", post(faults))
         .route("/events", post(events))
-        .with_state(Inbox { ses, invoke, who: Arc::new(who) })
+        .with_state(Inbox { ses, invoke, web, people })
 }
 
 async fn list(State(inbox): State<Inbox>) -> Response {
     let mails = inbox.ses.mails();
     page(&ListPage {
-        who: inbox.who,
+        web: inbox.web,
+        people: inbox.people,
         relay: inbox.ses.relay(),
         in_all: mails.len(),
         mails: mails.into_iter().rev().take(LISTED).map(ReadMail::of).collect(),

@@ -22,21 +22,16 @@ pub struct Logs(Arc<Shared>);
 struct Shared {
     most: usize,
     lines: Mutex<VecDeque<LogLine>>,
-    echo: Option<fn(&LogLine)>,
+    echo: fn(&LogLine),
 }
 
 #[derive(Clone)]
 pub(super) struct Capture(Logs, FunctionName);
 
 impl Logs {
-    /// Logs of which the last `most` lines are kept.
-    pub fn new(most: usize) -> Logs {
-        Logs(Arc::new(Shared { most, lines: Mutex::default(), echo: None }))
-    }
-
-    /// Logs that also pass each line to `echo`.
-    pub fn echoed(most: usize, echo: fn(&LogLine)) -> Logs {
-        Logs(Arc::new(Shared { most, lines: Mutex::default(), echo: Some(echo) }))
+    /// Logs of which the last `most` lines are kept, and each is passed to `echo`.
+    pub fn new(most: usize, echo: fn(&LogLine)) -> Logs {
+        Logs(Arc::new(Shared { most, lines: Mutex::default(), echo }))
     }
 
     pub fn all(&self) -> Vec<LogLine> {
@@ -48,9 +43,7 @@ impl Logs {
     }
 
     fn push(&self, line: LogLine) {
-        if let Some(echo) = self.0.echo {
-            echo(&line);
-        }
+        (self.0.echo)(&line);
         let mut lines = lock(&self.0.lines);
         lines.push_back(line);
         if lines.len() > self.0.most {

@@ -82,7 +82,7 @@ pub async fn build(
         origin: Some(origin.to_owned()),
         begins_at: Some(at(began, 0, (7, 0))?),
         sync_every: SyncEvery::Every(SignedDuration::from_hours(24)),
-        logs: Logs::new(0),
+        logs: Logs::new(0, |_| ()),
         ..Options::new(listen(0).await?, admins.to_vec())
     })
     .await?;

@@ -103,10 +103,3 @@ async fn recent_use_that_the_provider_does_not_report_is_not_taken_for_none() {
     assert_eq!((&assessed["last_30_days_usd"], &assessed["term_usd"]), (&Value::Null, &Value::Null));
     assert!(shown(failing, MANAGEMENT, None, false).await.unwrap().contains("last 30 days: not known"));
 }
-
-#[tokio::test]
-async fn an_ordinary_key_is_refused_before_it_is_believed_that_the_account_is_empty() {
-    let (router, [ordinary, ..]) = account();
-    let refused = format!("{:#}", shown(router, &ordinary.plaintext, None, true).await.unwrap_err());
-    assert!(refused.contains("ordinary key") && !refused.contains(&ordinary.plaintext), "{refused}");
-}
