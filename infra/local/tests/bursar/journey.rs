@@ -149,10 +149,6 @@ impl Journey {
         let my = self.student.get("/my").await?.expect(200)?;
         let spent = my.attribute("grant", "data-spent-usd").context("no spending")?;
         ensure!(spent.starts_with("0.97"), "the student reads {spent}");
-        let overview = self.admin.get(PROGRAMME).await?.expect(200)?;
-        for (hook, value) in [("spent", spent.as_str()), ("pot", "1.200000"), ("reserved", "1.000000")] {
-            ensure!(overview.attribute(hook, "data-usd").as_deref() == Some(value), "{hook}: {:?}", overview.all(hook));
-        }
         // A second sync finds nothing new, and no mail is sent twice.
         self.sync().await?;
         for address in FACULTY {

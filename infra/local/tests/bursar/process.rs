@@ -1,14 +1,15 @@
 //! `bursar` as its users have it: a process with arguments, one line on standard output, and an end.
 
+use std::fs;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
 use bursar_local::stack::Ready;
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
+use tempfile::NamedTempFile;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
-use tokio::task::JoinHandle;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_bursar");
 
@@ -17,7 +18,7 @@ pub(crate) struct Bursar {
     pub(crate) ready: Ready,
     child: Child,
     out: Lines<BufReader<ChildStdout>>,
-    err: JoinHandle<String>,
+    err: NamedTempFile,
 }
 
 /// The end of a `bursar`: its status and its output.
@@ -37,24 +38,16 @@ impl Bursar {
 
     /// Starts a `bursar` with more arguments, or tells how it ended before it was ready.
     pub(crate) async fn begin(data: &Path, arguments: &[&str]) -> Result<Bursar, Ended> {
-        let mut command = Command::new(PROGRAM);
+        let (mut command, err) = (Command::new(PROGRAM), NamedTempFile::new().unwrap());
         command.args(["--empty", "--admin", "admin@example.edu", "--port", "0", "--data"]).arg(data).args(arguments);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(err.reopen().unwrap()).kill_on_drop(true);
         let mut child = command.spawn().unwrap();
-        let mut said = child.stderr.take().unwrap();
-        let err = tokio::spawn(async move {
-            let mut text = String::new();
-            said.read_to_string(&mut text).await.unwrap();
-            text
-        });
         let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
-        match out.next_line().await.unwrap() {
-            Some(line) => {
-                let ready = serde_json::from_str(line.strip_prefix("ready ").unwrap_or(&line)).unwrap();
-                Ok(Bursar { ready, child, out, err })
-            }
-            None => Err(Ended { status: child.wait().await.unwrap(), out: String::new(), err: err.await.unwrap() }),
-        }
+        let Some(line) = out.next_line().await.unwrap() else {
+            return Err(Ended { status: child.wait().await.unwrap(), out: String::new(), err: text_of(&err) });
+        };
+        let ready = serde_json::from_str(line.strip_prefix("ready ").unwrap_or(&line)).unwrap();
+        Ok(Bursar { ready, child, out, err })
     }
 
     /// Interrupts the process, as Ctrl-C does.
@@ -74,8 +67,12 @@ impl Bursar {
         while let Some(line) = self.out.next_line().await.unwrap() {
             out.push_str(&line);
         }
-        Ended { status: self.child.wait().await.unwrap(), out, err: self.err.await.unwrap() }
+        Ended { status: self.child.wait().await.unwrap(), out, err: text_of(&self.err) }
     }
+}
+
+fn text_of(file: &NamedTempFile) -> String {
+    fs::read_to_string(file.path()).unwrap()
 }
 
 /// Runs a `bursar` to its end with exactly these arguments.
