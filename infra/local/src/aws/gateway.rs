@@ -83,12 +83,8 @@ impl Gateway {
     /// this machine, and is refused.
     fn answer_for_another_host(&self, parts: &Parts) -> Option<Response> {
         let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        let named = host
-            .to_ascii_lowercase()
-            .parse::<Authority>()
-            .ok()
-            .filter(|named| *named == self.authority || is_loopback(named.host()));
-        let Some(named) = named else {
+        let named = host.to_ascii_lowercase().parse::<Authority>().ok();
+        let Some(named) = named.filter(|named| *named == self.authority || is_loopback(named.host())) else {
             return Some(own(StatusCode::FORBIDDEN, "Forbidden"));
         };
         let same_port = named.port_u16() == self.authority.port_u16();

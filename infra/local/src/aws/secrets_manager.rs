@@ -24,11 +24,9 @@ const CURRENT: &str = "AWSCURRENT";
 
 /// A handle to the stand-in. Clones share its secrets.
 #[derive(Clone)]
-pub struct SecretsManager(Arc<Inner>);
-
-struct Inner {
+pub struct SecretsManager {
     kept: StateFile,
-    secrets: Mutex<BTreeMap<String, Secret>>,
+    secrets: Arc<Mutex<BTreeMap<String, Secret>>>,
 }
 
 /// The version at each stage. A version without a stage is forgotten.
@@ -69,8 +67,8 @@ const NO_VERSION: Refusal =
 impl SecretsManager {
     /// The stand-in with the secrets of earlier runs.
     pub fn new(kept: StateFile) -> Result<SecretsManager> {
-        let secrets = Mutex::new(kept.all(SECRETS)?.into_iter().collect());
-        Ok(SecretsManager(Arc::new(Inner { kept, secrets })))
+        let secrets = Arc::new(Mutex::new(kept.all(SECRETS)?.into_iter().collect()));
+        Ok(SecretsManager { kept, secrets })
     }
 
     pub fn router(&self) -> Router {
@@ -91,7 +89,7 @@ impl SecretsManager {
         if secret.0.get(CURRENT).is_none_or(|current| current.value != value) {
             let version = Version { id: Uuid::new_v4().to_string(), value: value.to_owned() };
             secret.0.insert(CURRENT.to_owned(), version);
-            self.0.kept.put(SECRETS, name, secret)?;
+            self.kept.put(SECRETS, name, secret)?;
         }
         Ok(())
     }
@@ -111,7 +109,7 @@ impl SecretsManager {
             "UpdateSecretVersionStage" => secret.move_stage(request)?,
             _ => return Err(Refusal("UnknownOperationException", "This operation is not known here.")),
         };
-        self.0.kept.put(SECRETS, name, secret).map_err(|error| {
+        self.kept.put(SECRETS, name, secret).map_err(|error| {
             tracing::error!(error = format!("{error:#}"), "a secret could not be kept");
             Refusal("InternalServiceError", "An error occurred on the server side.")
         })?;
@@ -119,7 +117,7 @@ impl SecretsManager {
     }
 
     fn secrets(&self) -> MutexGuard<'_, BTreeMap<String, Secret>> {
-        lock(&self.0.secrets)
+        lock(&self.secrets)
     }
 }
 

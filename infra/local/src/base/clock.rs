@@ -1,7 +1,6 @@
 //! The product's clock of one stack: real time with a stored offset. It only moves forward, and can be
 //! stopped at an instant while something runs there. SDK, TLS and time-outs do not use it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -20,9 +19,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Clone)]
-pub struct StackClock(Arc<Inner>);
-
-struct Inner {
+pub struct StackClock {
     real: Clock,
     course: watch::Sender<Course>,
     kept: StateFile,
@@ -45,7 +42,7 @@ impl StackClock {
     /// The clock over another source of real time than the machine's.
     pub fn over(real: Clock, kept: StateFile) -> Result<StackClock> {
         let course = watch::channel(Course::Running(kept.get(OFFSET.0, OFFSET.1)?.unwrap_or_default())).0;
-        Ok(StackClock(Arc::new(Inner { real, course, kept, at_work: watch::channel(0).0 })))
+        Ok(StackClock { real, course, kept, at_work: watch::channel(0).0 })
     }
 
     /// The clock that functions, schedules and the built-in provider read.
@@ -55,8 +52,8 @@ impl StackClock {
     }
 
     pub fn now(&self) -> Timestamp {
-        match *self.0.course.borrow() {
-            Course::Running(offset) => self.0.real.now().saturating_add(offset).unwrap_or(Timestamp::MAX),
+        match *self.course.borrow() {
+            Course::Running(offset) => self.real.now().saturating_add(offset).unwrap_or(Timestamp::MAX),
             Course::StandingAt(instant) => instant,
         }
     }
@@ -73,11 +70,11 @@ impl StackClock {
 
     /// Runs with real time from `instant`, or from the present time if that is later.
     pub fn run_from(&self, instant: Timestamp) -> Result<()> {
-        self.set(Course::Running(instant.max(self.now()).duration_since(self.0.real.now())))
+        self.set(Course::Running(instant.max(self.now()).duration_since(self.real.now())))
     }
 
     pub fn stands(&self) -> bool {
-        matches!(*self.0.course.borrow(), Course::StandingAt(_))
+        matches!(*self.course.borrow(), Course::StandingAt(_))
     }
 
     pub fn advance(&self, by: SignedDuration) -> Result<Timestamp> {
@@ -92,19 +89,19 @@ impl StackClock {
 
     /// Marks work that takes a moment of real time, until the guard is dropped.
     pub fn at_work(&self) -> Counted {
-        Counted::in_number(&self.0.at_work)
+        Counted::in_number(&self.at_work)
     }
 
     /// Waits until no work is under way, to be called before the clock is moved: otherwise hours would pass
     /// within one step. The wait is limited.
     pub async fn rests(&self) {
-        let mut at_work = self.0.at_work.subscribe();
+        let mut at_work = self.at_work.subscribe();
         tokio::time::timeout(PATIENCE, at_work.wait_for(|count| *count == 0)).await.ok();
     }
 
     /// Waits until the clock shows `instant` or later, by running or by being moved.
     pub async fn reaches(&self, instant: Timestamp) {
-        let mut moved = self.0.course.subscribe();
+        let mut moved = self.course.subscribe();
         loop {
             let left = instant.duration_since(self.now());
             if !left.is_positive() {
@@ -118,10 +115,10 @@ impl StackClock {
     fn set(&self, course: Course) -> Result<()> {
         let offset = match course {
             Course::Running(offset) => offset,
-            Course::StandingAt(instant) => instant.duration_since(self.0.real.now()),
+            Course::StandingAt(instant) => instant.duration_since(self.real.now()),
         };
-        self.0.kept.put(OFFSET.0, OFFSET.1, &offset)?;
-        self.0.course.send_replace(course);
+        self.kept.put(OFFSET.0, OFFSET.1, &offset)?;
+        self.course.send_replace(course);
         Ok(())
     }
 }

@@ -46,7 +46,7 @@ impl Folder {
         let files = Files { table: dir.join("table.db"), stand_ins: dir.join("stand-ins") };
         let unfinished = dir.join("bursar-unfinished");
         ensure!(
-            files.stand_ins.is_dir() || unfinished.is_file() || is_empty(dir).map_err(unusable)?,
+            files.stand_ins.is_dir() || unfinished.is_file() || fs::read_dir(dir).map_err(unusable)?.next().is_none(),
             "{shown} holds files that Bursar did not make: name another folder with --data; nothing in it was touched"
         );
         let folder = Folder { files, unfinished, _lock: lock };
@@ -86,10 +86,6 @@ impl Folder {
         }
         DirBuilder::new().recursive(true).mode(0o700).create(&self.files.stand_ins)
     }
-}
-
-fn is_empty(dir: &Path) -> io::Result<bool> {
-    Ok(fs::read_dir(dir)?.next().is_none())
 }
 
 #[cfg(test)]

@@ -183,7 +183,10 @@ impl Key {
             object[counter] = json!(used.credit);
             object[format!("byok_{counter}")] = json!(used.byok);
         }
-        quirks.without_absent_fields(object)
+        if let Value::Object(fields) = &mut object {
+            fields.retain(|field, _| !quirks.absent_fields.contains(&field.as_str()));
+        }
+        object
     }
 }
 

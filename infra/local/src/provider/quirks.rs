@@ -3,7 +3,6 @@
 
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
 
 use super::windows::Nano;
 use super::{Refusal, refuse};
@@ -54,13 +53,6 @@ impl Quirks {
 
     pub(super) fn kept_limit(&self, limit: Option<Nano>) -> Option<Nano> {
         if self.limits_in_cents { limit.map(Nano::to_the_cent) } else { limit }
-    }
-
-    pub(super) fn without_absent_fields(&self, mut object: Value) -> Value {
-        if let Value::Object(fields) = &mut object {
-            fields.retain(|field, _| !self.absent_fields.contains(&field.as_str()));
-        }
-        object
     }
 }
 

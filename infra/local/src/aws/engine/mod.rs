@@ -95,7 +95,9 @@ impl Engine {
                 (name.to_owned(), open_file(path, table)?)
             }
             Place::Memory => {
-                let name = name_in_memory();
+                // Only this process can open a database of such a name, and it can do so several times.
+                static NEXT: AtomicU64 = AtomicU64::new(0);
+                let name = format!("file:/bursar-{}?vfs=memdb", NEXT.fetch_add(1, Ordering::Relaxed));
                 let database = Database::new(&name)?;
                 create(&database, &create_table(table), TTL)?;
                 (name, database)
@@ -120,10 +122,6 @@ impl Engine {
     /// The table's calls over HTTP.
     pub fn router(&self) -> Router {
         wire::router(self.clone())
-    }
-
-    fn open(&self) -> Result<Open> {
-        lock(&self.0.open).clone().context("the engine was stopped")
     }
 
     /// A receiver that is notified of every write, by any client.
@@ -184,7 +182,11 @@ impl Engine {
         task: impl FnOnce(&Inner, &Open) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let engine = self.clone();
-        tokio::task::spawn_blocking(move || task(&engine.0, &engine.open()?)).await?
+        tokio::task::spawn_blocking(move || {
+            let open = lock(&engine.0.open).clone().context("the engine was stopped")?;
+            task(&engine.0, &open)
+        })
+        .await?
     }
 }
 
@@ -220,12 +222,6 @@ fn make_file(path: &Path, table: &str) -> Result<()> {
         anyhow::Ok(fs::rename(&unfinished, path)?)
     };
     make().with_context(|| format!("cannot make {}", path.display()))
-}
-
-/// A name under which only this process can open one in-memory database several times.
-fn name_in_memory() -> String {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    format!("file:/bursar-{}?vfs=memdb", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 fn create(database: &Database, request: &Value, ttl: &str) -> Result<()> {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use askama::Template;
+use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
@@ -150,29 +151,23 @@ async fn source(State(inbox): State<Inbox>, Path(id): Path<String>) -> Response 
     }
 }
 
-async fn events(State(inbox): State<Inbox>, body: Bytes) -> Response {
-    let request: EventRequest = match Json::from_bytes(&body) {
-        Ok(Json(request)) => request,
-        Err(rejection) => return rejection.into_response(),
-    };
-    let Some(mail) = inbox.ses.mail(&request.mail) else { return no_such_mail() };
+async fn events(State(inbox): State<Inbox>, body: Bytes) -> Result<Response, JsonRejection> {
+    let Json(request) = Json::<EventRequest>::from_bytes(&body)?;
+    let Some(mail) = inbox.ses.mail(&request.mail) else { return Ok(no_such_mail()) };
     let event = notification(&mail, request.event, request.permanent.unwrap_or(true));
-    match inbox.invoke.invoke(HEARS_MAIL_EVENTS, event).await {
+    Ok(match inbox.invoke.invoke(HEARS_MAIL_EVENTS, event).await {
         Ok(_) => Json(json!({})).into_response(),
         Err(error) => (StatusCode::BAD_GATEWAY, format!("The event was not handled: {error:#}.\n")).into_response(),
-    }
+    })
 }
 
-async fn faults(State(inbox): State<Inbox>, body: Bytes) -> Response {
-    let request: FaultRequest = match Json::from_bytes(&body) {
-        Ok(Json(request)) => request,
-        Err(rejection) => return rejection.into_response(),
-    };
+async fn faults(State(inbox): State<Inbox>, body: Bytes) -> Result<Json<Value>, JsonRejection> {
+    let Json(request) = Json::<FaultRequest>::from_bytes(&body)?;
     match request.times {
         0 => inbox.ses.lift_faults(request.to.as_deref()),
         times => inbox.ses.fail_next(request.kind, times, request.to.as_deref()),
     }
-    Json::<Value>(json!({})).into_response()
+    Ok(Json(json!({})))
 }
 
 /// What Lambda receives: an event of a configuration set as text in an SNS notification, with what Bursar reads of it.

@@ -17,11 +17,9 @@ pub struct LogLine {
 
 /// The lines of all invocations. Clones share them.
 #[derive(Clone)]
-pub struct Logs(Arc<Shared>);
-
-struct Shared {
+pub struct Logs {
     most: usize,
-    lines: Mutex<VecDeque<LogLine>>,
+    lines: Arc<Mutex<VecDeque<LogLine>>>,
     echo: fn(&LogLine),
 }
 
@@ -31,11 +29,11 @@ pub(super) struct Capture(Logs, FunctionName);
 impl Logs {
     /// Logs of which the last `most` lines are kept, and each is passed to `echo`.
     pub fn new(most: usize, echo: fn(&LogLine)) -> Logs {
-        Logs(Arc::new(Shared { most, lines: Mutex::default(), echo }))
+        Logs { most, lines: Arc::default(), echo }
     }
 
     pub fn all(&self) -> Vec<LogLine> {
-        lock(&self.0.lines).iter().cloned().collect()
+        lock(&self.lines).iter().cloned().collect()
     }
 
     pub(super) fn capture(&self, function: FunctionName) -> Capture {
@@ -43,10 +41,10 @@ impl Logs {
     }
 
     fn push(&self, line: LogLine) {
-        (self.0.echo)(&line);
-        let mut lines = lock(&self.0.lines);
+        (self.echo)(&line);
+        let mut lines = lock(&self.lines);
         lines.push_back(line);
-        if lines.len() > self.0.most {
+        if lines.len() > self.most {
             lines.pop_front();
         }
     }

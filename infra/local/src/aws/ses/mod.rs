@@ -39,12 +39,10 @@ pub const PAUSED: &str = "Sending paused for this account. For more information,
 
 /// A handle to the stand-in. Clones share its mails, faults and account.
 #[derive(Clone)]
-pub struct Ses(Arc<Inner>);
-
-struct Inner {
+pub struct Ses {
     kept: StateFile,
     clock: Clock,
-    state: Mutex<Sending>,
+    state: Arc<Mutex<Sending>>,
 }
 
 struct Sending {
@@ -136,7 +134,7 @@ impl Ses {
         };
         let state =
             Sending { mails: mails.collect::<Result<_>>()?, read: 0, faults: BTreeMap::new(), account, relay: None };
-        Ok(Ses(Arc::new(Inner { kept, clock, state: Mutex::new(state) })))
+        Ok(Ses { kept, clock, state: Arc::new(Mutex::new(state)) })
     }
 
     pub fn router(&self) -> Router {
@@ -224,7 +222,7 @@ impl Ses {
     }
 
     fn now(&self) -> Timestamp {
-        self.0.clock.now()
+        self.clock.now()
     }
 
     /// Accepts the mail of a form. `None` if it was accepted and the answer is to be lost.
@@ -259,13 +257,13 @@ impl Ses {
         let mut state = self.state();
         // Nothing is ever removed, so the number of mails is a valid order.
         let number = format!("{:012}", state.mails.len());
-        self.0.kept.put(MAILS, &number, &(&mail, BASE64.encode(&mail.raw)))?;
+        self.kept.put(MAILS, &number, &(&mail, BASE64.encode(&mail.raw)))?;
         state.mails.push(mail);
         Ok(())
     }
 
     fn state(&self) -> MutexGuard<'_, Sending> {
-        lock(&self.0.state)
+        lock(&self.state)
     }
 }
 
