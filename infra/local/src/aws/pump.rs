@@ -233,19 +233,3 @@ fn done(answer: &Value, batch: &[&Value]) -> usize {
     };
     failures.map(|failure| failed(failure).unwrap_or(0)).min().unwrap_or(batch.len())
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_partial_answer_goes_on_from_the_first_failed_record() {
-        let records = ["7", "8", "9"].map(|number| json!({"dynamodb": {"SequenceNumber": number}}));
-        let batch: Vec<_> = records.iter().collect();
-        let failed =
-            |numbers: &[&str]| -> Value { numbers.iter().map(|number| json!({ "itemIdentifier": number })).collect() };
-        for (numbers, wanted) in [(vec![], 3), (vec!["9", "8"], 1), (vec!["7"], 0), (vec!["9", "10"], 0)] {
-            assert_eq!(done(&json!({"batchItemFailures": failed(&numbers)}), &batch), wanted, "{numbers:?}");
-        }
-    }
-}

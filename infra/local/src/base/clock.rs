@@ -79,12 +79,8 @@ impl StackClock {
 
     pub fn advance(&self, by: SignedDuration) -> Result<Timestamp> {
         let instant = self.now().checked_add(by).context("that is too far ahead")?;
-        if self.stands() {
-            self.stop_at(instant)?;
-        } else {
-            self.run_from(instant)?;
-        }
-        Ok(self.now())
+        let moved = if self.stands() { self.stop_at(instant) } else { self.run_from(instant) };
+        moved.map(|()| self.now())
     }
 
     /// Marks work that takes a moment of real time, until the guard is dropped.

@@ -40,12 +40,9 @@ impl fmt::Display for FunctionName {
 }
 
 impl FromStr for FunctionName {
-    type Err = String;
+    type Err = ();
 
-    fn from_str(text: &str) -> Result<FunctionName, String> {
-        FunctionName::ALL
-            .into_iter()
-            .find(|function| function.as_str() == text)
-            .ok_or_else(|| format!("`{text}` is no function"))
+    fn from_str(text: &str) -> Result<FunctionName, ()> {
+        FunctionName::ALL.into_iter().find(|function| function.as_str() == text).ok_or(())
     }
 }

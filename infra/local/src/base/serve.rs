@@ -23,12 +23,3 @@ pub fn no_answer() -> Response {
     response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("1"));
     response
 }
-
-/// Serves a router on a free port for as long as the test's runtime lives.
-#[cfg(test)]
-pub(crate) async fn on_a_free_port(router: Router) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let origin = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(serve(listener, router, std::future::pending()));
-    origin
-}

@@ -214,17 +214,13 @@ async fn assignments(by: Manager, id: Option<Path<String>>, Query(page): Query<P
     })
 }
 
-#[derive(Deserialize)]
-struct Hashes {
-    key_hashes: BTreeSet<String>,
-}
-
 /// Gives keys a guardrail, which replaces another silently. What is no key is skipped, so the count says how many got it.
 async fn assign(by: Manager, Path(id): Path<String>, body: Bytes) -> Answer {
-    let Hashes { key_hashes } = serde_json::from_slice(&body)?;
+    let mut body: Map<String, Value> = serde_json::from_slice(&body)?;
+    let hashes: BTreeSet<String> = serde_json::from_value(body.remove("key_hashes").unwrap_or_default())?;
     let (now, mut account) = by.account();
     let workspace = find(&account, &by.scope, &id)?.workspace.clone();
-    let places: Vec<usize> = key_hashes.iter().filter_map(|hash| account.find(hash).ok()).collect();
+    let places: Vec<usize> = hashes.iter().filter_map(|hash| account.find(hash).ok()).collect();
     if places.iter().any(|place| account.key(*place).settings.workspace_id != workspace) {
         return Err(refuse(400, "Key and guardrail must be in the same workspace"));
     }

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::account::Account;
 use super::keys::{Key, instant};
 use super::quirks::time;
-use super::windows::{Interval, Nano, Use, utc_day};
+use super::windows::{Nano, Use, utc_day};
 use super::{Answer, Caller, Manager, Provider, Refusal, Who, refuse};
 
 pub(super) struct Model {
@@ -151,42 +151,31 @@ fn admit(account: &Account, key: &Key, order: &Order, now: Timestamp) -> Result<
     if let Some(limit) = key.settings.limit {
         let spent = key.spent_in_window(now);
         if spent >= limit {
-            return Err(exceeded(limit, spent, key.settings.limit_reset, now));
+            let reset = key.settings.limit_reset;
+            let window = reset.map_or("total".to_owned(), |reset| format!("{reset:?}").to_lowercase());
+            let resets = reset.map_or_else(String::new, |reset| format!("; resets {}", time(reset.end(now))));
+            let why = format!(
+                "Key limit exceeded ({window} limit). Manage it using https://openrouter.ai/settings/keys. \
+                 ${:.2} of ${:.2} used{resets}",
+                spent.dollars(),
+                limit.dollars()
+            );
+            return Err(refuse(403, why).with(json!({ "limit_source": "openrouter_key_limit" })));
         }
         affordable(order, limit - spent, "openrouter_key_limit")?;
     }
     affordable(order, balance, "openrouter_credits")
 }
 
-fn exceeded(limit: Nano, spent: Nano, reset: Option<Interval>, now: Timestamp) -> Refusal {
-    let window = reset.map_or("total".to_owned(), |reset| format!("{reset:?}").to_lowercase());
-    let resets = reset.map_or_else(String::new, |reset| format!("; resets {}", time(reset.end(now))));
-    refuse(
-        403,
-        format!(
-            "Key limit exceeded ({window} limit). Manage it using https://openrouter.ai/settings/keys. \
-             ${:.2} of ${:.2} used{resets}",
-            spent.dollars(),
-            limit.dollars()
-        ),
-    )
-    .with(json!({ "limit_source": "openrouter_key_limit" }))
-}
-
 /// Checks what the answer may cost at most, if the request limits its length.
 fn affordable(order: &Order, left: Nano, source: &str) -> Result<(), Refusal> {
     let afforded = (left - order.model.prompt.times(order.prompt_tokens)).affords(order.model.completion);
-    match order.max_tokens {
-        Some(tokens) if tokens > afforded => Err(refuse(
-            402,
-            format!(
-                "This request requires more credits, or fewer max_tokens. You requested up to {tokens} tokens, but can \
-                 only afford {afforded}."
-            ),
-        )
-        .with(json!({ "limit_source": source }))),
-        _ => Ok(()),
-    }
+    let Some(tokens) = order.max_tokens.filter(|tokens| *tokens > afforded) else { return Ok(()) };
+    let why = format!(
+        "This request requires more credits, or fewer max_tokens. You requested up to {tokens} tokens, but can only \
+         afford {afforded}."
+    );
+    Err(refuse(402, why).with(json!({ "limit_source": source })))
 }
 
 // Reports

@@ -92,25 +92,21 @@ mod tests {
     async fn converse(stream: TcpStream, command: &str, reply: &str) -> String {
         let (mut stream, mut heard, mut is_data) = (BufReader::new(stream), String::new(), false);
         let mut answer = "220 test\r\n".to_owned();
-        loop {
+        while stream.write_all(answer.as_bytes()).await.is_ok() {
             let start = heard.len();
-            if stream.write_all(answer.as_bytes()).await.is_err()
-                || stream.read_line(&mut heard).await.unwrap_or(0) == 0
-            {
-                return heard;
+            if stream.read_line(&mut heard).await.unwrap_or(0) == 0 {
+                break;
             }
-            let line = &heard[start..];
-            is_data = is_data && line != ".\r\n";
-            answer = match line.split([' ', ':', '\r']).next().unwrap() {
-                _ if is_data => String::new(),
-                told if told == command => format!("{reply}\r\n"),
-                "DATA" => {
-                    is_data = true;
-                    "354 go on\r\n".to_owned()
-                }
+            let word = heard[start..].split([' ', ':', '\r']).next().unwrap();
+            answer = match word {
+                _ if is_data && word != "." => String::new(),
+                _ if word == command => format!("{reply}\r\n"),
+                "DATA" => "354 go on\r\n".to_owned(),
                 _ => "250 8BITMIME\r\n".to_owned(),
             };
+            is_data = word == "DATA" || is_data && word != ".";
         }
+        heard
     }
 
     #[tokio::test]

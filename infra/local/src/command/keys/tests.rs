@@ -7,7 +7,8 @@ use axum::response::IntoResponse;
 use http::StatusCode;
 
 use super::*;
-use crate::base::serve::on_a_free_port;
+use crate::base::serve::serve;
+use crate::command::stack::{listen, origin_of};
 use crate::provider::{MadeKey, Nano, Provider as Simulator};
 
 const MANAGEMENT: &str = "sk-or-v1-00000000000000000000000000000000000000000000000000000000000000ff";
@@ -35,7 +36,9 @@ fn account() -> (Router, [MadeKey; 3]) {
 }
 
 async fn shown(router: Router, key: &str, pattern: Option<&str>, json: bool) -> Result<String> {
-    let base = format!("{}/api/v1", on_a_free_port(router).await);
+    let listener = listen(0).await?;
+    let base = format!("{}/api/v1", origin_of(&listener)?);
+    tokio::spawn(serve(listener, router, std::future::pending()));
     let account = Account { base, management_key: key.to_owned(), clock: Clock::reading(noon), table: None };
     let mut out = Vec::new();
     run(account, &Show { pattern: pattern.map(str::to_owned), json, assess: true }, &mut out).await?;
