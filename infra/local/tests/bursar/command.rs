@@ -44,7 +44,7 @@ async fn it_says_one_line_when_all_is_up_and_ends_cleanly_when_interrupted() {
     assert_refused(&refused(data.path(), &[]).await, &["in use", "--data"]);
     assert_eq!(client.get(&web).send().await.unwrap().status(), 200);
 
-    let ended = bursar.interrupt().await;
+    let ended = bursar.end("INT").await;
     assert_eq!((ended.status.code(), ended.out.as_str()), (Some(0), ""), "{ended:?}");
 }
 
@@ -70,7 +70,7 @@ async fn no_server_of_this_machine_answers_a_page_of_another_site() {
     assert_eq!(rebound.status(), 403, "the pages as well");
     let form = client.post(format!("{}/link", ready.web)).header("origin", "https://evil.example");
     assert_eq!(form.body("address=a@b.example").send().await.unwrap().status(), 403);
-    bursar.interrupt().await;
+    bursar.end("INT").await;
 }
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn what_was_acknowledged_survives_a_kill_at_any_moment_and_the_next_start_
                 acknowledged += 1;
             }
             if let Some(bursar) = running.take_if(|_| acknowledged == 20 + 30 * round) {
-                bursar.kill().await;
+                bursar.end("KILL").await;
             }
         }
     }
@@ -117,7 +117,7 @@ async fn what_was_acknowledged_survives_a_kill_at_any_moment_and_the_next_start_
     let bursar = Bursar::start(data.path()).await;
     let moved = at(&inbox(&bursar.ready, "/clock", Some(json!({"advance_s": 864_000}))).await);
     assert!(moved > Timestamp::now() + SignedDuration::from_hours(239));
-    bursar.kill().await;
+    bursar.end("KILL").await;
     let bursar = Bursar::start(data.path()).await;
     deployments.push(bursar.ready.deployment.clone());
     assert!(at(&inbox(&bursar.ready, "/clock", None).await) >= moved);
@@ -159,7 +159,7 @@ async fn what_cannot_be_begun_is_refused_in_a_sentence_and_nothing_is_made() {
 #[tokio::test]
 async fn a_damaged_or_missing_database_is_named_and_nothing_is_made_in_its_place() {
     let data = tempdir().unwrap();
-    let ended = Bursar::start(data.path()).await.interrupt().await;
+    let ended = Bursar::start(data.path()).await.end("INT").await;
     assert_eq!(ended.status.code(), Some(0), "interrupted as soon as it is ready, it ends cleanly: {ended:?}");
     for name in ["table.db", "stand-ins/state.db"] {
         let path = data.path().join(name);
@@ -193,7 +193,7 @@ async fn a_real_accounts_key_is_not_kept_and_another_host_learns_none() {
     let report = inbox(&bursar.ready, "/sync", Some(json!({}))).await;
     assert_eq!(report["complete"], json!(true), "{report}");
     assert_refused(&keys(&folder, &[]).await, &["--management-key-file"]);
-    let ended = bursar.interrupt().await;
+    let ended = bursar.end("INT").await;
     assert!(!ended.err.contains(&key), "{ended:?}");
     assert!(ended.err.contains("chmod 600"), "others can read the file: {ended:?}");
     for file in ["stand-ins/state.db", "stand-ins/state.db-wal", "table.db", "table.db-wal"] {
@@ -224,7 +224,7 @@ async fn the_keys_of_the_running_demonstration_are_listed() {
     inbox(&bursar.ready, "/clock", Some(json!({"advance_s": 31 * 86_400}))).await;
     assert_eq!(listed(data.path(), &[]).await["totals"]["unused_30_days"], 3);
 
-    bursar.interrupt().await;
+    bursar.end("INT").await;
     assert_refused(&keys(data.path(), &[]).await, &["cargo run"]);
 }
 

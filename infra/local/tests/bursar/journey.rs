@@ -24,7 +24,7 @@ async fn killed_on_its_way_it_goes_on_and_nothing_is_doubled() {
     let mut journey = Journey::at(&bursar.ready).unwrap();
     for part in 0..4 {
         if part > 0 {
-            bursar.kill().await;
+            bursar.end("KILL").await;
             bursar = Bursar::start(data.path()).await;
             journey.ready = bursar.ready.clone();
             journey.admin.moved_to(&bursar.ready.web);
@@ -32,7 +32,7 @@ async fn killed_on_its_way_it_goes_on_and_nothing_is_doubled() {
         }
         journey.goes_on(part).await.unwrap();
     }
-    bursar.interrupt().await;
+    bursar.end("INT").await;
 }
 
 #[tokio::test]
@@ -46,7 +46,7 @@ async fn it_ends_well_at_each_hour() {
         for part in 0..4 {
             journey.goes_on(part).await.with_context(|| format!("begun {hours} hours from now")).unwrap();
         }
-        bursar.interrupt().await;
+        bursar.end("INT").await;
     }
 }
 

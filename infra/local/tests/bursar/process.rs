@@ -46,23 +46,14 @@ impl Bursar {
         let Some(line) = out.next_line().await.unwrap() else {
             return Err(Ended { status: child.wait().await.unwrap(), out: String::new(), err: text_of(&err) });
         };
-        let ready = serde_json::from_str(line.strip_prefix("ready ").unwrap_or(&line)).unwrap();
+        let ready = serde_json::from_str(line.strip_prefix("ready ").unwrap()).unwrap();
         Ok(Bursar { ready, child, out, err })
     }
 
-    /// Interrupts the process, as Ctrl-C does.
-    pub(crate) async fn interrupt(self) -> Ended {
-        self.signal("-INT").await
-    }
-
-    /// Kills the process, as a power cut would.
-    pub(crate) async fn kill(self) -> Ended {
-        self.signal("-KILL").await
-    }
-
-    async fn signal(mut self, signal: &str) -> Ended {
+    /// Ends the process by a signal: `INT` as Ctrl-C does, `KILL` as a power cut would.
+    pub(crate) async fn end(mut self, signal: &str) -> Ended {
         let id = self.child.id().unwrap();
-        assert!(Command::new("kill").args([signal, &id.to_string()]).status().await.unwrap().success());
+        assert!(Command::new("kill").args(["-s", signal, &id.to_string()]).status().await.unwrap().success());
         let mut out = String::new();
         while let Some(line) = self.out.next_line().await.unwrap() {
             out.push_str(&line);
