@@ -115,10 +115,10 @@ impl World {
     /// The calls of the last run that was counted, by their names.
     pub(crate) fn calls(&self) -> String {
         let calls = self.gate.calls();
-        let last = calls.iter().map(|recorded| recorded.call.instance).max();
+        let last = calls.iter().map(|recorded| recorded.instance).max();
         let mut counted = BTreeMap::<String, usize>::new();
-        for recorded in calls.iter().filter(|recorded| Some(recorded.call.instance) == last) {
-            *counted.entry(recorded.call.name.to_string()).or_default() += 1;
+        for recorded in calls.iter().filter(|recorded| Some(recorded.instance) == last) {
+            *counted.entry(recorded.name.to_string()).or_default() += 1;
         }
         counted.iter().map(|(name, times)| format!("{name} {times}")).collect::<Vec<_>>().join(", ")
     }

@@ -22,7 +22,7 @@ pub(crate) async fn screenshots(driver: &Driver, into: &Path) {
     let say = |how_far| eprintln!("demonstration: {how_far}");
     demo::build(&folder, &origin, &admins, &Clock::system(), say).await.unwrap();
     let options = Options { files: Some(folder.files()), origin: Some(origin), ..Options::new(web, admins) };
-    let stack = Stack::start(options).await.unwrap();
+    let stack = Stack::start(options).await;
     std::fs::create_dir_all(into).unwrap();
 
     let phone = driver.open(PHONE).await;

@@ -1,19 +1,6 @@
-//! AWS clients for a running stack, whose engine and stand-ins accept any credentials.
+//! What a test asks of the stand-ins past the functions.
 
-use aws_smithy_http_client::Builder as HttpClients;
 use bursar_local::stack::Ready;
-
-/// A client of the table, straight at the engine and past the fault layer.
-pub fn dynamodb(ready: &Ready) -> aws_sdk_dynamodb::Client {
-    use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
-    let config = aws_sdk_dynamodb::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(ready.region.clone()))
-        .credentials_provider(Credentials::new("any", "any", None, None, "a test"))
-        .http_client(HttpClients::new().build_http())
-        .endpoint_url(&ready.dynamodb);
-    aws_sdk_dynamodb::Client::from_conf(config.build())
-}
 
 /// Serves a stand-in on a free port while the test runs, and returns its origin.
 pub async fn serve(router: axum::Router) -> String {

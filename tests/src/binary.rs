@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::sync::mpsc;
 
-use crate::{aws, stack};
+use crate::aws;
+use crate::stack::{self, Setup};
 
 /// Started with nothing set, it ends and names all that is missing.
 pub async fn refuses_to_start_without_variables(program: &str) {
@@ -42,7 +43,7 @@ pub fn page(path: &str) -> Value {
 
 /// What a function answers to an event where its table is empty.
 pub async fn answer(program: &str, event: Value) -> Value {
-    let stack = stack::in_process().await.unwrap();
+    let stack = stack::of(Setup::default()).await;
     let ready = &stack.ready;
     let table = aws::http().post(&ready.dynamodb).header("x-amz-target", "DynamoDB_20120810.CreateTable");
     let made = table.body(create_table("empty").to_string()).send().await.unwrap();

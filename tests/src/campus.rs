@@ -29,7 +29,9 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::token::AskToken;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{ActContext, Author, EditOutcome, Job, NewPerson, Table, Undeliverable, UnreachableReason};
+use bursar_core::store::{
+    ActContext, Author, Edit, EditOutcome, Job, NewPerson, Table, Undeliverable, UnreachableReason,
+};
 use bursar_local::inbox::Contents;
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_local::provider::{KeySnapshot, Nano, Provider};
@@ -41,11 +43,10 @@ use tokio::sync::Mutex as AsyncMutex;
 use crate::aws;
 use crate::faults::{Fault, Matcher};
 use crate::invariants::{RawTable, Snapshot, Watch};
-use crate::office::{ProgrammeEdits, session_cookie, soon};
+use crate::office::{session_cookie, soon};
+pub use crate::stack::ADMIN;
 use crate::stack::{self, Setup, Stack};
 use crate::visitor::{Page, Visitor};
-
-pub const ADMIN: &str = "admin@example.edu";
 
 pub struct Campus {
     pub stack: Stack,
@@ -54,8 +55,7 @@ pub struct Campus {
     pub programme: ProgrammeId,
     /// The people on its roster, by name.
     people: BTreeMap<String, GrantId>,
-    /// The watch, and how many lost mails it was told of.
-    watch: AsyncMutex<(Watch, usize)>,
+    watch: AsyncMutex<Watch>,
     received: Mutex<Vec<Got>>,
     /// What a violation is told with.
     told: Mutex<Vec<String>>,
@@ -77,18 +77,16 @@ impl Campus {
     }
 
     pub async fn at(instant: &str) -> Campus {
-        Campus::of(Setup { at: Some(instant.parse().unwrap()), ..Setup::default() }).await
+        Campus::of(Setup { at: instant.parse().unwrap(), ..Setup::default() }).await
     }
 
     pub async fn of(setup: Setup<'_>) -> Campus {
-        let at = Some(setup.at.unwrap_or_else(stack::begins));
-        let stack = stack::of(Setup { at, ..setup }).await.unwrap();
-        let watch = stack::watch(&stack).with_answers(stack.answers.clone());
+        let stack = stack::of(setup).await;
         Campus {
             table: Table::new(&stack.config),
             programme: ProgrammeId::of_name("none"),
             people: BTreeMap::new(),
-            watch: AsyncMutex::new((watch, 0)),
+            watch: AsyncMutex::new(stack::watch(&stack)),
             received: Mutex::default(),
             told: Mutex::default(),
             sessions: Mutex::default(),
@@ -119,11 +117,16 @@ impl Campus {
 
     /// Changes the settings of the programme as an edit does.
     pub async fn set(&self, change: impl FnOnce(&mut Settings)) {
+        assert_eq!(self.try_edit(change, None).await, EditOutcome::Done);
+    }
+
+    async fn try_edit(&self, change: impl FnOnce(&mut Settings), pot: Option<Usd>) -> EditOutcome {
         let Programme { mut settings, version, .. } = self.table.programme(&self.programme).await.unwrap().unwrap();
+        let limit = self.table.pot(&self.programme).await.unwrap().unwrap().limit;
         change(&mut settings);
-        let what = AuditDetail::new(Act::Edited);
-        let saved = self.table.save_settings(&self.programme, settings, version, what, self.by()).await.unwrap();
-        assert_eq!(saved, EditOutcome::Done);
+        let edit = Edit::of_settings(settings, version, AuditDetail::new(Act::Edited));
+        let edit = Edit { pot: pot.map(|pot| (limit, pot)), ..edit };
+        self.table.edit(&self.programme, &edit, self.by()).await.unwrap()
     }
 
     /// Restricts the programme's keys to one model, as the provider then does, and returns its guardrail.
@@ -134,8 +137,13 @@ impl Campus {
         self.table.rule_set(&rules.id()).await.unwrap().unwrap().guardrail.unwrap().id
     }
 
+    /// Sets the budget, to no less than is reserved.
     pub async fn pot(&self, dollars: i32) {
-        self.table.set_pot(&self.programme, Usd::from_dollars(dollars), self.by()).await;
+        assert_eq!(self.try_pot(dollars).await, EditOutcome::Done);
+    }
+
+    pub async fn try_pot(&self, dollars: i32) -> EditOutcome {
+        self.try_edit(|_| {}, Some(Usd::from_dollars(dollars))).await
     }
 
     pub async fn settings(&self) -> Settings {
@@ -150,20 +158,20 @@ impl Campus {
     pub async fn students(&mut self, names: &[&str]) {
         let new: Vec<&str> = names.iter().copied().filter(|name| !self.people.contains_key(*name)).collect();
         for names in new.chunks(20) {
-            let person = |name: &&str| Person { address: address(name), name: None, roster_id: None };
-            let new: Vec<NewPerson> =
-                names.iter().map(|name| NewPerson { person: person(name), group: None }).collect();
-            let made = self.table.invite(&self.programme, &new, self.by()).await.unwrap();
-            self.people.extend(names.iter().map(ToString::to_string).zip(made));
+            self.invite(names, None).await;
         }
     }
 
-    pub async fn student_in(&mut self, name: &str, group: Option<&str>) -> GrantId {
-        let person = Person { address: address(name), name: None, roster_id: None };
-        let new = NewPerson { person, group: group.map(str::to_owned) };
-        let grant = self.table.invite(&self.programme, &[new], self.by()).await.unwrap().remove(0);
-        self.people.insert((*name).to_owned(), grant.clone());
-        grant
+    pub async fn student_in(&mut self, name: &str, group: Option<&str>) {
+        self.invite(&[name], group).await;
+    }
+
+    async fn invite(&mut self, names: &[&str], group: Option<&str>) {
+        let person = |name: &str| Person { address: address(name), name: None, roster_id: None };
+        let new = |name: &&str| NewPerson { person: person(name), group: group.map(str::to_owned) };
+        let new: Vec<NewPerson> = names.iter().map(new).collect();
+        let made = self.table.invite(&self.programme, &new, self.by()).await.unwrap();
+        self.people.extend(names.iter().map(ToString::to_string).zip(made));
     }
 
     /// Everybody who has no key yet gets one on the page.
@@ -200,13 +208,13 @@ impl Campus {
         ActContext { programme: &self.programme, grant: self.id(name), now: self.clock.now(), deadline: soon() }
     }
 
-    pub fn by(&self) -> Author<'static> {
+    fn by(&self) -> Author<'static> {
         Author { actor: &Actor::Rule, now: self.clock.now(), deadline: soon() }
     }
 
     /// A browser that nobody is signed in with.
     pub fn browser(&self) -> Visitor {
-        Visitor::new(&self.ready.web).noting(&self.answers)
+        Visitor::new(&self.ready.web, self.answers.clone())
     }
 
     /// A browser in which this person is signed in.
@@ -438,15 +446,11 @@ impl Campus {
 
     async fn look_at(&self, synced: bool) -> Arc<Snapshot> {
         self.delivered().await;
-        let mut seen = self.watch.lock().await;
-        let (watch, told) = &mut *seen;
-        (*told..self.lost_mails()).for_each(|_| watch.lost_a_mail());
-        *told = self.lost_mails();
-        let wrong = watch.violations(synced).await.unwrap();
-        let wrong: Vec<String> = wrong.iter().map(ToString::to_string).collect();
+        let mut watch = self.watch.lock().await;
+        let wrong = watch.violations(synced).await;
         let told = self.told.lock().unwrap().join("\n");
         assert!(wrong.is_empty(), "{told}\n{}\n{}", wrong.join("\n"), self.gate.transcript());
-        watch.shared().unwrap()
+        watch.seen()
     }
 
     #[track_caller]

@@ -7,7 +7,6 @@ pub mod aws;
 pub mod binary;
 pub mod campus;
 pub mod faults;
-pub mod files;
 pub mod invariants;
 pub mod office;
 pub mod permissions;

@@ -1,22 +1,17 @@
-//! What is written through the table and not on the pages: sessions, readings, crossings, edits.
+//! What is written through the table and not on the pages: sessions and readings.
 
 use std::time::Duration;
 
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::audit::{Act, AuditDetail};
 use bursar_core::domain::people::session::Session;
 use bursar_core::domain::people::sign_in::{LINK_LASTS, LiveLink, Proof};
-use bursar_core::domain::programme::Settings;
-use bursar_core::domain::usage::crossing::{Crossing, Scope};
 use bursar_core::domain::usage::reading::{DailyUse, Reading};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{Epoch, GrantId, ProgrammeId, new_ulid};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::token::{AskToken, LinkToken, SessionToken};
 use bursar_core::domain::values::window::Window;
-use bursar_core::store::{
-    Acquired, Author, Edit, EditOutcome, FencedTable, LinkOutcome, SignInWrite, StoreError, Table,
-};
+use bursar_core::store::{Acquired, FencedTable, LinkOutcome, SignInWrite, StoreError, Table};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::stack::{Stack, begins};
@@ -38,20 +33,6 @@ pub async fn session_cookie(stack: &Stack, address: &str) -> String {
     format!("bursar={}", token.reveal())
 }
 
-/// A crossing of a threshold of a pot, found now.
-pub fn crossing(programme: &ProgrammeId, limit: Usd, threshold: u8, now: Timestamp) -> Crossing {
-    Crossing {
-        programme: programme.clone(),
-        scope: Scope::Pot,
-        window: Window::WHOLE_TERM,
-        limit,
-        threshold,
-        spent: Usd::from_micros(limit.micros() / 100 * i64::from(threshold)),
-        found_at: now,
-        is_mailed: true,
-        mails: Vec::new(),
-    }
-}
 /// Runs a write under the sync's lease, and returns whether it was written.
 pub async fn as_sync(table: &Table, write: impl AsyncFnOnce(FencedTable<'_>) -> Result<bool, StoreError>) -> bool {
     let (now, deadline) = (begins(), soon());
@@ -78,49 +59,5 @@ pub fn reading(programme: &ProgrammeId, grant: &GrantId, used: DailyUse, as_of: 
         last_used_at: None,
         as_of,
         unchanged_until: None,
-    }
-}
-
-/// Edits of a programme, as the console's forms make them.
-#[expect(async_fn_in_trait, reason = "only tests call it")]
-pub trait ProgrammeEdits {
-    /// Saves settings that were read in this version.
-    async fn save_settings(
-        &self,
-        programme: &ProgrammeId,
-        settings: Settings,
-        version: u64,
-        what: AuditDetail,
-        by: Author<'_>,
-    ) -> Result<EditOutcome, StoreError>;
-
-    /// Sets the pot, to no less than is reserved.
-    async fn set_pot(&self, programme: &ProgrammeId, limit: Usd, by: Author<'_>);
-
-    /// Tries to set the pot.
-    async fn try_pot(&self, programme: &ProgrammeId, limit: Usd, by: Author<'_>) -> EditOutcome;
-}
-
-impl ProgrammeEdits for Table {
-    async fn save_settings(
-        &self,
-        programme: &ProgrammeId,
-        settings: Settings,
-        version: u64,
-        what: AuditDetail,
-        by: Author<'_>,
-    ) -> Result<EditOutcome, StoreError> {
-        self.edit(programme, &Edit::of_settings(settings, version, what), by).await
-    }
-
-    async fn set_pot(&self, programme: &ProgrammeId, limit: Usd, by: Author<'_>) {
-        assert_eq!(self.try_pot(programme, limit, by).await, EditOutcome::Done);
-    }
-
-    async fn try_pot(&self, programme: &ProgrammeId, limit: Usd, by: Author<'_>) -> EditOutcome {
-        let read = self.programme(programme).await.unwrap().unwrap();
-        let pot = self.pot(programme).await.unwrap().unwrap();
-        let edit = Edit::of_settings(read.settings, read.version, AuditDetail::new(Act::Edited));
-        self.edit(programme, &Edit { pot: Some((pot.limit, limit)), ..edit }, by).await.unwrap()
     }
 }

@@ -1,7 +1,6 @@
 //! Least privilege, held wherever a stack ends: what a function did in AWS is allowed by its role, as it stands in `template.yaml`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::sync::LazyLock;
 
 use bursar_local::invoke::FunctionName;
@@ -11,10 +10,8 @@ use crate::faults::{Call, Service};
 use crate::stack::Stack;
 
 /// The template that is deployed.
-pub static TEMPLATE: LazyLock<Value> = LazyLock::new(|| {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
-    serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
-});
+pub static TEMPLATE: LazyLock<Value> =
+    LazyLock::new(|| serde_saphyr::from_str(include_str!("../../template.yaml")).unwrap());
 
 /// The statements of each function's role, read once.
 static ROLES: LazyLock<BTreeMap<FunctionName, Vec<Value>>> = LazyLock::new(|| FunctionName::ALL.map(role).into());
@@ -25,29 +22,19 @@ pub struct Used {
     pub function: FunctionName,
     /// The action as a policy names it: `dynamodb:PutItem`, also within a transaction.
     pub action: String,
-    pub on: On,
-}
-
-/// What a permission was used on.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum On {
-    /// The partitions of the table whose keys begin so.
-    Partition(String),
-    /// A queue of the table's index.
-    Queue(String),
-    /// Another service.
-    Elsewhere,
+    /// The table or its index, by the end of the ARN, and the beginning of the partition's key or the queue.
+    pub on: Option<(&'static str, String)>,
 }
 
 /// What the functions of this stack did that their roles do not allow. Calls by the test itself do not count.
 pub(crate) fn not_allowed(stack: &Stack) -> BTreeSet<String> {
     let refused = used(stack).into_iter().filter(|used| !is_allowed(used));
-    refused.map(|used| format!("{used}: the role of {} in template.yaml does not allow it", used.function)).collect()
+    refused.map(|used| format!("{used:?}: the role of {} in template.yaml does not allow it", used.function)).collect()
 }
 
 /// The permissions that the functions of a stack used.
 pub fn used(stack: &Stack) -> BTreeSet<Used> {
-    let calls = stack.gate.calls().into_iter().map(|recorded| recorded.call);
+    let calls = stack.gate.calls().into_iter();
     calls.filter(|call| call.instance > 0).flat_map(needed).collect()
 }
 
@@ -56,14 +43,14 @@ fn needed(call: Call) -> Vec<Used> {
     let used = |action, on| Used { function: call.function, action, on };
     match call.name.service {
         Service::Provider => Vec::new(),
-        Service::Ses | Service::SecretsManager => vec![used(call.name.to_string(), On::Elsewhere)],
-        Service::DynamoDb if call.shape.parts.is_empty() => {
-            vec![used(call.name.to_string(), On::Partition("?".to_owned()))]
+        Service::Ses | Service::SecretsManager => vec![used(call.name.to_string(), None)],
+        Service::DynamoDb if call.parts.is_empty() => {
+            vec![used(call.name.to_string(), Some(("", "?".to_owned())))]
         }
         Service::DynamoDb => {
-            let on = if call.shape.index.is_some() { On::Queue } else { On::Partition };
-            let parts = call.shape.parts.into_iter();
-            parts.map(|part| used(format!("dynamodb:{}", part.action), on(part.partition))).collect()
+            let of = if call.by_index { "/index/due" } else { "" };
+            let parts = call.parts.into_iter();
+            parts.map(|part| used(format!("dynamodb:{}", part.action), Some((of, part.partition)))).collect()
         }
     }
 }
@@ -81,11 +68,10 @@ fn concerns(statement: &Value, used: &Used) -> bool {
     }
     let resource = &statement["Resource"];
     let of_the_table = resource["Fn::Sub"][0].as_str().and_then(|arn| arn.split_once(":table/${Used}"));
-    match (&used.on, of_the_table.map(|(_, rest)| rest)) {
-        (On::Partition(key), Some("")) | (On::Queue(key), Some("/index/due")) => leads(statement, key),
-        (On::Partition(key) | On::Queue(key), None) => resource == "*" && leads(statement, key),
-        (On::Elsewhere, None) => true,
-        _ => false,
+    match (&used.on, of_the_table) {
+        (Some((of, key)), Some((_, end))) => end == *of && leads(statement, key),
+        (Some((_, key)), None) => resource == "*" && leads(statement, key),
+        (None, of_the_table) => of_the_table.is_none(),
     }
 }
 
@@ -115,15 +101,4 @@ fn role(function: FunctionName) -> (FunctionName, Vec<Value>) {
 pub fn texts(value: &Value) -> impl Iterator<Item = &str> {
     let list = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
     list.iter().filter_map(Value::as_str)
-}
-
-impl fmt::Display for Used {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Used { function, action, on } = self;
-        match on {
-            On::Partition(partition) => write!(f, "{function} {action} {partition}"),
-            On::Queue(queue) => write!(f, "{function} {action} queue {queue}"),
-            On::Elsewhere => write!(f, "{function} {action}"),
-        }
-    }
 }

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use bursar_local::invoke::FunctionName;
 
 use crate::campus::Campus;
-use crate::faults::{Fault, Matcher, Recorded};
+use crate::faults::{Call, Fault, Matcher};
 use crate::seeds::LONG;
 
 /// The invocation dies before or after the call's effect.
@@ -53,8 +53,8 @@ where
         let (campus, thing) = (sweep.scene)().await;
         let before = campus.gate.calls().len();
         assert!((sweep.act)(&campus, &thing).await, "{name}: it is not done where nothing fails");
-        let calls = campus.gate.calls().into_iter().skip(before).filter(|made| made.call.function == of);
-        let calls: Vec<Recorded> = calls.collect();
+        let calls = campus.gate.calls().into_iter().skip(before).filter(|made| made.function == of);
+        let calls: Vec<Call> = calls.collect();
         (sweep.mend)(&campus, &thing).await;
         let left = (sweep.left)(&campus, &thing).await;
         campus.finish_faulted().await;
@@ -67,7 +67,7 @@ where
         let rule = campus.gate.at(Matcher::call("*").of(of).nth(number as u64 + 1), verdict);
         let says_done = (sweep.act)(&campus, &thing).await;
         campus.gate.lift(rule);
-        let tell = format!("{name}: {verdict:?} at call {}, {}", number + 1, calls[number].call.name);
+        let tell = format!("{name}: {verdict:?} at call {}, {}", number + 1, calls[number].name);
         played += 1;
         unmet += usize::from(!campus.gate.unfired().is_empty());
         campus.judged().await;
@@ -91,8 +91,8 @@ fn difference(one: &impl Debug, other: &impl Debug) -> String {
 }
 
 /// The calls that fail, by their place, and how. What does not answer a read has one form: no answer.
-fn cases(calls: &[Recorded], verdicts: &[Fault], one_in: usize) -> Vec<(usize, Fault)> {
-    let has_effect = |number: &usize| calls[*number].call.name.has_effect();
+fn cases(calls: &[Call], verdicts: &[Fault], one_in: usize) -> Vec<(usize, Fault)> {
+    let has_effect = |number: &usize| calls[*number].name.has_effect();
     if LONG {
         let of = |number| if has_effect(&number) { verdicts } else { &verdicts[..1] };
         return (0..calls.len()).flat_map(|number| of(number).iter().map(move |verdict| (number, *verdict))).collect();

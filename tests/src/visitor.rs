@@ -1,12 +1,10 @@
 //! A visitor for tests: an action that fails ends the test and shows the page. What a page must say is left to
 //! the test.
 
-use std::collections::BTreeMap;
 use std::ops::Deref;
 
 use bursar_local::visitor;
 pub use bursar_local::visitor::{Form, Found};
-use serde_json::json;
 
 use crate::invariants::Answers;
 
@@ -18,20 +16,12 @@ pub struct Visitor(visitor::Visitor);
 pub struct Page(visitor::Page);
 
 impl Visitor {
-    /// A new browser, without any cookie.
-    pub fn new(origin: &str) -> Visitor {
-        Visitor(visitor::Visitor::of(origin, origin).unwrap())
-    }
-
-    /// Notes every answer for the check of what functions may say.
-    #[must_use]
-    pub fn noting(self, answers: &Answers) -> Visitor {
-        let answers = answers.clone();
-        Visitor(self.0.noted_by(move |page| {
-            let headers: BTreeMap<&str, &str> =
-                page.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap_or_default())).collect();
-            answers.note(&json!({"statusCode": page.status, "headers": headers, "body": page.body}));
-        }))
+    /// A new browser, without any cookie, whose answers are noted for the check of what functions may say.
+    pub fn new(origin: &str, answers: Answers) -> Visitor {
+        let note = move |page: &visitor::Page| {
+            answers.note(format!("{} {:?}\n{}", page.status, page.headers, page.body));
+        };
+        Visitor(visitor::Visitor::of(origin, origin).unwrap().noted_by(note))
     }
 }
 

@@ -69,6 +69,6 @@ async fn follows_link(campus: &Campus, to: &str, home: &str) -> Visitor {
 
 /// The calls that the students' pages have made so far.
 fn calls(campus: &Campus) -> Vec<String> {
-    let calls = campus.gate.calls().into_iter().filter(|made| made.call.function == FunctionName::Claim);
-    calls.map(|made| made.call.name.to_string()).collect()
+    let calls = campus.gate.calls().into_iter().filter(|made| made.function == FunctionName::Claim);
+    calls.map(|made| made.name.to_string()).collect()
 }

@@ -3,17 +3,18 @@
 
 use std::collections::BTreeSet;
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::clock::Clock;
 use bursar_core::domain::grant::{AttemptState, Grant, GrantState};
+use bursar_core::domain::mail::digest::Digest;
 use bursar_core::domain::usage::days::Accuracy;
 use bursar_core::domain::values::address::EmailAddress;
-use bursar_core::store::{MailState, Table};
+use bursar_core::store::{KeptTotals, MailState, Table};
 use bursar_local::demo;
 use bursar_local::folder::Folder;
 use bursar_local::inbox::Contents;
+use bursar_local::stack::{Options, listen};
 use bursar_tests::invariants::RawTable;
-use bursar_tests::stack::{self, Setup};
+use bursar_tests::stack::{self, Stack};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
@@ -25,9 +26,9 @@ async fn it_is_a_believable_term() {
     let ends: Timestamp = "2026-11-24T20:28:00Z".parse().unwrap();
     demo::build(&folder, "http://127.0.0.1:8080", &admins, &Clock::reading(move || ends), |_| {}).await.unwrap();
     assert!(!folder.is_new());
-    drop(folder);
 
-    let stack = stack::of(Setup { data: Some(data.path()), ..Setup::default() }).await.unwrap();
+    let files = Some(folder.files());
+    let stack = Stack::start(Options { files, ..Options::new(listen(0).await.unwrap(), admins.to_vec()) }).await;
     let off = stack.clock.now().duration_since(ends);
     assert!(off.abs() < SignedDuration::from_secs(60), "it ends {off:?} from its end");
     let mut watch = stack::watch(&stack);
@@ -46,7 +47,8 @@ async fn it_is_a_believable_term() {
     assert!(seen.crossings.iter().filter(|crossing| crossing.is_mailed).count() >= 2);
     assert_eq!(seen.keys.iter().filter(|key| key.name.is_none()).count(), 3, "keys that are nobody's");
 
-    let totals = seen.totals.iter().find(|totals| totals.programme.as_str() == "cs-pilot").unwrap();
+    let mut totals = seen.all::<KeptTotals>().map(|kept| kept.totals);
+    let totals = totals.find(|totals| totals.programme.as_str() == "cs-pilot").unwrap();
     let days: Vec<_> = totals.used.credits.each().collect();
     assert!(days.len() > 11 && days.iter().all(|(_, _, exact)| *exact), "{days:?}");
     let by_model = Table::new(&stack.config).model_days(&totals.programme, (Date::MIN, Date::MAX)).await.unwrap();
@@ -62,7 +64,7 @@ async fn it_is_a_believable_term() {
     let (few, all) = (spent.iter().take(5).sum::<i64>(), spent.iter().sum::<i64>());
     assert!(few * 2 > all && all > 20_000_000, "{few} of {all}");
 
-    let digests: Vec<_> = seen.digests.iter().filter(|digest| digest.programme == totals.programme).collect();
+    let digests: Vec<Digest> = seen.all().filter(|digest: &Digest| digest.programme == totals.programme).collect();
     let whole = digests.iter().all(|digest| digest.money.this_week.known == Accuracy::Exactly);
     assert!(digests.len() >= 2 && whole, "a digest of each week, of days that are known: {}", digests.len());
     let mails: Vec<Contents> = stack.ses.mails().iter().map(|mail| Contents::of(&mail.raw)).collect();
@@ -72,11 +74,10 @@ async fn it_is_a_believable_term() {
 
     // DynamoDB deletes what has expired at some time, and everything must hold afterwards as well.
     let (raw, mut swept) = (RawTable::at(&stack.ready.dynamodb, &stack.ready.table), 0);
-    for item in raw.items().await.unwrap() {
+    for item in raw.items().await {
         let ends = item.get("ttl").and_then(|ttl| ttl.as_n().ok()?.parse::<i64>().ok());
         if ends.is_some_and(|ends| ends < stack.clock.now().as_second()) {
-            let key: [(String, AttributeValue); 2] = ["pk", "sk"].map(|part| (part.to_owned(), item[part].clone()));
-            raw.client().delete_item().table_name(raw.name()).set_key(Some(key.into())).send().await.unwrap();
+            raw.delete(item["pk"].as_s().unwrap(), item["sk"].as_s().unwrap()).await;
             swept += 1;
         }
     }

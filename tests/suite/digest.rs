@@ -14,7 +14,9 @@ use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::id::{Epoch, GrantId, Nonce, PersonId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
-use bursar_core::store::{ActContext, ActOutcome, Author, Meta, ModelDay, NewPerson, QueuedMail, SyncState, Totals};
+use bursar_core::store::{
+    ActContext, ActOutcome, Author, Meta, ModelDay, NewPerson, QueuedMail, StaffPerson, SyncState, Totals,
+};
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::Quota;
 use bursar_tests::campus::{Campus, Got, address};
@@ -29,7 +31,7 @@ async fn early() -> Campus {
     campus.pump.stop().await;
     campus.ses.set_quota(Quota { per_second: 1_000, ..Quota::PRODUCTION });
     let meta = campus.table.meta(campus.clock.now()).await.unwrap();
-    campus.raw().keep(&Meta { born: at("2026-10-01T00:00:00Z"), ..meta }).await.unwrap();
+    campus.raw().keep(&Meta { born: at("2026-10-01T00:00:00Z"), ..meta }).await;
     campus
 }
 
@@ -121,7 +123,7 @@ async fn model_day(campus: &Campus, programme: &ProgrammeId, day: Date, uses: &[
     };
     let by = uses.iter().map(used).collect();
     let day = ModelDay { programme: programme.clone(), day, as_of: campus.clock.now(), by };
-    campus.raw().keep(&day).await.unwrap();
+    campus.raw().keep(&day).await;
 }
 
 /// Runs the digests, and returns how many were made.
@@ -144,7 +146,7 @@ async fn owed(campus: &Campus, of: Option<&ProgrammeId>) -> Vec<String> {
         _ => None,
     });
     let address = |recipient: &PersonId| {
-        let known = seen.people.iter().find(|person| person.person == *recipient).unwrap();
+        let known = seen.all().find(|person: &StaffPerson| person.person == *recipient).unwrap();
         known.address.as_written().split('@').next().unwrap().to_owned()
     };
     let mut owed: Vec<String> = recipients.map(address).collect();

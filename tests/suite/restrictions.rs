@@ -174,8 +174,7 @@ async fn the_sync_puts_keys_under_their_rules() {
     }
     assert_eq!(jobs(&campus).await, ["rules done"]);
     let calls = campus.gate.calls().into_iter();
-    let by_sync =
-        calls.filter(|made| made.call.name.to_string() == ASSIGN && made.call.function == FunctionName::UsageSync);
+    let by_sync = calls.filter(|made| made.name.to_string() == ASSIGN && made.function == FunctionName::UsageSync);
     assert_eq!(by_sync.count(), 1, "both in one request");
     campus.judged().await;
     campus.finish().await;
@@ -255,7 +254,7 @@ async fn unassigned_keys_are_put_back() {
         let report = campus.sync().await;
         assert_eq!((&report["complete"], report["problems"].as_array().unwrap().len()), (&json!(true), 3), "{report}");
         let calls = campus.gate.calls().into_iter().skip(before);
-        assert_eq!(calls.filter(|made| made.call.name.to_string() == ASSIGN).count(), requests, "{fault:?}");
+        assert_eq!(calls.filter(|made| made.name.to_string() == ASSIGN).count(), requests, "{fault:?}");
         assert!(provider.keys().iter().all(|key| key.guardrail_id.as_ref() == Some(&guardrail)));
         campus.judged().await;
     }

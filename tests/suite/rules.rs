@@ -4,16 +4,20 @@ use std::path::{Path, PathBuf};
 
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_local::invoke::FunctionName;
-use bursar_tests::files;
 use bursar_tests::permissions::TEMPLATE;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::string::string_regex;
 use proptest::test_runner::TestRunner;
 
+/// The repository.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
 /// The Rust files below a folder, without the test modules at their ends.
 pub(crate) fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
-    let mut folders = vec![files::root().join(folder)];
+    let mut folders = vec![root().join(folder)];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -31,7 +35,7 @@ pub(crate) fn sources(folder: &str) -> Vec<(PathBuf, String)> {
 /// The files that are deployed, with their paths in the repository.
 fn of_the_product() -> impl Iterator<Item = (String, String)> {
     let all = ["shared/src", "functions"].into_iter().flat_map(sources);
-    let all = all.map(|(path, text)| (path.strip_prefix(files::root()).unwrap().display().to_string(), text));
+    let all = all.map(|(path, text)| (path.strip_prefix(root()).unwrap().display().to_string(), text));
     all.filter(|(path, _)| !path.ends_with("/tests.rs") && !path.contains("/tests/"))
 }
 
@@ -83,7 +87,7 @@ fn types_of_aws_stay_in_their_files() {
 #[test]
 fn no_function_links_another_or_the_lab() {
     for folder in FunctionName::ALL.map(|name| format!("functions/{name}")).into_iter().chain(["shared".to_owned()]) {
-        let manifest = files::text(Path::new(&folder).join("Cargo.toml"));
+        let manifest = std::fs::read_to_string(root().join(&folder).join("Cargo.toml")).unwrap();
         let linked = manifest.split("\n[dependencies]").nth(1).unwrap().split("\n[").next().unwrap();
         for name in linked.lines().filter_map(|line| line.split(['.', ' ', '=']).next()) {
             let is_ours = name.starts_with("bursar") || name.parse::<FunctionName>().is_ok();
@@ -96,7 +100,7 @@ fn no_function_links_another_or_the_lab() {
 fn templates_say_no_word_of_the_code() {
     let (to_all, to_staff) = (&["pot", "pots", "residual", "guard", "authority"][..], &["pot", "pots"][..]);
     for (folder, words) in [("claim", to_all), ("mail", to_all), ("console", to_staff), ("../shared", to_staff)] {
-        for entry in std::fs::read_dir(files::root().join("functions").join(folder).join("templates")).unwrap() {
+        for entry in std::fs::read_dir(root().join("functions").join(folder).join("templates")).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_none_or(|ending| ending != "html") {
                 continue;

@@ -13,7 +13,7 @@ use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{PersonId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
-use bursar_core::store::{Author, QueuedMail};
+use bursar_core::store::{Author, QueuedMail, StaffPerson};
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::Quota;
 use bursar_tests::campus::{Campus, Got};
@@ -58,7 +58,7 @@ async fn cut(campus: &Campus, as_of: &str, used: &[(&ProgrammeId, i32)]) {
         residual: Usd::from_dollars(1),
         unsettled: Usd::ZERO,
     };
-    campus.raw().keep(&cut).await.unwrap();
+    campus.raw().keep(&cut).await;
 }
 
 /// Two programmes with finance and one without, and the cuts of November; the first of the account is of its fifth day.
@@ -79,7 +79,7 @@ async fn owed(campus: &Campus) -> Vec<String> {
         _ => None,
     });
     let name = |recipient: &PersonId| {
-        let person = seen.people.iter().find(|person| person.person == *recipient).unwrap();
+        let person = seen.all().find(|person: &StaffPerson| person.person == *recipient).unwrap();
         person.address.matched().as_str().split('@').next().unwrap().to_owned()
     };
     let mut owed: Vec<String> = recipients.map(name).collect();

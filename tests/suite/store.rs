@@ -77,7 +77,7 @@ impl Bench {
 
     async fn picture(&self, seen: &Seen) -> Picture {
         let mut picture = Picture::default();
-        for mut item in self.raw.items().await.unwrap() {
+        for mut item in self.raw.items().await {
             if let Some(AttributeValue::N(reserved)) = item.remove("reserved") {
                 picture.reserved = reserved.parse().unwrap();
                 item.remove("version");

@@ -2,6 +2,7 @@
 
 use bursar_core::domain::audit::Act;
 use bursar_core::domain::mail::day::MailDay;
+use bursar_core::store::Job;
 use bursar_local::invoke::FunctionName::{Claim, Console, Mail, ThresholdAlerts, UsageSync};
 use bursar_local::ses::Fault as MailFault;
 use bursar_tests::aws;
@@ -87,7 +88,7 @@ async fn sync_survives_any_kill() {
             }
         },
         left: async |campus: &Campus, (): &()| {
-            let picture = picture(&campus.stack, &*campus.judged_after_sync().await, &[]);
+            let picture = picture(&campus.stack, &*campus.judged_after_sync().await);
             (picture, campus.enabled().join(" "))
         },
         of: UsageSync,
@@ -180,8 +181,8 @@ async fn form<L: PartialEq + std::fmt::Debug>(
         },
         left: async |campus: &Campus, _: &_| {
             let seen = campus.judged().await;
-            assert!(seen.jobs.iter().all(|job| !job.is_running()), "{:?}", seen.jobs);
-            let mut picture = picture(&campus.stack, &seen, &[]);
+            assert!(seen.all().all(|job: Job| !job.is_running()));
+            let mut picture = picture(&campus.stack, &seen);
             // Rules are told to the provider before the edit that names them is saved, and then nobody has them yet.
             picture.retain(|line| !line.contains("kind: rule-set") && !line.contains("act: guardrail-set"));
             (picture, campus.enabled().join(" "), left(campus).await)
@@ -233,7 +234,7 @@ async fn tier_reaches_every_key_or_none() {
         },
         left: async |campus: &Campus, _: &_| {
             let allowed = campus.provider().allowed_models(&campus.key("ada").guardrail_id.unwrap());
-            (picture(&campus.stack, &*campus.judged().await, &[]), allowed)
+            (picture(&campus.stack, &*campus.judged().await), allowed)
         },
         of: Console,
         verdicts: FAULTS,
@@ -263,7 +264,7 @@ async fn roster_is_applied_once() {
                 campus.work().await;
             }
         },
-        left: async |campus: &Campus, _: &_| picture(&campus.stack, &*campus.judged().await, &[]),
+        left: async |campus: &Campus, _: &_| picture(&campus.stack, &*campus.judged().await),
         of: Console,
         verdicts: FAULTS,
         one_in: 6,

@@ -171,7 +171,7 @@ async fn a_job_that_stands_still_is_told() {
     };
     // One that has just begun waits for the one that stands still.
     for job in [standing, Job::new(&campus.programme, Work::Limits, 1, &Actor::Rule, now)] {
-        campus.raw().keep(&job).await.unwrap();
+        campus.raw().keep(&job).await;
     }
     assert_eq!(told(&campus).await, ["Work on CS pilot stands still"]);
     assert_eq!(told(&campus).await, NOTHING);
@@ -215,11 +215,11 @@ async fn what_cannot_be_read_keeps_nothing_else_from_being_told() {
     campus.keys().await;
     campus.settle().await;
     let maths: ProgrammeId = "maths".parse().unwrap();
-    campus.raw().keep(&ListedProgramme { programme: maths.clone() }).await.unwrap();
+    campus.raw().keep(&ListedProgramme { programme: maths.clone() }).await;
     for (key, kind) in [(keys::programme(&maths), "programme"), (keys::job(&campus.programme, "import"), "job")] {
         let item = [("pk", key.pk), ("sk", key.sk), ("kind", kind.to_owned())];
         let item: Item = item.into_iter().map(|(name, text)| (name.to_owned(), AttributeValue::S(text))).collect();
-        campus.raw().put(item).await.unwrap();
+        campus.raw().put(item).await;
     }
     campus.minutes(3 * 24 * 60);
     let failed = campus.run(FunctionName::ThresholdAlerts, json!({"task": "watch"})).await;

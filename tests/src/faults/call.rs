@@ -7,6 +7,8 @@ use bursar_local::invoke::FunctionName;
 use http::{HeaderMap, Method};
 use serde_json::Value;
 
+use super::Fault;
+
 /// The services that our functions call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Service {
@@ -17,7 +19,7 @@ pub enum Service {
 }
 
 /// The operation of a call without its target: `dynamodb:PutItem`, `provider:PATCH /keys/{hash}`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallName {
     pub service: Service,
     pub operation: Arc<str>,
@@ -33,16 +35,12 @@ pub struct Call {
     pub name: CallName,
     /// Its number among the calls of this name by this function.
     pub nth_of_function: u64,
-    pub shape: Shape,
-}
-
-/// A description of a request that does not keep it, since it may contain a secret.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Shape {
-    /// The items of a table call, in their order; a query is one part.
+    /// The items of a table call, in their order; a query is one part. No more is kept of a request, since it may contain a secret.
     pub parts: Vec<Part>,
-    /// The index of the table that is read.
-    pub index: Option<String>,
+    /// Whether the table is read by its index.
+    pub by_index: bool,
+    /// What it came to, if not to its answer.
+    pub fault: Option<Fault>,
 }
 
 /// One item that a table call writes, checks or gets, or the partition that it queries.
@@ -88,35 +86,34 @@ impl CallName {
             Service::DynamoDb | Service::SecretsManager => {
                 headers.get("x-amz-target").and_then(|target| target.to_str().ok()?.rsplit('.').next()).map(Arc::from)
             }
-            Service::Ses => query_action(body).map(Arc::from),
+            // A request in the Query protocol, whose fields come in any order.
+            Service::Ses => {
+                let action = body.split(|byte| *byte == b'&').find_map(|pair| pair.strip_prefix(b"Action="));
+                action.and_then(|action| std::str::from_utf8(action).ok()).map(Arc::from)
+            }
             Service::Provider => Some(format!("{method} {}", folded(rest)).into()),
         };
         CallName { service, operation: operation.unwrap_or_else(|| Arc::from("?")) }
     }
 }
 
-impl Shape {
-    pub(super) fn of(name: &CallName, body: &[u8]) -> Shape {
-        if name.service != Service::DynamoDb {
-            return Shape::default();
+/// The parts of a call of the table.
+pub(super) fn parts(name: &CallName, request: &Value) -> Vec<Part> {
+    match &*name.operation {
+        _ if name.service != Service::DynamoDb => Vec::new(),
+        "TransactWriteItems" | "TransactGetItems" => {
+            let items = request["TransactItems"].as_array().into_iter().flatten().filter_map(Value::as_object);
+            items.flatten().map(|(action, item)| part(&format!("{action}Item"), item)).collect()
         }
-        let request: Value = serde_json::from_slice(body).unwrap_or_default();
-        let parts = match &*name.operation {
-            "TransactWriteItems" | "TransactGetItems" => {
-                let items = request["TransactItems"].as_array().into_iter().flatten().filter_map(Value::as_object);
-                items.flatten().map(|(action, item)| part(&format!("{action}Item"), item)).collect()
-            }
-            action if action.ends_with("Item") => vec![part(action, &request)],
-            "Query" => {
-                // By the names that the store gives to the value.
-                let values = &request["ExpressionAttributeValues"];
-                let queue = values[":queue"]["S"].as_str().map(str::to_owned);
-                let partition = queue.unwrap_or_else(|| beginning(&values[":pk"]));
-                vec![Part { action: "Query".to_owned(), conditional: false, partition }]
-            }
-            _ => Vec::new(),
-        };
-        Shape { parts, index: request["IndexName"].as_str().map(str::to_owned) }
+        action if action.ends_with("Item") => vec![part(action, request)],
+        "Query" => {
+            // By the names that the store gives to the value.
+            let values = &request["ExpressionAttributeValues"];
+            let queue = values[":queue"]["S"].as_str().map(str::to_owned);
+            let partition = queue.unwrap_or_else(|| beginning(&values[":pk"]));
+            vec![Part { action: "Query".to_owned(), conditional: false, partition }]
+        }
+        _ => Vec::new(),
     }
 }
 
@@ -128,12 +125,6 @@ fn part(action: &str, of: &Value) -> Part {
 /// The beginning of a partition's key, up to its first `#`.
 fn beginning(pk: &Value) -> String {
     pk["S"].as_str().and_then(|pk| pk.split_inclusive('#').next()).unwrap_or_default().to_owned()
-}
-
-/// The `Action` of a request in the Query protocol, whose fields come in any order.
-fn query_action(body: &[u8]) -> Option<&str> {
-    let pair = body.split(|byte| *byte == b'&').find_map(|pair| pair.strip_prefix(b"Action="))?;
-    std::str::from_utf8(pair).ok()
 }
 
 /// The provider's path with its parameter, the segment after a collection's name, replaced by a
@@ -150,12 +141,6 @@ fn folded(path: &str) -> String {
         *segment = parameter;
     }
     segments.join("/")
-}
-
-impl fmt::Display for Service {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
 }
 
 /// The function, instance, service and rest of a path of a function's call: `/{pass}/{function}/{instance}/{service}` at
@@ -176,19 +161,13 @@ pub(super) fn addressed(path: &str) -> Option<(FunctionName, u32, Service, &str)
 
 impl fmt::Display for CallName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.service, self.operation)
-    }
-}
-
-impl fmt::Debug for CallName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
+        write!(f, "{}:{}", self.service.as_str(), self.operation)
     }
 }
 
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Call { number, function, instance, name, nth_of_function, .. } = self;
-        write!(f, "{number}. {function}/{instance} {name}#{nth_of_function}")
+        let Call { number, function, instance, name, nth_of_function, fault, .. } = self;
+        write!(f, "{number}. {function}/{instance} {name}#{nth_of_function} {fault:?}")
     }
 }

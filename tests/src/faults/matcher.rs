@@ -1,5 +1,7 @@
 //! The selection of calls that a rule or a hold is about.
 
+use std::ops::RangeInclusive;
+
 use bursar_local::invoke::FunctionName;
 
 use super::call::Call;
@@ -11,21 +13,13 @@ pub struct Matcher {
     pattern: String,
     function: Option<FunctionName>,
     instance: Option<u32>,
-    turn: Turn,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Turn {
-    Nth(u64),
-    Next(u64),
-    After(u64),
-    Every,
+    turns: RangeInclusive<u64>,
 }
 
 impl Matcher {
     /// The next call of this name, or of a name that begins so: `provider:*`.
     pub fn call(pattern: &str) -> Matcher {
-        Matcher { pattern: pattern.to_owned(), function: None, instance: None, turn: Turn::Nth(1) }
+        Matcher { pattern: pattern.to_owned(), function: None, instance: None, turns: 1..=1 }
     }
 
     /// Restricts it to calls of this function.
@@ -38,37 +32,35 @@ impl Matcher {
     /// Restricts it to calls of this instance of this function.
     #[must_use]
     pub fn of_instance(mut self, function: FunctionName, instance: u32) -> Matcher {
-        self.function = Some(function);
         self.instance = Some(instance);
-        self
+        self.of(function)
     }
 
     /// Selects only the n-th such call from now, counted from 1.
     #[must_use]
     pub fn nth(mut self, n: u64) -> Matcher {
-        self.turn = Turn::Nth(n);
+        self.turns = n..=n;
         self
     }
 
     /// Selects the next n such calls. AWS clients retry a failed call, so it takes four to exhaust the table's.
     #[must_use]
     pub fn next(mut self, n: u64) -> Matcher {
-        self.turn = Turn::Next(n);
+        self.turns = 1..=n;
         self
     }
 
     /// Selects all such calls after the first n, until the rule is lifted.
     #[must_use]
     pub fn after(mut self, n: u64) -> Matcher {
-        self.turn = Turn::After(n);
+        self.turns = n + 1..=u64::MAX;
         self
     }
 
     /// Selects all such calls, until the rule is lifted.
     #[must_use]
-    pub fn every(mut self) -> Matcher {
-        self.turn = Turn::Every;
-        self
+    pub fn every(self) -> Matcher {
+        self.after(0)
     }
 
     /// Counts the call if it is such a call, and returns whether it is its turn.
@@ -77,13 +69,7 @@ impl Matcher {
             && self.instance.is_none_or(|instance| instance == call.instance)
             && self.names(call);
         *seen += u64::from(is_such);
-        is_such
-            && match self.turn {
-                Turn::Nth(n) => *seen == n,
-                Turn::Next(n) => *seen <= n,
-                Turn::After(n) => *seen > n,
-                Turn::Every => true,
-            }
+        is_such && self.turns.contains(seen)
     }
 
     /// A star at the end of the pattern stands for any rest.
@@ -94,10 +80,7 @@ impl Matcher {
 
     /// Whether no call after the `seen`-th can be selected.
     pub(super) fn is_over(&self, seen: u64) -> bool {
-        match self.turn {
-            Turn::Nth(n) | Turn::Next(n) => seen >= n,
-            Turn::After(_) | Turn::Every => false,
-        }
+        seen >= *self.turns.end()
     }
 }
 

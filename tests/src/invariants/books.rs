@@ -1,33 +1,29 @@
 //! Money. What the keys of a programme cost by the provider's own books is compared with its budget: the table only says whose a key is
-//! and which was shown, and no sum of the product is used. Besides, totals, crossings, cuts and statements add up.
+//! and which was shown, and no sum of the product is used. Besides, totals, crossings and cuts add up.
 
 use std::collections::BTreeMap;
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::Act;
 use bursar_core::domain::grant::AttemptState;
 use bursar_core::domain::ledger::cut::AccountCut;
-use bursar_core::domain::ledger::mailed::MailedStatement;
 use bursar_core::domain::programme::Byok;
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
-use bursar_core::domain::usage::reading::{DailyUse, Reading};
+use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::items::Stored;
-use bursar_core::store::{CutKeys, OwnedKey};
+use bursar_core::store::{KeptTotals, OwnedKey, Totals};
 use bursar_local::provider::{KeySnapshot, Nano};
 
 use super::snapshot::ProviderKey;
-use super::{Met, Snapshot, Step};
+use super::{Snapshot, Step};
 use crate::faults::Pending;
 
 /// The keys whose plaintext anyone was shown since the watch began, by their hash.
 pub(super) type Shown = BTreeMap<String, (ProgrammeId, GrantId)>;
-/// The most that each budget may be used and promised: its limit, or what was used and promised when the limit became smaller.
-pub(super) type Most = BTreeMap<ProgrammeId, Nano>;
 
 /// What one programme costs at the provider.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Outside {
     /// What all its keys ever used, deleted ones included.
     used: Nano,
@@ -37,8 +33,9 @@ struct Outside {
     overstated: Nano,
     /// What shown keys can use in this and later windows, under the largest limit that was sent and the provider may hold.
     open: Nano,
-    /// Parts of the cost that are no violation, from the provider's own history.
-    excused: BTreeMap<&'static str, Nano>,
+    /// What is no violation, by the provider's own history: what was recovered, used beyond the limit that was sent, settled late, or
+    /// not yet told by the provider when a key was replaced.
+    excused: Nano,
     /// Shown keys without any bound to their use.
     boundless: Vec<String>,
 }
@@ -56,42 +53,31 @@ pub(super) fn note_shown(shown: &mut Shown, now: &Snapshot) {
     }
 }
 
-/// Notes what each budget may come to at the next check.
-pub(super) fn note_most(Met { most, shown, .. }: &mut Met, now: &Snapshot) {
-    let costs = outside(now, shown);
-    for (id, pot) in &now.pots {
-        let limit = nano(pot.limit);
-        let cost = costs.get(id).map_or(Nano::ZERO, |cost| cost.used + cost.open - cost.excused());
-        let before = most.get(id).copied().unwrap_or(limit);
-        most.insert(id.clone(), limit.max(cost.max(nano(pot.reserved - pot.assigned)).min(before)));
-    }
-}
-
 /// I2: what keys of a programme used, and what its shown keys can still use, never exceeds the budget. What is reserved is at least the
 /// recorded part of both, and nothing that is taken makes it exceed the budget.
 ///
-/// The first holds at any moment but for amounts that the provider's own history excuses. Where a budget was made smaller, the sum may
-/// not grow. Just after a complete sync, which counts again, what is reserved has no excuse.
+/// The first holds at any moment but for amounts that the provider's own history excuses. Just after a complete sync, which counts
+/// again, what is reserved has no excuse.
 pub(super) fn budgets_cover_what_keys_cost(step: &Step<'_>, wrong: &mut Vec<String>) {
-    let now = step.now;
-    let mut costs = outside(now, &step.met.shown);
+    let (now, owners) = (step.now, step.now.owners());
+    let mut costs: BTreeMap<&ProgrammeId, Outside> = BTreeMap::new();
+    for known in &now.keys {
+        if let Some(owner) = owners.get(&*known.key.hash) {
+            costs.entry(&owner.0).or_default().add(step, known, owner);
+        }
+    }
     for (id, pot) in &now.pots {
         let cost = costs.remove(id).unwrap_or_default();
-        let Outside { used, recorded, open, excused, .. } = &cost;
+        let (limit, reserved) = (pot.limit, pot.reserved - pot.assigned);
         for key in &cost.boundless {
             wrong.push(format!("key {key} of {id} was shown, and nothing bounds what it can use"));
         }
-        let most = step.met.most.get(id).copied().unwrap_or_default().max(nano(pot.limit));
-        if *used + *open - cost.excused() > most {
-            let limit = pot.limit;
-            wrong.push(format!(
-                "the keys of {id} used {used} and can still use {open}, of {limit}; excused {excused:?}"
-            ));
+        if cost.used + cost.open - cost.excused > nano(step.largest[id]) {
+            wrong.push(format!("the keys of {id} cost more than {limit}: {cost:?}"));
         }
-        let lag = if step.synced { Nano::ZERO } else { cost.excused() };
-        let reserved = pot.reserved - pot.assigned;
-        if *recorded + *open - lag > nano(reserved) || pot.reserved < Usd::ZERO {
-            wrong.push(format!("the keys of {id} used {recorded} on record and can still use {open}, reserved is {reserved}; excused {excused:?}"));
+        let lag = if step.synced { Nano::ZERO } else { cost.excused };
+        if cost.recorded + cost.open - lag > nano(reserved) || pot.reserved < Usd::ZERO {
+            wrong.push(format!("reserved for the keys of {id} is {reserved}, and they cost {cost:?}"));
         }
         let Some((before, old)) = step.before.and_then(|before| Some((before, before.pots.get(id)?))) else { continue };
         // Only a recount or a recovery can find more than there was room for, and only what is excused. Nothing bounds foreign keys.
@@ -99,41 +85,28 @@ pub(super) fn budgets_cover_what_keys_cost(step: &Step<'_>, wrong: &mut Vec<Stri
             of.entries.iter().filter(|entry| entry.programme == *id && entry.what.act == Act::Recovered).count()
         };
         let finds = pot.counted_at != old.counted_at || recoveries(now) > recoveries(before);
-        let found = if finds { cost.excused() + cost.overstated } else { Nano::ZERO };
-        let most = old.limit.max(pot.limit).max(old.reserved) + (pot.assigned - old.assigned).or_zero();
-        // Without a provider the amount to be found is unknown.
-        let is_judged = !finds || !now.keys.is_empty();
-        if is_judged && nano(pot.reserved) > nano(most) + found {
-            let (limit, reserved, was) = (pot.limit, pot.reserved, old.reserved);
+        let found = if finds { cost.excused + cost.overstated } else { Nano::ZERO };
+        let most = old.limit.max(limit).max(old.reserved) + (pot.assigned - old.assigned).or_zero();
+        // Without a key at the provider the amount to be found is unknown.
+        if (!finds || !now.keys.is_empty()) && nano(pot.reserved) > nano(most) + found {
+            let (reserved, was) = (pot.reserved, old.reserved);
             wrong.push(format!("the budget of {id} is {limit} and has reserved {reserved}, {was} before"));
         }
     }
 }
 
-/// Every programme that has a key.
-fn outside(now: &Snapshot, shown: &Shown) -> BTreeMap<ProgrammeId, Outside> {
-    let mut outside: BTreeMap<_, Outside> = BTreeMap::new();
-    let owners = now.owners();
-    for known in &now.keys {
-        if let Some(owner) = owners.get(&*known.key.hash) {
-            outside.entry(owner.0.clone()).or_default().add(now, shown, known, owner);
-        }
-    }
-    outside
-}
-
 impl Outside {
-    fn add(&mut self, now: &Snapshot, shown: &Shown, known: &ProviderKey, owner: &(ProgrammeId, GrantId)) {
-        let key = &known.key;
+    fn add(&mut self, step: &Step<'_>, known: &ProviderKey, owner: &(ProgrammeId, GrantId)) {
+        let (now, shown, key) = (step.now, step.shown, &known.key);
         let byok = now.programmes.get(&owner.0).map_or(Byok::Inside, |programme| programme.settings.byok);
         let used = key.usage + if byok == Byok::Inside { key.byok_usage } else { Nano::ZERO };
-        let open = if shown.contains_key(&key.hash) { can_use(now, key) } else { Some(Nano::ZERO) };
-        let Some(open) = open else {
+        let is_shown = shown.contains_key(&key.hash);
+        let Some(open) = (if is_shown { can_use(now, key) } else { Some(Nano::ZERO) }) else {
             self.boundless.push(key.hash.clone());
             return;
         };
-        let attempts = now.grants.get(owner).map_or(&[][..], |grant| &grant.attempts);
-        let attempt = attempts.iter().find(|of| of.key.as_ref().is_some_and(|hash| hash.as_str() == key.hash));
+        let mut attempts = now.grants.get(owner).into_iter().flat_map(|grant| &grant.attempts);
+        let attempt = attempts.find(|of| of.key.as_ref().is_some_and(|hash| hash.as_str() == key.hash));
         let reading = attempt.and_then(|of| now.readings.get(&(owner.0.clone(), owner.1.clone(), of.epoch)));
         let recorded = reading.map_or(Nano::ZERO, |reading| nano(reading.used.counted(byok)));
         self.used += used;
@@ -141,29 +114,18 @@ impl Outside {
         self.overstated += (recorded - used).max(Nano::ZERO);
         self.open += open;
         if now.entries_on(owner).any(|entry| entry.what.act == Act::Recovered && key.created_at <= entry.at) {
-            self.excuse("recovered", used + open);
+            self.excused += used + open;
             return;
         }
-        self.excuse("beyond the limit that was sent", key.overshot);
-        self.excuse("settled late", key.settled_late);
+        self.excused += key.overshot + key.settled_late;
         // A replaced key counts with what an answer by its hash had told when the next key was made.
         let of_grant = now.keys.iter().map(|other| &other.key).filter(|other| shown.get(&other.hash) == Some(owner));
-        let later = of_grant.filter(|other| other.created_at > key.created_at && shown.contains_key(&key.hash));
-        if let Some(next) = later.map(|other| other.created_at).min()
+        let later = of_grant.map(|other| other.created_at).filter(|made| is_shown && *made > key.created_at);
+        if let Some(next) = later.min()
             && let Some((_, told)) = known.told.iter().rev().find(|(at, _)| *at <= next)
         {
-            self.excuse("untold", (used - *told - key.overshot - key.settled_late).max(Nano::ZERO));
+            self.excused += (used - *told - key.overshot - key.settled_late).max(Nano::ZERO);
         }
-    }
-
-    fn excuse(&mut self, why: &'static str, amount: Nano) {
-        if amount > Nano::ZERO {
-            *self.excused.entry(why).or_default() += amount;
-        }
-    }
-
-    fn excused(&self) -> Nano {
-        self.excused.values().copied().sum()
     }
 }
 
@@ -205,21 +167,19 @@ fn nano(amount: Usd) -> Nano {
 /// I10: totals never exceed the readings, and never fall from one moment to the next. Just after a complete sync they equal the
 /// readings' sum.
 pub(super) fn totals_are_sums_of_readings(step: &Step<'_>, wrong: &mut Vec<String>) {
-    for totals in &step.now.totals {
-        let programme = &totals.programme;
+    let totals = |of: &Snapshot| of.all().map(|kept: KeptTotals| kept.totals).collect::<Vec<Totals>>();
+    let now = totals(step.now);
+    for Totals { programme, used, .. } in &now {
         let mut read = DailyUse::default();
         let readings = step.now.readings.values().filter(|reading| reading.programme == *programme);
         readings.for_each(|reading| read.add(&reading.used));
-        let (spent, of_readings) = (all(&totals.used), all(&read));
-        if spent > of_readings || (step.synced && totals.used != read) {
+        let (spent, of_readings) = (all(used), all(&read));
+        if spent > of_readings || (step.synced && *used != read) {
             wrong.push(format!("{programme} spent {spent} by its totals, {of_readings} by its readings"));
         }
-        if totals.by_group.values().map(all).sum::<Usd>() > spent || totals.claimed > totals.grants {
-            wrong.push(format!("the totals of {programme} have more in parts than in all"));
-        }
     }
-    for old in step.before.iter().flat_map(|before| &before.totals) {
-        let kept = step.now.totals.iter().find(|new| new.programme == old.programme);
+    for old in step.before.map(totals).unwrap_or_default() {
+        let kept = now.iter().find(|new| new.programme == old.programme);
         if kept.is_none_or(|new| all(&new.used) < all(&old.used)) {
             wrong.push(format!("the totals of {} are gone or fell", old.programme));
         }
@@ -230,59 +190,34 @@ fn all(used: &DailyUse) -> Usd {
     used.counted(Byok::Inside)
 }
 
-/// I5: each crossing names a limit that was reached. That it stays is judged with I10, its mails in `mails`.
+/// I5: each crossing names a limit that was reached, and no more than was read. That it stays is judged with I10, its mails in `mails`.
 pub(super) fn crossings_were_reached(step: &Step<'_>, wrong: &mut Vec<String>) {
-    let now = step.now;
-    for crossing in &now.crossings {
+    for crossing in &step.now.crossings {
         let Crossing { programme, limit, threshold, spent, scope, .. } = crossing;
+        let per_cent = |of: &Usd, share: u8| i128::from(of.micros()) * i128::from(share);
         // What was reserved at that time is not on record; the budget itself must have had money left.
         let is_reached = match scope {
             Scope::Reserved => spent < limit,
-            _ => {
-                *spent > Usd::ZERO
-                    && i128::from(spent.micros()) * 100 >= i128::from(limit.micros()) * i128::from(*threshold)
-            }
+            _ => *spent > Usd::ZERO && per_cent(spent, 100) >= per_cent(limit, *threshold),
         };
+        let is_of = |grant: &GrantId| !matches!(scope, Scope::Cap(of) if of != grant);
+        let readings = step.now.readings.values().filter(|of| of.programme == *programme && is_of(&of.grant));
+        let foreign = step.now.assigned_uses.get(programme).map_or(Usd::ZERO, |of| all(&of.used));
+        let read: Usd = readings.map(|reading| all(&reading.used)).sum();
+        // What counted then may count no more, once foreign keys were taken back.
         let is_it = |old: &Crossing| old.key() == crossing.key();
         let is_new = step.before.is_none_or(|before| !before.crossings.iter().any(is_it));
-        let used: Vec<&DailyUse> = match scope {
-            Scope::Cap(grant) => {
-                let is_theirs = |of: &&Reading| of.programme == *programme && of.grant == *grant;
-                now.readings.values().filter(is_theirs).map(|reading| &reading.used).collect()
-            }
-            _ => {
-                let own = now.totals.iter().filter(|totals| totals.programme == *programme).map(|totals| &totals.used);
-                own.chain(now.assigned_uses.get(programme).map(|of| &of.used)).collect()
-            }
-        };
-        let most: Usd = used.into_iter().map(all).sum();
-        // What counted then may count no more, once foreign keys were taken back.
-        if !is_reached || (is_new && *spent > most) {
+        if !is_reached || (is_new && *spent > read + foreign) {
             wrong.push(format!("{threshold} % of the {limit} of {programme} is not reached by {spent}"));
         }
     }
 }
 
-/// I15: every number in the table is whole, and no use is negative. The parts of each cut add up to what the account had spent, and
-/// those of a mailed statement to its change. What a programme's keys spent never shrinks from one cut to the next.
-pub(super) fn amounts_are_whole_and_add_up(step: &Step<'_>, wrong: &mut Vec<String>) {
+/// I15: the parts of each cut add up to what the account had spent. What foreign keys used counts for the programme that owns them, and
+/// in its budget. Just after a complete sync that is the sum over the keys; before, the readings of the night may be ahead of it.
+pub(super) fn cuts_add_up_and_foreign_keys_count_for_their_owners(step: &Step<'_>, wrong: &mut Vec<String>) {
     let now = step.now;
-    for ((pk, sk), item) in &now.items {
-        for (name, value) in item {
-            if let Some(number) = broken_number(value) {
-                wrong.push(format!("{pk} / {sk}: {name} has the number {number}"));
-            }
-        }
-    }
-    for reading in now.readings.values() {
-        let (lifetime, in_window) = (all(&reading.used), reading.in_window);
-        if lifetime < Usd::ZERO || in_window < Usd::ZERO || in_window > lifetime {
-            let (programme, grant) = (&reading.programme, &reading.grant);
-            wrong.push(format!("a reading of {programme}/{grant} is {in_window} in its window of {lifetime}"));
-        }
-    }
-    let cuts: Vec<AccountCut> = now.all().collect();
-    for cut in &cuts {
+    for cut in now.all::<AccountCut>() {
         let keys: Usd = cut.programmes.iter().map(|of| of.used.credits).sum();
         let parts = keys + cut.foreign + cut.opening + cut.residual + cut.unsettled;
         if parts != cut.spent.after || cut.unsettled < Usd::ZERO {
@@ -290,40 +225,6 @@ pub(super) fn amounts_are_whole_and_add_up(step: &Step<'_>, wrong: &mut Vec<Stri
             wrong.push(format!("the parts of the cut of {at} are {parts}, and the account had spent {spent}"));
         }
     }
-    for (before, after) in cuts.iter().zip(cuts.iter().skip(1)) {
-        let changes =
-            now.all().filter(|keys: &CutKeys| keys.as_of == after.as_of).flat_map(|keys| keys.changes().unwrap());
-        let used: Usd = changes.map(|change| change.after.credits - change.before.credits).sum();
-        if used != after.foreign - before.foreign {
-            wrong.push(format!("the foreign keys of the cut of {} used {used} since the one before", after.as_of));
-        }
-        for was in &before.programmes {
-            let is = after.programmes.iter().find(|is| is.programme == was.programme);
-            if is.is_none_or(|is| is.used.credits < was.used.credits) {
-                wrong.push(format!("{} had spent more by the cut of {} than by the next", was.programme, before.as_of));
-            }
-        }
-    }
-    for of in now.all::<MailedStatement>() {
-        if of.statement(&of.rows.iter().collect::<Vec<_>>()).total() != of.change {
-            wrong.push(format!("the statement of {} does not add up to {}", of.month, of.change));
-        }
-    }
-}
-
-fn broken_number(value: &AttributeValue) -> Option<&str> {
-    match value {
-        AttributeValue::N(number) => number.parse::<i64>().is_err().then_some(number),
-        AttributeValue::L(list) => list.iter().find_map(broken_number),
-        AttributeValue::M(map) => map.values().find_map(broken_number),
-        _ => None,
-    }
-}
-
-/// I15: what foreign keys used counts for the programme that owns them, and in its budget. Just after a complete sync that is the sum
-/// over the keys; before, the readings of the night may be ahead of it.
-pub(super) fn foreign_keys_count_for_their_owners(step: &Step<'_>, wrong: &mut Vec<String>) {
-    let now = step.now;
     let mut sums: BTreeMap<&ProgrammeId, (DailyUse, u32)> = BTreeMap::new();
     for owner in &now.key_owners {
         let Some(key) = now.foreign_keys.get(&owner.key).filter(|_| now.programmes.contains_key(&owner.owner)) else {

@@ -1,11 +1,10 @@
-//! The keys at the provider compared with what the table says of them. Without a provider to read, only the keys in
-//! answers are judged.
+//! The keys at the provider compared with what the table says of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bursar_core::domain::audit::Act;
 use bursar_core::domain::grant::{AttemptState, GRACE, Grant, GrantState, LEASE, SwitchState};
-use bursar_core::domain::values::id::{GrantId, KeyName, ProgrammeId};
+use bursar_core::domain::values::id::KeyName;
 use jiff::SignedDuration;
 
 use super::Step;
@@ -19,7 +18,7 @@ const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(48);
 pub(super) fn one_shown_key_is_enabled(step: &Step<'_>, wrong: &mut Vec<String>) {
     let mut enabled: BTreeMap<_, Vec<&str>> = BTreeMap::new();
     for key in step.now.keys.iter().map(|known| &known.key).filter(|key| step.now.is_enabled(key)) {
-        if let Some(grant) = step.met.shown.get(&key.hash) {
+        if let Some(grant) = step.shown.get(&key.hash) {
             enabled.entry(grant).or_default().push(&key.hash);
         }
     }
@@ -45,7 +44,7 @@ fn accounted_for(step: &Step<'_>, name: &KeyName, hash: &str) -> Result<(), &'st
     let now = step.now;
     let id = (name.programme.clone(), name.grant.clone());
     let grant = now.grants.get(&id).ok_or("its grant is not there")?;
-    let was_shown = step.met.shown.contains_key(hash);
+    let was_shown = step.shown.contains_key(hash);
     let Some(attempt) = grant.attempt(name.epoch).filter(|attempt| attempt.nonce == name.nonce) else {
         // The next attempt forgets one that made nothing.
         let number = format!("attempt {}", name.epoch.number());
@@ -121,23 +120,19 @@ pub(super) fn what_was_shown_is_recorded(step: &Step<'_>, wrong: &mut Vec<String
 /// I11: a revoked grant stays revoked, and none of its recorded keys is enabled, but for one with an ordered disable and, until a
 /// complete sync, one that a late call enabled after its disable.
 pub(super) fn revoked_is_terminal(step: &Step<'_>, wrong: &mut Vec<String>) {
-    let is_revoked = |grant: &Grant| grant.state == GrantState::Revoked;
-    let was_revoked =
-        |id: &(ProgrammeId, GrantId)| step.before.is_some_and(|of| of.grants.get(id).is_some_and(is_revoked));
-    for (id, grant) in &step.now.grants {
-        if !is_revoked(grant) {
-            if was_revoked(id) {
-                wrong.push(format!("{} was revoked", named(grant)));
-            }
-            continue;
+    let (now, is_revoked) = (step.now, |grant: &Grant| grant.state == GrantState::Revoked);
+    for (id, grant) in &now.grants {
+        let was_revoked = step.before.and_then(|before| before.grants.get(id)).is_some_and(is_revoked);
+        if was_revoked && !is_revoked(grant) {
+            wrong.push(format!("{} was revoked", named(grant)));
         }
-        for attempt in &grant.attempts {
+        for attempt in grant.attempts.iter().filter(|_| is_revoked(grant)) {
             let is_excused = match attempt.switch {
                 SwitchState::On | SwitchState::OnOrdered { .. } => false,
                 SwitchState::OffOrdered { .. } => true,
                 SwitchState::Off { .. } => !step.synced,
             };
-            let key = attempt.key.as_ref().and_then(|key| step.now.key(key)).filter(|key| step.now.is_enabled(key));
+            let key = attempt.key.as_ref().and_then(|key| now.key(key)).filter(|key| now.is_enabled(key));
             if let Some(key) = key.filter(|_| !is_excused) {
                 wrong.push(format!("{} has the enabled key {}", named(grant), key.hash));
             }

@@ -4,30 +4,25 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use anyhow::Result;
 use bursar_core::domain::audit::{AccountEntry, Entry};
 use bursar_core::domain::grant::{Grant, Reading};
 use bursar_core::domain::ledger::owner::KeyOwner;
-use bursar_core::domain::mail::alarm::Alarm;
-use bursar_core::domain::mail::digest::Digest;
 use bursar_core::domain::programme::rule_set::RuleSet;
 use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::domain::usage::crossing::Crossing;
 use bursar_core::domain::values::id::{Epoch, GrantId, KeyName, ProgrammeId, RuleSetId};
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::store::items::{self, Item, Stored};
-use bursar_core::store::{
-    AssignedUse, ForeignKey, GroupTotals, Job, KeptTotals, Meta, OutboxRow, StaffPerson, SyncState, Totals,
-};
+use bursar_core::store::{AssignedUse, ForeignKey, Meta, OutboxRow};
 use bursar_local::engine::Position;
+use bursar_local::invoke::FunctionName;
 use bursar_local::provider::{KeySnapshot, Nano};
-use data_encoding::BASE64;
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::mails::ReadMail;
-use super::{Watch, secrets};
-use crate::faults::{Gate, Pending};
+use super::{Places, secrets};
+use crate::faults::{Call, Pending, Service};
 
 /// One moment of a stack. An item of a kind without a field here is in `items` only, see [`Snapshot::all`].
 #[derive(Default)]
@@ -39,27 +34,22 @@ pub struct Snapshot {
     pub programmes: BTreeMap<ProgrammeId, Programme>,
     pub pots: BTreeMap<ProgrammeId, Pot>,
     pub rule_sets: BTreeMap<RuleSetId, RuleSet>,
-    pub jobs: Vec<Job>,
     pub grants: BTreeMap<(ProgrammeId, GrantId), Grant>,
     pub readings: BTreeMap<(ProgrammeId, GrantId, Epoch), Reading>,
     /// The audit entries in the order of their keys, so those of one grant or programme by time.
     pub entries: Vec<Entry>,
     pub account_entries: Vec<AccountEntry>,
-    pub people: Vec<StaffPerson>,
     pub outbox: Vec<OutboxRow>,
     pub crossings: Vec<Crossing>,
-    pub alarms: Vec<Alarm>,
-    pub digests: Vec<Digest>,
-    pub totals: Vec<Totals>,
     pub foreign_keys: BTreeMap<KeyHash, ForeignKey>,
     pub key_owners: Vec<KeyOwner>,
     pub assigned_uses: BTreeMap<ProgrammeId, AssignedUse>,
-    pub sync: Option<SyncState>,
     pub keys: Vec<ProviderKey>,
-    /// The calls that may still take effect at the provider, if calls are watched.
+    /// The calls that may still take effect at the provider.
     pub pending: Vec<Pending>,
-    /// Every accepted mail; `None` if mails are not watched.
-    pub(super) mails: Option<Vec<ReadMail>>,
+    /// How often the mail server's answer, or the record of it, was lost, so that a mail may have been accepted twice.
+    pub(super) lost_mails: usize,
+    pub(super) mails: Vec<ReadMail>,
     pub(super) answers: Vec<String>,
     /// The keys whose plaintext is in an answer, by their hash.
     pub(super) revealed: BTreeMap<String, String>,
@@ -80,71 +70,52 @@ pub struct ProviderKey {
 pub struct Answers(Arc<Mutex<Vec<String>>>);
 
 impl Answers {
-    /// Records an answer as the function gave it, with its decoded body.
-    pub fn note(&self, answer: &Value) {
-        let body = BASE64.decode(answer["body"].as_str().unwrap_or_default().as_bytes()).unwrap_or_default();
-        self.0.lock().unwrap().push(format!("{answer}\n{}", String::from_utf8_lossy(&body)));
-    }
-}
-
-impl Watch {
-    pub(super) async fn read(&self) -> Result<Snapshot> {
-        let mut now = Snapshot::of(self.table.items().await?);
-        now.at = self.clock.now();
-        if let Some(provider) = &self.provider {
-            let told = |key: &KeySnapshot| provider.told(&key.hash);
-            let known = |key: KeySnapshot| ProviderKey { name: key.name.parse().ok(), told: told(&key), key };
-            now.keys = provider.keys().into_iter().map(known).collect();
-        }
-        let mut read = self.engine.as_ref().map(|_| Position::START);
-        while let Some((engine, position)) = self.engine.as_ref().zip(read) {
-            let page = engine.records_after(position, 500).await?;
-            let last = page.last().and_then(|record| record["dynamodb"]["SequenceNumber"].as_str());
-            read = last.and_then(Position::of);
-            now.stream.extend(page);
-        }
-        now.pending = self.gate.as_ref().map(Gate::pending).unwrap_or_default();
-        now.mails = self.ses.as_ref().map(|ses| ses.mails().iter().map(ReadMail::of).collect());
-        now.logs = self.logs.iter().flat_map(|logs| logs()).collect();
-        now.answers.clone_from(&self.answers.0.lock().unwrap());
-        now.revealed = secrets::keys_in(&now.answers);
-        Ok(now)
+    /// Records all that an answer says.
+    pub fn note(&self, answer: String) {
+        self.0.lock().unwrap().push(answer);
     }
 }
 
 impl Snapshot {
-    fn of(items: Vec<Item>) -> Snapshot {
+    pub(super) async fn of(places: &Places) -> Snapshot {
         let key = |item: &Item| (text(item, "pk").to_owned(), text(item, "sk").to_owned());
-        let items = items.into_iter().map(|item| (key(&item), item)).collect();
-        let raw = Snapshot { items, ..Snapshot::default() };
-        let mut totals: Vec<Totals> = raw.all().map(|kept: KeptTotals| kept.totals).collect();
-        for group in raw.all::<GroupTotals>() {
-            let of = totals.iter_mut().find(|totals| totals.programme == group.programme);
-            of.into_iter().for_each(|of| drop(of.by_group.insert(group.group.clone(), group.used.clone())));
+        let items = places.table.items().await.into_iter().map(|item| (key(&item), item)).collect();
+        let (raw, provider) = (Snapshot { items, ..Snapshot::default() }, &places.provider);
+        let known = |key: KeySnapshot| ProviderKey { name: key.name.parse().ok(), told: provider.told(&key.hash), key };
+        let mut stream: Vec<Value> = Vec::new();
+        let mut read = Some(Position::START);
+        while let Some(position) = read {
+            let page = places.engine.records_after(position, 500).await.unwrap();
+            read = page.last().and_then(|last| Position::of(last["dynamodb"]["SequenceNumber"].as_str()?));
+            stream.extend(page);
         }
-        let decoded = Snapshot {
-            meta: raw.all().next(),
+        let answers = places.answers.0.lock().unwrap().clone();
+        let meta = raw.all().next();
+        Snapshot {
+            at: places.clock.now(),
+            meta,
             programmes: raw.all().map(|of: Programme| (of.id.clone(), of)).collect(),
             pots: raw.all().map(|of: Pot| (of.programme.clone(), of)).collect(),
             rule_sets: raw.all().map(|of: RuleSet| (of.id.clone(), of)).collect(),
-            jobs: raw.all().collect(),
             grants: raw.all().map(|of: Grant| ((of.programme.clone(), of.id.clone()), of)).collect(),
             readings: raw.all().map(|of: Reading| ((of.programme.clone(), of.grant.clone(), of.epoch), of)).collect(),
             entries: raw.all().collect(),
             account_entries: raw.all().collect(),
-            people: raw.all().collect(),
             outbox: raw.all().collect(),
             crossings: raw.all().collect(),
-            alarms: raw.all().collect(),
-            digests: raw.all().collect(),
-            totals,
             foreign_keys: raw.all().map(|of: ForeignKey| (of.key.clone(), of)).collect(),
             key_owners: raw.all().collect(),
             assigned_uses: raw.all().map(|of: AssignedUse| (of.programme.clone(), of)).collect(),
-            sync: raw.all().next(),
-            ..Snapshot::default()
-        };
-        Snapshot { items: raw.items, ..decoded }
+            keys: provider.keys().into_iter().map(known).collect(),
+            pending: places.gate.pending(),
+            lost_mails: places.gate.calls().iter().filter(|made| is_lost_mail(made)).count(),
+            mails: places.ses.mails().iter().map(ReadMail::of).collect(),
+            revealed: secrets::keys_in(&answers),
+            answers,
+            logs: (places.logs)(),
+            stream,
+            items: raw.items,
+        }
     }
 
     /// The values of all items of a kind that can be read.
@@ -188,6 +159,14 @@ impl Snapshot {
     }
 }
 
-pub(super) fn text<'i>(item: &'i Item, name: &str) -> &'i str {
+/// Whether what a call came to loses the mail server's answer, or the record of it.
+fn is_lost_mail(made: &Call) -> bool {
+    let name = &made.name;
+    let is_lost = made.fault.is_some_and(|fault| (name.service == Service::Ses) == fault.is_after());
+    made.function == FunctionName::Mail && name.has_effect() && is_lost
+}
+
+/// A text of an item, or an empty one.
+pub(crate) fn text<'i>(item: &'i Item, name: &str) -> &'i str {
     item.get(name).and_then(|value| value.as_s().ok()).map_or("", String::as_str)
 }

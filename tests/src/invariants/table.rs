@@ -1,14 +1,13 @@
-//! The shape of the table: each item is what its kind says, grants and what refers to them fit together, and addresses are in few
-//! items. One moment is enough to judge all of it.
+//! The shape of the table: each item is what its kind says, people are found by their addresses, which are in few items, and keys are
+//! under their rules. One moment is enough to judge all of it.
 
 use std::collections::BTreeSet;
 
-use bursar_core::domain::audit::Act;
-use bursar_core::domain::grant::{AttemptState, Grant, GrantState, SwitchState};
+use bursar_core::domain::grant::Grant;
 use bursar_core::domain::people::role::Roles;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::rules::Rules;
-use bursar_core::store::{Enrolment, ListedProgramme, OutboxRow, Work, rewritten};
+use bursar_core::store::{Enrolment, Job, Work, rewritten};
 
 use super::Step;
 use super::secrets::text_of;
@@ -32,93 +31,18 @@ pub(super) fn items_are_whole(step: &Step<'_>, wrong: &mut Vec<String>) {
     }
 }
 
-/// Every grant is in a state that the rules can lead to, with the attempts that belong to it.
-pub(super) fn grants_make_sense(step: &Step<'_>, wrong: &mut Vec<String>) {
-    for (id, grant) in &step.now.grants {
-        let recovered = step.now.entries_on(id).any(|entry| entry.what.act == Act::Recovered);
-        let Grant { attempts, state, .. } = grant;
-        let (last, live) = (attempts.last(), grant.live());
-        let is_over = matches!(state, GrantState::Revoked | GrantState::Ended);
-        let is_minting = matches!(state, GrantState::Minting { .. });
-        let is_live = matches!(state, GrantState::Live { .. });
-        let open = attempts.iter().filter(|of| of.state == AttemptState::Open).count();
-        let shown = attempts.iter().filter(|of| of.state == AttemptState::Shown).count();
-        let ascends = attempts.is_sorted_by(|one, next| one.epoch < next.epoch && one.nonce != next.nonce);
-        let may_be_live = live.is_some_and(|live| {
-            let is_newest = live.epoch == grant.epoch || recovered;
-            live.state == AttemptState::Shown && is_newest && live.gone.is_none()
-        });
-        let held = live.is_none_or(|live| live.switch.is_wanted() != grant.holds.is_empty());
-        let rules = [
-            (ascends && last.is_none_or(|last| last.epoch == grant.epoch), "has attempts whose epochs do not ascend"),
-            (grant.ever_shown == (shown > 0), "does not say truly whether a key was ever shown"),
-            ((grant.replacements as usize) < shown.max(1), "counts more replacements than there were"),
-            (open == usize::from(is_minting) || (is_over && open == 1), "has an open attempt and is not minting"),
-            (grant.has_place || !(is_minting || is_live), "is minting or live without anything reserved"),
-            (!grant.has_place || !is_over, "is over and has something reserved"),
-            (is_live == may_be_live, "is live without the newest key that was shown"),
-            (held, "disables its live key without a hold, or does not with one"),
-        ];
-        let of_attempts = attempts.iter().map(|of| {
-            let (is_shown, is_off) = (of.state == AttemptState::Shown, matches!(of.switch, SwitchState::Off { .. }));
-            let is_live = live.is_some_and(|live| live.epoch == of.epoch);
-            let is_whole = of.key.is_some() && (of.limit.is_some() || recovered);
-            let is_told = of.shown_at.is_some() == is_shown && (!is_shown || is_whole);
-            let is_owed = if of.key.is_some() { is_live || of.switch.is_wanted() } else { !of.switch.is_wanted() };
-            (
-                is_told && is_owed && (of.gone.is_none() || is_off),
-                "has an attempt that does not say what was shown or is off",
-            )
-        });
-        let broken = rules.into_iter().chain(of_attempts).filter(|(holds, _)| !holds);
-        wrong.extend(broken.map(|(_, why)| format!("{} {why}", named(grant))));
-    }
-}
-
-/// Programmes, budgets, grants, readings, enrolments, roles, mails and entries refer to each other. A person has one grant in a
-/// programme, and a key belongs to one attempt.
-pub(super) fn items_refer_to_items(step: &Step<'_>, wrong: &mut Vec<String>) {
+/// Whoever has a grant or a role is found by their address, and nobody else is.
+pub(super) fn people_are_found_by_their_addresses(step: &Step<'_>, wrong: &mut Vec<String>) {
     let now = step.now;
-    let mut must_be_same = |what: &str, some: Vec<String>, others: Vec<String>| {
-        let (some, others) = (BTreeSet::from_iter(some), BTreeSet::from_iter(others));
-        wrong.extend(
-            some.symmetric_difference(&others).map(|id| format!("{what}: {id} is in one place and not in the other")),
-        );
-    };
-    let programmes = || now.programmes.keys().map(ToString::to_string).collect();
-    must_be_same(
-        "listed programmes",
-        programmes(),
-        now.all().map(|of: ListedProgramme| of.programme.to_string()).collect(),
-    );
-    must_be_same("budgets", programmes(), now.pots.keys().map(ToString::to_string).collect());
     let role = |of: Roles| format!("{of:?} spelled {}", of.address.as_written());
-    let said = now.programmes.values().flat_map(|of: &Programme| Roles::of(&of.id, &of.settings).into_values());
-    must_be_same("roles", said.map(role).collect(), now.all().map(role).collect());
+    let roles = now.programmes.values().flat_map(|of: &Programme| Roles::of(&of.id, &of.settings).into_values());
     let grants = now.grants.values();
     let grants = grants.map(|of| format!("{}/{} of {}", of.programme, of.id, of.person.address.matched().as_str()));
+    let people: BTreeSet<String> = roles.map(role).chain(grants).collect();
     let enrolments = now.all().map(|of: Enrolment| format!("{}/{} of {}", of.programme, of.grant, of.address.as_str()));
-    must_be_same("enrolments", grants.collect(), enrolments.collect());
-
-    let rows: Vec<_> = now.outbox.iter().filter_map(OutboxRow::of_grant).collect();
-    let rows = rows.iter().map(|of| (&of.programme, Some(&of.grant)));
-    let entries = now.entries.iter().map(|of| (&of.programme, of.grant.as_ref()));
-    let grants = now.grants.keys().map(|(programme, grant)| (programme, Some(grant)));
-    for (programme, grant) in rows.chain(entries).chain(grants).collect::<BTreeSet<_>>() {
-        let is_there = grant.is_none_or(|grant| now.grants.contains_key(&(programme.clone(), grant.clone())));
-        if !is_there || !now.programmes.contains_key(programme) {
-            wrong.push(format!("something is about {programme} / {grant:?}, which is not there"));
-        }
-    }
-    for (programme, grant, epoch) in now.readings.keys() {
-        let of = now.grants.get(&(programme.clone(), grant.clone()));
-        if of.and_then(|grant| grant.attempt(*epoch)?.key.as_ref()).is_none() {
-            wrong.push(format!("a reading is of {programme}/{grant}, attempt {epoch:?}, which has no key"));
-        }
-    }
-    let keys = now.grants.values().flat_map(|grant| grant.attempts.iter().filter_map(|attempt| attempt.key.as_ref()));
-    let mut known = BTreeSet::new();
-    wrong.extend(keys.filter(|key| !known.insert(*key)).map(|key| format!("key {key} is recorded twice")));
+    let found: BTreeSet<String> = now.all().map(role).chain(enrolments).collect();
+    wrong.extend(people.difference(&found).map(|of| format!("{of} is not found by the address")));
+    wrong.extend(found.difference(&people).map(|of| format!("{of} is found by an address, and is not there")));
 }
 
 /// As long as a programme goes on, the restrictions that people set are confirmed by the provider, or ordered, and each live key is
@@ -143,7 +67,7 @@ pub(super) fn keys_are_under_their_rules(step: &Step<'_>, wrong: &mut Vec<String
         let (Some(live), Some(programme)) = (grant.live().filter(|of| of.rules_ordered.is_none()), programme) else {
             continue;
         };
-        let mut jobs = now.jobs.iter().filter(|job| job.programme == grant.programme && job.is_running());
+        let mut jobs = now.all::<Job>().filter(|job| job.programme == grant.programme && job.is_running());
         let rules = programme.settings.rules(grant.group.as_deref());
         let is_under = live.rule_set.as_ref().map_or(rules.allow_all(), |set| *set == rules.id());
         if !is_under && !jobs.any(|job| matches!(job.work, Work::Rules { .. })) {

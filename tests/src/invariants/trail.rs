@@ -8,14 +8,11 @@ use bursar_core::domain::grant::{Attempt, Grant, Reading};
 use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::domain::ledger::foreign_act::ForeignAct;
 use bursar_core::domain::ledger::mailed::MailedStatement;
-use bursar_core::domain::ledger::owner::KeyOwner;
-use bursar_core::domain::programme::Programme;
-use bursar_core::domain::programme::rule_set::RuleSet;
 use bursar_core::domain::programme::tiers::Tier;
 use bursar_core::domain::usage::crossing::Crossing;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::HeldBack;
+use bursar_core::store::SyncState;
 use bursar_core::store::items::{Item, Stored};
 use serde_json::Value;
 
@@ -80,49 +77,45 @@ pub(super) fn changes_have_their_entries(step: &Step<'_>, wrong: &mut Vec<String
         new.iter().filter(|entry| entry.what.act != Act::MailAllowed).filter(is_on).copied().collect()
     };
     for (id, grant) in &now.grants {
-        let told = new_on(&id.0, Some(&id.1));
+        let told = new_on(&id.0, Some(&id.1)).len();
         let invited = Grant::invited(id.0.clone(), id.1.clone(), grant.person.clone(), grant.group.clone());
         let old = before.grants.get(id).unwrap_or(&invited);
-        let is_silent = told.is_empty() && beyond_marks(old) != beyond_marks(grant);
-        if is_silent
-            || grant.version < old.version + told.len() as u64
-            || (grant.version == old.version && grant != old)
-        {
-            let (was, is, told) = (old.version, grant.version, told.len());
+        let is_silent = told == 0 && beyond_marks(old) != beyond_marks(grant);
+        if is_silent || grant.version < old.version + told as u64 || (grant.version == old.version && grant != old) {
+            let (was, is) = (old.version, grant.version);
             wrong.push(format!("{} went from version {was} to {is}, and has {told} new entries", named(grant)));
         }
     }
-    let mut invited: Vec<String> = Vec::new();
-    for entry in new.iter().filter(|entry| entry.what.act == Act::Invited) {
+    let invited = new.iter().filter(|entry| entry.what.act == Act::Invited).flat_map(|entry| {
         let names = entry.what.note.as_deref().unwrap_or_default().split(' ');
-        invited.extend(names.map(|name| format!("{}/{name}", entry.programme)));
-    }
-    invited.sort();
+        names.map(|name| format!("{}/{name}", entry.programme))
+    });
+    let invited: BTreeSet<String> = invited.collect();
     let enrolled = now.grants.keys().filter(|id| !before.grants.contains_key(id));
-    let mut enrolled: Vec<String> = enrolled.map(|(programme, grant)| format!("{programme}/{grant}")).collect();
-    enrolled.sort();
+    let enrolled: BTreeSet<String> = enrolled.map(|(programme, grant)| format!("{programme}/{grant}")).collect();
     if invited != enrolled {
         wrong.push(format!("{enrolled:?} are new, and entries tell that {invited:?} were invited"));
     }
     for (id, programme) in &now.programmes {
         let told = new_on(id, None);
-        if let Some(why) = silent_edit(before.programmes.get(id), programme, &told) {
-            wrong.push(format!("programme {id} {why}"));
+        let count = |acts: &[Act]| told.iter().filter(|entry| acts.contains(&entry.what.act)).count() as u64;
+        let (created, edits) = (count(&[Act::Created]), count(&[Act::Edited, Act::Closed]));
+        let (old, is) = (before.programmes.get(id), programme.version);
+        let was = old.map_or(1, |old| old.version);
+        let is_other = old.is_some_and(|old| old != programme);
+        if created != u64::from(old.is_none()) || is != was + edits || (is_other && edits == 0) {
+            wrong.push(format!("programme {id} went from version {was} to {is}, and was edited {edits} times"));
         }
-        if let Some((old, pot)) = before.pots.get(id).zip(now.pots.get(id)) {
-            let told: Vec<_> = told.iter().filter(|entry| entry.what.act == Act::PotChanged).collect();
-            let (from, to) = (old.limit.to_string(), pot.limit.to_string());
-            let is_right = match told[..] {
-                [] => from == to,
-                [entry] => (entry.what.from.as_ref(), entry.what.to.as_ref()) == (Some(&from), Some(&to)),
-                _ => true,
-            };
-            if !is_right || pot.version < old.version {
-                wrong.push(format!(
-                    "the budget of {id} went from {from} to {to}, and {} entries tell of it",
-                    told.len()
-                ));
-            }
+        let Some((old, pot)) = before.pots.get(id).zip(now.pots.get(id)) else { continue };
+        let mut told = told.iter().filter(|entry| entry.what.act == Act::PotChanged);
+        let (from, to) = (old.limit.to_string(), pot.limit.to_string());
+        let is_told = match (told.next(), told.next()) {
+            (None, _) => from == to,
+            (Some(entry), None) => (entry.what.from.as_ref(), entry.what.to.as_ref()) == (Some(&from), Some(&to)),
+            _ => true,
+        };
+        if !is_told {
+            wrong.push(format!("the budget of {id} went from {from} to {to}, and no entry tells of it"));
         }
     }
 }
@@ -136,80 +129,36 @@ fn beyond_marks(grant: &Grant) -> impl PartialEq {
     (Grant { attempts: Vec::new(), version: 0, ..grant.clone() }, attempts)
 }
 
-fn silent_edit(old: Option<&Programme>, new: &Programme, told: &[&Entry]) -> Option<String> {
-    let count = |acts: &[Act]| told.iter().filter(|entry| acts.contains(&entry.what.act)).count() as u64;
-    let (created, edits, closed) = (count(&[Act::Created]), count(&[Act::Edited, Act::Closed]), count(&[Act::Closed]));
-    let (was, first) = old.map_or((1, 1), |old| (old.version, 0));
-    if created != first || new.version != was + edits {
-        return Some(format!(
-            "went from version {was} to {}, created {created} times and edited {edits} times",
-            new.version
-        ));
-    }
-    if old.is_some_and(|old| old.version == new.version && old != new) {
-        return Some("changed without a new version".to_owned());
-    }
-    let closed_before = old.and_then(|old| old.closed_at);
-    let is_closed_now = u64::from(closed_before.is_none() && new.closed_at.is_some());
-    let is_same = closed_before.is_none() || new.closed_at == closed_before;
-    (closed != is_closed_now || !is_same).then(|| format!("was closed, and {closed} entries tell of it"))
-}
-
-/// I16: each change of the account by a person in this step has its entry, and each entry its change.
+/// I16: each change of the account by a person in this step has its entry, and each entry its change. Several guardrails may be set in
+/// the place of one, and one entry may tell of several keys.
 pub(super) fn account_changes_have_their_entries(step: &Step<'_>, wrong: &mut Vec<String>) {
     let (now, Some(before)) = (step.now, step.before) else { return };
     let new: Vec<_> = now.account_entries.iter().filter(|new| !before.account_entries.contains(new)).collect();
-    let told = |acts: &[Act]| new.iter().filter(|entry| acts.contains(&entry.what.act)).count() as u64;
-    let account = |of: &Snapshot| of.meta.as_ref().and_then(|meta| meta.account.clone());
-    let confirmed = account(now).filter(|now| now.witnesses.is_empty() && account(before).as_ref() != Some(now));
+    let account = |of: &Snapshot| of.meta.as_ref()?.account.clone();
+    let is_confirmed = account(now) != account(before) && account(now).is_some_and(|of| of.witnesses.is_empty());
     let edits = |of: &Snapshot| of.all().map(|tier: Tier| tier.version).sum::<u64>();
     let steps = |of: &Snapshot| of.all().map(|act: ForeignAct| act.version).sum::<u64>();
-    let released = |of: &Snapshot| of.sync.as_ref()?.held_back.clone().filter(|held| held.released_by.is_some());
-    let is_new = |held: &HeldBack| released(before).is_none_or(|old| old.at != held.at);
-    let release = released(now).filter(is_new);
-    for (what, acts, changes) in [
-        ("an account was confirmed", &[Act::AccountConfirmed][..], u64::from(confirmed.is_some())),
-        ("tiers were edited", &[Act::TierEdited], edits(now).saturating_sub(edits(before))),
-        (
-            "acts on foreign keys went on",
-            &[Act::ForeignActBegun, Act::ForeignActConcluded],
-            steps(now).saturating_sub(steps(before)),
-        ),
-        ("what a run held back was released", &[Act::GuardReleased], u64::from(release.is_some())),
-    ] {
-        if told(acts) != changes {
-            wrong.push(format!("{what} {changes} times, and {} account entries say so", told(acts)));
-        }
-    }
-    for entry in new.iter().filter(|entry| entry.what.act == Act::GuardReleased) {
-        let is_its = |held: &HeldBack| {
-            let by = held.released_by.clone().map(Actor::Person);
-            entry.what.from == Some(held.at.to_string()) && by.as_ref() == Some(&entry.by)
-        };
-        if !release.as_ref().is_some_and(is_its) {
-            wrong.push(format!("account entry {} tells of another release", entry.entry));
-        }
-    }
-    let guardrails = |of: &Snapshot| -> BTreeMap<_, _> {
-        let known = |set: &RuleSet| (set.id.clone(), set.guardrail.as_ref().map(|known| known.id.clone()));
-        of.rule_sets.values().map(known).collect()
-    };
-    let (were, are) = (guardrails(before), guardrails(now));
-    let changed = are.iter().filter(|(id, guardrail)| were.get(*id).cloned().flatten() != **guardrail).count() as u64;
-    if told(&[Act::GuardrailSet]) < changed {
-        wrong.push(format!("{changed} rule sets have other guardrails, and fewer account entries say so"));
-    }
-    let moved: Vec<_> =
-        new.iter().filter(|entry| matches!(entry.what.act, Act::KeysAssigned | Act::KeysTakenBack)).collect();
-    for owner in now.key_owners.iter().filter(|owner| !before.key_owners.contains(owner)) {
-        if !moved.iter().any(|entry| entry.by == owner.by && entry.at == owner.at) {
-            wrong.push(format!("{} was given to {} without an entry", owner.key, owner.owner));
-        }
-    }
+    let held = |of: &Snapshot| of.all::<SyncState>().next()?.held_back.filter(|held| held.released_by.is_some());
+    let is_released = held(now).is_some_and(|new| held(before).is_none_or(|old| old.at != new.at));
+    let guardrail = |of: &Snapshot, id| Some(of.rule_sets.get(id)?.guardrail.as_ref()?.id.clone());
+    let guardrails = now.rule_sets.keys().filter(|id| guardrail(now, id) != guardrail(before, id)).count() as u64;
     // A key of ours that was taken for a foreign one loses its owner.
-    let is_taken = |owner: &KeyOwner| !now.key_owners.contains(owner) && now.foreign_keys.contains_key(&owner.key);
-    if before.key_owners.iter().any(is_taken) && moved.is_empty() {
-        wrong.push("a key was taken back without an entry".to_owned());
+    let taken = before.key_owners.iter().filter(|of| now.foreign_keys.contains_key(&of.key));
+    let is_moved = taken.into_iter().any(|of| !now.key_owners.contains(of))
+        || now.key_owners.iter().any(|of| !before.key_owners.contains(of));
+    let rows: [(&[Act], u64, bool); 6] = [
+        (&[Act::AccountConfirmed], u64::from(is_confirmed), true),
+        (&[Act::TierEdited], edits(now).saturating_sub(edits(before)), true),
+        (&[Act::ForeignActBegun, Act::ForeignActConcluded], steps(now).saturating_sub(steps(before)), true),
+        (&[Act::GuardReleased], u64::from(is_released), true),
+        (&[Act::GuardrailSet], guardrails, false),
+        (&[Act::KeysAssigned, Act::KeysTakenBack], u64::from(is_moved), false),
+    ];
+    for (acts, changes, is_one_by_one) in rows {
+        let told = new.iter().filter(|entry| acts.contains(&entry.what.act)).count() as u64;
+        if told < changes || (is_one_by_one && told > changes) {
+            wrong.push(format!("{changes} changes are {acts:?}, and {told} account entries say so"));
+        }
     }
 }
 
@@ -220,11 +169,12 @@ pub(super) fn foreign_keys_are_changed_by_admins_only(step: &Step<'_>, wrong: &m
     for key in now.keys.iter().map(|known| &known.key).filter(|key| !owners.contains_key(&*key.hash)) {
         let named = format!("{} {}", key.hash, key.name);
         for change in &key.asked_changes {
+            let pressed = pressed(change);
             let is_it = |entry: &AccountEntry| {
                 let is_told = entry.what.act == Act::ForeignActBegun && matches!(entry.by, Actor::Person(_));
-                is_told && entry.what.note.as_deref() == Some(&*named) && entry.what.to == pressed(change)
+                is_told && entry.what.note.as_deref() == Some(&*named) && entry.what.to == pressed
             };
-            if pressed(change).is_none() || !now.account_entries.iter().any(is_it) {
+            if pressed.is_none() || !now.account_entries.iter().any(is_it) {
                 wrong.push(format!("the foreign key {} was sent {change}, which no admin pressed", key.hash));
             }
         }

@@ -238,10 +238,10 @@ async fn an_edit_whose_answer_is_lost_is_saved_once() {
         let cap = 10 + round;
         let write = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console);
         campus.gate.at(write, verdict);
-        assert_eq!(campus.edit(&admin, &[("cap_usd", &cap.to_string())]).await.status, 303, "{verdict}");
+        assert_eq!(campus.edit(&admin, &[("cap_usd", &cap.to_string())]).await.status, 303, "{verdict:?}");
         let seen = campus.judged().await;
         let edited = seen.entries.iter().filter(|entry| entry.what.act == Act::Edited).count();
-        assert_eq!((edited, campus.limits()), (round + 1, vec![dollars(i64::try_from(cap).unwrap())]), "{verdict}");
+        assert_eq!((edited, campus.limits()), (round + 1, vec![dollars(i64::try_from(cap).unwrap())]), "{verdict:?}");
     }
     campus.finish().await;
 }

@@ -163,7 +163,7 @@ async fn a_silent_provider_is_asked_a_few_times_a_round() {
         let before = campus.gate.calls().len();
         let report = campus.work().await;
         let made = campus.gate.calls().split_off(before);
-        let asked = made.iter().filter(|recorded| recorded.call.name.service == Service::Provider).count();
+        let asked = made.iter().filter(|recorded| recorded.name.service == Service::Provider).count();
         assert!((1..=16).contains(&asked), "eight in a row, and as many that were under way: {asked}");
         assert_eq!(report["jobs"], serde_json::json!({"running": 1}), "{report}");
         campus.judged().await;

@@ -11,8 +11,8 @@ async fn a_cap_edited_during_a_sync_is_counted_and_sent() {
     let writes = |campus: &Campus| {
         let is_write = |name: String| name.ends_with(":TransactWriteItems");
         let calls = campus.gate.calls();
-        let of_sync = calls.iter().filter(|recorded| recorded.call.function == FunctionName::UsageSync);
-        of_sync.filter(|recorded| is_write(recorded.call.name.to_string())).count() as u64
+        let of_sync = calls.iter().filter(|recorded| recorded.function == FunctionName::UsageSync);
+        of_sync.filter(|recorded| is_write(recorded.name.to_string())).count() as u64
     };
     let expected = {
         let campus = class(&["ada", "bob"]).await;

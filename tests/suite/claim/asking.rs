@@ -37,11 +37,11 @@ fn noticed(campus: &Campus, page: &Page, cookie: &str, before: usize) -> Noticed
     let headers = page.headers.iter().filter(|(name, _)| *name != "date");
     let headers =
         headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().replace(cookie, "<cookie>"))).collect();
-    let calls = campus.gate.calls().split_off(before).into_iter().map(|made| made.call);
+    let calls = campus.gate.calls().split_off(before).into_iter();
     let parts = |parts: &[Part]| parts.iter().map(|part| (part.action.clone(), part.conditional)).collect();
     let calls = calls
         .filter(|call| call.function == FunctionName::Claim)
-        .map(|call| (call.name.to_string(), parts(&call.shape.parts)))
+        .map(|call| (call.name.to_string(), parts(&call.parts)))
         .collect();
     Noticed { status: page.status, headers, cookie_length: cookie.len(), body: page.body.clone(), calls }
 }
@@ -162,7 +162,7 @@ async fn an_ask_for_an_unknown_address_costs_one_put() {
     }
     campus.pump.drained().await.unwrap();
     let made = campus.gate.calls().split_off(before);
-    let writes = made.iter().filter(|made| made.call.name.has_effect()).count();
+    let writes = made.iter().filter(|made| made.name.has_effect()).count();
     assert_eq!(writes, 2 * ASKS, "one for each ask, and none by the reader of the stream");
     assert!(made.len() <= 4 * 2 * ASKS, "{} calls, however many programmes and people there are", made.len());
     campus.finish().await;

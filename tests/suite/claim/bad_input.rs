@@ -166,7 +166,7 @@ async fn a_mangled_link_leads_to_the_constant_page() {
 
 /// The calls of any function that change something, and all calls to the provider.
 fn effects(campus: &Campus) -> Vec<String> {
-    let calls = campus.gate.calls().into_iter().map(|made| made.call);
+    let calls = campus.gate.calls().into_iter();
     let calls = calls.filter(|call| call.name.has_effect() || call.name.service == Service::Provider);
     let own =
         |call: &bursar_tests::faults::Call| call.function == FunctionName::Claim || call.name.service == Service::Ses;

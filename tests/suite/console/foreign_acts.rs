@@ -40,7 +40,7 @@ fn patches() -> Matcher {
 }
 
 fn count(campus: &Campus, call: &str) -> usize {
-    campus.gate.calls().iter().filter(|made| made.call.to_string().contains(call)).count()
+    campus.gate.calls().iter().filter(|made| made.to_string().contains(call)).count()
 }
 
 /// The entries of what was begun, and of all.

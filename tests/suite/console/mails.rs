@@ -219,9 +219,9 @@ async fn mail_that_waits_or_is_stopped_is_told_on_the_account() {
     let now = campus.clock.now();
     let counts = MailCounts { sent: 500, bounced: 20, ..MailCounts::default() };
     let of = MailDay { day: utc_date(now), mail: MailKind::Roster, counts };
-    campus.raw().keep(&BulkStop { at: now, of, version: 1 }).await.unwrap();
+    campus.raw().keep(&BulkStop { at: now, of, version: 1 }).await;
     let server = MailServer { as_of: now, per_day: Some(50_000), per_second: 14.0, sent: 500, enabled: true };
-    campus.raw().keep(&server).await.unwrap();
+    campus.raw().keep(&server).await;
     let page = admin.get(ACCOUNT).await;
     assert!(warns(&page, "of 500 that were sent on 2026-11-10, 20 came back for good"), "{:?}", page.texts("warning"));
     campus.finish_unjudged().await;

@@ -4,10 +4,12 @@
 use std::collections::BTreeSet;
 
 use bursar_core::deadline::Waits;
+use bursar_core::domain::usage::crossing::{Crossing, Scope};
 use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::Window;
 use bursar_local::ses::PAUSED;
 use bursar_tests::campus::{ADMIN, Campus, address};
-use bursar_tests::office::{crossing, soon};
+use bursar_tests::office::soon;
 use bursar_tests::stack::Setup;
 use jiff::SignedDuration;
 
@@ -26,7 +28,17 @@ async fn minute(campus: &Campus) -> (usize, Vec<(String, String)>) {
 
 async fn cross(campus: &Campus, threshold: u8) {
     let now = campus.clock.now();
-    let crossing = crossing(&campus.programme, Usd::from_dollars(4000), threshold, now);
+    let crossing = Crossing {
+        programme: campus.programme.clone(),
+        scope: Scope::Pot,
+        window: Window::WHOLE_TERM,
+        limit: Usd::from_dollars(4000),
+        threshold,
+        spent: Usd::from_dollars(40).times(threshold.into()),
+        found_at: now,
+        is_mailed: true,
+        mails: Vec::new(),
+    };
     let faculty = campus.table.person_of(&address(FACULTY), soon()).await.unwrap();
     assert!(campus.table.record_crossings(&[crossing], &[faculty], now, soon()).await.unwrap());
 }

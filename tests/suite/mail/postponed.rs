@@ -1,6 +1,5 @@
 //! Rules that wait for their announcement: no key is switched off before the mail about it has been sent for long enough.
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{HoldKind, Notice, Rule, SwitchState};
 use bursar_core::domain::mail::kind::MailKind;
@@ -86,10 +85,9 @@ async fn an_announcement_counts_by_what_became_of_it() {
     // Somebody is released again, and a row has expired.
     let mut released = campus.grant("paused").await;
     (released.holds.paused, released.attempts[0].switch) = (None, SwitchState::On);
-    campus.raw().keep(&released).await.unwrap();
-    let (raw, ItemKey { pk, sk }) = (campus.raw(), row(&campus, "gone").await.key());
-    let gone = raw.client().delete_item().table_name(raw.name());
-    gone.key("pk", AttributeValue::S(pk)).key("sk", AttributeValue::S(sk)).send().await.unwrap();
+    campus.raw().keep(&released).await;
+    let ItemKey { pk, sk } = row(&campus, "gone").await.key();
+    campus.raw().delete(&pk, &sk).await;
 
     campus.minutes(5 * DAY);
     for (name, rule) in [

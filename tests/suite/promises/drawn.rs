@@ -223,7 +223,7 @@ impl History {
             Move::Fault => {
                 let (call, verdicts) = self.one_of(&FAULTS);
                 let (verdict, function) = (self.one_of(verdicts), self.one_of(&FUNCTIONS));
-                self.story.tell(format!("the next {call} of {function} comes to {verdict}"));
+                self.story.tell(format!("the next {call} of {function} comes to {verdict:?}"));
                 self.faults.push(self.story.gate.at(Matcher::call(call).of(function), verdict));
             }
         }

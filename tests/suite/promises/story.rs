@@ -4,13 +4,11 @@
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
-use bursar_core::domain::values::money::Usd;
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::{Nano, Provider, Quirks};
 use bursar_tests::aws;
 use bursar_tests::campus::Campus;
 use bursar_tests::faults::{Fault, Matcher, RuleId};
-use bursar_tests::office::ProgrammeEdits;
 use bursar_tests::visitor::{Page, Visitor};
 use data_encoding::HEXLOWER;
 use futures_util::{StreamExt, stream};
@@ -156,7 +154,7 @@ impl Story {
     }
 
     pub(super) async fn budget_becomes(&self, dollars: i32) {
-        let set = self.campus.table.try_pot(&self.campus.programme, Usd::from_dollars(dollars), self.campus.by()).await;
+        let set = self.campus.try_pot(dollars).await;
         self.judged(format!("the budget becomes {dollars}: {set:?}")).await;
     }
 

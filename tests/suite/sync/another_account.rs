@@ -89,9 +89,9 @@ async fn an_exchange_during_a_sync_leaves_nothing_behind() {
 
     campus.hours(24);
     campus.spend("ada", "0.01");
-    let before = campus.gate.count();
+    let before = campus.gate.calls().len();
     complete(campus).await;
-    let calls = campus.gate.calls().split_off(before).into_iter().map(|made| made.call.name);
+    let calls = campus.gate.calls().split_off(before).into_iter().map(|made| made.name);
     let names: Vec<String> =
         calls.filter(|name| name.service == Service::Provider).map(|name| name.to_string()).collect();
     let cases = (0..names.len()).map(|at| (&names[at], names[..=at].iter().filter(|name| **name == names[at]).count()));

@@ -130,7 +130,7 @@ fn cents(dice: &mut Rng, most: u64) -> String {
 /// The table and the provider, a line for each thing, without random values and times.
 pub(super) async fn pictured(campus: &Campus) -> Vec<String> {
     let seen = campus.judged().await;
-    let (mut lines, names) = (picture(campus, &seen, &[]), names(campus, &seen, &[]));
+    let (mut lines, names) = (picture(campus, &seen), names(campus, &seen));
     for key in campus.provider().keys() {
         let name = names.iter().find(|(hash, _)| *hash == key.hash).map_or("", |(_, name)| name);
         let on = if key.disabled || key.deleted { "off" } else { "on" };

@@ -69,7 +69,7 @@ impl Weather {
             loop {
                 let call = held.arrived().await;
                 // A call whose function has just closed the connection is released all the same.
-                let _ = held.release_call(call.number, self.verdict(&call, campus.clock.now()));
+                let _ = held.release(self.verdict(&call, campus.clock.now()));
             }
         };
         tokio::select! {
