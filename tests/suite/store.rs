@@ -136,21 +136,23 @@ async fn serially(start: Start, acts: &[Act]) -> Option<Picture> {
 /// Where each act can be done, so that it is committed there.
 async fn possible() -> &'static [(Start, Vec<Act>)] {
     static POSSIBLE: OnceCell<Vec<(Start, Vec<Act>)>> = OnceCell::const_new();
-    POSSIBLE.get_or_init(find_possible).await
-}
-
-async fn find_possible() -> Vec<(Start, Vec<Act>)> {
-    let mut possible = Vec::new();
-    for start in Start::ALL {
-        let mut acts = Vec::new();
-        for act in Act::ALL {
-            if serially(start, &[act]).await.is_some() {
-                acts.push(act);
+    let find = async || {
+        let mut possible = Vec::new();
+        for &start in Start::ALL {
+            let (mut bench, mut seen) = Bench::at(start).await;
+            let mut acts = Vec::new();
+            for &act in Act::ALL {
+                // A table on which nothing was committed is as good as a fresh one.
+                if matches!(act.run(&seen, &bench.actor(1)).await, Ok(true)) {
+                    acts.push(act);
+                    (bench, seen) = Bench::at(start).await;
+                }
             }
+            possible.push((start, acts));
         }
-        possible.push((start, acts));
-    }
-    possible
+        possible
+    };
+    POSSIBLE.get_or_init(find).await
 }
 
 /// One act is held at its n-th call of this name while another is done; then it goes on. Both may count as done in either order, but
@@ -229,7 +231,7 @@ async fn acts_that_meet_leave_what_they_leave_one_after_the_other() {
     for (start, slow, fast) in FOUND {
         meet((start, slow, fast, WRITE, 1), true).await;
     }
-    for case in sample(cases, sized(55, usize::MAX)) {
+    for case in sample(cases, sized(24, usize::MAX)) {
         meet(case, false).await;
     }
 }
@@ -250,7 +252,7 @@ async fn an_act_whose_write_meets_a_fault_is_done_or_not_and_knows_which() {
         cases.extend(acts.iter().flat_map(|act| faults.map(|fault| (*start, *act, fault))));
     }
     let found = [Fault::LoseAnswer, Fault::StatusAfter(200)].map(|fault| (Start::Invited, Act::Begin, fault));
-    for (start, act, fault) in found.into_iter().chain(sample(cases, sized(55, usize::MAX))) {
+    for (start, act, fault) in found.into_iter().chain(sample(cases, sized(24, usize::MAX))) {
         let (bench, seen) = Bench::at(start).await;
         bench.gate.at(Matcher::call(WRITE).of_instance(FunctionName::Claim, 1), fault);
         let done = act.run(&seen, &bench.actor(1)).await;
