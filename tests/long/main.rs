@@ -3,7 +3,7 @@
 
 // As in the suite's own binary, where these are at the root.
 #[cfg(test)]
-use suite::{console, mail, store, sync, watch};
+use suite::{changes, console, mail, store, sync, watch};
 
 #[cfg(test)]
 mod second_engine;
@@ -11,7 +11,7 @@ mod second_engine;
 #[path = "../suite"]
 mod suite {
     mod alerts;
-    mod changes;
+    pub(crate) mod changes;
     mod claim;
     pub(crate) mod console;
     mod digest;

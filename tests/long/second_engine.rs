@@ -5,48 +5,32 @@ mod conditions;
 mod reading;
 mod transactions;
 
-use std::collections::HashMap;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::retry::RetryConfig;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
     ProjectionType, ScalarAttributeType,
 };
+use bursar_core::store::items::Item;
 use bursar_local::engine::{Engine, Place};
 use bursar_local::serve::serve;
-
-type Item = HashMap<String, AttributeValue>;
+use bursar_tests::invariants::RawTable;
 
 /// A fresh table with the template's schema, on the engine under test.
-struct Table {
-    client: Client,
-    name: String,
+async fn fresh() -> RawTable {
+    static MADE: AtomicUsize = AtomicUsize::new(0);
+    // A second engine may outlive a test process, so each name is used once.
+    let name = format!("bursar-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+    let table = RawTable::at(endpoint(), &name);
+    create(&table).await;
+    table
 }
 
-impl Table {
-    async fn fresh() -> Table {
-        static MADE: AtomicUsize = AtomicUsize::new(0);
-        let client = client(endpoint());
-        // A second engine may outlive a test process, so each name is used once.
-        let name = format!("bursar-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
-        create(&client, &name).await;
-        Table { client, name }
-    }
-
-    /// Puts an item without a condition.
-    async fn put(&self, item: Item) {
-        self.client.put_item().table_name(&self.name).set_item(Some(item)).send().await.unwrap();
-    }
-
-    /// The item by a strongly consistent read.
-    async fn get(&self, pk: &str, sk: &str) -> Option<Item> {
-        let request = self.client.get_item().table_name(&self.name).set_key(Some(key(pk, sk)));
-        request.consistent_read(true).send().await.unwrap().item
-    }
+/// The item by a strongly consistent read.
+async fn get(table: &RawTable, pk: &str, sk: &str) -> Option<Item> {
+    let request = table.client().get_item().table_name(table.name()).set_key(Some(key(pk, sk)));
+    request.consistent_read(true).send().await.unwrap().item
 }
 
 /// The address of the engine under test.
@@ -71,18 +55,7 @@ fn embedded() -> String {
     endpoint
 }
 
-fn client(endpoint: &str) -> Client {
-    let config = aws_sdk_dynamodb::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("us-east-1"))
-        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-        .retry_config(RetryConfig::disabled())
-        .endpoint_url(endpoint)
-        .build();
-    Client::from_conf(config)
-}
-
-async fn create(client: &Client, name: &str) {
+async fn create(table: &RawTable) {
     let string = |name: &str| {
         let attribute = AttributeDefinition::builder().attribute_name(name);
         attribute.attribute_type(ScalarAttributeType::S).build().unwrap()
@@ -95,9 +68,10 @@ async fn create(client: &Client, name: &str) {
         .projection(Projection::builder().projection_type(ProjectionType::KeysOnly).build())
         .build()
         .unwrap();
-    client
+    table
+        .client()
         .create_table()
-        .table_name(name)
+        .table_name(table.name())
         .billing_mode(BillingMode::PayPerRequest)
         .set_attribute_definitions(Some(["pk", "sk", "queue", "due"].map(string).to_vec()))
         .key_schema(key("pk", KeyType::Hash))

@@ -3,10 +3,11 @@
 use std::fmt::Debug;
 
 use bursar_local::invoke::FunctionName;
+use tokio::sync::OnceCell;
 
 use crate::campus::Campus;
 use crate::faults::{Call, Fault, Matcher};
-use crate::seeds::LONG;
+use crate::seeds::sample;
 
 /// The invocation dies before or after the call's effect.
 pub const KILLS: &[Fault] = &[Fault::KillAfter, Fault::KillBefore];
@@ -28,8 +29,6 @@ pub struct Sweep<Scene, Act, Mend, Left> {
     /// The function whose calls fail.
     pub of: FunctionName,
     pub verdicts: &'static [Fault],
-    /// In `cargo test` one call of so many fails, with alternating verdicts; in `long` each call with each verdict.
-    pub one_in: usize,
 }
 
 /// Plays a sweep.
@@ -42,7 +41,8 @@ where
     L: PartialEq + Debug,
 {
     let Sweep { name, of, verdicts, .. } = sweep;
-    let undone = {
+    let undone = OnceCell::new();
+    let left_undone = async || {
         let (campus, thing) = (sweep.scene)().await;
         (sweep.mend)(&campus, &thing).await;
         let left = (sweep.left)(&campus, &thing).await;
@@ -62,7 +62,7 @@ where
     };
     assert!(calls.len() > 2, "{name}: {calls:?}");
     let (mut played, mut unmet) = (0, 0);
-    for (number, verdict) in cases(&calls, verdicts, sweep.one_in) {
+    for (number, verdict) in cases(&calls, verdicts) {
         let (campus, thing) = (sweep.scene)().await;
         let rule = campus.gate.at(Matcher::call("*").of(of).nth(number as u64 + 1), verdict);
         let says_done = (sweep.act)(&campus, &thing).await;
@@ -73,7 +73,7 @@ where
         campus.judged().await;
         (sweep.mend)(&campus, &thing).await;
         let left = (sweep.left)(&campus, &thing).await;
-        let is_right = left == done || (!says_done && left == undone);
+        let is_right = left == done || (!says_done && left == *undone.get_or_init(&left_undone).await);
         assert!(is_right, "{tell}, done: {says_done}; what is left differs: {}", difference(&done, &left));
         campus.finish_faulted().await;
     }
@@ -90,15 +90,15 @@ fn difference(one: &impl Debug, other: &impl Debug) -> String {
     format!("\n{}\nthere is\n{}", only(&one, &other), only(&other, &one))
 }
 
-/// The calls that fail, by their place, and how. What does not answer a read has one form: no answer.
-fn cases(calls: &[Call], verdicts: &[Fault], one_in: usize) -> Vec<(usize, Fault)> {
+/// The calls that fail, by their place, and how: in `long` each, in `cargo test` a read in the middle and a few writes with alternating
+/// verdicts. What does not answer a read has one form: no answer.
+fn cases(calls: &[Call], verdicts: &[Fault]) -> Vec<(usize, Fault)> {
+    const FEW: usize = 4;
     let has_effect = |number: &usize| calls[*number].name.has_effect();
-    if LONG {
-        let of = |number| if has_effect(&number) { verdicts } else { &verdicts[..1] };
-        return (0..calls.len()).flat_map(|number| of(number).iter().map(move |verdict| (number, *verdict))).collect();
-    }
-    let numbers = (one_in / 2..calls.len()).step_by(one_in);
-    let mut of_effects = verdicts.iter().cycle();
-    let mut verdict = |number| if has_effect(&number) { of_effects.next() } else { verdicts.first() };
-    numbers.filter_map(|number| Some((number, *verdict(number)?))).collect()
+    let (writes, mut reads): (Vec<_>, Vec<_>) = (0..calls.len()).partition(has_effect);
+    let middle = reads.len() / 2;
+    reads.rotate_left(middle);
+    let reads = reads.into_iter().map(|number| (number, verdicts[0]));
+    let writes = writes.iter().flat_map(|number| verdicts.iter().map(|verdict| (*number, *verdict)));
+    [sample(reads, 1), sample(writes, FEW)].concat()
 }

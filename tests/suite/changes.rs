@@ -10,27 +10,28 @@ mod returned;
 mod rules;
 mod tiers;
 
-use bursar_core::deadline::Waits;
 use bursar_core::domain::programme::rule_set::Guardrail;
 use bursar_core::domain::values::money::Usd;
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;
 use bursar_tests::aws;
 use bursar_tests::campus::Campus;
-use bursar_tests::stack::Setup;
+use bursar_tests::faults::{Fault, Matcher, RuleId};
 use bursar_tests::visitor::{Page, Visitor};
-use jiff::SignedDuration;
 use serde_json::json;
 
 const ID: &str = "/console/programmes/cs-pilot";
 
+/// What a provider that is down answers. Nobody waits for as long as it asks to.
+const DOWN: Fault = Fault::RetryAfter(503, 60);
+
 /// The programme CS pilot of a hundred dollars, and people with a key each.
 async fn class(names: &[&str]) -> Campus {
-    class_of(Setup::default(), 100, names).await
+    class_of(100, names).await
 }
 
-async fn class_of(setup: Setup<'_>, budget: i32, names: &[&str]) -> Campus {
-    let mut campus = Campus::of(setup).await;
+async fn class_of(budget: i32, names: &[&str]) -> Campus {
+    let mut campus = Campus::open().await;
     campus.programme("CS pilot", |_| {}).await;
     campus.pot(budget).await;
     campus.students(names).await;
@@ -38,9 +39,14 @@ async fn class_of(setup: Setup<'_>, budget: i32, names: &[&str]) -> Campus {
     campus
 }
 
-/// A setup whose functions hardly wait for a provider that is down.
-fn impatient() -> Setup<'static> {
-    Setup { waits: Waits::shortened(20), ..Setup::default() }
+fn goes_down(campus: &Campus, call: &str) -> RuleId {
+    campus.gate.at(Matcher::call(call).every(), DOWN)
+}
+
+/// Lets the time pass for which it asked.
+fn comes_up(campus: &Campus, down: RuleId) {
+    campus.gate.lift(down);
+    campus.minutes(2);
 }
 
 /// Somebody who is put on the roster and claims a key on the page.
@@ -50,7 +56,7 @@ async fn claims(campus: &mut Campus, name: &str) -> String {
 }
 
 /// The status of a request for a completion.
-async fn asks(campus: &Campus, key: &str, model: &str) -> u16 {
+pub(crate) async fn asks(campus: &Campus, key: &str, model: &str) -> u16 {
     let url = format!("{}/chat/completions", campus.ready.provider);
     let body = json!({"model": model, "max_tokens": 1, "messages": [{"role": "user", "content": "Hello"}]});
     aws::http().post(url).bearer_auth(key).json(&body).send().await.unwrap().status().as_u16()
@@ -63,7 +69,7 @@ async fn adds(admin: &Visitor, file: &str) {
 }
 
 /// The guardrail of the programme's rules, if the provider has confirmed them.
-async fn guardrail(campus: &Campus) -> Option<Guardrail> {
+pub(crate) async fn guardrail(campus: &Campus) -> Option<Guardrail> {
     let rules = campus.settings().await.rules(None);
     campus.table.rule_set(&rules.id()).await.unwrap()?.guardrail
 }

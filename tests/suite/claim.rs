@@ -37,7 +37,7 @@ async fn class() -> Campus {
 /// Somebody who is put on the roster and signs in.
 async fn enrol(campus: &mut Campus, name: &str) -> Visitor {
     campus.students(&[name]).await;
-    follows_link(campus, name, "/my").await
+    follows_link(campus, name).await
 }
 
 /// The link and the code that a mail to this address would bring, if this browser had asked for it.
@@ -56,14 +56,14 @@ async fn mailed(campus: &Campus, to: &str, browser: &AskToken) -> (LinkToken, Co
     (link, code)
 }
 
-/// A browser in which this address has followed its link, which led to this page.
-async fn follows_link(campus: &Campus, to: &str, home: &str) -> Visitor {
+/// A browser in which this address has followed its link.
+async fn follows_link(campus: &Campus, to: &str) -> Visitor {
     let (visitor, asked_by) = (campus.browser(), AskToken::generate());
     visitor.set_cookie("bursar-ask", asked_by.reveal());
     let (link, _) = mailed(campus, to, &asked_by).await;
     let page = visitor.get(&format!("/c/{}", link.reveal())).await.expect(200);
     let signed_in = visitor.submit(&page, &page.path, &[]).await.expect(303);
-    assert_eq!(signed_in.location(), Some(home));
+    assert_eq!(signed_in.location(), Some("/my"));
     visitor
 }
 

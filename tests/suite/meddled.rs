@@ -6,7 +6,7 @@ use bursar_core::domain::grant::{HoldKind, Reading, ReleaseRefused};
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::{Window, utc_date};
-use bursar_core::store::{ActOutcome, Author, TierOutcome};
+use bursar_core::store::{ActOutcome, TierOutcome};
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;
 use bursar_tests::aws;
@@ -15,36 +15,16 @@ use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::office::soon;
 use serde_json::{Value, json};
 
-/// A programme whose stream is not delivered, so that nothing runs but what a test calls.
-async fn class() -> Campus {
+use crate::changes::guardrail;
+
+/// People with a key each on a campus whose stream is not delivered, so that nothing runs but what a test calls.
+async fn class(names: &[&str]) -> Campus {
     let mut campus = Campus::open().await;
     campus.pump.stop().await;
     campus.programme("CS pilot", |_| {}).await;
-    campus
-}
-
-/// The keys that these people claim.
-async fn keys<const N: usize>(campus: &mut Campus, names: [&str; N]) -> [String; N] {
-    campus.students(&names).await;
+    campus.students(names).await;
     campus.keys().await;
-    names.map(|name| campus.key(name).hash)
-}
-
-/// The guardrail that the provider has confirmed for the programme's rules.
-async fn guardrail(campus: &Campus) -> String {
-    let rules = campus.settings().await.rules(None);
-    campus.table.rule_set(&rules.id()).await.unwrap().unwrap().guardrail.unwrap().id
-}
-
-/// Changes a key as an admin does by hand.
-async fn meddle(campus: &Campus, key: &str, change: Value) {
-    let management = aws::management_key(&campus.ready).await;
-    let patch = aws::http().patch(format!("{}/keys/{key}", campus.ready.provider));
-    assert_eq!(patch.bearer_auth(management).json(&change).send().await.unwrap().status(), 200);
-}
-
-fn is_enabled(campus: &Campus, key: &str) -> bool {
-    campus.provider().keys().iter().any(|known| known.hash == key && !known.disabled)
+    campus
 }
 
 fn problems(report: &Value) -> String {
@@ -53,26 +33,29 @@ fn problems(report: &Value) -> String {
 
 #[tokio::test]
 async fn a_renamed_key_is_its_grants_still() {
-    let mut campus = class().await;
-    let [live, revoked] = keys(&mut campus, ["ada", "bob"]).await;
+    let campus = class(&["ada", "bob"]).await;
+    let [live, revoked] = ["ada", "bob"].map(|name| campus.key(name).hash);
     campus.spend("ada", "1");
-    campus.table.act(campus.on("bob"), |view, now| view.revoke(&Actor::Rule, None, now)).await.unwrap();
+    campus.revoke("bob").await;
     assert_eq!(campus.sync().await["complete"], true);
-    assert!(!is_enabled(&campus, &revoked));
+    assert!(!campus.is_on(&revoked));
 
     for key in [&live, &revoked] {
-        meddle(&campus, key, json!({"name": format!("mine {}", &key[..4]), "disabled": false})).await;
+        campus
+            .provider()
+            .change_by_hand(key, &json!({"name": format!("mine {}", &key[..4]), "disabled": false}))
+            .unwrap();
     }
-    meddle(&campus, &live, json!({"limit": 500})).await;
+    campus.provider().change_by_hand(&live, &json!({"limit": 500})).unwrap();
     campus.provider().spend(&live, Nano::micros(500_000), campus.clock.now(), "a/model").unwrap();
     campus.minutes(120);
     for _ in 0..2 {
         let report = campus.sync().await;
         assert_eq!((&report["complete"], &report["residual_usd"]), (&json!(true), &json!("0.000000")), "{report}");
         assert!(problems(&report).contains("another name") && problems(&report).contains(&live), "{report}");
-        assert!(is_enabled(&campus, &live) && !is_enabled(&campus, &revoked), "{report}");
+        assert!(campus.is_on(&live) && !campus.is_on(&revoked), "{report}");
     }
-    let view = campus.table.view(&campus.programme, campus.id("ada")).await.unwrap().unwrap();
+    let view = campus.view("ada").await;
     assert_eq!(view.readings[0].lifetime(), Usd::from_micros(1_500_000));
     let limit = campus.provider().keys().into_iter().find(|key| key.hash == live).unwrap().limit;
     assert_eq!(limit.unwrap().to_string(), "20");
@@ -82,26 +65,9 @@ async fn a_renamed_key_is_its_grants_still() {
 }
 
 #[tokio::test]
-async fn an_unassigned_key_is_put_under_its_guardrail_again() {
-    let mut campus = class().await;
-    let [key] = keys(&mut campus, ["ada"]).await;
-    let guardrail = campus.restrict().await;
-    let under = || campus.provider().keys()[0].guardrail_id.clone();
-    assert_eq!(under().as_ref(), Some(&guardrail), "by the job of the edit");
-    campus.provider().unassign(&key).unwrap();
-
-    let report = campus.sync().await;
-    assert_eq!((&report["complete"], under()), (&json!(true), Some(guardrail)), "{report}");
-    assert!(problems(&report).contains("not under its programme's guardrail") && problems(&report).contains(&key));
-    let report = campus.sync().await;
-    assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])), "{report}");
-    campus.finish().await;
-}
-
-#[tokio::test]
 async fn a_limit_counts_again_as_the_programme_says() {
-    let mut campus = class().await;
-    let [key] = keys(&mut campus, ["ada"]).await;
+    let campus = class(&["ada"]).await;
+    let key = campus.key("ada").hash;
     let counted = || {
         let keys = campus.provider().keys();
         let known = keys.into_iter().find(|known| known.hash == key).unwrap();
@@ -111,7 +77,7 @@ async fn a_limit_counts_again_as_the_programme_says() {
     let report = campus.sync().await;
     assert_eq!((&report["problems"], counted()), (&json!([]), wanted.clone()), "{report}");
     for drift in [json!({"limit_reset": "daily"}), json!({"include_byok_in_limit": false})] {
-        meddle(&campus, &key, drift.clone()).await;
+        campus.provider().change_by_hand(&key, &drift).unwrap();
         assert_ne!(counted(), wanted);
         // An answer that does not confirm the change is a failure.
         let rule = campus.gate.at(Matcher::call("provider:PATCH /keys/{hash}").every(), Fault::Status(400));
@@ -132,7 +98,7 @@ async fn a_limit_counts_again_as_the_programme_says() {
 
 #[tokio::test]
 async fn a_changed_guardrail_is_told_its_rules_again() {
-    let campus = class().await;
+    let campus = class(&[]).await;
     let made = campus.restrict().await;
     let url = format!("{}/guardrails/{made}", campus.ready.provider);
     let management = aws::management_key(&campus.ready).await;
@@ -168,7 +134,7 @@ async fn a_changed_guardrail_is_told_its_rules_again() {
     }
     // A tier is edited while the sync sends what the tier had.
     let edit_tier = async |models: &[&str]| {
-        let (table, by) = (&campus.table, Author { actor: &Actor::Rule, now: campus.clock.now(), deadline: soon() });
+        let (table, by) = (&campus.table, campus.by());
         let (version, models) = (table.tiers().await.unwrap().get("basic").unwrap().version, models.iter());
         let models: Vec<String> = models.map(|model| (*model).to_owned()).collect();
         let edited = table.edit_tier("basic", &models, Some(version), by).await.unwrap();
@@ -177,7 +143,7 @@ async fn a_changed_guardrail_is_told_its_rules_again() {
     };
     campus.set(|settings| settings.models = vec!["basic".to_owned()]).await;
     edit_tier(&["openai/gpt-4o-mini"]).await;
-    let of_tier = guardrail(&campus).await;
+    let of_tier = guardrail(&campus).await.unwrap().id;
     let allowed = || campus.provider().allowed_models(&of_tier).unwrap();
     let tells = || Matcher::call("provider:PATCH /guardrails/{id}").of(FunctionName::UsageSync);
     for (after, verdict) in [("openai/gpt-4o", None), ("openai/gpt-4o-mini", Some(Fault::LoseAnswer))] {
@@ -205,7 +171,7 @@ async fn a_changed_guardrail_is_told_its_rules_again() {
 
 #[tokio::test]
 async fn a_deleted_guardrail_is_made_again() {
-    let mut campus = class().await;
+    let mut campus = class(&[]).await;
     campus.restrict().await;
     campus.students(&["ada"]).await;
     campus.keys().await;
@@ -213,7 +179,7 @@ async fn a_deleted_guardrail_is_made_again() {
     assert_eq!(campus.sync().await["complete"], true);
     campus.judged().await;
     let deleted = async || {
-        let guardrail = guardrail(&campus).await;
+        let guardrail = guardrail(&campus).await.unwrap().id;
         campus.provider().delete_guardrail(&guardrail).unwrap();
         guardrail
     };
@@ -221,7 +187,7 @@ async fn a_deleted_guardrail_is_made_again() {
     let first = deleted().await;
     let report = campus.sync().await;
     assert!(report["complete"] == true && problems(&report).contains("was made anew"), "{report}");
-    let second = guardrail(&campus).await;
+    let second = guardrail(&campus).await.unwrap().id;
     assert_ne!(first, second);
     assert_eq!(campus.key("ada").guardrail_id, Some(second.clone()), "put under it in the same run");
     let report = campus.sync().await;
@@ -236,7 +202,7 @@ async fn a_deleted_guardrail_is_made_again() {
     let shown = student.submit(&student.get("/my").await, "/my/cs-pilot/reveal", &[]).await;
     assert_eq!(shown.status, 200, "{:?}", shown.alerts());
     campus.judged().await;
-    let third = Some(guardrail(&campus).await);
+    let third = guardrail(&campus).await.map(|guardrail| guardrail.id);
     assert_eq!(campus.key("ada").guardrail_id, third, "by a job, before any sync");
     let report = campus.sync().await;
     assert_eq!(report["complete"], true, "{report}");
@@ -248,12 +214,12 @@ async fn a_deleted_guardrail_is_made_again() {
 
 #[tokio::test]
 async fn a_number_that_shrank_leaves_the_record() {
-    let mut campus = class().await;
-    let [key] = keys(&mut campus, ["ada"]).await;
+    let campus = class(&["ada"]).await;
+    let key = campus.key("ada").hash;
     campus.spend("ada", "1");
     assert_eq!(campus.sync().await["complete"], true);
     // The recorded reading is higher than what the provider reports now.
-    let view = campus.table.view(&campus.programme, campus.id("ada")).await.unwrap().unwrap();
+    let view = campus.view("ada").await;
     let more = Usd::from_micros(1_250_000);
     let known = view.readings[0].clone();
     let larger = Reading { used: DailyUse::on_one(utc_date(known.as_of), more), in_window: more, ..known };
@@ -263,7 +229,7 @@ async fn a_number_that_shrank_leaves_the_record() {
     let report = campus.sync().await;
     assert_eq!((&report["complete"], &report["residual_usd"]), (&json!(true), &json!("-0.250000")), "{report}");
     assert!(problems(&report).contains(&key), "{report}");
-    let view = campus.table.view(&campus.programme, campus.id("ada")).await.unwrap().unwrap();
+    let view = campus.view("ada").await;
     assert_eq!(view.readings[0].lifetime(), more);
     assert!(campus.table.sync_state().await.unwrap().listed_at.is_some());
     campus.finish().await;
@@ -271,12 +237,12 @@ async fn a_number_that_shrank_leaves_the_record() {
 
 #[tokio::test]
 async fn a_resumed_key_is_switched_on_by_the_work() {
-    let mut campus = class().await;
-    let [key] = keys(&mut campus, ["ada"]).await;
+    let campus = class(&["ada"]).await;
+    let key = campus.key("ada").hash;
     let work = async || campus.run(FunctionName::Console, json!({"task": "work"})).await.unwrap();
     let owed = async || campus.grant("ada").await.orders().len();
-    campus.table.act(campus.on("ada"), |view, now| view.hold(HoldKind::Paused, &Actor::Rule, None, now)).await.unwrap();
-    assert_eq!((work().await["carried_out"].clone(), is_enabled(&campus, &key)), (json!(1), false));
+    campus.hold("ada", HoldKind::Paused).await;
+    assert_eq!((work().await["carried_out"].clone(), campus.is_on(&key)), (json!(1), false));
 
     let patch = || Matcher::call("provider:PATCH /keys/{hash}").every();
     let rule = campus.gate.at(patch(), Fault::Status(400));
@@ -299,11 +265,11 @@ async fn a_resumed_key_is_switched_on_by_the_work() {
     campus.gate.lift(rule);
     assert_eq!((work().await["carried_out"].clone(), owed().await), (json!(0), 1), "it is asked again in an hour");
     campus.minutes(60);
-    assert_eq!((work().await["carried_out"].clone(), is_enabled(&campus, &key), owed().await), (json!(1), true, 0));
+    assert_eq!((work().await["carried_out"].clone(), campus.is_on(&key), owed().await), (json!(1), true, 0));
 
     // A switch-off at the provider after that is a person's act, and is not undone.
-    meddle(&campus, &key, json!({"disabled": true})).await;
-    assert_eq!((work().await["carried_out"].clone(), is_enabled(&campus, &key)), (json!(0), false));
+    campus.provider().change_by_hand(&key, &json!({"disabled": true})).unwrap();
+    assert_eq!((work().await["carried_out"].clone(), campus.is_on(&key)), (json!(0), false));
     assert_eq!(campus.sync().await["complete"], true);
     assert_eq!(campus.grant("ada").await.to_string(), "stopped");
     campus.finish().await;

@@ -44,27 +44,6 @@ async fn a_full_budget_is_never_exceeded() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_revoked_key_spent_unread_is_not_claimed() {
-    let mut story = Story::begins(20 * sized(6, 50), &Quirks::default()).await;
-    let names: Vec<String> = (0..sized(6, 50)).map(|number| format!("student-{number:02}")).collect();
-    story.invites(&names.iter().map(String::as_str).collect::<Vec<_>>(), None).await;
-    story.all_claim().await;
-    story.invites(&["ben"], None).await;
-    story.a_day_passes_since_the_sync().await;
-    story.spends("student-00", 18).await;
-    story.revokes("student-00").await;
-    story.minutes(2, &["ben"]).await;
-    story.down_for_ten_minutes(&["ben"]).await;
-    story.what_is_free_is_given_back(&["ben"]).await;
-    assert!(!story.presses("ben", "reveal").await, "two dollars are free");
-    // A student who spent nothing leaves the whole cap.
-    story.revokes("student-01").await;
-    story.what_is_free_is_given_back(&[]).await;
-    assert!(story.presses("ben", "reveal").await);
-    story.campus.finish_faulted().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_revoked_during_an_outage_is_free_once_read() {
     for quirks in providers() {
         let mut story = Story::begins(40, &quirks).await;

@@ -53,19 +53,6 @@ fn under(campus: &Campus) -> BTreeSet<Option<String>> {
 #[tokio::test]
 async fn a_machines_note_makes_no_form_stale() {
     let (campus, admin) = class().await;
-    let form = admin.get(ID).await;
-    assert_eq!(campus.work().await["guardrails"], 1);
-    let saved = admin.submit(&form, ID, &[("contact", "room 101")]).await;
-    assert_eq!(saved.status, 303, "{:?}", saved.alerts());
-    campus.judged().await;
-    assert_eq!(admin.submit(&form, ID, &[("contact", "room 102")]).await.status, 409, "a person's edit does");
-    campus.judged().await;
-    campus.finish().await;
-}
-
-#[tokio::test]
-async fn an_edit_and_a_machines_note_are_both_kept() {
-    let (campus, admin) = class().await;
     // The edit is read before the note of the confirmation, and written after it.
     let form = admin.get(ID).await;
     let held = campus.gate.hold(Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console));
@@ -79,8 +66,8 @@ async fn an_edit_and_a_machines_note_are_both_kept() {
     let (saved, report) = tokio::join!(admin.submit(&form, ID, &edit), noted);
     assert_eq!((saved.status, &report["guardrails"]), (303, &json!(1)), "{:?}", saved.alerts());
     campus.judged().await;
-    assert_eq!(campus.work().await.get("guardrails"), None);
-
+    assert_eq!(campus.work().await.get("guardrails"), None, "both are kept");
+    assert_eq!(admin.submit(&form, ID, &[("contact", "room 102")]).await.status, 409, "a person's edit does");
     campus.judged().await;
     campus.finish().await;
 }
@@ -159,7 +146,7 @@ async fn the_sync_puts_keys_under_their_rules() {
         claims(&mut campus, name).await;
     }
     campus.judged().await;
-    let fault = campus.gate.at(Matcher::call(ASSIGN).of(FunctionName::Console).every(), Fault::Status(500));
+    let fault = campus.gate.at(Matcher::call(ASSIGN).of(FunctionName::Console).every(), Fault::RetryAfter(500, 600));
     assert_eq!(campus.edit(&admin, &[("models", LARGE)]).await.status, 303);
     campus.judged().await;
     assert_eq!(jobs(&campus).await, ["rules running"]);
@@ -263,9 +250,9 @@ async fn unassigned_keys_are_put_back() {
 
 #[tokio::test]
 async fn a_throttled_guardrail_is_told_by_the_next_invocation() {
+    let (campus, _) = class().await;
+    campus.work().await;
     for call in ["provider:GET /guardrails/{id}/assignments/keys", "provider:GET /guardrails", PATCH] {
-        let (campus, _) = class().await;
-        campus.work().await;
         campus.gate.at(call, Fault::RetryAfter(429, 1200));
         let report = campus.sync().await;
         assert_eq!((&report["complete"], &report["tries"]), (&json!(false), &json!(1)), "{call}: {report}");
@@ -273,6 +260,6 @@ async fn a_throttled_guardrail_is_told_by_the_next_invocation() {
         let resumed = campus.invoke.invoke(FunctionName::UsageSync, json!({"task": "resume"})).await.unwrap();
         assert_eq!((&resumed["complete"], &resumed["tries"]), (&json!(true), &json!(1)), "{call}: {resumed}");
         campus.judged().await;
-        campus.finish().await;
     }
+    campus.finish().await;
 }

@@ -25,7 +25,7 @@ use self::acts::{Act, Seen, Start};
 const WRITE: &str = "dynamodb:TransactWriteItems";
 
 /// What a table holds.
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct Picture {
     /// Every item, a line each, without what is drawn at random.
     lines: Vec<String>,
@@ -123,6 +123,10 @@ fn is_ulid(word: &str) -> bool {
 
 /// The table after these acts one after the other, all of which must be committed.
 async fn serially(start: Start, acts: &[Act]) -> Option<Picture> {
+    if let [act] = acts {
+        let mut alone = possible().await.iter().filter(|done| (done.start, done.act) == (start, *act));
+        return alone.next().map(|done| done.left.clone());
+    }
     let (bench, seen) = Bench::at(start).await;
     let table = bench.actor(1);
     for act in acts {
@@ -133,24 +137,31 @@ async fn serially(start: Start, acts: &[Act]) -> Option<Picture> {
     Some(bench.picture(&seen).await)
 }
 
-/// Where each act can be done, so that it is committed there.
-async fn possible() -> &'static [(Start, Vec<Act>)] {
-    static POSSIBLE: OnceCell<Vec<(Start, Vec<Act>)>> = OnceCell::const_new();
-    POSSIBLE.get_or_init(find_possible).await
+/// An act that is committed where it is done alone, and what it leaves.
+struct Alone {
+    start: Start,
+    act: Act,
+    left: Picture,
 }
 
-async fn find_possible() -> Vec<(Start, Vec<Act>)> {
-    let mut possible = Vec::new();
-    for start in Start::ALL {
-        let mut acts = Vec::new();
-        for act in Act::ALL {
-            if serially(start, &[act]).await.is_some() {
-                acts.push(act);
+async fn possible() -> &'static [Alone] {
+    static POSSIBLE: OnceCell<Vec<Alone>> = OnceCell::const_new();
+    let find = async || {
+        let mut possible = Vec::new();
+        // To find out what is possible takes longer than the meetings.
+        for &start in sized(&[Start::Invited, Start::Live, Start::Replacing][..], Start::ALL) {
+            let (mut bench, mut seen) = Bench::at(start).await;
+            for &act in Act::ALL {
+                // A table on which nothing was committed is as good as a fresh one.
+                if matches!(act.run(&seen, &bench.actor(1)).await, Ok(true)) {
+                    possible.push(Alone { start, act, left: bench.picture(&seen).await });
+                    (bench, seen) = Bench::at(start).await;
+                }
             }
         }
-        possible.push((start, acts));
-    }
-    possible
+        possible
+    };
+    POSSIBLE.get_or_init(find).await
 }
 
 /// One act is held at its n-th call of this name while another is done; then it goes on. Both may count as done in either order, but
@@ -218,18 +229,16 @@ const FOUND: [(Start, Act, Act); 2] = [(Start::Invited, Act::Begin, Act::Cap), (
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn acts_that_meet_leave_what_they_leave_one_after_the_other() {
     let mut cases = Vec::new();
-    for (start, acts) in possible().await {
-        for slow in acts {
-            for fast in acts {
-                cases.push((*start, *slow, *fast, WRITE, 1));
-                cases.extend([1, 2, 3].map(|nth| (*start, *slow, *fast, "dynamodb:GetItem", nth)));
-            }
+    for slow in possible().await {
+        for fast in possible().await.iter().filter(|fast| fast.start == slow.start) {
+            cases.push((slow.start, slow.act, fast.act, WRITE, 1));
+            cases.extend([1, 2, 3].map(|nth| (slow.start, slow.act, fast.act, "dynamodb:GetItem", nth)));
         }
     }
     for (start, slow, fast) in FOUND {
         meet((start, slow, fast, WRITE, 1), true).await;
     }
-    for case in sample(cases, sized(55, usize::MAX)) {
+    for case in sample(cases, sized(20, usize::MAX)) {
         meet(case, false).await;
     }
 }
@@ -245,12 +254,9 @@ async fn an_act_whose_write_meets_a_fault_is_done_or_not_and_knows_which() {
         Fault::Throttle,
         Fault::Conflict,
     ];
-    let mut cases = Vec::new();
-    for (start, acts) in possible().await {
-        cases.extend(acts.iter().flat_map(|act| faults.map(|fault| (*start, *act, fault))));
-    }
+    let cases = possible().await.iter().flat_map(|done| faults.map(|fault| (done.start, done.act, fault)));
     let found = [Fault::LoseAnswer, Fault::StatusAfter(200)].map(|fault| (Start::Invited, Act::Begin, fault));
-    for (start, act, fault) in found.into_iter().chain(sample(cases, sized(55, usize::MAX))) {
+    for (start, act, fault) in found.into_iter().chain(sample(cases, sized(20, usize::MAX))) {
         let (bench, seen) = Bench::at(start).await;
         bench.gate.at(Matcher::call(WRITE).of_instance(FunctionName::Claim, 1), fault);
         let done = act.run(&seen, &bench.actor(1)).await;

@@ -18,6 +18,10 @@ use crate::mail::outcomes::say;
 use crate::sync::rotation::put_pending;
 use crate::sync::{busy, owners};
 
+const ID: &str = "/console/programmes/cs-pilot";
+const CLOSE: &str = "/console/programmes/cs-pilot/close";
+const COPY: &str = "/console/programmes/cs-pilot/copy";
+const TIERS: &str = "/console/tiers";
 const MINI: &str = "openai/gpt-4o-mini";
 const SONNET: &str = "anthropic/claude-sonnet-4.5";
 
@@ -58,7 +62,6 @@ async fn press(name: &'static str) {
         },
         of: Claim,
         verdicts: FAULTS,
-        one_in: 6,
     })
     .await;
 }
@@ -93,35 +96,6 @@ async fn sync_survives_any_kill() {
         },
         of: UsageSync,
         verdicts: KILLS,
-        one_in: 20,
-    })
-    .await;
-}
-
-/// A foreign key is given to a cost centre by a press on a preview, and the press is sent again.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keys_are_given_to_an_owner_once() {
-    sweep(Sweep {
-        name: "assign",
-        scene: async || {
-            let (campus, _) = owners::scene(50).await;
-            let admin = campus.admin().await;
-            let preview = owners::fill(&admin, &[("match", "course-*"), ("owner", "office")]).await;
-            (campus, (admin, preview))
-        },
-        act: async |_: &Campus, (admin, preview): &(Visitor, Page)| {
-            admin.submit(preview, owners::ASSIGN, &[]).await.status == 303
-        },
-        mend: async |_: &Campus, (admin, preview): &(Visitor, Page)| {
-            admin.submit(preview, owners::ASSIGN, &[]).await.expect(303);
-        },
-        left: async |campus: &Campus, _: &_| {
-            let seen = campus.judged().await;
-            (seen.key_owners.len(), seen.account_entries.len())
-        },
-        of: Console,
-        verdicts: FAULTS,
-        one_in: 6,
     })
     .await;
 }
@@ -151,157 +125,138 @@ async fn rotation_survives_any_fault() {
         left: async |campus: &Campus, (): &()| aws::management_key(&campus.ready).await,
         of: UsageSync,
         verdicts: FAULTS,
-        one_in: 3,
     })
     .await;
 }
 
-/// An admin's form on an open page of the programme, which is sent and left to the work of the next minutes.
+/// A form of the console, which is sent, and once more if `is_repeated`. What is left is done by the work of the next minutes.
 async fn form<L: PartialEq + std::fmt::Debug>(
     name: &'static str,
-    at: &'static str,
-    fields: &'static [(&str, &str)],
+    is_repeated: bool,
+    scene: impl AsyncFn() -> (Campus, (Visitor, Form)),
     left: impl AsyncFn(&Campus) -> L,
 ) {
     sweep(Sweep {
         name,
-        scene: async || {
-            let campus = Campus::with_keys(&["ada", "bob"]).await;
-            let admin = campus.admin().await;
-            let page = admin.get(&campus.console("")).await;
-            (campus, (admin, page))
-        },
-        act: async |campus: &Campus, (admin, page): &(Visitor, Page)| {
-            admin.submit(page, &campus.console(at), fields).await.status == 303
-        },
-        mend: async |campus: &Campus, _: &_| {
+        scene,
+        act: async |_: &Campus, (admin, form): &(Visitor, Form)| admin.send_form(form).await.status == 303,
+        mend: async |campus: &Campus, (admin, form): &(Visitor, Form)| {
+            if is_repeated {
+                admin.send_form(form).await.expect(303);
+            }
             for _ in 0..3 {
                 campus.work().await;
             }
         },
-        left: async |campus: &Campus, _: &_| {
-            let seen = campus.judged().await;
-            assert!(seen.all().all(|job: Job| !job.is_running()));
-            let mut picture = picture(&campus.stack, &seen);
-            // Rules are told to the provider before the edit that names them is saved, and then nobody has them yet.
-            picture.retain(|line| !line.contains("kind: rule-set") && !line.contains("act: guardrail-set"));
-            (picture, campus.enabled().join(" "), left(campus).await)
-        },
+        left: async |campus: &Campus, _: &_| left(campus).await,
         of: Console,
         verdicts: FAULTS,
-        one_in: 8,
     })
     .await;
+}
+
+/// An admin's form about a programme with two keys and a tier, filled in.
+async fn filled(page: &str, path: &str, fields: &[(&str, &str)]) -> (Campus, (Visitor, Form)) {
+    let campus = Campus::with_keys(&["ada", "bob"]).await;
+    campus.set(|settings| settings.models = vec!["basic".to_owned()]).await;
+    campus.work().await;
+    let admin = campus.admin().await;
+    let form = admin.get(page).await.form(path).filled(fields);
+    (campus, (admin, form))
+}
+
+/// What an edit leaves in the table and at the provider.
+async fn edited(campus: &Campus) -> impl PartialEq + std::fmt::Debug + use<> {
+    let seen = campus.judged().await;
+    assert!(seen.all().all(|job: Job| !job.is_running()));
+    let mut picture = picture(&campus.stack, &seen);
+    // Rules are told to the provider before the edit that names them is saved, and then nobody has them yet.
+    picture.retain(|line| !line.contains("kind: rule-set") && !line.contains("act: guardrail-set"));
+    let may = ["ada", "bob"].map(|name| campus.provider().allowed_models(&campus.key(name).guardrail_id.unwrap()));
+    (picture, campus.enabled().join(" "), campus.limits(), may)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cap_edit_reaches_every_key_or_none() {
-    form("cap edit", "", &[("cap_usd", "8")], async |campus| campus.limits()).await;
+    form("cap edit", false, async || filled(ID, ID, &[("cap_usd", "8")]).await, edited).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rules_edit_reaches_every_key_or_none() {
-    form("rules edit", "", &[("models", MINI)], async |campus| {
-        ["ada", "bob"].map(|name| campus.key(name).guardrail_id.map(|id| campus.provider().allowed_models(&id)))
-    })
-    .await;
+    form("rules edit", false, async || filled(ID, ID, &[("models", MINI)]).await, edited).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn close_ends_every_key_or_none() {
-    form("close", "/close", &[], async |_| ()).await;
+    form("close", false, async || filled(ID, CLOSE, &[]).await, edited).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tier_reaches_every_key_or_none() {
-    sweep(Sweep {
-        name: "tier",
-        scene: async || {
-            let campus = Campus::with_keys(&["ada"]).await;
-            let admin = campus.admin().await;
-            campus.edit(&admin, &[("models", "basic")]).await.expect(303);
-            let page = admin.get("/console/tiers").await;
-            (campus, (admin, page))
-        },
-        act: async |_: &Campus, (admin, page): &(Visitor, Page)| {
-            let fields = [("tier", "basic"), ("models", SONNET), ("version", "0")];
-            admin.submit(page, "/console/tiers", &fields).await.status == 303
-        },
-        mend: async |campus: &Campus, _: &_| {
-            for _ in 0..2 {
-                campus.work().await;
-            }
-        },
-        left: async |campus: &Campus, _: &_| {
-            let allowed = campus.provider().allowed_models(&campus.key("ada").guardrail_id.unwrap());
-            (picture(&campus.stack, &*campus.judged().await), allowed)
-        },
-        of: Console,
-        verdicts: FAULTS,
-        one_in: 6,
-    })
-    .await;
+    const FIELDS: [(&str, &str); 3] = [("tier", "basic"), ("models", SONNET), ("version", "0")];
+    form("tier", false, async || filled(TIERS, TIERS, &FIELDS).await, edited).await;
 }
 
 /// New people, one who moves to another group and one whose name changes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn roster_is_applied_once() {
-    sweep(Sweep {
-        name: "roster apply",
-        scene: async || {
-            let campus = Campus::with_keys(&["ada", "bob"]).await;
-            let admin = campus.admin().await;
-            let file =
-                "email,name,group\nada@example.edu,Ada,A\nbob@example.edu,,B\ncid@example.edu,,A\ndan@example.edu,,\n";
-            let shown = preview(&admin, "add", file).await;
-            (campus, (admin, shown))
-        },
-        act: async |campus: &Campus, (admin, shown): &(Visitor, Page)| {
-            admin.submit(shown, &campus.console("/roster/apply"), &[]).await.status == 303
-        },
-        mend: async |campus: &Campus, _: &_| {
-            for _ in 0..2 {
-                campus.work().await;
-            }
-        },
-        left: async |campus: &Campus, _: &_| picture(&campus.stack, &*campus.judged().await),
-        of: Console,
-        verdicts: FAULTS,
-        one_in: 6,
-    })
-    .await;
+    const FILE: &str =
+        "email,name,group\nada@example.edu,Ada,A\nbob@example.edu,,B\ncid@example.edu,,A\ndan@example.edu,,\n";
+    let scene = async || {
+        let campus = Campus::with_keys(&["ada", "bob"]).await;
+        let admin = campus.admin().await;
+        let form = preview(&admin, "add", FILE).await.form(&campus.console("/roster/apply"));
+        (campus, (admin, form))
+    };
+    form("roster apply", false, scene, async |campus| picture(&campus.stack, &*campus.judged().await)).await;
 }
 
-/// The form is sent again by the admin who got no answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn copy_is_made_once() {
     const FIELDS: [(&str, &str); 2] = [("roster", "on"), ("name", "Next")];
-    sweep(Sweep {
-        name: "copy",
-        scene: async || {
-            let campus = Campus::with_keys(&["ada", "bob"]).await;
-            let admin = campus.admin().await;
-            let page = admin.get(&campus.console("")).await;
-            (campus, (admin, page))
-        },
-        act: async |campus: &Campus, (admin, page): &(Visitor, Page)| {
-            admin.submit(page, &campus.console("/copy"), &FIELDS).await.status == 303
-        },
-        mend: async |campus: &Campus, (admin, page): &(Visitor, Page)| {
-            admin.submit(page, &campus.console("/copy"), &FIELDS).await.expect(303);
-            for _ in 0..2 {
-                campus.work().await;
-            }
-        },
-        left: async |campus: &Campus, _: &_| {
+    form(
+        "copy",
+        true,
+        async || filled(ID, COPY, &FIELDS).await,
+        async |campus| {
             let seen = campus.judged().await;
             let mut people: Vec<String> = seen.grants.values().map(|grant| grant.programme.to_string()).collect();
             people.sort();
             (seen.programmes.keys().map(ToString::to_string).collect::<Vec<_>>(), people)
         },
-        of: Console,
-        verdicts: FAULTS,
-        one_in: 6,
+    )
+    .await;
+}
+
+/// An admin releases what the guard held back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn release_is_recorded_once() {
+    let scene = async || {
+        let campus = Campus::open().await;
+        held_back(&campus, Some(campus.clock.now())).await;
+        let admin = campus.admin().await;
+        let form = admin.get("/console/account").await.form(RELEASE);
+        (campus, (admin, form))
+    };
+    form("release", true, scene, async |campus| {
+        let held = campus.table.sync_state().await.unwrap().held_back.unwrap();
+        (held.released_by.is_some(), campus.judged().await.account_entries.len())
+    })
+    .await;
+}
+
+/// A foreign key is given to a cost centre by a press on a preview.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_are_given_to_an_owner_once() {
+    let scene = async || {
+        let (campus, _) = owners::scene(50).await;
+        let admin = campus.admin().await;
+        let preview = owners::fill(&admin, &[("match", "course-*"), ("owner", "office")]).await;
+        (campus, (admin, preview.form(owners::ASSIGN)))
+    };
+    form("assign", true, scene, async |campus| {
+        let seen = campus.judged().await;
+        (seen.key_owners.len(), seen.account_entries.len())
     })
     .await;
 }
@@ -333,34 +288,6 @@ async fn request_is_made_once() {
         },
         of: Console,
         verdicts: FAULTS,
-        one_in: 6,
-    })
-    .await;
-}
-
-/// An admin releases what the guard held back, and sends the form again.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn release_is_recorded_once() {
-    sweep(Sweep {
-        name: "release",
-        scene: async || {
-            let campus = Campus::open().await;
-            held_back(&campus, Some(campus.clock.now())).await;
-            let admin = campus.admin().await;
-            let form = admin.get("/console/account").await.form(RELEASE);
-            (campus, (admin, form))
-        },
-        act: async |_: &Campus, (admin, form): &(Visitor, Form)| admin.send_form(form).await.status == 303,
-        mend: async |_: &Campus, (admin, form): &(Visitor, Form)| {
-            admin.send_form(form).await.expect(303);
-        },
-        left: async |campus: &Campus, _: &_| {
-            let held = campus.table.sync_state().await.unwrap().held_back.unwrap();
-            (held.released_by.is_some(), campus.judged().await.account_entries.len())
-        },
-        of: Console,
-        verdicts: FAULTS,
-        one_in: 2,
     })
     .await;
 }
@@ -396,17 +323,18 @@ async fn owed(campus: &Campus) -> Vec<String> {
     owed
 }
 
-/// What `threshold-alerts` does for this task, `hours` after the student has spent; the next hour's check makes up for what failed.
-async fn looks(name: &'static str, hours: i64, task: serde_json::Value, one_in: usize) {
+/// What `threshold-alerts` does for this task, some days after the student has spent, at whose end a sync ran, and some hours; the next
+/// hour's check makes up for what failed.
+async fn looks(name: &'static str, (days, hours): (i64, i64), task: serde_json::Value) {
     sweep(Sweep {
         name,
         scene: async || {
             let campus = spent().await;
-            for _ in 0..hours / 24 {
-                campus.minutes(24 * 60);
+            if days > 0 {
+                campus.hours(24 * days);
                 campus.sync().await;
             }
-            campus.minutes(hours % 24 * 60);
+            campus.hours(hours);
             (campus, ())
         },
         act: async |campus: &Campus, (): &()| campus.run(ThresholdAlerts, task.clone()).await.is_ok(),
@@ -416,7 +344,6 @@ async fn looks(name: &'static str, hours: i64, task: serde_json::Value, one_in: 
         left: async |campus: &Campus, (): &()| owed(campus).await,
         of: ThresholdAlerts,
         verdicts: FAULTS,
-        one_in,
     })
     .await;
 }
@@ -427,41 +354,25 @@ async fn alerts_are_owed_once() {
         "SequenceNumber": "1",
         "NewImage": {"kind": {"S": "totals"}, "programme": {"S": "cs-pilot"}},
     }});
-    looks("alert batch", 0, json!({"Records": [totals]}), 6).await;
+    looks("alert batch", (0, 0), json!({"Records": [totals]})).await;
 }
 
 /// No sync was complete for more than a day.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn watch_owes_each_alarm_once() {
-    sweep(Sweep {
-        name: "watch",
-        scene: async || {
-            let campus = spent().await;
-            campus.minutes(27 * 60);
-            (campus, ())
-        },
-        act: async |campus: &Campus, (): &()| campus.run(ThresholdAlerts, json!({"task": "watch"})).await.is_ok(),
-        mend: async |campus: &Campus, (): &()| {
-            campus.look().await;
-        },
-        left: async |campus: &Campus, (): &()| owed(campus).await,
-        of: ThresholdAlerts,
-        verdicts: FAULTS,
-        one_in: 12,
-    })
-    .await;
+    looks("watch", (0, 27), json!({"task": "watch"})).await;
 }
 
 /// The Monday after.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn digests_are_owed_once() {
-    looks("digest", 3 * 24 + 2, json!({"task": "digest"}), 12).await;
+    looks("digest", (3, 2), json!({"task": "digest"})).await;
 }
 
 /// The third of the next month.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn statements_are_owed_once() {
-    looks("statement", 13 * 24, json!({"task": "watch"}), 20).await;
+    looks("statement", (13, 0), json!({"task": "watch"})).await;
 }
 
 /// Alerts leave once each, and twice only where an answer or its record was lost, which the invariants judge. One is refused for good,
@@ -494,7 +405,6 @@ async fn drain_sends_each_mail() {
         },
         of: Mail,
         verdicts: FAULTS,
-        one_in: 6,
     })
     .await;
 }
@@ -524,7 +434,6 @@ async fn a_bounce_counts_once() {
         },
         of: Mail,
         verdicts: FAULTS,
-        one_in: 1,
     })
     .await;
 }

@@ -1,16 +1,16 @@
 //! Writes of one item: of concurrent conditional writes one succeeds, and numbers are stored to the last digit.
 
-use super::{Table, item, n};
+use super::{fresh, get, item, n};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_racing_conditional_puts_exactly_one_wins() {
-    let table = Table::fresh().await;
+    let table = fresh().await;
     let racers: Vec<_> = (0..32)
         .map(|racer| {
             let put = table
-                .client
+                .client()
                 .put_item()
-                .table_name(&table.name)
+                .table_name(table.name())
                 .set_item(Some(item("L#hash", "L", [("racer", n(racer))])))
                 .condition_expression("attribute_not_exists(pk)");
             tokio::spawn(async move { (racer, put.send().await) })
@@ -26,16 +26,16 @@ async fn of_many_racing_conditional_puts_exactly_one_wins() {
     }
 
     assert_eq!(winners.len(), 1, "{winners:?}");
-    assert_eq!(table.get("L#hash", "L").await.unwrap()["racer"], n(winners[0]));
+    assert_eq!(get(&table, "L#hash", "L").await.unwrap()["racer"], n(winners[0]));
 }
 
 #[tokio::test]
 async fn numbers_keep_every_digit() {
-    let table = Table::fresh().await;
+    let table = fresh().await;
     let exact = "12345678901234567890123456789012345678";
-    table.put(item("P#p", "POT", [("reserved", n(exact)), ("owed", n("-4000000000"))])).await;
+    table.put(item("P#p", "POT", [("reserved", n(exact)), ("owed", n("-4000000000"))])).await.unwrap();
 
-    let pot = table.get("P#p", "POT").await.unwrap();
+    let pot = get(&table, "P#p", "POT").await.unwrap();
     assert_eq!(pot["reserved"], n(exact));
     assert_eq!(pot["owed"], n("-4000000000"));
 }

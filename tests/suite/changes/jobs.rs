@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use bursar_core::domain::grant::Grant;
 use bursar_core::domain::values::key::KeyHash;
-use bursar_tests::faults::{Fault, Matcher, Service};
+use bursar_tests::faults::Service;
 use bursar_tests::seeds::sized;
 
 use super::*;
@@ -15,7 +15,7 @@ async fn a_job_waits_for_the_provider() {
     let campus = class(&["ada", "bob"]).await;
     let admin = campus.admin().await;
     campus.judged().await;
-    let down = campus.gate.at(Matcher::call("provider:*").every(), Fault::Status(503));
+    let down = goes_down(&campus, "provider:*");
     assert_eq!(campus.edit(&admin, &[("cap_usd", "7")]).await.status, 303);
     campus.judged().await;
     let overview = admin.get(ID).await;
@@ -35,7 +35,7 @@ async fn a_job_waits_for_the_provider() {
         (jobs(&admin.get(ID).await)[0].clone(), campus.limits()),
         (job("limits", "running", 1, 3), vec![dollars(20); 2])
     );
-    campus.gate.lift(down);
+    comes_up(&campus, down);
     // What failed ever again is due at most an hour later.
     for _ in 0..65 {
         campus.work().await;
@@ -57,17 +57,17 @@ async fn a_close_ends_all_other_work() {
     let campus = class(&["ada", "bob"]).await;
     let admin = campus.admin().await;
     campus.judged().await;
-    let down = campus.gate.at(Matcher::call("provider:*").every(), Fault::Status(503));
+    let down = goes_down(&campus, "provider:*");
     for cap in ["7", "9"] {
         assert_eq!(campus.edit(&admin, &[("cap_usd", cap)]).await.status, 303);
         campus.judged().await;
     }
-    campus.gate.lift(down);
+    comes_up(&campus, down);
     for _ in 0..4 {
         campus.work().await;
     }
     assert_eq!((campus.limits(), jobs(&admin.get(ID).await)), (vec![dollars(9); 2], vec![job("limits", "done", 2, 2)]));
-    let down = campus.gate.at(Matcher::call("provider:*").every(), Fault::Status(503));
+    let down = goes_down(&campus, "provider:*");
     assert_eq!(campus.edit(&admin, &[("cap_usd", "11")]).await.status, 303);
     campus.minutes(1);
     let close = format!("{ID}/close");
@@ -76,7 +76,7 @@ async fn a_close_ends_all_other_work() {
     campus.judged().await;
     let states: Vec<_> = jobs(&admin.get(ID).await).into_iter().map(|line| (line.0, line.1)).collect();
     assert_eq!(states, [("limits".to_owned(), "failed".to_owned()), ("close".to_owned(), "running".to_owned())]);
-    campus.gate.lift(down);
+    comes_up(&campus, down);
     for _ in 0..4 {
         campus.work().await;
         campus.judged().await;
@@ -88,10 +88,9 @@ async fn a_close_ends_all_other_work() {
 /// Five hundred keys in `long`; the cap is halved while people replace theirs, and the provider is out of reach for minutes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cap_is_halved_while_keys_are_replaced() {
-    let (all, some) = sized((8_u32, 4), (500, 40));
+    let (all, some) = sized((6_u32, 4), (500, 40));
     let names: Vec<String> = (0..all).map(|number| format!("s{number:03}")).collect();
-    let campus =
-        class_of(Setup::default(), sized(200, 10_400), &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let campus = class_of(sized(200, 10_400), &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
     campus.judged().await;
     let mut students = Vec::new();
     for name in names.iter().take(some) {
@@ -108,7 +107,8 @@ async fn a_cap_is_halved_while_keys_are_replaced() {
     let mut presses: Vec<_> = students.into_iter().map(press).collect();
     held.arrived().await;
     let admin = campus.admin().await;
-    let down = campus.gate.at(Matcher::call("provider:*").every(), Fault::Status(503));
+    // Longer than a press waits.
+    let down = campus.gate.at(Matcher::call("provider:*").every(), Fault::RetryAfter(503, 600));
     assert_eq!(campus.edit(&admin, &[("cap_usd", "10")]).await.status, 303);
     drop(held);
     presses.extend(late.into_iter().map(press));
@@ -135,6 +135,7 @@ async fn a_cap_is_halved_while_keys_are_replaced() {
         ended.push(press.await.unwrap());
     }
     campus.gate.lift(down);
+    campus.minutes(10);
     let mut minutes = 0;
     while is_told_rightly().await {
         campus.work().await;
@@ -154,10 +155,10 @@ async fn a_cap_is_halved_while_keys_are_replaced() {
 #[tokio::test]
 async fn a_silent_provider_is_asked_a_few_times_a_round() {
     let names: Vec<String> = (0..18).map(|number| format!("s{number}")).collect();
-    let campus = class_of(impatient(), 600, &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let campus = class_of(600, &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let admin = campus.admin().await;
     campus.judged().await;
-    let down = campus.gate.at(Matcher::call("provider:*").every(), Fault::Status(503));
+    let down = goes_down(&campus, "provider:*");
     assert_eq!(campus.edit(&admin, &[("cap_usd", "7")]).await.status, 303);
     for _ in 0..3 {
         let before = campus.gate.calls().len();
@@ -168,7 +169,7 @@ async fn a_silent_provider_is_asked_a_few_times_a_round() {
         assert_eq!(report["jobs"], serde_json::json!({"running": 1}), "{report}");
         campus.judged().await;
     }
-    campus.gate.lift(down);
+    comes_up(&campus, down);
     for _ in 0..8 {
         campus.work().await;
     }
@@ -191,12 +192,12 @@ async fn a_key_over_the_new_cap_is_switched_off() {
     let student = campus.student("ada").await;
     assert_eq!(student.submit(&student.get("/my").await, "/my/cs-pilot/replace", &[]).await.status, 200);
     campus.judged().await;
-    let down = campus.gate.at(Matcher::call("provider:*").every(), Fault::Status(503));
+    let down = goes_down(&campus, "provider:*");
     assert_eq!(campus.edit(&admin, &[("cap_usd", "5")]).await.status, 303);
     campus.judged().await;
     let enabled = || campus.provider().keys().iter().filter(|key| !key.disabled).count();
     assert_eq!((jobs(&admin.get(ID).await), enabled()), (vec![job("limits", "running", 0, 1)], 1));
-    campus.gate.lift(down);
+    comes_up(&campus, down);
     campus.work().await;
     campus.judged().await;
     assert_eq!((jobs(&admin.get(ID).await), enabled()), (vec![job("limits", "done", 1, 1)], 0));
@@ -209,13 +210,13 @@ async fn a_cut_term_can_be_closed_meanwhile() {
     campus.minutes(24 * 60 * 10);
     let admin = campus.admin().await;
     campus.judged().await;
-    let down = campus.gate.at(Matcher::call("provider:*").every(), Fault::Status(503));
+    let down = goes_down(&campus, "provider:*");
     let starts_on = admin.get(ID).await.form(ID).value("starts_on").unwrap().to_owned();
     assert_eq!(campus.edit(&admin, &[("ends_on", &starts_on)]).await.status, 303);
     assert_eq!(jobs(&admin.get(ID).await)[0].1, "running");
     assert_eq!(admin.submit(&admin.get(ID).await, &format!("{ID}/close"), &[]).await.status, 303);
     campus.judged().await;
-    campus.gate.lift(down);
+    comes_up(&campus, down);
     for _ in 0..2 {
         campus.work().await;
     }

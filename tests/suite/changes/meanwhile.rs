@@ -1,6 +1,5 @@
 //! Edits that a sync, a claim or another act overtakes at any of its writes, and copies and moves that are killed at any call.
 
-use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::seeds::sample;
 
 use super::*;

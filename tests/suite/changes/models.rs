@@ -1,7 +1,5 @@
 //! Models that a form names for the first time are looked for in the provider's public list.
 
-use bursar_tests::faults::{Fault, Matcher};
-
 use super::*;
 
 const NEW: &str = "/console/programmes/new";
@@ -41,7 +39,7 @@ const FORMS: [ModelsForm; 4] = [
 
 #[tokio::test]
 async fn unknown_models_are_refused() {
-    let campus = class_of(impatient(), 100, &[]).await;
+    let campus = class(&[]).await;
     let admin = campus.admin().await;
     adds(&admin, "email,group\nada@example.edu,A\n").await;
     for ModelsForm { page, path, field, more } in FORMS {
@@ -54,9 +52,9 @@ async fn unknown_models_are_refused() {
         let says = unknown.alerts().join(" ");
         assert!(says.contains("no such model: openai/gpt-4o-mni.") && !says.contains(MINI), "{path}: {says}");
         assert!(unknown.body.contains("gpt-4o-mni") && unknown.body.contains(more[0].1), "{path} keeps what was typed");
-        let down = campus.gate.at(Matcher::call(LIST).every(), Fault::Status(503));
+        let down = goes_down(&campus, LIST);
         let later = sends(MINI).await;
-        campus.gate.lift(down);
+        comes_up(&campus, down);
         assert_eq!((later.status, later.header("retry-after")), (503, Some("30")), "{path}: {:?}", later.alerts());
         assert!(later.alerts().join(" ").contains("cannot be read now"), "{path}: {:?}", later.alerts());
         assert!(later.body.contains(MINI) && later.body.contains(more[0].1), "{path} keeps what was typed");
@@ -64,19 +62,19 @@ async fn unknown_models_are_refused() {
         campus.judged().await;
     }
     // A form that is stale as well keeps nothing of what others saved meanwhile from its person.
-    let (stale, down) = (admin.get(ID).await, campus.gate.at(Matcher::call(LIST).every(), Fault::Status(503)));
+    let (stale, down) = (admin.get(ID).await, goes_down(&campus, LIST));
     assert_eq!(campus.edit(&admin, &[("cap_usd", "8")]).await.status, 303);
     let later = admin.submit(&stale, ID, &[("models", "openai/gpt-4o")]).await;
     assert_eq!((later.status, later.form(ID).value("cap_usd")), (503, Some("8")), "{:?}", later.alerts());
-    campus.gate.lift(down);
+    comes_up(&campus, down);
     assert_eq!(admin.submit(&later, ID, &[]).await.status, 303);
     assert_eq!(admin.get(ID).await.form(ID).value("cap_usd"), Some("8"));
     campus.judged().await;
     // What was named before is asked for by nobody, so that another field can be saved whatever the provider lists.
-    let down = campus.gate.at(Matcher::call(LIST).every(), Fault::Status(503));
+    let down = goes_down(&campus, LIST);
     assert_eq!(campus.edit(&admin, &[("contact", "room 2")]).await.status, 303);
     assert_eq!(admin.submit(&admin.get(GROUPS).await, GROUPS, &[("cap_usd.A", "7")]).await.status, 303);
-    campus.gate.lift(down);
+    comes_up(&campus, down);
     campus.judged().await;
     campus.finish_faulted().await;
 }

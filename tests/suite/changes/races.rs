@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use bursar_core::domain::values::id::GrantId;
-use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::seeds::{LONG, sized};
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::store::acts::listed;
 
 const GROUPS: &str = "/console/programmes/cs-pilot/groups";
 const TIERS: &str = "/console/tiers";
@@ -18,44 +18,26 @@ const APPLY: &str = "/console/programmes/cs-pilot/roster/apply";
 const RETURN: &str = "/my/cs-pilot/return";
 const SONNET: &str = "anthropic/claude-sonnet-4.5";
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Change {
-    LowerCap,
-    HigherCap,
-    CapOfOne,
-    CapOfGroup,
-    EarlierEnd,
-    Models,
-    ModelsOfGroup,
-    Tier,
-    DataPolicy,
-    Providers,
-    Regions,
-    LaterEnd,
-    AnotherGroup,
-    Returned,
-    Copied,
-    Close,
+listed! {
+    Change {
+        LowerCap,
+        HigherCap,
+        CapOfOne,
+        CapOfGroup,
+        EarlierEnd,
+        Models,
+        ModelsOfGroup,
+        Tier,
+        DataPolicy,
+        Providers,
+        Regions,
+        LaterEnd,
+        AnotherGroup,
+        Returned,
+        Copied,
+        Close,
+    }
 }
-
-const CHANGES: [Change; 16] = [
-    Change::LowerCap,
-    Change::HigherCap,
-    Change::CapOfOne,
-    Change::CapOfGroup,
-    Change::EarlierEnd,
-    Change::Models,
-    Change::ModelsOfGroup,
-    Change::Tier,
-    Change::DataPolicy,
-    Change::Providers,
-    Change::Regions,
-    Change::LaterEnd,
-    Change::AnotherGroup,
-    Change::Returned,
-    Change::Copied,
-    Change::Close,
-];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Other {
@@ -99,7 +81,7 @@ impl Race {
     async fn start() -> Race {
         let mut campus = class(&["ada"]).await;
         // So that there is a yesterday in the term.
-        campus.clock.advance(SignedDuration::from_hours(10 * 24)).unwrap();
+        campus.hours(10 * 24);
         campus.students(&["bob"]).await;
         let admin = Arc::new(campus.admin().await);
         let roster = "email,group\nada@example.edu,A\nbob@example.edu,A\ncid@example.edu,B\n";
@@ -126,23 +108,21 @@ impl Race {
 
     /// Starts the other one, from the page of the student whose form it is.
     fn spawn(&self, other: Other, change: Change, page: Page) -> JoinHandle<()> {
+        let presses = |visitor: &Arc<Visitor>, what: &str| {
+            let (visitor, path) = (Arc::clone(visitor), self.campus.my(what));
+            tokio::spawn(async move { drop(visitor.submit(&page, &path, &[]).await) })
+        };
+        let runs = |function, event| {
+            let invoke = self.campus.invoke.clone();
+            tokio::spawn(async move { drop(invoke.invoke(function, event).await) })
+        };
         match other {
-            Other::Claim => {
-                let bob = Arc::clone(&self.bob);
-                tokio::spawn(async move { drop(bob.submit(&page, "/my/cs-pilot/reveal", &[]).await) })
-            }
-            Other::Replacement => {
-                let ada = Arc::clone(&self.makers.ada);
-                tokio::spawn(async move { drop(ada.submit(&page, "/my/cs-pilot/replace", &[]).await) })
-            }
-            Other::Sync => {
-                let invoke = self.campus.invoke.clone();
-                tokio::spawn(async move { drop(invoke.invoke(FunctionName::UsageSync, json!({})).await) })
-            }
+            Other::Claim => presses(&self.bob, "reveal"),
+            Other::Replacement => presses(&self.makers.ada, "replace"),
+            Other::Sync => runs(FunctionName::UsageSync, json!({})),
             Other::Job => {
-                self.campus.clock.advance(SignedDuration::from_secs(61)).unwrap();
-                let invoke = self.campus.invoke.clone();
-                tokio::spawn(async move { drop(invoke.invoke(FunctionName::Console, json!({"task": "work"})).await) })
+                self.campus.minutes(2);
+                runs(FunctionName::Console, json!({"task": "work"}))
             }
             Other::Itself => {
                 let makers = self.makers.clone();
@@ -218,9 +198,9 @@ async fn race(change: Change, other: Other, nth: u64) -> bool {
     let race = Race::start().await;
     let campus = &race.campus;
     if other == Other::Job {
-        let down = campus.gate.at(Matcher::call("provider:*").of(FunctionName::Console).every(), Fault::Status(503));
+        let down = campus.gate.at(Matcher::call("provider:*").of(FunctionName::Console).every(), DOWN);
         campus.edit(&race.makers.admin, &[("cap_usd", "12"), ("data_policy", "no-training")]).await.expect(303);
-        campus.gate.lift(down);
+        comes_up(campus, down);
     }
     campus.judged().await;
     let student = if other == Other::Claim { &race.bob } else { &race.makers.ada };
@@ -271,7 +251,7 @@ async fn race(change: Change, other: Other, nth: u64) -> bool {
         Change::CapOfGroup => all(Some(6), None),
         Change::Models | Change::ModelsOfGroup | Change::Tier => all(None, Some(SONNET)),
         // That every key is recorded to be under these rules is said above, and the judge compares the record with the provider.
-        Change::DataPolicy | Change::Providers | Change::Regions => all(None, None),
+        Change::DataPolicy | Change::Providers | Change::Regions => true,
         Change::LaterEnd => {
             !keys.is_empty()
                 && seen.programmes[&campus.programme].settings.term.ends_on().to_string() == race.makers.later
@@ -303,7 +283,7 @@ const FEW: [(Other, Change); 5] = [
 /// Of the other one's calls two are held; which ones differs from change to change.
 async fn races(other: Other) {
     let is_played = |change| LONG || FEW.contains(&(other, change));
-    for (number, change) in (0..10).cycle().zip(CHANGES).filter(|(_, change)| is_played(*change)) {
+    for (number, change) in (0..10).cycle().zip(Change::ALL.iter().copied()).filter(|(_, change)| is_played(*change)) {
         let mut is_held = false;
         for nth in [1 + number, 12 + 2 * number].into_iter().take(sized(1, 2)) {
             is_held |= race(change, other, nth).await;

@@ -8,7 +8,7 @@ const REPLACE: &str = "/my/cs-pilot/replace";
 #[tokio::test]
 async fn a_key_that_is_handed_back_frees_its_place() {
     // Two places of twenty dollars.
-    let mut campus = class_of(Setup::default(), 40, &["ada"]).await;
+    let mut campus = class_of(40, &["ada"]).await;
     let admin = campus.admin().await;
     let ada = campus.student("ada").await;
     campus.judged().await;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use bursar_core::domain::audit::Act;
 use bursar_core::domain::programme::Settings;
-use bursar_tests::faults::{Fault, Matcher};
 
 use super::*;
 
@@ -71,9 +70,9 @@ async fn providers_and_regions_hold() {
         let refused = campus.edit(&admin, &[(field, bad)]).await;
         assert_eq!((refused.status, refused.form(ID).value(field)), (422, Some(bad)), "{:?}", refused.alerts());
     }
-    let down = campus.gate.at(Matcher::call("provider:GET /providers").every(), Fault::Status(503));
+    let down = goes_down(&campus, "provider:GET /providers");
     let later = campus.edit(&admin, &[("providers", "openai")]).await;
-    campus.gate.lift(down);
+    comes_up(&campus, down);
     assert_eq!((later.status, later.form(ID).value("providers")), (503, Some("openai")), "{:?}", later.alerts());
     for (fields, mini, gemini) in [
         ([("providers", "google-vertex"), ("regions", "")], 403, 200),

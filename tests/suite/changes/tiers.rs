@@ -66,7 +66,7 @@ async fn every_key_follows_its_tier() {
     campus.judged().await;
     let asked = async |model| (asks(&campus, &ada, model).await, asks(&campus, &bob, model).await);
     assert_eq!((asked(MINI).await, asked(SONNET).await), ((200, 200), (403, 200)));
-    campus.clock.advance(SignedDuration::from_secs(61)).unwrap();
+    campus.minutes(2);
     let student = campus.student("ada").await;
     assert!(student.get("/my").await.body.contains(MINI), "the models, not the tier's name");
     assert_eq!(saves(&admin, "basic", SONNET, "0").await.status, 303);

@@ -3,10 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bursar_local::inbox::Contents;
-use bursar_tests::aws;
 use bursar_tests::faults::Part;
 use bursar_tests::visitor::Page;
-use serde_json::json;
 
 use super::*;
 
@@ -56,22 +54,14 @@ fn links(campus: &Campus) -> BTreeMap<String, usize> {
     links
 }
 
-/// Records a permanent bounce from this address.
-async fn bounces(campus: &Campus, address: &str) {
-    let mails = campus.ses.mails();
-    let mail = mails.iter().find(|mail| mail.to == [address]).unwrap();
-    let bounce = json!({"mail": mail.id, "type": "bounce", "permanent": true});
-    let events = format!("{}/events", campus.ready.inbox);
-    let heard = aws::http().post(events).json(&bounce).send().await.unwrap();
-    assert_eq!(heard.status(), 200);
-}
-
 #[tokio::test]
 async fn every_address_is_answered_alike_and_few_are_mailed() {
     let mut campus = class().await;
     campus.students(&["known", "suppressed", "this-minute", "this-hour"]).await;
     campus.settle().await;
-    bounces(&campus, "suppressed@example.edu").await;
+    let mails = campus.mails("roster");
+    let suppressed = mails.iter().find(|mail| mail.to == "suppressed@example.edu").unwrap();
+    campus.report(suppressed, "bounce", true).await;
     for _ in 0..5 {
         // Three links that nobody follows, all of them still valid.
         asks(&campus, "this-hour@example.edu").await;
@@ -101,6 +91,14 @@ async fn every_address_is_answered_alike_and_few_are_mailed() {
     assert_eq!(noticed.status, 202);
     assert_eq!(noticed.calls, [("dynamodb:PutItem".to_owned(), vec![("PutItem".to_owned(), true)])]);
 
+    campus.pump.drained().await.unwrap();
+    let made = campus.gate.calls().len();
+    asks(&campus, "nobody@elsewhere.example").await;
+    campus.pump.drained().await.unwrap();
+    let made = campus.gate.calls().split_off(made);
+    let writes = made.iter().filter(|made| made.name.has_effect()).count();
+    assert!(writes == 2 && made.len() <= 8, "one write for each ask of a stranger, and few reads: {made:?}");
+
     campus.judged().await;
     let mut after = before;
     after.extend([("admin@example.edu".to_owned(), 1), ("known@example.edu".to_owned(), 1)]);
@@ -125,8 +123,6 @@ async fn no_address_is_answered_like_any() {
             );
         }
     }
-    let page = campus.browser().post("/link", &[("adress", "ada@example.edu")]).await.expect(422);
-    assert!(page.alert().is_some());
     campus.finish().await;
 }
 
@@ -148,22 +144,5 @@ async fn a_wrong_code_costs_the_same_for_any_address() {
         }
     }
     assert_eq!(all.len(), 1, "{all:#?}");
-    campus.finish().await;
-}
-
-#[tokio::test]
-async fn an_ask_for_an_unknown_address_costs_one_put() {
-    let campus = class().await;
-    campus.pump.drained().await.unwrap();
-    let before = campus.gate.calls().len();
-    const ASKS: usize = 20;
-    for number in 0..ASKS {
-        asks(&campus, &format!("nobody-{number}@elsewhere.example")).await;
-    }
-    campus.pump.drained().await.unwrap();
-    let made = campus.gate.calls().split_off(before);
-    let writes = made.iter().filter(|made| made.name.has_effect()).count();
-    assert_eq!(writes, 2 * ASKS, "one for each ask, and none by the reader of the stream");
-    assert!(made.len() <= 4 * 2 * ASKS, "{} calls, however many programmes and people there are", made.len());
     campus.finish().await;
 }

@@ -3,24 +3,33 @@
 use bursar_local::invoke::FunctionName::Claim;
 use bursar_tests::campus::Campus;
 use bursar_tests::faults::{Fault, Matcher};
-use bursar_tests::visitor::{Page, Visitor};
+use bursar_tests::seeds::sized;
+use bursar_tests::visitor::{Form, Page, Visitor};
 
 use super::enrol;
 
 const MAKE: &str = "provider:POST /keys";
 const ASSIGN: &str = "provider:POST /guardrails/{id}/assignments/keys";
 const DISABLE: &str = "provider:PATCH /keys/{hash}";
+/// The calls that change something, by the press that makes them.
+const CALLS: [(&str, &str); 4] = [("reveal", MAKE), ("reveal", ASSIGN), ("replace", DISABLE), ("replace", MAKE)];
 
-/// Somebody who can press this button now, in a programme whose keys are restricted.
-async fn ready(what: &str) -> (Campus, Visitor) {
+/// A programme whose keys are restricted.
+async fn restricted() -> Campus {
     let mut campus = Campus::open().await;
     campus.programme("CS pilot", |_| {}).await;
     campus.restrict().await;
-    let ada = enrol(&mut campus, "ada").await;
+    campus
+}
+
+/// Somebody new who can press this button now, and its form.
+async fn ready(campus: &mut Campus, number: usize, what: &str) -> (Visitor, Form) {
+    let student = enrol(campus, &format!("student-{number}")).await;
     if what == "replace" {
-        campus.reveal(&ada).await;
+        campus.reveal(&student).await;
     }
-    (campus, ada)
+    let form = student.get("/my").await.form(&campus.my(what));
+    (student, form)
 }
 
 async fn press_again(campus: &Campus, student: &Visitor) -> Page {
@@ -29,69 +38,77 @@ async fn press_again(campus: &Campus, student: &Visitor) -> Page {
     student.submit(&my, &campus.my(what), &[]).await
 }
 
-/// A sync later, the student has one key that works.
-async fn has_one_key(campus: Campus, tell: &str) {
+/// A sync later, each of so many students has one key that works.
+async fn have_one_key_each(campus: &Campus, students: usize, tell: &str) {
     campus.minutes(61);
     assert_eq!(campus.sync().await["complete"], true);
     campus.judged_after_sync().await;
-    assert_eq!(campus.enabled(), ["ada"], "{tell}");
-    campus.finish_faulted().await;
+    let names: Vec<String> = (0..students).map(|number| format!("student-{number}")).collect();
+    assert_eq!(campus.enabled(), names, "{tell}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn late_effects_change_nothing() {
-    for (what, call) in [("reveal", MAKE), ("reveal", ASSIGN), ("replace", DISABLE), ("replace", MAKE)] {
-        let (campus, ada) = ready(what).await;
-        let form = ada.get("/my").await.form(&campus.my(what));
+    let mut campus = restricted().await;
+    for (number, (what, call)) in CALLS.into_iter().enumerate() {
+        let (student, form) = ready(&mut campus, number, what).await;
         campus.gate.at(Matcher::call(call).of(Claim), Fault::Late);
-        let page = ada.send_form(&form).await;
+        let page = student.send_form(&form).await;
         campus.judged().await;
         if page.status != 200 {
-            press_again(&campus, &ada).await.expect(200);
+            press_again(&campus, &student).await.expect(200);
         }
         let done = campus.gate.run_late().await;
         assert!(!done.is_empty(), "{what}");
-        has_one_key(campus, call).await;
+        have_one_key_each(&campus, number + 1, call).await;
     }
+    campus.finish_faulted().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fault_that_lasts_ends_the_press_in_time() {
-    for (what, call, verdict) in [
-        ("reveal", "dynamodb:TransactWriteItems", Fault::Conflict),
+    let mut campus = restricted().await;
+    for (number, (what, call, verdict)) in [
         ("reveal", ASSIGN, Fault::LoseAnswer),
         ("replace", DISABLE, Fault::Status(500)),
         ("replace", "dynamodb:Query", Fault::Status(500)),
-    ] {
-        let (campus, ada) = ready(what).await;
-        let form = ada.get("/my").await.form(&campus.my(what));
+        // The table is asked for as long as the press lasts.
+        ("reveal", "dynamodb:TransactWriteItems", Fault::Conflict),
+    ]
+    .into_iter()
+    .take(sized(3, 4))
+    .enumerate()
+    {
+        let (student, form) = ready(&mut campus, number, what).await;
         let rule = campus.gate.at(Matcher::call(call).of(Claim).every(), verdict);
-        let page = ada.send_form(&form).await;
+        let page = student.send_form(&form).await;
         campus.gate.lift(rule);
         assert!(matches!(page.status, 409 | 502 | 503) && page.alert().is_some(), "{call}: {}", page.readable());
         campus.minutes(2);
-        press_again(&campus, &ada).await.expect(200);
-        has_one_key(campus, call).await;
+        press_again(&campus, &student).await.expect(200);
+        have_one_key_each(&campus, number + 1, call).await;
     }
+    campus.finish_faulted().await;
 }
 
 /// A call waits until the lease has run out and another tab has taken over; one of the two shows a key.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_press_that_outlives_its_lease_shows_nothing() {
-    for (what, call) in [("reveal", MAKE), ("reveal", ASSIGN), ("replace", DISABLE), ("replace", MAKE)] {
-        let (campus, ada) = ready(what).await;
-        let form = ada.get("/my").await.form(&campus.my(what));
+    let mut campus = restricted().await;
+    for (number, (what, call)) in CALLS.into_iter().enumerate() {
+        let (student, form) = ready(&mut campus, number, what).await;
         let held = campus.gate.hold(Matcher::call(call).of(Claim));
         let takes_over = async {
             held.arrived().await;
             campus.minutes(2);
-            let second = press_again(&campus, &ada).await;
+            let second = press_again(&campus, &student).await;
             held.release(None).unwrap();
             second.expect(200).one("key");
         };
-        let (first, ()) = tokio::join!(ada.send_form(&form), takes_over);
+        let (first, ()) = tokio::join!(student.send_form(&form), takes_over);
         drop(held);
         assert!(first.expect(409).all("key").is_empty(), "{what} at {call}");
-        has_one_key(campus, call).await;
+        have_one_key_each(&campus, number + 1, call).await;
     }
+    campus.finish_faulted().await;
 }

@@ -1,47 +1,41 @@
 //! The life of a key: shown once, spent, read, replaced, reported leaked, resumed.
 
-use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::HoldKind;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
 use bursar_local::provider::{KeySnapshot, Nano};
-use bursar_tests::aws;
 use bursar_tests::faults::Matcher;
+use bursar_tests::seeds::sized;
 use bursar_tests::visitor::{Form, Found};
 use futures_util::future::join_all;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::*;
+use crate::changes::asks;
+
+const CAP: Usd = Usd::from_dollars(20);
 
 fn keys(campus: &Campus) -> Vec<KeySnapshot> {
-    campus.provider.as_ref().unwrap().keys()
+    campus.provider().keys()
 }
 
 /// Sends a request to a model with a key, as a student does, and returns the status.
 async fn spends(campus: &Campus, key: &str) -> u16 {
-    let question = json!({
-        "model": "openai/gpt-4o-mini", "max_tokens": 2000, "messages": [{"role": "user", "content": "Say hello."}],
-    });
-    let request = aws::http().post(format!("{}/chat/completions", campus.ready.provider));
-    request.bearer_auth(key).json(&question).send().await.unwrap().status().as_u16()
+    asks(campus, key, "openai/gpt-4o-mini").await
 }
 
-/// The limit of a key, in micro-dollars.
-fn micros(key: &KeySnapshot) -> i64 {
-    Usd::from_form(&key.limit.unwrap().to_string()).unwrap().micros()
+fn limit(key: &KeySnapshot) -> Usd {
+    Usd::from_form(&key.limit.unwrap().to_string()).unwrap()
 }
 
-/// An amount in an attribute of a page's element, in micro-dollars.
-fn micros_in(found: &Found, name: &str) -> i64 {
-    let text = found.get(name);
-    let (whole, part) = text.split_once('.').unwrap_or_else(|| panic!("{name} is {text:?}"));
-    assert_eq!(part.len(), 6, "{name} is {text:?}");
-    format!("{whole}{part}").parse().unwrap()
+/// The use of a key by the provider's account of it.
+fn used(key: &KeySnapshot) -> Usd {
+    Usd::parse_ceil(&key.usage.to_string()).unwrap()
 }
 
-/// The use of a key by the provider's account of it, in whole micro-dollars.
-fn used(key: &KeySnapshot) -> i64 {
-    Usd::parse_ceil(&key.usage.to_string()).unwrap().micros()
+/// An amount in an attribute of a page's element.
+fn amount(found: &Found, name: &str) -> Usd {
+    Usd::from_form(found.get(name)).unwrap()
 }
 
 #[tokio::test]
@@ -50,7 +44,7 @@ async fn a_key_is_shown_once_and_replaced_with_what_is_left() {
     let ada = enrol(&mut campus, "ada").await;
     let my = ada.get("/my").await.expect(200);
     let grant = my.one("grant");
-    assert_eq!((grant.get("data-state"), micros_in(&grant, "data-cap-usd")), ("invited", 20_000_000));
+    assert_eq!((grant.get("data-state"), amount(&grant, "data-cap-usd")), ("invited", CAP));
     let reveal = my.form(&campus.my("reveal"));
 
     let page = ada.send_form(&reveal).await.expect(200);
@@ -76,8 +70,8 @@ async fn a_key_is_shown_once_and_replaced_with_what_is_left() {
     let reads = |campus: &Campus| calls(campus).iter().filter(|call| *call == "provider:GET /keys/{hash}").count();
     ada.submit(&my, &campus.my("refresh"), &[]).await.expect(303);
     let spent = ada.get("/my").await.one("grant");
-    assert!(micros_in(&spent, "data-spent-usd") > 0);
-    assert_eq!(micros_in(&spent, "data-left-usd"), 20_000_000 - micros_in(&spent, "data-spent-usd"));
+    assert!(amount(&spent, "data-spent-usd") > Usd::ZERO);
+    assert_eq!(amount(&spent, "data-left-usd"), CAP - amount(&spent, "data-spent-usd"));
     let too_fast = ada.submit(&my, &campus.my("refresh"), &[]).await.expect(429);
     assert!((1..=60).contains(&too_fast.header("retry-after").unwrap().parse::<u32>().unwrap()), "{too_fast:?}");
     assert_eq!(reads(&campus), 1, "once a minute");
@@ -95,9 +89,9 @@ async fn a_key_is_shown_once_and_replaced_with_what_is_left() {
     assert_eq!(spends(&campus, &second).await, 200);
     let all = keys(&campus);
     assert!(all[0].disabled && !all[1].disabled);
-    let left = (20_000_000 - used(&all[0])) / 10_000 * 10_000;
-    assert_eq!(micros(&all[1]), left, "also what was used since the last reading, in whole cents");
-    assert_eq!(micros_in(&ada.get("/my").await.one("grant"), "data-spent-usd"), used(&all[0]));
+    let left = (CAP - used(&all[0])).whole_cents();
+    assert_eq!(limit(&all[1]), left, "also what was used since the last reading, in whole cents");
+    assert_eq!(amount(&ada.get("/my").await.one("grant"), "data-spent-usd"), used(&all[0]));
 
     // A report from a page before the replacement does not concern the new key.
     let stale = Form { action: campus.my("leaked"), ..reveal.clone() };
@@ -116,8 +110,8 @@ async fn a_key_is_shown_once_and_replaced_with_what_is_left() {
     ada.submit(&my, &campus.my("replace"), &[]).await.expect(200);
     campus.judged().await;
     let all = keys(&campus);
-    assert!(used(&all[1]) > 0, "what the leaked key used counts too");
-    assert_eq!(micros(&all[2]), (20_000_000 - used(&all[0]) - used(&all[1])) / 10_000 * 10_000);
+    assert!(used(&all[1]) > Usd::ZERO, "what the leaked key used counts too");
+    assert_eq!(limit(&all[2]), (CAP - used(&all[0]) - used(&all[1])).whole_cents());
 
     let data: Value = serde_json::from_str(&ada.get("/my/data").await.expect(200).body).unwrap();
     assert_eq!(data["address"], "ada@example.edu");
@@ -128,53 +122,22 @@ async fn a_key_is_shown_once_and_replaced_with_what_is_left() {
 }
 
 #[tokio::test]
-async fn a_replacement_gives_back_what_a_lower_cap_frees() {
-    let mut campus = class().await;
-    let ada = enrol(&mut campus, "ada").await;
-    let grant = campus.id("ada").clone();
-    campus.reveal(&ada).await;
-    let lowered = Some(Usd::from_dollars(5));
-    let (table, faculty) = (&campus.table, &Actor::Rule);
-    table.act(campus.on("ada"), |view, now| view.set_cap(lowered, faculty, None, now)).await.unwrap();
-    let promised = async || table.view(&campus.programme, &grant).await.unwrap().unwrap().pot.reserved;
-    assert_eq!(promised().await, Usd::from_dollars(20), "the provider was not told yet");
-
-    campus.press(&ada, "replace").await.expect(200);
-    assert_eq!(promised().await, Usd::from_dollars(5));
-    assert_eq!(micros(&keys(&campus)[1]), 5_000_000);
-    campus.judged().await;
-    campus.finish().await;
-}
-
-#[tokio::test]
-async fn fifty_presses_at_once_make_one_key() {
+async fn many_presses_at_once_make_one_key() {
     let mut campus = class().await;
     let ada = enrol(&mut campus, "ada").await;
     let reveal = ada.get("/my").await.form(&campus.my("reveal"));
+    let presses = || 0..sized(12, 50);
     // The first page of each browser starts an instance of the function, which takes a moment on a slow machine.
-    for page in join_all((0..50).map(|_| ada.get("/my"))).await {
+    for page in join_all(presses().map(|_| ada.get("/my"))).await {
         page.expect(200);
     }
-    let pages = join_all((0..50).map(|_| ada.send_form(&reveal))).await;
-    let statuses: Vec<u16> = pages.iter().map(|page| page.status).collect();
-    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
-    assert!(pages.iter().all(|page| matches!(page.status, 200 | 409)));
-    assert!(
-        pages.iter().filter(|page| page.status == 409).all(|page| page.all("key").is_empty() && page.alert().is_some())
-    );
-    assert_eq!(keys(&campus).len(), 1);
-    campus.judged().await;
-    campus.finish().await;
-}
-
-#[tokio::test]
-async fn somebody_on_no_roster_is_told_so() {
-    let campus = class().await;
-    let visitor = campus.student("nobody@example.edu").await;
-    let my = visitor.get("/my").await.expect(200);
-    assert!(my.all("grant").is_empty() && my.alert().is_none());
-    assert!(my.readable().contains("no programme has you on its roster"), "{}", my.readable());
-    visitor.get("/my/nothing").await.expect(404);
+    let pages = join_all(presses().map(|_| ada.send_form(&reveal))).await;
+    let (shown, refused): (Vec<_>, Vec<_>) = pages.into_iter().partition(|page| page.status == 200);
+    assert_eq!((shown.len(), keys(&campus).len()), (1, 1));
+    for page in refused {
+        let page = page.expect(409);
+        assert!(page.all("key").is_empty() && page.alert().is_some(), "{}", page.readable());
+    }
     campus.finish().await;
 }
 
@@ -183,7 +146,7 @@ async fn an_unused_key_is_resumed_by_a_press() {
     let mut campus = class().await;
     let ada = enrol(&mut campus, "ada").await;
     campus.reveal(&ada).await;
-    campus.table.act(campus.on("ada"), |view, now| view.hold(HoldKind::Unused, &Actor::Rule, None, now)).await.unwrap();
+    campus.hold("ada", HoldKind::Unused).await;
     campus.settle().await;
     assert!(keys(&campus)[0].disabled);
     let my = ada.get("/my").await.expect(200);
@@ -260,6 +223,6 @@ async fn a_limit_of_yesterday_is_not_sent_after_midnight() {
     };
     let (shown, ()) = tokio::join!(campus.press(&ada, "replace"), over_midnight);
     shown.expect(200);
-    assert_eq!(micros(&keys(&campus)[1]), 20_000_000, "the new day's cap is whole");
+    assert_eq!(limit(&keys(&campus)[1]), CAP, "the new day's cap is whole");
     campus.finish().await;
 }

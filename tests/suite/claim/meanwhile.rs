@@ -2,11 +2,10 @@
 
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::HoldKind;
-use bursar_core::store::{Author, CloseOutcome};
+use bursar_core::store::CloseOutcome;
 use bursar_local::invoke::FunctionName;
 use bursar_tests::campus::Campus;
 use bursar_tests::faults::Matcher;
-use bursar_tests::office::soon;
 
 use super::{class, enrol};
 
@@ -49,16 +48,13 @@ async fn who_loses_the_place_meanwhile_is_shown_no_key() {
 }
 
 async fn does(campus: &Campus, act: &str) {
-    let (table, on, rule) = (&campus.table, campus.on(act), &Actor::Rule);
-    let done = match act {
-        "pause" => table.act(on, |view, now| view.hold(HoldKind::Paused, rule, Some("an exam"), now)).await.map(drop),
-        "drop" => table.act(on, |view, now| view.hold(HoldKind::Dropped, rule, None, now)).await.map(drop),
-        "revoke" => table.act(on, |view, now| view.revoke(rule, None, now)).await.map(drop),
+    match act {
+        "pause" => campus.hold(act, HoldKind::Paused).await,
+        "drop" => campus.hold(act, HoldKind::Dropped).await,
+        "revoke" => campus.revoke(act).await,
         _ => {
-            let by = Author { actor: rule, now: campus.clock.now(), deadline: soon() };
-            assert_eq!(table.close(&campus.programme, by).await.unwrap(), CloseOutcome::Done);
-            table.act(on, |view, now| view.end(rule, now)).await.map(drop)
+            assert_eq!(campus.table.close(&campus.programme, campus.by()).await.unwrap(), CloseOutcome::Done);
+            campus.table.act(campus.on(act), |view, now| view.end(&Actor::Rule, now)).await.map(drop).unwrap();
         }
-    };
-    done.unwrap();
+    }
 }

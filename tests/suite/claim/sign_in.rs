@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use bursar_tests::seeds::sized;
 use bursar_tests::visitor::Page;
 use futures_util::future::join_all;
 
@@ -13,7 +14,7 @@ async fn links_and_codes_sign_in_whom_they_were_mailed_to() {
     campus.students(&["ada", "bob", "cleo"]).await;
     let mut refused: Vec<Page> = Vec::new();
 
-    let ada = follows_link(&campus, "ada@example.edu", "/my").await;
+    let ada = follows_link(&campus, "ada@example.edu").await;
     ada.get("/my").await.expect(200).one("grant");
 
     let asked_by = AskToken::generate();
@@ -77,16 +78,23 @@ async fn links_and_codes_sign_in_whom_they_were_mailed_to() {
     assert_eq!(ada.get("/my/data").await.expect(303).location(), Some("/"));
     ada.post(&campus.my("reveal"), &[]).await.expect(401);
 
+    let nobody = campus.student("nobody@example.edu").await.get("/my").await.expect(200);
+    assert!(nobody.all("grant").is_empty() && nobody.alert().is_none());
+    assert!(nobody.readable().contains("no programme has you on its roster"), "{}", nobody.readable());
+
     campus.minutes(30);
     cleo.get("/my").await.expect(303);
-    admin.get("/my").await.expect(200);
-    campus.minutes(450);
+    for _ in 0..3 {
+        admin.get("/my").await.expect(200);
+        campus.minutes(59);
+    }
+    campus.minutes(2);
     admin.get("/my").await.expect(303);
     campus.finish().await;
 }
 
 #[tokio::test]
-async fn five_wrong_codes_end_the_codes_and_not_the_links() {
+async fn five_wrong_codes_end_the_codes_and_not_the_link() {
     let mut campus = class().await;
     campus.students(&["ada"]).await;
     let (link, code) = mailed(&campus, "ada@example.edu", &AskToken::generate()).await;
@@ -97,20 +105,13 @@ async fn five_wrong_codes_end_the_codes_and_not_the_links() {
         page.expect(403);
     }
     visitor.post("/code", &[("address", "ada@example.edu"), ("code", &code.reveal())]).await.expect(403);
-    visitor.post(&format!("/c/{}", link.reveal()), &[("address", "ada@example.edu")]).await.expect(303);
-    campus.finish().await;
-}
-
-#[tokio::test]
-async fn fifty_posts_of_one_link_at_once_sign_in_once() {
-    let mut campus = class().await;
-    campus.students(&["ada"]).await;
-    let (link, _) = mailed(&campus, "ada@example.edu", &AskToken::generate()).await;
+    // The link signs in once, however many post it.
     let link = format!("/c/{}", link.reveal());
-    let posts = (0..50).map(|_| async { campus.browser().post(&link, &[("address", "ada@example.edu")]).await });
+    let posts =
+        (0..sized(12, 50)).map(|_| async { campus.browser().post(&link, &[("address", "ada@example.edu")]).await });
     let mut statuses: Vec<u16> = join_all(posts).await.into_iter().map(|page| page.status).collect();
     statuses.sort_unstable();
-    assert_eq!((statuses[0], statuses[1], statuses[49]), (303, 403, 403), "{statuses:?}");
+    assert_eq!((statuses[0], statuses[1], *statuses.last().unwrap()), (303, 403, 403), "{statuses:?}");
     campus.finish().await;
 }
 
@@ -123,7 +124,7 @@ async fn a_scanner_uses_no_link_up() {
     let (link, scanner) = (format!("/c/{}", link.reveal()), campus.browser());
     let before = calls(&campus);
     let mut pages = BTreeSet::new();
-    for after in ["", ".", ")", "%23", "%20", "/more", "?utm=1", "%3E%22"] {
+    for after in ["", ".", "!", ")", "'", "%23top", "#", "%20", "%0A", "//", "/more", "?utm=1", "%3E%22", "%E2%80%9D"] {
         let path = format!("{link}{after}");
         scanner.head(&path).await.expect(200);
         let page = scanner.get(&path).await.expect(200);
@@ -201,18 +202,5 @@ async fn all_sessions_end_at_one_press() {
     }
     bob.get("/my").await.expect(200);
     campus.judged().await;
-    campus.finish().await;
-}
-
-#[tokio::test]
-async fn a_session_with_a_role_ends_after_an_hour_of_disuse() {
-    let campus = class().await;
-    let admin = follows_link(&campus, "admin@example.edu", "/console").await;
-    for _ in 0..3 {
-        campus.minutes(59);
-        admin.get("/console").await.expect(200);
-    }
-    campus.minutes(61);
-    assert_eq!(admin.get("/console").await.expect(303).location(), Some("/"));
     campus.finish().await;
 }

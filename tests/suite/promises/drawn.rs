@@ -78,42 +78,28 @@ enum Move {
     Fault,
 }
 
-/// The moves of the draw; the more often one is listed, the more often it is drawn.
-const DRAWN: [Move; 28] = [
-    Move::Press,
-    Move::Press,
-    Move::Press,
-    Move::Press,
-    Move::Press,
-    Move::TwoTabs,
-    Move::TwoTabs,
-    Move::Spend,
-    Move::Spend,
-    Move::Spend,
-    Move::Spend,
-    Move::Act,
-    Move::Act,
-    Move::Cap,
-    Move::Cap,
-    Move::Pot,
-    Move::Roster,
-    Move::Sync,
-    Move::Sync,
-    Move::Sync,
-    Move::Minutes,
-    Move::Minutes,
-    Move::Settle,
-    Move::Hours,
-    Move::Outage,
-    Move::OtherAccount,
-    Move::Fault,
-    Move::Fault,
+/// The moves of the draw, and how often each is in it.
+const DRAWN: [(Move, usize); 14] = [
+    (Move::Press, 5),
+    (Move::TwoTabs, 2),
+    (Move::Spend, 4),
+    (Move::Act, 2),
+    (Move::Cap, 2),
+    (Move::Pot, 1),
+    (Move::Roster, 1),
+    (Move::Sync, 3),
+    (Move::Minutes, 2),
+    (Move::Settle, 1),
+    (Move::Hours, 1),
+    (Move::Outage, 1),
+    (Move::OtherAccount, 1),
+    (Move::Fault, 2),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_happens_every_promise_is_kept() {
     let played =
-        seeds(0, 2, 150).map(|seed| async move { tokio::spawn(play(seed)).await.err().map(|error| (seed, error)) });
+        seeds(0, 1, 150).map(|seed| async move { tokio::spawn(play(seed)).await.err().map(|error| (seed, error)) });
     let played: Vec<_> = stream::iter(played).buffer_unordered(SIDE_BY_SIDE).collect().await;
     let wrong: Vec<_> = played.iter().flatten().collect();
     assert!(wrong.is_empty(), "{} of {} histories went wrong: {:?}", wrong.len(), played.len(), wrong.first());
@@ -130,8 +116,9 @@ async fn play(seed: u64) {
     // The first sync separates the opening, which is what the account spent before it.
     story.syncs().await;
     let mut history = History { story, dice, reset, outage: None, other: None, faults: Vec::new() };
+    let drawn: Vec<Move> = DRAWN.iter().flat_map(|(what, often)| std::iter::repeat_n(*what, *often)).collect();
     for _ in 0..MOVES {
-        let next = DRAWN[history.dice.usize(..DRAWN.len())];
+        let next = history.one_of(&drawn);
         history.moves(next).await;
     }
     history.comes_to_rest().await;

@@ -17,45 +17,63 @@ use bursar_core::store::{
 use bursar_tests::office::soon;
 use jiff::{Timestamp, ToSpan};
 
-/// An act on the first person's grant or on the programme, by somebody who has seen the start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Act {
-    Begin,
-    Replace,
-    Record,
-    GiveUp,
-    Pause,
-    Resume,
-    Drop,
-    Return,
-    Disuse,
-    Leaked,
-    HandBack,
-    Revoke,
-    End,
-    Recover,
-    Disabled,
-    OwnCap,
-    Cap,
-    Budget,
-    Close,
-    Read,
-    /// The last reading of a key that was disabled a while ago.
-    LastRead,
+/// An enum with the list of all that it has.
+macro_rules! listed {
+    ($(#[$about:meta])* $name:ident { $($(#[$of_one:meta])* $one:ident,)* }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum $name {
+            $($(#[$of_one])* $one,)*
+        }
+
+        impl $name {
+            pub(crate) const ALL: &[$name] = &[$($name::$one,)*];
+        }
+    };
+}
+pub(crate) use listed;
+
+listed! {
+    /// An act on the first person's grant or on the programme, by somebody who has seen the start.
+    Act {
+        Begin,
+        Replace,
+        Record,
+        GiveUp,
+        Pause,
+        Resume,
+        Drop,
+        Return,
+        Disuse,
+        Leaked,
+        HandBack,
+        Revoke,
+        End,
+        Recover,
+        Disabled,
+        OwnCap,
+        Cap,
+        Budget,
+        Close,
+        Read,
+        /// The last reading of a key that was disabled a while ago.
+        LastRead,
+    }
 }
 
-/// The state in which a case begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Start {
-    Invited,
-    Minting,
-    Live,
-    Replacing,
-    Paused,
-    Dropped,
-    Leaked,
-    Revoked,
-    Closed,
+listed! {
+    /// The state in which a case begins.
+    Start {
+        Invited,
+        Minting,
+        Live,
+        Replacing,
+        Paused,
+        Dropped,
+        Leaked,
+        Revoked,
+        Closed,
+    }
 }
 
 /// What everybody has seen, and the names for what is drawn at random.
@@ -108,18 +126,6 @@ fn nonce(number: u32) -> Nonce {
 }
 
 impl Start {
-    pub(crate) const ALL: [Start; 9] = [
-        Start::Invited,
-        Start::Minting,
-        Start::Live,
-        Start::Replacing,
-        Start::Paused,
-        Start::Dropped,
-        Start::Leaked,
-        Start::Revoked,
-        Start::Closed,
-    ];
-
     /// Brings a fresh table there.
     pub(crate) async fn set_up(self, table: &Table) -> Seen {
         let actor = faculty();
@@ -174,30 +180,6 @@ impl Seen {
 }
 
 impl Act {
-    pub(crate) const ALL: [Act; 21] = [
-        Act::Begin,
-        Act::Replace,
-        Act::Record,
-        Act::GiveUp,
-        Act::Pause,
-        Act::Resume,
-        Act::Drop,
-        Act::Return,
-        Act::Disuse,
-        Act::Leaked,
-        Act::HandBack,
-        Act::Revoke,
-        Act::End,
-        Act::Recover,
-        Act::Disabled,
-        Act::OwnCap,
-        Act::Cap,
-        Act::Budget,
-        Act::Close,
-        Act::Read,
-        Act::LastRead,
-    ];
-
     /// Does it, and returns whether it was committed.
     pub(crate) async fn run(self, seen: &Seen, table: &Table) -> Result<bool, StoreError> {
         let (actor, id) = (faculty(), programme());

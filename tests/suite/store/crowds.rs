@@ -61,16 +61,6 @@ async fn of_twelve_claims_at_once_as_many_succeed_as_fit() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_twenty_claims_of_one_grant_one_begins() {
-    let (bench, grants) = of(100, 1).await;
-    let begun =
-        at_once(&bench, 20, "dynamodb:TransactWriteItems", async |_, table| begins(&table, &grants[0]).await).await;
-    assert_eq!(begun.iter().filter(|begun| **begun).count(), 1, "{begun:?}");
-    let grant = bench.actor(0).grant(&programme(), &grants[0]).await.unwrap().unwrap();
-    assert_eq!(grant.attempts.len(), 1);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_whom_two_invite_at_once_gets_one_grant() {
     let (bench, _) = of(100, 0).await;
     let rosters = [["carol", "dan"], ["erin", "carol"]];
