@@ -35,8 +35,9 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use serde_json::{Value, json};
 
+use crate::console::account::RELEASE;
+
 const ACCOUNT: &str = "/console/account";
-const RELEASE: &str = "/console/account/release";
 
 /// A campus with a key for each of these people, whose stream is not delivered, so that nothing runs but what a test calls.
 async fn quiet(names: &[&str]) -> Campus {
