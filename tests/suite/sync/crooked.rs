@@ -41,18 +41,13 @@ struct Way {
 
 impl Crooked {
     pub(crate) async fn before(stack: &Stack) -> Crooked {
-        Crooked::configured(stack, |config| config).await
-    }
-
-    /// A sync whose configuration differs from the stack's.
-    pub(crate) async fn configured(stack: &Stack, configure: impl FnOnce(Config) -> Config) -> Crooked {
         let bend: Arc<Mutex<Bend>> = Arc::new(Mutex::new(Box::new(|_, told| told)));
         let way = Way { to: stack.config.provider.clone(), http: aws::http(), bend: bend.clone() };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let provider = format!("http://{}", listener.local_addr().unwrap());
         let router = Router::new().fallback(answer).with_state(Arc::new(way));
         tokio::spawn(async move { axum::serve(listener, router).await });
-        let config = configure(Config { provider, ..stack.config.clone() });
+        let config = Config { provider, ..stack.config.clone() };
         Crooked { app: usage_sync::App::new(config, stack.clock.as_clock()), bend }
     }
 

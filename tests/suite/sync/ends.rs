@@ -1,6 +1,5 @@
 //! The end of a term, disables that fail, keys that are found disabled or gone at the provider, and limits that drifted.
 
-use bursar_core::deadline::Waits;
 use bursar_core::domain::audit::{Act, Actor};
 use bursar_core::domain::grant::{GrantState, Stopped};
 use bursar_core::domain::values::money::Usd;
@@ -9,10 +8,9 @@ use bursar_local::invoke::FunctionName::UsageSync;
 use bursar_local::provider::Nano;
 use bursar_tests::campus::Campus;
 use bursar_tests::faults::{Fault, Matcher};
-use bursar_tests::stack::Setup;
 use serde_json::{Value, json};
 
-use super::{complete, numbered, problems, quiet};
+use super::{complete, hasty, numbered, problems, quiet};
 
 const GONE: GrantState = GrantState::Stopped { why: Stopped::GoneAtProvider };
 
@@ -41,11 +39,7 @@ async fn the_end_of_a_term_ends_every_key_in_one_run() {
 
 #[tokio::test]
 async fn a_disable_that_failed_is_tried_again() {
-    let mut campus = Campus::of(Setup { waits: Waits::shortened(20), ..Setup::default() }).await;
-    campus.pump.stop().await;
-    campus.programme("CS pilot", |_| {}).await;
-    campus.students(&["ada", "ben"]).await;
-    campus.keys().await;
+    let campus = hasty(&["ada", "ben"]).await;
     complete(&campus).await;
     for (name, status, goes_on) in [("ada", 400, false), ("ben", 503, true)] {
         campus.revoke(name).await;
