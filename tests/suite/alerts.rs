@@ -2,7 +2,6 @@
 //! however often it is found.
 
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::HoldKind;
 use bursar_core::domain::usage::crossing::Scope;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
@@ -138,7 +137,7 @@ async fn a_limit_that_returns_to_what_was_told_is_not_told_again() {
     let campus = class().await;
     spends(&campus, "96").await;
     let (first, then) = (["pot 95 of $100"; 2], ["pot 80 of $120"; 2]);
-    for (pot, alerts) in [(100, 2), (500, 2), (100, 2), (120, 4), (100, 4), (120, 4)] {
+    for (pot, alerts) in [(100, 2), (500, 2), (120, 4), (100, 4)] {
         campus.pot(pot).await;
         // No totals changed, so the hourly check finds the crossing.
         assert_eq!(campus.look().await["programmes"], 1);
@@ -158,7 +157,7 @@ async fn a_student_is_told_twice_of_each_cap() {
         assert_eq!(owed(&campus).await.len(), expected, "{dollars} more");
     }
     let mails = ["cap 100 of $80", "cap 80 of $100", "cap 80 of $120"];
-    for (cap, alerts) in [(120, 2), (100, 2), (80, 3), (120, 3), (100, 3), (80, 3)] {
+    for (cap, alerts) in [(120, 2), (80, 3), (100, 3)] {
         let cap = Some(Usd::from_dollars(cap));
         campus.table.act(campus.on("ada"), |view, now| view.set_cap(cap, &Actor::Rule, None, now)).await.unwrap();
         // No reading changed, so the check after the next listing finds the crossing.
@@ -176,7 +175,7 @@ async fn a_student_is_told_twice_of_each_cap() {
 async fn only_whom_it_concerns_is_told_of_a_cap() {
     let mut campus = Campus::open().await;
     campus.pump.stop().await;
-    for name in ["revoked", "dropped", "off", "daily", "closed", "told"] {
+    for name in ["off", "daily", "closed", "told"] {
         campus
             .programme(name, |settings| {
                 settings.cap = Usd::from_dollars(100);
@@ -187,15 +186,9 @@ async fn only_whom_it_concerns_is_told_of_a_cap() {
         campus.students(&["ada"]).await;
         campus.keys().await;
         spends(&campus, "90").await;
-        let (table, on, rule) = (&campus.table, campus.on("ada"), &Actor::Rule);
-        match name {
-            "revoked" => drop(table.act(on, |view, now| view.revoke(rule, None, now)).await.unwrap()),
-            "dropped" => drop(table.act(on, |view, now| view.hold(HoldKind::Dropped, rule, None, now)).await.unwrap()),
-            "closed" => {
-                let admin = campus.admin().await;
-                admin.submit(&admin.get(&campus.console("")).await, &campus.console("/close"), &[]).await.expect(303);
-            }
-            _ => {}
+        if name == "closed" {
+            let admin = campus.admin().await;
+            admin.submit(&admin.get(&campus.console("")).await, &campus.console("/close"), &[]).await.expect(303);
         }
         told(&campus).await;
         campus.look().await;
@@ -287,7 +280,6 @@ async fn the_old_months_spending_alerts_nobody_in_the_new_one() {
         ("2027-01-29T03:00:00Z", "17", 0, 1),
         ("2027-01-31T23:00:00Z", "2", 36, 1),
         ("2027-02-01T00:01:00Z", "0", 36, 1),
-        ("2027-02-01T15:00:00Z", "0", 36, 1),
         ("2027-02-02T12:30:00Z", "0", 36, 1),
         ("2027-02-03T12:00:00Z", "1", 0, 1),
         ("2027-02-03T20:00:00Z", "16", 0, 2),

@@ -1,129 +1,58 @@
-//! The weekly digests through the stack: one for each recipient and week, on the programme's own day, whatever
-//! fails and however often it runs. Only faculty get names, and no digest has a key.
+//! The weekly digests through the stack: one for each recipient and week, on the programme's own day, however often it runs. Only
+//! faculty get names, and no digest has a key. Their words are tested in `functions/mail`, and faults at each call in `sweeps`.
 
-mod once;
-mod readers;
-
-use std::collections::BTreeMap;
-
-use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{MintedKey, Person, Press, PressKind, Reading};
-use bursar_core::domain::programme::Settings;
-use bursar_core::domain::usage::models::GroupUse;
-use bursar_core::domain::usage::reading::DailyUse;
-use bursar_core::domain::values::id::{Epoch, GrantId, Nonce, PersonId, ProgrammeId};
-use bursar_core::domain::values::money::Usd;
-use bursar_core::domain::values::term::Term;
-use bursar_core::store::{
-    ActContext, ActOutcome, Author, Meta, ModelDay, NewPerson, QueuedMail, StaffPerson, SyncState, Totals,
-};
+use aws_sdk_dynamodb::types::AttributeValue;
+use bursar_core::domain::mail::kind::MailKind;
+use bursar_core::domain::programme::Weekday;
+use bursar_core::domain::values::id::{PersonId, ProgrammeId};
+use bursar_core::store::{QueuedMail, keys};
 use bursar_local::invoke::FunctionName;
+use bursar_local::provider::Nano;
 use bursar_local::ses::Quota;
-use bursar_tests::campus::{Campus, Got, address};
-use bursar_tests::office::{as_sync, reading, soon};
-use jiff::civil::{Date, date};
-use jiff::{Timestamp, ToSpan};
+use bursar_tests::campus::{ADMIN, Campus, Got, address};
+use bursar_tests::office::soon;
+use futures_util::future::join_all;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
-/// A Monday, an hour before digests are due, in a table that is as old as its programmes. The stream is not delivered.
-async fn early() -> Campus {
-    let campus = Campus::at("2026-11-16T06:00:00Z").await;
+/// A Monday, an hour before digests are due: two faculty and an assistant, three students with keys and one without, and a week of
+/// which each night with use before it had its sync. The stream is not delivered.
+async fn class() -> Campus {
+    let mut campus = Campus::at("2026-11-08T12:00:00Z").await;
     campus.pump.stop().await;
     campus.ses.set_quota(Quota { per_second: 1_000, ..Quota::PRODUCTION });
-    let meta = campus.table.meta(campus.clock.now()).await.unwrap();
-    campus.raw().keep(&Meta { born: at("2026-10-01T00:00:00Z"), ..meta }).await;
+    campus.programme("Nobody's", |_| {}).await;
     campus
-}
-
-/// A programme that was created weeks ago, with two faculty and an assistant; no programme shares them.
-async fn programme(campus: &mut Campus, name: &str, change: impl FnOnce(&mut Settings)) -> ProgrammeId {
-    let term = Term::new(date(2026, 10, 12), date(2027, 2, 6), "UTC").unwrap();
-    let mut settings = Settings::new(name, term, Usd::from_dollars(20));
-    let of = |who: &str| address(&format!("{who}@{}.edu", ProgrammeId::of_name(name)));
-    settings.faculty = ["ann", "ben", "ann"].map(of).to_vec();
-    settings.assistants = ["tom", "ben"].map(of).to_vec();
-    change(&mut settings);
-    let by = Author { actor: &Actor::Rule, now: at("2026-10-01T08:00:00Z"), deadline: soon() };
-    campus.programme = campus.table.create_programme(settings, Usd::from_dollars(100), by).await.unwrap();
-    campus.programme.clone()
-}
-
-async fn student(campus: &Campus, programme: &ProgrammeId, name: &str, group: Option<&str>) -> GrantId {
-    let address = address(&format!("{}@students.edu", name.to_lowercase().replace(' ', ".")));
-    let person = Person { address, name: Some(name.to_owned()), roster_id: None };
-    let by = Author { actor: &Actor::Rule, now: campus.clock.now(), deadline: soon() };
-    let new = NewPerson { person, group: group.map(str::to_owned) };
-    campus.table.invite(programme, &[new], by).await.unwrap().remove(0)
-}
-
-/// A made-up key that was shown to a student weeks ago.
-async fn claim(campus: &Campus, programme: &ProgrammeId, grant: &GrantId) {
-    let at = ActContext { programme, grant, now: at("2026-10-20T08:00:00Z"), deadline: soon() };
-    let press = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST, terms: None };
-    let ActOutcome::Done(begun) =
-        campus.table.act(at, |view, now| view.begin(press, Nonce::random(), now)).await.unwrap()
-    else {
-        panic!("not begun")
-    };
-    let minted =
-        MintedKey { key: grant.as_str().repeat(4).parse().unwrap(), limit: Usd::from_dollars(20), rule_set: None };
-    campus.table.act(at, |view, now| view.record(&begun, &minted, now)).await.unwrap();
-}
-
-/// A student's spending as pairs of days ago and amount.
-async fn used(campus: &Campus, programme: &ProgrammeId, grant: &GrantId, days: &[(i64, i64)]) -> DailyUse {
-    let mut used = DailyUse::default();
-    for (ago, cents) in days {
-        let day = date(2026, 11, 16).checked_sub(ago.days()).unwrap();
-        used.add(&DailyUse::on_one(day, Usd::from_micros(cents * 10_000)));
+        .programme("Maths", |settings| {
+            settings.faculty = ["ann", "ben", "ann"].map(address).to_vec();
+            settings.assistants = ["tom", "ben"].map(address).to_vec();
+        })
+        .await;
+    campus.pot(100).await;
+    for (name, group) in [("ada", Some("Lab A")), ("alan", Some("Lab B")), ("barbara", None)] {
+        campus.student_in(name, group).await;
     }
-    let recorded = reading(programme, grant, used.clone(), campus.clock.now());
-    let reading = Reading { last_used_at: Some(campus.clock.now()), ..recorded };
-    campus.table.note_reading(&reading, soon()).await.unwrap();
-    used
-}
-
-/// The programme's totals, as tonight's sync would record them.
-async fn summed_up(campus: &Campus, programme: &ProgrammeId, grants: &[(Option<&str>, &DailyUse)]) {
-    let (mut used, mut by_group) = (DailyUse::default(), BTreeMap::<String, DailyUse>::new());
-    for (group, of_one) in grants {
-        used.add(of_one);
-        if let Some(group) = group {
-            by_group.entry((*group).to_owned()).or_default().add(of_one);
+    campus.keys().await;
+    campus.students(&["carl"]).await;
+    campus.provider().set_credits(Nano::usd(50)).unwrap();
+    campus.foreign("old one");
+    campus.spend("alan", "1");
+    campus.sync().await;
+    for day in [9, 13, 14, 15, 16] {
+        campus.clock.stop_at(at(&format!("2026-11-{day:02}T00:20:00Z"))).unwrap();
+        assert_eq!(campus.sync().await["complete"], true);
+        match day {
+            13 => campus.spend("alan", "1"),
+            14 => {
+                let laptop = campus.foreign("prof-laptop");
+                campus.spend_on(&laptop, "3");
+            }
+            15 => campus.spend("ada", "12"),
+            _ => {}
         }
     }
-    let claimed = u32::try_from(grants.len()).unwrap();
-    let totals = Totals {
-        programme: programme.clone(),
-        as_of: campus.clock.now(),
-        used,
-        by_group,
-        implied: Usd::from_dollars(60),
-        grants: claimed,
-        claimed,
-    };
-    assert!(as_sync(&campus.table, async |sync| sync.note_totals(&totals).await).await);
-}
-
-async fn looked(campus: &Campus) {
-    let state = campus.table.sync_state().await.unwrap();
-    let now = campus.clock.now();
-    let state = SyncState { listed_at: Some(now), completed_at: Some(now), ..state };
-    let state = state.with_models_of(date(2026, 10, 12), date(2026, 11, 15));
-    assert!(as_sync(&campus.table, async |sync| sync.set_sync_state(&state.next()).await).await);
-}
-
-async fn model_day(campus: &Campus, programme: &ProgrammeId, day: Date, uses: &[(&str, i64, u64)]) {
-    let used = |(model, cents, requests): &(&str, i64, u64)| GroupUse {
-        group: None,
-        model: (*model).to_owned(),
-        spent: Usd::from_micros(cents * 10_000),
-        byok: Usd::ZERO,
-        requests: *requests,
-    };
-    let by = uses.iter().map(used).collect();
-    let day = ModelDay { programme: programme.clone(), day, as_of: campus.clock.now(), by };
-    campus.raw().keep(&day).await;
+    campus.clock.stop_at(at("2026-11-16T06:00:00Z")).unwrap();
+    campus
 }
 
 /// Runs the digests, and returns how many were made.
@@ -137,23 +66,116 @@ async fn sent(campus: &Campus) -> Vec<Got> {
     campus.mails("digest")
 }
 
-/// The recipients' addresses of the queued digests of a programme, or of the account, one for each row.
-async fn owed(campus: &Campus, of: Option<&ProgrammeId>) -> Vec<String> {
+/// The recipients of the queued digests of a programme, one for each row.
+async fn owed(campus: &Campus, of: &ProgrammeId) -> Vec<String> {
     let seen = campus.judged().await;
-    let recipients = seen.outbox.iter().filter_map(|row| match (&row.mail, of) {
-        (QueuedMail::Digest { programme, recipient, .. }, Some(of)) if programme == of => Some(recipient),
-        (QueuedMail::AccountDigest { recipient, .. }, None) => Some(recipient),
+    let recipients = seen.outbox.iter().filter_map(|row| match &row.mail {
+        QueuedMail::Digest { programme, recipient, .. } if programme == of => Some(recipient),
         _ => None,
     });
-    let address = |recipient: &PersonId| {
-        let known = seen.all().find(|person: &StaffPerson| person.person == *recipient).unwrap();
-        known.address.as_written().split('@').next().unwrap().to_owned()
+    let name = |recipient: &PersonId| {
+        let known = seen.all().find(|person: &StaffPerson| person.person == *recipient);
+        known.map_or("erased", |known| known.address.as_written().split('@').next().unwrap()).to_owned()
     };
-    let mut owed: Vec<String> = recipients.map(address).collect();
+    let mut owed: Vec<String> = recipients.map(name).collect();
     owed.sort();
     owed
 }
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_hears_once_a_week_what_is_theirs() {
+    let mut campus = class().await;
+    let maths = campus.programme.clone();
+    campus.unreachable("carl").await;
+    assert_eq!(campus.look().await["digests"], 0, "it is not seven yet");
+    campus.minutes(61);
+    let at_once = join_all((0..4).map(|_| digests(&campus))).await;
+    assert_eq!(at_once.iter().filter_map(Value::as_i64).sum::<i64>(), 2, "of Maths and of the account");
+    assert_eq!(owed(&campus, &maths).await, ["ann", "ben", "tom"]);
+
+    let mails = sent(&campus).await;
+    let to: Vec<&str> = mails.iter().map(|mail| mail.to.as_str()).collect();
+    assert_eq!(to, ["admin@example.edu", "ann@example.edu", "ben@example.edu", "tom@example.edu"]);
+    let [admin, ann, ben, tom] = &mails[..] else { unreachable!() };
+    let text = |mail: &Got| mail.contents.text.clone().unwrap();
+    assert_eq!(text(ann), text(ben));
+    for mail in [ann, ben, tom] {
+        assert_eq!(mail.contents.subject, "Maths: $13.00 last week, 14% of the budget used");
+        assert_eq!(mail.contents.attachments.len(), 1, "the burn");
+    }
+    for (mail, lines) in [
+        (ann, &["Lab A: last week $12.00, the week before $0.00", "a/model: last week $13.00, requests 2"][..]),
+        (ann, &["ada@example.edu: last week $12.00, cap used $12.00 of $20"]),
+        (ann, &["Never used their key: 1 (barbara@example.edu)", "Mail does not reach them: 1 (carl@example.edu)"]),
+        (tom, &["Never used their key: 1.", "Mail does not reach them: 1."]),
+        (
+            admin,
+            &["below what keys may still spend", "prof-laptop: spent so far $3.00", "Maths: spent last week $13.00"],
+        ),
+    ] {
+        for line in lines {
+            assert!(text(mail).contains(line), "{line}: {}", text(mail));
+        }
+    }
+    assert!(!text(admin).contains("old one"), "it is not new");
+    for name in ["ada", "alan", "barbara", "carl"] {
+        let address = format!("{name}@");
+        assert!(!text(tom).contains(&address) && !tom.contents.html.as_ref().unwrap().contains(&address), "{name}");
+    }
+    for mail in &mails {
+        let both = format!("{}{}", mail.contents.html.as_ref().unwrap(), text(mail));
+        assert!(!both.contains("sk-or-") && !both.contains(campus.id("ada").as_str()), "a key, or a grant's name");
+    }
+    let seen = campus.judged().await;
+    let stored = seen.items.iter().filter(|((_, sk), _)| sk.starts_with("DIGEST"));
+    let stored: String = stored.map(|(_, item)| format!("{item:?}")).collect();
+    assert!(!stored.is_empty() && !stored.contains("ada@"), "names are stored only in grants");
+
+    let fresh = campus.programme("fresh", |settings| settings.faculty = vec![address("fay")]).await;
+    campus.programme = maths.clone();
+    campus.set(|settings| settings.faculty.extend(["gone", "left"].map(address))).await;
+    for hours in [1, 70] {
+        campus.hours(hours);
+        assert_eq!(campus.look().await["digests"], 0, "{hours}");
+    }
+    campus.clock.stop_at(at("2026-11-23T07:00:00Z")).unwrap();
+    assert_eq!((digests(&campus).await, digests(&campus).await), (json!(3), json!(0)), "by hand");
+    assert_eq!(owed(&campus, &maths).await, ["ann", "ann", "ben", "ben", "gone", "left", "tom", "tom"]);
+    assert_eq!(owed(&campus, &fresh).await, ["fay"], "not on the day on which it was made");
+    who_gets_none_keeps_nobody_else(&campus).await;
+
+    // Another day of the week is no second digest of a week.
+    for (weekday, days) in [(Weekday::Wednesday, 2), (Weekday::Sunday, 4)] {
+        campus.set(|settings| settings.digest = Some(weekday)).await;
+        campus.hours(days * 24);
+        digests(&campus).await;
+        assert_eq!(owed(&campus, &maths).await.len(), 8);
+    }
+    campus.finish_faulted().await;
+}
+
+/// Ann cannot be reached, one is erased, one has lost the role, and Ben wants no digest.
+async fn who_gets_none_keeps_nobody_else(campus: &Campus) {
+    campus.unreachable("ann").await;
+    campus.set(|settings| settings.faculty.retain(|who| !who.as_written().starts_with("left"))).await;
+    let gone = campus.table.person_of(&address("gone"), soon()).await.unwrap();
+    let (raw, key) = (campus.raw(), keys::person(&gone));
+    let delete = raw.client().delete_item().table_name(raw.name());
+    delete.key("pk", AttributeValue::S(key.pk)).key("sk", AttributeValue::S(key.sk)).send().await.unwrap();
+    // No failure, even where mail would come back.
+    campus.unreachable(ADMIN).await;
+    for who in ["ben", ADMIN] {
+        campus.table.choose_mails(address(who).matched(), Some(false), None, soon()).await.unwrap();
+    }
+    let [fay, tom] = &sent(campus).await[..] else { panic!("not just two") };
+    assert_eq!((&*fay.to, &*tom.to), ("fay@example.edu", "tom@example.edu"));
+    assert_eq!(tom.contents.headers["List-Unsubscribe"], format!("<{}/my#mails>", campus.ready.web));
+    assert!(!tom.contents.headers.contains_key("List-Unsubscribe-Post"), "no mail carries a right");
+    let dead = campus.table.dead_mails(at("2026-10-01T00:00:00Z"), 10).await.unwrap();
+    let digests = dead.newest.iter().filter(|row| row.mail.kind() == MailKind::Digest);
+    assert_eq!(digests.count(), 1, "of Ann an admin is told");
 }

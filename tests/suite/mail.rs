@@ -6,7 +6,6 @@ mod asks;
 mod breaker;
 mod bulk;
 mod faults;
-pub(crate) mod footers;
 mod kinds;
 mod many;
 mod obsolete;
@@ -28,6 +27,19 @@ fn unread(campus: &Campus) -> Vec<Got> {
         contents.kind.as_deref() != Some("digest") && !contents.subject.starts_with("No sync was")
     });
     mails
+}
+
+/// Lets minutes pass, after which all mail that is due then leaves.
+async fn later(campus: &Campus, minutes: i64) {
+    campus.minutes(minutes);
+    campus.settle().await;
+}
+
+/// Lets hours pass, after which the hourly check runs.
+async fn watched(campus: &Campus, hours: i64) {
+    campus.hours(hours);
+    campus.look().await;
+    campus.settle().await;
 }
 
 /// The kinds of the mails since the last call, in alphabetical order.

@@ -1,26 +1,25 @@
 //! Statements by mail: each finance address has those of its programmes, once a month, whatever fails and however often the watch
 //! runs. What was mailed stays as it was.
 
-mod once;
-mod since;
-mod unreached;
-
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::ledger::cut::{AccountCut, LifetimeUse, ProgrammeCut};
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::usage::reconciliation::AccountSpending;
 use bursar_core::domain::values::address::EmailAddress;
-use bursar_core::domain::values::id::{PersonId, ProgrammeId};
+use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
-use bursar_core::store::{Author, QueuedMail, StaffPerson};
-use bursar_local::invoke::FunctionName;
-use bursar_local::ses::Quota;
+use bursar_core::store::Author;
+use bursar_local::ses::{Fault as MailFault, Quota};
 use bursar_tests::campus::{Campus, Got};
 use bursar_tests::office::soon;
+use bursar_tests::visitor::Page;
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use jiff::civil::date;
 
+const ACCOUNT: &str = "/console/account";
+const MATHS: &str = "/console/programmes/maths";
 const STATEMENT: &str = "/console/account/statement?from=2026-11-01&to=2026-11-30";
 
 /// The last hour before the statement of November is due. The stream is not delivered, and the cuts are made up.
@@ -71,22 +70,6 @@ async fn november(campus: &Campus) -> [ProgrammeId; 3] {
     [maths, physics, law]
 }
 
-/// The finance people with a queued statement, one for each row.
-async fn owed(campus: &Campus) -> Vec<String> {
-    let seen = campus.judged().await;
-    let recipients = seen.outbox.iter().filter_map(|row| match &row.mail {
-        QueuedMail::Statement { recipient, .. } => Some(recipient),
-        _ => None,
-    });
-    let name = |recipient: &PersonId| {
-        let person = seen.all().find(|person: &StaffPerson| person.person == *recipient).unwrap();
-        person.address.matched().as_str().split('@').next().unwrap().to_owned()
-    };
-    let mut owed: Vec<String> = recipients.map(name).collect();
-    owed.sort();
-    owed
-}
-
 /// Runs the watch, and returns how many statements it recorded.
 async fn look(campus: &Campus) -> i64 {
     campus.look().await["statements"].as_i64().unwrap()
@@ -111,4 +94,185 @@ fn address(name: &str) -> EmailAddress {
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
+}
+
+fn warns(page: &Page, of: &str) -> bool {
+    page.texts("warning").iter().any(|warning| warning.contains(of))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_has_the_rows_of_its_programmes_once() {
+    let mut campus = open().await;
+    let [maths, physics, law] = november(&campus).await;
+    assert_eq!(look(&campus).await, 0, "it is not the third yet");
+    let page = campus.admin().await.get(STATEMENT).await.expect(200);
+    assert!(page.all("statement-mailed").is_empty(), "nothing was mailed yet");
+    campus.minutes(60);
+    let at_once = join_all((0..4).map(|_| look(&campus))).await;
+    assert_eq!(at_once.into_iter().sum::<i64>(), 1);
+    let mails = sent(&campus).await;
+    let [fay, fin] = &mails[..] else { panic!("{} mails", mails.len()) };
+    assert_eq!((&*fay.to, &*fin.to.to_lowercase()), ("fay@uni.edu", "fin@uni.edu"));
+    let file = |mail: &Got| {
+        let [file] = &mail.contents.attachments[..] else { panic!("{} files", mail.contents.attachments.len()) };
+        assert_eq!(
+            (file.name.as_deref(), &*file.media_type),
+            (Some("statement-2026-11-01-2026-11-30.csv"), "text/csv")
+        );
+        String::from_utf8(file.bytes.clone()).unwrap().replace("\r\n", " ")
+    };
+    assert_eq!(fay.contents.subject, "Statement of November 2026: $5.000000");
+    assert_eq!(file(fay), "cost_code,programme,kind,spent_usd 4711,maths,keys,5.000000 ");
+    assert_eq!(fin.contents.subject, "Statement of November 2026: $12.000000");
+    assert_eq!(file(fin), "cost_code,programme,kind,spent_usd 4711,maths,keys,5.000000 4712,physics,keys,7.000000 ");
+    let (text, html) = (fin.contents.text.clone().unwrap(), fin.contents.html.clone().unwrap());
+    for says in [&text, &html] {
+        assert!(says.contains("began on 2026-11-05 00:20 UTC, so this statement begins with it"), "{says}");
+        assert!(!says.contains("Law") && !says.contains("4713") && !says.contains("60.000000"), "{says}");
+    }
+    assert!(text.contains("\nPhysics: cost code 4712, used by keys of students, spent 7.000000\n"), "{text}");
+    the_page_says_what_differs_since_the_mail(&mut campus, [&maths, &physics, &law]).await;
+    for hours in [0, 1, 40, 400] {
+        campus.hours(hours);
+        assert_eq!(look(&campus).await, 0);
+    }
+    assert!(sent(&campus).await.is_empty());
+
+    // The nights around the end of December are missed, so its statement waits.
+    campus.clock.stop_at(at("2027-01-03T00:00:00Z")).unwrap();
+    assert_eq!(look(&campus).await, 0);
+    cut(&campus, "2027-01-03T08:20:00Z", &[(&maths, 16), (&physics, 27), (&law, 90)]).await;
+    campus.hours(9);
+    assert_eq!(look(&campus).await, 1);
+    let mails = sent(&campus).await;
+    let subjects: Vec<_> = mails.iter().map(|mail| mail.contents.subject.as_str()).collect();
+    assert_eq!(subjects, ["Statement of December 2026: $1.000000"; 2]);
+    assert!(mails[0].contents.text.as_ref().unwrap().contains("ends with the next one, of 2027-01-03 08:20 UTC"));
+    campus.finish().await;
+}
+
+async fn the_page_says_what_differs_since_the_mail(campus: &mut Campus, [maths, physics, law]: [&ProgrammeId; 3]) {
+    let admin = campus.admin().await;
+    let page = admin.get(STATEMENT).await.expect(200);
+    let note = page.one("statement-mailed");
+    assert_eq!(note.get("data-at"), "2026-12-03T00:00:00Z");
+    assert!(
+        note.text.contains("to 2 finance addresses") && note.text.contains("Nothing on it differs since"),
+        "{note:?}"
+    );
+    assert!(page.all("statement-difference").is_empty());
+    let month = date(2026, 11, 1);
+    let mailed = campus.table.mailed_statement(month).await.unwrap();
+
+    campus.minutes(60);
+    edit(campus, maths, |settings| settings.name = "Mathematics".to_owned()).await;
+    edit(campus, physics, |settings| settings.cost_code = None).await;
+    let admin = campus.admin().await;
+    // A cut of the first of December that came to light later, in place of the one that ended November.
+    cut(campus, "2026-12-01T00:10:00Z", &[(maths, 15), (physics, 27), (law, 80)]).await;
+    let page = admin.get(STATEMENT).await.expect(200);
+    let lines = page.all("statement-difference");
+    let told: Vec<_> = lines.iter().map(|line| (line.get("data-programme"), line.get("data-cell"))).collect();
+    assert_eq!(told, [("maths", "programme's name"), ("physics", "cost code"), ("law", "spent")]);
+    let text: String = lines.iter().map(|line| format!("{}|", line.text)).collect();
+    for says in ["60.000000", "50.000000", "Mathematics", "4712", "none"] {
+        assert!(text.contains(says), "{text}");
+    }
+    assert!(!page.one("statement-mailed").text.contains("Nothing on it differs"));
+    assert_eq!(campus.table.mailed_statement(month).await.unwrap(), mailed, "it stays as it was mailed");
+    let other = admin.get("/console/account/statement?from=2026-11-01&to=2026-11-29").await.expect(200);
+    assert!(other.all("statement-mailed").is_empty(), "other days were not mailed");
+}
+
+#[tokio::test]
+async fn a_month_that_nobody_was_mailed_says_so() {
+    let mut campus = open().await;
+    let law = programme(&campus, "Law", "4713", &[]).await;
+    cut(&campus, "2026-11-05T00:20:00Z", &[(&law, 30)]).await;
+    cut(&campus, "2026-12-01T00:20:00Z", &[(&law, 90)]).await;
+    campus.minutes(60);
+    assert_eq!(look(&campus).await, 1, "it is recorded, so that a later finance address does not get old months");
+    edit(&mut campus, &law, |settings| settings.finance = vec![address("fin")]).await;
+    assert_eq!(look(&campus).await, 0);
+    let page = campus.admin().await.get(STATEMENT).await.expect(200);
+    assert!(page.text("statement-mailed").unwrap().contains("no programme named anybody for finance"), "{}", page.body);
+    campus.finish().await;
+}
+
+#[tokio::test]
+async fn an_address_that_bounces_waits_for_an_admin() {
+    let campus = open().await;
+    let [maths, physics, law] = november(&campus).await;
+    campus.minutes(60);
+    look(&campus).await;
+    let admin = campus.admin().await;
+    let mails = sent(&campus).await;
+    assert!(!warns(&admin.get(MATHS).await.expect(200), "fay@uni.edu"));
+    let fay = mails.iter().find(|mail| mail.to == "fay@uni.edu").unwrap();
+    campus.report(fay, "bounce", true).await;
+    assert!(sent(&campus).await.is_empty());
+    let told = campus.mails("account");
+    let subject = "A mail did not arrive: the statement of November 2026";
+    let told = told.iter().find(|mail| mail.contents.subject == subject).expect("the admins hear of it");
+    assert!(told.contents.text.as_ref().unwrap().contains("\nTo: fay@uni.edu\n"));
+    assert!(warns(
+        &admin.get(MATHS).await.expect(200),
+        "Mail to fay@uni.edu comes back, so no statement is sent there"
+    ));
+    let physics_page = admin.get("/console/programmes/physics").await.expect(200);
+    assert!(!warns(&physics_page, "uni.edu"), "of another programme's address nothing is said");
+
+    // The next statement is not sent there, and admins hear of that too.
+    cut(&campus, "2027-01-01T00:20:00Z", &[(&maths, 16), (&physics, 27), (&law, 90)]).await;
+    campus.clock.stop_at(at("2027-01-03T00:00:00Z")).unwrap();
+    assert_eq!(look(&campus).await, 1);
+    let mails = sent(&campus).await;
+    let to: Vec<_> = mails.iter().map(|mail| &mail.to).collect();
+    assert!(to.len() == 1 && to[0].eq_ignore_ascii_case("fin@uni.edu"), "{to:?}");
+    let subject = "A mail did not arrive: the statement of December 2026";
+    assert!(campus.subjects("account").iter().any(|told| told == subject), "a given up mail is told");
+
+    let admin = campus.admin().await;
+    let page = admin.get(ACCOUNT).await.expect(200);
+    assert!(page.texts("unreachable").iter().any(|line| line.contains("fay@uni.edu")), "{}", page.readable());
+    let again = [("address", "fay@uni.edu")];
+    admin.submit(&page, "/console/account/release", &again).await.expect(303);
+    let page = admin.get(MATHS).await.expect(200);
+    assert!(!warns(&page, "Mail to fay@uni.edu comes back"));
+    assert!(warns(&page, "The statement of December 2026 was not sent to fay@uni.edu"), "{:?}", page.texts("warning"));
+    let page = admin.get(ACCOUNT).await.expect(200);
+    admin.submit(&page, "/console/account/mail", &[]).await.expect(303);
+    assert_eq!(sent(&campus).await.len(), 1);
+    assert!(!warns(&admin.get(MATHS).await.expect(200), "fay@uni.edu"));
+    campus.finish_faulted().await;
+}
+
+#[tokio::test]
+async fn complaints_and_refusals_are_warnings() {
+    let mut campus = open().await;
+    let [maths, physics, _] = november(&campus).await;
+    campus.minutes(60);
+    look(&campus).await;
+    // Physics names somebody else before the mail leaves.
+    edit(&mut campus, &physics, |settings| settings.finance = vec![address("phil")]).await;
+    campus.ses.fail_next(MailFault::Reject, 1, Some("fay@uni.edu"));
+    let mails = sent(&campus).await;
+    let [fin] = &mails[..] else { panic!("{} mails", mails.len()) };
+    let text = fin.contents.text.clone().unwrap();
+    assert!(text.contains("Maths") && !text.contains("Physics"), "{text}");
+    campus.report(fin, "complaint", true).await;
+    assert!(sent(&campus).await.is_empty());
+    let subjects = campus.subjects("account");
+    assert!(subjects.contains(&"Somebody complained about the statement of November 2026".to_owned()), "{subjects:?}");
+    let admin = campus.admin().await;
+    let page = admin.get(MATHS).await.expect(200);
+    assert!(warns(&page, "marked a mail as unwanted, so no statement is sent there"), "{:?}", page.texts("warning"));
+    assert!(warns(&page, "The statement of November 2026 was not sent to fay@uni.edu"), "{:?}", page.texts("warning"));
+
+    // Nobody names fay any more when it is sent again.
+    edit(&mut campus, &maths, |settings| settings.finance = vec![address("fin")]).await;
+    let page = admin.get(ACCOUNT).await.expect(200);
+    admin.submit(&page, "/console/account/mail", &[]).await.expect(303);
+    assert!(sent(&campus).await.is_empty());
+    campus.finish_faulted().await;
 }

@@ -22,6 +22,7 @@ mod weather;
 
 use std::collections::BTreeMap;
 
+use bursar_core::deadline::Waits;
 use bursar_core::domain::grant::HoldKind;
 use bursar_core::domain::values::id::Epoch;
 use bursar_core::domain::values::window::utc_date;
@@ -29,18 +30,28 @@ use bursar_core::store::items::Item;
 use bursar_tests::campus::Campus;
 use bursar_tests::faults::Fault;
 use bursar_tests::invariants::Snapshot;
-use bursar_tests::stack;
+use bursar_tests::stack::{self, Setup};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use serde_json::{Value, json};
 
+use crate::console::account::RELEASE;
+
 const ACCOUNT: &str = "/console/account";
-const RELEASE: &str = "/console/account/release";
 
 /// A campus with a key for each of these people, whose stream is not delivered, so that nothing runs but what a test calls.
 async fn quiet(names: &[&str]) -> Campus {
-    let mut campus = Campus::open().await;
+    quiet_with(Setup::default(), names).await
+}
+
+/// Such a campus, where a failed call is soon tried again.
+async fn hasty(names: &[&str]) -> Campus {
+    quiet_with(Setup { waits: Waits::shortened(20), ..Setup::default() }, names).await
+}
+
+async fn quiet_with(setup: Setup<'_>, names: &[&str]) -> Campus {
+    let mut campus = Campus::of(setup).await;
     campus.pump.stop().await;
     campus.programme("CS pilot", |_| {}).await;
     campus.students(names).await;

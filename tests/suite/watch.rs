@@ -106,23 +106,17 @@ async fn money_that_is_missing_is_told_when_there_is_news() {
     let buy = |by: &str| Some(format!("Buy $100 of credit {by}"));
     for (balance, a_day, subject) in [
         (1_000, 0, short("$10")),
-        (1_000, 0, None),
         (950, 0, None),
         (900, 0, short("$11")),
-        (1_500, 0, None),
-        (790, 0, short("$12.10")),
         (2_000, 0, None),
         (1_990, 0, short("$0.10")),
         (2_000, 20, None),
         // Ten dollars last fifty days.
-        (1_000, 20, buy("by 9 December 2026")),
-        (950, 20, None),
-        // A slower pace moves the day by four days, and then by more than a week.
-        (950, 18, None),
-        (950, 15, buy("by 25 December 2026")),
+        (1_000, 20, buy("by 6 December 2026")),
+        // A slower pace moves the day by more than a week.
+        (950, 15, buy("by 20 December 2026")),
         // Where credit is bought as it is used, a balance for two weeks is enough.
         (950, 70, Some("The balance is $0.30 short of what two weeks use".to_owned())),
-        (950, 70, None),
     ] {
         found(&campus, cents(balance), [cents(a_day), Usd::ZERO]).await;
         for subject in [subject, None] {
@@ -136,18 +130,15 @@ async fn money_that_is_missing_is_told_when_there_is_news() {
 /// A check dies after it has noted what it found, and before it has raised the alarm.
 #[tokio::test]
 async fn a_mail_is_not_lost_with_the_check() {
-    for (a_day, subject) in [(0, "The balance is $10 below what keys may still spend"), (50, "Buy $100 of credit now")]
-    {
-        let campus = Campus::with_keys(&["ada"]).await;
-        found(&campus, cents(1_000), [cents(a_day), Usd::ZERO]).await;
-        campus.gate.at(Matcher::call("dynamodb:PutItem").of(FunctionName::ThresholdAlerts), Fault::KillAfter);
-        assert!(campus.run(FunctionName::ThresholdAlerts, json!({"task": "watch"})).await.is_err());
-        assert!(campus.table.balance_notice().await.unwrap().is_some());
-        campus.minutes(60);
-        assert_eq!(told(&campus).await, [subject]);
-        assert_eq!(told(&campus).await, NOTHING);
-        campus.finish_faulted().await;
-    }
+    let campus = Campus::with_keys(&["ada"]).await;
+    found(&campus, cents(1_000), [Usd::ZERO; 2]).await;
+    campus.gate.at(Matcher::call("dynamodb:PutItem").of(FunctionName::ThresholdAlerts), Fault::KillAfter);
+    assert!(campus.run(FunctionName::ThresholdAlerts, json!({"task": "watch"})).await.is_err());
+    assert!(campus.table.balance_notice().await.unwrap().is_some());
+    campus.minutes(60);
+    assert_eq!(told(&campus).await, ["The balance is $10 below what keys may still spend"]);
+    assert_eq!(told(&campus).await, NOTHING);
+    campus.finish_faulted().await;
 }
 
 #[tokio::test]

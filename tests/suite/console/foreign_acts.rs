@@ -23,10 +23,6 @@ fn limit(usd: &'static str) -> [(&'static str, &'static str); 3] {
     [("act", "limit"), ("limit_usd", usd), ("name", "labs")]
 }
 
-fn foreign(campus: &Campus, name: &str) -> String {
-    campus.provider().add_foreign_key(name, None, campus.clock.now()).unwrap().hash
-}
-
 fn key(campus: &Campus, hash: &str) -> KeySnapshot {
     campus.provider().keys().into_iter().find(|key| key.hash == hash).unwrap()
 }
@@ -52,7 +48,7 @@ async fn entries(campus: &Campus) -> (usize, usize) {
 #[tokio::test]
 async fn a_foreign_key_is_changed_once_and_on_record() {
     let campus = Campus::open().await;
-    let (labs, other) = (foreign(&campus, HOSTILE), foreign(&campus, "not  this   one"));
+    let (labs, other) = (campus.foreign(HOSTILE), campus.foreign("not  this   one"));
     campus.sync().await;
     campus.minutes(1);
     let admin = campus.admin().await;
@@ -109,10 +105,10 @@ async fn a_foreign_key_is_changed_once_and_on_record() {
 #[tokio::test]
 async fn other_keys_are_not_touched() {
     let campus = Campus::with_keys(&["ada"]).await;
-    let (ours, labs) = (campus.key("ada").hash, foreign(&campus, "labs"));
-    let elsewhere = foreign(&campus, "bursar/fedcba9876/maths/0123456789abcdef/1-0123456789abcdef");
+    let (ours, labs) = (campus.key("ada").hash, campus.foreign("labs"));
+    let elsewhere = campus.foreign("bursar/fedcba9876/maths/0123456789abcdef/1-0123456789abcdef");
     campus.sync().await;
-    let unseen = foreign(&campus, "made today");
+    let unseen = campus.foreign("made today");
     let admin = campus.admin().await;
     for (act, name, usd, sentence) in [
         ("disable", "Labs", "", "This is not the key’s name, which is “labs” at the provider now"),
@@ -156,7 +152,7 @@ async fn other_keys_are_not_touched() {
 #[tokio::test]
 async fn what_became_of_a_change_is_known() {
     let campus = Campus::open().await;
-    let labs = foreign(&campus, "labs");
+    let labs = campus.foreign("labs");
     campus.sync().await;
     let admin = campus.admin().await;
     let state = async || campus.table.foreign_act(&labs.parse().unwrap()).await.unwrap().map(|act| act.state);
@@ -205,7 +201,7 @@ async fn what_became_of_a_change_is_known() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_changes_at_once_another_waits() {
     let campus = Campus::open().await;
-    let labs = foreign(&campus, "labs");
+    let labs = campus.foreign("labs");
     campus.sync().await;
     let (one, other) = (campus.admin().await, campus.admin().await);
     // Both have read the key before either asks for the change.

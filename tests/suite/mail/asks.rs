@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use ulid::Ulid;
 
-use super::{kinds, states, told_of};
+use super::{kinds, later, states, told_of};
 
 const FRIDA: &str = "Frida.Faculty@example.edu";
 
@@ -52,10 +52,10 @@ async fn unfollowed_links_are_few() {
     let mut sent = Vec::new();
     for _ in 0..7 {
         sent.push(links(&campus, &[ADMIN, ADMIN]).await.len());
-        campus.pass_minutes(2).await;
+        later(&campus, 2).await;
     }
     assert_eq!(sent, [1, 1, 1, 0, 0, 0, 0]);
-    campus.pass_minutes(50).await;
+    later(&campus, 50).await;
     assert_eq!(links(&campus, &[ADMIN]).await.len(), 1, "none is good any more");
     campus.finish().await;
 }
@@ -68,11 +68,12 @@ async fn links_have_half_of_the_quota() {
     let campus = class(&admins, &students).await;
     campus.ses.set_quota(Quota { per_day: 30, per_second: 14 });
     // The drain reads the quota of the mail server once an hour.
-    campus.pass_minutes(61).await;
+    campus.minutes(61);
+    campus.drain().await;
     assert_eq!(links(&campus, &students).await.len(), 12, "four tenths of thirty");
     let staff = [FRIDA, admins[0], admins[1], admins[2]];
     assert_eq!(links(&campus, &staff).await.len(), 4, "half of thirty in all, and an admin's first of the hour");
-    campus.pass_minutes(2).await;
+    later(&campus, 2).await;
     assert_eq!(links(&campus, &staff).await.len(), 0);
     let used_up = campus.logs.all().into_iter().filter(|line| line.text.contains("\"links_used_up\":true"));
     assert_eq!(used_up.count(), 1 + 4);
@@ -81,7 +82,8 @@ async fn links_have_half_of_the_quota() {
     // Of the last tenth of a day students get none.
     let campus = class(&admins, &students[..9]).await;
     campus.ses.set_quota(Quota { per_day: 10, per_second: 14 });
-    campus.pass_minutes(61).await;
+    campus.minutes(61);
+    campus.drain().await;
     assert_eq!(links(&campus, &["s0", FRIDA]).await, [FRIDA]);
     campus.finish().await;
 }
@@ -96,7 +98,7 @@ async fn who_bounced_gets_no_link_but_admins_one_an_hour() {
     let mut sent = Vec::new();
     for _ in 0..5 {
         sent.push(links(&campus, &marked).await.join(" "));
-        campus.pass_minutes(20).await;
+        later(&campus, 20).await;
     }
     assert_eq!(sent, [ADMIN, "", "", ADMIN, ""]);
     campus.finish().await;
@@ -126,7 +128,7 @@ async fn late_repeated_and_countless_asks_end() {
 
     campus.raw().keep(&RateCount { count: 2_000, ..RateCount::of_links(campus.clock.now()) }).await;
     assert!(links(&campus, &[FRIDA]).await.is_empty(), "beyond the deployment's ceiling it waits for a minute");
-    campus.pass_minutes(1).await;
+    later(&campus, 1).await;
     assert_eq!(kinds(&campus), ["link"]);
     campus.finish().await;
 }

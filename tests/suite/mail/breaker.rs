@@ -5,30 +5,23 @@ use bursar_core::domain::mail::day::{MailCounts, MailDay};
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::Resend;
-use bursar_local::invoke::FunctionName;
 use bursar_local::ses::Quota;
 use bursar_tests::campus::{ADMIN, Campus};
-use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::office::soon;
 use serde_json::json;
 
-use super::{account, kinds};
+use super::{account, kinds, later};
 
 const STOPPED: &str = "So much came back that roster mails are stopped";
 
-/// A campus of whose roster mails so many were sent and bounced today. They have no rows, so it is not judged.
-async fn fared(sent: u64, bounced: u64) -> Campus {
-    let mut campus = Campus::open().await;
-    campus.programme("CS pilot", |_| {}).await;
-    let counts = MailCounts { sent, bounced, ..MailCounts::default() };
-    let day = MailDay { day: utc_date(campus.clock.now()), mail: MailKind::Roster, counts };
-    campus.raw().keep(&day).await;
-    campus
-}
-
 #[tokio::test]
 async fn roster_mail_stops_at_the_tenth_bounce_and_goes_on_tomorrow() {
-    let mut campus = fared(99, 9).await;
+    let mut campus = Campus::open().await;
+    campus.programme("CS pilot", |_| {}).await;
+    // Of these mails there are no rows.
+    let counts = MailCounts { sent: 99, bounced: 9, ..MailCounts::default() };
+    let day = MailDay { day: utc_date(campus.clock.now()), mail: MailKind::Roster, counts };
+    campus.raw().keep(&day).await;
     campus.students(&["ada", "bob"]).await;
     // One mail is sent and bounces.
     campus.ses.set_quota(Quota { per_day: 2, per_second: 1_000 });
@@ -52,30 +45,8 @@ async fn roster_mail_stops_at_the_tenth_bounce_and_goes_on_tomorrow() {
     campus.settle().await;
     assert_eq!(campus.mails("roster").len(), 1);
     for (hours, mails) in [(13, 0), (3, 2)] {
-        campus.pass(hours).await;
+        later(&campus, hours * 60).await;
         assert_eq!(campus.mails("roster").len(), mails, "{hours}");
     }
     campus.finish_unjudged().await;
-}
-
-#[tokio::test]
-async fn a_stop_survives_kills() {
-    for call in ["dynamodb:TransactWriteItems", "dynamodb:PutItem"] {
-        for verdict in [Fault::KillBefore, Fault::KillAfter] {
-            let mut campus = fared(100, 50).await;
-            campus.drain().await;
-            campus.students(&["ada"]).await;
-            let write = Matcher::call(call).of(FunctionName::Mail);
-            // The first put stores the mail server's quota.
-            campus.gate.at(if call.ends_with("PutItem") { write.nth(2) } else { write }, verdict);
-            campus.settle().await;
-            // The function that died may have been the one to send the alarm, so its lease must expire.
-            for minutes in [3, 10] {
-                campus.pass_minutes(minutes).await;
-            }
-            assert!(campus.table.bulk_stop(MailKind::Roster).await.unwrap().is_some(), "{call} {verdict:?}");
-            assert_eq!(account(&campus), [STOPPED], "{call} {verdict:?}");
-            campus.finish_unjudged().await;
-        }
-    }
 }

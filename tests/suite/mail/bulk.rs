@@ -13,7 +13,7 @@ use bursar_tests::faults::Matcher;
 use bursar_tests::stack::Setup;
 use jiff::SignedDuration;
 
-use super::{roster_mail, unread};
+use super::{later, roster_mail, unread};
 
 /// Mails a second, at which this many are sent side by side.
 const RATE: u32 = 8;
@@ -31,21 +31,21 @@ async fn owing(mails: usize, waits: Waits) -> Campus {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_link_leaves_before_the_next_ten_roster_mails() {
-    let campus = owing(100, Waits::shortened(4)).await;
-    // Eighty today: eight tenths of the quota.
-    campus.ses.set_quota(Quota { per_day: 100, per_second: RATE });
+    let campus = owing(60, Waits::shortened(4)).await;
+    // Forty-eight today: eight tenths of the quota.
+    campus.ses.set_quota(Quota { per_day: 60, per_second: RATE });
     campus.delivered().await;
     let kinds = || {
         let mails = campus.ses.mails().into_iter();
         mails.map(|mail| Contents::of(&mail.raw).kind.unwrap_or_default()).collect::<Vec<_>>()
     };
     // The drain's own sends are held after this number, and another instance sends the link.
-    let held = campus.gate.hold(Matcher::call("ses:SendRawEmail").of_instance(FunctionName::Mail, 1).after(30));
+    let held = campus.gate.hold(Matcher::call("ses:SendRawEmail").of_instance(FunctionName::Mail, 1).after(20));
     let asks = async {
         held.arrived().await;
         campus.ask(ADMIN).await;
         campus.delivered().await;
-        assert_eq!((kinds().len(), kinds().iter().filter(|kind| *kind == "link").count()), (31, 1));
+        assert_eq!((kinds().len(), kinds().iter().filter(|kind| *kind == "link").count()), (21, 1));
         // A link whose first sender died, so that no stream record is left: the drain sends it before it goes on.
         let (now, asked_by) = (campus.clock.now(), AskToken::generate().hash());
         let mail = QueuedMail::Link { address: address("frida").matched().clone(), asked_by };
@@ -57,8 +57,8 @@ async fn a_link_leaves_before_the_next_ten_roster_mails() {
     let (report, ()) = tokio::join!(campus.drain(), asks);
     let kinds = kinds();
     let last = kinds.iter().rposition(|kind| kind == "link").unwrap();
-    assert!(last <= 31 + 10 + SIDE_BY_SIDE, "the second link is mail number {last}");
-    assert_eq!((kinds.len(), report["sent"].as_u64(), report["waiting"].as_u64()), (82, Some(81), Some(20)));
+    assert!(last <= 21 + 10 + SIDE_BY_SIDE, "the second link is mail number {last}");
+    assert_eq!((kinds.len(), report["sent"].as_u64(), report["waiting"].as_u64()), (50, Some(49), Some(12)));
     campus.finish().await;
 }
 
@@ -79,7 +79,7 @@ async fn a_server_that_takes_no_mail_uses_up_no_tries() {
     campus.ses.fail_next(MailFault::Throttle, 1_000, None);
     assert_eq!(drain().await, (0, 0));
     campus.ses.lift_faults(None);
-    campus.pass_minutes(20).await;
+    later(&campus, 20).await;
     assert_eq!(unread(&campus).len(), 61, "an admin was told that it was disabled");
     campus.finish_faulted().await;
 }

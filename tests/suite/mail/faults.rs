@@ -3,11 +3,11 @@
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::Fault as MailFault;
-use bursar_tests::campus::{ADMIN, Campus, address};
+use bursar_tests::campus::{ADMIN, Campus};
 use bursar_tests::faults::{Fault, Matcher};
 use serde_json::json;
 
-use super::{account, kinds, state, states, told_of};
+use super::{account, kinds, later, state, states, told_of, watched};
 
 #[tokio::test]
 async fn mail_that_is_not_taken_is_tried_again() {
@@ -16,7 +16,7 @@ async fn mail_that_is_not_taken_is_tried_again() {
         campus.ses.fail_next(fault, 2, None);
         campus.ask(ADMIN).await;
         for (minutes, state) in [(0, "Waiting"), (2, "Waiting"), (7, "Sent")] {
-            campus.pass_minutes(minutes).await;
+            later(&campus, minutes).await;
             assert_eq!(states(&campus, MailKind::Link).await, [state], "{fault:?}");
         }
         assert_eq!(kinds(&campus), ["link"]);
@@ -62,7 +62,7 @@ async fn refused_mail_is_a_dead_letter() {
     assert_eq!(failed.len(), 1);
     let again = campus.run(FunctionName::Mail, json!({"Records": failed})).await;
     assert_eq!(again, Ok(json!({"batchItemFailures": []})));
-    campus.pass(1).await;
+    later(&campus, 60).await;
     assert_eq!(kinds(&campus), Vec::<String>::new(), "what was given up is not sent");
     campus.finish_faulted().await;
 }
@@ -74,45 +74,18 @@ async fn mail_that_is_never_taken_is_given_up() {
     campus.ses.fail_next(MailFault::Fail, 6, Some("ada@example.edu"));
     campus.students(&["ada"]).await;
     for minutes in [0, 2, 7, 40, 160] {
-        campus.pass_minutes(minutes).await;
+        later(&campus, minutes).await;
         assert_eq!(states(&campus, MailKind::Roster).await, ["Waiting"]);
     }
-    campus.pass(8).await;
+    for _ in 0..2 {
+        watched(&campus, 4).await;
+    }
     assert_eq!(states(&campus, MailKind::Roster).await, ["Failed"]);
     assert!(campus.has_logged("given up") && campus.has_logged("InternalFailure"));
     // It waited for more than six hours before, which is an alarm of its own.
     let told = ["1 mail waits and is not sent", "A mail did not arrive: the roster mail of CS pilot"];
     assert_eq!(account(&campus), told);
     campus.finish_faulted().await;
-}
-
-#[tokio::test]
-async fn an_alert_outlasts_two_hours_of_throttling() {
-    let mut campus = Campus::open().await;
-    campus.programme("CS pilot", |settings| settings.faculty = vec![address("frida")]).await;
-    campus.pot(40).await;
-    campus.students(&["ada", "bob"]).await;
-    campus.keys().await;
-    campus.settle().await;
-    campus.all_mails();
-    campus.ses.fail_next(MailFault::Throttle, 1_000, None);
-    for name in ["ada", "bob"] {
-        campus.spend(name, "17");
-    }
-    campus.minutes(20);
-    campus.sync().await;
-    for _ in 0..12 {
-        campus.pass_minutes(10).await;
-    }
-    assert_eq!(kinds(&campus), Vec::<String>::new());
-    campus.ses.lift_faults(None);
-    campus.pass(2).await;
-    assert!(account(&campus).iter().any(|subject| subject.ends_with("not sent")), "an admin was told");
-    assert_eq!(campus.subjects("alert").iter().filter(|subject| *subject == "CS pilot has used 85% of $40").count(), 1);
-    campus.all_mails();
-    campus.pass(9).await;
-    assert_eq!(kinds(&campus), Vec::<String>::new());
-    campus.finish().await;
 }
 
 #[tokio::test]

@@ -157,7 +157,7 @@ async fn the_worst_event_stays_in_any_order() {
     let (now, later) = (campus.clock.now(), SignedDuration::from_hours(48));
     let of = MailDay::none_on(utc_date(now + later), MailKind::Roster);
     campus.raw().keep(&BulkStop { at: now - later, of, version: 1 }).await;
-    for number in 0..sized(20, 40) {
+    for number in 0..sized(10, 40) {
         let (events, is_early) = histories.new_tree(&mut runner).unwrap().current();
         let name = format!("s{number}");
         let record = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Mail);

@@ -18,7 +18,7 @@ use bursar_tests::stack::Setup;
 use jiff::ToSpan;
 use serde_json::json;
 
-use super::{account, kinds, roster_mail, states, told_of};
+use super::{account, kinds, later, roster_mail, states, told_of, watched};
 
 const ROSTER: &str = "CS pilot: your LLM credit";
 
@@ -55,26 +55,24 @@ async fn a_stopped_account_loses_no_mail() {
     campus.ses.set_stopped_by_aws(Some(PAUSED));
     campus.ask(ADMIN).await;
     campus.settle().await;
-    // For longer than the tries of a failing mail would last, and in whatever words.
+    // In whatever words.
     for words in [PAUSED, "Sending suspended for this account.", "Sending is disabled for this account."] {
         campus.ses.set_stopped_by_aws(Some(words));
-        for _ in 0..4 {
-            campus.pass(1).await;
-        }
+        later(&campus, 60).await;
         assert_eq!((kinds(&campus), told(&campus).await), (Vec::new(), vec![IS_PAUSED.to_owned()]), "{words}");
     }
     assert!(campus.has_logged("\"reaches_nobody\":true"), "what cannot be mailed is in the log");
     assert_eq!(lasting(&campus).await, [IS_PAUSED]);
     campus.ses.set_stopped_by_aws(None);
     campus.ses.know_sets(&[]);
-    campus.pass(1).await;
+    later(&campus, 60).await;
     assert_eq!(
         (kinds(&campus), told(&campus).await),
         (Vec::new(), vec![IS_PAUSED.to_owned(), "ConfigurationSetDoesNotExist".to_owned()])
     );
     campus.ses.know_sets(&["bursar"]);
     for _ in 0..2 {
-        campus.pass(1).await;
+        later(&campus, 60).await;
     }
     assert_eq!(
         account(&campus),
@@ -92,15 +90,13 @@ async fn the_sandbox_keeps_only_its_own_mail() {
     let names: Vec<&str> = names.iter().map(String::as_str).chain(["tutor@staff.example.edu"]).collect();
     let campus = class(&names).await;
     campus.ses.set_sandbox(&[ADMIN, "staff.example.edu"]);
-    campus.pass_minutes(5).await;
+    later(&campus, 5).await;
     assert_eq!(account(&campus), ["Mail waits: the recipient's address is not verified"]);
     assert_eq!(campus.mails("roster")[0].to, "tutor@staff.example.edu");
-    for _ in 0..3 {
-        campus.pass(1).await;
-    }
+    later(&campus, 60).await;
     assert_eq!((kinds(&campus), lasting(&campus).await), (Vec::new(), vec![NOT_VERIFIED.to_owned()]), "they hear once");
     campus.ses.leave_sandbox();
-    campus.pass_minutes(30).await;
+    later(&campus, 30).await;
     assert_eq!((kinds(&campus), lasting(&campus).await), (vec!["roster".to_owned(); 9], Vec::new()));
     campus.finish_faulted().await;
 }
@@ -108,18 +104,18 @@ async fn the_sandbox_keeps_only_its_own_mail() {
 #[tokio::test]
 async fn quota_and_sender_are_told_apart() {
     let mut campus = class(&["ada"]).await;
-    campus.pass_minutes(1).await;
+    later(&campus, 1).await;
     assert_eq!(kinds(&campus), ["roster"]);
     campus.ses.set_quota(Quota { per_day: 1, per_second: 14 });
     campus.ask(ADMIN).await;
     campus.settle().await;
     assert_eq!(told(&campus).await, ["DailyQuotaExceeded"]);
     campus.ses.set_quota(Quota::PRODUCTION);
-    campus.pass_minutes(5).await;
+    later(&campus, 5).await;
     assert_eq!(account(&campus), ["Mail waits: the day's quota of the SES account is used up"]);
     assert_eq!(kinds(&campus), ["link"]);
 
-    campus.pass_minutes(2).await;
+    later(&campus, 2).await;
     // The error names the address that failed the check, which is the sender's here.
     campus.ses.set_sandbox(&[ADMIN]);
     campus.ses.set_sender_verified(false);
@@ -128,27 +124,34 @@ async fn quota_and_sender_are_told_apart() {
     assert_eq!(told(&campus).await, ["DailyQuotaExceeded", "SenderNotVerified"]);
     campus.ses.set_sender_verified(true);
     campus.ses.leave_sandbox();
-    campus.pass_minutes(20).await;
+    later(&campus, 20).await;
     campus.all_mails();
 
     // That the quota cannot be read now and then is no alarm, but for an hour. Links go on.
     let unread = Matcher::call("ses:GetSendQuota").every();
+    let drained = async |campus: &Campus| {
+        for _ in 0..2 {
+            campus.minutes(31);
+            campus.drain().await;
+        }
+    };
     let fault = campus.gate.at(unread.clone(), Fault::Status(400));
-    campus.pass_minutes(61).await;
+    drained(&campus).await;
     campus.gate.lift(fault);
-    campus.pass_minutes(61).await;
+    drained(&campus).await;
     assert_eq!(account(&campus), Vec::<String>::new());
     let fault = campus.gate.at(unread, Fault::Status(400));
     campus.students(&["bob"]).await;
-    campus.pass_minutes(30).await;
+    campus.minutes(30);
     campus.ask(ADMIN).await;
     campus.settle().await;
     assert_eq!(kinds(&campus), ["link"]);
-    campus.pass_minutes(61).await;
-    campus.pass_minutes(60).await;
+    for _ in 0..2 {
+        drained(&campus).await;
+    }
     assert_eq!(account(&campus), ["Mail waits: SES does not say how much it takes"]);
     campus.gate.lift(fault);
-    campus.pass_minutes(2).await;
+    later(&campus, 2).await;
     assert_eq!(kinds(&campus), ["roster"]);
     campus.finish_faulted().await;
 }
@@ -157,19 +160,19 @@ async fn quota_and_sender_are_told_apart() {
 async fn roster_mail_leaves_a_fifth_of_the_quota_and_is_told_when_it_waits() {
     let campus = class(&["s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9"]).await;
     campus.ses.set_quota(Quota { per_day: 10, per_second: 1_000 });
-    campus.pass_minutes(5).await;
+    later(&campus, 5).await;
     assert_eq!(kinds(&campus), ["roster"; 8]);
     campus.ask("s0").await;
     campus.settle().await;
     assert_eq!(kinds(&campus), ["link"]);
     // A refusal hours ago, in the sandbox, does not explain the mails that wait now.
     campus.table.note_mail_refusal(NOT_VERIFIED, campus.clock.now() - 3.hours(), soon()).await.unwrap();
-    campus.pass(5).await;
+    watched(&campus, 5).await;
     assert_eq!(account(&campus), Vec::<String>::new());
-    campus.pass(2).await;
+    watched(&campus, 2).await;
     assert_eq!(account(&campus), ["2 mails wait and are not sent"]);
     campus.ses.set_quota(Quota::PRODUCTION);
-    campus.pass(1).await;
+    later(&campus, 60).await;
     assert_eq!(kinds(&campus), ["roster", "roster"]);
     campus.finish().await;
 }
@@ -182,7 +185,7 @@ async fn throttled_links_keep_the_rest_back() {
     campus.delivered().await;
     campus.minutes(2);
     assert_eq!(campus.drain().await["sent"], 0);
-    campus.pass_minutes(5).await;
+    later(&campus, 5).await;
     assert_eq!(kinds(&campus), ["link", "roster"]);
     campus.finish().await;
 }
@@ -231,15 +234,15 @@ async fn a_silent_ses_is_told_once_a_week() {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     for reports in [0, 1] {
         let campus = class(&names).await;
-        campus.pass_minutes(5).await;
+        later(&campus, 5).await;
         let mails = campus.mails("roster");
         for mail in &mails[..reports] {
             campus.report(mail, "delivery", false).await;
         }
-        campus.pass(16).await;
+        watched(&campus, 16).await;
         let silent = ["SES has reported nothing of 20 mails"];
         assert_eq!(account(&campus), silent[reports..], "{reports} reports");
-        campus.pass(24).await;
+        watched(&campus, 24).await;
         assert_eq!(account(&campus), Vec::<String>::new());
         assert_eq!(states(&campus, MailKind::Roster).await.len(), 20);
         campus.finish().await;

@@ -8,7 +8,7 @@ use bursar_tests::office::soon;
 use bursar_tests::stack::Setup;
 
 use super::outcomes::say;
-use super::{account, states};
+use super::{account, states, watched};
 
 #[tokio::test]
 async fn admins_hear_of_each_way_in_which_an_alert_is_lost() {
@@ -67,7 +67,7 @@ async fn the_log_tells_when_no_admin_is_reached() {
     assert!(campus.has_logged("\"reaches_nobody\":false") && !campus.has_logged("\"reaches_nobody\":true"));
 
     campus.unreachable(admins[1]).await;
-    campus.pass(24).await;
+    watched(&campus, 24).await;
     assert!(campus.has_logged("\"reaches_nobody\":true"));
     assert!(states(&campus, MailKind::Account).await.contains(&"Failed".to_owned()));
     campus.finish_faulted().await;

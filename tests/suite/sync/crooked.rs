@@ -23,8 +23,6 @@ pub(crate) struct Told {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: String,
-    /// The time for which it is on its way.
-    pub(crate) takes: Duration,
 }
 
 type Bend = Box<dyn FnMut(&str, Told) -> Told + Send>;
@@ -43,18 +41,13 @@ struct Way {
 
 impl Crooked {
     pub(crate) async fn before(stack: &Stack) -> Crooked {
-        Crooked::configured(stack, |config| config).await
-    }
-
-    /// A sync whose configuration differs from the stack's.
-    pub(crate) async fn configured(stack: &Stack, configure: impl FnOnce(Config) -> Config) -> Crooked {
         let bend: Arc<Mutex<Bend>> = Arc::new(Mutex::new(Box::new(|_, told| told)));
         let way = Way { to: stack.config.provider.clone(), http: aws::http(), bend: bend.clone() };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let provider = format!("http://{}", listener.local_addr().unwrap());
         let router = Router::new().fallback(answer).with_state(Arc::new(way));
         tokio::spawn(async move { axum::serve(listener, router).await });
-        let config = configure(Config { provider, ..stack.config.clone() });
+        let config = Config { provider, ..stack.config.clone() };
         Crooked { app: usage_sync::App::new(config, stack.clock.as_clock()), bend }
     }
 
@@ -93,9 +86,8 @@ async fn answer(State(way): State<Arc<Way>>, request: Request) -> Response {
     }
     let straight = asked.send().await.unwrap();
     let status = straight.status().as_u16();
-    let told = Told { status, headers: Vec::new(), body: straight.text().await.unwrap(), takes: Duration::ZERO };
+    let told = Told { status, headers: Vec::new(), body: straight.text().await.unwrap() };
     let told = (way.bend.lock().unwrap_or_else(PoisonError::into_inner))(&path, told);
-    tokio::time::sleep(told.takes).await;
     let mut answer = Response::builder().status(told.status).header("content-type", "application/json");
     for (name, value) in told.headers {
         answer = answer.header(name, value);

@@ -10,7 +10,7 @@ use bursar_tests::campus::Campus;
 use bursar_tests::faults::{Fault, Matcher};
 use serde_json::{Value, json};
 
-use super::{complete, numbered, problems, quiet};
+use super::{complete, hasty, numbered, problems, quiet};
 
 const GONE: GrantState = GrantState::Stopped { why: Stopped::GoneAtProvider };
 
@@ -21,15 +21,15 @@ async fn was_stopped(campus: &Campus, name: &str) -> bool {
 
 #[tokio::test]
 async fn the_end_of_a_term_ends_every_key_in_one_run() {
-    let names = numbered(12);
+    let names = numbered(5);
     let campus = quiet(&names).await;
     names[..3].iter().for_each(|name| campus.spend(name, "1.50"));
     campus.hours(24 * 95);
     complete(&campus).await;
     let grants = campus.table.grants(&campus.programme).await.unwrap();
-    assert!(grants.len() == 12 && grants.iter().all(|grant| grant.state == GrantState::Ended));
+    assert!(grants.len() == 5 && grants.iter().all(|grant| grant.state == GrantState::Ended));
     assert!(campus.enabled().is_empty());
-    assert_eq!(campus.reserved().await, Usd::from_dollars(240), "nobody has read since what they spent");
+    assert_eq!(campus.reserved().await, Usd::from_dollars(100), "nobody has read since what they spent");
     campus.hours(24);
     complete(&campus).await;
     assert_eq!(campus.reserved().await, Usd::from_micros(4_500_000));
@@ -39,21 +39,22 @@ async fn the_end_of_a_term_ends_every_key_in_one_run() {
 
 #[tokio::test]
 async fn a_disable_that_failed_is_tried_again() {
-    for (status, goes_on) in [(400, false), (503, true)] {
-        let campus = quiet(&["ada"]).await;
-        complete(&campus).await;
-        campus.revoke("ada").await;
+    let campus = hasty(&["ada", "ben"]).await;
+    complete(&campus).await;
+    for (name, status, goes_on) in [("ada", 400, false), ("ben", 503, true)] {
+        campus.revoke(name).await;
         let rule = campus.gate.at(Matcher::call("provider:PATCH /keys/{hash}").every(), Fault::Status(status));
         let report = campus.sync().await;
         assert!(report["complete"] == false && problems(&report).contains(&format!("status {status}")), "{report}");
-        assert!(problems(&report).contains("the run goes on") == goes_on && campus.enabled() == ["ada"], "{report}");
+        assert_eq!(problems(&report).contains("the run goes on"), goes_on, "{report}");
+        assert!(campus.enabled().contains(&name), "{report}");
         campus.gate.lift(rule);
         campus.minutes(30);
         complete(&campus).await;
-        assert!(campus.enabled().is_empty());
+        assert!(!campus.enabled().contains(&name));
         campus.judged_after_sync().await;
-        campus.finish().await;
     }
+    campus.finish().await;
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ use serde_json::json;
 use super::crooked::{Crooked, Told, without};
 use super::{ACCOUNT, complete, date, instant, problems, quiet};
 
-const NIGHTS: i64 = if LONG { 365 } else { 40 };
+const NIGHTS: i64 = if LONG { 365 } else { 16 };
 const MODELS: [&str; 2] = ["a/model", "another/model"];
 
 type Sums = BTreeMap<String, i64>;
@@ -150,7 +150,7 @@ impl Season {
             if self.one_in(3) {
                 self.change_an_owner().await;
             }
-            if day % 13 == 12 {
+            if LONG && day % 13 == 12 {
                 self.read_spans(&self.campus.admin().await).await;
             }
         }
@@ -166,7 +166,7 @@ impl Season {
     async fn new_key(&mut self, day: i64) {
         let programme = self.dice.usize(0..4);
         let name = format!("student-{day}");
-        let group = ["", "first", "second"][self.dice.usize(0..3)];
+        let group = if programme < 3 { ["", "first", "second"][self.dice.usize(0..3)] } else { "" };
         let (hash, person) = if programme < 3 {
             self.campus.programme = self.programmes[programme].0.clone();
             self.campus.student_in(&name, Some(group).filter(|group| !group.is_empty())).await;
@@ -366,7 +366,7 @@ impl Season {
         }
         // However the days are cut into ranges, the parts are the whole, and each is exact if a sync ran on the day of the cut.
         let syncs: BTreeSet<Date> = self.cuts.iter().map(|(at, _)| utc_date(*at)).collect();
-        for _ in 0..sized(6, 30) {
+        for _ in 0..sized(3, 30) {
             let cut = date(self.dice.i64(0..NIGHTS));
             let mut parts = Vec::new();
             for (from, to) in [(first, cut.yesterday().unwrap()), (cut, last)] {
@@ -384,7 +384,7 @@ impl Season {
     /// A statement runs from sync to sync, adds up to the account, and its file says the same.
     async fn read_statements(&mut self) {
         let admin = self.campus.admin().await;
-        for _ in 0..sized(8, 30) {
+        for _ in 0..sized(4, 30) {
             let first = self.dice.i64(0..NIGHTS - 1);
             let (from, to) = (date(first), date(self.dice.i64(first..NIGHTS)));
             let page = admin.get(&statement("", (from, to))).await.expect(200);

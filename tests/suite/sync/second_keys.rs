@@ -63,26 +63,24 @@ async fn a_renamed_key_counts_once_by_its_hash() {
     complete(&campus).await;
     let mut spent = 1_000_000;
     // Also where some rows cannot be read.
-    for gaps in [true, false, true] {
-        for name in ["another", "bursar/0000000000/other/0000000000000000/1-0000000000000000"] {
-            campus.hours(2);
-            rename(campus.provider(), &key.hash, name);
-            campus.spend_on(&key.hash, "0.01");
-            spent += 10_000;
-            let of = by_hand.clone();
-            if gaps {
-                crooked.bend(move |path, told| with_row(path, told, &of, |row| row["usage"] = json!("much")));
-            }
-            let report = crooked.sync().await;
-            assert!(problems(&report).contains("has another name"), "{gaps}, {name}: {report}");
-            assert_eq!(report["complete"], !gaps, "{gaps}, {name}: {report}");
-            assert_eq!(campus.view("ada").await.readings[0].lifetime(), Usd::from_micros(spent), "{gaps}, {name}");
-            assert_eq!(foreign_use(&campus).await, (1, Usd::ZERO), "{gaps}, {name}");
-            crooked.straighten();
-            rename(campus.provider(), &key.hash, &key.name);
-            complete(&campus).await;
-            assert!(campus.grant("ada").await.live().is_some());
+    for (gaps, name) in [(true, "another"), (false, "bursar/0000000000/other/0000000000000000/1-0000000000000000")] {
+        campus.hours(2);
+        rename(campus.provider(), &key.hash, name);
+        campus.spend_on(&key.hash, "0.01");
+        spent += 10_000;
+        let of = by_hand.clone();
+        if gaps {
+            crooked.bend(move |path, told| with_row(path, told, &of, |row| row["usage"] = json!("much")));
         }
+        let report = crooked.sync().await;
+        assert!(problems(&report).contains("has another name"), "{gaps}, {name}: {report}");
+        assert_eq!(report["complete"], !gaps, "{gaps}, {name}: {report}");
+        assert_eq!(campus.view("ada").await.readings[0].lifetime(), Usd::from_micros(spent), "{gaps}, {name}");
+        assert_eq!(foreign_use(&campus).await, (1, Usd::ZERO), "{gaps}, {name}");
+        crooked.straighten();
+        rename(campus.provider(), &key.hash, &key.name);
+        complete(&campus).await;
+        assert!(campus.grant("ada").await.live().is_some());
     }
     campus.finish().await;
 }

@@ -72,7 +72,7 @@ async fn the_counter_is_right_whatever_moves_it_during_a_sync() {
     campus.finish().await;
     let acts = ["begins", "is revoked", "has less", "has more"];
     let cases = (1..=count as u64 + 1).rev().flat_map(|nth| acts.map(|act| (nth, act)));
-    for (nth, act) in sample(cases, 12) {
+    for (nth, act) in sample(cases, 4) {
         let campus = to_be_counted().await;
         let held = campus.gate.hold(Matcher::call("*").of(UsageSync).nth(nth));
         let overtaking = async {
@@ -124,7 +124,7 @@ async fn a_window_that_is_over_is_given_back_once() {
 #[tokio::test]
 async fn the_sums_of_many_groups_have_items_of_their_own() {
     let mut campus = quiet(&[]).await;
-    let names = numbered(25);
+    let names = numbered(21);
     for name in &names {
         campus.student_in(name, Some(&format!("group {name}"))).await;
     }
@@ -133,7 +133,7 @@ async fn the_sums_of_many_groups_have_items_of_their_own() {
     complete(&campus).await;
     let apart = |seen: &Snapshot| seen.items.keys().filter(|(_, sk)| sk.starts_with("GT#")).count();
     let before = campus.judged_after_sync().await;
-    assert_eq!(apart(&before), 25);
+    assert_eq!(apart(&before), 21);
     complete(&campus).await;
     assert_eq!(changed(&without_runs(&before), &*campus.judged_after_sync().await), Vec::<String>::new());
     // One that nobody is in any more goes, although the answers to this run's first writes are lost.
@@ -143,6 +143,6 @@ async fn the_sums_of_many_groups_have_items_of_their_own() {
     campus.gate.at(Matcher::call("dynamodb:TransactWriteItems").of(UsageSync).next(2), Fault::LoseAnswer);
     complete(&campus).await;
     let groups = campus.table.totals(&campus.programme).await.unwrap().unwrap().by_group;
-    assert_eq!((groups.len(), groups["group s008"].credits.total()), (24, Usd::from_dollars(2)));
+    assert_eq!((groups.len(), groups["group s008"].credits.total()), (20, Usd::from_dollars(2)));
     campus.finish().await;
 }
