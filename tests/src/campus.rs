@@ -208,7 +208,7 @@ impl Campus {
         ActContext { programme: &self.programme, grant: self.id(name), now: self.clock.now(), deadline: soon() }
     }
 
-    fn by(&self) -> Author<'static> {
+    pub fn by(&self) -> Author<'static> {
         Author { actor: &Actor::Rule, now: self.clock.now(), deadline: soon() }
     }
 

@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::programme::Weekday;
 use bursar_core::domain::values::id::{PersonId, ProgrammeId};
-use bursar_core::store::{QueuedMail, keys};
+use bursar_core::store::{QueuedMail, StaffPerson, keys};
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;
 use bursar_local::ses::Quota;
@@ -163,9 +163,8 @@ async fn who_gets_none_keeps_nobody_else(campus: &Campus) {
     campus.unreachable("ann").await;
     campus.set(|settings| settings.faculty.retain(|who| !who.as_written().starts_with("left"))).await;
     let gone = campus.table.person_of(&address("gone"), soon()).await.unwrap();
-    let (raw, key) = (campus.raw(), keys::person(&gone));
-    let delete = raw.client().delete_item().table_name(raw.name());
-    delete.key("pk", AttributeValue::S(key.pk)).key("sk", AttributeValue::S(key.sk)).send().await.unwrap();
+    let key = keys::person(&gone);
+    campus.raw().delete(&key.pk, &key.sk).await;
     // No failure, even where mail would come back.
     campus.unreachable(ADMIN).await;
     for who in ["ben", ADMIN] {
