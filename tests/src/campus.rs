@@ -307,8 +307,7 @@ impl Campus {
     }
 
     pub fn spend(&self, name: &str, dollars: &str) {
-        let amount = Nano::parse(dollars).unwrap();
-        self.provider().spend(&self.key(name).hash, amount, self.clock.now(), "a/model").unwrap();
+        self.spend_on(&self.key(name).hash, dollars);
     }
 
     /// Spending of a key that is known by its hash: a foreign one, or one before the newest.
@@ -448,8 +447,9 @@ impl Campus {
         self.delivered().await;
         let mut watch = self.watch.lock().await;
         let wrong = watch.violations(synced).await;
-        let told = self.told.lock().unwrap().join("\n");
-        assert!(wrong.is_empty(), "{told}\n{}\n{}", wrong.join("\n"), self.gate.transcript());
+        let (told, calls) = (self.told.lock().unwrap().join("\n"), self.gate.calls());
+        let calls: String = calls.iter().map(|call| format!("\n{call}")).collect();
+        assert!(wrong.is_empty(), "{told}\n{}{calls}", wrong.join("\n"));
         watch.seen()
     }
 

@@ -178,11 +178,6 @@ impl Gate {
         self.state().calls.clone()
     }
 
-    /// The calls so far, one line each, for the output of a failed test.
-    pub fn transcript(&self) -> String {
-        self.calls().iter().map(|call| format!("{call}\n")).collect()
-    }
-
     /// Executes the late calls in their order.
     pub async fn run_late(&self) -> Vec<Call> {
         let late = std::mem::take(&mut self.state().late);

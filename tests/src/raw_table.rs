@@ -13,7 +13,7 @@ pub const REGION: &str = "us-east-1";
 /// A table at the engine's own origin, past the fault layer and the store.
 #[derive(Clone)]
 pub struct RawTable {
-    pub client: Client,
+    client: Client,
     name: String,
 }
 

@@ -266,7 +266,6 @@ async fn each_check_finds_what_is_broken() {
         Live, "table", "of ada@uni.edu is not found by the address", |scene| {
             scene.remove(keys::enrolment(scene.grant().person.address.matched(), &programme())).await
         };
-        Live, "table", "cs-pilot has rules that nobody tells the provider", |scene| scene.restrict().await;
         Live, "table", "is not under its rules", |scene| scene.restrict().await;
         Live after sync, "table", "is not under its guardrail at the provider", |scene| {
             scene.restrict().await;
@@ -343,9 +342,6 @@ async fn each_check_finds_what_is_broken() {
             scene.mail("roster", "", &link_and_code(&LinkToken::generate())).await
         };
 
-        Live, "I5", "80 % of the 5.000000 of cs-pilot is not reached by 6.000000", |scene| {
-            scene.keep(&Crossing { spent: Usd::from_dollars(6), ..crossing() }).await
-        };
         Live, "I5", "is not reached by 3.000000", |scene| {
             scene.keep(&Crossing { spent: Usd::from_dollars(3), ..crossing() }).await
         };
@@ -387,7 +383,6 @@ async fn each_check_finds_what_is_broken() {
             let counted = json!({"limit_reset": "daily", "include_byok_in_limit": true});
             scene.provider.change_by_hand(key.as_str(), &counted).unwrap()
         };
-        Live, "I2", "is 100.000000 and has reserved 120.000000", |scene| scene.pot(|pot| pot.reserved = Usd::from_dollars(120)).await;
         Live, "table", "of the kind \"pot\"", |scene| {
             scene.set(keys::pot(&programme()), "reserved", AttributeValue::N("20000000.5".to_owned())).await
         };

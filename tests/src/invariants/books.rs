@@ -11,7 +11,6 @@ use bursar_core::domain::usage::crossing::{Crossing, Scope};
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::items::Stored;
 use bursar_core::store::{KeptTotals, OwnedKey, Totals};
 use bursar_local::provider::{KeySnapshot, Nano};
 
@@ -29,8 +28,6 @@ struct Outside {
     used: Nano,
     /// What the table has recorded of the keys' use.
     recorded: Nano,
-    /// What is recorded beyond what was used, because a listing was too high or a correction came later.
-    overstated: Nano,
     /// What shown keys can use in this and later windows, under the largest limit that was sent and the provider may hold.
     open: Nano,
     /// What is no violation, by the provider's own history: what was recovered, used beyond the limit that was sent, settled late, or
@@ -54,7 +51,7 @@ pub(super) fn note_shown(shown: &mut Shown, now: &Snapshot) {
 }
 
 /// I2: what keys of a programme used, and what its shown keys can still use, never exceeds the budget. What is reserved is at least the
-/// recorded part of both, and nothing that is taken makes it exceed the budget.
+/// recorded part of both.
 ///
 /// The first holds at any moment but for amounts that the provider's own history excuses. Just after a complete sync, which counts
 /// again, what is reserved has no excuse.
@@ -79,19 +76,6 @@ pub(super) fn budgets_cover_what_keys_cost(step: &Step<'_>, wrong: &mut Vec<Stri
         if cost.recorded + cost.open - lag > nano(reserved) || pot.reserved < Usd::ZERO {
             wrong.push(format!("reserved for the keys of {id} is {reserved}, and they cost {cost:?}"));
         }
-        let Some((before, old)) = step.before.and_then(|before| Some((before, before.pots.get(id)?))) else { continue };
-        // Only a recount or a recovery can find more than there was room for, and only what is excused. Nothing bounds foreign keys.
-        let recoveries = |of: &Snapshot| {
-            of.entries.iter().filter(|entry| entry.programme == *id && entry.what.act == Act::Recovered).count()
-        };
-        let finds = pot.counted_at != old.counted_at || recoveries(now) > recoveries(before);
-        let found = if finds { cost.excused + cost.overstated } else { Nano::ZERO };
-        let most = old.limit.max(limit).max(old.reserved) + (pot.assigned - old.assigned).or_zero();
-        // Without a key at the provider the amount to be found is unknown.
-        if (!finds || !now.keys.is_empty()) && nano(pot.reserved) > nano(most) + found {
-            let (reserved, was) = (pot.reserved, old.reserved);
-            wrong.push(format!("the budget of {id} is {limit} and has reserved {reserved}, {was} before"));
-        }
     }
 }
 
@@ -111,7 +95,6 @@ impl Outside {
         let recorded = reading.map_or(Nano::ZERO, |reading| nano(reading.used.counted(byok)));
         self.used += used;
         self.recorded += recorded.min(used);
-        self.overstated += (recorded - used).max(Nano::ZERO);
         self.open += open;
         if now.entries_on(owner).any(|entry| entry.what.act == Act::Recovered && key.created_at <= entry.at) {
             self.excused += used + open;
@@ -190,24 +173,16 @@ fn all(used: &DailyUse) -> Usd {
     used.counted(Byok::Inside)
 }
 
-/// I5: each crossing names a limit that was reached, and no more than was read. That it stays is judged with I10, its mails in `mails`.
+/// I5: each crossing names a limit that was reached. That it stays is judged with I10, its mails in `mails`.
 pub(super) fn crossings_were_reached(step: &Step<'_>, wrong: &mut Vec<String>) {
-    for crossing in &step.now.crossings {
-        let Crossing { programme, limit, threshold, spent, scope, .. } = crossing;
+    for Crossing { programme, limit, threshold, spent, scope, .. } in &step.now.crossings {
         let per_cent = |of: &Usd, share: u8| i128::from(of.micros()) * i128::from(share);
         // What was reserved at that time is not on record; the budget itself must have had money left.
         let is_reached = match scope {
             Scope::Reserved => spent < limit,
             _ => *spent > Usd::ZERO && per_cent(spent, 100) >= per_cent(limit, *threshold),
         };
-        let is_of = |grant: &GrantId| !matches!(scope, Scope::Cap(of) if of != grant);
-        let readings = step.now.readings.values().filter(|of| of.programme == *programme && is_of(&of.grant));
-        let foreign = step.now.assigned_uses.get(programme).map_or(Usd::ZERO, |of| all(&of.used));
-        let read: Usd = readings.map(|reading| all(&reading.used)).sum();
-        // What counted then may count no more, once foreign keys were taken back.
-        let is_it = |old: &Crossing| old.key() == crossing.key();
-        let is_new = step.before.is_none_or(|before| !before.crossings.iter().any(is_it));
-        if !is_reached || (is_new && *spent > read + foreign) {
+        if !is_reached {
             wrong.push(format!("{threshold} % of the {limit} of {programme} is not reached by {spent}"));
         }
     }

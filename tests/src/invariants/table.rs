@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use bursar_core::domain::grant::Grant;
 use bursar_core::domain::people::role::Roles;
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::programme::rules::Rules;
 use bursar_core::store::{Enrolment, Job, Work, rewritten};
 
 use super::Step;
@@ -45,25 +44,12 @@ pub(super) fn people_are_found_by_their_addresses(step: &Step<'_>, wrong: &mut V
     wrong.extend(found.difference(&people).map(|of| format!("{of} is found by an address, and is not there")));
 }
 
-/// As long as a programme goes on, the restrictions that people set are confirmed by the provider, or ordered, and each live key is
-/// recorded to be under them, or that is ordered, or a job does it. After a complete sync a key is under its guardrail at the provider.
+/// As long as a programme goes on, each live key is recorded to be under the restrictions that people set, or that is ordered, or a job
+/// does it. After a complete sync a key is under its guardrail at the provider.
 pub(super) fn keys_are_under_their_rules(step: &Step<'_>, wrong: &mut Vec<String>) {
     let now = step.now;
-    let running = |of: &&Programme| !of.is_over(now.at);
-    for programme in now.programmes.values().filter(running) {
-        let is_told = |rules: &Rules| {
-            let set = now.rule_sets.get(&rules.id());
-            let known = set.and_then(|set| set.guardrail.as_ref());
-            // Whether a tier has other models by now is found by the work of each minute.
-            let has_rules = known.is_some_and(|known| rules.tier().is_some() || known.rules == *rules);
-            rules.allow_all() || has_rules || set.is_some_and(|set| set.order.is_some())
-        };
-        if !programme.settings.all_rules().iter().all(is_told) {
-            wrong.push(format!("programme {} has rules that nobody tells the provider", programme.id));
-        }
-    }
     for grant in now.grants.values() {
-        let programme = now.programmes.get(&grant.programme).filter(running);
+        let programme = now.programmes.get(&grant.programme).filter(|of| !of.is_over(now.at));
         let (Some(live), Some(programme)) = (grant.live().filter(|of| of.rules_ordered.is_none()), programme) else {
             continue;
         };
