@@ -83,7 +83,9 @@ async fn a_lower_cap_gives_back_what_is_not_spent() {
         story.spends("ada", 45).await;
         assert!(story.caps("ada", "10").await == Some(303) || !story.is_plain);
         story.minutes(2, &["ben"]).await;
-        story.down_for_ten_minutes(&["ben"]).await;
+        let rule = story.goes_down();
+        story.minutes(10, &["ben"]).await;
+        story.comes_up(rule);
         story.what_is_free_is_given_back(&["ben"]).await;
         if story.is_plain {
             assert!(!story.has_a_key("ben"), "six are not free");

@@ -19,6 +19,7 @@ use bursar_tests::faults::{Fault, Gate, Matcher};
 use bursar_tests::invariants::{REGION, RawTable};
 use bursar_tests::seeds::{sample, sized};
 use tokio::sync::OnceCell;
+use ulid::Ulid;
 
 use self::acts::{Act, Seen, Start};
 
@@ -116,9 +117,7 @@ fn shown(value: &AttributeValue) -> String {
 
 fn is_ulid(word: &str) -> bool {
     let word = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
-    word.len() == 26
-        && word.starts_with('0')
-        && word.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
+    word.starts_with('0') && Ulid::from_string(word).is_ok() && word.to_ascii_uppercase() == word
 }
 
 /// The table after these acts one after the other, all of which must be committed.

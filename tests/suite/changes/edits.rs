@@ -51,9 +51,7 @@ async fn a_cap_with_room_reaches_every_key_at_once() {
 #[tokio::test]
 async fn the_page_says_for_how_many_the_pot_is_enough() {
     let mut campus = class(&["ada"]).await;
-    for name in ["bob", "cid", "dan", "eve", "fay"] {
-        campus.students(&[name]).await;
-    }
+    campus.students(&["bob", "cid", "dan", "eve", "fay"]).await;
     let admin = campus.admin().await;
     let about_the_balance = |page: &Page| {
         let warnings = page.texts("warning").into_iter().filter(|text| text.contains("the account's balance is"));

@@ -34,13 +34,13 @@ async fn a_cap_edited_during_a_sync_is_counted_and_sent() {
         campus.minutes(20);
         let admin = campus.admin().await;
         let held = campus.gate.hold(Matcher::call(call).of(FunctionName::UsageSync).nth(nth));
-        let invoke = campus.invoke.clone();
-        let sync = tokio::spawn(async move { invoke.invoke(FunctionName::UsageSync, json!({})).await });
-        held.arrived().await;
-        assert_eq!(campus.edit(&admin, &[("cap_usd", &cap.to_string())]).await.status, 303, "{call} {nth}");
-        campus.judged().await;
-        drop(held);
-        assert_eq!(sync.await.unwrap().unwrap()["complete"], true, "{call} {nth}");
+        let edited = async {
+            held.arrived().await;
+            assert_eq!(campus.edit(&admin, &[("cap_usd", &cap.to_string())]).await.status, 303, "{call} {nth}");
+            campus.judged().await;
+            drop(held);
+        };
+        assert_eq!(tokio::join!(campus.sync(), edited).0["complete"], true, "{call} {nth}");
         campus.judged().await;
         campus.minutes(20);
         assert_eq!(campus.sync().await["complete"], true);
@@ -63,12 +63,12 @@ async fn a_sync_counts_what_an_edit_reserved_meanwhile() {
     assert_eq!(campus.reserved().await, Usd::from_dollars(20));
     campus.judged().await;
     let held = campus.gate.hold(Matcher::call("provider:GET /keys").of(FunctionName::UsageSync));
-    let invoke = campus.invoke.clone();
-    let sync = tokio::spawn(async move { invoke.invoke(FunctionName::UsageSync, json!({})).await });
-    held.arrived().await;
-    assert_eq!(campus.edit(&admin, &[("cap_usd", "30")]).await.status, 303);
-    drop(held);
-    sync.await.unwrap().unwrap();
+    let edited = async {
+        held.arrived().await;
+        assert_eq!(campus.edit(&admin, &[("cap_usd", "30")]).await.status, 303);
+        drop(held);
+    };
+    tokio::join!(campus.sync(), edited);
     campus.judged_after_sync().await;
     assert_eq!(campus.reserved().await, Usd::from_dollars(30));
     campus.finish_faulted().await;

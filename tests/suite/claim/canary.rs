@@ -49,7 +49,17 @@ async fn no_secret_of_a_journey_is_left_where_it_does_not_belong() {
         campus.minutes(2);
     }
     met.push(shown(&campus, student, "reveal", &mut watch).await);
-    refusals(&campus, student).await;
+    // Every kind of refusal that a person who is signed in can get.
+    let (path, my) = (campus.my("reveal"), student.get("/my").await);
+    let csrf = my.form("/sign-out").value("csrf").unwrap().to_owned();
+    let epoch = [("csrf", csrf.as_str()), ("epoch", "0")];
+    student.post(&path, &epoch).await.expect(409);
+    student.post(&path, &epoch[..1]).await.expect(422);
+    student.post(&path, &epoch[1..]).await.expect(403);
+    student.post("/my/another/reveal", &epoch).await.expect(404);
+    student.post(&campus.my("replace"), &epoch).await.expect(409);
+    student.post_as("application/json", &path, format!("{{\"csrf\": \"{csrf}\"}}")).await.expect(415);
+    student.post_from("https://elsewhere.example", &path, &epoch).await.expect(403);
     for fault in [Fault::Status(401), Fault::StatusAfter(502), Fault::Status(400), Fault::KillBefore] {
         at(&campus, "provider:GET /keys/{hash}", fault);
         press(&campus, student, "refresh").await;
@@ -205,18 +215,4 @@ async fn press(campus: &Campus, student: &Visitor, what: &str) -> Page {
         200 => student.submit(&my, &campus.my(what), &[]).await,
         _ => my,
     }
-}
-
-/// Every kind of refusal that a person who is signed in can get.
-async fn refusals(campus: &Campus, student: &Visitor) {
-    let (path, my) = (campus.my("reveal"), student.get("/my").await);
-    let csrf = my.form("/sign-out").value("csrf").unwrap().to_owned();
-    let epoch = [("csrf", csrf.as_str()), ("epoch", "0")];
-    student.post(&path, &epoch).await.expect(409);
-    student.post(&path, &epoch[..1]).await.expect(422);
-    student.post(&path, &epoch[1..]).await.expect(403);
-    student.post("/my/another/reveal", &epoch).await.expect(404);
-    student.post(&campus.my("replace"), &epoch).await.expect(409);
-    student.post_as("application/json", &path, format!("{{\"csrf\": \"{csrf}\"}}")).await.expect(415);
-    student.post_from("https://elsewhere.example", &path, &epoch).await.expect(403);
 }

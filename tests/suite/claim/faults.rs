@@ -8,9 +8,9 @@ use bursar_tests::visitor::{Form, Page, Visitor};
 
 use super::enrol;
 
-const MAKE: &str = "provider:POST /keys";
-const ASSIGN: &str = "provider:POST /guardrails/{id}/assignments/keys";
-const DISABLE: &str = "provider:PATCH /keys/{hash}";
+pub(super) const MAKE: &str = "provider:POST /keys";
+pub(super) const ASSIGN: &str = "provider:POST /guardrails/{id}/assignments/keys";
+pub(super) const DISABLE: &str = "provider:PATCH /keys/{hash}";
 /// The calls that change something, by the press that makes them.
 const CALLS: [(&str, &str); 4] = [("reveal", MAKE), ("reveal", ASSIGN), ("replace", DISABLE), ("replace", MAKE)];
 

@@ -6,6 +6,7 @@ use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::visitor::Form;
 use jiff::ToSpan;
 
+use super::faults::{ASSIGN, DISABLE, MAKE};
 use super::*;
 
 #[tokio::test]
@@ -33,13 +34,7 @@ async fn a_forbidden_press_says_why() {
     assert_eq!(ada.get("/my").await.one("grant").get("data-state"), "paused");
     campus.table.act(campus.on("ada"), |view, now| view.release(HoldKind::Paused, &Actor::Rule, now)).await.unwrap();
 
-    campus.set(|settings| settings.terms = Some("https://uni.example/terms".to_owned())).await;
-    let page = ada.send_form(&reveal).await.expect(422);
-    assert!(page.alert().unwrap().contains("terms") && page.offers(&campus.my("reveal")));
-    ada.send_form(&reveal.clone().filled(&[("terms", "off")])).await.expect(422);
-    ada.submit(&page, &campus.my("reveal"), &[("terms", "on")]).await.expect(200);
-    campus.judged().await;
-
+    campus.reveal(&ada).await;
     campus.set(|settings| settings.replacements = 0).await;
     campus.minutes(16);
     let my = ada.get("/my").await;
@@ -60,9 +55,6 @@ async fn a_forbidden_press_says_why() {
 /// What each call of a press may be answered, and what the student then reads.
 #[tokio::test]
 async fn each_answer_of_the_provider_has_its_words() {
-    const MAKE: &str = "provider:POST /keys";
-    const ASSIGN: &str = "provider:POST /guardrails/{id}/assignments/keys";
-    const DISABLE: &str = "provider:PATCH /keys/{hash}";
     const READ: &str = "provider:GET /keys/{hash}";
     let (later, tell) = ("Press again in a moment.", "tell the people who run this programme");
     let mut campus = class().await;

@@ -247,13 +247,6 @@ impl Story {
         }
     }
 
-    /// The provider is down for ten minutes.
-    pub(super) async fn down_for_ten_minutes(&mut self, wanting: &[&str]) {
-        let rule = self.goes_down();
-        self.minutes(10, wanting).await;
-        self.comes_up(rule);
-    }
-
     /// Waits after a confirmation until a reading gives money back, and runs the sync that reads.
     pub(super) async fn what_is_free_is_given_back(&mut self, wanting: &[&str]) {
         self.minutes(2, wanting).await;
