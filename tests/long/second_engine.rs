@@ -29,7 +29,7 @@ async fn fresh() -> RawTable {
 
 /// The item by a strongly consistent read.
 async fn get(table: &RawTable, pk: &str, sk: &str) -> Option<Item> {
-    let request = table.client().get_item().table_name(table.name()).set_key(Some(key(pk, sk)));
+    let request = table.client.get_item().table_name(&table.name).set_key(Some(key(pk, sk)));
     request.consistent_read(true).send().await.unwrap().item
 }
 
@@ -69,9 +69,9 @@ async fn create(table: &RawTable) {
         .build()
         .unwrap();
     table
-        .client()
+        .client
         .create_table()
-        .table_name(table.name())
+        .table_name(&table.name)
         .billing_mode(BillingMode::PayPerRequest)
         .set_attribute_definitions(Some(["pk", "sk", "queue", "due"].map(string).to_vec()))
         .key_schema(key("pk", KeyType::Hash))

@@ -13,8 +13,8 @@ pub const REGION: &str = "us-east-1";
 /// A table at the engine's own origin, past the fault layer and the store.
 #[derive(Clone)]
 pub struct RawTable {
-    client: Client,
-    name: String,
+    pub client: Client,
+    pub name: String,
 }
 
 impl RawTable {

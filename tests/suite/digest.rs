@@ -1,7 +1,6 @@
 //! The weekly digests through the stack: one for each recipient and week, on the programme's own day, however often it runs. Only
 //! faculty get names, and no digest has a key. Their words are tested in `functions/mail`, and faults at each call in `sweeps`.
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::programme::Weekday;
 use bursar_core::domain::values::id::{PersonId, ProgrammeId};
@@ -75,7 +74,8 @@ async fn owed(campus: &Campus, of: &ProgrammeId) -> Vec<String> {
     });
     let name = |recipient: &PersonId| {
         let known = seen.all().find(|person: &StaffPerson| person.person == *recipient);
-        known.map_or("erased", |known| known.address.as_written().split('@').next().unwrap()).to_owned()
+        let local = |known: StaffPerson| known.address.as_written().split('@').next().unwrap().to_owned();
+        known.map_or_else(|| "erased".to_owned(), local)
     };
     let mut owed: Vec<String> = recipients.map(name).collect();
     owed.sort();

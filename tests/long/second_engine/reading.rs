@@ -10,10 +10,10 @@ use super::{fresh, item, key, s};
 async fn a_query_goes_on_where_its_last_page_ended_in_either_direction() {
     let table = fresh().await;
     for grant in 0..23 {
-        table.put(item("G#p#0", &format!("g{grant:02}"), [])).await.unwrap();
+        table.put(item("G#p#0", &format!("g{grant:02}"), [])).await;
     }
-    table.put(item("G#p#0", "z", [])).await.unwrap();
-    table.put(item("G#p#1", "g99", [])).await.unwrap();
+    table.put(item("G#p#0", "z", [])).await;
+    table.put(item("G#p#1", "g99", [])).await;
 
     for forward in [true, false] {
         let mut expected: Vec<_> = (0..23).map(|grant| format!("g{grant:02}")).collect();
@@ -30,9 +30,9 @@ async fn all_pages(table: &RawTable, forward: bool, limit: i32) -> (usize, Vec<S
     let (mut pages, mut found, mut from) = (0, Vec::new(), None);
     loop {
         let page = table
-            .client()
+            .client
             .query()
-            .table_name(table.name())
+            .table_name(&table.name)
             .key_condition_expression("pk = :pk AND begins_with(sk, :g)")
             .expression_attribute_values(":pk", s("G#p#0"))
             .expression_attribute_values(":g", s("g"))
@@ -57,13 +57,13 @@ async fn a_page_ends_at_a_megabyte() {
     let table = fresh().await;
     let body = "x".repeat(300 * 1024);
     for chunk in 0..6 {
-        table.put(item("I#1", &format!("{chunk}"), [("body", s(&body))])).await.unwrap();
+        table.put(item("I#1", &format!("{chunk}"), [("body", s(&body))])).await;
     }
     let query = || {
         table
-            .client()
+            .client
             .query()
-            .table_name(table.name())
+            .table_name(&table.name)
             .key_condition_expression("pk = :pk")
             .expression_attribute_values(":pk", s("I#1"))
     };
@@ -80,12 +80,12 @@ async fn the_index_holds_only_what_is_due_in_the_order_of_its_time_and_by_its_ke
     let table = fresh().await;
     let row =
         |id: &str, due: &str| item(&format!("O#{id}"), "O", [("queue", s("bulk")), ("due", s(due)), ("body", s("…"))]);
-    table.put(row("c", "2026-11-20T08:03:00Z")).await.unwrap();
-    table.put(row("a", "2026-11-20T08:01:00Z")).await.unwrap();
-    table.put(row("b", "2026-11-20T08:02:00Z")).await.unwrap();
-    table.put(row("d", "2026-11-20T09:00:00Z")).await.unwrap();
-    table.put(item("O#e", "O", [("body", s("sent"))])).await.unwrap();
-    table.put(item("O#f", "O", [("queue", s("urgent")), ("due", s("2026-11-20T08:00:00Z"))])).await.unwrap();
+    table.put(row("c", "2026-11-20T08:03:00Z")).await;
+    table.put(row("a", "2026-11-20T08:01:00Z")).await;
+    table.put(row("b", "2026-11-20T08:02:00Z")).await;
+    table.put(row("d", "2026-11-20T09:00:00Z")).await;
+    table.put(item("O#e", "O", [("body", s("sent"))])).await;
+    table.put(item("O#f", "O", [("queue", s("urgent")), ("due", s("2026-11-20T08:00:00Z"))])).await;
 
     let (first, from) = due(&table, "2026-11-20T08:03:00Z", 2, None).await;
     assert_eq!(names(&first), ["O#a", "O#b"]);
@@ -99,9 +99,9 @@ async fn the_index_holds_only_what_is_due_in_the_order_of_its_time_and_by_its_ke
 
     // A sent mail: without its queue attribute a row leaves the index.
     table
-        .client()
+        .client
         .update_item()
-        .table_name(table.name())
+        .table_name(&table.name)
         .set_key(Some(key("O#a", "O")))
         .update_expression("REMOVE #queue, #due")
         .expression_attribute_names("#queue", "queue")
@@ -115,9 +115,9 @@ async fn the_index_holds_only_what_is_due_in_the_order_of_its_time_and_by_its_ke
 
 async fn due(table: &RawTable, until: &str, limit: i32, from: Option<Item>) -> (Vec<Item>, Option<Item>) {
     let page = table
-        .client()
+        .client
         .query()
-        .table_name(table.name())
+        .table_name(&table.name)
         .index_name("due")
         .key_condition_expression("#queue = :queue AND #due <= :until")
         .expression_attribute_names("#queue", "queue")
@@ -140,13 +140,13 @@ fn names(items: &[Item]) -> Vec<&str> {
 async fn a_batch_reads_a_hundred_items_and_leaves_out_what_is_not_there() {
     let table = fresh().await;
     for grant in (0..100).step_by(2) {
-        table.put(item("G#p#0", &format!("g{grant:02}"), [])).await.unwrap();
+        table.put(item("G#p#0", &format!("g{grant:02}"), [])).await;
     }
     let keys: Vec<_> = (0..100).map(|grant| key("G#p#0", &format!("g{grant:02}"))).collect();
     let wanted = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build().unwrap();
 
-    let answer = table.client().batch_get_item().request_items(table.name(), wanted).send().await.unwrap();
+    let answer = table.client.batch_get_item().request_items(&table.name, wanted).send().await.unwrap();
 
-    assert_eq!(answer.responses.unwrap()[table.name()].len(), 50);
+    assert_eq!(answer.responses.unwrap()[&table.name].len(), 50);
     assert!(answer.unprocessed_keys.unwrap_or_default().is_empty());
 }

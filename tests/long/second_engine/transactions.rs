@@ -12,7 +12,7 @@ async fn a_token_makes_a_repeated_transaction_take_effect_once() {
     let table = fresh().await;
     let count = |by: u32| {
         let update = Update::builder()
-            .table_name(table.name())
+            .table_name(&table.name)
             .set_key(Some(key("T", "T")))
             .update_expression("ADD tries :by")
             .expression_attribute_values(":by", n(by));
@@ -46,9 +46,9 @@ async fn write(
     parts: impl IntoIterator<Item = TransactWriteItem>,
 ) -> Result<(), TransactWriteItemsError> {
     // Tokens are shared by the whole account, so the table's name is added.
-    let token = token.map(|token| format!("{}-{token}", table.name()));
+    let token = token.map(|token| format!("{}-{token}", table.name));
     let request = table
-        .client()
+        .client
         .transact_write_items()
         .set_transact_items(Some(parts.into_iter().collect()))
         .set_client_request_token(token);
@@ -57,7 +57,7 @@ async fn write(
 
 fn put_new(table: &RawTable, pk: &str, sk: &str) -> TransactWriteItem {
     let put = Put::builder()
-        .table_name(table.name())
+        .table_name(&table.name)
         .set_item(Some(key(pk, sk)))
         .condition_expression("attribute_not_exists(pk)");
     TransactWriteItem::builder().put(put.build().unwrap()).build()
