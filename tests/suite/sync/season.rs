@@ -28,7 +28,7 @@ use serde_json::json;
 use super::crooked::{Crooked, Told, without};
 use super::{ACCOUNT, complete, date, instant, problems, quiet};
 
-const NIGHTS: i64 = if LONG { 365 } else { 16 };
+const NIGHTS: i64 = if LONG { 365 } else { 40 };
 const MODELS: [&str; 2] = ["a/model", "another/model"];
 
 type Sums = BTreeMap<String, i64>;
