@@ -20,8 +20,6 @@ use crate::sdk_error::{SdkFailure, reduce};
 
 /// The time for which a key that was read is used without another read.
 const KEPT_FOR: Duration = Duration::from_secs(5 * 60);
-/// The time after a fresh read confirmed a refused key in which it is not read again.
-const CONFIRMED_FOR: Duration = Duration::from_secs(10);
 
 const CURRENT: &str = "AWSCURRENT";
 const PENDING: &str = "AWSPENDING";
@@ -78,8 +76,6 @@ struct SecretStore {
 struct CachedKey {
     key: ManagementKey,
     read_at: Instant,
-    /// The time at which a fresh read returned this key although the provider had refused it.
-    confirmed_at: Option<Instant>,
 }
 
 impl ManagementKeys {
@@ -107,12 +103,12 @@ impl ManagementKeys {
         let mut kept = stored.kept.lock().await;
         match &*kept {
             Some(known) if known.read_at.elapsed() < KEPT_FOR => Ok(known.key.clone()),
-            _ => stored.read_into(&mut kept, None).await,
+            _ => stored.read_into(&mut kept).await,
         }
     }
 
-    /// The key to use after the provider refused `refused`: one fresh read of the secret, shared by all calls
-    /// that were refused. If it returns an equal key, there is no other.
+    /// The key to use after the provider refused `refused`: one fresh read of the secret, unless another call has
+    /// had it read since. If it returns an equal key, there is no other.
     pub async fn refresh(&self, refused: &ManagementKey) -> Result<ManagementKey, SecretError> {
         let stored = match &self.0 {
             Source::Fixed(key) => return Ok(key.clone()),
@@ -121,8 +117,7 @@ impl ManagementKeys {
         let mut kept = stored.kept.lock().await;
         match &*kept {
             Some(known) if known.key != *refused => Ok(known.key.clone()),
-            Some(known) if known.confirmed_at.is_some_and(|at| at.elapsed() < CONFIRMED_FOR) => Ok(known.key.clone()),
-            _ => stored.read_into(&mut kept, Some(refused)).await,
+            _ => stored.read_into(&mut kept).await,
         }
     }
 
@@ -180,16 +175,10 @@ impl SecretStore {
         self.client.get_or_init(|| self.access.secretsmanager())
     }
 
-    async fn read_into(
-        &self,
-        kept: &mut Option<CachedKey>,
-        refused: Option<&ManagementKey>,
-    ) -> Result<ManagementKey, SecretError> {
+    async fn read_into(&self, kept: &mut Option<CachedKey>) -> Result<ManagementKey, SecretError> {
         let text = self.text(CURRENT).await?.map(|(text, _)| text).unwrap_or_default();
         let key = ManagementKey::parse(text.expose_secret())?;
-        let mut fresh = CachedKey::now(key.clone());
-        fresh.confirmed_at = refused.filter(|refused| **refused == key).map(|_| fresh.read_at);
-        *kept = Some(fresh);
+        *kept = Some(CachedKey::now(key.clone()));
         Ok(key)
     }
 
@@ -218,7 +207,7 @@ impl SecretStore {
 
 impl CachedKey {
     fn now(key: ManagementKey) -> CachedKey {
-        CachedKey { key, read_at: Instant::now(), confirmed_at: None }
+        CachedKey { key, read_at: Instant::now() }
     }
 }
 

@@ -44,7 +44,7 @@ pub fn names(stack: &Stack, seen: &Snapshot) -> Vec<(String, String)> {
     let guardrails = seen.rule_sets.values().filter_map(|set| set.guardrail.as_ref());
     names.extend(guardrails.map(|guardrail| (guardrail.id.clone(), "guardrail".to_owned())));
     for job in seen.all::<Job>() {
-        names.extend([(job.job.to_string(), "job".to_owned()), (job.writer.to_string(), "its writer".to_owned())]);
+        names.push((job.job.to_string(), "job".to_owned()));
     }
     names.push((stack.ready.deployment.clone(), "here".to_owned()));
     names

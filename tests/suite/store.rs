@@ -90,10 +90,8 @@ impl Bench {
 }
 
 fn line(mut item: Item, seen: &Seen) -> String {
-    // The end of the key follows from an id that is drawn, and the writer is.
-    for drawn in ["pk", "writer"] {
-        item.remove(drawn);
-    }
+    // The end of the key follows from an id that is drawn.
+    item.remove("pk");
     let mut text = shown(&AttributeValue::M(item));
     for (random, name) in &seen.names {
         text = text.replace(random, name);

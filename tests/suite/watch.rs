@@ -4,7 +4,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::usage::reading::DailyUse;
-use bursar_core::domain::values::id::{Nonce, ProgrammeId};
+use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::items::Item;
@@ -158,7 +158,7 @@ async fn a_job_that_stands_still_is_told() {
         pass: Pass { next: 3, ..Pass::default() },
         started_at: now - SignedDuration::from_hours(1),
         advanced_at: now - SignedDuration::from_mins(31),
-        writer: Nonce::random(),
+        version: 1,
     };
     // One that has just begun waits for the one that stands still.
     for job in [standing, Job::new(&campus.programme, Work::Limits, 1, &Actor::Rule, now)] {

@@ -38,9 +38,6 @@ use bursar_core::web::{Pages, Site, Visitor};
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
-/// The most concurrent requests to the provider.
-const AT_ONCE: usize = 4;
-
 /// The function with its routes and what its work needs.
 pub struct App {
     pages: Pages,
@@ -49,8 +46,7 @@ pub struct App {
 
 impl Function for App {
     fn new(config: Config, clock: Clock) -> App {
-        let mut site = Site::new(&config, clock);
-        site.provider = site.provider.paced(AT_ONCE, &site.clock);
+        let site = Site::new(&config, clock);
         App { pages: Pages::of(routes(site.clone()), &config), site }
     }
 

@@ -7,9 +7,6 @@ use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::provider::Provider;
 use bursar_core::store::Table;
 
-/// The most concurrent requests to the provider.
-const AT_ONCE: usize = 12;
-
 pub struct App {
     pub(crate) table: Table,
     pub(crate) provider: Provider,
@@ -22,7 +19,7 @@ pub struct App {
 impl App {
     pub(crate) fn of(config: Config, clock: Clock) -> App {
         let table = Table::new(&config);
-        let provider = Provider::new(&config, &table).paced(AT_ONCE, &clock);
+        let provider = Provider::new(&config, &clock);
         let Config { admins, waits, retention_days, .. } = config;
         App { provider, table, clock, admins, waits, retention_days }
     }

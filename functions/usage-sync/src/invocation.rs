@@ -198,10 +198,10 @@ impl Invocation<'_> {
         Ok(serde_json::to_value(&report)?)
     }
 
-    /// The report, with the number of delays and the concurrency reached.
+    /// The report, with the number of delays.
     fn report(&self, progress: &Progress) -> SyncReport {
         let tries = self.checkpoint.delay.as_ref().map_or(0, |delay| delay.tries);
-        progress.report(tries, self.runner.provider.at_once())
+        progress.report(tries)
     }
 
     /// Records the run, and writes it as one log line for metrics.
@@ -219,7 +219,6 @@ impl Invocation<'_> {
             complete = u8::from(report.complete),
             problems = report.problems.len(),
             tries = report.tries,
-            at_once = report.at_once,
             residual_micro_usd = progress.residual().map(Usd::micros),
             balance_micro_usd = progress.credits().map(|credits| credits.balance().micros()),
             duration_ms = report.duration_ms,

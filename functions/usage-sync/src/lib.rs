@@ -99,7 +99,6 @@ mod report;
 mod runner;
 mod scan;
 mod stages;
-mod witnesses;
 
 use anyhow::{Context, Result, bail};
 use bursar_core::clock::Clock;
@@ -141,7 +140,8 @@ impl App {
         let Some(pending) = keys.pending().await? else { return Ok(json!({"skipped": "nothing pending"})) };
         let with_it = self.provider.asked_with(pending.key.clone());
         with_it.check_management_key(deadline).await?;
-        if let Err(error) = with_it.prove_account(deadline).await {
+        let meta = self.table.meta(self.clock.now()).await?;
+        if let Err(error) = with_it.check_account(&meta.deployment, meta.account.as_ref(), deadline).await {
             if let Some(cause @ Cause::AnotherAccount { .. }) = error.refusal() {
                 let (now, admins) = (self.clock.now(), self.table.people_of(&self.admins, deadline).await?);
                 self.table.raise(&Alarm::now(cause, now), &admins, now, deadline).await?;

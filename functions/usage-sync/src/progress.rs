@@ -153,7 +153,7 @@ impl Progress {
     }
 
     /// The report up to this point.
-    pub(crate) fn report(&self, tries: u32, at_once: Option<usize>) -> SyncReport {
+    pub(crate) fn report(&self, tries: u32) -> SyncReport {
         let outcomes = self.actions.outcomes();
         SyncReport {
             keys_listed: self.listing.listed(),
@@ -166,7 +166,6 @@ impl Progress {
             goes_on_at: None,
             duration_ms: u64::try_from(self.duration.as_millis()).unwrap_or(u64::MAX),
             tries,
-            at_once,
             problems: self.journal.problems().to_vec(),
         }
     }

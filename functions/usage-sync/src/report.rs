@@ -18,7 +18,5 @@ pub(crate) struct SyncReport {
     pub(crate) duration_ms: u64,
     /// The number of obstacles that it met.
     pub(crate) tries: u32,
-    /// The number of concurrent requests to the provider at the end.
-    pub(crate) at_once: Option<usize>,
     pub(crate) problems: Vec<String>,
 }

@@ -36,7 +36,7 @@ pub(crate) struct Runner<'a> {
     pub(crate) admins: &'a [EmailAddress],
     pub(crate) retention_days: u16,
     pub(crate) deployment: DeploymentId,
-    /// The account's witnesses, as they were when this invocation began.
+    /// What identifies the account, as it was when this invocation began.
     pub(crate) account: Option<KnownAccount>,
     /// Whether the table is a restored copy.
     pub(crate) is_copy: bool,
@@ -119,11 +119,6 @@ impl<'a> Runner<'a> {
 
     pub(crate) fn orders(&self) -> Orders<'_> {
         Orders { table: self.table, provider: self.provider, clock: self.clock }
-    }
-
-    /// Whether the account has witnesses, by which another account would be noticed.
-    pub(crate) fn has_witnesses(&self) -> bool {
-        self.account.as_ref().is_some_and(|account| !account.witnesses.is_empty())
     }
 
     /// Whether a stage has time to go on.

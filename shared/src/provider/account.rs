@@ -13,7 +13,6 @@ use crate::provider::wire::calls::{CREDITS, LIST_WORKSPACES};
 use crate::provider::wire::error::ProviderError;
 use crate::provider::wire::json::{self, Envelope, Unreadable};
 use crate::provider::wire::pages::{ListRow, PageReader};
-use crate::provider::wire::send::ApiRequest;
 
 /// The lifetime credits of the account: bought and used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,7 +49,7 @@ impl Provider {
     /// Reads the account's credits. An ordinary key may be answered with zeros, so the key is checked before
     /// the answer is trusted (`check_management_key`).
     pub async fn credits(&self, deadline: Deadline) -> Result<Credits, ProviderError> {
-        let ask = ApiRequest { call: &CREDITS, path: &["credits"], query: &[], body: None };
+        let ask = CREDITS.request();
         let both = |body: &str| {
             let Envelope { data } = json::read::<Envelope<CreditsAnswer>>(body)?;
             match (data.total_credits, data.total_usage) {
@@ -63,7 +62,7 @@ impl Provider {
 
     /// Lists every workspace that the management key can see.
     pub async fn workspaces(&self, deadline: Deadline) -> Result<Vec<Workspace>, ProviderError> {
-        let mut pages = PageReader::<Workspace>::new(self, &LIST_WORKSPACES, &["workspaces"], &[], Clock::system());
+        let mut pages = PageReader::<Workspace>::new(self, &LIST_WORKSPACES, "", &[], Clock::system());
         let mut seen = HashSet::new();
         let mut all = Vec::new();
         while let Some(page) = pages.next(deadline).await? {

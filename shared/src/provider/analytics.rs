@@ -14,10 +14,9 @@ use super::Provider;
 use crate::deadline::Deadline;
 use crate::domain::usage::models::{ActivityRow, ModelRow};
 use crate::domain::values::money::{MoneyError, Usd};
-use crate::provider::wire::calls::{ACTIVITY, QUERY_ANALYTICS};
+use crate::provider::wire::calls::{ACTIVITY, QUERY_ANALYTICS, Request};
 use crate::provider::wire::error::ProviderError;
 use crate::provider::wire::json::{self, Envelope, Unreadable};
-use crate::provider::wire::send::{ApiRequest, body_of};
 use crate::provider::wire::text::harmless;
 
 /// The most rows that the provider's documents let a query ask for.
@@ -59,22 +58,16 @@ impl Provider {
         days: RangeInclusive<Date>,
         deadline: Deadline,
     ) -> Result<ModelUsage, ProviderError> {
-        let body = query_body(&days)?;
-        let ask = ApiRequest { call: &QUERY_ANALYTICS, path: &["analytics", "query"], query: &[], body: Some(body) };
+        let ask = QUERY_ANALYTICS.request().json(&Query::of(&days))?;
         self.ask(ask, deadline, |body| model_usage(body, &days)).await
     }
 
     /// Reads the account's use of each model on one UTC day, which is over and not more than thirty days ago.
     pub async fn activity(&self, day: Date, deadline: Deadline) -> Result<Activity, ProviderError> {
         let date = day.to_string();
-        let ask = ApiRequest { call: &ACTIVITY, path: &["activity"], query: &[("date", &date)], body: None };
+        let ask = Request { query: &[("date", &date)], ..ACTIVITY.request() };
         self.ask(ask, deadline, |body| activity(body, day)).await
     }
-}
-
-/// The body of the one query, for these days.
-pub fn query_body(days: &RangeInclusive<Date>) -> Result<String, ProviderError> {
-    body_of(&QUERY_ANALYTICS, &Query::of(days))
 }
 
 /// The one query. Its order leaves the smallest rows out.

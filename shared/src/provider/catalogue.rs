@@ -9,7 +9,6 @@ use crate::deadline::Deadline;
 use crate::provider::wire::calls::LIST_PROVIDERS;
 use crate::provider::wire::error::ProviderError;
 use crate::provider::wire::json::{self, Envelope, Unreadable};
-use crate::provider::wire::send::ApiRequest;
 
 #[derive(Deserialize)]
 struct Row {
@@ -19,7 +18,7 @@ struct Row {
 impl Provider {
     /// Lists the slugs of all providers that models can be called at.
     pub async fn providers(&self, deadline: Deadline) -> Result<BTreeSet<String>, ProviderError> {
-        let ask = ApiRequest { call: &LIST_PROVIDERS, path: &["providers"], query: &[], body: None };
+        let ask = LIST_PROVIDERS.request();
         let listed = |body: &str| {
             let Envelope { data } = json::read::<Envelope<Vec<Row>>>(body)?;
             match data.is_empty() {

@@ -13,12 +13,11 @@ use crate::domain::programme::rules::{DataPolicy, Region, Rules};
 use crate::domain::values::id::{DeploymentId, RuleSetId};
 use crate::domain::values::key::KeyHash;
 use crate::provider::wire::calls::{
-    ASSIGN_KEYS, CREATE_GUARDRAIL, Call, LIST_ASSIGNMENTS, LIST_GUARDRAILS, PATCH_GUARDRAIL,
+    ASSIGN_KEYS, CREATE_GUARDRAIL, Call, LIST_ASSIGNED, LIST_ASSIGNMENTS, LIST_GUARDRAILS, PATCH_GUARDRAIL, Request,
 };
 use crate::provider::wire::error::{ProviderError, Trouble};
 use crate::provider::wire::json::{self, Envelope};
 use crate::provider::wire::pages::{ListRow, PageReader};
-use crate::provider::wire::send::{ApiRequest, body_of};
 
 /// The number of keys that one request assigns; the provider's own bulk calls take as many.
 pub const ASSIGNED_AT_ONCE: usize = 100;
@@ -124,8 +123,7 @@ impl Provider {
         workspace: Option<&str>,
         deadline: Deadline,
     ) -> Result<ProviderGuardrail, ProviderError> {
-        let body = body_of(&CREATE_GUARDRAIL, &RulesBody::of(rules, workspace))?;
-        let made = self.guardrail(&CREATE_GUARDRAIL, &["guardrails"], Some(body), deadline).await?;
+        let made = self.guardrail(CREATE_GUARDRAIL.request(), &RulesBody::of(rules, workspace), deadline).await?;
         if made.follows(rules) { Ok(made) } else { Err(not_followed(&CREATE_GUARDRAIL)) }
     }
 
@@ -137,8 +135,8 @@ impl Provider {
         rules: &GuardrailRules,
         deadline: Deadline,
     ) -> Result<Option<ProviderGuardrail>, ProviderError> {
-        let body = body_of(&PATCH_GUARDRAIL, &RulesBody::of(rules, None))?;
-        let patched = or_none(self.guardrail(&PATCH_GUARDRAIL, &["guardrails", id], Some(body), deadline).await)?;
+        let patched = self.guardrail(PATCH_GUARDRAIL.about(id), &RulesBody::of(rules, None), deadline).await;
+        let patched = or_none(patched)?;
         if patched.as_ref().is_some_and(|patched| !patched.follows(rules)) {
             return Err(not_followed(&PATCH_GUARDRAIL));
         }
@@ -152,8 +150,7 @@ impl Provider {
         deadline: Deadline,
     ) -> Result<Vec<ProviderGuardrail>, ProviderError> {
         let query: Vec<_> = workspace.map(|id| ("workspace_id", id)).into_iter().collect();
-        let mut pages =
-            PageReader::<ProviderGuardrail>::new(self, &LIST_GUARDRAILS, &["guardrails"], &query, Clock::system());
+        let mut pages = PageReader::<ProviderGuardrail>::new(self, &LIST_GUARDRAILS, "", &query, Clock::system());
         let mut seen = HashSet::new();
         let mut all = Vec::new();
         while let Some(page) = pages.next(deadline).await? {
@@ -177,25 +174,21 @@ impl Provider {
 
     /// The assignments of one guardrail, or of all; [`Assignments::next`] reads them page by page.
     pub fn assignments(&self, guardrail: Option<&str>) -> Assignments {
-        let path: &[&str] = match &guardrail {
-            Some(id) => &["guardrails", *id, "assignments", "keys"],
-            None => &["guardrails", "assignments", "keys"],
+        let pages = match guardrail {
+            Some(id) => PageReader::new(self, &LIST_ASSIGNED, id, &[], Clock::system()),
+            None => PageReader::new(self, &LIST_ASSIGNMENTS, "", &[], Clock::system()),
         };
-        Assignments {
-            pages: PageReader::new(self, &LIST_ASSIGNMENTS, path, &[], Clock::system()),
-            seen: HashSet::new(),
-        }
+        Assignments { pages, seen: HashSet::new() }
     }
 
     async fn guardrail(
         &self,
-        call: &'static Call,
-        path: &[&str],
-        body: Option<String>,
+        request: Request<'_>,
+        rules: &RulesBody<'_>,
         deadline: Deadline,
     ) -> Result<ProviderGuardrail, ProviderError> {
-        let ask = ApiRequest { call, path, query: &[], body };
-        let Envelope { data } = self.ask(ask, deadline, json::read::<Envelope<ProviderGuardrail>>).await?;
+        let Envelope { data } =
+            self.ask(request.json(rules)?, deadline, json::read::<Envelope<ProviderGuardrail>>).await?;
         Ok(data)
     }
 
@@ -214,13 +207,8 @@ impl Provider {
             #[serde(default, deserialize_with = "json::count")]
             assigned_count: Option<u64>,
         }
-        let ask = ApiRequest {
-            call: &ASSIGN_KEYS,
-            path: &["guardrails", id, "assignments", "keys"],
-            query: &[],
-            body: Some(body_of(&ASSIGN_KEYS, &AssignBody { key_hashes: hashes })?),
-        };
-        let answer = self.ask(ask, deadline, json::read::<AssignAnswer>).await?;
+        let request = ASSIGN_KEYS.about(id).json(&AssignBody { key_hashes: hashes })?;
+        let answer = self.ask(request, deadline, json::read::<AssignAnswer>).await?;
         Ok(answer.assigned_count)
     }
 

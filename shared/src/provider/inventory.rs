@@ -161,7 +161,7 @@ impl Inventory {
 fn pages_of(provider: &Provider, workspace: &str, clock: &Clock) -> PageReader<ListedKey> {
     let mut query = EVERY_KEY.to_vec();
     query.push(("workspace_id", workspace));
-    PageReader::new(provider, &LIST_KEYS, &["keys"], &query, clock.clone())
+    PageReader::new(provider, &LIST_KEYS, "", &query, clock.clone())
 }
 
 fn half(hash: &[u8; 32]) -> Half {

@@ -10,10 +10,9 @@ use crate::clock::Clock;
 use crate::deadline::Deadline;
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::window::utc_date;
-use crate::provider::wire::calls::{CREATE_KEY, DELETE_KEY, GET_KEY, PATCH_KEY};
+use crate::provider::wire::calls::{CREATE_KEY, DELETE_KEY, GET_KEY, PATCH_KEY, Request};
 use crate::provider::wire::error::{ProviderError, Trouble};
 use crate::provider::wire::json::{self, Unreadable};
-use crate::provider::wire::send::{ApiRequest, body_of};
 
 mod answered;
 mod sent;
@@ -40,26 +39,19 @@ pub enum Deletion {
     AlreadyGone,
 }
 
-/// The number of tries of a patch whose answer does not come.
-#[derive(Debug, Clone, Copy)]
-enum PatchAttempts {
-    One,
-    Several,
-}
-
 impl Provider {
     /// Makes a key. It is sent once, and only with its whole time-out left. After an unknown outcome a key of
     /// that name may exist or appear later. `made` in the error names a key whose plaintext cannot be shown.
     pub async fn create_key(&self, key: &NewKey<'_>, deadline: Deadline) -> Result<CreatedKey, ProviderError> {
         at_least_a_cent(&CREATE_KEY, key.limit)?;
-        let ask = ApiRequest { call: &CREATE_KEY, path: &["keys"], query: &[], body: Some(body_of(&CREATE_KEY, key)?) };
+        let ask = CREATE_KEY.request().json(key)?;
         let answer = self.ask(ask, deadline, json::read::<CreateAnswer>).await?;
         answer.take(key.limit)
     }
 
     /// Reads a key by its hash.
     pub async fn get_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<KeyPresence, ProviderError> {
-        let ask = ApiRequest { call: &GET_KEY, path: &["keys", hash.as_str()], query: &[], body: None };
+        let ask = GET_KEY.about(hash.as_str());
         let answer = self.ask(ask, deadline, |body| one(body, hash)).await;
         or_gone(answer)
     }
@@ -88,7 +80,7 @@ impl Provider {
         patch: KeyPatch,
         deadline: Deadline,
     ) -> Result<KeyPresence, ProviderError> {
-        self.patch(hash, patch, PatchAttempts::Several, deadline).await
+        self.patch(hash, patch, false, deadline).await
     }
 
     /// Changes a key in one try, for callers to whom the answer of a second try would hide that the first may
@@ -99,7 +91,7 @@ impl Provider {
         patch: KeyPatch,
         deadline: Deadline,
     ) -> Result<KeyPresence, ProviderError> {
-        self.patch(hash, patch, PatchAttempts::One, deadline).await
+        self.patch(hash, patch, true, deadline).await
     }
 
     /// Disables a key. A single answer that it does not exist may be wrong, so the key is `Gone` only if it
@@ -126,18 +118,13 @@ impl Provider {
         &self,
         hash: &KeyHash,
         patch: KeyPatch,
-        tries: PatchAttempts,
+        once: bool,
         deadline: Deadline,
     ) -> Result<KeyPresence, ProviderError> {
         if let Some(Some(limit)) = patch.limit {
             at_least_a_cent(&PATCH_KEY, limit)?;
         }
-        let ask = ApiRequest {
-            call: &PATCH_KEY,
-            path: &["keys", hash.as_str()],
-            query: &[],
-            body: Some(body_of(&PATCH_KEY, &patch)?),
-        };
+        let request = Request { once, ..PATCH_KEY.about(hash.as_str()).json(&patch)? };
         let done = |body: &str| {
             let key = one(body, hash)?;
             match patch.lacking_in(&key) {
@@ -145,11 +132,7 @@ impl Provider {
                 None => Ok(key),
             }
         };
-        let answer = match tries {
-            PatchAttempts::Several => self.ask(ask, deadline, done).await,
-            PatchAttempts::One => self.ask_once(ask, deadline, done).await,
-        };
-        or_gone(answer)
+        or_gone(self.ask(request, deadline, done).await)
     }
 
     /// Deletes a key for ever.
@@ -158,7 +141,7 @@ impl Provider {
         struct DeleteAnswer {
             deleted: Option<bool>,
         }
-        let ask = ApiRequest { call: &DELETE_KEY, path: &["keys", hash.as_str()], query: &[], body: None };
+        let ask = DELETE_KEY.about(hash.as_str());
         // The status decides, unless the answer explicitly contradicts it.
         let done = |body: &str| match json::read::<DeleteAnswer>(body) {
             Ok(DeleteAnswer { deleted: Some(false) }) => Err(Unreadable("the key was not deleted".to_owned())),

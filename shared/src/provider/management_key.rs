@@ -8,7 +8,6 @@ use crate::provider::Provider;
 use crate::provider::wire::calls::{LIST_WORKSPACES, OWN_KEY};
 use crate::provider::wire::error::{ProviderError, Trouble};
 use crate::provider::wire::json::{self, Envelope};
-use crate::provider::wire::send::ApiRequest;
 use crate::provider::wire::text;
 use crate::secrets::ManagementKey;
 
@@ -32,7 +31,7 @@ impl Provider {
     /// Checks that the configured key is a management key. An ordinary key is named in the error by its label,
     /// which the provider's pages show.
     pub async fn check_management_key(&self, deadline: Deadline) -> Result<(), ProviderError> {
-        let ask = ApiRequest { call: &OWN_KEY, path: &["key"], query: &[], body: None };
+        let ask = OWN_KEY.request();
         let Envelope { data } = self.ask(ask, deadline, json::read::<Envelope<OwnKey>>).await?;
         match data.is_management() {
             Some(true) => Ok(()),
@@ -51,7 +50,7 @@ impl Provider {
         deadline: Deadline,
     ) -> ProviderError {
         let ProviderError::ManagementKey { trouble } = refused else { return refused };
-        let ask = ApiRequest { call: &OWN_KEY, path: &["key"], query: &[], body: None };
+        let ask = OWN_KEY.request();
         match self.send(&ask, key, deadline, &json::read::<Envelope<OwnKey>>).await {
             Ok(Envelope { data }) if data.is_management() == Some(false) => ordinary(&data.label),
             Ok(Envelope { data }) if data.is_management().is_none() => ProviderError::ManagementKey { trouble },
@@ -61,7 +60,7 @@ impl Provider {
     }
 
     async fn may_manage(&self, deadline: Deadline) -> Result<(), ProviderError> {
-        let ask = ApiRequest { call: &LIST_WORKSPACES, path: &["workspaces"], query: &[("limit", "1")], body: None };
+        let ask = LIST_WORKSPACES.request().query(&[("limit", "1")]);
         self.ask(ask, deadline, |_| Ok(())).await
     }
 }

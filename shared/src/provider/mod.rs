@@ -9,16 +9,15 @@
 //! - A smaller number than before: a cache. What is on record stands.
 //! - A page of a list: only that it shares a row with the page before it (`pages`). Absence means something after a whole
 //!   listing.
-//! - A 401 or 403: nothing was done. It is sent once more if the secret holds another key by then. Else the sync and the console
-//!   ask about that key itself before they believe it.
-//! - A 429 or 503: too much at once. The pace halves for a minute (`pace`), and a wait that is asked for is everybody's.
+//! - A 401 or 403: nothing was done. It is sent once more if the secret holds another key by then. Else it is believed only
+//!   when the provider refuses the key itself too: what lies in another workspace is out of the scope of a good key.
+//! - A 429 or 503: too much at once. A wait that is asked for is everybody's (`pace`).
 //! - A 200 to a patch: done, if the answer shows the state that was asked for. An earlier request without an answer may still
 //!   take effect after it.
 //! - Rules of a guardrail: spelled in the provider's own way, so they are held against what it answers and never against what was
 //!   sent.
 
 use std::fmt;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -29,7 +28,6 @@ use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::domain::mail::alarm::Cause;
 use crate::secrets::{ManagementKey, ManagementKeys};
-use crate::store::Table;
 
 pub mod account;
 pub mod analytics;
@@ -41,63 +39,54 @@ pub mod keys;
 pub mod management_key;
 pub mod models;
 pub mod reading;
+pub mod whose;
 pub mod wire;
-mod witnesses;
 
 pub use wire::error::ProviderError;
 pub use wire::json::ListedReset;
 
+use whose::KnownTo;
+use wire::calls::{Again, Call};
 use wire::pace::Pace;
-use witnesses::AccountProof;
 
 /// The account at the provider. Clones share connections and the management key.
 #[derive(Clone)]
 pub struct Provider {
     http: Arc<Http>,
     keys: ManagementKeys,
-    /// The proof that the management key is of our account; `None` where that does not matter.
-    proof: Option<Arc<AccountProof>>,
     /// The last fault found with the management key, until `take_refusal` takes it.
     refusal: Arc<Mutex<Option<Cause>>>,
-    /// The pace of requests; `None` where few are made, one after another.
-    pace: Option<Arc<Pace>>,
+    pace: Arc<Pace>,
+    account: KnownTo,
 }
 
 /// The time within which a connection must be made.
 pub const CONNECT_TIME_OUT: Duration = Duration::from_secs(3);
 
 impl Provider {
-    /// The provider of a deployment, which calls the account of this table's keys and no other. Nothing is
-    /// connected or read before the first call.
-    pub fn new(config: &Config, table: &Table) -> Provider {
-        let proof = Some(Arc::new(AccountProof::in_table(table)));
-        Provider { proof, ..Provider::of(Arc::new(Http::to(&config.provider)), ManagementKeys::of(config)) }
+    /// The provider of a deployment. Nothing is connected or read before the first call.
+    pub fn new(config: &Config, clock: &Clock) -> Provider {
+        Provider::of(Http::to(&config.provider), ManagementKeys::of(config), clock)
     }
 
     /// A provider by its base address, with a management key given by hand.
     pub fn with_key(base: &str, key: ManagementKey) -> Provider {
-        Provider::of(Arc::new(Http::to(base)), ManagementKeys::fixed(key))
+        Provider::of(Http::to(base), ManagementKeys::fixed(key), &Clock::system())
     }
 
     /// A provider with another management key, which checks a pending one before it is promoted.
     pub fn asked_with(&self, key: ManagementKey) -> Provider {
-        let (proof, pace) = (self.proof.clone(), self.pace.clone());
-        Provider { proof, pace, ..Provider::of(Arc::clone(&self.http), ManagementKeys::fixed(key)) }
+        Provider { keys: ManagementKeys::fixed(key), refusal: Arc::default(), ..self.clone() }
     }
 
-    /// Bounds the requests that this provider and its clones have under way at once. The bound shrinks for a
-    /// while after a 429 or 503.
-    pub fn paced(self, most: usize, clock: &Clock) -> Provider {
-        Provider { pace: Some(Arc::new(Pace::at_most(most, clock))), ..self }
-    }
-
-    /// The current bound of requests under way at once, where there is one.
-    pub fn at_once(&self) -> Option<usize> {
-        self.pace.as_ref().map(|pace| pace.at_once())
-    }
-
-    fn of(http: Arc<Http>, keys: ManagementKeys) -> Provider {
-        Provider { http, keys, proof: None, refusal: Arc::default(), pace: None }
+    fn of(http: Http, keys: ManagementKeys, clock: &Clock) -> Provider {
+        Provider {
+            http: Arc::new(http),
+            keys,
+            refusal: Arc::default(),
+            pace: Arc::new(Pace::by(clock)),
+            account: KnownTo::default(),
+        }
     }
 
     /// The fault found with the management key since the last call, whatever became of the request that met
@@ -135,8 +124,6 @@ struct Http {
     waits: Option<Arc<std::sync::Mutex<Vec<Duration>>>>,
 }
 
-type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
-
 impl Http {
     fn to(base: &str) -> Http {
         Http {
@@ -150,8 +137,8 @@ impl Http {
 
     /// The client for a call. A call that is never repeated gets a new connection. On a used one that the
     /// server has just closed, the HTTP client itself may send a request twice.
-    fn client(&self, call: &wire::calls::Call) -> reqwest::Result<reqwest::Client> {
-        let (made, idle) = if call.is_safe_again() { (&self.pooled, usize::MAX) } else { (&self.unpooled, 0) };
+    fn client(&self, call: &Call) -> reqwest::Result<reqwest::Client> {
+        let (made, idle) = if call.again == Again::Never { (&self.unpooled, 0) } else { (&self.pooled, usize::MAX) };
         if let Some(client) = made.get() {
             return Ok(client.clone());
         }
@@ -169,21 +156,14 @@ impl Http {
         Ok(made.get_or_init(|| client).clone())
     }
 
-    /// The way in which `send` waits between two tries.
-    fn sleep(&self, deadline: Deadline) -> impl Fn(Duration) -> Sleep + 'static {
+    /// Waits between two tries.
+    async fn sleep(&self, wait: Duration, deadline: Deadline) {
         #[cfg(test)]
-        if let Some(waits) = self.waits.clone() {
-            return sleeping(move |wait| {
-                waits.lock().unwrap().push(wait);
-                Box::pin(std::future::ready(()))
-            });
+        if let Some(waits) = &self.waits {
+            return waits.lock().unwrap().push(wait);
         }
-        sleeping(move |wait| Box::pin(deadline.sleep(wait)))
+        deadline.sleep(wait).await;
     }
-}
-
-fn sleeping(sleep: impl Fn(Duration) -> Sleep + Send + Sync + 'static) -> Box<dyn Fn(Duration) -> Sleep + Send + Sync> {
-    Box::new(sleep)
 }
 
 #[cfg(test)]

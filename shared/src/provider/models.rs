@@ -9,7 +9,6 @@ use crate::deadline::Deadline;
 use crate::provider::wire::calls::LIST_MODELS;
 use crate::provider::wire::error::ProviderError;
 use crate::provider::wire::json::{self, Envelope, Unreadable};
-use crate::provider::wire::send::ApiRequest;
 
 #[derive(Deserialize)]
 struct Row {
@@ -21,7 +20,7 @@ struct Row {
 impl Provider {
     /// Lists the models that the provider offers to anybody, by each of their slugs.
     pub async fn models(&self, deadline: Deadline) -> Result<BTreeSet<String>, ProviderError> {
-        let ask = ApiRequest { call: &LIST_MODELS, path: &["models"], query: &[], body: None };
+        let ask = LIST_MODELS.request();
         let listed = |body: &str| {
             let Envelope { data } = json::read::<Envelope<Vec<Row>>>(body)?;
             match data.is_empty() {

@@ -134,22 +134,6 @@ async fn all_who_were_refused_share_one_fresh_read() {
 }
 
 #[tokio::test]
-async fn a_refused_key_that_a_fresh_read_confirms_is_not_read_on_and_on() {
-    let versions = Versions::default();
-    versions.put("v1", "sk-or-v1-first", CURRENT);
-    let (server, keys) = start(&versions).await;
-    let first = keys.current().await.unwrap();
-    for _ in 0..5 {
-        assert_eq!(keys.refresh(&first).await.unwrap(), first);
-    }
-    assert_eq!(server.seen().len(), 2);
-
-    advance(CONFIRMED_FOR).await;
-    keys.refresh(&first).await.unwrap();
-    assert_eq!(server.seen().len(), 3);
-}
-
-#[tokio::test]
 async fn a_pending_key_is_found_promoted_and_used_at_once() {
     let versions = Versions::default();
     versions.put("v1", "sk-or-v1-first", CURRENT);

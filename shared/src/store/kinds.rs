@@ -93,7 +93,7 @@ macro_rules! kinds {
 }
 
 kinds! {
-    // The deployment: its id, its table, the account and its witnesses.
+    // The deployment: its id, its table, and what identifies the account.
     "meta" Meta(_): keys::meta();
     // Who may run the sync, until when, and the fence.
     "lease" Lease(it): keys::lease(&it.lease);
@@ -122,7 +122,7 @@ kinds! {
     // What the key of an attempt has used.
     "reading" Reading(it): keys::reading(&it.programme, &it.grant, it.epoch);
     // When the provider may be asked for a grant's key again.
-    "usage-refresh" UsageRefresh(it): keys::refresh(&it.grant), expires it.until;
+    "usage-refresh" UsageRefresh(it): keys::refresh(&it.grant), expires it.next_at;
     // When a grant's roster mail was last sent by hand.
     "resent" RosterMailResent(it): keys::resent(&it.programme, &it.grant);
     // Which grant an address has in a programme.

@@ -205,7 +205,7 @@ fn every_item_has_the_raw_form_that_is_on_record() {
             management_key: ManagementKey::parse("sk-or-v1-management")
                 .unwrap()
                 .fingerprint(&"0123456789".parse().unwrap()),
-            witnesses: vec!["ab".repeat(32).parse().unwrap(), "cd".repeat(32).parse().unwrap()],
+            listed: vec!["ab".repeat(32).parse().unwrap(), "cd".repeat(32).parse().unwrap()],
         }),
     };
     let programme_entry = Entry { grant: None, what: AuditDetail::new(Act::Closed), ..entry.clone() };
@@ -254,11 +254,7 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         raw(&a_session()),
         raw(&AddressSession { session: hash("5e"), address: ada(), ends_at: at("2026-01-02T16:00:00Z") }),
         raw(&Ask { ask: ulid(), address: ada(), asked_by: hash("a5"), at: at("2026-01-02T08:00:00Z") }),
-        raw(&UsageRefresh {
-            grant: a_grant().id,
-            until: at("2026-01-02T08:01:00Z"),
-            press: "0123456789abcdef".parse().unwrap(),
-        }),
+        raw(&UsageRefresh { grant: a_grant().id, next_at: at("2026-01-02T08:01:00Z") }),
         raw(&RateCount { count: 3, ..RateCount::of_links(at("2026-01-02T08:00:03Z")) }),
         raw(&Undeliverable { address: ada(), why: UnreachableReason::Bounced, at: at("2026-01-02T08:00:03Z") }),
         raw(&MailChoice { address: ada(), digest: false, reminders: true }),

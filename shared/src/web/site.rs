@@ -57,7 +57,7 @@ impl Site {
             origin: config.origin.clone(),
             cookies: Cookies::of(&config.origin),
             admins: config.admins.clone().into(),
-            provider: Provider::new(config, &table),
+            provider: Provider::new(config, &clock),
             table,
             provider_url: config.spend_at.as_str().into(),
             clock,

@@ -135,7 +135,7 @@ pub(super) fn account_changes_have_their_entries(step: &Step<'_>, wrong: &mut Ve
     let (now, Some(before)) = (step.now, step.before) else { return };
     let new: Vec<_> = now.account_entries.iter().filter(|new| !before.account_entries.contains(new)).collect();
     let account = |of: &Snapshot| of.meta.as_ref()?.account.clone();
-    let is_confirmed = account(now) != account(before) && account(now).is_some_and(|of| of.witnesses.is_empty());
+    let is_confirmed = account(now) != account(before) && account(now).is_some_and(|of| of.listed.is_empty());
     let edits = |of: &Snapshot| of.all().map(|tier: Tier| tier.version).sum::<u64>();
     let steps = |of: &Snapshot| of.all().map(|act: ForeignAct| act.version).sum::<u64>();
     let held = |of: &Snapshot| of.all::<SyncState>().next()?.held_back.filter(|held| held.released_by.is_some());

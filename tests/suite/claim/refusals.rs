@@ -61,13 +61,14 @@ async fn each_answer_of_the_provider_has_its_words() {
     campus.restrict().await;
     for (number, (call, verdict, status, said, then)) in [
         (MAKE, Fault::RetryAfter(402, 60), 502, "Nothing was spent.", tell),
-        (MAKE, Fault::RetryAfter(401, 60), 502, "Nothing was spent.", tell),
+        (MAKE, Fault::RetryAfter(401, 60), 503, "Nothing was spent.", later),
         (MAKE, Fault::RetryAfter(429, 60), 503, "Nothing was spent.", later),
         (MAKE, Fault::StatusAfter(500), 502, "did not say whether it made a key", later),
         (MAKE, Fault::LoseAnswer, 502, "did not say whether it made a key", later),
         (ASSIGN, Fault::RetryAfter(400, 60), 502, "did not confirm that the rules of the programme apply to it", tell),
         (ASSIGN, Fault::RetryAfter(503, 60), 503, "did not confirm that the rules of the programme apply to it", later),
-        (DISABLE, Fault::RetryAfter(403, 60), 502, "Your old key could not be ended", tell),
+        (DISABLE, Fault::RetryAfter(403, 60), 503, "Your old key could not be ended", later),
+        ("provider:*", Fault::RetryAfter(401, 60), 502, "Your old key could not be ended", tell),
         (DISABLE, Fault::RetryAfter(404, 60), 502, "Your old key could not be ended", later),
         (
             READ,
@@ -86,7 +87,7 @@ async fn each_answer_of_the_provider_has_its_words() {
         if what == "replace" {
             campus.reveal(&student).await;
         }
-        // After a 401 or 403 the management key is read again, and the call is made once more.
+        // After a 401 or 403 the management key is read again, and believed to be refused when `GET /key` is refused too.
         let rule = campus.gate.at(Matcher::call(call).of(FunctionName::Claim).every(), verdict);
         let page = campus.press(&student, what).await;
         campus.gate.lift(rule);
@@ -94,6 +95,8 @@ async fn each_answer_of_the_provider_has_its_words() {
         assert_eq!(page.status, status, "{verdict:?} at {call}: {alert}");
         assert!(alert.contains(said) && alert.contains(then), "{verdict:?} at {call}: {alert}");
         assert!(page.all("key").is_empty() && page.header("retry-after").is_some() == (status == 503), "{verdict:?}");
+        // What the provider asked for is over.
+        campus.minutes(2);
         let my = student.get("/my").await;
         let again = if my.offers(&campus.my("replace")) { "replace" } else { "reveal" };
         student.submit(&my, &campus.my(again), &[]).await.expect(200).one("key");

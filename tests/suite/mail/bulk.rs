@@ -1,7 +1,7 @@
 //! Many bulk mails and an urgent one, which never waits for them. A server that takes no mail uses up no tries.
 
 use bursar_core::deadline::Waits;
-use bursar_core::domain::values::id::{Nonce, new_ulid};
+use bursar_core::domain::values::id::new_ulid;
 use bursar_core::domain::values::token::AskToken;
 use bursar_core::store::items::to_item;
 use bursar_core::store::{MailState, OutboxRow, QueuedMail};
@@ -49,7 +49,7 @@ async fn a_link_leaves_before_the_next_ten_roster_mails() {
         // A link whose first sender died, so that no stream record is left: the drain sends it before it goes on.
         let (now, asked_by) = (campus.clock.now(), AskToken::generate().hash());
         let mail = QueuedMail::Link { address: address("frida").matched().clone(), asked_by };
-        let died = MailState::Sending { lease_until: now - SignedDuration::from_secs(1), sender: Nonce::random() };
+        let died = MailState::Sending { lease_until: now - SignedDuration::from_secs(1) };
         let row = OutboxRow { state: died, tries: 1, ..OutboxRow::queued(new_ulid(now), mail, now) };
         campus.raw().keep(&row).await;
         drop(held);

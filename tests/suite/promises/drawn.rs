@@ -203,8 +203,8 @@ impl History {
             },
             Move::OtherAccount => match self.other.take() {
                 Some(other) => self.story.is_asked_again(&other).await,
-                // Without a witness, nothing shows that the account is another.
-                None if self.story.has_witnesses().await => self.other = Some(self.story.asks_another_account()),
+                // Before a complete sync, nothing shows that the account is another.
+                None if self.story.knows_the_account().await => self.other = Some(self.story.asks_another_account()),
                 None => {}
             },
             Move::Fault => {

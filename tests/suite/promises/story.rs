@@ -177,9 +177,9 @@ impl Story {
         self.judged(format!("a roster of {names:?}: {}", page.status)).await;
     }
 
-    pub(super) async fn has_witnesses(&self) -> bool {
+    pub(super) async fn knows_the_account(&self) -> bool {
         let account = self.campus.table.known_meta().await.unwrap().and_then(|meta| meta.account);
-        account.is_some_and(|account| !account.witnesses.is_empty())
+        account.is_some_and(|account| !account.listed.is_empty())
     }
 
     /// Puts another account's management key into the secret.

@@ -10,7 +10,7 @@ use bursar_core::web::Answer;
 use jiff::SignedDuration;
 
 use crate::keys::form::KeyForm;
-use crate::keys::reading::{KeyLookup, read, read_and_note, unproved};
+use crate::keys::reading::{KeyLookup, read, read_and_note};
 use crate::refusal::Refusal;
 
 /// The least time between two readings that a student asks for.
@@ -101,12 +101,7 @@ pub(crate) async fn refresh(form: KeyForm) -> Answer {
 /// Ends a hold for disuse. Enabling the key is the last step; if it fails, the console's work or another
 /// press repeats it.
 pub(crate) async fn resume(form: KeyForm) -> Answer {
-    let (KeyForm { site, view, deadline, .. }, at) = (&form, form.at());
-    if let Some(error) = unproved(site, *deadline).await {
-        let sentence =
-            "The provider cannot be asked to switch your key on at present, so nothing was done. Try again later.";
-        return Ok(form.refuse(&Refusal::provider(&error, sentence)));
-    }
+    let (KeyForm { site, view, .. }, at) = (&form, form.at());
     let was_resumed = view.grant.holds.unused || view.grant.live().is_some_and(|live| live.resumed_at.is_some());
     match site.table.act(at, |view, now| view.release(HoldKind::Unused, &Actor::Student, now)).await? {
         ActOutcome::Done(_) => {}

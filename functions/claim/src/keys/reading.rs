@@ -16,14 +16,6 @@ pub(super) enum KeyLookup {
     Silent,
 }
 
-/// The reason why the management key may belong to another account; `None` when the account is proved.
-/// Callers check it before they write anything that a call with this key follows. Other faults of the
-/// management key show when it is used.
-pub(super) async fn unproved(site: &Site, deadline: Deadline) -> Option<ProviderError> {
-    let proved = site.provider.prove_account(deadline).await;
-    proved.err().filter(|error| !matches!(error, ProviderError::ManagementKey { .. }))
-}
-
 /// Asks the provider for the usage of one key. The caller records the reading.
 pub(super) async fn read(
     site: &Site,

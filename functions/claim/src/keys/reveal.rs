@@ -26,7 +26,7 @@ use jiff::Timestamp;
 
 use crate::keys::form::KeyForm;
 use crate::keys::not_shown::{FailedAttempt, NotShown};
-use crate::keys::reading::{KeyLookup, read, unproved};
+use crate::keys::reading::{KeyLookup, read};
 use crate::my;
 use crate::my::example::Example;
 use crate::my::rules::{KeyRules, NextGuardrail};
@@ -104,7 +104,7 @@ async fn press(form: &KeyForm, kind: PressKind) -> Answer {
 
     // A management key of another account would make the key there, so nothing is written before this
     // check.
-    if let Some(error) = unproved(site, *deadline).await {
+    if let Err(error) = site.provider.check_account(&meta.deployment, meta.account.as_ref(), *deadline).await {
         return Ok(form.refuse(&NotShown::NotMade(error).refusal(settings, now)));
     }
 
@@ -227,13 +227,15 @@ impl Claim<'_> {
     }
 
     /// Decides whether to go on although the provider says that an old key does not exist. That answer is
-    /// believed only after some minutes, of a key that is not new, and with a witness that the account is
-    /// ours. The recorded usage then stands, and the disable stays ordered.
+    /// believed only after some minutes, of a key that is not new, and when another key of the account is
+    /// found. The recorded usage then stands, and the disable stays ordered.
     async fn accept_missing_key(&self, old: &Attempt, patience: Deadline) -> Result<(), NotShown> {
         if !old.may_be_gone(self.site.clock.now()) {
             return Err(NotShown::NotFound);
         }
-        match self.site.provider.finds_a_witness(patience).await {
+        let meta = self.site.table.known_meta().await.map_err(|error| NotShown::table(&error))?;
+        let Some(account) = meta.and_then(|meta| meta.account) else { return Err(NotShown::NotFound) };
+        match self.site.provider.finds_one_of(&account, patience).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(NotShown::NotFound),
             Err(error) => Err(NotShown::NotRetired(error)),

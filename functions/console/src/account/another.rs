@@ -23,7 +23,7 @@ pub(super) struct AnotherAccount {
     pub(super) is_pending: bool,
     /// The number of listed keys by which it was tested; none until a sync of an account with keys was
     /// complete.
-    pub(super) witnesses: usize,
+    pub(super) listed: usize,
 }
 
 impl AnotherAccount {
@@ -36,9 +36,9 @@ impl AnotherAccount {
         });
         let Some(first) = refused.next() else { return Ok(None) };
         let Some(meta) = site.table.known_meta().await? else { return Ok(None) };
-        let (confirmed, witnesses) = match &meta.account {
-            Some(account) if account.witnesses.is_empty() => return Ok(None),
-            Some(account) => (Some(&account.management_key), account.witnesses.len()),
+        let (confirmed, listed) = match &meta.account {
+            Some(account) if account.listed.is_empty() => return Ok(None),
+            Some(account) => (Some(&account.management_key), account.listed.len()),
             None => (None, 0),
         };
         let in_secret = SecretKeys::of(site, &meta.deployment).await;
@@ -51,7 +51,7 @@ impl AnotherAccount {
             short: key.short().to_owned(),
             found_at: utc(found_at),
             is_pending: in_secret.current.as_ref() != Some(key),
-            witnesses,
+            listed,
         }))
     }
 }

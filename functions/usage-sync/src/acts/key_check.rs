@@ -54,7 +54,8 @@ pub(super) async fn look_again(
         KeyAnswer::Gone => {
             let is_over = matches!(view.grant.state, GrantState::Revoked | GrantState::Ended);
             let since = runner.table.missing_since(key, runner.baseline.listed_at).await?;
-            if !is_held && since.is_some_and(|since| since + SURELY_GONE < at.now) {
+            let is_sure = !is_held && since.is_some_and(|since| since + SURELY_GONE < at.now);
+            if is_sure && finds_another(runner, at).await? {
                 runner.table.act(at, |view, now| view.found_gone(read, epoch, key, now)).await?;
                 return Ok(FindingOutcome::Gone { key: key.clone(), is_missing: !is_over });
             }
@@ -64,6 +65,12 @@ pub(super) async fn look_again(
             Ok(FindingOutcome::Unseen { key: key.clone(), is_missing: !is_over })
         }
     }
+}
+
+/// Whether the account still knows a key that the last complete sync listed, so that this 404 is not another account's.
+async fn finds_another(runner: &Runner<'_>, at: ActContext<'_>) -> Result<bool> {
+    let Some(account) = &runner.account else { return Ok(true) };
+    Ok(runner.provider.finds_one_of(account, at.deadline).await?)
 }
 
 /// Records the use of a key that was queried by itself. Returns its lifetime use and, in words, a doubt about

@@ -30,19 +30,11 @@ impl Beginning {
             return Ok(StageEnd::TimeIsUp);
         }
         let (provider, until) = (runner.provider, runner.until());
-        if !runner.has_witnesses() {
-            // A key that is no longer the secret's is noticed here and not in the middle. Other errors are
-            // handled below.
-            let _ = provider.check_management_key(until).await;
-        }
-        self.is_of_one_account(runner, journal).await;
         let checked = async {
             provider.check_management_key(until).await?;
-            provider.prove_account(until).await
+            provider.check_account(&runner.deployment, runner.account.as_ref(), until).await
         };
-        let (checked, credits, position) =
-            tokio::join!(checked, provider.credits(until), provider.inventory_begins(until));
-        match checked {
+        match checked.await {
             Ok(()) => {}
             Err(error) if runner.obstacle(&error).is_some() => return Err(error.into()),
             Err(error) => {
@@ -51,6 +43,8 @@ impl Beginning {
                 return Ok(StageEnd::RunOver);
             }
         }
+        self.is_of_one_account(runner, journal).await;
+        let (credits, position) = tokio::join!(provider.credits(until), provider.inventory_begins(until));
         match credits {
             Err(error) if runner.obstacle(&error).is_some() => return Err(error.into()),
             Ok(credits) => self.credits = Some(credits),
@@ -63,22 +57,26 @@ impl Beginning {
         Ok(if journal.key_refused().is_some() { StageEnd::RunOver } else { StageEnd::Done })
     }
 
-    /// Whether the management key is still the one that the run began with, where no witness can tell whose
-    /// account a new one is of.
+    /// Whether the management key is still the one that the run began with, or another of the same account.
     pub(crate) async fn is_of_one_account(&mut self, runner: &Runner<'_>, journal: &mut Journal) -> bool {
         // When the secret cannot be read, no request can be sent either.
-        let current = runner.provider.management_keys().current().await;
-        let Some(key) = current.ok().filter(|_| !runner.has_witnesses()) else { return true };
+        let Ok(key) = runner.provider.management_keys().current().await else { return true };
         let key = key.fingerprint(&runner.deployment);
-        let is_same = *self.management_key.get_or_insert_with(|| key.clone()) == key;
-        if !is_same {
-            journal.break_off(
-                "the management key was exchanged before any sync was complete, so nothing tells whether both are of one account: \
-                 this run ends, and the next begins with the new one"
-                    .to_owned(),
-            );
+        if *self.management_key.get_or_insert_with(|| key.clone()) == key {
+            return true;
         }
-        is_same
+        let account = runner.account.as_ref().filter(|account| !account.listed.is_empty());
+        let checked = runner.provider.check_account(&runner.deployment, account, runner.until()).await;
+        if account.is_some() && checked.is_ok() {
+            self.management_key = Some(key);
+            return true;
+        }
+        journal.break_off(
+            "the management key was exchanged, and nothing tells whether both are of one account: this run ends, and the next \
+             begins with the new one"
+                .to_owned(),
+        );
+        false
     }
 
     /// The account's money before the listing.

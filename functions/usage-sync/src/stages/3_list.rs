@@ -1,20 +1,26 @@
 //! Stage 3, list: every key of the account, page by page, packed by the grant whose name it bears.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use anyhow::Result;
 use bursar_core::domain::grant::{Attempt, GRACE};
 use bursar_core::domain::mail::alarm::Cause;
 use bursar_core::domain::values::id::{KeyName, ProgrammeId};
+use bursar_core::domain::values::key::KeyHash;
 use bursar_core::provider::inventory::{InventoryPage, InventoryPosition};
+use bursar_core::store::KnownAccount;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::journal::Journal;
-use crate::runner::{Runner, StageEnd};
+use crate::runner::{Runner, StageEnd, ensure_written};
 use crate::scan::row::{ForeignRow, KeyRow, LimitBasis};
 use crate::scan::rows::Rows;
-use crate::witnesses::Witnesses;
+
+/// The number of keys by which the account is known: more than one, since one may be deleted before it is needed.
+const KEPT: usize = 3;
+/// The number of keys of which they are chosen at the end of the run, which may delete some.
+const FIRST: usize = 10;
 
 /// The state of stage 3: how far the listing of all keys came, and how much of it can be relied on.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -23,7 +29,8 @@ pub(crate) struct Listing {
     extent: Extent,
     has_gaps: bool,
     listed: usize,
-    witnesses: Witnesses,
+    /// The first of the listed keys in the order of their hashes, so that the same are chosen again.
+    first: BTreeSet<KeyHash>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,7 +95,7 @@ impl Listing {
     /// No key counts as gone because of it.
     async fn reject_an_empty_listing(&mut self, runner: &Runner<'_>, journal: &mut Journal) -> Result<()> {
         let expected = match &runner.account {
-            Some(account) => account.witnesses.len(),
+            Some(account) => account.listed.len(),
             None => recorded_by(runner, runner.baseline.began_at - GRACE).await?,
         };
         if expected == 0 {
@@ -118,7 +125,10 @@ impl Listing {
             self.has_gaps = true;
         }
         for key in &page.keys {
-            self.witnesses.note(runner, &key.hash);
+            self.first.insert(key.hash.clone());
+            if self.first.len() > FIRST {
+                self.first.pop_last();
+            }
             let name = key.name.parse::<KeyName>().ok().filter(|name| name.deployment == runner.deployment);
             let Some(name) = name else {
                 rows.add_foreign(&ForeignRow::of(key, page.asked))?;
@@ -159,8 +169,23 @@ impl Listing {
         self.listed
     }
 
-    pub(crate) fn witnesses(&self) -> &Witnesses {
-        &self.witnesses
+    /// Notes by which keys the account is known from now on: some that were listed, and are not deleted since. None is left
+    /// where this run deleted them all.
+    pub(crate) async fn remember_account(&self, runner: &Runner<'_>, deleted: &BTreeSet<KeyHash>) -> Result<()> {
+        let listed: Vec<KeyHash> =
+            self.first.iter().filter(|key| !deleted.contains(*key)).take(KEPT).cloned().collect();
+        if listed.is_empty() {
+            if runner.account.is_some() {
+                ensure_written(runner.fenced().forget_account().await?)?;
+            }
+            return Ok(());
+        }
+        let management_key = runner.provider.management_keys().current().await?.fingerprint(&runner.deployment);
+        let account = KnownAccount { management_key, listed };
+        if runner.account.as_ref() != Some(&account) {
+            ensure_written(runner.fenced().know_account(&account).await?)?;
+        }
+        Ok(())
     }
 }
 

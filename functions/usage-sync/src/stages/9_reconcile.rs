@@ -112,7 +112,7 @@ impl Reconciliation {
         let change = StateChange { books, told, is_read, is_matched };
         self.write_state(runner, &evidence, change).await?;
         if self.is_complete {
-            evidence.listing.witnesses().remember(runner, &evidence.actions.outcomes().purged).await?;
+            evidence.listing.remember_account(runner, &evidence.actions.outcomes().purged).await?;
         }
         if runner.is_copy && self.is_complete {
             runner.table.adopt(runner.deadline).await?;

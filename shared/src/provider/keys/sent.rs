@@ -120,9 +120,9 @@ fn utc_with_seconds<S: Serializer>(time: &Option<Timestamp>, to: S) -> Result<S:
 
 #[cfg(test)]
 mod tests {
+    use serde_json::to_string;
+
     use super::*;
-    use crate::provider::wire::calls::{CREATE_KEY, PATCH_KEY};
-    use crate::provider::wire::send::body_of;
 
     fn new_key() -> NewKey<'static> {
         NewKey {
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_new_key_always_says_its_limit_its_reset_and_whether_byok_counts() {
-        let body = body_of(&CREATE_KEY, &new_key()).unwrap();
+        let body = to_string(&new_key()).unwrap();
         assert_eq!(
             body,
             r#"{"name":"bursar/d/p/g/1-n","limit":19.999999,"limit_reset":null,"include_byok_in_limit":true}"#
@@ -153,7 +153,7 @@ mod tests {
             workspace: Some("w-1"),
             ..new_key()
         };
-        let body: serde_json::Value = serde_json::from_str(&body_of(&CREATE_KEY, &key).unwrap()).unwrap();
+        let body: serde_json::Value = serde_json::from_str(&to_string(&key).unwrap()).unwrap();
         assert_eq!(body["expires_at"], "2027-02-21T00:00:00Z");
         assert_eq!(body["limit_reset"], "weekly");
         assert_eq!(body["include_byok_in_limit"], false);
@@ -175,7 +175,7 @@ mod tests {
                 r#"{"limit":0.01,"limit_reset":"weekly","include_byok_in_limit":true}"#,
             ),
         ] {
-            assert_eq!(body_of(&PATCH_KEY, &patch).unwrap(), sent);
+            assert_eq!(to_string(&patch).unwrap(), sent);
         }
     }
 }

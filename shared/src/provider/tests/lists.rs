@@ -90,7 +90,7 @@ async fn several_pages_are_asked_for_at_once_and_a_small_account_is_asked_little
     let (server, provider, _) = scripted(move |request, _| account.page(request, 100)).await;
     all(provider.inventory(&Clock::system())).await.unwrap();
     // Requests that are under way at once need connections of their own.
-    assert_eq!(server.seen().iter().map(|seen| seen.connection).max(), Some(16));
+    assert_eq!(server.seen().iter().map(|seen| seen.connection).max(), Some(4));
     assert!(server.seen().len() < 25, "{}", server.seen().len());
 
     let (server, _) = listed(&Account::of(&[("w-1", 0..3)])).await;

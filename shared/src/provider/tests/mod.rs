@@ -7,7 +7,7 @@ mod guardrails;
 mod lists;
 mod reading;
 mod sending;
-mod witnesses;
+mod whose;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -26,7 +26,6 @@ use crate::domain::values::window::Reset;
 use crate::provider::wire::error::ProviderError;
 use crate::scripted::{Scripted, ScriptedAct, SeenRequest};
 use crate::secrets::ManagementKey;
-use crate::store::Table;
 
 const MANAGEMENT_KEY: &str = "sk-or-v1-management";
 const PLAINTEXT: &str = "sk-or-v1-plaintext";

@@ -1,18 +1,17 @@
-//! The one table of the provider's calls: each call's time-out, whether it may be sent again when its answer
-//! did not come, and why. `send` acts on it; nothing else decides about repeating.
-//!
-//! "Sent again" means: within the invocation, with jitter, honouring `Retry-After`, when no answer or one that asks
-//! for patience came. Whatever was refused for its management key did nothing, and is sent once more if the secret
-//! holds another key by then. The sync and the console share one pace each over all their calls (`pace`); `claim`
-//! makes a handful of calls, one after another, and has none.
+//! The provider's calls: the time-out of each, and whether it may be sent again when its answer did not come.
+//! `send` acts on it; nothing else decides about repeating.
 
 use std::time::Duration;
 
 use http::Method;
+use serde::Serialize;
+
+use crate::provider::wire::error::ProviderError;
+use crate::provider::wire::send::refused_here;
 
 /// A kind of request to the provider.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Call {
+#[derive(Debug)]
+pub(in crate::provider) struct Call {
     /// The name in logs and errors.
     pub name: &'static str,
     pub method: Method,
@@ -20,193 +19,84 @@ pub struct Call {
     pub path: &'static str,
     /// The time-out of one try, from the first byte sent to the last byte read.
     pub time_out: Duration,
-    pub again: Repeatable,
+    pub again: Again,
 }
 
-/// Whether a request with an unknown outcome may be sent again, with the reason.
+/// Whether a request with an unknown outcome may be sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Repeatable {
-    Never(&'static str),
-    Safely(&'static str),
+pub(in crate::provider) enum Again {
+    /// It only reads.
+    Reads,
+    /// It names the state to reach, so that a second request changes nothing.
+    Safely,
+    /// A second request could make a second thing.
+    Never,
 }
 
-const READS: Repeatable = Repeatable::Safely("it only reads");
+use Again::{Never, Reads, Safely};
 
-/// By `claim`: a claim.
-pub const CREATE_KEY: Call = Call {
-    name: "create key",
-    method: Method::POST,
-    path: "/keys",
-    time_out: Duration::from_secs(10),
-    again: Repeatable::Never("without an idempotency key a second request could make a second key"),
-};
+pub(in crate::provider) static CREATE_KEY: Call = call("create key", Method::POST, "/keys", 10, Never);
+pub(in crate::provider) static LIST_KEYS: Call = call("list keys", Method::GET, "/keys", 20, Reads);
+pub(in crate::provider) static GET_KEY: Call = call("get key", Method::GET, "/keys/{}", 5, Reads);
+pub(in crate::provider) static PATCH_KEY: Call = call("patch key", Method::PATCH, "/keys/{}", 5, Safely);
+// What is gone already answers 404, which counts as deleted.
+pub(in crate::provider) static DELETE_KEY: Call = call("delete key", Method::DELETE, "/keys/{}", 5, Safely);
+pub(in crate::provider) static OWN_KEY: Call = call("own key", Method::GET, "/key", 5, Reads);
+pub(in crate::provider) static CREDITS: Call = call("credits", Method::GET, "/credits", 5, Reads);
+pub(in crate::provider) static LIST_MODELS: Call = call("list models", Method::GET, "/models", 10, Reads);
+pub(in crate::provider) static LIST_PROVIDERS: Call = call("list providers", Method::GET, "/providers", 10, Reads);
+pub(in crate::provider) static LIST_WORKSPACES: Call = call("list workspaces", Method::GET, "/workspaces", 10, Reads);
+// Whose answer did not come is looked for by its name.
+pub(in crate::provider) static CREATE_GUARDRAIL: Call = call("create guardrail", Method::POST, "/guardrails", 3, Never);
+pub(in crate::provider) static LIST_GUARDRAILS: Call = call("list guardrails", Method::GET, "/guardrails", 10, Reads);
+pub(in crate::provider) static PATCH_GUARDRAIL: Call =
+    call("patch guardrail", Method::PATCH, "/guardrails/{}", 5, Safely);
+// A key is under one guardrail, and assigning the same one again changes nothing.
+pub(in crate::provider) static ASSIGN_KEYS: Call =
+    call("assign keys", Method::POST, "/guardrails/{}/assignments/keys", 5, Safely);
+pub(in crate::provider) static LIST_ASSIGNMENTS: Call =
+    call("list assignments", Method::GET, "/guardrails/assignments/keys", 20, Reads);
+pub(in crate::provider) static LIST_ASSIGNED: Call =
+    call("list assignments", Method::GET, "/guardrails/{}/assignments/keys", 20, Reads);
+// The question does not fit into a URL.
+pub(in crate::provider) static QUERY_ANALYTICS: Call =
+    call("query analytics", Method::POST, "/analytics/query", 20, Reads);
+pub(in crate::provider) static ACTIVITY: Call = call("activity", Method::GET, "/activity", 20, Reads);
 
-/// By `usage-sync`: the listing of a sync.
-pub const LIST_KEYS: Call =
-    Call { name: "list keys", method: Method::GET, path: "/keys", time_out: Duration::from_secs(20), again: READS };
+const fn call(name: &'static str, method: Method, path: &'static str, seconds: u64, again: Again) -> Call {
+    Call { name, method, path, time_out: Duration::from_secs(seconds), again }
+}
 
-/// By `claim`, `console`, `usage-sync`: a refresh, a last reading, a witness, a foreign key before an act.
-pub const GET_KEY: Call =
-    Call { name: "get key", method: Method::GET, path: "/keys/{hash}", time_out: Duration::from_secs(5), again: READS };
-
-/// By `claim`, `console`, `usage-sync`: orders: a disable, an enable, a limit; an admin's act on a foreign key.
-pub const PATCH_KEY: Call = Call {
-    name: "patch key",
-    method: Method::PATCH,
-    path: "/keys/{hash}",
-    time_out: Duration::from_secs(5),
-    again: Repeatable::Safely("it names the state to reach: disabled or not, this limit and no increment"),
-};
-
-/// By `usage-sync`: a key of a grant that is long over.
-pub const DELETE_KEY: Call = Call {
-    name: "delete key",
-    method: Method::DELETE,
-    path: "/keys/{hash}",
-    time_out: Duration::from_secs(5),
-    again: Repeatable::Safely("what is already gone answers 404, which counts as deleted"),
-};
-
-/// By `console`, `usage-sync`: whether the management key is one, and still good.
-pub const OWN_KEY: Call =
-    Call { name: "own key", method: Method::GET, path: "/key", time_out: Duration::from_secs(5), again: READS };
-
-/// By `usage-sync`: the account's money, before and after a listing.
-pub const CREDITS: Call =
-    Call { name: "credits", method: Method::GET, path: "/credits", time_out: Duration::from_secs(5), again: READS };
-
-/// By `console`: models that a form names for the first time.
-pub const LIST_MODELS: Call =
-    Call { name: "list models", method: Method::GET, path: "/models", time_out: Duration::from_secs(10), again: READS };
-
-/// By `console`: providers that a form names for the first time.
-pub const LIST_PROVIDERS: Call = Call {
-    name: "list providers",
-    method: Method::GET,
-    path: "/providers",
-    time_out: Duration::from_secs(10),
-    again: READS,
-};
-
-/// By `usage-sync`: whose keys are listed.
-pub const LIST_WORKSPACES: Call = Call {
-    name: "list workspaces",
-    method: Method::GET,
-    path: "/workspaces",
-    time_out: Duration::from_secs(10),
-    again: READS,
-};
-
-/// By `console`, `usage-sync`: rules that no programme had before; a guardrail that somebody deleted.
-pub const CREATE_GUARDRAIL: Call = Call {
-    name: "create guardrail",
-    method: Method::POST,
-    path: "/guardrails",
-    time_out: Duration::from_secs(3),
-    again: Repeatable::Never("a second request makes a second guardrail; look for it by its name instead"),
-};
-
-/// By `console`, `usage-sync`: what guardrails say, and one whose making was not answered.
-pub const LIST_GUARDRAILS: Call = Call {
-    name: "list guardrails",
-    method: Method::GET,
-    path: "/guardrails",
-    time_out: Duration::from_secs(10),
-    again: READS,
-};
-
-/// By `console`, `usage-sync`: a tier that was edited; rules that somebody changed at the provider.
-pub const PATCH_GUARDRAIL: Call = Call {
-    name: "patch guardrail",
-    method: Method::PATCH,
-    path: "/guardrails/{id}",
-    time_out: Duration::from_secs(5),
-    again: Repeatable::Safely("it names every rule of the guardrail"),
-};
-
-/// By `claim`, `console`, `usage-sync`: a claim; other rules, another group; keys that were taken from under it.
-pub const ASSIGN_KEYS: Call = Call {
-    name: "assign keys",
-    method: Method::POST,
-    path: "/guardrails/{id}/assignments/keys",
-    time_out: Duration::from_secs(5),
-    again: Repeatable::Safely("a key holds one guardrail, and assigning the same one again changes nothing"),
-};
-
-/// By `claim`, `console`, `usage-sync`: which keys are under a guardrail.
-pub const LIST_ASSIGNMENTS: Call = Call {
-    name: "list assignments",
-    method: Method::GET,
-    path: "/guardrails[/{id}]/assignments/keys",
-    time_out: Duration::from_secs(20),
-    again: READS,
-};
-
-/// By `usage-sync`: use by key, model and day.
-pub const QUERY_ANALYTICS: Call = Call {
-    name: "query analytics",
-    method: Method::POST,
-    path: "/analytics/query",
-    time_out: Duration::from_secs(20),
-    again: READS,
-};
-
-/// By `usage-sync`: use by model, where the analytics are cut off.
-pub const ACTIVITY: Call =
-    Call { name: "activity", method: Method::GET, path: "/activity", time_out: Duration::from_secs(20), again: READS };
-
-/// Every call.
-pub const ALL: [&Call; 17] = [
-    &CREATE_KEY,
-    &LIST_KEYS,
-    &GET_KEY,
-    &PATCH_KEY,
-    &DELETE_KEY,
-    &OWN_KEY,
-    &CREDITS,
-    &LIST_MODELS,
-    &LIST_PROVIDERS,
-    &LIST_WORKSPACES,
-    &CREATE_GUARDRAIL,
-    &LIST_GUARDRAILS,
-    &PATCH_GUARDRAIL,
-    &ASSIGN_KEYS,
-    &LIST_ASSIGNMENTS,
-    &QUERY_ANALYTICS,
-    &ACTIVITY,
-];
+/// One request, however often it is sent.
+pub(in crate::provider) struct Request<'a> {
+    pub call: &'static Call,
+    /// What stands in the path for `{}`.
+    pub id: &'a str,
+    pub query: &'a [(&'a str, &'a str)],
+    pub body: Option<String>,
+    /// Whether it is sent a single time, though the call might be sent again.
+    pub once: bool,
+}
 
 impl Call {
-    /// Whether the call changes anything at the provider.
-    pub fn writes(&self) -> bool {
-        self.again != READS
+    pub(in crate::provider) fn request(&'static self) -> Request<'static> {
+        self.about("")
     }
 
-    pub(in crate::provider) fn is_safe_again(&self) -> bool {
-        matches!(self.again, Repeatable::Safely(_))
+    /// A request about the thing of this id.
+    pub(in crate::provider) fn about<'a>(&'static self, id: &'a str) -> Request<'a> {
+        Request { call: self, id, query: &[], body: None, once: false }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_request_that_would_make_a_second_thing_is_never_sent_again() {
-        // A POST makes something, except for one that sets a state and one whose question does not fit into a
-        // URL.
-        let makes_nothing = [ASSIGN_KEYS.path, QUERY_ANALYTICS.path];
-        for call in ALL {
-            let makes = call.method == Method::POST && !makes_nothing.contains(&call.path);
-            assert_eq!(!call.is_safe_again(), makes, "{}", call.name);
-        }
+impl<'a> Request<'a> {
+    pub(in crate::provider) fn query(self, query: &'a [(&'a str, &'a str)]) -> Request<'a> {
+        Request { query, ..self }
     }
 
-    #[test]
-    fn every_get_and_the_one_query_only_read_and_everything_else_writes() {
-        for call in ALL {
-            let reads = call.method == Method::GET || call.path == QUERY_ANALYTICS.path;
-            assert_eq!(call.writes(), !reads, "{}", call.name);
-        }
+    pub(in crate::provider) fn json(self, body: &impl Serialize) -> Result<Request<'a>, ProviderError> {
+        let body = serde_json::to_string(body);
+        let body = body.map_err(|_| refused_here(self.call, "the request cannot be written".to_owned()))?;
+        Ok(Request { body: Some(body), ..self })
     }
 }

@@ -17,13 +17,12 @@ use serde_json::value::RawValue;
 use crate::clock::Clock;
 use crate::deadline::Deadline;
 use crate::provider::Provider;
-use crate::provider::wire::calls::Call;
+use crate::provider::wire::calls::{Call, Request};
 use crate::provider::wire::error::{ProviderError, Trouble};
 use crate::provider::wire::json::{self, Envelope, Unreadable};
-use crate::provider::wire::send::ApiRequest;
 
 /// The number of pages that are requested at once after a full first one.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 4;
 /// The number of pages that may arrive ahead and wait to be read.
 const UNREAD: usize = 8;
 /// The number of rows that a page shares with the next; as many may come or go between the two without a
@@ -79,7 +78,7 @@ pub(in crate::provider) struct PageReader<T> {
 struct List {
     provider: Provider,
     call: &'static Call,
-    path: Vec<String>,
+    id: String,
     query: Vec<(String, String)>,
     clock: Clock,
 }
@@ -118,7 +117,7 @@ impl<T: ListRow> PageReader<T> {
     pub(in crate::provider) fn new(
         provider: &Provider,
         call: &'static Call,
-        path: &[&str],
+        id: &str,
         query: &[(&str, &str)],
         clock: Clock,
     ) -> PageReader<T> {
@@ -126,9 +125,8 @@ impl<T: ListRow> PageReader<T> {
         if T::PAGE_IS_ASKED {
             query.push(("limit".to_owned(), T::PAGE.to_string()));
         }
-        let path = path.iter().map(|segment| (*segment).to_owned()).collect();
         PageReader {
-            list: Arc::new(List { provider: provider.clone(), call, path, query, clock }),
+            list: Arc::new(List { provider: provider.clone(), call, id: id.to_owned(), query, clock }),
             asked: FuturesUnordered::new(),
             came: HashMap::new(),
             behind: 0,
@@ -318,13 +316,12 @@ impl List {
         deadline: Deadline,
         read: impl Fn(&str) -> Result<A, Unreadable>,
     ) -> Result<(A, Timestamp), ProviderError> {
-        let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
         let offset = offset.to_string();
         let mut query: Vec<(&str, &str)> = self.query.iter().map(|(name, value)| (&**name, &**value)).collect();
         query.push(("offset", &offset));
         loop {
             let asked = self.clock.now();
-            let ask = ApiRequest { call: self.call, path: &path, query: &query, body: None };
+            let ask = Request { query: &query, ..self.call.about(&self.id) };
             let answer = self.provider.ask(ask, deadline, &read).await?;
             if utc_day(asked) == utc_day(self.clock.now()) {
                 return Ok((answer, asked));

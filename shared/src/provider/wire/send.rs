@@ -1,19 +1,18 @@
-//! Sending: one try with its time-out, the meaning of its outcome, and whether there is another. The retries
-//! here are the only ones: neither redirects nor the HTTP client send anything a second time.
+//! Sending, in three layers: `ask` retries, `authorised` has a management key that works, `send` puts one request on the wire.
+//! The retries here are the only ones: neither redirects nor the HTTP client send anything a second time.
 
 use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable};
+use backon::{BackoffBuilder, ExponentialBuilder};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
 use reqwest::{Response, Url};
-use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::deadline::Deadline;
 use crate::provider::Provider;
-use crate::provider::wire::calls::{Call, OWN_KEY};
+use crate::provider::wire::calls::{Again, Call, Request};
 use crate::provider::wire::error::{ProviderError, Trouble};
 use crate::provider::wire::json::Unreadable;
 use crate::provider::wire::{patience, text};
@@ -28,113 +27,74 @@ const SHORTEST_TRY: Duration = Duration::from_millis(500);
 /// The longest answer that is read; a page of a hundred keys has about a hundredth of it.
 const LARGEST_ANSWER: usize = 8 * 1024 * 1024;
 
-/// One request, however often it is sent.
-pub(in crate::provider) struct ApiRequest<'a> {
-    pub call: &'static Call,
-    pub path: &'a [&'a str],
-    pub query: &'a [(&'a str, &'a str)],
-    pub body: Option<String>,
-}
-
 impl Provider {
     /// Asks until there is an answer, the request is refused, or the time is up. `read` parses the text of a
     /// 2xx answer.
     pub(in crate::provider) async fn ask<T>(
         &self,
-        ask: ApiRequest<'_>,
+        request: Request<'_>,
         deadline: Deadline,
         read: impl Fn(&str) -> Result<T, Unreadable>,
     ) -> Result<T, ProviderError> {
-        let (ask, read) = (&ask, &read);
-        let one_try = move |key| self.send_proved(ask, key, deadline, read);
-        self.patiently(ask.call, deadline, move || self.with_the_key(ask.call, deadline, one_try)).await
+        let waits = ExponentialBuilder::default().with_min_delay(FIRST_WAIT).with_max_delay(LONGEST_WAIT).with_jitter();
+        let mut waits = waits.without_max_times().build();
+        let more = if request.once || request.call.again == Again::Never { 0 } else { MORE_TRIES };
+        let mut failed = 0;
+        let mut wait = Duration::ZERO;
+        loop {
+            wait = wait.max(self.pace.wait(deadline));
+            if !wait.is_zero() {
+                if wait + SHORTEST_TRY > deadline.left() {
+                    return Err(not_its_turn(request.call, wait));
+                }
+                self.http.sleep(wait, deadline).await;
+            }
+            let error = match self.authorised(&request, deadline, &read).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            // Who is only asked for patience is no nearer to giving up.
+            failed += usize::from(error.trouble().status != Some(429));
+            wait = match error.retry_after() {
+                Some(asked) => asked,
+                None => waits.next().unwrap_or(LONGEST_WAIT),
+            };
+            let has_time = wait.max(self.pace.wait(deadline)) + SHORTEST_TRY <= deadline.left();
+            if !error.may_pass() || more == 0 || failed > more || !has_time {
+                self.note_refusal(&error);
+                return Err(error);
+            }
+        }
     }
 
-    /// Sends one request after proving that the management key is of our account.
-    async fn send_proved<T>(
+    /// Makes one try, and a second with a freshly read management key if the cached one was refused. The refusal is
+    /// believed when the provider refuses the key itself too.
+    async fn authorised<T>(
         &self,
-        ask: &ApiRequest<'_>,
-        key: ManagementKey,
+        request: &Request<'_>,
         deadline: Deadline,
         read: &impl Fn(&str) -> Result<T, Unreadable>,
     ) -> Result<T, ProviderError> {
-        if *ask.call != OWN_KEY {
-            self.prove(ask.call, &key, deadline).await?;
-        }
-        self.send(ask, &key, deadline, read).await
-    }
-
-    /// Retries a call that may be sent again, as long as its failure may be temporary.
-    pub(in crate::provider) async fn patiently<T, F: Future<Output = Result<T, ProviderError>>>(
-        &self,
-        call: &Call,
-        deadline: Deadline,
-        try_once: impl FnMut() -> F,
-    ) -> Result<T, ProviderError> {
-        let more = if call.is_safe_again() { MORE_TRIES } else { 0 };
-        let backoff = ExponentialBuilder::default()
-            .with_min_delay(FIRST_WAIT)
-            .with_max_delay(LONGEST_WAIT)
-            .with_max_times(more)
-            .with_jitter();
-        let outcome = try_once
-            .retry(backoff)
-            .sleep(self.http.sleep(deadline))
-            .when(ProviderError::may_pass)
-            .adjust(|error, planned| next_wait(planned?, error.retry_after(), deadline.left()))
-            .await;
-        self.noting_a_refusal(outcome)
-    }
-
-    /// Asks in one try, though the call might be sent again.
-    pub(in crate::provider) async fn ask_once<T>(
-        &self,
-        ask: ApiRequest<'_>,
-        deadline: Deadline,
-        read: impl Fn(&str) -> Result<T, Unreadable>,
-    ) -> Result<T, ProviderError> {
-        let (ask, read) = (&ask, &read);
-        let one_try = move |key| self.send_proved(ask, key, deadline, read);
-        self.noting_a_refusal(self.with_the_key(ask.call, deadline, one_try).await)
-    }
-
-    fn noting_a_refusal<T>(&self, outcome: Result<T, ProviderError>) -> Result<T, ProviderError> {
-        if let Err(error) = &outcome {
-            self.note_refusal(error);
-        }
-        outcome
-    }
-
-    /// Makes one try, and a second with a freshly read management key if the cached one was refused or is of
-    /// another account. Where many requests are made, a single refusal is believed only after the key itself
-    /// was checked.
-    pub(in crate::provider) async fn with_the_key<T, F: Future<Output = Result<T, ProviderError>>>(
-        &self,
-        call: &Call,
-        deadline: Deadline,
-        one_try: impl Fn(ManagementKey) -> F,
-    ) -> Result<T, ProviderError> {
+        let call = request.call;
         let key = self.key(call, deadline, self.keys.current()).await?;
-        let refused = match one_try(key.clone()).await {
+        let refused = match self.send(request, &key, deadline, read).await {
             Err(error) if error.is_of_the_key() => error,
             other => return other,
         };
-        // A request that was refused for its key did nothing, so with another key it is no repetition,
-        // whatever the call.
-        let (key, refused) = match self.key(call, deadline, self.keys.refresh(&key)).await {
-            Ok(fresh) if fresh != key && deadline.leaves(call.time_out) => match one_try(fresh.clone()).await {
-                Err(error) if error.is_of_the_key() => (fresh, error),
-                other => return other,
-            },
-            _ => (key, refused),
-        };
-        match self.pace {
-            Some(_) => Err(self.doubting(refused, &key, deadline).await),
-            None => Err(refused),
+        // A request that was refused for its key did nothing, so with another key it is no repetition, whatever the call.
+        match self.key(call, deadline, self.keys.refresh(&key)).await {
+            Ok(fresh) if fresh != key && deadline.leaves(call.time_out) => {
+                self.check_key(&fresh, deadline).await?;
+                match self.send(request, &fresh, deadline, read).await {
+                    Err(error) if error.is_of_the_key() => Err(self.doubting(error, &fresh, deadline).await),
+                    other => other,
+                }
+            }
+            _ => Err(self.doubting(refused, &key, deadline).await),
         }
     }
 
-    async fn key(
+    pub(in crate::provider) async fn key(
         &self,
         call: &Call,
         deadline: Deadline,
@@ -144,56 +104,34 @@ impl Provider {
             Ok(Ok(key)) => Ok(key),
             Ok(Err(error)) => {
                 let trouble = Trouble::unsent(call, error.to_string());
-                Err(match error.may_pass() {
-                    true => ProviderError::Later { trouble, after: None },
-                    false => ProviderError::ManagementKey { trouble },
-                })
+                if error.may_pass() {
+                    Err(ProviderError::Later { trouble, after: None })
+                } else {
+                    Err(ProviderError::ManagementKey { trouble })
+                }
             }
             Err(_) => Err(not_begun(call, "the management key was not read in time")),
         }
     }
 
-    /// Sends one request with a permit of the pace. After a 429 or 503 it waits for another permit.
+    /// Sends one request on the wire, logged by its operation, status and id.
     pub(in crate::provider) async fn send<T>(
         &self,
-        ask: &ApiRequest<'_>,
+        request: &Request<'_>,
         key: &ManagementKey,
         deadline: Deadline,
         read: &impl Fn(&str) -> Result<T, Unreadable>,
     ) -> Result<T, ProviderError> {
-        let Some(pace) = &self.pace else { return self.send_now(ask, key, deadline, read).await };
-        let mut refused = None;
-        loop {
-            let turn = match pace.turn(deadline).await {
-                Ok(turn) => turn,
-                Err(wait) => return refused.unwrap_or_else(|| Err(not_its_turn(ask.call, wait))),
-            };
-            let outcome = self.send_now(ask, key, deadline, read).await;
-            let is_asked_too_much = turn.learn(&outcome);
-            if !is_asked_too_much || !ask.call.is_safe_again() {
-                return outcome;
-            }
-            refused = Some(outcome);
-        }
-    }
-
-    /// Sends one request on the wire, logged by its operation, status and id.
-    async fn send_now<T>(
-        &self,
-        ask: &ApiRequest<'_>,
-        key: &ManagementKey,
-        deadline: Deadline,
-        read: &impl Fn(&str) -> Result<T, Unreadable>,
-    ) -> Result<T, ProviderError> {
-        let call = ask.call;
+        let call = request.call;
+        let turn = self.pace.turn(deadline).await;
         let left = deadline.left();
         // A call that cannot be repeated gets its whole time-out or is not begun.
-        if left.is_zero() || (!call.is_safe_again() && left < call.time_out) {
+        if turn.is_none() || left.is_zero() || (call.again == Again::Never && left < call.time_out) {
             return Err(not_begun(call, "there is too little time left"));
         }
         let begun = Instant::now();
         let time_out = call.time_out.min(left);
-        let ended = match deadline.at_most(time_out).wait_for(self.exchange(ask, key)).await {
+        let ended = match deadline.at_most(time_out).wait_for(self.exchange(request, key)).await {
             Ok(ended) => ended,
             Err(_) => Err(Broken::TimedOut),
         };
@@ -202,10 +140,15 @@ impl Provider {
             Err(_) => (None, None),
         };
         let outcome = judge(call, ended, time_out, read);
+        if let (Some(429 | 503), Some(asked)) = (status, outcome.as_ref().err().and_then(ProviderError::retry_after)) {
+            self.pace.slow_down(asked, deadline);
+        }
         let operation = call.name;
         let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         match &outcome {
-            Ok(_) if !call.writes() => tracing::debug!(operation, status, request_id, took_ms, "the provider answered"),
+            Ok(_) if call.again == Again::Reads => {
+                tracing::debug!(operation, status, request_id, took_ms, "the provider answered");
+            }
             Ok(_) => tracing::info!(operation, status, request_id, took_ms, "the provider answered"),
             Err(_) => tracing::warn!(operation, status, request_id, took_ms, "the provider did not do it"),
         }
@@ -213,20 +156,21 @@ impl Provider {
     }
 
     /// Sends one request and reads its answer to the end.
-    async fn exchange(&self, ask: &ApiRequest<'_>, key: &ManagementKey) -> Result<ApiAnswer, Broken> {
-        let url = url(&self.http.base, ask).ok_or(Broken::Unsent("its base address is no web address".to_owned()))?;
+    async fn exchange(&self, request: &Request<'_>, key: &ManagementKey) -> Result<ApiAnswer, Broken> {
+        let url =
+            url(&self.http.base, request).ok_or(Broken::Unsent("its base address is no web address".to_owned()))?;
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", key.reveal()))
             .map_err(|_| Broken::Unsent("bad key".to_owned()))?;
         authorization.set_sensitive(true);
-        let client = self.http.client(ask.call).map_err(|error| Broken::of(&error))?;
-        let mut request = client
-            .request(ask.call.method.clone(), url)
+        let client = self.http.client(request.call).map_err(|error| Broken::of(&error))?;
+        let mut sent = client
+            .request(request.call.method.clone(), url)
             .header(AUTHORIZATION, authorization)
             .header(ACCEPT, "application/json");
-        if let Some(body) = &ask.body {
-            request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
+        if let Some(body) = &request.body {
+            sent = sent.header(CONTENT_TYPE, "application/json").body(body.clone());
         }
-        let response = request.send().await.map_err(|error| Broken::of(&error))?;
+        let response = sent.send().await.map_err(|error| Broken::of(&error))?;
         Ok(ApiAnswer::read(response).await)
     }
 }
@@ -299,7 +243,7 @@ fn judge<T>(
         Err(Broken::Lost) => return Err(unknown(call, "the connection ended before the answer came".to_owned())),
     };
     let status = answer.status;
-    let after = patience::wait_asked(status, &answer.headers, Timestamp::now());
+    let after = patience::wait_asked(&answer.headers, Timestamp::now());
     let trouble = |message: String| Trouble {
         operation: call.name,
         status: Some(status),
@@ -319,7 +263,7 @@ fn judge<T>(
         401 | 403 => ProviderError::ManagementKey { trouble },
         409 | 425 | 429 => ProviderError::Later { trouble, after },
         // The provider documents that a 503 did nothing, but a proxy that answers so may not know.
-        503 if call.is_safe_again() => ProviderError::Later { trouble, after },
+        503 if call.again != Again::Never => ProviderError::Later { trouble, after },
         // A proxy's 404 for an unknown address is not the provider saying that a key is gone.
         404 if !text::is_of_provider(&body) => ProviderError::Unknown { trouble, after, made: None },
         408 => ProviderError::Unknown { trouble, after, made: None },
@@ -333,11 +277,6 @@ impl Trouble {
     pub(in crate::provider) fn unsent(call: &Call, message: String) -> Trouble {
         Trouble { operation: call.name, status: None, message, request_id: None }
     }
-}
-
-/// The body of a request as JSON.
-pub(in crate::provider) fn body_of(call: &Call, body: &impl Serialize) -> Result<String, ProviderError> {
-    serde_json::to_string(body).map_err(|_| refused_here(call, "the request cannot be written".to_owned()))
 }
 
 /// The refusal of a request that is never sent, since the provider would not take it as meant.
@@ -358,17 +297,13 @@ fn unknown(call: &Call, why: String) -> ProviderError {
     ProviderError::Unknown { trouble: Trouble::unsent(call, why), after: None, made: None }
 }
 
-/// The planned wait on top of what the provider asked for; `None` if there is no time for it and another try.
-fn next_wait(planned: Duration, asked: Option<Duration>, left: Duration) -> Option<Duration> {
-    let wait = planned + asked.unwrap_or_default();
-    (wait + SHORTEST_TRY <= left).then_some(wait)
-}
-
-fn url(base: &str, ask: &ApiRequest<'_>) -> Option<Url> {
+fn url(base: &str, request: &Request<'_>) -> Option<Url> {
     let mut url = Url::parse(base).ok()?;
-    url.path_segments_mut().ok()?.pop_if_empty().extend(ask.path);
-    if !ask.query.is_empty() {
-        url.query_pairs_mut().extend_pairs(ask.query);
+    let segments = request.call.path.split('/').skip(1);
+    let segments = segments.map(|segment| if segment == "{}" { request.id } else { segment });
+    url.path_segments_mut().ok()?.pop_if_empty().extend(segments);
+    if !request.query.is_empty() {
+        url.query_pairs_mut().extend_pairs(request.query);
     }
     Some(url)
 }

@@ -69,7 +69,7 @@ impl Table {
         let recipients = what.recipients().0.get(whom).unwrap_or_default();
         recipients.iter().try_fold(self.transaction(), |transaction, recipient| {
             // The row's name is random, so its presence proves that this very transaction took effect.
-            transaction.witnessed_by(&OutboxRow::queued(new_ulid(now), what.owes(recipient), now))
+            transaction.create(&OutboxRow::queued(new_ulid(now), what.owes(recipient), now))
         })
     }
 }

@@ -69,7 +69,7 @@ impl Table {
                     of_limit: crossing.limit,
                 };
                 let row = OutboxRow::queued(new_ulid(now), mail, now);
-                transaction = transaction.owing_as_witness(&row)?.create(&recorded)?;
+                transaction = transaction.owing(&row)?.create(&recorded)?;
                 continue;
             }
             for recipient in recipients {
@@ -82,7 +82,7 @@ impl Table {
                 };
                 let row = OutboxRow::queued(new_ulid(now), mail, now);
                 // The row's name is random, so its presence proves that this very transaction took effect.
-                transaction = transaction.witnessed_by(&row)?;
+                transaction = transaction.create(&row)?;
                 recorded.mails.push(AlertMail { row: row.row, recipient: recipient.clone(), by_hand: None });
             }
             transaction = transaction.create(&recorded)?;

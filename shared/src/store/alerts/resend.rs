@@ -63,7 +63,7 @@ impl Table {
                 .transaction()
                 .create_or_replace(&again, "size(mails) = :known", &[(":known", known)])?
                 .create(&row)?
-                .witnessed_by(&Entry::on_programme(&crossing.programme, by.actor, by.now, what))?;
+                .create(&Entry::on_programme(&crossing.programme, by.actor, by.now, what))?;
             let mark = match ended {
                 Some(address) => self.undeliverable(address, by.now).await?,
                 None => None,

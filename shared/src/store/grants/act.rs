@@ -151,14 +151,14 @@ impl Table {
         transaction = match (change.logged(), row) {
             (Logged::Entry(what), row) => {
                 let entry = grant.entry(change.by().clone(), what.clone(), now);
-                let transaction = transaction.witnessed_by(&entry)?;
+                let transaction = transaction.create(&entry)?;
                 match row {
                     Some(row) => transaction.owing(&row)?,
                     None => transaction,
                 }
             }
             // A mark has no audit entry; the row of its mail proves as well that the transaction took effect.
-            (Logged::Mark(_), Some(row)) => transaction.owing_as_witness(&row)?,
+            (Logged::Mark(_), Some(row)) => transaction.owing(&row)?,
             (Logged::Mark(_), None) => transaction,
         };
         let is_first = grant.ever_shown && !view.pot.shown;

@@ -69,7 +69,7 @@ impl Table {
             }
             let names: Vec<&str> = added.iter().map(GrantId::as_str).collect();
             let what = AuditDetail::new(Act::Invited).noting(names.join(" "));
-            let transaction = transaction.witnessed_by(&Entry::on_programme(id, by.actor, by.now, what))?;
+            let transaction = transaction.create(&Entry::on_programme(id, by.actor, by.now, what))?;
             Ok(Round::Write(transaction, added))
         })
         .await

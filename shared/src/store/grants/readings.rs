@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
 use crate::domain::usage::reading::Reading;
-use crate::domain::values::id::{Epoch, GrantId, Nonce, ProgrammeId};
-use crate::store::table::commit::Pauses;
+use crate::domain::values::id::{Epoch, GrantId, ProgrammeId};
+use crate::store::table::commit::{Commit, Pauses};
 use crate::store::table::items::{Item, Stored};
 use crate::store::table::transaction::{key_item, number};
 use crate::store::table::{StoreError, Table, items, keys};
@@ -21,14 +21,12 @@ pub enum ReadingWrite {
     NotNewer,
 }
 
-/// A claim to ask the provider what a grant's key used: until `until` no other press may ask.
+/// A claim to ask the provider what a grant's key used: until `next_at` no other press may ask.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageRefresh {
     pub grant: GrantId,
     #[serde(with = "millisecond::required")]
-    pub until: Timestamp,
-    /// The press that holds the claim, by which a caller whose answer was lost knows its own.
-    pub press: Nonce,
+    pub next_at: Timestamp,
 }
 
 impl Table {
@@ -63,19 +61,13 @@ impl Table {
         &self,
         grant: &GrantId,
         now: Timestamp,
-        until: Timestamp,
+        next_at: Timestamp,
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
-        let refreshed = UsageRefresh { grant: grant.clone(), until, press: Nonce::random() };
-        let put = self.client.put_item().table_name(&self.name).set_item(Some(items::to_item(&refreshed)?));
-        let put = put
-            .condition_expression("attribute_not_exists(pk) OR #until <= :now")
-            .expression_attribute_names("#until", "until")
-            .expression_attribute_values(":now", number(now.as_millisecond()));
-        match self.write(deadline, || put.clone().send()).await? {
-            Some(_) => Ok(true),
-            None => self.is_there(&refreshed).await,
-        }
+        let refreshed = UsageRefresh { grant: grant.clone(), next_at };
+        let now = [(":now", number(now.as_millisecond()))];
+        let claimed = self.transaction().create_or_replace(&refreshed, "next_at <= :now", &now)?;
+        Ok(self.commit(claimed, &mut Pauses::until(deadline)).await? == Commit::Done)
     }
 
     /// Records that a key could not be found, so that its reading held until the last full listing of keys

@@ -74,7 +74,7 @@ impl Table {
                 0 => self.transaction().create(&act)?,
                 version => self.transaction().replace(&act, version)?,
             };
-            Ok(Round::Write(transaction.witnessed_by(&entry)?, ForeignActBegin::Begun(act)))
+            Ok(Round::Write(transaction.create(&entry)?, ForeignActBegin::Begun(act)))
         })
         .await
     }
@@ -96,7 +96,7 @@ impl Table {
                 None => what.changing(after.change, "refused by the provider"),
             };
             let entry = entry(&pressed.pressed_by, now, what);
-            Ok(Round::Write(self.transaction().replace(&after, known.version)?.witnessed_by(&entry)?, ()))
+            Ok(Round::Write(self.transaction().replace(&after, known.version)?.create(&entry)?, ()))
         })
         .await
     }

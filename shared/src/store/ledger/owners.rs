@@ -312,7 +312,7 @@ fn with_entries(
     let note = format!("{owner}: {}", what.note.as_deref().unwrap_or_default());
     let of_account =
         AccountEntry { entry: new_ulid(by.now), at: by.now, by: by.actor.clone(), what: what.noting(note) };
-    transaction.create(&of_account)?.witnessed_by(&of_programme)
+    transaction.create(&of_account)?.create(&of_programme)
 }
 
 /// The keys by the beginnings of their hashes, as the account's page shows them: their names may be of people.

@@ -97,7 +97,7 @@ impl Table {
         let Some(first) = rows.try_next().await? else { return Ok(SentAgain::Nothing) };
         let what = AuditDetail::new(Act::MailSentAgain).noting(format_args!("given up: {code}"));
         let entry = AccountEntry { entry: new_ulid(now), at: now, by: Actor::Person(by.clone()), what };
-        let transaction = self.transaction().witnessed_by(&entry)?;
+        let transaction = self.transaction().create(&entry)?;
         if self.commit(transaction, &mut Pauses::until(deadline)).await? != Commit::Done {
             return Err(StoreError::Contended);
         }

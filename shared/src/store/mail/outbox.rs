@@ -9,7 +9,7 @@ use ulid::Ulid;
 
 use crate::deadline::Deadline;
 use crate::domain::mail::class::MailClass;
-use crate::domain::values::id::{GrantId, Nonce, ProgrammeId, new_ulid};
+use crate::domain::values::id::{GrantId, ProgrammeId, new_ulid};
 use crate::store::mail::outbox_row::{GrantMail, MailState, OutboxRow, QueuedMail};
 use crate::store::table::commit::{Commit, Pauses};
 use crate::store::table::items::{Queue, Stored};
@@ -59,7 +59,7 @@ impl Table {
         if !is_due {
             return Ok(None);
         }
-        let taken = MailState::Sending { lease_until: now + LEASE, sender: Nonce::random() };
+        let taken = MailState::Sending { lease_until: now + LEASE };
         self.set_mail(&OutboxRow { tries: row.tries.saturating_add(1), ..row }, taken, deadline).await
     }
 
@@ -72,7 +72,7 @@ impl Table {
         deadline: Deadline,
     ) -> Result<Option<OutboxRow>, StoreError> {
         let after = OutboxRow { state, version: row.version + 1, ..row.clone() };
-        Ok(self.replace_as_mine(&after, row.version, deadline).await?.then_some(after))
+        Ok(self.replace(&after, row.version, deadline).await?.then_some(after))
     }
 
     /// Queues a grant's roster mail once more, at most once an hour; otherwise says when that is possible.
@@ -90,7 +90,7 @@ impl Table {
         let transaction = self
             .transaction()
             .create_or_replace(&resent, "resent_at <= :hour_ago", &[(":hour_ago", hour_ago)])?
-            .witnessed_by(&row)?
+            .create(&row)?
             .filed_under_grant(&row)?;
         if self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done {
             return Ok(Resend::Done);
@@ -116,12 +116,6 @@ impl Transaction {
     /// Queues a mail, with the item by which it is found from its grant.
     pub(in crate::store) fn owing(self, row: &OutboxRow) -> Result<Transaction, StoreError> {
         self.create(row)?.filed_under_grant(row)
-    }
-
-    /// Queues a mail whose row is the transaction's witness, with the item by which it is found from its
-    /// grant.
-    pub(in crate::store) fn owing_as_witness(self, row: &OutboxRow) -> Result<Transaction, StoreError> {
-        self.witnessed_by(row)?.filed_under_grant(row)
     }
 
     fn filed_under_grant(self, row: &OutboxRow) -> Result<Transaction, StoreError> {

@@ -15,7 +15,7 @@ use crate::domain::people::sign_in::ASK_LASTS;
 use crate::domain::programme::request::Wish;
 use crate::domain::usage::crossing::Scope;
 use crate::domain::values::address::MatchedAddress;
-use crate::domain::values::id::{Epoch, GrantId, Nonce, PersonId, ProgrammeId};
+use crate::domain::values::id::{Epoch, GrantId, PersonId, ProgrammeId};
 use crate::domain::values::money::Usd;
 use crate::domain::values::token::AskTokenHash;
 use crate::domain::values::window::Window;
@@ -56,8 +56,6 @@ pub enum MailState {
     Sending {
         #[serde(with = "millisecond::required")]
         lease_until: Timestamp,
-        /// The sender, by which one whose answer was lost knows its own lease.
-        sender: Nonce,
     },
     /// The mail server took it.
     Sent {

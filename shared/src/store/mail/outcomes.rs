@@ -148,7 +148,7 @@ impl Table {
             .create_or_replace(&resent, "resent_at <= :hour_ago", &[(":hour_ago", hour_ago)])?
             .forgetting(mark)?
             .owing(&row)?
-            .witnessed_by(&grant.entry(by.clone(), what, now))?;
+            .create(&grant.entry(by.clone(), what, now))?;
         Ok(self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done)
     }
 
@@ -163,7 +163,7 @@ impl Table {
     ) -> Result<bool, StoreError> {
         let what = AuditDetail::new(Act::MailAllowed).changing(mark.why.as_str(), "tried again").noting(whom);
         let entry = AccountEntry { entry: new_ulid(now), at: now, by: Actor::Person(by.clone()), what };
-        let transaction = self.transaction().forgetting(mark)?.witnessed_by(&entry)?;
+        let transaction = self.transaction().forgetting(mark)?.create(&entry)?;
         Ok(self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done)
     }
 

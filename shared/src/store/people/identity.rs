@@ -96,7 +96,7 @@ impl Table {
             let person = PersonId::random();
             let of = PersonOfAddress { address: address.matched().clone(), person: person.clone() };
             let named = StaffPerson { person: person.clone(), address: address.clone() };
-            let transaction = self.transaction().create(&of)?.witnessed_by(&named)?;
+            let transaction = self.transaction().create(&of)?.create(&named)?;
             Ok(Round::Write(transaction, person))
         })
         .await

@@ -133,7 +133,7 @@ impl Table {
                 0 => self.transaction().create(&after)?,
                 version => self.transaction().replace(&after, version)?,
             };
-            Ok(Round::Write(transaction.witnessed_by(&known)?, LinkOutcome::Yes))
+            Ok(Round::Write(transaction.create(&known)?, LinkOutcome::Yes))
         })
         .await
     }
@@ -169,8 +169,7 @@ impl Table {
             address: session.address.clone(),
             ends_at: session.ends_at,
         };
-        let transaction =
-            self.transaction().replace(after, after.version - 1)?.create(&listed)?.witnessed_by(session)?;
+        let transaction = self.transaction().replace(after, after.version - 1)?.create(&listed)?.create(session)?;
         Ok(match self.commit(transaction, &mut Pauses::until(deadline)).await? {
             Commit::Done => SignInWrite::Yes,
             Commit::Stale => SignInWrite::Stale,

@@ -130,11 +130,8 @@ impl Table {
         let has_new_settings = programme.settings != edit.settings;
         if limit != pot.limit {
             let pot_entry = entry(AuditDetail::new(Act::PotChanged).changing(pot.limit, limit));
-            transaction = if has_new_settings {
-                transaction.create(&pot_entry)?
-            } else {
-                transaction.witnessed_by(&pot_entry)?
-            };
+            transaction =
+                if has_new_settings { transaction.create(&pot_entry)? } else { transaction.create(&pot_entry)? };
         }
         if limit != pot.limit || effect.is_some() {
             transaction = with_pot(transaction, &pot, limit, effect)?;
@@ -149,7 +146,7 @@ impl Table {
             let (version, was_over) = (programme.version, programme.is_over(by.now));
             let edited = programme.edited(edit.settings.clone());
             let (is_over, ends) = (edited.is_over(by.now), edited.is_over(by.now) && !was_over);
-            transaction = transaction.replace(&edited, version)?.witnessed_by(&entry(edit.what.clone()))?;
+            transaction = transaction.replace(&edited, version)?.create(&entry(edit.what.clone()))?;
             transaction = with_roles(transaction, &id, &roles)?;
             let work = if ends { Work::Close } else { Work::Limits };
             if let Some(effect) = effect.filter(|effect| effect.grants > 0) {

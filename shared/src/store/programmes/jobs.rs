@@ -16,11 +16,11 @@ use ulid::Ulid;
 
 use crate::deadline::Deadline;
 use crate::domain::audit::Actor;
-use crate::domain::values::id::{GrantId, Nonce, ProgrammeId, new_ulid};
+use crate::domain::values::id::{GrantId, ProgrammeId, new_ulid};
 use crate::store::programmes::imports::Import;
 use crate::store::table::commit::{Commit, Pauses};
 use crate::store::table::items::Queue;
-use crate::store::table::transaction::Transaction;
+use crate::store::table::transaction::{Transaction, number};
 use crate::store::table::{StoreError, Table, items, keys};
 
 /// How long an invocation owns a job: longer than it may run.
@@ -50,8 +50,8 @@ pub struct Job {
     /// When the last step was done.
     #[serde(with = "millisecond::required")]
     pub advanced_at: Timestamp,
-    /// The last writer, which each checkpoint replaces on condition that it is still the same.
-    pub writer: Nonce,
+    /// Counts its writes, each of which replaces the one before.
+    pub version: u64,
 }
 
 /// What a job does.
@@ -151,7 +151,7 @@ impl Job {
             pass: Pass::default(),
             started_at: now,
             advanced_at: now,
-            writer: Nonce::random(),
+            version: 1,
         }
     }
 
@@ -162,7 +162,7 @@ impl Job {
     /// The job, ended for a reason. Its runner finds that somebody else has written it.
     #[must_use]
     pub fn cancelled(self, why: &str, at: Timestamp) -> Job {
-        Job { state: JobState::Failed { why: why.to_owned(), at }, writer: Nonce::random(), ..self }
+        Job { state: JobState::Failed { why: why.to_owned(), at }, version: self.version + 1, ..self }
     }
 
     /// Whether somebody owns it now.
@@ -227,7 +227,7 @@ impl Table {
                 &[(":yes", yes), (":not", not)],
             )?;
             let transaction = match before {
-                Some(before) => transaction.create_or_replace(&job, AS_READ, &[as_read(&before)])?,
+                Some(before) => transaction.create_or_replace(&job, AS_READ, &as_read(&before))?,
                 None => transaction.create(&job)?,
             };
             match self.commit(transaction, &mut pauses).await? {
@@ -281,47 +281,34 @@ impl Table {
         }
         let is_due = |job: &&Job| !matches!(job.state, JobState::Waiting { until } if now < until);
         let Some(first) = running.iter().find(is_due) else { return Ok(None) };
-        let taken =
-            Job { state: JobState::Running { lease_until: now + JOB_LEASE }, writer: Nonce::random(), ..first.clone() };
-        let others: Vec<&Job> = running.iter().filter(|other| other.job != first.job).collect();
-        if others.is_empty() {
-            return Ok(self.put_over(&taken, first, deadline).await?.then_some(taken));
-        }
+        let taken = Job {
+            state: JobState::Running { lease_until: now + JOB_LEASE },
+            version: first.version + 1,
+            ..first.clone()
+        };
+        let mut transaction = self.transaction().replace_if(&taken, AS_READ, &as_read(first))?;
         // The others must not have been taken meanwhile.
-        let mut transaction = self.transaction().create_or_replace(&taken, AS_READ, &[as_read(first)])?;
-        for other in others {
-            transaction = transaction.check(&keys::job(programme, other.work.kind()), AS_READ, &[as_read(other)])?;
+        for other in running.iter().filter(|other| other.job != first.job) {
+            transaction = transaction.check(&keys::job(programme, other.work.kind()), AS_READ, &as_read(other))?;
         }
         let is_mine = self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done;
-        Ok((is_mine || self.is_there(&taken).await?).then_some(taken))
+        Ok(is_mine.then_some(taken))
     }
 
     /// Records the progress of a job that the caller owns. Returns `None` when somebody else has written it since.
     pub async fn set_job(&self, job: Job, deadline: Deadline) -> Result<Option<Job>, StoreError> {
-        let after = Job { writer: Nonce::random(), ..job.clone() };
-        Ok(self.put_over(&after, &job, deadline).await?.then_some(after))
-    }
-
-    /// Replaces a job as it was read. Where the condition does not hold, it is read back, to recognise a write of one's own whose
-    /// answer was lost.
-    async fn put_over(&self, after: &Job, read: &Job, deadline: Deadline) -> Result<bool, StoreError> {
-        let (name, value) = as_read(read);
-        let put = self
-            .client
-            .put_item()
-            .table_name(&self.name)
-            .set_item(Some(items::to_item(after)?))
-            .condition_expression(AS_READ)
-            .expression_attribute_values(name, value);
-        Ok(self.write(deadline, || put.clone().send()).await?.is_some() || self.is_there(after).await?)
+        let after = Job { version: job.version + 1, ..job.clone() };
+        let transaction = self.transaction().replace_if(&after, AS_READ, &as_read(&job))?;
+        let is_mine = self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done;
+        Ok(is_mine.then_some(after))
     }
 }
 
-/// The condition that a job is as it was read.
-const AS_READ: &str = "writer = :writer";
+/// The condition that a job is as it was read, and no other of its kind.
+const AS_READ: &str = "job = :job AND version = :version";
 
-fn as_read(job: &Job) -> (&'static str, AttributeValue) {
-    (":writer", AttributeValue::S(job.writer.as_str().to_owned()))
+fn as_read(job: &Job) -> [(&'static str, AttributeValue); 2] {
+    [(":job", AttributeValue::S(job.job.to_string())), (":version", number(job.version))]
 }
 
 /// Starts a job with the transaction that makes it necessary. One of its kind that runs starts anew.

@@ -124,7 +124,7 @@ impl Table {
                 .transaction()
                 .create(&programme)?
                 .create(&pot)?
-                .witnessed_by(&Entry::on_programme(&id, by.actor, by.now, what))?;
+                .create(&Entry::on_programme(&id, by.actor, by.now, what))?;
             let listed = ListedProgramme { programme: id.clone() };
             let roles = RoleChanges::between(&id, None, &programme.settings);
             transaction = with_roles(transaction.create(&listed)?, &id, &roles)?;
@@ -154,7 +154,7 @@ impl Table {
             }
             let closed = Programme { closed_at: Some(by.now), version: current.version + 1, ..current.clone() };
             let entry = Entry::on_programme(id, by.actor, by.now, AuditDetail::new(Act::Closed));
-            let mut transaction = self.transaction().replace(&closed, current.version)?.witnessed_by(&entry)?;
+            let mut transaction = self.transaction().replace(&closed, current.version)?.create(&entry)?;
             let jobs = self.jobs(id).await?.into_iter();
             // A job that ends the grants of a term that was cut short is replaced below.
             for job in jobs.filter(|job| job.is_running() && job.work != Work::Close) {

@@ -26,7 +26,7 @@ impl Table {
         let (programme, now) = (&request.programme, by.now);
         let used = UsedForm { form: request.form, programme: programme.clone(), at: now };
         let entry = Entry::on_programme(programme, by.actor, now, what);
-        let mut transaction = self.transaction().create(&used)?.witnessed_by(&entry)?;
+        let mut transaction = self.transaction().create(&used)?.create(&entry)?;
         for recipient in admins.iter().take(MAILS_AT_ONCE) {
             let mail = QueuedMail::Request {
                 programme: programme.clone(),

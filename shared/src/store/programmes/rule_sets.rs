@@ -114,7 +114,7 @@ impl Table {
         let what = AuditDetail::new(Act::GuardrailSet).changing(guardrail(set), guardrail(&with));
         let what = what.noting(format!("rule set {}", set.id));
         let entry = AccountEntry { entry: new_ulid(now), at: now, by: Actor::Rule, what };
-        let transaction = self.transaction().replace(&with, set.version)?.witnessed_by(&entry)?;
+        let transaction = self.transaction().replace(&with, set.version)?.create(&entry)?;
         self.commit(transaction, &mut Pauses::until(deadline)).await
     }
 }

@@ -56,7 +56,7 @@ impl Table {
                 0 => self.transaction().create(&is)?,
                 version => self.transaction().replace(&is, version)?,
             };
-            Ok(Round::Write(transaction.witnessed_by(&entry)?, TierOutcome::Done))
+            Ok(Round::Write(transaction.create(&entry)?, TierOutcome::Done))
         })
         .await
     }

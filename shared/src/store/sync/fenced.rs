@@ -107,7 +107,7 @@ impl FencedTable<'_> {
         if self.table.get::<AccountCut>(&cut.key()).await?.is_some() {
             return Ok(true);
         }
-        self.commit(self.begun()?.witnessed_by(cut)?).await
+        self.commit(self.begun()?.create(cut)?).await
     }
 
     /// Writes some of the foreign keys that were used since the last cut.
@@ -170,7 +170,7 @@ impl FencedTable<'_> {
 
     /// Records a run.
     pub async fn record_run(&self, run: &Run) -> Result<bool, StoreError> {
-        self.commit(self.begun()?.witnessed_by(run)?).await
+        self.commit(self.begun()?.create(run)?).await
     }
 
     /// Saves the checkpoint of the run.

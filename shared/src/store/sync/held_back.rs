@@ -99,7 +99,7 @@ impl Table {
             let entry = AccountEntry { entry: new_ulid(now), at: now, by: Actor::Person(by.clone()), what };
             let held_back = Some(HeldBack { released_by: Some(by.clone()), ..held.clone() });
             let released = SyncState { held_back, ..state }.next();
-            let transaction = self.transaction().replace(&released, released.version - 1)?.witnessed_by(&entry)?;
+            let transaction = self.transaction().replace(&released, released.version - 1)?.create(&entry)?;
             Ok(Round::Write(transaction, Release::Done))
         })
         .await

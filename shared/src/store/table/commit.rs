@@ -1,5 +1,5 @@
-//! Running a conditional transaction, or one conditional write of a single item: conflicts are retried with
-//! jitter. When an answer is lost or doubtful, the transaction's witness proves whether it took effect.
+//! Running a conditional transaction, or one conditional write of a single item: conflicts are retried with jitter. A
+//! transaction whose answer is lost or doubtful is sent again with its token, so that it takes effect once and says so.
 
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ enum TransactionVerdict {
 
 impl Table {
     pub(in crate::store) fn transaction(&self) -> Transaction {
-        Transaction { table: self.name.clone(), writes: Vec::new(), witness: None }
+        Transaction { table: self.name.clone(), writes: Vec::new() }
     }
 
     /// Carries an act through: round after round, until a write commits, nothing is left to write, or the
@@ -89,7 +89,7 @@ impl Table {
         transaction: Transaction,
         pauses: &mut Pauses,
     ) -> Result<Commit, StoreError> {
-        // One token for every try: a try that took effect, but whose answer was lost, is not done again.
+        // One token for every try: where one took effect whose answer was lost, the next is answered alike and does nothing.
         let token = Nonce::random().to_string();
         loop {
             let try_once = self.client.transact_write_items().client_request_token(&token);
@@ -98,9 +98,7 @@ impl Table {
             };
             let failure = reduce(&error);
             match verdict(&error, &failure) {
-                TransactionVerdict::Refused if self.took_effect(&transaction).await? => return Ok(Commit::Done),
                 TransactionVerdict::Refused => return Ok(Commit::Stale),
-                TransactionVerdict::Unknown if self.took_effect(&transaction).await? => return Ok(Commit::Done),
                 TransactionVerdict::Unknown | TransactionVerdict::Again => {}
                 TransactionVerdict::Fault => return Err(StoreError::Service(failure)),
             }
@@ -113,7 +111,8 @@ impl Table {
     /// Sends one conditional write of a single item, and again while the table throttles it or another write
     /// conflicts. Returns `None` when its condition did not hold.
     ///
-    /// An earlier try whose answer was lost may be the reason; callers to whom that matters must ask.
+    /// An earlier try whose answer was lost may be the reason, so this is for writes of which "it is there already" and "done"
+    /// are one answer; all else is a transaction.
     pub(in crate::store) async fn write<T, E, F>(
         &self,
         deadline: Deadline,
@@ -161,13 +160,6 @@ impl Table {
             .set_expression_attribute_names(Some(names))
             .set_expression_attribute_values(Some(values));
         Ok(self.write(deadline, || update.clone().send()).await?.is_some())
-    }
-
-    async fn took_effect(&self, transaction: &Transaction) -> Result<bool, StoreError> {
-        match &transaction.witness {
-            Some(witness) => Ok(self.get_item(witness).await?.is_some()),
-            None => Ok(false),
-        }
     }
 }
 

@@ -33,14 +33,13 @@ pub struct Meta {
 /// What identifies the account of this deployment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownAccount {
-    /// The fingerprint of the management key that listed the witnesses.
+    /// The fingerprint of the management key of the last complete sync.
     pub management_key: Fingerprint,
-    /// Some keys that the last complete sync listed, grants' or foreign. A management key that finds one of
-    /// them is of the same account.
+    /// Three keys that it listed, grants' or foreign. A management key that finds one of them is of the same account.
     ///
     /// Empty after a person confirmed another account: until the next complete sync any will do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub witnesses: Vec<KeyHash>,
+    pub listed: Vec<KeyHash>,
 }
 
 /// The time for creating the item, once in its life: two seconds for retries, and the rest for its first readers.
@@ -86,7 +85,7 @@ impl Table {
     }
 
     /// Records an admin's word that this management key is of the deployment's account, although it finds
-    /// none of the witnesses. They are dropped, and the next complete sync names others.
+    /// none of the listed keys. They are dropped, and the next complete sync names others.
     pub async fn confirm_account(
         &self,
         management_key: &Fingerprint,
@@ -96,7 +95,7 @@ impl Table {
     ) -> Result<Confirmed, StoreError> {
         self.carry_through(deadline, || async {
             let Some(meta) = self.known_meta().await? else { return Ok(Round::Over(Confirmed::Already)) };
-            let confirmed = KnownAccount { management_key: management_key.clone(), witnesses: Vec::new() };
+            let confirmed = KnownAccount { management_key: management_key.clone(), listed: Vec::new() };
             if meta.account.as_ref() == Some(&confirmed) {
                 return Ok(Round::Over(Confirmed::Already));
             }
@@ -111,7 +110,7 @@ impl Table {
                 values.push((":was", attribute_of(was)?));
             }
             let transaction = self.transaction().update(&keys::meta(), SET_ACCOUNT, condition, &values)?;
-            Ok(Round::Write(transaction.witnessed_by(&entry)?, Confirmed::Done))
+            Ok(Round::Write(transaction.create(&entry)?, Confirmed::Done))
         })
         .await
     }

@@ -13,8 +13,6 @@ use crate::store::table::{StoreError, items};
 pub(in crate::store) struct Transaction {
     pub(super) table: String,
     pub(super) writes: Vec<TransactWriteItem>,
-    /// An item that only this transaction writes, so its presence proves that the transaction took effect.
-    pub(super) witness: Option<ItemKey>,
 }
 
 /// Numbers to add to in an item, and attributes to set with them.
@@ -55,14 +53,7 @@ impl Transaction {
 
     /// Writes an item that must not be there yet.
     pub(in crate::store) fn create<T: Stored>(self, value: &T) -> Result<Transaction, StoreError> {
-        self.put(value, "attribute_not_exists(pk)", &[])
-    }
-
-    /// Writes an item that only this transaction can write, and whose presence later proves that it took
-    /// effect.
-    pub(in crate::store) fn witnessed_by<T: Stored>(mut self, value: &T) -> Result<Transaction, StoreError> {
-        self.witness = Some(value.key());
-        self.create(value)
+        self.replace_if(value, "attribute_not_exists(pk)", &[])
     }
 
     /// Writes an item on condition that there is none yet, or that the one that is there meets the condition.
@@ -72,12 +63,12 @@ impl Transaction {
         condition: &str,
         values: &[(&str, AttributeValue)],
     ) -> Result<Transaction, StoreError> {
-        self.put(value, &format!("attribute_not_exists(pk) OR {condition}"), values)
+        self.replace_if(value, &format!("attribute_not_exists(pk) OR {condition}"), values)
     }
 
     /// Replaces an item on condition that its version is still this one.
     pub(in crate::store) fn replace<T: Stored>(self, value: &T, version: u64) -> Result<Transaction, StoreError> {
-        self.put(value, "version = :version", &[(":version", number(version))])
+        self.replace_if(value, "version = :version", &[(":version", number(version))])
     }
 
     /// Writes an item over whatever is there.
@@ -168,7 +159,8 @@ impl Transaction {
         Ok(self)
     }
 
-    fn put<T: Stored>(
+    /// Writes an item on a condition.
+    pub(in crate::store) fn replace_if<T: Stored>(
         mut self,
         value: &T,
         condition: &str,

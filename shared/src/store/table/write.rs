@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 
 use crate::deadline::Deadline;
+use crate::store::table::commit::{Commit, Pauses};
 use crate::store::table::items::Stored;
 use crate::store::table::keys::ItemKey;
 use crate::store::table::transaction::{key_item, number};
@@ -18,38 +19,15 @@ impl Table {
         Ok(self.write(deadline, || put.clone().send()).await?.is_some())
     }
 
-    /// Replaces an item on condition that its version is still this one. Returns `false` when another writer
-    /// was faster, or when a try of its own took effect whose answer was lost.
+    /// Replaces an item on condition that its version is still this one. Returns `false` when another writer was faster.
     pub(in crate::store) async fn replace<T: Stored>(
         &self,
         value: &T,
         version: u64,
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
-        let put = self
-            .client
-            .put_item()
-            .table_name(&self.name)
-            .set_item(Some(items::to_item(value)?))
-            .condition_expression("version = :version")
-            .expression_attribute_values(":version", number(version));
-        Ok(self.write(deadline, || put.clone().send()).await?.is_some())
-    }
-
-    /// Replaces an item that names its writer, on condition that its version is still this one. Where the
-    /// condition does not hold, it is read back, to recognise a write of one's own whose answer was lost.
-    pub(in crate::store) async fn replace_as_mine<T: Stored>(
-        &self,
-        value: &T,
-        version: u64,
-        deadline: Deadline,
-    ) -> Result<bool, StoreError> {
-        Ok(self.replace(value, version, deadline).await? || self.is_there(value).await?)
-    }
-
-    /// Whether the stored item equals this one.
-    pub(in crate::store) async fn is_there<T: Stored>(&self, value: &T) -> Result<bool, StoreError> {
-        Ok(self.get_item(&value.key()).await?.as_ref() == Some(&items::to_item(value)?))
+        let replaced = self.transaction().replace(value, version)?;
+        Ok(self.commit(replaced, &mut Pauses::until(deadline)).await? == Commit::Done)
     }
 
     /// Removes an item, if it is there.

@@ -124,7 +124,7 @@ pub(super) fn a_job() -> Job {
         pass: Pass { next: 24, ..Pass::default() },
         started_at: at("2026-01-02T08:00:00Z"),
         advanced_at: at("2026-01-02T08:00:10Z"),
-        writer: "0123456789abcdef".parse().unwrap(),
+        version: 3,
     }
 }
 
