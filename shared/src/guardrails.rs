@@ -10,7 +10,7 @@ use crate::domain::values::id::RuleSetId;
 use crate::orders::Orders;
 use crate::provider::ProviderError;
 use crate::provider::guardrails::GuardrailRules;
-use crate::store::StoreError;
+use crate::store::{Meta, StoreError};
 
 /// How long whoever sends rules has for it: longer than its calls may take.
 const SENDING: SignedDuration = SignedDuration::from_secs(40);
@@ -36,13 +36,13 @@ impl Orders<'_> {
         deadline: Deadline,
     ) -> Result<Told, StoreError> {
         let now = self.clock.now();
-        let deployment = self.table.meta(now).await?.deployment;
+        let meta = self.table.meta(now).await?;
         let sending = RulesOrder { due: now + SENDING, ..order.clone() };
         let Some(set) = self.table.note_rules_order(set, Some(sending), deadline).await? else {
             return Ok(Told::Overtaken);
         };
-        let sent = GuardrailRules::of(&deployment, &set.id, rules.clone());
-        match self.send_guardrail(set.guardrail.as_ref(), &sent, deadline).await {
+        let sent = GuardrailRules::of(&meta.deployment, &set.id, rules.clone());
+        match self.send_guardrail(&meta, set.guardrail.as_ref(), &sent, deadline).await {
             Ok(id) => {
                 let is_another = set.guardrail.as_ref().is_some_and(|known| known.id != id);
                 let guardrail = Guardrail { id, rules, confirmed_at: self.clock.now() };
@@ -70,6 +70,7 @@ impl Orders<'_> {
     /// The id of the guardrail that now has the rules.
     async fn send_guardrail(
         &self,
+        meta: &Meta,
         known: Option<&Guardrail>,
         rules: &GuardrailRules,
         deadline: Deadline,
@@ -92,7 +93,11 @@ impl Orders<'_> {
         };
         match told {
             Some(told) => Ok(told.id),
-            None => Ok(self.provider.create_guardrail(rules, None, deadline).await?.id),
+            None => {
+                // A management key of another account would make it there.
+                self.provider.check_account(&meta.deployment, meta.account.as_ref(), deadline).await?;
+                Ok(self.provider.create_guardrail(rules, None, deadline).await?.id)
+            }
         }
     }
 }

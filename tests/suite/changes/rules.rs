@@ -82,6 +82,7 @@ async fn providers_and_regions_hold() {
         ([("providers", ""), ("regions", "")], 200, 200),
     ] {
         assert_eq!(campus.edit(&admin, &fields).await.status, 303, "{fields:?}");
+        campus.work().await;
         let asked = (asks(&campus, &ada, MINI).await, asks(&campus, &ada, GEMINI).await);
         assert_eq!(asked, (mini, gemini), "{fields:?}");
         campus.judged().await;

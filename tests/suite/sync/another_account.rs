@@ -206,3 +206,26 @@ async fn an_account_without_keys_or_workspaces_is_not_believed() {
     }
     accounts.campus.finish().await;
 }
+
+#[tokio::test]
+async fn no_guardrail_is_made_in_another_account() {
+    const MAKE: &str = "provider:POST /guardrails";
+    let accounts = Accounts::open().await;
+    let campus = &accounts.campus;
+    complete(campus).await;
+    accounts.put_the_wrong_one();
+    campus.invoke.end_idle().await;
+    let before = campus.gate.calls().len();
+    campus.set(|settings| settings.models = vec!["openai/gpt-4o-mini".to_owned()]).await;
+    let calls = async || {
+        campus.work().await;
+        let calls = campus.gate.calls().split_off(before).into_iter();
+        calls.map(|made| made.name.to_string()).collect::<Vec<_>>()
+    };
+    let made = calls().await;
+    assert!(made.iter().any(|name| name == "provider:GET /keys/{hash}"), "it is looked for ours: {made:?}");
+    assert!(!made.iter().any(|name| name == MAKE));
+    accounts.put_the_right_one_back().await;
+    assert!(calls().await.iter().any(|name| name == MAKE));
+    accounts.campus.finish_faulted().await;
+}
