@@ -403,6 +403,7 @@ async fn each_check_finds_what_is_broken() {
             scene.remove(keys::cut(now())).await
         };
         Live, "I10", "spent 6.000000 by its totals, 5.000000 by its readings", |scene| scene.counted(6).await;
+        Live after sync, "I10", "spent 4.000000 by its totals, 5.000000 by its readings", |scene| scene.counted(4).await;
         Live, "I10", "the totals of cs-pilot are gone or fell", |scene| {
             scene.counted(5).await;
             scene.accept().await;

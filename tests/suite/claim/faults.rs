@@ -91,15 +91,20 @@ async fn a_fault_that_lasts_ends_the_press_in_time() {
     campus.finish_faulted().await;
 }
 
-/// A call waits until the lease has run out and another tab has taken over; one of the two shows a key.
+/// A call waits. Another tab that knows of it is refused, until the lease has run out and it takes over; one of the two shows a key.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_press_that_outlives_its_lease_shows_nothing() {
     let mut campus = restricted().await;
     for (number, (what, call)) in CALLS.into_iter().enumerate() {
         let (student, form) = ready(&mut campus, number, what).await;
         let held = campus.gate.hold(Matcher::call(call).of(Claim));
+        let mut meanwhile = form.clone();
+        let epoch = meanwhile.fields.iter_mut().find(|(name, _)| name == "epoch").unwrap();
+        epoch.1 = (epoch.1.parse::<u32>().unwrap() + 1).to_string();
         let takes_over = async {
             held.arrived().await;
+            let refused = student.send_form(&meanwhile).await.expect(409).alert().unwrap();
+            assert!(refused.contains("just being made"), "{what} at {call}: {refused}");
             campus.minutes(2);
             let second = press_again(&campus, &student).await;
             held.release(None).unwrap();

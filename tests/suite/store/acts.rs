@@ -71,6 +71,8 @@ listed! {
         Paused,
         Dropped,
         Leaked,
+        /// Ended by its student, confirmed to be off, and read since. Its place is still kept.
+        OffAndRead,
         Revoked,
         Closed,
     }
@@ -82,7 +84,7 @@ pub(crate) struct Seen {
     settings: Settings,
     version: u64,
     begun: OpenAttempt,
-    has_reading: bool,
+    used: Usd,
     pub(crate) names: Vec<(String, String)>,
 }
 
@@ -140,6 +142,7 @@ impl Start {
             Start::Paused => &[Act::Begin, Act::Record, Act::Read, Act::Pause],
             Start::Dropped => &[Act::Begin, Act::Record, Act::Read, Act::Drop],
             Start::Leaked => &[Act::Begin, Act::Record, Act::Read, Act::Leaked],
+            Start::OffAndRead => &[Act::Begin, Act::Record, Act::Read, Act::Leaked, Act::Disabled, Act::Read],
             Start::Revoked => &[Act::Begin, Act::Record, Act::Read, Act::Revoke, Act::Disabled],
             Start::Closed => &[Act::Begin, Act::Record, Act::Read, Act::Close],
         };
@@ -161,8 +164,9 @@ async fn seen(table: &Table, grants: &[GrantId]) -> Seen {
         to_retire: Vec::new(),
     };
     let names = grants.iter().zip(["ada", "bob"]).map(|(id, name)| (id.to_string(), name.to_owned())).collect();
-    let has_reading = !table.view(&programme(), &grants[0]).await.unwrap().unwrap().readings.is_empty();
-    Seen { grant, settings: read.settings, version: read.version, begun, has_reading, names }
+    let readings = table.view(&programme(), &grants[0]).await.unwrap().unwrap().readings;
+    let used = readings.iter().map(Reading::lifetime).sum();
+    Seen { grant, settings: read.settings, version: read.version, begun, used, names }
 }
 
 impl Seen {
@@ -194,7 +198,7 @@ impl Act {
         Ok(match self {
             Act::LastRead => {
                 let (at, as_of) = (ActContext { now: now() + 20.minutes(), ..at }, now() + 20.minutes());
-                let reading = reading(&seen.grant.id, epoch, 12, as_of);
+                let reading = reading(&seen.grant.id, epoch, 7, as_of);
                 is_done(&table.act(at, |view, _| view.read_for_the_last_time(&reading)).await?)
             }
             Act::Begin => {
@@ -235,7 +239,12 @@ impl Act {
             }
             Act::Close => matches!(table.close(&id, by(&actor)).await?, CloseOutcome::Done),
             Act::Read => {
-                let (dollars, minutes) = if seen.has_reading { (9, 2) } else { (5, 1) };
+                // More each time, and so late that a key which is off by then has nothing left to be read.
+                let (dollars, minutes) = match seen.used.micros() {
+                    0 => (5, 1),
+                    5_000_000 => (9, 31),
+                    _ => (13, 61),
+                };
                 let reading = reading(&seen.grant.id, epoch, dollars, now() + minutes.minutes());
                 matches!(table.note_reading(&reading, soon()).await?, ReadingWrite::Recorded)
             }
