@@ -57,7 +57,8 @@ async fn a_key_that_finds_none_of_them_is_of_another_account() {
 
 #[tokio::test]
 async fn what_is_neither_a_key_nor_the_providers_own_404_proves_nothing() {
-    let answers: [(fn() -> ScriptedAnswer, &str); 5] = [
+    type Case = (fn() -> ScriptedAnswer, &'static str);
+    let answers: [Case; 5] = [
         (|| answer(404, "<html>no such page</html>"), "later"),
         (|| answer(500, &error_json(500, "oops")), "later"),
         (|| answer(200, "<html>busy</html>"), "later"),

@@ -130,8 +130,7 @@ impl Table {
         let has_new_settings = programme.settings != edit.settings;
         if limit != pot.limit {
             let pot_entry = entry(AuditDetail::new(Act::PotChanged).changing(pot.limit, limit));
-            transaction =
-                if has_new_settings { transaction.create(&pot_entry)? } else { transaction.create(&pot_entry)? };
+            transaction = transaction.create(&pot_entry)?;
         }
         if limit != pot.limit || effect.is_some() {
             transaction = with_pot(transaction, &pot, limit, effect)?;
