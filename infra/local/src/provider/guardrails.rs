@@ -98,6 +98,7 @@ impl Guardrail {
         let models = self.rules.allowed_models.as_ref();
         object["allowed_models"] = json!(models.map(|sent| sent.iter().map(canonical).collect::<Vec<_>>()));
         object["id"] = json!(self.id);
+        object["include_byok_in_budgets"] = json!(false);
         object["workspace_id"] = json!(self.workspace);
         object["created_at"] = json!(time(self.created_at));
         object["updated_at"] = json!(self.updated_at.map(time));
