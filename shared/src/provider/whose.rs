@@ -1,9 +1,10 @@
 //! Whose account a management key is of. A key of another account works, and answers 404 for every key of ours.
 //!
 //! So the deployment's own item keeps a fingerprint of the management key of the last complete sync, and three hashes that it
-//! listed. A key of another fingerprint must find one of them: before a key is made, at the start of a sync and at a rotation, and
-//! where it is read in the place of a refused one after that. And where a 404 of a recorded key is believed, one of the three is found right after it. If the account was changed on purpose, an
-//! admin says so on the account page, and the next complete sync names others. Before the first complete sync any key passes.
+//! listed. A key of another fingerprint must find one of them: before a key or a guardrail is made, at the start of a sync, at a
+//! rotation, and from then on wherever it is read in the place of a refused one. And where a 404 of a recorded key is believed, one of
+//! the three is found right after it. If the account was changed on purpose, an admin says so on the account page, and the next
+//! complete sync names others. Before the first complete sync any key passes.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
