@@ -6,7 +6,7 @@ use bursar_local::invoke::FunctionName::{Claim, Console, Mail, UsageSync};
 use bursar_local::provider::{Nano, Provider};
 use bursar_tests::aws;
 use bursar_tests::campus::Campus;
-use bursar_tests::faults::{HeldCalls, Matcher, Service};
+use bursar_tests::faults::{Fault, HeldCalls, Matcher, Service};
 use bursar_tests::seeds::sample;
 use serde_json::json;
 
@@ -228,4 +228,21 @@ async fn no_guardrail_is_made_in_another_account() {
     accounts.put_the_right_one_back().await;
     assert!(calls().await.iter().any(|name| name == MAKE));
     accounts.campus.finish_faulted().await;
+}
+
+#[tokio::test]
+async fn a_key_is_gone_only_while_another_is_found() {
+    let campus = quiet(&["ada", "ben"]).await;
+    complete(&campus).await;
+    campus.provider().delete(&campus.key("ada").hash).unwrap();
+    complete(&campus).await;
+    campus.hours(2);
+    let rule = campus.gate.at(Matcher::call("provider:GET /keys/{hash}").of(UsageSync).every(), Fault::Status(404));
+    campus.sync().await;
+    campus.gate.lift(rule);
+    assert!(campus.grant("ada").await.live().is_some(), "none of ours was found");
+    campus.hours(2);
+    complete(&campus).await;
+    assert!(campus.grant("ada").await.live().is_none());
+    campus.finish_faulted().await;
 }
