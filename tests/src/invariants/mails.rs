@@ -90,7 +90,7 @@ pub(super) fn links_are_in_link_mails_and_known_by_their_hash(step: &Step<'_>, w
 }
 
 /// I5: a crossing, an alarm, a digest and a statement have one outbox row for each of their recipients so far, and no such row is of
-/// anything else. Rows expire after ninety days.
+/// anything else. Rows expire ninety days after their mail has left, so one that is older than that may still be there.
 pub(super) fn each_is_told_once(step: &Step<'_>, wrong: &mut Vec<String>) {
     let now = step.now;
     // For each mail whether it is on record, and its rows.
@@ -133,7 +133,11 @@ pub(super) fn each_is_told_once(step: &Step<'_>, wrong: &mut Vec<String>) {
     }
     let by_hand = now.crossings.iter().flat_map(|of| &of.mails).filter(|told| told.by_hand.is_some());
     let by_hand: BTreeSet<_> = by_hand.map(|told| told.row).collect();
-    for row in now.outbox.iter().filter(|row| !by_hand.contains(&row.row)) {
+    let is_judged = |row: &Ulid| {
+        let queued_at = i64::try_from(row.timestamp_ms()).expect("a time of our calendar");
+        now.at < Timestamp::from_millisecond(queued_at).unwrap() + OUTBOX_KEPT && !by_hand.contains(row)
+    };
+    for row in now.outbox.iter().filter(|row| is_judged(&row.row)) {
         let is_asked_for = matches!(row.mail, QueuedMail::Request { .. });
         if matches!(row.mail, QueuedMail::CapUsed { .. }) || (row.mail.is_to_staff() && !is_asked_for) {
             owed.entry(format!("{:?}", row.mail)).or_default().1 += 1;

@@ -53,8 +53,6 @@ struct Key {
     group: &'static str,
     /// The owner of a foreign key, and the day from which it counts.
     owner: Option<(usize, Date)>,
-    /// The day of the first sync that could list it.
-    seen: Option<Date>,
     is_gone: bool,
 }
 
@@ -71,14 +69,9 @@ impl Key {
         self.person.as_ref().map(|(programme, _)| *programme)
     }
 
-    /// Whether use on this day counts for the owner. What was used before a sync first saw the key is of no known day.
-    fn counts(&self, day: Date) -> bool {
-        self.owner.is_some_and(|(_, from)| from <= day || self.seen.is_some_and(|seen| from < seen))
-    }
-
-    /// The programme that has the use of this day in its report.
-    fn reported(&self, day: Date) -> Option<usize> {
-        let owner = self.owner.filter(|(_, from)| *from <= day && self.seen.is_some_and(|seen| seen <= day));
+    /// The programme that the use of this day counts for.
+    fn counts_for(&self, day: Date) -> Option<usize> {
+        let owner = self.owner.filter(|(_, from)| *from <= day);
         self.programme().or(owner.map(|(owner, _)| owner))
     }
 }
@@ -178,14 +171,14 @@ impl Season {
             if self.one_in(3) {
                 let key = self.campus.key(&name).hash;
                 let person = Some((programme, name.clone()));
-                self.keys.push(Key { hash: key, person, group, owner: None, seen: None, is_gone: false });
+                self.keys.push(Key { hash: key, person, group, owner: None, is_gone: false });
                 self.campus.replace(&name).await;
             }
             (self.campus.key(&name).hash, Some((programme, name)))
         } else {
             (self.campus.foreign(&format!("lab-{day}")), None)
         };
-        self.keys.push(Key { hash, person, group, owner: None, seen: None, is_gone: false });
+        self.keys.push(Key { hash, person, group, owner: None, is_gone: false });
     }
 
     fn spends(&mut self) {
@@ -216,7 +209,6 @@ impl Season {
     async fn sync(&mut self) {
         let now = self.campus.clock.now();
         self.cuts.push((now, self.uses.len()));
-        self.keys.iter_mut().filter(|key| !key.is_gone).for_each(|key| key.seen = key.seen.or(Some(utc_date(now))));
         let there = (0..self.keys.len()).rev().filter(|key| !self.keys[*key].is_gone);
         let during: Vec<(usize, i64)> = there.take(2).map(|key| (key, self.dice.i64(1..50_000))).collect();
         let held = self.campus.gate.hold_answers(Matcher::call("provider:GET /keys").of(UsageSync));
@@ -267,12 +259,8 @@ impl Season {
                 let counts = |used: &Use| !used.is_byok || settings.byok == Byok::Inside;
                 let path = format!("/console/programmes/{id}?window={}", span.as_str());
                 let shown = admin.get(&path).await.expect(200).one("spent");
-                let is_all = range.0 == Date::MIN;
-                let truth = self.listed(range, |used| {
-                    let key = &self.keys[used.key];
-                    let is_owned = key.owner.is_some_and(|(owner, _)| owner == programme) && key.counts(used.day);
-                    counts(used) && (key.reported(used.day) == Some(programme) || is_all && is_owned)
-                });
+                let truth = self
+                    .listed(range, |used| counts(used) && self.keys[used.key].counts_for(used.day) == Some(programme));
                 self.tells(&format!("{path} of {id}"), &shown.text, shown.attributes.get("data-usd"), truth, range.0);
                 let path = format!("/console/programmes/{id}/grants?window={}", span.as_str());
                 for row in admin.get(&path).await.expect(200).all("grant") {
@@ -327,7 +315,7 @@ impl Season {
         let truth = |by: &dyn Fn(&Use, usize) -> Option<String>| {
             let mut sums = Sums::new();
             for used in uses.iter().filter(|used| !used.is_byok) {
-                let programme = self.keys[used.key].reported(used.day);
+                let programme = self.keys[used.key].counts_for(used.day);
                 if let Some(name) = programme.and_then(|programme| by(used, programme)) {
                     *sums.entry(name).or_default() += used.micros;
                 }
@@ -380,7 +368,7 @@ impl Season {
             assert_eq!(parts.iter().sum::<i64>(), all, "before {cut}");
             let before = self.uses.iter().filter(|used| !used.is_byok && used.day < cut);
             let before: i64 =
-                before.filter(|used| self.keys[used.key].reported(used.day).is_some()).map(|used| used.micros).sum();
+                before.filter(|used| self.keys[used.key].counts_for(used.day).is_some()).map(|used| used.micros).sum();
             assert!(!syncs.contains(&cut) || parts[0] == before, "before {cut}");
         }
     }
@@ -403,10 +391,11 @@ impl Season {
             let mut truth: BTreeMap<(String, String), i64> = BTreeMap::new();
             for used in self.uses[cut(from)..cut(to.tomorrow().unwrap())].iter().filter(|used| !used.is_byok) {
                 let key = &self.keys[used.key];
-                let (whose, kind) = match (key.programme(), key.owner) {
-                    (Some(programme), _) => (self.programmes[programme].0.as_str(), "keys"),
-                    (_, Some((owner, _))) if key.counts(used.day) => (self.programmes[owner].0.as_str(), "assigned"),
-                    _ => ("", "unowned"),
+                let whose = key.counts_for(used.day).map_or("", |programme| self.programmes[programme].0.as_str());
+                let kind = match key.person {
+                    Some(_) => "keys",
+                    None if whose.is_empty() => "unowned",
+                    None => "assigned",
                 };
                 *truth.entry((whose.to_owned(), kind.to_owned())).or_default() += used.micros;
             }

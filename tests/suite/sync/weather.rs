@@ -73,7 +73,7 @@ async fn night(seed: u64, is_bad: bool) -> ([Vec<String>; 2], String) {
     failed.for_each(|made| told += &format!("\n{made}"));
     campus.finish_faulted().await;
     // Where an unanswered call that sets a limit costs anything, the pot differs as well.
-    ([morning, next].map(|lines| but_for(lines, ", told: {", "}")), told)
+    ([morning, next].map(|lines| but_for(lines, ", larger_limit: {", "}")), told)
 }
 
 /// Runs the sync of a night, resumed every quarter of an hour for six hours, to its end.

@@ -236,8 +236,13 @@ impl ForeignShard {
 
     fn take_in(&mut self, before: Option<&ForeignKey>, row: &ForeignRow, baseline: &Baseline) -> ForeignKey {
         let asked = row.state.asked;
-        // A key seen for the first time has earlier use that cannot be told apart by days.
-        let known = before.map(|before| baseline.listed_at.map_or(before.as_of, |looked| looked.max(before.as_of)));
+        // A key that was made since the last listing had no use by then. An older one that is seen for the first time has earlier
+        // use that cannot be told apart by days.
+        let made_since = row.state.created_at.filter(|made| baseline.listed_at.is_some_and(|listed| listed <= *made));
+        let known = match before {
+            Some(before) => baseline.listed_at.max(Some(before.as_of)),
+            None => made_since.map(|made| made.min(asked)),
+        };
         let was = before.map(|before| before.used.clone()).unwrap_or_default();
         let told = row.state.report.as_ref().ok_or(UnusableReport::Silent);
         let used = match told.and_then(|told| was.with(told, utc_date(asked), known.map(utc_date))) {

@@ -14,8 +14,10 @@ use crate::domain::values::money::Usd;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Packed", into = "Packed")]
 pub struct Days {
-    /// The use before the first day, on days that are not known.
+    /// The use before a day, on days that are not known.
     opening: Usd,
+    /// That day, where there is an opening.
+    known_from: Date,
     /// The first day of `spent`.
     first: Date,
     spent: Vec<Usd>,
@@ -54,7 +56,7 @@ pub struct Sum {
 impl Days {
     /// An amount used on one day.
     pub fn on_one(day: Date, spent: Usd) -> Days {
-        Days { opening: Usd::ZERO, first: day, spent: vec![spent], estimated: Vec::new() }
+        Days { first: day, spent: vec![spent], ..Days::default() }
     }
 
     /// The lifetime's use.
@@ -112,7 +114,7 @@ impl Days {
 
     /// The days after an answer of the provider. `known` is the last day on which the present days held all
     /// use so far; use since then is estimated where it cannot be assigned to one day. Without `known` the
-    /// key is seen for the first time, and its past becomes the opening.
+    /// key has a past that nobody has seen, which becomes the opening.
     ///
     /// A record stands where the answer says less.
     #[must_use]
@@ -124,7 +126,9 @@ impl Days {
         }
         let Some(known) = known else {
             let today = today.unwrap_or_default().min(lifetime);
-            return Days { opening: lifetime - today, ..Days::on_one(on, today) }.tidied();
+            let opening = lifetime - today;
+            let known_from = if opening > Usd::ZERO { on } else { Date::default() };
+            return Days { opening, known_from, ..Days::on_one(on, today) }.tidied();
         };
         let mut after = self.clone();
         if let Some(last) = self.last().filter(|last| *last > on) {
@@ -157,6 +161,7 @@ impl Days {
     /// Adds the days of another key or group.
     pub fn add(&mut self, other: &Days) {
         self.opening += other.opening;
+        self.known_from = self.known_from.max(other.known_from);
         if !other.spent.is_empty() {
             let place = self.reaching(other.first, other.spent.len());
             for (mine, theirs) in self.spent.iter_mut().skip(place).zip(&other.spent) {
@@ -171,7 +176,7 @@ impl Days {
     pub fn between(&self, from: Date, to: Date, complete: Option<Date>) -> Sum {
         let days = self.each().filter(|(day, ..)| from <= *day && *day <= to);
         let spent = days.map(|(_, spent, _)| spent).sum();
-        let begins_unknown = self.opening > Usd::ZERO && from < self.first;
+        let begins_unknown = self.opening > Usd::ZERO && from < self.known_from;
         let crosses = |(first, last): &(Date, Date)| {
             let inside = from <= *first && *last <= to;
             let outside = *last < from || to < *first;
@@ -256,9 +261,9 @@ fn length(days: usize) -> Length {
 #[derive(Serialize, Deserialize)]
 struct Packed(ByteBuf);
 
-/// The opening, the first day counted from [`EPOCH`], the amounts, and the estimated ranges as first day and
-/// length.
-type DaysForm = (i64, i32, Vec<i64>, Vec<(i32, u16)>);
+/// The opening, the day after it and the first day counted from [`EPOCH`], the amounts, and the estimated ranges as first day
+/// and length.
+type DaysForm = (i64, i32, i32, Vec<i64>, Vec<(i32, u16)>);
 
 const EPOCH: Date = Date::constant(2020, 1, 1);
 
@@ -267,8 +272,10 @@ impl From<Days> for Packed {
         let number = |day: Date| EPOCH.until(day).map_or(0, |span| span.get_days());
         let spent = days.spent.iter().map(|spent| spent.micros()).collect();
         let span = |(from, to): &(Date, Date)| (number(*from), u16::try_from(number(*to) - number(*from)).unwrap_or(0));
-        let first = if days.spent.is_empty() { 0 } else { number(days.first) };
-        let plain: DaysForm = (days.opening.micros(), first, spent, days.estimated.iter().map(span).collect());
+        let [known_from, first] =
+            [days.known_from, days.first].map(|day| if day == Date::default() { 0 } else { number(day) });
+        let estimated = days.estimated.iter().map(span).collect();
+        let plain: DaysForm = (days.opening.micros(), known_from, first, spent, estimated);
         // Numbers and lists of them can always be written.
         Packed(ByteBuf::from(postcard::to_allocvec(&plain).unwrap_or_default()))
     }
@@ -277,11 +284,13 @@ impl From<Days> for Packed {
 impl TryFrom<Packed> for Days {
     type Error = NotDays;
     fn try_from(Packed(bytes): Packed) -> Result<Days, NotDays> {
-        let (opening, first, spent, estimated): DaysForm = postcard::from_bytes(&bytes).map_err(|_| NotDays)?;
+        let (opening, known_from, first, spent, estimated): DaysForm =
+            postcard::from_bytes(&bytes).map_err(|_| NotDays)?;
         let date = |number: i32| EPOCH.checked_add(number.days()).map_err(|_| NotDays);
         let span = |(from, length): &(i32, u16)| Ok((date(*from)?, date(*from + i32::from(*length))?));
         Ok(Days {
             opening: Usd::from_micros(opening),
+            known_from: if opening == 0 { Date::default() } else { date(known_from)? },
             first: if spent.is_empty() { Date::default() } else { date(first)? },
             spent: spent.into_iter().map(Usd::from_micros).collect(),
             estimated: estimated.iter().map(span).collect::<Result<_, NotDays>>()?,

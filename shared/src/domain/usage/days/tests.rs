@@ -54,6 +54,15 @@ fn what_was_used_before_anybody_looked_is_on_no_day() {
     assert_eq!(foreign.between(day(4), day(4), Some(day(4))).known, Accuracy::Exactly);
     let next = foreign.with(counted(1010, 4, 5), Some(day(4)));
     assert_eq!((next.opening(), next.on(day(4)), next.on(day(5))), (usd(998), usd(8), usd(4)));
+    // In a sum it is the last key with a past that says from when on all days are known.
+    let mut both = Days::on_one(day(1), usd(5));
+    both.add(&foreign);
+    assert_eq!(
+        [3, 4].map(|from| both.between(day(from), day(4), Some(day(4))).known),
+        [Accuracy::Partly, Accuracy::Exactly]
+    );
+    let Packed(bytes) = both.clone().into();
+    assert_eq!(Days::try_from(Packed(bytes)), Ok(both));
 }
 
 #[test]
