@@ -94,7 +94,7 @@ async fn a_large_roster_survives_the_sandbox_and_a_pause() {
         roster += next.0;
         minutes.push(next);
         if idle > 20 {
-            campus.pass(24).await;
+            campus.schedules.advance(SignedDuration::from_hours(24)).await.unwrap();
             roster += campus.mails("roster").len();
             idle = 0;
         }
