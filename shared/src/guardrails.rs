@@ -60,7 +60,7 @@ impl Orders<'_> {
 
     /// Sends the rules of a set whose guardrail the provider did not find, which makes another.
     pub async fn make_guardrail_again(&self, set: &RuleSetId, deadline: Deadline) -> Result<Told, StoreError> {
-        let (set, tiers) = tokio::try_join!(self.table.rule_set(set), self.table.tiers())?;
+        let (set, tiers) = tokio::try_join!(self.table.get(RuleSet::key_of(set)), self.table.tiers())?;
         match set.as_ref().and_then(|set| Some((set, set.rules.resolved(&tiers)?))) {
             Some((set, rules)) => self.tell_rules(set, &RulesOrder::due(self.clock.now()), rules, deadline).await,
             None => Ok(Told::Overtaken),

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::deadline::Deadline;
-use crate::domain::grant::{ListedLimit, NotSending, Order, OrderKind, SentLimit, Unchanged, View, WantedLimit};
+use crate::domain::grant::{Grant, ListedLimit, NotSending, Order, OrderKind, SentLimit, Unchanged, View, WantedLimit};
 use crate::domain::programme::Byok;
+use crate::domain::programme::rule_set::RuleSet;
 use crate::provider::keys::{KeyPatch, KeyPresence};
 use crate::provider::{Provider, ProviderError};
 use crate::store::{ActContext, ActOutcome, StoreError, Table};
@@ -59,7 +60,7 @@ impl Orders<'_> {
         let mut last: Option<Order> = None;
         // The grant is read before each order: it may have been held or released since the index named it, or
         // during the last order.
-        while let Some(grant) = self.table.grant(at.programme, at.grant).await? {
+        while let Some(grant) = self.table.get(Grant::key_of(at.programme, at.grant)).await? {
             let Some(order) = grant.orders().into_iter().find(&is_meant) else { break };
             if last.as_ref() == Some(&order) {
                 return Err(NotCarriedOut::NotFirm);
@@ -170,7 +171,7 @@ impl Orders<'_> {
             self.table.act(self.now(at), |view, _| view.drop_rules_order(order.epoch)).await?;
             return Ok(());
         };
-        let set = self.table.rule_set(&wanted.id()).await?;
+        let set = self.table.get(RuleSet::key_of(&wanted.id())).await?;
         let Some((set, guardrail)) = set.as_ref().and_then(|set| Some((set, set.guardrail.as_ref()?))) else {
             return Err(NotCarriedOut::NotConfirmed);
         };

@@ -22,7 +22,8 @@ use std::sync::{Arc, Mutex};
 
 use bursar_core::domain::audit::{Act, Actor, AuditDetail};
 use bursar_core::domain::grant::{Grant, HoldKind, Person, View};
-use bursar_core::domain::programme::{Programme, Settings};
+use bursar_core::domain::programme::rule_set::RuleSet;
+use bursar_core::domain::programme::{Pot, Programme, Settings};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
@@ -121,8 +122,9 @@ impl Campus {
     }
 
     async fn try_edit(&self, change: impl FnOnce(&mut Settings), pot: Option<Usd>) -> EditOutcome {
-        let Programme { mut settings, version, .. } = self.table.programme(&self.programme).await.unwrap().unwrap();
-        let limit = self.table.pot(&self.programme).await.unwrap().unwrap().limit;
+        let Programme { mut settings, version, .. } =
+            self.table.get(Programme::key_of(&self.programme)).await.unwrap().unwrap();
+        let limit = self.table.get(Pot::key_of(&self.programme)).await.unwrap().unwrap().limit;
         change(&mut settings);
         let edit = Edit::of_settings(settings, version, AuditDetail::new(Act::Edited));
         let edit = Edit { pot: pot.map(|pot| (limit, pot)), ..edit };
@@ -134,7 +136,7 @@ impl Campus {
         self.set(|settings| settings.models = vec!["openai/gpt-4o-mini".to_owned()]).await;
         self.work().await;
         let rules = self.settings().await.rules(None);
-        self.table.rule_set(&rules.id()).await.unwrap().unwrap().guardrail.unwrap().id
+        self.table.get(RuleSet::key_of(&rules.id())).await.unwrap().unwrap().guardrail.unwrap().id
     }
 
     /// Sets the budget, to no less than is reserved.
@@ -147,11 +149,11 @@ impl Campus {
     }
 
     pub async fn settings(&self) -> Settings {
-        self.table.programme(&self.programme).await.unwrap().unwrap().settings
+        self.table.get(Programme::key_of(&self.programme)).await.unwrap().unwrap().settings
     }
 
     pub async fn reserved(&self) -> Usd {
-        self.table.pot(&self.programme).await.unwrap().unwrap().reserved
+        self.table.get(Pot::key_of(&self.programme)).await.unwrap().unwrap().reserved
     }
 
     /// Puts these people on the roster, unless they are on it.
@@ -177,7 +179,7 @@ impl Campus {
     /// Everybody who has no key yet gets one on the page.
     pub async fn keys(&self) {
         for (name, id) in &self.people {
-            if !self.table.grant(&self.programme, id).await.unwrap().unwrap().ever_shown {
+            if !self.table.get(Grant::key_of(&self.programme, id)).await.unwrap().unwrap().ever_shown {
                 self.reveal(&self.student(name).await).await;
             }
         }
@@ -200,7 +202,7 @@ impl Campus {
     }
 
     pub async fn grant(&self, name: &str) -> Grant {
-        self.table.grant(&self.programme, self.id(name)).await.unwrap().unwrap()
+        self.table.get(Grant::key_of(&self.programme, self.id(name))).await.unwrap().unwrap()
     }
 
     /// The place of an act on somebody's grant, as `table.act` wants it.

@@ -2,11 +2,12 @@
 //! however often it is found.
 
 use bursar_core::domain::audit::Actor;
+use bursar_core::domain::grant::Grant;
 use bursar_core::domain::usage::crossing::Scope;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
-use bursar_core::store::{CapScan, CapScanPosition, QueuedMail, keys};
+use bursar_core::store::{CapScan, CapScanPosition, QueuedMail};
 use bursar_local::invoke::FunctionName::ThresholdAlerts;
 use bursar_tests::campus::{Campus, address};
 use bursar_tests::office::soon;
@@ -224,12 +225,12 @@ async fn a_check_out_of_time_goes_on_and_a_failed_one_restarts() {
     campus.table.note_cap_scan(&CapScan { listed_at, next }, soon()).await.unwrap();
     campus.look().await;
     assert_eq!((of_cap(&campus, &maths, &ada).await, owed(&campus).await.len()), (0, 5));
-    assert_eq!(campus.table.cap_scan().await.unwrap(), Some(CapScan { listed_at, next: None }));
+    assert_eq!(campus.table.get(CapScan::key_of()).await.unwrap(), Some(CapScan { listed_at, next: None }));
 
     // After the next listing one grant is corrupt: the others are checked, and the invocation fails.
     campus.minutes(60);
     campus.sync().await;
-    let lost = keys::grant(&maths, &ada);
+    let lost = Grant::key_of(&maths, &ada).item;
     let whole = campus.judged().await.items[&(lost.pk, lost.sk)].clone();
     let mut broken = whole.clone();
     broken.remove("epoch");

@@ -10,7 +10,7 @@ mod returned;
 mod rules;
 mod tiers;
 
-use bursar_core::domain::programme::rule_set::Guardrail;
+use bursar_core::domain::programme::rule_set::{Guardrail, RuleSet};
 use bursar_core::domain::values::money::Usd;
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;
@@ -71,7 +71,7 @@ async fn adds(admin: &Visitor, file: &str) {
 /// The guardrail of the programme's rules, if the provider has confirmed them.
 pub(crate) async fn guardrail(campus: &Campus) -> Option<Guardrail> {
     let rules = campus.settings().await.rules(None);
-    campus.table.rule_set(&rules.id()).await.unwrap()?.guardrail
+    campus.table.get(RuleSet::key_of(&rules.id())).await.unwrap()?.guardrail
 }
 
 /// A job's line: kind, state, and how many are done of all.

@@ -4,7 +4,7 @@
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::programme::Weekday;
 use bursar_core::domain::values::id::{PersonId, ProgrammeId};
-use bursar_core::store::{QueuedMail, StaffPerson, keys};
+use bursar_core::store::{QueuedMail, StaffPerson};
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;
 use bursar_local::ses::Quota;
@@ -163,7 +163,7 @@ async fn who_gets_none_keeps_nobody_else(campus: &Campus) {
     campus.unreachable("ann").await;
     campus.set(|settings| settings.faculty.retain(|who| !who.as_written().starts_with("left"))).await;
     let gone = campus.table.person_of(&address("gone"), soon()).await.unwrap();
-    let key = keys::person(&gone);
+    let key = StaffPerson::key_of(&gone);
     campus.raw().delete(&key.pk, &key.sk).await;
     // No failure, even where mail would come back.
     campus.unreachable(ADMIN).await;

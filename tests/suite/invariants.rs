@@ -17,9 +17,9 @@ use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::day::{MailCounts, MailDay};
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::people::sign_in::LINK_LASTS;
-use bursar_core::domain::programme::Pot;
 use bursar_core::domain::programme::rule_set::{Guardrail, RuleSet};
 use bursar_core::domain::programme::tiers::Tier;
+use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::domain::usage::crossing::{AlertMail, Crossing, Scope};
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::usage::reconciliation::AccountSpending;
@@ -30,8 +30,8 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::token::{Code, LinkToken};
 use bursar_core::domain::values::window::{Window, utc_date};
 use bursar_core::store::items::Stored;
-use bursar_core::store::keys::{self, ItemKey};
-use bursar_core::store::{AssignedUse, Link, MailState, Meta, OutboxRow, QueuedMail, Totals};
+use bursar_core::store::keys::ItemKey;
+use bursar_core::store::{AssignedUse, Enrolment, Link, MailState, Meta, OutboxRow, QueuedMail, Totals};
 use bursar_local::invoke::{Between, FunctionName};
 use bursar_local::provider::{MadeKey, Nano, Provider};
 use bursar_local::ses::Ses;
@@ -160,7 +160,8 @@ impl Scene {
 
     /// Restricts the models of the programme, and tells nobody.
     async fn restrict(&self) {
-        self.set(keys::programme(&programme()), "models", AttributeValue::L(vec![text("openai/gpt-4o-mini")])).await;
+        self.set(Programme::key_of(&programme()).item, "models", AttributeValue::L(vec![text("openai/gpt-4o-mini")]))
+            .await;
     }
 
     /// Sends a change of a key as the product does.
@@ -261,10 +262,10 @@ macro_rules! rows {
 #[tokio::test]
 async fn each_check_finds_what_is_broken() {
     let rows = rows! {
-        Live, "table", "it is of no known kind", |scene| scene.set(keys::grant(&programme(), &scene.ada), "kind", text("balloon")).await;
-        Live, "table", "{\"colour\"}", |scene| scene.set(keys::grant(&programme(), &scene.ada), "colour", text("red")).await;
+        Live, "table", "it is of no known kind", |scene| scene.set(Grant::key_of(&programme(), &scene.ada).item, "kind", text("balloon")).await;
+        Live, "table", "{\"colour\"}", |scene| scene.set(Grant::key_of(&programme(), &scene.ada).item, "colour", text("red")).await;
         Live, "table", "of ada@uni.edu is not found by the address", |scene| {
-            scene.remove(keys::enrolment(scene.grant().person.address.matched(), &programme())).await
+            scene.remove(Enrolment::key_of(scene.grant().person.address.matched(), &programme()).item).await
         };
         Live, "table", "is not under its rules", |scene| scene.restrict().await;
         Live after sync, "table", "is not under its guardrail at the provider", |scene| {
@@ -279,7 +280,7 @@ async fn each_check_finds_what_is_broken() {
             scene.tell(false, AuditDetail::new(Act::Edited).noting("at the request of Ada@uni.edu")).await
         };
         Live, "people", "has the address bob@uni.edu", |scene| {
-            scene.set(keys::pot(&programme()), "of", text("bob@uni.edu")).await
+            scene.set(Pot::key_of(&programme()).item, "of", text("bob@uni.edu")).await
         };
 
         // An answer held this key, whatever the table says.
@@ -384,7 +385,7 @@ async fn each_check_finds_what_is_broken() {
             scene.provider.change_by_hand(key.as_str(), &counted).unwrap()
         };
         Live, "table", "of the kind \"pot\"", |scene| {
-            scene.set(keys::pot(&programme()), "reserved", AttributeValue::N("20000000.5".to_owned())).await
+            scene.set(Pot::key_of(&programme()).item, "reserved", AttributeValue::N("20000000.5".to_owned())).await
         };
         Live, "I15", "the account had spent 0.000019", |scene| scene.keep(&cut(19)).await;
         Live, "I15", "and one of them is not there", |scene| {
@@ -400,7 +401,7 @@ async fn each_check_finds_what_is_broken() {
         Live, "I10", "is gone or is not what it was", |scene| {
             scene.keep(&cut(18)).await;
             scene.accept().await;
-            scene.remove(keys::cut(now())).await
+            scene.remove(AccountCut::key_of(now()).item).await
         };
         Live, "I10", "spent 6.000000 by its totals, 5.000000 by its readings", |scene| scene.counted(6).await;
         Live after sync, "I10", "spent 4.000000 by its totals, 5.000000 by its readings", |scene| scene.counted(4).await;

@@ -6,7 +6,7 @@ use bursar_core::domain::grant::{HoldKind, Reading, ReleaseRefused};
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::{Window, utc_date};
-use bursar_core::store::{ActOutcome, TierOutcome};
+use bursar_core::store::{Account, ActOutcome, TierOutcome};
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;
 use bursar_tests::aws;
@@ -59,7 +59,7 @@ async fn a_renamed_key_is_its_grants_still() {
     assert_eq!(view.readings[0].lifetime(), Usd::from_micros(1_500_000));
     let limit = campus.provider().keys().into_iter().find(|key| key.hash == live).unwrap().limit;
     assert_eq!(limit.unwrap().to_string(), "20");
-    let account = campus.table.account().await.unwrap().unwrap();
+    let account = campus.table.get(Account::key_of()).await.unwrap().unwrap();
     assert_eq!(account.foreign.credits.total(), Usd::ZERO);
     campus.finish().await;
 }

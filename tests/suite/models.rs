@@ -1,7 +1,7 @@
 //! Spending by model: what nightly syncs record of each day, for whom, and what they do where the provider tells less than all.
 
+use bursar_core::domain::grant::Grant;
 use bursar_core::domain::values::id::GrantId;
-use bursar_core::store::keys;
 use bursar_local::provider::Nano;
 use bursar_tests::campus::Campus;
 use bursar_tests::faults::{Fault, Matcher};
@@ -200,7 +200,7 @@ async fn what_was_used_meanwhile_is_told_later() {
 
     // A grant cannot be read.
     spend(&campus, "ada", 1_000_000, SMALL);
-    let place = keys::grant(&campus.programme, campus.id("ada"));
+    let place = Grant::key_of(&campus.programme, campus.id("ada")).item;
     let whole = campus.judged().await.items[&(place.pk, place.sk)].clone();
     let mut broken = whole.clone();
     broken.remove("state");

@@ -1,6 +1,6 @@
 //! Least privilege: what a stack holds at its end, and the item that any function may have to make.
 
-use bursar_core::store::keys;
+use bursar_core::store::Meta;
 use bursar_local::invoke::FunctionName::{Claim, Mail, ThresholdAlerts, UsageSync};
 use bursar_tests::campus::Campus;
 use bursar_tests::permissions::{Used, used};
@@ -12,7 +12,7 @@ async fn whichever_function_is_first_makes_the_deployment() {
     campus.programme("CS pilot", |_| {}).await;
     campus.students(&["ada"]).await;
     let ada = campus.student("ada").await;
-    let meta = keys::meta();
+    let meta = Meta::key_of();
     for first in [Mail, ThresholdAlerts, UsageSync, Claim] {
         campus.raw().delete(&meta.pk, &meta.sk).await;
         match first {
@@ -21,7 +21,7 @@ async fn whichever_function_is_first_makes_the_deployment() {
             UsageSync => drop(campus.sync().await),
             _ => drop(campus.reveal(&ada).await),
         }
-        assert!(campus.table.known_meta().await.unwrap().is_some(), "{first}");
+        assert!(campus.table.get(Meta::key_of()).await.unwrap().is_some(), "{first}");
         // What the end of each stack is held by is seen: the calls of each function, by their parts.
         let put = Used { function: first, action: "dynamodb:PutItem".to_owned(), on: Some(("", "META".to_owned())) };
         assert!(used(&campus).contains(&put), "{put:?}");

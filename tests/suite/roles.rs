@@ -2,8 +2,8 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::people::role::Role;
+use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::domain::values::token::AskToken;
-use bursar_core::store::keys;
 use bursar_tests::campus::{Campus, address};
 use bursar_tests::office::soon;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ async fn an_unreadable_programme_keeps_nobody_else_out() {
     campus.programme("CS pilot", |settings| settings.faculty = vec![faye.clone()]).await;
     // What its making caused is over before the item is corrupted by hand; then its pot changes.
     campus.settle().await;
-    let (programme, pot) = (keys::programme(&broken), keys::pot(&broken));
+    let (programme, pot) = (Programme::key_of(&broken), Pot::key_of(&broken));
     let text = |text: &str| AttributeValue::S(text.to_owned());
     for mut item in campus.raw().items().await {
         let is_at = |pk: &str, sk: &str| item["pk"] == text(pk) && item["sk"] == text(sk);

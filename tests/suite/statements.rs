@@ -3,6 +3,7 @@
 
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::ledger::cut::{AccountCut, LifetimeUse, ProgrammeCut};
+use bursar_core::domain::ledger::mailed::MailedStatement;
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::usage::reconciliation::AccountSpending;
 use bursar_core::domain::values::address::EmailAddress;
@@ -162,7 +163,7 @@ async fn the_page_says_what_differs_since_the_mail(campus: &mut Campus, [maths, 
     );
     assert!(page.all("statement-difference").is_empty());
     let month = date(2026, 11, 1);
-    let mailed = campus.table.mailed_statement(month).await.unwrap();
+    let mailed = campus.table.get(MailedStatement::key_of(month)).await.unwrap();
 
     campus.minutes(60);
     edit(campus, maths, |settings| settings.name = "Mathematics".to_owned()).await;
@@ -179,7 +180,7 @@ async fn the_page_says_what_differs_since_the_mail(campus: &mut Campus, [maths, 
         assert!(text.contains(says), "{text}");
     }
     assert!(!page.one("statement-mailed").text.contains("Nothing on it differs"));
-    assert_eq!(campus.table.mailed_statement(month).await.unwrap(), mailed, "it stays as it was mailed");
+    assert_eq!(campus.table.get(MailedStatement::key_of(month)).await.unwrap(), mailed, "it stays as it was mailed");
     let other = admin.get("/console/account/statement?from=2026-11-01&to=2026-11-29").await.expect(200);
     assert!(other.all("statement-mailed").is_empty(), "other days were not mailed");
 }

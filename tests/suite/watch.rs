@@ -3,14 +3,14 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::Actor;
+use bursar_core::domain::credit::balance::BalanceNotice;
+use bursar_core::domain::programme::Programme;
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::items::Item;
-use bursar_core::store::{
-    Account, AccountDay, FencedTable, Job, JobState, ListedProgramme, Pass, SyncState, Work, keys,
-};
+use bursar_core::store::{Account, AccountDay, FencedTable, Job, JobState, ListedProgramme, Pass, SyncState, Work};
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_local::ses::Fault as MailFault;
 use bursar_tests::campus::Campus;
@@ -134,7 +134,7 @@ async fn a_mail_is_not_lost_with_the_check() {
     found(&campus, cents(1_000), [Usd::ZERO; 2]).await;
     campus.gate.at(Matcher::call("dynamodb:PutItem").of(FunctionName::ThresholdAlerts), Fault::KillAfter);
     assert!(campus.run(FunctionName::ThresholdAlerts, json!({"task": "watch"})).await.is_err());
-    assert!(campus.table.balance_notice().await.unwrap().is_some());
+    assert!(campus.table.get(BalanceNotice::key_of()).await.unwrap().is_some());
     campus.minutes(60);
     assert_eq!(told(&campus).await, ["The balance is $10 below what keys may still spend"]);
     assert_eq!(told(&campus).await, NOTHING);
@@ -207,7 +207,9 @@ async fn what_cannot_be_read_keeps_nothing_else_from_being_told() {
     campus.settle().await;
     let maths: ProgrammeId = "maths".parse().unwrap();
     campus.raw().keep(&ListedProgramme { programme: maths.clone() }).await;
-    for (key, kind) in [(keys::programme(&maths), "programme"), (keys::job(&campus.programme, "import"), "job")] {
+    for (key, kind) in
+        [(Programme::key_of(&maths).item, "programme"), (Job::key_of(&campus.programme, "import").item, "job")]
+    {
         let item = [("pk", key.pk), ("sk", key.sk), ("kind", kind.to_owned())];
         let item: Item = item.into_iter().map(|(name, text)| (name.to_owned(), AttributeValue::S(text))).collect();
         campus.raw().put(item).await;

@@ -76,7 +76,9 @@ impl Admission for Admins {
 impl ProgrammeAccess {
     async fn find(site: &Site, visitor: Visitor, id: Option<&str>, least: Role) -> Result<ProgrammeAccess, Response> {
         let programme = match id.and_then(|id| id.parse().ok()) {
-            Some(id) => site.table.programme(&id).await.map_err(|error| Fault::from(error).into_response())?,
+            Some(id) => {
+                site.table.get(Programme::key_of(&id)).await.map_err(|error| Fault::from(error).into_response())?
+            }
             None => None,
         };
         let Some(programme) = programme else { return Err(site.not_found()) };

@@ -6,12 +6,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 use bursar_core::domain::mail::class::MailClass;
-use bursar_core::domain::programme::Programme;
+use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::domain::usage::crossing::{AlertMail, Crossing, RESERVED, Scope, per_cent};
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{AlertAgain, Author, StaffPerson, Undeliverable};
+use bursar_core::store::{AlertAgain, Author, OutboxRow, StaffPerson, Undeliverable};
 use bursar_core::web::{Answer, Fault, Frame, RequestDeadline, Site};
 
 use crate::access::{self, Assistants, Form, ProgrammeAccess};
@@ -62,7 +62,7 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> A
     let mut crossings = site.table.crossings(&programme.id).await?;
     crossings.retain(|crossing| matches!(crossing.scope, Scope::Pot | Scope::Reserved));
     crossings.sort_by_key(|crossing| std::cmp::Reverse((crossing.found_at, crossing.threshold)));
-    let Some(pot) = site.table.pot(&programme.id).await? else { return Ok(site.not_found()) };
+    let Some(pot) = site.table.get(Pot::key_of(&programme.id)).await? else { return Ok(site.not_found()) };
     let mut shown = Vec::with_capacity(crossings.len());
     for crossing in crossings {
         let mut alerts = alerts(&site, &access, &crossing).await?;
@@ -98,7 +98,10 @@ async fn alerts(site: &Site, access: &ProgrammeAccess, crossing: &Crossing) -> R
         if !is_last(mail) {
             continue;
         }
-        let (person, row) = tokio::try_join!(site.table.person(&mail.recipient), site.table.mail(mail.row))?;
+        let (person, row) = tokio::try_join!(
+            site.table.get(StaffPerson::key_of(&mail.recipient)),
+            site.table.get(OutboxRow::key_of(mail.row))
+        )?;
         let mark = match &person {
             Some(person) => no_alert_goes_to(site, person).await?,
             None => None,
@@ -137,10 +140,10 @@ pub(crate) async fn resend(
         is_of_pot && crossing.threshold_name() == threshold && crossing.limit == limit
     };
     let Some(crossing) = crossings.into_iter().find(is_it) else { return Ok(site.not_found()) };
-    if site.table.pot(&programme.id).await?.is_none_or(|pot| pot.limit != limit) {
+    if site.table.get(Pot::key_of(&programme.id)).await?.is_none_or(|pot| pot.limit != limit) {
         return refuse("The budget is another by now, so what this alert says of it is no news.");
     }
-    let Some(person) = site.table.person(&recipient).await? else { return Ok(site.not_found()) };
+    let Some(person) = site.table.get(StaffPerson::key_of(&recipient)).await? else { return Ok(site.not_found()) };
     let mut hear = programme.settings.hear_of_alerts(&site.admins);
     if !hear.any(|one| one.matched() == person.address.matched()) {
         return refuse("This person does not hear of this programme's alerts any more.");

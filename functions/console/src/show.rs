@@ -7,7 +7,7 @@ use bursar_core::domain::grant::{Grant, GrantState};
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::money::grouped;
-use bursar_core::store::Table;
+use bursar_core::store::{StaffPerson, Table};
 use bursar_core::web::Fault;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -47,6 +47,6 @@ pub(crate) async fn actor(table: &Table, actor: &Actor) -> Result<String, Fault>
 
 /// The address of a person with a role.
 pub(crate) async fn person(table: &Table, person: &PersonId) -> Result<String, Fault> {
-    let known = table.person(person).await?;
+    let known = table.get(StaffPerson::key_of(person)).await?;
     Ok(known.map_or("somebody who was erased".to_owned(), |known| known.address.as_written().to_owned()))
 }

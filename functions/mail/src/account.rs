@@ -8,9 +8,10 @@ mod unsent;
 
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::people::role::is_among;
+use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::format::time_in;
 use bursar_core::domain::values::id::{PersonId, ProgrammeId};
-use bursar_core::store::StoreError;
+use bursar_core::store::{StaffPerson, StoreError};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -61,8 +62,8 @@ impl App {
         alarm: &str,
         recipient: &PersonId,
     ) -> Result<ComposedRow, StoreError> {
-        let Some(alarm) = self.table.alarm(day, alarm).await? else { return Ok(GONE) };
-        let Some(person) = self.table.person(recipient).await? else {
+        let Some(alarm) = self.table.get(Alarm::key_of(day, alarm)).await? else { return Ok(GONE) };
+        let Some(person) = self.table.get(StaffPerson::key_of(recipient)).await? else {
             return Ok(ComposedRow::Unsendable("NoSuchPerson"));
         };
         if !is_among(person.address.matched(), &self.config.admins) {
@@ -86,7 +87,7 @@ impl App {
 
     /// The programme's name, or its id if it cannot be read.
     async fn name_of(&self, programme: &ProgrammeId) -> Result<String, StoreError> {
-        match self.table.programme(programme).await {
+        match self.table.get(Programme::key_of(programme)).await {
             Ok(Some(programme)) => Ok(plain(&programme.settings.name)),
             Ok(None) | Err(StoreError::Corrupt { .. }) => Ok(programme.to_string()),
             Err(error) => Err(error),
@@ -95,7 +96,7 @@ impl App {
 
     /// The address of somebody with a role.
     async fn address_of(&self, person: &PersonId) -> Result<String, StoreError> {
-        let person = self.table.person(person).await?;
+        let person = self.table.get(StaffPerson::key_of(person)).await?;
         Ok(person.map_or("somebody who was erased".to_owned(), |person| person.address.as_written().to_owned()))
     }
 }

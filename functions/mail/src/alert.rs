@@ -11,7 +11,7 @@ use bursar_core::domain::values::format::{long_date, time_in};
 use bursar_core::domain::values::id::{PersonId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::{Window, utc_date};
-use bursar_core::store::{ProgrammeUse, StoreError};
+use bursar_core::store::{ProgrammeUse, StaffPerson, StoreError};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::App;
@@ -44,8 +44,8 @@ impl App {
         recipient: &PersonId,
         now: Timestamp,
     ) -> Result<ComposedRow, StoreError> {
-        let Some(programme) = self.table.programme(programme).await? else { return Ok(GONE) };
-        let Some(person) = self.table.person(recipient).await? else {
+        let Some(programme) = self.table.get(Programme::key_of(programme)).await? else { return Ok(GONE) };
+        let Some(person) = self.table.get(StaffPerson::key_of(recipient)).await? else {
             return Ok(ComposedRow::Unsendable("NoSuchPerson"));
         };
         let mut hear = programme.settings.hear_of_alerts(&self.config.admins);
@@ -57,7 +57,7 @@ impl App {
             return Ok(ComposedRow::Unsendable("NoSuchCrossing"));
         };
         let (pot, used, sync) = tokio::try_join!(
-            self.table.pot(&programme.id),
+            self.table.get(Pot::key_of(&programme.id)),
             self.table.programme_use(&programme.id),
             self.table.sync_state()
         )?;

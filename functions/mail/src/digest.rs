@@ -10,11 +10,13 @@ mod tests;
 
 use std::collections::{BTreeSet, HashMap};
 
-use bursar_core::domain::mail::digest::Digest;
+use bursar_core::domain::grant::Grant;
+use bursar_core::domain::mail::digest::{AccountDigest, Digest};
 use bursar_core::domain::people::role::is_among;
+use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::id::{GrantId, PersonId, ProgrammeId};
 use bursar_core::domain::values::key::KeyHash;
-use bursar_core::store::StoreError;
+use bursar_core::store::{ForeignKey, StaffPerson, StoreError};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -45,9 +47,9 @@ impl App {
         now: Timestamp,
     ) -> Result<ComposedRow, StoreError> {
         let (programme, digest, person) = tokio::try_join!(
-            self.table.programme(programme),
-            self.table.digest(programme, week),
-            self.table.person(recipient)
+            self.table.get(Programme::key_of(programme)),
+            self.table.get(Digest::key_of(programme, week)),
+            self.table.get(StaffPerson::key_of(recipient))
         )?;
         // A person who was erased since needs no digest.
         let (Some(programme), Some(digest), Some(person)) = (programme, digest, person) else { return Ok(GONE) };
@@ -64,7 +66,10 @@ impl App {
 
     /// The digest of the account, if its recipient is still an admin.
     pub(crate) async fn account_digest(&self, week: Date, recipient: &PersonId) -> Result<ComposedRow, StoreError> {
-        let (digest, person) = tokio::try_join!(self.table.account_digest(week), self.table.person(recipient))?;
+        let (digest, person) = tokio::try_join!(
+            self.table.get(AccountDigest::key_of(week)),
+            self.table.get(StaffPerson::key_of(recipient))
+        )?;
         let (Some(digest), Some(person)) = (digest, person) else { return Ok(GONE) };
         if !is_among(person.address.matched(), &self.config.admins) {
             return Ok(ComposedRow::Nothing("this person is no longer an admin"));
@@ -92,7 +97,7 @@ impl App {
     }
 
     async fn named(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Option<(GrantId, String)>, StoreError> {
-        let Some(grant) = self.table.grant(programme, grant).await? else { return Ok(None) };
+        let Some(grant) = self.table.get(Grant::key_of(programme, grant)).await? else { return Ok(None) };
         let person = grant.person;
         let name = person.name.unwrap_or_else(|| person.address.as_written().to_owned());
         Ok(Some((grant.id, plain(&name))))
@@ -100,7 +105,7 @@ impl App {
 
     /// The name of a foreign key.
     async fn key_named(&self, key: &KeyHash) -> Result<String, StoreError> {
-        let key = self.table.foreign_key(key).await?.filter(|key| !key.name.trim().is_empty());
+        let key = self.table.get(ForeignKey::key_of(key)).await?.filter(|key| !key.name.trim().is_empty());
         Ok(key.map_or_else(|| "a key without a name".to_owned(), |key| plain(&key.name)))
     }
 }

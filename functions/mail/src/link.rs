@@ -8,7 +8,7 @@ use bursar_core::domain::people::sign_in::{ASK_LASTS, LINK_LASTS, LinkRefused, L
 use bursar_core::domain::values::address::MatchedAddress;
 use bursar_core::domain::values::token::{AskTokenHash, Code, LinkToken};
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{LinkOutcome, OutboxRow, StoreError};
+use bursar_core::store::{LinkOutcome, MailServer, OutboxRow, StoreError};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
@@ -74,7 +74,7 @@ impl App {
     /// only for people with a role. Others get nothing of the day's last tenth, which is for alerts.
     /// Yesterday's links count as if they had been sent evenly.
     async fn links_are_left(&self, has_role: bool, now: Timestamp) -> Result<bool, StoreError> {
-        let Some(server) = self.table.mail_server().await? else { return Ok(true) };
+        let Some(server) = self.table.get(MailServer::key_of()).await? else { return Ok(true) };
         let Some(per_day) = server.per_day else { return Ok(true) };
         if !has_role && server.sent >= (per_day * 9).div_ceil(10) {
             return Ok(false);

@@ -22,8 +22,11 @@ impl App {
         asked_at: Timestamp,
         recipient: &PersonId,
     ) -> Result<ComposedRow, StoreError> {
-        let (programme, asker, person) =
-            tokio::try_join!(self.table.programme(programme), self.table.person(by), self.table.person(recipient),)?;
+        let (programme, asker, person) = tokio::try_join!(
+            self.table.get(Programme::key_of(programme)),
+            self.table.get(StaffPerson::key_of(by)),
+            self.table.get(StaffPerson::key_of(recipient)),
+        )?;
         let Some(programme) = programme else { return Ok(GONE) };
         let Some(person) = person else { return Ok(ComposedRow::Unsendable("NoSuchPerson")) };
         if !is_among(person.address.matched(), &self.config.admins) {

@@ -10,7 +10,7 @@ use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::format::{named_month, sheet_text, time_in};
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::StoreError;
+use bursar_core::store::{StaffPerson, StoreError};
 use csv::{Terminator, WriterBuilder};
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -28,8 +28,8 @@ impl App {
     /// The statement's mail, if a programme that has rows in it still names the recipient for finance.
     pub(crate) async fn statement(&self, month: Date, recipient: &PersonId) -> Result<ComposedRow, StoreError> {
         let (statement, person, programmes) = tokio::try_join!(
-            self.table.mailed_statement(month),
-            self.table.person(recipient),
+            self.table.get(MailedStatement::key_of(month)),
+            self.table.get(StaffPerson::key_of(recipient)),
             self.table.programmes()
         )?;
         let (Some(statement), Some(person)) = (statement, person) else { return Ok(GONE) };

@@ -16,7 +16,7 @@ use crate::failures::Programmes;
 
 /// Scans every cap if all keys were listed since the last scan, and resumes a scan whose time was up.
 pub(crate) async fn look(table: &Table, programmes: &Programmes, now: Timestamp, deadline: Deadline) -> Result<usize> {
-    let known = table.cap_scan().await?;
+    let known = table.get(CapScan::key_of()).await?;
     let left = known.as_ref().and_then(|known| known.next.clone());
     let listed_at = match &known {
         Some(known) if left.is_some() => known.listed_at,

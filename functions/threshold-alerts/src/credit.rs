@@ -25,7 +25,7 @@ pub(crate) async fn balance(
     let (need, purchase, known) = tokio::try_join!(
         table.need(to_come),
         table.purchase(programmes, to_come, day.bought - day.spent, now),
-        table.balance_notice()
+        table.get(BalanceNotice::key_of())
     )?;
     let last = match BalanceNotice::after(known.as_ref(), need, purchase, now) {
         Some(next) if table.note_balance(&next, deadline).await? => Some(next),

@@ -4,7 +4,7 @@
 use anyhow::{Result, ensure};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::CapUse;
-use bursar_core::domain::programme::Programme;
+use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::domain::usage::crossing::{ALL, Crossing, OF_A_CAP, Scope, newly_passed};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
@@ -76,7 +76,9 @@ async fn usages(
 ) -> Result<Option<(Programme, Vec<Usage>)>, StoreError> {
     match limit {
         Limit::Pot(id) => {
-            let (Some(programme), Some(pot)) = (table.programme(id).await?, table.pot(id).await?) else {
+            let (Some(programme), Some(pot)) =
+                (table.get(Programme::key_of(id)).await?, table.get(Pot::key_of(id)).await?)
+            else {
                 return Ok(None);
             };
             let spent = table.programme_use(id).await?.counted(programme.settings.byok);

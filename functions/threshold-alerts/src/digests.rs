@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::digest::{self, Class, Digest, DigestMoney, DigestTrigger, Due, Health, LastListing};
-use bursar_core::domain::programme::Programme;
+use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::domain::usage::span::stretches;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::PersonId;
@@ -73,7 +73,7 @@ impl Look<'_> {
         if staff.is_empty() {
             return Ok(DigestOutcome::NotDue);
         }
-        let digest = match self.table.digest(&programme.id, due.week).await? {
+        let digest = match self.table.get(Digest::key_of(&programme.id, due.week)).await? {
             Some(known) if known.is_queued() => return Ok(DigestOutcome::Already),
             // The invocation that recorded it died before every recipient had a mail.
             Some(known) => known,
@@ -92,7 +92,7 @@ impl Look<'_> {
     async fn compute(&self, programme: &Programme, due: Due) -> Result<Option<Digest>> {
         let (id, settings, table, weeks) = (&programme.id, &programme.settings, self.table, due.weeks);
         let (pot, of_programme, sync, unreachable, model_days) = tokio::try_join!(
-            table.pot(id),
+            table.get(Pot::key_of(id)),
             table.programme_use(id),
             table.sync_state(),
             table.unreachable(self.now),

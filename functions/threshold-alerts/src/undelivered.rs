@@ -7,7 +7,7 @@ use bursar_core::domain::mail::failure::UNDELIVERABLE;
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{MailState, OutboxRow, QueuedMail, Table};
+use bursar_core::store::{MailState, OutboxRow, QueuedMail, StaffPerson, Table};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use ulid::Ulid;
@@ -78,7 +78,7 @@ fn due_alarm(dead: &[UndeliveredAlarm], known: &[Alarm], admins: &[PersonId], no
 }
 
 async fn is_marked(table: &Table, person: &PersonId, now: Timestamp) -> Result<bool> {
-    let Some(person) = table.person(person).await? else { return Ok(false) };
+    let Some(person) = table.get(StaffPerson::key_of(person)).await? else { return Ok(false) };
     Ok(table.undeliverable(person.address.matched(), now).await?.is_some())
 }
 

@@ -7,8 +7,7 @@ use anyhow::{Context, Result};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::values::id::new_ulid;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{Acquired, Checkpoint, Delay, StoreError, Table};
-use bursar_core::store::{Lease, Run};
+use bursar_core::store::{Acquired, Checkpoint, Delay, Lease, Run, StoreError, Table};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -39,7 +38,7 @@ pub(crate) enum Trigger {
 pub(crate) async fn run(app: &App, trigger: Trigger, holder: &str, deadline: Deadline) -> Result<Value> {
     let (table, now) = (&app.table, app.clock.now());
     // A quarter of an hour mostly brings nothing to resume, which two reads show.
-    if trigger == Trigger::Resume && table.checkpoint().await?.is_none() && !is_due(table, now).await? {
+    if trigger == Trigger::Resume && table.get(Checkpoint::key_of()).await?.is_none() && !is_due(table, now).await? {
         return Ok(json!({"skipped": "nothing to resume"}));
     }
     let Acquired::Yes(lease) = table.acquire("sync", holder, now, LEASE, deadline).await? else {
@@ -56,7 +55,8 @@ async fn run_with(app: &App, trigger: Trigger, lease: &Lease, deadline: Deadline
     let (table, started, now) = (&app.table, Instant::now(), app.clock.now());
     let meta = table.meta(now).await?;
     // Read under the lease, so that no other runner resumes it.
-    let left = table.checkpoint().await?.filter(|left| now < left.began_at + STALE && left.table == table.name());
+    let left =
+        table.get(Checkpoint::key_of()).await?.filter(|left| now < left.began_at + STALE && left.table == table.name());
     let due = left.as_ref().and_then(|left| left.delay.as_ref()).map(|delay| delay.due);
     // A person who starts a run does not wait for a retry's time.
     if let Some(due) = due.filter(|due| trigger == Trigger::Resume && now < *due) {

@@ -9,8 +9,9 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
-use crate::domain::values::id::new_ulid;
-use crate::domain::values::id::{GrantId, NotAnId, PersonId, ProgrammeId};
+use crate::domain::values::id::{GrantId, NotAnId, PersonId, ProgrammeId, new_ulid};
+use crate::store::items::stored;
+use crate::store::keys::{ACCOUNT, AUDIT, audit_of, audit_of_programme, grant_partition_of, key, programme_partition};
 
 /// The actor of a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +42,16 @@ pub struct Entry {
     pub what: AuditDetail,
 }
 
+stored! {
+    "audit" Entry |it| (entry: &Entry = it) => {
+        let Entry { programme, grant, entry, .. } = entry;
+        match grant {
+            Some(grant) => key(grant_partition_of(programme, grant), format!("{}{entry}", audit_of(grant))),
+            None => key(programme_partition(programme), format!("{}{entry}", audit_of_programme())),
+        }
+    }
+}
+
 impl Entry {
     pub fn on_programme(programme: &ProgrammeId, by: &Actor, now: Timestamp, what: AuditDetail) -> Entry {
         Entry { programme: programme.clone(), grant: None, entry: new_ulid(now), at: now, by: by.clone(), what }
@@ -56,6 +67,10 @@ pub struct AccountEntry {
     pub by: Actor,
     #[serde(flatten)]
     pub what: AuditDetail,
+}
+
+stored! {
+    "account-audit" AccountEntry |it| (entry: Ulid = it.entry) => key(ACCOUNT, format!("{AUDIT}{entry}"))
 }
 
 /// The details of a change: the states before and after.

@@ -3,7 +3,6 @@
 
 mod alerts;
 mod grants;
-mod kinds;
 mod ledger;
 mod mail;
 mod people;
@@ -19,7 +18,6 @@ pub use grants::act::{ActOutcome, Decision};
 pub use grants::enrolment::{Enrolment, INVITED_AT_ONCE, NewPerson};
 pub use grants::readings::{ReadingWrite, UsageRefresh};
 pub use grants::view::ProgrammeShard;
-pub use kinds::rewritten;
 pub use ledger::cuts::CutKeys;
 pub use ledger::foreign_acts::{ForeignActBegin, ForeignPress};
 pub use ledger::owners::{AssignOutcome, AssignedUse, OwnedKey, TakeBackOutcome};
@@ -40,9 +38,9 @@ pub use programmes::jobs::{JOB_LEASE, Job, JobCreation, JobState, Pass, Work};
 pub use programmes::programme::{CloseOutcome, CopiedProgramme, ListedProgramme, NewProgramme, PotSums, UsedForm};
 pub use programmes::tiers::TierOutcome;
 pub use sync::account::{Account, AccountDay, ForeignKey};
-pub use sync::checkpoints::{Checkpoint, Delay, SavedParts};
+pub use sync::checkpoints::{Checkpoint, CheckpointPart, Delay, SavedParts};
 pub use sync::fenced::FencedTable;
-pub use sync::held_back::{HeldMark, Release};
+pub use sync::held_back::{HeldMark, HeldMarks, Release};
 pub use sync::missing::MissingKey;
 pub use sync::models::assigned::AssignedModels;
 pub use sync::models::{ModelDay, ModelRows, UnattributedDay};

@@ -14,7 +14,7 @@ use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::token::{Code, LinkToken};
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{Link, OUTBOX_KEPT, QueuedMail};
+use bursar_core::store::{Link, OUTBOX_KEPT, OutboxRow, QueuedMail};
 use bursar_local::inbox::Contents;
 use bursar_local::ses::Mail;
 use jiff::Timestamp;
@@ -133,11 +133,8 @@ pub(super) fn each_is_told_once(step: &Step<'_>, wrong: &mut Vec<String>) {
     }
     let by_hand = now.crossings.iter().flat_map(|of| &of.mails).filter(|told| told.by_hand.is_some());
     let by_hand: BTreeSet<_> = by_hand.map(|told| told.row).collect();
-    let is_judged = |row: &Ulid| {
-        let queued_at = i64::try_from(row.timestamp_ms()).expect("a time of our calendar");
-        now.at < Timestamp::from_millisecond(queued_at).unwrap() + OUTBOX_KEPT && !by_hand.contains(row)
-    };
-    for row in now.outbox.iter().filter(|row| is_judged(&row.row)) {
+    let is_judged = |row: &OutboxRow| now.at < row.written_at + OUTBOX_KEPT && !by_hand.contains(&row.row);
+    for row in now.outbox.iter().filter(|row| is_judged(row)) {
         let is_asked_for = matches!(row.mail, QueuedMail::Request { .. });
         if matches!(row.mail, QueuedMail::CapUsed { .. }) || (row.mail.is_to_staff() && !is_asked_for) {
             owed.entry(format!("{:?}", row.mail)).or_default().1 += 1;

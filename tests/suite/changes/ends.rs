@@ -2,7 +2,8 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::Act;
-use bursar_core::store::keys::{self, ItemKey};
+use bursar_core::domain::grant::Grant;
+use bursar_core::store::keys::ItemKey;
 use bursar_local::inbox::Contents;
 use bursar_local::settle::LIMIT;
 
@@ -19,8 +20,8 @@ async fn a_corrupt_grant_keeps_nobody_else_from_the_end() {
     campus.judged().await;
     let (page, raw) = (admin.get(ID).await, campus.raw());
     let ada = campus.id("ada");
-    let grant = campus.table.grant(&campus.programme, ada).await.unwrap().unwrap();
-    let ItemKey { pk, sk } = keys::grant(&campus.programme, ada);
+    let grant = campus.table.get(Grant::key_of(&campus.programme, ada)).await.unwrap().unwrap();
+    let ItemKey { pk, sk } = Grant::key_of(&campus.programme, ada).item;
     let spoiled = [("pk", pk), ("sk", sk), ("kind", "grant".to_owned())];
     raw.put(spoiled.into_iter().map(|(name, text)| (name.to_owned(), AttributeValue::S(text))).collect()).await;
     for _ in 0..2 {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bursar_core::domain::audit::Act;
-use bursar_core::domain::programme::Settings;
+use bursar_core::domain::programme::{Programme, Settings};
 
 use super::*;
 
@@ -153,7 +153,7 @@ async fn a_refused_list_keeps_nobody_else_from_theirs() {
     campus.judged().await;
     assert_eq!(under(0), before, "ada waits");
     // The sets are told in the order of their ids: the group's is refused again, and the programme's is not.
-    let settings = campus.table.programme(&campus.programme).await.unwrap().unwrap().settings;
+    let settings = campus.table.get(Programme::key_of(&campus.programme)).await.unwrap().unwrap().settings;
     let of_group = settings.rules(Some("A")).id();
     let of_programme = Settings { models: vec![GEMINI.to_owned()], ..settings }.rules(None).id();
     campus.gate.at(make.nth(if of_group < of_programme { 1 } else { 2 }), Fault::Status(400));

@@ -1,7 +1,7 @@
 //! An admin limits or disables a key that nobody here made: once, on record, and whatever the provider answers.
 
 use bursar_core::domain::audit::{Act, Actor};
-use bursar_core::domain::ledger::foreign_act::ForeignActState;
+use bursar_core::domain::ledger::foreign_act::{ForeignAct, ForeignActState};
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::{KeySnapshot, Nano};
 use bursar_tests::campus::ADMIN;
@@ -155,7 +155,8 @@ async fn what_became_of_a_change_is_known() {
     let labs = campus.foreign("labs");
     campus.sync().await;
     let admin = campus.admin().await;
-    let state = async || campus.table.foreign_act(&labs.parse().unwrap()).await.unwrap().map(|act| act.state);
+    let state =
+        async || campus.table.get(ForeignAct::key_of(&labs.parse().unwrap())).await.unwrap().map(|act| act.state);
     let told = async || admin.get(ACCOUNT).await.text("foreign-act").unwrap();
     let reads = Matcher::call("provider:GET /keys/{hash}").of(FunctionName::Console);
 

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::values::token::AskToken;
 use bursar_core::store::items::Item;
-use bursar_core::store::{OutboxRow, QueuedMail, RateCount, keys};
+use bursar_core::store::{Enrolment, OutboxRow, QueuedMail, RateCount};
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::Quota;
 use bursar_tests::campus::{ADMIN, Campus, address};
@@ -136,7 +136,7 @@ async fn late_repeated_and_countless_asks_end() {
 #[tokio::test]
 async fn unreadable_address_stops_no_other() {
     let campus = class(&[ADMIN], &["ada"]).await;
-    let key = keys::enrolment(address("eve").matched(), &campus.programme);
+    let key = Enrolment::key_of(address("eve").matched(), &campus.programme).item;
     let item = [("pk", key.pk), ("sk", key.sk), ("kind", "enrolment".to_owned())];
     let item: Item = item.into_iter().map(|(name, text)| (name.to_owned(), AttributeValue::S(text))).collect();
     campus.raw().put(item).await;

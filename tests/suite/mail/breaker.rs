@@ -4,7 +4,7 @@
 use bursar_core::domain::mail::day::{MailCounts, MailDay};
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::Resend;
+use bursar_core::store::{BulkStop, Resend};
 use bursar_local::ses::Quota;
 use bursar_tests::campus::{ADMIN, Campus};
 use bursar_tests::office::soon;
@@ -30,7 +30,7 @@ async fn roster_mail_stops_at_the_tenth_bounce_and_goes_on_tomorrow() {
     for _ in 0..2 {
         campus.report(&sent, "bounce", true).await;
     }
-    let stop = campus.table.bulk_stop(MailKind::Roster).await.unwrap().unwrap();
+    let stop = campus.table.get(BulkStop::key_of(MailKind::Roster)).await.unwrap().unwrap();
     assert_eq!((stop.of.counts.sent, stop.of.counts.bounced, stop.version), (100, 10, 1));
 
     campus.ses.set_quota(Quota::PRODUCTION);

@@ -88,7 +88,7 @@ async fn an_announcement_counts_by_what_became_of_it() {
     let mut released = campus.grant("paused").await;
     (released.holds.paused, released.attempts[0].switch) = (None, SwitchState::On);
     campus.raw().keep(&released).await;
-    let ItemKey { pk, sk } = row(&campus, "gone").await.key();
+    let ItemKey { pk, sk } = row(&campus, "gone").await.key().item;
     campus.raw().delete(&pk, &sk).await;
 
     campus.minutes(5 * DAY);

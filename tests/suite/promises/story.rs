@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
+use bursar_core::store::Meta;
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::{Nano, Provider, Quirks};
 use bursar_tests::aws;
@@ -180,7 +181,7 @@ impl Story {
     }
 
     pub(super) async fn knows_the_account(&self) -> bool {
-        let account = self.campus.table.known_meta().await.unwrap().and_then(|meta| meta.account);
+        let account = self.campus.table.get(Meta::key_of()).await.unwrap().and_then(|meta| meta.account);
         account.is_some_and(|account| !account.listed.is_empty())
     }
 

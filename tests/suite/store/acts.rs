@@ -4,7 +4,7 @@ use bursar_core::domain::audit::{Act as Entry, Actor, AuditDetail};
 use bursar_core::domain::grant::{
     AttemptFailure, Grant, HoldKind, MintedKey, OpenAttempt, OrderKind, Person, Press, PressKind, Stopped,
 };
-use bursar_core::domain::programme::Settings;
+use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::usage::reading::{DailyUse, Reading};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{Epoch, GrantId, Nonce, ProgrammeId};
@@ -156,8 +156,8 @@ impl Start {
 }
 
 async fn seen(table: &Table, grants: &[GrantId]) -> Seen {
-    let grant = table.grant(&programme(), &grants[0]).await.unwrap().unwrap();
-    let read = table.programme(&programme()).await.unwrap().unwrap();
+    let grant = table.get(Grant::key_of(&programme(), &grants[0])).await.unwrap().unwrap();
+    let read = table.get(Programme::key_of(&programme())).await.unwrap().unwrap();
     let begun = OpenAttempt {
         epoch: grant.epoch,
         nonce: grant.attempts.last().map_or_else(|| nonce(0), |attempt| attempt.nonce.clone()),

@@ -20,7 +20,7 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::orders::NotCarriedOut;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::keys::NewKey;
-use bursar_core::store::{ActContext, ActOutcome, StoreError};
+use bursar_core::store::{ActContext, ActOutcome, Meta, StoreError};
 use bursar_core::web::{Answer, Fields, Frame, Site, Visitor};
 use jiff::Timestamp;
 
@@ -233,7 +233,7 @@ impl Claim<'_> {
         if !old.may_be_gone(self.site.clock.now()) {
             return Err(NotShown::NotFound);
         }
-        let meta = self.site.table.known_meta().await.map_err(|error| NotShown::table(&error))?;
+        let meta = self.site.table.get(Meta::key_of()).await.map_err(|error| NotShown::table(&error))?;
         let Some(account) = meta.and_then(|meta| meta.account) else { return Err(NotShown::NotFound) };
         match self.site.provider.finds_one_of(&account, patience).await {
             Ok(true) => Ok(()),
@@ -311,7 +311,7 @@ impl Claim<'_> {
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         let is_known = |set: &RuleSet| set.guardrail.as_ref().is_some_and(|known| known.id == guardrail.id);
-        match self.site.table.rule_set(set).await?.filter(is_known) {
+        match self.site.table.get(RuleSet::key_of(set)).await?.filter(is_known) {
             Some(set) => self.site.table.order_rules(&set, self.site.clock.now(), deadline).await,
             None => Ok(()),
         }

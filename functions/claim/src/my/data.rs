@@ -10,6 +10,7 @@ use bursar_core::domain::grant::{Attempt, AttemptState, GrantState, Reading, Sto
 use bursar_core::domain::people::role::Roles;
 use bursar_core::domain::usage::crossing::Crossing;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
+use bursar_core::store::{OutboxRow, StaffPerson};
 use bursar_core::web::{Answer, Fault, Site, Visitor};
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -148,10 +149,10 @@ pub(crate) async fn data(State(site): State<Site>, visitor: Visitor) -> Answer {
     let sign_in = site.table.sign_in_of(&session.address).await?;
     let mut link_mails = Vec::new();
     for mailed in sign_in.mailed {
-        link_mails.extend(site.table.mail(mailed.ask).await?.map(mail));
+        link_mails.extend(site.table.get(OutboxRow::key_of(mailed.ask)).await?.map(mail));
     }
     let person = match &session.person {
-        Some(person) => site.table.person(person).await?,
+        Some(person) => site.table.get(StaffPerson::key_of(person)).await?,
         None => None,
     };
     let choice = site.table.mail_choice(&session.address).await?;

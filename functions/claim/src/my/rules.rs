@@ -1,7 +1,7 @@
 //! What a key may call, as the provider has confirmed it, and whether the grant's next key can be put under its rules.
 
 use bursar_core::domain::grant::View;
-use bursar_core::domain::programme::rule_set::Guardrail;
+use bursar_core::domain::programme::rule_set::{Guardrail, RuleSet};
 use bursar_core::domain::programme::rules::Rules;
 use bursar_core::domain::values::id::RuleSetId;
 use bursar_core::store::{StoreError, Table};
@@ -36,7 +36,7 @@ impl KeyRules {
             return Ok(KeyRules { next: NextGuardrail::of(table, view).await?, ..KeyRules::default() });
         };
         let set = match &live.rule_set {
-            Some(set) => table.rule_set(set).await?,
+            Some(set) => table.get(RuleSet::key_of(set)).await?,
             None => None,
         };
         let is_other = view.rules_wanted().is_some_and(|wanted| live.rule_set != Some(wanted.id()));
@@ -63,5 +63,5 @@ impl NextGuardrail {
 }
 
 async fn guardrail(table: &Table, set: &RuleSetId) -> Result<Option<Guardrail>, StoreError> {
-    Ok(table.rule_set(set).await?.and_then(|set| set.guardrail))
+    Ok(table.get(RuleSet::key_of(set)).await?.and_then(|set| set.guardrail))
 }

@@ -13,7 +13,7 @@ use bursar_core::domain::people::session::Session;
 use bursar_core::domain::people::sign_in::{Proof, SignIn};
 use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
 use bursar_core::domain::values::token::{Code, LinkToken, SessionToken};
-use bursar_core::store::{SignInWrite, StoreError};
+use bursar_core::store::{Link, SignInWrite, StoreError};
 use bursar_core::web::{Answer, Denial, Fault, Fields, Frame, Posted, RequestDeadline, Site, Visitor, note_refusal};
 use jiff::Timestamp;
 
@@ -59,7 +59,7 @@ pub(crate) async fn follow(
         return Ok(refused(&site, Denial::Link));
     };
     let (link, now) = (link.hash(), site.clock.now());
-    let Some(of) = site.table.link(&link).await? else { return Ok(refused(&site, Denial::Link)) };
+    let Some(of) = site.table.get(Link::key_of(&link)).await? else { return Ok(refused(&site, Denial::Link)) };
     for _ in 0..TRIES {
         let before = site.table.sign_in_of(&of.address).await?;
         let Some(after) = before.follow(&link, &proof, now) else {

@@ -7,7 +7,7 @@ use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::values::id::{DeploymentId, PersonId};
 use bursar_core::domain::values::key::Fingerprint;
-use bursar_core::store::SyncState;
+use bursar_core::store::{Meta, SyncState};
 use bursar_core::web::{Answer, Fault, Site};
 
 use crate::paths;
@@ -35,7 +35,7 @@ impl AnotherAccount {
             _ => None,
         });
         let Some(first) = refused.next() else { return Ok(None) };
-        let Some(meta) = site.table.known_meta().await? else { return Ok(None) };
+        let Some(meta) = site.table.get(Meta::key_of()).await? else { return Ok(None) };
         let (confirmed, listed) = match &meta.account {
             Some(account) if account.listed.is_empty() => return Ok(None),
             Some(account) => (Some(&account.management_key), account.listed.len()),

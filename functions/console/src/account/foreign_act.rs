@@ -15,7 +15,7 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::key::ProviderKey;
 use bursar_core::provider::keys::{KeyPatch, KeyPresence};
-use bursar_core::store::{ForeignActBegin, ForeignPress, Table};
+use bursar_core::store::{ForeignActBegin, ForeignKey, ForeignPress, Table};
 use bursar_core::web::{Answer, Fault, Fields, RequestDeadline, Site};
 use jiff::Timestamp;
 
@@ -66,7 +66,7 @@ pub(crate) async fn act_on_foreign_key(
         return Ok(site.refuse(StatusCode::CONFLICT, "Nothing was changed", sentence));
     }
     // A renamed key of a grant is in no record of foreign keys, and neither is one that no sync has seen.
-    if site.table.foreign_key(&key).await?.is_none() {
+    if site.table.get(ForeignKey::key_of(&key)).await?.is_none() {
         return Ok(unknown(
             &site,
             "No sync has found this key to be nobody's. A new key is listed here after the next sync.",
@@ -152,7 +152,7 @@ async fn conclude_earlier(
     answered: AnsweredKey,
     deadline: Deadline,
 ) -> Result<(), Fault> {
-    let earlier = site.table.foreign_act(key).await?.filter(|act| act.awaits(change));
+    let earlier = site.table.get(ForeignAct::key_of(key)).await?.filter(|act| act.awaits(change));
     if let Some(act) = earlier {
         site.table.conclude_foreign_act(&act, Some(answered), site.clock.now(), deadline).await?;
     }

@@ -9,8 +9,7 @@ use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::OutboxRow;
-use bursar_core::store::{BulkStop, GIVEN_UP_SHOWN, MailRefusal, MailServer, Unreachable};
+use bursar_core::store::{BulkStop, GIVEN_UP_SHOWN, MailRefusal, MailServer, OutboxRow, Unreachable};
 use bursar_core::web::{Fault, Site};
 use futures_util::future::try_join_all;
 use jiff::civil::Date;
@@ -71,7 +70,7 @@ impl MailSection {
             table.mail_counts(utc_date(now)),
             table.waiting(),
             table.dead_mails(now - GIVEN_UP_SHOWN, MOST_SHOWN),
-            table.mail_server(),
+            table.get(MailServer::key_of()),
             table.mail_refusals(now),
             table.bulk_stops(),
             table.unreachable(now),

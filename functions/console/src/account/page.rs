@@ -9,7 +9,7 @@ use bursar_core::domain::usage::days::{Accuracy, Days, Sum};
 use bursar_core::domain::usage::span::Span;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::{Reset, utc_date};
-use bursar_core::store::{Account, AccountDay, HeldAct, HeldBack, HeldKey, Job, PotSums, Table};
+use bursar_core::store::{Account, AccountDay, Checkpoint, HeldAct, HeldBack, HeldKey, Job, PotSums, Table};
 use bursar_core::web::{Answer, Fault, Frame, Site, Visitor};
 use jiff::Timestamp;
 
@@ -121,11 +121,11 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, refu
     let (now, table) = (site.clock.now(), &site.table);
     let (state, account, days, foreign, runs, left, alarms, programmes) = tokio::try_join!(
         table.sync_state(),
-        table.account(),
+        table.get(Account::key_of()),
         table.newest_account_days(DAYS + 1),
         table.foreign_keys(),
         table.runs(RUNS),
-        table.checkpoint(),
+        table.get(Checkpoint::key_of()),
         table.alarms(ALARMS),
         table.programmes(),
     )?;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
-use bursar_core::domain::programme::Programme;
+use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::domain::usage::closeout::in_cents;
 use bursar_core::domain::usage::pilot::{PilotFigures, Projection};
 use bursar_core::domain::values::format::time_in;
@@ -90,7 +90,7 @@ pub(crate) async fn page(
     Query(asked): Query<CloseoutQuery>,
 ) -> Answer {
     let (now, programme) = (site.clock.now(), &access.programme);
-    let Some(pot) = site.table.pot(&programme.id).await? else { return Ok(site.not_found()) };
+    let Some(pot) = site.table.get(Pot::key_of(&programme.id)).await? else { return Ok(site.not_found()) };
     let persons = ClosingPerson::all(&site, &access).await?;
     let (assigned, sync, days) = tokio::try_join!(
         site.table.assigned_use(&programme.id),

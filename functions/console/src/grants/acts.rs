@@ -7,11 +7,10 @@ use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{CapRefused, GrantState, Hold, HoldRefused, OrderKind, ReleaseRefused, View};
 use bursar_core::domain::people::role::Role;
+use bursar_core::domain::programme::Pot;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::orders::NotCarriedOut;
-use bursar_core::store::ActContext;
-use bursar_core::store::Undeliverable;
-use bursar_core::store::{ActOutcome, Resend};
+use bursar_core::store::{ActContext, ActOutcome, Resend, Undeliverable};
 use bursar_core::web::{Answer, Fields, RequestDeadline, Site};
 
 use super::cap_form::CapForm;
@@ -131,7 +130,9 @@ impl GrantPress<'_> {
             ActOutcome::NoSuchGrant => Ok(self.site.not_found()),
             ActOutcome::Refused(CapRefused::Over) => Ok(self.over()),
             ActOutcome::Refused(CapRefused::PotExhausted) => {
-                let Some(pot) = self.site.table.pot(self.at.programme).await? else { return Ok(self.site.not_found()) };
+                let Some(pot) = self.site.table.get(Pot::key_of(self.at.programme)).await? else {
+                    return Ok(self.site.not_found());
+                };
                 let why = format!(
                     "Of the budget of {}, {} is held for keys, which leaves too little for so high a cap.",
                     pot.limit.to_cents_down(),

@@ -6,8 +6,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::{Act, Actor};
-use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::request::{POT, Request};
+use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{self, Author, EditOutcome, StoreError};
@@ -64,7 +64,7 @@ pub(crate) async fn edit(
     Form { access, fields }: Form<Faculty>,
 ) -> Answer {
     let programme = &access.programme;
-    let Some(pot) = site.table.pot(&programme.id).await? else { return Ok(site.not_found()) };
+    let Some(pot) = site.table.get(Pot::key_of(&programme.id)).await? else { return Ok(site.not_found()) };
     let before = Draft { settings: programme.settings.clone(), pot: pot.limit };
     let typed = SettingTexts::of(&before).with(&fields);
     let (version, made_from) = (fields.filled("version"), fields.filled("made_from"));

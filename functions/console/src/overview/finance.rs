@@ -5,7 +5,7 @@ use bursar_core::domain::mail::failure::FailureText;
 use bursar_core::domain::people::role::is_among;
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::values::format::named_month;
-use bursar_core::store::{GIVEN_UP_SHOWN, QueuedMail, UnreachableReason};
+use bursar_core::store::{GIVEN_UP_SHOWN, QueuedMail, StaffPerson, UnreachableReason};
 use bursar_core::web::{Fault, Site};
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
@@ -36,7 +36,7 @@ pub(super) async fn unreachable(site: &Site, settings: &Settings, now: Timestamp
     }
     for row in table.dead_mails(now - GIVEN_UP_SHOWN, MOST_READ).await?.newest {
         let QueuedMail::Statement { month, recipient } = &row.mail else { continue };
-        let Some(person) = table.person(recipient).await? else { continue };
+        let Some(person) = table.get(StaffPerson::key_of(recipient)).await? else { continue };
         if is_among(person.address.matched(), &given_up_to) {
             warnings.push(format!(
                 "The statement of {} was not sent to {}: {}. An admin can send it again on the account page.",

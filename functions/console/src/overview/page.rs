@@ -101,7 +101,7 @@ impl PageState {
 
 pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState, status: StatusCode) -> Answer {
     let (now, programme) = (site.clock.now(), &access.programme);
-    let Some(pot) = &site.table.pot(&programme.id).await? else { return Ok(site.not_found()) };
+    let Some(pot) = &site.table.get(Pot::key_of(&programme.id)).await? else { return Ok(site.not_found()) };
     let (grants, of_programme, jobs, sync, unreachable) = tokio::try_join!(
         site.table.grants_with_readings(&programme.id),
         site.table.programme_use(&programme.id),

@@ -143,7 +143,8 @@ pub(super) async fn balance(
 /// The warnings that the provider has refused rules of the programme or of a group for some time.
 pub(super) async fn refused_rules(site: &Site, programme: &Programme, now: Timestamp) -> Result<Vec<String>, Fault> {
     let rules = programme.settings.all_rules();
-    let sets = try_join_all(rules.iter().map(|rules| async { site.table.rule_set(&rules.id()).await })).await?;
+    let sets =
+        try_join_all(rules.iter().map(|rules| async { site.table.get(RuleSet::key_of(&rules.id())).await })).await?;
     let refused = sets.iter().flatten().filter_map(|set| Some((set, set.refusal_to_be_told(now)?)));
     let sentence = |(set, refusal): (&RuleSet, &RulesRefusal)| {
         let since = column_time(refusal.since, programme.settings.term.zone());

@@ -7,18 +7,18 @@ mod selection;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{AssignOutcome, Author, TakeBackOutcome};
 use bursar_core::web::{Answer, Fault, Fields, RequestDeadline, Site, Visitor};
 use jiff::Timestamp;
 use jiff::civil::Date;
+pub(crate) use page::{KeyOwners, OwnerWords, TypedOwner};
 
 use self::page::show;
 use self::selection::{KeySelection, Purpose, Wanted};
 use crate::access::{self, AdminAccess, Admins, Form};
-
-pub(crate) use page::{KeyOwners, OwnerWords, TypedOwner};
 
 /// Where the account's page shows the owners.
 const DONE: &str = "/console/account#owners";
@@ -101,7 +101,7 @@ async fn asked(site: &Site, fields: &Fields, now: Timestamp) -> Result<Result<As
     };
     let Some(typed) = fields.filled("owner") else { return Ok(Ok(Asked { wanted, purpose: Purpose::TakeBack })) };
     let owner = match typed.parse() {
-        Ok(id) => site.table.programme(&id).await?,
+        Ok(id) => site.table.get(Programme::key_of(&id)).await?,
         Err(_) => None,
     };
     let Some(owner) = owner else { return Ok(Err(format!("There is no programme {typed}."))) };
@@ -109,7 +109,7 @@ async fn asked(site: &Site, fields: &Fields, now: Timestamp) -> Result<Result<As
     let Ok(from) = from else {
         return Ok(Err("Type the first day that counts as a date such as 2026-10-01.".to_owned()));
     };
-    let pot = site.table.pot(&owner.id).await?;
+    let pot = site.table.get(Pot::key_of(&owner.id)).await?;
     let Some(pot) = pot else { return Ok(Err(format!("{typed} has no budget."))) };
     Ok(Ok(Asked { wanted, purpose: Purpose::Give { owner: Box::new(owner), from, pot } }))
 }

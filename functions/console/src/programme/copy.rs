@@ -9,7 +9,7 @@ use bursar_core::domain::audit::{Act, Actor, AuditDetail};
 use bursar_core::domain::grant::{Grant, GrantState};
 use bursar_core::domain::programme::request::{COPY, POT, Request, Wish};
 use bursar_core::domain::programme::tiers::Tiers;
-use bursar_core::domain::programme::{Programme, Settings};
+use bursar_core::domain::programme::{Pot, Programme, Settings};
 use bursar_core::domain::values::format::field_time;
 use bursar_core::domain::values::id::new_ulid;
 use bursar_core::domain::values::money::Usd;
@@ -71,7 +71,7 @@ pub(crate) async fn copy(
     Form { access, fields }: Form<Faculty>,
 ) -> Answer {
     let (programme, now) = (&access.programme, site.clock.now());
-    let Some(pot) = site.table.pot(&programme.id).await? else { return Ok(site.not_found()) };
+    let Some(pot) = site.table.get(Pot::key_of(&programme.id)).await? else { return Ok(site.not_found()) };
     let mut typed = CopyForm::of(programme, pot.limit, now);
     typed.is_open = true;
     typed.with_roster = fields.get("roster") == Some("on");

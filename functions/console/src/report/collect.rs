@@ -9,7 +9,7 @@ use bursar_core::domain::usage::models::Sums;
 use bursar_core::domain::usage::models::rows::GrantRows;
 use bursar_core::domain::usage::report::{GrantBytes, SpendingReport, UseSource};
 use bursar_core::domain::values::id::ProgrammeId;
-use bursar_core::store::SyncState;
+use bursar_core::store::{SyncState, UnattributedDay};
 use bursar_core::web::{Fault, Site};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use jiff::civil::Date;
@@ -147,7 +147,7 @@ impl CollectedReport {
 async fn rows_of(site: &Site, day: Date, now: Timestamp) -> Result<(Date, GrantRows, bool), Fault> {
     let rows = site.table.model_rows(day, now).await?;
     let is_expired = rows.is_empty()
-        && site.table.unattributed_day(day).await?.is_some_and(|of| of.of_programmes != Sums::default());
+        && site.table.get(UnattributedDay::key_of(day)).await?.is_some_and(|of| of.of_programmes != Sums::default());
     Ok((day, rows, is_expired))
 }
 

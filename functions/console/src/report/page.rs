@@ -259,7 +259,7 @@ async fn people(site: &Site, scope: &ReportScope, lines: &[ReportLine<'_>]) -> R
     wanted.dedup();
     let each = wanted.into_iter().filter_map(|(number, grant)| {
         let (programme, role) = scope.programmes.get(usize::from(number))?;
-        let found = async move { site.table.grant(&programme.id, &GrantId::of_bytes(grant)).await };
+        let found = async move { site.table.get(Grant::key_of(&programme.id, &GrantId::of_bytes(grant))).await };
         (*role >= Role::Faculty).then_some(async move { Ok::<_, Fault>(((number, grant), found.await?)) })
     });
     let read: Vec<_> = each.collect();

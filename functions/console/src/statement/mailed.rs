@@ -29,7 +29,7 @@ pub(super) struct DifferenceLine {
 
 /// The statement as it was mailed, where these days are one month.
 pub(super) async fn of_days(table: &Table, days: StatementDays) -> Result<Option<MailedStatement>, StoreError> {
-    let mailed = table.mailed_statement(days.from).await?;
+    let mailed = table.get(MailedStatement::key_of(days.from)).await?;
     Ok(mailed.filter(|mailed| mailed.days() == days))
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bursar_core::deadline::Deadline;
+use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::store::{JOB_LEASE, Job, JobState, Work};
 use bursar_core::web::Site;
@@ -118,7 +119,7 @@ pub(super) async fn end(site: &Site, job: Job, state: JobState, deadline: Deadli
 
 /// The state in which a job ends before its steps do, if its programme has become another meanwhile.
 pub(super) async fn ended_early(site: &Site, job: &Job) -> Result<Option<JobState>> {
-    let programme = site.table.programme(&job.programme).await?.context("a job without its programme")?;
+    let programme = site.table.get(Programme::key_of(&job.programme)).await?.context("a job without its programme")?;
     let now = site.clock.now();
     let why = match job.work {
         Work::Import { .. } if programme.closed_at.is_some() => "The programme was closed.",

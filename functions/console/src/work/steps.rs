@@ -68,7 +68,7 @@ async fn carried_out(site: &Site, at: ActContext<'_>, outage: &Outage) -> Result
             Ok(_) => {}
         }
     }
-    let Some(grant) = site.table.grant(at.programme, at.grant).await? else { return Ok(StepEnd::Done) };
+    let Some(grant) = site.table.get(Grant::key_of(at.programme, at.grant)).await? else { return Ok(StepEnd::Done) };
     let left: Vec<Order> = grant.orders().into_iter().filter(is_one).collect();
     let is_missing = |order: &Order| grant.attempt(order.epoch).is_some_and(Attempt::is_missing);
     Ok(match left.is_empty() {

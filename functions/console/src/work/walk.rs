@@ -8,8 +8,8 @@ use std::collections::{HashMap, HashSet};
 
 use anyhow::{Context, Result};
 use bursar_core::domain::grant::Grant;
-use bursar_core::domain::programme::Settings;
 use bursar_core::domain::programme::rules::Rules;
+use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::values::id::{Epoch, GrantId, RuleSetId};
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::orders::ENOUGH_FOR_ONE;
@@ -77,7 +77,8 @@ pub(super) async fn carry_on(site: &Site, job: Job, until: JobDeadlines, outage:
 impl ProgrammeRules {
     /// The rules of a job's programme, once the provider was told those that are due.
     async fn told(site: &Site, job: &Job, until: JobDeadlines) -> Result<ProgrammeRules> {
-        let programme = site.table.programme(&job.programme).await?.context("a job without its programme")?;
+        let programme =
+            site.table.get(Programme::key_of(&job.programme)).await?.context("a job without its programme")?;
         let sets: Vec<RuleSetId> = programme.settings.all_rules().iter().map(Rules::id).collect();
         let confirmed = guardrails::confirmed(site, &sets, until.stop.at_most(ENOUGH_FOR_ONE)).await?;
         let keys = match job.work {

@@ -57,7 +57,7 @@ impl App {
             let count = if kind.is_none() { dead.unreadable } else { dead.newest.iter().filter(is_it).count() };
             (u64::try_from(count).unwrap_or(u64::MAX).max(1), dead.in_all > dead.newest.len() + dead.unreadable)
         };
-        let first = match self.table.mail(first).await {
+        let first = match self.table.get(OutboxRow::key_of(first)).await {
             Ok(Some(row)) => Some(self.described(&row.mail).await?),
             Ok(None) | Err(StoreError::Corrupt { .. }) => None,
             Err(error) => return Err(error),

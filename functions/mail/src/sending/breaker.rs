@@ -19,7 +19,7 @@ impl App {
         now: Timestamp,
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
-        let last = self.table.bulk_stop(kind).await?;
+        let last = self.table.get(BulkStop::key_of(kind)).await?;
         if last.as_ref().is_some_and(|last| last.holds(now)) {
             return Ok(true);
         }

@@ -198,7 +198,7 @@ impl App {
     /// The mail server's quota. It is asked for if bulk mail is due or the last answer is an hour old, and
     /// kept for the account's page. `None` when it was not asked, or did not answer.
     async fn mail_server(&self, has_bulk: bool, now: Timestamp, deadline: Deadline) -> Result<Option<MailServer>> {
-        let known = self.table.mail_server().await?;
+        let known = self.table.get(MailServer::key_of()).await?;
         let is_old = known.as_ref().is_none_or(|known| known.as_of + ASKED_EVERY <= now);
         if !has_bulk && !is_old {
             return Ok(None);

@@ -135,7 +135,7 @@ impl App {
         deadline: Deadline,
     ) -> Result<Option<OutboxRow>, StoreError> {
         loop {
-            let Some(row) = self.table.mail(row).await? else { return Ok(None) };
+            let Some(row) = self.table.get(OutboxRow::key_of(row)).await? else { return Ok(None) };
             if reached(&row.state).is_some_and(|reached| reached >= outcome) {
                 return Ok(Some(row));
             }

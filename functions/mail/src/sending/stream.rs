@@ -99,7 +99,9 @@ impl App {
             return Ok(false);
         }
         let now = self.clock.now();
-        let Some(ask) = self.table.asked(ask).await?.filter(|ask| now < ask.at + ASK_LASTS) else { return Ok(true) };
+        let Some(ask) = self.table.get(Ask::key_of(ask)).await?.filter(|ask| now < ask.at + ASK_LASTS) else {
+            return Ok(true);
+        };
         if self.table.known(&ask.address, &self.config.admins).await?.is_none() {
             return Ok(true);
         }

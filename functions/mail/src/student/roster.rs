@@ -23,7 +23,10 @@ impl App {
         grant: &GrantId,
         now: Timestamp,
     ) -> Result<ComposedRow, StoreError> {
-        let (programme, grant) = (self.table.programme(programme).await?, self.table.grant(programme, grant).await?);
+        let (programme, grant) = (
+            self.table.get(Programme::key_of(programme)).await?,
+            self.table.get(Grant::key_of(programme, grant)).await?,
+        );
         let Some((programme, grant)) = programme.zip(grant) else { return Ok(GONE) };
         let is_over = matches!(grant.state, GrantState::Revoked | GrantState::Ended) || programme.is_over(now);
         if is_over || grant.holds.dropped.is_some() {

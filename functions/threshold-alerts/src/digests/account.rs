@@ -5,12 +5,12 @@ use std::cmp::Reverse;
 
 use anyhow::Result;
 use bursar_core::domain::mail::digest::{self, AccountDigest, Due, LastListing, ProgrammeLine, UnownedKey};
-use bursar_core::domain::programme::Programme;
+use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::domain::usage::days::Days;
 use bursar_core::domain::usage::forecast::{Budget, Forecast};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{AccountDay, ForeignKey, HeldBack, SyncState};
+use bursar_core::store::{Account, AccountDay, ForeignKey, HeldBack, SyncState};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -32,7 +32,7 @@ impl Look<'_> {
             return Ok(DigestOutcome::NotDue);
         }
         let Some(due) = due_since(self.table.meta(self.now).await?.born) else { return Ok(DigestOutcome::NotDue) };
-        let digest = match self.table.account_digest(due.week).await? {
+        let digest = match self.table.get(AccountDigest::key_of(due.week)).await? {
             Some(known) if known.is_queued() => return Ok(DigestOutcome::Already),
             Some(known) => known,
             None if !self.deadline.leaves(ENOUGH_FOR_ONE) => return Ok(DigestOutcome::NoTime),
@@ -47,7 +47,7 @@ impl Look<'_> {
         let need = table.need(table.pot_sums(programmes).await?.to_come).await?;
         let (days, account, sync, promised, foreign) = tokio::try_join!(
             table.newest_account_days(DAYS_READ),
-            table.account(),
+            table.get(Account::key_of()),
             table.sync_state(),
             table.pot_sums(programmes),
             table.foreign_keys(),
@@ -104,7 +104,7 @@ impl Look<'_> {
 
     async fn line(&self, programme: &Programme, sync: &SyncState, week: (Date, Date)) -> Result<ProgrammeLine> {
         let (id, settings) = (&programme.id, &programme.settings);
-        let (pot, used) = tokio::try_join!(self.table.pot(id), self.table.programme_use(id))?;
+        let (pot, used) = tokio::try_join!(self.table.get(Pot::key_of(id)), self.table.programme_use(id))?;
         let had_a_key = used.has_keys();
         let spent = used.used().days(settings.byok);
         let looked = super::last_listing(sync, had_a_key || sync.listed_at.is_none());

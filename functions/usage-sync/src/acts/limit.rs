@@ -1,7 +1,7 @@
 //! The limit of a live key, where the listing had another than the wanted one.
 
 use anyhow::{Result, bail};
-use bursar_core::domain::grant::{ListedLimit, Order, OrderKind};
+use bursar_core::domain::grant::{Grant, ListedLimit, Order, OrderKind};
 use bursar_core::orders::NotCarriedOut;
 use bursar_core::store::ActContext;
 
@@ -22,7 +22,7 @@ pub(super) async fn send_limit(runner: &Runner<'_>, at: ActContext<'_>, listed: 
         Err(NotCarriedOut::NotFound) => bail!("the limit was not sent: the provider does not know the key now"),
         Err(error) => return Err(error.into()),
     }
-    let Some(after) = runner.table.grant(at.programme, at.grant).await? else { return Ok(None) };
+    let Some(after) = runner.table.get(Grant::key_of(at.programme, at.grant)).await? else { return Ok(None) };
     let Some(limit) = after.live().filter(|live| live.limit_ordered.is_none()).and_then(|live| live.limit) else {
         return Ok(None);
     };

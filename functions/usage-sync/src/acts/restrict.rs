@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use bursar_core::domain::grant::{Attempt, View};
+use bursar_core::domain::programme::rule_set::RuleSet;
 use bursar_core::domain::values::id::{Epoch, RuleSetId};
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::store::{ActContext, ActOutcome};
@@ -29,7 +30,7 @@ pub(crate) async fn restrict_all(runner: &Runner<'_>, batch: &[Finding]) -> Resu
     let Some(FindingKind::NotRestricted { set, .. }) = batch.first().map(|first| &first.kind) else {
         return Ok(Vec::new());
     };
-    let Some(guardrail) = runner.table.rule_set(set).await?.and_then(|set| set.guardrail) else {
+    let Some(guardrail) = runner.table.get(RuleSet::key_of(set)).await?.and_then(|set| set.guardrail) else {
         // The work makes another guardrail, and the next sync puts the keys under it.
         return Ok(batch.iter().map(|_| FindingOutcome::Done).collect());
     };

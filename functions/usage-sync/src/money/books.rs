@@ -81,12 +81,12 @@ pub(crate) async fn write_account(
 ) -> Result<()> {
     let (fenced, as_of) = (runner.fenced(), runner.baseline.began_at);
     let account = Account { as_of, ours: used.own.used.clone(), foreign: used.foreign.used.clone() };
-    if runner.table.account().await?.is_none_or(|known| Account { as_of, ..known } != account) {
+    if runner.table.get(Account::key_of()).await?.is_none_or(|known| Account { as_of, ..known } != account) {
         ensure_written(fenced.note_account(&account).await?)?;
     }
     let Some(books) = books else { return Ok(()) };
     let day = books.day(&runner.baseline, used, used.tolerance());
-    if runner.table.account_day(day.day).await?.is_none_or(|known| AccountDay { as_of, ..known } != day) {
+    if runner.table.get(AccountDay::key_of(day.day)).await?.is_none_or(|known| AccountDay { as_of, ..known } != day) {
         ensure_written(fenced.note_account_day(&day).await?)?;
     }
     if is_complete {
@@ -104,7 +104,7 @@ pub(crate) async fn tell_of_the_residual(runner: &Runner<'_>, residual: Usd, tol
     let now = runner.clock.now();
     let alarm = Alarm::now(Cause::Residual { residual, news: residual - told, tolerance }, now);
     alarms::raise(runner, &alarm).await?;
-    match runner.table.alarm(alarm.day, &alarm.name()).await? {
+    match runner.table.get(Alarm::key_of(alarm.day, &alarm.name())).await? {
         Some(Alarm { cause: Cause::Residual { residual: told, .. }, .. }) => Ok(told),
         _ => Ok(told),
     }

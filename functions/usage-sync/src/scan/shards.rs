@@ -76,9 +76,13 @@ async fn read_head(
 ) -> Result<ProgrammeHead> {
     let pot = match resumed {
         Some(pot) => pot,
-        None => runner.table.pot(&programme.id).await?.with_context(|| format!("{} has no pot", programme.id))?,
+        None => runner
+            .table
+            .get(Pot::key_of(&programme.id))
+            .await?
+            .with_context(|| format!("{} has no pot", programme.id))?,
     };
-    let programme = runner.table.programme(&programme.id).await?.context("a programme is gone")?;
+    let programme = runner.table.get(Programme::key_of(&programme.id)).await?.context("a programme is gone")?;
     let guardrails = guardrails.asked_for(runner, &programme.settings).await?;
     Ok(ProgrammeHead { pot, programme, guardrails })
 }

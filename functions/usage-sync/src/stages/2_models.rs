@@ -110,7 +110,7 @@ impl ModelUse {
             let by = attribution.unattributed.remove(&day).unwrap_or_default();
             let unattributed = UnattributedDay { day, as_of, by, of_programmes };
             let fenced = runner.fenced();
-            if let Some(known) = runner.table.unattributed_day(day).await? {
+            if let Some(known) = runner.table.get(UnattributedDay::key_of(day)).await? {
                 let is_less = !of_programmes.is_no_less_than(known.of_programmes)
                     || !unattributed.in_all().is_no_less_than(known.in_all());
                 if is_less || !self.is_whole {

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use anyhow::Result;
+use bursar_core::domain::grant::Grant;
 use bursar_core::domain::ledger::cut::{KeyChange, LifetimeUse};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::usage::reading::{DailyUse, UnusableReport};
@@ -194,7 +195,7 @@ impl ForeignShard {
         let mut orphans = Vec::new();
         for row in rows {
             let Ok(name) = row.name.parse::<KeyName>() else { continue };
-            if runner.table.grant(&name.programme, &name.grant).await?.is_some() {
+            if runner.table.get(Grant::key_of(&name.programme, &name.grant)).await?.is_some() {
                 continue;
             }
             if self.orphans.len() < MOST_ORPHANS {

@@ -51,7 +51,7 @@ impl RulesDelivery {
             }
             runner.stay().await?;
             // Read again: it may have been written since the run began. What its tier has by now is told by the work.
-            let set = runner.table.rule_set(&set.id).await?.context("a rule set is gone")?;
+            let set = runner.table.get(RuleSet::key_of(&set.id)).await?.context("a rule set is gone")?;
             let rules = set.rules.resolved(&runner.table.tiers().await?);
             if let Some(guardrail) = set.guardrail.as_ref().filter(|known| Some(&known.rules) == rules.as_ref()) {
                 let rules = GuardrailRules::of(&runner.deployment, &set.id, guardrail.rules.clone());

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 use bursar_core::domain::grant::View;
-use bursar_core::domain::programme::Programme;
+use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::store::keys;
 use serde::{Deserialize, Serialize};
 
@@ -65,9 +65,13 @@ impl SecondSums {
 
 async fn sum_up(runner: &Runner<'_>, programme: &Programme, is_whole: bool) -> Result<()> {
     for _ in 0..TRIES {
-        let pot = runner.table.pot(&programme.id).await?.with_context(|| format!("{} has no pot", programme.id))?;
+        let pot = runner
+            .table
+            .get(Pot::key_of(&programme.id))
+            .await?
+            .with_context(|| format!("{} has no pot", programme.id))?;
         // The settings are read after the pot, since an edit of costs moves it.
-        let programme = &runner.table.programme(&programme.id).await?.context("a programme is gone")?;
+        let programme = &runner.table.get(Programme::key_of(&programme.id)).await?.context("a programme is gone")?;
         let mut sums = ProgrammeSums::of(pot.clone());
         for shard in keys::SHARDS {
             for (grant, readings) in runner.table.shard_of(&programme.id, shard).await? {

@@ -12,6 +12,8 @@ use crate::domain::usage::days::Days;
 use crate::domain::usage::forecast::SpendingPace;
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::utc_date;
+use crate::store::items::stored;
+use crate::store::keys::{ACCOUNT, key};
 
 /// The days that the balance must last. Credit can be bought at any time, so no more need be there at once.
 const DAYS_AHEAD: u32 = 14;
@@ -48,6 +50,10 @@ pub struct BalanceNotice {
     pub is_short: bool,
     pub is_over: bool,
     pub version: u64,
+}
+
+stored! {
+    "balance-notice" BalanceNotice |_| () => key(ACCOUNT, "BALANCE-NOTICE")
 }
 
 impl BalanceNeed {

@@ -19,26 +19,26 @@ mod tests;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use jiff::fmt::serde::timestamp::millisecond;
-use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
-
-use super::audit::Actor;
-use super::programme::Settings;
-use crate::domain::values::address::EmailAddress;
-use crate::domain::values::id::{Epoch, GrantId, Nonce, ProgrammeId, RuleSetId};
-use crate::domain::values::key::KeyHash;
-use crate::domain::values::money::Usd;
-
 pub use acts::*;
 pub use cap_use::CapUse;
 use change::Draft;
 pub use change::{Change, Logged, Mark, Notice, PotChange, Unchanged, View};
 pub use edited::EditEffect;
+use jiff::fmt::serde::timestamp::millisecond;
+use jiff::{SignedDuration, Timestamp};
 pub use place::{DROPPED_KEPT, Place};
+use serde::{Deserialize, Serialize};
 pub use spending::{Spending, wanted_limit};
 
+use super::audit::Actor;
+use super::programme::Settings;
 pub use crate::domain::usage::reading::{Reading, SETTLING};
+use crate::domain::values::address::EmailAddress;
+use crate::domain::values::id::{Epoch, GrantId, Nonce, ProgrammeId, RuleSetId};
+use crate::domain::values::key::KeyHash;
+use crate::domain::values::money::Usd;
+use crate::store::items::{Queue, stored};
+use crate::store::keys::{GRANTS, grant_partition_of, key};
 
 /// The time for which an invocation owns an attempt: longer than a function may run.
 pub const LEASE: SignedDuration = SignedDuration::from_secs(60);
@@ -83,6 +83,11 @@ pub struct Grant {
     pub counted_at: Option<Timestamp>,
     /// The version, which every act increases on condition that it is unchanged.
     pub version: u64,
+}
+
+stored! {
+    "grant" Grant |it| (programme: &ProgrammeId = &it.programme, grant: &GrantId = &it.id) => key(grant_partition_of(programme, grant), format!("{GRANTS}{grant}"));
+    waits it.urgency().map(|(urgency, due)| (Queue::Order(urgency), due))
 }
 
 /// The person a grant is for. Together with the person's own items this is the only home of names and

@@ -12,6 +12,8 @@ use crate::domain::usage::reconciliation::AccountSpending;
 use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
+use crate::store::items::stored;
+use crate::store::keys::{ACCOUNT, CUTS, due, key};
 
 /// The books as one complete run found them. The use of programmes' and foreign keys, the opening, the residual
 /// and the unsettled amount add up to the account's spending after the run.
@@ -29,6 +31,10 @@ pub struct AccountCut {
     pub opening: Usd,
     pub residual: Usd,
     pub unsettled: Usd,
+}
+
+stored! {
+    "cut" AccountCut |it| (as_of: Timestamp = it.as_of) => key(ACCOUNT, format!("{CUTS}{}", due(as_of)))
 }
 
 /// The use of a programme's own keys.

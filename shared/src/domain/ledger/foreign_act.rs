@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::domain::values::id::PersonId;
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
+use crate::store::items::stored;
+use crate::store::keys::{ACCOUNT, FOREIGN_ACTS, key};
 
 /// How long a press may still be under way: as long as a request lasts, and a little more.
 pub const PRESS_LASTS: SignedDuration = SignedDuration::from_secs(30);
@@ -58,6 +60,10 @@ pub struct ForeignAct {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answered: Option<AnsweredKey>,
     pub version: u64,
+}
+
+stored! {
+    "foreign-act" ForeignAct |it| (hash: &KeyHash = &it.key) => key(ACCOUNT, format!("{FOREIGN_ACTS}{hash}"))
 }
 
 impl AnsweredKey {

@@ -13,6 +13,8 @@ use crate::domain::values::address::MatchedAddress;
 use crate::domain::values::id::{PersonId, ProgrammeId};
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::utc_date;
+use crate::store::items::stored;
+use crate::store::keys::{ACCOUNT, MAILED_STATEMENTS, key};
 
 /// The days of a month that pass before the statement of the month before is mailed: it goes out on the third.
 const DAYS_BEFORE: i64 = 2;
@@ -43,6 +45,11 @@ pub struct MailedStatement {
     pub recipients: Vec<PersonId>,
     #[serde(default)]
     pub queued: u32,
+}
+
+stored! {
+    // The statement of a month as it was mailed. There is one key, so it is mailed once.
+    "mailed-statement" MailedStatement |it| (month: Date = it.month) => key(ACCOUNT, format!("{MAILED_STATEMENTS}{month}"))
 }
 
 /// A row, with the programme's name of that time.

@@ -16,6 +16,9 @@ use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::utc_date;
+use crate::store::ForeignKey;
+use crate::store::items::stored;
+use crate::store::keys::{KEY_OWNERS, key};
 
 /// The owner of a foreign key. Its use counts for the programme from a UTC day on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +29,10 @@ pub struct KeyOwner {
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
     pub by: Actor,
+}
+
+stored! {
+    "key-owner" KeyOwner |it| (hash: &KeyHash = &it.key) => key(ForeignKey::key_of(hash).item.pk, format!("{KEY_OWNERS}{hash}"))
 }
 
 /// The part of a key's use that counts for its owner.

@@ -16,6 +16,8 @@ use crate::domain::values::id::{PersonId, ProgrammeId, RuleSetId};
 use crate::domain::values::key::Fingerprint;
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::utc_date;
+use crate::store::items::stored;
+use crate::store::keys::{ACCOUNT, ALARMS, key};
 
 /// An alarm, raised for one cause on one day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +33,11 @@ pub struct Alarm {
     pub recipients: Vec<PersonId>,
     #[serde(default)]
     pub queued: u32,
+}
+
+stored! {
+    // An alarm, by day first, so that the newest are together.
+    "alarm" Alarm |it| (day: Date = it.day, name: &str = &it.name()) => key(ACCOUNT, format!("{ALARMS}{day}#{name}"))
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,6 +8,8 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::mail::kind::MailKind;
+use crate::store::items::stored;
+use crate::store::keys::{ACCOUNT, key, mail_days};
 
 /// The mails of a kind that the mail server accepted on one UTC day, counted by delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +18,11 @@ pub struct MailDay {
     pub mail: MailKind,
     #[serde(flatten)]
     pub counts: MailCounts,
+}
+
+stored! {
+    "mail-day" MailDay |it| (day: Date = it.day, mail: MailKind = it.mail) => key(ACCOUNT, format!("{}{mail}", mail_days(day)));
+    expires it.kept_until()
 }
 
 /// Counts of mails. Each mail counts once, by the worst report on it, so that the order of reports does not

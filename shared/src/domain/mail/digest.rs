@@ -13,6 +13,9 @@ use crate::domain::usage::forecast::RunsOut;
 use crate::domain::values::id::{GrantId, PersonId, ProgrammeId};
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
+use crate::store::OUTBOX_KEPT;
+use crate::store::items::stored;
+use crate::store::keys::{ACCOUNT, DIGESTS, key, programme_partition};
 
 mod class;
 mod due;
@@ -45,6 +48,12 @@ pub struct Digest {
     pub recipients: Vec<PersonId>,
     #[serde(default)]
     pub queued: u32,
+}
+
+stored! {
+    // The digest of a programme for one calendar week, by its Monday. There is one key, so there is one digest.
+    "digest" Digest |it| (programme: &ProgrammeId = &it.programme, week: Date = it.week) => key(programme_partition(programme), format!("{DIGESTS}{week}"));
+    expires it.found_at + OUTBOX_KEPT
 }
 
 /// The money of a programme at the time of the digest.
@@ -207,6 +216,12 @@ pub struct AccountDigest {
     pub recipients: Vec<PersonId>,
     #[serde(default)]
     pub queued: u32,
+}
+
+stored! {
+    // The digest of the account for one calendar week, by its Monday. There is one key, so there is one digest.
+    "account-digest" AccountDigest |it| (week: Date = it.week) => key(ACCOUNT, format!("{DIGESTS}{week}"));
+    expires it.found_at + OUTBOX_KEPT
 }
 
 /// A foreign key in one line.

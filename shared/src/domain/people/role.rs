@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::domain::programme::Settings;
 use crate::domain::values::address::{EmailAddress, MatchedAddress};
 use crate::domain::values::id::ProgrammeId;
+use crate::store::items::stored;
+use crate::store::keys::{ROLES, address_partition, key};
 
 /// The most people whose roles one edit may change, so that all of it fits into one transaction.
 pub const MOST_CHANGED_ROLES: usize = 90;
@@ -50,6 +52,10 @@ pub struct Roles {
     pub assistant: bool,
     #[serde(default)]
     pub finance: bool,
+}
+
+stored! {
+    "roles" Roles |it| (address: &MatchedAddress = it.address.matched(), programme: &ProgrammeId = &it.programme) => key(address_partition(address), format!("{ROLES}{programme}"))
 }
 
 /// The changes that an edit makes to people's roles.

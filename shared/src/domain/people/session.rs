@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::domain::values::address::MatchedAddress;
 use crate::domain::values::id::PersonId;
 use crate::domain::values::token::SessionTokenHash;
+use crate::store::items::stored;
+use crate::store::keys::key;
 
 /// The length of a session with a role, and of one without.
 const ROLE_SESSION_LASTS: SignedDuration = SignedDuration::from_hours(8);
@@ -31,6 +33,11 @@ pub struct Session {
     pub used_at: Timestamp,
     #[serde(with = "millisecond::required")]
     pub ends_at: Timestamp,
+}
+
+stored! {
+    "session" Session |it| (session: &SessionTokenHash = &it.session) => key(format!("S#{}", session.as_str()), "S");
+    expires it.ends_at
 }
 
 impl Session {

@@ -8,6 +8,8 @@ use ulid::Ulid;
 
 use crate::domain::values::address::MatchedAddress;
 use crate::domain::values::token::{AskTokenHash, CodeHash, LinkTokenHash};
+use crate::store::items::stored;
+use crate::store::keys::{address_partition, key};
 
 /// The validity of a link and its code.
 pub const LINK_LASTS: SignedDuration = SignedDuration::from_mins(30);
@@ -45,6 +47,11 @@ pub struct SignIn {
     pub last_tried_at: Option<Timestamp>,
     /// The version, which every change increases; 0 before the first.
     pub version: u64,
+}
+
+stored! {
+    "sign-in" SignIn |it| (address: &MatchedAddress = &it.address) => key(address_partition(address), "SIGN-IN");
+    expires it.ends_at()
 }
 
 /// A link and its code. Both come in one mail, and the first that is used ends every other of this address.

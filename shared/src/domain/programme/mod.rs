@@ -23,6 +23,8 @@ use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::money::Usd;
 use crate::domain::values::term::Term;
 use crate::domain::values::window::Reset;
+use crate::store::items::stored;
+use crate::store::keys::{key, programme_partition};
 
 /// A programme.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +37,11 @@ pub struct Programme {
     pub closed_at: Option<Timestamp>,
     /// The version, which every edit increases. Nobody but a person edits a programme.
     pub version: u64,
+}
+
+stored! {
+    // A programme's settings, in a partition of its own, so that a rush on one programme does not slow down another.
+    "programme" Programme |it| (id: &ProgrammeId = &it.id) => key(programme_partition(id), "P")
 }
 
 /// The settings that people make on a programme.
@@ -154,6 +161,10 @@ pub struct Pot {
     /// The version, which every act that moves `reserved` increases, so that a recount which missed such an
     /// act is not written.
     pub version: u64,
+}
+
+stored! {
+    "pot" Pot |it| (programme: &ProgrammeId = &it.programme) => key(programme_partition(programme), "POT")
 }
 
 impl Settings {

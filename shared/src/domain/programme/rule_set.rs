@@ -14,6 +14,8 @@ use crate::domain::programme::rules::Rules;
 use crate::domain::programme::tiers::Tiers;
 use crate::domain::programme::{Programme, Settings};
 use crate::domain::values::id::RuleSetId;
+use crate::store::items::stored;
+use crate::store::keys::{RULE_SETS, key};
 
 /// The time for which the provider may refuse rules before the admins are alerted, so that a mistyped model
 /// can be mended first.
@@ -38,6 +40,10 @@ pub struct RuleSet {
     pub order: Option<RulesOrder>,
     /// The version, which every write increases.
     pub version: u64,
+}
+
+stored! {
+    "rule-set" RuleSet |it| (id: &RuleSetId = &it.id) => key(RULE_SETS, id.as_str())
 }
 
 /// The guardrail of a rule set at the provider.

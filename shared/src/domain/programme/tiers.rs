@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::store::items::stored;
+use crate::store::keys::{TIERS, key};
+
 /// The most characters of a tier's name.
 const LONGEST_NAME: usize = 40;
 
@@ -34,6 +37,10 @@ pub struct Tier {
     pub models: Vec<String>,
     /// The version, which every edit increases; 0 for a tier that nobody has edited.
     pub version: u64,
+}
+
+stored! {
+    "tier" Tier |it| (name: &str = &it.name) => key(TIERS, name)
 }
 
 /// All tiers, by their names.

@@ -9,6 +9,8 @@ use ulid::Ulid;
 use crate::domain::values::id::{GrantId, PersonId, ProgrammeId};
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::Window;
+use crate::store::items::stored;
+use crate::store::keys::{ItemKey, crossings_of, key};
 
 /// A threshold that was passed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +34,14 @@ pub struct Crossing {
     /// under the grant.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mails: Vec<AlertMail>,
+}
+
+stored! {
+    // A crossing. A student's crossings lie beside the grant: in a programme's own partition they would crowd out all else.
+    "crossing" Crossing |it| (programme: &ProgrammeId = &it.programme, scope: &Scope = &it.scope, window: Window = it.window, limit: Usd = it.limit, threshold: u8 = it.threshold) => {
+        let ItemKey { pk, sk } = crossings_of(programme, scope, window, limit);
+        key(pk, format!("{sk}{threshold:03}"))
+    }
 }
 
 /// A mail that reported a crossing.
@@ -105,8 +115,9 @@ fn is_crossed(threshold: u8, limit: Usd, spent: Usd) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     const THRESHOLDS: [u8; 4] = [50, 80, 95, 100];
 

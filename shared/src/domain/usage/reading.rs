@@ -17,6 +17,8 @@ use crate::domain::usage::days::{Days, KeyCounters};
 use crate::domain::values::id::{Epoch, GrantId, ProgrammeId};
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::{Reset, Window, utc_date};
+use crate::store::items::stored;
+use crate::store::keys::{grant_partition_of, key, readings_of};
 
 /// The settling time. So long after a key was confirmed to be off, or its limit to be lower, a reading covers
 /// all of its earlier use.
@@ -69,6 +71,10 @@ pub struct Reading {
     /// The time of the last listing of every key before one that did not find this key; its use had not
     /// changed by then.
     pub unchanged_until: Option<Timestamp>,
+}
+
+stored! {
+    "reading" Reading |it| (programme: &ProgrammeId = &it.programme, grant: &GrantId = &it.grant, epoch: Epoch = it.epoch) => key(grant_partition_of(programme, grant), format!("{}{:05}", readings_of(grant), epoch.number()))
 }
 
 /// The key that a reading is of, and how its programme counts.

@@ -26,11 +26,7 @@ impl Table {
 
     /// Whether every recipient of this alarm has a mail queued.
     pub async fn is_notified(&self, alarm: &Alarm) -> Result<bool, StoreError> {
-        Ok(self.alarm(alarm.day, &alarm.name()).await?.is_some_and(|known| known.is_queued()))
-    }
-
-    pub async fn alarm(&self, day: Date, name: &str) -> Result<Option<Alarm>, StoreError> {
-        self.get(&keys::alarm(day, name)).await
+        Ok(self.get(Alarm::key_of(alarm.day, &alarm.name())).await?.is_some_and(|known| known.is_queued()))
     }
 
     /// The newest alarms, newest day first.
@@ -40,7 +36,7 @@ impl Table {
 
     /// The alarms of these days, both included.
     pub async fn alarms_between(&self, first: Date, last: Date) -> Result<Vec<Alarm>, StoreError> {
-        self.query_between(&keys::alarm(first, ""), &keys::alarm(last, "\u{10ffff}")).await
+        self.query_between(&Alarm::key_of(first, ""), &Alarm::key_of(last, "\u{10ffff}")).await
     }
 }
 

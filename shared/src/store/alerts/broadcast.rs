@@ -42,7 +42,7 @@ impl Table {
         let transaction = self.mails_to(&put, 0..first, now)?.create(&put)?;
         let is_new = self.commit(transaction, &mut pauses).await? == Commit::Done;
         // The recorded item names the recipients, whoever recorded it.
-        while let Some(put) = self.get::<T>(&what.key()).await? {
+        while let Some(put) = self.get::<T>(what.key()).await? {
             if is_queued(&put) {
                 break;
             }

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
 use crate::domain::values::id::ProgrammeId;
-use crate::store::table::{StoreError, Table, items, keys};
+use crate::store::items::stored;
+use crate::store::keys::{ACCOUNT, key};
+use crate::store::table::{StoreError, Table, items};
 
 /// The checkpoint of one scan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +22,10 @@ pub struct CapScan {
     pub next: Option<CapScanPosition>,
 }
 
+stored! {
+    "cap-scan" CapScan |_| () => key(ACCOUNT, "CAP-SCAN")
+}
+
 /// One shard of one programme's grants.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CapScanPosition {
@@ -28,11 +34,6 @@ pub struct CapScanPosition {
 }
 
 impl Table {
-    /// The checkpoint of the last scan, if there was one.
-    pub async fn cap_scan(&self) -> Result<Option<CapScan>, StoreError> {
-        self.get(&keys::cap_scan()).await
-    }
-
     /// Records the checkpoint of a scan. To scan twice does no harm, so the last writer wins.
     pub async fn note_cap_scan(&self, look: &CapScan, deadline: Deadline) -> Result<(), StoreError> {
         let put = self.client.put_item().table_name(&self.name).set_item(Some(items::to_item(look)?));

@@ -9,16 +9,13 @@ use crate::domain::credit::purchase::{CreditFacts, Purchase};
 use crate::domain::programme::Programme;
 use crate::domain::usage::days::Days;
 use crate::domain::values::money::Usd;
-use crate::store::table::{StoreError, Table, keys};
+use crate::store::Account;
+use crate::store::table::{StoreError, Table};
 
 impl Table {
-    pub async fn balance_notice(&self) -> Result<Option<BalanceNotice>, StoreError> {
-        self.get(&keys::balance_notice()).await
-    }
-
     /// The amount that the balance must cover soon, given what is reserved and not spent yet.
     pub async fn need(&self, to_come: Usd) -> Result<BalanceNeed, StoreError> {
-        let (account, sync) = tokio::try_join!(self.account(), self.sync_state())?;
+        let (account, sync) = tokio::try_join!(self.get(Account::key_of()), self.sync_state())?;
         let (ours, foreign) =
             account.map(|account| (account.ours.credits, account.foreign.credits)).unwrap_or_default();
         Ok(BalanceNeed::of(&ours, &foreign, to_come, sync.listed_at))
@@ -32,7 +29,7 @@ impl Table {
         balance: Usd,
         now: Timestamp,
     ) -> Result<Purchase, StoreError> {
-        let (account, sync) = tokio::try_join!(self.account(), self.sync_state())?;
+        let (account, sync) = tokio::try_join!(self.get(Account::key_of()), self.sync_state())?;
         let (ours, foreign): (Days, Days) =
             account.map(|account| (account.ours.credits, account.foreign.credits)).unwrap_or_default();
         let going_on = programmes.iter().filter(|programme| !programme.is_over(now));

@@ -1,16 +1,13 @@
 //! Digests: recorded once a week, with a mail to each recipient. Their contents are decided in the domain.
 
 use jiff::Timestamp;
-use jiff::civil::Date;
 
 use crate::deadline::Deadline;
 use crate::domain::audit::Entry;
 use crate::domain::mail::digest::{AccountDigest, Digest};
 use crate::domain::values::id::{PersonId, ProgrammeId};
-use crate::domain::values::key::KeyHash;
 use crate::store::alerts::broadcast::{Broadcast, is_queued};
 use crate::store::mail::outbox_row::QueuedMail;
-use crate::store::sync::account::ForeignKey;
 use crate::store::table::{StoreError, Table, keys};
 
 impl Table {
@@ -26,10 +23,6 @@ impl Table {
         self.tell(digest, recipients, now, deadline).await
     }
 
-    pub async fn digest(&self, programme: &ProgrammeId, week: Date) -> Result<Option<Digest>, StoreError> {
-        self.get(&keys::digest(programme, week)).await
-    }
-
     /// Records the digest of the account and queues a mail of it to each recipient. Returns `false` when the
     /// week has one, which stays as it is but for mails that are missing.
     pub async fn tell_account_digest(
@@ -42,19 +35,10 @@ impl Table {
         self.tell(digest, recipients, now, deadline).await
     }
 
-    pub async fn account_digest(&self, week: Date) -> Result<Option<AccountDigest>, StoreError> {
-        self.get(&keys::account_digest(week)).await
-    }
-
     /// When a programme was created, by its first audit entry.
     pub async fn made_at(&self, programme: &ProgrammeId) -> Result<Option<Timestamp>, StoreError> {
         let first: Option<Entry> = self.oldest(&keys::programme_partition(programme), keys::AUDIT).await?;
         Ok(first.map(|entry| entry.at))
-    }
-
-    /// A key of the account that Bursar did not make.
-    pub async fn foreign_key(&self, key: &KeyHash) -> Result<Option<ForeignKey>, StoreError> {
-        self.get(&keys::foreign_key(key)).await
     }
 }
 

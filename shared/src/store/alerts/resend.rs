@@ -33,7 +33,7 @@ impl Table {
         by: Author<'_>,
     ) -> Result<AlertAgain, StoreError> {
         self.carry_through(by.deadline, || async {
-            let Some(crossing) = self.get::<Crossing>(&of.key()).await? else {
+            let Some(crossing) = self.get::<Crossing>(of.key()).await? else {
                 return Ok(Round::Over(AlertAgain::NotTold));
             };
             let to_them: Vec<&AlertMail> = crossing.mails.iter().filter(|mail| mail.recipient == *recipient).collect();

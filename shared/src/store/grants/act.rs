@@ -21,7 +21,7 @@ use crate::domain::audit::{Act, Actor};
 use crate::domain::grant::{
     Attempt, Change, Grant, LineRefused, Logged, PotChange, Reading, RosterLine, Rule, Unchanged, View,
 };
-use crate::domain::programme::Pot;
+use crate::domain::programme::{Pot, Programme};
 use crate::domain::values::address::MatchedAddress;
 use crate::domain::values::id::new_ulid;
 use crate::domain::values::money::Usd;
@@ -30,7 +30,7 @@ use crate::store::mail::outbox_row::OutboxRow;
 use crate::store::table::commit::Round;
 use crate::store::table::context::ActContext;
 use crate::store::table::transaction::{Transaction, number};
-use crate::store::table::{StoreError, Table, keys};
+use crate::store::table::{StoreError, Table};
 
 /// The most readings that one transaction checks, of its hundred parts. No grant uses keys of so many
 /// attempts in one window.
@@ -119,7 +119,7 @@ impl Table {
         by: &Actor,
     ) -> Result<ActOutcome<Grant, LineRefused>, StoreError> {
         // Two grants with one address would make each other's transaction stale for ever.
-        let enrolled = self.get::<Enrolment>(&keys::enrolment(line.person.address.matched(), at.programme)).await?;
+        let enrolled = self.get::<Enrolment>(Enrolment::key_of(line.person.address.matched(), at.programme)).await?;
         if enrolled.is_some_and(|enrolled| enrolled.grant != *at.grant) {
             return Ok(ActOutcome::Refused(LineRefused::AddressTaken));
         }
@@ -139,7 +139,7 @@ impl Table {
             };
         }
         if rests_on_settings(change) || sends_more(view, change) {
-            let programme = keys::programme(&view.programme.id);
+            let programme = Programme::key_of(&view.programme.id);
             let version = number(view.programme.version);
             transaction = transaction.check(&programme, "version = :version", &[(":version", version)])?;
         }
@@ -190,7 +190,7 @@ fn with_enrolment_moved(
 ) -> Result<Transaction, StoreError> {
     let (programme, id) = (grant.programme.clone(), grant.id.clone());
     let enrolment = Enrolment { address: grant.person.address.matched().clone(), programme, grant: id };
-    let key = keys::enrolment(was, &grant.programme);
+    let key = Enrolment::key_of(was, &grant.programme);
     transaction.create(&enrolment)?.remove(&key, "attribute_exists(pk)", &[])
 }
 
@@ -204,7 +204,7 @@ fn with_readings_unchanged(
     let grant = &view.grant;
     let is_written = |attempt: &&Attempt| written.is_some_and(|reading| reading.epoch == attempt.epoch);
     for attempt in grant.attempts.iter().rev().take(MOST_READINGS).filter(|attempt| !is_written(attempt)) {
-        let key = keys::reading(&grant.programme, &grant.id, attempt.epoch);
+        let key = Reading::key_of(&grant.programme, &grant.id, attempt.epoch);
         transaction = match view.reading(attempt.epoch) {
             Some(reading) => transaction.check(&key, AS_READ, &as_read(reading))?,
             None => transaction.check(&key, "attribute_not_exists(pk)", &[])?,
@@ -256,5 +256,5 @@ fn move_pot(transaction: Transaction, pot: &Pot, change: PotChange, is_first: bo
         expression += "ADD reserved :amount, version :one";
         values.extend([(":amount", number(amount.micros())), (":one", number(1))]);
     }
-    transaction.update(&keys::pot(&pot.programme), &expression, condition, &values)
+    transaction.update(&Pot::key_of(&pot.programme), &expression, condition, &values)
 }

@@ -4,7 +4,7 @@
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
-use crate::domain::grant::{AnnouncedEnd, Notice, NoticeDelivery, View};
+use crate::domain::grant::{AnnouncedEnd, Grant, Notice, NoticeDelivery, View};
 use crate::domain::mail::failure::is_of_the_address;
 use crate::domain::values::window::end_of_utc_day;
 use crate::store::mail::outbox_row::{GrantMail, MailState, OutboxRow, QueuedMail};
@@ -33,9 +33,9 @@ impl Table {
         said: AnnouncedEnd,
     ) -> Result<(AnnouncedEnd, NoticeDelivery), StoreError> {
         let (programme, grant) = (&view.programme.id, &view.grant.id);
-        let pk = keys::grant(programme, grant).pk;
+        let pk = Grant::key_of(programme, grant).item.pk;
         let filed: Vec<GrantMail> = self.query(&pk, &keys::mails_written_at(grant, said.at)).await?;
-        let rows = try_join_all(filed.iter().map(|filed| self.mail(filed.row))).await?;
+        let rows = try_join_all(filed.iter().map(|filed| self.get(OutboxRow::key_of(filed.row)))).await?;
         let announces =
             |row: &OutboxRow| matches!(&row.mail, QueuedMail::Notice { notice, .. } if *notice == announced);
         let row = rows.into_iter().flatten().find(announces);

@@ -9,10 +9,12 @@ use crate::domain::audit::{Act, AuditDetail, Entry};
 use crate::domain::grant::{Grant, Person};
 use crate::domain::values::address::MatchedAddress;
 use crate::domain::values::id::{GrantId, ProgrammeId, new_ulid};
+use crate::store::items::stored;
+use crate::store::keys::{ENROLMENTS, address_partition, key};
 use crate::store::mail::outbox_row::{OutboxRow, QueuedMail};
 use crate::store::table::commit::Round;
 use crate::store::table::context::Author;
-use crate::store::table::{StoreError, Table, keys};
+use crate::store::table::{StoreError, Table};
 
 /// The most people enrolled by one transaction: four items each and the audit entry fit into its hundred
 /// parts.
@@ -24,6 +26,10 @@ pub struct Enrolment {
     pub address: MatchedAddress,
     pub programme: ProgrammeId,
     pub grant: GrantId,
+}
+
+stored! {
+    "enrolment" Enrolment |it| (address: &MatchedAddress = &it.address, programme: &ProgrammeId = &it.programme) => key(address_partition(address), format!("{ENROLMENTS}{programme}"))
 }
 
 /// A person to be enrolled.
@@ -46,8 +52,8 @@ impl Table {
             let mut added = Vec::new();
             let mut seen = HashSet::new();
             let enrolled = people.iter().map(|new| {
-                let key = keys::enrolment(new.person.address.matched(), id);
-                async move { self.get::<Enrolment>(&key).await }
+                let key = Enrolment::key_of(new.person.address.matched(), id);
+                async move { self.get(key).await }
             });
             let enrolled = try_join_all(enrolled).await?;
             let mut transaction = self.transaction();

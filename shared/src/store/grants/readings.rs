@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 use crate::deadline::Deadline;
 use crate::domain::usage::reading::Reading;
 use crate::domain::values::id::{Epoch, GrantId, ProgrammeId};
+use crate::store::items::stored;
+use crate::store::keys::key;
 use crate::store::table::commit::{Commit, Pauses};
 use crate::store::table::items::{Item, Stored};
 use crate::store::table::transaction::{key_item, number};
-use crate::store::table::{StoreError, Table, items, keys};
+use crate::store::table::{StoreError, Table, items};
 
 /// Whether a reading was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +29,11 @@ pub struct UsageRefresh {
     pub grant: GrantId,
     #[serde(with = "millisecond::required")]
     pub next_at: Timestamp,
+}
+
+stored! {
+    "usage-refresh" UsageRefresh |it| (grant: &GrantId = &it.grant) => key(format!("REFRESH#{grant}"), "REFRESH");
+    expires it.next_at
 }
 
 impl Table {
@@ -82,7 +89,7 @@ impl Table {
             .client
             .update_item()
             .table_name(&self.name)
-            .set_key(Some(key_item(&keys::reading(programme, grant, epoch))))
+            .set_key(Some(key_item(&Reading::key_of(programme, grant, epoch))))
             .update_expression("SET unchanged_until = if_not_exists(unchanged_until, :listed_at)")
             .condition_expression("attribute_exists(pk)")
             .expression_attribute_values(":listed_at", number(listed_at.as_millisecond()));

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use crate::domain::audit::Entry;
 use crate::domain::grant::{Grant, Urgency, View};
+use crate::domain::programme::{Pot, Programme};
 use crate::domain::usage::reading::Reading;
 use crate::domain::values::id::{GrantId, ProgrammeId};
 use crate::sdk_error::reduce;
@@ -22,10 +23,6 @@ const SHARDS_AT_ONCE: usize = 8;
 pub type ProgrammeShard = (usize, Vec<(Grant, Vec<Reading>)>);
 
 impl Table {
-    pub async fn grant(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Option<Grant>, StoreError> {
-        self.get(&keys::grant(programme, grant)).await
-    }
-
     /// The grants in one shard of a programme.
     pub async fn grants_of_shard(&self, programme: &ProgrammeId, shard: char) -> Result<Vec<Grant>, StoreError> {
         self.query(&keys::grant_partition(programme, shard), keys::GRANTS).await
@@ -41,7 +38,7 @@ impl Table {
         limit: i32,
     ) -> Result<Vec<(GrantId, Result<Grant, StoreError>)>, StoreError> {
         let first =
-            after.map_or_else(|| keys::GRANTS.to_owned(), |after| format!("{}#", keys::grant(programme, after).sk));
+            after.map_or_else(|| keys::GRANTS.to_owned(), |after| format!("{}#", Grant::key_of(programme, after).sk));
         let page = self
             .partition(&keys::grant_partition(programme, shard), "")
             .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
@@ -92,7 +89,7 @@ impl Table {
 
     /// Every audit entry on a grant, oldest first.
     pub async fn entries_on_grant(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Vec<Entry>, StoreError> {
-        self.query(&keys::grant(programme, grant).pk, &keys::audit_of(grant)).await
+        self.query(&Grant::key_of(programme, grant).pk, &keys::audit_of(grant)).await
     }
 
     /// The grants in one shard of a programme with their readings, each grant's in the order of their epochs.
@@ -159,12 +156,13 @@ impl Table {
     /// it gives money back it is conditional on the readings too, which otherwise only grow. And a programme
     /// that closes ends each of its grants.
     pub async fn view(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Option<View>, StoreError> {
-        let (key, readings) = (keys::grant(programme, grant), keys::readings_of(grant));
+        let key = Grant::key_of(programme, grant);
+        let (partition, readings) = (key.pk.clone(), keys::readings_of(grant));
         let (programme, pot, grant, readings) = tokio::try_join!(
-            self.programme(programme),
-            self.pot(programme),
-            self.get::<Grant>(&key),
-            self.query::<Reading>(&key.pk, &readings),
+            self.get(Programme::key_of(programme)),
+            self.get(Pot::key_of(programme)),
+            self.get(key),
+            self.query::<Reading>(&partition, &readings),
         )?;
         let (Some(programme), Some(pot), Some(grant)) = (programme, pot, grant) else { return Ok(None) };
         Ok(Some(View { programme, pot, grant, readings }))

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::domain::ledger::cut::{AccountCut, KeyChange, LifetimeUse};
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
+use crate::store::items::stored;
+use crate::store::keys::{due, key};
 use crate::store::table::items::Stored;
 use crate::store::table::{StoreError, Table, keys};
 
@@ -25,6 +27,10 @@ pub struct CutKeys {
     pub part: u32,
     #[serde(with = "serde_bytes")]
     bytes: Vec<u8>,
+}
+
+stored! {
+    "cut-keys" CutKeys |it| (as_of: Timestamp = it.as_of, shard: char = it.shard, part: u32 = it.part) => key("CUT-KEYS", format!("{}#{shard}#{part:010}", due(as_of)))
 }
 
 /// A key as it is packed: its hash, then credits and BYOK in micro-dollars, before and after.
@@ -71,7 +77,8 @@ impl Table {
 
     /// The cuts since an instant, oldest first; where there is none, the newest.
     pub async fn cuts_since(&self, from: Timestamp) -> Result<Vec<AccountCut>, StoreError> {
-        let since: Vec<AccountCut> = self.query_between(&keys::cut(from), &keys::cut(Timestamp::MAX)).await?;
+        let since: Vec<AccountCut> =
+            self.query_between(&AccountCut::key_of(from), &AccountCut::key_of(Timestamp::MAX)).await?;
         if since.is_empty() { Ok(self.newest_cut().await?.into_iter().collect()) } else { Ok(since) }
     }
 
@@ -83,7 +90,7 @@ impl Table {
     /// What the foreign keys used from cut to cut after the first of these, up to the last, oldest first.
     pub async fn key_changes(&self, cuts: &[AccountCut]) -> Result<Vec<KeyChange>, StoreError> {
         let (Some(first), Some(last)) = (cuts.get(1), cuts.last()) else { return Ok(Vec::new()) };
-        let range = (keys::cut_keys(first.as_of, '0', 0), keys::cut_keys(last.as_of, 'f', u32::MAX));
+        let range = (CutKeys::key_of(first.as_of, '0', 0), CutKeys::key_of(last.as_of, 'f', u32::MAX));
         let parts: Vec<CutKeys> = self.query_between(&range.0, &range.1).await?;
         let complete: HashSet<Timestamp> = cuts.iter().map(|cut| cut.as_of).collect();
         let mut changes = Vec::new();

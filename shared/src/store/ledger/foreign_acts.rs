@@ -36,10 +36,6 @@ impl Table {
         self.query(keys::ACCOUNT, keys::FOREIGN_ACTS).await
     }
 
-    pub async fn foreign_act(&self, key: &KeyHash) -> Result<Option<ForeignAct>, StoreError> {
-        self.get(&keys::foreign_act(key)).await
-    }
-
     /// Writes a press down. A press of a change that is under way already goes on with that.
     pub async fn begin_foreign_act(
         &self,
@@ -47,7 +43,7 @@ impl Table {
         deadline: Deadline,
     ) -> Result<ForeignActBegin, StoreError> {
         self.carry_through(deadline, || async {
-            let known = self.foreign_act(press.key).await?;
+            let known = self.get(ForeignAct::key_of(press.key)).await?;
             match known {
                 Some(known) if known.is_joined_by(press.change, press.by, press.now) => {
                     return Ok(Round::Over(ForeignActBegin::Begun(known)));
@@ -88,7 +84,7 @@ impl Table {
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         self.carry_through(deadline, || async {
-            let Some(known) = self.foreign_act(&pressed.key).await? else { return Ok(Round::Over(())) };
+            let Some(known) = self.get(ForeignAct::key_of(&pressed.key)).await? else { return Ok(Round::Over(())) };
             let Some(after) = known.concluded(pressed, answered) else { return Ok(Round::Over(())) };
             let what = AuditDetail::new(Act::ForeignActConcluded).noting(of(&after));
             let what = match answered {

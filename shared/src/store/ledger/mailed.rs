@@ -1,7 +1,6 @@
 //! Statements as they were mailed, one for each month, kept for ever. Each finance person has a mail of theirs.
 
 use jiff::Timestamp;
-use jiff::civil::Date;
 
 use crate::deadline::Deadline;
 use crate::domain::ledger::cut::AccountCut;
@@ -22,11 +21,6 @@ impl Table {
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
         self.tell(statement, recipients, now, deadline).await
-    }
-
-    /// The statement of the month that begins on this day, as it was mailed.
-    pub async fn mailed_statement(&self, month: Date) -> Result<Option<MailedStatement>, StoreError> {
-        self.get(&keys::mailed_statement(month)).await
     }
 
     /// The statement of the newest month that was mailed.

@@ -10,11 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::audit::{AccountEntry, Act, AuditDetail, Entry};
 use crate::domain::ledger::owner::{KeyOwner, KeyShare, KeyShares, OwnedUse};
-use crate::domain::programme::{Byok, Pot};
+use crate::domain::programme::{Byok, Pot, Programme};
 use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::id::{ProgrammeId, new_ulid};
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
+use crate::store::items::stored;
+use crate::store::keys::{key, programme_partition};
 use crate::store::sync::account::ForeignKey;
 use crate::store::sync::fenced::FencedTable;
 use crate::store::table::commit::Round;
@@ -35,6 +37,10 @@ pub struct AssignedUse {
     pub keys: u32,
     /// Every change of an owner and every recount increases it; zero before the first.
     pub version: u64,
+}
+
+stored! {
+    "assigned-use" AssignedUse |it| (programme: &ProgrammeId = &it.programme) => key(programme_partition(programme), "ASSIGNED")
 }
 
 /// A foreign key with its owner.
@@ -112,7 +118,7 @@ impl Table {
 
     /// The use of the foreign keys that a programme owns.
     pub async fn assigned_use(&self, programme: &ProgrammeId) -> Result<AssignedUse, StoreError> {
-        let known = self.get(&keys::assigned_use(programme)).await?;
+        let known = self.get(AssignedUse::key_of(programme)).await?;
         Ok(known.unwrap_or_else(|| AssignedUse::none(programme)))
     }
 
@@ -145,7 +151,9 @@ impl Table {
         by: Author<'_>,
     ) -> Result<AssignOutcome, StoreError> {
         self.carry_through(by.deadline, || async {
-            let (Some(programme), Some(pot)) = tokio::try_join!(self.programme(owner), self.pot(owner))? else {
+            let (Some(programme), Some(pot)) =
+                tokio::try_join!(self.get(Programme::key_of(owner)), self.get(Pot::key_of(owner)))?
+            else {
                 return Ok(Round::Over(AssignOutcome::NoSuchProgramme));
             };
             // It is read before the keys: a change of any of them since then also changed its version.
@@ -208,7 +216,9 @@ impl Table {
     async fn take_part_back(&self, owner: &ProgrammeId, part: &[KeyHash], by: Author<'_>) -> Result<(), StoreError> {
         let wanted: HashSet<&KeyHash> = part.iter().collect();
         self.carry_through(by.deadline, || async {
-            let (Some(programme), Some(pot)) = tokio::try_join!(self.programme(owner), self.pot(owner))? else {
+            let (Some(programme), Some(pot)) =
+                tokio::try_join!(self.get(Programme::key_of(owner)), self.get(Pot::key_of(owner)))?
+            else {
                 return Ok(Round::Over(()));
             };
             let before = self.assigned_use(owner).await?;
@@ -221,7 +231,7 @@ impl Table {
             let assigned = after.used.counted(programme.settings.byok);
             let mut transaction = self.transaction();
             for taken in &taken {
-                transaction = transaction.remove(&keys::key_owner(&taken.owner.key), "attribute_exists(pk)", &[])?;
+                transaction = transaction.remove(&KeyOwner::key_of(&taken.owner.key), "attribute_exists(pk)", &[])?;
             }
             let hashes: Vec<&KeyHash> = taken.iter().map(|taken| &taken.owner.key).collect();
             let transaction = with_assigned(transaction, &after, &pot, assigned)?;
@@ -248,8 +258,8 @@ impl Table {
     }
 
     async fn foreign_keys_named(&self, hashes: &[KeyHash]) -> Result<Vec<ForeignKey>, StoreError> {
-        let keys: Vec<_> = hashes.iter().map(keys::foreign_key).collect();
-        Ok(try_join_all(keys.iter().map(|key| Box::pin(self.get(key)))).await?.into_iter().flatten().collect())
+        let each = hashes.iter().map(|hash| Box::pin(self.get(ForeignKey::key_of(hash))));
+        Ok(try_join_all(each).await?.into_iter().flatten().collect())
     }
 }
 
@@ -265,7 +275,7 @@ impl FencedTable<'_> {
         let programme = &before.programme;
         let after = before.next(owned.iter().filter(|known| known.owner.owner == *programme));
         let assigned = after.used.counted(byok);
-        let Some(pot) = self.table().pot(programme).await? else { return Ok(true) };
+        let Some(pot) = self.table().get(Pot::key_of(programme)).await? else { return Ok(true) };
         if after.used == before.used && after.keys == before.keys && assigned == pot.assigned {
             return Ok(true);
         }
@@ -298,7 +308,7 @@ fn with_assigned(
         "SET reserved = :reserved, assigned = :assigned ADD version :one",
         "version = :version AND pot_limit = :limit",
     );
-    transaction.update(&keys::pot(&pot.programme), expression, condition, &values)
+    transaction.update(&Pot::key_of(&pot.programme), expression, condition, &values)
 }
 
 /// Adds an entry of the programme and one of the account.

@@ -11,6 +11,8 @@ use crate::deadline::Deadline;
 use crate::domain::mail::day::{Delivery, MailCounts, MailDay};
 use crate::domain::mail::kind::MailKind;
 use crate::domain::values::window::utc_date;
+use crate::store::items::stored;
+use crate::store::keys::{ACCOUNT, BULK_STOPS, key};
 use crate::store::table::items::Stored;
 use crate::store::table::transaction::{Transaction, number};
 use crate::store::table::{StoreError, Table, keys};
@@ -28,6 +30,10 @@ pub struct BulkStop {
     pub version: u64,
 }
 
+stored! {
+    "bulk-stop" BulkStop |it| (mail: MailKind = it.of.mail) => key(ACCOUNT, format!("{BULK_STOPS}{mail}"))
+}
+
 /// The sending limits and state of the mail server, as last queried.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MailServer {
@@ -41,6 +47,10 @@ pub struct MailServer {
     pub sent: u64,
     /// Whether it sends for this account at all.
     pub enabled: bool,
+}
+
+stored! {
+    "mail-server" MailServer |_| () => key(ACCOUNT, "MAIL-SERVER")
 }
 
 impl BulkStop {
@@ -67,18 +77,13 @@ impl MailServer {
 impl Table {
     /// The counts of a day's mail of one kind.
     pub async fn mail_day(&self, day: Date, mail: MailKind) -> Result<MailDay, StoreError> {
-        Ok(self.get(&keys::mail_day(day, mail)).await?.unwrap_or(MailDay::none_on(day, mail)))
+        Ok(self.get(MailDay::key_of(day, mail)).await?.unwrap_or(MailDay::none_on(day, mail)))
     }
 
     /// The counts of all mail of a day.
     pub async fn mail_counts(&self, day: Date) -> Result<MailCounts, StoreError> {
         let days: Vec<MailDay> = self.query(keys::ACCOUNT, &keys::mail_days(day)).await?;
         Ok(days.into_iter().map(|day| day.counts).sum())
-    }
-
-    /// The last stop of bulk mail of one kind.
-    pub async fn bulk_stop(&self, mail: MailKind) -> Result<Option<BulkStop>, StoreError> {
-        self.get(&keys::bulk_stop(mail)).await
     }
 
     /// The last stop of each kind of bulk mail.
@@ -102,11 +107,6 @@ impl Table {
             version => self.replace(&stop, version, deadline).await,
         };
         written.map(drop)
-    }
-
-    /// The sending limits and state of the mail server, as last queried.
-    pub async fn mail_server(&self) -> Result<Option<MailServer>, StoreError> {
-        self.get(&keys::mail_server()).await
     }
 
     pub async fn note_mail_server(&self, server: &MailServer, deadline: Deadline) -> Result<(), StoreError> {
@@ -139,7 +139,7 @@ impl Transaction {
             ("mail", aws_sdk_dynamodb::types::AttributeValue::S(mail.to_string())),
             ("ttl", number(MailDay::none_on(day, mail).expires().map_or(0, Timestamp::as_second))),
         ];
-        self.add(&keys::mail_day(day, mail), &says, &changes)
+        self.add(&MailDay::key_of(day, mail), &says, &changes)
     }
 }
 
@@ -154,7 +154,7 @@ fn numbers(counts: &MailCounts) -> [(&'static str, u64); 5] {
 }
 
 impl MailDay {
-    pub(in crate::store) fn kept_until(&self) -> Option<Timestamp> {
+    pub(crate) fn kept_until(&self) -> Option<Timestamp> {
         self.day.to_zoned(TimeZone::UTC).ok().map(|day| day.timestamp() + KEPT)
     }
 }

@@ -63,7 +63,7 @@ impl Table {
     pub async fn dead_mails(&self, since: Timestamp, limit: usize) -> Result<DeadMails, StoreError> {
         let rows = self.dead_rows(since).await?;
         let mut dead = DeadMails { in_all: rows.len(), ..DeadMails::default() };
-        let newest: Vec<_> = rows.into_iter().rev().take(limit).map(|row| self.mail(row)).collect();
+        let newest: Vec<_> = rows.into_iter().rev().take(limit).map(|row| self.get(OutboxRow::key_of(row))).collect();
         let mut newest = iter(newest).buffered(SIDE_BY_SIDE);
         while let Some(read) = newest.next().await {
             match read {
@@ -86,7 +86,7 @@ impl Table {
     ) -> Result<SentAgain, StoreError> {
         let rows = self.dead_rows(now - GIVEN_UP_SHOWN).await?;
         let read = iter(rows).map(|row| async move {
-            match self.mail(row).await {
+            match self.get(OutboxRow::key_of(row)).await {
                 Err(StoreError::Corrupt { .. }) => Ok(None),
                 read => read,
             }
@@ -124,7 +124,7 @@ impl Table {
             .client
             .update_item()
             .table_name(&self.name)
-            .set_key(Some(key_item(&keys::outbox(row))))
+            .set_key(Some(key_item(&OutboxRow::key_of(row))))
             .update_expression("SET queue = :dead, due = :now")
             .condition_expression("begins_with(queue, :mail) AND queue <> :dead")
             .expression_attribute_values(":dead", AttributeValue::S(Queue::DeadMail.as_str().to_owned()))

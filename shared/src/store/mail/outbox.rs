@@ -8,8 +8,11 @@ use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 use crate::deadline::Deadline;
+use crate::domain::grant::Grant;
 use crate::domain::mail::class::MailClass;
 use crate::domain::values::id::{GrantId, ProgrammeId, new_ulid};
+use crate::store::items::stored;
+use crate::store::keys::{grant_partition_of, key};
 use crate::store::mail::outbox_row::{GrantMail, MailState, OutboxRow, QueuedMail};
 use crate::store::table::commit::{Commit, Pauses};
 use crate::store::table::items::{Queue, Stored};
@@ -23,6 +26,10 @@ pub struct RosterMailResent {
     pub grant: GrantId,
     #[serde(with = "millisecond::required")]
     pub resent_at: Timestamp,
+}
+
+stored! {
+    "resent" RosterMailResent |it| (programme: &ProgrammeId = &it.programme, grant: &GrantId = &it.grant) => key(grant_partition_of(programme, grant), format!("W#{grant}"))
 }
 
 /// The outcome of sending a roster mail again.
@@ -53,7 +60,7 @@ impl Table {
         now: Timestamp,
         deadline: Deadline,
     ) -> Result<Option<OutboxRow>, StoreError> {
-        let Some(row) = self.mail(row).await? else { return Ok(None) };
+        let Some(row) = self.get(OutboxRow::key_of(row)).await? else { return Ok(None) };
         // A dead letter waits for a person, not for another try.
         let is_due = row.due().is_some_and(|(queue, due)| matches!(queue, Queue::Mail(_)) && due <= now);
         if !is_due {
@@ -95,20 +102,16 @@ impl Table {
         if self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done {
             return Ok(Resend::Done);
         }
-        let last: Option<RosterMailResent> = self.get(&resent.key()).await?;
+        let last: Option<RosterMailResent> = self.get(resent.key()).await?;
         Ok(Resend::NotBefore(last.map_or(now, |last| last.resent_at) + BETWEEN_RESENT))
     }
 
     /// The mails to a grant's student, oldest first, for as long as they are kept.
     pub async fn mails_of(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Vec<OutboxRow>, StoreError> {
-        let pk = keys::grant(programme, grant).pk;
+        let pk = Grant::key_of(programme, grant).item.pk;
         let filed: Vec<GrantMail> = self.query(&pk, &keys::mails_of(grant)).await?;
-        let rows = try_join_all(filed.iter().map(|filed| self.mail(filed.row))).await?;
+        let rows = try_join_all(filed.iter().map(|filed| self.get(OutboxRow::key_of(filed.row)))).await?;
         Ok(rows.into_iter().flatten().collect())
-    }
-
-    pub async fn mail(&self, row: Ulid) -> Result<Option<OutboxRow>, StoreError> {
-        self.get(&keys::outbox(row)).await
     }
 }
 

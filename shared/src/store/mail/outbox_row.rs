@@ -19,6 +19,8 @@ use crate::domain::values::id::{Epoch, GrantId, PersonId, ProgrammeId};
 use crate::domain::values::money::Usd;
 use crate::domain::values::token::AskTokenHash;
 use crate::domain::values::window::Window;
+use crate::store::items::stored;
+use crate::store::keys::{grant_partition_of, key, mails_of};
 use crate::store::table::items::Queue;
 
 /// A queued mail and its delivery.
@@ -41,6 +43,12 @@ pub struct OutboxRow {
     pub counted_on: Option<Date>,
     #[serde(flatten)]
     pub mail: QueuedMail,
+}
+
+stored! {
+    "outbox" OutboxRow |it| (row: Ulid = it.row) => key(format!("O#{row}"), "O");
+    expires it.written_at + it.is_kept_for();
+    waits it.waits()
 }
 
 /// The delivery of a mail.
@@ -153,6 +161,11 @@ pub struct GrantMail {
     pub written_at: Timestamp,
 }
 
+stored! {
+    "grant-mail" GrantMail |it| (programme: &ProgrammeId = &it.programme, grant: &GrantId = &it.grant, row: Ulid = it.row) => key(grant_partition_of(programme, grant), format!("{}{row}", mails_of(grant)));
+    expires it.written_at + OUTBOX_KEPT
+}
+
 /// The row of a mail under the message id of the mail server, whose events name nothing else for certain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SentAs {
@@ -160,6 +173,11 @@ pub struct SentAs {
     pub row: Ulid,
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
+}
+
+stored! {
+    "sent-as" SentAs |it| (message: &str = &it.message) => key(format!("SENT#{message}"), "SENT");
+    expires it.at + OUTBOX_KEPT
 }
 
 /// How long an outbox row is kept: past every retry and every event that may still come for it.

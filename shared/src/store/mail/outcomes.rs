@@ -88,7 +88,7 @@ impl Table {
 
     /// The row of the mail with this message id.
     pub async fn row_sent_as(&self, message: &str) -> Result<Option<Ulid>, StoreError> {
-        let sent_as: Option<SentAs> = self.get(&keys::sent_as(message)).await?;
+        let sent_as: Option<SentAs> = self.get(SentAs::key_of(message)).await?;
         Ok(sent_as.map(|sent_as| sent_as.row))
     }
 
@@ -114,7 +114,7 @@ impl Table {
         now: Timestamp,
     ) -> Result<Transaction, StoreError> {
         for mark in ends {
-            let known: Option<Undeliverable> = self.get(&mark.key()).await?;
+            let known: Option<Undeliverable> = self.get(mark.key()).await?;
             transaction = match known {
                 None => transaction.create(mark)?,
                 Some(known) if known.why < mark.why || !known.holds(now) => {
@@ -195,7 +195,7 @@ impl Table {
             };
             self.each_in(Queue::Mail(waiting.class), None, each).await?;
             if let Some(oldest) = oldest {
-                let again_at = match self.mail(oldest).await {
+                let again_at = match self.get(OutboxRow::key_of(oldest)).await {
                     Ok(row) => row.and_then(|row| row.again_at),
                     Err(StoreError::Corrupt { .. }) => None,
                     Err(error) => return Err(error),

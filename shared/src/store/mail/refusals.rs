@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
 use crate::domain::mail::failure::{NOT_VERIFIED, QUOTA, QUOTA_UNREAD};
+use crate::store::items::stored;
+use crate::store::keys::{ACCOUNT, MAIL_REFUSALS, key};
 use crate::store::table::{StoreError, Table, keys};
 
 /// How long after the last refusal mail counts as waiting for it. It is tried every twenty minutes, so after
@@ -35,6 +37,10 @@ pub struct MailRefusal {
     pub version: u64,
 }
 
+stored! {
+    "mail-refusal" MailRefusal |it| (code: &str = &it.code) => key(ACCOUNT, format!("{MAIL_REFUSALS}{code}"))
+}
+
 impl MailRefusal {
     pub fn is_over(&self, now: Timestamp) -> bool {
         let after = if self.code == NOT_VERIFIED { SANDBOX_OVER_AFTER } else { OVER_AFTER };
@@ -57,7 +63,7 @@ impl Table {
         deadline: Deadline,
     ) -> Result<MailRefusal, StoreError> {
         loop {
-            let known: Option<MailRefusal> = self.get(&keys::mail_refusal(code)).await?;
+            let known: Option<MailRefusal> = self.get(MailRefusal::key_of(code)).await?;
             let version = known.as_ref().map_or(0, |known| known.version);
             let refusal = match known {
                 Some(known) if !known.is_over(now) && now < known.last + RECORDED_EACH => return Ok(known),
@@ -89,7 +95,7 @@ impl Table {
 
     /// Records that the mail server no longer refuses mail for this reason.
     pub async fn end_mail_refusal(&self, code: &str, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
-        let known: Option<MailRefusal> = self.get(&keys::mail_refusal(code)).await?;
+        let known: Option<MailRefusal> = self.get(MailRefusal::key_of(code)).await?;
         match known.filter(|known| !known.is_over(now)) {
             Some(known) => self.end_refusal(known, now, deadline).await,
             None => Ok(()),

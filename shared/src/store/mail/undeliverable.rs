@@ -5,10 +5,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::mail::class::MailClass;
-use crate::domain::values::address::MatchedAddress;
-use crate::store::table::items::Queue;
-
 pub use crate::domain::mail::failure::UnreachableReason;
+use crate::domain::values::address::MatchedAddress;
+use crate::store::items::stored;
+use crate::store::keys::{address_partition, key};
+use crate::store::table::items::Queue;
 
 /// The reason recorded for a mail that is not sent to such an address, where nobody need be notified.
 pub const NOT_WANTED: &str = "mail to this address comes back or is not wanted";
@@ -20,6 +21,12 @@ pub struct Undeliverable {
     pub why: UnreachableReason,
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
+}
+
+stored! {
+    "undeliverable" Undeliverable |it| (address: &MatchedAddress = &it.address) => key(address_partition(address), "UNDELIVERABLE");
+    expires it.until();
+    waits it.waits()
 }
 
 /// How long a mark of a suppressed address holds: as long as the mail server suppresses it.

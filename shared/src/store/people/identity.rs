@@ -4,11 +4,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
+use crate::domain::grant::Grant;
 use crate::domain::people::role::{Role, Roles, is_among};
 use crate::domain::programme::Programme;
 use crate::domain::values::address::{EmailAddress, MatchedAddress};
 use crate::domain::values::id::PersonId;
 use crate::store::grants::enrolment::Enrolment;
+use crate::store::items::stored;
+use crate::store::keys::{address_partition, key};
 use crate::store::mail::undeliverable::Undeliverable;
 use crate::store::table::commit::Round;
 use crate::store::table::{StoreError, Table, keys};
@@ -20,11 +23,19 @@ pub struct StaffPerson {
     pub address: EmailAddress,
 }
 
+stored! {
+    "person" StaffPerson |it| (person: &PersonId = &it.person) => key(format!("N#{person}"), "N")
+}
+
 /// The person's id of an address. The item's key holds the address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PersonOfAddress {
     pub address: MatchedAddress,
     pub person: PersonId,
+}
+
+stored! {
+    "person-of-address" PersonOfAddress |it| (address: &MatchedAddress = &it.address) => key(address_partition(address), "ME")
 }
 
 /// The person of an address that is on a roster or in settings.
@@ -51,7 +62,7 @@ impl Table {
             return Ok(Some(KnownPerson { address, has_role: true }));
         }
         for Enrolment { programme, grant, .. } in enrolments {
-            if let Some(grant) = self.grant(&programme, &grant).await? {
+            if let Some(grant) = self.get(Grant::key_of(&programme, &grant)).await? {
                 return Ok(Some(KnownPerson { address: grant.person.address, has_role: false }));
             }
         }
@@ -90,7 +101,7 @@ impl Table {
     /// The id of somebody with a role, created on first use.
     pub async fn person_of(&self, address: &EmailAddress, deadline: Deadline) -> Result<PersonId, StoreError> {
         self.carry_through(deadline, || async {
-            if let Some(PersonOfAddress { person, .. }) = self.get(&keys::person_of_address(address.matched())).await? {
+            if let Some(PersonOfAddress { person, .. }) = self.get(PersonOfAddress::key_of(address.matched())).await? {
                 return Ok(Round::Over(person));
             }
             let person = PersonId::random();
@@ -114,18 +125,13 @@ impl Table {
         Ok(people)
     }
 
-    /// The person with this id, as audit entries and queued mails name them.
-    pub async fn person(&self, person: &PersonId) -> Result<Option<StaffPerson>, StoreError> {
-        self.get(&keys::person(person)).await
-    }
-
     /// The mark of an address that mail bounces from or whose owner complained, while it holds.
     pub async fn undeliverable(
         &self,
         address: &MatchedAddress,
         now: Timestamp,
     ) -> Result<Option<Undeliverable>, StoreError> {
-        let mark: Option<Undeliverable> = self.get(&keys::undeliverable(address)).await?;
+        let mark: Option<Undeliverable> = self.get(Undeliverable::key_of(address)).await?;
         Ok(mark.filter(|mark| mark.holds(now)))
     }
 }

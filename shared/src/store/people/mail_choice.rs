@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::deadline::Deadline;
 use crate::domain::mail::class::OptionalMail;
 use crate::domain::values::address::MatchedAddress;
+use crate::store::items::stored;
+use crate::store::keys::{address_partition, key};
 use crate::store::table::commit::Round;
-use crate::store::table::{StoreError, Table, keys};
+use crate::store::table::{StoreError, Table};
 
 /// A person's choice of the optional mails. Without one they get all of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +18,10 @@ pub struct MailChoice {
     pub address: MatchedAddress,
     pub digest: bool,
     pub reminders: bool,
+}
+
+stored! {
+    "mail-choice" MailChoice |it| (address: &MatchedAddress = &it.address) => key(address_partition(address), "MAILS")
 }
 
 impl MailChoice {
@@ -30,7 +36,7 @@ impl MailChoice {
 impl Table {
     /// The choice of this address.
     pub async fn mail_choice(&self, address: &MatchedAddress) -> Result<MailChoice, StoreError> {
-        let known = self.get(&keys::mail_choice(address)).await?;
+        let known = self.get(MailChoice::key_of(address)).await?;
         Ok(known.unwrap_or_else(|| MailChoice { address: address.clone(), digest: true, reminders: true }))
     }
 

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
 use crate::domain::values::id::ProgrammeId;
+use crate::store::items::stored;
+use crate::store::keys::key;
 use crate::store::table::items::Stored;
 use crate::store::table::transaction::{Counter, number};
 use crate::store::table::{StoreError, Table};
@@ -23,6 +25,11 @@ pub struct RateCount {
     #[serde(with = "millisecond::required")]
     pub ends_at: Timestamp,
     pub count: u32,
+}
+
+stored! {
+    "rate-count" RateCount |it| (what: &str = &it.what, begins_at: Timestamp = it.begins_at) => key(format!("RATE#{what}"), format!("{:012}", begins_at.as_second()));
+    expires it.ends_at
 }
 
 impl RateCount {

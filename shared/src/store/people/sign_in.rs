@@ -10,10 +10,12 @@ use ulid::Ulid;
 
 use crate::deadline::Deadline;
 use crate::domain::people::session::Session;
-use crate::domain::people::sign_in::{LinkRefused, LiveLink, SignIn};
+use crate::domain::people::sign_in::{ASK_LASTS, LinkRefused, LiveLink, SignIn};
 use crate::domain::values::address::MatchedAddress;
 use crate::domain::values::id::new_ulid;
 use crate::domain::values::token::{AskTokenHash, LinkTokenHash, SessionTokenHash};
+use crate::store::items::stored;
+use crate::store::keys::{SESSIONS, address_partition, key};
 use crate::store::mail::outbox_row::{OutboxRow, QueuedMail};
 use crate::store::people::rate_counts::RateCount;
 use crate::store::table::commit::{Commit, Pauses, Round};
@@ -30,6 +32,11 @@ pub struct Link {
     pub ends_at: Timestamp,
 }
 
+stored! {
+    "link" Link |it| (link: &LinkTokenHash = &it.link) => key(format!("L#{}", link.as_str()), "L");
+    expires it.ends_at
+}
+
 /// The most link mails that one deployment sends in a minute, whoever asks.
 const LINKS_A_MINUTE: u32 = 2_000;
 
@@ -44,6 +51,11 @@ pub struct Ask {
     pub at: Timestamp,
 }
 
+stored! {
+    "ask" Ask |it| (ask: Ulid = it.ask) => key(format!("ASK#{ask}"), "ASK");
+    expires it.at + ASK_LASTS
+}
+
 /// The index entry of a session under its address, so that all of its sessions are found. It expires with the
 /// session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +64,11 @@ pub struct AddressSession {
     pub address: MatchedAddress,
     #[serde(with = "millisecond::required")]
     pub ends_at: Timestamp,
+}
+
+stored! {
+    "address-session" AddressSession |it| (address: &MatchedAddress = &it.address, session: &SessionTokenHash = &it.session) => key(address_partition(address), format!("{SESSIONS}{}", session.as_str()));
+    expires it.ends_at
 }
 
 /// Whether a change was written.
@@ -85,11 +102,6 @@ impl Table {
         self.put_new(&ask, deadline).await.map(drop)
     }
 
-    /// An ask, while it is kept.
-    pub async fn asked(&self, ask: Ulid) -> Result<Option<Ask>, StoreError> {
-        self.get(&keys::ask(ask)).await
-    }
-
     /// Queues the mail of an ask, once: the row has the ask's own id.
     pub async fn owe_link(&self, ask: &Ask, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
         let mail = QueuedMail::Link { address: ask.address.clone(), asked_by: ask.asked_by.clone() };
@@ -99,13 +111,8 @@ impl Table {
 
     /// The links and codes that are valid for an address.
     pub async fn sign_in_of(&self, address: &MatchedAddress) -> Result<SignIn, StoreError> {
-        let kept = self.get(&keys::sign_in(address)).await?;
+        let kept = self.get(SignIn::key_of(address)).await?;
         Ok(kept.unwrap_or_else(|| SignIn::none(address.clone())))
-    }
-
-    /// A link with its address.
-    pub async fn link(&self, link: &LinkTokenHash) -> Result<Option<Link>, StoreError> {
-        self.get(&keys::link(link)).await
     }
 
     /// Makes a link valid because of an ask, unless its address or the deployment has reached its limit.
@@ -154,7 +161,7 @@ impl Table {
         ];
         let at_first = [("version", number(1)), ("unfollowed", number(0))];
         let counter = Counter { says: &says, at_first: &at_first, add: &[("wrong_codes", 1)] };
-        self.count(&keys::sign_in(&before.address), &counter, None, deadline).await.map(drop)
+        self.count(&SignIn::key_of(&before.address), &counter, None, deadline).await.map(drop)
     }
 
     /// Creates the session of a sign-in, in the same write that uses its links and codes up.
@@ -178,7 +185,7 @@ impl Table {
 
     /// The session with this token, if it has not ended.
     pub async fn session(&self, session: &SessionTokenHash, now: Timestamp) -> Result<Option<Session>, StoreError> {
-        let kept: Option<Session> = self.get(&keys::session(session)).await?;
+        let kept: Option<Session> = self.get(Session::key_of(session)).await?;
         Ok(kept.filter(|session| session.is_good(now)))
     }
 
@@ -188,7 +195,7 @@ impl Table {
             .client
             .update_item()
             .table_name(&self.name)
-            .set_key(Some(key_item(&keys::session(&session.session))))
+            .set_key(Some(key_item(&Session::key_of(&session.session))))
             .update_expression("SET used_at = :now")
             .condition_expression("attribute_exists(pk)")
             .expression_attribute_values(":now", number(now.as_millisecond()));
@@ -203,8 +210,8 @@ impl Table {
     }
 
     pub async fn sign_out(&self, session: &Session, deadline: Deadline) -> Result<(), StoreError> {
-        self.delete(&keys::session(&session.session), deadline).await?;
-        self.delete(&keys::address_session(&session.address, &session.session), deadline).await
+        self.delete(&Session::key_of(&session.session), deadline).await?;
+        self.delete(&AddressSession::key_of(&session.address, &session.session), deadline).await
     }
 
     /// Ends every session of an address, the current one last, so that after a failure the press can be

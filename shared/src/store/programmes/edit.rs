@@ -15,7 +15,7 @@ use crate::store::programmes::programme::with_roles;
 use crate::store::table::commit::Round;
 use crate::store::table::context::Author;
 use crate::store::table::transaction::{Transaction, number};
-use crate::store::table::{StoreError, Table, keys};
+use crate::store::table::{StoreError, Table};
 
 /// An edit of a programme, with what its form was made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +67,9 @@ impl Table {
     pub async fn edit(&self, id: &ProgrammeId, edit: &Edit, by: Author<'_>) -> Result<EditOutcome, StoreError> {
         self.carry_through(by.deadline, || async {
             // The pot comes first: its version shows that no place was taken since.
-            let (Some(pot), Some(programme)) = (self.pot(id).await?, self.programme(id).await?) else {
+            let (Some(pot), Some(programme)) =
+                (self.get(Pot::key_of(id)).await?, self.get(Programme::key_of(id)).await?)
+            else {
                 return Ok(Round::Over(EditOutcome::NoSuchProgramme));
             };
             let before = Before { programme, pot };
@@ -138,7 +140,7 @@ impl Table {
         if !has_new_settings && limit != pot.limit {
             // Nobody's edit may come in between, whatever it changes.
             let version = [(":version", number(edit.version))];
-            transaction = transaction.check(&keys::programme(&id), "version = :version", &version)?;
+            transaction = transaction.check(&Programme::key_of(&id), "version = :version", &version)?;
         }
         if has_new_settings {
             let roles = RoleChanges::between(&id, Some(&programme.settings), &edit.settings);
@@ -215,7 +217,7 @@ fn with_pot(
     limit: Usd,
     effect: Option<EditEffect>,
 ) -> Result<Transaction, StoreError> {
-    let (key, old, new) = (keys::pot(&pot.programme), number(pot.limit.micros()), number(limit.micros()));
+    let (key, old, new) = (Pot::key_of(&pot.programme), number(pot.limit.micros()), number(limit.micros()));
     let Some(effect) = effect else {
         let condition = if limit < pot.limit { "pot_limit = :old AND reserved <= :new" } else { "pot_limit = :old" };
         return transaction.update(&key, "SET pot_limit = :new", condition, &[(":new", new), (":old", old)]);

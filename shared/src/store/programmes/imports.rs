@@ -11,7 +11,9 @@ use crate::deadline::Deadline;
 use crate::domain::grant::Person;
 use crate::domain::values::id::{GrantId, ProgrammeId};
 use crate::store::grants::enrolment::INVITED_AT_ONCE;
-use crate::store::table::{StoreError, Table, keys};
+use crate::store::items::stored;
+use crate::store::keys::key;
+use crate::store::table::{StoreError, Table};
 
 /// How long a preview may be applied.
 pub(in crate::store) const IMPORT_LASTS: SignedDuration = SignedDuration::from_hours(24);
@@ -35,6 +37,11 @@ pub struct Import {
     pub applied: bool,
 }
 
+stored! {
+    "import" Import |it| (import: Ulid = it.import) => key(format!("I#{import}"), "I");
+    expires it.made_at + IMPORT_LASTS
+}
+
 /// Some of an import's steps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportChunk {
@@ -43,6 +50,11 @@ pub struct ImportChunk {
     #[serde(with = "millisecond::required")]
     pub made_at: Timestamp,
     pub steps: Vec<Step>,
+}
+
+stored! {
+    "import-chunk" ImportChunk |it| (import: Ulid = it.import, number: u32 = it.number) => key(format!("I#{import}"), format!("C#{number:05}"));
+    expires it.made_at + IMPORT_LASTS + IMPORT_LASTS
 }
 
 /// One step of an import. Each may be done twice without a further effect.
@@ -101,14 +113,14 @@ impl Table {
 
     /// A preview that may still be applied, or was.
     pub async fn import(&self, import: Ulid, now: Timestamp) -> Result<Option<Import>, StoreError> {
-        let kept: Option<Import> = self.get(&keys::import(import)).await?;
+        let kept: Option<Import> = self.get(Import::key_of(import)).await?;
         Ok(kept.filter(|import| now < import.made_at + IMPORT_LASTS))
     }
 
     /// The steps from this one on that are done together; empty after the last.
     pub async fn steps_from(&self, import: Ulid, next: u32) -> Result<Vec<Step>, StoreError> {
         let per_chunk = u32::try_from(STEPS_A_CHUNK).unwrap_or(u32::MAX);
-        let chunk: Option<ImportChunk> = self.get(&keys::import_chunk(import, next / per_chunk)).await?;
+        let chunk: Option<ImportChunk> = self.get(ImportChunk::key_of(import, next / per_chunk)).await?;
         let within = usize::try_from(next % per_chunk).unwrap_or(usize::MAX);
         Ok(chunk.map(|chunk| chunk.steps.into_iter().skip(within).collect()).unwrap_or_default())
     }

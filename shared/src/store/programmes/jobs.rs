@@ -16,7 +16,10 @@ use ulid::Ulid;
 
 use crate::deadline::Deadline;
 use crate::domain::audit::Actor;
+use crate::domain::programme::Programme;
 use crate::domain::values::id::{GrantId, ProgrammeId, new_ulid};
+use crate::store::items::{Stored, stored};
+use crate::store::keys::{JOBS, key, programme_partition};
 use crate::store::programmes::imports::Import;
 use crate::store::table::commit::{Commit, Pauses};
 use crate::store::table::items::Queue;
@@ -52,6 +55,12 @@ pub struct Job {
     pub advanced_at: Timestamp,
     /// Counts its writes, each of which replaces the one before.
     pub version: u64,
+}
+
+stored! {
+    // A programme's running or last job of a kind. There is one key, so there is one such job at a time.
+    "job" Job |it| (programme: &ProgrammeId = &it.programme, kind: &str = it.work.kind()) => key(programme_partition(programme), format!("{JOBS}{kind}"));
+    waits it.waits()
 }
 
 /// What a job does.
@@ -191,7 +200,7 @@ impl JobState {
 impl Table {
     /// The jobs of a programme that run or have run, the oldest first.
     pub async fn jobs(&self, programme: &ProgrammeId) -> Result<Vec<Job>, StoreError> {
-        let mut jobs: Vec<Job> = self.query(&keys::programme(programme).pk, keys::JOBS).await?;
+        let mut jobs: Vec<Job> = self.query(&Programme::key_of(programme).pk, keys::JOBS).await?;
         jobs.sort_by_key(|job| (job.started_at, job.job));
         Ok(jobs)
     }
@@ -205,11 +214,10 @@ impl Table {
         deadline: Deadline,
     ) -> Result<JobCreation, StoreError> {
         let mut pauses = Pauses::until(deadline);
-        let key = keys::import(import.import);
         let job = Job::new(&import.programme, Work::Import { import: import.import }, import.steps, by, now);
-        let of_imports = keys::job(&import.programme, job.work.kind());
         loop {
-            let (kept, before) = tokio::try_join!(self.get::<Import>(&key), self.get::<Job>(&of_imports))?;
+            let kept = self.get(Import::key_of(import.import));
+            let (kept, before) = tokio::try_join!(kept, self.get(job.key()))?;
             if before.as_ref().is_some_and(|before| before.job == job.job) {
                 return Ok(JobCreation::Yes);
             }
@@ -221,7 +229,7 @@ impl Table {
             }
             let (not, yes) = (AttributeValue::Bool(false), AttributeValue::Bool(true));
             let transaction = self.transaction().update(
-                &key,
+                &Import::key_of(import.import),
                 "SET applied = :yes",
                 "applied = :not",
                 &[(":yes", yes), (":not", not)],
@@ -289,7 +297,7 @@ impl Table {
         let mut transaction = self.transaction().replace_if(&taken, AS_READ, &as_read(first))?;
         // The others must not have been taken meanwhile.
         for other in running.iter().filter(|other| other.job != first.job) {
-            transaction = transaction.check(&keys::job(programme, other.work.kind()), AS_READ, &as_read(other))?;
+            transaction = transaction.check(&Job::key_of(programme, other.work.kind()), AS_READ, &as_read(other))?;
         }
         let is_mine = self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done;
         Ok(is_mine.then_some(taken))

@@ -7,16 +7,18 @@ use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 use crate::domain::audit::{Act, AuditDetail, Entry};
-use crate::domain::people::role::RoleChanges;
+use crate::domain::people::role::{RoleChanges, Roles};
 use crate::domain::programme::{Pot, Programme, Settings};
 use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::money::Usd;
+use crate::store::items::stored;
+use crate::store::keys::{PROGRAMMES, key};
 use crate::store::programmes::imports::Import;
 use crate::store::programmes::jobs::{Job, Work, with_job};
 use crate::store::table::commit::{Commit, Pauses, Round};
 use crate::store::table::context::Author;
 use crate::store::table::transaction::Transaction;
-use crate::store::table::{StoreError, Table, keys};
+use crate::store::table::{StoreError, Table};
 
 /// What is said of jobs that a programme's close has ended.
 const CLOSED: &str = "The programme was closed.";
@@ -50,10 +52,19 @@ pub struct UsedForm {
     pub at: Timestamp,
 }
 
+stored! {
+    "used-form" UsedForm |it| (form: Ulid = it.form) => key(format!("FORM#{form}"), "FORM");
+    expires it.at + FORM_KEPT
+}
+
 /// The list entry of a programme.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListedProgramme {
     pub programme: ProgrammeId,
+}
+
+stored! {
+    "listed-programme" ListedProgramme |it| (id: &ProgrammeId = &it.programme) => key(PROGRAMMES, id.as_str())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +87,8 @@ impl Table {
     /// The sums of these programmes' pots, with spending as the sync last summed it up.
     pub async fn pot_sums(&self, programmes: &[Programme]) -> Result<PotSums, StoreError> {
         let each = programmes.iter().map(|programme| async move {
-            let (pot, used) = tokio::try_join!(self.pot(&programme.id), self.programme_use(&programme.id))?;
+            let (pot, used) =
+                tokio::try_join!(self.get(Pot::key_of(&programme.id)), self.programme_use(&programme.id))?;
             let spent = used.counted(programme.settings.byok);
             Ok::<_, StoreError>((pot.map_or(Usd::ZERO, |pot| pot.reserved), spent))
         });
@@ -108,7 +120,7 @@ impl Table {
         let mut count = 1;
         loop {
             if let Some(form) = form
-                && let Some(used) = self.get::<UsedForm>(&keys::used_form(form)).await?
+                && let Some(used) = self.get::<UsedForm>(UsedForm::key_of(form)).await?
             {
                 return Ok(used.programme);
             }
@@ -146,7 +158,7 @@ impl Table {
     /// Closes the programme: no new key can be claimed. Its other jobs end, and one begins that ends its grants.
     pub async fn close(&self, id: &ProgrammeId, by: Author<'_>) -> Result<CloseOutcome, StoreError> {
         self.carry_through(by.deadline, || async {
-            let Some(current) = self.programme(id).await? else {
+            let Some(current) = self.get(Programme::key_of(id)).await? else {
                 return Ok(Round::Over(CloseOutcome::NoSuchProgramme));
             };
             if current.closed_at.is_some() {
@@ -179,7 +191,7 @@ pub(super) fn with_roles(
         transaction = transaction.set(roles)?;
     }
     for address in &changes.unset {
-        transaction = transaction.unset(&keys::roles(address, programme))?;
+        transaction = transaction.unset(&Roles::key_of(address, programme))?;
     }
     Ok(transaction)
 }

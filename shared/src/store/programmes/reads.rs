@@ -3,7 +3,7 @@
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 
 use crate::domain::audit::Entry;
-use crate::domain::programme::{Pot, Programme};
+use crate::domain::programme::Programme;
 use crate::domain::values::id::ProgrammeId;
 use crate::store::programmes::programme::ListedProgramme;
 use crate::store::table::items::Stored;
@@ -13,10 +13,6 @@ use crate::store::table::{StoreError, Table, keys};
 const PROGRAMMES_AT_ONCE: usize = 16;
 
 impl Table {
-    pub async fn programme(&self, id: &ProgrammeId) -> Result<Option<Programme>, StoreError> {
-        self.get(&keys::programme(id)).await
-    }
-
     /// Every programme's id, in order.
     pub async fn programme_ids(&self) -> Result<Vec<ProgrammeId>, StoreError> {
         let listed: Vec<ListedProgramme> = self.query(keys::PROGRAMMES, "").await?;
@@ -51,16 +47,12 @@ impl Table {
     }
 
     async fn listed_programme(&self, id: &ProgrammeId) -> Result<Programme, StoreError> {
-        let missing = || StoreError::corrupt(&keys::programme(id), Programme::KIND, &"it is listed, and not there");
-        self.programme(id).await?.ok_or_else(missing)
-    }
-
-    pub async fn pot(&self, programme: &ProgrammeId) -> Result<Option<Pot>, StoreError> {
-        self.get(&keys::pot(programme)).await
+        let missing = || StoreError::corrupt(&Programme::key_of(id), Programme::KIND, &"it is listed, and not there");
+        self.get(Programme::key_of(id)).await?.ok_or_else(missing)
     }
 
     /// Every audit entry on a programme itself, oldest first.
     pub async fn entries_on_programme(&self, programme: &ProgrammeId) -> Result<Vec<Entry>, StoreError> {
-        self.query(&keys::programme(programme).pk, keys::audit_of_programme()).await
+        self.query(&Programme::key_of(programme).pk, keys::audit_of_programme()).await
     }
 }

@@ -8,7 +8,7 @@ use crate::store::mail::outbox_row::{OutboxRow, QueuedMail};
 use crate::store::programmes::programme::UsedForm;
 use crate::store::table::commit::{Commit, Pauses};
 use crate::store::table::context::Author;
-use crate::store::table::{StoreError, Table, keys};
+use crate::store::table::{StoreError, Table};
 
 /// How many mails fit into one transaction with the entry and the mark of the form. A deployment's configuration has no room for more
 /// admins.
@@ -41,6 +41,6 @@ impl Table {
 
     /// Whether the same was asked today.
     pub async fn is_asked(&self, request: &Request) -> Result<bool, StoreError> {
-        Ok(self.get::<UsedForm>(&keys::used_form(request.form)).await?.is_some())
+        Ok(self.get::<UsedForm>(UsedForm::key_of(request.form)).await?.is_some())
     }
 }

@@ -11,10 +11,6 @@ use crate::store::table::commit::{Commit, Pauses};
 use crate::store::table::{StoreError, Table, keys};
 
 impl Table {
-    pub async fn rule_set(&self, id: &RuleSetId) -> Result<Option<RuleSet>, StoreError> {
-        self.get(&keys::rule_set(id)).await
-    }
-
     /// Every rule set, in the order of their ids.
     pub async fn rule_sets(&self) -> Result<Vec<RuleSet>, StoreError> {
         self.query(keys::RULE_SETS, "").await
@@ -29,7 +25,7 @@ impl Table {
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         for rules in rules {
-            match self.rule_set(&rules.id()).await? {
+            match self.get(RuleSet::key_of(&rules.id())).await? {
                 None => drop(self.put_new(&RuleSet::new(rules, now), deadline).await?),
                 // What was refused is sent at once.
                 Some(known) if known.order.as_ref().map_or(known.guardrail.is_none(), |order| now < order.due) => {
@@ -53,7 +49,9 @@ impl Table {
         let now = guardrail.confirmed_at;
         let known = set.guardrail.as_ref().filter(|known| known.id == guardrail.id);
         let is_recorded = match known.is_some_and(|known| known.rules == guardrail.rules) {
-            true if set.order.is_none() => self.rule_set(&set.id).await?.is_some_and(|is| is.version == set.version),
+            true if set.order.is_none() => {
+                self.get(RuleSet::key_of(&set.id)).await?.is_some_and(|is| is.version == set.version)
+            }
             true => self.note_rules_order(set, None, deadline).await?.is_some(),
             false => {
                 let with = RuleSet { guardrail: Some(guardrail), order: None, ..set.clone() };
@@ -67,7 +65,7 @@ impl Table {
     /// have been the last that the provider did.
     pub async fn order_rules_anew(&self, id: &RuleSetId, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
         let mut pauses = Pauses::until(deadline);
-        while let Some(set) = self.rule_set(id).await? {
+        while let Some(set) = self.get(RuleSet::key_of(id)).await? {
             let refusal = set.order.as_ref().and_then(|order| order.refusal.clone());
             if self.note_rules_order(&set, Some(RulesOrder { due: now, refusal }), deadline).await?.is_some() {
                 return Ok(());

@@ -9,9 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
 use crate::domain::ledger::cut::LifetimeUse;
+use crate::domain::ledger::owner::KeyOwner;
 use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
+use crate::store::items::stored;
+use crate::store::keys::{ACCOUNT, ACCOUNT_DAYS, FOREIGN_KEYS, foreign_partition, key};
 use crate::store::table::{StoreError, Table, keys};
 
 /// The account's spending up to a day, by the keys that caused it.
@@ -38,6 +41,10 @@ pub struct AccountDay {
     pub tolerance: Usd,
 }
 
+stored! {
+    "account-day" AccountDay |it| (day: Date = it.day) => key(ACCOUNT, format!("{ACCOUNT_DAYS}{day}"))
+}
+
 /// The use of all keys of the account, day by day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
@@ -45,6 +52,10 @@ pub struct Account {
     pub as_of: Timestamp,
     pub ours: DailyUse,
     pub foreign: DailyUse,
+}
+
+stored! {
+    "account" Account |_| () => key(ACCOUNT, "NOW")
 }
 
 /// A key of the account that no attempt made.
@@ -74,6 +85,13 @@ pub struct ForeignKey {
     pub in_cut: LifetimeUse,
 }
 
+stored! {
+    "foreign-key" ForeignKey |it| (hash: &KeyHash = &it.key) => {
+        let shard = hash.as_str().chars().next().unwrap_or('0');
+        key(foreign_partition(shard), format!("{FOREIGN_KEYS}{hash}"))
+    }
+}
+
 impl ForeignKey {
     /// The lifetime use in the newest cut, which was made then.
     pub fn used_by(&self, cut: Option<Timestamp>) -> LifetimeUse {
@@ -91,15 +109,6 @@ impl Table {
         self.newest(keys::ACCOUNT, keys::ACCOUNT_DAYS, limit).await
     }
 
-    pub async fn account(&self) -> Result<Option<Account>, StoreError> {
-        self.get(&keys::account()).await
-    }
-
-    /// The account's books of one day.
-    pub async fn account_day(&self, day: Date) -> Result<Option<AccountDay>, StoreError> {
-        self.get(&keys::account_day(day)).await
-    }
-
     /// Foreign keys of one shard.
     pub async fn foreign_keys_of_shard(&self, shard: char) -> Result<Vec<ForeignKey>, StoreError> {
         self.query(&keys::foreign_partition(shard), keys::FOREIGN_KEYS).await
@@ -113,8 +122,8 @@ impl Table {
 
     /// Removes a foreign key that turned out to be a grant's, and its owner.
     pub async fn forget_foreign_key(&self, key: &KeyHash, deadline: Deadline) -> Result<(), StoreError> {
-        self.delete(&keys::key_owner(key), deadline).await?;
-        self.delete(&keys::foreign_key(key), deadline).await
+        self.delete(&KeyOwner::key_of(key), deadline).await?;
+        self.delete(&ForeignKey::key_of(key), deadline).await
     }
 
     /// Records a foreign key, unless a later record exists.

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 use crate::deadline::Deadline;
+use crate::store::items::stored;
+use crate::store::keys::{ACCOUNT, key};
 use crate::store::table::items::{MOST_IN_A_PART, Stored};
 use crate::store::table::{StoreError, Table, keys};
 
@@ -35,6 +37,10 @@ pub struct Checkpoint {
     /// Why the run was last put off, and until when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay: Option<Delay>,
+}
+
+stored! {
+    "checkpoint" Checkpoint |_| () => key(ACCOUNT, "CHECKPOINT")
 }
 
 /// An obstacle to a run that may pass with time.
@@ -66,7 +72,7 @@ pub struct SavedParts {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::store) struct CheckpointPart {
+pub struct CheckpointPart {
     pub(in crate::store) run: Ulid,
     pub(in crate::store) part: String,
     #[serde(with = "millisecond::required")]
@@ -75,12 +81,16 @@ pub(in crate::store) struct CheckpointPart {
     pub(in crate::store) bytes: Vec<u8>,
 }
 
-impl Table {
-    /// The checkpoint of the run under way, if there is one.
-    pub async fn checkpoint(&self) -> Result<Option<Checkpoint>, StoreError> {
-        self.get(&keys::checkpoint()).await
-    }
+stored! {
+    // A part of a run's rows or progress. They are large, and one partition takes a megabyte a second, so they are spread over ten by their last digit.
+    "checkpoint-part" CheckpointPart |it| (run: Ulid = it.run, part: &str = &it.part) => {
+        let digit = part.chars().last().unwrap_or_default();
+        key(format!("CP#{run}#{digit}"), part)
+    };
+    expires it.made_at + KEPT_FOR
+}
 
+impl Table {
     /// Saves more rows of a run in parts from this number on. Returns how many they are. A runner that was
     /// killed later may have saved as many, under another fence.
     pub async fn keep_rows(
@@ -127,9 +137,9 @@ impl Table {
     }
 
     async fn part(&self, run: Ulid, part: &str) -> Result<Vec<u8>, StoreError> {
-        let key = keys::run_part(run, part);
-        let part: Option<CheckpointPart> = self.get(&key).await?;
-        part.map(|part| part.bytes).ok_or_else(|| StoreError::corrupt(&key, CheckpointPart::KIND, &"it is gone"))
+        let there = self.get(CheckpointPart::key_of(run, part)).await?;
+        let gone = || StoreError::corrupt(&CheckpointPart::key_of(run, part), CheckpointPart::KIND, &"it is gone");
+        there.map(|part| part.bytes).ok_or_else(gone)
     }
 
     async fn put_part(

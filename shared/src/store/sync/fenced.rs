@@ -18,9 +18,9 @@ use crate::store::sync::totals::{KeptTotals, Totals};
 use crate::store::table::commit::{Commit, Pauses};
 use crate::store::table::items::Stored;
 use crate::store::table::lease::Lease;
-use crate::store::table::meta::{KnownAccount, SET_ACCOUNT, attribute_of};
+use crate::store::table::meta::{KnownAccount, Meta, SET_ACCOUNT, attribute_of};
 use crate::store::table::transaction::{Transaction, number};
-use crate::store::table::{StoreError, Table, keys};
+use crate::store::table::{StoreError, Table};
 
 /// The table while a lease is held.
 #[derive(Clone, Copy)]
@@ -84,7 +84,7 @@ impl FencedTable<'_> {
             (":version", number(read.version)),
         ];
         let transaction = self.begun()?.update(
-            &keys::pot(&read.programme),
+            &Pot::key_of(&read.programme),
             "SET reserved = :reserved, counted_at = :at ADD version :one",
             "version = :version",
             &values,
@@ -104,7 +104,7 @@ impl FencedTable<'_> {
 
     /// Writes the cut of a complete run. A written cut stays, also when the run ends a second time.
     pub async fn note_cut(&self, cut: &AccountCut) -> Result<bool, StoreError> {
-        if self.table.get::<AccountCut>(&cut.key()).await?.is_some() {
+        if self.table.get::<AccountCut>(cut.key()).await?.is_some() {
             return Ok(true);
         }
         self.commit(self.begun()?.create(cut)?).await
@@ -118,7 +118,7 @@ impl FencedTable<'_> {
     /// Writes a programme's use by model on a day, if it changed. A day without use is recorded only where
     /// there was some before.
     pub async fn note_model_day(&self, day: &ModelDay) -> Result<bool, StoreError> {
-        let known: Option<ModelDay> = self.table.get(&day.key()).await?;
+        let known: Option<ModelDay> = self.table.get(day.key()).await?;
         match known.map_or(day.by.is_empty(), |known| known.by == day.by) {
             true => Ok(true),
             false => self.put_later(day, day.as_of).await,
@@ -128,7 +128,7 @@ impl FencedTable<'_> {
     /// Writes the unattributed use of a day, and the total that the provider reported for it, if either
     /// changed.
     pub async fn note_unattributed_day(&self, day: &UnattributedDay) -> Result<bool, StoreError> {
-        let known = self.table.unattributed_day(day.day).await?;
+        let known = self.table.get(UnattributedDay::key_of(day.day)).await?;
         match known.is_some_and(|known| UnattributedDay { as_of: day.as_of, ..known } == *day) {
             true => Ok(true),
             false => self.put_later(day, day.as_of).await,
@@ -139,7 +139,7 @@ impl FencedTable<'_> {
     /// number of parts.
     pub async fn note_model_rows(&self, parts: &[ModelRows]) -> Result<bool, StoreError> {
         for part in parts.iter().rev() {
-            let known: Option<ModelRows> = self.table.get(&part.key()).await?;
+            let known: Option<ModelRows> = self.table.get(part.key()).await?;
             let is_known = known.is_some_and(|known| ModelRows { as_of: part.as_of, ..known } == *part);
             if !is_known && !self.put_later(part, part.as_of).await? {
                 return Ok(false);
@@ -160,12 +160,12 @@ impl FencedTable<'_> {
     /// Records what identifies the account of this deployment from now on.
     pub async fn know_account(&self, account: &KnownAccount) -> Result<bool, StoreError> {
         let values = [(":account", attribute_of(account)?)];
-        self.commit(self.begun()?.update(&keys::meta(), SET_ACCOUNT, "attribute_exists(pk)", &values)?).await
+        self.commit(self.begun()?.update(&Meta::key_of(), SET_ACCOUNT, "attribute_exists(pk)", &values)?).await
     }
 
     /// Removes what identifies the account.
     pub async fn forget_account(&self) -> Result<bool, StoreError> {
-        self.commit(self.begun()?.update(&keys::meta(), "REMOVE account", "attribute_exists(pk)", &[])?).await
+        self.commit(self.begun()?.update(&Meta::key_of(), "REMOVE account", "attribute_exists(pk)", &[])?).await
     }
 
     /// Records a run.
@@ -183,7 +183,7 @@ impl FencedTable<'_> {
     pub async fn forget_checkpoint(&self) -> Result<bool, StoreError> {
         let fence = [(":fence", number(self.lease.fence))];
         let condition = "attribute_not_exists(pk) OR fence <= :fence";
-        self.commit(self.begun()?.remove(&keys::checkpoint(), condition, &fence)?).await
+        self.commit(self.begun()?.remove(&Checkpoint::key_of(), condition, &fence)?).await
     }
 
     async fn put_later<T: Stored>(&self, value: &T, as_of: Timestamp) -> Result<bool, StoreError> {
@@ -193,7 +193,7 @@ impl FencedTable<'_> {
 
     pub(in crate::store) fn begun(&self) -> Result<Transaction, StoreError> {
         let values = [(":holder", AttributeValue::S(self.lease.holder.clone())), (":fence", number(self.lease.fence))];
-        let lease = keys::lease(&self.lease.lease);
+        let lease = Lease::key_of(&self.lease.lease);
         self.table.transaction().check(&lease, "holder = :holder AND fence = :fence", &values)
     }
 

@@ -12,6 +12,8 @@ use crate::deadline::Deadline;
 use crate::domain::audit::{AccountEntry, Act, Actor, AuditDetail};
 use crate::domain::values::id::{PersonId, new_ulid};
 use crate::domain::values::key::KeyHash;
+use crate::store::items::stored;
+use crate::store::keys::{HELD_MARKS, key};
 use crate::store::sync::state::{HeldAct, HeldBack, SyncState};
 use crate::store::table::commit::Round;
 use crate::store::table::{StoreError, Table, keys};
@@ -41,13 +43,18 @@ pub enum Release {
 
 /// One part of a set of marks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::store) struct HeldMarks {
+pub struct HeldMarks {
     pub(in crate::store) marks: Ulid,
     pub(in crate::store) part: u32,
     #[serde(with = "millisecond::required")]
     pub(in crate::store) as_of: Timestamp,
     #[serde(with = "serde_bytes")]
     pub(in crate::store) bytes: Vec<u8>,
+}
+
+stored! {
+    "held-marks" HeldMarks |it| (marks: Ulid = it.marks, part: u32 = it.part) => key(format!("HELD#{marks}"), format!("{HELD_MARKS}{part:05}"));
+    expires it.as_of + KEPT_FOR
 }
 
 impl Table {
@@ -69,7 +76,7 @@ impl Table {
 
     /// The marks under this name.
     pub async fn marks(&self, name: Ulid) -> Result<BTreeSet<HeldMark>, StoreError> {
-        let parts: Vec<HeldMarks> = self.query(&keys::held_marks(name, 0).pk, keys::HELD_MARKS).await?;
+        let parts: Vec<HeldMarks> = self.query(&HeldMarks::key_of(name, 0).pk, keys::HELD_MARKS).await?;
         let marks = parts.iter().flat_map(|part| part.bytes.as_chunks::<MARK>().0);
         Ok(marks.filter_map(HeldMark::of_bytes).collect())
     }

@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
 use crate::domain::values::key::KeyHash;
-use crate::store::table::{StoreError, Table, keys};
+use crate::store::ForeignKey;
+use crate::store::items::stored;
+use crate::store::keys::key;
+use crate::store::table::{StoreError, Table};
 
 /// How long a record is kept: long after the last run that looked, nothing follows from it.
 pub(in crate::store) const KEPT_FOR: SignedDuration = SignedDuration::from_hours(60 * 24);
@@ -24,6 +27,11 @@ pub struct MissingKey {
     pub as_of: Timestamp,
 }
 
+stored! {
+    "missing-key" MissingKey |it| (hash: &KeyHash = &it.key) => key(ForeignKey::key_of(hash).item.pk, format!("MISSING#{hash}"));
+    expires it.as_of + KEPT_FOR
+}
+
 impl Table {
     /// Since when a key is missing, unless a listing found it that began after the last run that did not.
     pub async fn missing_since(
@@ -31,7 +39,7 @@ impl Table {
         key: &KeyHash,
         listed_at: Option<Timestamp>,
     ) -> Result<Option<Timestamp>, StoreError> {
-        let known: Option<MissingKey> = self.get(&keys::missing_key(key)).await?;
+        let known: Option<MissingKey> = self.get(MissingKey::key_of(key)).await?;
         let known = known.filter(|known| listed_at.is_none_or(|listed_at| known.as_of >= listed_at));
         Ok(known.map(|known| known.missing_since))
     }

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::domain::usage::models::rows::{self, GrantRows, GrantUse};
 use crate::domain::usage::models::{GroupUse, Sums, UnattributedUse};
 use crate::domain::values::id::ProgrammeId;
+use crate::store::items::stored;
+use crate::store::keys::{ACCOUNT, MODEL_DAYS, MODEL_ROWS, key, programme_partition};
 use crate::store::table::items::{MOST_IN_A_PART, Stored};
 use crate::store::table::{StoreError, Table, keys};
 
@@ -24,6 +26,10 @@ pub struct ModelDay {
     pub by: Vec<GroupUse>,
 }
 
+stored! {
+    "model-day" ModelDay |it| (programme: &ProgrammeId = &it.programme, day: Date = it.day) => key(programme_partition(programme), format!("{MODEL_DAYS}{day}"))
+}
+
 /// The unattributed use of a completed UTC day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnattributedDay {
@@ -33,6 +39,10 @@ pub struct UnattributedDay {
     pub by: Vec<UnattributedUse>,
     /// The sum of programmes' use on the day; with the unattributed use it is all that the provider reported.
     pub of_programmes: Sums,
+}
+
+stored! {
+    "unattributed-day" UnattributedDay |it| (day: Date = it.day) => key(ACCOUNT, format!("{MODEL_DAYS}{day}"))
 }
 
 /// A packed part of each grant's use on a completed UTC day.
@@ -51,6 +61,11 @@ pub struct ModelRows {
     pub bytes: Vec<u8>,
 }
 
+stored! {
+    "model-rows" ModelRows |it| (day: Date = it.day, part: u32 = it.part) => key(format!("MODELS#{day}"), format!("{MODEL_ROWS}{part:05}"));
+    expires it.until
+}
+
 impl Table {
     /// The use of a programme by model on these days, both included, oldest first.
     pub async fn model_days(
@@ -58,12 +73,12 @@ impl Table {
         programme: &ProgrammeId,
         (from, to): (Date, Date),
     ) -> Result<Vec<ModelDay>, StoreError> {
-        self.query_between(&keys::model_day(programme, from), &keys::model_day(programme, to)).await
+        self.query_between(&ModelDay::key_of(programme, from), &ModelDay::key_of(programme, to)).await
     }
 
     /// The use of each grant by model on a day; no rows where nothing was used, or they are not kept any more.
     pub async fn model_rows(&self, day: Date, now: Timestamp) -> Result<GrantRows, StoreError> {
-        let parts: Vec<ModelRows> = self.query(&keys::model_rows(day, 0).pk, keys::MODEL_ROWS).await?;
+        let parts: Vec<ModelRows> = self.query(&ModelRows::key_of(day, 0).pk, keys::MODEL_ROWS).await?;
         let Some(first) = parts.first().filter(|first| now < first.until) else { return Ok(GrantRows::default()) };
         // A new answer with fewer parts leaves the last parts of the one before it in the table.
         let of_it = parts.iter().filter(|part| part.part < first.parts);
@@ -71,14 +86,9 @@ impl Table {
         GrantRows::unpack(&bytes).map_err(|error| StoreError::corrupt(&first.key(), ModelRows::KIND, &error))
     }
 
-    /// The unattributed use of a day, with the total that the provider reported, if it reported any.
-    pub async fn unattributed_day(&self, day: Date) -> Result<Option<UnattributedDay>, StoreError> {
-        self.get(&keys::unattributed_day(day)).await
-    }
-
     /// The unattributed use of these days, both included, oldest first.
     pub async fn unattributed_days(&self, (from, to): (Date, Date)) -> Result<Vec<UnattributedDay>, StoreError> {
-        self.query_between(&keys::unattributed_day(from), &keys::unattributed_day(to)).await
+        self.query_between(&UnattributedDay::key_of(from), &UnattributedDay::key_of(to)).await
     }
 }
 

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 use crate::domain::values::id::new_ulid;
+use crate::store::items::stored;
+use crate::store::keys::{RUNS, key};
 use crate::store::table::items::Stored;
 use crate::store::table::{StoreError, Table, keys};
 
@@ -20,6 +22,11 @@ pub struct Run {
     pub complete: bool,
     /// The report, as JSON text.
     pub report: String,
+}
+
+stored! {
+    "run" Run |it| (run: Ulid = it.run) => key(RUNS, run.to_string());
+    expires it.ended_at + RUN_KEPT
 }
 
 pub(in crate::store) const RUN_KEPT: SignedDuration = SignedDuration::from_hours(366 * 24);

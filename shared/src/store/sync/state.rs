@@ -10,7 +10,9 @@ use crate::domain::usage::reconciliation::Opening;
 use crate::domain::values::id::{KeyName, PersonId};
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
-use crate::store::table::{StoreError, Table, keys};
+use crate::store::items::stored;
+use crate::store::keys::{ACCOUNT, key};
+use crate::store::table::{StoreError, Table};
 
 /// The state of the sync from one run to the next.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +55,10 @@ pub struct SyncState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub let_through: Option<Ulid>,
     pub version: u64,
+}
+
+stored! {
+    "sync" SyncState |_| () => key(ACCOUNT, "SYNC")
 }
 
 /// A key that bears a grant's name where there is no such grant.
@@ -142,7 +148,7 @@ pub enum HeldAct {
 impl Table {
     /// The state of the sync; the default before its first run.
     pub async fn sync_state(&self) -> Result<SyncState, StoreError> {
-        Ok(self.get(&keys::sync_state()).await?.unwrap_or_default())
+        Ok(self.get(SyncState::key_of()).await?.unwrap_or_default())
     }
 }
 

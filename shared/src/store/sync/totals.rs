@@ -11,6 +11,8 @@ use crate::domain::programme::Byok;
 use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::money::Usd;
+use crate::store::items::{Stored, stored};
+use crate::store::keys::{GROUP_TOTALS, Key, key, programme_partition};
 use crate::store::table::{StoreError, Table, keys};
 
 /// The use of a programme's keys, day by day, as the sync last summed it up. It is written when something
@@ -32,6 +34,10 @@ pub struct Totals {
     pub claimed: u32,
 }
 
+stored! {
+    "totals" Totals |it| (programme: &ProgrammeId = &it.programme) => key(programme_partition(programme), "TOTALS")
+}
+
 /// How many groups lie in their programme's item: an item has at most 400 KB, and a group takes some five a
 /// year.
 const GROUPS_TOGETHER: usize = 20;
@@ -46,6 +52,14 @@ pub struct KeptTotals {
     pub(in crate::store) groups_apart: bool,
 }
 
+impl Stored for KeptTotals {
+    const KIND: &'static str = Totals::KIND;
+
+    fn key(&self) -> Key<KeptTotals> {
+        self.totals.key().item.into()
+    }
+}
+
 /// The use of one group that has an item of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupTotals {
@@ -54,6 +68,10 @@ pub struct GroupTotals {
     #[serde(with = "millisecond::required")]
     pub as_of: Timestamp,
     pub used: DailyUse,
+}
+
+stored! {
+    "group-totals" GroupTotals |it| (programme: &ProgrammeId = &it.programme, group: &str = &it.group) => key(programme_partition(programme), format!("{GROUP_TOTALS}{group}"))
 }
 
 /// All that counts for a programme: the totals of its own keys, and the use of foreign keys that it owns.
@@ -106,7 +124,7 @@ impl KeptTotals {
 impl Table {
     /// The totals of a programme, if a sync has made any.
     pub async fn totals(&self, programme: &ProgrammeId) -> Result<Option<Totals>, StoreError> {
-        let Some(kept) = self.get::<KeptTotals>(&keys::totals(programme)).await? else { return Ok(None) };
+        let Some(kept) = self.get::<KeptTotals>(Totals::key_of(programme).item.into()).await? else { return Ok(None) };
         let mut totals = kept.totals;
         if kept.groups_apart {
             let groups = self.group_totals(programme).await?;

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::domain::grant::Urgency;
 use crate::domain::mail::class::MailClass;
-use crate::store::table::keys::ItemKey;
+use crate::store::table::keys::{ItemKey, Key};
 use crate::store::table::{StoreError, keys};
 
 /// The most bytes in one part of what is too large for an item, which has at most 400 KB.
@@ -22,7 +22,7 @@ pub trait Stored: Serialize + DeserializeOwned {
     /// The value of the attribute `kind`, by which the stream's readers and people tell items apart.
     const KIND: &'static str;
 
-    fn key(&self) -> ItemKey;
+    fn key(&self) -> Key<Self>;
 
     /// When the table may delete it. Readers compare the time too.
     fn expires(&self) -> Option<Timestamp> {
@@ -34,6 +34,39 @@ pub trait Stored: Serialize + DeserializeOwned {
         None
     }
 }
+
+/// Says how a type lies in the table, beside its fields: its kind; its key, by the ids that name it; and where it has them, its
+/// expiry and its queue.
+macro_rules! stored {
+    ($kind:literal $item:ident |$it:pat_param| ($($id:ident: $of:ty = $from:expr),*) => $key:expr
+     $(; expires $expires:expr)? $(; waits $waits:expr)?) => {
+        impl $item {
+            pub fn key_of($($id: $of),*) -> $crate::store::keys::Key<$item> {
+                $key.into()
+            }
+        }
+
+        impl $crate::store::items::Stored for $item {
+            const KIND: &'static str = $kind;
+
+            fn key(&self) -> $crate::store::keys::Key<$item> {
+                let $it = self;
+                $item::key_of($($from),*)
+            }
+
+            $(fn expires(&self) -> Option<jiff::Timestamp> {
+                let $it = self;
+                $expires.into()
+            })?
+
+            $(fn due(&self) -> Option<($crate::store::items::Queue, jiff::Timestamp)> {
+                let $it = self;
+                $waits
+            })?
+        }
+    };
+}
+pub(crate) use stored;
 
 /// A queue of the index `due`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +110,7 @@ impl Queue {
 
 /// The item that stores this value.
 pub fn to_item<T: Stored>(value: &T) -> Result<Item, StoreError> {
-    let key = value.key();
+    let key = value.key().item;
     let corrupt = |error: serde_dynamo::Error| StoreError::corrupt(&key, T::KIND, &error);
     let mut item: Item = serde_dynamo::to_item(value).map_err(corrupt)?;
     let mut set = |name: &str, value: AttributeValue| item.insert(name.to_owned(), value);
@@ -101,7 +134,7 @@ pub(in crate::store) fn key_of(item: &Item) -> ItemKey {
 }
 
 /// Whether an item is of this kind.
-pub(in crate::store) fn is_kind<T: Stored>(item: &Item) -> bool {
+pub fn is_kind<T: Stored>(item: &Item) -> bool {
     item.get("kind").and_then(|kind| kind.as_s().ok()).is_some_and(|kind| kind == T::KIND)
 }
 

@@ -6,9 +6,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
+use crate::store::items::stored;
+use crate::store::keys::key;
 use crate::store::table::items::Stored;
 use crate::store::table::transaction::{key_item, number};
-use crate::store::table::{StoreError, Table, items, keys};
+use crate::store::table::{StoreError, Table, items};
 
 /// A runner's lease. The fence grows with each holder, so that a stale one is recognised.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +20,10 @@ pub struct Lease {
     pub fence: u64,
     #[serde(with = "millisecond::required")]
     pub until: Timestamp,
+}
+
+stored! {
+    "lease" Lease |it| (name: &str = &it.lease) => key("LEASE", name)
 }
 
 /// The outcome of asking for a lease.
@@ -44,7 +50,7 @@ impl Table {
             .client
             .update_item()
             .table_name(&self.name)
-            .set_key(Some(key_item(&keys::lease(name))))
+            .set_key(Some(key_item(&Lease::key_of(name))))
             .update_expression("SET #kind = :kind, #lease = :name, holder = :holder, #until = :until ADD fence :one")
             .condition_expression("attribute_not_exists(pk) OR #until <= :now OR holder = :holder")
             .expression_attribute_names("#kind", "kind")
@@ -80,7 +86,7 @@ impl Table {
             .client
             .update_item()
             .table_name(&self.name)
-            .set_key(Some(key_item(&keys::lease(&lease.lease))))
+            .set_key(Some(key_item(&Lease::key_of(&lease.lease))))
             .update_expression("SET #until = :until")
             .condition_expression("holder = :holder AND fence = :fence")
             .expression_attribute_names("#until", "until")

@@ -11,10 +11,12 @@ use crate::deadline::Deadline;
 use crate::domain::audit::{AccountEntry, Act, Actor, AuditDetail};
 use crate::domain::values::id::{DeploymentId, PersonId, new_ulid};
 use crate::domain::values::key::{Fingerprint, KeyHash};
+use crate::store::items::stored;
+use crate::store::keys::key;
 use crate::store::table::commit::Round;
 use crate::store::table::items::Stored;
 use crate::store::table::transaction::key_item;
-use crate::store::table::{StoreError, Table, keys};
+use crate::store::table::{StoreError, Table};
 
 /// This deployment, and the table that it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +30,10 @@ pub struct Meta {
     /// The account at the provider, once a complete sync has listed its keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<KnownAccount>,
+}
+
+stored! {
+    "meta" Meta |_| () => key("META", "META")
 }
 
 /// What identifies the account of this deployment.
@@ -56,18 +62,13 @@ pub enum Confirmed {
 impl Table {
     /// The deployment's own item, created on first use.
     pub async fn meta(&self, now: Timestamp) -> Result<Meta, StoreError> {
-        if let Some(meta) = self.known_meta().await? {
+        if let Some(meta) = self.get(Meta::key_of()).await? {
             return Ok(meta);
         }
         let meta = Meta { deployment: DeploymentId::random(), table: self.name.clone(), born: now, account: None };
         self.put_new(&meta, Deadline::after(FOR_CREATION)).await?;
         // Another caller may have been first, so the stored item counts.
-        self.known_meta().await?.ok_or_else(|| StoreError::corrupt(&keys::meta(), Meta::KIND, &"it is gone"))
-    }
-
-    /// The deployment's own item; `None` until `meta` created it.
-    pub async fn known_meta(&self) -> Result<Option<Meta>, StoreError> {
-        self.get(&keys::meta()).await
+        self.get(Meta::key_of()).await?.ok_or_else(|| StoreError::corrupt(&Meta::key_of(), Meta::KIND, &"it is gone"))
     }
 
     /// Records this table, a restored copy that was recovered, as the deployment's own.
@@ -76,7 +77,7 @@ impl Table {
             .client
             .update_item()
             .table_name(&self.name)
-            .set_key(Some(key_item(&keys::meta())))
+            .set_key(Some(key_item(&Meta::key_of())))
             .update_expression("SET #table = :table")
             .condition_expression("attribute_exists(pk)")
             .expression_attribute_names("#table", "table")
@@ -94,7 +95,7 @@ impl Table {
         deadline: Deadline,
     ) -> Result<Confirmed, StoreError> {
         self.carry_through(deadline, || async {
-            let Some(meta) = self.known_meta().await? else { return Ok(Round::Over(Confirmed::Already)) };
+            let Some(meta) = self.get(Meta::key_of()).await? else { return Ok(Round::Over(Confirmed::Already)) };
             let confirmed = KnownAccount { management_key: management_key.clone(), listed: Vec::new() };
             if meta.account.as_ref() == Some(&confirmed) {
                 return Ok(Round::Over(Confirmed::Already));
@@ -109,7 +110,7 @@ impl Table {
             if let Some(was) = &meta.account {
                 values.push((":was", attribute_of(was)?));
             }
-            let transaction = self.transaction().update(&keys::meta(), SET_ACCOUNT, condition, &values)?;
+            let transaction = self.transaction().update(&Meta::key_of(), SET_ACCOUNT, condition, &values)?;
             Ok(Round::Write(transaction.create(&entry)?, Confirmed::Done))
         })
         .await
@@ -119,5 +120,5 @@ impl Table {
 pub(in crate::store) const SET_ACCOUNT: &str = "SET account = :account";
 
 pub(in crate::store) fn attribute_of(account: &KnownAccount) -> Result<AttributeValue, StoreError> {
-    serde_dynamo::to_attribute_value(account).map_err(|error| StoreError::corrupt(&keys::meta(), Meta::KIND, &error))
+    serde_dynamo::to_attribute_value(account).map_err(|error| StoreError::corrupt(&Meta::key_of(), Meta::KIND, &error))
 }

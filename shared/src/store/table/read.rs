@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::sdk_error::reduce;
 use crate::store::table::items::{Item, Queue, Stored};
-use crate::store::table::keys::ItemKey;
+use crate::store::table::keys::{ItemKey, Key};
 use crate::store::table::{StoreError, Table, items, keys};
 
 impl Table {
@@ -48,8 +48,9 @@ impl Table {
             .expression_attribute_values(":when", AttributeValue::S(when))
     }
 
-    pub(in crate::store) async fn get<T: Stored>(&self, key: &ItemKey) -> Result<Option<T>, StoreError> {
-        self.get_item(key).await?.map(items::from_item).transpose()
+    /// The item with a key.
+    pub async fn get<T: Stored>(&self, key: Key<T>) -> Result<Option<T>, StoreError> {
+        self.get_item(&key).await?.map(items::from_item).transpose()
     }
 
     pub(in crate::store) async fn get_item(&self, key: &ItemKey) -> Result<Option<Item>, StoreError> {
