@@ -155,7 +155,7 @@ impl Scene {
 
     async fn tell(&self, of_grant: bool, what: AuditDetail) {
         let (entry, grant) = (Ulid::from_parts(1, 1), of_grant.then(|| self.ada.clone()));
-        self.keep(&Entry { programme: programme(), grant, entry, at: now(), by: faculty(), what }).await;
+        self.keep(&Entry { programme: Some(programme()), grant, entry, at: now(), by: faculty(), what }).await;
     }
 
     /// Restricts the models of the programme, and tells nobody.

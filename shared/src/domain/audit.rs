@@ -11,7 +11,7 @@ use ulid::Ulid;
 
 use crate::domain::values::id::{GrantId, NotAnId, PersonId, ProgrammeId, new_ulid};
 use crate::store::items::stored;
-use crate::store::keys::{ACCOUNT, AUDIT, audit_of, audit_of_programme, grant_partition_of, key, programme_partition};
+use crate::store::keys::{ACCOUNT, AUDIT, audit_of, grant_partition_of, key, programme_partition};
 
 /// The actor of a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,10 +27,12 @@ pub enum Actor {
     Rule,
 }
 
-/// An audit entry of a programme.
+/// An audit entry of a grant, a programme or the account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    pub programme: ProgrammeId,
+    /// `None` for a change that belongs to no programme.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub programme: Option<ProgrammeId>,
     /// The grant that changed; `None` for a change of the programme itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant: Option<GrantId>,
@@ -45,32 +47,24 @@ pub struct Entry {
 stored! {
     "audit" Entry |it| (entry: &Entry = it) => {
         let Entry { programme, grant, entry, .. } = entry;
-        match grant {
-            Some(grant) => key(grant_partition_of(programme, grant), format!("{}{entry}", audit_of(grant))),
-            None => key(programme_partition(programme), format!("{}{entry}", audit_of_programme())),
+        match (programme, grant) {
+            (Some(programme), Some(grant)) => {
+                key(grant_partition_of(programme, grant), format!("{}{entry}", audit_of(grant)))
+            }
+            (Some(programme), None) => key(programme_partition(programme), format!("{AUDIT}{entry}")),
+            (None, _) => key(ACCOUNT, format!("{AUDIT}{entry}")),
         }
     }
 }
 
 impl Entry {
     pub fn on_programme(programme: &ProgrammeId, by: &Actor, now: Timestamp, what: AuditDetail) -> Entry {
-        Entry { programme: programme.clone(), grant: None, entry: new_ulid(now), at: now, by: by.clone(), what }
+        Entry { programme: Some(programme.clone()), ..Entry::on_account(by, now, what) }
     }
-}
 
-/// An audit entry of the account, for a change that belongs to no programme.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AccountEntry {
-    pub entry: Ulid,
-    #[serde(with = "millisecond::required")]
-    pub at: Timestamp,
-    pub by: Actor,
-    #[serde(flatten)]
-    pub what: AuditDetail,
-}
-
-stored! {
-    "account-audit" AccountEntry |it| (entry: Ulid = it.entry) => key(ACCOUNT, format!("{AUDIT}{entry}"))
+    pub fn on_account(by: &Actor, now: Timestamp, what: AuditDetail) -> Entry {
+        Entry { programme: None, grant: None, entry: new_ulid(now), at: now, by: by.clone(), what }
+    }
 }
 
 /// The details of a change: the states before and after.

@@ -168,7 +168,7 @@ fn every_item_has_the_raw_form_that_is_on_record() {
     };
     let grant = a_full_grant();
     let entry = Entry {
-        programme: programme.id.clone(),
+        programme: Some(programme.id.clone()),
         grant: Some(grant.id.clone()),
         entry: ulid(),
         at: at("2026-01-02T08:00:00Z"),

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use bursar_core::domain::audit::{AccountEntry, Entry};
+use bursar_core::domain::audit::Entry;
 use bursar_core::domain::grant::{Grant, Reading};
 use bursar_core::domain::ledger::owner::KeyOwner;
 use bursar_core::domain::programme::rule_set::RuleSet;
@@ -38,7 +38,7 @@ pub struct Snapshot {
     pub readings: BTreeMap<(ProgrammeId, GrantId, Epoch), Reading>,
     /// The audit entries in the order of their keys, so those of one grant or programme by time.
     pub entries: Vec<Entry>,
-    pub account_entries: Vec<AccountEntry>,
+    pub account_entries: Vec<Entry>,
     pub outbox: Vec<OutboxRow>,
     pub crossings: Vec<Crossing>,
     pub foreign_keys: BTreeMap<KeyHash, ForeignKey>,
@@ -91,6 +91,7 @@ impl Snapshot {
         }
         let answers = places.answers.0.lock().unwrap().clone();
         let meta = raw.all().next();
+        let (entries, account_entries) = raw.all().partition(|entry: &Entry| entry.programme.is_some());
         Snapshot {
             at: places.clock.now(),
             meta,
@@ -99,8 +100,8 @@ impl Snapshot {
             rule_sets: raw.all().map(|of: RuleSet| (of.id.clone(), of)).collect(),
             grants: raw.all().map(|of: Grant| ((of.programme.clone(), of.id.clone()), of)).collect(),
             readings: raw.all().map(|of: Reading| ((of.programme.clone(), of.grant.clone(), of.epoch), of)).collect(),
-            entries: raw.all().collect(),
-            account_entries: raw.all().collect(),
+            entries,
+            account_entries,
             outbox: raw.all().collect(),
             crossings: raw.all().collect(),
             foreign_keys: raw.all().map(|of: ForeignKey| (of.key.clone(), of)).collect(),
@@ -132,7 +133,9 @@ impl Snapshot {
 
     /// The audit entries on a grant.
     pub(super) fn entries_on(&self, (programme, grant): &(ProgrammeId, GrantId)) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().filter(move |entry| entry.programme == *programme && entry.grant.as_ref() == Some(grant))
+        self.entries
+            .iter()
+            .filter(move |entry| entry.programme.as_ref() == Some(programme) && entry.grant.as_ref() == Some(grant))
     }
 
     /// The key of this hash as the provider has it.

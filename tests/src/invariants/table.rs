@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use bursar_core::domain::audit::{AccountEntry, Entry};
+use bursar_core::domain::audit::Entry;
 use bursar_core::domain::credit::balance::BalanceNotice;
 use bursar_core::domain::grant::Grant;
 use bursar_core::domain::ledger::cut::AccountCut;
@@ -54,7 +54,7 @@ pub(super) fn items_are_whole(step: &Step<'_>, wrong: &mut Vec<String>) {
     for ((pk, sk), item) in &step.now.items {
         let again: Result<Item, String> = rewritten!(item as
             Meta Lease Programme ListedProgramme UsedForm RuleSet Tier Pot Job Import ImportChunk Grant Reading
-            UsageRefresh RosterMailResent Enrolment Entry AccountEntry StaffPerson PersonOfAddress Roles MailChoice
+            UsageRefresh RosterMailResent Enrolment Entry StaffPerson PersonOfAddress Roles MailChoice
             SignIn Ask Link Session AddressSession RateCount OutboxRow GrantMail SentAs Undeliverable MailDay
             MailServer BulkStop MailRefusal Crossing CapScan Alarm Digest AccountDigest MailedStatement BalanceNotice
             SyncState Run Checkpoint CheckpointPart HeldMarks MissingKey ForeignKey KeyOwner KeptTotals GroupTotals

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bursar_core::domain::audit::{AccountEntry, Act, Actor, Entry};
+use bursar_core::domain::audit::{Act, Actor, Entry};
 use bursar_core::domain::grant::{Attempt, Grant, Reading};
 use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::domain::ledger::foreign_act::ForeignAct;
@@ -21,13 +21,8 @@ use super::table::named;
 use super::{Snapshot, Step};
 
 /// The kinds of items that stay as they are, each with an attribute that may still change.
-const LASTING: [(&str, &str); 5] = [
-    (Entry::KIND, ""),
-    (AccountEntry::KIND, ""),
-    (AccountCut::KIND, ""),
-    (MailedStatement::KIND, "queued"),
-    (Crossing::KIND, "mails"),
-];
+const LASTING: [(&str, &str); 4] =
+    [(Entry::KIND, ""), (AccountCut::KIND, ""), (MailedStatement::KIND, "queued"), (Crossing::KIND, "mails")];
 
 /// I10: what a key is recorded to have used never falls. No reading, grant, recorded key, entry, cut, statement or crossing disappears
 /// or changes, and nor does the deployment in the names of all keys.
@@ -72,7 +67,7 @@ pub(super) fn changes_have_their_entries(step: &Step<'_>, wrong: &mut Vec<String
     let known: BTreeSet<_> = before.entries.iter().map(|entry| entry.entry).collect();
     let new: Vec<&Entry> = now.entries.iter().filter(|entry| !known.contains(&entry.entry)).collect();
     let new_on = |programme: &ProgrammeId, grant: Option<&GrantId>| -> Vec<&Entry> {
-        let is_on = |entry: &&&Entry| entry.programme == *programme && entry.grant.as_ref() == grant;
+        let is_on = |entry: &&&Entry| entry.programme.as_ref() == Some(programme) && entry.grant.as_ref() == grant;
         // A lifted refusal of mail has an entry on the address, and changes no grant.
         new.iter().filter(|entry| entry.what.act != Act::MailAllowed).filter(is_on).copied().collect()
     };
@@ -88,7 +83,7 @@ pub(super) fn changes_have_their_entries(step: &Step<'_>, wrong: &mut Vec<String
     }
     let invited = new.iter().filter(|entry| entry.what.act == Act::Invited).flat_map(|entry| {
         let names = entry.what.note.as_deref().unwrap_or_default().split(' ');
-        names.map(|name| format!("{}/{name}", entry.programme))
+        names.filter_map(|name| Some(format!("{}/{name}", entry.programme.as_ref()?)))
     });
     let invited: BTreeSet<String> = invited.collect();
     let enrolled = now.grants.keys().filter(|id| !before.grants.contains_key(id));
@@ -170,7 +165,7 @@ pub(super) fn foreign_keys_are_changed_by_admins_only(step: &Step<'_>, wrong: &m
         let named = format!("{} {}", key.hash, key.name);
         for change in &key.asked_changes {
             let pressed = pressed(change);
-            let is_it = |entry: &AccountEntry| {
+            let is_it = |entry: &Entry| {
                 let is_told = entry.what.act == Act::ForeignActBegun && matches!(entry.by, Actor::Person(_));
                 is_told && entry.what.note.as_deref() == Some(&*named) && entry.what.to == pressed
             };

@@ -30,12 +30,23 @@ pub struct Change<L = Logged> {
     pub(super) grant: Grant,
     pub(super) pot: PotChange,
     pub(super) by: Actor,
+    pub(super) depends_on: DependsOn,
     pub(super) logged: L,
     pub(super) notice: Option<Notice>,
     pub(super) reading: Option<Reading>,
 }
 
 pub(super) type Draft = Change<()>;
+
+/// What a change rests on and must be as it was read when it is written; the pot is a matter of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DependsOn {
+    GrantAlone,
+    /// An edit of the programme's settings, or its end, makes it be decided again.
+    Settings,
+    /// So does a reading of one of the grant's keys.
+    SettingsAndReadings,
+}
 
 /// What tells of a change later.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,9 +146,9 @@ impl View {
     }
 
     /// A change that writes the grant back as it is, for an act to build on.
-    pub(super) fn change(&self, by: &Actor) -> Draft {
+    pub(super) fn change(&self, by: &Actor, depends_on: DependsOn) -> Draft {
         let grant = Grant { version: self.grant.version + 1, ..self.grant.clone() };
-        Change { grant, pot: PotChange::None, by: by.clone(), logged: (), notice: None, reading: None }
+        Change { grant, pot: PotChange::None, by: by.clone(), depends_on, logged: (), notice: None, reading: None }
     }
 }
 
@@ -153,6 +164,10 @@ impl Change {
 
     pub fn by(&self) -> &Actor {
         &self.by
+    }
+
+    pub fn depends_on(&self) -> DependsOn {
+        self.depends_on
     }
 
     pub fn logged(&self) -> &Logged {
@@ -195,8 +210,8 @@ impl Draft {
     }
 
     fn logged(self, logged: Logged) -> Change {
-        let Change { grant, pot, by, logged: (), notice, reading } = self;
-        Change { grant, pot, by, logged, notice, reading }
+        let Change { grant, pot, by, depends_on, logged: (), notice, reading } = self;
+        Change { grant, pot, by, depends_on, logged, notice, reading }
     }
 }
 

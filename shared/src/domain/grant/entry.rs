@@ -12,7 +12,7 @@ impl Grant {
     /// so their entries sort by the version that they led to.
     pub fn entry(&self, by: Actor, what: AuditDetail, now: Timestamp) -> Entry {
         let entry = in_order(new_ulid(now), self.version);
-        Entry { programme: self.programme.clone(), grant: Some(self.id.clone()), entry, at: now, by, what }
+        Entry { programme: Some(self.programme.clone()), grant: Some(self.id.clone()), entry, at: now, by, what }
     }
 }
 

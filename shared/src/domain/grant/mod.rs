@@ -22,7 +22,7 @@ use std::fmt;
 pub use acts::*;
 pub use cap_use::CapUse;
 use change::Draft;
-pub use change::{Change, Logged, Mark, Notice, PotChange, Unchanged, View};
+pub use change::{Change, DependsOn, Logged, Mark, Notice, PotChange, Unchanged, View};
 pub use edited::EditEffect;
 use jiff::fmt::serde::timestamp::millisecond;
 use jiff::{SignedDuration, Timestamp};

@@ -20,8 +20,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::cap_use::surely;
 use super::{
-    Attempt, AttemptState, Change, Grant, GrantState, KeyAbsence, Mark, PotChange, Reading, SETTLING, SwitchState,
-    Unchanged, View,
+    Attempt, AttemptState, Change, DependsOn, Grant, GrantState, KeyAbsence, Mark, PotChange, Reading, SETTLING,
+    SwitchState, Unchanged, View,
 };
 use crate::domain::grant::Spending;
 use crate::domain::programme::Settings;
@@ -152,7 +152,7 @@ impl View {
     /// Gives back what a key's final reading leaves of its place, after its disable or lower limit was
     /// confirmed. Returns `Unchanged` if no reading is wanted any more.
     pub fn read_for_the_last_time(&self, reading: &Reading) -> Result<Change, Unchanged> {
-        let mut change = self.change(&super::Actor::Sync);
+        let mut change = self.change(&super::Actor::Sync, DependsOn::GrantAlone);
         let attempt =
             change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == reading.epoch).ok_or(Unchanged)?;
         attempt.read_at.take().ok_or(Unchanged)?;
@@ -190,6 +190,12 @@ impl<L> Change<L> {
         let basis = |grant: &Grant| (grant.own_cap, grant.group.clone(), grant.has_place);
         if self.pot == PotChange::None && self.grant.has_place && basis(&self.grant) != basis(&view.grant) {
             self.pot = PotChange::TakeAnyway(Usd::ZERO);
+        }
+        match self.pot {
+            PotChange::None => {}
+            PotChange::Take(_) | PotChange::TakeAnyway(_) => self.depends_on = DependsOn::Settings,
+            // What is given back was reckoned from the readings, and would be too much after another.
+            PotChange::GiveBack(_) => self.depends_on = DependsOn::SettingsAndReadings,
         }
         self
     }

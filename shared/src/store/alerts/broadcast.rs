@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use crate::deadline::Deadline;
 use crate::domain::values::id::{PersonId, new_ulid};
 use crate::store::mail::outbox_row::{OutboxRow, QueuedMail};
-use crate::store::table::commit::{Commit, Pauses};
+use crate::store::table::commit::{Commit, Pauses, Unaudited};
 use crate::store::table::items::Stored;
 use crate::store::table::transaction::{Transaction, number};
 use crate::store::table::{StoreError, Table};
@@ -39,7 +39,7 @@ impl Table {
         recipients.dedup();
         let first = recipients.len().min(MAILS_AT_ONCE);
         let put = what.clone().to(recipients, count(first));
-        let transaction = self.mails_to(&put, 0..first, now)?.create(&put)?;
+        let transaction = self.mails_to(&put, 0..first, now)?.create(&put)?.unaudited(Unaudited::Notification);
         let is_new = self.commit(transaction, &mut pauses).await? == Commit::Done;
         // The recorded item names the recipients, whoever recorded it.
         while let Some(put) = self.get::<T>(what.key()).await? {
@@ -52,6 +52,7 @@ impl Table {
             let values = [(":queued", number(queued)), (":next", number(next))];
             let transaction = self.mails_to(&put, from..next, now)?;
             let transaction = transaction.update(&put.key(), "SET queued = :next", "queued = :queued", &values)?;
+            let transaction = transaction.unaudited(Unaudited::Notification);
             if self.commit(transaction, &mut pauses).await? == Commit::Stale && !pauses.pause().await {
                 return Err(StoreError::Contended);
             }

@@ -10,6 +10,7 @@ use crate::domain::programme::Programme;
 use crate::domain::usage::days::Days;
 use crate::domain::values::money::Usd;
 use crate::store::Account;
+use crate::store::table::commit::Unaudited;
 use crate::store::table::{StoreError, Table};
 
 impl Table {
@@ -44,7 +45,7 @@ impl Table {
     pub async fn note_balance(&self, notice: &BalanceNotice, deadline: Deadline) -> Result<bool, StoreError> {
         match notice.version {
             ..=1 => self.put_new(notice, deadline).await,
-            version => self.replace(notice, version - 1, deadline).await,
+            version => self.replace(notice, version - 1, Unaudited::Notification, deadline).await,
         }
     }
 }

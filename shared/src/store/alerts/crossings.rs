@@ -8,7 +8,7 @@ use crate::domain::values::id::{GrantId, PersonId, ProgrammeId, new_ulid};
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::Window;
 use crate::store::mail::outbox_row::{OutboxRow, QueuedMail};
-use crate::store::table::commit::{Commit, Pauses};
+use crate::store::table::commit::{Commit, Pauses, Unaudited};
 use crate::store::table::{StoreError, Table, keys};
 
 impl Table {
@@ -87,6 +87,7 @@ impl Table {
             }
             transaction = transaction.create(&recorded)?;
         }
-        Ok(self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done)
+        Ok(self.commit(transaction.unaudited(Unaudited::Notification), &mut Pauses::until(deadline)).await?
+            == Commit::Done)
     }
 }

@@ -62,8 +62,8 @@ impl Table {
             let mut transaction = self
                 .transaction()
                 .create_or_replace(&again, "size(mails) = :known", &[(":known", known)])?
-                .create(&row)?
-                .create(&Entry::on_programme(&crossing.programme, by.actor, by.now, what))?;
+                .create(&row)?;
+            let entry = Entry::on_programme(&crossing.programme, by.actor, by.now, what);
             let mark = match ended {
                 Some(address) => self.undeliverable(address, by.now).await?,
                 None => None,
@@ -71,7 +71,7 @@ impl Table {
             if let Some(mark) = mark {
                 transaction = transaction.forgetting(&mark)?;
             }
-            Ok(Round::Write(transaction, AlertAgain::Done))
+            Ok(Round::Write(transaction.told_by(&[entry])?, AlertAgain::Done))
         })
         .await
     }

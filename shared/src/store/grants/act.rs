@@ -6,8 +6,8 @@
 //!    owed.
 //! 4. A condition that fails means that somebody was faster: it is read and decided again. A conflict is retried with jitter.
 //!
-//! When an answer is lost or doubtful, the audit entry tells whether the transaction took effect, since only this one can have
-//! written it. So no act has a case of its own for a race or a lost answer.
+//! A rule names what it depends on (`DependsOn`), and a lost answer is asked for again with the same token, so no act has a case of
+//! its own for a race or a lost answer.
 //!
 //! The attempts lie in the grant's item because what a decision rests on must be read at one moment. Readings lie beside it
 //! because the sync writes them without asking anybody.
@@ -17,9 +17,9 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
-use crate::domain::audit::{Act, Actor};
+use crate::domain::audit::Actor;
 use crate::domain::grant::{
-    Attempt, Change, Grant, LineRefused, Logged, PotChange, Reading, RosterLine, Rule, Unchanged, View,
+    Attempt, Change, DependsOn, Grant, LineRefused, Logged, PotChange, Reading, RosterLine, Rule, Unchanged, View,
 };
 use crate::domain::programme::{Pot, Programme};
 use crate::domain::values::address::MatchedAddress;
@@ -27,7 +27,7 @@ use crate::domain::values::id::new_ulid;
 use crate::domain::values::money::Usd;
 use crate::store::grants::enrolment::Enrolment;
 use crate::store::mail::outbox_row::OutboxRow;
-use crate::store::table::commit::Round;
+use crate::store::table::commit::{Round, Told, Unaudited};
 use crate::store::table::context::ActContext;
 use crate::store::table::transaction::{Transaction, number};
 use crate::store::table::{StoreError, Table};
@@ -126,10 +126,10 @@ impl Table {
         self.act(at, |view, now| view.describe(line, by, now)).await
     }
 
-    fn transaction_of(&self, view: &View, change: &Change, now: Timestamp) -> Result<Transaction, StoreError> {
+    fn transaction_of(&self, view: &View, change: &Change, now: Timestamp) -> Result<Told, StoreError> {
         let grant = change.grant();
         let mut transaction = self.transaction().replace(grant, view.grant.version)?;
-        if matches!(change.pot(), PotChange::GiveBack(_)) {
+        if change.depends_on() == DependsOn::SettingsAndReadings {
             transaction = with_readings_unchanged(transaction, view, change.reading())?;
         }
         if let Some(reading) = change.reading() {
@@ -138,7 +138,7 @@ impl Table {
                 None => transaction.create(reading)?,
             };
         }
-        if rests_on_settings(change) || sends_more(view, change) {
+        if change.depends_on() != DependsOn::GrantAlone {
             let programme = Programme::key_of(&view.programme.id);
             let version = number(view.programme.version);
             transaction = transaction.check(&programme, "version = :version", &[(":version", version)])?;
@@ -148,38 +148,16 @@ impl Table {
             transaction = with_enrolment_moved(transaction, grant, was)?;
         }
         let row = change.notice().map(|notice| OutboxRow::notice(new_ulid(now), notice, grant, now));
-        transaction = match (change.logged(), row) {
-            (Logged::Entry(what), row) => {
-                let entry = grant.entry(change.by().clone(), what.clone(), now);
-                let transaction = transaction.create(&entry)?;
-                match row {
-                    Some(row) => transaction.owing(&row)?,
-                    None => transaction,
-                }
-            }
-            // A mark has no audit entry; the row of its mail proves as well that the transaction took effect.
-            (Logged::Mark(_), Some(row)) => transaction.owing(&row)?,
-            (Logged::Mark(_), None) => transaction,
-        };
+        if let Some(row) = row {
+            transaction = transaction.owing(&row)?;
+        }
         let is_first = grant.ever_shown && !view.pot.shown;
-        move_pot(transaction, &view.pot, change.pot(), is_first)
+        let transaction = move_pot(transaction, &view.pot, change.pot(), is_first)?;
+        match change.logged() {
+            Logged::Entry(what) => transaction.told_by(&[grant.entry(change.by().clone(), what.clone(), now)]),
+            Logged::Mark(_) => Ok(transaction.unaudited(Unaudited::GrantMark)),
+        }
     }
-}
-
-/// Whether a change rests on settings that an edit may have changed since: what moves the pot, the cap, the group, the rules, or whether
-/// the programme is over. For a claim the claim window, the terms and the end of the term count too.
-fn rests_on_settings(change: &Change) -> bool {
-    let is = |act| change.audit().is_some_and(|what| what.act == act);
-    let is_claim = is(Act::Begun) || is(Act::Shown);
-    let rests = is(Act::CapChanged) || is(Act::Moved) || is(Act::RulesSent) || is(Act::Ended) || is(Act::Reopened);
-    is_claim || rests || change.pot() != PotChange::None
-}
-
-/// Whether a change notes that a larger limit is about to be sent, which must be the one of the settings as they are.
-fn sends_more(view: &View, change: &Change) -> bool {
-    let larger = |attempt: &Attempt| attempt.larger_limit.map(|larger| larger.limit);
-    let was = |attempt: &Attempt| view.grant.attempt(attempt.epoch).and_then(larger);
-    change.grant().attempts.iter().any(|attempt| larger(attempt) > was(attempt))
 }
 
 /// Moves the enrolment to the grant's new address, by which a grant is found.
@@ -194,8 +172,7 @@ fn with_enrolment_moved(
     transaction.create(&enrolment)?.remove(&key, "attribute_exists(pk)", &[])
 }
 
-/// Checks that no reading came in since the view: the amount given back was computed from the readings, and
-/// would be too much.
+/// Checks that no reading came in since the view.
 fn with_readings_unchanged(
     mut transaction: Transaction,
     view: &View,

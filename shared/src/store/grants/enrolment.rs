@@ -75,8 +75,8 @@ impl Table {
             }
             let names: Vec<&str> = added.iter().map(GrantId::as_str).collect();
             let what = AuditDetail::new(Act::Invited).noting(names.join(" "));
-            let transaction = transaction.create(&Entry::on_programme(id, by.actor, by.now, what))?;
-            Ok(Round::Write(transaction, added))
+            let entry = Entry::on_programme(id, by.actor, by.now, what);
+            Ok(Round::Write(transaction.told_by(&[entry])?, added))
         })
         .await
     }

@@ -10,7 +10,7 @@ use crate::domain::usage::reading::Reading;
 use crate::domain::values::id::{Epoch, GrantId, ProgrammeId};
 use crate::store::items::stored;
 use crate::store::keys::key;
-use crate::store::table::commit::{Commit, Pauses};
+use crate::store::table::commit::{Commit, Pauses, Unaudited};
 use crate::store::table::items::{Item, Stored};
 use crate::store::table::transaction::{key_item, number};
 use crate::store::table::{StoreError, Table, items};
@@ -73,7 +73,8 @@ impl Table {
     ) -> Result<bool, StoreError> {
         let refreshed = UsageRefresh { grant: grant.clone(), next_at };
         let now = [(":now", number(now.as_millisecond()))];
-        let claimed = self.transaction().create_or_replace(&refreshed, "next_at <= :now", &now)?;
+        let claimed =
+            self.transaction().create_or_replace(&refreshed, "next_at <= :now", &now)?.unaudited(Unaudited::Refresh);
         Ok(self.commit(claimed, &mut Pauses::until(deadline)).await? == Commit::Done)
     }
 

@@ -4,9 +4,9 @@
 use jiff::Timestamp;
 
 use crate::deadline::Deadline;
-use crate::domain::audit::{AccountEntry, Act, Actor, AuditDetail};
+use crate::domain::audit::{Act, Actor, AuditDetail, Entry};
 use crate::domain::ledger::foreign_act::{AnsweredKey, ForeignAct, ForeignActState, ForeignChange};
-use crate::domain::values::id::{PersonId, new_ulid};
+use crate::domain::values::id::PersonId;
 use crate::domain::values::key::KeyHash;
 use crate::store::table::commit::Round;
 use crate::store::table::{StoreError, Table, keys};
@@ -70,7 +70,7 @@ impl Table {
                 0 => self.transaction().create(&act)?,
                 version => self.transaction().replace(&act, version)?,
             };
-            Ok(Round::Write(transaction.create(&entry)?, ForeignActBegin::Begun(act)))
+            Ok(Round::Write(transaction.told_by(&[entry])?, ForeignActBegin::Begun(act)))
         })
         .await
     }
@@ -92,14 +92,14 @@ impl Table {
                 None => what.changing(after.change, "refused by the provider"),
             };
             let entry = entry(&pressed.pressed_by, now, what);
-            Ok(Round::Write(self.transaction().replace(&after, known.version)?.create(&entry)?, ()))
+            Ok(Round::Write(self.transaction().replace(&after, known.version)?.told_by(&[entry])?, ()))
         })
         .await
     }
 }
 
-fn entry(by: &PersonId, at: Timestamp, what: AuditDetail) -> AccountEntry {
-    AccountEntry { entry: new_ulid(at), at, by: Actor::Person(by.clone()), what }
+fn entry(by: &PersonId, at: Timestamp, what: AuditDetail) -> Entry {
+    Entry::on_account(&Actor::Person(by.clone()), at, what)
 }
 
 /// The key of an act in an audit entry: its hash, which has no blanks, and its name.

@@ -8,11 +8,11 @@ use futures_util::future::try_join_all;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::audit::{AccountEntry, Act, AuditDetail, Entry};
+use crate::domain::audit::{Act, AuditDetail, Entry};
 use crate::domain::ledger::owner::{KeyOwner, KeyShare, KeyShares, OwnedUse};
 use crate::domain::programme::{Byok, Pot, Programme};
 use crate::domain::usage::reading::DailyUse;
-use crate::domain::values::id::{ProgrammeId, new_ulid};
+use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
 use crate::store::items::stored;
@@ -187,9 +187,8 @@ impl Table {
             }
             let transaction = with_assigned(transaction, &after, &pot, assigned)?;
             let what = AuditDetail::new(Act::KeysAssigned).changing(pot.assigned, assigned);
-            let transaction =
-                with_entries(transaction, owner, what.noting(format!("from {from}: {}", named(&hashes))), by)?;
-            Ok(Round::Write(transaction, AssignOutcome::Done))
+            let entries = entries(owner, what.noting(format!("from {from}: {}", named(&hashes))), by);
+            Ok(Round::Write(transaction.told_by(&entries)?, AssignOutcome::Done))
         })
         .await
     }
@@ -236,7 +235,7 @@ impl Table {
             let hashes: Vec<&KeyHash> = taken.iter().map(|taken| &taken.owner.key).collect();
             let transaction = with_assigned(transaction, &after, &pot, assigned)?;
             let what = AuditDetail::new(Act::KeysTakenBack).changing(pot.assigned, assigned).noting(named(&hashes));
-            Ok(Round::Write(with_entries(transaction, owner, what, by)?, ()))
+            Ok(Round::Write(transaction.told_by(&entries(owner, what, by))?, ()))
         })
         .await
     }
@@ -311,18 +310,11 @@ fn with_assigned(
     transaction.update(&Pot::key_of(&pot.programme), expression, condition, &values)
 }
 
-/// Adds an entry of the programme and one of the account.
-fn with_entries(
-    transaction: Transaction,
-    owner: &ProgrammeId,
-    what: AuditDetail,
-    by: Author<'_>,
-) -> Result<Transaction, StoreError> {
+/// An entry of the programme, and one of the account.
+fn entries(owner: &ProgrammeId, what: AuditDetail, by: Author<'_>) -> [Entry; 2] {
     let of_programme = Entry::on_programme(owner, by.actor, by.now, what.clone());
     let note = format!("{owner}: {}", what.note.as_deref().unwrap_or_default());
-    let of_account =
-        AccountEntry { entry: new_ulid(by.now), at: by.now, by: by.actor.clone(), what: what.noting(note) };
-    transaction.create(&of_account)?.create(&of_programme)
+    [of_programme, Entry::on_account(by.actor, by.now, what.noting(note))]
 }
 
 /// The keys by the beginnings of their hashes, as the account's page shows them: their names may be of people.

@@ -13,6 +13,7 @@ use crate::domain::mail::kind::MailKind;
 use crate::domain::values::window::utc_date;
 use crate::store::items::stored;
 use crate::store::keys::{ACCOUNT, BULK_STOPS, key};
+use crate::store::table::commit::Unaudited;
 use crate::store::table::items::Stored;
 use crate::store::table::transaction::{Transaction, number};
 use crate::store::table::{StoreError, Table, keys};
@@ -104,7 +105,7 @@ impl Table {
         let stop = BulkStop { at: now, of, version: version + 1 };
         let written = match version {
             0 => self.put_new(&stop, deadline).await,
-            version => self.replace(&stop, version, deadline).await,
+            version => self.replace(&stop, version, Unaudited::Delivery, deadline).await,
         };
         written.map(drop)
     }

@@ -10,9 +10,9 @@ use jiff::{SignedDuration, Timestamp};
 use ulid::Ulid;
 
 use crate::deadline::Deadline;
-use crate::domain::audit::{AccountEntry, Act, Actor, AuditDetail};
+use crate::domain::audit::{Act, Actor, AuditDetail, Entry};
 use crate::domain::mail::failure::CORRUPT;
-use crate::domain::values::id::{PersonId, new_ulid};
+use crate::domain::values::id::PersonId;
 use crate::store::mail::outbox_row::{MailState, OutboxRow};
 use crate::store::table::commit::{Commit, Pauses};
 use crate::store::table::items::{Item, Queue};
@@ -96,8 +96,8 @@ impl Table {
         let mut rows = pin!(rows);
         let Some(first) = rows.try_next().await? else { return Ok(SentAgain::Nothing) };
         let what = AuditDetail::new(Act::MailSentAgain).noting(format_args!("given up: {code}"));
-        let entry = AccountEntry { entry: new_ulid(now), at: now, by: Actor::Person(by.clone()), what };
-        let transaction = self.transaction().create(&entry)?;
+        let entry = Entry::on_account(&Actor::Person(by.clone()), now, what);
+        let transaction = self.transaction().told_by(&[entry])?;
         if self.commit(transaction, &mut Pauses::until(deadline)).await? != Commit::Done {
             return Err(StoreError::Contended);
         }

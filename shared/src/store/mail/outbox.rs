@@ -14,7 +14,7 @@ use crate::domain::values::id::{GrantId, ProgrammeId, new_ulid};
 use crate::store::items::stored;
 use crate::store::keys::{grant_partition_of, key};
 use crate::store::mail::outbox_row::{GrantMail, MailState, OutboxRow, QueuedMail};
-use crate::store::table::commit::{Commit, Pauses};
+use crate::store::table::commit::{Commit, Pauses, Unaudited};
 use crate::store::table::items::{Queue, Stored};
 use crate::store::table::transaction::{Transaction, number};
 use crate::store::table::{StoreError, Table, keys};
@@ -79,7 +79,7 @@ impl Table {
         deadline: Deadline,
     ) -> Result<Option<OutboxRow>, StoreError> {
         let after = OutboxRow { state, version: row.version + 1, ..row.clone() };
-        Ok(self.replace(&after, row.version, deadline).await?.then_some(after))
+        Ok(self.replace(&after, row.version, Unaudited::Delivery, deadline).await?.then_some(after))
     }
 
     /// Queues a grant's roster mail once more, at most once an hour; otherwise says when that is possible.
@@ -98,7 +98,8 @@ impl Table {
             .transaction()
             .create_or_replace(&resent, "resent_at <= :hour_ago", &[(":hour_ago", hour_ago)])?
             .create(&row)?
-            .filed_under_grant(&row)?;
+            .filed_under_grant(&row)?
+            .unaudited(Unaudited::Delivery);
         if self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done {
             return Ok(Resend::Done);
         }

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 use ulid::Ulid;
 
 use crate::deadline::Deadline;
-use crate::domain::audit::{AccountEntry, Act, Actor, AuditDetail};
+use crate::domain::audit::{Act, Actor, AuditDetail, Entry};
 use crate::domain::grant::Grant;
 use crate::domain::mail::class::MailClass;
 use crate::domain::values::address::MatchedAddress;
@@ -17,7 +17,7 @@ use crate::domain::values::window::utc_date;
 use crate::store::mail::outbox::{BETWEEN_RESENT, RosterMailResent};
 use crate::store::mail::outbox_row::{MailState, OutboxRow, QueuedMail, SentAs};
 use crate::store::mail::undeliverable::{Undeliverable, UnreachableReason};
-use crate::store::table::commit::{Commit, Pauses, Round};
+use crate::store::table::commit::{Commit, Pauses, Round, Unaudited};
 use crate::store::table::context::ActContext;
 use crate::store::table::items::{Item, Queue, Stored};
 use crate::store::table::transaction::{Transaction, number};
@@ -63,7 +63,7 @@ impl Table {
         let after = OutboxRow { state, counted_on: Some(day), version: row.version + 1, ..row.clone() };
         let transaction = self.transaction().replace(&after, row.version)?;
         let transaction = transaction.counting((day, row.mail.kind()), before, counted)?;
-        let transaction = self.marking(transaction, ends, now).await?;
+        let transaction = self.marking(transaction, ends, now).await?.unaudited(Unaudited::Delivery);
         Ok((self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done).then_some(after))
     }
 
@@ -82,7 +82,8 @@ impl Table {
         let fared = state.delivery();
         let after = OutboxRow { state, counted_on: Some(day), version: row.version + 1, ..row.clone() };
         let transaction = self.transaction().replace(&after, row.version)?;
-        let transaction = transaction.counting((day, row.mail.kind()), None, fared)?.set(&sent_as)?;
+        let transaction =
+            transaction.counting((day, row.mail.kind()), None, fared)?.set(&sent_as)?.unaudited(Unaudited::Delivery);
         self.commit(transaction, &mut Pauses::until(deadline)).await.map(drop)
     }
 
@@ -101,7 +102,10 @@ impl Table {
     ) -> Result<(), StoreError> {
         self.carry_through(deadline, || async {
             let transaction = self.marking(self.transaction(), ends, now).await?;
-            Ok(if transaction.is_empty() { Round::Over(()) } else { Round::Write(transaction, ()) })
+            if transaction.is_empty() {
+                return Ok(Round::Over(()));
+            }
+            Ok(Round::Write(transaction.unaudited(Unaudited::Delivery), ()))
         })
         .await
     }
@@ -148,7 +152,7 @@ impl Table {
             .create_or_replace(&resent, "resent_at <= :hour_ago", &[(":hour_ago", hour_ago)])?
             .forgetting(mark)?
             .owing(&row)?
-            .create(&grant.entry(by.clone(), what, now))?;
+            .told_by(&[grant.entry(by.clone(), what, now)])?;
         Ok(self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done)
     }
 
@@ -162,8 +166,8 @@ impl Table {
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
         let what = AuditDetail::new(Act::MailAllowed).changing(mark.why.as_str(), "tried again").noting(whom);
-        let entry = AccountEntry { entry: new_ulid(now), at: now, by: Actor::Person(by.clone()), what };
-        let transaction = self.transaction().forgetting(mark)?.create(&entry)?;
+        let entry = Entry::on_account(&Actor::Person(by.clone()), now, what);
+        let transaction = self.transaction().forgetting(mark)?.told_by(&[entry])?;
         Ok(self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done)
     }
 

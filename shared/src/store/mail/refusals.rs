@@ -9,6 +9,7 @@ use crate::deadline::Deadline;
 use crate::domain::mail::failure::{NOT_VERIFIED, QUOTA, QUOTA_UNREAD};
 use crate::store::items::stored;
 use crate::store::keys::{ACCOUNT, MAIL_REFUSALS, key};
+use crate::store::table::commit::Unaudited;
 use crate::store::table::{StoreError, Table, keys};
 
 /// How long after the last refusal mail counts as waiting for it. It is tried every twenty minutes, so after
@@ -72,7 +73,7 @@ impl Table {
             };
             let is_written = match version {
                 0 => self.put_new(&refusal, deadline).await?,
-                version => self.replace(&refusal, version, deadline).await?,
+                version => self.replace(&refusal, version, Unaudited::Delivery, deadline).await?,
             };
             // Otherwise another writer was faster, and its record holds.
             if is_written {
@@ -106,7 +107,7 @@ impl Table {
     async fn end_refusal(&self, known: MailRefusal, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
         let (version, ended_at) = (known.version, Some(now));
         let ended = MailRefusal { ended_at, version: version + 1, ..known };
-        self.replace(&ended, version, deadline).await.map(drop)
+        self.replace(&ended, version, Unaudited::Delivery, deadline).await.map(drop)
     }
 
     /// The refusals that are not over.

@@ -13,7 +13,7 @@ use crate::store::grants::enrolment::Enrolment;
 use crate::store::items::stored;
 use crate::store::keys::{address_partition, key};
 use crate::store::mail::undeliverable::Undeliverable;
-use crate::store::table::commit::Round;
+use crate::store::table::commit::{Round, Unaudited};
 use crate::store::table::{StoreError, Table, keys};
 
 /// Somebody with a role. Audit entries and queued mails hold only the id; this item alone says whose it is.
@@ -108,7 +108,7 @@ impl Table {
             let of = PersonOfAddress { address: address.matched().clone(), person: person.clone() };
             let named = StaffPerson { person: person.clone(), address: address.clone() };
             let transaction = self.transaction().create(&of)?.create(&named)?;
-            Ok(Round::Write(transaction, person))
+            Ok(Round::Write(transaction.unaudited(Unaudited::PersonId), person))
         })
         .await
     }

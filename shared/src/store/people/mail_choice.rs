@@ -9,7 +9,7 @@ use crate::domain::mail::class::OptionalMail;
 use crate::domain::values::address::MatchedAddress;
 use crate::store::items::stored;
 use crate::store::keys::{address_partition, key};
-use crate::store::table::commit::Round;
+use crate::store::table::commit::{Round, Unaudited};
 use crate::store::table::{StoreError, Table};
 
 /// A person's choice of the optional mails. Without one they get all of them.
@@ -62,7 +62,7 @@ impl Table {
                 [(":digest", AttributeValue::Bool(was.digest)), (":reminders", AttributeValue::Bool(was.reminders))];
             let condition = "(digest = :digest AND reminders = :reminders)";
             let transaction = self.transaction().create_or_replace(&chosen, condition, &as_read)?;
-            Ok(Round::Write(transaction, ()))
+            Ok(Round::Write(transaction.unaudited(Unaudited::MailChoice), ()))
         })
         .await
     }

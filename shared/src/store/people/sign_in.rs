@@ -18,7 +18,7 @@ use crate::store::items::stored;
 use crate::store::keys::{SESSIONS, address_partition, key};
 use crate::store::mail::outbox_row::{OutboxRow, QueuedMail};
 use crate::store::people::rate_counts::RateCount;
-use crate::store::table::commit::{Commit, Pauses, Round};
+use crate::store::table::commit::{Commit, Pauses, Round, Unaudited};
 use crate::store::table::items::Stored;
 use crate::store::table::transaction::{Counter, key_item, number};
 use crate::store::table::{StoreError, Table, keys};
@@ -140,7 +140,7 @@ impl Table {
                 0 => self.transaction().create(&after)?,
                 version => self.transaction().replace(&after, version)?,
             };
-            Ok(Round::Write(transaction.create(&known)?, LinkOutcome::Yes))
+            Ok(Round::Write(transaction.create(&known)?.unaudited(Unaudited::SignIn), LinkOutcome::Yes))
         })
         .await
     }
@@ -177,6 +177,7 @@ impl Table {
             ends_at: session.ends_at,
         };
         let transaction = self.transaction().replace(after, after.version - 1)?.create(&listed)?.create(session)?;
+        let transaction = transaction.unaudited(Unaudited::SignIn);
         Ok(match self.commit(transaction, &mut Pauses::until(deadline)).await? {
             Commit::Done => SignInWrite::Yes,
             Commit::Stale => SignInWrite::Stale,

@@ -12,7 +12,7 @@ use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::money::Usd;
 use crate::store::programmes::jobs::{Job, Work, with_job};
 use crate::store::programmes::programme::with_roles;
-use crate::store::table::commit::Round;
+use crate::store::table::commit::{Round, Told};
 use crate::store::table::context::Author;
 use crate::store::table::transaction::{Transaction, number};
 use crate::store::table::{StoreError, Table};
@@ -124,15 +124,14 @@ impl Table {
         edit: &Edit,
         Effects { costs: effect, rules }: Effects,
         by: Author<'_>,
-    ) -> Result<Option<Transaction>, StoreError> {
+    ) -> Result<Option<Told>, StoreError> {
         let Before { programme, pot } = before;
         let (id, limit) = (programme.id.clone(), edit.limit(&pot));
-        let mut transaction = self.transaction();
+        let (mut transaction, mut entries) = (self.transaction(), Vec::new());
         let entry = |what: AuditDetail| Entry::on_programme(&id, by.actor, by.now, what);
         let has_new_settings = programme.settings != edit.settings;
         if limit != pot.limit {
-            let pot_entry = entry(AuditDetail::new(Act::PotChanged).changing(pot.limit, limit));
-            transaction = transaction.create(&pot_entry)?;
+            entries.push(entry(AuditDetail::new(Act::PotChanged).changing(pot.limit, limit)));
         }
         if limit != pot.limit || effect.is_some() {
             transaction = with_pot(transaction, &pot, limit, effect)?;
@@ -147,7 +146,8 @@ impl Table {
             let (version, was_over) = (programme.version, programme.is_over(by.now));
             let edited = programme.edited(edit.settings.clone());
             let (is_over, ends) = (edited.is_over(by.now), edited.is_over(by.now) && !was_over);
-            transaction = transaction.replace(&edited, version)?.create(&entry(edit.what.clone()))?;
+            transaction = transaction.replace(&edited, version)?;
+            entries.push(entry(edit.what.clone()));
             transaction = with_roles(transaction, &id, &roles)?;
             let work = if ends { Work::Close } else { Work::Limits };
             if let Some(effect) = effect.filter(|effect| effect.grants > 0) {
@@ -159,7 +159,10 @@ impl Table {
                     with_job(transaction, &Job::new(&id, Work::Rules { anew: false }, grants, by.actor, by.now))?;
             }
         }
-        Ok((!transaction.is_empty()).then_some(transaction))
+        match transaction.is_empty() {
+            true => Ok(None),
+            false => transaction.told_by(&entries).map(Some),
+        }
     }
 }
 

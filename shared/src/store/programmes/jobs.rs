@@ -21,7 +21,7 @@ use crate::domain::values::id::{GrantId, ProgrammeId, new_ulid};
 use crate::store::items::{Stored, stored};
 use crate::store::keys::{JOBS, key, programme_partition};
 use crate::store::programmes::imports::Import;
-use crate::store::table::commit::{Commit, Pauses};
+use crate::store::table::commit::{Commit, Pauses, Unaudited};
 use crate::store::table::items::Queue;
 use crate::store::table::transaction::{Transaction, number};
 use crate::store::table::{StoreError, Table, items, keys};
@@ -238,6 +238,7 @@ impl Table {
                 Some(before) => transaction.create_or_replace(&job, AS_READ, &as_read(&before))?,
                 None => transaction.create(&job)?,
             };
+            let transaction = transaction.unaudited(Unaudited::Job);
             match self.commit(transaction, &mut pauses).await? {
                 Commit::Done => return Ok(JobCreation::Yes),
                 // Perhaps our own write, whose first answer was lost: it is looked for above.
@@ -256,7 +257,7 @@ impl Table {
     ) -> Result<(), StoreError> {
         let grants = self.count_grants(programme).await?;
         let job = Job::new(programme, Work::Rules { anew: true }, grants, &Actor::Rule, now);
-        let transaction = with_job(self.transaction(), &job)?;
+        let transaction = with_job(self.transaction(), &job)?.unaudited(Unaudited::Job);
         self.commit(transaction, &mut Pauses::until(deadline)).await.map(drop)
     }
 
@@ -299,7 +300,8 @@ impl Table {
         for other in running.iter().filter(|other| other.job != first.job) {
             transaction = transaction.check(&Job::key_of(programme, other.work.kind()), AS_READ, &as_read(other))?;
         }
-        let is_mine = self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done;
+        let is_mine =
+            self.commit(transaction.unaudited(Unaudited::Job), &mut Pauses::until(deadline)).await? == Commit::Done;
         Ok(is_mine.then_some(taken))
     }
 
@@ -307,7 +309,8 @@ impl Table {
     pub async fn set_job(&self, job: Job, deadline: Deadline) -> Result<Option<Job>, StoreError> {
         let after = Job { version: job.version + 1, ..job.clone() };
         let transaction = self.transaction().replace_if(&after, AS_READ, &as_read(&job))?;
-        let is_mine = self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done;
+        let is_mine =
+            self.commit(transaction.unaudited(Unaudited::Job), &mut Pauses::until(deadline)).await? == Commit::Done;
         Ok(is_mine.then_some(after))
     }
 }

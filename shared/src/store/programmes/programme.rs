@@ -132,11 +132,8 @@ impl Table {
             }
             let what = AuditDetail::new(Act::Created).noting(note);
             let programme = Programme::new(id.clone(), settings.clone());
-            let mut transaction = self
-                .transaction()
-                .create(&programme)?
-                .create(&pot)?
-                .create(&Entry::on_programme(&id, by.actor, by.now, what))?;
+            let entry = Entry::on_programme(&id, by.actor, by.now, what);
+            let mut transaction = self.transaction().create(&programme)?.create(&pot)?;
             let listed = ListedProgramme { programme: id.clone() };
             let roles = RoleChanges::between(&id, None, &programme.settings);
             transaction = with_roles(transaction.create(&listed)?, &id, &roles)?;
@@ -148,7 +145,7 @@ impl Table {
                 let work = Work::Import { import: roster.import };
                 transaction = with_job(transaction, &Job::new(&id, work, roster.steps, by.actor, by.now))?;
             }
-            if self.commit(transaction, &mut pauses).await? == Commit::Done {
+            if self.commit(transaction.told_by(&[entry])?, &mut pauses).await? == Commit::Done {
                 return Ok(id);
             }
             count += 1;
@@ -166,7 +163,7 @@ impl Table {
             }
             let closed = Programme { closed_at: Some(by.now), version: current.version + 1, ..current.clone() };
             let entry = Entry::on_programme(id, by.actor, by.now, AuditDetail::new(Act::Closed));
-            let mut transaction = self.transaction().replace(&closed, current.version)?.create(&entry)?;
+            let mut transaction = self.transaction().replace(&closed, current.version)?;
             let jobs = self.jobs(id).await?.into_iter();
             // A job that ends the grants of a term that was cut short is replaced below.
             for job in jobs.filter(|job| job.is_running() && job.work != Work::Close) {
@@ -174,7 +171,7 @@ impl Table {
             }
             let grants = self.count_grants(id).await?;
             transaction = with_job(transaction, &Job::new(id, Work::Close, grants, by.actor, by.now))?;
-            Ok(Round::Write(transaction, CloseOutcome::Done))
+            Ok(Round::Write(transaction.told_by(&[entry])?, CloseOutcome::Done))
         })
         .await
     }

@@ -26,7 +26,7 @@ impl Table {
         let (programme, now) = (&request.programme, by.now);
         let used = UsedForm { form: request.form, programme: programme.clone(), at: now };
         let entry = Entry::on_programme(programme, by.actor, now, what);
-        let mut transaction = self.transaction().create(&used)?.create(&entry)?;
+        let mut transaction = self.transaction().create(&used)?;
         for recipient in admins.iter().take(MAILS_AT_ONCE) {
             let mail = QueuedMail::Request {
                 programme: programme.clone(),
@@ -36,7 +36,7 @@ impl Table {
             };
             transaction = transaction.create(&OutboxRow::queued(new_ulid(now), mail, now))?;
         }
-        Ok(self.commit(transaction, &mut Pauses::until(by.deadline)).await? == Commit::Done)
+        Ok(self.commit(transaction.told_by(&[entry])?, &mut Pauses::until(by.deadline)).await? == Commit::Done)
     }
 
     /// Whether the same was asked today.

@@ -3,11 +3,11 @@
 use jiff::Timestamp;
 
 use crate::deadline::Deadline;
-use crate::domain::audit::{AccountEntry, Act, Actor, AuditDetail};
+use crate::domain::audit::{Act, Actor, AuditDetail, Entry};
 use crate::domain::programme::rule_set::{Guardrail, RuleSet, RulesOrder};
 use crate::domain::programme::rules::Rules;
-use crate::domain::values::id::{RuleSetId, new_ulid};
-use crate::store::table::commit::{Commit, Pauses};
+use crate::domain::values::id::RuleSetId;
+use crate::store::table::commit::{Commit, Pauses, Unaudited};
 use crate::store::table::{StoreError, Table, keys};
 
 impl Table {
@@ -97,7 +97,7 @@ impl Table {
             return Ok(Some(set.clone()));
         }
         let with = RuleSet { order, version: set.version + 1, ..set.clone() };
-        Ok(self.replace(&with, set.version, deadline).await?.then_some(with))
+        Ok(self.replace(&with, set.version, Unaudited::Sync, deadline).await?.then_some(with))
     }
 
     async fn write_rule_set(
@@ -111,8 +111,8 @@ impl Table {
         let guardrail = |set: &RuleSet| set.guardrail.as_ref().map_or("none".to_owned(), |known| known.id.clone());
         let what = AuditDetail::new(Act::GuardrailSet).changing(guardrail(set), guardrail(&with));
         let what = what.noting(format!("rule set {}", set.id));
-        let entry = AccountEntry { entry: new_ulid(now), at: now, by: Actor::Rule, what };
-        let transaction = self.transaction().replace(&with, set.version)?.create(&entry)?;
+        let entry = Entry::on_account(&Actor::Rule, now, what);
+        let transaction = self.transaction().replace(&with, set.version)?.told_by(&[entry])?;
         self.commit(transaction, &mut Pauses::until(deadline)).await
     }
 }

@@ -1,10 +1,9 @@
 //! Tiers as admins keep them. A tier that a programme or group names cannot be removed.
 
-use crate::domain::audit::{AccountEntry, Act, AuditDetail};
+use crate::domain::audit::{Act, AuditDetail, Entry};
 use crate::domain::programme::rule_set::RulesOrder;
 use crate::domain::programme::tiers::{Tier, Tiers, named_in};
 use crate::domain::programme::{Programme, Settings};
-use crate::domain::values::id::new_ulid;
 use crate::store::table::commit::Round;
 use crate::store::table::context::Author;
 use crate::store::table::{StoreError, Table, keys};
@@ -51,12 +50,12 @@ impl Table {
             }
             let is = Tier { models: models.to_vec(), version: was.version + 1, ..was.clone() };
             let what = AuditDetail::new(Act::TierEdited).changing(was.models.join(" "), models.join(" ")).noting(name);
-            let entry = AccountEntry { entry: new_ulid(by.now), at: by.now, by: by.actor.clone(), what };
+            let entry = Entry::on_account(by.actor, by.now, what);
             let transaction = match was.version {
                 0 => self.transaction().create(&is)?,
                 version => self.transaction().replace(&is, version)?,
             };
-            Ok(Round::Write(transaction.create(&entry)?, TierOutcome::Done))
+            Ok(Round::Write(transaction.told_by(&[entry])?, TierOutcome::Done))
         })
         .await
     }

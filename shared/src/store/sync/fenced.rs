@@ -15,7 +15,7 @@ use crate::store::sync::models::{ModelDay, ModelRows, UnattributedDay};
 use crate::store::sync::runs::Run;
 use crate::store::sync::state::SyncState;
 use crate::store::sync::totals::{KeptTotals, Totals};
-use crate::store::table::commit::{Commit, Pauses};
+use crate::store::table::commit::{Commit, Pauses, Unaudited};
 use crate::store::table::items::Stored;
 use crate::store::table::lease::Lease;
 use crate::store::table::meta::{KnownAccount, Meta, SET_ACCOUNT, attribute_of};
@@ -198,6 +198,7 @@ impl FencedTable<'_> {
     }
 
     pub(in crate::store) async fn commit(&self, transaction: Transaction) -> Result<bool, StoreError> {
-        Ok(self.table.commit(transaction, &mut Pauses::until(self.deadline)).await? == Commit::Done)
+        Ok(self.table.commit(transaction.unaudited(Unaudited::Sync), &mut Pauses::until(self.deadline)).await?
+            == Commit::Done)
     }
 }

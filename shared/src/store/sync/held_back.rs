@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 use crate::deadline::Deadline;
-use crate::domain::audit::{AccountEntry, Act, Actor, AuditDetail};
-use crate::domain::values::id::{PersonId, new_ulid};
+use crate::domain::audit::{Act, Actor, AuditDetail, Entry};
+use crate::domain::values::id::PersonId;
 use crate::domain::values::key::KeyHash;
 use crate::store::items::stored;
 use crate::store::keys::{HELD_MARKS, key};
@@ -94,19 +94,19 @@ impl Table {
             let is_shown = |held: &&HeldBack| held.at.as_millisecond() == shown.as_millisecond();
             let Some(held) = state.held_back.as_ref().filter(is_shown) else {
                 // The next run may have done it already; then the release is in the audit.
-                let entries: Vec<AccountEntry> = self.query(keys::ACCOUNT, keys::AUDIT).await?;
+                let entries: Vec<Entry> = self.query(keys::ACCOUNT, keys::AUDIT).await?;
                 let told = Some(shown.to_string());
-                let is_done = |entry: &AccountEntry| entry.what.act == Act::GuardReleased && entry.what.from == told;
+                let is_done = |entry: &Entry| entry.what.act == Act::GuardReleased && entry.what.from == told;
                 return Ok(Round::Over(if entries.iter().any(is_done) { Release::Already } else { Release::NotThis }));
             };
             if held.released_by.is_some() {
                 return Ok(Round::Over(Release::Already));
             }
             let what = AuditDetail::new(Act::GuardReleased).changing(held.at, "released").noting(held.words());
-            let entry = AccountEntry { entry: new_ulid(now), at: now, by: Actor::Person(by.clone()), what };
+            let entry = Entry::on_account(&Actor::Person(by.clone()), now, what);
             let held_back = Some(HeldBack { released_by: Some(by.clone()), ..held.clone() });
             let released = SyncState { held_back, ..state }.next();
-            let transaction = self.transaction().replace(&released, released.version - 1)?.create(&entry)?;
+            let transaction = self.transaction().replace(&released, released.version - 1)?.told_by(&[entry])?;
             Ok(Round::Write(transaction, Release::Done))
         })
         .await

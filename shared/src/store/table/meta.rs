@@ -8,8 +8,8 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
-use crate::domain::audit::{AccountEntry, Act, Actor, AuditDetail};
-use crate::domain::values::id::{DeploymentId, PersonId, new_ulid};
+use crate::domain::audit::{Act, Actor, AuditDetail, Entry};
+use crate::domain::values::id::{DeploymentId, PersonId};
 use crate::domain::values::key::{Fingerprint, KeyHash};
 use crate::store::items::stored;
 use crate::store::keys::key;
@@ -105,13 +105,13 @@ impl Table {
                 None => ("none", "attribute_not_exists(account)"),
             };
             let what = AuditDetail::new(Act::AccountConfirmed).changing(was, management_key.short());
-            let entry = AccountEntry { entry: new_ulid(now), at: now, by: Actor::Person(by.clone()), what };
+            let entry = Entry::on_account(&Actor::Person(by.clone()), now, what);
             let mut values = vec![(":account", attribute_of(&confirmed)?)];
             if let Some(was) = &meta.account {
                 values.push((":was", attribute_of(was)?));
             }
             let transaction = self.transaction().update(&Meta::key_of(), SET_ACCOUNT, condition, &values)?;
-            Ok(Round::Write(transaction.create(&entry)?, Confirmed::Done))
+            Ok(Round::Write(transaction.told_by(&[entry])?, Confirmed::Done))
         })
         .await
     }

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use crate::deadline::Deadline;
-use crate::store::table::commit::{Commit, Pauses};
+use crate::store::table::commit::{Commit, Pauses, Unaudited};
 use crate::store::table::items::Stored;
 use crate::store::table::keys::ItemKey;
 use crate::store::table::transaction::{key_item, number};
@@ -24,9 +24,10 @@ impl Table {
         &self,
         value: &T,
         version: u64,
+        why: Unaudited,
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
-        let replaced = self.transaction().replace(value, version)?;
+        let replaced = self.transaction().replace(value, version)?.unaudited(why);
         Ok(self.commit(replaced, &mut Pauses::until(deadline)).await? == Commit::Done)
     }
 

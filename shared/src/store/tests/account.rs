@@ -3,7 +3,7 @@
 use jiff::civil::Date;
 
 use super::{at, raw, ulid};
-use crate::domain::audit::{AccountEntry, Act, Actor, AuditDetail};
+use crate::domain::audit::{Act, Actor, AuditDetail, Entry};
 use crate::domain::credit::balance::{BalanceNeed, BalanceNotice, Basis};
 use crate::domain::credit::purchase::Purchase;
 use crate::domain::grant::testing::{a_grant, a_programme};
@@ -201,11 +201,11 @@ fn some_model_rows() -> ModelRows {
     ModelRows { day, part: 0, parts: 1, as_of, until: at("2027-02-06T00:00:00Z"), bytes: vec![1, 2] }
 }
 
-fn an_account_entry() -> AccountEntry {
+fn an_account_entry() -> Entry {
     let by = Actor::Person("fedcba9876543210".parse().unwrap());
     let what =
         AuditDetail::new(Act::GuardReleased).changing("2026-01-03T00:20:00Z", "released").noting("30 keys to be swept");
-    AccountEntry { entry: ulid(), at: at("2026-01-03T08:00:00Z"), by, what }
+    Entry { entry: ulid(), ..Entry::on_account(&by, at("2026-01-03T08:00:00Z"), what) }
 }
 
 pub(super) fn a_checkpoint() -> Checkpoint {

@@ -4,8 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::audit::{Act, Actor};
 use crate::domain::grant::{
-    Attempt, AttemptState, Change, FREE_REPLACEMENT, GRACE, GrantState, HoldKind, LEASE, Notice, Order, SwitchState,
-    View,
+    Attempt, AttemptState, Change, DependsOn, FREE_REPLACEMENT, GRACE, GrantState, HoldKind, LEASE, Notice, Order,
+    SwitchState, View,
 };
 use crate::domain::programme::terms::TermsHash;
 use crate::domain::values::id::{Epoch, Nonce};
@@ -93,7 +93,7 @@ impl View {
     /// older key.
     pub fn begin(&self, press: Press, nonce: Nonce, now: Timestamp) -> Result<(Change, OpenAttempt), BeginRefused> {
         self.may_begin(press, now)?;
-        let mut change = self.change(&Actor::Student).ordering_all_off(now);
+        let mut change = self.change(&Actor::Student, DependsOn::Settings).ordering_all_off(now);
         // An attempt that made nothing can be forgotten once a sync would have found its key; the audit keeps
         // a trace.
         change.grant.attempts.retain(|attempt| self.is_remembered(attempt, now));

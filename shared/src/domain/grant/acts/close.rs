@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 
 use crate::domain::audit::{Act, Actor};
-use crate::domain::grant::{Attempt, AttemptState, Change, GRACE, GrantState, Notice, Stopped, Unchanged, View};
+use crate::domain::grant::{
+    Attempt, AttemptState, Change, DependsOn, GRACE, GrantState, Notice, Stopped, Unchanged, View,
+};
 use crate::domain::values::id::{Epoch, Nonce};
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
@@ -39,7 +41,7 @@ impl View {
         if !matches!(self.grant.state, GrantState::Live { .. }) {
             return Err(Unchanged);
         }
-        let mut change = self.change(by).ordering_all_off(now);
+        let mut change = self.change(by, DependsOn::GrantAlone).ordering_all_off(now);
         change.grant.state = GrantState::Stopped { why };
         change.notice = match why {
             Stopped::Leaked => Some(Notice::KeyLeaked),
@@ -63,7 +65,7 @@ impl View {
         if self.grant.state == GrantState::Revoked {
             return Err(Unchanged);
         }
-        let mut change = self.change(by).ordering_all_off(now).ordering_readings(now);
+        let mut change = self.change(by, DependsOn::GrantAlone).ordering_all_off(now).ordering_readings(now);
         (change.grant.state, change.grant.has_place) = (GrantState::Revoked, false);
         Ok(change.audited(Act::Revoked, &self.grant, why.map(str::to_owned)))
     }
@@ -74,7 +76,7 @@ impl View {
         if self.is_terminal() || !self.programme.is_over(now) {
             return Err(Unchanged);
         }
-        let mut change = self.change(by).ordering_all_off(now);
+        let mut change = self.change(by, DependsOn::Settings).ordering_all_off(now);
         (change.grant.state, change.grant.has_place) = (GrantState::Ended, false);
         Ok(change.audited(Act::Ended, &self.grant, None))
     }
@@ -86,7 +88,7 @@ impl View {
         if self.grant.state != GrantState::Ended || self.programme.is_over(now) {
             return Err(Unchanged);
         }
-        let mut change = self.change(by);
+        let mut change = self.change(by, DependsOn::Settings);
         for lapsed in change.grant.attempts.iter_mut().filter(|attempt| attempt.state == AttemptState::Open) {
             lapsed.state = AttemptState::Superseded;
         }
@@ -100,7 +102,8 @@ impl View {
     /// Returns `Unchanged` if no key is in use, or another than the page showed.
     pub fn hand_back(&self, epoch: Epoch, now: Timestamp) -> Result<Change, Unchanged> {
         self.usable().filter(|live| live.epoch <= epoch).ok_or(Unchanged)?;
-        let mut change = self.change(&Actor::Student).ordering_all_off(now).ordering_readings(now);
+        let mut change =
+            self.change(&Actor::Student, DependsOn::GrantAlone).ordering_all_off(now).ordering_readings(now);
         change.grant.state = GrantState::Stopped { why: Stopped::Returned };
         change.grant.has_place = false;
         let note = Some(Stopped::Returned.as_str().to_owned());
@@ -114,7 +117,7 @@ impl View {
         if !self.grant.has_place || !never_claimed {
             return Err(Unchanged);
         }
-        let mut change = self.change(&Actor::Rule);
+        let mut change = self.change(&Actor::Rule, DependsOn::GrantAlone);
         change.grant.has_place = false;
         Ok(change.audited(Act::PlaceGivenBack, &self.grant, None))
     }
@@ -124,7 +127,7 @@ impl View {
     /// invocation may still be running.
     pub fn close_abandoned(&self, now: Timestamp) -> Result<Change, Unchanged> {
         let GrantState::Minting { nonce, lease_until } = &self.grant.state else { return Err(Unchanged) };
-        let mut change = self.change(&Actor::Sync);
+        let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         let is_open = |attempt: &&mut Attempt| attempt.nonce == *nonce && attempt.state == AttemptState::Open;
         let attempt = change.grant.attempts.iter_mut().find(is_open).ok_or(Unchanged)?;
         if now < *lease_until || now < attempt.begun_at + GRACE {
@@ -139,7 +142,7 @@ impl View {
 
     /// Marks an attempt whose key the provider lists as enabled although it was never shown.
     pub fn sweep(&self, epoch: Epoch, nonce: &Nonce, key: &KeyHash, now: Timestamp) -> Result<Change, SweepOutcome> {
-        let mut change = self.change(&Actor::Sync);
+        let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         if self.grant.attempt(epoch).is_none() && epoch <= self.grant.epoch {
             // The attempt came to nothing and was forgotten, so any key that it made after all is an orphan.
             let forgotten = Attempt::open(epoch, nonce.clone(), Timestamp::UNIX_EPOCH);
@@ -185,7 +188,7 @@ impl View {
         if self.grant.own_cap == cap {
             return Err(CapRefused::Unchanged);
         }
-        let mut change = self.change(by);
+        let mut change = self.change(by, DependsOn::Settings);
         change.grant.own_cap = cap;
         let change = change.with_limit(self, true, now).with_room(self, now).ok_or(CapRefused::PotExhausted)?;
         let settings = &self.programme.settings;
@@ -198,7 +201,7 @@ impl View {
         if self.is_terminal() {
             return Err(Unchanged);
         }
-        let mut change = self.change(by);
+        let mut change = self.change(by, DependsOn::GrantAlone);
         change.grant.allowed += 1;
         let allowed = change.grant.allowed;
         Ok(change.audited_from(Act::ReplacementAllowed, self.grant.allowed, allowed, None))

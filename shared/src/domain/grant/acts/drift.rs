@@ -11,8 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::audit::{Act, Actor};
 use crate::domain::grant::{
-    Attempt, AttemptState, Change, Draft, GrantState, KeyAbsence, LEASE, Mark, SETTLING, Stopped, SwitchState,
-    Unchanged, View,
+    Attempt, AttemptState, Change, DependsOn, Draft, GrantState, KeyAbsence, LEASE, Mark, SETTLING, Stopped,
+    SwitchState, Unchanged, View,
 };
 use crate::domain::values::id::Epoch;
 use crate::domain::values::key::KeyHash;
@@ -56,7 +56,7 @@ impl View {
         if self.usable().is_some_and(|live| live.epoch == epoch) {
             return Err(Unchanged);
         }
-        let mut change = self.change(&Actor::Sync);
+        let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         let attempts = change.grant.attempts.iter_mut();
         let again = attempts
             .filter(|attempt| attempt.epoch == epoch && attempt.key.as_ref() == Some(key))
@@ -98,7 +98,7 @@ impl View {
             SwitchState::Off { at } => self.place().is_read_since(attempt, at),
             _ => false,
         });
-        let mut change = self.change(&Actor::Sync);
+        let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         let gone = self.recorded(&mut change, epoch, key).ok_or(Unchanged)?;
         gone.note_gone(KeyAbsence::Missing, now);
         gone.rest_promised_since = (gone.state == AttemptState::Shown && !was_read).then_some(now);
@@ -113,7 +113,7 @@ impl View {
     /// Gives back what was left of the limits of keys that are gone, after a complete run found no
     /// residual but the one told. Returns `Unchanged` if nothing of that kind is reserved.
     pub fn give_back_rest(&self, matched_at: Timestamp) -> Result<Change, Unchanged> {
-        let mut change = self.change(&Actor::Sync);
+        let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         for gone in &mut change.grant.attempts {
             gone.rest_promised_since = gone.rest_promised_since.filter(|since| *since >= matched_at);
         }
@@ -126,7 +126,7 @@ impl View {
         if self.grant.live().is_some_and(|live| live.epoch == epoch) {
             return Err(Unchanged);
         }
-        let mut change = self.change(&Actor::Sync);
+        let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         self.recorded(&mut change, epoch, key).ok_or(Unchanged)?.note_gone(KeyAbsence::Purged, now);
         Ok(change.audited(Act::Purged, &self.grant, Some(format!("attempt {}", epoch.number()))))
     }

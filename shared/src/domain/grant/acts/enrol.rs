@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::domain::audit::{Act, Actor};
-use crate::domain::grant::{Change, Person, View};
+use crate::domain::grant::{Change, DependsOn, Person, View};
 
 /// Somebody's line on the roster, as it is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,10 +37,11 @@ impl View {
         if self.is_terminal() {
             return Err(LineRefused::Over);
         }
-        let mut change = self.change(by);
+        let mut change = self.change(by, DependsOn::GrantAlone);
         change.grant.person = becomes.clone();
         change.grant.group.clone_from(&line.group);
         if moves {
+            change.depends_on = DependsOn::Settings;
             change = change.with_limit(self, false, now).with_rules(self, now);
             change = change.with_room(self, now).ok_or(LineRefused::PotExhausted)?;
         }

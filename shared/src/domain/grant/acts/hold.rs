@@ -6,7 +6,7 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::audit::{Act, Actor};
-use crate::domain::grant::{Change, GrantState, Notice, View};
+use crate::domain::grant::{Change, DependsOn, GrantState, Notice, View};
 use crate::domain::people::role::Role;
 
 /// The holds of a grant: why it may not have a live key now, beside its state.
@@ -135,7 +135,7 @@ impl View {
         if hold == Hold::Unused && !matches!(self.grant.state, GrantState::Live { .. }) {
             return Err(HoldRefused::NoKey);
         }
-        let mut change = self.change(by);
+        let mut change = self.change(by, DependsOn::GrantAlone);
         change.grant.attempts.iter_mut().for_each(|attempt| attempt.order_off(now));
         match hold {
             Hold::Paused(role) => {
@@ -159,7 +159,7 @@ impl View {
         if !self.grant.holds.has(hold.kind()) {
             return Err(ReleaseRefused::NotHeld);
         }
-        let mut change = self.change(by);
+        let mut change = self.change(by, DependsOn::GrantAlone);
         match hold {
             Hold::Paused(role) if self.grant.holds.paused.as_ref().is_some_and(|pause| role < pause.role) => {
                 return Err(ReleaseRefused::PausedByAnother);

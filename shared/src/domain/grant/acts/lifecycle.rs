@@ -20,7 +20,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::audit::Actor;
-use crate::domain::grant::{Attempt, Change, HoldKind, Mark, Notice, Reading, Stopped, Unchanged, View};
+use crate::domain::grant::{Attempt, Change, DependsOn, HoldKind, Mark, Notice, Reading, Stopped, Unchanged, View};
 use crate::domain::usage::days::Days;
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::end_of_utc_day;
@@ -86,7 +86,7 @@ impl View {
             Rule::Hold => self.hold(HoldKind::Unused, &Actor::Rule, None, now).map_err(|_| Unchanged)?,
             Rule::Stop => self.stop(Stopped::TooOld, &Actor::Rule, now)?,
         };
-        Ok((change, rule))
+        Ok((Change { depends_on: DependsOn::Settings, ..change }, rule))
     }
 
     /// The first rule whose mails were sent. An end whose mail was never sent is announced again.
@@ -146,7 +146,7 @@ impl View {
             Notice::KeyShown | Notice::KeyLeaked | Notice::Unused | Notice::TooOld => return None,
         };
         let end = AnnouncedEnd { at: now, until: ends_at.max(now + notice.ahead()) };
-        let mut change = self.change(&Actor::Rule);
+        let mut change = self.change(&Actor::Rule, DependsOn::GrantAlone);
         let marked = change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == live.epoch)?;
         marked.announced.insert(notice, end);
         change.notice = Some(notice);

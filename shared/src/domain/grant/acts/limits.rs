@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::domain::audit::{Act, Actor};
 use crate::domain::grant::cap_use::surely;
 use crate::domain::grant::{
-    Attempt, Change, Draft, GRACE, GrantState, LargerLimit, Mark, Order, SentLimit, Stopped, SwitchState, Unchanged,
-    View, wanted_limit,
+    Attempt, Change, DependsOn, Draft, GRACE, GrantState, LargerLimit, Mark, Order, SentLimit, Stopped, SwitchState,
+    Unchanged, View, wanted_limit,
 };
 use crate::domain::values::id::Epoch;
 use crate::domain::values::money::Usd;
@@ -88,7 +88,7 @@ impl View {
         match self.wanted(listed, now).ok_or(Unchanged)? {
             WantedLimit::UsedUp => self.stop(Stopped::UsedUp, &Actor::Sync, now),
             WantedLimit::Limit(_) => {
-                let mut change = self.change(&Actor::Sync);
+                let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
                 let live = change.live_mut().filter(|live| live.limit_ordered.is_none()).ok_or(Unchanged)?;
                 live.order_limit(now);
                 Ok(change.marked(Mark::Ordered))
@@ -99,7 +99,7 @@ impl View {
     /// Notes that a larger limit is about to be sent, since from then on the provider may hold it. It must be
     /// the limit that is wanted at this moment, which the pot counts.
     pub fn sending_limit(&self, epoch: Epoch, limit: Usd, now: Timestamp) -> Result<Change, NotSending> {
-        let mut change = self.change(&Actor::Sync);
+        let mut change = self.change(&Actor::Sync, DependsOn::Settings);
         let live = change.live_mut().filter(|live| live.epoch == epoch).ok_or(NotSending::NotWanted)?;
         if self.limit_wanted(now) != Some(WantedLimit::Limit(limit)) {
             return Err(NotSending::NotWanted);
@@ -129,7 +129,7 @@ impl View {
             return Err(Unchanged);
         }
         let (place, wanted) = (self.place(), self.limit_wanted(now));
-        let mut change = self.change(&Actor::Sync);
+        let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         let is_it = |attempt: &&mut Attempt| attempt.epoch == order.epoch && attempt.key.as_ref() == Some(&order.key);
         let attempt = change.grant.attempts.iter_mut().find(is_it).ok_or(Unchanged)?;
         if attempt.limit_ordered != Some(order.since) {
@@ -171,7 +171,7 @@ impl View {
         if self.grant.live().is_some_and(|live| live.epoch == order.epoch) {
             return Err(Unchanged);
         }
-        let mut change = self.change(&Actor::Sync);
+        let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         let attempt = change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == order.epoch).ok_or(Unchanged)?;
         attempt.limit_ordered.take().ok_or(Unchanged)?;
         Ok(change.marked(Mark::Dropped))
@@ -181,7 +181,7 @@ impl View {
     /// another. Returns `Unchanged` if no such limit is open.
     pub fn limit_seen(&self, epoch: Epoch, listed: ListedLimit, asked: Timestamp) -> Result<Change, Unchanged> {
         let ListedLimit::Limit(listed) = listed else { return Err(Unchanged) };
-        let mut change = self.change(&Actor::Sync);
+        let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         let attempt = change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == epoch).ok_or(Unchanged)?;
         let larger = attempt.larger_limit.as_mut().ok_or(Unchanged)?;
         let is_late = larger.unanswered_since.is_some_and(|since| asked >= since + GRACE);

@@ -20,8 +20,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::audit::{Act, Actor};
 use crate::domain::grant::{
-    Attempt, AttemptState, Change, Draft, GRACE, Grant, GrantState, KeyAbsence, Mark, SETTLING, Stopped, SwitchState,
-    Unchanged, View,
+    Attempt, AttemptState, Change, DependsOn, Draft, GRACE, Grant, GrantState, KeyAbsence, Mark, SETTLING, Stopped,
+    SwitchState, Unchanged, View,
 };
 use crate::domain::values::id::Epoch;
 use crate::domain::values::key::KeyHash;
@@ -241,7 +241,7 @@ impl View {
     /// order. No disable counts as confirmed while an enable that was taken back may still take effect.
     /// Returns `Unchanged` if there is nothing to mark.
     pub fn confirmed(&self, order: &Order, now: Timestamp) -> Result<Change, Unchanged> {
-        let mut change = self.change(&Actor::Sync);
+        let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         let attempt = attempt_of(&mut change, order).filter(|attempt| attempt.gone.is_none()).ok_or(Unchanged)?;
         let (since, is_in_use) = (order.since, self.usable().is_some_and(|live| live.epoch == order.epoch));
         let disable = match (order.kind, attempt.switch) {
@@ -283,7 +283,7 @@ impl View {
     /// Marks that the provider answered that it does not know a key. That may be wrong, so the key's orders
     /// stay and are due later.
     pub fn not_found(&self, epoch: Epoch, key: &KeyHash, now: Timestamp) -> Result<Change, Unchanged> {
-        let mut change = self.change(&Actor::Sync);
+        let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         let is_it = |attempt: &&mut Attempt| attempt.epoch == epoch && attempt.key.as_ref() == Some(key);
         let attempt =
             change.grant.attempts.iter_mut().find(is_it).filter(|attempt| attempt.gone.is_none()).ok_or(Unchanged)?;
@@ -299,7 +299,7 @@ impl View {
         let is_it =
             |ordered: &Order| (ordered.epoch, ordered.kind, &ordered.key) == (order.epoch, order.kind, &order.key);
         let is_same = |ordered: &Order| is_it(ordered) && ordered.since == order.since;
-        self.grant.orders().iter().any(is_same).then(|| self.change(&Actor::Sync))
+        self.grant.orders().iter().any(is_same).then(|| self.change(&Actor::Sync, DependsOn::GrantAlone))
     }
 
     /// Takes back the enable of a live key that is under way, since its student wants another key. The grant
@@ -312,7 +312,7 @@ impl View {
             .filter(|live| matches!(live.switch, SwitchState::OnOrdered { .. }))
             .ok_or(Unchanged)?
             .epoch;
-        let mut change = self.change(&Actor::Student).ordering_all_off(now);
+        let mut change = self.change(&Actor::Student, DependsOn::GrantAlone).ordering_all_off(now);
         change.grant.state = GrantState::Stopped { why: Stopped::ReplacementFailed };
         let note = format!("attempt {}: its enable was under way", live.number());
         Ok(change.audited(Act::Stopped, &self.grant, Some(note)))

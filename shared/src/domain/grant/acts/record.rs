@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 
 use crate::domain::audit::{Act, Actor};
-use crate::domain::grant::{Attempt, AttemptState, Change, GrantState, HoldKind, Notice, OpenAttempt, Unchanged, View};
+use crate::domain::grant::{
+    Attempt, AttemptState, Change, DependsOn, GrantState, HoldKind, Notice, OpenAttempt, Unchanged, View,
+};
 use crate::domain::values::id::RuleSetId;
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
@@ -53,7 +55,7 @@ impl View {
             GrantState::Ended => return Err(RecordRefused::Over),
             _ => {}
         }
-        let mut change = self.change(&Actor::Student);
+        let mut change = self.change(&Actor::Student, DependsOn::Settings);
         let (grant, counts) = (&mut change.grant, self.next_key_counts(now));
         let is_open = |attempt: &&mut Attempt| attempt.epoch == begun.epoch && attempt.state == AttemptState::Open;
         let shown = grant.attempts.iter_mut().find(is_open).filter(|_| self.grant.is_minting_with(&begun.nonce));
@@ -98,7 +100,7 @@ impl View {
         why: &str,
         now: Timestamp,
     ) -> Result<Change, Unchanged> {
-        let mut change = self.change(&Actor::Student);
+        let mut change = self.change(&Actor::Student, DependsOn::GrantAlone);
         let is_ours = |attempt: &&mut Attempt| attempt.epoch == begun.epoch && attempt.nonce == begun.nonce;
         let ended = change.grant.attempts.iter_mut().find(is_ours).ok_or(Unchanged)?;
         if ended.state == AttemptState::Shown {

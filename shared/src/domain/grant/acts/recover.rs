@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::domain::audit::{Act, Actor};
 use crate::domain::grant::{
-    Attempt, AttemptState, Change, Draft, GrantState, Notice, Stopped, SwitchState, Unchanged, View,
+    Attempt, AttemptState, Change, DependsOn, Draft, GrantState, Notice, Stopped, SwitchState, Unchanged, View,
 };
 use crate::domain::values::id::{Epoch, Nonce};
 use crate::domain::values::key::KeyHash;
@@ -39,7 +39,7 @@ impl View {
             return Err(Unchanged);
         }
         let live = self.newest_enabled(&unknown);
-        let mut change = self.change(&Actor::Sync);
+        let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         let grant = &mut change.grant;
         for found in &unknown {
             grant.attempts.retain(|attempt| attempt.epoch != found.epoch);

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::domain::audit::{Act, Actor};
-use crate::domain::grant::{Attempt, Change, Draft, Mark, Unchanged, View};
+use crate::domain::grant::{Attempt, Change, DependsOn, Draft, Mark, Unchanged, View};
 use crate::domain::programme::rules::Rules;
 use crate::domain::values::id::{Epoch, RuleSetId};
 use crate::domain::values::key::KeyHash;
@@ -26,7 +26,7 @@ impl View {
     /// Orders that the live key is put under the wanted rules. Returns `Unchanged` if it is under them, or that is ordered.
     pub fn order_rules(&self, now: Timestamp) -> Result<Change, Unchanged> {
         let wanted = self.rules_wanted().ok_or(Unchanged)?;
-        let mut change = self.change(&Actor::Sync);
+        let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         let live = change.live_mut().ok_or(Unchanged)?;
         if live.rules_ordered.is_some() || live.rule_set == Some(wanted.id()) {
             return Err(Unchanged);
@@ -39,7 +39,7 @@ impl View {
     /// Returns `Unchanged` if that is ordered, or the key is not live any more.
     pub fn order_rules_anew(&self, epoch: Epoch, now: Timestamp) -> Result<Change, Unchanged> {
         self.rules_wanted().ok_or(Unchanged)?;
-        let mut change = self.change(&Actor::Sync);
+        let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         let is_it = |live: &&mut Attempt| live.epoch == epoch && live.rules_ordered.is_none();
         change.live_mut().filter(is_it).ok_or(Unchanged)?.order_rules(now);
         Ok(change.marked(Mark::Ordered))
@@ -58,7 +58,7 @@ impl View {
     ) -> Result<Change, Unchanged> {
         let is_live = self.grant.live().is_some_and(|live| live.epoch == epoch);
         let is_wanted = self.programme.settings.rules(self.grant.group.as_deref()).id() == *set;
-        let mut change = self.change(&Actor::Sync);
+        let mut change = self.change(&Actor::Sync, DependsOn::Settings);
         let is_it = |attempt: &&mut Attempt| attempt.epoch == epoch && attempt.key.as_ref() == Some(key);
         let attempt = change.grant.attempts.iter_mut().find(is_it).ok_or(Unchanged)?;
         let was = attempt.rule_set.replace(set.clone());
@@ -81,7 +81,7 @@ impl View {
         if self.grant.live().is_some_and(|live| live.epoch == epoch) {
             return Err(Unchanged);
         }
-        let mut change = self.change(&Actor::Sync);
+        let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         let attempt = change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == epoch).ok_or(Unchanged)?;
         attempt.rules_ordered.take().ok_or(Unchanged)?;
         Ok(change.marked(Mark::Dropped))
