@@ -11,11 +11,9 @@ use bursar_core::domain::values::id::{DeploymentId, Epoch, GrantId, KeyName, Non
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::window::{Reset, utc_date};
-use bursar_core::store::ListedProgramme;
 use bursar_core::store::items::{Item, to_item};
 use bursar_local::engine::Engine;
 use bursar_local::provider::{Nano, Provider};
-
 use jiff::{Timestamp, ToSpan};
 use serde_json::json;
 
@@ -40,7 +38,6 @@ pub(crate) async fn fill(
         let term = Term::new(today - (DAYS + 5).days(), today + 60.days(), "Europe/Berlin")?;
         let settings = Settings::new(id.as_str(), term, Usd::from_dollars(CAP));
         let mut items = vec![
-            to_item(&ListedProgramme { programme: id.clone() })?,
             to_item(&Programme::new(id.clone(), settings))?,
             to_item(&Pot::new(id.clone(), Usd::from_dollars(CAP * 2 * i32::try_from(EACH)?)))?,
         ];

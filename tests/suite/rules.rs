@@ -61,16 +61,6 @@ fn dead_letters_are_forgotten_within_days() {
 }
 
 #[test]
-fn no_key_of_the_table_is_spelled_outside_its_one_file() {
-    for (path, text) in of_the_product().filter(|(path, _)| !path.starts_with("shared/src/store/table/keys")) {
-        let partition = |key: &&str| text.contains(&format!("\"{key}"));
-        let found: Vec<_> =
-            "P# G# A# O# R# Z# L# C# S# Q# META\" LEASE\" PROGRAMMES\" POT\"".split(' ').filter(partition).collect();
-        assert!(found.is_empty(), "{path} spells {found:?}");
-    }
-}
-
-#[test]
 fn types_of_aws_stay_in_their_files() {
     for (path, text) in of_the_product() {
         for (service, homes) in [

@@ -10,7 +10,7 @@ use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::items::Item;
-use bursar_core::store::{Account, AccountDay, FencedTable, Job, JobState, ListedProgramme, Pass, SyncState, Work};
+use bursar_core::store::{Account, AccountDay, FencedTable, Job, JobState, Pass, SyncState, Work};
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_local::ses::Fault as MailFault;
 use bursar_tests::campus::Campus;
@@ -206,7 +206,6 @@ async fn what_cannot_be_read_keeps_nothing_else_from_being_told() {
     campus.keys().await;
     campus.settle().await;
     let maths: ProgrammeId = "maths".parse().unwrap();
-    campus.raw().keep(&ListedProgramme { programme: maths.clone() }).await;
     for (key, kind) in
         [(Programme::key_of(&maths).item, "programme"), (Job::key_of(&campus.programme, "import").item, "job")]
     {

@@ -73,10 +73,10 @@ async fn run_with(app: &App, trigger: Trigger, lease: &Lease, deadline: Deadline
         }
         None => {
             let (programmes, state, cut) =
-                tokio::try_join!(table.programme_ids(), table.sync_state(), table.newest_cut())?;
+                tokio::try_join!(table.programmes(), table.sync_state(), table.newest_cut())?;
             let progress = Progress::begun(Baseline {
                 began_at: now,
-                programmes,
+                programmes: programmes.into_iter().map(|programme| programme.id).collect(),
                 listed_at: state.listed_at,
                 restored_at: if table.is_copy(&meta) { Some(now) } else { state.restored_at },
                 matched_at: state.matched_at,

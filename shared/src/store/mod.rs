@@ -35,7 +35,7 @@ pub use people::sign_in::{AddressSession, Ask, Link, LinkOutcome, SignInWrite};
 pub use programmes::edit::{Edit, EditOutcome};
 pub use programmes::imports::{Import, ImportChunk, Step};
 pub use programmes::jobs::{JOB_LEASE, Job, JobCreation, JobState, Pass, Work};
-pub use programmes::programme::{CloseOutcome, CopiedProgramme, ListedProgramme, NewProgramme, PotSums, UsedForm};
+pub use programmes::programme::{CloseOutcome, CopiedProgramme, NewProgramme, PotSums};
 pub use programmes::tiers::TierOutcome;
 pub use sync::account::{Account, AccountDay, ForeignKey};
 pub use sync::checkpoints::{Checkpoint, CheckpointPart, Delay, SavedParts};

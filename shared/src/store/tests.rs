@@ -17,7 +17,7 @@ use self::books::{
     a_cut, a_foreign_act, a_foreign_key, a_full_sync_state, a_key_owner, a_mailed_statement, a_missing_key,
     a_statements_mail, an_account, an_account_day, some_assigned_use, some_cut_keys, some_marks,
 };
-use self::grants::{a_full_grant, a_full_reading, a_job, a_used_form, a_walk, an_import, some_steps};
+use self::grants::{a_full_grant, a_full_reading, a_job, a_walk, an_import, some_steps};
 use self::sign_in::{a_full_sign_in, a_link, a_session, asked};
 use super::RateCount;
 use crate::domain::audit::{Act, Actor, AuditDetail, Entry};
@@ -40,9 +40,9 @@ use crate::store::sync::checkpoints::CheckpointPart;
 use crate::store::sync::totals::{GroupTotals, KeptTotals};
 use crate::store::table::keys;
 use crate::store::{
-    AddressSession, Ask, Bounce, Enrolment, GrantMail, KnownAccount, Lease, ListedProgramme, MailChoice, MailState,
-    Meta, OutboxRow, PersonOfAddress, QueuedMail, RosterMailResent, Run, StaffPerson, Totals, Undeliverable,
-    UnreachableReason, UsageRefresh,
+    AddressSession, Ask, Bounce, Enrolment, GrantMail, KnownAccount, Lease, MailChoice, MailState, Meta, OutboxRow,
+    PersonOfAddress, QueuedMail, RosterMailResent, Run, StaffPerson, Totals, Undeliverable, UnreachableReason,
+    UsageRefresh,
 };
 
 fn at(text: &str) -> Timestamp {
@@ -226,7 +226,6 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         raw(&meta),
         raw(&lease),
         raw(&programme),
-        raw(&ListedProgramme { programme: programme.id.clone() }),
         raw(&Roles {
             address: a_grant().person.address,
             programme: programme.id.clone(),
@@ -294,7 +293,6 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         notifications::items(),
         raw(&an_import()),
         raw(&some_steps()),
-        raw(&a_used_form()),
         raw(&a_job()),
         raw(&a_walk()),
         raw(&GrantMail {

@@ -25,9 +25,8 @@ use bursar_core::store::items::{self, Item};
 use bursar_core::store::{
     Account, AccountDay, AddressSession, Ask, AssignedUse, BulkStop, CapScan, Checkpoint, CheckpointPart, CutKeys,
     Enrolment, ForeignKey, GrantMail, GroupTotals, HeldMarks, Import, ImportChunk, Job, KeptTotals, Lease, Link,
-    ListedProgramme, MailChoice, MailRefusal, MailServer, Meta, MissingKey, ModelDay, ModelRows, OutboxRow,
-    PersonOfAddress, RateCount, RosterMailResent, Run, SentAs, StaffPerson, SyncState, UnattributedDay, Undeliverable,
-    UsageRefresh, UsedForm, Work,
+    MailChoice, MailRefusal, MailServer, Meta, MissingKey, ModelDay, ModelRows, OutboxRow, PersonOfAddress, RateCount,
+    RosterMailResent, Run, SentAs, StaffPerson, SyncState, UnattributedDay, Undeliverable, UsageRefresh, Work,
 };
 
 use super::Step;
@@ -53,7 +52,7 @@ macro_rules! rewritten {
 pub(super) fn items_are_whole(step: &Step<'_>, wrong: &mut Vec<String>) {
     for ((pk, sk), item) in &step.now.items {
         let again: Result<Item, String> = rewritten!(item as
-            Meta Lease Programme ListedProgramme UsedForm RuleSet Tier Pot Job Import ImportChunk Grant Reading
+            Meta Lease Programme RuleSet Tier Pot Job Import ImportChunk Grant Reading
             UsageRefresh RosterMailResent Enrolment Entry StaffPerson PersonOfAddress Roles MailChoice
             SignIn Ask Link Session AddressSession RateCount OutboxRow GrantMail SentAs Undeliverable MailDay
             MailServer BulkStop MailRefusal Crossing CapScan Alarm Digest AccountDigest MailedStatement BalanceNotice

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use jiff::civil::{self, Date};
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
+use ulid::Ulid;
 
 use crate::domain::programme::rules::{DataPolicy, Region};
 use crate::domain::programme::terms::TermsHash;
@@ -24,7 +25,7 @@ use crate::domain::values::money::Usd;
 use crate::domain::values::term::Term;
 use crate::domain::values::window::Reset;
 use crate::store::items::stored;
-use crate::store::keys::{key, programme_partition};
+use crate::store::keys::{PROGRAMMES, key, programme_partition};
 
 /// A programme.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,13 +36,15 @@ pub struct Programme {
     pub settings: Settings,
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub closed_at: Option<Timestamp>,
+    /// The form that created it, which may be sent again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub form: Option<Ulid>,
     /// The version, which every edit increases. Nobody but a person edits a programme.
     pub version: u64,
 }
 
 stored! {
-    // A programme's settings, in a partition of its own, so that a rush on one programme does not slow down another.
-    "programme" Programme |it| (id: &ProgrammeId = &it.id) => key(programme_partition(id), "P")
+    "programme" Programme |it| (id: &ProgrammeId = &it.id) => key(PROGRAMMES, id.as_str())
 }
 
 /// The settings that people make on a programme.
@@ -235,7 +238,7 @@ impl Settings {
 impl Programme {
     /// A programme that was just created.
     pub fn new(id: ProgrammeId, settings: Settings) -> Programme {
-        Programme { id, settings, closed_at: None, version: 1 }
+        Programme { id, settings, closed_at: None, form: None, version: 1 }
     }
 
     /// The programme with settings that people changed.

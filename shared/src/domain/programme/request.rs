@@ -27,7 +27,7 @@ pub struct Request {
     pub programme: ProgrammeId,
     pub by: PersonId,
     pub wishes: Vec<Wish>,
-    /// The id of the request, under which its form counts as used.
+    /// The id of the request, under which the first of its mails is queued.
     pub form: Ulid,
 }
 
@@ -60,7 +60,7 @@ impl Request {
             hash.update(text);
         }
         let form = hash.finalize().iter().take(16).fold(0, |id: u128, byte| id << 8 | u128::from(*byte));
-        Request { programme, by, wishes, form: Ulid(form) }
+        Request { programme, by, wishes, form: Ulid(form >> 1) }
     }
 }
 

@@ -16,7 +16,6 @@ use ulid::Ulid;
 
 use crate::deadline::Deadline;
 use crate::domain::audit::Actor;
-use crate::domain::programme::Programme;
 use crate::domain::values::id::{GrantId, ProgrammeId, new_ulid};
 use crate::store::items::{Stored, stored};
 use crate::store::keys::{JOBS, key, programme_partition};
@@ -200,7 +199,7 @@ impl JobState {
 impl Table {
     /// The jobs of a programme that run or have run, the oldest first.
     pub async fn jobs(&self, programme: &ProgrammeId) -> Result<Vec<Job>, StoreError> {
-        let mut jobs: Vec<Job> = self.query(&Programme::key_of(programme).pk, keys::JOBS).await?;
+        let mut jobs: Vec<Job> = self.query(&keys::programme_partition(programme), keys::JOBS).await?;
         jobs.sort_by_key(|job| (job.started_at, job.job));
         Ok(jobs)
     }

@@ -1,9 +1,6 @@
 //! Acts on a programme: create and close; `edit` is beside this. After closing, a job ends each grant by an act of its own.
 
 use futures_util::future::try_join_all;
-use jiff::fmt::serde::timestamp::millisecond;
-use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 use crate::domain::audit::{Act, AuditDetail, Entry};
@@ -11,8 +8,6 @@ use crate::domain::people::role::{RoleChanges, Roles};
 use crate::domain::programme::{Pot, Programme, Settings};
 use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::money::Usd;
-use crate::store::items::stored;
-use crate::store::keys::{PROGRAMMES, key};
 use crate::store::programmes::imports::Import;
 use crate::store::programmes::jobs::{Job, Work, with_job};
 use crate::store::table::commit::{Commit, Pauses, Round};
@@ -22,9 +17,6 @@ use crate::store::table::{StoreError, Table};
 
 /// What is said of jobs that a programme's close has ended.
 const CLOSED: &str = "The programme was closed.";
-
-/// How long it is known that a form was used.
-pub(in crate::store) const FORM_KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// A programme to be created.
 #[derive(Debug, Clone)]
@@ -41,30 +33,6 @@ pub struct NewProgramme {
 pub struct CopiedProgramme {
     pub from: ProgrammeId,
     pub roster: Option<Import>,
-}
-
-/// A form that was sent and may come a second time, with the programme that it made or was about.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UsedForm {
-    pub form: Ulid,
-    pub programme: ProgrammeId,
-    #[serde(with = "millisecond::required")]
-    pub at: Timestamp,
-}
-
-stored! {
-    "used-form" UsedForm |it| (form: Ulid = it.form) => key(format!("FORM#{form}"), "FORM");
-    expires it.at + FORM_KEPT
-}
-
-/// The list entry of a programme.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ListedProgramme {
-    pub programme: ProgrammeId,
-}
-
-stored! {
-    "listed-programme" ListedProgramme |it| (id: &ProgrammeId = &it.programme) => key(PROGRAMMES, id.as_str())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,10 +87,10 @@ impl Table {
         self.keep_rule_sets(settings.rule_sets(None), by.now, by.deadline).await?;
         let mut count = 1;
         loop {
-            if let Some(form) = form
-                && let Some(used) = self.get::<UsedForm>(UsedForm::key_of(form)).await?
+            if form.is_some()
+                && let Some(made) = self.programmes().await?.into_iter().find(|made| made.form == form)
             {
-                return Ok(used.programme);
+                return Ok(made.id);
             }
             let id = if count == 1 { slug.clone() } else { slug.numbered(count) };
             let pot = Pot::new(id.clone(), pot);
@@ -131,15 +99,11 @@ impl Table {
                 note += &format!("; copied from {}", copied.from);
             }
             let what = AuditDetail::new(Act::Created).noting(note);
-            let programme = Programme::new(id.clone(), settings.clone());
+            let programme = Programme { form, ..Programme::new(id.clone(), settings.clone()) };
             let entry = Entry::on_programme(&id, by.actor, by.now, what);
             let mut transaction = self.transaction().create(&programme)?.create(&pot)?;
-            let listed = ListedProgramme { programme: id.clone() };
             let roles = RoleChanges::between(&id, None, &programme.settings);
-            transaction = with_roles(transaction.create(&listed)?, &id, &roles)?;
-            if let Some(form) = form {
-                transaction = transaction.create(&UsedForm { form, programme: id.clone(), at: by.now })?;
-            }
+            transaction = with_roles(transaction, &id, &roles)?;
             if let Some(roster) = copied.as_ref().and_then(|copied| copied.roster.as_ref()) {
                 transaction = transaction.create(&Import { programme: id.clone(), applied: true, ..roster.clone() })?;
                 let work = Work::Import { import: roster.import };

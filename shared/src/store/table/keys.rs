@@ -48,7 +48,7 @@ pub const SHARDS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'
 pub const GRANTS_AND_READINGS: (&str, &str) = ("G#", "R#~");
 /// The prefix of grants' sort keys.
 pub const GRANTS: &str = "G#";
-/// The partition of the list of programmes: an immutable row each. There are few, and an admin sees them all.
+/// The partition of the programmes' settings. There are few, and an admin sees them all.
 pub const PROGRAMMES: &str = "PROGRAMMES";
 /// The partition of the rule sets. There are few: one for each different list of rules.
 pub const RULE_SETS: &str = "RULES";
@@ -174,11 +174,6 @@ pub fn readings_of(grant: &GrantId) -> String {
 /// The row of the key of an outbox item.
 pub fn outbox_row_of(key: &ItemKey) -> Option<Ulid> {
     key.pk.strip_prefix("O#")?.parse().ok()
-}
-
-/// The prefix of the sort keys of a programme's own audit entries.
-pub fn audit_of_programme() -> &'static str {
-    AUDIT
 }
 
 /// The prefix of the sort keys of a grant's audit entries.

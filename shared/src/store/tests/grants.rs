@@ -14,7 +14,6 @@ use crate::domain::values::money::Usd;
 use crate::domain::values::window::Reset;
 use crate::store::programmes::imports::{Import, ImportChunk, Step};
 use crate::store::programmes::jobs::{Job, JobState, Pass, Work};
-use crate::store::programmes::programme::UsedForm;
 
 /// A grant with something in every attribute.
 pub(super) fn a_full_grant() -> Grant {
@@ -105,10 +104,6 @@ pub(super) fn some_steps() -> ImportChunk {
     let change = Step::Change { grant: grant.id.clone(), person: grant.person, group: None };
     let steps = vec![add, change, Step::Drop { grant: grant.id.clone() }, Step::Return { grant: grant.id }];
     ImportChunk { import: ulid(), number: 0, made_at: at("2026-01-02T08:00:00Z"), steps }
-}
-
-pub(super) fn a_used_form() -> UsedForm {
-    UsedForm { form: ulid(), programme: a_programme().id, at: at("2026-01-02T08:00:00Z") }
 }
 
 pub(super) fn a_job() -> Job {
