@@ -50,7 +50,7 @@ use crate::store::sync::account::{Account, AccountDay, ForeignKey};
 use crate::store::sync::checkpoints::{Checkpoint, CheckpointPart};
 use crate::store::sync::held_back::HeldMarks;
 use crate::store::sync::missing::MissingKey;
-use crate::store::sync::models::{ModelDay, ModelRows, UnattributedDay};
+use crate::store::sync::models::{ModelDay, ModelRows};
 use crate::store::sync::runs::{RUN_KEPT, Run};
 use crate::store::sync::state::SyncState;
 use crate::store::sync::totals::{GroupTotals, KeptTotals, Totals};
@@ -219,10 +219,8 @@ kinds! {
     "cut-keys" CutKeys(it): keys::cut_keys(it.as_of, it.shard, it.part);
     // What an admin did to a key that nobody here made.
     "foreign-act" ForeignAct(it): keys::foreign_act(&it.key);
-    // What a programme used by model on a day.
-    "model-day" ModelDay(it): keys::model_day(&it.programme, it.day);
+    // What was used by model on a day, by a programme or by keys that are no programme's.
+    "model-day" ModelDay(it): keys::model_day(it.programme.as_ref(), it.day);
     // What each grant used by model on a day.
     "model-rows" ModelRows(it): keys::model_rows(it.day, it.part), expires it.until;
-    // Model use of a day that is no programme's.
-    "unattributed-day" UnattributedDay(it): keys::unattributed_day(it.day);
 }

@@ -19,6 +19,9 @@ pub struct ProgrammeId(String);
 #[serde(try_from = "String", into = "String")]
 pub struct GrantId(String);
 
+/// The bytes of a grant's id, where there may be very many.
+pub type GrantBytes = [u8; 8];
+
 /// A person with a role, for audit entries and other places without addresses: sixteen random hex digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -22,7 +22,7 @@ pub use self::account::{
     MAIL_REFUSALS, MAILED_STATEMENTS, MODEL_ROWS, RUNS, account, account_audit, account_day, account_digest, alarm,
     bulk_stop, cap_scan, checkpoint, cut, cut_keys, foreign_act, foreign_key, foreign_partition, held_marks, key_owner,
     mail_day, mail_days, mail_refusal, mail_server, mailed_statement, missing_key, model_rows, progress_part,
-    rows_part, run, run_part, sync_state, unattributed_day,
+    rows_part, run, run_part, sync_state,
 };
 pub use self::credit::balance_notice;
 
@@ -285,9 +285,9 @@ pub fn import_chunk(import: Ulid, number: u32) -> ItemKey {
     key(format!("I#{import}"), format!("C#{number:05}"))
 }
 
-/// A programme's use by model on a day.
-pub fn model_day(programme: &ProgrammeId, day: Date) -> ItemKey {
-    key(programme_partition(programme), format!("{MODEL_DAYS}{day}"))
+/// The use by model on a day, of a programme or of none.
+pub fn model_day(programme: Option<&ProgrammeId>, day: Date) -> ItemKey {
+    key(programme.map_or_else(|| ACCOUNT.to_owned(), programme_partition), format!("{MODEL_DAYS}{day}"))
 }
 
 /// The row of a mail, by its message id at the mail server.

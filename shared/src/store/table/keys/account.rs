@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use ulid::Ulid;
 
-use super::{AUDIT, DIGESTS, ItemKey, MODEL_DAYS, due, key};
+use super::{AUDIT, DIGESTS, ItemKey, due, key};
 use crate::domain::mail::kind::MailKind;
 use crate::domain::values::key::KeyHash;
 
@@ -70,11 +70,6 @@ pub fn run_part(run: Ulid, part: &str) -> ItemKey {
 
 pub fn account() -> ItemKey {
     key(ACCOUNT, "NOW")
-}
-
-/// The unattributed use by model on a day.
-pub fn unattributed_day(day: Date) -> ItemKey {
-    key(ACCOUNT, format!("{MODEL_DAYS}{day}"))
 }
 
 /// A part of each grant's use by model on a day.
