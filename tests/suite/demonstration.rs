@@ -51,9 +51,9 @@ async fn it_is_a_believable_term() {
     let totals = totals.find(|totals| totals.programme.as_str() == "cs-pilot").unwrap();
     let days: Vec<_> = totals.used.credits.each().collect();
     assert!(days.len() > 11 && days.iter().all(|(_, _, exact)| *exact), "{days:?}");
-    let by_model = Table::new(&stack.config).model_days(&totals.programme, (Date::MIN, Date::MAX)).await.unwrap();
+    let by_model = Table::new(&stack.config).model_days(Some(&totals.programme), (Date::MIN, Date::MAX)).await.unwrap();
     let used = || by_model.iter().flat_map(|day| &day.by);
-    let told: i64 = used().map(|used| used.spent.micros()).sum();
+    let told: i64 = used().map(|used| used.used.spent.micros()).sum();
     let until_yesterday: i64 = days[..days.len() - 1].iter().map(|(_, spent, _)| spent.micros()).sum();
     assert!(told >= until_yesterday, "{told} of {until_yesterday}");
     assert!(by_model.len() > 11 && used().map(|used| &used.model).collect::<BTreeSet<_>>().len() > 3);

@@ -1,7 +1,10 @@
 //! Spending by model: what nightly syncs record of each day, for whom, and what they do where the provider tells less than all.
 
+use std::collections::BTreeMap;
+
 use bursar_core::domain::grant::Grant;
-use bursar_core::domain::values::id::GrantId;
+use bursar_core::domain::usage::models::{ModelUse, NOT_BY_MODEL, Sums};
+use bursar_core::domain::values::id::{GrantBytes, GrantId};
 use bursar_local::provider::Nano;
 use bursar_tests::campus::Campus;
 use bursar_tests::faults::{Fault, Matcher};
@@ -47,19 +50,17 @@ async fn night(campus: &Campus) -> String {
     campus.sync().await["problems"].to_string()
 }
 
-/// What is on record of a day: of the programmes by group and model with the requests, and of nobody by reason and name.
+/// What is on record of a day: of the programmes by group, of none by name, and by model with the requests.
 async fn recorded(campus: &Campus, of: Date) -> Vec<String> {
+    let programmes = campus.table.programmes().await.unwrap().into_iter().map(|programme| Some(programme.id));
     let mut lines = Vec::new();
-    for programme in campus.table.programmes().await.unwrap() {
-        let programme = programme.id;
-        for used in campus.table.model_days(&programme, (of, of)).await.unwrap().iter().flat_map(|day| &day.by) {
-            let group = used.group.as_deref().unwrap_or("-");
-            lines.push(format!("{programme} {group} {} {} by {}", used.model, used.spent.micros(), used.requests));
+    for programme in [None].into_iter().chain(programmes) {
+        let days = campus.table.model_days(programme.as_ref(), (of, of)).await.unwrap();
+        let programme = programme.map_or("none".to_owned(), |programme| programme.to_string());
+        for ModelUse { whose, model, used } in days.into_iter().flat_map(|day| day.by) {
+            let whose = whose.as_deref().unwrap_or("-").split('/').next().unwrap();
+            lines.push(format!("{programme} {whose} {model} {} by {}", used.spent.micros(), used.requests));
         }
-    }
-    for used in campus.table.unattributed_days((of, of)).await.unwrap().iter().flat_map(|day| &day.by) {
-        let name = used.name.as_deref().unwrap_or("-").split('/').next().unwrap();
-        lines.push(format!("{:?} {name} {}", used.why, used.spent.micros()));
     }
     lines.sort();
     lines
@@ -111,15 +112,15 @@ async fn each_day_is_told_apart_though_nights_were_missed() {
     let second = campus.judged_after_sync().await;
     assert_eq!(asked(&campus), 1, "one query for all days, which no other run of the day repeats");
     let of_models = |seen: &bursar_tests::invariants::Snapshot| {
-        let is_of_models = |kind: &str| ["models", "unattributed", "model-rows"].contains(&kind);
+        let is_of_models = |kind: &str| ["model-day", "model-rows"].contains(&kind);
         let items = seen.items.iter().filter(|(_, item)| item["kind"].as_s().is_ok_and(|kind| is_of_models(kind)));
         items.map(|(key, item)| (key.clone(), item.clone())).collect::<Vec<_>>()
     };
     assert_eq!(of_models(&first), of_models(&second));
     let expected: [&[String]; 3] = [
         &[format!("cs-pilot - {LARGE} 250000 by 1"), format!("cs-pilot A {SMALL} 1500000 by 2")],
-        &["Foreign prof-laptop 70000".to_owned(), format!("cs-pilot A {LARGE} 2000000 by 1")],
-        &["NotOurs bursar 40000".to_owned(), format!("seminar A {LARGE} 3000000 by 1")],
+        &[format!("cs-pilot A {LARGE} 2000000 by 1"), format!("none prof-laptop {SMALL} 70000 by 1")],
+        &[format!("none bursar {SMALL} 40000 by 1"), format!("seminar A {LARGE} 3000000 by 1")],
     ];
     for (after, expected) in (0..).zip(expected) {
         assert_eq!(recorded(&campus, day(after)).await, expected, "{after}");
@@ -128,11 +129,13 @@ async fn each_day_is_told_apart_though_nights_were_missed() {
     // What each grant used is kept by its id, and expires with the retention.
     let now = campus.clock.now();
     let kept = campus.table.model_rows(FIRST, now).await.unwrap();
-    let told = kept.each().map(|of| (GrantId::of_bytes(of.grant), of.model.to_owned(), of.used.spent.micros()));
-    let mut told: Vec<_> = told.collect();
-    told.sort_by_key(|(_, _, spent)| *spent);
+    let of_model = |(model, grants): (&String, &BTreeMap<GrantBytes, Sums>)| {
+        let (grant, used) = grants.first_key_value().unwrap();
+        (GrantId::of_bytes(*grant), model.clone(), used.spent.micros(), grants.len())
+    };
+    let told: Vec<_> = kept.values().flatten().map(of_model).collect();
     let [ada_s, bob_s] = grants;
-    assert_eq!(told, [(bob_s, LARGE.to_owned(), 250_000), (ada_s, SMALL.to_owned(), 1_500_000)]);
+    assert_eq!(told, [(bob_s, LARGE.to_owned(), 250_000, 1), (ada_s, SMALL.to_owned(), 1_500_000, 1)]);
     assert!(campus.table.model_rows(FIRST, now + (24 * 401).hours()).await.unwrap().is_empty(), "however late it goes");
     let last = day(400).to_zoned(TimeZone::UTC).unwrap().timestamp().as_second().to_string();
     let rows = second.items.values().filter(|item| item["kind"].as_s().is_ok_and(|kind| kind == "model-rows"));
@@ -141,7 +144,7 @@ async fn each_day_is_told_apart_though_nights_were_missed() {
     // Late use: the answer to a request of the day before, which took until now.
     campus.provider().spend(&bob, Nano::micros(30_000), now - 24.hours(), SMALL).unwrap();
     night(&campus).await;
-    assert_eq!(recorded(&campus, day(2)).await[1], format!("cs-pilot - {SMALL} 30000 by 1"));
+    assert_eq!(recorded(&campus, day(2)).await[0], format!("cs-pilot - {SMALL} 30000 by 1"));
     // Of days before the last week that nobody asked for it is on record that nothing is known.
     campus.minutes(10 * A_DAY);
     campus.sync().await;
@@ -151,23 +154,27 @@ async fn each_day_is_told_apart_though_nights_were_missed() {
 }
 
 #[tokio::test]
-async fn what_an_answer_lacks_is_made_up_for() {
+async fn what_an_answer_lacks_is_told_as_of_no_model_and_made_up_for() {
     let campus = class().await;
     for (name, micros, model) in
         [("ada", 3_000_000, LARGE), ("bob", 2_000_000, LARGE), ("ada", 30_000, SMALL), ("bob", 20_000, SMALL)]
     {
         spend(&campus, name, micros, model);
     }
-    // The answer is cut off, so the account's activity says how much the rest is.
-    bent_night(&campus, |body| {
+    // The answer is cut off, so the readings say how much the rest is.
+    let cut_off = bent_night(&campus, |body| {
         body["data"]["data"].as_array_mut().unwrap().truncate(2);
         body["data"]["metadata"] = json!({"row_count": 2, "truncated": true});
     })
     .await;
+    assert!(cut_off.contains("the provider left the smallest rows of what was used by model out"), "{cut_off}");
     let large = [format!("cs-pilot - {LARGE} 2000000 by 1"), format!("cs-pilot A {LARGE} 3000000 by 1")];
     let small = [format!("cs-pilot - {SMALL} 20000 by 1"), format!("cs-pilot A {SMALL} 30000 by 1")];
-    assert_eq!(recorded(&campus, FIRST).await, [&["Rest - 50000".to_owned()], &large[..]].concat());
-    // The next night's answer is complete, and its models replace the rest.
+    assert_eq!(recorded(&campus, FIRST).await, large);
+    let overview = campus.admin().await.get("/console/programmes/cs-pilot").await.expect(200);
+    let rest = overview.all("model").into_iter().find(|line| line.get("data-model") == NOT_BY_MODEL).unwrap();
+    assert_eq!(rest.get("data-spent-usd"), "0.050000");
+    // The next night's answer is complete.
     spend(&campus, "ada", 1_000_000, SMALL);
     let mut whole = [large, small].concat();
     whole.sort();
@@ -207,7 +214,7 @@ async fn what_was_used_meanwhile_is_told_later() {
     campus.raw().put(broken).await;
     campus.minutes(A_DAY);
     assert_eq!(campus.sync().await["complete"], false);
-    assert_eq!(recorded(&campus, day(2)).await, ["UnknownGrant cs-pilot 1000000"]);
+    assert_eq!(recorded(&campus, day(2)).await, [format!("none bursar {SMALL} 1000000 by 1")]);
     campus.raw().put(whole).await;
     assert_eq!(campus.sync().await["complete"], true);
     assert_eq!(recorded(&campus, day(2)).await, [format!("cs-pilot A {SMALL} 1000000 by 1")]);

@@ -7,11 +7,12 @@ use anyhow::Result;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::digest::{self, Class, Digest, DigestMoney, DigestTrigger, Due, Health, LastListing};
 use bursar_core::domain::programme::{Pot, Programme};
+use bursar_core::domain::usage::models::{self, ModelUse};
 use bursar_core::domain::usage::span::stretches;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{AssignedModels, SyncState, Table, keys};
+use bursar_core::store::{SyncState, Table, keys};
 use futures_util::stream::{StreamExt, iter};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -91,12 +92,11 @@ impl Look<'_> {
     /// Computes a digest. Returns `None` when there is no time to read everything.
     async fn compute(&self, programme: &Programme, due: Due) -> Result<Option<Digest>> {
         let (id, settings, table, weeks) = (&programme.id, &programme.settings, self.table, due.weeks);
-        let (pot, of_programme, sync, unreachable, model_days) = tokio::try_join!(
+        let (pot, of_programme, sync, unreachable) = tokio::try_join!(
             table.get(Pot::key_of(id)),
             table.programme_use(id),
             table.sync_state(),
             table.unreachable(self.now),
-            table.model_days(id, weeks[0]),
         )?;
         let mut class = Class::new(settings, weeks[0], sync.listed_at, self.now);
         let mut had_a_key = false;
@@ -117,11 +117,11 @@ impl Look<'_> {
         let pot = pot.map(|pot| (pot.limit, pot.reserved)).unwrap_or_default();
         let money = DigestMoney::of(spent, pot, weeks, looked);
         let by_group = of_programme.own.iter().flat_map(|own| &own.by_group);
-        let assigned = match of_programme.assigned_keys {
-            0 => AssignedModels::default(),
-            _ => table.assigned_models(weeks[0]).await?,
-        };
-        let by_model = model_days.iter().flat_map(|day| &day.by).chain(assigned.of_programme(id).map(|(_, used)| used));
+        let uses = table.models_of(id, of_programme.assigned_keys > 0, weeks[0]).await?;
+        let uses = uses.into_iter().map(|used| ModelUse { whose: None, ..used });
+        let mut models = models::lines(uses, settings.byok, digest::MOST_LINES);
+        let known = sync.models_until.map(|until| (weeks[0].0, weeks[0].1.min(until)));
+        models.extend(known.and_then(|days| models::beyond_models(&models, &used, days)));
         let models_unknown = if had_a_key { stretches(weeks[0], |day| !sync.knows_models_of(day)) } else { Vec::new() };
         Ok(Some(Digest {
             programme: id.clone(),
@@ -135,7 +135,7 @@ impl Look<'_> {
                 weeks,
                 [money.this_week, money.week_before],
             ),
-            models: digest::models(by_model, Some(&used), settings.byok, weeks[0], sync.models_until),
+            models,
             models_unknown,
             money,
             people: class.people(),

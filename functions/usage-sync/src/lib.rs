@@ -64,10 +64,10 @@
 //! opening, the residual, and the spending during the run. Together they are the account's total, and a statement is the
 //! difference of two cuts. Admins are alerted of a residual once, and again when it changes.
 //!
-//! Model use comes from one query by key name and model. Where its answer is truncated, the account's activity is asked for too,
-//! one call a day. A night takes one call, three with a truncated answer, and at most eight after missed nights. The last day is
-//! asked for again in the next night; a record is replaced only by an answer that is complete and no smaller. Each cent is
-//! attributed to a programme by group, or unattributed with a reason. Model use by grant is kept for `BURSAR_RETENTION_DAYS`.
+//! Model use comes from one query by key name and model. The last day is asked for again in the next night; a record is replaced
+//! only by an answer that is no smaller. Each cent of it is a programme's by group, or that of a name of keys that are no
+//! programme's. What a truncated answer lacks is the difference to the readings, and pages show it as not attributed to a model.
+//! Model use by grant is kept for `BURSAR_RETENTION_DAYS`.
 //! The sync's state holds the known days, which tells a day without use from a day that was not asked for. Days missed for more
 //! than a week stay unknown. Without an answer the run goes on and reports it, and the next run asks again.
 //!

@@ -23,7 +23,7 @@ use crate::stages::act::Actions;
 use crate::stages::begin::Beginning;
 use crate::stages::foreign::ForeignScan;
 use crate::stages::list::Listing;
-use crate::stages::models::ModelUse;
+use crate::stages::models::Models;
 use crate::stages::reconcile::{Evidence, Reconciliation};
 use crate::stages::rules::RulesDelivery;
 use crate::stages::scan::{Scan, ScanInput};
@@ -39,7 +39,7 @@ pub(crate) struct Progress {
     baseline: Baseline,
     stage: Stage,
     beginning: Beginning,
-    models: ModelUse,
+    models: Models,
     listing: Listing,
     scan: Scan,
     foreign: ForeignScan,
@@ -63,7 +63,7 @@ impl Progress {
             baseline,
             stage: Stage::Begin,
             beginning: Beginning::default(),
-            models: ModelUse::default(),
+            models: Models::default(),
             listing: Listing::default(),
             scan: Scan::default(),
             foreign: ForeignScan::default(),

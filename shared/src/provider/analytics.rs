@@ -1,7 +1,6 @@
-//! Use by key, model and day as the provider reports it, and the account's activity by model, which knows no
-//! keys. An unreadable row is counted apart and never as zero. `domain/usage/models.rs` attributes the use.
+//! Use by key, model and day as the provider reports it. An unreadable row is counted apart and never as zero.
+//! `domain/usage/models.rs` attributes the use.
 
-use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use jiff::civil::Date;
@@ -12,9 +11,9 @@ use serde_json::value::RawValue;
 
 use super::Provider;
 use crate::deadline::Deadline;
-use crate::domain::usage::models::{ActivityRow, ModelRow};
+use crate::domain::usage::models::{ModelRow, Sums};
 use crate::domain::values::money::{MoneyError, Usd};
-use crate::provider::wire::calls::{ACTIVITY, QUERY_ANALYTICS, Request};
+use crate::provider::wire::calls::QUERY_ANALYTICS;
 use crate::provider::wire::error::ProviderError;
 use crate::provider::wire::json::{self, Envelope, Unreadable};
 use crate::provider::wire::text::harmless;
@@ -30,25 +29,12 @@ const MOST_WARNINGS: usize = 10;
 pub struct ModelUsage {
     /// The rows, the largest first.
     pub rows: Vec<ModelRow>,
-    pub unreadable: UnreadableRows,
+    /// How many further rows could not be read, and why the first of them could not, fit for a log.
+    pub unreadable: u64,
+    pub why_unreadable: Option<String>,
     /// Whether rows are missing, none of them larger than those that are here.
     pub truncated: bool,
     pub warnings: Vec<String>,
-}
-
-/// The whole account's use of every model on one day.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Activity {
-    pub rows: Vec<ActivityRow>,
-    pub unreadable: UnreadableRows,
-}
-
-/// Rows that could not be read.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct UnreadableRows {
-    pub count: u64,
-    /// The reason that the first of them could not be read, fit for a log.
-    pub why: Option<String>,
 }
 
 impl Provider {
@@ -60,13 +46,6 @@ impl Provider {
     ) -> Result<ModelUsage, ProviderError> {
         let ask = QUERY_ANALYTICS.request().json(&Query::of(&days))?;
         self.ask(ask, deadline, |body| model_usage(body, &days)).await
-    }
-
-    /// Reads the account's use of each model on one UTC day, which is over and not more than thirty days ago.
-    pub async fn activity(&self, day: Date, deadline: Deadline) -> Result<Activity, ProviderError> {
-        let date = day.to_string();
-        let ask = Request { query: &[("date", &date)], ..ACTIVITY.request() };
-        self.ask(ask, deadline, |body| activity(body, day)).await
     }
 }
 
@@ -140,41 +119,34 @@ struct ReportRow {
     request_count: u64,
 }
 
-#[derive(Deserialize)]
-struct ActivityLine {
-    #[serde(deserialize_with = "day")]
-    date: Date,
-    #[serde(deserialize_with = "label")]
-    model: String,
-    #[serde(default, deserialize_with = "label")]
-    model_permaslug: String,
-    #[serde(deserialize_with = "used")]
-    usage: Usd,
-    #[serde(deserialize_with = "used")]
-    byok_usage_inference: Usd,
-    #[serde(deserialize_with = "counted")]
-    requests: u64,
-}
-
 fn model_usage(body: &str, days: &RangeInclusive<Date>) -> Result<ModelUsage, Unreadable> {
     let Envelope { data: report } =
         serde_json::from_str::<Envelope<AnalyticsReport<'_>>>(body).map_err(|error| json::unreadable(&error))?;
-    let (rows, unreadable) = read_rows::<ReportRow>(&report.data);
-    let rows = rows.into_iter().filter(|row| days.contains(&row.day)).map(|row| ModelRow {
-        key_name: row.api_key_id,
-        model: row.model,
-        day: row.day,
-        spent: row.credits_usage,
-        byok: row.byok_usage,
-        requests: row.request_count,
-    });
     let warnings = report.warnings.as_array().into_iter().flatten().filter_map(Value::as_str);
-    Ok(ModelUsage {
-        rows: rows.collect(),
-        unreadable,
+    let mut usage = ModelUsage {
+        rows: Vec::with_capacity(report.data.len()),
+        unreadable: 0,
+        why_unreadable: None,
         truncated: is_truncated(&report.metadata, report.data.len()),
         warnings: warnings.take(MOST_WARNINGS).map(harmless).collect(),
-    })
+    };
+    for row in report.data {
+        match serde_json::from_str::<ReportRow>(row.get()) {
+            Ok(row) if days.contains(&row.day) => usage.rows.push(ModelRow {
+                key_name: row.api_key_id,
+                model: row.model,
+                day: row.day,
+                used: Sums { spent: row.credits_usage, byok: row.byok_usage, requests: row.request_count },
+            }),
+            // A bucket more than the days was asked for.
+            Ok(_) => {}
+            Err(error) => {
+                usage.unreadable += 1;
+                usage.why_unreadable.get_or_insert_with(|| harmless(&error.to_string()));
+            }
+        }
+    }
+    Ok(usage)
 }
 
 /// Whether rows are missing. Where the provider does not say so, an answer with the most rows possible is
@@ -183,47 +155,6 @@ fn is_truncated(metadata: &Value, came: usize) -> bool {
     let said = metadata["row_count"].as_u64().and_then(|rows| usize::try_from(rows).ok());
     let lost_on_the_way = said.is_some_and(|rows| rows > came);
     lost_on_the_way || metadata["truncated"].as_bool().unwrap_or(came >= MOST_ROWS)
-}
-
-fn activity(body: &str, day: Date) -> Result<Activity, Unreadable> {
-    #[derive(Deserialize)]
-    struct ActivityBody<'a> {
-        #[serde(borrow)]
-        data: Vec<&'a RawValue>,
-    }
-    let ActivityBody { data } = serde_json::from_str(body).map_err(|error| json::unreadable(&error))?;
-    let (lines, unreadable) = read_rows::<ActivityLine>(&data);
-    // The provider has a row for each endpoint of a model; they are added up here.
-    let mut rows: BTreeMap<(String, String), ActivityRow> = BTreeMap::new();
-    for line in lines.into_iter().filter(|line| line.date == day) {
-        let row = rows.entry((line.model.clone(), line.model_permaslug.clone())).or_insert_with(|| ActivityRow {
-            day,
-            model: line.model,
-            permaslug: line.model_permaslug,
-            spent: Usd::ZERO,
-            byok: Usd::ZERO,
-            requests: 0,
-        });
-        row.spent += line.usage;
-        row.byok += line.byok_usage_inference;
-        row.requests = row.requests.saturating_add(line.requests);
-    }
-    Ok(Activity { rows: rows.into_values().collect(), unreadable })
-}
-
-fn read_rows<T: for<'de> Deserialize<'de>>(raw: &[&RawValue]) -> (Vec<T>, UnreadableRows) {
-    let mut rows = Vec::with_capacity(raw.len());
-    let mut unreadable = UnreadableRows::default();
-    for row in raw {
-        match serde_json::from_str(row.get()) {
-            Ok(row) => rows.push(row),
-            Err(error) => {
-                unreadable.count += 1;
-                unreadable.why.get_or_insert_with(|| harmless(&error.to_string()));
-            }
-        }
-    }
-    (rows, unreadable)
 }
 
 /// A day, whatever time may follow it.

@@ -26,7 +26,7 @@ use bursar_core::store::{
     Account, AccountDay, AddressSession, Ask, AssignedUse, BulkStop, CapScan, Checkpoint, CheckpointPart, CutKeys,
     Enrolment, ForeignKey, GrantMail, GroupTotals, HeldMarks, Import, ImportChunk, Job, KeptTotals, Lease, Link,
     MailChoice, MailRefusal, MailServer, Meta, MissingKey, ModelDay, ModelRows, OutboxRow, PersonOfAddress, RateCount,
-    RosterMailResent, Run, SentAs, StaffPerson, SyncState, UnattributedDay, Undeliverable, UsageRefresh, Work,
+    RosterMailResent, Run, SentAs, StaffPerson, SyncState, Undeliverable, UsageRefresh, Work,
 };
 
 use super::Step;
@@ -57,7 +57,7 @@ pub(super) fn items_are_whole(step: &Step<'_>, wrong: &mut Vec<String>) {
             SignIn Ask Link Session AddressSession RateCount OutboxRow GrantMail SentAs Undeliverable MailDay
             MailServer BulkStop MailRefusal Crossing CapScan Alarm Digest AccountDigest MailedStatement BalanceNotice
             SyncState Run Checkpoint CheckpointPart HeldMarks MissingKey ForeignKey KeyOwner KeptTotals GroupTotals
-            AssignedUse Account AccountDay AccountCut CutKeys ForeignAct ModelDay ModelRows UnattributedDay);
+            AssignedUse Account AccountDay AccountCut CutKeys ForeignAct ModelDay ModelRows);
         match again {
             Ok(again) if again == *item => {}
             Ok(again) => {

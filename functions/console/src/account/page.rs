@@ -6,6 +6,8 @@ use axum::extract::{Query, State};
 use bursar_core::domain::credit::purchase::DAYS_TO_BUY;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::usage::days::{Accuracy, Days, Sum};
+use bursar_core::domain::usage::models::ModelUse;
+use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::usage::span::Span;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::{Reset, utc_date};
@@ -26,7 +28,7 @@ use crate::job_line::JobLine;
 use crate::owners::{KeyOwners, TypedOwner};
 use crate::paths;
 use crate::show::{self, utc};
-use crate::spending::by_model::{self, ModelCoverage, ModelTable};
+use crate::spending::by_model::{self, ModelCoverage};
 use crate::spending::spans::{self, Figure, SpanContext, SpanLink, SpanQuery};
 
 /// The number of days that are read.
@@ -64,8 +66,8 @@ struct AccountPage<'a> {
     owners: KeyOwners,
     owned: ForeignKeys,
     orphans: Vec<OrphanKey>,
-    /// The unattributed use, by model.
-    models: ModelTable,
+    /// What is no programme's, by model.
+    models: Vec<ModelUse>,
     coverage: ModelCoverage,
     syncs: Vec<SyncRun>,
     jobs: Vec<JobLine>,
@@ -159,10 +161,12 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, refu
     let spent = SpentSums::of(account.as_ref(), |days| context.sum(days, span));
     let acts = foreign_act::in_words(table).await?;
     let (owners, owned, nobodys) = KeyOwners::of(site, &programmes, foreign, refused.owner, now).await?;
+    let mut used_by_nobodys = DailyUse::default();
+    nobodys.iter().for_each(|key| used_by_nobodys.add(&key.used));
     let keys_of = |keys| ForeignKeys::of(keys, &acts, refused.key.as_ref(), state.listed_at, span, context);
     let (keys, owned) = (keys_of(nobodys), keys_of(owned).with_owners(&owners.words));
     let coverage = ModelCoverage::of_account(&state, span, span.range(Reset::None, None, now), utc_date(now));
-    let unattributed: Vec<_> = table.assigned_models(coverage.days).await?.rest.into_iter().map(|day| day.by).collect();
+    let unowned = table.foreign_models(coverage.days).await?.unowned;
     let page = AccountPage {
         frame: &site.frame,
         csrf: visitor.csrf.reveal(),
@@ -187,7 +191,7 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, refu
         owners,
         owned,
         orphans: state.orphan_names.iter().map(OrphanKey::of).collect(),
-        models: by_model::unattributed(&unattributed),
+        models: by_model::of_nobody(unowned, &used_by_nobodys, &coverage),
         coverage,
         syncs,
         jobs: running_jobs(table, &programmes, now).await?,

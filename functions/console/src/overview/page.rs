@@ -6,13 +6,13 @@ use axum::http::StatusCode;
 use bursar_core::domain::grant::{Grant, Place, Reading};
 use bursar_core::domain::programme::{Pot, Programme, Settings};
 use bursar_core::domain::usage::days::Sum;
-use bursar_core::domain::usage::models::GroupUse;
+use bursar_core::domain::usage::models::ModelUse;
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::usage::span::Span;
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{AssignedModels, ProgrammeUse, UnreachableReason};
+use bursar_core::store::{ProgrammeUse, UnreachableReason};
 use bursar_core::web::{Answer, Frame, Site};
 use jiff::Timestamp;
 
@@ -25,7 +25,7 @@ use super::warnings::{self, PotRoom};
 use crate::access::ProgrammeAccess;
 use crate::job_line::JobLine;
 use crate::programme::CopyForm;
-use crate::spending::by_model::{self, ModelCoverage, ModelTable};
+use crate::spending::by_model::{self, ModelCoverage};
 use crate::spending::spans::{self, Figure, SpanContext, SpanLink, SpanQuery};
 use crate::{grants, paths, show};
 
@@ -46,8 +46,8 @@ struct Overview<'a> {
     /// The spending of each group over each span.
     groups: Vec<(String, Vec<(&'static str, Figure)>)>,
     notes: Vec<String>,
-    models: ModelTable,
-    groups_models: ModelTable,
+    models: Vec<ModelUse>,
+    groups_models: Vec<ModelUse>,
     coverage: ModelCoverage,
     term: String,
     claim_window: [String; 2],
@@ -121,14 +121,8 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
     let groups = by_group(&of_programme, settings, context);
     let days = span.range(settings.reset, Some(&settings.term), now);
     let coverage = ModelCoverage::of_programme(&sync, days, &used, utc_date(now));
-    let model_days: Vec<_> = site.table.model_days(&programme.id, coverage.days).await?;
-    let assigned = match of_programme.assigned_keys {
-        0 => AssignedModels::default(),
-        _ => site.table.assigned_models(coverage.days).await?,
-    };
-    let by_model = model_days.iter().flat_map(|day| &day.by);
-    let by_model: Vec<&GroupUse> = by_model.chain(assigned.of_programme(&programme.id).map(|(_, used)| used)).collect();
-    let (models, groups_models) = by_model::of_programme(&by_model, &used, &coverage);
+    let uses = site.table.models_of(&programme.id, of_programme.assigned_keys > 0, coverage.days).await?;
+    let (models, groups_models) = by_model::of_programme(uses, &used, settings.byok, &coverage);
     let time = |at| column_time(at, settings.term.zone());
     let money = MoneyFigures {
         spent: context.figure(&spent, span, had_a_key),

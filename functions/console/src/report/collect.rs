@@ -5,15 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bursar_core::domain::grant::Grant;
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::usage::models::Sums;
-use bursar_core::domain::usage::models::rows::GrantRows;
-use bursar_core::domain::usage::report::{GrantBytes, SpendingReport, UseSource};
-use bursar_core::domain::values::id::ProgrammeId;
-use bursar_core::store::{SyncState, UnattributedDay};
+use bursar_core::domain::usage::report::{SpendingReport, UseSource};
+use bursar_core::domain::values::id::{GrantBytes, ProgrammeId};
+use bursar_core::store::{ModelDay, SyncState};
 use bursar_core::web::{Fault, Site};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
+use jiff::ToSpan;
 use jiff::civil::Date;
-use jiff::{Timestamp, ToSpan};
 
 use super::query::AskedReport;
 
@@ -67,12 +65,14 @@ impl CollectedReport {
             of_it.for_each(|owned| report.add(source, &owned.counted().counted));
         }
         let mut collected = CollectedReport { report, sync, expired: BTreeSet::new() };
-        match asked.by.person {
-            true => collected.divide_by_person(site, &ids, &groups).await?,
-            false => collected.divide_by_group(site, &ids).await?,
-        }
-        if !owned.is_empty() {
-            collected.divide_foreign(site, &ids).await?;
+        if let Some(range) = collected.range_of_models() {
+            let used_on = collected.divide_by_group(site, &ids, range).await?;
+            if asked.by.person {
+                collected.divide_by_person(site, &ids, &groups, range, &used_on).await?;
+            }
+            if !owned.is_empty() {
+                collected.divide_foreign(site, &ids, range).await?;
+            }
         }
         Ok(Some(collected).filter(|collected| collected.report.size() <= MOST_LINES))
     }
@@ -82,54 +82,71 @@ impl CollectedReport {
         self.sync.knows_models_of(day) && !self.expired.contains(&day)
     }
 
-    /// Divides by the sums of programmes and groups, which are kept for ever. A group is that of the night.
-    async fn divide_by_group(&mut self, site: &Site, ids: &[ProgrammeId]) -> Result<(), Fault> {
-        let Some(range) = self.range_of_models() else { return Ok(()) };
-        let each: Vec<_> = ids.iter().map(|id| site.table.model_days(id, range)).collect();
+    /// Divides by the sums of programmes and groups, which are kept for ever, unless the report is by person. A group is that of
+    /// the night. Returns the days on which a programme used any model.
+    async fn divide_by_group(
+        &mut self,
+        site: &Site,
+        ids: &[ProgrammeId],
+        range: (Date, Date),
+    ) -> Result<BTreeSet<Date>, Fault> {
+        let by_person = self.report.by().person;
+        let mut used_on = BTreeSet::new();
+        let each: Vec<_> = ids.iter().map(|id| site.table.model_days(Some(id), range)).collect();
         let mut read = iter(each).buffered(PROGRAMMES_AT_ONCE).enumerate();
         while let Some((programme, days)) = read.next().await {
-            let days = days?;
-            for (day, used) in days.iter().flat_map(|of| of.by.iter().map(|used| (of.day, used))) {
-                let source = UseSource { programme: number(programme), group: used.group.as_deref(), grant: None };
-                self.report.divide(source, day, &used.model, Sums::from(used));
+            for ModelDay { day, by, .. } in days? {
+                used_on.insert(day);
+                for used in by.iter().filter(|_| !by_person) {
+                    let source = UseSource { programme: number(programme), group: used.whose.as_deref(), grant: None };
+                    self.report.divide(source, day, &used.model, used.used);
+                }
+            }
+        }
+        Ok(used_on)
+    }
+
+    /// Divides by the rows of each grant, which expire with the retention.
+    async fn divide_by_person(
+        &mut self,
+        site: &Site,
+        ids: &[ProgrammeId],
+        groups: &Groups,
+        (from, to): (Date, Date),
+        used_on: &BTreeSet<Date>,
+    ) -> Result<(), Fault> {
+        let now = site.clock.now();
+        let numbers: BTreeMap<&ProgrammeId, u16> = ids.iter().zip(0..).collect();
+        let days = from.series(1.day()).take_while(|day| *day <= to);
+        let each: Vec<_> = days.map(|day| async move { (day, site.table.model_rows(day, now).await) }).collect();
+        let mut read = iter(each).buffered(DAYS_AT_ONCE);
+        while let Some((day, rows)) = read.next().await {
+            let rows = rows?;
+            if rows.is_empty() && used_on.contains(&day) {
+                self.expired.insert(day);
+            }
+            if self.report.size() > MOST_LINES {
+                return Ok(());
+            }
+            for (id, models) in rows {
+                let Some(programme) = numbers.get(&id).copied() else { continue };
+                for (model, grants) in models {
+                    for (grant, used) in grants {
+                        let group = groups.get(&grant).and_then(|group| group.as_deref());
+                        self.report.divide(UseSource { programme, group, grant: Some(grant) }, day, &model, used);
+                    }
+                }
             }
         }
         Ok(())
     }
 
     /// Divides the use of foreign keys by the names under which it is recorded.
-    async fn divide_foreign(&mut self, site: &Site, ids: &[ProgrammeId]) -> Result<(), Fault> {
-        let Some(range) = self.range_of_models() else { return Ok(()) };
-        let models = site.table.assigned_models(range).await?;
-        for (programme, id) in ids.iter().enumerate() {
-            let source = UseSource { programme: number(programme), group: None, grant: None };
-            for (day, used) in models.of_programme(id) {
-                self.report.divide(source, day, &used.model, Sums::from(used));
-            }
-        }
-        Ok(())
-    }
-
-    /// Divides by the rows of each grant, which expire with the retention.
-    async fn divide_by_person(&mut self, site: &Site, ids: &[ProgrammeId], groups: &Groups) -> Result<(), Fault> {
-        let Some((from, to)) = self.range_of_models() else { return Ok(()) };
-        let now = site.clock.now();
-        let numbers: BTreeMap<&str, u16> = ids.iter().enumerate().map(|(at, id)| (id.as_str(), number(at))).collect();
-        let days = from.series(1.day()).take_while(|day| *day <= to);
-        let each: Vec<_> = days.map(|day| rows_of(site, day, now)).collect();
-        let mut read = iter(each).buffered(DAYS_AT_ONCE);
-        while let Some((day, rows, is_expired)) = read.try_next().await? {
-            if is_expired {
-                self.expired.insert(day);
-            }
-            if self.report.size() > MOST_LINES {
-                return Ok(());
-            }
-            for row in rows.each() {
-                let Some(programme) = numbers.get(row.programme).copied() else { continue };
-                let group = groups.get(&row.grant).and_then(|group| group.as_deref());
-                let source = UseSource { programme, group, grant: Some(row.grant) };
-                self.report.divide(source, day, row.model, row.used);
+    async fn divide_foreign(&mut self, site: &Site, ids: &[ProgrammeId], range: (Date, Date)) -> Result<(), Fault> {
+        for (owner, day, used) in site.table.foreign_models(range).await?.owned {
+            if let Some(programme) = ids.iter().position(|id| *id == owner) {
+                let source = UseSource { programme: number(programme), group: None, grant: None };
+                self.report.divide(source, day, &used.model, used.used);
             }
         }
         Ok(())
@@ -141,14 +158,6 @@ impl CollectedReport {
         let (since, until) = self.sync.models_since.zip(self.sync.models_until)?;
         Some((from.max(since), to.min(until))).filter(|(from, to)| from <= to)
     }
-}
-
-/// The rows of a day, and whether there were some that are not kept any more.
-async fn rows_of(site: &Site, day: Date, now: Timestamp) -> Result<(Date, GrantRows, bool), Fault> {
-    let rows = site.table.model_rows(day, now).await?;
-    let is_expired = rows.is_empty()
-        && site.table.get(UnattributedDay::key_of(day)).await?.is_some_and(|of| of.of_programmes != Sums::default());
-    Ok((day, rows, is_expired))
 }
 
 fn note_group(groups: &mut Groups, grant: Grant) {

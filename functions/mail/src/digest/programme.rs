@@ -1,11 +1,11 @@
 //! The digest of a programme: to faculty with names, to assistants with counts.
 
-use bursar_core::domain::mail::digest::{Block, Digest, DigestLine, LineSubject, ModelLine, PeopleSample, Spender};
+use bursar_core::domain::mail::digest::{Block, Digest, DigestLine, LineSubject, MOST_LINES, PeopleSample, Spender};
 use bursar_core::domain::programme::{Byok, Programme, Settings, Weekday};
 use bursar_core::domain::usage::crossing::per_cent;
 use bursar_core::domain::usage::days::{Accuracy, Sum};
 use bursar_core::domain::usage::forecast::{Budget, Forecast};
-use bursar_core::domain::usage::models::{cost_in_words, named};
+use bursar_core::domain::usage::models::{ModelUse, cost_in_words};
 use bursar_core::domain::values::format::{date_range, long_date, time_in};
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::{Usd, grouped};
@@ -167,7 +167,7 @@ fn groups(digest: &Digest) -> Vec<LetterPart> {
 }
 
 fn models(digest: &Digest, byok: Byok) -> Vec<LetterPart> {
-    let has_own_keys = digest.models.iter().any(|line| line.own_keys > Usd::ZERO);
+    let has_own_keys = digest.models.iter().any(|line| line.used.byok > Usd::ZERO);
     let own_keys = match byok {
         Byok::Inside => "of it on own keys",
         Byok::Outside => "besides on own keys",
@@ -178,15 +178,15 @@ fn models(digest: &Digest, byok: Byok) -> Vec<LetterPart> {
         }
         cells
     };
-    let row = |line: &ModelLine| LetterRow {
-        name: named(&line.model).to_owned(),
+    let row = |line: &ModelUse| LetterRow {
+        name: line.label().to_owned(),
         cells: with_own_keys(
             vec![
-                line.spent.to_cents_up(),
-                line.requests.map_or_else(|| NOT_TOLD.to_owned(), grouped),
-                line.per_request.map_or_else(|| NOT_TOLD.to_owned(), cost_in_words),
+                line.used.counted(byok).to_cents_up(),
+                line.requests().map_or_else(|| NOT_TOLD.to_owned(), grouped),
+                line.used.per_request().map_or_else(|| NOT_TOLD.to_owned(), cost_in_words),
             ],
-            line.own_keys.to_cents_up(),
+            line.used.byok.to_cents_up(),
         ),
     };
     let mut parts = Vec::new();
@@ -219,9 +219,10 @@ fn models(digest: &Digest, byok: Byok) -> Vec<LetterPart> {
 }
 
 /// The model with the highest cost of a request, beside those with the lowest; `None` if all cost alike.
-fn dearest(models: &[ModelLine]) -> Option<String> {
-    let costs =
-        || models.iter().filter(|line| !line.model.is_empty()).filter_map(|line| Some((line.per_request?, line)));
+fn dearest(models: &[ModelUse]) -> Option<String> {
+    // Beyond these lines is what was put together.
+    let named = || models.iter().take(MOST_LINES).filter(|line| !line.model.is_empty());
+    let costs = || named().filter_map(|line| Some((line.used.per_request()?, line)));
     let (most, dear) = costs().max_by_key(|(cost, _)| *cost)?;
     let mut cheaper: Vec<_> = costs().filter(|(cost, _)| *cost < most).collect();
     cheaper.sort_by_key(|(cost, _)| *cost);

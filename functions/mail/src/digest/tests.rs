@@ -7,11 +7,12 @@ use std::collections::HashMap;
 
 use bursar_core::config::Config;
 use bursar_core::domain::mail::digest::{
-    AccountDigest, Block, Digest, DigestLine, DigestMoney, Health, LineSubject, ModelLine, People, PeopleSample,
-    ProgrammeLine, Spender, UnownedKey,
+    AccountDigest, Block, Digest, DigestLine, DigestMoney, Health, LineSubject, People, PeopleSample, ProgrammeLine,
+    Spender, UnownedKey,
 };
 use bursar_core::domain::usage::days::{Accuracy, Days, Sum};
 use bursar_core::domain::usage::forecast::RunsOut;
+use bursar_core::domain::usage::models::{ModelUse, NOT_BY_MODEL, Sums};
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
 use jiff::ToSpan;
@@ -48,14 +49,9 @@ fn steadily(cents: i64) -> Days {
     days
 }
 
-fn model(name: &str, cents: i64, requests: u64, hundredths: i64) -> ModelLine {
-    ModelLine {
-        model: name.to_owned(),
-        spent: usd(cents),
-        own_keys: Usd::ZERO,
-        requests: Some(requests),
-        per_request: Some(Usd::from_micros(hundredths * 100)),
-    }
+fn model(name: &str, cents: i64, requests: u64) -> ModelUse {
+    let used = Sums { spent: usd(cents), byok: Usd::ZERO, requests };
+    ModelUse { whose: None, model: name.to_owned(), used }
 }
 
 fn a_full_digest() -> Digest {
@@ -88,10 +84,10 @@ fn a_full_digest() -> Digest {
             DigestLine { of: LineSubject::NoGroup, this_week: usd(240), week_before: usd(10) },
         ],
         models: vec![
-            model("anthropic/claude-sonnet-4.5", 20_000, 3_125, 640),
-            model("openai/gpt-4o-mini", 10_000, 33_334, 30),
-            model("deepseek/deepseek-r1-0528", 1_000, 477, 210),
-            ModelLine { requests: None, per_request: None, ..model("not attributed to a model", 240, 0, 0) },
+            model("anthropic/claude-sonnet-4.5", 20_000, 3_125),
+            model("openai/gpt-4o-mini", 10_000, 33_334),
+            model("deepseek/deepseek-r1-0528", 1_000, 477),
+            model(NOT_BY_MODEL, 240, 0),
         ],
         models_unknown: vec![(date(2026, 11, 14), date(2026, 11, 15))],
         people: People {

@@ -13,7 +13,7 @@ use futures_util::stream::FuturesUnordered;
 use serde::{Deserialize, Serialize};
 
 use super::list::Listing;
-use super::models::ModelUse;
+use super::models::Models;
 use crate::journal::Journal;
 use crate::money::account_use::OwnUse;
 use crate::money::sums::ProgrammeSums;
@@ -50,7 +50,7 @@ pub(crate) struct Scan {
 /// The states of other stages that a scan uses.
 pub(crate) struct ScanInput<'a> {
     pub(crate) listing: &'a Listing,
-    pub(crate) models: &'a mut ModelUse,
+    pub(crate) models: &'a mut Models,
     pub(crate) rows: &'a mut Rows,
     pub(crate) journal: &'a mut Journal,
 }

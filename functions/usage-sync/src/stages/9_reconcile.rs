@@ -13,7 +13,7 @@ use super::act::Actions;
 use super::begin::Beginning;
 use super::foreign::ForeignScan;
 use super::list::Listing;
-use super::models::ModelUse;
+use super::models::Models;
 use super::scan::Scan;
 use super::sum_up::SecondSums;
 use crate::journal::Journal;
@@ -35,7 +35,7 @@ pub(crate) struct Reconciliation {
 /// The states of the stages before, on which the reconciliation rests.
 pub(crate) struct Evidence<'a> {
     pub(crate) beginning: &'a mut Beginning,
-    pub(crate) models: &'a ModelUse,
+    pub(crate) models: &'a Models,
     pub(crate) rows: &'a Rows,
     pub(crate) listing: &'a Listing,
     pub(crate) scan: &'a Scan,

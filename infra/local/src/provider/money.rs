@@ -4,12 +4,12 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use axum::body::Bytes;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use jiff::Timestamp;
 use jiff::civil::Date;
-use jiff::{Timestamp, ToSpan};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -63,7 +63,6 @@ pub(super) fn routes() -> Router<Provider> {
         .route("/chat/completions", post(complete))
         .route("/credits", get(credits))
         .route("/analytics/query", post(by_key_and_model))
-        .route("/activity", get(activity))
         .route("/models", get(models))
         .route("/providers", get(providers))
 }
@@ -245,41 +244,4 @@ async fn by_key_and_model(by: Manager, body: Bytes) -> Answer {
     let rows: Vec<Value> = rows.collect();
     let metadata = json!({ "query_time_ms": 12, "row_count": rows.len(), "truncated": truncated });
     Ok(Json(json!({ "data": { "data": rows, "metadata": metadata } })))
-}
-
-#[derive(Deserialize)]
-struct ActivityOn {
-    date: Date,
-}
-
-/// The account's usage by model on one of the last 30 completed UTC days, without its keys.
-async fn activity(by: Manager, Query(asked): Query<ActivityOn>) -> Answer {
-    let (now, account) = by.account();
-    let (day, today) = (asked.date, utc_day(now));
-    if !(today.saturating_sub(30.days())..today).contains(&day) {
-        return Err(refuse(400, "Date must be within the last 30 (completed) UTC days"));
-    }
-    let mut sums: BTreeMap<&str, Use> = BTreeMap::new();
-    for (_, slug, used) in account.keys().iter().flat_map(|key| key.used.days.between(day, day.saturating_add(1.day())))
-    {
-        *sums.entry(slug).or_default() += used;
-    }
-    let rows = sums.iter().map(|(slug, used)| {
-        let (permaslug, provider) = model(slug).map_or((*slug, "unknown"), |model| (model.canonical, model.provider));
-        json!({
-            "date": day,
-            "model": slug,
-            "model_permaslug": permaslug,
-            "endpoint_id": format!("endpoint of {permaslug}"),
-            "provider_name": provider,
-            "usage": used.credit,
-            "byok_usage_inference": used.byok,
-            "requests": used.requests,
-            "prompt_tokens": 0,
-            "completion_tokens": 0,
-            "reasoning_tokens": 0,
-            "cached_tokens": 0,
-        })
-    });
-    Ok(Json(json!({ "data": rows.collect::<Vec<_>>() })))
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::credit::balance::BalanceNeed;
 use crate::domain::usage::days::{Accuracy, Days, Sum};
 use crate::domain::usage::forecast::RunsOut;
+use crate::domain::usage::models::ModelUse;
 use crate::domain::values::id::{GrantId, PersonId, ProgrammeId};
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
@@ -23,7 +24,7 @@ mod tables;
 
 pub use class::Class;
 pub use due::{DigestTrigger, Due, of_account, of_programme};
-pub use tables::{MOST_LINES, groups, models};
+pub use tables::{MOST_LINES, groups};
 
 /// The weekly digest of a programme.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,7 +38,8 @@ pub struct Digest {
     pub days: (Date, Date),
     pub money: DigestMoney,
     pub groups: Vec<DigestLine>,
-    pub models: Vec<ModelLine>,
+    /// The use by model, in the money that the programme counted, the largest first.
+    pub models: Vec<ModelUse>,
     /// The ranges of days for which the use by model is not known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models_unknown: Vec<(Date, Date)>,
@@ -85,25 +87,6 @@ pub enum LineSubject {
     Assigned,
     /// The remaining parts, put together: how many they are.
     Further(u32),
-}
-
-/// The week's use of one model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModelLine {
-    /// The model's name; empty for models that are not told apart.
-    pub model: String,
-    /// The spending that the programme counts.
-    pub spent: Usd,
-    /// Spending with the users' own provider keys: part of `spent` where the programme counts it, and beside
-    /// it where not.
-    #[serde(default, skip_serializing_if = "Usd::is_zero")]
-    pub own_keys: Usd,
-    /// The number of requests; `None` where only the money is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub requests: Option<u64>,
-    /// The mean cost of a request, whoever paid it, rounded up to a hundredth of a cent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub per_request: Option<Usd>,
 }
 
 /// The people of a programme, and those of them who need a look.

@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use super::models::Sums;
 use super::reading::DailyUse;
 use super::span::stretches;
-use crate::domain::values::id::GrantId;
+use crate::domain::values::id::{GrantBytes, GrantId};
 use crate::domain::values::money::Usd;
 
 /// The columns by which a report is grouped, besides the programme.
@@ -19,9 +19,6 @@ pub struct Grouping {
     pub model: bool,
     pub person: bool,
 }
-
-/// The bytes of a grant's id: a report may have a line for each of very many.
-pub type GrantBytes = [u8; 8];
 
 /// The programme that used something, with the group and the grant whose key it was, where there is one.
 #[derive(Debug, Clone, Copy)]
@@ -86,6 +83,10 @@ impl SpendingReport {
             estimated: BTreeSet::new(),
             first_used: None,
         }
+    }
+
+    pub fn by(&self) -> Grouping {
+        self.by
     }
 
     pub fn range(&self) -> (Date, Date) {

@@ -19,6 +19,9 @@ pub struct ProgrammeId(String);
 #[serde(try_from = "String", into = "String")]
 pub struct GrantId(String);
 
+/// The bytes of a grant's id, where there may be very many.
+pub type GrantBytes = [u8; 8];
+
 /// A person with a role, for audit entries and other places without addresses: sixteen random hex digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -227,8 +230,9 @@ pub fn new_ulid(now: Timestamp) -> Ulid {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     #[test]
     fn a_programme_is_called_by_a_slug_of_its_name() {

@@ -4,6 +4,7 @@ use jiff::civil::{Date, date};
 
 use super::super::analytics::{MOST_ROWS, ModelUsage};
 use super::*;
+use crate::domain::usage::models::Sums;
 use crate::scripted::answer;
 
 const FIRST: Date = date(2026, 11, 17);
@@ -59,13 +60,11 @@ async fn money_is_read_from_its_decimal_text_and_counts_from_texts_or_numbers() 
         {"date__day":"2026-11-19T00:00:00.000Z","api_key_id":77,"model":null,"credits_usage":"2.5","byok_usage":0,"request_count":3.0}],
         "metadata":{"row_count":"2","truncated":false},"warnings":["hash sk-or-v1-abc?"]}}"#;
     let usage = usage(body).await.unwrap();
-    let rows: Vec<_> = usage
-        .rows
-        .iter()
-        .map(|row| (&*row.key_name, &*row.model, row.day, row.spent.micros(), row.byok.micros(), row.requests))
-        .collect();
-    assert_eq!(rows, [("k", "m", date(2026, 11, 18), 300_001, 1, 12), ("77", "", LAST, 2_500_000, 0, 3)]);
-    assert_eq!((usage.truncated, usage.unreadable.count), (false, 0));
+    let rows: Vec<_> = usage.rows.iter().map(|row| (&*row.key_name, &*row.model, row.day, row.used)).collect();
+    let used = |spent, byok, requests| Sums { spent: Usd::from_micros(spent), byok: Usd::from_micros(byok), requests };
+    let expected = [("k", "m", date(2026, 11, 18), used(300_001, 1, 12)), ("77", "", LAST, used(2_500_000, 0, 3))];
+    assert_eq!(rows, expected);
+    assert_eq!((usage.truncated, usage.unreadable), (false, 0));
     assert_eq!(usage.warnings, ["hash sk-or-…?"]);
 }
 
@@ -83,16 +82,16 @@ async fn a_row_that_cannot_be_read_is_counted_apart_and_is_never_nothing() {
             let rows = json!([row_with(&json!({"api_key_id": "good"})), row_with(&json!({field: value}))]);
             let usage = usage(&whole(&rows)).await.unwrap();
             let names: Vec<&str> = usage.rows.iter().map(|row| row.key_name.as_str()).collect();
-            assert_eq!((names, usage.unreadable.count), (vec!["good"], 1), "{field}: {value}");
-            assert!(usage.unreadable.why.is_some_and(|why| !why.is_empty()));
+            assert_eq!((names, usage.unreadable), (vec!["good"], 1), "{field}: {value}");
+            assert!(usage.why_unreadable.is_some_and(|why| !why.is_empty()));
         }
         let mut absent = row_with(&json!({}));
         absent.as_object_mut().unwrap().remove(field);
         let usage = usage(&whole(&json!([absent]))).await.unwrap();
-        assert_eq!((usage.rows.len(), usage.unreadable.count), (0, 1), "without {field}");
+        assert_eq!((usage.rows.len(), usage.unreadable), (0, 1), "without {field}");
     }
     for row in [json!(null), json!("row"), json!([])] {
-        assert_eq!(usage(&whole(&json!([row]))).await.unwrap().unreadable.count, 1);
+        assert_eq!(usage(&whole(&json!([row]))).await.unwrap().unreadable, 1);
     }
 }
 
@@ -102,7 +101,7 @@ async fn days_that_nobody_asked_for_are_not_handed_on() {
     let rows = json!([on("2026-11-16"), on("2026-11-17"), on("2026-11-19"), on("2026-11-20")]);
     let usage = usage(&whole(&rows)).await.unwrap();
     let days: Vec<Date> = usage.rows.iter().map(|row| row.day).collect();
-    assert_eq!((days, usage.unreadable.count), (vec![FIRST, LAST], 0));
+    assert_eq!((days, usage.unreadable), (vec![FIRST, LAST], 0));
 }
 
 #[tokio::test]
@@ -146,20 +145,14 @@ async fn an_answer_that_is_no_report_is_no_empty_one() {
     ] {
         assert_eq!(ending(&usage(body).await), "unknown", "{body}");
     }
-    for body in ["<html>busy</html>", "", "[]", "null", r#"{"data":null}"#, r#"{"data":{}}"#, r#"{"data":[{"date":"20"#]
-    {
-        let (_server, provider, _) = scripted(move |_, _| answer(200, body)).await;
-        assert_eq!(ending(&provider.activity(LAST, soon()).await), "unknown", "{body}");
-    }
 }
 
 #[tokio::test]
-async fn both_reads_are_asked_again_when_the_provider_took_too_long_or_failed() {
+async fn it_is_asked_again_when_the_provider_took_too_long_or_failed() {
     for status in [408, 500, 429] {
-        let (server, provider, waits) = scripted(move |request, nth| match (nth, request.method.as_str()) {
-            (0, _) => answer(status, &error_json(status, "Query timed out")),
-            (_, "POST") => answer(200, &whole(&json!([]))),
-            _ => answer(200, r#"{"data":[]}"#),
+        let (server, provider, waits) = scripted(move |_, nth| match nth {
+            0 => answer(status, &error_json(status, "Query timed out")),
+            _ => answer(200, &whole(&json!([]))),
         })
         .await;
         provider.model_usage(FIRST..=LAST, soon()).await.unwrap();
@@ -168,38 +161,6 @@ async fn both_reads_are_asked_again_when_the_provider_took_too_long_or_failed() 
     for (status, expected) in [(400, "refused"), (403, "management key"), (401, "management key")] {
         let (server, provider, _) = scripted(move |_, _| answer(status, &error_json(status, "no"))).await;
         assert_eq!(ending(&provider.model_usage(FIRST..=LAST, soon()).await), expected);
-        assert_eq!(ending(&provider.activity(LAST, soon()).await), expected);
-        assert_eq!(server.lines().iter().filter(|line| !line.ends_with("/key")).count(), 2, "{status}");
+        assert_eq!(server.lines().iter().filter(|line| !line.ends_with("/key")).count(), 1, "{status}");
     }
-}
-
-#[tokio::test]
-async fn activity_is_summed_over_the_endpoints_of_a_model() {
-    let line = |change: Value| {
-        let mut line = json!({
-            "date": "2026-11-19 00:00:00", "model": "m", "model_permaslug": "m-2026", "endpoint_id": "e", "usage": 1.0000001,
-            "byok_usage_inference": 0, "requests": 2, "prompt_tokens": 1, "completion_tokens": 1, "reasoning_tokens": 0,
-        });
-        line.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
-        line
-    };
-    let lines = json!([
-        line(json!({})),
-        line(json!({"endpoint_id": "f", "usage": 0, "byok_usage_inference": 0.25, "requests": "3"})),
-        line(json!({"model": "n", "usage": 7})),
-        line(json!({"date": "2026-11-18"})),
-        line(json!({"usage": null})),
-        line(json!({"requests": -1})),
-    ]);
-    let body = json!({ "data": lines }).to_string();
-    let (server, provider, _) = scripted(move |_, _| answer(200, &body)).await;
-    let activity = provider.activity(LAST, soon()).await.unwrap();
-    assert_eq!(server.lines(), ["GET /api/v1/activity?date=2026-11-19"]);
-    let rows: Vec<_> = activity
-        .rows
-        .iter()
-        .map(|row| (&*row.model, &*row.permaslug, row.spent.micros(), row.byok.micros(), row.requests))
-        .collect();
-    assert_eq!(rows, [("m", "m-2026", 1_000_001, 250_000, 5), ("n", "m-2026", 7_000_000, 0, 2)]);
-    assert_eq!(activity.unreadable.count, 2);
 }

@@ -61,7 +61,6 @@ pub(in crate::provider) static LIST_ASSIGNED: Call =
 // The question does not fit into a URL.
 pub(in crate::provider) static QUERY_ANALYTICS: Call =
     call("query analytics", Method::POST, "/analytics/query", 20, Reads);
-pub(in crate::provider) static ACTIVITY: Call = call("activity", Method::GET, "/activity", 20, Reads);
 
 const fn call(name: &'static str, method: Method, path: &'static str, seconds: u64, again: Again) -> Call {
     Call { name, method, path, time_out: Duration::from_secs(seconds), again }

@@ -11,7 +11,7 @@ use crate::domain::values::money::Usd;
 use crate::store::ledger::cuts::CutKeys;
 use crate::store::sync::account::{Account, AccountDay};
 use crate::store::sync::checkpoints::Checkpoint;
-use crate::store::sync::models::{ModelDay, ModelRows, UnattributedDay};
+use crate::store::sync::models::{ModelDay, ModelRows};
 use crate::store::sync::runs::Run;
 use crate::store::sync::state::SyncState;
 use crate::store::sync::totals::{KeptTotals, Totals};
@@ -115,24 +115,9 @@ impl FencedTable<'_> {
         self.put_later(keys, keys.as_of).await
     }
 
-    /// Writes a programme's use by model on a day, if it changed. A day without use is recorded only where
-    /// there was some before.
+    /// Writes the use by model on a day.
     pub async fn note_model_day(&self, day: &ModelDay) -> Result<bool, StoreError> {
-        let known: Option<ModelDay> = self.table.get(day.key()).await?;
-        match known.map_or(day.by.is_empty(), |known| known.by == day.by) {
-            true => Ok(true),
-            false => self.put_later(day, day.as_of).await,
-        }
-    }
-
-    /// Writes the unattributed use of a day, and the total that the provider reported for it, if either
-    /// changed.
-    pub async fn note_unattributed_day(&self, day: &UnattributedDay) -> Result<bool, StoreError> {
-        let known = self.table.get(UnattributedDay::key_of(day.day)).await?;
-        match known.is_some_and(|known| UnattributedDay { as_of: day.as_of, ..known } == *day) {
-            true => Ok(true),
-            false => self.put_later(day, day.as_of).await,
-        }
+        self.put_later(day, day.as_of).await
     }
 
     /// Writes each grant's use by model on a day, if it changed. The first part comes last: it holds the

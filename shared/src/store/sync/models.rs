@@ -1,51 +1,42 @@
-//! Use by model: an item for each day of a programme, one for unattributed use, and the rows of each grant,
-//! which expire. `domain::usage::models` decides whose use it is.
+//! Use by model: the days of programmes and of what is no programme's, which pages show, and the rows of each grant, which expire.
+//! `domain::usage::models` decides whose use it is.
 
-pub(in crate::store) mod assigned;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::usage::models::rows::{self, GrantRows, GrantUse};
-use crate::domain::usage::models::{GroupUse, Sums, UnattributedUse};
+use crate::domain::usage::models::{GrantRows, ModelUse, cut};
 use crate::domain::values::id::ProgrammeId;
+use crate::domain::values::key::KeyHash;
 use crate::store::items::stored;
 use crate::store::keys::{ACCOUNT, MODEL_DAYS, MODEL_ROWS, key, programme_partition};
+use crate::store::ledger::owners::OwnedKey;
+use crate::store::sync::account::ForeignKey;
 use crate::store::table::items::{MOST_IN_A_PART, Stored};
 use crate::store::table::{StoreError, Table, keys};
 
-/// The use of a programme on a completed UTC day.
+/// The use of a completed UTC day by model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelDay {
-    pub programme: ProgrammeId,
+    /// `None` for what is no programme's. It has the names of keys, so that an owner is applied when it is read, and what is
+    /// recorded stays as it is when a key is taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub programme: Option<ProgrammeId>,
     pub day: Date,
     #[serde(with = "millisecond::required")]
     pub as_of: Timestamp,
-    pub by: Vec<GroupUse>,
+    pub by: Vec<ModelUse>,
 }
 
 stored! {
-    "model-day" ModelDay |it| (programme: &ProgrammeId = &it.programme, day: Date = it.day) => key(programme_partition(programme), format!("{MODEL_DAYS}{day}"))
+    "model-day" ModelDay |it| (programme: Option<&ProgrammeId> = it.programme.as_ref(), day: Date = it.day) =>
+        key(programme.map_or_else(|| ACCOUNT.to_owned(), programme_partition), format!("{MODEL_DAYS}{day}"))
 }
 
-/// The unattributed use of a completed UTC day.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UnattributedDay {
-    pub day: Date,
-    #[serde(with = "millisecond::required")]
-    pub as_of: Timestamp,
-    pub by: Vec<UnattributedUse>,
-    /// The sum of programmes' use on the day; with the unattributed use it is all that the provider reported.
-    pub of_programmes: Sums,
-}
-
-stored! {
-    "unattributed-day" UnattributedDay |it| (day: Date = it.day) => key(ACCOUNT, format!("{MODEL_DAYS}{day}"))
-}
-
-/// A packed part of each grant's use on a completed UTC day.
+/// A packed part of each grant's use on a completed UTC day. Packed, a night of very many grants is one part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelRows {
     pub day: Date,
@@ -66,46 +57,92 @@ stored! {
     expires it.until
 }
 
+/// The use of what is no programme's on some days, after programmes took what keys of their own used.
+#[derive(Debug, Default)]
+pub struct ForeignModels {
+    pub owned: Vec<(ProgrammeId, Date, ModelUse)>,
+    pub unowned: Vec<ModelUse>,
+}
+
 impl Table {
-    /// The use of a programme by model on these days, both included, oldest first.
+    /// The use of a programme, or of none, on these days, both included, oldest first.
     pub async fn model_days(
         &self,
-        programme: &ProgrammeId,
+        programme: Option<&ProgrammeId>,
         (from, to): (Date, Date),
     ) -> Result<Vec<ModelDay>, StoreError> {
         self.query_between(&ModelDay::key_of(programme, from), &ModelDay::key_of(programme, to)).await
     }
 
-    /// The use of each grant by model on a day; no rows where nothing was used, or they are not kept any more.
+    /// The use of a programme on these days, that of foreign keys which it owns included.
+    pub async fn models_of(
+        &self,
+        programme: &ProgrammeId,
+        owns_keys: bool,
+        range: (Date, Date),
+    ) -> Result<Vec<ModelUse>, StoreError> {
+        let days = self.model_days(Some(programme), range).await?;
+        let mut uses: Vec<ModelUse> = days.into_iter().flat_map(|day| day.by).collect();
+        if owns_keys {
+            let owned = self.foreign_models(range).await?.owned;
+            uses.extend(owned.into_iter().filter(|(owner, ..)| owner == programme).map(|(_, _, used)| used));
+        }
+        Ok(uses)
+    }
+
+    /// The use of what is no programme's on these days, divided by the owners of keys.
+    pub async fn foreign_models(&self, range: (Date, Date)) -> Result<ForeignModels, StoreError> {
+        let (keys, days) = tokio::try_join!(self.owned_keys(), self.model_days(None, range))?;
+        let foreign = if keys.is_empty() { Vec::new() } else { self.foreign_keys().await? };
+        let owners = owners_of_names(&keys, &foreign);
+        let mut models = ForeignModels::default();
+        for (day, used) in days.into_iter().flat_map(|of| of.by.into_iter().map(move |used| (of.day, used))) {
+            match used.whose.as_ref().and_then(|name| owners.get(name)) {
+                Some((owner, from)) if *from <= day => {
+                    models.owned.push(((*owner).clone(), day, ModelUse { whose: None, ..used }));
+                }
+                _ => models.unowned.push(used),
+            }
+        }
+        Ok(models)
+    }
+
+    /// The use of each grant on a day; none where nothing was used, or it is not kept any more.
     pub async fn model_rows(&self, day: Date, now: Timestamp) -> Result<GrantRows, StoreError> {
         let parts: Vec<ModelRows> = self.query(&ModelRows::key_of(day, 0).pk, keys::MODEL_ROWS).await?;
         let Some(first) = parts.first().filter(|first| now < first.until) else { return Ok(GrantRows::default()) };
         // A new answer with fewer parts leaves the last parts of the one before it in the table.
         let of_it = parts.iter().filter(|part| part.part < first.parts);
         let bytes: Vec<u8> = of_it.flat_map(|part| part.bytes.iter().copied()).collect();
-        GrantRows::unpack(&bytes).map_err(|error| StoreError::corrupt(&first.key(), ModelRows::KIND, &error))
-    }
-
-    /// The unattributed use of these days, both included, oldest first.
-    pub async fn unattributed_days(&self, (from, to): (Date, Date)) -> Result<Vec<UnattributedDay>, StoreError> {
-        self.query_between(&UnattributedDay::key_of(from), &UnattributedDay::key_of(to)).await
-    }
-}
-
-impl UnattributedDay {
-    /// All that the provider reported of the day.
-    pub fn in_all(&self) -> Sums {
-        Sums::of_all([self.of_programmes, Sums::of_all(&self.by)])
+        postcard::from_bytes(&bytes).map_err(|error| StoreError::corrupt(&first.key(), ModelRows::KIND, &error))
     }
 }
 
 impl ModelRows {
     /// The use of grants on a day, in as many parts as it takes; in none where they used nothing.
-    pub fn of(day: Date, uses: &[GrantUse], as_of: Timestamp, until: Timestamp) -> Vec<ModelRows> {
-        let bytes = if uses.is_empty() { Vec::new() } else { rows::pack(uses) };
+    pub fn of(day: Date, rows: &GrantRows, as_of: Timestamp, until: Timestamp) -> Vec<ModelRows> {
+        // Numbers and texts can always be written.
+        let bytes = if rows.is_empty() { Vec::new() } else { postcard::to_allocvec(rows).unwrap_or_default() };
         let chunks: Vec<&[u8]> = bytes.chunks(MOST_IN_A_PART).collect();
         let parts = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
         let part = |(bytes, part): (&&[u8], u32)| ModelRows { day, part, parts, as_of, until, bytes: bytes.to_vec() };
         chunks.iter().zip(0..).map(part).collect()
     }
+}
+
+/// The owners of foreign keys by name, and since when. Where keys of one name have different owners, or some have none, nobody can
+/// say whose the use of that name is.
+fn owners_of_names<'a>(owned: &'a [OwnedKey], foreign: &[ForeignKey]) -> HashMap<String, (&'a ProgrammeId, Date)> {
+    let mut owners: HashMap<String, (&ProgrammeId, Date)> = HashMap::new();
+    let mut doubtful: HashSet<String> = HashSet::new();
+    for OwnedKey { owner, key } in owned {
+        let (name, of_key) = (cut(&key.name), (&owner.owner, owner.from));
+        if *owners.entry(name.clone()).or_insert(of_key) != of_key {
+            doubtful.insert(name);
+        }
+    }
+    let with_owner: HashSet<&KeyHash> = owned.iter().map(|owned| &owned.key.key).collect();
+    doubtful.extend(foreign.iter().filter(|key| !with_owner.contains(&key.key)).map(|key| cut(&key.name)));
+    owners.retain(|name, _| !doubtful.contains(name));
+    owners
 }

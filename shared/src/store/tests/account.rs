@@ -9,17 +9,17 @@ use crate::domain::credit::purchase::Purchase;
 use crate::domain::grant::testing::{a_grant, a_programme};
 use crate::domain::mail::alarm::{Alarm, Cause};
 use crate::domain::mail::digest::{
-    AccountDigest, Block, Digest, DigestLine, DigestMoney, Health, LineSubject, ModelLine, People, PeopleSample,
-    ProgrammeLine, Spender, UnownedKey,
+    AccountDigest, Block, Digest, DigestLine, DigestMoney, Health, LineSubject, People, PeopleSample, ProgrammeLine,
+    Spender, UnownedKey,
 };
 use crate::domain::mail::kind::MailKind;
 use crate::domain::usage::days::{Accuracy, Days, Sum};
 use crate::domain::usage::forecast::RunsOut;
-use crate::domain::usage::models::{GroupUse, Sums, UnattributedReason, UnattributedUse};
+use crate::domain::usage::models::{ModelUse, Sums};
 use crate::domain::values::id::PersonId;
 use crate::domain::values::money::Usd;
 use crate::secrets::ManagementKey;
-use crate::store::{Checkpoint, Delay, ModelDay, ModelRows, OutboxRow, QueuedMail, SavedParts, UnattributedDay};
+use crate::store::{Checkpoint, Delay, ModelDay, ModelRows, OutboxRow, QueuedMail, SavedParts};
 
 const NEED: BalanceNeed = BalanceNeed { amount: Usd::CENT, basis: Basis::TwoWeeks };
 
@@ -54,7 +54,7 @@ pub(super) fn items() -> String {
         .chain([
             raw(&an_account_entry()),
             raw(&a_model_day()),
-            raw(&an_unattributed_day()),
+            raw(&ModelDay { programme: None, ..a_model_day() }),
             raw(&some_model_rows()),
             raw(&a_balance_notice()),
         ])
@@ -117,13 +117,7 @@ fn digests() -> Vec<String> {
         groups: [LineSubject::Group("A".to_owned()), LineSubject::Further(3), LineSubject::NoGroup]
             .map(|of| DigestLine { of, this_week: cent, week_before: cent })
             .to_vec(),
-        models: vec![ModelLine {
-            model: "openai/gpt-4o-mini".to_owned(),
-            spent: cent,
-            own_keys: cent,
-            requests: Some(7),
-            per_request: Some(Usd::from_micros(1_500)),
-        }],
+        models: a_model_day().by,
         models_unknown: vec![days],
         people: People {
             students: 200,
@@ -177,22 +171,12 @@ fn digests() -> Vec<String> {
 }
 
 fn a_model_day() -> ModelDay {
-    let (group, model) = (Some("A".to_owned()), "openai/gpt-4o-mini".to_owned());
+    let used = Sums { spent: Usd::CENT, byok: Usd::ZERO, requests: 7 };
     ModelDay {
-        programme: a_programme().id,
+        programme: Some(a_programme().id),
         day: "2026-01-02".parse().unwrap(),
         as_of: at("2026-01-03T00:20:00Z"),
-        by: vec![GroupUse { group, model, spent: Usd::CENT, byok: Usd::ZERO, requests: 7 }],
-    }
-}
-
-fn an_unattributed_day() -> UnattributedDay {
-    let (why, name, model) = (UnattributedReason::Foreign, Some("My key".to_owned()), "openai/gpt-4o-mini".to_owned());
-    UnattributedDay {
-        day: "2026-01-02".parse().unwrap(),
-        as_of: at("2026-01-03T00:20:00Z"),
-        by: vec![UnattributedUse { why, name, model, spent: Usd::CENT, byok: Usd::ZERO, requests: 7 }],
-        of_programmes: Sums { spent: Usd::from_dollars(3), byok: Usd::CENT, requests: 40 },
+        by: vec![ModelUse { whose: Some("A".to_owned()), model: "openai/gpt-4o-mini".to_owned(), used }],
     }
 }
 

@@ -172,7 +172,7 @@ async fn the_largest_digest_there_can_be_is_a_small_mail() {
     let mut digest = a_full_digest();
     digest.groups[0].of = LineSubject::Group("A group with a name that somebody made as long as they could".to_owned());
     digest.groups = vec![digest.groups[0].clone(); 14];
-    digest.models = vec![model(&"m/odel".repeat(16), 20_000, 3_125, 640); 14];
+    digest.models = vec![model(&"m/odel".repeat(16), 20_000, 3_125); 14];
     digest.people.spenders = vec![digest.people.spenders[0].clone(); 10];
     digest.people.standing_out = vec![(grant(1), usd(1_120)); 10];
     digest.people.unused = few(4_000, 1..21);
@@ -201,7 +201,7 @@ async fn caps_that_start_anew_and_own_keys_and_days_that_are_no_calendar_week_ar
     (weekly.settings.reset, weekly.settings.byok) = (Reset::Weekly, Byok::Outside);
     let mut digest = a_full_digest();
     digest.days = (date(2026, 11, 11), date(2026, 11, 17));
-    digest.models[1].own_keys = usd(4_000);
+    digest.models[1].used.byok = usd(4_000);
     let reader = DigestReader::Faculty(names());
     let (text, ..) = written(|words| words.digest(&weekly, &digest, &reader, digest.found_at)).await;
     let told = ["CS pilot: $", "Spent in", "openai", "What students", "Ada", "Used up"];
@@ -209,7 +209,7 @@ async fn caps_that_start_anew_and_own_keys_and_days_that_are_no_calendar_week_ar
     insta::assert_snapshot!(lines.join("\n"), @r#"
     CS pilot: $312.40 in the last 7 days, 41% of the budget used
     Spent in the last 7 days: $312.40 (11–17 Nov 2026, days in UTC)
-    openai/gpt-4o-mini: last 7 days $100.00, besides on own keys $40.00, requests 33,334, per request $0.0030
+    openai/gpt-4o-mini: last 7 days $100.00, besides on own keys $40.00, requests 33,334, per request $0.0042
     What students pay with provider keys of their own is no part of the budget. What a request cost is said whoever paid it.
     Ada Lovelace: last 7 days $11.20, cap used in the week from Monday 16 Nov $20.20 of $20
     Used up their cap: 3 (Student 26, Student 27, Student 28), in the week from Monday 16 Nov. It starts anew by itself. Whoever needs more can have a higher cap: faculty set it on the student's page.

@@ -164,8 +164,8 @@ async fn last_30_days(
         let day = utc_date(now).checked_sub(ago.days())?;
         let ModelUsage { rows, unreadable, truncated, .. } = provider.model_usage(day..=day, deadline).await?;
         ensure!(!truncated, "the provider left out rows of {day}");
-        ensure!(unreadable.count == 0, "{} rows of {day} cannot be read", unreadable.count);
-        sum += rows.iter().filter(|row| wanted(&row.key_name)).map(|row| row.spent).sum();
+        ensure!(unreadable == 0, "{unreadable} rows of {day} cannot be read");
+        sum += rows.iter().filter(|row| wanted(&row.key_name)).map(|row| row.used.spent).sum();
     }
     Ok(sum)
 }
