@@ -24,7 +24,7 @@ use crate::domain::mail::digest::{AccountDigest, Digest};
 use crate::domain::people::role::Roles;
 use crate::domain::people::session::Session;
 use crate::domain::people::sign_in::{ASK_LASTS, SignIn};
-use crate::domain::programme::rule_set::RuleSet;
+use crate::domain::programme::guardrail::Guardrail;
 use crate::domain::programme::tiers::Tier;
 use crate::domain::programme::{Pot, Programme};
 use crate::domain::usage::crossing::Crossing;
@@ -104,8 +104,8 @@ kinds! {
     "listed-programme" ListedProgramme(it): keys::listed_programme(&it.programme);
     // That a form was sent, and the programme that it made or was about.
     "used-form" UsedForm(it): keys::used_form(it.form), expires it.at + FORM_KEPT;
-    // What keys may call, its guardrail, and what the provider is still to be told of it.
-    "rule-set" RuleSet(it): keys::rule_set(&it.id);
+    // What the provider holds of what the keys of a programme or a group may call.
+    "guardrail" Guardrail(it): keys::guardrail(&it.of);
     // A list of models with a name, once it was edited.
     "tier" Tier(it): keys::tier(&it.name);
     // The limit of a programme, and what is reserved of it.

@@ -18,7 +18,7 @@ use super::page::{self, PageState};
 use crate::access::{self, Faculty, Form, ProgrammeAccess};
 use crate::paths;
 use crate::settings::{Difference, Draft, Refusals, SettingTexts, not_listed};
-use crate::work::jobs;
+use crate::work::{guardrails, jobs};
 
 const UNREADABLE: &str = "Nothing was saved: a field below cannot be read.";
 const FORBIDDEN: &str = "Nothing was saved: something below cannot be changed, or not like this.";
@@ -147,6 +147,7 @@ impl Edit<'_> {
         let edit = store::Edit { settings, version: programme.version, pot: Some((self.before.pot, pot)), what };
         match self.site.table.edit(&programme.id, &edit, by).await? {
             EditOutcome::Done => {
+                guardrails::tell_programme(self.site, &programme.id, by.deadline).await;
                 jobs::in_a_request(self.site, &programme.id, by.deadline).await;
                 Ok(())
             }

@@ -104,7 +104,6 @@ impl Table {
         let NewProgramme { settings, pot, form, copied } = new;
         let slug = ProgrammeId::of_name(&settings.name);
         let mut pauses = Pauses::until(by.deadline);
-        self.keep_rule_sets(settings.rule_sets(None), by.now, by.deadline).await?;
         let mut count = 1;
         loop {
             if let Some(form) = form

@@ -10,9 +10,10 @@ use jiff::civil::Date;
 use ulid::Ulid;
 
 use crate::domain::audit::Entry;
+use crate::domain::programme::guardrail::GuardrailOwner;
 use crate::domain::usage::crossing::Scope;
 use crate::domain::values::address::{EmailAddress, MatchedAddress};
-use crate::domain::values::id::{Epoch, GrantId, PersonId, ProgrammeId, RuleSetId};
+use crate::domain::values::id::{Epoch, GrantId, PersonId, ProgrammeId};
 use crate::domain::values::money::Usd;
 use crate::domain::values::token::{LinkTokenHash, SessionTokenHash};
 use crate::domain::values::window::Window;
@@ -42,8 +43,8 @@ pub const GRANTS_AND_READINGS: (&str, &str) = ("G#", "R#~");
 pub const GRANTS: &str = "G#";
 /// The partition of the list of programmes: an immutable row each. There are few, and an admin sees them all.
 pub const PROGRAMMES: &str = "PROGRAMMES";
-/// The partition of the rule sets. There are few: one for each different list of rules.
-pub const RULE_SETS: &str = "RULES";
+/// The prefix of the sort keys of a programme's guardrails.
+pub const GUARDRAILS: &str = "RULES#";
 /// The partition of the tiers that were edited.
 pub const TIERS: &str = "TIERS";
 /// The prefix of the sort keys of days by model, of a programme and of the account.
@@ -84,8 +85,9 @@ pub fn listed_programme(id: &ProgrammeId) -> ItemKey {
     key(PROGRAMMES, id.as_str())
 }
 
-pub fn rule_set(id: &RuleSetId) -> ItemKey {
-    key(RULE_SETS, id.as_str())
+/// A guardrail, beside its programme.
+pub fn guardrail(of: &GuardrailOwner) -> ItemKey {
+    key(programme_partition(&of.programme), format!("{GUARDRAILS}{}", of.group.as_deref().unwrap_or_default()))
 }
 
 pub fn tier(name: &str) -> ItemKey {
