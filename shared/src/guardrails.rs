@@ -11,7 +11,7 @@ use crate::store::{Meta, StoreError};
 
 /// The outcome of sending the rules of a guardrail.
 #[derive(Debug)]
-pub enum Told {
+pub enum RulesTold {
     Confirmed,
     /// The provider refuses them, which only a person can mend.
     Refused(Guardrail),
@@ -23,11 +23,16 @@ pub enum Told {
 
 impl Orders<'_> {
     /// Sends rules to a guardrail as it was read. Makes it where there is none.
-    pub async fn tell_rules(&self, known: &Guardrail, rules: &Rules, deadline: Deadline) -> Result<Told, StoreError> {
+    pub async fn tell_rules(
+        &self,
+        known: &Guardrail,
+        rules: &Rules,
+        deadline: Deadline,
+    ) -> Result<RulesTold, StoreError> {
         let now = self.clock.now();
         let meta = self.table.meta(now).await?;
         let Some(noted) = self.table.write_guardrail(known, known.sending(rules, now), now, deadline).await? else {
-            return Ok(Told::Overtaken);
+            return Ok(RulesTold::Overtaken);
         };
         let told = match rules.tier() {
             Some(_) => Err(None),
@@ -45,16 +50,16 @@ impl Orders<'_> {
             Err(None) => (not_sent.refused(rules, "There is no such tier.", now), None),
             Err(Some(ProviderError::Refused { trouble, .. })) => (not_sent.refused(rules, &trouble.message, now), None),
             Err(Some(error)) if error.changed_nothing() => (not_sent, Some(error)),
-            Err(Some(error)) => return Ok(Told::Not(error)),
+            Err(Some(error)) => return Ok(RulesTold::Not(error)),
         };
         // Somebody else may have sent other rules since, and nobody knows which call the provider did last.
         let Some(after) = self.table.write_guardrail(&noted, after, now, deadline).await? else {
-            return Ok(Told::Overtaken);
+            return Ok(RulesTold::Overtaken);
         };
         Ok(match error {
-            Some(error) => Told::Not(error),
-            None if after.is_right(rules) => Told::Confirmed,
-            None => Told::Refused(after),
+            Some(error) => RulesTold::Not(error),
+            None if after.refusal.is_none() => RulesTold::Confirmed,
+            None => RulesTold::Refused(after),
         })
     }
 

@@ -190,7 +190,7 @@ impl Orders<'_> {
             let KeyPresence::Key(_) = self.provider.get_key(&order.key, patience).await? else {
                 return Err(NotCarriedOut::NotFound);
             };
-            self.table.write_guardrail(known, known.not_found(), self.clock.now(), patience).await?;
+            self.table.write_guardrail(known, known.doubted(), self.clock.now(), patience).await?;
             return Err(NotCarriedOut::NotConfirmed);
         }
         let confirmed =

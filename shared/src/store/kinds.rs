@@ -43,6 +43,7 @@ use crate::store::people::identity::{PersonOfAddress, StaffPerson};
 use crate::store::people::mail_choice::MailChoice;
 use crate::store::people::rate_counts::RateCount;
 use crate::store::people::sign_in::{AddressSession, Ask, Link};
+use crate::store::programmes::guardrails::RulesDue;
 use crate::store::programmes::imports::{IMPORT_LASTS, Import, ImportChunk};
 use crate::store::programmes::jobs::Job;
 use crate::store::programmes::programme::{FORM_KEPT, ListedProgramme, UsedForm};
@@ -106,6 +107,8 @@ kinds! {
     "used-form" UsedForm(it): keys::used_form(it.form), expires it.at + FORM_KEPT;
     // What the provider holds of what the keys of a programme or a group may call.
     "guardrail" Guardrail(it): keys::guardrail(&it.of);
+    // That rules of a programme, or the models of a tier, may have to be told to guardrails.
+    "rules-due" RulesDue(it): keys::rules_due(&it.of), waits Some((Queue::Rules, it.at));
     // A list of models with a name, once it was edited.
     "tier" Tier(it): keys::tier(&it.name);
     // The limit of a programme, and what is reserved of it.

@@ -36,6 +36,7 @@ use crate::domain::values::money::Usd;
 use crate::domain::values::window::Window;
 use crate::secrets::ManagementKey;
 use crate::store::items::{self, Item, Stored};
+use crate::store::programmes::guardrails::{RulesDue, RulesSource};
 use crate::store::sync::checkpoints::CheckpointPart;
 use crate::store::sync::totals::{GroupTotals, KeptTotals};
 use crate::store::table::keys;
@@ -234,6 +235,7 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         }),
         raw(&pot),
         raw(&a_full_guardrail()),
+        raw(&RulesDue { of: RulesSource::Tier("basic".to_owned()), at: at("2026-01-02T08:00:00Z"), mark: ulid() }),
         raw(&Tier { name: "basic".to_owned(), models: vec!["openai/gpt-4o-mini".to_owned()], version: 1 }),
         raw(&grant),
         raw(&a_full_reading()),

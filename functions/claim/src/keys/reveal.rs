@@ -307,7 +307,7 @@ impl Claim<'_> {
     async fn guardrail_not_found(&self, of: &GuardrailOwner, id: &str, deadline: Deadline) -> Result<(), StoreError> {
         let is_it = |known: &Guardrail| known.confirmed.as_ref().is_some_and(|confirmed| confirmed.id == id);
         if let Some(known) = self.site.table.guardrail(of).await?.filter(is_it) {
-            self.site.table.write_guardrail(&known, known.not_found(), self.site.clock.now(), deadline).await?;
+            self.site.table.write_guardrail(&known, known.doubted(), self.site.clock.now(), deadline).await?;
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::domain::audit::Act;
 use bursar_core::domain::programme::{Programme, Settings};
-use bursar_core::store::{Author, Edit, EditOutcome};
+use bursar_core::store::{Author, Edit, EditOutcome, RulesSource};
 use bursar_core::web::{Answer, Fault, Frame, RequestDeadline, Site};
 
 use self::form::{GroupChange, GroupForm};
@@ -90,7 +90,8 @@ pub(crate) async fn save(
     let edit = Edit::of_settings(settings, version, form::entry(Act::Edited, &changes));
     match site.table.edit(&programme.id, &edit, by).await? {
         EditOutcome::Done => {
-            guardrails::tell_programme(&site, &programme.id, deadline).await;
+            let rules = RulesSource::Programme(programme.id.clone());
+            guardrails::in_a_request(&site, rules, deadline).await;
             jobs::in_a_request(&site, &programme.id, deadline).await;
             Ok(to_groups(programme))
         }

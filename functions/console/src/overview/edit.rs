@@ -10,7 +10,7 @@ use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::request::{POT, Request};
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{self, Author, EditOutcome, StoreError};
+use bursar_core::store::{self, Author, EditOutcome, RulesSource, StoreError};
 use bursar_core::web::{Answer, Fault, RequestDeadline, Site};
 
 use super::edit_form::{self, EditForm};
@@ -147,7 +147,8 @@ impl Edit<'_> {
         let edit = store::Edit { settings, version: programme.version, pot: Some((self.before.pot, pot)), what };
         match self.site.table.edit(&programme.id, &edit, by).await? {
             EditOutcome::Done => {
-                guardrails::tell_programme(self.site, &programme.id, by.deadline).await;
+                let rules = RulesSource::Programme(programme.id.clone());
+                guardrails::in_a_request(self.site, rules, by.deadline).await;
                 jobs::in_a_request(self.site, &programme.id, by.deadline).await;
                 Ok(())
             }

@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::tiers::Tiers;
-use bursar_core::store::{Author, TierOutcome};
+use bursar_core::store::{Author, RulesSource, TierOutcome};
 use bursar_core::web::{Answer, Fault, Frame, RequestDeadline, Site, Visitor};
 
 use self::form::TierForm;
@@ -62,7 +62,7 @@ pub(crate) async fn save(
     let by = Author { actor: &actor, now: site.clock.now(), deadline };
     match site.table.edit_tier(&typed.name, &typed.models, typed.version, by).await? {
         TierOutcome::Done => {
-            guardrails::tell_tier(&site, &typed.name, deadline).await;
+            guardrails::in_a_request(&site, RulesSource::Tier(typed.name), deadline).await;
             Ok(Redirect::to(paths::TIERS).into_response())
         }
         TierOutcome::Stale(now) => {

@@ -9,65 +9,80 @@ use bursar_core::domain::mail::alarm::Cause;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::guardrail::Guardrail;
 use bursar_core::domain::programme::rules::Rules;
-use bursar_core::domain::values::id::ProgrammeId;
-use bursar_core::guardrails::Told;
+use bursar_core::guardrails::RulesTold;
 use bursar_core::orders::ENOUGH_FOR_ONE;
+use bursar_core::store::RulesSource;
 use bursar_core::web::Site;
+
+use super::jobs::AGAIN_AFTER;
 
 const LEAST_FOR_ONE: Duration = Duration::from_secs(1);
 
-/// Tells all rules that are due, and returns the number of guardrails that the provider confirmed.
+/// Tells the rules that are due, and returns the number of guardrails that the provider confirmed.
 pub(super) async fn tell_rules(site: &Site, deadline: Deadline) -> Result<u32> {
     // A provider that does not answer takes at most half of the time from the jobs after this.
-    tell(site, &site.table.programmes().await?, false, deadline.at_most(deadline.left() / 2)).await
-}
-
-/// Tells the rules of a programme in the request that saved it. What fails is left to the work of the next minutes.
-pub(crate) async fn tell_programme(site: &Site, programme: &ProgrammeId, deadline: Deadline) {
-    let told = async {
-        let programme = site.table.programme(programme).await?;
-        tell(site, programme.as_slice(), true, deadline.at_most(ENOUGH_FOR_ONE)).await
-    };
-    if let Err(error) = told.await {
-        tracing::warn!(%programme, error = format!("{error:#}"), "rules are left for the next minute");
-    }
-}
-
-/// Tells the rules that name a tier, in the request that edited it.
-pub(crate) async fn tell_tier(site: &Site, tier: &str, deadline: Deadline) {
-    let told = async {
-        let mut naming = site.table.programmes().await?;
-        naming.retain(|programme| programme.settings.tiers().any(|named| named == tier));
-        tell(site, &naming, true, deadline.at_most(ENOUGH_FOR_ONE)).await
-    };
-    if let Err(error) = told.await {
-        tracing::warn!(tier, error = format!("{error:#}"), "a tier is left for the next minute");
-    }
-}
-
-async fn tell(site: &Site, programmes: &[Programme], is_saved: bool, deadline: Deadline) -> Result<u32> {
-    let (now, tiers) = (site.clock.now(), site.table.tiers().await?);
+    let deadline = deadline.at_most(deadline.left() / 2);
     let mut confirmed = 0;
-    for programme in programmes.iter().filter(|programme| !programme.is_over(now)) {
+    for due in site.table.rules_due(site.clock.now()).await? {
+        match tell(site, &due.of, false, deadline).await {
+            Ok(told) => {
+                confirmed += told.confirmed;
+                let again_at = (!told.are_right).then(|| site.clock.now() + AGAIN_AFTER);
+                site.table.note_told(&due, again_at, deadline).await?;
+            }
+            // A programme that cannot be read keeps no other from its rules.
+            Err(error) => tracing::error!(?due, error = format!("{error:#}"), "rules could not be told"),
+        }
+    }
+    Ok(confirmed)
+}
+
+/// Tells rules in the request that saved them. What fails is left to the work of the next minutes.
+pub(crate) async fn in_a_request(site: &Site, of: RulesSource, deadline: Deadline) {
+    if let Err(error) = tell(site, &of, true, deadline.at_most(ENOUGH_FOR_ONE)).await {
+        tracing::warn!(?of, error = format!("{error:#}"), "rules are left for the next minute");
+    }
+}
+
+/// What came of telling some rules.
+struct Told {
+    confirmed: u32,
+    /// Whether all guardrails that they concern are right by now.
+    are_right: bool,
+}
+
+async fn tell(site: &Site, of: &RulesSource, is_saved: bool, deadline: Deadline) -> Result<Told> {
+    let programmes = match of {
+        RulesSource::Programme(id) => site.table.programme(id).await?.into_iter().collect(),
+        RulesSource::Tier(tier) => {
+            let mut naming = site.table.programmes().await?;
+            naming.retain(|programme| programme.settings.tiers().any(|named| named == tier));
+            naming
+        }
+    };
+    let (now, tiers) = (site.clock.now(), site.table.tiers().await?);
+    let mut told = Told { confirmed: 0, are_right: true };
+    for programme in programmes {
         let known = site.table.guardrails(&programme.id).await?;
         for (guardrail, rules) in programme.guardrails(known, &tiers, now) {
-            if !guardrail.is_due(&rules, is_saved, now) {
+            let is_due = guardrail.is_due(&rules, is_saved, now) && deadline.leaves(LEAST_FOR_ONE);
+            if !is_due {
+                told.are_right &= guardrail.is_right(&rules);
                 continue;
             }
-            if !deadline.leaves(LEAST_FOR_ONE) {
-                return Ok(confirmed);
-            }
-            match site.orders().tell_rules(&guardrail, &rules, deadline).await? {
-                Told::Confirmed => confirmed += 1,
-                Told::Overtaken => {}
-                Told::Refused(guardrail) => refused(site, programme, &guardrail, &rules, deadline).await?,
-                Told::Not(error) => {
+            let outcome = site.orders().tell_rules(&guardrail, &rules, deadline).await?;
+            told.are_right &= matches!(outcome, RulesTold::Confirmed);
+            match outcome {
+                RulesTold::Confirmed => told.confirmed += 1,
+                RulesTold::Overtaken => {}
+                RulesTold::Refused(guardrail) => refused(site, &programme, &guardrail, &rules, deadline).await?,
+                RulesTold::Not(error) => {
                     tracing::warn!(guardrail = %guardrail.of, %error, "rules wait for the next minute");
                 }
             }
         }
     }
-    Ok(confirmed)
+    Ok(told)
 }
 
 /// Alerts the admins of a refusal that lasts, which only a person can mend.

@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use bursar_core::domain::programme::guardrail::Guardrail;
-use bursar_core::guardrails::Told;
+use bursar_core::guardrails::RulesTold;
 use bursar_core::provider::guardrails::ProviderGuardrail;
 use jiff::Timestamp;
 
@@ -33,8 +33,10 @@ pub(crate) async fn run(runner: &Runner<'_>, journal: &mut Journal) -> Result<St
         }
     };
     for (guardrail, rules) in all {
-        let (of, change) = (&guardrail.of, listed.change_of(&guardrail));
-        if change.is_none() && !guardrail.is_due(&rules, false, runner.clock.now()) {
+        let change = listed.change_of(&guardrail);
+        let guardrail = if change.is_some() { guardrail.doubted() } else { guardrail };
+        let of = &guardrail.of;
+        if !guardrail.is_due(&rules, false, runner.clock.now()) {
             continue;
         }
         if !runner.has_time() {
@@ -42,13 +44,13 @@ pub(crate) async fn run(runner: &Runner<'_>, journal: &mut Journal) -> Result<St
         }
         runner.stay().await?;
         match runner.orders().tell_rules(&guardrail, &rules, runner.until()).await? {
-            Told::Confirmed => journal.problems_of(change.map(|change| format!("the guardrail of {of} {change}"))),
-            Told::Overtaken => {}
-            Told::Refused(after) => {
+            RulesTold::Confirmed => journal.problems_of(change.map(|change| format!("the guardrail of {of} {change}"))),
+            RulesTold::Overtaken => {}
+            RulesTold::Refused(after) => {
                 let why = after.refusal.map(|refusal| refusal.why).unwrap_or_default();
                 journal.undone(format!("the guardrail of {of} was not told its rules: {why}"), None);
             }
-            Told::Not(error) => {
+            RulesTold::Not(error) => {
                 if let Some(obstacle) = runner.obstacle(&error) {
                     return Ok(StageEnd::Blocked(obstacle));
                 }
@@ -66,10 +68,10 @@ struct Listed {
 }
 
 impl Listed {
-    /// What somebody did to a guardrail since the provider confirmed it, unless it was told other rules meanwhile.
+    /// What somebody did to a guardrail since the provider confirmed it, unless it is what was sent since.
     fn change_of(&self, guardrail: &Guardrail) -> Option<&'static str> {
         let confirmed = guardrail.confirmed.as_ref().filter(|confirmed| confirmed.at < self.at)?;
-        if guardrail.in_doubt.is_some() {
+        if guardrail.in_doubt.as_ref().is_some_and(|sent| confirmed.at < sent.at) {
             return None;
         }
         match self.guardrails.iter().find(|listed| listed.id == confirmed.id) {

@@ -142,9 +142,10 @@ impl Guardrail {
         Guardrail { in_doubt: Some(SentRules { rules: rules.clone(), at: now }), ..self.clone() }
     }
 
-    /// The guardrail of which a call says that it is not there. Whoever sends its rules looks for it, and makes another.
+    /// The guardrail that is not there, or has other rules at the provider than it confirmed. Whoever sends its rules looks for it, and
+    /// makes another where it is gone.
     #[must_use]
-    pub fn not_found(&self) -> Guardrail {
+    pub fn doubted(&self) -> Guardrail {
         let confirmed = self.confirmed.as_ref().map(|known| SentRules { rules: known.rules.clone(), at: known.at });
         Guardrail { in_doubt: self.in_doubt.clone().or(confirmed), ..self.clone() }
     }
@@ -271,7 +272,7 @@ mod tests {
         let sent = known.sending(&two, now);
         let due = |wanted: &Rules, seconds: i64| sent.is_due(wanted, true, now + seconds.seconds());
         assert_eq!((due(&two, 39), due(&two, 40), due(&one, 79), due(&one, 80)), (false, true, false, true));
-        let gone = known.not_found();
+        let gone = known.doubted();
         assert!(!gone.is_right(&one) && gone.is_due(&one, false, now + 1.minute()));
     }
 

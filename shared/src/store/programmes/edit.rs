@@ -10,6 +10,7 @@ use crate::domain::people::role::RoleChanges;
 use crate::domain::programme::{Pot, Programme, Settings};
 use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::money::Usd;
+use crate::store::programmes::guardrails::{RulesDue, RulesSource};
 use crate::store::programmes::jobs::{Job, Work, with_job};
 use crate::store::programmes::programme::with_roles;
 use crate::store::table::commit::Round;
@@ -131,6 +132,8 @@ impl Table {
             let ends = edited.is_over(by.now) && !was_over;
             transaction = transaction.replace(&edited, version)?.create(&entry(edit.what.clone()))?;
             transaction = with_roles(transaction, &id, &roles)?;
+            // Whatever was edited, the guardrails are looked at.
+            transaction = transaction.set(&RulesDue::now(RulesSource::Programme(id.clone()), by.now))?;
             let work = if ends { Work::Close } else { Work::Limits };
             if let Some(grants) = keys {
                 transaction = with_job(transaction, &Job::new(&id, work, grants, by.actor, by.now))?;

@@ -1,6 +1,11 @@
 //! Guardrails: what the provider confirmed of each, beside its programme. No write here makes a form stale.
 
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::future::try_join_all;
 use jiff::Timestamp;
+use jiff::fmt::serde::timestamp::millisecond;
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
 
 use crate::deadline::Deadline;
 use crate::domain::audit::{AccountEntry, Act, Actor, AuditDetail};
@@ -8,9 +13,60 @@ use crate::domain::programme::guardrail::{Guardrail, GuardrailOwner};
 use crate::domain::values::id::{ProgrammeId, new_ulid};
 use crate::store::programmes::jobs::{Job, Work, with_job};
 use crate::store::table::commit::{Commit, Pauses};
+use crate::store::table::items::Queue;
 use crate::store::table::{StoreError, Table, keys};
 
+/// The most edits that are looked at in one round.
+const AT_ONCE: i32 = 100;
+
+/// That rules may have to be told to guardrails. It is written with each edit, and removed once all that they concern are right.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RulesDue {
+    #[serde(flatten)]
+    pub of: RulesSource,
+    #[serde(with = "millisecond::required")]
+    pub at: Timestamp,
+    /// Tells it from one that was written since.
+    pub mark: Ulid,
+}
+
+/// Where rules come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RulesSource {
+    Programme(ProgrammeId),
+    Tier(String),
+}
+
+impl RulesDue {
+    pub fn now(of: RulesSource, now: Timestamp) -> RulesDue {
+        RulesDue { of, at: now, mark: new_ulid(now) }
+    }
+}
+
 impl Table {
+    /// The rules that may have to be told by now.
+    pub async fn rules_due(&self, now: Timestamp) -> Result<Vec<RulesDue>, StoreError> {
+        let keys = self.due(Queue::Rules, now, AT_ONCE).await?;
+        let due = try_join_all(keys.iter().map(|key| self.get::<RulesDue>(key))).await?;
+        Ok(due.into_iter().flatten().filter(|due| due.at <= now).collect())
+    }
+
+    /// Notes that all are told, or when the rest is due. Does nothing where they were edited since.
+    pub async fn note_told(
+        &self,
+        due: &RulesDue,
+        again_at: Option<Timestamp>,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let (condition, as_read) = ("mark = :mark", [(":mark", AttributeValue::S(due.mark.to_string()))]);
+        let transaction = match again_at {
+            Some(at) => self.transaction().replace_if(&RulesDue { at, ..due.clone() }, condition, &as_read)?,
+            None => self.transaction().remove(&keys::rules_due(&due.of), condition, &as_read)?,
+        };
+        self.commit(transaction, &mut Pauses::until(deadline)).await.map(drop)
+    }
+
     pub async fn guardrail(&self, of: &GuardrailOwner) -> Result<Option<Guardrail>, StoreError> {
         self.get(&keys::guardrail(of)).await
     }
@@ -21,7 +77,7 @@ impl Table {
     }
 
     /// Writes a guardrail as it is by now, with an entry where the provider confirmed other rules. Where it had to be made again, a job
-    /// puts the keys under it. Returns it as written; `None` when somebody else has written it since it was read.
+    /// puts the keys under it, and what is in doubt is due to be told again. Returns it as written; `None` when somebody else has written it since it was read.
     pub async fn write_guardrail(
         &self,
         was: &Guardrail,
@@ -49,6 +105,9 @@ impl Table {
             let grants = self.count_grants(&is.of.programme).await?;
             let job = Job::new(&is.of.programme, Work::Limits, grants, &Actor::Rule, now);
             transaction = with_job(transaction, &job)?;
+        }
+        if is.in_doubt.is_some() {
+            transaction = transaction.set(&RulesDue::now(RulesSource::Programme(is.of.programme.clone()), now))?;
         }
         let is_written = self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done;
         Ok(is_written.then_some(is))

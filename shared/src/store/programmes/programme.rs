@@ -11,6 +11,7 @@ use crate::domain::people::role::RoleChanges;
 use crate::domain::programme::{Pot, Programme, Settings};
 use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::money::Usd;
+use crate::store::programmes::guardrails::{RulesDue, RulesSource};
 use crate::store::programmes::imports::Import;
 use crate::store::programmes::jobs::{Job, Work, with_job};
 use crate::store::table::commit::{Commit, Pauses, Round};
@@ -127,6 +128,7 @@ impl Table {
             let listed = ListedProgramme { programme: id.clone() };
             let roles = RoleChanges::between(&id, None, &programme.settings);
             transaction = with_roles(transaction.create(&listed)?, &id, &roles)?;
+            transaction = transaction.set(&RulesDue::now(RulesSource::Programme(id.clone()), by.now))?;
             if let Some(form) = form {
                 transaction = transaction.create(&UsedForm { form, programme: id.clone(), at: by.now })?;
             }

@@ -4,6 +4,7 @@ use crate::domain::audit::{AccountEntry, Act, AuditDetail};
 use crate::domain::programme::Programme;
 use crate::domain::programme::tiers::{Tier, Tiers};
 use crate::domain::values::id::new_ulid;
+use crate::store::programmes::guardrails::{RulesDue, RulesSource};
 use crate::store::table::commit::Round;
 use crate::store::table::context::Author;
 use crate::store::table::{StoreError, Table, keys};
@@ -24,7 +25,7 @@ impl Table {
     }
 
     /// Replaces the models of a tier that was read in a version, or makes one where there was none; without models it is removed. The
-    /// provider is told by whoever finds that guardrails are not right any more.
+    /// work of each minute tells the guardrails what the request of this does not.
     pub async fn edit_tier(
         &self,
         name: &str,
@@ -57,7 +58,8 @@ impl Table {
                 0 => self.transaction().create(&is)?,
                 version => self.transaction().replace(&is, version)?,
             };
-            Ok(Round::Write(transaction.create(&entry)?, TierOutcome::Done))
+            let due = RulesDue::now(RulesSource::Tier(name.to_owned()), by.now);
+            Ok(Round::Write(transaction.create(&entry)?.set(&due)?, TierOutcome::Done))
         })
         .await
     }

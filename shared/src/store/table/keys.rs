@@ -17,6 +17,7 @@ use crate::domain::values::id::{Epoch, GrantId, PersonId, ProgrammeId};
 use crate::domain::values::money::Usd;
 use crate::domain::values::token::{LinkTokenHash, SessionTokenHash};
 use crate::domain::values::window::Window;
+use crate::store::programmes::guardrails::RulesSource;
 
 pub use self::account::{
     ACCOUNT, ACCOUNT_DAYS, ALARMS, BULK_STOPS, CUTS, FOREIGN_ACTS, FOREIGN_KEYS, HELD_MARKS, KEY_OWNERS, MAIL_DAYS,
@@ -88,6 +89,13 @@ pub fn listed_programme(id: &ProgrammeId) -> ItemKey {
 /// A guardrail, beside its programme.
 pub fn guardrail(of: &GuardrailOwner) -> ItemKey {
     key(programme_partition(&of.programme), format!("{GUARDRAILS}{}", of.group.as_deref().unwrap_or_default()))
+}
+
+pub fn rules_due(of: &RulesSource) -> ItemKey {
+    match of {
+        RulesSource::Programme(id) => key("RULES", format!("P#{id}")),
+        RulesSource::Tier(name) => key("RULES", format!("T#{name}")),
+    }
 }
 
 pub fn tier(name: &str) -> ItemKey {
