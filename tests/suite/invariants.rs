@@ -31,7 +31,7 @@ use bursar_core::domain::values::token::{Code, LinkToken};
 use bursar_core::domain::values::window::{Window, utc_date};
 use bursar_core::store::items::Stored;
 use bursar_core::store::keys::{self, ItemKey};
-use bursar_core::store::{AssignedUse, Link, MailState, Meta, OutboxRow, QueuedMail, Totals};
+use bursar_core::store::{AssignedUse, Link, MailState, Meta, OutboxRow, QueuedMail, RulesSource, Totals};
 use bursar_local::invoke::{Between, FunctionName};
 use bursar_local::provider::{MadeKey, Nano, Provider};
 use bursar_local::ses::Ses;
@@ -267,6 +267,11 @@ async fn each_check_finds_what_is_broken() {
             scene.remove(keys::enrolment(scene.grant().person.address.matched(), &programme())).await
         };
         Live, "table", "is not under its rules", |scene| scene.restrict().await;
+        Live, "table", "the guardrail of cs-pilot is not right, and nobody is to tell it", |scene| {
+            let of = GuardrailOwner { programme: programme(), group: None };
+            scene.keep(&Guardrail { version: 1, ..Guardrail::new(of) }).await;
+            scene.remove(keys::rules_due(&RulesSource::Programme(programme()))).await
+        };
         Live after sync, "table", "is not under its guardrail at the provider", |scene| {
             scene.restrict().await;
             scene.accept().await;

@@ -8,7 +8,7 @@ use bursar_core::domain::people::role::Roles;
 use bursar_core::domain::programme::guardrail::GuardrailOwner;
 use bursar_core::domain::programme::tiers::Tiers;
 use bursar_core::domain::programme::{Group, Programme};
-use bursar_core::store::{Enrolment, Job, Work, rewritten};
+use bursar_core::store::{Enrolment, Job, RulesDue, RulesSource, Work, rewritten};
 
 use super::Step;
 use super::secrets::text_of;
@@ -47,10 +47,23 @@ pub(super) fn people_are_found_by_their_addresses(step: &Step<'_>, wrong: &mut V
 }
 
 /// As long as a programme goes on, each live key is recorded to be under the guardrail of its group's rules or of the programme's, or that
-/// is ordered, or a job does it. After a complete sync it is there at the provider, and the guardrail has the models of now.
+/// is ordered, or a job does it. After a complete sync it is there at the provider, and the guardrail has the models of now. A guardrail
+/// that is not as settings and tiers ask for is due to be told.
 pub(super) fn keys_are_under_their_rules(step: &Step<'_>, wrong: &mut Vec<String>) {
     let now = step.now;
     let tiers = Tiers::of(now.all().collect());
+    let due: Vec<RulesSource> = now.all().map(|due: RulesDue| due.of).collect();
+    for (owner, guardrail) in &now.guardrails {
+        let Some(programme) = now.programmes.get(&owner.programme).filter(|of| !of.is_over(now.at)) else { continue };
+        let is_due = due.iter().any(|due| match due {
+            RulesSource::Programme(id) => *id == owner.programme,
+            RulesSource::Tier(tier) => programme.settings.tiers().any(|named| named == tier),
+        });
+        let wanted = programme.settings.rules(owner.group.as_deref()).resolved(&tiers);
+        if !is_due && !guardrail.is_right(&wanted) {
+            wrong.push(format!("the guardrail of {owner} is not right, and nobody is to tell it its rules"));
+        }
+    }
     for grant in now.grants.values() {
         let programme = now.programmes.get(&grant.programme).filter(|of| !of.is_over(now.at));
         let (Some(live), Some(programme)) = (grant.live().filter(|of| of.rules_ordered.is_none()), programme) else {
