@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::deadline::Deadline;
-use crate::domain::grant::{Grant, ListedLimit, NotSending, Order, OrderKind, SentLimit, Unchanged, View, WantedLimit};
+use crate::domain::grant::{
+    Grant, KeyGuardrail, ListedLimit, NotSending, Order, OrderKind, SentLimit, Unchanged, View, WantedLimit,
+};
 use crate::domain::programme::Byok;
-use crate::domain::programme::rule_set::RuleSet;
+use crate::domain::programme::guardrail::Guardrail;
 use crate::provider::keys::{KeyPatch, KeyPresence};
 use crate::provider::{Provider, ProviderError};
 use crate::store::{ActContext, ActOutcome, StoreError, Table};
@@ -158,7 +160,7 @@ impl Orders<'_> {
         if settings.reset.window_at(answered.now) == window { Ok(()) } else { Err(NotCarriedOut::Overtaken) }
     }
 
-    /// Puts a key under the guardrail of the rules that are wanted now.
+    /// Puts a key under the guardrail that is wanted now.
     async fn send_rules(
         &self,
         at: ActContext<'_>,
@@ -167,15 +169,16 @@ impl Orders<'_> {
         patience: Deadline,
     ) -> Result<(), NotCarriedOut> {
         let is_live = view.grant.live().is_some_and(|live| live.epoch == order.epoch);
-        let Some(wanted) = view.rules_wanted().filter(|_| is_live) else {
+        let Some(wanted) = view.guardrail_wanted().filter(|_| is_live) else {
             self.table.act(self.now(at), |view, _| view.drop_rules_order(order.epoch)).await?;
             return Ok(());
         };
-        let set = self.table.get(RuleSet::key_of(&wanted.id())).await?;
-        let Some((set, guardrail)) = set.as_ref().and_then(|set| Some((set, set.guardrail.as_ref()?))) else {
+        let known = self.table.get(Guardrail::key_of(&wanted)).await?;
+        let Some((known, confirmed)) = known.as_ref().and_then(|known| Some((known, known.confirmed.as_ref()?))) else {
             return Err(NotCarriedOut::NotConfirmed);
         };
-        let assigned = self.provider.assign_keys(&guardrail.id, std::slice::from_ref(&order.key), patience).await;
+        let under = KeyGuardrail { group: wanted.group, id: confirmed.id.clone() };
+        let assigned = self.provider.assign_keys(&under.id, std::slice::from_ref(&order.key), patience).await;
         if let Err(error) = assigned {
             if !error.changed_nothing() {
                 // It may take effect after what somebody else sends, and has confirmed by now.
@@ -188,11 +191,11 @@ impl Orders<'_> {
             let KeyPresence::Key(_) = self.provider.get_key(&order.key, patience).await? else {
                 return Err(NotCarriedOut::NotFound);
             };
-            self.table.order_rules(set, self.clock.now(), patience).await?;
+            self.table.write_guardrail(known, known.doubted(), self.clock.now(), patience).await?;
             return Err(NotCarriedOut::NotConfirmed);
         }
         let confirmed =
-            |view: &View, now| view.rules_confirmed(order.epoch, &order.key, &wanted.id(), Some(order.since), now);
+            |view: &View, now| view.rules_confirmed(order.epoch, &order.key, &under, Some(order.since), now);
         self.table.act(self.now(at), confirmed).await?;
         Ok(())
     }

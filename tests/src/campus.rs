@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex};
 
 use bursar_core::domain::audit::{Act, Actor, AuditDetail};
 use bursar_core::domain::grant::{Grant, HoldKind, Person, View};
-use bursar_core::domain::programme::rule_set::RuleSet;
+use bursar_core::domain::programme::guardrail::{ConfirmedRules, Guardrail, GuardrailOwner};
 use bursar_core::domain::programme::{Pot, Programme, Settings};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
@@ -135,8 +135,13 @@ impl Campus {
     pub async fn restrict(&self) -> String {
         self.set(|settings| settings.models = vec!["openai/gpt-4o-mini".to_owned()]).await;
         self.work().await;
-        let rules = self.settings().await.rules(None);
-        self.table.get(RuleSet::key_of(&rules.id())).await.unwrap().unwrap().guardrail.unwrap().id
+        self.guardrail().await.unwrap().id
+    }
+
+    /// What the provider has confirmed of the programme's guardrail.
+    pub async fn guardrail(&self) -> Option<ConfirmedRules> {
+        let of = GuardrailOwner { programme: self.programme.clone(), group: None };
+        self.table.get(Guardrail::key_of(&of)).await.unwrap()?.confirmed
     }
 
     /// Sets the budget, to no less than is reserved.

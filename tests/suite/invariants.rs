@@ -10,14 +10,14 @@ use std::sync::{Arc, Mutex};
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::clock::Clock;
 use bursar_core::domain::audit::{Act, AuditDetail, Entry};
-use bursar_core::domain::grant::{AttemptState, Grant, GrantState, SwitchState};
+use bursar_core::domain::grant::{AttemptState, Grant, GrantState, KeyGuardrail, SwitchState};
 use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::domain::ledger::owner::KeyOwner;
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::day::{MailCounts, MailDay};
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::people::sign_in::LINK_LASTS;
-use bursar_core::domain::programme::rule_set::{Guardrail, RuleSet};
+use bursar_core::domain::programme::guardrail::{ConfirmedRules, Guardrail, GuardrailOwner};
 use bursar_core::domain::programme::tiers::Tier;
 use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::domain::usage::crossing::{AlertMail, Crossing, Scope};
@@ -31,7 +31,9 @@ use bursar_core::domain::values::token::{Code, LinkToken};
 use bursar_core::domain::values::window::{Window, utc_date};
 use bursar_core::store::items::Stored;
 use bursar_core::store::keys::ItemKey;
-use bursar_core::store::{AssignedUse, Enrolment, Link, MailState, Meta, OutboxRow, QueuedMail, Totals};
+use bursar_core::store::{
+    AssignedUse, Enrolment, Link, MailState, Meta, OutboxRow, QueuedMail, RulesDue, RulesSource, Totals,
+};
 use bursar_local::invoke::{Between, FunctionName};
 use bursar_local::provider::{MadeKey, Nano, Provider};
 use bursar_local::ses::Ses;
@@ -268,13 +270,21 @@ async fn each_check_finds_what_is_broken() {
             scene.remove(Enrolment::key_of(scene.grant().person.address.matched(), &programme()).item).await
         };
         Live, "table", "is not under its rules", |scene| scene.restrict().await;
+        Live, "table", "the guardrail of cs-pilot is not right, and nobody is to tell it", |scene| {
+            let of = GuardrailOwner { programme: programme(), group: None };
+            scene.keep(&Guardrail { version: 1, ..Guardrail::new(of) }).await;
+            scene.remove(RulesDue::key_of(&RulesSource::Programme(programme())).item).await
+        };
         Live after sync, "table", "is not under its guardrail at the provider", |scene| {
             scene.restrict().await;
             scene.accept().await;
             let rules = scene.seen().programmes[&programme()].settings.rules(None);
-            let guardrail = Some(Guardrail { id: "another".to_owned(), rules: rules.clone(), confirmed_at: now() });
-            scene.edit(|grant| grant.attempts[0].rule_set = Some(rules.id())).await;
-            scene.keep(&RuleSet { id: rules.id(), rules, guardrail, order: None, version: 1 }).await
+            let (id, answered) = ("another".to_owned(), String::new());
+            let under = KeyGuardrail { group: None, id: id.clone() };
+            scene.edit(|grant| grant.attempts[0].guardrail = Some(under)).await;
+            let of = GuardrailOwner { programme: programme(), group: None };
+            let confirmed = Some(ConfirmedRules { id, rules, answered, at: now() });
+            scene.keep(&Guardrail { confirmed, version: 1, ..Guardrail::new(of) }).await
         };
         Live, "people", "has the address ada@uni.edu", |scene| {
             scene.tell(false, AuditDetail::new(Act::Edited).noting("at the request of Ada@uni.edu")).await

@@ -15,8 +15,6 @@ use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::office::soon;
 use serde_json::{Value, json};
 
-use crate::changes::guardrail;
-
 /// People with a key each on a campus whose stream is not delivered, so that nothing runs but what a test calls.
 async fn class(names: &[&str]) -> Campus {
     let mut campus = Campus::open().await;
@@ -126,6 +124,7 @@ async fn a_changed_guardrail_is_told_its_rules_again() {
         let report = campus.sync().await;
         assert!(report["complete"] == false && problems(&report).contains("was not told its rules"), "{report}");
         campus.gate.lift(rule);
+        campus.minutes(2);
         let report = campus.sync().await;
         assert_eq!((&report["complete"], rules().await), (&json!(true), wanted.clone()), "{drift}: {report}");
         assert!(problems(&report).contains("had other rules at the provider"), "{drift}: {report}");
@@ -133,25 +132,23 @@ async fn a_changed_guardrail_is_told_its_rules_again() {
         assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])), "{report}");
     }
     // A tier is edited while the sync sends what the tier had.
-    let edit_tier = async |models: &[&str]| {
+    campus.set(|settings| settings.models = vec!["basic".to_owned()]).await;
+    campus.work().await;
+    let edit_tier = async |model: &str| {
         let (table, by) = (&campus.table, campus.by());
-        let (version, models) = (table.tiers().await.unwrap().get("basic").unwrap().version, models.iter());
-        let models: Vec<String> = models.map(|model| (*model).to_owned()).collect();
-        let edited = table.edit_tier("basic", &models, Some(version), by).await.unwrap();
+        let version = table.tiers().await.unwrap().get("basic").unwrap().version;
+        let edited = table.edit_tier("basic", &[model.to_owned()], Some(version), by).await.unwrap();
         assert_eq!(edited, TierOutcome::Done);
         campus.run(FunctionName::Console, json!({"task": "work"})).await.unwrap();
     };
-    campus.set(|settings| settings.models = vec!["basic".to_owned()]).await;
-    edit_tier(&["openai/gpt-4o-mini"]).await;
-    let of_tier = guardrail(&campus).await.unwrap().id;
-    let allowed = || campus.provider().allowed_models(&of_tier).unwrap();
-    let tells = || Matcher::call("provider:PATCH /guardrails/{id}").of(FunctionName::UsageSync);
     for (after, verdict) in [("openai/gpt-4o", None), ("openai/gpt-4o-mini", Some(Fault::LoseAnswer))] {
-        let held = campus.gate.hold(tells());
+        campus.minutes(2);
+        let patch = aws::http().patch(&url).bearer_auth(&management).json(&json!({"allowed_models": null}));
+        assert_eq!(patch.send().await.unwrap().status(), 200);
+        let held = campus.gate.hold(Matcher::call("provider:PATCH /guardrails/{id}").of(FunctionName::UsageSync));
         let edited = async {
             held.arrived().await;
-            edit_tier(&[after]).await;
-            assert_eq!(allowed(), [after]);
+            edit_tier(after).await;
             held.release(verdict).unwrap();
             // Whatever it tries again ends alike.
             while held.arrived().await.name.has_effect() {
@@ -163,8 +160,9 @@ async fn a_changed_guardrail_is_told_its_rules_again() {
             () = edited => {}
         }
         drop(held);
+        campus.minutes(2);
         campus.work().await;
-        assert_eq!(allowed(), [after], "the older rules do not stay");
+        assert_eq!(campus.provider().allowed_models(&made).unwrap(), [after], "the older rules do not stay");
     }
     campus.finish_faulted().await;
 }
@@ -179,17 +177,20 @@ async fn a_deleted_guardrail_is_made_again() {
     assert_eq!(campus.sync().await["complete"], true);
     campus.judged().await;
     let deleted = async || {
-        let guardrail = guardrail(&campus).await.unwrap().id;
+        let guardrail = campus.guardrail().await.unwrap().id;
         campus.provider().delete_guardrail(&guardrail).unwrap();
         guardrail
     };
+    campus.minutes(1);
     // The sync sees it by itself.
     let first = deleted().await;
     let report = campus.sync().await;
-    assert!(report["complete"] == true && problems(&report).contains("was made anew"), "{report}");
-    let second = guardrail(&campus).await.unwrap().id;
+    assert!(report["complete"] == true && problems(&report).contains("was made again"), "{report}");
+    campus.judged_after_sync().await;
+    campus.work().await;
+    let second = campus.guardrail().await.unwrap().id;
     assert_ne!(first, second);
-    assert_eq!(campus.key("ada").guardrail_id, Some(second.clone()), "put under it in the same run");
+    assert_eq!(campus.key("ada").guardrail_id, Some(second.clone()), "put under it by a job");
     let report = campus.sync().await;
     assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])), "{report}");
     // A claim sees it first.
@@ -198,12 +199,13 @@ async fn a_deleted_guardrail_is_made_again() {
     let refused = student.submit(&student.get("/my").await, "/my/cs-pilot/reveal", &[]).await;
     assert_eq!(refused.status, 502, "{:?}", refused.alerts());
     campus.judged().await;
-    campus.run(FunctionName::Console, json!({"task": "work"})).await.unwrap();
+    campus.minutes(2);
+    campus.work().await;
     let shown = student.submit(&student.get("/my").await, "/my/cs-pilot/reveal", &[]).await;
     assert_eq!(shown.status, 200, "{:?}", shown.alerts());
     campus.judged().await;
-    let third = guardrail(&campus).await.map(|guardrail| guardrail.id);
-    assert_eq!(campus.key("ada").guardrail_id, third, "by a job, before any sync");
+    let third = campus.guardrail().await.map(|guardrail| guardrail.id);
+    assert_eq!(campus.key("ada").guardrail_id, third, "before any sync");
     let report = campus.sync().await;
     assert_eq!(report["complete"], true, "{report}");
     campus.judged_after_sync().await;

@@ -103,12 +103,10 @@ impl Refusal {
             RecordRefused::Over => "This programme ended",
             RecordRefused::Lost => "Your place was changed by another press",
             RecordRefused::LimitLowered => "Your cap was lowered",
-            RecordRefused::OtherRules => "The rules of the programme were changed",
         };
         let ask = match refused {
             RecordRefused::Lost => "Open your credit again and look.",
             RecordRefused::LimitLowered => "Press again: the next key has the new cap.",
-            RecordRefused::OtherRules => "Press again: the next key follows the new rules.",
             _ => "Ask the people who run it.",
         };
         Refusal::conflict(format!(

@@ -52,7 +52,7 @@ impl JobLine {
         if job.refused > 0 {
             sentence += &match job.work {
                 Work::Import { .. } => format!(" {} could not be done.", job.refused),
-                Work::Close | Work::Limits | Work::Rules { .. } => {
+                Work::Close | Work::Limits => {
                     format!(
                         " {} could not be done: the provider says that it has no such key, or a record cannot be read. The next sync \
                          looks into it.",
@@ -98,17 +98,12 @@ fn told(job: &Job) -> String {
             },
         ),
         Work::Limits => (
-            format!("The provider is being told the new limits: {done} of {all} people are done."),
+            format!(
+                "Keys are being given their new limits and rules at the provider: {done} of {all} people are done."
+            ),
             match job.refused {
-                0 => "Every key has its new limit.".to_owned(),
-                _ => "The provider was told the new limits.".to_owned(),
-            },
-        ),
-        Work::Rules { .. } => (
-            format!("Keys are being put under the new rules at the provider: {done} of {all} people are done."),
-            match job.refused {
-                0 => "Every key follows the new rules.".to_owned(),
-                _ => "Keys were put under the new rules.".to_owned(),
+                0 => "Every key has its new limit and rules.".to_owned(),
+                _ => "Keys were given their new limits and rules.".to_owned(),
             },
         ),
     };
@@ -119,8 +114,7 @@ fn told(job: &Job) -> String {
             Work::Import { .. } => {
                 format!("The last roster was not applied to its end, {done} of {all} lines are done. {why}")
             }
-            Work::Limits => format!("The provider was told the new limits of {done} of {all} people only. {why}"),
-            Work::Rules { .. } => format!("The keys of {done} of {all} people only follow the new rules. {why}"),
+            Work::Limits => format!("The keys of {done} of {all} people only have their new limits and rules. {why}"),
             Work::Close => format!("Not every grant was ended: {done} of {all} are. {why}"),
         },
     }

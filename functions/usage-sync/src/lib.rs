@@ -11,7 +11,7 @@
 //! | 3 list | lists every key of every workspace, packed by the grant whose name it bears | nothing |
 //! | 4 scan | compares every grant with its listed keys; each difference is a finding | readings, sums of programmes |
 //! | 5 foreign | records foreign keys, counts them for their owners, and never touches them | foreign keys, what cuts need of them, pots |
-//! | 6 rules | sends each guardrail its rules, once a run | confirmed rules |
+//! | 6 rules | tells their rules again to guardrails that are not right | confirmed rules |
 //! | 7 act | acts on the findings that the guard lets through | grants, readings, the provider |
 //! | 8 sum up | recomputes the sums of programmes in which stage 7 acted | sums of programmes |
 //! | 9 reconcile | compares the account's money with the keys' | model use, the account's day, a cut, the sync's state |
@@ -49,9 +49,8 @@
 //! after two such 404s, an hour apart, without a listing between them that contained it. An account without a workspace, or
 //! without any key where there were some, is not believed.
 //!
-//! A guardrail's former rules are compared with the provider's answer and never with what was sent, since the provider respells
-//! models. Rules that people changed are an order on the programme (`domain/programme/rules.rs`), repeated each minute by the
-//! work of `console`.
+//! A guardrail's rules are compared with the provider's last answer and never with what was sent, since the provider respells
+//! models. Where one had to be made again, a job of `console` puts the keys under it.
 //!
 //! # Money
 //!

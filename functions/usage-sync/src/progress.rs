@@ -18,16 +18,15 @@ use crate::journal::Journal;
 use crate::report::SyncReport;
 use crate::runner::{Baseline, Runner, StageEnd};
 use crate::scan::rows::{Rows, ShardIndex};
-use crate::stages::Stage;
 use crate::stages::act::Actions;
 use crate::stages::begin::Beginning;
 use crate::stages::foreign::ForeignScan;
 use crate::stages::list::Listing;
 use crate::stages::models::Models;
 use crate::stages::reconcile::{Evidence, Reconciliation};
-use crate::stages::rules::RulesDelivery;
 use crate::stages::scan::{Scan, ScanInput};
 use crate::stages::sum_up::SecondSums;
+use crate::stages::{Stage, rules};
 
 /// How many bytes of rows are put into parts at once: with all of them, they would be in memory twice.
 const KEPT_AT_ONCE: usize = 380_000;
@@ -43,7 +42,6 @@ pub(crate) struct Progress {
     listing: Listing,
     scan: Scan,
     foreign: ForeignScan,
-    rules: RulesDelivery,
     actions: Actions,
     second_sums: SecondSums,
     #[serde(skip)]
@@ -55,7 +53,7 @@ pub(crate) struct Progress {
 }
 
 /// A position of a run: equal at two moments, the run made no progress between them.
-pub(crate) type Milestone = (Stage, InventoryPosition, ShardIndex, u8, u16, usize);
+pub(crate) type Milestone = (Stage, InventoryPosition, ShardIndex, u8, usize);
 
 impl Progress {
     pub(crate) fn begun(baseline: Baseline) -> Progress {
@@ -67,7 +65,6 @@ impl Progress {
             listing: Listing::default(),
             scan: Scan::default(),
             foreign: ForeignScan::default(),
-            rules: RulesDelivery::default(),
             actions: Actions::default(),
             second_sums: SecondSums::default(),
             reconciliation: Reconciliation::default(),
@@ -79,8 +76,7 @@ impl Progress {
 
     /// Runs the current stage, and names the following one if it is done.
     pub(crate) async fn advance(&mut self, runner: &Runner<'_>) -> Result<StageEnd> {
-        let Progress { beginning, models, listing, scan, foreign, rules, actions, second_sums, rows, journal, .. } =
-            self;
+        let Progress { beginning, models, listing, scan, foreign, actions, second_sums, rows, journal, .. } = self;
         let is_whole = listing.is_whole() && !scan.has_gaps() && !foreign.has_gaps();
         // Each in a box of its own: together the futures would not fit on a thread's stack.
         let stage: BoxFuture<'_, Result<StageEnd>> = match self.stage {
@@ -89,7 +85,7 @@ impl Progress {
             Stage::List => Box::pin(listing.run(runner, rows, journal)),
             Stage::Scan => Box::pin(scan.run(runner, ScanInput { listing, models, rows, journal })),
             Stage::Foreign => Box::pin(foreign.run(runner, listing, scan, rows, journal)),
-            Stage::Rules => Box::pin(rules.run(runner, journal)),
+            Stage::Rules => Box::pin(rules::run(runner, journal)),
             Stage::Act => Box::pin(actions.run(runner, listing, scan, is_whole, journal)),
             Stage::SumUp => Box::pin(second_sums.run(runner, listing, scan, is_whole, journal)),
             Stage::Reconcile => {
@@ -182,7 +178,7 @@ impl Progress {
     pub(crate) fn milestone(&self) -> Milestone {
         let position = self.listing.position().clone();
         let findings = self.scan.findings().len() + self.actions.left();
-        (self.stage, position, self.scan.next(), self.foreign.next(), self.rules.seen(), findings)
+        (self.stage, position, self.scan.next(), self.foreign.next(), findings)
     }
 
     pub(crate) fn baseline(&self) -> &Baseline {

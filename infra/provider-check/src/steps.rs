@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::programme::rules::{DataPolicy, Region};
+use bursar_core::domain::programme::rules::{Region, Rules};
 use bursar_core::domain::usage::reading::SETTLING;
 use bursar_core::domain::values::key::{KeyHash, PlaintextKey};
 use bursar_core::domain::values::money::Usd;
@@ -377,14 +377,9 @@ async fn spend_until(run: &mut Run<'_>, key: &Key, is_it: impl Fn(&Answer) -> bo
 
 async fn restrict(run: &mut Run<'_>, key: &Key) -> Result<()> {
     (run.options.progress)("putting the key under a guardrail");
-    let mut rules = GuardrailRules {
-        name: run.name.clone(),
-        models: vec!["anthropic/claude-sonnet-4.5".to_owned()],
-        providers: Vec::new(),
-        regions: Vec::new(),
-        data_policy: DataPolicy::Account,
-    };
-    let id = match run.provider.create_guardrail(&rules, None, soon()).await {
+    let models = vec!["anthropic/claude-sonnet-4.5".to_owned()];
+    let mut sent = GuardrailRules { name: run.name.clone(), rules: Rules { models, ..Rules::default() } };
+    let id = match run.provider.create_guardrail(&sent, None, soon()).await {
         Ok(guardrail) => guardrail.id,
         Err(error) if error.changed_nothing() => {
             run.findings.unjudged(format!("no guardrail was made, so restrict no programme: {}", error.trouble()));
@@ -404,11 +399,11 @@ async fn restrict(run: &mut Run<'_>, key: &Key) -> Result<()> {
     // It passed before, and is refused for what it asks, not for money or haste.
     let is_forbidden = |answer: &Answer| answer.is_refusal(&[400, 403, 404]);
     refused(run, key, "rules-bind", is_forbidden).await?;
-    rules.models = vec![run.options.model.clone()];
-    run.provider.patch_guardrail(&id, &rules, soon()).await?;
+    sent.rules.models = vec![run.options.model.clone()];
+    run.provider.patch_guardrail(&id, &sent, soon()).await?;
     if passes_again(run, key).await? {
-        rules.regions = vec![Region::Europe];
-        match run.provider.patch_guardrail(&id, &rules, soon()).await {
+        sent.rules.regions = vec![Region::Europe];
+        match run.provider.patch_guardrail(&id, &sent, soon()).await {
             Ok(_) => refused(run, key, "regions-bind", is_forbidden).await?,
             Err(error) => run.findings.check("regions-bind", None, error.trouble().to_string()),
         }

@@ -10,7 +10,6 @@ use super::Provider;
 use crate::clock::Clock;
 use crate::deadline::Deadline;
 use crate::domain::programme::rules::{DataPolicy, Region, Rules};
-use crate::domain::values::id::{DeploymentId, RuleSetId};
 use crate::domain::values::key::KeyHash;
 use crate::provider::wire::calls::{
     ASSIGN_KEYS, CREATE_GUARDRAIL, Call, LIST_ASSIGNED, LIST_ASSIGNMENTS, LIST_GUARDRAILS, PATCH_GUARDRAIL, Request,
@@ -25,14 +24,9 @@ pub const ASSIGNED_AT_ONCE: usize = 100;
 /// The rules of a guardrail that Bursar sets, as a whole: sending them replaces what was there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuardrailRules {
+    /// It identifies the guardrail later.
     pub name: String,
-    /// The allowed models; empty allows all.
-    pub models: Vec<String>,
-    /// The allowed providers; empty allows all.
-    pub providers: Vec<String>,
-    /// The allowed regions; empty allows all.
-    pub regions: Vec<Region>,
-    pub data_policy: DataPolicy,
+    pub rules: Rules,
 }
 
 /// A guardrail as the provider keeps it. The provider respells models, so its models are not compared with
@@ -78,27 +72,18 @@ pub struct Assignments {
     seen: HashSet<Assignment>,
 }
 
-impl GuardrailRules {
-    /// The rules of a rule set, with the models of its tier. The name identifies the guardrail later.
-    pub fn of(deployment: &DeploymentId, set: &RuleSetId, rules: Rules) -> GuardrailRules {
-        let Rules { models, data_policy, providers, regions } = rules;
-        GuardrailRules { name: format!("bursar/{deployment}/rules/{set}"), models, providers, regions, data_policy }
-    }
-}
-
 impl ProviderGuardrail {
-    /// Whether two states of a guardrail agree in what Bursar sets. The provider respells models, so its
-    /// state is compared with its earlier answer, not with what was sent.
-    pub fn agrees_with(&self, other: &ProviderGuardrail) -> bool {
-        self.name == other.name
-            && sorted(&self.allowed_models) == sorted(&other.allowed_models)
-            && sorted(&self.allowed_providers) == sorted(&other.allowed_providers)
-            && sorted(&self.allowed_data_regions) == sorted(&other.allowed_data_regions)
-            && self.data == other.data
+    /// What Bursar sets of it, as the provider spells it. The provider respells models, so its state is compared with its earlier
+    /// answer, not with what was sent.
+    pub fn spelled(&self) -> String {
+        let lists = [&self.allowed_models, &self.allowed_providers, &self.allowed_data_regions].map(sorted);
+        // Texts and booleans are never without a form as JSON.
+        serde_json::to_string(&(&self.name, lists, self.data)).unwrap_or_default()
     }
 
     /// Whether it restricts what these rules restrict, as far as its fields show.
     fn follows(&self, rules: &GuardrailRules) -> bool {
+        let rules = &rules.rules;
         let wanted = DataRules::of(rules.data_policy);
         let allows_all = |list: &Option<Vec<String>>| list.as_ref().is_none_or(Vec::is_empty);
         allows_all(&self.allowed_models) == rules.models.is_empty()
@@ -258,9 +243,10 @@ struct RulesBody<'a> {
 }
 
 impl<'a> RulesBody<'a> {
-    fn of(rules: &'a GuardrailRules, workspace_id: Option<&'a str>) -> RulesBody<'a> {
+    fn of(of: &'a GuardrailRules, workspace_id: Option<&'a str>) -> RulesBody<'a> {
+        let GuardrailRules { name, rules } = of;
         RulesBody {
-            name: &rules.name,
+            name,
             workspace_id,
             allowed_models: Some(&*rules.models).filter(|models| !models.is_empty()),
             allowed_providers: Some(&*rules.providers).filter(|providers| !providers.is_empty()),

@@ -33,6 +33,7 @@ pub use people::mail_choice::MailChoice;
 pub use people::rate_counts::RateCount;
 pub use people::sign_in::{AddressSession, Ask, Link, LinkOutcome, SignInWrite};
 pub use programmes::edit::{Edit, EditOutcome};
+pub use programmes::guardrails::{RulesDue, RulesSource};
 pub use programmes::imports::{Import, ImportChunk, Step};
 pub use programmes::jobs::{JOB_LEASE, Job, JobCreation, JobState, Pass, Work};
 pub use programmes::programme::{CloseOutcome, CopiedProgramme, NewProgramme, PotSums};

@@ -24,7 +24,7 @@ use crate::domain::audit::{Act, Actor, AuditDetail, Entry};
 use crate::domain::grant::testing::{a_grant, a_programme};
 use crate::domain::grant::{Grant, Notice};
 use crate::domain::people::role::Roles;
-use crate::domain::programme::rule_set::{Guardrail, RuleSet, RulesOrder};
+use crate::domain::programme::guardrail::{ConfirmedRules, Guardrail, GuardrailOwner};
 use crate::domain::programme::rules::{DataPolicy, Region, Rules};
 use crate::domain::programme::tiers::Tier;
 use crate::domain::programme::{Group, Pot};
@@ -36,6 +36,7 @@ use crate::domain::values::money::Usd;
 use crate::domain::values::window::Window;
 use crate::secrets::ManagementKey;
 use crate::store::items::{self, Item, Stored};
+use crate::store::programmes::guardrails::{RulesDue, RulesSource};
 use crate::store::sync::checkpoints::CheckpointPart;
 use crate::store::sync::totals::{GroupTotals, KeptTotals};
 use crate::store::table::keys;
@@ -133,20 +134,18 @@ fn shown(value: &AttributeValue) -> String {
     }
 }
 
-fn a_full_rule_set() -> RuleSet {
+fn a_full_guardrail() -> Guardrail {
     let rules = Rules {
         models: vec!["openai/gpt-4o-mini".to_owned()],
         data_policy: DataPolicy::NoTraining,
         providers: vec!["openai".to_owned()],
         regions: vec![Region::Europe, Region::Us],
     };
-    let confirmed_at = at("2026-01-02T08:00:00Z");
-    let order = RulesOrder::due(confirmed_at).refused("no such model", at("2026-01-02T09:00:00Z"));
-    RuleSet {
-        guardrail: Some(Guardrail { id: "9a1c".to_owned(), rules: Rules::default(), confirmed_at }),
-        order: Some(order),
-        ..RuleSet::new(rules, confirmed_at)
-    }
+    let of = GuardrailOwner { programme: "cs-pilot".parse().unwrap(), group: Some("A".to_owned()) };
+    let (id, answered, at_eight) = ("9a1c".to_owned(), "{}".to_owned(), at("2026-01-02T08:00:00Z"));
+    let confirmed = Some(ConfirmedRules { id, rules: Rules::default(), answered, at: at_eight });
+    let sent = Guardrail { confirmed, ..Guardrail::new(of) }.sending(&rules, at_eight);
+    Guardrail { version: 2, ..sent.refused(&rules, "no such model", at("2026-01-02T09:00:00Z")) }
 }
 
 #[test]
@@ -234,7 +233,8 @@ fn every_item_has_the_raw_form_that_is_on_record() {
             finance: true,
         }),
         raw(&pot),
-        raw(&a_full_rule_set()),
+        raw(&a_full_guardrail()),
+        raw(&RulesDue { of: RulesSource::Tier("basic".to_owned()), at: at("2026-01-02T08:00:00Z"), mark: ulid() }),
         raw(&Tier { name: "basic".to_owned(), models: vec!["openai/gpt-4o-mini".to_owned()], version: 1 }),
         raw(&grant),
         raw(&a_full_reading()),

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex};
 use bursar_core::domain::audit::Entry;
 use bursar_core::domain::grant::{Grant, Reading};
 use bursar_core::domain::ledger::owner::KeyOwner;
-use bursar_core::domain::programme::rule_set::RuleSet;
+use bursar_core::domain::programme::guardrail::{Guardrail, GuardrailOwner};
 use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::domain::usage::crossing::Crossing;
-use bursar_core::domain::values::id::{Epoch, GrantId, KeyName, ProgrammeId, RuleSetId};
+use bursar_core::domain::values::id::{Epoch, GrantId, KeyName, ProgrammeId};
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::store::items::{self, Item, Stored};
 use bursar_core::store::{AssignedUse, ForeignKey, Meta, OutboxRow};
@@ -33,7 +33,9 @@ pub struct Snapshot {
     pub meta: Option<Meta>,
     pub programmes: BTreeMap<ProgrammeId, Programme>,
     pub pots: BTreeMap<ProgrammeId, Pot>,
-    pub rule_sets: BTreeMap<RuleSetId, RuleSet>,
+    pub guardrails: BTreeMap<GuardrailOwner, Guardrail>,
+    /// The models that each of them allows at the provider, by its id there; `None` if it allows all.
+    pub allowed: BTreeMap<String, Option<Vec<String>>>,
     pub grants: BTreeMap<(ProgrammeId, GrantId), Grant>,
     pub readings: BTreeMap<(ProgrammeId, GrantId, Epoch), Reading>,
     /// The audit entries in the order of their keys, so those of one grant or programme by time.
@@ -92,12 +94,18 @@ impl Snapshot {
         let answers = places.answers.0.lock().unwrap().clone();
         let meta = raw.all().next();
         let (entries, account_entries) = raw.all().partition(|entry: &Entry| entry.programme.is_some());
+        let guardrails: BTreeMap<_, _> = raw.all().map(|of: Guardrail| (of.of.clone(), of)).collect();
+        let allowed = |of: &Guardrail| {
+            let id = &of.confirmed.as_ref()?.id;
+            Some((id.clone(), provider.allowed_models(id)))
+        };
         Snapshot {
             at: places.clock.now(),
             meta,
             programmes: raw.all().map(|of: Programme| (of.id.clone(), of)).collect(),
             pots: raw.all().map(|of: Pot| (of.programme.clone(), of)).collect(),
-            rule_sets: raw.all().map(|of: RuleSet| (of.id.clone(), of)).collect(),
+            allowed: guardrails.values().filter_map(allowed).collect(),
+            guardrails,
             grants: raw.all().map(|of: Grant| ((of.programme.clone(), of.id.clone()), of)).collect(),
             readings: raw.all().map(|of: Reading| ((of.programme.clone(), of.grant.clone(), of.epoch), of)).collect(),
             entries,

@@ -16,9 +16,9 @@ use bursar_core::domain::mail::digest::{AccountDigest, Digest};
 use bursar_core::domain::people::role::Roles;
 use bursar_core::domain::people::session::Session;
 use bursar_core::domain::people::sign_in::SignIn;
-use bursar_core::domain::programme::rule_set::RuleSet;
-use bursar_core::domain::programme::tiers::Tier;
-use bursar_core::domain::programme::{Pot, Programme};
+use bursar_core::domain::programme::guardrail::{Guardrail, GuardrailOwner};
+use bursar_core::domain::programme::tiers::{Tier, Tiers};
+use bursar_core::domain::programme::{Group, Pot, Programme};
 use bursar_core::domain::usage::crossing::Crossing;
 use bursar_core::domain::usage::reading::Reading;
 use bursar_core::store::items::{self, Item};
@@ -26,7 +26,7 @@ use bursar_core::store::{
     Account, AccountDay, AddressSession, Ask, AssignedUse, BulkStop, CapScan, Checkpoint, CheckpointPart, CutKeys,
     Enrolment, ForeignKey, GrantMail, GroupTotals, HeldMarks, Import, ImportChunk, Job, KeptTotals, Lease, Link,
     MailChoice, MailRefusal, MailServer, Meta, MissingKey, ModelDay, ModelRows, OutboxRow, PersonOfAddress, RateCount,
-    RosterMailResent, Run, SentAs, StaffPerson, SyncState, Undeliverable, UsageRefresh, Work,
+    RosterMailResent, RulesDue, RulesSource, Run, SentAs, StaffPerson, SyncState, Undeliverable, UsageRefresh, Work,
 };
 
 use super::Step;
@@ -52,7 +52,7 @@ macro_rules! rewritten {
 pub(super) fn items_are_whole(step: &Step<'_>, wrong: &mut Vec<String>) {
     for ((pk, sk), item) in &step.now.items {
         let again: Result<Item, String> = rewritten!(item as
-            Meta Lease Programme RuleSet Tier Pot Job Import ImportChunk Grant Reading
+            Meta Lease Programme Guardrail RulesDue Tier Pot Job Import ImportChunk Grant Reading
             UsageRefresh RosterMailResent Enrolment Entry StaffPerson PersonOfAddress Roles MailChoice
             SignIn Ask Link Session AddressSession RateCount OutboxRow GrantMail SentAs Undeliverable MailDay
             MailServer BulkStop MailRefusal Crossing CapScan Alarm Digest AccountDigest MailedStatement BalanceNotice
@@ -83,28 +83,62 @@ pub(super) fn people_are_found_by_their_addresses(step: &Step<'_>, wrong: &mut V
     wrong.extend(found.difference(&people).map(|of| format!("{of} is found by an address, and is not there")));
 }
 
-/// As long as a programme goes on, each live key is recorded to be under the restrictions that people set, or that is ordered, or a job
-/// does it. After a complete sync a key is under its guardrail at the provider.
+/// As long as a programme goes on, each live key is recorded to be under the guardrail of its group's rules or of the programme's, or that
+/// is ordered, or a job does it. After a complete sync it is there at the provider, and the guardrail has the models of now. A guardrail
+/// that is not as settings and tiers ask for is due to be told.
 pub(super) fn keys_are_under_their_rules(step: &Step<'_>, wrong: &mut Vec<String>) {
     let now = step.now;
+    let tiers = Tiers::of(now.all().collect());
+    let due: Vec<RulesSource> = now.all().map(|due: RulesDue| due.of).collect();
+    for (owner, guardrail) in &now.guardrails {
+        let Some(programme) = now.programmes.get(&owner.programme).filter(|of| !of.is_over(now.at)) else { continue };
+        let is_due = due.iter().any(|due| match due {
+            RulesSource::Programme(id) => *id == owner.programme,
+            RulesSource::Tier(tier) => programme.settings.tiers().any(|named| named == tier),
+        });
+        let wanted = programme.settings.rules(owner.group.as_deref()).resolved(&tiers);
+        if !is_due && !guardrail.is_right(&wanted) {
+            wrong.push(format!("the guardrail of {owner} is not right, and nobody is to tell it its rules"));
+        }
+    }
     for grant in now.grants.values() {
         let programme = now.programmes.get(&grant.programme).filter(|of| !of.is_over(now.at));
         let (Some(live), Some(programme)) = (grant.live().filter(|of| of.rules_ordered.is_none()), programme) else {
             continue;
         };
-        let mut jobs = now.all::<Job>().filter(|job| job.programme == grant.programme && job.is_running());
         let rules = programme.settings.rules(grant.group.as_deref());
-        let is_under = live.rule_set.as_ref().map_or(rules.allow_all(), |set| *set == rules.id());
-        if !is_under && !jobs.any(|job| matches!(job.work, Work::Rules { .. })) {
+        let own = grant.group.as_ref().filter(|group| programme.settings.groups.get(*group).is_some_and(has_rules));
+        let known = live.guardrail.as_ref().and_then(|under| {
+            let owner = GuardrailOwner { programme: grant.programme.clone(), group: under.group.clone() };
+            now.guardrails.get(&owner).filter(|known| known.confirmed.as_ref().is_some_and(|of| of.id == under.id))
+        });
+        // That of a group which lost its own rules has the programme's.
+        let is_under = match &live.guardrail {
+            Some(under) => known.is_some() && (under.group.as_ref() == own || under.group == grant.group),
+            None => rules.allow_all(),
+        };
+        let mut jobs = now.all::<Job>().filter(|job| job.programme == grant.programme && job.is_running());
+        if !is_under && !jobs.any(|job| job.work == Work::Limits) {
             wrong.push(format!("the key of {} is not under its rules", named(grant)));
         }
-        let set = live.rule_set.as_ref().and_then(|set| now.rule_sets.get(set)).filter(|set| set.order.is_none());
         let key = live.key.as_ref().and_then(|key| now.key(key)).filter(|key| now.is_enabled(key));
-        let guardrail = set.map(|set| set.guardrail.as_ref().map(|known| &known.id));
-        if step.synced && guardrail.zip(key).is_some_and(|(known, key)| key.guardrail_id.as_ref() != known) {
+        let (true, Some(known), Some(key)) = (step.synced, known.filter(|known| known.in_doubt.is_none()), key) else {
+            continue;
+        };
+        let id = known.confirmed.as_ref().map(|confirmed| &confirmed.id);
+        if key.guardrail_id.as_ref() != id {
             wrong.push(format!("the key of {} is not under its guardrail at the provider", named(grant)));
+            continue;
+        }
+        let allowed = id.and_then(|id| now.allowed.get(id)).cloned().flatten().unwrap_or_default();
+        if known.refusal.is_none() && is_under && allowed != rules.resolved(&tiers).models {
+            wrong.push(format!("the key of {} may call other models than its rules allow", named(grant)));
         }
     }
+}
+
+fn has_rules(group: &Group) -> bool {
+    !group.models.is_empty()
 }
 
 /// A student's address is in few kinds of items, so that an erasure knows where it is.

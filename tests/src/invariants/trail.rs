@@ -118,7 +118,7 @@ pub(super) fn changes_have_their_entries(step: &Step<'_>, wrong: &mut Vec<String
 /// All of a grant that no mark changes.
 fn beyond_marks(grant: &Grant) -> impl PartialEq {
     let attempt = |of: &Attempt| {
-        (of.epoch, of.state, of.key.clone(), of.limit, of.rule_set.clone(), of.shown_at, of.switch.is_wanted())
+        (of.epoch, of.state, of.key.clone(), of.limit, of.guardrail.clone(), of.shown_at, of.switch.is_wanted())
     };
     let attempts: Vec<_> = grant.attempts.iter().map(attempt).collect();
     (Grant { attempts: Vec::new(), version: 0, ..grant.clone() }, attempts)
@@ -135,8 +135,9 @@ pub(super) fn account_changes_have_their_entries(step: &Step<'_>, wrong: &mut Ve
     let steps = |of: &Snapshot| of.all().map(|act: ForeignAct| act.version).sum::<u64>();
     let held = |of: &Snapshot| of.all::<SyncState>().next()?.held_back.filter(|held| held.released_by.is_some());
     let is_released = held(now).is_some_and(|new| held(before).is_none_or(|old| old.at != new.at));
-    let guardrail = |of: &Snapshot, id| Some(of.rule_sets.get(id)?.guardrail.as_ref()?.id.clone());
-    let guardrails = now.rule_sets.keys().filter(|id| guardrail(now, id) != guardrail(before, id)).count() as u64;
+    let guardrail = |of: &Snapshot, owner| Some(of.guardrails.get(owner)?.confirmed.as_ref()?.id.clone());
+    let guardrails =
+        now.guardrails.keys().filter(|owner| guardrail(now, owner) != guardrail(before, owner)).count() as u64;
     // A key of ours that was taken for a foreign one loses its owner.
     let taken = before.key_owners.iter().filter(|of| now.foreign_keys.contains_key(&of.key));
     let is_moved = taken.into_iter().any(|of| !now.key_owners.contains(of))

@@ -1,10 +1,6 @@
 //! What keys may call: for a programme and its groups, edited while people hold keys, at the provider at once.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
-
-use bursar_core::domain::audit::Act;
-use bursar_core::domain::programme::{Programme, Settings};
 
 use super::*;
 
@@ -12,13 +8,16 @@ const GROUPS: &str = "/console/programmes/cs-pilot/groups";
 const MINI: &str = "openai/gpt-4o-mini";
 const SONNET: &str = "anthropic/claude-sonnet-4.5";
 const GEMINI: &str = "google/gemini-2.5-flash";
+const PATCH: &str = "provider:PATCH /guardrails/{id}";
 const ASSIGN: &str = "provider:POST /guardrails/{id}/assignments/keys";
 
-/// Judges that every enabled key is under the guardrail of the rules of now.
-async fn has_one_guardrail(campus: &Campus, why: &str) {
-    let guardrail = guardrail(campus).await.map(|guardrail| guardrail.id);
-    let enabled = campus.provider().keys().into_iter().filter(|key| !key.disabled);
-    assert_eq!(enabled.map(|key| key.guardrail_id).collect::<BTreeSet<_>>(), BTreeSet::from([guardrail]), "{why}");
+/// The models that each of these may call.
+fn may(campus: &Campus, names: &[&str]) -> Vec<Vec<String>> {
+    let of = |name: &&str| {
+        let id = campus.key(name).guardrail_id.unwrap();
+        campus.provider().allowed_models(&id).unwrap_or_default()
+    };
+    names.iter().map(of).collect()
 }
 
 #[tokio::test]
@@ -34,27 +33,32 @@ async fn a_group_is_held_to_its_own_models() {
     assert_eq!((refused.status, refused.form(GROUPS).value("cap_usd.A")), (422, Some("6")), "{:?}", refused.alerts());
     assert!(refused.alerts()[1].contains("gpt names no provider"), "{:?}", refused.alerts());
     assert_eq!(admin.submit(&page, GROUPS, &[("models.A", MINI)]).await.status, 303);
-    campus.judged().await;
+    settled(&campus).await;
     for (key, model, status) in [(&ada, MINI, 200), (&ada, SONNET, 403), (&bob, MINI, 200), (&bob, SONNET, 200)] {
         assert_eq!(asks(&campus, key, model).await, status, "{model}");
     }
-    assert_eq!(jobs(&admin.get(ID).await), [job("import", "done", 2, 2), job("rules", "done", 2, 2)]);
+    assert_eq!(jobs(&admin.get(ID).await), [job("import", "done", 2, 2), job("limits", "done", 2, 2)]);
 
     // Whoever comes to the group, and whoever makes a key in it, is under its rules; whoever leaves it is not any more.
     adds(&admin, "email,group\nada@example.edu,B\nbob@example.edu,A\neve@example.edu,A\n").await;
     let eve = campus.student("eve").await;
     let eve = eve.submit(&eve.get("/my").await, "/my/cs-pilot/reveal", &[]).await.expect(200).one("key").text;
-    campus.judged().await;
+    settled(&campus).await;
     for (key, status) in [(&ada, 200), (&bob, 403), (&eve, 403)] {
         assert_eq!(asks(&campus, key, SONNET).await, status);
     }
     let stale = admin.submit(&page, GROUPS, &[("models.A", SONNET)]).await;
     assert!(stale.status == 409 && stale.body.contains(&format!("It is now: {MINI}")), "{:?}", stale.alerts());
-    assert_eq!(admin.submit(&admin.get(GROUPS).await, GROUPS, &[("models.A", "")]).await.status, 303);
-    for key in [&ada, &bob, &eve] {
-        assert_eq!(asks(&campus, key, SONNET).await, 200, "blank means the programme's");
+    // Every key follows its guardrail, and none is moved: not when the group loses its rules, nor when it has others again.
+    let assigned = campus.gate.calls().iter().filter(|made| made.name.to_string() == ASSIGN).count();
+    for (models, sonnet) in [("", 200), (GEMINI, 403)] {
+        assert_eq!(admin.submit(&admin.get(GROUPS).await, GROUPS, &[("models.A", models)]).await.status, 303);
+        settled(&campus).await;
+        for key in [&bob, &eve] {
+            assert_eq!(asks(&campus, key, SONNET).await, sonnet, "blank means the programme's");
+        }
     }
-    campus.judged().await;
+    assert_eq!(campus.gate.calls().iter().filter(|made| made.name.to_string() == ASSIGN).count(), assigned);
     campus.sync().await;
     campus.judged_after_sync().await;
     campus.finish().await;
@@ -82,10 +86,9 @@ async fn providers_and_regions_hold() {
         ([("providers", ""), ("regions", "")], 200, 200),
     ] {
         assert_eq!(campus.edit(&admin, &fields).await.status, 303, "{fields:?}");
-        campus.work().await;
+        settled(&campus).await;
         let asked = (asks(&campus, &ada, MINI).await, asks(&campus, &ada, GEMINI).await);
         assert_eq!(asked, (mini, gemini), "{fields:?}");
-        campus.judged().await;
     }
     campus.finish_faulted().await;
 }
@@ -94,8 +97,8 @@ async fn providers_and_regions_hold() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_guardrail_survives_a_dying_sync() {
     let campus = class(&["ada"]).await;
-    let admin = campus.admin().await;
-    assert_eq!(campus.edit(&admin, &[("models", MINI)]).await.status, 303);
+    campus.restrict().await;
+    settled(&campus).await;
     for verdict in [Fault::KillBefore, Fault::KillAfter] {
         campus.sync().await;
         campus.judged_after_sync().await;
@@ -104,9 +107,8 @@ async fn a_guardrail_survives_a_dying_sync() {
         // It is killed, so nothing answers.
         drop(campus.invoke.invoke(FunctionName::UsageSync, json!({})).await);
         campus.judged().await;
-        campus.work().await;
-        campus.judged().await;
-        has_one_guardrail(&campus, &format!("{verdict:?}")).await;
+        settled(&campus).await;
+        assert_eq!(may(&campus, &["ada"]), [[MINI]], "{verdict:?}");
         campus.minutes(20);
     }
     campus.finish_faulted().await;
@@ -115,57 +117,43 @@ async fn a_guardrail_survives_a_dying_sync() {
 #[tokio::test]
 async fn of_two_edits_of_rules_at_once_one_is_saved() {
     let campus = class(&["ada", "bob"]).await;
+    campus.restrict().await;
+    settled(&campus).await;
     let admin = Arc::new(campus.admin().await);
     let (one, of_one, of_other) = (Arc::clone(&admin), admin.get(ID).await, admin.get(ID).await);
-    let held = campus.gate.hold(Matcher::call(ASSIGN).of(FunctionName::Console));
-    let slow = tokio::spawn(async move { one.submit(&of_one, ID, &[("models", MINI)]).await });
+    let held = campus.gate.hold(Matcher::call(PATCH).of(FunctionName::Console));
+    let slow = tokio::spawn(async move { one.submit(&of_one, ID, &[("models", GEMINI)]).await });
     held.arrived().await;
     assert_eq!(admin.submit(&of_other, ID, &[("models", SONNET)]).await.status, 409);
     assert_eq!(campus.edit(&admin, &[("models", SONNET)]).await.status, 303);
     drop(held);
     assert_eq!(slow.await.unwrap().status, 303);
-    for _ in 0..2 {
-        campus.work().await;
-        campus.judged().await;
-    }
-    has_one_guardrail(&campus, "the later one").await;
-    assert_eq!(jobs(&admin.get(ID).await), [job("rules", "done", 2, 2)]);
-    let seen = campus.judged().await;
-    assert!(seen.entries.iter().filter(|entry| entry.what.act == Act::RulesSent).count() >= 2);
+    settled(&campus).await;
+    assert_eq!(may(&campus, &["ada", "bob"]), [[SONNET], [SONNET]], "the later one");
     campus.finish_faulted().await;
 }
 
-/// The provider refuses the list of one group; everybody else's keys are under their rules all the same, and saving it again sends it.
+/// The provider refuses the list of one group; everybody else's keys follow theirs all the same, and saving it again sends it.
 #[tokio::test]
 async fn a_refused_list_keeps_nobody_else_from_theirs() {
     let campus = class(&["ada", "bob"]).await;
     let admin = campus.admin().await;
-    campus.judged().await;
     adds(&admin, "email,group\nada@example.edu,A\n").await;
-    assert_eq!(campus.edit(&admin, &[("models", MINI)]).await.status, 303);
-    let under = |number: usize| campus.key(["ada", "bob"][number]).guardrail_id;
-    let before = under(0);
-    assert!(before.is_some() && before == under(1));
+    campus.restrict().await;
+    settled(&campus).await;
     let make = Matcher::call("provider:POST /guardrails");
-    let refused = campus.gate.at(make.clone().every(), Fault::Status(400));
+    let refused = campus.gate.at(make.every(), Fault::Status(400));
     assert_eq!(admin.submit(&admin.get(GROUPS).await, GROUPS, &[("models.A", SONNET)]).await.status, 303);
-    campus.gate.lift(refused);
-    campus.judged().await;
-    assert_eq!(under(0), before, "ada waits");
-    // The sets are told in the order of their ids: the group's is refused again, and the programme's is not.
-    let settings = campus.table.get(Programme::key_of(&campus.programme)).await.unwrap().unwrap().settings;
-    let of_group = settings.rules(Some("A")).id();
-    let of_programme = Settings { models: vec![GEMINI.to_owned()], ..settings }.rules(None).id();
-    campus.gate.at(make.nth(if of_group < of_programme { 1 } else { 2 }), Fault::Status(400));
     assert_eq!(campus.edit(&admin, &[("models", GEMINI)]).await.status, 303);
-    campus.judged().await;
-    assert!(under(0) == before && under(1) != before, "ada waits, and bob does not");
-    assert!(jobs(&admin.get(ID).await).contains(&job("rules", "running", 1, 2)));
+    settled(&campus).await;
+    assert_eq!(may(&campus, &["ada", "bob"]), [[GEMINI], [GEMINI]], "ada waits under the programme's");
+    assert!(jobs(&admin.get(ID).await).contains(&job("limits", "running", 1, 2)));
+    campus.gate.lift(refused);
     // Blank, and the same list again: nobody waits for the pause after the refusal.
     for models in ["", SONNET] {
         assert_eq!(admin.submit(&admin.get(GROUPS).await, GROUPS, &[("models.A", models)]).await.status, 303);
     }
-    assert!(under(0).is_some() && under(0) != under(1));
-    campus.judged().await;
+    settled(&campus).await;
+    assert_eq!(may(&campus, &["ada", "bob"]), [[SONNET], [GEMINI]]);
     campus.finish_faulted().await;
 }

@@ -173,7 +173,11 @@ impl Seen {
     /// The key of the epoch that was seen.
     fn minted(&self) -> MintedKey {
         let key = format!("{:064x}", 0xada0_0000_u64 + u64::from(self.begun.epoch.number())).parse().unwrap();
-        MintedKey { key, limit: Usd::from_dollars(if self.begun.epoch.number() > 1 { 15 } else { 20 }), rule_set: None }
+        MintedKey {
+            key,
+            limit: Usd::from_dollars(if self.begun.epoch.number() > 1 { 15 } else { 20 }),
+            guardrail: None,
+        }
     }
 
     fn edit(&self, change: impl FnOnce(&mut Settings)) -> Edit {

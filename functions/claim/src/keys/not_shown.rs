@@ -142,7 +142,6 @@ impl fmt::Display for NotShown {
             NotShown::Record(RecordRefused::Held(_)) => f.write_str("held while the key was made"),
             NotShown::Record(RecordRefused::Revoked) => f.write_str("revoked while the key was made"),
             NotShown::Record(RecordRefused::Over) => f.write_str("ended while the key was made"),
-            NotShown::Record(RecordRefused::OtherRules) => f.write_str("other rules were set while the key was made"),
             NotShown::Record(RecordRefused::LimitLowered) => f.write_str("the cap was lowered while the key was made"),
             NotShown::Record(RecordRefused::Lost) => f.write_str("overtaken while the key was made"),
             NotShown::Table => f.write_str("the table did not answer"),

@@ -8,13 +8,13 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::{
-    Attempt, AttemptFailure, AttemptState, BeginRefused, MintedKey, OpenAttempt, Order, OrderKind, Press, PressKind,
-    RecordRefused, SwitchState, View,
+    Attempt, AttemptFailure, AttemptState, BeginRefused, KeyGuardrail, MintedKey, OpenAttempt, Order, OrderKind, Press,
+    PressKind, RecordRefused, SwitchState, View,
 };
 use bursar_core::domain::programme::Byok;
-use bursar_core::domain::programme::rule_set::{Guardrail, RuleSet};
+use bursar_core::domain::programme::guardrail::{ConfirmedRules, Guardrail, GuardrailOwner};
 use bursar_core::domain::programme::terms::TermsHash;
-use bursar_core::domain::values::id::{DeploymentId, Epoch, KeyName, Nonce, RuleSetId};
+use bursar_core::domain::values::id::{DeploymentId, Epoch, KeyName, Nonce};
 use bursar_core::domain::values::key::{KeyHash, PlaintextKey};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::orders::NotCarriedOut;
@@ -63,8 +63,8 @@ struct UnrecordedKey {
     key: KeyHash,
     plaintext: PlaintextKey,
     limit: Usd,
-    /// The rule set that it has to be under, and its guardrail.
-    guardrail: Option<(RuleSetId, Guardrail)>,
+    /// The guardrail that it has to be under.
+    guardrail: Option<(GuardrailOwner, ConfirmedRules)>,
 }
 
 /// One request for a key, with what its steps need.
@@ -145,7 +145,7 @@ impl Claim<'_> {
         let made = self.mint(begun).await?;
         self.restrict(&made).await?;
         self.record(begun, &made).await?;
-        let confirmed = made.guardrail.map(|(_, guardrail)| guardrail.rules).unwrap_or_default();
+        let confirmed = made.guardrail.map(|(_, confirmed)| confirmed.rules).unwrap_or_default();
         let rules = KeyRules { confirmed, ..KeyRules::default() };
         Ok(RecordedKey { key: made.plaintext, limit: made.limit, rules })
     }
@@ -253,7 +253,7 @@ impl Claim<'_> {
         let next = NextGuardrail::of(&self.site.table, &view).await;
         let guardrail = match next.map_err(|error| FailedAttempt::nothing(NotShown::table(&error)))? {
             NextGuardrail::None => None,
-            NextGuardrail::Confirmed { set, guardrail } => Some((set, guardrail)),
+            NextGuardrail::Confirmed { of, confirmed } => Some((of, confirmed)),
             NextGuardrail::NotConfirmed => return Err(FailedAttempt::nothing(NotShown::BeingPrepared)),
         };
         if !self.at.deadline.leaves(ENOUGH_TO_MINT) {
@@ -285,16 +285,16 @@ impl Claim<'_> {
         }
     }
 
-    /// Step 4: puts the key under the guardrail of its rules and waits for the provider's confirmation.
+    /// Step 4: puts the key under its guardrail and waits for the provider's confirmation.
     async fn restrict(&self, made: &UnrecordedKey) -> Result<(), FailedAttempt> {
-        let Some((set, guardrail)) = &made.guardrail else { return Ok(()) };
+        let Some((of, ConfirmedRules { id, .. })) = &made.guardrail else { return Ok(()) };
         let patience = self.at.deadline.earlier_by(LEFT_TO_RECORD);
-        let assigned = self.site.provider.assign_keys(&guardrail.id, std::slice::from_ref(&made.key), patience).await;
+        let assigned = self.site.provider.assign_keys(id, std::slice::from_ref(&made.key), patience).await;
         let Err(error) = assigned else { return Ok(()) };
         if error.is_not_found()
-            && let Err(error) = self.guardrail_not_found(set, guardrail, patience).await
+            && let Err(error) = self.guardrail_not_found(of, id, patience).await
         {
-            tracing::warn!(%set, %error, "a guardrail that is gone is not ordered anew");
+            tracing::warn!(guardrail = %of, %error, "a guardrail that is gone is not made again");
         }
         Err(FailedAttempt {
             how: AttemptFailure::Refused,
@@ -303,24 +303,20 @@ impl Claim<'_> {
         })
     }
 
-    /// Has the guardrail of a set made anew by the work of the next minute, so that a later press succeeds.
-    async fn guardrail_not_found(
-        &self,
-        set: &RuleSetId,
-        guardrail: &Guardrail,
-        deadline: Deadline,
-    ) -> Result<(), StoreError> {
-        let is_known = |set: &RuleSet| set.guardrail.as_ref().is_some_and(|known| known.id == guardrail.id);
-        match self.site.table.get(RuleSet::key_of(set)).await?.filter(is_known) {
-            Some(set) => self.site.table.order_rules(&set, self.site.clock.now(), deadline).await,
-            None => Ok(()),
+    /// Has the guardrail made again by the work of the next minute, so that a later press succeeds.
+    async fn guardrail_not_found(&self, of: &GuardrailOwner, id: &str, deadline: Deadline) -> Result<(), StoreError> {
+        let is_it = |known: &Guardrail| known.confirmed.as_ref().is_some_and(|confirmed| confirmed.id == id);
+        if let Some(known) = self.site.table.get(Guardrail::key_of(of)).await?.filter(is_it) {
+            self.site.table.write_guardrail(&known, known.doubted(), self.site.clock.now(), deadline).await?;
         }
+        Ok(())
     }
 
     /// Step 5: records the key as the grant's live one. A key that cannot be recorded is never shown.
     async fn record(&self, begun: &OpenAttempt, made: &UnrecordedKey) -> Result<(), FailedAttempt> {
-        let rule_set = made.guardrail.as_ref().map(|(set, _)| set.clone());
-        let minted = MintedKey { key: made.key.clone(), limit: made.limit, rule_set };
+        let guardrail = made.guardrail.as_ref();
+        let guardrail = guardrail.map(|(of, known)| KeyGuardrail { group: of.group.clone(), id: known.id.clone() });
+        let minted = MintedKey { key: made.key.clone(), limit: made.limit, guardrail };
         // The time is read anew: a window may have begun since the press, and the limit is checked against
         // the current one.
         let at = ActContext { now: self.site.clock.now(), ..self.at };

@@ -1,9 +1,8 @@
-//! What a key may call, as the provider has confirmed it, and whether the grant's next key can be put under its rules.
+//! What a key may call, as the provider has confirmed it, and whether the grant's next key can be put under its guardrail.
 
-use bursar_core::domain::grant::View;
-use bursar_core::domain::programme::rule_set::{Guardrail, RuleSet};
+use bursar_core::domain::grant::{KeyGuardrail, View};
+use bursar_core::domain::programme::guardrail::{ConfirmedRules, Guardrail, GuardrailOwner};
 use bursar_core::domain::programme::rules::Rules;
-use bursar_core::domain::values::id::RuleSetId;
 use bursar_core::store::{StoreError, Table};
 
 /// The rules of a grant's keys.
@@ -23,45 +22,43 @@ pub(crate) enum NextGuardrail {
     #[default]
     None,
     Confirmed {
-        set: RuleSetId,
-        guardrail: Guardrail,
+        of: GuardrailOwner,
+        confirmed: ConfirmedRules,
     },
-    /// The provider has not confirmed the rules yet, so no key is made.
+    /// The provider has not confirmed any rules of it yet, so no key is made.
     NotConfirmed,
 }
 
 impl KeyRules {
     pub(crate) async fn of(table: &Table, view: &View) -> Result<KeyRules, StoreError> {
-        let Some(live) = view.grant.live() else {
-            return Ok(KeyRules { next: NextGuardrail::of(table, view).await?, ..KeyRules::default() });
+        let next = NextGuardrail::of(table, view).await?;
+        let Some((live, wanted)) = view.grant.live().zip(view.guardrail_wanted()) else {
+            return Ok(KeyRules { next, ..KeyRules::default() });
         };
-        let set = match &live.rule_set {
-            Some(set) => table.get(RuleSet::key_of(set)).await?,
+        let owner = |under: &KeyGuardrail| GuardrailOwner { group: under.group.clone(), ..wanted.clone() };
+        let guardrail = match live.guardrail.as_ref().map(owner) {
+            Some(owner) => table.get(Guardrail::key_of(&owner)).await?,
             None => None,
         };
-        let is_other = view.rules_wanted().is_some_and(|wanted| live.rule_set != Some(wanted.id()));
-        // Of a tier that was edited the set stays, and is told anew.
-        let is_told_anew = set.as_ref().is_some_and(|set| set.order.is_some());
-        let confirmed = set.and_then(|set| set.guardrail).map(|known| known.rules);
+        let rules = view.programme.settings.rules(view.grant.group.as_deref()).resolved(&table.tiers().await?);
+        let is_right = guardrail.as_ref().is_some_and(|known| known.of == wanted && known.is_right(&rules));
+        let confirmed = guardrail.and_then(|known| known.confirmed);
+        // One that was made again holds no key that was under the former one.
+        let confirmed = confirmed.filter(|known| live.guardrail.as_ref().is_some_and(|under| under.id == known.id));
         Ok(KeyRules {
-            confirmed: confirmed.unwrap_or_default(),
-            is_changing: is_other || is_told_anew || live.rules_ordered.is_some(),
-            next: NextGuardrail::of(table, view).await?,
+            is_changing: !is_right || confirmed.is_none() || live.rules_ordered.is_some(),
+            confirmed: confirmed.map(|known| known.rules).unwrap_or_default(),
+            next,
         })
     }
 }
 
 impl NextGuardrail {
     pub(crate) async fn of(table: &Table, view: &View) -> Result<NextGuardrail, StoreError> {
-        let Some(rules) = view.rules_of_next_key() else { return Ok(NextGuardrail::None) };
-        let set = rules.id();
-        Ok(match guardrail(table, &set).await? {
-            Some(guardrail) => NextGuardrail::Confirmed { set, guardrail },
+        let Some(of) = view.guardrail_of_next_key() else { return Ok(NextGuardrail::None) };
+        Ok(match table.get(Guardrail::key_of(&of)).await?.and_then(|known| known.confirmed) {
+            Some(confirmed) => NextGuardrail::Confirmed { of, confirmed },
             None => NextGuardrail::NotConfirmed,
         })
     }
-}
-
-async fn guardrail(table: &Table, set: &RuleSetId) -> Result<Option<Guardrail>, StoreError> {
-    Ok(table.get(RuleSet::key_of(set)).await?.and_then(|set| set.guardrail))
 }

@@ -11,23 +11,22 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::domain::audit::Act;
 use bursar_core::domain::programme::{Programme, Settings};
-use bursar_core::store::{Author, Edit, EditOutcome};
+use bursar_core::store::{Author, Edit, EditOutcome, RulesSource};
 use bursar_core::web::{Answer, Fault, Frame, RequestDeadline, Site};
 
 use self::form::{GroupChange, GroupForm};
 use crate::access::{self, Faculty, Form, ProgrammeAccess};
 use crate::paths;
 use crate::settings::KnownModels;
-use crate::work::jobs;
+use crate::work::{guardrails, jobs};
 
 const REFUSED: &str = "Nothing was saved: see what is said beside the fields below.";
 const STALE: &str = "Nothing was saved: somebody edited the programme meanwhile. Below is what it is now, with what you changed. Save again to save what you changed, and nothing else.";
 const FORBIDDEN: &str = "Nothing was saved: the budget has no room for it.";
-const TOO_MANY: &str = "Nothing was saved: the groups of a programme have at most 50 different lists of models, with about 2,000 models in all.";
+const TOO_MANY: &str = "Nothing was saved: the groups of a programme have at most about 2,000 models in all.";
 const NO_VERSION: &str = "The form did not say which state of the programme it was made from.";
 
-/// How many different lists the groups may have, and how many bytes of models are in them.
-const MOST_LISTS: usize = 51;
+/// How many bytes of models the groups may have.
 const MOST_BYTES: usize = 80_000;
 
 #[derive(Template)]
@@ -91,6 +90,8 @@ pub(crate) async fn save(
     let edit = Edit::of_settings(settings, version, form::entry(Act::Edited, &changes));
     match site.table.edit(&programme.id, &edit, by).await? {
         EditOutcome::Done => {
+            let rules = RulesSource::Programme(programme.id.clone());
+            guardrails::in_a_request(&site, rules, deadline).await;
             jobs::in_a_request(&site, &programme.id, deadline).await;
             Ok(to_groups(programme))
         }
@@ -145,7 +146,7 @@ fn with(settings: &Settings, changes: &[GroupChange]) -> Settings {
 /// The reason that these groups name too many models, which all lie in the programme's item.
 fn too_many(settings: &Settings) -> Option<&'static str> {
     let bytes: usize = settings.groups.values().flat_map(|group| &group.models).map(String::len).sum();
-    (bytes > MOST_BYTES || settings.all_rules().len() > MOST_LISTS).then_some(TOO_MANY)
+    (bytes > MOST_BYTES).then_some(TOO_MANY)
 }
 
 fn marks(forms: &[GroupForm]) -> String {

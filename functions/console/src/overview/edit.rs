@@ -10,7 +10,7 @@ use bursar_core::domain::programme::request::{POT, Request};
 use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{self, Author, EditOutcome, StoreError};
+use bursar_core::store::{self, Author, EditOutcome, RulesSource, StoreError};
 use bursar_core::web::{Answer, Fault, RequestDeadline, Site};
 
 use super::edit_form::{self, EditForm};
@@ -18,7 +18,7 @@ use super::page::{self, PageState};
 use crate::access::{self, Faculty, Form, ProgrammeAccess};
 use crate::paths;
 use crate::settings::{Difference, Draft, Refusals, SettingTexts, not_listed};
-use crate::work::jobs;
+use crate::work::{guardrails, jobs};
 
 const UNREADABLE: &str = "Nothing was saved: a field below cannot be read.";
 const FORBIDDEN: &str = "Nothing was saved: something below cannot be changed, or not like this.";
@@ -147,6 +147,8 @@ impl Edit<'_> {
         let edit = store::Edit { settings, version: programme.version, pot: Some((self.before.pot, pot)), what };
         match self.site.table.edit(&programme.id, &edit, by).await? {
             EditOutcome::Done => {
+                let rules = RulesSource::Programme(programme.id.clone());
+                guardrails::in_a_request(self.site, rules, by.deadline).await;
                 jobs::in_a_request(self.site, &programme.id, by.deadline).await;
                 Ok(())
             }

@@ -2,7 +2,7 @@
 
 use bursar_core::domain::grant::{Grant, GrantState, Reading};
 use bursar_core::domain::people::role::Role;
-use bursar_core::domain::programme::rule_set::{RuleSet, RulesRefusal};
+use bursar_core::domain::programme::guardrail::{Guardrail, RulesRefusal};
 use bursar_core::domain::programme::{Pot, Programme, Settings};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::format::column_time;
@@ -142,32 +142,33 @@ pub(super) async fn balance(
 
 /// The warnings that the provider has refused rules of the programme or of a group for some time.
 pub(super) async fn refused_rules(site: &Site, programme: &Programme, now: Timestamp) -> Result<Vec<String>, Fault> {
-    let rules = programme.settings.all_rules();
-    let sets =
-        try_join_all(rules.iter().map(|rules| async { site.table.get(RuleSet::key_of(&rules.id())).await })).await?;
-    let refused = sets.iter().flatten().filter_map(|set| Some((set, set.refusal_to_be_told(now)?)));
-    let sentence = |(set, refusal): (&RuleSet, &RulesRefusal)| {
+    let (known, tiers) = tokio::try_join!(site.table.guardrails(&programme.id), site.table.tiers())?;
+    let guardrails = programme.guardrails(known, &tiers, now);
+    let refused =
+        guardrails.iter().filter_map(|(guardrail, rules)| Some((guardrail, guardrail.refusal_to_be_told(rules, now)?)));
+    let sentence = |(guardrail, refusal): (&Guardrail, &RulesRefusal)| {
         let since = column_time(refusal.since, programme.settings.term.zone());
-        let so = match set.guardrail {
+        let so = match guardrail.confirmed {
             None => "nobody gets a key under them, and keys that exist may call what they could before",
             Some(_) => "keys may call what they could before",
         };
         let why = &refusal.why;
-        let (whose, mend) = match (set.rules.tier(), &programme.settings.groups_under(&set.id)[..]) {
+        let group = guardrail.of.group.as_deref();
+        let rules = programme.settings.rules(group);
+        let (whose, mend) = match (rules.tier(), group) {
             (Some(tier), _) => (
                 format!("the tier {tier} with the data policy of this programme"),
                 "An admin can mend the tier on the tiers' page.".to_owned(),
             ),
-            (None, []) => (
+            (None, None) => (
                 "the models, data policy, providers or regions".to_owned(),
                 "Save others that it takes below.".to_owned(),
             ),
-            (None, groups) => (
-                format!("the models of {}", groups.join(", ")),
-                "Save models that it has on the page of the groups.".to_owned(),
-            ),
+            (None, Some(group)) => {
+                (format!("the models of {group}"), "Save models that it has on the page of the groups.".to_owned())
+            }
         };
         format!("The provider has refused {whose} since {since}, so {so}. It says: {why}. {mend}")
     };
-    Ok(if programme.is_over(now) { Vec::new() } else { refused.map(sentence).collect() })
+    Ok(refused.map(sentence).collect())
 }

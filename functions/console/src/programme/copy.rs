@@ -193,7 +193,5 @@ async fn ask(
 
 /// A tier that the settings name, for everybody or a group, and that there is not.
 fn gone_tier(settings: &Settings, tiers: &Tiers) -> Option<String> {
-    let all = settings.all_rules();
-    let mut named = all.iter().filter_map(|rules| rules.tier());
-    named.find(|tier| tiers.models(tier).is_none()).map(str::to_owned)
+    settings.tiers().find(|tier| tiers.models(tier).is_none()).map(str::to_owned)
 }

@@ -2,7 +2,7 @@
 
 mod form;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
 use axum::extract::State;
@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::tiers::Tiers;
-use bursar_core::store::{Author, TierOutcome};
+use bursar_core::store::{Author, RulesSource, TierOutcome};
 use bursar_core::web::{Answer, Fault, Frame, RequestDeadline, Site, Visitor};
 
 use self::form::TierForm;
@@ -62,12 +62,7 @@ pub(crate) async fn save(
     let by = Author { actor: &actor, now: site.clock.now(), deadline };
     match site.table.edit_tier(&typed.name, &typed.models, typed.version, by).await? {
         TierOutcome::Done => {
-            if !typed.models.is_empty() {
-                site.table.hurry_tier(&typed.name, by).await?;
-            }
-            if let Err(error) = guardrails::tell_tier(&site, &typed.name, deadline).await {
-                tracing::warn!(tier = typed.name, error = format!("{error:#}"), "a tier is left for the next minute");
-            }
+            guardrails::in_a_request(&site, RulesSource::Tier(typed.name), deadline).await;
             Ok(Redirect::to(paths::TIERS).into_response())
         }
         TierOutcome::Stale(now) => {
@@ -118,7 +113,8 @@ fn rows(tiers: &Tiers, named_by: &BTreeMap<String, Vec<String>>) -> Vec<TierRow>
 async fn named_by(site: &Site) -> Result<BTreeMap<String, Vec<String>>, Fault> {
     let mut named_by: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for programme in site.table.programmes().await?.into_iter().filter(|programme| programme.closed_at.is_none()) {
-        for tier in programme.settings.all_rules().iter().filter_map(|rules| rules.tier()) {
+        let tiers: BTreeSet<&str> = programme.settings.tiers().collect();
+        for tier in tiers {
             named_by.entry(tier.to_owned()).or_default().push(programme.settings.name.clone());
         }
     }

@@ -78,7 +78,7 @@ async fn of_programme(
         let id = job.job;
         let reached = match job.work {
             Work::Import { .. } => import::carry_on(site, job, until).await,
-            Work::Close | Work::Limits | Work::Rules { .. } => Box::pin(walk::carry_on(site, job, until, outage)).await,
+            Work::Close | Work::Limits => Box::pin(walk::carry_on(site, job, until, outage)).await,
         };
         match reached {
             Ok(state) => states.push(state),
@@ -124,8 +124,7 @@ pub(super) async fn ended_early(site: &Site, job: &Job) -> Result<Option<JobStat
     let why = match job.work {
         Work::Import { .. } if programme.closed_at.is_some() => "The programme was closed.",
         Work::Close if !programme.is_over(now) => "The term goes on.",
-        Work::Rules { .. } if programme.is_over(now) => "The term is over.",
-        Work::Import { .. } | Work::Close | Work::Limits | Work::Rules { .. } => return Ok(None),
+        Work::Import { .. } | Work::Close | Work::Limits => return Ok(None),
     };
     Ok(Some(JobState::Failed { why: why.to_owned(), at: now }))
 }

@@ -17,9 +17,8 @@ use bursar_core::domain::grant::Urgency;
 use bursar_core::store::ActContext;
 use bursar_core::web::Site;
 use futures_util::StreamExt;
-use serde::Serialize;
-
 use outage::Outage;
+use serde::Serialize;
 
 /// The result of one round of work.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
@@ -49,8 +48,8 @@ pub(crate) async fn round(site: &Site, deadline: Deadline) -> Result<WorkReport>
     if deadline.leaves(ENOUGH_FOR_THE_REST) {
         match guardrails::tell_rules(site, deadline).await {
             Ok(told) => report.guardrails = told,
-            // One set that cannot be read keeps no job from going on.
-            Err(error) => tracing::error!(error = format!("{error:#}"), "the rules of sets could not be told"),
+            // One guardrail that cannot be read keeps no job from going on.
+            Err(error) => tracing::error!(error = format!("{error:#}"), "the rules of guardrails could not be told"),
         }
         for state in jobs::in_the_work(site, deadline, &outage).await? {
             *report.jobs.entry(state).or_default() += 1;

@@ -1,8 +1,9 @@
 //! What a walking job does with one grant. A step is done when the provider has confirmed it, and may be done any number of times.
 
-use bursar_core::domain::grant::{Attempt, Grant, GrantState, ListedLimit, Order, OrderKind, View};
+use bursar_core::domain::grant::{Attempt, Grant, GrantState, ListedLimit, NotMoved, Order, OrderKind};
+use bursar_core::domain::programme::guardrail::Guardrail;
 use bursar_core::orders::NotCarriedOut;
-use bursar_core::store::{ActContext, Job, StoreError, Work};
+use bursar_core::store::{ActContext, ActOutcome, Job, StoreError, Work};
 use bursar_core::web::Site;
 use jiff::Timestamp;
 
@@ -25,23 +26,22 @@ pub(super) async fn of_grant(
     job: &Job,
     at: ActContext<'_>,
     grant: &Grant,
+    guardrails: &[Guardrail],
     outage: &Outage,
 ) -> Result<StepEnd, StoreError> {
     match job.work {
         // Whoever makes the key may have read the settings of before. An invocation that died makes none.
-        Work::Limits | Work::Rules { .. } if is_being_made(grant, at.now) => Ok(StepEnd::Waits),
+        Work::Limits if is_being_made(grant, at.now) => Ok(StepEnd::Waits),
         Work::Limits => {
+            let mut waits = false;
             if grant.live().is_some() {
                 site.table.act(at, |view, now| view.order_limit(ListedLimit::Unasked, now)).await?;
+                let moved = site.table.act(at, |view, now| view.order_rules(guardrails, now)).await?;
+                waits = matches!(moved, ActOutcome::Refused(NotMoved::NotMade));
             }
             // Where nothing is left of the cap, the key is switched off.
-            carried_out(site, at, outage).await
-        }
-        Work::Rules { .. } => {
-            if grant.live().is_some() {
-                site.table.act(at, View::order_rules).await?;
-            }
-            carried_out(site, at, outage).await
+            let end = carried_out(site, at, outage).await?;
+            Ok(if waits { StepEnd::Waits } else { end })
         }
         Work::Close => {
             site.table.act(at, |view, now| view.end(&job.by, now)).await?;

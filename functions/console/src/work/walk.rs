@@ -4,21 +4,15 @@
 //! the provider at the end of a walk is looked at again in the next minute, by another walk. So every step is done again until
 //! nothing waits any more, and may be done by two runners.
 
-use std::collections::{HashMap, HashSet};
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use bursar_core::domain::grant::Grant;
-use bursar_core::domain::programme::rules::Rules;
-use bursar_core::domain::programme::{Programme, Settings};
-use bursar_core::domain::values::id::{Epoch, GrantId, RuleSetId};
-use bursar_core::domain::values::key::KeyHash;
-use bursar_core::orders::ENOUGH_FOR_ONE;
-use bursar_core::store::{ActContext, Job, JobState, Pass, StoreError, Work, keys};
+use bursar_core::domain::programme::guardrail::Guardrail;
+use bursar_core::domain::values::id::GrantId;
+use bursar_core::store::{ActContext, Job, JobState, Pass, StoreError, keys};
 use bursar_core::web::Site;
 use futures_util::stream::{StreamExt, iter};
 use tokio::sync::Mutex;
 
-use super::guardrails;
 use super::jobs::{self, AGAIN_AFTER, JobDeadlines};
 use super::outage::Outage;
 use super::steps::{self, StepEnd};
@@ -33,18 +27,10 @@ struct Walk<'a> {
     site: &'a Site,
     until: JobDeadlines,
     outage: &'a Outage,
-    /// What keys are to be put under, for a job that does that.
-    rules: Option<ProgrammeRules>,
+    /// What keys are put under.
+    guardrails: Vec<Guardrail>,
     /// The job as it was last written; `None` once somebody else has written it.
     job: Mutex<Option<Job>>,
-}
-
-/// The rules of a programme and its groups, and the guardrails of those that have one.
-struct ProgrammeRules {
-    settings: Settings,
-    confirmed: HashMap<RuleSetId, String>,
-    /// The keys under each of them at the provider, if it was asked.
-    keys: Option<HashMap<RuleSetId, HashSet<KeyHash>>>,
 }
 
 /// Continues a walk that the caller owns, and returns the state in which it is left.
@@ -52,11 +38,8 @@ pub(super) async fn carry_on(site: &Site, job: Job, until: JobDeadlines, outage:
     if let Some(ended) = jobs::ended_early(site, &job).await? {
         return jobs::end(site, job, ended, until.deadline).await;
     }
-    let rules = match job.work {
-        Work::Rules { .. } => Some(ProgrammeRules::told(site, &job, until).await?),
-        _ => None,
-    };
-    let walk = Walk { site, until, outage, rules, job: Mutex::new(Some(job.clone())) };
+    let guardrails = site.table.guardrails(&job.programme).await?;
+    let walk = Walk { site, until, outage, guardrails, job: Mutex::new(Some(job.clone())) };
     let shards: Vec<_> = keys::SHARDS.iter().map(|shard| Box::pin(walk.shard(&job, *shard))).collect();
     let ends: Vec<Result<bool>> = iter(shards).buffer_unordered(SIDE_BY_SIDE).collect().await;
     // Somebody else has it now.
@@ -72,53 +55,6 @@ pub(super) async fn carry_on(site: &Site, job: Job, until: JobDeadlines, outage:
     };
     let job = Job { all: seen, refused, pass: Pass::default(), ..job };
     jobs::end(site, job, state, until.deadline).await
-}
-
-impl ProgrammeRules {
-    /// The rules of a job's programme, once the provider was told those that are due.
-    async fn told(site: &Site, job: &Job, until: JobDeadlines) -> Result<ProgrammeRules> {
-        let programme =
-            site.table.get(Programme::key_of(&job.programme)).await?.context("a job without its programme")?;
-        let sets: Vec<RuleSetId> = programme.settings.all_rules().iter().map(Rules::id).collect();
-        let confirmed = guardrails::confirmed(site, &sets, until.stop.at_most(ENOUGH_FOR_ONE)).await?;
-        let keys = match job.work {
-            Work::Rules { anew: true } => Some(keys_under(site, &confirmed, until).await?),
-            _ => None,
-        };
-        Ok(ProgrammeRules { settings: programme.settings, confirmed, keys })
-    }
-
-    /// The live key of a grant that is recorded to be under its rules, and is not under their guardrail at the provider.
-    fn astray(&self, grant: &Grant) -> Option<Epoch> {
-        let live = grant.live()?;
-        let set = live.rule_set.as_ref().filter(|set| **set == self.settings.rules(grant.group.as_deref()).id())?;
-        let keys = self.keys.as_ref()?.get(set)?;
-        live.key.as_ref().filter(|key| !keys.contains(*key)).map(|_| live.epoch)
-    }
-
-    /// Whether the grant's key has to be put under a guardrail that there is not yet.
-    fn keep_waiting(&self, grant: &Grant) -> bool {
-        let Some(live) = grant.live() else { return false };
-        let rules = self.settings.rules(grant.group.as_deref());
-        let is_free = rules.allow_all() && live.rule_set.is_none() && live.rules_ordered.is_none();
-        !is_free && !self.confirmed.contains_key(&rules.id())
-    }
-}
-
-/// The keys under some guardrails at the provider.
-async fn keys_under(
-    site: &Site,
-    guardrails: &HashMap<RuleSetId, String>,
-    until: JobDeadlines,
-) -> Result<HashMap<RuleSetId, HashSet<KeyHash>>> {
-    let mut under: HashMap<RuleSetId, HashSet<KeyHash>> = HashMap::new();
-    for (set, guardrail) in guardrails {
-        let (keys, mut pages) = (under.entry(set.clone()).or_default(), site.provider.assignments(Some(guardrail)));
-        while let Some(page) = pages.next(until.deadline).await? {
-            keys.extend(page.into_iter().map(|assignment| assignment.key_hash));
-        }
-    }
-    Ok(under)
 }
 
 impl Walk<'_> {
@@ -161,16 +97,9 @@ impl Walk<'_> {
     }
 
     async fn step_of(&self, job: &Job, id: &GrantId, grant: Result<Grant, StoreError>) -> Result<StepEnd, StoreError> {
-        let grant = grant?;
-        if self.rules.as_ref().is_some_and(|rules| rules.keep_waiting(&grant)) {
-            return Ok(StepEnd::Waits);
-        }
         let (now, deadline) = (self.site.clock.now(), self.until.deadline);
         let at = ActContext { programme: &job.programme, grant: id, now, deadline };
-        if let Some(epoch) = self.rules.as_ref().and_then(|rules| rules.astray(&grant)) {
-            self.site.table.act(at, |view, now| view.order_rules_anew(epoch, now)).await?;
-        }
-        steps::of_grant(self.site, job, at, &grant, self.outage).await
+        steps::of_grant(self.site, job, at, &grant?, &self.guardrails, self.outage).await
     }
 
     /// Writes the checkpoint of a shard. Returns `false` when somebody else has taken or ended the job.

@@ -91,21 +91,21 @@ impl AlarmText {
             Cause::NothingHeard { of, sent } => mail::no_events(*of, *sent),
             Cause::BulkStopped { mail_day } => mail::stopped(mail_day),
             Cause::Unsent { code, .. } => named.unsent.text(code),
-            Cause::RulesRefused { programme, tier, groups, since, why, .. } => {
-                let (whose, mend, leads_to) = match (tier, &groups[..]) {
+            Cause::RulesRefused { programme, group, tier, since, why } => {
+                let (whose, mend, leads_to) = match (tier, group) {
                     (Some(tier), _) => (
                         format!("The tier {tier}"),
                         "open the tiers' page, mend the tier, and save. If its models are right, look at the data policy, providers and regions of the programme".to_owned(),
                         AccountPlace::Tiers,
                     ),
-                    (None, []) => (
+                    (None, None) => (
                         "Everybody without models of their own".to_owned(),
                         "open the programme's settings, mend the models, the data policy, the providers or the regions, and save".to_owned(),
                         AccountPlace::Settings(programme.clone()),
                     ),
-                    (None, groups) => (
-                        format!("The groups {}", groups.join(", ")),
-                        "open the page of the groups, mend their models, and save. If those are right, look at the data policy, providers and regions of the programme".to_owned(),
+                    (None, Some(group)) => (
+                        format!("The group {group}"),
+                        "open the page of the groups, mend its models, and save. If those are right, look at the data policy, providers and regions of the programme".to_owned(),
                         AccountPlace::Groups(programme.clone()),
                     ),
                 };
@@ -118,8 +118,8 @@ impl AlarmText {
                         ("The provider says", why.clone()),
                     ],
                     next: format!(
-                        "Keys that exist may use what the provider confirmed last. Where the new rules are stricter, nobody gets a key \
-                         until it has confirmed them. A model that is misspelled or was withdrawn is the usual reason: {mend}."
+                        "Keys may use what the provider confirmed last, and go on being made; where it never confirmed any, nobody gets \
+                         a key until it does. A model that is misspelled or was withdrawn is the usual reason: {mend}."
                     ),
                     leads_to,
                 }

@@ -25,12 +25,11 @@ fn held(sweeps: u32, recoveries: u32, stops: u32) -> Cause {
     Cause::HeldBack { sweeps, recoveries, stops, bound: 5, keys: Vec::new() }
 }
 
-fn refused(tier: Option<&str>, groups: &[&str]) -> Cause {
+fn refused(tier: Option<&str>, group: Option<&str>) -> Cause {
     Cause::RulesRefused {
         programme: programme().id,
-        set: "a".repeat(16).parse().unwrap(),
+        group: group.map(str::to_owned),
         tier: tier.map(str::to_owned),
-        groups: groups.iter().map(|group| (*group).to_owned()).collect(),
         since: now() - 1.hour(),
         why: "no such model: openai/gpt-40".to_owned(),
     }
@@ -50,7 +49,7 @@ async fn alarms() {
         Cause::ManagementKey,
         Cause::AnotherAccount { management_key },
         Cause::Incomplete { problems: 2, first },
-        refused(None, &[]),
+        refused(None, None),
         Cause::Stuck { programme: programme().id, since: now() - 1.hour() },
         Cause::BulkStopped { mail_day },
     ] {
@@ -127,8 +126,8 @@ async fn alarms_tell_what_and_whose() {
         "Second keys of students who have another: 2\nKeys of students, missing or switched off at the provider: 30\n";
     assert!(stops.contains(counts) && stops.contains("somebody deleted keys or switched them off"), "{stops}");
     for (cause, whose, place) in [
-        (refused(Some("basic"), &["A"]), "For: The tier basic\n", "/console/tiers"),
-        (refused(None, &["A", "B"]), "For: The groups A, B\n", "/console/programmes/cs-pilot/groups"),
+        (refused(Some("basic"), Some("A")), "For: The tier basic\n", "/console/tiers"),
+        (refused(None, Some("A")), "For: The group A\n", "/console/programmes/cs-pilot/groups"),
     ] {
         let text = mailed(cause).await;
         assert!(text.contains(whose) && text.ends_with(place), "{text}");

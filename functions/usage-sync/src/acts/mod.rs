@@ -4,7 +4,6 @@
 mod key_check;
 mod limit;
 pub(crate) mod purge;
-pub(crate) mod restrict;
 pub(crate) mod see_to;
 mod sweep;
 

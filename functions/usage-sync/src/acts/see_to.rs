@@ -2,15 +2,13 @@
 
 use anyhow::Result;
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{RecoveredKey, View};
+use bursar_core::domain::grant::{Order, OrderKind, RecoveredKey, View};
 use bursar_core::provider::ProviderError;
-use bursar_core::store::ActContext;
-use bursar_core::store::ActOutcome;
+use bursar_core::store::{ActContext, ActOutcome};
 
 use super::key_check::look_again;
 use super::limit::send_limit;
 use super::purge::purge;
-use super::restrict::restrict_all;
 use super::sweep::{disable, disable_second, read_late};
 use crate::obstacle::{RunObstacle, provider_error};
 use crate::runner::Runner;
@@ -82,9 +80,13 @@ async fn try_to(runner: &Runner<'_>, finding: &Finding) -> Result<FindingOutcome
         FindingKind::EnabledAgain { epoch, key, seen_at } => {
             runner.table.act(at, |view, now| view.disable_again(*epoch, key, *seen_at, now)).await?;
         }
-        FindingKind::NotRestricted { .. } => {
-            let outcomes = Box::pin(restrict_all(runner, std::slice::from_ref(finding))).await?;
-            return Ok(outcomes.into_iter().next().unwrap_or(FindingOutcome::Done));
+        FindingKind::NotRestricted { epoch, key, was_recorded } => {
+            // It is on record before the provider is told, so that the work goes on with it if this run does not.
+            runner.table.act(at, |view, now| view.order_rules_anew(*epoch, now)).await?;
+            let is_it = |order: &Order| order.epoch == *epoch && order.kind == OrderKind::Rules;
+            Box::pin(runner.orders().carry_out(at, is_it)).await?;
+            let mended = format!("the key {key} was not under its programme's guardrail, and is again");
+            return Ok(if *was_recorded { FindingOutcome::Mended(mended) } else { FindingOutcome::Done });
         }
         FindingKind::End => {
             runner.table.act(at, |view, now| view.end(&Actor::Rule, now)).await?;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use bursar_core::domain::grant::ListedLimit;
-use bursar_core::domain::values::id::{Epoch, GrantId, Nonce, RuleSetId};
+use bursar_core::domain::values::id::{Epoch, GrantId, Nonce};
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::money::Usd;
 use jiff::Timestamp;
@@ -37,8 +37,8 @@ pub(crate) enum FindingKind {
     NotListed { epoch: Epoch, nonce: Nonce, key: KeyHash, stops: bool, is_held: bool, summed: Usd },
     /// A limit other than the wanted one or on another basis, or a key with nothing left.
     Limit { listed: ListedLimit },
-    /// A live key that must be under the guardrail of this rule set, and is not or is not known to be.
-    NotRestricted { epoch: Epoch, key: KeyHash, set: RuleSetId, was_recorded: bool },
+    /// A live key that must be under a guardrail, and is not or is not known to be.
+    NotRestricted { epoch: Epoch, key: KeyHash, was_recorded: bool },
     /// The grant's programme is over.
     End,
     /// A place in the pot that is not used.
@@ -58,14 +58,6 @@ pub(crate) enum FindingKind {
 }
 
 impl Finding {
-    /// The rule set under whose guardrail its key must be, if that is what was found.
-    pub(crate) fn restriction(&self) -> Option<&RuleSetId> {
-        match &self.kind {
-            FindingKind::NotRestricted { set, .. } => Some(set),
-            _ => None,
-        }
-    }
-
     /// The key or grant that it is about, for the report.
     pub(crate) fn subject(&self) -> String {
         let key = match &self.kind {

@@ -10,7 +10,7 @@ use bursar_core::domain::values::money::Usd;
 use jiff::Timestamp;
 
 use super::finding::FindingKind;
-use super::guardrail_keys::KeysOfSets;
+use super::guardrail_keys::GuardrailKeys;
 use super::row::KeyRow;
 use crate::runner::Baseline;
 
@@ -26,8 +26,8 @@ pub(crate) struct ScanContext<'a> {
     pub(crate) baseline: &'a Baseline,
     /// Whether this table is a restored copy that was not recovered yet.
     pub(crate) is_copy: bool,
-    /// The keys under the guardrails that the programme asks for, where they could be listed.
-    pub(crate) assigned: &'a KeysOfSets,
+    /// The programme's guardrails, and the keys under them.
+    pub(crate) under: &'a GuardrailKeys,
     pub(crate) now: Timestamp,
 }
 
@@ -246,14 +246,14 @@ fn not_listed(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
     missing.collect()
 }
 
-/// A live key that is not under the guardrail of its rules, or was not recorded to be.
+/// A live key that is not under its guardrail, or was not recorded to be.
 fn not_restricted(view: &View, context: ScanContext<'_>, row: &KeyRow) -> Option<FindingKind> {
-    let set = view.rules_wanted()?.id();
-    let keys = context.assigned.get(&set)?;
-    let is_recorded = view.grant.live()?.rule_set.as_ref() == Some(&set);
-    let is_under = is_recorded && keys.contains(&row.key());
-    let (epoch, key, was_recorded) = (row.epoch(), row.key(), is_recorded);
-    (!is_under).then_some(FindingKind::NotRestricted { epoch, key, set, was_recorded })
+    let (epoch, key) = (row.epoch(), row.key());
+    if view.order_rules(&context.under.guardrails, context.now).is_ok() {
+        return Some(FindingKind::NotRestricted { epoch, key, was_recorded: false });
+    }
+    let keys = context.under.keys.get(&view.grant.live()?.guardrail.as_ref()?.id)?;
+    (!keys.contains(&key)).then_some(FindingKind::NotRestricted { epoch, key, was_recorded: true })
 }
 
 fn of_the_grant(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {

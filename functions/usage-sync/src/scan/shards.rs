@@ -10,7 +10,7 @@ use bursar_core::store::keys;
 use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
 
-use super::guardrail_keys::{AskedFor, GuardrailKeys};
+use super::guardrail_keys::GuardrailKeys;
 use super::rows::ShardIndex;
 use crate::runner::Runner;
 
@@ -20,7 +20,7 @@ pub(crate) struct ProgrammeHead {
     pub(crate) pot: Pot,
     /// The settings under which places are reckoned. They are read after the pot, since an edit of costs moves it.
     pub(crate) programme: Programme,
-    pub(crate) guardrails: AskedFor,
+    pub(crate) under: GuardrailKeys,
 }
 
 /// The grants of a programme whose ids begin with one digit.
@@ -39,18 +39,16 @@ pub(crate) fn shards_from<'a>(
     from: ShardIndex,
     resumed: Option<Pot>,
     weights: Arc<HashMap<ShardIndex, usize>>,
-    guardrails: Arc<GuardrailKeys>,
 ) -> impl Iterator<Item = ShardRead<'a>> {
     let programmes = runner.programmes().iter().zip(0_u16..).skip(from.0.into());
     programmes.flat_map(move |(programme, number)| {
         let head = Arc::new(OnceCell::new());
         let resumed = resumed.clone().filter(|_| number == from.0);
-        let (weights, guardrails) = (Arc::clone(&weights), Arc::clone(&guardrails));
+        let weights = Arc::clone(&weights);
         let shards = keys::SHARDS.iter().zip(0_u8..).skip(if number == from.0 { from.1.into() } else { 0 });
         shards.map(move |(shard, digit)| -> ShardRead<'a> {
             let (head, resumed, index) = (Arc::clone(&head), resumed.clone(), (number, digit));
-            let guardrails = Arc::clone(&guardrails);
-            let read = async move { (index, read(runner, programme, *shard, (head, resumed), &guardrails).await) };
+            let read = async move { (index, read(runner, programme, *shard, (head, resumed)).await) };
             (weights.get(&index).copied().unwrap_or_default(), Box::pin(read))
         })
     })
@@ -61,19 +59,13 @@ async fn read(
     programme: &Programme,
     shard: char,
     (head, resumed): (Arc<OnceCell<ProgrammeHead>>, Option<Pot>),
-    guardrails: &GuardrailKeys,
 ) -> Result<Shard> {
-    head.get_or_try_init(|| read_head(runner, programme, resumed, guardrails)).await?;
+    head.get_or_try_init(|| read_head(runner, programme, resumed)).await?;
     let grants = runner.table.shard_of(&programme.id, shard).await?;
     Ok(Shard { head, grants })
 }
 
-async fn read_head(
-    runner: &Runner<'_>,
-    programme: &Programme,
-    resumed: Option<Pot>,
-    guardrails: &GuardrailKeys,
-) -> Result<ProgrammeHead> {
+async fn read_head(runner: &Runner<'_>, programme: &Programme, resumed: Option<Pot>) -> Result<ProgrammeHead> {
     let pot = match resumed {
         Some(pot) => pot,
         None => runner
@@ -83,6 +75,6 @@ async fn read_head(
             .with_context(|| format!("{} has no pot", programme.id))?,
     };
     let programme = runner.table.get(Programme::key_of(&programme.id)).await?.context("a programme is gone")?;
-    let guardrails = guardrails.asked_for(runner, &programme.settings).await?;
-    Ok(ProgrammeHead { pot, programme, guardrails })
+    let under = GuardrailKeys::of(runner, &programme).await?;
+    Ok(ProgrammeHead { pot, programme, under })
 }

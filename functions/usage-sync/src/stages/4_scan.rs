@@ -21,7 +21,6 @@ use crate::obstacle::is_of_one_programme;
 use crate::runner::{Runner, StageEnd};
 use crate::scan::finding::Finding;
 use crate::scan::grant::{ScanContext, ScanResult};
-use crate::scan::guardrail_keys::GuardrailKeys;
 use crate::scan::read_ahead::ReadAhead;
 use crate::scan::row::{ForeignRow, KeyRow};
 use crate::scan::rows::{Rows, ShardIndex};
@@ -61,8 +60,7 @@ impl Scan {
         let from = self.next;
         let resumed = self.sums.as_ref().map(|sums| sums.pot().clone());
         let weights = Arc::new(input.rows.weights());
-        let guardrails = Arc::new(GuardrailKeys::of(runner.table.rule_sets().await?));
-        let shards = shards_from(runner, from, resumed, weights, guardrails);
+        let shards = shards_from(runner, from, resumed, weights);
         let mut shards = ReadAhead::of(shards, READ_AHEAD, HEAVIEST_AHEAD);
         let (mut queue, mut writes, mut closings) =
             (WriteQueue::default(), FuturesUnordered::new(), FuturesUnordered::new());
@@ -144,12 +142,9 @@ impl Scan {
     ) -> Result<()> {
         let programme = runner.programme(index.0)?;
         let head = head.get().context("a programme was not opened")?;
-        if is_first {
-            input.journal.problems_of(head.guardrails.problems.iter().cloned());
-            if let Some(error) = &head.guardrails.failed {
-                let what = format!("the keys under the guardrails of {} were not listed: {error}", programme.id);
-                input.journal.undone(what, Some(error));
-            }
+        if let Some(error) = head.under.failed.as_ref().filter(|_| is_first) {
+            let what = format!("the keys under the guardrails of {} were not listed: {error}", programme.id);
+            input.journal.undone(what, Some(error));
         }
         self.sums.get_or_insert_with(|| ProgrammeSums::of(head.pot.clone()));
         queue.add(index.0, self.scan_grants(runner, index, (head, grants), elsewhere, input)?);
@@ -187,7 +182,7 @@ impl Scan {
             is_whole: input.listing.is_whole(),
             baseline: &runner.baseline,
             is_copy: runner.is_copy,
-            assigned: &head.guardrails.keys,
+            under: &head.under,
             now: runner.clock.now(),
         };
         let mut news = Vec::new();

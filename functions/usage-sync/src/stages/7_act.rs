@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use anyhow::Result;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::orders::ENOUGH_FOR_ONE;
-use bursar_core::provider::guardrails::ASSIGNED_AT_ONCE;
 use bursar_core::store::HeldBack;
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
@@ -14,7 +13,6 @@ use super::list::Listing;
 use super::scan::Scan;
 use crate::acts::SIDE_BY_SIDE;
 use crate::acts::purge::bound_purges;
-use crate::acts::restrict::restrict_all;
 use crate::acts::see_to::see_to;
 use crate::journal::Journal;
 use crate::obstacle::RunObstacle;
@@ -50,8 +48,6 @@ impl Actions {
                 self.findings = scan.take_findings();
                 let guard = Guard::of(runner, &mut self.findings, listing.listed(), is_whole, journal).await?;
                 bound_purges(&mut self.findings, listing.listed());
-                // One request assigns many keys to a guardrail.
-                self.findings.make_contiguous().sort_by(|one, next| one.restriction().cmp(&next.restriction()));
                 guard
             }
         };
@@ -83,7 +79,8 @@ impl Actions {
                 return Ok(StageEnd::TimeIsUp);
             }
             runner.stay().await?;
-            let batch = next_batch(&mut self.findings);
+            let several = self.findings.len().min(SIDE_BY_SIDE);
+            let batch: Vec<Finding> = self.findings.drain(..several).collect();
             let ended = see_to_all(runner, &batch).await;
             // When every act of a batch fails, the rest waits too.
             if ended.iter().all(Result::is_err) {
@@ -131,28 +128,6 @@ impl Actions {
 
 /// Handles a batch. An error is an obstacle that may pass.
 async fn see_to_all(runner: &Runner<'_>, batch: &[Finding]) -> Vec<Result<FindingOutcome, RunObstacle>> {
-    if batch.len() > 1 && batch.iter().all(|finding| finding.restriction().is_some()) {
-        match Box::pin(restrict_all(runner, batch)).await {
-            Ok(outcomes) => return outcomes.into_iter().map(Ok).collect(),
-            Err(error) => {
-                if let Some(obstacle) = runner.obstacle_in(&error) {
-                    return batch.iter().map(|_| Err(obstacle.clone())).collect();
-                }
-                // The provider may refuse just one of them: one by one, that shows.
-                tracing::warn!(keys = batch.len(), error = format!("{error:#}"), "not put under a guardrail together");
-            }
-        }
-    }
     let acts: Vec<_> = batch.iter().map(|finding| Box::pin(see_to(runner, finding))).collect();
     futures_util::stream::iter(acts).buffered(SIDE_BY_SIDE).collect().await
-}
-
-/// The next findings to handle: several at once, or those that one request can handle.
-fn next_batch(findings: &mut VecDeque<Finding>) -> Vec<Finding> {
-    let Some(first) = findings.front() else { return Vec::new() };
-    let restriction = first.restriction();
-    let most = if restriction.is_some() { ASSIGNED_AT_ONCE } else { SIDE_BY_SIDE };
-    let is_alike = |finding: &&Finding| finding.restriction() == restriction;
-    let count = findings.iter().take(most).take_while(is_alike).count();
-    findings.drain(..count).collect()
 }

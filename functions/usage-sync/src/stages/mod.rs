@@ -1,5 +1,5 @@
 //! The stages of a run, one a file, numbered in their order. Each keeps its results and its remaining work in
-//! a state of its own.
+//! a state of its own, but for one that finds done what it did.
 
 use serde::{Deserialize, Serialize};
 

@@ -34,7 +34,7 @@ use super::audit::Actor;
 use super::programme::Settings;
 pub use crate::domain::usage::reading::{Reading, SETTLING};
 use crate::domain::values::address::EmailAddress;
-use crate::domain::values::id::{Epoch, GrantId, Nonce, ProgrammeId, RuleSetId};
+use crate::domain::values::id::{Epoch, GrantId, Nonce, ProgrammeId};
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
 use crate::store::items::{Queue, stored};
@@ -167,9 +167,9 @@ pub struct Attempt {
     /// The time since which another limit is to be sent.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub limit_ordered: Option<Timestamp>,
-    /// The rule set whose guardrail the provider confirmed last for this key.
+    /// The guardrail that the provider confirmed last for this key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rule_set: Option<RuleSetId>,
+    pub guardrail: Option<KeyGuardrail>,
     /// The time since which the key is to be put under another.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub rules_ordered: Option<Timestamp>,
@@ -203,6 +203,15 @@ pub struct Attempt {
     /// The reason that the provider does not have the key any more; it is not asked for this key again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone: Option<KeyAbsence>,
+}
+
+/// The guardrail that a key is under: the programme's, or that of a group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyGuardrail {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Its id at the provider.
+    pub id: String,
 }
 
 /// The state of an attempt.
@@ -325,7 +334,7 @@ impl Attempt {
             limit: None,
             larger_limit: None,
             limit_ordered: None,
-            rule_set: None,
+            guardrail: None,
             rules_ordered: None,
             shown_at: None,
             resumed_at: None,

@@ -12,7 +12,7 @@ use crate::domain::credit::balance::BalanceNeed;
 use crate::domain::credit::purchase::Purchase;
 use crate::domain::mail::day::MailDay;
 use crate::domain::mail::kind::MailKind;
-use crate::domain::values::id::{PersonId, ProgrammeId, RuleSetId};
+use crate::domain::values::id::{PersonId, ProgrammeId};
 use crate::domain::values::key::Fingerprint;
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::utc_date;
@@ -101,16 +101,15 @@ pub enum Cause {
     },
     /// Bulk mail of one kind was stopped, since too much of the day's came back or was complained about.
     BulkStopped { mail_day: MailDay },
-    /// The provider refuses rules that a programme asks for, for the reason that it gives.
+    /// The provider refuses rules of a programme, for the reason that it gives.
     RulesRefused {
         programme: ProgrammeId,
-        set: RuleSetId,
+        /// The group whose guardrail is to have them, unless it is the programme's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<String>,
         /// The tier that they name, if they name one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         tier: Option<String>,
-        /// The groups whose own models they are.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        groups: Vec<String>,
         #[serde(with = "millisecond::required")]
         since: Timestamp,
         why: String,
@@ -162,7 +161,10 @@ impl Cause {
                 format!("unsent-{}-{code}", mail.map_or("unreadable", MailKind::as_str))
             }
             Cause::BulkStopped { mail_day } => format!("bulk-stopped-{}", mail_day.mail),
-            Cause::RulesRefused { programme, set, .. } => format!("rules-refused-{programme}-{set}"),
+            Cause::RulesRefused { programme, group, .. } => {
+                let of_group = group.as_ref().map(|group| format!("/{group}")).unwrap_or_default();
+                format!("rules-refused-{programme}{of_group}")
+            }
             Cause::Stuck { programme, .. } => format!("stuck-{programme}"),
         }
     }

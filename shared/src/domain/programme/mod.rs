@@ -1,8 +1,8 @@
 //! A programme: what is offered to whom, when, and for how much money. Pages read it from forms, and the
 //! store writes it.
 
+pub mod guardrail;
 pub mod request;
-pub mod rule_set;
 pub mod rules;
 pub mod terms;
 #[cfg(test)]

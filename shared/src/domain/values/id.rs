@@ -37,11 +37,6 @@ pub struct DeploymentId(String);
 #[serde(try_from = "String", into = "String")]
 pub struct Nonce(String);
 
-/// The name of equal rules, whoever wrote them: the first sixteen hex digits of their hash.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct RuleSetId(String);
-
 /// The number of a grant's attempt, from 1; 0 before the first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -180,7 +175,6 @@ hex_digits!(GrantId, 8, "grant");
 hex_digits!(PersonId, 8, "person");
 hex_digits!(DeploymentId, 5, "deployment");
 hex_digits!(Nonce, 8, "nonce");
-hex_digits!(RuleSetId, 8, "rule set");
 
 /// Makes new identifiers of random hex digits.
 macro_rules! random {
@@ -220,7 +214,7 @@ macro_rules! as_text {
     )*};
 }
 
-as_text!(ProgrammeId, GrantId, PersonId, DeploymentId, Nonce, RuleSetId);
+as_text!(ProgrammeId, GrantId, PersonId, DeploymentId, Nonce);
 
 /// An identifier that sorts by the product's clock.
 pub fn new_ulid(now: Timestamp) -> Ulid {

@@ -2,17 +2,14 @@
 
 use super::super::guardrails::GuardrailRules;
 use super::*;
-use crate::domain::programme::rules::{DataPolicy, Region};
+use crate::domain::programme::rules::{DataPolicy, Region, Rules};
 use crate::scripted::answer;
 
 fn rules(models: &[&str], data_policy: DataPolicy) -> GuardrailRules {
-    GuardrailRules {
-        name: "cs-pilot".to_owned(),
-        models: models.iter().map(|model| (*model).to_owned()).collect(),
-        providers: Vec::new(),
-        regions: if data_policy == DataPolicy::ZeroRetention { vec![Region::Europe] } else { Vec::new() },
-        data_policy,
-    }
+    let models = models.iter().map(|model| (*model).to_owned()).collect();
+    let regions = if data_policy == DataPolicy::ZeroRetention { vec![Region::Europe] } else { Vec::new() };
+    let rules = Rules { models, regions, data_policy, ..Rules::default() };
+    GuardrailRules { name: "cs-pilot".to_owned(), rules }
 }
 
 fn guardrail_json(id: &str) -> String {

@@ -10,6 +10,7 @@ use crate::domain::people::role::RoleChanges;
 use crate::domain::programme::{Pot, Programme, Settings};
 use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::money::Usd;
+use crate::store::programmes::guardrails::{RulesDue, RulesSource};
 use crate::store::programmes::jobs::{Job, Work, with_job};
 use crate::store::programmes::programme::with_roles;
 use crate::store::table::commit::{Round, Told};
@@ -53,14 +54,6 @@ struct Before {
     pot: Pot,
 }
 
-/// What an edit changes beside the settings.
-struct Effects {
-    /// What places cost under the new settings, where that may be another sum.
-    costs: Option<EditEffect>,
-    /// The number of grants whose keys may be under other rules.
-    rules: Option<u32>,
-}
-
 impl Table {
     /// Edits a programme that was read before. What its places cost more is reserved at once; what they cost less is given back
     /// after the provider has confirmed the lower limits.
@@ -86,8 +79,12 @@ impl Table {
             if let Some(refused) = before.refuses(edit, effect) {
                 return Ok(Round::Over(refused));
             }
-            let effects = Effects { costs: effect, rules: self.rules_effect(&before, &edit.settings, by).await? };
-            match self.transaction_of_edit(before, edit, effects, by)? {
+            // Keys may be made at this moment, so the job begins even if nobody has one yet.
+            let keys = match before.moves_keys(&edit.settings, by.now) {
+                true => Some(self.count_grants(id).await?),
+                false => effect.map(|effect| effect.grants).filter(|grants| *grants > 0),
+            };
+            match self.transaction_of_edit(before, edit, (effect, keys), by)? {
                 Some(transaction) => Ok(Round::Write(transaction, EditOutcome::Done)),
                 None => Ok(Round::Over(EditOutcome::Done)),
             }
@@ -106,23 +103,11 @@ impl Table {
         shards.try_fold(EditEffect::default(), add).await
     }
 
-    /// How many grants the programme has, if the settings change what their keys may call, or a term that was over goes on, in which
-    /// nobody saw to that. The new rules have their sets then.
-    async fn rules_effect(&self, before: &Before, after: &Settings, by: Author<'_>) -> Result<Option<u32>, StoreError> {
-        let Before { programme, .. } = before;
-        let goes_on = programme.is_over(by.now) && !programme.clone().edited(after.clone()).is_over(by.now);
-        if !programme.settings.rules_differ(after) && !goes_on {
-            return Ok(None);
-        }
-        self.keep_rule_sets(after.rule_sets(Some(&programme.settings)), by.now, by.deadline).await?;
-        self.count_grants(&programme.id).await.map(Some)
-    }
-
     fn transaction_of_edit(
         &self,
         before: Before,
         edit: &Edit,
-        Effects { costs: effect, rules }: Effects,
+        (effect, keys): (Option<EditEffect>, Option<u32>),
         by: Author<'_>,
     ) -> Result<Option<Told>, StoreError> {
         let Before { programme, pot } = before;
@@ -145,18 +130,15 @@ impl Table {
             let roles = RoleChanges::between(&id, Some(&programme.settings), &edit.settings);
             let (version, was_over) = (programme.version, programme.is_over(by.now));
             let edited = programme.edited(edit.settings.clone());
-            let (is_over, ends) = (edited.is_over(by.now), edited.is_over(by.now) && !was_over);
+            let ends = edited.is_over(by.now) && !was_over;
             transaction = transaction.replace(&edited, version)?;
             entries.push(entry(edit.what.clone()));
             transaction = with_roles(transaction, &id, &roles)?;
+            // Whatever was edited, the guardrails are looked at.
+            transaction = transaction.set(&RulesDue::now(RulesSource::Programme(id.clone()), by.now))?;
             let work = if ends { Work::Close } else { Work::Limits };
-            if let Some(effect) = effect.filter(|effect| effect.grants > 0) {
-                transaction = with_job(transaction, &Job::new(&id, work, effect.grants, by.actor, by.now))?;
-            }
-            // Keys may be made at this moment, so the job begins even if nobody has one yet.
-            if let Some(grants) = rules.filter(|_| !is_over) {
-                transaction =
-                    with_job(transaction, &Job::new(&id, Work::Rules { anew: false }, grants, by.actor, by.now))?;
+            if let Some(grants) = keys {
+                transaction = with_job(transaction, &Job::new(&id, work, grants, by.actor, by.now))?;
             }
         }
         match transaction.is_empty() {
@@ -198,6 +180,15 @@ impl Before {
             (settings.cap, caps, settings.reset, settings.byok, term)
         };
         costs(&self.programme.settings) != costs(after)
+    }
+
+    /// Whether keys may have to be put under another guardrail: somebody has the first rules, or a term that was over goes on, in which
+    /// nobody saw to that.
+    fn moves_keys(&self, after: &Settings, now: Timestamp) -> bool {
+        let Before { programme, .. } = self;
+        let goes_on = programme.is_over(now);
+        let is_over = programme.clone().edited(after.clone()).is_over(now);
+        !is_over && (goes_on || after.has_first_rules_since(&programme.settings))
     }
 
     fn refuses(&self, edit: &Edit, effect: Option<EditEffect>) -> Option<EditOutcome> {

@@ -70,14 +70,8 @@ pub enum Work {
     Import { import: Ulid },
     /// Ends every grant.
     Close,
-    /// Tells the provider the limits that follow from other caps.
+    /// Gives keys the limits and the guardrails that follow from other settings.
     Limits,
-    /// Puts keys under other rules at the provider.
-    Rules {
-        /// Whether the provider is asked which keys are under them, since a guardrail was made anew.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        anew: bool,
-    },
 }
 
 /// One pass over a job's steps. A walk whose steps wait for the provider begins another pass later.
@@ -139,7 +133,6 @@ impl Work {
             Work::Import { .. } => "import",
             Work::Close => "close",
             Work::Limits => "limits",
-            Work::Rules { .. } => "rules",
         }
     }
 }
@@ -245,19 +238,6 @@ impl Table {
                 Commit::Stale => return Err(StoreError::Contended),
             }
         }
-    }
-
-    /// Starts the job that puts the keys of a programme under a guardrail that was made anew.
-    pub async fn start_rules_anew(
-        &self,
-        programme: &ProgrammeId,
-        now: Timestamp,
-        deadline: Deadline,
-    ) -> Result<(), StoreError> {
-        let grants = self.count_grants(programme).await?;
-        let job = Job::new(programme, Work::Rules { anew: true }, grants, &Actor::Rule, now);
-        let transaction = with_job(self.transaction(), &job)?.unaudited(Unaudited::Job);
-        self.commit(transaction, &mut Pauses::until(deadline)).await.map(drop)
     }
 
     /// Programmes with jobs that nobody owned a moment ago.

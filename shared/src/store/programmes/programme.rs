@@ -8,6 +8,7 @@ use crate::domain::people::role::{RoleChanges, Roles};
 use crate::domain::programme::{Pot, Programme, Settings};
 use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::money::Usd;
+use crate::store::programmes::guardrails::{RulesDue, RulesSource};
 use crate::store::programmes::imports::Import;
 use crate::store::programmes::jobs::{Job, Work, with_job};
 use crate::store::table::commit::{Commit, Pauses, Round};
@@ -84,7 +85,6 @@ impl Table {
         let NewProgramme { settings, pot, form, copied } = new;
         let slug = ProgrammeId::of_name(&settings.name);
         let mut pauses = Pauses::until(by.deadline);
-        self.keep_rule_sets(settings.rule_sets(None), by.now, by.deadline).await?;
         let mut count = 1;
         loop {
             if form.is_some()
@@ -104,6 +104,7 @@ impl Table {
             let mut transaction = self.transaction().create(&programme)?.create(&pot)?;
             let roles = RoleChanges::between(&id, None, &programme.settings);
             transaction = with_roles(transaction, &id, &roles)?;
+            transaction = transaction.set(&RulesDue::now(RulesSource::Programme(id.clone()), by.now))?;
             if let Some(roster) = copied.as_ref().and_then(|copied| copied.roster.as_ref()) {
                 transaction = transaction.create(&Import { programme: id.clone(), applied: true, ..roster.clone() })?;
                 let work = Work::Import { import: roster.import };

@@ -1,9 +1,9 @@
 //! Tiers as admins keep them. A tier that a programme or group names cannot be removed.
 
 use crate::domain::audit::{Act, AuditDetail, Entry};
-use crate::domain::programme::rule_set::RulesOrder;
-use crate::domain::programme::tiers::{Tier, Tiers, named_in};
-use crate::domain::programme::{Programme, Settings};
+use crate::domain::programme::Programme;
+use crate::domain::programme::tiers::{Tier, Tiers};
+use crate::store::programmes::guardrails::{RulesDue, RulesSource};
 use crate::store::table::commit::Round;
 use crate::store::table::context::Author;
 use crate::store::table::{StoreError, Table, keys};
@@ -24,7 +24,7 @@ impl Table {
     }
 
     /// Replaces the models of a tier that was read in a version, or makes one where there was none; without models it is removed. The
-    /// provider is told by whoever sends the orders of its rule sets.
+    /// work of each minute tells the guardrails what the request of this does not.
     pub async fn edit_tier(
         &self,
         name: &str,
@@ -43,7 +43,9 @@ impl Table {
             }
             if models.is_empty() {
                 let mut naming = self.programmes().await?;
-                naming.retain(|programme| programme.closed_at.is_none() && names(&programme.settings, name));
+                naming.retain(|programme| {
+                    programme.closed_at.is_none() && programme.settings.tiers().any(|tier| tier == name)
+                });
                 if !naming.is_empty() {
                     return Ok(Round::Over(TierOutcome::Named(naming)));
                 }
@@ -55,22 +57,9 @@ impl Table {
                 0 => self.transaction().create(&is)?,
                 version => self.transaction().replace(&is, version)?,
             };
-            Ok(Round::Write(transaction.told_by(&[entry])?, TierOutcome::Done))
+            let due = RulesDue::now(RulesSource::Tier(name.to_owned()), by.now);
+            Ok(Round::Write(transaction.set(&due)?.told_by(&[entry])?, TierOutcome::Done))
         })
         .await
     }
-
-    /// Makes the orders of a tier's rule sets due now, whatever the provider refused before.
-    pub async fn hurry_tier(&self, name: &str, by: Author<'_>) -> Result<(), StoreError> {
-        for set in self.rule_sets().await?.into_iter().filter(|set| set.rules.tier() == Some(name)) {
-            self.note_rules_order(&set, Some(RulesOrder::due(by.now)), by.deadline).await?;
-        }
-        Ok(())
-    }
-}
-
-/// Whether settings name a tier, for everybody or a group.
-fn names(settings: &Settings, tier: &str) -> bool {
-    let groups = settings.groups.values().map(|group| &group.models);
-    groups.chain([&settings.models]).any(|models| named_in(models) == Some(tier))
 }

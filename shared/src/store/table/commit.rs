@@ -49,6 +49,8 @@ pub(in crate::store) enum Unaudited {
     Delivery,
     /// What a threshold, a week, a month or an alarm came to, with its mails.
     Notification,
+    /// What of a guardrail is in doubt, refused, or to be looked at.
+    Guardrail,
     /// What a run of the sync read and reckoned.
     Sync,
     /// Who carries on a job, and how far it came.
@@ -271,7 +273,7 @@ mod tests {
         "outcomes Delivery",
         "readings Refresh",
         "refusals Delivery",
-        "rule_sets Sync",
+        "guardrails Guardrail",
         "sign_in SignIn",
     ];
 

@@ -85,6 +85,8 @@ pub enum Queue {
     UnreachableUntil,
     /// Jobs to be carried on.
     Job,
+    /// Rules that may have to be told to guardrails.
+    Rules,
 }
 
 impl Queue {
@@ -104,6 +106,7 @@ impl Queue {
             Queue::Unwanted => "unwanted",
             Queue::UnreachableUntil => "unreachable-until",
             Queue::Job => "job",
+            Queue::Rules => "rules",
         }
     }
 }

@@ -50,8 +50,8 @@ pub const GRANTS_AND_READINGS: (&str, &str) = ("G#", "R#~");
 pub const GRANTS: &str = "G#";
 /// The partition of the programmes' settings. There are few, and an admin sees them all.
 pub const PROGRAMMES: &str = "PROGRAMMES";
-/// The partition of the rule sets. There are few: one for each different list of rules.
-pub const RULE_SETS: &str = "RULES";
+/// The prefix of the sort keys of a programme's guardrails.
+pub const GUARDRAILS: &str = "RULES#";
 /// The partition of the tiers that were edited.
 pub const TIERS: &str = "TIERS";
 /// The prefix of the sort keys of days by model, of a programme and of the account.

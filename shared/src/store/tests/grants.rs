@@ -4,7 +4,8 @@ use super::{a_key, at, ulid};
 use crate::domain::audit::Actor;
 use crate::domain::grant::testing::{a_grant, a_programme};
 use crate::domain::grant::{
-    AnnouncedEnd, Attempt, AttemptState, Grant, GrantState, KeyAbsence, Notice, Pause, Reading, SwitchState,
+    AnnouncedEnd, Attempt, AttemptState, Grant, GrantState, KeyAbsence, KeyGuardrail, Notice, Pause, Reading,
+    SwitchState,
 };
 use crate::domain::people::role::Role;
 use crate::domain::usage::days::Days;
@@ -39,7 +40,7 @@ pub(super) fn a_full_grant() -> Grant {
             unanswered_since: Some(at("2026-01-02T08:49:00Z")),
         }),
         limit_ordered: Some(at("2026-01-02T08:55:00Z")),
-        rule_set: Some("0123456789abcdef".parse().unwrap()),
+        guardrail: Some(KeyGuardrail { group: Some("A".to_owned()), id: "9a1c".to_owned() }),
         rules_ordered: Some(at("2026-01-02T08:56:00Z")),
         late_enable_until: Some(at("2026-01-02T09:00:15.250Z")),
         read_at: Some(at("2026-01-02T09:16:00.250Z")),

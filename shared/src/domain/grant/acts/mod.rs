@@ -22,3 +22,4 @@ pub use limits::{ListedLimit, NotSending, WantedLimit};
 pub use order::{BETWEEN_LOOKS, LATE_ENABLE, LargerLimit, Order, OrderBackoff, OrderKind, SentLimit, Urgency};
 pub use record::{AttemptFailure, MintedKey, RecordRefused};
 pub use recover::RecoveredKey;
+pub use rules::NotMoved;

@@ -4,9 +4,8 @@ use jiff::Timestamp;
 
 use crate::domain::audit::{Act, Actor};
 use crate::domain::grant::{
-    Attempt, AttemptState, Change, DependsOn, GrantState, HoldKind, Notice, OpenAttempt, Unchanged, View,
+    Attempt, AttemptState, Change, DependsOn, GrantState, HoldKind, KeyGuardrail, Notice, OpenAttempt, Unchanged, View,
 };
-use crate::domain::values::id::RuleSetId;
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
 
@@ -15,8 +14,8 @@ use crate::domain::values::money::Usd;
 pub struct MintedKey {
     pub key: KeyHash,
     pub limit: Usd,
-    /// The rule set that the provider confirmed for it.
-    pub rule_set: Option<RuleSetId>,
+    /// The guardrail that the provider confirmed for it.
+    pub guardrail: Option<KeyGuardrail>,
 }
 
 /// The reason that a key that was made is not recorded, and so never shown.
@@ -32,8 +31,6 @@ pub enum RecordRefused {
     Lost,
     /// The cap was lowered while the key was made, so the key could spend too much.
     LimitLowered,
-    /// Other rules apply by now, so the key could call what it may not.
-    OtherRules,
 }
 
 /// The outcome of an attempt that shows no key.
@@ -63,11 +60,8 @@ impl View {
         if let Some(kind) = self.grant.holds.first() {
             return Err(RecordRefused::Held(kind));
         }
-        if self.rules_of_next_key().map(|rules| rules.id()) != minted.rule_set {
-            return Err(RecordRefused::OtherRules);
-        }
         shown.state = AttemptState::Shown;
-        shown.rule_set.clone_from(&minted.rule_set);
+        shown.guardrail.clone_from(&minted.guardrail);
         shown.key = Some(minted.key.clone());
         shown.limit = Some(minted.limit);
         shown.shown_at = Some(now);
@@ -86,6 +80,7 @@ impl View {
         grant.counted_at = (counts || !grant.ever_shown).then_some(now);
         grant.ever_shown = true;
         change.notice = Some(Notice::KeyShown);
+        let change = change.with_rules(self, now);
         Ok(change.audited(Act::Shown, &self.grant, Some(format!("attempt {}", begun.epoch.number()))))
     }
 

@@ -17,6 +17,8 @@ use jiff::{SignedDuration, TimestampArithmetic, ToSpan};
 use super::testing::a_view;
 use super::*;
 use crate::domain::audit::Act;
+use crate::domain::programme::guardrail::{ConfirmedRules, Guardrail, GuardrailOwner};
+use crate::domain::programme::rules::Rules;
 use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::id::PersonId;
 use crate::domain::values::window::utc_date;
@@ -96,9 +98,9 @@ impl Story {
         begun
     }
 
-    /// The set that the next key has to be under, as its minter read it.
-    fn rule_set(&self) -> Option<RuleSetId> {
-        self.view.rules_of_next_key().map(|rules| rules.id())
+    /// The guardrail that the next key has to be under, as its minter read it.
+    fn guardrail(&self) -> Option<KeyGuardrail> {
+        self.view.guardrail_of_next_key().map(|of| under(&of))
     }
 
     /// The whole claim or replacement, with the key named by one hex digit.
@@ -108,7 +110,7 @@ impl Story {
             self.disabled(order.epoch);
         }
         let limit = self.view.next_limit(self.now).unwrap();
-        let minted = MintedKey { key: hash(key), limit, rule_set: self.rule_set() };
+        let minted = MintedKey { key: hash(key), limit, guardrail: self.guardrail() };
         self.apply(self.view.record(&begun, &minted, self.now).unwrap())
     }
 
@@ -189,7 +191,21 @@ fn hash(digit: char) -> KeyHash {
 }
 
 fn minted(digit: char) -> MintedKey {
-    MintedKey { key: hash(digit), limit: Usd::from_dollars(20), rule_set: None }
+    MintedKey { key: hash(digit), limit: Usd::from_dollars(20), guardrail: None }
+}
+
+/// That a key is under a guardrail that was made.
+fn under(of: &GuardrailOwner) -> KeyGuardrail {
+    KeyGuardrail { group: of.group.clone(), id: of.to_string() }
+}
+
+/// Guardrails that the provider confirmed.
+fn made(of: Option<GuardrailOwner>) -> Vec<Guardrail> {
+    let confirmed = |of: &GuardrailOwner| {
+        let (rules, at) = (Rules::default(), "2026-01-01T00:00:00Z".parse().unwrap());
+        Some(ConfirmedRules { id: of.to_string(), rules, answered: String::new(), at })
+    };
+    of.into_iter().map(|of| Guardrail { confirmed: confirmed(&of), ..Guardrail::new(of) }).collect()
 }
 
 fn faculty() -> Actor {

@@ -106,9 +106,9 @@ fn a_cap_that_is_lowered_while_the_key_is_made_keeps_the_key_from_being_shown() 
     story.view.grant.own_cap = Some(dollars(50));
     let begun = story.begin(PressKind::Reveal);
     story.cap(10);
-    let large = MintedKey { key: hash('a'), limit: dollars(50), rule_set: None };
+    let large = MintedKey { key: hash('a'), limit: dollars(50), guardrail: None };
     assert_eq!(story.view.record(&begun, &large, story.now), Err(RecordRefused::LimitLowered));
-    let small = MintedKey { key: hash('a'), limit: dollars(5), rule_set: None };
+    let small = MintedKey { key: hash('a'), limit: dollars(5), guardrail: None };
     let change = story.view.record(&begun, &small, story.now).unwrap();
     assert!(story.apply(change).order(Epoch::new(1), OrderKind::Limit).is_some(), "a larger one is sent");
 }
@@ -169,7 +169,7 @@ fn who_replaces_twice_within_minutes_costs_what_one_place_costs_at_every_step() 
     assert_eq!((story.cost(), story.view.pot.reserved), (dollars(20), dollars(20)));
     story.disabled(Epoch::new(2)).reading(2, 12_000_000);
     assert_eq!(story.cost(), dollars(20), "the first key was read before the second was shown");
-    let minted = MintedKey { key: hash('c'), limit: dollars(8), rule_set: None };
+    let minted = MintedKey { key: hash('c'), limit: dollars(8), guardrail: None };
     let change = story.view.record(&begun, &minted, story.now).unwrap();
     assert_eq!((story.apply(change).cost(), story.view.pot.reserved), (dollars(20), dollars(20)));
 }

@@ -1,110 +1,83 @@
-//! Rules of keys: ordered when they change, confirmed, and never shown before.
+//! Guardrails of keys: ordered where another is wanted, confirmed, and never taken off.
 
 use super::*;
 use crate::domain::programme::Group;
-use crate::domain::programme::rules::Rules;
 
 fn models(story: &mut Story, models: &[&str]) {
     story.view.programme.settings.models = models.iter().map(|model| (*model).to_owned()).collect();
+}
+
+/// Gives a group models of its own, or none.
+fn group(story: &mut Story, name: &str, models: &[&str]) {
+    let models = models.iter().map(|model| (*model).to_owned()).collect();
+    story.view.programme.settings.groups.insert(name.to_owned(), Group { cap: None, models });
 }
 
 fn order(story: &Story) -> Option<Order> {
     story.order(Epoch::new(1), OrderKind::Rules)
 }
 
+/// The group whose guardrail the key is to be under; `Some(None)` is the programme's.
+fn wanted(story: &Story) -> Option<Option<String>> {
+    story.view.guardrail_wanted().map(|wanted| wanted.group)
+}
+
+/// Orders it as the job does, once the provider has confirmed the guardrail.
+fn moved(story: &Story) -> Result<Change, NotMoved> {
+    story.view.order_rules(&made(story.view.guardrail_wanted()), story.now)
+}
+
 /// What the order of now asks for is confirmed.
-fn confirm(story: &mut Story, rules: &Rules) -> Result<(), Unchanged> {
+fn confirm(story: &mut Story) -> Result<(), Unchanged> {
+    let of = story.view.guardrail_wanted().unwrap();
     let ordered = order(story).map(|order| order.since);
-    confirm_of(story, rules, ordered)
+    confirm_of(story, &of, ordered)
 }
 
 /// What somebody sent for an earlier order, or for none, is confirmed.
-fn confirm_of(story: &mut Story, rules: &Rules, ordered: Option<Timestamp>) -> Result<(), Unchanged> {
-    story.apply(story.view.rules_confirmed(Epoch::new(1), &hash('a'), &rules.id(), ordered, story.now)?);
+fn confirm_of(story: &mut Story, of: &GuardrailOwner, ordered: Option<Timestamp>) -> Result<(), Unchanged> {
+    story.apply(story.view.rules_confirmed(Epoch::new(1), &hash('a'), &under(of), ordered, story.now)?);
     Ok(())
 }
 
 #[test]
-fn a_key_that_was_made_under_other_rules_than_those_of_now_is_not_recorded() {
+fn first_rules_put_a_key_under_its_guardrail_and_later_ones_move_no_key() {
+    let mut story = Story::live();
+    assert_eq!(moved(&story), Err(NotMoved::Already), "it may call everything, and was never under a guardrail");
+    models(&mut story, &["a/one"]);
+    assert_eq!(story.view.order_rules(&[], story.now), Err(NotMoved::NotMade));
+    story.apply(moved(&story).unwrap());
+    assert_eq!(order(&story).unwrap().due, story.now);
+    assert_eq!(moved(&story), Err(NotMoved::Already), "it is ordered");
+    confirm(&mut story).unwrap();
+    assert_eq!((order(&story), confirm(&mut story)), (None, Err(Unchanged)));
+    for rules in [&["b/two"][..], &[]] {
+        models(&mut story, rules);
+        assert_eq!((moved(&story), wanted(&story)), (Err(NotMoved::Already), Some(None)), "{rules:?}");
+    }
+    // One that was made again has another id.
+    let mut again = made(story.view.guardrail_wanted());
+    again[0].confirmed.as_mut().unwrap().id = "another".to_owned();
+    assert!(story.view.order_rules(&again, story.now).is_ok());
+}
+
+#[test]
+fn a_key_that_was_made_while_settings_changed_is_shown_and_moved_at_once() {
     let mut story = Story::new();
     let begun = story.begin(PressKind::Reveal);
     let free = minted('a');
+    assert!(story.view.record(&begun, &free, story.now).unwrap().grant().orders().is_empty());
     models(&mut story, &["a/one"]);
-    assert_eq!(story.view.record(&begun, &free, story.now), Err(RecordRefused::OtherRules));
-    let restricted = MintedKey { rule_set: story.rule_set(), ..free };
-    models(&mut story, &["a/one", "b/two"]);
-    assert_eq!(story.view.record(&begun, &restricted, story.now), Err(RecordRefused::OtherRules));
-    models(&mut story, &[]);
-    assert_eq!(story.view.record(&begun, &restricted, story.now), Err(RecordRefused::OtherRules));
-    models(&mut story, &["a/one"]);
-    assert!(story.view.record(&begun, &restricted, story.now).is_ok());
+    let restricted = MintedKey { guardrail: story.guardrail(), ..free.clone() };
+    assert!(story.view.record(&begun, &restricted, story.now).unwrap().grant().orders().is_empty());
+    story.apply(story.view.record(&begun, &free, story.now).unwrap());
+    assert!(order(&story).is_some());
 }
 
 #[test]
-fn other_rules_are_ordered_until_they_are_confirmed_and_lifted_ones_as_well() {
-    let mut story = Story::live();
-    assert_eq!(story.view.order_rules(story.now), Err(Unchanged), "it may call everything, and was never under others");
-    models(&mut story, &["a/one"]);
-    story.apply(story.view.order_rules(story.now).unwrap());
-    assert_eq!(order(&story).unwrap().due, story.now);
-    assert_eq!(story.view.order_rules(story.now), Err(Unchanged), "it is ordered");
-
-    // Rules that were saved meanwhile are ordered anew by the confirmation of the others.
-    let first = story.view.rules_wanted().unwrap();
-    models(&mut story, &["b/two"]);
-    story.now += 1.minute();
-    confirm(&mut story, &first).unwrap();
-    assert_eq!((attempt(&story, 1).rule_set.clone(), order(&story).unwrap().since), (Some(first.id()), story.now));
-    let second = story.view.rules_wanted().unwrap();
-    confirm(&mut story, &second).unwrap();
-    assert_eq!((order(&story), confirm(&mut story, &second)), (None, Err(Unchanged)));
-
-    models(&mut story, &[]);
-    story.apply(story.view.order_rules(story.now).unwrap());
-    assert!(story.view.rules_wanted().unwrap().allow_all());
-    confirm(&mut story, &Rules::default()).unwrap();
-    assert_eq!(order(&story), None);
-}
-
-#[test]
-fn of_two_who_sent_other_rules_the_later_word_leaves_an_order_since_nobody_knows_what_came_last() {
-    let mut story = Story::live();
-    models(&mut story, &["a/one"]);
-    story.apply(story.view.order_rules(story.now).unwrap());
-    let first = (story.view.rules_wanted().unwrap(), order(&story).map(|order| order.since));
-    models(&mut story, &["b/two"]);
-    let second = story.view.rules_wanted().unwrap();
-    story.now += 1.minute();
-    confirm_of(&mut story, &first.0, first.1).unwrap();
-    story.now += 1.minute();
-    confirm_of(&mut story, &second, first.1).unwrap();
-    assert_eq!(order(&story).map(|order| order.since), Some(story.now), "the order of before is not the last one");
-    confirm(&mut story, &second).unwrap();
-    assert_eq!(order(&story), None);
-
-    // A sync that read restricted settings hears of its assignment after they were lifted.
-    let mut story = Story::live();
-    confirm_of(&mut story, &first.0, None).unwrap();
-    assert!(order(&story).is_some() && story.view.rules_wanted().unwrap().allow_all());
-}
-
-#[test]
-fn an_enable_waits_for_rules_and_a_key_that_ends_needs_none() {
-    let mut story = Story::live();
-    story.held(HoldKind::Paused).disabled(Epoch::new(1));
-    models(&mut story, &["a/one"]);
-    story.apply(story.view.order_rules(story.now).unwrap()).released(HoldKind::Paused);
-    let kinds: Vec<OrderKind> = story.view.grant.orders().iter().map(|order| order.kind).collect();
-    assert_eq!(kinds, [OrderKind::Rules, OrderKind::On]);
-    story.apply(story.view.stop(Stopped::Leaked, &Actor::Student, story.now).unwrap());
-    assert_eq!(order(&story), None);
-}
-
-#[test]
-fn whoever_changes_their_group_gets_its_rules_and_goes_back_to_the_programmes() {
+fn whoever_changes_the_group_is_moved_and_a_group_that_loses_its_rules_keeps_its_guardrail() {
     let mut story = Story::new();
-    let own = Group { cap: None, models: vec!["a/one".to_owned()] };
-    story.view.programme.settings.groups.insert("own".to_owned(), own);
+    group(&mut story, "own", &["a/one"]);
     story.shown(PressKind::Reveal, 'a');
     let moves = |story: &mut Story, group: Option<&str>| {
         let line = RosterLine { person: story.view.grant.person.clone(), group: group.map(str::to_owned) };
@@ -113,20 +86,57 @@ fn whoever_changes_their_group_gets_its_rules_and_goes_back_to_the_programmes() 
     };
     assert!(!moves(&mut story, Some("without")), "a group without models of its own has the programme's");
     assert!(moves(&mut story, Some("own")));
-    let own = story.view.rules_wanted().unwrap();
-    assert_eq!(own.models, ["a/one"]);
-    confirm(&mut story, &own).unwrap();
-    assert!(moves(&mut story, None) && story.view.rules_wanted().unwrap().allow_all());
+    confirm(&mut story).unwrap();
+    let of_group = wanted(&story);
+    assert_eq!(of_group, Some(Some("own".to_owned())));
+    for own in [&[][..], &["b/two"]] {
+        group(&mut story, "own", own);
+        assert_eq!((wanted(&story), moved(&story)), (of_group.clone(), Err(NotMoved::Already)), "{own:?}");
+    }
+    group(&mut story, "own", &[]);
+    assert_eq!(story.view.guardrail_of_next_key(), None);
+    assert!(moves(&mut story, None) && wanted(&story) == Some(None), "no key is taken from under a guardrail");
 }
 
 #[test]
-fn what_was_sent_and_not_answered_is_ordered_anew_though_other_rules_were_confirmed_since() {
+fn of_two_who_sent_it_elsewhere_the_later_word_leaves_an_order_since_nobody_knows_what_came_last() {
+    let mut story = Story::live();
+    story.view.grant.group = Some("own".to_owned());
+    models(&mut story, &["a/one"]);
+    story.apply(moved(&story).unwrap());
+    let first = (story.view.guardrail_wanted().unwrap(), order(&story).map(|order| order.since));
+    group(&mut story, "own", &["b/two"]);
+    let second = story.view.guardrail_wanted().unwrap();
+    assert_ne!(first.0, second);
+    story.now += 1.minute();
+    confirm_of(&mut story, &first.0, first.1).unwrap();
+    assert_eq!(order(&story).map(|order| order.since), Some(story.now), "another is wanted by now");
+    story.now += 1.minute();
+    confirm_of(&mut story, &second, first.1).unwrap();
+    assert_eq!(order(&story).map(|order| order.since), Some(story.now), "the order of before is not the last one");
+    confirm(&mut story).unwrap();
+    assert_eq!(order(&story), None);
+}
+
+#[test]
+fn an_enable_waits_for_rules_and_a_key_that_ends_needs_none() {
+    let mut story = Story::live();
+    story.held(HoldKind::Paused).disabled(Epoch::new(1));
+    models(&mut story, &["a/one"]);
+    story.apply(moved(&story).unwrap()).released(HoldKind::Paused);
+    let kinds: Vec<OrderKind> = story.view.grant.orders().iter().map(|order| order.kind).collect();
+    assert_eq!(kinds, [OrderKind::Rules, OrderKind::On]);
+    story.apply(story.view.stop(Stopped::Leaked, &Actor::Student, story.now).unwrap());
+    assert_eq!(order(&story), None);
+}
+
+#[test]
+fn what_was_sent_and_not_answered_is_ordered_anew() {
     let mut story = Story::live();
     assert_eq!(story.view.order_rules_anew(Epoch::new(1), story.now), Err(Unchanged), "it may call everything");
     models(&mut story, &["a/one"]);
-    let wanted = story.view.rules_wanted().unwrap();
-    confirm(&mut story, &wanted).unwrap();
-    assert_eq!((order(&story), story.view.order_rules(story.now)), (None, Err(Unchanged)));
+    story.apply(moved(&story).unwrap());
+    confirm(&mut story).unwrap();
     assert_eq!(story.view.order_rules_anew(Epoch::new(2), story.now), Err(Unchanged), "of another key");
     story.apply(story.view.order_rules_anew(Epoch::new(1), story.now).unwrap());
     assert_eq!(order(&story).unwrap().due, story.now);

@@ -160,7 +160,7 @@ impl Story {
             Happens::RestrictedModels => {
                 let is_news = view.programme.settings.models.is_empty();
                 self.view.programme.settings.models = vec!["openai/gpt-4o-mini".to_owned()];
-                let change = self.view.order_rules(now);
+                let change = self.view.order_rules(&made(self.view.guardrail_wanted()), now);
                 self.done(change);
                 is_news.then_some(())
             }
@@ -217,7 +217,7 @@ impl Story {
         }
         let Some(limit) = self.view.next_limit(self.now) else { return false };
         let key = hash(next_key(&before));
-        match self.view.record(&begun, &MintedKey { key, limit, rule_set: self.rule_set() }, self.now) {
+        match self.view.record(&begun, &MintedKey { key, limit, guardrail: self.guardrail() }, self.now) {
             Ok(change) => {
                 self.apply(change);
             }
@@ -252,9 +252,9 @@ impl Story {
                     Some(WantedLimit::UsedUp) => self.view.order_limit(ListedLimit::Unasked, self.now),
                     None => self.view.drop_limit_order(&order),
                 },
-                OrderKind::Rules => match self.view.rules_wanted() {
-                    Some(rules) => {
-                        self.view.rules_confirmed(order.epoch, &order.key, &rules.id(), Some(order.since), self.now)
+                OrderKind::Rules => match self.view.guardrail_wanted() {
+                    Some(of) => {
+                        self.view.rules_confirmed(order.epoch, &order.key, &under(&of), Some(order.since), self.now)
                     }
                     None => self.view.drop_rules_order(order.epoch),
                 },

@@ -55,7 +55,7 @@ impl Story {
 
     pub(super) fn shown(self) -> Story {
         let (story, begun) = self.begun(PressKind::Reveal);
-        let minted = MintedKey { key: key('a'), limit: Usd::from_dollars(20), rule_set: None };
+        let minted = MintedKey { key: key('a'), limit: Usd::from_dollars(20), guardrail: None };
         let change = story.view.record(&begun, &minted, story.now).unwrap();
         story.apply(&change)
     }

@@ -1,0 +1,337 @@
+//! Guardrails: what keys may call, as the provider holds it. A programme with rules has one, and so has each of its groups with rules of
+//! its own. Other rules are sent to the guardrail, and all keys under it follow at once.
+//!
+//! A guardrail is never removed, and no key is taken from under one: a group that loses its own rules gets the programme's, and lifted
+//! rules allow all. A key is put under another guardrail only where its owner gets the first rules, where one had to be made again, and
+//! where its student changes the group.
+//!
+//! It is right when the provider confirmed the rules that settings and tiers ask for by now, and nothing else that was sent may still take
+//! effect. Whoever finds that it is not sends them.
+
+use std::fmt;
+
+use data_encoding::HEXLOWER;
+use jiff::fmt::serde::timestamp::millisecond;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::domain::programme::rules::Rules;
+use crate::domain::programme::tiers::{self, Tiers};
+use crate::domain::programme::{Programme, Settings};
+use crate::domain::values::id::{DeploymentId, ProgrammeId};
+use crate::store::items::stored;
+use crate::store::keys::{GUARDRAILS, key, programme_partition};
+
+/// The time for which the provider may refuse rules before the admins are alerted, so that a mistyped model
+/// can be mended first.
+pub const REFUSAL_TOLD_AFTER: SignedDuration = SignedDuration::from_mins(10);
+/// The bounds of the pause before refused rules are sent again. Within them, the pause is as long as they
+/// have been refused.
+const LEAST_PAUSE: SignedDuration = SignedDuration::from_mins(1);
+const MOST_PAUSE: SignedDuration = SignedDuration::from_hours(1);
+/// How long whoever sends rules has for it: longer than its calls may take.
+const SENDING: SignedDuration = SignedDuration::from_secs(40);
+/// The time after which what was sent without an answer cannot overtake other rules any more.
+const LATE: SignedDuration = SignedDuration::from_secs(80);
+/// The most characters of a guardrail's name at the provider.
+const LONGEST_NAME: usize = 200;
+
+/// Whose guardrail it is: a programme's, or that of one of its groups.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct GuardrailOwner {
+    pub programme: ProgrammeId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+}
+
+/// A guardrail, with what the provider confirmed of it and what it may hold besides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guardrail {
+    #[serde(flatten)]
+    pub of: GuardrailOwner,
+    /// What the provider confirmed last, once it was made there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed: Option<ConfirmedRules>,
+    /// The rules that were sent last, while they may take effect without an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_doubt: Option<SentRules>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<RulesRefusal>,
+    /// The version, which every write increases; 0 before the first.
+    pub version: u64,
+}
+
+stored! {
+    "guardrail" Guardrail |it| (of: &GuardrailOwner = &it.of) =>
+        key(programme_partition(&of.programme), format!("{GUARDRAILS}{}", of.group.as_deref().unwrap_or_default()))
+}
+
+/// A guardrail as the provider confirmed it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfirmedRules {
+    /// Its id at the provider.
+    pub id: String,
+    /// The rules as they were sent.
+    pub rules: Rules,
+    /// The same as the provider spelled them in its answer, which differs from what was sent.
+    pub answered: String,
+    #[serde(with = "millisecond::required")]
+    pub at: Timestamp,
+}
+
+/// Rules that were sent, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentRules {
+    pub rules: Rules,
+    #[serde(with = "millisecond::required")]
+    pub at: Timestamp,
+}
+
+/// The provider's refusal of rules.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RulesRefusal {
+    pub rules: Rules,
+    #[serde(with = "millisecond::required")]
+    pub since: Timestamp,
+    /// The last time that they were refused.
+    #[serde(with = "millisecond::required")]
+    pub at: Timestamp,
+    /// The provider's reason.
+    pub why: String,
+}
+
+impl GuardrailOwner {
+    /// The name of the guardrail at the provider, by which it is found.
+    pub fn name_at_provider(&self, deployment: &DeploymentId) -> String {
+        let name = format!("bursar/{deployment}/{self}");
+        if name.chars().count() <= LONGEST_NAME {
+            return name;
+        }
+        let digest = HEXLOWER.encode(&Sha256::digest(&name));
+        let head: String = name.chars().take(LONGEST_NAME - digest.len() - 1).collect();
+        format!("{head}-{digest}")
+    }
+}
+
+/// The programme's id, followed by the group.
+impl fmt::Display for GuardrailOwner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.programme)?;
+        self.group.as_ref().map_or(Ok(()), |group| write!(f, "/{group}"))
+    }
+}
+
+impl Guardrail {
+    /// A guardrail of which the provider was told nothing yet.
+    pub fn new(of: GuardrailOwner) -> Guardrail {
+        Guardrail { of, confirmed: None, in_doubt: None, refusal: None, version: 0 }
+    }
+
+    /// Whether the provider holds these rules for certain.
+    pub fn is_right(&self, wanted: &Rules) -> bool {
+        self.in_doubt.is_none() && self.confirmed.as_ref().is_some_and(|confirmed| confirmed.rules == *wanted)
+    }
+
+    /// Whether these rules are to be sent now. Where they were just saved, no pause after a refusal holds them up.
+    pub fn is_due(&self, wanted: &Rules, is_saved: bool, now: Timestamp) -> bool {
+        let is_under_way = self.in_doubt.as_ref().is_some_and(|sent| {
+            let lasts = if sent.rules == *wanted { SENDING } else { LATE };
+            now < sent.at + lasts
+        });
+        let is_paused = self.refusal_of(wanted).is_some_and(|refusal| now < refusal.at + refusal.pause());
+        !self.is_right(wanted) && !is_under_way && (is_saved || !is_paused)
+    }
+
+    /// The guardrail while these rules are being sent.
+    #[must_use]
+    pub fn sending(&self, rules: &Rules, now: Timestamp) -> Guardrail {
+        Guardrail { in_doubt: Some(SentRules { rules: rules.clone(), at: now }), ..self.clone() }
+    }
+
+    /// The guardrail that is not there, or has other rules at the provider than it confirmed. Whoever sends its rules looks for it, and
+    /// makes another where it is gone.
+    #[must_use]
+    pub fn doubted(&self) -> Guardrail {
+        let confirmed = self.confirmed.as_ref().map(|known| SentRules { rules: known.rules.clone(), at: known.at });
+        Guardrail { in_doubt: self.in_doubt.clone().or(confirmed), ..self.clone() }
+    }
+
+    /// The guardrail after the provider refused these rules.
+    #[must_use]
+    pub fn refused(&self, rules: &Rules, why: &str, now: Timestamp) -> Guardrail {
+        let since = self.refusal_of(rules).map_or(now, |refusal| refusal.since);
+        let refusal = RulesRefusal { rules: rules.clone(), since, at: now, why: why.to_owned() };
+        Guardrail { refusal: Some(refusal), ..self.clone() }
+    }
+
+    /// The refusal of these rules that has lasted so long that the admins are alerted.
+    pub fn refusal_to_be_told(&self, wanted: &Rules, now: Timestamp) -> Option<&RulesRefusal> {
+        self.refusal_of(wanted).filter(|refusal| refusal.since + REFUSAL_TOLD_AFTER <= now)
+    }
+
+    fn refusal_of(&self, wanted: &Rules) -> Option<&RulesRefusal> {
+        self.refusal.as_ref().filter(|refusal| refusal.rules == *wanted)
+    }
+}
+
+impl RulesRefusal {
+    fn pause(&self) -> SignedDuration {
+        self.at.duration_since(self.since).clamp(LEAST_PAUSE, MOST_PAUSE)
+    }
+}
+
+impl Settings {
+    /// The rules for the members of a group, or for people without one.
+    pub fn rules(&self, group: Option<&str>) -> Rules {
+        Rules {
+            models: self.models_of(group).to_vec(),
+            data_policy: self.data_policy,
+            providers: self.providers.clone(),
+            regions: self.regions.clone(),
+        }
+    }
+
+    /// The models that members of a group may call, or people without one; empty allows all.
+    pub fn models_of(&self, group: Option<&str>) -> &[String] {
+        let own = group.and_then(|group| self.groups.get(group)).filter(|group| !group.models.is_empty());
+        own.map_or(&self.models, |own| &own.models)
+    }
+
+    /// The groups with rules of their own.
+    pub fn groups_with_rules(&self) -> impl Iterator<Item = &String> {
+        self.groups.iter().filter(|(_, group)| !group.models.is_empty()).map(|(name, _)| name)
+    }
+
+    /// The tiers that are named, for everybody or for a group.
+    pub fn tiers(&self) -> impl Iterator<Item = &str> {
+        let groups = self.groups.values().map(|group| &group.models);
+        groups.chain([&self.models]).filter_map(|models| tiers::named_in(models))
+    }
+
+    /// Whose guardrails these settings need: the groups' with rules of their own, and the programme's if anything is restricted. Whoever
+    /// leaves such a group is put under it, even if it allows all.
+    fn guardrail_owners(&self, programme: &ProgrammeId) -> Vec<GuardrailOwner> {
+        let owner = |group: Option<String>| GuardrailOwner { programme: programme.clone(), group };
+        let of_groups = self.groups_with_rules().map(|group| owner(Some(group.clone())));
+        let mut owners: Vec<GuardrailOwner> = of_groups.collect();
+        if !owners.is_empty() || !self.rules(None).allow_all() {
+            owners.push(owner(None));
+        }
+        owners
+    }
+
+    /// Whether rules come to somebody who had none of their own before, so that keys have to be put under a guardrail.
+    pub fn has_first_rules_since(&self, before: &Settings) -> bool {
+        let restricts_first = !self.rules(None).allow_all() && before.rules(None).allow_all();
+        restricts_first || self.groups_with_rules().any(|group| !before.groups_with_rules().any(|had| had == group))
+    }
+}
+
+impl Programme {
+    /// The guardrails of a programme that goes on, each with the rules that it is to have by now: those that were made, and those that its
+    /// settings need.
+    pub fn guardrails(&self, known: Vec<Guardrail>, tiers: &Tiers, now: Timestamp) -> Vec<(Guardrail, Rules)> {
+        if self.is_over(now) {
+            return Vec::new();
+        }
+        let mut needed = self.settings.guardrail_owners(&self.id);
+        needed.retain(|owner| known.iter().all(|known| known.of != *owner));
+        let all = known.into_iter().chain(needed.into_iter().map(Guardrail::new));
+        let with_rules = all.map(|guardrail| {
+            let rules = self.settings.rules(guardrail.of.group.as_deref()).resolved(tiers);
+            (guardrail, rules)
+        });
+        with_rules.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::ToSpan;
+
+    use super::*;
+    use crate::domain::programme::Group;
+    use crate::domain::programme::testing::a_programme;
+
+    fn rules(models: &[&str]) -> Rules {
+        Rules { models: models.iter().map(|model| (*model).to_owned()).collect(), ..Rules::default() }
+    }
+
+    fn owner(group: Option<&str>) -> GuardrailOwner {
+        GuardrailOwner { programme: a_programme().id, group: group.map(str::to_owned) }
+    }
+
+    fn confirmed(rules: &Rules, now: Timestamp) -> Guardrail {
+        let (id, answered) = ("9a1c".to_owned(), String::new());
+        let confirmed = Some(ConfirmedRules { id, rules: rules.clone(), answered, at: now });
+        Guardrail { confirmed, ..Guardrail::new(owner(None)) }
+    }
+
+    #[test]
+    fn rules_are_sent_until_they_are_confirmed_and_nothing_else_is_in_doubt() {
+        let now: Timestamp = "2026-02-01T00:00:00Z".parse().unwrap();
+        let (one, two) = (rules(&["a/one"]), rules(&["b/two"]));
+        assert!(Guardrail::new(owner(None)).is_due(&one, false, now));
+        let known = confirmed(&one, now);
+        assert!(known.is_right(&one) && !known.is_due(&one, true, now));
+        assert!(!known.is_right(&two) && known.is_due(&two, false, now));
+        // Another sender of the same has its time, and what may come late has to be past before others are sent.
+        let sent = known.sending(&two, now);
+        let due = |wanted: &Rules, seconds: i64| sent.is_due(wanted, true, now + seconds.seconds());
+        assert_eq!((due(&two, 39), due(&two, 40), due(&one, 79), due(&one, 80)), (false, true, false, true));
+        let gone = known.doubted();
+        assert!(!gone.is_right(&one) && gone.is_due(&one, false, now + 1.minute()));
+    }
+
+    #[test]
+    fn refused_rules_wait_longer_each_time_and_others_do_not() {
+        let now: Timestamp = "2026-02-01T00:00:00Z".parse().unwrap();
+        let (one, two) = (rules(&["a/one"]), rules(&["b/two"]));
+        let refused = confirmed(&two, now).refused(&one, "no such model", now);
+        let at = |minutes: i64| now + minutes.minutes();
+        assert!(!refused.is_due(&one, false, at(0)) && refused.is_due(&one, true, at(0)));
+        assert!(refused.is_due(&one, false, at(1)) && refused.is_due(&rules(&[]), false, at(0)));
+        assert_eq!(refused.refusal_to_be_told(&one, at(9)), None);
+        assert_eq!(refused.refusal_to_be_told(&two, at(10)), None, "nobody wants them any more");
+        let again = refused.refused(&one, "no such model", at(20));
+        assert_eq!(again.refusal_to_be_told(&one, at(20)).unwrap().since, now);
+        assert!(!again.is_due(&one, false, at(39)) && again.is_due(&one, false, at(40)));
+    }
+
+    #[test]
+    fn a_programme_has_a_guardrail_for_each_who_has_rules_and_keeps_those_that_were_made() {
+        let mut programme = a_programme();
+        let (now, tiers) = (programme.settings.term.starts_at(), Tiers::of(Vec::new()));
+        let all = |programme: &Programme, known: Vec<Guardrail>| {
+            let all = programme.guardrails(known, &tiers, now).into_iter();
+            all.map(|(guardrail, rules)| (guardrail.of.group, rules.models.len())).collect::<Vec<_>>()
+        };
+        assert_eq!(all(&programme, Vec::new()), []);
+        let before = programme.settings.clone();
+        let group = Group { cap: None, models: vec!["a/one".to_owned()] };
+        programme.settings.groups.insert("A".to_owned(), group);
+        assert!(
+            programme.settings.has_first_rules_since(&before) && !before.has_first_rules_since(&programme.settings)
+        );
+        let of_group = || Some("A".to_owned());
+        assert_eq!(all(&programme, Vec::new()), [(of_group(), 1), (None, 0)], "who leaves the group may call all");
+        let kept = vec![Guardrail::new(owner(Some("A")))];
+        programme.settings = before.clone();
+        assert_eq!(all(&programme, kept.clone()), [(of_group(), 0)]);
+        programme.settings.models = vec!["basic".to_owned()];
+        assert!(programme.settings.has_first_rules_since(&before));
+        assert_eq!(all(&programme, kept), [(of_group(), 3), (None, 3)], "the models of the tier");
+        programme.closed_at = Some(now);
+        assert_eq!(all(&programme, Vec::new()), []);
+    }
+
+    #[test]
+    fn a_name_at_the_provider_says_whose_it_is_and_is_never_too_long() {
+        let deployment = "0123456789".parse().unwrap();
+        let name = |group: Option<&str>| owner(group).name_at_provider(&deployment);
+        assert_eq!((&*name(None), &*name(Some("A"))), ("bursar/0123456789/cs-pilot", "bursar/0123456789/cs-pilot/A"));
+        let long = ["1", "2"].map(|end| name(Some(&format!("{}{end}", "é".repeat(199)))));
+        assert!(long[0] != long[1] && long.iter().all(|name| name.chars().count() == LONGEST_NAME), "{long:?}");
+    }
+}

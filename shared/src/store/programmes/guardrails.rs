@@ -1,0 +1,125 @@
+//! Guardrails: what the provider confirmed of each, beside its programme. No write here makes a form stale.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::future::try_join_all;
+use jiff::Timestamp;
+use jiff::fmt::serde::timestamp::millisecond;
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+use crate::deadline::Deadline;
+use crate::domain::audit::{Act, Actor, AuditDetail, Entry};
+use crate::domain::programme::guardrail::Guardrail;
+use crate::domain::values::id::{ProgrammeId, new_ulid};
+use crate::store::items::{Queue, stored};
+use crate::store::keys::key;
+use crate::store::programmes::jobs::{Job, Work, with_job};
+use crate::store::table::commit::{Commit, Pauses, Unaudited};
+use crate::store::table::{StoreError, Table, keys};
+
+/// The most edits that are looked at in one round.
+const AT_ONCE: i32 = 100;
+
+/// That rules may have to be told to guardrails. It is written with each edit, and removed once all that they concern are right.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RulesDue {
+    #[serde(flatten)]
+    pub of: RulesSource,
+    #[serde(with = "millisecond::required")]
+    pub at: Timestamp,
+    /// Tells it from one that was written since.
+    pub mark: Ulid,
+}
+
+stored! {
+    "rules-due" RulesDue |it| (of: &RulesSource = &it.of) => match of {
+        RulesSource::Programme(id) => key("RULES", format!("P#{id}")),
+        RulesSource::Tier(name) => key("RULES", format!("T#{name}")),
+    };
+    waits Some((Queue::Rules, it.at))
+}
+
+/// Where rules come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RulesSource {
+    Programme(ProgrammeId),
+    Tier(String),
+}
+
+impl RulesDue {
+    pub fn now(of: RulesSource, now: Timestamp) -> RulesDue {
+        RulesDue { of, at: now, mark: new_ulid(now) }
+    }
+}
+
+impl Table {
+    /// The rules that may have to be told by now.
+    pub async fn rules_due(&self, now: Timestamp) -> Result<Vec<RulesDue>, StoreError> {
+        let keys = self.due(Queue::Rules, now, AT_ONCE).await?;
+        let due = try_join_all(keys.into_iter().map(|key| self.get::<RulesDue>(key.into()))).await?;
+        Ok(due.into_iter().flatten().filter(|due| due.at <= now).collect())
+    }
+
+    /// Notes that all are told, or when the rest is due. Does nothing where they were edited since.
+    pub async fn note_told(
+        &self,
+        due: &RulesDue,
+        again_at: Option<Timestamp>,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let (condition, as_read) = ("mark = :mark", [(":mark", AttributeValue::S(due.mark.to_string()))]);
+        let transaction = match again_at {
+            Some(at) => self.transaction().replace_if(&RulesDue { at, ..due.clone() }, condition, &as_read)?,
+            None => self.transaction().remove(&RulesDue::key_of(&due.of), condition, &as_read)?,
+        };
+        self.commit(transaction.unaudited(Unaudited::Guardrail), &mut Pauses::until(deadline)).await.map(drop)
+    }
+
+    /// The guardrails of a programme and its groups.
+    pub async fn guardrails(&self, programme: &ProgrammeId) -> Result<Vec<Guardrail>, StoreError> {
+        self.query(&keys::programme_partition(programme), keys::GUARDRAILS).await
+    }
+
+    /// Writes a guardrail as it is by now, with an entry where the provider confirmed other rules. Where it had to be made again, a job
+    /// puts the keys under it, and what is in doubt is due to be told again. Returns it as written; `None` when somebody else has written it since it was read.
+    pub async fn write_guardrail(
+        &self,
+        was: &Guardrail,
+        is: Guardrail,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<Option<Guardrail>, StoreError> {
+        let is = Guardrail { version: was.version + 1, ..is };
+        let mut transaction = match was.version {
+            0 => self.transaction().create(&is)?,
+            version => self.transaction().replace(&is, version)?,
+        };
+        let confirmed = |guardrail: &Guardrail| {
+            guardrail.confirmed.as_ref().map(|confirmed| (confirmed.id.clone(), confirmed.rules.clone()))
+        };
+        let (before, after) = (confirmed(was), confirmed(&is));
+        let mut entries = Vec::new();
+        if before != after {
+            let id = |of: &Option<_>| of.as_ref().map_or("none".to_owned(), |(id, _): &(String, _)| id.clone());
+            let what = AuditDetail::new(Act::GuardrailSet).changing(id(&before), id(&after));
+            let what = what.noting(format!("guardrail of {}", is.of));
+            entries.push(Entry::on_account(&Actor::Rule, now, what));
+        }
+        let is_another = before.zip(after).is_some_and(|((before, _), (after, _))| before != after);
+        if is_another {
+            let grants = self.count_grants(&is.of.programme).await?;
+            let job = Job::new(&is.of.programme, Work::Limits, grants, &Actor::Rule, now);
+            transaction = with_job(transaction, &job)?;
+        }
+        if is.in_doubt.is_some() {
+            transaction = transaction.set(&RulesDue::now(RulesSource::Programme(is.of.programme.clone()), now))?;
+        }
+        let transaction = match entries.is_empty() {
+            true => transaction.unaudited(Unaudited::Guardrail),
+            false => transaction.told_by(&entries)?,
+        };
+        let is_written = self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done;
+        Ok(is_written.then_some(is))
+    }
+}
