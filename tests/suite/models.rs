@@ -141,6 +141,19 @@ async fn each_day_is_told_apart_though_nights_were_missed() {
     let rows = second.items.values().filter(|item| item["kind"].as_s().is_ok_and(|kind| kind == "model-rows"));
     assert!(rows.into_iter().any(|item| item["ttl"].as_n() == Ok(&last)));
 
+    // Of a day whose rows are not kept any more a report by person knows the money alone.
+    let report = async |by: &str| {
+        let path = format!("/console/programmes/seminar/report?from={0}&to={0}&by={by}", day(2));
+        let page = campus.admin().await.get(&path).await.expect(200);
+        let unknown = format!("Models and numbers of requests are not known of {}.", day(2));
+        (page.one("report-total").get("data-usd").to_owned(), page.texts("report-note").contains(&unknown))
+    };
+    let whole = ("3.000000".to_owned(), false);
+    assert_eq!([report("model").await, report("person").await], [whole.clone(), whole.clone()]);
+    let rows = keys::model_rows(day(2), 0);
+    campus.raw().delete(&rows.pk, &rows.sk).await;
+    assert_eq!([report("model").await, report("person").await], [whole, ("3.000000".to_owned(), true)]);
+
     // Late use: the answer to a request of the day before, which took until now.
     campus.provider().spend(&bob, Nano::micros(30_000), now - 24.hours(), SMALL).unwrap();
     night(&campus).await;

@@ -17,6 +17,11 @@ pub(crate) fn count(number: impl Borrow<u64>) -> String {
     grouped(*number.borrow())
 }
 
+/// A number that may not be known, for templates.
+pub(crate) fn known_count(number: impl Borrow<Option<u64>>) -> String {
+    number.borrow().map_or_else(|| "not known".to_owned(), grouped)
+}
+
 /// An instant in UTC, since the account is in no programme's time zone.
 pub(crate) fn utc(at: Timestamp) -> String {
     format!("{} UTC", column_time(at, &TimeZone::UTC))

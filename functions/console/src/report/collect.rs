@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use bursar_core::domain::grant::Grant;
+use bursar_core::domain::people::role::Role;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::usage::report::{SpendingReport, UseSource};
 use bursar_core::domain::values::id::{GrantBytes, ProgrammeId};
@@ -23,149 +23,116 @@ const PROGRAMMES_AT_ONCE: usize = 8;
 /// The most lines of a report: a million take some 200 MB, of the 512 that the function has.
 const MOST_LINES: usize = 1_000_000;
 
-/// A report with what is known of its days.
-pub(crate) struct CollectedReport {
-    pub(crate) report: SpendingReport,
-    pub(crate) sync: SyncState,
-    /// The days whose rows of each grant are not kept any more.
-    expired: BTreeSet<Date>,
+/// The numbers of the report's programmes.
+type Numbers<'a> = BTreeMap<&'a ProgrammeId, u16>;
+/// The groups of grants; empty unless a report is by person and group.
+type Groups = HashMap<GrantBytes, String>;
+
+/// The report; `None` if it has more lines than fit into the function's memory.
+pub(super) async fn collected(
+    site: &Site,
+    programmes: &[(Programme, Role)],
+    asked: AskedReport,
+    sync: &SyncState,
+) -> Result<Option<SpendingReport>, Fault> {
+    let ids: Vec<ProgrammeId> = programmes.iter().map(|(programme, _)| programme.id.clone()).collect();
+    let numbers: Numbers<'_> = ids.iter().zip(0..).collect();
+    let mut report = SpendingReport::new(asked.by, asked.range, known_by_model(sync, asked.range));
+    let mut groups = Groups::new();
+    let mut shards = std::pin::pin!(site.table.shards_of_programmes(&ids));
+    while let Some((programme, grants)) = shards.try_next().await? {
+        for (grant, readings) in grants {
+            let source = UseSource::of_grant(programme, grant.group.as_deref(), &grant.id);
+            readings.iter().for_each(|reading| report.add(source, &reading.used));
+            if asked.by.person && asked.by.group {
+                groups.extend(grant.group.map(|group| (grant.id.to_bytes(), group)));
+            }
+        }
+        if report.size() > MOST_LINES {
+            return Ok(None);
+        }
+    }
+    let owned = site.table.owned_keys().await?;
+    for owned in &owned {
+        if let Some(programme) = numbers.get(&owned.owner.owner) {
+            report.add(UseSource::of_foreign_keys(*programme), &owned.counted().counted);
+        }
+    }
+    if let Some(range) = report.known.first().copied().zip(report.known.last().copied()) {
+        let used_on = divide_by_group(&mut report, site, &ids, range).await?;
+        if asked.by.person {
+            divide_by_person(&mut report, site, &numbers, &groups, &used_on).await?;
+        }
+        let foreign = if owned.is_empty() { Vec::new() } else { site.table.foreign_models(range).await?.owned };
+        for (owner, day, used) in foreign {
+            if let Some(programme) = numbers.get(&owner) {
+                report.divide(UseSource::of_foreign_keys(*programme), day, &used.model, used.used);
+            }
+        }
+    }
+    Ok(Some(report).filter(|report| report.size() <= MOST_LINES))
 }
 
-/// The group of each grant; empty unless a report is by person and group.
-type Groups = HashMap<GrantBytes, Option<String>>;
+/// The days of a range whose use by model is known.
+fn known_by_model(sync: &SyncState, (from, to): (Date, Date)) -> BTreeSet<Date> {
+    let Some((since, until)) = sync.models_since.zip(sync.models_until) else { return BTreeSet::new() };
+    let days = from.max(since).series(1.day()).take_while(|day| *day <= to.min(until));
+    days.filter(|day| sync.knows_models_of(*day)).collect()
+}
 
-impl CollectedReport {
-    /// The report; `None` if it has more lines than fit into the function's memory.
-    pub(crate) async fn of(
-        site: &Site,
-        programmes: &[&Programme],
-        asked: AskedReport,
-    ) -> Result<Option<CollectedReport>, Fault> {
-        let ids: Vec<ProgrammeId> = programmes.iter().map(|programme| programme.id.clone()).collect();
-        let sync = site.table.sync_state().await?;
-        let mut report = SpendingReport::new(asked.by, asked.range);
-        let mut groups = Groups::new();
-        let mut shards = std::pin::pin!(site.table.shards_of_programmes(&ids));
-        while let Some((programme, grants)) = shards.try_next().await? {
-            for (grant, readings) in grants {
-                let source = UseSource::of_grant(number(programme), grant.group.as_deref(), &grant.id);
-                readings.iter().for_each(|reading| report.add(source, &reading.used));
-                if asked.by.person && asked.by.group {
-                    note_group(&mut groups, grant);
-                }
-            }
-            if report.size() > MOST_LINES {
-                return Ok(None);
+/// Divides by the sums of programmes and groups, which are kept for ever, unless the report is by person. A
+/// group is that of the night. Returns the days on which a programme used any model.
+async fn divide_by_group(
+    report: &mut SpendingReport,
+    site: &Site,
+    ids: &[ProgrammeId],
+    range: (Date, Date),
+) -> Result<BTreeSet<Date>, Fault> {
+    let (by_person, mut used_on) = (report.by.person, BTreeSet::new());
+    let each: Vec<_> = ids.iter().map(|id| site.table.model_days(Some(id), range)).collect();
+    let mut read = iter(each).buffered(PROGRAMMES_AT_ONCE).zip(iter(0..));
+    while let Some((days, programme)) = read.next().await {
+        for ModelDay { day, by, .. } in days? {
+            used_on.insert(day);
+            for used in by.iter().filter(|_| !by_person) {
+                let source = UseSource { programme, group: used.whose.as_deref(), grant: None };
+                report.divide(source, day, &used.model, used.used);
             }
         }
-        let owned = site.table.owned_keys().await?;
-        for (programme, id) in ids.iter().enumerate() {
-            let source = UseSource { programme: number(programme), group: None, grant: None };
-            let of_it = owned.iter().filter(|owned| owned.owner.owner == *id);
-            of_it.for_each(|owned| report.add(source, &owned.counted().counted));
-        }
-        let mut collected = CollectedReport { report, sync, expired: BTreeSet::new() };
-        if let Some(range) = collected.range_of_models() {
-            let used_on = collected.divide_by_group(site, &ids, range).await?;
-            if asked.by.person {
-                collected.divide_by_person(site, &ids, &groups, range, &used_on).await?;
-            }
-            if !owned.is_empty() {
-                collected.divide_foreign(site, &ids, range).await?;
-            }
-        }
-        Ok(Some(collected).filter(|collected| collected.report.size() <= MOST_LINES))
     }
+    Ok(used_on)
+}
 
-    /// Whether use by model and the number of requests are known of a day.
-    pub(crate) fn knows_models(&self, day: Date) -> bool {
-        self.sync.knows_models_of(day) && !self.expired.contains(&day)
-    }
-
-    /// Divides by the sums of programmes and groups, which are kept for ever, unless the report is by person. A group is that of
-    /// the night. Returns the days on which a programme used any model.
-    async fn divide_by_group(
-        &mut self,
-        site: &Site,
-        ids: &[ProgrammeId],
-        range: (Date, Date),
-    ) -> Result<BTreeSet<Date>, Fault> {
-        let by_person = self.report.by().person;
-        let mut used_on = BTreeSet::new();
-        let each: Vec<_> = ids.iter().map(|id| site.table.model_days(Some(id), range)).collect();
-        let mut read = iter(each).buffered(PROGRAMMES_AT_ONCE).enumerate();
-        while let Some((programme, days)) = read.next().await {
-            for ModelDay { day, by, .. } in days? {
-                used_on.insert(day);
-                for used in by.iter().filter(|_| !by_person) {
-                    let source = UseSource { programme: number(programme), group: used.whose.as_deref(), grant: None };
-                    self.report.divide(source, day, &used.model, used.used);
-                }
-            }
+/// Divides by the rows of each grant, which expire with the retention: days that are not kept any more are not
+/// known.
+async fn divide_by_person(
+    report: &mut SpendingReport,
+    site: &Site,
+    numbers: &Numbers<'_>,
+    groups: &Groups,
+    used_on: &BTreeSet<Date>,
+) -> Result<(), Fault> {
+    let now = site.clock.now();
+    let rows_of = async |day: Date| (day, site.table.model_rows(day, now).await);
+    let each: Vec<_> = report.known.iter().map(|day| rows_of(*day)).collect();
+    let mut read = iter(each).buffered(DAYS_AT_ONCE);
+    while let Some((day, rows)) = read.next().await {
+        let rows = rows?;
+        if rows.is_empty() && used_on.contains(&day) {
+            report.known.remove(&day);
         }
-        Ok(used_on)
-    }
-
-    /// Divides by the rows of each grant, which expire with the retention.
-    async fn divide_by_person(
-        &mut self,
-        site: &Site,
-        ids: &[ProgrammeId],
-        groups: &Groups,
-        (from, to): (Date, Date),
-        used_on: &BTreeSet<Date>,
-    ) -> Result<(), Fault> {
-        let now = site.clock.now();
-        let numbers: BTreeMap<&ProgrammeId, u16> = ids.iter().zip(0..).collect();
-        let days = from.series(1.day()).take_while(|day| *day <= to);
-        let each: Vec<_> = days.map(|day| async move { (day, site.table.model_rows(day, now).await) }).collect();
-        let mut read = iter(each).buffered(DAYS_AT_ONCE);
-        while let Some((day, rows)) = read.next().await {
-            let rows = rows?;
-            if rows.is_empty() && used_on.contains(&day) {
-                self.expired.insert(day);
-            }
-            if self.report.size() > MOST_LINES {
-                return Ok(());
-            }
-            for (id, models) in rows {
-                let Some(programme) = numbers.get(&id).copied() else { continue };
-                for (model, grants) in models {
-                    for (grant, used) in grants {
-                        let group = groups.get(&grant).and_then(|group| group.as_deref());
-                        self.report.divide(UseSource { programme, group, grant: Some(grant) }, day, &model, used);
-                    }
+        if report.size() > MOST_LINES {
+            return Ok(());
+        }
+        for (id, models) in rows {
+            let Some(programme) = numbers.get(&id).copied() else { continue };
+            for (model, grants) in models {
+                for (grant, used) in grants {
+                    let group = groups.get(&grant).map(String::as_str);
+                    report.divide(UseSource { programme, group, grant: Some(grant) }, day, &model, used);
                 }
             }
         }
-        Ok(())
     }
-
-    /// Divides the use of foreign keys by the names under which it is recorded.
-    async fn divide_foreign(&mut self, site: &Site, ids: &[ProgrammeId], range: (Date, Date)) -> Result<(), Fault> {
-        for (owner, day, used) in site.table.foreign_models(range).await?.owned {
-            if let Some(programme) = ids.iter().position(|id| *id == owner) {
-                let source = UseSource { programme: number(programme), group: None, grant: None };
-                self.report.divide(source, day, &used.model, used.used);
-            }
-        }
-        Ok(())
-    }
-
-    /// The days of the report on which use by model may be known.
-    fn range_of_models(&self) -> Option<(Date, Date)> {
-        let (from, to) = self.report.range();
-        let (since, until) = self.sync.models_since.zip(self.sync.models_until)?;
-        Some((from.max(since), to.min(until))).filter(|(from, to)| from <= to)
-    }
-}
-
-fn note_group(groups: &mut Groups, grant: Grant) {
-    if grant.group.is_some() {
-        groups.insert(grant.id.to_bytes(), grant.group);
-    }
-}
-
-fn number(programme: usize) -> u16 {
-    u16::try_from(programme).unwrap_or(u16::MAX)
+    Ok(())
 }

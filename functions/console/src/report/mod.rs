@@ -7,5 +7,5 @@ mod page;
 mod query;
 mod scope;
 
-pub(crate) use file::{file, file_of_several};
-pub(crate) use page::{page, page_of_several};
+pub(crate) use file::file;
+pub(crate) use page::page;

@@ -3,27 +3,27 @@
 use std::collections::BTreeMap;
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use bursar_core::domain::grant::Grant;
 use bursar_core::domain::people::role::Role;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::usage::models::NOT_BY_MODEL;
-use bursar_core::domain::usage::report::{Grouping, ReportLine};
+use bursar_core::domain::usage::report::{Grouping, ReportLine, SpendingReport};
 use bursar_core::domain::values::id::{GrantBytes, GrantId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::web::{Answer, Fault, Frame, Site, Visitor};
+use bursar_core::store::SyncState;
+use bursar_core::web::{Answer, Fault, Frame, Site};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use jiff::Timestamp;
-use jiff::civil::Date;
 
-use super::collect::CollectedReport;
-use super::query::{AskedReport, ReportQuery};
+use super::collect::collected;
+use super::query::AskedReport;
 use super::scope::{ProgrammeChoice, ReportScope};
-use crate::access::{self, ProgrammeAccess};
+use crate::access;
+use crate::paths;
 use crate::spending::by_model::words;
-use crate::{paths, show};
 
 const ON_A_PAGE: usize = 200;
 /// The refusal of a report that does not fit into the function's memory.
@@ -41,7 +41,7 @@ struct ReportPage<'a> {
     programme: &'a Programme,
     form: ReportForm<'a>,
     /// The report, unless the form was refused.
-    results: Option<ReportResults>,
+    results: Option<ReportResults<'a>>,
 }
 
 #[derive(Template)]
@@ -52,7 +52,7 @@ struct ReportPageOfSeveral<'a> {
     is_admin: bool,
     form: ReportForm<'a>,
     /// The report, unless the form was refused.
-    results: Option<ReportResults>,
+    results: Option<ReportResults<'a>>,
 }
 
 struct ReportForm<'a> {
@@ -64,13 +64,13 @@ struct ReportForm<'a> {
     refusal: Option<String>,
 }
 
-struct ReportResults {
+struct ReportResults<'a> {
     by: Grouping,
     /// Whether there is a column for the programme.
     is_of_several: bool,
     days: String,
     total: Usd,
-    rows: Vec<ReportRow>,
+    rows: Vec<ReportRow<'a>>,
     from: usize,
     until: usize,
     found: usize,
@@ -80,16 +80,10 @@ struct ReportResults {
 }
 
 /// A line of the report on the page.
-struct ReportRow {
-    day: Option<Date>,
-    programme: String,
-    programme_name: String,
-    cost_code: String,
-    group: String,
-    model: String,
+struct ReportRow<'a> {
+    line: ReportLine<'a>,
+    programme: &'a Programme,
     person: Option<PersonCell>,
-    requests: String,
-    spent: Usd,
 }
 
 /// The person of a line: faculty and admins read the address, an assistant the grant's id.
@@ -100,132 +94,80 @@ struct PersonCell {
     address: String,
 }
 
-/// The parameters of a request; some come more than once.
-type Parameters = Query<Vec<(String, String)>>;
-
-pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Query(query): Parameters) -> Answer {
-    of_one(&site, &access, &ReportQuery::of(&query)).await
+pub(crate) async fn page(State(site): State<Site>, scope: ReportScope) -> Answer {
+    show(&site, &scope).await
 }
 
-pub(crate) async fn page_of_several(State(site): State<Site>, visitor: Visitor, Query(query): Parameters) -> Answer {
-    let query = ReportQuery::of(&query);
-    match ReportScope::of_several(&site, &visitor, &query.programmes, site.clock.now()).await? {
-        Some(scope) => of_several(&site, &visitor, &scope, &query).await,
-        None => Ok(access::refused(&site)),
-    }
-}
-
-/// The page of one programme's report, or of its form if that is refused.
-pub(super) async fn of_one(site: &Site, access: &ProgrammeAccess, query: &ReportQuery) -> Answer {
-    let scope = ReportScope::of_one(access, site.clock.now());
-    let (status, form, results) = made(site, &scope, query).await?;
-    let page = ReportPage {
-        frame: &site.frame,
-        csrf: access.visitor.csrf.reveal(),
-        is_admin: access.is_admin(),
-        programme: &access.programme,
-        form,
-        results,
-    };
-    Ok(Frame::page(status, &page))
-}
-
-/// The page of a report over several programmes, or of its form if that is refused.
-pub(super) async fn of_several(site: &Site, visitor: &Visitor, scope: &ReportScope, query: &ReportQuery) -> Answer {
-    let (status, form, results) = made(site, scope, query).await?;
-    let page = ReportPageOfSeveral {
-        frame: &site.frame,
-        csrf: visitor.csrf.reveal(),
-        is_admin: access::is_admin(site, visitor),
-        form,
-        results,
-    };
-    Ok(Frame::page(status, &page))
-}
-
-async fn made<'a>(
-    site: &Site,
-    scope: &'a ReportScope,
-    query: &ReportQuery,
-) -> Result<(StatusCode, ReportForm<'a>, Option<ReportResults>), Fault> {
-    match query.read(scope.usual) {
-        Ok(asked) => match ReportResults::of(site, scope, asked, query.skip).await? {
-            Some(results) => Ok((StatusCode::OK, ReportForm::of(scope, asked), Some(results))),
-            None => {
-                let form = ReportForm::refused(scope, query, TOO_MANY_LINES.to_owned());
-                Ok((StatusCode::UNPROCESSABLE_ENTITY, form, None))
-            }
-        },
-        Err(why) => Ok((StatusCode::UNPROCESSABLE_ENTITY, ReportForm::refused(scope, query, why), None)),
-    }
-}
-
-impl ReportForm<'_> {
-    fn of(scope: &ReportScope, asked: AskedReport) -> ReportForm<'_> {
-        ReportForm {
-            path: &scope.path,
-            from: asked.range.0.to_string(),
-            to: asked.range.1.to_string(),
-            by: asked.by,
-            choices: &scope.choices,
-            refusal: None,
+/// The page of a report, or of its form if that is refused.
+pub(super) async fn show(site: &Site, scope: &ReportScope) -> Answer {
+    let sync = site.table.sync_state().await?;
+    let asked = scope.query.read(scope.usual);
+    let made = match &asked {
+        Ok(asked) => {
+            let report = collected(site, &scope.programmes, *asked, &sync).await?;
+            report.map(|report| (*asked, report)).ok_or(TOO_MANY_LINES.to_owned())
         }
-    }
-
-    /// The form with what was typed.
-    fn refused<'a>(scope: &'a ReportScope, query: &ReportQuery, why: String) -> ReportForm<'a> {
-        let (from, to) = query.typed();
-        ReportForm {
-            path: &scope.path,
-            from: from.to_owned(),
-            to: to.to_owned(),
-            by: query.chosen(),
-            choices: &scope.choices,
-            refusal: Some(why),
+        Err(why) => Err(why.clone()),
+    };
+    let (from, to) = match &asked {
+        Ok(asked) => (asked.range.0.to_string(), asked.range.1.to_string()),
+        Err(_) => (scope.query.from.clone(), scope.query.to.clone()),
+    };
+    let form = ReportForm {
+        path: &scope.path,
+        from,
+        to,
+        by: scope.query.grouping(),
+        choices: scope.choices.as_deref().unwrap_or_default(),
+        refusal: made.as_ref().err().cloned(),
+    };
+    let results = match &made {
+        Ok((asked, report)) => Some(ReportResults::of(site, scope, *asked, report, &sync).await?),
+        Err(_) => None,
+    };
+    let status = if results.is_some() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let (frame, csrf, is_admin) = (&site.frame, scope.visitor.csrf.reveal(), access::is_admin(site, &scope.visitor));
+    Ok(match (&scope.choices, scope.programmes.first()) {
+        (None, Some((programme, _))) => {
+            Frame::page(status, &ReportPage { frame, csrf, is_admin, programme, form, results })
         }
-    }
+        _ => Frame::page(status, &ReportPageOfSeveral { frame, csrf, is_admin, form, results }),
+    })
 }
 
-impl ReportResults {
+impl<'a> ReportResults<'a> {
     async fn of(
         site: &Site,
-        scope: &ReportScope,
+        scope: &'a ReportScope,
         asked: AskedReport,
-        skip: usize,
-    ) -> Result<Option<ReportResults>, Fault> {
-        let programmes: Vec<&Programme> = scope.programmes.iter().map(|(programme, _)| programme).collect();
-        let Some(collected) = CollectedReport::of(site, &programmes, asked).await? else { return Ok(None) };
-        let lines = collected.report.lines(|day| collected.knows_models(day));
-        let from = skip.min(lines.len());
+        report: &'a SpendingReport,
+        sync: &SyncState,
+    ) -> Result<ReportResults<'a>, Fault> {
+        let lines = report.lines();
+        let from = scope.query.skip.min(lines.len());
         let until = (from + ON_A_PAGE).min(lines.len());
         let people = people(site, scope, &lines[from..until]).await?;
-        let row = |line: &ReportLine<'_>| ReportRow::of(line, scope, asked.by, &people);
-        let chosen = scope.chosen();
-        Ok(Some(ReportResults {
+        let chosen = &scope.query.programmes;
+        Ok(ReportResults {
             by: asked.by,
-            is_of_several: !scope.choices.is_empty(),
+            is_of_several: scope.choices.is_some(),
             days: words(&[asked.range]).unwrap_or_default(),
-            total: collected.report.total(),
-            rows: lines[from..until].iter().map(row).collect(),
+            total: report.total(),
+            rows: lines[from..until].iter().map(|line| ReportRow::of(*line, scope, &people)).collect(),
             from,
             until,
             found: lines.len(),
-            next: (until < lines.len()).then(|| asked.address(&scope.path, &chosen, until)),
-            file: asked.address(&format!("{}.csv", scope.path), &chosen, 0),
-            notes: notes(&collected, &lines, asked, site.clock.now()),
-        }))
+            next: (until < lines.len()).then(|| asked.address(&scope.path, chosen, until)),
+            file: asked.address(&format!("{}.csv", scope.path), chosen, 0),
+            notes: notes(report, &lines, sync, site.clock.now()),
+        })
     }
 }
 
-impl ReportRow {
-    fn of(line: &ReportLine<'_>, scope: &ReportScope, by: Grouping, people: &People) -> ReportRow {
-        let programme = scope.programmes.get(usize::from(line.programme)).map(|(programme, _)| programme);
-        let of_programme = |text: fn(&Programme) -> String| programme.map(text).unwrap_or_default();
-        let named = |is_chosen: bool, name: Option<&str>, nothing: &str| match is_chosen {
-            true => name.unwrap_or(nothing).to_owned(),
-            false => String::new(),
-        };
-        let person = line.grant.zip(programme).map(|(grant, programme)| {
+impl<'a> ReportRow<'a> {
+    fn of(line: ReportLine<'a>, scope: &'a ReportScope, people: &People) -> ReportRow<'a> {
+        let (programme, _) = &scope.programmes[usize::from(line.programme)];
+        let person = line.grant.map(|grant| {
             let (id, known) = (GrantId::of_bytes(grant), people.get(&(line.programme, grant)));
             PersonCell {
                 label: known.map_or_else(|| id.to_string(), |grant| grant.person.address.as_written().to_owned()),
@@ -234,17 +176,7 @@ impl ReportRow {
                 grant: id,
             }
         });
-        ReportRow {
-            day: line.day,
-            programme: of_programme(|programme| programme.id.to_string()),
-            programme_name: of_programme(|programme| programme.settings.name.clone()),
-            cost_code: of_programme(|programme| programme.settings.cost_code.clone().unwrap_or_default()),
-            group: named(by.group, line.group, "without a group"),
-            model: named(by.model, line.model, NOT_BY_MODEL),
-            person,
-            requests: line.requests.map_or_else(|| "not known".to_owned(), show::count),
-            spent: line.spent,
-        }
+        ReportRow { line, programme, person }
     }
 }
 
@@ -268,10 +200,10 @@ async fn people(site: &Site, scope: &ReportScope, lines: &[ReportLine<'_>]) -> R
 }
 
 /// What the reader has to know of the days and sums.
-fn notes(collected: &CollectedReport, lines: &[ReportLine<'_>], asked: AskedReport, now: Timestamp) -> Vec<String> {
-    let (report, (from, to)) = (&collected.report, asked.range);
+fn notes(report: &SpendingReport, lines: &[ReportLine<'_>], sync: &SyncState, now: Timestamp) -> Vec<String> {
+    let (from, to) = report.range;
     let mut notes = Vec::new();
-    match collected.sync.listed_at.map(utc_date) {
+    match sync.listed_at.map(utc_date) {
         None => notes.push("No sync has read yet what keys used.".to_owned()),
         Some(looked) => {
             let unread = (from.max(looked), to.min(utc_date(now)));
@@ -282,7 +214,7 @@ fn notes(collected: &CollectedReport, lines: &[ReportLine<'_>], asked: AskedRepo
     notes.extend(words(&report.estimated()).map(|days| {
         format!("Nights without a sync: only the sum is known of {days}, so some of it may belong to a day beside.")
     }));
-    let missing = words(&report.days_without(|day| collected.knows_models(day)));
+    let missing = words(&report.unknown());
     notes.extend(missing.map(|days| format!("Models and numbers of requests are not known of {days}.")));
     if lines.iter().any(|line| Usd::ZERO - line.spent >= Usd::CENT) {
         notes.push(
@@ -291,16 +223,16 @@ fn notes(collected: &CollectedReport, lines: &[ReportLine<'_>], asked: AskedRepo
                 .to_owned(),
         );
     }
-    if report.byok() > Usd::ZERO {
+    if report.byok > Usd::ZERO {
         notes.push(format!(
             "{} more was spent with provider keys of the users' own. That is another bill, and in no sum here.",
-            report.byok().to_dollars_up()
+            report.byok.to_dollars_up()
         ));
     }
-    if report.undated() > Usd::ZERO {
+    if report.undated > Usd::ZERO {
         notes.push(format!(
             "{} was used before the days on record began, on days that nobody knows. It is in no sum here.",
-            report.undated().to_dollars_up()
+            report.undated.to_dollars_up()
         ));
     }
     notes

@@ -7,11 +7,14 @@ use jiff::civil::Date;
 
 use crate::show;
 
+/// The columns by which a report can be grouped.
+const COLUMNS: [&str; 4] = ["day", "group", "model", "person"];
+
 /// The parameters of a report as they were sent.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct ReportQuery {
-    from: String,
-    to: String,
+    pub(super) from: String,
+    pub(super) to: String,
     by: Vec<String>,
     /// The ids of the chosen programmes; none for all.
     pub(crate) programmes: Vec<String>,
@@ -28,7 +31,8 @@ pub(crate) struct AskedReport {
 }
 
 impl ReportQuery {
-    pub(crate) fn of(query: &[(String, String)]) -> ReportQuery {
+    pub(crate) fn of(query: &str) -> ReportQuery {
+        let query: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
         let all = |name: &str| {
             let values = query.iter().filter(|(known, value)| known == name && !value.trim().is_empty());
             values.map(|(_, value)| value.trim().to_owned()).collect::<Vec<_>>()
@@ -45,39 +49,22 @@ impl ReportQuery {
 
     /// What is asked for, or the sentence that refuses it. A day that is not given is that of `usual`.
     pub(crate) fn read(&self, usual: (Date, Date)) -> Result<AskedReport, String> {
-        let by = self.grouping()?;
+        if self.by.iter().any(|column| !COLUMNS.contains(&column.as_str())) {
+            return Err("A report is grouped by day, group, model or person. Choose among these.".to_owned());
+        }
         let (from, to) = (day("first", &self.from)?, day("last", &self.to)?);
         let from = from.unwrap_or_else(|| to.map_or(usual.0, |to| usual.0.min(to)));
         let to = to.unwrap_or_else(|| usual.1.max(from));
         if to < from {
             return Err(format!("The last day, {to}, is before the first, {from}. Swap them."));
         }
-        Ok(AskedReport { by, range: (from, to) })
-    }
-
-    fn grouping(&self) -> Result<Grouping, String> {
-        let mut by = Grouping::default();
-        for column in &self.by {
-            match column.as_str() {
-                "day" => by.day = true,
-                "group" => by.group = true,
-                "model" => by.model = true,
-                "person" => by.person = true,
-                _ => return Err("A report is grouped by day, group, model or person. Choose among these.".to_owned()),
-            }
-        }
-        Ok(by)
-    }
-
-    /// The days as they were typed.
-    pub(crate) fn typed(&self) -> (&str, &str) {
-        (&self.from, &self.to)
+        Ok(AskedReport { by: self.grouping(), range: (from, to) })
     }
 
     /// The columns that were chosen, as far as they are known.
-    pub(crate) fn chosen(&self) -> Grouping {
-        let has = |name: &str| self.by.iter().any(|by| by == name);
-        Grouping { day: has("day"), group: has("group"), model: has("model"), person: has("person") }
+    pub(super) fn grouping(&self) -> Grouping {
+        let [day, group, model, person] = COLUMNS.map(|name| self.by.iter().any(|by| by == name));
+        Grouping { day, group, model, person }
     }
 }
 
@@ -86,8 +73,8 @@ impl AskedReport {
     pub(crate) fn address(&self, path: &str, programmes: &[String], skip: usize) -> String {
         let Grouping { day, group, model, person } = self.by;
         let (from, to, skip) = (self.range.0.to_string(), self.range.1.to_string(), skip.to_string());
-        let columns = [(day, "day"), (group, "group"), (model, "model"), (person, "person")];
-        let by = columns.iter().filter(|(is_chosen, _)| *is_chosen).map(|(_, name)| ("by", *name));
+        let columns = COLUMNS.into_iter().zip([day, group, model, person]);
+        let by = columns.filter(|(_, is_chosen)| *is_chosen).map(|(name, _)| ("by", name));
         let mut query = vec![("from", from.as_str()), ("to", to.as_str())];
         query.extend(by);
         query.extend(programmes.iter().map(|id| ("programme", id.as_str())));
@@ -114,8 +101,7 @@ mod tests {
     const USUAL: (Date, Date) = (Date::constant(2026, 11, 1), Date::constant(2026, 11, 20));
 
     fn asked(query: &[(&str, &str)]) -> Result<AskedReport, String> {
-        let query: Vec<_> = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        ReportQuery::of(&query).read(USUAL)
+        ReportQuery::of(show::address("", query).trim_start_matches('?')).read(USUAL)
     }
 
     #[test]
@@ -148,8 +134,7 @@ mod tests {
         let first = asked(&query).unwrap();
         let address = first.address("/console/report", &["cs-pilot".to_owned()], 200);
         let (_, query) = address.split_once('?').unwrap();
-        let query: Vec<_> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        let again = ReportQuery::of(&query);
+        let again = ReportQuery::of(query);
         assert_eq!((again.read(USUAL), again.skip), (Ok(first), 200));
         assert_eq!(again.programmes, ["cs-pilot"]);
     }

@@ -1,60 +1,65 @@
-//! The programmes of a report, among those that its reader may see.
+//! The request for a report: who asks, for what, and of which programmes among those that they may see.
 
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
 use bursar_core::domain::people::role::Role;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::web::{Fault, Site, Visitor};
+use jiff::ToSpan;
 use jiff::civil::Date;
-use jiff::{Timestamp, ToSpan};
 
+use super::query::ReportQuery;
 use crate::access::{self, ProgrammeAccess};
 use crate::paths;
 
 /// The days of a report over several programmes, unless others are asked for.
 const USUAL_DAYS: i64 = 30;
 
-/// The programmes of a report, each with its reader's role.
 pub(crate) struct ReportScope {
-    pub(crate) path: String,
-    pub(crate) programmes: Vec<(Programme, Role)>,
-    /// All programmes that may be chosen with their names, and whether each is; none on a programme's own page.
-    pub(crate) choices: Vec<ProgrammeChoice>,
+    pub(super) visitor: Visitor,
+    pub(super) query: ReportQuery,
+    pub(super) path: String,
+    /// The programmes, each with its reader's role.
+    pub(super) programmes: Vec<(Programme, Role)>,
+    /// All programmes that may be chosen with their names, and whether each is; `None` on a programme's own page.
+    pub(super) choices: Option<Vec<ProgrammeChoice>>,
     /// The range of days, unless another is asked for. It ends with the last completed UTC day.
-    pub(crate) usual: (Date, Date),
+    pub(super) usual: (Date, Date),
 }
 
-pub(crate) struct ProgrammeChoice {
-    pub(crate) id: ProgrammeId,
-    pub(crate) name: String,
-    pub(crate) is_chosen: bool,
+pub(super) struct ProgrammeChoice {
+    pub(super) id: ProgrammeId,
+    pub(super) name: String,
+    pub(super) is_chosen: bool,
 }
 
-impl ReportScope {
-    pub(super) fn of_one(access: &ProgrammeAccess, now: Timestamp) -> ReportScope {
-        let programme = access.programme.clone();
-        let term = &programme.settings.term;
-        let last = yesterday(now).min(utc_date(term.ends_at()));
-        ReportScope {
-            path: paths::report(&programme.id),
-            usual: (term.starts_on().min(last), last),
-            programmes: vec![(programme, access.role)],
-            choices: Vec::new(),
+/// With an id in the path it is a report of that programme, else of the programmes that the query names, or of
+/// all that the reader may see.
+impl FromRequestParts<Site> for ReportScope {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<ReportScope, Response> {
+        let query = ReportQuery::of(parts.uri.query().unwrap_or_default());
+        let today = utc_date(site.clock.now());
+        let last = today.yesterday().unwrap_or(today);
+        if access::programme_in(parts).await.is_some() {
+            let ProgrammeAccess { visitor, programme, role } = ProgrammeAccess::from_request_parts(parts, site).await?;
+            let term = &programme.settings.term;
+            let last = last.min(utc_date(term.ends_at()));
+            let usual = (term.starts_on().min(last), last);
+            let path = paths::report(&programme.id);
+            return Ok(ReportScope { visitor, query, path, programmes: vec![(programme, role)], choices: None, usual });
         }
-    }
-
-    /// The programmes of these ids, or all that the visitor may see if there are none; `None` if the visitor
-    /// may not see one of them, or any at all.
-    pub(super) async fn of_several(
-        site: &Site,
-        visitor: &Visitor,
-        ids: &[String],
-        now: Timestamp,
-    ) -> Result<Option<ReportScope>, Fault> {
-        let seen = site.table.programmes_of(&visitor.session.address, &site.admins).await?;
+        let visitor = Visitor::from_request_parts(parts, site).await?;
+        let seen = site.table.programmes_of(&visitor.session.address, &site.admins).await;
+        let seen = seen.map_err(|error| Fault::from(error).into_response())?;
+        let ids = &query.programmes;
         let is_unseen = |id: &String| seen.iter().all(|(programme, _)| programme.id.as_str() != id);
-        if (seen.is_empty() && !access::is_admin(site, visitor)) || ids.iter().any(is_unseen) {
-            return Ok(None);
+        if (seen.is_empty() && !access::is_admin(site, &visitor)) || ids.iter().any(is_unseen) {
+            return Err(access::refused(site));
         }
         let is_chosen = |programme: &Programme| ids.is_empty() || ids.iter().any(|id| id == programme.id.as_str());
         let choice = |(programme, _): &(Programme, Role)| ProgrammeChoice {
@@ -62,25 +67,13 @@ impl ReportScope {
             name: programme.settings.name.clone(),
             is_chosen: is_chosen(programme),
         };
-        let last = yesterday(now);
-        Ok(Some(ReportScope {
+        Ok(ReportScope {
             path: paths::REPORT.to_owned(),
-            choices: seen.iter().map(choice).collect(),
+            choices: Some(seen.iter().map(choice).collect()),
             usual: (last.saturating_sub((USUAL_DAYS - 1).days()), last),
             programmes: seen.into_iter().filter(|(programme, _)| is_chosen(programme)).collect(),
-        }))
+            query,
+            visitor,
+        })
     }
-
-    /// The ids in the address of this report.
-    pub(super) fn chosen(&self) -> Vec<String> {
-        if self.choices.iter().all(|choice| choice.is_chosen) {
-            return Vec::new();
-        }
-        self.programmes.iter().map(|(programme, _)| programme.id.to_string()).collect()
-    }
-}
-
-fn yesterday(now: Timestamp) -> Date {
-    let today = utc_date(now);
-    today.yesterday().unwrap_or(today)
 }

@@ -10,8 +10,6 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::store::SyncState;
 use jiff::civil::Date;
 
-use crate::show;
-
 /// The most lines of a table; the rest are merged into one.
 const MOST_LINES: usize = 100;
 /// The label for keys that the provider does not name, and for those that the sync put together.
@@ -97,11 +95,6 @@ pub(crate) fn has_byok(lines: &[ModelUse]) -> bool {
     lines.iter().any(|line| line.used.byok > Usd::ZERO)
 }
 
-/// The number of requests of a line in words.
-pub(crate) fn requests(line: &ModelUse) -> String {
-    line.requests().map_or_else(|| "not known".to_owned(), show::count)
-}
-
 /// The average cost of a request in words, to a hundredth of a cent, rounded up.
 pub(crate) fn per_request(line: &ModelUse) -> String {
     line.used.per_request().map_or_else(|| "–".to_owned(), cost_in_words)
@@ -168,14 +161,13 @@ mod tests {
         let tables = |uses: &[ModelUse]| {
             let of_keys = DailyUse::on_one(date("12"), Usd::from_dollars(9));
             let (models, groups) = of_programme(uses.to_vec(), &of_keys, Byok::Inside, &coverage("08", "19"));
-            let cells = |line: &ModelUse| (line.whose.clone().unwrap_or_default(), line.used.spent, requests(line));
+            let cells = |line: &ModelUse| (line.whose.clone().unwrap_or_default(), line.used.spent, line.requests());
             [models, groups].map(|lines| lines.iter().map(cells).collect::<Vec<_>>())
         };
-        let line =
-            |whose: &str, dollars, requests: &str| (whose.to_owned(), Usd::from_dollars(dollars), requests.to_owned());
+        let line = |whose: &str, dollars, requests| (whose.to_owned(), Usd::from_dollars(dollars), requests);
         let [models, groups] = tables(&[used(Some("A"), 1), used(None, 2), used(Some("A"), 3)]);
-        assert_eq!(models, [line("", 6, "3"), line("", 3, "not known")]);
-        assert_eq!(groups, [line("A", 4, "2"), line("without a group", 2, "1")]);
-        assert_eq!(tables(&[used(None, 9)]), [vec![line("", 9, "1")], Vec::new()]);
+        assert_eq!(models, [line("", 6, Some(3)), line("", 3, None)]);
+        assert_eq!(groups, [line("A", 4, Some(2)), line("without a group", 2, Some(1))]);
+        assert_eq!(tables(&[used(None, 9)]), [vec![line("", 9, Some(1))], Vec::new()]);
     }
 }

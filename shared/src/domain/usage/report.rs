@@ -31,13 +31,17 @@ pub struct UseSource<'a> {
 
 /// The use of keys over a range of days, both ends included.
 pub struct SpendingReport {
-    by: Grouping,
-    range: (Date, Date),
+    pub by: Grouping,
+    pub range: (Date, Date),
+    /// The days of the range whose use by model is known.
+    pub known: BTreeSet<Date>,
+    /// The use with provider keys of the users' own, which is another bill and in no line.
+    pub byok: Usd,
+    /// The use before the first day on record of keys that are on record only since a day of the range. It is in no line.
+    pub undated: Usd,
     /// The names of groups and models; lines refer to them by number.
     names: Names,
     lines: BTreeMap<LineKey, Sums>,
-    byok: Usd,
-    undated: Usd,
     estimated: BTreeSet<(Date, Date)>,
     first_used: Option<Date>,
 }
@@ -72,25 +76,18 @@ struct Names {
 }
 
 impl SpendingReport {
-    pub fn new(by: Grouping, range: (Date, Date)) -> SpendingReport {
+    pub fn new(by: Grouping, range: (Date, Date), known: BTreeSet<Date>) -> SpendingReport {
         SpendingReport {
             by,
             range,
-            names: Names::default(),
-            lines: BTreeMap::new(),
+            known,
             byok: Usd::ZERO,
             undated: Usd::ZERO,
+            names: Names::default(),
+            lines: BTreeMap::new(),
             estimated: BTreeSet::new(),
             first_used: None,
         }
-    }
-
-    pub fn by(&self) -> Grouping {
-        self.by
-    }
-
-    pub fn range(&self) -> (Date, Date) {
-        self.range
     }
 
     /// Adds what a key used, day by day. Only this moves the total.
@@ -136,17 +133,6 @@ impl SpendingReport {
         self.lines.values().map(|line| line.spent).sum()
     }
 
-    /// The use of these days with provider keys of the users' own, which is another bill and in no line.
-    pub fn byok(&self) -> Usd {
-        self.byok
-    }
-
-    /// The use before the first day on record of keys that are on record only since a day of this range. It
-    /// is in no line.
-    pub fn undated(&self) -> Usd {
-        self.undated
-    }
-
     /// The ranges of days of which only the sum is known. They may reach beyond the range of the report.
     pub fn estimated(&self) -> Vec<(Date, Date)> {
         let mut joined: Vec<(Date, Date)> = Vec::new();
@@ -159,18 +145,17 @@ impl SpendingReport {
         joined
     }
 
-    /// The days from the first with any use for which this does not hold.
-    pub fn days_without(&self, is_known: impl Fn(Date) -> bool) -> Vec<(Date, Date)> {
-        let (from, to) = self.range;
-        self.first_used.map_or_else(Vec::new, |first| stretches((from.max(first), to), |day| !is_known(day)))
+    /// The days from the first with any use whose use by model is not known.
+    pub fn unknown(&self) -> Vec<(Date, Date)> {
+        let Some(first) = self.first_used else { return Vec::new() };
+        stretches((self.range.0.max(first), self.range.1), |day| !self.known.contains(&day))
     }
 
-    /// The lines: day after day, programme after programme, the largest first. `knows_models` tells of a day
-    /// whether its use by model is known.
-    pub fn lines(&self, knows_models: impl Fn(Date) -> bool) -> Vec<ReportLine<'_>> {
-        let knows_all = self.days_without(&knows_models).is_empty();
+    /// The lines: day after day, programme after programme, the largest first.
+    pub fn lines(&self) -> Vec<ReportLine<'_>> {
+        let knows_all = self.unknown().is_empty();
         let line = |(key, used): (&LineKey, &Sums)| {
-            let is_counted = key.model.is_some() || key.day.map_or(knows_all, &knows_models);
+            let is_counted = key.model.is_some() || key.day.map_or(knows_all, |day| self.known.contains(&day));
             ReportLine {
                 day: key.day,
                 programme: key.programme,
@@ -208,6 +193,11 @@ impl SpendingReport {
 }
 
 impl UseSource<'_> {
+    /// The use of a programme's foreign keys.
+    pub fn of_foreign_keys(programme: u16) -> UseSource<'static> {
+        UseSource { programme, group: None, grant: None }
+    }
+
     /// The use of a programme's grant.
     pub fn of_grant<'a>(programme: u16, group: Option<&'a str>, grant: &GrantId) -> UseSource<'a> {
         UseSource { programme, group, grant: Some(grant.to_bytes()) }

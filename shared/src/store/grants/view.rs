@@ -20,7 +20,7 @@ use crate::store::table::{StoreError, Table, items, keys};
 const SHARDS_AT_ONCE: usize = 8;
 
 /// The number of a programme, and the grants in one of its shards with their readings.
-pub type ProgrammeShard = (usize, Vec<(Grant, Vec<Reading>)>);
+pub type ProgrammeShard = (u16, Vec<(Grant, Vec<Reading>)>);
 
 impl Table {
     /// The grants in one shard of a programme.
@@ -130,7 +130,7 @@ impl Table {
         &self,
         programmes: &[ProgrammeId],
     ) -> impl Stream<Item = Result<ProgrammeShard, StoreError>> {
-        let numbered = programmes.iter().enumerate();
+        let numbered = (0_u16..).zip(programmes);
         let each = numbered.flat_map(|programme| keys::SHARDS.iter().map(move |shard| (programme, *shard)));
         let shards: Vec<_> = each
             .map(|((number, programme), shard)| async move { Ok((number, self.shard_of(programme, shard).await?)) })

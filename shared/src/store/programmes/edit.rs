@@ -97,7 +97,7 @@ impl Table {
         let Before { programme, pot } = before;
         let ids = [programme.id.clone()];
         let shards = self.shards_of_programmes(&ids);
-        let add = |sum: EditEffect, (_, grants): (usize, Vec<_>)| async move {
+        let add = |sum: EditEffect, (_, grants): (u16, Vec<_>)| async move {
             Ok(sum.and(EditEffect::of(&grants, pot, &programme.settings, after, now)))
         };
         shards.try_fold(EditEffect::default(), add).await

@@ -20,6 +20,11 @@ fn used(micros: i64, requests: u64) -> Sums {
     Sums { spent: usd(micros), byok: Usd::ZERO, requests }
 }
 
+/// A report over days whose use by model is all known.
+fn report_of(by: Grouping, (from, to): (i64, i64)) -> SpendingReport {
+    SpendingReport::new(by, (day(from), day(to)), (from..=to).map(day).collect())
+}
+
 fn source(grant: u8) -> UseSource<'static> {
     // The grant with the number 0 stands for a key without a grant, in a programme of its own.
     let group = match grant {
@@ -50,7 +55,7 @@ fn place(line: &ReportLine<'_>, by: Grouping) -> Place {
 
 fn summed(report: &SpendingReport, by: Grouping) -> BTreeMap<Place, (Usd, u64)> {
     let mut sums: BTreeMap<Place, (Usd, u64)> = BTreeMap::new();
-    for line in report.lines(|_| true) {
+    for line in report.lines() {
         let sum = sums.entry(place(&line, by)).or_default();
         *sum = (sum.0 + line.spent, sum.1 + line.requests.unwrap());
     }
@@ -68,7 +73,7 @@ struct History {
 
 impl History {
     fn report(&self, by: Grouping) -> SpendingReport {
-        let mut report = SpendingReport::new(by, (day(self.range.0), day(self.range.1)));
+        let mut report = report_of(by, self.range);
         for (grant, on, micros) in &self.keys {
             report.add(source(*grant), &DailyUse::on_one(day(*on), usd(*micros)));
         }
@@ -100,7 +105,7 @@ proptest! {
     fn any_grouping_adds_up_to_what_the_keys_used_on_these_days(history in any_history()) {
         for bits in 0..16 {
             let report = history.report(grouping(bits));
-            let lines = report.lines(|_| true);
+            let lines = report.lines();
             prop_assert_eq!(lines.iter().map(|line| line.spent).sum::<Usd>(), history.total());
             prop_assert_eq!(report.total(), history.total());
         }
@@ -119,7 +124,7 @@ proptest! {
 #[test]
 fn what_no_model_is_known_of_is_a_line_without_a_model_also_where_models_tell_more() {
     let by = Grouping { model: true, ..Grouping::default() };
-    let mut report = SpendingReport::new(by, (day(0), day(3)));
+    let mut report = report_of(by, (0, 3));
     report.add(source(1), &DailyUse::on_one(day(1), usd(1_000_000)));
     report.divide(source(1), day(1), "a/small", used(600_000, 3));
     report.divide(source(1), day(1), "", used(100_000, 1));
@@ -127,7 +132,7 @@ fn what_no_model_is_known_of_is_a_line_without_a_model_also_where_models_tell_mo
         report.divide(source(1), day(outside), "a/small", used(100_000, 1));
     }
     let lines = |report: &SpendingReport| -> Vec<_> {
-        let lines = report.lines(|_| true);
+        let lines = report.lines();
         lines.iter().map(|line| (line.model.map(str::to_owned), line.spent.micros(), line.requests)).collect()
     };
     let small = Some("a/small".to_owned());
@@ -140,11 +145,12 @@ fn what_no_model_is_known_of_is_a_line_without_a_model_also_where_models_tell_mo
 #[test]
 fn requests_are_left_out_where_a_day_is_not_known_by_model() {
     let lines = |by: Grouping, unknown: i64| {
-        let mut report = SpendingReport::new(by, (day(0), day(4)));
+        let mut report = report_of(by, (0, 4));
         report.add(source(1), &DailyUse::on_one(day(1), usd(10)));
         report.add(source(1), &DailyUse::on_one(day(2), usd(20)));
         report.divide(source(1), day(1), "a/small", used(10, 7));
-        let lines = report.lines(|on| on != day(unknown));
+        report.known.remove(&day(unknown));
+        let lines = report.lines();
         lines.iter().map(|line| (line.spent.micros(), line.requests)).collect::<Vec<_>>()
     };
     let none = Grouping::default();
@@ -157,7 +163,7 @@ fn requests_are_left_out_where_a_day_is_not_known_by_model() {
 
 #[test]
 fn what_only_a_sum_is_known_of_is_named_and_what_is_of_no_day_or_another_bill_is_told_apart() {
-    let mut report = SpendingReport::new(Grouping::default(), (day(2), day(9)));
+    let mut report = report_of(Grouping::default(), (2, 9));
     let counted = |lifetime, on| KeyCounters { lifetime: usd(lifetime), today: Some(Usd::ZERO), on: day(on) };
     for (known, on) in [(1, 4), (3, 6), (8, 12)] {
         let missed = Days::on_one(day(0), usd(5)).with(counted(25, on), Some(day(known)));
@@ -165,9 +171,10 @@ fn what_only_a_sum_is_known_of_is_named_and_what_is_of_no_day_or_another_bill_is
     }
     assert_eq!(report.estimated(), [(day(1), day(5)), (day(8), day(11))]);
     // Of the last key's twenty, all lie on the eleventh day.
-    assert_eq!((report.total(), report.byok(), report.undated()), (usd(40), usd(21), Usd::ZERO));
+    assert_eq!((report.total(), report.byok, report.undated), (usd(40), usd(21), Usd::ZERO));
     let found = Days::default().with(counted(500, 6), None);
     report.add(source(0), &DailyUse { credits: found, byok: Days::default() });
-    assert_eq!((report.total(), report.undated()), (usd(40), usd(500)));
-    assert_eq!(report.days_without(|on| on < day(8)), [(day(8), day(9))]);
+    assert_eq!((report.total(), report.undated), (usd(40), usd(500)));
+    report.known.retain(|on| *on < day(8));
+    assert_eq!(report.unknown(), [(day(8), day(9))]);
 }
