@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bursar_core::domain::grant::Grant;
 use bursar_core::domain::usage::models::{ModelUse, NOT_BY_MODEL, Sums};
 use bursar_core::domain::values::id::{GrantBytes, GrantId};
+use bursar_core::store::ModelRows;
 use bursar_local::provider::Nano;
 use bursar_tests::campus::Campus;
 use bursar_tests::faults::{Fault, Matcher};
@@ -150,7 +151,7 @@ async fn each_day_is_told_apart_though_nights_were_missed() {
     };
     let whole = ("3.000000".to_owned(), false);
     assert_eq!([report("model").await, report("person").await], [whole.clone(), whole.clone()]);
-    let rows = keys::model_rows(day(2), 0);
+    let rows = ModelRows::key_of(day(2), 0);
     campus.raw().delete(&rows.pk, &rows.sk).await;
     assert_eq!([report("model").await, report("person").await], [whole, ("3.000000".to_owned(), true)]);
 
