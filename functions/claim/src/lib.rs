@@ -42,14 +42,13 @@ use axum::routing::{get, post};
 use bursar_core::clock::Clock;
 use bursar_core::config::Config;
 use bursar_core::start::Function;
-use bursar_core::web::{self, Pages, Site, Visitor};
+use bursar_core::web::{self, Answer, AppError, Pages, Site, Visitor};
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
 /// The function with its routes.
 pub struct App {
     pages: Pages,
-    site: Site,
 }
 
 impl Function for App {
@@ -77,14 +76,11 @@ impl Function for App {
             .fallback(nothing)
             .method_not_allowed_fallback(nothing)
             .with_state(site.clone());
-        App { pages: Pages::of(routes, &config), site }
+        App { pages: Pages::of(routes, &site) }
     }
 
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {
-        let deadline = self.site.deadline(&event.context);
-        let answer = self.pages.answer(event).await;
-        self.site.tell_of_a_refusal(deadline).await;
-        answer
+        self.pages.answer(event).await
     }
 }
 
@@ -95,14 +91,10 @@ async fn script() -> Response {
 }
 
 /// The answer to an unknown path. Below `/my`, somebody who is signed out is sent to sign in first.
-async fn nothing(State(site): State<Site>, request: Request) -> Response {
+async fn nothing(State(site): State<Site>, request: Request) -> Answer {
     let (mut parts, _) = request.into_parts();
-    let is_behind_a_session = parts.uri.path() == "/my" || parts.uri.path().starts_with("/my/");
-    match is_behind_a_session {
-        true => match Visitor::from_request_parts(&mut parts, &site).await {
-            Ok(_) => site.not_found(),
-            Err(signed_out) => signed_out,
-        },
-        false => site.not_found(),
+    if parts.uri.path() == "/my" || parts.uri.path().starts_with("/my/") {
+        Visitor::from_request_parts(&mut parts, &site).await?;
     }
+    Err(AppError::not_found())
 }

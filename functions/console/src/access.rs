@@ -6,14 +6,13 @@ use std::future::Future;
 use anyhow::Context;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
-use axum::response::{IntoResponse, Response};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::people::role::{Role, is_among};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::PersonId;
-use bursar_core::web::{Denial, Fault, Fields, Posted, Site, Visitor, note_refusal};
+use bursar_core::web::{AppError, Fields, Posted, Site, Visitor};
 
 /// A programme with the visitor's role in it. As an extractor it admits assistants and higher roles.
 #[derive(Clone)]
@@ -43,7 +42,7 @@ pub(crate) trait Admission {
         site: &Site,
         visitor: Visitor,
         programme: Option<&str>,
-    ) -> impl Future<Output = Result<Self::Access, Response>> + Send;
+    ) -> impl Future<Output = Result<Self::Access, AppError>> + Send;
 }
 
 /// Admission of assistants of the programme in the path, faculty, and admins.
@@ -54,37 +53,32 @@ pub(crate) enum Admins {}
 
 impl Admission for Assistants {
     type Access = ProgrammeAccess;
-    async fn admit(site: &Site, visitor: Visitor, programme: Option<&str>) -> Result<ProgrammeAccess, Response> {
+    async fn admit(site: &Site, visitor: Visitor, programme: Option<&str>) -> Result<ProgrammeAccess, AppError> {
         ProgrammeAccess::find(site, visitor, programme, Role::Assistant).await
     }
 }
 
 impl Admission for Faculty {
     type Access = ProgrammeAccess;
-    async fn admit(site: &Site, visitor: Visitor, programme: Option<&str>) -> Result<ProgrammeAccess, Response> {
+    async fn admit(site: &Site, visitor: Visitor, programme: Option<&str>) -> Result<ProgrammeAccess, AppError> {
         ProgrammeAccess::find(site, visitor, programme, Role::Faculty).await
     }
 }
 
 impl Admission for Admins {
     type Access = AdminAccess;
-    async fn admit(site: &Site, visitor: Visitor, _: Option<&str>) -> Result<AdminAccess, Response> {
-        if is_admin(site, &visitor) { Ok(AdminAccess { visitor }) } else { Err(refused(site)) }
+    async fn admit(site: &Site, visitor: Visitor, _: Option<&str>) -> Result<AdminAccess, AppError> {
+        if is_admin(site, &visitor) { Ok(AdminAccess { visitor }) } else { Err(AppError::no_right()) }
     }
 }
 
 impl ProgrammeAccess {
-    async fn find(site: &Site, visitor: Visitor, id: Option<&str>, least: Role) -> Result<ProgrammeAccess, Response> {
-        let programme = match id.and_then(|id| id.parse().ok()) {
-            Some(id) => site.table.programme(&id).await.map_err(|error| Fault::from(error).into_response())?,
-            None => None,
-        };
-        let Some(programme) = programme else { return Err(site.not_found()) };
+    async fn find(site: &Site, visitor: Visitor, id: Option<&str>, least: Role) -> Result<ProgrammeAccess, AppError> {
+        let id = id.and_then(|id| id.parse().ok()).ok_or_else(AppError::not_found)?;
+        let programme = site.table.programme(&id).await?.ok_or_else(AppError::not_found)?;
         let role = Role::of(&visitor.session.address, &programme.settings, &site.admins);
-        match role.filter(|role| *role >= least) {
-            Some(role) => Ok(ProgrammeAccess { visitor, programme, role }),
-            None => Err(refused(site)),
-        }
+        let role = role.filter(|role| *role >= least).ok_or_else(AppError::no_right)?;
+        Ok(ProgrammeAccess { visitor, programme, role })
     }
 
     pub(crate) fn is_admin(&self) -> bool {
@@ -97,27 +91,27 @@ impl ProgrammeAccess {
 }
 
 impl FromRequestParts<Site> for ProgrammeAccess {
-    type Rejection = Response;
+    type Rejection = AppError;
 
-    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<ProgrammeAccess, Response> {
+    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<ProgrammeAccess, AppError> {
         let visitor = Visitor::from_request_parts(parts, site).await?;
         Assistants::admit(site, visitor, programme_in(parts).await.as_deref()).await
     }
 }
 
 impl FromRequestParts<Site> for AdminAccess {
-    type Rejection = Response;
+    type Rejection = AppError;
 
-    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<AdminAccess, Response> {
+    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<AdminAccess, AppError> {
         let visitor = Visitor::from_request_parts(parts, site).await?;
         Admins::admit(site, visitor, None).await
     }
 }
 
 impl<A: Admission> FromRequest<Site> for Form<A> {
-    type Rejection = Response;
+    type Rejection = AppError;
 
-    async fn from_request(request: Request, site: &Site) -> Result<Form<A>, Response> {
+    async fn from_request(request: Request, site: &Site) -> Result<Form<A>, AppError> {
         let (mut parts, body) = request.into_parts();
         let programme = programme_in(&mut parts).await;
         let Posted { visitor, fields } = Posted::from_request(Request::from_parts(parts, body), site).await?;
@@ -136,19 +130,13 @@ pub(crate) fn is_admin(site: &Site, visitor: &Visitor) -> bool {
     is_among(&visitor.session.address, &site.admins)
 }
 
-/// The page for a visitor without the right to see the target. The log records the refusal.
-pub(crate) fn refused(site: &Site) -> Response {
-    note_refusal(Denial::Right);
-    site.not_found()
-}
-
 /// The visitor as an audit entry names them, looked up for sessions from before the person had a role.
-pub(crate) async fn actor(site: &Site, visitor: &Visitor, deadline: Deadline) -> Result<Actor, Fault> {
+pub(crate) async fn actor(site: &Site, visitor: &Visitor, deadline: Deadline) -> Result<Actor, AppError> {
     Ok(Actor::Person(person(site, visitor, deadline).await?))
 }
 
 /// The visitor's id as a person with a role.
-pub(crate) async fn person(site: &Site, visitor: &Visitor, deadline: Deadline) -> Result<PersonId, Fault> {
+pub(crate) async fn person(site: &Site, visitor: &Visitor, deadline: Deadline) -> Result<PersonId, AppError> {
     if let Some(person) = &visitor.session.person {
         return Ok(person.clone());
     }

@@ -5,7 +5,7 @@ use askama::Template;
 use axum::extract::State;
 use bursar_core::domain::people::role::Role;
 use bursar_core::domain::programme::Programme;
-use bursar_core::web::{Answer, Frame, Site, Visitor};
+use bursar_core::web::{Answer, AppError, Frame, Site, Visitor};
 
 use crate::access;
 
@@ -29,7 +29,7 @@ pub(crate) async fn page(State(site): State<Site>, visitor: Visitor) -> Answer {
     let is_admin = access::is_admin(&site, &visitor);
     let programmes = site.table.programmes_of(&visitor.session.address, &site.admins).await?;
     if programmes.is_empty() && !is_admin {
-        return Ok(access::refused(&site));
+        return Err(AppError::no_right());
     }
     let rows = programmes.into_iter().map(|(programme, role)| ProgrammeRow { programme, role: role_name(role) });
     let (over, running) = rows.partition(|row| row.programme.is_over(now));

@@ -27,14 +27,13 @@ mod work;
 
 use anyhow::{Result, bail};
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
-use axum::response::Response;
+use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use bursar_core::clock::Clock;
 use bursar_core::config::Config;
 use bursar_core::event::Event;
 use bursar_core::start::Function;
-use bursar_core::web::{Pages, Site, Visitor};
+use bursar_core::web::{AppError, Pages, Site, Visitor};
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
@@ -47,21 +46,19 @@ pub struct App {
 impl Function for App {
     fn new(config: Config, clock: Clock) -> App {
         let site = Site::new(&config, clock);
-        App { pages: Pages::of(routes(site.clone()), &config), site }
+        App { pages: Pages::of(routes(site.clone()), &site), site }
     }
 
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {
         let deadline = self.site.deadline(&event.context);
-        let answer = match Event::of(event.payload) {
+        match Event::of(event.payload) {
             Event::Http(payload) => self.pages.answer(LambdaEvent::new(payload, event.context)).await,
             Event::Task(task) if task == "work" => {
                 let report = work::round(&self.site, deadline).await;
                 report.and_then(|report| Ok(serde_json::to_value(report)?))
             }
             _ => bail!("this is no event for the function console"),
-        };
-        self.site.tell_of_a_refusal(deadline).await;
-        answer
+        }
     }
 }
 
@@ -102,6 +99,6 @@ fn routes(site: Site) -> Router {
 }
 
 /// The answer to an unknown route; visitors who are not signed in are redirected to the start first.
-async fn nothing(State(site): State<Site>, _: Visitor) -> Response {
-    site.not_found()
+async fn nothing(_: Visitor) -> AppError {
+    AppError::not_found()
 }

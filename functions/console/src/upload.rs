@@ -4,8 +4,8 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Multipart, Request};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response};
-use bursar_core::web::{Fields, Site, Visitor};
+use axum::response::IntoResponse;
+use bursar_core::web::{AppError, Fields, Posted, Site, Visitor};
 
 use crate::access::{Admission, programme_in};
 
@@ -25,40 +25,41 @@ pub(crate) struct Upload<A: Admission> {
 }
 
 impl<A: Admission> FromRequest<Site> for Upload<A> {
-    type Rejection = Response;
+    type Rejection = AppError;
 
-    async fn from_request(request: Request, site: &Site) -> Result<Upload<A>, Response> {
+    async fn from_request(request: Request, site: &Site) -> Result<Upload<A>, AppError> {
         let (mut parts, body) = request.into_parts();
         let visitor = Visitor::from_request_parts(&mut parts, site).await?;
         let programme = programme_in(&mut parts).await;
         let kind = parts.headers.get(CONTENT_TYPE).map(|kind| kind.as_bytes().to_ascii_lowercase()).unwrap_or_default();
         if !kind.starts_with(b"multipart/form-data") {
-            return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response());
+            return Err(AppError::status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
         }
         let request = Request::from_parts(parts, body);
-        let mut form = Multipart::from_request(request, site).await.map_err(IntoResponse::into_response)?;
+        let mut form = Multipart::from_request(request, site).await.map_err(unreadable)?;
         let (mut fields, mut file) = (Vec::new(), None);
-        // The extractor's own errors carry the status: 413 beyond the limit, 400 for a malformed body.
-        while let Some(part) = form.next_field().await.map_err(IntoResponse::into_response)? {
+        while let Some(part) = form.next_field().await.map_err(unreadable)? {
             if fields.len() == MOST_PARTS {
-                return Err(StatusCode::BAD_REQUEST.into_response());
+                return Err(AppError::status(StatusCode::BAD_REQUEST));
             }
             let name = part.name().unwrap_or_default().to_owned();
-            let bytes = part.bytes().await.map_err(IntoResponse::into_response)?;
+            let bytes = part.bytes().await.map_err(unreadable)?;
             if name == "file" {
                 file = Some(bytes);
             } else {
                 fields.push((name, String::from_utf8_lossy(&bytes).into_owned()));
             }
         }
-        let fields: Fields = fields.into_iter().collect();
-        if !fields.get("csrf").is_some_and(|given| visitor.csrf.is(given)) {
-            return Err(site.foreign_form());
-        }
+        let Posted { visitor, fields } = Posted::of(visitor, fields.into_iter().collect())?;
         if file.as_ref().is_some_and(|file| file.len() > MOST_OF_A_FILE) {
-            return Err(StatusCode::PAYLOAD_TOO_LARGE.into_response());
+            return Err(AppError::status(StatusCode::PAYLOAD_TOO_LARGE));
         }
         let access = A::admit(site, visitor, programme.as_deref()).await?;
         Ok(Upload { access, fields, file: file.filter(|file| !file.is_empty()) })
     }
+}
+
+/// The extractor's own errors carry the status: 413 beyond the limit, 400 for a malformed body.
+fn unreadable(error: impl IntoResponse) -> AppError {
+    AppError::answer(error.into_response())
 }

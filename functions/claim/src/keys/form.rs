@@ -1,16 +1,15 @@
 //! The form that each press about a key sends: who sent it, about which of their grants, and until when it must be answered.
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::View;
 use bursar_core::domain::values::id::Epoch;
 use bursar_core::store::ActContext;
-use bursar_core::web::{Fields, Posted, RequestDeadline, Site, Visitor};
+use bursar_core::web::{AppError, Fields, Posted, RequestDeadline, Site, Visitor};
 use jiff::Timestamp;
 
 use crate::my;
-use crate::refusal::Refusal;
 
 /// A form about one grant of its sender.
 pub(crate) struct KeyForm {
@@ -24,20 +23,17 @@ pub(crate) struct KeyForm {
 }
 
 impl FromRequest<Site> for KeyForm {
-    type Rejection = Response;
+    type Rejection = AppError;
 
-    async fn from_request(request: Request, site: &Site) -> Result<KeyForm, Response> {
+    async fn from_request(request: Request, site: &Site) -> Result<KeyForm, AppError> {
         let now = site.clock.now();
         let (mut parts, body) = request.into_parts();
         let Ok(RequestDeadline(deadline)) = RequestDeadline::from_request_parts(&mut parts, site).await;
         let programme = Path::<String>::from_request_parts(&mut parts, site).await;
-        let Path(programme) = programme.map_err(IntoResponse::into_response)?;
+        let Path(programme) = programme.map_err(|refused| AppError::answer(refused.into_response()))?;
         let Posted { visitor, fields } = Posted::from_request(Request::from_parts(parts, body), site).await?;
-        match my::grant_in(site, &visitor, &programme).await {
-            Ok(Some(view)) => Ok(KeyForm { site: site.clone(), visitor, fields, view, now, deadline }),
-            Ok(None) => Err(site.not_found()),
-            Err(fault) => Err(fault.into_response()),
-        }
+        let view = my::grant_in(site, &visitor, &programme).await?;
+        Ok(KeyForm { site: site.clone(), visitor, fields, view, now, deadline })
     }
 }
 
@@ -50,9 +46,5 @@ impl KeyForm {
     /// The newest attempt that its page knew of.
     pub(super) fn epoch(&self) -> Option<Epoch> {
         self.fields.filled("epoch")?.parse().ok().map(Epoch::new)
-    }
-
-    pub(super) fn refuse(&self, refusal: &Refusal) -> Response {
-        refusal.page(&self.site, &self.visitor)
     }
 }

@@ -6,12 +6,12 @@ use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{GrantState, HoldKind, OrderKind, ReleaseRefused, Stopped};
 use bursar_core::orders::NotCarriedOut;
 use bursar_core::store::ActOutcome;
-use bursar_core::web::Answer;
+use bursar_core::web::{Answer, AppError};
 use jiff::SignedDuration;
 
 use crate::keys::form::KeyForm;
 use crate::keys::reading::{KeyLookup, read, read_and_note};
-use crate::refusal::Refusal;
+use crate::refusal::why_not_resumed;
 
 /// The least time between two readings that a student asks for.
 const BETWEEN_READINGS: SignedDuration = SignedDuration::from_mins(1);
@@ -30,10 +30,9 @@ pub(crate) async fn leaked(form: KeyForm) -> Answer {
         // Another attempt has replaced the key of this page, which ended that key.
         ActOutcome::Refused(_) if epoch < view.grant.epoch => return Ok(to_my()),
         ActOutcome::Refused(_) => {
-            let sentence = "You have no working key in this programme that could be ended.";
-            return Ok(form.refuse(&Refusal::conflict(sentence)));
+            return Err(AppError::conflict("You have no working key in this programme that could be ended."));
         }
-        ActOutcome::NoSuchGrant => return Ok(site.not_found()),
+        ActOutcome::NoSuchGrant => return Err(AppError::not_found()),
     };
     for order in grant.orders_off() {
         let sent = site.orders().carry_out(at, |meant| *meant == order).await;
@@ -59,10 +58,9 @@ pub(crate) async fn hand_back(form: KeyForm) -> Answer {
         // Another attempt has replaced the key of this page, which ended that key.
         ActOutcome::Refused(_) if epoch < view.grant.epoch => {}
         ActOutcome::Refused(_) => {
-            let sentence = "You have no working key in this programme that could be handed back.";
-            return Ok(form.refuse(&Refusal::conflict(sentence)));
+            return Err(AppError::conflict("You have no working key in this programme that could be handed back."));
         }
-        ActOutcome::NoSuchGrant => return Ok(site.not_found()),
+        ActOutcome::NoSuchGrant => return Err(AppError::not_found()),
     }
     Ok(to_my())
 }
@@ -70,32 +68,27 @@ pub(crate) async fn hand_back(form: KeyForm) -> Answer {
 /// Reads the live key's usage from the provider.
 pub(crate) async fn refresh(form: KeyForm) -> Answer {
     let KeyForm { site, view, now, deadline, .. } = &form;
-    let Some((live, key)) = view.grant.live().and_then(|live| Some((live, live.key.as_ref()?))) else {
-        let sentence = "You have no working key in this programme that could be read.";
-        return Ok(form.refuse(&Refusal::conflict(sentence)));
-    };
+    let live = view.grant.live().and_then(|live| Some((live, live.key.as_ref()?)));
+    let none = || AppError::conflict("You have no working key in this programme that could be read.");
+    let (live, key) = live.ok_or_else(none)?;
     let last = view.readings.iter().find(|reading| reading.epoch == live.epoch).map(|reading| reading.as_of);
     let just_read = |after: SignedDuration| {
         let sentence =
             "What your key has used was read within the last minute. Press again in a minute, if you need to.";
-        Ok(form.refuse(&Refusal::too_fast(sentence, after)))
+        AppError::too_fast(sentence, after)
     };
     if let Some(last) = last.filter(|last| *now < *last + BETWEEN_READINGS) {
-        return just_read(BETWEEN_READINGS - now.duration_since(last));
+        return Err(just_read(BETWEEN_READINGS - now.duration_since(last)));
     }
     // Of two presses at once, one asks the provider and its reading serves both.
     if !site.table.may_refresh(&view.grant.id, *now, *now + BETWEEN_READINGS, *deadline).await? {
-        return just_read(BETWEEN_READINGS);
+        return Err(just_read(BETWEEN_READINGS));
     }
     let silent = "The provider did not say what your key has used. Nothing is lost; try again in some minutes.";
-    match read(site, view, live, key, *deadline).await {
-        Ok(KeyLookup::Reading(reading)) => {
-            site.table.note_reading(&reading, *deadline).await?;
-            Ok(to_my())
-        }
-        Ok(KeyLookup::Gone | KeyLookup::Silent) => Ok(form.refuse(&Refusal::later(silent, None))),
-        Err(error) => Ok(form.refuse(&Refusal::provider(&error, silent))),
-    }
+    let found = read(site, view, live, key, *deadline).await.map_err(|error| AppError::provider(&error, silent))?;
+    let KeyLookup::Reading(reading) = found else { return Err(AppError::later(silent)) };
+    site.table.note_reading(&reading, *deadline).await?;
+    Ok(to_my())
 }
 
 /// Ends a hold for disuse. Enabling the key is the last step; if it fails, the console's work or another
@@ -107,15 +100,15 @@ pub(crate) async fn resume(form: KeyForm) -> Answer {
         ActOutcome::Done(_) => {}
         // A second press repeats an enable that failed.
         ActOutcome::Refused(ReleaseRefused::NotHeld) if was_resumed => {}
-        ActOutcome::Refused(refused) => return Ok(form.refuse(&Refusal::release(&refused))),
-        ActOutcome::NoSuchGrant => return Ok(site.not_found()),
+        ActOutcome::Refused(refused) => return Err(AppError::conflict(why_not_resumed(&refused))),
+        ActOutcome::NoSuchGrant => return Err(AppError::not_found()),
     }
     // A limit that has changed meanwhile is sent before the enable.
     match site.orders().carry_out(at, |order| order.kind != OrderKind::Read).await {
         Ok(_) => Ok(to_my()),
         Err(NotCarriedOut::Table(error)) => Err(error.into()),
-        Err(NotCarriedOut::Provider(error)) => Ok(form.refuse(&Refusal::provider(&error, NOT_ON_YET))),
-        Err(_) => Ok(form.refuse(&Refusal::later(NOT_ON_YET, None))),
+        Err(NotCarriedOut::Provider(error)) => Err(AppError::provider(&error, NOT_ON_YET)),
+        Err(_) => Err(AppError::later(NOT_ON_YET)),
     }
 }
 

@@ -10,7 +10,7 @@ use bursar_core::domain::grant::{Attempt, AttemptState, GrantState, Reading, Sto
 use bursar_core::domain::people::role::Roles;
 use bursar_core::domain::usage::crossing::Crossing;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
-use bursar_core::web::{Answer, Fault, Site, Visitor};
+use bursar_core::web::{Answer, AppError, Site, Visitor};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
@@ -181,7 +181,7 @@ pub(crate) async fn data(State(site): State<Site>, visitor: Visitor) -> Answer {
     Ok(([(CONTENT_TYPE, "application/json")], serde_json::to_string_pretty(&data)?).into_response())
 }
 
-async fn grant(site: &Site, view: &View) -> Result<GrantData, Fault> {
+async fn grant(site: &Site, view: &View) -> Result<GrantData, AppError> {
     let (grant, programme) = (&view.grant, &view.programme);
     let history = site.table.entries_on_grant(&programme.id, &grant.id).await?;
     let mails = site.table.mails_of(&programme.id, &grant.id).await?;

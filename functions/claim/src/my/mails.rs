@@ -1,7 +1,6 @@
 //! The choice of bulk mails that a person gets.
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 use bursar_core::web::{Answer, Posted, RequestDeadline, Site};
 
@@ -22,8 +21,7 @@ pub(crate) async fn choose(
     };
     let (Ok(digest), Ok(reminders)) = (chosen("digest"), chosen("reminders")) else {
         let sentence = "Nothing was changed: choose “Send them” or “Do not send them”.";
-        let (now, status) = (site.clock.now(), StatusCode::UNPROCESSABLE_ENTITY);
-        return my::with_alert(&site, &posted.visitor, now, status, sentence).await;
+        return Err(my::refused(&site, &posted.visitor, site.clock.now(), sentence).await);
     };
     site.table.choose_mails(&posted.visitor.session.address, digest, reminders, deadline).await?;
     Ok(Redirect::to("/my#mails").into_response())

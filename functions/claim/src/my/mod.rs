@@ -11,11 +11,10 @@ mod words;
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::Response;
 use bursar_core::domain::grant::View;
 use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::store::MailChoice;
-use bursar_core::web::{Answer, Denial, Fault, Frame, Site, Visitor, note_refusal};
+use bursar_core::web::{Answer, AppError, Frame, Site, Visitor};
 use jiff::Timestamp;
 
 use crate::my::card::Card;
@@ -42,7 +41,7 @@ struct MyPage<'a> {
 
 pub(crate) async fn page(State(site): State<Site>, visitor: Visitor) -> Answer {
     let now = site.clock.now();
-    show(&site, &visitor, now, StatusCode::OK, None).await
+    show(&site, &visitor, now, None).await
 }
 
 #[derive(Template)]
@@ -58,30 +57,22 @@ pub(crate) async fn help(State(site): State<Site>, visitor: Visitor) -> Answer {
     Ok(site.page(&HelpPage { frame: &site.frame, visitor: &visitor, url: &site.provider_url }))
 }
 
-/// The page of a person's grants, with a refusal above it.
-pub(crate) async fn with_alert(
-    site: &Site,
-    visitor: &Visitor,
-    now: Timestamp,
-    status: StatusCode,
-    alert: &str,
-) -> Answer {
-    show(site, visitor, now, status, Some(alert)).await
+/// The refusal of a form: the page of the person's grants, with what is wrong above it.
+pub(crate) async fn refused(site: &Site, visitor: &Visitor, now: Timestamp, why: &str) -> AppError {
+    AppError::page(StatusCode::UNPROCESSABLE_ENTITY, show(site, visitor, now, Some(why)).await)
 }
 
 /// The visitor's grant in a programme.
-pub(crate) async fn grant_in(site: &Site, visitor: &Visitor, programme: &str) -> Result<Option<View>, Fault> {
-    let Ok(programme) = programme.parse::<ProgrammeId>() else { return Ok(None) };
+pub(crate) async fn grant_in(site: &Site, visitor: &Visitor, programme: &str) -> Result<View, AppError> {
+    let programme = programme.parse::<ProgrammeId>().map_err(|_| AppError::not_found())?;
     let enrolments = site.table.enrolments(&visitor.session.address).await?;
-    let Some(enrolment) = enrolments.into_iter().find(|enrolment| enrolment.programme == programme) else {
-        note_refusal(Denial::Right);
-        return Ok(None);
-    };
-    Ok(site.table.view(&enrolment.programme, &enrolment.grant).await?)
+    let enrolment = enrolments.into_iter().find(|enrolment| enrolment.programme == programme);
+    let enrolment = enrolment.ok_or_else(AppError::no_right)?;
+    site.table.view(&enrolment.programme, &enrolment.grant).await?.ok_or_else(AppError::not_found)
 }
 
 /// The visitor's grants.
-pub(crate) async fn grants_of(site: &Site, visitor: &Visitor) -> Result<Vec<View>, Fault> {
+pub(crate) async fn grants_of(site: &Site, visitor: &Visitor) -> Result<Vec<View>, AppError> {
     let mut views = Vec::new();
     for enrolment in site.table.enrolments(&visitor.session.address).await? {
         views.extend(site.table.view(&enrolment.programme, &enrolment.grant).await?);
@@ -89,13 +80,7 @@ pub(crate) async fn grants_of(site: &Site, visitor: &Visitor) -> Result<Vec<View
     Ok(views)
 }
 
-async fn show(
-    site: &Site,
-    visitor: &Visitor,
-    now: Timestamp,
-    status: StatusCode,
-    alert: Option<&str>,
-) -> Result<Response, Fault> {
+async fn show(site: &Site, visitor: &Visitor, now: Timestamp, alert: Option<&str>) -> Answer {
     let (views, address) = (grants_of(site, visitor).await?, &visitor.session.address);
     let (choice, mark) = tokio::try_join!(site.table.mail_choice(address), site.table.undeliverable(address, now))?;
     let is_in_use =
@@ -118,5 +103,5 @@ async fn show(
         not_reached: mark.as_ref().map(not_reached),
         examples: in_use.map(|(view, rules)| Example::of(site, view, rules)).collect(),
     };
-    Ok(Frame::page(status, &page))
+    Ok(site.page(&page))
 }

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::token::AskToken;
-use bursar_core::web::{Answer, Fields, Frame, RequestDeadline, Site};
+use bursar_core::web::{Answer, AppError, Fields, Frame, RequestDeadline, Site};
 
 /// The form that asks for a link.
 #[derive(Template)]
@@ -36,14 +36,12 @@ pub(crate) async fn ask(
     headers: HeaderMap,
     fields: Fields,
 ) -> Answer {
-    let Some(text) = fields.get("address") else {
-        let sentence = "The field for the address is missing. Open the start page and fill it in.";
-        return Ok(site.refuse(StatusCode::UNPROCESSABLE_ENTITY, "Nothing was sent", sentence));
-    };
+    let missing = "Nothing was sent: the field for the address is missing. Open the start page and fill it in.";
+    let text = fields.get("address").ok_or_else(|| AppError::unprocessable(missing))?;
     let browser = site.cookies.asking(&headers).unwrap_or_else(AskToken::generate);
     if let Ok(address) = EmailAddress::parse(text) {
         site.table.ask(address.matched(), &browser.hash(), site.clock.now(), deadline).await?;
     }
     let cookie = [(SET_COOKIE, site.cookies.set_asking(&browser))];
-    Ok((cookie, Frame::page(StatusCode::ACCEPTED, &LinkSentPage { frame: &site.frame })).into_response())
+    Ok((StatusCode::ACCEPTED, cookie, site.page(&LinkSentPage { frame: &site.frame })).into_response())
 }

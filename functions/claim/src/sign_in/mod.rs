@@ -14,7 +14,7 @@ use bursar_core::domain::people::sign_in::{Proof, SignIn};
 use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
 use bursar_core::domain::values::token::{Code, LinkToken, SessionToken};
 use bursar_core::store::{SignInWrite, StoreError};
-use bursar_core::web::{Answer, Denial, Fault, Fields, Frame, Posted, RequestDeadline, Site, Visitor, note_refusal};
+use bursar_core::web::{Answer, AppError, Fields, Frame, Posted, RequestDeadline, Site, Visitor};
 use jiff::Timestamp;
 
 /// The number of times a decision is repeated because the address's sign-in state changed meanwhile. Each
@@ -56,16 +56,16 @@ pub(crate) async fn follow(
     fields: Fields,
 ) -> Answer {
     let (Some(link), Some(proof)) = (link_in(uri.path()), proof(&site, &headers, &fields)) else {
-        return Ok(refused(&site, Denial::Link));
+        return Err(refused(&site, SignInMethod::Link));
     };
     let (link, now) = (link.hash(), site.clock.now());
-    let Some(of) = site.table.link(&link).await? else { return Ok(refused(&site, Denial::Link)) };
+    let of = site.table.link(&link).await?.ok_or_else(|| refused(&site, SignInMethod::Link))?;
     for _ in 0..TRIES {
         let before = site.table.sign_in_of(&of.address).await?;
         let Some(after) = before.follow(&link, &proof, now) else {
             return match proof {
-                Proof::Address(typed) if typed != of.address => Ok(refused(&site, Denial::Link)),
-                Proof::Address(_) | Proof::Browser(_) => again(&site, &headers, &of.address, Denial::Link).await,
+                Proof::Address(typed) if typed != of.address => Err(refused(&site, SignInMethod::Link)),
+                Proof::Address(_) | Proof::Browser(_) => again(&site, &headers, &of.address, SignInMethod::Link).await,
             };
         };
         if let Some(signed_in) = begin_session(&site, &after, SignInMethod::Link, now, deadline).await? {
@@ -84,14 +84,14 @@ pub(crate) async fn type_code(
 ) -> Answer {
     let address = fields.get("address").and_then(|text| EmailAddress::parse(text).ok());
     let (Some(address), Some(code)) = (address, fields.get("code").and_then(Code::from_form)) else {
-        return Ok(refused(&site, Denial::Code));
+        return Err(refused(&site, SignInMethod::Code));
     };
     let (code, now) = (code.hash(address.matched()), site.clock.now());
     for _ in 0..TRIES {
         let before = site.table.sign_in_of(address.matched()).await?;
         let Some(after) = before.type_code(&code, now) else {
             site.table.count_wrong_code(&before, now, deadline).await?;
-            return again(&site, &headers, address.matched(), Denial::Code).await;
+            return again(&site, &headers, address.matched(), SignInMethod::Code).await;
         };
         if let Some(signed_in) = begin_session(&site, &after, SignInMethod::Code, now, deadline).await? {
             return Ok(signed_in);
@@ -121,7 +121,7 @@ async fn begin_session(
     by: SignInMethod,
     now: Timestamp,
     deadline: Deadline,
-) -> Result<Option<Response>, Fault> {
+) -> Result<Option<Response>, AppError> {
     let known = site.table.known(&after.address, &site.admins).await?;
     let person = match known.filter(|known| known.has_role) {
         Some(known) => Some(site.table.person_of(&known.address, deadline).await?),
@@ -141,12 +141,10 @@ async fn begin_session(
 
 /// The answer to a used link or code. The browser that used it is redirected as before, without a second
 /// session; any other browser learns nothing.
-async fn again(site: &Site, headers: &HeaderMap, address: &MatchedAddress, what: Denial) -> Answer {
+async fn again(site: &Site, headers: &HeaderMap, address: &MatchedAddress, by: SignInMethod) -> Answer {
     let visitor = Visitor::of(site, headers).await?.filter(|visitor| visitor.session.address == *address);
-    Ok(match visitor {
-        Some(visitor) => Redirect::to(home(&visitor.session)).into_response(),
-        None => refused(site, what),
-    })
+    let visitor = visitor.ok_or_else(|| refused(site, by))?;
+    Ok(Redirect::to(home(&visitor.session)).into_response())
 }
 
 impl SignInMethod {
@@ -163,9 +161,10 @@ fn home(session: &Session) -> &'static str {
     if session.person.is_some() { "/console" } else { "/my" }
 }
 
-fn refused(site: &Site, what: Denial) -> Response {
-    note_refusal(what);
-    Frame::page(StatusCode::FORBIDDEN, &NotSignedInPage { frame: &site.frame })
+/// One and the same page, whatever is wrong.
+fn refused(site: &Site, by: SignInMethod) -> AppError {
+    let page = site.page(&NotSignedInPage { frame: &site.frame });
+    AppError::page(StatusCode::FORBIDDEN, Ok(page)).because(by.as_str())
 }
 
 /// The token in a link's path, without punctuation that a mail program appended.

@@ -1,14 +1,13 @@
 //! A management key of another account: its notice on the page, and the form by which an admin confirms
 //! that it is of this one.
 
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::values::id::{DeploymentId, PersonId};
 use bursar_core::domain::values::key::Fingerprint;
 use bursar_core::store::SyncState;
-use bursar_core::web::{Answer, Fault, Site};
+use bursar_core::web::{Answer, AppError, Site};
 
 use crate::paths;
 use crate::show::utc;
@@ -29,7 +28,11 @@ pub(super) struct AnotherAccount {
 impl AnotherAccount {
     /// The key that an alarm is about, while it is in the secret and nothing has proved it to be of this
     /// account.
-    pub(super) async fn of(site: &Site, alarms: &[Alarm], state: &SyncState) -> Result<Option<AnotherAccount>, Fault> {
+    pub(super) async fn of(
+        site: &Site,
+        alarms: &[Alarm],
+        state: &SyncState,
+    ) -> Result<Option<AnotherAccount>, AppError> {
         let mut refused = alarms.iter().filter_map(|alarm| match &alarm.cause {
             Cause::AnotherAccount { management_key } => Some((management_key, alarm.found_at)),
             _ => None,
@@ -60,11 +63,10 @@ impl AnotherAccount {
 pub(super) async fn confirm(site: &Site, shown: &str, by: &PersonId, deadline: Deadline) -> Answer {
     let meta = site.table.meta(site.clock.now()).await?;
     let in_secret = SecretKeys::of(site, &meta.deployment).await;
-    let Some(key) = [in_secret.current, in_secret.pending].into_iter().flatten().find(|key| key.as_str() == shown)
-    else {
-        let sentence = "The management key that the page showed is not in the secret any more. Open the page of the account again.";
-        return Ok(site.refuse(StatusCode::CONFLICT, "Nothing was done", sentence));
-    };
+    let sentence =
+        "The management key that the page showed is not in the secret any more. Open the page of the account again.";
+    let key = [in_secret.current, in_secret.pending].into_iter().flatten().find(|key| key.as_str() == shown);
+    let key = key.ok_or_else(|| AppError::conflict(sentence))?;
     site.table.confirm_account(&key, by, site.clock.now(), deadline).await?;
     Ok(Redirect::to(paths::ACCOUNT).into_response())
 }

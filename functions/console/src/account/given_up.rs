@@ -4,14 +4,13 @@
 use std::collections::BTreeMap;
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 use bursar_core::domain::mail::failure::FailureText;
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::store::OutboxRow;
 use bursar_core::store::{DeadMails, SentAgain};
-use bursar_core::web::{Answer, RequestDeadline, Site};
+use bursar_core::web::{Answer, AppError, RequestDeadline, Site};
 use jiff::Timestamp;
 
 use crate::access::{self, AdminAccess, Admins, Form};
@@ -65,10 +64,8 @@ pub(crate) async fn send_again(
     RequestDeadline(deadline): RequestDeadline,
     Form { access: AdminAccess { visitor }, fields }: Form<Admins>,
 ) -> Answer {
-    let Some(cause) = fields.filled("cause") else {
-        let sentence = "The form did not say which mail is to be sent again. Open the page of the account again.";
-        return Ok(site.refuse(StatusCode::UNPROCESSABLE_ENTITY, "Nothing was done", sentence));
-    };
+    let sentence = "The form did not say which mail is to be sent again. Open the page of the account again.";
+    let cause = fields.filled("cause").ok_or_else(|| AppError::unprocessable(sentence))?;
     let person = access::person(&site, &visitor, deadline).await?;
     match site.table.send_again(cause, &person, site.clock.now(), deadline).await? {
         SentAgain::Owed(_) | SentAgain::Nothing => {
@@ -76,7 +73,7 @@ pub(crate) async fn send_again(
         }
         SentAgain::NotAll(owed) => {
             let sentence = format!("{owed} mails are sent again, and there was no time for the rest. Press again.");
-            Ok(site.refuse(StatusCode::SERVICE_UNAVAILABLE, "Not all of it yet", &sentence))
+            Err(AppError::later(sentence))
         }
     }
 }

@@ -11,7 +11,7 @@ use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::OutboxRow;
 use bursar_core::store::{BulkStop, GIVEN_UP_SHOWN, MailRefusal, MailServer, Unreachable};
-use bursar_core::web::{Fault, Site};
+use bursar_core::web::{AppError, Site};
 use futures_util::future::try_join_all;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
@@ -65,7 +65,7 @@ pub(super) struct UnreachablePerson {
 }
 
 impl MailSection {
-    pub(super) async fn of(site: &Site, programmes: &[Programme], now: Timestamp) -> Result<MailSection, Fault> {
+    pub(super) async fn of(site: &Site, programmes: &[Programme], now: Timestamp) -> Result<MailSection, AppError> {
         let table = &site.table;
         let (today, waiting, dead, server, refusals, stops, unreachable) = tokio::try_join!(
             table.mail_counts(utc_date(now)),
@@ -121,7 +121,7 @@ async fn lost(
     programmes: &[Programme],
     unreachable: &Unreachable,
     now: Timestamp,
-) -> Result<Vec<UnreachablePerson>, Fault> {
+) -> Result<Vec<UnreachablePerson>, AppError> {
     let open = programmes.iter().filter(|programme| programme.closed_at.is_none());
     let of_programmes = open
         .map(|programme| &programme.settings)
@@ -131,7 +131,7 @@ async fn lost(
     let lost = staff.into_values().filter(|one| unreachable.contains_key(one.matched()));
     let lost = lost.map(async |one| {
         let mark = site.table.undeliverable(one.matched(), now).await?;
-        Ok::<_, Fault>(mark.map(|mark| UnreachablePerson {
+        Ok::<_, AppError>(mark.map(|mark| UnreachablePerson {
             address: one.as_written().to_owned(),
             why: mails::why(mark.why),
             since: utc(mark.at),

@@ -10,7 +10,7 @@ use bursar_core::domain::usage::span::Span;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::{Reset, utc_date};
 use bursar_core::store::{Account, AccountDay, HeldAct, HeldBack, HeldKey, Job, PotSums, Table};
-use bursar_core::web::{Answer, Fault, Frame, Site, Visitor};
+use bursar_core::web::{Answer, AppError, Frame, Site, Visitor};
 use jiff::Timestamp;
 
 use super::another::AnotherAccount;
@@ -197,7 +197,7 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, refu
 }
 
 /// The jobs of all programmes that run or wait.
-async fn running_jobs(table: &Table, programmes: &[Programme], now: Timestamp) -> Result<Vec<JobLine>, Fault> {
+async fn running_jobs(table: &Table, programmes: &[Programme], now: Timestamp) -> Result<Vec<JobLine>, AppError> {
     let mut lines = Vec::new();
     for id in table.programmes_with_jobs().await? {
         let jobs: Vec<Job> = table.jobs(&id).await?.into_iter().filter(Job::is_running).collect();
@@ -240,7 +240,7 @@ impl HeldKeyLine {
 }
 
 impl HeldBackNotice {
-    async fn of(site: &Site, held: &HeldBack) -> Result<HeldBackNotice, Fault> {
+    async fn of(site: &Site, held: &HeldBack) -> Result<HeldBackNotice, AppError> {
         let released_by = match &held.released_by {
             Some(person) => Some(show::person(&site.table, person).await?),
             None => None,

@@ -1,13 +1,12 @@
 //! The forms by which an admin releases what was held back.
 
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Redirect};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::store::Release;
-use bursar_core::web::{Answer, RequestDeadline, Site};
+use bursar_core::web::{Answer, AppError, RequestDeadline, Site};
 use jiff::Timestamp;
 
 use super::another;
@@ -28,13 +27,15 @@ pub(crate) async fn release(
     if let Some(shown) = fields.filled("account") {
         return another::confirm(&site, shown, &person, deadline).await;
     }
-    let Some(shown) = fields.filled("held").and_then(|held| held.parse::<Timestamp>().ok()) else {
-        let sentence = "The form did not say what is to be let through. Open the page of the account again.";
-        return Ok(site.refuse(StatusCode::UNPROCESSABLE_ENTITY, "Nothing was done", sentence));
-    };
+    let sentence = "The form did not say what is to be let through. Open the page of the account again.";
+    let shown = fields.filled("held").and_then(|held| held.parse::<Timestamp>().ok());
+    let shown = shown.ok_or_else(|| AppError::unprocessable(sentence))?;
     match site.table.release_held_back(shown, &person, site.clock.now(), deadline).await? {
         Release::Done | Release::Already => Ok(Redirect::to(paths::ACCOUNT).into_response()),
-        Release::NotThis => Ok(not_this(&site)),
+        Release::NotThis => {
+            let sentence = "What was held back is something else by now. Open the page of the account again.";
+            Err(AppError::conflict(sentence))
+        }
     }
 }
 
@@ -45,15 +46,10 @@ async fn try_again(site: &Site, address: &EmailAddress, by: &PersonId, deadline:
         tokio::try_join!(site.table.known(address.matched(), &site.admins), site.table.roles_of(address.matched()))?;
     // The console has nothing for finance, so finance alone is no role of it.
     if known.is_none_or(|known| !known.has_role) && !roles.iter().any(|roles| roles.finance) {
-        return Ok(site.not_found());
+        return Err(AppError::not_found());
     }
     let Some(mark) = site.table.undeliverable(address.matched(), site.clock.now()).await? else { return Ok(done) };
     let whom = site.table.person_of(address, deadline).await?;
     site.table.allow_mail_to(&mark, &whom, by, site.clock.now(), deadline).await?;
     Ok(done)
-}
-
-fn not_this(site: &Site) -> Response {
-    let sentence = "What was held back is something else by now. Open the page of the account again.";
-    site.refuse(StatusCode::CONFLICT, "Nothing was done", sentence)
 }

@@ -12,7 +12,7 @@ use bursar_core::domain::usage::closeout::in_cents;
 use bursar_core::domain::usage::pilot::{PilotFigures, Projection};
 use bursar_core::domain::values::format::time_in;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::web::{Answer, Frame, Site};
+use bursar_core::web::{Answer, AppError, Frame, Site};
 use jiff::Timestamp;
 use serde::Deserialize;
 
@@ -90,7 +90,7 @@ pub(crate) async fn page(
     Query(asked): Query<CloseoutQuery>,
 ) -> Answer {
     let (now, programme) = (site.clock.now(), &access.programme);
-    let Some(pot) = site.table.pot(&programme.id).await? else { return Ok(site.not_found()) };
+    let pot = site.table.pot(&programme.id).await?.ok_or_else(AppError::not_found)?;
     let persons = ClosingPerson::all(&site, &access).await?;
     let (assigned, sync, days) = tokio::try_join!(
         site.table.assigned_use(&programme.id),
@@ -149,8 +149,10 @@ pub(crate) async fn page(
         projection: students.and_then(|students| figures.projection(students)),
         figures,
     };
-    let status = if students.is_some() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    Ok(Frame::page(status, &page))
+    match students {
+        Some(_) => Ok(site.page(&page)),
+        None => Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, Ok(site.page(&page)))),
+    }
 }
 
 impl CloseoutPage<'_> {

@@ -5,7 +5,7 @@ use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::web::{Fault, Site};
+use bursar_core::web::{AppError, Site};
 use futures_util::TryStreamExt;
 use jiff::Timestamp;
 
@@ -31,7 +31,7 @@ pub(super) struct ClosingPerson {
 impl ClosingPerson {
     /// Everybody who is or was on the roster, by group and address. Who was taken off it before they had a
     /// key is left out.
-    pub(super) async fn all(site: &Site, access: &ProgrammeAccess) -> Result<Vec<ClosingPerson>, Fault> {
+    pub(super) async fn all(site: &Site, access: &ProgrammeAccess) -> Result<Vec<ClosingPerson>, AppError> {
         let Programme { id, settings, .. } = &access.programme;
         let ids = [id.clone()];
         let mut found = Vec::new();

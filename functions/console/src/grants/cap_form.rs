@@ -26,16 +26,15 @@ impl CapForm {
         CapForm { cap: text("cap_usd"), reason: text("reason"), cap_error: None }
     }
 
-    /// The cap. Without one the group's or programme's holds again.
-    pub(super) fn read(self) -> Result<Option<Usd>, CapForm> {
+    /// The cap, or what is wrong with it. Without one the group's or programme's holds again.
+    pub(super) fn read(&self) -> Result<Option<Usd>, String> {
         if self.cap.is_empty() {
             return Ok(None);
         }
-        let why = match Usd::from_form(&self.cap) {
-            Ok(cap) if cap >= Usd::CENT => return Ok(Some(cap)),
-            Ok(_) => "No key has a cap below one cent.".to_owned(),
-            Err(error) => format!("Refused: {error}."),
-        };
-        Err(CapForm { cap_error: Some(why), ..self })
+        match Usd::from_form(&self.cap) {
+            Ok(cap) if cap >= Usd::CENT => Ok(Some(cap)),
+            Ok(_) => Err("No key has a cap below one cent.".to_owned()),
+            Err(error) => Err(format!("Refused: {error}.")),
+        }
     }
 }

@@ -2,13 +2,11 @@
 
 use askama::Template;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use axum::response::Response;
 use bursar_core::domain::grant::{GrantState, KeyAbsence, SwitchState, View};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::format::column_time;
 use bursar_core::store::UnreachableReason;
-use bursar_core::web::{Answer, Fault, Frame, Site};
+use bursar_core::web::{Answer, AppError, Frame, Site};
 
 use super::cap_form::CapForm;
 use super::list::{self, GrantRow};
@@ -59,25 +57,18 @@ pub(crate) async fn page(
     access: ProgrammeAccess,
     Path((_, grant)): Path<(String, String)>,
 ) -> Answer {
-    match view(&site, &access, &grant).await? {
-        Some(view) => show(&site, &access, &view, None).await,
-        None => Ok(site.not_found()),
-    }
+    let view = view(&site, &access, &grant).await?;
+    show(&site, &access, &view, None).await
 }
 
 /// The grant of this id, if the programme has it.
-pub(crate) async fn view(site: &Site, access: &ProgrammeAccess, grant: &str) -> Result<Option<View>, Fault> {
-    let Ok(grant) = grant.parse() else { return Ok(None) };
-    Ok(site.table.view(&access.programme.id, &grant).await?)
+pub(crate) async fn view(site: &Site, access: &ProgrammeAccess, grant: &str) -> Result<View, AppError> {
+    let grant = grant.parse().map_err(|_| AppError::not_found())?;
+    site.table.view(&access.programme.id, &grant).await?.ok_or_else(AppError::not_found)
 }
 
-/// The page; `refused` is the form of a cap that was refused, with the status.
-pub(crate) async fn show(
-    site: &Site,
-    access: &ProgrammeAccess,
-    view: &View,
-    refused: Option<(StatusCode, CapForm)>,
-) -> Result<Response, Fault> {
+/// The page; `refused` is the form of a cap that was refused.
+pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, refused: Option<CapForm>) -> Answer {
     let View { programme, grant, readings, .. } = view;
     let now = site.clock.now();
     let zone = programme.settings.term.zone();
@@ -118,7 +109,7 @@ pub(crate) async fn show(
         (grant.holds.dropped.is_some(), "the roster does not name this person any more"),
         (grant.holds.unused, "it was not used"),
     ];
-    let (status, cap) = refused.unwrap_or_else(|| (StatusCode::OK, CapForm::now(grant, &programme.settings)));
+    let cap = refused.unwrap_or_else(|| CapForm::now(grant, &programme.settings));
     let context = SpanContext::of(&programme.settings, sync.listed_at, now);
     let spans = context.each(&list::used(readings).days(programme.settings.byok), grant.ever_shown);
     let page = GrantPage {
@@ -143,5 +134,5 @@ pub(crate) async fn show(
         row: &GrantRow::of(grant.clone(), readings, &programme.settings, now),
         cap,
     };
-    Ok(Frame::page(status, &page))
+    Ok(site.page(&page))
 }

@@ -2,7 +2,7 @@
 
 use bursar_core::domain::audit::{Act, Entry};
 use bursar_core::domain::values::format::column_time;
-use bursar_core::web::{Fault, Site};
+use bursar_core::web::{AppError, Site};
 use jiff::tz::TimeZone;
 
 use crate::show;
@@ -16,7 +16,7 @@ pub(super) struct TimelineEntry {
 }
 
 impl TimelineEntry {
-    pub(super) async fn of(site: &Site, entry: Entry, zone: &TimeZone) -> Result<TimelineEntry, Fault> {
+    pub(super) async fn of(site: &Site, entry: Entry, zone: &TimeZone) -> Result<TimelineEntry, AppError> {
         let change = match (entry.what.from, entry.what.to) {
             (Some(from), Some(to)) => Some(format!("{} → {}", or_none(&from), or_none(&to))),
             _ => None,

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::domain::audit::Act;
 use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::store::{Author, Edit, EditOutcome};
-use bursar_core::web::{Answer, Fault, Frame, RequestDeadline, Site};
+use bursar_core::web::{Answer, AppError, Frame, RequestDeadline, Site};
 
 use self::form::{GroupChange, GroupForm};
 use crate::access::{self, Faculty, Form, ProgrammeAccess};
@@ -48,7 +48,7 @@ struct GroupsPage<'a> {
 pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> Answer {
     let forms = current(&site, &access.programme).await?;
     let made_from = marks(&forms);
-    Ok(show(&site, &access, forms, made_from, None, StatusCode::OK))
+    Ok(show(&site, &access, forms, made_from, None))
 }
 
 pub(crate) async fn save(
@@ -57,10 +57,8 @@ pub(crate) async fn save(
     Form { access, fields }: Form<Faculty>,
 ) -> Answer {
     let programme = &access.programme;
-    let refuse = |status, why| Ok(site.refuse(status, "Nothing was saved", why));
-    let Some(version) = fields.filled("version").and_then(|version| version.parse::<u64>().ok()) else {
-        return refuse(StatusCode::UNPROCESSABLE_ENTITY, NO_VERSION);
-    };
+    let version = fields.filled("version").and_then(|version| version.parse::<u64>().ok());
+    let version = version.ok_or_else(|| AppError::unprocessable(NO_VERSION))?;
     let mut forms = current(&site, programme).await?;
     let made_from = marks(&forms);
     forms.iter_mut().for_each(|form| form.take(&fields));
@@ -69,7 +67,7 @@ pub(crate) async fn save(
     let known = KnownModels::of(&site, &news, deadline).await?;
     // What is wrong for good goes before what may be right in a minute.
     if let Some(status) = forms.iter_mut().filter_map(|form| form.check(&programme.settings, &known)).min() {
-        return Ok(show(&site, &access, forms, made_from, Some(REFUSED), status));
+        return Err(refused(&site, &access, forms, made_from, REFUSED, status));
     }
     let changes: Vec<GroupChange> = forms.iter().filter_map(|form| form.change(&programme.settings)).collect();
     if changes.is_empty() {
@@ -78,13 +76,13 @@ pub(crate) async fn save(
     let settings = with(&programme.settings, &changes);
     let has_other_models = changes.iter().any(|change| change.from.models != change.to.models);
     if let Some(why) = too_many(&settings).filter(|_| has_other_models) {
-        return Ok(show(&site, &access, forms, made_from, Some(why), StatusCode::UNPROCESSABLE_ENTITY));
+        return Err(refused(&site, &access, forms, made_from, why, StatusCode::UNPROCESSABLE_ENTITY));
     }
     if programme.closed_at.is_some() {
-        return refuse(StatusCode::CONFLICT, "The programme is closed.");
+        return Err(AppError::conflict("The programme is closed."));
     }
     if version != programme.version {
-        return Ok(show(&site, &access, forms, made_from, Some(STALE), StatusCode::CONFLICT));
+        return Err(refused(&site, &access, forms, made_from, STALE, StatusCode::CONFLICT));
     }
     let actor = access::actor(&site, &access.visitor, deadline).await?;
     let by = Author { actor: &actor, now: site.clock.now(), deadline };
@@ -94,7 +92,7 @@ pub(crate) async fn save(
             jobs::in_a_request(&site, &programme.id, deadline).await;
             Ok(to_groups(programme))
         }
-        EditOutcome::NoSuchProgramme => Ok(site.not_found()),
+        EditOutcome::NoSuchProgramme => Err(AppError::not_found()),
         EditOutcome::PotTooSmall { pot, reserved } => {
             let why = format!(
                 "With this {} would be held for keys that people have, and the budget is {}.",
@@ -102,7 +100,7 @@ pub(crate) async fn save(
                 pot.to_dollars_down()
             );
             forms.iter_mut().for_each(|form| form.refuse_cap(&programme.settings, &why));
-            Ok(show(&site, &access, forms, made_from, Some(FORBIDDEN), StatusCode::UNPROCESSABLE_ENTITY))
+            Err(refused(&site, &access, forms, made_from, FORBIDDEN, StatusCode::UNPROCESSABLE_ENTITY))
         }
         EditOutcome::Stale(now) => {
             let (programme, _) = *now;
@@ -110,17 +108,17 @@ pub(crate) async fn save(
             let made_from = marks(&forms);
             forms.iter_mut().for_each(|form| form.take(&fields));
             let access = ProgrammeAccess { programme, ..access };
-            Ok(show(&site, &access, forms, made_from, Some(STALE), StatusCode::CONFLICT))
+            Err(refused(&site, &access, forms, made_from, STALE, StatusCode::CONFLICT))
         }
         // A group's cap changes neither.
         EditOutcome::FixedByKeys | EditOutcome::KeysEndBefore(_) => {
-            refuse(StatusCode::CONFLICT, "The programme's keys do not allow it.")
+            Err(AppError::conflict("The programme's keys do not allow it."))
         }
     }
 }
 
 /// The groups of the roster and of the settings, with their people and as they are.
-async fn current(site: &Site, programme: &Programme) -> Result<Vec<GroupForm>, Fault> {
+async fn current(site: &Site, programme: &Programme) -> Result<Vec<GroupForm>, AppError> {
     let mut people: BTreeMap<String, usize> = BTreeMap::new();
     for grant in site.table.grants(&programme.id).await? {
         if let Some(group) = grant.group {
@@ -153,13 +151,23 @@ fn marks(forms: &[GroupForm]) -> String {
     marks.join(" ")
 }
 
+fn refused(
+    site: &Site,
+    access: &ProgrammeAccess,
+    groups: Vec<GroupForm>,
+    made_from: String,
+    why: &'static str,
+    status: StatusCode,
+) -> AppError {
+    AppError::page(status, Ok(show(site, access, groups, made_from, Some(why))))
+}
+
 fn show(
     site: &Site,
     access: &ProgrammeAccess,
     groups: Vec<GroupForm>,
     made_from: String,
     refusal: Option<&'static str>,
-    status: StatusCode,
 ) -> Response {
     let page = GroupsPage {
         frame: &site.frame,
@@ -172,7 +180,7 @@ fn show(
         refusal,
         groups,
     };
-    Frame::page(status, &page)
+    site.page(&page)
 }
 
 fn to_groups(programme: &Programme) -> Response {

@@ -8,13 +8,13 @@ use bursar_core::domain::grant::{self, Grant, GrantState, HoldKind, LineRefused,
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::store::ActContext;
 use bursar_core::store::{ActOutcome, Author, NewPerson};
-use bursar_core::web::{Answer, RequestDeadline, Site};
+use bursar_core::web::{Answer, AppError, RequestDeadline, Site};
 
 use super::page::{self, PageState};
 use super::person_form::PersonForm;
 use crate::access::{self, Faculty, Form};
 use crate::paths;
-use crate::roster::line;
+use crate::roster::{self, line};
 
 /// The person whom the form names.
 enum PersonMatch {
@@ -30,11 +30,7 @@ pub(crate) async fn add_person(
     Form { access, fields }: Form<Faculty>,
 ) -> Answer {
     let programme = &access.programme;
-    if !programme.settings.roster || programme.closed_at.is_some() {
-        let sentence =
-            if programme.settings.roster { "The programme is closed." } else { "A cost centre has no roster." };
-        return Ok(site.refuse(StatusCode::CONFLICT, "Nobody was added", sentence));
-    }
+    roster::has_open_roster(programme)?;
     let mut typed = PersonForm::of(&fields);
     let known = site.table.grants(&programme.id).await?;
     match typed.read().and_then(|new| named(new, &known)) {
@@ -53,24 +49,21 @@ pub(crate) async fn add_person(
         Err(errors) => {
             typed.errors = errors;
             let state = PageState { person: typed, ..PageState::default() };
-            page::show(&site, &access, state, StatusCode::UNPROCESSABLE_ENTITY).await
+            Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page::show(&site, &access, state).await))
         }
     }
 }
 
 /// Restores a dropped person with the fields of the form.
 async fn take_back(site: &Site, at: ActContext<'_>, line: &RosterLine, by: &Actor) -> Answer {
-    let no_room = || {
-        let why = "The budget has no room for what they may still spend. It must be raised first.";
-        Ok(site.refuse(StatusCode::CONFLICT, "Nobody was taken back", why))
-    };
+    let why = "The budget has no room for what they may still spend. It must be raised first.";
     if let ActOutcome::Refused(LineRefused::PotExhausted) = site.table.describe(at, line, by).await? {
-        return no_room();
+        return Err(AppError::conflict(why));
     }
     if let ActOutcome::Refused(ReleaseRefused::PotExhausted) =
         site.table.act(at, |view, now| view.release(HoldKind::Dropped, by, now)).await?
     {
-        return no_room();
+        return Err(AppError::conflict(why));
     }
     site.orders().now_or_later(at).await;
     Ok(to_overview(at.programme))

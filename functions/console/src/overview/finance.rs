@@ -6,7 +6,7 @@ use bursar_core::domain::people::role::is_among;
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::values::format::named_month;
 use bursar_core::store::{GIVEN_UP_SHOWN, QueuedMail, UnreachableReason};
-use bursar_core::web::{Fault, Site};
+use bursar_core::web::{AppError, Site};
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
@@ -14,7 +14,7 @@ use jiff::Timestamp;
 const MOST_READ: usize = 500;
 
 /// One sentence for each finance address that is not reached.
-pub(super) async fn unreachable(site: &Site, settings: &Settings, now: Timestamp) -> Result<Vec<String>, Fault> {
+pub(super) async fn unreachable(site: &Site, settings: &Settings, now: Timestamp) -> Result<Vec<String>, AppError> {
     let (finance, table) = (&settings.finance, &site.table);
     if finance.is_empty() {
         return Ok(Vec::new());

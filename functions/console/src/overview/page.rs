@@ -2,7 +2,6 @@
 
 use askama::Template;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
 use bursar_core::domain::grant::{Grant, Place, Reading};
 use bursar_core::domain::programme::{Pot, Programme, Settings};
 use bursar_core::domain::usage::days::Sum;
@@ -13,7 +12,7 @@ use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{AssignedModels, ProgrammeUse, UnreachableReason};
-use bursar_core::web::{Answer, Frame, Site};
+use bursar_core::web::{Answer, AppError, Frame, Site};
 use jiff::Timestamp;
 
 use super::chart::Chart;
@@ -81,7 +80,7 @@ struct MoneyFigures {
 }
 
 pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Query(asked): Query<SpanQuery>) -> Answer {
-    show(&site, &access, PageState { span: asked.span(), ..PageState::default() }, StatusCode::OK).await
+    show(&site, &access, PageState { span: asked.span(), ..PageState::default() }).await
 }
 
 /// The state of one page view: the requested span, and the forms as they were posted.
@@ -99,9 +98,9 @@ impl PageState {
     }
 }
 
-pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState, status: StatusCode) -> Answer {
+pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState) -> Answer {
     let (now, programme) = (site.clock.now(), &access.programme);
-    let Some(pot) = &site.table.pot(&programme.id).await? else { return Ok(site.not_found()) };
+    let pot = &site.table.pot(&programme.id).await?.ok_or_else(AppError::not_found)?;
     let (grants, of_programme, jobs, sync, unreachable) = tokio::try_join!(
         site.table.grants_with_readings(&programme.id),
         site.table.programme_use(&programme.id),
@@ -184,7 +183,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
             false => None,
         },
     };
-    Ok(Frame::page(status, &page))
+    Ok(site.page(&page))
 }
 
 /// For how many people the pot is enough: those who have a place, and as many of the others as fit in any order.

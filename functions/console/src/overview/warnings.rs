@@ -8,7 +8,7 @@ use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{Job, JobState, UnreachableReason, Work};
-use bursar_core::web::{Fault, Site};
+use bursar_core::web::{AppError, Site};
 use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 
@@ -105,7 +105,11 @@ pub(super) fn others(
 }
 
 /// The warnings about people with a role whose mail comes back or was complained about.
-pub(super) async fn unreachable_staff(site: &Site, settings: &Settings, now: Timestamp) -> Result<Vec<String>, Fault> {
+pub(super) async fn unreachable_staff(
+    site: &Site,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<Vec<String>, AppError> {
     let staff: Vec<&EmailAddress> = settings.faculty.iter().chain(&settings.assistants).collect();
     let marks = try_join_all(staff.iter().map(|person| site.table.undeliverable(person.matched(), now))).await?;
     let unreachable = staff.iter().zip(marks).filter_map(|(person, mark)| Some((person.as_written(), mark?.why)));
@@ -126,7 +130,7 @@ pub(super) async fn balance(
     programme: &Programme,
     to_come: Usd,
     now: Timestamp,
-) -> Result<Option<String>, Fault> {
+) -> Result<Option<String>, AppError> {
     let newest = site.table.newest_account_days(1).await?;
     let Some(day) = newest.first().filter(|_| !programme.is_over(now)) else { return Ok(None) };
     let balance = day.bought - day.spent;
@@ -141,7 +145,7 @@ pub(super) async fn balance(
 }
 
 /// The warnings that the provider has refused rules of the programme or of a group for some time.
-pub(super) async fn refused_rules(site: &Site, programme: &Programme, now: Timestamp) -> Result<Vec<String>, Fault> {
+pub(super) async fn refused_rules(site: &Site, programme: &Programme, now: Timestamp) -> Result<Vec<String>, AppError> {
     let rules = programme.settings.all_rules();
     let sets = try_join_all(rules.iter().map(|rules| async { site.table.rule_set(&rules.id()).await })).await?;
     let refused = sets.iter().flatten().filter_map(|set| Some((set, set.refusal_to_be_told(now)?)));

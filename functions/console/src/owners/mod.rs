@@ -6,17 +6,18 @@ mod selection;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Redirect};
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{AssignOutcome, Author, TakeBackOutcome};
-use bursar_core::web::{Answer, Fault, Fields, RequestDeadline, Site, Visitor};
+use bursar_core::web::{Answer, AppError, Fields, RequestDeadline, Site, Visitor};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use self::page::show;
 use self::selection::{KeySelection, Purpose, Wanted};
 use crate::access::{self, AdminAccess, Admins, Form};
+use crate::account;
+use crate::spending::spans::SpanQuery;
 
 pub(crate) use page::{KeyOwners, OwnerWords, TypedOwner};
 
@@ -41,19 +42,21 @@ pub(crate) async fn assign(
     let now = site.clock.now();
     let asked = match asked(&site, &fields, now).await? {
         Ok(asked) => asked,
-        Err(why) => return refused(&site, &visitor, &fields, &why).await,
+        Err(why) => return Err(refused(&site, &visitor, &fields, why).await),
     };
     let selection = KeySelection::of(&site, &asked.wanted, &asked.purpose).await?;
     if let Some(why) = selection.why_nothing(&asked.wanted) {
-        return refused(&site, &visitor, &fields, &why).await;
+        return Err(refused(&site, &visitor, &fields, why).await);
     }
+    let preview = |selection: &KeySelection, why| page::preview(&site, &visitor, &asked, selection, why);
+    let again = |status, selection: &KeySelection, why| AppError::page(status, Ok(preview(selection, why)));
     if fields.filled("apply") != Some("on") {
-        return Ok(page::preview(&site, &visitor, &asked, &selection, StatusCode::OK, None));
+        return Ok(preview(&selection, None));
     }
     let is_given = keys_are_given(&asked.purpose, &selection);
     if fields.filled("shown").is_some_and(|shown| shown != selection.mark()) && !is_given {
         let why = "Other keys fit by now than when you looked, so nothing was done. These are the keys.";
-        return Ok(page::preview(&site, &visitor, &asked, &selection, StatusCode::CONFLICT, Some(why)));
+        return Err(again(StatusCode::CONFLICT, &selection, Some(why)));
     }
     let actor = access::actor(&site, &visitor, deadline).await?;
     let by = Author { actor: &actor, now, deadline };
@@ -62,13 +65,12 @@ pub(crate) async fn assign(
         Purpose::TakeBack if site.table.take_keys_back(&keys, by).await? == TakeBackOutcome::Done => {}
         Purpose::TakeBack => {
             let after = KeySelection::of(&site, &asked.wanted, &asked.purpose).await?;
-            let status = StatusCode::SERVICE_UNAVAILABLE;
-            return Ok(page::preview(&site, &visitor, &asked, &after, status, Some(OUT_OF_TIME)));
+            return Err(again(StatusCode::SERVICE_UNAVAILABLE, &after, Some(OUT_OF_TIME)));
         }
         // A second press finds that the keys are given.
         Purpose::Give { .. } if is_given => {}
         Purpose::Give { .. } if keys.is_empty() || selection.passes_the_pot() => {
-            return Ok(page::preview(&site, &visitor, &asked, &selection, StatusCode::UNPROCESSABLE_ENTITY, None));
+            return Err(again(StatusCode::UNPROCESSABLE_ENTITY, &selection, None));
         }
         Purpose::Give { owner, from, .. } => match site.table.assign_keys(&owner.id, &keys, *from, by).await? {
             AssignOutcome::Done => {}
@@ -81,7 +83,7 @@ pub(crate) async fn assign(
                     AssignOutcome::OutOfTime => (StatusCode::SERVICE_UNAVAILABLE, OUT_OF_TIME),
                     _ => (StatusCode::CONFLICT, CHANGED),
                 };
-                return Ok(page::preview(&site, &visitor, &asked, &after, status, Some(why)));
+                return Err(again(status, &after, Some(why)));
             }
         },
     }
@@ -94,7 +96,7 @@ fn keys_are_given(purpose: &Purpose, selection: &KeySelection) -> bool {
 }
 
 /// What a form asks for, or why it is refused.
-async fn asked(site: &Site, fields: &Fields, now: Timestamp) -> Result<Result<Asked, String>, Fault> {
+async fn asked(site: &Site, fields: &Fields, now: Timestamp) -> Result<Result<Asked, String>, AppError> {
     let wanted = match Wanted::of(fields) {
         Ok(wanted) => wanted,
         Err(why) => return Ok(Err(why)),
@@ -115,6 +117,9 @@ async fn asked(site: &Site, fields: &Fields, now: Timestamp) -> Result<Result<As
 }
 
 /// The form once more, with what was typed and what is wrong with it.
-async fn refused(site: &Site, visitor: &Visitor, fields: &Fields, why: &str) -> Result<Response, Fault> {
-    show(site, visitor, TypedOwner::of(fields), why).await
+async fn refused(site: &Site, visitor: &Visitor, fields: &Fields, why: String) -> AppError {
+    let owner = TypedOwner { refused: Some(why), ..TypedOwner::of(fields) };
+    let refused = account::Refused { owner: Some(owner), ..account::Refused::default() };
+    let page = account::show(site, visitor, &SpanQuery::default(), refused).await;
+    AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page)
 }

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Redirect};
 use bursar_core::domain::audit::{Act, Actor, AuditDetail};
 use bursar_core::domain::programme::request::{CLOSE, Request, Wish};
 use bursar_core::store::{Author, CloseOutcome};
-use bursar_core::web::{Answer, RequestDeadline, Site};
+use bursar_core::web::{Answer, AppError, RequestDeadline, Site};
 
 use crate::access::{self, Faculty, Form, ProgrammeAccess};
 use crate::paths;
@@ -24,7 +24,7 @@ pub(crate) async fn close(
         return ask(&site, &access, by).await;
     }
     match site.table.close(id, by).await? {
-        CloseOutcome::NoSuchProgramme => return Ok(site.not_found()),
+        CloseOutcome::NoSuchProgramme => return Err(AppError::not_found()),
         CloseOutcome::Done | CloseOutcome::Already => jobs::in_a_request(&site, id, deadline).await,
     }
     Ok(Redirect::to(&paths::programme(id)).into_response())
@@ -32,7 +32,7 @@ pub(crate) async fn close(
 
 /// Asks the admins to close the programme, once a day.
 async fn ask(site: &Site, access: &ProgrammeAccess, by: Author<'_>) -> Answer {
-    let Actor::Person(person) = by.actor else { return Ok(site.not_found()) };
+    let Actor::Person(person) = by.actor else { return Err(AppError::not_found()) };
     let id = &access.programme.id;
     if access.programme.closed_at.is_none() {
         let wish = Wish {

@@ -14,7 +14,7 @@ use bursar_core::domain::values::format::field_time;
 use bursar_core::domain::values::id::new_ulid;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{Author, CopiedProgramme, Import, NewProgramme, Step};
-use bursar_core::web::{Answer, Fault, Fields, RequestDeadline, Site};
+use bursar_core::web::{Answer, AppError, Fields, RequestDeadline, Site};
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
 
@@ -71,7 +71,7 @@ pub(crate) async fn copy(
     Form { access, fields }: Form<Faculty>,
 ) -> Answer {
     let (programme, now) = (&access.programme, site.clock.now());
-    let Some(pot) = site.table.pot(&programme.id).await? else { return Ok(site.not_found()) };
+    let pot = site.table.pot(&programme.id).await?.ok_or_else(AppError::not_found)?;
     let mut typed = CopyForm::of(programme, pot.limit, now);
     typed.is_open = true;
     typed.with_roster = fields.get("roster") == Some("on");
@@ -85,7 +85,8 @@ pub(crate) async fn copy(
         Err(errors) => {
             typed.errors = errors;
             let state = PageState::copying(typed);
-            return overview::show(&site, &access, state, StatusCode::UNPROCESSABLE_ENTITY).await;
+            let page = overview::show(&site, &access, state).await;
+            return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
         }
     };
     let actor = Actor::Person(access::person(&site, &access.visitor, deadline).await?);
@@ -98,7 +99,7 @@ pub(crate) async fn copy(
         let why = format!(
             "The programme names the tier {tier}, which was removed. Make it again on the tiers' page, or give the programme other models."
         );
-        return Ok(site.refuse(StatusCode::CONFLICT, "Nothing was copied", &why));
+        return Err(AppError::conflict(why));
     }
     let roster = match typed.with_roster && programme.settings.roster {
         true => keep_roster(&site, programme, now, deadline).await?,
@@ -147,7 +148,7 @@ async fn keep_roster(
     programme: &Programme,
     now: Timestamp,
     deadline: Deadline,
-) -> Result<Option<Import>, Fault> {
+) -> Result<Option<Import>, AppError> {
     let stays = |grant: &Grant| grant.state != GrantState::Revoked && grant.holds.dropped.is_none();
     let grants = site.table.grants(&programme.id).await?.into_iter().filter(stays);
     let steps: Vec<Step> = grants.map(|grant| Step::Add { person: grant.person, group: grant.group }).collect();
@@ -174,7 +175,7 @@ async fn ask(
     draft: &Draft,
     with_roster: bool,
     by: Author<'_>,
-) -> Result<(), Fault> {
+) -> Result<(), AppError> {
     let Actor::Person(person) = by.actor else { return Ok(()) };
     let (term, name) = (&draft.settings.term, &draft.settings.name);
     let words = format!(

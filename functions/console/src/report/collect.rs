@@ -10,7 +10,7 @@ use bursar_core::domain::usage::models::rows::GrantRows;
 use bursar_core::domain::usage::report::{GrantBytes, SpendingReport, UseSource};
 use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::store::SyncState;
-use bursar_core::web::{Fault, Site};
+use bursar_core::web::{AppError, Site};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
@@ -42,7 +42,7 @@ impl CollectedReport {
         site: &Site,
         programmes: &[&Programme],
         asked: AskedReport,
-    ) -> Result<Option<CollectedReport>, Fault> {
+    ) -> Result<Option<CollectedReport>, AppError> {
         let ids: Vec<ProgrammeId> = programmes.iter().map(|programme| programme.id.clone()).collect();
         let sync = site.table.sync_state().await?;
         let mut report = SpendingReport::new(asked.by, asked.range);
@@ -83,7 +83,7 @@ impl CollectedReport {
     }
 
     /// Divides by the sums of programmes and groups, which are kept for ever. A group is that of the night.
-    async fn divide_by_group(&mut self, site: &Site, ids: &[ProgrammeId]) -> Result<(), Fault> {
+    async fn divide_by_group(&mut self, site: &Site, ids: &[ProgrammeId]) -> Result<(), AppError> {
         let Some(range) = self.range_of_models() else { return Ok(()) };
         let each: Vec<_> = ids.iter().map(|id| site.table.model_days(id, range)).collect();
         let mut read = iter(each).buffered(PROGRAMMES_AT_ONCE).enumerate();
@@ -98,7 +98,7 @@ impl CollectedReport {
     }
 
     /// Divides the use of foreign keys by the names under which it is recorded.
-    async fn divide_foreign(&mut self, site: &Site, ids: &[ProgrammeId]) -> Result<(), Fault> {
+    async fn divide_foreign(&mut self, site: &Site, ids: &[ProgrammeId]) -> Result<(), AppError> {
         let Some(range) = self.range_of_models() else { return Ok(()) };
         let models = site.table.assigned_models(range).await?;
         for (programme, id) in ids.iter().enumerate() {
@@ -111,7 +111,7 @@ impl CollectedReport {
     }
 
     /// Divides by the rows of each grant, which expire with the retention.
-    async fn divide_by_person(&mut self, site: &Site, ids: &[ProgrammeId], groups: &Groups) -> Result<(), Fault> {
+    async fn divide_by_person(&mut self, site: &Site, ids: &[ProgrammeId], groups: &Groups) -> Result<(), AppError> {
         let Some((from, to)) = self.range_of_models() else { return Ok(()) };
         let now = site.clock.now();
         let numbers: BTreeMap<&str, u16> = ids.iter().enumerate().map(|(at, id)| (id.as_str(), number(at))).collect();
@@ -144,7 +144,7 @@ impl CollectedReport {
 }
 
 /// The rows of a day, and whether there were some that are not kept any more.
-async fn rows_of(site: &Site, day: Date, now: Timestamp) -> Result<(Date, GrantRows, bool), Fault> {
+async fn rows_of(site: &Site, day: Date, now: Timestamp) -> Result<(Date, GrantRows, bool), AppError> {
     let rows = site.table.model_rows(day, now).await?;
     let is_expired = rows.is_empty()
         && site.table.unattributed_day(day).await?.is_some_and(|of| of.of_programmes != Sums::default());

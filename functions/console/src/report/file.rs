@@ -10,7 +10,7 @@ use super::collect::CollectedReport;
 use super::page;
 use super::query::ReportQuery;
 use super::scope::ReportScope;
-use crate::access::{self, ProgrammeAccess};
+use crate::access::ProgrammeAccess;
 use crate::csv_file::{Cell, CsvRequest};
 
 const COLUMNS: [&str; 8] = ["date", "programme", "cost_code", "group", "model", "person", "requests", "spent_usd"];
@@ -28,9 +28,7 @@ pub(crate) async fn file(State(site): State<Site>, access: ProgrammeAccess, requ
 
 pub(crate) async fn file_of_several(State(site): State<Site>, visitor: Visitor, request: CsvRequest) -> Answer {
     let query = ReportQuery::of(&request.query);
-    let Some(scope) = ReportScope::of_several(&site, &visitor, &query.programmes, site.clock.now()).await? else {
-        return Ok(access::refused(&site));
-    };
+    let scope = ReportScope::of_several(&site, &visitor, &query.programmes, site.clock.now()).await?;
     let Ok(asked) = query.read(scope.usual) else {
         return page::of_several(&site, &visitor, &scope, &query).await;
     };

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
+use axum::response::IntoResponse;
 use bursar_core::domain::grant::Grant;
 use bursar_core::domain::people::role::Role;
 use bursar_core::domain::programme::Programme;
@@ -13,7 +14,7 @@ use bursar_core::domain::usage::report::{GrantBytes, Grouping, ReportLine};
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::web::{Answer, Fault, Frame, Site, Visitor};
+use bursar_core::web::{Answer, AppError, Frame, Site, Visitor};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -109,10 +110,8 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Quer
 
 pub(crate) async fn page_of_several(State(site): State<Site>, visitor: Visitor, Query(query): Parameters) -> Answer {
     let query = ReportQuery::of(&query);
-    match ReportScope::of_several(&site, &visitor, &query.programmes, site.clock.now()).await? {
-        Some(scope) => of_several(&site, &visitor, &scope, &query).await,
-        None => Ok(access::refused(&site)),
-    }
+    let scope = ReportScope::of_several(&site, &visitor, &query.programmes, site.clock.now()).await?;
+    of_several(&site, &visitor, &scope, &query).await
 }
 
 /// The page of one programme's report, or of its form if that is refused.
@@ -127,7 +126,7 @@ pub(super) async fn of_one(site: &Site, access: &ProgrammeAccess, query: &Report
         form,
         results,
     };
-    Ok(Frame::page(status, &page))
+    Ok((status, site.page(&page)).into_response())
 }
 
 /// The page of a report over several programmes, or of its form if that is refused.
@@ -140,14 +139,14 @@ pub(super) async fn of_several(site: &Site, visitor: &Visitor, scope: &ReportSco
         form,
         results,
     };
-    Ok(Frame::page(status, &page))
+    Ok((status, site.page(&page)).into_response())
 }
 
 async fn made<'a>(
     site: &Site,
     scope: &'a ReportScope,
     query: &ReportQuery,
-) -> Result<(StatusCode, ReportForm<'a>, Option<ReportResults>), Fault> {
+) -> Result<(StatusCode, ReportForm<'a>, Option<ReportResults>), AppError> {
     match query.read(scope.usual) {
         Ok(asked) => match ReportResults::of(site, scope, asked, query.skip).await? {
             Some(results) => Ok((StatusCode::OK, ReportForm::of(scope, asked), Some(results))),
@@ -192,7 +191,7 @@ impl ReportResults {
         scope: &ReportScope,
         asked: AskedReport,
         skip: usize,
-    ) -> Result<Option<ReportResults>, Fault> {
+    ) -> Result<Option<ReportResults>, AppError> {
         let programmes: Vec<&Programme> = scope.programmes.iter().map(|(programme, _)| programme).collect();
         let Some(collected) = CollectedReport::of(site, &programmes, asked).await? else { return Ok(None) };
         let lines = collected.report.lines(|day| collected.knows_models(day));
@@ -252,7 +251,7 @@ impl ReportRow {
 type People = BTreeMap<(u16, GrantBytes), Grant>;
 
 /// The persons of these lines, in programmes on which the reader is faculty or an admin.
-async fn people(site: &Site, scope: &ReportScope, lines: &[ReportLine<'_>]) -> Result<People, Fault> {
+async fn people(site: &Site, scope: &ReportScope, lines: &[ReportLine<'_>]) -> Result<People, AppError> {
     let mut wanted: Vec<(u16, GrantBytes)> =
         lines.iter().filter_map(|line| Some((line.programme, line.grant?))).collect();
     wanted.sort_unstable();
@@ -260,7 +259,7 @@ async fn people(site: &Site, scope: &ReportScope, lines: &[ReportLine<'_>]) -> R
     let each = wanted.into_iter().filter_map(|(number, grant)| {
         let (programme, role) = scope.programmes.get(usize::from(number))?;
         let found = async move { site.table.grant(&programme.id, &GrantId::of_bytes(grant)).await };
-        (*role >= Role::Faculty).then_some(async move { Ok::<_, Fault>(((number, grant), found.await?)) })
+        (*role >= Role::Faculty).then_some(async move { Ok::<_, AppError>(((number, grant), found.await?)) })
     });
     let read: Vec<_> = each.collect();
     let read: Vec<_> = iter(read).buffered(GRANTS_AT_ONCE).try_collect().await?;

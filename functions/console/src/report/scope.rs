@@ -4,7 +4,7 @@ use bursar_core::domain::people::role::Role;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::web::{Fault, Site, Visitor};
+use bursar_core::web::{AppError, Site, Visitor};
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
 
@@ -43,18 +43,18 @@ impl ReportScope {
         }
     }
 
-    /// The programmes of these ids, or all that the visitor may see if there are none; `None` if the visitor
+    /// The programmes of these ids, or all that the visitor may see if there are none; refused if the visitor
     /// may not see one of them, or any at all.
     pub(super) async fn of_several(
         site: &Site,
         visitor: &Visitor,
         ids: &[String],
         now: Timestamp,
-    ) -> Result<Option<ReportScope>, Fault> {
+    ) -> Result<ReportScope, AppError> {
         let seen = site.table.programmes_of(&visitor.session.address, &site.admins).await?;
         let is_unseen = |id: &String| seen.iter().all(|(programme, _)| programme.id.as_str() != id);
         if (seen.is_empty() && !access::is_admin(site, visitor)) || ids.iter().any(is_unseen) {
-            return Ok(None);
+            return Err(AppError::no_right());
         }
         let is_chosen = |programme: &Programme| ids.is_empty() || ids.iter().any(|id| id == programme.id.as_str());
         let choice = |(programme, _): &(Programme, Role)| ProgrammeChoice {
@@ -63,12 +63,12 @@ impl ReportScope {
             is_chosen: is_chosen(programme),
         };
         let last = yesterday(now);
-        Ok(Some(ReportScope {
+        Ok(ReportScope {
             path: paths::REPORT.to_owned(),
             choices: seen.iter().map(choice).collect(),
             usual: (last.saturating_sub((USUAL_DAYS - 1).days()), last),
             programmes: seen.into_iter().filter(|(programme, _)| is_chosen(programme)).collect(),
-        }))
+        })
     }
 
     /// The ids in the address of this report.

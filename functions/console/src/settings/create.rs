@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::domain::values::id::new_ulid;
 use bursar_core::store::{Author, NewProgramme};
-use bursar_core::web::{Answer, Frame, RequestDeadline, Site, Visitor};
+use bursar_core::web::{Answer, AppError, Frame, RequestDeadline, Site, Visitor};
 
 use super::{Audience, Draft, FormFields, Refusals, SettingTexts, not_listed};
 use crate::access::{self, AdminAccess, Admins, Form};
@@ -25,7 +25,7 @@ struct NewProgrammePage<'a> {
 }
 
 pub(crate) async fn new(State(site): State<Site>, AdminAccess { visitor }: AdminAccess) -> Answer {
-    Ok(form(&site, &visitor, &SettingTexts::of_new_programme(), &Refusals::new(), StatusCode::OK))
+    Ok(form(&site, &visitor, &SettingTexts::of_new_programme(), &Refusals::new()))
 }
 
 pub(crate) async fn create(
@@ -34,14 +34,11 @@ pub(crate) async fn create(
     Form { access: AdminAccess { visitor }, fields }: Form<Admins>,
 ) -> Answer {
     let typed = SettingTexts::of_new_programme().with(&fields);
-    let Draft { settings, pot } = match typed.read(None) {
-        Ok(draft) => draft,
-        Err(refusals) => {
-            return Ok(form(&site, &visitor, &typed, &refusals, StatusCode::UNPROCESSABLE_ENTITY));
-        }
-    };
+    let refused = |status, refusals| AppError::page(status, Ok(form(&site, &visitor, &typed, &refusals)));
+    let draft = typed.read(None).map_err(|refusals| refused(StatusCode::UNPROCESSABLE_ENTITY, refusals))?;
+    let Draft { settings, pot } = draft;
     if let Some((status, refusals)) = not_listed(&site, None, &settings, deadline).await? {
-        return Ok(form(&site, &visitor, &typed, &refusals, status));
+        return Err(refused(status, refusals));
     }
     let actor = access::actor(&site, &visitor, deadline).await?;
     let by = Author { actor: &actor, now: site.clock.now(), deadline };
@@ -50,18 +47,15 @@ pub(crate) async fn create(
     Ok(Redirect::to(&paths::programme(&id)).into_response())
 }
 
-fn form(site: &Site, visitor: &Visitor, texts: &SettingTexts, refusals: &Refusals, status: StatusCode) -> Response {
+fn form(site: &Site, visitor: &Visitor, texts: &SettingTexts, refusals: &Refusals) -> Response {
     let fields = FormFields::of(texts, Audience::Creator, refusals);
     let more_open = fields.optional.iter().any(|field| field.error.is_some());
-    Frame::page(
-        status,
-        &NewProgrammePage {
-            frame: &site.frame,
-            csrf: visitor.csrf.reveal(),
-            is_admin: true,
-            fields,
-            more_open,
-            form: new_ulid(site.clock.now()).to_string(),
-        },
-    )
+    site.page(&NewProgrammePage {
+        frame: &site.frame,
+        csrf: visitor.csrf.reveal(),
+        is_admin: true,
+        fields,
+        more_open,
+        form: new_ulid(site.clock.now()).to_string(),
+    })
 }

@@ -1,9 +1,8 @@
 //! The statement as a CSV file.
 
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
 use bursar_core::domain::ledger::statement::StatementRow;
-use bursar_core::web::{Answer, Site};
+use bursar_core::web::{Answer, AppError, Site};
 
 use super::DaysQuery;
 use crate::access::AdminAccess;
@@ -17,11 +16,9 @@ pub(crate) async fn csv(
     Query(asked): Query<DaysQuery>,
     file: CsvRequest,
 ) -> Answer {
-    let days = match asked.days(site.clock.now()) {
-        Ok(days) => days,
-        Err(why) => return Ok(site.refuse(StatusCode::UNPROCESSABLE_ENTITY, "There is no such statement", why)),
-    };
-    let (Some(statement), _) = site.table.statement(days).await? else { return Ok(super::nothing_yet(&site)) };
+    let days = asked.days(site.clock.now()).map_err(AppError::unprocessable)?;
+    let none = || AppError::conflict("No sync has been complete yet, so there is nothing to make a statement of.");
+    let statement = site.table.statement(days).await?.0.ok_or_else(none)?;
     let name = format!("statement-{}-{}", days.from, days.to);
     file.answer(&name, &COLUMNS, statement.rows.iter().map(cells))
 }

@@ -4,11 +4,8 @@ mod files;
 mod mailed;
 mod page;
 
-use axum::http::StatusCode;
-use axum::response::Response;
 use bursar_core::domain::ledger::statement::StatementDays;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::web::Site;
 use jiff::Timestamp;
 use serde::Deserialize;
 
@@ -37,9 +34,4 @@ impl DaysQuery {
             _ => Err(NOT_DAYS),
         }
     }
-}
-
-fn nothing_yet(site: &Site) -> Response {
-    let sentence = "No sync has been complete yet, so there is nothing to make a statement of.";
-    site.refuse(StatusCode::CONFLICT, "There is no statement yet", sentence)
 }

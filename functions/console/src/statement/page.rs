@@ -7,7 +7,7 @@ use bursar_core::domain::ledger::statement::{RowKind, Statement, StatementDays};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::web::{Answer, Frame, Site};
+use bursar_core::web::{Answer, AppError, Frame, Site};
 
 use super::DaysQuery;
 use super::mailed::{self, MailedNote};
@@ -66,35 +66,32 @@ pub(crate) async fn page(
     AdminAccess { visitor }: AdminAccess,
     Query(asked): Query<DaysQuery>,
 ) -> Answer {
+    let blank = StatementPage {
+        frame: &site.frame,
+        csrf: visitor.csrf.reveal(),
+        is_admin: true,
+        from: asked.from.clone(),
+        to: asked.to.clone(),
+        refused: None,
+        months: months(&site),
+        made: None,
+        mailed: None,
+    };
     let days = match asked.days(site.clock.now()) {
         Ok(days) => days,
-        Err(refused) => {
-            let page = StatementPage {
-                frame: &site.frame,
-                csrf: visitor.csrf.reveal(),
-                is_admin: true,
-                from: asked.from,
-                to: asked.to,
-                refused: Some(refused),
-                months: months(&site),
-                made: None,
-                mailed: None,
-            };
-            return Ok(Frame::page(StatusCode::UNPROCESSABLE_ENTITY, &page));
+        Err(why) => {
+            let page = site.page(&StatementPage { refused: Some(why), ..blank });
+            return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, Ok(page)));
         }
     };
     let table = &site.table;
     let ((statement, programmes), mailed) = tokio::try_join!(table.statement(days), mailed::of_days(table, days))?;
     let page = StatementPage {
-        frame: &site.frame,
-        csrf: visitor.csrf.reveal(),
-        is_admin: true,
         from: days.from.to_string(),
         to: days.to.to_string(),
-        refused: None,
-        months: months(&site),
         mailed: statement.as_ref().zip(mailed).map(|(now, mailed)| MailedNote::of(&mailed, now, &programmes)),
         made: statement.map(|statement| StatementTable::of(statement, &programmes)),
+        ..blank
     };
     Ok(site.page(&page))
 }

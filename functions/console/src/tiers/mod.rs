@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Redirect};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::tiers::Tiers;
 use bursar_core::store::{Author, TierOutcome};
-use bursar_core::web::{Answer, Fault, Frame, RequestDeadline, Site, Visitor};
+use bursar_core::web::{Answer, AppError, Frame, RequestDeadline, Site, Visitor};
 
 use self::form::TierForm;
 use crate::access::{self, AdminAccess, Admins, Form};
@@ -41,7 +41,7 @@ struct TierRow {
 }
 
 pub(crate) async fn page(State(site): State<Site>, AdminAccess { visitor }: AdminAccess) -> Answer {
-    show(&site, &visitor, None, StatusCode::OK).await
+    show(&site, &visitor, None).await
 }
 
 pub(crate) async fn save(
@@ -51,12 +51,12 @@ pub(crate) async fn save(
 ) -> Answer {
     let mut form = TierForm::typed(&fields);
     let Some(typed) = form.read() else {
-        return show(&site, &visitor, Some((form, REFUSED)), StatusCode::UNPROCESSABLE_ENTITY).await;
+        return Err(refused(&site, &visitor, form, REFUSED, StatusCode::UNPROCESSABLE_ENTITY).await);
     };
     let before = site.table.tiers().await?.models(&typed.name).unwrap_or_default().to_vec();
     if let Some(NotListed { status, why }) = KnownModels::check(&site, &before, &typed.models, deadline).await? {
         form.models_error = Some(why);
-        return show(&site, &visitor, Some((form, REFUSED)), status).await;
+        return Err(refused(&site, &visitor, form, REFUSED, status).await);
     }
     let actor = access::actor(&site, &visitor, deadline).await?;
     let by = Author { actor: &actor, now: site.clock.now(), deadline };
@@ -73,7 +73,7 @@ pub(crate) async fn save(
         TierOutcome::Stale(now) => {
             form.version = now.version.to_string();
             form.now = Some(if now.models.is_empty() { "removed".to_owned() } else { now.models.join(" ") });
-            show(&site, &visitor, Some((form, STALE)), StatusCode::CONFLICT).await
+            Err(refused(&site, &visitor, form, STALE, StatusCode::CONFLICT).await)
         }
         TierOutcome::Named(naming) => {
             form.models_error = Some(format!(
@@ -81,17 +81,16 @@ pub(crate) async fn save(
                 names(&naming),
                 if naming.len() == 1 { "names" } else { "name" }
             ));
-            show(&site, &visitor, Some((form, NAMED)), StatusCode::CONFLICT).await
+            Err(refused(&site, &visitor, form, NAMED, StatusCode::CONFLICT).await)
         }
     }
 }
 
-async fn show(
-    site: &Site,
-    visitor: &Visitor,
-    refused: Option<(TierForm, &'static str)>,
-    status: StatusCode,
-) -> Result<Response, Fault> {
+async fn refused(site: &Site, visitor: &Visitor, form: TierForm, why: &'static str, status: StatusCode) -> AppError {
+    AppError::page(status, show(site, visitor, Some((form, why))).await)
+}
+
+async fn show(site: &Site, visitor: &Visitor, refused: Option<(TierForm, &'static str)>) -> Answer {
     let (tiers, named_by) = (site.table.tiers().await?, named_by(site).await?);
     let refusal = refused.as_ref().map(|(_, why)| *why);
     let (mut rows, mut new) = (rows(&tiers, &named_by), TierForm::default());
@@ -103,7 +102,7 @@ async fn show(
     }
     let csrf = visitor.csrf.reveal();
     let page = TiersPage { frame: &site.frame, csrf, is_admin: true, refusal, tiers: rows, new };
-    Ok(Frame::page(status, &page))
+    Ok(site.page(&page))
 }
 
 fn rows(tiers: &Tiers, named_by: &BTreeMap<String, Vec<String>>) -> Vec<TierRow> {
@@ -115,7 +114,7 @@ fn rows(tiers: &Tiers, named_by: &BTreeMap<String, Vec<String>>) -> Vec<TierRow>
 }
 
 /// The names of the programmes that name each tier.
-async fn named_by(site: &Site) -> Result<BTreeMap<String, Vec<String>>, Fault> {
+async fn named_by(site: &Site) -> Result<BTreeMap<String, Vec<String>>, AppError> {
     let mut named_by: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for programme in site.table.programmes().await?.into_iter().filter(|programme| programme.closed_at.is_none()) {
         for tier in programme.settings.all_rules().iter().filter_map(|rules| rules.tier()) {
