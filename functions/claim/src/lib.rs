@@ -32,7 +32,7 @@ mod sign_in;
 #[cfg(test)]
 mod testing;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use axum::Router;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::HeaderValue;
@@ -41,6 +41,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bursar_core::clock::Clock;
 use bursar_core::config::Config;
+use bursar_core::event::Event;
 use bursar_core::start::Function;
 use bursar_core::web::{self, Answer, AppError, Pages, Site, Visitor};
 use lambda_runtime::LambdaEvent;
@@ -80,7 +81,10 @@ impl Function for App {
     }
 
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {
-        self.pages.answer(event).await
+        match Event::of(event.payload)? {
+            Event::Http(payload) => self.pages.answer(LambdaEvent::new(payload, event.context)).await,
+            _ => bail!("this is no event for the function claim"),
+        }
     }
 }
 

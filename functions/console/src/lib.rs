@@ -31,7 +31,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use bursar_core::clock::Clock;
 use bursar_core::config::Config;
-use bursar_core::event::Event;
+use bursar_core::event::{Event, Task};
 use bursar_core::start::Function;
 use bursar_core::web::{AppError, Pages, Site, Visitor};
 use lambda_runtime::LambdaEvent;
@@ -51,12 +51,9 @@ impl Function for App {
 
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {
         let deadline = self.site.deadline(&event.context);
-        match Event::of(event.payload) {
+        match Event::of(event.payload)? {
             Event::Http(payload) => self.pages.answer(LambdaEvent::new(payload, event.context)).await,
-            Event::Task(task) if task == "work" => {
-                let report = work::round(&self.site, deadline).await;
-                report.and_then(|report| Ok(serde_json::to_value(report)?))
-            }
+            Event::Task(Task::Work) => Ok(serde_json::to_value(work::round(&self.site, deadline).await?)?),
             _ => bail!("this is no event for the function console"),
         }
     }
