@@ -12,7 +12,9 @@ use bursar_core::domain::people::role::{Role, is_among};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::PersonId;
-use bursar_core::web::{AppError, Fields, Posted, Site, Visitor};
+use bursar_core::store::Author;
+use bursar_core::web::{AppError, Fields, Posted, RequestDeadline, Site, Visitor};
+use jiff::Timestamp;
 
 /// A programme with the visitor's role in it. As an extractor it admits assistants and higher roles.
 #[derive(Clone)]
@@ -27,10 +29,16 @@ pub(crate) struct AdminAccess {
     pub(crate) visitor: Visitor,
 }
 
-/// A form posted from one of our pages, with the access of its sender.
+/// A form posted from one of our pages, by somebody who may send it.
 pub(crate) struct Form<A: Admission> {
+    pub(crate) site: Site,
     pub(crate) access: A::Access,
     pub(crate) fields: Fields,
+    /// The sender, as an audit entry names them.
+    pub(crate) person: PersonId,
+    pub(crate) actor: Actor,
+    pub(crate) now: Timestamp,
+    pub(crate) deadline: Deadline,
 }
 
 /// The rule that admits the sender of a form.
@@ -114,9 +122,37 @@ impl<A: Admission> FromRequest<Site> for Form<A> {
     async fn from_request(request: Request, site: &Site) -> Result<Form<A>, AppError> {
         let (mut parts, body) = request.into_parts();
         let programme = programme_in(&mut parts).await;
+        let Ok(RequestDeadline(deadline)) = RequestDeadline::from_request_parts(&mut parts, site).await;
         let Posted { visitor, fields } = Posted::from_request(Request::from_parts(parts, body), site).await?;
-        let access = A::admit(site, visitor, programme.as_deref()).await?;
-        Ok(Form { access, fields })
+        Form::of(site, visitor, programme.as_deref(), fields, deadline).await
+    }
+}
+
+impl<A: Admission> Form<A> {
+    /// The form of a visitor, if they may send it.
+    pub(crate) async fn of(
+        site: &Site,
+        visitor: Visitor,
+        programme: Option<&str>,
+        fields: Fields,
+        deadline: Deadline,
+    ) -> Result<Form<A>, AppError> {
+        let session = visitor.session.clone();
+        let access = A::admit(site, visitor, programme).await?;
+        let person = match session.person {
+            Some(person) => person,
+            // The session is from before the person had a role.
+            None => {
+                let address = EmailAddress::parse(session.address.as_str()).context("a session without an address")?;
+                site.table.person_of(&address, deadline).await?
+            }
+        };
+        let actor = Actor::Person(person.clone());
+        Ok(Form { site: site.clone(), access, fields, person, actor, now: site.clock.now(), deadline })
+    }
+
+    pub(crate) fn author(&self) -> Author<'_> {
+        Author { actor: &self.actor, now: self.now, deadline: self.deadline }
     }
 }
 
@@ -128,18 +164,4 @@ pub(crate) async fn programme_in(parts: &mut Parts) -> Option<String> {
 
 pub(crate) fn is_admin(site: &Site, visitor: &Visitor) -> bool {
     is_among(&visitor.session.address, &site.admins)
-}
-
-/// The visitor as an audit entry names them, looked up for sessions from before the person had a role.
-pub(crate) async fn actor(site: &Site, visitor: &Visitor, deadline: Deadline) -> Result<Actor, AppError> {
-    Ok(Actor::Person(person(site, visitor, deadline).await?))
-}
-
-/// The visitor's id as a person with a role.
-pub(crate) async fn person(site: &Site, visitor: &Visitor, deadline: Deadline) -> Result<PersonId, AppError> {
-    if let Some(person) = &visitor.session.person {
-        return Ok(person.clone());
-    }
-    let address = EmailAddress::parse(visitor.session.address.as_str()).context("a session without an address")?;
-    Ok(site.table.person_of(&address, deadline).await?)
 }

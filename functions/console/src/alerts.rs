@@ -10,10 +10,10 @@ use bursar_core::domain::usage::crossing::{AlertMail, Crossing, RESERVED, Scope,
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{AlertAgain, Author, StaffPerson, Undeliverable};
-use bursar_core::web::{Answer, AppError, Frame, RequestDeadline, Site};
+use bursar_core::store::{AlertAgain, StaffPerson, Undeliverable};
+use bursar_core::web::{Answer, AppError, Frame, Site};
 
-use crate::access::{self, Assistants, Form, ProgrammeAccess};
+use crate::access::{Assistants, Form, ProgrammeAccess};
 use crate::mails::{self, MailStatus};
 use crate::paths;
 
@@ -115,11 +115,8 @@ async fn alerts(site: &Site, access: &ProgrammeAccess, crossing: &Crossing) -> R
 }
 
 /// Sends one alert again to one of its recipients.
-pub(crate) async fn resend(
-    State(site): State<Site>,
-    RequestDeadline(deadline): RequestDeadline,
-    Form { access, fields }: Form<Assistants>,
-) -> Answer {
+pub(crate) async fn resend(form: Form<Assistants>) -> Answer {
+    let Form { site, access, fields, .. } = &form;
     let programme = &access.programme;
     let is_threshold = |named: &&str| *named == RESERVED || named.parse::<u8>().is_ok();
     let threshold = fields.filled("threshold").filter(is_threshold);
@@ -144,14 +141,13 @@ pub(crate) async fn resend(
     if !hear.any(|one| one.matched() == person.address.matched()) {
         return Err(AppError::conflict("This person does not hear of this programme's alerts any more."));
     }
-    let mark = no_alert_goes_to(&site, &person).await?;
+    let mark = no_alert_goes_to(site, &person).await?;
     if mark.is_some() && !access.is_faculty() {
         let why = "Mail to this person came back or is not wanted. Faculty can have it tried once more.";
         return Err(AppError::conflict(why));
     }
-    let actor = access::actor(&site, &access.visitor, deadline).await?;
-    let by = Author { actor: &actor, now: site.clock.now(), deadline };
-    match site.table.resend_alert(&crossing, &recipient, mark.as_ref().map(|mark| &mark.address), by).await? {
+    let marked = mark.as_ref().map(|mark| &mark.address);
+    match site.table.resend_alert(&crossing, &recipient, marked, form.author()).await? {
         AlertAgain::NotTold => Err(AppError::not_found()),
         AlertAgain::TooSoon if mark.is_some() => {
             let why = "It was sent again within the last hour, and mail has come back since. Try again in an hour.";

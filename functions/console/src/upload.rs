@@ -5,9 +5,9 @@ use axum::extract::{FromRequest, FromRequestParts, Multipart, Request};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use bursar_core::web::{AppError, Fields, Posted, Site, Visitor};
+use bursar_core::web::{AppError, Posted, RequestDeadline, Site, Visitor};
 
-use crate::access::{Admission, programme_in};
+use crate::access::{Faculty, Form, programme_in};
 
 /// The largest roster, in bytes.
 const MOST_OF_A_FILE: usize = 4 << 20;
@@ -16,21 +16,21 @@ pub(crate) const MOST_BYTES: usize = MOST_OF_A_FILE + (64 << 10);
 /// The most parts of a body, more than any form of ours has.
 const MOST_PARTS: usize = 32;
 
-/// The content of a multipart form that a signed-in visitor posted.
-pub(crate) struct Upload<A: Admission> {
-    pub(crate) access: A::Access,
-    pub(crate) fields: Fields,
+/// A multipart form that faculty posted.
+pub(crate) struct Upload {
+    pub(crate) form: Form<Faculty>,
     /// The part `file`; `None` when no file was chosen.
     pub(crate) file: Option<Bytes>,
 }
 
-impl<A: Admission> FromRequest<Site> for Upload<A> {
+impl FromRequest<Site> for Upload {
     type Rejection = AppError;
 
-    async fn from_request(request: Request, site: &Site) -> Result<Upload<A>, AppError> {
+    async fn from_request(request: Request, site: &Site) -> Result<Upload, AppError> {
         let (mut parts, body) = request.into_parts();
         let visitor = Visitor::from_request_parts(&mut parts, site).await?;
         let programme = programme_in(&mut parts).await;
+        let Ok(RequestDeadline(deadline)) = RequestDeadline::from_request_parts(&mut parts, site).await;
         let kind = parts.headers.get(CONTENT_TYPE).map(|kind| kind.as_bytes().to_ascii_lowercase()).unwrap_or_default();
         if !kind.starts_with(b"multipart/form-data") {
             return Err(AppError::status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
@@ -54,8 +54,8 @@ impl<A: Admission> FromRequest<Site> for Upload<A> {
         if file.as_ref().is_some_and(|file| file.len() > MOST_OF_A_FILE) {
             return Err(AppError::status(StatusCode::PAYLOAD_TOO_LARGE));
         }
-        let access = A::admit(site, visitor, programme.as_deref()).await?;
-        Ok(Upload { access, fields, file: file.filter(|file| !file.is_empty()) })
+        let form = Form::of(site, visitor, programme.as_deref(), fields, deadline).await?;
+        Ok(Upload { form, file: file.filter(|file| !file.is_empty()) })
     }
 }
 

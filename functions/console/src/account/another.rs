@@ -2,13 +2,13 @@
 //! that it is of this one.
 
 use axum::response::{IntoResponse, Redirect};
-use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
-use bursar_core::domain::values::id::{DeploymentId, PersonId};
+use bursar_core::domain::values::id::DeploymentId;
 use bursar_core::domain::values::key::Fingerprint;
 use bursar_core::store::SyncState;
 use bursar_core::web::{Answer, AppError, Site};
 
+use crate::access::{Admins, Form};
 use crate::paths;
 use crate::show::utc;
 
@@ -60,14 +60,15 @@ impl AnotherAccount {
 }
 
 /// Records an admin's word that a management key is of this deployment's account.
-pub(super) async fn confirm(site: &Site, shown: &str, by: &PersonId, deadline: Deadline) -> Answer {
-    let meta = site.table.meta(site.clock.now()).await?;
+pub(super) async fn confirm(form: &Form<Admins>, shown: &str) -> Answer {
+    let Form { site, person, now, deadline, .. } = form;
+    let meta = site.table.meta(*now).await?;
     let in_secret = SecretKeys::of(site, &meta.deployment).await;
     let sentence =
         "The management key that the page showed is not in the secret any more. Open the page of the account again.";
     let key = [in_secret.current, in_secret.pending].into_iter().flatten().find(|key| key.as_str() == shown);
     let key = key.ok_or_else(|| AppError::conflict(sentence))?;
-    site.table.confirm_account(&key, by, site.clock.now(), deadline).await?;
+    site.table.confirm_account(&key, person, *now, *deadline).await?;
     Ok(Redirect::to(paths::ACCOUNT).into_response())
 }
 

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 use bursar_core::deadline::Deadline;
@@ -16,11 +16,11 @@ use bursar_core::provider::ProviderError;
 use bursar_core::provider::key::ProviderKey;
 use bursar_core::provider::keys::{KeyPatch, KeyPresence};
 use bursar_core::store::{ForeignActBegin, ForeignPress, Table};
-use bursar_core::web::{Answer, AppError, Fields, RequestDeadline, Site};
+use bursar_core::web::{Answer, AppError, Fields, Site};
 use jiff::Timestamp;
 
 use super::page::{self, Refused};
-use crate::access::{self, AdminAccess, Admins, Form};
+use crate::access::{AdminAccess, Admins, Form};
 use crate::paths;
 use crate::show::{self, utc};
 use crate::spending::spans::SpanQuery;
@@ -39,15 +39,11 @@ pub(crate) struct KeyForm {
     pub(super) limit_refused: Option<String>,
 }
 
-pub(crate) async fn act_on_foreign_key(
-    State(site): State<Site>,
-    RequestDeadline(deadline): RequestDeadline,
-    Path(hash): Path<String>,
-    Form { access: AdminAccess { visitor }, fields }: Form<Admins>,
-) -> Answer {
+pub(crate) async fn act_on_foreign_key(Path(hash): Path<String>, form: Form<Admins>) -> Answer {
+    let Form { site, access: AdminAccess { visitor }, fields, person, deadline, .. } = &form;
     let key = hash.parse::<KeyHash>().map_err(|_| AppError::not_found())?;
     let patience = deadline.earlier_by(LEFT_FOR_THE_TABLE);
-    let found = read(&site, &key, patience).await.map_err(|error| not_confirmed(NOTHING).caused_by(&error))?;
+    let found = read(site, &key, patience).await.map_err(|error| not_confirmed(NOTHING).caused_by(&error))?;
     let (found, before) = found.ok_or_else(|| unknown("The provider has no such key."))?;
     if found.name.parse::<KeyName>().is_ok() {
         let sentence = "Bursar made this key, here or in another deployment, and changes it by its grant alone.";
@@ -58,29 +54,28 @@ pub(crate) async fn act_on_foreign_key(
         let sentence = "No sync has found this key to be nobody's. A new key is listed here after the next sync.";
         return Err(unknown(sentence));
     }
-    let change = match KeyForm::read(&key, &found.name, &fields) {
+    let change = match KeyForm::read(&key, &found.name, fields) {
         Ok(change) => change,
-        Err(form) => {
-            let refused = Refused { key: Some(*form), ..Refused::default() };
-            let page = page::show(&site, &visitor, &SpanQuery::default(), refused).await;
+        Err(typed) => {
+            let refused = Refused { key: Some(*typed), ..Refused::default() };
+            let page = page::show(site, visitor, &SpanQuery::default(), refused).await;
             return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
         }
     };
     if before.has(change) {
-        conclude_earlier(&site, &key, change, before, deadline).await?;
+        conclude_earlier(site, &key, change, before, *deadline).await?;
         return Ok(Redirect::to(paths::ACCOUNT).into_response());
     }
 
-    let by = access::person(&site, &visitor, deadline).await?;
-    let press = ForeignPress { key: &key, name: &found.name, change, before, by: &by, now: site.clock.now() };
-    let ForeignActBegin::Begun(act) = site.table.begin_foreign_act(&press, deadline).await? else {
+    let press = ForeignPress { key: &key, name: &found.name, change, before, by: person, now: site.clock.now() };
+    let ForeignActBegin::Begun(act) = site.table.begin_foreign_act(&press, *deadline).await? else {
         return Err(AppError::conflict("Another change of this key is under way. Try again in half a minute."));
     };
-    let answered = ask(&site, &key, change, patience).await;
+    let answered = ask(site, &key, change, patience).await;
     let is_certain = answered.as_ref().map_or_else(ProviderError::changed_nothing, |_| true);
     if is_certain {
         let answered = answered.as_ref().ok().copied().flatten();
-        site.table.conclude_foreign_act(&act, answered, site.clock.now(), deadline).await?;
+        site.table.conclude_foreign_act(&act, answered, site.clock.now(), *deadline).await?;
     }
     match answered {
         Ok(Some(_)) => Ok(Redirect::to(paths::ACCOUNT).into_response()),

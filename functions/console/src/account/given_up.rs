@@ -3,17 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::State;
 use axum::response::{IntoResponse, Redirect};
 use bursar_core::domain::mail::failure::FailureText;
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::store::OutboxRow;
 use bursar_core::store::{DeadMails, SentAgain};
-use bursar_core::web::{Answer, AppError, RequestDeadline, Site};
+use bursar_core::web::{Answer, AppError};
 use jiff::Timestamp;
 
-use crate::access::{self, AdminAccess, Admins, Form};
+use crate::access::{Admins, Form};
 use crate::paths;
 use crate::show::utc;
 
@@ -59,15 +58,11 @@ impl GivenUpMail {
 }
 
 /// Queues all dead letters of one cause again.
-pub(crate) async fn send_again(
-    State(site): State<Site>,
-    RequestDeadline(deadline): RequestDeadline,
-    Form { access: AdminAccess { visitor }, fields }: Form<Admins>,
-) -> Answer {
+pub(crate) async fn send_again(form: Form<Admins>) -> Answer {
+    let Form { site, fields, person, now, deadline, .. } = &form;
     let sentence = "The form did not say which mail is to be sent again. Open the page of the account again.";
     let cause = fields.filled("cause").ok_or_else(|| AppError::unprocessable(sentence))?;
-    let person = access::person(&site, &visitor, deadline).await?;
-    match site.table.send_again(cause, &person, site.clock.now(), deadline).await? {
+    match site.table.send_again(cause, person, *now, *deadline).await? {
         SentAgain::Owed(_) | SentAgain::Nothing => {
             Ok(Redirect::to(&format!("{}#mail", paths::ACCOUNT)).into_response())
         }

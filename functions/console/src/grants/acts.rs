@@ -1,7 +1,7 @@
 //! The acts of people with a role on one grant. The table is written first and the provider called after it
 //! in the same request; failed calls are repeated by the work of each minute.
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 use bursar_core::domain::audit::Actor;
@@ -10,11 +10,11 @@ use bursar_core::domain::people::role::Role;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::orders::NotCarriedOut;
 use bursar_core::store::{ActContext, ActOutcome, Resend, Undeliverable};
-use bursar_core::web::{Answer, AppError, Fields, RequestDeadline, Site};
+use bursar_core::web::{Answer, AppError, Site};
 
 use super::cap_form::CapForm;
 use super::grant;
-use crate::access::{self, Assistants, Form, ProgrammeAccess};
+use crate::access::{Assistants, Form};
 use crate::paths;
 
 const LONGEST_REASON: usize = 500;
@@ -22,19 +22,14 @@ const LONGEST_REASON: usize = 500;
 /// One posted form about one grant.
 struct GrantPress<'a> {
     site: &'a Site,
-    access: &'a ProgrammeAccess,
+    form: &'a Form<Assistants>,
     view: &'a View,
     at: ActContext<'a>,
     by: &'a Actor,
-    fields: &'a Fields,
 }
 
-pub(crate) async fn act(
-    State(site): State<Site>,
-    RequestDeadline(deadline): RequestDeadline,
-    Path((_, grant, act)): Path<(String, String, String)>,
-    Form { access, fields }: Form<Assistants>,
-) -> Answer {
+pub(crate) async fn act(Path((_, grant, act)): Path<(String, String, String)>, form: Form<Assistants>) -> Answer {
+    let Form { site, access, actor, now, deadline, .. } = &form;
     let least = match act.as_str() {
         "pause" | "resume" | "resend" => Role::Assistant,
         "revoke" | "allow" | "cap" => Role::Faculty,
@@ -43,10 +38,9 @@ pub(crate) async fn act(
     if access.role < least {
         return Err(AppError::no_right());
     }
-    let view = grant::view(&site, &access, &grant).await?;
-    let by = access::actor(&site, &access.visitor, deadline).await?;
-    let at = ActContext { programme: &access.programme.id, grant: &view.grant.id, now: site.clock.now(), deadline };
-    let press = GrantPress { site: &site, access: &access, view: &view, at, by: &by, fields: &fields };
+    let view = grant::view(site, access, &grant).await?;
+    let at = ActContext { programme: &access.programme.id, grant: &view.grant.id, now: *now, deadline: *deadline };
+    let press = GrantPress { site, form: &form, view: &view, at, by: actor };
     match act.as_str() {
         "pause" => press.pause().await?,
         "resume" => press.resume().await?,
@@ -92,7 +86,7 @@ impl GrantPress<'_> {
 
     /// A pause in the visitor's role. Faculty may end an admin's pause too.
     fn paused(&self) -> Hold {
-        Hold::Paused(self.access.role.min(Role::Faculty))
+        Hold::Paused(self.form.access.role.min(Role::Faculty))
     }
 
     async fn revoke(&self) -> Result<(), AppError> {
@@ -107,7 +101,7 @@ impl GrantPress<'_> {
     async fn allow(&self) -> Result<(), AppError> {
         // The form carries the number allowed when it was made, so that a second press does not allow one
         // more.
-        let seen = self.fields.filled("allowed").and_then(|allowed| allowed.parse::<u32>().ok());
+        let seen = self.form.fields.filled("allowed").and_then(|allowed| allowed.parse::<u32>().ok());
         if seen.is_some_and(|seen| seen != self.view.grant.allowed) {
             return Ok(());
         }
@@ -119,7 +113,7 @@ impl GrantPress<'_> {
     }
 
     async fn cap(&self) -> Result<(), AppError> {
-        let typed = CapForm::of(self.fields);
+        let typed = CapForm::of(&self.form.fields);
         let cap = match typed.read() {
             Ok(cap) => cap,
             Err(why) => return Err(self.cap_refused(StatusCode::UNPROCESSABLE_ENTITY, typed, why).await),
@@ -146,7 +140,7 @@ impl GrantPress<'_> {
 
     async fn cap_refused(&self, status: StatusCode, typed: CapForm, why: String) -> AppError {
         let typed = CapForm { cap_error: Some(why), ..typed };
-        AppError::page(status, grant::show(self.site, self.access, self.view, Some(typed)).await)
+        AppError::page(status, grant::show(self.site, &self.form.access, self.view, Some(typed)).await)
     }
 
     async fn resend(&self) -> Result<(), AppError> {
@@ -171,7 +165,7 @@ impl GrantPress<'_> {
     /// back sets it again.
     async fn try_again(&self, mark: &Undeliverable) -> Result<(), AppError> {
         let (table, grant) = (&self.site.table, &self.view.grant);
-        if !self.access.is_faculty() {
+        if !self.form.access.is_faculty() {
             let why = "Mail to this address came back or is not wanted. Faculty can have it tried once more.";
             return Err(AppError::conflict(why));
         }
@@ -202,7 +196,7 @@ impl GrantPress<'_> {
     }
 
     fn reason(&self) -> Option<&str> {
-        let reason = self.fields.filled("reason")?;
+        let reason = self.form.fields.filled("reason")?;
         let end = reason.char_indices().nth(LONGEST_REASON).map_or(reason.len(), |(end, _)| end);
         Some(&reason[..end])
     }

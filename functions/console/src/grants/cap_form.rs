@@ -28,13 +28,6 @@ impl CapForm {
 
     /// The cap, or what is wrong with it. Without one the group's or programme's holds again.
     pub(super) fn read(&self) -> Result<Option<Usd>, String> {
-        if self.cap.is_empty() {
-            return Ok(None);
-        }
-        match Usd::from_form(&self.cap) {
-            Ok(cap) if cap >= Usd::CENT => Ok(Some(cap)),
-            Ok(_) => Err("No key has a cap below one cent.".to_owned()),
-            Err(error) => Err(format!("Refused: {error}.")),
-        }
+        if self.cap.is_empty() { Ok(None) } else { settings::cap(&self.cap).map(Some) }
     }
 }

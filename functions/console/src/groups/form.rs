@@ -6,7 +6,7 @@ use bursar_core::domain::programme::{Group, Settings};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::web::Fields;
 
-use crate::settings::{KnownModels, fingerprint, is_untouched, models_of, new_models, plain};
+use crate::settings::{KnownModels, cap, fingerprint, is_untouched, models_of, new_models, plain};
 
 /// The fields of one group, as it is or as they were posted.
 pub(crate) struct GroupForm {
@@ -106,14 +106,7 @@ fn in_form(cap: Option<Usd>) -> String {
 }
 
 fn cap_of(text: &str) -> Result<Option<Usd>, String> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    match Usd::from_form(text) {
-        Ok(cap) if cap >= Usd::CENT => Ok(Some(cap)),
-        Ok(_) => Err("No key has a cap below one cent.".to_owned()),
-        Err(error) => Err(format!("Refused: {error}.")),
-    }
+    if text.is_empty() { Ok(None) } else { cap(text).map(Some) }
 }
 
 /// The audit entry of changed groups.

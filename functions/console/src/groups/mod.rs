@@ -11,11 +11,11 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::domain::audit::Act;
 use bursar_core::domain::programme::{Programme, Settings};
-use bursar_core::store::{Author, Edit, EditOutcome};
-use bursar_core::web::{Answer, AppError, Frame, RequestDeadline, Site};
+use bursar_core::store::{Edit, EditOutcome};
+use bursar_core::web::{Answer, AppError, Frame, Site};
 
 use self::form::{GroupChange, GroupForm};
-use crate::access::{self, Faculty, Form, ProgrammeAccess};
+use crate::access::{Faculty, Form, ProgrammeAccess};
 use crate::paths;
 use crate::settings::KnownModels;
 use crate::work::jobs;
@@ -51,45 +51,40 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> A
     Ok(show(&site, &access, forms, made_from, None))
 }
 
-pub(crate) async fn save(
-    State(site): State<Site>,
-    RequestDeadline(deadline): RequestDeadline,
-    Form { access, fields }: Form<Faculty>,
-) -> Answer {
+pub(crate) async fn save(form: Form<Faculty>) -> Answer {
+    let Form { site, access, fields, deadline, .. } = &form;
     let programme = &access.programme;
     let version = fields.filled("version").and_then(|version| version.parse::<u64>().ok());
     let version = version.ok_or_else(|| AppError::unprocessable(NO_VERSION))?;
-    let mut forms = current(&site, programme).await?;
+    let mut forms = current(site, programme).await?;
     let made_from = marks(&forms);
-    forms.iter_mut().for_each(|form| form.take(&fields));
-    let news: Vec<String> = forms.iter().flat_map(|form| form.new_models(&programme.settings)).collect();
+    forms.iter_mut().for_each(|group| group.take(fields));
+    let news: Vec<String> = forms.iter().flat_map(|group| group.new_models(&programme.settings)).collect();
     let news: Vec<&str> = news.iter().map(String::as_str).collect();
-    let known = KnownModels::of(&site, &news, deadline).await?;
+    let known = KnownModels::of(site, &news, *deadline).await?;
     // What is wrong for good goes before what may be right in a minute.
-    if let Some(status) = forms.iter_mut().filter_map(|form| form.check(&programme.settings, &known)).min() {
-        return Err(refused(&site, &access, forms, made_from, REFUSED, status));
+    if let Some(status) = forms.iter_mut().filter_map(|group| group.check(&programme.settings, &known)).min() {
+        return Err(refused(site, access, forms, made_from, REFUSED, status));
     }
-    let changes: Vec<GroupChange> = forms.iter().filter_map(|form| form.change(&programme.settings)).collect();
+    let changes: Vec<GroupChange> = forms.iter().filter_map(|group| group.change(&programme.settings)).collect();
     if changes.is_empty() {
         return Ok(to_groups(programme));
     }
     let settings = with(&programme.settings, &changes);
     let has_other_models = changes.iter().any(|change| change.from.models != change.to.models);
     if let Some(why) = too_many(&settings).filter(|_| has_other_models) {
-        return Err(refused(&site, &access, forms, made_from, why, StatusCode::UNPROCESSABLE_ENTITY));
+        return Err(refused(site, access, forms, made_from, why, StatusCode::UNPROCESSABLE_ENTITY));
     }
     if programme.closed_at.is_some() {
         return Err(AppError::conflict("The programme is closed."));
     }
     if version != programme.version {
-        return Err(refused(&site, &access, forms, made_from, STALE, StatusCode::CONFLICT));
+        return Err(refused(site, access, forms, made_from, STALE, StatusCode::CONFLICT));
     }
-    let actor = access::actor(&site, &access.visitor, deadline).await?;
-    let by = Author { actor: &actor, now: site.clock.now(), deadline };
     let edit = Edit::of_settings(settings, version, form::entry(Act::Edited, &changes));
-    match site.table.edit(&programme.id, &edit, by).await? {
+    match site.table.edit(&programme.id, &edit, form.author()).await? {
         EditOutcome::Done => {
-            jobs::in_a_request(&site, &programme.id, deadline).await;
+            jobs::in_a_request(site, &programme.id, *deadline).await;
             Ok(to_groups(programme))
         }
         EditOutcome::NoSuchProgramme => Err(AppError::not_found()),
@@ -99,16 +94,16 @@ pub(crate) async fn save(
                 reserved.to_dollars_up(),
                 pot.to_dollars_down()
             );
-            forms.iter_mut().for_each(|form| form.refuse_cap(&programme.settings, &why));
-            Err(refused(&site, &access, forms, made_from, FORBIDDEN, StatusCode::UNPROCESSABLE_ENTITY))
+            forms.iter_mut().for_each(|group| group.refuse_cap(&programme.settings, &why));
+            Err(refused(site, access, forms, made_from, FORBIDDEN, StatusCode::UNPROCESSABLE_ENTITY))
         }
         EditOutcome::Stale(now) => {
             let (programme, _) = *now;
-            let mut forms = current(&site, &programme).await?;
+            let mut forms = current(site, &programme).await?;
             let made_from = marks(&forms);
-            forms.iter_mut().for_each(|form| form.take(&fields));
-            let access = ProgrammeAccess { programme, ..access };
-            Err(refused(&site, &access, forms, made_from, STALE, StatusCode::CONFLICT))
+            forms.iter_mut().for_each(|group| group.take(fields));
+            let access = ProgrammeAccess { programme, ..access.clone() };
+            Err(refused(site, &access, forms, made_from, STALE, StatusCode::CONFLICT))
         }
         // A group's cap changes neither.
         EditOutcome::FixedByKeys | EditOutcome::KeysEndBefore(_) => {

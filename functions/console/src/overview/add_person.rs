@@ -1,18 +1,16 @@
 //! Adding one person to the roster by hand, or restoring one who was dropped from it.
 
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{self, Grant, GrantState, HoldKind, LineRefused, ReleaseRefused, RosterLine};
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
-use bursar_core::store::ActContext;
-use bursar_core::store::{ActOutcome, Author, NewPerson};
-use bursar_core::web::{Answer, AppError, RequestDeadline, Site};
+use bursar_core::store::{ActContext, ActOutcome, NewPerson};
+use bursar_core::web::{Answer, AppError, Site};
 
 use super::page::{self, PageState};
 use super::person_form::PersonForm;
-use crate::access::{self, Faculty, Form};
+use crate::access::{Faculty, Form};
 use crate::paths;
 use crate::roster::{self, line};
 
@@ -24,32 +22,26 @@ enum PersonMatch {
     Dropped(GrantId, RosterLine),
 }
 
-pub(crate) async fn add_person(
-    State(site): State<Site>,
-    RequestDeadline(deadline): RequestDeadline,
-    Form { access, fields }: Form<Faculty>,
-) -> Answer {
+pub(crate) async fn add_person(form: Form<Faculty>) -> Answer {
+    let Form { site, access, fields, .. } = &form;
     let programme = &access.programme;
     roster::has_open_roster(programme)?;
-    let mut typed = PersonForm::of(&fields);
+    let mut typed = PersonForm::of(fields);
     let known = site.table.grants(&programme.id).await?;
     match typed.read().and_then(|new| named(new, &known)) {
         Ok(PersonMatch::Dropped(grant, line)) => {
-            let actor = access::actor(&site, &access.visitor, deadline).await?;
-            let at = ActContext { programme: &programme.id, grant: &grant, now: site.clock.now(), deadline };
-            take_back(&site, at, &line, &actor).await
+            let at = ActContext { programme: &programme.id, grant: &grant, now: form.now, deadline: form.deadline };
+            take_back(site, at, &line, &form.actor).await
         }
         Ok(PersonMatch::New(new)) => {
-            let actor = access::actor(&site, &access.visitor, deadline).await?;
-            let by = Author { actor: &actor, now: site.clock.now(), deadline };
             // A second press leaves a person as they are who is on the roster already.
-            site.table.invite(&programme.id, &[new], by).await?;
+            site.table.invite(&programme.id, &[new], form.author()).await?;
             Ok(to_overview(&programme.id))
         }
         Err(errors) => {
             typed.errors = errors;
             let state = PageState { person: typed, ..PageState::default() };
-            Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page::show(&site, &access, state).await))
+            Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page::show(site, access, state).await))
         }
     }
 }

@@ -1,21 +1,19 @@
 //! Editing a programme: saves the fields of the form, provided that nobody has edited the programme since
 //! the form was made. Faculty's changes of an admin's settings become a request.
 
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
-use bursar_core::deadline::Deadline;
-use bursar_core::domain::audit::{Act, Actor};
+use bursar_core::domain::audit::Act;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::request::{POT, Request};
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{self, Author, EditOutcome};
-use bursar_core::web::{Answer, AppError, RequestDeadline, Site};
+use bursar_core::store::{self, EditOutcome};
+use bursar_core::web::{Answer, AppError, Site};
 
 use super::edit_form::{self, EditForm};
 use super::page::{self, PageState};
-use crate::access::{self, Faculty, Form, ProgrammeAccess};
+use crate::access::{Faculty, Form, ProgrammeAccess};
 use crate::paths;
 use crate::settings::{Difference, Draft, Refusals, SettingTexts, not_listed};
 use crate::work::jobs;
@@ -29,6 +27,7 @@ const NO_VERSION: &str = "The form did not say which state of the programme it w
 /// One edit of a programme: its state when the form was read, and the fields that were posted.
 struct Edit<'a> {
     site: &'a Site,
+    form: &'a Form<Faculty>,
     access: &'a ProgrammeAccess,
     before: Draft,
     typed: SettingTexts,
@@ -45,24 +44,21 @@ struct EditPlan {
     wished: Difference,
 }
 
-pub(crate) async fn edit(
-    State(site): State<Site>,
-    RequestDeadline(deadline): RequestDeadline,
-    Form { access, fields }: Form<Faculty>,
-) -> Answer {
+pub(crate) async fn edit(form: Form<Faculty>) -> Answer {
+    let Form { site, access, fields, .. } = &form;
     let programme = &access.programme;
     let pot = site.table.pot(&programme.id).await?.ok_or_else(AppError::not_found)?;
     let before = Draft { settings: programme.settings.clone(), pot: pot.limit };
-    let typed = SettingTexts::of(&before).with(&fields);
+    let typed = SettingTexts::of(&before).with(fields);
     let (version, made_from) = (fields.filled("version"), fields.filled("made_from"));
-    let edit = Edit { site: &site, access: &access, before, typed, version, made_from };
-    edit.carry_out(deadline).await?;
+    let edit = Edit { site, form: &form, access, before, typed, version, made_from };
+    edit.carry_out().await?;
     Ok(Redirect::to(&paths::programme(&programme.id)).into_response())
 }
 
 impl Edit<'_> {
-    async fn carry_out(&self, deadline: Deadline) -> Result<(), AppError> {
-        let (site, programme) = (self.site, &self.access.programme);
+    async fn carry_out(&self) -> Result<(), AppError> {
+        let Edit { site, form, access: ProgrammeAccess { programme, .. }, .. } = self;
         let plan = match self.plan() {
             Ok(plan) => plan,
             Err(refusals) => return Err(self.refused(StatusCode::UNPROCESSABLE_ENTITY, &refusals, UNREADABLE).await),
@@ -71,14 +67,12 @@ impl Edit<'_> {
             return Ok(());
         }
         // Models and providers which were not named before have to exist.
-        let refused = not_listed(site, Some(&self.before.settings), &plan.after.settings, deadline).await?;
+        let refused = not_listed(site, Some(&self.before.settings), &plan.after.settings, form.deadline).await?;
         if let Some((status, refusals)) = refused {
             let why = if status == StatusCode::UNPROCESSABLE_ENTITY { UNREADABLE } else { FORBIDDEN };
             return Err(self.refused(status, &refusals, why).await);
         }
-        let person = access::person(site, &self.access.visitor, deadline).await?;
-        let now = site.clock.now();
-        let request = Request::of(programme.id.clone(), person.clone(), plan.wished.wishes(), now);
+        let request = Request::of(programme.id.clone(), form.person.clone(), plan.wished.wishes(), form.now);
         if plan.saved.is_empty() && site.table.is_asked(&request).await? {
             return Ok(());
         }
@@ -91,12 +85,10 @@ impl Edit<'_> {
         if self.is_stale() {
             return Err(self.stale(programme.clone(), self.before.pot).await);
         }
-        let actor = Actor::Person(person);
-        let by = Author { actor: &actor, now, deadline };
-        self.save(&plan, by).await?;
+        self.save(&plan).await?;
         if !plan.wished.is_empty() {
-            let admins = site.table.people_of(&site.admins, deadline).await?;
-            site.table.ask_admins(&request, &admins, plan.wished.entry(Act::Asked), by).await?;
+            let admins = site.table.people_of(&site.admins, form.deadline).await?;
+            site.table.ask_admins(&request, &admins, plan.wished.entry(Act::Asked), form.author()).await?;
         }
         Ok(())
     }
@@ -126,14 +118,14 @@ impl Edit<'_> {
         self.version.is_some_and(|version| version != edit_form::version(&self.access.programme, self.before.pot))
     }
 
-    async fn save(&self, plan: &EditPlan, by: Author<'_>) -> Result<(), AppError> {
+    async fn save(&self, plan: &EditPlan) -> Result<(), AppError> {
         let programme = &self.access.programme;
         let Draft { settings, pot } = plan.after.clone();
         let what = plan.saved.without_pot().entry(Act::Edited);
         let edit = store::Edit { settings, version: programme.version, pot: Some((self.before.pot, pot)), what };
-        match self.site.table.edit(&programme.id, &edit, by).await? {
+        match self.site.table.edit(&programme.id, &edit, self.form.author()).await? {
             EditOutcome::Done => {
-                jobs::in_a_request(self.site, &programme.id, by.deadline).await;
+                jobs::in_a_request(self.site, &programme.id, self.form.deadline).await;
                 Ok(())
             }
             EditOutcome::NoSuchProgramme => Err(AppError::not_found()),

@@ -4,18 +4,16 @@
 mod page;
 mod selection;
 
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{AssignOutcome, Author, TakeBackOutcome};
-use bursar_core::web::{Answer, AppError, Fields, RequestDeadline, Site, Visitor};
-use jiff::Timestamp;
+use bursar_core::store::{AssignOutcome, TakeBackOutcome};
+use bursar_core::web::{Answer, AppError};
 use jiff::civil::Date;
 
 use self::selection::{KeySelection, Purpose, Wanted};
-use crate::access::{self, AdminAccess, Admins, Form};
+use crate::access::{AdminAccess, Admins, Form};
 use crate::account;
 use crate::spending::spans::SpanQuery;
 
@@ -34,21 +32,14 @@ struct Asked {
     purpose: Purpose,
 }
 
-pub(crate) async fn assign(
-    State(site): State<Site>,
-    RequestDeadline(deadline): RequestDeadline,
-    Form { access: AdminAccess { visitor }, fields }: Form<Admins>,
-) -> Answer {
-    let now = site.clock.now();
-    let asked = match asked(&site, &fields, now).await? {
-        Ok(asked) => asked,
-        Err(why) => return Err(refused(&site, &visitor, &fields, why).await),
-    };
-    let selection = KeySelection::of(&site, &asked.wanted, &asked.purpose).await?;
+pub(crate) async fn assign(form: Form<Admins>) -> Answer {
+    let Form { site, access: AdminAccess { visitor }, fields, .. } = &form;
+    let asked = asked(&form).await?;
+    let selection = KeySelection::of(site, &asked.wanted, &asked.purpose).await?;
     if let Some(why) = selection.why_nothing(&asked.wanted) {
-        return Err(refused(&site, &visitor, &fields, why).await);
+        return Err(refused(&form, why).await);
     }
-    let preview = |selection: &KeySelection, why| page::preview(&site, &visitor, &asked, selection, why);
+    let preview = |selection: &KeySelection, why| page::preview(site, visitor, &asked, selection, why);
     let again = |status, selection: &KeySelection, why| AppError::page(status, Ok(preview(selection, why)));
     if fields.filled("apply") != Some("on") {
         return Ok(preview(&selection, None));
@@ -58,13 +49,12 @@ pub(crate) async fn assign(
         let why = "Other keys fit by now than when you looked, so nothing was done. These are the keys.";
         return Err(again(StatusCode::CONFLICT, &selection, Some(why)));
     }
-    let actor = access::actor(&site, &visitor, deadline).await?;
-    let by = Author { actor: &actor, now, deadline };
+    let by = form.author();
     let keys: Vec<KeyHash> = selection.chosen.iter().map(|chosen| chosen.key.clone()).collect();
     match &asked.purpose {
         Purpose::TakeBack if site.table.take_keys_back(&keys, by).await? == TakeBackOutcome::Done => {}
         Purpose::TakeBack => {
-            let after = KeySelection::of(&site, &asked.wanted, &asked.purpose).await?;
+            let after = KeySelection::of(site, &asked.wanted, &asked.purpose).await?;
             return Err(again(StatusCode::SERVICE_UNAVAILABLE, &after, Some(OUT_OF_TIME)));
         }
         // A second press finds that the keys are given.
@@ -78,7 +68,7 @@ pub(crate) async fn assign(
             | AssignOutcome::PotPassed
             | AssignOutcome::Changed
             | AssignOutcome::NoSuchProgramme) => {
-                let after = KeySelection::of(&site, &asked.wanted, &asked.purpose).await?;
+                let after = KeySelection::of(site, &asked.wanted, &asked.purpose).await?;
                 let (status, why) = match outcome {
                     AssignOutcome::OutOfTime => (StatusCode::SERVICE_UNAVAILABLE, OUT_OF_TIME),
                     _ => (StatusCode::CONFLICT, CHANGED),
@@ -95,31 +85,32 @@ fn keys_are_given(purpose: &Purpose, selection: &KeySelection) -> bool {
     matches!(purpose, Purpose::Give { .. }) && selection.chosen.is_empty() && selection.is_given_already()
 }
 
-/// What a form asks for, or why it is refused.
-async fn asked(site: &Site, fields: &Fields, now: Timestamp) -> Result<Result<Asked, String>, AppError> {
+/// What a form asks for.
+async fn asked(form: &Form<Admins>) -> Result<Asked, AppError> {
+    let Form { site, fields, .. } = form;
     let wanted = match Wanted::of(fields) {
         Ok(wanted) => wanted,
-        Err(why) => return Ok(Err(why)),
+        Err(why) => return Err(refused(form, why).await),
     };
-    let Some(typed) = fields.filled("owner") else { return Ok(Ok(Asked { wanted, purpose: Purpose::TakeBack })) };
+    let Some(typed) = fields.filled("owner") else { return Ok(Asked { wanted, purpose: Purpose::TakeBack }) };
     let owner = match typed.parse() {
         Ok(id) => site.table.programme(&id).await?,
         Err(_) => None,
     };
-    let Some(owner) = owner else { return Ok(Err(format!("There is no programme {typed}."))) };
-    let from: Result<Date, _> = fields.filled("from").map_or(Ok(utc_date(now)), str::parse);
+    let Some(owner) = owner else { return Err(refused(form, format!("There is no programme {typed}.")).await) };
+    let from: Result<Date, _> = fields.filled("from").map_or(Ok(utc_date(form.now)), str::parse);
     let Ok(from) = from else {
-        return Ok(Err("Type the first day that counts as a date such as 2026-10-01.".to_owned()));
+        let why = "Type the first day that counts as a date such as 2026-10-01.".to_owned();
+        return Err(refused(form, why).await);
     };
-    let pot = site.table.pot(&owner.id).await?;
-    let Some(pot) = pot else { return Ok(Err(format!("{typed} has no budget."))) };
-    Ok(Ok(Asked { wanted, purpose: Purpose::Give { owner: Box::new(owner), from, pot } }))
+    let pot = site.table.pot(&owner.id).await?.ok_or_else(AppError::not_found)?;
+    Ok(Asked { wanted, purpose: Purpose::Give { owner: Box::new(owner), from, pot } })
 }
 
 /// The form once more, with what was typed and what is wrong with it.
-async fn refused(site: &Site, visitor: &Visitor, fields: &Fields, why: String) -> AppError {
-    let owner = TypedOwner { refused: Some(why), ..TypedOwner::of(fields) };
+async fn refused(form: &Form<Admins>, why: String) -> AppError {
+    let owner = TypedOwner { refused: Some(why), ..TypedOwner::of(&form.fields) };
     let refused = account::Refused { owner: Some(owner), ..account::Refused::default() };
-    let page = account::show(site, visitor, &SpanQuery::default(), refused).await;
+    let page = account::show(&form.site, &form.access.visitor, &SpanQuery::default(), refused).await;
     AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page)
 }

@@ -1,24 +1,23 @@
 //! Copying a programme into another term: its settings, groups and people in charge, and its roster if that is wished. Faculty
 //! ask the admins for it.
 
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::audit::{Act, Actor, AuditDetail};
 use bursar_core::domain::grant::{Grant, GrantState};
-use bursar_core::domain::programme::request::{COPY, POT, Request, Wish};
+use bursar_core::domain::programme::request::{COPY, POT};
 use bursar_core::domain::programme::tiers::Tiers;
 use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::values::format::field_time;
 use bursar_core::domain::values::id::new_ulid;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{Author, CopiedProgramme, Import, NewProgramme, Step};
-use bursar_core::web::{Answer, AppError, Fields, RequestDeadline, Site};
+use bursar_core::store::{CopiedProgramme, Import, NewProgramme, Step};
+use bursar_core::web::{Answer, AppError, Fields, Site};
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
 
-use crate::access::{self, Faculty, Form, ProgrammeAccess};
+use super::close::ask;
+use crate::access::{Faculty, Form};
 use crate::overview::{self, PageState};
 use crate::paths;
 use crate::settings::{Draft, Refusals, SettingTexts};
@@ -65,14 +64,11 @@ impl CopyForm {
     }
 }
 
-pub(crate) async fn copy(
-    State(site): State<Site>,
-    RequestDeadline(deadline): RequestDeadline,
-    Form { access, fields }: Form<Faculty>,
-) -> Answer {
-    let (programme, now) = (&access.programme, site.clock.now());
+pub(crate) async fn copy(form: Form<Faculty>) -> Answer {
+    let Form { site, access, fields, deadline, .. } = &form;
+    let programme = &access.programme;
     let pot = site.table.pot(&programme.id).await?.ok_or_else(AppError::not_found)?;
-    let mut typed = CopyForm::of(programme, pot.limit, now);
+    let mut typed = CopyForm::of(programme, pot.limit, form.now);
     typed.is_open = true;
     typed.with_roster = fields.get("roster") == Some("on");
     for field in CARRIED {
@@ -85,14 +81,12 @@ pub(crate) async fn copy(
         Err(errors) => {
             typed.errors = errors;
             let state = PageState::copying(typed);
-            let page = overview::show(&site, &access, state).await;
+            let page = overview::show(site, access, state).await;
             return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
         }
     };
-    let actor = Actor::Person(access::person(&site, &access.visitor, deadline).await?);
-    let by = Author { actor: &actor, now, deadline };
     if !access.is_admin() {
-        ask(&site, &access, &draft, typed.with_roster, by).await?;
+        ask(&form, COPY, "Copy the programme", in_words(&draft, typed.with_roster)).await?;
         return Ok(Redirect::to(&paths::programme(&programme.id)).into_response());
     }
     if let Some(tier) = gone_tier(&draft.settings, &site.table.tiers().await?) {
@@ -102,13 +96,13 @@ pub(crate) async fn copy(
         return Err(AppError::conflict(why));
     }
     let roster = match typed.with_roster && programme.settings.roster {
-        true => keep_roster(&site, programme, now, deadline).await?,
+        true => keep_roster(site, programme, form.now, *deadline).await?,
         false => None,
     };
     let copied = Some(CopiedProgramme { from: programme.id.clone(), roster });
-    let new = NewProgramme { settings: draft.settings, pot: draft.pot, form: form_of(&fields), copied };
-    let id = site.table.create(new, by).await?;
-    jobs::in_a_request(&site, &id, deadline).await;
+    let new = NewProgramme { settings: draft.settings, pot: draft.pot, form: form_of(fields), copied };
+    let id = site.table.create(new, form.author()).await?;
+    jobs::in_a_request(site, &id, *deadline).await;
     Ok(Redirect::to(&paths::programme(&id)).into_response())
 }
 
@@ -168,28 +162,16 @@ async fn keep_roster(
     Ok(Some(import))
 }
 
-/// Asks the admins for the copy, once a day for the same one.
-async fn ask(
-    site: &Site,
-    access: &ProgrammeAccess,
-    draft: &Draft,
-    with_roster: bool,
-    by: Author<'_>,
-) -> Result<(), AppError> {
-    let Actor::Person(person) = by.actor else { return Ok(()) };
+/// What faculty ask for, in words.
+fn in_words(draft: &Draft, with_roster: bool) -> String {
     let (term, name) = (&draft.settings.term, &draft.settings.name);
-    let words = format!(
+    format!(
         "as \"{name}\", from {} to {}, with a budget of {}, {} the people of the roster",
         term.starts_on(),
         term.ends_on(),
         draft.pot.to_dollars_down(),
         if with_roster { "with" } else { "without" }
-    );
-    let wish = Wish { setting: COPY.to_owned(), label: "Copy the programme".to_owned(), words };
-    let request = Request::of(access.programme.id.clone(), person.clone(), vec![wish], by.now);
-    let admins = site.table.people_of(&site.admins, by.deadline).await?;
-    site.table.ask_admins(&request, &admins, AuditDetail::new(Act::Asked).noting(COPY), by).await?;
-    Ok(())
+    )
 }
 
 /// A tier that the settings name, for everybody or a group, and that there is not.

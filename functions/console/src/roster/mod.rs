@@ -6,18 +6,16 @@ pub(crate) mod line;
 mod parse;
 
 use askama::Template;
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::id::new_ulid;
-use bursar_core::store::RateCount;
-use bursar_core::store::{Import, JobCreation};
-use bursar_core::web::{Answer, AppError, Frame, RequestDeadline, Site};
+use bursar_core::store::{Import, JobCreation, RateCount};
+use bursar_core::web::{Answer, AppError, Frame, Site};
 use compare::{AbsentRows, ImportPlan};
 use parse::{FileError, RefusedRow};
 
-use crate::access::{self, Faculty, Form, ProgrammeAccess};
+use crate::access::{Faculty, Form, ProgrammeAccess};
 use crate::paths;
 use crate::show;
 use crate::upload::Upload;
@@ -55,11 +53,8 @@ struct Confirm<'a> {
     dropped: u32,
 }
 
-pub(crate) async fn preview(
-    State(site): State<Site>,
-    RequestDeadline(deadline): RequestDeadline,
-    Upload { access, fields, file }: Upload<Faculty>,
-) -> Answer {
+pub(crate) async fn preview(Upload { form, file }: Upload) -> Answer {
+    let Form { site, access, fields, now, deadline, .. } = &form;
     let programme = &access.programme;
     has_open_roster(programme)?;
     let file = file.ok_or_else(|| AppError::unprocessable("Choose a CSV file first."))?;
@@ -81,7 +76,6 @@ pub(crate) async fn preview(
         );
         return Err(AppError::unprocessable(why));
     }
-    let now = site.clock.now();
     let to_confirm = plan.drops_many();
     let mut page = Preview {
         frame: &site.frame,
@@ -95,52 +89,47 @@ pub(crate) async fn preview(
         to_confirm,
     };
     if !plan.steps.is_empty() {
-        let this_hour = RateCount::of_previews(&programme.id, now);
-        if !site.table.count_one(&this_hour, PREVIEWS_AN_HOUR, deadline).await? {
+        let this_hour = RateCount::of_previews(&programme.id, *now);
+        if !site.table.count_one(&this_hour, PREVIEWS_AN_HOUR, *deadline).await? {
             let why = "So many files were uploaded for this programme within this hour that no more are taken. Nothing was changed; upload the file again when the hour is over.";
-            return Err(AppError::too_fast(why, this_hour.ends_at.duration_since(now)));
+            return Err(AppError::too_fast(why, this_hour.ends_at.duration_since(*now)));
         }
         let import = Import {
-            import: new_ulid(now),
+            import: new_ulid(*now),
             programme: programme.id.clone(),
-            made_at: now,
+            made_at: *now,
             steps: plan.steps.len().try_into()?,
             dropped: plan.dropped.try_into()?,
             to_confirm,
             applied: false,
         };
-        site.table.keep_import(&import, &plan.steps, deadline).await?;
+        site.table.keep_import(&import, &plan.steps, *deadline).await?;
         page.import = Some(import.import.to_string());
     }
     Ok(site.page(&page))
 }
 
-pub(crate) async fn apply(
-    State(site): State<Site>,
-    RequestDeadline(deadline): RequestDeadline,
-    Form { access, fields }: Form<Faculty>,
-) -> Answer {
+pub(crate) async fn apply(form: Form<Faculty>) -> Answer {
+    let Form { site, access, fields, actor, now, deadline, .. } = &form;
     let programme = &access.programme;
     has_open_roster(programme)?;
-    let now = site.clock.now();
     let import = match fields.filled("import").and_then(|import| import.parse().ok()) {
-        Some(import) => site.table.import(import, now).await?,
+        Some(import) => site.table.import(import, *now).await?,
         None => None,
     };
     let import = import.filter(|import| import.programme == programme.id);
     let gone = || AppError::unprocessable("A preview can be applied for a day. Upload the file again.");
     let import = import.ok_or_else(gone)?;
     if import.to_confirm && fields.filled("confirm_dropped") != Some(import.dropped.to_string().as_str()) {
-        return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, Ok(confirm(&site, &access, &import))));
+        return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, Ok(confirm(site, access, &import))));
     }
-    let actor = access::actor(&site, &access.visitor, deadline).await?;
-    match site.table.start_import(&import, &actor, now, deadline).await? {
+    match site.table.start_import(&import, actor, *now, *deadline).await? {
         JobCreation::Already => {}
         JobCreation::Busy => {
             let why = "Another roster of this programme is being applied. Wait until it is done, then apply this one.";
             return Err(AppError::conflict(why));
         }
-        JobCreation::Yes => jobs::in_a_request(&site, &programme.id, deadline).await,
+        JobCreation::Yes => jobs::in_a_request(site, &programme.id, *deadline).await,
     }
     Ok(Redirect::to(&paths::programme(&programme.id)).into_response())
 }

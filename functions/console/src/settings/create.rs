@@ -5,11 +5,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::domain::values::id::new_ulid;
-use bursar_core::store::{Author, NewProgramme};
-use bursar_core::web::{Answer, AppError, Frame, RequestDeadline, Site, Visitor};
+use bursar_core::store::NewProgramme;
+use bursar_core::web::{Answer, AppError, Frame, Site, Visitor};
 
 use super::{Audience, Draft, FormFields, Refusals, SettingTexts, not_listed};
-use crate::access::{self, AdminAccess, Admins, Form};
+use crate::access::{AdminAccess, Admins, Form};
 use crate::paths;
 
 #[derive(Template)]
@@ -25,29 +25,25 @@ struct NewProgrammePage<'a> {
 }
 
 pub(crate) async fn new(State(site): State<Site>, AdminAccess { visitor }: AdminAccess) -> Answer {
-    Ok(form(&site, &visitor, &SettingTexts::of_new_programme(), &Refusals::new()))
+    Ok(page(&site, &visitor, &SettingTexts::of_new_programme(), &Refusals::new()))
 }
 
-pub(crate) async fn create(
-    State(site): State<Site>,
-    RequestDeadline(deadline): RequestDeadline,
-    Form { access: AdminAccess { visitor }, fields }: Form<Admins>,
-) -> Answer {
-    let typed = SettingTexts::of_new_programme().with(&fields);
-    let refused = |status, refusals| AppError::page(status, Ok(form(&site, &visitor, &typed, &refusals)));
+pub(crate) async fn create(form: Form<Admins>) -> Answer {
+    let Form { site, access: AdminAccess { visitor }, fields, .. } = &form;
+    let typed = SettingTexts::of_new_programme().with(fields);
+    let refused = |status, refusals| AppError::page(status, Ok(page(site, visitor, &typed, &refusals)));
     let draft = typed.read(None).map_err(|refusals| refused(StatusCode::UNPROCESSABLE_ENTITY, refusals))?;
     let Draft { settings, pot } = draft;
-    if let Some((status, refusals)) = not_listed(&site, None, &settings, deadline).await? {
+    if let Some((status, refusals)) = not_listed(site, None, &settings, form.deadline).await? {
         return Err(refused(status, refusals));
     }
-    let actor = access::actor(&site, &visitor, deadline).await?;
-    let by = Author { actor: &actor, now: site.clock.now(), deadline };
-    let form = fields.filled("form").and_then(|form| form.parse().ok());
-    let id = site.table.create(NewProgramme { settings, pot, form, copied: None }, by).await?;
+    let sent = fields.filled("form").and_then(|id| id.parse().ok());
+    let new = NewProgramme { settings, pot, form: sent, copied: None };
+    let id = site.table.create(new, form.author()).await?;
     Ok(Redirect::to(&paths::programme(&id)).into_response())
 }
 
-fn form(site: &Site, visitor: &Visitor, texts: &SettingTexts, refusals: &Refusals) -> Response {
+fn page(site: &Site, visitor: &Visitor, texts: &SettingTexts, refusals: &Refusals) -> Response {
     let fields = FormFields::of(texts, Audience::Creator, refusals);
     let more_open = fields.optional.iter().any(|field| field.error.is_some());
     site.page(&NewProgrammePage {

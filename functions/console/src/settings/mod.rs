@@ -22,11 +22,12 @@ pub(crate) use create::{create, new};
 pub(crate) use difference::Difference;
 pub(crate) use field::{Audience, FormFields};
 pub(crate) use models::{KnownModels, NotListed, models_of, new_models, not_listed};
+pub(crate) use reader::cap;
 pub(crate) use setting::Draft;
 pub(crate) use table::plain;
 
-use reader::SettingReader;
-use setting::SettingOwner;
+use reader::{SettingText, too_many_roles};
+use setting::{Setting, SettingOwner};
 use table::SETTINGS;
 
 /// The text of every setting, and which of them a form carries.
@@ -100,15 +101,17 @@ impl SettingTexts {
 
     /// The values of these texts. What no form carries, such as the groups, is taken from `before`.
     pub(crate) fn read(&self, before: Option<&Settings>) -> Result<Draft, Refusals> {
-        let mut reader = SettingReader::of(self, before);
         let mut draft = Draft::blank();
         draft.settings.groups = before.map(|before| before.groups.clone()).unwrap_or_default();
-        for setting in SETTINGS {
-            reader.turn_to(setting.id);
-            (setting.read)(&mut reader, &mut draft);
+        let read = |Setting { id, read, .. }: &Setting| {
+            let refused = read(&SettingText { id, texts: self, before }, &mut draft).err();
+            refused.map(|why| (*id, why))
+        };
+        let mut refusals: Refusals = SETTINGS.iter().filter_map(read).collect();
+        if refusals.is_empty() {
+            refusals.extend(too_many_roles(self, before, &draft.settings));
         }
-        reader.end(&draft.settings)?;
-        Ok(draft)
+        if refusals.is_empty() { Ok(draft) } else { Err(refusals) }
     }
 
     /// The current value of a carried setting, where it differs.

@@ -3,7 +3,7 @@
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::values::money::Usd;
 
-use super::reader::SettingReader;
+use super::reader::SettingText;
 
 /// One setting of a programme.
 pub(crate) struct Setting {
@@ -18,7 +18,8 @@ pub(crate) struct Setting {
     /// Whether it may name people: then an audit entry records the change without the value.
     pub(super) is_private: bool,
     pub(super) write: fn(&Draft) -> String,
-    pub(super) read: fn(&mut SettingReader<'_>, &mut Draft),
+    /// Puts the value of a text into a draft, or says in one sentence why it is none.
+    pub(super) read: fn(&SettingText<'_>, &mut Draft) -> Result<(), String>,
 }
 
 /// The values that a form edits: the settings of a programme and its pot.

@@ -10,11 +10,11 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::tiers::Tiers;
-use bursar_core::store::{Author, TierOutcome};
-use bursar_core::web::{Answer, AppError, Frame, RequestDeadline, Site, Visitor};
+use bursar_core::store::TierOutcome;
+use bursar_core::web::{Answer, AppError, Frame, Site, Visitor};
 
 use self::form::TierForm;
-use crate::access::{self, AdminAccess, Admins, Form};
+use crate::access::{AdminAccess, Admins, Form};
 use crate::paths;
 use crate::settings::{KnownModels, NotListed};
 use crate::work::guardrails;
@@ -44,44 +44,40 @@ pub(crate) async fn page(State(site): State<Site>, AdminAccess { visitor }: Admi
     show(&site, &visitor, None).await
 }
 
-pub(crate) async fn save(
-    State(site): State<Site>,
-    RequestDeadline(deadline): RequestDeadline,
-    Form { access: AdminAccess { visitor }, fields }: Form<Admins>,
-) -> Answer {
-    let mut form = TierForm::typed(&fields);
-    let Some(typed) = form.read() else {
-        return Err(refused(&site, &visitor, form, REFUSED, StatusCode::UNPROCESSABLE_ENTITY).await);
+pub(crate) async fn save(form: Form<Admins>) -> Answer {
+    let Form { site, access: AdminAccess { visitor }, fields, .. } = &form;
+    let mut shown = TierForm::typed(fields);
+    let Some(typed) = shown.read() else {
+        return Err(refused(site, visitor, shown, REFUSED, StatusCode::UNPROCESSABLE_ENTITY).await);
     };
     let before = site.table.tiers().await?.models(&typed.name).unwrap_or_default().to_vec();
-    if let Some(NotListed { status, why }) = KnownModels::check(&site, &before, &typed.models, deadline).await? {
-        form.models_error = Some(why);
-        return Err(refused(&site, &visitor, form, REFUSED, status).await);
+    if let Some(NotListed { status, why }) = KnownModels::check(site, &before, &typed.models, form.deadline).await? {
+        shown.models_error = Some(why);
+        return Err(refused(site, visitor, shown, REFUSED, status).await);
     }
-    let actor = access::actor(&site, &visitor, deadline).await?;
-    let by = Author { actor: &actor, now: site.clock.now(), deadline };
+    let by = form.author();
     match site.table.edit_tier(&typed.name, &typed.models, typed.version, by).await? {
         TierOutcome::Done => {
             if !typed.models.is_empty() {
                 site.table.hurry_tier(&typed.name, by).await?;
             }
-            if let Err(error) = guardrails::tell_tier(&site, &typed.name, deadline).await {
+            if let Err(error) = guardrails::tell_tier(site, &typed.name, form.deadline).await {
                 tracing::warn!(tier = typed.name, error = format!("{error:#}"), "a tier is left for the next minute");
             }
             Ok(Redirect::to(paths::TIERS).into_response())
         }
         TierOutcome::Stale(now) => {
-            form.version = now.version.to_string();
-            form.now = Some(if now.models.is_empty() { "removed".to_owned() } else { now.models.join(" ") });
-            Err(refused(&site, &visitor, form, STALE, StatusCode::CONFLICT).await)
+            shown.version = now.version.to_string();
+            shown.now = Some(if now.models.is_empty() { "removed".to_owned() } else { now.models.join(" ") });
+            Err(refused(site, visitor, shown, STALE, StatusCode::CONFLICT).await)
         }
         TierOutcome::Named(naming) => {
-            form.models_error = Some(format!(
+            shown.models_error = Some(format!(
                 "{} {} it. Give them other models first.",
                 names(&naming),
                 if naming.len() == 1 { "names" } else { "name" }
             ));
-            Err(refused(&site, &visitor, form, NAMED, StatusCode::CONFLICT).await)
+            Err(refused(site, visitor, shown, NAMED, StatusCode::CONFLICT).await)
         }
     }
 }
