@@ -56,15 +56,15 @@ impl Function for App {
     fn new(config: Config, clock: Clock) -> App {
         let site = Site::new(&config, clock);
         let routes = Router::new()
-            .route("/", get(sign_in::ask::start))
-            .route("/link", post(sign_in::ask::ask))
+            .route("/", get(sign_in::start))
+            .route("/link", post(sign_in::ask))
             .route("/c/{*anything}", get(sign_in::link).post(sign_in::follow))
             .route("/code", post(sign_in::type_code))
             .route("/sign-out", post(sign_in::sign_out))
             .route("/my", get(my::page))
             .route("/my/data", get(my::data::data))
             .route("/my/help", get(my::help))
-            .route("/my/mails", post(my::mails::choose))
+            .route("/my/mails", post(my::choose_mails))
             .route("/my/{programme}/reveal", post(keys::reveal::reveal))
             .route("/my/{programme}/replace", post(keys::reveal::replace))
             .route("/my/{programme}/leaked", post(keys::presses::leaked))

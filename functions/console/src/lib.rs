@@ -8,13 +8,12 @@ mod closing;
 mod csv_file;
 mod grants;
 mod groups;
-mod home;
 mod job_line;
 mod mails;
 mod overview;
 mod owners;
 mod paths;
-mod programme;
+mod programmes;
 mod report;
 mod roster;
 mod settings;
@@ -22,7 +21,6 @@ mod show;
 mod spending;
 mod statement;
 mod tiers;
-mod upload;
 mod work;
 
 use anyhow::{Result, bail};
@@ -60,14 +58,14 @@ impl Function for App {
 }
 
 fn routes(site: Site) -> Router {
-    let as_a_file = DefaultBodyLimit::max(upload::MOST_BYTES);
+    let as_a_file = DefaultBodyLimit::max(access::MOST_BYTES);
     Router::new()
-        .route("/console", get(home::page))
+        .route("/console", get(programmes::list))
         .route("/console/programmes", post(settings::create))
         .route("/console/programmes/new", get(settings::new))
         .route("/console/programmes/{id}", get(overview::page).post(overview::edit))
-        .route("/console/programmes/{id}/close", post(programme::close))
-        .route("/console/programmes/{id}/copy", post(programme::copy))
+        .route("/console/programmes/{id}/close", post(programmes::close))
+        .route("/console/programmes/{id}/copy", post(programmes::copy))
         .route("/console/programmes/{id}/groups", get(groups::page).post(groups::save))
         .route("/console/programmes/{id}/people", post(overview::add_person))
         .route("/console/programmes/{id}/roster", post(roster::preview).layer(as_a_file))

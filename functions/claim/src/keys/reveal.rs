@@ -22,8 +22,7 @@ use bursar_core::provider::keys::{CreatedKey, NewKey};
 use bursar_core::store::{ActContext, ActOutcome, StoreError};
 use bursar_core::web::{Answer, AppError, Fields, Frame, Site, Visitor};
 
-use crate::keys::form::KeyForm;
-use crate::keys::reading::{KeyLookup, read};
+use crate::keys::presses::{KeyForm, KeyLookup, read};
 use crate::my;
 use crate::my::example::Example;
 use crate::my::rules::{KeyRules, NextGuardrail};

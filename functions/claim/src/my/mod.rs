@@ -3,24 +3,25 @@
 mod card;
 pub(crate) mod data;
 pub(crate) mod example;
-pub(crate) mod mails;
-mod obstacle;
 pub(crate) mod rules;
 mod words;
 
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
-use bursar_core::domain::grant::View;
-use bursar_core::domain::values::id::ProgrammeId;
+use axum::response::{IntoResponse, Redirect};
+use bursar_core::domain::grant::{BeginRefused, GrantState, Press, PressKind, View};
+use bursar_core::domain::values::id::{Nonce, ProgrammeId};
+use bursar_core::domain::values::term::Term;
 use bursar_core::store::MailChoice;
-use bursar_core::web::{Answer, AppError, Frame, Site, Visitor};
+use bursar_core::web::{Answer, AppError, Frame, Posted, RequestDeadline, Site, Visitor};
 use jiff::Timestamp;
 
 use crate::my::card::Card;
 use crate::my::example::Example;
-use crate::my::rules::KeyRules;
+use crate::my::rules::{KeyRules, NextGuardrail};
 use crate::my::words::not_reached;
+use crate::refusal::why_not;
 
 #[derive(Template)]
 #[template(path = "my.html")]
@@ -104,4 +105,77 @@ async fn show(site: &Site, visitor: &Visitor, now: Timestamp, alert: Option<&str
         examples: in_use.map(|(view, rules)| Example::of(site, view, rules)).collect(),
     };
     Ok(site.page(&page))
+}
+
+/// Changes only the choices that the form carries. They belong to the person and touch no grant, programme
+/// or right, so no audit entry is written.
+pub(crate) async fn choose_mails(
+    State(site): State<Site>,
+    RequestDeadline(deadline): RequestDeadline,
+    posted: Posted,
+) -> Answer {
+    let chosen = |name| match posted.fields.get(name) {
+        None => Ok(None),
+        Some("on") => Ok(Some(true)),
+        Some("off") => Ok(Some(false)),
+        Some(_) => Err(()),
+    };
+    let (Ok(digest), Ok(reminders)) = (chosen("digest"), chosen("reminders")) else {
+        let sentence = "Nothing was changed: choose “Send them” or “Do not send them”.";
+        return Err(refused(&site, &posted.visitor, site.clock.now(), sentence).await);
+    };
+    site.table.choose_mails(&posted.visitor.session.address, digest, reminders, deadline).await?;
+    Ok(Redirect::to("/my#mails").into_response())
+}
+
+/// The reason why no key can be made now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    Begin(BeginRefused),
+    /// The provider has not confirmed the rules of the next key yet.
+    BeingPrepared,
+}
+
+impl Obstacle {
+    pub(crate) fn of(view: &View, rules: &KeyRules, now: Timestamp) -> Option<Obstacle> {
+        let settings = &view.programme.settings;
+        let press = Press { kind: kind_of_press(view), epoch: view.grant.epoch, terms: settings.terms_hash() };
+        let is_prepared = rules.next != NextGuardrail::NotConfirmed;
+        match view.begin(press, Nonce::random(), now) {
+            // A press takes this enable back, so it is no obstacle.
+            Err(BeginRefused::EnableUnderWay { until: None }) => None,
+            Err(refused) => Some(Obstacle::Begin(refused)),
+            Ok(_) => (!is_prepared).then_some(Obstacle::BeingPrepared),
+        }
+    }
+
+    /// Whether the obstacle only stops a replacement, while the present key keeps working.
+    pub(crate) fn stops_replacing_only(&self) -> bool {
+        matches!(
+            self,
+            Obstacle::BeingPrepared
+                | Obstacle::Begin(
+                    BeginRefused::ReplacementsUsedUp | BeginRefused::TooManyAttempts | BeginRefused::FailedOften { .. }
+                )
+        )
+    }
+
+    pub(crate) fn in_words(&self, term: &Term) -> String {
+        match self {
+            Obstacle::Begin(refused) => why_not(refused, term),
+            Obstacle::BeingPrepared => {
+                "This programme is still being prepared at the provider. Open this page again in some minutes."
+                    .to_owned()
+            }
+        }
+    }
+}
+
+/// The button that the page offers: reveal before the first key was shown, replace afterwards.
+pub(crate) fn kind_of_press(view: &View) -> PressKind {
+    match view.grant.state {
+        GrantState::Invited => PressKind::Reveal,
+        GrantState::Minting { .. } if !view.grant.ever_shown => PressKind::Reveal,
+        _ => PressKind::Replace,
+    }
 }

@@ -13,14 +13,12 @@ use bursar_core::store::{Account, AccountDay, HeldAct, HeldBack, HeldKey, Job, P
 use bursar_core::web::{Answer, AppError, Frame, Site, Visitor};
 use jiff::Timestamp;
 
-use super::another::AnotherAccount;
-use super::credit::CreditSection;
-use super::days::{self, Day};
 use super::foreign_act::{self, KeyForm};
 use super::keys::{ForeignKeys, OrphanKey};
 use super::mail::MailSection;
-use super::syncs::SyncRun;
-use super::warnings;
+use super::release::AnotherAccount;
+use super::syncs::{Day, SyncRun, newest_days};
+use super::warnings::{self, CreditSection};
 use crate::access::AdminAccess;
 use crate::job_line::JobLine;
 use crate::owners::{KeyOwners, TypedOwner};
@@ -182,7 +180,7 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, refu
         spent,
         is_summed: account.is_some(),
         newest: days.first().cloned(),
-        days: days::of(&days, DAYS.unsigned_abs() as usize),
+        days: newest_days(&days, DAYS.unsigned_abs() as usize),
         keys,
         owners,
         owned,

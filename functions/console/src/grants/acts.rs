@@ -5,17 +5,17 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{CapRefused, GrantState, Hold, HoldRefused, OrderKind, ReleaseRefused, View};
+use bursar_core::domain::grant::{CapRefused, Grant, GrantState, Hold, HoldRefused, OrderKind, ReleaseRefused, View};
 use bursar_core::domain::people::role::Role;
+use bursar_core::domain::programme::Settings;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::orders::NotCarriedOut;
 use bursar_core::store::{ActContext, ActOutcome, Resend, Undeliverable};
-use bursar_core::web::{Answer, AppError, Site};
+use bursar_core::web::{Answer, AppError, Fields, Site};
 
-use super::cap_form::CapForm;
 use super::grant;
 use crate::access::{Assistants, Form};
-use crate::paths;
+use crate::{paths, settings};
 
 const LONGEST_REASON: usize = 500;
 
@@ -210,4 +210,29 @@ fn over() -> AppError {
 fn own_cap(cap: Option<Usd>, view: &View) -> Option<Usd> {
     let (settings, group) = (&view.programme.settings, view.grant.group.as_deref());
     cap.filter(|cap| *cap != settings.cap_of_group(group))
+}
+
+/// The fields as they are shown or were posted.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CapForm {
+    pub(crate) cap: String,
+    pub(crate) reason: String,
+    pub(crate) cap_error: Option<String>,
+}
+
+impl CapForm {
+    /// The form with the cap of now.
+    pub(super) fn now(grant: &Grant, settings: &Settings) -> CapForm {
+        CapForm { cap: settings::plain(grant.cap(settings)), ..CapForm::default() }
+    }
+
+    fn of(fields: &Fields) -> CapForm {
+        let text = |name| fields.get(name).unwrap_or_default().trim().to_owned();
+        CapForm { cap: text("cap_usd"), reason: text("reason"), cap_error: None }
+    }
+
+    /// The cap, or what is wrong with it. Without one the group's or programme's holds again.
+    fn read(&self) -> Result<Option<Usd>, String> {
+        if self.cap.is_empty() { Ok(None) } else { settings::cap(&self.cap).map(Some) }
+    }
 }

@@ -11,11 +11,10 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{self, EditOutcome};
 use bursar_core::web::{Answer, AppError, Site};
 
-use super::edit_form::{self, EditForm};
 use super::page::{self, PageState};
 use crate::access::{Faculty, Form, ProgrammeAccess};
 use crate::paths;
-use crate::settings::{Difference, Draft, Refusals, SettingTexts, not_listed};
+use crate::settings::{Audience, Difference, Draft, FormFields, Refusals, SettingTexts, not_listed};
 use crate::work::jobs;
 
 const UNREADABLE: &str = "Nothing was saved: a field below cannot be read.";
@@ -115,7 +114,7 @@ impl Edit<'_> {
     }
 
     fn is_stale(&self) -> bool {
-        self.version.is_some_and(|version| version != edit_form::version(&self.access.programme, self.before.pot))
+        self.version.is_some_and(|sent| sent != version(&self.access.programme, self.before.pot))
     }
 
     async fn save(&self, plan: &EditPlan) -> Result<(), AppError> {
@@ -182,4 +181,50 @@ impl Edit<'_> {
         let state = PageState { edit: Some(edit), ..PageState::default() };
         AppError::page(status, page::show(self.site, access, state).await)
     }
+}
+
+/// The form that edits a programme.
+pub(super) struct EditForm {
+    pub(super) version: String,
+    /// The fingerprints of the settings as they are, by which a stale form knows what its person changed.
+    pub(super) made_from: String,
+    pub(super) fields: FormFields,
+    pub(super) open: bool,
+    /// The reason why the posted form was not saved.
+    pub(super) refusal: Option<&'static str>,
+}
+
+impl EditForm {
+    /// The form with the current settings of a programme.
+    pub(super) fn of(access: &ProgrammeAccess, pot: Usd) -> EditForm {
+        let texts = SettingTexts::of(&Draft { settings: access.programme.settings.clone(), pot });
+        EditForm { open: false, refusal: None, ..EditForm::refilled(access, pot, &texts, &Refusals::new(), "") }
+    }
+
+    /// The form as it was posted, with the reason why it was not saved.
+    pub(super) fn refilled(
+        access: &ProgrammeAccess,
+        pot: Usd,
+        texts: &SettingTexts,
+        refusals: &Refusals,
+        why: &'static str,
+    ) -> EditForm {
+        let audience = if access.is_admin() { Audience::Admin } else { Audience::Faculty };
+        let fields = FormFields::of(texts, audience, refusals);
+        let now = SettingTexts::of(&Draft { settings: access.programme.settings.clone(), pot });
+        let version = version(&access.programme, pot);
+        EditForm { version, made_from: now.fingerprints(), fields, open: true, refusal: Some(why) }
+    }
+
+    /// Adds the current value to each carried field that differs from it.
+    pub(super) fn beside(mut self, typed: &SettingTexts, now: &SettingTexts) -> EditForm {
+        self.fields = self.fields.beside(typed, now);
+        self
+    }
+}
+
+/// The version that an edit must have been made from. The pot is an item of its own, so its amount is part
+/// of it beside its version.
+pub(super) fn version(programme: &Programme, pot: Usd) -> String {
+    format!("{}-{}", programme.version, pot.micros())
 }

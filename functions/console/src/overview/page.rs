@@ -15,15 +15,14 @@ use bursar_core::store::{AssignedModels, ProgrammeUse, UnreachableReason};
 use bursar_core::web::{Answer, AppError, Frame, Site};
 use jiff::Timestamp;
 
+use super::add_person::PersonForm;
 use super::chart::Chart;
-use super::edit_form::EditForm;
-use super::finance;
+use super::edit::EditForm;
 use super::outlook::Outlook;
-use super::person_form::PersonForm;
 use super::warnings::{self, PotRoom};
 use crate::access::ProgrammeAccess;
 use crate::job_line::JobLine;
-use crate::programme::CopyForm;
+use crate::programmes::CopyForm;
 use crate::spending::by_model::{self, ModelCoverage, ModelTable};
 use crate::spending::spans::{self, Figure, SpanContext, SpanLink, SpanQuery};
 use crate::{grants, paths, show};
@@ -147,7 +146,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
     warnings.extend(warnings::others(&grants, sync.listed_at, &jobs, now));
     warnings.extend(warnings::refused_rules(site, programme, now).await?);
     warnings.extend(warnings::unreachable_staff(site, settings, now).await?);
-    warnings.extend(finance::unreachable(site, settings, now).await?);
+    warnings.extend(warnings::unreachable_finance(site, settings, now).await?);
     if access.is_admin() {
         warnings.extend(warnings::balance(site, programme, implied_in_all - spent.total(), now).await?);
     }

@@ -15,10 +15,10 @@ use bursar_core::web::{Answer, AppError, Frame, Site};
 use compare::{AbsentRows, ImportPlan};
 use parse::{FileError, RefusedRow};
 
+use crate::access::Upload;
 use crate::access::{Faculty, Form, ProgrammeAccess};
 use crate::paths;
 use crate::show;
-use crate::upload::Upload;
 use crate::work::jobs;
 
 /// The most groups of a programme. Each has sums of its own, and more would be unreadable.

@@ -169,7 +169,7 @@ impl SettingText<'_> {
         thresholds.dedup();
         match thresholds.len() {
             0 => Ok(default),
-            ..=MOST_THRESHOLDS => Ok(thresholds),
+            1..=MOST_THRESHOLDS => Ok(thresholds),
             _ => Err(format!("At most {MOST_THRESHOLDS} thresholds.")),
         }
     }

@@ -1,16 +1,63 @@
 //! The table of all settings of a programme: name, field, owner, text, and how that is read. A new setting
 //! is a row here and a field of `Settings`.
 
-use bursar_core::domain::programme::Settings;
-use bursar_core::domain::programme::request;
+use bursar_core::domain::programme::{Settings, request};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::format::field_time;
 use bursar_core::domain::values::money::Usd;
 use jiff::Timestamp;
 
 use super::models::models_of;
-use super::reader::{cap, date, money, people, zone};
-use super::setting::{Kind, Setting, SettingOwner};
+use super::reader::{SettingText, cap, date, money, people, zone};
+
+/// One setting of a programme.
+pub(crate) struct Setting {
+    /// The name of its form field, also used in audit entries and requests.
+    pub(crate) id: &'static str,
+    pub(crate) label: &'static str,
+    pub(crate) hint: &'static str,
+    pub(crate) kind: Kind,
+    pub(super) owner: SettingOwner,
+    /// Whether it has no default.
+    pub(crate) is_required: bool,
+    /// Whether it may name people: then an audit entry records the change without the value.
+    pub(super) is_private: bool,
+    pub(super) write: fn(&Draft) -> String,
+    /// Puts the value of a text into a draft, or says in one sentence why it is none.
+    pub(super) read: fn(&SettingText<'_>, &mut Draft) -> Result<(), String>,
+}
+
+/// The values that a form edits: the settings of a programme and its pot.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Draft {
+    pub(crate) settings: Settings,
+    pub(crate) pot: Usd,
+}
+
+/// The kind of a setting's form field, which decides the format of its text.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Text,
+    Money,
+    Date,
+    Time,
+    Number,
+    Area,
+    /// Addresses, one on each line.
+    People,
+    /// One of these values: as a form sends it, and as a person reads it.
+    Choice(&'static [(&'static str, &'static str)]),
+}
+
+/// The people who may change a setting.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum SettingOwner {
+    Faculty,
+    /// Admins; faculty can request a change.
+    Admins,
+    /// The admin who creates the programme; the value is fixed afterwards.
+    Creator,
+}
 
 /// The row that most settings share.
 const OPTIONAL: Setting = Setting {

@@ -1,27 +1,89 @@
-//! Copying a programme into another term: its settings, groups and people in charge, and its roster if that is wished. Faculty
-//! ask the admins for it.
+//! The programmes on which the visitor has a role, and what admins do with one as a whole: close it, copy it into another term. Faculty
+//! ask the admins for both.
 
+use askama::Template;
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 use bursar_core::deadline::Deadline;
+use bursar_core::domain::audit::{Act, AuditDetail};
 use bursar_core::domain::grant::{Grant, GrantState};
-use bursar_core::domain::programme::request::{COPY, POT};
+use bursar_core::domain::people::role::Role;
+use bursar_core::domain::programme::request::{CLOSE, COPY, POT, Request, Wish};
 use bursar_core::domain::programme::tiers::Tiers;
 use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::values::format::field_time;
 use bursar_core::domain::values::id::new_ulid;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{CopiedProgramme, Import, NewProgramme, Step};
-use bursar_core::web::{Answer, AppError, Fields, Site};
+use bursar_core::store::{CloseOutcome, CopiedProgramme, Import, NewProgramme, Step};
+use bursar_core::web::{Answer, AppError, Fields, Frame, Site, Visitor};
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
 
-use super::close::ask;
-use crate::access::{Faculty, Form};
+use crate::access::{self, Faculty, Form};
 use crate::overview::{self, PageState};
 use crate::paths;
 use crate::settings::{Draft, Refusals, SettingTexts};
 use crate::work::jobs;
+
+#[derive(Template)]
+#[template(path = "home.html")]
+struct Home<'a> {
+    frame: &'a Frame,
+    csrf: &'a str,
+    is_admin: bool,
+    running: Vec<ProgrammeRow>,
+    over: Vec<ProgrammeRow>,
+}
+
+struct ProgrammeRow {
+    programme: Programme,
+    role: &'static str,
+}
+
+pub(crate) async fn list(State(site): State<Site>, visitor: Visitor) -> Answer {
+    let now = site.clock.now();
+    let is_admin = access::is_admin(&site, &visitor);
+    let programmes = site.table.programmes_of(&visitor.session.address, &site.admins).await?;
+    if programmes.is_empty() && !is_admin {
+        return Err(AppError::no_right());
+    }
+    let rows = programmes.into_iter().map(|(programme, role)| ProgrammeRow { programme, role: role_name(role) });
+    let (over, running) = rows.partition(|row| row.programme.is_over(now));
+    Ok(site.page(&Home { frame: &site.frame, csrf: visitor.csrf.reveal(), is_admin, running, over }))
+}
+
+fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Admin => "admin",
+        Role::Faculty => "faculty",
+        Role::Assistant => "assistant",
+    }
+}
+
+pub(crate) async fn close(form: Form<Faculty>) -> Answer {
+    let Form { site, access, deadline, .. } = &form;
+    let id = &access.programme.id;
+    if access.is_admin() {
+        match site.table.close(id, form.author()).await? {
+            CloseOutcome::NoSuchProgramme => return Err(AppError::not_found()),
+            CloseOutcome::Done | CloseOutcome::Already => jobs::in_a_request(site, id, *deadline).await,
+        }
+    } else if access.programme.closed_at.is_none() {
+        ask(&form, CLOSE, "Close the programme", "now, which ends every key".to_owned()).await?;
+    }
+    Ok(Redirect::to(&paths::programme(id)).into_response())
+}
+
+/// Asks the admins for what only they may do, once a day for the same.
+async fn ask(form: &Form<Faculty>, what: &str, label: &str, words: String) -> Result<(), AppError> {
+    let table = &form.site.table;
+    let wish = Wish { setting: what.to_owned(), label: label.to_owned(), words };
+    let request = Request::of(form.access.programme.id.clone(), form.person.clone(), vec![wish], form.now);
+    let admins = table.people_of(&form.site.admins, form.deadline).await?;
+    table.ask_admins(&request, &admins, AuditDetail::new(Act::Asked).noting(what), form.author()).await?;
+    Ok(())
+}
 
 /// The settings that the form carries; all others are copied.
 const CARRIED: [&str; 4] = ["name", "starts_on", "ends_on", POT];

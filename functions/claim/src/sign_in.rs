@@ -1,7 +1,5 @@
-//! Signing in by a link or a code, and signing out. The domain decides whether a link or code is valid;
+//! Asking for a link, signing in by it or by a code, and signing out. The domain decides whether a link or code is valid;
 //! this file turns requests into that question and a good answer into a session.
-
-pub(crate) mod ask;
 
 use askama::Template;
 use axum::extract::State;
@@ -12,7 +10,7 @@ use bursar_core::deadline::Deadline;
 use bursar_core::domain::people::session::Session;
 use bursar_core::domain::people::sign_in::{Proof, SignIn};
 use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
-use bursar_core::domain::values::token::{Code, LinkToken, SessionToken};
+use bursar_core::domain::values::token::{AskToken, Code, LinkToken, SessionToken};
 use bursar_core::store::{SignInWrite, StoreError};
 use bursar_core::web::{Answer, AppError, Fields, Frame, Posted, RequestDeadline, Site, Visitor};
 use jiff::Timestamp;
@@ -181,6 +179,42 @@ fn proof(site: &Site, headers: &HeaderMap, fields: &Fields) -> Option<Proof> {
         Some(typed) => EmailAddress::parse(typed).ok().map(|address| Proof::Address(address.matched().clone())),
         None => site.cookies.asking(headers).map(|browser| Proof::Browser(browser.hash())),
     }
+}
+
+/// The form that asks for a link.
+#[derive(Template)]
+#[template(path = "start.html")]
+struct StartPage<'a> {
+    frame: &'a Frame,
+}
+
+/// The page that says that a mail is on its way if the address is known.
+#[derive(Template)]
+#[template(path = "asked.html")]
+struct LinkSentPage<'a> {
+    frame: &'a Frame,
+}
+
+pub(crate) async fn start(State(site): State<Site>) -> Response {
+    site.page(&StartPage { frame: &site.frame })
+}
+
+/// Writes an ask for any valid address. Every answer sets a cookie, since a link only signs in the browser
+/// that asked for it.
+pub(crate) async fn ask(
+    State(site): State<Site>,
+    RequestDeadline(deadline): RequestDeadline,
+    headers: HeaderMap,
+    fields: Fields,
+) -> Answer {
+    let missing = "Nothing was sent: the field for the address is missing. Open the start page and fill it in.";
+    let text = fields.get("address").ok_or_else(|| AppError::unprocessable(missing))?;
+    let browser = site.cookies.asking(&headers).unwrap_or_else(AskToken::generate);
+    if let Ok(address) = EmailAddress::parse(text) {
+        site.table.ask(address.matched(), &browser.hash(), site.clock.now(), deadline).await?;
+    }
+    let cookie = [(SET_COOKIE, site.cookies.set_asking(&browser))];
+    Ok((StatusCode::ACCEPTED, cookie, site.page(&LinkSentPage { frame: &site.frame })).into_response())
 }
 
 #[cfg(test)]

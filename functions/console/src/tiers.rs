@@ -1,7 +1,5 @@
 //! The page of the tiers: named lists of models, which admins keep for programmes and groups.
 
-mod form;
-
 use std::collections::BTreeMap;
 
 use askama::Template;
@@ -9,14 +7,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::programme::tiers::Tiers;
+use bursar_core::domain::programme::tiers::{self, Tier, Tiers};
 use bursar_core::store::TierOutcome;
-use bursar_core::web::{Answer, AppError, Frame, Site, Visitor};
+use bursar_core::web::{Answer, AppError, Fields, Frame, Site, Visitor};
 
-use self::form::TierForm;
 use crate::access::{AdminAccess, Admins, Form};
 use crate::paths;
-use crate::settings::{KnownModels, NotListed};
+use crate::settings::{KnownModels, NotListed, models_of};
 use crate::work::guardrails;
 
 const STALE: &str = "Nothing was saved: somebody else edited this tier meanwhile. Below is what you typed, and what it is now. Save again to replace that.";
@@ -122,4 +119,69 @@ async fn named_by(site: &Site) -> Result<BTreeMap<String, Vec<String>>, AppError
 
 fn names(programmes: &[Programme]) -> String {
     programmes.iter().map(|programme| programme.settings.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// The fields of one tier, as it is or as they were posted.
+#[derive(Default)]
+pub(crate) struct TierForm {
+    /// Empty for a tier that is to be made.
+    pub(crate) name: String,
+    pub(crate) models: String,
+    /// Empty where there was no such tier.
+    pub(crate) version: String,
+    pub(crate) name_error: Option<String>,
+    pub(crate) models_error: Option<String>,
+    /// The present models, where a stale form carries others.
+    pub(crate) now: Option<String>,
+}
+
+/// A tier as it is to be.
+struct TypedTier {
+    name: String,
+    models: Vec<String>,
+    /// The version that the form was made from; `None` if there was no such tier.
+    version: Option<u64>,
+}
+
+impl TierForm {
+    fn of(tier: &Tier) -> TierForm {
+        let (models, version) = (tier.models.join("\n"), tier.version.to_string());
+        TierForm { name: tier.name.clone(), models, version, ..TierForm::default() }
+    }
+
+    fn typed(fields: &Fields) -> TierForm {
+        let text = |field| fields.get(field).map(|typed| typed.trim().replace("\r\n", "\n")).unwrap_or_default();
+        TierForm { name: text("tier"), models: text("models"), version: text("version"), ..TierForm::default() }
+    }
+
+    /// What the form says, or why it cannot be read.
+    fn read(&mut self) -> Option<TypedTier> {
+        if !tiers::is_name(&self.name) {
+            self.name_error =
+                Some("A tier's name has small letters, digits and hyphens, at most 40, such as first-year.".to_owned());
+        }
+        let models = match models_of(&self.models) {
+            Ok(models) if tiers::named_in(&models).is_some() => {
+                Err("A tier lists models, and no other tier. Write each with its provider, such as openai/gpt-4o-mini."
+                    .to_owned())
+            }
+            Ok(models) if models.is_empty() && self.version.is_empty() => Err("Write at least one model.".to_owned()),
+            models => models,
+        };
+        let version = match self.version.as_str() {
+            "" => Ok(None),
+            version => version.parse().map(Some),
+        };
+        if version.is_err() {
+            self.models_error = Some("The form did not say which state of the tier it was made from.".to_owned());
+        }
+        match models {
+            Err(why) => self.models_error = Some(why),
+            Ok(models) if self.name_error.is_none() => {
+                return Some(TypedTier { name: self.name.clone(), models, version: version.ok()? });
+            }
+            Ok(_) => {}
+        }
+        None
+    }
 }
