@@ -11,7 +11,7 @@ use bursar_core::domain::people::session::Session;
 use bursar_core::domain::people::sign_in::{Proof, SignIn};
 use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
 use bursar_core::domain::values::token::{AskToken, Code, LinkToken, SessionToken};
-use bursar_core::store::{SignInWrite, StoreError};
+use bursar_core::store::StoreError;
 use bursar_core::web::{Answer, AppError, Fields, Frame, Posted, RequestDeadline, Site, Visitor};
 use jiff::Timestamp;
 
@@ -128,13 +128,11 @@ async fn begin_session(
     let token = SessionToken::generate();
     let session = Session::begun(token.hash(), after.address.clone(), person, now);
     let cookie = [(SET_COOKIE, site.cookies.set_session(&token))];
-    Ok(match site.table.sign_in(after, &session, deadline).await? {
-        SignInWrite::Yes => {
-            tracing::info!(signed_in = by.as_str(), has_role = session.person.is_some(), "somebody signed in");
-            Some((cookie, Redirect::to(home(&session))).into_response())
-        }
-        SignInWrite::Stale => None,
-    })
+    if !site.table.sign_in(after, &session, deadline).await? {
+        return Ok(None);
+    }
+    tracing::info!(signed_in = by.as_str(), has_role = session.person.is_some(), "somebody signed in");
+    Ok(Some((cookie, Redirect::to(home(&session))).into_response()))
 }
 
 /// The answer to a used link or code. The browser that used it is redirected as before, without a second

@@ -1,15 +1,13 @@
 //! The bridge from an event of the HTTP API to its answer. Anything that could keep an event from becoming a
-//! request is removed first, and a handler that panics ends its own request only.
+//! request is removed first.
 
 use std::convert::Infallible;
 use std::future::ready;
-use std::panic::AssertUnwindSafe;
 
 use anyhow::Context;
 use axum::Router;
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
-use futures_util::FutureExt;
 use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, LambdaEvent, Service};
 use serde_json::{Value, json};
@@ -21,33 +19,21 @@ pub struct Pages {
     routes: Router,
     /// The answer to an event that is no request.
     unreadable: Router,
-    /// The answer for a handler that panicked.
-    broken: Router,
 }
 
 impl Pages {
     pub fn of(routes: Router, site: &Site) -> Pages {
-        let always = |status: StatusCode| dressed(Router::new().fallback(move || ready(status)), site);
-        Pages {
-            routes: dressed(routes, site),
-            unreadable: always(StatusCode::BAD_REQUEST),
-            broken: always(StatusCode::INTERNAL_SERVER_ERROR),
-        }
+        let unreadable = Router::new().fallback(|| ready(StatusCode::BAD_REQUEST));
+        Pages { routes: dressed(routes, site), unreadable: dressed(unreadable, site) }
     }
 
     /// Answers one event.
     pub async fn answer(&self, mut event: LambdaEvent<Value>) -> anyhow::Result<Value> {
-        let nothing = LambdaEvent { payload: without_a_request(&event.payload), context: event.context.clone() };
-        if !is_made_fit(&mut event.payload) {
-            return asked(&self.unreadable, nothing).await;
+        if is_made_fit(&mut event.payload) {
+            return asked(&self.routes, event).await;
         }
-        match AssertUnwindSafe(asked(&self.routes, event)).catch_unwind().await {
-            Ok(answered) => answered,
-            Err(_) => {
-                tracing::error!("a request ended in a panic");
-                asked(&self.broken, nothing).await
-            }
-        }
+        event.payload = without_a_request(&event.payload);
+        asked(&self.unreadable, event).await
     }
 }
 

@@ -1,12 +1,15 @@
 //! The pages that any function may show, and what every page loads: the stylesheet and the script of its
 //! forms.
 
+use std::panic::AssertUnwindSafe;
+
 use askama::Template;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
+use futures_util::FutureExt;
 
 use super::error::Sentence;
 use super::{RequestDeadline, Site};
@@ -56,12 +59,17 @@ impl Frame {
     }
 }
 
-/// Adds a page to refusals that came without one, and tells the admins what they are to know of one.
+/// Adds a page to refusals that came without one, and tells the admins what they are to know of one. A handler that
+/// panics ends its own request only.
 pub(super) async fn with_page(State(site): State<Site>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let Ok(RequestDeadline(deadline)) = RequestDeadline::from_request_parts(&mut parts, &site).await;
     let path = parts.uri.path().to_owned();
-    let mut response = next.run(Request::from_parts(parts, body)).await;
+    let answered = AssertUnwindSafe(next.run(Request::from_parts(parts, body))).catch_unwind().await;
+    let mut response = answered.unwrap_or_else(|_| {
+        tracing::error!("a request ended in a panic");
+        StatusCode::INTERNAL_SERVER_ERROR.into_response()
+    });
     if let Some(cause) = response.extensions_mut().remove::<Cause>() {
         site.raise_in_time(cause, deadline).await;
     }

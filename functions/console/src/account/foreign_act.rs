@@ -15,7 +15,7 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::key::ProviderKey;
 use bursar_core::provider::keys::{KeyPatch, KeyPresence};
-use bursar_core::store::{ForeignActBegin, ForeignPress, Table};
+use bursar_core::store::{ForeignPress, Table};
 use bursar_core::web::{Answer, AppError, Fields, Site};
 use jiff::Timestamp;
 
@@ -68,9 +68,8 @@ pub(crate) async fn act_on_foreign_key(Path(hash): Path<String>, form: Form<Admi
     }
 
     let press = ForeignPress { key: &key, name: &found.name, change, before, by: person, now: site.clock.now() };
-    let ForeignActBegin::Begun(act) = site.table.begin_foreign_act(&press, *deadline).await? else {
-        return Err(AppError::conflict("Another change of this key is under way. Try again in half a minute."));
-    };
+    let under_way = || AppError::conflict("Another change of this key is under way. Try again in half a minute.");
+    let act = site.table.begin_foreign_act(&press, *deadline).await?.ok_or_else(under_way)?;
     let answered = ask(site, &key, change, patience).await;
     let is_certain = answered.as_ref().map_or_else(ProviderError::changed_nothing, |_| true);
     if is_certain {

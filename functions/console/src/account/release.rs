@@ -5,7 +5,7 @@ use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::DeploymentId;
 use bursar_core::domain::values::key::Fingerprint;
-use bursar_core::store::{Release, SyncState};
+use bursar_core::store::SyncState;
 use bursar_core::web::{Answer, AppError, Site};
 use jiff::Timestamp;
 
@@ -26,13 +26,11 @@ pub(crate) async fn release(form: Form<Admins>) -> Answer {
     let sentence = "The form did not say what is to be let through. Open the page of the account again.";
     let shown = fields.filled("held").and_then(|held| held.parse::<Timestamp>().ok());
     let shown = shown.ok_or_else(|| AppError::unprocessable(sentence))?;
-    match site.table.release_held_back(shown, person, *now, *deadline).await? {
-        Release::Done | Release::Already => Ok(Redirect::to(paths::ACCOUNT).into_response()),
-        Release::NotThis => {
-            let sentence = "What was held back is something else by now. Open the page of the account again.";
-            Err(AppError::conflict(sentence))
-        }
+    if !site.table.release_held_back(shown, person, *now, *deadline).await? {
+        let sentence = "What was held back is something else by now. Open the page of the account again.";
+        return Err(AppError::conflict(sentence));
     }
+    Ok(Redirect::to(paths::ACCOUNT).into_response())
 }
 
 /// Takes the mark off a person with a role, or a finance address, whose mail came back, so that mail is tried again.

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{AssignOutcome, TakeBackOutcome};
+use bursar_core::store::AssignOutcome;
 use bursar_core::web::{Answer, AppError};
 use jiff::civil::Date;
 
@@ -52,7 +52,7 @@ pub(crate) async fn assign(form: Form<Admins>) -> Answer {
     let by = form.author();
     let keys: Vec<KeyHash> = selection.chosen.iter().map(|chosen| chosen.key.clone()).collect();
     match &asked.purpose {
-        Purpose::TakeBack if site.table.take_keys_back(&keys, by).await? == TakeBackOutcome::Done => {}
+        Purpose::TakeBack if site.table.take_keys_back(&keys, by).await? => {}
         Purpose::TakeBack => {
             let after = KeySelection::of(site, &asked.wanted, &asked.purpose).await?;
             return Err(again(StatusCode::SERVICE_UNAVAILABLE, &after, Some(OUT_OF_TIME)));
