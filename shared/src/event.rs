@@ -1,77 +1,166 @@
-//! The events that wake a function, parsed once by the shape that AWS gives them. The function decides what
-//! to do about each.
+//! The events that wake a function, by the shape that AWS gives them. Whatever is none of them is refused; what to do about
+//! each is left to the functions.
 
+use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_dynamo::Item;
+use serde_dynamo::{AttributeValue, Item};
 use serde_json::Value;
 
-/// An event by its kind.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// A request through the HTTP API, payload 2.0.
     Http(Value),
-    /// A task `{"task":"…"}` of a schedule or a person.
-    Task(String),
+    /// A task of a schedule or a person.
+    Task(Task),
+    /// A schedule without a task, or `{}`.
+    Scheduled,
     /// Changes of the table.
-    Stream(Vec<Value>),
+    Stream(Vec<StreamRecord>),
     /// The messages of notifications.
     Notifications(Vec<String>),
-    /// Any other event: a plain schedule's, or `{}`.
-    Other(Value),
+}
+
+/// What `{"task":"…"}` names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Task {
+    Work,
+    Resume,
+    Rotate,
+    Watch,
+    Digest,
+    Drain,
+}
+
+/// One change of the table.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StreamRecord {
+    #[serde(rename = "eventSource")]
+    _source: TableSource,
+    pub event_name: String,
+    dynamodb: Change,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+enum TableSource {
+    #[serde(rename = "aws:dynamodb")]
+    Table,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Change {
+    sequence_number: String,
+    /// The item after the change; none for a removal.
+    new_image: Option<Item>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Batch {
+    records: Records,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Records {
+    Stream(Vec<StreamRecord>),
+    Notifications(Vec<Notification>),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Notification {
+    sns: Message,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Message {
+    message: String,
 }
 
 impl Event {
-    pub fn of(payload: Value) -> Event {
+    pub fn of(payload: Value) -> Result<Event> {
+        let text = |name: &str| payload.get(name).and_then(Value::as_str);
         if payload.pointer("/requestContext/http").is_some() {
-            return Event::Http(payload);
+            return Ok(Event::Http(payload));
         }
-        if let Some(task) = payload.get("task").and_then(Value::as_str) {
-            return Event::Task(task.to_owned());
+        if let Some(task) = payload.get("task") {
+            return Ok(Event::Task(Task::deserialize(task).context("there is no such task")?));
         }
-        let Some(records) = payload.get("Records").and_then(Value::as_array) else { return Event::Other(payload) };
-        let source = |record: &Value| {
-            let named = record.get("eventSource").or_else(|| record.get("EventSource"));
-            named.and_then(Value::as_str).map(str::to_owned)
-        };
-        match records.first().and_then(source).as_deref() {
-            Some("aws:dynamodb") => Event::Stream(records.clone()),
-            Some("aws:sns") => {
-                let message = |record: &Value| record.pointer("/Sns/Message")?.as_str().map(str::to_owned);
-                Event::Notifications(records.iter().filter_map(message).collect())
+        let is_of_a_schedule = matches!(text("source"), Some("aws.events" | "aws.scheduler"));
+        if payload == Value::Object(serde_json::Map::new())
+            || (is_of_a_schedule && text("detail-type") == Some("Scheduled Event"))
+        {
+            return Ok(Event::Scheduled);
+        }
+        match serde_json::from_value::<Batch>(payload).context("an event of an unknown shape")?.records {
+            Records::Stream(records) if records.is_empty() => bail!("an event without a record"),
+            Records::Stream(records) => Ok(Event::Stream(records)),
+            Records::Notifications(told) => {
+                Ok(Event::Notifications(told.into_iter().map(|of| of.sns.message).collect()))
             }
-            _ => Event::Other(payload),
         }
     }
 }
 
-/// The kind of the item that a record of the stream wrote; `None` for a removal.
-pub fn kind_written(record: &Value) -> Option<&str> {
-    record.pointer("/dynamodb/NewImage/kind/S")?.as_str()
-}
+impl StreamRecord {
+    pub fn sequence_number(&self) -> &str {
+        &self.dynamodb.sequence_number
+    }
 
-/// The item that a record of the stream wrote, as far as `T` names its attributes.
-pub fn item_written<T: DeserializeOwned>(record: &Value) -> Option<T> {
-    let image = Item::deserialize(record.pointer("/dynamodb/NewImage")?).ok()?;
-    serde_dynamo::from_item(image).ok()
+    /// The kind of the item that was written.
+    pub fn kind(&self) -> Option<&str> {
+        match self.dynamodb.new_image.as_ref()?.get("kind")? {
+            AttributeValue::S(kind) => Some(kind),
+            _ => None,
+        }
+    }
+
+    /// The item that was written, as far as `T` names its attributes.
+    pub fn item<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_dynamo::from_item(self.dynamodb.new_image.clone()?).ok()
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     #[test]
     fn events_are_told_apart_by_the_shape_that_aws_gives_them() {
         let http = json!({"version": "2.0", "requestContext": {"http": {"method": "GET"}}});
-        assert_eq!(Event::of(http.clone()), Event::Http(http));
-        assert_eq!(Event::of(json!({"task": "drain"})), Event::Task("drain".to_owned()));
-        let record = json!({"eventSource": "aws:dynamodb", "dynamodb": {}});
-        assert_eq!(Event::of(json!({"Records": [record]})), Event::Stream(vec![record]));
+        assert_eq!(Event::of(http.clone()).unwrap(), Event::Http(http));
+        assert_eq!(Event::of(json!({"task": "drain"})).unwrap(), Event::Task(Task::Drain));
+        let scheduled = json!({"version": "0", "source": "aws.events", "detail-type": "Scheduled Event", "detail": {}});
+        for event in [json!({}), scheduled] {
+            assert_eq!(Event::of(event).unwrap(), Event::Scheduled);
+        }
+        let image = json!({"kind": {"S": "pot"}});
+        let record = json!({"eventSource": "aws:dynamodb", "eventName": "INSERT",
+            "dynamodb": {"SequenceNumber": "7", "NewImage": image}});
+        let Event::Stream(records) = Event::of(json!({"Records": [record]})).unwrap() else { panic!("no batch") };
+        assert_eq!((records[0].sequence_number(), records[0].kind()), ("7", Some("pot")));
         let sns = json!({"Records": [{"EventSource": "aws:sns", "Sns": {"Message": "{}"}}]});
-        assert_eq!(Event::of(sns), Event::Notifications(vec!["{}".to_owned()]));
-        for other in [json!({}), json!({"Records": []}), json!({"source": "aws.events"}), json!(null)] {
-            assert_eq!(Event::of(other.clone()), Event::Other(other));
+        assert_eq!(Event::of(sns).unwrap(), Event::Notifications(vec!["{}".to_owned()]));
+    }
+
+    #[test]
+    fn what_is_none_of_them_is_refused() {
+        for other in [
+            json!(null),
+            json!({"Records": []}),
+            json!({"Records": [{"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": {}}]}),
+            json!({"task": "sync"}),
+            json!({"source": "aws.ec2", "detail-type": "EC2 Instance State-change Notification", "detail": {}}),
+            json!({"source": "aws.events"}),
+        ] {
+            assert!(Event::of(other.clone()).is_err(), "{other}");
         }
     }
 }

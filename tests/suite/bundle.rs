@@ -49,8 +49,16 @@ async fn every_task_is_answered_and_no_other() {
     ] {
         assert_eq!(campus.run(function, json!({ "task": task })).await, Ok(answer), "{function} {task}");
     }
-    let failed = campus.run(FunctionName::Mail, json!({"task": "dance"})).await;
-    assert!(matches!(failed, Err(InvokeError::Failed(_))), "{failed:?}");
+    for (function, event) in [
+        (FunctionName::Mail, json!({"task": "dance"})),
+        (FunctionName::Mail, json!({"task": "work"})),
+        (FunctionName::UsageSync, json!(null)),
+        (FunctionName::UsageSync, json!({"Records": []})),
+        (FunctionName::UsageSync, json!({"source": "aws.ec2", "detail-type": "EC2 Instance", "detail": {}})),
+    ] {
+        let failed = campus.run(function, event.clone()).await;
+        assert!(matches!(failed, Err(InvokeError::Failed(_))), "{function} {event}: {failed:?}");
+    }
     assert!(campus.has_logged("this is no event for the function mail"));
     campus.finish_faulted().await;
 }

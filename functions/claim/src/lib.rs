@@ -32,7 +32,7 @@ mod sign_in;
 #[cfg(test)]
 mod testing;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use axum::Router;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::HeaderValue;
@@ -41,30 +41,30 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bursar_core::clock::Clock;
 use bursar_core::config::Config;
+use bursar_core::event::Event;
 use bursar_core::start::Function;
-use bursar_core::web::{self, Pages, Site, Visitor};
+use bursar_core::web::{self, Answer, AppError, Pages, Site, Visitor};
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
 /// The function with its routes.
 pub struct App {
     pages: Pages,
-    site: Site,
 }
 
 impl Function for App {
     fn new(config: Config, clock: Clock) -> App {
         let site = Site::new(&config, clock);
         let routes = Router::new()
-            .route("/", get(sign_in::ask::start))
-            .route("/link", post(sign_in::ask::ask))
+            .route("/", get(sign_in::start))
+            .route("/link", post(sign_in::ask))
             .route("/c/{*anything}", get(sign_in::link).post(sign_in::follow))
             .route("/code", post(sign_in::type_code))
             .route("/sign-out", post(sign_in::sign_out))
             .route("/my", get(my::page))
             .route("/my/data", get(my::data::data))
             .route("/my/help", get(my::help))
-            .route("/my/mails", post(my::mails::choose))
+            .route("/my/mails", post(my::choose_mails))
             .route("/my/{programme}/reveal", post(keys::reveal::reveal))
             .route("/my/{programme}/replace", post(keys::reveal::replace))
             .route("/my/{programme}/leaked", post(keys::presses::leaked))
@@ -77,14 +77,14 @@ impl Function for App {
             .fallback(nothing)
             .method_not_allowed_fallback(nothing)
             .with_state(site.clone());
-        App { pages: Pages::of(routes, &config), site }
+        App { pages: Pages::of(routes, &site) }
     }
 
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {
-        let deadline = self.site.deadline(&event.context);
-        let answer = self.pages.answer(event).await;
-        self.site.tell_of_a_refusal(deadline).await;
-        answer
+        match Event::of(event.payload)? {
+            Event::Http(payload) => self.pages.answer(LambdaEvent::new(payload, event.context)).await,
+            _ => bail!("this is no event for the function claim"),
+        }
     }
 }
 
@@ -95,14 +95,10 @@ async fn script() -> Response {
 }
 
 /// The answer to an unknown path. Below `/my`, somebody who is signed out is sent to sign in first.
-async fn nothing(State(site): State<Site>, request: Request) -> Response {
+async fn nothing(State(site): State<Site>, request: Request) -> Answer {
     let (mut parts, _) = request.into_parts();
-    let is_behind_a_session = parts.uri.path() == "/my" || parts.uri.path().starts_with("/my/");
-    match is_behind_a_session {
-        true => match Visitor::from_request_parts(&mut parts, &site).await {
-            Ok(_) => site.not_found(),
-            Err(signed_out) => signed_out,
-        },
-        false => site.not_found(),
+    if parts.uri.path() == "/my" || parts.uri.path().starts_with("/my/") {
+        Visitor::from_request_parts(&mut parts, &site).await?;
     }
+    Err(AppError::not_found())
 }

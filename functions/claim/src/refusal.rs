@@ -1,132 +1,62 @@
-//! The refusals of a signed-in student's request: each reason with its HTTP status and one plain sentence.
+//! The reasons of the domain for which a student is refused: each with its status and one plain sentence.
 
-use std::time::Duration;
-
-use askama::Template;
-use axum::http::StatusCode;
-use axum::http::header::RETRY_AFTER;
-use axum::response::{IntoResponse, Response};
 use bursar_core::domain::grant::{BeginRefused, HoldKind, LATE_ENABLE, RecordRefused, ReleaseRefused};
 use bursar_core::domain::values::format::time_in;
 use bursar_core::domain::values::term::Term;
 use bursar_core::provider::ProviderError;
-use bursar_core::web::site::whole_seconds;
-use bursar_core::web::{Frame, Site, Visitor};
-use jiff::{SignedDuration, Timestamp};
+use bursar_core::web::AppError;
+use jiff::Timestamp;
 
-/// The `Retry-After` where the provider gives none.
-const SOON: Duration = Duration::from_secs(10);
-/// The `Retry-After` where a person has to act first.
-const A_PERSON_MUST: Duration = Duration::from_secs(60);
+/// What the student may do about a refusal that passes.
+pub(crate) const AGAIN: &str = "Press again in a moment.";
 
-/// A refusal: one sentence and its HTTP status.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    status: StatusCode,
-    heading: &'static str,
-    sentence: String,
-    retry_after: Option<Duration>,
+/// The refusal of a claim: to be retried where the cause passes within moments, and a conflict with the
+/// present state elsewhere.
+pub(crate) fn begin(refused: &BeginRefused, term: &Term, now: Timestamp) -> AppError {
+    let sentence = why_not(refused, term);
+    let until = match refused {
+        BeginRefused::EnableUnderWay { until } => until.unwrap_or(now + LATE_ENABLE),
+        BeginRefused::FailedOften { until } => *until,
+        _ => return AppError::conflict(sentence),
+    };
+    AppError::later(sentence).after(until.duration_since(now).try_into().unwrap_or_default())
 }
 
-#[derive(Template)]
-#[template(path = "refused.html")]
-struct RefusedPage<'a> {
-    frame: &'a Frame,
-    visitor: &'a Visitor,
-    refusal: &'a Refusal,
+/// The refusal to show a key that was made.
+pub(crate) fn record(refused: RecordRefused) -> AppError {
+    let meanwhile = match refused {
+        RecordRefused::Held(HoldKind::Paused) => "The people who run this programme paused your place",
+        RecordRefused::Held(HoldKind::Dropped) => "You were taken off the roster of this programme",
+        RecordRefused::Held(HoldKind::Unused) => "Your key was switched off because it was not used",
+        RecordRefused::Revoked => "Your place in this programme was withdrawn",
+        RecordRefused::Over => "This programme ended",
+        RecordRefused::Lost => "Your place was changed by another press",
+        RecordRefused::LimitLowered => "Your cap was lowered",
+    };
+    let ask = match refused {
+        RecordRefused::Lost => "Open your credit again and look.",
+        RecordRefused::LimitLowered => "Press again: the next key has the new cap.",
+        _ => "Ask the people who run it.",
+    };
+    AppError::conflict(format!(
+        "{meanwhile} while the key was being made, so it is not shown and cannot be used. Nothing was spent. {ask}"
+    ))
+    .because(refused.to_string())
 }
 
-impl Refusal {
-    /// A refusal because of the present state: 409.
-    pub(crate) fn conflict(sentence: impl Into<String>) -> Refusal {
-        Refusal {
-            status: StatusCode::CONFLICT,
-            heading: "Nothing was done",
-            sentence: sentence.into(),
-            retry_after: None,
+/// The refusal of a claim for a failed call to the provider, with what to do about it.
+pub(crate) fn provider(error: &ProviderError, what: &str) -> AppError {
+    let then = match error {
+        ProviderError::Later { .. } | ProviderError::Unknown { .. } => AGAIN,
+        ProviderError::Refused { .. } => "Try again later; if it stays so, tell the people who run this programme.",
+        ProviderError::AnotherAccount { .. } => {
+            "Bursar's own access to the provider is being changed. Try again later; if it stays so, tell the people who run this programme."
         }
-    }
-
-    /// A refusal of a request repeated too soon: 429.
-    pub(crate) fn too_fast(sentence: &str, after: SignedDuration) -> Refusal {
-        Refusal {
-            status: StatusCode::TOO_MANY_REQUESTS,
-            heading: "Please wait a little",
-            sentence: sentence.to_owned(),
-            retry_after: Some(Duration::from_secs(whole_seconds(after))),
+        ProviderError::ManagementKey { .. } => {
+            "The provider refuses Bursar itself at present: tell the people who run this programme, and try again later."
         }
-    }
-
-    /// A refusal of a request that may work later: 503.
-    pub(crate) fn later(sentence: &str, after: Option<Duration>) -> Refusal {
-        Refusal {
-            status: StatusCode::SERVICE_UNAVAILABLE,
-            heading: "Please try again soon",
-            sentence: sentence.to_owned(),
-            retry_after: Some(after.unwrap_or(SOON).max(Duration::from_secs(1))),
-        }
-    }
-
-    /// A refusal because the provider refused, or because the outcome of its call is unknown.
-    pub(crate) fn provider(error: &ProviderError, sentence: &str) -> Refusal {
-        match error {
-            ProviderError::Later { after, .. } => Refusal::later(sentence, *after),
-            ProviderError::AnotherAccount { .. } => Refusal::later(sentence, Some(A_PERSON_MUST)),
-            _ => Refusal {
-                status: StatusCode::BAD_GATEWAY,
-                heading: "The provider did not do it",
-                sentence: sentence.to_owned(),
-                retry_after: None,
-            },
-        }
-    }
-
-    /// The refusal of a claim: to be retried where the cause passes within moments, and a conflict with the
-    /// present state elsewhere.
-    pub(crate) fn begin(refused: &BeginRefused, term: &Term, now: Timestamp) -> Refusal {
-        let sentence = why_not(refused, term);
-        let until = match refused {
-            BeginRefused::EnableUnderWay { until } => until.unwrap_or(now + LATE_ENABLE),
-            BeginRefused::FailedOften { until } => *until,
-            _ => return Refusal::conflict(sentence),
-        };
-        let after = Duration::try_from(until.duration_since(now)).unwrap_or_default();
-        Refusal::later(&sentence, Some(Duration::from_secs(after.as_millis().div_ceil(1000).try_into().unwrap_or(1))))
-    }
-
-    pub(crate) fn record(refused: RecordRefused) -> Refusal {
-        let meanwhile = match refused {
-            RecordRefused::Held(HoldKind::Paused) => "The people who run this programme paused your place",
-            RecordRefused::Held(HoldKind::Dropped) => "You were taken off the roster of this programme",
-            RecordRefused::Held(HoldKind::Unused) => "Your key was switched off because it was not used",
-            RecordRefused::Revoked => "Your place in this programme was withdrawn",
-            RecordRefused::Over => "This programme ended",
-            RecordRefused::Lost => "Your place was changed by another press",
-            RecordRefused::LimitLowered => "Your cap was lowered",
-        };
-        let ask = match refused {
-            RecordRefused::Lost => "Open your credit again and look.",
-            RecordRefused::LimitLowered => "Press again: the next key has the new cap.",
-            _ => "Ask the people who run it.",
-        };
-        Refusal::conflict(format!(
-            "{meanwhile} while the key was being made, so it is not shown and cannot be used. Nothing was spent. {ask}"
-        ))
-    }
-
-    pub(crate) fn release(refused: &ReleaseRefused) -> Refusal {
-        Refusal::conflict(why_not_resumed(refused))
-    }
-
-    /// The refusal as a page, with a way back.
-    pub(crate) fn page(&self, site: &Site, visitor: &Visitor) -> Response {
-        let page = RefusedPage { frame: &site.frame, visitor, refusal: self };
-        let mut response = Frame::page(self.status, &page).into_response();
-        if let Some(after) = self.retry_after {
-            response.headers_mut().insert(RETRY_AFTER, after.as_secs().into());
-        }
-        response
-    }
+    };
+    AppError::provider(error, format!("{what} {then}"))
 }
 
 /// The reason why a key that was off for disuse is not enabled again.

@@ -1,19 +1,24 @@
-//! Authorisation of the console's pages: who the visitor is, for which programme, and in which role. What a
-//! visitor may not see gets the answer of a page that does not exist.
+//! Authorisation of the console's pages and forms: who the visitor is, for which programme, and in which role. What a visitor may
+//! not see gets the answer of a page that does not exist.
 
 use std::future::Future;
 
 use anyhow::Context;
-use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Multipart, RawPathParams, Request};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::people::role::{Role, is_among};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::PersonId;
-use bursar_core::web::{Denial, Fault, Fields, Posted, Site, Visitor, note_refusal};
+use bursar_core::store::Author;
+use bursar_core::web::{AppError, Fields, Posted, RequestDeadline, Site, Visitor};
+use jiff::Timestamp;
 
 /// A programme with the visitor's role in it. As an extractor it admits assistants and higher roles.
 #[derive(Clone)]
@@ -28,10 +33,16 @@ pub(crate) struct AdminAccess {
     pub(crate) visitor: Visitor,
 }
 
-/// A form posted from one of our pages, with the access of its sender.
+/// A form posted from one of our pages, by somebody who may send it.
 pub(crate) struct Form<A: Admission> {
+    pub(crate) site: Site,
     pub(crate) access: A::Access,
     pub(crate) fields: Fields,
+    /// The sender, as an audit entry names them.
+    pub(crate) person: PersonId,
+    pub(crate) actor: Actor,
+    pub(crate) now: Timestamp,
+    pub(crate) deadline: Deadline,
 }
 
 /// The rule that admits the sender of a form.
@@ -43,7 +54,7 @@ pub(crate) trait Admission {
         site: &Site,
         visitor: Visitor,
         programme: Option<&str>,
-    ) -> impl Future<Output = Result<Self::Access, Response>> + Send;
+    ) -> impl Future<Output = Result<Self::Access, AppError>> + Send;
 }
 
 /// Admission of assistants of the programme in the path, faculty, and admins.
@@ -54,39 +65,32 @@ pub(crate) enum Admins {}
 
 impl Admission for Assistants {
     type Access = ProgrammeAccess;
-    async fn admit(site: &Site, visitor: Visitor, programme: Option<&str>) -> Result<ProgrammeAccess, Response> {
+    async fn admit(site: &Site, visitor: Visitor, programme: Option<&str>) -> Result<ProgrammeAccess, AppError> {
         ProgrammeAccess::find(site, visitor, programme, Role::Assistant).await
     }
 }
 
 impl Admission for Faculty {
     type Access = ProgrammeAccess;
-    async fn admit(site: &Site, visitor: Visitor, programme: Option<&str>) -> Result<ProgrammeAccess, Response> {
+    async fn admit(site: &Site, visitor: Visitor, programme: Option<&str>) -> Result<ProgrammeAccess, AppError> {
         ProgrammeAccess::find(site, visitor, programme, Role::Faculty).await
     }
 }
 
 impl Admission for Admins {
     type Access = AdminAccess;
-    async fn admit(site: &Site, visitor: Visitor, _: Option<&str>) -> Result<AdminAccess, Response> {
-        if is_admin(site, &visitor) { Ok(AdminAccess { visitor }) } else { Err(refused(site)) }
+    async fn admit(site: &Site, visitor: Visitor, _: Option<&str>) -> Result<AdminAccess, AppError> {
+        if is_admin(site, &visitor) { Ok(AdminAccess { visitor }) } else { Err(AppError::no_right()) }
     }
 }
 
 impl ProgrammeAccess {
-    async fn find(site: &Site, visitor: Visitor, id: Option<&str>, least: Role) -> Result<ProgrammeAccess, Response> {
-        let programme = match id.and_then(|id| id.parse().ok()) {
-            Some(id) => {
-                site.table.get(Programme::key_of(&id)).await.map_err(|error| Fault::from(error).into_response())?
-            }
-            None => None,
-        };
-        let Some(programme) = programme else { return Err(site.not_found()) };
+    async fn find(site: &Site, visitor: Visitor, id: Option<&str>, least: Role) -> Result<ProgrammeAccess, AppError> {
+        let id = id.and_then(|id| id.parse().ok()).ok_or_else(AppError::not_found)?;
+        let programme = site.table.get(Programme::key_of(&id)).await?.ok_or_else(AppError::not_found)?;
         let role = Role::of(&visitor.session.address, &programme.settings, &site.admins);
-        match role.filter(|role| *role >= least) {
-            Some(role) => Ok(ProgrammeAccess { visitor, programme, role }),
-            None => Err(refused(site)),
-        }
+        let role = role.filter(|role| *role >= least).ok_or_else(AppError::no_right)?;
+        Ok(ProgrammeAccess { visitor, programme, role })
     }
 
     pub(crate) fn is_admin(&self) -> bool {
@@ -99,32 +103,60 @@ impl ProgrammeAccess {
 }
 
 impl FromRequestParts<Site> for ProgrammeAccess {
-    type Rejection = Response;
+    type Rejection = AppError;
 
-    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<ProgrammeAccess, Response> {
+    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<ProgrammeAccess, AppError> {
         let visitor = Visitor::from_request_parts(parts, site).await?;
         Assistants::admit(site, visitor, programme_in(parts).await.as_deref()).await
     }
 }
 
 impl FromRequestParts<Site> for AdminAccess {
-    type Rejection = Response;
+    type Rejection = AppError;
 
-    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<AdminAccess, Response> {
+    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<AdminAccess, AppError> {
         let visitor = Visitor::from_request_parts(parts, site).await?;
         Admins::admit(site, visitor, None).await
     }
 }
 
 impl<A: Admission> FromRequest<Site> for Form<A> {
-    type Rejection = Response;
+    type Rejection = AppError;
 
-    async fn from_request(request: Request, site: &Site) -> Result<Form<A>, Response> {
+    async fn from_request(request: Request, site: &Site) -> Result<Form<A>, AppError> {
         let (mut parts, body) = request.into_parts();
         let programme = programme_in(&mut parts).await;
+        let Ok(RequestDeadline(deadline)) = RequestDeadline::from_request_parts(&mut parts, site).await;
         let Posted { visitor, fields } = Posted::from_request(Request::from_parts(parts, body), site).await?;
-        let access = A::admit(site, visitor, programme.as_deref()).await?;
-        Ok(Form { access, fields })
+        Form::of(site, visitor, programme.as_deref(), fields, deadline).await
+    }
+}
+
+impl<A: Admission> Form<A> {
+    /// The form of a visitor, if they may send it.
+    pub(crate) async fn of(
+        site: &Site,
+        visitor: Visitor,
+        programme: Option<&str>,
+        fields: Fields,
+        deadline: Deadline,
+    ) -> Result<Form<A>, AppError> {
+        let session = visitor.session.clone();
+        let access = A::admit(site, visitor, programme).await?;
+        let person = match session.person {
+            Some(person) => person,
+            // The session is from before the person had a role.
+            None => {
+                let address = EmailAddress::parse(session.address.as_str()).context("a session without an address")?;
+                site.table.person_of(&address, deadline).await?
+            }
+        };
+        let actor = Actor::Person(person.clone());
+        Ok(Form { site: site.clone(), access, fields, person, actor, now: site.clock.now(), deadline })
+    }
+
+    pub(crate) fn author(&self) -> Author<'_> {
+        Author { actor: &self.actor, now: self.now, deadline: self.deadline }
     }
 }
 
@@ -138,22 +170,57 @@ pub(crate) fn is_admin(site: &Site, visitor: &Visitor) -> bool {
     is_among(&visitor.session.address, &site.admins)
 }
 
-/// The page for a visitor without the right to see the target. The log records the refusal.
-pub(crate) fn refused(site: &Site) -> Response {
-    note_refusal(Denial::Right);
-    site.not_found()
+/// The largest roster, in bytes.
+const MOST_OF_A_FILE: usize = 4 << 20;
+/// The largest body: a roster with the form around it.
+pub(crate) const MOST_BYTES: usize = MOST_OF_A_FILE + (64 << 10);
+/// The most parts of a body, more than any form of ours has.
+const MOST_PARTS: usize = 32;
+
+/// A multipart form that faculty posted.
+pub(crate) struct Upload {
+    pub(crate) form: Form<Faculty>,
+    /// The part `file`; `None` when no file was chosen.
+    pub(crate) file: Option<Bytes>,
 }
 
-/// The visitor as an audit entry names them, looked up for sessions from before the person had a role.
-pub(crate) async fn actor(site: &Site, visitor: &Visitor, deadline: Deadline) -> Result<Actor, Fault> {
-    Ok(Actor::Person(person(site, visitor, deadline).await?))
-}
+impl FromRequest<Site> for Upload {
+    type Rejection = AppError;
 
-/// The visitor's id as a person with a role.
-pub(crate) async fn person(site: &Site, visitor: &Visitor, deadline: Deadline) -> Result<PersonId, Fault> {
-    if let Some(person) = &visitor.session.person {
-        return Ok(person.clone());
+    async fn from_request(request: Request, site: &Site) -> Result<Upload, AppError> {
+        let (mut parts, body) = request.into_parts();
+        let visitor = Visitor::from_request_parts(&mut parts, site).await?;
+        let programme = programme_in(&mut parts).await;
+        let Ok(RequestDeadline(deadline)) = RequestDeadline::from_request_parts(&mut parts, site).await;
+        let kind = parts.headers.get(CONTENT_TYPE).map(|kind| kind.as_bytes().to_ascii_lowercase()).unwrap_or_default();
+        if !kind.starts_with(b"multipart/form-data") {
+            return Err(AppError::status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+        }
+        let request = Request::from_parts(parts, body);
+        let mut form = Multipart::from_request(request, site).await.map_err(unreadable)?;
+        let (mut fields, mut file) = (Vec::new(), None);
+        while let Some(part) = form.next_field().await.map_err(unreadable)? {
+            if fields.len() == MOST_PARTS {
+                return Err(AppError::status(StatusCode::BAD_REQUEST));
+            }
+            let name = part.name().unwrap_or_default().to_owned();
+            let bytes = part.bytes().await.map_err(unreadable)?;
+            if name == "file" {
+                file = Some(bytes);
+            } else {
+                fields.push((name, String::from_utf8_lossy(&bytes).into_owned()));
+            }
+        }
+        let Posted { visitor, fields } = Posted::of(visitor, fields.into_iter().collect())?;
+        if file.as_ref().is_some_and(|file| file.len() > MOST_OF_A_FILE) {
+            return Err(AppError::status(StatusCode::PAYLOAD_TOO_LARGE));
+        }
+        let form = Form::of(site, visitor, programme.as_deref(), fields, deadline).await?;
+        Ok(Upload { form, file: file.filter(|file| !file.is_empty()) })
     }
-    let address = EmailAddress::parse(visitor.session.address.as_str()).context("a session without an address")?;
-    Ok(site.table.person_of(&address, deadline).await?)
+}
+
+/// The extractor's own errors carry the status: 413 beyond the limit, 400 for a malformed body.
+fn unreadable(error: impl IntoResponse) -> AppError {
+    AppError::answer(error.into_response())
 }

@@ -3,7 +3,6 @@
 
 use askama::Template;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 use bursar_core::domain::mail::class::MailClass;
 use bursar_core::domain::programme::{Pot, Programme};
@@ -11,10 +10,10 @@ use bursar_core::domain::usage::crossing::{AlertMail, Crossing, RESERVED, Scope,
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{AlertAgain, Author, OutboxRow, StaffPerson, Undeliverable};
-use bursar_core::web::{Answer, Fault, Frame, RequestDeadline, Site};
+use bursar_core::store::{AlertAgain, OutboxRow, StaffPerson, Undeliverable};
+use bursar_core::web::{Answer, AppError, Frame, Site};
 
-use crate::access::{self, Assistants, Form, ProgrammeAccess};
+use crate::access::{Assistants, Form, ProgrammeAccess};
 use crate::mails::{self, MailStatus};
 use crate::paths;
 
@@ -62,7 +61,7 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> A
     let mut crossings = site.table.crossings(&programme.id).await?;
     crossings.retain(|crossing| matches!(crossing.scope, Scope::Pot | Scope::Reserved));
     crossings.sort_by_key(|crossing| std::cmp::Reverse((crossing.found_at, crossing.threshold)));
-    let Some(pot) = site.table.get(Pot::key_of(&programme.id)).await? else { return Ok(site.not_found()) };
+    let pot = site.table.get(Pot::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
     let mut shown = Vec::with_capacity(crossings.len());
     for crossing in crossings {
         let mut alerts = alerts(&site, &access, &crossing).await?;
@@ -83,13 +82,13 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> A
 }
 
 /// The mark that stops alerts to a person.
-async fn no_alert_goes_to(site: &Site, person: &StaffPerson) -> Result<Option<Undeliverable>, Fault> {
+async fn no_alert_goes_to(site: &Site, person: &StaffPerson) -> Result<Option<Undeliverable>, AppError> {
     let mark = site.table.undeliverable(person.address.matched(), site.clock.now()).await?;
     Ok(mark.filter(|mark| mark.keeps_back(MailClass::Urgent)))
 }
 
 /// The recipients of a crossing, each once, with the state of the newest mail to them.
-async fn alerts(site: &Site, access: &ProgrammeAccess, crossing: &Crossing) -> Result<Vec<Alert>, Fault> {
+async fn alerts(site: &Site, access: &ProgrammeAccess, crossing: &Crossing) -> Result<Vec<Alert>, AppError> {
     let mut alerts: Vec<Alert> = Vec::with_capacity(crossing.mails.len());
     let zone = access.programme.settings.term.zone();
     for (index, mail) in crossing.mails.iter().enumerate() {
@@ -119,11 +118,8 @@ async fn alerts(site: &Site, access: &ProgrammeAccess, crossing: &Crossing) -> R
 }
 
 /// Sends one alert again to one of its recipients.
-pub(crate) async fn resend(
-    State(site): State<Site>,
-    RequestDeadline(deadline): RequestDeadline,
-    Form { access, fields }: Form<Assistants>,
-) -> Answer {
+pub(crate) async fn resend(form: Form<Assistants>) -> Answer {
+    let Form { site, access, fields, .. } = &form;
     let programme = &access.programme;
     let is_threshold = |named: &&str| *named == RESERVED || named.parse::<u8>().is_ok();
     let threshold = fields.filled("threshold").filter(is_threshold);
@@ -131,33 +127,34 @@ pub(crate) async fn resend(
     let recipient = fields.filled("recipient").and_then(|recipient| recipient.parse::<PersonId>().ok());
     let (Some(threshold), Some(limit), Some(recipient)) = (threshold, limit, recipient) else {
         let sentence = "The form did not say which alert is to be sent to whom. Open the page of the alerts again.";
-        return Ok(site.refuse(StatusCode::UNPROCESSABLE_ENTITY, "Nothing was sent", sentence));
+        return Err(AppError::unprocessable(sentence));
     };
-    let refuse = |why: &str| Ok(site.refuse(StatusCode::CONFLICT, "Nothing was sent", why));
     let crossings = site.table.crossings(&programme.id).await?;
     let is_it = |crossing: &Crossing| {
         let is_of_pot = matches!(crossing.scope, Scope::Pot | Scope::Reserved);
         is_of_pot && crossing.threshold_name() == threshold && crossing.limit == limit
     };
-    let Some(crossing) = crossings.into_iter().find(is_it) else { return Ok(site.not_found()) };
+    let crossing = crossings.into_iter().find(is_it).ok_or_else(AppError::not_found)?;
     if site.table.get(Pot::key_of(&programme.id)).await?.is_none_or(|pot| pot.limit != limit) {
-        return refuse("The budget is another by now, so what this alert says of it is no news.");
+        let why = "The budget is another by now, so what this alert says of it is no news.";
+        return Err(AppError::conflict(why));
     }
-    let Some(person) = site.table.get(StaffPerson::key_of(&recipient)).await? else { return Ok(site.not_found()) };
+    let person = site.table.get(StaffPerson::key_of(&recipient)).await?.ok_or_else(AppError::not_found)?;
     let mut hear = programme.settings.hear_of_alerts(&site.admins);
     if !hear.any(|one| one.matched() == person.address.matched()) {
-        return refuse("This person does not hear of this programme's alerts any more.");
+        return Err(AppError::conflict("This person does not hear of this programme's alerts any more."));
     }
-    let mark = no_alert_goes_to(&site, &person).await?;
+    let mark = no_alert_goes_to(site, &person).await?;
     if mark.is_some() && !access.is_faculty() {
-        return refuse("Mail to this person came back or is not wanted. Faculty can have it tried once more.");
+        let why = "Mail to this person came back or is not wanted. Faculty can have it tried once more.";
+        return Err(AppError::conflict(why));
     }
-    let actor = access::actor(&site, &access.visitor, deadline).await?;
-    let by = Author { actor: &actor, now: site.clock.now(), deadline };
-    match site.table.resend_alert(&crossing, &recipient, mark.as_ref().map(|mark| &mark.address), by).await? {
-        AlertAgain::NotTold => Ok(site.not_found()),
+    let marked = mark.as_ref().map(|mark| &mark.address);
+    match site.table.resend_alert(&crossing, &recipient, marked, form.author()).await? {
+        AlertAgain::NotTold => Err(AppError::not_found()),
         AlertAgain::TooSoon if mark.is_some() => {
-            refuse("It was sent again within the last hour, and mail has come back since. Try again in an hour.")
+            let why = "It was sent again within the last hour, and mail has come back since. Try again in an hour.";
+            Err(AppError::conflict(why))
         }
         AlertAgain::Done | AlertAgain::TooSoon => Ok(Redirect::to(&paths::alerts(&programme.id)).into_response()),
     }

@@ -12,7 +12,7 @@ use axum::http::header::{
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use bursar_core::domain::values::format::sheet_text;
-use bursar_core::web::{Answer, Fault};
+use bursar_core::web::{Answer, AppError};
 use csv::{Terminator, WriterBuilder};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -78,7 +78,7 @@ impl CsvRequest {
         Ok(answer)
     }
 
-    fn describe(&self, answer: &mut Response, name: &str, next: Option<usize>) -> Result<(), Fault> {
+    fn describe(&self, answer: &mut Response, name: &str, next: Option<usize>) -> Result<(), AppError> {
         let headers = answer.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
         headers.insert(CONTENT_DISPOSITION, format!("attachment; filename=\"{name}.csv\"").parse()?);
@@ -112,13 +112,13 @@ impl<S: Send + Sync> FromRequestParts<S> for CsvRequest {
     }
 }
 
-fn written<W: Write>(to: W, columns: &[&str], rows: impl Iterator<Item = Vec<Cell>>) -> Result<W, Fault> {
+fn written<W: Write>(to: W, columns: &[&str], rows: impl Iterator<Item = Vec<Cell>>) -> Result<W, AppError> {
     let mut csv = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(to);
     csv.write_record(columns)?;
     for row in rows {
         csv.write_record(row.into_iter().map(Cell::written))?;
     }
-    csv.into_inner().map_err(|error| Fault::from(error.into_error()))
+    csv.into_inner().map_err(|error| AppError::from(error.into_error()))
 }
 
 /// Whether the client takes gzip: it is named and not refused with a weight of zero.

@@ -8,13 +8,12 @@ mod closing;
 mod csv_file;
 mod grants;
 mod groups;
-mod home;
 mod job_line;
 mod mails;
 mod overview;
 mod owners;
 mod paths;
-mod programme;
+mod programmes;
 mod report;
 mod roster;
 mod settings;
@@ -22,19 +21,17 @@ mod show;
 mod spending;
 mod statement;
 mod tiers;
-mod upload;
 mod work;
 
 use anyhow::{Result, bail};
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
-use axum::response::Response;
+use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use bursar_core::clock::Clock;
 use bursar_core::config::Config;
-use bursar_core::event::Event;
+use bursar_core::event::{Event, Task};
 use bursar_core::start::Function;
-use bursar_core::web::{Pages, Site, Visitor};
+use bursar_core::web::{AppError, Pages, Site, Visitor};
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
@@ -47,33 +44,28 @@ pub struct App {
 impl Function for App {
     fn new(config: Config, clock: Clock) -> App {
         let site = Site::new(&config, clock);
-        App { pages: Pages::of(routes(site.clone()), &config), site }
+        App { pages: Pages::of(routes(site.clone()), &site), site }
     }
 
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {
         let deadline = self.site.deadline(&event.context);
-        let answer = match Event::of(event.payload) {
+        match Event::of(event.payload)? {
             Event::Http(payload) => self.pages.answer(LambdaEvent::new(payload, event.context)).await,
-            Event::Task(task) if task == "work" => {
-                let report = work::round(&self.site, deadline).await;
-                report.and_then(|report| Ok(serde_json::to_value(report)?))
-            }
+            Event::Task(Task::Work) => Ok(serde_json::to_value(work::round(&self.site, deadline).await?)?),
             _ => bail!("this is no event for the function console"),
-        };
-        self.site.tell_of_a_refusal(deadline).await;
-        answer
+        }
     }
 }
 
 fn routes(site: Site) -> Router {
-    let as_a_file = DefaultBodyLimit::max(upload::MOST_BYTES);
+    let as_a_file = DefaultBodyLimit::max(access::MOST_BYTES);
     Router::new()
-        .route("/console", get(home::page))
+        .route("/console", get(programmes::list))
         .route("/console/programmes", post(settings::create))
         .route("/console/programmes/new", get(settings::new))
         .route("/console/programmes/{id}", get(overview::page).post(overview::edit))
-        .route("/console/programmes/{id}/close", post(programme::close))
-        .route("/console/programmes/{id}/copy", post(programme::copy))
+        .route("/console/programmes/{id}/close", post(programmes::close))
+        .route("/console/programmes/{id}/copy", post(programmes::copy))
         .route("/console/programmes/{id}/groups", get(groups::page).post(groups::save))
         .route("/console/programmes/{id}/people", post(overview::add_person))
         .route("/console/programmes/{id}/roster", post(roster::preview).layer(as_a_file))
@@ -102,6 +94,6 @@ fn routes(site: Site) -> Router {
 }
 
 /// The answer to an unknown route; visitors who are not signed in are redirected to the start first.
-async fn nothing(State(site): State<Site>, _: Visitor) -> Response {
-    site.not_found()
+async fn nothing(_: Visitor) -> AppError {
+    AppError::not_found()
 }

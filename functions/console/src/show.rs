@@ -8,7 +8,7 @@ use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::money::grouped;
 use bursar_core::store::{StaffPerson, Table};
-use bursar_core::web::Fault;
+use bursar_core::web::AppError;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -41,7 +41,7 @@ pub(crate) fn state(grant: &Grant) -> &'static str {
 }
 
 /// The name of an actor: the address of a person with a role.
-pub(crate) async fn actor(table: &Table, actor: &Actor) -> Result<String, Fault> {
+pub(crate) async fn actor(table: &Table, actor: &Actor) -> Result<String, AppError> {
     Ok(match actor {
         Actor::Student => "the student".to_owned(),
         Actor::Sync => "the sync".to_owned(),
@@ -51,7 +51,7 @@ pub(crate) async fn actor(table: &Table, actor: &Actor) -> Result<String, Fault>
 }
 
 /// The address of a person with a role.
-pub(crate) async fn person(table: &Table, person: &PersonId) -> Result<String, Fault> {
+pub(crate) async fn person(table: &Table, person: &PersonId) -> Result<String, AppError> {
     let known = table.get(StaffPerson::key_of(person)).await?;
     Ok(known.map_or("somebody who was erased".to_owned(), |known| known.address.as_written().to_owned()))
 }

@@ -78,7 +78,7 @@ use anyhow::{Result, bail};
 use bursar_core::clock::Clock;
 use bursar_core::config::Config;
 use bursar_core::deadline::Deadline;
-use bursar_core::event::Event;
+use bursar_core::event::{Event, Task};
 use bursar_core::start::Function;
 use bursar_core::store::Table;
 use lambda_runtime::LambdaEvent;
@@ -105,9 +105,9 @@ impl Function for App {
 
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {
         let deadline = Deadline::of(&event.context).with_waits(self.config.waits);
-        match Event::of(event.payload) {
+        match Event::of(event.payload)? {
             Event::Stream(records) => Ok(self.batch(&records, deadline).await),
-            Event::Task(task) if task == "drain" => Ok(json!(self.drain(deadline).await?)),
+            Event::Task(Task::Drain) => Ok(json!(self.drain(deadline).await?)),
             Event::Notifications(messages) => {
                 for message in messages {
                     self.record_event(&message, deadline).await?;

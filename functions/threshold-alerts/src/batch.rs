@@ -4,11 +4,10 @@
 use bursar_core::domain::grant::Reading;
 use bursar_core::domain::programme::Pot;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
-use bursar_core::event::{item_written, kind_written};
+use bursar_core::event::StreamRecord;
 use bursar_core::store::Totals;
 use bursar_core::store::items::Stored;
 use serde::Deserialize;
-use serde_json::Value;
 
 /// The work of a batch, by the sequence numbers of its records.
 #[derive(Debug, Default, PartialEq)]
@@ -35,16 +34,16 @@ struct GrantName {
 }
 
 /// Parses the records, without those of other kinds and those of removals.
-pub(crate) fn read(records: &[Value]) -> Batch {
+pub(crate) fn read(records: &[StreamRecord]) -> Batch {
     let mut batch = Batch::default();
     for record in records {
-        let number = record.pointer("/dynamodb/SequenceNumber").and_then(Value::as_str).unwrap_or_default().to_owned();
-        match kind_written(record) {
-            Some(Totals::KIND | Pot::KIND) => match item_written(record) {
+        let number = record.sequence_number().to_owned();
+        match record.kind() {
+            Some(Totals::KIND | Pot::KIND) => match record.item() {
                 Some(ProgrammeName { programme }) => batch.name_programme(programme, number),
                 None => batch.unreadable.push(number),
             },
-            Some(Reading::KIND) => match item_written(record) {
+            Some(Reading::KIND) => match record.item() {
                 Some(GrantName { programme, grant }) => batch.name_grant(programme, grant, number),
                 None => batch.unreadable.push(number),
             },
@@ -71,11 +70,14 @@ impl Batch {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
-    fn record(number: &str, image: &Value) -> Value {
-        json!({"eventSource": "aws:dynamodb", "dynamodb": {"SequenceNumber": number, "NewImage": image}})
+    use super::*;
+
+    fn record(number: &str, image: &Value) -> StreamRecord {
+        let change = json!({"SequenceNumber": number, "NewImage": image});
+        let record = json!({"eventSource": "aws:dynamodb", "eventName": "MODIFY", "dynamodb": change});
+        serde_json::from_value(record).unwrap()
     }
 
     #[test]
@@ -96,7 +98,7 @@ mod tests {
             record("7", &reading("maths", ben, "1")),
             record("8", &json!({"kind": {"S": "reading"}, "programme": {"S": "maths"}, "grant": {"S": "ada"}})),
             record("9", &json!({"kind": {"S": "grant"}, "programme": {"S": "maths"}, "grant": {"S": ada}})),
-            json!({"eventName": "REMOVE", "dynamodb": {"SequenceNumber": "10"}}),
+            record("10", &json!(null)),
         ];
         let named = |programme: &str, number: &str| (programme.parse().unwrap(), number.to_owned());
         let of = |grant: &str, number: &str| ("maths".parse().unwrap(), grant.parse().unwrap(), number.to_owned());

@@ -82,7 +82,7 @@ use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::digest::DigestTrigger;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::address::EmailAddress;
-use bursar_core::event::Event;
+use bursar_core::event::{Event, StreamRecord, Task};
 use bursar_core::start::Function;
 use bursar_core::store::Table;
 use crossings::Limit;
@@ -109,10 +109,10 @@ impl Function for App {
 
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {
         let deadline = Deadline::of(&event.context);
-        match Event::of(event.payload) {
+        match Event::of(event.payload)? {
             Event::Stream(records) => Ok(self.changed(&records, deadline).await),
-            Event::Task(task) if task == "watch" => self.watch(deadline).await,
-            Event::Task(task) if task == "digest" => self.digest(deadline).await,
+            Event::Task(Task::Watch) => self.watch(deadline).await,
+            Event::Task(Task::Digest) => self.digest(deadline).await,
             _ => bail!("this is no event for the function threshold-alerts"),
         }
     }
@@ -121,7 +121,7 @@ impl Function for App {
 impl App {
     /// Checks each programme whose totals changed and each grant whose reading did, once. The stream retries
     /// what could not be checked from its first record on.
-    async fn changed(&self, records: &[Value], deadline: Deadline) -> Value {
+    async fn changed(&self, records: &[StreamRecord], deadline: Deadline) -> Value {
         let batch = batch::read(records);
         let mut failed = batch.unreadable;
         for (programme, first) in batch.programmes {

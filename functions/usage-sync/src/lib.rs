@@ -104,7 +104,7 @@ use bursar_core::clock::Clock;
 use bursar_core::config::Config;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
-use bursar_core::event::Event;
+use bursar_core::event::{Event, Task};
 use bursar_core::start::Function;
 use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
@@ -119,13 +119,10 @@ impl Function for App {
 
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {
         let deadline = Deadline::of(&event.context).with_waits(self.waits);
-        match Event::of(event.payload) {
-            Event::Task(task) if task == "rotate" => self.rotate(deadline).await,
-            Event::Task(task) if task == "resume" => {
-                run(self, Trigger::Resume, &event.context.request_id, deadline).await
-            }
-            Event::Task(task) => bail!("usage-sync knows no task {task:?}"),
-            Event::Other(_) => run(self, Trigger::Run, &event.context.request_id, deadline).await,
+        match Event::of(event.payload)? {
+            Event::Scheduled => run(self, Trigger::Run, &event.context.request_id, deadline).await,
+            Event::Task(Task::Resume) => run(self, Trigger::Resume, &event.context.request_id, deadline).await,
+            Event::Task(Task::Rotate) => self.rotate(deadline).await,
             _ => bail!("this is no event for the function usage-sync"),
         }
     }

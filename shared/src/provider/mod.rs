@@ -18,7 +18,7 @@
 //!   sent.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::redirect;
@@ -26,7 +26,6 @@ use reqwest::redirect;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::deadline::Deadline;
-use crate::domain::mail::alarm::Cause;
 use crate::secrets::{ManagementKey, ManagementKeys};
 
 pub mod account;
@@ -42,11 +41,10 @@ pub mod reading;
 pub mod whose;
 pub mod wire;
 
-pub use wire::error::ProviderError;
-pub use wire::json::ListedReset;
-
 use whose::KnownTo;
 use wire::calls::{Again, Call};
+pub use wire::error::ProviderError;
+pub use wire::json::ListedReset;
 use wire::pace::Pace;
 
 /// The account at the provider. Clones share connections and the management key.
@@ -54,8 +52,6 @@ use wire::pace::Pace;
 pub struct Provider {
     http: Arc<Http>,
     keys: ManagementKeys,
-    /// The last fault found with the management key, until `take_refusal` takes it.
-    refusal: Arc<Mutex<Option<Cause>>>,
     pace: Arc<Pace>,
     account: KnownTo,
 }
@@ -76,29 +72,11 @@ impl Provider {
 
     /// A provider with another management key, which checks a pending one before it is promoted.
     pub fn asked_with(&self, key: ManagementKey) -> Provider {
-        Provider { keys: ManagementKeys::fixed(key), refusal: Arc::default(), ..self.clone() }
+        Provider { keys: ManagementKeys::fixed(key), ..self.clone() }
     }
 
     fn of(http: Http, keys: ManagementKeys, clock: &Clock) -> Provider {
-        Provider {
-            http: Arc::new(http),
-            keys,
-            refusal: Arc::default(),
-            pace: Arc::new(Pace::by(clock)),
-            account: KnownTo::default(),
-        }
-    }
-
-    /// The fault found with the management key since the last call, whatever became of the request that met
-    /// it.
-    pub fn take_refusal(&self) -> Option<Cause> {
-        self.refusal.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    fn note_refusal(&self, error: &ProviderError) {
-        if let Some(cause) = error.refusal() {
-            *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(cause);
-        }
+        Provider { http: Arc::new(http), keys, pace: Arc::new(Pace::by(clock)), account: KnownTo::default() }
     }
 
     /// The source of this provider's management key, for its rotation.

@@ -37,11 +37,10 @@ impl Provider {
         let key = self.key(&GET_KEY, deadline, self.keys.current()).await?;
         let Err(error) = self.check_key(&key, deadline).await else { return Ok(()) };
         // The right key may have been put back, or a rotation has ended this one.
-        let checked = match deadline.wait_for(self.keys.refresh(&key)).await {
+        match deadline.wait_for(self.keys.refresh(&key)).await {
             Ok(Ok(fresh)) if fresh != key && error.is_of_the_key() => self.check_key(&fresh, deadline).await,
             _ => Err(error),
-        };
-        checked.inspect_err(|error| self.note_refusal(error))
+        }
     }
 
     /// Checks one key. It asks with that key, so it is boxed.

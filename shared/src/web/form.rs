@@ -8,7 +8,8 @@ use axum::body::to_bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response};
+
+use super::AppError;
 
 /// Names and values in the order in which they were sent. As an extractor it reads the form of somebody who
 /// is not signed in, and refuses what none of our forms sends.
@@ -50,16 +51,15 @@ impl Fields {
         Ok(Fields(fields))
     }
 
-    /// Reads the body of a request as a form. A refusal is a bare status, to which `site` adds the page as to
-    /// every answer without one.
-    pub(super) async fn within(bounds: FormBounds, request: Request) -> Result<Fields, Response> {
+    /// Reads the body of a request as a form.
+    pub(super) async fn within(bounds: FormBounds, request: Request) -> Result<Fields, AppError> {
         let kind = request.headers().get(CONTENT_TYPE).map(|kind| kind.as_bytes().to_ascii_lowercase());
         if !kind.is_some_and(|kind| kind.starts_with(b"application/x-www-form-urlencoded")) {
-            return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response());
+            return Err(AppError::status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
         }
         let body = to_bytes(request.into_body(), bounds.bytes).await;
-        let body = body.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE.into_response())?;
-        Fields::read(&body, bounds).map_err(|Malformed| StatusCode::BAD_REQUEST.into_response())
+        let body = body.map_err(|_| AppError::status(StatusCode::PAYLOAD_TOO_LARGE))?;
+        Fields::read(&body, bounds).map_err(|Malformed| AppError::status(StatusCode::BAD_REQUEST))
     }
 
     /// The value of this name, empty or not.
@@ -84,9 +84,9 @@ impl FromIterator<(String, String)> for Fields {
 }
 
 impl<S: Send + Sync> FromRequest<S> for Fields {
-    type Rejection = Response;
+    type Rejection = AppError;
 
-    async fn from_request(request: Request, _: &S) -> Result<Fields, Response> {
+    async fn from_request(request: Request, _: &S) -> Result<Fields, AppError> {
         Fields::within(FormBounds::ANYBODY, request).await
     }
 }

@@ -1,54 +1,39 @@
 //! The bridge from an event of the HTTP API to its answer. Anything that could keep an event from becoming a
-//! request is removed first, and a handler that panics ends its own request only.
+//! request is removed first.
 
 use std::convert::Infallible;
 use std::future::ready;
-use std::panic::AssertUnwindSafe;
 
 use anyhow::Context;
 use axum::Router;
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
-use futures_util::FutureExt;
 use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, LambdaEvent, Service};
 use serde_json::{Value, json};
 
-use super::dressed;
-use crate::config::Config;
+use super::{Site, dressed};
 
 /// The routes of a function with what every page of ours has.
 pub struct Pages {
     routes: Router,
     /// The answer to an event that is no request.
     unreadable: Router,
-    /// The answer for a handler that panicked.
-    broken: Router,
 }
 
 impl Pages {
-    pub fn of(routes: Router, config: &Config) -> Pages {
-        let always = |status: StatusCode| dressed(Router::new().fallback(move || ready(status)), config);
-        Pages {
-            routes: dressed(routes, config),
-            unreadable: always(StatusCode::BAD_REQUEST),
-            broken: always(StatusCode::INTERNAL_SERVER_ERROR),
-        }
+    pub fn of(routes: Router, site: &Site) -> Pages {
+        let unreadable = Router::new().fallback(|| ready(StatusCode::BAD_REQUEST));
+        Pages { routes: dressed(routes, site), unreadable: dressed(unreadable, site) }
     }
 
     /// Answers one event.
     pub async fn answer(&self, mut event: LambdaEvent<Value>) -> anyhow::Result<Value> {
-        let nothing = LambdaEvent { payload: without_a_request(&event.payload), context: event.context.clone() };
-        if !is_made_fit(&mut event.payload) {
-            return asked(&self.unreadable, nothing).await;
+        if is_made_fit(&mut event.payload) {
+            return asked(&self.routes, event).await;
         }
-        match AssertUnwindSafe(asked(&self.routes, event)).catch_unwind().await {
-            Ok(answered) => answered,
-            Err(_) => {
-                tracing::error!("a request ended in a panic");
-                asked(&self.broken, nothing).await
-            }
-        }
+        event.payload = without_a_request(&event.payload);
+        asked(&self.unreadable, event).await
     }
 }
 
@@ -119,8 +104,10 @@ mod tests {
 
     use super::*;
     use crate::aws::AwsAccess;
+    use crate::clock::Clock;
+    use crate::config::Config;
 
-    fn a_config() -> Config {
+    fn a_site() -> Site {
         let variable = |name: &str| {
             let text = match name {
                 "BURSAR_TABLE" | "BURSAR_MANAGEMENT_KEY_SECRET" => "bursar",
@@ -132,7 +119,8 @@ mod tests {
             Some(text.to_owned())
         };
         let http = aws_smithy_http_client::Builder::new().build_http();
-        Config::read(variable, AwsAccess::under("http://127.0.0.1:1", "eu-central-1", http)).unwrap()
+        let config = Config::read(variable, AwsAccess::under("http://127.0.0.1:1", "eu-central-1", http)).unwrap();
+        Site::new(&config, Clock::system())
     }
 
     fn event(path: &str, headers: &Value) -> LambdaEvent<Value> {
@@ -146,7 +134,7 @@ mod tests {
     async fn a_handler_that_panics_ends_its_own_request_with_a_page() {
         let broken: fn() -> std::future::Ready<StatusCode> = || panic!("what nobody may read");
         let routes = Router::new().route("/", get(|| ready(StatusCode::NO_CONTENT))).route("/broken", get(broken));
-        let pages = Pages::of(routes, &a_config());
+        let pages = Pages::of(routes, &a_site());
         let answer = pages.answer(event("/broken", &json!({}))).await.unwrap();
         let body = answer["body"].as_str().unwrap();
         assert_eq!(answer["statusCode"], 500);
@@ -156,7 +144,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_header_that_tells_of_another_site_is_never_left_out() {
-        let pages = Pages::of(Router::new().route("/", get(|| ready(StatusCode::NO_CONTENT))), &a_config());
+        let pages = Pages::of(Router::new().route("/", get(|| ready(StatusCode::NO_CONTENT))), &a_site());
         for (name, value, status) in
             [("Origin", "\u{7f}", 400), ("sec-fetch-site", "a\nb", 400), ("x-odd", "a\nb", 204)]
         {

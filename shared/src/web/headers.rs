@@ -9,7 +9,7 @@ use axum::http::header::{
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 
-use crate::config::Config;
+use super::Site;
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; form-action 'self'; frame-ancestors 'none'; \
     base-uri 'none'";
@@ -23,8 +23,8 @@ const NO_PERMISSIONS: &str = "accelerometer=(), ambient-light-sensor=(), autopla
     web-share=(), window-management=(), xr-spatial-tracking=()";
 
 /// Adds the headers to every answer of these routes. A header that a route sets itself stays.
-pub(super) fn with_headers(router: Router, config: &Config) -> Router {
-    router.layer(from_fn_with_state(config.origin.is_secure(), add))
+pub(super) fn with_headers(router: Router, site: &Site) -> Router {
+    router.layer(from_fn_with_state(site.origin.is_secure(), add))
 }
 
 async fn add(State(secure): State<bool>, request: Request, next: Next) -> Response {

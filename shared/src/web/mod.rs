@@ -21,36 +21,27 @@
 //! `tests/suite/rights.rs` holds each route against a table of who may use it.
 
 mod cookies;
-pub mod fault;
+pub mod error;
 pub mod form;
 mod gateway;
 mod headers;
 mod origin;
 mod page;
-mod refused;
 pub mod session;
 pub mod site;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::response::Response;
-
-use crate::config::Config;
-
-pub use fault::Fault;
+pub use error::{Answer, AppError};
 pub use form::Fields;
 pub use gateway::Pages;
-pub use page::{Frame, Message, forms_script, signed_out, stylesheet};
-pub use refused::{Denial, note_refusal};
+pub use page::{Frame, forms_script, stylesheet};
 pub use session::{Posted, Visitor};
 pub use site::{RequestDeadline, Site};
 
-/// The answer of a handler: a page, or a fault that becomes one.
-pub type Answer = Result<Response, Fault>;
-
 /// Adds to these routes what every page of ours has: the headers, the refusal of other sites' forms, and a
 /// page for every refusal.
-fn dressed(routes: Router, config: &Config) -> Router {
-    let routes = routes.layer(from_fn_with_state(Frame::of(config), site::with_page));
-    headers::with_headers(origin::guarded(routes, config), config)
+fn dressed(routes: Router, site: &Site) -> Router {
+    let routes = origin::guarded(routes, site).layer(from_fn_with_state(site.clone(), page::with_page));
+    headers::with_headers(routes, site)
 }

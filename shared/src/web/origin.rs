@@ -6,29 +6,22 @@ use axum::extract::{Request, State};
 use axum::http::header::ORIGIN;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::Response;
 
-use super::page::{Frame, Message};
-use super::refused::{Denial, note_refusal};
-use crate::config::{Config, Origin};
+use super::{Answer, AppError, Site};
+use crate::config::Origin;
 
 /// Refuses requests from other sites before a route sees them.
-pub(super) fn guarded(router: Router, config: &Config) -> Router {
-    router.layer(from_fn_with_state((config.origin.clone(), Frame::of(config)), guard))
+pub(super) fn guarded(router: Router, site: &Site) -> Router {
+    router.layer(from_fn_with_state(site.origin.clone(), guard))
 }
 
-async fn guard(State((origin, frame)): State<(Origin, Frame)>, request: Request, next: Next) -> Response {
+async fn guard(State(origin): State<Origin>, request: Request, next: Next) -> Answer {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     if reads || is_ours(request.headers(), &origin) {
-        return next.run(request).await;
+        return Ok(next.run(request).await);
     }
-    note_refusal(Denial::Origin);
-    let message = Message {
-        frame: &frame,
-        heading: "Nothing was done",
-        sentence: "This form was sent from another site. Open the page here and try again.",
-    };
-    Frame::page(StatusCode::FORBIDDEN, &message)
+    let sentence = "This form was sent from another site. Open the page here and try again.";
+    Err(AppError::refused(StatusCode::FORBIDDEN, sentence).because("origin"))
 }
 
 /// Whether a request is from our own pages. A missing header is no objection, since old browsers send

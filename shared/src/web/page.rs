@@ -1,17 +1,23 @@
 //! The pages that any function may show, and what every page loads: the stylesheet and the script of its
 //! forms.
 
+use std::panic::AssertUnwindSafe;
+
 use askama::Template;
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
-use axum::response::{Html, IntoResponse, Redirect, Response};
-use axum::routing::{MethodRouter, get};
+use axum::middleware::Next;
+use axum::response::{Html, IntoResponse, Response};
+use futures_util::FutureExt;
 
+use super::error::Sentence;
+use super::{RequestDeadline, Site};
 use crate::config::Config;
+use crate::domain::mail::alarm::Cause;
 
 const STYLESHEET: &str = include_str!("../../templates/bursar.css");
 const FORMS: &str = include_str!("../../templates/forms.js");
-const TRY_AGAIN_AFTER_SECONDS: &str = "30";
 
 /// The frame of every page: the institution, its contact and its privacy page.
 #[derive(Debug, Clone)]
@@ -24,10 +30,12 @@ pub struct Frame {
 /// A page with one sentence about a problem, and a link onwards.
 #[derive(Template)]
 #[template(path = "message.html")]
-pub struct Message<'a> {
-    pub frame: &'a Frame,
-    pub heading: &'a str,
-    pub sentence: &'a str,
+struct Message<'a> {
+    frame: &'a Frame,
+    heading: &'a str,
+    sentence: &'a str,
+    /// The page to which its link leads, and the text of the link.
+    onward: (&'a str, &'a str),
 }
 
 impl Frame {
@@ -39,44 +47,88 @@ impl Frame {
         }
     }
 
-    /// A page of ours; one that cannot be rendered is a plain 500. A page with 503 says when to try again.
-    pub fn page(status: StatusCode, page: &impl Template) -> Response {
+    /// A page of ours; one that cannot be rendered is a plain 500.
+    pub fn page(page: &impl Template) -> Response {
         match page.render() {
-            Ok(html) if status == StatusCode::SERVICE_UNAVAILABLE => {
-                (status, [(RETRY_AFTER, TRY_AGAIN_AFTER_SECONDS)], Html(html)).into_response()
-            }
-            Ok(html) => (status, Html(html)).into_response(),
+            Ok(html) => Html(html).into_response(),
             Err(error) => {
                 tracing::error!(%error, "a page could not be rendered");
                 StatusCode::INTERNAL_SERVER_ERROR.into_response()
             }
         }
     }
-
-    /// The page for what does not exist, or is not this person's.
-    pub fn not_found(&self) -> Response {
-        let message = Message {
-            frame: self,
-            heading: "There is nothing here",
-            sentence: "The address may be mistyped, or the page may be gone.",
-        };
-        Frame::page(StatusCode::NOT_FOUND, &message)
-    }
 }
 
-/// A route behind a session, for a person without one: a page redirects to the start, anything else is
-/// refused.
-pub fn signed_out<S: Clone + Send + Sync + 'static>(frame: &Frame) -> MethodRouter<S> {
-    let frame = frame.clone();
-    let refused = move || {
-        let message = Message {
-            frame: &frame,
-            heading: "You are signed out",
-            sentence: "Nothing was done. Ask for a new link at the start, and try again.",
-        };
-        std::future::ready(Frame::page(StatusCode::UNAUTHORIZED, &message))
+/// Adds a page to refusals that came without one, and tells the admins what they are to know of one. A handler that
+/// panics ends its own request only.
+pub(super) async fn with_page(State(site): State<Site>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let Ok(RequestDeadline(deadline)) = RequestDeadline::from_request_parts(&mut parts, &site).await;
+    let path = parts.uri.path().to_owned();
+    let answered = AssertUnwindSafe(next.run(Request::from_parts(parts, body))).catch_unwind().await;
+    let mut response = answered.unwrap_or_else(|_| {
+        tracing::error!("a request ended in a panic");
+        StatusCode::INTERNAL_SERVER_ERROR.into_response()
+    });
+    if let Some(cause) = response.extensions_mut().remove::<Cause>() {
+        site.raise_in_time(cause, deadline).await;
+    }
+    let is_page = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    let status = match response.status() {
+        StatusCode::METHOD_NOT_ALLOWED => StatusCode::NOT_FOUND,
+        status => status,
     };
-    get(|| async { Redirect::to("/") }).fallback(refused)
+    if !(status.is_client_error() || status.is_server_error()) || is_page {
+        return response;
+    }
+    let sentence = response.extensions_mut().remove::<Sentence>();
+    let (heading, usual) = in_words(status);
+    let message = Message {
+        frame: &site.frame,
+        heading,
+        sentence: sentence.as_ref().map_or(usual, |Sentence(sentence)| sentence),
+        onward: match path.as_str() {
+            _ if status == StatusCode::NOT_FOUND => ("/", "To the start"),
+            path if path.starts_with("/my") => ("/my", "To your credit"),
+            path if path.starts_with("/console") => ("/console", "To the console"),
+            _ => ("/", "To the start"),
+        },
+    };
+    let mut page = Frame::page(&message);
+    *page.status_mut() = status;
+    if let Some(after) = response.headers_mut().remove(RETRY_AFTER) {
+        page.headers_mut().insert(RETRY_AFTER, after);
+    }
+    page
+}
+
+/// The heading of a refusal by its status, and the sentence of one that says no more.
+fn in_words(status: StatusCode) -> (&'static str, &'static str) {
+    match status {
+        StatusCode::UNAUTHORIZED => {
+            ("You are signed out", "Nothing was done. Ask for a new link at the start, and try again.")
+        }
+        StatusCode::NOT_FOUND => ("There is nothing here", "The address may be mistyped, or the page may be gone."),
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            ("Too large", "Nothing was done, since more was sent than fits here. Open the page again and send less.")
+        }
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => (
+            "Nothing was done",
+            "What was sent is not a form of this site. Open the page here and press the button on it.",
+        ),
+        StatusCode::UNPROCESSABLE_ENTITY => {
+            ("Nothing was done", "A field is missing. Open the page again and fill the form.")
+        }
+        StatusCode::TOO_MANY_REQUESTS => ("Please wait a little", "Try again in some minutes."),
+        StatusCode::BAD_GATEWAY => ("The provider did not do it", "Try again in some minutes."),
+        status if status.is_server_error() => {
+            ("Please try again", "Something did not work on our side. Nothing is lost; try again in some seconds.")
+        }
+        _ => (
+            "Nothing was done",
+            "What was sent could not be read as a form. Open the page again, fill the form and press once more.",
+        ),
+    }
 }
 
 /// The stylesheet's route.

@@ -7,11 +7,10 @@ use axum::extract::{FromRef, FromRequest, FromRequestParts, Request};
 use axum::http::header::HeaderMap;
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Redirect};
 
-use super::fault::Fault;
 use super::form::{Fields, FormBounds};
-use super::site::Site;
+use super::{AppError, Site};
 use crate::deadline::Deadline;
 use crate::domain::people::session::Session;
 use crate::domain::values::token::CsrfToken;
@@ -37,7 +36,7 @@ pub struct Posted {
 
 impl Visitor {
     /// The visitor to whom this request's cookie belongs.
-    pub async fn of(site: &Site, headers: &HeaderMap) -> Result<Option<Visitor>, Fault> {
+    pub async fn of(site: &Site, headers: &HeaderMap) -> Result<Option<Visitor>, AppError> {
         let Some(token) = site.cookies.session(headers) else { return Ok(None) };
         let now = site.clock.now();
         let Some(session) = site.table.session(&token.hash(), now).await? else { return Ok(None) };
@@ -55,20 +54,27 @@ impl<S: Send + Sync> FromRequestParts<S> for Visitor
 where
     Site: FromRef<S>,
 {
-    type Rejection = Response;
+    type Rejection = AppError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Visitor, Response> {
-        let site = Site::from_ref(state);
-        match Visitor::of(&site, &parts.headers).await {
-            Ok(Some(visitor)) => Ok(visitor),
-            Ok(None) if matches!(parts.method, Method::GET | Method::HEAD) => Err(Redirect::to("/").into_response()),
-            Ok(None) => Err(site.refuse(
-                StatusCode::UNAUTHORIZED,
-                "You are signed out",
-                "Nothing was done. Ask for a new link at the start, and try again.",
-            )),
-            Err(fault) => Err(fault.into_response()),
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Visitor, AppError> {
+        match Visitor::of(&Site::from_ref(state), &parts.headers).await? {
+            Some(visitor) => Ok(visitor),
+            None if matches!(parts.method, Method::GET | Method::HEAD) => {
+                Err(AppError::answer(Redirect::to("/").into_response()))
+            }
+            None => Err(AppError::status(StatusCode::UNAUTHORIZED)),
         }
+    }
+}
+
+impl Posted {
+    /// A form that carries the token of its sender's session.
+    pub fn of(visitor: Visitor, fields: Fields) -> Result<Posted, AppError> {
+        if fields.get("csrf").is_some_and(|given| visitor.csrf.is(given)) {
+            return Ok(Posted { visitor, fields });
+        }
+        let sentence = "This form is not from this session. Open the page again and press once more.";
+        Err(AppError::refused(StatusCode::FORBIDDEN, sentence).because("form"))
     }
 }
 
@@ -76,16 +82,12 @@ impl<S: Send + Sync> FromRequest<S> for Posted
 where
     Site: FromRef<S>,
 {
-    type Rejection = Response;
+    type Rejection = AppError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Posted, Response> {
+    async fn from_request(request: Request, state: &S) -> Result<Posted, AppError> {
         let (mut parts, body) = request.into_parts();
         let visitor = Visitor::from_request_parts(&mut parts, state).await?;
         let request = Request::from_parts(parts, body);
-        let fields = Fields::within(FormBounds::SIGNED_IN, request).await?;
-        if !fields.get("csrf").is_some_and(|given| visitor.csrf.is(given)) {
-            return Err(Site::from_ref(state).foreign_form());
-        }
-        Ok(Posted { visitor, fields })
+        Posted::of(visitor, Fields::within(FormBounds::SIGNED_IN, request).await?)
     }
 }

@@ -5,19 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use askama::Template;
-use axum::extract::{FromRequestParts, Request, State};
-use axum::http::StatusCode;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::middleware::Next;
 use axum::response::Response;
-use jiff::SignedDuration;
 use lambda_http::RequestExt;
 use lambda_runtime::Context;
 
 use super::cookies::Cookies;
-use super::page::{Frame, Message};
-use super::refused::{Denial, note_refusal};
+use super::page::Frame;
 use crate::clock::Clock;
 use crate::config::{Config, Origin};
 use crate::deadline::{Deadline, Waits};
@@ -75,42 +70,14 @@ impl Site {
         Orders { table: &self.table, provider: &self.provider, clock: &self.clock }
     }
 
-    /// A page that says in one sentence why nothing was done.
-    pub fn refuse(&self, status: StatusCode, heading: &str, sentence: &str) -> Response {
-        Frame::page(status, &Message { frame: &self.frame, heading, sentence })
-    }
-
-    /// The refusal of an action that may be repeated after a while.
-    pub fn too_fast(&self, sentence: &str, after: SignedDuration) -> Response {
-        let mut response = self.refuse(StatusCode::TOO_MANY_REQUESTS, "Please wait a little", sentence);
-        response.headers_mut().insert(RETRY_AFTER, whole_seconds(after).into());
-        response
-    }
-
-    /// The page for what does not exist, or is not this person's.
-    pub fn not_found(&self) -> Response {
-        self.frame.not_found()
-    }
-
-    /// The refusal of a form that no page of this session offered.
-    pub fn foreign_form(&self) -> Response {
-        note_refusal(Denial::Form);
-        self.refuse(
-            StatusCode::FORBIDDEN,
-            "Nothing was done",
-            "This form is not from this session. Open the page again and press once more.",
-        )
-    }
-
     pub fn page(&self, page: &impl Template) -> Response {
-        Frame::page(StatusCode::OK, page)
+        Frame::page(page)
     }
 
-    /// Raises an alarm, once a day, if the management key was refused during this event or is of another
-    /// account. The answer is already made. If the alarm fails, the next refusal raises it.
-    pub async fn tell_of_a_refusal(&self, deadline: Deadline) {
+    /// Raises the alarm of a request or a round of work that met a fault of the management key. If that fails, the
+    /// next one that meets it raises it.
+    pub async fn raise_in_time(&self, cause: Cause, deadline: Deadline) {
         if deadline.leaves(ENOUGH_TO_TELL)
-            && let Some(cause) = self.provider.take_refusal()
             && let Err(error) = self.raise(cause, deadline).await
         {
             tracing::error!(%error, "nobody was told what is the matter with the management key");
@@ -136,44 +103,4 @@ impl FromRequestParts<Site> for RequestDeadline {
         let context = parts.lambda_context_ref();
         Ok(RequestDeadline(context.map_or(Deadline::after(Duration::ZERO), |context| site.deadline(context))))
     }
-}
-
-/// Adds a page to refusals that came without one: a body too large, a wrong type, a fault.
-pub(super) async fn with_page(State(frame): State<Frame>, request: Request, next: Next) -> Response {
-    let response = next.run(request).await;
-    let status = response.status();
-    let is_page = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
-    if !(status.is_client_error() || status.is_server_error()) || is_page {
-        return response;
-    }
-    let (heading, sentence) = match status {
-        StatusCode::METHOD_NOT_ALLOWED => return frame.not_found(),
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            ("Too large", "Nothing was done, since more was sent than fits here. Open the page again and send less.")
-        }
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => (
-            "Nothing was done",
-            "What was sent is not a form of this site. Open the page here and press the button on it.",
-        ),
-        StatusCode::UNPROCESSABLE_ENTITY => {
-            ("A field is missing", "Nothing was done. Open the page again and fill the form.")
-        }
-        StatusCode::BAD_REQUEST => (
-            "Nothing was done",
-            "What was sent could not be read as a form. Open the page again, fill the form and press once more.",
-        ),
-        _ => ("Please try again", "Something did not work on our side. Nothing is lost; try again in some seconds."),
-    };
-    let mut page = Frame::page(status, &Message { frame: &frame, heading, sentence });
-    for (name, value) in response.headers() {
-        if *name == RETRY_AFTER {
-            page.headers_mut().insert(name, value.clone());
-        }
-    }
-    page
-}
-
-/// The seconds to wait, rounded up so that a retry at that time is not too early.
-pub fn whole_seconds(after: SignedDuration) -> u64 {
-    u64::try_from(after.as_millis()).unwrap_or(0).div_ceil(1000).max(1)
 }

@@ -161,7 +161,6 @@ async fn seen(table: &Table, grants: &[GrantId]) -> Seen {
     let begun = OpenAttempt {
         epoch: grant.epoch,
         nonce: grant.attempts.last().map_or_else(|| nonce(0), |attempt| attempt.nonce.clone()),
-        to_retire: Vec::new(),
     };
     let names = grants.iter().zip(["ada", "bob"]).map(|(id, name)| (id.to_string(), name.to_owned())).collect();
     let readings = table.view(&programme(), &grants[0]).await.unwrap().unwrap().readings;

@@ -206,7 +206,7 @@ async fn an_owner_changes_during_a_sync_and_loses_nothing() {
     campus.students(&["ada"]).await;
     campus.press_with("ada", "reveal", Fault::KillBefore).await;
     let Grant { epoch, attempts, .. } = campus.grant("ada").await;
-    let begun = OpenAttempt { epoch, nonce: attempts[0].nonce.clone(), to_retire: Vec::new() };
+    let begun = OpenAttempt { epoch, nonce: attempts[0].nonce.clone() };
     let minted = MintedKey { key: lab.clone(), limit: Usd::from_dollars(20), guardrail: None };
     campus.table.act(campus.on("ada"), |view, now| view.record(&begun, &minted, now)).await.unwrap();
     campus.gate.at(Matcher::call("provider:GET /credits").of(UsageSync).nth(2), Fault::Status(400));

@@ -1,7 +1,4 @@
 //! The requests by which a student acts on a key: `reveal` makes or replaces one, `presses` does the rest.
 
-mod form;
-mod not_shown;
 pub(crate) mod presses;
-mod reading;
 pub(crate) mod reveal;

@@ -1,17 +1,62 @@
 //! The requests of a student about an existing key: report a leak, hand the key back, refresh its usage,
 //! and resume after disuse. Making and replacing keys is left to `reveal`.
 
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::response::{IntoResponse, Redirect, Response};
+use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{GrantState, HoldKind, OrderKind, ReleaseRefused, Stopped};
+use bursar_core::domain::grant::{
+    Attempt, GrantState, HoldKind, Order, OrderKind, Reading, ReleaseRefused, Stopped, View,
+};
+use bursar_core::domain::values::id::Epoch;
+use bursar_core::domain::values::key::KeyHash;
 use bursar_core::orders::NotCarriedOut;
-use bursar_core::store::ActOutcome;
-use bursar_core::web::Answer;
-use jiff::SignedDuration;
+use bursar_core::provider::ProviderError;
+use bursar_core::provider::keys::KeyPresence;
+use bursar_core::store::{ActContext, ActOutcome};
+use bursar_core::web::{Answer, AppError, Fields, Posted, RequestDeadline, Site, Visitor};
+use jiff::{SignedDuration, Timestamp};
 
-use crate::keys::form::KeyForm;
-use crate::keys::reading::{KeyLookup, read, read_and_note};
-use crate::refusal::Refusal;
+use crate::my;
+use crate::refusal::why_not_resumed;
+
+/// A form about one grant of its sender.
+pub(crate) struct KeyForm {
+    pub(super) site: Site,
+    pub(super) visitor: Visitor,
+    pub(super) fields: Fields,
+    /// The grant as it stood when the form came.
+    pub(super) view: View,
+    pub(super) now: Timestamp,
+    pub(super) deadline: Deadline,
+}
+
+impl FromRequest<Site> for KeyForm {
+    type Rejection = AppError;
+
+    async fn from_request(request: Request, site: &Site) -> Result<KeyForm, AppError> {
+        let now = site.clock.now();
+        let (mut parts, body) = request.into_parts();
+        let Ok(RequestDeadline(deadline)) = RequestDeadline::from_request_parts(&mut parts, site).await;
+        let programme = Path::<String>::from_request_parts(&mut parts, site).await;
+        let Path(programme) = programme.map_err(|refused| AppError::answer(refused.into_response()))?;
+        let Posted { visitor, fields } = Posted::from_request(Request::from_parts(parts, body), site).await?;
+        let view = my::grant_in(site, &visitor, &programme).await?;
+        Ok(KeyForm { site: site.clone(), visitor, fields, view, now, deadline })
+    }
+}
+
+impl KeyForm {
+    pub(super) fn at(&self) -> ActContext<'_> {
+        let View { programme, grant, .. } = &self.view;
+        ActContext { programme: &programme.id, grant: &grant.id, now: self.now, deadline: self.deadline }
+    }
+
+    /// The newest attempt that its page knew of.
+    pub(super) fn epoch(&self) -> Option<Epoch> {
+        self.fields.filled("epoch")?.parse().ok().map(Epoch::new)
+    }
+}
 
 /// The least time between two readings that a student asks for.
 const BETWEEN_READINGS: SignedDuration = SignedDuration::from_mins(1);
@@ -30,10 +75,9 @@ pub(crate) async fn leaked(form: KeyForm) -> Answer {
         // Another attempt has replaced the key of this page, which ended that key.
         ActOutcome::Refused(_) if epoch < view.grant.epoch => return Ok(to_my()),
         ActOutcome::Refused(_) => {
-            let sentence = "You have no working key in this programme that could be ended.";
-            return Ok(form.refuse(&Refusal::conflict(sentence)));
+            return Err(AppError::conflict("You have no working key in this programme that could be ended."));
         }
-        ActOutcome::NoSuchGrant => return Ok(site.not_found()),
+        ActOutcome::NoSuchGrant => return Err(AppError::not_found()),
     };
     for order in grant.orders_off() {
         let sent = site.orders().carry_out(at, |meant| *meant == order).await;
@@ -59,10 +103,9 @@ pub(crate) async fn hand_back(form: KeyForm) -> Answer {
         // Another attempt has replaced the key of this page, which ended that key.
         ActOutcome::Refused(_) if epoch < view.grant.epoch => {}
         ActOutcome::Refused(_) => {
-            let sentence = "You have no working key in this programme that could be handed back.";
-            return Ok(form.refuse(&Refusal::conflict(sentence)));
+            return Err(AppError::conflict("You have no working key in this programme that could be handed back."));
         }
-        ActOutcome::NoSuchGrant => return Ok(site.not_found()),
+        ActOutcome::NoSuchGrant => return Err(AppError::not_found()),
     }
     Ok(to_my())
 }
@@ -70,32 +113,27 @@ pub(crate) async fn hand_back(form: KeyForm) -> Answer {
 /// Reads the live key's usage from the provider.
 pub(crate) async fn refresh(form: KeyForm) -> Answer {
     let KeyForm { site, view, now, deadline, .. } = &form;
-    let Some((live, key)) = view.grant.live().and_then(|live| Some((live, live.key.as_ref()?))) else {
-        let sentence = "You have no working key in this programme that could be read.";
-        return Ok(form.refuse(&Refusal::conflict(sentence)));
-    };
+    let live = view.grant.live().and_then(|live| Some((live, live.key.as_ref()?)));
+    let none = || AppError::conflict("You have no working key in this programme that could be read.");
+    let (live, key) = live.ok_or_else(none)?;
     let last = view.readings.iter().find(|reading| reading.epoch == live.epoch).map(|reading| reading.as_of);
     let just_read = |after: SignedDuration| {
         let sentence =
             "What your key has used was read within the last minute. Press again in a minute, if you need to.";
-        Ok(form.refuse(&Refusal::too_fast(sentence, after)))
+        AppError::too_fast(sentence, after)
     };
     if let Some(last) = last.filter(|last| *now < *last + BETWEEN_READINGS) {
-        return just_read(BETWEEN_READINGS - now.duration_since(last));
+        return Err(just_read(BETWEEN_READINGS - now.duration_since(last)));
     }
     // Of two presses at once, one asks the provider and its reading serves both.
     if !site.table.may_refresh(&view.grant.id, *now, *now + BETWEEN_READINGS, *deadline).await? {
-        return just_read(BETWEEN_READINGS);
+        return Err(just_read(BETWEEN_READINGS));
     }
     let silent = "The provider did not say what your key has used. Nothing is lost; try again in some minutes.";
-    match read(site, view, live, key, *deadline).await {
-        Ok(KeyLookup::Reading(reading)) => {
-            site.table.note_reading(&reading, *deadline).await?;
-            Ok(to_my())
-        }
-        Ok(KeyLookup::Gone | KeyLookup::Silent) => Ok(form.refuse(&Refusal::later(silent, None))),
-        Err(error) => Ok(form.refuse(&Refusal::provider(&error, silent))),
-    }
+    let found = read(site, view, live, key, *deadline).await.map_err(|error| AppError::provider(&error, silent))?;
+    let KeyLookup::Reading(reading) = found else { return Err(AppError::later(silent)) };
+    site.table.note_reading(&reading, *deadline).await?;
+    Ok(to_my())
 }
 
 /// Ends a hold for disuse. Enabling the key is the last step; if it fails, the console's work or another
@@ -107,18 +145,72 @@ pub(crate) async fn resume(form: KeyForm) -> Answer {
         ActOutcome::Done(_) => {}
         // A second press repeats an enable that failed.
         ActOutcome::Refused(ReleaseRefused::NotHeld) if was_resumed => {}
-        ActOutcome::Refused(refused) => return Ok(form.refuse(&Refusal::release(&refused))),
-        ActOutcome::NoSuchGrant => return Ok(site.not_found()),
+        ActOutcome::Refused(refused) => return Err(AppError::conflict(why_not_resumed(&refused))),
+        ActOutcome::NoSuchGrant => return Err(AppError::not_found()),
     }
     // A limit that has changed meanwhile is sent before the enable.
     match site.orders().carry_out(at, |order| order.kind != OrderKind::Read).await {
         Ok(_) => Ok(to_my()),
         Err(NotCarriedOut::Table(error)) => Err(error.into()),
-        Err(NotCarriedOut::Provider(error)) => Ok(form.refuse(&Refusal::provider(&error, NOT_ON_YET))),
-        Err(_) => Ok(form.refuse(&Refusal::later(NOT_ON_YET, None))),
+        Err(NotCarriedOut::Provider(error)) => Err(AppError::provider(&error, NOT_ON_YET)),
+        Err(_) => Err(AppError::later(NOT_ON_YET)),
     }
 }
 
 fn to_my() -> Response {
     Redirect::to("/my").into_response()
+}
+
+/// The result of looking a key up at the provider.
+pub(super) enum KeyLookup {
+    Reading(Box<Reading>),
+    /// The provider knows no such key.
+    Gone,
+    /// The provider's answer does not say what the key used.
+    Silent,
+}
+
+/// Asks the provider for the usage of one key. The caller records the reading.
+pub(super) async fn read(
+    site: &Site,
+    view: &View,
+    attempt: &Attempt,
+    key: &KeyHash,
+    patience: Deadline,
+) -> Result<KeyLookup, ProviderError> {
+    let (asked, found) = site.provider.get_key_in_a_day(key, &site.clock, patience).await?;
+    let KeyPresence::Key(found) = found else { return Ok(KeyLookup::Gone) };
+    let Some(told) = found.usage_report(view.programme.settings.reset) else { return Ok(KeyLookup::Silent) };
+    let listed_at = match site.table.sync_state().await {
+        Ok(sync) => sync.listed_at,
+        // Without the time of the last listing the usage is split into days less exactly, and the reading
+        // is marked so.
+        Err(error) => {
+            tracing::warn!(%error, "when the last sync looked could not be read");
+            None
+        }
+    };
+    Ok(match view.reading_after(attempt, &told, asked, listed_at) {
+        // Where the provider now says less, the figure on record stands: it came from an equally good
+        // reading.
+        Ok((reading, doubt)) => {
+            if let Some(doubt) = doubt {
+                tracing::warn!(%doubt, "a counter of a key went back");
+            }
+            KeyLookup::Reading(Box::new(reading))
+        }
+        Err(doubtful) => {
+            tracing::warn!(%doubtful, "a key could not be read");
+            KeyLookup::Silent
+        }
+    })
+}
+
+pub(super) async fn read_and_note(site: &Site, view: &View, order: &Order, deadline: Deadline) {
+    let Some(attempt) = view.grant.attempt(order.epoch) else { return };
+    if let Ok(KeyLookup::Reading(reading)) = read(site, view, attempt, &order.key, deadline).await
+        && let Err(error) = site.table.note_reading(&reading, deadline).await
+    {
+        tracing::warn!(%error, "a reading could not be written");
+    }
 }

@@ -1,36 +1,32 @@
 //! Revealing and replacing a key: six steps that make a key once, record it, and only then show it. The
-//! rules of each step are in `domain::grant`, the words for its failure in `not_shown`.
+//! rules of each step are in `domain::grant`.
 
 use std::time::Duration;
 
 use askama::Template;
-use axum::http::StatusCode;
 use axum::response::Response;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::{
-    Attempt, AttemptFailure, AttemptState, BeginRefused, KeyGuardrail, MintedKey, OpenAttempt, Order, OrderKind, Press,
-    PressKind, RecordRefused, SwitchState, View,
+    Attempt, AttemptFailure, AttemptState, BETWEEN_LOOKS, BeginRefused, KeyGuardrail, MintedKey, OpenAttempt, Order,
+    OrderKind, Press, PressKind, RecordRefused, SwitchState, View,
 };
 use bursar_core::domain::programme::Byok;
 use bursar_core::domain::programme::guardrail::{ConfirmedRules, Guardrail, GuardrailOwner};
 use bursar_core::domain::programme::terms::TermsHash;
-use bursar_core::domain::values::id::{DeploymentId, Epoch, KeyName, Nonce};
+use bursar_core::domain::values::id::{DeploymentId, KeyName, Nonce};
 use bursar_core::domain::values::key::{KeyHash, PlaintextKey};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::orders::NotCarriedOut;
 use bursar_core::provider::ProviderError;
-use bursar_core::provider::keys::NewKey;
+use bursar_core::provider::keys::{CreatedKey, NewKey};
 use bursar_core::store::{ActContext, ActOutcome, Meta, StoreError};
-use bursar_core::web::{Answer, Fields, Frame, Site, Visitor};
-use jiff::Timestamp;
+use bursar_core::web::{Answer, AppError, Fields, Frame, Site, Visitor};
 
-use crate::keys::form::KeyForm;
-use crate::keys::not_shown::{FailedAttempt, NotShown};
-use crate::keys::reading::{KeyLookup, read};
+use crate::keys::presses::{KeyForm, KeyLookup, read};
 use crate::my;
 use crate::my::example::Example;
 use crate::my::rules::{KeyRules, NextGuardrail};
-use crate::refusal::Refusal;
+use crate::refusal::{self, AGAIN};
 
 /// The least time left of a request in which a claim may begin.
 const ENOUGH_TO_BEGIN: Duration = Duration::from_secs(20);
@@ -51,27 +47,26 @@ struct KeyPage<'a> {
     example: Example<'a>,
 }
 
-/// A recorded key, which may be shown.
-struct RecordedKey {
-    key: PlaintextKey,
-    limit: Usd,
-    rules: KeyRules,
-}
-
-/// A key that the provider has made for an attempt and the table does not record yet.
-struct UnrecordedKey {
-    key: KeyHash,
-    plaintext: PlaintextKey,
-    limit: Usd,
-    /// The guardrail that it has to be under.
-    guardrail: Option<(GuardrailOwner, ConfirmedRules)>,
-}
-
 /// One request for a key, with what its steps need.
 struct Claim<'a> {
+    form: &'a KeyForm,
     site: &'a Site,
     at: ActContext<'a>,
     deployment: DeploymentId,
+}
+
+/// An attempt that ended without a key to show, and the key that it may have left at the provider.
+struct FailedAttempt {
+    how: AttemptFailure,
+    key: Option<KeyHash>,
+    error: AppError,
+}
+
+/// A failure before any key was made.
+impl<E: Into<AppError>> From<E> for FailedAttempt {
+    fn from(error: E) -> FailedAttempt {
+        FailedAttempt { how: AttemptFailure::Refused, key: None, error: error.into() }
+    }
 }
 
 pub(crate) async fn reveal(form: KeyForm) -> Answer {
@@ -84,121 +79,120 @@ pub(crate) async fn replace(form: KeyForm) -> Answer {
 
 async fn press(form: &KeyForm, kind: PressKind) -> Answer {
     let KeyForm { site, visitor, view, now, deadline, .. } = form;
-    let now = *now;
     let Some(epoch) = form.epoch() else {
         let sentence = "The form was not whole. Press once more, here.";
-        return my::with_alert(site, visitor, now, StatusCode::UNPROCESSABLE_ENTITY, sentence).await;
+        return Err(my::refused(site, visitor, *now, sentence).await);
     };
-    let (press, settings) = (Press { kind, epoch, terms: accepted(&form.fields) }, &view.programme.settings);
-    if view.begin(press, Nonce::random(), now).is_err_and(|refused| refused == BeginRefused::TermsNotAccepted) {
-        return ask_for_terms(site, visitor, now, press).await;
-    }
     if NextGuardrail::of(&site.table, view).await? == NextGuardrail::NotConfirmed {
-        return Ok(form.refuse(&NotShown::BeingPrepared.refusal(settings, now)));
+        return Err(being_prepared());
     }
-    let meta = site.table.meta(now).await?;
+    let meta = site.table.meta(*now).await?;
     if site.table.is_copy(&meta) {
         let sentence = "Bursar is being restored. Keys can be made again in some minutes; nothing is lost.";
-        return Ok(form.refuse(&Refusal::later(sentence, None)));
+        return Err(AppError::later(sentence));
     }
-
     // A management key of another account would make the key there, so nothing is written before this
     // check.
-    if let Err(error) = site.provider.check_account(&meta.deployment, meta.account.as_ref(), *deadline).await {
-        return Ok(form.refuse(&NotShown::NotMade(error).refusal(settings, now)));
-    }
+    let checked = site.provider.check_account(&meta.deployment, meta.account.as_ref(), *deadline).await;
+    checked.map_err(|error| not_made(&error))?;
 
-    let claim = Claim { site, at: form.at(), deployment: meta.deployment };
-    match claim.carry_out(press).await {
-        Ok(shown) => Ok(reveal_page(site, visitor, view, &shown)),
-        // The terms of use changed between the page and the press.
-        Err(NotShown::Begin(BeginRefused::TermsNotAccepted)) => ask_for_terms(site, visitor, now, press).await,
-        Err(not_shown) => Ok(form.refuse(&not_shown.refusal(settings, site.clock.now()))),
-    }
-}
-
-/// The page once more, with the terms of use as they read now.
-async fn ask_for_terms(site: &Site, visitor: &Visitor, now: Timestamp, press: Press) -> Answer {
-    let sentence = match press.terms {
-        None => "Accept the terms of the programme first: tick the box above the button.",
-        Some(_) => {
-            "The terms of the programme were changed meanwhile. Read them again, and tick the box if you accept them."
+    let claim = Claim { form, site, at: form.at(), deployment: meta.deployment };
+    let begun = claim.begin(Press { kind, epoch, terms: accepted(&form.fields) }).await?;
+    match claim.make(&begun).await {
+        Ok(page) => Ok(page),
+        Err(FailedAttempt { how, key, error }) => {
+            claim.give_up(&begun, how, key.as_ref(), error.reason().to_owned()).await;
+            Err(error)
         }
-    };
-    my::with_alert(site, visitor, now, StatusCode::UNPROCESSABLE_ENTITY, sentence).await
+    }
 }
 
 impl Claim<'_> {
-    async fn carry_out(&self, press: Press) -> Result<RecordedKey, NotShown> {
-        let begun = self.begin(press).await?;
-        match self.make(&begun).await {
-            Ok(shown) => Ok(shown),
-            Err(failed) => {
-                self.give_up(&begun, &failed).await;
-                Err(failed.why)
-            }
-        }
-    }
-
-    async fn make(&self, begun: &OpenAttempt) -> Result<RecordedKey, FailedAttempt> {
-        self.retire(begun).await?;
-        let made = self.mint(begun).await?;
-        self.restrict(&made).await?;
-        self.record(begun, &made).await?;
-        let confirmed = made.guardrail.map(|(_, confirmed)| confirmed.rules).unwrap_or_default();
-        let rules = KeyRules { confirmed, ..KeyRules::default() };
-        Ok(RecordedKey { key: made.plaintext, limit: made.limit, rules })
-    }
-
     /// Step 1: opens the attempt in the table before any call to the provider.
-    async fn begin(&self, press: Press) -> Result<OpenAttempt, NotShown> {
+    async fn begin(&self, press: Press) -> Result<OpenAttempt, AppError> {
         if !self.at.deadline.leaves(ENOUGH_TO_BEGIN) {
-            return Err(NotShown::TooLate);
+            return Err(too_late());
         }
-        match self.site.table.act(self.at, |view, now| view.begin(press, Nonce::random(), now)).await {
-            Ok(ActOutcome::Done(begun)) => Ok(begun),
-            Ok(ActOutcome::Refused(refused @ BeginRefused::EnableUnderWay { until: None })) => {
-                self.take_enable_back().await?;
-                Err(NotShown::Begin(refused))
+        let refused = match self.site.table.act(self.at, |view, now| view.begin(press, Nonce::random(), now)).await? {
+            ActOutcome::Done(begun) => return Ok(begun),
+            ActOutcome::Refused(refused) => refused,
+            ActOutcome::NoSuchGrant => return Err(no_grant()),
+        };
+        match refused {
+            BeginRefused::TermsNotAccepted => return Err(self.ask_for_terms(press).await),
+            // An enable of the old key that is still ordered is taken back. Its writer does not retry then, but a
+            // call under way may still take effect for some seconds.
+            BeginRefused::EnableUnderWay { until: None } => {
+                self.site.table.act(self.at, View::take_enable_back).await?;
+                self.site.orders().now_or_later(self.at).await;
             }
-            Ok(ActOutcome::Refused(refused)) => Err(NotShown::Begin(refused)),
-            Ok(ActOutcome::NoSuchGrant) => Err(NotShown::NoSuchGrant),
-            Err(error) => Err(NotShown::table(&error)),
+            _ => {}
         }
+        Err(self.begin_refused(&refused))
     }
 
-    /// Takes back an enable of the old key that is still ordered. Its writer does not retry then, but a
-    /// call under way may still take effect for some seconds.
-    async fn take_enable_back(&self) -> Result<(), NotShown> {
-        match self.site.table.act(self.at, View::take_enable_back).await {
-            Ok(_) => self.site.orders().now_or_later(self.at).await,
-            Err(error) => return Err(NotShown::table(&error)),
-        }
-        Ok(())
+    fn begin_refused(&self, refused: &BeginRefused) -> AppError {
+        refusal::begin(refused, &self.form.view.programme.settings.term, self.site.clock.now())
+    }
+
+    /// The page once more, with the terms of use as they read now.
+    async fn ask_for_terms(&self, press: Press) -> AppError {
+        let sentence = match press.terms {
+            None => "Accept the terms of the programme first: tick the box above the button.",
+            Some(_) => {
+                "The terms of the programme were changed meanwhile. Read them again, and tick the box if you accept them."
+            }
+        };
+        my::refused(self.site, &self.form.visitor, self.at.now, sentence).await
+    }
+
+    /// The steps from the begun attempt to the page that shows its key.
+    async fn make(&self, begun: &OpenAttempt) -> Result<Response, FailedAttempt> {
+        self.retire(begun).await?;
+        let view = self.view().await?;
+        let guardrail = match NextGuardrail::of(&self.site.table, &view).await? {
+            NextGuardrail::None => None,
+            NextGuardrail::Confirmed { of, confirmed } => Some((of, confirmed)),
+            NextGuardrail::NotConfirmed => return Err(being_prepared().into()),
+        };
+        let (made, limit) = self.mint(begun, &view).await?;
+        self.restrict(&made.hash, guardrail.as_ref()).await?;
+        let key = self.record(begun, made, limit, guardrail.as_ref()).await?;
+        // Step 6: shows the recorded key.
+        let confirmed = guardrail.map(|(_, confirmed)| confirmed.rules).unwrap_or_default();
+        let rules = KeyRules { confirmed, ..KeyRules::default() };
+        let view = &self.form.view;
+        Ok(self.site.page(&KeyPage {
+            frame: &self.site.frame,
+            visitor: &self.form.visitor,
+            programme: &view.programme.settings.name,
+            key: key.reveal(),
+            limit: limit.to_dollars_down(),
+            example: Example::of(self.site, view, &rules),
+        }))
     }
 
     /// Step 2: disables every key of older epochs and records its final usage.
-    async fn retire(&self, begun: &OpenAttempt) -> Result<(), FailedAttempt> {
+    async fn retire(&self, begun: &OpenAttempt) -> Result<(), AppError> {
         let patience = self.at.deadline.earlier_by(ENOUGH_TO_MINT);
         let view = self.view().await?;
         for old in view.grant.attempts.iter().filter(|attempt| attempt.epoch < begun.epoch) {
-            self.retire_one(&view, old, patience).await.map_err(FailedAttempt::nothing)?;
+            self.retire_one(&view, old, patience).await?;
         }
         Ok(())
     }
 
-    async fn retire_one(&self, view: &View, old: &Attempt, patience: Deadline) -> Result<(), NotShown> {
+    async fn retire_one(&self, view: &View, old: &Attempt, patience: Deadline) -> Result<(), AppError> {
         let Some(key) = &old.key else { return Ok(()) };
-        let off = view.grant.orders_off().find(|order| order.epoch == old.epoch);
-        if let Some(off) = off {
+        if let Some(off) = view.grant.orders_off().find(|order| order.epoch == old.epoch) {
             match self.site.orders().carry_out_one(self.at, &off, patience).await {
-                Ok(_) => {}
+                Ok(()) => {}
                 Err(NotCarriedOut::NotFound) => return self.accept_missing_key(old, patience).await,
-                Err(NotCarriedOut::Provider(error)) => return Err(NotShown::NotRetired(error)),
-                Err(NotCarriedOut::Table(error)) => return Err(NotShown::table(&error)),
-                Err(NotCarriedOut::NoTime) => return Err(NotShown::TooLate),
+                Err(NotCarriedOut::Provider(error)) => return Err(not_retired(&error)),
+                Err(NotCarriedOut::Table(error)) => return Err(error.into()),
+                Err(NotCarriedOut::NoTime) => return Err(too_late()),
                 Err(NotCarriedOut::NotFirm | NotCarriedOut::Overtaken | NotCarriedOut::NotConfirmed) => {
-                    return Err(NotShown::Begin(BeginRefused::EnableUnderWay { until: None }));
+                    return Err(self.begin_refused(&BeginRefused::EnableUnderWay { until: None }));
                 }
             }
         }
@@ -206,63 +200,47 @@ impl Claim<'_> {
         if old.state != AttemptState::Shown || is_read_for_the_last_time(view, old, self.at) {
             return Ok(());
         }
-        let read = read(self.site, view, old, key, patience).await;
-        match read.map_err(|error| NotShown::NotRead(Some(error)))? {
-            KeyLookup::Reading(reading) => match self.site.table.note_reading(&reading, self.at.deadline).await {
-                Ok(_) => Ok(()),
-                Err(error) => {
-                    tracing::error!(%error, "a retired key's last reading could not be written");
-                    Err(NotShown::NotRead(None))
-                }
-            },
+        match read(self.site, view, old, key, patience).await.map_err(|error| not_read(&error))? {
+            KeyLookup::Reading(reading) => {
+                self.site.table.note_reading(&reading, self.at.deadline).await?;
+                Ok(())
+            }
             KeyLookup::Gone => {
                 let at = ActContext { now: self.site.clock.now(), ..self.at };
-                match self.site.table.act(at, |view, now| view.not_found(old.epoch, key, now)).await {
-                    Ok(_) => self.accept_missing_key(old, patience).await,
-                    Err(error) => Err(NotShown::table(&error)),
-                }
+                self.site.table.act(at, |view, now| view.not_found(old.epoch, key, now)).await?;
+                self.accept_missing_key(old, patience).await
             }
-            KeyLookup::Silent => Err(NotShown::NotRead(None)),
+            KeyLookup::Silent => Err(AppError::later(format!("{NOT_READ} {AGAIN}")).because("its use was not told")),
         }
     }
 
     /// Decides whether to go on although the provider says that an old key does not exist. That answer is
     /// believed only after some minutes, of a key that is not new, and when another key of the account is
     /// found. The recorded usage then stands, and the disable stays ordered.
-    async fn accept_missing_key(&self, old: &Attempt, patience: Deadline) -> Result<(), NotShown> {
-        if !old.may_be_gone(self.site.clock.now()) {
-            return Err(NotShown::NotFound);
-        }
-        let meta = self.site.table.get(Meta::key_of()).await.map_err(|error| NotShown::table(&error))?;
-        let Some(account) = meta.and_then(|meta| meta.account) else { return Err(NotShown::NotFound) };
+    async fn accept_missing_key(&self, old: &Attempt, patience: Deadline) -> Result<(), AppError> {
+        let meta = self.site.table.get(Meta::key_of()).await?;
+        let account = meta.and_then(|meta| meta.account).filter(|_| old.may_be_gone(self.site.clock.now()));
+        let Some(account) = account else { return Err(not_found()) };
         match self.site.provider.finds_one_of(&account, patience).await {
             Ok(true) => Ok(()),
-            Ok(false) => Err(NotShown::NotFound),
-            Err(error) => Err(NotShown::NotRetired(error)),
+            Ok(false) => Err(not_found()),
+            Err(error) => Err(not_retired(&error)),
         }
     }
 
     /// Step 3: asks the provider for the key, with one request that is never repeated in this attempt.
-    async fn mint(&self, begun: &OpenAttempt) -> Result<UnrecordedKey, FailedAttempt> {
-        let view = self.view().await?;
+    async fn mint(&self, begun: &OpenAttempt, view: &View) -> Result<(CreatedKey, Usd), FailedAttempt> {
         let settings = &view.programme.settings;
         // The time is read anew: a window may have begun since the press, and an old window's limit must
         // not be sent in it.
-        let limit = view.next_limit(self.site.clock.now());
-        let limit = limit.ok_or_else(|| FailedAttempt::nothing(NotShown::NothingLeft))?;
-        let next = NextGuardrail::of(&self.site.table, &view).await;
-        let guardrail = match next.map_err(|error| FailedAttempt::nothing(NotShown::table(&error)))? {
-            NextGuardrail::None => None,
-            NextGuardrail::Confirmed { of, confirmed } => Some((of, confirmed)),
-            NextGuardrail::NotConfirmed => return Err(FailedAttempt::nothing(NotShown::BeingPrepared)),
-        };
+        let limit = view.next_limit(self.site.clock.now()).ok_or_else(nothing_left)?;
         if !self.at.deadline.leaves(ENOUGH_TO_MINT) {
-            return Err(FailedAttempt::nothing(NotShown::TooLate));
+            return Err(too_late().into());
         }
         let attempt = view.grant.attempt(begun.epoch);
         let expires_at = attempt.map_or_else(|| settings.keys_expire_at(), |attempt| attempt.key_expires_at(settings));
         let new = NewKey {
-            name: &self.name(begun.epoch, &begun.nonce).to_string(),
+            name: &self.name(begun).to_string(),
             limit,
             reset: settings.reset,
             include_byok_in_limit: settings.byok == Byok::Inside,
@@ -270,7 +248,7 @@ impl Claim<'_> {
             workspace: None,
         };
         match self.site.provider.create_key(&new, self.at.deadline).await {
-            Ok(made) => Ok(UnrecordedKey { key: made.hash, plaintext: made.plaintext, limit, guardrail }),
+            Ok(made) => Ok((made, limit)),
             Err(error) => {
                 let key = match &error {
                     ProviderError::Unknown { made, .. } => made.clone(),
@@ -280,27 +258,27 @@ impl Claim<'_> {
                 // attempt in doubt.
                 let is_certain = error.changed_nothing() || key.is_some();
                 let how = if is_certain { AttemptFailure::Refused } else { AttemptFailure::Unknown };
-                Err(FailedAttempt { how, key, why: NotShown::NotMade(error) })
+                Err(FailedAttempt { how, key, error: not_made(&error) })
             }
         }
     }
 
     /// Step 4: puts the key under its guardrail and waits for the provider's confirmation.
-    async fn restrict(&self, made: &UnrecordedKey) -> Result<(), FailedAttempt> {
-        let Some((of, ConfirmedRules { id, .. })) = &made.guardrail else { return Ok(()) };
+    async fn restrict(
+        &self,
+        key: &KeyHash,
+        to: Option<&(GuardrailOwner, ConfirmedRules)>,
+    ) -> Result<(), FailedAttempt> {
+        let Some((of, ConfirmedRules { id, .. })) = to else { return Ok(()) };
         let patience = self.at.deadline.earlier_by(LEFT_TO_RECORD);
-        let assigned = self.site.provider.assign_keys(id, std::slice::from_ref(&made.key), patience).await;
+        let assigned = self.site.provider.assign_keys(id, std::slice::from_ref(key), patience).await;
         let Err(error) = assigned else { return Ok(()) };
         if error.is_not_found()
             && let Err(error) = self.guardrail_not_found(of, id, patience).await
         {
             tracing::warn!(guardrail = %of, %error, "a guardrail that is gone is not made again");
         }
-        Err(FailedAttempt {
-            how: AttemptFailure::Refused,
-            key: Some(made.key.clone()),
-            why: NotShown::NotRestricted(error),
-        })
+        Err(FailedAttempt { how: AttemptFailure::Refused, key: Some(key.clone()), error: not_restricted(&error) })
     }
 
     /// Has the guardrail made again by the work of the next minute, so that a later press succeeds.
@@ -312,30 +290,34 @@ impl Claim<'_> {
         Ok(())
     }
 
-    /// Step 5: records the key as the grant's live one. A key that cannot be recorded is never shown.
-    async fn record(&self, begun: &OpenAttempt, made: &UnrecordedKey) -> Result<(), FailedAttempt> {
-        let guardrail = made.guardrail.as_ref();
+    /// Step 5: records the key as the grant's live one, and only then gives it away to be shown.
+    async fn record(
+        &self,
+        begun: &OpenAttempt,
+        made: CreatedKey,
+        limit: Usd,
+        guardrail: Option<&(GuardrailOwner, ConfirmedRules)>,
+    ) -> Result<PlaintextKey, FailedAttempt> {
         let guardrail = guardrail.map(|(of, known)| KeyGuardrail { group: of.group.clone(), id: known.id.clone() });
-        let minted = MintedKey { key: made.key.clone(), limit: made.limit, guardrail };
+        let minted = MintedKey { key: made.hash, limit, guardrail };
         // The time is read anew: a window may have begun since the press, and the limit is checked against
         // the current one.
         let at = ActContext { now: self.site.clock.now(), ..self.at };
-        let why = match self.site.table.act(at, |view, now| view.record(begun, &minted, now)).await {
-            Ok(ActOutcome::Done(_)) => return Ok(()),
-            Ok(ActOutcome::Refused(refused)) => NotShown::Record(refused),
-            Ok(ActOutcome::NoSuchGrant) => NotShown::Record(RecordRefused::Lost),
+        let error = match self.site.table.act(at, |view, now| view.record(begun, &minted, now)).await {
+            Ok(ActOutcome::Done(_)) => return Ok(made.plaintext),
+            Ok(ActOutcome::Refused(refused)) => refusal::record(refused),
+            Ok(ActOutcome::NoSuchGrant) => refusal::record(RecordRefused::Lost),
             // The record may have been written although the answer was lost. Then giving up changes
             // nothing, and the student replaces a key they never saw.
-            Err(error) => NotShown::table(&error),
+            Err(error) => error.into(),
         };
-        Err(FailedAttempt { how: AttemptFailure::Lost, key: Some(made.key.clone()), why })
+        Err(FailedAttempt { how: AttemptFailure::Lost, key: Some(minted.key), error })
     }
 
     /// Ends the attempt in the table. For a key that was made this orders a disable, which is sent at once
     /// where possible.
-    async fn give_up(&self, begun: &OpenAttempt, failed: &FailedAttempt) {
-        let (key, why) = (failed.key.as_ref(), failed.why.to_string());
-        match self.site.table.act(self.at, |view, now| view.give_up(begun, failed.how, key, &why, now)).await {
+    async fn give_up(&self, begun: &OpenAttempt, how: AttemptFailure, key: Option<&KeyHash>, why: String) {
+        match self.site.table.act(self.at, |view, now| view.give_up(begun, how, key, &why, now)).await {
             Ok(ActOutcome::Done(grant)) => {
                 let is_own = |order: &Order| order.kind == OrderKind::Off && Some(&order.key) == key;
                 if grant.orders().iter().any(is_own)
@@ -349,35 +331,19 @@ impl Claim<'_> {
         }
     }
 
-    async fn view(&self) -> Result<View, FailedAttempt> {
-        match self.site.table.view(self.at.programme, self.at.grant).await {
-            Ok(Some(view)) => Ok(view),
-            Ok(None) => Err(FailedAttempt::nothing(NotShown::NoSuchGrant)),
-            Err(error) => Err(FailedAttempt::nothing(NotShown::table(&error))),
-        }
+    async fn view(&self) -> Result<View, AppError> {
+        self.site.table.view(self.at.programme, self.at.grant).await?.ok_or_else(no_grant)
     }
 
-    fn name(&self, epoch: Epoch, nonce: &Nonce) -> KeyName {
+    fn name(&self, begun: &OpenAttempt) -> KeyName {
         KeyName {
             deployment: self.deployment.clone(),
             programme: self.at.programme.clone(),
             grant: self.at.grant.clone(),
-            epoch,
-            nonce: nonce.clone(),
+            epoch: begun.epoch,
+            nonce: begun.nonce.clone(),
         }
     }
-}
-
-/// Step 6: shows the recorded key.
-fn reveal_page(site: &Site, visitor: &Visitor, view: &View, shown: &RecordedKey) -> Response {
-    site.page(&KeyPage {
-        frame: &site.frame,
-        visitor,
-        programme: &view.programme.settings.name,
-        key: shown.key.reveal(),
-        limit: shown.limit.to_dollars_down(),
-        example: Example::of(site, view, &shown.rules),
-    })
 }
 
 /// Whether an old key's usage is final: it was read after the disable, or its window is over.
@@ -392,4 +358,63 @@ fn is_read_for_the_last_time(view: &View, old: &Attempt, at: ActContext<'_>) -> 
 fn accepted(fields: &Fields) -> Option<TermsHash> {
     fields.get("terms").filter(|ticked| *ticked == "on")?;
     fields.filled("terms_sha256")?.parse().ok()
+}
+
+fn no_grant() -> AppError {
+    AppError::conflict("Your place in this programme is gone. Ask the people who run it.").because("the grant is gone")
+}
+
+fn too_late() -> AppError {
+    AppError::later("There was too little time to make a key. Nothing was spent.").because("too little time was left")
+}
+
+fn being_prepared() -> AppError {
+    AppError::later("This programme is still being prepared at the provider. Nothing was spent.")
+        .because("its rules are not confirmed yet")
+}
+
+fn nothing_left() -> AppError {
+    AppError::conflict("Your cap is used up, so no new key can be made before it starts anew. Your old key is ended.")
+        .because("nothing is left of the cap")
+}
+
+/// The old key may still work.
+fn not_retired(error: &ProviderError) -> AppError {
+    let sentence = "Your old key could not be ended at the provider, so no new one was made. No money was lost; the old key is \
+                    ended as soon as the provider can be reached.";
+    refusal::provider(error, sentence).because(format!("the old key was not retired: {}", error.trouble()))
+}
+
+/// The provider answered that the old key does not exist, which is not believed yet.
+fn not_found() -> AppError {
+    AppError::later(
+        "The provider says that it does not know your old key. That may be a mistake, so it is asked again before a new one \
+         is made. No money was lost. Press again in ten minutes.",
+    )
+    .after(BETWEEN_LOOKS.unsigned_abs())
+    .because("the old key was not found")
+}
+
+const NOT_READ: &str = "Your old key is ended, but the provider did not say what it had used, so no new one was made. \
+                        No money was lost.";
+
+fn not_read(error: &ProviderError) -> AppError {
+    refusal::provider(error, NOT_READ).because(format!("what the old key used was not read: {}", error.trouble()))
+}
+
+fn not_made(error: &ProviderError) -> AppError {
+    let sentence = match error {
+        ProviderError::Unknown { .. } => {
+            "The provider did not say whether it made a key. If it did, nobody saw it and it cannot be used. Nothing was \
+             spent."
+        }
+        _ => "The provider did not make a key. Nothing was spent.",
+    };
+    refusal::provider(error, sentence)
+}
+
+fn not_restricted(error: &ProviderError) -> AppError {
+    let sentence = "The provider made a key, but did not confirm that the rules of the programme apply to it, so it is not shown \
+                    and was ended. Nothing was spent.";
+    refusal::provider(error, sentence)
 }

@@ -9,9 +9,8 @@ use bursar_core::domain::values::format::time_in;
 use bursar_core::domain::values::money::Usd;
 use jiff::Timestamp;
 
-use crate::my::obstacle::{self, Obstacle};
 use crate::my::rules::KeyRules;
-use crate::my::words;
+use crate::my::{Obstacle, kind_of_press, words};
 
 /// The card of one grant on the student's page.
 pub(crate) struct Card<'a> {
@@ -63,7 +62,7 @@ pub(crate) struct Offers {
 impl Card<'_> {
     pub(crate) fn of<'a>(view: &'a View, rules: &KeyRules, now: Timestamp) -> Card<'a> {
         let (grant, settings) = (&view.grant, &view.programme.settings);
-        let (kind, obstacle) = (obstacle::kind_of_press(view), Obstacle::of(view, rules, now));
+        let (kind, obstacle) = (kind_of_press(view), Obstacle::of(view, rules, now));
         let (cap, spending) = (grant.cap(settings), view.spending(now));
         let as_of = view.readings.iter().map(|reading| reading.as_of).max();
         let offers = offers(view, kind, obstacle.is_none(), now);

@@ -3,25 +3,25 @@
 mod card;
 pub(crate) mod data;
 pub(crate) mod example;
-pub(crate) mod mails;
-mod obstacle;
 pub(crate) mod rules;
 mod words;
 
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::Response;
-use bursar_core::domain::grant::View;
-use bursar_core::domain::values::id::ProgrammeId;
+use axum::response::{IntoResponse, Redirect};
+use bursar_core::domain::grant::{BeginRefused, GrantState, Press, PressKind, View};
+use bursar_core::domain::values::id::{Nonce, ProgrammeId};
+use bursar_core::domain::values::term::Term;
 use bursar_core::store::MailChoice;
-use bursar_core::web::{Answer, Denial, Fault, Frame, Site, Visitor, note_refusal};
+use bursar_core::web::{Answer, AppError, Frame, Posted, RequestDeadline, Site, Visitor};
 use jiff::Timestamp;
 
 use crate::my::card::Card;
 use crate::my::example::Example;
-use crate::my::rules::KeyRules;
+use crate::my::rules::{KeyRules, NextGuardrail};
 use crate::my::words::not_reached;
+use crate::refusal::why_not;
 
 #[derive(Template)]
 #[template(path = "my.html")]
@@ -42,7 +42,7 @@ struct MyPage<'a> {
 
 pub(crate) async fn page(State(site): State<Site>, visitor: Visitor) -> Answer {
     let now = site.clock.now();
-    show(&site, &visitor, now, StatusCode::OK, None).await
+    show(&site, &visitor, now, None).await
 }
 
 #[derive(Template)]
@@ -58,30 +58,22 @@ pub(crate) async fn help(State(site): State<Site>, visitor: Visitor) -> Answer {
     Ok(site.page(&HelpPage { frame: &site.frame, visitor: &visitor, url: &site.provider_url }))
 }
 
-/// The page of a person's grants, with a refusal above it.
-pub(crate) async fn with_alert(
-    site: &Site,
-    visitor: &Visitor,
-    now: Timestamp,
-    status: StatusCode,
-    alert: &str,
-) -> Answer {
-    show(site, visitor, now, status, Some(alert)).await
+/// The refusal of a form: the page of the person's grants, with what is wrong above it.
+pub(crate) async fn refused(site: &Site, visitor: &Visitor, now: Timestamp, why: &str) -> AppError {
+    AppError::page(StatusCode::UNPROCESSABLE_ENTITY, show(site, visitor, now, Some(why)).await)
 }
 
 /// The visitor's grant in a programme.
-pub(crate) async fn grant_in(site: &Site, visitor: &Visitor, programme: &str) -> Result<Option<View>, Fault> {
-    let Ok(programme) = programme.parse::<ProgrammeId>() else { return Ok(None) };
+pub(crate) async fn grant_in(site: &Site, visitor: &Visitor, programme: &str) -> Result<View, AppError> {
+    let programme = programme.parse::<ProgrammeId>().map_err(|_| AppError::not_found())?;
     let enrolments = site.table.enrolments(&visitor.session.address).await?;
-    let Some(enrolment) = enrolments.into_iter().find(|enrolment| enrolment.programme == programme) else {
-        note_refusal(Denial::Right);
-        return Ok(None);
-    };
-    Ok(site.table.view(&enrolment.programme, &enrolment.grant).await?)
+    let enrolment = enrolments.into_iter().find(|enrolment| enrolment.programme == programme);
+    let enrolment = enrolment.ok_or_else(AppError::no_right)?;
+    site.table.view(&enrolment.programme, &enrolment.grant).await?.ok_or_else(AppError::not_found)
 }
 
 /// The visitor's grants.
-pub(crate) async fn grants_of(site: &Site, visitor: &Visitor) -> Result<Vec<View>, Fault> {
+pub(crate) async fn grants_of(site: &Site, visitor: &Visitor) -> Result<Vec<View>, AppError> {
     let mut views = Vec::new();
     for enrolment in site.table.enrolments(&visitor.session.address).await? {
         views.extend(site.table.view(&enrolment.programme, &enrolment.grant).await?);
@@ -89,13 +81,7 @@ pub(crate) async fn grants_of(site: &Site, visitor: &Visitor) -> Result<Vec<View
     Ok(views)
 }
 
-async fn show(
-    site: &Site,
-    visitor: &Visitor,
-    now: Timestamp,
-    status: StatusCode,
-    alert: Option<&str>,
-) -> Result<Response, Fault> {
+async fn show(site: &Site, visitor: &Visitor, now: Timestamp, alert: Option<&str>) -> Answer {
     let (views, address) = (grants_of(site, visitor).await?, &visitor.session.address);
     let (choice, mark) = tokio::try_join!(site.table.mail_choice(address), site.table.undeliverable(address, now))?;
     let is_in_use =
@@ -118,5 +104,78 @@ async fn show(
         not_reached: mark.as_ref().map(not_reached),
         examples: in_use.map(|(view, rules)| Example::of(site, view, rules)).collect(),
     };
-    Ok(Frame::page(status, &page))
+    Ok(site.page(&page))
+}
+
+/// Changes only the choices that the form carries. They belong to the person and touch no grant, programme
+/// or right, so no audit entry is written.
+pub(crate) async fn choose_mails(
+    State(site): State<Site>,
+    RequestDeadline(deadline): RequestDeadline,
+    posted: Posted,
+) -> Answer {
+    let chosen = |name| match posted.fields.get(name) {
+        None => Ok(None),
+        Some("on") => Ok(Some(true)),
+        Some("off") => Ok(Some(false)),
+        Some(_) => Err(()),
+    };
+    let (Ok(digest), Ok(reminders)) = (chosen("digest"), chosen("reminders")) else {
+        let sentence = "Nothing was changed: choose “Send them” or “Do not send them”.";
+        return Err(refused(&site, &posted.visitor, site.clock.now(), sentence).await);
+    };
+    site.table.choose_mails(&posted.visitor.session.address, digest, reminders, deadline).await?;
+    Ok(Redirect::to("/my#mails").into_response())
+}
+
+/// The reason why no key can be made now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    Begin(BeginRefused),
+    /// The provider has not confirmed the rules of the next key yet.
+    BeingPrepared,
+}
+
+impl Obstacle {
+    pub(crate) fn of(view: &View, rules: &KeyRules, now: Timestamp) -> Option<Obstacle> {
+        let settings = &view.programme.settings;
+        let press = Press { kind: kind_of_press(view), epoch: view.grant.epoch, terms: settings.terms_hash() };
+        let is_prepared = rules.next != NextGuardrail::NotConfirmed;
+        match view.begin(press, Nonce::random(), now) {
+            // A press takes this enable back, so it is no obstacle.
+            Err(BeginRefused::EnableUnderWay { until: None }) => None,
+            Err(refused) => Some(Obstacle::Begin(refused)),
+            Ok(_) => (!is_prepared).then_some(Obstacle::BeingPrepared),
+        }
+    }
+
+    /// Whether the obstacle only stops a replacement, while the present key keeps working.
+    pub(crate) fn stops_replacing_only(&self) -> bool {
+        matches!(
+            self,
+            Obstacle::BeingPrepared
+                | Obstacle::Begin(
+                    BeginRefused::ReplacementsUsedUp | BeginRefused::TooManyAttempts | BeginRefused::FailedOften { .. }
+                )
+        )
+    }
+
+    pub(crate) fn in_words(&self, term: &Term) -> String {
+        match self {
+            Obstacle::Begin(refused) => why_not(refused, term),
+            Obstacle::BeingPrepared => {
+                "This programme is still being prepared at the provider. Open this page again in some minutes."
+                    .to_owned()
+            }
+        }
+    }
+}
+
+/// The button that the page offers: reveal before the first key was shown, replace afterwards.
+pub(crate) fn kind_of_press(view: &View) -> PressKind {
+    match view.grant.state {
+        GrantState::Invited => PressKind::Reveal,
+        GrantState::Minting { .. } if !view.grant.ever_shown => PressKind::Reveal,
+        _ => PressKind::Replace,
+    }
 }

@@ -10,7 +10,7 @@ use bursar_core::domain::values::window::{Reset, utc_date};
 use bursar_core::store::{Undeliverable, UnreachableReason};
 use jiff::Timestamp;
 
-use crate::my::obstacle::Obstacle;
+use crate::my::Obstacle;
 use crate::refusal::{why_not, why_not_resumed};
 
 /// The label of a used-up cap, which `card` gives a colour of its own.

@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Redirect};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::ledger::foreign_act::{AnsweredKey, ForeignAct, ForeignActState, ForeignChange};
 use bursar_core::domain::values::id::KeyName;
@@ -15,12 +15,12 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::key::ProviderKey;
 use bursar_core::provider::keys::{KeyPatch, KeyPresence};
-use bursar_core::store::{ForeignActBegin, ForeignKey, ForeignPress, Table};
-use bursar_core::web::{Answer, Fault, Fields, RequestDeadline, Site};
+use bursar_core::store::{ForeignKey, ForeignPress, Table};
+use bursar_core::web::{Answer, AppError, Fields, Site};
 use jiff::Timestamp;
 
 use super::page::{self, Refused};
-use crate::access::{self, AdminAccess, Admins, Form};
+use crate::access::{AdminAccess, Admins, Form};
 use crate::paths;
 use crate::show::{self, utc};
 use crate::spending::spans::SpanQuery;
@@ -39,72 +39,48 @@ pub(crate) struct KeyForm {
     pub(super) limit_refused: Option<String>,
 }
 
-/// What came of asking the provider for a change.
-enum Asked {
-    Confirmed(AnsweredKey),
-    /// Nothing was changed.
-    Refused(String),
-    /// It may have been changed, or may still be.
-    Unknown(String),
-}
-
-pub(crate) async fn act_on_foreign_key(
-    State(site): State<Site>,
-    RequestDeadline(deadline): RequestDeadline,
-    Path(hash): Path<String>,
-    Form { access: AdminAccess { visitor }, fields }: Form<Admins>,
-) -> Answer {
-    let Ok(key) = hash.parse::<KeyHash>() else { return Ok(site.not_found()) };
+pub(crate) async fn act_on_foreign_key(Path(hash): Path<String>, form: Form<Admins>) -> Answer {
+    let Form { site, access: AdminAccess { visitor }, fields, person, deadline, .. } = &form;
+    let key = hash.parse::<KeyHash>().map_err(|_| AppError::not_found())?;
     let patience = deadline.earlier_by(LEFT_FOR_THE_TABLE);
-    let (found, before) = match read(&site, &key, patience).await {
-        Ok(Some(read)) => read,
-        Ok(None) => return Ok(unknown(&site, "The provider has no such key.")),
-        Err(error) => return Ok(not_done(&site, "Nothing was changed", &error.to_string())),
-    };
+    let found = read(site, &key, patience).await.map_err(|error| not_confirmed(NOTHING).caused_by(&error))?;
+    let (found, before) = found.ok_or_else(|| unknown("The provider has no such key."))?;
     if found.name.parse::<KeyName>().is_ok() {
         let sentence = "Bursar made this key, here or in another deployment, and changes it by its grant alone.";
-        return Ok(site.refuse(StatusCode::CONFLICT, "Nothing was changed", sentence));
+        return Err(AppError::conflict(sentence));
     }
     // A renamed key of a grant is in no record of foreign keys, and neither is one that no sync has seen.
     if site.table.get(ForeignKey::key_of(&key)).await?.is_none() {
-        return Ok(unknown(
-            &site,
-            "No sync has found this key to be nobody's. A new key is listed here after the next sync.",
-        ));
+        let sentence = "No sync has found this key to be nobody's. A new key is listed here after the next sync.";
+        return Err(unknown(sentence));
     }
-    let change = match KeyForm::read(&key, &found.name, &fields) {
+    let change = match KeyForm::read(&key, &found.name, fields) {
         Ok(change) => change,
-        Err(form) => {
-            let refused = Refused { key: Some(*form), ..Refused::default() };
-            let mut page = page::show(&site, &visitor, &SpanQuery::default(), refused).await?;
-            *page.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
-            return Ok(page);
+        Err(typed) => {
+            let refused = Refused { key: Some(*typed), ..Refused::default() };
+            let page = page::show(site, visitor, &SpanQuery::default(), refused).await;
+            return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
         }
     };
     if before.has(change) {
-        conclude_earlier(&site, &key, change, before, deadline).await?;
+        conclude_earlier(site, &key, change, before, *deadline).await?;
         return Ok(Redirect::to(paths::ACCOUNT).into_response());
     }
 
-    let by = access::person(&site, &visitor, deadline).await?;
-    let press = ForeignPress { key: &key, name: &found.name, change, before, by: &by, now: site.clock.now() };
-    let act = match site.table.begin_foreign_act(&press, deadline).await? {
-        ForeignActBegin::Begun(act) => act,
-        ForeignActBegin::AnotherUnderWay(_) => {
-            let sentence = "Another change of this key is under way. Try again in half a minute.";
-            return Ok(site.refuse(StatusCode::CONFLICT, "Nothing was changed", sentence));
-        }
-    };
-    match ask(&site, &key, change, patience).await {
-        Asked::Confirmed(answered) => {
-            site.table.conclude_foreign_act(&act, Some(answered), site.clock.now(), deadline).await?;
-            Ok(Redirect::to(paths::ACCOUNT).into_response())
-        }
-        Asked::Refused(why) => {
-            site.table.conclude_foreign_act(&act, None, site.clock.now(), deadline).await?;
-            Ok(not_done(&site, "Nothing was changed", &why))
-        }
-        Asked::Unknown(why) => Ok(not_done(&site, "It is not known whether the key was changed", &why)),
+    let press = ForeignPress { key: &key, name: &found.name, change, before, by: person, now: site.clock.now() };
+    let under_way = || AppError::conflict("Another change of this key is under way. Try again in half a minute.");
+    let act = site.table.begin_foreign_act(&press, *deadline).await?.ok_or_else(under_way)?;
+    let answered = ask(site, &key, change, patience).await;
+    let is_certain = answered.as_ref().map_or_else(ProviderError::changed_nothing, |_| true);
+    if is_certain {
+        let answered = answered.as_ref().ok().copied().flatten();
+        site.table.conclude_foreign_act(&act, answered, site.clock.now(), *deadline).await?;
+    }
+    match answered {
+        Ok(Some(_)) => Ok(Redirect::to(paths::ACCOUNT).into_response()),
+        Ok(None) => Err(not_confirmed(NOTHING).because("the provider does not find the key any more")),
+        Err(error) if is_certain => Err(not_confirmed(NOTHING).caused_by(&error)),
+        Err(error) => Err(not_confirmed("It is not known whether the key was changed.").caused_by(&error)),
     }
 }
 
@@ -124,22 +100,27 @@ async fn read(
     })
 }
 
-/// Asks for a change, and looks at the key once more if no answer came.
-async fn ask(site: &Site, key: &KeyHash, change: ForeignChange, patience: Deadline) -> Asked {
+/// Asks for a change, and looks at the key once more if no answer came. `None` if the provider does not find the key any
+/// more.
+async fn ask(
+    site: &Site,
+    key: &KeyHash,
+    change: ForeignChange,
+    patience: Deadline,
+) -> Result<Option<AnsweredKey>, ProviderError> {
     let asked_at = site.clock.now();
     let patch = match change {
         ForeignChange::Disable => KeyPatch::disabled(true),
         ForeignChange::Limit(limit) => KeyPatch::limit(Some(limit)),
     };
     // One try, since somebody waits for the page, and a second would hide that the first may still take effect.
-    let asked = site.provider.patch_key_once(key, patch, patience).await;
-    match asked {
-        Ok(KeyPresence::Key(found)) => Asked::Confirmed(answered(&found, asked_at)),
-        Ok(KeyPresence::Gone) => Asked::Refused("the provider does not find the key any more".to_owned()),
-        Err(error) if error.changed_nothing() => Asked::Refused(error.to_string()),
+    match site.provider.patch_key_once(key, patch, patience).await {
+        Ok(KeyPresence::Key(found)) => Ok(Some(answered(&found, asked_at))),
+        Ok(KeyPresence::Gone) => Ok(None),
+        Err(error) if error.changed_nothing() => Err(error),
         Err(error) => match read(site, key, patience).await {
-            Ok(Some((_, now))) if now.has(change) => Asked::Confirmed(now),
-            _ => Asked::Unknown(error.to_string()),
+            Ok(Some((_, now))) if now.has(change) => Ok(Some(now)),
+            _ => Err(error),
         },
     }
 }
@@ -151,7 +132,7 @@ async fn conclude_earlier(
     change: ForeignChange,
     answered: AnsweredKey,
     deadline: Deadline,
-) -> Result<(), Fault> {
+) -> Result<(), AppError> {
     let earlier = site.table.get(ForeignAct::key_of(key)).await?.filter(|act| act.awaits(change));
     if let Some(act) = earlier {
         site.table.conclude_foreign_act(&act, Some(answered), site.clock.now(), deadline).await?;
@@ -163,15 +144,18 @@ fn answered(found: &ProviderKey, at: Timestamp) -> AnsweredKey {
     AnsweredKey { at, enabled: !found.disabled, limit: found.limit }
 }
 
-fn unknown(site: &Site, sentence: &str) -> Response {
-    site.refuse(StatusCode::NOT_FOUND, "There is no such key here", sentence)
+fn unknown(sentence: &'static str) -> AppError {
+    AppError::refused(StatusCode::NOT_FOUND, sentence)
 }
 
-/// The page of a change that the provider did not confirm. Its words are in the log.
-fn not_done(site: &Site, heading: &str, why: &str) -> Response {
-    tracing::warn!(%why, "an act on a foreign key was not confirmed");
-    let sentence = "The provider did not confirm it. Press again in some minutes: what has taken effect by then is not done twice.";
-    site.refuse(StatusCode::BAD_GATEWAY, heading, sentence)
+const NOTHING: &str = "Nothing was changed.";
+
+/// The refusal of a change that the provider did not confirm. Its words are in the log.
+fn not_confirmed(outcome: &str) -> AppError {
+    let sentence = format!(
+        "{outcome} The provider did not confirm it. Press again in some minutes: what has taken effect by then is not done twice."
+    );
+    AppError::refused(StatusCode::BAD_GATEWAY, sentence)
 }
 
 impl KeyForm {
@@ -215,7 +199,7 @@ impl KeyForm {
 }
 
 /// The last act on each key, with what a page says of it.
-pub(super) async fn in_words(table: &Table) -> Result<HashMap<KeyHash, (ForeignAct, String)>, Fault> {
+pub(super) async fn in_words(table: &Table) -> Result<HashMap<KeyHash, (ForeignAct, String)>, AppError> {
     let (mut acts, mut people) = (HashMap::new(), HashMap::new());
     for act in table.foreign_acts().await? {
         if !people.contains_key(&act.pressed_by) {

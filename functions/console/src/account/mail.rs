@@ -1,23 +1,27 @@
-//! The mail of the account: counts of the day, waiting mail, dead letters, and the mail server's state. It
-//! also shows whether bulk mail is stopped, and which people with a role are not reached.
+//! The mail of the account: counts of the day, waiting mail, the mail server's state, which people with a role are not reached, and
+//! the dead letters by cause, with the form that sends them again.
 
 use std::collections::BTreeMap;
 
+use axum::response::{IntoResponse, Redirect};
 use bursar_core::domain::mail::day::MailCounts;
 use bursar_core::domain::mail::failure::{FailureText, NOT_VERIFIED};
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{BulkStop, GIVEN_UP_SHOWN, MailRefusal, MailServer, OutboxRow, Unreachable};
-use bursar_core::web::{Fault, Site};
+use bursar_core::store::{
+    BulkStop, DeadMails, GIVEN_UP_SHOWN, MailRefusal, MailServer, OutboxRow, SentAgain, Unreachable,
+};
+use bursar_core::web::{Answer, AppError, Site};
 use futures_util::future::try_join_all;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
-use super::given_up::{self, GivenUpMail};
-use crate::mails;
+use crate::access::{Admins, Form};
 use crate::show::{self, utc};
+use crate::{mails, paths};
 
 /// The age up to which an admin is asked to look at dead letters. Of more, only the newest are shown.
 const RECENT: SignedDuration = SignedDuration::from_hours(3 * 24);
@@ -64,7 +68,7 @@ pub(super) struct UnreachablePerson {
 }
 
 impl MailSection {
-    pub(super) async fn of(site: &Site, programmes: &[Programme], now: Timestamp) -> Result<MailSection, Fault> {
+    pub(super) async fn of(site: &Site, programmes: &[Programme], now: Timestamp) -> Result<MailSection, AppError> {
         let table = &site.table;
         let (today, waiting, dead, server, refusals, stops, unreachable) = tokio::try_join!(
             table.mail_counts(utc_date(now)),
@@ -85,7 +89,7 @@ impl MailSection {
             waiting_for: oldest.map(|since| lasting(now.duration_since(since))),
             warnings: warnings(server.as_ref(), &refusals, waiting.iter().any(|of| of.is_too_long(now)), recent),
             dead_shown: dead.newest.len() + dead.unreadable,
-            given_up: given_up::by_cause(&dead),
+            given_up: by_cause(&dead),
             dead_unreadable: dead.unreadable,
             dead_in_all: dead.in_all,
             server: server.as_ref().map(Server::of),
@@ -120,7 +124,7 @@ async fn lost(
     programmes: &[Programme],
     unreachable: &Unreachable,
     now: Timestamp,
-) -> Result<Vec<UnreachablePerson>, Fault> {
+) -> Result<Vec<UnreachablePerson>, AppError> {
     let open = programmes.iter().filter(|programme| programme.closed_at.is_none());
     let of_programmes = open
         .map(|programme| &programme.settings)
@@ -130,7 +134,7 @@ async fn lost(
     let lost = staff.into_values().filter(|one| unreachable.contains_key(one.matched()));
     let lost = lost.map(async |one| {
         let mark = site.table.undeliverable(one.matched(), now).await?;
-        Ok::<_, Fault>(mark.map(|mark| UnreachablePerson {
+        Ok::<_, AppError>(mark.map(|mark| UnreachablePerson {
             address: one.as_written().to_owned(),
             why: mails::why(mark.why),
             since: utc(mark.at),
@@ -164,5 +168,62 @@ fn lasting(span: SignedDuration) -> String {
         minutes if minutes >= 120 => some(minutes / 60, "hour"),
         minutes if minutes > 0 => some(minutes, "minute"),
         _ => "less than a minute".to_owned(),
+    }
+}
+
+/// The dead letters of one cause.
+pub(super) struct GivenUpMail {
+    pub(super) code: String,
+    pub(super) why: FailureText,
+    /// The number of mails of each kind.
+    pub(super) kinds: Vec<(&'static str, usize)>,
+    /// The programmes that the mails are about.
+    pub(super) programmes: Vec<ProgrammeId>,
+    pub(super) newest: String,
+}
+
+/// The dead letters grouped by cause, newest cause first.
+fn by_cause(dead: &DeadMails) -> Vec<GivenUpMail> {
+    let mut causes: Vec<(&str, Timestamp, Vec<&OutboxRow>)> = Vec::new();
+    for row in &dead.newest {
+        let (why, at) = row.given_up();
+        match causes.iter_mut().find(|(code, ..)| *code == why) {
+            Some((.., rows)) => rows.push(row),
+            None => causes.push((why, at, vec![row])),
+        }
+    }
+    causes.into_iter().map(|(code, newest, rows)| GivenUpMail::of(code, newest, &rows)).collect()
+}
+
+impl GivenUpMail {
+    fn of(code: &str, newest: Timestamp, rows: &[&OutboxRow]) -> GivenUpMail {
+        let mut kinds: BTreeMap<MailKind, usize> = BTreeMap::new();
+        rows.iter().for_each(|row| *kinds.entry(row.mail.kind()).or_default() += 1);
+        let mut programmes: Vec<ProgrammeId> = rows.iter().filter_map(|row| row.mail.programme().cloned()).collect();
+        programmes.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
+        programmes.dedup();
+        GivenUpMail {
+            code: code.to_owned(),
+            why: FailureText::of(code),
+            kinds: kinds.into_iter().map(|(kind, mails)| (kind.in_words(), mails)).collect(),
+            programmes,
+            newest: utc(newest),
+        }
+    }
+}
+
+/// Queues all dead letters of one cause again.
+pub(crate) async fn send_again(form: Form<Admins>) -> Answer {
+    let Form { site, fields, person, now, deadline, .. } = &form;
+    let sentence = "The form did not say which mail is to be sent again. Open the page of the account again.";
+    let cause = fields.filled("cause").ok_or_else(|| AppError::unprocessable(sentence))?;
+    match site.table.send_again(cause, person, *now, *deadline).await? {
+        SentAgain::Owed(_) | SentAgain::Nothing => {
+            Ok(Redirect::to(&format!("{}#mail", paths::ACCOUNT)).into_response())
+        }
+        SentAgain::NotAll(owed) => {
+            let sentence = format!("{owed} mails are sent again, and there was no time for the rest. Press again.");
+            Err(AppError::later(sentence))
+        }
     }
 }

@@ -1,10 +1,6 @@
 //! The account as a whole, and the forms that admins have there.
 
-mod another;
-mod credit;
-mod days;
 mod foreign_act;
-mod given_up;
 mod keys;
 mod mail;
 mod page;
@@ -13,6 +9,6 @@ mod syncs;
 mod warnings;
 
 pub(crate) use foreign_act::act_on_foreign_key;
-pub(crate) use given_up::send_again;
+pub(crate) use mail::send_again;
 pub(crate) use page::{Refused, page, show};
 pub(crate) use release::release;

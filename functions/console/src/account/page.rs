@@ -12,17 +12,15 @@ use bursar_core::domain::usage::span::Span;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::{Reset, utc_date};
 use bursar_core::store::{Account, AccountDay, Checkpoint, HeldAct, HeldBack, HeldKey, Job, PotSums, Table};
-use bursar_core::web::{Answer, Fault, Frame, Site, Visitor};
+use bursar_core::web::{Answer, AppError, Frame, Site, Visitor};
 use jiff::Timestamp;
 
-use super::another::AnotherAccount;
-use super::credit::CreditSection;
-use super::days::{self, Day};
 use super::foreign_act::{self, KeyForm};
 use super::keys::{ForeignKeys, OrphanKey};
 use super::mail::MailSection;
-use super::syncs::SyncRun;
-use super::warnings;
+use super::release::AnotherAccount;
+use super::syncs::{Day, SyncRun, newest_days};
+use super::warnings::{self, CreditSection};
 use crate::access::AdminAccess;
 use crate::job_line::JobLine;
 use crate::owners::{KeyOwners, TypedOwner};
@@ -186,7 +184,7 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, refu
         spent,
         is_summed: account.is_some(),
         newest: days.first().cloned(),
-        days: days::of(&days, DAYS.unsigned_abs() as usize),
+        days: newest_days(&days, DAYS.unsigned_abs() as usize),
         keys,
         owners,
         owned,
@@ -201,7 +199,7 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, refu
 }
 
 /// The jobs of all programmes that run or wait.
-async fn running_jobs(table: &Table, programmes: &[Programme], now: Timestamp) -> Result<Vec<JobLine>, Fault> {
+async fn running_jobs(table: &Table, programmes: &[Programme], now: Timestamp) -> Result<Vec<JobLine>, AppError> {
     let mut lines = Vec::new();
     for id in table.programmes_with_jobs().await? {
         let jobs: Vec<Job> = table.jobs(&id).await?.into_iter().filter(Job::is_running).collect();
@@ -244,7 +242,7 @@ impl HeldKeyLine {
 }
 
 impl HeldBackNotice {
-    async fn of(site: &Site, held: &HeldBack) -> Result<HeldBackNotice, Fault> {
+    async fn of(site: &Site, held: &HeldBack) -> Result<HeldBackNotice, AppError> {
         let released_by = match &held.released_by {
             Some(person) => Some(show::person(&site.table, person).await?),
             None => None,

@@ -1,59 +1,130 @@
-//! The forms by which an admin releases what was held back.
+//! The forms by which an admin releases what was held back, and confirms that a management key is of this account.
 
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect, Response};
-use bursar_core::deadline::Deadline;
+use axum::response::{IntoResponse, Redirect};
+use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::values::address::EmailAddress;
-use bursar_core::domain::values::id::PersonId;
-use bursar_core::store::Release;
-use bursar_core::web::{Answer, RequestDeadline, Site};
+use bursar_core::domain::values::id::DeploymentId;
+use bursar_core::domain::values::key::Fingerprint;
+use bursar_core::store::{Meta, SyncState};
+use bursar_core::web::{Answer, AppError, Site};
 use jiff::Timestamp;
 
-use super::another;
-use crate::access::{self, AdminAccess, Admins, Form};
+use crate::access::{Admins, Form};
 use crate::paths;
+use crate::show::utc;
 
 /// Releases what the form names: disables for the next sync, work with another management key, or an address
 /// whose mail came back.
-pub(crate) async fn release(
-    State(site): State<Site>,
-    RequestDeadline(deadline): RequestDeadline,
-    Form { access: AdminAccess { visitor }, fields }: Form<Admins>,
-) -> Answer {
-    let person = access::person(&site, &visitor, deadline).await?;
+pub(crate) async fn release(form: Form<Admins>) -> Answer {
+    let Form { site, fields, person, now, deadline, .. } = &form;
     if let Some(address) = fields.filled("address").and_then(|address| EmailAddress::parse(address).ok()) {
-        return try_again(&site, &address, &person, deadline).await;
+        return try_again(&form, &address).await;
     }
     if let Some(shown) = fields.filled("account") {
-        return another::confirm(&site, shown, &person, deadline).await;
+        return confirm(&form, shown).await;
     }
-    let Some(shown) = fields.filled("held").and_then(|held| held.parse::<Timestamp>().ok()) else {
-        let sentence = "The form did not say what is to be let through. Open the page of the account again.";
-        return Ok(site.refuse(StatusCode::UNPROCESSABLE_ENTITY, "Nothing was done", sentence));
-    };
-    match site.table.release_held_back(shown, &person, site.clock.now(), deadline).await? {
-        Release::Done | Release::Already => Ok(Redirect::to(paths::ACCOUNT).into_response()),
-        Release::NotThis => Ok(not_this(&site)),
+    let sentence = "The form did not say what is to be let through. Open the page of the account again.";
+    let shown = fields.filled("held").and_then(|held| held.parse::<Timestamp>().ok());
+    let shown = shown.ok_or_else(|| AppError::unprocessable(sentence))?;
+    if !site.table.release_held_back(shown, person, *now, *deadline).await? {
+        let sentence = "What was held back is something else by now. Open the page of the account again.";
+        return Err(AppError::conflict(sentence));
     }
+    Ok(Redirect::to(paths::ACCOUNT).into_response())
 }
 
 /// Takes the mark off a person with a role, or a finance address, whose mail came back, so that mail is tried again.
-async fn try_again(site: &Site, address: &EmailAddress, by: &PersonId, deadline: Deadline) -> Answer {
+async fn try_again(form: &Form<Admins>, address: &EmailAddress) -> Answer {
+    let Form { site, person, now, deadline, .. } = form;
     let done = Redirect::to(paths::ACCOUNT).into_response();
     let (known, roles) =
         tokio::try_join!(site.table.known(address.matched(), &site.admins), site.table.roles_of(address.matched()))?;
     // The console has nothing for finance, so finance alone is no role of it.
     if known.is_none_or(|known| !known.has_role) && !roles.iter().any(|roles| roles.finance) {
-        return Ok(site.not_found());
+        return Err(AppError::not_found());
     }
-    let Some(mark) = site.table.undeliverable(address.matched(), site.clock.now()).await? else { return Ok(done) };
-    let whom = site.table.person_of(address, deadline).await?;
-    site.table.allow_mail_to(&mark, &whom, by, site.clock.now(), deadline).await?;
+    let Some(mark) = site.table.undeliverable(address.matched(), *now).await? else { return Ok(done) };
+    let whom = site.table.person_of(address, *deadline).await?;
+    site.table.allow_mail_to(&mark, &whom, person, *now, *deadline).await?;
     Ok(done)
 }
 
-fn not_this(site: &Site) -> Response {
-    let sentence = "What was held back is something else by now. Open the page of the account again.";
-    site.refuse(StatusCode::CONFLICT, "Nothing was done", sentence)
+/// A management key of another account, as the page shows it.
+pub(super) struct AnotherAccount {
+    /// The key's fingerprint. The form carries it, so that no other key is confirmed.
+    pub(super) management_key: String,
+    pub(super) short: String,
+    pub(super) found_at: String,
+    /// Whether it is the secret's pending key, and the current one is another.
+    pub(super) is_pending: bool,
+    /// The number of listed keys by which it was tested; none until a sync of an account with keys was
+    /// complete.
+    pub(super) listed: usize,
+}
+
+impl AnotherAccount {
+    /// The key that an alarm is about, while it is in the secret and nothing has proved it to be of this
+    /// account.
+    pub(super) async fn of(
+        site: &Site,
+        alarms: &[Alarm],
+        state: &SyncState,
+    ) -> Result<Option<AnotherAccount>, AppError> {
+        let mut refused = alarms.iter().filter_map(|alarm| match &alarm.cause {
+            Cause::AnotherAccount { management_key } => Some((management_key, alarm.found_at)),
+            _ => None,
+        });
+        let Some(first) = refused.next() else { return Ok(None) };
+        let Some(meta) = site.table.get(Meta::key_of()).await? else { return Ok(None) };
+        let (confirmed, listed) = match &meta.account {
+            Some(account) if account.listed.is_empty() => return Ok(None),
+            Some(account) => (Some(&account.management_key), account.listed.len()),
+            None => (None, 0),
+        };
+        let in_secret = SecretKeys::of(site, &meta.deployment).await;
+        let is_so = |(key, found_at): &(&Fingerprint, _)| {
+            in_secret.has(key) && (Some(*key) != confirmed || state.completed_at.is_none_or(|at| at < *found_at))
+        };
+        let found = std::iter::once(first).chain(refused).find(is_so);
+        Ok(found.map(|(key, found_at)| AnotherAccount {
+            management_key: key.as_str().to_owned(),
+            short: key.short().to_owned(),
+            found_at: utc(found_at),
+            is_pending: in_secret.current.as_ref() != Some(key),
+            listed,
+        }))
+    }
+}
+
+/// Records an admin's word that a management key is of this deployment's account.
+pub(super) async fn confirm(form: &Form<Admins>, shown: &str) -> Answer {
+    let Form { site, person, now, deadline, .. } = form;
+    let meta = site.table.meta(*now).await?;
+    let in_secret = SecretKeys::of(site, &meta.deployment).await;
+    let sentence =
+        "The management key that the page showed is not in the secret any more. Open the page of the account again.";
+    let key = [in_secret.current, in_secret.pending].into_iter().flatten().find(|key| key.as_str() == shown);
+    let key = key.ok_or_else(|| AppError::conflict(sentence))?;
+    site.table.confirm_account(&key, person, *now, *deadline).await?;
+    Ok(Redirect::to(paths::ACCOUNT).into_response())
+}
+
+/// The fingerprints of the management keys in the secret; `None` for one that cannot be read.
+struct SecretKeys {
+    current: Option<Fingerprint>,
+    pending: Option<Fingerprint>,
+}
+
+impl SecretKeys {
+    async fn of(site: &Site, deployment: &DeploymentId) -> SecretKeys {
+        let keys = site.provider.management_keys();
+        SecretKeys {
+            current: keys.in_secret().await.ok().map(|key| key.fingerprint(deployment)),
+            pending: keys.pending().await.ok().flatten().map(|pending| pending.key.fingerprint(deployment)),
+        }
+    }
+
+    fn has(&self, key: &Fingerprint) -> bool {
+        self.current.as_ref() == Some(key) || self.pending.as_ref() == Some(key)
+    }
 }

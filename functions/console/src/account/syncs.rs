@@ -1,8 +1,9 @@
-//! The last runs of the sync, from their reports.
+//! The last runs of the sync, from their reports, and the account's spending up to each day, by owner.
 
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::Run;
+use bursar_core::store::{AccountDay, Run};
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::Deserialize;
 
 use crate::show::utc;
@@ -67,6 +68,55 @@ fn length(ms: u64) -> String {
         (0, seconds) => format!("{seconds}.{} s", ms % 1_000 / 100),
         (minutes, seconds) => format!("{minutes} min {} s", seconds % 60),
     }
+}
+
+/// One day on the page.
+pub(super) struct Day {
+    pub(super) day: Date,
+    /// The number of days over which the sums grew, if more than one.
+    pub(super) nights: Option<i32>,
+    /// The sums: the account; keys of grants; foreign keys; deleted keys of grants; deleted foreign keys;
+    /// and the residual.
+    pub(super) cells: [Cell; 6],
+}
+
+pub(super) struct Cell {
+    pub(super) sum: String,
+    /// The growth since the previous day on record, if there is one.
+    pub(super) grew: Option<String>,
+}
+
+/// The `most` newest days on record, newest first. `days` holds one more, from which the last one's growth
+/// is taken.
+pub(super) fn newest_days(days: &[AccountDay], most: usize) -> Vec<Day> {
+    let before = days.iter().skip(1).map(Some).chain([None]);
+    days.iter().zip(before).take(most).map(|(day, before)| Day::of(day, before)).collect()
+}
+
+impl Day {
+    fn of(day: &AccountDay, before: Option<&AccountDay>) -> Day {
+        let cell = |of: fn(&AccountDay) -> Usd| Cell {
+            sum: of(day).to_cents_up(),
+            grew: before.map(|before| of(day) - of(before)).filter(|grew| *grew != Usd::ZERO).map(signed),
+        };
+        let nights = before.and_then(|before| before.day.until(day.day).ok()).map(|span| span.get_days());
+        Day {
+            day: day.day,
+            nights: nights.filter(|nights| *nights != 1),
+            cells: [
+                cell(|day| day.spent),
+                cell(|day| day.ours),
+                cell(|day| day.foreign),
+                cell(|day| day.ours_gone),
+                cell(|day| day.foreign_gone),
+                cell(|day| day.residual),
+            ],
+        }
+    }
+}
+
+fn signed(amount: Usd) -> String {
+    if amount < Usd::ZERO { amount.to_cents_up() } else { format!("+{}", amount.to_cents_up()) }
 }
 
 #[cfg(test)]

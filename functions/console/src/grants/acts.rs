@@ -1,160 +1,151 @@
 //! The acts of people with a role on one grant. The table is written first and the provider called after it
 //! in the same request; failed calls are repeated by the work of each minute.
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Redirect};
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{CapRefused, GrantState, Hold, HoldRefused, OrderKind, ReleaseRefused, View};
+use bursar_core::domain::grant::{CapRefused, Grant, GrantState, Hold, HoldRefused, OrderKind, ReleaseRefused, View};
 use bursar_core::domain::people::role::Role;
-use bursar_core::domain::programme::Pot;
+use bursar_core::domain::programme::{Pot, Settings};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::orders::NotCarriedOut;
 use bursar_core::store::{ActContext, ActOutcome, Resend, Undeliverable};
-use bursar_core::web::{Answer, Fields, RequestDeadline, Site};
+use bursar_core::web::{Answer, AppError, Fields, Site};
 
-use super::cap_form::CapForm;
 use super::grant;
-use crate::access::{self, Assistants, Form, ProgrammeAccess};
-use crate::paths;
+use crate::access::{Assistants, Form};
+use crate::{paths, settings};
 
 const LONGEST_REASON: usize = 500;
 
 /// One posted form about one grant.
 struct GrantPress<'a> {
     site: &'a Site,
-    access: &'a ProgrammeAccess,
+    form: &'a Form<Assistants>,
     view: &'a View,
     at: ActContext<'a>,
     by: &'a Actor,
-    fields: &'a Fields,
 }
 
-pub(crate) async fn act(
-    State(site): State<Site>,
-    RequestDeadline(deadline): RequestDeadline,
-    Path((_, grant, act)): Path<(String, String, String)>,
-    Form { access, fields }: Form<Assistants>,
-) -> Answer {
+pub(crate) async fn act(Path((_, grant, act)): Path<(String, String, String)>, form: Form<Assistants>) -> Answer {
+    let Form { site, access, actor, now, deadline, .. } = &form;
     let least = match act.as_str() {
         "pause" | "resume" | "resend" => Role::Assistant,
         "revoke" | "allow" | "cap" => Role::Faculty,
-        _ => return Ok(site.not_found()),
+        _ => return Err(AppError::not_found()),
     };
     if access.role < least {
-        return Ok(access::refused(&site));
+        return Err(AppError::no_right());
     }
-    let Some(view) = grant::view(&site, &access, &grant).await? else { return Ok(site.not_found()) };
-    let by = access::actor(&site, &access.visitor, deadline).await?;
-    let at = ActContext { programme: &access.programme.id, grant: &view.grant.id, now: site.clock.now(), deadline };
-    let press = GrantPress { site: &site, access: &access, view: &view, at, by: &by, fields: &fields };
+    let view = grant::view(site, access, &grant).await?;
+    let at = ActContext { programme: &access.programme.id, grant: &view.grant.id, now: *now, deadline: *deadline };
+    let press = GrantPress { site, form: &form, view: &view, at, by: actor };
     match act.as_str() {
-        "pause" => press.pause().await,
-        "resume" => press.resume().await,
-        "resend" => press.resend().await,
-        "revoke" => press.revoke().await,
-        "allow" => press.allow().await,
-        _ => press.cap().await,
+        "pause" => press.pause().await?,
+        "resume" => press.resume().await?,
+        "resend" => press.resend().await?,
+        "revoke" => press.revoke().await?,
+        "allow" => press.allow().await?,
+        _ => press.cap().await?,
     }
+    Ok(Redirect::to(&paths::grant(at.programme, at.grant)).into_response())
 }
 
 impl GrantPress<'_> {
-    async fn pause(&self) -> Answer {
+    async fn pause(&self) -> Result<(), AppError> {
         match self.site.table.act(self.at, |view, now| view.hold(self.paused(), self.by, self.reason(), now)).await? {
-            ActOutcome::NoSuchGrant => Ok(self.site.not_found()),
-            ActOutcome::Refused(HoldRefused::Over | HoldRefused::NoKey) => Ok(self.over()),
+            ActOutcome::NoSuchGrant => return Err(AppError::not_found()),
+            ActOutcome::Refused(HoldRefused::Over | HoldRefused::NoKey) => return Err(over()),
             // A second press repeats a disable that failed.
-            ActOutcome::Done(_) | ActOutcome::Refused(HoldRefused::AlreadyHeld) => {
-                self.site.orders().now_or_later(self.at).await;
-                Ok(self.done())
-            }
+            ActOutcome::Done(_) | ActOutcome::Refused(HoldRefused::AlreadyHeld) => {}
         }
+        self.site.orders().now_or_later(self.at).await;
+        Ok(())
     }
 
-    async fn resume(&self) -> Answer {
-        let holds = &self.view.grant.holds;
-        match self.site.table.act(self.at, |view, now| view.release(self.paused(), self.by, now)).await? {
-            ActOutcome::NoSuchGrant => Ok(self.site.not_found()),
-            ActOutcome::Refused(ReleaseRefused::Over) => Ok(self.over()),
+    async fn resume(&self) -> Result<(), AppError> {
+        let is_dropped = self.view.grant.holds.dropped.is_some();
+        let why = match self.site.table.act(self.at, |view, now| view.release(self.paused(), self.by, now)).await? {
+            ActOutcome::NoSuchGrant => return Err(AppError::not_found()),
+            ActOutcome::Refused(ReleaseRefused::Over) => return Err(over()),
             ActOutcome::Refused(ReleaseRefused::PausedByAnother) => {
-                Ok(self.refuse("Somebody with another role paused this. Ask the faculty to resume it."))
+                "Somebody with another role paused this. Ask the faculty to resume it."
             }
             ActOutcome::Refused(ReleaseRefused::PotExhausted) => {
-                Ok(self
-                    .refuse("The budget has no room for this grant now. Raise it, or revoke grants that nobody needs."))
+                "The budget has no room for this grant now. Raise it, or revoke grants that nobody needs."
             }
-            ActOutcome::Refused(ReleaseRefused::NotHeld) if holds.dropped.is_some() => {
-                Ok(self.refuse("It is not paused: it was dropped from the roster."))
+            ActOutcome::Refused(ReleaseRefused::NotHeld) if is_dropped => {
+                "It is not paused: it was dropped from the roster."
             }
             // A second press repeats an enable that failed.
-            ActOutcome::Done(_) | ActOutcome::Refused(ReleaseRefused::NotHeld) => self.enable().await,
-        }
+            ActOutcome::Done(_) | ActOutcome::Refused(ReleaseRefused::NotHeld) => return self.enable().await,
+        };
+        Err(AppError::conflict(why))
     }
 
     /// A pause in the visitor's role. Faculty may end an admin's pause too.
     fn paused(&self) -> Hold {
-        Hold::Paused(self.access.role.min(Role::Faculty))
+        Hold::Paused(self.form.access.role.min(Role::Faculty))
     }
 
-    async fn revoke(&self) -> Answer {
-        match self.site.table.act(self.at, |view, now| view.revoke(self.by, self.reason(), now)).await? {
-            ActOutcome::NoSuchGrant => Ok(self.site.not_found()),
-            ActOutcome::Done(_) | ActOutcome::Refused(_) => {
-                self.site.orders().now_or_later(self.at).await;
-                Ok(self.done())
-            }
+    async fn revoke(&self) -> Result<(), AppError> {
+        let revoked = self.site.table.act(self.at, |view, now| view.revoke(self.by, self.reason(), now)).await?;
+        if revoked == ActOutcome::NoSuchGrant {
+            return Err(AppError::not_found());
         }
+        self.site.orders().now_or_later(self.at).await;
+        Ok(())
     }
 
-    async fn allow(&self) -> Answer {
+    async fn allow(&self) -> Result<(), AppError> {
         // The form carries the number allowed when it was made, so that a second press does not allow one
         // more.
-        let seen = self.fields.filled("allowed").and_then(|allowed| allowed.parse::<u32>().ok());
+        let seen = self.form.fields.filled("allowed").and_then(|allowed| allowed.parse::<u32>().ok());
         if seen.is_some_and(|seen| seen != self.view.grant.allowed) {
-            return Ok(self.done());
+            return Ok(());
         }
         match self.site.table.act(self.at, |view, _| view.allow(self.by)).await? {
-            ActOutcome::NoSuchGrant => Ok(self.site.not_found()),
-            ActOutcome::Refused(_) => Ok(self.over()),
-            ActOutcome::Done(_) => Ok(self.done()),
+            ActOutcome::NoSuchGrant => Err(AppError::not_found()),
+            ActOutcome::Refused(_) => Err(over()),
+            ActOutcome::Done(_) => Ok(()),
         }
     }
 
-    async fn cap(&self) -> Answer {
-        let cap = match CapForm::of(self.fields).read() {
+    async fn cap(&self) -> Result<(), AppError> {
+        let typed = CapForm::of(&self.form.fields);
+        let cap = match typed.read() {
             Ok(cap) => cap,
-            Err(refused) => return self.cap_refused(StatusCode::UNPROCESSABLE_ENTITY, refused).await,
+            Err(why) => return Err(self.cap_refused(StatusCode::UNPROCESSABLE_ENTITY, typed, why).await),
         };
         let set = |view: &View, now| view.set_cap(own_cap(cap, view), self.by, self.reason(), now);
         match self.site.table.act(self.at, set).await? {
-            ActOutcome::NoSuchGrant => Ok(self.site.not_found()),
-            ActOutcome::Refused(CapRefused::Over) => Ok(self.over()),
+            ActOutcome::NoSuchGrant => Err(AppError::not_found()),
+            ActOutcome::Refused(CapRefused::Over) => Err(over()),
             ActOutcome::Refused(CapRefused::PotExhausted) => {
-                let Some(pot) = self.site.table.get(Pot::key_of(self.at.programme)).await? else {
-                    return Ok(self.site.not_found());
-                };
+                let pot = self.site.table.get(Pot::key_of(self.at.programme)).await?.ok_or_else(AppError::not_found)?;
                 let why = format!(
                     "Of the budget of {}, {} is held for keys, which leaves too little for so high a cap.",
                     pot.limit.to_cents_down(),
                     pot.reserved.to_cents_up()
                 );
-                let typed = CapForm { cap_error: Some(why), ..CapForm::of(self.fields) };
-                self.cap_refused(StatusCode::CONFLICT, typed).await
+                Err(self.cap_refused(StatusCode::CONFLICT, typed, why).await)
             }
             ActOutcome::Done(_) | ActOutcome::Refused(CapRefused::Unchanged) => {
                 self.site.orders().now_or_later(self.at).await;
-                Ok(self.done())
+                Ok(())
             }
         }
     }
 
-    async fn cap_refused(&self, status: StatusCode, typed: CapForm) -> Answer {
-        grant::show(self.site, self.access, self.view, Some((status, typed))).await
+    async fn cap_refused(&self, status: StatusCode, typed: CapForm, why: String) -> AppError {
+        let typed = CapForm { cap_error: Some(why), ..typed };
+        AppError::page(status, grant::show(self.site, &self.form.access, self.view, Some(typed)).await)
     }
 
-    async fn resend(&self) -> Answer {
+    async fn resend(&self) -> Result<(), AppError> {
         if self.view.grant.holds.dropped.is_some() {
-            return Ok(self.refuse("It was dropped from the roster, so no mail is sent."));
+            return Err(AppError::conflict("It was dropped from the roster, so no mail is sent."));
         }
         let whose = self.view.grant.person.address.matched();
         if let Some(mark) = self.site.table.undeliverable(whose, self.at.now).await? {
@@ -162,73 +153,86 @@ impl GrantPress<'_> {
         }
         let table = &self.site.table;
         match table.resend_roster_mail(self.at.programme, self.at.grant, self.at.now, self.at.deadline).await? {
-            Resend::Done => Ok(self.done()),
+            Resend::Done => Ok(()),
             Resend::NotBefore(at) => {
                 let sentence = "The roster mail was sent again within the last hour. Try again when the hour is over.";
-                Ok(self.site.too_fast(sentence, at.duration_since(self.at.now)))
+                Err(AppError::too_fast(sentence, at.duration_since(self.at.now)))
             }
         }
     }
 
     /// Takes the mark off an address whose mail came back or was complained about. The next mail that comes
     /// back sets it again.
-    async fn try_again(&self, mark: &Undeliverable) -> Answer {
+    async fn try_again(&self, mark: &Undeliverable) -> Result<(), AppError> {
         let (table, grant) = (&self.site.table, &self.view.grant);
-        if !self.access.is_faculty() {
-            return Ok(
-                self.refuse("Mail to this address came back or is not wanted. Faculty can have it tried once more.")
-            );
+        if !self.form.access.is_faculty() {
+            let why = "Mail to this address came back or is not wanted. Faculty can have it tried once more.";
+            return Err(AppError::conflict(why));
         }
         if matches!(grant.state, GrantState::Revoked | GrantState::Ended) {
-            return Ok(self.over());
+            return Err(over());
         }
-        if table.allow_mail(self.at, grant, mark, self.by).await? {
-            return Ok(self.done());
+        // Somebody else may have taken the mark off meanwhile.
+        if table.allow_mail(self.at, grant, mark, self.by).await?
+            || table.undeliverable(&mark.address, self.at.now).await?.is_none()
+        {
+            return Ok(());
         }
-        match table.undeliverable(&mark.address, self.at.now).await? {
-            // Somebody else took the mark off meanwhile.
-            None => Ok(self.done()),
-            Some(_) => Ok(self.refuse(
-                "The roster mail was sent by hand within the last hour, and mail has come back since. Try again in an hour.",
-            )),
-        }
+        let why = "The roster mail was sent by hand within the last hour, and mail has come back since. Try again in an hour.";
+        Err(AppError::conflict(why))
     }
 
-    async fn enable(&self) -> Answer {
+    async fn enable(&self) -> Result<(), AppError> {
+        let why = "It is resumed here, but the provider did not switch the key on yet. It is asked again each minute; you need do nothing more.";
         // A limit that has changed meanwhile is sent before the enable.
         match self.site.orders().carry_out(self.at, |order| order.kind != OrderKind::Read).await {
-            Ok(_) => Ok(self.done()),
+            Ok(_) => Ok(()),
             Err(NotCarriedOut::Table(error)) => Err(error.into()),
-            Err(error) => {
-                tracing::warn!(grant = %self.at.grant, %error, "a key is not enabled yet");
-                let why = "It is resumed here, but the provider did not switch the key on yet. It is asked again each minute; you need do nothing more.";
-                Ok(self.site.refuse(StatusCode::BAD_GATEWAY, "The key is not enabled yet", why))
+            Err(NotCarriedOut::Provider(error)) => {
+                Err(AppError::refused(StatusCode::BAD_GATEWAY, why).caused_by(&error))
             }
+            Err(error) => Err(AppError::refused(StatusCode::BAD_GATEWAY, why).because(error.to_string())),
         }
     }
 
     fn reason(&self) -> Option<&str> {
-        let reason = self.fields.filled("reason")?;
+        let reason = self.form.fields.filled("reason")?;
         let end = reason.char_indices().nth(LONGEST_REASON).map_or(reason.len(), |(end, _)| end);
         Some(&reason[..end])
     }
+}
 
-    fn over(&self) -> Response {
-        self.refuse("The grant was revoked or has ended.")
-    }
-
-    fn refuse(&self, why: &str) -> Response {
-        self.site.refuse(StatusCode::CONFLICT, "Nothing was done", why)
-    }
-
-    fn done(&self) -> Response {
-        let ActContext { programme, grant, .. } = self.at;
-        Redirect::to(&paths::grant(programme, grant)).into_response()
-    }
+fn over() -> AppError {
+    AppError::conflict("The grant was revoked or has ended.")
 }
 
 /// A cap equal to the group's is not stored as one of the grant's own, so that it follows the group's.
 fn own_cap(cap: Option<Usd>, view: &View) -> Option<Usd> {
     let (settings, group) = (&view.programme.settings, view.grant.group.as_deref());
     cap.filter(|cap| *cap != settings.cap_of_group(group))
+}
+
+/// The fields as they are shown or were posted.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CapForm {
+    pub(crate) cap: String,
+    pub(crate) reason: String,
+    pub(crate) cap_error: Option<String>,
+}
+
+impl CapForm {
+    /// The form with the cap of now.
+    pub(super) fn now(grant: &Grant, settings: &Settings) -> CapForm {
+        CapForm { cap: settings::plain(grant.cap(settings)), ..CapForm::default() }
+    }
+
+    fn of(fields: &Fields) -> CapForm {
+        let text = |name| fields.get(name).unwrap_or_default().trim().to_owned();
+        CapForm { cap: text("cap_usd"), reason: text("reason"), cap_error: None }
+    }
+
+    /// The cap, or what is wrong with it. Without one the group's or programme's holds again.
+    fn read(&self) -> Result<Option<Usd>, String> {
+        if self.cap.is_empty() { Ok(None) } else { settings::cap(&self.cap).map(Some) }
+    }
 }

@@ -2,19 +2,19 @@
 
 use askama::Template;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use axum::response::Response;
+use bursar_core::domain::audit::{Act, Entry};
 use bursar_core::domain::grant::{GrantState, KeyAbsence, SwitchState, View};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::format::column_time;
 use bursar_core::store::UnreachableReason;
-use bursar_core::web::{Answer, Fault, Frame, Site};
+use bursar_core::web::{Answer, AppError, Frame, Site};
+use jiff::tz::TimeZone;
 
-use super::cap_form::CapForm;
+use super::acts::CapForm;
 use super::list::{self, GrantRow};
-use super::timeline::TimelineEntry;
 use crate::access::ProgrammeAccess;
 use crate::mails::{self, MailRow};
+use crate::show;
 use crate::spending::spans::{self, Figure, SpanContext};
 
 #[derive(Template)]
@@ -59,25 +59,18 @@ pub(crate) async fn page(
     access: ProgrammeAccess,
     Path((_, grant)): Path<(String, String)>,
 ) -> Answer {
-    match view(&site, &access, &grant).await? {
-        Some(view) => show(&site, &access, &view, None).await,
-        None => Ok(site.not_found()),
-    }
+    let view = view(&site, &access, &grant).await?;
+    show(&site, &access, &view, None).await
 }
 
 /// The grant of this id, if the programme has it.
-pub(crate) async fn view(site: &Site, access: &ProgrammeAccess, grant: &str) -> Result<Option<View>, Fault> {
-    let Ok(grant) = grant.parse() else { return Ok(None) };
-    Ok(site.table.view(&access.programme.id, &grant).await?)
+pub(crate) async fn view(site: &Site, access: &ProgrammeAccess, grant: &str) -> Result<View, AppError> {
+    let grant = grant.parse().map_err(|_| AppError::not_found())?;
+    site.table.view(&access.programme.id, &grant).await?.ok_or_else(AppError::not_found)
 }
 
-/// The page; `refused` is the form of a cap that was refused, with the status.
-pub(crate) async fn show(
-    site: &Site,
-    access: &ProgrammeAccess,
-    view: &View,
-    refused: Option<(StatusCode, CapForm)>,
-) -> Result<Response, Fault> {
+/// The page; `refused` is the form of a cap that was refused.
+pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, refused: Option<CapForm>) -> Answer {
     let View { programme, grant, readings, .. } = view;
     let now = site.clock.now();
     let zone = programme.settings.term.zone();
@@ -118,7 +111,7 @@ pub(crate) async fn show(
         (grant.holds.dropped.is_some(), "the roster does not name this person any more"),
         (grant.holds.unused, "it was not used"),
     ];
-    let (status, cap) = refused.unwrap_or_else(|| (StatusCode::OK, CapForm::now(grant, &programme.settings)));
+    let cap = refused.unwrap_or_else(|| CapForm::now(grant, &programme.settings));
     let context = SpanContext::of(&programme.settings, sync.listed_at, now);
     let spans = context.each(&list::used(readings).days(programme.settings.byok), grant.ever_shown);
     let page = GrantPage {
@@ -143,5 +136,77 @@ pub(crate) async fn show(
         row: &GrantRow::of(grant.clone(), readings, &programme.settings, now),
         cap,
     };
-    Ok(Frame::page(status, &page))
+    Ok(site.page(&page))
+}
+
+struct TimelineEntry {
+    at: String,
+    who: String,
+    what: &'static str,
+    change: Option<String>,
+    note: Option<String>,
+}
+
+impl TimelineEntry {
+    async fn of(site: &Site, entry: Entry, zone: &TimeZone) -> Result<TimelineEntry, AppError> {
+        let change = match (entry.what.from, entry.what.to) {
+            (Some(from), Some(to)) => Some(format!("{} → {}", or_none(&from), or_none(&to))),
+            _ => None,
+        };
+        Ok(TimelineEntry {
+            at: column_time(entry.at, zone),
+            who: show::actor(&site.table, &entry.by).await?,
+            what: words(entry.what.act),
+            change,
+            note: entry.what.note,
+        })
+    }
+}
+
+fn or_none(text: &str) -> &str {
+    if text.is_empty() { "none" } else { text }
+}
+
+/// The act in words.
+fn words(act: Act) -> &'static str {
+    match act {
+        Act::Created => "created",
+        Act::Edited => "edited",
+        Act::PotChanged => "budget changed",
+        Act::Closed => "closed",
+        Act::Invited => "put on the roster",
+        Act::Begun => "asked for a key",
+        Act::Shown => "was shown a key",
+        Act::Refused => "an attempt was refused",
+        Act::Unknown => "nobody knows what became of an attempt",
+        Act::Lost => "an attempt was overtaken",
+        Act::Swept => "an attempt was swept",
+        Act::Held => "held",
+        Act::Released => "a hold was taken off",
+        Act::Stopped => "the key was stopped",
+        Act::Revoked => "revoked",
+        Act::Ended => "ended",
+        Act::CapChanged => "cap changed",
+        Act::ReplacementAllowed => "one more replacement allowed",
+        Act::PlaceGivenBack => "the place in the budget was given back",
+        Act::Described => "the roster's line changed",
+        Act::Moved => "moved to another group",
+        Act::TierEdited => "tier edited",
+        Act::GuardrailSet => "guardrail set",
+        Act::RulesSent => "the key was put under other rules at the provider",
+        Act::LimitSent => "another limit was set at the provider",
+        Act::Recovered => "keys that the provider had were recorded again",
+        Act::Purged => "a key was deleted at the provider",
+        Act::Reopened => "the term was extended after it had ended",
+        Act::Asked => "asked of the admins",
+        Act::GuardReleased => "what the guard held back was released",
+        Act::KeysAssigned => "keys made elsewhere were given to the programme",
+        Act::KeysTakenBack => "keys made elsewhere were taken back from the programme",
+        Act::ForeignActBegun => "an admin pressed to change a key that nobody here made",
+        Act::ForeignActConcluded => "the provider answered that",
+        Act::AccountConfirmed => "another management key is of the account",
+        Act::MailSentAgain => "mail that was given up was sent again",
+        Act::MailAllowed => "mail to the address is tried again",
+        Act::AlertResent => "an alert was sent again",
+    }
 }

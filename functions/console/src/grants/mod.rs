@@ -1,10 +1,8 @@
 //! The grants of a programme: the list, the page of each, and the acts of people with a role.
 
 mod acts;
-mod cap_form;
 mod grant;
 mod list;
-mod timeline;
 
 pub(crate) use acts::act;
 pub(crate) use grant::page as grant;

@@ -1,20 +1,17 @@
 //! Adding one person to the roster by hand, or restoring one who was dropped from it.
 
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{self, Grant, GrantState, HoldKind, LineRefused, ReleaseRefused, RosterLine};
+use bursar_core::domain::grant::{self, Grant, GrantState, HoldKind, LineRefused, Person, ReleaseRefused, RosterLine};
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
-use bursar_core::store::ActContext;
-use bursar_core::store::{ActOutcome, Author, NewPerson};
-use bursar_core::web::{Answer, RequestDeadline, Site};
+use bursar_core::store::{ActContext, ActOutcome, NewPerson};
+use bursar_core::web::{Answer, AppError, Fields, Site};
 
 use super::page::{self, PageState};
-use super::person_form::PersonForm;
-use crate::access::{self, Faculty, Form};
+use crate::access::{Faculty, Form};
 use crate::paths;
-use crate::roster::line;
+use crate::roster::{self, line};
 
 /// The person whom the form names.
 enum PersonMatch {
@@ -24,53 +21,40 @@ enum PersonMatch {
     Dropped(GrantId, RosterLine),
 }
 
-pub(crate) async fn add_person(
-    State(site): State<Site>,
-    RequestDeadline(deadline): RequestDeadline,
-    Form { access, fields }: Form<Faculty>,
-) -> Answer {
+pub(crate) async fn add_person(form: Form<Faculty>) -> Answer {
+    let Form { site, access, fields, .. } = &form;
     let programme = &access.programme;
-    if !programme.settings.roster || programme.closed_at.is_some() {
-        let sentence =
-            if programme.settings.roster { "The programme is closed." } else { "A cost centre has no roster." };
-        return Ok(site.refuse(StatusCode::CONFLICT, "Nobody was added", sentence));
-    }
-    let mut typed = PersonForm::of(&fields);
+    roster::has_open_roster(programme)?;
+    let mut typed = PersonForm::of(fields);
     let known = site.table.grants(&programme.id).await?;
     match typed.read().and_then(|new| named(new, &known)) {
         Ok(PersonMatch::Dropped(grant, line)) => {
-            let actor = access::actor(&site, &access.visitor, deadline).await?;
-            let at = ActContext { programme: &programme.id, grant: &grant, now: site.clock.now(), deadline };
-            take_back(&site, at, &line, &actor).await
+            let at = ActContext { programme: &programme.id, grant: &grant, now: form.now, deadline: form.deadline };
+            take_back(site, at, &line, &form.actor).await
         }
         Ok(PersonMatch::New(new)) => {
-            let actor = access::actor(&site, &access.visitor, deadline).await?;
-            let by = Author { actor: &actor, now: site.clock.now(), deadline };
             // A second press leaves a person as they are who is on the roster already.
-            site.table.invite(&programme.id, &[new], by).await?;
+            site.table.invite(&programme.id, &[new], form.author()).await?;
             Ok(to_overview(&programme.id))
         }
         Err(errors) => {
             typed.errors = errors;
             let state = PageState { person: typed, ..PageState::default() };
-            page::show(&site, &access, state, StatusCode::UNPROCESSABLE_ENTITY).await
+            Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page::show(site, access, state).await))
         }
     }
 }
 
 /// Restores a dropped person with the fields of the form.
 async fn take_back(site: &Site, at: ActContext<'_>, line: &RosterLine, by: &Actor) -> Answer {
-    let no_room = || {
-        let why = "The budget has no room for what they may still spend. It must be raised first.";
-        Ok(site.refuse(StatusCode::CONFLICT, "Nobody was taken back", why))
-    };
+    let why = "The budget has no room for what they may still spend. It must be raised first.";
     if let ActOutcome::Refused(LineRefused::PotExhausted) = site.table.describe(at, line, by).await? {
-        return no_room();
+        return Err(AppError::conflict(why));
     }
     if let ActOutcome::Refused(ReleaseRefused::PotExhausted) =
         site.table.act(at, |view, now| view.release(HoldKind::Dropped, by, now)).await?
     {
-        return no_room();
+        return Err(AppError::conflict(why));
     }
     site.orders().now_or_later(at).await;
     Ok(to_overview(at.programme))
@@ -111,4 +95,44 @@ fn named(new: NewPerson, known: &[Grant]) -> Result<PersonMatch, Vec<(&'static s
         return Err(vec![("email", why.to_owned())]);
     }
     Ok(PersonMatch::New(new))
+}
+
+#[derive(Default)]
+pub(super) struct PersonForm {
+    pub(super) email: String,
+    pub(super) name: String,
+    pub(super) group: String,
+    pub(super) id: String,
+    pub(super) errors: Vec<(&'static str, String)>,
+}
+
+impl PersonForm {
+    pub(super) fn of(fields: &Fields) -> PersonForm {
+        let text = |name| fields.get(name).unwrap_or_default().trim().to_owned();
+        PersonForm {
+            email: text("email"),
+            name: text("name"),
+            group: text("group"),
+            id: text("id"),
+            errors: Vec::new(),
+        }
+    }
+
+    /// The error of a field.
+    pub(super) fn error(&self, field: &str) -> Option<&str> {
+        self.errors.iter().find(|(name, _)| *name == field).map(|(_, why)| why.as_str())
+    }
+
+    pub(super) fn read(&self) -> Result<NewPerson, Vec<(&'static str, String)>> {
+        let mut errors = Vec::new();
+        let address = line::address(&self.email).map_err(|why| errors.push(("email", why))).ok();
+        let mut text = |field, text: &str| {
+            line::text(text).map_err(|why| errors.push((field, format!("This {why}.")))).unwrap_or_default()
+        };
+        let (name, group, roster_id) = (text("name", &self.name), text("group", &self.group), text("id", &self.id));
+        match address {
+            Some(address) if errors.is_empty() => Ok(NewPerson { person: Person { address, name, roster_id }, group }),
+            _ => Err(errors),
+        }
+    }
 }

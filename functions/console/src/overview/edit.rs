@@ -1,23 +1,20 @@
 //! Editing a programme: saves the fields of the form, provided that nobody has edited the programme since
 //! the form was made. Faculty's changes of an admin's settings become a request.
 
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
-use bursar_core::deadline::Deadline;
-use bursar_core::domain::audit::{Act, Actor};
+use bursar_core::domain::audit::Act;
 use bursar_core::domain::programme::request::{POT, Request};
 use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{self, Author, EditOutcome, RulesSource, StoreError};
-use bursar_core::web::{Answer, Fault, RequestDeadline, Site};
+use bursar_core::store::{self, EditOutcome, RulesSource};
+use bursar_core::web::{Answer, AppError, Site};
 
-use super::edit_form::{self, EditForm};
 use super::page::{self, PageState};
-use crate::access::{self, Faculty, Form, ProgrammeAccess};
+use crate::access::{Faculty, Form, ProgrammeAccess};
 use crate::paths;
-use crate::settings::{Difference, Draft, Refusals, SettingTexts, not_listed};
+use crate::settings::{Audience, Difference, Draft, FormFields, Refusals, SettingTexts, not_listed};
 use crate::work::{guardrails, jobs};
 
 const UNREADABLE: &str = "Nothing was saved: a field below cannot be read.";
@@ -29,6 +26,7 @@ const NO_VERSION: &str = "The form did not say which state of the programme it w
 /// One edit of a programme: its state when the form was read, and the fields that were posted.
 struct Edit<'a> {
     site: &'a Site,
+    form: &'a Form<Faculty>,
     access: &'a ProgrammeAccess,
     before: Draft,
     typed: SettingTexts,
@@ -45,75 +43,65 @@ struct EditPlan {
     wished: Difference,
 }
 
-/// The reason why an edit is not saved.
-enum EditFailed {
-    Unreadable(Refusals),
-    /// What the present state of programme and grants does not allow.
-    Forbidden(StatusCode, Refusals),
-    NoVersion,
-    /// Somebody else has edited the programme; this is its current state, with its pot.
-    Stale(Box<(Programme, Usd)>),
-    Closed,
-    NoSuchProgramme,
-    Fault(Fault),
-}
-
-pub(crate) async fn edit(
-    State(site): State<Site>,
-    RequestDeadline(deadline): RequestDeadline,
-    Form { access, fields }: Form<Faculty>,
-) -> Answer {
+pub(crate) async fn edit(form: Form<Faculty>) -> Answer {
+    let Form { site, access, fields, .. } = &form;
     let programme = &access.programme;
-    let Some(pot) = site.table.get(Pot::key_of(&programme.id)).await? else { return Ok(site.not_found()) };
+    let pot = site.table.get(Pot::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
     let before = Draft { settings: programme.settings.clone(), pot: pot.limit };
-    let typed = SettingTexts::of(&before).with(&fields);
+    let typed = SettingTexts::of(&before).with(fields);
     let (version, made_from) = (fields.filled("version"), fields.filled("made_from"));
-    let edit = Edit { site: &site, access: &access, before, typed, version, made_from };
-    match edit.carry_out(deadline).await {
-        Ok(()) => Ok(Redirect::to(&paths::programme(&programme.id)).into_response()),
-        Err(failed) => edit.answer(failed).await,
-    }
+    let edit = Edit { site, form: &form, access, before, typed, version, made_from };
+    edit.carry_out().await?;
+    Ok(Redirect::to(&paths::programme(&programme.id)).into_response())
 }
 
 impl Edit<'_> {
-    async fn carry_out(&self, deadline: Deadline) -> Result<(), EditFailed> {
-        let plan = self.plan()?;
+    async fn carry_out(&self) -> Result<(), AppError> {
+        let Edit { site, form, access: ProgrammeAccess { programme, .. }, .. } = self;
+        let plan = match self.plan() {
+            Ok(plan) => plan,
+            Err(refusals) => return Err(self.refused(StatusCode::UNPROCESSABLE_ENTITY, &refusals, UNREADABLE).await),
+        };
         if plan.saved.is_empty() && plan.wished.is_empty() {
             return Ok(());
         }
-        self.is_listed(&plan, deadline).await?;
-        let person = access::person(self.site, &self.access.visitor, deadline).await?;
-        let now = self.site.clock.now();
-        let request = Request::of(self.access.programme.id.clone(), person.clone(), plan.wished.wishes(), now);
-        if plan.saved.is_empty() && self.site.table.is_asked(&request).await? {
+        // Models and providers which were not named before have to exist.
+        let refused = not_listed(site, Some(&self.before.settings), &plan.after.settings, form.deadline).await?;
+        if let Some((status, refusals)) = refused {
+            let why = if status == StatusCode::UNPROCESSABLE_ENTITY { UNREADABLE } else { FORBIDDEN };
+            return Err(self.refused(status, &refusals, why).await);
+        }
+        let request = Request::of(programme.id.clone(), form.person.clone(), plan.wished.wishes(), form.now);
+        if plan.saved.is_empty() && site.table.is_asked(&request).await? {
             return Ok(());
         }
-        self.is_current()?;
-        let actor = Actor::Person(person);
-        let by = Author { actor: &actor, now, deadline };
-        self.save(&plan, by).await?;
-        self.ask(&plan, &request, by).await
-    }
-
-    /// Checks that models and providers which were not named before exist.
-    async fn is_listed(&self, plan: &EditPlan, deadline: Deadline) -> Result<(), EditFailed> {
-        match not_listed(self.site, Some(&self.before.settings), &plan.after.settings, deadline).await? {
-            None => Ok(()),
-            Some((StatusCode::UNPROCESSABLE_ENTITY, refusals)) => Err(EditFailed::Unreadable(refusals)),
-            Some((status, refusals)) => Err(EditFailed::Forbidden(status, refusals)),
+        if self.version.is_none() {
+            return Err(AppError::unprocessable(NO_VERSION));
         }
+        if programme.closed_at.is_some() {
+            return Err(AppError::conflict("The programme is closed."));
+        }
+        if self.is_stale() {
+            return Err(self.stale(programme.clone(), self.before.pot).await);
+        }
+        self.save(&plan).await?;
+        if !plan.wished.is_empty() {
+            let admins = site.table.people_of(&site.admins, form.deadline).await?;
+            site.table.ask_admins(&request, &admins, plan.wished.entry(Act::Asked), form.author()).await?;
+        }
+        Ok(())
     }
 
     /// Splits the edit: faculty save their own settings, and request the others.
-    fn plan(&self) -> Result<EditPlan, EditFailed> {
-        let read = |texts: &SettingTexts| texts.read(Some(&self.before.settings)).map_err(EditFailed::Unreadable);
-        let wanted = read(&self.typed)?;
+    fn plan(&self) -> Result<EditPlan, Refusals> {
+        let wanted = self.typed.read(Some(&self.before.settings))?;
         let wished = Difference::between(&self.before, &wanted).of_admins();
         if self.access.is_admin() || wished.is_empty() {
             let saved = Difference::between(&self.before, &wanted);
             return Ok(EditPlan { after: wanted, saved, wished: Difference::none() });
         }
-        let after = read(&self.typed.clone().of_faculty(&SettingTexts::of(&self.before)))?;
+        let own = self.typed.clone().of_faculty(&SettingTexts::of(&self.before));
+        let after = own.read(Some(&self.before.settings))?;
         Ok(EditPlan { saved: Difference::between(&self.before, &after), after, wished })
     }
 
@@ -126,37 +114,29 @@ impl Edit<'_> {
     }
 
     fn is_stale(&self) -> bool {
-        self.version.is_some_and(|version| version != edit_form::version(&self.access.programme, self.before.pot))
+        self.version.is_some_and(|sent| sent != version(&self.access.programme, self.before.pot))
     }
 
-    /// Checks that the form was made from the current programme, and that this may still be edited.
-    fn is_current(&self) -> Result<(), EditFailed> {
-        let programme = &self.access.programme;
-        match self.version {
-            None => Err(EditFailed::NoVersion),
-            Some(_) if programme.closed_at.is_some() => Err(EditFailed::Closed),
-            Some(_) if self.is_stale() => Err(EditFailed::Stale(Box::new((programme.clone(), self.before.pot)))),
-            Some(_) => Ok(()),
-        }
-    }
-
-    async fn save(&self, plan: &EditPlan, by: Author<'_>) -> Result<(), EditFailed> {
+    async fn save(&self, plan: &EditPlan) -> Result<(), AppError> {
         let programme = &self.access.programme;
         let Draft { settings, pot } = plan.after.clone();
         let what = plan.saved.without_pot().entry(Act::Edited);
         let edit = store::Edit { settings, version: programme.version, pot: Some((self.before.pot, pot)), what };
-        match self.site.table.edit(&programme.id, &edit, by).await? {
+        match self.site.table.edit(&programme.id, &edit, self.form.author()).await? {
             EditOutcome::Done => {
                 let rules = RulesSource::Programme(programme.id.clone());
-                guardrails::in_a_request(self.site, rules, by.deadline).await;
-                jobs::in_a_request(self.site, &programme.id, by.deadline).await;
+                guardrails::in_a_request(self.site, rules, self.form.deadline).await;
+                jobs::in_a_request(self.site, &programme.id, self.form.deadline).await;
                 Ok(())
             }
-            EditOutcome::NoSuchProgramme => Err(EditFailed::NoSuchProgramme),
-            EditOutcome::Stale(now) => Err(EditFailed::Stale(now)),
+            EditOutcome::NoSuchProgramme => Err(AppError::not_found()),
+            EditOutcome::Stale(now) => {
+                let (programme, pot) = *now;
+                Err(self.stale(programme, pot).await)
+            }
             EditOutcome::FixedByKeys => {
                 let refusals = plan.saved.refused(&["reset", "byok", "timezone"], FIXED);
-                Err(EditFailed::Forbidden(StatusCode::CONFLICT, refusals))
+                Err(self.refused(StatusCode::CONFLICT, &refusals, FORBIDDEN).await)
             }
             EditOutcome::KeysEndBefore(until) => {
                 let until = column_time(until, programme.settings.term.zone());
@@ -164,7 +144,7 @@ impl Edit<'_> {
                     "Keys that people have end on {until} at the latest, and the provider cannot change that. Copy the programme into the next term."
                 );
                 let refusals = plan.saved.refused(&["ends_on"], &why);
-                Err(EditFailed::Forbidden(StatusCode::UNPROCESSABLE_ENTITY, refusals))
+                Err(self.refused(StatusCode::UNPROCESSABLE_ENTITY, &refusals, FORBIDDEN).await)
             }
             EditOutcome::PotTooSmall { pot, reserved } => {
                 let (pot, reserved) = (pot.to_dollars_down(), reserved.to_dollars_up());
@@ -177,63 +157,76 @@ impl Edit<'_> {
                     ),
                 };
                 let refusals = plan.saved.refused(&[POT, "cap_usd", "ends_on"], &why);
-                Err(EditFailed::Forbidden(StatusCode::UNPROCESSABLE_ENTITY, refusals))
+                Err(self.refused(StatusCode::UNPROCESSABLE_ENTITY, &refusals, FORBIDDEN).await)
             }
         }
     }
 
-    async fn ask(&self, plan: &EditPlan, request: &Request, by: Author<'_>) -> Result<(), EditFailed> {
-        if !plan.wished.is_empty() {
-            let admins = self.site.table.people_of(&self.site.admins, by.deadline).await?;
-            self.site.table.ask_admins(request, &admins, plan.wished.entry(Act::Asked), by).await?;
-        }
-        Ok(())
-    }
-
     /// The form again, with what was typed. Of a stale one only what its person changed, beside what others saved meanwhile.
-    async fn refused(&self, status: StatusCode, refusals: &Refusals, why: &'static str) -> Answer {
+    async fn refused(&self, status: StatusCode, refusals: &Refusals, why: &'static str) -> AppError {
         let (now, typed) = (SettingTexts::of(&self.before), self.typed_since());
         let form = EditForm::refilled(self.access, self.before.pot, &typed, refusals, why);
         let form = if self.is_stale() { form.beside(&typed, &now) } else { form };
         self.again(status, self.access, form).await
     }
 
-    async fn answer(&self, failed: EditFailed) -> Answer {
-        let refuse = |status, why| Ok(self.site.refuse(status, "Nothing was saved", why));
-        match failed {
-            EditFailed::Unreadable(refusals) => {
-                self.refused(StatusCode::UNPROCESSABLE_ENTITY, &refusals, UNREADABLE).await
-            }
-            EditFailed::Forbidden(status, refusals) => self.refused(status, &refusals, FORBIDDEN).await,
-            EditFailed::Stale(current) => {
-                let (programme, pot) = *current;
-                let now = SettingTexts::of(&Draft { settings: programme.settings.clone(), pot });
-                let access = ProgrammeAccess { programme, ..self.access.clone() };
-                let merged = now.clone().with_changes(&self.typed, self.made_from);
-                let form = EditForm::refilled(&access, pot, &merged, &Refusals::new(), STALE);
-                self.again(StatusCode::CONFLICT, &access, form.beside(&merged, &now)).await
-            }
-            EditFailed::NoVersion => refuse(StatusCode::UNPROCESSABLE_ENTITY, NO_VERSION),
-            EditFailed::Closed => refuse(StatusCode::CONFLICT, "The programme is closed."),
-            EditFailed::NoSuchProgramme => Ok(self.site.not_found()),
-            EditFailed::Fault(fault) => Err(fault),
-        }
+    /// The form again, with what somebody else has saved meanwhile.
+    async fn stale(&self, programme: Programme, pot: Usd) -> AppError {
+        let now = SettingTexts::of(&Draft { settings: programme.settings.clone(), pot });
+        let access = ProgrammeAccess { programme, ..self.access.clone() };
+        let merged = now.clone().with_changes(&self.typed, self.made_from);
+        let form = EditForm::refilled(&access, pot, &merged, &Refusals::new(), STALE);
+        self.again(StatusCode::CONFLICT, &access, form.beside(&merged, &now)).await
     }
 
-    /// The page once more, with the form as it was posted.
-    async fn again(&self, status: StatusCode, access: &ProgrammeAccess, edit: EditForm) -> Answer {
-        page::show(self.site, access, PageState { edit: Some(edit), ..PageState::default() }, status).await
+    async fn again(&self, status: StatusCode, access: &ProgrammeAccess, edit: EditForm) -> AppError {
+        let state = PageState { edit: Some(edit), ..PageState::default() };
+        AppError::page(status, page::show(self.site, access, state).await)
     }
 }
 
-impl From<StoreError> for EditFailed {
-    fn from(error: StoreError) -> EditFailed {
-        EditFailed::Fault(error.into())
+/// The form that edits a programme.
+pub(super) struct EditForm {
+    pub(super) version: String,
+    /// The fingerprints of the settings as they are, by which a stale form knows what its person changed.
+    pub(super) made_from: String,
+    pub(super) fields: FormFields,
+    pub(super) open: bool,
+    /// The reason why the posted form was not saved.
+    pub(super) refusal: Option<&'static str>,
+}
+
+impl EditForm {
+    /// The form with the current settings of a programme.
+    pub(super) fn of(access: &ProgrammeAccess, pot: Usd) -> EditForm {
+        let texts = SettingTexts::of(&Draft { settings: access.programme.settings.clone(), pot });
+        EditForm { open: false, refusal: None, ..EditForm::refilled(access, pot, &texts, &Refusals::new(), "") }
+    }
+
+    /// The form as it was posted, with the reason why it was not saved.
+    pub(super) fn refilled(
+        access: &ProgrammeAccess,
+        pot: Usd,
+        texts: &SettingTexts,
+        refusals: &Refusals,
+        why: &'static str,
+    ) -> EditForm {
+        let audience = if access.is_admin() { Audience::Admin } else { Audience::Faculty };
+        let fields = FormFields::of(texts, audience, refusals);
+        let now = SettingTexts::of(&Draft { settings: access.programme.settings.clone(), pot });
+        let version = version(&access.programme, pot);
+        EditForm { version, made_from: now.fingerprints(), fields, open: true, refusal: Some(why) }
+    }
+
+    /// Adds the current value to each carried field that differs from it.
+    pub(super) fn beside(mut self, typed: &SettingTexts, now: &SettingTexts) -> EditForm {
+        self.fields = self.fields.beside(typed, now);
+        self
     }
 }
 
-impl From<Fault> for EditFailed {
-    fn from(fault: Fault) -> EditFailed {
-        EditFailed::Fault(fault)
-    }
+/// The version that an edit must have been made from. The pot is an item of its own, so its amount is part
+/// of it beside its version.
+pub(super) fn version(programme: &Programme, pot: Usd) -> String {
+    format!("{}-{}", programme.version, pot.micros())
 }

@@ -3,11 +3,8 @@
 mod add_person;
 mod chart;
 mod edit;
-mod edit_form;
-mod finance;
 mod outlook;
 mod page;
-mod person_form;
 mod warnings;
 
 pub(crate) use add_person::add_person;

@@ -2,7 +2,6 @@
 
 use askama::Template;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
 use bursar_core::domain::grant::{Grant, Place, Reading};
 use bursar_core::domain::programme::{Pot, Programme, Settings};
 use bursar_core::domain::usage::days::Sum;
@@ -13,18 +12,17 @@ use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{ProgrammeUse, UnreachableReason};
-use bursar_core::web::{Answer, Frame, Site};
+use bursar_core::web::{Answer, AppError, Frame, Site};
 use jiff::Timestamp;
 
+use super::add_person::PersonForm;
 use super::chart::Chart;
-use super::edit_form::EditForm;
-use super::finance;
+use super::edit::EditForm;
 use super::outlook::Outlook;
-use super::person_form::PersonForm;
 use super::warnings::{self, PotRoom};
 use crate::access::ProgrammeAccess;
 use crate::job_line::JobLine;
-use crate::programme::CopyForm;
+use crate::programmes::CopyForm;
 use crate::spending::by_model::{self, ModelCoverage};
 use crate::spending::spans::{self, Figure, SpanContext, SpanLink, SpanQuery};
 use crate::{grants, paths, show};
@@ -81,7 +79,7 @@ struct MoneyFigures {
 }
 
 pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Query(asked): Query<SpanQuery>) -> Answer {
-    show(&site, &access, PageState { span: asked.span(), ..PageState::default() }, StatusCode::OK).await
+    show(&site, &access, PageState { span: asked.span(), ..PageState::default() }).await
 }
 
 /// The state of one page view: the requested span, and the forms as they were posted.
@@ -99,9 +97,9 @@ impl PageState {
     }
 }
 
-pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState, status: StatusCode) -> Answer {
+pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState) -> Answer {
     let (now, programme) = (site.clock.now(), &access.programme);
-    let Some(pot) = &site.table.get(Pot::key_of(&programme.id)).await? else { return Ok(site.not_found()) };
+    let pot = &site.table.get(Pot::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
     let (grants, of_programme, jobs, sync, unreachable) = tokio::try_join!(
         site.table.grants_with_readings(&programme.id),
         site.table.programme_use(&programme.id),
@@ -142,7 +140,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
     warnings.extend(warnings::others(&grants, sync.listed_at, &jobs, now));
     warnings.extend(warnings::refused_rules(site, programme, now).await?);
     warnings.extend(warnings::unreachable_staff(site, settings, now).await?);
-    warnings.extend(finance::unreachable(site, settings, now).await?);
+    warnings.extend(warnings::unreachable_finance(site, settings, now).await?);
     if access.is_admin() {
         warnings.extend(warnings::balance(site, programme, implied_in_all - spent.total(), now).await?);
     }
@@ -178,7 +176,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
             false => None,
         },
     };
-    Ok(Frame::page(status, &page))
+    Ok(site.page(&page))
 }
 
 /// For how many people the pot is enough: those who have a place, and as many of the others as fit in any order.

@@ -1,14 +1,15 @@
 //! Warnings about a programme that need a person, one sentence each, with what the reader can do.
 
 use bursar_core::domain::grant::{Grant, GrantState, Reading};
-use bursar_core::domain::people::role::Role;
+use bursar_core::domain::mail::failure::FailureText;
+use bursar_core::domain::people::role::{Role, is_among};
 use bursar_core::domain::programme::guardrail::{Guardrail, RulesRefusal};
 use bursar_core::domain::programme::{Pot, Programme, Settings};
 use bursar_core::domain::values::address::EmailAddress;
-use bursar_core::domain::values::format::column_time;
+use bursar_core::domain::values::format::{column_time, named_month};
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{Job, JobState, UnreachableReason, Work};
-use bursar_core::web::{Fault, Site};
+use bursar_core::store::{GIVEN_UP_SHOWN, Job, JobState, QueuedMail, StaffPerson, UnreachableReason, Work};
+use bursar_core::web::{AppError, Site};
 use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 
@@ -105,7 +106,11 @@ pub(super) fn others(
 }
 
 /// The warnings about people with a role whose mail comes back or was complained about.
-pub(super) async fn unreachable_staff(site: &Site, settings: &Settings, now: Timestamp) -> Result<Vec<String>, Fault> {
+pub(super) async fn unreachable_staff(
+    site: &Site,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<Vec<String>, AppError> {
     let staff: Vec<&EmailAddress> = settings.faculty.iter().chain(&settings.assistants).collect();
     let marks = try_join_all(staff.iter().map(|person| site.table.undeliverable(person.matched(), now))).await?;
     let unreachable = staff.iter().zip(marks).filter_map(|(person, mark)| Some((person.as_written(), mark?.why)));
@@ -126,7 +131,7 @@ pub(super) async fn balance(
     programme: &Programme,
     to_come: Usd,
     now: Timestamp,
-) -> Result<Option<String>, Fault> {
+) -> Result<Option<String>, AppError> {
     let newest = site.table.newest_account_days(1).await?;
     let Some(day) = newest.first().filter(|_| !programme.is_over(now)) else { return Ok(None) };
     let balance = day.bought - day.spent;
@@ -141,7 +146,7 @@ pub(super) async fn balance(
 }
 
 /// The warnings that the provider has refused rules of the programme or of a group for some time.
-pub(super) async fn refused_rules(site: &Site, programme: &Programme, now: Timestamp) -> Result<Vec<String>, Fault> {
+pub(super) async fn refused_rules(site: &Site, programme: &Programme, now: Timestamp) -> Result<Vec<String>, AppError> {
     let (known, tiers) = tokio::try_join!(site.table.guardrails(&programme.id), site.table.tiers())?;
     let guardrails = programme.guardrails(known, &tiers, now);
     let refused =
@@ -171,4 +176,47 @@ pub(super) async fn refused_rules(site: &Site, programme: &Programme, now: Times
         format!("The provider has refused {whose} since {since}, so {so}. It says: {why}. {mend}")
     };
     Ok(refused.map(sentence).collect())
+}
+
+/// The most dead letters that are read. Admins are told of so many anyway.
+const MOST_READ: usize = 500;
+
+/// One sentence for each finance address that is not reached.
+pub(super) async fn unreachable_finance(
+    site: &Site,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<Vec<String>, AppError> {
+    let (finance, table) = (&settings.finance, &site.table);
+    if finance.is_empty() {
+        return Ok(Vec::new());
+    }
+    let marks = try_join_all(finance.iter().map(|one| table.undeliverable(one.matched(), now))).await?;
+    let (mut warnings, mut given_up_to) = (Vec::new(), finance.clone());
+    for (address, mark) in finance.iter().zip(marks) {
+        let Some(mark) = mark else { continue };
+        given_up_to.retain(|one| one != address);
+        let address = address.as_written();
+        warnings.push(match mark.why {
+            UnreachableReason::Complained => {
+                format!("{address} marked a mail as unwanted, so no statement is sent there. Ask them, or name another address for finance.")
+            }
+            UnreachableReason::Bounced | UnreachableReason::Suppressed => {
+                format!("Mail to {address} comes back, so no statement is sent there. Name another address for finance.")
+            }
+        });
+    }
+    for row in table.dead_mails(now - GIVEN_UP_SHOWN, MOST_READ).await?.newest {
+        let QueuedMail::Statement { month, recipient } = &row.mail else { continue };
+        let Some(person) = table.get(StaffPerson::key_of(recipient)).await? else { continue };
+        if is_among(person.address.matched(), &given_up_to) {
+            warnings.push(format!(
+                "The statement of {} was not sent to {}: {}. An admin can send it again on the account page.",
+                named_month(*month),
+                person.address.as_written(),
+                FailureText::of(row.given_up().0).what
+            ));
+        }
+    }
+    Ok(warnings)
 }

@@ -4,21 +4,20 @@
 mod page;
 mod selection;
 
-use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Redirect};
 use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{AssignOutcome, Author, TakeBackOutcome};
-use bursar_core::web::{Answer, Fault, Fields, RequestDeadline, Site, Visitor};
-use jiff::Timestamp;
+use bursar_core::store::AssignOutcome;
+use bursar_core::web::{Answer, AppError};
 use jiff::civil::Date;
 pub(crate) use page::{KeyOwners, OwnerWords, TypedOwner};
 
-use self::page::show;
 use self::selection::{KeySelection, Purpose, Wanted};
-use crate::access::{self, AdminAccess, Admins, Form};
+use crate::access::{AdminAccess, Admins, Form};
+use crate::account;
+use crate::spending::spans::SpanQuery;
 
 /// Where the account's page shows the owners.
 const DONE: &str = "/console/account#owners";
@@ -33,42 +32,35 @@ struct Asked {
     purpose: Purpose,
 }
 
-pub(crate) async fn assign(
-    State(site): State<Site>,
-    RequestDeadline(deadline): RequestDeadline,
-    Form { access: AdminAccess { visitor }, fields }: Form<Admins>,
-) -> Answer {
-    let now = site.clock.now();
-    let asked = match asked(&site, &fields, now).await? {
-        Ok(asked) => asked,
-        Err(why) => return refused(&site, &visitor, &fields, &why).await,
-    };
-    let selection = KeySelection::of(&site, &asked.wanted, &asked.purpose).await?;
+pub(crate) async fn assign(form: Form<Admins>) -> Answer {
+    let Form { site, access: AdminAccess { visitor }, fields, .. } = &form;
+    let asked = asked(&form).await?;
+    let selection = KeySelection::of(site, &asked.wanted, &asked.purpose).await?;
     if let Some(why) = selection.why_nothing(&asked.wanted) {
-        return refused(&site, &visitor, &fields, &why).await;
+        return Err(refused(&form, why).await);
     }
+    let preview = |selection: &KeySelection, why| page::preview(site, visitor, &asked, selection, why);
+    let again = |status, selection: &KeySelection, why| AppError::page(status, Ok(preview(selection, why)));
     if fields.filled("apply") != Some("on") {
-        return Ok(page::preview(&site, &visitor, &asked, &selection, StatusCode::OK, None));
+        return Ok(preview(&selection, None));
     }
     let is_given = keys_are_given(&asked.purpose, &selection);
     if fields.filled("shown").is_some_and(|shown| shown != selection.mark()) && !is_given {
         let why = "Other keys fit by now than when you looked, so nothing was done. These are the keys.";
-        return Ok(page::preview(&site, &visitor, &asked, &selection, StatusCode::CONFLICT, Some(why)));
+        return Err(again(StatusCode::CONFLICT, &selection, Some(why)));
     }
-    let actor = access::actor(&site, &visitor, deadline).await?;
-    let by = Author { actor: &actor, now, deadline };
+    let by = form.author();
     let keys: Vec<KeyHash> = selection.chosen.iter().map(|chosen| chosen.key.clone()).collect();
     match &asked.purpose {
-        Purpose::TakeBack if site.table.take_keys_back(&keys, by).await? == TakeBackOutcome::Done => {}
+        Purpose::TakeBack if site.table.take_keys_back(&keys, by).await? => {}
         Purpose::TakeBack => {
-            let after = KeySelection::of(&site, &asked.wanted, &asked.purpose).await?;
-            let status = StatusCode::SERVICE_UNAVAILABLE;
-            return Ok(page::preview(&site, &visitor, &asked, &after, status, Some(OUT_OF_TIME)));
+            let after = KeySelection::of(site, &asked.wanted, &asked.purpose).await?;
+            return Err(again(StatusCode::SERVICE_UNAVAILABLE, &after, Some(OUT_OF_TIME)));
         }
         // A second press finds that the keys are given.
         Purpose::Give { .. } if is_given => {}
         Purpose::Give { .. } if keys.is_empty() || selection.passes_the_pot() => {
-            return Ok(page::preview(&site, &visitor, &asked, &selection, StatusCode::UNPROCESSABLE_ENTITY, None));
+            return Err(again(StatusCode::UNPROCESSABLE_ENTITY, &selection, None));
         }
         Purpose::Give { owner, from, .. } => match site.table.assign_keys(&owner.id, &keys, *from, by).await? {
             AssignOutcome::Done => {}
@@ -76,12 +68,12 @@ pub(crate) async fn assign(
             | AssignOutcome::PotPassed
             | AssignOutcome::Changed
             | AssignOutcome::NoSuchProgramme) => {
-                let after = KeySelection::of(&site, &asked.wanted, &asked.purpose).await?;
+                let after = KeySelection::of(site, &asked.wanted, &asked.purpose).await?;
                 let (status, why) = match outcome {
                     AssignOutcome::OutOfTime => (StatusCode::SERVICE_UNAVAILABLE, OUT_OF_TIME),
                     _ => (StatusCode::CONFLICT, CHANGED),
                 };
-                return Ok(page::preview(&site, &visitor, &asked, &after, status, Some(why)));
+                return Err(again(status, &after, Some(why)));
             }
         },
     }
@@ -93,28 +85,32 @@ fn keys_are_given(purpose: &Purpose, selection: &KeySelection) -> bool {
     matches!(purpose, Purpose::Give { .. }) && selection.chosen.is_empty() && selection.is_given_already()
 }
 
-/// What a form asks for, or why it is refused.
-async fn asked(site: &Site, fields: &Fields, now: Timestamp) -> Result<Result<Asked, String>, Fault> {
+/// What a form asks for.
+async fn asked(form: &Form<Admins>) -> Result<Asked, AppError> {
+    let Form { site, fields, .. } = form;
     let wanted = match Wanted::of(fields) {
         Ok(wanted) => wanted,
-        Err(why) => return Ok(Err(why)),
+        Err(why) => return Err(refused(form, why).await),
     };
-    let Some(typed) = fields.filled("owner") else { return Ok(Ok(Asked { wanted, purpose: Purpose::TakeBack })) };
+    let Some(typed) = fields.filled("owner") else { return Ok(Asked { wanted, purpose: Purpose::TakeBack }) };
     let owner = match typed.parse() {
         Ok(id) => site.table.get(Programme::key_of(&id)).await?,
         Err(_) => None,
     };
-    let Some(owner) = owner else { return Ok(Err(format!("There is no programme {typed}."))) };
-    let from: Result<Date, _> = fields.filled("from").map_or(Ok(utc_date(now)), str::parse);
+    let Some(owner) = owner else { return Err(refused(form, format!("There is no programme {typed}.")).await) };
+    let from: Result<Date, _> = fields.filled("from").map_or(Ok(utc_date(form.now)), str::parse);
     let Ok(from) = from else {
-        return Ok(Err("Type the first day that counts as a date such as 2026-10-01.".to_owned()));
+        let why = "Type the first day that counts as a date such as 2026-10-01.".to_owned();
+        return Err(refused(form, why).await);
     };
-    let pot = site.table.get(Pot::key_of(&owner.id)).await?;
-    let Some(pot) = pot else { return Ok(Err(format!("{typed} has no budget."))) };
-    Ok(Ok(Asked { wanted, purpose: Purpose::Give { owner: Box::new(owner), from, pot } }))
+    let pot = site.table.get(Pot::key_of(&owner.id)).await?.ok_or_else(AppError::not_found)?;
+    Ok(Asked { wanted, purpose: Purpose::Give { owner: Box::new(owner), from, pot } })
 }
 
 /// The form once more, with what was typed and what is wrong with it.
-async fn refused(site: &Site, visitor: &Visitor, fields: &Fields, why: &str) -> Result<Response, Fault> {
-    show(site, visitor, TypedOwner::of(fields), why).await
+async fn refused(form: &Form<Admins>, why: String) -> AppError {
+    let owner = TypedOwner { refused: Some(why), ..TypedOwner::of(&form.fields) };
+    let refused = account::Refused { owner: Some(owner), ..account::Refused::default() };
+    let page = account::show(&form.site, &form.access.visitor, &SpanQuery::default(), refused).await;
+    AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page)
 }

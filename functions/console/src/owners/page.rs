@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 
 use askama::Template;
-use axum::http::StatusCode;
 use axum::response::Response;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::key::KeyHash;
@@ -11,14 +10,12 @@ use bursar_core::domain::values::key_name::prefix;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{ForeignKey, OwnedKey};
-use bursar_core::web::{Fault, Fields, Frame, Site, Visitor};
+use bursar_core::web::{AppError, Fields, Frame, Site, Visitor};
 use jiff::Timestamp;
 
 use super::Asked;
 use super::selection::{KeySelection, Purpose, Wanted};
-use crate::account;
 use crate::paths;
-use crate::spending::spans::SpanQuery;
 
 /// The most keys on a preview; the rest are counted.
 const CHOSEN_SHOWN: usize = 500;
@@ -99,7 +96,7 @@ impl KeyOwners {
         foreign: Vec<ForeignKey>,
         typed: Option<TypedOwner>,
         now: Timestamp,
-    ) -> Result<(KeyOwners, Vec<ForeignKey>, Vec<ForeignKey>), Fault> {
+    ) -> Result<(KeyOwners, Vec<ForeignKey>, Vec<ForeignKey>), AppError> {
         let mut owners: HashMap<KeyHash, _> =
             site.table.key_owners().await?.into_iter().map(|owner| (owner.key.clone(), owner)).collect();
         let (mut owned, mut nobodys, mut words) = (Vec::new(), Vec::new(), HashMap::new());
@@ -154,22 +151,12 @@ fn prefixes(nobodys: &[ForeignKey]) -> Vec<NamePrefix> {
     prefixes
 }
 
-/// The account's page with the form as it was typed, and what is wrong with it.
-pub(super) async fn show(site: &Site, visitor: &Visitor, typed: TypedOwner, why: &str) -> Result<Response, Fault> {
-    let typed = TypedOwner { refused: Some(why.to_owned()), ..typed };
-    let refused = account::Refused { owner: Some(typed), ..account::Refused::default() };
-    let mut page = account::show(site, visitor, &SpanQuery::default(), refused).await?;
-    *page.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
-    Ok(page)
-}
-
 /// What a choice would do.
 pub(super) fn preview(
     site: &Site,
     visitor: &Visitor,
     asked: &Asked,
     selection: &KeySelection,
-    status: StatusCode,
     why: Option<&'static str>,
 ) -> Response {
     let (to, from) = match &asked.purpose {
@@ -194,5 +181,5 @@ pub(super) fn preview(
         counts: selection.counts(),
         passes: selection.passes_the_pot(),
     };
-    Frame::page(status, &page)
+    site.page(&page)
 }

@@ -11,7 +11,7 @@ use bursar_core::domain::values::key_name::matches;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::ForeignKey;
-use bursar_core::web::{Fault, Fields, Site};
+use bursar_core::web::{AppError, Fields, Site};
 use jiff::civil::Date;
 
 /// The longest pattern, in characters.
@@ -77,7 +77,7 @@ impl Wanted {
 }
 
 impl KeySelection {
-    pub(super) async fn of(site: &Site, wanted: &Wanted, purpose: &Purpose) -> Result<KeySelection, Fault> {
+    pub(super) async fn of(site: &Site, wanted: &Wanted, purpose: &Purpose) -> Result<KeySelection, AppError> {
         let (foreign, owners, programmes) =
             tokio::try_join!(site.table.foreign_keys(), site.table.key_owners(), site.table.programmes())?;
         let mut owners: HashMap<KeyHash, KeyOwner> =

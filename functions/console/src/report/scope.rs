@@ -2,12 +2,11 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::response::{IntoResponse, Response};
 use bursar_core::domain::people::role::Role;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::web::{Fault, Site, Visitor};
+use bursar_core::web::{AppError, Site, Visitor};
 use jiff::ToSpan;
 use jiff::civil::Date;
 
@@ -39,9 +38,9 @@ pub(super) struct ProgrammeChoice {
 /// With an id in the path it is a report of that programme, else of the programmes that the query names, or of
 /// all that the reader may see.
 impl FromRequestParts<Site> for ReportScope {
-    type Rejection = Response;
+    type Rejection = AppError;
 
-    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<ReportScope, Response> {
+    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<ReportScope, AppError> {
         let query = ReportQuery::of(parts.uri.query().unwrap_or_default());
         let today = utc_date(site.clock.now());
         let last = today.yesterday().unwrap_or(today);
@@ -54,12 +53,11 @@ impl FromRequestParts<Site> for ReportScope {
             return Ok(ReportScope { visitor, query, path, programmes: vec![(programme, role)], choices: None, usual });
         }
         let visitor = Visitor::from_request_parts(parts, site).await?;
-        let seen = site.table.programmes_of(&visitor.session.address, &site.admins).await;
-        let seen = seen.map_err(|error| Fault::from(error).into_response())?;
+        let seen = site.table.programmes_of(&visitor.session.address, &site.admins).await?;
         let ids = &query.programmes;
         let is_unseen = |id: &String| seen.iter().all(|(programme, _)| programme.id.as_str() != id);
         if (seen.is_empty() && !access::is_admin(site, &visitor)) || ids.iter().any(is_unseen) {
-            return Err(access::refused(site));
+            return Err(AppError::no_right());
         }
         let is_chosen = |programme: &Programme| ids.is_empty() || ids.iter().any(|id| id == programme.id.as_str());
         let choice = |(programme, _): &(Programme, Role)| ProgrammeChoice {

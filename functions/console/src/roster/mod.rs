@@ -6,22 +6,18 @@ pub(crate) mod line;
 mod parse;
 
 use askama::Template;
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::id::new_ulid;
-use bursar_core::store::RateCount;
-use bursar_core::store::{Import, JobCreation};
-use bursar_core::web::{Answer, Frame, RequestDeadline, Site};
+use bursar_core::store::{Import, JobCreation, RateCount};
+use bursar_core::web::{Answer, AppError, Frame, Site};
 use compare::{AbsentRows, ImportPlan};
 use parse::{FileError, RefusedRow};
 
-use crate::access::{self, Faculty, Form, ProgrammeAccess};
-use crate::paths;
-use crate::show;
-use crate::upload::Upload;
+use crate::access::{Faculty, Form, ProgrammeAccess, Upload};
 use crate::work::jobs;
+use crate::{paths, show};
 
 /// The most groups of a programme. Each has sums of its own, and more would be unreadable.
 const MOST_GROUPS: usize = 500;
@@ -55,28 +51,20 @@ struct Confirm<'a> {
     dropped: u32,
 }
 
-pub(crate) async fn preview(
-    State(site): State<Site>,
-    RequestDeadline(deadline): RequestDeadline,
-    Upload { access, fields, file }: Upload<Faculty>,
-) -> Answer {
+pub(crate) async fn preview(Upload { form, file }: Upload) -> Answer {
+    let Form { site, access, fields, now, deadline, .. } = &form;
     let programme = &access.programme;
-    if let Some(refusal) = no_roster(&site, programme) {
-        return Ok(refusal);
-    }
-    let refuse = |why: &str| Ok(site.refuse(StatusCode::UNPROCESSABLE_ENTITY, "The file was not read", why));
-    let Some(file) = &file else { return refuse("Choose a CSV file first.") };
-    let Some(mode) = AbsentRows::of(fields.filled("mode")) else {
-        return refuse("The mode is either add or replace.");
-    };
-    let file = match parse::file(file) {
-        Ok(file) => file,
-        Err(FileError::TooMany) => {
+    has_open_roster(programme)?;
+    let file = file.ok_or_else(|| AppError::unprocessable("Choose a CSV file first."))?;
+    let mode = AbsentRows::of(fields.filled("mode"));
+    let mode = mode.ok_or_else(|| AppError::unprocessable("The mode is either add or replace."))?;
+    let file = parse::file(&file).map_err(|error| match error {
+        FileError::TooMany => {
             let why = "A roster has at most 50,000 rows. Split the file and add one part after the other.";
-            return Ok(site.refuse(StatusCode::PAYLOAD_TOO_LARGE, "The file was not read", why));
+            AppError::refused(StatusCode::PAYLOAD_TOO_LARGE, why)
         }
-        Err(why) => return refuse(&why.to_string()),
-    };
+        why => AppError::unprocessable(why.to_string()),
+    })?;
     let ignored = file.ignored.clone();
     let plan = compare::plan(file, &site.table.grants(&programme.id).await?, mode);
     if plan.groups > MOST_GROUPS {
@@ -84,9 +72,8 @@ pub(crate) async fn preview(
             "The programme would have {} groups, and it can have at most {MOST_GROUPS}. A group is a class or a section, with a line of its own on the overview: look whether the column \"group\" holds something else, such as a student number.",
             show::count(u64::try_from(plan.groups)?)
         );
-        return refuse(&why);
+        return Err(AppError::unprocessable(why));
     }
-    let now = site.clock.now();
     let to_confirm = plan.drops_many();
     let mut page = Preview {
         frame: &site.frame,
@@ -100,66 +87,60 @@ pub(crate) async fn preview(
         to_confirm,
     };
     if !plan.steps.is_empty() {
-        let this_hour = RateCount::of_previews(&programme.id, now);
-        if !site.table.count_one(&this_hour, PREVIEWS_AN_HOUR, deadline).await? {
+        let this_hour = RateCount::of_previews(&programme.id, *now);
+        if !site.table.count_one(&this_hour, PREVIEWS_AN_HOUR, *deadline).await? {
             let why = "So many files were uploaded for this programme within this hour that no more are taken. Nothing was changed; upload the file again when the hour is over.";
-            return Ok(site.too_fast(why, this_hour.ends_at.duration_since(now)));
+            return Err(AppError::too_fast(why, this_hour.ends_at.duration_since(*now)));
         }
         let import = Import {
-            import: new_ulid(now),
+            import: new_ulid(*now),
             programme: programme.id.clone(),
-            made_at: now,
+            made_at: *now,
             steps: plan.steps.len().try_into()?,
             dropped: plan.dropped.try_into()?,
             to_confirm,
             applied: false,
         };
-        site.table.keep_import(&import, &plan.steps, deadline).await?;
+        site.table.keep_import(&import, &plan.steps, *deadline).await?;
         page.import = Some(import.import.to_string());
     }
     Ok(site.page(&page))
 }
 
-pub(crate) async fn apply(
-    State(site): State<Site>,
-    RequestDeadline(deadline): RequestDeadline,
-    Form { access, fields }: Form<Faculty>,
-) -> Answer {
+pub(crate) async fn apply(form: Form<Faculty>) -> Answer {
+    let Form { site, access, fields, actor, now, deadline, .. } = &form;
     let programme = &access.programme;
-    if let Some(refusal) = no_roster(&site, programme) {
-        return Ok(refusal);
-    }
-    let now = site.clock.now();
+    has_open_roster(programme)?;
     let import = match fields.filled("import").and_then(|import| import.parse().ok()) {
-        Some(import) => site.table.import(import, now).await?,
+        Some(import) => site.table.import(import, *now).await?,
         None => None,
     };
-    let Some(import) = import.filter(|import| import.programme == programme.id) else {
-        let why = "A preview can be applied for a day. Upload the file again.";
-        return Ok(site.refuse(StatusCode::UNPROCESSABLE_ENTITY, "Nothing was done", why));
-    };
+    let import = import.filter(|import| import.programme == programme.id);
+    let gone = || AppError::unprocessable("A preview can be applied for a day. Upload the file again.");
+    let import = import.ok_or_else(gone)?;
     if import.to_confirm && fields.filled("confirm_dropped") != Some(import.dropped.to_string().as_str()) {
-        return Ok(confirm(&site, &access, &import));
+        return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, Ok(confirm(site, access, &import))));
     }
-    let actor = access::actor(&site, &access.visitor, deadline).await?;
-    match site.table.start_import(&import, &actor, now, deadline).await? {
+    match site.table.start_import(&import, actor, *now, *deadline).await? {
         JobCreation::Already => {}
         JobCreation::Busy => {
             let why = "Another roster of this programme is being applied. Wait until it is done, then apply this one.";
-            return Ok(site.refuse(StatusCode::CONFLICT, "Nothing was done", why));
+            return Err(AppError::conflict(why));
         }
-        JobCreation::Yes => jobs::in_a_request(&site, &programme.id, deadline).await,
+        JobCreation::Yes => jobs::in_a_request(site, &programme.id, *deadline).await,
     }
     Ok(Redirect::to(&paths::programme(&programme.id)).into_response())
 }
 
-fn no_roster(site: &Site, programme: &Programme) -> Option<Response> {
-    let why = match (programme.settings.roster, programme.closed_at) {
-        (false, _) => "A cost centre has no roster.",
-        (true, Some(_)) => "The programme is closed.",
-        (true, None) => return None,
-    };
-    Some(site.refuse(StatusCode::CONFLICT, "Nothing was done", why))
+/// Refuses a programme whose roster cannot be changed.
+pub(crate) fn has_open_roster(programme: &Programme) -> Result<(), AppError> {
+    if !programme.settings.roster {
+        return Err(AppError::conflict("A cost centre has no roster."));
+    }
+    if programme.closed_at.is_some() {
+        return Err(AppError::conflict("The programme is closed."));
+    }
+    Ok(())
 }
 
 /// The page that asks for the number of people who would be dropped.
@@ -172,5 +153,5 @@ fn confirm(site: &Site, access: &ProgrammeAccess, import: &Import) -> Response {
         import: import.import.to_string(),
         dropped: import.dropped,
     };
-    Frame::page(StatusCode::UNPROCESSABLE_ENTITY, &page)
+    site.page(&page)
 }

@@ -2,32 +2,26 @@
 //! always parsed as a whole: the fields that it carries over the stored settings.
 
 mod create;
-mod difference;
-mod field;
 mod models;
 mod reader;
-mod setting;
 mod table;
 
 use std::collections::BTreeMap;
 
+use bursar_core::domain::audit::{Act, AuditDetail};
 use bursar_core::domain::programme::Settings;
+use bursar_core::domain::programme::request::{POT, Wish};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
 use bursar_core::web::Fields;
+pub(crate) use create::{Audience, FormFields, create, new};
 use data_encoding::HEXLOWER;
-use sha2::{Digest, Sha256};
-
-pub(crate) use create::{create, new};
-pub(crate) use difference::Difference;
-pub(crate) use field::{Audience, FormFields};
 pub(crate) use models::{KnownModels, NotListed, models_of, new_models, not_listed};
-pub(crate) use setting::Draft;
-pub(crate) use table::plain;
-
-use reader::SettingReader;
-use setting::SettingOwner;
-use table::SETTINGS;
+pub(crate) use reader::cap;
+use reader::{SettingText, too_many_roles};
+use sha2::{Digest, Sha256};
+pub(crate) use table::{Draft, plain};
+use table::{SETTINGS, Setting, SettingOwner};
 
 /// The text of every setting, and which of them a form carries.
 #[derive(Clone, PartialEq, Eq)]
@@ -100,15 +94,17 @@ impl SettingTexts {
 
     /// The values of these texts. What no form carries, such as the groups, is taken from `before`.
     pub(crate) fn read(&self, before: Option<&Settings>) -> Result<Draft, Refusals> {
-        let mut reader = SettingReader::of(self, before);
         let mut draft = Draft::blank();
         draft.settings.groups = before.map(|before| before.groups.clone()).unwrap_or_default();
-        for setting in SETTINGS {
-            reader.turn_to(setting.id);
-            (setting.read)(&mut reader, &mut draft);
+        let read = |Setting { id, read, .. }: &Setting| {
+            let refused = read(&SettingText { id, texts: self, before }, &mut draft).err();
+            refused.map(|why| (*id, why))
+        };
+        let mut refusals: Refusals = SETTINGS.iter().filter_map(read).collect();
+        if refusals.is_empty() {
+            refusals.extend(too_many_roles(self, before, &draft.settings));
         }
-        reader.end(&draft.settings)?;
-        Ok(draft)
+        if refusals.is_empty() { Ok(draft) } else { Err(refusals) }
     }
 
     /// The current value of a carried setting, where it differs.
@@ -141,5 +137,87 @@ pub(crate) fn is_untouched(made_from: Option<&str>, field: &str, text: &str) -> 
 impl Draft {
     fn blank() -> Draft {
         Draft { settings: Settings::new("", Term::first_day(), Usd::ZERO), pot: Usd::ZERO }
+    }
+}
+
+/// The settings in which two drafts differ.
+pub(crate) struct Difference(Vec<SettingChange>);
+
+#[derive(Clone)]
+struct SettingChange {
+    setting: &'static Setting,
+    from: String,
+    to: String,
+}
+
+impl Difference {
+    pub(crate) fn between(before: &Draft, after: &Draft) -> Difference {
+        let (before, after) = (SettingTexts::of(before), SettingTexts::of(after));
+        let change = |setting: &'static Setting| {
+            let (from, to) = (before.text(setting.id).to_owned(), after.text(setting.id).to_owned());
+            (from != to).then_some(SettingChange { setting, from, to })
+        };
+        Difference(SETTINGS.iter().filter_map(change).collect())
+    }
+
+    pub(crate) fn none() -> Difference {
+        Difference(Vec::new())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The part that only an admin may change.
+    pub(crate) fn of_admins(mut self) -> Difference {
+        self.0.retain(|change| change.setting.owner == SettingOwner::Admins);
+        self
+    }
+
+    /// The difference without the pot, whose change has an audit entry of its own.
+    pub(crate) fn without_pot(&self) -> Difference {
+        Difference(self.0.iter().filter(|change| change.setting.id != POT).cloned().collect())
+    }
+
+    pub(crate) fn has(&self, id: &str) -> bool {
+        self.0.iter().any(|change| change.setting.id == id)
+    }
+
+    /// One sentence beside each of these settings that is changed, or beside the first change.
+    pub(crate) fn refused(&self, ids: &[&str], why: &str) -> Refusals {
+        let changed = self.0.iter().map(|change| change.setting.id);
+        let mut refused: Refusals =
+            changed.clone().filter(|id| ids.contains(id)).map(|id| (id, why.to_owned())).collect();
+        if refused.is_empty() {
+            refused.extend(changed.take(1).map(|id| (id, why.to_owned())));
+        }
+        refused
+    }
+
+    pub(crate) fn wishes(&self) -> Vec<Wish> {
+        self.0.iter().map(SettingChange::wish).collect()
+    }
+
+    /// The content of the audit entry. Settings that may name people are listed without values.
+    pub(crate) fn entry(&self, act: Act) -> AuditDetail {
+        let (private, open): (Vec<_>, Vec<_>) = self.0.iter().partition(|change| change.setting.is_private);
+        let pairs = |value: fn(&SettingChange) -> &str| {
+            let pairs: Vec<_> = open.iter().map(|change| format!("{}={}", change.setting.id, value(change))).collect();
+            pairs.join("; ")
+        };
+        let what = AuditDetail::new(act).changing(pairs(|change| &change.from), pairs(|change| &change.to));
+        let private: Vec<&str> = private.iter().map(|change| change.setting.id).collect();
+        if private.is_empty() { what } else { what.noting(private.join(", ")) }
+    }
+}
+
+impl SettingChange {
+    fn wish(&self) -> Wish {
+        let SettingChange { setting, from, to } = self;
+        Wish {
+            setting: setting.id.to_owned(),
+            label: setting.label.to_owned(),
+            words: format!("{} instead of {}", setting.in_words(to), setting.in_words(from)),
+        }
     }
 }

@@ -1,14 +1,63 @@
 //! The table of all settings of a programme: name, field, owner, text, and how that is read. A new setting
 //! is a row here and a field of `Settings`.
 
-use bursar_core::domain::programme::Settings;
-use bursar_core::domain::programme::request;
+use bursar_core::domain::programme::{Settings, request};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::format::field_time;
 use bursar_core::domain::values::money::Usd;
 use jiff::Timestamp;
 
-use super::setting::{Kind, Setting, SettingOwner};
+use super::models::models_of;
+use super::reader::{SettingText, cap, date, money, people, zone};
+
+/// One setting of a programme.
+pub(crate) struct Setting {
+    /// The name of its form field, also used in audit entries and requests.
+    pub(crate) id: &'static str,
+    pub(crate) label: &'static str,
+    pub(crate) hint: &'static str,
+    pub(crate) kind: Kind,
+    pub(super) owner: SettingOwner,
+    /// Whether it has no default.
+    pub(crate) is_required: bool,
+    /// Whether it may name people: then an audit entry records the change without the value.
+    pub(super) is_private: bool,
+    pub(super) write: fn(&Draft) -> String,
+    /// Puts the value of a text into a draft, or says in one sentence why it is none.
+    pub(super) read: fn(&SettingText<'_>, &mut Draft) -> Result<(), String>,
+}
+
+/// The values that a form edits: the settings of a programme and its pot.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Draft {
+    pub(crate) settings: Settings,
+    pub(crate) pot: Usd,
+}
+
+/// The kind of a setting's form field, which decides the format of its text.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Text,
+    Money,
+    Date,
+    Time,
+    Number,
+    Area,
+    /// Addresses, one on each line.
+    People,
+    /// One of these values: as a form sends it, and as a person reads it.
+    Choice(&'static [(&'static str, &'static str)]),
+}
+
+/// The people who may change a setting.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum SettingOwner {
+    Faculty,
+    /// Admins; faculty can request a change.
+    Admins,
+    /// The admin who creates the programme; the value is fixed afterwards.
+    Creator,
+}
 
 /// The row that most settings share.
 const OPTIONAL: Setting = Setting {
@@ -20,7 +69,7 @@ const OPTIONAL: Setting = Setting {
     is_required: false,
     is_private: false,
     write: |_| String::new(),
-    read: |_, _| {},
+    read: |_, _| Ok(()),
 };
 const REQUIRED: Setting = Setting { is_required: true, ..OPTIONAL };
 /// The row for a list of people with a role or a task.
@@ -33,7 +82,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         label: "Name",
         hint: "As students read it.",
         write: |of| of.settings.name.clone(),
-        read: |form, to| to.settings.name = form.name(),
+        read: |form, to| form.name().map(|name| to.settings.name = name),
         ..REQUIRED
     },
     Setting {
@@ -41,7 +90,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         label: "First day",
         kind: Kind::Date,
         write: |of| of.settings.term.starts_on().to_string(),
-        read: |form, to| form.term(&mut to.settings.term),
+        read: |form, _| date(form.text()).map(drop),
         ..REQUIRED
     },
     Setting {
@@ -50,7 +99,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         hint: "Inclusive.",
         kind: Kind::Date,
         write: |of| of.settings.term.ends_on().to_string(),
-        read: |form, to| form.term(&mut to.settings.term),
+        read: |form, to| {
+            if let Some(term) = form.term()? {
+                to.settings.term = term;
+            }
+            Ok(())
+        },
         ..REQUIRED
     },
     Setting {
@@ -59,7 +113,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         hint: "Such as Europe/Berlin or America/New_York.",
         owner: SettingOwner::Admins,
         write: |of| of.settings.term.timezone().to_owned(),
-        read: |form, to| form.term(&mut to.settings.term),
+        read: |form, _| zone(form.text()).map(drop),
         ..REQUIRED
     },
     Setting {
@@ -68,7 +122,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         hint: "In dollars: what one student may spend in the whole term, or until the cap starts anew.",
         kind: Kind::Money,
         write: |of| plain(of.settings.cap),
-        read: |form, to| form.cap(&mut to.settings.cap),
+        read: |form, to| cap(form.text()).map(|cap| to.settings.cap = cap),
         ..REQUIRED
     },
     Setting {
@@ -78,7 +132,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: Kind::Money,
         owner: SettingOwner::Admins,
         write: |of| plain(of.pot),
-        read: |form, to| form.money(&mut to.pot),
+        read: |form, to| money(form.text()).map(|pot| to.pot = pot),
         ..REQUIRED
     },
     Setting {
@@ -87,7 +141,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: Kind::Choice(&[("", "with a roster"), ("none", "none: a cost centre that only owns keys")]),
         owner: SettingOwner::Creator,
         write: |of| if of.settings.roster { "" } else { "none" }.to_owned(),
-        read: |form, to| form.roster(&mut to.settings.roster),
+        read: |form, to| form.roster().map(|roster| to.settings.roster = roster),
         ..OPTIONAL
     },
     Setting {
@@ -102,7 +156,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         ]),
         owner: SettingOwner::Admins,
         write: |of| word(&of.settings.reset),
-        read: |form, to| form.choice(&mut to.settings.reset),
+        read: |form, to| form.choice(to.settings.reset).map(|reset| to.settings.reset = reset),
         ..OPTIONAL
     },
     Setting {
@@ -111,7 +165,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         hint: "Empty: from the first day.",
         kind: Kind::Time,
         write: |of| time(of.settings.claim_opens_at, &of.settings),
-        read: |form, to| to.settings.claim_opens_at = form.time(|settings| settings.claim_opens_at),
+        read: |form, to| form.time(|stored| stored.claim_opens_at).map(|at| to.settings.claim_opens_at = at),
         ..OPTIONAL
     },
     Setting {
@@ -120,7 +174,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         hint: "Empty: until the last day.",
         kind: Kind::Time,
         write: |of| time(of.settings.claim_closes_at, &of.settings),
-        read: |form, to| to.settings.claim_closes_at = form.closing_time(to.settings.claim_opens_at),
+        read: |form, to| form.closing_time(to.settings.claim_opens_at).map(|at| to.settings.claim_closes_at = at),
         ..OPTIONAL
     },
     Setting {
@@ -128,7 +182,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         label: "Faculty",
         hint: "Addresses. They hear when the budget runs low, and mails to students name the first three.",
         write: |of| lines(&of.settings.faculty),
-        read: |form, to| to.settings.faculty = form.people(),
+        read: |form, to| people(form.text()).map(|people| to.settings.faculty = people),
         ..PEOPLE
     },
     Setting {
@@ -136,7 +190,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         label: "Assistants",
         hint: "Addresses. They see the programme, and may pause a grant.",
         write: |of| lines(&of.settings.assistants),
-        read: |form, to| to.settings.assistants = form.people(),
+        read: |form, to| people(form.text()).map(|people| to.settings.assistants = people),
         ..PEOPLE
     },
     Setting {
@@ -144,7 +198,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         label: "Finance",
         hint: "Addresses that get the statement of each month by mail on the third of the next. They need no account.",
         write: |of| lines(&of.settings.finance),
-        read: |form, to| to.settings.finance = form.people(),
+        read: |form, to| people(form.text()).map(|people| to.settings.finance = people),
         ..PEOPLE
     },
     Setting {
@@ -153,7 +207,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         hint: "Addresses of assistants. Faculty hear anyway.",
         owner: SettingOwner::Faculty,
         write: |of| lines(&of.settings.alert_assistants),
-        read: |form, to| to.settings.alert_assistants = form.alert_assistants(&to.settings.assistants),
+        read: |form, to| form.alert_assistants().map(|people| to.settings.alert_assistants = people),
         ..PEOPLE
     },
     Setting {
@@ -161,7 +215,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         label: "Alert at, in per cent of the budget",
         hint: "Faculty get a mail when so much of the budget is spent. At most 20 numbers from 1 to 100.",
         write: |of| of.settings.thresholds.iter().map(u8::to_string).collect::<Vec<_>>().join(","),
-        read: |form, to| form.thresholds(&mut to.settings.thresholds),
+        read: |form, to| {
+            to.settings.thresholds = form.thresholds(std::mem::take(&mut to.settings.thresholds))?;
+            Ok(())
+        },
         ..OPTIONAL
     },
     Setting {
@@ -170,7 +227,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         hint: "As the provider spells them, such as openai/gpt-4o-mini, or a tier's name. Empty: all.",
         kind: Kind::Area,
         write: |of| of.settings.models.join("\n"),
-        read: |form, to| to.settings.models = form.models(),
+        read: |form, to| models_of(form.text()).map(|models| to.settings.models = models),
         ..OPTIONAL
     },
     Setting {
@@ -179,7 +236,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         hint: "Under what finance books the spending.",
         owner: SettingOwner::Admins,
         write: |of| of.settings.cost_code.clone().unwrap_or_default(),
-        read: |form, to| to.settings.cost_code = form.line(100),
+        read: |form, to| form.line(100).map(|code| to.settings.cost_code = code),
         ..OPTIONAL
     },
     Setting {
@@ -188,7 +245,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         hint: "How often a student may replace a key without asking.",
         kind: Kind::Number,
         write: |of| of.settings.replacements.to_string(),
-        read: |form, to| to.settings.replacements = form.number(0, 1_000).map_or(to.settings.replacements, u32::from),
+        read: |form, to| {
+            to.settings.replacements = form.number(0, 1_000)?.map_or(to.settings.replacements, u32::from);
+            Ok(())
+        },
         ..OPTIONAL
     },
     Setting {
@@ -197,7 +257,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: Kind::Choice(&[("inside", "counts against the cap"), ("outside", "does not count")]),
         owner: SettingOwner::Admins,
         write: |of| word(&of.settings.byok),
-        read: |form, to| form.choice(&mut to.settings.byok),
+        read: |form, to| form.choice(to.settings.byok).map(|byok| to.settings.byok = byok),
         ..OPTIONAL
     },
     Setting {
@@ -210,7 +270,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         ]),
         owner: SettingOwner::Admins,
         write: |of| word(&of.settings.data_policy),
-        read: |form, to| form.choice(&mut to.settings.data_policy),
+        read: |form, to| form.choice(to.settings.data_policy).map(|policy| to.settings.data_policy = policy),
         ..OPTIONAL
     },
     Setting {
@@ -220,7 +280,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: Kind::Area,
         owner: SettingOwner::Admins,
         write: |of| of.settings.providers.join("\n"),
-        read: |form, to| to.settings.providers = form.providers(),
+        read: |form, to| form.providers().map(|providers| to.settings.providers = providers),
         ..OPTIONAL
     },
     Setting {
@@ -229,7 +289,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         hint: "europe, us, or both. Empty: all.",
         owner: SettingOwner::Admins,
         write: |of| of.settings.regions.iter().map(word).collect::<Vec<_>>().join(", "),
-        read: |form, to| to.settings.regions = form.regions(),
+        read: |form, to| form.regions().map(|regions| to.settings.regions = regions),
         ..OPTIONAL
     },
     Setting {
@@ -238,7 +298,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         hint: "At 80 % and 100 % of a cap, and a week before the end. What a rule below does to a key is mailed in any case.",
         kind: Kind::Choice(&[("on", "on"), ("off", "off")]),
         write: |of| if of.settings.student_mails { "on" } else { "off" }.to_owned(),
-        read: |form, to| to.settings.student_mails = form.one_of(&["on", "off"]) == Some("on"),
+        read: |form, to| form.one_of("on", "off").map(|on| to.settings.student_mails = on),
         ..OPTIONAL
     },
     Setting {
@@ -256,7 +316,7 @@ pub(super) const SETTINGS: &[Setting] = &[
             ("never", "never"),
         ]),
         write: |of| of.settings.digest.as_ref().map_or("never".to_owned(), word),
-        read: |form, to| form.digest(&mut to.settings.digest),
+        read: |form, to| form.digest(to.settings.digest).map(|day| to.settings.digest = day),
         ..OPTIONAL
     },
     Setting {
@@ -265,7 +325,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         hint: "Empty: never. Its student hears a week before, and can switch it on again while the budget has room.",
         kind: Kind::Number,
         write: |of| number(of.settings.unused_after_days),
-        read: |form, to| to.settings.unused_after_days = form.number(1, 3_650),
+        read: |form, to| form.number(1, 3_650).map(|days| to.settings.unused_after_days = days),
         ..OPTIONAL
     },
     Setting {
@@ -274,7 +334,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         hint: "Empty: never. Its student hears a week before. A key that is not replaced by then ends, or a week after the mail if that left late.",
         kind: Kind::Number,
         write: |of| number(of.settings.rotate_after_days),
-        read: |form, to| to.settings.rotate_after_days = form.number(1, 3_650),
+        read: |form, to| form.number(1, 3_650).map(|days| to.settings.rotate_after_days = days),
         ..OPTIONAL
     },
     Setting {
@@ -283,7 +343,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         hint: "On their pages and in their mails. Empty: mails name the faculty.",
         is_private: true,
         write: |of| of.settings.contact.clone().unwrap_or_default(),
-        read: |form, to| to.settings.contact = form.line(500),
+        read: |form, to| form.line(500).map(|contact| to.settings.contact = contact),
         ..OPTIONAL
     },
     Setting {
@@ -293,7 +353,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: Kind::Area,
         is_private: true,
         write: |of| of.settings.terms.clone().unwrap_or_default(),
-        read: |form, to| to.settings.terms = form.text(20_000),
+        read: |form, to| form.lines(20_000).map(|terms| to.settings.terms = terms),
         ..OPTIONAL
     },
 ];

@@ -41,9 +41,18 @@ const LEFT_FOR_THE_REST: Duration = Duration::from_secs(14);
 const ENOUGH_FOR_THE_REST: Duration = Duration::from_secs(2);
 
 pub(crate) async fn round(site: &Site, deadline: Deadline) -> Result<WorkReport> {
-    let (mut report, outage) = (WorkReport::default(), Outage::default());
+    let outage = Outage::default();
+    let report = work(site, &outage, deadline).await;
+    if let Some(cause) = outage.alarm.into_inner() {
+        site.raise_in_time(cause, deadline).await;
+    }
+    report
+}
+
+async fn work(site: &Site, outage: &Outage, deadline: Deadline) -> Result<WorkReport> {
+    let mut report = WorkReport::default();
     for urgency in [Urgency::Leak, Urgency::Disable, Urgency::Limit] {
-        orders(site, urgency, &mut report, &outage, deadline).await?;
+        orders(site, urgency, &mut report, outage, deadline).await?;
     }
     if deadline.leaves(ENOUGH_FOR_THE_REST) {
         match guardrails::tell_rules(site, deadline).await {
@@ -51,7 +60,7 @@ pub(crate) async fn round(site: &Site, deadline: Deadline) -> Result<WorkReport>
             // One guardrail that cannot be read keeps no job from going on.
             Err(error) => tracing::error!(error = format!("{error:#}"), "the rules of guardrails could not be told"),
         }
-        for state in jobs::in_the_work(site, deadline, &outage).await? {
+        for state in jobs::in_the_work(site, deadline, outage).await? {
             *report.jobs.entry(state).or_default() += 1;
         }
     }

@@ -1,8 +1,10 @@
 //! Whether the provider is worth asking on in a round of work: after a few calls in a row without an answer it is left
 //! alone until the next round, since each of them costs seconds.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use bursar_core::domain::mail::alarm::Cause;
 use bursar_core::orders::NotCarriedOut;
 
 /// After so many calls in a row that came to nothing, no more are made.
@@ -12,6 +14,8 @@ const FAILED_IN_A_ROW: u32 = 8;
 #[derive(Debug, Default)]
 pub(crate) struct Outage {
     failed: AtomicU32,
+    /// What the admins are to be told of it.
+    pub(super) alarm: OnceLock<Cause>,
 }
 
 impl Outage {
@@ -21,6 +25,11 @@ impl Outage {
 
     /// Notes what became of a grant's orders. What the provider answered about one key says that it answers.
     pub(super) fn note(&self, sent: &Result<u32, NotCarriedOut>) {
+        if let Err(NotCarriedOut::Provider(error)) = sent
+            && let Some(cause) = error.refusal()
+        {
+            self.alarm.get_or_init(|| cause);
+        }
         match sent {
             Err(NotCarriedOut::Provider(error)) if error.may_pass() || error.is_of_the_key() => {
                 self.failed.fetch_add(1, Ordering::Relaxed);

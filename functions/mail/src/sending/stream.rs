@@ -5,7 +5,7 @@
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::class::MailClass;
 use bursar_core::domain::people::sign_in::ASK_LASTS;
-use bursar_core::event::{item_written, kind_written};
+use bursar_core::event::StreamRecord;
 use bursar_core::store::items::Stored;
 use bursar_core::store::{Ask, MailState, OutboxRow, StoreError};
 use futures_util::stream::{StreamExt, iter};
@@ -48,7 +48,7 @@ struct NewRow {
 impl App {
     /// Handles a batch: first the urgent rows in their order, so that no alert waits behind a flood of
     /// asks.
-    pub(crate) async fn batch(&self, records: &[Value], deadline: Deadline) -> Value {
+    pub(crate) async fn batch(&self, records: &[StreamRecord], deadline: Deadline) -> Value {
         let rows = records.iter().enumerate().filter_map(|(at, record)| Some((at, urgent_of(record)?)));
         let mut failed = Vec::new();
         for (at, urgent) in rows {
@@ -78,9 +78,8 @@ impl App {
             }
         }
         // Every record from the first failed one on comes again; records that are done are skipped then.
-        let number = failed.into_iter().min().and_then(|at| records[at].pointer("/dynamodb/SequenceNumber"));
-        match number {
-            Some(number) => json!({"batchItemFailures": [{"itemIdentifier": number}]}),
+        match failed.into_iter().min() {
+            Some(at) => json!({"batchItemFailures": [{"itemIdentifier": records[at].sequence_number()}]}),
             None => json!({"batchItemFailures": []}),
         }
     }
@@ -115,13 +114,13 @@ impl App {
 }
 
 /// The id of the ask in a record.
-fn ask_of(record: &Value) -> Option<Ulid> {
+fn ask_of(record: &StreamRecord) -> Option<Ulid> {
     Some(inserted::<NewAsk>(record, Ask::KIND)?.ask)
 }
 
 /// The urgent row in a record. The event source's filter only saves invocations, so the record is checked
 /// here.
-fn urgent_of(record: &Value) -> Option<Urgent> {
+fn urgent_of(record: &StreamRecord) -> Option<Urgent> {
     match inserted::<NewRow>(record, OutboxRow::KIND)? {
         NewRow { row, class: MailClass::Urgent, state: MailState::Waiting { since } } => Some(Urgent { row, since }),
         _ => None,
@@ -129,24 +128,25 @@ fn urgent_of(record: &Value) -> Option<Urgent> {
 }
 
 /// The new item of this kind in a record.
-fn inserted<T: DeserializeOwned>(record: &Value, kind: &str) -> Option<T> {
-    let is_it = record.get("eventName")? == "INSERT" && kind_written(record)? == kind;
-    if is_it { item_written(record) } else { None }
+fn inserted<T: DeserializeOwned>(record: &StreamRecord, kind: &str) -> Option<T> {
+    let is_it = record.event_name == "INSERT" && record.kind() == Some(kind);
+    if is_it { record.item() } else { None }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn record(change: &[(&str, &str)]) -> Value {
-        let mut record = json!({"eventName": "INSERT", "dynamodb": {"NewImage": {
+    fn record(change: &[(&str, &str)]) -> StreamRecord {
+        let mut record = json!({"eventSource": "aws:dynamodb", "eventName": "INSERT", "dynamodb": {
+            "SequenceNumber": "1", "NewImage": {
             "kind": {"S": "outbox"}, "class": {"S": "urgent"}, "state": {"S": "waiting"}, "since": {"N": "1767225600000"},
             "row": {"S": "01KDVDKFG00000000000000000"},
         }}});
         for (pointer, value) in change {
             *record.pointer_mut(pointer).unwrap() = json!(value);
         }
-        record
+        serde_json::from_value(record).unwrap()
     }
 
     #[test]
@@ -159,12 +159,9 @@ mod tests {
             ("/dynamodb/NewImage/class/S", "roster"),
             ("/dynamodb/NewImage/state/S", "sent"),
             ("/dynamodb/NewImage/row/S", "no row"),
-            ("/dynamodb/NewImage/since", "now"),
+            ("/dynamodb/NewImage/since/N", "now"),
         ] {
             assert!(urgent_of(&record(&[change])).is_none(), "{change:?}");
-        }
-        for other in [json!({}), json!({"eventName": "REMOVE", "dynamodb": {"Keys": {}}}), json!(null)] {
-            assert!(urgent_of(&other).is_none(), "{other}");
         }
     }
 }

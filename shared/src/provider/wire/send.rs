@@ -61,7 +61,6 @@ impl Provider {
             };
             let has_time = wait.max(self.pace.wait(deadline)) + SHORTEST_TRY <= deadline.left();
             if !error.may_pass() || more == 0 || failed > more || !has_time {
-                self.note_refusal(&error);
                 return Err(error);
             }
         }

@@ -21,35 +21,27 @@ pub struct ForeignPress<'a> {
     pub now: Timestamp,
 }
 
-/// The outcome of writing a press down.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ForeignActBegin {
-    /// The provider may be asked for this act.
-    Begun(ForeignAct),
-    /// Another change of the key may still take effect.
-    AnotherUnderWay(ForeignAct),
-}
-
 impl Table {
     /// The last act on each key that admins acted on.
     pub async fn foreign_acts(&self) -> Result<Vec<ForeignAct>, StoreError> {
         self.query(keys::ACCOUNT, keys::FOREIGN_ACTS).await
     }
 
-    /// Writes a press down. A press of a change that is under way already goes on with that.
+    /// Writes a press down. A press of a change that is under way already goes on with that; `None` while another
+    /// change of the key may still take effect.
     pub async fn begin_foreign_act(
         &self,
         press: &ForeignPress<'_>,
         deadline: Deadline,
-    ) -> Result<ForeignActBegin, StoreError> {
+    ) -> Result<Option<ForeignAct>, StoreError> {
         self.carry_through(deadline, || async {
             let known = self.get(ForeignAct::key_of(press.key)).await?;
             match known {
                 Some(known) if known.is_joined_by(press.change, press.by, press.now) => {
-                    return Ok(Round::Over(ForeignActBegin::Begun(known)));
+                    return Ok(Round::Over(Some(known)));
                 }
                 Some(known) if known.holds_up(press.change, press.now) => {
-                    return Ok(Round::Over(ForeignActBegin::AnotherUnderWay(known)));
+                    return Ok(Round::Over(None));
                 }
                 _ => {}
             }
@@ -70,7 +62,7 @@ impl Table {
                 0 => self.transaction().create(&act)?,
                 version => self.transaction().replace(&act, version)?,
             };
-            Ok(Round::Write(transaction.told_by(&[entry])?, ForeignActBegin::Begun(act)))
+            Ok(Round::Write(transaction.told_by(&[entry])?, Some(act)))
         })
         .await
     }

@@ -63,14 +63,6 @@ pub enum AssignOutcome {
     NoSuchProgramme,
 }
 
-/// The outcome of taking keys back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TakeBackOutcome {
-    Done,
-    /// There was no time for all parts.
-    OutOfTime,
-}
-
 impl AssignedUse {
     fn none(programme: &ProgrammeId) -> AssignedUse {
         AssignedUse { programme: programme.clone(), used: DailyUse::default(), keys: 0, version: 0 }
@@ -194,8 +186,8 @@ impl Table {
     }
 
     /// Takes foreign keys back from whatever programmes own them. Those without an owner are left alone.
-    /// Where there are very many, they are taken back in parts.
-    pub async fn take_keys_back(&self, keys: &[KeyHash], by: Author<'_>) -> Result<TakeBackOutcome, StoreError> {
+    /// Where there are very many, they are taken back in parts; `false` when there was no time for all of them.
+    pub async fn take_keys_back(&self, keys: &[KeyHash], by: Author<'_>) -> Result<bool, StoreError> {
         let wanted: HashSet<&KeyHash> = keys.iter().collect();
         let mut of_owner: BTreeMap<ProgrammeId, Vec<KeyHash>> = BTreeMap::new();
         for known in self.key_owners().await?.into_iter().filter(|known| wanted.contains(&known.key)) {
@@ -204,12 +196,12 @@ impl Table {
         for (owner, keys) in of_owner {
             for part in keys.chunks(KEYS_AT_ONCE) {
                 if !by.deadline.leaves(FOR_ONE_PART) {
-                    return Ok(TakeBackOutcome::OutOfTime);
+                    return Ok(false);
                 }
                 self.take_part_back(&owner, part, by).await?;
             }
         }
-        Ok(TakeBackOutcome::Done)
+        Ok(true)
     }
 
     async fn take_part_back(&self, owner: &ProgrammeId, part: &[KeyHash], by: Author<'_>) -> Result<(), StoreError> {

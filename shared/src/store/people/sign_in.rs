@@ -71,14 +71,6 @@ stored! {
     expires it.ends_at
 }
 
-/// Whether a change was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SignInWrite {
-    Yes,
-    /// Another writer changed it since it was read: read and decide again.
-    Stale,
-}
-
 /// Whether a link was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkOutcome {
@@ -164,13 +156,9 @@ impl Table {
         self.count(&SignIn::key_of(&before.address), &counter, None, deadline).await.map(drop)
     }
 
-    /// Creates the session of a sign-in, in the same write that uses its links and codes up.
-    pub async fn sign_in(
-        &self,
-        after: &SignIn,
-        session: &Session,
-        deadline: Deadline,
-    ) -> Result<SignInWrite, StoreError> {
+    /// Creates the session of a sign-in, in the same write that uses its links and codes up. `false` when another
+    /// writer changed these since they were read.
+    pub async fn sign_in(&self, after: &SignIn, session: &Session, deadline: Deadline) -> Result<bool, StoreError> {
         let listed = AddressSession {
             session: session.session.clone(),
             address: session.address.clone(),
@@ -178,10 +166,7 @@ impl Table {
         };
         let transaction = self.transaction().replace(after, after.version - 1)?.create(&listed)?.create(session)?;
         let transaction = transaction.unaudited(Unaudited::SignIn);
-        Ok(match self.commit(transaction, &mut Pauses::until(deadline)).await? {
-            Commit::Done => SignInWrite::Yes,
-            Commit::Stale => SignInWrite::Stale,
-        })
+        Ok(self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done)
     }
 
     /// The session with this token, if it has not ended.

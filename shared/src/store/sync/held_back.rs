@@ -32,15 +32,6 @@ pub struct HeldMark {
     pub key: KeyHash,
 }
 
-/// The outcome of releasing what was held back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Release {
-    Done,
-    Already,
-    /// Something else is held back by now.
-    NotThis,
-}
-
 /// One part of a set of marks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldMarks {
@@ -81,14 +72,15 @@ impl Table {
         Ok(marks.filter_map(HeldMark::of_bytes).collect())
     }
 
-    /// Releases what was held back at this instant for the next run, and nothing that was held back since.
+    /// Releases what was held back at this instant for the next run, and nothing that was held back since; `false`
+    /// when there is only that.
     pub async fn release_held_back(
         &self,
         shown: Timestamp,
         by: &PersonId,
         now: Timestamp,
         deadline: Deadline,
-    ) -> Result<Release, StoreError> {
+    ) -> Result<bool, StoreError> {
         self.carry_through(deadline, || async {
             let state = self.sync_state().await?;
             let is_shown = |held: &&HeldBack| held.at.as_millisecond() == shown.as_millisecond();
@@ -97,17 +89,17 @@ impl Table {
                 let entries: Vec<Entry> = self.query(keys::ACCOUNT, keys::AUDIT).await?;
                 let told = Some(shown.to_string());
                 let is_done = |entry: &Entry| entry.what.act == Act::GuardReleased && entry.what.from == told;
-                return Ok(Round::Over(if entries.iter().any(is_done) { Release::Already } else { Release::NotThis }));
+                return Ok(Round::Over(entries.iter().any(is_done)));
             };
             if held.released_by.is_some() {
-                return Ok(Round::Over(Release::Already));
+                return Ok(Round::Over(true));
             }
             let what = AuditDetail::new(Act::GuardReleased).changing(held.at, "released").noting(held.words());
             let entry = Entry::on_account(&Actor::Person(by.clone()), now, what);
             let held_back = Some(HeldBack { released_by: Some(by.clone()), ..held.clone() });
             let released = SyncState { held_back, ..state }.next();
             let transaction = self.transaction().replace(&released, released.version - 1)?.told_by(&[entry])?;
-            Ok(Round::Write(transaction, Release::Done))
+            Ok(Round::Write(transaction, true))
         })
         .await
     }

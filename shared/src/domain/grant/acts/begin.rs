@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::audit::{Act, Actor};
 use crate::domain::grant::{
-    Attempt, AttemptState, Change, DependsOn, FREE_REPLACEMENT, GRACE, GrantState, HoldKind, LEASE, Notice, Order,
+    Attempt, AttemptState, Change, DependsOn, FREE_REPLACEMENT, GRACE, GrantState, HoldKind, LEASE, Notice,
     SwitchState, View,
 };
 use crate::domain::programme::terms::TermsHash;
@@ -43,8 +43,6 @@ pub enum PressKind {
 pub struct OpenAttempt {
     pub epoch: Epoch,
     pub nonce: Nonce,
-    /// Orders that disable the keys of older epochs, to be confirmed before a new key is made.
-    pub to_retire: Vec<Order>,
 }
 
 /// The reason that no attempt begins.
@@ -111,13 +109,12 @@ impl View {
         if accepted.is_some() && press.terms != accepted {
             return Err(BeginRefused::TermsNotAccepted);
         }
-        let to_retire = change.grant.orders_off().collect();
         let mut note = format!("attempt {}", epoch.number());
         if let Some(terms) = accepted {
             note += &format!("; terms accepted, sha256 {terms}");
         }
         let change = change.audited(Act::Begun, &self.grant, Some(note));
-        Ok((change, OpenAttempt { epoch, nonce, to_retire }))
+        Ok((change, OpenAttempt { epoch, nonce }))
     }
 
     /// The terms that a press has to accept. Until a key was shown, every press has to.

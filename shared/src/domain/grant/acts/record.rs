@@ -19,17 +19,20 @@ pub struct MintedKey {
 }
 
 /// The reason that a key that was made is not recorded, and so never shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RecordRefused {
-    /// The grant was held while the key was made.
+    #[error("held while the key was made")]
     Held(HoldKind),
-    /// The grant was revoked while the key was made.
+    #[error("revoked while the key was made")]
     Revoked,
-    /// The programme, and the grant with it, ended while the key was made.
+    /// The programme ended, and the grant with it.
+    #[error("ended while the key was made")]
     Over,
     /// The attempt was swept, or another took its place.
+    #[error("overtaken while the key was made")]
     Lost,
-    /// The cap was lowered while the key was made, so the key could spend too much.
+    /// The key could spend too much.
+    #[error("the cap was lowered while the key was made")]
     LimitLowered,
 }
 

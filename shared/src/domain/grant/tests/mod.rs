@@ -106,7 +106,7 @@ impl Story {
     /// The whole claim or replacement, with the key named by one hex digit.
     fn shown(&mut self, kind: PressKind, key: char) -> &mut Story {
         let begun = self.begin(kind);
-        for order in &begun.to_retire {
+        for order in self.view.grant.orders_off().collect::<Vec<_>>() {
             self.disabled(order.epoch);
         }
         let limit = self.view.next_limit(self.now).unwrap();

@@ -116,7 +116,7 @@ impl Story {
                 let (change, begun) = self.press(kind(self)).ok()?;
                 self.apply(change);
                 if what != Happens::NotRetired {
-                    for order in &begun.to_retire {
+                    for order in self.view.grant.orders_off().collect::<Vec<_>>() {
                         self.disabled(order.epoch);
                     }
                 }
@@ -205,7 +205,7 @@ impl Story {
         };
         let before = copy(self);
         self.apply(change);
-        for order in &begun.to_retire {
+        for order in self.view.grant.orders_off().collect::<Vec<_>>() {
             // A single not-found answer is not believed at once.
             if attempt(self, order.epoch.number()).is_missing()
                 && !attempt(self, order.epoch.number()).may_be_gone(self.now)

@@ -1,28 +1,89 @@
-//! Copying a programme into another term: its settings, groups and people in charge, and its roster if that is wished. Faculty
-//! ask the admins for it.
+//! The programmes on which the visitor has a role, and what admins do with one as a whole: close it, copy it into another term. Faculty
+//! ask the admins for both.
 
+use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::audit::{Act, Actor, AuditDetail};
+use bursar_core::domain::audit::{Act, AuditDetail};
 use bursar_core::domain::grant::{Grant, GrantState};
-use bursar_core::domain::programme::request::{COPY, POT, Request, Wish};
+use bursar_core::domain::people::role::Role;
+use bursar_core::domain::programme::request::{CLOSE, COPY, POT, Request, Wish};
 use bursar_core::domain::programme::tiers::Tiers;
 use bursar_core::domain::programme::{Pot, Programme, Settings};
 use bursar_core::domain::values::format::field_time;
 use bursar_core::domain::values::id::new_ulid;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{Author, CopiedProgramme, Import, NewProgramme, Step};
-use bursar_core::web::{Answer, Fault, Fields, RequestDeadline, Site};
+use bursar_core::store::{CloseOutcome, CopiedProgramme, Import, NewProgramme, Step};
+use bursar_core::web::{Answer, AppError, Fields, Frame, Site, Visitor};
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
 
-use crate::access::{self, Faculty, Form, ProgrammeAccess};
+use crate::access::{self, Faculty, Form};
 use crate::overview::{self, PageState};
 use crate::paths;
 use crate::settings::{Draft, Refusals, SettingTexts};
 use crate::work::jobs;
+
+#[derive(Template)]
+#[template(path = "home.html")]
+struct Home<'a> {
+    frame: &'a Frame,
+    csrf: &'a str,
+    is_admin: bool,
+    running: Vec<ProgrammeRow>,
+    over: Vec<ProgrammeRow>,
+}
+
+struct ProgrammeRow {
+    programme: Programme,
+    role: &'static str,
+}
+
+pub(crate) async fn list(State(site): State<Site>, visitor: Visitor) -> Answer {
+    let now = site.clock.now();
+    let is_admin = access::is_admin(&site, &visitor);
+    let programmes = site.table.programmes_of(&visitor.session.address, &site.admins).await?;
+    if programmes.is_empty() && !is_admin {
+        return Err(AppError::no_right());
+    }
+    let rows = programmes.into_iter().map(|(programme, role)| ProgrammeRow { programme, role: role_name(role) });
+    let (over, running) = rows.partition(|row| row.programme.is_over(now));
+    Ok(site.page(&Home { frame: &site.frame, csrf: visitor.csrf.reveal(), is_admin, running, over }))
+}
+
+fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Admin => "admin",
+        Role::Faculty => "faculty",
+        Role::Assistant => "assistant",
+    }
+}
+
+pub(crate) async fn close(form: Form<Faculty>) -> Answer {
+    let Form { site, access, deadline, .. } = &form;
+    let id = &access.programme.id;
+    if access.is_admin() {
+        match site.table.close(id, form.author()).await? {
+            CloseOutcome::NoSuchProgramme => return Err(AppError::not_found()),
+            CloseOutcome::Done | CloseOutcome::Already => jobs::in_a_request(site, id, *deadline).await,
+        }
+    } else if access.programme.closed_at.is_none() {
+        ask(&form, CLOSE, "Close the programme", "now, which ends every key".to_owned()).await?;
+    }
+    Ok(Redirect::to(&paths::programme(id)).into_response())
+}
+
+/// Asks the admins for what only they may do, once a day for the same.
+async fn ask(form: &Form<Faculty>, what: &str, label: &str, words: String) -> Result<(), AppError> {
+    let table = &form.site.table;
+    let wish = Wish { setting: what.to_owned(), label: label.to_owned(), words };
+    let request = Request::of(form.access.programme.id.clone(), form.person.clone(), vec![wish], form.now);
+    let admins = table.people_of(&form.site.admins, form.deadline).await?;
+    table.ask_admins(&request, &admins, AuditDetail::new(Act::Asked).noting(what), form.author()).await?;
+    Ok(())
+}
 
 /// The settings that the form carries; all others are copied.
 const CARRIED: [&str; 4] = ["name", "starts_on", "ends_on", POT];
@@ -65,14 +126,11 @@ impl CopyForm {
     }
 }
 
-pub(crate) async fn copy(
-    State(site): State<Site>,
-    RequestDeadline(deadline): RequestDeadline,
-    Form { access, fields }: Form<Faculty>,
-) -> Answer {
-    let (programme, now) = (&access.programme, site.clock.now());
-    let Some(pot) = site.table.get(Pot::key_of(&programme.id)).await? else { return Ok(site.not_found()) };
-    let mut typed = CopyForm::of(programme, pot.limit, now);
+pub(crate) async fn copy(form: Form<Faculty>) -> Answer {
+    let Form { site, access, fields, deadline, .. } = &form;
+    let programme = &access.programme;
+    let pot = site.table.get(Pot::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
+    let mut typed = CopyForm::of(programme, pot.limit, form.now);
     typed.is_open = true;
     typed.with_roster = fields.get("roster") == Some("on");
     for field in CARRIED {
@@ -85,29 +143,28 @@ pub(crate) async fn copy(
         Err(errors) => {
             typed.errors = errors;
             let state = PageState::copying(typed);
-            return overview::show(&site, &access, state, StatusCode::UNPROCESSABLE_ENTITY).await;
+            let page = overview::show(site, access, state).await;
+            return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
         }
     };
-    let actor = Actor::Person(access::person(&site, &access.visitor, deadline).await?);
-    let by = Author { actor: &actor, now, deadline };
     if !access.is_admin() {
-        ask(&site, &access, &draft, typed.with_roster, by).await?;
+        ask(&form, COPY, "Copy the programme", in_words(&draft, typed.with_roster)).await?;
         return Ok(Redirect::to(&paths::programme(&programme.id)).into_response());
     }
     if let Some(tier) = gone_tier(&draft.settings, &site.table.tiers().await?) {
         let why = format!(
             "The programme names the tier {tier}, which was removed. Make it again on the tiers' page, or give the programme other models."
         );
-        return Ok(site.refuse(StatusCode::CONFLICT, "Nothing was copied", &why));
+        return Err(AppError::conflict(why));
     }
     let roster = match typed.with_roster && programme.settings.roster {
-        true => keep_roster(&site, programme, now, deadline).await?,
+        true => keep_roster(site, programme, form.now, *deadline).await?,
         false => None,
     };
     let copied = Some(CopiedProgramme { from: programme.id.clone(), roster });
-    let new = NewProgramme { settings: draft.settings, pot: draft.pot, form: form_of(&fields), copied };
-    let id = site.table.create(new, by).await?;
-    jobs::in_a_request(&site, &id, deadline).await;
+    let new = NewProgramme { settings: draft.settings, pot: draft.pot, form: form_of(fields), copied };
+    let id = site.table.create(new, form.author()).await?;
+    jobs::in_a_request(site, &id, *deadline).await;
     Ok(Redirect::to(&paths::programme(&id)).into_response())
 }
 
@@ -147,7 +204,7 @@ async fn keep_roster(
     programme: &Programme,
     now: Timestamp,
     deadline: Deadline,
-) -> Result<Option<Import>, Fault> {
+) -> Result<Option<Import>, AppError> {
     let stays = |grant: &Grant| grant.state != GrantState::Revoked && grant.holds.dropped.is_none();
     let grants = site.table.grants(&programme.id).await?.into_iter().filter(stays);
     let steps: Vec<Step> = grants.map(|grant| Step::Add { person: grant.person, group: grant.group }).collect();
@@ -167,28 +224,16 @@ async fn keep_roster(
     Ok(Some(import))
 }
 
-/// Asks the admins for the copy, once a day for the same one.
-async fn ask(
-    site: &Site,
-    access: &ProgrammeAccess,
-    draft: &Draft,
-    with_roster: bool,
-    by: Author<'_>,
-) -> Result<(), Fault> {
-    let Actor::Person(person) = by.actor else { return Ok(()) };
+/// What faculty ask for, in words.
+fn in_words(draft: &Draft, with_roster: bool) -> String {
     let (term, name) = (&draft.settings.term, &draft.settings.name);
-    let words = format!(
+    format!(
         "as \"{name}\", from {} to {}, with a budget of {}, {} the people of the roster",
         term.starts_on(),
         term.ends_on(),
         draft.pot.to_dollars_down(),
         if with_roster { "with" } else { "without" }
-    );
-    let wish = Wish { setting: COPY.to_owned(), label: "Copy the programme".to_owned(), words };
-    let request = Request::of(access.programme.id.clone(), person.clone(), vec![wish], by.now);
-    let admins = site.table.people_of(&site.admins, by.deadline).await?;
-    site.table.ask_admins(&request, &admins, AuditDetail::new(Act::Asked).noting(COPY), by).await?;
-    Ok(())
+    )
 }
 
 /// A tier that the settings name, for everybody or a group, and that there is not.

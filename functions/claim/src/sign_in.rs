@@ -1,7 +1,5 @@
-//! Signing in by a link or a code, and signing out. The domain decides whether a link or code is valid;
+//! Asking for a link, signing in by it or by a code, and signing out. The domain decides whether a link or code is valid;
 //! this file turns requests into that question and a good answer into a session.
-
-pub(crate) mod ask;
 
 use askama::Template;
 use axum::extract::State;
@@ -12,9 +10,9 @@ use bursar_core::deadline::Deadline;
 use bursar_core::domain::people::session::Session;
 use bursar_core::domain::people::sign_in::{Proof, SignIn};
 use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
-use bursar_core::domain::values::token::{Code, LinkToken, SessionToken};
-use bursar_core::store::{Link, SignInWrite, StoreError};
-use bursar_core::web::{Answer, Denial, Fault, Fields, Frame, Posted, RequestDeadline, Site, Visitor, note_refusal};
+use bursar_core::domain::values::token::{AskToken, Code, LinkToken, SessionToken};
+use bursar_core::store::{Link, StoreError};
+use bursar_core::web::{Answer, AppError, Fields, Frame, Posted, RequestDeadline, Site, Visitor};
 use jiff::Timestamp;
 
 /// The number of times a decision is repeated because the address's sign-in state changed meanwhile. Each
@@ -56,16 +54,16 @@ pub(crate) async fn follow(
     fields: Fields,
 ) -> Answer {
     let (Some(link), Some(proof)) = (link_in(uri.path()), proof(&site, &headers, &fields)) else {
-        return Ok(refused(&site, Denial::Link));
+        return Err(refused(&site, SignInMethod::Link));
     };
     let (link, now) = (link.hash(), site.clock.now());
-    let Some(of) = site.table.get(Link::key_of(&link)).await? else { return Ok(refused(&site, Denial::Link)) };
+    let of = site.table.get(Link::key_of(&link)).await?.ok_or_else(|| refused(&site, SignInMethod::Link))?;
     for _ in 0..TRIES {
         let before = site.table.sign_in_of(&of.address).await?;
         let Some(after) = before.follow(&link, &proof, now) else {
             return match proof {
-                Proof::Address(typed) if typed != of.address => Ok(refused(&site, Denial::Link)),
-                Proof::Address(_) | Proof::Browser(_) => again(&site, &headers, &of.address, Denial::Link).await,
+                Proof::Address(typed) if typed != of.address => Err(refused(&site, SignInMethod::Link)),
+                Proof::Address(_) | Proof::Browser(_) => again(&site, &headers, &of.address, SignInMethod::Link).await,
             };
         };
         if let Some(signed_in) = begin_session(&site, &after, SignInMethod::Link, now, deadline).await? {
@@ -84,14 +82,14 @@ pub(crate) async fn type_code(
 ) -> Answer {
     let address = fields.get("address").and_then(|text| EmailAddress::parse(text).ok());
     let (Some(address), Some(code)) = (address, fields.get("code").and_then(Code::from_form)) else {
-        return Ok(refused(&site, Denial::Code));
+        return Err(refused(&site, SignInMethod::Code));
     };
     let (code, now) = (code.hash(address.matched()), site.clock.now());
     for _ in 0..TRIES {
         let before = site.table.sign_in_of(address.matched()).await?;
         let Some(after) = before.type_code(&code, now) else {
             site.table.count_wrong_code(&before, now, deadline).await?;
-            return again(&site, &headers, address.matched(), Denial::Code).await;
+            return again(&site, &headers, address.matched(), SignInMethod::Code).await;
         };
         if let Some(signed_in) = begin_session(&site, &after, SignInMethod::Code, now, deadline).await? {
             return Ok(signed_in);
@@ -121,7 +119,7 @@ async fn begin_session(
     by: SignInMethod,
     now: Timestamp,
     deadline: Deadline,
-) -> Result<Option<Response>, Fault> {
+) -> Result<Option<Response>, AppError> {
     let known = site.table.known(&after.address, &site.admins).await?;
     let person = match known.filter(|known| known.has_role) {
         Some(known) => Some(site.table.person_of(&known.address, deadline).await?),
@@ -130,23 +128,19 @@ async fn begin_session(
     let token = SessionToken::generate();
     let session = Session::begun(token.hash(), after.address.clone(), person, now);
     let cookie = [(SET_COOKIE, site.cookies.set_session(&token))];
-    Ok(match site.table.sign_in(after, &session, deadline).await? {
-        SignInWrite::Yes => {
-            tracing::info!(signed_in = by.as_str(), has_role = session.person.is_some(), "somebody signed in");
-            Some((cookie, Redirect::to(home(&session))).into_response())
-        }
-        SignInWrite::Stale => None,
-    })
+    if !site.table.sign_in(after, &session, deadline).await? {
+        return Ok(None);
+    }
+    tracing::info!(signed_in = by.as_str(), has_role = session.person.is_some(), "somebody signed in");
+    Ok(Some((cookie, Redirect::to(home(&session))).into_response()))
 }
 
 /// The answer to a used link or code. The browser that used it is redirected as before, without a second
 /// session; any other browser learns nothing.
-async fn again(site: &Site, headers: &HeaderMap, address: &MatchedAddress, what: Denial) -> Answer {
+async fn again(site: &Site, headers: &HeaderMap, address: &MatchedAddress, by: SignInMethod) -> Answer {
     let visitor = Visitor::of(site, headers).await?.filter(|visitor| visitor.session.address == *address);
-    Ok(match visitor {
-        Some(visitor) => Redirect::to(home(&visitor.session)).into_response(),
-        None => refused(site, what),
-    })
+    let visitor = visitor.ok_or_else(|| refused(site, by))?;
+    Ok(Redirect::to(home(&visitor.session)).into_response())
 }
 
 impl SignInMethod {
@@ -163,9 +157,10 @@ fn home(session: &Session) -> &'static str {
     if session.person.is_some() { "/console" } else { "/my" }
 }
 
-fn refused(site: &Site, what: Denial) -> Response {
-    note_refusal(what);
-    Frame::page(StatusCode::FORBIDDEN, &NotSignedInPage { frame: &site.frame })
+/// One and the same page, whatever is wrong.
+fn refused(site: &Site, by: SignInMethod) -> AppError {
+    let page = site.page(&NotSignedInPage { frame: &site.frame });
+    AppError::page(StatusCode::FORBIDDEN, Ok(page)).because(by.as_str())
 }
 
 /// The token in a link's path, without punctuation that a mail program appended.
@@ -182,6 +177,42 @@ fn proof(site: &Site, headers: &HeaderMap, fields: &Fields) -> Option<Proof> {
         Some(typed) => EmailAddress::parse(typed).ok().map(|address| Proof::Address(address.matched().clone())),
         None => site.cookies.asking(headers).map(|browser| Proof::Browser(browser.hash())),
     }
+}
+
+/// The form that asks for a link.
+#[derive(Template)]
+#[template(path = "start.html")]
+struct StartPage<'a> {
+    frame: &'a Frame,
+}
+
+/// The page that says that a mail is on its way if the address is known.
+#[derive(Template)]
+#[template(path = "asked.html")]
+struct LinkSentPage<'a> {
+    frame: &'a Frame,
+}
+
+pub(crate) async fn start(State(site): State<Site>) -> Response {
+    site.page(&StartPage { frame: &site.frame })
+}
+
+/// Writes an ask for any valid address. Every answer sets a cookie, since a link only signs in the browser
+/// that asked for it.
+pub(crate) async fn ask(
+    State(site): State<Site>,
+    RequestDeadline(deadline): RequestDeadline,
+    headers: HeaderMap,
+    fields: Fields,
+) -> Answer {
+    let missing = "Nothing was sent: the field for the address is missing. Open the start page and fill it in.";
+    let text = fields.get("address").ok_or_else(|| AppError::unprocessable(missing))?;
+    let browser = site.cookies.asking(&headers).unwrap_or_else(AskToken::generate);
+    if let Ok(address) = EmailAddress::parse(text) {
+        site.table.ask(address.matched(), &browser.hash(), site.clock.now(), deadline).await?;
+    }
+    let cookie = [(SET_COOKIE, site.cookies.set_asking(&browser))];
+    Ok((StatusCode::ACCEPTED, cookie, site.page(&LinkSentPage { frame: &site.frame })).into_response())
 }
 
 #[cfg(test)]

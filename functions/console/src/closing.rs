@@ -1,5 +1,6 @@
-//! The close-out of a programme: what each person and group spent, what nobody claimed, what of the account no key explains, and
-//! what that means for another number of students. Its sums add up to the cent.
+//! The close-out of a programme, for finance and for those who decide about the next term, as a page to print and a file: what each
+//! person and group spent, what nobody claimed, what of the account no key explains, and what that means for another number of
+//! students. Its sums add up to the cent.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -7,18 +8,22 @@ use std::collections::BTreeMap;
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
-use bursar_core::domain::programme::{Pot, Programme};
+use bursar_core::domain::grant::{Grant, GrantState};
+use bursar_core::domain::programme::{Pot, Programme, Settings};
 use bursar_core::domain::usage::closeout::in_cents;
 use bursar_core::domain::usage::pilot::{PilotFigures, Projection};
+use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::format::time_in;
+use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::web::{Answer, Frame, Site};
+use bursar_core::web::{Answer, AppError, Frame, Site};
+use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::person::ClosingPerson;
 use crate::access::ProgrammeAccess;
-use crate::{paths, show};
+use crate::csv_file::{Cell, CsvRequest};
+use crate::{grants, paths, show};
 
 /// The most persons on the page; the file has all.
 const MOST_PERSONS: usize = 5_000;
@@ -84,13 +89,13 @@ struct PersonRow {
     cents: Usd,
 }
 
-pub(crate) async fn page(
+pub(crate) async fn closeout(
     State(site): State<Site>,
     access: ProgrammeAccess,
     Query(asked): Query<CloseoutQuery>,
 ) -> Answer {
     let (now, programme) = (site.clock.now(), &access.programme);
-    let Some(pot) = site.table.get(Pot::key_of(&programme.id)).await? else { return Ok(site.not_found()) };
+    let pot = site.table.get(Pot::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
     let persons = ClosingPerson::all(&site, &access).await?;
     let (assigned, sync, days) = tokio::try_join!(
         site.table.assigned_use(&programme.id),
@@ -149,8 +154,10 @@ pub(crate) async fn page(
         projection: students.and_then(|students| figures.projection(students)),
         figures,
     };
-    let status = if students.is_some() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    Ok(Frame::page(status, &page))
+    match students {
+        Some(_) => Ok(site.page(&page)),
+        None => Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, Ok(site.page(&page)))),
+    }
 }
 
 impl CloseoutPage<'_> {
@@ -197,4 +204,113 @@ fn groups(persons: &[ClosingPerson], cents: &[Usd]) -> Vec<GroupRow> {
         row.cents += *cents;
     }
     groups.into_values().collect()
+}
+
+const COLUMNS: [&str; 11] = [
+    "programme",
+    "cost_code",
+    "group",
+    "grant",
+    "email",
+    "name",
+    "state",
+    "cap_usd",
+    "claimed_at",
+    "spent_usd",
+    "byok_usd",
+];
+
+pub(crate) async fn closeout_file(State(site): State<Site>, access: ProgrammeAccess, request: CsvRequest) -> Answer {
+    let programme = &access.programme;
+    let persons = ClosingPerson::all(&site, &access).await?;
+    let assigned = site.table.assigned_use(&programme.id).await?;
+    let row = |person: &ClosingPerson| {
+        vec![
+            Cell::exact(Some(&programme.id)),
+            Cell::text(programme.settings.cost_code.as_deref()),
+            Cell::text(person.group.as_deref()),
+            Cell::exact(Some(&person.grant)),
+            Cell::text(person.address.as_deref()),
+            Cell::text(person.name.as_deref()),
+            Cell::exact(Some(person.state)),
+            Cell::exact(Some(person.cap)),
+            Cell::exact(person.claimed_at),
+            Cell::exact(Some(person.spent())),
+            Cell::exact(Some(person.used.byok.total())),
+        ]
+    };
+    let of_foreign_keys = || {
+        let mut cells = vec![Cell::exact(Some(&programme.id)), Cell::text(programme.settings.cost_code.as_deref())];
+        cells.extend([Cell::EMPTY, Cell::EMPTY, Cell::EMPTY, Cell::exact(Some("keys made elsewhere"))]);
+        cells.extend([Cell::EMPTY, Cell::EMPTY, Cell::EMPTY]);
+        cells.push(Cell::exact(Some(assigned.used.credits.total())));
+        cells.push(Cell::exact(Some(assigned.used.byok.total())));
+        cells
+    };
+    let last = (assigned.keys > 0).then(of_foreign_keys);
+    request.answer(&format!("closeout-{}", programme.id), &COLUMNS, persons.iter().map(row).chain(last))
+}
+
+/// One person's part in a programme.
+struct ClosingPerson {
+    grant: GrantId,
+    /// The address and the name; `None` for a reader who is an assistant.
+    address: Option<String>,
+    name: Option<String>,
+    group: Option<String>,
+    state: &'static str,
+    cap: Usd,
+    /// When a key was first shown; `None` if none ever was.
+    claimed_at: Option<Timestamp>,
+    used: DailyUse,
+    /// Whether a key may still work, or a claim is under way.
+    is_open: bool,
+}
+
+impl ClosingPerson {
+    /// Everybody who is or was on the roster, by group and address. Who was taken off it before they had a
+    /// key is left out.
+    async fn all(site: &Site, access: &ProgrammeAccess) -> Result<Vec<ClosingPerson>, AppError> {
+        let Programme { id, settings, .. } = &access.programme;
+        let ids = [id.clone()];
+        let mut found = Vec::new();
+        let mut shards = std::pin::pin!(site.table.shards_of_programmes(&ids));
+        while let Some((_, grants)) = shards.try_next().await? {
+            let on_roster = grants.into_iter().filter(|(grant, _)| grant.ever_shown || is_expected(grant));
+            found.extend(on_roster.map(|(grant, readings)| {
+                ClosingPerson::of(grant, grants::used(&readings), settings, access.is_faculty())
+            }));
+        }
+        let place = |person: &ClosingPerson| (person.group.clone(), person.address.clone(), person.grant.clone());
+        found.sort_by_cached_key(place);
+        Ok(found)
+    }
+
+    fn of(grant: Grant, used: DailyUse, settings: &Settings, may_name: bool) -> ClosingPerson {
+        ClosingPerson {
+            address: may_name.then(|| grant.person.address.as_written().to_owned()),
+            name: grant.person.name.clone().filter(|_| may_name),
+            state: show::state(&grant),
+            cap: grant.cap(settings),
+            claimed_at: grant.attempts.iter().filter_map(|attempt| attempt.shown_at).min(),
+            is_open: matches!(grant.state, GrantState::Live { .. } | GrantState::Minting { .. }),
+            group: grant.group,
+            grant: grant.id,
+            used,
+        }
+    }
+
+    /// The account's money that this person's keys spent.
+    fn spent(&self) -> Usd {
+        self.used.credits.total()
+    }
+
+    /// The person as this page names them.
+    fn label(&self) -> &str {
+        self.address.as_deref().unwrap_or(self.grant.as_str())
+    }
+}
+
+fn is_expected(grant: &Grant) -> bool {
+    grant.state != GrantState::Revoked && grant.holds.dropped.is_none()
 }

@@ -1,0 +1,182 @@
+//! The page of the tiers: named lists of models, which admins keep for programmes and groups.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect};
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::programme::tiers::{self, Tier, Tiers};
+use bursar_core::store::{RulesSource, TierOutcome};
+use bursar_core::web::{Answer, AppError, Fields, Frame, Site, Visitor};
+
+use crate::access::{AdminAccess, Admins, Form};
+use crate::paths;
+use crate::settings::{KnownModels, NotListed, models_of};
+use crate::work::guardrails;
+
+const STALE: &str = "Nothing was saved: somebody else edited this tier meanwhile. Below is what you typed, and what it is now. Save again to replace that.";
+const REFUSED: &str = "Nothing was saved: see what is said beside the fields below.";
+const NAMED: &str = "Nothing was removed: the tier is in use.";
+
+#[derive(Template)]
+#[template(path = "tiers.html")]
+struct TiersPage<'a> {
+    frame: &'a Frame,
+    csrf: &'a str,
+    is_admin: bool,
+    refusal: Option<&'static str>,
+    tiers: Vec<TierRow>,
+    new: TierForm,
+}
+
+/// A tier with the programmes that name it, for themselves or a group.
+struct TierRow {
+    form: TierForm,
+    named_by: Vec<String>,
+}
+
+pub(crate) async fn page(State(site): State<Site>, AdminAccess { visitor }: AdminAccess) -> Answer {
+    show(&site, &visitor, None).await
+}
+
+pub(crate) async fn save(form: Form<Admins>) -> Answer {
+    let Form { site, access: AdminAccess { visitor }, fields, .. } = &form;
+    let mut shown = TierForm::typed(fields);
+    let Some(typed) = shown.read() else {
+        return Err(refused(site, visitor, shown, REFUSED, StatusCode::UNPROCESSABLE_ENTITY).await);
+    };
+    let before = site.table.tiers().await?.models(&typed.name).unwrap_or_default().to_vec();
+    if let Some(NotListed { status, why }) = KnownModels::check(site, &before, &typed.models, form.deadline).await? {
+        shown.models_error = Some(why);
+        return Err(refused(site, visitor, shown, REFUSED, status).await);
+    }
+    let by = form.author();
+    match site.table.edit_tier(&typed.name, &typed.models, typed.version, by).await? {
+        TierOutcome::Done => {
+            guardrails::in_a_request(site, RulesSource::Tier(typed.name), form.deadline).await;
+            Ok(Redirect::to(paths::TIERS).into_response())
+        }
+        TierOutcome::Stale(now) => {
+            shown.version = now.version.to_string();
+            shown.now = Some(if now.models.is_empty() { "removed".to_owned() } else { now.models.join(" ") });
+            Err(refused(site, visitor, shown, STALE, StatusCode::CONFLICT).await)
+        }
+        TierOutcome::Named(naming) => {
+            shown.models_error = Some(format!(
+                "{} {} it. Give them other models first.",
+                names(&naming),
+                if naming.len() == 1 { "names" } else { "name" }
+            ));
+            Err(refused(site, visitor, shown, NAMED, StatusCode::CONFLICT).await)
+        }
+    }
+}
+
+async fn refused(site: &Site, visitor: &Visitor, form: TierForm, why: &'static str, status: StatusCode) -> AppError {
+    AppError::page(status, show(site, visitor, Some((form, why))).await)
+}
+
+async fn show(site: &Site, visitor: &Visitor, refused: Option<(TierForm, &'static str)>) -> Answer {
+    let (tiers, named_by) = (site.table.tiers().await?, named_by(site).await?);
+    let refusal = refused.as_ref().map(|(_, why)| *why);
+    let (mut rows, mut new) = (rows(&tiers, &named_by), TierForm::default());
+    if let Some((form, _)) = refused {
+        match rows.iter_mut().find(|row| row.form.name == form.name) {
+            Some(row) => row.form = form,
+            None => new = form,
+        }
+    }
+    let csrf = visitor.csrf.reveal();
+    let page = TiersPage { frame: &site.frame, csrf, is_admin: true, refusal, tiers: rows, new };
+    Ok(site.page(&page))
+}
+
+fn rows(tiers: &Tiers, named_by: &BTreeMap<String, Vec<String>>) -> Vec<TierRow> {
+    let row = |tier| {
+        let form = TierForm::of(tier);
+        TierRow { named_by: named_by.get(&form.name).cloned().unwrap_or_default(), form }
+    };
+    tiers.iter().map(row).collect()
+}
+
+/// The names of the programmes that name each tier.
+async fn named_by(site: &Site) -> Result<BTreeMap<String, Vec<String>>, AppError> {
+    let mut named_by: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for programme in site.table.programmes().await?.into_iter().filter(|programme| programme.closed_at.is_none()) {
+        for tier in programme.settings.tiers().collect::<BTreeSet<_>>() {
+            named_by.entry(tier.to_owned()).or_default().push(programme.settings.name.clone());
+        }
+    }
+    Ok(named_by)
+}
+
+fn names(programmes: &[Programme]) -> String {
+    programmes.iter().map(|programme| programme.settings.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// The fields of one tier, as it is or as they were posted.
+#[derive(Default)]
+pub(crate) struct TierForm {
+    /// Empty for a tier that is to be made.
+    pub(crate) name: String,
+    pub(crate) models: String,
+    /// Empty where there was no such tier.
+    pub(crate) version: String,
+    pub(crate) name_error: Option<String>,
+    pub(crate) models_error: Option<String>,
+    /// The present models, where a stale form carries others.
+    pub(crate) now: Option<String>,
+}
+
+/// A tier as it is to be.
+struct TypedTier {
+    name: String,
+    models: Vec<String>,
+    /// The version that the form was made from; `None` if there was no such tier.
+    version: Option<u64>,
+}
+
+impl TierForm {
+    fn of(tier: &Tier) -> TierForm {
+        let (models, version) = (tier.models.join("\n"), tier.version.to_string());
+        TierForm { name: tier.name.clone(), models, version, ..TierForm::default() }
+    }
+
+    fn typed(fields: &Fields) -> TierForm {
+        let text = |field| fields.get(field).map(|typed| typed.trim().replace("\r\n", "\n")).unwrap_or_default();
+        TierForm { name: text("tier"), models: text("models"), version: text("version"), ..TierForm::default() }
+    }
+
+    /// What the form says, or why it cannot be read.
+    fn read(&mut self) -> Option<TypedTier> {
+        if !tiers::is_name(&self.name) {
+            self.name_error =
+                Some("A tier's name has small letters, digits and hyphens, at most 40, such as first-year.".to_owned());
+        }
+        let models = match models_of(&self.models) {
+            Ok(models) if tiers::named_in(&models).is_some() => {
+                Err("A tier lists models, and no other tier. Write each with its provider, such as openai/gpt-4o-mini."
+                    .to_owned())
+            }
+            Ok(models) if models.is_empty() && self.version.is_empty() => Err("Write at least one model.".to_owned()),
+            models => models,
+        };
+        let version = match self.version.as_str() {
+            "" => Ok(None),
+            version => version.parse().map(Some),
+        };
+        if version.is_err() {
+            self.models_error = Some("The form did not say which state of the tier it was made from.".to_owned());
+        }
+        match models {
+            Err(why) => self.models_error = Some(why),
+            Ok(models) if self.name_error.is_none() => {
+                return Some(TypedTier { name: self.name.clone(), models, version: version.ok()? });
+            }
+            Ok(_) => {}
+        }
+        None
+    }
+}
