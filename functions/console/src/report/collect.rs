@@ -3,8 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use bursar_core::domain::people::role::Role;
-use bursar_core::domain::programme::Programme;
 use bursar_core::domain::usage::report::{SpendingReport, UseSource};
 use bursar_core::domain::values::id::{GrantBytes, ProgrammeId};
 use bursar_core::store::{ModelDay, SyncState};
@@ -13,7 +11,7 @@ use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use jiff::ToSpan;
 use jiff::civil::Date;
 
-use super::query::AskedReport;
+use super::scope::ReportScope;
 
 /// How many days of every grant's use by model are held at once.
 const DAYS_AT_ONCE: usize = 2;
@@ -22,34 +20,36 @@ const PROGRAMMES_AT_ONCE: usize = 8;
 
 /// The most lines of a report: a million take some 200 MB, of the 512 that the function has.
 const MOST_LINES: usize = 1_000_000;
+const TOO_MANY_LINES: &str =
+    "This report has more than a million lines. Choose fewer days or programmes, or fewer columns.";
 
 /// The numbers of the report's programmes.
 type Numbers<'a> = BTreeMap<&'a ProgrammeId, u16>;
 /// The groups of grants; empty unless a report is by person and group.
 type Groups = HashMap<GrantBytes, String>;
 
-/// The report; `None` if it has more lines than fit into the function's memory.
-pub(super) async fn collected(
-    site: &Site,
-    programmes: &[(Programme, Role)],
-    asked: AskedReport,
-    sync: &SyncState,
-) -> Result<Option<SpendingReport>, Fault> {
-    let ids: Vec<ProgrammeId> = programmes.iter().map(|(programme, _)| programme.id.clone()).collect();
+/// The report, or the sentence that refuses it.
+pub(super) async fn collected(site: &Site, scope: &ReportScope) -> Result<Result<SpendingReport, String>, Fault> {
+    let (by, range) = match scope.query.range(scope.usual) {
+        Ok(range) => (scope.query.grouping(), range),
+        Err(why) => return Ok(Err(why)),
+    };
+    let ids: Vec<ProgrammeId> = scope.programmes.iter().map(|(programme, _)| programme.id.clone()).collect();
     let numbers: Numbers<'_> = ids.iter().zip(0..).collect();
-    let mut report = SpendingReport::new(asked.by, asked.range, known_by_model(sync, asked.range));
+    let known = known_by_model(&site.table.sync_state().await?, range);
+    let mut report = SpendingReport::new(by, range, known);
     let mut groups = Groups::new();
     let mut shards = std::pin::pin!(site.table.shards_of_programmes(&ids));
     while let Some((programme, grants)) = shards.try_next().await? {
         for (grant, readings) in grants {
             let source = UseSource::of_grant(programme, grant.group.as_deref(), &grant.id);
             readings.iter().for_each(|reading| report.add(source, &reading.used));
-            if asked.by.person && asked.by.group {
+            if by.person && by.group {
                 groups.extend(grant.group.map(|group| (grant.id.to_bytes(), group)));
             }
         }
         if report.size() > MOST_LINES {
-            return Ok(None);
+            return Ok(Err(TOO_MANY_LINES.to_owned()));
         }
     }
     let owned = site.table.owned_keys().await?;
@@ -60,7 +60,7 @@ pub(super) async fn collected(
     }
     if let Some(range) = report.known.first().copied().zip(report.known.last().copied()) {
         let used_on = divide_by_group(&mut report, site, &ids, range).await?;
-        if asked.by.person {
+        if by.person {
             divide_by_person(&mut report, site, &numbers, &groups, &used_on).await?;
         }
         let foreign = if owned.is_empty() { Vec::new() } else { site.table.foreign_models(range).await?.owned };
@@ -70,7 +70,7 @@ pub(super) async fn collected(
             }
         }
     }
-    Ok(Some(report).filter(|report| report.size() <= MOST_LINES))
+    Ok(if report.size() <= MOST_LINES { Ok(report) } else { Err(TOO_MANY_LINES.to_owned()) })
 }
 
 /// The days of a range whose use by model is known.
@@ -88,7 +88,8 @@ async fn divide_by_group(
     ids: &[ProgrammeId],
     range: (Date, Date),
 ) -> Result<BTreeSet<Date>, Fault> {
-    let (by_person, mut used_on) = (report.by.person, BTreeSet::new());
+    let by_person = report.by.person;
+    let mut used_on = BTreeSet::new();
     let each: Vec<_> = ids.iter().map(|id| site.table.model_days(Some(id), range)).collect();
     let mut read = iter(each).buffered(PROGRAMMES_AT_ONCE).zip(iter(0..));
     while let Some((days, programme)) = read.next().await {

@@ -14,10 +14,9 @@ const COLUMNS: [&str; 8] = ["date", "programme", "cost_code", "group", "model", 
 
 /// The file, or the page with the refusal where there is none.
 pub(crate) async fn file(State(site): State<Site>, scope: ReportScope, request: CsvRequest) -> Answer {
-    let Ok(asked) = scope.query.read(scope.usual) else { return page::show(&site, &scope).await };
-    let sync = site.table.sync_state().await?;
-    let Some(report) = collected(&site, &scope.programmes, asked, &sync).await? else {
-        return page::show(&site, &scope).await;
+    let report = match collected(&site, &scope).await? {
+        Ok(report) => report,
+        refused => return page::show(&site, &scope, refused).await,
     };
     let row = |line: &ReportLine<'_>| {
         let (programme, _) = &scope.programmes[usize::from(line.programme)];
@@ -32,7 +31,7 @@ pub(crate) async fn file(State(site): State<Site>, scope: ReportScope, request: 
             Cell::exact(Some(line.spent)),
         ]
     };
-    let (from, to) = asked.range;
+    let (from, to) = report.range;
     let name = match (&scope.choices, scope.programmes.first()) {
         (None, Some((programme, _))) => format!("report-{}-{from}-{to}", programme.id),
         _ => format!("report-{from}-{to}"),

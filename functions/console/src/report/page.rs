@@ -13,22 +13,17 @@ use bursar_core::domain::usage::report::{Grouping, ReportLine, SpendingReport};
 use bursar_core::domain::values::id::{GrantBytes, GrantId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::SyncState;
 use bursar_core::web::{Answer, Fault, Frame, Site};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use jiff::Timestamp;
 
 use super::collect::collected;
-use super::query::AskedReport;
 use super::scope::{ProgrammeChoice, ReportScope};
 use crate::access;
 use crate::paths;
 use crate::spending::by_model::words;
 
 const ON_A_PAGE: usize = 200;
-/// The refusal of a report that does not fit into the function's memory.
-const TOO_MANY_LINES: &str =
-    "This report has more than a million lines. Choose fewer days or programmes, or fewer columns.";
 /// How many grants are read at once for the names of their persons.
 const GRANTS_AT_ONCE: usize = 16;
 
@@ -65,9 +60,6 @@ struct ReportForm<'a> {
 }
 
 struct ReportResults<'a> {
-    by: Grouping,
-    /// Whether there is a column for the programme.
-    is_of_several: bool,
     days: String,
     total: Usd,
     rows: Vec<ReportRow<'a>>,
@@ -95,38 +87,33 @@ struct PersonCell {
 }
 
 pub(crate) async fn page(State(site): State<Site>, scope: ReportScope) -> Answer {
-    show(&site, &scope).await
+    let report = collected(&site, &scope).await?;
+    show(&site, &scope, report).await
 }
 
 /// The page of a report, or of its form if that is refused.
-pub(super) async fn show(site: &Site, scope: &ReportScope) -> Answer {
-    let sync = site.table.sync_state().await?;
-    let asked = scope.query.read(scope.usual);
-    let made = match &asked {
-        Ok(asked) => {
-            let report = collected(site, &scope.programmes, *asked, &sync).await?;
-            report.map(|report| (*asked, report)).ok_or(TOO_MANY_LINES.to_owned())
-        }
-        Err(why) => Err(why.clone()),
-    };
-    let (from, to) = match &asked {
-        Ok(asked) => (asked.range.0.to_string(), asked.range.1.to_string()),
-        Err(_) => (scope.query.from.clone(), scope.query.to.clone()),
+pub(super) async fn show(site: &Site, scope: &ReportScope, report: Result<SpendingReport, String>) -> Answer {
+    let query = &scope.query;
+    let (from, to) = match &report {
+        Ok(report) => (report.range.0.to_string(), report.range.1.to_string()),
+        Err(_) => (query.from.clone(), query.to.clone()),
     };
     let form = ReportForm {
         path: &scope.path,
         from,
         to,
-        by: scope.query.grouping(),
+        by: query.grouping(),
         choices: scope.choices.as_deref().unwrap_or_default(),
-        refusal: made.as_ref().err().cloned(),
+        refusal: report.as_ref().err().cloned(),
     };
-    let results = match &made {
-        Ok((asked, report)) => Some(ReportResults::of(site, scope, *asked, report, &sync).await?),
+    let results = match &report {
+        Ok(report) => Some(ReportResults::of(site, scope, report).await?),
         Err(_) => None,
     };
     let status = if results.is_some() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    let (frame, csrf, is_admin) = (&site.frame, scope.visitor.csrf.reveal(), access::is_admin(site, &scope.visitor));
+    let frame = &site.frame;
+    let csrf = scope.visitor.csrf.reveal();
+    let is_admin = access::is_admin(site, &scope.visitor);
     Ok(match (&scope.choices, scope.programmes.first()) {
         (None, Some((programme, _))) => {
             Frame::page(status, &ReportPage { frame, csrf, is_admin, programme, form, results })
@@ -136,30 +123,22 @@ pub(super) async fn show(site: &Site, scope: &ReportScope) -> Answer {
 }
 
 impl<'a> ReportResults<'a> {
-    async fn of(
-        site: &Site,
-        scope: &'a ReportScope,
-        asked: AskedReport,
-        report: &'a SpendingReport,
-        sync: &SyncState,
-    ) -> Result<ReportResults<'a>, Fault> {
+    async fn of(site: &Site, scope: &'a ReportScope, report: &'a SpendingReport) -> Result<ReportResults<'a>, Fault> {
         let lines = report.lines();
         let from = scope.query.skip.min(lines.len());
         let until = (from + ON_A_PAGE).min(lines.len());
         let people = people(site, scope, &lines[from..until]).await?;
-        let chosen = &scope.query.programmes;
+        let address = |path: &str, skip| scope.query.address(path, report.range, skip);
         Ok(ReportResults {
-            by: asked.by,
-            is_of_several: scope.choices.is_some(),
-            days: words(&[asked.range]).unwrap_or_default(),
+            days: words(&[report.range]).unwrap_or_default(),
             total: report.total(),
             rows: lines[from..until].iter().map(|line| ReportRow::of(*line, scope, &people)).collect(),
             from,
             until,
             found: lines.len(),
-            next: (until < lines.len()).then(|| asked.address(&scope.path, chosen, until)),
-            file: asked.address(&format!("{}.csv", scope.path), chosen, 0),
-            notes: notes(report, &lines, sync, site.clock.now()),
+            next: (until < lines.len()).then(|| address(&scope.path, until)),
+            file: address(&format!("{}.csv", scope.path), 0),
+            notes: notes(report, &lines, site.table.sync_state().await?.listed_at, site.clock.now()),
         })
     }
 }
@@ -200,10 +179,15 @@ async fn people(site: &Site, scope: &ReportScope, lines: &[ReportLine<'_>]) -> R
 }
 
 /// What the reader has to know of the days and sums.
-fn notes(report: &SpendingReport, lines: &[ReportLine<'_>], sync: &SyncState, now: Timestamp) -> Vec<String> {
+fn notes(
+    report: &SpendingReport,
+    lines: &[ReportLine<'_>],
+    listed_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Vec<String> {
     let (from, to) = report.range;
     let mut notes = Vec::new();
-    match sync.listed_at.map(utc_date) {
+    match listed_at.map(utc_date) {
         None => notes.push("No sync has read yet what keys used.".to_owned()),
         Some(looked) => {
             let unread = (from.max(looked), to.min(utc_date(now)));

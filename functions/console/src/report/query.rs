@@ -22,14 +22,6 @@ pub(crate) struct ReportQuery {
     pub(crate) skip: usize,
 }
 
-/// A report that can be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct AskedReport {
-    pub(crate) by: Grouping,
-    /// The first and the last day, both included.
-    pub(crate) range: (Date, Date),
-}
-
 impl ReportQuery {
     pub(crate) fn of(query: &str) -> ReportQuery {
         let query: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
@@ -47,8 +39,9 @@ impl ReportQuery {
         }
     }
 
-    /// What is asked for, or the sentence that refuses it. A day that is not given is that of `usual`.
-    pub(crate) fn read(&self, usual: (Date, Date)) -> Result<AskedReport, String> {
+    /// The first and the last day that are asked for, both included, or the sentence that refuses the report. A day that is not
+    /// given is that of `usual`.
+    pub(super) fn range(&self, usual: (Date, Date)) -> Result<(Date, Date), String> {
         if self.by.iter().any(|column| !COLUMNS.contains(&column.as_str())) {
             return Err("A report is grouped by day, group, model or person. Choose among these.".to_owned());
         }
@@ -58,7 +51,7 @@ impl ReportQuery {
         if to < from {
             return Err(format!("The last day, {to}, is before the first, {from}. Swap them."));
         }
-        Ok(AskedReport { by: self.grouping(), range: (from, to) })
+        Ok((from, to))
     }
 
     /// The columns that were chosen, as far as they are known.
@@ -66,18 +59,13 @@ impl ReportQuery {
         let [day, group, model, person] = COLUMNS.map(|name| self.by.iter().any(|by| by == name));
         Grouping { day, group, model, person }
     }
-}
 
-impl AskedReport {
-    /// The URL of this report of these programmes; `skip` lines are before the first.
-    pub(crate) fn address(&self, path: &str, programmes: &[String], skip: usize) -> String {
-        let Grouping { day, group, model, person } = self.by;
-        let (from, to, skip) = (self.range.0.to_string(), self.range.1.to_string(), skip.to_string());
-        let columns = COLUMNS.into_iter().zip([day, group, model, person]);
-        let by = columns.filter(|(_, is_chosen)| *is_chosen).map(|(name, _)| ("by", name));
+    /// The URL of this report over these days; `skip` lines are before the first.
+    pub(super) fn address(&self, path: &str, (from, to): (Date, Date), skip: usize) -> String {
+        let (from, to, skip) = (from.to_string(), to.to_string(), skip.to_string());
         let mut query = vec![("from", from.as_str()), ("to", to.as_str())];
-        query.extend(by);
-        query.extend(programmes.iter().map(|id| ("programme", id.as_str())));
+        query.extend(self.by.iter().map(|column| ("by", column.as_str())));
+        query.extend(self.programmes.iter().map(|id| ("programme", id.as_str())));
         query.extend((skip != "0").then_some(("skip", skip.as_str())));
         show::address(path, &query)
     }
@@ -100,13 +88,13 @@ mod tests {
 
     const USUAL: (Date, Date) = (Date::constant(2026, 11, 1), Date::constant(2026, 11, 20));
 
-    fn asked(query: &[(&str, &str)]) -> Result<AskedReport, String> {
-        ReportQuery::of(show::address("", query).trim_start_matches('?')).read(USUAL)
+    fn asked(query: &[(&str, &str)]) -> Result<(Date, Date), String> {
+        ReportQuery::of(show::address("", query).trim_start_matches('?')).range(USUAL)
     }
 
     #[test]
     fn a_day_that_is_left_out_is_the_usual_one_unless_it_would_turn_the_range_around() {
-        let range = |query: &[(&str, &str)]| asked(query).unwrap().range;
+        let range = |query: &[(&str, &str)]| asked(query).unwrap();
         assert_eq!(range(&[]), USUAL);
         assert_eq!(range(&[("from", ""), ("to", "2026-11-05")]), (USUAL.0, Date::constant(2026, 11, 5)));
         assert_eq!(range(&[("from", "2026-12-01")]), (Date::constant(2026, 12, 1), Date::constant(2026, 12, 1)));
@@ -130,12 +118,13 @@ mod tests {
 
     #[test]
     fn the_address_of_a_report_asks_for_the_same_report() {
-        let query = [("by", "person"), ("by", "day"), ("to", "2026-11-09"), ("programme", "cs-pilot")];
-        let first = asked(&query).unwrap();
-        let address = first.address("/console/report", &["cs-pilot".to_owned()], 200);
-        let (_, query) = address.split_once('?').unwrap();
-        let again = ReportQuery::of(query);
-        assert_eq!((again.read(USUAL), again.skip), (Ok(first), 200));
+        let query = "by=person&by=day&to=2026-11-09&programme=cs-pilot";
+        let first = ReportQuery::of(query);
+        let range = first.range(USUAL).unwrap();
+        let address = first.address("/console/report", range, 200);
+        let again = ReportQuery::of(address.split_once('?').unwrap().1);
+        assert_eq!((again.range(USUAL), again.grouping(), again.skip), (Ok(range), first.grouping(), 200));
+        assert!(again.grouping().person && !again.grouping().model);
         assert_eq!(again.programmes, ["cs-pilot"]);
     }
 }
