@@ -86,7 +86,8 @@ impl Models {
     /// Writes the attributed use, day by day. A recorded day gives way only to an answer that is no smaller.
     pub(crate) async fn write(&self, runner: &Runner<'_>, rows: &Rows, journal: &mut Journal) -> Result<()> {
         let Some((from, until)) = self.asked else { return Ok(()) };
-        let (fenced, as_of) = (runner.fenced(), runner.baseline.began_at);
+        let fenced = runner.fenced();
+        let as_of = runner.baseline.began_at;
         // What is no programme's comes first: where a grant could not be read, its use was among that, and a run that dies in
         // between must not leave it recorded twice.
         let owners: Vec<Option<ProgrammeId>> =

@@ -117,8 +117,11 @@ pub fn beyond_models(lines: &[ModelUse], used: &DailyUse, (from, to): (Date, Dat
         return None;
     }
     let at_least_a_cent = |more: Usd| if more >= Usd::CENT { more } else { Usd::ZERO };
-    let (spent, byok) = (at_least_a_cent(credits.spent - told.spent), at_least_a_cent(byok.spent - told.byok));
-    let used = Sums { spent, byok, requests: 0 };
+    let used = Sums {
+        spent: at_least_a_cent(credits.spent - told.spent),
+        byok: at_least_a_cent(byok.spent - told.byok),
+        requests: 0,
+    };
     (used != Sums::default()).then(|| ModelUse { whose: None, model: NOT_BY_MODEL.to_owned(), used })
 }
 
