@@ -73,9 +73,7 @@ async fn tell(site: &Site, sets: &[RuleSet], deadline: Deadline) -> Result<u32> 
             }
             Told::Not { error, set } => {
                 tracing::warn!(set = %set.id, %error, "the rules of a set wait for the next minute");
-                if let Some(cause) = error.refusal() {
-                    site.raise_in_time(cause, deadline).await;
-                }
+                site.tell_of(&error, deadline).await;
             }
         }
     }
