@@ -47,7 +47,6 @@ use bursar_core::web::{self, Answer, AppError, Pages, Site, Visitor};
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
-/// The function with its routes.
 pub struct App {
     pages: Pages,
 }

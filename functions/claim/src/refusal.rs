@@ -22,7 +22,6 @@ pub(crate) fn begin(refused: &BeginRefused, term: &Term, now: Timestamp) -> AppE
     AppError::later(sentence).after(until.duration_since(now).try_into().unwrap_or_default())
 }
 
-/// The refusal to show a key that was made.
 pub(crate) fn record(refused: RecordRefused) -> AppError {
     let meanwhile = match refused {
         RecordRefused::Held(HoldKind::Paused) => "The people who run this programme paused your place",

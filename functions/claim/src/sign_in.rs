@@ -19,7 +19,6 @@ use jiff::Timestamp;
 /// conflict means that another request succeeded.
 const TRIES: usize = 20;
 
-/// The proof by which somebody signed in.
 #[derive(Debug, Clone, Copy)]
 enum SignInMethod {
     Link,
@@ -152,7 +151,6 @@ impl SignInMethod {
     }
 }
 
-/// The page to which a new session leads.
 fn home(session: &Session) -> &'static str {
     if session.person.is_some() { "/console" } else { "/my" }
 }
@@ -179,7 +177,6 @@ fn proof(site: &Site, headers: &HeaderMap, fields: &Fields) -> Option<Proof> {
     }
 }
 
-/// The form that asks for a link.
 #[derive(Template)]
 #[template(path = "start.html")]
 struct StartPage<'a> {

@@ -28,7 +28,6 @@ pub(crate) struct ProgrammeAccess {
     pub(crate) role: Role,
 }
 
-/// A visitor who is an admin.
 pub(crate) struct AdminAccess {
     pub(crate) visitor: Visitor,
 }
@@ -45,7 +44,6 @@ pub(crate) struct Form<A: Admission> {
     pub(crate) deadline: Deadline,
 }
 
-/// The rule that admits the sender of a form.
 pub(crate) trait Admission {
     type Access: Send;
 
@@ -59,7 +57,6 @@ pub(crate) trait Admission {
 
 /// Admission of assistants of the programme in the path, faculty, and admins.
 pub(crate) enum Assistants {}
-/// Admission of faculty of the programme in the path, and admins.
 pub(crate) enum Faculty {}
 pub(crate) enum Admins {}
 
@@ -170,7 +167,6 @@ pub(crate) fn is_admin(site: &Site, visitor: &Visitor) -> bool {
     is_among(&visitor.session.address, &site.admins)
 }
 
-/// The largest roster, in bytes.
 const MOST_OF_A_FILE: usize = 4 << 20;
 /// The largest body: a roster with the form around it.
 pub(crate) const MOST_BYTES: usize = MOST_OF_A_FILE + (64 << 10);

@@ -24,7 +24,6 @@ struct AlertsPage<'a> {
     csrf: &'a str,
     programme: &'a Programme,
     is_admin: bool,
-    /// The recipients of the next alert.
     hear: Vec<String>,
     crossings: Vec<CrossingRow>,
 }

@@ -251,7 +251,6 @@ pub(crate) async fn closeout_file(State(site): State<Site>, access: ProgrammeAcc
     request.answer(&format!("closeout-{}", programme.id), &COLUMNS, persons.iter().map(row).chain(last))
 }
 
-/// One person's part in a programme.
 struct ClosingPerson {
     grant: GrantId,
     /// The address and the name; `None` for a reader who is an assistant.
@@ -300,7 +299,6 @@ impl ClosingPerson {
         }
     }
 
-    /// The account's money that this person's keys spent.
     fn spent(&self) -> Usd {
         self.used.credits.total()
     }

@@ -26,7 +26,6 @@ const MOST_COMPRESSED_ROWS: usize = 200_000;
 /// The parameter with the number of rows before the first of an answer.
 const SKIP: &str = "skip";
 
-/// A cell of a row.
 pub(crate) enum Cell {
     /// A text that somebody chose. One that a spreadsheet would run gets an apostrophe before it.
     Text(String),
@@ -34,7 +33,6 @@ pub(crate) enum Cell {
     Exact(String),
 }
 
-/// The request for a file.
 pub(crate) struct CsvRequest {
     takes_gzip: bool,
     path: String,

@@ -35,7 +35,6 @@ struct GroupsPage<'a> {
     is_admin: bool,
     may_edit: bool,
     version: u64,
-    /// The marks of the groups as they are.
     made_from: String,
     refusal: Option<&'static str>,
     groups: Vec<GroupForm>,
@@ -196,7 +195,6 @@ pub(crate) struct GroupField {
     pub(crate) now: Option<String>,
 }
 
-/// What is to be changed of a group.
 struct GroupChange {
     name: String,
     from: Group,
@@ -280,7 +278,6 @@ fn cap_of(text: &str) -> Result<Option<Usd>, String> {
     if text.is_empty() { Ok(None) } else { cap(text).map(Some) }
 }
 
-/// The audit entry of changed groups.
 fn entry(act: Act, changes: &[GroupChange]) -> AuditDetail {
     let said = |which: fn(&GroupChange) -> &Group| -> String {
         let each = changes.iter().flat_map(|change| {

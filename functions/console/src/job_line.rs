@@ -9,10 +9,8 @@ use crate::paths;
 /// How long a page still tells that a job was done.
 const TOLD_FOR: SignedDuration = SignedDuration::from_hours(24);
 
-/// A line about one job.
 pub(crate) struct JobLine {
     pub(crate) programme: String,
-    /// The path of the programme's page.
     pub(crate) path: String,
     pub(crate) kind: &'static str,
     pub(crate) state: &'static str,

@@ -7,7 +7,6 @@ use bursar_core::store::{Bounce, MailState, OutboxRow, QueuedMail, UnreachableRe
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// A mail with its state.
 pub(crate) struct MailRow {
     pub(crate) kind: &'static str,
     pub(crate) written: String,
@@ -79,7 +78,6 @@ fn came_back(bounce: Bounce) -> &'static str {
     }
 }
 
-/// The reason why nothing is mailed to an address, in words.
 pub(crate) fn why(why: UnreachableReason) -> &'static str {
     match why {
         UnreachableReason::Bounced => "mail to it came back for good.",
@@ -90,7 +88,6 @@ pub(crate) fn why(why: UnreachableReason) -> &'static str {
     }
 }
 
-/// The kind of mail, in words.
 pub(crate) fn kind(mail: &QueuedMail) -> &'static str {
     match mail {
         QueuedMail::Link { .. } => "link to sign in",

@@ -50,7 +50,6 @@ pub(crate) async fn actor(table: &Table, actor: &Actor) -> Result<String, AppErr
     })
 }
 
-/// The address of a person with a role.
 pub(crate) async fn person(table: &Table, person: &PersonId) -> Result<String, AppError> {
     let known = table.get(StaffPerson::key_of(person)).await?;
     Ok(known.map_or("somebody who was erased".to_owned(), |known| known.address.as_written().to_owned()))

@@ -64,7 +64,6 @@ struct MonthLink {
     address: String,
 }
 
-/// A statement as the page shows it.
 struct StatementTable {
     statement: Statement,
     /// The instants of the cuts, for people.
@@ -82,7 +81,6 @@ struct StatementTable {
 struct NamedRow {
     cost_code: String,
     programme: String,
-    /// The programme's name; empty for what is no programme's.
     name: String,
     kind: RowKind,
     words: &'static str,
@@ -166,7 +164,6 @@ impl StatementTable {
     }
 }
 
-/// The note about a statement that was mailed.
 struct MailedNote {
     /// The instant, for people and for programs.
     at: String,

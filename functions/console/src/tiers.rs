@@ -101,7 +101,6 @@ fn rows(tiers: &Tiers, named_by: &BTreeMap<String, Vec<String>>) -> Vec<TierRow>
     tiers.iter().map(row).collect()
 }
 
-/// The names of the programmes that name each tier.
 async fn named_by(site: &Site) -> Result<BTreeMap<String, Vec<String>>, AppError> {
     let mut named_by: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for programme in site.table.programmes().await?.into_iter().filter(|programme| programme.closed_at.is_none()) {

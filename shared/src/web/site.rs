@@ -19,7 +19,7 @@ use crate::deadline::{Deadline, Waits};
 use crate::domain::mail::alarm::{Alarm, Cause};
 use crate::domain::values::address::EmailAddress;
 use crate::orders::Orders;
-use crate::provider::Provider;
+use crate::provider::{Provider, ProviderError};
 use crate::store::{StoreError, Table};
 
 /// The time left of an event below which no alarm is raised in it, since the answer still has to leave.
@@ -81,6 +81,13 @@ impl Site {
             && let Err(error) = self.raise(cause, deadline).await
         {
             tracing::error!(%error, "nobody was told what is the matter with the management key");
+        }
+    }
+
+    /// Has the admins told, once a day, if an error of the provider is the management key's.
+    pub async fn tell_of(&self, error: &ProviderError, deadline: Deadline) {
+        if let Some(cause) = error.refusal() {
+            self.raise_in_time(cause, deadline).await;
         }
     }
 

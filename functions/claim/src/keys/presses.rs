@@ -20,7 +20,6 @@ use jiff::{SignedDuration, Timestamp};
 use crate::my;
 use crate::refusal::why_not_resumed;
 
-/// A form about one grant of its sender.
 pub(crate) struct KeyForm {
     pub(super) site: Site,
     pub(super) visitor: Visitor,
@@ -58,7 +57,6 @@ impl KeyForm {
     }
 }
 
-/// The least time between two readings that a student asks for.
 const BETWEEN_READINGS: SignedDuration = SignedDuration::from_mins(1);
 const NOT_ON_YET: &str =
     "The provider did not switch your key on yet. It is asked again each minute; you need do nothing more.";
@@ -66,7 +64,8 @@ const NOT_ON_YET: &str =
 /// Reports the key as leaked, which ends it at once. A disable that fails here is repeated by the console's
 /// work each minute.
 pub(crate) async fn leaked(form: KeyForm) -> Answer {
-    let (KeyForm { site, view, deadline, .. }, at) = (&form, form.at());
+    let KeyForm { site, view, deadline, .. } = &form;
+    let at = form.at();
     let epoch = form.epoch().unwrap_or(view.grant.epoch);
     let was_reported = matches!(view.grant.state, GrantState::Stopped { why: Stopped::Leaked });
     let grant = match site.table.act(at, |view, now| view.report_leaked(epoch, now)).await? {
@@ -94,7 +93,8 @@ pub(crate) async fn leaked(form: KeyForm) -> Answer {
 /// Hands the key back: it ends, and the unspent rest of its place returns to the pot after the final
 /// reading. A second press changes nothing.
 pub(crate) async fn hand_back(form: KeyForm) -> Answer {
-    let (KeyForm { site, view, .. }, at) = (&form, form.at());
+    let KeyForm { site, view, .. } = &form;
+    let at = form.at();
     let epoch = form.epoch().unwrap_or(view.grant.epoch);
     let was_returned = matches!(view.grant.state, GrantState::Stopped { why: Stopped::Returned });
     match site.table.act(at, |view, now| view.hand_back(epoch, now)).await? {
@@ -110,7 +110,6 @@ pub(crate) async fn hand_back(form: KeyForm) -> Answer {
     Ok(to_my())
 }
 
-/// Reads the live key's usage from the provider.
 pub(crate) async fn refresh(form: KeyForm) -> Answer {
     let KeyForm { site, view, now, deadline, .. } = &form;
     let live = view.grant.live().and_then(|live| Some((live, live.key.as_ref()?)));
@@ -139,7 +138,8 @@ pub(crate) async fn refresh(form: KeyForm) -> Answer {
 /// Ends a hold for disuse. Enabling the key is the last step; if it fails, the console's work or another
 /// press repeats it.
 pub(crate) async fn resume(form: KeyForm) -> Answer {
-    let (KeyForm { site, view, .. }, at) = (&form, form.at());
+    let KeyForm { site, view, .. } = &form;
+    let at = form.at();
     let was_resumed = view.grant.holds.unused || view.grant.live().is_some_and(|live| live.resumed_at.is_some());
     match site.table.act(at, |view, now| view.release(HoldKind::Unused, &Actor::Student, now)).await? {
         ActOutcome::Done(_) => {}
@@ -161,12 +161,9 @@ fn to_my() -> Response {
     Redirect::to("/my").into_response()
 }
 
-/// The result of looking a key up at the provider.
 pub(super) enum KeyLookup {
     Reading(Box<Reading>),
-    /// The provider knows no such key.
     Gone,
-    /// The provider's answer does not say what the key used.
     Silent,
 }
 

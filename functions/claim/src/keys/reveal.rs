@@ -47,7 +47,6 @@ struct KeyPage<'a> {
     example: Example<'a>,
 }
 
-/// One request for a key, with what its steps need.
 struct Claim<'a> {
     form: &'a KeyForm,
     site: &'a Site,

@@ -12,7 +12,6 @@ use jiff::Timestamp;
 use crate::my::rules::KeyRules;
 use crate::my::{Obstacle, kind_of_press, words};
 
-/// The card of one grant on the student's page.
 pub(crate) struct Card<'a> {
     pub(crate) programme: &'a str,
     pub(crate) name: &'a str,
@@ -25,7 +24,6 @@ pub(crate) struct Card<'a> {
     pub(crate) cap: Usd,
     pub(crate) spent: Usd,
     pub(crate) left: Usd,
-    /// The usage of all keys of the grant, in all windows.
     pub(crate) in_all: Usd,
     pub(crate) as_of: Option<String>,
     pub(crate) window: String,
@@ -40,13 +38,11 @@ pub(crate) struct Card<'a> {
     pub(crate) contact: Option<&'a str>,
 }
 
-/// The terms of use to accept before the first key.
 pub(crate) struct TermsOfUse<'a> {
     pub(crate) text: &'a str,
     pub(crate) hash: TermsHash,
 }
 
-/// The buttons of a card.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Offers {
     pub(crate) reveal: bool,

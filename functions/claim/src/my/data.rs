@@ -131,7 +131,6 @@ struct CrossingData {
 
 #[derive(Serialize)]
 struct DayData {
-    /// The UTC day.
     day: Date,
     usd: String,
     /// Whether the figure is of this day alone, and not a share of a sum over several days.

@@ -30,13 +30,10 @@ struct MyPage<'a> {
     visitor: &'a Visitor,
     alert: Option<&'a str>,
     cards: Vec<Card<'a>>,
-    /// The examples for each key that works.
     examples: Vec<Example<'a>>,
     /// Whether a key was ever shown: then the page explains refused requests, even if no key works now.
     has_had_a_key: bool,
-    /// The mails that this person wants.
     choice: MailChoice,
-    /// The reason why mail does not reach this person, if it does not.
     not_reached: Option<String>,
 }
 
@@ -63,7 +60,6 @@ pub(crate) async fn refused(site: &Site, visitor: &Visitor, now: Timestamp, why:
     AppError::page(StatusCode::UNPROCESSABLE_ENTITY, show(site, visitor, now, Some(why)).await)
 }
 
-/// The visitor's grant in a programme.
 pub(crate) async fn grant_in(site: &Site, visitor: &Visitor, programme: &str) -> Result<View, AppError> {
     let programme = programme.parse::<ProgrammeId>().map_err(|_| AppError::not_found())?;
     let enrolments = site.table.enrolments(&visitor.session.address).await?;
@@ -72,7 +68,6 @@ pub(crate) async fn grant_in(site: &Site, visitor: &Visitor, programme: &str) ->
     site.table.view(&enrolment.programme, &enrolment.grant).await?.ok_or_else(AppError::not_found)
 }
 
-/// The visitor's grants.
 pub(crate) async fn grants_of(site: &Site, visitor: &Visitor) -> Result<Vec<View>, AppError> {
     let mut views = Vec::new();
     for enrolment in site.table.enrolments(&visitor.session.address).await? {
@@ -128,7 +123,6 @@ pub(crate) async fn choose_mails(
     Ok(Redirect::to("/my#mails").into_response())
 }
 
-/// The reason why no key can be made now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Obstacle {
     Begin(BeginRefused),

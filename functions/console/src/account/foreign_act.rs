@@ -198,7 +198,6 @@ impl KeyForm {
     }
 }
 
-/// The last act on each key, with what a page says of it.
 pub(super) async fn in_words(table: &Table) -> Result<HashMap<KeyHash, (ForeignAct, String)>, AppError> {
     let (mut acts, mut people) = (HashMap::new(), HashMap::new());
     for act in table.foreign_acts().await? {

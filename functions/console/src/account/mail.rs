@@ -34,7 +34,6 @@ pub(super) struct MailSection {
     pub(super) waiting: u64,
     pub(super) waiting_for: Option<String>,
     pub(super) given_up: Vec<GivenUpMail>,
-    /// The number of unreadable rows.
     pub(super) dead_unreadable: usize,
     pub(super) dead_in_all: usize,
     /// The number of dead letters that the page lists.
@@ -52,7 +51,6 @@ pub(super) struct Server {
     pub(super) per_second: String,
 }
 
-/// Bulk mail that is stopped.
 pub(super) struct BulkStopLine {
     pub(super) kind: MailKind,
     pub(super) at: String,
@@ -60,7 +58,6 @@ pub(super) struct BulkStopLine {
     pub(super) of: MailCounts,
 }
 
-/// A person with a role whom mail does not reach.
 pub(super) struct UnreachablePerson {
     pub(super) address: String,
     pub(super) why: &'static str,

@@ -29,11 +29,8 @@ use crate::show::{self, utc};
 use crate::spending::by_model::{self, ModelCoverage};
 use crate::spending::spans::{self, Figure, SpanContext, SpanLink, SpanQuery};
 
-/// The number of days that are read.
 const DAYS: i32 = 60;
-/// The number of the sync's runs that are read.
 const RUNS: i32 = 14;
-/// The number of alarms that are read.
 const ALARMS: i32 = 20;
 /// The spans of an account, which has neither window nor term.
 const SPANS: [Span; 4] = [Span::Day, Span::Week, Span::Month, Span::All];
@@ -57,7 +54,6 @@ struct AccountPage<'a> {
     /// Whether a sync has summed up all keys.
     is_summed: bool,
     notes: Vec<String>,
-    /// The newest day's sums.
     newest: Option<AccountDay>,
     days: Vec<Day>,
     keys: ForeignKeys,
@@ -76,18 +72,15 @@ struct AccountPage<'a> {
 #[derive(Default)]
 pub(crate) struct Refused {
     pub(crate) owner: Option<TypedOwner>,
-    /// The form of an act on a foreign key.
     pub(crate) key: Option<KeyForm>,
 }
 
-/// The spending of keys over the requested span.
 struct SpentSums {
     all: Figure,
     ours: Figure,
     foreign: Figure,
 }
 
-/// The notice of what the guard held back.
 struct HeldBackNotice {
     /// The state that the form confirms, so that nothing newer is let through.
     shown: String,
@@ -95,13 +88,11 @@ struct HeldBackNotice {
     words: String,
     bound: u32,
     count: u32,
-    /// Whether grants would be stopped.
     stops: bool,
     keys: Vec<HeldKeyLine>,
     released_by: Option<String>,
 }
 
-/// One key that was held back.
 struct HeldKeyLine {
     name: String,
     hash: String,
@@ -198,7 +189,6 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, refu
     Ok(site.page(&page))
 }
 
-/// The jobs of all programmes that run or wait.
 async fn running_jobs(table: &Table, programmes: &[Programme], now: Timestamp) -> Result<Vec<JobLine>, AppError> {
     let mut lines = Vec::new();
     for id in table.programmes_with_jobs().await? {

@@ -8,7 +8,6 @@ use serde::Deserialize;
 
 use crate::show::utc;
 
-/// One run on the page.
 pub(super) struct SyncRun {
     pub(super) began_at: Timestamp,
     pub(super) ended_at: Timestamp,
@@ -70,7 +69,6 @@ fn length(ms: u64) -> String {
     }
 }
 
-/// One day on the page.
 pub(super) struct Day {
     pub(super) day: Date,
     /// The number of days over which the sums grew, if more than one.

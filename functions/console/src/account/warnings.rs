@@ -16,14 +16,12 @@ use crate::show::utc;
 /// The time without a complete sync after which a person must look.
 const COMPLETE_WITHIN: SignedDuration = SignedDuration::from_hours(26);
 
-/// The facts that the warnings are decided on.
 pub(super) struct AccountFacts<'a> {
     pub(super) state: &'a SyncState,
     pub(super) credit: &'a CreditSection,
     pub(super) balance: Option<Usd>,
     /// The expenses that the balance must cover soon.
     pub(super) need: BalanceNeed,
-    /// The runs, newest first.
     pub(super) runs: &'a [SyncRun],
     /// The checkpoint of a run that is still to be continued.
     pub(super) left: Option<&'a Checkpoint>,
@@ -95,12 +93,10 @@ fn management_key_fails(known: &AccountFacts<'_>) -> bool {
     known.alarms.iter().any(|alarm| alarm.cause == Cause::ManagementKey && alarm.day == day)
 }
 
-/// What the page tells of the account's credit.
 pub(super) struct CreditSection {
     pub(super) purchase: Option<CreditToBuy>,
 }
 
-/// The credit to be bought, as the page shows it.
 pub(super) struct CreditToBuy {
     pub(super) is: Purchase,
     pub(super) by: Option<String>,
@@ -122,7 +118,6 @@ impl CreditSection {
         }
     }
 
-    /// The warning that credit must be bought.
     pub(super) fn warning(&self) -> Option<String> {
         let purchase = self.purchase.as_ref().filter(|purchase| purchase.is.is_due())?;
         let amount = purchase.is.amount.to_dollars_up();

@@ -19,7 +19,6 @@ use crate::{paths, settings};
 
 const LONGEST_REASON: usize = 500;
 
-/// One posted form about one grant.
 struct GrantPress<'a> {
     site: &'a Site,
     form: &'a Form<Assistants>,
@@ -221,7 +220,6 @@ pub(crate) struct CapForm {
 }
 
 impl CapForm {
-    /// The form with the cap of now.
     pub(super) fn now(grant: &Grant, settings: &Settings) -> CapForm {
         CapForm { cap: settings::plain(grant.cap(settings)), ..CapForm::default() }
     }

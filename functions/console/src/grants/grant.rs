@@ -25,7 +25,6 @@ struct GrantPage<'a> {
     programme: &'a Programme,
     row: &'a GrantRow,
     is_admin: bool,
-    /// The spending over each span of time.
     spans: Vec<(&'static str, Figure)>,
     as_of: Option<String>,
     notes: Vec<String>,
@@ -34,13 +33,11 @@ struct GrantPage<'a> {
     timeline: Vec<TimelineEntry>,
     /// The reason why the person does not get all mail, also in words, and since when.
     unreachable: Option<(UnreachableReason, &'static str, String)>,
-    /// The mails about the grant, newest first.
     mails: Vec<MailRow>,
     may: GrantForms,
     cap: CapForm,
 }
 
-/// The forms that this visitor can use on this grant.
 struct GrantForms {
     pause: bool,
     resume: bool,
@@ -167,7 +164,6 @@ fn or_none(text: &str) -> &str {
     if text.is_empty() { "none" } else { text }
 }
 
-/// The act in words.
 fn words(act: Act) -> &'static str {
     match act {
         Act::Created => "created",

@@ -56,7 +56,6 @@ struct GrantListPage<'a> {
     until: usize,
     next: Option<String>,
     is_admin: bool,
-    /// The span of the spending in words.
     phrase: &'static str,
     spans: Vec<SpanLink>,
     as_of: Option<String>,
@@ -70,7 +69,6 @@ pub(crate) struct GrantRow {
     /// The spending in the current window, or in the requested span.
     pub(crate) spent: Figure,
     pub(crate) lifetime: Usd,
-    /// The reason why the person does not get all mail.
     pub(crate) not_mailed: Option<UnreachableReason>,
 }
 
@@ -126,7 +124,6 @@ pub(crate) fn not_mailed(grant: &Grant, unreachable: &Unreachable) -> Option<Unr
     unreachable.get(grant.person.address.matched()).copied().filter(|_| !is_over)
 }
 
-/// The usage of all keys of a grant.
 pub(crate) fn used(readings: &[Reading]) -> DailyUse {
     readings.iter().fold(DailyUse::default(), |mut used, reading| {
         used.add(&reading.used);

@@ -13,7 +13,6 @@ use crate::access::{Faculty, Form};
 use crate::paths;
 use crate::roster::{self, line};
 
-/// The person whom the form names.
 enum PersonMatch {
     /// A new person, or one who is on the roster already with equal fields.
     New(NewPerson),
@@ -118,7 +117,6 @@ impl PersonForm {
         }
     }
 
-    /// The error of a field.
     pub(super) fn error(&self, field: &str) -> Option<&str> {
         self.errors.iter().find(|(name, _)| *name == field).map(|(_, why)| why.as_str())
     }

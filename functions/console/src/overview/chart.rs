@@ -8,7 +8,6 @@ use jiff::civil::Date;
 const WIDTH: i64 = 640;
 const HEIGHT: i64 = 200;
 
-/// A chart with its points scaled to a box of 640 by 200.
 pub(crate) struct Chart {
     pub(crate) line: String,
     /// The line closed to an area at the ground.

@@ -185,7 +185,6 @@ impl Edit<'_> {
     }
 }
 
-/// The form that edits a programme.
 pub(super) struct EditForm {
     pub(super) version: String,
     /// The fingerprints of the settings as they are, by which a stale form knows what its person changed.
@@ -197,13 +196,11 @@ pub(super) struct EditForm {
 }
 
 impl EditForm {
-    /// The form with the current settings of a programme.
     pub(super) fn of(access: &ProgrammeAccess, pot: Usd) -> EditForm {
         let texts = SettingTexts::of(&Draft { settings: access.programme.settings.clone(), pot });
         EditForm { open: false, refusal: None, ..EditForm::refilled(access, pot, &texts, &Refusals::new(), "") }
     }
 
-    /// The form as it was posted, with the reason why it was not saved.
     pub(super) fn refilled(
         access: &ProgrammeAccess,
         pot: Usd,

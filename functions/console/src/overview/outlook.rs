@@ -15,12 +15,10 @@ use jiff::Timestamp;
 /// The most students who are named; the rest are counted.
 const NAMED: usize = 10;
 
-/// The forecast of a programme, and the students whose use stands out.
 pub(crate) struct Outlook {
     pub(crate) sentence: String,
     /// Whether the money may run out before the term ends.
     pub(crate) is_short: bool,
-    /// The outliers, highest spending first.
     pub(crate) standing_out: Vec<Outlier>,
     /// The number of outliers who are not named.
     pub(crate) more: usize,
@@ -36,7 +34,6 @@ pub(crate) struct Outlier {
 }
 
 impl Outlook {
-    /// The outlook of a programme that is not over.
     pub(crate) fn of(
         programme: &Programme,
         pot: &Pot,
@@ -84,7 +81,6 @@ impl Outlier {
     }
 }
 
-/// The usage of all keys of a grant, by day.
 fn used(readings: &[Reading], programme: &Programme) -> Days {
     let mut days = Days::default();
     readings.iter().for_each(|reading| days.add(&reading.used.days(programme.settings.byok)));

@@ -38,7 +38,6 @@ struct Overview<'a> {
     is_admin: bool,
     may_edit: bool,
     money: MoneyFigures,
-    /// The span of the spending in words.
     phrase: &'static str,
     spans: Vec<SpanLink>,
     /// The spending of each group over each span.

@@ -26,7 +26,6 @@ const CHANGED: &str = "Something changed since you looked. This is how it stands
 const OUT_OF_TIME: &str =
     "So many keys take longer than one page may. Some are done; press again for those that are listed here.";
 
-/// A form that was understood.
 struct Asked {
     wanted: Wanted,
     purpose: Purpose,

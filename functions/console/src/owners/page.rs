@@ -32,7 +32,6 @@ pub(crate) struct KeyOwners {
     pub(crate) typed: TypedOwner,
 }
 
-/// A programme that can own keys.
 pub(crate) struct OwnerChoice {
     pub(crate) id: String,
     pub(crate) name: String,
@@ -151,7 +150,6 @@ fn prefixes(nobodys: &[ForeignKey]) -> Vec<NamePrefix> {
     prefixes
 }
 
-/// What a choice would do.
 pub(super) fn preview(
     site: &Site,
     visitor: &Visitor,

@@ -17,7 +17,6 @@ use jiff::civil::Date;
 /// The longest pattern, in characters.
 const LONGEST_PATTERN: usize = 200;
 
-/// The keys that a form names.
 pub(super) enum Wanted {
     Key(KeyHash),
     /// All keys whose names match; `*` stands for any text.
@@ -147,7 +146,6 @@ impl KeySelection {
         KeyHash::of_bytes(&bits).to_string()
     }
 
-    /// What all chosen keys count for the owner.
     pub(super) fn counts(&self) -> Usd {
         self.chosen.iter().map(|chosen| chosen.counts).sum()
     }

@@ -18,7 +18,6 @@ pub(super) enum AbsentRows {
     Replace,
 }
 
-/// The plan of an import: its steps, and their counts.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ImportPlan {
     pub(super) steps: Vec<Step>,
@@ -33,7 +32,6 @@ pub(super) struct ImportPlan {
     pub(super) refused: Vec<RefusedRow>,
     /// The grants that are neither revoked nor ended.
     pub(super) standing: usize,
-    /// The number of groups after the import.
     pub(super) groups: usize,
 }
 
@@ -181,10 +179,11 @@ fn is_over(grant: &Grant) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::parse;
-    use super::*;
     use bursar_core::domain::values::address::EmailAddress;
     use jiff::Timestamp;
+
+    use super::super::parse;
+    use super::*;
 
     fn grant(number: u8, name: &str, group: &str) -> Grant {
         let person = Person {

@@ -8,7 +8,6 @@ use super::line;
 const MOST_ROWS: usize = 50_000;
 const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
 
-/// The content of a file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct RosterFile {
     pub(super) rows: Vec<RosterRow>,
@@ -63,7 +62,6 @@ struct Columns {
     group: Option<usize>,
     id: Option<usize>,
     ignored: Vec<String>,
-    /// The number of all columns.
     count: usize,
 }
 
@@ -190,8 +188,9 @@ fn cell_text(cell: &[u8]) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     fn read_text(text: &str) -> RosterFile {
         file(text.as_bytes()).unwrap()

@@ -57,7 +57,6 @@ fn page(site: &Site, visitor: &Visitor, texts: &SettingTexts, refusals: &Refusal
     })
 }
 
-/// One field with its text.
 pub(crate) struct Field {
     pub(crate) setting: &'static Setting,
     pub(crate) value: String,
@@ -66,7 +65,6 @@ pub(crate) struct Field {
     pub(crate) now: Option<String>,
 }
 
-/// The fields of one form.
 pub(crate) struct FormFields {
     pub(crate) required: Vec<Field>,
     pub(crate) optional: Vec<Field>,
@@ -74,7 +72,6 @@ pub(crate) struct FormFields {
     pub(crate) admins: Vec<Field>,
 }
 
-/// The reader of a form.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Audience {
     Creator,

@@ -43,7 +43,6 @@ impl SettingTexts {
         defaults
     }
 
-    /// The texts of an existing programme.
     pub(crate) fn of(draft: &Draft) -> SettingTexts {
         let texts = SETTINGS.iter().map(|setting| (setting.id, (setting.write)(draft)));
         SettingTexts { texts: texts.collect(), carried: Vec::new() }
@@ -60,7 +59,6 @@ impl SettingTexts {
         self
     }
 
-    /// Replaces one text.
     pub(crate) fn set(&mut self, id: &'static str, text: String) {
         self.texts.insert(id, text);
     }
@@ -140,7 +138,6 @@ impl Draft {
     }
 }
 
-/// The settings in which two drafts differ.
 pub(crate) struct Difference(Vec<SettingChange>);
 
 #[derive(Clone)]

@@ -7,7 +7,6 @@ use axum::http::StatusCode;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::programme::tiers::{self, Tiers};
-use bursar_core::provider::ProviderError;
 use bursar_core::store::StoreError;
 use bursar_core::web::Site;
 
@@ -51,7 +50,6 @@ pub(crate) struct KnownModels {
     listed: Option<BTreeSet<String>>,
 }
 
-/// Why models or providers cannot be saved.
 pub(crate) struct NotListed {
     pub(crate) status: StatusCode,
     pub(crate) why: String,
@@ -65,8 +63,11 @@ impl KnownModels {
             return Ok(KnownModels { tiers, listed: None });
         }
         let listed = site.provider.models(deadline.at_most(FOR_THE_LIST)).await;
-        let unread = |error: &ProviderError| tracing::warn!(%error, "the provider's list of models was not read");
-        Ok(KnownModels { tiers, listed: listed.inspect_err(unread).ok() })
+        if let Err(error) = &listed {
+            tracing::warn!(%error, "the provider's list of models was not read");
+            site.tell_of(error, deadline).await;
+        }
+        Ok(KnownModels { tiers, listed: listed.ok() })
     }
 
     /// Checks a list that is to be saved in the place of another one.
@@ -137,6 +138,7 @@ async fn check_providers(site: &Site, before: &[String], after: &[String], deadl
         Ok(listed) => listed,
         Err(error) => {
             tracing::warn!(%error, "the provider's list of providers was not read");
+            site.tell_of(&error, deadline).await;
             return Some(NotListed { status: StatusCode::SERVICE_UNAVAILABLE, why: LIST_UNREAD.to_owned() });
         }
     };

@@ -240,7 +240,6 @@ pub(super) fn money(text: &str) -> Result<Usd, String> {
     Usd::from_form(text).map_err(|error| sentence(&error.to_string()))
 }
 
-/// The cap of a key.
 pub(crate) fn cap(text: &str) -> Result<Usd, String> {
     match money(text)? {
         cap if cap < Usd::CENT => Err("No key has a cap below one cent.".to_owned()),

@@ -10,7 +10,6 @@ use jiff::Timestamp;
 use super::models::models_of;
 use super::reader::{SettingText, cap, date, money, people, zone};
 
-/// One setting of a programme.
 pub(crate) struct Setting {
     /// The name of its form field, also used in audit entries and requests.
     pub(crate) id: &'static str,
@@ -49,7 +48,6 @@ pub(crate) enum Kind {
     Choice(&'static [(&'static str, &'static str)]),
 }
 
-/// The people who may change a setting.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum SettingOwner {
     Faculty,

@@ -78,6 +78,7 @@ async fn tell(site: &Site, of: &RulesSource, is_saved: bool, deadline: Deadline)
                 RulesTold::Refused(guardrail) => refused(site, &programme, &guardrail, &rules, deadline).await?,
                 RulesTold::Not(error) => {
                     tracing::warn!(guardrail = %guardrail.of, %error, "rules wait for the next minute");
+                    site.tell_of(&error, deadline).await;
                 }
             }
         }

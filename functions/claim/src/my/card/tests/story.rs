@@ -110,7 +110,6 @@ impl Story {
         of.collect::<Vec<_>>().join(" ")
     }
 
-    /// The text of the card.
     pub(super) fn reads(&self) -> String {
         let token = SessionToken::generate();
         let address = self.view.grant.person.address.matched().clone();
