@@ -77,7 +77,8 @@ impl Table {
     }
 
     /// Writes a guardrail as it is by now, with an entry where the provider confirmed other rules. Where it had to be made again, a job
-    /// puts the keys under it, and what is in doubt is due to be told again. Returns it as written; `None` when somebody else has written it since it was read.
+    /// puts the keys under it, and what is in doubt is due to be told again. Returns it as written; `None` when somebody else has
+    /// written it since it was read.
     pub async fn write_guardrail(
         &self,
         was: &Guardrail,
@@ -90,18 +91,16 @@ impl Table {
             0 => self.transaction().create(&is)?,
             version => self.transaction().replace(&is, version)?,
         };
-        let confirmed = |guardrail: &Guardrail| {
-            guardrail.confirmed.as_ref().map(|confirmed| (confirmed.id.clone(), confirmed.rules.clone()))
-        };
-        let (before, after) = (confirmed(was), confirmed(&is));
-        if before != after {
-            let id = |of: &Option<_>| of.as_ref().map_or("none".to_owned(), |(id, _): &(String, _)| id.clone());
-            let what = AuditDetail::new(Act::GuardrailSet).changing(id(&before), id(&after));
+        let id = |guardrail: &Guardrail| guardrail.confirmed.as_ref().map(|confirmed| confirmed.id.clone());
+        let rules = |guardrail: &Guardrail| guardrail.confirmed.as_ref().map(|confirmed| confirmed.rules.clone());
+        let (before, after) = (id(was), id(&is));
+        if before != after || rules(was) != rules(&is) {
+            let named = |id: &Option<String>| id.clone().unwrap_or("none".to_owned());
+            let what = AuditDetail::new(Act::GuardrailSet).changing(named(&before), named(&after));
             let what = what.noting(format!("guardrail of {}", is.of));
             transaction = transaction.create(&AccountEntry { entry: new_ulid(now), at: now, by: Actor::Rule, what })?;
         }
-        let is_another = before.zip(after).is_some_and(|((before, _), (after, _))| before != after);
-        if is_another {
+        if before.is_some() && before != after {
             let grants = self.count_grants(&is.of.programme).await?;
             let job = Job::new(&is.of.programme, Work::Limits, grants, &Actor::Rule, now);
             transaction = with_job(transaction, &job)?;
