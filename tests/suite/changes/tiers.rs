@@ -72,6 +72,10 @@ async fn every_key_follows_its_tier() {
     campus.finish_work().await;
     assert_eq!((asked(MINI).await, asked(SONNET).await), ((403, 200), (200, 200)));
     assert!(student.get("/my").await.body.contains(SONNET));
+    // A request that dies as soon as it is saved leaves the rest to the work of a minute.
+    campus.table.edit_tier("basic", &[MINI.to_owned()], Some(1), campus.by()).await.unwrap();
+    campus.finish_work().await;
+    assert_eq!((asked(MINI).await, asked(SONNET).await), ((200, 200), (403, 200)));
     campus.sync().await;
     campus.judged_after_sync().await;
     campus.finish().await;
