@@ -2,7 +2,7 @@
 //! the next minutes, and the work of others leaves them alone for as long as a call may take.
 
 use crate::deadline::Deadline;
-use crate::domain::programme::guardrail::{ConfirmedRules, Guardrail};
+use crate::domain::programme::guardrail::{ConfirmedRules, Guardrail, RulesRefusal};
 use crate::domain::programme::rules::Rules;
 use crate::orders::Orders;
 use crate::provider::ProviderError;
@@ -14,7 +14,7 @@ use crate::store::{Meta, StoreError};
 pub enum RulesTold {
     Confirmed,
     /// The provider refuses them, which only a person can mend.
-    Refused(Guardrail),
+    Refused(RulesRefusal),
     /// The provider was not asked, or did not answer.
     Not(ProviderError),
     /// Somebody else wrote the guardrail meanwhile, perhaps to send them.
@@ -56,10 +56,10 @@ impl Orders<'_> {
         let Some(after) = self.table.write_guardrail(&noted, after, now, deadline).await? else {
             return Ok(RulesTold::Overtaken);
         };
-        Ok(match error {
-            Some(error) => RulesTold::Not(error),
-            None if after.refusal.is_none() => RulesTold::Confirmed,
-            None => RulesTold::Refused(after),
+        Ok(match (error, after.refusal) {
+            (Some(error), _) => RulesTold::Not(error),
+            (None, Some(refusal)) => RulesTold::Refused(refusal),
+            (None, None) => RulesTold::Confirmed,
         })
     }
 
@@ -79,7 +79,7 @@ impl Orders<'_> {
         }
         // An earlier create may have taken effect although its answer was lost. So the guardrail is looked up
         // by name first, and sent the rules again.
-        let listed = self.provider.guardrails(None, deadline).await.map_err(|error| match error {
+        let listed = self.provider.guardrails(deadline).await.map_err(|error| match error {
             // A refused listing says nothing of the rules, so it counts as a failure to be retried.
             ProviderError::Refused { trouble, after } => ProviderError::Later { trouble, after },
             other => other,
@@ -91,6 +91,6 @@ impl Orders<'_> {
         }
         // A management key of another account would make it there.
         self.provider.check_account(&meta.deployment, meta.account.as_ref(), deadline).await?;
-        self.provider.create_guardrail(&rules, None, deadline).await
+        self.provider.create_guardrail(&rules, deadline).await
     }
 }

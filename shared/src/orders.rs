@@ -178,7 +178,7 @@ impl Orders<'_> {
             return Err(NotCarriedOut::NotConfirmed);
         };
         let under = KeyGuardrail { group: wanted.group, id: confirmed.id.clone() };
-        let assigned = self.provider.assign_keys(&under.id, std::slice::from_ref(&order.key), patience).await;
+        let assigned = self.provider.assign_key(&under.id, &order.key, patience).await;
         if let Err(error) = assigned {
             if !error.changed_nothing() {
                 // It may take effect after what somebody else sends, and has confirmed by now.

@@ -67,15 +67,6 @@ async fn adds(admin: &Visitor, file: &str) {
     admin.submit(&shown, "/console/programmes/cs-pilot/roster/apply", &[]).await.expect(303);
 }
 
-/// Does what requests leave to the work of each minute, and judges it.
-async fn settled(campus: &Campus) {
-    for _ in 0..2 {
-        campus.minutes(2);
-        campus.work().await;
-        campus.judged().await;
-    }
-}
-
 /// A job's line: kind, state, and how many are done of all.
 fn jobs(page: &Page) -> Vec<(String, String, String, String)> {
     let of = |name: &str| page.attributes("job", name);

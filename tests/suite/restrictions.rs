@@ -39,15 +39,6 @@ async fn jobs(campus: &Campus) -> Vec<String> {
     jobs.iter().map(|job| format!("{} {}", job.work.kind(), job.state.as_str())).collect()
 }
 
-/// Does what requests leave to the work of each minute, and judges it.
-async fn settled(campus: &Campus) {
-    for _ in 0..2 {
-        campus.minutes(2);
-        campus.work().await;
-        campus.judged().await;
-    }
-}
-
 /// The models that the programme's guardrail allows at the provider.
 async fn allowed(campus: &Campus) -> Vec<String> {
     let guardrail = campus.guardrail().await.unwrap();
@@ -109,20 +100,20 @@ async fn my_says_what_the_provider_confirmed() {
     let ben = campus.student("ben").await;
     let page = ben.submit(&ben.get("/my").await, REVEAL, &[]).await.expect(200);
     assert!(page.body.contains(MINI), "keys go on being made under the rules confirmed last");
-    settled(&campus).await;
+    campus.finish_work().await;
     assert!(says(LARGE).await && !says(&only).await && !says("being changed").await);
     assert_eq!(jobs(&campus).await, Vec::<String>::new(), "no key was moved");
 
     // Rules are never taken off a key, which would leave no trace of it: its guardrail allows everything.
     assert_eq!(campus.edit(&admin, &[("models", "")]).await.status, 303);
-    settled(&campus).await;
+    campus.finish_work().await;
     assert!(says("Choose any model").await && !says("being changed").await);
     assert!(under(&campus).len() == 1 && !under(&campus).contains(&None));
     // A key made while nothing is restricted is under nothing, and is found by later rules all the same.
     claims(&mut campus, "eve").await;
     assert!(under(&campus).contains(&None));
     assert_eq!(campus.edit(&admin, &[("models", MINI)]).await.status, 303);
-    settled(&campus).await;
+    campus.finish_work().await;
     assert!(under(&campus).len() == 1 && !under(&campus).contains(&None));
     assert_eq!(jobs(&campus).await, ["limits done"]);
     let report = campus.sync().await;
@@ -142,7 +133,7 @@ async fn rules_that_are_taken_back_are_told_again() {
     campus.judged().await;
     assert_eq!(allowed(&campus).await, [LARGE], "they reached it");
     assert_eq!(campus.edit(&admin, &[("models", MINI)]).await.status, 303);
-    settled(&campus).await;
+    campus.finish_work().await;
     assert_eq!(allowed(&campus).await, [MINI]);
     campus.finish_faulted().await;
 }
@@ -196,7 +187,7 @@ async fn refused_models_are_told_once_a_day() {
     // Another model is sent at once, without the wait that the refusal caused.
     campus.gate.lift(fault);
     assert_eq!(campus.edit(&admin, &[("models", LARGE)]).await.status, 303);
-    settled(&campus).await;
+    campus.finish_work().await;
     assert_eq!((warned(&admin).await, allowed(&campus).await), (0, vec![LARGE.to_owned()]));
 
     // Of a guardrail that there is, keys are still made, and the console warns of it.
@@ -242,7 +233,7 @@ async fn unassigned_keys_are_put_back() {
         assert_eq!(problems.filter(|problem| problem.contains("and is again")).count(), put_back, "{report}");
         assert_eq!(provider.keys().iter().filter(|key| key.guardrail_id.is_some()).count(), put_back, "{report}");
         campus.judged().await;
-        settled(&campus).await;
+        campus.finish_work().await;
         assert!(provider.keys().iter().all(|key| key.guardrail_id.as_ref() == Some(&guardrail)));
         campus.judged().await;
     }

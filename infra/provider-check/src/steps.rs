@@ -379,7 +379,7 @@ async fn restrict(run: &mut Run<'_>, key: &Key) -> Result<()> {
     (run.options.progress)("putting the key under a guardrail");
     let models = vec!["anthropic/claude-sonnet-4.5".to_owned()];
     let mut sent = GuardrailRules { name: run.name.clone(), rules: Rules { models, ..Rules::default() } };
-    let id = match run.provider.create_guardrail(&sent, None, soon()).await {
+    let id = match run.provider.create_guardrail(&sent, soon()).await {
         Ok(guardrail) => guardrail.id,
         Err(error) if error.changed_nothing() => {
             run.findings.unjudged(format!("no guardrail was made, so restrict no programme: {}", error.trouble()));
@@ -388,9 +388,8 @@ async fn restrict(run: &mut Run<'_>, key: &Key) -> Result<()> {
         Err(error) => return Err(error.into()),
     };
     run.made.push(format!("guardrails/{id}"));
-    let assigned = run.provider.assign_keys(&id, std::slice::from_ref(&key.hash), soon()).await;
-    let rows = run.provider.assignments(Some(&id)).next(soon()).await?;
-    let is_listed = rows.is_some_and(|rows| rows.iter().any(|row| row.key_hash == key.hash));
+    let assigned = run.provider.assign_key(&id, &key.hash, soon()).await;
+    let is_listed = run.provider.keys_under(&id, soon).await?.contains(&key.hash);
     let seen = assigned.as_ref().map_or_else(|error| error.trouble().to_string(), |()| "assigned".to_owned());
     run.findings.check("assignment-listed", assigned.is_ok() && is_listed, format!("{seen}, listed: {is_listed}"));
     if assigned.is_err() || !run.can_spend {

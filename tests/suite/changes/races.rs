@@ -92,7 +92,7 @@ impl Race {
         let student = async |address| Arc::new(campus.student(address).await);
         let (ada, bob) = (student("ada@example.edu").await, student("bob@example.edu").await);
         campus.pump.drained().await.unwrap();
-        settled(&campus).await;
+        campus.finish_work().await;
         let today = campus.clock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
         let end = admin.get(ID).await.form(ID).value("ends_on").unwrap().parse::<jiff::civil::Date>().unwrap();
         let makers = Makers {

@@ -33,7 +33,7 @@ async fn a_group_is_held_to_its_own_models() {
     assert_eq!((refused.status, refused.form(GROUPS).value("cap_usd.A")), (422, Some("6")), "{:?}", refused.alerts());
     assert!(refused.alerts()[1].contains("gpt names no provider"), "{:?}", refused.alerts());
     assert_eq!(admin.submit(&page, GROUPS, &[("models.A", MINI)]).await.status, 303);
-    settled(&campus).await;
+    campus.finish_work().await;
     for (key, model, status) in [(&ada, MINI, 200), (&ada, SONNET, 403), (&bob, MINI, 200), (&bob, SONNET, 200)] {
         assert_eq!(asks(&campus, key, model).await, status, "{model}");
     }
@@ -43,7 +43,7 @@ async fn a_group_is_held_to_its_own_models() {
     adds(&admin, "email,group\nada@example.edu,B\nbob@example.edu,A\neve@example.edu,A\n").await;
     let eve = campus.student("eve").await;
     let eve = eve.submit(&eve.get("/my").await, "/my/cs-pilot/reveal", &[]).await.expect(200).one("key").text;
-    settled(&campus).await;
+    campus.finish_work().await;
     for (key, status) in [(&ada, 200), (&bob, 403), (&eve, 403)] {
         assert_eq!(asks(&campus, key, SONNET).await, status);
     }
@@ -53,7 +53,7 @@ async fn a_group_is_held_to_its_own_models() {
     let assigned = campus.gate.calls().iter().filter(|made| made.name.to_string() == ASSIGN).count();
     for (models, sonnet) in [("", 200), (GEMINI, 403)] {
         assert_eq!(admin.submit(&admin.get(GROUPS).await, GROUPS, &[("models.A", models)]).await.status, 303);
-        settled(&campus).await;
+        campus.finish_work().await;
         for key in [&bob, &eve] {
             assert_eq!(asks(&campus, key, SONNET).await, sonnet, "blank means the programme's");
         }
@@ -86,7 +86,7 @@ async fn providers_and_regions_hold() {
         ([("providers", ""), ("regions", "")], 200, 200),
     ] {
         assert_eq!(campus.edit(&admin, &fields).await.status, 303, "{fields:?}");
-        settled(&campus).await;
+        campus.finish_work().await;
         let asked = (asks(&campus, &ada, MINI).await, asks(&campus, &ada, GEMINI).await);
         assert_eq!(asked, (mini, gemini), "{fields:?}");
     }
@@ -98,7 +98,7 @@ async fn providers_and_regions_hold() {
 async fn a_guardrail_survives_a_dying_sync() {
     let campus = class(&["ada"]).await;
     campus.restrict().await;
-    settled(&campus).await;
+    campus.finish_work().await;
     for verdict in [Fault::KillBefore, Fault::KillAfter] {
         campus.sync().await;
         campus.judged_after_sync().await;
@@ -107,7 +107,7 @@ async fn a_guardrail_survives_a_dying_sync() {
         // It is killed, so nothing answers.
         drop(campus.invoke.invoke(FunctionName::UsageSync, json!({})).await);
         campus.judged().await;
-        settled(&campus).await;
+        campus.finish_work().await;
         assert_eq!(may(&campus, &["ada"]), [[MINI]], "{verdict:?}");
         campus.minutes(20);
     }
@@ -118,7 +118,7 @@ async fn a_guardrail_survives_a_dying_sync() {
 async fn of_two_edits_of_rules_at_once_one_is_saved() {
     let campus = class(&["ada", "bob"]).await;
     campus.restrict().await;
-    settled(&campus).await;
+    campus.finish_work().await;
     let admin = Arc::new(campus.admin().await);
     let (one, of_one, of_other) = (Arc::clone(&admin), admin.get(ID).await, admin.get(ID).await);
     let held = campus.gate.hold(Matcher::call(PATCH).of(FunctionName::Console));
@@ -128,7 +128,7 @@ async fn of_two_edits_of_rules_at_once_one_is_saved() {
     assert_eq!(campus.edit(&admin, &[("models", SONNET)]).await.status, 303);
     drop(held);
     assert_eq!(slow.await.unwrap().status, 303);
-    settled(&campus).await;
+    campus.finish_work().await;
     assert_eq!(may(&campus, &["ada", "bob"]), [[SONNET], [SONNET]], "the later one");
     campus.finish_faulted().await;
 }
@@ -140,12 +140,12 @@ async fn a_refused_list_keeps_nobody_else_from_theirs() {
     let admin = campus.admin().await;
     adds(&admin, "email,group\nada@example.edu,A\n").await;
     campus.restrict().await;
-    settled(&campus).await;
+    campus.finish_work().await;
     let make = Matcher::call("provider:POST /guardrails");
     let refused = campus.gate.at(make.every(), Fault::Status(400));
     assert_eq!(admin.submit(&admin.get(GROUPS).await, GROUPS, &[("models.A", SONNET)]).await.status, 303);
     assert_eq!(campus.edit(&admin, &[("models", GEMINI)]).await.status, 303);
-    settled(&campus).await;
+    campus.finish_work().await;
     assert_eq!(may(&campus, &["ada", "bob"]), [[GEMINI], [GEMINI]], "ada waits under the programme's");
     assert!(jobs(&admin.get(ID).await).contains(&job("limits", "running", 1, 2)));
     campus.gate.lift(refused);
@@ -153,7 +153,7 @@ async fn a_refused_list_keeps_nobody_else_from_theirs() {
     for models in ["", SONNET] {
         assert_eq!(admin.submit(&admin.get(GROUPS).await, GROUPS, &[("models.A", models)]).await.status, 303);
     }
-    settled(&campus).await;
+    campus.finish_work().await;
     assert_eq!(may(&campus, &["ada", "bob"]), [[SONNET], [GEMINI]]);
     campus.finish_faulted().await;
 }

@@ -270,7 +270,7 @@ impl Claim<'_> {
     ) -> Result<(), FailedAttempt> {
         let Some((of, ConfirmedRules { id, .. })) = to else { return Ok(()) };
         let patience = self.at.deadline.earlier_by(LEFT_TO_RECORD);
-        let assigned = self.site.provider.assign_keys(id, std::slice::from_ref(key), patience).await;
+        let assigned = self.site.provider.assign_key(id, key, patience).await;
         let Err(error) = assigned else { return Ok(()) };
         if error.is_not_found()
             && let Err(error) = self.guardrail_not_found(of, id, patience).await

@@ -7,8 +7,7 @@ use anyhow::Result;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::alarm::Cause;
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::programme::guardrail::Guardrail;
-use bursar_core::domain::programme::rules::Rules;
+use bursar_core::domain::programme::guardrail::{GuardrailOwner, RulesRefusal};
 use bursar_core::guardrails::RulesTold;
 use bursar_core::orders::ENOUGH_FOR_ONE;
 use bursar_core::store::RulesSource;
@@ -75,7 +74,7 @@ async fn tell(site: &Site, of: &RulesSource, is_saved: bool, deadline: Deadline)
             match outcome {
                 RulesTold::Confirmed => told.confirmed += 1,
                 RulesTold::Overtaken => {}
-                RulesTold::Refused(guardrail) => refused(site, &programme, &guardrail, &rules, deadline).await?,
+                RulesTold::Refused(refusal) => refused(site, &programme, &guardrail.of, refusal, deadline).await?,
                 RulesTold::Not(error) => {
                     tracing::warn!(guardrail = %guardrail.of, %error, "rules wait for the next minute");
                     site.tell_of(&error, deadline).await;
@@ -90,18 +89,19 @@ async fn tell(site: &Site, of: &RulesSource, is_saved: bool, deadline: Deadline)
 async fn refused(
     site: &Site,
     programme: &Programme,
-    guardrail: &Guardrail,
-    rules: &Rules,
+    of: &GuardrailOwner,
+    refusal: RulesRefusal,
     deadline: Deadline,
 ) -> Result<()> {
-    let Some(refusal) = guardrail.refusal_to_be_told(rules, site.clock.now()) else { return Ok(()) };
-    let group = guardrail.of.group.clone();
+    if !refusal.is_told(site.clock.now()) {
+        return Ok(());
+    }
     let cause = Cause::RulesRefused {
-        tier: programme.settings.rules(group.as_deref()).tier().map(str::to_owned),
-        programme: programme.id.clone(),
-        group,
+        programme: of.programme.clone(),
+        group: of.group.clone(),
+        tier: programme.settings.rules(of.group.as_deref()).tier().map(str::to_owned),
         since: refusal.since,
-        why: refusal.why.clone(),
+        why: refusal.why,
     };
     Ok(site.raise(cause, deadline).await?)
 }

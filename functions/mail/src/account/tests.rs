@@ -97,7 +97,7 @@ async fn alarms() {
     Refused since: 20 November 2026, 09:00 (UTC)
     The provider says: no such model: openai/gpt-40
     Found: 20 November 2026, 10:00 (UTC)
-    Keys that exist may use what the provider confirmed last. Where the new rules are stricter, nobody gets a key until it has confirmed them. A model that is misspelled or was withdrawn is the usual reason: open the programme's settings, mend the models, the data policy, the providers or the regions, and save.
+    Keys may use what the provider confirmed last, and go on being made; where it never confirmed any, nobody gets a key until it does. A model that is misspelled or was withdrawn is the usual reason: open the programme's settings, mend the models, the data policy, the providers or the regions, and save.
     See the programme: https://bursar.example.edu/console/programmes/cs-pilot#edit
 
     Work on CS pilot stands still

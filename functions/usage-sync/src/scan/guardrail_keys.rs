@@ -28,7 +28,7 @@ impl GuardrailKeys {
         }
         listed.guardrails = runner.table.guardrails(&programme.id).await?;
         for id in listed.guardrails.iter().filter_map(|known| Some(&known.confirmed.as_ref()?.id)) {
-            match keys_under(runner, id).await {
+            match runner.provider.keys_under(id, || runner.until()).await {
                 Ok(keys) => drop(listed.keys.insert(id.clone(), keys)),
                 // The stage that tells the rules finds that it is gone, and makes another.
                 Err(error) if error.is_not_found() => {}
@@ -38,13 +38,4 @@ impl GuardrailKeys {
         }
         Ok(listed)
     }
-}
-
-async fn keys_under(runner: &Runner<'_>, guardrail: &str) -> Result<HashSet<KeyHash>, ProviderError> {
-    let mut assignments = runner.provider.assignments(Some(guardrail));
-    let mut keys = HashSet::new();
-    while let Some(page) = assignments.next(runner.until()).await? {
-        keys.extend(page.into_iter().map(|assignment| assignment.key_hash));
-    }
-    Ok(keys)
 }

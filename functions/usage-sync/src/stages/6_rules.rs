@@ -26,7 +26,7 @@ pub(crate) async fn run(runner: &Runner<'_>, journal: &mut Journal) -> Result<St
     if all.is_empty() {
         return Ok(StageEnd::Done);
     }
-    let listed = match runner.provider.guardrails(None, runner.until()).await {
+    let listed = match runner.provider.guardrails(runner.until()).await {
         Ok(listed) => Listed { guardrails: listed, at: now },
         Err(error) if runner.obstacle(&error).is_some() => return Err(error.into()),
         Err(error) => {
@@ -48,9 +48,8 @@ pub(crate) async fn run(runner: &Runner<'_>, journal: &mut Journal) -> Result<St
         match runner.orders().tell_rules(&guardrail, &rules, runner.until()).await? {
             RulesTold::Confirmed => journal.problems_of(change.map(|change| format!("the guardrail of {of} {change}"))),
             RulesTold::Overtaken => {}
-            RulesTold::Refused(after) => {
-                let why = after.refusal.map(|refusal| refusal.why).unwrap_or_default();
-                journal.undone(format!("the guardrail of {of} was not told its rules: {why}"), None);
+            RulesTold::Refused(refusal) => {
+                journal.undone(format!("the guardrail of {of} was not told its rules: {}", refusal.why), None);
             }
             RulesTold::Not(error) => {
                 if let Some(obstacle) = runner.obstacle(&error) {

@@ -111,7 +111,6 @@ pub(super) fn routes() -> Router<Provider> {
         .route("/workspaces", get(workspaces))
         .route("/guardrails", get(list).post(create))
         .route("/guardrails/{id}", get(read).patch(update).delete(delete))
-        .route("/guardrails/assignments/keys", get(assignments))
         .route("/guardrails/{id}/assignments/keys", get(assignments).post(assign))
 }
 
@@ -188,19 +187,13 @@ async fn delete(by: Manager, Path(id): Path<String>) -> Answer {
     Ok(Json(json!({ "deleted": true })))
 }
 
-/// Keys with a guardrail, or with this one, newest assignment first.
-async fn assignments(by: Manager, id: Option<Path<String>>, Query(page): Query<Page>) -> Answer {
+/// The keys under a guardrail, newest assignment first.
+async fn assignments(by: Manager, Path(id): Path<String>, Query(page): Query<Page>) -> Answer {
     let (_, account) = by.account();
-    if let Some(Path(id)) = &id {
-        find(&account, &by.scope, id)?;
-    }
-    let is_asked = |key: &Key, of: &Assignment| match &id {
-        Some(Path(id)) => of.guardrail == *id,
-        None => within(&by.scope, &key.settings.workspace_id).is_ok(),
-    };
+    find(&account, &by.scope, &id)?;
     let assigned =
         account.keys().iter().filter(|key| !key.deleted).filter_map(|key| Some((key, key.assignment.as_ref()?)));
-    let mut all: Vec<(&Key, &Assignment)> = assigned.filter(|(key, of)| is_asked(key, of)).collect();
+    let mut all: Vec<(&Key, &Assignment)> = assigned.filter(|(_, of)| of.guardrail == id).collect();
     all.sort_by_key(|(_, assignment)| std::cmp::Reverse(assignment.at));
     page.of(&all, |(key, assignment)| {
         json!({

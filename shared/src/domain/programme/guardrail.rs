@@ -25,7 +25,7 @@ use crate::store::keys::{GUARDRAILS, key, programme_partition};
 
 /// The time for which the provider may refuse rules before the admins are alerted, so that a mistyped model
 /// can be mended first.
-pub const REFUSAL_TOLD_AFTER: SignedDuration = SignedDuration::from_mins(10);
+const REFUSAL_TOLD_AFTER: SignedDuration = SignedDuration::from_mins(10);
 /// The bounds of the pause before refused rules are sent again. Within them, the pause is as long as they
 /// have been refused.
 const LEAST_PAUSE: SignedDuration = SignedDuration::from_mins(1);
@@ -167,7 +167,7 @@ impl Guardrail {
 
     /// The refusal of these rules that has lasted so long that the admins are alerted.
     pub fn refusal_to_be_told(&self, wanted: &Rules, now: Timestamp) -> Option<&RulesRefusal> {
-        self.refusal_of(wanted).filter(|refusal| refusal.since + REFUSAL_TOLD_AFTER <= now)
+        self.refusal_of(wanted).filter(|refusal| refusal.is_told(now))
     }
 
     fn refusal_of(&self, wanted: &Rules) -> Option<&RulesRefusal> {
@@ -176,6 +176,11 @@ impl Guardrail {
 }
 
 impl RulesRefusal {
+    /// Whether it has lasted so long that the admins are alerted.
+    pub fn is_told(&self, now: Timestamp) -> bool {
+        self.since + REFUSAL_TOLD_AFTER <= now
+    }
+
     fn pause(&self) -> SignedDuration {
         self.at.duration_since(self.since).clamp(LEAST_PAUSE, MOST_PAUSE)
     }

@@ -54,8 +54,6 @@ pub(in crate::provider) static PATCH_GUARDRAIL: Call =
 // A key is under one guardrail, and assigning the same one again changes nothing.
 pub(in crate::provider) static ASSIGN_KEYS: Call =
     call("assign keys", Method::POST, "/guardrails/{}/assignments/keys", 5, Safely);
-pub(in crate::provider) static LIST_ASSIGNMENTS: Call =
-    call("list assignments", Method::GET, "/guardrails/assignments/keys", 20, Reads);
 pub(in crate::provider) static LIST_ASSIGNED: Call =
     call("list assignments", Method::GET, "/guardrails/{}/assignments/keys", 20, Reads);
 // The question does not fit into a URL.

@@ -141,10 +141,10 @@ impl Table {
                 transaction = with_job(transaction, &Job::new(&id, work, grants, by.actor, by.now))?;
             }
         }
-        match transaction.is_empty() {
-            true => Ok(None),
-            false => transaction.told_by(&entries).map(Some),
+        if transaction.is_empty() {
+            return Ok(None);
         }
+        transaction.told_by(&entries).map(Some)
     }
 }
 

@@ -82,7 +82,8 @@ impl Table {
     }
 
     /// Writes a guardrail as it is by now, with an entry where the provider confirmed other rules. Where it had to be made again, a job
-    /// puts the keys under it, and what is in doubt is due to be told again. Returns it as written; `None` when somebody else has written it since it was read.
+    /// puts the keys under it, and what is in doubt is due to be told again. Returns it as written; `None` when somebody else has
+    /// written it since it was read.
     pub async fn write_guardrail(
         &self,
         was: &Guardrail,
@@ -95,19 +96,10 @@ impl Table {
             0 => self.transaction().create(&is)?,
             version => self.transaction().replace(&is, version)?,
         };
-        let confirmed = |guardrail: &Guardrail| {
-            guardrail.confirmed.as_ref().map(|confirmed| (confirmed.id.clone(), confirmed.rules.clone()))
-        };
-        let (before, after) = (confirmed(was), confirmed(&is));
-        let mut entries = Vec::new();
-        if before != after {
-            let id = |of: &Option<_>| of.as_ref().map_or("none".to_owned(), |(id, _): &(String, _)| id.clone());
-            let what = AuditDetail::new(Act::GuardrailSet).changing(id(&before), id(&after));
-            let what = what.noting(format!("guardrail of {}", is.of));
-            entries.push(Entry::on_account(&Actor::Rule, now, what));
-        }
-        let is_another = before.zip(after).is_some_and(|((before, _), (after, _))| before != after);
-        if is_another {
+        let id = |guardrail: &Guardrail| guardrail.confirmed.as_ref().map(|confirmed| confirmed.id.clone());
+        let rules = |guardrail: &Guardrail| guardrail.confirmed.as_ref().map(|confirmed| confirmed.rules.clone());
+        let (before, after) = (id(was), id(&is));
+        if before.is_some() && before != after {
             let grants = self.count_grants(&is.of.programme).await?;
             let job = Job::new(&is.of.programme, Work::Limits, grants, &Actor::Rule, now);
             transaction = with_job(transaction, &job)?;
@@ -115,9 +107,13 @@ impl Table {
         if is.in_doubt.is_some() {
             transaction = transaction.set(&RulesDue::now(RulesSource::Programme(is.of.programme.clone()), now))?;
         }
-        let transaction = match entries.is_empty() {
-            true => transaction.unaudited(Unaudited::Guardrail),
-            false => transaction.told_by(&entries)?,
+        let transaction = if before == after && rules(was) == rules(&is) {
+            transaction.unaudited(Unaudited::Guardrail)
+        } else {
+            let named = |id: Option<String>| id.unwrap_or("none".to_owned());
+            let what = AuditDetail::new(Act::GuardrailSet).changing(named(before), named(after));
+            let what = what.noting(format!("guardrail of {}", is.of));
+            transaction.told_by(&[Entry::on_account(&Actor::Rule, now, what)])?
         };
         let is_written = self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done;
         Ok(is_written.then_some(is))
