@@ -66,16 +66,17 @@ impl Beginning {
             return true;
         }
         let account = runner.account.as_ref().filter(|account| !account.listed.is_empty());
-        let checked = runner.provider.check_account(&runner.deployment, account, runner.until()).await;
-        if account.is_some() && checked.is_ok() {
-            self.management_key = Some(key);
-            return true;
-        }
-        journal.break_off(
-            "the management key was exchanged, and nothing tells whether both are of one account: this run ends, and the next \
-             begins with the new one"
-                .to_owned(),
-        );
+        let why = match runner.provider.check_account(&runner.deployment, account, runner.until()).await {
+            Ok(()) if account.is_some() => {
+                self.management_key = Some(key);
+                return true;
+            }
+            Ok(()) => "nothing tells whether both are of one account".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        journal.break_off(format!(
+            "the management key was exchanged, and {why}: this run ends, and the next begins with the new one"
+        ));
         false
     }
 
