@@ -51,7 +51,7 @@ def a_student_gets_a_key(stack, provider):
     year = date.today().year
     term = {"starts_on": f"{year}-01-01", "ends_on": f"{year + 1}-12-31", "timezone": "UTC"}
     admin.get("/console/programmes/new")
-    admin.submit("/console/programmes", 303, name="CS pilot", cap_usd="1", pot_usd="2.40", **term)
+    admin.submit("/console/programmes", 303, name="CS pilot", cap_usd="1", budget_usd="2.40", **term)
     for address in (ADA, BEN):
         admin.get(PILOT)
         admin.submit(f"{PILOT}/people", 303, email=address)
@@ -71,9 +71,9 @@ def a_sync_and_an_alert(stack, provider):
     stack.student.get("/my")
     spent = stack.student.hook("grant")[0]
     assert 'data-spent-usd="0.97' in spent, spent
-    # A pot of which 40 % is used has crossed no threshold; a smaller one has.
+    # A budget of which 40 % is used has crossed no threshold; a smaller one has.
     stack.admin.get(PILOT)
-    stack.admin.submit(PILOT, 303, pot_usd="2.00", thresholds="45")
+    stack.admin.submit(PILOT, 303, budget_usd="2.00", thresholds="45")
     stack.mail(ADMIN, "% of $2")
 
 

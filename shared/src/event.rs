@@ -141,11 +141,11 @@ mod tests {
         for event in [json!({}), scheduled] {
             assert_eq!(Event::of(event).unwrap(), Event::Scheduled);
         }
-        let image = json!({"kind": {"S": "pot"}});
+        let image = json!({"kind": {"S": "budget"}});
         let record = json!({"eventSource": "aws:dynamodb", "eventName": "INSERT",
             "dynamodb": {"SequenceNumber": "7", "NewImage": image}});
         let Event::Stream(records) = Event::of(json!({"Records": [record]})).unwrap() else { panic!("no batch") };
-        assert_eq!((records[0].sequence_number(), records[0].kind()), ("7", Some("pot")));
+        assert_eq!((records[0].sequence_number(), records[0].kind()), ("7", Some("budget")));
         let sns = json!({"Records": [{"EventSource": "aws:sns", "Sns": {"Message": "{}"}}]});
         assert_eq!(Event::of(sns).unwrap(), Event::Notifications(vec!["{}".to_owned()]));
     }

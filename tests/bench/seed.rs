@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use bursar_core::domain::grant::{Attempt, AttemptState, Grant, GrantState, Person, Reading};
-use bursar_core::domain::programme::{Pot, Programme, Settings};
+use bursar_core::domain::programme::{Budget, Programme, Settings};
 use bursar_core::domain::usage::days::Days;
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::address::EmailAddress;
@@ -39,7 +39,7 @@ pub(crate) async fn fill(
         let settings = Settings::new(id.as_str(), term, Usd::from_dollars(CAP));
         let mut items = vec![
             to_item(&Programme::new(id.clone(), settings))?,
-            to_item(&Pot::new(id.clone(), Usd::from_dollars(CAP * 2 * i32::try_from(EACH)?)))?,
+            to_item(&Budget::new(id.clone(), Usd::from_dollars(CAP * 2 * i32::try_from(EACH)?)))?,
         ];
         for _ in 0..EACH.min(keys - hashes.len()) {
             hashes.push(one(&mut items, provider, deployment, &id, hashes.len(), now)?);

@@ -79,23 +79,23 @@ async fn admin_makes_a_programme(driver: &Driver, campus: &Campus) {
         ("starts_on", "11102026"),
         ("ends_on", "08012027"),
         ("cap_usd", "1"),
-        ("pot_usd", "a lot"),
+        ("budget_usd", "a lot"),
         ("faculty", "faye@example.edu"),
     ] {
         admin.types(form, field, text).await;
     }
     admin.run("document.querySelector('[name=timezone]').value = 'UTC'").await;
     admin.sends(form).await;
-    admin.one("[name='pot_usd'][aria-invalid='true']").await;
+    admin.one("[name='budget_usd'][aria-invalid='true']").await;
     admin.reads("New programme", "status of 422").await;
     let typed = admin
         .run("return ['faculty', 'starts_on'].map((name) => document.querySelector(`[name=${name}]`).value)")
         .await;
     assert_eq!(typed, serde_json::json!(["faye@example.edu", "2026-11-10"]), "what was typed is lost");
-    admin.run("document.querySelector('[name=pot_usd]').value = '$1.20'").await;
+    admin.run("document.querySelector('[name=budget_usd]').value = '$1.20'").await;
     admin.sends(form).await;
     admin.reads("Maths", "").await;
-    admin.one("[data-testid='pot'][data-usd='1.200000']").await;
+    admin.one("[data-testid='budget'][data-usd='1.200000']").await;
 }
 
 /// Faculty sign in with the keyboard alone, by the code of the mail.

@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex};
 use bursar_core::domain::audit::{Act, Actor, AuditDetail};
 use bursar_core::domain::grant::{Grant, HoldKind, Person, View};
 use bursar_core::domain::programme::guardrail::{ConfirmedRules, Guardrail, GuardrailOwner};
-use bursar_core::domain::programme::{Pot, Programme, Settings};
+use bursar_core::domain::programme::{Budget, Programme, Settings};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
@@ -121,13 +121,13 @@ impl Campus {
         assert_eq!(self.try_edit(change, None).await, EditOutcome::Done);
     }
 
-    async fn try_edit(&self, change: impl FnOnce(&mut Settings), pot: Option<Usd>) -> EditOutcome {
+    async fn try_edit(&self, change: impl FnOnce(&mut Settings), budget: Option<Usd>) -> EditOutcome {
         let Programme { mut settings, version, .. } =
             self.table.get(Programme::key_of(&self.programme)).await.unwrap().unwrap();
-        let limit = self.table.get(Pot::key_of(&self.programme)).await.unwrap().unwrap().limit;
+        let limit = self.table.get(Budget::key_of(&self.programme)).await.unwrap().unwrap().limit;
         change(&mut settings);
         let edit = Edit::of_settings(settings, version, AuditDetail::new(Act::Edited));
-        let edit = Edit { pot: pot.map(|pot| (limit, pot)), ..edit };
+        let edit = Edit { budget: budget.map(|budget| (limit, budget)), ..edit };
         self.table.edit(&self.programme, &edit, self.by()).await.unwrap()
     }
 
@@ -154,11 +154,11 @@ impl Campus {
     }
 
     /// Sets the budget, to no less than is reserved.
-    pub async fn pot(&self, dollars: i32) {
-        assert_eq!(self.try_pot(dollars).await, EditOutcome::Done);
+    pub async fn budget(&self, dollars: i32) {
+        assert_eq!(self.try_budget(dollars).await, EditOutcome::Done);
     }
 
-    pub async fn try_pot(&self, dollars: i32) -> EditOutcome {
+    pub async fn try_budget(&self, dollars: i32) -> EditOutcome {
         self.try_edit(|_| {}, Some(Usd::from_dollars(dollars))).await
     }
 
@@ -167,7 +167,7 @@ impl Campus {
     }
 
     pub async fn reserved(&self) -> Usd {
-        self.table.get(Pot::key_of(&self.programme)).await.unwrap().unwrap().reserved
+        self.table.get(Budget::key_of(&self.programme)).await.unwrap().unwrap().reserved
     }
 
     /// Puts these people on the roster, unless they are on it.

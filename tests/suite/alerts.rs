@@ -1,4 +1,4 @@
-//! Alerts at the thresholds of a pot and of a student's cap, and about a pot that is promised in full: each recipient is told once,
+//! Alerts at the thresholds of a budget and of a student's cap, and about a budget that is promised in full: each recipient is told once,
 //! however often it is found.
 
 use bursar_core::domain::audit::Actor;
@@ -15,7 +15,7 @@ use futures_util::future::join_all;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-/// Two faculty, a pot and a cap of a hundred dollars, and Ada with a key. The stream is not delivered, so what runs is what a test calls.
+/// Two faculty, a budget and a cap of a hundred dollars, and Ada with a key. The stream is not delivered, so what runs is what a test calls.
 async fn class() -> Campus {
     let mut campus = Campus::open().await;
     campus.pump.stop().await;
@@ -30,7 +30,7 @@ async fn programme(campus: &mut Campus, name: &str) {
             settings.faculty = ["ann", "ben", "ann"].map(address).to_vec();
         })
         .await;
-    campus.pot(100).await;
+    campus.budget(100).await;
     campus.students(&["ada"]).await;
     campus.keys().await;
 }
@@ -64,7 +64,7 @@ async fn told(campus: &Campus) -> Value {
     let records = vec![
         record("totals", &campus.programme, None),
         record("reading", &campus.programme, Some(campus.id("ada"))),
-        record("pot", &campus.programme, None),
+        record("budget", &campus.programme, None),
     ];
     campus.run(ThresholdAlerts, batch_of(records)).await.unwrap()
 }
@@ -76,7 +76,7 @@ async fn owed(campus: &Campus) -> Vec<String> {
         QueuedMail::Alert { programme, scope, threshold, of_limit, .. } if *programme == campus.programme => {
             match scope {
                 Scope::Reserved => Some(format!("promised {}", of_limit.to_dollars_down())),
-                _ => Some(format!("pot {threshold} of {}", of_limit.to_dollars_down())),
+                _ => Some(format!("budget {threshold} of {}", of_limit.to_dollars_down())),
             }
         }
         QueuedMail::CapUsed { programme, threshold, of_limit, .. } if *programme == campus.programme => {
@@ -100,18 +100,18 @@ async fn a_leap_over_thresholds_is_one_alert() {
     let mut campus = Campus::open().await;
     campus.pump.stop().await;
     campus.programme("maths", |_| {}).await;
-    campus.pot(100).await;
+    campus.budget(100).await;
     campus.students(&["ada"]).await;
     campus.keys().await;
     // The programme has no faculty, so the admin is the recipient.
-    for (dollars, expected) in [("40", vec!["cap 100 of $20"]), ("80", vec!["cap 100 of $20", "pot 100 of $100"])] {
+    for (dollars, expected) in [("40", vec!["cap 100 of $20"]), ("80", vec!["budget 100 of $100", "cap 100 of $20"])] {
         spends(&campus, dollars).await;
         assert_eq!(told(&campus).await, json!({"batchItemFailures": []}));
         assert_eq!(owed(&campus).await, expected);
     }
     let seen = campus.judged().await;
-    let of_pot = seen.crossings.iter().filter(|crossing| crossing.scope == Scope::Pot);
-    let found: Vec<_> = of_pot.map(|crossing| (crossing.threshold, crossing.is_mailed)).collect();
+    let of_budget = seen.crossings.iter().filter(|crossing| crossing.scope == Scope::Budget);
+    let found: Vec<_> = of_budget.map(|crossing| (crossing.threshold, crossing.is_mailed)).collect();
     assert_eq!(found, [(50, false), (80, false), (95, false), (100, true)]);
     campus.finish().await;
 }
@@ -128,7 +128,7 @@ async fn batches_at_once_tell_each_recipient_once() {
     mails.dedup();
     assert_eq!(
         (owed(&campus).await.len(), mails),
-        (5, ["cap 80 of $100", "pot 80 of $100", "promised $100"].map(str::to_owned).to_vec())
+        (5, ["budget 80 of $100", "cap 80 of $100", "promised $100"].map(str::to_owned).to_vec())
     );
     campus.finish().await;
 }
@@ -137,13 +137,14 @@ async fn batches_at_once_tell_each_recipient_once() {
 async fn a_limit_that_returns_to_what_was_told_is_not_told_again() {
     let campus = class().await;
     spends(&campus, "96").await;
-    let (first, then) = (["pot 95 of $100"; 2], ["pot 80 of $120"; 2]);
-    for (pot, alerts) in [(100, 2), (500, 2), (120, 4), (100, 4)] {
-        campus.pot(pot).await;
+    let (first, then) = (["budget 95 of $100"; 2], ["budget 80 of $120"; 2]);
+    for (budget, alerts) in [(100, 2), (500, 2), (120, 4), (100, 4)] {
+        campus.budget(budget).await;
         // No totals changed, so the hourly check finds the crossing.
         assert_eq!(campus.look().await["programmes"], 1);
-        let of_pot: Vec<String> = owed(&campus).await.into_iter().filter(|mail| mail.starts_with("pot")).collect();
-        assert_eq!(of_pot, [then, first].concat()[4 - alerts..], "at {pot}");
+        let of_budget: Vec<String> =
+            owed(&campus).await.into_iter().filter(|mail| mail.starts_with("budget")).collect();
+        assert_eq!(of_budget, [then, first].concat()[4 - alerts..], "at {budget}");
     }
     campus.finish().await;
 }
@@ -151,7 +152,7 @@ async fn a_limit_that_returns_to_what_was_told_is_not_told_again() {
 #[tokio::test]
 async fn a_student_is_told_twice_of_each_cap() {
     let campus = class().await;
-    campus.pot(1_000).await;
+    campus.budget(1_000).await;
     for (dollars, expected) in [("79", 0), ("1", 1), ("19", 1)] {
         spends(&campus, dollars).await;
         told(&campus).await;
@@ -243,26 +244,26 @@ async fn a_check_out_of_time_goes_on_and_a_failed_one_restarts() {
 }
 
 #[tokio::test]
-async fn a_promised_pot_is_told_once_for_each_amount() {
+async fn a_promised_budget_is_told_once_for_each_amount() {
     let mut campus = Campus::open().await;
     campus.pump.stop().await;
     campus.programme("maths", |_| {}).await;
     // A cap is $20, so two places fit and a third does not.
-    campus.pot(59).await;
+    campus.budget(59).await;
     campus.students(&["ada"]).await;
-    for (name, pot, promised) in [
+    for (name, budget, promised) in [
         ("ada", 59, &[][..]),
         ("bob", 59, &["promised $59"]),
         ("cyd", 60, &["promised $59", "promised $60"]),
         ("cyd", 80, &["promised $59", "promised $60"]),
         ("cyd", 60, &["promised $59", "promised $60"]),
     ] {
-        campus.pot(pot).await;
+        campus.budget(budget).await;
         campus.students(&[name]).await;
         campus.keys().await;
         for _ in 0..2 {
             told(&campus).await;
-            assert_eq!(owed(&campus).await, promised, "{name} with {pot}");
+            assert_eq!(owed(&campus).await, promised, "{name} with {budget}");
         }
     }
     campus.finish().await;
@@ -274,7 +275,7 @@ async fn the_old_months_spending_alerts_nobody_in_the_new_one() {
     let mut campus = Campus::at("2027-01-04T08:00:00Z").await;
     campus.pump.stop().await;
     campus.programme("maths", |settings| settings.reset = Reset::Monthly).await;
-    campus.pot(200).await;
+    campus.budget(200).await;
     campus.students(&["ada"]).await;
     campus.keys().await;
     for (at, dollars, behind, alerts) in [

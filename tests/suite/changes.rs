@@ -32,7 +32,7 @@ async fn class(names: &[&str]) -> Campus {
 async fn class_of(budget: i32, names: &[&str]) -> Campus {
     let mut campus = Campus::open().await;
     campus.programme("CS pilot", |_| {}).await;
-    campus.pot(budget).await;
+    campus.budget(budget).await;
     campus.students(names).await;
     campus.keys().await;
     campus

@@ -27,7 +27,7 @@ async fn class() -> Campus {
             settings.assistants = ["tom", "ben"].map(address).to_vec();
         })
         .await;
-    campus.pot(100).await;
+    campus.budget(100).await;
     for (name, group) in [("ada", Some("Lab A")), ("alan", Some("Lab B")), ("barbara", None)] {
         campus.student_in(name, group).await;
     }

@@ -19,7 +19,7 @@ use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::people::sign_in::LINK_LASTS;
 use bursar_core::domain::programme::guardrail::{ConfirmedRules, Guardrail, GuardrailOwner};
 use bursar_core::domain::programme::tiers::Tier;
-use bursar_core::domain::programme::{Pot, Programme};
+use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::usage::crossing::{AlertMail, Crossing, Scope};
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::usage::reconciliation::AccountSpending;
@@ -139,10 +139,10 @@ impl Scene {
         self.keep(&grant).await;
     }
 
-    async fn pot(&self, change: impl FnOnce(&mut Pot)) {
-        let mut pot = self.seen().pots[&programme()].clone();
-        change(&mut pot);
-        self.keep(&pot).await;
+    async fn budget(&self, change: impl FnOnce(&mut Budget)) {
+        let mut budget = self.seen().budgets[&programme()].clone();
+        change(&mut budget);
+        self.keep(&budget).await;
     }
 
     async fn set(&self, ItemKey { pk, sk }: ItemKey, name: &str, value: AttributeValue) {
@@ -222,13 +222,13 @@ fn link_and_code(token: &LinkToken) -> String {
 
 fn crossing() -> Crossing {
     let (limit, spent, (scope, window)) =
-        (Usd::from_dollars(5), Usd::from_dollars(5), (Scope::Pot, Window::WHOLE_TERM));
+        (Usd::from_dollars(5), Usd::from_dollars(5), (Scope::Budget, Window::WHOLE_TERM));
     let (programme, found_at, mails) = (programme(), now(), Vec::new());
     Crossing { programme, scope, window, limit, threshold: 80, spent, found_at, is_mailed: false, mails }
 }
 
 fn alert(number: u128, recipient: &PersonId) -> OutboxRow {
-    let (programme, scope, recipient) = (programme(), Scope::Pot, recipient.clone());
+    let (programme, scope, recipient) = (programme(), Scope::Budget, recipient.clone());
     let mail = QueuedMail::Alert { programme, scope, threshold: 80, of_limit: Usd::from_dollars(5), recipient };
     OutboxRow::queued(Ulid::from_parts(1, number), mail, now())
 }
@@ -290,7 +290,7 @@ async fn each_check_finds_what_is_broken() {
             scene.tell(false, AuditDetail::new(Act::Edited).noting("at the request of Ada@uni.edu")).await
         };
         Live, "people", "has the address bob@uni.edu", |scene| {
-            scene.set(Pot::key_of(&programme()).item, "of", text("bob@uni.edu")).await
+            scene.set(Budget::key_of(&programme()).item, "of", text("bob@uni.edu")).await
         };
 
         // An answer held this key, whatever the table says.
@@ -383,7 +383,7 @@ async fn each_check_finds_what_is_broken() {
             scene.keep(&MailDay { counts: MailCounts { sent: 2, ..none.counts }, ..none }).await
         };
 
-        Live, "I2", "reserved for the keys of cs-pilot is 19.999999", |scene| scene.pot(|pot| pot.reserved = Usd::from_micros(19_999_999)).await;
+        Live, "I2", "reserved for the keys of cs-pilot is 19.999999", |scene| scene.budget(|budget| budget.reserved = Usd::from_micros(19_999_999)).await;
         Live, "I2", "the keys of cs-pilot cost more than 100", |scene| {
             let GrantState::Live { key } = scene.grant().state else { panic!() };
             scene.gate.at("provider:PATCH /keys/{hash}", Fault::Late);
@@ -394,8 +394,8 @@ async fn each_check_finds_what_is_broken() {
             let counted = json!({"limit_reset": "daily", "include_byok_in_limit": true});
             scene.provider.change_by_hand(key.as_str(), &counted).unwrap()
         };
-        Live, "table", "of the kind \"pot\"", |scene| {
-            scene.set(Pot::key_of(&programme()).item, "reserved", AttributeValue::N("20000000.5".to_owned())).await
+        Live, "table", "of the kind \"budget\"", |scene| {
+            scene.set(Budget::key_of(&programme()).item, "reserved", AttributeValue::N("20000000.5".to_owned())).await
         };
         Live, "I15", "the account had spent 0.000019", |scene| scene.keep(&cut(19)).await;
         Live, "I15", "and one of them is not there", |scene| {
@@ -430,7 +430,7 @@ async fn each_check_finds_what_is_broken() {
         };
         Live, "I16", "programme cs-pilot went from version 1 to 1, and was edited 0 times", |scene| scene.restrict().await;
         Live, "I16", "went from 100.000000 to 300.000000, and no entry tells of it", |scene| {
-            scene.pot(|pot| pot.limit = Usd::from_dollars(300)).await
+            scene.budget(|budget| budget.limit = Usd::from_dollars(300)).await
         };
         Live, "I16", "1 changes are [TierEdited], and 0 account entries say so", |scene| {
             scene.keep(&Tier { name: "small".to_owned(), models: Vec::new(), version: 1 }).await

@@ -126,7 +126,7 @@ async fn what_does_not_hold_is_told() {
         "a key of the caller's: not taken (external.api_key of POST /keys): 403: for partners only.",
         "the management key: scoped: it reads 1 of 2 workspaces",
         "guardrail policies: in use: 1 of budget, 1 of model_availability",
-        "So a programme can cost more than its pot.",
+        "So a programme can cost more than its budget.",
         "This account is NOT ready for Bursar.",
         "  regions-bind does not hold, so restrict no programme by it\n  disable-binds does not hold\n",
     ] {

@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::people::role::Role;
-use bursar_core::domain::programme::{Pot, Programme};
+use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::values::token::AskToken;
 use bursar_tests::campus::{Campus, address};
 use bursar_tests::office::soon;
@@ -14,15 +14,15 @@ async fn an_unreadable_programme_keeps_nobody_else_out() {
     let broken = campus.programme("Maths", |settings| settings.faculty = vec![address("max")]).await;
     let faye = address("Faye@example.edu");
     campus.programme("CS pilot", |settings| settings.faculty = vec![faye.clone()]).await;
-    // What its making caused is over before the item is corrupted by hand; then its pot changes.
+    // What its making caused is over before the item is corrupted by hand; then its budget changes.
     campus.settle().await;
-    let (programme, pot) = (Programme::key_of(&broken), Pot::key_of(&broken));
+    let (programme, budget) = (Programme::key_of(&broken), Budget::key_of(&broken));
     let text = |text: &str| AttributeValue::S(text.to_owned());
     for mut item in campus.raw().items().await {
         let is_at = |pk: &str, sk: &str| item["pk"] == text(pk) && item["sk"] == text(sk);
         if is_at(&programme.pk, &programme.sk) {
             item.retain(|name, _| ["pk", "sk", "kind"].contains(&name.as_str()));
-        } else if is_at(&pot.pk, &pot.sk) {
+        } else if is_at(&budget.pk, &budget.sk) {
             item.insert("touched".to_owned(), text("now"));
         } else {
             continue;

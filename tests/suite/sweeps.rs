@@ -264,7 +264,7 @@ async fn keys_are_given_to_an_owner_once() {
 /// Faculty change one setting and ask for another that only an admin may change, and send the form again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn request_is_made_once() {
-    const FIELDS: [(&str, &str); 2] = [("pot_usd", "8000"), ("contact", "room 101")];
+    const FIELDS: [(&str, &str); 2] = [("budget_usd", "8000"), ("contact", "room 101")];
     sweep(Sweep {
         name: "request",
         scene: async || {
@@ -292,7 +292,7 @@ async fn request_is_made_once() {
     .await;
 }
 
-/// A campus with two faculty and a finance address, a month before Christmas, whose student has used four fifths of the pot and of her
+/// A campus with two faculty and a finance address, a month before Christmas, whose student has used four fifths of the budget and of her
 /// cap. No mail is written yet, since the stream is not delivered.
 async fn spent() -> Campus {
     let mut campus = Campus::at("2026-11-20T06:00:00Z").await;
@@ -307,7 +307,7 @@ async fn spent() -> Campus {
     campus.sync().await;
     campus.settle().await;
     campus.pump.stop().await;
-    campus.pot(20).await;
+    campus.budget(20).await;
     campus.spend("ada", "16.60");
     campus.minutes(60);
     campus.sync().await;

@@ -64,7 +64,7 @@ pub(crate) fn why_not_resumed(refused: &ReleaseRefused) -> &'static str {
         ReleaseRefused::NotHeld => "Your key is not switched off for not being used, so there is nothing to resume.",
         ReleaseRefused::Over => "This programme is over for you.",
         ReleaseRefused::PausedByAnother => "The people who run this programme paused your place.",
-        ReleaseRefused::PotExhausted => {
+        ReleaseRefused::BudgetExhausted => {
             "All of the programme's budget is held for other keys now. Ask the people who run it."
         }
     }
@@ -124,7 +124,7 @@ pub(crate) fn why_not(refused: &BeginRefused, term: &Term) -> String {
         BeginRefused::NothingLeft { resets_at: None } => {
             "Your cap is used up, and it is for the whole term. Ask the people who run the programme if you need more.".to_owned()
         }
-        BeginRefused::PotExhausted => {
+        BeginRefused::BudgetExhausted => {
             "All of the programme's budget is held for other keys now. Ask the people who run it.".to_owned()
         }
         BeginRefused::TermsNotAccepted => "Accept the terms of the programme first.".to_owned(),

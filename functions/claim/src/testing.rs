@@ -1,7 +1,7 @@
 //! Fixtures for the tests of the pages, and a page as its reader sees it.
 
 use bursar_core::domain::grant::{Grant, Person, View};
-use bursar_core::domain::programme::{Pot, Programme, Settings};
+use bursar_core::domain::programme::{Budget, Programme, Settings};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::domain::values::money::Usd;
@@ -19,8 +19,8 @@ pub(crate) fn a_view() -> View {
     let programme = Programme::new(ProgrammeId::of_name("CS pilot"), settings);
     let person = Person { address: EmailAddress::parse("ada@uni.edu").unwrap(), name: None, roster_id: None };
     let grant = Grant::invited(programme.id.clone(), "0123456789abcdef".parse().unwrap(), person, None);
-    let pot = Pot::new(programme.id.clone(), Usd::from_dollars(4000));
-    View { programme, pot, grant, readings: Vec::new() }
+    let budget = Budget::new(programme.id.clone(), Usd::from_dollars(4000));
+    View { programme, budget, grant, readings: Vec::new() }
 }
 
 /// The text of a page: one line for each block, buttons in brackets.

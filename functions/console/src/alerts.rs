@@ -1,11 +1,11 @@
-//! The alerts of a programme: the crossings of its pot's thresholds with their cause, and the mails with
+//! The alerts of a programme: the crossings of its budget's thresholds with their cause, and the mails with
 //! their recipients and states. A form sends an alert again.
 
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect};
 use bursar_core::domain::mail::class::MailClass;
-use bursar_core::domain::programme::{Pot, Programme};
+use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::usage::crossing::{AlertMail, Crossing, RESERVED, Scope, per_cent};
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::id::PersonId;
@@ -31,7 +31,7 @@ struct AlertsPage<'a> {
 struct CrossingRow {
     crossing: Crossing,
     at: String,
-    /// The share of the pot that was spent when the crossing was found.
+    /// The share of the budget that was spent when the crossing was found.
     per_cent: i64,
     alerts: Vec<Alert>,
 }
@@ -58,14 +58,14 @@ struct Alert {
 pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> Answer {
     let programme = &access.programme;
     let mut crossings = site.table.crossings(&programme.id).await?;
-    crossings.retain(|crossing| matches!(crossing.scope, Scope::Pot | Scope::Reserved));
+    crossings.retain(|crossing| matches!(crossing.scope, Scope::Budget | Scope::Reserved));
     crossings.sort_by_key(|crossing| std::cmp::Reverse((crossing.found_at, crossing.threshold)));
-    let pot = site.table.get(Pot::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
+    let budget = site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
     let mut shown = Vec::with_capacity(crossings.len());
     for crossing in crossings {
         let mut alerts = alerts(&site, &access, &crossing).await?;
-        // An alert about a former pot is not worth sending again.
-        alerts.iter_mut().for_each(|alert| alert.may_resend &= crossing.limit == pot.limit);
+        // An alert about a former budget is not worth sending again.
+        alerts.iter_mut().for_each(|alert| alert.may_resend &= crossing.limit == budget.limit);
         let at = column_time(crossing.found_at, programme.settings.term.zone());
         shown.push(CrossingRow { per_cent: per_cent(crossing.spent, crossing.limit), crossing, at, alerts });
     }
@@ -130,11 +130,11 @@ pub(crate) async fn resend(form: Form<Assistants>) -> Answer {
     };
     let crossings = site.table.crossings(&programme.id).await?;
     let is_it = |crossing: &Crossing| {
-        let is_of_pot = matches!(crossing.scope, Scope::Pot | Scope::Reserved);
-        is_of_pot && crossing.threshold_name() == threshold && crossing.limit == limit
+        let is_of_budget = matches!(crossing.scope, Scope::Budget | Scope::Reserved);
+        is_of_budget && crossing.threshold_name() == threshold && crossing.limit == limit
     };
     let crossing = crossings.into_iter().find(is_it).ok_or_else(AppError::not_found)?;
-    if site.table.get(Pot::key_of(&programme.id)).await?.is_none_or(|pot| pot.limit != limit) {
+    if site.table.get(Budget::key_of(&programme.id)).await?.is_none_or(|budget| budget.limit != limit) {
         let why = "The budget is another by now, so what this alert says of it is no news.";
         return Err(AppError::conflict(why));
     }

@@ -9,7 +9,7 @@ use askama::Template;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use bursar_core::domain::grant::{Grant, GrantState};
-use bursar_core::domain::programme::{Pot, Programme, Settings};
+use bursar_core::domain::programme::{Budget, Programme, Settings};
 use bursar_core::domain::usage::closeout::in_cents;
 use bursar_core::domain::usage::pilot::{PilotFigures, Projection};
 use bursar_core::domain::usage::reading::DailyUse;
@@ -47,7 +47,7 @@ struct CloseoutPage<'a> {
     preliminary: Option<&'static str>,
     as_of: Option<String>,
     term: String,
-    pot: Usd,
+    budget: Usd,
     /// What was spent: the exact amount, and rounded up to the cent.
     spent: Usd,
     spent_in_cents: Usd,
@@ -95,7 +95,7 @@ pub(crate) async fn closeout(
     Query(asked): Query<CloseoutQuery>,
 ) -> Answer {
     let (now, programme) = (site.clock.now(), &access.programme);
-    let pot = site.table.get(Pot::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
+    let budget = site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
     let persons = ClosingPerson::all(&site, &access).await?;
     let (assigned, sync, days) = tokio::try_join!(
         site.table.assigned_use(&programme.id),
@@ -137,7 +137,7 @@ pub(crate) async fn closeout(
         preliminary: preliminary(programme, sync.listed_at, is_open, now),
         as_of: sync.listed_at.map(|at| time_in(at, zone)),
         term: format!("{} to {}", programme.settings.term.starts_on(), programme.settings.term.ends_on()),
-        pot: pot.limit,
+        budget: budget.limit,
         spent: spent.iter().copied().sum(),
         spent_in_cents: cents.iter().copied().sum(),
         byok: persons.iter().map(|person| person.used.byok.total()).sum::<Usd>() + assigned.used.byok.total(),

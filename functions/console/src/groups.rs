@@ -84,11 +84,11 @@ pub(crate) async fn save(form: Form<Faculty>) -> Answer {
             Ok(to_groups(programme))
         }
         EditOutcome::NoSuchProgramme => Err(AppError::not_found()),
-        EditOutcome::PotTooSmall { pot, reserved } => {
+        EditOutcome::BudgetTooSmall { budget, reserved } => {
             let why = format!(
                 "With this {} would be held for keys that people have, and the budget is {}.",
                 reserved.to_dollars_up(),
-                pot.to_dollars_down()
+                budget.to_dollars_down()
             );
             forms.iter_mut().for_each(|group| group.refuse_cap(&programme.settings, &why));
             Err(refused(site, access, forms, made_from, FORBIDDEN, StatusCode::UNPROCESSABLE_ENTITY))

@@ -9,9 +9,9 @@ use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::{Act, AuditDetail};
 use bursar_core::domain::grant::{Grant, GrantState};
 use bursar_core::domain::people::role::Role;
-use bursar_core::domain::programme::request::{CLOSE, COPY, POT, Request, Wish};
+use bursar_core::domain::programme::request::{BUDGET, CLOSE, COPY, Request, Wish};
 use bursar_core::domain::programme::tiers::Tiers;
-use bursar_core::domain::programme::{Pot, Programme, Settings};
+use bursar_core::domain::programme::{Budget, Programme, Settings};
 use bursar_core::domain::values::format::field_time;
 use bursar_core::domain::values::id::new_ulid;
 use bursar_core::domain::values::money::Usd;
@@ -86,7 +86,7 @@ async fn ask(form: &Form<Faculty>, what: &str, label: &str, words: String) -> Re
 }
 
 /// The settings that the form carries; all others are copied.
-const CARRIED: [&str; 4] = ["name", "starts_on", "ends_on", POT];
+const CARRIED: [&str; 4] = ["name", "starts_on", "ends_on", BUDGET];
 
 /// The form that copies a programme, as it is shown or was posted.
 pub(crate) struct CopyForm {
@@ -100,12 +100,12 @@ pub(crate) struct CopyForm {
 
 impl CopyForm {
     /// The form with a term of the same length that begins when this one is over.
-    pub(crate) fn of(programme: &Programme, pot: Usd, now: Timestamp) -> CopyForm {
+    pub(crate) fn of(programme: &Programme, budget: Usd, now: Timestamp) -> CopyForm {
         let term = &programme.settings.term;
         let length = term.ends_on() - term.starts_on();
         let starts_on = term.ends_on().saturating_add(1.day());
         let ends_on = starts_on.saturating_add(length);
-        let mut texts = SettingTexts::of(&Draft { settings: programme.settings.clone(), pot });
+        let mut texts = SettingTexts::of(&Draft { settings: programme.settings.clone(), budget });
         texts.set("starts_on", starts_on.to_string());
         texts.set("ends_on", ends_on.to_string());
         let form = new_ulid(now).to_string();
@@ -129,8 +129,8 @@ impl CopyForm {
 pub(crate) async fn copy(form: Form<Faculty>) -> Answer {
     let Form { site, access, fields, deadline, .. } = &form;
     let programme = &access.programme;
-    let pot = site.table.get(Pot::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
-    let mut typed = CopyForm::of(programme, pot.limit, form.now);
+    let budget = site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
+    let mut typed = CopyForm::of(programme, budget.limit, form.now);
     typed.is_open = true;
     typed.with_roster = fields.get("roster") == Some("on");
     for field in CARRIED {
@@ -162,7 +162,7 @@ pub(crate) async fn copy(form: Form<Faculty>) -> Answer {
         false => None,
     };
     let copied = Some(CopiedProgramme { from: programme.id.clone(), roster });
-    let new = NewProgramme { settings: draft.settings, pot: draft.pot, form: form_of(fields), copied };
+    let new = NewProgramme { settings: draft.settings, budget: draft.budget, form: form_of(fields), copied };
     let id = site.table.create(new, form.author()).await?;
     jobs::in_a_request(site, &id, *deadline).await;
     Ok(Redirect::to(&paths::programme(&id)).into_response())
@@ -172,7 +172,7 @@ fn form_of(fields: &Fields) -> Option<ulid::Ulid> {
     fields.filled("form").and_then(|form| form.parse().ok())
 }
 
-/// The settings and the pot of the copy. The claim window keeps its distance from the first and the last day.
+/// The settings and the budget of the copy. The claim window keeps its distance from the first and the last day.
 fn draft(programme: &Programme, texts: &SettingTexts) -> Result<Draft, Refusals> {
     let mut texts = texts.clone();
     let (before, date) = (&programme.settings, |text: &str| text.parse::<Date>().ok());
@@ -231,7 +231,7 @@ fn in_words(draft: &Draft, with_roster: bool) -> String {
         "as \"{name}\", from {} to {}, with a budget of {}, {} the people of the roster",
         term.starts_on(),
         term.ends_on(),
-        draft.pot.to_dollars_down(),
+        draft.budget.to_dollars_down(),
         if with_roster { "with" } else { "without" }
     )
 }

@@ -4,9 +4,9 @@
 
 use bursar_core::domain::audit::{Act, Entry};
 use bursar_core::domain::people::role::is_among;
-use bursar_core::domain::programme::{Pot, Programme, Settings};
+use bursar_core::domain::programme::{Budget, Programme, Settings};
 use bursar_core::domain::usage::crossing::{Crossing, Scope, per_cent};
-use bursar_core::domain::usage::forecast::{Budget, Forecast, RunsOut};
+use bursar_core::domain::usage::forecast::{Forecast, RunsOut, SpendingLimits};
 use bursar_core::domain::values::format::{long_date, time_in};
 use bursar_core::domain::values::id::{PersonId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
@@ -56,19 +56,19 @@ impl App {
         let Some(crossing) = crossings.into_iter().find(|crossing| crossing.threshold == threshold) else {
             return Ok(ComposedRow::Unsendable("NoSuchCrossing"));
         };
-        let (pot, used, sync) = tokio::try_join!(
-            self.table.get(Pot::key_of(&programme.id)),
+        let (budget, used, sync) = tokio::try_join!(
+            self.table.get(Budget::key_of(&programme.id)),
             self.table.programme_use(&programme.id),
             self.table.sync_state()
         )?;
-        let Some(pot) = pot else { return Ok(GONE) };
-        let mut spending = AlertSpending::of(&crossing, &programme, &pot, &used, sync.listed_at, now);
+        let Some(budget) = budget else { return Ok(GONE) };
+        let mut spending = AlertSpending::of(&crossing, &programme, &budget, &used, sync.listed_at, now);
         if crossing.spent > crossing.limit {
             spending.was_lowered = was_lowered(&self.table.entries_on_programme(&programme.id).await?, &crossing);
         }
         Ok(self.to(&person.address, |words| match scope {
-            Scope::Reserved => words.promised(&programme, &pot, spending),
-            Scope::Pot | Scope::Cap(_) => words.spent(&programme, &pot, spending),
+            Scope::Reserved => words.promised(&programme, &budget, spending),
+            Scope::Budget | Scope::Cap(_) => words.spent(&programme, &budget, spending),
         }))
     }
 }
@@ -80,14 +80,14 @@ impl AlertSpending {
     fn of(
         crossing: &Crossing,
         programme: &Programme,
-        pot: &Pot,
+        budget: &Budget,
         used: &ProgrammeUse,
         listed_at: Option<Timestamp>,
         now: Timestamp,
     ) -> AlertSpending {
         let (settings, limit) = (&programme.settings, crossing.limit);
         let runs_out = if crossing.spent >= limit { RunsOut::Gone } else { RunsOut::TooLittleData };
-        let budget = Budget { pot: limit, keys_stop_at: None };
+        let limits = SpendingLimits { budget: limit, keys_stop_at: None };
         let found = AlertSpending {
             limit,
             spent: crossing.spent,
@@ -95,18 +95,18 @@ impl AlertSpending {
             was_lowered: false,
             students: None,
             implied: None,
-            forecast: Forecast { runs_out, budget, looked: None, pace: None },
+            forecast: Forecast { runs_out, limits, looked: None, pace: None },
             picture: None,
         };
-        let Some(totals) = used.own.as_ref().filter(|_| pot.limit == limit) else { return found };
+        let Some(totals) = used.own.as_ref().filter(|_| budget.limit == limit) else { return found };
         let (spent, students) = (used.used().days(settings.byok), Some((totals.claimed, totals.grants)));
         if spent.total() < crossing.spent {
             return AlertSpending { students, ..found };
         }
         let listed_at = totals.as_of.max(listed_at.unwrap_or(totals.as_of));
         let looked = utc_date(listed_at);
-        let budget = Budget::of(settings, (limit, pot.reserved), &spent);
-        let forecast = Forecast::of(&spent, budget, &settings.term, Some(listed_at), now);
+        let limits = SpendingLimits::of(settings, (limit, budget.reserved), &spent);
+        let forecast = Forecast::of(&spent, limits, &settings.term, Some(listed_at), now);
         let (thresholds, term) = (&settings.thresholds[..], &settings.term);
         let picture = Burn { spent: &spent, limit, thresholds, term, looked, forecast }.picture();
         let (spent, as_of, implied) = (spent.total(), totals.as_of, Some(totals.implied));
@@ -114,8 +114,8 @@ impl AlertSpending {
     }
 
     /// The money that live keys can still spend.
-    fn left_to_keys(&self, pot: &Pot) -> Usd {
-        (pot.reserved - self.spent).or_zero()
+    fn left_to_keys(&self, budget: &Budget) -> Usd {
+        (budget.reserved - self.spent).or_zero()
     }
 
     /// The sentence for spending above the budget, where a percentage would say nothing.
@@ -131,7 +131,7 @@ impl AlertSpending {
 
 impl Words<'_> {
     /// The alert that this share of the budget was spent.
-    fn spent(self, programme: &Programme, pot: &Pot, spending: AlertSpending) -> Letter {
+    fn spent(self, programme: &Programme, budget: &Budget, spending: AlertSpending) -> Letter {
         let (settings, used) = (&programme.settings, per_cent(spending.spent, spending.limit));
         let subject = format!("{} has used {used}% of {}", settings.name, spending.limit.to_dollars_down());
         let mut facts = vec![
@@ -139,35 +139,35 @@ impl Words<'_> {
             ("Budget", spending.limit.to_dollars_down()),
             ("Left", (spending.limit - spending.spent).or_zero().to_dollars_down()),
         ];
-        if pot.limit == spending.limit && spending.left_to_keys(pot) > Usd::ZERO {
-            facts.push(held_for_keys(pot));
+        if budget.limit == spending.limit && spending.left_to_keys(budget) > Usd::ZERO {
+            facts.push(held_for_keys(budget));
         }
         facts.extend(common_facts(settings, &spending));
-        let next = what_next(settings, pot, &spending, used);
+        let next = what_next(settings, budget, &spending, used);
         let next = format!("{next} {}", self.how_to_raise(settings));
         self.about_money(programme, subject, facts, spending, next)
     }
 
     /// The alert that all of the budget is reserved, before a student is refused a key.
-    fn promised(self, programme: &Programme, pot: &Pot, spending: AlertSpending) -> Letter {
+    fn promised(self, programme: &Programme, budget: &Budget, spending: AlertSpending) -> Letter {
         let (settings, used) = (&programme.settings, per_cent(spending.spent, spending.limit));
         let limit = spending.limit.to_dollars_down();
         let subject = format!("{} has promised all of {limit} ({used}% used)", settings.name);
         let mut facts = vec![
             ("Budget", limit),
             ("Spent", spending.spent.to_dollars_up()),
-            held_for_keys(pot),
-            ("Left for further keys", (pot.limit - pot.reserved).or_zero().to_dollars_down()),
+            held_for_keys(budget),
+            ("Left for further keys", (budget.limit - budget.reserved).or_zero().to_dollars_down()),
             ("One more key takes", settings.cap.to_dollars_down()),
         ];
         facts.extend(common_facts(settings, &spending));
-        let next = if pot.has_room_for(settings.cap) {
-            let changed = changed(pot, &spending).unwrap_or_default();
+        let next = if budget.has_room_for(settings.cap) {
+            let changed = changed(budget, &spending).unwrap_or_default();
             format!("{changed}By now there is money for another key again.")
         } else {
             format!(
                 "{}{} Keys that are out go on, each up to its own cap. {} {}",
-                changed(pot, &spending).unwrap_or_default(),
+                changed(budget, &spending).unwrap_or_default(),
                 who_is_refused(&spending),
                 "You hear of this once for a budget of this amount.",
                 self.how_to_raise(settings)
@@ -236,15 +236,15 @@ const FOUND_WITHIN: SignedDuration = SignedDuration::from_hours(1);
 /// Whether the budget was lowered just before the crossing was found, so that the money was spent of a
 /// larger one.
 fn was_lowered(entries: &[Entry], crossing: &Crossing) -> bool {
-    let is_of_budget = |entry: &&Entry| entry.what.act == Act::PotChanged && entry.at <= crossing.found_at;
+    let is_of_budget = |entry: &&Entry| entry.what.act == Act::BudgetChanged && entry.at <= crossing.found_at;
     let Some(last) = entries.iter().rev().find(is_of_budget) else { return false };
     let amount = |text: &Option<String>| Usd::from_form(text.as_deref()?).ok();
     let is_less = amount(&last.what.from).is_some_and(|from| from > crossing.limit);
     is_less && amount(&last.what.to) == Some(crossing.limit) && crossing.found_at <= last.at + FOUND_WITHIN
 }
 
-fn held_for_keys(pot: &Pot) -> (&'static str, String) {
-    ("Held for keys", format!("{}, what is spent included", pot.reserved.to_dollars_up()))
+fn held_for_keys(budget: &Budget) -> (&'static str, String) {
+    ("Held for keys", format!("{}, what is spent included", budget.reserved.to_dollars_up()))
 }
 
 fn common_facts(settings: &Settings, spending: &AlertSpending) -> Vec<(&'static str, String)> {
@@ -255,9 +255,9 @@ fn common_facts(settings: &Settings, spending: &AlertSpending) -> Vec<(&'static 
 }
 
 /// The sentence that the budget has changed since the crossing.
-fn changed(pot: &Pot, spending: &AlertSpending) -> Option<String> {
-    (pot.limit != spending.limit)
-        .then(|| format!("The budget was changed since this was found: it is {} now. ", pot.limit.to_dollars_down()))
+fn changed(budget: &Budget, spending: &AlertSpending) -> Option<String> {
+    (budget.limit != spending.limit)
+        .then(|| format!("The budget was changed since this was found: it is {} now. ", budget.limit.to_dollars_down()))
 }
 
 fn who_is_refused(spending: &AlertSpending) -> String {
@@ -278,15 +278,15 @@ fn who_is_refused(spending: &AlertSpending) -> String {
     }
 }
 
-fn what_next(settings: &Settings, pot: &Pot, spending: &AlertSpending, used: i64) -> String {
-    if let Some(changed) = changed(pot, spending) {
-        let now = match pot.has_room_for(settings.cap) {
+fn what_next(settings: &Settings, budget: &Budget, spending: &AlertSpending, used: i64) -> String {
+    if let Some(changed) = changed(budget, spending) {
+        let now = match budget.has_room_for(settings.cap) {
             true => "There is money for further keys.",
             false => "Nobody gets a new key; keys that are out go on, each up to its own cap.",
         };
         return format!("{changed}{now}");
     }
-    let held = spending.left_to_keys(pot);
+    let held = spending.left_to_keys(budget);
     if used >= 100 {
         let still = match held {
             Usd::ZERO => "nothing more".to_owned(),
@@ -301,7 +301,7 @@ fn what_next(settings: &Settings, pot: &Pot, spending: &AlertSpending, used: i64
         Some(next) => format!("You hear again at {next}%."),
         None => "There is no further threshold at which you would hear.".to_owned(),
     };
-    if pot.has_room_for(settings.cap) {
+    if budget.has_room_for(settings.cap) {
         return format!("Nothing changes for students now: each key works up to its own cap. {further}");
     }
     let left = (spending.limit - spending.spent).or_zero();

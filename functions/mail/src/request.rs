@@ -2,7 +2,7 @@
 
 use bursar_core::domain::people::role::is_among;
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::programme::request::{CLOSE, COPY, POT, Wish};
+use bursar_core::domain::programme::request::{BUDGET, CLOSE, COPY, Wish};
 use bursar_core::domain::values::format::time_in;
 use bursar_core::domain::values::id::{PersonId, ProgrammeId};
 use bursar_core::store::{StaffPerson, StoreError};
@@ -100,7 +100,7 @@ impl Place {
 /// The request in a few words; a single wish includes its value.
 fn asked_for(wishes: &[Wish]) -> String {
     match wishes {
-        [wish] if wish.setting == POT => format!("asked for a budget of {}", wish.words),
+        [wish] if wish.setting == BUDGET => format!("asked for a budget of {}", wish.words),
         [wish] if wish.setting == CLOSE => "asked to close it".to_owned(),
         [wish] if wish.setting == COPY => "asked for a copy".to_owned(),
         [wish] => format!("asked for a change: {}", wish.label),

@@ -3,7 +3,7 @@
 use bursar_core::aws::AwsAccess;
 use bursar_core::config::Config;
 use bursar_core::domain::grant::{Attempt, AttemptState, Grant, GrantState, Person, View};
-use bursar_core::domain::programme::{Pot, Programme, Settings};
+use bursar_core::domain::programme::{Budget, Programme, Settings};
 use bursar_core::domain::usage::reading::{DailyUse, Reading};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{Epoch, Nonce, ProgrammeId};
@@ -47,8 +47,8 @@ pub(crate) fn with_key() -> View {
     (attempt.state, attempt.key, attempt.shown_at) = (AttemptState::Shown, Some(key.clone()), Some(now()));
     (grant.state, grant.epoch, grant.ever_shown) = (GrantState::Live { key }, epoch, true);
     grant.attempts = vec![attempt];
-    let pot = Pot::new(programme.id.clone(), Usd::from_dollars(4000));
-    View { programme, pot, grant, readings: Vec::new() }
+    let budget = Budget::new(programme.id.clone(), Usd::from_dollars(4000));
+    View { programme, budget, grant, readings: Vec::new() }
 }
 
 /// All that the key has used, read at this moment.

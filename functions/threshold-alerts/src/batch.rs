@@ -1,8 +1,8 @@
-//! A batch of the stream: the programmes with new totals or another pot, and the grants whose keys have used
+//! A batch of the stream: the programmes with new totals or another budget, and the grants whose keys have used
 //! more.
 
 use bursar_core::domain::grant::Reading;
-use bursar_core::domain::programme::Pot;
+use bursar_core::domain::programme::Budget;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::event::StreamRecord;
 use bursar_core::store::Totals;
@@ -16,11 +16,11 @@ pub(crate) struct Batch {
     pub(crate) programmes: Vec<(ProgrammeId, String)>,
     /// Each grant with a changed reading once, with the first record that names it.
     pub(crate) grants: Vec<(ProgrammeId, GrantId, String)>,
-    /// Totals and pots without a readable programme, and readings without a readable grant.
+    /// Totals and budgets without a readable programme, and readings without a readable grant.
     pub(crate) unreadable: Vec<String>,
 }
 
-/// The parsed part of totals and of a pot.
+/// The parsed part of totals and of a budget.
 #[derive(Deserialize)]
 struct ProgrammeName {
     programme: ProgrammeId,
@@ -39,7 +39,7 @@ pub(crate) fn read(records: &[StreamRecord]) -> Batch {
     for record in records {
         let number = record.sequence_number().to_owned();
         match record.kind() {
-            Some(Totals::KIND | Pot::KIND) => match record.item() {
+            Some(Totals::KIND | Budget::KIND) => match record.item() {
                 Some(ProgrammeName { programme }) => batch.name_programme(programme, number),
                 None => batch.unreadable.push(number),
             },
@@ -92,7 +92,7 @@ mod tests {
             record("1", &reading("maths", ada, "1")),
             record("2", &totals("cs-pilot")),
             record("3", &json!({"kind": {"S": "totals"}})),
-            record("4", &json!({"kind": {"S": "pot"}, "programme": {"S": "maths"}})),
+            record("4", &json!({"kind": {"S": "budget"}, "programme": {"S": "maths"}})),
             record("5", &totals("cs-pilot")),
             record("6", &reading("maths", ada, "2")),
             record("7", &reading("maths", ben, "1")),

@@ -21,7 +21,7 @@ pub(crate) async fn balance(
 ) -> Result<Option<Alarm>> {
     let programmes = programmes.all()?;
     let Some(day) = table.newest_account_days(1).await?.pop() else { return Ok(None) };
-    let to_come = table.pot_sums(programmes).await?.to_come;
+    let to_come = table.budget_sums(programmes).await?.to_come;
     let (need, purchase, known) = tokio::try_join!(
         table.need(to_come),
         table.purchase(programmes, to_come, day.bought - day.spent, now),

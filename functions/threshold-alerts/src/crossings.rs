@@ -1,10 +1,10 @@
-//! The crossings of one limit: of a programme's pot, by what was spent and by what is reserved, or of one
+//! The crossings of one limit: of a programme's budget, by what was spent and by what is reserved, or of one
 //! student's cap.
 
 use anyhow::{Result, ensure};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::CapUse;
-use bursar_core::domain::programme::{Pot, Programme};
+use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::usage::crossing::{ALL, Crossing, OF_A_CAP, Scope, newly_passed};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
@@ -16,7 +16,7 @@ use jiff::Timestamp;
 /// The limit whose crossings are looked for.
 #[derive(Clone, Copy)]
 pub(crate) enum Limit<'a> {
-    Pot(&'a ProgrammeId),
+    Budget(&'a ProgrammeId),
     Cap(&'a ProgrammeId, &'a GrantId),
 }
 
@@ -75,16 +75,16 @@ async fn usages(
     now: Timestamp,
 ) -> Result<Option<(Programme, Vec<Usage>)>, StoreError> {
     match limit {
-        Limit::Pot(id) => {
-            let (Some(programme), Some(pot)) =
-                (table.get(Programme::key_of(id)).await?, table.get(Pot::key_of(id)).await?)
+        Limit::Budget(id) => {
+            let (Some(programme), Some(budget)) =
+                (table.get(Programme::key_of(id)).await?, table.get(Budget::key_of(id)).await?)
             else {
                 return Ok(None);
             };
             let spent = table.programme_use(id).await?.counted(programme.settings.byok);
-            let is_promised = programme.is_promised_in_full(pot.limit, pot.reserved, spent, now);
-            let scopes = [(Scope::Pot, spent > Usd::ZERO), (Scope::Reserved, is_promised)];
-            let usage = |scope| Usage { scope, window: Window::WHOLE_TERM, limit: pot.limit, spent };
+            let is_promised = programme.is_promised_in_full(budget.limit, budget.reserved, spent, now);
+            let scopes = [(Scope::Budget, spent > Usd::ZERO), (Scope::Reserved, is_promised)];
+            let usage = |scope| Usage { scope, window: Window::WHOLE_TERM, limit: budget.limit, spent };
             let of_interest = scopes.into_iter().filter(|(_, is_of_interest)| *is_of_interest);
             let usages = of_interest.map(|(scope, _)| usage(scope)).collect();
             Ok(Some((programme, usages)))
@@ -113,7 +113,7 @@ async fn new_crossings(
     let known = table.crossings_of(&programme.id, scope, *window, *limit).await?;
     let known: Vec<u8> = known.into_iter().map(|crossing| crossing.threshold).collect();
     let crossed = match scope {
-        Scope::Pot => newly_passed(&programme.settings.thresholds, *limit, *spent, &known),
+        Scope::Budget => newly_passed(&programme.settings.thresholds, *limit, *spent, &known),
         Scope::Cap(_) => newly_passed(&OF_A_CAP, *limit, *spent, &known),
         Scope::Reserved if known.is_empty() => vec![(ALL, true)],
         Scope::Reserved => Vec::new(),

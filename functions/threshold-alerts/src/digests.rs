@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::digest::{self, Class, Digest, DigestMoney, DigestTrigger, Due, Health, LastListing};
-use bursar_core::domain::programme::{Pot, Programme};
+use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::usage::models::{self, ModelUse};
 use bursar_core::domain::usage::span::stretches;
 use bursar_core::domain::values::address::EmailAddress;
@@ -92,8 +92,8 @@ impl Look<'_> {
     /// Computes a digest. Returns `None` when there is no time to read everything.
     async fn compute(&self, programme: &Programme, due: Due) -> Result<Option<Digest>> {
         let (id, settings, table, weeks) = (&programme.id, &programme.settings, self.table, due.weeks);
-        let (pot, of_programme, sync, unreachable) = tokio::try_join!(
-            table.get(Pot::key_of(id)),
+        let (budget, of_programme, sync, unreachable) = tokio::try_join!(
+            table.get(Budget::key_of(id)),
             table.programme_use(id),
             table.sync_state(),
             table.unreachable(self.now),
@@ -114,8 +114,8 @@ impl Look<'_> {
         let used = of_programme.used();
         let spent = used.days(settings.byok);
         let looked = last_listing(&sync, had_a_key || of_programme.has_keys());
-        let pot = pot.map(|pot| (pot.limit, pot.reserved)).unwrap_or_default();
-        let money = DigestMoney::of(spent, pot, weeks, looked);
+        let budget = budget.map(|budget| (budget.limit, budget.reserved)).unwrap_or_default();
+        let money = DigestMoney::of(spent, budget, weeks, looked);
         let by_group = of_programme.own.iter().flat_map(|own| &own.by_group);
         let uses = table.models_of(id, of_programme.assigned_keys > 0, weeks[0]).await?;
         let uses = uses.into_iter().map(|used| ModelUse { whose: None, ..used });

@@ -3,8 +3,8 @@
 //!
 //! # Crossings
 //!
-//! A programme is checked when its totals or its pot changed. The hourly check of every programme finds what a lost stream record
-//! left out. A pot has two kinds of crossing: spending past a threshold, and a pot reserved so far that one more cap does not
+//! A programme is checked when its totals or its budget changed. The hourly check of every programme finds what a lost stream record
+//! left out. A budget has two kinds of crossing: spending past a threshold, and a budget reserved so far that one more cap does not
 //! fit. Alert, digest and overview share the test for the latter, `Programme::is_promised_in_full`.
 //!
 //! The crossings of a limit and their mails are written in one transaction; the loser of a race reads and decides again. The
@@ -125,7 +125,7 @@ impl App {
         let batch = batch::read(records);
         let mut failed = batch.unreadable;
         for (programme, first) in batch.programmes {
-            if let Err(error) = self.find_crossings(Limit::Pot(&programme), deadline).await {
+            if let Err(error) = self.find_crossings(Limit::Budget(&programme), deadline).await {
                 tracing::warn!(%programme, error = format!("{error:#}"), "its crossings are looked for again");
                 failed.push(first);
             }
@@ -140,7 +140,7 @@ impl App {
         json!({"batchItemFailures": failures.collect::<Vec<_>>()})
     }
 
-    /// The hourly watch. It checks every programme, for a change that the stream lost and for a pot that was
+    /// The hourly watch. It checks every programme, for a change that the stream lost and for a budget that was
     /// lowered. It raises alarms for what fell silent, and creates the digests that are due.
     ///
     /// When all keys were listed since the last scan, it scans every cap. A failure in one check does not
@@ -153,7 +153,7 @@ impl App {
         }
         let mut crossings = 0;
         for Programme { id, .. } in &programmes.read {
-            let found = self.find_crossings(Limit::Pot(id), deadline).await;
+            let found = self.find_crossings(Limit::Budget(id), deadline).await;
             crossings += failures.take(format_args!("the crossings of {id}"), found);
         }
         let (table, admins, now) = (&self.table, &self.admins[..], self.clock.now());

@@ -10,7 +10,7 @@
 //! | 2 models | asks who used which model on the completed days | nothing until stage 9 |
 //! | 3 list | lists every key of every workspace, packed by the grant whose name it bears | nothing |
 //! | 4 scan | compares every grant with its listed keys; each difference is a finding | readings, sums of programmes |
-//! | 5 foreign | records foreign keys, counts them for their owners, and never touches them | foreign keys, what cuts need of them, pots |
+//! | 5 foreign | records foreign keys, counts them for their owners, and never touches them | foreign keys, what cuts need of them, budgets |
 //! | 6 rules | tells their rules again to guardrails that are not right | confirmed rules |
 //! | 7 act | acts on the findings that the guard lets through | grants, readings, the provider |
 //! | 8 sum up | recomputes the sums of programmes in which stage 7 acted | sums of programmes |
@@ -24,12 +24,12 @@
 //! A key's name leads to its grant; an attempt with its hash proves that it is ours, whatever its name is now. A second key under
 //! the name of an attempt was shown to nobody. It is disabled, and its use counts as a foreign key's.
 //!
-//! The shards of all programmes are read as one stream: a pot before its grants, sums after their readings. Changed readings are
+//! The shards of all programmes are read as one stream: a budget before its grants, sums after their readings. Changed readings are
 //! written to several partitions in turn, and a throttled write goes to the end of the queue.
 //!
-//! A pot's counter is recomputed on condition that its version is the one read before the grants. Every place that is taken or
+//! A budget's counter is recomputed on condition that its version is the one read before the grants. Every place that is taken or
 //! given back raises the version. Otherwise a sum that read a grant with its place could put back a place given back since. The
-//! sum is for an instant before the listing, since no reading holds later use. That instant is stored with the pot, and a place
+//! sum is for an instant before the listing, since no reading holds later use. That instant is stored with the budget, and a place
 //! is given back as of then at the earliest (`View::worth`). A place is worth less after each turn of a window, so a slow request
 //! would give back too much.
 //!

@@ -86,7 +86,7 @@ pub struct AuditDetail {
 pub enum Act {
     Created,
     Edited,
-    PotChanged,
+    BudgetChanged,
     Closed,
     Invited,
     Begun,

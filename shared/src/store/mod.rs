@@ -36,7 +36,7 @@ pub use programmes::edit::{Edit, EditOutcome};
 pub use programmes::guardrails::{RulesDue, RulesSource};
 pub use programmes::imports::{Import, ImportChunk, Step};
 pub use programmes::jobs::{JOB_LEASE, Job, JobCreation, JobState, Pass, Work};
-pub use programmes::programme::{CloseOutcome, CopiedProgramme, NewProgramme, PotSums};
+pub use programmes::programme::{BudgetSums, CloseOutcome, CopiedProgramme, NewProgramme};
 pub use programmes::tiers::TierOutcome;
 pub use sync::account::{Account, AccountDay, ForeignKey};
 pub use sync::checkpoints::{Checkpoint, CheckpointPart, Delay, SavedParts};

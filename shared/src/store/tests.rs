@@ -27,7 +27,7 @@ use crate::domain::people::role::Roles;
 use crate::domain::programme::guardrail::{ConfirmedRules, Guardrail, GuardrailOwner};
 use crate::domain::programme::rules::{DataPolicy, Region, Rules};
 use crate::domain::programme::tiers::Tier;
-use crate::domain::programme::{Group, Pot};
+use crate::domain::programme::{Budget, Group};
 use crate::domain::usage::crossing::{AlertMail, Crossing, Scope};
 use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::address::MatchedAddress;
@@ -84,7 +84,7 @@ fn some_totals() -> Totals {
 fn a_crossing() -> Crossing {
     Crossing {
         programme: a_programme().id,
-        scope: Scope::Pot,
+        scope: Scope::Budget,
         window: Window::WHOLE_TERM,
         limit: Usd::from_dollars(100),
         threshold: 80,
@@ -156,7 +156,7 @@ fn every_item_has_the_raw_form_that_is_on_record() {
     programme.settings.providers = vec!["openai".to_owned()];
     programme.settings.regions = vec![Region::Europe];
     programme.closed_at = Some(at("2026-04-11T00:00:00Z"));
-    let pot = Pot {
+    let budget = Budget {
         programme: programme.id.clone(),
         limit: Usd::from_dollars(100),
         reserved: Usd::from_dollars(20),
@@ -187,7 +187,7 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         version: 3,
         mail: QueuedMail::Alert {
             programme: programme.id.clone(),
-            scope: Scope::Pot,
+            scope: Scope::Budget,
             threshold: 80,
             of_limit: Usd::from_dollars(100),
             recipient: "fedcba9876543210".parse().unwrap(),
@@ -232,7 +232,7 @@ fn every_item_has_the_raw_form_that_is_on_record() {
             assistant: false,
             finance: true,
         }),
-        raw(&pot),
+        raw(&budget),
         raw(&a_full_guardrail()),
         raw(&RulesDue { of: RulesSource::Tier("basic".to_owned()), at: at("2026-01-02T08:00:00Z"), mark: ulid() }),
         raw(&Tier { name: "basic".to_owned(), models: vec!["openai/gpt-4o-mini".to_owned()], version: 1 }),

@@ -33,9 +33,9 @@ async fn of_many_racing_conditional_puts_exactly_one_wins() {
 async fn numbers_keep_every_digit() {
     let table = fresh().await;
     let exact = "12345678901234567890123456789012345678";
-    table.put(item("P#p", "POT", [("reserved", n(exact)), ("owed", n("-4000000000"))])).await;
+    table.put(item("P#p", "BUDGET", [("reserved", n(exact)), ("owed", n("-4000000000"))])).await;
 
-    let pot = get(&table, "P#p", "POT").await.unwrap();
-    assert_eq!(pot["reserved"], n(exact));
-    assert_eq!(pot["owed"], n("-4000000000"));
+    let budget = get(&table, "P#p", "BUDGET").await.unwrap();
+    assert_eq!(budget["reserved"], n(exact));
+    assert_eq!(budget["owed"], n("-4000000000"));
 }

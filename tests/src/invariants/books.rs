@@ -63,9 +63,9 @@ pub(super) fn budgets_cover_what_keys_cost(step: &Step<'_>, wrong: &mut Vec<Stri
             costs.entry(&owner.0).or_default().add(step, known, owner);
         }
     }
-    for (id, pot) in &now.pots {
+    for (id, budget) in &now.budgets {
         let cost = costs.remove(id).unwrap_or_default();
-        let (limit, reserved) = (pot.limit, pot.reserved - pot.assigned);
+        let (limit, reserved) = (budget.limit, budget.reserved - budget.assigned);
         for key in &cost.boundless {
             wrong.push(format!("key {key} of {id} was shown, and nothing bounds what it can use"));
         }
@@ -73,7 +73,7 @@ pub(super) fn budgets_cover_what_keys_cost(step: &Step<'_>, wrong: &mut Vec<Stri
             wrong.push(format!("the keys of {id} cost more than {limit}: {cost:?}"));
         }
         let lag = if step.synced { Nano::ZERO } else { cost.excused };
-        if cost.recorded + cost.open - lag > nano(reserved) || pot.reserved < Usd::ZERO {
+        if cost.recorded + cost.open - lag > nano(reserved) || budget.reserved < Usd::ZERO {
             wrong.push(format!("reserved for the keys of {id} is {reserved}, and they cost {cost:?}"));
         }
     }
@@ -211,14 +211,14 @@ pub(super) fn cuts_add_up_and_foreign_keys_count_for_their_owners(step: &Step<'_
         sum.0.add(&owned.counted().counted);
         sum.1 += 1;
     }
-    for (id, pot) in &now.pots {
+    for (id, budget) in &now.budgets {
         let byok = now.programmes.get(id).map_or(Byok::default(), |programme| programme.settings.byok);
         let (read, keys) = sums.remove(id).unwrap_or_default();
         let (used, of) = now.assigned_uses.get(id).map(|of| (of.used.clone(), of.keys)).unwrap_or_default();
         let is_other = of != keys || all(&used) > all(&read) || (step.synced && used != read);
         let counted = used.counted(byok);
-        if is_other || counted != pot.assigned || pot.assigned > pot.reserved {
-            let (of_keys, assigned) = (all(&read), pot.assigned);
+        if is_other || counted != budget.assigned || budget.assigned > budget.reserved {
+            let (of_keys, assigned) = (all(&read), budget.assigned);
             wrong.push(format!(
                 "{keys} foreign keys of {id} used {of_keys}, {counted} counts, and its budget has {assigned}"
             ));

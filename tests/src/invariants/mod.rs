@@ -122,9 +122,9 @@ impl Watch {
         guarded.extend(now.revealed.values().map(|key| Secret::key(key)));
         guarded.extend(now.mails.iter().flat_map(mails::secrets_in));
         books::note_shown(&mut self.shown, &now);
-        for (id, pot) in &now.pots {
+        for (id, budget) in &now.budgets {
             let largest = self.largest.entry(id.clone()).or_default();
-            *largest = pot.limit.max(*largest);
+            *largest = budget.limit.max(*largest);
         }
         let before = self.before.as_deref();
         let step = Step { before, now: &now, synced, guarded: &guarded, shown: &self.shown, largest: &self.largest };

@@ -8,7 +8,7 @@ use bursar_core::domain::audit::Entry;
 use bursar_core::domain::grant::{Grant, Reading};
 use bursar_core::domain::ledger::owner::KeyOwner;
 use bursar_core::domain::programme::guardrail::{Guardrail, GuardrailOwner};
-use bursar_core::domain::programme::{Pot, Programme};
+use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::usage::crossing::Crossing;
 use bursar_core::domain::values::id::{Epoch, GrantId, KeyName, ProgrammeId};
 use bursar_core::domain::values::key::KeyHash;
@@ -32,7 +32,7 @@ pub struct Snapshot {
     pub items: BTreeMap<(String, String), Item>,
     pub meta: Option<Meta>,
     pub programmes: BTreeMap<ProgrammeId, Programme>,
-    pub pots: BTreeMap<ProgrammeId, Pot>,
+    pub budgets: BTreeMap<ProgrammeId, Budget>,
     pub guardrails: BTreeMap<GuardrailOwner, Guardrail>,
     /// The models that each of them allows at the provider, by its id there; `None` if it allows all.
     pub allowed: BTreeMap<String, Option<Vec<String>>>,
@@ -103,7 +103,7 @@ impl Snapshot {
             at: places.clock.now(),
             meta,
             programmes: raw.all().map(|of: Programme| (of.id.clone(), of)).collect(),
-            pots: raw.all().map(|of: Pot| (of.programme.clone(), of)).collect(),
+            budgets: raw.all().map(|of: Budget| (of.programme.clone(), of)).collect(),
             allowed: guardrails.values().filter_map(allowed).collect(),
             guardrails,
             grants: raw.all().map(|of: Grant| ((of.programme.clone(), of.id.clone()), of)).collect(),

@@ -18,7 +18,7 @@ use bursar_core::domain::people::session::Session;
 use bursar_core::domain::people::sign_in::SignIn;
 use bursar_core::domain::programme::guardrail::{Guardrail, GuardrailOwner};
 use bursar_core::domain::programme::tiers::{Tier, Tiers};
-use bursar_core::domain::programme::{Group, Pot, Programme};
+use bursar_core::domain::programme::{Budget, Group, Programme};
 use bursar_core::domain::usage::crossing::Crossing;
 use bursar_core::domain::usage::reading::Reading;
 use bursar_core::store::items::{self, Item};
@@ -52,7 +52,7 @@ macro_rules! rewritten {
 pub(super) fn items_are_whole(step: &Step<'_>, wrong: &mut Vec<String>) {
     for ((pk, sk), item) in &step.now.items {
         let again: Result<Item, String> = rewritten!(item as
-            Meta Lease Programme Guardrail RulesDue Tier Pot Job Import ImportChunk Grant Reading
+            Meta Lease Programme Guardrail RulesDue Tier Budget Job Import ImportChunk Grant Reading
             UsageRefresh RosterMailResent Enrolment Entry StaffPerson PersonOfAddress Roles MailChoice
             SignIn Ask Link Session AddressSession RateCount OutboxRow GrantMail SentAs Undeliverable MailDay
             MailServer BulkStop MailRefusal Crossing CapScan Alarm Digest AccountDigest MailedStatement BalanceNotice

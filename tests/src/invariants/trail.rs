@@ -101,9 +101,9 @@ pub(super) fn changes_have_their_entries(step: &Step<'_>, wrong: &mut Vec<String
         if created != u64::from(old.is_none()) || is != was + edits || (is_other && edits == 0) {
             wrong.push(format!("programme {id} went from version {was} to {is}, and was edited {edits} times"));
         }
-        let Some((old, pot)) = before.pots.get(id).zip(now.pots.get(id)) else { continue };
-        let mut told = told.iter().filter(|entry| entry.what.act == Act::PotChanged);
-        let (from, to) = (old.limit.to_string(), pot.limit.to_string());
+        let Some((old, budget)) = before.budgets.get(id).zip(now.budgets.get(id)) else { continue };
+        let mut told = told.iter().filter(|entry| entry.what.act == Act::BudgetChanged);
+        let (from, to) = (old.limit.to_string(), budget.limit.to_string());
         let is_told = match (told.next(), told.next()) {
             (None, _) => from == to,
             (Some(entry), None) => (entry.what.from.as_ref(), entry.what.to.as_ref()) == (Some(&from), Some(&to)),

@@ -1,4 +1,4 @@
-//! Edits of caps, of the pot and of the term while people hold keys: what is reserved and what the provider holds afterwards.
+//! Edits of caps, of the budget and of the term while people hold keys: what is reserved and what the provider holds afterwards.
 
 use std::sync::Arc;
 
@@ -22,13 +22,13 @@ async fn a_cap_with_room_reaches_every_key_at_once() {
     assert_eq!((campus.limits(), campus.reserved().await), (vec![dollars(33); 3], Usd::from_dollars(99)));
     campus.judged().await;
 
-    let too_small = campus.edit(&admin, &[("pot_usd", "98")]).await;
-    assert_eq!((too_small.status, too_small.form(ID).value("pot_usd")), (422, Some("98")));
+    let too_small = campus.edit(&admin, &[("budget_usd", "98")]).await;
+    assert_eq!((too_small.status, too_small.form(ID).value("budget_usd")), (422, Some("98")));
     assert!(too_small.alerts()[1].contains("$98") && too_small.alerts()[1].contains("$99"), "{:?}", too_small.alerts());
     // Both at once are judged together.
-    assert_eq!(campus.edit(&admin, &[("pot_usd", "120"), ("cap_usd", "40")]).await.status, 303);
+    assert_eq!(campus.edit(&admin, &[("budget_usd", "120"), ("cap_usd", "40")]).await.status, 303);
     assert_eq!((campus.limits(), campus.reserved().await), (vec![dollars(40); 3], Usd::from_dollars(120)));
-    assert_eq!(campus.edit(&admin, &[("pot_usd", "119.999999")]).await.status, 422);
+    assert_eq!(campus.edit(&admin, &[("budget_usd", "119.999999")]).await.status, 422);
     campus.judged().await;
 
     assert_eq!(campus.edit(&admin, &[("cap_usd", "8")]).await.status, 303);
@@ -49,7 +49,7 @@ async fn a_cap_with_room_reaches_every_key_at_once() {
 }
 
 #[tokio::test]
-async fn the_page_says_for_how_many_the_pot_is_enough() {
+async fn the_page_says_for_how_many_the_budget_is_enough() {
     let mut campus = class(&["ada"]).await;
     campus.students(&["bob", "cid", "dan", "eve", "fay"]).await;
     let admin = campus.admin().await;

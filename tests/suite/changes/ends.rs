@@ -91,7 +91,7 @@ async fn a_copy_has_all_but_money_and_is_made_once() {
         (422, Some("Next"), Some("2030-02-01"))
     );
     assert_eq!(bad.alerts().len(), 1, "{:?}", bad.alerts());
-    let dates = [("starts_on", "2030-02-01"), ("ends_on", "2030-06-30"), ("pot_usd", "250"), ("roster", "on")];
+    let dates = [("starts_on", "2030-02-01"), ("ends_on", "2030-06-30"), ("budget_usd", "250"), ("roster", "on")];
     for _ in 0..2 {
         let copied = admin.submit(&page, COPY, &dates).await;
         assert_eq!((copied.status, copied.location()), (303, Some("/console/programmes/cs-pilot-2")), "made once");
@@ -102,7 +102,7 @@ async fn a_copy_has_all_but_money_and_is_made_once() {
     assert_eq!((&new.settings.groups, new.settings.cap), (&old.settings.groups, old.settings.cap));
     assert_eq!(new.settings.term.starts_on().to_string(), "2030-02-01");
     assert_eq!(new.settings.claim_opens_at().to_string(), "2030-02-01T09:00:00Z", "as far into the term as before");
-    assert_eq!(seen.pots[&new.id].limit, Usd::from_dollars(250));
+    assert_eq!(seen.budgets[&new.id].limit, Usd::from_dollars(250));
     let mut people: Vec<_> = seen.grants.values().filter(|grant| grant.programme == new.id).collect();
     people.sort_by_key(|grant| grant.person.address.as_written().to_owned());
     let people: Vec<_> =

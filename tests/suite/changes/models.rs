@@ -29,7 +29,7 @@ const FORMS: [ModelsForm; 4] = [
             ("ends_on", "2035-12-31"),
             ("timezone", "UTC"),
             ("cap_usd", "20"),
-            ("pot_usd", "40"),
+            ("budget_usd", "40"),
         ],
     },
     ModelsForm { page: ID, path: ID, field: "models", more: &[("contact", "room 1")] },

@@ -31,7 +31,7 @@ async fn a_key_that_is_handed_back_frees_its_place() {
     assert!(!page.offers(REPLACE) && page.body.contains("budget is held for other keys now"), "{}", page.body);
     let full = ada.submit(&offered, REPLACE, &[]).await;
     assert!(full.status == 409 && full.alerts().concat().contains("budget"), "{:?}", full.alerts());
-    assert_eq!(campus.edit(&admin, &[("pot_usd", "60")]).await.status, 303);
+    assert_eq!(campus.edit(&admin, &[("budget_usd", "60")]).await.status, 303);
     assert_eq!(ada.submit(&ada.get("/my").await, REPLACE, &[]).await.status, 200);
     let grant = campus.grant("ada").await;
     assert_eq!(grant.replacements, 1, "it counts as a replacement");

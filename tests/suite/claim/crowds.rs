@@ -1,4 +1,4 @@
-//! Many students at once: a lecture hall behind one network address, and three who race for the last money of the pot.
+//! Many students at once: a lecture hall behind one network address, and three who race for the last money of the budget.
 
 use std::collections::BTreeSet;
 
@@ -53,7 +53,7 @@ async fn students_behind_one_network_address_get_a_key_each() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_three_who_press_for_the_last_money_one_gets_a_key() {
     let mut campus = class().await;
-    campus.pot(39).await;
+    campus.budget(39).await;
     let before = enrol(&mut campus, "before").await;
     let mut students = Vec::new();
     for name in ["ada", "bob", "eve"] {
@@ -62,7 +62,7 @@ async fn of_three_who_press_for_the_last_money_one_gets_a_key() {
     let reveal = campus.my("reveal");
     let forms = join_all(students.iter().map(async |student| student.get("/my").await.form(&reveal))).await;
     campus.reveal(&before).await;
-    campus.pot(40).await;
+    campus.budget(40).await;
 
     let pages: Vec<Page> = join_all(students.iter().zip(&forms).map(|(student, form)| student.send_form(form))).await;
     let mut statuses: Vec<u16> = pages.iter().map(|page| page.status).collect();
@@ -70,7 +70,7 @@ async fn of_three_who_press_for_the_last_money_one_gets_a_key() {
     assert_eq!(statuses, [200, 409, 409]);
     assert_eq!(campus.provider().keys().len(), 2, "nothing was asked for those who got none");
     campus.judged().await;
-    campus.pot(80).await;
+    campus.budget(80).await;
     for (number, page) in pages.iter().enumerate().filter(|(_, page)| page.status == 409) {
         assert!(page.alert().unwrap().contains("held for other keys") && page.all("key").is_empty());
         // Their state has not changed: when there is money again, the form that they pressed is still valid.

@@ -25,9 +25,9 @@ async fn a_forbidden_press_says_why() {
     assert!(!ada.get("/my").await.offers(&campus.my("reveal")));
     campus.set(|settings| settings.claim_closes_at = None).await;
 
-    campus.pot(19).await;
+    campus.budget(19).await;
     assert!(ada.send_form(&reveal).await.expect(409).alert().unwrap().contains("held for other keys"));
-    campus.pot(100).await;
+    campus.budget(100).await;
 
     campus.hold("ada", HoldKind::Paused).await;
     assert!(ada.send_form(&reveal).await.expect(409).alert().unwrap().contains("paused"));

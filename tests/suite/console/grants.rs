@@ -41,7 +41,7 @@ async fn grants_are_listed_by_spending_and_found() {
 #[tokio::test]
 async fn a_grants_key_follows_what_is_done_with_it() {
     let campus = Campus::with_keys(&["ada"]).await;
-    campus.pot(100).await;
+    campus.budget(100).await;
     let admin = campus.admin().await;
     let at = format!("{GRANTS}/{}", campus.id("ada"));
     let acts = async |act: &str, fields: &[(&str, &str)]| {

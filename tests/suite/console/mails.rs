@@ -85,7 +85,7 @@ async fn who_is_not_reached_is_named_and_tried_by_hand() {
 async fn an_alert_says_what_became_of_it_and_is_sent_again() {
     let mut campus = staffed().await;
     campus.set(|settings| settings.thresholds = vec![10]).await;
-    campus.pot(100).await;
+    campus.budget(100).await;
     campus.students(&["ada"]).await;
     campus.keys().await;
     let (admin, faye, asta) = (campus.admin().await, campus.student("faye").await, campus.student("asta").await);
@@ -137,7 +137,7 @@ async fn an_alert_says_what_became_of_it_and_is_sent_again() {
     }
     campus.minutes(61);
     let admin = campus.admin().await;
-    campus.edit(&admin, &[("pot_usd", "8000"), ("assistants", ""), ("alert_assistants", "")]).await.expect(303);
+    campus.edit(&admin, &[("budget_usd", "8000"), ("assistants", ""), ("alert_assistants", "")]).await.expect(303);
     let page = admin.get(ALERTS).await;
     assert!(page.body.contains("faye@example.edu hears at 10 %") && forms(&page).is_empty(), "it is of another budget");
     admin.send_form(&with_token(&lost, &page)).await.expect(409);
@@ -162,7 +162,7 @@ async fn what_was_given_up_is_sent_again_by_its_cause(campus: &mut Campus) {
     }
     let before = received(campus, "faye");
     campus.students(&["cyd"]).await;
-    campus.pot(50).await;
+    campus.budget(50).await;
     campus.spend("ada", "1");
     campus.minutes(20);
     campus.sync().await;

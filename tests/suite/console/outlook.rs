@@ -22,7 +22,7 @@ async fn forty_days_in(names: &[&str]) -> Campus {
         settings.term = Term::new(today.saturating_sub(40.days()), today.saturating_add(60.days()), "UTC").unwrap();
     };
     campus.programme("CS pilot", shape).await;
-    campus.pot(100).await;
+    campus.budget(100).await;
     campus.students(names).await;
     campus.keys().await;
     campus
@@ -98,12 +98,12 @@ async fn a_budget_without_room_is_told_to_each_reader() {
     campus.sync().await;
     let (admin, faye, asta) = (campus.admin().await, campus.student("faye").await, campus.student("asta").await);
     let overview = admin.get(ID).await;
-    for (hook, usd) in [("reserved", "40.000000"), ("implied", "120.000000"), ("pot", "100.000000")] {
+    for (hook, usd) in [("reserved", "40.000000"), ("implied", "120.000000"), ("budget", "100.000000")] {
         assert_eq!(overview.one(hook).get("data-usd"), usd);
     }
     let short = "If everybody on the roster claims their key, the budget is short by $20.00, and those who come last get none. Raise the budget below.";
     assert_eq!(overview.texts("warning"), [short]);
-    campus.pot(59).await;
+    campus.budget(59).await;
     let says = "The budget is promised in full: $40.00 of $59.00 is held for keys, what is spent included, so there is no room for one more key of $20.00. 4 people on the roster have had none, and get none now.";
     for (visitor, what_to_do) in [
         (&admin, "Raise the budget below."),

@@ -15,7 +15,7 @@ const PLAIN: [(&str, &str); 6] = [
     ("ends_on", "2035-12-31"),
     ("timezone", "Europe/Berlin"),
     ("cap_usd", "20"),
-    ("pot_usd", "$4000.00"),
+    ("budget_usd", "$4000.00"),
 ];
 
 #[tokio::test]
@@ -29,7 +29,7 @@ async fn a_form_makes_one_programme() {
         assert_eq!(admin.submit(form, PROGRAMMES, &fields).await.expect(303).location(), Some(made));
     }
     let overview = admin.get(ID).await.expect(200);
-    assert_eq!(overview.one("pot").get("data-usd"), "4000.000000");
+    assert_eq!(overview.one("budget").get("data-usd"), "4000.000000");
     assert!(overview.body.contains("2026-01-01 00:00") && overview.body.contains("Europe/Berlin"));
     assert_eq!(overview.texts("warning"), Vec::<String>::new());
 
@@ -65,9 +65,9 @@ async fn a_field_that_cannot_be_read_says_why() {
         ("timezone", "Europe/Bonn"),
         ("cap_usd", "1e3"),
         ("cap_usd", "0.009"),
-        ("pot_usd", "-5"),
-        ("pot_usd", "1.0000001"),
-        ("pot_usd", "$4,000.50"),
+        ("budget_usd", "-5"),
+        ("budget_usd", "1.0000001"),
+        ("budget_usd", "$4,000.50"),
         ("reset", "hourly"),
         ("claim_opens_at", "2026-01-01"),
         ("faculty", "faye@example.edu; nobody"),
@@ -104,9 +104,9 @@ async fn a_field_that_cannot_be_read_says_why() {
     timezone "Europe/Bonn": This is no IANA time zone such as Europe/Berlin.
     cap_usd "1e3": Write an amount like 20 or 20.50.
     cap_usd "0.009": No key has a cap below one cent.
-    pot_usd "-5": Write an amount like 20 or 20.50.
-    pot_usd "1.0000001": An amount has at most six decimals.
-    pot_usd "$4,000.50": Write an amount like 20 or 20.50.
+    budget_usd "-5": Write an amount like 20 or 20.50.
+    budget_usd "1.0000001": An amount has at most six decimals.
+    budget_usd "$4,000.50": Write an amount like 20 or 20.50.
     reset "hourly": Choose one of the list.
     claim_opens_at "2026-01-01": Write a date and time like 2026-10-12T08:00.
     faculty "faye@example.edu; nobody": faye@example.edu;: write one address only.
@@ -142,7 +142,7 @@ async fn settings_stand_as_they_were_meant() {
         ("digest", "never", "never"),
         ("digest", "sunday", "sunday"),
         ("claim_opens_at", "2026-11-10T08:00", "2026-11-10T08:00"),
-        ("pot_usd", "$4000.50", "4000.50"),
+        ("budget_usd", "$4000.50", "4000.50"),
         ("cap_usd", "25", "25"),
     ] {
         let form = admin.get(ID).await;

@@ -21,11 +21,11 @@ async fn admins_are_asked_once_a_day_and_the_rest_is_saved() {
     let form = faye.get(ID).await;
     assert!(form.body.contains("<legend>An admin is asked</legend>"));
     assert!(!admin.get(ID).await.body.contains("An admin is asked"));
-    let asks = [("pot_usd", "8000"), ("cost_code", "4711"), ("contact", "room 101"), ("thresholds", "90, 50,50")];
+    let asks = [("budget_usd", "8000"), ("cost_code", "4711"), ("contact", "room 101"), ("thresholds", "90, 50,50")];
     // A repeated post, an equal request from a newer form, and another one.
-    let again = [("cost_code", "4711"), ("pot_usd", "$8000.00")];
+    let again = [("cost_code", "4711"), ("budget_usd", "$8000.00")];
     for (fields, owed) in
-        [(&asks[..], [1, 1, 1]), (&asks, [1, 1, 1]), (&again, [1, 1, 1]), (&[("pot_usd", "9000")], [2, 2, 1])]
+        [(&asks[..], [1, 1, 1]), (&asks, [1, 1, 1]), (&again, [1, 1, 1]), (&[("budget_usd", "9000")], [2, 2, 1])]
     {
         let newest = faye.get(ID).await;
         let form = if fields.len() == 4 { &form } else { &newest };
@@ -33,7 +33,8 @@ async fn admins_are_asked_once_a_day_and_the_rest_is_saved() {
         assert_eq!(asked(&campus).await, owed, "{fields:?}");
     }
     let stands = faye.get(ID).await.form(ID);
-    let values = ["pot_usd", "cost_code", "contact", "thresholds"].map(|name| stands.value(name).unwrap_or_default());
+    let values =
+        ["budget_usd", "cost_code", "contact", "thresholds"].map(|name| stands.value(name).unwrap_or_default());
     assert_eq!(values, ["100000", "", "room 101", "50,90"]);
 
     campus.settle().await;
@@ -67,13 +68,13 @@ async fn a_refused_or_stale_request_asks_nobody() {
     let campus = staffed().await;
     let (faye, admin) = (campus.student("faye").await, campus.admin().await);
     let form = faye.get(ID).await;
-    let refused = faye.submit(&form, ID, &[("pot_usd", "1e9"), ("contact", "room 101")]).await.expect(422).form(ID);
-    assert_eq!((refused.value("pot_usd"), refused.value("contact")), (Some("1e9"), Some("room 101")));
+    let refused = faye.submit(&form, ID, &[("budget_usd", "1e9"), ("contact", "room 101")]).await.expect(422).form(ID);
+    assert_eq!((refused.value("budget_usd"), refused.value("contact")), (Some("1e9"), Some("room 101")));
 
     // An admin edits meanwhile: a field that faculty have not touched must not become a request.
-    campus.edit(&admin, &[("pot_usd", "6000")]).await.expect(303);
+    campus.edit(&admin, &[("budget_usd", "6000")]).await.expect(303);
     let stale = faye.submit(&form, ID, &[("contact", "room 101")]).await.expect(409);
-    assert_eq!((stale.form(ID).value("pot_usd"), stale.form(ID).value("contact")), (Some("6000"), Some("room 101")));
+    assert_eq!((stale.form(ID).value("budget_usd"), stale.form(ID).value("contact")), (Some("6000"), Some("room 101")));
     assert_eq!(asked(&campus).await, [0; 3]);
     faye.submit(&stale, ID, &[]).await.expect(303);
     assert_eq!(faye.get(ID).await.form(ID).value("contact"), Some("room 101"));
@@ -87,7 +88,7 @@ async fn every_setting_of_the_admins_can_be_asked_for() {
     let faye = campus.student("faye").await;
     let before = campus.settings().await;
     for (asks, owed) in [
-        ("pot_usd", "9999"),
+        ("budget_usd", "9999"),
         ("reset", "daily"),
         ("timezone", "America/New_York"),
         ("faculty", "faye@example.edu stu@example.edu"),

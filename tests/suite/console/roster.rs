@@ -151,8 +151,8 @@ async fn nobody_returns_for_whom_there_is_no_room() {
     campus.sync().await;
     assert_eq!(campus.reserved().await, Usd::ZERO);
     let admin = campus.admin().await;
-    for (pot, returns) in [(5, false), (100, true)] {
-        campus.pot(pot).await;
+    for (budget, returns) in [(5, false), (100, true)] {
+        campus.budget(budget).await;
         let shown = preview(&admin, "add", "email\nada@example.edu\n").await;
         assert_eq!(counts(&shown), [0, 0, 0, 0, 1, 0]);
         admin.submit(&shown, APPLY, &[]).await.expect(303);

@@ -45,7 +45,7 @@ async fn every_page_tells_the_same_and_what_is_not_known() {
             (settings.cost_code, settings.byok) = (cost_code, Byok::Outside);
         })
         .await;
-    campus.pot(100).await;
+    campus.budget(100).await;
     let faye = campus.student("faye").await;
     for (path, sentence) in [
         (ID, "By model, in all No sync has asked for it yet."),

@@ -26,7 +26,7 @@ async fn each_kind_of_mail_reaches_its_reader() {
     campus.settle().await;
     campus.keys().await;
     campus.sync().await;
-    campus.pot(20).await;
+    campus.budget(20).await;
     campus.spend("ada", "16.80");
     campus.minutes(20);
     campus.sync().await;

@@ -30,7 +30,7 @@ async fn cross(campus: &Campus, threshold: u8) {
     let now = campus.clock.now();
     let crossing = Crossing {
         programme: campus.programme.clone(),
-        scope: Scope::Pot,
+        scope: Scope::Budget,
         window: Window::WHOLE_TERM,
         limit: Usd::from_dollars(4000),
         threshold,

@@ -120,7 +120,7 @@ async fn alerts_to_who_lost_the_role() {
     let mut campus = Campus::open().await;
     campus.programme("CS pilot", |settings| settings.faculty = vec![address("frida")]).await;
     let held = campus.gate.hold(Matcher::call("*").of(FunctionName::Mail).every());
-    campus.pot(20).await;
+    campus.budget(20).await;
     campus.students(&["ada"]).await;
     campus.reveal(&campus.student("ada").await).await;
     campus.spend("ada", "17");

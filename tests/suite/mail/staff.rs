@@ -16,7 +16,7 @@ async fn admins_hear_of_each_way_in_which_an_alert_is_lost() {
     campus
         .programme("CS pilot", |settings| settings.faculty = ["ann", "ben", "cat", "dan"].map(address).to_vec())
         .await;
-    campus.pot(20).await;
+    campus.budget(20).await;
     campus.students(&["ada"]).await;
     campus.keys().await;
     campus.settle().await;

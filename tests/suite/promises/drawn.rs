@@ -18,7 +18,7 @@ use super::story::Story;
 
 const SIDE_BY_SIDE: usize = 4;
 const MOVES: usize = 24;
-const POT: i32 = 50;
+const BUDGET: i32 = 50;
 const PEOPLE: [&str; 3] = ["ada", "bob", "cid"];
 const CAPS: [&str; 7] = ["0.01", "5", "10", "19.995", "20", "25", "45"];
 const PRESSES: [&str; 6] = ["reveal", "replace", "return", "leaked", "refresh", "resume"];
@@ -63,7 +63,7 @@ enum Move {
     Spend,
     Act,
     Cap,
-    Pot,
+    Budget,
     /// A person dropped from the roster, or a roster that names everybody again.
     Roster,
     Sync,
@@ -85,7 +85,7 @@ const DRAWN: [(Move, usize); 14] = [
     (Move::Spend, 4),
     (Move::Act, 2),
     (Move::Cap, 2),
-    (Move::Pot, 1),
+    (Move::Budget, 1),
     (Move::Roster, 1),
     (Move::Sync, 3),
     (Move::Minutes, 2),
@@ -109,7 +109,7 @@ async fn play(seed: u64) {
     let mut dice = Rng::with_seed(seed);
     let quirks = if dice.usize(..3) == 0 { Quirks::default() } else { Quirks::draw(&mut dice) };
     let reset = RESETS[dice.usize(..RESETS.len())];
-    let mut story = Story::begins(POT * windows(reset), &quirks).await;
+    let mut story = Story::begins(BUDGET * windows(reset), &quirks).await;
     story.tell(format!("seed {seed}, {reset:?}"));
     story.set(|settings| settings.reset = reset).await;
     story.invites(&PEOPLE, None).await;
@@ -173,9 +173,9 @@ impl History {
                 let cap = self.one_of(&CAPS);
                 self.story.acts(name, "cap", &[("cap_usd", cap), ("reason", "drawn")]).await;
             }
-            Move::Pot => {
-                let pot = self.one_of(&[30, 40, POT, 70]);
-                self.story.budget_becomes(pot * windows(self.reset)).await;
+            Move::Budget => {
+                let budget = self.one_of(&[30, 40, BUDGET, 70]);
+                self.story.budget_becomes(budget * windows(self.reset)).await;
             }
             Move::Roster => {
                 let named: Vec<&str> = match self.dice.usize(..2) {

@@ -42,7 +42,7 @@ impl Story {
         campus.clock.run_from(campus.clock.now()).unwrap();
         campus.provider().set_quirks(|all| *all = quirks.clone());
         campus.programme("CS pilot", |_| {}).await;
-        campus.pot(budget).await;
+        campus.budget(budget).await;
         campus.tell(format!("{quirks:?}"));
         let (admin, management_key) = (campus.admin().await, aws::management_key(&campus.ready).await);
         Story { campus, admin, students: BTreeMap::new(), management_key, is_plain: *quirks == Quirks::default() }
@@ -157,7 +157,7 @@ impl Story {
     }
 
     pub(super) async fn budget_becomes(&self, dollars: i32) {
-        let set = self.campus.try_pot(dollars).await;
+        let set = self.campus.try_budget(dollars).await;
         self.judged(format!("the budget becomes {dollars}: {set:?}")).await;
     }
 

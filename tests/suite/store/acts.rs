@@ -238,7 +238,7 @@ impl Act {
             }
             Act::Budget => {
                 let budget = Some((Usd::from_dollars(100), Usd::from_dollars(90)));
-                table.edit(&id, &Edit { pot: budget, ..seen.edit(|_| {}) }, by(&actor)).await? == EditOutcome::Done
+                table.edit(&id, &Edit { budget, ..seen.edit(|_| {}) }, by(&actor)).await? == EditOutcome::Done
             }
             Act::Close => matches!(table.close(&id, by(&actor)).await?, CloseOutcome::Done),
             Act::Read => {

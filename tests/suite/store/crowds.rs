@@ -2,7 +2,7 @@
 //! promised twice.
 
 use bursar_core::domain::grant::PressKind;
-use bursar_core::domain::programme::Pot;
+use bursar_core::domain::programme::Budget;
 use bursar_core::domain::values::id::{Epoch, GrantId, Nonce};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{Acquired, ActContext, ActOutcome, Table};
@@ -56,7 +56,7 @@ async fn of_twelve_claims_at_once_as_many_succeed_as_fit() {
         })
         .await;
         assert_eq!(begun.iter().filter(|begun| **begun).count(), fit, "{begun:?}");
-        let budget = bench.actor(0).get(Pot::key_of(&programme())).await.unwrap().unwrap();
+        let budget = bench.actor(0).get(Budget::key_of(&programme())).await.unwrap().unwrap();
         assert_eq!(budget.reserved, Usd::from_dollars(dollars));
     }
 }

@@ -1,6 +1,6 @@
 //! Shared writes of a runner whose lease another has taken over: none of them takes effect.
 
-use bursar_core::domain::programme::Pot;
+use bursar_core::domain::programme::Budget;
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{Account, Acquired, FencedTable, Lease, Run};
@@ -20,10 +20,10 @@ async fn lease(campus: &Campus, holder: &str, now: Timestamp) -> Lease {
 /// A put, an update, an append and a removal, and whether each took effect.
 async fn each(under: FencedTable<'_>, campus: &Campus, now: Timestamp) -> [bool; 4] {
     let account = Account { as_of: now, ours: DailyUse::default(), foreign: DailyUse::default() };
-    let pot = campus.table.get(Pot::key_of(&campus.programme)).await.unwrap().unwrap();
+    let budget = campus.table.get(Budget::key_of(&campus.programme)).await.unwrap().unwrap();
     [
         under.note_account(&account).await.unwrap(),
-        under.recompute_reserved(&pot, Usd::ZERO, now).await.unwrap(),
+        under.recompute_reserved(&budget, Usd::ZERO, now).await.unwrap(),
         under.record_run(&Run::ended(now, now, true, "{}".to_owned())).await.unwrap(),
         under.forget_checkpoint().await.unwrap(),
     ]

@@ -21,11 +21,11 @@ const OFFICE: &str = "/console/programmes/office";
 
 /// A campus with a cost centre, and four keys that syncs of three nights have seen: `course-anna`, `course-bert`, `lab` and, since
 /// the third, `course-late`.
-pub(crate) async fn scene(pot: i32) -> (Campus, [String; 4]) {
+pub(crate) async fn scene(budget: i32) -> (Campus, [String; 4]) {
     let mut campus = quiet(&[]).await;
     let pilot = campus.programme.clone();
     campus.programme("Office", |settings| (settings.roster, settings.cap) = (false, Usd::from_dollars(1))).await;
-    campus.pot(pot).await;
+    campus.budget(budget).await;
     campus.programme = pilot;
     let [anna, bert, lab] = ["course-anna", "course-bert", "lab"].map(|name| campus.foreign(name));
     for (key, dollars) in [(&anna, "1"), (&bert, "2"), (&lab, "0.50")] {
@@ -69,7 +69,7 @@ async fn keys_count_for_their_owner_from_a_day_on() {
     let preview = fill(&admin, &[("match", "course-*"), ("owner", "office"), ("from", &from)]).await.expect(200);
     assert_eq!(preview.attributes("assign-key", "data-hash"), [&*anna, &*bert, &*late]);
     assert_eq!(amounts(&preview, "assign-key"), ["0.500000", "0.250000", "3.000000"]);
-    assert_eq!(amounts(&preview, "pot-left"), ["1.250000"]);
+    assert_eq!(amounts(&preview, "budget-left"), ["1.250000"]);
     assert!(campus.judged().await.key_owners.is_empty(), "a look writes nothing");
     for _ in 0..2 {
         admin.submit(&preview, ASSIGN, &[]).await.expect(303);
@@ -107,7 +107,7 @@ async fn keys_count_for_their_owner_from_a_day_on() {
 
     // Keys that fit only since the look are not given, and very many are given and taken back in parts.
     campus.programme = "office".parse().unwrap();
-    campus.pot(50).await;
+    campus.budget(50).await;
     let admin = campus.admin().await;
     let from = date(0).to_string();
     let preview = fill(&admin, &[("match", "course-*"), ("owner", "office"), ("from", &from)]).await.expect(200);
@@ -167,7 +167,7 @@ async fn what_cannot_be_given_is_said_first(campus: &mut Campus) {
     let asked = [("match", "course-*"), ("owner", "office"), ("from", from.as_str())];
     let preview = fill(&admin, &asked).await.expect(200);
     assert!(preview.readable().contains("more than the budget has left") && !preview.body.contains("name=\"apply\""));
-    assert_eq!(amounts(&preview, "pot-left"), ["-2.250000"]);
+    assert_eq!(amounts(&preview, "budget-left"), ["-2.250000"]);
     let csrf = preview.form("/sign-out").value("csrf").unwrap().to_owned();
     admin.post(ASSIGN, &[&asked[..], &[("csrf", &csrf), ("apply", "on")]].concat()).await.expect(422);
     assert_eq!(campus.judged().await.key_owners.len(), 1, "nothing was given");
@@ -198,7 +198,7 @@ async fn an_owner_changes_during_a_sync_and_loses_nothing() {
     };
     tokio::join!(complete(&campus), during);
     let seen = campus.judged_after_sync().await;
-    assert_eq!(seen.pots[&office].assigned, Usd::from_micros(30_000));
+    assert_eq!(seen.budgets[&office].assigned, Usd::from_micros(30_000));
 
     // A key that was made by hand is recorded as a grant's, so it is no foreign key any more. The run that finds that is not complete.
     campus.minutes(1);

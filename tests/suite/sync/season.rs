@@ -113,7 +113,7 @@ impl Season {
                     (settings.reset, settings.byok, settings.cap) = (reset, byok, Usd::from_dollars(cap));
                 })
                 .await;
-            campus.pot(1_000_000).await;
+            campus.budget(1_000_000).await;
             programmes.push((id, campus.settings().await));
         }
         let dice = Rng::with_seed(seed);

@@ -1,4 +1,4 @@
-//! The sync's sums: totals of the day, the recount of the pot's counter, and acts that change the pot meanwhile.
+//! The sync's sums: totals of the day, the recount of the budget's counter, and acts that change the budget meanwhile.
 
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::Place;
@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::crooked::{Crooked, with_row};
 use super::{changed, complete, numbered, quiet, without_runs};
 
-/// The counter of the pot, and a plain sum over the places of its grants.
+/// The counter of the budget, and a plain sum over the places of its grants.
 async fn counted(campus: &Campus) -> [Usd; 2] {
     let (seen, now) = (campus.judged().await, campus.clock.now());
     let settings = &seen.programmes.values().next().unwrap().settings;
@@ -23,7 +23,7 @@ async fn counted(campus: &Campus) -> [Usd; 2] {
         let readings = seen.readings_of(grant);
         Place { grant, readings: &readings, settings, read_until: Some(now) }.cost(now)
     });
-    [seen.pots.values().next().unwrap().reserved, places.sum()]
+    [seen.budgets.values().next().unwrap().reserved, places.sum()]
 }
 
 #[tokio::test]
@@ -66,7 +66,7 @@ async fn the_counter_is_right_whatever_moves_it_during_a_sync() {
     let campus = to_be_counted().await;
     let before = campus.gate.calls().len();
     complete(&campus).await;
-    // The calls of the sync up to its count of the pot; after that nothing reads or writes it.
+    // The calls of the sync up to its count of the budget; after that nothing reads or writes it.
     let calls = campus.gate.calls().split_off(before);
     let count = calls.iter().rposition(|made| made.name.to_string() == "dynamodb:TransactWriteItems").unwrap();
     campus.finish().await;

@@ -71,7 +71,7 @@ async fn night(seed: u64, is_bad: bool) -> ([Vec<String>; 2], String) {
     let failed = campus.gate.calls().into_iter().filter(|made| made.fault.is_some());
     failed.for_each(|made| told += &format!("\n{made}"));
     campus.finish_faulted().await;
-    // Where an unanswered call that sets a limit costs anything, the pot differs as well.
+    // Where an unanswered call that sets a limit costs anything, the budget differs as well.
     ([morning, next].map(|lines| but_for(lines, ", larger_limit: {", "}")), told)
 }
 

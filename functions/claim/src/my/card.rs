@@ -112,7 +112,7 @@ fn can_spend(view: &View, obstacle: Option<&Obstacle>, now: Timestamp) -> bool {
     let never = matches!(
         obstacle,
         Some(Obstacle::Begin(
-            BeginRefused::WindowClosed | BeginRefused::PotExhausted | BeginRefused::Held(HoldKind::Dropped)
+            BeginRefused::WindowClosed | BeginRefused::BudgetExhausted | BeginRefused::Held(HoldKind::Dropped)
         ))
     );
     !is_over && (view.grant.ever_shown || !never)

@@ -75,7 +75,7 @@ struct GrantData {
     state: &'static str,
     stopped_because: Option<Stopped>,
     holds: Vec<HoldData>,
-    has_a_place_in_the_pot: bool,
+    has_a_place_in_the_budget: bool,
     replacements_counted: u32,
     replacements_allowed_besides: u32,
     attempts: Vec<AttemptData>,
@@ -200,7 +200,7 @@ async fn grant(site: &Site, view: &View) -> Result<GrantData, AppError> {
             _ => None,
         },
         holds: holds(view),
-        has_a_place_in_the_pot: grant.has_place,
+        has_a_place_in_the_budget: grant.has_place,
         replacements_counted: grant.replacements,
         replacements_allowed_besides: grant.allowed,
         attempts: grant.attempts.iter().map(attempt).collect(),
@@ -322,7 +322,7 @@ fn history_entry(entry: Entry) -> HistoryData {
         Act::Moved => "moved to another group",
         Act::Invited => "put on the roster",
         Act::MailAllowed => "mail to the address, which came back before, was tried again",
-        Act::Created | Act::Edited | Act::PotChanged | Act::Closed | Act::GuardrailSet | Act::Asked => {
+        Act::Created | Act::Edited | Act::BudgetChanged | Act::Closed | Act::GuardrailSet | Act::Asked => {
             "the programme was changed"
         }
         Act::GuardReleased

@@ -41,7 +41,7 @@ pub(crate) fn state(view: &View, obstacle: Option<&Obstacle>, now: Timestamp) ->
     let why = || obstacle.map(|obstacle| obstacle.in_words(term));
     if let Some(Obstacle::Begin(BeginRefused::Held(HoldKind::Unused))) = obstacle {
         let next = match view.release(HoldKind::Unused, &Actor::Student, now) {
-            Err(refused @ ReleaseRefused::PotExhausted) => why_not_resumed(&refused),
+            Err(refused @ ReleaseRefused::BudgetExhausted) => why_not_resumed(&refused),
             _ => "Press “Resume my key”, and it works again.",
         };
         return format!("Your key was switched off{} because it was not used. {next}", off_since(view));

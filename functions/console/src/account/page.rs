@@ -11,7 +11,7 @@ use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::usage::span::Span;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::{Reset, utc_date};
-use bursar_core::store::{Account, AccountDay, Checkpoint, HeldAct, HeldBack, HeldKey, Job, PotSums, Table};
+use bursar_core::store::{Account, AccountDay, BudgetSums, Checkpoint, HeldAct, HeldBack, HeldKey, Job, Table};
 use bursar_core::web::{Answer, AppError, Frame, Site, Visitor};
 use jiff::Timestamp;
 
@@ -45,7 +45,7 @@ struct AccountPage<'a> {
     warnings: Vec<String>,
     held_back: Option<HeldBackNotice>,
     balance: Option<(Usd, String)>,
-    promised: PotSums,
+    promised: BudgetSums,
     credit: CreditSection,
     phrase: &'static str,
     spans: Vec<SpanLink>,
@@ -120,7 +120,7 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, refu
         table.alarms(ALARMS),
         table.programmes(),
     )?;
-    let promised = table.pot_sums(&programmes).await?;
+    let promised = table.budget_sums(&programmes).await?;
     let mail = MailSection::of(site, &programmes, now).await?;
     let held_back = match &state.held_back {
         Some(held) => Some(HeldBackNotice::of(site, held).await?),

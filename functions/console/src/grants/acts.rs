@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Redirect};
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{CapRefused, Grant, GrantState, Hold, HoldRefused, OrderKind, ReleaseRefused, View};
 use bursar_core::domain::people::role::Role;
-use bursar_core::domain::programme::{Pot, Settings};
+use bursar_core::domain::programme::{Budget, Settings};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::orders::NotCarriedOut;
 use bursar_core::store::{ActContext, ActOutcome, Resend, Undeliverable};
@@ -71,7 +71,7 @@ impl GrantPress<'_> {
             ActOutcome::Refused(ReleaseRefused::PausedByAnother) => {
                 "Somebody with another role paused this. Ask the faculty to resume it."
             }
-            ActOutcome::Refused(ReleaseRefused::PotExhausted) => {
+            ActOutcome::Refused(ReleaseRefused::BudgetExhausted) => {
                 "The budget has no room for this grant now. Raise it, or revoke grants that nobody needs."
             }
             ActOutcome::Refused(ReleaseRefused::NotHeld) if is_dropped => {
@@ -121,12 +121,13 @@ impl GrantPress<'_> {
         match self.site.table.act(self.at, set).await? {
             ActOutcome::NoSuchGrant => Err(AppError::not_found()),
             ActOutcome::Refused(CapRefused::Over) => Err(over()),
-            ActOutcome::Refused(CapRefused::PotExhausted) => {
-                let pot = self.site.table.get(Pot::key_of(self.at.programme)).await?.ok_or_else(AppError::not_found)?;
+            ActOutcome::Refused(CapRefused::BudgetExhausted) => {
+                let budget =
+                    self.site.table.get(Budget::key_of(self.at.programme)).await?.ok_or_else(AppError::not_found)?;
                 let why = format!(
                     "Of the budget of {}, {} is held for keys, which leaves too little for so high a cap.",
-                    pot.limit.to_cents_down(),
-                    pot.reserved.to_cents_up()
+                    budget.limit.to_cents_down(),
+                    budget.reserved.to_cents_up()
                 );
                 Err(self.cap_refused(StatusCode::CONFLICT, typed, why).await)
             }

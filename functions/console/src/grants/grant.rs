@@ -168,7 +168,7 @@ fn words(act: Act) -> &'static str {
     match act {
         Act::Created => "created",
         Act::Edited => "edited",
-        Act::PotChanged => "budget changed",
+        Act::BudgetChanged => "budget changed",
         Act::Closed => "closed",
         Act::Invited => "put on the roster",
         Act::Begun => "asked for a key",

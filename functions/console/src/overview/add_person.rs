@@ -47,10 +47,10 @@ pub(crate) async fn add_person(form: Form<Faculty>) -> Answer {
 /// Restores a dropped person with the fields of the form.
 async fn take_back(site: &Site, at: ActContext<'_>, line: &RosterLine, by: &Actor) -> Answer {
     let why = "The budget has no room for what they may still spend. It must be raised first.";
-    if let ActOutcome::Refused(LineRefused::PotExhausted) = site.table.describe(at, line, by).await? {
+    if let ActOutcome::Refused(LineRefused::BudgetExhausted) = site.table.describe(at, line, by).await? {
         return Err(AppError::conflict(why));
     }
-    if let ActOutcome::Refused(ReleaseRefused::PotExhausted) =
+    if let ActOutcome::Refused(ReleaseRefused::BudgetExhausted) =
         site.table.act(at, |view, now| view.release(HoldKind::Dropped, by, now)).await?
     {
         return Err(AppError::conflict(why));

@@ -12,8 +12,8 @@ pub(crate) struct Chart {
     pub(crate) line: String,
     /// The line closed to an area at the ground.
     pub(crate) area: String,
-    /// The height of the pot's line, if it is inside the box.
-    pub(crate) pot_at: Option<i64>,
+    /// The height of the budget's line, if it is inside the box.
+    pub(crate) budget_at: Option<i64>,
     pub(crate) top: String,
     pub(crate) first: Date,
     pub(crate) last: Date,
@@ -31,7 +31,7 @@ pub(crate) struct ChartRow {
 
 impl Chart {
     /// The chart, unless nothing was used yet.
-    pub(crate) fn of(spent: &Days, pot: Usd) -> Option<Chart> {
+    pub(crate) fn of(spent: &Days, budget: Usd) -> Option<Chart> {
         let mut in_all = spent.opening();
         let each = spent.each().map(|(day, on_day, exact)| {
             in_all += on_day;
@@ -40,10 +40,10 @@ impl Chart {
         let each: Vec<(Date, Usd, Usd, bool)> = each.collect();
         let ((first, ..), (last, _, most, _)) = (*each.first()?, *each.last()?);
         let most = most.max(Usd::CENT);
-        // The pot's line is drawn once a quarter of the pot is spent; before that it would flatten the
+        // The budget's line is drawn once a quarter of the budget is spent; before that it would flatten the
         // curve.
-        let shows_pot = pot > Usd::ZERO && most.micros() >= pot.micros() / 4;
-        let top = if shows_pot { most.max(pot) } else { most };
+        let shows_budget = budget > Usd::ZERO && most.micros() >= budget.micros() / 4;
+        let top = if shows_budget { most.max(budget) } else { most };
         let length = i64::from(days(first, last)).max(1);
         let x = |day: Date| i64::from(days(first, day)) * WIDTH / length;
         let y = |spent: Usd| HEIGHT - scaled(spent, top);
@@ -63,7 +63,7 @@ impl Chart {
         Some(Chart {
             area: format!("0,{HEIGHT} {line} {WIDTH},{HEIGHT}"),
             line,
-            pot_at: shows_pot.then(|| y(pot)),
+            budget_at: shows_budget.then(|| y(budget)),
             top: top.to_cents_up(),
             first,
             last,
@@ -94,15 +94,15 @@ mod tests {
     }
 
     #[test]
-    fn the_line_goes_from_the_first_day_to_the_last_and_the_pot_is_drawn_when_it_is_near() {
+    fn the_line_goes_from_the_first_day_to_the_last_and_the_budget_is_drawn_when_it_is_near() {
         assert!(Chart::of(&Days::default(), Usd::CENT).is_none());
         let one = Chart::of(&spent(&[("2026-01-01", 5)]), Usd::from_dollars(5)).unwrap();
         assert_eq!(one.line, "0,0 640,0", "one day is a level line");
         let spent = spent(&[("2026-01-01", 5), ("2026-01-02", 20), ("2026-01-05", 25)]);
         let far = Chart::of(&spent, Usd::from_dollars(1_000)).unwrap();
-        assert_eq!((far.line.as_str(), far.pot_at), ("0,180 160,100 320,100 480,100 640,0", None));
+        assert_eq!((far.line.as_str(), far.budget_at), ("0,180 160,100 320,100 480,100 640,0", None));
         let near = Chart::of(&spent, Usd::from_dollars(100)).unwrap();
-        assert_eq!((near.line.as_str(), near.pot_at), ("0,190 160,150 320,150 480,150 640,100", Some(0)));
+        assert_eq!((near.line.as_str(), near.budget_at), ("0,190 160,150 320,150 480,150 640,100", Some(0)));
         assert_eq!((near.rows[0].on_day.as_str(), near.rows[0].in_all.as_str()), ("$25.00", "$50.00"));
     }
 }

@@ -4,8 +4,8 @@
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 use bursar_core::domain::audit::Act;
-use bursar_core::domain::programme::request::{POT, Request};
-use bursar_core::domain::programme::{Pot, Programme};
+use bursar_core::domain::programme::request::{BUDGET, Request};
+use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{self, EditOutcome, RulesSource};
@@ -46,8 +46,8 @@ struct EditPlan {
 pub(crate) async fn edit(form: Form<Faculty>) -> Answer {
     let Form { site, access, fields, .. } = &form;
     let programme = &access.programme;
-    let pot = site.table.get(Pot::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
-    let before = Draft { settings: programme.settings.clone(), pot: pot.limit };
+    let budget = site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
+    let before = Draft { settings: programme.settings.clone(), budget: budget.limit };
     let typed = SettingTexts::of(&before).with(fields);
     let (version, made_from) = (fields.filled("version"), fields.filled("made_from"));
     let edit = Edit { site, form: &form, access, before, typed, version, made_from };
@@ -82,7 +82,7 @@ impl Edit<'_> {
             return Err(AppError::conflict("The programme is closed."));
         }
         if self.is_stale() {
-            return Err(self.stale(programme.clone(), self.before.pot).await);
+            return Err(self.stale(programme.clone(), self.before.budget).await);
         }
         self.save(&plan).await?;
         if !plan.wished.is_empty() {
@@ -114,14 +114,15 @@ impl Edit<'_> {
     }
 
     fn is_stale(&self) -> bool {
-        self.version.is_some_and(|sent| sent != version(&self.access.programme, self.before.pot))
+        self.version.is_some_and(|sent| sent != version(&self.access.programme, self.before.budget))
     }
 
     async fn save(&self, plan: &EditPlan) -> Result<(), AppError> {
         let programme = &self.access.programme;
-        let Draft { settings, pot } = plan.after.clone();
-        let what = plan.saved.without_pot().entry(Act::Edited);
-        let edit = store::Edit { settings, version: programme.version, pot: Some((self.before.pot, pot)), what };
+        let Draft { settings, budget } = plan.after.clone();
+        let what = plan.saved.without_budget().entry(Act::Edited);
+        let edit =
+            store::Edit { settings, version: programme.version, budget: Some((self.before.budget, budget)), what };
         match self.site.table.edit(&programme.id, &edit, self.form.author()).await? {
             EditOutcome::Done => {
                 let rules = RulesSource::Programme(programme.id.clone());
@@ -131,8 +132,8 @@ impl Edit<'_> {
             }
             EditOutcome::NoSuchProgramme => Err(AppError::not_found()),
             EditOutcome::Stale(now) => {
-                let (programme, pot) = *now;
-                Err(self.stale(programme, pot).await)
+                let (programme, budget) = *now;
+                Err(self.stale(programme, budget).await)
             }
             EditOutcome::FixedByKeys => {
                 let refusals = plan.saved.refused(&["reset", "byok", "timezone"], FIXED);
@@ -146,17 +147,17 @@ impl Edit<'_> {
                 let refusals = plan.saved.refused(&["ends_on"], &why);
                 Err(self.refused(StatusCode::UNPROCESSABLE_ENTITY, &refusals, FORBIDDEN).await)
             }
-            EditOutcome::PotTooSmall { pot, reserved } => {
-                let (pot, reserved) = (pot.to_dollars_down(), reserved.to_dollars_up());
-                let why = match plan.saved.has(POT) {
+            EditOutcome::BudgetTooSmall { budget, reserved } => {
+                let (budget, reserved) = (budget.to_dollars_down(), reserved.to_dollars_up());
+                let why = match plan.saved.has(BUDGET) {
                     true => format!(
-                        "{pot} is less than the {reserved} that is held for keys: what they spent, and what they may still spend."
+                        "{budget} is less than the {reserved} that is held for keys: what they spent, and what they may still spend."
                     ),
                     false => format!(
-                        "With this {reserved} would be held for keys that people have, and the budget is {pot}."
+                        "With this {reserved} would be held for keys that people have, and the budget is {budget}."
                     ),
                 };
-                let refusals = plan.saved.refused(&[POT, "cap_usd", "ends_on"], &why);
+                let refusals = plan.saved.refused(&[BUDGET, "cap_usd", "ends_on"], &why);
                 Err(self.refused(StatusCode::UNPROCESSABLE_ENTITY, &refusals, FORBIDDEN).await)
             }
         }
@@ -165,17 +166,17 @@ impl Edit<'_> {
     /// The form again, with what was typed. Of a stale one only what its person changed, beside what others saved meanwhile.
     async fn refused(&self, status: StatusCode, refusals: &Refusals, why: &'static str) -> AppError {
         let (now, typed) = (SettingTexts::of(&self.before), self.typed_since());
-        let form = EditForm::refilled(self.access, self.before.pot, &typed, refusals, why);
+        let form = EditForm::refilled(self.access, self.before.budget, &typed, refusals, why);
         let form = if self.is_stale() { form.beside(&typed, &now) } else { form };
         self.again(status, self.access, form).await
     }
 
     /// The form again, with what somebody else has saved meanwhile.
-    async fn stale(&self, programme: Programme, pot: Usd) -> AppError {
-        let now = SettingTexts::of(&Draft { settings: programme.settings.clone(), pot });
+    async fn stale(&self, programme: Programme, budget: Usd) -> AppError {
+        let now = SettingTexts::of(&Draft { settings: programme.settings.clone(), budget });
         let access = ProgrammeAccess { programme, ..self.access.clone() };
         let merged = now.clone().with_changes(&self.typed, self.made_from);
-        let form = EditForm::refilled(&access, pot, &merged, &Refusals::new(), STALE);
+        let form = EditForm::refilled(&access, budget, &merged, &Refusals::new(), STALE);
         self.again(StatusCode::CONFLICT, &access, form.beside(&merged, &now)).await
     }
 
@@ -196,22 +197,22 @@ pub(super) struct EditForm {
 }
 
 impl EditForm {
-    pub(super) fn of(access: &ProgrammeAccess, pot: Usd) -> EditForm {
-        let texts = SettingTexts::of(&Draft { settings: access.programme.settings.clone(), pot });
-        EditForm { open: false, refusal: None, ..EditForm::refilled(access, pot, &texts, &Refusals::new(), "") }
+    pub(super) fn of(access: &ProgrammeAccess, budget: Usd) -> EditForm {
+        let texts = SettingTexts::of(&Draft { settings: access.programme.settings.clone(), budget });
+        EditForm { open: false, refusal: None, ..EditForm::refilled(access, budget, &texts, &Refusals::new(), "") }
     }
 
     pub(super) fn refilled(
         access: &ProgrammeAccess,
-        pot: Usd,
+        budget: Usd,
         texts: &SettingTexts,
         refusals: &Refusals,
         why: &'static str,
     ) -> EditForm {
         let audience = if access.is_admin() { Audience::Admin } else { Audience::Faculty };
         let fields = FormFields::of(texts, audience, refusals);
-        let now = SettingTexts::of(&Draft { settings: access.programme.settings.clone(), pot });
-        let version = version(&access.programme, pot);
+        let now = SettingTexts::of(&Draft { settings: access.programme.settings.clone(), budget });
+        let version = version(&access.programme, budget);
         EditForm { version, made_from: now.fingerprints(), fields, open: true, refusal: Some(why) }
     }
 
@@ -222,8 +223,8 @@ impl EditForm {
     }
 }
 
-/// The version that an edit must have been made from. The pot is an item of its own, so its amount is part
+/// The version that an edit must have been made from. The budget is an item of its own, so its amount is part
 /// of it beside its version.
-pub(super) fn version(programme: &Programme, pot: Usd) -> String {
-    format!("{}-{}", programme.version, pot.micros())
+pub(super) fn version(programme: &Programme, budget: Usd) -> String {
+    format!("{}-{}", programme.version, budget.micros())
 }

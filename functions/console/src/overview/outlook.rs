@@ -4,9 +4,9 @@
 use std::cmp::Reverse;
 
 use bursar_core::domain::grant::{Grant, Reading};
-use bursar_core::domain::programme::{Pot, Programme};
+use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::usage::days::Days;
-use bursar_core::domain::usage::forecast::{Budget, Forecast, Weeks, usual_week};
+use bursar_core::domain::usage::forecast::{Forecast, SpendingLimits, Weeks, usual_week};
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
@@ -36,7 +36,7 @@ pub(crate) struct Outlier {
 impl Outlook {
     pub(crate) fn of(
         programme: &Programme,
-        pot: &Pot,
+        budget: &Budget,
         spent: &Days,
         grants: &[(Grant, Vec<Reading>)],
         listed_at: Option<Timestamp>,
@@ -47,8 +47,8 @@ impl Outlook {
         }
         let settings = &programme.settings;
         let looked = listed_at.map(utc_date);
-        let budget = Budget::of(settings, (pot.limit, pot.reserved), spent);
-        let forecast = Forecast::of(spent, budget, &settings.term, listed_at, now);
+        let limits = SpendingLimits::of(settings, (budget.limit, budget.reserved), spent);
+        let forecast = Forecast::of(spent, limits, &settings.term, listed_at, now);
         let mut outlook = Outlook {
             sentence: forecast.in_words(),
             is_short: forecast.is_short(),

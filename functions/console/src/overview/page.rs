@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::extract::{Query, State};
 use bursar_core::domain::grant::{Grant, Place, Reading};
-use bursar_core::domain::programme::{Pot, Programme, Settings};
+use bursar_core::domain::programme::{Budget, Programme, Settings};
 use bursar_core::domain::usage::days::Sum;
 use bursar_core::domain::usage::models::ModelUse;
 use bursar_core::domain::usage::reading::DailyUse;
@@ -19,7 +19,7 @@ use super::add_person::PersonForm;
 use super::chart::Chart;
 use super::edit::EditForm;
 use super::outlook::Outlook;
-use super::warnings::{self, PotRoom};
+use super::warnings::{self, BudgetRoom};
 use crate::access::ProgrammeAccess;
 use crate::job_line::JobLine;
 use crate::programmes::CopyForm;
@@ -72,8 +72,8 @@ struct MoneyFigures {
     as_of: Option<String>,
     reserved: Usd,
     implied: Usd,
-    pot: Usd,
-    /// The people for whom the pot is enough, whoever of the others comes first, of all who have a key or may claim one.
+    budget: Usd,
+    /// The people for whom the budget is enough, whoever of the others comes first, of all who have a key or may claim one.
     enough_for: (usize, usize),
 }
 
@@ -98,7 +98,7 @@ impl PageState {
 
 pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState) -> Answer {
     let (now, programme) = (site.clock.now(), &access.programme);
-    let pot = &site.table.get(Pot::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
+    let budget = &site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
     let (grants, of_programme, jobs, sync, unreachable) = tokio::try_join!(
         site.table.grants_with_readings(&programme.id),
         site.table.programme_use(&programme.id),
@@ -108,7 +108,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
     )?;
     let settings = &programme.settings;
     let implied = |(grant, readings): &(Grant, Vec<Reading>)| {
-        Place { grant, readings, settings, read_until: pot.counted_at }.implied(now)
+        Place { grant, readings, settings, read_until: budget.counted_at }.implied(now)
     };
     let used = of_programme.used();
     let spent = used.days(settings.byok);
@@ -124,17 +124,17 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
     let money = MoneyFigures {
         spent: context.figure(&spent, span, had_a_key),
         as_of: sync.listed_at.map(time),
-        reserved: pot.reserved,
+        reserved: budget.reserved,
         implied: grants.iter().map(implied).sum(),
-        enough_for: enough_for(pot, &grants, settings, now),
-        pot: pot.limit,
+        enough_for: enough_for(budget, &grants, settings, now),
+        budget: budget.limit,
     };
     let count = |state| grants.iter().filter(|(grant, _)| show::state(grant) == state).count();
     let counts = STATES.iter().map(|state| (*state, count(*state))).filter(|(_, count)| *count > 0).collect();
     let not_mailed = || grants.iter().filter_map(|(grant, _)| grants::not_mailed(grant, &unreachable));
     // What assigned keys spent is in what was spent and reserved, and no grant implies it.
-    let implied_in_all = money.implied + pot.assigned;
-    let room = PotRoom { pot, spent: spent.total(), implied: implied_in_all };
+    let implied_in_all = money.implied + budget.assigned;
+    let room = BudgetRoom { budget, spent: spent.total(), implied: implied_in_all };
     let mut warnings: Vec<String> = room.warning(access, &grants, now).into_iter().collect();
     warnings.extend(warnings::others(&grants, sync.listed_at, &jobs, now));
     warnings.extend(warnings::refused_rules(site, programme, now).await?);
@@ -163,26 +163,31 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         warnings,
         unreachable: not_mailed().filter(|why| *why != UnreachableReason::Complained).count(),
         unwanted: not_mailed().filter(|why| *why == UnreachableReason::Complained).count(),
-        outlook: Outlook::of(programme, pot, &spent, &grants, sync.listed_at, now),
+        outlook: Outlook::of(programme, budget, &spent, &grants, sync.listed_at, now),
         may_name: access.is_faculty(),
-        chart: Chart::of(&spent, pot.limit),
+        chart: Chart::of(&spent, budget.limit),
         jobs: JobLine::of_programme(programme, &jobs, now),
         money,
-        edit: state.edit.unwrap_or_else(|| EditForm::of(access, pot.limit)),
+        edit: state.edit.unwrap_or_else(|| EditForm::of(access, budget.limit)),
         person: state.person,
         copying: match access.is_faculty() {
-            true => Some(state.copying.unwrap_or_else(|| CopyForm::of(programme, pot.limit, now))),
+            true => Some(state.copying.unwrap_or_else(|| CopyForm::of(programme, budget.limit, now))),
             false => None,
         },
     };
     Ok(site.page(&page))
 }
 
-/// For how many people the pot is enough: those who have a place, and as many of the others as fit in any order.
-fn enough_for(pot: &Pot, grants: &[(Grant, Vec<Reading>)], settings: &Settings, now: Timestamp) -> (usize, usize) {
+/// For how many people the budget is enough: those who have a place, and as many of the others as fit in any order.
+fn enough_for(
+    budget: &Budget,
+    grants: &[(Grant, Vec<Reading>)],
+    settings: &Settings,
+    now: Timestamp,
+) -> (usize, usize) {
     let (mut with_a_place, mut costs) = (0, Vec::new());
     for (grant, readings) in grants {
-        let place = Place { grant, readings, settings, read_until: pot.counted_at };
+        let place = Place { grant, readings, settings, read_until: budget.counted_at };
         let cost = place.implied(now) - place.cost(now);
         match cost > Usd::ZERO {
             true => costs.push(cost),
@@ -190,7 +195,7 @@ fn enough_for(pot: &Pot, grants: &[(Grant, Vec<Reading>)], settings: &Settings, 
         }
     }
     costs.sort_unstable_by(|one, other| other.cmp(one));
-    let mut room = pot.limit - pot.reserved;
+    let mut room = budget.limit - budget.reserved;
     let fit = costs.iter().take_while(|cost| {
         room = room - **cost;
         room >= Usd::ZERO

@@ -4,7 +4,7 @@ use bursar_core::domain::grant::{Grant, GrantState, Reading};
 use bursar_core::domain::mail::failure::FailureText;
 use bursar_core::domain::people::role::{Role, is_among};
 use bursar_core::domain::programme::guardrail::{Guardrail, RulesRefusal};
-use bursar_core::domain::programme::{Pot, Programme, Settings};
+use bursar_core::domain::programme::{Budget, Programme, Settings};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::format::{column_time, named_month};
 use bursar_core::domain::values::money::Usd;
@@ -18,14 +18,14 @@ use crate::access::ProgrammeAccess;
 /// The longest time without new figures that needs no warning.
 const SYNCED_WITHIN: SignedDuration = SignedDuration::from_hours(26);
 
-/// The pot's amounts that decide whether another key fits.
-pub(super) struct PotRoom<'a> {
-    pub(super) pot: &'a Pot,
+/// The budget's amounts that decide whether another key fits.
+pub(super) struct BudgetRoom<'a> {
+    pub(super) budget: &'a Budget,
     pub(super) spent: Usd,
     pub(super) implied: Usd,
 }
 
-impl PotRoom<'_> {
+impl BudgetRoom<'_> {
     /// The most pressing reason why money for a key is or will be missing, with what the visitor can do.
     pub(super) fn warning(
         &self,
@@ -33,14 +33,14 @@ impl PotRoom<'_> {
         grants: &[(Grant, Vec<Reading>)],
         now: Timestamp,
     ) -> Option<String> {
-        let PotRoom { pot, spent, implied } = *self;
+        let BudgetRoom { budget, spent, implied } = *self;
         let settings = &access.programme.settings;
         let ask = match access.role {
             Role::Admin => "Raise the budget below.",
             Role::Faculty => "Save the budget that you need below: the admins get it as a request.",
             Role::Assistant => "Faculty can ask the admins for more.",
         };
-        if pot.reserved > pot.limit {
+        if budget.reserved > budget.limit {
             return Some(format!(
                 "More is held for keys than there is in the budget. Nobody else gets a key until it is raised. {ask}"
             ));
@@ -48,7 +48,7 @@ impl PotRoom<'_> {
         let waits = |grant: &Grant| grant.state == GrantState::Invited && grant.holds.dropped.is_none();
         let waiting = grants.iter().filter(|(grant, _)| waits(grant)).count();
         let may_claim = now < settings.claim_closes_at();
-        let is_full = access.programme.is_promised_in_full(pot.limit, pot.reserved, spent, now);
+        let is_full = access.programme.is_promised_in_full(budget.limit, budget.reserved, spent, now);
         if is_full && waiting > 0 && may_claim {
             let who = match waiting {
                 1 => "One person on the roster has had none, and gets none now.".to_owned(),
@@ -56,15 +56,15 @@ impl PotRoom<'_> {
             };
             return Some(format!(
                 "The budget is promised in full: {} of {} is held for keys, what is spent included, so there is no room for one more key of {}. {who} {ask} A lower cap, or keys taken back that nobody needs, make room as well.",
-                pot.reserved.to_cents_up(),
-                pot.limit.to_cents_down(),
+                budget.reserved.to_cents_up(),
+                budget.limit.to_cents_down(),
                 settings.cap.to_cents_down(),
             ));
         }
-        (implied > pot.limit).then(|| {
+        (implied > budget.limit).then(|| {
             format!(
                 "If everybody on the roster claims their key, the budget is short by {}, and those who come last get none. {ask}",
-                (implied - pot.limit).to_cents_up()
+                (implied - budget.limit).to_cents_up()
             )
         })
     }

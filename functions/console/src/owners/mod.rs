@@ -6,7 +6,7 @@ mod selection;
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
-use bursar_core::domain::programme::{Pot, Programme};
+use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::AssignOutcome;
@@ -58,13 +58,13 @@ pub(crate) async fn assign(form: Form<Admins>) -> Answer {
         }
         // A second press finds that the keys are given.
         Purpose::Give { .. } if is_given => {}
-        Purpose::Give { .. } if keys.is_empty() || selection.passes_the_pot() => {
+        Purpose::Give { .. } if keys.is_empty() || selection.passes_the_budget() => {
             return Err(again(StatusCode::UNPROCESSABLE_ENTITY, &selection, None));
         }
         Purpose::Give { owner, from, .. } => match site.table.assign_keys(&owner.id, &keys, *from, by).await? {
             AssignOutcome::Done => {}
             outcome @ (AssignOutcome::OutOfTime
-            | AssignOutcome::PotPassed
+            | AssignOutcome::BudgetPassed
             | AssignOutcome::Changed
             | AssignOutcome::NoSuchProgramme) => {
                 let after = KeySelection::of(site, &asked.wanted, &asked.purpose).await?;
@@ -102,8 +102,8 @@ async fn asked(form: &Form<Admins>) -> Result<Asked, AppError> {
         let why = "Type the first day that counts as a date such as 2026-10-01.".to_owned();
         return Err(refused(form, why).await);
     };
-    let pot = site.table.get(Pot::key_of(&owner.id)).await?.ok_or_else(AppError::not_found)?;
-    Ok(Asked { wanted, purpose: Purpose::Give { owner: Box::new(owner), from, pot } })
+    let budget = site.table.get(Budget::key_of(&owner.id)).await?.ok_or_else(AppError::not_found)?;
+    Ok(Asked { wanted, purpose: Purpose::Give { owner: Box::new(owner), from, budget } })
 }
 
 /// The form once more, with what was typed and what is wrong with it.

@@ -177,7 +177,7 @@ pub(super) fn preview(
         selection,
         mark: selection.mark(),
         counts: selection.counts(),
-        passes: selection.passes_the_pot(),
+        passes: selection.passes_the_budget(),
     };
     site.page(&page)
 }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use bursar_core::domain::ledger::owner::{KeyOwner, OwnedUse};
-use bursar_core::domain::programme::{Byok, Pot, Programme};
+use bursar_core::domain::programme::{Budget, Byok, Programme};
 use bursar_core::domain::values::id::{KeyName, ProgrammeId};
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::key_name::matches;
@@ -24,14 +24,14 @@ pub(super) enum Wanted {
 }
 
 pub(super) enum Purpose {
-    Give { owner: Box<Programme>, from: Date, pot: Pot },
+    Give { owner: Box<Programme>, from: Date, budget: Budget },
     TakeBack,
 }
 
 pub(super) struct KeySelection {
     pub(super) chosen: Vec<ChosenKey>,
     pub(super) refused: Vec<RefusedKey>,
-    /// The room of the pot after the chosen keys were given; `None` when they are taken back.
+    /// The room of the budget after the chosen keys were given; `None` when they are taken back.
     pub(super) left: Option<Usd>,
 }
 
@@ -89,8 +89,8 @@ impl KeySelection {
         }
         selection.chosen.sort_by(|one, other| (&one.name, &one.key).cmp(&(&other.name, &other.key)));
         selection.refused.sort_by(|one, other| (&one.name, &one.key).cmp(&(&other.name, &other.key)));
-        if let Purpose::Give { pot, .. } = purpose {
-            selection.left = Some(pot.limit - pot.reserved - selection.counts());
+        if let Purpose::Give { budget, .. } = purpose {
+            selection.left = Some(budget.limit - budget.reserved - selection.counts());
         }
         Ok(selection)
     }
@@ -150,7 +150,7 @@ impl KeySelection {
         self.chosen.iter().map(|chosen| chosen.counts).sum()
     }
 
-    pub(super) fn passes_the_pot(&self) -> bool {
+    pub(super) fn passes_the_budget(&self) -> bool {
         self.left.is_some_and(|left| left < Usd::ZERO) && self.counts() > Usd::ZERO
     }
 

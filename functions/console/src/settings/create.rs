@@ -34,12 +34,12 @@ pub(crate) async fn create(form: Form<Admins>) -> Answer {
     let typed = SettingTexts::of_new_programme().with(fields);
     let refused = |status, refusals| AppError::page(status, Ok(page(site, visitor, &typed, &refusals)));
     let draft = typed.read(None).map_err(|refusals| refused(StatusCode::UNPROCESSABLE_ENTITY, refusals))?;
-    let Draft { settings, pot } = draft;
+    let Draft { settings, budget } = draft;
     if let Some((status, refusals)) = not_listed(site, None, &settings, form.deadline).await? {
         return Err(refused(status, refusals));
     }
     let sent = fields.filled("form").and_then(|id| id.parse().ok());
-    let new = NewProgramme { settings, pot, form: sent, copied: None };
+    let new = NewProgramme { settings, budget, form: sent, copied: None };
     let id = site.table.create(new, form.author()).await?;
     Ok(Redirect::to(&paths::programme(&id)).into_response())
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use bursar_core::domain::audit::{Act, AuditDetail};
 use bursar_core::domain::programme::Settings;
-use bursar_core::domain::programme::request::{POT, Wish};
+use bursar_core::domain::programme::request::{BUDGET, Wish};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
 use bursar_core::web::Fields;
@@ -134,7 +134,7 @@ pub(crate) fn is_untouched(made_from: Option<&str>, field: &str, text: &str) -> 
 
 impl Draft {
     fn blank() -> Draft {
-        Draft { settings: Settings::new("", Term::first_day(), Usd::ZERO), pot: Usd::ZERO }
+        Draft { settings: Settings::new("", Term::first_day(), Usd::ZERO), budget: Usd::ZERO }
     }
 }
 
@@ -171,9 +171,9 @@ impl Difference {
         self
     }
 
-    /// The difference without the pot, whose change has an audit entry of its own.
-    pub(crate) fn without_pot(&self) -> Difference {
-        Difference(self.0.iter().filter(|change| change.setting.id != POT).cloned().collect())
+    /// The difference without the budget, whose change has an audit entry of its own.
+    pub(crate) fn without_budget(&self) -> Difference {
+        Difference(self.0.iter().filter(|change| change.setting.id != BUDGET).cloned().collect())
     }
 
     pub(crate) fn has(&self, id: &str) -> bool {

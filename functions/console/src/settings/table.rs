@@ -26,11 +26,11 @@ pub(crate) struct Setting {
     pub(super) read: fn(&SettingText<'_>, &mut Draft) -> Result<(), String>,
 }
 
-/// The values that a form edits: the settings of a programme and its pot.
+/// The values that a form edits: the settings of a programme and its budget.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Draft {
     pub(crate) settings: Settings,
-    pub(crate) pot: Usd,
+    pub(crate) budget: Usd,
 }
 
 /// The kind of a setting's form field, which decides the format of its text.
@@ -124,13 +124,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         ..REQUIRED
     },
     Setting {
-        id: request::POT,
+        id: request::BUDGET,
         label: "Budget",
         hint: "In dollars: all the money the programme may ever cost.",
         kind: Kind::Money,
         owner: SettingOwner::Admins,
-        write: |of| plain(of.pot),
-        read: |form, to| money(form.text()).map(|pot| to.pot = pot),
+        write: |of| plain(of.budget),
+        read: |form, to| money(form.text()).map(|budget| to.budget = budget),
         ..REQUIRED
     },
     Setting {
@@ -409,7 +409,7 @@ mod tests {
     #[test]
     fn a_text_reads_as_a_person_says_it() {
         let said = |id: &str, text: &str| SETTINGS.iter().find(|one| one.id == id).unwrap().in_words(text);
-        assert_eq!((said("pot_usd", "4500.50"), said("pot_usd", "4000")), ("$4,500.50".into(), "$4,000".into()));
+        assert_eq!((said("budget_usd", "4500.50"), said("budget_usd", "4000")), ("$4,500.50".into(), "$4,000".into()));
         assert_eq!(said("faculty", "ann@x.edu\r\nben@x.edu"), "ann@x.edu, ben@x.edu");
         assert_eq!((said("reset", "weekly"), said("reset", "none")), ("\"each week\"".into(), "\"never\"".into()));
         assert_eq!((said("cost_code", "4711 B"), said("cost_code", "")), ("4711 B".into(), "nothing".into()));

@@ -74,7 +74,7 @@ async fn apply(site: &Site, job: &Job, unit: &[Step], now: Timestamp, deadline: 
                 site.orders().now_or_later(at).await;
                 let forbidden = matches!(
                     outcome,
-                    ActOutcome::Refused(LineRefused::AddressTaken | LineRefused::PotExhausted | LineRefused::Over)
+                    ActOutcome::Refused(LineRefused::AddressTaken | LineRefused::BudgetExhausted | LineRefused::Over)
                 );
                 refused += u32::from(forbidden);
             }
@@ -89,7 +89,7 @@ async fn apply(site: &Site, job: &Job, unit: &[Step], now: Timestamp, deadline: 
                 let at = at(job, grant, by);
                 let outcome = site.table.act(at, |view, now| view.release(HoldKind::Dropped, &job.by, now)).await?;
                 let forbidden =
-                    matches!(outcome, ActOutcome::Refused(ReleaseRefused::PotExhausted | ReleaseRefused::Over));
+                    matches!(outcome, ActOutcome::Refused(ReleaseRefused::BudgetExhausted | ReleaseRefused::Over));
                 refused += u32::from(forbidden);
                 // This follows a repeated step too: its first runner may have died before sending the
                 // orders.

@@ -22,10 +22,10 @@ fn steadily(days: i64, cents: i64) -> Days {
     spent
 }
 
-/// An alert at this threshold of a pot of four thousand dollars.
+/// An alert at this threshold of a budget of four thousand dollars.
 struct Found {
     programme: Programme,
-    pot: Pot,
+    budget: Budget,
     crossing: Crossing,
     used: ProgrammeUse,
 }
@@ -35,10 +35,10 @@ fn found(threshold: u8, days: Days) -> Found {
     let used = DailyUse { credits: days, ..DailyUse::default() };
     let (by_group, id) = (BTreeMap::new(), programme.id.clone());
     let totals = Totals { programme: id, as_of: now(), used, by_group, implied: LIMIT, grants: 200, claimed: 161 };
-    let pot = Pot::new(programme.id.clone(), LIMIT);
+    let budget = Budget::new(programme.id.clone(), LIMIT);
     let crossing = Crossing {
         programme: programme.id.clone(),
-        scope: Scope::Pot,
+        scope: Scope::Budget,
         window: Window::WHOLE_TERM,
         limit: LIMIT,
         threshold,
@@ -48,16 +48,16 @@ fn found(threshold: u8, days: Days) -> Found {
         mails: Vec::new(),
     };
     let used = ProgrammeUse { own: Some(totals), assigned: DailyUse::default(), assigned_keys: 0 };
-    Found { programme, pot, crossing, used }
+    Found { programme, budget, crossing, used }
 }
 
 impl Found {
     fn spending(&self) -> AlertSpending {
-        AlertSpending::of(&self.crossing, &self.programme, &self.pot, &self.used, None, now())
+        AlertSpending::of(&self.crossing, &self.programme, &self.budget, &self.used, None, now())
     }
 
     fn letter(&self, words: Words<'_>, was_lowered: bool) -> Letter {
-        words.spent(&self.programme, &self.pot, AlertSpending { was_lowered, ..self.spending() })
+        words.spent(&self.programme, &self.budget, AlertSpending { was_lowered, ..self.spending() })
     }
 
     async fn told(&self) -> String {
@@ -65,7 +65,7 @@ impl Found {
     }
 
     async fn promised(&self) -> String {
-        told(|words| words.promised(&self.programme, &self.pot, self.spending())).await
+        told(|words| words.promised(&self.programme, &self.budget, self.spending())).await
     }
 
     async fn html(&self, was_lowered: bool) -> String {
@@ -125,12 +125,12 @@ async fn alert_of_a_budget_that_is_passed_says_whether_it_was_lowered() {
                 $4,000.\nSpent: $4,060\n";
     assert!(text.starts_with(says), "{text}");
 
-    (passed.crossing.limit, passed.pot.limit) = (Usd::from_dollars(30), Usd::from_dollars(30));
+    (passed.crossing.limit, passed.budget.limit) = (Usd::from_dollars(30), Usd::from_dollars(30));
     let html = passed.html(true).await;
     assert!(html.contains("The budget was lowered to $30 after $4,060 had been spent."), "{html}");
     assert!(html.contains("$4,060 spent of the budget of $30, which is more.") && !html.contains("13533%"), "{html}");
 
-    let lowered = AuditDetail::new(Act::PotChanged).changing("4000", "30");
+    let lowered = AuditDetail::new(Act::BudgetChanged).changing("4000", "30");
     let entry = |at| Entry::on_programme(&passed.programme.id, &Actor::Rule, at, lowered.clone());
     assert!(was_lowered(&[entry(now() - 1.minute())], &passed.crossing));
     assert!(!was_lowered(&[entry(now() - 2.hours())], &passed.crossing), "it was found at once then");
@@ -140,7 +140,7 @@ async fn alert_of_a_budget_that_is_passed_says_whether_it_was_lowered() {
 #[tokio::test]
 async fn alert_of_a_budget_that_was_changed_tells_what_was_found() {
     let mut changed = found(80, steadily(1, 336_000));
-    (changed.pot.limit, changed.pot.reserved) = (Usd::from_dollars(30), Usd::from_dollars(20));
+    (changed.budget.limit, changed.budget.reserved) = (Usd::from_dollars(30), Usd::from_dollars(20));
     let text = changed.told().await;
     assert!(text.contains("Spent: $3,360\nBudget: $4,000\n"), "{text}");
     let says = "The budget was changed since this was found: it is $30 now. Nobody gets a new key;";
@@ -150,7 +150,7 @@ async fn alert_of_a_budget_that_was_changed_tells_what_was_found() {
 #[tokio::test]
 async fn alert_of_a_budget_that_is_promised() {
     let mut found = found(0, steadily(1, 500));
-    (found.crossing.limit, found.pot.limit, found.pot.reserved) =
+    (found.crossing.limit, found.budget.limit, found.budget.reserved) =
         (Usd::from_dollars(25), Usd::from_dollars(25), Usd::from_dollars(20));
     let totals = found.used.own.as_mut().unwrap();
     (totals.grants, totals.claimed, totals.implied) = (3, 1, Usd::from_dollars(60));

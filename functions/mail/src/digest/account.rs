@@ -109,7 +109,7 @@ fn programmes(digest: &AccountDigest, names: &HashMap<ProgrammeId, String>) -> V
         name: names.get(&line.programme).cloned().unwrap_or_else(|| line.programme.to_string()),
         cells: vec![
             say::figure(line.this_week),
-            format!("{}% of {}", per_cent(line.spent, line.pot), line.pot.to_dollars_down()),
+            format!("{}% of {}", per_cent(line.spent, line.budget), line.budget.to_dollars_down()),
             match line.runs_out {
                 None => "closed, the programme is over".to_owned(),
                 Some(RunsOut::OutOn(day)) => format!("used up around {}", medium_date(day)),

@@ -4,7 +4,7 @@ use bursar_core::domain::mail::digest::{Block, Digest, DigestLine, LineSubject, 
 use bursar_core::domain::programme::{Byok, Programme, Settings, Weekday};
 use bursar_core::domain::usage::crossing::per_cent;
 use bursar_core::domain::usage::days::{Accuracy, Sum};
-use bursar_core::domain::usage::forecast::{Budget, Forecast};
+use bursar_core::domain::usage::forecast::{Forecast, SpendingLimits};
 use bursar_core::domain::usage::models::{ModelUse, cost_in_words};
 use bursar_core::domain::values::format::{date_range, long_date, time_in};
 use bursar_core::domain::values::id::GrantId;
@@ -29,7 +29,7 @@ impl Words<'_> {
         let name = &settings.name;
         let used = match is_unseen(digest) {
             true => String::new(),
-            false => format!(", {}% of the budget used", per_cent(money.spent.total(), money.pot)),
+            false => format!(", {}% of the budget used", per_cent(money.spent.total(), money.budget)),
         };
         let subject = format!("{name}: {}{used}", say::in_week(money.this_week, digest.days));
         let mut parts = vec![LetterPart::facts(figures(digest))];
@@ -81,11 +81,12 @@ fn is_unseen(digest: &Digest) -> bool {
 
 fn figures(digest: &Digest) -> Vec<(&'static str, String)> {
     let (money, people) = (&digest.money, &digest.people);
-    let (spent, pot) = (money.spent.total(), money.pot);
-    let (week, budget) = (say::week(digest.days), format!("of the budget of {}", pot.to_dollars_down()));
+    let (spent, budget) = (money.spent.total(), money.budget);
+    let week = say::week(digest.days);
+    let of_it = format!("of the budget of {}", budget.to_dollars_down());
     let so_far = match is_unseen(digest) {
-        true => format!("not known, {budget}"),
-        false => format!("{} {budget}, {}%", spent.to_cents_up(), per_cent(spent, pot)),
+        true => format!("not known, {of_it}"),
+        false => format!("{} {of_it}, {}%", spent.to_cents_up(), per_cent(spent, budget)),
     };
     let mut students = format!("{} of {} have had a key", people.claimed, people.students);
     if money.this_week.known != Accuracy::Partly {
@@ -110,11 +111,11 @@ fn outlook(programme: &Programme, digest: &Digest, now: Timestamp) -> Vec<Letter
         return vec![LetterPart::Sentences(format!("The term ended on {}.", long_date(term.ends_on())))];
     }
     let looked = digest.health.listed_at.map(utc_date);
-    let budget = Budget::of(&programme.settings, (money.pot, money.reserved), &money.spent);
-    let forecast = Forecast::of(&money.spent, budget, term, digest.health.listed_at, now);
+    let limits = SpendingLimits::of(&programme.settings, (money.budget, money.reserved), &money.spent);
+    let forecast = Forecast::of(&money.spent, limits, term, digest.health.listed_at, now);
     let burn = Burn {
         spent: &money.spent,
-        limit: money.pot,
+        limit: money.budget,
         thresholds: &programme.settings.thresholds,
         term,
         looked: looked.unwrap_or(utc_date(digest.found_at)),
@@ -127,7 +128,7 @@ fn outlook(programme: &Programme, digest: &Digest, now: Timestamp) -> Vec<Letter
 /// The notice that no further key fits into the budget, with what can be done.
 fn promised_in_full(programme: &Programme, digest: &Digest, now: Timestamp) -> Option<LetterPart> {
     let money = &digest.money;
-    if !programme.is_promised_in_full(money.pot, money.reserved, money.spent.total(), now) {
+    if !programme.is_promised_in_full(money.budget, money.reserved, money.spent.total(), now) {
         return None;
     }
     let without = match digest.people.unclaimed.count {
@@ -138,7 +139,7 @@ fn promised_in_full(programme: &Programme, digest: &Digest, now: Timestamp) -> O
     Some(LetterPart::Sentences(format!(
         "The budget is promised in full: {} of {} is held for keys, what is spent included, so nobody new gets a key{without}. An admin can raise the budget; faculty can lower the cap or take keys back that nobody needs.",
         money.reserved.to_cents_up(),
-        money.pot.to_dollars_down()
+        money.budget.to_dollars_down()
     )))
 }
 

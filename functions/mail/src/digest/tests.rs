@@ -72,7 +72,7 @@ fn a_full_digest() -> Digest {
         found_at: at("2026-11-16T06:00:00Z"),
         days: WEEK,
         money: DigestMoney {
-            pot: Usd::from_dollars(4000),
+            budget: Usd::from_dollars(4000),
             reserved: Usd::from_dollars(3220),
             this_week: exactly(31_240),
             week_before: exactly(28_010),

@@ -13,7 +13,7 @@ mod drawing;
 #[cfg(test)]
 mod tests;
 
-/// A pot with its spending.
+/// A budget with its spending.
 pub(crate) struct Burn<'a> {
     pub(crate) spent: &'a Days,
     pub(crate) limit: Usd,
@@ -46,7 +46,7 @@ struct BurnScene {
 
 struct Labels {
     spent: String,
-    pot: String,
+    budget: String,
     ahead: Option<String>,
     first: String,
     today: String,
@@ -84,7 +84,7 @@ impl Burn<'_> {
             line.push((number(day), in_all));
         }
         line.push((number(self.looked), total));
-        let most = self.forecast.budget.keys_stop_at.unwrap_or(self.limit);
+        let most = self.forecast.limits.keys_stop_at.unwrap_or(self.limit);
         let ahead = match (self.forecast.runs_out, self.forecast.pace) {
             (RunsOut::OutOn(day), _) => Some((number(day), self.limit)),
             (RunsOut::KeysStopOn(day), _) => Some((number(day), most)),
@@ -106,7 +106,7 @@ impl Burn<'_> {
             top,
             words: Labels {
                 spent: format!("{} spent", total.to_dollars_up()),
-                pot: format!("Budget {}", self.limit.to_dollars_down()),
+                budget: format!("Budget {}", self.limit.to_dollars_down()),
                 ahead: ahead.map(|(_, amount)| match self.forecast.runs_out {
                     RunsOut::OutOn(day) => format!("used up {}", short_date(day)),
                     RunsOut::KeysStopOn(day) => format!("keys stop {}", short_date(day)),

@@ -5,9 +5,9 @@ use std::cmp::Reverse;
 
 use anyhow::Result;
 use bursar_core::domain::mail::digest::{self, AccountDigest, Due, LastListing, ProgrammeLine, UnownedKey};
-use bursar_core::domain::programme::{Pot, Programme};
+use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::usage::days::Days;
-use bursar_core::domain::usage::forecast::{Budget, Forecast};
+use bursar_core::domain::usage::forecast::{Forecast, SpendingLimits};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{Account, AccountDay, ForeignKey, HeldBack, SyncState};
@@ -44,12 +44,12 @@ impl Look<'_> {
 
     async fn compute_account(&self, programmes: &[Programme], due: Due) -> Result<AccountDigest> {
         let (table, weeks) = (self.table, due.weeks);
-        let need = table.need(table.pot_sums(programmes).await?.to_come).await?;
+        let need = table.need(table.budget_sums(programmes).await?.to_come).await?;
         let (days, account, sync, promised, foreign) = tokio::try_join!(
             table.newest_account_days(DAYS_READ),
             table.get(Account::key_of()),
             table.sync_state(),
-            table.pot_sums(programmes),
+            table.budget_sums(programmes),
             table.foreign_keys(),
         )?;
         let mut spent = Days::default();
@@ -104,18 +104,18 @@ impl Look<'_> {
 
     async fn line(&self, programme: &Programme, sync: &SyncState, week: (Date, Date)) -> Result<ProgrammeLine> {
         let (id, settings) = (&programme.id, &programme.settings);
-        let (pot, used) = tokio::try_join!(self.table.get(Pot::key_of(id)), self.table.programme_use(id))?;
+        let (budget, used) = tokio::try_join!(self.table.get(Budget::key_of(id)), self.table.programme_use(id))?;
         let had_a_key = used.has_keys();
         let spent = used.used().days(settings.byok);
         let looked = super::last_listing(sync, had_a_key || sync.listed_at.is_none());
-        let money = pot.map(|pot| (pot.limit, pot.reserved)).unwrap_or_default();
-        let budget = Budget::of(settings, money, &spent);
-        let forecast = || Forecast::of(&spent, budget, &settings.term, sync.listed_at, self.now).runs_out;
+        let money = budget.map(|budget| (budget.limit, budget.reserved)).unwrap_or_default();
+        let limits = SpendingLimits::of(settings, money, &spent);
+        let forecast = || Forecast::of(&spent, limits, &settings.term, sync.listed_at, self.now).runs_out;
         Ok(ProgrammeLine {
             programme: id.clone(),
             this_week: looked.sum(&spent, week),
             spent: spent.total(),
-            pot: money.0,
+            budget: money.0,
             runs_out: (!programme.is_over(self.now)).then(forecast),
         })
     }

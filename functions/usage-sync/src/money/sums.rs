@@ -1,10 +1,10 @@
-//! Sums over a programme's grants: the use day by day, and what its pot reserves, computed afresh.
+//! Sums over a programme's grants: the use day by day, and what its budget reserves, computed afresh.
 
 use std::collections::BTreeMap;
 
 use anyhow::Result;
 use bursar_core::domain::grant::{Place, View};
-use bursar_core::domain::programme::{Pot, Programme};
+use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::Totals;
@@ -16,7 +16,7 @@ use crate::runner::{Runner, ensure_written};
 /// The sums of one programme.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ProgrammeSums {
-    pot: Pot,
+    budget: Budget,
     used: DailyUse,
     by_group: BTreeMap<String, DailyUse>,
     implied: Usd,
@@ -28,10 +28,10 @@ pub(crate) struct ProgrammeSums {
 }
 
 impl ProgrammeSums {
-    /// Empty sums of a programme whose pot was just read.
-    pub(crate) fn of(pot: Pot) -> ProgrammeSums {
+    /// Empty sums of a programme whose budget was just read.
+    pub(crate) fn of(budget: Budget) -> ProgrammeSums {
         ProgrammeSums {
-            pot,
+            budget,
             used: DailyUse::default(),
             by_group: BTreeMap::new(),
             implied: Usd::ZERO,
@@ -60,9 +60,9 @@ impl ProgrammeSums {
         self.claimed += u32::from(grant.ever_shown);
     }
 
-    /// The pot as it was before the grants were read.
-    pub(crate) fn pot(&self) -> &Pot {
-        &self.pot
+    /// The budget as it was before the grants were read.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// The use of the programme's keys.
@@ -70,7 +70,7 @@ impl ProgrammeSums {
         &self.used
     }
 
-    /// Writes the totals and what the pot reserves, each only if it changed. Returns `false` when the pot
+    /// Writes the totals and what the budget reserves, each only if it changed. Returns `false` when the budget
     /// moved since it was read.
     ///
     /// The sums are for an instant before the listing began. Use between the answer of a page and a later
@@ -90,17 +90,17 @@ impl ProgrammeSums {
         if known.is_none_or(|known| Totals { as_of: at, ..known } != totals) {
             ensure_written(runner.fenced().note_totals(&totals).await?)?;
         }
-        let pot = &self.pot;
+        let budget = &self.budget;
         // Where something could not be read, the sum may be below what is reserved. When a grant costs less
-        // by now, the pot is written even if another costs as much more, so that the difference is given
+        // by now, the budget is written even if another costs as much more, so that the difference is given
         // back.
-        let reserved = self.reserved + pot.assigned;
-        if !is_whole || (reserved == pot.reserved && !self.moved) {
+        let reserved = self.reserved + budget.assigned;
+        if !is_whole || (reserved == budget.reserved && !self.moved) {
             return Ok(true);
         }
-        let counted = runner.fenced().recompute_reserved(pot, reserved, at).await?;
+        let counted = runner.fenced().recompute_reserved(budget, reserved, at).await?;
         if counted {
-            tracing::info!(programme = %id, before = %pot.reserved, now = %reserved, "counted anew");
+            tracing::info!(programme = %id, before = %budget.reserved, now = %reserved, "counted anew");
         }
         Ok(counted)
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use bursar_core::domain::grant::{Grant, Reading};
-use bursar_core::domain::programme::{Pot, Programme};
+use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::store::keys;
 use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
@@ -16,9 +16,9 @@ use crate::runner::Runner;
 
 /// The part of a programme that is read before its grants.
 pub(crate) struct ProgrammeHead {
-    /// The pot, whose version shows whether it moved while the grants were read.
-    pub(crate) pot: Pot,
-    /// The settings under which places are reckoned. They are read after the pot, since an edit of costs moves it.
+    /// The budget, whose version shows whether it moved while the grants were read.
+    pub(crate) budget: Budget,
+    /// The settings under which places are reckoned. They are read after the budget, since an edit of costs moves it.
     pub(crate) programme: Programme,
     pub(crate) under: GuardrailKeys,
 }
@@ -33,11 +33,11 @@ pub(crate) struct Shard {
 pub(crate) type ShardRead<'a> = (usize, BoxFuture<'a, (ShardIndex, Result<Shard>)>);
 
 /// Every shard of every programme from one on. When that is in the middle of a programme, `resumed` is the
-/// pot that was read at its beginning.
+/// budget that was read at its beginning.
 pub(crate) fn shards_from<'a>(
     runner: &'a Runner<'_>,
     from: ShardIndex,
-    resumed: Option<Pot>,
+    resumed: Option<Budget>,
     weights: Arc<HashMap<ShardIndex, usize>>,
 ) -> impl Iterator<Item = ShardRead<'a>> {
     let programmes = runner.programmes().iter().zip(0_u16..).skip(from.0.into());
@@ -58,23 +58,23 @@ async fn read(
     runner: &Runner<'_>,
     programme: &Programme,
     shard: char,
-    (head, resumed): (Arc<OnceCell<ProgrammeHead>>, Option<Pot>),
+    (head, resumed): (Arc<OnceCell<ProgrammeHead>>, Option<Budget>),
 ) -> Result<Shard> {
     head.get_or_try_init(|| read_head(runner, programme, resumed)).await?;
     let grants = runner.table.shard_of(&programme.id, shard).await?;
     Ok(Shard { head, grants })
 }
 
-async fn read_head(runner: &Runner<'_>, programme: &Programme, resumed: Option<Pot>) -> Result<ProgrammeHead> {
-    let pot = match resumed {
-        Some(pot) => pot,
+async fn read_head(runner: &Runner<'_>, programme: &Programme, resumed: Option<Budget>) -> Result<ProgrammeHead> {
+    let budget = match resumed {
+        Some(budget) => budget,
         None => runner
             .table
-            .get(Pot::key_of(&programme.id))
+            .get(Budget::key_of(&programme.id))
             .await?
-            .with_context(|| format!("{} has no pot", programme.id))?,
+            .with_context(|| format!("{} has no budget", programme.id))?,
     };
     let programme = runner.table.get(Programme::key_of(&programme.id)).await?.context("a programme is gone")?;
     let under = GuardrailKeys::of(runner, &programme).await?;
-    Ok(ProgrammeHead { pot, programme, under })
+    Ok(ProgrammeHead { budget, programme, under })
 }

@@ -39,7 +39,7 @@ pub(crate) struct Scan {
     sums: Option<ProgrammeSums>,
     own: OwnUse,
     findings: VecDeque<Finding>,
-    /// Programmes to be summed up again: something was found in them, or their pot moved.
+    /// Programmes to be summed up again: something was found in them, or their budget moved.
     touched: BTreeSet<u16>,
     recorded: usize,
     has_gaps: bool,
@@ -58,7 +58,7 @@ impl Scan {
     pub(crate) async fn run(&mut self, runner: &Runner<'_>, mut input: ScanInput<'_>) -> Result<StageEnd> {
         let elsewhere = input.rows.hashes_elsewhere()?;
         let from = self.next;
-        let resumed = self.sums.as_ref().map(|sums| sums.pot().clone());
+        let resumed = self.sums.as_ref().map(|sums| sums.budget().clone());
         let weights = Arc::new(input.rows.weights());
         let shards = shards_from(runner, from, resumed, weights);
         let mut shards = ReadAhead::of(shards, READ_AHEAD, HEAVIEST_AHEAD);
@@ -146,7 +146,7 @@ impl Scan {
             let what = format!("the keys under the guardrails of {} were not listed: {error}", programme.id);
             input.journal.undone(what, Some(error));
         }
-        self.sums.get_or_insert_with(|| ProgrammeSums::of(head.pot.clone()));
+        self.sums.get_or_insert_with(|| ProgrammeSums::of(head.budget.clone()));
         queue.add(index.0, self.scan_grants(runner, index, (head, grants), elsewhere, input)?);
         self.next = (index.0, index.1 + 1);
         if usize::from(self.next.1) == keys::SHARDS.len() {
@@ -188,7 +188,7 @@ impl Scan {
         let mut news = Vec::new();
         for (grant, readings) in grants {
             let rows = rows.remove(&grant.id).unwrap_or_default();
-            let mut view = View { programme: programme.clone(), pot: head.pot.clone(), grant, readings };
+            let mut view = View { programme: programme.clone(), budget: head.budget.clone(), grant, readings };
             let result = ScanResult::of(&mut view, ScanContext { rows: &rows, ..context });
             input.models.locate(index.0, &view.grant);
             if let Some(sums) = &mut self.sums {
@@ -266,7 +266,7 @@ async fn record(runner: &Runner<'_>, news: NewReading) -> (NewReading, Result<Re
     (news, noted)
 }
 
-/// Writes the sums of a programme. Returns `false` when its pot moved since it was read.
+/// Writes the sums of a programme. Returns `false` when its budget moved since it was read.
 async fn close(runner: &Runner<'_>, number: u16, sums: ProgrammeSums, is_whole: bool) -> (u16, Result<bool>) {
     let closed = async { sums.write(runner, runner.programme(number)?, is_whole).await };
     (number, closed.await)

@@ -1,10 +1,10 @@
-//! Stage 8, sum up: sums up again the programmes in which something was done, or whose pot moved meanwhile.
+//! Stage 8, sum up: sums up again the programmes in which something was done, or whose budget moved meanwhile.
 
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 use bursar_core::domain::grant::View;
-use bursar_core::domain::programme::{Pot, Programme};
+use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::store::keys;
 use serde::{Deserialize, Serialize};
 
@@ -65,17 +65,17 @@ impl SecondSums {
 
 async fn sum_up(runner: &Runner<'_>, programme: &Programme, is_whole: bool) -> Result<()> {
     for _ in 0..TRIES {
-        let pot = runner
+        let budget = runner
             .table
-            .get(Pot::key_of(&programme.id))
+            .get(Budget::key_of(&programme.id))
             .await?
-            .with_context(|| format!("{} has no pot", programme.id))?;
-        // The settings are read after the pot, since an edit of costs moves it.
+            .with_context(|| format!("{} has no budget", programme.id))?;
+        // The settings are read after the budget, since an edit of costs moves it.
         let programme = &runner.table.get(Programme::key_of(&programme.id)).await?.context("a programme is gone")?;
-        let mut sums = ProgrammeSums::of(pot.clone());
+        let mut sums = ProgrammeSums::of(budget.clone());
         for shard in keys::SHARDS {
             for (grant, readings) in runner.table.shard_of(&programme.id, shard).await? {
-                let view = View { programme: programme.clone(), pot: pot.clone(), grant, readings };
+                let view = View { programme: programme.clone(), budget: budget.clone(), grant, readings };
                 sums.add(&view, runner.baseline.began_at);
             }
         }

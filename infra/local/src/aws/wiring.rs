@@ -84,7 +84,7 @@ impl Filter {
 pub static READERS: [StreamReader; 2] = [
     StreamReader {
         function: ThresholdAlerts,
-        filters: &[Filter { inserts: false, image: &[("kind", &["pot", "reading", "totals"])] }],
+        filters: &[Filter { inserts: false, image: &[("kind", &["budget", "reading", "totals"])] }],
         batch_size: 100,
         retries: 20,
     },

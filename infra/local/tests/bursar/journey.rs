@@ -102,7 +102,7 @@ impl Journey {
             ("ends_on", &ends),
             ("timezone", "UTC"),
             ("cap_usd", "1"),
-            ("pot_usd", "$1.20"),
+            ("budget_usd", "$1.20"),
             ("faculty", &faculty),
         ];
         let form = self.admin.get("/console/programmes/new").await?;
@@ -152,7 +152,7 @@ impl Journey {
         // A second sync finds nothing new, and no mail is sent twice.
         self.sync().await?;
         for address in FACULTY {
-            // One key has the whole pot, so the pot's threshold is mailed as well.
+            // One key has the whole budget, so the budget's threshold is mailed as well.
             let alerts = self.mails(address, "alert").await;
             let subjects: BTreeSet<_> = alerts.iter().filter_map(|mail| mail["subject"].as_str()).collect();
             let [promised, used] = ["CS pilot has promised all of $1.20 (0% used)", "CS pilot has used 81% of $1.20"];

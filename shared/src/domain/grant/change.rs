@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Attempt, Grant, Reading};
 use crate::domain::audit::{Act, Actor, AuditDetail};
 use crate::domain::grant::Spending;
-use crate::domain::programme::{Pot, Programme};
+use crate::domain::programme::{Budget, Programme};
 use crate::domain::usage::reading::{KeyUseContext, Shortfall, UnusableReport, UsageReport};
 use crate::domain::values::id::Epoch;
 use crate::domain::values::money::Usd;
@@ -17,7 +17,7 @@ use crate::domain::values::money::Usd;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct View {
     pub programme: Programme,
-    pub pot: Pot,
+    pub budget: Budget,
     pub grant: Grant,
     pub readings: Vec<Reading>,
 }
@@ -28,7 +28,7 @@ pub struct View {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change<L = Logged> {
     pub(super) grant: Grant,
-    pub(super) pot: PotChange,
+    pub(super) budget: BudgetChange,
     pub(super) by: Actor,
     pub(super) depends_on: DependsOn,
     pub(super) logged: L,
@@ -38,7 +38,7 @@ pub struct Change<L = Logged> {
 
 pub(super) type Draft = Change<()>;
 
-/// What a change rests on and must be as it was read when it is written; the pot is a matter of its own.
+/// What a change rests on and must be as it was read when it is written; the budget is a matter of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DependsOn {
     GrantAlone,
@@ -86,9 +86,9 @@ pub enum Mark {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unchanged;
 
-/// The effect of an act on what the pot has reserved.
+/// The effect of an act on what the budget has reserved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PotChange {
+pub enum BudgetChange {
     None,
     /// Reserves more, if there is room.
     Take(Usd),
@@ -148,7 +148,15 @@ impl View {
     /// A change that writes the grant back as it is, for an act to build on.
     pub(super) fn change(&self, by: &Actor, depends_on: DependsOn) -> Draft {
         let grant = Grant { version: self.grant.version + 1, ..self.grant.clone() };
-        Change { grant, pot: PotChange::None, by: by.clone(), depends_on, logged: (), notice: None, reading: None }
+        Change {
+            grant,
+            budget: BudgetChange::None,
+            by: by.clone(),
+            depends_on,
+            logged: (),
+            notice: None,
+            reading: None,
+        }
     }
 }
 
@@ -158,8 +166,8 @@ impl Change {
         &self.grant
     }
 
-    pub fn pot(&self) -> PotChange {
-        self.pot
+    pub fn budget(&self) -> BudgetChange {
+        self.budget
     }
 
     pub fn by(&self) -> &Actor {
@@ -210,8 +218,8 @@ impl Draft {
     }
 
     fn logged(self, logged: Logged) -> Change {
-        let Change { grant, pot, by, depends_on, logged: (), notice, reading } = self;
-        Change { grant, pot, by, depends_on, logged, notice, reading }
+        let Change { grant, budget, by, depends_on, logged: (), notice, reading } = self;
+        Change { grant, budget, by, depends_on, logged, notice, reading }
     }
 }
 

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::{Grant, GrantState, Place, Reading};
-use crate::domain::programme::{Pot, Settings};
+use crate::domain::programme::{Budget, Settings};
 use crate::domain::values::money::Usd;
 
 /// The effect of an edit on the grants of a programme.
@@ -20,18 +20,18 @@ pub struct EditEffect {
 }
 
 impl EditEffect {
-    /// The effect on these grants, as of the instant for which their pot was counted last.
+    /// The effect on these grants, as of the instant for which their budget was counted last.
     pub fn of(
         grants: &[(Grant, Vec<Reading>)],
-        pot: &Pot,
+        budget: &Budget,
         before: &Settings,
         after: &Settings,
         now: Timestamp,
     ) -> EditEffect {
-        let now = pot.counted_at.map_or(now, |counted| counted.max(now));
+        let now = budget.counted_at.map_or(now, |counted| counted.max(now));
         let mut effect = EditEffect::default();
         for (grant, readings) in grants {
-            let cost = |settings| Place { grant, readings, settings, read_until: pot.counted_at }.cost(now);
+            let cost = |settings| Place { grant, readings, settings, read_until: budget.counted_at }.cost(now);
             effect.more += (cost(after) - cost(before)).or_zero();
             effect.grants += 1;
             if matches!(grant.state, GrantState::Minting { .. } | GrantState::Live { .. }) {

@@ -22,7 +22,7 @@ use std::fmt;
 pub use acts::*;
 pub use cap_use::CapUse;
 use change::Draft;
-pub use change::{Change, DependsOn, Logged, Mark, Notice, PotChange, Unchanged, View};
+pub use change::{BudgetChange, Change, DependsOn, Logged, Mark, Notice, Unchanged, View};
 pub use edited::EditEffect;
 use jiff::fmt::serde::timestamp::millisecond;
 use jiff::{SignedDuration, Timestamp};
@@ -66,7 +66,7 @@ pub struct Grant {
     #[serde(default, skip_serializing_if = "Holds::is_empty")]
     pub holds: Holds,
     pub epoch: Epoch,
-    /// Whether the grant's cap is part of what the pot has reserved.
+    /// Whether the grant's cap is part of what the budget has reserved.
     pub has_place: bool,
     /// Whether a key of this grant was ever shown.
     pub ever_shown: bool,

@@ -1,9 +1,9 @@
-//! What a grant can still cost, its place: the one sum that every act moves the pot by, and that the sync counts anew.
+//! What a grant can still cost, its place: the one sum that every act moves the budget by, and that the sync counts anew.
 //!
 //! It is what the grant spent, what this window can still cost, and the same for each later window. This window costs the larger
 //! of the cap and of what a key may spend that is not known to be off and read.
 //!
-//! An act that needs room in the pot asks for it and may be refused. What is found to be spendable already, such as a key that
+//! An act that needs room in the budget asks for it and may be refused. What is found to be spendable already, such as a key that
 //! somebody enabled again, is counted whether there is room or not.
 //!
 //! Nothing is given back before the provider confirmed the disable or the lower limit. Then the key must have been read a quarter
@@ -20,7 +20,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::cap_use::surely;
 use super::{
-    Attempt, AttemptState, Change, DependsOn, Grant, GrantState, KeyAbsence, Mark, PotChange, Reading, SETTLING,
+    Attempt, AttemptState, BudgetChange, Change, DependsOn, Grant, GrantState, KeyAbsence, Mark, Reading, SETTLING,
     SwitchState, Unchanged, View,
 };
 use crate::domain::grant::Spending;
@@ -38,7 +38,7 @@ pub struct Place<'a> {
     pub readings: &'a [Reading],
     pub settings: &'a Settings,
     /// The time up to which everything counts as read, whatever each reading says: when the sync last
-    /// recomputed the pot.
+    /// recomputed the budget.
     pub read_until: Option<Timestamp>,
 }
 
@@ -146,7 +146,7 @@ fn largest_in_each(mut amounts: Vec<(Usd, u32)>) -> Usd {
 impl View {
     pub fn place(&self) -> Place<'_> {
         let settings = &self.programme.settings;
-        Place { grant: &self.grant, readings: &self.readings, settings, read_until: self.pot.counted_at }
+        Place { grant: &self.grant, readings: &self.readings, settings, read_until: self.budget.counted_at }
     }
 
     /// Gives back what a key's final reading leaves of its place, after its disable or lower limit was
@@ -165,45 +165,45 @@ impl View {
 }
 
 impl<L> Change<L> {
-    /// Takes the grant's added cost out of the pot, or gives back what it costs less. `None` if the pot has
+    /// Takes the grant's added cost out of the budget, or gives back what it costs less. `None` if the budget has
     /// no room.
     pub(super) fn with_room(mut self, view: &View, now: Timestamp) -> Option<Change<L>> {
-        self.pot = self.pot_change(view, now);
-        let has_room = !matches!(self.pot, PotChange::Take(more) if !view.pot.has_room_for(more));
+        self.budget = self.budget_change(view, now);
+        let has_room = !matches!(self.budget, BudgetChange::Take(more) if !view.budget.has_room_for(more));
         has_room.then_some(self)
     }
 
-    /// Moves the pot by the change of the grant's cost, for acts that do not ask for room. What can be spent
+    /// Moves the budget by the change of the grant's cost, for acts that do not ask for room. What can be spent
     /// already is counted whether there is room or not; use beyond a limit is counted by the sync.
     ///
-    /// An act that decides under which cap the grant has its place moves the pot in any case, if only by nothing. So it cannot
+    /// An act that decides under which cap the grant has its place moves the budget in any case, if only by nothing. So it cannot
     /// pass an edit of caps that was reckoned on the grant as it was.
     #[must_use]
     pub fn counted(mut self, view: &View, now: Timestamp) -> Change<L> {
-        if self.pot == PotChange::None {
-            self.pot = match self.pot_change(view, now) {
-                PotChange::Take(_) if self.reading.is_some() => PotChange::None,
-                PotChange::Take(more) => PotChange::TakeAnyway(more),
+        if self.budget == BudgetChange::None {
+            self.budget = match self.budget_change(view, now) {
+                BudgetChange::Take(_) if self.reading.is_some() => BudgetChange::None,
+                BudgetChange::Take(more) => BudgetChange::TakeAnyway(more),
                 other => other,
             };
         }
         let basis = |grant: &Grant| (grant.own_cap, grant.group.clone(), grant.has_place);
-        if self.pot == PotChange::None && self.grant.has_place && basis(&self.grant) != basis(&view.grant) {
-            self.pot = PotChange::TakeAnyway(Usd::ZERO);
+        if self.budget == BudgetChange::None && self.grant.has_place && basis(&self.grant) != basis(&view.grant) {
+            self.budget = BudgetChange::TakeAnyway(Usd::ZERO);
         }
-        match self.pot {
-            PotChange::None => {}
-            PotChange::Take(_) | PotChange::TakeAnyway(_) => self.depends_on = DependsOn::Settings,
+        match self.budget {
+            BudgetChange::None => {}
+            BudgetChange::Take(_) | BudgetChange::TakeAnyway(_) => self.depends_on = DependsOn::Settings,
             // What is given back was reckoned from the readings, and would be too much after another.
-            PotChange::GiveBack(_) => self.depends_on = DependsOn::SettingsAndReadings,
+            BudgetChange::GiveBack(_) => self.depends_on = DependsOn::SettingsAndReadings,
         }
         self
     }
 
-    /// The change of the pot. A place is worth less each time a window turns. So an amount counted for a
+    /// The change of the budget. A place is worth less each time a window turns. So an amount counted for a
     /// later instant is not given back as of an earlier one.
-    fn pot_change(&self, view: &View, now: Timestamp) -> PotChange {
-        let now = view.pot.counted_at.map_or(now, |counted| counted.max(now));
+    fn budget_change(&self, view: &View, now: Timestamp) -> BudgetChange {
+        let now = view.budget.counted_at.map_or(now, |counted| counted.max(now));
         let mut after = View { grant: self.grant.clone(), ..view.clone() };
         if let Some(reading) = &self.reading {
             after.readings.retain(|known| known.epoch != reading.epoch);
@@ -211,9 +211,9 @@ impl<L> Change<L> {
         }
         let more = after.place().cost(now) - view.place().cost(now);
         match more.cmp(&Usd::ZERO) {
-            Ordering::Greater => PotChange::Take(more),
-            Ordering::Less => PotChange::GiveBack(Usd::ZERO - more),
-            Ordering::Equal => PotChange::None,
+            Ordering::Greater => BudgetChange::Take(more),
+            Ordering::Less => BudgetChange::GiveBack(Usd::ZERO - more),
+            Ordering::Equal => BudgetChange::None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Values that the tests of the rules begin with.
 
 use super::*;
-use crate::domain::programme::Pot;
+use crate::domain::programme::Budget;
 pub(crate) use crate::domain::programme::testing::a_programme;
 
 pub(crate) fn a_grant() -> Grant {
@@ -11,6 +11,6 @@ pub(crate) fn a_grant() -> Grant {
 
 pub(crate) fn a_view() -> View {
     let programme = a_programme();
-    let pot = Pot::new(programme.id.clone(), Usd::from_dollars(100));
-    View { programme, pot, grant: a_grant(), readings: Vec::new() }
+    let budget = Budget::new(programme.id.clone(), Usd::from_dollars(100));
+    View { programme, budget, grant: a_grant(), readings: Vec::new() }
 }

@@ -61,7 +61,7 @@ stored! {
 /// The money of a programme at the time of the digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DigestMoney {
-    pub pot: Usd,
+    pub budget: Usd,
     pub reserved: Usd,
     pub this_week: Sum,
     pub week_before: Sum,
@@ -222,7 +222,7 @@ pub struct ProgrammeLine {
     pub programme: ProgrammeId,
     pub this_week: Sum,
     pub spent: Usd,
-    pub pot: Usd,
+    pub budget: Usd,
     /// The forecast; `None` once the programme is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runs_out: Option<RunsOut>,
@@ -231,9 +231,14 @@ pub struct ProgrammeLine {
 impl DigestMoney {
     /// The money of a programme that has totals on record or, where no key was ever shown, certainly spent
     /// nothing.
-    pub fn of(spent: Days, (pot, reserved): (Usd, Usd), weeks: [(Date, Date); 2], known: LastListing) -> DigestMoney {
+    pub fn of(
+        spent: Days,
+        (budget, reserved): (Usd, Usd),
+        weeks: [(Date, Date); 2],
+        known: LastListing,
+    ) -> DigestMoney {
         let [this_week, week_before] = weeks.map(|week| known.sum(&spent, week));
-        DigestMoney { pot, reserved, this_week, week_before, spent }
+        DigestMoney { budget, reserved, this_week, week_before, spent }
     }
 }
 

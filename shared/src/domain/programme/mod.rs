@@ -144,10 +144,10 @@ impl Weekday {
 
 /// The money of a programme, in one item, since every claim takes its place in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pot {
+pub struct Budget {
     pub programme: ProgrammeId,
     /// All the money that the programme may ever cost.
-    #[serde(rename = "pot_limit")]
+    #[serde(rename = "budget_limit")]
     pub limit: Usd,
     /// The most that grants with a place can still cost, plus what they spent, plus what foreign keys spent.
     pub reserved: Usd,
@@ -167,7 +167,7 @@ pub struct Pot {
 }
 
 stored! {
-    "pot" Pot |it| (programme: &ProgrammeId = &it.programme) => key(programme_partition(programme), "POT")
+    "budget" Budget |it| (programme: &ProgrammeId = &it.programme) => key(programme_partition(programme), "BUDGET")
 }
 
 impl Settings {
@@ -216,7 +216,7 @@ impl Settings {
         group.and_then(|group| self.groups.get(group)).and_then(|group| group.cap).unwrap_or(self.cap)
     }
 
-    /// The recipients of the pot's alerts: faculty, or the admins if there is no faculty, and the assistants
+    /// The recipients of the budget's alerts: faculty, or the admins if there is no faculty, and the assistants
     /// that were added.
     pub fn hear_of_alerts<'a>(&'a self, admins: &'a [EmailAddress]) -> impl Iterator<Item = &'a EmailAddress> {
         let first = if self.faculty.is_empty() { admins } else { &self.faculty };
@@ -254,10 +254,10 @@ impl Programme {
 
     /// Whether the next student who asks for a key is refused although money is left, because the rest is
     /// promised to other keys.
-    pub fn is_promised_in_full(&self, pot: Usd, reserved: Usd, spent: Usd, now: Timestamp) -> bool {
+    pub fn is_promised_in_full(&self, budget: Usd, reserved: Usd, spent: Usd, now: Timestamp) -> bool {
         let has_keys_to_give = self.settings.roster && !self.is_over(now);
-        let is_full = reserved > Usd::ZERO && reserved + self.settings.cap > pot;
-        has_keys_to_give && is_full && spent < pot
+        let is_full = reserved > Usd::ZERO && reserved + self.settings.cap > budget;
+        has_keys_to_give && is_full && spent < budget
     }
 
     /// The time at which the programme was or will be over.
@@ -267,13 +267,21 @@ impl Programme {
     }
 }
 
-impl Pot {
-    /// A pot of which nothing is reserved.
-    pub fn new(programme: ProgrammeId, limit: Usd) -> Pot {
-        Pot { programme, limit, reserved: Usd::ZERO, assigned: Usd::ZERO, counted_at: None, shown: false, version: 1 }
+impl Budget {
+    /// A budget of which nothing is reserved.
+    pub fn new(programme: ProgrammeId, limit: Usd) -> Budget {
+        Budget {
+            programme,
+            limit,
+            reserved: Usd::ZERO,
+            assigned: Usd::ZERO,
+            counted_at: None,
+            shown: false,
+            version: 1,
+        }
     }
 
-    /// Whether this much more can be reserved. Nothing can while more is reserved than the pot holds.
+    /// Whether this much more can be reserved. Nothing can while more is reserved than the budget holds.
     pub fn has_room_for(&self, amount: Usd) -> bool {
         self.reserved + amount <= self.limit
     }

@@ -14,8 +14,8 @@ use ulid::Ulid;
 use crate::domain::values::id::{PersonId, ProgrammeId};
 use crate::domain::values::window::utc_date;
 
-/// The id of the pot's setting, whose value a mail's subject names.
-pub const POT: &str = "pot_usd";
+/// The id of the budget's setting, whose value a mail's subject names.
+pub const BUDGET: &str = "budget_usd";
 /// The id of the wish that the programme is closed, which is no setting.
 pub const CLOSE: &str = "close";
 /// The id of the wish that the programme is copied, which is no setting.
@@ -78,14 +78,14 @@ mod tests {
             let wish = Wish { setting, label: "Budget".to_owned(), words };
             Request::of(programme.parse().unwrap(), by.repeat(16).parse().unwrap(), vec![wish], now).form
         };
-        let first = of("cs", "a", [POT, "200"], morning);
-        assert_eq!(first, of("cs", "a", [POT, "200"], evening));
+        let first = of("cs", "a", [BUDGET, "200"], morning);
+        assert_eq!(first, of("cs", "a", [BUDGET, "200"], evening));
         for other in [
-            of("maths", "a", [POT, "200"], morning),
-            of("cs", "b", [POT, "200"], morning),
-            of("cs", "a", [POT, "300"], morning),
-            of("cs", "a", ["pot_usd2", "00"], morning),
-            of("cs", "a", [POT, "200"], tomorrow),
+            of("maths", "a", [BUDGET, "200"], morning),
+            of("cs", "b", [BUDGET, "200"], morning),
+            of("cs", "a", [BUDGET, "300"], morning),
+            of("cs", "a", ["budget_usd2", "00"], morning),
+            of("cs", "a", [BUDGET, "200"], tomorrow),
         ] {
             assert_ne!(first, other);
         }

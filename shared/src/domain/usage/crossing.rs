@@ -1,5 +1,5 @@
 //! Crossings: a threshold of a limit passed in a window. The limit's amount is part of a crossing's identity.
-//! So a pot that is raised and lowered again is back at the thresholds that were already reported.
+//! So a budget that is raised and lowered again is back at the thresholds that were already reported.
 
 use jiff::Timestamp;
 use jiff::fmt::serde::timestamp::millisecond;
@@ -59,17 +59,17 @@ pub struct AlertMail {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "scope", content = "grant", rename_all = "lowercase")]
 pub enum Scope {
-    /// The programme's pot, by what was spent of it.
-    Pot,
-    /// The programme's pot, by what is reserved of it; crossed when there is no room for one more key.
+    /// The programme's budget, by what was spent of it.
+    Budget,
+    /// The programme's budget, by what is reserved of it; crossed when there is no room for one more key.
     Reserved,
     /// A student's own cap.
     Cap(GrantId),
 }
 
-/// The threshold name of a pot that is reserved in full, which keeps it apart from spending.
+/// The threshold name of a budget that is reserved in full, which keeps it apart from spending.
 pub const RESERVED: &str = "reserved";
-/// The threshold under which a fully reserved pot is recorded: all of the pot.
+/// The threshold under which a fully reserved budget is recorded: all of the budget.
 pub const ALL: u8 = 100;
 
 impl Crossing {
@@ -77,7 +77,7 @@ impl Crossing {
     pub fn threshold_name(&self) -> String {
         match self.scope {
             Scope::Reserved => RESERVED.to_owned(),
-            Scope::Pot | Scope::Cap(_) => self.threshold.to_string(),
+            Scope::Budget | Scope::Cap(_) => self.threshold.to_string(),
         }
     }
 }
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pot_of_nothing_is_crossed_by_the_first_cent() {
+    fn a_budget_of_nothing_is_crossed_by_the_first_cent() {
         assert_eq!(newly_passed(&[100], Usd::ZERO, Usd::ZERO, &[]), []);
         assert_eq!(newly_passed(&[100], Usd::ZERO, Usd::CENT, &[]), [(100, true)]);
         assert_eq!((per_cent(Usd::ZERO, Usd::ZERO), per_cent(Usd::CENT, Usd::ZERO)), (0, 100));

@@ -1,8 +1,8 @@
 //! When a programme's money will be used up at the pace of the last weeks, and who uses far more than is usual.
 //!
-//! `Forecast::of` says when a pot will be empty, or the keys that are out have spent what is reserved for them before that. A day
+//! `Forecast::of` says when a budget will be empty, or the keys that are out have spent what is reserved for them before that. A day
 //! that is past is never named. Mails and pages say it in the same words, which are here too, in their readers' language: there a
-//! pot is a budget.
+//! budget is a budget.
 
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
@@ -28,24 +28,24 @@ const LATEST_WEEKS: usize = 2;
 
 /// The money that a forecast is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Budget {
-    pub pot: Usd,
-    /// The most that the shown keys can come to in all, where that is known to be less than the pot.
+pub struct SpendingLimits {
+    pub budget: Usd,
+    /// The most that the shown keys can come to in all, where that is known to be less than the budget.
     pub keys_stop_at: Option<Usd>,
 }
 
-/// The forecast of a pot.
+/// The forecast of a budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Forecast {
     pub runs_out: RunsOut,
-    pub budget: Budget,
+    pub limits: SpendingLimits,
     /// The last day on which every key was listed.
     pub looked: Option<Date>,
     /// The spending pace; `None` when too little is known.
     pub pace: Option<SpendingPace>,
 }
 
-/// The day, in UTC, on which a pot will be empty, or what comes before that.
+/// The day, in UTC, on which a budget will be empty, or what comes before that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunsOut {
@@ -59,7 +59,7 @@ pub enum RunsOut {
     PerhapsByNow,
     /// The shown keys can spend nothing more, and money is left.
     KeysStopped,
-    /// The pot is empty already.
+    /// The budget is empty already.
     Gone,
 }
 
@@ -68,7 +68,7 @@ pub enum RunsOut {
 ///
 /// It is the mean of whole weeks, since a median of days would show nothing for a class that works in bursts.
 /// One odd day cannot bend it, because the largest day counts no more than the second largest. Of the last
-/// two weeks and the last four the faster pace counts. A pot that lasts longer than forecast harms nobody,
+/// two weeks and the last four the faster pace counts. A budget that lasts longer than forecast harms nobody,
 /// and a course speeds up towards its deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpendingPace {
@@ -80,25 +80,31 @@ pub struct SpendingPace {
 impl Forecast {
     /// The forecast for a term. `listed_at` is when every key was last listed, so that of its day only the
     /// use up to then is known.
-    pub fn of(spent: &Days, budget: Budget, term: &Term, listed_at: Option<Timestamp>, now: Timestamp) -> Forecast {
+    pub fn of(
+        spent: &Days,
+        limits: SpendingLimits,
+        term: &Term,
+        listed_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Forecast {
         let looked = listed_at.map(utc_date);
         let pace = looked.and_then(|looked| SpendingPace::of(spent, utc_date(term.starts_at()), looked));
         let total = spent.total();
-        let can_spend = budget.keys_stop_at.unwrap_or(budget.pot) - total;
+        let can_spend = limits.keys_stop_at.unwrap_or(limits.budget) - total;
         let runs_out = match (looked, pace) {
-            _ if total >= budget.pot => RunsOut::Gone,
+            _ if total >= limits.budget => RunsOut::Gone,
             (Some(looked), _) if looked > last_day(term) => RunsOut::NotBeforeTheTermEnds,
             (Some(_), _) if can_spend <= Usd::ZERO && total > Usd::ZERO => RunsOut::KeysStopped,
             (Some(looked), Some(pace)) => match pace.empties(can_spend, spent.on(looked), looked) {
                 Some(day) if day > last_day(term) => RunsOut::NotBeforeTheTermEnds,
                 None => RunsOut::NotBeforeTheTermEnds,
                 Some(day) if day < utc_date(now) => RunsOut::PerhapsByNow,
-                Some(day) if budget.keys_stop_at.is_some() => RunsOut::KeysStopOn(day),
+                Some(day) if limits.keys_stop_at.is_some() => RunsOut::KeysStopOn(day),
                 Some(day) => RunsOut::OutOn(day),
             },
             _ => RunsOut::TooLittleData,
         };
-        Forecast { runs_out, budget, looked, pace }
+        Forecast { runs_out, limits, looked, pace }
     }
 
     /// Whether the money ends before the term, so that a person should act.
@@ -115,12 +121,12 @@ impl Forecast {
             let pace = self.pace.map_or(Usd::ZERO, SpendingPace::per_week);
             format!("At the pace of the last weeks, about {} a week,", rounded(pace))
         };
-        let pot = self.budget.pot.to_dollars_down();
-        let keys = self.budget.keys_stop_at.map_or_else(String::new, Usd::to_dollars_down);
+        let budget = self.limits.budget.to_dollars_down();
+        let keys = self.limits.keys_stop_at.map_or_else(String::new, Usd::to_dollars_down);
         match self.runs_out {
             RunsOut::OutOn(day) => format!("{} the budget will be used up around {}.", at_the_pace(), long_date(day)),
             RunsOut::KeysStopOn(day) => format!(
-                "{} the keys that are out will stop around {}: together they may spend {keys}, and then they stand still before the budget of {pot} is used up.",
+                "{} the keys that are out will stop around {}: together they may spend {keys}, and then they stand still before the budget of {budget} is used up.",
                 at_the_pace(),
                 long_date(day)
             ),
@@ -137,20 +143,20 @@ impl Forecast {
                 self.looked.map_or_else(String::new, long_date)
             ),
             RunsOut::KeysStopped => format!(
-                "The keys that are out can spend nothing more: they have used the {keys} that they may. The budget of {pot} is not used up."
+                "The keys that are out can spend nothing more: they have used the {keys} that they may. The budget of {budget} is not used up."
             ),
             RunsOut::Gone => "The budget is used up.".to_owned(),
         }
     }
 }
 
-impl Budget {
+impl SpendingLimits {
     /// The money of a programme. Live keys can spend no more than is reserved. There is no such bound for the
     /// foreign keys of a programme without a roster. Nor is there one while more was spent than is reserved,
     /// since the counter is behind then.
-    pub fn of(settings: &Settings, (pot, reserved): (Usd, Usd), spent: &Days) -> Budget {
-        let is_bound = settings.roster && spent.total() <= reserved && reserved < pot;
-        Budget { pot, keys_stop_at: is_bound.then_some(reserved) }
+    pub fn of(settings: &Settings, (budget, reserved): (Usd, Usd), spent: &Days) -> SpendingLimits {
+        let is_bound = settings.roster && spent.total() <= reserved && reserved < budget;
+        SpendingLimits { budget, keys_stop_at: is_bound.then_some(reserved) }
     }
 }
 

@@ -37,7 +37,7 @@ enum Rounding {
 impl Usd {
     pub const ZERO: Usd = Usd(0);
     pub const CENT: Usd = Usd(10_000);
-    /// One trillion dollars: far above any pot, and low enough that sums of a whole university cannot
+    /// One trillion dollars: far above any budget, and low enough that sums of a whole university cannot
     /// overflow.
     pub const MAX: Usd = Usd(1_000_000_000_000_000_000);
 

@@ -25,7 +25,7 @@ pub enum Reset {
 pub struct Window(Option<Date>);
 
 impl Window {
-    /// The whole term as one window, which is what a pot counts in.
+    /// The whole term as one window, which is what a budget counts in.
     pub const WHOLE_TERM: Window = Window(None);
 
     /// The first day; `None` for the whole term.

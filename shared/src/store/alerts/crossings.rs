@@ -1,4 +1,4 @@
-//! Recorded crossings of pots and of students' own caps, each with the mails that it caused.
+//! Recorded crossings of budgets and of students' own caps, each with the mails that it caused.
 
 use jiff::Timestamp;
 
@@ -12,7 +12,7 @@ use crate::store::table::commit::{Commit, Pauses, Unaudited};
 use crate::store::table::{StoreError, Table, keys};
 
 impl Table {
-    /// Every crossing of a programme's pot.
+    /// Every crossing of a programme's budget.
     pub async fn crossings(&self, programme: &ProgrammeId) -> Result<Vec<Crossing>, StoreError> {
         self.query(&keys::programme_partition(programme), keys::CROSSINGS).await
     }

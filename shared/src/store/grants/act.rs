@@ -1,8 +1,8 @@
 //! The one way to change a grant: read it with all that decides, let a rule decide, write on condition that nothing has moved.
 //!
-//! 1. The programme, its pot, the grant with its attempts (one item) and the readings are read.
+//! 1. The programme, its budget, the grant with its attempts (one item) and the readings are read.
 //! 2. A rule of `domain::grant` decides on that view: a `Change`, or a refusal that says why.
-//! 3. One transaction writes the grant on condition of its version, moves the pot, and puts one audit entry and the mail that is
+//! 3. One transaction writes the grant on condition of its version, moves the budget, and puts one audit entry and the mail that is
 //!    owed.
 //! 4. A condition that fails means that somebody was faster: it is read and decided again. A conflict is retried with jitter.
 //!
@@ -19,9 +19,9 @@ use jiff::Timestamp;
 
 use crate::domain::audit::Actor;
 use crate::domain::grant::{
-    Attempt, Change, DependsOn, Grant, LineRefused, Logged, PotChange, Reading, RosterLine, Rule, Unchanged, View,
+    Attempt, BudgetChange, Change, DependsOn, Grant, LineRefused, Logged, Reading, RosterLine, Rule, Unchanged, View,
 };
-use crate::domain::programme::{Pot, Programme};
+use crate::domain::programme::{Budget, Programme};
 use crate::domain::values::address::MatchedAddress;
 use crate::domain::values::id::new_ulid;
 use crate::domain::values::money::Usd;
@@ -151,8 +151,8 @@ impl Table {
         if let Some(row) = row {
             transaction = transaction.owing(&row)?;
         }
-        let is_first = grant.ever_shown && !view.pot.shown;
-        let transaction = move_pot(transaction, &view.pot, change.pot(), is_first)?;
+        let is_first = grant.ever_shown && !view.budget.shown;
+        let transaction = move_budget(transaction, &view.budget, change.budget(), is_first)?;
         match change.logged() {
             Logged::Entry(what) => transaction.told_by(&[grant.entry(change.by().clone(), what.clone(), now)]),
             Logged::Mark(_) => Ok(transaction.unaudited(Unaudited::GrantMark)),
@@ -201,21 +201,26 @@ fn as_read(reading: &Reading) -> [(&'static str, AttributeValue); 3] {
     ]
 }
 
-/// Updates the pot in place, so that claims of one programme do not each have to read what the other wrote.
+/// Updates the budget in place, so that claims of one programme do not each have to read what the other wrote.
 ///
-/// Taking requires the limit that was read, and room. Giving back requires that the pot was not recomputed
+/// Taking requires the limit that was read, and room. Giving back requires that the budget was not recomputed
 /// since, since less may then be counted for the place. The first key shown in a programme sets `shown`.
-fn move_pot(transaction: Transaction, pot: &Pot, change: PotChange, is_first: bool) -> Result<Transaction, StoreError> {
+fn move_budget(
+    transaction: Transaction,
+    budget: &Budget,
+    change: BudgetChange,
+    is_first: bool,
+) -> Result<Transaction, StoreError> {
     let (amount, condition, values) = match change {
-        PotChange::None if !is_first => return Ok(transaction),
-        PotChange::None => (None, "attribute_exists(pk)", Vec::new()),
-        PotChange::Take(amount) => {
-            let limit = (":limit", number(pot.limit.micros()));
-            let room = (":room", number((pot.limit - amount).micros()));
-            (Some(amount), "pot_limit = :limit AND reserved <= :room", vec![limit, room])
+        BudgetChange::None if !is_first => return Ok(transaction),
+        BudgetChange::None => (None, "attribute_exists(pk)", Vec::new()),
+        BudgetChange::Take(amount) => {
+            let limit = (":limit", number(budget.limit.micros()));
+            let room = (":room", number((budget.limit - amount).micros()));
+            (Some(amount), "budget_limit = :limit AND reserved <= :room", vec![limit, room])
         }
-        PotChange::TakeAnyway(amount) => (Some(amount), "attribute_exists(pk)", Vec::new()),
-        PotChange::GiveBack(amount) => match pot.counted_at {
+        BudgetChange::TakeAnyway(amount) => (Some(amount), "attribute_exists(pk)", Vec::new()),
+        BudgetChange::GiveBack(amount) => match budget.counted_at {
             Some(at) => {
                 let counted_at = (":counted_at", number(at.as_millisecond()));
                 (Some(Usd::ZERO - amount), "counted_at = :counted_at", vec![counted_at])
@@ -233,5 +238,5 @@ fn move_pot(transaction: Transaction, pot: &Pot, change: PotChange, is_first: bo
         expression += "ADD reserved :amount, version :one";
         values.extend([(":amount", number(amount.micros())), (":one", number(1))]);
     }
-    transaction.update(&Pot::key_of(&pot.programme), &expression, condition, &values)
+    transaction.update(&Budget::key_of(&budget.programme), &expression, condition, &values)
 }

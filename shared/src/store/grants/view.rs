@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::domain::audit::Entry;
 use crate::domain::grant::{Grant, Urgency, View};
-use crate::domain::programme::{Pot, Programme};
+use crate::domain::programme::{Budget, Programme};
 use crate::domain::usage::reading::Reading;
 use crate::domain::values::id::{GrantId, ProgrammeId};
 use crate::sdk_error::reduce;
@@ -152,19 +152,19 @@ impl Table {
 
     /// A grant with everything that an act on it is decided on.
     ///
-    /// The reads need no order, because the write is conditional on the grant's version and on the pot. Where
+    /// The reads need no order, because the write is conditional on the grant's version and on the budget. Where
     /// it gives money back it is conditional on the readings too, which otherwise only grow. And a programme
     /// that closes ends each of its grants.
     pub async fn view(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Option<View>, StoreError> {
         let key = Grant::key_of(programme, grant);
         let (partition, readings) = (key.pk.clone(), keys::readings_of(grant));
-        let (programme, pot, grant, readings) = tokio::try_join!(
+        let (programme, budget, grant, readings) = tokio::try_join!(
             self.get(Programme::key_of(programme)),
-            self.get(Pot::key_of(programme)),
+            self.get(Budget::key_of(programme)),
             self.get(key),
             self.query::<Reading>(&partition, &readings),
         )?;
-        let (Some(programme), Some(pot), Some(grant)) = (programme, pot, grant) else { return Ok(None) };
-        Ok(Some(View { programme, pot, grant, readings }))
+        let (Some(programme), Some(budget), Some(grant)) = (programme, budget, grant) else { return Ok(None) };
+        Ok(Some(View { programme, budget, grant, readings }))
     }
 }

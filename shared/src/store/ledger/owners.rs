@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::audit::{Act, AuditDetail, Entry};
 use crate::domain::ledger::owner::{KeyOwner, KeyShare, KeyShares, OwnedUse};
-use crate::domain::programme::{Byok, Pot, Programme};
+use crate::domain::programme::{Budget, Byok, Programme};
 use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::key::KeyHash;
@@ -56,8 +56,8 @@ pub enum AssignOutcome {
     Done,
     /// There was no time for all parts.
     OutOfTime,
-    /// The pot has less room than what the keys used.
-    PotPassed,
+    /// The budget has less room than what the keys used.
+    BudgetPassed,
     /// Some key has another owner by now, or is not on record any more.
     Changed,
     NoSuchProgramme,
@@ -143,8 +143,8 @@ impl Table {
         by: Author<'_>,
     ) -> Result<AssignOutcome, StoreError> {
         self.carry_through(by.deadline, || async {
-            let (Some(programme), Some(pot)) =
-                tokio::try_join!(self.get(Programme::key_of(owner)), self.get(Pot::key_of(owner)))?
+            let (Some(programme), Some(budget)) =
+                tokio::try_join!(self.get(Programme::key_of(owner)), self.get(Budget::key_of(owner)))?
             else {
                 return Ok(Round::Over(AssignOutcome::NoSuchProgramme));
             };
@@ -169,16 +169,16 @@ impl Table {
             }
             let after = before.next(known.iter().filter(|known| known.owner.owner == *owner).chain(&new));
             let assigned = after.used.counted(programme.settings.byok);
-            if assigned > pot.assigned && !pot.has_room_for(assigned - pot.assigned) {
-                return Ok(Round::Over(AssignOutcome::PotPassed));
+            if assigned > budget.assigned && !budget.has_room_for(assigned - budget.assigned) {
+                return Ok(Round::Over(AssignOutcome::BudgetPassed));
             }
             let hashes: Vec<&KeyHash> = new.iter().map(|new| &new.owner.key).collect();
             let mut transaction = self.transaction();
             for new in &new {
                 transaction = transaction.create(&new.owner)?;
             }
-            let transaction = with_assigned(transaction, &after, &pot, assigned)?;
-            let what = AuditDetail::new(Act::KeysAssigned).changing(pot.assigned, assigned);
+            let transaction = with_assigned(transaction, &after, &budget, assigned)?;
+            let what = AuditDetail::new(Act::KeysAssigned).changing(budget.assigned, assigned);
             let entries = entries(owner, what.noting(format!("from {from}: {}", named(&hashes))), by);
             Ok(Round::Write(transaction.told_by(&entries)?, AssignOutcome::Done))
         })
@@ -207,8 +207,8 @@ impl Table {
     async fn take_part_back(&self, owner: &ProgrammeId, part: &[KeyHash], by: Author<'_>) -> Result<(), StoreError> {
         let wanted: HashSet<&KeyHash> = part.iter().collect();
         self.carry_through(by.deadline, || async {
-            let (Some(programme), Some(pot)) =
-                tokio::try_join!(self.get(Programme::key_of(owner)), self.get(Pot::key_of(owner)))?
+            let (Some(programme), Some(budget)) =
+                tokio::try_join!(self.get(Programme::key_of(owner)), self.get(Budget::key_of(owner)))?
             else {
                 return Ok(Round::Over(()));
             };
@@ -225,8 +225,8 @@ impl Table {
                 transaction = transaction.remove(&KeyOwner::key_of(&taken.owner.key), "attribute_exists(pk)", &[])?;
             }
             let hashes: Vec<&KeyHash> = taken.iter().map(|taken| &taken.owner.key).collect();
-            let transaction = with_assigned(transaction, &after, &pot, assigned)?;
-            let what = AuditDetail::new(Act::KeysTakenBack).changing(pot.assigned, assigned).noting(named(&hashes));
+            let transaction = with_assigned(transaction, &after, &budget, assigned)?;
+            let what = AuditDetail::new(Act::KeysTakenBack).changing(budget.assigned, assigned).noting(named(&hashes));
             Ok(Round::Write(transaction.told_by(&entries(owner, what, by))?, ()))
         })
         .await
@@ -256,7 +256,7 @@ impl Table {
 
 impl FencedTable<'_> {
     /// Counts a programme's foreign keys and their use anew, if they changed. `before` was read before the keys. Returns `false` also
-    /// when the owner of a key changed since then, or a place in the pot was taken or given back.
+    /// when the owner of a key changed since then, or a place in the budget was taken or given back.
     pub async fn recount_assigned(
         &self,
         before: &AssignedUse,
@@ -266,40 +266,40 @@ impl FencedTable<'_> {
         let programme = &before.programme;
         let after = before.next(owned.iter().filter(|known| known.owner.owner == *programme));
         let assigned = after.used.counted(byok);
-        let Some(pot) = self.table().get(Pot::key_of(programme)).await? else { return Ok(true) };
-        if after.used == before.used && after.keys == before.keys && assigned == pot.assigned {
+        let Some(budget) = self.table().get(Budget::key_of(programme)).await? else { return Ok(true) };
+        if after.used == before.used && after.keys == before.keys && assigned == budget.assigned {
             return Ok(true);
         }
-        self.commit(with_assigned(self.begun()?, &after, &pot, assigned)?).await
+        self.commit(with_assigned(self.begun()?, &after, &budget, assigned)?).await
     }
 }
 
-/// Adds the sum of a programme's foreign keys, and moves what its pot has reserved with it.
+/// Adds the sum of a programme's foreign keys, and moves what its budget has reserved with it.
 fn with_assigned(
     transaction: Transaction,
     after: &AssignedUse,
-    pot: &Pot,
+    budget: &Budget,
     assigned: Usd,
 ) -> Result<Transaction, StoreError> {
     let transaction = match after.version {
         1 => transaction.create(after)?,
         version => transaction.replace(after, version - 1)?,
     };
-    if assigned == pot.assigned {
+    if assigned == budget.assigned {
         return Ok(transaction);
     }
     let values = [
-        (":reserved", number((pot.reserved - pot.assigned + assigned).micros())),
+        (":reserved", number((budget.reserved - budget.assigned + assigned).micros())),
         (":assigned", number(assigned.micros())),
-        (":limit", number(pot.limit.micros())),
-        (":version", number(pot.version)),
+        (":limit", number(budget.limit.micros())),
+        (":version", number(budget.version)),
         (":one", number(1)),
     ];
     let (expression, condition) = (
         "SET reserved = :reserved, assigned = :assigned ADD version :one",
-        "version = :version AND pot_limit = :limit",
+        "version = :version AND budget_limit = :limit",
     );
-    transaction.update(&Pot::key_of(&pot.programme), expression, condition, &values)
+    transaction.update(&Budget::key_of(&budget.programme), expression, condition, &values)
 }
 
 /// An entry of the programme, and one of the account.

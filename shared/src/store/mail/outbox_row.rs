@@ -129,7 +129,7 @@ pub enum QueuedMail {
     Notice { programme: ProgrammeId, grant: GrantId, epoch: Epoch, notice: Notice },
     /// The notice to a student who has used so much of their own cap.
     CapUsed { programme: ProgrammeId, grant: GrantId, window: Window, threshold: u8, of_limit: Usd },
-    /// The alert that a threshold of the pot was crossed, or that all of it is reserved.
+    /// The alert that a threshold of the budget was crossed, or that all of it is reserved.
     Alert {
         programme: ProgrammeId,
         #[serde(flatten)]

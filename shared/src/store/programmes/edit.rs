@@ -1,4 +1,4 @@
-//! Editing a programme, whatever is under way: settings, pot, what the pot has reserved, the audit entries and the job that tells
+//! Editing a programme, whatever is under way: settings, budget, what the budget has reserved, the audit entries and the job that tells
 //! the provider move in one transaction.
 
 use futures_util::stream::TryStreamExt;
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::domain::audit::{Act, AuditDetail, Entry};
 use crate::domain::grant::EditEffect;
 use crate::domain::people::role::RoleChanges;
-use crate::domain::programme::{Pot, Programme, Settings};
+use crate::domain::programme::{Budget, Programme, Settings};
 use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::money::Usd;
 use crate::store::programmes::guardrails::{RulesDue, RulesSource};
@@ -24,8 +24,8 @@ pub struct Edit {
     pub settings: Settings,
     /// The version of the programme that was read before.
     pub version: u64,
-    /// The pot before and after; `None` leaves it as it is.
-    pub pot: Option<(Usd, Usd)>,
+    /// The budget before and after; `None` leaves it as it is.
+    pub budget: Option<(Usd, Usd)>,
     /// The audit entry of the settings.
     pub what: AuditDetail,
 }
@@ -38,9 +38,9 @@ pub enum EditOutcome {
     FixedByKeys,
     /// Keys that people have end before the new end of the term.
     KeysEndBefore(Timestamp),
-    /// The pot would be smaller than what is promised under the new settings.
-    PotTooSmall {
-        pot: Usd,
+    /// The budget would be smaller than what is promised under the new settings.
+    BudgetTooSmall {
+        budget: Usd,
         reserved: Usd,
     },
     /// Another edit was faster; this is its result.
@@ -48,10 +48,10 @@ pub enum EditOutcome {
     NoSuchProgramme,
 }
 
-/// A programme and its pot before an edit.
+/// A programme and its budget before an edit.
 struct Before {
     programme: Programme,
-    pot: Pot,
+    budget: Budget,
 }
 
 impl Table {
@@ -59,15 +59,15 @@ impl Table {
     /// after the provider has confirmed the lower limits.
     pub async fn edit(&self, id: &ProgrammeId, edit: &Edit, by: Author<'_>) -> Result<EditOutcome, StoreError> {
         self.carry_through(by.deadline, || async {
-            // The pot comes first: its version shows that no place was taken since.
-            let (Some(pot), Some(programme)) =
-                (self.get(Pot::key_of(id)).await?, self.get(Programme::key_of(id)).await?)
+            // The budget comes first: its version shows that no place was taken since.
+            let (Some(budget), Some(programme)) =
+                (self.get(Budget::key_of(id)).await?, self.get(Programme::key_of(id)).await?)
             else {
                 return Ok(Round::Over(EditOutcome::NoSuchProgramme));
             };
-            let before = Before { programme, pot };
+            let before = Before { programme, budget };
             if before.is_newer_than(edit) {
-                return Ok(Round::Over(EditOutcome::Stale(Box::new((before.programme, before.pot.limit)))));
+                return Ok(Round::Over(EditOutcome::Stale(Box::new((before.programme, before.budget.limit)))));
             }
             if before.counts_otherwise(&edit.settings) {
                 return Ok(Round::Over(EditOutcome::FixedByKeys));
@@ -94,11 +94,11 @@ impl Table {
 
     /// The effect on every grant of the programme. Of very many only some are held at once.
     async fn effect_of(&self, before: &Before, after: &Settings, now: Timestamp) -> Result<EditEffect, StoreError> {
-        let Before { programme, pot } = before;
+        let Before { programme, budget } = before;
         let ids = [programme.id.clone()];
         let shards = self.shards_of_programmes(&ids);
         let add = |sum: EditEffect, (_, grants): (u16, Vec<_>)| async move {
-            Ok(sum.and(EditEffect::of(&grants, pot, &programme.settings, after, now)))
+            Ok(sum.and(EditEffect::of(&grants, budget, &programme.settings, after, now)))
         };
         shards.try_fold(EditEffect::default(), add).await
     }
@@ -110,18 +110,18 @@ impl Table {
         (effect, keys): (Option<EditEffect>, Option<u32>),
         by: Author<'_>,
     ) -> Result<Option<Told>, StoreError> {
-        let Before { programme, pot } = before;
-        let (id, limit) = (programme.id.clone(), edit.limit(&pot));
+        let Before { programme, budget } = before;
+        let (id, limit) = (programme.id.clone(), edit.limit(&budget));
         let (mut transaction, mut entries) = (self.transaction(), Vec::new());
         let entry = |what: AuditDetail| Entry::on_programme(&id, by.actor, by.now, what);
         let has_new_settings = programme.settings != edit.settings;
-        if limit != pot.limit {
-            entries.push(entry(AuditDetail::new(Act::PotChanged).changing(pot.limit, limit)));
+        if limit != budget.limit {
+            entries.push(entry(AuditDetail::new(Act::BudgetChanged).changing(budget.limit, limit)));
         }
-        if limit != pot.limit || effect.is_some() {
-            transaction = with_pot(transaction, &pot, limit, effect)?;
+        if limit != budget.limit || effect.is_some() {
+            transaction = with_budget(transaction, &budget, limit, effect)?;
         }
-        if !has_new_settings && limit != pot.limit {
+        if !has_new_settings && limit != budget.limit {
             // Nobody's edit may come in between, whatever it changes.
             let version = [(":version", number(edit.version))];
             transaction = transaction.check(&Programme::key_of(&id), "version = :version", &version)?;
@@ -151,23 +151,23 @@ impl Table {
 impl Edit {
     /// An edit of the settings alone.
     pub fn of_settings(settings: Settings, version: u64, what: AuditDetail) -> Edit {
-        Edit { settings, version, pot: None, what }
+        Edit { settings, version, budget: None, what }
     }
 
-    fn limit(&self, pot: &Pot) -> Usd {
-        self.pot.map_or(pot.limit, |(_, limit)| limit)
+    fn limit(&self, budget: &Budget) -> Usd {
+        self.budget.map_or(budget.limit, |(_, limit)| limit)
     }
 }
 
 impl Before {
     fn is_newer_than(&self, edit: &Edit) -> bool {
-        self.programme.version != edit.version || edit.pot.is_some_and(|(was, _)| was != self.pot.limit)
+        self.programme.version != edit.version || edit.budget.is_some_and(|(was, _)| was != self.budget.limit)
     }
 
     /// Whether keys that exist or are being made count in another way than the new settings say.
     fn counts_otherwise(&self, after: &Settings) -> bool {
         let basis = |settings: &Settings| (settings.reset, settings.byok, settings.term.timezone().to_owned());
-        let has_places = self.pot.shown || self.pot.reserved != self.pot.assigned;
+        let has_places = self.budget.shown || self.budget.reserved != self.budget.assigned;
         has_places && basis(&self.programme.settings) != basis(after)
     }
 
@@ -196,33 +196,34 @@ impl Before {
         if let Some(until) = effect.and_then(|effect| effect.keys_until).filter(|until| was < ends && *until < ends) {
             return Some(EditOutcome::KeysEndBefore(until));
         }
-        let (pot, more) = (edit.limit(&self.pot), effect.map_or(Usd::ZERO, |effect| effect.more));
-        let reserved = self.pot.reserved + more;
-        let is_asked = pot < self.pot.limit || more > Usd::ZERO;
-        (is_asked && pot < reserved).then_some(EditOutcome::PotTooSmall { pot, reserved })
+        let (budget, more) = (edit.limit(&self.budget), effect.map_or(Usd::ZERO, |effect| effect.more));
+        let reserved = self.budget.reserved + more;
+        let is_asked = budget < self.budget.limit || more > Usd::ZERO;
+        (is_asked && budget < reserved).then_some(EditOutcome::BudgetTooSmall { budget, reserved })
     }
 }
 
-/// Moves the pot. Where costs move, no place may have been taken or given back since it was read; otherwise it only needs the room
+/// Moves the budget. Where costs move, no place may have been taken or given back since it was read; otherwise it only needs the room
 /// for what is reserved.
-fn with_pot(
+fn with_budget(
     transaction: Transaction,
-    pot: &Pot,
+    budget: &Budget,
     limit: Usd,
     effect: Option<EditEffect>,
 ) -> Result<Transaction, StoreError> {
-    let (key, old, new) = (Pot::key_of(&pot.programme), number(pot.limit.micros()), number(limit.micros()));
+    let (key, old, new) = (Budget::key_of(&budget.programme), number(budget.limit.micros()), number(limit.micros()));
     let Some(effect) = effect else {
-        let condition = if limit < pot.limit { "pot_limit = :old AND reserved <= :new" } else { "pot_limit = :old" };
-        return transaction.update(&key, "SET pot_limit = :new", condition, &[(":new", new), (":old", old)]);
+        let condition =
+            if limit < budget.limit { "budget_limit = :old AND reserved <= :new" } else { "budget_limit = :old" };
+        return transaction.update(&key, "SET budget_limit = :new", condition, &[(":new", new), (":old", old)]);
     };
     let values = [
         (":new", new),
         (":old", old),
         (":more", number(effect.more.micros())),
-        (":version", number(pot.version)),
+        (":version", number(budget.version)),
         (":one", number(1)),
     ];
-    let expression = "SET pot_limit = :new ADD reserved :more, version :one";
-    transaction.update(&key, expression, "pot_limit = :old AND version = :version", &values)
+    let expression = "SET budget_limit = :new ADD reserved :more, version :one";
+    transaction.update(&key, expression, "budget_limit = :old AND version = :version", &values)
 }

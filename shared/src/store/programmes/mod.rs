@@ -1,4 +1,4 @@
-//! Programmes: their settings and pots, their rosters, and the jobs that work on them.
+//! Programmes: their settings and budgets, their rosters, and the jobs that work on them.
 
 pub(super) mod edit;
 pub(super) mod guardrails;

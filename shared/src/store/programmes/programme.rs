@@ -5,7 +5,7 @@ use ulid::Ulid;
 
 use crate::domain::audit::{Act, AuditDetail, Entry};
 use crate::domain::people::role::{RoleChanges, Roles};
-use crate::domain::programme::{Pot, Programme, Settings};
+use crate::domain::programme::{Budget, Programme, Settings};
 use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::money::Usd;
 use crate::store::programmes::guardrails::{RulesDue, RulesSource};
@@ -23,7 +23,7 @@ const CLOSED: &str = "The programme was closed.";
 #[derive(Debug, Clone)]
 pub struct NewProgramme {
     pub settings: Settings,
-    pub pot: Usd,
+    pub budget: Usd,
     /// The form that creates it, which does so once.
     pub form: Option<Ulid>,
     pub copied: Option<CopiedProgramme>,
@@ -43,9 +43,9 @@ pub enum CloseOutcome {
     NoSuchProgramme,
 }
 
-/// The sums of several programmes' pots.
+/// The sums of several programmes' budgets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct PotSums {
+pub struct BudgetSums {
     pub reserved: Usd,
     /// The reserved money that is not spent yet, which the balance must cover.
     pub to_come: Usd,
@@ -53,16 +53,16 @@ pub struct PotSums {
 }
 
 impl Table {
-    /// The sums of these programmes' pots, with spending as the sync last summed it up.
-    pub async fn pot_sums(&self, programmes: &[Programme]) -> Result<PotSums, StoreError> {
+    /// The sums of these programmes' budgets, with spending as the sync last summed it up.
+    pub async fn budget_sums(&self, programmes: &[Programme]) -> Result<BudgetSums, StoreError> {
         let each = programmes.iter().map(|programme| async move {
-            let (pot, used) =
-                tokio::try_join!(self.get(Pot::key_of(&programme.id)), self.programme_use(&programme.id))?;
+            let (budget, used) =
+                tokio::try_join!(self.get(Budget::key_of(&programme.id)), self.programme_use(&programme.id))?;
             let spent = used.counted(programme.settings.byok);
-            Ok::<_, StoreError>((pot.map_or(Usd::ZERO, |pot| pot.reserved), spent))
+            Ok::<_, StoreError>((budget.map_or(Usd::ZERO, |budget| budget.reserved), spent))
         });
         let sums = try_join_all(each.collect::<Vec<_>>()).await?;
-        Ok(PotSums {
+        Ok(BudgetSums {
             reserved: sums.iter().map(|(reserved, _)| *reserved).sum(),
             to_come: sums.iter().map(|(reserved, spent)| (*reserved - *spent).or_zero()).sum(),
             programmes: programmes.len(),
@@ -73,16 +73,16 @@ impl Table {
     pub async fn create_programme(
         &self,
         settings: Settings,
-        pot: Usd,
+        budget: Usd,
         by: Author<'_>,
     ) -> Result<ProgrammeId, StoreError> {
-        self.create(NewProgramme { settings, pot, form: None, copied: None }, by).await
+        self.create(NewProgramme { settings, budget, form: None, copied: None }, by).await
     }
 
     /// Creates a programme under the slug of its name, with the next free number where the slug is taken. A form that was used
     /// before creates nothing, and answers what it created. A copied roster is imported by a job.
     pub async fn create(&self, new: NewProgramme, by: Author<'_>) -> Result<ProgrammeId, StoreError> {
-        let NewProgramme { settings, pot, form, copied } = new;
+        let NewProgramme { settings, budget, form, copied } = new;
         let slug = ProgrammeId::of_name(&settings.name);
         let mut pauses = Pauses::until(by.deadline);
         let mut count = 1;
@@ -93,15 +93,15 @@ impl Table {
                 return Ok(made.id);
             }
             let id = if count == 1 { slug.clone() } else { slug.numbered(count) };
-            let pot = Pot::new(id.clone(), pot);
-            let mut note = format!("pot {}", pot.limit);
+            let budget = Budget::new(id.clone(), budget);
+            let mut note = format!("budget {}", budget.limit);
             if let Some(copied) = &copied {
                 note += &format!("; copied from {}", copied.from);
             }
             let what = AuditDetail::new(Act::Created).noting(note);
             let programme = Programme { form, ..Programme::new(id.clone(), settings.clone()) };
             let entry = Entry::on_programme(&id, by.actor, by.now, what);
-            let mut transaction = self.transaction().create(&programme)?.create(&pot)?;
+            let mut transaction = self.transaction().create(&programme)?.create(&budget)?;
             let roles = RoleChanges::between(&id, None, &programme.settings);
             transaction = with_roles(transaction, &id, &roles)?;
             transaction = transaction.set(&RulesDue::now(RulesSource::Programme(id.clone()), by.now))?;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::deadline::Deadline;
 use crate::domain::ledger::cut::AccountCut;
-use crate::domain::programme::Pot;
+use crate::domain::programme::Budget;
 use crate::domain::values::money::Usd;
 use crate::store::ledger::cuts::CutKeys;
 use crate::store::sync::account::{Account, AccountDay};
@@ -74,9 +74,9 @@ impl FencedTable<'_> {
         Ok(true)
     }
 
-    /// Writes what a pot's grants reserve at an instant, summed after the pot was read. Returns `false` also
+    /// Writes what a budget's grants reserve at an instant, summed after the budget was read. Returns `false` also
     /// when a place was taken or given back since, which the sum may have missed.
-    pub async fn recompute_reserved(&self, read: &Pot, reserved: Usd, at: Timestamp) -> Result<bool, StoreError> {
+    pub async fn recompute_reserved(&self, read: &Budget, reserved: Usd, at: Timestamp) -> Result<bool, StoreError> {
         let values = [
             (":reserved", number(reserved.micros())),
             (":at", number(at.as_millisecond())),
@@ -84,7 +84,7 @@ impl FencedTable<'_> {
             (":version", number(read.version)),
         ];
         let transaction = self.begun()?.update(
-            &Pot::key_of(&read.programme),
+            &Budget::key_of(&read.programme),
             "SET reserved = :reserved, counted_at = :at ADD version :one",
             "version = :version",
             &values,

@@ -97,7 +97,7 @@ impl ProgrammeUse {
         self.own.as_ref().is_some_and(|own| own.claimed > 0) || self.assigned_keys > 0
     }
 
-    /// What counts of it against the pot.
+    /// What counts of it against the budget.
     pub fn counted(&self, byok: Byok) -> Usd {
         self.own.as_ref().map_or(Usd::ZERO, |own| own.used.counted(byok)) + self.assigned.counted(byok)
     }

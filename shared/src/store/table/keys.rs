@@ -150,7 +150,7 @@ pub fn crossings_of(programme: &ProgrammeId, scope: &Scope, window: Window, limi
 /// The partition of a scope's crossings of all limits in all windows, and the prefix of their sort keys.
 pub fn all_crossings_of(programme: &ProgrammeId, scope: &Scope) -> ItemKey {
     let (partition, whose) = match scope {
-        Scope::Pot => (programme_partition(programme), "pot"),
+        Scope::Budget => (programme_partition(programme), "budget"),
         Scope::Reserved => (programme_partition(programme), "reserved"),
         Scope::Cap(grant) => (grant_partition_of(programme, grant), grant.as_str()),
     };

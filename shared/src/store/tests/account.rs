@@ -108,7 +108,7 @@ fn digests() -> Vec<String> {
         found_at,
         days,
         money: DigestMoney {
-            pot: Usd::from_dollars(100),
+            budget: Usd::from_dollars(100),
             reserved: Usd::from_dollars(20),
             this_week: known(Accuracy::Exactly),
             week_before: known(Accuracy::Partly),
@@ -141,7 +141,7 @@ fn digests() -> Vec<String> {
         programme: a_programme().id,
         this_week: known(Accuracy::Estimated),
         spent: cent,
-        pot: cent,
+        budget: cent,
         runs_out: Some(RunsOut::OutOn(day)),
     };
     let account = AccountDigest {

@@ -1,7 +1,7 @@
 //! The raw form of crossings and scans of students' caps, and of mails about these and about requests to the admins.
 
 use crate::domain::grant::testing::{a_grant, a_programme};
-use crate::domain::programme::request::{POT, Wish};
+use crate::domain::programme::request::{BUDGET, Wish};
 use crate::domain::usage::crossing::{Crossing, Scope};
 use crate::domain::values::id::PersonId;
 use crate::domain::values::money::Usd;
@@ -42,7 +42,7 @@ fn a_look_at_caps() -> CapScan {
 
 fn a_mail_of_a_request() -> OutboxRow {
     let words = "$200 instead of $100".to_owned();
-    let wishes = vec![Wish { setting: POT.to_owned(), label: "Budget".to_owned(), words }];
+    let wishes = vec![Wish { setting: BUDGET.to_owned(), label: "Budget".to_owned(), words }];
     let by: PersonId = "fedcba9876543210".parse().unwrap();
     let mail = QueuedMail::Request { programme: a_programme().id, by: by.clone(), wishes, recipient: by };
     OutboxRow::queued(ulid(), mail, at("2026-01-03T08:00:00Z"))

@@ -125,11 +125,11 @@ fn each_hold() {
     let unused = || Story::new().shown().held(HoldKind::Unused);
     insta::assert_snapshot!(unused().brief(), @"switched off: Your key was switched off on 20 November 2026, 14:05 (Europe/Berlin) because it was not used. Press “Resume my key”, and it works again. [Resume my key] [Read what I used now] [My key has leaked: end it]");
     let without_room = unused().set(|view| {
-        // The key is off; the sync has read it and recounted the pot.
+        // The key is off; the sync has read it and recounted the budget.
         let off_at = view.grant.attempts[0].begun_at;
         view.grant.attempts[0].switch = bursar_core::domain::grant::SwitchState::Off { at: off_at };
-        view.pot.counted_at = Some(off_at + bursar_core::domain::grant::SETTLING);
-        view.pot.reserved = view.pot.limit;
+        view.budget.counted_at = Some(off_at + bursar_core::domain::grant::SETTLING);
+        view.budget.reserved = view.budget.limit;
     });
     insta::assert_snapshot!(without_room.words(), @"Your key was switched off on 20 November 2026, 14:05 (Europe/Berlin) because it was not used. All of the programme's budget is held for other keys now. Ask the people who run it.");
     assert!(!Card::of(&without_room.view, &without_room.rules, without_room.now).offers.resume);
@@ -153,8 +153,8 @@ fn what_is_over() {
 }
 
 #[test]
-fn a_pot_that_is_promised_and_a_programme_that_is_being_prepared_offer_nothing() {
-    let promised = Story::new().set(|view| view.pot.reserved = view.pot.limit);
+fn a_budget_that_is_promised_and_a_programme_that_is_being_prepared_offer_nothing() {
+    let promised = Story::new().set(|view| view.budget.reserved = view.budget.limit);
     insta::assert_snapshot!(promised.brief(), @"no key yet: All of the programme's budget is held for other keys now. Ask the people who run it.");
     let mut story = Story::new();
     story.rules.next = NextGuardrail::NotConfirmed;

@@ -9,7 +9,7 @@ fn an_account_digest() -> AccountDigest {
         programme: ProgrammeId::of_name(name),
         this_week: exactly(cents),
         spent: usd(cents * 4),
-        pot: Usd::from_dollars(4000),
+        budget: Usd::from_dollars(4000),
         runs_out,
     };
     let key =

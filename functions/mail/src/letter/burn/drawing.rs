@@ -58,7 +58,7 @@ fn draw(scene: &BurnScene, sheet: &Sheet<'_>) -> Result<()> {
     sheet.fill(&WHITE)?;
     let (left, right, top, bottom) = (24, WIDTH as i32 - 132, 84, HEIGHT as i32 - 80);
     let plot = sheet.margin(top, HEIGHT as i32 - bottom, left, WIDTH as i32 - right);
-    // Some space above the pot keeps its line inside the plot.
+    // Some space above the budget keeps its line inside the plot.
     let highest = scene.top.micros() + scene.top.micros() / 40;
     let mut chart = ChartBuilder::on(&plot).build_cartesian_2d(0..scene.days, 0..highest)?;
     let place = |chart: &plotters::chart::ChartContext<'_, _, _>, (day, amount): (i32, Usd)| {
@@ -85,15 +85,15 @@ fn draw(scene: &BurnScene, sheet: &Sheet<'_>) -> Result<()> {
     chart.draw_series(LineSeries::new(line(), wide(BLUE, 7)))?;
 
     let ground = place(&chart, (0, Usd::ZERO)).1;
-    let (pot, end) = (place(&chart, (0, scene.limit)).1, place(&chart, (scene.term_ends, Usd::ZERO)).0);
+    let (budget, end) = (place(&chart, (0, scene.limit)).1, place(&chart, (scene.term_ends, Usd::ZERO)).0);
     let now = place(&chart, today);
     sheet.draw(&PathElement::new([(end, top), (end, ground)], wide(RULE, 3)))?;
     sheet.draw(&PathElement::new([(now.0, now.1), (now.0, ground)], wide(BLUE, 2)))?;
     sheet.draw(&Circle::new(now, 12, BLUE.filled()))?;
 
     let words = &scene.words;
-    let mut said = PlacedTexts { sheet, taken: vec![[left, pot - 3, right, pot + 3]] };
-    said.put(&words.pot, INK, &[((left, pot - 12), HPos::Left, VPos::Bottom)])?;
+    let mut said = PlacedTexts { sheet, taken: vec![[left, budget - 3, right, budget + 3]] };
+    said.put(&words.budget, INK, &[((left, budget - 12), HPos::Left, VPos::Bottom)])?;
     let beside = [
         ((now.0 + 26, now.1 + 16), HPos::Left, VPos::Top),
         ((now.0 + 26, now.1 - 26), HPos::Left, VPos::Bottom),
@@ -111,7 +111,7 @@ fn draw(scene: &BurnScene, sheet: &Sheet<'_>) -> Result<()> {
             [((x, end.1 - 20), HPos::Center, VPos::Bottom), ((end.0 - 12, end.1 - 20), HPos::Left, VPos::Bottom)];
         said.put(text, ahead, &above)?;
     }
-    // The label on the pot's own line names it.
+    // The label on the budget's own line names it.
     let mut others = shown.clone();
     others.sort_unstable_by(|one, other| other.cmp(one));
     for (threshold, amount) in others {

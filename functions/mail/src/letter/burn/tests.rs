@@ -1,7 +1,7 @@
 //! The picture, decoded from its bytes, and its words.
 
 use bursar_core::domain::usage::days::Days;
-use bursar_core::domain::usage::forecast::Budget;
+use bursar_core::domain::usage::forecast::SpendingLimits;
 use jiff::ToSpan;
 use jiff::civil::date;
 
@@ -24,13 +24,13 @@ fn spent(days: i64, of: impl Fn(i64) -> i64) -> Days {
     spent
 }
 
-/// The drawn picture; with `keys_stop_at`, keys stop at that amount before the pot is used up.
+/// The drawn picture; with `keys_stop_at`, keys stop at that amount before the budget is used up.
 fn drawn(spent: &Days, (limit, keys_stop_at): (i32, Option<i32>), looked: Date) -> Drawn {
     let term = Term::new(FIRST, date(2027, 2, 6), "Europe/Berlin").unwrap();
     let limit = Usd::from_dollars(limit);
     let listed_at = looked.to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp();
-    let budget = Budget { pot: limit, keys_stop_at: keys_stop_at.map(Usd::from_dollars) };
-    let forecast = Forecast::of(spent, budget, &term, Some(listed_at), listed_at);
+    let limits = SpendingLimits { budget: limit, keys_stop_at: keys_stop_at.map(Usd::from_dollars) };
+    let forecast = Forecast::of(spent, limits, &term, Some(listed_at), listed_at);
     let burn = Burn { spent, limit, thresholds: &[50, 80, 95, 100], term: &term, looked, forecast };
     let picture = burn.picture().unwrap();
     let mut reader = png::Decoder::new(std::io::Cursor::new(&picture.png)).read_info().unwrap();
@@ -63,20 +63,20 @@ fn by(day: i64) -> Date {
 }
 
 #[test]
-fn a_pot_that_will_be_empty_is_drawn_with_the_day_and_told_in_words() {
+fn a_budget_that_will_be_empty_is_drawn_with_the_day_and_told_in_words() {
     let spent = spent(39, |day| if day % 7 > 4 { 10 } else { 70 });
     let drawn = drawn(&spent, (4000, None), by(39));
     insta::assert_snapshot!(drawn.picture.words, @"A line from 12 October 2026 to 20 November 2026: $2,130 spent of the budget of $4,000, 53%. Thresholds: 50%, 80%, 95%, 100%. At the pace of the last weeks, about $370 a week, the budget will be used up around 25 December 2026. The term ends on 6 February 2027.");
-    // The corners are paper; the spending is the lower left, the pot's line runs across at the top.
+    // The corners are paper; the spending is the lower left, the budget's line runs across at the top.
     for (x, y) in [(0, 0), (WIDTH - 1, 0), (0, HEIGHT - 1), (WIDTH - 1, HEIGHT - 1), (700, 400)] {
         assert_eq!(drawn.at(x, y), WHITE, "{x} {y}");
     }
     assert_eq!((drawn.at(200, 500), drawn.at(500, 500)), (TINT, WHITE));
-    let pot = (0..HEIGHT).find(|y| drawn.at(450, *y) == INK).unwrap();
-    assert!((80..100).contains(&pot), "{pot}");
-    assert_eq!([100, 400, 600, 980].map(|x| drawn.at(x, pot + 1)), [INK; 4]);
-    // The forecast ends in a red dot on the pot's line, between today and the end of the term.
-    let dot: Vec<u32> = (0..WIDTH).filter(|x| drawn.at(*x, pot + 1) == RED).collect();
+    let budget = (0..HEIGHT).find(|y| drawn.at(450, *y) == INK).unwrap();
+    assert!((80..100).contains(&budget), "{budget}");
+    assert_eq!([100, 400, 600, 980].map(|x| drawn.at(x, budget + 1)), [INK; 4]);
+    // The forecast ends in a red dot on the budget's line, between today and the end of the term.
+    let dot: Vec<u32> = (0..WIDTH).filter(|x| drawn.at(*x, budget + 1) == RED).collect();
     assert!(dot.len() > 15 && (600..680).contains(&dot[0]), "{dot:?}");
 }
 
@@ -106,7 +106,7 @@ fn the_same_numbers_are_the_same_bytes_and_few_of_them() {
 }
 
 #[test]
-fn nothing_spent_no_pot_and_strange_dates_are_drawn_too() {
+fn nothing_spent_no_budget_and_strange_dates_are_drawn_too() {
     let nothing = Days::default();
     for (limit, looked) in [(0, FIRST), (4_000, FIRST), (4_000, date(2026, 1, 1)), (0, date(2030, 1, 1))] {
         assert!(drawn(&nothing, (limit, None), looked).picture.png.len() > 1_000, "{limit} {looked}");

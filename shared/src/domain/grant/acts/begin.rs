@@ -81,13 +81,13 @@ pub enum BeginRefused {
     NothingLeft {
         resets_at: Option<Timestamp>,
     },
-    PotExhausted,
+    BudgetExhausted,
     /// The programme's terms, as they read now, are not accepted yet. Nothing else stands in the way.
     TermsNotAccepted,
 }
 
 impl View {
-    /// Opens an attempt, takes a place in the pot where the grant has none, and orders the disable of every
+    /// Opens an attempt, takes a place in the budget where the grant has none, and orders the disable of every
     /// older key.
     pub fn begin(&self, press: Press, nonce: Nonce, now: Timestamp) -> Result<(Change, OpenAttempt), BeginRefused> {
         self.may_begin(press, now)?;
@@ -104,7 +104,7 @@ impl View {
         change.grant.state = GrantState::Minting { nonce: nonce.clone(), lease_until: now + LEASE };
         let expires_at = Some(self.programme.settings.keys_expire_at());
         change.grant.attempts.push(Attempt { expires_at, ..Attempt::open(epoch, nonce.clone(), now) });
-        let change = change.with_room(self, now).ok_or(BeginRefused::PotExhausted)?;
+        let change = change.with_room(self, now).ok_or(BeginRefused::BudgetExhausted)?;
         let accepted = self.terms_to_accept();
         if accepted.is_some() && press.terms != accepted {
             return Err(BeginRefused::TermsNotAccepted);
@@ -183,7 +183,7 @@ impl View {
 
     fn is_remembered(&self, attempt: &Attempt, now: Timestamp) -> bool {
         let made_nothing = attempt.key.is_none() && !matches!(attempt.state, AttemptState::Open | AttemptState::Shown);
-        let is_looked_for = self.pot.counted_at.is_some_and(|counted| counted >= attempt.begun_at + GRACE);
+        let is_looked_for = self.budget.counted_at.is_some_and(|counted| counted >= attempt.begun_at + GRACE);
         !made_nothing || !(is_looked_for || now >= attempt.begun_at + REMEMBERED)
     }
 

@@ -32,7 +32,7 @@ pub enum SweepOutcome {
 pub enum CapRefused {
     Unchanged,
     Over,
-    PotExhausted,
+    BudgetExhausted,
 }
 
 impl View {
@@ -98,7 +98,7 @@ impl View {
         Ok(change.audited(Act::Reopened, &self.grant, None))
     }
 
-    /// Hands the live key back together with its place; its student may press again while the pot has room.
+    /// Hands the live key back together with its place; its student may press again while the budget has room.
     /// Returns `Unchanged` if no key is in use, or another than the page showed.
     pub fn hand_back(&self, epoch: Epoch, now: Timestamp) -> Result<Change, Unchanged> {
         self.usable().filter(|live| live.epoch <= epoch).ok_or(Unchanged)?;
@@ -173,7 +173,7 @@ impl View {
         Ok(change.audited(Act::Swept, &self.grant, Some(format!("attempt {}", epoch.number()))))
     }
 
-    /// Gives the grant a cap of its own, or takes it away again. The place in the pot grows at once. What a
+    /// Gives the grant a cap of its own, or takes it away again. The place in the budget grows at once. What a
     /// lower cap frees is given back once the provider confirmed the lower limit and the key was read.
     pub fn set_cap(
         &self,
@@ -190,7 +190,7 @@ impl View {
         }
         let mut change = self.change(by, DependsOn::Settings);
         change.grant.own_cap = cap;
-        let change = change.with_limit(self, true, now).with_room(self, now).ok_or(CapRefused::PotExhausted)?;
+        let change = change.with_limit(self, true, now).with_room(self, now).ok_or(CapRefused::BudgetExhausted)?;
         let settings = &self.programme.settings;
         let (from, to) = (self.grant.cap(settings), change.grant.cap(settings));
         Ok(change.audited_from(Act::CapChanged, from, to, why.map(str::to_owned)))

@@ -20,12 +20,12 @@ pub enum LineRefused {
     Over,
     /// Somebody else on the roster has the address.
     AddressTaken,
-    /// The new group's cap is higher, and the pot has no room for it.
-    PotExhausted,
+    /// The new group's cap is higher, and the budget has no room for it.
+    BudgetExhausted,
 }
 
 impl View {
-    /// Changes who a grant is for and in which group. The place in the pot follows the new group's cap, as it
+    /// Changes who a grant is for and in which group. The place in the budget follows the new group's cap, as it
     /// follows a cap of the grant's own.
     pub fn describe(&self, line: &RosterLine, by: &Actor, now: Timestamp) -> Result<Change, LineRefused> {
         let (was, becomes) = (&self.grant.person, &line.person);
@@ -43,7 +43,7 @@ impl View {
         if moves {
             change.depends_on = DependsOn::Settings;
             change = change.with_limit(self, false, now).with_rules(self, now);
-            change = change.with_room(self, now).ok_or(LineRefused::PotExhausted)?;
+            change = change.with_room(self, now).ok_or(LineRefused::BudgetExhausted)?;
         }
         // An audit entry holds no personal data, so it only says that the name or address changed.
         let changed = [
@@ -65,7 +65,7 @@ impl View {
 mod tests {
     use super::*;
     use crate::domain::grant::testing::a_view;
-    use crate::domain::grant::{GrantState, PotChange};
+    use crate::domain::grant::{BudgetChange, GrantState};
     use crate::domain::programme::Group;
     use crate::domain::values::address::EmailAddress;
     use crate::domain::values::money::Usd;
@@ -91,7 +91,7 @@ mod tests {
     fn another_group_costs_what_its_cap_is_higher_and_gives_back_what_it_is_lower() {
         let mut view = a_view();
         view.grant.has_place = true;
-        view.pot.reserved = Usd::from_dollars(20);
+        view.budget.reserved = Usd::from_dollars(20);
         for (group, cap) in [("rich", 90), ("poor", 5), ("alike", 20), ("fits", 100)] {
             let group_cap = Group { cap: Some(Usd::from_dollars(cap)), models: Vec::new() };
             view.programme.settings.groups.insert(group.to_owned(), group_cap);
@@ -100,10 +100,10 @@ mod tests {
             let line = RosterLine { group: Some(group.to_owned()), ..line_of(&view) };
             view.describe(&line, &Actor::Rule, now())
         };
-        assert_eq!(moved("rich").unwrap().pot, PotChange::Take(Usd::from_dollars(70)));
-        assert_eq!(moved("poor").unwrap().pot, PotChange::GiveBack(Usd::from_dollars(15)));
-        assert_eq!(moved("alike").unwrap().pot, PotChange::None);
-        assert_eq!(moved("fits").unwrap().pot, PotChange::Take(Usd::from_dollars(80)), "just what is left");
+        assert_eq!(moved("rich").unwrap().budget, BudgetChange::Take(Usd::from_dollars(70)));
+        assert_eq!(moved("poor").unwrap().budget, BudgetChange::GiveBack(Usd::from_dollars(15)));
+        assert_eq!(moved("alike").unwrap().budget, BudgetChange::None);
+        assert_eq!(moved("fits").unwrap().budget, BudgetChange::Take(Usd::from_dollars(80)), "just what is left");
         let what = moved("poor").unwrap().audit().unwrap().clone();
         assert_eq!((what.act, what.from.as_deref(), what.to.as_deref()), (Act::Moved, Some(""), Some("poor")));
     }

@@ -72,7 +72,7 @@ pub enum HoldRefused {
     AlreadyHeld,
     /// The grant is revoked or ended, so there is nothing left to hold.
     Over,
-    /// No live key that could be unused. A key that is being made needs its place in the pot.
+    /// No live key that could be unused. A key that is being made needs its place in the budget.
     NoKey,
 }
 
@@ -85,8 +85,8 @@ pub enum ReleaseRefused {
     /// A person with a higher role paused it.
     PausedByAnother,
     Over,
-    /// The grant's place was given back, and the pot has no room for it now.
-    PotExhausted,
+    /// The grant's place was given back, and the budget has no room for it now.
+    BudgetExhausted,
 }
 
 impl Hold {
@@ -112,7 +112,7 @@ impl From<HoldKind> for Hold {
 
 impl View {
     /// Holds the grant; a pause in a higher role replaces one in a lower role. A live key stays recorded, and
-    /// its disable is ordered. The place in the pot stays for now. After disuse, and a week after a drop, the
+    /// its disable is ordered. The place in the budget stays for now. After disuse, and a week after a drop, the
     /// rest of it goes back once the key is off and was read (`place`).
     pub fn hold(
         &self,
@@ -175,7 +175,7 @@ impl View {
                 live.order_on(now);
             }
         }
-        let change = change.with_room(self, now).ok_or(ReleaseRefused::PotExhausted)?;
+        let change = change.with_room(self, now).ok_or(ReleaseRefused::BudgetExhausted)?;
         Ok(change.audited(Act::Released, &self.grant, None))
     }
 

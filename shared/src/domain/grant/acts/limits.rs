@@ -97,7 +97,7 @@ impl View {
     }
 
     /// Notes that a larger limit is about to be sent, since from then on the provider may hold it. It must be
-    /// the limit that is wanted at this moment, which the pot counts.
+    /// the limit that is wanted at this moment, which the budget counts.
     pub fn sending_limit(&self, epoch: Epoch, limit: Usd, now: Timestamp) -> Result<Change, NotSending> {
         let mut change = self.change(&Actor::Sync, DependsOn::Settings);
         let live = change.live_mut().filter(|live| live.epoch == epoch).ok_or(NotSending::NotWanted)?;

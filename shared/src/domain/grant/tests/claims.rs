@@ -7,7 +7,7 @@ use crate::domain::programme::terms::TermsHash;
 fn a_claim_takes_its_place_once_and_ends_live() {
     let story = Story::live();
     assert_eq!(story.view.grant.state, GrantState::Live { key: hash('a') });
-    assert_eq!(story.view.pot.reserved, Usd::from_dollars(20));
+    assert_eq!(story.view.budget.reserved, Usd::from_dollars(20));
     assert_eq!(story.refused(PressKind::Reveal), BeginRefused::AlreadyShown);
     assert_eq!(story.view.grant.replacements, 0);
 }
@@ -26,7 +26,7 @@ fn nobody_begins_while_another_is_making_the_key_and_the_first_loses_once_its_le
     assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
     story.apply(story.view.record(&second, &minted('b'), story.now).unwrap());
     assert_eq!(story.view.grant.state, GrantState::Live { key: hash('b') });
-    assert_eq!(story.view.pot.reserved, Usd::from_dollars(20));
+    assert_eq!(story.view.budget.reserved, Usd::from_dollars(20));
 }
 
 /// After the table went back to a backup, two attempts of one number may be under way.
@@ -136,7 +136,7 @@ fn a_replacement_that_the_programmes_rule_asks_for_is_not_counted() {
 fn with_less_than_a_cent_left_a_replacement_waits_for_the_window_to_turn() {
     let mut story = Story::new();
     story.view.programme.settings.reset = crate::domain::values::window::Reset::Daily;
-    story.view.pot.limit = Usd::from_dollars(2000);
+    story.view.budget.limit = Usd::from_dollars(2000);
     story.shown(PressKind::Reveal, 'a').reading(1, 19_995_000);
     let resets_at = story.view.programme.settings.reset.resets_at(story.now);
     assert_eq!(story.refused(PressKind::Replace), BeginRefused::NothingLeft { resets_at });
@@ -145,12 +145,12 @@ fn with_less_than_a_cent_left_a_replacement_waits_for_the_window_to_turn() {
 }
 
 #[test]
-fn the_last_of_the_pot_goes_to_one() {
+fn the_last_of_the_budget_goes_to_one() {
     let mut story = Story::new();
-    story.view.pot.reserved = Usd::from_dollars(80);
+    story.view.budget.reserved = Usd::from_dollars(80);
     story.press(PressKind::Reveal).unwrap();
-    story.view.pot.reserved += Usd::from_micros(1);
-    assert_eq!(story.refused(PressKind::Reveal), BeginRefused::PotExhausted);
+    story.view.budget.reserved += Usd::from_micros(1);
+    assert_eq!(story.refused(PressKind::Reveal), BeginRefused::BudgetExhausted);
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn terms_are_accepted_as_they_read_now_with_each_press_until_a_key_was_shown() {
 fn somebody_who_could_have_no_key_is_not_asked_for_the_terms_first() {
     let mut story = Story::new();
     story.view.programme.settings.terms = Some("Be kind.".to_owned());
-    story.view.pot.reserved = Usd::from_dollars(90);
+    story.view.budget.reserved = Usd::from_dollars(90);
     let press = Press { kind: PressKind::Reveal, epoch: story.view.grant.epoch, terms: None };
-    assert_eq!(story.view.begin(press, Nonce::random(), story.now), Err(BeginRefused::PotExhausted));
+    assert_eq!(story.view.begin(press, Nonce::random(), story.now), Err(BeginRefused::BudgetExhausted));
 }

@@ -19,7 +19,7 @@ fn a_key_that_is_enabled_and_must_not_be_is_to_be_disabled_again_and_a_live_one_
     assert_eq!(story.again(1, 'b'), Err(Unchanged), "another key bears its name");
     story.now += 1.hour();
     let change = story.again(1, 'a').unwrap();
-    assert_eq!((change.audit(), change.notice, change.pot), (None, None, PotChange::None), "a mark is no change");
+    assert_eq!((change.audit(), change.notice, change.budget), (None, None, BudgetChange::None), "a mark is no change");
     story.apply(change);
     assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
     assert_eq!(story.again(1, 'a'), Err(Unchanged));
@@ -122,11 +122,11 @@ fn the_wanted_limit_is_sent_where_the_recorded_or_the_listed_one_is_another() {
 fn a_limit_is_confirmed_once_and_never_in_another_window_than_it_was_reckoned_in() {
     let mut story = Story::new();
     story.view.programme.settings.reset = Reset::Daily;
-    story.view.pot.limit = Usd::from_dollars(5000);
+    story.view.budget.limit = Usd::from_dollars(5000);
     story.shown(PressKind::Reveal, 'a').after(1.hour()).shown(PressKind::Replace, 'b').reading(1, 5_000_000);
     assert_eq!(story.view.wanted(ListedLimit::Unasked, story.now), Some(WantedLimit::Limit(Usd::from_dollars(15))));
     let change = story.view.order_limit(ListedLimit::Unasked, story.now).unwrap();
-    assert_eq!((change.audit(), change.pot), (None, PotChange::None), "a mark");
+    assert_eq!((change.audit(), change.budget), (None, BudgetChange::None), "a mark");
     story.apply(change);
     assert_eq!(story.view.order_limit(ListedLimit::Unasked, story.now), Err(Unchanged), "it is ordered already");
     let window = Reset::Daily.window_at(story.now);

@@ -12,7 +12,7 @@ impl Story {
     fn counted_in(reset: Reset) -> Story {
         let mut story = Story::new();
         story.view.programme.settings.reset = reset;
-        story.view.pot.limit = dollars(100_000);
+        story.view.budget.limit = dollars(100_000);
         story
     }
 
@@ -21,8 +21,8 @@ impl Story {
         let mut after = self.view.programme.settings.clone();
         edit(&mut after);
         let grants = [(self.view.grant.clone(), self.view.readings.clone())];
-        let effect = EditEffect::of(&grants, &self.view.pot, &self.view.programme.settings, &after, self.now);
-        self.view.pot.reserved += effect.more;
+        let effect = EditEffect::of(&grants, &self.view.budget, &self.view.programme.settings, &after, self.now);
+        self.view.budget.reserved += effect.more;
         self.view.programme.settings = after;
         effect
     }
@@ -32,9 +32,13 @@ impl Story {
 fn an_edit_reserves_what_is_more_at_once_and_gives_nothing_back() {
     let mut story = Story::live();
     assert_eq!(story.edited(|settings| settings.cap = dollars(30)).more, dollars(10));
-    assert_eq!((story.view.pot.reserved, story.cost()), (dollars(30), dollars(30)));
+    assert_eq!((story.view.budget.reserved, story.cost()), (dollars(30), dollars(30)));
     assert_eq!(story.edited(|settings| settings.cap = dollars(5)).more, Usd::ZERO);
-    assert_eq!((story.view.pot.reserved, story.cost()), (dollars(30), dollars(20)), "nobody was ever told of thirty");
+    assert_eq!(
+        (story.view.budget.reserved, story.cost()),
+        (dollars(30), dollars(20)),
+        "nobody was ever told of thirty"
+    );
     let mut invited = Story::new();
     let effect = invited.edited(|settings| settings.cap = dollars(30));
     assert_eq!((effect.more, effect.grants, effect.with_keys, effect.keys_until), (Usd::ZERO, 1, 0, None));
@@ -56,16 +60,16 @@ fn a_key_counts_until_it_expires_however_early_the_term_ends_then() {
 }
 
 #[test]
-fn an_act_that_decides_which_cap_counts_moves_the_pot_though_it_costs_the_same_so_that_no_edit_passes_it() {
+fn an_act_that_decides_which_cap_counts_moves_the_budget_though_it_costs_the_same_so_that_no_edit_passes_it() {
     let story = Story::live();
-    let counted = |story: &Story, change: Change| change.counted(&story.view, story.now).pot;
+    let counted = |story: &Story, change: Change| change.counted(&story.view, story.now).budget;
     let own = story.view.set_cap(Some(dollars(20)), &faculty(), None, story.now).unwrap();
-    assert_eq!(counted(&story, own), PotChange::TakeAnyway(Usd::ZERO));
+    assert_eq!(counted(&story, own), BudgetChange::TakeAnyway(Usd::ZERO));
     let line = RosterLine { person: story.view.grant.person.clone(), group: Some("A".to_owned()) };
     let moved = story.view.describe(&line, &faculty(), story.now).unwrap();
-    assert_eq!(counted(&story, moved), PotChange::TakeAnyway(Usd::ZERO));
+    assert_eq!(counted(&story, moved), BudgetChange::TakeAnyway(Usd::ZERO));
     let allowed = story.view.allow(&faculty()).unwrap();
-    assert_eq!(counted(&story, allowed), PotChange::None);
+    assert_eq!(counted(&story, allowed), BudgetChange::None);
 }
 
 #[derive(Debug, Clone)]
@@ -155,7 +159,7 @@ proptest! {
                 }
             }
             let cost = story.cost();
-            prop_assert!(story.view.pot.reserved >= cost, "{step:?}: {} for {cost}", story.view.pot.reserved);
+            prop_assert!(story.view.budget.reserved >= cost, "{step:?}: {} for {cost}", story.view.budget.reserved);
             if let Some(live) = story.view.grant.live().filter(|live| live.expires_at.is_some_and(|end| story.now < end)) {
                 let limit = live.limit.unwrap_or_default();
                 prop_assert!(cost >= limit, "{step:?}: {cost} for {limit}");

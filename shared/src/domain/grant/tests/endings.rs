@@ -89,7 +89,7 @@ fn an_answer_that_comes_after_the_opposite_was_asked_for_leads_to_that_once_more
 }
 
 #[test]
-fn disuse_gives_the_place_back_and_the_student_resumes_while_the_pot_allows() {
+fn disuse_gives_the_place_back_and_the_student_resumes_while_the_budget_allows() {
     let mut story = Story::live();
     story.reading(1, 3_000_000);
     story.apply(story.view.hold(HoldKind::Unused, &Actor::Rule, None, story.now).unwrap());
@@ -97,14 +97,14 @@ fn disuse_gives_the_place_back_and_the_student_resumes_while_the_pot_allows() {
     story.disabled(Epoch::new(1));
     assert_eq!(story.cost(), Usd::from_dollars(20), "and nobody has read what it spent");
     story.now += SETTLING;
-    story.view.pot.counted_at = Some(story.now);
+    story.view.budget.counted_at = Some(story.now);
     assert_eq!(story.cost(), Usd::from_dollars(3));
-    story.view.pot.reserved = Usd::from_micros(83_000_001);
+    story.view.budget.reserved = Usd::from_micros(83_000_001);
     let refused = story.view.release(HoldKind::Unused, &Actor::Student, story.now).unwrap_err();
-    assert_eq!(refused, ReleaseRefused::PotExhausted);
-    story.view.pot.reserved = Usd::from_dollars(3);
+    assert_eq!(refused, ReleaseRefused::BudgetExhausted);
+    story.view.budget.reserved = Usd::from_dollars(3);
     story.apply(story.view.release(HoldKind::Unused, &Actor::Student, story.now).unwrap());
-    assert_eq!(story.view.pot.reserved, Usd::from_dollars(20));
+    assert_eq!(story.view.budget.reserved, Usd::from_dollars(20));
 }
 
 #[test]
@@ -112,10 +112,10 @@ fn revoked_is_terminal() {
     let mut story = Story::live();
     story.reading(1, 1_000_000);
     story.apply(story.view.revoke(&faculty(), Some("left the university"), story.now).unwrap());
-    assert_eq!(story.view.pot.reserved, Usd::from_dollars(20), "nobody knows yet what it spent");
+    assert_eq!(story.view.budget.reserved, Usd::from_dollars(20), "nobody knows yet what it spent");
     assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
     story.disabled(Epoch::new(1)).read_at_last(1, 18_000_000);
-    assert_eq!(story.view.pot.reserved, Usd::from_dollars(18));
+    assert_eq!(story.view.budget.reserved, Usd::from_dollars(18));
     let (view, now) = (&story.view, story.now);
     assert_eq!(story.refused(PressKind::Replace), BeginRefused::Revoked);
     assert!(view.revoke(&faculty(), None, now).is_err() && view.end(&Actor::Rule, now).is_err());
@@ -142,14 +142,14 @@ fn a_key_reported_leaked_is_owed_its_disable_and_a_page_from_before_a_replacemen
 }
 
 #[test]
-fn a_cap_of_ones_own_moves_the_place_within_the_pot() {
+fn a_cap_of_ones_own_moves_the_place_within_the_budget() {
     let mut story = Story::live();
     story.apply(story.view.set_cap(Some(Usd::from_dollars(100)), &faculty(), None, story.now).unwrap());
-    assert_eq!(story.view.pot.reserved, Usd::from_dollars(100));
+    assert_eq!(story.view.budget.reserved, Usd::from_dollars(100));
     let above = story.view.set_cap(Some(Usd::from_micros(100_000_001)), &faculty(), None, story.now);
-    assert_eq!(above, Err(CapRefused::PotExhausted));
+    assert_eq!(above, Err(CapRefused::BudgetExhausted));
     story.apply(story.view.set_cap(None, &faculty(), None, story.now).unwrap());
-    assert_eq!(story.view.pot.reserved, Usd::from_dollars(20));
+    assert_eq!(story.view.budget.reserved, Usd::from_dollars(20));
     assert_eq!(story.view.set_cap(None, &faculty(), None, story.now), Err(CapRefused::Unchanged));
 }
 
@@ -161,7 +161,7 @@ fn a_place_that_was_never_used_is_given_back_once_the_claim_window_has_closed() 
     assert_eq!(story.view.give_back_place(story.now), Err(Unchanged));
     story.now = story.view.programme.settings.claim_closes_at();
     story.apply(story.view.give_back_place(story.now).unwrap());
-    assert_eq!(story.view.pot.reserved, Usd::ZERO);
+    assert_eq!(story.view.budget.reserved, Usd::ZERO);
     assert_eq!(story.view.give_back_place(story.now), Err(Unchanged));
 }
 

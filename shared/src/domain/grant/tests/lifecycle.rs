@@ -66,7 +66,7 @@ fn a_key_that_is_not_used_is_announced_a_week_before_and_then_held_and_works_on_
     story.now += 1.second();
     let (change, rule) = story.decided(None, sent_at_once).unwrap();
     assert_eq!((rule, change.notice), (Rule::Announce(Notice::UnusedSoon), Some(Notice::UnusedSoon)));
-    assert_eq!((change.audit(), change.pot), (None, PotChange::None));
+    assert_eq!((change.audit(), change.budget), (None, BudgetChange::None));
     story.apply(change);
     assert_eq!(attempt(&story, 1).announced[&Notice::UnusedSoon].until, shown + days(30));
     assert_eq!(story.night(None), None, "it is announced once");
@@ -158,7 +158,7 @@ fn the_end_of_the_term_is_announced_a_week_before_once_and_anew_when_it_was_move
     story.released(HoldKind::Paused).enabled(Epoch::new(1));
     let (change, rule) = story.decided(None, sent_at_once).unwrap();
     assert_eq!((rule, change.notice), (Rule::Announce(Notice::TermEndSoon), Some(Notice::TermEndSoon)));
-    assert_eq!((change.audit(), change.pot), (None, PotChange::None));
+    assert_eq!((change.audit(), change.budget), (None, BudgetChange::None));
     story.apply(change);
     assert_eq!(attempt(&story, 1).announced[&Notice::TermEndSoon].until, term.ends_at());
     assert_eq!(story.night(None), None, "once");

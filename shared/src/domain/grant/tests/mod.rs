@@ -71,10 +71,10 @@ impl Story {
         }
         let change = change.counted(&self.view, self.now);
         self.view.grant = change.grant;
-        match change.pot {
-            PotChange::None => {}
-            PotChange::Take(amount) | PotChange::TakeAnyway(amount) => self.view.pot.reserved += amount,
-            PotChange::GiveBack(amount) => self.view.pot.reserved = self.view.pot.reserved - amount,
+        match change.budget {
+            BudgetChange::None => {}
+            BudgetChange::Take(amount) | BudgetChange::TakeAnyway(amount) => self.view.budget.reserved += amount,
+            BudgetChange::GiveBack(amount) => self.view.budget.reserved = self.view.budget.reserved - amount,
         }
         if let Some(reading) = change.reading {
             self.view.readings.retain(|known| known.epoch != reading.epoch);

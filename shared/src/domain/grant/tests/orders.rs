@@ -106,7 +106,7 @@ fn presses_that_fail_again_and_again_wait_longer_and_are_forgotten_by_the_next_c
     }
     assert_eq!(waits, [15, 30, 60, 120, 240, 480, 900, 900, 900]);
     story.now += GRACE;
-    story.view.pot.counted_at = Some(story.now);
+    story.view.budget.counted_at = Some(story.now);
     story.begin(PressKind::Reveal);
     assert_eq!(story.view.grant.attempts.len(), 1);
 }

@@ -13,10 +13,10 @@ impl Story {
         story
     }
 
-    /// The sync's recount of the pot, after it read what the live key used.
+    /// The sync's recount of the budget, after it read what the live key used.
     fn counted(&mut self) -> &mut Story {
-        self.view.pot.counted_at = Some(self.now);
-        self.view.pot.reserved = self.cost();
+        self.view.budget.counted_at = Some(self.now);
+        self.view.budget.reserved = self.cost();
         self
     }
 
@@ -29,13 +29,13 @@ impl Story {
 fn a_revoked_grant_gives_back_what_a_reading_after_its_disable_leaves_and_not_what_the_last_sync_saw() {
     let mut story = Story::claimed();
     story.revoked();
-    assert_eq!(story.view.pot.reserved, dollars(20));
+    assert_eq!(story.view.budget.reserved, dollars(20));
     assert_eq!(story.order(Epoch::new(1), OrderKind::Read), None, "it is read when it is known to be off");
     story.disabled(Epoch::new(1));
     let read = story.order(Epoch::new(1), OrderKind::Read).unwrap();
     assert!(read.due >= story.now + SETTLING, "what it used may settle late");
     story.read_at_last(1, 18_000_000);
-    assert_eq!((story.view.pot.reserved, story.cost()), (dollars(18), dollars(18)));
+    assert_eq!((story.view.budget.reserved, story.cost()), (dollars(18), dollars(18)));
     assert_eq!(story.view.grant.orders(), []);
 }
 
@@ -43,9 +43,9 @@ fn a_revoked_grant_gives_back_what_a_reading_after_its_disable_leaves_and_not_wh
 fn what_the_next_count_gave_back_is_not_given_back_again() {
     let mut story = Story::claimed();
     story.revoked().disabled(Epoch::new(1)).after(SETTLING).reading(1, 18_000_000).counted();
-    assert_eq!(story.view.pot.reserved, dollars(18));
+    assert_eq!(story.view.budget.reserved, dollars(18));
     story.read_at_last(1, 18_000_000);
-    assert_eq!(story.view.pot.reserved, dollars(18));
+    assert_eq!(story.view.budget.reserved, dollars(18));
 }
 
 #[test]
@@ -53,24 +53,24 @@ fn a_lower_cap_gives_back_the_difference_when_the_limit_is_confirmed_and_the_key
     let mut story = Story::new();
     story.view.grant.own_cap = Some(dollars(50));
     story.shown(PressKind::Reveal, 'a').reading(1, 0).now += 12.hours();
-    assert_eq!(story.view.pot.reserved, dollars(50));
+    assert_eq!(story.view.budget.reserved, dollars(50));
     story.cap(10);
-    assert_eq!(story.view.pot.reserved, dollars(50), "it can spend fifty until the provider holds ten");
+    assert_eq!(story.view.budget.reserved, dollars(50), "it can spend fifty until the provider holds ten");
     story.limited();
-    assert_eq!(story.view.pot.reserved, dollars(50), "and may have spent them");
+    assert_eq!(story.view.budget.reserved, dollars(50), "and may have spent them");
     story.read_at_last(1, 45_000_000);
-    assert_eq!(story.view.pot.reserved, dollars(45));
+    assert_eq!(story.view.budget.reserved, dollars(45));
 }
 
 #[test]
 fn a_higher_cap_takes_its_place_before_it_is_sent_and_gives_it_back_if_it_never_was() {
     let mut story = Story::claimed();
     story.cap(50);
-    assert_eq!(story.view.pot.reserved, dollars(50));
+    assert_eq!(story.view.budget.reserved, dollars(50));
     story.cap(30);
-    assert_eq!(story.view.pot.reserved, dollars(30), "nobody was ever told of fifty");
+    assert_eq!(story.view.budget.reserved, dollars(30), "nobody was ever told of fifty");
     story.apply(story.view.sending_limit(Epoch::new(1), dollars(30), story.now).unwrap()).cap(20);
-    assert_eq!(story.view.pot.reserved, dollars(30), "thirty were sent, and may be held yet");
+    assert_eq!(story.view.budget.reserved, dollars(30), "thirty were sent, and may be held yet");
 }
 
 #[test]
@@ -83,12 +83,12 @@ fn a_limit_without_an_answer_counts_until_a_listing_long_after_it_shows_another(
     let sent = SentLimit { limit: dollars(20), at: story.now, unanswered_before: Some(sent_at) };
     let window = Reset::None.window_at(story.now);
     story.apply(story.view.limit_confirmed(&order, sent, window, story.now).unwrap()).now += SETTLING;
-    assert_eq!(story.counted().view.pot.reserved, dollars(30), "the first may be executed yet");
+    assert_eq!(story.counted().view.budget.reserved, dollars(30), "the first may be executed yet");
     let seen = |story: &Story| story.view.limit_seen(Epoch::new(1), ListedLimit::Limit(dollars(20)), story.now);
     assert_eq!(seen(&story), Err(Unchanged));
     story.now = sent_at + GRACE;
     story.apply(seen(&story).unwrap()).now += SETTLING;
-    assert_eq!(story.counted().view.pot.reserved, dollars(20));
+    assert_eq!(story.counted().view.budget.reserved, dollars(20));
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn with_less_than_a_cent_left_a_lower_cap_stops_the_grant_at_once() {
     story.reading(1, 12_000_000).after(1.hour()).shown(PressKind::Replace, 'b').cap(12);
     assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::UsedUp });
     assert!(story.order(Epoch::new(2), OrderKind::Off).is_some());
-    assert_eq!(story.view.pot.reserved, dollars(20), "its eight dollars can be spent until it is off");
+    assert_eq!(story.view.budget.reserved, dollars(20), "its eight dollars can be spent until it is off");
 }
 
 #[test]
@@ -118,23 +118,24 @@ fn a_leak_and_a_pause_give_nothing_back_and_a_drop_only_after_its_week() {
     let mut leaked = Story::claimed();
     leaked.apply(leaked.view.stop(Stopped::Leaked, &Actor::Student, leaked.now).unwrap()).disabled(Epoch::new(1));
     leaked.now += 30.hours();
-    assert_eq!(leaked.reading(1, 3_000_000).counted().view.pot.reserved, dollars(20));
+    assert_eq!(leaked.reading(1, 3_000_000).counted().view.budget.reserved, dollars(20));
 
     for (kind, after) in [(HoldKind::Paused, dollars(20)), (HoldKind::Dropped, dollars(3))] {
         let mut held = Story::claimed();
         held.held(kind).disabled(Epoch::new(1));
         held.now = held.now + DROPPED_KEPT - 1.second();
         held.reading(1, 3_000_000);
-        assert_eq!(held.counted().view.pot.reserved, dollars(20), "{kind:?}");
+        assert_eq!(held.counted().view.budget.reserved, dollars(20), "{kind:?}");
         held.now += 1.second();
-        assert_eq!(held.counted().view.pot.reserved, after, "{kind:?}");
-        held.view.pot.limit = dollars(19);
-        let released = held.view.release(kind, &faculty(), held.now).map(|change| change.pot);
-        let expected = if kind == HoldKind::Paused { Ok(PotChange::None) } else { Err(ReleaseRefused::PotExhausted) };
+        assert_eq!(held.counted().view.budget.reserved, after, "{kind:?}");
+        held.view.budget.limit = dollars(19);
+        let released = held.view.release(kind, &faculty(), held.now).map(|change| change.budget);
+        let expected =
+            if kind == HoldKind::Paused { Ok(BudgetChange::None) } else { Err(ReleaseRefused::BudgetExhausted) };
         assert_eq!(released, expected, "whoever comes back takes what was given back");
-        held.view.pot.limit = dollars(20);
+        held.view.budget.limit = dollars(20);
         let change = held.view.release(kind, &faculty(), held.now).unwrap();
-        assert_eq!(held.apply(change).view.pot.reserved, dollars(20));
+        assert_eq!(held.apply(change).view.budget.reserved, dollars(20));
     }
 }
 
@@ -143,22 +144,22 @@ fn a_cap_that_is_lowered_while_the_enable_is_under_way_gives_nothing_back_yet() 
     let mut story = Story::claimed();
     story.held(HoldKind::Paused).disabled(Epoch::new(1)).after(1.hour()).reading(1, 0);
     story.released(HoldKind::Paused).cap(5);
-    assert_eq!(story.view.pot.reserved, dollars(20), "the enable may be there already, and twenty is the limit");
+    assert_eq!(story.view.budget.reserved, dollars(20), "the enable may be there already, and twenty is the limit");
     story.limited().enabled(Epoch::new(1));
-    assert_eq!(story.view.pot.reserved, dollars(20), "it may have spent them");
+    assert_eq!(story.view.budget.reserved, dollars(20), "it may have spent them");
     story.now += 1.hour();
-    assert_eq!(story.reading(1, 2_000_000).counted().view.pot.reserved, dollars(5));
+    assert_eq!(story.reading(1, 2_000_000).counted().view.budget.reserved, dollars(5));
 }
 
 #[test]
 fn a_hold_that_is_taken_off_before_its_disable_was_confirmed_gives_nothing_back_of_a_lower_cap() {
     let mut story = Story::claimed();
     story.held(HoldKind::Dropped).cap(5);
-    assert_eq!(story.view.pot.reserved, dollars(20), "its key works on");
+    assert_eq!(story.view.budget.reserved, dollars(20), "its key works on");
     let change = story.view.release(HoldKind::Dropped, &faculty(), story.now).unwrap();
-    assert_eq!(story.apply(change).view.pot.reserved, dollars(20), "twenty is its limit still");
+    assert_eq!(story.apply(change).view.budget.reserved, dollars(20), "twenty is its limit still");
     story.limited().enabled(Epoch::new(1));
-    assert_eq!(story.view.pot.reserved, dollars(20));
+    assert_eq!(story.view.budget.reserved, dollars(20));
 }
 
 #[test]
@@ -166,27 +167,27 @@ fn who_replaces_twice_within_minutes_costs_what_one_place_costs_at_every_step() 
     let mut story = Story::claimed();
     story.shown(PressKind::Replace, 'b');
     let begun = story.begin(PressKind::Replace);
-    assert_eq!((story.cost(), story.view.pot.reserved), (dollars(20), dollars(20)));
+    assert_eq!((story.cost(), story.view.budget.reserved), (dollars(20), dollars(20)));
     story.disabled(Epoch::new(2)).reading(2, 12_000_000);
     assert_eq!(story.cost(), dollars(20), "the first key was read before the second was shown");
     let minted = MintedKey { key: hash('c'), limit: dollars(8), guardrail: None };
     let change = story.view.record(&begun, &minted, story.now).unwrap();
-    assert_eq!((story.apply(change).cost(), story.view.pot.reserved), (dollars(20), dollars(20)));
+    assert_eq!((story.apply(change).cost(), story.view.budget.reserved), (dollars(20), dollars(20)));
 }
 
 #[test]
-fn a_key_that_somebody_enabled_again_is_counted_at_once_though_the_pot_has_no_room() {
+fn a_key_that_somebody_enabled_again_is_counted_at_once_though_the_budget_has_no_room() {
     let mut story = Story::claimed();
     story.apply(story.view.hold(HoldKind::Unused, &Actor::Rule, None, story.now).unwrap()).disabled(Epoch::new(1));
     story.after(1.hour()).reading(1, 3_000_000).counted();
-    assert_eq!(story.view.pot.reserved, dollars(3));
-    story.view.pot.limit = dollars(10);
+    assert_eq!(story.view.budget.reserved, dollars(3));
+    story.view.budget.limit = dollars(10);
     let change = story.view.disable_again(Epoch::new(1), &hash('a'), story.now, story.now).unwrap();
-    assert_eq!(story.apply(change).view.pot.reserved, dollars(20), "it can be spent");
+    assert_eq!(story.apply(change).view.budget.reserved, dollars(20), "it can be spent");
     story.cap(5);
-    assert_eq!(story.view.pot.reserved, dollars(20), "twenty is its limit still");
+    assert_eq!(story.view.budget.reserved, dollars(20), "twenty is its limit still");
     story.disabled(Epoch::new(1)).after(1.hour());
-    assert_eq!(story.reading(1, 3_000_000).counted().view.pot.reserved, dollars(3));
+    assert_eq!(story.reading(1, 3_000_000).counted().view.budget.reserved, dollars(3));
 }
 
 #[test]
@@ -194,13 +195,13 @@ fn a_key_that_was_handed_back_gives_its_place_back_and_another_takes_it_anew() {
     let mut story = Story::claimed();
     story.apply(story.view.hand_back(Epoch::new(1), story.now).unwrap()).disabled(Epoch::new(1));
     story.read_at_last(1, 2_000_000);
-    assert_eq!(story.view.pot.reserved, dollars(2));
+    assert_eq!(story.view.budget.reserved, dollars(2));
     assert_eq!(story.view.hand_back(Epoch::new(1), story.now), Err(Unchanged));
-    story.view.pot.limit = dollars(19);
-    assert_eq!(story.refused(PressKind::Replace), BeginRefused::PotExhausted);
-    story.view.pot.limit = dollars(20);
+    story.view.budget.limit = dollars(19);
+    assert_eq!(story.refused(PressKind::Replace), BeginRefused::BudgetExhausted);
+    story.view.budget.limit = dollars(20);
     story.shown(PressKind::Replace, 'b');
-    assert_eq!((story.view.pot.reserved, story.view.grant.replacements), (dollars(20), 1));
+    assert_eq!((story.view.budget.reserved, story.view.grant.replacements), (dollars(20), 1));
     assert_eq!(attempt(&story, 2).limit, Some(dollars(18)));
 }
 
@@ -210,10 +211,10 @@ fn of_a_key_that_is_gone_the_rest_of_its_limit_stays_promised_until_a_later_run_
     story.revoked();
     story.apply(story.view.found_gone(story.view.grant.version, Epoch::new(1), &hash('a'), story.now).unwrap()).now +=
         24.hours();
-    assert_eq!(story.counted().view.pot.reserved, dollars(20));
+    assert_eq!(story.counted().view.budget.reserved, dollars(20));
     assert_eq!(story.view.give_back_rest(story.now - 25.hours()), Err(Unchanged), "that was before");
     let change = story.view.give_back_rest(story.now - 1.hour()).unwrap();
-    assert_eq!(story.apply(change).view.pot.reserved, Usd::ZERO);
+    assert_eq!(story.apply(change).view.budget.reserved, Usd::ZERO);
 }
 
 #[test]
@@ -224,7 +225,7 @@ fn an_attempt_that_nobody_is_at_any_more_frees_its_grant_and_a_place_that_was_ne
     assert_eq!(story.view.close_abandoned(story.now), Err(Unchanged));
     story.now += 1.second();
     story.apply(story.view.close_abandoned(story.now).unwrap());
-    assert_eq!((&story.view.grant.state, story.view.pot.reserved), (&GrantState::Invited, Usd::ZERO));
+    assert_eq!((&story.view.grant.state, story.view.budget.reserved), (&GrantState::Invited, Usd::ZERO));
     assert_eq!(story.view.close_abandoned(story.now), Err(Unchanged));
 
     let mut replacing = Story::claimed();
@@ -232,7 +233,7 @@ fn an_attempt_that_nobody_is_at_any_more_frees_its_grant_and_a_place_that_was_ne
     replacing.now += GRACE;
     replacing.apply(replacing.view.close_abandoned(replacing.now).unwrap());
     assert_eq!(replacing.view.grant.state, GrantState::Stopped { why: Stopped::ReplacementFailed });
-    assert_eq!(replacing.view.pot.reserved, dollars(20));
+    assert_eq!(replacing.view.budget.reserved, dollars(20));
 }
 
 /// A grant with a place and a live key, somewhere in a term of a hundred days.
@@ -240,7 +241,7 @@ fn live(reset: Reset, cap: i64) -> Story {
     let mut story = Story::new();
     story.view.programme.settings.reset = reset;
     story.view.programme.settings.cap = Usd::from_micros(cap).whole_cents();
-    story.view.pot.limit = Usd::MAX;
+    story.view.budget.limit = Usd::MAX;
     story.shown(PressKind::Reveal, 'a');
     story
 }
@@ -304,7 +305,7 @@ fn a_limit_is_sent_only_while_it_is_wanted_and_one_that_was_overtaken_stays_orde
     let sending = |story: &Story| story.view.sending_limit(Epoch::new(1), dollars(50), story.now);
     assert!(sending(&story).is_ok());
     story.cap(30);
-    assert_eq!(sending(&story), Err(NotSending::NotWanted), "the pot counts thirty");
+    assert_eq!(sending(&story), Err(NotSending::NotWanted), "the budget counts thirty");
     let sent = SentLimit { limit: dollars(30), at: story.now, unanswered_before: None };
     story.cap(10);
     let window = Reset::None.window_at(story.now);

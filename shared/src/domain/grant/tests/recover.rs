@@ -36,15 +36,15 @@ impl Story {
 }
 
 #[test]
-fn the_newest_key_that_works_becomes_live_and_takes_a_place_even_where_the_pot_has_none() {
+fn the_newest_key_that_works_becomes_live_and_takes_a_place_even_where_the_budget_has_none() {
     let mut story = Story::new();
-    story.view.pot.reserved = Usd::from_dollars(95);
+    story.view.budget.reserved = Usd::from_dollars(95);
     let listed = [found(1, false), found(2, true), found(3, true)];
     assert_eq!(story.view.ended_by_recovery(&listed, false).len(), 1);
     story.recover(&listed);
     assert_eq!(story.view.grant.state, GrantState::Live { key: key_of(3) });
     assert_eq!((story.view.grant.epoch, story.view.grant.ever_shown), (Epoch::new(3), true));
-    assert_eq!(story.view.pot.reserved, Usd::from_dollars(115), "what can be spent is counted");
+    assert_eq!(story.view.budget.reserved, Usd::from_dollars(115), "what can be spent is counted");
     let disables = [1, 2, 3].map(|epoch| attempt(&story, epoch).switch);
     let at = story.now;
     assert_eq!(disables, [SwitchState::Off { at }, SwitchState::OffOrdered { since: at }, SwitchState::On]);
@@ -61,7 +61,7 @@ fn a_replacement_that_the_table_forgot_ends_the_key_that_it_thinks_is_live() {
     story.recover(&listed);
     assert_eq!(story.view.grant.state, GrantState::Live { key: key_of(2) });
     assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
-    assert_eq!(story.view.pot.reserved, Usd::from_dollars(20), "it had its place");
+    assert_eq!(story.view.budget.reserved, Usd::from_dollars(20), "it had its place");
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn an_attempt_that_is_still_open_in_a_copy_counts_as_shown() {
     assert_eq!(story.view.recover(&listed, false, story.now), Err(Unchanged), "elsewhere somebody may be at it");
     story.recover(&listed);
     assert_eq!(story.view.grant.state, GrantState::Live { key: key_of(1) });
-    assert_eq!(story.view.pot.reserved, Usd::from_dollars(20));
+    assert_eq!(story.view.budget.reserved, Usd::from_dollars(20));
     assert_eq!(story.view.record(&begun, &minted('b'), story.now), Err(RecordRefused::Lost));
 }
 
@@ -101,7 +101,7 @@ fn nothing_becomes_live_where_the_grant_is_over_and_a_held_one_is_to_be_disabled
     revoked.recover(&[found(1, true)]);
     assert_eq!(revoked.view.grant.state, GrantState::Revoked);
     assert!(!revoked.view.grant.has_place, "its cap is promised to nobody");
-    assert_eq!(revoked.view.pot.reserved, Usd::from_dollars(20), "and what it can spend until it is off is counted");
+    assert_eq!(revoked.view.budget.reserved, Usd::from_dollars(20), "and what it can spend until it is off is counted");
     assert_eq!(attempt(&revoked, 1).switch, SwitchState::OffOrdered { since: revoked.now });
 
     let mut held = Story::new();
@@ -140,7 +140,7 @@ fn a_grant_whose_term_is_extended_after_it_ended_is_pressed_for_again() {
     assert!(!story.view.grant.has_place);
     assert_eq!(story.view.reopen(&faculty(), story.now), Err(Unchanged));
     story.shown(PressKind::Replace, 'b');
-    assert_eq!(story.view.pot.reserved, Usd::from_dollars(20));
+    assert_eq!(story.view.budget.reserved, Usd::from_dollars(20));
 
     let mut closed = Story::new();
     closed.view.programme.closed_at = Some(closed.now);

@@ -234,8 +234,8 @@ impl Story {
             let change = act(&self.view, self.now);
             self.done(change);
         }
-        self.view.pot.counted_at = Some(self.now);
-        self.view.pot.reserved = self.view.place().cost(self.now);
+        self.view.budget.counted_at = Some(self.now);
+        self.view.budget.reserved = self.view.place().cost(self.now);
     }
 
     fn orders_reach_the_provider(&mut self) {
@@ -306,7 +306,7 @@ fn from_every_state_that_acts_lead_to_a_few_presses_syncs_or_turns_end_in_a_key_
     for reset in [Reset::None, Reset::Daily] {
         let mut first = Story::new();
         first.view.programme.settings.reset = reset;
-        first.view.pot.limit = Usd::from_dollars(100_000);
+        first.view.budget.limit = Usd::from_dollars(100_000);
         let mut seen = BTreeMap::from([(first.shape(), ())]);
         let mut states = VecDeque::from([(first, Vec::new())]);
         while let Some((story, came)) = states.pop_front() {

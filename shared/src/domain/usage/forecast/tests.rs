@@ -27,21 +27,21 @@ fn term() -> Term {
 }
 
 /// A budget that is reserved in full.
-fn all_promised(pot: Usd) -> Budget {
-    Budget { pot, keys_stop_at: None }
+fn all_promised(budget: Usd) -> SpendingLimits {
+    SpendingLimits { budget, keys_stop_at: None }
 }
 
 /// The forecast in the night after a day was listed.
-fn forecast(spent: &Days, budget: Budget, term: &Term, looked: Date) -> Forecast {
+fn forecast(spent: &Days, limits: SpendingLimits, term: &Term, looked: Date) -> Forecast {
     let listed_at = format!("{looked}T00:20:00Z").parse().unwrap();
-    Forecast::of(spent, budget, term, Some(listed_at), listed_at)
+    Forecast::of(spent, limits, term, Some(listed_at), listed_at)
 }
 
 /// The forecast with so much left after these days, all of which are over.
 fn with_left(each: &[i64], left: i64) -> RunsOut {
-    let pot = usd(each.iter().sum::<i64>() + left);
+    let budget = usd(each.iter().sum::<i64>() + left);
     let looked = day(i64::try_from(each.len()).unwrap());
-    forecast(&spent(each.iter().copied()), all_promised(pot), &term(), looked).runs_out
+    forecast(&spent(each.iter().copied()), all_promised(budget), &term(), looked).runs_out
 }
 
 /// The number of days after the first on which the money is used up.
@@ -145,7 +145,7 @@ fn live_keys_cannot_spend_more_than_is_reserved_and_what_ends_first_is_said() {
     let of = |reserved: Option<i32>| {
         let settings = Settings { roster: reserved.is_some(), ..crate::domain::grant::testing::a_programme().settings };
         let money = (Usd::from_dollars(4000), Usd::from_dollars(reserved.unwrap_or(1000)));
-        forecast(&spent, Budget::of(&settings, money, &spent), &term(), day(21))
+        forecast(&spent, SpendingLimits::of(&settings, money, &spent), &term(), day(21))
     };
     let keys = of(Some(1000));
     // A hundred dollars are left to them, which is two days of work.
@@ -156,7 +156,8 @@ fn live_keys_cannot_spend_more_than_is_reserved_and_what_ends_first_is_said() {
     assert!(out > day(90), "{out}");
     // The shown keys can spend nothing more; before any spending there is nothing to say.
     assert_eq!(of(Some(900)).runs_out, RunsOut::KeysStopped);
-    let fresh = forecast(&Days::default(), Budget { pot: usd(10), keys_stop_at: Some(usd(0)) }, &term(), day(3));
+    let fresh =
+        forecast(&Days::default(), SpendingLimits { budget: usd(10), keys_stop_at: Some(usd(0)) }, &term(), day(3));
     assert_eq!(fresh.runs_out, RunsOut::TooLittleData);
     insta::assert_snapshot!(of(Some(900)).in_words(), @"The keys that are out can spend nothing more: they have used the $900 that they may. The budget of $4,000 is not used up.");
 }
@@ -165,9 +166,9 @@ fn live_keys_cannot_spend_more_than_is_reserved_and_what_ends_first_is_said() {
 fn a_day_that_is_past_is_never_named() {
     let spent = spent(vec![10_000_000; 14]);
     let of = |keys: Option<i64>, now: i64| {
-        let budget = Budget { pot: usd(200_000_000), keys_stop_at: keys.map(usd) };
+        let limits = SpendingLimits { budget: usd(200_000_000), keys_stop_at: keys.map(usd) };
         let at = |number: i64| Some(format!("{}T00:20:00Z", day(number)).parse().unwrap());
-        Forecast::of(&spent, budget, &term(), at(14), at(now).unwrap())
+        Forecast::of(&spent, limits, &term(), at(14), at(now).unwrap())
     };
     // Sixty dollars are left, which is six days; and in the other case two.
     assert_eq!([of(None, 19), of(None, 14)].map(|now| now.runs_out), [RunsOut::OutOn(day(19)); 2]);
