@@ -200,7 +200,7 @@ impl Orders<'_> {
         Ok(())
     }
 
-    /// Makes the final reading of a key, and gives the rest of its place back.
+    /// Makes the final reading of a key, and gives the rest of its reservation back.
     async fn read(
         &self,
         at: ActContext<'_>,

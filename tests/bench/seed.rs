@@ -98,7 +98,7 @@ fn one(
     items.push(to_item(&Grant {
         state: GrantState::Live { key },
         epoch,
-        has_place: true,
+        has_reservation: true,
         ever_shown: true,
         attempts: vec![attempt],
         ..Grant::invited(programme, id, person, Some(format!("section-{}", number % 4)))

@@ -248,7 +248,7 @@ async fn a_promised_budget_is_told_once_for_each_amount() {
     let mut campus = Campus::open().await;
     campus.pump.stop().await;
     campus.programme("maths", |_| {}).await;
-    // A cap is $20, so two places fit and a third does not.
+    // A cap is $20, so two reservations fit and a third does not.
     campus.budget(59).await;
     campus.students(&["ada"]).await;
     for (name, budget, promised) in [

@@ -221,7 +221,7 @@ impl Picture {
 type Meeting = (Start, Act, Act, &'static str, u64);
 
 /// Meetings that were once got wrong, or that nothing else plays: a cap that is edited while a key is begun or recorded, or while a
-/// cap of one's own is set; and a reading that comes while a place is given back, where nothing was read before, where something was,
+/// cap of one's own is set; and a reading that comes while a reservation is given back, where nothing was read before, where something was,
 /// and while another is written.
 const FOUND: [(Start, Act, Act); 6] = [
     (Start::Invited, Act::Begin, Act::Cap),

@@ -24,12 +24,12 @@ pub(crate) fn begin(refused: &BeginRefused, term: &Term, now: Timestamp) -> AppE
 
 pub(crate) fn record(refused: RecordRefused) -> AppError {
     let meanwhile = match refused {
-        RecordRefused::Held(HoldKind::Paused) => "The people who run this programme paused your place",
+        RecordRefused::Held(HoldKind::Paused) => "The people who run this programme paused your access",
         RecordRefused::Held(HoldKind::Dropped) => "You were taken off the roster of this programme",
         RecordRefused::Held(HoldKind::Unused) => "Your key was switched off because it was not used",
-        RecordRefused::Revoked => "Your place in this programme was withdrawn",
+        RecordRefused::Revoked => "Your access to this programme was withdrawn",
         RecordRefused::Over => "This programme ended",
-        RecordRefused::Lost => "Your place was changed by another press",
+        RecordRefused::Lost => "Your grant was changed by another press",
         RecordRefused::LimitLowered => "Your cap was lowered",
     };
     let ask = match refused {
@@ -63,7 +63,7 @@ pub(crate) fn why_not_resumed(refused: &ReleaseRefused) -> &'static str {
     match refused {
         ReleaseRefused::NotHeld => "Your key is not switched off for not being used, so there is nothing to resume.",
         ReleaseRefused::Over => "This programme is over for you.",
-        ReleaseRefused::PausedByAnother => "The people who run this programme paused your place.",
+        ReleaseRefused::PausedByAnother => "The people who run this programme paused your access.",
         ReleaseRefused::BudgetExhausted => {
             "All of the programme's budget is held for other keys now. Ask the people who run it."
         }
@@ -74,10 +74,10 @@ pub(crate) fn why_not_resumed(refused: &ReleaseRefused) -> &'static str {
 pub(crate) fn why_not(refused: &BeginRefused, term: &Term) -> String {
     let at = |time| time_in(time, term.zone());
     match refused {
-        BeginRefused::Revoked => "Your place in this programme was withdrawn. Ask the people who run it.".to_owned(),
+        BeginRefused::Revoked => "Your access to this programme was withdrawn. Ask the people who run it.".to_owned(),
         BeginRefused::Over => "This programme is over, so no key can be had any more.".to_owned(),
         BeginRefused::Held(HoldKind::Paused) => {
-            "Your place is paused by the people who run this programme. Ask them; nothing is lost.".to_owned()
+            "Your access is paused by the people who run this programme. Ask them; nothing is lost.".to_owned()
         }
         BeginRefused::Held(HoldKind::Dropped) => {
             "You are no longer on the roster of this programme. If that is a mistake, ask the people who run it."

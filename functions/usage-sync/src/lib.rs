@@ -12,7 +12,7 @@
 //! | 4 scan | compares every grant with its listed keys; each difference is a finding | readings, sums of programmes |
 //! | 5 foreign | records foreign keys, counts them for their owners, and never touches them | foreign keys, what cuts need of them, budgets |
 //! | 6 rules | tells their rules again to guardrails that are not right | confirmed rules |
-//! | 7 act | acts on the findings that the guard lets through | grants, readings, the provider |
+//! | 7 act | acts on the findings that the safety limit lets through | grants, readings, the provider |
 //! | 8 sum up | recomputes the sums of programmes in which stage 7 acted | sums of programmes |
 //! | 9 reconcile | compares the account's money with the keys' | model use, the account's day, a cut, the sync's state |
 //!
@@ -27,10 +27,10 @@
 //! The shards of all programmes are read as one stream: a budget before its grants, sums after their readings. Changed readings are
 //! written to several partitions in turn, and a throttled write goes to the end of the queue.
 //!
-//! A budget's counter is recomputed on condition that its version is the one read before the grants. Every place that is taken or
-//! given back raises the version. Otherwise a sum that read a grant with its place could put back a place given back since. The
-//! sum is for an instant before the listing, since no reading holds later use. That instant is stored with the budget, and a place
-//! is given back as of then at the earliest (`View::worth`). A place is worth less after each turn of a window, so a slow request
+//! A budget's counter is recomputed on condition that its version is the one read before the grants. Every reservation that is taken or
+//! given back raises the version. Otherwise a sum that read a grant with its reservation could put back a reservation given back since. The
+//! sum is for an instant before the listing, since no reading holds later use. That instant is stored with the budget, and a reservation
+//! is given back as of then at the earliest (`View::worth`). A reservation is worth less after each turn of a window, so a slow request
 //! would give back too much.
 //!
 //! A reading holds a key's use on each UTC day (`domain/usage/days.rs`). Each answer settles its own day and the day before. After
@@ -39,8 +39,8 @@
 //!
 //! # Actions
 //!
-//! Each finding is decided again on the grant as it is by then; one that no longer holds has no effect. The guard
-//! (`scan/guard.rs`) counts orphans, keys that a recovery would end, and live grants whose keys are gone or disabled, before any
+//! Each finding is decided again on the grant as it is by then; one that no longer holds has no effect. The safety limit
+//! (`scan/safety_limit.rs`) counts orphans, keys that a recovery would end, and live grants whose keys are gone or disabled, before any
 //! is marked. Above its bound none is touched until an admin, who sees which keys they are, lets the next run act. That consent
 //! holds for those keys alone. Each is marked in the table until it was acted on or is in order again. Readings, sums,
 //! reconciliation and the search for missing keys go on meanwhile.

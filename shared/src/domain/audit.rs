@@ -102,7 +102,7 @@ pub enum Act {
     Ended,
     CapChanged,
     ReplacementAllowed,
-    PlaceGivenBack,
+    ReservationGivenBack,
     /// Another name, address or id on the roster.
     Described,
     /// Another group.
@@ -123,8 +123,8 @@ pub enum Act {
     Reopened,
     /// Faculty asked the admins for a change, which by itself changes nothing.
     Asked,
-    /// An admin let the next sync do what its guard had held back.
-    GuardReleased,
+    /// An admin let the next sync do what its safety limit had held back.
+    SafetyLimitReleased,
     /// An admin gave a programme keys that Bursar did not make, or took them back.
     KeysAssigned,
     KeysTakenBack,

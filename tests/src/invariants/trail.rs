@@ -146,7 +146,7 @@ pub(super) fn account_changes_have_their_entries(step: &Step<'_>, wrong: &mut Ve
         (&[Act::AccountConfirmed], u64::from(is_confirmed), true),
         (&[Act::TierEdited], edits(now).saturating_sub(edits(before)), true),
         (&[Act::ForeignActBegun, Act::ForeignActConcluded], steps(now).saturating_sub(steps(before)), true),
-        (&[Act::GuardReleased], u64::from(is_released), true),
+        (&[Act::SafetyLimitReleased], u64::from(is_released), true),
         (&[Act::GuardrailSet], guardrails, false),
         (&[Act::KeysAssigned, Act::KeysTakenBack], u64::from(is_moved), false),
     ];

@@ -51,7 +51,7 @@ async fn a_cap_edited_during_a_sync_is_counted_and_sent() {
     }
 }
 
-/// Somebody has a place and no key, so only the settings say what the place costs by now.
+/// Somebody has a reservation and no key, so only the settings say what the reservation costs by now.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sync_counts_what_an_edit_reserved_meanwhile() {
     let mut campus = class(&[]).await;

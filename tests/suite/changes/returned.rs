@@ -1,4 +1,4 @@
-//! A student hands a key back, and takes the place anew while the budget has room.
+//! A student hands a key back, and takes the reservation anew while the budget has room.
 
 use super::*;
 
@@ -6,8 +6,8 @@ const RETURN: &str = "/my/cs-pilot/return";
 const REPLACE: &str = "/my/cs-pilot/replace";
 
 #[tokio::test]
-async fn a_key_that_is_handed_back_frees_its_place() {
-    // Two places of twenty dollars.
+async fn a_key_that_is_handed_back_frees_its_reservation() {
+    // Two reservations of twenty dollars.
     let mut campus = class_of(40, &["ada"]).await;
     let admin = campus.admin().await;
     let ada = campus.student("ada").await;

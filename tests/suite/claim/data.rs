@@ -60,7 +60,7 @@ async fn stored_data_is_there_to_read() {
           "state": "stopped",
           "stopped_because": "leaked",
           "holds": [],
-          "has_a_place_in_the_budget": true,
+          "has_a_reservation_in_the_budget": true,
           "replacements_counted": 0,
           "replacements_allowed_besides": 0,
           "attempts": [

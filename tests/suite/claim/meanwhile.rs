@@ -10,14 +10,14 @@ use bursar_tests::faults::Matcher;
 use super::{class, enrol};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_loses_the_place_meanwhile_is_shown_no_key() {
+async fn who_loses_the_reservation_meanwhile_is_shown_no_key() {
     for what in ["reveal", "replace"] {
         let mut campus = class().await;
         campus.restrict().await;
         for (act, said, state) in [
-            ("pause", "paused your place while the key was being made", "paused"),
+            ("pause", "paused your access while the key was being made", "paused"),
             ("drop", "You were taken off the roster of this programme while", "paused"),
-            ("revoke", "Your place in this programme was withdrawn while", "revoked"),
+            ("revoke", "Your access to this programme was withdrawn while", "revoked"),
             ("close", "This programme ended while", "ended"),
         ] {
             let student = enrol(&mut campus, act).await;

@@ -144,7 +144,7 @@ async fn the_page_says_what_to_buy_by_when() {
     campus.finish_unjudged().await;
 }
 
-/// A sync's state with thirty keys that the guard held back at this moment.
+/// A sync's state with thirty keys that the safety limit held back at this moment.
 pub(crate) async fn held_back(campus: &Campus, at: Option<Timestamp>) {
     let held = |at| HeldBack {
         at,
@@ -168,8 +168,8 @@ async fn an_admin_releases_what_the_page_showed() {
     held_back(&campus, Some(now - SignedDuration::from_hours(6))).await;
     let stale = admin.get(ACCOUNT).await;
     let warnings = stale.texts("warning").join(" ");
-    assert!(warnings.contains("The guard held back 30 keys that nobody was shown"), "{warnings}");
-    // By now the guard has held back something else.
+    assert!(warnings.contains("The safety limit held back 30 keys that nobody was shown"), "{warnings}");
+    // By now the safety limit has held back something else.
     held_back(&campus, Some(now)).await;
     let page = admin.get(ACCOUNT).await;
     let form = page.form(RELEASE);
@@ -182,7 +182,7 @@ async fn an_admin_releases_what_the_page_showed() {
     let seen = campus.judged().await;
     let person = campus.table.person_of(&address(ADMIN), soon()).await.unwrap();
     let [entry] = &seen.account_entries[..] else { panic!("{:?}", seen.account_entries) };
-    assert_eq!((entry.what.act, &entry.by), (Act::GuardReleased, &Actor::Person(person.clone())));
+    assert_eq!((entry.what.act, &entry.by), (Act::SafetyLimitReleased, &Actor::Person(person.clone())));
     assert_eq!(campus.table.sync_state().await.unwrap().held_back.unwrap().released_by, Some(person));
     assert!(admin.get(ACCOUNT).await.body.contains("admin@example.edu let the next sync do"));
     // The next sync has done it, and the form is sent again.

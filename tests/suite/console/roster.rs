@@ -141,7 +141,7 @@ async fn who_is_dropped_returns_with_the_next_file() {
     campus.finish().await;
 }
 
-/// After more than a week off the roster, a place is given back.
+/// After more than a week off the roster, a reservation is given back.
 #[tokio::test]
 async fn nobody_returns_for_whom_there_is_no_room() {
     let campus = Campus::with_keys(&["ada"]).await;

@@ -71,7 +71,7 @@ listed! {
         Paused,
         Dropped,
         Leaked,
-        /// Ended by its student, confirmed to be off, and read since. Its place is still kept.
+        /// Ended by its student, confirmed to be off, and read since. Its reservation is still kept.
         OffAndRead,
         Revoked,
         Closed,

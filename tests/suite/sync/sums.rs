@@ -1,7 +1,7 @@
 //! The sync's sums: totals of the day, the recount of the budget's counter, and acts that change the budget meanwhile.
 
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::Place;
+use bursar_core::domain::grant::Reservation;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
 use bursar_core::store::ActContext;
@@ -15,15 +15,15 @@ use serde_json::Value;
 use super::crooked::{Crooked, with_row};
 use super::{changed, complete, numbered, quiet, without_runs};
 
-/// The counter of the budget, and a plain sum over the places of its grants.
+/// The counter of the budget, and a plain sum over the reservations of its grants.
 async fn counted(campus: &Campus) -> [Usd; 2] {
     let (seen, now) = (campus.judged().await, campus.clock.now());
     let settings = &seen.programmes.values().next().unwrap().settings;
-    let places = seen.grants.values().map(|grant| {
+    let reservations = seen.grants.values().map(|grant| {
         let readings = seen.readings_of(grant);
-        Place { grant, readings: &readings, settings, read_until: Some(now) }.cost(now)
+        Reservation { grant, readings: &readings, settings, read_until: Some(now) }.cost(now)
     });
-    [seen.budgets.values().next().unwrap().reserved, places.sum()]
+    [seen.budgets.values().next().unwrap().reserved, reservations.sum()]
 }
 
 #[tokio::test]
@@ -34,7 +34,7 @@ async fn totals_and_the_counter_are_sums_over_the_grants() {
         campus.spend(name, dollars);
     }
     assert_eq!(complete(&campus).await["readings_recorded"], 3);
-    // Use that no reading has when the place is given back.
+    // Use that no reading has when the reservation is given back.
     campus.spend("eve", "0.40");
     campus.revoke("eve").await;
     complete(&campus).await;

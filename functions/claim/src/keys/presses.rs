@@ -90,7 +90,7 @@ pub(crate) async fn leaked(form: KeyForm) -> Answer {
     Ok(to_my())
 }
 
-/// Hands the key back: it ends, and the unspent rest of its place returns to the budget after the final
+/// Hands the key back: it ends, and the unspent rest of its reservation returns to the budget after the final
 /// reading. A second press changes nothing.
 pub(crate) async fn hand_back(form: KeyForm) -> Answer {
     let KeyForm { site, view, .. } = &form;

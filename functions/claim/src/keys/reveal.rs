@@ -360,7 +360,7 @@ fn accepted(fields: &Fields) -> Option<TermsHash> {
 }
 
 fn no_grant() -> AppError {
-    AppError::conflict("Your place in this programme is gone. Ask the people who run it.").because("the grant is gone")
+    AppError::conflict("Your access to this programme is gone. Ask the people who run it.").because("the grant is gone")
 }
 
 fn too_late() -> AppError {

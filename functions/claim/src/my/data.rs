@@ -75,7 +75,7 @@ struct GrantData {
     state: &'static str,
     stopped_because: Option<Stopped>,
     holds: Vec<HoldData>,
-    has_a_place_in_the_budget: bool,
+    has_a_reservation_in_the_budget: bool,
     replacements_counted: u32,
     replacements_allowed_besides: u32,
     attempts: Vec<AttemptData>,
@@ -200,7 +200,7 @@ async fn grant(site: &Site, view: &View) -> Result<GrantData, AppError> {
             _ => None,
         },
         holds: holds(view),
-        has_a_place_in_the_budget: grant.has_place,
+        has_a_reservation_in_the_budget: grant.has_reservation,
         replacements_counted: grant.replacements,
         replacements_allowed_besides: grant.allowed,
         attempts: grant.attempts.iter().map(attempt).collect(),
@@ -308,16 +308,16 @@ fn history_entry(entry: Entry) -> HistoryData {
         Act::Held => "the key was switched off, or may not be made",
         Act::Released => "the key may work again",
         Act::Stopped => "the key was ended",
-        Act::Revoked => "the place in the programme was withdrawn",
-        Act::Ended => "the place ended with its programme",
-        Act::Reopened => "the place goes on, since the term was extended",
+        Act::Revoked => "the access to the programme was withdrawn",
+        Act::Ended => "the access ended with its programme",
+        Act::Reopened => "the access goes on, since the term was extended",
         Act::LimitSent => "the key's limit was set anew",
         Act::RulesSent => "the key was put under other rules",
         Act::Recovered => "keys were found that were not on record",
         Act::Purged => "a key of no use any more was deleted at the provider",
         Act::CapChanged => "the cap was changed",
         Act::ReplacementAllowed => "one more replacement was allowed",
-        Act::PlaceGivenBack => "what was held for the key went back to the programme's budget",
+        Act::ReservationGivenBack => "what was held for the key went back to the programme's budget",
         Act::Described => "the roster's line was changed",
         Act::Moved => "moved to another group",
         Act::Invited => "put on the roster",
@@ -325,7 +325,7 @@ fn history_entry(entry: Entry) -> HistoryData {
         Act::Created | Act::Edited | Act::BudgetChanged | Act::Closed | Act::GuardrailSet | Act::Asked => {
             "the programme was changed"
         }
-        Act::GuardReleased
+        Act::SafetyLimitReleased
         | Act::TierEdited
         | Act::KeysAssigned
         | Act::KeysTakenBack

@@ -1,4 +1,4 @@
-//! Warnings about the account that need a person, one sentence each, and what credit to buy and by when. What the guard held back has a
+//! Warnings about the account that need a person, one sentence each, and what credit to buy and by when. What the safety limit held back has a
 //! notice of its own.
 
 use bursar_core::domain::credit::balance::{BalanceNeed, Basis};

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::extract::{Query, State};
-use bursar_core::domain::grant::{Grant, Place, Reading};
+use bursar_core::domain::grant::{Grant, Reading, Reservation};
 use bursar_core::domain::programme::{Budget, Programme, Settings};
 use bursar_core::domain::usage::days::Sum;
 use bursar_core::domain::usage::models::ModelUse;
@@ -108,7 +108,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
     )?;
     let settings = &programme.settings;
     let implied = |(grant, readings): &(Grant, Vec<Reading>)| {
-        Place { grant, readings, settings, read_until: budget.counted_at }.implied(now)
+        Reservation { grant, readings, settings, read_until: budget.counted_at }.implied(now)
     };
     let used = of_programme.used();
     let spent = used.days(settings.byok);
@@ -178,20 +178,20 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
     Ok(site.page(&page))
 }
 
-/// For how many people the budget is enough: those who have a place, and as many of the others as fit in any order.
+/// For how many people the budget is enough: those who have a reservation, and as many of the others as fit in any order.
 fn enough_for(
     budget: &Budget,
     grants: &[(Grant, Vec<Reading>)],
     settings: &Settings,
     now: Timestamp,
 ) -> (usize, usize) {
-    let (mut with_a_place, mut costs) = (0, Vec::new());
+    let (mut with_a_reservation, mut costs) = (0, Vec::new());
     for (grant, readings) in grants {
-        let place = Place { grant, readings, settings, read_until: budget.counted_at };
-        let cost = place.implied(now) - place.cost(now);
+        let reservation = Reservation { grant, readings, settings, read_until: budget.counted_at };
+        let cost = reservation.implied(now) - reservation.cost(now);
         match cost > Usd::ZERO {
             true => costs.push(cost),
-            false => with_a_place += usize::from(grant.has_place),
+            false => with_a_reservation += usize::from(grant.has_reservation),
         }
     }
     costs.sort_unstable_by(|one, other| other.cmp(one));
@@ -200,7 +200,7 @@ fn enough_for(
         room = room - **cost;
         room >= Usd::ZERO
     });
-    (with_a_place + fit.count(), with_a_place + costs.len())
+    (with_a_reservation + fit.count(), with_a_reservation + costs.len())
 }
 
 /// The spending of each group over each span.

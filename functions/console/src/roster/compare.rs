@@ -113,7 +113,7 @@ pub(super) fn plan(file: RosterFile, grants: &[Grant], mode: AbsentRows) -> Impo
         plan.changed += usize::from(is_changed);
         plan.moved += usize::from(is_moved);
         plan.returned += usize::from(returns);
-        // The group comes first, because its cap decides what the place costs.
+        // The group comes first, because its cap decides what the reservation costs.
         let change = Step::Change { grant: grant.id.clone(), person, group };
         plan.steps.extend((is_changed || is_moved).then_some(change));
         plan.steps.extend(returns.then(|| Step::Return { grant: grant.id.clone() }));

@@ -93,7 +93,7 @@ async fn try_to(runner: &Runner<'_>, finding: &Finding) -> Result<FindingOutcome
         }
         FindingKind::Ordered => {}
         FindingKind::GiveBack => {
-            runner.table.act(at, View::give_back_place).await?;
+            runner.table.act(at, View::give_back_reservation).await?;
         }
         FindingKind::LimitSeen { epoch, listed, asked } => {
             runner.table.act(at, |view, _| view.limit_seen(*epoch, *listed, *asked)).await?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use bursar_core::domain::grant::{Place, View};
+use bursar_core::domain::grant::{Reservation, View};
 use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::money::Usd;
@@ -45,17 +45,17 @@ impl ProgrammeSums {
     pub(crate) fn add(&mut self, view: &View, at: Timestamp) {
         let grant = &view.grant;
         // What this run listed counts as read up to its beginning.
-        let place = Place { read_until: Some(at), ..view.place() };
+        let reservation = Reservation { read_until: Some(at), ..view.reservation() };
         for reading in &view.readings {
             self.used.add(&reading.used);
             if let Some(group) = &grant.group {
                 self.by_group.entry(group.clone()).or_default().add(&reading.used);
             }
         }
-        let cost = place.cost(at);
-        self.implied += place.implied(at);
+        let cost = reservation.cost(at);
+        self.implied += reservation.implied(at);
         self.reserved += cost;
-        self.moved |= cost != view.place().cost(at);
+        self.moved |= cost != view.reservation().cost(at);
         self.grants += 1;
         self.claimed += u32::from(grant.ever_shown);
     }

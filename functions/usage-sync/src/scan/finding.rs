@@ -41,7 +41,7 @@ pub(crate) enum FindingKind {
     NotRestricted { epoch: Epoch, key: KeyHash, was_recorded: bool },
     /// The grant's programme is over.
     End,
-    /// A place in the budget that is not used.
+    /// A reservation in the budget that is not used.
     GiveBack,
     /// Orders that are still to be carried out.
     Ordered,

@@ -279,7 +279,7 @@ fn of_the_grant(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
         kinds.push(FindingKind::GiveBackRest);
     }
     let never_claimed = grant.state == GrantState::Invited && now >= view.programme.settings.claim_closes_at();
-    if grant.has_place && never_claimed {
+    if grant.has_reservation && never_claimed {
         kinds.push(FindingKind::GiveBack);
     }
     let live = grant.live().and_then(|live| context.rows.iter().find(|row| row.epoch() == live.epoch));

@@ -18,7 +18,7 @@ use crate::runner::Runner;
 pub(crate) struct ProgrammeHead {
     /// The budget, whose version shows whether it moved while the grants were read.
     pub(crate) budget: Budget,
-    /// The settings under which places are reckoned. They are read after the budget, since an edit of costs moves it.
+    /// The settings under which reservations are reckoned. They are read after the budget, since an edit of costs moves it.
     pub(crate) programme: Programme,
     pub(crate) under: GuardrailKeys,
 }

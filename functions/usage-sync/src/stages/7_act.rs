@@ -1,4 +1,4 @@
-//! Stage 7, act: handles the findings that the guard allows, several at once.
+//! Stage 7, act: handles the findings that the safety limit allows, several at once.
 
 use std::collections::VecDeque;
 
@@ -18,14 +18,14 @@ use crate::journal::Journal;
 use crate::obstacle::RunObstacle;
 use crate::runner::{Runner, StageEnd};
 use crate::scan::finding::Finding;
-use crate::scan::guard::Guard;
 use crate::scan::outcome::{FindingOutcome, Outcomes};
+use crate::scan::safety_limit::SafetyLimit;
 
 /// The state of stage 7: the findings that are left, and what the others came to.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Actions {
     /// `None` until it has checked the findings.
-    guard: Option<Guard>,
+    safety_limit: Option<SafetyLimit>,
     findings: VecDeque<Finding>,
     /// Findings that met an obstacle, to be handled once more.
     put_back: VecDeque<Finding>,
@@ -33,7 +33,7 @@ pub(crate) struct Actions {
 }
 
 impl Actions {
-    /// Handles every finding that the guard allows.
+    /// Handles every finding that the safety limit allows.
     pub(crate) async fn run(
         &mut self,
         runner: &Runner<'_>,
@@ -42,24 +42,25 @@ impl Actions {
         is_whole: bool,
         journal: &mut Journal,
     ) -> Result<StageEnd> {
-        let mut guard = match self.guard.take() {
-            Some(guard) => guard,
+        let mut safety_limit = match self.safety_limit.take() {
+            Some(safety_limit) => safety_limit,
             None => {
                 self.findings = scan.take_findings();
-                let guard = Guard::of(runner, &mut self.findings, listing.listed(), is_whole, journal).await?;
+                let safety_limit =
+                    SafetyLimit::of(runner, &mut self.findings, listing.listed(), is_whole, journal).await?;
                 bound_purges(&mut self.findings, listing.listed());
-                guard
+                safety_limit
             }
         };
-        let end = self.see_to_findings(runner, &mut guard, journal).await;
-        self.guard = Some(guard);
+        let end = self.see_to_findings(runner, &mut safety_limit, journal).await;
+        self.safety_limit = Some(safety_limit);
         end
     }
 
     async fn see_to_findings(
         &mut self,
         runner: &Runner<'_>,
-        guard: &mut Guard,
+        safety_limit: &mut SafetyLimit,
         journal: &mut Journal,
     ) -> Result<StageEnd> {
         let today = utc_date(runner.baseline.began_at);
@@ -90,7 +91,7 @@ impl Actions {
                 match outcome {
                     Ok(outcome) => {
                         if outcome.is_settled() {
-                            guard.settle(&finding);
+                            safety_limit.settle(&finding);
                         }
                         self.outcomes.note(finding.programme, outcome, today, journal);
                     }
@@ -113,12 +114,12 @@ impl Actions {
         self.findings.len() + self.put_back.len()
     }
 
-    pub(crate) fn guard(&self) -> Option<&Guard> {
-        self.guard.as_ref()
+    pub(crate) fn safety_limit(&self) -> Option<&SafetyLimit> {
+        self.safety_limit.as_ref()
     }
 
     pub(crate) fn held_back(&self) -> Option<&HeldBack> {
-        self.guard.as_ref()?.held_back()
+        self.safety_limit.as_ref()?.held_back()
     }
 
     pub(crate) fn outcomes(&self) -> &Outcomes {

@@ -15,7 +15,7 @@ use crate::money::sums::ProgrammeSums;
 use crate::obstacle::is_of_one_programme;
 use crate::runner::{Runner, StageEnd};
 
-/// The tries at a sum while places are taken or given back. After that the next run does it.
+/// The tries at a sum while reservations are taken or given back. After that the next run does it.
 const TRIES: usize = 4;
 
 /// The second sums of a run.

@@ -121,8 +121,8 @@ impl Reconciliation {
     }
 
     async fn write_state(&self, runner: &Runner<'_>, evidence: &Evidence<'_>, change: StateChange) -> Result<()> {
-        let let_through = match evidence.actions.guard() {
-            Some(guard) => guard.keep_let_through(runner).await?,
+        let let_through = match evidence.actions.safety_limit() {
+            Some(safety_limit) => safety_limit.keep_let_through(runner).await?,
             None => None,
         };
         let mut tried = None;
@@ -214,7 +214,7 @@ impl Evidence<'_> {
             (self.listing.is_broken(), "not every key was listed"),
             (self.has_gaps(), "what some keys used could not be read"),
             (self.has_failed(), "some of the table could not be read"),
-            (is_held_back, "the guard held disables back"),
+            (is_held_back, "the safety limit held disables back"),
             (journal.is_undone() && !is_held_back, "something that was to be done was not"),
             (!knows_credits, "the sums could not be held against the account"),
         ];

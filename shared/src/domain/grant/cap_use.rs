@@ -1,5 +1,5 @@
 //! What a student has surely used of their cap in the current window, as mails report it. What a key may
-//! still spend is `domain/grant/place.rs`, which errs on the other side.
+//! still spend is `domain/grant/reservation.rs`, which errs on the other side.
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};

@@ -239,7 +239,7 @@ impl<L> Change<L> {
         self
     }
 
-    /// Orders the final readings of the grant's keys, for a person who waits for the rest of the place.
+    /// Orders the final readings of the grant's keys, for a person who waits for the rest of the reservation.
     pub(super) fn ordering_readings(mut self, now: Timestamp) -> Change<L> {
         self.grant.attempts.iter_mut().for_each(|attempt| attempt.order_reading(now));
         self

@@ -1,16 +1,16 @@
-//! What an edit of a programme's settings means for the grants that it has by then: what their places cost more, and how long
+//! What an edit of a programme's settings means for the grants that it has by then: what their reservations cost more, and how long
 //! their keys live. Nothing is given back here: that follows once the provider confirmed the lower limits.
 
 use jiff::Timestamp;
 
-use super::{Grant, GrantState, Place, Reading};
+use super::{Grant, GrantState, Reading, Reservation};
 use crate::domain::programme::{Budget, Settings};
 use crate::domain::values::money::Usd;
 
 /// The effect of an edit on the grants of a programme.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct EditEffect {
-    /// What places cost more under the new settings.
+    /// What reservations cost more under the new settings.
     pub more: Usd,
     /// The first end of a key that is in use.
     pub keys_until: Option<Timestamp>,
@@ -31,7 +31,7 @@ impl EditEffect {
         let now = budget.counted_at.map_or(now, |counted| counted.max(now));
         let mut effect = EditEffect::default();
         for (grant, readings) in grants {
-            let cost = |settings| Place { grant, readings, settings, read_until: budget.counted_at }.cost(now);
+            let cost = |settings| Reservation { grant, readings, settings, read_until: budget.counted_at }.cost(now);
             effect.more += (cost(after) - cost(before)).or_zero();
             effect.grants += 1;
             if matches!(grant.state, GrantState::Minting { .. } | GrantState::Live { .. }) {

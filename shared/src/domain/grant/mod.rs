@@ -2,14 +2,14 @@
 //! `acts`: each a pure function from what was read to what is to be written.
 //!
 //! The states of a grant, an attempt and an order are drawn in `ARCHITECTURE.md`. `store::grants::act` writes what an act
-//! decides. What a grant can still cost is `place`, what the provider is still to be told `order`.
+//! decides. What a grant can still cost is `reservation`, what the provider is still to be told `order`.
 
 mod acts;
 mod cap_use;
 mod change;
 mod edited;
 mod entry;
-mod place;
+mod reservation;
 mod spending;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -26,7 +26,7 @@ pub use change::{BudgetChange, Change, DependsOn, Logged, Mark, Notice, Unchange
 pub use edited::EditEffect;
 use jiff::fmt::serde::timestamp::millisecond;
 use jiff::{SignedDuration, Timestamp};
-pub use place::{DROPPED_KEPT, Place};
+pub use reservation::{DROPPED_KEPT, Reservation};
 use serde::{Deserialize, Serialize};
 pub use spending::{Spending, wanted_limit};
 
@@ -67,7 +67,7 @@ pub struct Grant {
     pub holds: Holds,
     pub epoch: Epoch,
     /// Whether the grant's cap is part of what the budget has reserved.
-    pub has_place: bool,
+    pub has_reservation: bool,
     /// Whether a key of this grant was ever shown.
     pub ever_shown: bool,
     /// The number of replacements counted so far.
@@ -137,7 +137,7 @@ pub enum Stopped {
     Leaked,
     UsedUp,
     TooOld,
-    /// The student handed the key back, together with the place.
+    /// The student handed the key back, together with the reservation.
     Returned,
     ReplacementFailed,
     GoneAtProvider,
@@ -187,7 +187,7 @@ pub struct Attempt {
     /// no disable.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub late_enable_until: Option<Timestamp>,
-    /// The time at which the key's final reading is due, since a person waits for the rest of its place.
+    /// The time at which the key's final reading is due, since a person waits for the rest of its reservation.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub read_at: Option<Timestamp>,
     /// The backoff of the key's orders after a failure.
@@ -279,7 +279,7 @@ impl Grant {
             state: GrantState::Invited,
             holds: Holds::default(),
             epoch: Epoch::BEFORE_THE_FIRST,
-            has_place: false,
+            has_reservation: false,
             ever_shown: false,
             replacements: 0,
             allowed: 0,

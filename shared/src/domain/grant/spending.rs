@@ -1,5 +1,5 @@
 //! The sums behind caps: what the keys of a grant have used, and what a live key's limit should be. What a
-//! grant can still cost is `grant::place`; readings come from the sync.
+//! grant can still cost is `grant::reservation`; readings come from the sync.
 
 use jiff::Timestamp;
 

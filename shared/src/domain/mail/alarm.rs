@@ -43,7 +43,7 @@ stored! {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "cause", rename_all = "kebab-case")]
 pub enum Cause {
-    /// Actions that the sync's guard held back. They are attempts to sweep, keys that a recovery would
+    /// Actions that the sync's safety limit held back. They are attempts to sweep, keys that a recovery would
     /// disable, and live grants to stop because their keys are gone or disabled. `keys` names the first of
     /// them.
     HeldBack {

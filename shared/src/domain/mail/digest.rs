@@ -187,7 +187,7 @@ pub struct AccountDigest {
     /// The programmes that spent most, and the number of the others.
     pub programmes: Vec<ProgrammeLine>,
     pub further: u32,
-    /// The number of keys that the sync's guard did not disable.
+    /// The number of keys that the sync's safety limit did not disable.
     pub held_back: u32,
     /// The account's residual, and the part of it that arose in the week.
     #[serde(default, skip_serializing_if = "Option::is_none")]

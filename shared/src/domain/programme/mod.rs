@@ -142,18 +142,18 @@ impl Weekday {
     }
 }
 
-/// The money of a programme, in one item, since every claim takes its place in it.
+/// The money of a programme, in one item, since every claim takes its reservation in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budget {
     pub programme: ProgrammeId,
     /// All the money that the programme may ever cost.
     #[serde(rename = "budget_limit")]
     pub limit: Usd,
-    /// The most that grants with a place can still cost, plus what they spent, plus what foreign keys spent.
+    /// The most that grants with a reservation can still cost, plus what they spent, plus what foreign keys spent.
     pub reserved: Usd,
     /// The part of it that foreign keys of this programme spent. Nothing bounds what they still can spend.
     pub assigned: Usd,
-    /// The instant for which the sync last recomputed `reserved`. A place is worth less as time passes, so
+    /// The instant for which the sync last recomputed `reserved`. A reservation is worth less as time passes, so
     /// nothing is given back as of an earlier instant.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub counted_at: Option<Timestamp>,

@@ -204,7 +204,7 @@ fn as_read(reading: &Reading) -> [(&'static str, AttributeValue); 3] {
 /// Updates the budget in place, so that claims of one programme do not each have to read what the other wrote.
 ///
 /// Taking requires the limit that was read, and room. Giving back requires that the budget was not recomputed
-/// since, since less may then be counted for the place. The first key shown in a programme sets `shown`.
+/// since, since less may then be counted for the reservation. The first key shown in a programme sets `shown`.
 fn move_budget(
     transaction: Transaction,
     budget: &Budget,

@@ -256,7 +256,7 @@ impl Table {
 
 impl FencedTable<'_> {
     /// Counts a programme's foreign keys and their use anew, if they changed. `before` was read before the keys. Returns `false` also
-    /// when the owner of a key changed since then, or a place in the budget was taken or given back.
+    /// when the owner of a key changed since then, or a reservation in the budget was taken or given back.
     pub async fn recount_assigned(
         &self,
         before: &AssignedUse,

@@ -55,11 +55,11 @@ struct Before {
 }
 
 impl Table {
-    /// Edits a programme that was read before. What its places cost more is reserved at once; what they cost less is given back
+    /// Edits a programme that was read before. What its reservations cost more is reserved at once; what they cost less is given back
     /// after the provider has confirmed the lower limits.
     pub async fn edit(&self, id: &ProgrammeId, edit: &Edit, by: Author<'_>) -> Result<EditOutcome, StoreError> {
         self.carry_through(by.deadline, || async {
-            // The budget comes first: its version shows that no place was taken since.
+            // The budget comes first: its version shows that no reservation was taken since.
             let (Some(budget), Some(programme)) =
                 (self.get(Budget::key_of(id)).await?, self.get(Programme::key_of(id)).await?)
             else {
@@ -167,11 +167,11 @@ impl Before {
     /// Whether keys that exist or are being made count in another way than the new settings say.
     fn counts_otherwise(&self, after: &Settings) -> bool {
         let basis = |settings: &Settings| (settings.reset, settings.byok, settings.term.timezone().to_owned());
-        let has_places = self.budget.shown || self.budget.reserved != self.budget.assigned;
-        has_places && basis(&self.programme.settings) != basis(after)
+        let has_reservations = self.budget.shown || self.budget.reserved != self.budget.assigned;
+        has_reservations && basis(&self.programme.settings) != basis(after)
     }
 
-    /// Whether places may cost another sum under the new settings.
+    /// Whether reservations may cost another sum under the new settings.
     fn moves_costs(&self, after: &Settings) -> bool {
         let costs = |settings: &Settings| {
             let caps: Vec<_> =
@@ -203,7 +203,7 @@ impl Before {
     }
 }
 
-/// Moves the budget. Where costs move, no place may have been taken or given back since it was read; otherwise it only needs the room
+/// Moves the budget. Where costs move, no reservation may have been taken or given back since it was read; otherwise it only needs the room
 /// for what is reserved.
 fn with_budget(
     transaction: Transaction,

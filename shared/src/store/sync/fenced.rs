@@ -75,7 +75,7 @@ impl FencedTable<'_> {
     }
 
     /// Writes what a budget's grants reserve at an instant, summed after the budget was read. Returns `false` also
-    /// when a place was taken or given back since, which the sum may have missed.
+    /// when a reservation was taken or given back since, which the sum may have missed.
     pub async fn recompute_reserved(&self, read: &Budget, reserved: Usd, at: Timestamp) -> Result<bool, StoreError> {
         let values = [
             (":reserved", number(reserved.micros())),

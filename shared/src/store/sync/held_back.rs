@@ -88,13 +88,13 @@ impl Table {
                 // The next run may have done it already; then the release is in the audit.
                 let entries: Vec<Entry> = self.query(keys::ACCOUNT, keys::AUDIT).await?;
                 let told = Some(shown.to_string());
-                let is_done = |entry: &Entry| entry.what.act == Act::GuardReleased && entry.what.from == told;
+                let is_done = |entry: &Entry| entry.what.act == Act::SafetyLimitReleased && entry.what.from == told;
                 return Ok(Round::Over(entries.iter().any(is_done)));
             };
             if held.released_by.is_some() {
                 return Ok(Round::Over(true));
             }
-            let what = AuditDetail::new(Act::GuardReleased).changing(held.at, "released").noting(held.words());
+            let what = AuditDetail::new(Act::SafetyLimitReleased).changing(held.at, "released").noting(held.words());
             let entry = Entry::on_account(&Actor::Person(by.clone()), now, what);
             let held_back = Some(HeldBack { released_by: Some(by.clone()), ..held.clone() });
             let released = SyncState { held_back, ..state }.next();

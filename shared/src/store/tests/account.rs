@@ -187,8 +187,9 @@ fn some_model_rows() -> ModelRows {
 
 fn an_account_entry() -> Entry {
     let by = Actor::Person("fedcba9876543210".parse().unwrap());
-    let what =
-        AuditDetail::new(Act::GuardReleased).changing("2026-01-03T00:20:00Z", "released").noting("30 keys to be swept");
+    let what = AuditDetail::new(Act::SafetyLimitReleased)
+        .changing("2026-01-03T00:20:00Z", "released")
+        .noting("30 keys to be swept");
     Entry { entry: ulid(), ..Entry::on_account(&by, at("2026-01-03T08:00:00Z"), what) }
 }
 

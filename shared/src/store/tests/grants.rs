@@ -60,7 +60,7 @@ pub(super) fn a_full_grant() -> Grant {
     grant.holds.paused = Some(Pause { by: Actor::Student, role: Role::Assistant, why: Some("exam".to_owned()) });
     grant.holds.dropped = Some(at("2026-01-02T08:58:00Z"));
     grant.epoch = Epoch::new(2);
-    grant.has_place = true;
+    grant.has_reservation = true;
     grant.ever_shown = true;
     grant.counted_at = Some(at("2026-01-02T08:00:01Z"));
     grant.attempts = vec![shown, attempt(2, AttemptState::Open, SwitchState::On)];

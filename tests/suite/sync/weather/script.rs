@@ -19,7 +19,7 @@ use super::super::{complete, instant};
 /// with one: the first, or a later one.
 const FATES: &str = "spends spends spends uses-up own-keys never-claims replaces leaks paused dropped revoked enabled-by-hand \
                      limit-by-hand unlimited renamed-by-hand disabled-by-hand deleted claim-dies orphan later-orphan";
-/// The fates that the guard counts. With more of them in one night it holds all of them back.
+/// The fates that the safety limit counts. With more of them in one night it holds all of them back.
 const COUNTED: [&str; 4] = ["disabled-by-hand", "deleted", "orphan", "later-orphan"];
 const MOST_COUNTED: usize = 5;
 

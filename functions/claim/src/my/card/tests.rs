@@ -120,7 +120,7 @@ fn an_attempt_that_came_to_nothing_leaves_everything_as_before() {
 
 #[test]
 fn each_hold() {
-    insta::assert_snapshot!(Story::new().shown().held(HoldKind::Paused).brief(), @"paused: Your place is paused by the people who run this programme. Ask them; nothing is lost. [Read what I used now] [My key has leaked: end it]");
+    insta::assert_snapshot!(Story::new().shown().held(HoldKind::Paused).brief(), @"paused: Your access is paused by the people who run this programme. Ask them; nothing is lost. [Read what I used now] [My key has leaked: end it]");
     insta::assert_snapshot!(Story::new().held(HoldKind::Dropped).words(), @"You are no longer on the roster of this programme. If that is a mistake, ask the people who run it.");
     let unused = || Story::new().shown().held(HoldKind::Unused);
     insta::assert_snapshot!(unused().brief(), @"switched off: Your key was switched off on 20 November 2026, 14:05 (Europe/Berlin) because it was not used. Press “Resume my key”, and it works again. [Resume my key] [Read what I used now] [My key has leaked: end it]");
@@ -143,7 +143,7 @@ fn what_is_over() {
     let change = revoked.view.revoke(&Actor::Rule, None, revoked.now);
     let revoked = revoked.apply(&change.unwrap());
     assert_eq!(revoked.money(), "Used: $4 in all");
-    insta::assert_snapshot!(revoked.brief(), @"withdrawn: Your place in this programme was withdrawn. Ask the people who run it.");
+    insta::assert_snapshot!(revoked.brief(), @"withdrawn: Your access to this programme was withdrawn. Ask the people who run it.");
     let ended = Story::new().shown().used(4_000_000).after((90 * 24).hours());
     let change = ended.view.end(&Actor::Rule, ended.now);
     insta::assert_snapshot!(ended.apply(&change.unwrap()).brief(), @"over: This programme is over, so no key can be had any more.");

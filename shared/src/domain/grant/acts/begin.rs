@@ -87,7 +87,7 @@ pub enum BeginRefused {
 }
 
 impl View {
-    /// Opens an attempt, takes a place in the budget where the grant has none, and orders the disable of every
+    /// Opens an attempt, takes a reservation in the budget where the grant has none, and orders the disable of every
     /// older key.
     pub fn begin(&self, press: Press, nonce: Nonce, now: Timestamp) -> Result<(Change, OpenAttempt), BeginRefused> {
         self.may_begin(press, now)?;
@@ -100,7 +100,7 @@ impl View {
         }
 
         let epoch = self.grant.epoch.next();
-        (change.grant.epoch, change.grant.has_place) = (epoch, true);
+        (change.grant.epoch, change.grant.has_reservation) = (epoch, true);
         change.grant.state = GrantState::Minting { nonce: nonce.clone(), lease_until: now + LEASE };
         let expires_at = Some(self.programme.settings.keys_expire_at());
         change.grant.attempts.push(Attempt { expires_at, ..Attempt::open(epoch, nonce.clone(), now) });

@@ -66,7 +66,7 @@ impl View {
             return Err(Unchanged);
         }
         let mut change = self.change(by, DependsOn::GrantAlone).ordering_all_off(now).ordering_readings(now);
-        (change.grant.state, change.grant.has_place) = (GrantState::Revoked, false);
+        (change.grant.state, change.grant.has_reservation) = (GrantState::Revoked, false);
         Ok(change.audited(Act::Revoked, &self.grant, why.map(str::to_owned)))
     }
 
@@ -77,12 +77,12 @@ impl View {
             return Err(Unchanged);
         }
         let mut change = self.change(by, DependsOn::Settings).ordering_all_off(now);
-        (change.grant.state, change.grant.has_place) = (GrantState::Ended, false);
+        (change.grant.state, change.grant.has_reservation) = (GrantState::Ended, false);
         Ok(change.audited(Act::Ended, &self.grant, None))
     }
 
     /// Undoes the end of a grant whose term was extended after it had run out. Its keys stay ended and its
-    /// place stays given up; its student has to press again. Returns `Unchanged` if the programme is still
+    /// reservation stays given up; its student has to press again. Returns `Unchanged` if the programme is still
     /// over, or the grant did not end with it.
     pub fn reopen(&self, by: &Actor, now: Timestamp) -> Result<Change, Unchanged> {
         if self.grant.state != GrantState::Ended || self.programme.is_over(now) {
@@ -98,32 +98,32 @@ impl View {
         Ok(change.audited(Act::Reopened, &self.grant, None))
     }
 
-    /// Hands the live key back together with its place; its student may press again while the budget has room.
+    /// Hands the live key back together with its reservation; its student may press again while the budget has room.
     /// Returns `Unchanged` if no key is in use, or another than the page showed.
     pub fn hand_back(&self, epoch: Epoch, now: Timestamp) -> Result<Change, Unchanged> {
         self.usable().filter(|live| live.epoch <= epoch).ok_or(Unchanged)?;
         let mut change =
             self.change(&Actor::Student, DependsOn::GrantAlone).ordering_all_off(now).ordering_readings(now);
         change.grant.state = GrantState::Stopped { why: Stopped::Returned };
-        change.grant.has_place = false;
+        change.grant.has_reservation = false;
         let note = Some(Stopped::Returned.as_str().to_owned());
         Ok(change.audited(Act::Stopped, &self.grant, note))
     }
 
-    /// Gives up the place of a student who was never shown a key before the claim window closed. Returns
-    /// `Unchanged` if there is no place.
-    pub fn give_back_place(&self, now: Timestamp) -> Result<Change, Unchanged> {
+    /// Gives up the reservation of a student who was never shown a key before the claim window closed. Returns
+    /// `Unchanged` if there is no reservation.
+    pub fn give_back_reservation(&self, now: Timestamp) -> Result<Change, Unchanged> {
         let never_claimed = self.grant.state == GrantState::Invited && now >= self.programme.settings.claim_closes_at();
-        if !self.grant.has_place || !never_claimed {
+        if !self.grant.has_reservation || !never_claimed {
             return Err(Unchanged);
         }
         let mut change = self.change(&Actor::Rule, DependsOn::GrantAlone);
-        change.grant.has_place = false;
-        Ok(change.audited(Act::PlaceGivenBack, &self.grant, None))
+        change.grant.has_reservation = false;
+        Ok(change.audited(Act::ReservationGivenBack, &self.grant, None))
     }
 
     /// Closes an attempt whose invocation died before any key of it was listed, so that the grant does not
-    /// wait for a key for ever. The place goes back if no key was ever shown. Returns `Unchanged` while the
+    /// wait for a key for ever. The reservation goes back if no key was ever shown. Returns `Unchanged` while the
     /// invocation may still be running.
     pub fn close_abandoned(&self, now: Timestamp) -> Result<Change, Unchanged> {
         let GrantState::Minting { nonce, lease_until } = &self.grant.state else { return Err(Unchanged) };
@@ -136,7 +136,7 @@ impl View {
         attempt.state = AttemptState::Unknown;
         let note = format!("attempt {}: nobody is at it any more", attempt.epoch.number());
         change.grant.state = self.grant.state_after_failure();
-        change.grant.has_place &= self.grant.ever_shown;
+        change.grant.has_reservation &= self.grant.ever_shown;
         Ok(change.audited(Act::Unknown, &self.grant, Some(note)))
     }
 
@@ -173,7 +173,7 @@ impl View {
         Ok(change.audited(Act::Swept, &self.grant, Some(format!("attempt {}", epoch.number()))))
     }
 
-    /// Gives the grant a cap of its own, or takes it away again. The place in the budget grows at once. What a
+    /// Gives the grant a cap of its own, or takes it away again. The reservation in the budget grows at once. What a
     /// lower cap frees is given back once the provider confirmed the lower limit and the key was read.
     pub fn set_cap(
         &self,

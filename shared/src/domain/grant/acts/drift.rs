@@ -95,7 +95,7 @@ impl View {
     pub fn found_gone(&self, read: u64, epoch: Epoch, key: &KeyHash, now: Timestamp) -> Result<Change, NotAsRead> {
         self.is_still(read)?;
         let was_read = self.grant.attempt(epoch).is_some_and(|attempt| match attempt.switch {
-            SwitchState::Off { at } => self.place().is_read_since(attempt, at),
+            SwitchState::Off { at } => self.reservation().is_read_since(attempt, at),
             _ => false,
         });
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);

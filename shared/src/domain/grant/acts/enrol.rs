@@ -25,7 +25,7 @@ pub enum LineRefused {
 }
 
 impl View {
-    /// Changes who a grant is for and in which group. The place in the budget follows the new group's cap, as it
+    /// Changes who a grant is for and in which group. The reservation in the budget follows the new group's cap, as it
     /// follows a cap of the grant's own.
     pub fn describe(&self, line: &RosterLine, by: &Actor, now: Timestamp) -> Result<Change, LineRefused> {
         let (was, becomes) = (&self.grant.person, &line.person);
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn another_group_costs_what_its_cap_is_higher_and_gives_back_what_it_is_lower() {
         let mut view = a_view();
-        view.grant.has_place = true;
+        view.grant.has_reservation = true;
         view.budget.reserved = Usd::from_dollars(20);
         for (group, cap) in [("rich", 90), ("poor", 5), ("alike", 20), ("fits", 100)] {
             let group_cap = Group { cap: Some(Usd::from_dollars(cap)), models: Vec::new() };

@@ -72,7 +72,7 @@ pub enum HoldRefused {
     AlreadyHeld,
     /// The grant is revoked or ended, so there is nothing left to hold.
     Over,
-    /// No live key that could be unused. A key that is being made needs its place in the budget.
+    /// No live key that could be unused. A key that is being made needs its reservation in the budget.
     NoKey,
 }
 
@@ -85,7 +85,7 @@ pub enum ReleaseRefused {
     /// A person with a higher role paused it.
     PausedByAnother,
     Over,
-    /// The grant's place was given back, and the budget has no room for it now.
+    /// The grant's reservation was given back, and the budget has no room for it now.
     BudgetExhausted,
 }
 
@@ -112,8 +112,8 @@ impl From<HoldKind> for Hold {
 
 impl View {
     /// Holds the grant; a pause in a higher role replaces one in a lower role. A live key stays recorded, and
-    /// its disable is ordered. The place in the budget stays for now. After disuse, and a week after a drop, the
-    /// rest of it goes back once the key is off and was read (`place`).
+    /// its disable is ordered. The reservation in the budget stays for now. After disuse, and a week after a drop, the
+    /// rest of it goes back once the key is off and was read (`reservation`).
     pub fn hold(
         &self,
         hold: impl Into<Hold>,
@@ -149,7 +149,7 @@ impl View {
     }
 
     /// Releases a hold; a pause can be released only in the role that put it on or a higher one. With the
-    /// last hold, the grant takes its place back. A changed limit of the live key is ordered, then its
+    /// last hold, the grant takes its reservation back. A changed limit of the live key is ordered, then its
     /// enable. The key is enabled after the change is written, never before.
     pub fn release(&self, hold: impl Into<Hold>, by: &Actor, now: Timestamp) -> Result<Change, ReleaseRefused> {
         let hold = hold.into();

@@ -128,7 +128,7 @@ impl View {
         if self.programme.settings.reset.window_at(now) != window {
             return Err(Unchanged);
         }
-        let (place, wanted) = (self.place(), self.limit_wanted(now));
+        let (reservation, wanted) = (self.reservation(), self.limit_wanted(now));
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         let is_it = |attempt: &&mut Attempt| attempt.epoch == order.epoch && attempt.key.as_ref() == Some(&order.key);
         let attempt = change.grant.attempts.iter_mut().find(is_it).ok_or(Unchanged)?;
@@ -143,7 +143,7 @@ impl View {
         };
         // No limit lets anything be used while the key is off, and its earlier use is known.
         let is_off = match attempt.switch {
-            SwitchState::Off { at } => place.is_read_since(attempt, at),
+            SwitchState::Off { at } => reservation.is_read_since(attempt, at),
             SwitchState::OnOrdered { until_limited, .. } => until_limited,
             SwitchState::On | SwitchState::OffOrdered { .. } => false,
         };

@@ -56,7 +56,7 @@ pub enum OrderKind {
     /// Puts the key under the guardrail of its rules.
     Rules,
     On,
-    /// Reads what a key used, so that the rest of its place can be given back.
+    /// Reads what a key used, so that the rest of its reservation can be given back.
     Read,
 }
 
@@ -204,7 +204,7 @@ impl Attempt {
         matches!(self.switch, SwitchState::OnOrdered { until_limited: true, .. })
     }
 
-    /// Orders a reading of the key, for a person who waits for the rest of its place.
+    /// Orders a reading of the key, for a person who waits for the rest of its reservation.
     pub(in crate::domain::grant) fn order_reading(&mut self, now: Timestamp) {
         let can_have_used = self.state == AttemptState::Shown && self.key.is_some() && self.gone.is_none();
         if can_have_used {

@@ -1,7 +1,7 @@
 //! After a restore of the table: the provider has keys of a grant that no attempt here made. They are recorded as they are found;
 //! the newest that works becomes the live one. Which listed keys are of this kind is for the sync to see.
 //!
-//! Such a key is recorded by its own number and nonce. It takes its place in the budget whether there is room or not, since it can
+//! Such a key is recorded by its own number and nonce. It takes its reservation in the budget whether there is room or not, since it can
 //! be spent already. Outside a copy of the table it is never recorded while an attempt of its number is still open.
 //!
 //! Its student hears which key is theirs by now, since whether they were told went with the record.
@@ -59,7 +59,7 @@ impl View {
             (None, _) => {}
         }
         self.disable_all_but(live, found, &mut change, now);
-        change.grant.has_place |= live.is_some();
+        change.grant.has_reservation |= live.is_some();
         // The record of whether this mail was sent was lost in the restore. So the student is told which key
         // is live now, perhaps for the second time. A student whose key ends without a successor is not: a
         // person ended it.

@@ -4,7 +4,7 @@ use super::*;
 use crate::domain::programme::terms::TermsHash;
 
 #[test]
-fn a_claim_takes_its_place_once_and_ends_live() {
+fn a_claim_takes_its_reservation_once_and_ends_live() {
     let story = Story::live();
     assert_eq!(story.view.grant.state, GrantState::Live { key: hash('a') });
     assert_eq!(story.view.budget.reserved, Usd::from_dollars(20));

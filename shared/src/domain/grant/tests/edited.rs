@@ -1,4 +1,4 @@
-//! Edits of caps and of the term: what places cost then.
+//! Edits of caps and of the term: what reservations cost then.
 
 use proptest::prelude::*;
 
@@ -16,7 +16,7 @@ impl Story {
         story
     }
 
-    /// Edits the settings, and reserves what the place costs more.
+    /// Edits the settings, and reserves what the reservation costs more.
     fn edited(&mut self, edit: impl FnOnce(&mut Settings)) -> EditEffect {
         let mut after = self.view.programme.settings.clone();
         edit(&mut after);
@@ -102,9 +102,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    /// Whatever is edited between whatever acts: what is reserved covers the place, and what the key may spend.
+    /// Whatever is edited between whatever acts: what is reserved covers the reservation, and what the key may spend.
     #[test]
-    fn what_is_reserved_covers_the_place_whatever_is_edited_between_acts(
+    fn what_is_reserved_covers_the_reservation_whatever_is_edited_between_acts(
         steps in steps(), reset in prop_oneof![Just(Reset::None), Just(Reset::Weekly), Just(Reset::Monthly)],
     ) {
         let mut story = Story::counted_in(reset);

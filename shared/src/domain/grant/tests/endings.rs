@@ -89,7 +89,7 @@ fn an_answer_that_comes_after_the_opposite_was_asked_for_leads_to_that_once_more
 }
 
 #[test]
-fn disuse_gives_the_place_back_and_the_student_resumes_while_the_budget_allows() {
+fn disuse_gives_the_reservation_back_and_the_student_resumes_while_the_budget_allows() {
     let mut story = Story::live();
     story.reading(1, 3_000_000);
     story.apply(story.view.hold(HoldKind::Unused, &Actor::Rule, None, story.now).unwrap());
@@ -142,7 +142,7 @@ fn a_key_reported_leaked_is_owed_its_disable_and_a_page_from_before_a_replacemen
 }
 
 #[test]
-fn a_cap_of_ones_own_moves_the_place_within_the_budget() {
+fn a_cap_of_ones_own_moves_the_reservation_within_the_budget() {
     let mut story = Story::live();
     story.apply(story.view.set_cap(Some(Usd::from_dollars(100)), &faculty(), None, story.now).unwrap());
     assert_eq!(story.view.budget.reserved, Usd::from_dollars(100));
@@ -154,15 +154,15 @@ fn a_cap_of_ones_own_moves_the_place_within_the_budget() {
 }
 
 #[test]
-fn a_place_that_was_never_used_is_given_back_once_the_claim_window_has_closed() {
+fn a_reservation_that_was_never_used_is_given_back_once_the_claim_window_has_closed() {
     let mut story = Story::new();
     let begun = story.begin(PressKind::Reveal);
     story.apply(story.view.give_up(&begun, AttemptFailure::Unknown, None, "no answer", story.now).unwrap());
-    assert_eq!(story.view.give_back_place(story.now), Err(Unchanged));
+    assert_eq!(story.view.give_back_reservation(story.now), Err(Unchanged));
     story.now = story.view.programme.settings.claim_closes_at();
-    story.apply(story.view.give_back_place(story.now).unwrap());
+    story.apply(story.view.give_back_reservation(story.now).unwrap());
     assert_eq!(story.view.budget.reserved, Usd::ZERO);
-    assert_eq!(story.view.give_back_place(story.now), Err(Unchanged));
+    assert_eq!(story.view.give_back_reservation(story.now), Err(Unchanged));
 }
 
 #[test]

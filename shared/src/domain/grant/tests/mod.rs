@@ -7,8 +7,8 @@ mod endings;
 mod lifecycle;
 mod marks;
 mod orders;
-mod place;
 mod recover;
+mod reservation;
 mod rules;
 mod ways_out;
 
@@ -61,7 +61,7 @@ impl Story {
     }
 
     fn cost(&self) -> Usd {
-        self.view.place().cost(self.now)
+        self.view.reservation().cost(self.now)
     }
 
     fn apply(&mut self, change: Change) -> &mut Story {

@@ -36,7 +36,7 @@ impl Story {
 }
 
 #[test]
-fn the_newest_key_that_works_becomes_live_and_takes_a_place_even_where_the_budget_has_none() {
+fn the_newest_key_that_works_becomes_live_and_takes_a_reservation_even_where_the_budget_has_none() {
     let mut story = Story::new();
     story.view.budget.reserved = Usd::from_dollars(95);
     let listed = [found(1, false), found(2, true), found(3, true)];
@@ -61,7 +61,7 @@ fn a_replacement_that_the_table_forgot_ends_the_key_that_it_thinks_is_live() {
     story.recover(&listed);
     assert_eq!(story.view.grant.state, GrantState::Live { key: key_of(2) });
     assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
-    assert_eq!(story.view.budget.reserved, Usd::from_dollars(20), "it had its place");
+    assert_eq!(story.view.budget.reserved, Usd::from_dollars(20), "it had its reservation");
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn keys_that_do_not_work_are_recorded_and_the_live_one_stays() {
     let mut invited = Story::new();
     invited.recover(&[found(1, false)]);
     assert_eq!(invited.view.grant.state, GrantState::Stopped { why: Stopped::GoneAtProvider });
-    assert!(!invited.view.grant.has_place);
+    assert!(!invited.view.grant.has_reservation);
     invited.shown(PressKind::Replace, 'b');
 }
 
@@ -100,7 +100,7 @@ fn nothing_becomes_live_where_the_grant_is_over_and_a_held_one_is_to_be_disabled
     assert_eq!(revoked.view.ended_by_recovery(&[found(1, true)], false).len(), 0, "a person ended it");
     revoked.recover(&[found(1, true)]);
     assert_eq!(revoked.view.grant.state, GrantState::Revoked);
-    assert!(!revoked.view.grant.has_place, "its cap is promised to nobody");
+    assert!(!revoked.view.grant.has_reservation, "its cap is promised to nobody");
     assert_eq!(revoked.view.budget.reserved, Usd::from_dollars(20), "and what it can spend until it is off is counted");
     assert_eq!(attempt(&revoked, 1).switch, SwitchState::OffOrdered { since: revoked.now });
 
@@ -137,7 +137,7 @@ fn a_grant_whose_term_is_extended_after_it_ended_is_pressed_for_again() {
     story.view.programme.settings.term = Term::new(date("2026-01-01"), date("2026-05-10"), "UTC").unwrap();
     story.apply(story.view.reopen(&faculty(), story.now).unwrap());
     assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::TermEnded });
-    assert!(!story.view.grant.has_place);
+    assert!(!story.view.grant.has_reservation);
     assert_eq!(story.view.reopen(&faculty(), story.now), Err(Unchanged));
     story.shown(PressKind::Replace, 'b');
     assert_eq!(story.view.budget.reserved, Usd::from_dollars(20));
@@ -183,6 +183,6 @@ proptest! {
         prop_assert!(grant.attempts.is_sorted_by(|one, next| one.epoch < next.epoch));
         prop_assert_eq!(grant.attempts.last().map(|last| last.epoch), Some(grant.epoch));
         prop_assert_eq!(grant.state == GrantState::Revoked, over);
-        prop_assert_eq!(grant.has_place, !over && (claimed || newest.is_some() || listed.iter().any(|found| found.enabled)));
+        prop_assert_eq!(grant.has_reservation, !over && (claimed || newest.is_some() || listed.iter().any(|found| found.enabled)));
     }
 }

@@ -230,12 +230,12 @@ impl Story {
     fn sync(&mut self) {
         self.now += 24.hours();
         self.orders_reach_the_provider();
-        for act in [View::close_abandoned, View::give_back_place] {
+        for act in [View::close_abandoned, View::give_back_reservation] {
             let change = act(&self.view, self.now);
             self.done(change);
         }
         self.view.budget.counted_at = Some(self.now);
-        self.view.budget.reserved = self.view.place().cost(self.now);
+        self.view.budget.reserved = self.view.reservation().cost(self.now);
     }
 
     fn orders_reach_the_provider(&mut self) {
@@ -276,7 +276,7 @@ impl Story {
         });
         let attempts: Vec<String> = attempts.collect();
         let left = self.view.next_limit(self.now).is_some();
-        let all = (grant.replacements.min(1), grant.has_place, self.view.programme.settings.replacements, left);
+        let all = (grant.replacements.min(1), grant.has_reservation, self.view.programme.settings.replacements, left);
         format!("{grant} {:?} {attempts:?} {all:?} {}", grant.state.as_str(), grant.attempts.len().min(3))
     }
 

@@ -1,4 +1,4 @@
-//! What a grant can still cost, its place: the one sum that every act moves the budget by, and that the sync counts anew.
+//! What a grant can still cost, its reservation: the one sum that every act moves the budget by, and that the sync counts anew.
 //!
 //! It is what the grant spent, what this window can still cost, and the same for each later window. This window costs the larger
 //! of the cap and of what a key may spend that is not known to be off and read.
@@ -28,12 +28,12 @@ use crate::domain::programme::Settings;
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::Window;
 
-/// The time after which the place of a student who was dropped from the roster goes back.
+/// The time after which the reservation of a student who was dropped from the roster goes back.
 pub const DROPPED_KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// The values from which a grant's cost is computed.
 #[derive(Debug, Clone, Copy)]
-pub struct Place<'a> {
+pub struct Reservation<'a> {
     pub grant: &'a Grant,
     pub readings: &'a [Reading],
     pub settings: &'a Settings,
@@ -42,27 +42,27 @@ pub struct Place<'a> {
     pub read_until: Option<Timestamp>,
 }
 
-impl Place<'_> {
+impl Reservation<'_> {
     /// The money spent, plus the most that can still be spent.
     pub fn cost(&self, now: Timestamp) -> Usd {
-        self.cost_with(self.grant.has_place, now)
+        self.cost_with(self.grant.has_reservation, now)
     }
 
     /// The cost if the person claimed now, and the actual cost once they did. It is shown, not enforced.
     pub fn implied(&self, now: Timestamp) -> Usd {
         let is_over = matches!(self.grant.state, GrantState::Revoked | GrantState::Ended);
-        let has_place = self.grant.has_place || (self.grant.holds.is_empty() && !is_over);
-        self.cost_with(has_place, now)
+        let has_reservation = self.grant.has_reservation || (self.grant.holds.is_empty() && !is_over);
+        self.cost_with(has_reservation, now)
     }
 
-    fn cost_with(&self, has_place: bool, now: Timestamp) -> Usd {
-        Spending::of(self.grant, self.readings, self.settings, now).lifetime + self.unspent(has_place, now)
+    fn cost_with(&self, has_reservation: bool, now: Timestamp) -> Usd {
+        Spending::of(self.grant, self.readings, self.settings, now).lifetime + self.unspent(has_reservation, now)
     }
 
     /// The most that can still be spent, in this window and in each later one. A window counts with the largest amount of those
     /// that hold in it, this one less what was used in it: a key's limit until the key expires, and the cap until keys made now
     /// would.
-    pub(super) fn unspent(&self, has_place: bool, now: Timestamp) -> Usd {
+    pub(super) fn unspent(&self, has_reservation: bool, now: Timestamp) -> Usd {
         let (settings, window) = (self.settings, self.settings.reset.window_at(now));
         let (mut left, mut later) = (Usd::ZERO, Vec::new());
         let mut count = |amount: Usd, used: Usd, expires: Timestamp| {
@@ -74,7 +74,7 @@ impl Place<'_> {
         for attempt in self.grant.attempts.iter().filter(|attempt| self.may_still_spend(attempt)) {
             count(self.largest_limit(attempt), self.used_in(attempt, window), attempt.key_expires_at(settings));
         }
-        if has_place && self.counts_cap(now) {
+        if has_reservation && self.counts_cap(now) {
             let used = self.grant.attempts.iter().map(|attempt| self.used_in(attempt, window)).sum();
             count(self.grant.cap(settings), used, settings.keys_expire_at());
         }
@@ -144,12 +144,12 @@ fn largest_in_each(mut amounts: Vec<(Usd, u32)>) -> Usd {
 }
 
 impl View {
-    pub fn place(&self) -> Place<'_> {
+    pub fn reservation(&self) -> Reservation<'_> {
         let settings = &self.programme.settings;
-        Place { grant: &self.grant, readings: &self.readings, settings, read_until: self.budget.counted_at }
+        Reservation { grant: &self.grant, readings: &self.readings, settings, read_until: self.budget.counted_at }
     }
 
-    /// Gives back what a key's final reading leaves of its place, after its disable or lower limit was
+    /// Gives back what a key's final reading leaves of its reservation, after its disable or lower limit was
     /// confirmed. Returns `Unchanged` if no reading is wanted any more.
     pub fn read_for_the_last_time(&self, reading: &Reading) -> Result<Change, Unchanged> {
         let mut change = self.change(&super::Actor::Sync, DependsOn::GrantAlone);
@@ -176,7 +176,7 @@ impl<L> Change<L> {
     /// Moves the budget by the change of the grant's cost, for acts that do not ask for room. What can be spent
     /// already is counted whether there is room or not; use beyond a limit is counted by the sync.
     ///
-    /// An act that decides under which cap the grant has its place moves the budget in any case, if only by nothing. So it cannot
+    /// An act that decides under which cap the grant has its reservation moves the budget in any case, if only by nothing. So it cannot
     /// pass an edit of caps that was reckoned on the grant as it was.
     #[must_use]
     pub fn counted(mut self, view: &View, now: Timestamp) -> Change<L> {
@@ -187,8 +187,8 @@ impl<L> Change<L> {
                 other => other,
             };
         }
-        let basis = |grant: &Grant| (grant.own_cap, grant.group.clone(), grant.has_place);
-        if self.budget == BudgetChange::None && self.grant.has_place && basis(&self.grant) != basis(&view.grant) {
+        let basis = |grant: &Grant| (grant.own_cap, grant.group.clone(), grant.has_reservation);
+        if self.budget == BudgetChange::None && self.grant.has_reservation && basis(&self.grant) != basis(&view.grant) {
             self.budget = BudgetChange::TakeAnyway(Usd::ZERO);
         }
         match self.budget {
@@ -200,7 +200,7 @@ impl<L> Change<L> {
         self
     }
 
-    /// The change of the budget. A place is worth less each time a window turns. So an amount counted for a
+    /// The change of the budget. A reservation is worth less each time a window turns. So an amount counted for a
     /// later instant is not given back as of an earlier one.
     fn budget_change(&self, view: &View, now: Timestamp) -> BudgetChange {
         let now = view.budget.counted_at.map_or(now, |counted| counted.max(now));
@@ -209,7 +209,7 @@ impl<L> Change<L> {
             after.readings.retain(|known| known.epoch != reading.epoch);
             after.readings.push(reading.clone());
         }
-        let more = after.place().cost(now) - view.place().cost(now);
+        let more = after.reservation().cost(now) - view.reservation().cost(now);
         match more.cmp(&Usd::ZERO) {
             Ordering::Greater => BudgetChange::Take(more),
             Ordering::Less => BudgetChange::GiveBack(Usd::ZERO - more),

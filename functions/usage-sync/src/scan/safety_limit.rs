@@ -26,13 +26,13 @@ const MOST_NAMED: usize = 100;
 
 /// The acts that a run held back, and those that a person released.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Guard {
+pub(crate) struct SafetyLimit {
     held_back: Option<HeldBack>,
     /// The marks of acts that a person released and that are not done yet.
     let_through: BTreeSet<HeldMark>,
 }
 
-impl Guard {
+impl SafetyLimit {
     /// Counts the acts before any of them is done, and drops them all where there are too many. Released ones
     /// are not counted.
     pub(crate) async fn of(
@@ -41,7 +41,7 @@ impl Guard {
         keys_listed: usize,
         is_whole: bool,
         journal: &mut Journal,
-    ) -> Result<Guard> {
+    ) -> Result<SafetyLimit> {
         drop_keys_of_other_grants(findings);
         let began_at = runner.baseline.began_at;
         let bound = ALWAYS.max(keys_listed / ONE_IN);
@@ -64,7 +64,7 @@ impl Guard {
         // Beside released acts a few more are done, but none on keys that may be in use.
         let may_be_in_use = |mark: &HeldMark| mark.act == HeldAct::Recovery && !released.is_empty();
         if own.len() <= bound && !own.iter().any(may_be_in_use) {
-            return Ok(Guard { held_back: None, let_through });
+            return Ok(SafetyLimit { held_back: None, let_through });
         }
         let keys = named(runner, findings, &own);
         findings.retain_mut(|finding| {
@@ -101,7 +101,7 @@ impl Guard {
             (held.at, held.marks) = (last.at, last.marks);
         }
         runner.table.keep_marks(held.marks, &own, began_at, runner.deadline).await?;
-        Ok(Guard { held_back: Some(held), let_through })
+        Ok(SafetyLimit { held_back: Some(held), let_through })
     }
 
     /// Records that a finding is handled, if it was released.

@@ -63,7 +63,7 @@ fn a_lower_cap_gives_back_the_difference_when_the_limit_is_confirmed_and_the_key
 }
 
 #[test]
-fn a_higher_cap_takes_its_place_before_it_is_sent_and_gives_it_back_if_it_never_was() {
+fn a_higher_cap_takes_its_reservation_before_it_is_sent_and_gives_it_back_if_it_never_was() {
     let mut story = Story::claimed();
     story.cap(50);
     assert_eq!(story.view.budget.reserved, dollars(50));
@@ -163,7 +163,7 @@ fn a_hold_that_is_taken_off_before_its_disable_was_confirmed_gives_nothing_back_
 }
 
 #[test]
-fn who_replaces_twice_within_minutes_costs_what_one_place_costs_at_every_step() {
+fn who_replaces_twice_within_minutes_costs_what_one_reservation_costs_at_every_step() {
     let mut story = Story::claimed();
     story.shown(PressKind::Replace, 'b');
     let begun = story.begin(PressKind::Replace);
@@ -191,7 +191,7 @@ fn a_key_that_somebody_enabled_again_is_counted_at_once_though_the_budget_has_no
 }
 
 #[test]
-fn a_key_that_was_handed_back_gives_its_place_back_and_another_takes_it_anew() {
+fn a_key_that_was_handed_back_gives_its_reservation_back_and_another_takes_it_anew() {
     let mut story = Story::claimed();
     story.apply(story.view.hand_back(Epoch::new(1), story.now).unwrap()).disabled(Epoch::new(1));
     story.read_at_last(1, 2_000_000);
@@ -218,7 +218,7 @@ fn of_a_key_that_is_gone_the_rest_of_its_limit_stays_promised_until_a_later_run_
 }
 
 #[test]
-fn an_attempt_that_nobody_is_at_any_more_frees_its_grant_and_a_place_that_was_never_used() {
+fn an_attempt_that_nobody_is_at_any_more_frees_its_grant_and_a_reservation_that_was_never_used() {
     let mut story = Story::new();
     story.begin(PressKind::Reveal);
     story.now = story.now + GRACE - 1.second();
@@ -236,7 +236,7 @@ fn an_attempt_that_nobody_is_at_any_more_frees_its_grant_and_a_place_that_was_ne
     assert_eq!(replacing.view.budget.reserved, dollars(20));
 }
 
-/// A grant with a place and a live key, somewhere in a term of a hundred days.
+/// A grant with a reservation and a live key, somewhere in a term of a hundred days.
 fn live(reset: Reset, cap: i64) -> Story {
     let mut story = Story::new();
     story.view.programme.settings.reset = reset;
@@ -269,12 +269,12 @@ proptest! {
         let mut story = live(reset, cap);
         story.now = story.view.programme.settings.term.starts_at() + hour.hours();
         story.reading(1, used);
-        let before = story.view.place().unspent(true, story.now);
+        let before = story.view.reservation().unspent(true, story.now);
         let then = story.now + later.hours();
         // In this window more may be used; in a later one the use begins at zero.
         let used_then = if reset.window_at(story.now) == reset.window_at(then) { used + more } else { more };
         story.now = then;
-        prop_assert!(story.reading(1, used_then).view.place().unspent(true, then) <= before);
+        prop_assert!(story.reading(1, used_then).view.reservation().unspent(true, then) <= before);
     }
 
     #[test]
