@@ -28,7 +28,7 @@ use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
-use bursar_core::domain::values::token::AskToken;
+use bursar_core::domain::values::token::BrowserToken;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{
     ActContext, Author, Edit, EditOutcome, Job, NewPerson, Table, Undeliverable, UnreachableReason,
@@ -377,8 +377,8 @@ impl Campus {
 
     /// Asks for a link as the page does.
     pub async fn ask(&self, name: &str) {
-        let asked_by = AskToken::generate().hash();
-        self.table.ask(address(name).matched(), &asked_by, self.clock.now(), soon()).await.unwrap();
+        let asked_by = BrowserToken::generate().hash();
+        self.table.request_link(address(name).matched(), &asked_by, self.clock.now(), soon()).await.unwrap();
     }
 
     /// Sends the mail that is due.

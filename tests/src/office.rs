@@ -9,7 +9,7 @@ use bursar_core::domain::usage::reading::{DailyUse, Reading};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{Epoch, GrantId, ProgrammeId, new_ulid};
 use bursar_core::domain::values::money::Usd;
-use bursar_core::domain::values::token::{AskToken, LinkToken, SessionToken};
+use bursar_core::domain::values::token::{BrowserToken, LinkToken, SessionToken};
 use bursar_core::domain::values::window::Window;
 use bursar_core::store::{Acquired, FencedTable, LinkOutcome, StoreError, Table};
 use jiff::{SignedDuration, Timestamp};
@@ -21,8 +21,12 @@ pub async fn session_cookie(stack: &Stack, address: &str) -> String {
     let table = Table::new(&stack.config);
     let (address, now) = (EmailAddress::parse(address).unwrap(), stack.clock.now());
     let (token, link) = (SessionToken::generate(), LinkToken::generate());
-    let live =
-        LiveLink { link: link.hash(), code: None, asked_by: AskToken::generate().hash(), ends_at: now + LINK_LASTS };
+    let live = LiveLink {
+        link: link.hash(),
+        code: None,
+        asked_by: BrowserToken::generate().hash(),
+        ends_at: now + LINK_LASTS,
+    };
     let made = table.make_link(new_ulid(now), address.matched(), &live, now, soon()).await.unwrap();
     assert_eq!(made, LinkOutcome::Yes, "one link a minute");
     let proof = Proof::Address(address.matched().clone());

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bursar_core::deadline::Waits;
 use bursar_core::domain::people::sign_in::{LINK_LASTS, LiveLink};
-use bursar_core::domain::values::token::{AskToken, Code, LinkToken};
+use bursar_core::domain::values::token::{BrowserToken, Code, LinkToken};
 use bursar_core::store::LinkOutcome;
 use bursar_local::invoke::FunctionName;
 use bursar_tests::campus::{Campus, address};
@@ -41,7 +41,7 @@ async fn enrol(campus: &mut Campus, name: &str) -> Visitor {
 }
 
 /// The link and the code that a mail to this address would bring, if this browser had asked for it.
-async fn mailed(campus: &Campus, to: &str, browser: &AskToken) -> (LinkToken, Code) {
+async fn mailed(campus: &Campus, to: &str, browser: &BrowserToken) -> (LinkToken, Code) {
     static ASKS: AtomicU64 = AtomicU64::new(0);
     let (to, link, code, now) = (address(to), LinkToken::generate(), Code::generate(), campus.clock.now());
     let ask = Ulid::from_parts(1, u128::from(ASKS.fetch_add(1, Ordering::Relaxed)));
@@ -58,7 +58,7 @@ async fn mailed(campus: &Campus, to: &str, browser: &AskToken) -> (LinkToken, Co
 
 /// A browser in which this address has followed its link.
 async fn follows_link(campus: &Campus, to: &str) -> Visitor {
-    let (visitor, asked_by) = (campus.browser(), AskToken::generate());
+    let (visitor, asked_by) = (campus.browser(), BrowserToken::generate());
     visitor.set_cookie("bursar-ask", asked_by.reveal());
     let (link, _) = mailed(campus, to, &asked_by).await;
     let page = visitor.get(&format!("/c/{}", link.reveal())).await.expect(200);

@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::people::role::Role;
 use bursar_core::domain::programme::{Budget, Programme};
-use bursar_core::domain::values::token::AskToken;
+use bursar_core::domain::values::token::BrowserToken;
 use bursar_tests::campus::{Campus, address};
 use bursar_tests::office::soon;
 use serde_json::{Value, json};
@@ -47,7 +47,7 @@ async fn an_unreadable_programme_keeps_nobody_else_out() {
     for who in ["admin", "faye", "stu"] {
         campus
             .table
-            .ask(address(who).matched(), &AskToken::generate().hash(), campus.clock.now(), soon())
+            .request_link(address(who).matched(), &BrowserToken::generate().hash(), campus.clock.now(), soon())
             .await
             .unwrap();
     }

@@ -3,8 +3,8 @@
 //!
 //! # Signing in
 //!
-//! 1. `POST /link` looks nothing up. It writes one item, the ask, and gives every address the same answer.
-//! 2. The stream delivers asks to `mail`, which alone decides whether the address belongs to a person. For any other address
+//! 1. `POST /link` looks nothing up. It writes one item, the login request, and gives every address the same answer.
+//! 2. The stream delivers login requests to `mail`, which alone decides whether the address belongs to a person. For any other address
 //!    it writes nothing more.
 //! 3. `mail` makes link and code at the moment of sending. The table holds only their hashes, and the mail goes to the roster's
 //!    spelling of the address.
@@ -56,7 +56,7 @@ impl Function for App {
         let site = Site::new(&config, clock);
         let routes = Router::new()
             .route("/", get(sign_in::start))
-            .route("/link", post(sign_in::ask))
+            .route("/link", post(sign_in::request_link))
             .route("/c/{*anything}", get(sign_in::link).post(sign_in::follow))
             .route("/code", post(sign_in::type_code))
             .route("/sign-out", post(sign_in::sign_out))

@@ -10,7 +10,7 @@ use bursar_core::deadline::Deadline;
 use bursar_core::domain::people::session::Session;
 use bursar_core::domain::people::sign_in::{Proof, SignIn};
 use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
-use bursar_core::domain::values::token::{AskToken, Code, LinkToken, SessionToken};
+use bursar_core::domain::values::token::{BrowserToken, Code, LinkToken, SessionToken};
 use bursar_core::store::{Link, StoreError};
 use bursar_core::web::{Answer, AppError, Fields, Frame, Posted, RequestDeadline, Site, Visitor};
 use jiff::Timestamp;
@@ -194,9 +194,9 @@ pub(crate) async fn start(State(site): State<Site>) -> Response {
     site.page(&StartPage { frame: &site.frame })
 }
 
-/// Writes an ask for any valid address. Every answer sets a cookie, since a link only signs in the browser
+/// Writes a login request for any valid address. Every answer sets a cookie, since a link only signs in the browser
 /// that asked for it.
-pub(crate) async fn ask(
+pub(crate) async fn request_link(
     State(site): State<Site>,
     RequestDeadline(deadline): RequestDeadline,
     headers: HeaderMap,
@@ -204,9 +204,9 @@ pub(crate) async fn ask(
 ) -> Answer {
     let missing = "Nothing was sent: the field for the address is missing. Open the start page and fill it in.";
     let text = fields.get("address").ok_or_else(|| AppError::unprocessable(missing))?;
-    let browser = site.cookies.asking(&headers).unwrap_or_else(AskToken::generate);
+    let browser = site.cookies.asking(&headers).unwrap_or_else(BrowserToken::generate);
     if let Ok(address) = EmailAddress::parse(text) {
-        site.table.ask(address.matched(), &browser.hash(), site.clock.now(), deadline).await?;
+        site.table.request_link(address.matched(), &browser.hash(), site.clock.now(), deadline).await?;
     }
     let cookie = [(SET_COOKIE, site.cookies.set_asking(&browser))];
     Ok((StatusCode::ACCEPTED, cookie, site.page(&LinkSentPage { frame: &site.frame })).into_response())

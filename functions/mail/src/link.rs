@@ -4,9 +4,9 @@
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::people::role::is_among;
-use bursar_core::domain::people::sign_in::{ASK_LASTS, LINK_LASTS, LinkRefused, LiveLink, Mailed, SignIn};
+use bursar_core::domain::people::sign_in::{LINK_LASTS, LOGIN_REQUEST_LASTS, LinkRefused, LiveLink, Mailed, SignIn};
 use bursar_core::domain::values::address::MatchedAddress;
-use bursar_core::domain::values::token::{AskTokenHash, Code, LinkToken};
+use bursar_core::domain::values::token::{BrowserTokenHash, Code, LinkToken};
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{LinkOutcome, MailServer, OutboxRow, StoreError};
 use jiff::civil::Date;
@@ -24,11 +24,11 @@ impl App {
         &self,
         row: &OutboxRow,
         address: &MatchedAddress,
-        asked_by: &AskTokenHash,
+        asked_by: &BrowserTokenHash,
         now: Timestamp,
         deadline: Deadline,
     ) -> Result<ComposedRow, StoreError> {
-        if now >= row.written_at + ASK_LASTS {
+        if now >= row.written_at + LOGIN_REQUEST_LASTS {
             return Ok(ComposedRow::Nothing("it was asked for too long ago"));
         }
         let Some(known) = self.table.known(address, &self.config.admins).await? else {
@@ -66,7 +66,8 @@ impl App {
     /// Whether this is the hour's first link to an admin of the deployment. Such a link is sent in spite of
     /// returned mail and a used-up quota, since its reader can mend both.
     fn is_admin_of_this_hour(&self, row: &OutboxRow, address: &MatchedAddress, before: &SignIn) -> bool {
-        let is_old = |mailed: &Mailed| mailed.ask == row.row || mailed.at + ASK_LASTS <= row.written_at;
+        let is_old =
+            |mailed: &Mailed| mailed.login_request == row.row || mailed.at + LOGIN_REQUEST_LASTS <= row.written_at;
         is_among(address, &self.config.admins) && before.mailed.iter().all(is_old)
     }
 

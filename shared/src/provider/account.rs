@@ -49,7 +49,7 @@ impl Provider {
     /// Reads the account's credits. An ordinary key may be answered with zeros, so the key is checked before
     /// the answer is trusted (`check_management_key`).
     pub async fn credits(&self, deadline: Deadline) -> Result<Credits, ProviderError> {
-        let ask = CREDITS.request();
+        let request = CREDITS.request();
         let both = |body: &str| {
             let Envelope { data } = json::read::<Envelope<CreditsAnswer>>(body)?;
             match (data.total_credits, data.total_usage) {
@@ -57,7 +57,7 @@ impl Provider {
                 _ => Err(Unreadable("the answer lacks what was bought or used".to_owned())),
             }
         };
-        self.ask(ask, deadline, both).await
+        self.ask(request, deadline, both).await
     }
 
     /// Lists every workspace that the management key can see.

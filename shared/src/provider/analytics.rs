@@ -44,8 +44,8 @@ impl Provider {
         days: RangeInclusive<Date>,
         deadline: Deadline,
     ) -> Result<ModelUsage, ProviderError> {
-        let ask = QUERY_ANALYTICS.request().json(&Query::of(&days))?;
-        self.ask(ask, deadline, |body| model_usage(body, &days)).await
+        let request = QUERY_ANALYTICS.request().json(&Query::of(&days))?;
+        self.ask(request, deadline, |body| model_usage(body, &days)).await
     }
 }
 

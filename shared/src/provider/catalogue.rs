@@ -18,7 +18,7 @@ struct Row {
 impl Provider {
     /// Lists the slugs of all providers that models can be called at.
     pub async fn providers(&self, deadline: Deadline) -> Result<BTreeSet<String>, ProviderError> {
-        let ask = LIST_PROVIDERS.request();
+        let request = LIST_PROVIDERS.request();
         let listed = |body: &str| {
             let Envelope { data } = json::read::<Envelope<Vec<Row>>>(body)?;
             match data.is_empty() {
@@ -26,6 +26,6 @@ impl Provider {
                 false => Ok(data.into_iter().map(|row| row.slug).collect()),
             }
         };
-        self.ask(ask, deadline, listed).await
+        self.ask(request, deadline, listed).await
     }
 }

@@ -44,15 +44,15 @@ impl Provider {
     /// that name may exist or appear later. `made` in the error names a key whose plaintext cannot be shown.
     pub async fn create_key(&self, key: &NewKey<'_>, deadline: Deadline) -> Result<CreatedKey, ProviderError> {
         at_least_a_cent(&CREATE_KEY, key.limit)?;
-        let ask = CREATE_KEY.request().json(key)?;
-        let answer = self.ask(ask, deadline, json::read::<CreateAnswer>).await?;
+        let request = CREATE_KEY.request().json(key)?;
+        let answer = self.ask(request, deadline, json::read::<CreateAnswer>).await?;
         answer.take(key.limit)
     }
 
     /// Reads a key by its hash.
     pub async fn get_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<KeyPresence, ProviderError> {
-        let ask = GET_KEY.about(hash.as_str());
-        let answer = self.ask(ask, deadline, |body| one(body, hash)).await;
+        let request = GET_KEY.about(hash.as_str());
+        let answer = self.ask(request, deadline, |body| one(body, hash)).await;
         or_gone(answer)
     }
 
@@ -141,13 +141,13 @@ impl Provider {
         struct DeleteAnswer {
             deleted: Option<bool>,
         }
-        let ask = DELETE_KEY.about(hash.as_str());
+        let request = DELETE_KEY.about(hash.as_str());
         // The status decides, unless the answer explicitly contradicts it.
         let done = |body: &str| match json::read::<DeleteAnswer>(body) {
             Ok(DeleteAnswer { deleted: Some(false) }) => Err(Unreadable("the key was not deleted".to_owned())),
             _ => Ok(()),
         };
-        match self.ask(ask, deadline, done).await {
+        match self.ask(request, deadline, done).await {
             Ok(()) => Ok(Deletion::Now),
             Err(error) if error.is_not_found() => Ok(Deletion::AlreadyGone),
             Err(error) => Err(error),

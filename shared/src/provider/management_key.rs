@@ -31,8 +31,8 @@ impl Provider {
     /// Checks that the configured key is a management key. An ordinary key is named in the error by its label,
     /// which the provider's pages show.
     pub async fn check_management_key(&self, deadline: Deadline) -> Result<(), ProviderError> {
-        let ask = OWN_KEY.request();
-        let Envelope { data } = self.ask(ask, deadline, json::read::<Envelope<OwnKey>>).await?;
+        let request = OWN_KEY.request();
+        let Envelope { data } = self.ask(request, deadline, json::read::<Envelope<OwnKey>>).await?;
         match data.is_management() {
             Some(true) => Ok(()),
             Some(false) => Err(ordinary(&data.label)),
@@ -50,7 +50,7 @@ impl Provider {
         deadline: Deadline,
     ) -> ProviderError {
         let ProviderError::ManagementKey { trouble } = refused else { return refused };
-        let ask = OWN_KEY.request();
+        let request = OWN_KEY.request();
         match self.send(&ask, key, deadline, &json::read::<Envelope<OwnKey>>).await {
             Ok(Envelope { data }) if data.is_management() == Some(false) => ordinary(&data.label),
             Ok(Envelope { data }) if data.is_management().is_none() => ProviderError::ManagementKey { trouble },
@@ -60,8 +60,8 @@ impl Provider {
     }
 
     async fn may_manage(&self, deadline: Deadline) -> Result<(), ProviderError> {
-        let ask = LIST_WORKSPACES.request().query(&[("limit", "1")]);
-        self.ask(ask, deadline, |_| Ok(())).await
+        let request = LIST_WORKSPACES.request().query(&[("limit", "1")]);
+        self.ask(request, deadline, |_| Ok(())).await
     }
 }
 

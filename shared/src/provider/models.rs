@@ -20,7 +20,7 @@ struct Row {
 impl Provider {
     /// Lists the models that the provider offers to anybody, by each of their slugs.
     pub async fn models(&self, deadline: Deadline) -> Result<BTreeSet<String>, ProviderError> {
-        let ask = LIST_MODELS.request();
+        let request = LIST_MODELS.request();
         let listed = |body: &str| {
             let Envelope { data } = json::read::<Envelope<Vec<Row>>>(body)?;
             match data.is_empty() {
@@ -28,7 +28,7 @@ impl Provider {
                 false => Ok(slugs(data)),
             }
         };
-        self.ask(ask, deadline, listed).await
+        self.ask(request, deadline, listed).await
     }
 }
 

@@ -31,7 +31,7 @@ pub use mail::undeliverable::{NOT_WANTED, Undeliverable, UnreachableReason};
 pub use people::identity::{KnownPerson, PersonOfAddress, StaffPerson};
 pub use people::mail_choice::MailChoice;
 pub use people::rate_counts::RateCount;
-pub use people::sign_in::{AddressSession, Ask, Link, LinkOutcome};
+pub use people::sign_in::{AddressSession, Link, LinkOutcome, LoginRequest};
 pub use programmes::edit::{Edit, EditOutcome};
 pub use programmes::guardrails::{RulesDue, RulesSource};
 pub use programmes::imports::{Import, ImportChunk, Step};

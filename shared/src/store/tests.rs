@@ -41,9 +41,9 @@ use crate::store::sync::checkpoints::CheckpointPart;
 use crate::store::sync::totals::{GroupTotals, KeptTotals};
 use crate::store::table::keys;
 use crate::store::{
-    AddressSession, Ask, Bounce, Enrolment, GrantMail, KnownAccount, Lease, MailChoice, MailState, Meta, OutboxRow,
-    PersonOfAddress, QueuedMail, RosterMailResent, Run, StaffPerson, Totals, Undeliverable, UnreachableReason,
-    UsageRefresh,
+    AddressSession, Bounce, Enrolment, GrantMail, KnownAccount, Lease, LoginRequest, MailChoice, MailState, Meta,
+    OutboxRow, PersonOfAddress, QueuedMail, RosterMailResent, Run, StaffPerson, Totals, Undeliverable,
+    UnreachableReason, UsageRefresh,
 };
 
 fn at(text: &str) -> Timestamp {
@@ -252,7 +252,7 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         raw(&a_link()),
         raw(&a_session()),
         raw(&AddressSession { session: hash("5e"), address: ada(), ends_at: at("2026-01-02T16:00:00Z") }),
-        raw(&Ask { ask: ulid(), address: ada(), asked_by: hash("a5"), at: at("2026-01-02T08:00:00Z") }),
+        raw(&LoginRequest { id: ulid(), address: ada(), asked_by: hash("a5"), at: at("2026-01-02T08:00:00Z") }),
         raw(&UsageRefresh { grant: a_grant().id, next_at: at("2026-01-02T08:01:00Z") }),
         raw(&RateCount { count: 3, ..RateCount::of_links(at("2026-01-02T08:00:03Z")) }),
         raw(&Undeliverable { address: ada(), why: UnreachableReason::Bounced, at: at("2026-01-02T08:00:03Z") }),

@@ -5,7 +5,7 @@ use axum::http::header::{COOKIE, HeaderMap, HeaderValue};
 use cookie::{Cookie, SameSite};
 
 use crate::config::Origin;
-use crate::domain::values::token::{AskToken, SessionToken};
+use crate::domain::values::token::{BrowserToken, SessionToken};
 
 /// The cookies of this deployment. On `https` no other site can plant them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,8 +22,8 @@ impl Cookies {
         self.read(headers, self.session_name()).and_then(|value| SessionToken::parse(&value))
     }
 
-    pub fn asking(self, headers: &HeaderMap) -> Option<AskToken> {
-        self.read(headers, self.asking_name()).and_then(|value| AskToken::parse(&value))
+    pub fn asking(self, headers: &HeaderMap) -> Option<BrowserToken> {
+        self.read(headers, self.asking_name()).and_then(|value| BrowserToken::parse(&value))
     }
 
     pub fn set_session(self, token: &SessionToken) -> HeaderValue {
@@ -34,7 +34,7 @@ impl Cookies {
         self.set(self.session_name(), "", SameSite::Lax, Some(cookie::time::Duration::ZERO))
     }
 
-    pub fn set_asking(self, token: &AskToken) -> HeaderValue {
+    pub fn set_asking(self, token: &BrowserToken) -> HeaderValue {
         self.set(self.asking_name(), token.reveal(), SameSite::Strict, None)
     }
 
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn cookies_come_back_as_they_were_set_and_belong_to_the_host_alone() {
-        let (session, asking) = (SessionToken::generate(), AskToken::generate());
+        let (session, asking) = (SessionToken::generate(), BrowserToken::generate());
         let tls = cookies("https://bursar.uni.edu");
         let set = tls.set_session(&session);
         assert_eq!(tls.session(&sent_back(&set)).unwrap().hash(), session.hash());

@@ -23,10 +23,11 @@ use bursar_core::domain::usage::crossing::Crossing;
 use bursar_core::domain::usage::reading::Reading;
 use bursar_core::store::items::{self, Item};
 use bursar_core::store::{
-    Account, AccountDay, AddressSession, Ask, AssignedUse, BulkStop, CapScan, Checkpoint, CheckpointPart, CutKeys,
+    Account, AccountDay, AddressSession, AssignedUse, BulkStop, CapScan, Checkpoint, CheckpointPart, CutKeys,
     Enrolment, ForeignKey, GrantMail, GroupTotals, HeldMarks, Import, ImportChunk, Job, KeptTotals, Lease, Link,
-    MailChoice, MailRefusal, MailServer, Meta, MissingKey, ModelDay, ModelRows, OutboxRow, PersonOfAddress, RateCount,
-    RosterMailResent, RulesDue, RulesSource, Run, SentAs, StaffPerson, SyncState, Undeliverable, UsageRefresh, Work,
+    LoginRequest, MailChoice, MailRefusal, MailServer, Meta, MissingKey, ModelDay, ModelRows, OutboxRow,
+    PersonOfAddress, RateCount, RosterMailResent, RulesDue, RulesSource, Run, SentAs, StaffPerson, SyncState,
+    Undeliverable, UsageRefresh, Work,
 };
 
 use super::Step;
@@ -35,7 +36,7 @@ use super::snapshot::text;
 
 /// The kinds of items that may hold an address, the latter ones only for a while, so that people can sign in.
 const WITH_ADDRESSES: &str = "grant enrolment programme person person-of-address roles undeliverable mail-choice \
-                              ask sign-in link session address-session import-chunk";
+                              login-request sign-in link session address-session import-chunk";
 
 /// What the product would write for an item of one of these kinds.
 macro_rules! rewritten {

@@ -17,7 +17,7 @@ async fn links_and_codes_sign_in_whom_they_were_mailed_to() {
     let ada = follows_link(&campus, "ada@example.edu").await;
     ada.get("/my").await.expect(200).one("grant");
 
-    let asked_by = AskToken::generate();
+    let asked_by = BrowserToken::generate();
     let (link, _) = mailed(&campus, "bob@example.edu", &asked_by).await;
     let (link, bob) = (format!("/c/{}", link.reveal()), campus.browser());
     for address in ["", "ada@example.edu", "no address"] {
@@ -97,7 +97,7 @@ async fn links_and_codes_sign_in_whom_they_were_mailed_to() {
 async fn five_wrong_codes_end_the_codes_and_not_the_link() {
     let mut campus = class().await;
     campus.students(&["ada"]).await;
-    let (link, code) = mailed(&campus, "ada@example.edu", &AskToken::generate()).await;
+    let (link, code) = mailed(&campus, "ada@example.edu", &BrowserToken::generate()).await;
     let visitor = campus.browser();
     let wrong = [("address", "ada@example.edu"), ("code", "0000-0000-0000")];
     // Wrong codes that arrive at once count one by one.
@@ -119,7 +119,7 @@ async fn five_wrong_codes_end_the_codes_and_not_the_link() {
 async fn a_scanner_uses_no_link_up() {
     let mut campus = class().await;
     campus.students(&["ada"]).await;
-    let asked_by = AskToken::generate();
+    let asked_by = BrowserToken::generate();
     let (link, _) = mailed(&campus, "ada@example.edu", &asked_by).await;
     let (link, scanner) = (format!("/c/{}", link.reveal()), campus.browser());
     let before = calls(&campus);
@@ -151,7 +151,7 @@ async fn a_scanner_uses_no_link_up() {
 async fn sign_ins_are_logged_without_names() {
     let mut campus = class().await;
     let ada = enrol(&mut campus, "ada").await;
-    let (_, code) = mailed(&campus, "admin@example.edu", &AskToken::generate()).await;
+    let (_, code) = mailed(&campus, "admin@example.edu", &BrowserToken::generate()).await;
     let admin = campus.browser();
     admin.post("/code", &[("address", "admin@example.edu"), ("code", "0000-0000-0000")]).await.expect(403);
     admin.post("/code", &[("address", "admin@example.edu"), ("code", &code.reveal())]).await.expect(303);

@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::mail::kind::MailKind;
-use bursar_core::domain::values::token::AskToken;
+use bursar_core::domain::values::token::BrowserToken;
 use bursar_core::store::items::Item;
 use bursar_core::store::{Enrolment, OutboxRow, QueuedMail, RateCount};
 use bursar_local::invoke::FunctionName;
@@ -107,7 +107,7 @@ async fn who_bounced_gets_no_link_but_admins_one_an_hour() {
 #[tokio::test]
 async fn late_repeated_and_countless_asks_end() {
     let campus = class(&[ADMIN], &[]).await;
-    let (now, asked_by) = (campus.clock.now(), AskToken::generate().hash());
+    let (now, asked_by) = (campus.clock.now(), BrowserToken::generate().hash());
     let mail = QueuedMail::Link { address: address(ADMIN).matched().clone(), asked_by };
     let asked = async |number, at: Timestamp| {
         let row = OutboxRow::queued(Ulid::from_parts(number, 1), mail.clone(), at);

@@ -2,7 +2,7 @@
 
 use bursar_core::deadline::Waits;
 use bursar_core::domain::values::id::new_ulid;
-use bursar_core::domain::values::token::AskToken;
+use bursar_core::domain::values::token::BrowserToken;
 use bursar_core::store::items::to_item;
 use bursar_core::store::{MailState, OutboxRow, QueuedMail};
 use bursar_local::inbox::Contents;
@@ -47,7 +47,7 @@ async fn a_link_leaves_before_the_next_ten_roster_mails() {
         campus.delivered().await;
         assert_eq!((kinds().len(), kinds().iter().filter(|kind| *kind == "link").count()), (21, 1));
         // A link whose first sender died, so that no stream record is left: the drain sends it before it goes on.
-        let (now, asked_by) = (campus.clock.now(), AskToken::generate().hash());
+        let (now, asked_by) = (campus.clock.now(), BrowserToken::generate().hash());
         let mail = QueuedMail::Link { address: address("frida").matched().clone(), asked_by };
         let died = MailState::Sending { lease_until: now - SignedDuration::from_secs(1) };
         let row = OutboxRow { state: died, tries: 1, ..OutboxRow::queued(new_ulid(now), mail, now) };

@@ -146,7 +146,7 @@ pub(crate) async fn data(State(site): State<Site>, visitor: Visitor) -> Answer {
     let sign_in = site.table.sign_in_of(&session.address).await?;
     let mut link_mails = Vec::new();
     for mailed in sign_in.mailed {
-        link_mails.extend(site.table.get(OutboxRow::key_of(mailed.ask)).await?.map(mail));
+        link_mails.extend(site.table.get(OutboxRow::key_of(mailed.login_request)).await?.map(mail));
     }
     let person = match &session.person {
         Some(person) => site.table.get(StaffPerson::key_of(person)).await?,

@@ -1,13 +1,13 @@
 //! Records of the table's stream: urgent rows are sent at once, asks for a link become such rows if the
-//! address is known. A failed mail is left to the drain, so only a failure of the table, or an ask without
+//! address is known. A failed mail is left to the drain, so only a failure of the table, or a login request without
 //! time left, fails a record.
 
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::class::MailClass;
-use bursar_core::domain::people::sign_in::ASK_LASTS;
+use bursar_core::domain::people::sign_in::LOGIN_REQUEST_LASTS;
 use bursar_core::event::StreamRecord;
 use bursar_core::store::items::Stored;
-use bursar_core::store::{Ask, MailState, OutboxRow, StoreError};
+use bursar_core::store::{LoginRequest, MailState, OutboxRow, StoreError};
 use futures_util::stream::{StreamExt, iter};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
@@ -20,7 +20,7 @@ use crate::App;
 
 /// An upper bound on the difference between two clocks. A row that is due later than this is meant to wait.
 const SKEW: SignedDuration = SignedDuration::from_secs(5);
-/// The number of asks that are looked up concurrently.
+/// The number of login requests that are looked up concurrently.
 const SIDE_BY_SIDE: usize = 16;
 
 /// An urgent row that was just written.
@@ -29,10 +29,10 @@ struct Urgent {
     since: Timestamp,
 }
 
-/// The fields of a new ask that are read from its record.
+/// The fields of a new login request that are read from its record.
 #[derive(Deserialize)]
-struct NewAsk {
-    ask: Ulid,
+struct NewLoginRequest {
+    id: Ulid,
 }
 
 /// The fields of a new row that are read from its record. A row whose mail is unreadable is left to the
@@ -47,7 +47,7 @@ struct NewRow {
 
 impl App {
     /// Handles a batch: first the urgent rows in their order, so that no alert waits behind a flood of
-    /// asks.
+    /// login requests.
     pub(crate) async fn batch(&self, records: &[StreamRecord], deadline: Deadline) -> Value {
         let rows = records.iter().enumerate().filter_map(|(at, record)| Some((at, urgent_of(record)?)));
         let mut failed = Vec::new();
@@ -61,18 +61,21 @@ impl App {
                 break;
             }
         }
-        let asks = records.iter().enumerate().filter_map(|(at, record)| Some((at, ask_of(record)?)));
-        let asks: Vec<(usize, Ulid)> = asks.collect();
-        let answered = iter(asks).map(|(at, ask)| async move { (at, self.answer_ask(ask, deadline).await) });
+        let requests = records.iter().enumerate().filter_map(|(at, record)| Some((at, login_request_of(record)?)));
+        let requests: Vec<(usize, Ulid)> = requests.collect();
+        let answered =
+            iter(requests).map(|(at, request)| async move { (at, self.answer_login_request(request, deadline).await) });
         let mut answered = answered.buffer_unordered(SIDE_BY_SIDE);
         while let Some((at, answer)) = answered.next().await {
             match answer {
                 Ok(true) => {}
                 Ok(false) => failed.push(at),
                 // A retry would fail again, and block every record behind it.
-                Err(StoreError::Corrupt { .. }) => tracing::error!("an ask is about an item that cannot be read"),
+                Err(StoreError::Corrupt { .. }) => {
+                    tracing::error!("a login request is about an item that cannot be read")
+                }
                 Err(error) => {
-                    tracing::error!(%error, "the table failed while an ask was looked at");
+                    tracing::error!(%error, "the table failed while a login request was looked at");
                     failed.push(at);
                 }
             }
@@ -91,31 +94,33 @@ impl App {
         self.send_row(urgent.row, due, deadline).await.map(drop)
     }
 
-    /// Queues the mail for an ask and sends it, if the address is known; for any other nothing is written.
+    /// Queues the mail for a login request and sends it, if the address is known; for any other nothing is written.
     /// `false` when there was no time.
-    async fn answer_ask(&self, ask: Ulid, deadline: Deadline) -> Result<bool, StoreError> {
+    async fn answer_login_request(&self, id: Ulid, deadline: Deadline) -> Result<bool, StoreError> {
         if !deadline.leaves(TIME_FOR_ONE) {
             return Ok(false);
         }
         let now = self.clock.now();
-        let Some(ask) = self.table.get(Ask::key_of(ask)).await?.filter(|ask| now < ask.at + ASK_LASTS) else {
+        let Some(request) =
+            self.table.get(LoginRequest::key_of(id)).await?.filter(|request| now < request.at + LOGIN_REQUEST_LASTS)
+        else {
             return Ok(true);
         };
-        if self.table.known(&ask.address, &self.config.admins).await?.is_none() {
+        if self.table.known(&request.address, &self.config.admins).await?.is_none() {
             return Ok(true);
         }
-        // Most asks of a flood end here.
-        if self.table.sign_in_of(&ask.address).await?.link_refused(ask.ask, now).is_none() {
-            self.table.owe_link(&ask, now, deadline).await?;
-            self.send_row(ask.ask, now, deadline).await?;
+        // Most login requests of a flood end here.
+        if self.table.sign_in_of(&request.address).await?.link_refused(request.id, now).is_none() {
+            self.table.owe_link(&request, now, deadline).await?;
+            self.send_row(request.id, now, deadline).await?;
         }
         Ok(true)
     }
 }
 
-/// The id of the ask in a record.
-fn ask_of(record: &StreamRecord) -> Option<Ulid> {
-    Some(inserted::<NewAsk>(record, Ask::KIND)?.ask)
+/// The id of the login request in a record.
+fn login_request_of(record: &StreamRecord) -> Option<Ulid> {
+    Some(inserted::<NewLoginRequest>(record, LoginRequest::KIND)?.id)
 }
 
 /// The urgent row in a record. The event source's filter only saves invocations, so the record is checked

@@ -92,7 +92,7 @@ pub static READERS: [StreamReader; 2] = [
         function: Mail,
         filters: &[
             Filter { inserts: true, image: &[("kind", &["outbox"]), ("class", &["urgent"]), ("state", &["waiting"])] },
-            Filter { inserts: true, image: &[("kind", &["ask"])] },
+            Filter { inserts: true, image: &[("kind", &["login-request"])] },
         ],
         batch_size: 100,
         retries: 60,

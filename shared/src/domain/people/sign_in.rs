@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 use crate::domain::values::address::MatchedAddress;
-use crate::domain::values::token::{AskTokenHash, CodeHash, LinkTokenHash};
+use crate::domain::values::token::{BrowserTokenHash, CodeHash, LinkTokenHash};
 use crate::store::items::stored;
 use crate::store::keys::{address_partition, key};
 
 /// The validity of a link and its code.
 pub const LINK_LASTS: SignedDuration = SignedDuration::from_mins(30);
 /// The time within which a request for a link may still be answered.
-pub const ASK_LASTS: SignedDuration = SignedDuration::from_hours(1);
+pub const LOGIN_REQUEST_LASTS: SignedDuration = SignedDuration::from_hours(1);
 const MOST_LINKS: usize = 5;
 const MOST_MAILS_AN_HOUR: usize = 5;
 /// The number of mails that are sent as soon as they are asked for. After that, or after as many unused
@@ -61,15 +61,15 @@ pub struct LiveLink {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<CodeHash>,
     /// The browser that asked for the link.
-    pub asked_by: AskTokenHash,
+    pub asked_by: BrowserTokenHash,
     #[serde(with = "millisecond::required")]
     pub ends_at: Timestamp,
 }
 
-/// A mail that was queued for an ask: a request for a link.
+/// A mail that was queued for a login request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mailed {
-    pub ask: Ulid,
+    pub login_request: Ulid,
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
 }
@@ -87,7 +87,7 @@ pub enum LinkRefused {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proof {
     /// The cookie of the browser that asked for the link.
-    Browser(AskTokenHash),
+    Browser(BrowserTokenHash),
     /// The address, typed in by the person.
     Address(MatchedAddress),
 }
@@ -108,20 +108,20 @@ impl SignIn {
     }
 
     /// Whether this request already led to a link, whose mail may have failed.
-    pub fn is_again(&self, ask: Ulid) -> bool {
-        self.mailed.iter().any(|mailed| mailed.ask == ask)
+    pub fn is_again(&self, login_request: Ulid) -> bool {
+        self.mailed.iter().any(|mailed| mailed.login_request == login_request)
     }
 
     /// The reason that this request gets no link, if there is one.
-    pub fn link_refused(&self, ask: Ulid, now: Timestamp) -> Option<LinkRefused> {
-        self.share(ask, now).err()
+    pub fn link_refused(&self, login_request: Ulid, now: Timestamp) -> Option<LinkRefused> {
+        self.share(login_request, now).err()
     }
 
     /// Adds a valid link for this address because of a request. A request may come again, since its mail may
     /// have failed.
-    pub fn with_link(&self, ask: Ulid, link: LiveLink, now: Timestamp) -> Result<SignIn, LinkRefused> {
-        let (mut after, is_new) = self.share(ask, now)?;
-        after.mailed.push(Mailed { ask, at: now });
+    pub fn with_link(&self, login_request: Ulid, link: LiveLink, now: Timestamp) -> Result<SignIn, LinkRefused> {
+        let (mut after, is_new) = self.share(login_request, now)?;
+        after.mailed.push(Mailed { login_request, at: now });
         (after.unfollowed, after.last_mailed_at) = (after.unfollowed + usize::from(is_new), Some(now));
         // The oldest link gives way, since it is the least likely to be used.
         let surplus = (after.links.len() + 1).saturating_sub(MOST_LINKS);
@@ -135,10 +135,10 @@ impl SignIn {
     }
 
     /// The state to which a link of this request is added, and whether the request is new.
-    fn share(&self, ask: Ulid, now: Timestamp) -> Result<(SignIn, bool), LinkRefused> {
+    fn share(&self, login_request: Ulid, now: Timestamp) -> Result<(SignIn, bool), LinkRefused> {
         let mut after = self.changed(now);
-        let is_new = !self.is_again(ask);
-        after.mailed.retain(|mailed| mailed.ask != ask);
+        let is_new = !self.is_again(login_request);
+        after.mailed.retain(|mailed| mailed.login_request != login_request);
         if after.mailed.iter().any(|mailed| now < mailed.at + BETWEEN_MAILS) {
             return Err(LinkRefused::TooSoon);
         }
@@ -180,7 +180,7 @@ impl SignIn {
     /// The time from which nothing of this state matters.
     pub fn ends_at(&self) -> Timestamp {
         let links = self.links.iter().map(|live| live.ends_at);
-        let mails = self.mailed.iter().map(|mailed| mailed.at + ASK_LASTS);
+        let mails = self.mailed.iter().map(|mailed| mailed.at + LOGIN_REQUEST_LASTS);
         let unfollowed = self.last_mailed_at.filter(|_| self.unfollowed >= AT_ONCE).map(|at| at + UNFOLLOWED_KNOWN);
         let tried = self.last_tried_at.map(|at| at + LINK_LASTS);
         links.chain(mails).chain(unfollowed).chain(tried).max().unwrap_or(Timestamp::UNIX_EPOCH)
@@ -194,7 +194,7 @@ impl SignIn {
     fn changed(&self, now: Timestamp) -> SignIn {
         let mut after = SignIn { version: self.version + 1, ..self.clone() };
         after.links.retain(|live| now < live.ends_at);
-        after.mailed.retain(|mailed| now < mailed.at + ASK_LASTS);
+        after.mailed.retain(|mailed| now < mailed.at + LOGIN_REQUEST_LASTS);
         if after.last_mailed_at.is_none_or(|at| at + UNFOLLOWED_KNOWN <= now) {
             after.unfollowed = 0;
         }
@@ -206,12 +206,12 @@ impl SignIn {
 mod tests {
     use super::*;
     use crate::domain::values::address::EmailAddress;
-    use crate::domain::values::token::{AskToken, Code, LinkToken};
+    use crate::domain::values::token::{BrowserToken, Code, LinkToken};
 
     struct Mail {
         link: LinkTokenHash,
         code: CodeHash,
-        browser: AskTokenHash,
+        browser: BrowserTokenHash,
     }
 
     fn ada() -> MatchedAddress {
@@ -222,12 +222,12 @@ mod tests {
         Timestamp::from_second(1_767_225_600 + 60 * minute).unwrap()
     }
 
-    fn mailed(before: &SignIn, ask: u128, now: Timestamp) -> Result<(SignIn, Mail), LinkRefused> {
+    fn mailed(before: &SignIn, number: u128, now: Timestamp) -> Result<(SignIn, Mail), LinkRefused> {
         let (link, code, browser) =
-            (LinkToken::generate().hash(), Code::generate().hash(&ada()), AskToken::generate().hash());
+            (LinkToken::generate().hash(), Code::generate().hash(&ada()), BrowserToken::generate().hash());
         let (asked_by, ends_at) = (browser.clone(), now + LINK_LASTS);
         let live = LiveLink { link: link.clone(), code: Some(code.clone()), asked_by, ends_at };
-        let after = before.with_link(Ulid::from_parts(1, ask), live, now)?;
+        let after = before.with_link(Ulid::from_parts(1, number), live, now)?;
         Ok((after, Mail { link, code, browser }))
     }
 
@@ -235,7 +235,7 @@ mod tests {
     fn a_link_signs_in_once_in_the_browser_that_asked_or_with_the_address() {
         let (signs, mail) = mailed(&SignIn::none(ada()), 1, at(0)).unwrap();
         let eve = EmailAddress::parse("eve@uni.edu").unwrap().matched().clone();
-        let other = AskToken::generate().hash();
+        let other = BrowserToken::generate().hash();
         for proof in [Proof::Address(eve), Proof::Browser(other)] {
             assert_eq!(signs.follow(&mail.link, &proof, at(1)), None, "{proof:?}");
         }
@@ -279,7 +279,7 @@ mod tests {
     fn one_mail_a_minute_and_five_an_hour_whatever_was_done_with_them() {
         let (mut signs, _) = mailed(&SignIn::none(ada()), 0, at(0)).unwrap();
         assert_eq!(mailed(&signs, 1, at(0)).err(), Some(LinkRefused::TooSoon));
-        assert!(mailed(&signs, 0, at(0)).is_ok(), "the same ask again: its mail may have failed");
+        assert!(mailed(&signs, 0, at(0)).is_ok(), "the same login request again: its mail may have failed");
         for ask in 1..5 {
             let (after, mail) = mailed(&signs, ask, at(i64::try_from(ask).unwrap() * 2)).unwrap();
             signs = after.follow(&mail.link, &Proof::Address(ada()), at(i64::try_from(ask).unwrap() * 2)).unwrap();

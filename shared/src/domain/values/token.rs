@@ -128,7 +128,12 @@ macro_rules! secret_and_hash {
 
 secret_and_hash!(LinkToken, LinkTokenHash, "link", "The secret part of a link that signs in.");
 secret_and_hash!(SessionToken, SessionTokenHash, "session", "The value of a session cookie.");
-secret_and_hash!(AskToken, AskTokenHash, "ask", "The value of the cookie in the browser that asked for a link.");
+secret_and_hash!(
+    BrowserToken,
+    BrowserTokenHash,
+    "ask",
+    "The value of the cookie in the browser that asked for a link."
+);
 
 /// The token in a form behind a session, which shows that a page of that session offered the form.
 #[derive(Clone)]

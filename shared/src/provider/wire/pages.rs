@@ -321,8 +321,8 @@ impl List {
         query.push(("offset", &offset));
         loop {
             let asked = self.clock.now();
-            let ask = Request { query: &query, ..self.call.about(&self.id) };
-            let answer = self.provider.ask(ask, deadline, &read).await?;
+            let request = Request { query: &query, ..self.call.about(&self.id) };
+            let answer = self.provider.ask(request, deadline, &read).await?;
             if utc_day(asked) == utc_day(self.clock.now()) {
                 return Ok((answer, asked));
             }

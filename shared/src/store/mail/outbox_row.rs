@@ -11,13 +11,13 @@ use crate::domain::grant::{Grant, Notice};
 use crate::domain::mail::class::{MailClass, OptionalMail};
 use crate::domain::mail::day::Delivery;
 use crate::domain::mail::kind::MailKind;
-use crate::domain::people::sign_in::ASK_LASTS;
+use crate::domain::people::sign_in::LOGIN_REQUEST_LASTS;
 use crate::domain::programme::request::Wish;
 use crate::domain::usage::crossing::Scope;
 use crate::domain::values::address::MatchedAddress;
 use crate::domain::values::id::{Epoch, GrantId, PersonId, ProgrammeId};
 use crate::domain::values::money::Usd;
-use crate::domain::values::token::AskTokenHash;
+use crate::domain::values::token::BrowserTokenHash;
 use crate::domain::values::window::Window;
 use crate::store::items::stored;
 use crate::store::keys::{grant_partition_of, key, mails_of};
@@ -122,7 +122,7 @@ pub enum Bounce {
 #[serde(tag = "mail", rename_all = "kebab-case")]
 pub enum QueuedMail {
     /// The answer to an ask for a link. Whether one is sent is decided at sending.
-    Link { address: MatchedAddress, asked_by: AskTokenHash },
+    Link { address: MatchedAddress, asked_by: BrowserTokenHash },
     /// The welcome to a person on the roster of a programme.
     Roster { programme: ProgrammeId, grant: GrantId },
     /// A notice to a student about their key.
@@ -189,7 +189,7 @@ impl OutboxRow {
     /// How long the row is kept. An ask may hold a stranger's address, so it goes soon.
     pub(in crate::store) fn is_kept_for(&self) -> SignedDuration {
         match self.mail {
-            QueuedMail::Link { .. } => ASK_LASTS,
+            QueuedMail::Link { .. } => LOGIN_REQUEST_LASTS,
             QueuedMail::Request { .. } => REQUEST_KEPT,
             _ => OUTBOX_KEPT,
         }

@@ -10,10 +10,10 @@ use ulid::Ulid;
 
 use crate::deadline::Deadline;
 use crate::domain::people::session::Session;
-use crate::domain::people::sign_in::{ASK_LASTS, LinkRefused, LiveLink, SignIn};
+use crate::domain::people::sign_in::{LOGIN_REQUEST_LASTS, LinkRefused, LiveLink, SignIn};
 use crate::domain::values::address::MatchedAddress;
 use crate::domain::values::id::new_ulid;
-use crate::domain::values::token::{AskTokenHash, LinkTokenHash, SessionTokenHash};
+use crate::domain::values::token::{BrowserTokenHash, LinkTokenHash, SessionTokenHash};
 use crate::store::items::stored;
 use crate::store::keys::{SESSIONS, address_partition, key};
 use crate::store::mail::outbox_row::{OutboxRow, QueuedMail};
@@ -40,20 +40,20 @@ stored! {
 /// The most link mails that one deployment sends in a minute, whoever asks.
 const LINKS_A_MINUTE: u32 = 2_000;
 
-/// An ask for a link, whether or not the address is known.
+/// A request for a link to sign in, whether or not the address is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ask {
-    pub ask: Ulid,
+pub struct LoginRequest {
+    pub id: Ulid,
     pub address: MatchedAddress,
     /// The browser that asked.
-    pub asked_by: AskTokenHash,
+    pub asked_by: BrowserTokenHash,
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
 }
 
 stored! {
-    "ask" Ask |it| (ask: Ulid = it.ask) => key(format!("ASK#{ask}"), "ASK");
-    expires it.at + ASK_LASTS
+    "login-request" LoginRequest |it| (id: Ulid = it.id) => key(format!("LOGIN#{id}"), "LOGIN");
+    expires it.at + LOGIN_REQUEST_LASTS
 }
 
 /// The index entry of a session under its address, so that all of its sessions are found. It expires with the
@@ -81,23 +81,23 @@ pub enum LinkOutcome {
 }
 
 impl Table {
-    /// Records an ask, in the same way for every address. Whether it leads to a mail is for the mail
+    /// Records a login request, in the same way for every address. Whether it leads to a mail is for the mail
     /// function; asks for unknown addresses never fill its queue.
-    pub async fn ask(
+    pub async fn request_link(
         &self,
         address: &MatchedAddress,
-        by: &AskTokenHash,
+        by: &BrowserTokenHash,
         now: Timestamp,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        let ask = Ask { ask: new_ulid(now), address: address.clone(), asked_by: by.clone(), at: now };
-        self.put_new(&ask, deadline).await.map(drop)
+        let request = LoginRequest { id: new_ulid(now), address: address.clone(), asked_by: by.clone(), at: now };
+        self.put_new(&request, deadline).await.map(drop)
     }
 
-    /// Queues the mail of an ask, once: the row has the ask's own id.
-    pub async fn owe_link(&self, ask: &Ask, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
-        let mail = QueuedMail::Link { address: ask.address.clone(), asked_by: ask.asked_by.clone() };
-        let row = OutboxRow { written_at: ask.at, ..OutboxRow::queued(ask.ask, mail, now) };
+    /// Queues the mail of a login request, once: the row has the login request's own id.
+    pub async fn owe_link(&self, request: &LoginRequest, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
+        let mail = QueuedMail::Link { address: request.address.clone(), asked_by: request.asked_by.clone() };
+        let row = OutboxRow { written_at: request.at, ..OutboxRow::queued(request.id, mail, now) };
         self.put_new(&row, deadline).await.map(drop)
     }
 
@@ -107,10 +107,10 @@ impl Table {
         Ok(kept.unwrap_or_else(|| SignIn::none(address.clone())))
     }
 
-    /// Makes a link valid because of an ask, unless its address or the deployment has reached its limit.
+    /// Makes a link valid because of a login request, unless its address or the deployment has reached its limit.
     pub async fn make_link(
         &self,
-        ask: Ulid,
+        login_request: Ulid,
         address: &MatchedAddress,
         link: &LiveLink,
         now: Timestamp,
@@ -118,11 +118,13 @@ impl Table {
     ) -> Result<LinkOutcome, StoreError> {
         self.carry_through(deadline, || async {
             let before = self.sign_in_of(address).await?;
-            let after = match before.with_link(ask, link.clone(), now) {
+            let after = match before.with_link(login_request, link.clone(), now) {
                 Ok(after) => after,
                 Err(not) => return Ok(Round::Over(LinkOutcome::Not(not))),
             };
-            if !before.is_again(ask) && !self.count_one(&RateCount::of_links(now), LINKS_A_MINUTE, deadline).await? {
+            if !before.is_again(login_request)
+                && !self.count_one(&RateCount::of_links(now), LINKS_A_MINUTE, deadline).await?
+            {
                 return Ok(Round::Over(LinkOutcome::Later));
             }
             let known = Link { link: link.link.clone(), address: address.clone(), ends_at: link.ends_at };

@@ -16,7 +16,7 @@ pub(super) fn a_full_sign_in() -> SignIn {
         asked_by: hash("a5"),
         ends_at: at("2026-01-02T08:30:00Z"),
     };
-    let mailed = vec![Mailed { ask: ulid(), at: at("2026-01-02T08:00:00Z") }];
+    let mailed = vec![Mailed { login_request: ulid(), at: at("2026-01-02T08:00:00Z") }];
     SignIn {
         links: vec![live],
         mailed,
