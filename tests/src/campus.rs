@@ -267,12 +267,12 @@ impl Campus {
         student.submit(&my, &self.my(what), &[]).await
     }
 
-    /// The key that a press shows.
+    /// The key that a request shows.
     pub async fn reveal(&self, student: &Visitor) -> String {
         self.press(student, "reveal").await.expect(200).one("key").text
     }
 
-    /// A press whose claim comes to this fault where it makes the key.
+    /// A request whose claim comes to this fault where it makes the key.
     pub async fn press_with(&self, name: &str, what: &str, fault: Fault) -> Page {
         self.gate.at(Matcher::call("provider:POST /keys").of(FunctionName::Claim), fault);
         self.press(&self.student(name).await, what).await

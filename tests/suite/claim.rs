@@ -26,7 +26,7 @@ use bursar_tests::stack::Setup;
 use bursar_tests::visitor::Visitor;
 use ulid::Ulid;
 
-/// A campus with a programme, whose functions wait as long as they say: where the provider asks for a longer wait than a press has,
+/// A campus with a programme, whose functions wait as long as they say: where the provider asks for a longer wait than a request has,
 /// they answer at once.
 async fn class() -> Campus {
     let mut campus = Campus::of(Setup { waits: Waits::WHOLE, ..Setup::default() }).await;

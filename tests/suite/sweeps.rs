@@ -25,7 +25,7 @@ const TIERS: &str = "/console/tiers";
 const MINI: &str = "openai/gpt-4o-mini";
 const SONNET: &str = "anthropic/claude-sonnet-4.5";
 
-/// A press of a student's button whose keys are restricted, so that every call is made.
+/// A request of a student's button whose keys are restricted, so that every call is made.
 async fn press(name: &'static str) {
     sweep(Sweep {
         name,
@@ -46,7 +46,7 @@ async fn press(name: &'static str) {
             assert!(page.status == 200 || page.all("key").is_empty(), "a key on a page of {}", page.status);
             page.status == 200
         },
-        // A press that was killed holds the grant until its lease runs out. The student returns, and takes what the page offers.
+        // A request that was killed holds the grant until its lease runs out. The student returns, and takes what the page offers.
         mend: async |campus: &Campus, (ada, _): &(Visitor, Form)| {
             campus.minutes(2);
             let my = ada.get("/my").await.expect(200);
@@ -245,7 +245,7 @@ async fn release_is_recorded_once() {
     .await;
 }
 
-/// A foreign key is given to a cost centre by a press on a preview.
+/// A foreign key is given to a cost centre by a request on a preview.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_are_given_to_an_owner_once() {
     let scene = async || {

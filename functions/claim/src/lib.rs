@@ -66,10 +66,10 @@ impl Function for App {
             .route("/my/mails", post(my::choose_mails))
             .route("/my/{programme}/reveal", post(keys::reveal::reveal))
             .route("/my/{programme}/replace", post(keys::reveal::replace))
-            .route("/my/{programme}/leaked", post(keys::presses::leaked))
-            .route("/my/{programme}/refresh", post(keys::presses::refresh))
-            .route("/my/{programme}/resume", post(keys::presses::resume))
-            .route("/my/{programme}/return", post(keys::presses::hand_back))
+            .route("/my/{programme}/leaked", post(keys::requests::leaked))
+            .route("/my/{programme}/refresh", post(keys::requests::refresh))
+            .route("/my/{programme}/resume", post(keys::requests::resume))
+            .route("/my/{programme}/return", post(keys::requests::hand_back))
             .route("/bursar.css", get(web::stylesheet))
             .route("/forms.js", get(web::forms_script))
             .route("/key.js", get(script))
@@ -87,7 +87,7 @@ impl Function for App {
     }
 }
 
-/// The script of the page with a key: it copies the key on a press, and wipes it when the page is left.
+/// The script of the page with a key: it copies the key at a click, and wipes it when the page is left.
 async fn script() -> Response {
     let kind = [(CONTENT_TYPE, HeaderValue::from_static("text/javascript; charset=utf-8"))];
     (kind, include_str!("../templates/key.js")).into_response()

@@ -29,7 +29,7 @@ pub(crate) fn record(refused: RecordRefused) -> AppError {
         RecordRefused::Held(HoldKind::Unused) => "Your key was switched off because it was not used",
         RecordRefused::Revoked => "Your access to this programme was withdrawn",
         RecordRefused::Over => "This programme ended",
-        RecordRefused::Lost => "Your grant was changed by another press",
+        RecordRefused::Lost => "Your grant was changed by another request",
         RecordRefused::LimitLowered => "Your cap was lowered",
     };
     let ask = match refused {

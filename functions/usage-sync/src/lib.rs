@@ -75,7 +75,7 @@
 //! A checkpoint is written at the beginning and after each stage but the first, so the next invocation resumes after the last
 //! completed stage. Deadlines belong to single answers, so a listing may take as long as the invocation. A run whose invocation
 //! ran out of time is resumed within a quarter of an hour. An obstacle that may pass (`obstacle.rs`) sets a time before the next
-//! try, ten minutes to an hour, which a press by an admin overrides. After six hours the run ends with what it has. A run that
+//! try, ten minutes to an hour, which a request by an admin overrides. After six hours the run ends with what it has. A run that
 //! was not resumed for eight hours is begun afresh. If no run began for a day, the next quarter of an hour begins one.
 //!
 //! One runner holds the lease and renews it each minute. It renews it before each write that others read, and before each effect

@@ -51,7 +51,7 @@ impl Provider {
     ) -> ProviderError {
         let ProviderError::ManagementKey { trouble } = refused else { return refused };
         let request = OWN_KEY.request();
-        match self.send(&ask, key, deadline, &json::read::<Envelope<OwnKey>>).await {
+        match self.send(&request, key, deadline, &json::read::<Envelope<OwnKey>>).await {
             Ok(Envelope { data }) if data.is_management() == Some(false) => ordinary(&data.label),
             Ok(Envelope { data }) if data.is_management().is_none() => ProviderError::ManagementKey { trouble },
             Err(error) if error.is_of_the_key() => ProviderError::ManagementKey { trouble },

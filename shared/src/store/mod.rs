@@ -19,7 +19,7 @@ pub use grants::enrolment::{Enrolment, INVITED_AT_ONCE, NewPerson};
 pub use grants::readings::{ReadingWrite, UsageRefresh};
 pub use grants::view::ProgrammeShard;
 pub use ledger::cuts::CutKeys;
-pub use ledger::foreign_acts::ForeignPress;
+pub use ledger::foreign_acts::ForeignRequest;
 pub use ledger::owners::{AssignOutcome, AssignedUse, OwnedKey};
 pub use mail::days::{BulkStop, MailServer};
 pub use mail::dead_mails::{DeadMails, GIVEN_UP_SHOWN, SentAgain};

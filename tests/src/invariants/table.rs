@@ -55,7 +55,7 @@ pub(super) fn items_are_whole(step: &Step<'_>, wrong: &mut Vec<String>) {
         let again: Result<Item, String> = rewritten!(item as
             Meta Lease Programme Guardrail RulesDue Tier Budget Job Import ImportChunk Grant Reading
             UsageRefresh RosterMailResent Enrolment Entry StaffPerson PersonOfAddress Roles MailChoice
-            SignIn Ask Link Session AddressSession RateCount OutboxRow GrantMail SentAs Undeliverable MailDay
+            SignIn LoginRequest Link Session AddressSession RateCount OutboxRow GrantMail SentAs Undeliverable MailDay
             MailServer BulkStop MailRefusal Crossing CapScan Alarm Digest AccountDigest MailedStatement BalanceNotice
             SyncState Run Checkpoint CheckpointPart HeldMarks MissingKey ForeignKey KeyOwner KeptTotals GroupTotals
             AssignedUse Account AccountDay AccountCut CutKeys ForeignAct ModelDay ModelRows);

@@ -107,7 +107,7 @@ async fn a_cap_is_halved_while_keys_are_replaced() {
     let mut presses: Vec<_> = students.into_iter().map(press).collect();
     held.arrived().await;
     let admin = campus.admin().await;
-    // Longer than a press waits.
+    // Longer than a request waits.
     let down = campus.gate.at(Matcher::call("provider:*").every(), Fault::RetryAfter(503, 600));
     assert_eq!(campus.edit(&admin, &[("cap_usd", "10")]).await.status, 303);
     drop(held);

@@ -31,7 +31,7 @@ async fn admins_make_edit_and_remove_tiers() {
         assert!(refused.body.contains(models), "what was typed is kept");
     }
     assert_eq!(saves(&admin, "first-year", MINI, "").await.status, 303);
-    assert_eq!(saves(&admin, "first-year", MINI, "").await.status, 303, "a second press changes nothing");
+    assert_eq!(saves(&admin, "first-year", MINI, "").await.status, 303, "a second request changes nothing");
     campus.judged().await;
     for (tier, version) in [("first-year", ""), ("basic", ""), ("basic", "7")] {
         let stale = saves(&admin, tier, SONNET, version).await;

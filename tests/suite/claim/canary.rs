@@ -126,7 +126,7 @@ fn watched(campus: &Campus) -> (Watch, Arc<Mutex<Vec<String>>>) {
     (watch, planted)
 }
 
-/// The key that a press shows, which from now on may be in that answer alone.
+/// The key that a request shows, which from now on may be in that answer alone.
 async fn shown(campus: &Campus, student: &Visitor, what: &str, watch: &mut Watch) -> (&'static str, String) {
     let key = press(campus, student, what).await.expect(200).one("key").text;
     watch.guard(secret("a key", &key, 1, 0));

@@ -10,9 +10,9 @@ use futures_util::{StreamExt, stream};
 
 use super::{class, enrol};
 
-/// How many presses overlap at any time: a lecture hall does not press in the same millisecond.
+/// How many requests overlap at any time: a lecture hall does not press in the same millisecond.
 const AT_ONCE: usize = 10;
-/// A slow machine may need more time for the crowd than a press has, and then the page asks for another.
+/// A slow machine may need more time for the crowd than a request has, and then the page asks for another.
 const PRESSES: usize = 5;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

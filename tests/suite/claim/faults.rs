@@ -1,4 +1,4 @@
-//! Faults of a press that no sweep plays: those that last, calls that take effect late, and a press that outlives its lease.
+//! Faults of a request that no sweep plays: those that last, calls that take effect late, and a request that outlives its lease.
 
 use bursar_local::invoke::FunctionName::Claim;
 use bursar_tests::campus::Campus;
@@ -11,7 +11,7 @@ use super::enrol;
 pub(super) const MAKE: &str = "provider:POST /keys";
 pub(super) const ASSIGN: &str = "provider:POST /guardrails/{id}/assignments/keys";
 pub(super) const DISABLE: &str = "provider:PATCH /keys/{hash}";
-/// The calls that change something, by the press that makes them.
+/// The calls that change something, by the request that makes them.
 const CALLS: [(&str, &str); 4] = [("reveal", MAKE), ("reveal", ASSIGN), ("replace", DISABLE), ("replace", MAKE)];
 
 /// A programme whose keys are restricted.
@@ -72,7 +72,7 @@ async fn a_fault_that_lasts_ends_the_press_in_time() {
         ("reveal", ASSIGN, Fault::LoseAnswer),
         ("replace", DISABLE, Fault::Status(500)),
         ("replace", "dynamodb:Query", Fault::Status(500)),
-        // The table is asked for as long as the press lasts.
+        // The table is asked for as long as the request lasts.
         ("reveal", "dynamodb:TransactWriteItems", Fault::Conflict),
     ]
     .into_iter()

@@ -1,4 +1,4 @@
-//! Every way in which a press is refused, with its status and without any effect.
+//! Every way in which a request is refused, with its status and without any effect.
 
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::HoldKind;
@@ -52,7 +52,7 @@ async fn a_forbidden_press_says_why() {
     campus.finish().await;
 }
 
-/// What each call of a press may be answered, and what the student then reads.
+/// What each call of a request may be answered, and what the student then reads.
 #[tokio::test]
 async fn each_answer_of_the_provider_has_its_words() {
     const READ: &str = "provider:GET /keys/{hash}";

@@ -183,7 +183,7 @@ async fn what_was_given_up_is_sent_again_by_its_cause(campus: &mut Campus) {
     let entries = &campus.judged().await.account_entries;
     let again = entries.iter().filter(|entry| entry.what.act == Act::MailSentAgain);
     let notes: Vec<_> = again.map(|entry| entry.what.note.as_deref()).collect();
-    assert_eq!(notes, [Some("given up: MessageRejected")], "the second press found nothing");
+    assert_eq!(notes, [Some("given up: MessageRejected")], "the second request found nothing");
     assert!(admin.get(ACCOUNT).await.texts("dead-letter").is_empty());
 }
 

@@ -215,7 +215,7 @@ async fn unreadable_rows_stop_no_other() {
     assert_eq!((dead.newest.len(), dead.unreadable, dead.in_all), (0, 61, 61));
     assert_eq!(campus.drain().await["failed"], 0, "they are read once");
 
-    // A later version can read them, and a press sends them again.
+    // A later version can read them, and a request sends them again.
     for item in &mut rows {
         item.insert("mail".to_owned(), AttributeValue::S("roster".to_owned()));
         item.insert("queue".to_owned(), AttributeValue::S(Queue::DeadMail.as_str().to_owned()));

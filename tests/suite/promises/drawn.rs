@@ -56,8 +56,8 @@ const FAULTS: [(&str, &[Fault]); 5] = [
 
 #[derive(Debug, Clone, Copy)]
 enum Move {
-    /// A press on a student's page, if it offers one.
-    Press,
+    /// A request on a student's page, if it offers one.
+    Request,
     /// A claim or replacement in two tabs at once, while the sync or the work runs.
     TwoTabs,
     Spend,
@@ -80,7 +80,7 @@ enum Move {
 
 /// The moves of the draw, and how often each is in it.
 const DRAWN: [(Move, usize); 14] = [
-    (Move::Press, 5),
+    (Move::Request, 5),
     (Move::TwoTabs, 2),
     (Move::Spend, 4),
     (Move::Act, 2),
@@ -151,7 +151,7 @@ impl History {
     async fn moves(&mut self, what: Move) {
         let name = self.one_of(&PEOPLE);
         match what {
-            Move::Press => {
+            Move::Request => {
                 // Most students who press want a key.
                 let press = if self.dice.usize(..3) == 0 { self.one_of(&PRESSES) } else { self.one_of(&PRESSES[..2]) };
                 self.story.presses(name, press).await;

@@ -87,7 +87,7 @@ impl Story {
         is_shown
     }
 
-    /// The page after this press, if the form is offered.
+    /// The page after this request, if the form is offered.
     async fn pressed(&self, name: &str, what: &str) -> Option<Page> {
         let (browser, path) = (&self.students[name].browser, self.campus.my(what));
         let my = browser.get("/my").await;

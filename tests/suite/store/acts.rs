@@ -2,7 +2,7 @@
 
 use bursar_core::domain::audit::{Act as Entry, Actor, AuditDetail};
 use bursar_core::domain::grant::{
-    AttemptFailure, Grant, HoldKind, MintedKey, OpenAttempt, OrderKind, Person, Press, PressKind, Stopped,
+    AttemptFailure, Grant, HoldKind, KeyRequest, KeyRequestKind, MintedKey, OpenAttempt, OrderKind, Person, Stopped,
 };
 use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::usage::reading::{DailyUse, Reading};
@@ -114,8 +114,8 @@ pub(crate) fn person(name: &str) -> NewPerson {
     NewPerson { person: Person { address, name: None, roster_id: None }, group: None }
 }
 
-pub(crate) fn press(kind: PressKind, epoch: Epoch) -> Press {
-    Press { kind, epoch, terms: None }
+pub(crate) fn press(kind: KeyRequestKind, epoch: Epoch) -> KeyRequest {
+    KeyRequest { kind, epoch, terms: None }
 }
 
 pub(crate) fn reading(grant: &GrantId, epoch: Epoch, dollars: i32, as_of: Timestamp) -> Reading {
@@ -205,10 +205,10 @@ impl Act {
                 is_done(&table.act(at, |view, _| view.read_for_the_last_time(&reading)).await?)
             }
             Act::Begin => {
-                rule!(|view, now| view.begin(press(PressKind::Reveal, epoch), nonce(epoch.number() + 1), now))
+                rule!(|view, now| view.begin(press(KeyRequestKind::Reveal, epoch), nonce(epoch.number() + 1), now))
             }
             Act::Replace => {
-                rule!(|view, now| view.begin(press(PressKind::Replace, epoch), nonce(epoch.number() + 1), now))
+                rule!(|view, now| view.begin(press(KeyRequestKind::Replace, epoch), nonce(epoch.number() + 1), now))
             }
             Act::Record => rule!(|view, now| view.record(&seen.begun, &seen.minted(), now)),
             Act::GiveUp => {

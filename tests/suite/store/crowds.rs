@@ -1,7 +1,7 @@
 //! Many callers at once, all of whom read before any of them writes. One gets what there is one of, and nothing is
 //! promised twice.
 
-use bursar_core::domain::grant::PressKind;
+use bursar_core::domain::grant::KeyRequestKind;
 use bursar_core::domain::programme::Budget;
 use bursar_core::domain::values::id::{Epoch, GrantId, Nonce};
 use bursar_core::domain::values::money::Usd;
@@ -42,7 +42,7 @@ async fn of(dollars: i32, people: usize) -> (Bench, Vec<GrantId>) {
 async fn begins(table: &Table, grant: &GrantId) -> bool {
     let id = programme();
     let at = ActContext { programme: &id, grant, now: now(), deadline: soon() };
-    let first = press(PressKind::Reveal, Epoch::BEFORE_THE_FIRST);
+    let first = press(KeyRequestKind::Reveal, Epoch::BEFORE_THE_FIRST);
     let begun = Box::pin(table.act(at, |view, now| view.begin(first, Nonce::random(), now))).await.unwrap();
     matches!(begun, ActOutcome::Done(_))
 }

@@ -121,7 +121,7 @@ async fn an_exchange_leaves_nothing_behind() {
         let held = campus.gate.hold(Matcher::call(call).of(Claim));
         let (refused, ()) = tokio::join!(campus.press(&student, what), accounts.exchange(held));
         assert!(refused.status == 503 && refused.header("retry-after").is_some(), "{call}: {}", refused.readable());
-        // A press is now refused before anything is written.
+        // A request is now refused before anything is written.
         let before = campus.grant(name).await;
         let again = campus.press(&student, what).await;
         assert_eq!((again.status, again.header("retry-after")), (503, Some("60")), "{}", again.readable());

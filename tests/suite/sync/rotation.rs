@@ -92,7 +92,7 @@ async fn a_broken_management_key_is_told_once_a_day() {
     assert_eq!(told(&campus).await, (0, false), "nobody has met it yet");
     assert_ne!(campus.press(&ada, "reveal").await.status, 200);
     assert_eq!(told(&campus).await, (1, true));
-    // Later failures of that day find the alarm raised: another press, and an ordered disable in the work.
+    // Later failures of that day find the alarm raised: another request, and an ordered disable in the work.
     assert_ne!(campus.press(&ada, "reveal").await.status, 200);
     campus.revoke("cat").await;
     campus.work().await;

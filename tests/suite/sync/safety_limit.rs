@@ -59,7 +59,7 @@ async fn many_orphans_wait_for_an_admin() {
     // What was held back has not changed, so the page of the first run releases it as well.
     let page = &pages[0];
     assert!(page.texts("warning").iter().any(|warning| warning.contains("6 keys")), "{:?}", page.texts("warning"));
-    assert_eq!(sorted(page.attributes("held-key", "data-hash")), sorted(keys), "each can be read before the press");
+    assert_eq!(sorted(page.attributes("held-key", "data-hash")), sorted(keys), "each can be read before the request");
     assert!(page.texts("held-key").iter().all(|key| key.contains("which nobody was shown")));
     admin.submit(page, RELEASE, &[]).await.expect(303);
     // Beside what somebody saw a few more are done. A release is for one run.

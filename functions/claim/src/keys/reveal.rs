@@ -7,8 +7,8 @@ use askama::Template;
 use axum::response::Response;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::{
-    Attempt, AttemptFailure, AttemptState, BETWEEN_LOOKS, BeginRefused, KeyGuardrail, MintedKey, OpenAttempt, Order,
-    OrderKind, Press, PressKind, RecordRefused, SwitchState, View,
+    Attempt, AttemptFailure, AttemptState, BETWEEN_LOOKS, BeginRefused, KeyGuardrail, KeyRequest, KeyRequestKind,
+    MintedKey, OpenAttempt, Order, OrderKind, RecordRefused, SwitchState, View,
 };
 use bursar_core::domain::programme::Byok;
 use bursar_core::domain::programme::guardrail::{ConfirmedRules, Guardrail, GuardrailOwner};
@@ -22,7 +22,7 @@ use bursar_core::provider::keys::{CreatedKey, NewKey};
 use bursar_core::store::{ActContext, ActOutcome, Meta, StoreError};
 use bursar_core::web::{Answer, AppError, Fields, Frame, Site, Visitor};
 
-use crate::keys::presses::{KeyForm, KeyLookup, read};
+use crate::keys::requests::{KeyForm, KeyLookup, read};
 use crate::my;
 use crate::my::example::Example;
 use crate::my::rules::{KeyRules, NextGuardrail};
@@ -69,14 +69,14 @@ impl<E: Into<AppError>> From<E> for FailedAttempt {
 }
 
 pub(crate) async fn reveal(form: KeyForm) -> Answer {
-    press(&form, PressKind::Reveal).await
+    press(&form, KeyRequestKind::Reveal).await
 }
 
 pub(crate) async fn replace(form: KeyForm) -> Answer {
-    press(&form, PressKind::Replace).await
+    press(&form, KeyRequestKind::Replace).await
 }
 
-async fn press(form: &KeyForm, kind: PressKind) -> Answer {
+async fn press(form: &KeyForm, kind: KeyRequestKind) -> Answer {
     let KeyForm { site, visitor, view, now, deadline, .. } = form;
     let Some(epoch) = form.epoch() else {
         let sentence = "The form was not whole. Press once more, here.";
@@ -96,7 +96,7 @@ async fn press(form: &KeyForm, kind: PressKind) -> Answer {
     checked.map_err(|error| not_made(&error))?;
 
     let claim = Claim { form, site, at: form.at(), deployment: meta.deployment };
-    let begun = claim.begin(Press { kind, epoch, terms: accepted(&form.fields) }).await?;
+    let begun = claim.begin(KeyRequest { kind, epoch, terms: accepted(&form.fields) }).await?;
     match claim.make(&begun).await {
         Ok(page) => Ok(page),
         Err(FailedAttempt { how, key, error }) => {
@@ -108,17 +108,17 @@ async fn press(form: &KeyForm, kind: PressKind) -> Answer {
 
 impl Claim<'_> {
     /// Step 1: opens the attempt in the table before any call to the provider.
-    async fn begin(&self, press: Press) -> Result<OpenAttempt, AppError> {
+    async fn begin(&self, request: KeyRequest) -> Result<OpenAttempt, AppError> {
         if !self.at.deadline.leaves(ENOUGH_TO_BEGIN) {
             return Err(too_late());
         }
-        let refused = match self.site.table.act(self.at, |view, now| view.begin(press, Nonce::random(), now)).await? {
+        let refused = match self.site.table.act(self.at, |view, now| view.begin(request, Nonce::random(), now)).await? {
             ActOutcome::Done(begun) => return Ok(begun),
             ActOutcome::Refused(refused) => refused,
             ActOutcome::NoSuchGrant => return Err(no_grant()),
         };
         match refused {
-            BeginRefused::TermsNotAccepted => return Err(self.ask_for_terms(press).await),
+            BeginRefused::TermsNotAccepted => return Err(self.ask_for_terms(request).await),
             // An enable of the old key that is still ordered is taken back. Its writer does not retry then, but a
             // call under way may still take effect for some seconds.
             BeginRefused::EnableUnderWay { until: None } => {
@@ -135,8 +135,8 @@ impl Claim<'_> {
     }
 
     /// The page once more, with the terms of use as they read now.
-    async fn ask_for_terms(&self, press: Press) -> AppError {
-        let sentence = match press.terms {
+    async fn ask_for_terms(&self, request: KeyRequest) -> AppError {
+        let sentence = match request.terms {
             None => "Accept the terms of the programme first: tick the box above the button.",
             Some(_) => {
                 "The terms of the programme were changed meanwhile. Read them again, and tick the box if you accept them."
@@ -230,7 +230,7 @@ impl Claim<'_> {
     /// Step 3: asks the provider for the key, with one request that is never repeated in this attempt.
     async fn mint(&self, begun: &OpenAttempt, view: &View) -> Result<(CreatedKey, Usd), FailedAttempt> {
         let settings = &view.programme.settings;
-        // The time is read anew: a window may have begun since the press, and an old window's limit must
+        // The time is read anew: a window may have begun since the request, and an old window's limit must
         // not be sent in it.
         let limit = view.next_limit(self.site.clock.now()).ok_or_else(nothing_left)?;
         if !self.at.deadline.leaves(ENOUGH_TO_MINT) {
@@ -299,7 +299,7 @@ impl Claim<'_> {
     ) -> Result<PlaintextKey, FailedAttempt> {
         let guardrail = guardrail.map(|(of, known)| KeyGuardrail { group: of.group.clone(), id: known.id.clone() });
         let minted = MintedKey { key: made.hash, limit, guardrail };
-        // The time is read anew: a window may have begun since the press, and the limit is checked against
+        // The time is read anew: a window may have begun since the request, and the limit is checked against
         // the current one.
         let at = ActContext { now: self.site.clock.now(), ..self.at };
         let error = match self.site.table.act(at, |view, now| view.record(begun, &minted, now)).await {

@@ -3,14 +3,14 @@
 //! `words`.
 
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{BeginRefused, GrantState, HoldKind, PressKind, View};
+use bursar_core::domain::grant::{BeginRefused, GrantState, HoldKind, KeyRequestKind, View};
 use bursar_core::domain::programme::terms::TermsHash;
 use bursar_core::domain::values::format::time_in;
 use bursar_core::domain::values::money::Usd;
 use jiff::Timestamp;
 
 use crate::my::rules::KeyRules;
-use crate::my::{Obstacle, kind_of_press, words};
+use crate::my::{Obstacle, kind_of_request, words};
 
 pub(crate) struct Card<'a> {
     pub(crate) programme: &'a str,
@@ -58,7 +58,7 @@ pub(crate) struct Offers {
 impl Card<'_> {
     pub(crate) fn of<'a>(view: &'a View, rules: &KeyRules, now: Timestamp) -> Card<'a> {
         let (grant, settings) = (&view.grant, &view.programme.settings);
-        let (kind, obstacle) = (kind_of_press(view), Obstacle::of(view, rules, now));
+        let (kind, obstacle) = (kind_of_request(view), Obstacle::of(view, rules, now));
         let (cap, spending) = (grant.cap(settings), view.spending(now));
         let as_of = view.readings.iter().map(|reading| reading.as_of).max();
         let offers = offers(view, kind, obstacle.is_none(), now);
@@ -118,13 +118,13 @@ fn can_spend(view: &View, obstacle: Option<&Obstacle>, now: Timestamp) -> bool {
     !is_over && (view.grant.ever_shown || !never)
 }
 
-fn offers(view: &View, kind: PressKind, may_begin: bool, now: Timestamp) -> Offers {
+fn offers(view: &View, kind: KeyRequestKind, may_begin: bool, now: Timestamp) -> Offers {
     let is_live = matches!(view.grant.state, GrantState::Live { .. });
     // With another hold in force, ending the one for disuse would change nothing for the student.
     let is_held_otherwise = view.grant.holds.paused.is_some() || view.grant.holds.dropped.is_some();
     Offers {
-        reveal: may_begin && kind == PressKind::Reveal,
-        replace: may_begin && kind == PressKind::Replace,
+        reveal: may_begin && kind == KeyRequestKind::Reveal,
+        replace: may_begin && kind == KeyRequestKind::Replace,
         has_key: is_live,
         leaked: view.report_leaked(view.grant.epoch, now).is_ok(),
         refresh: view.grant.live().is_some_and(|live| live.key.is_some()),

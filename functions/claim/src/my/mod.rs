@@ -10,7 +10,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
-use bursar_core::domain::grant::{BeginRefused, GrantState, Press, PressKind, View};
+use bursar_core::domain::grant::{BeginRefused, GrantState, KeyRequest, KeyRequestKind, View};
 use bursar_core::domain::values::id::{Nonce, ProgrammeId};
 use bursar_core::domain::values::term::Term;
 use bursar_core::store::MailChoice;
@@ -133,10 +133,10 @@ pub(crate) enum Obstacle {
 impl Obstacle {
     pub(crate) fn of(view: &View, rules: &KeyRules, now: Timestamp) -> Option<Obstacle> {
         let settings = &view.programme.settings;
-        let press = Press { kind: kind_of_press(view), epoch: view.grant.epoch, terms: settings.terms_hash() };
+        let request = KeyRequest { kind: kind_of_request(view), epoch: view.grant.epoch, terms: settings.terms_hash() };
         let is_prepared = rules.next != NextGuardrail::NotConfirmed;
-        match view.begin(press, Nonce::random(), now) {
-            // A press takes this enable back, so it is no obstacle.
+        match view.begin(request, Nonce::random(), now) {
+            // A request takes this enable back, so it is no obstacle.
             Err(BeginRefused::EnableUnderWay { until: None }) => None,
             Err(refused) => Some(Obstacle::Begin(refused)),
             Ok(_) => (!is_prepared).then_some(Obstacle::BeingPrepared),
@@ -166,10 +166,10 @@ impl Obstacle {
 }
 
 /// The button that the page offers: reveal before the first key was shown, replace afterwards.
-pub(crate) fn kind_of_press(view: &View) -> PressKind {
+pub(crate) fn kind_of_request(view: &View) -> KeyRequestKind {
     match view.grant.state {
-        GrantState::Invited => PressKind::Reveal,
-        GrantState::Minting { .. } if !view.grant.ever_shown => PressKind::Reveal,
-        _ => PressKind::Replace,
+        GrantState::Invited => KeyRequestKind::Reveal,
+        GrantState::Minting { .. } if !view.grant.ever_shown => KeyRequestKind::Reveal,
+        _ => KeyRequestKind::Replace,
     }
 }

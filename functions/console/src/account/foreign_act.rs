@@ -15,7 +15,7 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::key::ProviderKey;
 use bursar_core::provider::keys::{KeyPatch, KeyPresence};
-use bursar_core::store::{ForeignKey, ForeignPress, Table};
+use bursar_core::store::{ForeignKey, ForeignRequest, Table};
 use bursar_core::web::{Answer, AppError, Fields, Site};
 use jiff::Timestamp;
 
@@ -67,9 +67,9 @@ pub(crate) async fn act_on_foreign_key(Path(hash): Path<String>, form: Form<Admi
         return Ok(Redirect::to(paths::ACCOUNT).into_response());
     }
 
-    let press = ForeignPress { key: &key, name: &found.name, change, before, by: person, now: site.clock.now() };
+    let request = ForeignRequest { key: &key, name: &found.name, change, before, by: person, now: site.clock.now() };
     let under_way = || AppError::conflict("Another change of this key is under way. Try again in half a minute.");
-    let act = site.table.begin_foreign_act(&press, *deadline).await?.ok_or_else(under_way)?;
+    let act = site.table.begin_foreign_act(&request, *deadline).await?.ok_or_else(under_way)?;
     let answered = ask(site, &key, change, patience).await;
     let is_certain = answered.as_ref().map_or_else(ProviderError::changed_nothing, |_| true);
     if is_certain {
@@ -125,7 +125,7 @@ async fn ask(
     }
 }
 
-/// Records that a press has taken effect whose answer never came, if there is one.
+/// Records that a request has taken effect whose answer never came, if there is one.
 async fn conclude_earlier(
     site: &Site,
     key: &KeyHash,
@@ -201,10 +201,10 @@ impl KeyForm {
 pub(super) async fn in_words(table: &Table) -> Result<HashMap<KeyHash, (ForeignAct, String)>, AppError> {
     let (mut acts, mut people) = (HashMap::new(), HashMap::new());
     for act in table.foreign_acts().await? {
-        if !people.contains_key(&act.pressed_by) {
-            people.insert(act.pressed_by.clone(), show::person(table, &act.pressed_by).await?);
+        if !people.contains_key(&act.requested_by) {
+            people.insert(act.requested_by.clone(), show::person(table, &act.requested_by).await?);
         }
-        let (who, at) = (&people[&act.pressed_by], utc(act.pressed_at));
+        let (who, at) = (&people[&act.requested_by], utc(act.requested_at));
         let what = match act.change {
             ForeignChange::Disable => "disable it".to_owned(),
             ForeignChange::Limit(limit) => format!("limit it to {}", limit.to_cents_down()),

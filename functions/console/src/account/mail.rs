@@ -108,8 +108,8 @@ fn warnings(server: Option<&MailServer>, refusals: &[MailRefusal], waits_too_lon
         }),
         waits_too_long.then(|| "Mail waits for longer than it should. The section \"Mail\" below says for how long, and what the quota leaves.".to_owned()),
         (recent > 0).then(|| match recent {
-            1 => "A mail was given up in the last three days. The section \"Mail\" below says why, what to do, and has it sent again by a press.".to_owned(),
-            recent => format!("{recent} mails were given up in the last three days. The section \"Mail\" below says why, what to do, and has them sent again by a press."),
+            1 => "A mail was given up in the last three days. The section \"Mail\" below says why, what to do, and has it sent again with a button.".to_owned(),
+            recent => format!("{recent} mails were given up in the last three days. The section \"Mail\" below says why, what to do, and has them sent again with a button."),
         }),
     ];
     refused.chain(warnings.into_iter().flatten()).collect()

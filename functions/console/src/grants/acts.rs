@@ -19,7 +19,7 @@ use crate::{paths, settings};
 
 const LONGEST_REASON: usize = 500;
 
-struct GrantPress<'a> {
+struct GrantRequest<'a> {
     site: &'a Site,
     form: &'a Form<Assistants>,
     view: &'a View,
@@ -39,24 +39,24 @@ pub(crate) async fn act(Path((_, grant, act)): Path<(String, String, String)>, f
     }
     let view = grant::view(site, access, &grant).await?;
     let at = ActContext { programme: &access.programme.id, grant: &view.grant.id, now: *now, deadline: *deadline };
-    let press = GrantPress { site, form: &form, view: &view, at, by: actor };
+    let request = GrantRequest { site, form: &form, view: &view, at, by: actor };
     match act.as_str() {
-        "pause" => press.pause().await?,
-        "resume" => press.resume().await?,
-        "resend" => press.resend().await?,
-        "revoke" => press.revoke().await?,
-        "allow" => press.allow().await?,
-        _ => press.cap().await?,
+        "pause" => request.pause().await?,
+        "resume" => request.resume().await?,
+        "resend" => request.resend().await?,
+        "revoke" => request.revoke().await?,
+        "allow" => request.allow().await?,
+        _ => request.cap().await?,
     }
     Ok(Redirect::to(&paths::grant(at.programme, at.grant)).into_response())
 }
 
-impl GrantPress<'_> {
+impl GrantRequest<'_> {
     async fn pause(&self) -> Result<(), AppError> {
         match self.site.table.act(self.at, |view, now| view.hold(self.paused(), self.by, self.reason(), now)).await? {
             ActOutcome::NoSuchGrant => return Err(AppError::not_found()),
             ActOutcome::Refused(HoldRefused::Over | HoldRefused::NoKey) => return Err(over()),
-            // A second press repeats a disable that failed.
+            // A second request repeats a disable that failed.
             ActOutcome::Done(_) | ActOutcome::Refused(HoldRefused::AlreadyHeld) => {}
         }
         self.site.orders().now_or_later(self.at).await;
@@ -77,7 +77,7 @@ impl GrantPress<'_> {
             ActOutcome::Refused(ReleaseRefused::NotHeld) if is_dropped => {
                 "It is not paused: it was dropped from the roster."
             }
-            // A second press repeats an enable that failed.
+            // A second request repeats an enable that failed.
             ActOutcome::Done(_) | ActOutcome::Refused(ReleaseRefused::NotHeld) => return self.enable().await,
         };
         Err(AppError::conflict(why))
@@ -98,7 +98,7 @@ impl GrantPress<'_> {
     }
 
     async fn allow(&self) -> Result<(), AppError> {
-        // The form carries the number allowed when it was made, so that a second press does not allow one
+        // The form carries the number allowed when it was made, so that a second request does not allow one
         // more.
         let seen = self.form.fields.filled("allowed").and_then(|allowed| allowed.parse::<u32>().ok());
         if seen.is_some_and(|seen| seen != self.view.grant.allowed) {

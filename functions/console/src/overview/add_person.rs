@@ -32,7 +32,7 @@ pub(crate) async fn add_person(form: Form<Faculty>) -> Answer {
             take_back(site, at, &line, &form.actor).await
         }
         Ok(PersonMatch::New(new)) => {
-            // A second press leaves a person as they are who is on the roster already.
+            // A second request leaves a person as they are who is on the roster already.
             site.table.invite(&programme.id, &[new], form.author()).await?;
             Ok(to_overview(&programme.id))
         }

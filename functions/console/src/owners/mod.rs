@@ -56,7 +56,7 @@ pub(crate) async fn assign(form: Form<Admins>) -> Answer {
             let after = KeySelection::of(site, &asked.wanted, &asked.purpose).await?;
             return Err(again(StatusCode::SERVICE_UNAVAILABLE, &after, Some(OUT_OF_TIME)));
         }
-        // A second press finds that the keys are given.
+        // A second request finds that the keys are given.
         Purpose::Give { .. } if is_given => {}
         Purpose::Give { .. } if keys.is_empty() || selection.passes_the_budget() => {
             return Err(again(StatusCode::UNPROCESSABLE_ENTITY, &selection, None));
@@ -79,7 +79,7 @@ pub(crate) async fn assign(form: Form<Admins>) -> Answer {
     Ok(Redirect::to(DONE).into_response())
 }
 
-/// Whether a press before this one gave all these keys.
+/// Whether a request before this one gave all these keys.
 fn keys_are_given(purpose: &Purpose, selection: &KeySelection) -> bool {
     matches!(purpose, Purpose::Give { .. }) && selection.chosen.is_empty() && selection.is_given_already()
 }

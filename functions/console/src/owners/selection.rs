@@ -50,7 +50,7 @@ pub(super) struct RefusedKey {
     pub(super) key: KeyHash,
     pub(super) name: String,
     pub(super) why: String,
-    /// Whether it is refused because a press before this one took effect.
+    /// Whether it is refused because a request before this one took effect.
     is_given: bool,
 }
 

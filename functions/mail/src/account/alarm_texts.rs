@@ -56,7 +56,7 @@ impl AlarmText {
                 ],
                 next: "It finds none of the keys that are on record. Nothing is made, changed or recorded with it, and students are \
                        asked to come back later; keys that they have go on. Put the management key of the right account into the \
-                       secret: it is read again within minutes. If the account was changed on purpose, say so by one press on the \
+                       secret: it is read again within minutes. If the account was changed on purpose, say so with one button on the \
                        account page."
                     .to_owned(),
                 leads_to: AccountPlace::Account,

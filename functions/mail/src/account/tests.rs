@@ -82,7 +82,7 @@ async fn alarms() {
     Day: 20 November 2026
     Fingerprint of the management key: dc7225b48acf
     Found: 20 November 2026, 10:00 (UTC)
-    It finds none of the keys that are on record. Nothing is made, changed or recorded with it, and students are asked to come back later; keys that they have go on. Put the management key of the right account into the secret: it is read again within minutes. If the account was changed on purpose, say so by one press on the account page.
+    It finds none of the keys that are on record. Nothing is made, changed or recorded with it, and students are asked to come back later; keys that they have go on. Put the management key of the right account into the secret: it is read again within minutes. If the account was changed on purpose, say so with one button on the account page.
     See the account: https://bursar.example.edu/console/account
 
     The sync of 20 November 2026 is not complete: 2 problems

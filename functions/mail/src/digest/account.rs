@@ -80,7 +80,7 @@ fn what_is_wrong(digest: &AccountDigest) -> Vec<String> {
     };
     let held_back = keys.map(|keys| {
         format!(
-            "{keys} would have been switched off by the nightly sync; we did not, since so many can be a mistake. The account page names them: look why, and if it is right let the next sync do it by one press there."
+            "{keys} would have been switched off by the nightly sync; we did not, since so many can be a mistake. The account page names them: look why, and if it is right let the next sync do it with one button there."
         )
     });
     short.into_iter().chain(held_back).collect()

@@ -92,7 +92,7 @@ pub(super) fn block(block: Block, reset: Reset) -> (&'static str, &'static str) 
         }
         Block::Unused => (
             "Switched off because it was not used",
-            "They switch it on again by one press on their own page, while the budget has room.",
+            "They switch it on again with one button on their own page, while the budget has room.",
         ),
         Block::Leaked => ("Switched off because it was reported as leaked", TAKE_A_NEW_ONE),
         Block::TooOld => ("Switched off because it was too old", TAKE_A_NEW_ONE),

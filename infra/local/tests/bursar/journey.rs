@@ -110,7 +110,7 @@ impl Journey {
         let (overview, roster) = (self.admin.get(PROGRAMME).await?, format!("{PROGRAMME}/roster"));
         let preview = self.admin.upload(&overview, &roster, &[], "roster.csv", ROSTER.as_bytes()).await?.expect(200)?;
         for _ in 0..2 {
-            // The second press has no effect.
+            // The second request has no effect.
             self.admin.submit(&preview, &format!("{roster}/apply"), &[]).await?.expect(303)?;
             self.settle().await;
         }

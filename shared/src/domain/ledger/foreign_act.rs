@@ -13,8 +13,8 @@ use crate::domain::values::money::Usd;
 use crate::store::items::stored;
 use crate::store::keys::{ACCOUNT, FOREIGN_ACTS, key};
 
-/// How long a press may still be under way: as long as a request lasts, and a little more.
-pub const PRESS_LASTS: SignedDuration = SignedDuration::from_secs(30);
+/// How long a request may still be under way: as long as a request lasts, and a little more.
+pub const REQUEST_LASTS: SignedDuration = SignedDuration::from_secs(30);
 
 /// The change that an admin wants of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ pub struct AnsweredKey {
     pub limit: Option<Usd>,
 }
 
-/// What came of a press.
+/// What came of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ForeignActState {
@@ -53,8 +53,8 @@ pub struct ForeignAct {
     pub name: String,
     pub change: ForeignChange,
     #[serde(with = "millisecond::required")]
-    pub pressed_at: Timestamp,
-    pub pressed_by: PersonId,
+    pub requested_at: Timestamp,
+    pub requested_by: PersonId,
     pub state: ForeignActState,
     /// The key after the last act that the provider confirmed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -89,7 +89,7 @@ impl fmt::Display for AnsweredKey {
 impl ForeignAct {
     /// Whether another change has to wait, since this one may still take effect.
     pub fn holds_up(&self, change: ForeignChange, now: Timestamp) -> bool {
-        self.state == ForeignActState::Open && self.change != change && now < self.pressed_at + PRESS_LASTS
+        self.state == ForeignActState::Open && self.change != change && now < self.requested_at + REQUEST_LASTS
     }
 
     /// Whether nobody knows yet what came of this act, and it is such a change.
@@ -97,16 +97,16 @@ impl ForeignAct {
         self.state == ForeignActState::Open && self.change == change
     }
 
-    /// Whether a press of this change goes on with this act, and is no act of its own: the same person has just pressed it.
+    /// Whether a request of this change goes on with this act, and is no act of its own: the same person has just pressed it.
     pub fn is_joined_by(&self, change: ForeignChange, by: &PersonId, now: Timestamp) -> bool {
-        self.awaits(change) && self.pressed_by == *by && now < self.pressed_at + PRESS_LASTS
+        self.awaits(change) && self.requested_by == *by && now < self.requested_at + REQUEST_LASTS
     }
 
-    /// The act once the provider answered, unless another press has told more of it by now.
+    /// The act once the provider answered, unless another request has told more of it by now.
     #[must_use]
     pub fn concluded(&self, pressed: &ForeignAct, answered: Option<AnsweredKey>) -> Option<ForeignAct> {
         // The table keeps milliseconds.
-        let is_at_once = self.pressed_at.as_millisecond() == pressed.pressed_at.as_millisecond();
+        let is_at_once = self.requested_at.as_millisecond() == pressed.requested_at.as_millisecond();
         let is_it = self.change == pressed.change && is_at_once;
         let state = if answered.is_some() { ForeignActState::Confirmed } else { ForeignActState::Refused };
         let tells_more = match self.state {
@@ -137,8 +137,8 @@ mod tests {
             key: "f0".repeat(32).parse().unwrap(),
             name: "My key".to_owned(),
             change: ForeignChange::Disable,
-            pressed_at: "2026-01-03T09:00:00Z".parse().unwrap(),
-            pressed_by: "fedcba9876543210".parse().unwrap(),
+            requested_at: "2026-01-03T09:00:00Z".parse().unwrap(),
+            requested_by: "fedcba9876543210".parse().unwrap(),
             state,
             answered: None,
             version: 1,
@@ -148,12 +148,12 @@ mod tests {
     #[test]
     fn another_change_waits_while_a_press_may_take_effect_and_the_same_change_joins_it() {
         let (open, limit) = (act(ForeignActState::Open), ForeignChange::Limit(Usd::CENT));
-        let later = |seconds| open.pressed_at + SignedDuration::from_secs(seconds);
+        let later = |seconds| open.requested_at + SignedDuration::from_secs(seconds);
         assert!(open.holds_up(limit, later(29)) && !open.holds_up(limit, later(30)));
-        let (same, other) = (&open.pressed_by, "0000000000000000".parse().unwrap());
+        let (same, other) = (&open.requested_by, "0000000000000000".parse().unwrap());
         let joins = |by, seconds| open.is_joined_by(ForeignChange::Disable, by, later(seconds));
         assert!(!open.holds_up(ForeignChange::Disable, later(0)) && joins(same, 29));
-        assert!(!joins(same, 30) && !joins(&other, 0), "later presses and those of others are acts of their own");
+        assert!(!joins(same, 30) && !joins(&other, 0), "later requests and those of others are acts of their own");
         for over in [ForeignActState::Refused, ForeignActState::Confirmed] {
             assert!(!act(over).holds_up(limit, later(0)), "{over:?}");
             assert!(!act(over).is_joined_by(ForeignChange::Disable, same, later(0)), "{over:?}");
@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn what_the_provider_confirmed_to_one_of_two_presses_stands() {
         let open = act(ForeignActState::Open);
-        let answered = AnsweredKey { at: open.pressed_at, enabled: false, limit: None };
+        let answered = AnsweredKey { at: open.requested_at, enabled: false, limit: None };
         let refused = open.concluded(&open, None).unwrap();
         let confirmed = refused.concluded(&open, Some(answered)).unwrap();
         assert_eq!((confirmed.state, confirmed.version), (ForeignActState::Confirmed, 3));

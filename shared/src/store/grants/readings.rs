@@ -63,7 +63,7 @@ impl Table {
         }
     }
 
-    /// Whether this press may ask the provider what a grant's key used: one press may in each interval.
+    /// Whether this request may ask the provider what a grant's key used: one request may in each interval.
     pub async fn may_refresh(
         &self,
         grant: &GrantId,

@@ -11,8 +11,8 @@ use crate::domain::values::key::KeyHash;
 use crate::store::table::commit::Round;
 use crate::store::table::{StoreError, Table, keys};
 
-/// A press of an admin on a key that nobody here made, with the key as the provider has it.
-pub struct ForeignPress<'a> {
+/// A request of an admin on a key that nobody here made, with the key as the provider has it.
+pub struct ForeignRequest<'a> {
     pub key: &'a KeyHash,
     pub name: &'a str,
     pub change: ForeignChange,
@@ -27,37 +27,37 @@ impl Table {
         self.query(keys::ACCOUNT, keys::FOREIGN_ACTS).await
     }
 
-    /// Writes a press down. A press of a change that is under way already goes on with that; `None` while another
+    /// Writes a request down. A request of a change that is under way already goes on with that; `None` while another
     /// change of the key may still take effect.
     pub async fn begin_foreign_act(
         &self,
-        press: &ForeignPress<'_>,
+        request: &ForeignRequest<'_>,
         deadline: Deadline,
     ) -> Result<Option<ForeignAct>, StoreError> {
         self.carry_through(deadline, || async {
-            let known = self.get(ForeignAct::key_of(press.key)).await?;
+            let known = self.get(ForeignAct::key_of(request.key)).await?;
             match known {
-                Some(known) if known.is_joined_by(press.change, press.by, press.now) => {
+                Some(known) if known.is_joined_by(request.change, request.by, request.now) => {
                     return Ok(Round::Over(Some(known)));
                 }
-                Some(known) if known.holds_up(press.change, press.now) => {
+                Some(known) if known.holds_up(request.change, request.now) => {
                     return Ok(Round::Over(None));
                 }
                 _ => {}
             }
             let version = known.as_ref().map_or(0, |known| known.version);
             let act = ForeignAct {
-                key: press.key.clone(),
-                name: press.name.to_owned(),
-                change: press.change,
-                pressed_at: press.now,
-                pressed_by: press.by.clone(),
+                key: request.key.clone(),
+                name: request.name.to_owned(),
+                change: request.change,
+                requested_at: request.now,
+                requested_by: request.by.clone(),
                 state: ForeignActState::Open,
                 answered: known.and_then(|known| known.answered),
                 version: version + 1,
             };
-            let what = AuditDetail::new(Act::ForeignActBegun).changing(press.before, press.change).noting(of(&act));
-            let entry = entry(press.by, press.now, what);
+            let what = AuditDetail::new(Act::ForeignActBegun).changing(request.before, request.change).noting(of(&act));
+            let entry = entry(request.by, request.now, what);
             let transaction = match version {
                 0 => self.transaction().create(&act)?,
                 version => self.transaction().replace(&act, version)?,
@@ -83,7 +83,7 @@ impl Table {
                 Some(answered) => what.changing(after.change, answered),
                 None => what.changing(after.change, "refused by the provider"),
             };
-            let entry = entry(&pressed.pressed_by, now, what);
+            let entry = entry(&pressed.requested_by, now, what);
             Ok(Round::Write(self.transaction().replace(&after, known.version)?.told_by(&[entry])?, ()))
         })
         .await

@@ -1,4 +1,4 @@
-//! Dead letters: reading them, and the press that queues them again.
+//! Dead letters: reading them, and the request that queues them again.
 
 use std::future::ready;
 use std::pin::pin;
@@ -23,7 +23,7 @@ use crate::store::table::{StoreError, Table, items, keys};
 pub const GIVEN_UP_SHOWN: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// How many rows are read and written at once.
 const SIDE_BY_SIDE: usize = 16;
-/// The time kept back for a press to answer in.
+/// The time kept back for a request to answer in.
 const ENOUGH_TO_ANSWER: Duration = Duration::from_secs(4);
 
 /// Dead letters.
@@ -76,7 +76,7 @@ impl Table {
     }
 
     /// Queues every dead letter of this cause that is still shown, as if it had not been tried. When time
-    /// runs out, the rest stay dead letters, and another press goes on.
+    /// runs out, the rest stay dead letters, and another request goes on.
     pub async fn send_again(
         &self,
         code: &str,

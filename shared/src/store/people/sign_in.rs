@@ -202,7 +202,7 @@ impl Table {
         self.delete(&AddressSession::key_of(&session.address, &session.session), deadline).await
     }
 
-    /// Ends every session of an address, the current one last, so that after a failure the press can be
+    /// Ends every session of an address, the current one last, so that after a failure the request can be
     /// repeated.
     pub async fn sign_out_everywhere(
         &self,

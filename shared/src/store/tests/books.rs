@@ -117,8 +117,8 @@ pub(super) fn a_foreign_act() -> ForeignAct {
         key: hash("f0"),
         name: "My key".to_owned(),
         change: ForeignChange::Limit(Usd::from_dollars(5)),
-        pressed_at: at("2026-01-03T09:00:00Z"),
-        pressed_by: "fedcba9876543210".parse().unwrap(),
+        requested_at: at("2026-01-03T09:00:00Z"),
+        requested_by: "fedcba9876543210".parse().unwrap(),
         state: ForeignActState::Confirmed,
         answered: Some(AnsweredKey {
             at: at("2026-01-03T09:00:01Z"),

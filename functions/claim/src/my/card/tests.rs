@@ -48,7 +48,7 @@ fn terms_in_a_sentence_in_a_link_and_at_length() {
 
 #[test]
 fn while_another_is_making_the_key_and_once_its_time_is_over() {
-    let minting = || Story::new().begun(PressKind::Reveal).0;
+    let minting = || Story::new().begun(KeyRequestKind::Reveal).0;
     insta::assert_snapshot!(minting().after(5.seconds()).brief(), @"being made: Your key is just being made. If no page has shown it to you in a minute, open this page again and press once more.");
     insta::assert_snapshot!(minting().after(2.minutes()).brief(), @"interrupted: The last attempt to make your key was cut short. Nothing was spent; press again. [Reveal my key]");
 }
@@ -113,7 +113,7 @@ fn each_reason_for_which_there_is_no_key_now() {
 
 #[test]
 fn an_attempt_that_came_to_nothing_leaves_everything_as_before() {
-    let (story, begun) = Story::new().begun(PressKind::Reveal);
+    let (story, begun) = Story::new().begun(KeyRequestKind::Reveal);
     let change = story.view.give_up(&begun, AttemptFailure::Unknown, None, "no answer", story.now);
     assert_eq!(story.apply(&change.unwrap()).reads(), Story::new().reads());
 }

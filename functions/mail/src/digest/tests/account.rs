@@ -59,7 +59,7 @@ async fn admins_read_of_the_account() {
 
     The balance is $299.45 below what keys may still spend. Buy credit, or lower budgets and caps.
 
-    30 keys would have been switched off by the nightly sync; we did not, since so many can be a mistake. The account page names them: look why, and if it is right let the next sync do it by one press there.
+    30 keys would have been switched off by the nightly sync; we did not, since so many can be a mistake. The account page names them: look why, and if it is right let the next sync do it with one button there.
 
     == Programmes ==
 

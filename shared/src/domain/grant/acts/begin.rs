@@ -18,22 +18,22 @@ const MAX_ATTEMPTS: usize = 1000;
 /// the grace period forgets it sooner: a key listed after that is an orphan by its name.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(48);
 
-/// The number of presses in a row that may fail before the next has to wait. The wait doubles with each
+/// The number of requests in a row that may fail before the next has to wait. The wait doubles with each
 /// further failure, from the shortest to the longest.
 const FAILURES_AT_ONCE: usize = 10;
 const FIRST_WAIT: SignedDuration = SignedDuration::from_secs(15);
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(15);
 
-/// A student's press, with what the page showed: the epoch, and the terms if their box was ticked.
+/// A student's request, with what the page showed: the epoch, and the terms if their box was ticked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Press {
-    pub kind: PressKind,
+pub struct KeyRequest {
+    pub kind: KeyRequestKind,
     pub epoch: Epoch,
     pub terms: Option<TermsHash>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PressKind {
+pub enum KeyRequestKind {
     Reveal,
     Replace,
 }
@@ -64,7 +64,7 @@ pub enum BeginRefused {
     EnableUnderWay {
         until: Option<Timestamp>,
     },
-    /// Too many presses failed in a row; the next is accepted at this time.
+    /// Too many requests failed in a row; the next is accepted at this time.
     FailedOften {
         until: Timestamp,
     },
@@ -89,8 +89,13 @@ pub enum BeginRefused {
 impl View {
     /// Opens an attempt, takes a reservation in the budget where the grant has none, and orders the disable of every
     /// older key.
-    pub fn begin(&self, press: Press, nonce: Nonce, now: Timestamp) -> Result<(Change, OpenAttempt), BeginRefused> {
-        self.may_begin(press, now)?;
+    pub fn begin(
+        &self,
+        request: KeyRequest,
+        nonce: Nonce,
+        now: Timestamp,
+    ) -> Result<(Change, OpenAttempt), BeginRefused> {
+        self.may_begin(request, now)?;
         let mut change = self.change(&Actor::Student, DependsOn::Settings).ordering_all_off(now);
         // An attempt that made nothing can be forgotten once a sync would have found its key; the audit keeps
         // a trace.
@@ -106,7 +111,7 @@ impl View {
         change.grant.attempts.push(Attempt { expires_at, ..Attempt::open(epoch, nonce.clone(), now) });
         let change = change.with_room(self, now).ok_or(BeginRefused::BudgetExhausted)?;
         let accepted = self.terms_to_accept();
-        if accepted.is_some() && press.terms != accepted {
+        if accepted.is_some() && request.terms != accepted {
             return Err(BeginRefused::TermsNotAccepted);
         }
         let mut note = format!("attempt {}", epoch.number());
@@ -117,7 +122,7 @@ impl View {
         Ok((change, OpenAttempt { epoch, nonce }))
     }
 
-    /// The terms that a press has to accept. Until a key was shown, every press has to.
+    /// The terms that a request has to accept. Until a key was shown, every request has to.
     pub fn terms_to_accept(&self) -> Option<TermsHash> {
         self.programme.settings.terms_hash().filter(|_| !self.grant.ever_shown)
     }
@@ -128,7 +133,7 @@ impl View {
         self.grant.ever_shown && !soon_after && !self.is_rotation(now)
     }
 
-    fn may_begin(&self, press: Press, now: Timestamp) -> Result<(), BeginRefused> {
+    fn may_begin(&self, request: KeyRequest, now: Timestamp) -> Result<(), BeginRefused> {
         let (grant, settings) = (&self.grant, &self.programme.settings);
         if grant.state == GrantState::Revoked {
             return Err(BeginRefused::Revoked);
@@ -139,17 +144,17 @@ impl View {
         if let Some(kind) = grant.holds.first() {
             return Err(BeginRefused::Held(kind));
         }
-        match (press.kind, &grant.state) {
-            (PressKind::Reveal, GrantState::Live { .. } | GrantState::Stopped { .. }) => {
+        match (request.kind, &grant.state) {
+            (KeyRequestKind::Reveal, GrantState::Live { .. } | GrantState::Stopped { .. }) => {
                 return Err(BeginRefused::AlreadyShown);
             }
-            (PressKind::Replace, GrantState::Invited) => return Err(BeginRefused::NothingToReplace),
+            (KeyRequestKind::Replace, GrantState::Invited) => return Err(BeginRefused::NothingToReplace),
             (_, GrantState::Minting { lease_until, .. }) if now < *lease_until => {
                 return Err(BeginRefused::BeingMade { until: *lease_until });
             }
             _ => {}
         }
-        if press.epoch != grant.epoch {
+        if request.epoch != grant.epoch {
             return Err(BeginRefused::StalePage);
         }
         if !grant.ever_shown {
@@ -187,7 +192,7 @@ impl View {
         !made_nothing || !(is_looked_for || now >= attempt.begun_at + REMEMBERED)
     }
 
-    /// The time until which the next press waits because the last ones failed.
+    /// The time until which the next request waits because the last ones failed.
     fn failed_often_until(&self) -> Option<Timestamp> {
         let failed = self.grant.attempts.iter().rev().take_while(|attempt| attempt.state != AttemptState::Shown);
         let failed = failed.filter(|attempt| attempt.state != AttemptState::Open);

@@ -12,7 +12,7 @@ mod record;
 mod recover;
 mod rules;
 
-pub use begin::{BeginRefused, OpenAttempt, Press, PressKind};
+pub use begin::{BeginRefused, KeyRequest, KeyRequestKind, OpenAttempt};
 pub use close::{CapRefused, SweepOutcome};
 pub use drift::NotAsRead;
 pub use enrol::{LineRefused, RosterLine};

@@ -303,7 +303,7 @@ impl View {
     }
 
     /// Takes back the enable of a live key that is under way, since its student wants another key. The grant
-    /// is stopped; once the enable can no longer take effect, the next press makes the new key. Returns
+    /// is stopped; once the enable can no longer take effect, the next request makes the new key. Returns
     /// `Unchanged` if no enable is under way.
     pub fn take_enable_back(&self, now: Timestamp) -> Result<Change, Unchanged> {
         let live = self

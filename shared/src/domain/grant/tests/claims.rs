@@ -8,18 +8,18 @@ fn a_claim_takes_its_reservation_once_and_ends_live() {
     let story = Story::live();
     assert_eq!(story.view.grant.state, GrantState::Live { key: hash('a') });
     assert_eq!(story.view.budget.reserved, Usd::from_dollars(20));
-    assert_eq!(story.refused(PressKind::Reveal), BeginRefused::AlreadyShown);
+    assert_eq!(story.refused(KeyRequestKind::Reveal), BeginRefused::AlreadyShown);
     assert_eq!(story.view.grant.replacements, 0);
 }
 
 #[test]
 fn nobody_begins_while_another_is_making_the_key_and_the_first_loses_once_its_lease_ran_out() {
     let mut story = Story::new();
-    let first = story.begin(PressKind::Reveal);
+    let first = story.begin(KeyRequestKind::Reveal);
     let until = story.now + LEASE;
-    assert_eq!(story.refused(PressKind::Reveal), BeginRefused::BeingMade { until });
+    assert_eq!(story.refused(KeyRequestKind::Reveal), BeginRefused::BeingMade { until });
     story.now = until;
-    let second = story.begin(PressKind::Reveal);
+    let second = story.begin(KeyRequestKind::Reveal);
     assert_eq!(attempt(&story, 1).state, AttemptState::Superseded);
     assert_eq!(story.view.record(&first, &minted('a'), story.now), Err(RecordRefused::Lost));
     story.apply(story.view.give_up(&first, AttemptFailure::Lost, Some(&hash('a')), "superseded", story.now).unwrap());
@@ -33,15 +33,15 @@ fn nobody_begins_while_another_is_making_the_key_and_the_first_loses_once_its_le
 #[test]
 fn only_the_attempt_of_its_own_nonce_is_recorded() {
     let (mut before, mut after) = (Story::new(), Story::new());
-    let lost = before.begin(PressKind::Reveal);
-    after.begin(PressKind::Reveal);
+    let lost = before.begin(KeyRequestKind::Reveal);
+    after.begin(KeyRequestKind::Reveal);
     assert_eq!(after.view.record(&lost, &minted('a'), after.now), Err(RecordRefused::Lost));
 }
 
 #[test]
 fn who_waits_for_a_key_is_not_held_for_disuse() {
     let mut story = Story::new();
-    story.begin(PressKind::Reveal);
+    story.begin(KeyRequestKind::Reveal);
     let refused = story.view.hold(HoldKind::Unused, &Actor::Rule, None, story.now);
     assert_eq!(refused.unwrap_err(), HoldRefused::NoKey);
 }
@@ -49,12 +49,12 @@ fn who_waits_for_a_key_is_not_held_for_disuse() {
 #[test]
 fn a_page_that_is_older_than_the_last_attempt_begins_nothing() {
     let mut story = Story::new();
-    let begun = story.begin(PressKind::Reveal);
+    let begun = story.begin(KeyRequestKind::Reveal);
     story.apply(story.view.give_up(&begun, AttemptFailure::Refused, None, "402", story.now).unwrap());
     assert_eq!(story.view.grant.state, GrantState::Invited);
-    let stale = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST, terms: None };
+    let stale = KeyRequest { kind: KeyRequestKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST, terms: None };
     assert_eq!(story.view.begin(stale, Nonce::random(), story.now).unwrap_err(), BeginRefused::StalePage);
-    story.begin(PressKind::Reveal);
+    story.begin(KeyRequestKind::Reveal);
 }
 
 #[test]
@@ -63,21 +63,21 @@ fn the_claim_window_governs_only_a_grant_that_was_never_shown_a_key() {
     let (opens, closes) = (story.now + 1.hour(), story.now + 2.hours());
     story.view.programme.settings.claim_opens_at = Some(opens);
     story.view.programme.settings.claim_closes_at = Some(closes);
-    assert_eq!(story.refused(PressKind::Reveal), BeginRefused::NotOpenYet { opens });
+    assert_eq!(story.refused(KeyRequestKind::Reveal), BeginRefused::NotOpenYet { opens });
     story.now = opens;
-    story.shown(PressKind::Reveal, 'a');
+    story.shown(KeyRequestKind::Reveal, 'a');
     story.now = closes + 1.hour();
-    story.shown(PressKind::Replace, 'b');
+    story.shown(KeyRequestKind::Replace, 'b');
     let mut late = Story::new();
     late.view.programme.settings.claim_closes_at = Some(late.now);
-    assert_eq!(late.refused(PressKind::Reveal), BeginRefused::WindowClosed);
+    assert_eq!(late.refused(KeyRequestKind::Reveal), BeginRefused::WindowClosed);
 }
 
 #[test]
 fn a_replacement_orders_the_old_keys_disable_before_anything_else_and_has_what_is_left() {
     let mut story = Story::live();
     story.reading(1, 5_000_000).after(1.hour());
-    let begun = story.begin(PressKind::Replace);
+    let begun = story.begin(KeyRequestKind::Replace);
     let (kind, since, due) = (OrderKind::Off, story.now, story.now);
     let owed = Order { epoch: Epoch::new(1), key: hash('a'), kind, since, due };
     assert!(story.view.grant.orders_off().eq([owed.clone()]));
@@ -87,7 +87,7 @@ fn a_replacement_orders_the_old_keys_disable_before_anything_else_and_has_what_i
         story.view.give_up(&begun, AttemptFailure::Refused, None, "the old key could not be disabled", story.now);
     story.apply(change.unwrap());
     assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::ReplacementFailed });
-    story.begin(PressKind::Replace);
+    story.begin(KeyRequestKind::Replace);
     assert!(story.view.grant.orders_off().eq([owed]));
 }
 
@@ -95,16 +95,16 @@ fn a_replacement_orders_the_old_keys_disable_before_anything_else_and_has_what_i
 fn replacements_are_counted_when_shown_but_for_one_soon_after_a_reveal() {
     let mut story = Story::new();
     story.view.programme.settings.replacements = 1;
-    story.shown(PressKind::Reveal, 'a').after(14.minutes()).shown(PressKind::Replace, 'b');
+    story.shown(KeyRequestKind::Reveal, 'a').after(14.minutes()).shown(KeyRequestKind::Replace, 'b');
     assert_eq!(story.view.grant.replacements, 0);
-    story.after(1.minute()).shown(PressKind::Replace, 'c');
+    story.after(1.minute()).shown(KeyRequestKind::Replace, 'c');
     assert_eq!(story.view.grant.replacements, 1, "only the first is free");
     story.now += 1.hour();
-    assert_eq!(story.refused(PressKind::Replace), BeginRefused::ReplacementsUsedUp);
-    story.apply(story.view.allow(&faculty()).unwrap()).shown(PressKind::Replace, 'd');
+    assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::ReplacementsUsedUp);
+    story.apply(story.view.allow(&faculty()).unwrap()).shown(KeyRequestKind::Replace, 'd');
     assert_eq!(story.view.grant.replacements, 2);
     let mut late = Story::new();
-    late.shown(PressKind::Reveal, 'a').after(16.minutes()).shown(PressKind::Replace, 'b');
+    late.shown(KeyRequestKind::Reveal, 'a').after(16.minutes()).shown(KeyRequestKind::Replace, 'b');
     assert_eq!(late.view.grant.replacements, 1);
 }
 
@@ -112,12 +112,12 @@ fn replacements_are_counted_when_shown_but_for_one_soon_after_a_reveal() {
 fn an_attempt_that_was_refused_is_remembered_for_two_days() {
     let mut story = Story::new();
     for remembered in [1, 2] {
-        let begun = story.begin(PressKind::Reveal);
+        let begun = story.begin(KeyRequestKind::Reveal);
         story.apply(story.view.give_up(&begun, AttemptFailure::Refused, None, "402", story.now).unwrap());
         assert_eq!(story.view.grant.attempts.len(), remembered);
     }
     story.now += SignedDuration::from_hours(48);
-    story.begin(PressKind::Reveal);
+    story.begin(KeyRequestKind::Reveal);
     assert_eq!(story.view.grant.attempts.len(), 1);
 }
 
@@ -126,9 +126,9 @@ fn a_replacement_that_the_programmes_rule_asks_for_is_not_counted() {
     let mut story = Story::new();
     story.view.programme.settings.rotate_after_days = Some(30);
     story.view.programme.settings.replacements = 0;
-    story.shown(PressKind::Reveal, 'a').after(SignedDuration::from_hours(29 * 24));
-    assert_eq!(story.refused(PressKind::Replace), BeginRefused::ReplacementsUsedUp);
-    story.after(SignedDuration::from_hours(24)).shown(PressKind::Replace, 'b');
+    story.shown(KeyRequestKind::Reveal, 'a').after(SignedDuration::from_hours(29 * 24));
+    assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::ReplacementsUsedUp);
+    story.after(SignedDuration::from_hours(24)).shown(KeyRequestKind::Replace, 'b');
     assert_eq!(story.view.grant.replacements, 0);
 }
 
@@ -137,44 +137,44 @@ fn with_less_than_a_cent_left_a_replacement_waits_for_the_window_to_turn() {
     let mut story = Story::new();
     story.view.programme.settings.reset = crate::domain::values::window::Reset::Daily;
     story.view.budget.limit = Usd::from_dollars(2000);
-    story.shown(PressKind::Reveal, 'a').reading(1, 19_995_000);
+    story.shown(KeyRequestKind::Reveal, 'a').reading(1, 19_995_000);
     let resets_at = story.view.programme.settings.reset.resets_at(story.now);
-    assert_eq!(story.refused(PressKind::Replace), BeginRefused::NothingLeft { resets_at });
+    assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::NothingLeft { resets_at });
     story.now = resets_at.unwrap();
-    story.shown(PressKind::Replace, 'b');
+    story.shown(KeyRequestKind::Replace, 'b');
 }
 
 #[test]
 fn the_last_of_the_budget_goes_to_one() {
     let mut story = Story::new();
     story.view.budget.reserved = Usd::from_dollars(80);
-    story.press(PressKind::Reveal).unwrap();
+    story.press(KeyRequestKind::Reveal).unwrap();
     story.view.budget.reserved += Usd::from_micros(1);
-    assert_eq!(story.refused(PressKind::Reveal), BeginRefused::BudgetExhausted);
+    assert_eq!(story.refused(KeyRequestKind::Reveal), BeginRefused::BudgetExhausted);
 }
 
 #[test]
 fn terms_are_accepted_as_they_read_now_with_each_press_until_a_key_was_shown() {
     let mut story = Story::new();
     let note = |change: &Change| change.audit().unwrap().note.clone().unwrap();
-    assert_eq!(note(&story.press(PressKind::Reveal).unwrap().0), "attempt 1", "there are none to accept");
+    assert_eq!(note(&story.press(KeyRequestKind::Reveal).unwrap().0), "attempt 1", "there are none to accept");
     story.view.programme.settings.terms = Some("Be kind.".to_owned());
     let (now, epoch) = (TermsHash::of("Be kind."), story.view.grant.epoch);
     for terms in [None, Some(TermsHash::of("Be quick."))] {
-        let press = Press { kind: PressKind::Reveal, epoch, terms };
-        assert_eq!(story.view.begin(press, Nonce::random(), story.now), Err(BeginRefused::TermsNotAccepted));
+        let request = KeyRequest { kind: KeyRequestKind::Reveal, epoch, terms };
+        assert_eq!(story.view.begin(request, Nonce::random(), story.now), Err(BeginRefused::TermsNotAccepted));
     }
     for attempt in [1, 2] {
-        let (change, begun) = story.press(PressKind::Reveal).unwrap();
+        let (change, begun) = story.press(KeyRequestKind::Reveal).unwrap();
         assert_eq!(note(&change), format!("attempt {attempt}; terms accepted, sha256 {now}"));
         story.apply(change);
         let failed = story.view.give_up(&begun, AttemptFailure::Unknown, None, "no answer", story.now);
         story.apply(failed.unwrap());
     }
-    story.shown(PressKind::Reveal, 'a');
+    story.shown(KeyRequestKind::Reveal, 'a');
     story.view.programme.settings.terms = Some("Be kinder.".to_owned());
-    let press = Press { kind: PressKind::Replace, epoch: story.view.grant.epoch, terms: None };
-    let (change, _) = story.view.begin(press, Nonce::random(), story.now).unwrap();
+    let request = KeyRequest { kind: KeyRequestKind::Replace, epoch: story.view.grant.epoch, terms: None };
+    let (change, _) = story.view.begin(request, Nonce::random(), story.now).unwrap();
     assert_eq!(note(&change), "attempt 4", "a replacement asks for nothing more");
 }
 
@@ -183,6 +183,6 @@ fn somebody_who_could_have_no_key_is_not_asked_for_the_terms_first() {
     let mut story = Story::new();
     story.view.programme.settings.terms = Some("Be kind.".to_owned());
     story.view.budget.reserved = Usd::from_dollars(90);
-    let press = Press { kind: PressKind::Reveal, epoch: story.view.grant.epoch, terms: None };
-    assert_eq!(story.view.begin(press, Nonce::random(), story.now), Err(BeginRefused::BudgetExhausted));
+    let request = KeyRequest { kind: KeyRequestKind::Reveal, epoch: story.view.grant.epoch, terms: None };
+    assert_eq!(story.view.begin(request, Nonce::random(), story.now), Err(BeginRefused::BudgetExhausted));
 }

@@ -28,7 +28,7 @@ fn a_key_that_is_enabled_and_must_not_be_is_to_be_disabled_again_and_a_live_one_
 #[test]
 fn keys_of_whatever_ended_are_to_be_disabled_again_and_an_attempt_without_a_key_is_the_sweepers() {
     let mut replaced = Story::live();
-    replaced.after(1.hour()).shown(PressKind::Replace, 'b');
+    replaced.after(1.hour()).shown(KeyRequestKind::Replace, 'b');
     assert!(replaced.again(1, 'a').is_ok() && replaced.again(2, 'b').is_err());
 
     let mut revoked = Story::live();
@@ -36,7 +36,7 @@ fn keys_of_whatever_ended_are_to_be_disabled_again_and_an_attempt_without_a_key_
     assert!(revoked.again(1, 'a').is_ok());
 
     let mut unknown = Story::new();
-    let begun = unknown.begin(PressKind::Reveal);
+    let begun = unknown.begin(KeyRequestKind::Reveal);
     assert_eq!(unknown.again(1, 'a'), Err(Unchanged), "somebody is at it");
     unknown.apply(unknown.view.give_up(&begun, AttemptFailure::Unknown, None, "no answer", unknown.now).unwrap());
     assert_eq!(unknown.again(1, 'a'), Err(Unchanged));
@@ -66,7 +66,7 @@ fn a_key_found_disabled_stops_its_grant_but_not_while_somebody_may_be_about_to_e
 #[test]
 fn of_a_key_that_is_gone_nothing_is_ordered_and_a_grant_that_was_live_with_it_is_stopped() {
     let mut story = Story::live();
-    story.after(1.hour()).shown(PressKind::Replace, 'b');
+    story.after(1.hour()).shown(KeyRequestKind::Replace, 'b');
     let gone = |story: &Story, epoch, key| {
         story.view.found_gone(story.view.grant.version, Epoch::new(epoch), &hash(key), story.now)
     };
@@ -123,7 +123,7 @@ fn a_limit_is_confirmed_once_and_never_in_another_window_than_it_was_reckoned_in
     let mut story = Story::new();
     story.view.programme.settings.reset = Reset::Daily;
     story.view.budget.limit = Usd::from_dollars(5000);
-    story.shown(PressKind::Reveal, 'a').after(1.hour()).shown(PressKind::Replace, 'b').reading(1, 5_000_000);
+    story.shown(KeyRequestKind::Reveal, 'a').after(1.hour()).shown(KeyRequestKind::Replace, 'b').reading(1, 5_000_000);
     assert_eq!(story.view.wanted(ListedLimit::Unasked, story.now), Some(WantedLimit::Limit(Usd::from_dollars(15))));
     let change = story.view.order_limit(ListedLimit::Unasked, story.now).unwrap();
     assert_eq!((change.audit(), change.budget), (None, BudgetChange::None), "a mark");
@@ -152,7 +152,7 @@ fn with_less_than_a_cent_left_a_live_key_is_used_up() {
     let mut story = Story::live();
     story.reading(1, 19_995_000);
     assert_eq!(story.view.wanted(ListedLimit::Unasked, story.now), None, "its own use is off its own limit");
-    story.after(1.hour()).reading(1, 19_990_000).shown(PressKind::Replace, 'b').reading(1, 19_995_000);
+    story.after(1.hour()).reading(1, 19_990_000).shown(KeyRequestKind::Replace, 'b').reading(1, 19_995_000);
     assert_eq!(story.view.wanted(ListedLimit::Unasked, story.now), Some(WantedLimit::UsedUp));
     story.apply(story.view.stop(Stopped::UsedUp, &Actor::Sync, story.now).unwrap());
     assert_eq!(story.view.wanted(ListedLimit::Unasked, story.now), None);

@@ -47,7 +47,7 @@ fn an_edit_reserves_what_is_more_at_once_and_gives_nothing_back() {
 #[test]
 fn a_key_counts_until_it_expires_however_early_the_term_ends_then() {
     let mut story = Story::counted_in(Reset::Monthly);
-    story.shown(PressKind::Reveal, 'a');
+    story.shown(KeyRequestKind::Reveal, 'a');
     let (term, before) = (story.view.programme.settings.term.clone(), story.cost());
     let until = attempt(&story, 1).expires_at;
     assert_eq!(until, Some(term.ends_at()));
@@ -78,7 +78,7 @@ enum Step {
     OwnCap(Option<i32>),
     Group(bool),
     GroupCap(Option<i32>),
-    Press,
+    Request,
     Spend(i32),
     Hours(i64),
     Limited,
@@ -92,7 +92,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         prop::option::of(cap()).prop_map(Step::OwnCap),
         any::<bool>().prop_map(Step::Group),
         prop::option::of(cap()).prop_map(Step::GroupCap),
-        Just(Step::Press),
+        Just(Step::Request),
         (0..5).prop_map(Step::Spend),
         (1..900_i64).prop_map(Step::Hours),
         Just(Step::Limited),
@@ -129,8 +129,8 @@ proptest! {
                         story.apply(change);
                     }
                 }
-                Step::Press => {
-                    let kind = if story.view.grant.ever_shown { PressKind::Replace } else { PressKind::Reveal };
+                Step::Request => {
+                    let kind = if story.view.grant.ever_shown { KeyRequestKind::Replace } else { KeyRequestKind::Reveal };
                     if story.press(kind).is_ok() {
                         key += 1;
                         story.shown(kind, char::from_digit(key % 16, 16).unwrap());

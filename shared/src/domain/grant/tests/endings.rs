@@ -6,7 +6,7 @@ use super::*;
 #[test]
 fn a_swept_key_that_is_enabled_again_is_to_be_disabled_again_and_a_namesake_is_not() {
     let mut story = Story::new();
-    story.begin(PressKind::Reveal);
+    story.begin(KeyRequestKind::Reveal);
     story.now += GRACE;
     story.apply(story.swept(1, 'a').unwrap());
     assert_eq!(story.swept(1, 'b'), Err(SweepOutcome::NotItsKey));
@@ -25,7 +25,7 @@ fn a_hold_or_a_revocation_during_minting_keeps_the_key_from_being_shown() {
         [(false, RecordRefused::Held(HoldKind::Paused), "invited, paused"), (true, RecordRefused::Revoked, "revoked")]
     {
         let mut story = Story::new();
-        let begun = story.begin(PressKind::Reveal);
+        let begun = story.begin(KeyRequestKind::Reveal);
         if revoked {
             story.revoked()
         } else {
@@ -39,7 +39,7 @@ fn a_hold_or_a_revocation_during_minting_keeps_the_key_from_being_shown() {
         assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
         assert_eq!(given_up(&story), Err(Unchanged), "giving up twice changes nothing");
         if !revoked {
-            assert_eq!(story.refused(PressKind::Reveal), BeginRefused::Held(HoldKind::Paused));
+            assert_eq!(story.refused(KeyRequestKind::Reveal), BeginRefused::Held(HoldKind::Paused));
         }
     }
 }
@@ -117,7 +117,7 @@ fn revoked_is_terminal() {
     story.disabled(Epoch::new(1)).read_at_last(1, 18_000_000);
     assert_eq!(story.view.budget.reserved, Usd::from_dollars(18));
     let (view, now) = (&story.view, story.now);
-    assert_eq!(story.refused(PressKind::Replace), BeginRefused::Revoked);
+    assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::Revoked);
     assert!(view.revoke(&faculty(), None, now).is_err() && view.end(&Actor::Rule, now).is_err());
     assert!(view.allow(&faculty()).is_err() && view.stop(Stopped::Leaked, &Actor::Student, now).is_err());
     assert_eq!(view.hold(HoldKind::Paused, &faculty(), None, now), Err(HoldRefused::Over));
@@ -133,8 +133,8 @@ fn a_key_reported_leaked_is_owed_its_disable_and_a_page_from_before_a_replacemen
     story.apply(change);
     assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
     assert_eq!(story.view.stop(Stopped::Leaked, &Actor::Student, story.now), Err(Unchanged));
-    assert_eq!(story.refused(PressKind::Reveal), BeginRefused::AlreadyShown);
-    story.after(1.hour()).shown(PressKind::Replace, 'b');
+    assert_eq!(story.refused(KeyRequestKind::Reveal), BeginRefused::AlreadyShown);
+    story.after(1.hour()).shown(KeyRequestKind::Replace, 'b');
     assert_eq!(story.view.report_leaked(Epoch::new(1), story.now), Err(Unchanged));
     story.apply(story.view.report_leaked(Epoch::new(2), story.now).unwrap());
     assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::Leaked });
@@ -156,7 +156,7 @@ fn a_cap_of_ones_own_moves_the_reservation_within_the_budget() {
 #[test]
 fn a_reservation_that_was_never_used_is_given_back_once_the_claim_window_has_closed() {
     let mut story = Story::new();
-    let begun = story.begin(PressKind::Reveal);
+    let begun = story.begin(KeyRequestKind::Reveal);
     story.apply(story.view.give_up(&begun, AttemptFailure::Unknown, None, "no answer", story.now).unwrap());
     assert_eq!(story.view.give_back_reservation(story.now), Err(Unchanged));
     story.now = story.view.programme.settings.claim_closes_at();
@@ -172,7 +172,7 @@ fn whatever_became_of_an_attempt_whose_key_nobody_saw_the_sweeper_ends_it_and_fr
     assert_eq!(shown.after(GRACE).swept(1, 'a'), Err(SweepOutcome::Shown));
     for how in [None, Some(AttemptFailure::Unknown), Some(AttemptFailure::Refused), Some(AttemptFailure::Lost)] {
         let mut story = Story::new();
-        let begun = story.begin(PressKind::Reveal);
+        let begun = story.begin(KeyRequestKind::Reveal);
         if let Some(how) = how {
             story.apply(story.view.give_up(&begun, how, None, "no answer", story.now).unwrap());
         }
@@ -187,9 +187,9 @@ fn whatever_became_of_an_attempt_whose_key_nobody_saw_the_sweeper_ends_it_and_fr
         assert_eq!(story.view.record(&begun, &minted('a'), story.now), Err(RecordRefused::Lost));
     }
     let mut replacing = Story::live();
-    replacing.begin(PressKind::Replace);
+    replacing.begin(KeyRequestKind::Replace);
     replacing.now += LEASE;
-    replacing.begin(PressKind::Replace);
+    replacing.begin(KeyRequestKind::Replace);
     replacing.now += GRACE;
     replacing.apply(replacing.swept(2, 'b').unwrap());
     assert!(matches!(replacing.view.grant.state, GrantState::Minting { .. }), "the one under way is another");

@@ -22,7 +22,7 @@ impl Story {
         let mut story = Story::new();
         story.view.programme.settings.unused_after_days = unused;
         story.view.programme.settings.rotate_after_days = rotate;
-        story.shown(PressKind::Reveal, 'a');
+        story.shown(KeyRequestKind::Reveal, 'a');
         story
     }
 
@@ -104,9 +104,9 @@ fn an_old_key_is_announced_a_week_before_its_replacement_is_free_and_then_it_is_
     story.view.programme.settings.replacements = 0;
     let shown = story.now;
     assert_eq!(story.night_at(shown + days(53) - 1.second(), None), None);
-    assert_eq!(story.refused(PressKind::Replace), BeginRefused::ReplacementsUsedUp);
+    assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::ReplacementsUsedUp);
     assert_eq!(story.after(1.second()).night(None), TOO_OLD_SOON);
-    assert!(story.press(PressKind::Replace).is_ok(), "who was told to replace it may");
+    assert!(story.press(KeyRequestKind::Replace).is_ok(), "who was told to replace it may");
     assert_eq!(story.night(None), None, "it is announced once");
     assert_eq!(story.night_at(shown + days(60) - 1.second(), None), None);
     story.now += 1.second();
@@ -114,7 +114,7 @@ fn an_old_key_is_announced_a_week_before_its_replacement_is_free_and_then_it_is_
     assert_eq!((rule, change.notice), (Rule::Stop, Some(Notice::TooOld)));
     story.apply(change);
     assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::TooOld });
-    story.shown(PressKind::Replace, 'b');
+    story.shown(KeyRequestKind::Replace, 'b');
     assert_eq!((story.view.grant.replacements, story.night(None)), (0, None));
 }
 
@@ -162,7 +162,7 @@ fn the_end_of_the_term_is_announced_a_week_before_once_and_anew_when_it_was_move
     story.apply(change);
     assert_eq!(attempt(&story, 1).announced[&Notice::TermEndSoon].until, term.ends_at());
     assert_eq!(story.night(None), None, "once");
-    story.shown(PressKind::Replace, 'b');
+    story.shown(KeyRequestKind::Replace, 'b');
     assert_eq!(story.night(None), None, "and not for each key");
 
     // The term is extended: the announcement no longer holds, and the new end is announced in its time.

@@ -37,7 +37,7 @@ fn each_mark_is_left_by_an_act_that_changes_nothing_else() {
     assert!(story.view.drop_limit_order(&order).is_err(), "a revocation drops it");
 
     let mut gone = Story::live();
-    gone.after(2.hours()).shown(PressKind::Replace, 'b');
+    gone.after(2.hours()).shown(KeyRequestKind::Replace, 'b');
     let missed = gone.view.found_gone(gone.view.grant.version, first, &key, gone.now).unwrap();
     marks(&mut gone, missed);
     let rest = gone.view.give_back_rest(gone.now + 1.second()).unwrap();

@@ -39,7 +39,7 @@ impl Story {
     /// The story of a grant whose first key, named `a`, was just shown.
     fn live() -> Story {
         let mut story = Story::new();
-        story.shown(PressKind::Reveal, 'a');
+        story.shown(KeyRequestKind::Reveal, 'a');
         story
     }
 
@@ -83,16 +83,16 @@ impl Story {
         self
     }
 
-    fn press(&self, kind: PressKind) -> Result<(Change, OpenAttempt), BeginRefused> {
+    fn press(&self, kind: KeyRequestKind) -> Result<(Change, OpenAttempt), BeginRefused> {
         let terms = self.view.programme.settings.terms_hash();
-        self.view.begin(Press { kind, epoch: self.view.grant.epoch, terms }, Nonce::random(), self.now)
+        self.view.begin(KeyRequest { kind, epoch: self.view.grant.epoch, terms }, Nonce::random(), self.now)
     }
 
-    fn refused(&self, kind: PressKind) -> BeginRefused {
+    fn refused(&self, kind: KeyRequestKind) -> BeginRefused {
         self.press(kind).unwrap_err()
     }
 
-    fn begin(&mut self, kind: PressKind) -> OpenAttempt {
+    fn begin(&mut self, kind: KeyRequestKind) -> OpenAttempt {
         let (change, begun) = self.press(kind).unwrap();
         self.apply(change);
         begun
@@ -104,7 +104,7 @@ impl Story {
     }
 
     /// The whole claim or replacement, with the key named by one hex digit.
-    fn shown(&mut self, kind: PressKind, key: char) -> &mut Story {
+    fn shown(&mut self, kind: KeyRequestKind, key: char) -> &mut Story {
         let begun = self.begin(kind);
         for order in self.view.grant.orders_off().collect::<Vec<_>>() {
             self.disabled(order.epoch);

@@ -66,13 +66,13 @@ fn a_key_that_is_not_found_stays_ordered_and_is_believed_to_be_gone_by_nobody_at
 fn a_replacement_takes_an_enable_back_that_is_under_way_and_waits_until_it_can_come_no_more() {
     let mut story = live();
     story.held(HoldKind::Paused).disabled(Epoch::new(1)).released(HoldKind::Paused);
-    assert_eq!(story.refused(PressKind::Replace), BeginRefused::EnableUnderWay { until: None });
+    assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::EnableUnderWay { until: None });
     story.apply(story.view.take_enable_back(story.now).unwrap());
     assert_eq!(story.view.take_enable_back(story.now), Err(Unchanged));
     let until = Some(story.now + LATE_ENABLE);
-    assert_eq!(story.refused(PressKind::Replace), BeginRefused::EnableUnderWay { until });
+    assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::EnableUnderWay { until });
     assert_eq!(story.view.confirmed(&off(&story), story.now), Err(Unchanged), "the enable may come after this answer");
-    story.after(LATE_ENABLE).shown(PressKind::Replace, 'b');
+    story.after(LATE_ENABLE).shown(KeyRequestKind::Replace, 'b');
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn before_a_key_is_switched_on_again_the_limit_is_sent_that_was_missed_while_it_
 fn presses_that_fail_again_and_again_wait_longer_and_are_forgotten_by_the_next_complete_sync() {
     let mut story = Story::new();
     let fail = |story: &mut Story| {
-        let begun = story.begin(PressKind::Reveal);
+        let begun = story.begin(KeyRequestKind::Reveal);
         story.apply(story.view.give_up(&begun, AttemptFailure::Unknown, None, "no answer", story.now).unwrap());
     };
     let mut waits = Vec::new();
@@ -99,7 +99,7 @@ fn presses_that_fail_again_and_again_wait_longer_and_are_forgotten_by_the_next_c
         fail(&mut story);
     }
     for _ in 0..9 {
-        let BeginRefused::FailedOften { until } = story.refused(PressKind::Reveal) else { panic!("it may press") };
+        let BeginRefused::FailedOften { until } = story.refused(KeyRequestKind::Reveal) else { panic!("it may press") };
         waits.push(until.duration_since(story.now).as_secs());
         story.now = until;
         fail(&mut story);
@@ -107,7 +107,7 @@ fn presses_that_fail_again_and_again_wait_longer_and_are_forgotten_by_the_next_c
     assert_eq!(waits, [15, 30, 60, 120, 240, 480, 900, 900, 900]);
     story.now += GRACE;
     story.view.budget.counted_at = Some(story.now);
-    story.begin(PressKind::Reveal);
+    story.begin(KeyRequestKind::Reveal);
     assert_eq!(story.view.grant.attempts.len(), 1);
 }
 
@@ -120,19 +120,19 @@ fn a_thousand_failed_attempts_end_a_grant_only_until_they_are_forgotten() {
     };
     story.view.grant.attempts = (1..=1000).map(failed).collect();
     story.view.grant.epoch = Epoch::new(1000);
-    assert_eq!(story.refused(PressKind::Reveal), BeginRefused::TooManyAttempts);
+    assert_eq!(story.refused(KeyRequestKind::Reveal), BeginRefused::TooManyAttempts);
     story.now += 49.hours();
-    story.begin(PressKind::Reveal);
+    story.begin(KeyRequestKind::Reveal);
     assert_eq!(story.view.grant.attempts.len(), 1);
 }
 
 #[test]
 fn a_key_of_an_attempt_that_was_forgotten_is_swept_all_the_same() {
     let mut story = Story::new();
-    let begun = story.begin(PressKind::Reveal);
+    let begun = story.begin(KeyRequestKind::Reveal);
     story.apply(story.view.give_up(&begun, AttemptFailure::Unknown, None, "no answer", story.now).unwrap()).now +=
         49.hours();
-    story.shown(PressKind::Reveal, 'b');
+    story.shown(KeyRequestKind::Reveal, 'b');
     assert_eq!(story.view.grant.attempt(Epoch::new(1)), None);
     story.apply(story.view.sweep(Epoch::new(1), &begun.nonce, &hash('a'), story.now).unwrap());
     assert_eq!(off(&story).key, hash('a'));

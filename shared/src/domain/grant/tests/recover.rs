@@ -71,20 +71,20 @@ fn keys_that_do_not_work_are_recorded_and_the_live_one_stays() {
     assert_eq!(story.view.grant.state, GrantState::Live { key: hash('a') });
     assert_eq!(attempt(&story, 1).switch, SwitchState::On);
     assert!(story.view.report_leaked(story.view.grant.epoch, story.now).is_ok(), "the page's epoch is the newer one");
-    let begun = story.begin(PressKind::Replace);
+    let begun = story.begin(KeyRequestKind::Replace);
     assert_eq!(begun.epoch, Epoch::new(3), "no number is used twice");
 
     let mut invited = Story::new();
     invited.recover(&[found(1, false)]);
     assert_eq!(invited.view.grant.state, GrantState::Stopped { why: Stopped::GoneAtProvider });
     assert!(!invited.view.grant.has_reservation);
-    invited.shown(PressKind::Replace, 'b');
+    invited.shown(KeyRequestKind::Replace, 'b');
 }
 
 #[test]
 fn an_attempt_that_is_still_open_in_a_copy_counts_as_shown() {
     let mut story = Story::new();
-    let begun = story.begin(PressKind::Reveal);
+    let begun = story.begin(KeyRequestKind::Reveal);
     let listed = [RecoveredKey { nonce: begun.nonce.clone(), ..found(1, true) }];
     assert_eq!(story.view.recover(&listed, false, story.now), Err(Unchanged), "elsewhere somebody may be at it");
     story.recover(&listed);
@@ -117,7 +117,7 @@ fn nothing_becomes_live_where_the_grant_is_over_and_a_held_one_is_to_be_disabled
 #[test]
 fn what_the_table_knows_or_has_left_behind_is_not_recovered() {
     let mut story = Story::live();
-    story.after(1.hour()).shown(PressKind::Replace, 'b');
+    story.after(1.hour()).shown(KeyRequestKind::Replace, 'b');
     let known = |epoch: u32| RecoveredKey { nonce: attempt(&story, epoch).nonce.clone(), ..found(epoch, true) };
     assert_eq!(story.view.recover(&[known(1), known(2)], false, story.now), Err(Unchanged));
     let recovered = |listed: &[RecoveredKey]| story.view.recover(listed, false, story.now);
@@ -139,7 +139,7 @@ fn a_grant_whose_term_is_extended_after_it_ended_is_pressed_for_again() {
     assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::TermEnded });
     assert!(!story.view.grant.has_reservation);
     assert_eq!(story.view.reopen(&faculty(), story.now), Err(Unchanged));
-    story.shown(PressKind::Replace, 'b');
+    story.shown(KeyRequestKind::Replace, 'b');
     assert_eq!(story.view.budget.reserved, Usd::from_dollars(20));
 
     let mut closed = Story::new();
@@ -159,7 +159,7 @@ proptest! {
     ) {
         let mut story = Story::new();
         if claimed {
-            story.shown(PressKind::Reveal, 'a');
+            story.shown(KeyRequestKind::Reveal, 'a');
         }
         if held {
             story.held(HoldKind::Paused);

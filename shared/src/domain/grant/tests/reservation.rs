@@ -52,7 +52,7 @@ fn what_the_next_count_gave_back_is_not_given_back_again() {
 fn a_lower_cap_gives_back_the_difference_when_the_limit_is_confirmed_and_the_key_was_read() {
     let mut story = Story::new();
     story.view.grant.own_cap = Some(dollars(50));
-    story.shown(PressKind::Reveal, 'a').reading(1, 0).now += 12.hours();
+    story.shown(KeyRequestKind::Reveal, 'a').reading(1, 0).now += 12.hours();
     assert_eq!(story.view.budget.reserved, dollars(50));
     story.cap(10);
     assert_eq!(story.view.budget.reserved, dollars(50), "it can spend fifty until the provider holds ten");
@@ -94,7 +94,7 @@ fn a_limit_without_an_answer_counts_until_a_listing_long_after_it_shows_another(
 #[test]
 fn with_less_than_a_cent_left_a_lower_cap_stops_the_grant_at_once() {
     let mut story = Story::live();
-    story.reading(1, 12_000_000).after(1.hour()).shown(PressKind::Replace, 'b').cap(12);
+    story.reading(1, 12_000_000).after(1.hour()).shown(KeyRequestKind::Replace, 'b').cap(12);
     assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::UsedUp });
     assert!(story.order(Epoch::new(2), OrderKind::Off).is_some());
     assert_eq!(story.view.budget.reserved, dollars(20), "its eight dollars can be spent until it is off");
@@ -104,7 +104,7 @@ fn with_less_than_a_cent_left_a_lower_cap_stops_the_grant_at_once() {
 fn a_cap_that_is_lowered_while_the_key_is_made_keeps_the_key_from_being_shown() {
     let mut story = Story::new();
     story.view.grant.own_cap = Some(dollars(50));
-    let begun = story.begin(PressKind::Reveal);
+    let begun = story.begin(KeyRequestKind::Reveal);
     story.cap(10);
     let large = MintedKey { key: hash('a'), limit: dollars(50), guardrail: None };
     assert_eq!(story.view.record(&begun, &large, story.now), Err(RecordRefused::LimitLowered));
@@ -165,8 +165,8 @@ fn a_hold_that_is_taken_off_before_its_disable_was_confirmed_gives_nothing_back_
 #[test]
 fn who_replaces_twice_within_minutes_costs_what_one_reservation_costs_at_every_step() {
     let mut story = Story::claimed();
-    story.shown(PressKind::Replace, 'b');
-    let begun = story.begin(PressKind::Replace);
+    story.shown(KeyRequestKind::Replace, 'b');
+    let begun = story.begin(KeyRequestKind::Replace);
     assert_eq!((story.cost(), story.view.budget.reserved), (dollars(20), dollars(20)));
     story.disabled(Epoch::new(2)).reading(2, 12_000_000);
     assert_eq!(story.cost(), dollars(20), "the first key was read before the second was shown");
@@ -198,9 +198,9 @@ fn a_key_that_was_handed_back_gives_its_reservation_back_and_another_takes_it_an
     assert_eq!(story.view.budget.reserved, dollars(2));
     assert_eq!(story.view.hand_back(Epoch::new(1), story.now), Err(Unchanged));
     story.view.budget.limit = dollars(19);
-    assert_eq!(story.refused(PressKind::Replace), BeginRefused::BudgetExhausted);
+    assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::BudgetExhausted);
     story.view.budget.limit = dollars(20);
-    story.shown(PressKind::Replace, 'b');
+    story.shown(KeyRequestKind::Replace, 'b');
     assert_eq!((story.view.budget.reserved, story.view.grant.replacements), (dollars(20), 1));
     assert_eq!(attempt(&story, 2).limit, Some(dollars(18)));
 }
@@ -220,7 +220,7 @@ fn of_a_key_that_is_gone_the_rest_of_its_limit_stays_promised_until_a_later_run_
 #[test]
 fn an_attempt_that_nobody_is_at_any_more_frees_its_grant_and_a_reservation_that_was_never_used() {
     let mut story = Story::new();
-    story.begin(PressKind::Reveal);
+    story.begin(KeyRequestKind::Reveal);
     story.now = story.now + GRACE - 1.second();
     assert_eq!(story.view.close_abandoned(story.now), Err(Unchanged));
     story.now += 1.second();
@@ -229,7 +229,7 @@ fn an_attempt_that_nobody_is_at_any_more_frees_its_grant_and_a_reservation_that_
     assert_eq!(story.view.close_abandoned(story.now), Err(Unchanged));
 
     let mut replacing = Story::claimed();
-    replacing.begin(PressKind::Replace);
+    replacing.begin(KeyRequestKind::Replace);
     replacing.now += GRACE;
     replacing.apply(replacing.view.close_abandoned(replacing.now).unwrap());
     assert_eq!(replacing.view.grant.state, GrantState::Stopped { why: Stopped::ReplacementFailed });
@@ -242,7 +242,7 @@ fn live(reset: Reset, cap: i64) -> Story {
     story.view.programme.settings.reset = reset;
     story.view.programme.settings.cap = Usd::from_micros(cap).whole_cents();
     story.view.budget.limit = Usd::MAX;
-    story.shown(PressKind::Reveal, 'a');
+    story.shown(KeyRequestKind::Reveal, 'a');
     story
 }
 

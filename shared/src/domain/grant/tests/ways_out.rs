@@ -1,4 +1,4 @@
-//! From every state that acts lead to, a few presses, syncs or turns of a window lead to a key that is shown.
+//! From every state that acts lead to, a few requests, syncs or turns of a window lead to a key that is shown.
 //! The states are found by walking from an invitation, and the longest way out of any of them is named.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -39,7 +39,7 @@ enum Happens {
 /// The steps of a way out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
-    Press,
+    Request,
     Resume,
     FacultyResumes,
     NamedAgain,
@@ -73,7 +73,7 @@ const HAPPENS: [Happens; 20] = [
 ];
 
 const STEPS: [Step; 8] = [
-    Step::Press,
+    Step::Request,
     Step::Resume,
     Step::FacultyResumes,
     Step::NamedAgain,
@@ -87,8 +87,8 @@ fn copy(story: &Story) -> Story {
     Story { view: story.view.clone(), now: story.now }
 }
 
-fn kind(story: &Story) -> PressKind {
-    if story.view.grant.ever_shown { PressKind::Replace } else { PressKind::Reveal }
+fn kind(story: &Story) -> KeyRequestKind {
+    if story.view.grant.ever_shown { KeyRequestKind::Replace } else { KeyRequestKind::Reveal }
 }
 
 /// The key of the next attempt.
@@ -176,7 +176,7 @@ impl Story {
         self.now += 15.minutes();
         let (view, now) = (self.view.clone(), self.now);
         match step {
-            Step::Press => return self.press_whole(),
+            Step::Request => return self.press_whole(),
             Step::Resume => drop(self.done(view.release(HoldKind::Unused, &Actor::Student, now))),
             Step::FacultyResumes => drop(self.done(view.release(HoldKind::Paused, &faculty(), now))),
             Step::NamedAgain => drop(self.done(view.release(HoldKind::Dropped, &faculty(), now))),
@@ -192,7 +192,7 @@ impl Story {
         false
     }
 
-    /// A press without obstacles: begun, retired, made, recorded, shown.
+    /// A request without obstacles: begun, retired, made, recorded, shown.
     fn press_whole(&mut self) -> bool {
         let (change, begun) = match self.press(kind(self)) {
             Ok(begun) => begun,

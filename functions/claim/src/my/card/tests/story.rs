@@ -1,7 +1,7 @@
 //! A grant built by acts in sequence, and the words that its student then reads.
 
 use askama::Template;
-use bursar_core::domain::grant::{Change, HoldKind, MintedKey, Press, Reading, Stopped};
+use bursar_core::domain::grant::{Change, HoldKind, KeyRequest, MintedKey, Reading, Stopped};
 use bursar_core::domain::people::session::Session;
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::id::{Epoch, Nonce};
@@ -47,14 +47,15 @@ impl Story {
         self
     }
 
-    pub(super) fn begun(self, kind: PressKind) -> (Story, bursar_core::domain::grant::OpenAttempt) {
-        let press = Press { kind, epoch: self.view.grant.epoch, terms: self.view.programme.settings.terms_hash() };
-        let (change, begun) = self.view.begin(press, Nonce::random(), self.now).unwrap();
+    pub(super) fn begun(self, kind: KeyRequestKind) -> (Story, bursar_core::domain::grant::OpenAttempt) {
+        let request =
+            KeyRequest { kind, epoch: self.view.grant.epoch, terms: self.view.programme.settings.terms_hash() };
+        let (change, begun) = self.view.begin(request, Nonce::random(), self.now).unwrap();
         (self.apply(&change), begun)
     }
 
     pub(super) fn shown(self) -> Story {
-        let (story, begun) = self.begun(PressKind::Reveal);
+        let (story, begun) = self.begun(KeyRequestKind::Reveal);
         let minted = MintedKey { key: key('a'), limit: Usd::from_dollars(20), guardrail: None };
         let change = story.view.record(&begun, &minted, story.now).unwrap();
         story.apply(&change)

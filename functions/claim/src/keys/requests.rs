@@ -91,7 +91,7 @@ pub(crate) async fn leaked(form: KeyForm) -> Answer {
 }
 
 /// Hands the key back: it ends, and the unspent rest of its reservation returns to the budget after the final
-/// reading. A second press changes nothing.
+/// reading. A second request changes nothing.
 pub(crate) async fn hand_back(form: KeyForm) -> Answer {
     let KeyForm { site, view, .. } = &form;
     let at = form.at();
@@ -124,7 +124,7 @@ pub(crate) async fn refresh(form: KeyForm) -> Answer {
     if let Some(last) = last.filter(|last| *now < *last + BETWEEN_READINGS) {
         return Err(just_read(BETWEEN_READINGS - now.duration_since(last)));
     }
-    // Of two presses at once, one asks the provider and its reading serves both.
+    // Of two requests at once, one asks the provider and its reading serves both.
     if !site.table.may_refresh(&view.grant.id, *now, *now + BETWEEN_READINGS, *deadline).await? {
         return Err(just_read(BETWEEN_READINGS));
     }
@@ -143,7 +143,7 @@ pub(crate) async fn resume(form: KeyForm) -> Answer {
     let was_resumed = view.grant.holds.unused || view.grant.live().is_some_and(|live| live.resumed_at.is_some());
     match site.table.act(at, |view, now| view.release(HoldKind::Unused, &Actor::Student, now)).await? {
         ActOutcome::Done(_) => {}
-        // A second press repeats an enable that failed.
+        // A second request repeats an enable that failed.
         ActOutcome::Refused(ReleaseRefused::NotHeld) if was_resumed => {}
         ActOutcome::Refused(refused) => return Err(AppError::conflict(why_not_resumed(&refused))),
         ActOutcome::NoSuchGrant => return Err(AppError::not_found()),
