@@ -2,11 +2,11 @@
 //! faults at each call of its sending in `sweeps`.
 
 mod alarms;
-mod asks;
 mod breaker;
 mod bulk;
 mod faults;
 mod kinds;
+mod links;
 mod many;
 mod obsolete;
 pub(crate) mod outcomes;
