@@ -2,6 +2,7 @@
 //! history, and its use at the provider. It is written directly, since claiming that many keys would take hours.
 
 use anyhow::Result;
+use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{Attempt, AttemptState, Grant, GrantState, Person, Reading};
 use bursar_core::domain::programme::{Budget, Programme, Settings};
 use bursar_core::domain::usage::days::Days;
@@ -14,7 +15,7 @@ use bursar_core::domain::values::window::{Reset, utc_date};
 use bursar_core::store::items::{Item, to_item};
 use bursar_local::engine::Engine;
 use bursar_local::provider::{Nano, Provider};
-use jiff::{Timestamp, ToSpan};
+use jiff::ToSpan;
 use serde_json::json;
 
 /// Grants of a programme.
@@ -29,7 +30,7 @@ pub(crate) async fn fill(
     provider: &Provider,
     deployment: &DeploymentId,
     keys: usize,
-    now: Timestamp,
+    now: Moment,
 ) -> Result<Vec<String>> {
     provider.set_credits(Nano::usd(100_000_000))?;
     let mut hashes = Vec::with_capacity(keys);
@@ -55,7 +56,7 @@ fn one(
     deployment: &DeploymentId,
     programme: &ProgrammeId,
     number: usize,
-    now: Timestamp,
+    now: Moment,
 ) -> Result<String> {
     let (id, nonce, epoch) = (GrantId::random(), Nonce::random(), Epoch::new(1));
     let (programme, deployment) = (programme.clone(), deployment.clone());

@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::audit::{Act, Actor, AuditDetail};
 use bursar_core::domain::grant::{Grant, HoldKind, Person, View};
 use bursar_core::domain::programme::guardrail::{ConfirmedRules, Guardrail, GuardrailOwner};
@@ -37,7 +38,7 @@ use bursar_local::inbox::Contents;
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_local::provider::{KeySnapshot, Nano, Provider};
 use bursar_local::settle::LIMIT;
-use jiff::{SignedDuration, Timestamp, ToSpan};
+use jiff::{SignedDuration, ToSpan};
 use serde_json::{Value, json};
 use tokio::sync::Mutex as AsyncMutex;
 
@@ -61,7 +62,7 @@ pub struct Campus {
     /// What a violation is told with.
     told: Mutex<Vec<String>>,
     /// The newest session of each address, since nobody gets two links in a minute.
-    sessions: Mutex<BTreeMap<String, (Timestamp, String)>>,
+    sessions: Mutex<BTreeMap<String, (Moment, String)>>,
 }
 
 /// A received mail.

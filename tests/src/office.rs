@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::people::session::Session;
 use bursar_core::domain::people::sign_in::{LINK_LASTS, LiveLink, Proof};
@@ -12,7 +13,7 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::token::{BrowserToken, LinkToken, SessionToken};
 use bursar_core::domain::values::window::Window;
 use bursar_core::store::{Acquired, FencedTable, LinkOutcome, StoreError, Table};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use crate::stack::{Stack, begins};
 
@@ -51,7 +52,7 @@ pub fn soon() -> Deadline {
 }
 
 /// The reading of a grant's first key in a term without windows.
-pub fn reading(programme: &ProgrammeId, grant: &GrantId, used: DailyUse, as_of: Timestamp) -> Reading {
+pub fn reading(programme: &ProgrammeId, grant: &GrantId, used: DailyUse, as_of: Moment) -> Reading {
     Reading {
         programme: programme.clone(),
         grant: grant.clone(),

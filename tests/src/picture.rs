@@ -57,7 +57,7 @@ fn pictured(value: &AttributeValue, names: &[(String, String)]) -> String {
     let named =
         |text: &String| names.iter().fold(text.clone(), |text, (random, name)| text.replace(random.as_str(), name));
     match value {
-        AttributeValue::S(text) if text.parse::<jiff::Timestamp>().is_ok() => "T".to_owned(),
+        AttributeValue::S(text) if text.parse::<bursar_core::clock::Moment>().is_ok() => "T".to_owned(),
         AttributeValue::S(text) => named(text),
         AttributeValue::N(number) if number.parse::<i64>().is_ok_and(|number| number > A_TIME) => "T".to_owned(),
         AttributeValue::M(map) => {

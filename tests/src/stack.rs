@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use bursar_core::clock::Moment;
 use bursar_core::deadline::Waits;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_local::stack::{self as local, Options, listen};
-use jiff::Timestamp;
 
 use crate::faults::Gate;
 use crate::invariants::{Answers, Places, RawTable, Watch};
@@ -113,7 +113,7 @@ pub struct Setup<'a> {
     pub waits: Waits,
     pub admins: &'a [&'a str],
     /// The moment at which its clock is stopped before anything reads it.
-    pub at: Timestamp,
+    pub at: Moment,
 }
 
 impl Default for Setup<'_> {
@@ -123,7 +123,7 @@ impl Default for Setup<'_> {
 }
 
 /// The moment at which a stack's clock stands where a test names none.
-pub fn begins() -> Timestamp {
+pub fn begins() -> Moment {
     BEGINS.parse().unwrap()
 }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use bursar_core::clock::Clock;
+use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{AttemptState, Grant, GrantState};
 use bursar_core::domain::mail::digest::Digest;
 use bursar_core::domain::usage::days::Accuracy;
@@ -15,15 +16,15 @@ use bursar_local::inbox::Contents;
 use bursar_local::stack::{Options, listen};
 use bursar_tests::invariants::RawTable;
 use bursar_tests::stack::{self, Stack};
+use jiff::SignedDuration;
 use jiff::civil::Date;
-use jiff::{SignedDuration, Timestamp};
 
 #[tokio::test]
 async fn it_is_a_believable_term() {
     let data = tempfile::tempdir().unwrap();
     let folder = Folder::open(data.path()).unwrap();
     let admins = [EmailAddress::parse("admin@example.edu").unwrap()];
-    let ends: Timestamp = "2026-11-24T20:28:00Z".parse().unwrap();
+    let ends: Moment = "2026-11-24T20:28:00Z".parse().unwrap();
     demo::build(&folder, "http://127.0.0.1:8080", &admins, &Clock::reading(move || ends), |_| {}).await.unwrap();
     assert!(!folder.is_new());
 

@@ -1,6 +1,7 @@
 //! The weekly digests through the stack: one for each recipient and week, on the programme's own day, however often it runs. Only
 //! faculty get names, and no digest has a key. Their words are tested in `functions/mail`, and faults at each call in `sweeps`.
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::programme::Weekday;
 use bursar_core::domain::values::id::{PersonId, ProgrammeId};
@@ -11,7 +12,6 @@ use bursar_local::ses::Quota;
 use bursar_tests::campus::{ADMIN, Campus, Got, address};
 use bursar_tests::office::soon;
 use futures_util::future::join_all;
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 /// A Monday, an hour before digests are due: two faculty and an assistant, three students with keys and one without, and a week of
@@ -82,7 +82,7 @@ async fn owed(campus: &Campus, of: &ProgrammeId) -> Vec<String> {
     owed
 }
 
-fn at(text: &str) -> Timestamp {
+fn at(text: &str) -> Moment {
     text.parse().unwrap()
 }
 

@@ -32,7 +32,7 @@ use bursar_core::domain::values::window::{Window, utc_date};
 use bursar_core::store::items::Stored;
 use bursar_core::store::keys::ItemKey;
 use bursar_core::store::{
-    AssignedUse, Enrolment, Link, MailState, Meta, OutboxRow, QueuedMail, RulesDue, RulesSource, Totals,
+    AssignedUse, Enrolment, KeptTotals, Link, MailState, Meta, OutboxRow, QueuedMail, RulesDue, RulesSource, Totals,
 };
 use bursar_local::invoke::{Between, FunctionName};
 use bursar_local::provider::{MadeKey, Nano, Provider};
@@ -190,14 +190,17 @@ impl Scene {
     /// Writes what the sync writes when it finds that so many dollars were spent.
     async fn counted(&self, dollars: i32) {
         let (by_group, implied) = (BTreeMap::new(), Usd::from_dollars(20));
-        self.keep(&Totals {
-            programme: programme(),
-            as_of: now(),
-            used: used(dollars),
-            by_group,
-            implied,
-            grants: 2,
-            claimed: 1,
+        self.keep(&KeptTotals {
+            groups_apart: false,
+            totals: Totals {
+                programme: programme(),
+                as_of: now(),
+                used: used(dollars),
+                by_group,
+                implied,
+                grants: 2,
+                claimed: 1,
+            },
         })
         .await;
     }

@@ -11,13 +11,14 @@ use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use bursar_core::clock::Clock;
+use bursar_core::clock::Moment;
 use bursar_core::domain::values::key::PlaintextKey;
 use bursar_core::domain::values::money::Usd;
 use bursar_local::provider::{KeySnapshot, Nano, Provider};
 use bursar_local::state_file::StateFile;
 use bursar_tests::aws;
 use http::{Method, StatusCode};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use provider_check::{ASSUMPTIONS, Findings, MODEL, MOST_KEYS, Options};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -196,7 +197,7 @@ struct Door {
 impl World {
     /// An account with two keys of somebody else.
     async fn open() -> World {
-        let noon: Timestamp = "2026-11-18T12:00:00Z".parse().unwrap();
+        let noon: Moment = "2026-11-18T12:00:00Z".parse().unwrap();
         let milliseconds = Arc::new(AtomicI64::new(noon.as_millisecond()));
         let provider = Provider::new(StateFile::in_memory().unwrap(), clock(&milliseconds), MANAGEMENT).unwrap();
         for name in ["by hand", "bursar/de00000000/p/g/1-0123456789abcdef"] {
@@ -255,7 +256,7 @@ fn refusal(status: u16, message: &str) -> (u16, Value) {
 
 fn clock(milliseconds: &Arc<AtomicI64>) -> Clock {
     let milliseconds = Arc::clone(milliseconds);
-    Clock::reading(move || Timestamp::from_millisecond(milliseconds.load(Ordering::SeqCst)).unwrap())
+    Clock::reading(move || Moment::from_millisecond(milliseconds.load(Ordering::SeqCst)).unwrap())
 }
 
 async fn pass(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {

@@ -1,6 +1,7 @@
 //! Statements by mail: each finance address has those of its programmes, once a month, whatever fails and however often the watch
 //! runs. What was mailed stays as it was.
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::ledger::cut::{AccountCut, LifetimeUse, ProgrammeCut};
 use bursar_core::domain::ledger::mailed::MailedStatement;
@@ -16,7 +17,6 @@ use bursar_tests::campus::{Campus, Got};
 use bursar_tests::office::soon;
 use bursar_tests::visitor::Page;
 use futures_util::future::join_all;
-use jiff::Timestamp;
 use jiff::civil::date;
 
 const ACCOUNT: &str = "/console/account";
@@ -93,7 +93,7 @@ fn address(name: &str) -> EmailAddress {
     EmailAddress::parse(&format!("{name}@uni.edu")).unwrap()
 }
 
-fn at(text: &str) -> Timestamp {
+fn at(text: &str) -> Moment {
     text.parse().unwrap()
 }
 

@@ -22,6 +22,7 @@ mod weather;
 
 use std::collections::BTreeMap;
 
+use bursar_core::clock::Moment;
 use bursar_core::deadline::Waits;
 use bursar_core::domain::grant::HoldKind;
 use bursar_core::domain::values::id::Epoch;
@@ -33,7 +34,7 @@ use bursar_tests::invariants::Snapshot;
 use bursar_tests::stack::{self, Setup};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp, ToSpan};
+use jiff::{SignedDuration, ToSpan};
 use serde_json::{Value, json};
 
 use crate::console::account::RELEASE;
@@ -116,8 +117,8 @@ fn problems(report: &Value) -> String {
 }
 
 /// The instant so many days after the first day of a campus, and so many minutes after midnight UTC.
-fn instant(day: i64, minutes: i64) -> Timestamp {
-    let midnight = date(day).to_zoned(TimeZone::UTC).unwrap().timestamp();
+fn instant(day: i64, minutes: i64) -> Moment {
+    let midnight = Moment::from(date(day).to_zoned(TimeZone::UTC).unwrap().timestamp());
     midnight + SignedDuration::from_mins(minutes)
 }
 

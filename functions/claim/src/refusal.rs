@@ -1,18 +1,18 @@
 //! The reasons of the domain for which a student is refused: each with its status and one plain sentence.
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{BeginRefused, HoldKind, LATE_ENABLE, RecordRefused, ReleaseRefused};
 use bursar_core::domain::values::format::time_in;
 use bursar_core::domain::values::term::Term;
 use bursar_core::provider::ProviderError;
 use bursar_core::web::AppError;
-use jiff::Timestamp;
 
 /// What the student may do about a refusal that passes.
 pub(crate) const AGAIN: &str = "Press again in a moment.";
 
 /// The refusal of a claim: to be retried where the cause passes within moments, and a conflict with the
 /// present state elsewhere.
-pub(crate) fn begin(refused: &BeginRefused, term: &Term, now: Timestamp) -> AppError {
+pub(crate) fn begin(refused: &BeginRefused, term: &Term, now: Moment) -> AppError {
     let sentence = why_not(refused, term);
     let until = match refused {
         BeginRefused::EnableUnderWay { until } => until.unwrap_or(now + LATE_ENABLE),

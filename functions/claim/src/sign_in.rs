@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
+use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::people::session::Session;
 use bursar_core::domain::people::sign_in::{Proof, SignIn};
@@ -13,7 +14,6 @@ use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
 use bursar_core::domain::values::token::{BrowserToken, Code, LinkToken, SessionToken};
 use bursar_core::store::{Link, StoreError};
 use bursar_core::web::{Answer, AppError, Fields, Frame, Posted, RequestDeadline, Site, Visitor};
-use jiff::Timestamp;
 
 /// The number of times a decision is repeated because the address's sign-in state changed meanwhile. Each
 /// conflict means that another request succeeded.
@@ -116,7 +116,7 @@ async fn begin_session(
     site: &Site,
     after: &SignIn,
     by: SignInMethod,
-    now: Timestamp,
+    now: Moment,
     deadline: Deadline,
 ) -> Result<Option<Response>, AppError> {
     let known = site.table.known(&after.address, &site.admins).await?;

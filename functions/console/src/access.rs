@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::response::IntoResponse;
+use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::people::role::{Role, is_among};
@@ -18,7 +19,6 @@ use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::store::Author;
 use bursar_core::web::{AppError, Fields, Posted, RequestDeadline, Site, Visitor};
-use jiff::Timestamp;
 
 /// A programme with the visitor's role in it. As an extractor it admits assistants and higher roles.
 #[derive(Clone)]
@@ -40,7 +40,7 @@ pub(crate) struct Form<A: Admission> {
     /// The sender, as an audit entry names them.
     pub(crate) person: PersonId,
     pub(crate) actor: Actor,
-    pub(crate) now: Timestamp,
+    pub(crate) now: Moment,
     pub(crate) deadline: Deadline,
 }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
+use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{Grant, GrantState};
 use bursar_core::domain::programme::{Budget, Programme, Settings};
 use bursar_core::domain::usage::closeout::in_cents;
@@ -18,7 +19,6 @@ use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::web::{Answer, AppError, Frame, Site};
 use futures_util::TryStreamExt;
-use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::access::ProgrammeAccess;
@@ -172,12 +172,7 @@ impl CloseoutPage<'_> {
 
 /// The reason why the figures may still change: the programme goes on, a key may still spend, or no sync has
 /// read the keys since the end.
-fn preliminary(
-    programme: &Programme,
-    listed_at: Option<Timestamp>,
-    is_open: bool,
-    now: Timestamp,
-) -> Option<&'static str> {
+fn preliminary(programme: &Programme, listed_at: Option<Moment>, is_open: bool, now: Moment) -> Option<&'static str> {
     if !programme.is_over(now) {
         Some("The programme is not over yet.")
     } else if is_open {
@@ -260,7 +255,7 @@ struct ClosingPerson {
     state: &'static str,
     cap: Usd,
     /// When a key was first shown; `None` if none ever was.
-    claimed_at: Option<Timestamp>,
+    claimed_at: Option<Moment>,
     used: DailyUse,
     /// Whether a key may still work, or a claim is under way.
     is_open: bool,

@@ -1,8 +1,9 @@
 //! How pages tell of jobs: how far each is, in a sentence.
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::programme::Programme;
 use bursar_core::store::{Job, JobState, Work};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use crate::paths;
 
@@ -21,7 +22,7 @@ pub(crate) struct JobLine {
 
 impl JobLine {
     /// The lines of a programme: what runs and waits, what was done within a day, and what failed.
-    pub(crate) fn of_programme(programme: &Programme, jobs: &[Job], now: Timestamp) -> Vec<JobLine> {
+    pub(crate) fn of_programme(programme: &Programme, jobs: &[Job], now: Moment) -> Vec<JobLine> {
         let is_told = |job: &&Job| match &job.state {
             JobState::Done { at } => now < *at + TOLD_FOR,
             JobState::Failed { at, .. } => programme.closed_at.is_none() || now < *at + TOLD_FOR,

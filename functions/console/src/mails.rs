@@ -1,10 +1,10 @@
 //! Mails and their states, as the console's pages show them.
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::grant::Notice;
 use bursar_core::domain::mail::failure::FailureText;
 use bursar_core::domain::values::format::column_time;
 use bursar_core::store::{Bounce, MailState, OutboxRow, QueuedMail, UnreachableReason};
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 pub(crate) struct MailRow {
@@ -33,7 +33,7 @@ impl MailRow {
 }
 
 impl MailStatus {
-    pub(crate) fn of(row: &OutboxRow, time: impl Fn(Timestamp) -> String) -> MailStatus {
+    pub(crate) fn of(row: &OutboxRow, time: impl Fn(Moment) -> String) -> MailStatus {
         let (word, badge, at, why) = match &row.state {
             MailState::Waiting { .. } | MailState::Sending { .. } => {
                 let tried = match row.tries {

@@ -5,6 +5,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
+use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::{Act, AuditDetail};
 use bursar_core::domain::grant::{Grant, GrantState};
@@ -17,8 +18,8 @@ use bursar_core::domain::values::id::new_ulid;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{CloseOutcome, CopiedProgramme, Import, NewProgramme, Step};
 use bursar_core::web::{Answer, AppError, Fields, Frame, Site, Visitor};
+use jiff::ToSpan;
 use jiff::civil::Date;
-use jiff::{Timestamp, ToSpan};
 
 use crate::access::{self, Faculty, Form};
 use crate::overview::{self, PageState};
@@ -100,7 +101,7 @@ pub(crate) struct CopyForm {
 
 impl CopyForm {
     /// The form with a term of the same length that begins when this one is over.
-    pub(crate) fn of(programme: &Programme, budget: Usd, now: Timestamp) -> CopyForm {
+    pub(crate) fn of(programme: &Programme, budget: Usd, now: Moment) -> CopyForm {
         let term = &programme.settings.term;
         let length = term.ends_on() - term.starts_on();
         let starts_on = term.ends_on().saturating_add(1.day());
@@ -192,17 +193,17 @@ fn draft(programme: &Programme, texts: &SettingTexts) -> Result<Draft, Refusals>
 }
 
 /// A time that is as far from another day, as a form spells it.
-fn moved(at: Timestamp, was: Date, is: Date, settings: &Settings) -> Option<String> {
+fn moved(at: Moment, was: Date, is: Date, settings: &Settings) -> Option<String> {
     let zoned = at.to_zoned(settings.term.zone().clone());
     let moved = zoned.checked_add(is - was).ok()?;
-    Some(field_time(moved.timestamp(), settings.term.zone()))
+    Some(field_time(moved.timestamp().into(), settings.term.zone()))
 }
 
 /// Keeps the steps that put everybody on the roster of the copy who is on this one.
 async fn keep_roster(
     site: &Site,
     programme: &Programme,
-    now: Timestamp,
+    now: Moment,
     deadline: Deadline,
 ) -> Result<Option<Import>, AppError> {
     let stays = |grant: &Grant| grant.state != GrantState::Revoked && grant.holds.dropped.is_none();

@@ -2,6 +2,7 @@
 
 use std::borrow::Borrow;
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{Grant, GrantState};
 use bursar_core::domain::values::format::column_time;
@@ -9,7 +10,6 @@ use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::money::grouped;
 use bursar_core::store::{StaffPerson, Table};
 use bursar_core::web::AppError;
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 /// A number in groups of three digits, for templates.
@@ -23,7 +23,7 @@ pub(crate) fn known_count(number: impl Borrow<Option<u64>>) -> String {
 }
 
 /// An instant in UTC, since the account is in no programme's time zone.
-pub(crate) fn utc(at: Timestamp) -> String {
+pub(crate) fn utc(at: Moment) -> String {
     format!("{} UTC", column_time(at, &TimeZone::UTC))
 }
 

@@ -4,6 +4,7 @@
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
+use bursar_core::clock::Moment;
 use bursar_core::domain::ledger::mailed::{ChangedCell, MailedStatement, RowDifference};
 use bursar_core::domain::ledger::statement::{RowKind, Statement, StatementDays, StatementRow};
 use bursar_core::domain::programme::Programme;
@@ -11,7 +12,6 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{StoreError, Table};
 use bursar_core::web::{Answer, AppError, Frame, Site};
-use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::access::AdminAccess;
@@ -31,7 +31,7 @@ pub(crate) struct DaysQuery {
 const NOT_DAYS: &str = "Type two dates such as 2026-10-01 and 2026-10-31, the first no later than the last.";
 
 impl DaysQuery {
-    fn days(&self, now: Timestamp) -> Result<StatementDays, &'static str> {
+    fn days(&self, now: Moment) -> Result<StatementDays, &'static str> {
         if self.from.is_empty() && self.to.is_empty() {
             return Ok(StatementDays::month_before(utc_date(now)));
         }

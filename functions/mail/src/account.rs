@@ -6,13 +6,13 @@ mod credit;
 mod mail;
 mod unsent;
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::people::role::is_among;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::format::time_in;
 use bursar_core::domain::values::id::{PersonId, ProgrammeId};
 use bursar_core::store::{StaffPerson, StoreError};
-use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use unsent::UnsentMails;
@@ -128,7 +128,7 @@ impl Words<'_> {
 }
 
 /// The moment in UTC, since the account is in no programme's time zone.
-fn moment(at: Timestamp) -> String {
+fn moment(at: Moment) -> String {
     time_in(at, &TimeZone::UTC)
 }
 

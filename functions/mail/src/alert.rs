@@ -2,6 +2,7 @@
 //! that is reserved. It gives the number, the forecast and what happens next, with a picture of the
 //! spending.
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::audit::{Act, Entry};
 use bursar_core::domain::people::role::is_among;
 use bursar_core::domain::programme::{Budget, Programme, Settings};
@@ -12,7 +13,7 @@ use bursar_core::domain::values::id::{PersonId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::{Window, utc_date};
 use bursar_core::store::{ProgrammeUse, StaffPerson, StoreError};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use crate::App;
 use crate::compose::{ComposedRow, GONE};
@@ -24,7 +25,7 @@ use crate::letter::{Letter, LetterPart};
 struct AlertSpending {
     limit: Usd,
     spent: Usd,
-    as_of: Timestamp,
+    as_of: Moment,
     /// Whether somebody lowered the budget below what had been spent.
     was_lowered: bool,
     /// The number of students who have had a key, and of all students.
@@ -42,7 +43,7 @@ impl App {
         programme: &ProgrammeId,
         (scope, threshold, limit): (&Scope, u8, Usd),
         recipient: &PersonId,
-        now: Timestamp,
+        now: Moment,
     ) -> Result<ComposedRow, StoreError> {
         let Some(programme) = self.table.get(Programme::key_of(programme)).await? else { return Ok(GONE) };
         let Some(person) = self.table.get(StaffPerson::key_of(recipient)).await? else {
@@ -82,8 +83,8 @@ impl AlertSpending {
         programme: &Programme,
         budget: &Budget,
         used: &ProgrammeUse,
-        listed_at: Option<Timestamp>,
-        now: Timestamp,
+        listed_at: Option<Moment>,
+        now: Moment,
     ) -> AlertSpending {
         let (settings, limit) = (&programme.settings, crossing.limit);
         let runs_out = if crossing.spent >= limit { RunsOut::Gone } else { RunsOut::TooLittleData };

@@ -1,11 +1,11 @@
 //! Decides, at the moment of sending, what a row of the outbox becomes: a mail, or none. The loader and the
 //! words of each kind of mail are left to its own module.
 
+use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::failure::UNDELIVERABLE;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::store::{NOT_WANTED, OutboxRow, QueuedMail, StoreError};
-use jiff::Timestamp;
 
 use crate::App;
 use crate::letter::words::Words;
@@ -16,7 +16,7 @@ pub(crate) enum ComposedRow {
     Mail(Box<Letter>),
     /// No mail is due any more, for this reason.
     Nothing(&'static str),
-    NotBefore(Timestamp),
+    NotBefore(Moment),
     /// A mail is due and cannot be made, for this reason.
     Unsendable(&'static str),
 }
@@ -28,7 +28,7 @@ impl App {
     pub(crate) async fn letter_of_row(
         &self,
         row: &OutboxRow,
-        now: Timestamp,
+        now: Moment,
         deadline: Deadline,
     ) -> Result<ComposedRow, StoreError> {
         if self.may_have_been_sent(row, now).await? {
@@ -61,7 +61,7 @@ impl App {
         })
     }
 
-    async fn of(&self, row: &OutboxRow, now: Timestamp, deadline: Deadline) -> Result<ComposedRow, StoreError> {
+    async fn of(&self, row: &OutboxRow, now: Moment, deadline: Deadline) -> Result<ComposedRow, StoreError> {
         match &row.mail {
             QueuedMail::Link { address, asked_by } => self.link(row, address, asked_by, now, deadline).await,
             QueuedMail::Roster { programme, grant } => self.roster(row, programme, grant, now).await,
@@ -88,7 +88,7 @@ impl App {
 
     /// Whether the table is a restored copy that no sync has recovered yet, and the row is from before its
     /// last run. A table that is no copy stays so while this function runs on it.
-    async fn may_have_been_sent(&self, row: &OutboxRow, now: Timestamp) -> Result<bool, StoreError> {
+    async fn may_have_been_sent(&self, row: &OutboxRow, now: Moment) -> Result<bool, StoreError> {
         if self.is_no_copy.initialized() {
             return Ok(false);
         }

@@ -10,6 +10,7 @@ mod tests;
 
 use std::collections::{BTreeSet, HashMap};
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::grant::Grant;
 use bursar_core::domain::mail::digest::{AccountDigest, Digest};
 use bursar_core::domain::people::role::is_among;
@@ -18,7 +19,6 @@ use bursar_core::domain::values::id::{GrantId, PersonId, ProgrammeId};
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::store::{ForeignKey, StaffPerson, StoreError};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
-use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::App;
@@ -44,7 +44,7 @@ impl App {
         programme: &ProgrammeId,
         week: Date,
         recipient: &PersonId,
-        now: Timestamp,
+        now: Moment,
     ) -> Result<ComposedRow, StoreError> {
         let (programme, digest, person) = tokio::try_join!(
             self.table.get(Programme::key_of(programme)),

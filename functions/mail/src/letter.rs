@@ -8,10 +8,10 @@ use std::borrow::Cow;
 use std::time::SystemTime;
 
 use askama::Template;
+use bursar_core::clock::Moment;
 use bursar_core::config::Config;
 use bursar_core::domain::values::address::{EmailAddress, is_invisible};
 use bursar_core::store::OutboxRow;
-use jiff::Timestamp;
 use lettre::Address;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Attachment, Mailbox, Message, MultiPart, SinglePart};
@@ -107,7 +107,7 @@ impl LetterPart {
 
 impl Letter {
     /// Builds the bytes of the mail. `None` if an address cannot stand in a mail header.
-    pub(crate) fn sealed(&self, row: &OutboxRow, now: Timestamp, config: &Config) -> Option<SealedLetter> {
+    pub(crate) fn sealed(&self, row: &OutboxRow, now: Moment, config: &Config) -> Option<SealedLetter> {
         let (kind, is_of_choice, row) = (row.mail.kind(), row.mail.of_choice().is_some(), row.row);
         let (from, to) = (config.mail_from.for_mail(), self.to.for_mail());
         let sender: Address = from.parse().ok()?;
@@ -116,7 +116,7 @@ impl Letter {
             .from(Mailbox::new(Some(plain(&config.institution)), sender))
             .to(Mailbox::new(None, to.parse().ok()?))
             .subject(plain(&self.subject))
-            .date(SystemTime::from(now))
+            .date(SystemTime::from(*now))
             .message_id(Some(format!("<{row}@{domain}>")))
             .raw_header(header("X-Bursar-Mail", kind.as_str()))
             .raw_header(header(ROW_HEADER, &row.to_string()))

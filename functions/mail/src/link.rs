@@ -1,6 +1,7 @@
 //! A link to sign in: whether one is due, and its mail. Links and codes are made only here, so that neither
 //! is ever at rest.
 
+use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::people::role::is_among;
@@ -9,8 +10,8 @@ use bursar_core::domain::values::address::MatchedAddress;
 use bursar_core::domain::values::token::{BrowserTokenHash, Code, LinkToken};
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{LinkOutcome, MailServer, OutboxRow, StoreError};
+use jiff::SignedDuration;
 use jiff::civil::Date;
-use jiff::{SignedDuration, Timestamp};
 
 use crate::App;
 use crate::compose::{ComposedRow, UNWANTED};
@@ -25,7 +26,7 @@ impl App {
         row: &OutboxRow,
         address: &MatchedAddress,
         asked_by: &BrowserTokenHash,
-        now: Timestamp,
+        now: Moment,
         deadline: Deadline,
     ) -> Result<ComposedRow, StoreError> {
         if now >= row.written_at + LOGIN_REQUEST_LASTS {
@@ -74,7 +75,7 @@ impl App {
     /// Whether links may still use some of the day's quota. They get half of it, the last fifth of that
     /// only for people with a role. Others get nothing of the day's last tenth, which is for alerts.
     /// Yesterday's links count as if they had been sent evenly.
-    async fn links_are_left(&self, has_role: bool, now: Timestamp) -> Result<bool, StoreError> {
+    async fn links_are_left(&self, has_role: bool, now: Moment) -> Result<bool, StoreError> {
         let Some(server) = self.table.get(MailServer::key_of()).await? else { return Ok(true) };
         let Some(per_day) = server.per_day else { return Ok(true) };
         if !has_role && server.sent >= (per_day * 9).div_ceil(10) {
@@ -113,7 +114,7 @@ impl Words<'_> {
     }
 }
 
-fn next_minute(now: Timestamp) -> Timestamp {
+fn next_minute(now: Moment) -> Moment {
     const MINUTE: i64 = 60_000;
     now + SignedDuration::from_millis(MINUTE - now.as_millisecond().rem_euclid(MINUTE))
 }

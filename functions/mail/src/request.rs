@@ -1,12 +1,12 @@
 //! The mail to an admin about what faculty ask for: who asks, the old and the new value, and where to decide.
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::people::role::is_among;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::request::{BUDGET, CLOSE, COPY, Wish};
 use bursar_core::domain::values::format::time_in;
 use bursar_core::domain::values::id::{PersonId, ProgrammeId};
 use bursar_core::store::{StaffPerson, StoreError};
-use jiff::Timestamp;
 
 use crate::App;
 use crate::compose::{ComposedRow, GONE};
@@ -19,7 +19,7 @@ impl App {
         &self,
         programme: &ProgrammeId,
         (by, wishes): (&PersonId, &[Wish]),
-        asked_at: Timestamp,
+        asked_at: Moment,
         recipient: &PersonId,
     ) -> Result<ComposedRow, StoreError> {
         let (programme, asker, person) = tokio::try_join!(
@@ -41,7 +41,7 @@ impl Words<'_> {
         self,
         programme: &Programme,
         (asker, wishes): (Option<&StaffPerson>, &[Wish]),
-        asked_at: Timestamp,
+        asked_at: Moment,
     ) -> Letter {
         let name = plain(&programme.settings.name);
         let who = asker.map_or("Somebody who was erased".to_owned(), |asker| asker.address.as_written().to_owned());

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::ledger::mailed::{MailedRow, MailedStatement};
 use bursar_core::domain::ledger::statement::{RowKind, Statement};
 use bursar_core::domain::people::role::is_among;
@@ -12,7 +13,6 @@ use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{StaffPerson, StoreError};
 use csv::{Terminator, WriterBuilder};
-use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
@@ -85,7 +85,7 @@ impl Words<'_> {
 }
 
 fn figures(statement: &Statement) -> Vec<(&'static str, String)> {
-    let utc = |at: Timestamp| time_in(at, &TimeZone::UTC);
+    let utc = |at: Moment| time_in(at, &TimeZone::UTC);
     vec![("Sum", format!("${}", statement.total())), ("From", utc(statement.from)), ("To", utc(statement.to))]
 }
 

@@ -1,6 +1,7 @@
 //! What the tests of the words share: a programme, a student with a key, and a letter as its reader gets it.
 
 use bursar_core::aws::AwsAccess;
+use bursar_core::clock::Moment;
 use bursar_core::config::Config;
 use bursar_core::domain::grant::{Attempt, AttemptState, Grant, GrantState, Person, View};
 use bursar_core::domain::programme::{Budget, Programme, Settings};
@@ -11,18 +12,17 @@ use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::window::utc_date;
-use jiff::Timestamp;
 use jiff::civil::date;
 
 use crate::letter::Letter;
 use crate::letter::words::Words;
 
-pub(crate) fn at(text: &str) -> Timestamp {
+pub(crate) fn at(text: &str) -> Moment {
     text.parse().unwrap()
 }
 
 /// The moment of most letters: a Friday in the middle of the term.
-pub(crate) fn now() -> Timestamp {
+pub(crate) fn now() -> Moment {
     at("2026-11-20T10:00:00Z")
 }
 
@@ -52,7 +52,7 @@ pub(crate) fn with_key() -> View {
 }
 
 /// All that the key has used, read at this moment.
-pub(crate) fn read(view: &mut View, as_of: Timestamp, micros: i64) {
+pub(crate) fn read(view: &mut View, as_of: Moment, micros: i64) {
     let used = DailyUse::on_one(utc_date(as_of), Usd::from_micros(micros));
     view.readings = vec![Reading {
         programme: view.programme.id.clone(),

@@ -4,18 +4,18 @@
 use std::collections::HashSet;
 
 use anyhow::{Context, Result, anyhow};
+use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::CapUse;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::usage::crossing::{OF_A_CAP, Scope, newly_passed};
 use bursar_core::store::{CapScan, CapScanPosition, Table, keys};
-use jiff::Timestamp;
 
 use crate::crossings::{self, Limit, has_crossed};
 use crate::failures::Programmes;
 
 /// Scans every cap if all keys were listed since the last scan, and resumes a scan whose time was up.
-pub(crate) async fn look(table: &Table, programmes: &Programmes, now: Timestamp, deadline: Deadline) -> Result<usize> {
+pub(crate) async fn look(table: &Table, programmes: &Programmes, now: Moment, deadline: Deadline) -> Result<usize> {
     let known = table.get(CapScan::key_of()).await?;
     let left = known.as_ref().and_then(|known| known.next.clone());
     let listed_at = match &known {
@@ -66,7 +66,7 @@ async fn find_in_shard(
     table: &Table,
     programme: &Programme,
     shard: char,
-    now: Timestamp,
+    now: Moment,
     deadline: Deadline,
 ) -> Result<usize> {
     let mut crossed = Vec::new();

@@ -2,12 +2,12 @@
 //! what is told when are `domain/credit/`'s.
 
 use anyhow::Result;
+use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::credit::balance::BalanceNotice;
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::Table;
-use jiff::Timestamp;
 
 use crate::failures::Programmes;
 
@@ -16,7 +16,7 @@ use crate::failures::Programmes;
 pub(crate) async fn balance(
     table: &Table,
     programmes: &Programmes,
-    now: Timestamp,
+    now: Moment,
     deadline: Deadline,
 ) -> Result<Option<Alarm>> {
     let programmes = programmes.all()?;

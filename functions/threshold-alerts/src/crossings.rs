@@ -2,6 +2,7 @@
 //! student's cap.
 
 use anyhow::{Result, ensure};
+use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::CapUse;
 use bursar_core::domain::programme::{Budget, Programme};
@@ -11,7 +12,6 @@ use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Window;
 use bursar_core::store::{StoreError, Table};
-use jiff::Timestamp;
 
 /// The limit whose crossings are looked for.
 #[derive(Clone, Copy)]
@@ -34,7 +34,7 @@ pub(crate) async fn find(
     table: &Table,
     limit: Limit<'_>,
     admins: &[EmailAddress],
-    now: Timestamp,
+    now: Moment,
     deadline: Deadline,
 ) -> Result<usize> {
     let mut found = 0;
@@ -69,11 +69,7 @@ pub(crate) fn has_crossed(used: &CapUse) -> bool {
 }
 
 /// The use of a limit in each scope that matters. `None` where the programme or grant does not exist.
-async fn usages(
-    table: &Table,
-    limit: Limit<'_>,
-    now: Timestamp,
-) -> Result<Option<(Programme, Vec<Usage>)>, StoreError> {
+async fn usages(table: &Table, limit: Limit<'_>, now: Moment) -> Result<Option<(Programme, Vec<Usage>)>, StoreError> {
     match limit {
         Limit::Budget(id) => {
             let (Some(programme), Some(budget)) =
@@ -107,7 +103,7 @@ async fn new_crossings(
     table: &Table,
     programme: &Programme,
     usage: &Usage,
-    now: Timestamp,
+    now: Moment,
 ) -> Result<Vec<Crossing>, StoreError> {
     let Usage { scope, window, limit, spent } = usage;
     let known = table.crossings_of(&programme.id, scope, *window, *limit).await?;

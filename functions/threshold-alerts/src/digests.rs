@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::digest::{self, Class, Digest, DigestMoney, DigestTrigger, Due, Health, LastListing};
 use bursar_core::domain::programme::{Budget, Programme};
@@ -14,7 +15,6 @@ use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{SyncState, Table, keys};
 use futures_util::stream::{StreamExt, iter};
-use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::failures::Programmes;
@@ -45,7 +45,7 @@ pub(crate) struct Look<'a> {
     pub(crate) programmes: &'a Programmes,
     pub(crate) admins: &'a [EmailAddress],
     pub(crate) asked: DigestTrigger,
-    pub(crate) now: Timestamp,
+    pub(crate) now: Moment,
     pub(crate) deadline: Deadline,
 }
 
@@ -64,10 +64,10 @@ impl Look<'_> {
     async fn at_programme(&self, programme: &Programme) -> Result<DigestOutcome> {
         // The time of creation is read only where it can matter.
         let due_since = |made_at| digest::of_programme(programme, made_at, self.asked, self.now);
-        if due_since(Timestamp::MIN).is_none() {
+        if due_since(Moment::MIN).is_none() {
             return Ok(DigestOutcome::NotDue);
         }
-        let made_at = self.table.made_at(&programme.id).await?.unwrap_or(Timestamp::MIN);
+        let made_at = self.table.made_at(&programme.id).await?.unwrap_or(Moment::MIN);
         let Some(due) = due_since(made_at) else { return Ok(DigestOutcome::NotDue) };
         let settings = &programme.settings;
         let staff: Vec<EmailAddress> = settings.faculty.iter().chain(&settings.assistants).cloned().collect();

@@ -2,6 +2,7 @@
 //! become alarms for the admins, for most causes once a day. Nothing here depends on a sync having run.
 
 use anyhow::{Result, anyhow};
+use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::class::MailClass;
@@ -10,7 +11,7 @@ use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{BulkStop, Job, Table, Waiting};
-use jiff::{SignedDuration, Timestamp, ToSpan};
+use jiff::{SignedDuration, ToSpan};
 
 use crate::credit;
 use crate::failures::{Programmes, ScanFailures};
@@ -30,7 +31,7 @@ pub(crate) struct Watch<'a> {
     pub(crate) table: &'a Table,
     pub(crate) programmes: &'a Programmes,
     pub(crate) admins: &'a [EmailAddress],
-    pub(crate) now: Timestamp,
+    pub(crate) now: Moment,
     pub(crate) deadline: Deadline,
 }
 
@@ -66,7 +67,7 @@ impl Watch<'_> {
 
 /// Mail that should long have been sent, once for all that was written on one day. It leaves out mail that is
 /// refused, which has an alarm of its own, and mail that is stopped.
-async fn mail_that_waits(table: &Table, now: Timestamp) -> Result<Vec<Alarm>> {
+async fn mail_that_waits(table: &Table, now: Moment) -> Result<Vec<Alarm>> {
     let (waiting, refusals, stops) = tokio::try_join!(table.waiting(), table.mail_refusals(now), table.bulk_stops())?;
     let is_stopped = |of: &Waiting| {
         let of_kind = |stop: &BulkStop| Some(stop.of.mail) == of.class.stops_with();
@@ -90,7 +91,7 @@ async fn mail_that_waits(table: &Table, now: Timestamp) -> Result<Vec<Alarm>> {
 
 /// The alarm that SES reported no event of yesterday's mails, so that bounces would go unnoticed. It is
 /// raised once a week.
-async fn missing_events(table: &Table, now: Timestamp) -> Result<Option<Alarm>> {
+async fn missing_events(table: &Table, now: Moment) -> Result<Option<Alarm>> {
     let yesterday = utc_date(now).yesterday()?;
     let counts = table.mail_counts(yesterday).await?;
     let is_silent = counts.sent >= ENOUGH_TO_HEAR && counts.reported() == 0;
@@ -99,25 +100,21 @@ async fn missing_events(table: &Table, now: Timestamp) -> Result<Option<Alarm>> 
 }
 
 /// The absence of a complete sync for too long.
-async fn silent_sync(table: &Table, programmes: &Programmes, now: Timestamp) -> Result<Option<Cause>> {
+async fn silent_sync(table: &Table, programmes: &Programmes, now: Moment) -> Result<Option<Cause>> {
     let last = table.sync_state().await?.completed_at;
     let is_silent = since_complete_sync(table, programmes, now).await? >= COMPLETE_WITHIN;
     Ok(is_silent.then_some(Cause::Silent { last }))
 }
 
 /// Since when the oldest of a programme's jobs has not advanced, if that is too long. A younger one that goes on hides nothing.
-async fn is_stuck(table: &Table, programme: &ProgrammeId, now: Timestamp) -> Result<Option<Timestamp>> {
+async fn is_stuck(table: &Table, programme: &ProgrammeId, now: Moment) -> Result<Option<Moment>> {
     let oldest = table.jobs(programme).await?.into_iter().find(Job::is_running);
     Ok(oldest.map(|job| job.advanced_at).filter(|advanced_at| *advanced_at + ADVANCES_WITHIN <= now))
 }
 
 /// The time since the last complete sync, or since the deployment began. Without programmes there is nothing
 /// to sync, and no time passes.
-pub(crate) async fn since_complete_sync(
-    table: &Table,
-    programmes: &Programmes,
-    now: Timestamp,
-) -> Result<SignedDuration> {
+pub(crate) async fn since_complete_sync(table: &Table, programmes: &Programmes, now: Moment) -> Result<SignedDuration> {
     if programmes.read.is_empty() && programmes.unreadable.is_empty() {
         return Ok(SignedDuration::ZERO);
     }

@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::ledger::mailed::{MailedStatement, months_due};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::store::Table;
-use jiff::Timestamp;
 
 /// The least time for a statement to be begun.
 const ENOUGH_FOR_ONE: Duration = Duration::from_secs(25);
@@ -18,7 +18,7 @@ const ENOUGH_FOR_ONE: Duration = Duration::from_secs(25);
 ///
 /// A month that no complete sync has ended yet waits, and so do those after it. A month without any complete sync has no
 /// statement of its own: what was spent in it is in the one before.
-pub(crate) async fn mail_due(table: &Table, now: Timestamp, deadline: Deadline) -> Result<usize> {
+pub(crate) async fn mail_due(table: &Table, now: Moment, deadline: Deadline) -> Result<usize> {
     let newest = table.newest_mailed_statement().await?;
     if let Some(newest) = newest.as_ref().filter(|newest| !newest.is_queued()) {
         // The invocation that recorded it died before every recipient had a mail.

@@ -2,6 +2,7 @@
 //! at most daily, while that alarm reached nobody either.
 
 use anyhow::Result;
+use bursar_core::clock::Moment;
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::failure::UNDELIVERABLE;
 use bursar_core::domain::mail::kind::MailKind;
@@ -9,7 +10,7 @@ use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{MailState, OutboxRow, QueuedMail, StaffPerson, Table};
 use jiff::civil::Date;
-use jiff::{SignedDuration, Timestamp, ToSpan};
+use jiff::{SignedDuration, ToSpan};
 use ulid::Ulid;
 
 /// How long a dead letter is reported.
@@ -28,12 +29,12 @@ struct UndeliveredAlarm {
     alarm: String,
     to: PersonId,
     code: String,
-    at: Timestamp,
+    at: Moment,
 }
 
 /// The alarm for the admins, if one is due. Alarms from before the period are left out: without their dead
 /// letters they would seem to have arrived.
-pub(crate) async fn undelivered_alarms(table: &Table, admins: &[PersonId], now: Timestamp) -> Result<Option<Cause>> {
+pub(crate) async fn undelivered_alarms(table: &Table, admins: &[PersonId], now: Moment) -> Result<Option<Cause>> {
     let dead = table.dead_mails(now - LOOKED_BACK, MOST_READ).await?;
     let mut dead: Vec<UndeliveredAlarm> = dead.newest.into_iter().filter_map(UndeliveredAlarm::of).collect();
     for admin in admins {
@@ -51,7 +52,7 @@ pub(crate) async fn undelivered_alarms(table: &Table, admins: &[PersonId], now: 
 }
 
 /// The alarm about the newest dead letter that no admin knows of; `None` also when today has had such an alarm.
-fn due_alarm(dead: &[UndeliveredAlarm], known: &[Alarm], admins: &[PersonId], now: Timestamp) -> Option<Cause> {
+fn due_alarm(dead: &[UndeliveredAlarm], known: &[Alarm], admins: &[PersonId], now: Moment) -> Option<Cause> {
     let is_telling = |alarm: &&Alarm| matches!(alarm.cause, Cause::Unsent { mail: Some(MailKind::Account), .. });
     if known.iter().filter(is_telling).any(|telling| telling.day == utc_date(now)) {
         return None;
@@ -63,7 +64,7 @@ fn due_alarm(dead: &[UndeliveredAlarm], known: &[Alarm], admins: &[PersonId], no
     };
     let is_unknown = |one: &&UndeliveredAlarm| {
         let reached_at = known.iter().filter(|alarm| reached(alarm, &one.to)).map(|alarm| alarm.found_at).max();
-        let since_then = |at: Timestamp| reached_at.is_none_or(|reached_at| reached_at < at);
+        let since_then = |at: Moment| reached_at.is_none_or(|reached_at| reached_at < at);
         let dead_since =
             dead.iter().filter(|other| other.to == one.to).map(|other| other.at).filter(|at| since_then(*at)).min();
         let told = |telling: &Alarm| {
@@ -77,7 +78,7 @@ fn due_alarm(dead: &[UndeliveredAlarm], known: &[Alarm], admins: &[PersonId], no
     Some(Cause::Unsent { mail: Some(MailKind::Account), code: newest.code.clone(), first: newest.row })
 }
 
-async fn is_marked(table: &Table, person: &PersonId, now: Timestamp) -> Result<bool> {
+async fn is_marked(table: &Table, person: &PersonId, now: Moment) -> Result<bool> {
     let Some(person) = table.get(StaffPerson::key_of(person)).await? else { return Ok(false) };
     Ok(table.undeliverable(person.address.matched(), now).await?.is_some())
 }
@@ -97,8 +98,8 @@ impl UndeliveredAlarm {
 mod tests {
     use super::*;
 
-    fn at(hours: i64) -> Timestamp {
-        "2026-11-20T10:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_hours(hours)
+    fn at(hours: i64) -> Moment {
+        "2026-11-20T10:00:00Z".parse::<Moment>().unwrap() + SignedDuration::from_hours(hours)
     }
 
     fn dead(to: &PersonId, alarm: &Alarm) -> UndeliveredAlarm {

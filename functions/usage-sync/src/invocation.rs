@@ -4,11 +4,12 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::values::id::new_ulid;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{Acquired, Checkpoint, Delay, Lease, Run, StoreError, Table};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::alarms;
@@ -120,7 +121,7 @@ async fn run_with(app: &App, trigger: Trigger, lease: &Lease, deadline: Deadline
 }
 
 /// Whether the run of this night is missing. Before the very first run none is.
-async fn is_due(table: &Table, now: Timestamp) -> Result<bool> {
+async fn is_due(table: &Table, now: Moment) -> Result<bool> {
     Ok(table.runs(1).await?.first().is_some_and(|last| last.began_at + DUE <= now))
 }
 
@@ -190,11 +191,11 @@ impl Invocation<'_> {
         self.unfinished(progress, *due, format!("{why}: the run goes on after {due:.0}, try {}", tries + 1))
     }
 
-    fn unfinished(&self, progress: &Progress, goes_on_at: Timestamp, why: String) -> Result<Value> {
+    fn unfinished(&self, progress: &Progress, goes_on_at: Moment, why: String) -> Result<Value> {
         let mut journal = progress.journal().clone();
         journal.first_problem(why);
         let problems = journal.problems().to_vec();
-        let report = SyncReport { complete: false, goes_on_at: Some(goes_on_at), problems, ..self.report(progress) };
+        let report = SyncReport { complete: false, goes_on_at: Some(*goes_on_at), problems, ..self.report(progress) };
         Ok(serde_json::to_value(&report)?)
     }
 

@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use bursar_core::clock::Moment;
 use bursar_core::orders::NotCarriedOut;
 use bursar_core::provider::ProviderError;
 use bursar_core::secrets::SecretError;
 use bursar_core::store::{Checkpoint, Delay, StoreError};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 /// The age until which a run with an obstacle is resumed.
 pub(crate) const PATIENCE: SignedDuration = SignedDuration::from_hours(6);
@@ -63,7 +64,7 @@ pub(crate) fn is_of_one_programme(error: &anyhow::Error) -> bool {
 }
 
 /// The delay of a run after an obstacle, given whether it made progress since the last one.
-pub(crate) fn delay(last: &Checkpoint, got_further: bool, obstacle: &RunObstacle, now: Timestamp) -> Result<Delay> {
+pub(crate) fn delay(last: &Checkpoint, got_further: bool, obstacle: &RunObstacle, now: Moment) -> Result<Delay> {
     let (tries, in_a_row) = last.delay.as_ref().map_or((0, 0), |last| (last.tries, last.in_a_row));
     let in_a_row = if got_further { 1 } else { in_a_row + 1 };
     let wait = (FIRST_WAIT * 2_i32.pow(in_a_row.min(10) - 1)).min(LONGEST_WAIT);

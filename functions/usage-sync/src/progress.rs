@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::provider::account::Credits;
@@ -11,7 +12,6 @@ use bursar_core::provider::inventory::InventoryPosition;
 use bursar_core::store::{Checkpoint, HeldBack, SavedParts, Table};
 use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, TryStreamExt};
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::journal::Journal;
@@ -129,7 +129,7 @@ impl Progress {
         table: &Table,
         last: &Checkpoint,
         fence: u64,
-        now: Timestamp,
+        now: Moment,
         deadline: Deadline,
     ) -> Result<Checkpoint> {
         let mut next = Checkpoint { fence, number: last.number + 1, ..last.clone() };

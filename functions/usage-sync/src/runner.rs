@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bursar_core::clock::Clock;
+use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::address::EmailAddress;
@@ -13,7 +14,7 @@ use bursar_core::orders::Orders;
 use bursar_core::provider::{Provider, ProviderError};
 use bursar_core::store::{FencedTable, Table};
 use bursar_core::store::{KnownAccount, Lease, Meta};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
@@ -54,17 +55,17 @@ pub(crate) struct Runner<'a> {
 /// The facts that are fixed when a run begins.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Baseline {
-    pub(crate) began_at: Timestamp,
+    pub(crate) began_at: Moment,
     /// The programmes, which rows name by their index here. A programme created since belongs to the next
     /// run.
     pub(crate) programmes: Vec<ProgrammeId>,
     /// When the last full listing before this one began.
-    pub(crate) listed_at: Option<Timestamp>,
-    pub(crate) restored_at: Option<Timestamp>,
+    pub(crate) listed_at: Option<Moment>,
+    pub(crate) restored_at: Option<Moment>,
     /// When the newest cut through the books was made.
-    pub(crate) cut_at: Option<Timestamp>,
+    pub(crate) cut_at: Option<Moment>,
     /// When the last complete run began that found no residual but the one told.
-    pub(crate) matched_at: Option<Timestamp>,
+    pub(crate) matched_at: Option<Moment>,
 }
 
 /// How a stage's turn ended.
@@ -128,7 +129,7 @@ impl<'a> Runner<'a> {
 
     /// Whether a stage may go on. Renews the lease when it is a minute old.
     pub(crate) async fn goes_on(&self) -> Result<bool> {
-        let renewed_at = Timestamp::from_millisecond(self.renewed_at.load(Ordering::Relaxed))?;
+        let renewed_at = Moment::from_millisecond(self.renewed_at.load(Ordering::Relaxed))?;
         if self.has_time() && self.clock.now() >= renewed_at + RENEWED_EACH {
             self.stay().await?;
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::programme::rules::{Region, Rules};
 use bursar_core::domain::usage::reading::SETTLING;
@@ -16,7 +17,7 @@ use bursar_core::provider::key::ProviderKey;
 use bursar_core::provider::keys::{KeyPatch, KeyPresence, NewKey};
 use bursar_core::secrets::ManagementKey;
 use http::Method;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use ulid::Ulid;
 
@@ -47,7 +48,7 @@ struct Run<'a> {
     /// The name of everything that this run makes.
     name: String,
     /// The expiry of every key that it makes, in whole seconds, as it is sent.
-    expires_at: Timestamp,
+    expires_at: Moment,
     /// The paths of what it made and did not delete yet, keys before guardrails.
     made: Vec<String>,
     /// Whether completions passed so far, so that a refusal proves something.
@@ -82,7 +83,7 @@ async fn carried_out(
         false => anyhow!("{error}: try again later, or look at --provider"),
     })?;
     let (wire, name) = (Wire::new(options, &options.management_key)?, leftovers::new_name());
-    let expires_at = Timestamp::from_second((options.clock.now() + SignedDuration::from_hours(1)).as_second())?;
+    let expires_at = Moment::from_second((options.clock.now() + SignedDuration::from_hours(1)).as_second())?;
     let (findings, made) = (Findings::default(), Vec::new());
     let mut run = Run { options, wire, provider, findings, name, expires_at, made, can_spend: false };
     (options.progress)("taking away what an earlier run left");

@@ -4,8 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use jiff::Timestamp;
-use jiff::fmt::serde::timestamp::millisecond;
+use crate::clock::Moment;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
@@ -31,14 +30,11 @@ pub enum Actor {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// `None` for a change that belongs to no programme.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub programme: Option<ProgrammeId>,
     /// The grant that changed; `None` for a change of the programme itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant: Option<GrantId>,
     pub entry: Ulid,
-    #[serde(with = "millisecond::required")]
-    pub at: Timestamp,
+    pub at: Moment,
     pub by: Actor,
     #[serde(flatten)]
     pub what: AuditDetail,
@@ -58,11 +54,11 @@ stored! {
 }
 
 impl Entry {
-    pub fn on_programme(programme: &ProgrammeId, by: &Actor, now: Timestamp, what: AuditDetail) -> Entry {
+    pub fn on_programme(programme: &ProgrammeId, by: &Actor, now: Moment, what: AuditDetail) -> Entry {
         Entry { programme: Some(programme.clone()), ..Entry::on_account(by, now, what) }
     }
 
-    pub fn on_account(by: &Actor, now: Timestamp, what: AuditDetail) -> Entry {
+    pub fn on_account(by: &Actor, now: Moment, what: AuditDetail) -> Entry {
         Entry { programme: None, grant: None, entry: new_ulid(now), at: now, by: by.clone(), what }
     }
 }
@@ -71,12 +67,9 @@ impl Entry {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditDetail {
     pub act: Act,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
     /// A person's reason, or a remark of the act: an attempt's number, why it was refused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 

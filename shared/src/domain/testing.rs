@@ -1,11 +1,11 @@
 //! Values as tests write them.
 
-use jiff::Timestamp;
+use crate::clock::Moment;
 use jiff::civil::Date;
 
 use super::values::money::Usd;
 
-pub(crate) fn at(text: &str) -> Timestamp {
+pub(crate) fn at(text: &str) -> Moment {
     text.parse().unwrap()
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use jiff::Timestamp;
+use crate::clock::Moment;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -30,7 +30,7 @@ pub struct InventoryPage {
     /// Keys that are listed, so not missing, but of which nothing else is known.
     pub unreadable: Vec<UnreadableKey>,
     /// The time of the request, by the clock of the inventory; the answer came on the same UTC day.
-    pub asked: Timestamp,
+    pub asked: Moment,
 }
 
 /// A listing of the whole account that is being read.

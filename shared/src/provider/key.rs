@@ -1,7 +1,7 @@
 //! A key as the provider lists it. Only fields that Bursar uses are read, and optional ones are `Option`s: a
 //! missing number never becomes zero or another number.
 
-use jiff::Timestamp;
+use crate::clock::Moment;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -49,11 +49,11 @@ pub struct ProviderKey {
     #[serde(default, deserialize_with = "spent")]
     pub byok_usage_monthly: Option<Usd>,
     #[serde(default, deserialize_with = "json::time")]
-    pub created_at: Option<Timestamp>,
+    pub created_at: Option<Moment>,
     #[serde(default, deserialize_with = "json::time")]
-    pub last_used_at: Option<Timestamp>,
+    pub last_used_at: Option<Moment>,
     #[serde(default, deserialize_with = "json::time")]
-    pub expires_at: Option<Timestamp>,
+    pub expires_at: Option<Moment>,
     pub workspace_id: Option<String>,
 }
 
@@ -81,7 +81,7 @@ impl ProviderKey {
         self.limit_reset == ListedReset::Known(reset) && is_counted
     }
 
-    pub fn has_expired(&self, now: Timestamp) -> bool {
+    pub fn has_expired(&self, now: Moment) -> bool {
         self.expires_at.is_some_and(|expires| expires <= now)
     }
 }

@@ -1,7 +1,7 @@
 //! Calls that make, read, change and delete keys; what they send is in `keys/sent.rs`, what comes back in
 //! `keys/answered.rs`. When each call may be made, and what is recorded of it, is the caller's protocol.
 
-use jiff::Timestamp;
+use crate::clock::Moment;
 use serde::Deserialize;
 
 use super::Provider;
@@ -63,7 +63,7 @@ impl Provider {
         hash: &KeyHash,
         clock: &Clock,
         deadline: Deadline,
-    ) -> Result<(Timestamp, KeyPresence), ProviderError> {
+    ) -> Result<(Moment, KeyPresence), ProviderError> {
         loop {
             let asked = clock.now();
             let found = self.get_key(hash, deadline).await?;

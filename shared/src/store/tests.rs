@@ -9,8 +9,8 @@ mod sign_in;
 
 use std::collections::BTreeMap;
 
+use crate::clock::Moment;
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::Timestamp;
 use ulid::Ulid;
 
 use self::books::{
@@ -46,7 +46,7 @@ use crate::store::{
     UnreachableReason, UsageRefresh,
 };
 
-fn at(text: &str) -> Timestamp {
+fn at(text: &str) -> Moment {
     text.parse().unwrap()
 }
 

@@ -131,8 +131,8 @@ fn can_use(now: &Snapshot, key: &KeySnapshot) -> Option<Nano> {
     let under = |limit: Nano| {
         let mut open = (limit - key.spent_in_window).max(Nano::ZERO);
         if let Some(reset) = key.limit_reset {
-            let (expires, mut turn) = (key.expires_at?, reset.end(now.at));
-            while turn < expires {
+            let (expires, mut turn) = (key.expires_at?, reset.end(*now.at));
+            while turn < *expires {
                 open += limit;
                 turn = reset.end(turn);
             }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::ledger::mailed::MailedStatement;
 use bursar_core::domain::mail::alarm::Alarm;
 use bursar_core::domain::mail::day::{MailCounts, MailDay};
@@ -17,7 +18,6 @@ use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{Link, OUTBOX_KEPT, OutboxRow, QueuedMail};
 use bursar_local::inbox::Contents;
 use bursar_local::ses::Mail;
-use jiff::Timestamp;
 use jiff::civil::Date;
 use ulid::Ulid;
 
@@ -26,7 +26,7 @@ use super::secrets::Secret;
 
 /// A mail, reduced to what these checks compare.
 pub(super) struct ReadMail {
-    at: Timestamp,
+    at: Moment,
     to: Vec<String>,
     kind: Option<String>,
     row: Option<Ulid>,
@@ -95,7 +95,7 @@ pub(super) fn each_is_told_once(step: &Step<'_>, wrong: &mut Vec<String>) {
     let now = step.now;
     // For each mail whether it is on record, and its rows.
     let mut owed: BTreeMap<String, (usize, usize)> = BTreeMap::new();
-    let mut expect = |since: Timestamp, mail: QueuedMail| {
+    let mut expect = |since: Moment, mail: QueuedMail| {
         if now.at < since + OUTBOX_KEPT {
             owed.entry(format!("{mail:?}")).or_default().0 = 1;
         }

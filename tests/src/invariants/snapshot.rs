@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::audit::Entry;
 use bursar_core::domain::grant::{Grant, Reading};
 use bursar_core::domain::ledger::owner::KeyOwner;
@@ -17,7 +18,6 @@ use bursar_core::store::{AssignedUse, ForeignKey, Meta, OutboxRow};
 use bursar_local::engine::Position;
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::{KeySnapshot, Nano};
-use jiff::Timestamp;
 use serde_json::Value;
 
 use super::mails::ReadMail;
@@ -27,7 +27,7 @@ use crate::faults::{Call, Pending, Service};
 /// One moment of a stack. An item of a kind without a field here is in `items` only, see [`Snapshot::all`].
 #[derive(Default)]
 pub struct Snapshot {
-    pub at: Timestamp,
+    pub at: Moment,
     /// Every item as it is, by partition and sort key.
     pub items: BTreeMap<(String, String), Item>,
     pub meta: Option<Meta>,
@@ -64,7 +64,7 @@ pub struct ProviderKey {
     pub key: KeySnapshot,
     pub name: Option<KeyName>,
     /// The use that answers by its hash reported, see `Provider::told`.
-    pub told: Vec<(Timestamp, Nano)>,
+    pub told: Vec<(Moment, Nano)>,
 }
 
 /// The answers of one stack, in the order in which they were given. Clones share them.

@@ -1,5 +1,6 @@
 //! The account's page: its money against what is promised, keys without an owner, the last syncs, and what waits for an admin.
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::audit::{Act, Actor};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{HeldBack, SyncState};
@@ -8,7 +9,7 @@ use bursar_local::provider::Nano;
 use bursar_tests::campus::ADMIN;
 use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::office::{as_sync, soon};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use super::*;
 use crate::watch::found;
@@ -145,7 +146,7 @@ async fn the_page_says_what_to_buy_by_when() {
 }
 
 /// A sync's state with thirty keys that the safety limit held back at this moment.
-pub(crate) async fn held_back(campus: &Campus, at: Option<Timestamp>) {
+pub(crate) async fn held_back(campus: &Campus, at: Option<Moment>) {
     let held = |at| HeldBack {
         at,
         sweeps: 30,

@@ -1,6 +1,7 @@
 //! Asks for a link: who gets one, to which address it goes, and how many there are.
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use bursar_core::clock::Moment;
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::values::token::BrowserToken;
 use bursar_core::store::items::Item;
@@ -10,7 +11,7 @@ use bursar_local::ses::Quota;
 use bursar_tests::campus::{ADMIN, Campus, address};
 use bursar_tests::stack::Setup;
 use futures_util::future::join_all;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde_json::json;
 use ulid::Ulid;
 
@@ -109,7 +110,7 @@ async fn late_repeated_and_countless_asks_end() {
     let campus = class(&[ADMIN], &[]).await;
     let (now, asked_by) = (campus.clock.now(), BrowserToken::generate().hash());
     let mail = QueuedMail::Link { address: address(ADMIN).matched().clone(), asked_by };
-    let asked = async |number, at: Timestamp| {
+    let asked = async |number, at: Moment| {
         let row = OutboxRow::queued(Ulid::from_parts(number, 1), mail.clone(), at);
         campus.raw().keep(&row).await;
         row

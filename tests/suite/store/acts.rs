@@ -1,5 +1,6 @@
 //! The acts that meet, the states in which they do, and what their callers have seen before they act.
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::audit::{Act as Entry, Actor, AuditDetail};
 use bursar_core::domain::grant::{
     AttemptFailure, Grant, HoldKind, KeyRequest, KeyRequestKind, MintedKey, OpenAttempt, OrderKind, Person, Stopped,
@@ -15,7 +16,7 @@ use bursar_core::store::{
     ActContext, ActOutcome, Author, CloseOutcome, Edit, EditOutcome, NewPerson, ReadingWrite, StoreError, Table,
 };
 use bursar_tests::office::soon;
-use jiff::{Timestamp, ToSpan};
+use jiff::ToSpan;
 
 /// An enum with the list of all that it has.
 macro_rules! listed {
@@ -88,7 +89,7 @@ pub(crate) struct Seen {
     pub(crate) names: Vec<(String, String)>,
 }
 
-pub(crate) fn now() -> Timestamp {
+pub(crate) fn now() -> Moment {
     "2026-11-02T10:00:00Z".parse().unwrap()
 }
 
@@ -118,7 +119,7 @@ pub(crate) fn press(kind: KeyRequestKind, epoch: Epoch) -> KeyRequest {
     KeyRequest { kind, epoch, terms: None }
 }
 
-pub(crate) fn reading(grant: &GrantId, epoch: Epoch, dollars: i32, as_of: Timestamp) -> Reading {
+pub(crate) fn reading(grant: &GrantId, epoch: Epoch, dollars: i32, as_of: Moment) -> Reading {
     let used = DailyUse::on_one(utc_date(as_of), Usd::from_dollars(dollars));
     Reading { epoch, ..bursar_tests::office::reading(&programme(), grant, used, as_of) }
 }

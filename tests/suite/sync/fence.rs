@@ -1,16 +1,17 @@
 //! Shared writes of a runner whose lease another has taken over: none of them takes effect.
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::programme::Budget;
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{Account, Acquired, FencedTable, Lease, Run};
 use bursar_tests::campus::Campus;
 use bursar_tests::office::soon;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use super::quiet;
 
-async fn lease(campus: &Campus, holder: &str, now: Timestamp) -> Lease {
+async fn lease(campus: &Campus, holder: &str, now: Moment) -> Lease {
     match campus.table.acquire("sync", holder, now, SignedDuration::from_mins(16), soon()).await.unwrap() {
         Acquired::Yes(lease) => lease,
         Acquired::Busy => panic!("another has it"),
@@ -18,7 +19,7 @@ async fn lease(campus: &Campus, holder: &str, now: Timestamp) -> Lease {
 }
 
 /// A put, an update, an append and a removal, and whether each took effect.
-async fn each(under: FencedTable<'_>, campus: &Campus, now: Timestamp) -> [bool; 4] {
+async fn each(under: FencedTable<'_>, campus: &Campus, now: Moment) -> [bool; 4] {
     let account = Account { as_of: now, ours: DailyUse::default(), foreign: DailyUse::default() };
     let budget = campus.table.get(Budget::key_of(&campus.programme)).await.unwrap().unwrap();
     [

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::programme::{Byok, Settings};
 use bursar_core::domain::usage::days::Accuracy;
@@ -20,7 +21,6 @@ use bursar_tests::office::soon;
 use bursar_tests::seeds::{LONG, seeds, sized};
 use bursar_tests::visitor::{Page, Visitor};
 use fastrand::Rng;
-use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde_json::json;
@@ -41,7 +41,7 @@ struct Season {
     keys: Vec<Key>,
     uses: Vec<Use>,
     /// When each sync began, and how many uses it could list.
-    cuts: Vec<(Timestamp, usize)>,
+    cuts: Vec<(Moment, usize)>,
     elsewhere: i64,
     bought: i32,
 }
@@ -386,7 +386,7 @@ impl Season {
             assert_eq!(shown, [total, total], "{from} to {to}");
             let cut = |day: Date| {
                 let midnight = day.to_zoned(TimeZone::UTC).unwrap().timestamp();
-                self.cuts.iter().find(|(began, _)| *began >= midnight).or(self.cuts.last()).unwrap().1
+                self.cuts.iter().find(|(began, _)| **began >= midnight).or(self.cuts.last()).unwrap().1
             };
             let mut truth: BTreeMap<(String, String), i64> = BTreeMap::new();
             for used in self.uses[cut(from)..cut(to.tomorrow().unwrap())].iter().filter(|used| !used.is_byok) {

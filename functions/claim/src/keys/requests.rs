@@ -3,6 +3,7 @@
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::response::{IntoResponse, Redirect, Response};
+use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{
@@ -15,7 +16,7 @@ use bursar_core::provider::ProviderError;
 use bursar_core::provider::keys::KeyPresence;
 use bursar_core::store::{ActContext, ActOutcome};
 use bursar_core::web::{Answer, AppError, Fields, Posted, RequestDeadline, Site, Visitor};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use crate::my;
 use crate::refusal::why_not_resumed;
@@ -26,7 +27,7 @@ pub(crate) struct KeyForm {
     pub(super) fields: Fields,
     /// The grant as it stood when the form came.
     pub(super) view: View,
-    pub(super) now: Timestamp,
+    pub(super) now: Moment,
     pub(super) deadline: Deadline,
 }
 

@@ -2,12 +2,12 @@
 //! domain's rules, so the page never offers what the next request refuses. The state in words is left to
 //! `words`.
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{BeginRefused, GrantState, HoldKind, KeyRequestKind, View};
 use bursar_core::domain::programme::terms::TermsHash;
 use bursar_core::domain::values::format::time_in;
 use bursar_core::domain::values::money::Usd;
-use jiff::Timestamp;
 
 use crate::my::rules::KeyRules;
 use crate::my::{Obstacle, kind_of_request, words};
@@ -56,7 +56,7 @@ pub(crate) struct Offers {
 }
 
 impl Card<'_> {
-    pub(crate) fn of<'a>(view: &'a View, rules: &KeyRules, now: Timestamp) -> Card<'a> {
+    pub(crate) fn of<'a>(view: &'a View, rules: &KeyRules, now: Moment) -> Card<'a> {
         let (grant, settings) = (&view.grant, &view.programme.settings);
         let (kind, obstacle) = (kind_of_request(view), Obstacle::of(view, rules, now));
         let (cap, spending) = (grant.cap(settings), view.spending(now));
@@ -107,7 +107,7 @@ impl TermsOfUse<'_> {
     }
 }
 
-fn can_spend(view: &View, obstacle: Option<&Obstacle>, now: Timestamp) -> bool {
+fn can_spend(view: &View, obstacle: Option<&Obstacle>, now: Moment) -> bool {
     let is_over = matches!(view.grant.state, GrantState::Revoked | GrantState::Ended) || view.programme.is_over(now);
     let never = matches!(
         obstacle,
@@ -118,7 +118,7 @@ fn can_spend(view: &View, obstacle: Option<&Obstacle>, now: Timestamp) -> bool {
     !is_over && (view.grant.ever_shown || !never)
 }
 
-fn offers(view: &View, kind: KeyRequestKind, may_begin: bool, now: Timestamp) -> Offers {
+fn offers(view: &View, kind: KeyRequestKind, may_begin: bool, now: Moment) -> Offers {
     let is_live = matches!(view.grant.state, GrantState::Live { .. });
     // With another hold in force, ending the one for disuse would change nothing for the student.
     let is_held_otherwise = view.grant.holds.paused.is_some() || view.grant.holds.dropped.is_some();

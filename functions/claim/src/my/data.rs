@@ -163,13 +163,13 @@ pub(crate) async fn data(State(site): State<Site>, visitor: Visitor) -> Answer {
             .iter()
             .map(|one| SessionData {
                 is_this: one.session == session.session,
-                begun_at: one.begun_at,
-                ends_at: one.ends_at,
+                begun_at: *one.begun_at,
+                ends_at: *one.ends_at,
             })
             .collect(),
-        links_good_until: sign_in.links.iter().map(|link| link.ends_at).filter(|ends| now < *ends).collect(),
+        links_good_until: sign_in.links.iter().filter(|link| now < link.ends_at).map(|link| *link.ends_at).collect(),
         link_mails_of_the_last_hour: link_mails,
-        mail_comes_back_since: site.table.undeliverable(&session.address, now).await?.map(|mark| mark.at),
+        mail_comes_back_since: site.table.undeliverable(&session.address, now).await?.map(|mark| *mark.at),
         wants_digests: choice.digest,
         wants_reminders: choice.reminders,
         roles: site.table.roles_of(&session.address).await?.iter().flat_map(roles).collect(),
@@ -234,12 +234,12 @@ fn attempt(attempt: &Attempt) -> AttemptData {
     AttemptData {
         attempt: attempt.epoch.number(),
         state: attempt.state,
-        begun_at: attempt.begun_at,
-        shown_at: attempt.shown_at,
+        begun_at: *attempt.begun_at,
+        shown_at: attempt.shown_at.as_deref().copied(),
         key_hash: attempt.key.as_ref().map(ToString::to_string),
         limit_usd: attempt.limit.map(|limit| limit.to_string()),
-        disable_owed_since: owed,
-        disabled_at: done,
+        disable_owed_since: owed.as_deref().copied(),
+        disabled_at: done.as_deref().copied(),
     }
 }
 
@@ -256,8 +256,8 @@ fn reading(reading: &Reading) -> ReadingData {
             .each()
             .map(|(day, usd, exact)| DayData { day, usd: usd.to_string(), exact })
             .collect(),
-        last_used_at: reading.last_used_at,
-        as_of: reading.as_of,
+        last_used_at: reading.last_used_at.as_deref().copied(),
+        as_of: *reading.as_of,
     }
 }
 
@@ -267,7 +267,7 @@ fn crossing(crossing: &Crossing) -> CrossingData {
         of_cap_usd: crossing.limit.to_string(),
         window: crossing.window.to_string(),
         used_in_window_usd: crossing.spent.to_string(),
-        found_at: crossing.found_at,
+        found_at: *crossing.found_at,
         is_mailed: crossing.is_mailed,
     }
 }
@@ -335,7 +335,7 @@ fn history_entry(entry: Entry) -> HistoryData {
         | Act::ForeignActBegun
         | Act::ForeignActConcluded => "something was done that does not concern you",
     };
-    HistoryData { at: entry.at, by, what, from: entry.what.from, to: entry.what.to, note: entry.what.note }
+    HistoryData { at: *entry.at, by, what, from: entry.what.from, to: entry.what.to, note: entry.what.note }
 }
 
 fn mail(row: OutboxRow) -> MailData {
@@ -366,5 +366,5 @@ fn mail(row: OutboxRow) -> MailData {
         MailState::Dropped { why, at } => ("not owed after all", Some(at), Some(why)),
         MailState::Failed { why, at } => ("failed", Some(at), Some(why)),
     };
-    MailData { mail, written_at: row.written_at, outcome, outcome_at, why }
+    MailData { mail, written_at: *row.written_at, outcome, outcome_at: outcome_at.as_deref().copied(), why }
 }

@@ -10,12 +10,12 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
+use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{BeginRefused, GrantState, KeyRequest, KeyRequestKind, View};
 use bursar_core::domain::values::id::{Nonce, ProgrammeId};
 use bursar_core::domain::values::term::Term;
 use bursar_core::store::MailChoice;
 use bursar_core::web::{Answer, AppError, Frame, Posted, RequestDeadline, Site, Visitor};
-use jiff::Timestamp;
 
 use crate::my::card::Card;
 use crate::my::example::Example;
@@ -56,7 +56,7 @@ pub(crate) async fn help(State(site): State<Site>, visitor: Visitor) -> Answer {
 }
 
 /// The refusal of a form: the page of the person's grants, with what is wrong above it.
-pub(crate) async fn refused(site: &Site, visitor: &Visitor, now: Timestamp, why: &str) -> AppError {
+pub(crate) async fn refused(site: &Site, visitor: &Visitor, now: Moment, why: &str) -> AppError {
     AppError::page(StatusCode::UNPROCESSABLE_ENTITY, show(site, visitor, now, Some(why)).await)
 }
 
@@ -76,7 +76,7 @@ pub(crate) async fn grants_of(site: &Site, visitor: &Visitor) -> Result<Vec<View
     Ok(views)
 }
 
-async fn show(site: &Site, visitor: &Visitor, now: Timestamp, alert: Option<&str>) -> Answer {
+async fn show(site: &Site, visitor: &Visitor, now: Moment, alert: Option<&str>) -> Answer {
     let (views, address) = (grants_of(site, visitor).await?, &visitor.session.address);
     let (choice, mark) = tokio::try_join!(site.table.mail_choice(address), site.table.undeliverable(address, now))?;
     let is_in_use =
@@ -131,7 +131,7 @@ pub(crate) enum Obstacle {
 }
 
 impl Obstacle {
-    pub(crate) fn of(view: &View, rules: &KeyRules, now: Timestamp) -> Option<Obstacle> {
+    pub(crate) fn of(view: &View, rules: &KeyRules, now: Moment) -> Option<Obstacle> {
         let settings = &view.programme.settings;
         let request = KeyRequest { kind: kind_of_request(view), epoch: view.grant.epoch, terms: settings.terms_hash() };
         let is_prepared = rules.next != NextGuardrail::NotConfirmed;

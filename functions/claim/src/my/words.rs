@@ -1,6 +1,7 @@
 //! The state of a grant in plain words, in the time zone of its programme. Words for a refused request are
 //! left to `refusal`.
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{
     AnnouncedEnd, BeginRefused, GrantState, HoldKind, Notice, OrderKind, ReleaseRefused, Stopped, SwitchState, View,
@@ -8,7 +9,6 @@ use bursar_core::domain::grant::{
 use bursar_core::domain::values::format::{long_date, time_in};
 use bursar_core::domain::values::window::{Reset, utc_date};
 use bursar_core::store::{Undeliverable, UnreachableReason};
-use jiff::Timestamp;
 
 use crate::my::Obstacle;
 use crate::refusal::{why_not, why_not_resumed};
@@ -19,7 +19,7 @@ pub(crate) const USED_UP: &str = "used up";
 pub(crate) const OVER: &str = "over";
 
 /// The state in one to three words.
-pub(crate) fn label(view: &View, now: Timestamp) -> &'static str {
+pub(crate) fn label(view: &View, now: Moment) -> &'static str {
     match view.grant.state {
         GrantState::Revoked => "withdrawn",
         GrantState::Ended => OVER,
@@ -36,7 +36,7 @@ pub(crate) fn label(view: &View, now: Timestamp) -> &'static str {
 }
 
 /// The state in a sentence or two, with what to do about it.
-pub(crate) fn state(view: &View, obstacle: Option<&Obstacle>, now: Timestamp) -> String {
+pub(crate) fn state(view: &View, obstacle: Option<&Obstacle>, now: Moment) -> String {
     let (grant, term) = (&view.grant, &view.programme.settings.term);
     let why = || obstacle.map(|obstacle| obstacle.in_words(term));
     if let Some(Obstacle::Begin(BeginRefused::Held(HoldKind::Unused))) = obstacle {
@@ -68,7 +68,7 @@ pub(crate) fn state(view: &View, obstacle: Option<&Obstacle>, now: Timestamp) ->
 }
 
 /// The window of the cap, and when the next one begins.
-pub(crate) fn window(view: &View, now: Timestamp) -> String {
+pub(crate) fn window(view: &View, now: Moment) -> String {
     let settings = &view.programme.settings;
     let each = settings.reset.per_window();
     if settings.reset == Reset::None {
@@ -87,7 +87,7 @@ fn not_made_yet(view: &View) -> String {
     format!("Your key is made when you press the button, and shown to you once.{until}")
 }
 
-fn live(view: &View, now: Timestamp) -> String {
+fn live(view: &View, now: Moment) -> String {
     let term = &view.programme.settings.term;
     if view.programme.is_over(now) {
         return "This programme is over, and your key ends with it.".to_owned();
@@ -105,7 +105,7 @@ fn live(view: &View, now: Timestamp) -> String {
 
 /// The announced ends of the key that still stand. An end whose day has passed waits for its mail or for
 /// the next sync.
-fn endings(view: &View, now: Timestamp) -> String {
+fn endings(view: &View, now: Moment) -> String {
     let when = |announced: AnnouncedEnd| match announced.until {
         until if now < until => format!("on {}", time_in(until, view.programme.settings.term.zone())),
         _ => "soon".to_owned(),
@@ -150,7 +150,7 @@ fn stopped_because(stopped: Stopped, is_ordered: bool) -> &'static str {
 }
 
 /// The refusal for a window in which less is left than the smallest limit of a key.
-fn used_up(view: &View, now: Timestamp) -> Option<BeginRefused> {
+fn used_up(view: &View, now: Moment) -> Option<BeginRefused> {
     let settings = &view.programme.settings;
     view.next_limit(now).is_none().then(|| BeginRefused::NothingLeft { resets_at: settings.reset.resets_at(now) })
 }

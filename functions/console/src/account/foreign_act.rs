@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
+use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::ledger::foreign_act::{AnsweredKey, ForeignAct, ForeignActState, ForeignChange};
 use bursar_core::domain::values::id::KeyName;
@@ -17,7 +18,6 @@ use bursar_core::provider::key::ProviderKey;
 use bursar_core::provider::keys::{KeyPatch, KeyPresence};
 use bursar_core::store::{ForeignKey, ForeignRequest, Table};
 use bursar_core::web::{Answer, AppError, Fields, Site};
-use jiff::Timestamp;
 
 use super::page::{self, Refused};
 use crate::access::{AdminAccess, Admins, Form};
@@ -140,7 +140,7 @@ async fn conclude_earlier(
     Ok(())
 }
 
-fn answered(found: &ProviderKey, at: Timestamp) -> AnsweredKey {
+fn answered(found: &ProviderKey, at: Moment) -> AnsweredKey {
     AnsweredKey { at, enabled: !found.disabled, limit: found.limit }
 }
 

@@ -3,13 +3,13 @@
 
 use std::collections::HashMap;
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::ledger::foreign_act::ForeignAct;
 use bursar_core::domain::usage::span::Span;
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{self, ForeignKey};
-use jiff::Timestamp;
 
 use super::foreign_act::KeyForm;
 use crate::owners::OwnerWords;
@@ -56,7 +56,7 @@ impl ForeignKeys {
         keys: Vec<ForeignKey>,
         acts: &HashMap<KeyHash, (ForeignAct, String)>,
         refused: Option<&KeyForm>,
-        listed_at: Option<Timestamp>,
+        listed_at: Option<Moment>,
         span: Span,
         context: SpanContext<'_>,
     ) -> ForeignKeys {
@@ -103,7 +103,7 @@ impl ForeignKeys {
 
 impl ForeignKeyRow {
     fn of(key: &ForeignKey, spent: Figure) -> ForeignKeyRow {
-        let date = |at: Option<Timestamp>, or: &str| at.map_or(or.to_owned(), day);
+        let date = |at: Option<Moment>, or: &str| at.map_or(or.to_owned(), day);
         ForeignKeyRow {
             hash: key.key.to_string(),
             short: key.key.as_str().chars().take(12).collect(),
@@ -132,7 +132,7 @@ impl OrphanKey {
 }
 
 /// A key with what the provider answered to an act since the last sync listed it.
-fn after_act(act: Option<&ForeignAct>, key: ForeignKey, listed_at: Option<Timestamp>) -> ForeignKey {
+fn after_act(act: Option<&ForeignAct>, key: ForeignKey, listed_at: Option<Moment>) -> ForeignKey {
     // A sync writes only records that change, so one may be true for longer than it says.
     let known_at = listed_at.map_or(key.as_of, |listed_at| listed_at.max(key.as_of));
     match act.and_then(|act| act.answered).filter(|answered| answered.at > known_at) {
@@ -149,6 +149,6 @@ fn state(key: &ForeignKey) -> &'static str {
     }
 }
 
-fn day(at: Timestamp) -> String {
+fn day(at: Moment) -> String {
     utc_date(at).to_string()
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use axum::response::{IntoResponse, Redirect};
+use bursar_core::clock::Moment;
 use bursar_core::domain::mail::day::MailCounts;
 use bursar_core::domain::mail::failure::{FailureText, NOT_VERIFIED};
 use bursar_core::domain::mail::kind::MailKind;
@@ -16,8 +17,8 @@ use bursar_core::store::{
 };
 use bursar_core::web::{Answer, AppError, Site};
 use futures_util::future::try_join_all;
+use jiff::SignedDuration;
 use jiff::civil::Date;
-use jiff::{SignedDuration, Timestamp};
 
 use crate::access::{Admins, Form};
 use crate::show::{self, utc};
@@ -65,7 +66,7 @@ pub(super) struct UnreachablePerson {
 }
 
 impl MailSection {
-    pub(super) async fn of(site: &Site, programmes: &[Programme], now: Timestamp) -> Result<MailSection, AppError> {
+    pub(super) async fn of(site: &Site, programmes: &[Programme], now: Moment) -> Result<MailSection, AppError> {
         let table = &site.table;
         let (today, waiting, dead, server, refusals, stops, unreachable) = tokio::try_join!(
             table.mail_counts(utc_date(now)),
@@ -120,7 +121,7 @@ async fn lost(
     site: &Site,
     programmes: &[Programme],
     unreachable: &Unreachable,
-    now: Timestamp,
+    now: Moment,
 ) -> Result<Vec<UnreachablePerson>, AppError> {
     let open = programmes.iter().filter(|programme| programme.closed_at.is_none());
     let of_programmes = open
@@ -181,7 +182,7 @@ pub(super) struct GivenUpMail {
 
 /// The dead letters grouped by cause, newest cause first.
 fn by_cause(dead: &DeadMails) -> Vec<GivenUpMail> {
-    let mut causes: Vec<(&str, Timestamp, Vec<&OutboxRow>)> = Vec::new();
+    let mut causes: Vec<(&str, Moment, Vec<&OutboxRow>)> = Vec::new();
     for row in &dead.newest {
         let (why, at) = row.given_up();
         match causes.iter_mut().find(|(code, ..)| *code == why) {
@@ -193,7 +194,7 @@ fn by_cause(dead: &DeadMails) -> Vec<GivenUpMail> {
 }
 
 impl GivenUpMail {
-    fn of(code: &str, newest: Timestamp, rows: &[&OutboxRow]) -> GivenUpMail {
+    fn of(code: &str, newest: Moment, rows: &[&OutboxRow]) -> GivenUpMail {
         let mut kinds: BTreeMap<MailKind, usize> = BTreeMap::new();
         rows.iter().for_each(|row| *kinds.entry(row.mail.kind()).or_default() += 1);
         let mut programmes: Vec<ProgrammeId> = rows.iter().filter_map(|row| row.mail.programme().cloned()).collect();

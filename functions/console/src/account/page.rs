@@ -3,6 +3,7 @@
 
 use askama::Template;
 use axum::extract::{Query, State};
+use bursar_core::clock::Moment;
 use bursar_core::domain::credit::purchase::DAYS_TO_BUY;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::usage::days::{Accuracy, Days, Sum};
@@ -13,7 +14,6 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::{Reset, utc_date};
 use bursar_core::store::{Account, AccountDay, BudgetSums, Checkpoint, HeldAct, HeldBack, HeldKey, Job, Table};
 use bursar_core::web::{Answer, AppError, Frame, Site, Visitor};
-use jiff::Timestamp;
 
 use super::foreign_act::{self, KeyForm};
 use super::keys::{ForeignKeys, OrphanKey};
@@ -189,7 +189,7 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, refu
     Ok(site.page(&page))
 }
 
-async fn running_jobs(table: &Table, programmes: &[Programme], now: Timestamp) -> Result<Vec<JobLine>, AppError> {
+async fn running_jobs(table: &Table, programmes: &[Programme], now: Moment) -> Result<Vec<JobLine>, AppError> {
     let mut lines = Vec::new();
     for id in table.programmes_with_jobs().await? {
         let jobs: Vec<Job> = table.jobs(&id).await?.into_iter().filter(Job::is_running).collect();
@@ -201,7 +201,7 @@ async fn running_jobs(table: &Table, programmes: &[Programme], now: Timestamp) -
 
 /// The balance, and when the provider reported it: from the newest run that read it, or from the newest
 /// day's sums.
-fn balance(newest: Option<&AccountDay>, syncs: &[SyncRun]) -> Option<(Usd, Timestamp)> {
+fn balance(newest: Option<&AccountDay>, syncs: &[SyncRun]) -> Option<(Usd, Moment)> {
     let of_run = syncs.iter().find_map(|sync| Some((sync.balance?, sync.began_at)));
     let of_day = newest.map(|day| (day.bought - day.spent, day.as_of));
     of_run.into_iter().chain(of_day).max_by_key(|(_, at)| *at)

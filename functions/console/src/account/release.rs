@@ -1,13 +1,13 @@
 //! The forms by which an admin releases what was held back, and confirms that a management key is of this account.
 
 use axum::response::{IntoResponse, Redirect};
+use bursar_core::clock::Moment;
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::DeploymentId;
 use bursar_core::domain::values::key::Fingerprint;
 use bursar_core::store::{Meta, SyncState};
 use bursar_core::web::{Answer, AppError, Site};
-use jiff::Timestamp;
 
 use crate::access::{Admins, Form};
 use crate::paths;
@@ -24,7 +24,7 @@ pub(crate) async fn release(form: Form<Admins>) -> Answer {
         return confirm(&form, shown).await;
     }
     let sentence = "The form did not say what is to be let through. Open the page of the account again.";
-    let shown = fields.filled("held").and_then(|held| held.parse::<Timestamp>().ok());
+    let shown = fields.filled("held").and_then(|held| held.parse::<Moment>().ok());
     let shown = shown.ok_or_else(|| AppError::unprocessable(sentence))?;
     if !site.table.release_held_back(shown, person, *now, *deadline).await? {
         let sentence = "What was held back is something else by now. Open the page of the account again.";

@@ -1,16 +1,16 @@
 //! The last runs of the sync, from their reports, and the account's spending up to each day, by owner.
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{AccountDay, Run};
-use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Deserialize;
 
 use crate::show::utc;
 
 pub(super) struct SyncRun {
-    pub(super) began_at: Timestamp,
-    pub(super) ended_at: Timestamp,
+    pub(super) began_at: Moment,
+    pub(super) ended_at: Moment,
     pub(super) at: String,
     pub(super) took: String,
     pub(super) listed: Option<u64>,

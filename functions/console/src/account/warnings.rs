@@ -1,6 +1,7 @@
 //! Warnings about the account that need a person, one sentence each, and what credit to buy and by when. What the safety limit held back has a
 //! notice of its own.
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::credit::balance::{BalanceNeed, Basis};
 use bursar_core::domain::credit::purchase::{DAYS_TO_BUY, Purchase};
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
@@ -8,7 +9,7 @@ use bursar_core::domain::values::format::long_date;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{Checkpoint, SyncState};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use super::syncs::SyncRun;
 use crate::show::utc;
@@ -29,7 +30,7 @@ pub(super) struct AccountFacts<'a> {
     pub(super) admins: usize,
 }
 
-pub(super) fn of(known: &AccountFacts<'_>, now: Timestamp) -> Vec<String> {
+pub(super) fn of(known: &AccountFacts<'_>, now: Moment) -> Vec<String> {
     let stale = known.state.completed_at.is_none_or(|at| at + COMPLETE_WITHIN < now) && !known.runs.is_empty();
     let short = known.balance.and_then(|balance| known.need.beyond(balance));
     let warnings = [
@@ -67,7 +68,7 @@ fn incomplete(run: &SyncRun) -> String {
 }
 
 /// The warning about a run that waits before it is continued.
-fn waiting(left: &Checkpoint, now: Timestamp) -> Option<String> {
+fn waiting(left: &Checkpoint, now: Moment) -> Option<String> {
     let delay = left.delay.as_ref().filter(|delay| now < delay.due)?;
     let tries = match delay.tries {
         1 => "once".to_owned(),
@@ -106,7 +107,7 @@ pub(super) struct CreditToBuy {
 }
 
 impl CreditSection {
-    pub(super) fn of(purchase: Option<Purchase>, now: Timestamp) -> CreditSection {
+    pub(super) fn of(purchase: Option<Purchase>, now: Moment) -> CreditSection {
         let today = utc_date(now);
         CreditSection {
             purchase: purchase.map(|is| CreditToBuy {

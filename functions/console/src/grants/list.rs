@@ -3,6 +3,7 @@
 
 use askama::Template;
 use axum::extract::{Query, State};
+use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{Grant, GrantState, Reading, Spending};
 use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::usage::reading::DailyUse;
@@ -11,7 +12,6 @@ use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{Unreachable, UnreachableReason};
 use bursar_core::web::{Answer, Frame, Site};
-use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::access::ProgrammeAccess;
@@ -132,7 +132,7 @@ pub(crate) fn used(readings: &[Reading]) -> DailyUse {
 }
 
 impl GrantRow {
-    pub(crate) fn of(grant: Grant, readings: &[Reading], settings: &Settings, now: Timestamp) -> GrantRow {
+    pub(crate) fn of(grant: Grant, readings: &[Reading], settings: &Settings, now: Moment) -> GrantRow {
         let spending = Spending::of(&grant, readings, settings, now);
         GrantRow {
             state: show::state(&grant),

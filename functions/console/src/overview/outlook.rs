@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{Grant, Reading};
 use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::usage::days::Days;
@@ -10,7 +11,6 @@ use bursar_core::domain::usage::forecast::{Forecast, SpendingLimits, Weeks, usua
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
-use jiff::Timestamp;
 
 /// The most students who are named; the rest are counted.
 const NAMED: usize = 10;
@@ -39,8 +39,8 @@ impl Outlook {
         budget: &Budget,
         spent: &Days,
         grants: &[(Grant, Vec<Reading>)],
-        listed_at: Option<Timestamp>,
-        now: Timestamp,
+        listed_at: Option<Moment>,
+        now: Moment,
     ) -> Option<Outlook> {
         if programme.is_over(now) {
             return None;

@@ -2,6 +2,7 @@
 
 use askama::Template;
 use axum::extract::{Query, State};
+use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{Grant, Reading, Reservation};
 use bursar_core::domain::programme::{Budget, Programme, Settings};
 use bursar_core::domain::usage::days::Sum;
@@ -13,7 +14,6 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{ProgrammeUse, UnreachableReason};
 use bursar_core::web::{Answer, AppError, Frame, Site};
-use jiff::Timestamp;
 
 use super::add_person::PersonForm;
 use super::chart::Chart;
@@ -179,12 +179,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
 }
 
 /// For how many people the budget is enough: those who have a reservation, and as many of the others as fit in any order.
-fn enough_for(
-    budget: &Budget,
-    grants: &[(Grant, Vec<Reading>)],
-    settings: &Settings,
-    now: Timestamp,
-) -> (usize, usize) {
+fn enough_for(budget: &Budget, grants: &[(Grant, Vec<Reading>)], settings: &Settings, now: Moment) -> (usize, usize) {
     let (mut with_a_reservation, mut costs) = (0, Vec::new());
     for (grant, readings) in grants {
         let reservation = Reservation { grant, readings, settings, read_until: budget.counted_at };

@@ -1,5 +1,6 @@
 //! Warnings about a programme that need a person, one sentence each, with what the reader can do.
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{Grant, GrantState, Reading};
 use bursar_core::domain::mail::failure::FailureText;
 use bursar_core::domain::people::role::{Role, is_among};
@@ -11,7 +12,7 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{GIVEN_UP_SHOWN, Job, JobState, QueuedMail, StaffPerson, UnreachableReason, Work};
 use bursar_core::web::{AppError, Site};
 use futures_util::future::try_join_all;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use crate::access::ProgrammeAccess;
 
@@ -31,7 +32,7 @@ impl BudgetRoom<'_> {
         &self,
         access: &ProgrammeAccess,
         grants: &[(Grant, Vec<Reading>)],
-        now: Timestamp,
+        now: Moment,
     ) -> Option<String> {
         let BudgetRoom { budget, spent, implied } = *self;
         let settings = &access.programme.settings;
@@ -73,9 +74,9 @@ impl BudgetRoom<'_> {
 /// The other warnings: of missing syncs, and of the last roster.
 pub(super) fn others(
     grants: &[(Grant, Vec<Reading>)],
-    listed_at: Option<Timestamp>,
+    listed_at: Option<Moment>,
     jobs: &[Job],
-    now: Timestamp,
+    now: Moment,
 ) -> Vec<String> {
     let mut warnings = Vec::new();
     let mut warn = |holds: bool, sentence: &dyn Fn() -> String| {
@@ -84,7 +85,7 @@ pub(super) fn others(
         }
     };
     let has_keys = grants.iter().any(|(grant, _)| grant.ever_shown);
-    let is_behind = |listed_at: Timestamp| listed_at + SYNCED_WITHIN < now;
+    let is_behind = |listed_at: Moment| listed_at + SYNCED_WITHIN < now;
     warn(has_keys && listed_at.is_none(), &|| "No sync has run yet, so nothing here tells what was spent.".to_owned());
     warn(listed_at.is_some_and(is_behind), &|| {
         "No sync has read every key for more than 26 hours, so the figures are older than that. An admin sees why on the account page.".to_owned()
@@ -106,11 +107,7 @@ pub(super) fn others(
 }
 
 /// The warnings about people with a role whose mail comes back or was complained about.
-pub(super) async fn unreachable_staff(
-    site: &Site,
-    settings: &Settings,
-    now: Timestamp,
-) -> Result<Vec<String>, AppError> {
+pub(super) async fn unreachable_staff(site: &Site, settings: &Settings, now: Moment) -> Result<Vec<String>, AppError> {
     let staff: Vec<&EmailAddress> = settings.faculty.iter().chain(&settings.assistants).collect();
     let marks = try_join_all(staff.iter().map(|person| site.table.undeliverable(person.matched(), now))).await?;
     let unreachable = staff.iter().zip(marks).filter_map(|(person, mark)| Some((person.as_written(), mark?.why)));
@@ -130,7 +127,7 @@ pub(super) async fn balance(
     site: &Site,
     programme: &Programme,
     to_come: Usd,
-    now: Timestamp,
+    now: Moment,
 ) -> Result<Option<String>, AppError> {
     let newest = site.table.newest_account_days(1).await?;
     let Some(day) = newest.first().filter(|_| !programme.is_over(now)) else { return Ok(None) };
@@ -146,7 +143,7 @@ pub(super) async fn balance(
 }
 
 /// The warnings that the provider has refused rules of the programme or of a group for some time.
-pub(super) async fn refused_rules(site: &Site, programme: &Programme, now: Timestamp) -> Result<Vec<String>, AppError> {
+pub(super) async fn refused_rules(site: &Site, programme: &Programme, now: Moment) -> Result<Vec<String>, AppError> {
     let (known, tiers) = tokio::try_join!(site.table.guardrails(&programme.id), site.table.tiers())?;
     let guardrails = programme.guardrails(known, &tiers, now);
     let refused =
@@ -185,7 +182,7 @@ const MOST_READ: usize = 500;
 pub(super) async fn unreachable_finance(
     site: &Site,
     settings: &Settings,
-    now: Timestamp,
+    now: Moment,
 ) -> Result<Vec<String>, AppError> {
     let (finance, table) = (&settings.finance, &site.table);
     if finance.is_empty() {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use askama::Template;
 use axum::response::Response;
+use bursar_core::clock::Moment;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::key_name::prefix;
@@ -11,7 +12,6 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{ForeignKey, OwnedKey};
 use bursar_core::web::{AppError, Fields, Frame, Site, Visitor};
-use jiff::Timestamp;
 
 use super::Asked;
 use super::selection::{KeySelection, Purpose, Wanted};
@@ -94,7 +94,7 @@ impl KeyOwners {
         programmes: &[Programme],
         foreign: Vec<ForeignKey>,
         typed: Option<TypedOwner>,
-        now: Timestamp,
+        now: Moment,
     ) -> Result<(KeyOwners, Vec<ForeignKey>, Vec<ForeignKey>), AppError> {
         let mut owners: HashMap<KeyHash, _> =
             site.table.key_owners().await?.into_iter().map(|owner| (owner.key.clone(), owner)).collect();

@@ -6,6 +6,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
+use bursar_core::clock::Moment;
 use bursar_core::domain::grant::Grant;
 use bursar_core::domain::people::role::Role;
 use bursar_core::domain::programme::Programme;
@@ -16,7 +17,6 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::web::{Answer, AppError, Frame, Site};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
-use jiff::Timestamp;
 
 use super::collect::collected;
 use super::scope::{ProgrammeChoice, ReportScope};
@@ -182,12 +182,7 @@ async fn people(site: &Site, scope: &ReportScope, lines: &[ReportLine<'_>]) -> R
 }
 
 /// What the reader has to know of the days and sums.
-fn notes(
-    report: &SpendingReport,
-    lines: &[ReportLine<'_>],
-    listed_at: Option<Timestamp>,
-    now: Timestamp,
-) -> Vec<String> {
+fn notes(report: &SpendingReport, lines: &[ReportLine<'_>], listed_at: Option<Moment>, now: Moment) -> Vec<String> {
     let (from, to) = report.range;
     let mut notes = Vec::new();
     match listed_at.map(utc_date) {

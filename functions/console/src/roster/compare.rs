@@ -179,8 +179,8 @@ fn is_over(grant: &Grant) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use bursar_core::clock::Moment;
     use bursar_core::domain::values::address::EmailAddress;
-    use jiff::Timestamp;
 
     use super::super::parse;
     use super::*;
@@ -197,7 +197,7 @@ mod tests {
 
     fn planned(text: &str, mode: AbsentRows) -> ImportPlan {
         let mut eve = grant(4, "eve", "B");
-        (eve.holds.dropped, eve.state) = (Some(Timestamp::UNIX_EPOCH), GrantState::Revoked);
+        (eve.holds.dropped, eve.state) = (Some(Moment::UNIX_EPOCH), GrantState::Revoked);
         let grants = [grant(1, "ada", "A"), grant(2, "bob", "A"), grant(3, "cid", "B"), eve];
         plan(parse::file(text.as_bytes()).unwrap(), &grants, mode)
     }
@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn who_was_dropped_and_is_named_again_returns_also_when_something_else_is_said_of_them() {
         let mut grants = [grant(1, "ada", "A"), grant(2, "bob", "A"), grant(3, "cid", "B"), grant(4, "dan", "B")];
-        grants.iter_mut().take(3).for_each(|grant| grant.holds.dropped = Some(Timestamp::UNIX_EPOCH));
+        grants.iter_mut().take(3).for_each(|grant| grant.holds.dropped = Some(Moment::UNIX_EPOCH));
         let planned = |text: &str, mode| plan(parse::file(text.as_bytes()).unwrap(), &grants, mode);
         let returns = |number: u8| Step::Return { grant: format!("{number:016x}").parse().unwrap() };
         for mode in [AbsentRows::Add, AbsentRows::Replace] {

@@ -1,5 +1,6 @@
 //! The parsers for the texts of a programme's form. Each refuses with one sentence for the person who typed.
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::people::role::{MOST_CHANGED_ROLES, RoleChanges};
 use bursar_core::domain::programme::rules::Region;
 use bursar_core::domain::programme::{Settings, Weekday};
@@ -7,7 +8,6 @@ use bursar_core::domain::values::address::{EmailAddress, is_invisible};
 use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::{FIRST_DAY, LAST_DAY, Term, TermError};
-use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use serde::de::DeserializeOwned;
@@ -108,7 +108,7 @@ impl SettingText<'_> {
 
     /// A time in the programme's zone. When clocks are set back, one local minute means two instants. A
     /// field that the form does not carry therefore keeps the stored instant.
-    pub(super) fn time(&self, stored: fn(&Settings) -> Option<Timestamp>) -> Result<Option<Timestamp>, String> {
+    pub(super) fn time(&self, stored: fn(&Settings) -> Option<Moment>) -> Result<Option<Moment>, String> {
         if let Some(before) = self.before
             && !self.texts.carries(self.id)
             && !self.texts.carries(TIMEZONE)
@@ -124,12 +124,12 @@ impl SettingText<'_> {
         // A time zone that is none is refused by itself.
         let Ok(zone) = zone(self.texts.text(TIMEZONE)) else { return Ok(None) };
         match zone.to_timestamp(time) {
-            Ok(at) if (FIRST_DAY..=LAST_DAY).contains(&time.date()) => Ok(Some(at)),
+            Ok(at) if (FIRST_DAY..=LAST_DAY).contains(&time.date()) => Ok(Some(at.into())),
             _ => Err("This time is not between the years 2000 and 2199.".to_owned()),
         }
     }
 
-    pub(super) fn closing_time(&self, opens: Option<Timestamp>) -> Result<Option<Timestamp>, String> {
+    pub(super) fn closing_time(&self, opens: Option<Moment>) -> Result<Option<Moment>, String> {
         let closes = self.time(|settings| settings.claim_closes_at)?;
         if opens.is_some_and(|opens| closes.is_some_and(|closes| closes <= opens)) {
             return Err("This is not after the claim window opens.".to_owned());

@@ -1,11 +1,11 @@
 //! The table of all settings of a programme: name, field, owner, text, and how that is read. A new setting
 //! is a row here and a field of `Settings`.
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::programme::{Settings, request};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::format::field_time;
 use bursar_core::domain::values::money::Usd;
-use jiff::Timestamp;
 
 use super::models::models_of;
 use super::reader::{SettingText, cap, date, money, people, zone};
@@ -398,7 +398,7 @@ fn lines(people: &[EmailAddress]) -> String {
 }
 
 /// A time in the programme's zone, to the minute.
-fn time(at: Option<Timestamp>, settings: &Settings) -> String {
+fn time(at: Option<Moment>, settings: &Settings) -> String {
     at.map(|at| field_time(at, settings.term.zone())).unwrap_or_default()
 }
 

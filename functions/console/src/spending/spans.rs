@@ -1,13 +1,13 @@
 //! Spending over a span of time, as pages show it: the amount, how well it is known, and links to other
 //! spans. The sums are computed in the domain.
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::usage::days::{Accuracy, Days, Sum};
 use bursar_core::domain::usage::span::Span;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::window::Reset;
-use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::show;
@@ -24,8 +24,8 @@ pub(crate) struct SpanQuery {
 pub(crate) struct SpanContext<'a> {
     pub(crate) reset: Reset,
     pub(crate) term: Option<&'a Term>,
-    pub(crate) listed_at: Option<Timestamp>,
-    pub(crate) now: Timestamp,
+    pub(crate) listed_at: Option<Moment>,
+    pub(crate) now: Moment,
 }
 
 /// An amount on a page.
@@ -56,12 +56,12 @@ impl SpanQuery {
 }
 
 impl<'a> SpanContext<'a> {
-    pub(crate) fn of(settings: &'a Settings, listed_at: Option<Timestamp>, now: Timestamp) -> SpanContext<'a> {
+    pub(crate) fn of(settings: &'a Settings, listed_at: Option<Moment>, now: Moment) -> SpanContext<'a> {
         SpanContext { reset: settings.reset, term: Some(&settings.term), listed_at, now }
     }
 
     /// The context of an account, which has neither term nor window.
-    pub(crate) fn endless(listed_at: Option<Timestamp>, now: Timestamp) -> SpanContext<'static> {
+    pub(crate) fn endless(listed_at: Option<Moment>, now: Moment) -> SpanContext<'static> {
         SpanContext { reset: Reset::None, term: None, listed_at, now }
     }
 

@@ -2,6 +2,7 @@
 //! done twice, so the next run starts at the checkpoint.
 
 use anyhow::Result;
+use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::{HoldKind, LineRefused, ReleaseRefused, RosterLine};
 use bursar_core::domain::values::id::GrantId;
@@ -9,7 +10,6 @@ use bursar_core::store::ActContext;
 use bursar_core::store::{ActOutcome, Author, INVITED_AT_ONCE, Job, JobState, NewPerson, Step, Work};
 use bursar_core::web::Site;
 use futures_util::stream::{StreamExt, iter};
-use jiff::Timestamp;
 
 use super::jobs::{self, JobDeadlines};
 
@@ -59,7 +59,7 @@ fn units(steps: &[Step]) -> Vec<&[Step]> {
 }
 
 /// Applies the steps of a unit, and returns how many the rules refused.
-async fn apply(site: &Site, job: &Job, unit: &[Step], now: Timestamp, deadline: Deadline) -> Result<u32> {
+async fn apply(site: &Site, job: &Job, unit: &[Step], now: Moment, deadline: Deadline) -> Result<u32> {
     let by = Author { actor: &job.by, now, deadline };
     let mut added = Vec::new();
     let mut refused = 0;

@@ -1,11 +1,11 @@
 //! What a walking job does with one grant. A step is done when the provider has confirmed it, and may be done any number of times.
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{Attempt, Grant, GrantState, ListedLimit, NotMoved, Order, OrderKind};
 use bursar_core::domain::programme::guardrail::Guardrail;
 use bursar_core::orders::NotCarriedOut;
 use bursar_core::store::{ActContext, ActOutcome, Job, StoreError, Work};
 use bursar_core::web::Site;
-use jiff::Timestamp;
 
 use super::outage::Outage;
 
@@ -52,7 +52,7 @@ pub(super) async fn of_grant(
 }
 
 /// Whether a key may still come of an attempt that is under way.
-fn is_being_made(grant: &Grant, now: Timestamp) -> bool {
+fn is_being_made(grant: &Grant, now: Moment) -> bool {
     matches!(grant.state, GrantState::Minting { lease_until, .. } if now < lease_until)
 }
 

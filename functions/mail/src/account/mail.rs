@@ -1,21 +1,21 @@
 //! The words of alarms about the mail itself: that it waits, is refused, or was stopped.
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::mail::day::MailDay;
 use bursar_core::domain::mail::failure::FailureText;
 use bursar_core::domain::values::format::long_date;
-use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::{AccountPlace, AlarmText, moment};
 use crate::letter::words::some;
 
-pub(super) fn refused(code: &str, since: Timestamp) -> AlarmText {
+pub(super) fn refused(code: &str, since: Moment) -> AlarmText {
     let why = FailureText::of(code);
     let facts = vec![("Since", moment(since)), ("Why", format!("{} ({code})", why.what))];
     alarm_text(format!("Mail waits: {}", why.what), facts, why.to_do.to_owned())
 }
 
-pub(super) fn waits(urgent: bool, mails: u64, since: Timestamp) -> AlarmText {
+pub(super) fn waits(urgent: bool, mails: u64, since: Moment) -> AlarmText {
     let (what, next) = match urgent {
         true => (
             "links, alerts and notices",

@@ -1,6 +1,7 @@
 //! The mails that an alarm is about, given up or returned: how many, and the recipient of the first.
 //! Students are not named.
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::grant::Notice;
 use bursar_core::domain::mail::failure::{BOUNCED, COMPLAINED, FailureText, RETURNED, SUPPRESSED};
 use bursar_core::domain::mail::kind::MailKind;
@@ -8,7 +9,6 @@ use bursar_core::domain::usage::crossing::Scope;
 use bursar_core::domain::values::format::named_month;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::store::{MailState, OutboxRow, QueuedMail, StoreError};
-use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use ulid::Ulid;
@@ -46,7 +46,7 @@ impl App {
         code: &str,
         first: Ulid,
     ) -> Result<UnsentMails, StoreError> {
-        let since = day.to_zoned(TimeZone::UTC).map_or(Timestamp::MIN, |midnight| midnight.timestamp());
+        let since = day.to_zoned(TimeZone::UTC).map_or(Moment::MIN, |midnight| midnight.timestamp().into());
         let (mails, at_least) = if is_bounce(code) {
             (1, false)
         } else {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::credit::balance::Basis;
 use bursar_core::domain::mail::digest::{AccountDigest, ProgrammeLine, UnownedKey};
 use bursar_core::domain::usage::crossing::per_cent;
@@ -9,7 +10,6 @@ use bursar_core::domain::usage::forecast::RunsOut;
 use bursar_core::domain::values::format::{date_range, medium_date, time_in};
 use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::domain::values::money::Usd;
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::say;
@@ -152,6 +152,6 @@ fn new_keys(digest: &AccountDigest, names: &[String]) -> Vec<LetterPart> {
     vec![LetterPart::Heading("New keys without an owner"), LetterPart::Table(table), LetterPart::Sentences(to_do)]
 }
 
-fn utc(at: Timestamp) -> String {
+fn utc(at: Moment) -> String {
     time_in(at, &TimeZone::UTC)
 }

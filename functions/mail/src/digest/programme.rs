@@ -1,5 +1,6 @@
 //! The digest of a programme: to faculty with names, to assistants with counts.
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::mail::digest::{Block, Digest, DigestLine, LineSubject, MOST_LINES, PeopleSample, Spender};
 use bursar_core::domain::programme::{Byok, Programme, Settings, Weekday};
 use bursar_core::domain::usage::crossing::per_cent;
@@ -10,7 +11,6 @@ use bursar_core::domain::values::format::{date_range, long_date, time_in};
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::{Usd, grouped};
 use bursar_core::domain::values::window::{Reset, utc_date};
-use jiff::Timestamp;
 
 use super::{DigestNames, DigestReader, say};
 use crate::letter::burn::Burn;
@@ -18,13 +18,7 @@ use crate::letter::words::{Words, said};
 use crate::letter::{Letter, LetterPart, LetterRow, LetterTable, NOT_TOLD};
 
 impl Words<'_> {
-    pub(crate) fn digest(
-        self,
-        programme: &Programme,
-        digest: &Digest,
-        reader: &DigestReader,
-        now: Timestamp,
-    ) -> Letter {
+    pub(crate) fn digest(self, programme: &Programme, digest: &Digest, reader: &DigestReader, now: Moment) -> Letter {
         let (settings, money) = (&programme.settings, &digest.money);
         let name = &settings.name;
         let used = match is_unseen(digest) {
@@ -102,7 +96,7 @@ fn figures(digest: &Digest) -> Vec<(&'static str, String)> {
 }
 
 /// The forecast with its picture. Of a term that is over, only when it ended.
-fn outlook(programme: &Programme, digest: &Digest, now: Timestamp) -> Vec<LetterPart> {
+fn outlook(programme: &Programme, digest: &Digest, now: Moment) -> Vec<LetterPart> {
     let (term, money) = (&programme.settings.term, &digest.money);
     if let Some(closed) = programme.closed_at.filter(|closed| *closed < term.ends_at()) {
         return vec![LetterPart::Sentences(format!("The programme was closed on {}.", time_in(closed, term.zone())))];
@@ -126,7 +120,7 @@ fn outlook(programme: &Programme, digest: &Digest, now: Timestamp) -> Vec<Letter
 }
 
 /// The notice that no further key fits into the budget, with what can be done.
-fn promised_in_full(programme: &Programme, digest: &Digest, now: Timestamp) -> Option<LetterPart> {
+fn promised_in_full(programme: &Programme, digest: &Digest, now: Moment) -> Option<LetterPart> {
     let money = &digest.money;
     if !programme.is_promised_in_full(money.budget, money.reserved, money.spent.total(), now) {
         return None;
@@ -268,7 +262,7 @@ fn who_needs_a_look(
     settings: &Settings,
     tell: impl Fn(&PeopleSample) -> String,
     names: Option<&DigestNames>,
-    now: Timestamp,
+    now: Moment,
 ) -> Vec<LetterPart> {
     let (people, reset) = (&digest.people, settings.reset);
     let mut notes = Vec::new();
@@ -312,7 +306,7 @@ const UNREACHED: &str = "Their mail comes back, so nothing is sent to them, not 
 const COMPLAINED: &str = "They still get links to sign in; they get no roster mail, no reminders, and no word before a rule switches off their key. If they want mail after all, let it be tried once more on the student's page.";
 
 /// The advice about students without a key; it is a reminder only while keys can be claimed.
-fn about_unclaimed(settings: &Settings, now: Timestamp) -> String {
+fn about_unclaimed(settings: &Settings, now: Moment) -> String {
     let (opens, closes, term) = (settings.claim_opens_at(), settings.claim_closes_at(), &settings.term);
     if now < opens {
         return format!("Keys can be had from {}.", time_in(opens, term.zone()));

@@ -1,12 +1,12 @@
 //! Amounts, days and people in the words of digests. What is unknown is said in words, and never shown as
 //! zero.
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::mail::digest::{Block, Health, PeopleSample};
 use bursar_core::domain::usage::days::{Accuracy, Sum};
 use bursar_core::domain::values::format::{date_range, month, short_date};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
-use jiff::Timestamp;
 use jiff::civil::{Date, Weekday};
 
 use super::DigestNames;
@@ -107,7 +107,7 @@ pub(super) fn block(block: Block, reset: Reset) -> (&'static str, &'static str) 
 const TAKE_A_NEW_ONE: &str = "Remind them: they take a new key on their own page.";
 
 /// The sentences that say what is unknown of these weeks.
-pub(super) fn unknown(health: &Health, weeks: [Sum; 2], moment: impl Fn(Timestamp) -> String) -> Vec<String> {
+pub(super) fn unknown(health: &Health, weeks: [Sum; 2], moment: impl Fn(Moment) -> String) -> Vec<String> {
     let mut sentences = Vec::new();
     if weeks.iter().any(|week| week.known == Accuracy::Partly) {
         sentences.push(match health.listed_at {

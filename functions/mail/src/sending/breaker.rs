@@ -1,11 +1,11 @@
 //! Stops bulk mail of a kind when too much of a day's was returned or complained about, and notifies the
 //! admins of each stop. Other kinds are not affected.
 
+use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::store::{BulkStop, StoreError};
-use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::App;
@@ -16,7 +16,7 @@ impl App {
         &self,
         kind: MailKind,
         day: Date,
-        now: Timestamp,
+        now: Moment,
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
         let last = self.table.get(BulkStop::key_of(kind)).await?;

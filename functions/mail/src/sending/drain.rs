@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::class::MailClass;
 use bursar_core::domain::mail::failure::{NOT_VERIFIED, PAUSED, QUOTA_UNREAD};
@@ -14,7 +15,7 @@ use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::MailServer;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde::Serialize;
 use ulid::Ulid;
 
@@ -197,7 +198,7 @@ impl App {
 
     /// The mail server's quota. It is asked for if bulk mail is due or the last answer is an hour old, and
     /// kept for the account's page. `None` when it was not asked, or did not answer.
-    async fn mail_server(&self, has_bulk: bool, now: Timestamp, deadline: Deadline) -> Result<Option<MailServer>> {
+    async fn mail_server(&self, has_bulk: bool, now: Moment, deadline: Deadline) -> Result<Option<MailServer>> {
         let known = self.table.get(MailServer::key_of()).await?;
         let is_old = known.as_ref().is_none_or(|known| known.as_of + ASKED_EVERY <= now);
         if !has_bulk && !is_old {
@@ -286,7 +287,7 @@ mod tests {
 
     #[test]
     fn mails_without_hurry_use_nine_tenths_of_the_rate_and_eight_of_the_day() {
-        let as_of = Timestamp::UNIX_EPOCH;
+        let as_of = Moment::UNIX_EPOCH;
         let server = MailServer { as_of, per_day: Some(50_000), per_second: 14.0, sent: 100, enabled: true };
         let pace = DrainPace::of(&server);
         assert_eq!((pace.every.as_millis(), pace.left), (79, Some(39_900)));

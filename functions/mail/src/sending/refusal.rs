@@ -1,12 +1,13 @@
 //! Refusals by the mail server because of the account, for all mail or for some addresses. Each is recorded
 //! and the admins notified once, however long it lasts; mail waits until somebody mends the cause.
 
+use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::failure::QUOTA_UNREAD;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::StoreError;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use crate::App;
 
@@ -19,7 +20,7 @@ impl App {
         &self,
         code: &str,
         reaches_nobody: bool,
-        now: Timestamp,
+        now: Moment,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         let refusal = self.table.note_mail_refusal(code, now, deadline).await?;

@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
+use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::class::MailClass;
 use bursar_core::domain::mail::failure::{CORRUPT, FailureScope, GIVEN_UP, NOT_A_MAIL, NOT_VERIFIED, UNDELIVERABLE};
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::store::{MailState, OutboxRow, QueuedMail, StoreError};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use ulid::Ulid;
 
 use super::ses::SesRefusal;
@@ -51,12 +52,7 @@ pub(crate) enum RowOutcome {
 
 impl App {
     /// Sends a mail if it is due. An error is the table's.
-    pub(crate) async fn send_row(
-        &self,
-        row: Ulid,
-        now: Timestamp,
-        deadline: Deadline,
-    ) -> Result<RowOutcome, StoreError> {
+    pub(crate) async fn send_row(&self, row: Ulid, now: Moment, deadline: Deadline) -> Result<RowOutcome, StoreError> {
         let row = match self.table.take_mail(row, now, deadline).await {
             Ok(Some(row)) => row,
             Ok(None) => return Ok(RowOutcome::NotOurs),
@@ -114,7 +110,7 @@ impl App {
         &self,
         row: &OutboxRow,
         message: String,
-        now: Timestamp,
+        now: Moment,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         if let Err(error) = self.table.mail_sent(row, &message, now, deadline).await {
@@ -128,7 +124,7 @@ impl App {
         &self,
         row: &OutboxRow,
         refusal: &SesRefusal,
-        now: Timestamp,
+        now: Moment,
         deadline: Deadline,
     ) -> Result<RowOutcome, StoreError> {
         let SesRefusal { failure, concern } = refusal;
@@ -156,7 +152,7 @@ impl App {
         &self,
         row: &OutboxRow,
         code: &str,
-        now: Timestamp,
+        now: Moment,
         deadline: Deadline,
     ) -> Result<RowOutcome, StoreError> {
         match pause_after(row) {
@@ -174,7 +170,7 @@ impl App {
         &self,
         row: &OutboxRow,
         code: &str,
-        now: Timestamp,
+        now: Moment,
         deadline: Deadline,
     ) -> Result<RowOutcome, StoreError> {
         // No mail can report a failure of mail to the admins. The log does, with an alarm of the stack for
@@ -193,14 +189,14 @@ impl App {
     }
 
     /// Makes an unreadable row a dead letter, so that an admin sees it and it blocks no other row.
-    async fn unreadable(&self, row: Ulid, now: Timestamp, deadline: Deadline) -> Result<RowOutcome, StoreError> {
+    async fn unreadable(&self, row: Ulid, now: Moment, deadline: Deadline) -> Result<RowOutcome, StoreError> {
         self.tell_admins(None, CORRUPT, row, now, deadline).await?;
         self.table.give_up_unreadable(row, now, deadline).await?;
         Ok(RowOutcome::Failed)
     }
 
     /// Whether mail to at least one admin is not known to fail.
-    async fn an_admin_is_reached(&self, now: Timestamp) -> Result<bool, StoreError> {
+    async fn an_admin_is_reached(&self, now: Moment) -> Result<bool, StoreError> {
         for admin in &self.config.admins {
             let mark = self.table.undeliverable(admin.matched(), now).await?;
             if !mark.is_some_and(|mark| mark.keeps_back(MailClass::Urgent)) {
@@ -217,7 +213,7 @@ impl App {
         kind: Option<MailKind>,
         code: &str,
         first: Ulid,
-        now: Timestamp,
+        now: Moment,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         let admins = self.table.people_of(&self.config.admins, deadline).await?;
@@ -239,7 +235,7 @@ fn pause_after(row: &OutboxRow) -> Option<SignedDuration> {
 
 /// The pause after a failure that is not the mail's own, which uses up no try. It grows with the time that
 /// the mail has waited.
-fn account_pause(row: &OutboxRow, now: Timestamp) -> SignedDuration {
+fn account_pause(row: &OutboxRow, now: Moment) -> SignedDuration {
     (now.duration_since(row.written_at) / 4).clamp(SHORTEST_WAIT, LONGEST_WAIT)
 }
 
@@ -274,7 +270,7 @@ mod tests {
                     ("cs".parse().unwrap(), "0".repeat(16).parse().unwrap());
                 let mail = QueuedMail::Roster { programme, grant };
                 let row = Ulid::from_parts(1, random);
-                OutboxRow { tries, class, ..OutboxRow::queued(row, mail, Timestamp::UNIX_EPOCH) }
+                OutboxRow { tries, class, ..OutboxRow::queued(row, mail, Moment::UNIX_EPOCH) }
             };
             let waits = |random| (0..20).map(|tries| pause_after(&row(random, tries))).collect::<Vec<_>>();
             let (bare, all) = (waits(64), pauses(class).len());

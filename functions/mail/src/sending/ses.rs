@@ -6,11 +6,11 @@ use aws_sdk_ses::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ses::operation::send_raw_email::SendRawEmailError;
 use aws_sdk_ses::primitives::Blob;
 use aws_sdk_ses::types::RawMessage;
+use bursar_core::clock::Moment;
 use bursar_core::config::Config;
 use bursar_core::domain::mail::failure::{FailureScope, NOT_VERIFIED, PAUSED, QUOTA, SENDER_NOT_VERIFIED};
 use bursar_core::sdk_error::{SdkFailure, reduce};
 use bursar_core::store::MailServer;
-use jiff::Timestamp;
 
 use crate::letter::SealedLetter;
 
@@ -68,7 +68,7 @@ impl Ses {
     }
 
     /// The server's quota and state.
-    pub(crate) async fn mail_server(&self, now: Timestamp) -> Result<MailServer, SdkFailure> {
+    pub(crate) async fn mail_server(&self, now: Moment) -> Result<MailServer, SdkFailure> {
         let quota = self.client.get_send_quota().send().await.map_err(|error| reduce(&error))?;
         let account = self.client.get_account_sending_enabled().send().await.map_err(|error| reduce(&error))?;
         Ok(MailServer {

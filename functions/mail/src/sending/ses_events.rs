@@ -2,13 +2,13 @@
 //! order: a row only moves to a worse state. One transaction writes the row, its day's count and the
 //! address's mark.
 
+use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::failure::{BOUNCED, COMPLAINED, RETURNED, SUPPRESSED};
 use bursar_core::domain::people::role::is_among;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{Bounce as Came, MailState, OutboxRow, StoreError, Undeliverable, UnreachableReason};
-use jiff::Timestamp;
 use serde::Deserialize;
 use ulid::Ulid;
 
@@ -131,7 +131,7 @@ impl App {
         outcome: EventOutcome,
         message: &str,
         ends: &[Undeliverable],
-        now: Timestamp,
+        now: Moment,
         deadline: Deadline,
     ) -> Result<Option<OutboxRow>, StoreError> {
         loop {
@@ -169,7 +169,7 @@ impl EventOutcome {
 }
 
 /// The mark that stops mail to a recipient.
-fn mark(to: &str, why: UnreachableReason, at: Timestamp) -> Option<Undeliverable> {
+fn mark(to: &str, why: UnreachableReason, at: Moment) -> Option<Undeliverable> {
     let Ok(address) = EmailAddress::parse(to) else {
         tracing::warn!("SES names a recipient that is no address");
         return None;

@@ -2,6 +2,7 @@
 //! address is known. A failed mail is left to the drain, so only a failure of the table, or a login request without
 //! time left, fails a record.
 
+use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::class::MailClass;
 use bursar_core::domain::people::sign_in::LOGIN_REQUEST_LASTS;
@@ -9,7 +10,7 @@ use bursar_core::event::StreamRecord;
 use bursar_core::store::items::Stored;
 use bursar_core::store::{LoginRequest, MailState, OutboxRow, StoreError};
 use futures_util::stream::{StreamExt, iter};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -26,7 +27,7 @@ const SIDE_BY_SIDE: usize = 16;
 /// An urgent row that was just written.
 struct Urgent {
     row: Ulid,
-    since: Timestamp,
+    since: Moment,
 }
 
 /// The fields of a new login request that are read from its record.

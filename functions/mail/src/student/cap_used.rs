@@ -1,6 +1,7 @@
 //! The mail to a student who has used much or all of their cap. It gives the number, the next window, the
 //! error that their program sees, and whom to ask. Whether it is still due is decided when it is sent.
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{CapUse, Grant, GrantState, HoldKind, Stopped};
 use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::usage::crossing::{Crossing, Scope, per_cent};
@@ -9,7 +10,6 @@ use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::{Reset, Window};
 use bursar_core::store::StoreError;
-use jiff::Timestamp;
 
 use crate::App;
 use crate::compose::{ComposedRow, GONE};
@@ -26,8 +26,8 @@ struct CapUseFacts {
     limit: Usd,
     /// The present cap, if it was changed since the crossing.
     cap_since: Option<Usd>,
-    starts_anew: Option<Timestamp>,
-    as_of: Timestamp,
+    starts_anew: Option<Moment>,
+    as_of: Moment,
     /// The reason why the key does not work, other than the cap.
     stopped: Option<&'static str>,
 }
@@ -39,7 +39,7 @@ impl App {
         window: Window,
         threshold: u8,
         limit: Usd,
-        now: Timestamp,
+        now: Moment,
     ) -> Result<ComposedRow, StoreError> {
         let Some(view) = self.table.view(programme, grant).await? else { return Ok(GONE) };
         let Some(used) = CapUse::of(&view.programme, &view.grant, &view.readings, now) else {
@@ -60,7 +60,7 @@ impl App {
 }
 
 impl CapUseFacts {
-    fn of(crossing: &Crossing, now: CapUse, starts_anew: Option<Timestamp>) -> CapUseFacts {
+    fn of(crossing: &Crossing, now: CapUse, starts_anew: Option<Moment>) -> CapUseFacts {
         CapUseFacts {
             spent: now.spent.max(crossing.spent),
             limit: crossing.limit,

@@ -1,6 +1,7 @@
 //! The notices to a student about a key: it was shown or reported leaked, a rule holds or ends it, or the
 //! term ends. A notice whose reason has gone is dropped.
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{Attempt, GrantState, Notice, Stopped, View};
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::values::format::{long_date, time_in};
@@ -8,7 +9,6 @@ use bursar_core::domain::values::id::{Epoch, GrantId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
 use bursar_core::store::StoreError;
-use jiff::Timestamp;
 
 use super::cap_used::of_this_window;
 use crate::App;
@@ -23,8 +23,8 @@ impl App {
         &self,
         (programme, grant, epoch): (&ProgrammeId, &GrantId, Epoch),
         notice: Notice,
-        written_at: Timestamp,
-        now: Timestamp,
+        written_at: Moment,
+        now: Moment,
     ) -> Result<ComposedRow, StoreError> {
         let Some(view) = self.table.view(programme, grant).await? else { return Ok(GONE) };
         let words = Words { to: &view.grant.person.address, config: &self.config };
@@ -45,7 +45,7 @@ impl App {
 }
 
 impl Words<'_> {
-    fn key_shown(self, view: &View, written_at: Timestamp) -> Letter {
+    fn key_shown(self, view: &View, written_at: Moment) -> Letter {
         // A recovered key was shown before its record was written again.
         let shown_at = view.grant.live().and_then(|live| live.shown_at).filter(|shown| *shown < written_at);
         let settings = &view.programme.settings;
@@ -66,7 +66,7 @@ impl Words<'_> {
         }
     }
 
-    fn key_leaked(self, view: &View, reported_at: Timestamp) -> Letter {
+    fn key_leaked(self, view: &View, reported_at: Moment) -> Letter {
         let settings = &view.programme.settings;
         let (name, at) = (&settings.name, time_in(reported_at, settings.term.zone()));
         let used = used_by_reading(view, reported_at).map_or_else(String::new, |(as_of, used)| {
@@ -96,12 +96,12 @@ impl Words<'_> {
 
     /// The notice of a rule's effect on a key, or of the term's end; `None` if that no longer holds. Ends
     /// count as announced if the mail leaves now.
-    fn of_rule(self, view: &View, notice: Notice, now: Timestamp) -> Option<Letter> {
+    fn of_rule(self, view: &View, notice: Notice, now: Moment) -> Option<Letter> {
         let settings = &view.programme.settings;
         let name = &settings.name;
         let until = view.announced_as(notice).map(|end| notice.ends_at(end, now));
-        let on = |at: Timestamp| time_in(at, settings.term.zone());
-        let day_of = |at: Timestamp| long_date(at.to_zoned(settings.term.zone().clone()).date());
+        let on = |at: Moment| time_in(at, settings.term.zone());
+        let day_of = |at: Moment| long_date(at.to_zoned(settings.term.zone().clone()).date());
         let left = CapLeft::of(view, now);
         let unused = format!("{name} switches off keys that are not used for {}", days(settings.unused_after_days));
         let old = format!("{name} wants keys replaced after {}", days(settings.rotate_after_days));
@@ -171,15 +171,15 @@ impl Words<'_> {
 pub(crate) struct CapLeft {
     amount: Usd,
     cap: Usd,
-    as_of: Option<Timestamp>,
-    starts_anew: Option<Timestamp>,
+    as_of: Option<Moment>,
+    starts_anew: Option<Moment>,
     /// The number of windows that still begin.
     times: u32,
 }
 
 impl CapLeft {
     /// The rest by the newest reading. If none is of this window, `as_of` is the beginning of the window.
-    fn of(view: &View, now: Timestamp) -> CapLeft {
+    fn of(view: &View, now: Moment) -> CapLeft {
         let settings = &view.programme.settings;
         let (reset, ends_at) = (settings.reset, settings.term.ends_at());
         let cap = view.grant.cap(settings);
@@ -230,7 +230,7 @@ fn days(rule: Option<u16>) -> String {
 }
 
 /// The usage of the key that was live at `then`, and when it was read.
-fn used_by_reading(view: &View, then: Timestamp) -> Option<(Timestamp, Usd)> {
+fn used_by_reading(view: &View, then: Moment) -> Option<(Moment, Usd)> {
     let was_shown = |attempt: &&Attempt| attempt.shown_at.is_some_and(|shown| shown <= then);
     let epoch = view.grant.attempts.iter().filter(was_shown).map(|attempt| attempt.epoch).max()?;
     let reading = view.readings.iter().find(|reading| reading.epoch == epoch)?;

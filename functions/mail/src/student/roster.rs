@@ -1,12 +1,12 @@
 //! The mail to a person on a roster: that there is a key for them, and how to get it.
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{Grant, GrantState};
 use bursar_core::domain::mail::class::MailClass;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::format::{long_date, time_in};
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::store::{OutboxRow, StoreError};
-use jiff::Timestamp;
 
 use crate::App;
 use crate::compose::{ComposedRow, GONE};
@@ -21,7 +21,7 @@ impl App {
         row: &OutboxRow,
         programme: &ProgrammeId,
         grant: &GrantId,
-        now: Timestamp,
+        now: Moment,
     ) -> Result<ComposedRow, StoreError> {
         let (programme, grant) = (
             self.table.get(Programme::key_of(programme)).await?,
@@ -43,7 +43,7 @@ impl App {
 
 impl Words<'_> {
     /// The mail's words: a person who has a key, or comes too late for one, is not asked to claim.
-    fn roster(self, programme: &Programme, grant: &Grant, now: Timestamp) -> Letter {
+    fn roster(self, programme: &Programme, grant: &Grant, now: Moment) -> Letter {
         let (settings, institution) = (&programme.settings, &self.config.institution);
         let (name, term) = (&settings.name, &settings.term);
         let (opens, closes) = (settings.claim_opens_at(), settings.claim_closes_at());

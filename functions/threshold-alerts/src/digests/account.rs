@@ -4,6 +4,7 @@
 use std::cmp::Reverse;
 
 use anyhow::Result;
+use bursar_core::clock::Moment;
 use bursar_core::domain::mail::digest::{self, AccountDigest, Due, LastListing, ProgrammeLine, UnownedKey};
 use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::usage::days::Days;
@@ -12,7 +13,6 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{Account, AccountDay, ForeignKey, HeldBack, SyncState};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
-use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::{DigestOutcome, ENOUGH_FOR_ONE, Look};
@@ -28,7 +28,7 @@ const SIDE_BY_SIDE: usize = 16;
 impl Look<'_> {
     pub(super) async fn at_account(&self) -> Result<DigestOutcome> {
         let due_since = |born| digest::of_account(&self.programmes.read, born, self.asked, self.now);
-        if due_since(Timestamp::MIN).is_none() {
+        if due_since(Moment::MIN).is_none() {
             return Ok(DigestOutcome::NotDue);
         }
         let Some(due) = due_since(self.table.meta(self.now).await?.born) else { return Ok(DigestOutcome::NotDue) };
@@ -122,7 +122,7 @@ impl Look<'_> {
 }
 
 /// Foreign keys first seen since the digest before.
-fn new_keys(foreign: &[ForeignKey], (before, this): (Timestamp, Timestamp)) -> (u32, Vec<UnownedKey>) {
+fn new_keys(foreign: &[ForeignKey], (before, this): (Moment, Moment)) -> (u32, Vec<UnownedKey>) {
     let mut new: Vec<&ForeignKey> =
         foreign.iter().filter(|key| before <= key.first_seen_at && key.first_seen_at < this).collect();
     new.sort_by_cached_key(|key| (Reverse(key.used.credits.total()), key.name.clone(), key.key.clone()));

@@ -1,6 +1,7 @@
 //! A query for one key by its hash, after the listing had it as disabled or not at all.
 
 use anyhow::Result;
+use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{GrantState, View};
 use bursar_core::domain::usage::reading::UnusableReport;
 use bursar_core::domain::values::id::Epoch;
@@ -10,7 +11,7 @@ use bursar_core::provider::key::ProviderKey;
 use bursar_core::provider::keys::KeyPresence as KeyAnswer;
 use bursar_core::store::ActContext;
 use bursar_core::store::MissingKey;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use super::limit::send_limit;
 use crate::runner::Runner;
@@ -80,7 +81,7 @@ async fn note_use(
     at: ActContext<'_>,
     view: &View,
     epoch: Epoch,
-    (asked, found): (Timestamp, &ProviderKey),
+    (asked, found): (Moment, &ProviderKey),
 ) -> Result<(Option<Usd>, Option<String>)> {
     let Some(attempt) = view.grant.attempt(epoch) else { return Ok((None, None)) };
     let told = found.usage_report(view.programme.settings.reset).ok_or(UnusableReport::Silent)?;

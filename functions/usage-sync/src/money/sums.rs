@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{Reservation, View};
 use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::Totals;
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::runner::{Runner, ensure_written};
@@ -42,7 +42,7 @@ impl ProgrammeSums {
         }
     }
 
-    pub(crate) fn add(&mut self, view: &View, at: Timestamp) {
+    pub(crate) fn add(&mut self, view: &View, at: Moment) {
         let grant = &view.grant;
         // What this run listed counts as read up to its beginning.
         let reservation = Reservation { read_until: Some(at), ..view.reservation() };

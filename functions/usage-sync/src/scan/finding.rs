@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::grant::ListedLimit;
 use bursar_core::domain::values::id::{Epoch, GrantId, Nonce};
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::money::Usd;
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::row::KeyRow;
@@ -28,7 +28,7 @@ pub(crate) enum FindingKind {
     /// disable `ends`; the use of `unread` is in no reading yet.
     Recover { rows: Vec<KeyRow>, ends: Vec<KeyHash>, unread: Vec<Epoch> },
     /// A key that was enabled when it was listed and must not be.
-    EnabledAgain { epoch: Epoch, key: KeyHash, seen_at: Timestamp },
+    EnabledAgain { epoch: Epoch, key: KeyHash, seen_at: Moment },
     /// A live key that was listed as disabled. `summed` of its use is in this run's sums.
     LiveIsDisabled { epoch: Epoch, nonce: Nonce, key: KeyHash, stops: bool, summed: Usd },
     /// A recorded key that was not listed under its name. If it does not exist, its grant is stopped; a held
@@ -46,13 +46,13 @@ pub(crate) enum FindingKind {
     /// Orders that are still to be carried out.
     Ordered,
     /// A limit that was sent without an answer, and did not take effect.
-    LimitSeen { epoch: Epoch, listed: ListedLimit, asked: Timestamp },
+    LimitSeen { epoch: Epoch, listed: ListedLimit, asked: Moment },
     /// An attempt too old to be under way, although its grant is still in the state of minting.
     Forsaken,
     /// The rest of a gone key, which the account's sums by now show to be unused, or told as a residual.
     GiveBackRest,
     /// One of the programme's rules is due.
-    Rule { last_used_at: Option<Timestamp> },
+    Rule { last_used_at: Option<Moment> },
     /// A key that may be deleted at the provider.
     Purge { epoch: Epoch, key: KeyHash },
 }

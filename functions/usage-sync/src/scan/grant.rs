@@ -3,11 +3,11 @@
 
 use std::collections::HashSet;
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{Attempt, AttemptState, GRACE, GrantState, RecoveredKey, SwitchState, View};
 use bursar_core::domain::usage::reading::{Reading, Shortfall, UnusableReport};
 use bursar_core::domain::values::id::Epoch;
 use bursar_core::domain::values::money::Usd;
-use jiff::Timestamp;
 
 use super::finding::FindingKind;
 use super::guardrail_keys::GuardrailKeys;
@@ -28,7 +28,7 @@ pub(crate) struct ScanContext<'a> {
     pub(crate) is_copy: bool,
     /// The programme's guardrails, and the keys under them.
     pub(crate) under: &'a GuardrailKeys,
-    pub(crate) now: Timestamp,
+    pub(crate) now: Moment,
 }
 
 /// The result of a grant's scan.
@@ -174,7 +174,7 @@ fn match_of<'v>(view: &'v View, context: ScanContext<'_>, row: &KeyRow) -> Match
 /// The reading of a listed key, if it changed, and the doubt about it, if there is one.
 pub(crate) fn read(
     view: &View,
-    listed_at: Option<Timestamp>,
+    listed_at: Option<Moment>,
     attempt: &Attempt,
     row: &KeyRow,
 ) -> Result<(Option<Reading>, Option<Shortfall>), UnusableReport> {
@@ -274,7 +274,7 @@ fn of_the_grant(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
     if context.is_whole && matches!(grant.state, GrantState::Minting { .. }) && grant.attempts.iter().any(is_forsaken) {
         kinds.push(FindingKind::Forsaken);
     }
-    let is_matched = |since: Timestamp| context.baseline.matched_at.is_some_and(|matched| since < matched);
+    let is_matched = |since: Moment| context.baseline.matched_at.is_some_and(|matched| since < matched);
     if grant.attempts.iter().filter_map(|attempt| attempt.rest_promised_since).any(is_matched) {
         kinds.push(FindingKind::GiveBackRest);
     }

@@ -1,5 +1,6 @@
 //! A listed key, packed from the listing until its grant is scanned: there can be very many.
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{ListedLimit, RecoveredKey};
 use bursar_core::domain::programme::{Byok, Settings};
 use bursar_core::domain::usage::reading::UsageReport;
@@ -8,8 +9,6 @@ use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
 use bursar_core::provider::key::ProviderKey;
-use jiff::Timestamp;
-use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 /// A key whose name is a grant's.
@@ -39,10 +38,8 @@ pub(crate) struct KeyState {
     counts: bool,
     /// The reported use; `None` when the provider reports none.
     pub(crate) report: Option<UsageReport>,
-    #[serde(with = "millisecond::optional")]
-    pub(crate) created_at: Option<Timestamp>,
-    #[serde(with = "millisecond::required")]
-    pub(crate) asked: Timestamp,
+    pub(crate) created_at: Option<Moment>,
+    pub(crate) asked: Moment,
 }
 
 /// The basis on which the limits of a programme's keys are counted.
@@ -53,7 +50,7 @@ pub(crate) struct LimitBasis {
 }
 
 impl KeyRow {
-    pub(crate) fn of(key: &ProviderKey, name: &KeyName, basis: LimitBasis, asked: Timestamp) -> KeyRow {
+    pub(crate) fn of(key: &ProviderKey, name: &KeyName, basis: LimitBasis, asked: Moment) -> KeyRow {
         KeyRow {
             hash: key.hash.to_bytes(),
             grant: name.grant.to_bytes(),
@@ -121,7 +118,7 @@ impl KeyRow {
 }
 
 impl ForeignRow {
-    pub(crate) fn of(key: &ProviderKey, asked: Timestamp) -> ForeignRow {
+    pub(crate) fn of(key: &ProviderKey, asked: Moment) -> ForeignRow {
         ForeignRow {
             hash: key.hash.to_bytes(),
             name: key.name.clone(),
@@ -148,7 +145,7 @@ impl ForeignRow {
 }
 
 impl KeyState {
-    fn of(key: &ProviderKey, reset: Reset, counts: bool, asked: Timestamp) -> KeyState {
+    fn of(key: &ProviderKey, reset: Reset, counts: bool, asked: Moment) -> KeyState {
         KeyState {
             enabled: !key.disabled,
             limit: key.limit,

@@ -4,14 +4,15 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use bursar_core::clock::Moment;
 use bursar_core::domain::grant::Grant;
 use bursar_core::domain::usage::models::{Attribution, Sums, UseByDay, attribute};
 use bursar_core::domain::values::id::{GrantId, KeyName, ProgrammeId};
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{ModelDay, ModelRows};
+use jiff::ToSpan;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
 use crate::journal::Journal;
@@ -143,7 +144,7 @@ fn sums(days: &UseByDay, day: Date) -> [Sums; 2] {
 }
 
 /// When the use of grants on a day expires.
-fn kept_until(runner: &Runner<'_>, day: Date) -> Result<Timestamp> {
+fn kept_until(runner: &Runner<'_>, day: Date) -> Result<Moment> {
     let last = day.checked_add(i64::from(runner.retention_days).days())?;
-    Ok(last.to_zoned(TimeZone::UTC)?.timestamp())
+    Ok(last.to_zoned(TimeZone::UTC)?.timestamp().into())
 }

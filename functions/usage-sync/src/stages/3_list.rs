@@ -3,13 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 
 use anyhow::Result;
+use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{Attempt, GRACE};
 use bursar_core::domain::mail::alarm::Cause;
 use bursar_core::domain::values::id::{KeyName, ProgrammeId};
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::provider::inventory::{InventoryPage, InventoryPosition};
 use bursar_core::store::KnownAccount;
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::journal::Journal;
@@ -190,7 +190,7 @@ impl Listing {
 }
 
 /// The number of recorded keys that were made by this time and should still exist.
-async fn recorded_by(runner: &Runner<'_>, made_by: Timestamp) -> Result<usize> {
+async fn recorded_by(runner: &Runner<'_>, made_by: Moment) -> Result<usize> {
     let mut recorded = 0;
     for programme in runner.programmes().iter().filter(|programme| made_by < programme.settings.keys_expire_at()) {
         let grants = runner.table.grants(&programme.id).await?;

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use anyhow::Result;
+use bursar_core::clock::Moment;
 use bursar_core::domain::grant::Grant;
 use bursar_core::domain::ledger::cut::{KeyChange, LifetimeUse};
 use bursar_core::domain::programme::Programme;
@@ -13,7 +14,6 @@ use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{AssignedUse, CutKeys, ForeignKey, OrphanName, StoreError, keys};
 use futures_util::stream::{FuturesUnordered, StreamExt, TryStreamExt, iter};
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::list::Listing;
@@ -222,7 +222,7 @@ impl ForeignShard {
 
     /// Takes out a key that turned out to be a grant's. It is recorded without use until a cut has it without, so that statements
     /// see it leave, and then forgotten.
-    fn take_out(&mut self, before: ForeignKey, asked: Timestamp, baseline: &Baseline) {
+    fn take_out(&mut self, before: ForeignKey, asked: Moment, baseline: &Baseline) {
         let in_cut = before.used_by(baseline.cut_at);
         if in_cut == LifetimeUse::default() {
             self.writes.push_back(ForeignWrite::Forget(before.key));
@@ -285,7 +285,7 @@ fn in_cut(key: Option<&ForeignKey>, baseline: &Baseline) -> LifetimeUse {
     key.map_or(LifetimeUse::default(), |key| key.used_by(baseline.cut_at))
 }
 
-fn latest(asked: Timestamp, before: Option<&ForeignKey>) -> Timestamp {
+fn latest(asked: Moment, before: Option<&ForeignKey>) -> Moment {
     before.map_or(asked, |before| before.as_of.max(asked))
 }
 

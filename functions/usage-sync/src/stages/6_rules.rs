@@ -2,11 +2,11 @@
 //! change made at the provider has changed what students may call.
 
 use anyhow::Result;
+use bursar_core::clock::Moment;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::guardrail::Guardrail;
 use bursar_core::guardrails::RulesTold;
 use bursar_core::provider::guardrails::ProviderGuardrail;
-use jiff::Timestamp;
 
 use crate::journal::Journal;
 use crate::runner::{Runner, StageEnd};
@@ -65,7 +65,7 @@ pub(crate) async fn run(runner: &Runner<'_>, journal: &mut Journal) -> Result<St
 /// The guardrails at the provider, and when they were listed.
 struct Listed {
     guardrails: Vec<ProviderGuardrail>,
-    at: Timestamp,
+    at: Moment,
 }
 
 impl Listed {

@@ -2,7 +2,7 @@
 //! people.
 
 use anyhow::Result;
-use jiff::Timestamp;
+use bursar_core::clock::Moment;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -17,7 +17,7 @@ pub struct DeadLetters(StateFile);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct DeadLetter {
-    pub at: Timestamp,
+    pub at: Moment,
     pub function: String,
     /// The input of a schedule, or the first and last sequence number of a batch.
     pub about: Value,
@@ -35,7 +35,7 @@ impl DeadLetters {
         Ok(self.0.all(COLLECTION)?.into_iter().map(|(_, letter)| letter).collect())
     }
 
-    pub fn add(&self, at: Timestamp, function: FunctionName, about: Value, tries: u32, error: String) -> Result<()> {
+    pub fn add(&self, at: Moment, function: FunctionName, about: Value, tries: u32, error: String) -> Result<()> {
         tracing::error!(%function, tries, error, "gave up: a dead letter");
         let number = self.all()?.len();
         let letter = DeadLetter { at, function: function.to_string(), about, tries, error };

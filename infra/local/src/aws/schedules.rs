@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use jiff::{SignedDuration, Timestamp};
+use bursar_core::clock::Moment;
+use jiff::SignedDuration;
 use serde_json::Value;
 use tokio::sync::Mutex as TurnMutex;
 use tokio::task::JoinHandle;
@@ -48,7 +49,7 @@ struct Inner {
 /// A schedule with its last run, which is stored under its function and input: a changed interval counts from there.
 struct Line {
     schedule: Schedule,
-    last: Mutex<Timestamp>,
+    last: Mutex<Moment>,
     turn: Arc<TurnMutex<()>>,
 }
 
@@ -94,7 +95,7 @@ impl Schedules {
 
     /// Moves the clock forward. Each schedule due on the way runs once, at its last due instant and in the order of
     /// these, with the clock stopped there. It runs to its end even if the caller is dropped.
-    pub async fn advance(&self, by: SignedDuration) -> Result<Timestamp> {
+    pub async fn advance(&self, by: SignedDuration) -> Result<Moment> {
         let inner = Arc::clone(&self.0);
         let moved = tokio::spawn(async move {
             let _driving = inner.driving.lock().await;
@@ -125,7 +126,7 @@ impl Schedules {
     }
 
     /// Records a run that somebody else caused as the schedule's last.
-    pub fn ran(&self, function: FunctionName, input: &Value, at: Timestamp) -> Result<()> {
+    pub fn ran(&self, function: FunctionName, input: &Value, at: Moment) -> Result<()> {
         self.0.line(function, input).map_or(Ok(()), |line| self.0.set_last(line, at))
     }
 
@@ -154,7 +155,7 @@ impl Inner {
             }
             drop(driving);
             let next = self.lines.iter().filter_map(|line| line.last().checked_add(line.schedule.every).ok()).min();
-            self.clock.reaches(next.unwrap_or(Timestamp::MAX)).await;
+            self.clock.reaches(next.unwrap_or(Moment::MAX)).await;
         }
     }
 
@@ -175,7 +176,7 @@ impl Inner {
         Ok(())
     }
 
-    async fn run_until(&self, end: Timestamp) -> Result<()> {
+    async fn run_until(&self, end: Moment) -> Result<()> {
         let mut due: Vec<_> = self.lines.iter().filter_map(|line| Some((line.due(end)?, line))).collect();
         due.sort_by_key(|(instant, _)| *instant);
         for (instant, line) in due {
@@ -209,7 +210,7 @@ impl Inner {
         self.lines.iter().find(|line| line.schedule.function == function && line.schedule.input() == *input)
     }
 
-    fn set_last(&self, line: &Line, last: Timestamp) -> Result<()> {
+    fn set_last(&self, line: &Line, last: Moment) -> Result<()> {
         self.kept.put(COLLECTION, &line.id(), &last)?;
         *lock(&line.last) = last;
         Ok(())
@@ -221,12 +222,12 @@ impl Line {
         format!("{} {}", self.schedule.function, self.schedule.input())
     }
 
-    fn last(&self) -> Timestamp {
+    fn last(&self) -> Moment {
         *lock(&self.last)
     }
 
     /// The last instant by `until` at which a run is due.
-    fn due(&self, until: Timestamp) -> Option<Timestamp> {
+    fn due(&self, until: Moment) -> Option<Moment> {
         let (passed, every) = (until.duration_since(self.last()), self.schedule.every);
         let since = i64::try_from(passed.as_nanos().checked_rem(every.as_nanos())?).ok()?;
         (passed >= every).then(|| until - SignedDuration::from_nanos(since))

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bursar_core::clock::Clock;
-use jiff::{SignedDuration, Timestamp};
+use bursar_core::clock::Moment;
+use jiff::SignedDuration;
 use tokio::sync::watch;
 
 use crate::base::Counted;
@@ -30,7 +31,7 @@ pub struct StackClock {
 enum Course {
     /// Runs with real time, at this offset.
     Running(SignedDuration),
-    StandingAt(Timestamp),
+    StandingAt(Moment),
 }
 
 impl StackClock {
@@ -51,25 +52,25 @@ impl StackClock {
         Clock::reading(move || clock.now())
     }
 
-    pub fn now(&self) -> Timestamp {
+    pub fn now(&self) -> Moment {
         match *self.course.borrow() {
-            Course::Running(offset) => self.real.now().saturating_add(offset).unwrap_or(Timestamp::MAX),
+            Course::Running(offset) => self.real.now().checked_add(offset).unwrap_or(Moment::MAX),
             Course::StandingAt(instant) => instant,
         }
     }
 
     /// Sets a clock that nothing has read yet to an instant of the past, where it is stopped.
-    pub fn begin_at(&self, instant: Timestamp) -> Result<()> {
+    pub fn begin_at(&self, instant: Moment) -> Result<()> {
         self.set(Course::StandingAt(instant))
     }
 
     /// Stops at `instant`, or at the present time if that is later.
-    pub fn stop_at(&self, instant: Timestamp) -> Result<()> {
+    pub fn stop_at(&self, instant: Moment) -> Result<()> {
         self.set(Course::StandingAt(instant.max(self.now())))
     }
 
     /// Runs with real time from `instant`, or from the present time if that is later.
-    pub fn run_from(&self, instant: Timestamp) -> Result<()> {
+    pub fn run_from(&self, instant: Moment) -> Result<()> {
         self.set(Course::Running(instant.max(self.now()).duration_since(self.real.now())))
     }
 
@@ -77,7 +78,7 @@ impl StackClock {
         matches!(*self.course.borrow(), Course::StandingAt(_))
     }
 
-    pub fn advance(&self, by: SignedDuration) -> Result<Timestamp> {
+    pub fn advance(&self, by: SignedDuration) -> Result<Moment> {
         let instant = self.now().checked_add(by).context("that is too far ahead")?;
         let moved = if self.stands() { self.stop_at(instant) } else { self.run_from(instant) };
         moved.map(|()| self.now())
@@ -96,7 +97,7 @@ impl StackClock {
     }
 
     /// Waits until the clock shows `instant` or later, by running or by being moved.
-    pub async fn reaches(&self, instant: Timestamp) {
+    pub async fn reaches(&self, instant: Moment) {
         let mut moved = self.course.subscribe();
         loop {
             let left = instant.duration_since(self.now());

@@ -30,7 +30,7 @@ pub struct Control {
 pub fn router(control: Control) -> Router {
     Router::new()
         .route("/sync", post(sync))
-        .route("/clock", get(async |State(control): State<Control>| Json(json!({"now": control.clock.now()}))))
+        .route("/clock", get(async |State(control): State<Control>| Json(json!({"now": *control.clock.now()}))))
         .route("/clock", post(advance))
         .route("/settle", post(settle))
         .with_state(control)
@@ -59,7 +59,7 @@ async fn advance(State(control): State<Control>, body: Bytes) -> Response {
         return refused(StatusCode::BAD_REQUEST, r#"send {"advance_s":N} with the seconds to go forward"#);
     };
     match control.schedules.advance(by).await {
-        Ok(now) => Json(json!({"now": now})).into_response(),
+        Ok(now) => Json(json!({"now": *now})).into_response(),
         Err(error) => failed(&error),
     }
 }

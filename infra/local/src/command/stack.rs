@@ -8,11 +8,11 @@ use anyhow::{Result, ensure};
 use aws_smithy_http_client::Builder as HttpClients;
 use axum::Router;
 use bursar_core::aws::AwsAccess;
+use bursar_core::clock::Moment;
 use bursar_core::config::{Config, Origin, RETENTION_DAYS};
 use bursar_core::deadline::Waits;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::store::Table;
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
@@ -51,7 +51,7 @@ pub struct Options {
     /// The origin in links and origin checks, if it differs from where the pages are served.
     pub origin: Option<String>,
     /// The past instant at which the clock of a new stack is stopped.
-    pub begins_at: Option<Timestamp>,
+    pub begins_at: Option<Moment>,
     pub admins: Vec<EmailAddress>,
     pub provider: ProviderAt,
     pub smtp: Option<Relay>,
@@ -210,7 +210,7 @@ impl Stack {
         let inbox = inbox::router(ses.clone(), invoke.clone(), web_origin.clone(), people);
         let inbox_origin = servers.run(listen(0).await?, inbox.merge(control::router(control)))?;
 
-        let meta = Table::new(&config).meta(clock.now().max(Timestamp::UNIX_EPOCH)).await?;
+        let meta = Table::new(&config).meta(clock.now().max(Moment::UNIX_EPOCH)).await?;
         let ready = Ready {
             web: web_origin,
             inbox: inbox_origin,

@@ -1,6 +1,7 @@
 //! What happens at the provider without a call of ours, as by a person on its site, and the view that tests have of it.
 
 use anyhow::{Context, Result};
+use bursar_core::clock::Moment;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -40,9 +41,9 @@ pub struct KeySnapshot {
     pub overshot: Nano,
     /// The other usage that was charged after its end, later than usage settles.
     pub settled_late: Nano,
-    pub created_at: Timestamp,
-    pub expires_at: Option<Timestamp>,
-    pub last_used_at: Option<Timestamp>,
+    pub created_at: Moment,
+    pub expires_at: Option<Moment>,
+    pub last_used_at: Option<Moment>,
 }
 
 /// What tests read.
@@ -55,9 +56,10 @@ impl Provider {
 
     /// The lifetime usage that answers by hash told of a key, of the kinds that its limit counts, each time that it had
     /// grown.
-    pub fn told(&self, hash: &str) -> Vec<(Timestamp, Nano)> {
+    pub fn told(&self, hash: &str) -> Vec<(Moment, Nano)> {
         let account = self.account();
-        account.find(hash).map(|place| account.key(place).told.clone()).unwrap_or_default()
+        let Ok(place) = account.find(hash) else { return Vec::new() };
+        account.key(place).told.iter().map(|(at, used)| (Moment::from(*at), *used)).collect()
     }
 
     /// The models that a guardrail allows, as they were sent; `None` if it allows all, or is not there.
@@ -86,20 +88,25 @@ fn snapshot(key: &Key, now: Timestamp) -> KeySnapshot {
         asked_changes: key.asked.changes.iter().cloned().collect(),
         overshot: key.overshot,
         settled_late: key.settled_late,
-        created_at: key.created_at,
-        expires_at: key.expires_at,
-        last_used_at: key.used.last_used_at,
+        created_at: key.created_at.into(),
+        expires_at: key.expires_at.map(Moment::from),
+        last_used_at: key.used.last_used_at.map(Moment::from),
     }
 }
 
 impl Provider {
     /// Makes a key in the default workspace, at any time.
-    pub fn add_foreign_key(&self, name: &str, limit: Option<Nano>, created_at: Timestamp) -> Result<MadeKey> {
+    pub fn add_foreign_key(
+        &self,
+        name: &str,
+        limit: Option<Nano>,
+        created_at: impl Into<Timestamp>,
+    ) -> Result<MadeKey> {
         let mut account = self.account();
         let workspace_id = account.workspace(None, &None)?;
         let settings = KeySettings { name: name.to_owned(), limit, workspace_id, ..KeySettings::default() };
         let plaintext = fresh_key();
-        let key = Key::new(&plaintext, settings, created_at);
+        let key = Key::new(&plaintext, settings, created_at.into());
         let hash = key.hash.clone();
         account.add(key)?;
         Ok(MadeKey { hash, plaintext })
@@ -137,18 +144,25 @@ impl Provider {
     }
 
     /// Records usage without checking a limit.
-    pub fn spend(&self, hash: &str, amount: Nano, when: Timestamp, model: &str) -> Result<()> {
-        self.change(hash, |key, now| key.charge(model, Use::request(amount, Nano::ZERO), when, now))
+    pub fn spend(&self, hash: &str, amount: Nano, when: impl Into<Timestamp>, model: &str) -> Result<()> {
+        self.change(hash, |key, now| key.charge(model, Use::request(amount, Nano::ZERO), when.into(), now))
     }
 
     /// Records BYOK usage, which the account's own key at the model's maker paid.
-    pub fn spend_byok(&self, hash: &str, amount: Nano, when: Timestamp, model: &str) -> Result<()> {
-        self.change(hash, |key, now| key.charge(model, Use::request(Nano::ZERO, amount), when, now))
+    pub fn spend_byok(&self, hash: &str, amount: Nano, when: impl Into<Timestamp>, model: &str) -> Result<()> {
+        self.change(hash, |key, now| key.charge(model, Use::request(Nano::ZERO, amount), when.into(), now))
     }
 
     /// Records the usage of so many requests, of which no counter for judges is kept.
-    pub fn spend_many(&self, hash: &str, credit: Nano, requests: u64, when: Timestamp, model: &str) -> Result<()> {
-        self.change(hash, |key, _| key.note(model, Use { credit, byok: Nano::ZERO, requests }, when))
+    pub fn spend_many(
+        &self,
+        hash: &str,
+        credit: Nano,
+        requests: u64,
+        when: impl Into<Timestamp>,
+        model: &str,
+    ) -> Result<()> {
+        self.change(hash, |key, _| key.note(model, Use { credit, byok: Nano::ZERO, requests }, when.into()))
     }
 
     /// Spends money of the account without a key or model, such as fees. Reports do not include it.

@@ -53,7 +53,7 @@ impl Provider {
     /// The account with its stored state. A new one has a default workspace and credits of 1,000 dollars.
     /// The management key is valid from now on; of all keys only hashes are stored.
     pub fn new(kept: StateFile, clock: Clock, management_key: &str) -> Result<Provider> {
-        let account = Account::open(kept, clock.now()).context("what the simulated provider kept cannot be read")?;
+        let account = Account::open(kept, *clock.now()).context("what the simulated provider kept cannot be read")?;
         let provider = Provider { account: Arc::new(Mutex::new(account)), clock, others: Arc::default() };
         provider.add_management_key(management_key)?;
         Ok(provider)
@@ -84,7 +84,7 @@ impl Provider {
     }
 
     fn now(&self) -> Timestamp {
-        self.clock.now()
+        *self.clock.now()
     }
 
     /// The account of the key in a request, by the key's hash; this one for an unknown key.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use bursar_core::clock::Clock;
+use bursar_core::clock::Moment;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -29,7 +30,7 @@ impl Simulator {
         let noon: Timestamp = "2026-11-18T12:00:00Z".parse().unwrap();
         let now = Arc::new(AtomicI64::new(noon.as_second()));
         let told = Arc::clone(&now);
-        let clock = Clock::reading(move || Timestamp::from_second(told.load(Ordering::SeqCst)).unwrap());
+        let clock = Clock::reading(move || Moment::from_second(told.load(Ordering::SeqCst)).unwrap());
         let kept = StateFile::in_memory().unwrap();
         let provider = Provider::new(kept.clone(), clock, MANAGEMENT).unwrap();
         let hash = provider.add_foreign_key("n", Some(Nano::usd(10)), noon).unwrap().hash;

@@ -7,7 +7,8 @@ use std::path::Path;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::aws::AwsAccess;
-use jiff::{SignedDuration, Timestamp};
+use bursar_core::clock::Moment;
+use jiff::SignedDuration;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tempfile::tempdir;
@@ -113,10 +114,10 @@ async fn what_was_acknowledged_survives_a_kill_at_any_moment_and_the_next_start_
         }
     }
     // The clock goes on where it was moved to.
-    let at = |told: &Value| told["now"].as_str().unwrap().parse::<Timestamp>().unwrap();
+    let at = |told: &Value| told["now"].as_str().unwrap().parse::<Moment>().unwrap();
     let bursar = Bursar::start(data.path()).await;
     let moved = at(&inbox(&bursar.ready, "/clock", Some(json!({"advance_s": 864_000}))).await);
-    assert!(moved > Timestamp::now() + SignedDuration::from_hours(239));
+    assert!(moved > Moment::now() + SignedDuration::from_hours(239));
     bursar.end("KILL").await;
     let bursar = Bursar::start(data.path()).await;
     deployments.push(bursar.ready.deployment.clone());

@@ -5,13 +5,14 @@ use std::ops::Range;
 use std::time::Duration;
 
 use bursar_core::clock::Clock;
+use bursar_core::clock::Moment;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_local::demo;
 use bursar_local::folder::Folder;
 use bursar_local::inbox::Contents;
 use bursar_local::invoke::FunctionName;
 use bursar_local::stack::{Options, Stack, listen};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde_json::json;
 
 const ADMIN: &str = "admin@example.edu";
@@ -30,14 +31,14 @@ async fn it_ends_well_at_each_hour_after_noon_and_at_the_ends_of_a_year_and_a_we
 
 /// Each hour on another weekday than the one before, over two months' ends and a change to summer time.
 async fn at_hours(hours: Range<i64>, others: [&str; 3]) {
-    let first: Timestamp = "2026-03-08T00:28:00Z".parse().unwrap();
+    let first: Moment = "2026-03-08T00:28:00Z".parse().unwrap();
     let hours = hours.map(|hour| first + SignedDuration::from_hours(25 * hour));
     for moment in hours.chain(others.map(|moment| moment.parse().unwrap())) {
         ends_well(moment).await;
     }
 }
 
-async fn ends_well(moment: Timestamp) {
+async fn ends_well(moment: Moment) {
     let data = tempfile::tempdir().unwrap();
     let folder = Folder::open(data.path()).unwrap();
     let admins = vec![EmailAddress::parse(ADMIN).unwrap()];

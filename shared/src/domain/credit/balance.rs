@@ -2,9 +2,9 @@
 //! credit must be bought, when the day for that moves by a week, when the balance falls short of the need, and
 //! when the shortfall grows by a tenth. The functions provide the numbers and the recipients.
 
+use crate::clock::Moment;
+use jiff::SignedDuration;
 use jiff::civil::Date;
-use jiff::fmt::serde::timestamp::millisecond;
-use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::credit::purchase::Purchase;
@@ -41,12 +41,10 @@ pub enum Basis {
 /// What the admins were last told of the balance, until it is over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BalanceNotice {
-    #[serde(with = "millisecond::required")]
-    pub alerted_at: Timestamp,
+    pub alerted_at: Moment,
     pub need: BalanceNeed,
     pub purchase: Purchase,
     /// Whether the balance fell short of the need, and still does.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_short: bool,
     pub is_over: bool,
     pub version: u64,
@@ -59,7 +57,7 @@ stored! {
 impl BalanceNeed {
     /// The need of the account. Keys made here use no more than is promised to them, whatever their pace;
     /// foreign keys live on the same balance.
-    pub fn of(ours: &Days, foreign: &Days, promised: Usd, listed_at: Option<Timestamp>) -> BalanceNeed {
+    pub fn of(ours: &Days, foreign: &Days, promised: Usd, listed_at: Option<Moment>) -> BalanceNeed {
         let two_weeks = |days: &Days| {
             let pace = listed_at.and_then(|at| SpendingPace::of(days, Date::MIN, utc_date(at)));
             pace.map(|pace| pace.in_days(DAYS_AHEAD)).filter(|soon| *soon > Usd::ZERO)
@@ -86,7 +84,7 @@ impl BalanceNotice {
         known: Option<&BalanceNotice>,
         need: BalanceNeed,
         purchase: Purchase,
-        now: Timestamp,
+        now: Moment,
     ) -> Option<BalanceNotice> {
         let version = known.map_or(0, |known| known.version) + 1;
         let short = need.beyond(purchase.balance);
@@ -110,7 +108,7 @@ impl BalanceNotice {
 
     /// Whether a shortfall has grown by a tenth since it was told. A growth through promises alone counts once
     /// a day.
-    fn is_worse(&self, short: Usd, balance: Usd, now: Timestamp) -> bool {
+    fn is_worse(&self, short: Usd, balance: Usd, now: Moment) -> bool {
         let was = self.need.amount - self.purchase.balance;
         let is_worse = short.times(10) >= was.times(11);
         is_worse && (balance < self.purchase.balance || self.alerted_at + BETWEEN_PROMISES <= now)
@@ -125,8 +123,8 @@ mod tests {
 
     const MONDAY: Date = Date::constant(2026, 11, 16);
 
-    fn at(hour: i64) -> Timestamp {
-        Timestamp::from_second(hour * 3600).unwrap()
+    fn at(hour: i64) -> Moment {
+        Moment::from_second(hour * 3600).unwrap()
     }
 
     /// Equal spending on each of the last days before the Monday.

@@ -1,8 +1,9 @@
 //! The purchase of credit: how much the account needs for what is to come, and by which day it is to be
 //! bought. `balance` decides when the admins hear of it.
 
+use crate::clock::Moment;
+use jiff::Span;
 use jiff::civil::Date;
-use jiff::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::usage::days::{Accuracy, Days};
@@ -28,9 +29,9 @@ pub struct CreditFacts<'a> {
     pub ours: &'a Days,
     pub foreign: &'a Days,
     /// When every key was last listed.
-    pub listed_at: Option<Timestamp>,
+    pub listed_at: Option<Moment>,
     /// When the last programme ends.
-    pub ends_at: Option<Timestamp>,
+    pub ends_at: Option<Moment>,
 }
 
 /// The credit to be bought, with the numbers that lead to it.
@@ -47,13 +48,10 @@ pub struct Purchase {
     /// The use of all keys in the last 28 days.
     pub pace: Usd,
     /// Whether some of these days lie before the first sync, so that the pace may be larger.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_partial: bool,
     /// The day on which the balance is gone at this pace; `None` if nothing is used.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone_on: Option<Date>,
     /// The day by which the purchase must begin.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub buy_by: Option<Date>,
 }
 

@@ -1,8 +1,9 @@
 //! What a student has surely used of their cap in the current window, as mails report it. What a key may
 //! still spend is `domain/grant/reservation.rs`, which errs on the other side.
 
+use crate::clock::Moment;
+use jiff::SignedDuration;
 use jiff::civil::Date;
-use jiff::{SignedDuration, Timestamp};
 
 use super::{Grant, GrantState, Reading};
 use crate::domain::programme::{Programme, Settings};
@@ -19,14 +20,14 @@ pub struct CapUse {
     pub cap: Usd,
     pub spent: Usd,
     /// The time of the last reading in it; `None` if nothing was read.
-    pub as_of: Option<Timestamp>,
+    pub as_of: Option<Moment>,
 }
 
 impl CapUse {
     /// The use of a grant's cap. `None` where the student gets no mail of it: the programme mails its
     /// students nothing, or is over. Nor is there any if the cap resets daily, or the grant has ended or is
     /// off the roster. A reading counts only in the window in which it was read.
-    pub fn of(programme: &Programme, grant: &Grant, readings: &[Reading], now: Timestamp) -> Option<CapUse> {
+    pub fn of(programme: &Programme, grant: &Grant, readings: &[Reading], now: Moment) -> Option<CapUse> {
         let settings = &programme.settings;
         let is_told = settings.student_mails && settings.reset != Reset::Daily && !programme.is_over(now);
         let has_ended = matches!(grant.state, GrantState::Revoked | GrantState::Ended) || grant.holds.dropped.is_some();

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use jiff::Timestamp;
+use crate::clock::Moment;
 use serde::{Deserialize, Serialize};
 
 use super::{Attempt, Grant, Reading};
@@ -116,7 +116,7 @@ pub enum Notice {
 }
 
 impl View {
-    pub fn spending(&self, now: Timestamp) -> Spending {
+    pub fn spending(&self, now: Moment) -> Spending {
         Spending::of(&self.grant, &self.readings, &self.programme.settings, now)
     }
 
@@ -130,8 +130,8 @@ impl View {
         &self,
         attempt: &Attempt,
         told: &UsageReport,
-        asked: Timestamp,
-        listed_at: Option<Timestamp>,
+        asked: Moment,
+        listed_at: Option<Moment>,
     ) -> Result<(Reading, Option<Shortfall>), UnusableReport> {
         let settings = &self.programme.settings;
         let of = KeyUseContext {
@@ -231,7 +231,7 @@ impl<L> Change<L> {
     }
 
     /// Orders a disable for every key of the grant that is not disabled yet, and drops their other orders.
-    pub(super) fn ordering_all_off(mut self, now: Timestamp) -> Change<L> {
+    pub(super) fn ordering_all_off(mut self, now: Moment) -> Change<L> {
         for attempt in &mut self.grant.attempts {
             attempt.order_off(now);
             (attempt.limit_ordered, attempt.rules_ordered) = (None, None);
@@ -240,7 +240,7 @@ impl<L> Change<L> {
     }
 
     /// Orders the final readings of the grant's keys, for a person who waits for the rest of the reservation.
-    pub(super) fn ordering_readings(mut self, now: Timestamp) -> Change<L> {
+    pub(super) fn ordering_readings(mut self, now: Moment) -> Change<L> {
         self.grant.attempts.iter_mut().for_each(|attempt| attempt.order_reading(now));
         self
     }

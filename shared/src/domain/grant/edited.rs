@@ -1,7 +1,7 @@
 //! What an edit of a programme's settings means for the grants that it has by then: what their reservations cost more, and how long
 //! their keys live. Nothing is given back here: that follows once the provider confirmed the lower limits.
 
-use jiff::Timestamp;
+use crate::clock::Moment;
 
 use super::{Grant, GrantState, Reading, Reservation};
 use crate::domain::programme::{Budget, Settings};
@@ -13,7 +13,7 @@ pub struct EditEffect {
     /// What reservations cost more under the new settings.
     pub more: Usd,
     /// The first end of a key that is in use.
-    pub keys_until: Option<Timestamp>,
+    pub keys_until: Option<Moment>,
     /// The grants on the roster, and those of them that have a key or are getting one.
     pub grants: u32,
     pub with_keys: u32,
@@ -26,7 +26,7 @@ impl EditEffect {
         budget: &Budget,
         before: &Settings,
         after: &Settings,
-        now: Timestamp,
+        now: Moment,
     ) -> EditEffect {
         let now = budget.counted_at.map_or(now, |counted| counted.max(now));
         let mut effect = EditEffect::default();

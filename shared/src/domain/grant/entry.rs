@@ -1,6 +1,6 @@
 //! Audit entries on a grant.
 
-use jiff::Timestamp;
+use crate::clock::Moment;
 use ulid::Ulid;
 
 use super::Grant;
@@ -10,7 +10,7 @@ use crate::domain::values::id::new_ulid;
 impl Grant {
     /// The audit entry of an act that led to this state of the grant. Several acts may share a millisecond,
     /// so their entries sort by the version that they led to.
-    pub fn entry(&self, by: Actor, what: AuditDetail, now: Timestamp) -> Entry {
+    pub fn entry(&self, by: Actor, what: AuditDetail, now: Moment) -> Entry {
         let entry = in_order(new_ulid(now), self.version);
         Entry { programme: Some(self.programme.clone()), grant: Some(self.id.clone()), entry, at: now, by, what }
     }

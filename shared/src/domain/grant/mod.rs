@@ -19,13 +19,13 @@ mod tests;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::clock::Moment;
 pub use acts::*;
 pub use cap_use::CapUse;
 use change::Draft;
 pub use change::{BudgetChange, Change, DependsOn, Logged, Mark, Notice, Unchanged, View};
 pub use edited::EditEffect;
-use jiff::fmt::serde::timestamp::millisecond;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 pub use reservation::{DROPPED_KEPT, Reservation};
 use serde::{Deserialize, Serialize};
 pub use spending::{Spending, wanted_limit};
@@ -56,14 +56,11 @@ pub struct Grant {
     pub id: GrantId,
     #[serde(flatten)]
     pub person: Person,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
     /// This person's own cap, which overrides the group's and the programme's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own_cap: Option<Usd>,
     #[serde(flatten)]
     pub state: GrantState,
-    #[serde(default, skip_serializing_if = "Holds::is_empty")]
     pub holds: Holds,
     pub epoch: Epoch,
     /// Whether the grant's cap is part of what the budget has reserved.
@@ -76,11 +73,9 @@ pub struct Grant {
     pub allowed: u32,
     /// Every attempt to make a key, in the order of their epochs. They are part of the grant's item, so that
     /// whatever an act decides on was read at one moment.
-    #[serde(default)]
     pub attempts: Vec<Attempt>,
     /// The time of the last reveal or counted replacement, until it has given one free replacement.
-    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
-    pub counted_at: Option<Timestamp>,
+    pub counted_at: Option<Moment>,
     /// The version, which every act increases on condition that it is unchanged.
     pub version: u64,
 }
@@ -95,10 +90,8 @@ stored! {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
     pub address: EmailAddress,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The `id` column of the roster.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roster_id: Option<String>,
 }
 
@@ -116,8 +109,7 @@ pub enum GrantState {
     Invited,
     Minting {
         nonce: Nonce,
-        #[serde(with = "millisecond::required")]
-        lease_until: Timestamp,
+        lease_until: Moment,
     },
     Live {
         key: KeyHash,
@@ -151,64 +143,46 @@ pub struct Attempt {
     pub epoch: Epoch,
     pub nonce: Nonce,
     pub state: AttemptState,
-    #[serde(with = "millisecond::required")]
-    pub begun_at: Timestamp,
+    pub begun_at: Moment,
     /// The time at which its key expires, which cannot be changed at the provider.
-    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Moment>,
     pub key: Option<KeyHash>,
     /// The limit that the provider confirmed last for this key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<Usd>,
     /// A larger limit that was sent as well, while it may still count.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub larger_limit: Option<LargerLimit>,
     /// The time since which another limit is to be sent.
-    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
-    pub limit_ordered: Option<Timestamp>,
+    pub limit_ordered: Option<Moment>,
     /// The guardrail that the provider confirmed last for this key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guardrail: Option<KeyGuardrail>,
     /// The time since which the key is to be put under another.
-    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
-    pub rules_ordered: Option<Timestamp>,
-    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
-    pub shown_at: Option<Timestamp>,
+    pub rules_ordered: Option<Moment>,
+    pub shown_at: Option<Moment>,
     /// The time at which the key was last enabled again after a hold.
-    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
-    pub resumed_at: Option<Timestamp>,
+    pub resumed_at: Option<Moment>,
     /// The announced ends of the key, by their notices.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub announced: BTreeMap<Notice, AnnouncedEnd>,
     #[serde(flatten)]
     pub switch: SwitchState,
     /// The time until which an enable that was taken back may still take effect; an earlier answer confirms
     /// no disable.
-    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
-    pub late_enable_until: Option<Timestamp>,
+    pub late_enable_until: Option<Moment>,
     /// The time at which the key's final reading is due, since a person waits for the rest of its reservation.
-    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
-    pub read_at: Option<Timestamp>,
+    pub read_at: Option<Moment>,
     /// The backoff of the key's orders after a failure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub put_off: Option<OrderBackoff>,
     /// The time since which the provider answers that it does not know the key.
-    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
-    pub missing_since: Option<Timestamp>,
+    pub missing_since: Option<Moment>,
     /// For a key that is gone: the time since which the rest of its limit stays reserved. It does until the
     /// account's sums show that it was not used.
-    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
-    pub rest_promised_since: Option<Timestamp>,
+    pub rest_promised_since: Option<Moment>,
     /// The reason that the provider does not have the key any more; it is not asked for this key again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone: Option<KeyAbsence>,
 }
 
 /// The guardrail that a key is under: the programme's, or that of a group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyGuardrail {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
     /// Its id at the provider.
     pub id: String,
@@ -234,20 +208,16 @@ pub enum AttemptState {
 pub enum SwitchState {
     On,
     OffOrdered {
-        #[serde(with = "millisecond::required")]
-        since: Timestamp,
+        since: Moment,
     },
     Off {
-        #[serde(with = "millisecond::required")]
-        at: Timestamp,
+        at: Moment,
     },
     /// The key is to be enabled after a hold, and the provider is still to be told.
     OnOrdered {
-        #[serde(with = "millisecond::required")]
-        since: Timestamp,
+        since: Moment,
         /// The key was confirmed to be off, and stays so until the limit that was ordered with the enable is
         /// confirmed.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         until_limited: bool,
     },
 }
@@ -318,12 +288,12 @@ impl Grant {
 
 impl Attempt {
     /// The time at which its key expires: as it was made, or by the settings where that is not known.
-    pub fn key_expires_at(&self, settings: &Settings) -> Timestamp {
+    pub fn key_expires_at(&self, settings: &Settings) -> Moment {
         self.expires_at.unwrap_or_else(|| settings.keys_expire_at())
     }
 
     /// An attempt that begins.
-    pub fn open(epoch: Epoch, nonce: Nonce, begun_at: Timestamp) -> Attempt {
+    pub fn open(epoch: Epoch, nonce: Nonce, begun_at: Moment) -> Attempt {
         Attempt {
             epoch,
             nonce,

@@ -16,7 +16,8 @@
 
 use std::cmp::Ordering;
 
-use jiff::{SignedDuration, Timestamp};
+use crate::clock::Moment;
+use jiff::SignedDuration;
 
 use super::cap_use::surely;
 use super::{
@@ -39,33 +40,33 @@ pub struct Reservation<'a> {
     pub settings: &'a Settings,
     /// The time up to which everything counts as read, whatever each reading says: when the sync last
     /// recomputed the budget.
-    pub read_until: Option<Timestamp>,
+    pub read_until: Option<Moment>,
 }
 
 impl Reservation<'_> {
     /// The money spent, plus the most that can still be spent.
-    pub fn cost(&self, now: Timestamp) -> Usd {
+    pub fn cost(&self, now: Moment) -> Usd {
         self.cost_with(self.grant.has_reservation, now)
     }
 
     /// The cost if the person claimed now, and the actual cost once they did. It is shown, not enforced.
-    pub fn implied(&self, now: Timestamp) -> Usd {
+    pub fn implied(&self, now: Moment) -> Usd {
         let is_over = matches!(self.grant.state, GrantState::Revoked | GrantState::Ended);
         let has_reservation = self.grant.has_reservation || (self.grant.holds.is_empty() && !is_over);
         self.cost_with(has_reservation, now)
     }
 
-    fn cost_with(&self, has_reservation: bool, now: Timestamp) -> Usd {
+    fn cost_with(&self, has_reservation: bool, now: Moment) -> Usd {
         Spending::of(self.grant, self.readings, self.settings, now).lifetime + self.unspent(has_reservation, now)
     }
 
     /// The most that can still be spent, in this window and in each later one. A window counts with the largest amount of those
     /// that hold in it, this one less what was used in it: a key's limit until the key expires, and the cap until keys made now
     /// would.
-    pub(super) fn unspent(&self, has_reservation: bool, now: Timestamp) -> Usd {
+    pub(super) fn unspent(&self, has_reservation: bool, now: Moment) -> Usd {
         let (settings, window) = (self.settings, self.settings.reset.window_at(now));
         let (mut left, mut later) = (Usd::ZERO, Vec::new());
-        let mut count = |amount: Usd, used: Usd, expires: Timestamp| {
+        let mut count = |amount: Usd, used: Usd, expires: Moment| {
             if now < expires {
                 left = left.max(amount - used);
                 later.push((amount, settings.reset.windows_between(now, expires)));
@@ -83,7 +84,7 @@ impl Reservation<'_> {
 
     /// Whether the cap itself is reserved: not for a grant held as unused or dropped long ago, unless a key
     /// of it may still spend.
-    fn counts_cap(&self, now: Timestamp) -> bool {
+    fn counts_cap(&self, now: Moment) -> bool {
         let holds = &self.grant.holds;
         let is_out = holds.unused || holds.dropped.is_some_and(|dropped| now >= dropped + DROPPED_KEPT);
         let can_spend = || self.grant.attempts.iter().any(|attempt| self.may_still_spend(attempt));
@@ -118,7 +119,7 @@ impl Reservation<'_> {
     }
 
     /// Whether a key was read so long after an instant that all of its use up to then is known.
-    pub(super) fn is_read_since(&self, attempt: &Attempt, instant: Timestamp) -> bool {
+    pub(super) fn is_read_since(&self, attempt: &Attempt, instant: Moment) -> bool {
         let settled = instant + SETTLING;
         let reading = self.readings.iter().find(|reading| reading.epoch == attempt.epoch);
         self.read_until.is_some_and(|read_until| read_until >= settled)
@@ -167,7 +168,7 @@ impl View {
 impl<L> Change<L> {
     /// Takes the grant's added cost out of the budget, or gives back what it costs less. `None` if the budget has
     /// no room.
-    pub(super) fn with_room(mut self, view: &View, now: Timestamp) -> Option<Change<L>> {
+    pub(super) fn with_room(mut self, view: &View, now: Moment) -> Option<Change<L>> {
         self.budget = self.budget_change(view, now);
         let has_room = !matches!(self.budget, BudgetChange::Take(more) if !view.budget.has_room_for(more));
         has_room.then_some(self)
@@ -179,7 +180,7 @@ impl<L> Change<L> {
     /// An act that decides under which cap the grant has its reservation moves the budget in any case, if only by nothing. So it cannot
     /// pass an edit of caps that was reckoned on the grant as it was.
     #[must_use]
-    pub fn counted(mut self, view: &View, now: Timestamp) -> Change<L> {
+    pub fn counted(mut self, view: &View, now: Moment) -> Change<L> {
         if self.budget == BudgetChange::None {
             self.budget = match self.budget_change(view, now) {
                 BudgetChange::Take(_) if self.reading.is_some() => BudgetChange::None,
@@ -202,7 +203,7 @@ impl<L> Change<L> {
 
     /// The change of the budget. A reservation is worth less each time a window turns. So an amount counted for a
     /// later instant is not given back as of an earlier one.
-    fn budget_change(&self, view: &View, now: Timestamp) -> BudgetChange {
+    fn budget_change(&self, view: &View, now: Moment) -> BudgetChange {
         let now = view.budget.counted_at.map_or(now, |counted| counted.max(now));
         let mut after = View { grant: self.grant.clone(), ..view.clone() };
         if let Some(reading) = &self.reading {

@@ -1,7 +1,7 @@
 //! The sums behind caps: what the keys of a grant have used, and what a live key's limit should be. What a
 //! grant can still cost is `grant::reservation`; readings come from the sync.
 
-use jiff::Timestamp;
+use crate::clock::Moment;
 
 use super::{Grant, Reading};
 use crate::domain::programme::Settings;
@@ -20,7 +20,7 @@ pub struct Spending {
 
 impl Spending {
     /// The sums of a grant's readings at `now`. A reading of an earlier window says nothing about this one.
-    pub fn of(grant: &Grant, readings: &[Reading], settings: &Settings, now: Timestamp) -> Spending {
+    pub fn of(grant: &Grant, readings: &[Reading], settings: &Settings, now: Moment) -> Spending {
         let window = settings.reset.window_at(now);
         let live = grant.live().map(|attempt| attempt.epoch);
         let mut spending = Spending::default();

@@ -3,8 +3,7 @@
 
 use std::ops::{AddAssign, Sub};
 
-use jiff::Timestamp;
-use jiff::fmt::serde::timestamp::millisecond;
+use crate::clock::Moment;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::usage::reading::DailyUse;
@@ -20,8 +19,7 @@ use crate::store::keys::{ACCOUNT, CUTS, due, key};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountCut {
     /// When the run began.
-    #[serde(with = "millisecond::required")]
-    pub as_of: Timestamp,
+    pub as_of: Moment,
     /// What the account had bought and spent, as the provider reports it.
     pub bought: Usd,
     pub spent: AccountSpending,
@@ -34,7 +32,7 @@ pub struct AccountCut {
 }
 
 stored! {
-    "cut" AccountCut |it| (as_of: Timestamp = it.as_of) => key(ACCOUNT, format!("{CUTS}{}", due(as_of)))
+    "cut" AccountCut |it| (as_of: Moment = it.as_of) => key(ACCOUNT, format!("{CUTS}{}", due(as_of)))
 }
 
 /// The use of a programme's own keys.

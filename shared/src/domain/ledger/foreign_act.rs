@@ -1,11 +1,10 @@
 //! An admin's own act on a key that nobody here made: what was pressed, and what came of it. The rest of the
 //! product never writes such a key.
 
-use std::fmt;
-
-use jiff::fmt::serde::timestamp::millisecond;
-use jiff::{SignedDuration, Timestamp};
+use crate::clock::Moment;
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 use crate::domain::values::id::PersonId;
 use crate::domain::values::key::KeyHash;
@@ -27,10 +26,8 @@ pub enum ForeignChange {
 /// The switch and the limit of a key, as the provider answered them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AnsweredKey {
-    #[serde(with = "millisecond::required")]
-    pub at: Timestamp,
+    pub at: Moment,
     pub enabled: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<Usd>,
 }
 
@@ -52,12 +49,10 @@ pub struct ForeignAct {
     /// The name that the admin typed, which was the key's.
     pub name: String,
     pub change: ForeignChange,
-    #[serde(with = "millisecond::required")]
-    pub requested_at: Timestamp,
+    pub requested_at: Moment,
     pub requested_by: PersonId,
     pub state: ForeignActState,
     /// The key after the last act that the provider confirmed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answered: Option<AnsweredKey>,
     pub version: u64,
 }
@@ -88,7 +83,7 @@ impl fmt::Display for AnsweredKey {
 
 impl ForeignAct {
     /// Whether another change has to wait, since this one may still take effect.
-    pub fn holds_up(&self, change: ForeignChange, now: Timestamp) -> bool {
+    pub fn holds_up(&self, change: ForeignChange, now: Moment) -> bool {
         self.state == ForeignActState::Open && self.change != change && now < self.requested_at + REQUEST_LASTS
     }
 
@@ -98,7 +93,7 @@ impl ForeignAct {
     }
 
     /// Whether a request of this change goes on with this act, and is no act of its own: the same person has just pressed it.
-    pub fn is_joined_by(&self, change: ForeignChange, by: &PersonId, now: Timestamp) -> bool {
+    pub fn is_joined_by(&self, change: ForeignChange, by: &PersonId, now: Moment) -> bool {
         self.awaits(change) && self.requested_by == *by && now < self.requested_at + REQUEST_LASTS
     }
 

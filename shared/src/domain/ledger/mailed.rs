@@ -1,9 +1,9 @@
 //! The statement of a month as it was mailed to finance: which months are due, which rows are whose, and what differs since.
 //! The store keeps it, and the mail function words it.
 
+use crate::clock::Moment;
+use jiff::ToSpan;
 use jiff::civil::Date;
-use jiff::fmt::serde::timestamp::millisecond;
-use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
 use super::statement::{RowKind, Statement, StatementDays, StatementRow};
@@ -26,24 +26,18 @@ const MOST_MONTHS: usize = 12;
 pub struct MailedStatement {
     /// The first day of the month.
     pub month: Date,
-    #[serde(with = "millisecond::required")]
-    pub mailed_at: Timestamp,
+    pub mailed_at: Moment,
     /// The instants of the two cuts.
-    #[serde(with = "millisecond::required")]
-    pub from: Timestamp,
-    #[serde(with = "millisecond::required")]
-    pub to: Timestamp,
+    pub from: Moment,
+    pub to: Moment,
     pub change: Usd,
     pub bought: Usd,
     /// Whether it begins with the first cut of the account.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_the_first: bool,
     /// All rows, also those of no programme, which nobody was mailed.
     pub rows: Vec<MailedRow>,
     /// The finance people who get their rows of it; the store fills them in, with how many have a mail queued.
-    #[serde(default)]
     pub recipients: Vec<PersonId>,
-    #[serde(default)]
     pub queued: u32,
 }
 
@@ -57,7 +51,6 @@ stored! {
 pub struct MailedRow {
     #[serde(flatten)]
     pub row: StatementRow,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 }
 
@@ -79,7 +72,7 @@ pub enum ChangedCell {
 
 /// The months that may be mailed at this time, oldest first: those after the newest one that was, or since the first
 /// cut of the account.
-pub fn months_due(newest: Option<Date>, first_cut: Timestamp, now: Timestamp) -> Vec<StatementDays> {
+pub fn months_due(newest: Option<Date>, first_cut: Moment, now: Moment) -> Vec<StatementDays> {
     let mut months = Vec::new();
     let today = utc_date(now).checked_sub(DAYS_BEFORE.days()).unwrap_or(Date::MIN);
     let mut of = StatementDays::month_before(today);
@@ -96,7 +89,7 @@ pub fn months_due(newest: Option<Date>, first_cut: Timestamp, now: Timestamp) ->
 
 impl MailedStatement {
     /// The statement of a month as it is mailed now, with the names of these programmes.
-    pub fn of(statement: &Statement, programmes: &[Programme], now: Timestamp) -> MailedStatement {
+    pub fn of(statement: &Statement, programmes: &[Programme], now: Moment) -> MailedStatement {
         let row = |row: &StatementRow| MailedRow {
             row: row.clone(),
             name: row.programme.as_ref().and_then(|id| name(programmes, id)),

@@ -1,6 +1,6 @@
 //! The sentences that say where a statement does not begin or end at the edges of its days.
 
-use jiff::Timestamp;
+use crate::clock::Moment;
 use jiff::tz::TimeZone;
 
 use super::statement::{EdgeNote, StatementDays};
@@ -32,6 +32,6 @@ impl EdgeNote {
     }
 }
 
-fn utc(at: Timestamp) -> String {
+fn utc(at: Moment) -> String {
     format!("{} UTC", column_time(at, &TimeZone::UTC))
 }

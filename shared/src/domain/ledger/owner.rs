@@ -3,9 +3,8 @@
 
 use std::collections::HashMap;
 
-use jiff::Timestamp;
+use crate::clock::Moment;
 use jiff::civil::Date;
-use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::audit::Actor;
@@ -26,8 +25,7 @@ pub struct KeyOwner {
     pub key: KeyHash,
     pub owner: ProgrammeId,
     pub from: Date,
-    #[serde(with = "millisecond::required")]
-    pub at: Timestamp,
+    pub at: Moment,
     pub by: Actor,
 }
 
@@ -55,7 +53,7 @@ pub type KeyShares = HashMap<KeyHash, KeyShare>;
 impl OwnedUse {
     /// The use that counts from a day on. The days before a key was first seen are not known, so a key that was
     /// first seen later counts with all of its use.
-    pub fn of(used: &DailyUse, first_seen_at: Timestamp, from: Date) -> OwnedUse {
+    pub fn of(used: &DailyUse, first_seen_at: Moment, from: Date) -> OwnedUse {
         if from < utc_date(first_seen_at) {
             return OwnedUse { counted: used.clone() };
         }

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::clock::Moment;
+use jiff::ToSpan;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
 use super::cut::{AccountCut, KeyChange, LifetimeUse, ProgrammeCut};
@@ -28,8 +29,8 @@ pub struct StatementDays {
 pub struct Statement {
     pub days: StatementDays,
     /// The instants of the two cuts.
-    pub from: Timestamp,
-    pub to: Timestamp,
+    pub from: Moment,
+    pub to: Moment,
     pub rows: Vec<StatementRow>,
     /// What the account spent from the first cut to the second, as the provider reports it.
     pub change: Usd,
@@ -69,13 +70,13 @@ pub enum RowKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EdgeNote {
     /// No complete sync began on the first day; the statement begins with this later cut.
-    BeginsLate(Timestamp),
+    BeginsLate(Moment),
     /// The statement begins with the first cut of the account, which is later than its first day.
-    BeginsWithTheFirst(Timestamp),
+    BeginsWithTheFirst(Moment),
     /// No complete sync began on the day after the last; the statement ends with this later cut.
-    EndsLate(Timestamp),
+    EndsLate(Moment),
     /// No complete sync has begun since the last day was over; the statement ends with the newest cut.
-    NotOver(Timestamp),
+    NotOver(Moment),
 }
 
 impl StatementDays {
@@ -97,11 +98,11 @@ impl StatementDays {
         &since_begin[..last.map_or(since_begin.len(), |last| last + 1)]
     }
 
-    pub fn begin(self) -> Timestamp {
+    pub fn begin(self) -> Moment {
         start_of(self.from)
     }
 
-    pub fn end(self) -> Timestamp {
+    pub fn end(self) -> Moment {
         start_of(day_after(self.to))
     }
 }
@@ -146,7 +147,7 @@ impl Statement {
         cuts: &[AccountCut],
         changes: &[KeyChange],
         shares: &KeyShares,
-        first_cut: Timestamp,
+        first_cut: Moment,
         known: &[Programme],
     ) -> Option<Statement> {
         let (from, to) = (cuts.first()?, cuts.last()?);
@@ -261,8 +262,8 @@ fn day_after(day: Date) -> Date {
 }
 
 /// 00:00 UTC of a day. Every day that a statement can name has one.
-fn start_of(day: Date) -> Timestamp {
-    day.to_zoned(TimeZone::UTC).map_or(Timestamp::MAX, |start| start.timestamp())
+fn start_of(day: Date) -> Moment {
+    day.to_zoned(TimeZone::UTC).map_or(Moment::MAX, |start| start.timestamp().into())
 }
 
 #[cfg(test)]

@@ -2,9 +2,8 @@
 //! cause is mailed once however many runs meet it. It is mailed again on another day if it lasts or has come
 //! back. The functions decide when to raise one.
 
-use jiff::Timestamp;
+use crate::clock::Moment;
 use jiff::civil::Date;
-use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
@@ -24,14 +23,11 @@ use crate::store::keys::{ACCOUNT, ALARMS, key};
 pub struct Alarm {
     /// The UTC day of the alarm: when its cause began, or the day whose sum it is about.
     pub day: Date,
-    #[serde(with = "millisecond::required")]
-    pub found_at: Timestamp,
+    pub found_at: Moment,
     #[serde(flatten)]
     pub cause: Cause,
     /// The recipients; the store fills them in, together with how many of them have a mail queued.
-    #[serde(default)]
     pub recipients: Vec<PersonId>,
-    #[serde(default)]
     pub queued: u32,
 }
 
@@ -46,14 +42,7 @@ pub enum Cause {
     /// Actions that the sync's safety limit held back. They are attempts to sweep, keys that a recovery would
     /// disable, and live grants to stop because their keys are gone or disabled. `keys` names the first of
     /// them.
-    HeldBack {
-        sweeps: u32,
-        recoveries: u32,
-        stops: u32,
-        bound: u32,
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        keys: Vec<String>,
-    },
+    HeldBack { sweeps: u32, recoveries: u32, stops: u32, bound: u32, keys: Vec<String> },
     /// A residual of the account: its size, and the part that the admins do not know of yet.
     Residual { residual: Usd, news: Usd, tolerance: Usd },
     /// The provider does not accept the management key.
@@ -63,73 +52,44 @@ pub enum Cause {
     /// A run stopped early or left something out: the number of its problems, and the first of them.
     Incomplete { problems: u32, first: String },
     /// No run was complete for too long; without a time, none ever was.
-    Silent {
-        #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
-        last: Option<Timestamp>,
-    },
+    Silent { last: Option<Moment> },
     /// Credit must be bought, or the balance is below what the account needs soon. `alerted_at` identifies the
     /// alarm, which is raised again when there is news of it, or it was over.
-    Balance {
-        need: BalanceNeed,
-        purchase: Purchase,
-        #[serde(with = "millisecond::required")]
-        alerted_at: Timestamp,
-    },
+    Balance { need: BalanceNeed, purchase: Purchase, alerted_at: Moment },
     /// The mail server refuses mail because of the account, so that mail waits.
-    MailRefused {
-        code: String,
-        #[serde(with = "millisecond::required")]
-        since: Timestamp,
-    },
+    MailRefused { code: String, since: Moment },
     /// Mail waits that should have been sent long ago: how many, the age of the oldest, and whether it is
     /// urgent.
-    MailWaits {
-        urgent: bool,
-        mails: u64,
-        #[serde(with = "millisecond::required")]
-        since: Timestamp,
-    },
+    MailWaits { urgent: bool, mails: u64, since: Moment },
     /// No delivery event arrived of any mail sent on this day.
     NothingHeard { of: Date, sent: u64 },
     /// Mails of a kind that were given up or came back, with the code and the first of them. Without a kind
     /// they are mails that cannot be read.
-    Unsent {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        mail: Option<MailKind>,
-        code: String,
-        first: Ulid,
-    },
+    Unsent { mail: Option<MailKind>, code: String, first: Ulid },
     /// Bulk mail of one kind was stopped, since too much of the day's came back or was complained about.
     BulkStopped { mail_day: MailDay },
     /// The provider refuses rules of a programme, for the reason that it gives.
     RulesRefused {
         programme: ProgrammeId,
         /// The group whose guardrail is to have them, unless it is the programme's.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         group: Option<String>,
         /// The tier that they name, if they name one.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         tier: Option<String>,
-        #[serde(with = "millisecond::required")]
-        since: Timestamp,
+        since: Moment,
         why: String,
     },
     /// A job of a programme that makes no progress.
-    Stuck {
-        programme: ProgrammeId,
-        #[serde(with = "millisecond::required")]
-        since: Timestamp,
-    },
+    Stuck { programme: ProgrammeId, since: Moment },
 }
 
 impl Alarm {
     /// An alarm for this day, found now.
-    pub fn on(day: Date, cause: Cause, found_at: Timestamp) -> Alarm {
+    pub fn on(day: Date, cause: Cause, found_at: Moment) -> Alarm {
         Alarm { day, found_at, cause, recipients: Vec::new(), queued: 0 }
     }
 
     /// An alarm for the current day, found now.
-    pub fn now(cause: Cause, found_at: Timestamp) -> Alarm {
+    pub fn now(cause: Cause, found_at: Moment) -> Alarm {
         Alarm::on(utc_date(found_at), cause, found_at)
     }
 
@@ -177,7 +137,7 @@ mod tests {
     #[test]
     fn mail_that_is_refused_once_more_on_its_day_is_another_alarm() {
         let refused = |hour: &str| {
-            let since: Timestamp = format!("2026-11-20T{hour}:00:00Z").parse().unwrap();
+            let since: Moment = format!("2026-11-20T{hour}:00:00Z").parse().unwrap();
             Alarm::now(Cause::MailRefused { code: "AccountPaused".to_owned(), since }, since).name()
         };
         assert_ne!(refused("09"), refused("22"));

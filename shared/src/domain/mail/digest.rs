@@ -2,9 +2,8 @@
 //! It names grants, groups and models and never a person; people are looked up when it is sent. The mail
 //! function has its words.
 
-use jiff::Timestamp;
+use crate::clock::Moment;
 use jiff::civil::Date;
-use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::credit::balance::BalanceNeed;
@@ -32,8 +31,7 @@ pub struct Digest {
     pub programme: ProgrammeId,
     /// The Monday of the digest's calendar week, by which it is identified.
     pub week: Date,
-    #[serde(with = "millisecond::required")]
-    pub found_at: Timestamp,
+    pub found_at: Moment,
     /// The first and the last of the completed UTC days that it covers.
     pub days: (Date, Date),
     pub money: DigestMoney,
@@ -41,14 +39,11 @@ pub struct Digest {
     /// The use by model, in the money that the programme counted, the largest first.
     pub models: Vec<ModelUse>,
     /// The ranges of days for which the use by model is not known.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models_unknown: Vec<(Date, Date)>,
     pub people: People,
     pub health: Health,
     /// The recipients; the store fills them in, together with how many of them have a mail queued.
-    #[serde(default)]
     pub recipients: Vec<PersonId>,
-    #[serde(default)]
     pub queued: u32,
 }
 
@@ -110,10 +105,8 @@ pub struct People {
     pub unused: PeopleSample,
     pub unclaimed: PeopleSample,
     /// People whom mail does not reach.
-    #[serde(default)]
     pub unreached: PeopleSample,
     /// People who marked a mail as unwanted, and now get links alone.
-    #[serde(default)]
     pub complained: PeopleSample,
     /// People who cannot use a key now, or used their cap up in a window of the week, by the reason.
     pub blocked: Vec<(Block, PeopleSample)>,
@@ -156,22 +149,18 @@ pub enum Block {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
     /// The time at which the last complete sync began.
-    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
-    pub completed_at: Option<Timestamp>,
+    pub completed_at: Option<Moment>,
     /// The time at which the last listing of every key began.
-    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
-    pub listed_at: Option<Timestamp>,
+    pub listed_at: Option<Moment>,
 }
 
 /// The weekly digest of the account, for its admins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountDigest {
     pub week: Date,
-    #[serde(with = "millisecond::required")]
-    pub found_at: Timestamp,
+    pub found_at: Moment,
     pub days: (Date, Date),
     /// Credits bought less credits spent; `None` before a sync has read them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub balance: Option<Usd>,
     pub reserved: Usd,
     /// The reserved money that is not spent yet.
@@ -190,14 +179,10 @@ pub struct AccountDigest {
     /// The number of keys that the sync's safety limit did not disable.
     pub held_back: u32,
     /// The account's residual, and the part of it that arose in the week.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub residual: Option<Usd>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub residual_grew: Option<Usd>,
     pub health: Health,
-    #[serde(default)]
     pub recipients: Vec<PersonId>,
-    #[serde(default)]
     pub queued: u32,
 }
 
@@ -212,7 +197,6 @@ stored! {
 pub struct UnownedKey {
     pub key: KeyHash,
     pub spent: Usd,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<Usd>,
 }
 
@@ -224,7 +208,6 @@ pub struct ProgrammeLine {
     pub spent: Usd,
     pub budget: Usd,
     /// The forecast; `None` once the programme is over.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runs_out: Option<RunsOut>,
 }
 

@@ -46,11 +46,8 @@ pub struct Roles {
     /// The address in the settings' spelling, to which mail goes.
     pub address: EmailAddress,
     pub programme: ProgrammeId,
-    #[serde(default)]
     pub faculty: bool,
-    #[serde(default)]
     pub assistant: bool,
-    #[serde(default)]
     pub finance: bool,
 }
 

@@ -1,8 +1,7 @@
 //! The session of a signed-in person: how long it lasts, and its early end by disuse for a person with a
 //! role.
-
-use jiff::fmt::serde::timestamp::millisecond;
-use jiff::{SignedDuration, Timestamp};
+use crate::clock::Moment;
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::values::address::MatchedAddress;
@@ -25,14 +24,10 @@ pub struct Session {
     pub session: SessionTokenHash,
     pub address: MatchedAddress,
     /// The id of a person with a role, as audit entries name them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub person: Option<PersonId>,
-    #[serde(with = "millisecond::required")]
-    pub begun_at: Timestamp,
-    #[serde(with = "millisecond::required")]
-    pub used_at: Timestamp,
-    #[serde(with = "millisecond::required")]
-    pub ends_at: Timestamp,
+    pub begun_at: Moment,
+    pub used_at: Moment,
+    pub ends_at: Moment,
 }
 
 stored! {
@@ -42,23 +37,18 @@ stored! {
 
 impl Session {
     /// A session that begins now, as long as the role of its person allows.
-    pub fn begun(
-        session: SessionTokenHash,
-        address: MatchedAddress,
-        person: Option<PersonId>,
-        now: Timestamp,
-    ) -> Session {
+    pub fn begun(session: SessionTokenHash, address: MatchedAddress, person: Option<PersonId>, now: Moment) -> Session {
         let lasts = if person.is_some() { ROLE_SESSION_LASTS } else { SESSION_LASTS };
         Session { session, address, person, begun_at: now, used_at: now, ends_at: now + lasts }
     }
 
-    pub fn is_good(&self, now: Timestamp) -> bool {
+    pub fn is_good(&self, now: Moment) -> bool {
         let is_in_use = self.person.is_none() || now < self.used_at + DISUSE_ENDS_AFTER;
         now < self.ends_at && is_in_use
     }
 
     /// Whether it is time to note the session's use.
-    pub fn is_to_be_noted(&self, now: Timestamp) -> bool {
+    pub fn is_to_be_noted(&self, now: Moment) -> bool {
         self.person.is_some() && self.used_at + USE_NOTED_EACH <= now
     }
 }
@@ -73,8 +63,8 @@ mod tests {
         EmailAddress::parse("ada@uni.edu").unwrap().matched().clone()
     }
 
-    fn at(minute: i64) -> Timestamp {
-        Timestamp::from_second(1_767_225_600 + 60 * minute).unwrap()
+    fn at(minute: i64) -> Moment {
+        Moment::from_second(1_767_225_600 + 60 * minute).unwrap()
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! Signing in: which links and codes are valid for one address, what uses them up, and how many are mailed.
 //! The page that asks keeps to itself whether an address is known; the store keeps the session that follows.
-
-use jiff::fmt::serde::timestamp::millisecond;
-use jiff::{SignedDuration, Timestamp};
+use crate::clock::Moment;
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
@@ -33,18 +32,14 @@ const WRONG_CODES: u32 = 5;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignIn {
     pub address: MatchedAddress,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<LiveLink>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mailed: Vec<Mailed>,
     /// The number of mails since the last sign-in.
     pub unfollowed: usize,
-    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
-    pub last_mailed_at: Option<Timestamp>,
+    pub last_mailed_at: Option<Moment>,
     /// The wrong codes since the last mail; beyond the limit no code is accepted.
     pub wrong_codes: u32,
-    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
-    pub last_tried_at: Option<Timestamp>,
+    pub last_tried_at: Option<Moment>,
     /// The version, which every change increases; 0 before the first.
     pub version: u64,
 }
@@ -58,20 +53,17 @@ stored! {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LiveLink {
     pub link: LinkTokenHash,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<CodeHash>,
     /// The browser that asked for the link.
     pub asked_by: BrowserTokenHash,
-    #[serde(with = "millisecond::required")]
-    pub ends_at: Timestamp,
+    pub ends_at: Moment,
 }
 
 /// A mail that was queued for a login request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mailed {
     pub login_request: Ulid,
-    #[serde(with = "millisecond::required")]
-    pub at: Timestamp,
+    pub at: Moment,
 }
 
 /// The reason that no link is mailed.
@@ -113,13 +105,13 @@ impl SignIn {
     }
 
     /// The reason that this request gets no link, if there is one.
-    pub fn link_refused(&self, login_request: Ulid, now: Timestamp) -> Option<LinkRefused> {
+    pub fn link_refused(&self, login_request: Ulid, now: Moment) -> Option<LinkRefused> {
         self.share(login_request, now).err()
     }
 
     /// Adds a valid link for this address because of a request. A request may come again, since its mail may
     /// have failed.
-    pub fn with_link(&self, login_request: Ulid, link: LiveLink, now: Timestamp) -> Result<SignIn, LinkRefused> {
+    pub fn with_link(&self, login_request: Ulid, link: LiveLink, now: Moment) -> Result<SignIn, LinkRefused> {
         let (mut after, is_new) = self.share(login_request, now)?;
         after.mailed.push(Mailed { login_request, at: now });
         (after.unfollowed, after.last_mailed_at) = (after.unfollowed + usize::from(is_new), Some(now));
@@ -135,7 +127,7 @@ impl SignIn {
     }
 
     /// The state to which a link of this request is added, and whether the request is new.
-    fn share(&self, login_request: Ulid, now: Timestamp) -> Result<(SignIn, bool), LinkRefused> {
+    fn share(&self, login_request: Ulid, now: Moment) -> Result<(SignIn, bool), LinkRefused> {
         let mut after = self.changed(now);
         let is_new = !self.is_again(login_request);
         after.mailed.retain(|mailed| mailed.login_request != login_request);
@@ -154,7 +146,7 @@ impl SignIn {
 
     /// Signs in by a link, which ends every link and code of the address. `None`, and no change, if the link
     /// is not valid or the proof is not its owner's.
-    pub fn follow(&self, link: &LinkTokenHash, proof: &Proof, now: Timestamp) -> Option<SignIn> {
+    pub fn follow(&self, link: &LinkTokenHash, proof: &Proof, now: Moment) -> Option<SignIn> {
         let live = self.links.iter().find(|live| live.link == *link && now < live.ends_at)?;
         let is_theirs = match proof {
             Proof::Browser(cookie) => live.asked_by == *cookie,
@@ -166,32 +158,32 @@ impl SignIn {
     /// Signs in by a code that was typed together with this address, which ends every link and code of it.
     /// `None` if the code is not valid, or too many were wrong. The caller counts that as a wrong code,
     /// whether or not the address has one.
-    pub fn type_code(&self, code: &CodeHash, now: Timestamp) -> Option<SignIn> {
+    pub fn type_code(&self, code: &CodeHash, now: Moment) -> Option<SignIn> {
         let mut codes = self.links.iter().filter(|live| now < live.ends_at).filter_map(|live| live.code.as_ref());
         let is_good = self.wrong_codes < WRONG_CODES && codes.any(|live| live == code);
         is_good.then(|| self.used(now))
     }
 
     /// The state with one more wrong code.
-    pub fn with_wrong_code(&self, now: Timestamp) -> SignIn {
+    pub fn with_wrong_code(&self, now: Moment) -> SignIn {
         SignIn { wrong_codes: self.wrong_codes + 1, last_tried_at: Some(now), ..self.clone() }
     }
 
     /// The time from which nothing of this state matters.
-    pub fn ends_at(&self) -> Timestamp {
+    pub fn ends_at(&self) -> Moment {
         let links = self.links.iter().map(|live| live.ends_at);
         let mails = self.mailed.iter().map(|mailed| mailed.at + LOGIN_REQUEST_LASTS);
         let unfollowed = self.last_mailed_at.filter(|_| self.unfollowed >= AT_ONCE).map(|at| at + UNFOLLOWED_KNOWN);
         let tried = self.last_tried_at.map(|at| at + LINK_LASTS);
-        links.chain(mails).chain(unfollowed).chain(tried).max().unwrap_or(Timestamp::UNIX_EPOCH)
+        links.chain(mails).chain(unfollowed).chain(tried).max().unwrap_or(Moment::UNIX_EPOCH)
     }
 
-    fn used(&self, now: Timestamp) -> SignIn {
+    fn used(&self, now: Moment) -> SignIn {
         SignIn { links: Vec::new(), unfollowed: 0, wrong_codes: 0, ..self.changed(now) }
     }
 
     /// The next version of the state without what has expired, on which a change is built.
-    fn changed(&self, now: Timestamp) -> SignIn {
+    fn changed(&self, now: Moment) -> SignIn {
         let mut after = SignIn { version: self.version + 1, ..self.clone() };
         after.links.retain(|live| now < live.ends_at);
         after.mailed.retain(|mailed| now < mailed.at + LOGIN_REQUEST_LASTS);
@@ -218,11 +210,11 @@ mod tests {
         EmailAddress::parse("ada@uni.edu").unwrap().matched().clone()
     }
 
-    fn at(minute: i64) -> Timestamp {
-        Timestamp::from_second(1_767_225_600 + 60 * minute).unwrap()
+    fn at(minute: i64) -> Moment {
+        Moment::from_second(1_767_225_600 + 60 * minute).unwrap()
     }
 
-    fn mailed(before: &SignIn, number: u128, now: Timestamp) -> Result<(SignIn, Mail), LinkRefused> {
+    fn mailed(before: &SignIn, number: u128, now: Moment) -> Result<(SignIn, Mail), LinkRefused> {
         let (link, code, browser) =
             (LinkToken::generate().hash(), Code::generate().hash(&ada()), BrowserToken::generate().hash());
         let (asked_by, ends_at) = (browser.clone(), now + LINK_LASTS);

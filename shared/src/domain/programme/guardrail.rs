@@ -10,9 +10,9 @@
 
 use std::fmt;
 
+use crate::clock::Moment;
 use data_encoding::HEXLOWER;
-use jiff::fmt::serde::timestamp::millisecond;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -41,7 +41,6 @@ const LONGEST_NAME: usize = 200;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct GuardrailOwner {
     pub programme: ProgrammeId,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
 }
 
@@ -51,12 +50,9 @@ pub struct Guardrail {
     #[serde(flatten)]
     pub of: GuardrailOwner,
     /// What the provider confirmed last, once it was made there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmed: Option<ConfirmedRules>,
     /// The rules that were sent last, while they may take effect without an answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_doubt: Option<SentRules>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<RulesRefusal>,
     /// The version, which every write increases; 0 before the first.
     pub version: u64,
@@ -76,27 +72,23 @@ pub struct ConfirmedRules {
     pub rules: Rules,
     /// The same as the provider spelled them in its answer, which differs from what was sent.
     pub answered: String,
-    #[serde(with = "millisecond::required")]
-    pub at: Timestamp,
+    pub at: Moment,
 }
 
 /// Rules that were sent, and when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SentRules {
     pub rules: Rules,
-    #[serde(with = "millisecond::required")]
-    pub at: Timestamp,
+    pub at: Moment,
 }
 
 /// The provider's refusal of rules.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RulesRefusal {
     pub rules: Rules,
-    #[serde(with = "millisecond::required")]
-    pub since: Timestamp,
+    pub since: Moment,
     /// The last time that they were refused.
-    #[serde(with = "millisecond::required")]
-    pub at: Timestamp,
+    pub at: Moment,
     /// The provider's reason.
     pub why: String,
 }
@@ -134,7 +126,7 @@ impl Guardrail {
     }
 
     /// Whether these rules are to be sent now. Where they were just saved, no pause after a refusal holds them up.
-    pub fn is_due(&self, wanted: &Rules, is_saved: bool, now: Timestamp) -> bool {
+    pub fn is_due(&self, wanted: &Rules, is_saved: bool, now: Moment) -> bool {
         let is_under_way = self.in_doubt.as_ref().is_some_and(|sent| {
             let lasts = if sent.rules == *wanted { SENDING } else { LATE };
             now < sent.at + lasts
@@ -145,7 +137,7 @@ impl Guardrail {
 
     /// The guardrail while these rules are being sent.
     #[must_use]
-    pub fn sending(&self, rules: &Rules, now: Timestamp) -> Guardrail {
+    pub fn sending(&self, rules: &Rules, now: Moment) -> Guardrail {
         Guardrail { in_doubt: Some(SentRules { rules: rules.clone(), at: now }), ..self.clone() }
     }
 
@@ -159,14 +151,14 @@ impl Guardrail {
 
     /// The guardrail after the provider refused these rules.
     #[must_use]
-    pub fn refused(&self, rules: &Rules, why: &str, now: Timestamp) -> Guardrail {
+    pub fn refused(&self, rules: &Rules, why: &str, now: Moment) -> Guardrail {
         let since = self.refusal_of(rules).map_or(now, |refusal| refusal.since);
         let refusal = RulesRefusal { rules: rules.clone(), since, at: now, why: why.to_owned() };
         Guardrail { refusal: Some(refusal), ..self.clone() }
     }
 
     /// The refusal of these rules that has lasted so long that the admins are alerted.
-    pub fn refusal_to_be_told(&self, wanted: &Rules, now: Timestamp) -> Option<&RulesRefusal> {
+    pub fn refusal_to_be_told(&self, wanted: &Rules, now: Moment) -> Option<&RulesRefusal> {
         self.refusal_of(wanted).filter(|refusal| refusal.is_told(now))
     }
 
@@ -177,7 +169,7 @@ impl Guardrail {
 
 impl RulesRefusal {
     /// Whether it has lasted so long that the admins are alerted.
-    pub fn is_told(&self, now: Timestamp) -> bool {
+    pub fn is_told(&self, now: Moment) -> bool {
         self.since + REFUSAL_TOLD_AFTER <= now
     }
 
@@ -236,7 +228,7 @@ impl Settings {
 impl Programme {
     /// The guardrails of a programme that goes on, each with the rules that it is to have by now: those that were made, and those that its
     /// settings need.
-    pub fn guardrails(&self, known: Vec<Guardrail>, tiers: &Tiers, now: Timestamp) -> Vec<(Guardrail, Rules)> {
+    pub fn guardrails(&self, known: Vec<Guardrail>, tiers: &Tiers, now: Moment) -> Vec<(Guardrail, Rules)> {
         if self.is_over(now) {
             return Vec::new();
         }
@@ -267,7 +259,7 @@ mod tests {
         GuardrailOwner { programme: a_programme().id, group: group.map(str::to_owned) }
     }
 
-    fn confirmed(rules: &Rules, now: Timestamp) -> Guardrail {
+    fn confirmed(rules: &Rules, now: Moment) -> Guardrail {
         let (id, answered) = ("9a1c".to_owned(), String::new());
         let confirmed = Some(ConfirmedRules { id, rules: rules.clone(), answered, at: now });
         Guardrail { confirmed, ..Guardrail::new(owner(None)) }
@@ -275,7 +267,7 @@ mod tests {
 
     #[test]
     fn rules_are_sent_until_they_are_confirmed_and_nothing_else_is_in_doubt() {
-        let now: Timestamp = "2026-02-01T00:00:00Z".parse().unwrap();
+        let now: Moment = "2026-02-01T00:00:00Z".parse().unwrap();
         let (one, two) = (rules(&["a/one"]), rules(&["b/two"]));
         assert!(Guardrail::new(owner(None)).is_due(&one, false, now));
         let known = confirmed(&one, now);
@@ -291,7 +283,7 @@ mod tests {
 
     #[test]
     fn refused_rules_wait_longer_each_time_and_others_do_not() {
-        let now: Timestamp = "2026-02-01T00:00:00Z".parse().unwrap();
+        let now: Moment = "2026-02-01T00:00:00Z".parse().unwrap();
         let (one, two) = (rules(&["a/one"]), rules(&["b/two"]));
         let refused = confirmed(&two, now).refused(&one, "no such model", now);
         let at = |minutes: i64| now + minutes.minutes();

@@ -11,9 +11,8 @@ pub mod tiers;
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use crate::clock::Moment;
 use jiff::civil::{self, Date};
-use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
@@ -34,10 +33,8 @@ pub struct Programme {
     pub id: ProgrammeId,
     #[serde(flatten)]
     pub settings: Settings,
-    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
-    pub closed_at: Option<Timestamp>,
+    pub closed_at: Option<Moment>,
     /// The form that created it, which may be sent again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub form: Option<Ulid>,
     /// The version, which every edit increases. Nobody but a person edits a programme.
     pub version: u64,
@@ -56,54 +53,40 @@ pub struct Settings {
     pub term: Term,
     pub cap: Usd,
     pub reset: Reset,
-    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
-    pub claim_opens_at: Option<Timestamp>,
-    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
-    pub claim_closes_at: Option<Timestamp>,
+    pub claim_opens_at: Option<Moment>,
+    pub claim_closes_at: Option<Moment>,
     pub faculty: Vec<EmailAddress>,
     pub assistants: Vec<EmailAddress>,
     /// Those of the assistants who are alerted too.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alert_assistants: Vec<EmailAddress>,
     pub finance: Vec<EmailAddress>,
     /// The percentages of a limit at which an alert is sent.
     pub thresholds: Vec<u8>,
     /// Model slugs, or the name of a tier; empty allows all.
     pub models: Vec<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_code: Option<String>,
     /// The number of times that a student may replace a key in a term without asking.
     pub replacements: u32,
     pub byok: Byok,
     pub data_policy: DataPolicy,
     /// The providers that may serve a model, as OpenRouter spells them; empty allows all.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub providers: Vec<String>,
     /// The regions in which models may run; empty allows all.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub regions: Vec<Region>,
     pub student_mails: bool,
     /// The weekday of the digest; `None` if there is no digest.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Weekday>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unused_after_days: Option<u16>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotate_after_days: Option<u16>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub terms: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact: Option<String>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub groups: BTreeMap<String, Group>,
 }
 
 /// A section or course on a roster, with the settings in which it differs from the programme.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cap: Option<Usd>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
 }
 
@@ -155,11 +138,9 @@ pub struct Budget {
     pub assigned: Usd,
     /// The instant for which the sync last recomputed `reserved`. A reservation is worth less as time passes, so
     /// nothing is given back as of an earlier instant.
-    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
-    pub counted_at: Option<Timestamp>,
+    pub counted_at: Option<Moment>,
     /// Whether any key of it was ever shown; from then on the reset, the time zone and what a limit counts
     /// are fixed.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shown: bool,
     /// The version, which every act that moves `reserved` increases, so that a recount which missed such an
     /// act is not written.
@@ -203,11 +184,11 @@ impl Settings {
         }
     }
 
-    pub fn claim_opens_at(&self) -> Timestamp {
+    pub fn claim_opens_at(&self) -> Moment {
         self.claim_opens_at.unwrap_or(self.term.starts_at())
     }
 
-    pub fn claim_closes_at(&self) -> Timestamp {
+    pub fn claim_closes_at(&self) -> Moment {
         self.claim_closes_at.unwrap_or(self.term.ends_at())
     }
 
@@ -230,7 +211,7 @@ impl Settings {
     }
 
     /// The time at which a key made for this programme expires.
-    pub fn keys_expire_at(&self) -> Timestamp {
+    pub fn keys_expire_at(&self) -> Moment {
         self.term.keys_expire_at(self.reset)
     }
 }
@@ -248,20 +229,20 @@ impl Programme {
     }
 
     /// Whether the programme was closed or its term has run out.
-    pub fn is_over(&self, now: Timestamp) -> bool {
+    pub fn is_over(&self, now: Moment) -> bool {
         self.closed_at.is_some() || now >= self.settings.term.ends_at()
     }
 
     /// Whether the next student who asks for a key is refused although money is left, because the rest is
     /// promised to other keys.
-    pub fn is_promised_in_full(&self, budget: Usd, reserved: Usd, spent: Usd, now: Timestamp) -> bool {
+    pub fn is_promised_in_full(&self, budget: Usd, reserved: Usd, spent: Usd, now: Moment) -> bool {
         let has_keys_to_give = self.settings.roster && !self.is_over(now);
         let is_full = reserved > Usd::ZERO && reserved + self.settings.cap > budget;
         has_keys_to_give && is_full && spent < budget
     }
 
     /// The time at which the programme was or will be over.
-    pub fn over_since(&self) -> Timestamp {
+    pub fn over_since(&self) -> Moment {
         let ends_at = self.settings.term.ends_at();
         self.closed_at.map_or(ends_at, |closed| closed.min(ends_at))
     }

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
+use crate::clock::Moment;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use ulid::Ulid;
@@ -52,7 +52,7 @@ impl fmt::Debug for Wish {
 impl Request {
     /// A request, whose id is derived from its programme, day, person and wishes. So equal wishes of one person are one request,
     /// however often they are sent on a day.
-    pub fn of(programme: ProgrammeId, by: PersonId, wishes: Vec<Wish>, now: Timestamp) -> Request {
+    pub fn of(programme: ProgrammeId, by: PersonId, wishes: Vec<Wish>, now: Moment) -> Request {
         let (day, mut hash) = (utc_date(now).to_string(), Sha256::new());
         let texts = wishes.iter().flat_map(|wish| [wish.setting.as_str(), wish.words.as_str()]);
         for text in [programme.as_str(), &day, by.as_str()].into_iter().chain(texts) {
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn the_same_wishes_of_the_same_person_are_one_request_of_their_day_and_any_others_are_another() {
-        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let at = |text: &str| text.parse::<Moment>().unwrap();
         let (morning, evening, tomorrow) =
             (at("2026-11-20T08:00:00Z"), at("2026-11-20T20:00:00Z"), at("2026-11-21T08:00:00Z"));
         let of = |programme: &str, by: &str, words: [&str; 2], now| {

@@ -27,15 +27,11 @@ pub enum Region {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rules {
     /// The allowed models; empty allows all.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
-    #[serde(default)]
     pub data_policy: DataPolicy,
     /// The providers that may serve a model; empty allows all.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub providers: Vec<String>,
     /// The regions in which a model may run; empty allows all.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub regions: Vec<Region>,
 }
 

@@ -33,7 +33,6 @@ pub struct Tier {
     #[serde(rename = "tier")]
     pub name: String,
     /// Empty for a tier that was removed.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
     /// The version, which every edit increases; 0 for a tier that nobody has edited.
     pub version: u64,

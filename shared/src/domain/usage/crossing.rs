@@ -1,8 +1,7 @@
 //! Crossings: a threshold of a limit passed in a window. The limit's amount is part of a crossing's identity.
 //! So a budget that is raised and lowered again is back at the thresholds that were already reported.
 
-use jiff::Timestamp;
-use jiff::fmt::serde::timestamp::millisecond;
+use crate::clock::Moment;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
@@ -26,13 +25,11 @@ pub struct Crossing {
     pub threshold: u8,
     /// The spending at the time of the crossing.
     pub spent: Usd,
-    #[serde(with = "millisecond::required")]
-    pub found_at: Timestamp,
+    pub found_at: Moment,
     /// Whether it is reported; false if a higher threshold was crossed at the same time or before.
     pub is_mailed: bool,
     /// The mails that reported it to people with a role, filled in by the store. A student's mail is filed
     /// under the grant.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mails: Vec<AlertMail>,
 }
 
@@ -51,8 +48,7 @@ pub struct AlertMail {
     pub row: Ulid,
     pub recipient: PersonId,
     /// The time at which a person had it sent again.
-    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
-    pub by_hand: Option<Timestamp>,
+    pub by_hand: Option<Moment>,
 }
 
 /// The limit that a crossing is about.

@@ -4,8 +4,9 @@
 //! that is past is never named. Mails and pages say it in the same words, which are here too, in their readers' language: there a
 //! budget is a budget.
 
+use crate::clock::Moment;
+use jiff::ToSpan;
 use jiff::civil::Date;
-use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::programme::Settings;
@@ -80,13 +81,7 @@ pub struct SpendingPace {
 impl Forecast {
     /// The forecast for a term. `listed_at` is when every key was last listed, so that of its day only the
     /// use up to then is known.
-    pub fn of(
-        spent: &Days,
-        limits: SpendingLimits,
-        term: &Term,
-        listed_at: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Forecast {
+    pub fn of(spent: &Days, limits: SpendingLimits, term: &Term, listed_at: Option<Moment>, now: Moment) -> Forecast {
         let looked = listed_at.map(utc_date);
         let pace = looked.and_then(|looked| SpendingPace::of(spent, utc_date(term.starts_at()), looked));
         let total = spent.total();

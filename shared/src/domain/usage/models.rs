@@ -33,7 +33,6 @@ pub struct ModelRow {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelUse {
     /// The group within a programme, or of what is no programme's the name of the key; `None` without either.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub whose: Option<String>,
     /// The model's name; empty for models that are not told apart.
     pub model: String,

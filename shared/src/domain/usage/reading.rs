@@ -7,9 +7,9 @@
 
 use std::fmt;
 
+use crate::clock::Moment;
+use jiff::SignedDuration;
 use jiff::civil::Date;
-use jiff::fmt::serde::timestamp::millisecond;
-use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::programme::Byok;
@@ -39,15 +39,13 @@ pub struct UsageReport {
     pub byok_in_window: Option<Usd>,
     /// The limit less what remains of it, including BYOK use where the limit counts it.
     pub off_the_limit: Option<Usd>,
-    #[serde(with = "millisecond::optional")]
-    pub last_used_at: Option<Timestamp>,
+    pub last_used_at: Option<Moment>,
 }
 
 /// The use by day, the account's money and the user's own provider keys apart.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DailyUse {
     pub credits: Days,
-    #[serde(default, skip_serializing_if = "is_nothing")]
     pub byok: Days,
 }
 
@@ -65,12 +63,12 @@ pub struct Reading {
     pub in_window: Usd,
     /// The total count at the last reading of the window before; all of it was used before this window.
     pub before: Usd,
-    pub last_used_at: Option<Timestamp>,
+    pub last_used_at: Option<Moment>,
     /// The time at which the provider was asked.
-    pub as_of: Timestamp,
+    pub as_of: Moment,
     /// The time of the last listing of every key before one that did not find this key; its use had not
     /// changed by then.
-    pub unchanged_until: Option<Timestamp>,
+    pub unchanged_until: Option<Moment>,
 }
 
 stored! {
@@ -86,7 +84,7 @@ pub struct KeyUseContext<'a> {
     pub reset: Reset,
     pub byok: Byok,
     /// The time at which the key was made; there is no earlier use.
-    pub made_at: Timestamp,
+    pub made_at: Moment,
 }
 
 /// The amount by which lifetime counters are below the record. The record stands, since a key's use never
@@ -199,8 +197,8 @@ impl Reading {
         before: Option<&Reading>,
         of: KeyUseContext<'_>,
         told: &UsageReport,
-        asked: Timestamp,
-        listed_at: Option<Timestamp>,
+        asked: Moment,
+        listed_at: Option<Moment>,
     ) -> Result<(Reading, Option<Shortfall>), UnusableReport> {
         let last = before.map_or(of.made_at, |before| before.as_of);
         let unchanged_until = before.and_then(|before| before.unchanged_until);
@@ -301,14 +299,10 @@ struct ReadingItem {
     used: DailyUse,
     window: Window,
     in_window: Usd,
-    #[serde(default, skip_serializing_if = "Usd::is_zero")]
     before: Usd,
-    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
-    last_used_at: Option<Timestamp>,
-    #[serde(with = "millisecond::required")]
-    as_of: Timestamp,
-    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
-    unchanged_until: Option<Timestamp>,
+    last_used_at: Option<Moment>,
+    as_of: Moment,
+    unchanged_until: Option<Moment>,
 }
 
 /// The error for a reading whose sums are not those of its days.

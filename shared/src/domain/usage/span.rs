@@ -1,8 +1,9 @@
 //! The spans of time over which spending is shown, by one function for pages, files and mails. Rolling spans
 //! are of completed UTC days. The provider's windows begin with the calendar and are never shown as rolling.
 
+use crate::clock::Moment;
+use jiff::ToSpan;
 use jiff::civil::Date;
-use jiff::{Timestamp, ToSpan};
 
 use crate::domain::usage::days::{Accuracy, Days, Sum};
 use crate::domain::values::money::Usd;
@@ -46,7 +47,7 @@ impl Span {
 
     /// The first and the last UTC day of this span. Spans of completed days end yesterday, the others today.
     /// If the first day is after the last, the span has not begun.
-    pub fn range(self, reset: Reset, term: Option<&Term>, now: Timestamp) -> (Date, Date) {
+    pub fn range(self, reset: Reset, term: Option<&Term>, now: Moment) -> (Date, Date) {
         let today = utc_date(now);
         let completed = |count: i64| (back(today, count), back(today, 1));
         match self {
@@ -62,14 +63,7 @@ impl Span {
 
     /// The use in this span. `listed_at` is when the last listing of every key began: it covered all of the
     /// days before its own, and its own up to then.
-    pub fn of(
-        self,
-        days: &Days,
-        reset: Reset,
-        term: Option<&Term>,
-        listed_at: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Sum {
+    pub fn of(self, days: &Days, reset: Reset, term: Option<&Term>, listed_at: Option<Moment>, now: Moment) -> Sum {
         if self.is_endless(reset, term) {
             let known = if listed_at.is_some() { Accuracy::Exactly } else { Accuracy::Partly };
             return Sum { spent: days.total(), known };
@@ -102,7 +96,7 @@ impl Span {
 }
 
 /// The last seven completed UTC days, and the seven before them.
-pub fn last_weeks(now: Timestamp) -> [(Date, Date); 2] {
+pub fn last_weeks(now: Moment) -> [(Date, Date); 2] {
     let today = utc_date(now);
     [(back(today, 7), back(today, 1)), (back(today, 14), back(today, 8))]
 }

@@ -1,7 +1,7 @@
 //! Dates and times as people read them, on pages and in mails. `Usd` writes amounts itself; files and hooks
 //! carry both in full instead.
 
-use jiff::Timestamp;
+use crate::clock::Moment;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
@@ -50,18 +50,18 @@ pub fn sheet_text(text: &str) -> String {
 }
 
 /// A time in a sentence: `20 November 2026, 14:05 (Europe/Berlin)`.
-pub fn time_in(at: Timestamp, zone: &TimeZone) -> String {
+pub fn time_in(at: Moment, zone: &TimeZone) -> String {
     let there = at.to_zoned(zone.clone());
     format!("{} ({})", there.strftime("%-d %B %Y, %H:%M"), zone.iana_name().unwrap_or("UTC"))
 }
 
 /// A time in a table column whose heading names the time zone: `2026-11-20 14:05`.
-pub fn column_time(at: Timestamp, zone: &TimeZone) -> String {
+pub fn column_time(at: Moment, zone: &TimeZone) -> String {
     at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string()
 }
 
 /// A time in a form's field: `2026-11-20T14:05`.
-pub fn field_time(at: Timestamp, zone: &TimeZone) -> String {
+pub fn field_time(at: Moment, zone: &TimeZone) -> String {
     at.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M").to_string()
 }
 
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_time_is_written_in_the_zone_that_is_asked_for() {
-        let at: Timestamp = "2026-11-20T13:05:00Z".parse().unwrap();
+        let at: Moment = "2026-11-20T13:05:00Z".parse().unwrap();
         let berlin = TimeZone::get("Europe/Berlin").unwrap();
         assert_eq!(time_in(at, &berlin), "20 November 2026, 14:05 (Europe/Berlin)");
         assert_eq!(time_in(at, &TimeZone::UTC), "20 November 2026, 13:05 (UTC)");

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::clock::Moment;
 use data_encoding::HEXLOWER;
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 use unicode_normalization::UnicodeNormalization;
@@ -217,7 +217,7 @@ macro_rules! as_text {
 as_text!(ProgrammeId, GrantId, PersonId, DeploymentId, Nonce);
 
 /// An identifier that sorts by the product's clock.
-pub fn new_ulid(now: Timestamp) -> Ulid {
+pub fn new_ulid(now: Moment) -> Ulid {
     let random = crate::domain::values::token::random_u128();
     Ulid::from_parts(u64::try_from(now.as_millisecond()).unwrap_or_default(), random)
 }

@@ -1,8 +1,9 @@
 //! The term of a programme in its own time zone, and the expiry of the keys made for it.
 
+use crate::clock::Moment;
+use jiff::ToSpan;
 use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::values::window::Reset;
@@ -21,8 +22,8 @@ pub struct Term {
     ends_on: Date,
     timezone: String,
     zone: TimeZone,
-    starts_at: Timestamp,
-    ends_at: Timestamp,
+    starts_at: Moment,
+    ends_at: Moment,
 }
 
 /// The reason that dates and a time zone are no term.
@@ -57,8 +58,9 @@ impl Term {
             return Err(TermError::TooLong);
         }
         let zone = TimeZone::get(timezone).map_err(|_| TermError::TimeZone)?;
-        let midnight =
-            |date: Date| date.to_zoned(zone.clone()).map(|begin| begin.timestamp()).map_err(|_| TermError::Range);
+        let midnight = |date: Date| {
+            date.to_zoned(zone.clone()).map(|begin| begin.timestamp().into()).map_err(|_| TermError::Range)
+        };
         let starts_at = midnight(starts_on)?;
         let ends_at = midnight(ends_on.tomorrow().map_err(|_| TermError::Range)?)?;
         Ok(Term { starts_on, ends_on, timezone: timezone.to_owned(), zone, starts_at, ends_at })
@@ -66,7 +68,7 @@ impl Term {
 
     /// A term of the first possible day, in UTC: the placeholder before a person has set one.
     pub fn first_day() -> Term {
-        let (starts_at, ends_at) = (Timestamp::constant(946_684_800, 0), Timestamp::constant(946_771_200, 0));
+        let (starts_at, ends_at) = (Moment::constant(946_684_800), Moment::constant(946_771_200));
         Term {
             starts_on: FIRST_DAY,
             ends_on: FIRST_DAY,
@@ -95,19 +97,19 @@ impl Term {
         &self.zone
     }
 
-    pub fn starts_at(&self) -> Timestamp {
+    pub fn starts_at(&self) -> Moment {
         self.starts_at
     }
 
     /// The instant after the last day.
-    pub fn ends_at(&self) -> Timestamp {
+    pub fn ends_at(&self) -> Moment {
         self.ends_at
     }
 
     /// The time at which a key made now expires, which cannot be changed later. A cap for the whole term
     /// leaves two weeks in which the end may still be moved. With a reset those weeks would be windows beyond
     /// what was promised.
-    pub fn keys_expire_at(&self, reset: Reset) -> Timestamp {
+    pub fn keys_expire_at(&self, reset: Reset) -> Moment {
         match reset {
             Reset::None => self.ends_at.checked_add((14 * 24).hours()).unwrap_or(self.ends_at),
             Reset::Daily | Reset::Weekly | Reset::Monthly => self.ends_at,

@@ -3,9 +3,10 @@
 
 use std::fmt;
 
+use crate::clock::Moment;
 use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan, Zoned};
+use jiff::{ToSpan, Zoned};
 use serde::{Deserialize, Serialize};
 
 /// The reset of a cap: how often it starts again.
@@ -34,7 +35,7 @@ impl Window {
     }
 
     /// The instant at which it begins; `None` for the whole term.
-    pub fn begins_at(self) -> Option<Timestamp> {
+    pub fn begins_at(self) -> Option<Moment> {
         self.0.map(utc_midnight)
     }
 }
@@ -60,7 +61,7 @@ impl Reset {
     }
 
     /// The window that `now` lies in.
-    pub fn window_at(self, now: Timestamp) -> Window {
+    pub fn window_at(self, now: Moment) -> Window {
         Window(self.begins(utc_date(now)))
     }
 
@@ -71,13 +72,13 @@ impl Reset {
     }
 
     /// The time at which the window of `now` ends and the cap starts again; `None` without a reset.
-    pub fn resets_at(self, now: Timestamp) -> Option<Timestamp> {
+    pub fn resets_at(self, now: Moment) -> Option<Moment> {
         let Window(begins) = self.window_at(now);
         self.next(begins?).map(utc_midnight)
     }
 
     /// The number of windows that begin after `now` and before `end`.
-    pub fn windows_between(self, now: Timestamp, end: Timestamp) -> u32 {
+    pub fn windows_between(self, now: Moment, end: Moment) -> u32 {
         let Some(first) = self.resets_at(now).filter(|first| *first < end) else {
             return 0;
         };
@@ -114,18 +115,18 @@ impl Reset {
 }
 
 /// The UTC date of an instant.
-pub fn utc_date(at: Timestamp) -> Date {
-    Zoned::new(at, TimeZone::UTC).date()
+pub fn utc_date(at: Moment) -> Date {
+    Zoned::new(*at, TimeZone::UTC).date()
 }
 
 /// The instant at which a UTC day is over.
-pub fn end_of_utc_day(date: Date) -> Timestamp {
-    date.tomorrow().map_or(Timestamp::MAX, utc_midnight)
+pub fn end_of_utc_day(date: Date) -> Moment {
+    date.tomorrow().map_or(Moment::MAX, utc_midnight)
 }
 
-fn utc_midnight(date: Date) -> Timestamp {
+fn utc_midnight(date: Date) -> Moment {
     // UTC has no gaps, and a date next to one that was an instant's is itself in range.
-    TimeZone::UTC.to_timestamp(date.to_datetime(jiff::civil::Time::midnight())).unwrap_or(Timestamp::MAX)
+    TimeZone::UTC.to_timestamp(date.to_datetime(jiff::civil::Time::midnight())).map_or(Moment::MAX, Moment::from)
 }
 
 /// The Monday of the date's calendar week.
@@ -176,7 +177,7 @@ mod tests {
     proptest! {
         #[test]
         fn an_instant_lies_in_its_window_and_the_next_begins_when_it_ends(second in 0_i64..4_000_000_000) {
-            let now = Timestamp::from_second(second).unwrap();
+            let now = Moment::from_second(second).unwrap();
             for reset in RESETS {
                 let ends = reset.resets_at(now).unwrap();
                 prop_assert!(now < ends);
@@ -189,8 +190,8 @@ mod tests {
         fn the_windows_between_are_those_a_walk_from_one_to_the_next_finds(
             second in 0_i64..2_000_000_000, length in 0_i64..40_000_000,
         ) {
-            let now = Timestamp::from_second(second).unwrap();
-            let end = Timestamp::from_second(second + length).unwrap();
+            let now = Moment::from_second(second).unwrap();
+            let end = Moment::from_second(second + length).unwrap();
             for reset in RESETS {
                 let mut walked = 0;
                 let mut turn = reset.resets_at(now).unwrap();

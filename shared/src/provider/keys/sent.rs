@@ -1,7 +1,7 @@
 //! The bodies of the calls on keys: a new key and a patch, as the JSON that the provider reads. Sending them is
 //! the matter of `keys`.
 
-use jiff::Timestamp;
+use crate::clock::Moment;
 use serde::{Serialize, Serializer};
 
 use crate::domain::values::money::Usd;
@@ -22,7 +22,7 @@ pub struct NewKey<'a> {
     pub include_byok_in_limit: bool,
     /// The expiry, which cannot be changed later.
     #[serde(serialize_with = "utc_with_seconds", skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<Timestamp>,
+    pub expires_at: Option<Moment>,
     /// The workspace of the key; the account's default one if `None`.
     #[serde(rename = "workspace_id", skip_serializing_if = "Option::is_none")]
     pub workspace: Option<&'a str>,
@@ -114,7 +114,7 @@ fn named_reset_or_null<S: Serializer>(reset: &Option<Reset>, to: S) -> Result<S:
 }
 
 /// Writes `2027-02-21T00:00:00Z`, since the provider refuses other offsets and times without seconds.
-fn utc_with_seconds<S: Serializer>(time: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
+fn utc_with_seconds<S: Serializer>(time: &Option<Moment>, to: S) -> Result<S::Ok, S::Error> {
     time.map(|time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()).serialize(to)
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
+use crate::clock::Moment;
 use proptest::prelude::*;
 
 use super::super::inventory::Inventory;
@@ -265,7 +265,7 @@ async fn a_list_of_nothing_but_a_nameless_row_is_not_an_empty_one() {
 
 #[tokio::test]
 async fn a_page_asked_for_before_midnight_and_answered_after_it_is_asked_for_again() {
-    let now = Arc::new(Mutex::new("2026-11-20T23:59:59.9Z".parse::<Timestamp>().unwrap()));
+    let now = Arc::new(Mutex::new("2026-11-20T23:59:59.9Z".parse::<Moment>().unwrap()));
     let account = Account::of(&[("w-1", 0..3)]);
     let (turning, asked) = (Arc::clone(&now), Arc::new(Mutex::new(0)));
     let count = Arc::clone(&asked);

@@ -1,7 +1,7 @@
 //! Lenient reading of the provider's JSON, where its documents leave room: absent and null alike, several
 //! spellings of a time, enumerations that grow. Unknown fields are ignored, since new ones keep being added.
 
-use jiff::Timestamp;
+use crate::clock::Moment;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
@@ -69,13 +69,11 @@ pub(in crate::provider) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<
 
 /// For `#[serde(deserialize_with)]`: a time in any spelling of RFC 3339. One without an offset is UTC, and
 /// any other text counts as absent.
-pub(in crate::provider) fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
+pub(in crate::provider) fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Moment>, D::Error> {
     let value = serde_json::Value::deserialize(from)?;
     Ok(value.as_str().and_then(|text| {
         let without_offset = || text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok();
-        let time: Timestamp = text.parse().ok().or_else(|| without_offset().map(|zoned| zoned.timestamp()))?;
-        // Times are stored in whole milliseconds, so that a stored time equals its next report.
-        Timestamp::from_millisecond(time.as_millisecond()).ok()
+        text.parse().ok().or_else(|| without_offset().map(|zoned| zoned.timestamp().into()))
     }))
 }
 

@@ -4,7 +4,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use crate::clock::Moment;
+use jiff::SignedDuration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
@@ -17,12 +18,12 @@ pub(in crate::provider) struct Pace {
     turns: Semaphore,
     clock: Clock,
     /// By the product's clock, which tests move, and by the machine's: whichever comes first.
-    not_before: Mutex<(Timestamp, Instant)>,
+    not_before: Mutex<(Moment, Instant)>,
 }
 
 impl Pace {
     pub(in crate::provider) fn by(clock: &Clock) -> Pace {
-        let not_before = Mutex::new((Timestamp::UNIX_EPOCH, Instant::now()));
+        let not_before = Mutex::new((Moment::UNIX_EPOCH, Instant::now()));
         Pace { turns: Semaphore::new(AT_ONCE), clock: clock.clone(), not_before }
     }
 

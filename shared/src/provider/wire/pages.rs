@@ -6,10 +6,10 @@ use std::collections::{HashMap, HashSet};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use crate::clock::Moment;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -47,7 +47,7 @@ pub(in crate::provider) trait ListRow: Sized + Send + 'static {
 #[derive(Debug)]
 pub(in crate::provider) struct ListedPage<T> {
     pub rows: Vec<T>,
-    pub asked: Timestamp,
+    pub asked: Moment,
 }
 
 /// A list that is being read. After an error it goes on from where it was.
@@ -94,7 +94,7 @@ struct ArrivedPage {
 /// The text of a page, with the time of its request.
 struct PageText {
     body: String,
-    asked: Timestamp,
+    asked: Moment,
 }
 
 /// The page that was trusted last.
@@ -315,7 +315,7 @@ impl List {
         offset: usize,
         deadline: Deadline,
         read: impl Fn(&str) -> Result<A, Unreadable>,
-    ) -> Result<(A, Timestamp), ProviderError> {
+    ) -> Result<(A, Moment), ProviderError> {
         let offset = offset.to_string();
         let mut query: Vec<(&str, &str)> = self.query.iter().map(|(name, value)| (&**name, &**value)).collect();
         query.push(("offset", &offset));
@@ -343,6 +343,6 @@ fn read_borrowed<'a, T: Deserialize<'a>>(body: &'a str) -> Result<Envelope<T>, U
     serde_json::from_str(body).map_err(|error| json::unreadable(&error))
 }
 
-fn utc_day(time: Timestamp) -> jiff::civil::Date {
+fn utc_day(time: Moment) -> jiff::civil::Date {
     time.to_zoned(TimeZone::UTC).date()
 }

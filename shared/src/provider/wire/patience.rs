@@ -2,23 +2,23 @@
 
 use std::time::Duration;
 
+use crate::clock::Moment;
 use http::HeaderMap;
 use http::header::{DATE, HeaderName, RETRY_AFTER};
-use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 
 /// The longest wait that is accepted; a longer one is taken for a mistake.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A date counts from the answer's own `Date`, so that no two clocks are compared.
-pub(in crate::provider) fn wait_asked(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+pub(in crate::provider) fn wait_asked(headers: &HeaderMap, now: Moment) -> Option<Duration> {
     let header = |name: HeaderName| headers.get(name)?.to_str().ok().map(str::trim);
     let date = |text: &str| DateTimeParser::new().parse_timestamp(text).ok();
     let asked = header(RETRY_AFTER)?;
     let wait = match asked.parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),
         Err(_) => {
-            let now = header(DATE).and_then(date).unwrap_or(now);
+            let now = header(DATE).and_then(date).unwrap_or(*now);
             Duration::try_from(date(asked)?.duration_since(now)).unwrap_or_default()
         }
     };
@@ -45,7 +45,7 @@ mod tests {
                 (DATE, HeaderValue::from_static("Fri, 20 Nov 2026 15:00:00 GMT")),
                 (RETRY_AFTER, HeaderValue::from_static(asked)),
             ]);
-            let wait = wait_asked(&headers, Timestamp::UNIX_EPOCH);
+            let wait = wait_asked(&headers, Moment::UNIX_EPOCH);
             assert_eq!(wait, expected.map(Duration::from_secs), "{asked}");
         }
     }

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
+use crate::clock::Moment;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
-use jiff::Timestamp;
 use reqwest::{Response, Url};
 use tokio::time::Instant;
 
@@ -242,7 +242,7 @@ fn judge<T>(
         Err(Broken::Lost) => return Err(unknown(call, "the connection ended before the answer came".to_owned())),
     };
     let status = answer.status;
-    let after = patience::wait_asked(&answer.headers, Timestamp::now());
+    let after = patience::wait_asked(&answer.headers, Moment::now());
     let trouble = |message: String| Trouble {
         operation: call.name,
         status: Some(status),

@@ -1,7 +1,7 @@
 //! Alarms of the account: recorded once each, with a mail to each admin. Their texts belong to the mail
 //! function.
 
-use jiff::Timestamp;
+use crate::clock::Moment;
 use jiff::civil::Date;
 
 use crate::deadline::Deadline;
@@ -18,7 +18,7 @@ impl Table {
         &self,
         alarm: &Alarm,
         admins: &[PersonId],
-        now: Timestamp,
+        now: Moment,
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
         self.tell(alarm, admins, now, deadline).await

@@ -1,7 +1,7 @@
 //! An item recorded once that notifies several people by a mail each: an alarm or a digest. Many recipients
 //! take several transactions; the next caller goes on where one died. Texts belong to the mail function.
 
-use jiff::Timestamp;
+use crate::clock::Moment;
 
 use crate::deadline::Deadline;
 use crate::domain::values::id::{PersonId, new_ulid};
@@ -30,7 +30,7 @@ impl Table {
         &self,
         what: &T,
         recipients: &[PersonId],
-        now: Timestamp,
+        now: Moment,
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
         let mut pauses = Pauses::until(deadline);
@@ -65,7 +65,7 @@ impl Table {
         &self,
         what: &T,
         whom: std::ops::Range<usize>,
-        now: Timestamp,
+        now: Moment,
     ) -> Result<Transaction, StoreError> {
         let recipients = what.recipients().0.get(whom).unwrap_or_default();
         recipients.iter().try_fold(self.transaction(), |transaction, recipient| {

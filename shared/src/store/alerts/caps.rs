@@ -1,8 +1,7 @@
 //! The checkpoint of the scan of every student's cap. The stream checks each reading that changed; the scan
 //! finds what the stream lost and what a smaller cap crossed.
 
-use jiff::Timestamp;
-use jiff::fmt::serde::timestamp::millisecond;
+use crate::clock::Moment;
 use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
@@ -15,10 +14,8 @@ use crate::store::table::{StoreError, Table, items};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CapScan {
     /// The listing of every key after which it scans.
-    #[serde(with = "millisecond::required")]
-    pub listed_at: Timestamp,
+    pub listed_at: Moment,
     /// The position to go on at; `None` once it came to its end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<CapScanPosition>,
 }
 

@@ -1,7 +1,7 @@
 //! The amount that the balance must cover, the credit to be bought, and what the admins were last told of the
 //! balance. That stays recorded when it is over, so that a later check does not report it twice.
 
-use jiff::Timestamp;
+use crate::clock::Moment;
 
 use crate::deadline::Deadline;
 use crate::domain::credit::balance::{BalanceNeed, BalanceNotice};
@@ -28,7 +28,7 @@ impl Table {
         programmes: &[Programme],
         to_come: Usd,
         balance: Usd,
-        now: Timestamp,
+        now: Moment,
     ) -> Result<Purchase, StoreError> {
         let (account, sync) = tokio::try_join!(self.get(Account::key_of()), self.sync_state())?;
         let (ours, foreign): (Days, Days) =

@@ -1,6 +1,6 @@
 //! Recorded crossings of budgets and of students' own caps, each with the mails that it caused.
 
-use jiff::Timestamp;
+use crate::clock::Moment;
 
 use crate::deadline::Deadline;
 use crate::domain::usage::crossing::{AlertMail, Crossing, Scope};
@@ -50,7 +50,7 @@ impl Table {
         &self,
         crossings: &[Crossing],
         recipients: &[PersonId],
-        now: Timestamp,
+        now: Moment,
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
         let mut transaction = self.transaction();

@@ -1,6 +1,6 @@
 //! Digests: recorded once a week, with a mail to each recipient. Their contents are decided in the domain.
 
-use jiff::Timestamp;
+use crate::clock::Moment;
 
 use crate::deadline::Deadline;
 use crate::domain::audit::Entry;
@@ -17,7 +17,7 @@ impl Table {
         &self,
         digest: &Digest,
         recipients: &[PersonId],
-        now: Timestamp,
+        now: Moment,
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
         self.tell(digest, recipients, now, deadline).await
@@ -29,14 +29,14 @@ impl Table {
         &self,
         digest: &AccountDigest,
         recipients: &[PersonId],
-        now: Timestamp,
+        now: Moment,
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
         self.tell(digest, recipients, now, deadline).await
     }
 
     /// When a programme was created, by its first audit entry.
-    pub async fn made_at(&self, programme: &ProgrammeId) -> Result<Option<Timestamp>, StoreError> {
+    pub async fn made_at(&self, programme: &ProgrammeId) -> Result<Option<Moment>, StoreError> {
         let first: Option<Entry> = self.oldest(&keys::programme_partition(programme), keys::AUDIT).await?;
         Ok(first.map(|entry| entry.at))
     }

@@ -14,8 +14,8 @@
 //!
 //! A change says by which audit entry it is told, or which mark it leaves (`Logged`); nothing else writes a grant that is there.
 
+use crate::clock::Moment;
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::Timestamp;
 
 use crate::domain::audit::Actor;
 use crate::domain::grant::{
@@ -76,7 +76,7 @@ impl Table {
     pub async fn act<D: Decision, R>(
         &self,
         at: ActContext<'_>,
-        rule: impl Fn(&View, Timestamp) -> Result<D, R>,
+        rule: impl Fn(&View, Moment) -> Result<D, R>,
     ) -> Result<ActOutcome<D::Answer, R>, StoreError> {
         self.carry_through(at.deadline, || async {
             let Some(view) = self.view(at.programme, at.grant).await? else {
@@ -97,7 +97,7 @@ impl Table {
     pub async fn follow_rules(
         &self,
         at: ActContext<'_>,
-        last_used_at: Option<Timestamp>,
+        last_used_at: Option<Moment>,
     ) -> Result<ActOutcome<(Grant, Rule), Unchanged>, StoreError> {
         let Some(view) = Box::pin(self.view(at.programme, at.grant)).await? else { return Ok(ActOutcome::NoSuchGrant) };
         // A mark that is written meanwhile belongs to a mail that is not among these, and leads to nothing
@@ -126,7 +126,7 @@ impl Table {
         self.act(at, |view, now| view.describe(line, by, now)).await
     }
 
-    fn transaction_of(&self, view: &View, change: &Change, now: Timestamp) -> Result<Told, StoreError> {
+    fn transaction_of(&self, view: &View, change: &Change, now: Moment) -> Result<Told, StoreError> {
         let grant = change.grant();
         let mut transaction = self.transaction().replace(grant, view.grant.version)?;
         if change.depends_on() == DependsOn::SettingsAndReadings {

@@ -1,8 +1,8 @@
 //! The delivery of the mails that announce an end, which no rule brings about before they were sent. The
 //! grant's mark and the mail's row are written at one instant, by which the row is found.
 
+use crate::clock::Moment;
 use futures_util::future::try_join_all;
-use jiff::Timestamp;
 
 use crate::domain::grant::{AnnouncedEnd, Grant, Notice, NoticeDelivery, View};
 use crate::domain::mail::failure::is_of_the_address;
@@ -17,8 +17,8 @@ impl Table {
     pub(in crate::store) async fn announcements_sent(
         &self,
         view: &View,
-        last_used_at: Option<Timestamp>,
-        now: Timestamp,
+        last_used_at: Option<Moment>,
+        now: Moment,
     ) -> Result<Vec<(AnnouncedEnd, NoticeDelivery)>, StoreError> {
         let outcomes =
             view.rests_on(last_used_at, now).into_iter().map(|(notice, said)| self.outcome_of(view, notice, said));

@@ -1,8 +1,7 @@
 //! Readings: each is one conditional write that may be repeated, and a recorded value gives way only to a
 //! larger one.
 
-use jiff::Timestamp;
-use jiff::fmt::serde::timestamp::millisecond;
+use crate::clock::Moment;
 use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
@@ -27,8 +26,7 @@ pub enum ReadingWrite {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageRefresh {
     pub grant: GrantId,
-    #[serde(with = "millisecond::required")]
-    pub next_at: Timestamp,
+    pub next_at: Moment,
 }
 
 stored! {
@@ -67,8 +65,8 @@ impl Table {
     pub async fn may_refresh(
         &self,
         grant: &GrantId,
-        now: Timestamp,
-        next_at: Timestamp,
+        now: Moment,
+        next_at: Moment,
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
         let refreshed = UsageRefresh { grant: grant.clone(), next_at };
@@ -83,7 +81,7 @@ impl Table {
     pub async fn note_failed_look(
         &self,
         (programme, grant, epoch): (&ProgrammeId, &GrantId, Epoch),
-        listed_at: Timestamp,
+        listed_at: Moment,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         let update = self

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
+use crate::clock::Moment;
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
 use futures_util::future::try_join_all;
 use futures_util::stream::{Stream, StreamExt, iter};
-use jiff::Timestamp;
 
 use crate::domain::audit::Entry;
 use crate::domain::grant::{Grant, Urgency, View};
@@ -143,7 +143,7 @@ impl Table {
     pub async fn grants_with_orders(
         &self,
         urgency: Urgency,
-        now: Timestamp,
+        now: Moment,
         limit: i32,
     ) -> Result<Vec<(ProgrammeId, GrantId)>, StoreError> {
         let due = self.due(Queue::Order(urgency), now, limit).await?;

@@ -2,8 +2,7 @@
 
 use std::collections::HashSet;
 
-use jiff::Timestamp;
-use jiff::fmt::serde::timestamp::millisecond;
+use crate::clock::Moment;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ledger::cut::{AccountCut, KeyChange, LifetimeUse};
@@ -21,8 +20,7 @@ const KEYS_TOGETHER: usize = 4_000;
 /// complete, there is no such cut, and they mean nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CutKeys {
-    #[serde(with = "millisecond::required")]
-    pub as_of: Timestamp,
+    pub as_of: Moment,
     pub shard: char,
     pub part: u32,
     #[serde(with = "serde_bytes")]
@@ -30,7 +28,7 @@ pub struct CutKeys {
 }
 
 stored! {
-    "cut-keys" CutKeys |it| (as_of: Timestamp = it.as_of, shard: char = it.shard, part: u32 = it.part) => key("CUT-KEYS", format!("{}#{shard}#{part:010}", due(as_of)))
+    "cut-keys" CutKeys |it| (as_of: Moment = it.as_of, shard: char = it.shard, part: u32 = it.part) => key("CUT-KEYS", format!("{}#{shard}#{part:010}", due(as_of)))
 }
 
 /// A key as it is packed: its hash, then credits and BYOK in micro-dollars, before and after.
@@ -38,7 +36,7 @@ type PackedKey = ([u8; 32], [i64; 4]);
 
 impl CutKeys {
     /// The items of a shard's keys.
-    pub fn of(as_of: Timestamp, shard: char, changes: &[KeyChange]) -> Vec<CutKeys> {
+    pub fn of(as_of: Moment, shard: char, changes: &[KeyChange]) -> Vec<CutKeys> {
         let parts = changes.chunks(KEYS_TOGETHER).zip(0..);
         let part = |(changes, part): (&[KeyChange], u32)| {
             let packed: Vec<PackedKey> = changes.iter().map(packed).collect();
@@ -76,9 +74,9 @@ impl Table {
     }
 
     /// The cuts since an instant, oldest first; where there is none, the newest.
-    pub async fn cuts_since(&self, from: Timestamp) -> Result<Vec<AccountCut>, StoreError> {
+    pub async fn cuts_since(&self, from: Moment) -> Result<Vec<AccountCut>, StoreError> {
         let since: Vec<AccountCut> =
-            self.query_between(&AccountCut::key_of(from), &AccountCut::key_of(Timestamp::MAX)).await?;
+            self.query_between(&AccountCut::key_of(from), &AccountCut::key_of(Moment::MAX)).await?;
         if since.is_empty() { Ok(self.newest_cut().await?.into_iter().collect()) } else { Ok(since) }
     }
 
@@ -92,7 +90,7 @@ impl Table {
         let (Some(first), Some(last)) = (cuts.get(1), cuts.last()) else { return Ok(Vec::new()) };
         let range = (CutKeys::key_of(first.as_of, '0', 0), CutKeys::key_of(last.as_of, 'f', u32::MAX));
         let parts: Vec<CutKeys> = self.query_between(&range.0, &range.1).await?;
-        let complete: HashSet<Timestamp> = cuts.iter().map(|cut| cut.as_of).collect();
+        let complete: HashSet<Moment> = cuts.iter().map(|cut| cut.as_of).collect();
         let mut changes = Vec::new();
         for part in parts.iter().filter(|part| complete.contains(&part.as_of)) {
             changes.extend(part.changes()?);

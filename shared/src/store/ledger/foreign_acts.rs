@@ -1,7 +1,7 @@
 //! Admins' acts on keys that nobody here made. An act is written down with its audit entry before the provider is
 //! asked, so that no crash leaves a changed key without a trace; what the provider answered has a second entry.
 
-use jiff::Timestamp;
+use crate::clock::Moment;
 
 use crate::deadline::Deadline;
 use crate::domain::audit::{Act, Actor, AuditDetail, Entry};
@@ -18,7 +18,7 @@ pub struct ForeignRequest<'a> {
     pub change: ForeignChange,
     pub before: AnsweredKey,
     pub by: &'a PersonId,
-    pub now: Timestamp,
+    pub now: Moment,
 }
 
 impl Table {
@@ -72,7 +72,7 @@ impl Table {
         &self,
         pressed: &ForeignAct,
         answered: Option<AnsweredKey>,
-        now: Timestamp,
+        now: Moment,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         self.carry_through(deadline, || async {
@@ -90,7 +90,7 @@ impl Table {
     }
 }
 
-fn entry(by: &PersonId, at: Timestamp, what: AuditDetail) -> Entry {
+fn entry(by: &PersonId, at: Moment, what: AuditDetail) -> Entry {
     Entry::on_account(&Actor::Person(by.clone()), at, what)
 }
 

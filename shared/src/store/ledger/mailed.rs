@@ -1,6 +1,6 @@
 //! Statements as they were mailed, one for each month, kept for ever. Each finance person has a mail of theirs.
 
-use jiff::Timestamp;
+use crate::clock::Moment;
 
 use crate::deadline::Deadline;
 use crate::domain::ledger::cut::AccountCut;
@@ -17,7 +17,7 @@ impl Table {
         &self,
         statement: &MailedStatement,
         recipients: &[PersonId],
-        now: Timestamp,
+        now: Moment,
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
         self.tell(statement, recipients, now, deadline).await

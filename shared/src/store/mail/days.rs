@@ -1,10 +1,10 @@
 //! The counts of each day's mail, the sending limits of the mail server, and stops of bulk mail. A mail's row
 //! says how it is counted; the domain says how much is too much.
 
+use crate::clock::Moment;
+use jiff::SignedDuration;
 use jiff::civil::Date;
-use jiff::fmt::serde::timestamp::millisecond;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
@@ -23,8 +23,7 @@ const KEPT: SignedDuration = SignedDuration::from_hours(366 * 24);
 /// The last stop of bulk mail of one kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BulkStop {
-    #[serde(with = "millisecond::required")]
-    pub at: Timestamp,
+    pub at: Moment,
     /// The counts of the day and kind that caused the stop, as they were then.
     #[serde(flatten)]
     pub of: MailDay,
@@ -38,10 +37,8 @@ stored! {
 /// The sending limits and state of the mail server, as last queried.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MailServer {
-    #[serde(with = "millisecond::required")]
-    pub as_of: Timestamp,
+    pub as_of: Moment,
     /// Mails that it takes in 24 hours; `None` where there is no limit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_day: Option<u64>,
     pub per_second: f64,
     /// Mails that it took in the last 24 hours, from other senders of the account too.
@@ -56,7 +53,7 @@ stored! {
 
 impl BulkStop {
     /// Whether it still holds: to the end of the UTC day.
-    pub fn holds(&self, now: Timestamp) -> bool {
+    pub fn holds(&self, now: Moment) -> bool {
         utc_date(self.at) == utc_date(now)
     }
 
@@ -98,7 +95,7 @@ impl Table {
         &self,
         of: MailDay,
         last: Option<BulkStop>,
-        now: Timestamp,
+        now: Moment,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         let version = last.map_or(0, |last| last.version);
@@ -138,7 +135,7 @@ impl Transaction {
             ("kind", aws_sdk_dynamodb::types::AttributeValue::S(MailDay::KIND.to_owned())),
             ("day", aws_sdk_dynamodb::types::AttributeValue::S(day.to_string())),
             ("mail", aws_sdk_dynamodb::types::AttributeValue::S(mail.to_string())),
-            ("ttl", number(MailDay::none_on(day, mail).expires().map_or(0, Timestamp::as_second))),
+            ("ttl", number(MailDay::none_on(day, mail).expires().map_or(0, |at| at.as_second()))),
         ];
         self.add(&MailDay::key_of(day, mail), &says, &changes)
     }
@@ -155,8 +152,8 @@ fn numbers(counts: &MailCounts) -> [(&'static str, u64); 5] {
 }
 
 impl MailDay {
-    pub(crate) fn kept_until(&self) -> Option<Timestamp> {
-        self.day.to_zoned(TimeZone::UTC).ok().map(|day| day.timestamp() + KEPT)
+    pub(crate) fn kept_until(&self) -> Option<Moment> {
+        self.day.to_zoned(TimeZone::UTC).ok().map(|day| Moment::from(day.timestamp()) + KEPT)
     }
 }
 

@@ -4,9 +4,10 @@ use std::future::ready;
 use std::pin::pin;
 use std::time::Duration;
 
+use crate::clock::Moment;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::stream::{StreamExt, TryStreamExt, iter, once};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use ulid::Ulid;
 
 use crate::deadline::Deadline;
@@ -50,7 +51,7 @@ pub enum SentAgain {
 impl OutboxRow {
     /// Why it was given up, and when. A row that could not be read then says nothing of it, even if it can be
     /// read by now.
-    pub fn given_up(&self) -> (&str, Timestamp) {
+    pub fn given_up(&self) -> (&str, Moment) {
         match &self.state {
             MailState::Failed { why, at } => (why, *at),
             _ => (CORRUPT, self.written_at),
@@ -60,7 +61,7 @@ impl OutboxRow {
 
 impl Table {
     /// Dead letters since this instant.
-    pub async fn dead_mails(&self, since: Timestamp, limit: usize) -> Result<DeadMails, StoreError> {
+    pub async fn dead_mails(&self, since: Moment, limit: usize) -> Result<DeadMails, StoreError> {
         let rows = self.dead_rows(since).await?;
         let mut dead = DeadMails { in_all: rows.len(), ..DeadMails::default() };
         let newest: Vec<_> = rows.into_iter().rev().take(limit).map(|row| self.get(OutboxRow::key_of(row))).collect();
@@ -81,7 +82,7 @@ impl Table {
         &self,
         code: &str,
         by: &PersonId,
-        now: Timestamp,
+        now: Moment,
         deadline: Deadline,
     ) -> Result<SentAgain, StoreError> {
         let rows = self.dead_rows(now - GIVEN_UP_SHOWN).await?;
@@ -119,7 +120,7 @@ impl Table {
 
     /// Makes a dead letter of a mail whose row cannot be read, so that it waits for a person and does not
     /// block others.
-    pub async fn give_up_unreadable(&self, row: Ulid, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
+    pub async fn give_up_unreadable(&self, row: Ulid, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
         let update = self
             .client
             .update_item()
@@ -134,7 +135,7 @@ impl Table {
     }
 
     /// The rows of the index, oldest first.
-    async fn dead_rows(&self, since: Timestamp) -> Result<Vec<Ulid>, StoreError> {
+    async fn dead_rows(&self, since: Moment) -> Result<Vec<Ulid>, StoreError> {
         let mut rows = Vec::new();
         let each = |item: &Item| rows.extend(keys::outbox_row_of(&items::key_of(item)));
         self.each_in(Queue::DeadMail, Some(since), each).await?;

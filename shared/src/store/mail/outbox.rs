@@ -1,9 +1,9 @@
 //! The outbox: queued mails, each taken by one sender at a time, and their delivery. Recipients and texts
 //! belong to the mail function.
 
+use crate::clock::Moment;
 use futures_util::future::try_join_all;
-use jiff::fmt::serde::timestamp::millisecond;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
@@ -24,8 +24,7 @@ use crate::store::table::{StoreError, Table, keys};
 pub struct RosterMailResent {
     pub programme: ProgrammeId,
     pub grant: GrantId,
-    #[serde(with = "millisecond::required")]
-    pub resent_at: Timestamp,
+    pub resent_at: Moment,
 }
 
 stored! {
@@ -36,7 +35,7 @@ stored! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resend {
     Done,
-    NotBefore(Timestamp),
+    NotBefore(Moment),
 }
 
 /// The least time between two mails sent again by hand.
@@ -47,19 +46,14 @@ const LEASE: SignedDuration = SignedDuration::from_secs(90);
 impl Table {
     /// Mails that are due, longest due first; at most `limit`. The index is a moment behind, so each is taken
     /// before it is sent.
-    pub async fn due_mails(&self, class: MailClass, now: Timestamp, limit: i32) -> Result<Vec<Ulid>, StoreError> {
+    pub async fn due_mails(&self, class: MailClass, now: Moment, limit: i32) -> Result<Vec<Ulid>, StoreError> {
         let due = self.due(Queue::Mail(class), now, limit).await?;
         Ok(due.iter().filter_map(keys::outbox_row_of).collect())
     }
 
     /// Makes this invocation the sender of a mail. Returns `None` when the mail is sent, being sent or not
     /// due.
-    pub async fn take_mail(
-        &self,
-        row: Ulid,
-        now: Timestamp,
-        deadline: Deadline,
-    ) -> Result<Option<OutboxRow>, StoreError> {
+    pub async fn take_mail(&self, row: Ulid, now: Moment, deadline: Deadline) -> Result<Option<OutboxRow>, StoreError> {
         let Some(row) = self.get(OutboxRow::key_of(row)).await? else { return Ok(None) };
         // A dead letter waits for a person, not for another try.
         let is_due = row.due().is_some_and(|(queue, due)| matches!(queue, Queue::Mail(_)) && due <= now);
@@ -87,7 +81,7 @@ impl Table {
         &self,
         programme: &ProgrammeId,
         grant: &GrantId,
-        now: Timestamp,
+        now: Moment,
         deadline: Deadline,
     ) -> Result<Resend, StoreError> {
         let (programme, grant) = (programme.clone(), grant.clone());

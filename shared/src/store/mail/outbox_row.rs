@@ -1,9 +1,9 @@
 //! A row of the outbox: a queued mail and its delivery. It names no person but the one who asks for a link, and whom a request to the
 //! admins is about; the recipient is looked up when it is sent.
 
+use crate::clock::Moment;
+use jiff::SignedDuration;
 use jiff::civil::Date;
-use jiff::fmt::serde::timestamp::millisecond;
-use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
@@ -30,16 +30,13 @@ pub struct OutboxRow {
     pub class: MailClass,
     #[serde(flatten)]
     pub state: MailState,
-    #[serde(with = "millisecond::required")]
-    pub written_at: Timestamp,
+    pub written_at: Moment,
     /// How often it was tried.
     pub tries: u8,
     /// When it was queued again after it had been a dead letter.
-    #[serde(default, with = "millisecond::optional", skip_serializing_if = "Option::is_none")]
-    pub again_at: Option<Timestamp>,
+    pub again_at: Option<Moment>,
     pub version: u64,
     /// The day in whose counts it is, once the mail server has it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counted_on: Option<Date>,
     #[serde(flatten)]
     pub mail: QueuedMail,
@@ -57,48 +54,39 @@ stored! {
 pub enum MailState {
     /// To be sent, no earlier than `since`.
     Waiting {
-        #[serde(with = "millisecond::required")]
-        since: Timestamp,
+        since: Moment,
     },
     /// Being sent. When the lease ends, another sender takes it.
     Sending {
-        #[serde(with = "millisecond::required")]
-        lease_until: Timestamp,
+        lease_until: Moment,
     },
     /// The mail server took it.
     Sent {
         message: String,
-        #[serde(with = "millisecond::required")]
-        at: Timestamp,
+        at: Moment,
     },
     Delivered {
         message: String,
-        #[serde(with = "millisecond::required")]
-        at: Timestamp,
+        at: Moment,
     },
     Bounced {
         message: String,
-        #[serde(with = "millisecond::required")]
-        at: Timestamp,
-        #[serde(default)]
+        at: Moment,
         bounce: Bounce,
     },
     Complained {
         message: String,
-        #[serde(with = "millisecond::required")]
-        at: Timestamp,
+        at: Moment,
     },
     /// Nothing was to be sent after all: the address is unknown, or too much was asked for.
     Dropped {
         why: String,
-        #[serde(with = "millisecond::required")]
-        at: Timestamp,
+        at: Moment,
     },
     /// It could not be sent and is not tried again.
     Failed {
         why: String,
-        #[serde(with = "millisecond::required")]
-        at: Timestamp,
+        at: Moment,
     },
 }
 
@@ -157,8 +145,7 @@ pub struct GrantMail {
     pub programme: ProgrammeId,
     pub grant: GrantId,
     pub row: Ulid,
-    #[serde(with = "millisecond::required")]
-    pub written_at: Timestamp,
+    pub written_at: Moment,
 }
 
 stored! {
@@ -171,8 +158,7 @@ stored! {
 pub struct SentAs {
     pub message: String,
     pub row: Ulid,
-    #[serde(with = "millisecond::required")]
-    pub at: Timestamp,
+    pub at: Moment,
 }
 
 stored! {
@@ -195,7 +181,7 @@ impl OutboxRow {
         }
     }
 
-    pub(in crate::store) fn waits(&self) -> Option<(Queue, Timestamp)> {
+    pub(in crate::store) fn waits(&self) -> Option<(Queue, Moment)> {
         let queue = Queue::Mail(self.class);
         match self.state {
             MailState::Waiting { since } => Some((queue, since)),
@@ -207,18 +193,18 @@ impl OutboxRow {
     }
 
     /// A mail queued from now on.
-    pub fn queued(row: Ulid, mail: QueuedMail, now: Timestamp) -> OutboxRow {
+    pub fn queued(row: Ulid, mail: QueuedMail, now: Moment) -> OutboxRow {
         let (class, state) = (mail.class(), MailState::Waiting { since: now });
         OutboxRow { row, class, state, written_at: now, tries: 0, version: 1, again_at: None, counted_on: None, mail }
     }
 
     /// A mail that somebody sends by hand; it does not queue behind a whole roster.
-    pub fn queued_by_hand(row: Ulid, mail: QueuedMail, now: Timestamp) -> OutboxRow {
+    pub fn queued_by_hand(row: Ulid, mail: QueuedMail, now: Moment) -> OutboxRow {
         OutboxRow { class: MailClass::ByHand, ..OutboxRow::queued(row, mail, now) }
     }
 
     /// The notice that an act on a grant sends to its student.
-    pub fn notice(row: Ulid, notice: Notice, grant: &Grant, now: Timestamp) -> OutboxRow {
+    pub fn notice(row: Ulid, notice: Notice, grant: &Grant, now: Moment) -> OutboxRow {
         OutboxRow::queued(row, QueuedMail::notice(notice, grant), now)
     }
 

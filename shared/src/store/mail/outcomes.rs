@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::clock::Moment;
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::{SignedDuration, Timestamp, ToSpan};
+use jiff::{SignedDuration, ToSpan};
 use ulid::Ulid;
 
 use crate::deadline::Deadline;
@@ -29,7 +30,7 @@ pub struct Waiting {
     pub class: MailClass,
     pub mails: u64,
     /// When the oldest of it was written, or queued again.
-    pub since: Option<Timestamp>,
+    pub since: Option<Moment>,
 }
 
 /// How long urgent mail may wait before somebody should find out why.
@@ -38,7 +39,7 @@ const WAITS_AT_MOST: SignedDuration = SignedDuration::from_hours(6);
 
 impl Waiting {
     /// Whether the oldest of it waits longer than mail of its class should.
-    pub fn is_too_long(&self, now: Timestamp) -> bool {
+    pub fn is_too_long(&self, now: Moment) -> bool {
         let at_most = if self.class == MailClass::Urgent { URGENT_WAITS_AT_MOST } else { WAITS_AT_MOST };
         self.since.is_some_and(|since| since + at_most <= now)
     }
@@ -55,7 +56,7 @@ impl Table {
         row: &OutboxRow,
         state: MailState,
         ends: &[Undeliverable],
-        now: Timestamp,
+        now: Moment,
         deadline: Deadline,
     ) -> Result<Option<OutboxRow>, StoreError> {
         let day = row.counted_on.unwrap_or(utc_date(now));
@@ -73,7 +74,7 @@ impl Table {
         &self,
         row: &OutboxRow,
         message: &str,
-        now: Timestamp,
+        now: Moment,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         let (message, day) = (message.to_owned(), utc_date(now));
@@ -94,12 +95,7 @@ impl Table {
     }
 
     /// Marks these addresses because of a mail whose row is gone.
-    pub async fn end_mail_to(
-        &self,
-        ends: &[Undeliverable],
-        now: Timestamp,
-        deadline: Deadline,
-    ) -> Result<(), StoreError> {
+    pub async fn end_mail_to(&self, ends: &[Undeliverable], now: Moment, deadline: Deadline) -> Result<(), StoreError> {
         self.carry_through(deadline, || async {
             let transaction = self.marking(self.transaction(), ends, now).await?;
             if transaction.is_empty() {
@@ -115,7 +111,7 @@ impl Table {
         &self,
         mut transaction: Transaction,
         ends: &[Undeliverable],
-        now: Timestamp,
+        now: Moment,
     ) -> Result<Transaction, StoreError> {
         for mark in ends {
             let known: Option<Undeliverable> = self.get(mark.key()).await?;
@@ -162,7 +158,7 @@ impl Table {
         mark: &Undeliverable,
         whom: &PersonId,
         by: &PersonId,
-        now: Timestamp,
+        now: Moment,
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
         let what = AuditDetail::new(Act::MailAllowed).changing(mark.why.as_str(), "tried again").noting(whom);
@@ -172,7 +168,7 @@ impl Table {
     }
 
     /// Every address with a mark that holds. The index is a moment behind.
-    pub async fn unreachable(&self, now: Timestamp) -> Result<Unreachable, StoreError> {
+    pub async fn unreachable(&self, now: Moment) -> Result<Unreachable, StoreError> {
         let mut found = Unreachable::new();
         for (queue, from, why) in [
             (Queue::Unreachable, None, UnreachableReason::Bounced),
@@ -204,7 +200,7 @@ impl Table {
                     Err(StoreError::Corrupt { .. }) => None,
                     Err(error) => return Err(error),
                 };
-                let written_at = || Timestamp::from_millisecond(oldest.timestamp_ms().try_into().ok()?).ok();
+                let written_at = || Moment::from_millisecond(oldest.timestamp_ms().try_into().ok()?).ok();
                 waiting.since = again_at.or_else(written_at);
             }
         }

@@ -1,8 +1,7 @@
 //! Refusals by the mail server of all mail from this account, or of some: why, since when, and when last.
 //! Such mail waits.
-
-use jiff::fmt::serde::timestamp::millisecond;
-use jiff::{SignedDuration, Timestamp};
+use crate::clock::Moment;
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
@@ -27,14 +26,11 @@ const RECORDED_EACH: SignedDuration = SignedDuration::from_mins(10);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailRefusal {
     pub code: String,
-    #[serde(with = "millisecond::required")]
-    pub since: Timestamp,
+    pub since: Moment,
     /// When mail was last refused for it.
-    #[serde(with = "millisecond::required")]
-    pub last: Timestamp,
+    pub last: Moment,
     /// When the mail server was seen to accept such mail again.
-    #[serde(default, with = "millisecond::optional", skip_serializing_if = "Option::is_none")]
-    pub ended_at: Option<Timestamp>,
+    pub ended_at: Option<Moment>,
     pub version: u64,
 }
 
@@ -43,13 +39,13 @@ stored! {
 }
 
 impl MailRefusal {
-    pub fn is_over(&self, now: Timestamp) -> bool {
+    pub fn is_over(&self, now: Moment) -> bool {
         let after = if self.code == NOT_VERIFIED { SANDBOX_OVER_AFTER } else { OVER_AFTER };
         self.ended_at.is_some() || self.last + after < now
     }
 
     /// Whether mail waits for this reason now.
-    pub fn holds_back(&self, is_urgent: bool, now: Timestamp) -> bool {
+    pub fn holds_back(&self, is_urgent: bool, now: Moment) -> bool {
         let concerns = !is_urgent || self.code != QUOTA_UNREAD;
         concerns && self.ended_at.is_none() && now <= self.last + HOLDS_FOR
     }
@@ -60,7 +56,7 @@ impl Table {
     pub async fn note_mail_refusal(
         &self,
         code: &str,
-        now: Timestamp,
+        now: Moment,
         deadline: Deadline,
     ) -> Result<MailRefusal, StoreError> {
         loop {
@@ -84,7 +80,7 @@ impl Table {
 
     /// Records that mails were accepted and none refused. Recent refusals stay, because the reason may recur
     /// within minutes, and so does a used-up quota, which always has room for some.
-    pub async fn end_mail_refusals(&self, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
+    pub async fn end_mail_refusals(&self, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
         for known in self.mail_refusals(now).await? {
             let is_of_all = ![QUOTA, QUOTA_UNREAD, NOT_VERIFIED].contains(&known.code.as_str());
             if is_of_all && known.last + RECORDED_EACH * 2 <= now {
@@ -95,7 +91,7 @@ impl Table {
     }
 
     /// Records that the mail server no longer refuses mail for this reason.
-    pub async fn end_mail_refusal(&self, code: &str, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
+    pub async fn end_mail_refusal(&self, code: &str, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
         let known: Option<MailRefusal> = self.get(MailRefusal::key_of(code)).await?;
         match known.filter(|known| !known.is_over(now)) {
             Some(known) => self.end_refusal(known, now, deadline).await,
@@ -104,14 +100,14 @@ impl Table {
     }
 
     /// Ends a refusal as it was read; a newer refusal wins.
-    async fn end_refusal(&self, known: MailRefusal, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
+    async fn end_refusal(&self, known: MailRefusal, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
         let (version, ended_at) = (known.version, Some(now));
         let ended = MailRefusal { ended_at, version: version + 1, ..known };
         self.replace(&ended, version, Unaudited::Delivery, deadline).await.map(drop)
     }
 
     /// The refusals that are not over.
-    pub async fn mail_refusals(&self, now: Timestamp) -> Result<Vec<MailRefusal>, StoreError> {
+    pub async fn mail_refusals(&self, now: Moment) -> Result<Vec<MailRefusal>, StoreError> {
         let mut known: Vec<MailRefusal> = self.query(keys::ACCOUNT, keys::MAIL_REFUSALS).await?;
         known.retain(|refusal| !refusal.is_over(now));
         Ok(known)

@@ -1,7 +1,6 @@
 //! The mark of an address that mail must not go to any more. `outcomes.rs` sets and removes it.
-
-use jiff::fmt::serde::timestamp::millisecond;
-use jiff::{SignedDuration, Timestamp};
+use crate::clock::Moment;
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::mail::class::MailClass;
@@ -19,8 +18,7 @@ pub const NOT_WANTED: &str = "mail to this address comes back or is not wanted";
 pub struct Undeliverable {
     pub address: MatchedAddress,
     pub why: UnreachableReason,
-    #[serde(with = "millisecond::required")]
-    pub at: Timestamp,
+    pub at: Moment,
 }
 
 stored! {
@@ -39,7 +37,7 @@ impl Undeliverable {
         self.why != UnreachableReason::Complained || class != MailClass::Urgent
     }
 
-    pub(in crate::store) fn waits(&self) -> Option<(Queue, Timestamp)> {
+    pub(in crate::store) fn waits(&self) -> Option<(Queue, Moment)> {
         Some(match self.why {
             UnreachableReason::Suppressed => (Queue::UnreachableUntil, self.at + SUPPRESSED_FOR),
             UnreachableReason::Bounced => (Queue::Unreachable, self.at),
@@ -48,11 +46,11 @@ impl Undeliverable {
     }
 
     /// The end of the mark; `None` if only a person can take it off.
-    pub(in crate::store) fn until(&self) -> Option<Timestamp> {
+    pub(in crate::store) fn until(&self) -> Option<Moment> {
         (self.why == UnreachableReason::Suppressed).then(|| self.at + SUPPRESSED_FOR)
     }
 
-    pub(in crate::store) fn holds(&self, now: Timestamp) -> bool {
+    pub(in crate::store) fn holds(&self, now: Moment) -> bool {
         self.until().is_none_or(|until| now < until)
     }
 }

@@ -1,6 +1,6 @@
 //! The identity of an address: its rosters, its roles, and the id by which the audit names the person.
 
-use jiff::Timestamp;
+use crate::clock::Moment;
 use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
@@ -129,7 +129,7 @@ impl Table {
     pub async fn undeliverable(
         &self,
         address: &MatchedAddress,
-        now: Timestamp,
+        now: Moment,
     ) -> Result<Option<Undeliverable>, StoreError> {
         let mark: Option<Undeliverable> = self.get(Undeliverable::key_of(address)).await?;
         Ok(mark.filter(|mark| mark.holds(now)))

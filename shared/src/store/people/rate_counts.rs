@@ -1,8 +1,8 @@
 //! Rate limits: each use is counted first in the current interval, and refused beyond the limit.
 
+use crate::clock::Moment;
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::fmt::serde::timestamp::millisecond;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
@@ -20,33 +20,31 @@ const AN_HOUR: SignedDuration = SignedDuration::from_hours(1);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RateCount {
     pub what: String,
-    #[serde(with = "millisecond::required")]
-    pub begins_at: Timestamp,
-    #[serde(with = "millisecond::required")]
-    pub ends_at: Timestamp,
+    pub begins_at: Moment,
+    pub ends_at: Moment,
     pub count: u32,
 }
 
 stored! {
-    "rate-count" RateCount |it| (what: &str = &it.what, begins_at: Timestamp = it.begins_at) => key(format!("RATE#{what}"), format!("{:012}", begins_at.as_second()));
+    "rate-count" RateCount |it| (what: &str = &it.what, begins_at: Moment = it.begins_at) => key(format!("RATE#{what}"), format!("{:012}", begins_at.as_second()));
     expires it.ends_at
 }
 
 impl RateCount {
     /// The count of this minute's link mails, over the whole deployment.
-    pub fn of_links(now: Timestamp) -> RateCount {
+    pub fn of_links(now: Moment) -> RateCount {
         RateCount::of("links".to_owned(), A_MINUTE, now)
     }
 
     /// The count of this hour's previews of a programme's roster.
-    pub fn of_previews(programme: &ProgrammeId, now: Timestamp) -> RateCount {
+    pub fn of_previews(programme: &ProgrammeId, now: Moment) -> RateCount {
         RateCount::of(format!("previews#{programme}"), AN_HOUR, now)
     }
 
-    fn of(what: String, lasts: SignedDuration, now: Timestamp) -> RateCount {
+    fn of(what: String, lasts: SignedDuration, now: Moment) -> RateCount {
         let begins = now.as_second().div_euclid(lasts.as_secs()) * lasts.as_secs();
-        let begins = Timestamp::from_second(begins).unwrap_or(now);
-        RateCount { what, begins_at: begins, ends_at: begins.checked_add(lasts).unwrap_or(Timestamp::MAX), count: 0 }
+        let begins = Moment::from_second(begins).unwrap_or(now);
+        RateCount { what, begins_at: begins, ends_at: begins.checked_add(lasts).unwrap_or(Moment::MAX), count: 0 }
     }
 }
 

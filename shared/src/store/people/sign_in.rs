@@ -1,10 +1,9 @@
 //! Asks for a link, and sign-in by it. `domain::people::sign_in` decides what is valid for an address. Each
 //! decision is one conditional write, so of many requests with one link one signs in.
 
+use crate::clock::Moment;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::try_join_all;
-use jiff::Timestamp;
-use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
@@ -28,8 +27,7 @@ use crate::store::table::{StoreError, Table, keys};
 pub struct Link {
     pub link: LinkTokenHash,
     pub address: MatchedAddress,
-    #[serde(with = "millisecond::required")]
-    pub ends_at: Timestamp,
+    pub ends_at: Moment,
 }
 
 stored! {
@@ -47,8 +45,7 @@ pub struct LoginRequest {
     pub address: MatchedAddress,
     /// The browser that asked.
     pub asked_by: BrowserTokenHash,
-    #[serde(with = "millisecond::required")]
-    pub at: Timestamp,
+    pub at: Moment,
 }
 
 stored! {
@@ -62,8 +59,7 @@ stored! {
 pub struct AddressSession {
     pub session: SessionTokenHash,
     pub address: MatchedAddress,
-    #[serde(with = "millisecond::required")]
-    pub ends_at: Timestamp,
+    pub ends_at: Moment,
 }
 
 stored! {
@@ -87,7 +83,7 @@ impl Table {
         &self,
         address: &MatchedAddress,
         by: &BrowserTokenHash,
-        now: Timestamp,
+        now: Moment,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         let request = LoginRequest { id: new_ulid(now), address: address.clone(), asked_by: by.clone(), at: now };
@@ -95,7 +91,7 @@ impl Table {
     }
 
     /// Queues the mail of a login request, once: the row has the login request's own id.
-    pub async fn owe_link(&self, request: &LoginRequest, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
+    pub async fn owe_link(&self, request: &LoginRequest, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
         let mail = QueuedMail::Link { address: request.address.clone(), asked_by: request.asked_by.clone() };
         let row = OutboxRow { written_at: request.at, ..OutboxRow::queued(request.id, mail, now) };
         self.put_new(&row, deadline).await.map(drop)
@@ -113,7 +109,7 @@ impl Table {
         login_request: Ulid,
         address: &MatchedAddress,
         link: &LiveLink,
-        now: Timestamp,
+        now: Moment,
         deadline: Deadline,
     ) -> Result<LinkOutcome, StoreError> {
         self.carry_through(deadline, || async {
@@ -141,19 +137,15 @@ impl Table {
 
     /// Counts a wrong code in one unconditional write, so it never competes with the making or the following
     /// of a link. A retry after a lost answer may count it twice.
-    pub async fn count_wrong_code(
-        &self,
-        before: &SignIn,
-        now: Timestamp,
-        deadline: Deadline,
-    ) -> Result<(), StoreError> {
+    pub async fn count_wrong_code(&self, before: &SignIn, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
         let says = [
             ("kind", AttributeValue::S(SignIn::KIND.to_owned())),
             ("address", AttributeValue::S(before.address.as_str().to_owned())),
             ("last_tried_at", number(now.as_millisecond())),
             ("ttl", number(before.with_wrong_code(now).ends_at().as_second())),
         ];
-        let at_first = [("version", number(1)), ("unfollowed", number(0))];
+        let none = || AttributeValue::L(Vec::new());
+        let at_first = [("version", number(1)), ("unfollowed", number(0)), ("links", none()), ("mailed", none())];
         let counter = Counter { says: &says, at_first: &at_first, add: &[("wrong_codes", 1)] };
         self.count(&SignIn::key_of(&before.address), &counter, None, deadline).await.map(drop)
     }
@@ -172,13 +164,13 @@ impl Table {
     }
 
     /// The session with this token, if it has not ended.
-    pub async fn session(&self, session: &SessionTokenHash, now: Timestamp) -> Result<Option<Session>, StoreError> {
+    pub async fn session(&self, session: &SessionTokenHash, now: Moment) -> Result<Option<Session>, StoreError> {
         let kept: Option<Session> = self.get(Session::key_of(session)).await?;
         Ok(kept.filter(|session| session.is_good(now)))
     }
 
     /// Records that a session is in use. A session that was ended meanwhile stays ended.
-    pub async fn note_use(&self, session: &Session, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
+    pub async fn note_use(&self, session: &Session, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
         let update = self
             .client
             .update_item()
@@ -191,7 +183,7 @@ impl Table {
     }
 
     /// Every session of an address that has not ended.
-    pub async fn sessions_of(&self, address: &MatchedAddress, now: Timestamp) -> Result<Vec<Session>, StoreError> {
+    pub async fn sessions_of(&self, address: &MatchedAddress, now: Moment) -> Result<Vec<Session>, StoreError> {
         let listed: Vec<AddressSession> = self.query(&keys::address_partition(address), keys::SESSIONS).await?;
         let sessions = try_join_all(listed.iter().map(|listed| self.session(&listed.session, now))).await?;
         Ok(sessions.into_iter().flatten().collect())
@@ -207,7 +199,7 @@ impl Table {
     pub async fn sign_out_everywhere(
         &self,
         session: &Session,
-        now: Timestamp,
+        now: Moment,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         let all = self.sessions_of(&session.address, now).await?;

@@ -1,8 +1,8 @@
 //! Editing a programme, whatever is under way: settings, budget, what the budget has reserved, the audit entries and the job that tells
 //! the provider move in one transaction.
 
+use crate::clock::Moment;
 use futures_util::stream::TryStreamExt;
-use jiff::Timestamp;
 
 use crate::domain::audit::{Act, AuditDetail, Entry};
 use crate::domain::grant::EditEffect;
@@ -37,7 +37,7 @@ pub enum EditOutcome {
     /// A key was shown, or is being made, and the edit would change how limits count.
     FixedByKeys,
     /// Keys that people have end before the new end of the term.
-    KeysEndBefore(Timestamp),
+    KeysEndBefore(Moment),
     /// The budget would be smaller than what is promised under the new settings.
     BudgetTooSmall {
         budget: Usd,
@@ -93,7 +93,7 @@ impl Table {
     }
 
     /// The effect on every grant of the programme. Of very many only some are held at once.
-    async fn effect_of(&self, before: &Before, after: &Settings, now: Timestamp) -> Result<EditEffect, StoreError> {
+    async fn effect_of(&self, before: &Before, after: &Settings, now: Moment) -> Result<EditEffect, StoreError> {
         let Before { programme, budget } = before;
         let ids = [programme.id.clone()];
         let shards = self.shards_of_programmes(&ids);
@@ -184,7 +184,7 @@ impl Before {
 
     /// Whether keys may have to be put under another guardrail: somebody has the first rules, or a term that was over goes on, in which
     /// nobody saw to that.
-    fn moves_keys(&self, after: &Settings, now: Timestamp) -> bool {
+    fn moves_keys(&self, after: &Settings, now: Moment) -> bool {
         let Before { programme, .. } = self;
         let goes_on = programme.is_over(now);
         let is_over = programme.clone().edited(after.clone()).is_over(now);

@@ -1,9 +1,8 @@
 //! Guardrails: what the provider confirmed of each, beside its programme. No write here makes a form stale.
 
+use crate::clock::Moment;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::try_join_all;
-use jiff::Timestamp;
-use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
@@ -25,8 +24,7 @@ const AT_ONCE: i32 = 100;
 pub struct RulesDue {
     #[serde(flatten)]
     pub of: RulesSource,
-    #[serde(with = "millisecond::required")]
-    pub at: Timestamp,
+    pub at: Moment,
     /// Tells it from one that was written since.
     pub mark: Ulid,
 }
@@ -48,14 +46,14 @@ pub enum RulesSource {
 }
 
 impl RulesDue {
-    pub fn now(of: RulesSource, now: Timestamp) -> RulesDue {
+    pub fn now(of: RulesSource, now: Moment) -> RulesDue {
         RulesDue { of, at: now, mark: new_ulid(now) }
     }
 }
 
 impl Table {
     /// The rules that may have to be told by now.
-    pub async fn rules_due(&self, now: Timestamp) -> Result<Vec<RulesDue>, StoreError> {
+    pub async fn rules_due(&self, now: Moment) -> Result<Vec<RulesDue>, StoreError> {
         let keys = self.due(Queue::Rules, now, AT_ONCE).await?;
         let due = try_join_all(keys.into_iter().map(|key| self.get::<RulesDue>(key.into()))).await?;
         Ok(due.into_iter().flatten().filter(|due| due.at <= now).collect())
@@ -65,7 +63,7 @@ impl Table {
     pub async fn note_told(
         &self,
         due: &RulesDue,
-        again_at: Option<Timestamp>,
+        again_at: Option<Moment>,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         let (condition, as_read) = ("mark = :mark", [(":mark", AttributeValue::S(due.mark.to_string()))]);
@@ -88,7 +86,7 @@ impl Table {
         &self,
         was: &Guardrail,
         is: Guardrail,
-        now: Timestamp,
+        now: Moment,
         deadline: Deadline,
     ) -> Result<Option<Guardrail>, StoreError> {
         let is = Guardrail { version: was.version + 1, ..is };

@@ -1,9 +1,9 @@
 //! A roster file that was read and previewed, kept for a day so that exactly the preview can be applied. The
 //! console reads the file; a job (`jobs`) applies it.
 
+use crate::clock::Moment;
 use futures_util::{StreamExt, TryStreamExt};
-use jiff::fmt::serde::timestamp::millisecond;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
@@ -26,8 +26,7 @@ const SIDE_BY_SIDE: usize = 8;
 pub struct Import {
     pub import: Ulid,
     pub programme: ProgrammeId,
-    #[serde(with = "millisecond::required")]
-    pub made_at: Timestamp,
+    pub made_at: Moment,
     pub steps: u32,
     /// How many of the steps drop somebody.
     pub dropped: u32,
@@ -47,8 +46,7 @@ stored! {
 pub struct ImportChunk {
     pub import: Ulid,
     pub number: u32,
-    #[serde(with = "millisecond::required")]
-    pub made_at: Timestamp,
+    pub made_at: Moment,
     pub steps: Vec<Step>,
 }
 
@@ -64,7 +62,6 @@ pub enum Step {
     Add {
         #[serde(flatten)]
         person: Person,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         group: Option<String>,
     },
     /// A change to a person on the roster, to what the file says.
@@ -72,7 +69,6 @@ pub enum Step {
         grant: GrantId,
         #[serde(flatten)]
         person: Person,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         group: Option<String>,
     },
     Drop {
@@ -112,7 +108,7 @@ impl Table {
     }
 
     /// A preview that may still be applied, or was.
-    pub async fn import(&self, import: Ulid, now: Timestamp) -> Result<Option<Import>, StoreError> {
+    pub async fn import(&self, import: Ulid, now: Moment) -> Result<Option<Import>, StoreError> {
         let kept: Option<Import> = self.get(Import::key_of(import)).await?;
         Ok(kept.filter(|import| now < import.made_at + IMPORT_LASTS))
     }

@@ -8,9 +8,9 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use crate::clock::Moment;
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::fmt::serde::timestamp::millisecond;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
@@ -45,13 +45,10 @@ pub struct Job {
     /// Steps that the rules refused when it was their turn.
     pub refused: u32,
     /// How far the present pass over the steps has come.
-    #[serde(default)]
     pub pass: Pass,
-    #[serde(with = "millisecond::required")]
-    pub started_at: Timestamp,
+    pub started_at: Moment,
     /// When the last step was done.
-    #[serde(with = "millisecond::required")]
-    pub advanced_at: Timestamp,
+    pub advanced_at: Moment,
     /// Counts its writes, each of which replaces the one before.
     pub version: u64,
 }
@@ -78,17 +75,12 @@ pub enum Work {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pass {
     /// The kept step to go on with.
-    #[serde(default)]
     pub next: u32,
     /// The last grant of each shard that was walked through.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reached: Vec<GrantId>,
-    #[serde(default)]
     pub seen: u32,
     /// Steps of this pass that are not done yet.
-    #[serde(default)]
     pub waiting: u32,
-    #[serde(default)]
     pub refused: u32,
 }
 
@@ -97,22 +89,18 @@ pub struct Pass {
 pub enum JobState {
     /// Owned until the lease ends; afterwards any invocation may take it over.
     Running {
-        #[serde(with = "millisecond::required")]
-        lease_until: Timestamp,
+        lease_until: Moment,
     },
     /// Owned by nobody. Some of its steps wait for the provider, and are looked at again at this time.
     Waiting {
-        #[serde(with = "millisecond::required")]
-        until: Timestamp,
+        until: Moment,
     },
     Done {
-        #[serde(with = "millisecond::required")]
-        at: Timestamp,
+        at: Moment,
     },
     Failed {
         why: String,
-        #[serde(with = "millisecond::required")]
-        at: Timestamp,
+        at: Moment,
     },
 }
 
@@ -139,7 +127,7 @@ impl Work {
 
 impl Job {
     /// A job that nobody has taken yet.
-    pub fn new(programme: &ProgrammeId, work: Work, all: u32, by: &Actor, now: Timestamp) -> Job {
+    pub fn new(programme: &ProgrammeId, work: Work, all: u32, by: &Actor, now: Moment) -> Job {
         Job {
             programme: programme.clone(),
             job: new_ulid(now),
@@ -162,16 +150,16 @@ impl Job {
 
     /// The job, ended for a reason. Its runner finds that somebody else has written it.
     #[must_use]
-    pub fn cancelled(self, why: &str, at: Timestamp) -> Job {
+    pub fn cancelled(self, why: &str, at: Moment) -> Job {
         Job { state: JobState::Failed { why: why.to_owned(), at }, version: self.version + 1, ..self }
     }
 
     /// Whether somebody owns it now.
-    fn is_taken(&self, now: Timestamp) -> bool {
+    fn is_taken(&self, now: Moment) -> bool {
         matches!(self.state, JobState::Running { lease_until } if now < lease_until)
     }
 
-    pub(in crate::store) fn waits(&self) -> Option<(Queue, Timestamp)> {
+    pub(in crate::store) fn waits(&self) -> Option<(Queue, Moment)> {
         match self.state {
             JobState::Running { lease_until: due } | JobState::Waiting { until: due } => Some((Queue::Job, due)),
             JobState::Done { .. } | JobState::Failed { .. } => None,
@@ -202,7 +190,7 @@ impl Table {
         &self,
         import: &Import,
         by: &Actor,
-        now: Timestamp,
+        now: Moment,
         deadline: Deadline,
     ) -> Result<JobCreation, StoreError> {
         let mut pauses = Pauses::until(deadline);
@@ -241,7 +229,7 @@ impl Table {
     }
 
     /// Programmes with jobs that nobody owned a moment ago.
-    pub async fn due_jobs(&self, now: Timestamp, limit: i32) -> Result<Vec<ProgrammeId>, StoreError> {
+    pub async fn due_jobs(&self, now: Moment, limit: i32) -> Result<Vec<ProgrammeId>, StoreError> {
         let due = self.due(Queue::Job, now, limit).await?;
         let mut programmes: Vec<ProgrammeId> = due.iter().filter_map(keys::job_of).collect();
         let mut seen = HashSet::new();
@@ -260,7 +248,7 @@ impl Table {
     pub async fn take_job(
         &self,
         programme: &ProgrammeId,
-        now: Timestamp,
+        now: Moment,
         deadline: Deadline,
     ) -> Result<Option<Job>, StoreError> {
         let running: Vec<Job> = self.jobs(programme).await?.into_iter().filter(Job::is_running).collect();

@@ -1,10 +1,9 @@
 //! The books of the account as a whole: its money on each day, and the foreign keys. The sync decides what is
 //! written.
 
+use crate::clock::Moment;
 use futures_util::future::try_join_all;
-use jiff::Timestamp;
 use jiff::civil::Date;
-use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
@@ -21,8 +20,7 @@ use crate::store::table::{StoreError, Table, keys};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountDay {
     pub day: Date,
-    #[serde(with = "millisecond::required")]
-    pub as_of: Timestamp,
+    pub as_of: Moment,
     /// All credit ever bought and spent, as the provider reports it.
     pub bought: Usd,
     pub spent: Usd,
@@ -48,8 +46,7 @@ stored! {
 /// The use of all keys of the account, day by day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
-    #[serde(with = "millisecond::required")]
-    pub as_of: Timestamp,
+    pub as_of: Moment,
     pub ours: DailyUse,
     pub foreign: DailyUse,
 }
@@ -64,23 +61,16 @@ pub struct ForeignKey {
     pub key: KeyHash,
     pub name: String,
     pub enabled: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<Usd>,
     pub used: DailyUse,
-    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
-    pub created_at: Option<Timestamp>,
-    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
-    pub last_used_at: Option<Timestamp>,
-    #[serde(with = "millisecond::required")]
-    pub first_seen_at: Timestamp,
+    pub created_at: Option<Moment>,
+    pub last_used_at: Option<Moment>,
+    pub first_seen_at: Moment,
     /// When it was first missing from the account.
-    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
-    pub gone_at: Option<Timestamp>,
-    #[serde(with = "millisecond::required")]
-    pub as_of: Timestamp,
+    pub gone_at: Option<Moment>,
+    pub as_of: Moment,
     /// When the run began that recorded this use.
-    #[serde(with = "millisecond::required")]
-    pub recorded_by: Timestamp,
+    pub recorded_by: Moment,
     /// The lifetime use in the newest cut before that run.
     pub in_cut: LifetimeUse,
 }
@@ -94,7 +84,7 @@ stored! {
 
 impl ForeignKey {
     /// The lifetime use in the newest cut, which was made then.
-    pub fn used_by(&self, cut: Option<Timestamp>) -> LifetimeUse {
+    pub fn used_by(&self, cut: Option<Moment>) -> LifetimeUse {
         match cut {
             Some(cut) if self.recorded_by <= cut => LifetimeUse::of(&self.used),
             Some(_) => self.in_cut,

@@ -1,9 +1,9 @@
 //! The checkpoint of a run of the sync: its progress and its rows, in parts that fit into items, so that the
 //! next invocation goes on. The sync defines the bytes.
 
+use crate::clock::Moment;
 use futures_util::{StreamExt, TryStreamExt};
-use jiff::fmt::serde::timestamp::millisecond;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
@@ -21,8 +21,7 @@ pub(in crate::store) const KEPT_FOR: SignedDuration = SignedDuration::from_hours
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
     pub run: Ulid,
-    #[serde(with = "millisecond::required")]
-    pub began_at: Timestamp,
+    pub began_at: Moment,
     /// The table it was written in: in a restored copy, its rows are older than the copy.
     pub table: String,
     /// The fence of the lease it was written under. No other writer uses that fence.
@@ -35,7 +34,6 @@ pub struct Checkpoint {
     /// The number of parts of the progress.
     pub parts: u32,
     /// Why the run was last put off, and until when.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay: Option<Delay>,
 }
 
@@ -48,8 +46,7 @@ stored! {
 pub struct Delay {
     pub why: String,
     /// No earlier retry, unless a person starts one.
-    #[serde(with = "millisecond::required")]
-    pub due: Timestamp,
+    pub due: Moment,
     /// How often it was met.
     pub tries: u32,
     /// How often it was met since the run last made progress.
@@ -58,7 +55,7 @@ pub struct Delay {
 
 impl Checkpoint {
     /// The checkpoint of a run that begins.
-    pub fn of_run(run: Ulid, began_at: Timestamp, table: &Table) -> Checkpoint {
+    pub fn of_run(run: Ulid, began_at: Moment, table: &Table) -> Checkpoint {
         let table = table.name.clone();
         Checkpoint { run, began_at, table, fence: 0, number: 0, rows: Vec::new(), parts: 0, delay: None }
     }
@@ -75,8 +72,7 @@ pub struct SavedParts {
 pub struct CheckpointPart {
     pub(in crate::store) run: Ulid,
     pub(in crate::store) part: String,
-    #[serde(with = "millisecond::required")]
-    pub(in crate::store) made_at: Timestamp,
+    pub(in crate::store) made_at: Moment,
     #[serde(with = "serde_bytes")]
     pub(in crate::store) bytes: Vec<u8>,
 }
@@ -99,7 +95,7 @@ impl Table {
         fence: u64,
         first: u32,
         rows: &[u8],
-        now: Timestamp,
+        now: Moment,
         deadline: Deadline,
     ) -> Result<u32, StoreError> {
         let parts: Vec<(String, &[u8])> = parts_of(rows, |number| keys::rows_part(fence, first + number));
@@ -118,7 +114,7 @@ impl Table {
         &self,
         next: &Checkpoint,
         progress: &[u8],
-        now: Timestamp,
+        now: Moment,
         deadline: Deadline,
     ) -> Result<u32, StoreError> {
         let parts: Vec<(String, &[u8])> = parts_of(progress, |part| keys::progress_part(next.fence, next.number, part));
@@ -147,7 +143,7 @@ impl Table {
         run: Ulid,
         part: &str,
         bytes: &[u8],
-        now: Timestamp,
+        now: Moment,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         let part = CheckpointPart { run, part: part.to_owned(), made_at: now, bytes: bytes.to_vec() };
@@ -158,7 +154,7 @@ impl Table {
         &self,
         run: Ulid,
         parts: &[(String, &[u8])],
-        now: Timestamp,
+        now: Moment,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         let puts: Vec<_> = parts.iter().map(|(part, bytes)| self.put_part(run, part, bytes, now, deadline)).collect();

@@ -1,8 +1,8 @@
 //! Writes of the sync's one runner on condition of its lease: a runner that wakes late, after another took
 //! over, changes nothing. The sync decides what is written and when.
 
+use crate::clock::Moment;
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::Timestamp;
 
 use crate::deadline::Deadline;
 use crate::domain::ledger::cut::AccountCut;
@@ -76,7 +76,7 @@ impl FencedTable<'_> {
 
     /// Writes what a budget's grants reserve at an instant, summed after the budget was read. Returns `false` also
     /// when a reservation was taken or given back since, which the sum may have missed.
-    pub async fn recompute_reserved(&self, read: &Budget, reserved: Usd, at: Timestamp) -> Result<bool, StoreError> {
+    pub async fn recompute_reserved(&self, read: &Budget, reserved: Usd, at: Moment) -> Result<bool, StoreError> {
         let values = [
             (":reserved", number(reserved.micros())),
             (":at", number(at.as_millisecond())),
@@ -171,7 +171,7 @@ impl FencedTable<'_> {
         self.commit(self.begun()?.remove(&Checkpoint::key_of(), condition, &fence)?).await
     }
 
-    async fn put_later<T: Stored>(&self, value: &T, as_of: Timestamp) -> Result<bool, StoreError> {
+    async fn put_later<T: Stored>(&self, value: &T, as_of: Moment) -> Result<bool, StoreError> {
         let as_of = [(":as_of", number(as_of.as_millisecond()))];
         self.commit(self.begun()?.create_or_replace(value, "as_of <= :as_of", &as_of)?).await
     }

@@ -1,11 +1,10 @@
 //! What a run of the sync would have done on its own and held back, because it was too much. A person sees it
 //! and may release it. Each key has a mark, because the release is for those keys only.
 
-use std::collections::BTreeSet;
-
-use jiff::fmt::serde::timestamp::millisecond;
-use jiff::{SignedDuration, Timestamp};
+use crate::clock::Moment;
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use ulid::Ulid;
 
 use crate::deadline::Deadline;
@@ -37,8 +36,7 @@ pub struct HeldMark {
 pub struct HeldMarks {
     pub(in crate::store) marks: Ulid,
     pub(in crate::store) part: u32,
-    #[serde(with = "millisecond::required")]
-    pub(in crate::store) as_of: Timestamp,
+    pub(in crate::store) as_of: Moment,
     #[serde(with = "serde_bytes")]
     pub(in crate::store) bytes: Vec<u8>,
 }
@@ -54,7 +52,7 @@ impl Table {
         &self,
         name: Ulid,
         marks: &BTreeSet<HeldMark>,
-        as_of: Timestamp,
+        as_of: Moment,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         let marks: Vec<&HeldMark> = marks.iter().collect();
@@ -76,9 +74,9 @@ impl Table {
     /// when there is only that.
     pub async fn release_held_back(
         &self,
-        shown: Timestamp,
+        shown: Moment,
         by: &PersonId,
-        now: Timestamp,
+        now: Moment,
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
         self.carry_through(deadline, || async {

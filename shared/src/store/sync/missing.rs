@@ -1,7 +1,6 @@
 //! Recorded keys that the provider does not find: since when, an item each. The sync decides what follows.
-
-use jiff::fmt::serde::timestamp::millisecond;
-use jiff::{SignedDuration, Timestamp};
+use crate::clock::Moment;
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
@@ -19,12 +18,10 @@ pub(in crate::store) const KEPT_FOR: SignedDuration = SignedDuration::from_hours
 pub struct MissingKey {
     pub key: KeyHash,
     /// When it was not found for the first time.
-    #[serde(with = "millisecond::required")]
-    pub missing_since: Timestamp,
+    pub missing_since: Moment,
     /// When the last run began that did not find it. A key that was listed later was not missing all the
     /// time.
-    #[serde(with = "millisecond::required")]
-    pub as_of: Timestamp,
+    pub as_of: Moment,
 }
 
 stored! {
@@ -34,11 +31,7 @@ stored! {
 
 impl Table {
     /// Since when a key is missing, unless a listing found it that began after the last run that did not.
-    pub async fn missing_since(
-        &self,
-        key: &KeyHash,
-        listed_at: Option<Timestamp>,
-    ) -> Result<Option<Timestamp>, StoreError> {
+    pub async fn missing_since(&self, key: &KeyHash, listed_at: Option<Moment>) -> Result<Option<Moment>, StoreError> {
         let known: Option<MissingKey> = self.get(MissingKey::key_of(key)).await?;
         let known = known.filter(|known| listed_at.is_none_or(|listed_at| known.as_of >= listed_at));
         Ok(known.map(|known| known.missing_since))

@@ -3,9 +3,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use jiff::Timestamp;
+use crate::clock::Moment;
 use jiff::civil::Date;
-use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::usage::models::{GrantRows, ModelUse, cut};
@@ -23,11 +22,9 @@ use crate::store::table::{StoreError, Table, keys};
 pub struct ModelDay {
     /// `None` for what is no programme's. It has the names of keys, so that an owner is applied when it is read, and what is
     /// recorded stays as it is when a key is taken back.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub programme: Option<ProgrammeId>,
     pub day: Date,
-    #[serde(with = "millisecond::required")]
-    pub as_of: Timestamp,
+    pub as_of: Moment,
     pub by: Vec<ModelUse>,
 }
 
@@ -43,11 +40,9 @@ pub struct ModelRows {
     /// The number of the part, and of all parts.
     pub part: u32,
     pub parts: u32,
-    #[serde(with = "millisecond::required")]
-    pub as_of: Timestamp,
+    pub as_of: Moment,
     /// The end of retention for anything about a person.
-    #[serde(with = "millisecond::required")]
-    pub until: Timestamp,
+    pub until: Moment,
     #[serde(with = "serde_bytes")]
     pub bytes: Vec<u8>,
 }
@@ -108,7 +103,7 @@ impl Table {
     }
 
     /// The use of each grant on a day; none where nothing was used, or it is not kept any more.
-    pub async fn model_rows(&self, day: Date, now: Timestamp) -> Result<GrantRows, StoreError> {
+    pub async fn model_rows(&self, day: Date, now: Moment) -> Result<GrantRows, StoreError> {
         let parts: Vec<ModelRows> = self.query(&ModelRows::key_of(day, 0).pk, keys::MODEL_ROWS).await?;
         let Some(first) = parts.first().filter(|first| now < first.until) else { return Ok(GrantRows::default()) };
         // A new answer with fewer parts leaves the last parts of the one before it in the table.
@@ -120,7 +115,7 @@ impl Table {
 
 impl ModelRows {
     /// The use of grants on a day, in as many parts as it takes; in none where they used nothing.
-    pub fn of(day: Date, rows: &GrantRows, as_of: Timestamp, until: Timestamp) -> Vec<ModelRows> {
+    pub fn of(day: Date, rows: &GrantRows, as_of: Moment, until: Moment) -> Vec<ModelRows> {
         // Numbers and texts can always be written.
         let bytes = if rows.is_empty() { Vec::new() } else { postcard::to_allocvec(rows).unwrap_or_default() };
         let chunks: Vec<&[u8]> = bytes.chunks(MOST_IN_A_PART).collect();

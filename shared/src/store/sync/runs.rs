@@ -1,7 +1,6 @@
 //! Runs of the sync that ended, each with its report.
-
-use jiff::fmt::serde::timestamp::millisecond;
-use jiff::{SignedDuration, Timestamp};
+use crate::clock::Moment;
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
@@ -15,10 +14,8 @@ use crate::store::table::{StoreError, Table, keys};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     pub run: Ulid,
-    #[serde(with = "millisecond::required")]
-    pub began_at: Timestamp,
-    #[serde(with = "millisecond::required")]
-    pub ended_at: Timestamp,
+    pub began_at: Moment,
+    pub ended_at: Moment,
     pub complete: bool,
     /// The report, as JSON text.
     pub report: String,
@@ -33,7 +30,7 @@ pub(in crate::store) const RUN_KEPT: SignedDuration = SignedDuration::from_hours
 
 impl Run {
     /// A run that ended now. Runs sort by when they ended.
-    pub fn ended(began_at: Timestamp, ended_at: Timestamp, complete: bool, report: String) -> Run {
+    pub fn ended(began_at: Moment, ended_at: Moment, complete: bool, report: String) -> Run {
         Run { run: new_ulid(ended_at), began_at, ended_at, complete, report }
     }
 }

@@ -1,8 +1,7 @@
 //! The state of the sync from one run to the next, with what the last run held back.
 
-use jiff::Timestamp;
+use crate::clock::Moment;
 use jiff::civil::Date;
-use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
@@ -19,40 +18,28 @@ use crate::store::table::{StoreError, Table};
 pub struct SyncState {
     /// When the last listing of every key began. A reading that was not written after it had not changed by
     /// then.
-    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
-    pub listed_at: Option<Timestamp>,
+    pub listed_at: Option<Moment>,
     /// When the last complete run began.
-    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
-    pub completed_at: Option<Timestamp>,
+    pub completed_at: Option<Moment>,
     /// The first and the last day with known use by model.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub models_since: Option<Date>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub models_until: Option<Date>,
     /// Days between these that were never queried: pairs of first and last day, both included.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models_missed: Vec<(Date, Date)>,
     /// The account's spending beyond all known keys at the first complete run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opening: Option<Opening>,
     /// The residual that admins were told last.
-    #[serde(default)]
     pub residual_told: Usd,
     /// When the last complete run began that found no residual but the one told. What was left on keys that
     /// are gone by then is free.
-    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
-    pub matched_at: Option<Timestamp>,
+    pub matched_at: Option<Moment>,
     /// When a restored table was last recovered; keys are not deleted for some time after it.
-    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
-    pub restored_at: Option<Timestamp>,
+    pub restored_at: Option<Moment>,
     /// Keys that bear a grant's name where there is no such grant.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orphan_names: Vec<OrphanName>,
     /// What the last run held back.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_back: Option<HeldBack>,
     /// The marks of what was released and is not done yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub let_through: Option<Ulid>,
     pub version: u64,
 }
@@ -106,8 +93,7 @@ impl OrphanName {
 /// More acts than one run does on its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldBack {
-    #[serde(with = "millisecond::required")]
-    pub at: Timestamp,
+    pub at: Moment,
     /// The held back acts by kind: attempts to sweep, keys for a recovery to disable, and live grants to
     /// stop.
     pub sweeps: u32,
@@ -116,12 +102,10 @@ pub struct HeldBack {
     /// How many of them a run over so many keys may do.
     pub bound: u32,
     /// The keys, those first that may be in use; when there are very many, not all.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<HeldKey>,
     /// The name of the marks of all of them.
     pub marks: Ulid,
     /// The person who released them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub released_by: Option<PersonId>,
 }
 

@@ -3,8 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
-use jiff::fmt::serde::timestamp::millisecond;
+use crate::clock::Moment;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::programme::Byok;
@@ -21,11 +20,9 @@ use crate::store::table::{StoreError, Table, keys};
 pub struct Totals {
     pub programme: ProgrammeId,
     /// When the listing began after which it was summed up.
-    #[serde(with = "millisecond::required")]
-    pub as_of: Timestamp,
+    pub as_of: Moment,
     pub used: DailyUse,
     /// The use by group; people without a group are not in it.
-    #[serde(default)]
     pub by_group: BTreeMap<String, DailyUse>,
     /// What the roster would reserve if everybody claimed.
     pub implied: Usd,
@@ -48,8 +45,7 @@ pub struct KeptTotals {
     #[serde(flatten)]
     pub totals: Totals,
     /// Whether the groups have items of their own.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(in crate::store) groups_apart: bool,
+    pub groups_apart: bool,
 }
 
 impl Stored for KeptTotals {
@@ -65,8 +61,7 @@ impl Stored for KeptTotals {
 pub struct GroupTotals {
     pub programme: ProgrammeId,
     pub group: String,
-    #[serde(with = "millisecond::required")]
-    pub as_of: Timestamp,
+    pub as_of: Moment,
     pub used: DailyUse,
 }
 

@@ -1,6 +1,6 @@
 //! The context of an act: who does it, when, and until when it may be tried.
 
-use jiff::Timestamp;
+use crate::clock::Moment;
 
 use crate::deadline::Deadline;
 use crate::domain::audit::Actor;
@@ -11,7 +11,7 @@ use crate::domain::values::id::{GrantId, ProgrammeId};
 pub struct ActContext<'a> {
     pub programme: &'a ProgrammeId,
     pub grant: &'a GrantId,
-    pub now: Timestamp,
+    pub now: Moment,
     pub deadline: Deadline,
 }
 
@@ -19,6 +19,6 @@ pub struct ActContext<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct Author<'a> {
     pub actor: &'a Actor,
-    pub now: Timestamp,
+    pub now: Moment,
     pub deadline: Deadline,
 }

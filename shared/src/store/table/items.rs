@@ -1,8 +1,8 @@
 //! The attributes that every item has: kind, key, expiry and queue; and the conversion of values to items and
 //! back.
 
+use crate::clock::Moment;
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -25,12 +25,12 @@ pub trait Stored: Serialize + DeserializeOwned {
     fn key(&self) -> Key<Self>;
 
     /// When the table may delete it. Readers compare the time too.
-    fn expires(&self) -> Option<Timestamp> {
+    fn expires(&self) -> Option<Moment> {
         None
     }
 
     /// The queue it waits in, and since when.
-    fn due(&self) -> Option<(Queue, Timestamp)> {
+    fn due(&self) -> Option<(Queue, Moment)> {
         None
     }
 }
@@ -54,12 +54,12 @@ macro_rules! stored {
                 $item::key_of($($from),*)
             }
 
-            $(fn expires(&self) -> Option<jiff::Timestamp> {
+            $(fn expires(&self) -> Option<crate::clock::Moment> {
                 let $it = self;
                 $expires.into()
             })?
 
-            $(fn due(&self) -> Option<($crate::store::items::Queue, jiff::Timestamp)> {
+            $(fn due(&self) -> Option<($crate::store::items::Queue, crate::clock::Moment)> {
                 let $it = self;
                 $waits
             })?
@@ -116,6 +116,7 @@ pub fn to_item<T: Stored>(value: &T) -> Result<Item, StoreError> {
     let key = value.key().item;
     let corrupt = |error: serde_dynamo::Error| StoreError::corrupt(&key, T::KIND, &error);
     let mut item: Item = serde_dynamo::to_item(value).map_err(corrupt)?;
+    without_nulls(&mut item);
     let mut set = |name: &str, value: AttributeValue| item.insert(name.to_owned(), value);
     set("kind", AttributeValue::S(T::KIND.to_owned()));
     if let Some(expires) = value.expires() {
@@ -128,6 +129,22 @@ pub fn to_item<T: Stored>(value: &T) -> Result<Item, StoreError> {
     set("pk", AttributeValue::S(key.pk));
     set("sk", AttributeValue::S(key.sk));
     Ok(item)
+}
+
+/// What is absent is no attribute, so that conditions can ask whether it is there.
+fn without_nulls(item: &mut Item) {
+    item.retain(|_, value| !value.is_null());
+    for value in item.values_mut() {
+        match value {
+            AttributeValue::M(inner) => without_nulls(inner),
+            AttributeValue::L(list) => list.iter_mut().for_each(|value| {
+                if let AttributeValue::M(inner) = value {
+                    without_nulls(inner);
+                }
+            }),
+            _ => {}
+        }
+    }
 }
 
 /// The primary key of an item of the table or its index.

@@ -5,7 +5,7 @@
 use std::marker::PhantomData;
 use std::ops::Deref;
 
-use jiff::Timestamp;
+use crate::clock::Moment;
 use jiff::civil::Date;
 use ulid::Ulid;
 
@@ -114,7 +114,7 @@ pub fn mails_of(grant: &GrantId) -> String {
 }
 
 /// The prefix of the sort keys of a grant's mails that were written in one millisecond.
-pub fn mails_written_at(grant: &GrantId, at: Timestamp) -> String {
+pub fn mails_written_at(grant: &GrantId, at: Moment) -> String {
     /// The number of characters at the head of a ULID that hold its time.
     const TIME: usize = 10;
     let first = Ulid::from_parts(u64::try_from(at.as_millisecond()).unwrap_or_default(), 0).to_string();
@@ -190,7 +190,7 @@ pub(crate) fn grant_partition_of(programme: &ProgrammeId, grant: &GrantId) -> St
 }
 
 /// A due time as the index sorts it: the same number of digits for every instant.
-pub fn due(at: Timestamp) -> String {
+pub fn due(at: Moment) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 

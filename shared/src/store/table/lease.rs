@@ -1,8 +1,8 @@
 //! Leases: the right to be the one runner until a time. Each write is conditional and may be repeated.
 
+use crate::clock::Moment;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
-use jiff::fmt::serde::timestamp::millisecond;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
@@ -18,8 +18,7 @@ pub struct Lease {
     pub lease: String,
     pub holder: String,
     pub fence: u64,
-    #[serde(with = "millisecond::required")]
-    pub until: Timestamp,
+    pub until: Moment,
 }
 
 stored! {
@@ -40,7 +39,7 @@ impl Table {
         &self,
         name: &str,
         holder: &str,
-        now: Timestamp,
+        now: Moment,
         length: SignedDuration,
         deadline: Deadline,
     ) -> Result<Acquired, StoreError> {
@@ -71,17 +70,17 @@ impl Table {
     }
 
     /// Extends the lease until then. Returns `false` when another holder has taken over.
-    pub async fn renew(&self, lease: &Lease, until: Timestamp, deadline: Deadline) -> Result<bool, StoreError> {
+    pub async fn renew(&self, lease: &Lease, until: Moment, deadline: Deadline) -> Result<bool, StoreError> {
         self.set_lease_end(lease, until, deadline).await
     }
 
     /// Releases the lease, so that the next runner can begin at once. Nothing happens when another holder has
     /// taken over.
     pub async fn release_lease(&self, lease: &Lease, deadline: Deadline) -> Result<(), StoreError> {
-        self.set_lease_end(lease, Timestamp::UNIX_EPOCH, deadline).await.map(drop)
+        self.set_lease_end(lease, Moment::UNIX_EPOCH, deadline).await.map(drop)
     }
 
-    async fn set_lease_end(&self, lease: &Lease, until: Timestamp, deadline: Deadline) -> Result<bool, StoreError> {
+    async fn set_lease_end(&self, lease: &Lease, until: Moment, deadline: Deadline) -> Result<bool, StoreError> {
         let update = self
             .client
             .update_item()

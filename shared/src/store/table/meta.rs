@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
+use crate::clock::Moment;
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::Timestamp;
-use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
@@ -25,10 +24,8 @@ pub struct Meta {
     /// The name of the table that it belongs to. When that differs from the actual name, the table is a
     /// restored copy.
     pub table: String,
-    #[serde(with = "millisecond::required")]
-    pub born: Timestamp,
+    pub born: Moment,
     /// The account at the provider, once a complete sync has listed its keys.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<KnownAccount>,
 }
 
@@ -44,7 +41,6 @@ pub struct KnownAccount {
     /// Three keys that it listed, grants' or foreign. A management key that finds one of them is of the same account.
     ///
     /// Empty after a person confirmed another account: until the next complete sync any will do.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub listed: Vec<KeyHash>,
 }
 
@@ -61,7 +57,7 @@ pub enum Confirmed {
 
 impl Table {
     /// The deployment's own item, created on first use.
-    pub async fn meta(&self, now: Timestamp) -> Result<Meta, StoreError> {
+    pub async fn meta(&self, now: Moment) -> Result<Meta, StoreError> {
         if let Some(meta) = self.get(Meta::key_of()).await? {
             return Ok(meta);
         }
@@ -91,7 +87,7 @@ impl Table {
         &self,
         management_key: &Fingerprint,
         by: &PersonId,
-        now: Timestamp,
+        now: Moment,
         deadline: Deadline,
     ) -> Result<Confirmed, StoreError> {
         self.carry_through(deadline, || async {

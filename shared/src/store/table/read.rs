@@ -1,8 +1,8 @@
 //! Reads: strongly consistent wherever an act is decided on one.
 
+use crate::clock::Moment;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::Timestamp;
 
 use crate::sdk_error::reduce;
 use crate::store::table::items::{Item, Queue, Stored};
@@ -14,7 +14,7 @@ impl Table {
     pub(in crate::store) async fn due(
         &self,
         queue: Queue,
-        now: Timestamp,
+        now: Moment,
         limit: i32,
     ) -> Result<Vec<ItemKey>, StoreError> {
         let query = self.waiting_in(queue, "due <= :when", keys::due(now)).limit(limit);
@@ -26,7 +26,7 @@ impl Table {
     pub(in crate::store) async fn each_in(
         &self,
         queue: Queue,
-        from: Option<Timestamp>,
+        from: Option<Moment>,
         mut take: impl FnMut(&Item),
     ) -> Result<(), StoreError> {
         // Every due time begins with a digit, and no digit sorts before `0`.

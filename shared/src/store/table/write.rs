@@ -1,7 +1,7 @@
 //! One conditional write of a single item, sent again while the table throttles it or another write
 //! conflicts.
 
-use jiff::Timestamp;
+use crate::clock::Moment;
 
 use crate::deadline::Deadline;
 use crate::store::table::commit::{Commit, Pauses, Unaudited};
@@ -40,7 +40,7 @@ impl Table {
     pub(in crate::store) async fn put_later<T: Stored>(
         &self,
         value: &T,
-        as_of: Timestamp,
+        as_of: Moment,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         let put = self

@@ -2,11 +2,12 @@
 //! follows from the seed, the call's name, its number and the quarter of an hour. The order in which calls
 //! arrive therefore plays no part.
 
+use bursar_core::clock::Moment;
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_tests::campus::Campus;
 use bursar_tests::faults::{Call, Fault, Matcher, Service};
 use fastrand::Rng;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde_json::Value;
 
 /// Faults of a read of the provider; a repeated one is drawn more often.
@@ -42,15 +43,15 @@ const PER_CENT_IN_A_BURST: usize = 80;
 
 pub(super) struct Weather {
     seed: u64,
-    begins: Timestamp,
-    clears: Timestamp,
+    begins: Moment,
+    clears: Moment,
     per_cent: usize,
     one_burst_in: usize,
 }
 
 impl Weather {
     /// Weather that is bad from then on, for half an hour to five hours.
-    pub(super) fn drawn(seed: u64, begins: Timestamp) -> Weather {
+    pub(super) fn drawn(seed: u64, begins: Moment) -> Weather {
         let mut dice = Rng::with_seed(seed ^ 0x77ea);
         let minutes = 30 + dice.usize(..270);
         Weather {
@@ -78,7 +79,7 @@ impl Weather {
         }
     }
 
-    fn verdict(&self, call: &Call, now: Timestamp) -> Option<Fault> {
+    fn verdict(&self, call: &Call, now: Moment) -> Option<Fault> {
         if now >= self.clears {
             return None;
         }
@@ -104,7 +105,7 @@ impl Weather {
     }
 
     /// Whether the provider is unreachable, which it is for one quarter of an hour in eight.
-    fn is_down(&self, now: Timestamp) -> bool {
+    fn is_down(&self, now: Moment) -> bool {
         let quarter = now.duration_since(self.begins).as_mins() / 15;
         Rng::with_seed(mixed(self.seed, "down", quarter.unsigned_abs())).usize(..8) == 0
     }

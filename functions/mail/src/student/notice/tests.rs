@@ -6,12 +6,12 @@ use jiff::ToSpan;
 use super::*;
 use crate::testing::{address, at, config, now, read, told, with_key};
 
-async fn of_rule(view: &View, notice: Notice, now: Timestamp) -> String {
+async fn of_rule(view: &View, notice: Notice, now: Moment) -> String {
     told(|words| words.of_rule(view, notice, now).unwrap()).await
 }
 
 /// A key whose end at this moment was announced a week before.
-fn announced(notice: Notice, until: Timestamp) -> View {
+fn announced(notice: Notice, until: Moment) -> View {
     let mut view = with_key();
     (view.programme.settings.unused_after_days, view.programme.settings.rotate_after_days) = (Some(1), Some(15));
     let end = AnnouncedEnd { at: until - (7 * 24).hours(), until };

@@ -6,7 +6,7 @@ use super::*;
 use crate::testing::{address, at, now, programme, told, with_key};
 
 /// The mail to somebody who may claim until the twenty-fifth of November.
-async fn mailed(change: impl FnOnce(&mut Settings, &mut Grant), now: Timestamp) -> String {
+async fn mailed(change: impl FnOnce(&mut Settings, &mut Grant), now: Moment) -> String {
     let mut programme = programme();
     programme.settings.claim_closes_at = Some(at("2026-11-25T10:00:00Z"));
     let mut grant = Grant { ever_shown: false, ..with_key().grant };
@@ -14,7 +14,7 @@ async fn mailed(change: impl FnOnce(&mut Settings, &mut Grant), now: Timestamp) 
     told(|words| words.roster(&programme, &grant, now)).await
 }
 
-fn too_late() -> Timestamp {
+fn too_late() -> Moment {
     at("2026-11-26T10:00:00Z")
 }
 

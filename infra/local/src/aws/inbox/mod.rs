@@ -12,7 +12,6 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use jiff::Timestamp;
 use mail_parser::{Message, MessageParser};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -52,7 +51,7 @@ struct Inbox {
 #[derive(Serialize)]
 struct ReadMail {
     id: String,
-    at: Timestamp,
+    at: jiff::Timestamp,
     from: String,
     to: Vec<String>,
     #[serde(flatten)]
@@ -211,7 +210,7 @@ impl ReadMail {
     fn of(mail: Mail) -> ReadMail {
         let contents = Contents::of(&mail.raw);
         let Mail { id, at, from, to, .. } = mail;
-        ReadMail { id, at, from, to, contents }
+        ReadMail { id, at: *at, from, to, contents }
     }
 
     /// The time of acceptance, as the pages show it.

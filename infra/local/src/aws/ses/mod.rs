@@ -10,11 +10,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Form, Router};
 use bursar_core::clock::Clock;
+use bursar_core::clock::Moment;
 use bytes::Bytes;
 use data_encoding::BASE64;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use lettre::Address;
 use lettre::address::Envelope;
 use serde::{Deserialize, Serialize};
@@ -60,7 +61,7 @@ struct Sending {
 pub struct Mail {
     pub id: String,
     /// The time of acceptance by the product's clock.
-    pub at: Timestamp,
+    pub at: Moment,
     pub from: String,
     pub to: Vec<String>,
     /// The message (RFC 822), byte for byte. It is stored beside the rest, in base64.
@@ -221,7 +222,7 @@ impl Ses {
         self.state().relay.as_ref().map(|relay| relay.server.clone())
     }
 
-    fn now(&self) -> Timestamp {
+    fn now(&self) -> Moment {
         self.clock.now()
     }
 
@@ -309,7 +310,7 @@ impl Sending {
     }
 
     /// The number of recipients in the 24 hours up to `now`.
-    fn sent_in_the_day_to(&self, now: Timestamp) -> usize {
+    fn sent_in_the_day_to(&self, now: Moment) -> usize {
         self.mails.iter().filter(|mail| mail.at > now - DAY).map(|mail| mail.to.len()).sum()
     }
 }
@@ -330,7 +331,7 @@ impl Mail {
 }
 
 /// The mail of a form, and its envelope. Addresses are plain and in ASCII.
-fn mail_in(form: &BTreeMap<String, String>, at: Timestamp) -> Option<(Mail, Envelope)> {
+fn mail_in(form: &BTreeMap<String, String>, at: Moment) -> Option<(Mail, Envelope)> {
     let from = form.get("Source")?.clone();
     let to = (1..).map_while(|number| form.get(&format!("Destinations.member.{number}")).cloned());
     let to: Vec<String> = to.collect();

@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 use bursar_core::clock::Clock;
+use bursar_core::clock::Moment;
 use bursar_core::domain::values::address::EmailAddress;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp, ToSpan};
+use jiff::{SignedDuration, ToSpan};
 use reqwest::Client;
 use serde_json::{Value, json};
 
@@ -284,7 +285,7 @@ impl Story<'_> {
 
     /// Lets time pass, with a halt after each night's sync: a schedule runs once in a move of the clock, and mail that
     /// a sync causes would wait in the same move for hours.
-    async fn pass(&self, until: Timestamp) -> Result<()> {
+    async fn pass(&self, until: Moment) -> Result<()> {
         while self.stack.clock.now() < until {
             self.settle().await?;
             let now = self.stack.clock.now();
@@ -325,7 +326,7 @@ pub async fn sign_in(stack: &Stack, address: &str) -> Result<Visitor> {
 }
 
 /// A time of a day that is so many days after another, in UTC.
-fn at(first: Date, days: u16, (hour, minute): (i8, i8)) -> Result<Timestamp> {
+fn at(first: Date, days: u16, (hour, minute): (i8, i8)) -> Result<Moment> {
     let date = first.checked_add(i64::from(days).days())?;
-    Ok(date.at(hour, minute, 0, 0).to_zoned(TimeZone::UTC)?.timestamp())
+    Ok(date.at(hour, minute, 0, 0).to_zoned(TimeZone::UTC)?.timestamp().into())
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use bursar_core::aws::AwsAccess;
-use bursar_core::clock::Clock;
+use bursar_core::clock::{Clock, Moment};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::values::id::KeyName;
 use bursar_core::domain::values::key_name::{matches, prefix};
@@ -127,7 +127,7 @@ pub async fn of_running_demonstration(data: &Path) -> Result<Account> {
     let told: Value = client.get(format!("{}/clock", ready.inbox)).send().await?.json().await?;
     let now: Timestamp = serde_json::from_value(told["now"].clone())?;
     let ahead = now.duration_since(Timestamp::now());
-    let clock = Clock::reading(move || Timestamp::now() + ahead);
+    let clock = Clock::reading(move || Moment::now() + ahead);
     let http = aws_smithy_http_client::Builder::new().build_http();
     let table = Table::named(&ready.table, &AwsAccess::of_service(&ready.dynamodb, &ready.region, http));
     Ok(Account { base: ready.provider, management_key, clock, table: Some(table) })
@@ -156,7 +156,7 @@ async fn tell_owners(table: &Table, keys: &mut [Listed]) -> Result<()> {
 async fn last_30_days(
     provider: &Provider,
     wanted: impl Fn(&str) -> bool,
-    now: Timestamp,
+    now: Moment,
     deadline: Deadline,
 ) -> Result<Usd> {
     let mut sum = Usd::ZERO;
@@ -183,8 +183,8 @@ impl Listing {
                 "usage_weekly_usd": decimals(key.usage_weekly),
                 "usage_monthly_usd": decimals(key.usage_monthly),
                 "limit_usd": decimals(key.limit),
-                "last_used_at": key.last_used_at,
-                "created_at": key.created_at,
+                "last_used_at": key.last_used_at.as_deref(),
+                "created_at": key.created_at.as_deref(),
             });
             if let Some(owner) = owner {
                 row["owner"] = json!(owner);
@@ -249,7 +249,7 @@ impl Listing {
 }
 
 impl Listed {
-    fn of(key: ProviderKey, now: Timestamp) -> Listed {
+    fn of(key: ProviderKey, now: Moment) -> Listed {
         let state = match (key.disabled, key.has_expired(now)) {
             (true, _) => "disabled",
             (false, true) => "expired",

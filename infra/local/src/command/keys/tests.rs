@@ -14,7 +14,7 @@ use crate::provider::{MadeKey, Nano, Provider as Simulator};
 const MANAGEMENT: &str = "sk-or-v1-00000000000000000000000000000000000000000000000000000000000000ff";
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
-fn noon() -> Timestamp {
+fn noon() -> Moment {
     "2026-11-18T12:00:00Z".parse().unwrap()
 }
 

@@ -1,8 +1,8 @@
 //! The listing as a table for a terminal. Names are the last column, since they have no maximal width.
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::values::address::is_invisible;
 use bursar_core::domain::values::money::Usd;
-use jiff::Timestamp;
 
 use super::{Listed, Listing};
 
@@ -10,7 +10,7 @@ use super::{Listed, Listing};
 const NAMES: usize = 10;
 
 impl Listing {
-    pub(super) fn table(&self, now: Timestamp) -> String {
+    pub(super) fn table(&self, now: Moment) -> String {
         let mut head = vec!["STATE", "TODAY", "WEEK", "MONTH", "IN ALL", "LIMIT", "LAST USE", "AGE", "NAME"];
         if self.keys.iter().any(|listed| listed.owner.is_some()) {
             head.insert(8, "OWNER");
@@ -70,9 +70,9 @@ fn harmless(name: &str) -> String {
     name.chars().map(|letter| if is_invisible(letter) { '\u{fffd}' } else { letter }).collect()
 }
 
-fn cells(Listed { key, state, owner, .. }: &Listed, now: Timestamp) -> Vec<String> {
+fn cells(Listed { key, state, owner, .. }: &Listed, now: Moment) -> Vec<String> {
     let used = |amount: Option<Usd>| amount.map_or("?".to_owned(), Usd::to_cents_up);
-    let ago = |at: Timestamp| match now.duration_since(at).as_hours().max(0) {
+    let ago = |at: Moment| match now.duration_since(at).as_hours().max(0) {
         hours @ ..48 => format!("{hours} h"),
         hours => format!("{} d", hours / 24),
     };

@@ -8,8 +8,8 @@ use crate::domain::testing::dollars as usd;
 
 const TODAY: Date = Date::constant(2026, 11, 16);
 
-fn midnight(day: Date) -> Timestamp {
-    day.to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp()
+fn midnight(day: Date) -> Moment {
+    day.to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp().into()
 }
 
 fn day(ago: i64) -> Date {

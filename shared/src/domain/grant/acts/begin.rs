@@ -1,6 +1,7 @@
 //! The first step of a claim or replacement: an attempt is opened before anything is asked of the provider.
 
-use jiff::{SignedDuration, Timestamp};
+use crate::clock::Moment;
+use jiff::SignedDuration;
 
 use crate::domain::audit::{Act, Actor};
 use crate::domain::grant::{
@@ -58,20 +59,20 @@ pub enum BeginRefused {
     NothingToReplace,
     /// Another invocation is making the key, and owns the attempt until this time at the latest.
     BeingMade {
-        until: Timestamp,
+        until: Moment,
     },
     /// The old key is being enabled. That has to be taken back first, and may take effect until this time.
     EnableUnderWay {
-        until: Option<Timestamp>,
+        until: Option<Moment>,
     },
     /// Too many requests failed in a row; the next is accepted at this time.
     FailedOften {
-        until: Timestamp,
+        until: Moment,
     },
     /// The page is older than the last change of the grant.
     StalePage,
     NotOpenYet {
-        opens: Timestamp,
+        opens: Moment,
     },
     WindowClosed,
     ReplacementsUsedUp,
@@ -79,7 +80,7 @@ pub enum BeginRefused {
     TooManyAttempts,
     /// Less than a cent of the cap is left in this window.
     NothingLeft {
-        resets_at: Option<Timestamp>,
+        resets_at: Option<Moment>,
     },
     BudgetExhausted,
     /// The programme's terms, as they read now, are not accepted yet. Nothing else stands in the way.
@@ -89,12 +90,7 @@ pub enum BeginRefused {
 impl View {
     /// Opens an attempt, takes a reservation in the budget where the grant has none, and orders the disable of every
     /// older key.
-    pub fn begin(
-        &self,
-        request: KeyRequest,
-        nonce: Nonce,
-        now: Timestamp,
-    ) -> Result<(Change, OpenAttempt), BeginRefused> {
+    pub fn begin(&self, request: KeyRequest, nonce: Nonce, now: Moment) -> Result<(Change, OpenAttempt), BeginRefused> {
         self.may_begin(request, now)?;
         let mut change = self.change(&Actor::Student, DependsOn::Settings).ordering_all_off(now);
         // An attempt that made nothing can be forgotten once a sync would have found its key; the audit keeps
@@ -128,12 +124,12 @@ impl View {
     }
 
     /// Whether the next key that is shown counts as a replacement.
-    pub(in crate::domain::grant) fn next_key_counts(&self, now: Timestamp) -> bool {
+    pub(in crate::domain::grant) fn next_key_counts(&self, now: Moment) -> bool {
         let soon_after = self.grant.counted_at.is_some_and(|counted| now < counted + FREE_REPLACEMENT);
         self.grant.ever_shown && !soon_after && !self.is_rotation(now)
     }
 
-    fn may_begin(&self, request: KeyRequest, now: Timestamp) -> Result<(), BeginRefused> {
+    fn may_begin(&self, request: KeyRequest, now: Moment) -> Result<(), BeginRefused> {
         let (grant, settings) = (&self.grant, &self.programme.settings);
         if grant.state == GrantState::Revoked {
             return Err(BeginRefused::Revoked);
@@ -186,14 +182,14 @@ impl View {
         Ok(())
     }
 
-    fn is_remembered(&self, attempt: &Attempt, now: Timestamp) -> bool {
+    fn is_remembered(&self, attempt: &Attempt, now: Moment) -> bool {
         let made_nothing = attempt.key.is_none() && !matches!(attempt.state, AttemptState::Open | AttemptState::Shown);
         let is_looked_for = self.budget.counted_at.is_some_and(|counted| counted >= attempt.begun_at + GRACE);
         !made_nothing || !(is_looked_for || now >= attempt.begun_at + REMEMBERED)
     }
 
     /// The time until which the next request waits because the last ones failed.
-    fn failed_often_until(&self) -> Option<Timestamp> {
+    fn failed_often_until(&self) -> Option<Moment> {
         let failed = self.grant.attempts.iter().rev().take_while(|attempt| attempt.state != AttemptState::Shown);
         let failed = failed.filter(|attempt| attempt.state != AttemptState::Open);
         let more = failed.clone().count().checked_sub(FAILURES_AT_ONCE)?;
@@ -203,7 +199,7 @@ impl View {
 
     /// Whether a rule of the programme asks for the replacement of the last key shown: the key is too old, or
     /// was announced to be soon.
-    fn is_rotation(&self, now: Timestamp) -> bool {
+    fn is_rotation(&self, now: Moment) -> bool {
         let last =
             self.grant.attempts.iter().filter(|attempt| attempt.shown_at.is_some()).max_by_key(|last| last.shown_at);
         let is_too_old = |last: &Attempt| self.too_old_at(last).is_some_and(|too_old| now >= too_old);

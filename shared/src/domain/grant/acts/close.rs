@@ -1,6 +1,6 @@
 //! What ends a key or a grant, and what a person may change on one: stop, revoke, end, sweep, cap, allowance.
 
-use jiff::Timestamp;
+use crate::clock::Moment;
 
 use crate::domain::audit::{Act, Actor};
 use crate::domain::grant::{
@@ -37,7 +37,7 @@ pub enum CapRefused {
 
 impl View {
     /// Ends the live key; the student may press again. Returns `Unchanged` if no key is live.
-    pub fn stop(&self, why: Stopped, by: &Actor, now: Timestamp) -> Result<Change, Unchanged> {
+    pub fn stop(&self, why: Stopped, by: &Actor, now: Moment) -> Result<Change, Unchanged> {
         if !matches!(self.grant.state, GrantState::Live { .. }) {
             return Err(Unchanged);
         }
@@ -53,7 +53,7 @@ impl View {
 
     /// Ends the live key because somebody else has it. Returns `Unchanged` for a page that is older than the
     /// key: the key that it shows has ended already.
-    pub fn report_leaked(&self, epoch: Epoch, now: Timestamp) -> Result<Change, Unchanged> {
+    pub fn report_leaked(&self, epoch: Epoch, now: Moment) -> Result<Change, Unchanged> {
         match self.grant.live() {
             Some(live) if live.epoch <= epoch => self.stop(Stopped::Leaked, &Actor::Student, now),
             _ => Err(Unchanged),
@@ -61,7 +61,7 @@ impl View {
     }
 
     /// Ends the grant for good. Returns `Unchanged` if it is revoked already.
-    pub fn revoke(&self, by: &Actor, why: Option<&str>, now: Timestamp) -> Result<Change, Unchanged> {
+    pub fn revoke(&self, by: &Actor, why: Option<&str>, now: Moment) -> Result<Change, Unchanged> {
         if self.grant.state == GrantState::Revoked {
             return Err(Unchanged);
         }
@@ -72,7 +72,7 @@ impl View {
 
     /// Ends the grant with its programme. Returns `Unchanged` if it is over already, or while the programme
     /// goes on.
-    pub fn end(&self, by: &Actor, now: Timestamp) -> Result<Change, Unchanged> {
+    pub fn end(&self, by: &Actor, now: Moment) -> Result<Change, Unchanged> {
         if self.is_terminal() || !self.programme.is_over(now) {
             return Err(Unchanged);
         }
@@ -84,7 +84,7 @@ impl View {
     /// Undoes the end of a grant whose term was extended after it had run out. Its keys stay ended and its
     /// reservation stays given up; its student has to press again. Returns `Unchanged` if the programme is still
     /// over, or the grant did not end with it.
-    pub fn reopen(&self, by: &Actor, now: Timestamp) -> Result<Change, Unchanged> {
+    pub fn reopen(&self, by: &Actor, now: Moment) -> Result<Change, Unchanged> {
         if self.grant.state != GrantState::Ended || self.programme.is_over(now) {
             return Err(Unchanged);
         }
@@ -100,7 +100,7 @@ impl View {
 
     /// Hands the live key back together with its reservation; its student may press again while the budget has room.
     /// Returns `Unchanged` if no key is in use, or another than the page showed.
-    pub fn hand_back(&self, epoch: Epoch, now: Timestamp) -> Result<Change, Unchanged> {
+    pub fn hand_back(&self, epoch: Epoch, now: Moment) -> Result<Change, Unchanged> {
         self.usable().filter(|live| live.epoch <= epoch).ok_or(Unchanged)?;
         let mut change =
             self.change(&Actor::Student, DependsOn::GrantAlone).ordering_all_off(now).ordering_readings(now);
@@ -112,7 +112,7 @@ impl View {
 
     /// Gives up the reservation of a student who was never shown a key before the claim window closed. Returns
     /// `Unchanged` if there is no reservation.
-    pub fn give_back_reservation(&self, now: Timestamp) -> Result<Change, Unchanged> {
+    pub fn give_back_reservation(&self, now: Moment) -> Result<Change, Unchanged> {
         let never_claimed = self.grant.state == GrantState::Invited && now >= self.programme.settings.claim_closes_at();
         if !self.grant.has_reservation || !never_claimed {
             return Err(Unchanged);
@@ -125,7 +125,7 @@ impl View {
     /// Closes an attempt whose invocation died before any key of it was listed, so that the grant does not
     /// wait for a key for ever. The reservation goes back if no key was ever shown. Returns `Unchanged` while the
     /// invocation may still be running.
-    pub fn close_abandoned(&self, now: Timestamp) -> Result<Change, Unchanged> {
+    pub fn close_abandoned(&self, now: Moment) -> Result<Change, Unchanged> {
         let GrantState::Minting { nonce, lease_until } = &self.grant.state else { return Err(Unchanged) };
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         let is_open = |attempt: &&mut Attempt| attempt.nonce == *nonce && attempt.state == AttemptState::Open;
@@ -141,11 +141,11 @@ impl View {
     }
 
     /// Marks an attempt whose key the provider lists as enabled although it was never shown.
-    pub fn sweep(&self, epoch: Epoch, nonce: &Nonce, key: &KeyHash, now: Timestamp) -> Result<Change, SweepOutcome> {
+    pub fn sweep(&self, epoch: Epoch, nonce: &Nonce, key: &KeyHash, now: Moment) -> Result<Change, SweepOutcome> {
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         if self.grant.attempt(epoch).is_none() && epoch <= self.grant.epoch {
             // The attempt came to nothing and was forgotten, so any key that it made after all is an orphan.
-            let forgotten = Attempt::open(epoch, nonce.clone(), Timestamp::UNIX_EPOCH);
+            let forgotten = Attempt::open(epoch, nonce.clone(), Moment::UNIX_EPOCH);
             let place = change.grant.attempts.partition_point(|attempt| attempt.epoch < epoch);
             change.grant.attempts.insert(place, Attempt { state: AttemptState::Unknown, ..forgotten });
         }
@@ -175,13 +175,7 @@ impl View {
 
     /// Gives the grant a cap of its own, or takes it away again. The reservation in the budget grows at once. What a
     /// lower cap frees is given back once the provider confirmed the lower limit and the key was read.
-    pub fn set_cap(
-        &self,
-        cap: Option<Usd>,
-        by: &Actor,
-        why: Option<&str>,
-        now: Timestamp,
-    ) -> Result<Change, CapRefused> {
+    pub fn set_cap(&self, cap: Option<Usd>, by: &Actor, why: Option<&str>, now: Moment) -> Result<Change, CapRefused> {
         if self.is_terminal() {
             return Err(CapRefused::Over);
         }

@@ -7,7 +7,8 @@
 //! A key that is gone keeps what it was recorded to have used. The rest of its limit stays promised until the account's sums
 //! show that it was not used, or what was used of it was told as a residual.
 
-use jiff::{SignedDuration, Timestamp};
+use crate::clock::Moment;
+use jiff::SignedDuration;
 
 use crate::domain::audit::{Act, Actor};
 use crate::domain::grant::{
@@ -50,8 +51,8 @@ impl View {
         &self,
         epoch: Epoch,
         key: &KeyHash,
-        seen_at: Timestamp,
-        now: Timestamp,
+        seen_at: Moment,
+        now: Moment,
     ) -> Result<Change, Unchanged> {
         if self.usable().is_some_and(|live| live.epoch == epoch) {
             return Err(Unchanged);
@@ -73,7 +74,7 @@ impl View {
     /// Stops a grant whose key the provider reports as disabled although nothing here disables it. Returns
     /// `Unchanged` if that key is not the one in use, while its enable is ordered, or just after a hold was
     /// released. In these cases nobody disabled it at the provider.
-    pub fn found_disabled(&self, read: u64, epoch: Epoch, key: &KeyHash, now: Timestamp) -> Result<Change, NotAsRead> {
+    pub fn found_disabled(&self, read: u64, epoch: Epoch, key: &KeyHash, now: Moment) -> Result<Change, NotAsRead> {
         self.is_still(read)?;
         let live =
             self.usable().filter(|live| live.epoch == epoch && live.key.as_ref() == Some(key)).ok_or(Unchanged)?;
@@ -92,7 +93,7 @@ impl View {
     /// Marks a key that the provider does not have any more, and stops the grant if the key was live. Its
     /// recorded use stands, and the rest of its limit stays reserved until the account's sums show that it
     /// was not used. Returns `Unchanged` if the key is marked already, or no attempt records it.
-    pub fn found_gone(&self, read: u64, epoch: Epoch, key: &KeyHash, now: Timestamp) -> Result<Change, NotAsRead> {
+    pub fn found_gone(&self, read: u64, epoch: Epoch, key: &KeyHash, now: Moment) -> Result<Change, NotAsRead> {
         self.is_still(read)?;
         let was_read = self.grant.attempt(epoch).is_some_and(|attempt| match attempt.switch {
             SwitchState::Off { at } => self.reservation().is_read_since(attempt, at),
@@ -112,7 +113,7 @@ impl View {
 
     /// Gives back what was left of the limits of keys that are gone, after a complete run found no
     /// residual but the one told. Returns `Unchanged` if nothing of that kind is reserved.
-    pub fn give_back_rest(&self, matched_at: Timestamp) -> Result<Change, Unchanged> {
+    pub fn give_back_rest(&self, matched_at: Moment) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         for gone in &mut change.grant.attempts {
             gone.rest_promised_since = gone.rest_promised_since.filter(|since| *since >= matched_at);
@@ -122,7 +123,7 @@ impl View {
 
     /// Marks a key that was deleted at the provider because it was of no further use. Returns `Unchanged` if
     /// it is marked already, or live.
-    pub fn purged(&self, epoch: Epoch, key: &KeyHash, now: Timestamp) -> Result<Change, Unchanged> {
+    pub fn purged(&self, epoch: Epoch, key: &KeyHash, now: Moment) -> Result<Change, Unchanged> {
         if self.grant.live().is_some_and(|live| live.epoch == epoch) {
             return Err(Unchanged);
         }
@@ -135,13 +136,7 @@ impl View {
     /// reading changed, any other disabled key of an ended grant after ninety. No key may be soon after a
     /// restore. Only a run that lists the key deletes it, and one that began so long after its disable was
     /// confirmed that all of its use is known.
-    pub fn may_purge(
-        &self,
-        epoch: Epoch,
-        listed_since: Timestamp,
-        restored_at: Option<Timestamp>,
-        now: Timestamp,
-    ) -> bool {
+    pub fn may_purge(&self, epoch: Epoch, listed_since: Moment, restored_at: Option<Moment>, now: Moment) -> bool {
         let Some(attempt) = self.grant.attempt(epoch).filter(|attempt| attempt.key.is_some() && attempt.gone.is_none())
         else {
             return false;

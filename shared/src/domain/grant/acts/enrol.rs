@@ -1,6 +1,6 @@
 //! Changes of the roster's line for somebody who is on it already: another name or address, another group.
 
-use jiff::Timestamp;
+use crate::clock::Moment;
 
 use crate::domain::audit::{Act, Actor};
 use crate::domain::grant::{Change, DependsOn, Person, View};
@@ -27,7 +27,7 @@ pub enum LineRefused {
 impl View {
     /// Changes who a grant is for and in which group. The reservation in the budget follows the new group's cap, as it
     /// follows a cap of the grant's own.
-    pub fn describe(&self, line: &RosterLine, by: &Actor, now: Timestamp) -> Result<Change, LineRefused> {
+    pub fn describe(&self, line: &RosterLine, by: &Actor, now: Moment) -> Result<Change, LineRefused> {
         let (was, becomes) = (&self.grant.person, &line.person);
         let same_spelling = was.address.as_written() == becomes.address.as_written();
         let moves = self.grant.group != line.group;
@@ -70,7 +70,7 @@ mod tests {
     use crate::domain::values::address::EmailAddress;
     use crate::domain::values::money::Usd;
 
-    fn now() -> Timestamp {
+    fn now() -> Moment {
         "2026-02-01T00:00:00Z".parse().unwrap()
     }
 

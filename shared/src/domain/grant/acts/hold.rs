@@ -1,8 +1,7 @@
 //! Holds: what keeps a grant from having a live key for now. A hold orders the disable of its key; releasing
 //! the last one orders the enable, after the limit. Every order is written before the provider is called.
 
-use jiff::Timestamp;
-use jiff::fmt::serde::timestamp::millisecond;
+use crate::clock::Moment;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::audit::{Act, Actor};
@@ -12,12 +11,9 @@ use crate::domain::people::role::Role;
 /// The holds of a grant: why it may not have a live key now, beside its state.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holds {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused: Option<Pause>,
     /// The time since which the roster does not name the person.
-    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
-    pub dropped: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dropped: Option<Moment>,
     pub unused: bool,
 }
 
@@ -26,7 +22,6 @@ pub struct Pause {
     pub by: Actor,
     /// The role in which the person paused it; a lower role cannot release the pause.
     pub role: Role,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
 }
 
@@ -119,7 +114,7 @@ impl View {
         hold: impl Into<Hold>,
         by: &Actor,
         why: Option<&str>,
-        now: Timestamp,
+        now: Moment,
     ) -> Result<Change, HoldRefused> {
         let hold = hold.into();
         if self.is_terminal() {
@@ -151,7 +146,7 @@ impl View {
     /// Releases a hold; a pause can be released only in the role that put it on or a higher one. With the
     /// last hold, the grant takes its reservation back. A changed limit of the live key is ordered, then its
     /// enable. The key is enabled after the change is written, never before.
-    pub fn release(&self, hold: impl Into<Hold>, by: &Actor, now: Timestamp) -> Result<Change, ReleaseRefused> {
+    pub fn release(&self, hold: impl Into<Hold>, by: &Actor, now: Moment) -> Result<Change, ReleaseRefused> {
         let hold = hold.into();
         if self.is_terminal() {
             return Err(ReleaseRefused::Over);

@@ -14,9 +14,8 @@
 //!
 //! These mails are sent whatever the programme says of mails to students. The end of the term is announced in the same way, and
 //! comes whether it was announced or not.
-
-use jiff::fmt::serde::timestamp::millisecond;
-use jiff::{SignedDuration, Timestamp};
+use crate::clock::Moment;
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::audit::Actor;
@@ -30,10 +29,8 @@ const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// An announced end of a key, and the time until which the key was promised to work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AnnouncedEnd {
-    #[serde(with = "millisecond::required")]
-    pub at: Timestamp,
-    #[serde(with = "millisecond::required")]
-    pub until: Timestamp,
+    pub at: Moment,
+    pub until: Moment,
 }
 
 /// The delivery of an announcement's mail.
@@ -41,7 +38,7 @@ pub struct AnnouncedEnd {
 pub enum NoticeDelivery {
     /// The mail server had accepted the mail by then, or the mail was given up because the address takes
     /// none. Nothing further will happen to it.
-    SentBy(Timestamp),
+    SentBy(Moment),
     /// The mail may still be sent.
     Waiting,
     /// The mail was not sent, and will not be.
@@ -62,12 +59,12 @@ impl View {
     /// The step that the programme's rules ask for, once every announcement that they rest on was sent.
     /// `last_used_at` is the provider's latest answer and may be newer than the reading, since a free request
     /// moves only that.
-    pub fn lifecycle(&self, last_used_at: Option<Timestamp>, now: Timestamp) -> Option<Rule> {
+    pub fn lifecycle(&self, last_used_at: Option<Moment>, now: Moment) -> Option<Rule> {
         self.rules(last_used_at, now).next()
     }
 
     /// The announcements whose mails must have been sent before the rules are followed further.
-    pub fn rests_on(&self, last_used_at: Option<Timestamp>, now: Timestamp) -> Vec<(Notice, AnnouncedEnd)> {
+    pub fn rests_on(&self, last_used_at: Option<Moment>, now: Moment) -> Vec<(Notice, AnnouncedEnd)> {
         let ending = self.rules(last_used_at, now).filter_map(Rule::rests_on);
         ending.filter_map(|notice| Some((notice, self.announced_as(notice)?))).collect()
     }
@@ -76,9 +73,9 @@ impl View {
     /// to be sent.
     pub fn follow_rules(
         &self,
-        last_used_at: Option<Timestamp>,
+        last_used_at: Option<Moment>,
         mails: &[(AnnouncedEnd, NoticeDelivery)],
-        now: Timestamp,
+        now: Moment,
     ) -> Result<(Change, Rule), Unchanged> {
         let rule = self.rule_due(last_used_at, mails, now).ok_or(Unchanged)?;
         let change = match rule {
@@ -92,9 +89,9 @@ impl View {
     /// The first rule whose mails were sent. An end whose mail was never sent is announced again.
     fn rule_due(
         &self,
-        last_used_at: Option<Timestamp>,
+        last_used_at: Option<Moment>,
         mails: &[(AnnouncedEnd, NoticeDelivery)],
-        now: Timestamp,
+        now: Moment,
     ) -> Option<Rule> {
         self.rules(last_used_at, now).find_map(|rule| {
             let Some(notice) = rule.rests_on() else { return Some(rule) };
@@ -109,7 +106,7 @@ impl View {
         })
     }
 
-    fn rules(&self, last_used_at: Option<Timestamp>, now: Timestamp) -> impl Iterator<Item = Rule> {
+    fn rules(&self, last_used_at: Option<Moment>, now: Moment) -> impl Iterator<Item = Rule> {
         let live = self.usable().filter(|_| !self.programme.is_over(now));
         let of_the_key = |live: &Attempt| [self.age_rule(live, now), self.disuse_rule(live, last_used_at, now)];
         let all = live.map(|live| (of_the_key(live), self.term_rule(now)));
@@ -129,14 +126,14 @@ impl View {
     }
 
     /// The time at which a key becomes too old by the programme's rule.
-    pub fn too_old_at(&self, attempt: &Attempt) -> Option<Timestamp> {
+    pub fn too_old_at(&self, attempt: &Attempt) -> Option<Moment> {
         let days = self.programme.settings.rotate_after_days?;
         Some(attempt.shown_at? + in_days(days))
     }
 
     /// The change that notes an announcement on the key and causes its mail. The key is promised to work
     /// until the announced end.
-    fn announce(&self, notice: Notice, last_used_at: Option<Timestamp>, now: Timestamp) -> Option<Change> {
+    fn announce(&self, notice: Notice, last_used_at: Option<Moment>, now: Moment) -> Option<Change> {
         let live = self.usable()?;
         let ends_at = match notice {
             Notice::UnusedSoon => self.out_of_use_at(live, last_used_at)?,
@@ -153,7 +150,7 @@ impl View {
         Some(change.marked(Mark::Announced))
     }
 
-    fn age_rule(&self, live: &Attempt, now: Timestamp) -> Option<Rule> {
+    fn age_rule(&self, live: &Attempt, now: Moment) -> Option<Rule> {
         let too_old = self.too_old_at(live)?;
         if let Some(announced) = self.announced_age_end(live) {
             return (now >= announced.until).then_some(Rule::Stop);
@@ -162,7 +159,7 @@ impl View {
         is_time.then_some(Rule::Announce(Notice::TooOldSoon))
     }
 
-    fn disuse_rule(&self, live: &Attempt, last_used_at: Option<Timestamp>, now: Timestamp) -> Option<Rule> {
+    fn disuse_rule(&self, live: &Attempt, last_used_at: Option<Moment>, now: Moment) -> Option<Rule> {
         let held_at = self.out_of_use_at(live, last_used_at)?;
         if let Some(announced) = self.announced_disuse(live, last_used_at) {
             return (now >= announced.until).then_some(Rule::Hold);
@@ -173,7 +170,7 @@ impl View {
 
     /// The announcement of the term's end. It has no effect but its mail, so it is not made where students
     /// get none.
-    fn term_rule(&self, now: Timestamp) -> Option<Rule> {
+    fn term_rule(&self, now: Moment) -> Option<Rule> {
         let settings = &self.programme.settings;
         let is_time = settings.student_mails && now >= settings.term.ends_at() - WEEK;
         (is_time && self.announced_term_end().is_none()).then_some(Rule::Announce(Notice::TermEndSoon))
@@ -195,19 +192,19 @@ impl View {
         live.announced.get(&Notice::TooOldSoon).copied().filter(|announced| announced.until >= stops_at)
     }
 
-    fn announced_disuse(&self, live: &Attempt, last_used_at: Option<Timestamp>) -> Option<AnnouncedEnd> {
+    fn announced_disuse(&self, live: &Attempt, last_used_at: Option<Moment>) -> Option<AnnouncedEnd> {
         let held_at = self.out_of_use_at(live, last_used_at)?;
         live.announced.get(&Notice::UnusedSoon).copied().filter(|announced| announced.until >= held_at)
     }
 
     /// Whether the programme is over by then anyhow, so that such an end need not be announced.
-    fn outlives_the_term(&self, end: Timestamp) -> bool {
+    fn outlives_the_term(&self, end: Moment) -> bool {
         end >= self.programme.settings.term.ends_at()
     }
 
     /// The time at which a key will have been unused for as long as the programme allows, if it is not used
     /// before.
-    fn out_of_use_at(&self, live: &Attempt, last_used_at: Option<Timestamp>) -> Option<Timestamp> {
+    fn out_of_use_at(&self, live: &Attempt, last_used_at: Option<Moment>) -> Option<Moment> {
         let days = self.programme.settings.unused_after_days?;
         let reading = self.readings.iter().find(|reading| reading.epoch == live.epoch);
         let used = [last_used_at, reading.and_then(|reading| reading.last_used_at), reading.and_then(last_day_of_use)];
@@ -219,7 +216,7 @@ impl View {
 impl Notice {
     /// The time of an announced end if its mail was sent at `sent_at`: no earlier than promised, and never
     /// without its week of warning.
-    pub fn ends_at(self, end: AnnouncedEnd, sent_at: Timestamp) -> Timestamp {
+    pub fn ends_at(self, end: AnnouncedEnd, sent_at: Moment) -> Moment {
         end.until.max(sent_at + self.ahead())
     }
 
@@ -247,7 +244,7 @@ impl Rule {
 }
 
 /// The latest instant at which the use in a reading can have happened.
-fn last_day_of_use(reading: &Reading) -> Option<Timestamp> {
+fn last_day_of_use(reading: &Reading) -> Option<Moment> {
     let last = |days: &Days| days.each().filter(|(_, spent, _)| *spent > Usd::ZERO).map(|(day, ..)| day).last();
     let day = last(&reading.used.credits).max(last(&reading.used.byok))?;
     Some(end_of_utc_day(day).min(reading.as_of))

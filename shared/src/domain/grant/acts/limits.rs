@@ -2,7 +2,7 @@
 //! may hold until then. Limits are whole cents, rounded down; a listed limit less than a cent away counts as
 //! equal.
 
-use jiff::Timestamp;
+use crate::clock::Moment;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::audit::{Act, Actor};
@@ -46,7 +46,7 @@ pub enum NotSending {
 
 impl View {
     /// The limit of the next key if no key were live any more; `None` with less than a cent left.
-    pub fn next_limit(&self, now: Timestamp) -> Option<Usd> {
+    pub fn next_limit(&self, now: Moment) -> Option<Usd> {
         let mut spending = self.spending(now);
         spending.retired_in_window = spending.in_window;
         wanted_limit(self.grant.cap(&self.programme.settings), &spending)
@@ -55,7 +55,7 @@ impl View {
     /// The wanted limit of the live key, held or not. Just after a window turned, the provider may still
     /// report numbers of the window before. Use that may belong to that window can limit the key to a cent,
     /// but cannot stop it.
-    pub fn limit_wanted(&self, now: Timestamp) -> Option<WantedLimit> {
+    pub fn limit_wanted(&self, now: Moment) -> Option<WantedLimit> {
         let (live, settings) = (self.grant.live()?, &self.programme.settings);
         let cap = self.grant.cap(settings);
         if let Some(limit) = wanted_limit(cap, &self.spending(now)) {
@@ -69,7 +69,7 @@ impl View {
 
     /// The wanted limit of the live key, where the confirmed or the listed one differs from it. `None` if the
     /// limit is right, or no key is live.
-    pub fn wanted(&self, listed: ListedLimit, now: Timestamp) -> Option<WantedLimit> {
+    pub fn wanted(&self, listed: ListedLimit, now: Moment) -> Option<WantedLimit> {
         let (live, wanted) = (self.grant.live()?, self.limit_wanted(now)?);
         let WantedLimit::Limit(limit) = wanted else { return Some(wanted) };
         let is_listed = match listed {
@@ -84,7 +84,7 @@ impl View {
     /// Orders the wanted limit where it is not the held one, or stops a grant that has used all of its cap.
     /// The grant decides as it stands now, whatever it was when the key was listed. Returns `Unchanged` if
     /// there is nothing to order.
-    pub fn order_limit(&self, listed: ListedLimit, now: Timestamp) -> Result<Change, Unchanged> {
+    pub fn order_limit(&self, listed: ListedLimit, now: Moment) -> Result<Change, Unchanged> {
         match self.wanted(listed, now).ok_or(Unchanged)? {
             WantedLimit::UsedUp => self.stop(Stopped::UsedUp, &Actor::Sync, now),
             WantedLimit::Limit(_) => {
@@ -98,7 +98,7 @@ impl View {
 
     /// Notes that a larger limit is about to be sent, since from then on the provider may hold it. It must be
     /// the limit that is wanted at this moment, which the budget counts.
-    pub fn sending_limit(&self, epoch: Epoch, limit: Usd, now: Timestamp) -> Result<Change, NotSending> {
+    pub fn sending_limit(&self, epoch: Epoch, limit: Usd, now: Moment) -> Result<Change, NotSending> {
         let mut change = self.change(&Actor::Sync, DependsOn::Settings);
         let live = change.live_mut().filter(|live| live.epoch == epoch).ok_or(NotSending::NotWanted)?;
         if self.limit_wanted(now) != Some(WantedLimit::Limit(limit)) {
@@ -123,7 +123,7 @@ impl View {
         order: &Order,
         sent: SentLimit,
         window: Window,
-        now: Timestamp,
+        now: Moment,
     ) -> Result<Change, Unchanged> {
         if self.programme.settings.reset.window_at(now) != window {
             return Err(Unchanged);
@@ -179,7 +179,7 @@ impl View {
 
     /// Marks that a limit whose answer was lost did not take effect, because long after it the provider lists
     /// another. Returns `Unchanged` if no such limit is open.
-    pub fn limit_seen(&self, epoch: Epoch, listed: ListedLimit, asked: Timestamp) -> Result<Change, Unchanged> {
+    pub fn limit_seen(&self, epoch: Epoch, listed: ListedLimit, asked: Moment) -> Result<Change, Unchanged> {
         let ListedLimit::Limit(listed) = listed else { return Err(Unchanged) };
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         let attempt = change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == epoch).ok_or(Unchanged)?;
@@ -196,7 +196,7 @@ impl View {
 impl Draft {
     /// Orders the limit that follows from another cap, or stops the grant with less than a cent left. `read`
     /// says whether a person waits for what a lower limit gives back.
-    pub(in crate::domain::grant) fn with_limit(mut self, view: &View, read: bool, now: Timestamp) -> Draft {
+    pub(in crate::domain::grant) fn with_limit(mut self, view: &View, read: bool, now: Moment) -> Draft {
         let after = View { grant: self.grant.clone(), ..view.clone() };
         match after.wanted(ListedLimit::Unasked, now) {
             None => {}

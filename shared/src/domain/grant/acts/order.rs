@@ -13,9 +13,8 @@
 //!
 //! That the provider does not know a key may be wrong: the order stays, and is due again after an hour. Only the sync writes that
 //! a key is gone.
-
-use jiff::fmt::serde::timestamp::millisecond;
-use jiff::{SignedDuration, Timestamp};
+use crate::clock::Moment;
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::audit::{Act, Actor};
@@ -43,9 +42,9 @@ pub struct Order {
     pub epoch: Epoch,
     pub key: KeyHash,
     pub kind: OrderKind,
-    pub since: Timestamp,
+    pub since: Moment,
     /// The time at which the work of a minute sends it.
-    pub due: Timestamp,
+    pub due: Moment,
 }
 
 /// The kinds of orders, in the order in which those of one key are sent.
@@ -75,28 +74,25 @@ pub enum Urgency {
 pub struct LargerLimit {
     pub limit: Usd,
     /// The time at which the smaller limit was confirmed.
-    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<Timestamp>,
+    pub until: Option<Moment>,
     /// The time at which a limit whose answer was lost was last sent; it may take effect late.
-    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
-    pub unanswered_since: Option<Timestamp>,
+    pub unanswered_since: Option<Moment>,
 }
 
 /// The backoff of a key whose orders failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderBackoff {
     pub tries: u32,
-    #[serde(with = "millisecond::required")]
-    pub until: Timestamp,
+    pub until: Moment,
 }
 
 /// A limit as it was sent, by which the confirmation finds its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SentLimit {
     pub limit: Usd,
-    pub at: Timestamp,
+    pub at: Moment,
     /// The time at which an earlier limit without an answer was sent.
-    pub unanswered_before: Option<Timestamp>,
+    pub unanswered_before: Option<Moment>,
 }
 
 impl Grant {
@@ -112,7 +108,7 @@ impl Grant {
     }
 
     /// The urgency of the most urgent order, and the time at which the first order is due.
-    pub fn urgency(&self) -> Option<(Urgency, Timestamp)> {
+    pub fn urgency(&self) -> Option<(Urgency, Moment)> {
         let orders = self.orders();
         let due = orders.iter().map(|order| order.due).min()?;
         let is_off = orders.iter().any(|order| order.kind == OrderKind::Off);
@@ -131,7 +127,7 @@ impl Attempt {
     /// confirmed.
     fn orders(&self) -> Vec<Order> {
         let Some(key) = self.key.as_ref().filter(|_| self.gone.is_none()) else { return Vec::new() };
-        let order = |kind, since: Timestamp| {
+        let order = |kind, since: Moment| {
             let due = self.put_off.map_or(since, |put_off| put_off.until.max(since));
             Order { epoch: self.epoch, key: key.clone(), kind, since, due }
         };
@@ -150,21 +146,21 @@ impl Attempt {
     }
 
     /// Orders a disable, unless there is no key or it is disabled already.
-    pub(in crate::domain::grant) fn order_off(&mut self, now: Timestamp) {
+    pub(in crate::domain::grant) fn order_off(&mut self, now: Moment) {
         if self.key.is_some() && self.gone.is_none() && !self.switch.is_wanted() {
             self.set_off(now);
         }
     }
 
     /// Orders a disable for a key that is enabled now, whatever was confirmed or found before.
-    pub(in crate::domain::grant) fn order_off_again(&mut self, now: Timestamp) {
+    pub(in crate::domain::grant) fn order_off_again(&mut self, now: Moment) {
         (self.gone, self.rest_promised_since) = (None, None);
         if !matches!(self.switch, SwitchState::OffOrdered { .. }) {
             self.set_off(now);
         }
     }
 
-    fn set_off(&mut self, now: Timestamp) {
+    fn set_off(&mut self, now: Moment) {
         if matches!(self.switch, SwitchState::OnOrdered { .. }) {
             self.late_enable_until = Some(now + LATE_ENABLE);
         }
@@ -173,19 +169,19 @@ impl Attempt {
     }
 
     /// Orders an enable. A limit that is ordered by then is confirmed before the enable is sent.
-    pub(in crate::domain::grant) fn order_on(&mut self, now: Timestamp) {
+    pub(in crate::domain::grant) fn order_on(&mut self, now: Moment) {
         let until_limited = matches!(self.switch, SwitchState::Off { .. }) && self.limit_ordered.is_some();
         self.switch = SwitchState::OnOrdered { since: now, until_limited };
         (self.resumed_at, self.put_off) = (Some(now), None);
     }
 
-    pub(in crate::domain::grant) fn order_limit(&mut self, now: Timestamp) {
+    pub(in crate::domain::grant) fn order_limit(&mut self, now: Moment) {
         if self.limit_ordered.is_none() {
             (self.limit_ordered, self.put_off) = (Some(now), None);
         }
     }
 
-    pub(in crate::domain::grant) fn order_rules(&mut self, now: Timestamp) {
+    pub(in crate::domain::grant) fn order_rules(&mut self, now: Moment) {
         if self.rules_ordered.is_none() {
             (self.rules_ordered, self.put_off) = (Some(now), None);
         }
@@ -205,7 +201,7 @@ impl Attempt {
     }
 
     /// Orders a reading of the key, for a person who waits for the rest of its reservation.
-    pub(in crate::domain::grant) fn order_reading(&mut self, now: Timestamp) {
+    pub(in crate::domain::grant) fn order_reading(&mut self, now: Moment) {
         let can_have_used = self.state == AttemptState::Shown && self.key.is_some() && self.gone.is_none();
         if can_have_used {
             self.read_at = Some(now + SETTLING);
@@ -213,7 +209,7 @@ impl Attempt {
     }
 
     /// Notes that the provider does not have the key, which drops all its orders.
-    pub(in crate::domain::grant) fn note_gone(&mut self, gone: KeyAbsence, now: Timestamp) {
+    pub(in crate::domain::grant) fn note_gone(&mut self, gone: KeyAbsence, now: Moment) {
         self.gone = Some(gone);
         (self.limit_ordered, self.rules_ordered, self.put_off) = (None, None, None);
         (self.read_at, self.missing_since) = (None, None);
@@ -224,7 +220,7 @@ impl Attempt {
 
     /// Whether an answer that the key is not known may be believed by now. For a key that is not new, only a
     /// second answer is.
-    pub fn may_be_gone(&self, now: Timestamp) -> bool {
+    pub fn may_be_gone(&self, now: Moment) -> bool {
         let is_old = now >= self.begun_at + GRACE;
         is_old && self.missing_since.is_some_and(|since| now >= since + BETWEEN_LOOKS)
     }
@@ -240,7 +236,7 @@ impl View {
     /// wanted by now, that is ordered again, since the provider may have handled the two calls in either
     /// order. No disable counts as confirmed while an enable that was taken back may still take effect.
     /// Returns `Unchanged` if there is nothing to mark.
-    pub fn confirmed(&self, order: &Order, now: Timestamp) -> Result<Change, Unchanged> {
+    pub fn confirmed(&self, order: &Order, now: Moment) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         let attempt = attempt_of(&mut change, order).filter(|attempt| attempt.gone.is_none()).ok_or(Unchanged)?;
         let (since, is_in_use) = (order.since, self.usable().is_some_and(|live| live.epoch == order.epoch));
@@ -271,7 +267,7 @@ impl View {
     }
 
     /// Puts off an order that failed, longer each time. Returns `Unchanged` if it is not ordered any more.
-    pub fn put_off(&self, order: &Order, now: Timestamp) -> Result<Change, Unchanged> {
+    pub fn put_off(&self, order: &Order, now: Moment) -> Result<Change, Unchanged> {
         let mut change = self.still_ordered(order).ok_or(Unchanged)?;
         let attempt = attempt_of(&mut change, order).ok_or(Unchanged)?;
         let tries = attempt.put_off.map_or(0, |put_off| put_off.tries).saturating_add(1);
@@ -282,7 +278,7 @@ impl View {
 
     /// Marks that the provider answered that it does not know a key. That may be wrong, so the key's orders
     /// stay and are due later.
-    pub fn not_found(&self, epoch: Epoch, key: &KeyHash, now: Timestamp) -> Result<Change, Unchanged> {
+    pub fn not_found(&self, epoch: Epoch, key: &KeyHash, now: Moment) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         let is_it = |attempt: &&mut Attempt| attempt.epoch == epoch && attempt.key.as_ref() == Some(key);
         let attempt =
@@ -305,7 +301,7 @@ impl View {
     /// Takes back the enable of a live key that is under way, since its student wants another key. The grant
     /// is stopped; once the enable can no longer take effect, the next request makes the new key. Returns
     /// `Unchanged` if no enable is under way.
-    pub fn take_enable_back(&self, now: Timestamp) -> Result<Change, Unchanged> {
+    pub fn take_enable_back(&self, now: Moment) -> Result<Change, Unchanged> {
         let live = self
             .grant
             .live()
@@ -319,7 +315,7 @@ impl View {
     }
 
     /// The time until which an enable that was taken back may still take effect.
-    pub(in crate::domain::grant) fn late_enable_until(&self, now: Timestamp) -> Option<Timestamp> {
+    pub(in crate::domain::grant) fn late_enable_until(&self, now: Moment) -> Option<Moment> {
         let until = self.grant.attempts.iter().filter_map(|attempt| attempt.late_enable_until).max();
         until.filter(|until| now < *until)
     }

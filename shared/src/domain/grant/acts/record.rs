@@ -1,6 +1,6 @@
 //! The end of an attempt: recorded as live before the key is shown, or given up.
 
-use jiff::Timestamp;
+use crate::clock::Moment;
 
 use crate::domain::audit::{Act, Actor};
 use crate::domain::grant::{
@@ -49,7 +49,7 @@ pub enum AttemptFailure {
 
 impl View {
     /// Makes the attempt's key the grant's live one. The key may be shown only after this is written.
-    pub fn record(&self, begun: &OpenAttempt, minted: &MintedKey, now: Timestamp) -> Result<Change, RecordRefused> {
+    pub fn record(&self, begun: &OpenAttempt, minted: &MintedKey, now: Moment) -> Result<Change, RecordRefused> {
         match self.grant.state {
             GrantState::Revoked => return Err(RecordRefused::Revoked),
             GrantState::Ended => return Err(RecordRefused::Over),
@@ -96,7 +96,7 @@ impl View {
         how: AttemptFailure,
         key: Option<&KeyHash>,
         why: &str,
-        now: Timestamp,
+        now: Moment,
     ) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Student, DependsOn::GrantAlone);
         let is_ours = |attempt: &&mut Attempt| attempt.epoch == begun.epoch && attempt.nonce == begun.nonce;

@@ -6,7 +6,7 @@
 //!
 //! Its student hears which key is theirs by now, since whether they were told went with the record.
 
-use jiff::Timestamp;
+use crate::clock::Moment;
 
 use crate::domain::audit::{Act, Actor};
 use crate::domain::grant::{
@@ -25,7 +25,7 @@ pub struct RecoveredKey {
     pub enabled: bool,
     /// The key's limit; `None` if it has none.
     pub limit: Option<Usd>,
-    pub made_at: Timestamp,
+    pub made_at: Moment,
 }
 
 impl View {
@@ -33,7 +33,7 @@ impl View {
     /// listed key of the grant. Recorded keys, epochs below the grant's, and numbers of other attempts are
     /// passed over. In a copy of the table an open attempt counts as shown; elsewhere its invocation may
     /// still be running. Returns `Unchanged` if there is nothing to record.
-    pub fn recover(&self, found: &[RecoveredKey], in_copy: bool, now: Timestamp) -> Result<Change, Unchanged> {
+    pub fn recover(&self, found: &[RecoveredKey], in_copy: bool, now: Moment) -> Result<Change, Unchanged> {
         let unknown = self.unknown(found, in_copy);
         if unknown.is_empty() {
             return Err(Unchanged);
@@ -111,7 +111,7 @@ impl View {
         enabled.max_by_key(|found| found.epoch).copied()
     }
 
-    fn disable_all_but(&self, live: Option<&RecoveredKey>, found: &[RecoveredKey], change: &mut Draft, now: Timestamp) {
+    fn disable_all_but(&self, live: Option<&RecoveredKey>, found: &[RecoveredKey], change: &mut Draft, now: Moment) {
         let was_live = self.grant.live().and_then(|live| live.key.clone());
         let is_held = !self.grant.holds.is_empty();
         let in_use = live.map(|live| live.key.clone()).or(was_live).filter(|_| !is_held);
@@ -129,7 +129,7 @@ impl View {
 impl RecoveredKey {
     /// The attempt that must have made the key. The time of its showing is lost, so the key counts as shown
     /// when it was made.
-    fn attempt(&self, now: Timestamp) -> Attempt {
+    fn attempt(&self, now: Moment) -> Attempt {
         let disable = if self.enabled { SwitchState::On } else { SwitchState::Off { at: now } };
         Attempt {
             state: AttemptState::Shown,

@@ -1,6 +1,6 @@
 //! The guardrail of a live key: the wanted one, the order that puts the key under it, and the confirmation.
 
-use jiff::Timestamp;
+use crate::clock::Moment;
 
 use crate::domain::audit::{Act, Actor};
 use crate::domain::grant::{Attempt, Change, DependsOn, Draft, KeyGuardrail, Mark, Unchanged, View};
@@ -48,7 +48,7 @@ impl View {
     }
 
     /// Orders that the live key is put under the wanted guardrail, which is one of these.
-    pub fn order_rules(&self, guardrails: &[Guardrail], now: Timestamp) -> Result<Change, NotMoved> {
+    pub fn order_rules(&self, guardrails: &[Guardrail], now: Moment) -> Result<Change, NotMoved> {
         let wanted = self.guardrail_wanted().ok_or(NotMoved::Already)?;
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         let live = change.live_mut().filter(|live| live.rules_ordered.is_none()).ok_or(NotMoved::Already)?;
@@ -63,7 +63,7 @@ impl View {
 
     /// Orders that the live key is put under the wanted guardrail, whatever is recorded: a call about it was not answered, or somebody
     /// took it from there. Returns `Unchanged` if that is ordered, or the key is not live any more.
-    pub fn order_rules_anew(&self, epoch: Epoch, now: Timestamp) -> Result<Change, Unchanged> {
+    pub fn order_rules_anew(&self, epoch: Epoch, now: Moment) -> Result<Change, Unchanged> {
         self.guardrail_wanted().ok_or(Unchanged)?;
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         let is_it = |live: &&mut Attempt| live.epoch == epoch && live.rules_ordered.is_none();
@@ -79,8 +79,8 @@ impl View {
         epoch: Epoch,
         key: &KeyHash,
         under: &KeyGuardrail,
-        ordered: Option<Timestamp>,
-        now: Timestamp,
+        ordered: Option<Moment>,
+        now: Moment,
     ) -> Result<Change, Unchanged> {
         let is_live = self.grant.live().is_some_and(|live| live.epoch == epoch);
         let is_wanted = self.guardrail_wanted().is_some_and(|wanted| wanted.group == under.group);
@@ -116,7 +116,7 @@ impl View {
 
 impl Draft {
     /// Orders the guardrail that follows from another group, or from settings that changed while the key was made.
-    pub(in crate::domain::grant) fn with_rules(mut self, view: &View, now: Timestamp) -> Draft {
+    pub(in crate::domain::grant) fn with_rules(mut self, view: &View, now: Moment) -> Draft {
         let after = View { grant: self.grant.clone(), ..view.clone() };
         if let Some(wanted) = after.guardrail_wanted()
             && let Some(live) = self.live_mut()

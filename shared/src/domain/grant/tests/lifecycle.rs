@@ -27,19 +27,19 @@ impl Story {
     }
 
     /// One night's run of the rules; each of its mails is sent at once.
-    fn night(&mut self, last_used_at: Option<Timestamp>) -> Option<Rule> {
+    fn night(&mut self, last_used_at: Option<Moment>) -> Option<Rule> {
         self.night_with(last_used_at, sent_at_once)
     }
 
     /// The run of this night.
-    fn night_at(&mut self, now: Timestamp, last_used_at: Option<Timestamp>) -> Option<Rule> {
+    fn night_at(&mut self, now: Moment, last_used_at: Option<Moment>) -> Option<Rule> {
         self.now = now;
         self.night(last_used_at)
     }
 
     fn night_with(
         &mut self,
-        last_used_at: Option<Timestamp>,
+        last_used_at: Option<Moment>,
         mail: impl Fn(AnnouncedEnd) -> NoticeDelivery,
     ) -> Option<Rule> {
         let (change, rule) = self.decided(last_used_at, mail)?;
@@ -49,7 +49,7 @@ impl Story {
 
     fn decided(
         &self,
-        last_used_at: Option<Timestamp>,
+        last_used_at: Option<Moment>,
         mail: impl Fn(AnnouncedEnd) -> NoticeDelivery,
     ) -> Option<(Change, Rule)> {
         let rests_on = self.view.rests_on(last_used_at, self.now);

@@ -26,7 +26,7 @@ use crate::domain::values::window::utc_date;
 /// A view to which acts are applied one after the other, as the store does.
 struct Story {
     view: View,
-    now: Timestamp,
+    now: Moment,
 }
 
 impl Story {

@@ -35,7 +35,7 @@ fn confirm(story: &mut Story) -> Result<(), Unchanged> {
 }
 
 /// What somebody sent for an earlier order, or for none, is confirmed.
-fn confirm_of(story: &mut Story, of: &GuardrailOwner, ordered: Option<Timestamp>) -> Result<(), Unchanged> {
+fn confirm_of(story: &mut Story, of: &GuardrailOwner, ordered: Option<Moment>) -> Result<(), Unchanged> {
     story.apply(story.view.rules_confirmed(Epoch::new(1), &hash('a'), &under(of), ordered, story.now)?);
     Ok(())
 }

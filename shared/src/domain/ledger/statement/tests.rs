@@ -18,7 +18,7 @@ fn days(from: &str, to: &str) -> StatementDays {
 }
 
 /// A cut whose parts add up: keys of these programmes, foreign keys, opening, residual and unsettled.
-fn cut(as_of: Timestamp, keys: &[(&str, i64, i64)], [foreign, opening, residual, unsettled]: [i64; 4]) -> AccountCut {
+fn cut(as_of: Moment, keys: &[(&str, i64, i64)], [foreign, opening, residual, unsettled]: [i64; 4]) -> AccountCut {
     let spent = usd(keys.iter().map(|(_, credits, _)| credits).sum::<i64>() + foreign + opening + residual + unsettled);
     let programme = |(id, credits, byok): &(&str, i64, i64)| ProgrammeCut {
         programme: id.parse().unwrap(),

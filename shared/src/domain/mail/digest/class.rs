@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use crate::clock::Moment;
 use jiff::civil::Date;
 
 use super::{Block, People, PeopleSample, Spender};
@@ -27,8 +27,8 @@ pub struct Class<'a> {
     settings: &'a Settings,
     /// The first and the last day of the week.
     week: (Date, Date),
-    listed_at: Option<Timestamp>,
-    now: Timestamp,
+    listed_at: Option<Moment>,
+    now: Moment,
     people: People,
     spenders: Vec<Spender>,
     /// The last weeks of each person who used anything in them.
@@ -48,7 +48,7 @@ struct FirstByName {
 }
 
 impl<'a> Class<'a> {
-    pub fn new(settings: &'a Settings, week: (Date, Date), listed_at: Option<Timestamp>, now: Timestamp) -> Class<'a> {
+    pub fn new(settings: &'a Settings, week: (Date, Date), listed_at: Option<Moment>, now: Moment) -> Class<'a> {
         Class {
             settings,
             week,

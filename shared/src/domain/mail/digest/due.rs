@@ -4,9 +4,10 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use crate::clock::Moment;
 use jiff::civil::{Date, time};
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp, ToSpan};
+use jiff::{SignedDuration, ToSpan};
 
 use crate::domain::programme::{Programme, Weekday};
 use crate::domain::usage::span::last_weeks;
@@ -37,11 +38,11 @@ pub struct Due {
     /// The completed UTC days of its week and of the week before.
     pub weeks: [(Date, Date); 2],
     /// The mornings of the digest before and of this one, which reports what turned up between them.
-    pub mornings: (Timestamp, Timestamp),
+    pub mornings: (Moment, Moment),
 }
 
 /// The programme's digest that is due now. `made_at` is when the programme was made.
-pub fn of_programme(programme: &Programme, made_at: Timestamp, asked: DigestTrigger, now: Timestamp) -> Option<Due> {
+pub fn of_programme(programme: &Programme, made_at: Moment, asked: DigestTrigger, now: Moment) -> Option<Due> {
     let settings = &programme.settings;
     let begins = settings.term.starts_at().min(settings.claim_opens_at()).max(made_at);
     let ends = programme.over_since() + TOLD_AFTER_THE_END;
@@ -51,7 +52,7 @@ pub fn of_programme(programme: &Programme, made_at: Timestamp, asked: DigestTrig
 
 /// The account's digest that is due now. It comes on Mondays, in the morning of most programmes, since an
 /// account has no time zone.
-pub fn of_account(programmes: &[Programme], born: Timestamp, asked: DigestTrigger, now: Timestamp) -> Option<Due> {
+pub fn of_account(programmes: &[Programme], born: Moment, asked: DigestTrigger, now: Moment) -> Option<Due> {
     let mut zones: BTreeMap<&str, (usize, &TimeZone)> = BTreeMap::new();
     for term in programmes.iter().map(|programme| &programme.settings.term) {
         zones.entry(term.timezone()).or_insert((0, term.zone())).0 += 1;
@@ -66,11 +67,12 @@ fn on_its_day(
     weekday: Weekday,
     zone: &TimeZone,
     asked: DigestTrigger,
-    now: Timestamp,
-    has_something: impl Fn(Timestamp) -> bool,
+    now: Moment,
+    has_something: impl Fn(Moment) -> bool,
 ) -> Option<Due> {
     let today = now.to_zoned(zone.clone()).date();
-    let morning = |day: Date| Some(day.to_datetime(time(HOUR, 0, 0, 0)).to_zoned(zone.clone()).ok()?.timestamp());
+    let morning =
+        |day: Date| Some(Moment::from(day.to_datetime(time(HOUR, 0, 0, 0)).to_zoned(zone.clone()).ok()?.timestamp()));
     (0_i64..=2).find_map(|ago| {
         let day = today.checked_sub(ago.days()).ok().filter(|day| Weekday::of(*day) == weekday)?;
         let (before, at) = (morning(day.checked_sub(7.days()).ok()?)?, morning(day)?);

@@ -77,7 +77,7 @@ fn the_honest_answers() {
     assert_eq!(of(&[10; 7], 1_000_000), RunsOut::NotBeforeTheTermEnds);
     let idle = [vec![10; 7], vec![0; 28]].concat();
     assert_eq!(of(&idle, 1), RunsOut::NotBeforeTheTermEnds);
-    let unseen = Forecast::of(&spent([10; 14]), all_promised(usd(1000)), &term(), None, Timestamp::UNIX_EPOCH);
+    let unseen = Forecast::of(&spent([10; 14]), all_promised(usd(1000)), &term(), None, Moment::UNIX_EPOCH);
     assert_eq!((unseen.runs_out, unseen.pace), (RunsOut::TooLittleData, None));
     let short = Term::new(FIRST, day(20), "UTC").unwrap();
     let until = |left: i64| forecast(&spent([10; 14]), all_promised(usd(140 + left)), &short, day(14)).runs_out;

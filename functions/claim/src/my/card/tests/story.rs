@@ -24,7 +24,7 @@ struct Alone<'a> {
 pub(super) struct Story {
     pub(super) view: View,
     pub(super) rules: KeyRules,
-    pub(super) now: Timestamp,
+    pub(super) now: Moment,
 }
 
 impl Story {

@@ -17,7 +17,7 @@ use crate::domain::values::window::Window;
 
 const MONDAY: Date = Date::constant(2026, 3, 2);
 
-fn now() -> Timestamp {
+fn now() -> Moment {
     at("2026-03-02T06:00:00Z")
 }
 
@@ -136,7 +136,7 @@ fn everybody_is_in_one_place_at_most_and_who_is_gone_in_none() {
     let pause = |grant: &mut Grant| {
         grant.holds.paused = Some(Pause { by: Actor::Rule, role: Role::Faculty, why: None });
     };
-    let dropped = with(invited(8), &|grant| grant.holds.dropped = Some(Timestamp::UNIX_EPOCH));
+    let dropped = with(invited(8), &|grant| grant.holds.dropped = Some(Moment::UNIX_EPOCH));
     assert!(dropped.holds.has(HoldKind::Dropped));
     let full = claimed(9);
     let all_of_it = used(&full, 20, 19_990_001);

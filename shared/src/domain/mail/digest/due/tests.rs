@@ -15,7 +15,7 @@ fn digest(weekday: Weekday, zone: &str) -> Programme {
 }
 
 fn hourly(programme: &Programme, now: &str) -> Option<Due> {
-    of_programme(programme, Timestamp::UNIX_EPOCH, DigestTrigger::Hourly, at(now))
+    of_programme(programme, Moment::UNIX_EPOCH, DigestTrigger::Hourly, at(now))
 }
 
 fn week(due: Option<Due>) -> Option<String> {
@@ -34,7 +34,7 @@ fn a_digest_comes_at_seven_in_the_morning_where_its_programme_is() {
         ("Asia/Kathmandu", "2026-11-16T01:15:00Z"),
     ] {
         let (programme, morning) = (digest(Weekday::Monday, zone), at(morning));
-        let due = |now| of_programme(&programme, Timestamp::UNIX_EPOCH, DigestTrigger::Hourly, now);
+        let due = |now| of_programme(&programme, Moment::UNIX_EPOCH, DigestTrigger::Hourly, now);
         assert_eq!(due(morning - 1.second()), None, "{zone}");
         assert_eq!(week(due(morning)).as_deref(), Some("2026-11-16"), "{zone}");
     }
@@ -56,7 +56,7 @@ fn one_that_was_not_made_is_made_up_for_within_two_days_and_tells_of_the_same_da
 #[test]
 fn who_asks_by_hand_gets_todays_before_its_morning_and_not_yesterdays_future() {
     let programme = digest(Weekday::Monday, "America/Los_Angeles");
-    let by_hand = |now: &str| of_programme(&programme, Timestamp::UNIX_EPOCH, DigestTrigger::ByHand, at(now));
+    let by_hand = |now: &str| of_programme(&programme, Moment::UNIX_EPOCH, DigestTrigger::ByHand, at(now));
     assert_eq!(by_hand("2026-11-16T07:59:59Z"), None, "it is still Sunday there");
     let early = by_hand("2026-11-16T08:00:00Z");
     assert!(early.is_some() && early == hourly(&programme, "2026-11-16T15:00:00Z"));
@@ -67,7 +67,7 @@ fn who_asks_by_hand_gets_todays_before_its_morning_and_not_yesterdays_future() {
 fn the_days_of_a_digest_are_those_that_the_nights_sync_has_looked_back_on() {
     let last = |zone: &str| {
         let programme = digest(Weekday::Monday, zone);
-        let due = of_programme(&programme, Timestamp::UNIX_EPOCH, DigestTrigger::ByHand, at("2026-11-16T09:00:00Z"));
+        let due = of_programme(&programme, Moment::UNIX_EPOCH, DigestTrigger::ByHand, at("2026-11-16T09:00:00Z"));
         due.map(|due| due.weeks[0].1.to_string())
     };
     assert_eq!(last("Europe/Berlin").as_deref(), Some("2026-11-15"));
@@ -126,7 +126,7 @@ proptest! {
         let mut found: Vec<Due> = Vec::new();
         let mut now = programme.settings.term.starts_at() + minute.minutes();
         while now < programme.settings.term.ends_at() {
-            if let Some(due) = of_programme(&programme, Timestamp::MIN, DigestTrigger::Hourly, now)
+            if let Some(due) = of_programme(&programme, Moment::MIN, DigestTrigger::Hourly, now)
                 && found.last().is_none_or(|last| last.week != due.week)
             {
                 let hour = now.to_zoned(programme.settings.term.zone().clone()).hour();
@@ -153,9 +153,9 @@ proptest! {
         let Ok(term) = Term::new(starts_on, starts_on.checked_add(days.days()).unwrap(), zone) else { return Ok(()) };
         let mut programme = digest(Weekday::Monday, zone);
         programme.settings.term = term;
-        let now = Timestamp::from_second(now).unwrap();
+        let now = Moment::from_second(now).unwrap();
         for asked in [DigestTrigger::Hourly, DigestTrigger::ByHand] {
-            of_programme(&programme, Timestamp::UNIX_EPOCH, asked, now);
+            of_programme(&programme, Moment::UNIX_EPOCH, asked, now);
         }
     }
 }
