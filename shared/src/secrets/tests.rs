@@ -39,7 +39,6 @@ impl Versions {
                     return refusal("ResourceNotFoundException");
                 };
                 answer(200, &json!({"SecretString": text, "VersionId": id, "Name": body["SecretId"]}).to_string())
-                    .into()
             }
             Some("secretsmanager.UpdateSecretVersionStage") => {
                 let (from, to) = (body["RemoveFromVersionId"].as_str(), body["MoveToVersionId"].as_str());
@@ -53,7 +52,7 @@ impl Versions {
                         version.stages.push("AWSCURRENT");
                     }
                 }
-                answer(200, "{}").into()
+                answer(200, "{}")
             }
             other => panic!("{other:?} is not asked for"),
         }
@@ -62,7 +61,7 @@ impl Versions {
 
 fn refusal(code: &str) -> ScriptedAct {
     let body = json!({"__type": code, "message": "the key is sk-or-v1-secret"}).to_string();
-    answer(400, &body).with("content-type", "application/x-amz-json-1.1").into()
+    answer(400, &body).with("content-type", "application/x-amz-json-1.1")
 }
 
 fn stored_at(origin: &str) -> ManagementKeys {
