@@ -141,8 +141,6 @@ pub enum Stopped {
     Returned,
     ReplacementFailed,
     GoneAtProvider,
-    /// The term ran out, and was extended afterwards.
-    TermEnded,
 }
 
 /// One attempt to make a key, with the key that it made.
@@ -367,7 +365,6 @@ impl Stopped {
             Stopped::Returned => "returned",
             Stopped::ReplacementFailed => "replacement-failed",
             Stopped::GoneAtProvider => "gone-at-provider",
-            Stopped::TermEnded => "term-ended",
         }
     }
 }

@@ -109,19 +109,6 @@ fn replacements_are_counted_when_shown_but_for_one_soon_after_a_reveal() {
 }
 
 #[test]
-fn an_attempt_that_was_refused_is_remembered_for_two_days() {
-    let mut story = Story::new();
-    for remembered in [1, 2] {
-        let begun = story.begin(PressKind::Reveal);
-        story.apply(story.view.give_up(&begun, AttemptFailure::Refused, None, "402", story.now).unwrap());
-        assert_eq!(story.view.grant.attempts.len(), remembered);
-    }
-    story.now += SignedDuration::from_hours(48);
-    story.begin(PressKind::Reveal);
-    assert_eq!(story.view.grant.attempts.len(), 1);
-}
-
-#[test]
 fn a_replacement_that_the_programmes_rule_asks_for_is_not_counted() {
     let mut story = Story::new();
     story.view.programme.settings.rotate_after_days = Some(30);
@@ -163,6 +150,10 @@ fn terms_are_accepted_as_they_read_now_with_each_press_until_a_key_was_shown() {
     for terms in [None, Some(TermsHash::of("Be quick."))] {
         let press = Press { kind: PressKind::Reveal, epoch, terms };
         assert_eq!(story.view.begin(press, Nonce::random(), story.now), Err(BeginRefused::TermsNotAccepted));
+        // Somebody who could have no key is not asked for them first.
+        let mut full = story.view.clone();
+        full.budget.reserved = Usd::from_dollars(90);
+        assert_eq!(full.begin(press, Nonce::random(), story.now), Err(BeginRefused::BudgetExhausted));
     }
     for attempt in [1, 2] {
         let (change, begun) = story.press(PressKind::Reveal).unwrap();
@@ -176,13 +167,4 @@ fn terms_are_accepted_as_they_read_now_with_each_press_until_a_key_was_shown() {
     let press = Press { kind: PressKind::Replace, epoch: story.view.grant.epoch, terms: None };
     let (change, _) = story.view.begin(press, Nonce::random(), story.now).unwrap();
     assert_eq!(note(&change), "attempt 4", "a replacement asks for nothing more");
-}
-
-#[test]
-fn somebody_who_could_have_no_key_is_not_asked_for_the_terms_first() {
-    let mut story = Story::new();
-    story.view.programme.settings.terms = Some("Be kind.".to_owned());
-    story.view.budget.reserved = Usd::from_dollars(90);
-    let press = Press { kind: PressKind::Reveal, epoch: story.view.grant.epoch, terms: None };
-    assert_eq!(story.view.begin(press, Nonce::random(), story.now), Err(BeginRefused::BudgetExhausted));
 }

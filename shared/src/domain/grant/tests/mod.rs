@@ -5,7 +5,6 @@ mod drift;
 mod edited;
 mod endings;
 mod lifecycle;
-mod marks;
 mod orders;
 mod place;
 mod recover;

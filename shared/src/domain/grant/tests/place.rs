@@ -182,6 +182,8 @@ fn a_key_that_somebody_enabled_again_is_counted_at_once_though_the_budget_has_no
     story.after(1.hour()).reading(1, 3_000_000).counted();
     assert_eq!(story.view.budget.reserved, dollars(3));
     story.view.budget.limit = dollars(10);
+    let resumed = story.view.release(HoldKind::Unused, &Actor::Student, story.now).map(|change| change.budget);
+    assert_eq!(resumed, Err(ReleaseRefused::BudgetExhausted));
     let change = story.view.disable_again(Epoch::new(1), &hash('a'), story.now, story.now).unwrap();
     assert_eq!(story.apply(change).view.budget.reserved, dollars(20), "it can be spent");
     story.cap(5);

@@ -1,11 +1,8 @@
-//! Recovery after a restore: keys are recorded as found, and the newest enabled one becomes live. Also, a
-//! term that is extended after its grants have ended.
+//! Recovery after a restore: keys are recorded as found, and the newest enabled one becomes live.
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::testing::date;
-use crate::domain::values::term::Term;
 
 fn found(epoch: u32, enabled: bool) -> RecoveredKey {
     RecoveredKey {
@@ -123,32 +120,6 @@ fn what_the_table_knows_or_has_left_behind_is_not_recovered() {
     let recovered = |listed: &[RecoveredKey]| story.view.recover(listed, false, story.now);
     assert_eq!(recovered(&[found(2, true)]), Err(Unchanged), "another attempt has its number");
     assert_eq!(recovered(&[]), Err(Unchanged));
-}
-
-#[test]
-fn a_grant_whose_term_is_extended_after_it_ended_is_pressed_for_again() {
-    let mut story = Story::live();
-    story.reading(1, 3_000_000);
-    assert_eq!(story.view.end(&Actor::Rule, story.now), Err(Unchanged), "while the term goes on, nothing ends");
-    let ends_at = story.view.programme.settings.term.ends_at();
-    story.now = ends_at;
-    story.apply(story.view.end(&Actor::Rule, story.now).unwrap()).disabled(Epoch::new(1));
-    assert_eq!(story.view.reopen(&faculty(), story.now), Err(Unchanged));
-    story.view.programme.settings.term = Term::new(date("2026-01-01"), date("2026-05-10"), "UTC").unwrap();
-    story.apply(story.view.reopen(&faculty(), story.now).unwrap());
-    assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::TermEnded });
-    assert!(!story.view.grant.has_place);
-    assert_eq!(story.view.reopen(&faculty(), story.now), Err(Unchanged));
-    story.shown(PressKind::Replace, 'b');
-    assert_eq!(story.view.budget.reserved, Usd::from_dollars(20));
-
-    let mut closed = Story::new();
-    closed.view.programme.closed_at = Some(closed.now);
-    closed.apply(closed.view.end(&Actor::Rule, closed.now).unwrap());
-    assert_eq!(closed.view.reopen(&faculty(), closed.now), Err(Unchanged), "somebody closed it");
-    closed.view.programme.closed_at = None;
-    closed.revoked();
-    assert_eq!(closed.view.reopen(&faculty(), closed.now), Err(Unchanged), "revoked stays revoked");
 }
 
 proptest! {
