@@ -74,18 +74,6 @@ fn days_that_are_not_over_or_too_long_ago_are_in_no_pace_and_unknown_ones_are_na
     assert_eq!((found.pace, found.is_partial), (usd(1), true));
 }
 
-#[test]
-fn only_a_move_of_a_week_or_a_first_day_counts() {
-    let told = purchase(usd(400), usd(1000), &steadily(28, 10_000_000), &Days::default(), 70);
-    let on = |buy_by| Purchase { buy_by, ..told };
-    // The day that was told is ten days ahead.
-    for (ago, expected) in [(-10, false), (-16, false), (-17, true), (-4, false), (-3, true), (30, true)] {
-        assert_eq!(on(Some(day(ago))).has_moved_since(&told), expected, "{ago}");
-    }
-    assert!(told.has_moved_since(&on(None)));
-    assert!(!on(None).has_moved_since(&told) && !on(None).has_moved_since(&on(None)));
-}
-
 proptest! {
     #[test]
     fn with_the_amount_bought_nothing_is_to_be_bought_and_with_a_hundred_less_something_is(

@@ -74,32 +74,3 @@ fn an_address_has_the_rows_of_the_programmes_that_name_it_and_no_others() {
     let rows = mailed.rows_of(address("fin").matched(), &programmes);
     assert_eq!(mailed.statement(&rows).total(), Usd::from_dollars(1), "estimates of other bills are in no sum");
 }
-
-#[test]
-fn what_differs_since_is_told_row_by_row_and_what_does_not_is_not() {
-    let (maths, physics) = (programme("Maths", &[]), programme("Physics", &[]));
-    let rows = vec![row(Some(&maths), RowKind::Keys, 1), row(None, RowKind::Unowned, 5)];
-    let before = [maths.clone(), physics.clone()];
-    let mailed = MailedStatement::of(&january(rows.clone()), &before, at("2026-02-03T00:21:00Z"));
-    let again = [rows.clone(), vec![row(Some(&physics), RowKind::Keys, 0)]].concat();
-    assert_eq!(mailed.differences(&january(again), &before), [], "a new row without spending is no difference");
-
-    let mut renamed = maths.clone();
-    renamed.settings.name = "Maths II".to_owned();
-    renamed.settings.cost_code = None;
-    let now = vec![row(Some(&renamed), RowKind::Keys, 1), row(Some(&physics), RowKind::Byok, 2)];
-    let differences = mailed.differences(&january(now), &[renamed, physics.clone()]);
-    let of = |programme: Option<&Programme>, kind, what| RowDifference {
-        programme: programme.map(|programme| programme.id.clone()),
-        kind,
-        what,
-    };
-    let (name, code) = (|name: &str| Some(name.to_owned()), Some("of Maths".to_owned()));
-    let expected = [
-        of(Some(&maths), RowKind::Keys, ChangedCell::Name(name("Maths"), name("Maths II"))),
-        of(Some(&maths), RowKind::Keys, ChangedCell::CostCode(code, None)),
-        of(None, RowKind::Unowned, ChangedCell::Spent(Usd::from_dollars(5), Usd::ZERO)),
-        of(Some(&physics), RowKind::Byok, ChangedCell::Spent(Usd::ZERO, Usd::from_dollars(2))),
-    ];
-    assert_eq!(differences, expected);
-}

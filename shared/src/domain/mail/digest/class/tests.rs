@@ -175,34 +175,24 @@ fn everybody_is_in_one_place_at_most_and_who_is_gone_in_none() {
 #[test]
 fn the_cap_is_told_of_the_window_that_the_last_day_of_the_week_lies_in_and_never_of_one_that_began_since() {
     let (sunday, wednesday) = (MONDAY.yesterday().unwrap(), MONDAY.checked_add(2.days()).unwrap());
-    // All of the cap was used five days before the Monday, and all of it again on that Monday.
-    let of = |today, reset: Reset| {
+    let dollars = Usd::from_dollars;
+    // So much was used five days before the Monday, and all of the cap on that Monday.
+    let of = |today, reset: Reset, before: i64| {
         let grant = claimed(1);
-        let before = used(&grant, 5, 20_000_000);
-        let (window, used) = (reset.window_at(now()), DailyUse::on_one(MONDAY, Usd::from_dollars(20)));
-        let since = Reading { window, used, in_window: Usd::from_dollars(20), ..before.clone() };
-        let found =
-            people_on(today, reset, &[(grant, vec![Reading { window, in_window: Usd::ZERO, ..before }, since])]);
+        let before = used(&grant, 5, before * 1_000_000);
+        let mut both = before.used.clone();
+        both.add(&DailyUse::on_one(MONDAY, dollars(20)));
+        let reading = Reading { window: reset.window_at(now()), used: both, in_window: dollars(20), ..before };
+        let found = people_on(today, reset, &[(grant, vec![reading])]);
         (found.spenders[0].of_cap, found.blocked.first().map(|(block, _)| *block))
     };
-    let dollars = Usd::from_dollars;
     let used_up = (dollars(20), Some(Block::UsedUp));
-    assert_eq!(of(MONDAY, Reset::Weekly), used_up, "the week that ended on Sunday");
-    assert_eq!(of(wednesday, Reset::Weekly), used_up, "the week that began on Monday");
-    assert_eq!(of(MONDAY, Reset::Daily), used_up, "the fullest day of the week");
-    assert_eq!(of(sunday, Reset::Monthly), used_up, "February, of which this is the first day after");
-    assert_eq!(of(wednesday, Reset::Monthly), used_up, "March so far");
-    // What was used on the Monday is no part of the week before.
-    let half = |reset: Reset| {
-        let grant = claimed(1);
-        let (before, today) = (used(&grant, 5, 1_000_000), DailyUse::on_one(MONDAY, dollars(20)));
-        let mut both = before.used.clone();
-        both.add(&today);
-        let reading = Reading { window: reset.window_at(now()), used: both, in_window: dollars(20), ..before };
-        let found = people_on(MONDAY, reset, &[(grant, vec![reading])]);
-        (found.spenders[0].of_cap, found.blocked.len())
-    };
-    assert_eq!([half(Reset::Weekly), half(Reset::Daily)], [(dollars(1), 0); 2]);
+    assert_eq!(of(MONDAY, Reset::Weekly, 20), used_up, "the week that ended on Sunday");
+    assert_eq!(of(wednesday, Reset::Weekly, 1), used_up, "the week that began on Monday");
+    assert_eq!(of(MONDAY, Reset::Daily, 20), used_up, "the fullest day of the week");
+    assert_eq!(of(sunday, Reset::Monthly, 20), used_up, "February, of which this is the first day after");
+    assert_eq!(of(wednesday, Reset::Monthly, 1), used_up, "March so far");
+    assert_eq!([Reset::Weekly, Reset::Daily].map(|reset| of(MONDAY, reset, 1)), [(dollars(1), None); 2]);
 }
 
 #[test]
@@ -239,21 +229,6 @@ fn of_many_the_first_by_name_are_named_and_all_are_counted() {
     };
     let found = people(&(1..=200).map(named).collect::<Vec<_>>());
     assert_eq!((found.unclaimed.count, ids(&found.unclaimed)), (200, (181..=200).rev().collect()));
-}
-
-#[test]
-fn who_stands_out_is_found_as_on_the_overview() {
-    let weekly = |number: u64, cents: [i64; 4]| {
-        let grant = claimed(number);
-        let readings = (0..).zip(cents).map(|(week, cents)| used(&grant, 3 + 7 * week, cents * 10_000)).collect();
-        (grant, readings)
-    };
-    let class =
-        [weekly(1, [100; 4]), weekly(2, [90, 110, 100, 0]), weekly(3, [900, 100, 100, 90]), weekly(4, [800, 0, 0, 0])];
-    let found = people(&class);
-    let dollars = Usd::from_dollars;
-    assert_eq!((found.stand_out, &found.standing_out[..]), (2, &[(id(3), dollars(9)), (id(4), dollars(8))][..]));
-    assert_eq!(found.usual_week, Usd::from_dollars(1));
 }
 
 proptest! {
