@@ -91,7 +91,7 @@ fn error_json(status: u16, message: &str) -> String {
     json!({"error": {"code": status, "message": message}}).to_string()
 }
 
-fn new_key() -> NewKey<'static> {
+pub(super) fn new_key() -> NewKey<'static> {
     NewKey {
         name: "bursar/d/p/g/1-n",
         limit: Usd::from_dollars(20),

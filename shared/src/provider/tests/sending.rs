@@ -2,8 +2,6 @@
 
 use std::io;
 
-use tracing_subscriber::fmt::MakeWriter;
-
 use super::super::keys::{Deletion, KeyPatch, KeyPresence};
 use super::*;
 use crate::clock::Clock;
@@ -220,18 +218,12 @@ impl io::Write for Log {
     }
 }
 
-impl<'w> MakeWriter<'w> for Log {
-    type Writer = Log;
-    fn make_writer(&'w self) -> Log {
-        self.clone()
-    }
-}
-
 #[tokio::test]
 async fn a_log_line_names_operation_status_and_request_and_no_secret_reaches_log_or_error() {
     crate::log::share();
     let log = Log::default();
-    let _guard = tracing::dispatcher::set_default(&crate::log::to(log.clone()));
+    let writer = log.clone();
+    let _guard = tracing::dispatcher::set_default(&crate::log::to(move || writer.clone()));
     let leaky = error_json(400, &format!("no key {MANAGEMENT_KEY} or {PLAINTEXT}"));
     let acts = [
         (201, created_json(), ("x-request-id", "req-7")),

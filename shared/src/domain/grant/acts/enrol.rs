@@ -64,8 +64,8 @@ impl View {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::grant::BudgetChange;
     use crate::domain::grant::testing::a_view;
-    use crate::domain::grant::{BudgetChange, GrantState};
     use crate::domain::programme::Group;
     use crate::domain::values::address::EmailAddress;
     use crate::domain::values::money::Usd;
@@ -76,15 +76,6 @@ mod tests {
 
     fn line_of(view: &View) -> RosterLine {
         RosterLine { person: view.grant.person.clone(), group: view.grant.group.clone() }
-    }
-
-    #[test]
-    fn a_line_that_says_the_same_changes_nothing_and_that_of_a_grant_that_is_over_stays() {
-        let mut view = a_view();
-        assert_eq!(view.describe(&line_of(&view), &Actor::Rule, now()), Err(LineRefused::Unchanged));
-        view.grant.state = GrantState::Revoked;
-        let line = RosterLine { group: Some("B".to_owned()), ..line_of(&view) };
-        assert_eq!(view.describe(&line, &Actor::Rule, now()), Err(LineRefused::Over));
     }
 
     #[test]

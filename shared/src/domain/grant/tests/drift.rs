@@ -105,37 +105,34 @@ fn a_limit_is_confirmed_once_and_never_in_another_window_than_it_was_reckoned_in
     story.view.programme.settings.reset = Reset::Daily;
     story.view.budget.limit = Usd::from_dollars(5000);
     story.shown(PressKind::Reveal, 'a').after(1.hour()).shown(PressKind::Replace, 'b').reading(1, 5_000_000);
-    assert_eq!(story.view.wanted(ListedLimit::Unasked, story.now), Some(WantedLimit::Limit(Usd::from_dollars(15))));
-    let change = story.view.order_limit(ListedLimit::Unasked, story.now).unwrap();
-    assert_eq!((change.audit(), change.budget), (None, BudgetChange::None), "a mark");
-    story.apply(change);
+    story.apply(story.view.order_limit(ListedLimit::Unasked, story.now).unwrap());
     assert_eq!(story.view.order_limit(ListedLimit::Unasked, story.now), Err(Unchanged), "it is ordered already");
-    let window = Reset::Daily.window_at(story.now);
+    let tomorrow = Story { view: story.view.clone(), now: story.now + 24.hours() };
     let order = story.order(Epoch::new(2), OrderKind::Limit).unwrap();
     let sent = SentLimit { limit: Usd::from_dollars(15), at: story.now, unanswered_before: None };
-    let confirmed = |story: &Story| story.view.limit_confirmed(&order, sent, window, story.now);
-    let change = confirmed(&story).unwrap();
+    let window = Reset::Daily.window_at(story.now);
+    let change = story.view.limit_confirmed(&order, sent, window, story.now).unwrap();
     let what = change.audit().unwrap();
     let told = (what.act, what.from.as_deref(), what.to.as_deref());
     assert_eq!(told, (Act::LimitSent, Some("20.000000"), Some("15.000000")));
-    let unsent = story.view.clone();
-    story.apply(change);
-    assert_eq!((story.view.wanted(ListedLimit::Unasked, story.now), story.view.grant.orders().len()), (None, 0));
-
-    story.view = unsent;
-    story.now += 24.hours();
-    assert_eq!(confirmed(&story), Err(Unchanged), "it is reckoned anew");
-    assert!(story.order(Epoch::new(2), OrderKind::Limit).is_some());
+    assert_eq!(story.apply(change).view.grant.orders(), []);
+    let late = tomorrow.view.limit_confirmed(&order, sent, window, tomorrow.now);
+    assert_eq!(late, Err(Unchanged), "it is reckoned anew");
+    assert!(tomorrow.order(Epoch::new(2), OrderKind::Limit).is_some());
 }
 
 #[test]
-fn with_less_than_a_cent_left_a_live_key_is_used_up() {
+fn with_less_than_a_cent_left_a_live_key_is_used_up_and_a_lower_cap_stops_it_at_once() {
     let mut story = Story::live();
     story.reading(1, 19_995_000);
     assert_eq!(story.view.wanted(ListedLimit::Unasked, story.now), None, "its own use is off its own limit");
-    story.after(1.hour()).reading(1, 19_990_000).shown(PressKind::Replace, 'b').reading(1, 19_995_000);
-    assert_eq!(story.view.wanted(ListedLimit::Unasked, story.now), Some(WantedLimit::UsedUp));
-    story.apply(story.view.stop(Stopped::UsedUp, &Actor::Sync, story.now).unwrap());
+    story.reading(1, 12_000_000).after(1.hour()).shown(PressKind::Replace, 'b');
+    let mut used_up = Story { view: story.view.clone(), now: story.now };
+    assert_eq!(used_up.reading(1, 19_995_000).view.wanted(ListedLimit::Unasked, story.now), Some(WantedLimit::UsedUp));
+    story.apply(story.view.set_cap(Some(Usd::from_dollars(12)), &faculty(), None, story.now).unwrap());
+    assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::UsedUp });
+    assert!(story.order(Epoch::new(2), OrderKind::Off).is_some());
+    assert_eq!(story.view.budget.reserved, Usd::from_dollars(20), "its eight dollars can be spent until it is off");
     assert_eq!(story.view.wanted(ListedLimit::Unasked, story.now), None);
 }
 

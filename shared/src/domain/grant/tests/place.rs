@@ -92,15 +92,6 @@ fn a_limit_without_an_answer_counts_until_a_listing_long_after_it_shows_another(
 }
 
 #[test]
-fn with_less_than_a_cent_left_a_lower_cap_stops_the_grant_at_once() {
-    let mut story = Story::live();
-    story.reading(1, 12_000_000).after(1.hour()).shown(PressKind::Replace, 'b').cap(12);
-    assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::UsedUp });
-    assert!(story.order(Epoch::new(2), OrderKind::Off).is_some());
-    assert_eq!(story.view.budget.reserved, dollars(20), "its eight dollars can be spent until it is off");
-}
-
-#[test]
 fn a_cap_that_is_lowered_while_the_key_is_made_keeps_the_key_from_being_shown() {
     let mut story = Story::new();
     story.view.grant.own_cap = Some(dollars(50));

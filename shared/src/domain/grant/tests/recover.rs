@@ -48,20 +48,6 @@ fn the_newest_key_that_works_becomes_live_and_takes_a_place_even_where_the_budge
 }
 
 #[test]
-fn a_replacement_that_the_table_forgot_ends_the_key_that_it_thinks_is_live() {
-    let mut story = Story::live();
-    let known = RecoveredKey { key: hash('a'), nonce: attempt(&story, 1).nonce.clone(), ..found(1, false) };
-    let listed = [found(2, true), known.clone()];
-    assert_eq!(story.view.ended_by_recovery(&listed, false).len(), 0, "it is disabled already");
-    let enabled = [found(2, true), RecoveredKey { enabled: true, ..known }];
-    assert_eq!(story.view.ended_by_recovery(&enabled, false).len(), 1);
-    story.recover(&listed);
-    assert_eq!(story.view.grant.state, GrantState::Live { key: key_of(2) });
-    assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
-    assert_eq!(story.view.budget.reserved, Usd::from_dollars(20), "it had its place");
-}
-
-#[test]
 fn keys_that_do_not_work_are_recorded_and_the_live_one_stays() {
     let mut story = Story::live();
     story.recover(&[found(2, false)]);

@@ -4,11 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::ledger::cut::ProgrammeCut;
-use crate::domain::ledger::owner::KeyShare;
 use crate::domain::programme::Settings;
 use crate::domain::testing::{at, micros as usd};
-use crate::domain::usage::days::Days;
-use crate::domain::usage::reading::DailyUse;
 use crate::domain::usage::reconciliation::AccountSpending;
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::term::Term;
@@ -90,34 +87,6 @@ fn a_statement_is_the_difference_of_two_cuts_by_cost_code_and_the_rest_last() {
     ];
     assert_eq!(rows.collect::<Vec<_>>(), expected);
     assert_eq!((made.total(), made.change), (usd(33), usd(33)));
-}
-
-#[test]
-fn a_foreign_key_is_its_owners_from_a_day_on_and_nobodys_before_and_a_lost_change_is_missing() {
-    let cuts = [
-        cut(at("2026-10-01T02:00:00Z"), &[("cs", 10, 0)], [10, 0, 0, 0]),
-        cut(at("2026-10-02T02:00:00Z"), &[("cs", 10, 0)], [14, 0, 0, 0]),
-        cut(at("2026-11-01T02:00:00Z"), &[("cs", 10, 0)], [19, 0, 0, 0]),
-    ];
-    let days = days("2026-10-01", "2026-10-31");
-    // The key used thirteen before its owner's day.
-    let used = |opening: i64| DailyUse {
-        credits: Days::on_one("2026-10-05".parse().unwrap(), usd(opening)),
-        ..DailyUse::default()
-    };
-    let shares = KeyShares::from([(key('a'), KeyShare::new("office".parse().unwrap(), &used(19), &used(6)))]);
-    let of = |changes: &[KeyChange], shares: &KeyShares| {
-        Statement::of(days, &cuts, changes, shares, cuts[0].as_of, &programmes()).unwrap()
-    };
-    let owned = of(&changes(&cuts), &shares);
-    assert_eq!((owned.of_kind(RowKind::Assigned), owned.of_kind(RowKind::Unowned)), (usd(6), usd(3)));
-    let row = owned.rows.iter().find(|row| row.kind == RowKind::Assigned).unwrap();
-    assert_eq!(row.cost_code.as_deref(), Some("4711-office"));
-    let nobodys = of(&changes(&cuts), &KeyShares::new());
-    assert_eq!((nobodys.of_kind(RowKind::Assigned), nobodys.of_kind(RowKind::Unowned)), (usd(0), usd(9)));
-    assert_eq!((owned.total(), nobodys.total(), owned.change), (usd(9), usd(9), usd(9)));
-    let short = of(&changes(&cuts)[..1], &shares);
-    assert_eq!(short.change - short.total(), usd(5));
 }
 
 #[test]
