@@ -118,24 +118,26 @@ mod tests {
     fn the_window_before_is_not_taken_for_the_new_one_however_long_its_numbers_are_told() {
         let grant = since("2026-01-10T08:00:00Z");
         // For 36 hours the whole use of the month's last day is reported as if it were the new month's.
-        let (used, told) = (Some("2026-01-31T22:00:00Z"), [19, 17, 19]);
-        for when in ["2026-02-01T03:00:00Z", "2026-02-01T20:00:00Z", "2026-02-02T12:00:00Z"] {
-            assert_eq!(surely_after(&grant, &[BEFORE, (when, told, used)]), 0, "{when}");
-        }
+        let stale = ("2026-02-02T12:00:00Z", [19, 17, 19], Some("2026-01-31T22:00:00Z"));
         // The provider does not say when a key was used, and its counter of the month is behind.
-        let unsaid = [(BEFORE.0, BEFORE.1, None), ("2026-02-01T03:00:00Z", [20, 1, 20], None)];
-        assert_eq!(surely_after(&grant, &unsaid), 1);
+        let unsaid = ("2026-02-01T03:00:00Z", [20, 1, 20], None);
         // The month has turned, and something was used in it.
         let turned = ("2026-02-01T09:00:00Z", [22, 3, 3], Some("2026-02-01T08:00:00Z"));
-        assert_eq!(surely_after(&grant, &[BEFORE, turned]), 3);
         let later = ("2026-02-03T09:00:00Z", [30, 3, 11], Some("2026-02-03T08:00:00Z"));
-        assert_eq!(surely_after(&grant, &[BEFORE, ("2026-02-01T03:00:00Z", told, used), later]), 11);
-    }
-
-    #[test]
-    fn a_key_that_was_made_in_the_window_has_used_all_of_it_there() {
-        let grant = since("2026-02-01T00:00:00Z");
-        assert_eq!(surely_after(&grant, &[("2026-02-01T03:00:00Z", [17, 17, 17], None)]), 17);
+        for (answers, surely) in [
+            (&[BEFORE, stale][..], 0),
+            (&[(BEFORE.0, BEFORE.1, None), unsaid], 1),
+            (&[BEFORE, turned], 3),
+            (&[BEFORE, stale, later], 11),
+        ] {
+            assert_eq!(surely_after(&grant, answers), surely, "{answers:?}");
+        }
+        let new = since("2026-02-01T00:00:00Z");
+        assert_eq!(
+            surely_after(&new, &[("2026-02-01T03:00:00Z", [17, 17, 17], None)]),
+            17,
+            "it was made in the window"
+        );
     }
 
     #[test]
