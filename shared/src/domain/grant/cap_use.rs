@@ -66,8 +66,7 @@ pub(super) fn surely(reading: &Reading, grant: &Grant, settings: &Settings) -> U
 mod tests {
     use super::*;
     use crate::domain::grant::Attempt;
-    use crate::domain::grant::testing::{a_grant, a_programme};
-    use crate::domain::testing::at;
+    use crate::domain::testing::{a_grant, a_programme, at};
     use crate::domain::usage::reading::{KeyUseContext, UsageReport};
     use crate::domain::values::id::Epoch;
 

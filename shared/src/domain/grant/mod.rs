@@ -12,8 +12,6 @@ mod entry;
 mod place;
 mod spending;
 #[cfg(test)]
-pub(crate) mod testing;
-#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;

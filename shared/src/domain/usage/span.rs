@@ -130,14 +130,6 @@ mod tests {
     use crate::domain::usage::days::KeyCounters;
 
     #[test]
-    fn a_span_is_read_by_the_name_it_is_asked_for() {
-        for span in Span::EACH {
-            assert_eq!(Span::from_form(span.as_str()), Some(span));
-        }
-        assert_eq!(Span::from_form("2d"), None);
-    }
-
-    #[test]
     fn completed_days_end_yesterday_and_are_unknown_until_a_sync_has_looked_after_them() {
         let mut days = Days::default();
         for (day, spent) in [

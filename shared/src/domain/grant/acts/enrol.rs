@@ -65,8 +65,8 @@ impl View {
 mod tests {
     use super::*;
     use crate::domain::grant::BudgetChange;
-    use crate::domain::grant::testing::a_view;
     use crate::domain::programme::Group;
+    use crate::domain::testing::a_view;
     use crate::domain::values::address::EmailAddress;
     use crate::domain::values::money::Usd;
 

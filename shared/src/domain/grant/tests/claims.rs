@@ -4,15 +4,6 @@ use super::*;
 use crate::domain::programme::terms::TermsHash;
 
 #[test]
-fn a_claim_takes_its_place_once_and_ends_live() {
-    let story = Story::live();
-    assert_eq!(story.view.grant.state, GrantState::Live { key: hash('a') });
-    assert_eq!(story.view.budget.reserved, Usd::from_dollars(20));
-    assert_eq!(story.refused(PressKind::Reveal), BeginRefused::AlreadyShown);
-    assert_eq!(story.view.grant.replacements, 0);
-}
-
-#[test]
 fn nobody_begins_while_another_is_making_the_key_and_the_first_loses_once_its_lease_ran_out() {
     let mut story = Story::new();
     let first = story.begin(PressKind::Reveal);
@@ -26,7 +17,8 @@ fn nobody_begins_while_another_is_making_the_key_and_the_first_loses_once_its_le
     assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
     story.apply(story.view.record(&second, &minted('b'), story.now).unwrap());
     assert_eq!(story.view.grant.state, GrantState::Live { key: hash('b') });
-    assert_eq!(story.view.budget.reserved, Usd::from_dollars(20));
+    assert_eq!((story.view.budget.reserved, story.view.grant.replacements), (Usd::from_dollars(20), 0));
+    assert_eq!(story.refused(PressKind::Reveal), BeginRefused::AlreadyShown);
 }
 
 /// After the table went back to a backup, two attempts of one number may be under way.

@@ -140,7 +140,7 @@ fn live_keys_cannot_spend_more_than_is_reserved_and_what_ends_first_is_said() {
     // Three hundred a week since three weeks, of four thousand; the keys that are out may spend a thousand.
     let spent = spent([[50_000_000; 6].as_slice(), &[0]].concat().into_iter().cycle().take(21));
     let of = |reserved: Option<i32>| {
-        let settings = Settings { roster: reserved.is_some(), ..crate::domain::grant::testing::a_programme().settings };
+        let settings = Settings { roster: reserved.is_some(), ..crate::domain::testing::a_programme().settings };
         let money = (Usd::from_dollars(4000), Usd::from_dollars(reserved.unwrap_or(1000)));
         forecast(&spent, SpendingLimits::of(&settings, money, &spent), &term(), day(21))
     };

@@ -4,10 +4,9 @@ use jiff::ToSpan;
 
 use super::*;
 use crate::domain::audit::Actor;
-use crate::domain::grant::testing::{a_grant, a_programme};
 use crate::domain::grant::{Attempt, AttemptState, HoldKind, Pause};
 use crate::domain::people::role::Role;
-use crate::domain::testing::at;
+use crate::domain::testing::{a_grant, a_programme, at};
 use crate::domain::usage::days::KeyCounters;
 use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::id::Epoch;
@@ -26,8 +25,7 @@ fn id(number: u64) -> GrantId {
 
 /// A grant that was shown a key in February, named by the number.
 fn claimed(number: u64) -> Grant {
-    let key = crate::domain::grant::testing::a_view().grant;
-    let mut grant = Grant { id: id(number), ever_shown: true, epoch: Epoch::new(1), ..key };
+    let mut grant = Grant { id: id(number), ever_shown: true, epoch: Epoch::new(1), ..a_grant() };
     grant.person.name = Some(format!("Student {number:03}"));
     let hash: KeyHash = "ab".repeat(32).parse().unwrap();
     grant.state = GrantState::Live { key: hash.clone() };

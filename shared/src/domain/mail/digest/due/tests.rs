@@ -3,8 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::grant::testing::a_programme;
-use crate::domain::testing::{at, date};
+use crate::domain::testing::{a_programme, at, date};
 use crate::domain::values::term::Term;
 
 fn digest(weekday: Weekday, zone: &str) -> Programme {
