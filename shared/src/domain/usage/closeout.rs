@@ -44,4 +44,12 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn the_largest_rests_get_the_cents_that_are_missing() {
+        let usd = |micros: &[i64]| micros.iter().copied().map(Usd::from_micros).collect::<Vec<_>>();
+        assert_eq!(in_cents(&usd(&[14_000, 17_000, 0, 13_000])), usd(&[20_000, 20_000, 0, 10_000]));
+        assert_eq!(in_cents(&usd(&[1, 1])), usd(&[10_000, 0]));
+        assert_eq!(in_cents(&[]), []);
+    }
 }

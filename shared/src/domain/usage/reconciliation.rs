@@ -94,23 +94,5 @@ mod tests {
             let again = Reconciled::of(spent, usd(used), Some(made.opening));
             prop_assert_eq!(again, made);
         }
-
-        #[test]
-        fn whatever_is_spent_during_listings_no_residual_arises_by_itself(
-            old in 0_i64..1_000, nights in proptest::collection::vec((0_i64..50, 0_i64..50, 0_i64..50), 1..8),
-        ) {
-            // Of what is spent during a listing, any part may be in its readings.
-            let (mut used, mut known) = (0, None);
-            for (quiet, read, unread) in nights {
-                used += quiet;
-                let before = old + used;
-                let listed = used + read;
-                used += read + unread;
-                let made = Reconciled::of(spent(before, old + used), usd(listed), known);
-                prop_assert_eq!(made.residual, usd(0));
-                prop_assert!(made.opening.least <= usd(old) && usd(old) <= made.opening.most);
-                known = Some(made.opening);
-            }
-        }
     }
 }

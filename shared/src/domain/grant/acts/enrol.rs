@@ -64,8 +64,20 @@ impl View {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::grant::GrantState;
     use crate::domain::testing::{a_view, at};
     use crate::domain::values::address::EmailAddress;
+
+    #[test]
+    fn a_line_that_says_the_same_changes_nothing_and_that_of_a_grant_that_is_over_stays() {
+        let mut view = a_view();
+        let mut line = RosterLine { person: view.grant.person.clone(), group: None };
+        let described = |view: &View, line: &RosterLine| view.describe(line, &Actor::Rule, at("2026-02-01T00:00:00Z"));
+        assert_eq!(described(&view, &line), Err(LineRefused::Unchanged));
+        view.grant.state = GrantState::Revoked;
+        line.group = Some("B".to_owned());
+        assert_eq!(described(&view, &line), Err(LineRefused::Over));
+    }
 
     #[test]
     fn an_entry_tells_that_a_name_or_an_address_changed_and_neither_of_them() {
