@@ -138,9 +138,7 @@ mod tests {
         assert_eq!(Event::of(http.clone()).unwrap(), Event::Http(http));
         assert_eq!(Event::of(json!({"task": "drain"})).unwrap(), Event::Task(Task::Drain));
         let scheduled = json!({"version": "0", "source": "aws.events", "detail-type": "Scheduled Event", "detail": {}});
-        for event in [json!({}), scheduled] {
-            assert_eq!(Event::of(event).unwrap(), Event::Scheduled);
-        }
+        assert_eq!([json!({}), scheduled].map(|event| Event::of(event).unwrap()), [Event::Scheduled, Event::Scheduled]);
         let image = json!({"kind": {"S": "budget"}});
         let record = json!({"eventSource": "aws:dynamodb", "eventName": "INSERT",
             "dynamodb": {"SequenceNumber": "7", "NewImage": image}});
@@ -157,7 +155,6 @@ mod tests {
             json!({"Records": []}),
             json!({"Records": [{"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": {}}]}),
             json!({"task": "sync"}),
-            json!({"source": "aws.ec2", "detail-type": "EC2 Instance State-change Notification", "detail": {}}),
             json!({"source": "aws.events"}),
         ] {
             assert!(Event::of(other.clone()).is_err(), "{other}");

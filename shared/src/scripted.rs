@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -22,62 +22,44 @@ pub(crate) struct SeenRequest {
 
 /// The script's reaction to a request.
 pub(crate) enum ScriptedAct {
-    Answer(ScriptedAnswer),
+    Answer {
+        status: u16,
+        headers: Vec<(String, String)>,
+        body: String,
+        /// The number of bytes of the body that are sent before the connection closes.
+        cut: Option<usize>,
+    },
     /// Closes the connection without a byte.
     Drop,
     /// Never answers.
     Hang,
 }
 
-pub(crate) struct ScriptedAnswer {
-    status: u16,
-    headers: Vec<(String, String)>,
-    body: String,
-    /// The number of bytes of the body that are sent before the connection closes.
-    cut: Option<usize>,
-}
-
 /// A running server; it ends with the test's runtime.
 pub(crate) struct Scripted {
     address: SocketAddr,
-    seen: Arc<Mutex<Vec<SeenRequest>>>,
-    arrived: watch::Receiver<usize>,
+    seen: Arc<watch::Sender<Vec<SeenRequest>>>,
 }
 
-pub(crate) fn answer(status: u16, body: &str) -> ScriptedAnswer {
-    ScriptedAnswer {
-        status,
-        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
-        body: body.to_owned(),
-        cut: None,
-    }
+pub(crate) fn answer(status: u16, body: &str) -> ScriptedAct {
+    let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+    ScriptedAct::Answer { status, headers, body: body.to_owned(), cut: None }
 }
 
-impl ScriptedAnswer {
-    pub(crate) fn with(mut self, name: &str, value: &str) -> ScriptedAnswer {
-        self.headers.retain(|(known, _)| known != name);
-        self.headers.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    pub(crate) fn cut_after(mut self, bytes: usize) -> ScriptedAnswer {
-        self.cut = Some(bytes);
-        self
-    }
-
-    fn bytes(&self) -> Vec<u8> {
-        let mut head = format!("HTTP/1.1 {} Scripted\r\ncontent-length: {}\r\n", self.status, self.body.len());
-        for (name, value) in &self.headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+impl ScriptedAct {
+    pub(crate) fn with(mut self, name: &str, value: &str) -> ScriptedAct {
+        if let ScriptedAct::Answer { headers, .. } = &mut self {
+            headers.retain(|(known, _)| known != name);
+            headers.push((name.to_owned(), value.to_owned()));
         }
-        let body = &self.body.as_bytes()[..self.cut.unwrap_or(self.body.len())];
-        [head.as_bytes(), b"\r\n", body].concat()
+        self
     }
-}
 
-impl From<ScriptedAnswer> for ScriptedAct {
-    fn from(answer: ScriptedAnswer) -> ScriptedAct {
-        ScriptedAct::Answer(answer)
+    pub(crate) fn cut_after(mut self, bytes: usize) -> ScriptedAct {
+        if let ScriptedAct::Answer { cut, .. } = &mut self {
+            *cut = Some(bytes);
+        }
+        self
     }
 }
 
@@ -100,32 +82,26 @@ impl SeenRequest {
 
 impl Scripted {
     /// Starts a server whose script is called once for each request, with the number of requests before it.
-    pub(crate) async fn start<A: Into<ScriptedAct>>(
-        mut script: impl FnMut(&SeenRequest, usize) -> A + Send + 'static,
-    ) -> Scripted {
+    pub(crate) async fn start(script: impl FnMut(&SeenRequest, usize) -> ScriptedAct + Send + 'static) -> Scripted {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (arrive, arrived) = watch::channel(0);
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let script = Arc::new(Mutex::new(move |request: &SeenRequest, before| script(request, before).into()));
-        let shared = Arc::clone(&seen);
+        let server = Scripted { address, seen: Arc::new(watch::Sender::new(Vec::new())) };
+        let (script, seen) = (Arc::new(Mutex::new(script)), Arc::clone(&server.seen));
         tokio::spawn(async move {
             for connection in 1.. {
                 let (stream, _) = listener.accept().await.unwrap();
-                let (script, seen, arrive) = (Arc::clone(&script), Arc::clone(&shared), arrive.clone());
-                tokio::spawn(async move {
-                    serve(stream, connection, |request| {
-                        let mut seen = seen.lock().unwrap();
-                        let act = (script.lock().unwrap())(&request, seen.len());
-                        seen.push(request);
-                        arrive.send_replace(seen.len());
-                        act
-                    })
-                    .await;
-                });
+                let (script, seen) = (Arc::clone(&script), Arc::clone(&seen));
+                let act = move |request: SeenRequest| {
+                    let mut script = script.lock().unwrap();
+                    let before = seen.borrow().len();
+                    let act = script(&request, before);
+                    seen.send_modify(|seen| seen.push(request));
+                    act
+                };
+                tokio::spawn(serve(BufReader::new(stream), connection, act));
             }
         });
-        Scripted { address, seen, arrived }
+        server
     }
 
     /// The origin: `http://127.0.0.1:1234`.
@@ -134,7 +110,7 @@ impl Scripted {
     }
 
     pub(crate) fn seen(&self) -> Vec<SeenRequest> {
-        self.seen.lock().unwrap().clone()
+        self.seen.borrow().clone()
     }
 
     pub(crate) fn lines(&self) -> Vec<String> {
@@ -143,18 +119,20 @@ impl Scripted {
 
     /// Waits until so many requests have arrived.
     pub(crate) async fn arrived(&self, count: usize) {
-        self.arrived.clone().wait_for(|arrived| *arrived >= count).await.unwrap();
+        self.seen.subscribe().wait_for(|seen| seen.len() >= count).await.unwrap();
     }
 }
 
 /// Answers the requests of one connection, in turn.
-async fn serve(mut stream: TcpStream, connection: usize, mut act: impl FnMut(SeenRequest) -> ScriptedAct) {
-    let mut bytes = Vec::new();
-    while let Some(request) = read_request(&mut stream, &mut bytes, connection).await {
+async fn serve(mut stream: BufReader<TcpStream>, connection: usize, act: impl Fn(SeenRequest) -> ScriptedAct) {
+    while let Some(request) = read_request(&mut stream, connection).await {
         match act(request) {
-            ScriptedAct::Answer(answer) => {
-                let _ = stream.write_all(&answer.bytes()).await;
-                if answer.cut.is_some() {
+            ScriptedAct::Answer { status, headers, body, cut } => {
+                let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+                let head = format!("HTTP/1.1 {status} Scripted\r\ncontent-length: {}\r\n{headers}\r\n", body.len());
+                let sent = &body.as_bytes()[..cut.unwrap_or(body.len())];
+                let _ = stream.write_all(&[head.as_bytes(), sent].concat()).await;
+                if cut.is_some() {
                     return;
                 }
             }
@@ -168,36 +146,21 @@ async fn serve(mut stream: TcpStream, connection: usize, mut act: impl FnMut(See
     }
 }
 
-async fn read_request(stream: &mut TcpStream, bytes: &mut Vec<u8>, connection: usize) -> Option<SeenRequest> {
-    loop {
-        if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
-            let head = String::from_utf8(bytes[..at].to_vec()).ok()?;
-            let mut lines = head.split("\r\n");
-            let (method, rest) = lines.next()?.split_once(' ')?;
-            let (target, _) = rest.split_once(' ')?;
-            let headers: Vec<(String, String)> = lines
-                .filter_map(|line| line.split_once(": "))
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .collect();
-            let mut request = SeenRequest {
-                method: method.to_owned(),
-                target: target.to_owned(),
-                headers,
-                body: String::new(),
-                connection,
-            };
-            let length = request.header("content-length").map_or(Some(0), |text| text.parse().ok())?;
-            let end = at + 4 + length;
-            if bytes.len() >= end {
-                request.body = String::from_utf8(bytes[at + 4..end].to_vec()).ok()?;
-                bytes.drain(..end);
-                return Some(request);
-            }
-        }
-        let mut more = [0; 4096];
-        match stream.read(&mut more).await {
-            Ok(read) if read > 0 => bytes.extend_from_slice(&more[..read]),
-            _ => return None,
-        }
+async fn read_request(stream: &mut BufReader<TcpStream>, connection: usize) -> Option<SeenRequest> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        stream.read_line(&mut head).await.ok().filter(|read| *read > 0)?;
     }
+    let mut lines = head.lines();
+    let (method, rest) = lines.next()?.split_once(' ')?;
+    let (target, _) = rest.split_once(' ')?;
+    let headers =
+        lines.filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let (method, target) = (method.to_owned(), target.to_owned());
+    let mut request = SeenRequest { method, target, headers: headers.collect(), body: String::new(), connection };
+    let length = request.header("content-length").map_or(Some(0), |text| text.parse().ok())?;
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.ok()?;
+    request.body = String::from_utf8(body).ok()?;
+    Some(request)
 }

@@ -45,7 +45,7 @@ use tokio::sync::Mutex as AsyncMutex;
 use crate::aws;
 use crate::faults::{Fault, Matcher};
 use crate::invariants::{RawTable, Snapshot, Watch};
-use crate::office::{session_cookie, soon};
+use crate::office::{new_programme, session_cookie, soon};
 pub use crate::stack::ADMIN;
 use crate::stack::{self, Setup, Stack};
 use crate::visitor::{Page, Visitor};
@@ -111,7 +111,7 @@ impl Campus {
         let term = Term::new(today, today.saturating_add(90.days()), "UTC").unwrap();
         let mut settings = Settings::new(name, term, Usd::from_dollars(20));
         change(&mut settings);
-        let made = self.table.create_programme(settings, Usd::from_dollars(100_000), self.by()).await.unwrap();
+        let made = self.table.create(new_programme(settings, 100_000), self.by()).await.unwrap();
         self.people.clear();
         self.programme = made.clone();
         made

@@ -1,4 +1,4 @@
-//! What is written through the table and not on the pages: sessions and readings.
+//! What is written through the table and not on the pages: programmes, sessions and readings.
 
 use std::time::Duration;
 
@@ -6,16 +6,22 @@ use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::people::session::Session;
 use bursar_core::domain::people::sign_in::{LINK_LASTS, LiveLink, Proof};
+use bursar_core::domain::programme::Settings;
 use bursar_core::domain::usage::reading::{DailyUse, Reading};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{Epoch, GrantId, ProgrammeId, new_ulid};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::token::{BrowserToken, LinkToken, SessionToken};
 use bursar_core::domain::values::window::Window;
-use bursar_core::store::{Acquired, FencedTable, LinkOutcome, StoreError, Table};
+use bursar_core::store::{Acquired, FencedTable, LinkOutcome, NewProgramme, StoreError, Table};
 use jiff::SignedDuration;
 
 use crate::stack::{Stack, begins};
+
+/// A programme to be created, without a roster.
+pub fn new_programme(settings: Settings, dollars: i32) -> NewProgramme {
+    NewProgramme { settings, budget: Usd::from_dollars(dollars), form: None, copied: None }
+}
 
 /// The cookie of a session that has just begun, written through the table: `bursar=…`.
 pub async fn session_cookie(stack: &Stack, address: &str) -> String {

@@ -14,7 +14,7 @@ use bursar_core::domain::values::term::Term;
 use bursar_core::store::Author;
 use bursar_local::ses::{Fault as MailFault, Quota};
 use bursar_tests::campus::{Campus, Got};
-use bursar_tests::office::soon;
+use bursar_tests::office::{new_programme, soon};
 use bursar_tests::visitor::Page;
 use futures_util::future::join_all;
 use jiff::civil::date;
@@ -38,7 +38,7 @@ async fn programme(campus: &Campus, name: &str, cost_code: &str, finance: &[&str
     settings.cost_code = Some(cost_code.to_owned());
     settings.finance = finance.iter().map(|name| address(name)).collect();
     let by = Author { actor: &Actor::Rule, now: at("2026-10-01T08:00:00Z"), deadline: soon() };
-    campus.table.create_programme(settings, Usd::from_dollars(100), by).await.unwrap()
+    campus.table.create(new_programme(settings, 100), by).await.unwrap()
 }
 
 /// A cut with what programmes' keys have used in all, in dollars, and a residual of one dollar.

@@ -112,8 +112,6 @@ pub enum Act {
     Recovered,
     /// A key was deleted at the provider.
     Purged,
-    /// The grant was opened again, since the term was extended after the grant had ended with it.
-    Reopened,
     /// Faculty asked the admins for a change, which by itself changes nothing.
     Asked,
     /// An admin let the next sync do what its safety limit had held back.

@@ -1,9 +1,14 @@
-//! Values as tests write them.
+//! Values as tests write them, and what the tests of the rules begin with.
 
 use crate::clock::Moment;
 use jiff::civil::Date;
 
+use super::grant::{Grant, Person, View};
+use super::programme::{Budget, Programme, Settings};
+use super::values::address::EmailAddress;
+use super::values::id::ProgrammeId;
 use super::values::money::Usd;
+use super::values::term::Term;
 
 pub(crate) fn at(text: &str) -> Moment {
     text.parse().unwrap()
@@ -19,4 +24,20 @@ pub(crate) fn dollars(dollars: i32) -> Usd {
 
 pub(crate) fn micros(micros: i64) -> Usd {
     Usd::from_micros(micros)
+}
+
+pub(crate) fn a_programme() -> Programme {
+    let term = Term::new(date("2026-01-01"), date("2026-04-10"), "UTC").unwrap();
+    Programme::new(ProgrammeId::of_name("CS pilot"), Settings::new("CS pilot", term, dollars(20)))
+}
+
+pub(crate) fn a_grant() -> Grant {
+    let person = Person { address: EmailAddress::parse("ada@uni.edu").unwrap(), name: None, roster_id: None };
+    Grant::invited(a_programme().id, "0123456789abcdef".parse().unwrap(), person, None)
+}
+
+pub(crate) fn a_view() -> View {
+    let programme = a_programme();
+    let budget = Budget::new(programme.id.clone(), dollars(100));
+    View { programme, budget, grant: a_grant(), readings: Vec::new() }
 }

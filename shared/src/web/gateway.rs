@@ -103,24 +103,11 @@ mod tests {
     use lambda_http::Context;
 
     use super::*;
-    use crate::aws::AwsAccess;
     use crate::clock::Clock;
-    use crate::config::Config;
+    use crate::config;
 
     fn a_site() -> Site {
-        let variable = |name: &str| {
-            let text = match name {
-                "BURSAR_TABLE" | "BURSAR_MANAGEMENT_KEY_SECRET" => "bursar",
-                "BURSAR_ORIGIN" => "https://bursar.uni.edu",
-                "BURSAR_MAIL_FROM" | "BURSAR_ADMINS" => "bursar@uni.edu",
-                "BURSAR_INSTITUTION" => "University of Example",
-                _ => return None,
-            };
-            Some(text.to_owned())
-        };
-        let http = aws_smithy_http_client::Builder::new().build_http();
-        let config = Config::read(variable, AwsAccess::under("http://127.0.0.1:1", "eu-central-1", http)).unwrap();
-        Site::new(&config, Clock::system())
+        Site::new(&config::of_variables("http://127.0.0.1:1", &[]).unwrap(), Clock::system())
     }
 
     fn event(path: &str, headers: &Value) -> LambdaEvent<Value> {

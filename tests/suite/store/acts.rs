@@ -15,7 +15,7 @@ use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{
     ActContext, ActOutcome, Author, CloseOutcome, Edit, EditOutcome, NewPerson, ReadingWrite, StoreError, Table,
 };
-use bursar_tests::office::soon;
+use bursar_tests::office::{new_programme, soon};
 use jiff::ToSpan;
 
 /// An enum with the list of all that it has.
@@ -132,7 +132,7 @@ impl Start {
     /// Brings a fresh table there.
     pub(crate) async fn set_up(self, table: &Table) -> Seen {
         let actor = faculty();
-        table.create_programme(settings(), Usd::from_dollars(100), by(&actor)).await.unwrap();
+        table.create(new_programme(settings(), 100), by(&actor)).await.unwrap();
         let people = [person("ada"), person("bob")];
         let grants = table.invite(&programme(), &people, by(&actor)).await.unwrap();
         let acts: &[Act] = match self {

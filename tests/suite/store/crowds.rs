@@ -8,7 +8,7 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{Acquired, ActContext, ActOutcome, Table};
 use bursar_local::invoke::FunctionName;
 use bursar_tests::faults::Matcher;
-use bursar_tests::office::soon;
+use bursar_tests::office::{new_programme, soon};
 use futures_util::future::join_all;
 use jiff::SignedDuration;
 
@@ -32,7 +32,7 @@ async fn at_once<T>(bench: &Bench, callers: u32, write: &str, act: impl AsyncFn(
 async fn of(dollars: i32, people: usize) -> (Bench, Vec<GrantId>) {
     let (bench, actor) = (Bench::empty().await, faculty());
     let table = bench.actor(0);
-    table.create_programme(settings(), Usd::from_dollars(dollars), by(&actor)).await.unwrap();
+    table.create(new_programme(settings(), dollars), by(&actor)).await.unwrap();
     let people: Vec<_> = (0..people).map(|number| person(&format!("s{number:04}"))).collect();
     let grants = table.invite(&programme(), &people, by(&actor)).await.unwrap();
     (bench, grants)
@@ -79,7 +79,7 @@ async fn one_name_gets_many_ids_and_one_of_four_a_lease() {
     let bench = Bench::empty().await;
     let mut ids = at_once(&bench, 4, "dynamodb:TransactWriteItems", async |_, table| {
         let actor = faculty();
-        table.create_programme(settings(), Usd::from_dollars(100), by(&actor)).await.unwrap().to_string()
+        table.create(new_programme(settings(), 100), by(&actor)).await.unwrap().to_string()
     })
     .await;
     ids.sort();

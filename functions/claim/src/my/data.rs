@@ -310,7 +310,6 @@ fn history_entry(entry: Entry) -> HistoryData {
         Act::Stopped => "the key was ended",
         Act::Revoked => "the access to the programme was withdrawn",
         Act::Ended => "the access ended with its programme",
-        Act::Reopened => "the access goes on, since the term was extended",
         Act::LimitSent => "the key's limit was set anew",
         Act::RulesSent => "the key was put under other rules",
         Act::Recovered => "keys were found that were not on record",

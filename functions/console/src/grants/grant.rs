@@ -193,7 +193,6 @@ fn words(act: Act) -> &'static str {
         Act::LimitSent => "another limit was set at the provider",
         Act::Recovered => "keys that the provider had were recorded again",
         Act::Purged => "a key was deleted at the provider",
-        Act::Reopened => "the term was extended after it had ended",
         Act::Asked => "asked of the admins",
         Act::SafetyLimitReleased => "what the safety limit held back was released",
         Act::KeysAssigned => "keys made elsewhere were given to the programme",

@@ -100,7 +100,6 @@ pub(super) fn block(block: Block, reset: Reset) -> (&'static str, &'static str) 
         Block::GoneAtProvider => {
             ("Switched off or deleted at the provider", "Ask an admin why. They can take a new key on their own page.")
         }
-        Block::TermEnded => ("Switched off because the term was to end sooner", TAKE_A_NEW_ONE),
     }
 }
 

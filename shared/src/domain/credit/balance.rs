@@ -154,28 +154,6 @@ mod tests {
         assert_eq!(BalanceNeed::of(&steadily(28, 10), &nothing, usd(4000), None).basis, Basis::Promised);
     }
 
-    /// What the admins hear of at one balance a day: the day's number, and whether it is a shortfall.
-    struct Told {
-        known: Option<BalanceNotice>,
-        told: Vec<(i64, bool)>,
-    }
-
-    impl Told {
-        fn nothing() -> Told {
-            Told { known: None, told: Vec::new() }
-        }
-
-        fn look(&mut self, hour: i64, need: i32, purchase: Purchase) {
-            let need = BalanceNeed { amount: usd(need), basis: Basis::TwoWeeks };
-            let Some(next) = BalanceNotice::after(self.known.as_ref(), need, purchase, at(hour)) else { return };
-            assert_eq!(next.version, self.known.as_ref().map_or(0, |known| known.version) + 1);
-            if next.alerted_at == at(hour) {
-                self.told.push((hour, next.is_short));
-            }
-            self.known = Some(next);
-        }
-    }
-
     /// A purchase of what is missing to an amount, by a day so many days ahead.
     fn purchase(balance: i32, to_come: i32, ahead: Option<i64>) -> Purchase {
         let nothing = Days::default();
@@ -185,53 +163,58 @@ mod tests {
         Purchase { buy_by, ..Purchase::of(&facts) }
     }
 
+    /// What the admins hear of one look an hour, each at a need and a purchase: the hour, and whether it is a shortfall.
+    fn told(looks: impl IntoIterator<Item = (i32, Purchase)>) -> Vec<(i64, bool)> {
+        let (mut known, mut told): (Option<BalanceNotice>, _) = (None, Vec::new());
+        for (hour, (need, purchase)) in (1..).zip(looks) {
+            let need = BalanceNeed { amount: usd(need), basis: Basis::TwoWeeks };
+            let Some(next) = BalanceNotice::after(known.as_ref(), need, purchase, at(hour)) else { continue };
+            assert_eq!(next.version, known.as_ref().map_or(0, |known| known.version) + 1);
+            if next.alerted_at == at(hour) {
+                told.push((hour, next.is_short));
+            }
+            known = Some(next);
+        }
+        told
+    }
+
     #[test]
     fn a_shortfall_is_told_at_the_crossing_and_at_each_tenth_that_it_grows_and_again_after_it_was_over() {
-        let mut seen = Told::nothing();
-        for (hour, balance) in (1..).zip([200, 100, 95, 91, 90, 150, 90, 80, 79, 200, 300, 100, 100]) {
-            seen.look(hour, 200, purchase(balance, 200, None));
-        }
+        let balances = [200, 100, 95, 91, 90, 150, 90, 80, 79, 200, 300, 100, 100];
+        let looks = balances.map(|balance| (200, purchase(balance, 200, None)));
         // By 100, by 110, by 121, and by 100 after it was over.
-        assert_eq!(seen.told, [(2, true), (5, true), (9, true), (12, true)]);
+        assert_eq!(told(looks), [(2, true), (5, true), (9, true), (12, true)]);
     }
 
     #[test]
     fn a_shortfall_that_grows_because_keys_are_claimed_is_told_once_a_day() {
-        let mut seen = Told::nothing();
-        for hour in 1..60 {
-            let need = 100 + 20 * i32::try_from(hour).unwrap();
-            seen.look(hour, need, purchase(100, need, None));
-        }
-        assert_eq!(seen.told, [(1, true), (25, true), (49, true)]);
+        let needs = (1..60).map(|hour| 100 + 20 * hour);
+        assert_eq!(told(needs.map(|need| (need, purchase(100, need, None)))), [(1, true), (25, true), (49, true)]);
     }
 
     #[test]
     fn a_purchase_is_told_when_it_is_first_due_and_again_when_its_day_moves_by_a_week() {
-        let mut seen = Told::nothing();
-        let looks =
-            [(1000, Some(20)), (900, Some(20)), (900, Some(26)), (900, Some(14)), (900, Some(13)), (900, Some(20))];
-        for (hour, (balance, ahead)) in (1..).zip(looks) {
-            seen.look(hour, 0, purchase(balance, 1000, ahead));
-        }
-        assert_eq!(seen.told, [(2, false), (5, false), (6, false)]);
-        // Bought, and due again.
-        seen.look(7, 0, purchase(1000, 1000, Some(20)));
-        assert!(seen.known.as_ref().is_some_and(|known| known.is_over));
-        seen.look(8, 0, purchase(999, 1000, Some(20)));
-        assert_eq!(seen.told.last(), Some(&(8, false)));
-        // Spending ceases, and begins again on another day.
-        seen.look(9, 0, purchase(999, 1000, None));
-        seen.look(10, 0, purchase(999, 1000, Some(40)));
-        assert_eq!(seen.told.iter().map(|(hour, _)| *hour).collect::<Vec<_>>(), [2, 5, 6, 8, 10]);
+        let looks = [
+            (1000, Some(20)),
+            (900, Some(20)),
+            (900, Some(26)),
+            (900, Some(14)),
+            (900, Some(13)),
+            (900, Some(20)),
+            // Bought, and due again.
+            (1000, Some(20)),
+            (999, Some(20)),
+            // Spending ceases, and begins again on another day.
+            (999, None),
+            (999, Some(40)),
+        ];
+        let told = told(looks.map(|(balance, ahead)| (0, purchase(balance, 1000, ahead))));
+        assert_eq!(told, [2, 5, 6, 8, 10].map(|hour| (hour, false)));
     }
 
     #[test]
     fn a_balance_that_falls_short_while_credit_must_be_bought_is_told_each_time_that_it_does() {
-        let mut seen = Told::nothing();
-        for (hour, balance) in (1..).zip([900, 60, 40, 39, 60, 49, 900, 1000]) {
-            seen.look(hour, 50, purchase(balance, 1000, Some(20)));
-        }
-        assert_eq!(seen.told, [(1, false), (3, true), (4, true), (6, true)]);
-        assert!(seen.known.is_some_and(|known| known.is_over && !known.is_short));
+        let looks = [900, 60, 40, 39, 60, 49, 900, 1000].map(|balance| (50, purchase(balance, 1000, Some(20))));
+        assert_eq!(told(looks), [(1, false), (3, true), (4, true), (6, true)]);
     }
 }

@@ -66,11 +66,8 @@ pub(super) fn surely(reading: &Reading, grant: &Grant, settings: &Settings) -> U
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::audit::Actor;
-    use crate::domain::grant::testing::{a_grant, a_programme};
-    use crate::domain::grant::{Attempt, HoldKind, Pause};
-    use crate::domain::people::role::Role;
-    use crate::domain::testing::at;
+    use crate::domain::grant::Attempt;
+    use crate::domain::testing::{a_grant, a_programme, at};
     use crate::domain::usage::reading::{KeyUseContext, UsageReport};
     use crate::domain::values::id::Epoch;
 
@@ -121,46 +118,40 @@ mod tests {
     fn the_window_before_is_not_taken_for_the_new_one_however_long_its_numbers_are_told() {
         let grant = since("2026-01-10T08:00:00Z");
         // For 36 hours the whole use of the month's last day is reported as if it were the new month's.
-        let (used, told) = (Some("2026-01-31T22:00:00Z"), [19, 17, 19]);
-        for when in ["2026-02-01T03:00:00Z", "2026-02-01T20:00:00Z", "2026-02-02T12:00:00Z"] {
-            assert_eq!(surely_after(&grant, &[BEFORE, (when, told, used)]), 0, "{when}");
-        }
+        let stale = ("2026-02-02T12:00:00Z", [19, 17, 19], Some("2026-01-31T22:00:00Z"));
         // The provider does not say when a key was used, and its counter of the month is behind.
-        let unsaid = [(BEFORE.0, BEFORE.1, None), ("2026-02-01T03:00:00Z", [20, 1, 20], None)];
-        assert_eq!(surely_after(&grant, &unsaid), 1);
+        let unsaid = ("2026-02-01T03:00:00Z", [20, 1, 20], None);
         // The month has turned, and something was used in it.
         let turned = ("2026-02-01T09:00:00Z", [22, 3, 3], Some("2026-02-01T08:00:00Z"));
-        assert_eq!(surely_after(&grant, &[BEFORE, turned]), 3);
         let later = ("2026-02-03T09:00:00Z", [30, 3, 11], Some("2026-02-03T08:00:00Z"));
-        assert_eq!(surely_after(&grant, &[BEFORE, ("2026-02-01T03:00:00Z", told, used), later]), 11);
-    }
-
-    #[test]
-    fn a_key_that_was_made_in_the_window_has_used_all_of_it_there() {
-        let grant = since("2026-02-01T00:00:00Z");
-        assert_eq!(surely_after(&grant, &[("2026-02-01T03:00:00Z", [17, 17, 17], None)]), 17);
-    }
-
-    #[test]
-    fn without_a_reset_all_counts_and_what_nobody_is_told_is_none() {
-        let (mut programme, grant) = (a_programme(), since("2026-01-10T08:00:00Z"));
-        let now = at("2026-02-01T03:00:00Z");
-        let whole = CapUse::of(&programme, &grant, &[], now);
-        let cap = programme.settings.cap;
-        assert_eq!(whole, Some(CapUse { window: Window::WHOLE_TERM, cap, spent: Usd::ZERO, as_of: None }));
-        let mut paused = grant.clone();
-        paused.holds.paused = Some(Pause { by: Actor::Sync, role: Role::Faculty, why: None });
-        assert!(paused.holds.has(HoldKind::Paused) && CapUse::of(&programme, &paused, &[], now).is_some());
-        let (mut dropped, mut revoked, mut ended) = (grant.clone(), grant.clone(), grant.clone());
-        dropped.holds.dropped = Some(now);
-        (revoked.state, ended.state) = (GrantState::Revoked, GrantState::Ended);
-        for over in [dropped, revoked, ended] {
-            assert_eq!(CapUse::of(&programme, &over, &[], now), None);
+        for (answers, surely) in [
+            (&[BEFORE, stale][..], 0),
+            (&[(BEFORE.0, BEFORE.1, None), unsaid], 1),
+            (&[BEFORE, turned], 3),
+            (&[BEFORE, stale, later], 11),
+        ] {
+            assert_eq!(surely_after(&grant, answers), surely, "{answers:?}");
         }
+        let new = since("2026-02-01T00:00:00Z");
+        assert_eq!(
+            surely_after(&new, &[("2026-02-01T03:00:00Z", [17, 17, 17], None)]),
+            17,
+            "it was made in the window"
+        );
+    }
+
+    #[test]
+    fn without_a_reset_all_counts_and_of_a_grant_that_is_over_nobody_is_told() {
+        let (programme, grant) = (a_programme(), since("2026-01-10T08:00:00Z"));
+        let (now, cap) = (at("2026-02-01T03:00:00Z"), programme.settings.cap);
+        let whole = CapUse { window: Window::WHOLE_TERM, cap, spent: Usd::ZERO, as_of: None };
+        assert_eq!(CapUse::of(&programme, &grant, &[], now), Some(whole));
+        for over in [GrantState::Revoked, GrantState::Ended] {
+            assert_eq!(CapUse::of(&programme, &Grant { state: over, ..grant.clone() }, &[], now), None);
+        }
+        let mut dropped = grant.clone();
+        dropped.holds.dropped = Some(now);
+        assert_eq!(CapUse::of(&programme, &dropped, &[], now), None);
         assert_eq!(CapUse::of(&programme, &grant, &[], programme.settings.term.ends_at()), None);
-        programme.settings.student_mails = false;
-        assert_eq!(CapUse::of(&programme, &grant, &[], now), None);
-        (programme.settings.student_mails, programme.settings.reset) = (true, Reset::Daily);
-        assert_eq!(CapUse::of(&programme, &grant, &[], now), None);
     }
 }

@@ -12,8 +12,6 @@ mod entry;
 mod reservation;
 mod spending;
 #[cfg(test)]
-pub(crate) mod testing;
-#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
@@ -133,8 +131,6 @@ pub enum Stopped {
     Returned,
     ReplacementFailed,
     GoneAtProvider,
-    /// The term ran out, and was extended afterwards.
-    TermEnded,
 }
 
 /// One attempt to make a key, with the key that it made.
@@ -337,7 +333,6 @@ impl Stopped {
             Stopped::Returned => "returned",
             Stopped::ReplacementFailed => "replacement-failed",
             Stopped::GoneAtProvider => "gone-at-provider",
-            Stopped::TermEnded => "term-ended",
         }
     }
 }

@@ -154,17 +154,4 @@ mod tests {
             assert!(!act(over).is_joined_by(ForeignChange::Disable, same, later(0)), "{over:?}");
         }
     }
-
-    #[test]
-    fn what_the_provider_confirmed_to_one_of_two_presses_stands() {
-        let open = act(ForeignActState::Open);
-        let answered = AnsweredKey { at: open.requested_at, enabled: false, limit: None };
-        let refused = open.concluded(&open, None).unwrap();
-        let confirmed = refused.concluded(&open, Some(answered)).unwrap();
-        assert_eq!((confirmed.state, confirmed.version), (ForeignActState::Confirmed, 3));
-        assert_eq!(confirmed.answered, Some(answered));
-        assert_eq!(confirmed.concluded(&open, None), None);
-        let newer = ForeignAct { change: ForeignChange::Limit(Usd::CENT), ..open.clone() };
-        assert_eq!(newer.concluded(&open, Some(answered)), None, "it is another act");
-    }
 }

@@ -179,4 +179,24 @@ fn name(programmes: &[Programme], id: &ProgrammeId) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+    use crate::domain::testing::{at, date};
+
+    #[test]
+    fn a_month_is_due_from_the_third_on_once_and_not_before_the_first_cut() {
+        let due = |newest: Option<&str>, first_cut, now| {
+            let months = months_due(newest.map(date), at(first_cut), at(now));
+            months.iter().map(|days| days.from.strftime("%Y-%m").to_string()).collect::<Vec<_>>()
+        };
+        let first_cut = "2026-10-14T00:20:00Z";
+        assert!(due(None, first_cut, "2026-11-02T23:59:59Z").is_empty());
+        assert_eq!(due(None, first_cut, "2026-11-03T00:00:00Z"), ["2026-10"]);
+        assert_eq!(due(None, first_cut, "2026-12-02T23:59:59Z"), ["2026-10"], "until the next is due it waits alone");
+        assert_eq!(due(None, first_cut, "2027-01-03T00:00:00Z"), ["2026-10", "2026-11", "2026-12"]);
+        assert_eq!(due(Some("2026-11-01"), first_cut, "2027-01-30T00:00:00Z"), ["2026-12"]);
+        assert!(due(Some("2026-12-01"), first_cut, "2027-02-02T23:59:59Z").is_empty());
+        assert_eq!(due(None, first_cut, "2029-01-03T00:00:00Z").len(), 12);
+        assert!(due(None, "2026-11-01T00:00:00Z", "2026-11-30T00:00:00Z").is_empty(), "October had no cut");
+    }
+}

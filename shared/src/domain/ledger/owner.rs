@@ -79,8 +79,6 @@ impl KeyShare {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
     use crate::domain::testing::date;
     use crate::domain::usage::days::KeyCounters;
@@ -104,27 +102,13 @@ mod tests {
         let seen_on = |day: &str| format!("{day}T02:00:00Z").parse().unwrap();
         let older = OwnedUse::of(&used, seen_on("2026-10-01"), date("2026-10-02"));
         assert_eq!((older.counted.credits.total(), older.lump(Byok::Inside)), (Usd::from_micros(6), Usd::ZERO));
+        let share = KeyShare::new("office".parse().unwrap(), &used, &older.counted);
+        let at_a_cut = |micros| LifetimeUse { credits: Usd::from_micros(micros), byok: Usd::ZERO };
+        assert_eq!([100, 103, 107].map(|lifetime| share.of(at_a_cut(lifetime))), [0, 2, 6].map(at_a_cut));
         let from_its_first_day = OwnedUse::of(&used, seen_on("2026-10-01"), date("2026-10-01"));
         assert_eq!(from_its_first_day.counted.credits.total(), Usd::from_micros(7));
         let later = OwnedUse::of(&used, seen_on("2026-10-01"), date("2026-09-30"));
         assert_eq!(later.counted.credits.total(), Usd::from_micros(107));
         assert_eq!(later.lump(Byok::Inside), Usd::from_micros(100));
-    }
-
-    proptest! {
-        #[test]
-        fn a_share_is_what_counts_of_each_later_use_and_never_less_than_nothing(
-            opening in 0_i64..50, days in prop::collection::vec(0_i64..9, 1..30), from in 0_i32..30, until in 0_usize..30,
-        ) {
-            let (whole, until) = (used(opening, &days), until.min(days.len()));
-            let day = date("2026-10-01").checked_add(jiff::ToSpan::days(from)).unwrap();
-            let first_seen_at = "2026-10-01T02:00:00Z".parse().unwrap();
-            let counted = OwnedUse::of(&whole, first_seen_at, day).counted;
-            let share = KeyShare::new("office".parse().unwrap(), &whole, &counted);
-            let at_a_cut = LifetimeUse::of(&used(opening, &days[..until]));
-            let counts: i64 = days[..until].iter().skip(usize::try_from(from).unwrap()).sum();
-            prop_assert_eq!(share.of(at_a_cut).credits, Usd::from_micros(counts));
-            prop_assert_eq!(share.of(LifetimeUse::of(&whole)).credits, counted.credits.total());
-        }
     }
 }

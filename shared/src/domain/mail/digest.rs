@@ -142,7 +142,6 @@ pub enum Block {
     TooOld,
     ReplacementFailed,
     GoneAtProvider,
-    TermEnded,
 }
 
 /// The reliability of the digest's numbers.

@@ -208,15 +208,3 @@ fn known(code: &str) -> (&'static str, &'static str) {
         ),
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn codes_that_are_known_are_said_in_words_and_others_are_named() {
-        assert_eq!(FailureText::of(NOT_VERIFIED).what, "the recipient's address is not verified");
-        assert!(FailureText::of(NOT_VERIFIED).to_do.contains("sandbox"));
-        assert_eq!(FailureText::of("Brandnew").what, "the mail server answered Brandnew");
-    }
-}

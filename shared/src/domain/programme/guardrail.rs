@@ -249,7 +249,7 @@ mod tests {
 
     use super::*;
     use crate::domain::programme::Group;
-    use crate::domain::programme::testing::a_programme;
+    use crate::domain::testing::a_programme;
 
     fn rules(models: &[&str]) -> Rules {
         Rules { models: models.iter().map(|model| (*model).to_owned()).collect(), ..Rules::default() }

@@ -5,8 +5,6 @@ pub mod guardrail;
 pub mod request;
 pub mod rules;
 pub mod terms;
-#[cfg(test)]
-pub(crate) mod testing;
 pub mod tiers;
 
 use std::collections::BTreeMap;

@@ -63,31 +63,3 @@ impl Request {
         Request { programme, by, wishes, form: Ulid(form >> 1) }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_same_wishes_of_the_same_person_are_one_request_of_their_day_and_any_others_are_another() {
-        let at = |text: &str| text.parse::<Moment>().unwrap();
-        let (morning, evening, tomorrow) =
-            (at("2026-11-20T08:00:00Z"), at("2026-11-20T20:00:00Z"), at("2026-11-21T08:00:00Z"));
-        let of = |programme: &str, by: &str, words: [&str; 2], now| {
-            let [setting, words] = words.map(str::to_owned);
-            let wish = Wish { setting, label: "Budget".to_owned(), words };
-            Request::of(programme.parse().unwrap(), by.repeat(16).parse().unwrap(), vec![wish], now).form
-        };
-        let first = of("cs", "a", [BUDGET, "200"], morning);
-        assert_eq!(first, of("cs", "a", [BUDGET, "200"], evening));
-        for other in [
-            of("maths", "a", [BUDGET, "200"], morning),
-            of("cs", "b", [BUDGET, "200"], morning),
-            of("cs", "a", [BUDGET, "300"], morning),
-            of("cs", "a", ["budget_usd2", "00"], morning),
-            of("cs", "a", [BUDGET, "200"], tomorrow),
-        ] {
-            assert_ne!(first, other);
-        }
-    }
-}

@@ -92,19 +92,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_edited_tier_goes_before_the_first_and_a_removed_one_is_none() {
-        let tier = |name: &str, models: &[&str]| {
-            let models = models.iter().map(|model| (*model).to_owned()).collect();
-            Tier { name: name.to_owned(), models, version: 1 }
-        };
-        let tiers = Tiers::of(vec![tier("basic", &["a/one"]), tier("free", &[]), tier("local", &["b/two"])]);
-        let names: Vec<&str> = tiers.iter().map(|tier| tier.name.as_str()).collect();
-        assert_eq!(names, ["basic", "local", "pro"]);
-        assert_eq!((tiers.models("basic"), tiers.models("free")), (Some(&["a/one".to_owned()][..]), None));
-        assert_eq!((tiers.get("free").unwrap().version, tiers.get("pro").unwrap().version), (1, 0));
-    }
-
-    #[test]
     fn a_list_names_a_tier_where_it_is_a_single_name_without_a_slash() {
         let named = |models: &[&str]| {
             let models: Vec<String> = models.iter().map(|model| (*model).to_owned()).collect();

@@ -111,8 +111,6 @@ fn is_crossed(threshold: u8, limit: Usd, spent: Usd) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     const THRESHOLDS: [u8; 4] = [50, 80, 95, 100];
@@ -136,24 +134,5 @@ mod tests {
         assert_eq!(newly_passed(&[100], Usd::ZERO, Usd::CENT, &[]), [(100, true)]);
         assert_eq!((per_cent(Usd::ZERO, Usd::ZERO), per_cent(Usd::CENT, Usd::ZERO)), (0, 100));
         assert_eq!(per_cent(Usd::from_micros(839_999), Usd::from_dollars(1)), 83, "rounded down");
-    }
-
-    proptest! {
-        #[test]
-        fn as_spending_grows_each_threshold_is_news_once_and_what_is_told_grows(steps in prop::collection::vec(0_i32..40, 1..12)) {
-            let (mut known, mut told, mut spent) = (Vec::new(), Vec::new(), 0);
-            for step in steps {
-                spent += step;
-                for (threshold, is_told) in found(spent, &known) {
-                    prop_assert!(!known.contains(&threshold));
-                    known.push(threshold);
-                    if is_told {
-                        told.push(threshold);
-                    }
-                }
-                prop_assert!(THRESHOLDS.iter().all(|threshold| (i32::from(*threshold) <= spent) == known.contains(threshold)));
-            }
-            prop_assert!(told.is_sorted_by(|lower, higher| lower < higher));
-        }
     }
 }

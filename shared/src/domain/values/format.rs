@@ -71,16 +71,6 @@ mod tests {
     use jiff::civil::date;
 
     #[test]
-    fn a_time_is_written_in_the_zone_that_is_asked_for() {
-        let at: Moment = "2026-11-20T13:05:00Z".parse().unwrap();
-        let berlin = TimeZone::get("Europe/Berlin").unwrap();
-        assert_eq!(time_in(at, &berlin), "20 November 2026, 14:05 (Europe/Berlin)");
-        assert_eq!(time_in(at, &TimeZone::UTC), "20 November 2026, 13:05 (UTC)");
-        assert_eq!(column_time(at, &berlin), "2026-11-20 14:05");
-        assert_eq!(field_time(at, &berlin), "2026-11-20T14:05");
-    }
-
-    #[test]
     fn a_range_of_days_names_what_its_ends_have_in_common_once() {
         let range = |first, last| date_range((first, last));
         assert_eq!(range(date(2026, 11, 9), date(2026, 11, 15)), "9–15 Nov 2026");

@@ -123,41 +123,19 @@ mod tests {
     use serde_json::to_string;
 
     use super::*;
-
-    fn new_key() -> NewKey<'static> {
-        NewKey {
-            name: "bursar/d/p/g/1-n",
-            limit: Usd::from_micros(19_999_999),
-            reset: Reset::None,
-            include_byok_in_limit: true,
-            expires_at: None,
-            workspace: None,
-        }
-    }
+    use crate::provider::tests::new_key;
 
     #[test]
     fn a_new_key_always_says_its_limit_its_reset_and_whether_byok_counts() {
-        let body = to_string(&new_key()).unwrap();
-        assert_eq!(
-            body,
-            r#"{"name":"bursar/d/p/g/1-n","limit":19.999999,"limit_reset":null,"include_byok_in_limit":true}"#
-        );
-    }
-
-    #[test]
-    fn an_expiry_is_utc_with_seconds_and_a_reset_is_named() {
-        let key = NewKey {
-            reset: Reset::Weekly,
-            include_byok_in_limit: false,
-            expires_at: Some("2027-02-21T01:00:00.123+01:00".parse().unwrap()),
-            workspace: Some("w-1"),
-            ..new_key()
-        };
+        let key = NewKey { limit: Usd::from_micros(19_999_999), ..new_key() };
+        let least = r#"{"name":"bursar/d/p/g/1-n","limit":19.999999,"limit_reset":null,"include_byok_in_limit":true}"#;
+        assert_eq!(to_string(&key).unwrap(), least);
+        let expires_at = Some("2027-02-21T01:00:00.123+01:00".parse().unwrap());
+        let key =
+            NewKey { reset: Reset::Weekly, include_byok_in_limit: false, expires_at, workspace: Some("w-1"), ..key };
         let body: serde_json::Value = serde_json::from_str(&to_string(&key).unwrap()).unwrap();
-        assert_eq!(body["expires_at"], "2027-02-21T00:00:00Z");
-        assert_eq!(body["limit_reset"], "weekly");
-        assert_eq!(body["include_byok_in_limit"], false);
-        assert_eq!(body["workspace_id"], "w-1");
+        assert_eq!((&body["limit_reset"], &body["include_byok_in_limit"]), (&"weekly".into(), &false.into()));
+        assert_eq!((&body["expires_at"], &body["workspace_id"]), (&"2027-02-21T00:00:00Z".into(), &"w-1".into()));
     }
 
     #[test]

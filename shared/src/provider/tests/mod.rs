@@ -12,19 +12,16 @@ mod whose;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aws_smithy_http_client::Builder;
 use serde_json::{Value, json};
 
 use super::Provider;
 use super::keys::NewKey;
-use crate::aws::AwsAccess;
-use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::Reset;
 use crate::provider::wire::error::ProviderError;
-use crate::scripted::{Scripted, ScriptedAct, SeenRequest};
+use crate::scripted::{Scripted, ScriptedAct, SeenRequest, answer};
 use crate::secrets::ManagementKey;
 
 const MANAGEMENT_KEY: &str = "sk-or-v1-management";
@@ -33,12 +30,19 @@ const PLAINTEXT: &str = "sk-or-v1-plaintext";
 type Waits = Arc<Mutex<Vec<Duration>>>;
 
 /// A provider that follows a script, and a client that records its waits instead of waiting.
-async fn scripted<A: Into<ScriptedAct>>(
-    script: impl FnMut(&SeenRequest, usize) -> A + Send + 'static,
+async fn scripted(
+    script: impl FnMut(&SeenRequest, usize) -> ScriptedAct + Send + 'static,
 ) -> (Scripted, Provider, Waits) {
     let server = Scripted::start(script).await;
     let (provider, waits) = impatient(&server.origin());
     (server, provider, waits)
+}
+
+/// A provider that answers everything alike, and its client.
+async fn answering(status: u16, body: impl ToString) -> (Scripted, Provider) {
+    let body = body.to_string();
+    let (server, provider, _) = scripted(move |_, _| answer(status, &body)).await;
+    (server, provider)
 }
 
 fn impatient(origin: &str) -> (Provider, Waits) {
@@ -47,22 +51,6 @@ fn impatient(origin: &str) -> (Provider, Waits) {
     let waits = Waits::default();
     Arc::get_mut(&mut provider.http).unwrap().waits = Some(Arc::clone(&waits));
     (provider, waits)
-}
-
-/// A deployment's configuration, with its provider and its AWS on these servers.
-fn config_of(provider: &Scripted, aws: &Scripted) -> Config {
-    let origin = provider.origin();
-    let variables = [
-        ("BURSAR_TABLE", "bursar"),
-        ("BURSAR_ORIGIN", "https://bursar.uni.edu"),
-        ("BURSAR_MAIL_FROM", "bursar@uni.edu"),
-        ("BURSAR_ADMINS", "ada@uni.edu"),
-        ("BURSAR_MANAGEMENT_KEY_SECRET", "bursar/management-key"),
-        ("BURSAR_INSTITUTION", "University of Example"),
-        ("OPENROUTER_BASE_URL", &origin),
-    ];
-    let read = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-    Config::read(read, AwsAccess::under(&aws.origin(), "eu-central-1", Builder::new().build_http())).unwrap()
 }
 
 fn soon() -> Deadline {
@@ -103,7 +91,7 @@ fn error_json(status: u16, message: &str) -> String {
     json!({"error": {"code": status, "message": message}}).to_string()
 }
 
-fn new_key() -> NewKey<'static> {
+pub(super) fn new_key() -> NewKey<'static> {
     NewKey {
         name: "bursar/d/p/g/1-n",
         limit: Usd::from_dollars(20),

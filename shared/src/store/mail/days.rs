@@ -156,33 +156,3 @@ impl MailDay {
         self.day.to_zoned(TimeZone::UTC).ok().map(|day| Moment::from(day.timestamp()) + KEPT)
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn day(date: i8, bounced: u64) -> MailDay {
-        let none = MailDay::none_on(Date::constant(2026, 11, date), MailKind::Roster);
-        MailDay { counts: MailCounts { sent: 100, bounced, ..MailCounts::default() }, ..none }
-    }
-
-    fn stopped(of: MailDay) -> BulkStop {
-        BulkStop { at: "2026-11-20T22:00:00Z".parse().unwrap(), of, version: 1 }
-    }
-
-    #[test]
-    fn a_stop_holds_to_the_end_of_its_day() {
-        let stop = stopped(day(20, 10));
-        assert!(stop.holds("2026-11-20T23:59:59Z".parse().unwrap()));
-        assert!(!stop.holds("2026-11-21T00:00:00Z".parse().unwrap()));
-    }
-
-    #[test]
-    fn the_mail_of_a_day_stops_once() {
-        let is_new = BulkStop::is_new_reason;
-        assert!(is_new(None, &day(20, 10)) && !is_new(None, &day(20, 9)));
-        let held = stopped(day(20, 10));
-        assert!(!is_new(Some(&held), &day(20, 50)), "the same mail, although more of it came back");
-        assert!(!is_new(Some(&held), &day(19, 50)) && is_new(Some(&held), &day(21, 10)));
-    }
-}

@@ -69,16 +69,6 @@ impl Table {
         })
     }
 
-    /// Creates a programme without a roster.
-    pub async fn create_programme(
-        &self,
-        settings: Settings,
-        budget: Usd,
-        by: Author<'_>,
-    ) -> Result<ProgrammeId, StoreError> {
-        self.create(NewProgramme { settings, budget, form: None, copied: None }, by).await
-    }
-
     /// Creates a programme under the slug of its name, with the next free number where the slug is taken. A form that was used
     /// before creates nothing, and answers what it created. A copied roster is imported by a job.
     pub async fn create(&self, new: NewProgramme, by: Author<'_>) -> Result<ProgrammeId, StoreError> {

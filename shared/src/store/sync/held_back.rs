@@ -152,17 +152,3 @@ impl HeldBack {
         self.sweeps.saturating_add(self.recoveries).saturating_add(self.stops)
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn marks_come_back_from_their_bytes_and_many_fit_into_an_item() {
-        for act in [HeldAct::Recovery, HeldAct::Stop, HeldAct::Sweep] {
-            let mark = HeldMark { act, key: "5a".repeat(32).parse().unwrap() };
-            assert_eq!(HeldMark::of_bytes(&mark.to_bytes()), Some(mark));
-        }
-        const { assert!(MARKS_IN_A_PART * MARK < 390_000) };
-    }
-}

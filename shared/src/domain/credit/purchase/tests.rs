@@ -1,7 +1,6 @@
 //! The amount and the day of a purchase.
 
 use jiff::ToSpan;
-use proptest::prelude::*;
 
 use super::*;
 use crate::domain::testing::dollars as usd;
@@ -72,40 +71,4 @@ fn days_that_are_not_over_or_too_long_ago_are_in_no_pace_and_unknown_ones_are_na
     let since_five_days = Days::default().with(counted, None);
     let found = purchase(usd(100), usd(200), &since_five_days, &Days::default(), 7);
     assert_eq!((found.pace, found.is_partial), (usd(1), true));
-}
-
-#[test]
-fn only_a_move_of_a_week_or_a_first_day_counts() {
-    let told = purchase(usd(400), usd(1000), &steadily(28, 10_000_000), &Days::default(), 70);
-    let on = |buy_by| Purchase { buy_by, ..told };
-    // The day that was told is ten days ahead.
-    for (ago, expected) in [(-10, false), (-16, false), (-17, true), (-4, false), (-3, true), (30, true)] {
-        assert_eq!(on(Some(day(ago))).has_moved_since(&told), expected, "{ago}");
-    }
-    assert!(told.has_moved_since(&on(None)));
-    assert!(!on(None).has_moved_since(&told) && !on(None).has_moved_since(&on(None)));
-}
-
-proptest! {
-    #[test]
-    fn with_the_amount_bought_nothing_is_to_be_bought_and_with_a_hundred_less_something_is(
-        balance in -1_000_000_000_i64..5_000_000_000, to_come in 0_i64..5_000_000_000,
-        ours in 0_i64..50_000_000, foreign in 0_i64..50_000_000, days_left in -20_i64..400,
-    ) {
-        let (ours, foreign) = (steadily(28, ours), steadily(28, foreign));
-        let of = |balance| purchase(balance, Usd::from_micros(to_come), &ours, &foreign, days_left);
-        let balance = Usd::from_micros(balance);
-        let found = of(balance);
-        prop_assert!(!of(balance + found.amount).is_due());
-        if found.is_due() {
-            prop_assert!(of(balance + found.amount - usd(100)).is_due());
-            prop_assert_eq!(found.amount.micros() % usd(100).micros(), 0);
-        }
-        // At the pace the balance lasts to the day, and not a day longer.
-        if let Some(gone_on) = found.gone_on {
-            let days = i128::from(days_between(TODAY, gone_on));
-            let (pace, balance) = (i128::from(found.pace.micros()), i128::from(balance.or_zero().micros()));
-            prop_assert!(days * pace <= balance * 28 && balance * 28 < (days + 1) * pace);
-        }
-    }
 }

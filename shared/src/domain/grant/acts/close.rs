@@ -81,23 +81,6 @@ impl View {
         Ok(change.audited(Act::Ended, &self.grant, None))
     }
 
-    /// Undoes the end of a grant whose term was extended after it had run out. Its keys stay ended and its
-    /// reservation stays given up; its student has to press again. Returns `Unchanged` if the programme is still
-    /// over, or the grant did not end with it.
-    pub fn reopen(&self, by: &Actor, now: Moment) -> Result<Change, Unchanged> {
-        if self.grant.state != GrantState::Ended || self.programme.is_over(now) {
-            return Err(Unchanged);
-        }
-        let mut change = self.change(by, DependsOn::Settings);
-        for lapsed in change.grant.attempts.iter_mut().filter(|attempt| attempt.state == AttemptState::Open) {
-            lapsed.state = AttemptState::Superseded;
-        }
-        let was_shown = self.grant.ever_shown;
-        change.grant.state =
-            if was_shown { GrantState::Stopped { why: Stopped::TermEnded } } else { GrantState::Invited };
-        Ok(change.audited(Act::Reopened, &self.grant, None))
-    }
-
     /// Hands the live key back together with its reservation; its student may press again while the budget has room.
     /// Returns `Unchanged` if no key is in use, or another than the page showed.
     pub fn hand_back(&self, epoch: Epoch, now: Moment) -> Result<Change, Unchanged> {

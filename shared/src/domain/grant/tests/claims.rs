@@ -4,15 +4,6 @@ use super::*;
 use crate::domain::programme::terms::TermsHash;
 
 #[test]
-fn a_claim_takes_its_reservation_once_and_ends_live() {
-    let story = Story::live();
-    assert_eq!(story.view.grant.state, GrantState::Live { key: hash('a') });
-    assert_eq!(story.view.budget.reserved, Usd::from_dollars(20));
-    assert_eq!(story.refused(KeyRequestKind::Reveal), BeginRefused::AlreadyShown);
-    assert_eq!(story.view.grant.replacements, 0);
-}
-
-#[test]
 fn nobody_begins_while_another_is_making_the_key_and_the_first_loses_once_its_lease_ran_out() {
     let mut story = Story::new();
     let first = story.begin(KeyRequestKind::Reveal);
@@ -26,7 +17,8 @@ fn nobody_begins_while_another_is_making_the_key_and_the_first_loses_once_its_le
     assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
     story.apply(story.view.record(&second, &minted('b'), story.now).unwrap());
     assert_eq!(story.view.grant.state, GrantState::Live { key: hash('b') });
-    assert_eq!(story.view.budget.reserved, Usd::from_dollars(20));
+    assert_eq!((story.view.budget.reserved, story.view.grant.replacements), (Usd::from_dollars(20), 0));
+    assert_eq!(story.refused(KeyRequestKind::Reveal), BeginRefused::AlreadyShown);
 }
 
 /// After the table went back to a backup, two attempts of one number may be under way.
@@ -109,19 +101,6 @@ fn replacements_are_counted_when_shown_but_for_one_soon_after_a_reveal() {
 }
 
 #[test]
-fn an_attempt_that_was_refused_is_remembered_for_two_days() {
-    let mut story = Story::new();
-    for remembered in [1, 2] {
-        let begun = story.begin(KeyRequestKind::Reveal);
-        story.apply(story.view.give_up(&begun, AttemptFailure::Refused, None, "402", story.now).unwrap());
-        assert_eq!(story.view.grant.attempts.len(), remembered);
-    }
-    story.now += SignedDuration::from_hours(48);
-    story.begin(KeyRequestKind::Reveal);
-    assert_eq!(story.view.grant.attempts.len(), 1);
-}
-
-#[test]
 fn a_replacement_that_the_programmes_rule_asks_for_is_not_counted() {
     let mut story = Story::new();
     story.view.programme.settings.rotate_after_days = Some(30);
@@ -163,6 +142,10 @@ fn terms_are_accepted_as_they_read_now_with_each_press_until_a_key_was_shown() {
     for terms in [None, Some(TermsHash::of("Be quick."))] {
         let request = KeyRequest { kind: KeyRequestKind::Reveal, epoch, terms };
         assert_eq!(story.view.begin(request, Nonce::random(), story.now), Err(BeginRefused::TermsNotAccepted));
+        // Somebody who could have no key is not asked for them first.
+        let mut full = story.view.clone();
+        full.budget.reserved = Usd::from_dollars(90);
+        assert_eq!(full.begin(request, Nonce::random(), story.now), Err(BeginRefused::BudgetExhausted));
     }
     for attempt in [1, 2] {
         let (change, begun) = story.press(KeyRequestKind::Reveal).unwrap();
@@ -176,13 +159,4 @@ fn terms_are_accepted_as_they_read_now_with_each_press_until_a_key_was_shown() {
     let request = KeyRequest { kind: KeyRequestKind::Replace, epoch: story.view.grant.epoch, terms: None };
     let (change, _) = story.view.begin(request, Nonce::random(), story.now).unwrap();
     assert_eq!(note(&change), "attempt 4", "a replacement asks for nothing more");
-}
-
-#[test]
-fn somebody_who_could_have_no_key_is_not_asked_for_the_terms_first() {
-    let mut story = Story::new();
-    story.view.programme.settings.terms = Some("Be kind.".to_owned());
-    story.view.budget.reserved = Usd::from_dollars(90);
-    let request = KeyRequest { kind: KeyRequestKind::Reveal, epoch: story.view.grant.epoch, terms: None };
-    assert_eq!(story.view.begin(request, Nonce::random(), story.now), Err(BeginRefused::BudgetExhausted));
 }

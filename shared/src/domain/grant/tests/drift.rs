@@ -15,31 +15,22 @@ fn a_key_that_is_enabled_and_must_not_be_is_to_be_disabled_again_and_a_live_one_
     assert_eq!(story.again(1, 'a'), Err(Unchanged), "it is the live one");
     story.held(HoldKind::Paused);
     assert_eq!(story.again(1, 'a'), Err(Unchanged), "it is ordered already");
-    story.disabled(Epoch::new(1));
+    story.disabled(Epoch::new(1)).after(1.hour());
     assert_eq!(story.again(1, 'b'), Err(Unchanged), "another key bears its name");
-    story.now += 1.hour();
-    let change = story.again(1, 'a').unwrap();
-    assert_eq!((change.audit(), change.notice, change.budget), (None, None, BudgetChange::None), "a mark is no change");
-    story.apply(change);
+    let seen_before = story.view.disable_again(Epoch::new(1), &hash('a'), story.now - 1.hour(), story.now);
+    assert_eq!(seen_before, Err(Unchanged), "it was disabled since");
+    story.apply(story.again(1, 'a').unwrap());
     assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
     assert_eq!(story.again(1, 'a'), Err(Unchanged));
-}
 
-#[test]
-fn keys_of_whatever_ended_are_to_be_disabled_again_and_an_attempt_without_a_key_is_the_sweepers() {
     let mut replaced = Story::live();
     replaced.after(1.hour()).shown(KeyRequestKind::Replace, 'b');
     assert!(replaced.again(1, 'a').is_ok() && replaced.again(2, 'b').is_err());
-
-    let mut revoked = Story::live();
-    revoked.revoked().disabled(Epoch::new(1));
-    assert!(revoked.again(1, 'a').is_ok());
-
     let mut unknown = Story::new();
     let begun = unknown.begin(KeyRequestKind::Reveal);
     assert_eq!(unknown.again(1, 'a'), Err(Unchanged), "somebody is at it");
     unknown.apply(unknown.view.give_up(&begun, AttemptFailure::Unknown, None, "no answer", unknown.now).unwrap());
-    assert_eq!(unknown.again(1, 'a'), Err(Unchanged));
+    assert_eq!(unknown.again(1, 'a'), Err(Unchanged), "it is the sweeper's");
 }
 
 #[test]
@@ -88,16 +79,6 @@ fn of_a_key_that_is_gone_nothing_is_ordered_and_a_grant_that_was_live_with_it_is
 }
 
 #[test]
-fn a_held_grant_whose_key_is_gone_is_stopped_and_stays_held() {
-    let mut story = Story::live();
-    story.held(HoldKind::Paused);
-    story.apply(story.view.found_gone(story.view.grant.version, Epoch::new(1), &hash('a'), story.now).unwrap());
-    assert_eq!(story.view.grant.to_string(), "stopped, paused");
-    let change = story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
-    assert_eq!(story.apply(change).view.grant.orders().into_iter().next(), None);
-}
-
-#[test]
 fn the_wanted_limit_is_sent_where_the_recorded_or_the_listed_one_is_another() {
     let mut story = Story::live();
     let dollars = Usd::from_dollars;
@@ -124,67 +105,54 @@ fn a_limit_is_confirmed_once_and_never_in_another_window_than_it_was_reckoned_in
     story.view.programme.settings.reset = Reset::Daily;
     story.view.budget.limit = Usd::from_dollars(5000);
     story.shown(KeyRequestKind::Reveal, 'a').after(1.hour()).shown(KeyRequestKind::Replace, 'b').reading(1, 5_000_000);
-    assert_eq!(story.view.wanted(ListedLimit::Unasked, story.now), Some(WantedLimit::Limit(Usd::from_dollars(15))));
-    let change = story.view.order_limit(ListedLimit::Unasked, story.now).unwrap();
-    assert_eq!((change.audit(), change.budget), (None, BudgetChange::None), "a mark");
-    story.apply(change);
+    story.apply(story.view.order_limit(ListedLimit::Unasked, story.now).unwrap());
     assert_eq!(story.view.order_limit(ListedLimit::Unasked, story.now), Err(Unchanged), "it is ordered already");
-    let window = Reset::Daily.window_at(story.now);
+    let tomorrow = Story { view: story.view.clone(), now: story.now + 24.hours() };
     let order = story.order(Epoch::new(2), OrderKind::Limit).unwrap();
     let sent = SentLimit { limit: Usd::from_dollars(15), at: story.now, unanswered_before: None };
-    let confirmed = |story: &Story| story.view.limit_confirmed(&order, sent, window, story.now);
-    let change = confirmed(&story).unwrap();
+    let window = Reset::Daily.window_at(story.now);
+    let change = story.view.limit_confirmed(&order, sent, window, story.now).unwrap();
     let what = change.audit().unwrap();
     let told = (what.act, what.from.as_deref(), what.to.as_deref());
     assert_eq!(told, (Act::LimitSent, Some("20.000000"), Some("15.000000")));
-    let unsent = story.view.clone();
-    story.apply(change);
-    assert_eq!((story.view.wanted(ListedLimit::Unasked, story.now), story.view.grant.orders().len()), (None, 0));
-
-    story.view = unsent;
-    story.now += 24.hours();
-    assert_eq!(confirmed(&story), Err(Unchanged), "it is reckoned anew");
-    assert!(story.order(Epoch::new(2), OrderKind::Limit).is_some());
+    assert_eq!(story.apply(change).view.grant.orders(), []);
+    let late = tomorrow.view.limit_confirmed(&order, sent, window, tomorrow.now);
+    assert_eq!(late, Err(Unchanged), "it is reckoned anew");
+    assert!(tomorrow.order(Epoch::new(2), OrderKind::Limit).is_some());
 }
 
 #[test]
-fn with_less_than_a_cent_left_a_live_key_is_used_up() {
+fn with_less_than_a_cent_left_a_live_key_is_used_up_and_a_lower_cap_stops_it_at_once() {
     let mut story = Story::live();
     story.reading(1, 19_995_000);
     assert_eq!(story.view.wanted(ListedLimit::Unasked, story.now), None, "its own use is off its own limit");
-    story.after(1.hour()).reading(1, 19_990_000).shown(KeyRequestKind::Replace, 'b').reading(1, 19_995_000);
-    assert_eq!(story.view.wanted(ListedLimit::Unasked, story.now), Some(WantedLimit::UsedUp));
-    story.apply(story.view.stop(Stopped::UsedUp, &Actor::Sync, story.now).unwrap());
+    story.reading(1, 12_000_000).after(1.hour()).shown(KeyRequestKind::Replace, 'b');
+    let mut used_up = Story { view: story.view.clone(), now: story.now };
+    assert_eq!(used_up.reading(1, 19_995_000).view.wanted(ListedLimit::Unasked, story.now), Some(WantedLimit::UsedUp));
+    story.apply(story.view.set_cap(Some(Usd::from_dollars(12)), &faculty(), None, story.now).unwrap());
+    assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::UsedUp });
+    assert!(story.order(Epoch::new(2), OrderKind::Off).is_some());
+    assert_eq!(story.view.budget.reserved, Usd::from_dollars(20), "its eight dollars can be spent until it is off");
     assert_eq!(story.view.wanted(ListedLimit::Unasked, story.now), None);
 }
 
 #[test]
 fn keys_of_revoked_grants_may_go_two_days_after_their_last_reading_and_those_of_ended_ones_after_ninety() {
     let (hours, days) = (SignedDuration::from_hours, |days: i64| SignedDuration::from_hours(24 * days));
-    let mut story = Story::live();
-    story.now += 1.hour();
     let may = |story: &Story, restored| story.view.may_purge(Epoch::new(1), story.now, restored, story.now);
-    story.now += days(200);
-    assert!(!may(&story, None), "it is live");
-    story.revoked().after(days(1));
-    assert!(!may(&story, None), "nobody has answered its disable");
-    story.disabled(Epoch::new(1)).reading(1, 1_000_000).after(hours(47));
-    assert!(!may(&story, None));
-    story.now += hours(1);
-    assert!(may(&story, None));
+    let mut story = Story::live();
+    assert!(!may(story.after(days(200)), None), "it is live");
+    assert!(!may(story.revoked().after(days(1)), None), "nobody has answered its disable");
+    assert!(!may(story.disabled(Epoch::new(1)).reading(1, 1_000_000).after(hours(47)), None));
+    assert!(may(story.after(hours(1)), None));
     assert!(!may(&story, Some(story.now - days(89))) && may(&story, Some(story.now - days(90))));
-    let change = story.view.purged(Epoch::new(1), &hash('a'), story.now).unwrap();
-    assert_eq!(change.audit().unwrap().act, Act::Purged);
-    story.apply(change);
+    story.apply(story.view.purged(Epoch::new(1), &hash('a'), story.now).unwrap());
     assert_eq!((attempt(&story, 1).gone, may(&story, None)), (Some(KeyAbsence::Purged), false));
-    assert_eq!(story.view.purged(Epoch::new(1), &hash('a'), story.now), Err(Unchanged));
     let gone = story.view.found_gone(story.view.grant.version, Epoch::new(1), &hash('a'), story.now);
     assert_eq!(gone, Err(NotAsRead::Unchanged), "purged, not missing");
 
     let mut ended = Story::live();
     ended.now = ended.view.programme.settings.term.ends_at();
-    ended.apply(ended.view.end(&Actor::Rule, ended.now).unwrap()).disabled(Epoch::new(1)).after(days(89));
-    assert!(!may(&ended, None));
-    ended.now += days(1);
-    assert!(may(&ended, None));
+    ended.apply(ended.view.end(&Actor::Rule, ended.now).unwrap()).disabled(Epoch::new(1));
+    assert!(!may(ended.after(days(89)), None) && may(ended.after(days(1)), None));
 }

@@ -5,7 +5,6 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::programme::{Group, Settings};
 use crate::domain::testing::dollars;
-use crate::domain::values::term::Term;
 use crate::domain::values::window::Reset;
 
 impl Story {
@@ -42,21 +41,6 @@ fn an_edit_reserves_what_is_more_at_once_and_gives_nothing_back() {
     let mut invited = Story::new();
     let effect = invited.edited(|settings| settings.cap = dollars(30));
     assert_eq!((effect.more, effect.grants, effect.with_keys, effect.keys_until), (Usd::ZERO, 1, 0, None));
-}
-
-#[test]
-fn a_key_counts_until_it_expires_however_early_the_term_ends_then() {
-    let mut story = Story::counted_in(Reset::Monthly);
-    story.shown(KeyRequestKind::Reveal, 'a');
-    let (term, before) = (story.view.programme.settings.term.clone(), story.cost());
-    let until = attempt(&story, 1).expires_at;
-    assert_eq!(until, Some(term.ends_at()));
-    let effect = story.edited(|settings| {
-        settings.term = Term::new(term.starts_on(), term.starts_on(), term.timezone()).unwrap();
-    });
-    assert_eq!((effect.more, effect.keys_until, story.cost()), (Usd::ZERO, until, before));
-    story.revoked().disabled(Epoch::new(1)).read_at_last(1, 0);
-    assert_eq!(story.cost(), Usd::ZERO, "it is off, and was read since");
 }
 
 #[test]

@@ -90,12 +90,9 @@ fn any_use_keeps_a_key_even_one_that_costs_nothing() {
     let used = Some(shown + days(25));
     assert_eq!(told.night_at(shown + days(30), used), None, "used since it was announced");
     assert_eq!(told.night_at(shown + days(25 + 23), used), UNUSED_SOON);
-    assert_eq!(told.night_at(shown + days(25 + 30), used), Some(Rule::Hold));
-
     let mut spent = Story::with_rules(Some(30), None);
-    spent.now = shown + days(20);
-    spent.reading(1, 5);
-    assert_eq!(spent.night_at(shown + days(30), None), None, "what it spent says that it was used");
+    spent.after(days(20)).reading(1, 5);
+    assert_eq!(spent.after(days(10)).night(None), None, "what it spent says that it was used");
 }
 
 #[test]
@@ -107,12 +104,8 @@ fn an_old_key_is_announced_a_week_before_its_replacement_is_free_and_then_it_is_
     assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::ReplacementsUsedUp);
     assert_eq!(story.after(1.second()).night(None), TOO_OLD_SOON);
     assert!(story.press(KeyRequestKind::Replace).is_ok(), "who was told to replace it may");
-    assert_eq!(story.night(None), None, "it is announced once");
-    assert_eq!(story.night_at(shown + days(60) - 1.second(), None), None);
-    story.now += 1.second();
-    let (change, rule) = story.decided(None, sent_at_once).unwrap();
-    assert_eq!((rule, change.notice), (Rule::Stop, Some(Notice::TooOld)));
-    story.apply(change);
+    assert_eq!(story.night_at(shown + days(60) - 1.second(), None), None, "it is announced once");
+    assert_eq!(story.after(1.second()).night(None), Some(Rule::Stop));
     assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::TooOld });
     story.shown(KeyRequestKind::Replace, 'b');
     assert_eq!((story.view.grant.replacements, story.night(None)), (0, None));
@@ -120,16 +113,11 @@ fn an_old_key_is_announced_a_week_before_its_replacement_is_free_and_then_it_is_
 
 #[test]
 fn a_key_that_is_too_old_sooner_than_a_week_is_announced_at_once_and_keeps_its_week() {
-    let mut story = Story::with_rules(None, Some(3));
-    let shown = story.now;
-    assert_eq!(story.night(None), TOO_OLD_SOON);
-    assert_eq!(attempt(&story, 1).announced[&Notice::TooOldSoon].until, shown + days(7));
-
     let mut story = Story::with_rules(None, None);
     story.now += days(40);
     story.view.programme.settings.rotate_after_days = Some(3);
     assert_eq!(story.night(None), TOO_OLD_SOON);
-    assert_eq!(story.night_at(shown + days(47) - 1.second(), None), None);
+    assert_eq!(story.night_at(story.now + days(7) - 1.second(), None), None);
     assert_eq!(story.after(1.second()).night(None), Some(Rule::Stop));
 }
 
@@ -156,21 +144,14 @@ fn the_end_of_the_term_is_announced_a_week_before_once_and_anew_when_it_was_move
     story.view.programme.settings.student_mails = true;
     assert_eq!(story.held(HoldKind::Paused).night(None), None, "the key does not work");
     story.released(HoldKind::Paused).enabled(Epoch::new(1));
-    let (change, rule) = story.decided(None, sent_at_once).unwrap();
-    assert_eq!((rule, change.notice), (Rule::Announce(Notice::TermEndSoon), Some(Notice::TermEndSoon)));
-    assert_eq!((change.audit(), change.budget), (None, BudgetChange::None));
-    story.apply(change);
-    assert_eq!(attempt(&story, 1).announced[&Notice::TermEndSoon].until, term.ends_at());
-    assert_eq!(story.night(None), None, "once");
-    story.shown(KeyRequestKind::Replace, 'b');
-    assert_eq!(story.night(None), None, "and not for each key");
+    assert_eq!(story.night(None), TERM_END_SOON);
+    assert_eq!(story.shown(KeyRequestKind::Replace, 'b').night(None), None, "once, and not for each key");
 
     // The term is extended: the announcement no longer holds, and the new end is announced in its time.
     let longer = term.ends_on().checked_add(30.days()).unwrap();
     story.view.programme.settings.term = Term::new(term.starts_on(), longer, term.timezone()).unwrap();
     assert_eq!((story.view.announced_as(Notice::TermEndSoon), story.night(None)), (None, None));
     assert_eq!(story.night_at(story.view.programme.settings.term.ends_at() - days(7), None), TERM_END_SOON);
-    assert_eq!(story.night(None), None);
 }
 
 #[test]
@@ -184,40 +165,6 @@ fn who_was_promised_more_days_by_a_changed_rule_is_told_again() {
     story.view.programme.settings.unused_after_days = Some(10);
     assert_eq!(story.night_at(story.now + days(7) - 1.second(), None), None, "a promise is kept");
     assert_eq!(story.after(1.second()).night(None), Some(Rule::Hold));
-}
-
-#[test]
-fn an_announcement_that_was_not_sent_postpones_the_end_and_one_that_was_sent_late_counts_from_then() {
-    for (unused, rotate, told_after, what, ending) in
-        [(Some(30), None, 23, Notice::UnusedSoon, Rule::Hold), (None, Some(60), 53, Notice::TooOldSoon, Rule::Stop)]
-    {
-        let mut story = Story::with_rules(unused, rotate);
-        story.now += days(told_after);
-        assert_eq!(story.night(None), Some(Rule::Announce(what)));
-        let said = story.view.announced_as(what).unwrap();
-        story.now = said.until;
-        assert_eq!(story.night_with(None, |_| NoticeDelivery::Waiting), None);
-        assert_eq!(story.view.follow_rules(None, &[], story.now), Err(Unchanged), "of its mail nothing is known");
-        let sent_at = said.until + days(3);
-        let sent = |_| NoticeDelivery::SentBy(sent_at);
-        story.now = sent_at + days(7) - 1.second();
-        assert_eq!(story.night_with(None, sent), None);
-        story.now += 1.second();
-        assert_eq!(story.night_with(None, sent), Some(ending));
-    }
-}
-
-#[test]
-fn an_announcement_whose_mail_will_never_be_sent_is_announced_anew_unless_the_term_ends_before() {
-    let mut story = Story::with_rules(Some(30), None);
-    assert_eq!(story.after(days(23)).night(None), UNUSED_SOON);
-    story.now += days(7);
-    let void = |_| NoticeDelivery::Void;
-    assert_eq!(story.night_with(None, void), UNUSED_SOON);
-    assert_eq!(story.view.announced_as(Notice::UnusedSoon).unwrap().until, story.now + days(7));
-    assert_eq!(story.night_with(None, void), None, "the new one is not due");
-    story.now = story.view.programme.settings.term.ends_at() - days(6);
-    assert_eq!((story.night_with(None, void), story.night_with(None, void)), (TERM_END_SOON, None));
 }
 
 #[test]

@@ -5,7 +5,6 @@ mod drift;
 mod edited;
 mod endings;
 mod lifecycle;
-mod marks;
 mod orders;
 mod recover;
 mod reservation;
@@ -14,11 +13,11 @@ mod ways_out;
 
 use jiff::{SignedDuration, TimestampArithmetic, ToSpan};
 
-use super::testing::a_view;
 use super::*;
 use crate::domain::audit::Act;
 use crate::domain::programme::guardrail::{ConfirmedRules, Guardrail, GuardrailOwner};
 use crate::domain::programme::rules::Rules;
+use crate::domain::testing::a_view;
 use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::id::PersonId;
 use crate::domain::values::window::utc_date;

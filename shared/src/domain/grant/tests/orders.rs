@@ -127,11 +127,11 @@ fn a_thousand_failed_attempts_end_a_grant_only_until_they_are_forgotten() {
 }
 
 #[test]
-fn a_key_of_an_attempt_that_was_forgotten_is_swept_all_the_same() {
+fn a_key_of_an_attempt_that_was_forgotten_after_two_days_is_swept_all_the_same() {
     let mut story = Story::new();
     let begun = story.begin(KeyRequestKind::Reveal);
     story.apply(story.view.give_up(&begun, AttemptFailure::Unknown, None, "no answer", story.now).unwrap()).now +=
-        49.hours();
+        48.hours();
     story.shown(KeyRequestKind::Reveal, 'b');
     assert_eq!(story.view.grant.attempt(Epoch::new(1)), None);
     story.apply(story.view.sweep(Epoch::new(1), &begun.nonce, &hash('a'), story.now).unwrap());

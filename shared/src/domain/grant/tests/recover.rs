@@ -1,11 +1,8 @@
-//! Recovery after a restore: keys are recorded as found, and the newest enabled one becomes live. Also, a
-//! term that is extended after its grants have ended.
+//! Recovery after a restore: keys are recorded as found, and the newest enabled one becomes live.
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::testing::date;
-use crate::domain::values::term::Term;
 
 fn found(epoch: u32, enabled: bool) -> RecoveredKey {
     RecoveredKey {
@@ -48,20 +45,6 @@ fn the_newest_key_that_works_becomes_live_and_takes_a_reservation_even_where_the
     let disables = [1, 2, 3].map(|epoch| attempt(&story, epoch).switch);
     let at = story.now;
     assert_eq!(disables, [SwitchState::Off { at }, SwitchState::OffOrdered { since: at }, SwitchState::On]);
-}
-
-#[test]
-fn a_replacement_that_the_table_forgot_ends_the_key_that_it_thinks_is_live() {
-    let mut story = Story::live();
-    let known = RecoveredKey { key: hash('a'), nonce: attempt(&story, 1).nonce.clone(), ..found(1, false) };
-    let listed = [found(2, true), known.clone()];
-    assert_eq!(story.view.ended_by_recovery(&listed, false).len(), 0, "it is disabled already");
-    let enabled = [found(2, true), RecoveredKey { enabled: true, ..known }];
-    assert_eq!(story.view.ended_by_recovery(&enabled, false).len(), 1);
-    story.recover(&listed);
-    assert_eq!(story.view.grant.state, GrantState::Live { key: key_of(2) });
-    assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
-    assert_eq!(story.view.budget.reserved, Usd::from_dollars(20), "it had its reservation");
 }
 
 #[test]
@@ -123,32 +106,6 @@ fn what_the_table_knows_or_has_left_behind_is_not_recovered() {
     let recovered = |listed: &[RecoveredKey]| story.view.recover(listed, false, story.now);
     assert_eq!(recovered(&[found(2, true)]), Err(Unchanged), "another attempt has its number");
     assert_eq!(recovered(&[]), Err(Unchanged));
-}
-
-#[test]
-fn a_grant_whose_term_is_extended_after_it_ended_is_pressed_for_again() {
-    let mut story = Story::live();
-    story.reading(1, 3_000_000);
-    assert_eq!(story.view.end(&Actor::Rule, story.now), Err(Unchanged), "while the term goes on, nothing ends");
-    let ends_at = story.view.programme.settings.term.ends_at();
-    story.now = ends_at;
-    story.apply(story.view.end(&Actor::Rule, story.now).unwrap()).disabled(Epoch::new(1));
-    assert_eq!(story.view.reopen(&faculty(), story.now), Err(Unchanged));
-    story.view.programme.settings.term = Term::new(date("2026-01-01"), date("2026-05-10"), "UTC").unwrap();
-    story.apply(story.view.reopen(&faculty(), story.now).unwrap());
-    assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::TermEnded });
-    assert!(!story.view.grant.has_reservation);
-    assert_eq!(story.view.reopen(&faculty(), story.now), Err(Unchanged));
-    story.shown(KeyRequestKind::Replace, 'b');
-    assert_eq!(story.view.budget.reserved, Usd::from_dollars(20));
-
-    let mut closed = Story::new();
-    closed.view.programme.closed_at = Some(closed.now);
-    closed.apply(closed.view.end(&Actor::Rule, closed.now).unwrap());
-    assert_eq!(closed.view.reopen(&faculty(), closed.now), Err(Unchanged), "somebody closed it");
-    closed.view.programme.closed_at = None;
-    closed.revoked();
-    assert_eq!(closed.view.reopen(&faculty(), closed.now), Err(Unchanged), "revoked stays revoked");
 }
 
 proptest! {

@@ -62,19 +62,6 @@ fn first_rules_put_a_key_under_its_guardrail_and_later_ones_move_no_key() {
 }
 
 #[test]
-fn a_key_that_was_made_while_settings_changed_is_shown_and_moved_at_once() {
-    let mut story = Story::new();
-    let begun = story.begin(KeyRequestKind::Reveal);
-    let free = minted('a');
-    assert!(story.view.record(&begun, &free, story.now).unwrap().grant().orders().is_empty());
-    models(&mut story, &["a/one"]);
-    let restricted = MintedKey { guardrail: story.guardrail(), ..free.clone() };
-    assert!(story.view.record(&begun, &restricted, story.now).unwrap().grant().orders().is_empty());
-    story.apply(story.view.record(&begun, &free, story.now).unwrap());
-    assert!(order(&story).is_some());
-}
-
-#[test]
 fn whoever_changes_the_group_is_moved_and_a_group_that_loses_its_rules_keeps_its_guardrail() {
     let mut story = Story::new();
     group(&mut story, "own", &["a/one"]);

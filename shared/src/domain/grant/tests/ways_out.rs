@@ -11,77 +11,27 @@ const DEPTH: usize = 4;
 /// The most steps that a way out may take.
 const MOST_STEPS: usize = 4;
 
-/// The events that may happen to a grant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Happens {
-    Claimed,
-    HandlerDied,
-    Refused,
-    Unheard,
-    NotRetired,
-    Paused,
-    Dropped,
-    Disused,
-    Leaked,
-    TooOld,
-    HandedBack,
-    SpentAll,
-    CapLowered,
-    DisabledThere,
-    NotFound,
-    Gone,
-    HalfResumed,
-    RestrictedReplacements,
-    RestrictedModels,
-    Synced,
+/// An enum, and all of its values.
+macro_rules! each {
+    ($(#[$doc:meta])* $name:ident $all:ident: $($value:ident)*) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        enum $name { $($value),* }
+
+        const $all: &[$name] = &[$($name::$value),*];
+    };
 }
 
-/// The steps of a way out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
-    Request,
-    Resume,
-    FacultyResumes,
-    NamedAgain,
-    Allow,
-    RaiseCap,
-    Sync,
-    WindowTurns,
+each! {
+    /// The events that may happen to a grant.
+    Happens HAPPENS: Claimed HandlerDied Refused Unheard NotRetired Paused Dropped Disused Leaked TooOld HandedBack SpentAll CapLowered
+    DisabledThere NotFound Gone HalfResumed RestrictedReplacements RestrictedModels Synced
 }
 
-const HAPPENS: [Happens; 20] = [
-    Happens::Claimed,
-    Happens::HandlerDied,
-    Happens::Refused,
-    Happens::Unheard,
-    Happens::NotRetired,
-    Happens::Paused,
-    Happens::Dropped,
-    Happens::Disused,
-    Happens::Leaked,
-    Happens::TooOld,
-    Happens::HandedBack,
-    Happens::SpentAll,
-    Happens::CapLowered,
-    Happens::DisabledThere,
-    Happens::NotFound,
-    Happens::Gone,
-    Happens::HalfResumed,
-    Happens::RestrictedReplacements,
-    Happens::RestrictedModels,
-    Happens::Synced,
-];
-
-const STEPS: [Step; 8] = [
-    Step::Request,
-    Step::Resume,
-    Step::FacultyResumes,
-    Step::NamedAgain,
-    Step::Allow,
-    Step::RaiseCap,
-    Step::Sync,
-    Step::WindowTurns,
-];
+each! {
+    /// The steps of a way out.
+    Step STEPS: Press Resume FacultyResumes NamedAgain Allow RaiseCap Sync WindowTurns
+}
 
 fn copy(story: &Story) -> Story {
     Story { view: story.view.clone(), now: story.now }
@@ -176,7 +126,7 @@ impl Story {
         self.now += 15.minutes();
         let (view, now) = (self.view.clone(), self.now);
         match step {
-            Step::Request => return self.press_whole(),
+            Step::Press => return self.press_whole(),
             Step::Resume => drop(self.done(view.release(HoldKind::Unused, &Actor::Student, now))),
             Step::FacultyResumes => drop(self.done(view.release(HoldKind::Paused, &faculty(), now))),
             Step::NamedAgain => drop(self.done(view.release(HoldKind::Dropped, &faculty(), now))),
@@ -286,8 +236,8 @@ impl Story {
         while let Some((story, way)) = ways.pop_front() {
             for step in STEPS {
                 let (mut next, mut further) = (copy(&story), way.clone());
-                further.push(step);
-                if next.step(step) {
+                further.push(*step);
+                if next.step(*step) {
                     return Some(further);
                 }
                 if further.len() < MOST_STEPS {
@@ -316,7 +266,7 @@ fn from_every_state_that_acts_lead_to_a_few_presses_syncs_or_turns_end_in_a_key_
             if way.len() > longest.0.len() {
                 longest = (way, format!("{came:?} with {reset:?}"));
             }
-            for happens in HAPPENS.into_iter().filter(|_| came.len() < DEPTH) {
+            for happens in HAPPENS.iter().copied().filter(|_| came.len() < DEPTH) {
                 let mut next = copy(&story);
                 if next.happens(happens).is_some() && seen.insert(next.shape(), ()).is_none() {
                     let came: Vec<Happens> = came.iter().copied().chain([happens]).collect();

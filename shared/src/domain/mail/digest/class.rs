@@ -165,7 +165,6 @@ impl<'a> Class<'a> {
                 Stopped::TooOld => Block::TooOld,
                 Stopped::ReplacementFailed => Block::ReplacementFailed,
                 Stopped::GoneAtProvider => Block::GoneAtProvider,
-                Stopped::TermEnded => Block::TermEnded,
                 // The student handed the key back by choice, which is no trouble.
                 Stopped::Returned => return None,
             }),

@@ -1,6 +1,4 @@
-//! Every cent of the rows is attributed once, to a programme or to none.
-
-use proptest::prelude::*;
+//! Rows of use are attributed to a programme or to none.
 
 use super::*;
 use crate::domain::testing::micros as usd;
@@ -102,40 +100,4 @@ fn more_entries_than_an_item_holds_are_put_together_from_the_smallest_whatever_t
     }
     rows.reverse();
     assert_eq!(attributed(&rows), attribution);
-}
-
-fn any_row() -> impl Strategy<Value = ModelRow> {
-    let names = vec![
-        key(OURS, "cs", GRANT),
-        key(OURS, "cs", UNGROUPED),
-        key(OURS, "law", UNKNOWN),
-        key("9999999999", "cs", GRANT),
-        "My key".to_owned(),
-        String::new(),
-    ];
-    let amounts = (0_i64..2_000_000_000_000, 0_i64..2_000_000_000_000, 0_u64..1_000_000);
-    (prop::sample::select(names), "[m-r]", 1_i8..4, amounts).prop_map(
-        |(key_name, model, on, (spent, byok, requests))| {
-            let used = Sums { spent: usd(spent), byok: usd(byok), requests };
-            ModelRow { key_name, model, day: day(on), used }
-        },
-    )
-}
-
-proptest! {
-    #[test]
-    fn what_is_attributed_and_what_is_not_are_together_what_the_rows_say(
-        rows in prop::collection::vec(any_row(), 0..60),
-    ) {
-        let attribution = attributed(&rows);
-        for on in (1..4).map(day) {
-            let days = || attribution.days.iter().filter(|((day, _), _)| *day == on);
-            let sum = |of: &mut dyn Iterator<Item = &ModelUse>| of.map(|one| one.used).sum::<Sums>();
-            let told: Sums = rows.iter().filter(|row| row.day == on).map(|row| row.used).sum();
-            prop_assert_eq!(sum(&mut days().flat_map(|(_, uses)| uses)), told);
-            let of_programmes = sum(&mut days().filter(|((_, of), _)| of.is_some()).flat_map(|(_, uses)| uses));
-            let grants = attribution.grants.get(&on).into_iter().flat_map(|of| of.values().flat_map(|of| of.values()));
-            prop_assert_eq!(grants.flat_map(|of| of.values()).copied().sum::<Sums>(), of_programmes);
-        }
-    }
 }

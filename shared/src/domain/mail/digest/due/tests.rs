@@ -3,8 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::grant::testing::a_programme;
-use crate::domain::testing::{at, date};
+use crate::domain::testing::{a_programme, at, date};
 use crate::domain::values::term::Term;
 
 fn digest(weekday: Weekday, zone: &str) -> Programme {
@@ -25,20 +24,6 @@ fn week(due: Option<Due>) -> Option<String> {
 /// Time zones whose mornings are far from those of UTC, across the date line, or not at a full hour.
 const ZONES: [&str; 6] =
     ["America/St_Johns", "Pacific/Kiritimati", "Asia/Kathmandu", "Australia/Lord_Howe", "Africa/Cairo", "UTC"];
-
-#[test]
-fn a_digest_comes_at_seven_in_the_morning_where_its_programme_is() {
-    for (zone, morning) in [
-        ("America/Los_Angeles", "2026-11-16T15:00:00Z"),
-        ("Pacific/Kiritimati", "2026-11-15T17:00:00Z"),
-        ("Asia/Kathmandu", "2026-11-16T01:15:00Z"),
-    ] {
-        let (programme, morning) = (digest(Weekday::Monday, zone), at(morning));
-        let due = |now| of_programme(&programme, Moment::UNIX_EPOCH, DigestTrigger::Hourly, now);
-        assert_eq!(due(morning - 1.second()), None, "{zone}");
-        assert_eq!(week(due(morning)).as_deref(), Some("2026-11-16"), "{zone}");
-    }
-}
 
 #[test]
 fn one_that_was_not_made_is_made_up_for_within_two_days_and_tells_of_the_same_days() {
