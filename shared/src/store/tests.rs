@@ -41,7 +41,7 @@ macro_rules! kinds {
 
 kinds! {
     Meta Lease Programme Roles Budget Guardrail RulesDue Tier Grant Reading Entry Enrolment OutboxRow GrantMail RosterMailResent
-    SentAs MailDay BulkStop MailServer MailRefusal Undeliverable MailChoice SignIn Link Session AddressSession Ask RateCount
+    SentAs MailDay BulkStop MailServer MailRefusal Undeliverable MailChoice SignIn Link Session AddressSession LoginRequest RateCount
     UsageRefresh StaffPerson PersonOfAddress KeyOwner AssignedUse KeptTotals GroupTotals Crossing CapScan Run SyncState Account
     AccountDay AccountCut CutKeys MailedStatement ForeignAct ForeignKey MissingKey HeldMarks Checkpoint CheckpointPart Alarm
     ModelDay ModelRows BalanceNotice Digest AccountDigest Import ImportChunk Job
