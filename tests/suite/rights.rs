@@ -143,7 +143,9 @@ impl Answered {
 async fn programme(campus: &mut Campus, name: &str, student: &str, is_first: bool) -> (String, GrantId) {
     let staff = |name: &str| if is_first { vec![address(name)] } else { Vec::new() };
     let made = campus
-        .programme(name, |settings| (settings.faculty, settings.assistants) = (staff("faye"), staff("anna")))
+        .programme(name, |settings| {
+            (settings.people.faculty, settings.people.assistants) = (staff("faye"), staff("anna"))
+        })
         .await;
     campus.students(&[student]).await;
     (made.to_string(), campus.id(student).clone())

@@ -227,7 +227,7 @@ pub(crate) async fn closeout_file(State(site): State<Site>, access: ProgrammeAcc
     let row = |person: &ClosingPerson| {
         vec![
             Cell::exact(Some(&programme.id)),
-            Cell::text(programme.settings.cost_code.as_deref()),
+            Cell::text(programme.settings.texts.cost_code.as_deref()),
             Cell::text(person.group.as_deref()),
             Cell::exact(Some(&person.grant)),
             Cell::text(person.address.as_deref()),
@@ -240,7 +240,8 @@ pub(crate) async fn closeout_file(State(site): State<Site>, access: ProgrammeAcc
         ]
     };
     let of_foreign_keys = || {
-        let mut cells = vec![Cell::exact(Some(&programme.id)), Cell::text(programme.settings.cost_code.as_deref())];
+        let mut cells =
+            vec![Cell::exact(Some(&programme.id)), Cell::text(programme.settings.texts.cost_code.as_deref())];
         cells.extend([Cell::EMPTY, Cell::EMPTY, Cell::EMPTY, Cell::exact(Some("keys made elsewhere"))]);
         cells.extend([Cell::EMPTY, Cell::EMPTY, Cell::EMPTY]);
         cells.push(Cell::exact(Some(assigned.used.credits.total())));

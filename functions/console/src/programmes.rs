@@ -179,14 +179,14 @@ fn draft(programme: &Programme, texts: &SettingTexts) -> Result<Draft, Refusals>
     let (starts_on, ends_on) = (date(texts.text("starts_on")), date(texts.text("ends_on")));
     let term = &before.term;
     for (field, at, was, is) in [
-        ("claim_opens_at", before.claim_opens_at, term.starts_on(), starts_on),
-        ("claim_closes_at", before.claim_closes_at, term.ends_on(), ends_on),
+        ("claim_opens_at", before.claims.claim_opens_at, term.starts_on(), starts_on),
+        ("claim_closes_at", before.claims.claim_closes_at, term.ends_on(), ends_on),
     ] {
         let moved = at.zip(is).and_then(|(at, is)| moved(at, was, is, before));
         texts.set(field, moved.unwrap_or_default());
     }
     let mut draft = texts.read(None)?;
-    draft.settings.groups = before.groups.clone();
+    draft.keep_groups_of(before);
     draft.settings.roster = before.roster;
     Ok(draft)
 }
@@ -238,5 +238,5 @@ fn in_words(draft: &Draft, with_roster: bool) -> String {
 
 /// A tier that the settings name, for everybody or a group, and that there is not.
 fn gone_tier(settings: &Settings, tiers: &Tiers) -> Option<String> {
-    settings.tiers().find(|tier| tiers.models(tier).is_none()).map(str::to_owned)
+    settings.rules.tiers().find(|tier| tiers.models(tier).is_none()).map(str::to_owned)
 }

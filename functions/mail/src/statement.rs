@@ -37,7 +37,7 @@ impl App {
         if rows.is_empty() {
             return Ok(ComposedRow::Nothing("no programme names this person for finance any more"));
         }
-        let named = programmes.iter().filter(|one| is_among(person.address.matched(), &one.settings.finance));
+        let named = programmes.iter().filter(|one| is_among(person.address.matched(), &one.settings.people.finance));
         let named: Vec<&Programme> = named.collect();
         let Some(file) = file(&statement, &rows) else { return Ok(ComposedRow::Unsendable("UnwritableFile")) };
         Ok(self.to(&person.address, |words| words.statement(&statement, &rows, &named, file)))

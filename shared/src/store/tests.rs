@@ -24,10 +24,10 @@ use crate::domain::audit::{Act, Actor, AuditDetail, Entry};
 use crate::domain::grant::testing::{a_grant, a_programme};
 use crate::domain::grant::{Grant, Notice};
 use crate::domain::people::role::Roles;
+use crate::domain::programme::Budget;
 use crate::domain::programme::guardrail::{ConfirmedRules, Guardrail, GuardrailOwner};
 use crate::domain::programme::rules::{DataPolicy, Region, Rules};
 use crate::domain::programme::tiers::Tier;
-use crate::domain::programme::{Budget, Group};
 use crate::domain::usage::crossing::{AlertMail, Crossing, Scope};
 use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::address::MatchedAddress;
@@ -151,10 +151,10 @@ fn a_full_guardrail() -> Guardrail {
 #[test]
 fn every_item_has_the_raw_form_that_is_on_record() {
     let mut programme = a_programme();
-    programme.settings.claim_opens_at = Some(at("2026-01-01T08:00:00Z"));
-    programme.settings.groups.insert("A".to_owned(), Group { cap: Some(Usd::from_dollars(25)), models: Vec::new() });
-    programme.settings.providers = vec!["openai".to_owned()];
-    programme.settings.regions = vec![Region::Europe];
+    programme.settings.claims.claim_opens_at = Some(at("2026-01-01T08:00:00Z"));
+    programme.settings.allowance.group_caps.insert("A".to_owned(), Usd::from_dollars(25));
+    programme.settings.rules.all.providers = vec!["openai".to_owned()];
+    programme.settings.rules.all.regions = vec![Region::Europe];
     programme.closed_at = Some(at("2026-04-11T00:00:00Z"));
     let budget = Budget {
         programme: programme.id.clone(),

@@ -34,7 +34,7 @@ fn models(page: &Page) -> Vec<String> {
 #[tokio::test]
 async fn every_page_tells_the_same_and_what_is_not_known() {
     let mut campus = Campus::at("2026-11-02T12:00:00Z").await;
-    campus.programme("Maths", |settings| settings.faculty = vec![address("otto")]).await;
+    campus.programme("Maths", |settings| settings.people.faculty = vec![address("otto")]).await;
     campus.students(&["eve"]).await;
     campus.keys().await;
     let eve = campus.key("eve").hash;
@@ -42,7 +42,7 @@ async fn every_page_tells_the_same_and_what_is_not_known() {
     campus
         .programme("CS pilot", |settings| {
             staff(settings);
-            (settings.cost_code, settings.byok) = (cost_code, Byok::Outside);
+            (settings.texts.cost_code, settings.basis.byok) = (cost_code, Byok::Outside);
         })
         .await;
     campus.budget(100).await;

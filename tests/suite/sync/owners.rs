@@ -24,7 +24,9 @@ const OFFICE: &str = "/console/programmes/office";
 pub(crate) async fn scene(budget: i32) -> (Campus, [String; 4]) {
     let mut campus = quiet(&[]).await;
     let pilot = campus.programme.clone();
-    campus.programme("Office", |settings| (settings.roster, settings.cap) = (false, Usd::from_dollars(1))).await;
+    campus
+        .programme("Office", |settings| (settings.roster, settings.allowance.cap) = (false, Usd::from_dollars(1)))
+        .await;
     campus.budget(budget).await;
     campus.programme = pilot;
     let [anna, bert, lab] = ["course-anna", "course-bert", "lab"].map(|name| campus.foreign(name));

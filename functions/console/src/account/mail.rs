@@ -124,7 +124,7 @@ async fn lost(
 ) -> Result<Vec<UnreachablePerson>, AppError> {
     let open = programmes.iter().filter(|programme| programme.closed_at.is_none());
     let of_programmes = open
-        .map(|programme| &programme.settings)
+        .map(|programme| &programme.settings.people)
         .flat_map(|of| of.faculty.iter().chain(&of.assistants).chain(&of.finance));
     let staff: BTreeMap<_, &EmailAddress> =
         site.admins.iter().chain(of_programmes).map(|one| (one.matched(), one)).collect();

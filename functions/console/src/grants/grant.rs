@@ -86,7 +86,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, ref
         let spent = readings
             .iter()
             .find(|reading| reading.epoch == attempt.epoch)
-            .map(|reading| reading.used.counted(programme.settings.byok));
+            .map(|reading| reading.used.counted(programme.settings.basis.byok));
         KeyLine {
             state: match attempt.gone {
                 _ if grant.live() == Some(attempt) => match attempt.switch {
@@ -110,7 +110,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, ref
     ];
     let cap = refused.unwrap_or_else(|| CapForm::now(grant, &programme.settings));
     let context = SpanContext::of(&programme.settings, sync.listed_at, now);
-    let spans = context.each(&list::used(readings).days(programme.settings.byok), grant.ever_shown);
+    let spans = context.each(&list::used(readings).days(programme.settings.basis.byok), grant.ever_shown);
     let page = GrantPage {
         frame: &site.frame,
         csrf: access.visitor.csrf.reveal(),

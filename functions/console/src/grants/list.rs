@@ -85,7 +85,8 @@ pub(crate) async fn page(
     )?;
     let (settings, context) = (&programme.settings, SpanContext::of(&programme.settings, sync.listed_at, now));
     let rows = grants.into_iter().map(|(grant, readings)| {
-        let spent = asked.map(|span| context.figure(&used(&readings).days(settings.byok), span, grant.ever_shown));
+        let spent =
+            asked.map(|span| context.figure(&used(&readings).days(settings.basis.byok), span, grant.ever_shown));
         let row = GrantRow::of(grant, &readings, settings, now);
         let not_mailed = not_mailed(&row.grant, &unreachable);
         GrantRow { spent: spent.unwrap_or(row.spent), not_mailed, ..row }

@@ -83,6 +83,6 @@ impl Outlier {
 
 fn used(readings: &[Reading], programme: &Programme) -> Days {
     let mut days = Days::default();
-    readings.iter().for_each(|reading| days.add(&reading.used.days(programme.settings.byok)));
+    readings.iter().for_each(|reading| days.add(&reading.used.days(programme.settings.basis.byok)));
     days
 }

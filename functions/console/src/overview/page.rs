@@ -111,15 +111,15 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         Place { grant, readings, settings, read_until: budget.counted_at }.implied(now)
     };
     let used = of_programme.used();
-    let spent = used.days(settings.byok);
+    let spent = used.days(settings.basis.byok);
     let had_a_key = of_programme.assigned_keys > 0 || grants.iter().any(|(grant, _)| grant.ever_shown);
     let context = SpanContext::of(settings, sync.listed_at, now);
     let span = state.span.unwrap_or(Span::All);
     let groups = by_group(&of_programme, settings, context);
-    let days = span.range(settings.reset, Some(&settings.term), now);
+    let days = span.range(settings.basis.reset, Some(&settings.term), now);
     let coverage = ModelCoverage::of_programme(&sync, days, &used, utc_date(now));
     let uses = site.table.models_of(&programme.id, of_programme.assigned_keys > 0, coverage.days).await?;
-    let (models, groups_models) = by_model::of_programme(uses, &used, settings.byok, &coverage);
+    let (models, groups_models) = by_model::of_programme(uses, &used, settings.basis.byok, &coverage);
     let time = |at| column_time(at, settings.term.zone());
     let money = MoneyFigures {
         spent: context.figure(&spent, span, had_a_key),
@@ -209,7 +209,7 @@ fn by_group(
     settings: &Settings,
     context: SpanContext<'_>,
 ) -> Vec<(String, Vec<(&'static str, Figure)>)> {
-    let of = |used: &DailyUse| Span::EACH.map(|span| context.sum(&used.days(settings.byok), span));
+    let of = |used: &DailyUse| Span::EACH.map(|span| context.sum(&used.days(settings.basis.byok), span));
     let Some(own) = of_programme.own.as_ref().filter(|own| !own.by_group.is_empty()) else { return Vec::new() };
     let mut groups: Vec<(String, [Sum; 6])> =
         own.by_group.iter().map(|(group, used)| (group.clone(), of(used))).collect();

@@ -58,7 +58,7 @@ impl BudgetRoom<'_> {
                 "The budget is promised in full: {} of {} is held for keys, what is spent included, so there is no room for one more key of {}. {who} {ask} A lower cap, or keys taken back that nobody needs, make room as well.",
                 budget.reserved.to_cents_up(),
                 budget.limit.to_cents_down(),
-                settings.cap.to_cents_down(),
+                settings.allowance.cap.to_cents_down(),
             ));
         }
         (implied > budget.limit).then(|| {
@@ -111,7 +111,7 @@ pub(super) async fn unreachable_staff(
     settings: &Settings,
     now: Timestamp,
 ) -> Result<Vec<String>, AppError> {
-    let staff: Vec<&EmailAddress> = settings.faculty.iter().chain(&settings.assistants).collect();
+    let staff: Vec<&EmailAddress> = settings.people.faculty.iter().chain(&settings.people.assistants).collect();
     let marks = try_join_all(staff.iter().map(|person| site.table.undeliverable(person.matched(), now))).await?;
     let unreachable = staff.iter().zip(marks).filter_map(|(person, mark)| Some((person.as_written(), mark?.why)));
     let sentence = |(person, why): (&str, UnreachableReason)| match why {
@@ -159,7 +159,7 @@ pub(super) async fn refused_rules(site: &Site, programme: &Programme, now: Times
         };
         let why = &refusal.why;
         let group = guardrail.of.group.as_deref();
-        let rules = programme.settings.rules(group);
+        let rules = programme.settings.rules.of(group);
         let (whose, mend) = match (rules.tier(), group) {
             (Some(tier), _) => (
                 format!("the tier {tier} with the data policy of this programme"),
@@ -187,7 +187,7 @@ pub(super) async fn unreachable_finance(
     settings: &Settings,
     now: Timestamp,
 ) -> Result<Vec<String>, AppError> {
-    let (finance, table) = (&settings.finance, &site.table);
+    let (finance, table) = (&settings.people.finance, &site.table);
     if finance.is_empty() {
         return Ok(Vec::new());
     }

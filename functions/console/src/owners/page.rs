@@ -130,7 +130,10 @@ impl OwnerWords {
             name: named.map_or_else(|| owner.to_string(), |programme| programme.settings.name.clone()),
             link: paths::programme(owner),
             from: owned.owner.from.to_string(),
-            counts: owned.counted().counted.counted(named.map(|programme| programme.settings.byok).unwrap_or_default()),
+            counts: owned
+                .counted()
+                .counted
+                .counted(named.map(|programme| programme.settings.basis.byok).unwrap_or_default()),
         }
     }
 }

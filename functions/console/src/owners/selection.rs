@@ -84,7 +84,8 @@ impl KeySelection {
         let mut selection = KeySelection { chosen: Vec::new(), refused: Vec::new(), left: None };
         for key in foreign.into_iter().filter(|key| wanted.has(key)) {
             let owner = owners.remove(&key.key);
-            let counts = |id: &ProgrammeId| programmes.iter().find(|one| one.id == *id).map(|one| one.settings.byok);
+            let counts =
+                |id: &ProgrammeId| programmes.iter().find(|one| one.id == *id).map(|one| one.settings.basis.byok);
             selection.sort_in(key, owner, purpose, counts);
         }
         selection.chosen.sort_by(|one, other| (&one.name, &one.key).cmp(&(&other.name, &other.key)));

@@ -23,7 +23,7 @@ pub(crate) async fn file(State(site): State<Site>, scope: ReportScope, request: 
         vec![
             Cell::exact(line.day),
             Cell::exact(Some(&programme.id)),
-            Cell::text(programme.settings.cost_code.as_deref()),
+            Cell::text(programme.settings.texts.cost_code.as_deref()),
             Cell::text(line.group),
             Cell::text(line.model),
             Cell::exact(line.grant.map(GrantId::of_bytes)),

@@ -93,7 +93,9 @@ impl SettingTexts {
     /// The values of these texts. What no form carries, such as the groups, is taken from `before`.
     pub(crate) fn read(&self, before: Option<&Settings>) -> Result<Draft, Refusals> {
         let mut draft = Draft::blank();
-        draft.settings.groups = before.map(|before| before.groups.clone()).unwrap_or_default();
+        if let Some(before) = before {
+            draft.keep_groups_of(before);
+        }
         let read = |Setting { id, read, .. }: &Setting| {
             let refused = read(&SettingText { id, texts: self, before }, &mut draft).err();
             refused.map(|why| (*id, why))
@@ -135,6 +137,12 @@ pub(crate) fn is_untouched(made_from: Option<&str>, field: &str, text: &str) -> 
 impl Draft {
     fn blank() -> Draft {
         Draft { settings: Settings::new("", Term::first_day(), Usd::ZERO), budget: Usd::ZERO }
+    }
+
+    /// The settings of groups, which have a page of their own, as they are.
+    pub(crate) fn keep_groups_of(&mut self, before: &Settings) {
+        self.settings.allowance.group_caps = before.allowance.group_caps.clone();
+        self.settings.rules.group_models = before.rules.group_models.clone();
     }
 }
 

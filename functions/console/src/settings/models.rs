@@ -117,11 +117,13 @@ pub(crate) async fn not_listed(
     after: &Settings,
     deadline: Deadline,
 ) -> Result<Option<(StatusCode, Refusals)>, StoreError> {
-    let models = before.map(|before| &before.models[..]).unwrap_or_default();
-    let providers = before.map(|before| &before.providers[..]).unwrap_or_default();
-    let models = KnownModels::check(site, models, &after.models, deadline).await?.map(|refused| ("models", refused));
-    let providers =
-        check_providers(site, providers, &after.providers, deadline).await.map(|refused| ("providers", refused));
+    let models = before.map(|before| &before.rules.all.models[..]).unwrap_or_default();
+    let providers = before.map(|before| &before.rules.all.providers[..]).unwrap_or_default();
+    let models =
+        KnownModels::check(site, models, &after.rules.all.models, deadline).await?.map(|refused| ("models", refused));
+    let providers = check_providers(site, providers, &after.rules.all.providers, deadline)
+        .await
+        .map(|refused| ("providers", refused));
     let refused: Vec<(&'static str, NotListed)> = models.into_iter().chain(providers).collect();
     // What is wrong for good goes before what may be right in a minute.
     let status = refused.iter().map(|(_, refused)| refused.status).min();

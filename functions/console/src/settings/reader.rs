@@ -130,7 +130,7 @@ impl SettingText<'_> {
     }
 
     pub(super) fn closing_time(&self, opens: Option<Timestamp>) -> Result<Option<Timestamp>, String> {
-        let closes = self.time(|settings| settings.claim_closes_at)?;
+        let closes = self.time(|settings| settings.claims.claim_closes_at)?;
         if opens.is_some_and(|opens| closes.is_some_and(|closes| closes <= opens)) {
             return Err("This is not after the claim window opens.".to_owned());
         }
@@ -214,7 +214,8 @@ pub(super) fn too_many_roles(
     before: Option<&Settings>,
     after: &Settings,
 ) -> Option<(&'static str, String)> {
-    let people = RoleChanges::between(&ProgrammeId::of_name(&after.name), before, after).people();
+    let (id, before) = (ProgrammeId::of_name(&after.name), before.map(|before| &before.people));
+    let people = RoleChanges::between(&id, before, &after.people).people();
     if people <= MOST_CHANGED_ROLES {
         return None;
     }

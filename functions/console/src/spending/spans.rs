@@ -57,7 +57,7 @@ impl SpanQuery {
 
 impl<'a> SpanContext<'a> {
     pub(crate) fn of(settings: &'a Settings, listed_at: Option<Timestamp>, now: Timestamp) -> SpanContext<'a> {
-        SpanContext { reset: settings.reset, term: Some(&settings.term), listed_at, now }
+        SpanContext { reset: settings.basis.reset, term: Some(&settings.term), listed_at, now }
     }
 
     /// The context of an account, which has neither term nor window.

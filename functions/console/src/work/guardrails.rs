@@ -55,7 +55,7 @@ async fn tell(site: &Site, of: &RulesSource, is_saved: bool, deadline: Deadline)
         RulesSource::Programme(id) => site.table.get(Programme::key_of(id)).await?.into_iter().collect(),
         RulesSource::Tier(tier) => {
             let mut naming = site.table.programmes().await?;
-            naming.retain(|programme| programme.settings.tiers().any(|named| named == tier));
+            naming.retain(|programme| programme.settings.rules.tiers().any(|named| named == tier));
             naming
         }
     };
@@ -99,7 +99,7 @@ async fn refused(
     let cause = Cause::RulesRefused {
         programme: of.programme.clone(),
         group: of.group.clone(),
-        tier: programme.settings.rules(of.group.as_deref()).tier().map(str::to_owned),
+        tier: programme.settings.rules.of(of.group.as_deref()).tier().map(str::to_owned),
         since: refusal.since,
         why: refusal.why,
     };

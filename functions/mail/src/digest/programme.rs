@@ -38,8 +38,8 @@ impl Words<'_> {
         match reader {
             DigestReader::Faculty(names) => {
                 parts.extend(groups(digest));
-                parts.extend(models(digest, settings.byok));
-                parts.extend(spenders(digest, settings.reset, names));
+                parts.extend(models(digest, settings.basis.byok));
+                parts.extend(spenders(digest, settings.basis.reset, names));
                 let tell = |few: &PeopleSample| say::people(few, names);
                 parts.extend(who_needs_a_look(digest, settings, tell, Some(names), now));
             }
@@ -67,7 +67,7 @@ impl Words<'_> {
             parts,
             why: format!(
                 "You get this mail {} because you are {role} of {name}. Its faculty can set another day, or none.",
-                settings.digest.map_or("this week", weekday)
+                settings.mails.digest.map_or("this week", weekday)
             ),
             to: self.to.clone(),
         }
@@ -116,7 +116,7 @@ fn outlook(programme: &Programme, digest: &Digest, now: Timestamp) -> Vec<Letter
     let burn = Burn {
         spent: &money.spent,
         limit: money.budget,
-        thresholds: &programme.settings.thresholds,
+        thresholds: &programme.settings.mails.thresholds,
         term,
         looked: looked.unwrap_or(utc_date(digest.found_at)),
         forecast,
@@ -270,7 +270,7 @@ fn who_needs_a_look(
     names: Option<&DigestNames>,
     now: Timestamp,
 ) -> Vec<LetterPart> {
-    let (people, reset) = (&digest.people, settings.reset);
+    let (people, reset) = (&digest.people, settings.basis.reset);
     let mut notes = Vec::new();
     if people.stand_out > 0 {
         let named = names.map(|names| {

@@ -53,7 +53,7 @@ impl App {
             return Ok(ComposedRow::Unsendable("NoSuchCrossing"));
         };
         let settings = &view.programme.settings;
-        let starts_anew = settings.reset.resets_at(now).filter(|at| *at < settings.term.ends_at());
+        let starts_anew = settings.basis.reset.resets_at(now).filter(|at| *at < settings.term.ends_at());
         let told = CapUseFacts { stopped: stopped(&view.grant), ..CapUseFacts::of(&crossing, used, starts_anew) };
         Ok(self.to(&view.grant.person.address, |words| words.cap_used(&view.programme, &told)))
     }
@@ -78,7 +78,7 @@ impl Words<'_> {
         let name = &settings.name;
         let mut facts = vec![
             ("Used", used.spent.to_dollars_up()),
-            ("Cap", format!("{} {}", used.limit.to_dollars_down(), of_this_window(settings.reset))),
+            ("Cap", format!("{} {}", used.limit.to_dollars_down(), of_this_window(settings.basis.reset))),
             ("Left", (used.limit - used.spent).or_zero().to_dollars_down()),
         ];
         facts.extend(used.cap_since.map(|cap| ("Cap since then", cap.to_dollars_down())));
@@ -129,7 +129,7 @@ fn what_next(share: i64, used: &CapUseFacts) -> &'static str {
 }
 
 fn never_anew(settings: &Settings, used: &CapUseFacts) -> Option<&'static str> {
-    let never = match settings.reset {
+    let never = match settings.basis.reset {
         Reset::None => "This is for the whole term; it does not start anew.",
         Reset::Daily | Reset::Weekly | Reset::Monthly => "It does not start anew before the term ends.",
     };

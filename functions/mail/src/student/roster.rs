@@ -49,7 +49,7 @@ impl Words<'_> {
         let (opens, closes) = (settings.claim_opens_at(), settings.claim_closes_at());
         let mut facts = vec![
             ("Programme", name.clone()),
-            ("Credit", format!("{} {}", grant.cap(settings).to_dollars_down(), settings.reset.per_window())),
+            ("Credit", format!("{} {}", grant.cap(settings).to_dollars_down(), settings.basis.reset.per_window())),
             ("Term", format!("{} to {}", long_date(term.starts_on()), long_date(term.ends_on()))),
         ];
         let may_get_one = !grant.ever_shown && now < closes;
@@ -60,7 +60,7 @@ impl Words<'_> {
             facts.push(("Keys until", time_in(closes, term.zone())));
         }
         facts.extend(faculty(settings).map(|faculty| ("Run by", faculty)));
-        facts.extend(settings.contact.clone().map(|contact| ("Questions", contact)));
+        facts.extend(settings.texts.contact.clone().map(|contact| ("Questions", contact)));
         let what_to_do = if grant.ever_shown {
             "You have had a key already. Your page says what is left of your credit.".to_owned()
         } else if now >= closes {

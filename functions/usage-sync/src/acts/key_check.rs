@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::limit::send_limit;
 use crate::runner::Runner;
 use crate::scan::outcome::FindingOutcome;
-use crate::scan::row::LimitBasis;
+use crate::scan::row::limit_on;
 
 /// The least time between the two answers after which a missing key is gone.
 const SURELY_GONE: SignedDuration = SignedDuration::from_hours(1);
@@ -44,7 +44,7 @@ pub(super) async fn look_again(
             // Compared with this run's sums, not with the recorded reading, which an invocation may have
             // written just before it died.
             let more = used.map_or(Usd::ZERO, |used| used - summed);
-            let listed = LimitBasis::of(&view.programme.settings).listed(&found);
+            let listed = limit_on(view.programme.settings.basis, &found);
             let drifted = match view.grant.live().is_some_and(|live| live.epoch == epoch) {
                 true => Box::pin(send_limit(runner, at, listed)).await?,
                 false => None,
@@ -83,7 +83,7 @@ async fn note_use(
     (asked, found): (Timestamp, &ProviderKey),
 ) -> Result<(Option<Usd>, Option<String>)> {
     let Some(attempt) = view.grant.attempt(epoch) else { return Ok((None, None)) };
-    let told = found.usage_report(view.programme.settings.reset).ok_or(UnusableReport::Silent)?;
+    let told = found.usage_report(view.programme.settings.basis.reset).ok_or(UnusableReport::Silent)?;
     let before = view.reading(epoch);
     let (after, doubt) = view.reading_after(attempt, &told, asked, runner.baseline.listed_at)?;
     if before.is_none_or(|before| after.differs_from(before)) {

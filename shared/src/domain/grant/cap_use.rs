@@ -28,12 +28,12 @@ impl CapUse {
     /// off the roster. A reading counts only in the window in which it was read.
     pub fn of(programme: &Programme, grant: &Grant, readings: &[Reading], now: Timestamp) -> Option<CapUse> {
         let settings = &programme.settings;
-        let is_told = settings.student_mails && settings.reset != Reset::Daily && !programme.is_over(now);
+        let is_told = settings.mails.student_mails && settings.basis.reset != Reset::Daily && !programme.is_over(now);
         let has_ended = matches!(grant.state, GrantState::Revoked | GrantState::Ended) || grant.holds.dropped.is_some();
         if !is_told || has_ended {
             return None;
         }
-        let window = settings.reset.window_at(now);
+        let window = settings.basis.reset.window_at(now);
         let of_window = || readings.iter().filter(|reading| reading.window == window);
         Some(CapUse {
             window,
@@ -58,7 +58,7 @@ pub(super) fn surely(reading: &Reading, grant: &Grant, settings: &Settings) -> U
     if reading.last_used_at.is_some_and(|used| used < begins) {
         return Usd::ZERO;
     }
-    let since = reading.used.days(settings.byok).between(first, Date::MAX, None).spent;
+    let since = reading.used.days(settings.basis.byok).between(first, Date::MAX, None).spent;
     reading.in_window.min(since)
 }
 
@@ -75,7 +75,7 @@ mod tests {
 
     fn monthly() -> Programme {
         let mut programme = a_programme();
-        programme.settings.reset = Reset::Monthly;
+        programme.settings.basis.reset = Reset::Monthly;
         programme
     }
 
@@ -92,9 +92,9 @@ mod tests {
     /// The sure use after these answers, in dollars.
     fn surely_after(grant: &Grant, answers: &[Answer<'_>]) -> i64 {
         let programme = monthly();
-        let (epoch, reset, byok) = (Epoch::new(1), programme.settings.reset, programme.settings.byok);
+        let (epoch, basis) = (Epoch::new(1), programme.settings.basis);
         let made_at = grant.attempts[0].begun_at;
-        let of = KeyUseContext { programme: &programme.id, grant: &grant.id, epoch, reset, byok, made_at };
+        let of = KeyUseContext { programme: &programme.id, grant: &grant.id, epoch, basis, made_at };
         let mut reading: Option<Reading> = None;
         for (when, [ever, today, in_window], last_used_at) in answers {
             let dollars = |number| Some(Usd::from_dollars(number));
@@ -145,7 +145,7 @@ mod tests {
         let (mut programme, grant) = (a_programme(), since("2026-01-10T08:00:00Z"));
         let now = at("2026-02-01T03:00:00Z");
         let whole = CapUse::of(&programme, &grant, &[], now);
-        let cap = programme.settings.cap;
+        let cap = programme.settings.allowance.cap;
         assert_eq!(whole, Some(CapUse { window: Window::WHOLE_TERM, cap, spent: Usd::ZERO, as_of: None }));
         let mut paused = grant.clone();
         paused.holds.paused = Some(Pause { by: Actor::Sync, role: Role::Faculty, why: None });
@@ -157,9 +157,9 @@ mod tests {
             assert_eq!(CapUse::of(&programme, &over, &[], now), None);
         }
         assert_eq!(CapUse::of(&programme, &grant, &[], programme.settings.term.ends_at()), None);
-        programme.settings.student_mails = false;
+        programme.settings.mails.student_mails = false;
         assert_eq!(CapUse::of(&programme, &grant, &[], now), None);
-        (programme.settings.student_mails, programme.settings.reset) = (true, Reset::Daily);
+        (programme.settings.mails.student_mails, programme.settings.basis.reset) = (true, Reset::Daily);
         assert_eq!(CapUse::of(&programme, &grant, &[], now), None);
     }
 }

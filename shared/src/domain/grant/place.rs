@@ -63,12 +63,12 @@ impl Place<'_> {
     /// that hold in it, this one less what was used in it: a key's limit until the key expires, and the cap until keys made now
     /// would.
     pub(super) fn unspent(&self, has_place: bool, now: Timestamp) -> Usd {
-        let (settings, window) = (self.settings, self.settings.reset.window_at(now));
+        let (settings, window) = (self.settings, self.settings.basis.reset.window_at(now));
         let (mut left, mut later) = (Usd::ZERO, Vec::new());
         let mut count = |amount: Usd, used: Usd, expires: Timestamp| {
             if now < expires {
                 left = left.max(amount - used);
-                later.push((amount, settings.reset.windows_between(now, expires)));
+                later.push((amount, settings.basis.reset.windows_between(now, expires)));
             }
         };
         for attempt in self.grant.attempts.iter().filter(|attempt| self.may_still_spend(attempt)) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::programme::Settings;
+use crate::domain::programme::{People, Settings};
 use crate::domain::values::address::{EmailAddress, MatchedAddress};
 use crate::domain::values::id::ProgrammeId;
 use crate::store::items::stored;
@@ -29,9 +29,9 @@ impl Role {
     pub fn of(address: &MatchedAddress, settings: &Settings, admins: &[EmailAddress]) -> Option<Role> {
         if is_among(address, admins) {
             Some(Role::Admin)
-        } else if is_among(address, &settings.faculty) {
+        } else if is_among(address, &settings.people.faculty) {
             Some(Role::Faculty)
-        } else if is_among(address, &settings.assistants) {
+        } else if is_among(address, &settings.people.assistants) {
             Some(Role::Assistant)
         } else {
             None
@@ -69,14 +69,14 @@ pub struct RoleChanges {
 
 impl Roles {
     /// The roles of everybody whom the settings of a programme name, each person once.
-    pub fn of(programme: &ProgrammeId, settings: &Settings) -> BTreeMap<MatchedAddress, Roles> {
+    pub fn of(programme: &ProgrammeId, people: &People) -> BTreeMap<MatchedAddress, Roles> {
         type Flag = fn(&mut Roles) -> &mut bool;
         let lists: [(&[EmailAddress], Flag); 3] = [
-            (&settings.faculty, |roles| &mut roles.faculty),
-            (&settings.assistants, |roles| &mut roles.assistant),
-            (&settings.finance, |roles| &mut roles.finance),
+            (&people.faculty, |roles| &mut roles.faculty),
+            (&people.assistants, |roles| &mut roles.assistant),
+            (&people.finance, |roles| &mut roles.finance),
         ];
-        let mut people = BTreeMap::new();
+        let mut named = BTreeMap::new();
         for (list, flag) in lists {
             for address in list {
                 let none = || Roles {
@@ -86,10 +86,10 @@ impl Roles {
                     assistant: false,
                     finance: false,
                 };
-                *flag(people.entry(address.matched().clone()).or_insert_with(none)) = true;
+                *flag(named.entry(address.matched().clone()).or_insert_with(none)) = true;
             }
         }
-        people
+        named
     }
 
     /// Whether the console has anything for this person.
@@ -100,7 +100,7 @@ impl Roles {
 
 impl RoleChanges {
     /// The changes of roles when settings are replaced, or set for the first time.
-    pub fn between(programme: &ProgrammeId, before: Option<&Settings>, after: &Settings) -> RoleChanges {
+    pub fn between(programme: &ProgrammeId, before: Option<&People>, after: &People) -> RoleChanges {
         let before = before.map(|before| Roles::of(programme, before)).unwrap_or_default();
         let after = Roles::of(programme, after);
         let is_as_before = |roles: &Roles| {
@@ -136,8 +136,8 @@ mod tests {
     #[test]
     fn the_highest_role_counts_and_admins_have_theirs_everywhere() {
         let mut settings = a_programme().settings;
-        settings.faculty = people(&["faye", "adam"]);
-        settings.assistants = people(&["asta", "faye"]);
+        settings.people.faculty = people(&["faye", "adam"]);
+        settings.people.assistants = people(&["asta", "faye"]);
         let role = |name: &str| Role::of(people(&[name])[0].matched(), &settings, &people(&["ADAM"]));
         assert_eq!(role("adam"), Some(Role::Admin));
         assert_eq!(role("faye"), Some(Role::Faculty));
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn an_edit_changes_the_roles_of_those_whom_it_names_otherwise_than_before_and_of_nobody_else() {
         let programme = a_programme();
-        let mut before = programme.settings.clone();
+        let mut before = programme.settings.people.clone();
         before.faculty = people(&["faye", "fred", "frida"]);
         before.assistants = people(&["asta", "faye"]);
         let mut after = before.clone();

@@ -66,7 +66,6 @@ mod tests {
     use super::*;
     use crate::domain::grant::testing::a_view;
     use crate::domain::grant::{BudgetChange, GrantState};
-    use crate::domain::programme::Group;
     use crate::domain::values::address::EmailAddress;
     use crate::domain::values::money::Usd;
 
@@ -93,8 +92,7 @@ mod tests {
         view.grant.has_place = true;
         view.budget.reserved = Usd::from_dollars(20);
         for (group, cap) in [("rich", 90), ("poor", 5), ("alike", 20), ("fits", 100)] {
-            let group_cap = Group { cap: Some(Usd::from_dollars(cap)), models: Vec::new() };
-            view.programme.settings.groups.insert(group.to_owned(), group_cap);
+            view.programme.settings.allowance.group_caps.insert(group.to_owned(), Usd::from_dollars(cap));
         }
         let moved = |group: &str| {
             let line = RosterLine { group: Some(group.to_owned()), ..line_of(&view) };

@@ -50,7 +50,7 @@ fn each_mark_is_left_by_an_act_that_changes_nothing_else() {
     marks(&mut retired, dropped);
 
     let mut old = Story::live();
-    old.view.programme.settings.rotate_after_days = Some(30);
+    old.view.programme.settings.claims.rotate_after_days = Some(30);
     old.after((29 * 24).hours());
     let (announced, _) = old.view.follow_rules(None, &[], old.now).unwrap();
     marks(&mut old, announced);

@@ -12,15 +12,15 @@ fn address(name: &str) -> EmailAddress {
 fn programme(name: &str, finance: &[&str]) -> Programme {
     let mut settings = a_programme().settings;
     settings.name = name.to_owned();
-    settings.finance = finance.iter().map(|name| address(name)).collect();
-    settings.cost_code = Some(format!("of {name}"));
+    settings.people.finance = finance.iter().map(|name| address(name)).collect();
+    settings.texts.cost_code = Some(format!("of {name}"));
     Programme::new(ProgrammeId::of_name(name), settings)
 }
 
 fn row(programme: Option<&Programme>, kind: RowKind, dollars: i32) -> StatementRow {
     StatementRow {
         programme: programme.map(|programme| programme.id.clone()),
-        cost_code: programme.and_then(|programme| programme.settings.cost_code.clone()),
+        cost_code: programme.and_then(|programme| programme.settings.texts.cost_code.clone()),
         kind,
         spent: Usd::from_dollars(dollars),
     }
@@ -86,7 +86,7 @@ fn what_differs_since_is_told_row_by_row_and_what_does_not_is_not() {
 
     let mut renamed = maths.clone();
     renamed.settings.name = "Maths II".to_owned();
-    renamed.settings.cost_code = None;
+    renamed.settings.texts.cost_code = None;
     let now = vec![row(Some(&renamed), RowKind::Keys, 1), row(Some(&physics), RowKind::Byok, 2)];
     let differences = mailed.differences(&january(now), &[renamed, physics.clone()]);
     let of = |programme: Option<&Programme>, kind, what| RowDifference {
