@@ -28,7 +28,7 @@ use Whose::{Admins, Anybodys, Assistants, Facultys, Staffs, Students, Visitors};
 
 const PROGRAMME: &str = "/console/programmes/{id}";
 
-const TABLE: [(&str, &str, Whose); 58] = [
+const TABLE: [(&str, &str, Whose); 57] = [
     ("GET", "/", Anybodys),
     ("POST", "/link", Anybodys),
     ("GET", "/c/{*anything}", Anybodys),
@@ -68,7 +68,6 @@ const TABLE: [(&str, &str, Whose); 58] = [
     ("GET", "/console/programmes/{id}/report", Assistants),
     ("GET", "/console/programmes/{id}/report.csv", Assistants),
     ("GET", "/console/programmes/{id}/closeout", Assistants),
-    ("GET", "/console/programmes/{id}/closeout.csv", Assistants),
     ("GET", "/console/programmes/{id}/groups", Assistants),
     ("POST", "/console/programmes/{id}/groups", Facultys),
     ("POST", "/console/programmes/{id}/copy", Facultys),

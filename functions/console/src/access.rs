@@ -2,6 +2,7 @@
 //! not see gets the answer of a page that does not exist.
 
 use std::future::Future;
+use std::ops::Deref;
 
 use anyhow::Context;
 use axum::body::Bytes;
@@ -17,7 +18,7 @@ use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::store::Author;
-use bursar_core::web::{AppError, Fields, Posted, RequestDeadline, Site, Visitor};
+use bursar_core::web::{AppError, Fields, Frame, Posted, RequestDeadline, Site, Visitor};
 use jiff::Timestamp;
 
 /// A programme with the visitor's role in it. As an extractor it admits assistants and higher roles.
@@ -26,6 +27,27 @@ pub(crate) struct ProgrammeAccess {
     pub(crate) visitor: Visitor,
     pub(crate) programme: Programme,
     pub(crate) role: Role,
+}
+
+/// What every page of the console has around its own content.
+pub(crate) struct PageFrame<'a> {
+    pub(crate) frame: &'a Frame,
+    pub(crate) csrf: &'a str,
+    pub(crate) is_admin: bool,
+}
+
+impl<'a> PageFrame<'a> {
+    pub(crate) fn of(site: &'a Site, visitor: &'a Visitor) -> PageFrame<'a> {
+        PageFrame { frame: &site.frame, csrf: visitor.csrf.reveal(), is_admin: is_admin(site, visitor) }
+    }
+}
+
+impl Deref for PageFrame<'_> {
+    type Target = Frame;
+
+    fn deref(&self) -> &Frame {
+        self.frame
+    }
 }
 
 pub(crate) struct AdminAccess {

@@ -10,9 +10,9 @@ use bursar_core::domain::audit::{Act, AuditDetail};
 use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{Edit, EditOutcome, RulesSource};
-use bursar_core::web::{Answer, AppError, Fields, Frame, Site};
+use bursar_core::web::{Answer, AppError, Fields, Site};
 
-use crate::access::{Faculty, Form, ProgrammeAccess};
+use crate::access::{Faculty, Form, PageFrame, ProgrammeAccess};
 use crate::paths;
 use crate::settings::{KnownModels, cap, fingerprint, is_untouched, models_of, new_models, plain};
 use crate::work::{guardrails, jobs};
@@ -29,10 +29,8 @@ const MOST_BYTES: usize = 80_000;
 #[derive(Template)]
 #[template(path = "groups.html")]
 struct GroupsPage<'a> {
-    frame: &'a Frame,
-    csrf: &'a str,
+    frame: PageFrame<'a>,
     programme: &'a Programme,
-    is_admin: bool,
     may_edit: bool,
     version: u64,
     made_from: String,
@@ -167,10 +165,8 @@ fn show(
     refusal: Option<&'static str>,
 ) -> Response {
     let page = GroupsPage {
-        frame: &site.frame,
-        csrf: access.visitor.csrf.reveal(),
+        frame: PageFrame::of(site, &access.visitor),
         programme: &access.programme,
-        is_admin: access.is_admin(),
         may_edit: access.is_faculty() && access.programme.closed_at.is_none(),
         version: access.programme.version,
         made_from,

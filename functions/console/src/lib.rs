@@ -77,7 +77,6 @@ fn routes(site: Site) -> Router {
         .route("/console/programmes/{id}/report", get(report::page))
         .route("/console/programmes/{id}/report.csv", get(report::file))
         .route("/console/programmes/{id}/closeout", get(closing::closeout))
-        .route("/console/programmes/{id}/closeout.csv", get(closing::closeout_file))
         .route("/console/tiers", get(tiers::page).post(tiers::save))
         .route("/console/report", get(report::page))
         .route("/console/report.csv", get(report::file))

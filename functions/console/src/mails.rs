@@ -1,5 +1,7 @@
 //! Mails and their states, as the console's pages show them.
 
+use std::borrow::Borrow;
+
 use bursar_core::domain::grant::Notice;
 use bursar_core::domain::mail::failure::FailureText;
 use bursar_core::domain::values::format::column_time;
@@ -78,8 +80,8 @@ fn came_back(bounce: Bounce) -> &'static str {
     }
 }
 
-pub(crate) fn why(why: UnreachableReason) -> &'static str {
-    match why {
+pub(crate) fn why(why: impl Borrow<UnreachableReason>) -> &'static str {
+    match why.borrow() {
         UnreachableReason::Bounced => "mail to it came back for good.",
         UnreachableReason::Suppressed => {
             "SES did not try: the address came back to one of its customers before. It forgets that after some days."

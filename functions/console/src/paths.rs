@@ -31,7 +31,3 @@ pub(crate) fn grant(programme: &ProgrammeId, grant: &GrantId) -> String {
 pub(crate) fn report(programme: &ProgrammeId) -> String {
     format!("/console/programmes/{programme}/report")
 }
-
-pub(crate) fn closeout(programme: &ProgrammeId) -> String {
-    format!("/console/programmes/{programme}/closeout")
-}

@@ -16,11 +16,11 @@ use bursar_core::domain::values::format::field_time;
 use bursar_core::domain::values::id::new_ulid;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{CloseOutcome, CopiedProgramme, Import, NewProgramme, Step};
-use bursar_core::web::{Answer, AppError, Fields, Frame, Site, Visitor};
+use bursar_core::web::{Answer, AppError, Fields, Site, Visitor};
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
 
-use crate::access::{self, Faculty, Form};
+use crate::access::{self, Faculty, Form, PageFrame};
 use crate::overview::{self, PageState};
 use crate::paths;
 use crate::settings::{Draft, Refusals, SettingTexts};
@@ -29,9 +29,7 @@ use crate::work::jobs;
 #[derive(Template)]
 #[template(path = "home.html")]
 struct Home<'a> {
-    frame: &'a Frame,
-    csrf: &'a str,
-    is_admin: bool,
+    frame: PageFrame<'a>,
     running: Vec<ProgrammeRow>,
     over: Vec<ProgrammeRow>,
 }
@@ -50,7 +48,7 @@ pub(crate) async fn list(State(site): State<Site>, visitor: Visitor) -> Answer {
     }
     let rows = programmes.into_iter().map(|(programme, role)| ProgrammeRow { programme, role: role_name(role) });
     let (over, running) = rows.partition(|row| row.programme.is_over(now));
-    Ok(site.page(&Home { frame: &site.frame, csrf: visitor.csrf.reveal(), is_admin, running, over }))
+    Ok(site.page(&Home { frame: PageFrame::of(&site, &visitor), running, over }))
 }
 
 fn role_name(role: Role) -> &'static str {

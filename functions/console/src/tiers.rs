@@ -9,9 +9,9 @@ use axum::response::{IntoResponse, Redirect};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::tiers::{self, Tier, Tiers};
 use bursar_core::store::{RulesSource, TierOutcome};
-use bursar_core::web::{Answer, AppError, Fields, Frame, Site, Visitor};
+use bursar_core::web::{Answer, AppError, Fields, Site, Visitor};
 
-use crate::access::{AdminAccess, Admins, Form};
+use crate::access::{AdminAccess, Admins, Form, PageFrame};
 use crate::paths;
 use crate::settings::{KnownModels, NotListed, models_of};
 use crate::work::guardrails;
@@ -23,9 +23,7 @@ const NAMED: &str = "Nothing was removed: the tier is in use.";
 #[derive(Template)]
 #[template(path = "tiers.html")]
 struct TiersPage<'a> {
-    frame: &'a Frame,
-    csrf: &'a str,
-    is_admin: bool,
+    frame: PageFrame<'a>,
     refusal: Option<&'static str>,
     tiers: Vec<TierRow>,
     new: TierForm,
@@ -88,9 +86,7 @@ async fn show(site: &Site, visitor: &Visitor, refused: Option<(TierForm, &'stati
             None => new = form,
         }
     }
-    let csrf = visitor.csrf.reveal();
-    let page = TiersPage { frame: &site.frame, csrf, is_admin: true, refusal, tiers: rows, new };
-    Ok(site.page(&page))
+    Ok(site.page(&TiersPage { frame: PageFrame::of(site, visitor), refusal, tiers: rows, new }))
 }
 
 fn rows(tiers: &Tiers, named_by: &BTreeMap<String, Vec<String>>) -> Vec<TierRow> {

@@ -111,7 +111,7 @@ impl TermsOfUse<'_> {
 }
 
 fn can_spend(view: &View, obstacle: Option<&Obstacle>, now: Timestamp) -> bool {
-    let is_over = matches!(view.grant.state, GrantState::Revoked | GrantState::Ended) || view.programme.is_over(now);
+    let is_over = view.grant.is_over() || view.programme.is_over(now);
     let never = matches!(
         obstacle,
         Some(Obstacle::Begin(

@@ -1,9 +1,11 @@
 //! The page of the account: its money against what is reserved, the residual, the last syncs, and what the
 //! guard held back. Keys, mail, and the forms of each part are left to the files beside this one.
 
+use std::borrow::Borrow;
+
 use askama::Template;
 use axum::extract::{Query, State};
-use bursar_core::domain::credit::purchase::DAYS_TO_BUY;
+use bursar_core::domain::credit::purchase::{DAYS_TO_BUY, Purchase};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::usage::days::{Accuracy, Days, Sum};
 use bursar_core::domain::usage::models::ModelUse;
@@ -11,17 +13,17 @@ use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::usage::span::Span;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::{Reset, utc_date};
-use bursar_core::store::{Account, AccountDay, BudgetSums, Checkpoint, HeldAct, HeldBack, HeldKey, Job, Table};
-use bursar_core::web::{Answer, AppError, Frame, Site, Visitor};
+use bursar_core::store::{Account, AccountDay, BudgetSums, Checkpoint, HeldAct, HeldBack, Job, OrphanName, Table};
+use bursar_core::web::{Answer, AppError, Site, Visitor};
 use jiff::Timestamp;
 
 use super::foreign_act::{self, KeyForm};
-use super::keys::{ForeignKeys, OrphanKey};
+use super::keys::ForeignKeys;
 use super::mail::MailSection;
 use super::release::AnotherAccount;
 use super::syncs::{Day, SyncRun, newest_days};
-use super::warnings::{self, CreditSection};
-use crate::access::AdminAccess;
+use super::warnings;
+use crate::access::{AdminAccess, PageFrame};
 use crate::job_line::JobLine;
 use crate::owners::{KeyOwners, TypedOwner};
 use crate::paths;
@@ -38,15 +40,15 @@ const SPANS: [Span; 4] = [Span::Day, Span::Week, Span::Month, Span::All];
 #[derive(Template)]
 #[template(path = "account.html")]
 struct AccountPage<'a> {
-    frame: &'a Frame,
-    csrf: &'a str,
-    is_admin: bool,
+    frame: PageFrame<'a>,
     another: Option<AnotherAccount>,
     warnings: Vec<String>,
-    held_back: Option<HeldBackNotice>,
+    held_back: Option<HeldBack>,
+    /// Who released it.
+    released_by: Option<String>,
     balance: Option<(Usd, String)>,
     promised: BudgetSums,
-    credit: CreditSection,
+    purchase: Option<Purchase>,
     phrase: &'static str,
     spans: Vec<SpanLink>,
     as_of: Option<String>,
@@ -56,10 +58,11 @@ struct AccountPage<'a> {
     notes: Vec<String>,
     newest: Option<AccountDay>,
     days: Vec<Day>,
+    programmes: &'a [Programme],
     keys: ForeignKeys,
     owners: KeyOwners,
     owned: ForeignKeys,
-    orphans: Vec<OrphanKey>,
+    orphans: Vec<OrphanName>,
     /// What is no programme's, by model.
     models: Vec<ModelUse>,
     coverage: ModelCoverage,
@@ -79,24 +82,6 @@ struct SpentSums {
     all: Figure,
     ours: Figure,
     foreign: Figure,
-}
-
-struct HeldBackNotice {
-    /// The state that the form confirms, so that nothing newer is let through.
-    shown: String,
-    at: String,
-    words: String,
-    bound: u32,
-    count: u32,
-    stops: bool,
-    keys: Vec<HeldKeyLine>,
-    released_by: Option<String>,
-}
-
-struct HeldKeyLine {
-    name: String,
-    hash: String,
-    why: &'static str,
 }
 
 pub(crate) async fn page(
@@ -122,20 +107,19 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, refu
     )?;
     let promised = table.budget_sums(&programmes).await?;
     let mail = MailSection::of(site, &programmes, now).await?;
-    let held_back = match &state.held_back {
-        Some(held) => Some(HeldBackNotice::of(site, held).await?),
+    let released_by = match state.held_back.as_ref().and_then(|held| held.released_by.as_ref()) {
+        Some(person) => Some(show::person(table, person).await?),
         None => None,
     };
-    let syncs: Vec<SyncRun> = runs.iter().map(SyncRun::of).collect();
+    let syncs: Vec<SyncRun> = runs.into_iter().map(SyncRun::of).collect();
     let balance = balance(days.first(), &syncs);
     let balance_now = balance.map(|(balance, _)| balance);
     let purchase = match balance_now {
         Some(balance) => Some(table.purchase(&programmes, promised.to_come, balance, now).await?),
         None => None,
     };
-    let credit = CreditSection::of(purchase, now);
     let known = warnings::AccountFacts {
-        credit: &credit,
+        purchase: purchase.as_ref(),
         state: &state,
         need: table.need(promised.to_come).await?,
         balance: balance_now,
@@ -157,13 +141,12 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, refu
     let coverage = ModelCoverage::of_account(&state, span, span.range(Reset::None, None, now), utc_date(now));
     let unowned = table.foreign_models(coverage.days).await?.unowned;
     let page = AccountPage {
-        frame: &site.frame,
-        csrf: visitor.csrf.reveal(),
-        is_admin: true,
+        frame: PageFrame::of(site, visitor),
         another: AnotherAccount::of(site, &alarms, &state).await?,
         warnings: warnings::of(&known, now),
-        credit,
-        held_back,
+        purchase,
+        held_back: state.held_back.clone(),
+        released_by,
         balance: balance.map(|(balance, at)| (balance, utc(at))),
         promised,
         phrase: spans::phrase(span),
@@ -176,10 +159,11 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, refu
         is_summed: account.is_some(),
         newest: days.first().cloned(),
         days: newest_days(&days, DAYS.unsigned_abs() as usize),
+        programmes: &programmes,
         keys,
         owners,
         owned,
-        orphans: state.orphan_names.iter().map(OrphanKey::of).collect(),
+        orphans: state.orphan_names,
         models: by_model::of_nobody(unowned, &used_by_nobodys, &coverage),
         coverage,
         syncs,
@@ -202,7 +186,7 @@ async fn running_jobs(table: &Table, programmes: &[Programme], now: Timestamp) -
 /// The balance, and when the provider reported it: from the newest run that read it, or from the newest
 /// day's sums.
 fn balance(newest: Option<&AccountDay>, syncs: &[SyncRun]) -> Option<(Usd, Timestamp)> {
-    let of_run = syncs.iter().find_map(|sync| Some((sync.balance?, sync.began_at)));
+    let of_run = syncs.iter().find_map(|sync| Some((sync.balance()?, sync.run.began_at)));
     let of_day = newest.map(|day| (day.bought - day.spent, day.as_of));
     of_run.into_iter().chain(of_day).max_by_key(|(_, at)| *at)
 }
@@ -220,32 +204,11 @@ impl SpentSums {
     }
 }
 
-impl HeldKeyLine {
-    fn of(held: &HeldKey) -> HeldKeyLine {
-        let why = match held.act {
-            HeldAct::Recovery => "which works and which a recovery would end",
-            HeldAct::Stop => "which a student was shown, and which is missing or disabled at the provider",
-            HeldAct::Sweep => "which nobody was shown",
-        };
-        HeldKeyLine { name: held.name.clone(), hash: held.key.to_string(), why }
-    }
-}
-
-impl HeldBackNotice {
-    async fn of(site: &Site, held: &HeldBack) -> Result<HeldBackNotice, AppError> {
-        let released_by = match &held.released_by {
-            Some(person) => Some(show::person(&site.table, person).await?),
-            None => None,
-        };
-        Ok(HeldBackNotice {
-            shown: held.at.to_string(),
-            at: utc(held.at),
-            words: held.words(),
-            bound: held.bound,
-            count: held.count(),
-            stops: held.stops > 0,
-            keys: held.keys.iter().map(HeldKeyLine::of).collect(),
-            released_by,
-        })
+/// What a held back act would have done to a key.
+pub(crate) fn why_held(act: impl Borrow<HeldAct>) -> &'static str {
+    match act.borrow() {
+        HeldAct::Recovery => "which works and which a recovery would end",
+        HeldAct::Stop => "which a student was shown, and which is missing or disabled at the provider",
+        HeldAct::Sweep => "which nobody was shown",
     }
 }

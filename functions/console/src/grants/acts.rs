@@ -5,7 +5,7 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{CapRefused, Grant, GrantState, Hold, HoldRefused, OrderKind, ReleaseRefused, View};
+use bursar_core::domain::grant::{CapRefused, Grant, Hold, HoldRefused, OrderKind, ReleaseRefused, View};
 use bursar_core::domain::people::role::Role;
 use bursar_core::domain::programme::{Budget, Settings};
 use bursar_core::domain::values::money::Usd;
@@ -169,7 +169,7 @@ impl GrantPress<'_> {
             let why = "Mail to this address came back or is not wanted. Faculty can have it tried once more.";
             return Err(AppError::conflict(why));
         }
-        if matches!(grant.state, GrantState::Revoked | GrantState::Ended) {
+        if grant.is_over() {
             return Err(over());
         }
         // Somebody else may have taken the mark off meanwhile.

@@ -3,16 +3,16 @@
 use askama::Template;
 use axum::extract::{Path, State};
 use bursar_core::domain::audit::{Act, Entry};
-use bursar_core::domain::grant::{GrantState, KeyAbsence, SwitchState, View};
+use bursar_core::domain::grant::{KeyAbsence, SwitchState, View};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::format::column_time;
 use bursar_core::store::UnreachableReason;
-use bursar_core::web::{Answer, AppError, Frame, Site};
+use bursar_core::web::{Answer, AppError, Site};
 use jiff::tz::TimeZone;
 
 use super::acts::CapForm;
 use super::list::{self, GrantRow};
-use crate::access::ProgrammeAccess;
+use crate::access::{PageFrame, ProgrammeAccess};
 use crate::mails::{self, MailRow};
 use crate::show;
 use crate::spending::spans::{self, Figure, SpanContext};
@@ -20,11 +20,9 @@ use crate::spending::spans::{self, Figure, SpanContext};
 #[derive(Template)]
 #[template(path = "grant.html")]
 struct GrantPage<'a> {
-    frame: &'a Frame,
-    csrf: &'a str,
+    frame: PageFrame<'a>,
     programme: &'a Programme,
     row: &'a GrantRow,
-    is_admin: bool,
     spans: Vec<(&'static str, Figure)>,
     as_of: Option<String>,
     notes: Vec<String>,
@@ -81,7 +79,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, ref
     for entry in entries.into_iter().rev() {
         timeline.push(TimelineEntry::of(site, entry, zone).await?);
     }
-    let is_over = matches!(grant.state, GrantState::Revoked | GrantState::Ended);
+    let is_over = grant.is_over();
     let keys = grant.attempts.iter().rev().filter(|attempt| attempt.shown_at.is_some()).map(|attempt| {
         let spent = readings
             .iter()
@@ -112,8 +110,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, ref
     let context = SpanContext::of(&programme.settings, sync.listed_at, now);
     let spans = context.each(&list::used(readings).days(programme.settings.basis.byok), grant.ever_shown);
     let page = GrantPage {
-        frame: &site.frame,
-        csrf: access.visitor.csrf.reveal(),
+        frame: PageFrame::of(site, &access.visitor),
         programme,
         keys: keys.collect(),
         holds: holds.into_iter().filter(|(held, _)| *held).map(|(_, word)| word).collect(),
@@ -126,7 +123,6 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, ref
         },
         unreachable: mark.map(|mark| (mark.why, mails::why(mark.why), column_time(mark.at, zone))),
         mails: mails.iter().rev().map(|row| MailRow::of(row, zone)).collect(),
-        is_admin: access.is_admin(),
         as_of: sync.listed_at.map(|at| column_time(at, zone)),
         notes: spans::notes(spans.iter().map(|(_, figure)| figure)),
         spans,

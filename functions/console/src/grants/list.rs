@@ -3,18 +3,18 @@
 
 use askama::Template;
 use axum::extract::{Query, State};
-use bursar_core::domain::grant::{Grant, GrantState, Reading, Spending};
+use bursar_core::domain::grant::{Grant, Reading, Spending};
 use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::usage::span::Span;
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{Unreachable, UnreachableReason};
-use bursar_core::web::{Answer, Frame, Site};
+use bursar_core::web::{Answer, Site};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::access::ProgrammeAccess;
+use crate::access::{PageFrame, ProgrammeAccess};
 use crate::spending::spans::{self, Figure, SpanContext, SpanLink, SpanQuery};
 use crate::{paths, show};
 
@@ -23,7 +23,6 @@ const ON_A_PAGE: usize = 200;
 const UNREACHABLE: &str = "unreachable";
 /// The value of `?mail=` for people who want no mail but links.
 const UNWANTED: &str = "unwanted";
-const STATES: [&str; 7] = ["invited", "minting", "live", "paused", "stopped", "revoked", "ended"];
 
 /// A search among grants. An unknown state finds nothing.
 #[derive(Debug, Default, Deserialize)]
@@ -45,8 +44,7 @@ pub(crate) struct GrantSearch {
 #[derive(Template)]
 #[template(path = "grants.html")]
 struct GrantListPage<'a> {
-    frame: &'a Frame,
-    csrf: &'a str,
+    frame: PageFrame<'a>,
     programme: &'a Programme,
     sought: &'a GrantSearch,
     states: [&'static str; 7],
@@ -55,7 +53,6 @@ struct GrantListPage<'a> {
     from: usize,
     until: usize,
     next: Option<String>,
-    is_admin: bool,
     phrase: &'static str,
     spans: Vec<SpanLink>,
     as_of: Option<String>,
@@ -100,17 +97,15 @@ pub(crate) async fn page(
     let until = (from + ON_A_PAGE).min(rows.len());
     let path = paths::grants(&programme.id);
     let page = GrantListPage {
-        frame: &site.frame,
-        csrf: access.visitor.csrf.reveal(),
+        frame: PageFrame::of(&site, &access.visitor),
         programme,
         sought: &sought,
-        states: STATES,
+        states: show::STATES,
         rows: &rows[from..until],
         found: rows.len(),
         from,
         until,
         next: (until < rows.len()).then(|| sought.address(&path, until)),
-        is_admin: access.is_admin(),
         phrase: asked.map_or("in this window", spans::phrase),
         spans: spans::choices(&path, &sought.query(), &Span::EACH, |span| asked == Some(span)),
         as_of: sync.listed_at.map(|at| column_time(at, settings.term.zone())),
@@ -121,7 +116,7 @@ pub(crate) async fn page(
 
 /// The reason why a person does not get all mail, if any more mail is to come.
 pub(crate) fn not_mailed(grant: &Grant, unreachable: &Unreachable) -> Option<UnreachableReason> {
-    let is_over = matches!(grant.state, GrantState::Revoked | GrantState::Ended);
+    let is_over = grant.is_over();
     unreachable.get(grant.person.address.matched()).copied().filter(|_| !is_over)
 }
 

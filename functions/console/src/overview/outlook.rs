@@ -7,10 +7,11 @@ use bursar_core::domain::grant::{Grant, Reading};
 use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::usage::days::Days;
 use bursar_core::domain::usage::forecast::{Forecast, SpendingLimits, Weeks, usual_week};
-use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use jiff::Timestamp;
+
+use crate::grants::used;
 
 /// The most students who are named; the rest are counted.
 const NAMED: usize = 10;
@@ -19,18 +20,11 @@ pub(crate) struct Outlook {
     pub(crate) sentence: String,
     /// Whether the money may run out before the term ends.
     pub(crate) is_short: bool,
-    pub(crate) standing_out: Vec<Outlier>,
+    /// Students who used far more last week than they and the class usually do, with what they used.
+    pub(crate) standing_out: Vec<(Usd, Grant)>,
     /// The number of outliers who are not named.
     pub(crate) more: usize,
     pub(crate) usual_week: String,
-}
-
-/// A student who used far more last week than they and the class usually do.
-pub(crate) struct Outlier {
-    pub(crate) grant: GrantId,
-    /// The name, or else the address.
-    pub(crate) who: String,
-    pub(crate) spent: String,
 }
 
 impl Outlook {
@@ -46,7 +40,6 @@ impl Outlook {
             return None;
         }
         let settings = &programme.settings;
-        let looked = listed_at.map(utc_date);
         let limits = SpendingLimits::of(settings, (budget.limit, budget.reserved), spent);
         let forecast = Forecast::of(spent, limits, &settings.term, listed_at, now);
         let mut outlook = Outlook {
@@ -56,8 +49,8 @@ impl Outlook {
             more: 0,
             usual_week: String::new(),
         };
-        let Some(looked) = looked else { return Some(outlook) };
-        let weeks = |readings: &[Reading]| Weeks::of(&used(readings, programme), looked);
+        let Some(looked) = listed_at.map(utc_date) else { return Some(outlook) };
+        let weeks = |readings: &[Reading]| Weeks::of(&used(readings).days(settings.basis.byok), looked);
         let each: Vec<(&Grant, Weeks)> = grants.iter().map(|(grant, readings)| (grant, weeks(readings))).collect();
         let usual = usual_week(each.iter().map(|(_, weeks)| weeks));
         let out = |(grant, weeks): &(&Grant, Weeks)| Some((weeks.stands_out(usual)?, (*grant).clone()));
@@ -65,24 +58,12 @@ impl Outlook {
         out.sort_by_key(|(spent, _)| Reverse(*spent));
         outlook.more = out.len().saturating_sub(NAMED);
         outlook.usual_week = usual.to_cents_up();
-        outlook.standing_out = out.into_iter().take(NAMED).map(Outlier::of).collect();
+        out.truncate(NAMED);
+        outlook.standing_out = out;
         Some(outlook)
     }
 
     pub(crate) fn count(&self) -> usize {
         self.standing_out.len() + self.more
     }
-}
-
-impl Outlier {
-    fn of((spent, grant): (Usd, Grant)) -> Outlier {
-        let who = grant.person.name.unwrap_or_else(|| grant.person.address.as_written().to_owned());
-        Outlier { grant: grant.id, who, spent: spent.to_cents_up() }
-    }
-}
-
-fn used(readings: &[Reading], programme: &Programme) -> Days {
-    let mut days = Days::default();
-    readings.iter().for_each(|reading| days.add(&reading.used.days(programme.settings.basis.byok)));
-    days
 }

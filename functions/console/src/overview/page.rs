@@ -12,7 +12,7 @@ use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{ProgrammeUse, UnreachableReason};
-use bursar_core::web::{Answer, AppError, Frame, Site};
+use bursar_core::web::{Answer, AppError, Site};
 use jiff::Timestamp;
 
 use super::add_person::PersonForm;
@@ -20,22 +20,18 @@ use super::chart::Chart;
 use super::edit::EditForm;
 use super::outlook::Outlook;
 use super::warnings::{self, BudgetRoom};
-use crate::access::ProgrammeAccess;
+use crate::access::{PageFrame, ProgrammeAccess};
 use crate::job_line::JobLine;
 use crate::programmes::CopyForm;
 use crate::spending::by_model::{self, ModelCoverage};
 use crate::spending::spans::{self, Figure, SpanContext, SpanLink, SpanQuery};
 use crate::{grants, paths, show};
 
-const STATES: [&str; 7] = ["invited", "minting", "live", "paused", "stopped", "revoked", "ended"];
-
 #[derive(Template)]
 #[template(path = "overview.html")]
 struct Overview<'a> {
-    frame: &'a Frame,
-    csrf: &'a str,
+    frame: PageFrame<'a>,
     programme: &'a Programme,
-    is_admin: bool,
     may_edit: bool,
     money: MoneyFigures,
     phrase: &'static str,
@@ -130,7 +126,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         budget: budget.limit,
     };
     let count = |state| grants.iter().filter(|(grant, _)| show::state(grant) == state).count();
-    let counts = STATES.iter().map(|state| (*state, count(*state))).filter(|(_, count)| *count > 0).collect();
+    let counts = show::STATES.iter().map(|state| (*state, count(*state))).filter(|(_, count)| *count > 0).collect();
     let not_mailed = || grants.iter().filter_map(|(grant, _)| grants::not_mailed(grant, &unreachable));
     // What assigned keys spent is in what was spent and reserved, and no grant implies it.
     let implied_in_all = money.implied + budget.assigned;
@@ -144,10 +140,8 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         warnings.extend(warnings::balance(site, programme, implied_in_all - spent.total(), now).await?);
     }
     let page = Overview {
-        frame: &site.frame,
-        csrf: access.visitor.csrf.reveal(),
+        frame: PageFrame::of(site, &access.visitor),
         programme,
-        is_admin: access.is_admin(),
         phrase: spans::phrase(span),
         spans: spans::choices(&paths::programme(&programme.id), &[], &Span::EACH, |one| one == span),
         notes: spans::notes(groups.iter().flat_map(|(_, spans)| spans.iter().map(|(_, figure)| figure))),

@@ -10,11 +10,12 @@ use bursar_core::domain::values::key_name::prefix;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{ForeignKey, OwnedKey};
-use bursar_core::web::{AppError, Fields, Frame, Site, Visitor};
+use bursar_core::web::{AppError, Fields, Site, Visitor};
 use jiff::Timestamp;
 
 use super::Asked;
 use super::selection::{KeySelection, Purpose, Wanted};
+use crate::access::PageFrame;
 use crate::paths;
 
 /// The most keys on a preview; the rest are counted.
@@ -24,18 +25,11 @@ const PREFIXES_SHOWN: usize = 20;
 
 /// The section about owners on the account's page.
 pub(crate) struct KeyOwners {
-    pub(crate) choices: Vec<OwnerChoice>,
     /// The beginnings of names of keys without an owner, those that spent most first.
     pub(crate) prefixes: Vec<NamePrefix>,
     /// What is said of the owner of each key that has one, by hash.
     pub(crate) words: HashMap<String, OwnerWords>,
     pub(crate) typed: TypedOwner,
-}
-
-pub(crate) struct OwnerChoice {
-    pub(crate) id: String,
-    pub(crate) name: String,
-    pub(crate) is_chosen: bool,
 }
 
 pub(crate) struct NamePrefix {
@@ -65,9 +59,7 @@ pub(crate) struct TypedOwner {
 #[derive(Template)]
 #[template(path = "assign.html")]
 struct AssignPreview<'a> {
-    frame: &'a Frame,
-    csrf: &'a str,
-    is_admin: bool,
+    frame: PageFrame<'a>,
     why: Option<&'static str>,
     /// The owner's name; `None` when keys are taken back.
     to: Option<&'a Programme>,
@@ -110,15 +102,7 @@ impl KeyOwners {
             }
         }
         let typed = typed.unwrap_or_else(|| TypedOwner { from: utc_date(now).to_string(), ..TypedOwner::default() });
-        let choices = programmes.iter().map(|programme| OwnerChoice::of(programme, &typed)).collect();
-        Ok((KeyOwners { choices, prefixes: prefixes(&nobodys), words, typed }, owned, nobodys))
-    }
-}
-
-impl OwnerChoice {
-    fn of(programme: &Programme, typed: &TypedOwner) -> OwnerChoice {
-        let id = programme.id.as_str().to_owned();
-        OwnerChoice { is_chosen: typed.owner == id, name: programme.settings.name.clone(), id }
+        Ok((KeyOwners { prefixes: prefixes(&nobodys), words, typed }, owned, nobodys))
     }
 }
 
@@ -169,9 +153,7 @@ pub(super) fn preview(
         Wanted::Match(pattern) => (String::new(), pattern.clone()),
     };
     let page = AssignPreview {
-        frame: &site.frame,
-        csrf: visitor.csrf.reveal(),
-        is_admin: true,
+        frame: PageFrame::of(site, visitor),
         why,
         to,
         from,

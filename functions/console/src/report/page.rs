@@ -14,14 +14,15 @@ use bursar_core::domain::usage::report::{Grouping, ReportLine, SpendingReport};
 use bursar_core::domain::values::id::{GrantBytes, GrantId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::web::{Answer, AppError, Frame, Site};
+use bursar_core::web::{Answer, AppError, Site};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use jiff::Timestamp;
 
 use super::collect::collected;
 use super::scope::{ProgrammeChoice, ReportScope};
+use crate::access::PageFrame;
+use crate::paths;
 use crate::spending::by_model::words;
-use crate::{access, paths};
 
 const ON_A_PAGE: usize = 200;
 /// How many grants are read at once for the names of their persons.
@@ -30,9 +31,7 @@ const GRANTS_AT_ONCE: usize = 16;
 #[derive(Template)]
 #[template(path = "report.html")]
 struct ReportPage<'a> {
-    frame: &'a Frame,
-    csrf: &'a str,
-    is_admin: bool,
+    frame: PageFrame<'a>,
     programme: &'a Programme,
     form: ReportForm<'a>,
     /// The report, unless the form was refused.
@@ -42,9 +41,7 @@ struct ReportPage<'a> {
 #[derive(Template)]
 #[template(path = "report_of_several.html")]
 struct ReportPageOfSeveral<'a> {
-    frame: &'a Frame,
-    csrf: &'a str,
-    is_admin: bool,
+    frame: PageFrame<'a>,
     form: ReportForm<'a>,
     /// The report, unless the form was refused.
     results: Option<ReportResults<'a>>,
@@ -111,12 +108,10 @@ pub(super) async fn show(site: &Site, scope: &ReportScope, report: Result<Spendi
         Err(_) => None,
     };
     let status = if results.is_some() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    let frame = &site.frame;
-    let csrf = scope.visitor.csrf.reveal();
-    let is_admin = access::is_admin(site, &scope.visitor);
+    let frame = PageFrame::of(site, &scope.visitor);
     let page = match (&scope.choices, scope.programmes.first()) {
-        (None, Some((programme, _))) => Frame::page(&ReportPage { frame, csrf, is_admin, programme, form, results }),
-        _ => Frame::page(&ReportPageOfSeveral { frame, csrf, is_admin, form, results }),
+        (None, Some((programme, _))) => site.page(&ReportPage { frame, programme, form, results }),
+        _ => site.page(&ReportPageOfSeveral { frame, form, results }),
     };
     Ok((status, page).into_response())
 }

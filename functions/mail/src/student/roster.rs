@@ -1,6 +1,6 @@
 //! The mail to a person on a roster: that there is a key for them, and how to get it.
 
-use bursar_core::domain::grant::{Grant, GrantState};
+use bursar_core::domain::grant::Grant;
 use bursar_core::domain::mail::class::MailClass;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::format::{long_date, time_in};
@@ -28,7 +28,7 @@ impl App {
             self.table.get(Grant::key_of(programme, grant)).await?,
         );
         let Some((programme, grant)) = programme.zip(grant) else { return Ok(GONE) };
-        let is_over = matches!(grant.state, GrantState::Revoked | GrantState::Ended) || programme.is_over(now);
+        let is_over = grant.is_over() || programme.is_over(now);
         if is_over || grant.holds.dropped.is_some() {
             return Ok(ComposedRow::Nothing("this person is no longer on the roster"));
         }

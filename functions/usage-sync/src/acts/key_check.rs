@@ -1,7 +1,7 @@
 //! A query for one key by its hash, after the listing had it as disabled or not at all.
 
 use anyhow::Result;
-use bursar_core::domain::grant::{GrantState, View};
+use bursar_core::domain::grant::View;
 use bursar_core::domain::usage::reading::UnusableReport;
 use bursar_core::domain::values::id::Epoch;
 use bursar_core::domain::values::key::KeyHash;
@@ -52,7 +52,7 @@ pub(super) async fn look_again(
             Ok(FindingOutcome::LookedAgain { more, doubt, mended: drifted })
         }
         KeyAnswer::Gone => {
-            let is_over = matches!(view.grant.state, GrantState::Revoked | GrantState::Ended);
+            let is_over = view.grant.is_over();
             let since = runner.table.missing_since(key, runner.baseline.listed_at).await?;
             let is_sure = !is_held && since.is_some_and(|since| since + SURELY_GONE < at.now);
             if is_sure && finds_another(runner, at).await? {

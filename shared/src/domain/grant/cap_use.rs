@@ -4,7 +4,7 @@
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Grant, GrantState, Reading};
+use super::{Grant, Reading};
 use crate::domain::programme::{Programme, Settings};
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::{Reset, Window};
@@ -29,7 +29,7 @@ impl CapUse {
     pub fn of(programme: &Programme, grant: &Grant, readings: &[Reading], now: Timestamp) -> Option<CapUse> {
         let settings = &programme.settings;
         let is_told = settings.mails.student_mails && settings.basis.reset != Reset::Daily && !programme.is_over(now);
-        let has_ended = matches!(grant.state, GrantState::Revoked | GrantState::Ended) || grant.holds.dropped.is_some();
+        let has_ended = grant.is_over() || grant.holds.dropped.is_some();
         if !is_told || has_ended {
             return None;
         }
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
     use crate::domain::audit::Actor;
     use crate::domain::grant::testing::{a_grant, a_programme};
-    use crate::domain::grant::{Attempt, HoldKind, Pause};
+    use crate::domain::grant::{Attempt, GrantState, HoldKind, Pause};
     use crate::domain::people::role::Role;
     use crate::domain::testing::at;
     use crate::domain::usage::reading::{KeyUseContext, UsageReport};

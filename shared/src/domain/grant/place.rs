@@ -20,8 +20,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::cap_use::surely;
 use super::{
-    Attempt, AttemptState, BudgetChange, Change, DependsOn, Grant, GrantState, KeyAbsence, Mark, Reading, SETTLING,
-    SwitchState, Unchanged, View,
+    Attempt, AttemptState, BudgetChange, Change, DependsOn, Grant, KeyAbsence, Mark, Reading, SETTLING, SwitchState,
+    Unchanged, View,
 };
 use crate::domain::grant::Spending;
 use crate::domain::programme::Settings;
@@ -50,7 +50,7 @@ impl Place<'_> {
 
     /// The cost if the person claimed now, and the actual cost once they did. It is shown, not enforced.
     pub fn implied(&self, now: Timestamp) -> Usd {
-        let is_over = matches!(self.grant.state, GrantState::Revoked | GrantState::Ended);
+        let is_over = self.grant.is_over();
         let has_place = self.grant.has_place || (self.grant.holds.is_empty() && !is_over);
         self.cost_with(has_place, now)
     }

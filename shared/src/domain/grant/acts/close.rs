@@ -73,7 +73,7 @@ impl View {
     /// Ends the grant with its programme. Returns `Unchanged` if it is over already, or while the programme
     /// goes on.
     pub fn end(&self, by: &Actor, now: Timestamp) -> Result<Change, Unchanged> {
-        if self.is_terminal() || !self.programme.is_over(now) {
+        if self.grant.is_over() || !self.programme.is_over(now) {
             return Err(Unchanged);
         }
         let mut change = self.change(by, DependsOn::Settings).ordering_all_off(now);
@@ -182,7 +182,7 @@ impl View {
         why: Option<&str>,
         now: Timestamp,
     ) -> Result<Change, CapRefused> {
-        if self.is_terminal() {
+        if self.grant.is_over() {
             return Err(CapRefused::Over);
         }
         if self.grant.own_cap == cap {
@@ -198,7 +198,7 @@ impl View {
 
     /// Allows one replacement beyond the programme's number. Returns `Unchanged` if the grant is over.
     pub fn allow(&self, by: &Actor) -> Result<Change, Unchanged> {
-        if self.is_terminal() {
+        if self.grant.is_over() {
             return Err(Unchanged);
         }
         let mut change = self.change(by, DependsOn::GrantAlone);

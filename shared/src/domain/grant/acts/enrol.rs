@@ -34,7 +34,7 @@ impl View {
         if same_spelling && was == becomes && !moves {
             return Err(LineRefused::Unchanged);
         }
-        if self.is_terminal() {
+        if self.grant.is_over() {
             return Err(LineRefused::Over);
         }
         let mut change = self.change(by, DependsOn::GrantAlone);
