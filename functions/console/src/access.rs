@@ -7,19 +7,15 @@ use std::ops::Deref;
 use anyhow::Context;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Multipart, RawPathParams, Request};
-use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
-use axum::response::IntoResponse;
-use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::people::role::{Role, is_among};
-use bursar_core::domain::programme::Programme;
-use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::people::role::is_among;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::store::Author;
-use bursar_core::web::{AppError, Fields, Frame, Posted, RequestDeadline, Site, Visitor};
-use jiff::Timestamp;
+use bursar_core::web::{Frame, Posted, RequestDeadline};
+
+use crate::prelude::*;
 
 /// A programme with the visitor's role in it. As an extractor it admits assistants and higher roles.
 #[derive(Clone)]

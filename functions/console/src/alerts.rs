@@ -1,21 +1,14 @@
 //! The alerts of a programme: the crossings of its budget's thresholds with their cause, and the mails with
 //! their recipients and states. A form sends an alert again.
 
-use askama::Template;
-use axum::extract::State;
-use axum::response::{IntoResponse, Redirect};
 use bursar_core::domain::mail::class::MailClass;
-use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::usage::crossing::{AlertMail, Crossing, RESERVED, Scope, per_cent};
-use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::id::PersonId;
-use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{AlertAgain, OutboxRow, StaffPerson, Undeliverable};
-use bursar_core::web::{Answer, AppError, Site};
 
-use crate::access::{Assistants, Form, PageFrame, ProgrammeAccess};
+use crate::access::Assistants;
 use crate::mails::{self, MailStatus};
-use crate::paths;
+use crate::prelude::*;
 
 #[derive(Template)]
 #[template(path = "alerts.html")]

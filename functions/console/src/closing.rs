@@ -2,28 +2,14 @@
 //! person and group spent, what nobody claimed, what of the account no key explains, and what that means for another number of
 //! students. Its sums add up to the cent.
 
-use std::borrow::Borrow;
-use std::collections::BTreeMap;
-
-use askama::Template;
-use axum::extract::{Query, State};
-use axum::http::StatusCode;
-use bursar_core::domain::grant::{Grant, GrantState};
-use bursar_core::domain::programme::{Budget, Programme, Settings};
+use bursar_core::domain::grant::GrantState;
 use bursar_core::domain::usage::closeout::in_cents;
 use bursar_core::domain::usage::pilot::{PilotFigures, Projection};
-use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::format::time_in;
-use bursar_core::domain::values::id::GrantId;
-use bursar_core::domain::values::money::Usd;
-use bursar_core::web::{Answer, AppError, Site};
 use futures_util::TryStreamExt;
-use jiff::Timestamp;
-use jiff::civil::Date;
-use serde::Deserialize;
 
-use crate::access::{PageFrame, ProgrammeAccess};
-use crate::{grants, paths, show};
+use crate::grants;
+use crate::prelude::*;
 
 /// The most persons on the page.
 const MOST_PERSONS: usize = 5_000;

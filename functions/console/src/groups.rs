@@ -1,19 +1,11 @@
 //! The page of a programme's groups: the settings in which a group differs from its programme. A blank field means the programme's.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use askama::Template;
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect, Response};
-use bursar_core::domain::audit::{Act, AuditDetail};
-use bursar_core::domain::programme::{Programme, Settings};
-use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{Edit, EditOutcome, RulesSource};
-use bursar_core::web::{Answer, AppError, Fields, Site};
+use bursar_core::domain::audit::AuditDetail;
+use bursar_core::store::{Edit, EditOutcome};
 
-use crate::access::{Faculty, Form, PageFrame, ProgrammeAccess};
-use crate::paths;
+use crate::prelude::*;
 use crate::settings::{KnownModels, cap, fingerprint, is_untouched, models_of, new_models, plain};
 use crate::work::{guardrails, jobs};
 

@@ -1,10 +1,6 @@
 //! How pages tell of jobs: how far each is, in a sentence.
 
-use bursar_core::domain::programme::Programme;
-use bursar_core::store::{Job, JobState, Work};
-use jiff::{SignedDuration, Timestamp};
-
-use crate::paths;
+use crate::prelude::*;
 
 /// How long a page still tells that a job was done.
 const TOLD_FOR: SignedDuration = SignedDuration::from_hours(24);

@@ -1,13 +1,11 @@
 //! Mails and their states, as the console's pages show them.
 
-use std::borrow::Borrow;
-
 use bursar_core::domain::grant::Notice;
 use bursar_core::domain::mail::failure::FailureText;
-use bursar_core::domain::values::format::column_time;
-use bursar_core::store::{Bounce, MailState, OutboxRow, QueuedMail, UnreachableReason};
-use jiff::Timestamp;
+use bursar_core::store::{Bounce, MailState, OutboxRow, QueuedMail};
 use jiff::tz::TimeZone;
+
+use crate::prelude::*;
 
 pub(crate) struct MailRow {
     pub(crate) kind: &'static str,

@@ -1,6 +1,6 @@
 //! The paths of pages that other pages link to.
 
-use bursar_core::domain::values::id::{GrantId, ProgrammeId};
+use crate::prelude::*;
 
 pub(crate) const ACCOUNT: &str = "/console/account";
 

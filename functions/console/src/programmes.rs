@@ -1,28 +1,18 @@
 //! The programmes on which the visitor has a role, and what admins do with one as a whole: close it, copy it into another term. Faculty
 //! ask the admins for both.
 
-use askama::Template;
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect};
-use bursar_core::deadline::Deadline;
-use bursar_core::domain::audit::{Act, AuditDetail};
-use bursar_core::domain::grant::{Grant, GrantState};
-use bursar_core::domain::people::role::Role;
+use bursar_core::domain::audit::AuditDetail;
+use bursar_core::domain::grant::GrantState;
 use bursar_core::domain::programme::request::{BUDGET, CLOSE, COPY, Request, Wish};
 use bursar_core::domain::programme::tiers::Tiers;
-use bursar_core::domain::programme::{Budget, Programme, Settings};
 use bursar_core::domain::values::format::field_time;
 use bursar_core::domain::values::id::new_ulid;
-use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{CloseOutcome, CopiedProgramme, Import, NewProgramme, Step};
-use bursar_core::web::{Answer, AppError, Fields, Site, Visitor};
-use jiff::civil::Date;
-use jiff::{Timestamp, ToSpan};
+use jiff::ToSpan;
 
-use crate::access::{self, Faculty, Form, PageFrame};
+use crate::access;
 use crate::overview::{self, PageState};
-use crate::paths;
+use crate::prelude::*;
 use crate::settings::{Draft, Refusals, SettingTexts};
 use crate::work::jobs;
 

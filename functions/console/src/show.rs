@@ -1,14 +1,12 @@
 //! The format of counts, instants of the account, URLs and people on the console's pages.
 
-use std::borrow::Borrow;
-
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::Grant;
 pub(crate) use bursar_core::domain::values::format::utc;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::money::grouped;
 use bursar_core::store::{StaffPerson, Table};
-use bursar_core::web::AppError;
+
+use crate::prelude::*;
 
 /// A number in groups of three digits, for templates.
 pub(crate) fn count(number: impl Borrow<u64>) -> String {

@@ -1,23 +1,13 @@
 //! The statement of the account, as a page made to be printed and as CSV: its rows and sums, and what is wrong with its edges;
 //! and what was mailed of a month, with what is otherwise on the statement since.
 
-use std::borrow::Borrow;
 use std::iter::successors;
 
-use askama::Template;
-use axum::extract::{Query, State};
-use axum::http::StatusCode;
 use bursar_core::domain::ledger::mailed::{ChangedCell, MailedStatement, RowDifference};
 use bursar_core::domain::ledger::statement::{RowKind, Statement, StatementDays, StatementRow};
-use bursar_core::domain::programme::Programme;
-use bursar_core::domain::values::id::ProgrammeId;
-use bursar_core::domain::values::window::utc_date;
-use bursar_core::web::{Answer, AppError, Site};
-use jiff::Timestamp;
-use serde::Deserialize;
 
-use crate::access::{AdminAccess, PageFrame};
 use crate::csv_file::{Cell, CsvRequest};
+use crate::prelude::*;
 
 /// The days as a query asks for them; without any, the last month.
 #[derive(Debug, Default, Deserialize)]

@@ -1,18 +1,11 @@
 //! The page of the tiers: named lists of models, which admins keep for programmes and groups.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use askama::Template;
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect};
-use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::tiers::{self, Tier, Tiers};
-use bursar_core::store::{RulesSource, TierOutcome};
-use bursar_core::web::{Answer, AppError, Fields, Site, Visitor};
+use bursar_core::store::TierOutcome;
 
-use crate::access::{AdminAccess, Admins, Form, PageFrame};
-use crate::paths;
+use crate::prelude::*;
 use crate::settings::{KnownModels, NotListed, models_of};
 use crate::work::guardrails;
 

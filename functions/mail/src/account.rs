@@ -6,21 +6,11 @@ mod credit;
 mod mail;
 mod unsent;
 
-use bursar_core::domain::mail::alarm::{Alarm, Cause};
-use bursar_core::domain::people::role::is_among;
-use bursar_core::domain::programme::Programme;
-use bursar_core::domain::values::format::time_in;
-use bursar_core::domain::values::id::{PersonId, ProgrammeId};
-use bursar_core::store::{StaffPerson, StoreError};
-use jiff::Timestamp;
-use jiff::civil::Date;
+use bursar_core::store::StaffPerson;
 use jiff::tz::TimeZone;
 use unsent::UnsentMails;
 
-use crate::App;
-use crate::compose::{ComposedRow, GONE};
-use crate::letter::words::Words;
-use crate::letter::{Letter, LetterPart, plain};
+use crate::prelude::*;
 
 /// The content of an alarm's mail.
 struct AlarmText {

@@ -3,22 +3,15 @@
 //! spending.
 
 use bursar_core::domain::audit::{Act, Entry};
-use bursar_core::domain::people::role::is_among;
-use bursar_core::domain::programme::{Budget, Programme, Settings};
-use bursar_core::domain::usage::crossing::{Crossing, Scope, per_cent};
+use bursar_core::domain::programme::Budget;
+use bursar_core::domain::usage::crossing::{Crossing, Scope};
 use bursar_core::domain::usage::forecast::{Forecast, RunsOut, SpendingLimits};
-use bursar_core::domain::values::format::{long_date, time_in};
-use bursar_core::domain::values::id::{PersonId, ProgrammeId};
-use bursar_core::domain::values::money::Usd;
-use bursar_core::domain::values::window::{Window, utc_date};
-use bursar_core::store::{ProgrammeUse, StaffPerson, StoreError};
-use jiff::{SignedDuration, Timestamp};
+use bursar_core::domain::values::window::Window;
+use bursar_core::store::{ProgrammeUse, StaffPerson};
 
-use crate::App;
-use crate::compose::{ComposedRow, GONE};
 use crate::letter::burn::{Burn, Picture};
-use crate::letter::words::{Words, faculty, said};
-use crate::letter::{Letter, LetterPart};
+use crate::letter::words::faculty;
+use crate::prelude::*;
 
 /// The figures of an alert: the newest on record, and at least those of the crossing.
 struct AlertSpending {

@@ -1,18 +1,12 @@
 //! Keys that nobody here made: foreign keys with what admins did to them and who owns them, and keys with a name of ours whose
 //! grant does not exist.
 
-use std::collections::HashMap;
-
 use bursar_core::domain::ledger::foreign_act::ForeignAct;
-use bursar_core::domain::usage::span::Span;
-use bursar_core::domain::values::key::KeyHash;
-use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::ForeignKey;
-use jiff::Timestamp;
 
 use super::foreign_act::KeyForm;
 use crate::owners::OwnerWords;
-use crate::spending::spans::{Figure, SpanContext};
+use crate::prelude::*;
 
 /// The most keys on the page; the rest are counted.
 const SHOWN: usize = 200;

@@ -1,27 +1,15 @@
 //! The mail of the account: counts of the day, waiting mail, the mail server's state, which people with a role are not reached, and
 //! the dead letters by cause, with the form that sends them again.
 
-use std::collections::BTreeMap;
-
-use axum::response::{IntoResponse, Redirect};
 use bursar_core::domain::mail::day::MailCounts;
 use bursar_core::domain::mail::failure::{FailureText, NOT_VERIFIED};
 use bursar_core::domain::mail::kind::MailKind;
-use bursar_core::domain::programme::Programme;
-use bursar_core::domain::values::address::EmailAddress;
-use bursar_core::domain::values::id::ProgrammeId;
-use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{
     BulkStop, DeadMails, GIVEN_UP_SHOWN, MailRefusal, MailServer, OutboxRow, SentAgain, Undeliverable, Unreachable,
 };
-use bursar_core::web::{Answer, AppError, Site};
 use futures_util::future::try_join_all;
-use jiff::civil::Date;
-use jiff::{SignedDuration, Timestamp};
 
-use crate::access::{Admins, Form};
-use crate::paths;
-use crate::show::utc;
+use crate::prelude::*;
 
 /// The age up to which an admin is asked to look at dead letters. Of more, only the newest are shown.
 const RECENT: SignedDuration = SignedDuration::from_hours(3 * 24);

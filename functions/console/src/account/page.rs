@@ -1,21 +1,11 @@
 //! The page of the account: its money against what is reserved, the residual, the last syncs, and what the
 //! guard held back. Keys, mail, and the forms of each part are left to the files beside this one.
 
-use std::borrow::Borrow;
-
-use askama::Template;
-use axum::extract::{Query, State};
 use bursar_core::domain::credit::purchase::{DAYS_TO_BUY, Purchase};
-use bursar_core::domain::programme::Programme;
-use bursar_core::domain::usage::days::{Accuracy, Days, Sum};
+use bursar_core::domain::usage::days::{Accuracy, Sum};
 use bursar_core::domain::usage::models::ModelUse;
-use bursar_core::domain::usage::reading::DailyUse;
-use bursar_core::domain::usage::span::Span;
-use bursar_core::domain::values::money::Usd;
-use bursar_core::domain::values::window::{Reset, utc_date};
-use bursar_core::store::{Account, AccountDay, BudgetSums, Checkpoint, HeldAct, HeldBack, Job, OrphanName, Table};
-use bursar_core::web::{Answer, AppError, Site, Visitor};
-use jiff::Timestamp;
+use bursar_core::domain::values::window::Reset;
+use bursar_core::store::{Account, AccountDay, BudgetSums, Checkpoint, HeldAct, HeldBack, OrphanName, Table};
 
 use super::foreign_act::{self, KeyForm};
 use super::keys::ForeignKeys;
@@ -23,13 +13,12 @@ use super::mail::MailSection;
 use super::release::AnotherAccount;
 use super::syncs::{Day, SyncRun, newest_days};
 use super::warnings;
-use crate::access::{AdminAccess, PageFrame};
 use crate::job_line::JobLine;
 use crate::owners::{KeyOwners, TypedOwner};
-use crate::paths;
-use crate::show::{self, utc};
+use crate::prelude::*;
+use crate::show;
 use crate::spending::by_model::{self, ModelCoverage};
-use crate::spending::spans::{self, Figure, SpanContext, SpanLink, SpanQuery};
+use crate::spending::spans::{self, SpanLink};
 
 const DAYS: i32 = 60;
 const RUNS: i32 = 14;

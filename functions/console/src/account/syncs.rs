@@ -1,9 +1,8 @@
 //! The last runs of the sync, from their reports, and the account's spending up to each day, by owner.
 
-use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{AccountDay, Run};
-use jiff::civil::Date;
-use serde::Deserialize;
+
+use crate::prelude::*;
 
 pub(super) struct SyncRun {
     pub(super) run: Run,

@@ -5,13 +5,10 @@ use bursar_core::domain::credit::balance::{BalanceNeed, Basis};
 use bursar_core::domain::credit::purchase::{DAYS_TO_BUY, Purchase};
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::values::format::long_date;
-use bursar_core::domain::values::money::Usd;
-use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{Checkpoint, SyncState};
-use jiff::{SignedDuration, Timestamp};
 
 use super::syncs::SyncRun;
-use crate::show::utc;
+use crate::prelude::*;
 
 /// The time without a complete sync after which a person must look.
 const COMPLETE_WITHIN: SignedDuration = SignedDuration::from_hours(26);

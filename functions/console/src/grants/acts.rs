@@ -2,20 +2,15 @@
 //! in the same request; failed calls are repeated by the work of each minute.
 
 use axum::extract::Path;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect};
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{CapRefused, Grant, Hold, HoldRefused, OrderKind, ReleaseRefused, View};
-use bursar_core::domain::people::role::Role;
-use bursar_core::domain::programme::{Budget, Settings};
-use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::grant::{CapRefused, Hold, HoldRefused, OrderKind, ReleaseRefused, View};
 use bursar_core::orders::NotCarriedOut;
-use bursar_core::store::{ActContext, ActOutcome, Resend, Undeliverable};
-use bursar_core::web::{Answer, AppError, Fields, Site};
+use bursar_core::store::{ActOutcome, Resend, Undeliverable};
 
 use super::grant;
-use crate::access::{Assistants, Form};
-use crate::{paths, settings};
+use crate::access::Assistants;
+use crate::prelude::*;
+use crate::settings;
 
 const LONGEST_REASON: usize = 500;
 

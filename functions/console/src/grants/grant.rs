@@ -1,21 +1,15 @@
 //! The page of one grant: its state, its history with who acted, and the forms for further acts.
 
-use askama::Template;
-use axum::extract::{Path, State};
-use bursar_core::domain::audit::{Act, Entry};
+use axum::extract::Path;
+use bursar_core::domain::audit::Entry;
 use bursar_core::domain::grant::{KeyAbsence, SwitchState, View};
-use bursar_core::domain::programme::Programme;
-use bursar_core::domain::values::format::column_time;
-use bursar_core::store::UnreachableReason;
-use bursar_core::web::{Answer, AppError, Site};
 use jiff::tz::TimeZone;
 
 use super::acts::CapForm;
 use super::list::{self, GrantRow};
-use crate::access::{PageFrame, ProgrammeAccess};
 use crate::mails::{self, MailRow};
-use crate::show;
-use crate::spending::spans::{self, Figure, SpanContext};
+use crate::prelude::*;
+use crate::spending::spans;
 
 #[derive(Template)]
 #[template(path = "grant.html")]

@@ -1,22 +1,11 @@
 //! The grants of a programme, by highest spending first. The list is filtered by text and state, and split
 //! into pages.
 
-use askama::Template;
-use axum::extract::{Query, State};
-use bursar_core::domain::grant::{Grant, Reading, Spending};
-use bursar_core::domain::programme::{Programme, Settings};
-use bursar_core::domain::usage::reading::DailyUse;
-use bursar_core::domain::usage::span::Span;
-use bursar_core::domain::values::format::column_time;
-use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{Unreachable, UnreachableReason};
-use bursar_core::web::{Answer, Site};
-use jiff::Timestamp;
-use serde::Deserialize;
+use bursar_core::domain::grant::{Reading, Spending};
+use bursar_core::store::Unreachable;
 
-use crate::access::{PageFrame, ProgrammeAccess};
-use crate::spending::spans::{self, Figure, SpanContext, SpanLink, SpanQuery};
-use crate::{paths, show};
+use crate::prelude::*;
+use crate::spending::spans::{self, SpanLink};
 
 const ON_A_PAGE: usize = 200;
 /// The value of `?mail=` for people whom mail does not reach.

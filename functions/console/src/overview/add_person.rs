@@ -1,16 +1,11 @@
 //! Adding one person to the roster by hand, or restoring one who was dropped from it.
 
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{self, Grant, HoldKind, LineRefused, Person, ReleaseRefused, RosterLine};
-use bursar_core::domain::values::id::{GrantId, ProgrammeId};
-use bursar_core::store::{ActContext, ActOutcome, NewPerson};
-use bursar_core::web::{Answer, AppError, Fields, Site};
+use bursar_core::domain::grant::{self, HoldKind, LineRefused, Person, ReleaseRefused, RosterLine};
+use bursar_core::store::{ActOutcome, NewPerson};
 
 use super::page::{self, PageState};
-use crate::access::{Faculty, Form};
-use crate::paths;
+use crate::prelude::*;
 use crate::roster::{self, line};
 
 enum PersonMatch {

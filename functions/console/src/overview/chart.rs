@@ -1,9 +1,7 @@
 //! The spending of a programme over time: a line in an inline SVG, and its numbers in a table. Colours are
 //! left to the stylesheet.
 
-use bursar_core::domain::usage::days::Days;
-use bursar_core::domain::values::money::Usd;
-use jiff::civil::Date;
+use crate::prelude::*;
 
 const WIDTH: i64 = 640;
 const HEIGHT: i64 = 200;

@@ -3,15 +3,11 @@
 
 use std::cmp::Reverse;
 
-use bursar_core::domain::grant::{Grant, Reading};
-use bursar_core::domain::programme::{Budget, Programme};
-use bursar_core::domain::usage::days::Days;
+use bursar_core::domain::grant::Reading;
 use bursar_core::domain::usage::forecast::{Forecast, SpendingLimits, Weeks, usual_week};
-use bursar_core::domain::values::money::Usd;
-use bursar_core::domain::values::window::utc_date;
-use jiff::Timestamp;
 
 use crate::grants::used;
+use crate::prelude::*;
 
 /// The most students who are named; the rest are counted.
 const NAMED: usize = 10;

@@ -1,31 +1,21 @@
 //! The overview of a programme: its money, its grants by state, warnings, and the forms that change it.
 
-use askama::Template;
-use axum::extract::{Query, State};
-use bursar_core::domain::grant::{Grant, Place, Reading};
-use bursar_core::domain::programme::{Budget, Programme, Settings};
+use bursar_core::domain::grant::{Place, Reading};
 use bursar_core::domain::usage::days::Sum;
 use bursar_core::domain::usage::models::ModelUse;
-use bursar_core::domain::usage::reading::DailyUse;
-use bursar_core::domain::usage::span::Span;
-use bursar_core::domain::values::format::column_time;
-use bursar_core::domain::values::money::Usd;
-use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{ProgrammeUse, UnreachableReason};
-use bursar_core::web::{Answer, AppError, Site};
-use jiff::Timestamp;
+use bursar_core::store::ProgrammeUse;
 
 use super::add_person::PersonForm;
 use super::chart::Chart;
 use super::edit::EditForm;
 use super::outlook::Outlook;
 use super::warnings::{self, BudgetRoom};
-use crate::access::{PageFrame, ProgrammeAccess};
+use crate::grants;
 use crate::job_line::JobLine;
+use crate::prelude::*;
 use crate::programmes::CopyForm;
 use crate::spending::by_model::{self, ModelCoverage};
-use crate::spending::spans::{self, Figure, SpanContext, SpanLink, SpanQuery};
-use crate::{grants, paths, show};
+use crate::spending::spans::{self, SpanLink};
 
 #[derive(Template)]
 #[template(path = "overview.html")]

@@ -1,19 +1,14 @@
 //! Warnings about a programme that need a person, one sentence each, with what the reader can do.
 
-use bursar_core::domain::grant::{Grant, GrantState, Reading};
+use bursar_core::domain::grant::{GrantState, Reading};
 use bursar_core::domain::mail::failure::FailureText;
-use bursar_core::domain::people::role::{Role, is_among};
+use bursar_core::domain::people::role::is_among;
 use bursar_core::domain::programme::guardrail::{Guardrail, RulesRefusal};
-use bursar_core::domain::programme::{Budget, Programme, Settings};
-use bursar_core::domain::values::address::EmailAddress;
-use bursar_core::domain::values::format::{column_time, named_month};
-use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{GIVEN_UP_SHOWN, Job, JobState, QueuedMail, StaffPerson, UnreachableReason, Work};
-use bursar_core::web::{AppError, Site};
+use bursar_core::domain::values::format::named_month;
+use bursar_core::store::{GIVEN_UP_SHOWN, QueuedMail, StaffPerson};
 use futures_util::future::try_join_all;
-use jiff::{SignedDuration, Timestamp};
 
-use crate::access::ProgrammeAccess;
+use crate::prelude::*;
 
 /// The longest time without new figures that needs no warning.
 const SYNCED_WITHIN: SignedDuration = SignedDuration::from_hours(26);

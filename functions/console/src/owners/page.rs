@@ -1,22 +1,11 @@
 //! The pages about owners of keys: the section of the account's page with the forms, and the preview of what a choice would do.
 
-use std::collections::{BTreeMap, HashMap};
-
-use askama::Template;
-use axum::response::Response;
-use bursar_core::domain::programme::Programme;
-use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::key_name::prefix;
-use bursar_core::domain::values::money::Usd;
-use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{ForeignKey, OwnedKey};
-use bursar_core::web::{AppError, Fields, Site, Visitor};
-use jiff::Timestamp;
 
 use super::Asked;
 use super::selection::{KeySelection, Purpose, Wanted};
-use crate::access::PageFrame;
-use crate::paths;
+use crate::prelude::*;
 
 /// The most keys on a preview; the rest are counted.
 const CHOSEN_SHOWN: usize = 500;

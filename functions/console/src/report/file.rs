@@ -1,14 +1,12 @@
 //! A report as a CSV file: exact amounts, and grants' ids for persons.
 
-use axum::extract::State;
 use bursar_core::domain::usage::report::ReportLine;
-use bursar_core::domain::values::id::GrantId;
-use bursar_core::web::{Answer, Site};
 
 use super::collect::collected;
 use super::page;
 use super::scope::ReportScope;
 use crate::csv_file::{Cell, CsvRequest};
+use crate::prelude::*;
 
 const COLUMNS: [&str; 8] = ["date", "programme", "cost_code", "group", "model", "person", "requests", "spent_usd"];
 

@@ -1,27 +1,13 @@
 //! A report as a page: the form that asks for it, its lines, and what is not known of its days.
 
-use std::collections::BTreeMap;
-
-use askama::Template;
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::IntoResponse;
-use bursar_core::domain::grant::Grant;
-use bursar_core::domain::people::role::Role;
-use bursar_core::domain::programme::Programme;
 use bursar_core::domain::usage::models::NOT_BY_MODEL;
 use bursar_core::domain::usage::report::{Grouping, ReportLine, SpendingReport};
-use bursar_core::domain::values::id::{GrantBytes, GrantId};
-use bursar_core::domain::values::money::Usd;
-use bursar_core::domain::values::window::utc_date;
-use bursar_core::web::{Answer, AppError, Site};
+use bursar_core::domain::values::id::GrantBytes;
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
-use jiff::Timestamp;
 
 use super::collect::collected;
 use super::scope::{ProgrammeChoice, ReportScope};
-use crate::access::PageFrame;
-use crate::paths;
+use crate::prelude::*;
 use crate::spending::by_model::words;
 
 const ON_A_PAGE: usize = 200;

@@ -3,9 +3,8 @@
 
 use bursar_core::domain::usage::report::Grouping;
 use bursar_core::domain::values::term::{FIRST_DAY, LAST_DAY};
-use jiff::civil::Date;
 
-use crate::show;
+use crate::prelude::*;
 
 /// The columns by which a report can be grouped.
 const COLUMNS: [&str; 4] = ["day", "group", "model", "person"];

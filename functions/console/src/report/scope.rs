@@ -2,17 +2,11 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use bursar_core::domain::people::role::Role;
-use bursar_core::domain::programme::Programme;
-use bursar_core::domain::values::id::ProgrammeId;
-use bursar_core::domain::values::window::utc_date;
-use bursar_core::web::{AppError, Site, Visitor};
 use jiff::ToSpan;
-use jiff::civil::Date;
 
 use super::query::ReportQuery;
-use crate::access::{self, ProgrammeAccess};
-use crate::paths;
+use crate::access;
+use crate::prelude::*;
 
 /// The days of a report over several programmes, unless others are asked for.
 const USUAL_DAYS: i64 = 30;

@@ -1,14 +1,14 @@
 //! The comparison of a roster file with the current roster: the steps that applying it would take.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
-use bursar_core::domain::grant::{Grant, Person};
+use bursar_core::domain::grant::Person;
 use bursar_core::domain::values::address::MatchedAddress;
-use bursar_core::domain::values::id::GrantId;
 use bursar_core::store::Step;
 
 use super::line;
 use super::parse::{RefusedRow, RosterFile, RosterRow};
+use crate::prelude::*;
 
 /// The treatment of people whom the file does not name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,19 +5,14 @@ mod compare;
 pub(crate) mod line;
 mod parse;
 
-use askama::Template;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect, Response};
-use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::id::new_ulid;
 use bursar_core::store::{Import, JobCreation, RateCount};
-use bursar_core::web::{Answer, AppError, Site};
 use compare::{AbsentRows, ImportPlan};
 use parse::{FileError, RefusedRow};
 
-use crate::access::{Faculty, Form, PageFrame, ProgrammeAccess, Upload};
+use crate::access::Upload;
+use crate::prelude::*;
 use crate::work::jobs;
-use crate::{paths, show};
 
 /// The most groups of a programme. Each has sums of its own, and more would be unreadable.
 const MOST_GROUPS: usize = 500;

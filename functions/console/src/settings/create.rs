@@ -1,17 +1,11 @@
 //! Creating a programme, which only admins may, and the fields of a programme's form as templates show them.
 
-use askama::Template;
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::domain::values::id::new_ulid;
 use bursar_core::store::NewProgramme;
-use bursar_core::web::{Answer, AppError, Site, Visitor};
 
 use super::table::{Kind, SETTINGS, Setting, SettingOwner};
 use super::{Draft, Refusals, SettingTexts, not_listed};
-use crate::access::{AdminAccess, Admins, Form, PageFrame};
-use crate::paths;
+use crate::prelude::*;
 
 #[derive(Template)]
 #[template(path = "new.html")]

@@ -6,14 +6,9 @@ mod models;
 mod reader;
 mod table;
 
-use std::collections::BTreeMap;
-
-use bursar_core::domain::audit::{Act, AuditDetail};
-use bursar_core::domain::programme::Settings;
+use bursar_core::domain::audit::AuditDetail;
 use bursar_core::domain::programme::request::{BUDGET, Wish};
-use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
-use bursar_core::web::Fields;
 pub(crate) use create::{Audience, FormFields, create, new};
 use data_encoding::HEXLOWER;
 pub(crate) use models::{KnownModels, NotListed, models_of, new_models, not_listed};
@@ -22,6 +17,8 @@ use reader::{SettingText, too_many_roles};
 use sha2::{Digest, Sha256};
 pub(crate) use table::{Draft, plain};
 use table::{SETTINGS, Setting, SettingOwner};
+
+use crate::prelude::*;
 
 /// The text of every setting, and which of them a form carries.
 #[derive(Clone, PartialEq, Eq)]

@@ -1,17 +1,13 @@
 //! A list of models as a form writes it, and whether the provider lists the models and providers that are new in it.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
-use axum::http::StatusCode;
-use bursar_core::deadline::Deadline;
-use bursar_core::domain::programme::Settings;
 use bursar_core::domain::programme::tiers::{self, Tiers};
 use bursar_core::store::StoreError;
-use bursar_core::web::Site;
 
 use super::Refusals;
 use super::reader::words;
+use crate::prelude::*;
 
 const MOST: usize = 200;
 /// How long a form waits for the provider's list.

@@ -1,18 +1,16 @@
 //! The parsers for the texts of a programme's form. Each refuses with one sentence for the person who typed.
 
 use bursar_core::domain::people::role::{MOST_CHANGED_ROLES, RoleChanges};
+use bursar_core::domain::programme::Weekday;
 use bursar_core::domain::programme::rules::Region;
-use bursar_core::domain::programme::{Settings, Weekday};
-use bursar_core::domain::values::address::{EmailAddress, is_invisible};
-use bursar_core::domain::values::id::ProgrammeId;
-use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::address::is_invisible;
 use bursar_core::domain::values::term::{FIRST_DAY, LAST_DAY, Term, TermError};
-use jiff::Timestamp;
-use jiff::civil::{Date, DateTime};
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde::de::DeserializeOwned;
 
 use super::SettingTexts;
+use crate::prelude::*;
 
 /// The most people of a list. One transaction of at most a hundred items holds all recipients and
 /// thresholds of a crossing.

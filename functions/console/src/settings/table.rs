@@ -1,14 +1,12 @@
 //! The table of all settings of a programme: name, field, owner, text, and how that is read. A new setting
 //! is a row here and a field of `Settings`.
 
-use bursar_core::domain::programme::{Settings, request};
-use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::programme::request;
 use bursar_core::domain::values::format::field_time;
-use bursar_core::domain::values::money::Usd;
-use jiff::Timestamp;
 
 use super::models::models_of;
 use super::reader::{SettingText, cap, date, money, people, zone};
+use crate::prelude::*;
 
 pub(crate) struct Setting {
     /// The name of its form field, also used in audit entries and requests.

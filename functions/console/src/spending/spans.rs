@@ -1,16 +1,11 @@
 //! Spending over a span of time, as pages show it: the amount, how well it is known, and links to other
 //! spans. The sums are computed in the domain.
 
-use bursar_core::domain::programme::Settings;
-use bursar_core::domain::usage::days::{Accuracy, Days, Sum};
-use bursar_core::domain::usage::span::Span;
-use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::usage::days::{Accuracy, Sum};
 use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::window::Reset;
-use jiff::Timestamp;
-use serde::Deserialize;
 
-use crate::show;
+use crate::prelude::*;
 
 /// The requested span, as the query string has it.
 #[derive(Debug, Default, Deserialize)]

@@ -1,19 +1,14 @@
 //! The rules of programmes, told to guardrails that are not right. Putting keys under a guardrail is left to the claim and to the job
 //! `limits`.
 
-use std::time::Duration;
-
 use anyhow::Result;
-use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::alarm::Cause;
-use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::guardrail::{GuardrailOwner, RulesRefusal};
 use bursar_core::guardrails::RulesTold;
 use bursar_core::orders::ENOUGH_FOR_ONE;
-use bursar_core::store::RulesSource;
-use bursar_core::web::Site;
 
 use super::jobs::AGAIN_AFTER;
+use crate::prelude::*;
 
 const LEAST_FOR_ONE: Duration = Duration::from_secs(1);
 

@@ -8,17 +8,15 @@ mod outage;
 mod steps;
 mod walk;
 
-use std::collections::{BTreeMap, HashSet};
-use std::time::Duration;
+use std::collections::HashSet;
 
 use anyhow::Result;
-use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::Urgency;
-use bursar_core::store::ActContext;
-use bursar_core::web::Site;
 use futures_util::StreamExt;
 use outage::Outage;
 use serde::Serialize;
+
+use crate::prelude::*;
 
 /// The result of one round of work.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]

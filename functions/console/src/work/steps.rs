@@ -1,13 +1,12 @@
 //! What a walking job does with one grant. A step is done when the provider has confirmed it, and may be done any number of times.
 
-use bursar_core::domain::grant::{Attempt, Grant, GrantState, ListedLimit, NotMoved, Order, OrderKind};
+use bursar_core::domain::grant::{Attempt, GrantState, ListedLimit, NotMoved, Order, OrderKind};
 use bursar_core::domain::programme::guardrail::Guardrail;
 use bursar_core::orders::NotCarriedOut;
-use bursar_core::store::{ActContext, ActOutcome, Job, StoreError, Work};
-use bursar_core::web::Site;
-use jiff::Timestamp;
+use bursar_core::store::{ActOutcome, StoreError};
 
 use super::outage::Outage;
+use crate::prelude::*;
 
 /// The end of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

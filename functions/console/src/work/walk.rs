@@ -5,17 +5,15 @@
 //! nothing waits any more, and may be done by two runners.
 
 use anyhow::Result;
-use bursar_core::domain::grant::Grant;
 use bursar_core::domain::programme::guardrail::Guardrail;
-use bursar_core::domain::values::id::GrantId;
-use bursar_core::store::{ActContext, Job, JobState, Pass, StoreError, keys};
-use bursar_core::web::Site;
+use bursar_core::store::{Pass, StoreError, keys};
 use futures_util::stream::{StreamExt, iter};
 use tokio::sync::Mutex;
 
 use super::jobs::{self, AGAIN_AFTER, JobDeadlines};
 use super::outage::Outage;
 use super::steps::{self, StepEnd};
+use crate::prelude::*;
 
 /// How many shards are walked at once.
 const SIDE_BY_SIDE: usize = 8;

@@ -1,12 +1,8 @@
 //! The words of each alarm: the number in the subject, the known facts, their meaning, and what to do.
 
-use bursar_core::domain::mail::alarm::{Alarm, Cause};
-use bursar_core::domain::values::format::long_date;
-use bursar_core::domain::values::money::Usd;
-use bursar_core::domain::values::window::utc_date;
-
 use crate::account::{AccountPlace, AlarmText, NamedAccount, credit, mail, moment};
 use crate::letter::words::some;
+use crate::prelude::*;
 
 impl AlarmText {
     pub(super) fn of(alarm: &Alarm, named: &NamedAccount) -> AlarmText {

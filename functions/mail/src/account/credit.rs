@@ -2,11 +2,9 @@
 
 use bursar_core::domain::credit::balance::{BalanceNeed, Basis};
 use bursar_core::domain::credit::purchase::{DAYS_TO_BUY, PACE_DAYS, Purchase};
-use bursar_core::domain::values::format::long_date;
-use bursar_core::domain::values::money::Usd;
-use jiff::civil::Date;
 
 use crate::account::{AccountPlace, AlarmText};
+use crate::prelude::*;
 
 /// The alarm about the balance, found on a day.
 pub(super) fn balance(need: BalanceNeed, purchase: &Purchase, found_on: Date) -> AlarmText {

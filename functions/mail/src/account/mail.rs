@@ -2,12 +2,10 @@
 
 use bursar_core::domain::mail::day::MailDay;
 use bursar_core::domain::mail::failure::FailureText;
-use bursar_core::domain::values::format::long_date;
-use jiff::Timestamp;
-use jiff::civil::Date;
 
 use super::{AccountPlace, AlarmText, moment};
 use crate::letter::words::some;
+use crate::prelude::*;
 
 pub(super) fn refused(code: &str, since: Timestamp) -> AlarmText {
     let why = FailureText::of(code);

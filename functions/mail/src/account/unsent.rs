@@ -3,18 +3,14 @@
 
 use bursar_core::domain::grant::Notice;
 use bursar_core::domain::mail::failure::{BOUNCED, COMPLAINED, FailureText, RETURNED, SUPPRESSED};
-use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::usage::crossing::Scope;
 use bursar_core::domain::values::format::named_month;
-use bursar_core::domain::values::id::PersonId;
-use bursar_core::store::{MailState, OutboxRow, QueuedMail, StoreError};
-use jiff::Timestamp;
-use jiff::civil::Date;
+use bursar_core::store::MailState;
 use jiff::tz::TimeZone;
 use ulid::Ulid;
 
 use super::{AccountPlace, AlarmText};
-use crate::App;
+use crate::prelude::*;
 
 /// The number of newest dead letters that are counted.
 const MOST_COUNTED: usize = 500;

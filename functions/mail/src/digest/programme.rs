@@ -1,21 +1,19 @@
 //! The digest of a programme: to faculty with names, to assistants with counts.
 
 use bursar_core::domain::mail::digest::{Block, Digest, DigestLine, LineSubject, MOST_LINES, PeopleSample, Spender};
-use bursar_core::domain::programme::{Byok, Programme, Settings, Weekday};
-use bursar_core::domain::usage::crossing::per_cent;
+use bursar_core::domain::programme::{Byok, Weekday};
 use bursar_core::domain::usage::days::{Accuracy, Sum};
 use bursar_core::domain::usage::forecast::{Forecast, SpendingLimits};
 use bursar_core::domain::usage::models::{ModelUse, cost_in_words};
-use bursar_core::domain::values::format::{date_range, long_date, time_in};
+use bursar_core::domain::values::format::date_range;
 use bursar_core::domain::values::id::GrantId;
-use bursar_core::domain::values::money::{Usd, grouped};
-use bursar_core::domain::values::window::{Reset, utc_date};
-use jiff::Timestamp;
+use bursar_core::domain::values::money::grouped;
+use bursar_core::domain::values::window::Reset;
 
 use super::{DigestNames, DigestReader, say};
 use crate::letter::burn::Burn;
-use crate::letter::words::{Words, said};
-use crate::letter::{Letter, LetterPart, LetterRow, LetterTable, NOT_TOLD};
+use crate::letter::{LetterRow, LetterTable, NOT_TOLD};
+use crate::prelude::*;
 
 impl Words<'_> {
     pub(crate) fn digest(

@@ -4,12 +4,11 @@
 use bursar_core::domain::mail::digest::{Block, Health, PeopleSample};
 use bursar_core::domain::usage::days::{Accuracy, Sum};
 use bursar_core::domain::values::format::{date_range, month, short_date};
-use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
-use jiff::Timestamp;
-use jiff::civil::{Date, Weekday};
+use jiff::civil::Weekday;
 
 use super::DigestNames;
+use crate::prelude::*;
 
 /// A sum, with words for how well it is known.
 pub(super) fn figure(sum: Sum) -> String {

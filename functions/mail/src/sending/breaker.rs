@@ -1,14 +1,9 @@
 //! Stops bulk mail of a kind when too much of a day's was returned or complained about, and notifies the
 //! admins of each stop. Other kinds are not affected.
 
-use bursar_core::deadline::Deadline;
-use bursar_core::domain::mail::alarm::{Alarm, Cause};
-use bursar_core::domain::mail::kind::MailKind;
-use bursar_core::store::{BulkStop, StoreError};
-use jiff::Timestamp;
-use jiff::civil::Date;
+use bursar_core::store::BulkStop;
 
-use crate::App;
+use crate::prelude::*;
 
 impl App {
     /// Whether mail of this kind is stopped, by what is known of this day's.

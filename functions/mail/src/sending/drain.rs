@@ -7,19 +7,15 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::class::MailClass;
 use bursar_core::domain::mail::failure::{NOT_VERIFIED, PAUSED, QUOTA_UNREAD};
-use bursar_core::domain::mail::kind::MailKind;
-use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::MailServer;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use ulid::Ulid;
 
 use super::row::{RowOutcome, TIME_FOR_ONE};
-use crate::App;
+use crate::prelude::*;
 
 /// The latest time in a turn at which a mail is begun. Turns start each minute, and two at once would
 /// double the rate.

@@ -1,14 +1,9 @@
 //! Refusals by the mail server because of the account, for all mail or for some addresses. Each is recorded
 //! and the admins notified once, however long it lasts; mail waits until somebody mends the cause.
 
-use bursar_core::deadline::Deadline;
-use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::failure::QUOTA_UNREAD;
-use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::StoreError;
-use jiff::{SignedDuration, Timestamp};
 
-use crate::App;
+use crate::prelude::*;
 
 /// The time for which a quota may be unreadable before the admins are notified; most such failures pass
 /// within a minute.

@@ -3,18 +3,13 @@
 
 use std::time::Duration;
 
-use bursar_core::deadline::Deadline;
-use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::class::MailClass;
 use bursar_core::domain::mail::failure::{CORRUPT, FailureScope, GIVEN_UP, NOT_A_MAIL, NOT_VERIFIED, UNDELIVERABLE};
-use bursar_core::domain::mail::kind::MailKind;
-use bursar_core::store::{MailState, OutboxRow, QueuedMail, StoreError};
-use jiff::{SignedDuration, Timestamp};
+use bursar_core::store::MailState;
 use ulid::Ulid;
 
 use super::ses::SesRefusal;
-use crate::App;
-use crate::compose::ComposedRow;
+use crate::prelude::*;
 
 /// The least time left for a mail to begin: the mail server's time-out, and the writes before and after it.
 pub(crate) const TIME_FOR_ONE: Duration = Duration::from_secs(20);

@@ -10,9 +10,9 @@ use bursar_core::config::Config;
 use bursar_core::domain::mail::failure::{FailureScope, NOT_VERIFIED, PAUSED, QUOTA, SENDER_NOT_VERIFIED};
 use bursar_core::sdk_error::{SdkFailure, reduce};
 use bursar_core::store::MailServer;
-use jiff::Timestamp;
 
 use crate::letter::SealedLetter;
+use crate::prelude::*;
 
 pub(crate) struct Ses {
     client: aws_sdk_ses::Client,

@@ -2,18 +2,14 @@
 //! order: a row only moves to a worse state. One transaction writes the row, its day's count and the
 //! address's mark.
 
-use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::failure::{BOUNCED, COMPLAINED, RETURNED, SUPPRESSED};
-use bursar_core::domain::people::role::is_among;
 use bursar_core::domain::values::address::EmailAddress;
-use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{Bounce as Came, MailState, OutboxRow, StoreError, Undeliverable, UnreachableReason};
-use jiff::Timestamp;
+use bursar_core::store::{Bounce as Came, MailState, Undeliverable, UnreachableReason};
 use serde::Deserialize;
 use ulid::Ulid;
 
-use crate::App;
 use crate::letter::ROW_HEADER;
+use crate::prelude::*;
 
 /// An event of a configuration set, or a feedback notification; the two name their type differently.
 #[derive(Deserialize)]

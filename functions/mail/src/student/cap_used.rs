@@ -1,20 +1,13 @@
 //! The mail to a student who has used much or all of their cap. It gives the number, the next window, the
 //! error that their program sees, and whom to ask. Whether it is still due is decided when it is sent.
 
-use bursar_core::domain::grant::{CapUse, Grant, GrantState, HoldKind, Stopped};
-use bursar_core::domain::programme::{Programme, Settings};
-use bursar_core::domain::usage::crossing::{Crossing, Scope, per_cent};
-use bursar_core::domain::values::format::time_in;
-use bursar_core::domain::values::id::{GrantId, ProgrammeId};
-use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::grant::{CapUse, GrantState, HoldKind, Stopped};
+use bursar_core::domain::usage::crossing::{Crossing, Scope};
+use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::window::{Reset, Window};
-use bursar_core::store::StoreError;
-use jiff::Timestamp;
 
-use crate::App;
-use crate::compose::{ComposedRow, GONE};
-use crate::letter::words::{Words, people};
-use crate::letter::{Letter, LetterPart};
+use crate::letter::words::people;
+use crate::prelude::*;
 
 /// The sentence about the provider's error, which `/my` explains.
 const REFUSED: &str = "Your program sees the error 403, “Key limit exceeded”, which your page explains.";

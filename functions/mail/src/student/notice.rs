@@ -2,19 +2,13 @@
 //! term ends. A notice whose reason has gone is dropped.
 
 use bursar_core::domain::grant::{Attempt, GrantState, Notice, Stopped, View};
-use bursar_core::domain::programme::{Basis, Settings};
-use bursar_core::domain::values::format::{long_date, time_in};
-use bursar_core::domain::values::id::{Epoch, GrantId, ProgrammeId};
-use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::programme::Basis;
+use bursar_core::domain::values::id::{Epoch, GrantId};
 use bursar_core::domain::values::window::Reset;
-use bursar_core::store::StoreError;
-use jiff::Timestamp;
 
 use super::cap_used::of_this_window;
-use crate::App;
-use crate::compose::{ComposedRow, GONE};
-use crate::letter::words::{Words, people, said};
-use crate::letter::{Letter, LetterPart};
+use crate::letter::words::people;
+use crate::prelude::*;
 
 impl App {
     /// The notice of a key, if its reason still holds. It is sent even if the programme mails its students

@@ -1,17 +1,10 @@
 //! The mail to a person on a roster: that there is a key for them, and how to get it.
 
-use bursar_core::domain::grant::Grant;
 use bursar_core::domain::mail::class::MailClass;
-use bursar_core::domain::programme::Programme;
-use bursar_core::domain::values::format::{long_date, time_in};
-use bursar_core::domain::values::id::{GrantId, ProgrammeId};
-use bursar_core::store::{OutboxRow, StoreError};
-use jiff::Timestamp;
+use bursar_core::domain::values::id::GrantId;
 
-use crate::App;
-use crate::compose::{ComposedRow, GONE};
-use crate::letter::words::{Words, faculty, people};
-use crate::letter::{Letter, LetterPart};
+use crate::letter::words::{faculty, people};
+use crate::prelude::*;
 
 impl App {
     /// The roster mail, if the person is still on the roster and can still claim, or somebody sent it by
