@@ -2,7 +2,8 @@
 
 use bursar_core::domain::grant::Notice;
 use bursar_core::domain::mail::failure::FailureText;
-use bursar_core::store::{Bounce, MailState, OutboxRow, QueuedMail};
+use bursar_core::store::{Bounce, MailState, OutboxRow, QueuedMail, Undeliverable};
+use futures_util::future::try_join_all;
 use jiff::tz::TimeZone;
 
 use crate::prelude::*;
@@ -76,6 +77,19 @@ fn came_back(bounce: Bounce) -> &'static str {
         Bounce::Soft => "it came back for now, as from a full mailbox",
         Bounce::Reply => "it came back, or a machine answered that somebody is away",
     }
+}
+
+/// Those of these people whom not all mail reaches, with the mark.
+pub(crate) async fn unreached<'a>(
+    site: &Site,
+    people: impl Iterator<Item = &'a EmailAddress>,
+    now: Timestamp,
+) -> Result<Vec<(EmailAddress, Undeliverable)>, AppError> {
+    let marked = people.map(async |one| {
+        let mark = site.table.undeliverable(one.matched(), now).await?;
+        Ok::<_, AppError>(mark.map(|mark| (one.clone(), mark)))
+    });
+    Ok(try_join_all(marked).await?.into_iter().flatten().collect())
 }
 
 pub(crate) fn why(why: impl Borrow<UnreachableReason>) -> &'static str {

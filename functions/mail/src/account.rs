@@ -2,8 +2,6 @@
 //! looked up when the mail is sent.
 
 mod alarm_texts;
-mod credit;
-mod mail;
 mod unsent;
 
 use bursar_core::store::StaffPerson;

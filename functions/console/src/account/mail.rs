@@ -7,8 +7,8 @@ use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::store::{
     BulkStop, DeadMails, GIVEN_UP_SHOWN, MailRefusal, MailServer, OutboxRow, SentAgain, Undeliverable, Unreachable,
 };
-use futures_util::future::try_join_all;
 
+use crate::mails::unreached;
 use crate::prelude::*;
 
 /// The age up to which an admin is asked to look at dead letters. Of more, only the newest are shown.
@@ -98,11 +98,7 @@ async fn lost(
     let staff: BTreeMap<_, &EmailAddress> =
         site.admins.iter().chain(of_programmes).map(|one| (one.matched(), one)).collect();
     let lost = staff.into_values().filter(|one| unreachable.contains_key(one.matched()));
-    let lost = lost.map(async |one| {
-        let mark = site.table.undeliverable(one.matched(), now).await?;
-        Ok::<_, AppError>(mark.map(|mark| (one.clone(), mark)))
-    });
-    Ok(try_join_all(lost).await?.into_iter().flatten().collect())
+    unreached(site, lost, now).await
 }
 
 /// A span of time in its largest unit.

@@ -6,9 +6,8 @@ use bursar_core::domain::usage::models::ModelUse;
 use bursar_core::store::ProgrammeUse;
 
 use super::add_person::PersonForm;
-use super::chart::Chart;
 use super::edit::EditForm;
-use super::outlook::Outlook;
+use super::outlook::{Chart, Outlook};
 use super::warnings::{self, BudgetRoom};
 use crate::grants;
 use crate::job_line::JobLine;
@@ -124,8 +123,8 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
     let mut warnings: Vec<String> = room.warning(access, &grants, now).into_iter().collect();
     warnings.extend(warnings::others(&grants, sync.listed_at, &jobs, now));
     warnings.extend(warnings::refused_rules(site, programme, now).await?);
-    warnings.extend(warnings::unreachable_staff(site, settings, now).await?);
-    warnings.extend(warnings::unreachable_finance(site, settings, now).await?);
+    warnings.extend(warnings::unreachable_staff(site, &settings.people, now).await?);
+    warnings.extend(warnings::unreachable_finance(site, &settings.people, now).await?);
     if access.is_admin() {
         warnings.extend(warnings::balance(site, programme, implied_in_all - spent.total(), now).await?);
     }

@@ -9,7 +9,7 @@ use bursar_core::store::{ModelDay, SyncState};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use jiff::ToSpan;
 
-use super::scope::ReportScope;
+use super::query::ReportScope;
 use crate::prelude::*;
 
 /// How many days of every grant's use by model are held at once.

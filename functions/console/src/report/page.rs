@@ -1,4 +1,5 @@
-//! A report as a page: the form that asks for it, its lines, and what is not known of its days.
+//! A report as a page, with the form that asks for it and what is not known of its days; and as a CSV file of exact amounts, with
+//! grants' ids for persons.
 
 use bursar_core::domain::usage::models::NOT_BY_MODEL;
 use bursar_core::domain::usage::report::{Grouping, ReportLine, SpendingReport};
@@ -6,7 +7,8 @@ use bursar_core::domain::values::id::GrantBytes;
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 
 use super::collect::collected;
-use super::scope::{ProgrammeChoice, ReportScope};
+use super::query::{ProgrammeChoice, ReportScope};
+use crate::csv_file::{Cell, CsvRequest};
 use crate::prelude::*;
 use crate::spending::by_model::words;
 
@@ -204,4 +206,33 @@ fn notes(
         ));
     }
     notes
+}
+
+const COLUMNS: [&str; 8] = ["date", "programme", "cost_code", "group", "model", "person", "requests", "spent_usd"];
+
+/// The file, or the page with the refusal where there is none.
+pub(crate) async fn file(State(site): State<Site>, scope: ReportScope, request: CsvRequest) -> Answer {
+    let report = match collected(&site, &scope).await? {
+        Ok(report) => report,
+        refused => return show(&site, &scope, refused).await,
+    };
+    let row = |line: &ReportLine<'_>| {
+        let (programme, _) = &scope.programmes[usize::from(line.programme)];
+        vec![
+            Cell::exact(line.day),
+            Cell::exact(Some(&programme.id)),
+            Cell::text(programme.settings.texts.cost_code.as_deref()),
+            Cell::text(line.group),
+            Cell::text(line.model),
+            Cell::exact(line.grant.map(GrantId::of_bytes)),
+            Cell::exact(line.requests),
+            Cell::exact(Some(line.spent)),
+        ]
+    };
+    let (from, to) = report.range;
+    let name = match (&scope.choices, scope.programmes.first()) {
+        (None, Some((programme, _))) => format!("report-{}-{from}-{to}", programme.id),
+        _ => format!("report-{from}-{to}"),
+    };
+    request.answer(&name, &COLUMNS, report.lines().iter().map(row))
 }

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use bursar_core::store::JOB_LEASE;
 use ulid::Ulid;
 
-use super::outage::Outage;
+use super::Outage;
 use super::{import, walk};
 use crate::prelude::*;
 

@@ -1,6 +1,11 @@
 //! The words of each alarm: the number in the subject, the known facts, their meaning, and what to do.
 
-use crate::account::{AccountPlace, AlarmText, NamedAccount, credit, mail, moment};
+use bursar_core::domain::credit::balance::{BalanceNeed, Basis};
+use bursar_core::domain::credit::purchase::{DAYS_TO_BUY, PACE_DAYS, Purchase};
+use bursar_core::domain::mail::day::MailDay;
+use bursar_core::domain::mail::failure::FailureText;
+
+use crate::account::{AccountPlace, AlarmText, NamedAccount, moment};
 use crate::letter::words::some;
 use crate::prelude::*;
 
@@ -81,11 +86,11 @@ impl AlarmText {
                     .to_owned(),
                 leads_to: AccountPlace::Account,
             },
-            Cause::Balance { need, purchase, .. } => credit::balance(*need, purchase, utc_date(alarm.found_at)),
-            Cause::MailRefused { code, since } => mail::refused(code, *since),
-            Cause::MailWaits { urgent, mails, since } => mail::waits(*urgent, *mails, *since),
-            Cause::NothingHeard { of, sent } => mail::no_events(*of, *sent),
-            Cause::BulkStopped { mail_day } => mail::stopped(mail_day),
+            Cause::Balance { need, purchase, .. } => balance(*need, purchase, utc_date(alarm.found_at)),
+            Cause::MailRefused { code, since } => refused(code, *since),
+            Cause::MailWaits { urgent, mails, since } => waits(*urgent, *mails, *since),
+            Cause::NothingHeard { of, sent } => no_events(*of, *sent),
+            Cause::BulkStopped { mail_day } => stopped(mail_day),
             Cause::Unsent { code, .. } => named.unsent.text(code),
             Cause::RulesRefused { programme, group, tier, since, why } => {
                 let (whose, mend, leads_to) = match (tier, group) {
@@ -169,4 +174,123 @@ fn switched_off([sweeps, recoveries, stops]: [u32; 3], bound: u32, keys: &[Strin
 /// The amount to the micro-dollar, since a tolerance is less than a cent.
 fn exact(amount: Usd) -> String {
     if amount < Usd::ZERO { format!("-${}", Usd::ZERO - amount) } else { format!("${amount}") }
+}
+
+pub(super) fn refused(code: &str, since: Timestamp) -> AlarmText {
+    let why = FailureText::of(code);
+    let facts = vec![("Since", moment(since)), ("Why", format!("{} ({code})", why.what))];
+    alarm_text(format!("Mail waits: {}", why.what), facts, why.to_do.to_owned())
+}
+
+pub(super) fn waits(urgent: bool, mails: u64, since: Timestamp) -> AlarmText {
+    let (what, next) = match urgent {
+        true => (
+            "links, alerts and notices",
+            "Such mail leaves within seconds. Look into the log of the function mail, and at the alarms of the stack: does it fail, is \
+             its schedule on, does SES answer?",
+        ),
+        false => (
+            "roster mails, digests, statements and notices about caps and rules",
+            "The section \"Mail\" of the account page says what the quota of SES leaves for today. If it is used up, mail goes on by \
+             itself as it frees up; ask AWS for a higher one if it is too small. If it is not, the log of the function mail says what \
+             is in the way.",
+        ),
+    };
+    let facts = vec![("Waiting", format!("{mails}: {what}")), ("The oldest since", moment(since))];
+    let wait = if mails == 1 { "waits and is" } else { "wait and are" };
+    let subject = format!("{} {wait} not sent", some(mails, "mail"));
+    alarm_text(subject, facts, next.to_owned())
+}
+
+pub(super) fn no_events(of: Date, sent: u64) -> AlarmText {
+    let facts = vec![("Mails sent", sent.to_string()), ("On", long_date(of))];
+    let next = "SES should report of each mail whether it was delivered, came back or was complained about, and has reported nothing. \
+                Until it does, nobody hears of addresses that do not exist, and mail is not stopped when too much comes back. Look \
+                whether the stack's configuration set still sends its events to the stack's topic, and whether the function mail still \
+                is a subscriber of the topic; deploying the stack again makes both anew.";
+    alarm_text(format!("SES has reported nothing of {sent} mails"), facts, next.to_owned())
+}
+
+pub(super) fn stopped(of: &MailDay) -> AlarmText {
+    let (kind, counts) = (of.mail.in_words(), of.counts);
+    let facts = vec![
+        ("Kind", kind.to_owned()),
+        ("Sent on", long_date(of.day)),
+        ("Sent", counts.sent.to_string()),
+        ("Came back for good", counts.bounced.to_string()),
+        ("Complained about", counts.complained.to_string()),
+    ];
+    let next = format!(
+        "Only these wait; links, alerts and all other mail go on. AWS stops all mail of an account of which more than a tenth comes back, \
+         or one in two hundred is complained about. Look on the programmes' pages whose mail came back: an old roster is the usual reason. \
+         The {kind} go on by themselves at midnight UTC."
+    );
+    alarm_text(format!("So much came back that {kind} are stopped"), facts, next)
+}
+
+fn alarm_text(subject: String, facts: Vec<(&'static str, String)>, next: String) -> AlarmText {
+    AlarmText { subject, facts, next, leads_to: AccountPlace::Mail }
+}
+
+/// The alarm about the balance, found on a day.
+pub(super) fn balance(need: BalanceNeed, purchase: &Purchase, found_on: Date) -> AlarmText {
+    let short = need.beyond(purchase.balance).map(Usd::to_dollars_up);
+    let (than, needed) = match need.basis {
+        Basis::TwoWeeks => ("short of what two weeks use", "Used in two weeks at the recent pace"),
+        Basis::Promised => ("below what keys may still spend", "What keys may still spend"),
+    };
+    let amount = purchase.amount.to_dollars_up();
+    let subject = match (&short, purchase.buy_by) {
+        (Some(short), _) => format!("The balance is {short} {than}"),
+        (None, Some(day)) if found_on < day => format!("Buy {amount} of credit by {}", long_date(day)),
+        (None, Some(_)) => format!("Buy {amount} of credit now"),
+        (None, None) => format!("Buy {amount} of credit"),
+    };
+    let mut facts = vec![("Balance at the provider", purchase.balance.to_dollars_down())];
+    facts.extend(short.is_some().then(|| (needed, need.amount.to_dollars_up())));
+    facts.extend(purchase.is_due().then(|| figures(purchase)).into_iter().flatten());
+    let reckoned = match purchase.is_due() {
+        true => format!("{} ", how_it_is_reckoned(purchase)),
+        false => String::new(),
+    };
+    let next = format!(
+        "{reckoned}When the balance is gone every key of the account is refused, for free models too. Buy credit at the provider; if it \
+         is bought by itself as it is used, look whether that still works and is enough. If nobody can buy more, lower budgets and \
+         caps. You hear of it again when the day for buying moves by a week, when the balance does not last two weeks, and when that \
+         is worse by a tenth."
+    );
+    AlarmText { subject, facts, next, leads_to: AccountPlace::Account }
+}
+
+/// The numbers of a purchase.
+fn figures(purchase: &Purchase) -> Vec<(&'static str, String)> {
+    let mut figures = vec![("Programmes can still cost", purchase.to_come.to_dollars_up())];
+    if purchase.foreign > Usd::ZERO {
+        let (so_far, to_come) = (purchase.foreign.to_dollars_up(), purchase.foreign_to_come.to_dollars_up());
+        let both = format!("{to_come} until the last programme ends, after {so_far} in the last {PACE_DAYS} days");
+        figures.push(("Other keys may use", both));
+    }
+    figures.push(("To be bought, in whole hundreds", purchase.amount.to_dollars_up()));
+    if let Some((gone_on, buy_by)) = purchase.gone_on.zip(purchase.buy_by) {
+        figures.push(("Balance gone at the present pace", long_date(gone_on)));
+        figures.push(("Begin to buy by", long_date(buy_by)));
+    }
+    figures
+}
+
+fn how_it_is_reckoned(purchase: &Purchase) -> String {
+    let others = if purchase.foreign > Usd::ZERO { ", with what other keys may use," } else { "" };
+    let amount =
+        format!("What programmes can still cost{others} is more than the balance; credit is bought in whole hundreds.");
+    let pace = purchase.pace.to_dollars_up();
+    let day = match purchase.buy_by {
+        Some(_) => format!(
+            "The day is the one on which the balance is gone at the pace of the last {PACE_DAYS} days, {pace} in all, less the \
+             {DAYS_TO_BUY} days that a purchase may take."
+        ),
+        None => format!("No day can be named, since no key used anything in the last {PACE_DAYS} days."),
+    };
+    let partly =
+        if purchase.is_partial { " Not all of these days were synced, so the pace may be larger." } else { "" };
+    format!("{amount} {day}{partly}")
 }

@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use bursar_core::domain::mail::class::MailClass;
-use bursar_core::domain::mail::failure::{CORRUPT, FailureScope, GIVEN_UP, NOT_A_MAIL, NOT_VERIFIED, UNDELIVERABLE};
+use bursar_core::domain::mail::failure::{
+    CORRUPT, FailureScope, GIVEN_UP, NOT_A_MAIL, NOT_VERIFIED, QUOTA_UNREAD, UNDELIVERABLE,
+};
 use bursar_core::store::MailState;
 use ulid::Ulid;
 
@@ -251,6 +253,35 @@ fn pauses(class: MailClass) -> &'static [i64] {
         MailClass::ByHand | MailClass::Digest | MailClass::Statement | MailClass::Student | MailClass::Roster => {
             &PAUSES
         }
+    }
+}
+
+/// The time for which a quota may be unreadable before the admins are notified; most such failures pass
+/// within a minute.
+const UNREAD_AT_MOST: SignedDuration = SignedDuration::from_hours(1);
+
+impl App {
+    /// Records a refusal by the mail server because of the account, for all mail or for some addresses. The admins are notified once,
+    /// however long it lasts; mail waits until somebody mends the cause.
+    pub(crate) async fn note_refusal(
+        &self,
+        code: &str,
+        reaches_nobody: bool,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let refusal = self.table.note_mail_refusal(code, now, deadline).await?;
+        if code == QUOTA_UNREAD && now < refusal.since + UNREAD_AT_MOST {
+            return Ok(());
+        }
+        tracing::error!(code, since = %refusal.since, reaches_nobody, "mail waits because of the account of the mail server");
+        let cause = Cause::MailRefused { code: refusal.code, since: refusal.since };
+        let alarm = Alarm::on(utc_date(refusal.since), cause, now);
+        if self.table.is_notified(&alarm).await? {
+            return Ok(());
+        }
+        let admins = self.table.people_of(&self.config.admins, deadline).await?;
+        self.table.raise(&alarm, &admins, now, deadline).await.map(drop)
     }
 }
 
