@@ -41,7 +41,8 @@ struct AccountPage<'a> {
     phrase: &'static str,
     spans: Vec<SpanLink>,
     as_of: Option<String>,
-    spent: SpentSums,
+    /// What all keys spent, those of grants, and foreign ones.
+    spent: [Figure; 3],
     /// Whether a sync has summed up all keys.
     is_summed: bool,
     notes: Vec<String>,
@@ -65,12 +66,6 @@ struct AccountPage<'a> {
 pub(crate) struct Refused {
     pub(crate) owner: Option<TypedOwner>,
     pub(crate) key: Option<KeyForm>,
-}
-
-struct SpentSums {
-    all: Figure,
-    ours: Figure,
-    foreign: Figure,
 }
 
 pub(crate) async fn page(
@@ -120,7 +115,7 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, refu
 
     let span = asked.span().filter(|span| SPANS.contains(span)).unwrap_or(Span::All);
     let context = SpanContext::endless(state.listed_at, now);
-    let spent = SpentSums::of(account.as_ref(), |days| context.sum(days, span));
+    let spent = spent_of(account.as_ref(), |days| context.sum(days, span));
     let acts = foreign_act::in_words(table).await?;
     let (owners, owned, nobodys) = KeyOwners::of(site, &programmes, foreign, refused.owner, now).await?;
     let mut used_by_nobodys = DailyUse::default();
@@ -141,9 +136,7 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, refu
         phrase: spans::phrase(span),
         spans: spans::choices(paths::ACCOUNT, &[], &SPANS, |one| one == span),
         as_of: state.listed_at.map(utc),
-        notes: spans::notes(
-            [&spent.all, &spent.ours, &spent.foreign].into_iter().chain(keys.figures()).chain(owned.figures()),
-        ),
+        notes: spans::notes(spent.iter().chain(keys.figures()).chain(owned.figures())),
         spent,
         is_summed: account.is_some(),
         newest: days.first().cloned(),
@@ -180,17 +173,16 @@ fn balance(newest: Option<&AccountDay>, syncs: &[SyncRun]) -> Option<(Usd, Times
     of_run.into_iter().chain(of_day).max_by_key(|(_, at)| *at)
 }
 
-impl SpentSums {
-    fn of(account: Option<&Account>, sum: impl Fn(&Days) -> Sum) -> SpentSums {
-        let nothing = Sum { spent: Usd::ZERO, known: Accuracy::Partly };
-        let [ours, foreign] = match account {
-            Some(account) => [sum(&account.ours.credits), sum(&account.foreign.credits)],
-            // No sync has summed the keys up, even if one has listed them.
-            None => [nothing; 2],
-        };
-        let all = Sum { spent: ours.spent + foreign.spent, known: ours.known.max(foreign.known) };
-        SpentSums { all: Figure::of(all), ours: Figure::of(ours), foreign: Figure::of(foreign) }
-    }
+/// What all keys spent, those of grants, and foreign ones.
+fn spent_of(account: Option<&Account>, sum: impl Fn(&Days) -> Sum) -> [Figure; 3] {
+    let nothing = Sum { spent: Usd::ZERO, known: Accuracy::Partly };
+    let [ours, foreign] = match account {
+        Some(account) => [sum(&account.ours.credits), sum(&account.foreign.credits)],
+        // No sync has summed the keys up, even if one has listed them.
+        None => [nothing; 2],
+    };
+    let all = Sum { spent: ours.spent + foreign.spent, known: ours.known.max(foreign.known) };
+    [all, ours, foreign].map(Figure::of)
 }
 
 /// What a held back act would have done to a key.

@@ -22,7 +22,12 @@ struct Overview<'a> {
     frame: PageFrame<'a>,
     programme: &'a Programme,
     may_edit: bool,
-    money: MoneyFigures,
+    budget: &'a Budget,
+    spent: Figure,
+    as_of: Option<String>,
+    implied: Usd,
+    /// The people for whom the budget is enough, whoever of the others comes first, of all who have a key or may claim one.
+    enough_for: (usize, usize),
     phrase: &'static str,
     spans: Vec<SpanLink>,
     /// The spending of each group over each span.
@@ -31,7 +36,6 @@ struct Overview<'a> {
     models: Vec<ModelUse>,
     groups_models: Vec<ModelUse>,
     coverage: ModelCoverage,
-    term: String,
     claim_window: [String; 2],
     counts: Vec<(&'static str, usize)>,
     people: usize,
@@ -49,17 +53,6 @@ struct Overview<'a> {
     person: PersonForm,
     /// The form that copies the programme; assistants have none.
     copying: Option<CopyForm>,
-}
-
-/// The four amounts, with the time of the first one's reading.
-struct MoneyFigures {
-    spent: Figure,
-    as_of: Option<String>,
-    reserved: Usd,
-    implied: Usd,
-    budget: Usd,
-    /// The people for whom the budget is enough, whoever of the others comes first, of all who have a key or may claim one.
-    enough_for: (usize, usize),
 }
 
 pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Query(asked): Query<SpanQuery>) -> Answer {
@@ -106,19 +99,12 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
     let uses = site.table.models_of(&programme.id, of_programme.assigned_keys > 0, coverage.days).await?;
     let (models, groups_models) = by_model::of_programme(uses, &used, settings.basis.byok, &coverage);
     let time = |at| column_time(at, settings.term.zone());
-    let money = MoneyFigures {
-        spent: context.figure(&spent, span, had_a_key),
-        as_of: sync.listed_at.map(time),
-        reserved: budget.reserved,
-        implied: grants.iter().map(implied).sum(),
-        enough_for: enough_for(budget, &grants, settings, now),
-        budget: budget.limit,
-    };
+    let implied = grants.iter().map(implied).sum::<Usd>();
     let count = |state| grants.iter().filter(|(grant, _)| show::state(grant) == state).count();
     let counts = show::STATES.iter().map(|state| (*state, count(*state))).filter(|(_, count)| *count > 0).collect();
     let not_mailed = || grants.iter().filter_map(|(grant, _)| grants::not_mailed(grant, &unreachable));
     // What assigned keys spent is in what was spent and reserved, and no grant implies it.
-    let implied_in_all = money.implied + budget.assigned;
+    let implied_in_all = implied + budget.assigned;
     let room = BudgetRoom { budget, spent: spent.total(), implied: implied_in_all };
     let mut warnings: Vec<String> = room.warning(access, &grants, now).into_iter().collect();
     warnings.extend(warnings::others(&grants, sync.listed_at, &jobs, now));
@@ -139,7 +125,6 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         groups_models,
         coverage,
         may_edit: access.is_faculty() && programme.closed_at.is_none(),
-        term: format!("{} to {}, {}", settings.term.starts_on(), settings.term.ends_on(), settings.term.timezone()),
         claim_window: [time(settings.claim_opens_at()), time(settings.claim_closes_at())],
         counts,
         people: grants.len(),
@@ -150,7 +135,11 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         may_name: access.is_faculty(),
         chart: Chart::of(&spent, budget.limit),
         jobs: JobLine::of_programme(programme, &jobs, now),
-        money,
+        budget,
+        spent: context.figure(&spent, span, had_a_key),
+        as_of: sync.listed_at.map(time),
+        implied,
+        enough_for: enough_for(budget, &grants, settings, now),
         edit: state.edit.unwrap_or_else(|| EditForm::of(access, budget.limit)),
         person: state.person,
         copying: match access.is_faculty() {

@@ -50,15 +50,11 @@ pub(crate) struct TypedOwner {
 struct AssignPreview<'a> {
     frame: PageFrame<'a>,
     why: Option<&'static str>,
-    /// The owner's name; `None` when keys are taken back.
+    /// The owner; `None` when keys are taken back.
     to: Option<&'a Programme>,
     from: String,
-    hash: String,
-    pattern: String,
+    wanted: &'a Wanted,
     selection: &'a KeySelection,
-    mark: String,
-    counts: Usd,
-    passes: bool,
 }
 
 impl TypedOwner {
@@ -137,21 +133,5 @@ pub(super) fn preview(
         Purpose::Give { owner, from, .. } => (Some(&**owner), from.to_string()),
         Purpose::TakeBack => (None, String::new()),
     };
-    let (hash, pattern) = match &asked.wanted {
-        Wanted::Key(hash) => (hash.to_string(), String::new()),
-        Wanted::Match(pattern) => (String::new(), pattern.clone()),
-    };
-    let page = AssignPreview {
-        frame: PageFrame::of(site, visitor),
-        why,
-        to,
-        from,
-        hash,
-        pattern,
-        selection,
-        mark: selection.mark(),
-        counts: selection.counts(),
-        passes: selection.passes_the_budget(),
-    };
-    site.page(&page)
+    site.page(&AssignPreview { frame: PageFrame::of(site, visitor), why, to, from, wanted: &asked.wanted, selection })
 }

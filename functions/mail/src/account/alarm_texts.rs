@@ -5,7 +5,7 @@ use bursar_core::domain::credit::purchase::{DAYS_TO_BUY, PACE_DAYS, Purchase};
 use bursar_core::domain::mail::day::MailDay;
 use bursar_core::domain::mail::failure::FailureText;
 
-use crate::account::{AccountPlace, AlarmText, NamedAccount, moment};
+use crate::account::{AlarmText, NamedAccount, moment};
 use crate::letter::words::some;
 use crate::prelude::*;
 
@@ -38,7 +38,7 @@ impl AlarmText {
                     "{what} The account page shows it day by day, and the provider's activity page what was called. You hear of \
                      it again only when it changes."
                 );
-                AlarmText { subject, facts, next, leads_to: AccountPlace::Account }
+                AlarmText { subject, facts, next }
             }
             Cause::ManagementKey => AlarmText {
                 subject: "The management key does not work".to_owned(),
@@ -47,7 +47,6 @@ impl AlarmText {
                        until it works again; keys that students have go on. Make another management key at the provider, and put it \
                        into the secret: it is read again within minutes."
                     .to_owned(),
-                leads_to: AccountPlace::Account,
             },
             Cause::AnotherAccount { management_key } => AlarmText {
                 subject: "The management key is of another account".to_owned(),
@@ -60,7 +59,6 @@ impl AlarmText {
                        secret: it is read again within minutes. If the account was changed on purpose, say so by one press on the \
                        account page."
                     .to_owned(),
-                leads_to: AccountPlace::Account,
             },
             Cause::Incomplete { problems, first } => {
                 let problems = some(u64::from(*problems), "problem");
@@ -70,7 +68,6 @@ impl AlarmText {
                     next: "What it could read is recorded; of the rest the last figures stand. The next sync tries again by itself. \
                            If that is not complete either, the account page lists the problems of each under \"The last syncs\"."
                         .to_owned(),
-                    leads_to: AccountPlace::Account,
                 }
             }
             Cause::Silent { last } => AlarmText {
@@ -84,7 +81,6 @@ impl AlarmText {
                 next: "Nobody knows what was spent since, alerts wait, and keys that nobody owns are not noticed. Look into the log of \
                        usage-sync and at the alarms of the stack: is its schedule on, does it fail, does the management key work?"
                     .to_owned(),
-                leads_to: AccountPlace::Account,
             },
             Cause::Balance { need, purchase, .. } => balance(*need, purchase, utc_date(alarm.found_at)),
             Cause::MailRefused { code, since } => refused(code, *since),
@@ -92,22 +88,19 @@ impl AlarmText {
             Cause::NothingHeard { of, sent } => no_events(*of, *sent),
             Cause::BulkStopped { mail_day } => stopped(mail_day),
             Cause::Unsent { code, .. } => named.unsent.text(code),
-            Cause::RulesRefused { programme, group, tier, since, why } => {
-                let (whose, mend, leads_to) = match (tier, group) {
+            Cause::RulesRefused { group, tier, since, why, .. } => {
+                let (whose, mend) = match (tier, group) {
                     (Some(tier), _) => (
                         format!("The tier {tier}"),
                         "open the tiers' page, mend the tier, and save. If its models are right, look at the data policy, providers and regions of the programme".to_owned(),
-                        AccountPlace::Tiers,
                     ),
                     (None, None) => (
                         "Everybody without models of their own".to_owned(),
                         "open the programme's settings, mend the models, the data policy, the providers or the regions, and save".to_owned(),
-                        AccountPlace::Settings(programme.clone()),
                     ),
                     (None, Some(group)) => (
                         format!("The group {group}"),
                         "open the page of the groups, mend its models, and save. If those are right, look at the data policy, providers and regions of the programme".to_owned(),
-                        AccountPlace::Groups(programme.clone()),
                     ),
                 };
                 AlarmText {
@@ -122,17 +115,15 @@ impl AlarmText {
                         "Keys may use what the provider confirmed last, and go on being made; where it never confirmed any, nobody gets \
                          a key until it does. A model that is misspelled or was withdrawn is the usual reason: {mend}."
                     ),
-                    leads_to,
                 }
             }
-            Cause::Stuck { programme, since } => AlarmText {
+            Cause::Stuck { since, .. } => AlarmText {
                 subject: format!("Work on {} stands still", named.programme),
                 facts: vec![("Programme", named.programme.clone()), ("Nothing was done since", moment(*since))],
                 next: "Somebody began it: a roster, other limits, other models, the close of the programme. Part of it is done, and its \
                        page says which. If the provider is out of reach, it goes on by itself. Otherwise look into the log of the function \
                        console: its work runs each minute, and says what fails."
                     .to_owned(),
-                leads_to: AccountPlace::Programme(programme.clone()),
             },
         }
     }
@@ -167,7 +158,6 @@ fn switched_off([sweeps, recoveries, stops]: [u32; 3], bound: u32, keys: &[Strin
             "The sync left all of them as they are: so many at once can mean {why}. The account page names the keys. Find out why it is \
              so. If it is right, press there to let the next sync do it; as long as nobody presses, nothing happens to them."
         ),
-        leads_to: AccountPlace::Account,
     }
 }
 
@@ -176,13 +166,13 @@ fn exact(amount: Usd) -> String {
     if amount < Usd::ZERO { format!("-${}", Usd::ZERO - amount) } else { format!("${amount}") }
 }
 
-pub(super) fn refused(code: &str, since: Timestamp) -> AlarmText {
+fn refused(code: &str, since: Timestamp) -> AlarmText {
     let why = FailureText::of(code);
     let facts = vec![("Since", moment(since)), ("Why", format!("{} ({code})", why.what))];
-    alarm_text(format!("Mail waits: {}", why.what), facts, why.to_do.to_owned())
+    AlarmText { subject: format!("Mail waits: {}", why.what), facts, next: why.to_do.to_owned() }
 }
 
-pub(super) fn waits(urgent: bool, mails: u64, since: Timestamp) -> AlarmText {
+fn waits(urgent: bool, mails: u64, since: Timestamp) -> AlarmText {
     let (what, next) = match urgent {
         true => (
             "links, alerts and notices",
@@ -199,19 +189,19 @@ pub(super) fn waits(urgent: bool, mails: u64, since: Timestamp) -> AlarmText {
     let facts = vec![("Waiting", format!("{mails}: {what}")), ("The oldest since", moment(since))];
     let wait = if mails == 1 { "waits and is" } else { "wait and are" };
     let subject = format!("{} {wait} not sent", some(mails, "mail"));
-    alarm_text(subject, facts, next.to_owned())
+    AlarmText { subject, facts, next: next.to_owned() }
 }
 
-pub(super) fn no_events(of: Date, sent: u64) -> AlarmText {
+fn no_events(of: Date, sent: u64) -> AlarmText {
     let facts = vec![("Mails sent", sent.to_string()), ("On", long_date(of))];
     let next = "SES should report of each mail whether it was delivered, came back or was complained about, and has reported nothing. \
                 Until it does, nobody hears of addresses that do not exist, and mail is not stopped when too much comes back. Look \
                 whether the stack's configuration set still sends its events to the stack's topic, and whether the function mail still \
                 is a subscriber of the topic; deploying the stack again makes both anew.";
-    alarm_text(format!("SES has reported nothing of {sent} mails"), facts, next.to_owned())
+    AlarmText { subject: format!("SES has reported nothing of {sent} mails"), facts, next: next.to_owned() }
 }
 
-pub(super) fn stopped(of: &MailDay) -> AlarmText {
+fn stopped(of: &MailDay) -> AlarmText {
     let (kind, counts) = (of.mail.in_words(), of.counts);
     let facts = vec![
         ("Kind", kind.to_owned()),
@@ -225,15 +215,11 @@ pub(super) fn stopped(of: &MailDay) -> AlarmText {
          or one in two hundred is complained about. Look on the programmes' pages whose mail came back: an old roster is the usual reason. \
          The {kind} go on by themselves at midnight UTC."
     );
-    alarm_text(format!("So much came back that {kind} are stopped"), facts, next)
-}
-
-fn alarm_text(subject: String, facts: Vec<(&'static str, String)>, next: String) -> AlarmText {
-    AlarmText { subject, facts, next, leads_to: AccountPlace::Mail }
+    AlarmText { subject: format!("So much came back that {kind} are stopped"), facts, next }
 }
 
 /// The alarm about the balance, found on a day.
-pub(super) fn balance(need: BalanceNeed, purchase: &Purchase, found_on: Date) -> AlarmText {
+fn balance(need: BalanceNeed, purchase: &Purchase, found_on: Date) -> AlarmText {
     let short = need.beyond(purchase.balance).map(Usd::to_dollars_up);
     let (than, needed) = match need.basis {
         Basis::TwoWeeks => ("short of what two weeks use", "Used in two weeks at the recent pace"),
@@ -259,7 +245,7 @@ pub(super) fn balance(need: BalanceNeed, purchase: &Purchase, found_on: Date) ->
          caps. You hear of it again when the day for buying moves by a week, when the balance does not last two weeks, and when that \
          is worse by a tenth."
     );
-    AlarmText { subject, facts, next, leads_to: AccountPlace::Account }
+    AlarmText { subject, facts, next }
 }
 
 /// The numbers of a purchase.

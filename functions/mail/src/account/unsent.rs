@@ -9,7 +9,7 @@ use bursar_core::store::MailState;
 use jiff::tz::TimeZone;
 use ulid::Ulid;
 
-use super::{AccountPlace, AlarmText};
+use super::AlarmText;
 use crate::prelude::*;
 
 /// The number of newest dead letters that are counted.
@@ -127,7 +127,7 @@ impl UnsentMails {
         };
         facts.extend(self.first.as_ref().map(|first| ("To", first.to.clone())));
         facts.push(("Why", format!("{} ({code})", why.what)));
-        AlarmText { subject, facts, next: why.to_do.to_owned(), leads_to: AccountPlace::Mail }
+        AlarmText { subject, facts, next: why.to_do.to_owned() }
     }
 }
 
