@@ -149,15 +149,15 @@ impl Orders<'_> {
             ActOutcome::Refused(NotSending::NotWanted) => return Err(NotCarriedOut::Overtaken),
             ActOutcome::NoSuchGrant => return Ok(()),
         }
-        let window = settings.reset.window_at(now);
-        let patch = KeyPatch::limit(Some(limit)).counting(settings.reset, settings.byok == Byok::Inside);
+        let window = settings.basis.reset.window_at(now);
+        let patch = KeyPatch::limit(Some(limit)).counting(settings.basis.reset, settings.basis.byok == Byok::Inside);
         // One try only: the answer of a second would hide that the first may still take effect.
         let KeyPresence::Key(_) = self.provider.patch_key_once(&order.key, patch, patience).await? else {
             return Err(NotCarriedOut::NotFound);
         };
         let answered = self.now(at);
         self.table.act(answered, |view, now| view.limit_confirmed(order, sent, window, now)).await?;
-        if settings.reset.window_at(answered.now) == window { Ok(()) } else { Err(NotCarriedOut::Overtaken) }
+        if settings.basis.reset.window_at(answered.now) == window { Ok(()) } else { Err(NotCarriedOut::Overtaken) }
     }
 
     /// Puts a key under the guardrail that is wanted now.
@@ -228,7 +228,7 @@ impl Orders<'_> {
             return Err(NotCarriedOut::Overtaken);
         }
         let listed_at = self.table.sync_state().await?.listed_at;
-        let told = found.usage_report(view.programme.settings.reset);
+        let told = found.usage_report(view.programme.settings.basis.reset);
         let attempt = view.grant.attempt(order.epoch);
         let reading = attempt.zip(told).map(|(attempt, told)| view.reading_after(attempt, &told, asked, listed_at));
         match reading {

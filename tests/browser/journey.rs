@@ -9,7 +9,7 @@ use crate::driver::{Browser, Driver, ENTER, PHONE, TAB};
 
 pub(crate) async fn goes_well(driver: &Driver) {
     let mut campus = Campus::open().await;
-    campus.programme("CS pilot", |settings| settings.faculty = vec![address("faye")]).await;
+    campus.programme("CS pilot", |settings| settings.people.faculty = vec![address("faye")]).await;
     campus.students(&["stu"]).await;
     campus.settle().await;
     student_gets_a_key(driver, &campus).await;

@@ -3,7 +3,7 @@
 //!
 //! ```ignore
 //! let mut campus = Campus::at("2026-11-16T06:00:00Z").await;
-//! campus.programme("CS pilot", |settings| settings.cap = Usd::from_dollars(5)).await;
+//! campus.programme("CS pilot", |settings| settings.allowance.cap = Usd::from_dollars(5)).await;
 //! campus.students(&["ada", "bob"]).await;
 //! campus.keys().await;
 //! campus.spend("ada", "4.50");
@@ -134,7 +134,7 @@ impl Campus {
 
     /// Restricts the programme's keys to one model, as the provider then does, and returns its guardrail.
     pub async fn restrict(&self) -> String {
-        self.set(|settings| settings.models = vec!["openai/gpt-4o-mini".to_owned()]).await;
+        self.set(|settings| settings.rules.all.models = vec!["openai/gpt-4o-mini".to_owned()]).await;
         self.work().await;
         self.guardrail().await.unwrap().id
     }

@@ -26,8 +26,8 @@ async fn class() -> Campus {
 async fn programme(campus: &mut Campus, name: &str) {
     campus
         .programme(name, |settings| {
-            settings.cap = Usd::from_dollars(100);
-            settings.faculty = ["ann", "ben", "ann"].map(address).to_vec();
+            settings.allowance.cap = Usd::from_dollars(100);
+            settings.people.faculty = ["ann", "ben", "ann"].map(address).to_vec();
         })
         .await;
     campus.budget(100).await;
@@ -180,9 +180,9 @@ async fn only_whom_it_concerns_is_told_of_a_cap() {
     for name in ["off", "daily", "closed", "told"] {
         campus
             .programme(name, |settings| {
-                settings.cap = Usd::from_dollars(100);
-                settings.student_mails = name != "off";
-                settings.reset = if name == "daily" { Reset::Daily } else { Reset::None };
+                settings.allowance.cap = Usd::from_dollars(100);
+                settings.mails.student_mails = name != "off";
+                settings.basis.reset = if name == "daily" { Reset::Daily } else { Reset::None };
             })
             .await;
         campus.students(&["ada"]).await;
@@ -274,7 +274,7 @@ async fn a_promised_budget_is_told_once_for_each_amount() {
 async fn the_old_months_spending_alerts_nobody_in_the_new_one() {
     let mut campus = Campus::at("2027-01-04T08:00:00Z").await;
     campus.pump.stop().await;
-    campus.programme("maths", |settings| settings.reset = Reset::Monthly).await;
+    campus.programme("maths", |settings| settings.basis.reset = Reset::Monthly).await;
     campus.budget(200).await;
     campus.students(&["ada"]).await;
     campus.keys().await;

@@ -25,6 +25,6 @@ async fn staffed() -> Campus {
 }
 
 fn staff(settings: &mut Settings) {
-    settings.faculty = vec![address("faye")];
-    settings.assistants = vec![address("asta")];
+    settings.people.faculty = vec![address("faye")];
+    settings.people.assistants = vec![address("asta")];
 }

@@ -23,8 +23,8 @@ async fn class() -> Campus {
     campus.programme("Nobody's", |_| {}).await;
     campus
         .programme("Maths", |settings| {
-            settings.faculty = ["ann", "ben", "ann"].map(address).to_vec();
-            settings.assistants = ["tom", "ben"].map(address).to_vec();
+            settings.people.faculty = ["ann", "ben", "ann"].map(address).to_vec();
+            settings.people.assistants = ["tom", "ben"].map(address).to_vec();
         })
         .await;
     campus.budget(100).await;
@@ -135,9 +135,9 @@ async fn each_hears_once_a_week_what_is_theirs() {
     let stored: String = stored.map(|(_, item)| format!("{item:?}")).collect();
     assert!(!stored.is_empty() && !stored.contains("ada@"), "names are stored only in grants");
 
-    let fresh = campus.programme("fresh", |settings| settings.faculty = vec![address("fay")]).await;
+    let fresh = campus.programme("fresh", |settings| settings.people.faculty = vec![address("fay")]).await;
     campus.programme = maths.clone();
-    campus.set(|settings| settings.faculty.extend(["gone", "left"].map(address))).await;
+    campus.set(|settings| settings.people.faculty.extend(["gone", "left"].map(address))).await;
     for hours in [1, 70] {
         campus.hours(hours);
         assert_eq!(campus.look().await["digests"], 0, "{hours}");
@@ -150,7 +150,7 @@ async fn each_hears_once_a_week_what_is_theirs() {
 
     // Another day of the week is no second digest of a week.
     for (weekday, days) in [(Weekday::Wednesday, 2), (Weekday::Sunday, 4)] {
-        campus.set(|settings| settings.digest = Some(weekday)).await;
+        campus.set(|settings| settings.mails.digest = Some(weekday)).await;
         campus.hours(days * 24);
         digests(&campus).await;
         assert_eq!(owed(&campus, &maths).await.len(), 8);
@@ -161,7 +161,7 @@ async fn each_hears_once_a_week_what_is_theirs() {
 /// Ann cannot be reached, one is erased, one has lost the role, and Ben wants no digest.
 async fn who_gets_none_keeps_nobody_else(campus: &Campus) {
     campus.unreachable("ann").await;
-    campus.set(|settings| settings.faculty.retain(|who| !who.as_written().starts_with("left"))).await;
+    campus.set(|settings| settings.people.faculty.retain(|who| !who.as_written().starts_with("left"))).await;
     let gone = campus.table.person_of(&address("gone"), soon()).await.unwrap();
     let key = StaffPerson::key_of(&gone);
     campus.raw().delete(&key.pk, &key.sk).await;

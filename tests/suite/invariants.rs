@@ -281,7 +281,7 @@ async fn each_check_finds_what_is_broken() {
         Live after sync, "table", "is not under its guardrail at the provider", |scene| {
             scene.restrict().await;
             scene.accept().await;
-            let rules = scene.seen().programmes[&programme()].settings.rules(None);
+            let rules = scene.seen().programmes[&programme()].settings.rules.of(None);
             let (id, answered) = ("another".to_owned(), String::new());
             let under = KeyGuardrail { group: None, id: id.clone() };
             scene.edit(|grant| grant.attempts[0].guardrail = Some(under)).await;

@@ -132,7 +132,7 @@ async fn a_changed_guardrail_is_told_its_rules_again() {
         assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])), "{report}");
     }
     // A tier is edited while the sync sends what the tier had.
-    campus.set(|settings| settings.models = vec!["basic".to_owned()]).await;
+    campus.set(|settings| settings.rules.all.models = vec!["basic".to_owned()]).await;
     campus.work().await;
     let edit_tier = async |model: &str| {
         let (table, by) = (&campus.table, campus.by());

@@ -20,7 +20,7 @@ const PATCH: &str = "provider:PATCH /guardrails/{id}";
 /// A programme whose keys may call one model, which the provider was not told yet, and an admin.
 async fn class() -> (Campus, Visitor) {
     let mut campus = Campus::open().await;
-    campus.programme("CS pilot", |settings| settings.models = vec![MINI.to_owned()]).await;
+    campus.programme("CS pilot", |settings| settings.rules.all.models = vec![MINI.to_owned()]).await;
     let admin = campus.admin().await;
     (campus, admin)
 }
@@ -246,7 +246,7 @@ async fn a_throttled_guardrail_is_told_by_the_next_invocation() {
     campus.work().await;
     for call in ["provider:GET /guardrails/{id}/assignments/keys", "provider:GET /guardrails", PATCH] {
         if call == PATCH {
-            campus.set(|settings| settings.models = vec![LARGE.to_owned()]).await;
+            campus.set(|settings| settings.rules.all.models = vec![LARGE.to_owned()]).await;
         }
         campus.gate.at(call, Fault::RetryAfter(429, 1200));
         let report = campus.sync().await;

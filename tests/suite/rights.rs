@@ -28,7 +28,7 @@ use Whose::{Admins, Anybodys, Assistants, Facultys, Staffs, Students, Visitors};
 
 const PROGRAMME: &str = "/console/programmes/{id}";
 
-const TABLE: [(&str, &str, Whose); 58] = [
+const TABLE: [(&str, &str, Whose); 57] = [
     ("GET", "/", Anybodys),
     ("POST", "/link", Anybodys),
     ("GET", "/c/{*anything}", Anybodys),
@@ -68,7 +68,6 @@ const TABLE: [(&str, &str, Whose); 58] = [
     ("GET", "/console/programmes/{id}/report", Assistants),
     ("GET", "/console/programmes/{id}/report.csv", Assistants),
     ("GET", "/console/programmes/{id}/closeout", Assistants),
-    ("GET", "/console/programmes/{id}/closeout.csv", Assistants),
     ("GET", "/console/programmes/{id}/groups", Assistants),
     ("POST", "/console/programmes/{id}/groups", Facultys),
     ("POST", "/console/programmes/{id}/copy", Facultys),
@@ -143,7 +142,9 @@ impl Answered {
 async fn programme(campus: &mut Campus, name: &str, student: &str, is_first: bool) -> (String, GrantId) {
     let staff = |name: &str| if is_first { vec![address(name)] } else { Vec::new() };
     let made = campus
-        .programme(name, |settings| (settings.faculty, settings.assistants) = (staff("faye"), staff("anna")))
+        .programme(name, |settings| {
+            (settings.people.faculty, settings.people.assistants) = (staff("faye"), staff("anna"))
+        })
         .await;
     campus.students(&[student]).await;
     (made.to_string(), campus.id(student).clone())

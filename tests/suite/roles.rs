@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 #[tokio::test]
 async fn an_unreadable_programme_keeps_nobody_else_out() {
     let mut campus = Campus::open().await;
-    let broken = campus.programme("Maths", |settings| settings.faculty = vec![address("max")]).await;
+    let broken = campus.programme("Maths", |settings| settings.people.faculty = vec![address("max")]).await;
     let faye = address("Faye@example.edu");
-    campus.programme("CS pilot", |settings| settings.faculty = vec![faye.clone()]).await;
+    campus.programme("CS pilot", |settings| settings.people.faculty = vec![faye.clone()]).await;
     // What its making caused is over before the item is corrupted by hand; then its budget changes.
     campus.settle().await;
     let (programme, budget) = (Programme::key_of(&broken), Budget::key_of(&broken));

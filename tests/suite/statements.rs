@@ -35,8 +35,8 @@ async fn open() -> Campus {
 async fn programme(campus: &Campus, name: &str, cost_code: &str, finance: &[&str]) -> ProgrammeId {
     let term = Term::new(date(2026, 10, 12), date(2027, 8, 6), "UTC").unwrap();
     let mut settings = Settings::new(name, term, Usd::from_dollars(20));
-    settings.cost_code = Some(cost_code.to_owned());
-    settings.finance = finance.iter().map(|name| address(name)).collect();
+    settings.texts.cost_code = Some(cost_code.to_owned());
+    settings.people.finance = finance.iter().map(|name| address(name)).collect();
     let by = Author { actor: &Actor::Rule, now: at("2026-10-01T08:00:00Z"), deadline: soon() };
     campus.table.create(new_programme(settings, 100), by).await.unwrap()
 }
@@ -167,7 +167,7 @@ async fn the_page_says_what_differs_since_the_mail(campus: &mut Campus, [maths, 
 
     campus.minutes(60);
     edit(campus, maths, |settings| settings.name = "Mathematics".to_owned()).await;
-    edit(campus, physics, |settings| settings.cost_code = None).await;
+    edit(campus, physics, |settings| settings.texts.cost_code = None).await;
     let admin = campus.admin().await;
     // A cut of the first of December that came to light later, in place of the one that ended November.
     cut(campus, "2026-12-01T00:10:00Z", &[(maths, 15), (physics, 27), (law, 80)]).await;
@@ -193,7 +193,7 @@ async fn a_month_that_nobody_was_mailed_says_so() {
     cut(&campus, "2026-12-01T00:20:00Z", &[(&law, 90)]).await;
     campus.minutes(60);
     assert_eq!(look(&campus).await, 1, "it is recorded, so that a later finance address does not get old months");
-    edit(&mut campus, &law, |settings| settings.finance = vec![address("fin")]).await;
+    edit(&mut campus, &law, |settings| settings.people.finance = vec![address("fin")]).await;
     assert_eq!(look(&campus).await, 0);
     let page = campus.admin().await.get(STATEMENT).await.expect(200);
     assert!(page.text("statement-mailed").unwrap().contains("no programme named anybody for finance"), "{}", page.body);
@@ -255,7 +255,7 @@ async fn complaints_and_refusals_are_warnings() {
     campus.minutes(60);
     look(&campus).await;
     // Physics names somebody else before the mail leaves.
-    edit(&mut campus, &physics, |settings| settings.finance = vec![address("phil")]).await;
+    edit(&mut campus, &physics, |settings| settings.people.finance = vec![address("phil")]).await;
     campus.ses.fail_next(MailFault::Reject, 1, Some("fay@uni.edu"));
     let mails = sent(&campus).await;
     let [fin] = &mails[..] else { panic!("{} mails", mails.len()) };
@@ -271,7 +271,7 @@ async fn complaints_and_refusals_are_warnings() {
     assert!(warns(&page, "The statement of November 2026 was not sent to fay@uni.edu"), "{:?}", page.texts("warning"));
 
     // Nobody names fay any more when it is sent again.
-    edit(&mut campus, &maths, |settings| settings.finance = vec![address("fin")]).await;
+    edit(&mut campus, &maths, |settings| settings.people.finance = vec![address("fin")]).await;
     let page = admin.get(ACCOUNT).await.expect(200);
     admin.submit(&page, "/console/account/mail", &[]).await.expect(303);
     assert!(sent(&campus).await.is_empty());

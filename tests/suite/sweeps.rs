@@ -158,7 +158,7 @@ async fn form<L: PartialEq + std::fmt::Debug>(
 /// An admin's form about a programme with two keys and a tier, filled in.
 async fn filled(page: &str, path: &str, fields: &[(&str, &str)]) -> (Campus, (Visitor, Form)) {
     let campus = Campus::with_keys(&["ada", "bob"]).await;
-    campus.set(|settings| settings.models = vec!["basic".to_owned()]).await;
+    campus.set(|settings| settings.rules.all.models = vec!["basic".to_owned()]).await;
     campus.work().await;
     let admin = campus.admin().await;
     let form = admin.get(page).await.form(path).filled(fields);
@@ -269,7 +269,7 @@ async fn request_is_made_once() {
         name: "request",
         scene: async || {
             let campus = Campus::with_keys(&["ada"]).await;
-            campus.set(|settings| settings.faculty = vec![address("faye")]).await;
+            campus.set(|settings| settings.people.faculty = vec![address("faye")]).await;
             let faye = campus.student("faye").await;
             let page = faye.get(&campus.console("")).await;
             (campus, (faye, page))
@@ -283,7 +283,7 @@ async fn request_is_made_once() {
         left: async |campus: &Campus, _: &_| {
             let seen = campus.judged().await;
             let of = |act| seen.entries.iter().filter(|entry| entry.what.act == act).count();
-            let contact = campus.settings().await.contact;
+            let contact = campus.settings().await.texts.contact;
             (owed(campus).await, of(Act::Asked), of(Act::Edited), contact)
         },
         of: Console,
@@ -298,8 +298,8 @@ async fn spent() -> Campus {
     let mut campus = Campus::at("2026-11-20T06:00:00Z").await;
     campus
         .programme("CS pilot", |settings| {
-            settings.faculty = ["ann", "ben"].map(address).to_vec();
-            settings.finance = vec![address("fin")];
+            settings.people.faculty = ["ann", "ben"].map(address).to_vec();
+            settings.people.finance = vec![address("fin")];
         })
         .await;
     campus.students(&["ada"]).await;

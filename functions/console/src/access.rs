@@ -2,23 +2,20 @@
 //! not see gets the answer of a page that does not exist.
 
 use std::future::Future;
+use std::ops::Deref;
 
 use anyhow::Context;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Multipart, RawPathParams, Request};
-use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
-use axum::response::IntoResponse;
-use bursar_core::clock::Moment;
-use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::people::role::{Role, is_among};
-use bursar_core::domain::programme::Programme;
-use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::people::role::is_among;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::store::Author;
-use bursar_core::web::{AppError, Fields, Posted, RequestDeadline, Site, Visitor};
+use bursar_core::web::{Frame, Posted, RequestDeadline};
+
+use crate::prelude::*;
 
 /// A programme with the visitor's role in it. As an extractor it admits assistants and higher roles.
 #[derive(Clone)]
@@ -26,6 +23,27 @@ pub(crate) struct ProgrammeAccess {
     pub(crate) visitor: Visitor,
     pub(crate) programme: Programme,
     pub(crate) role: Role,
+}
+
+/// What every page of the console has around its own content.
+pub(crate) struct PageFrame<'a> {
+    pub(crate) frame: &'a Frame,
+    pub(crate) csrf: &'a str,
+    pub(crate) is_admin: bool,
+}
+
+impl<'a> PageFrame<'a> {
+    pub(crate) fn of(site: &'a Site, visitor: &'a Visitor) -> PageFrame<'a> {
+        PageFrame { frame: &site.frame, csrf: visitor.csrf.reveal(), is_admin: is_admin(site, visitor) }
+    }
+}
+
+impl Deref for PageFrame<'_> {
+    type Target = Frame;
+
+    fn deref(&self) -> &Frame {
+        self.frame
+    }
 }
 
 pub(crate) struct AdminAccess {

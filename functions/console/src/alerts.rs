@@ -1,29 +1,20 @@
 //! The alerts of a programme: the crossings of its budget's thresholds with their cause, and the mails with
 //! their recipients and states. A form sends an alert again.
 
-use askama::Template;
-use axum::extract::State;
-use axum::response::{IntoResponse, Redirect};
 use bursar_core::domain::mail::class::MailClass;
-use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::usage::crossing::{AlertMail, Crossing, RESERVED, Scope, per_cent};
-use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::id::PersonId;
-use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{AlertAgain, OutboxRow, StaffPerson, Undeliverable};
-use bursar_core::web::{Answer, AppError, Frame, Site};
 
-use crate::access::{Assistants, Form, ProgrammeAccess};
+use crate::access::Assistants;
 use crate::mails::{self, MailStatus};
-use crate::paths;
+use crate::prelude::*;
 
 #[derive(Template)]
 #[template(path = "alerts.html")]
 struct AlertsPage<'a> {
-    frame: &'a Frame,
-    csrf: &'a str,
+    frame: PageFrame<'a>,
     programme: &'a Programme,
-    is_admin: bool,
     hear: Vec<String>,
     crossings: Vec<CrossingRow>,
 }
@@ -70,14 +61,7 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> A
         shown.push(CrossingRow { per_cent: per_cent(crossing.spent, crossing.limit), crossing, at, alerts });
     }
     let hear = programme.settings.hear_of_alerts(&site.admins).map(|one| one.as_written().to_owned()).collect();
-    Ok(site.page(&AlertsPage {
-        frame: &site.frame,
-        csrf: access.visitor.csrf.reveal(),
-        programme,
-        is_admin: access.is_admin(),
-        hear,
-        crossings: shown,
-    }))
+    Ok(site.page(&AlertsPage { frame: PageFrame::of(&site, &access.visitor), programme, hear, crossings: shown }))
 }
 
 /// The mark that stops alerts to a person.

@@ -1,31 +1,17 @@
-//! The close-out of a programme, for finance and for those who decide about the next term, as a page to print and a file: what each
+//! The close-out of a programme, for finance and for those who decide about the next term, as a page to print: what each
 //! person and group spent, what nobody claimed, what of the account no key explains, and what that means for another number of
 //! students. Its sums add up to the cent.
 
-use std::borrow::Borrow;
-use std::collections::BTreeMap;
-
-use askama::Template;
-use axum::extract::{Query, State};
-use axum::http::StatusCode;
-use bursar_core::clock::Moment;
-use bursar_core::domain::grant::{Grant, GrantState};
-use bursar_core::domain::programme::{Budget, Programme, Settings};
+use bursar_core::domain::grant::GrantState;
 use bursar_core::domain::usage::closeout::in_cents;
 use bursar_core::domain::usage::pilot::{PilotFigures, Projection};
-use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::format::time_in;
-use bursar_core::domain::values::id::GrantId;
-use bursar_core::domain::values::money::Usd;
-use bursar_core::web::{Answer, AppError, Frame, Site};
 use futures_util::TryStreamExt;
-use serde::Deserialize;
 
-use crate::access::ProgrammeAccess;
-use crate::csv_file::{Cell, CsvRequest};
-use crate::{grants, paths, show};
+use crate::grants;
+use crate::prelude::*;
 
-/// The most persons on the page; the file has all.
+/// The most persons on the page.
 const MOST_PERSONS: usize = 5_000;
 /// The most students of a projection.
 const MOST_STUDENTS: u32 = 1_000_000;
@@ -39,9 +25,7 @@ pub(crate) struct CloseoutQuery {
 #[derive(Template)]
 #[template(path = "closeout.html")]
 struct CloseoutPage<'a> {
-    frame: &'a Frame,
-    csrf: &'a str,
-    is_admin: bool,
+    frame: PageFrame<'a>,
     programme: &'a Programme,
     /// The reason why the figures may still change.
     preliminary: Option<&'static str>,
@@ -60,7 +44,8 @@ struct CloseoutPage<'a> {
     groups: Vec<GroupRow>,
     /// The number of foreign keys that the programme owns, and what they spent in cents.
     assigned: Option<(u32, Usd)>,
-    persons: Vec<PersonRow>,
+    /// The first persons, each with what they spent in cents.
+    persons: Vec<(&'a ClosingPerson, Usd)>,
     file: String,
     figures: PilotFigures,
     /// The number of students as it was typed, or the roster's size.
@@ -73,19 +58,6 @@ struct GroupRow {
     group: String,
     people: usize,
     claimed: usize,
-    cents: Usd,
-}
-
-struct PersonRow {
-    grant: String,
-    label: String,
-    name: Option<String>,
-    group: String,
-    state: &'static str,
-    /// The day of the first key, in the programme's time zone.
-    claimed_on: Option<String>,
-    cap: Usd,
-    spent: Usd,
     cents: Usd,
 }
 
@@ -109,46 +81,36 @@ pub(crate) async fn closeout(
     let of_foreign_keys = cents.last().copied().unwrap_or_default();
     let zone = programme.settings.term.zone();
     let is_open = persons.iter().any(|person| person.is_open);
-    let unclaimed = persons.iter().filter(|person| person.claimed_at.is_none());
+    let unclaimed = persons.iter().filter(|person| person.claimed_on.is_none());
     let residual = days.first().map(|day| (day.residual, day.day.to_string()));
     let mut figures = PilotFigures::default();
-    persons.iter().for_each(|person| figures.add(person.claimed_at.is_some(), &person.used.credits));
+    persons.iter().for_each(|person| figures.add(person.claimed_on.is_some(), &person.used.credits));
     let typed = asked.students.trim();
     let students = match typed {
         "" => u32::try_from(figures.people).ok(),
         typed => typed.parse().ok().filter(|students| (1..=MOST_STUDENTS).contains(students)),
     };
-    let row = |(person, cents): (&ClosingPerson, &Usd)| PersonRow {
-        grant: person.grant.to_string(),
-        label: person.label().to_owned(),
-        name: person.name.clone(),
-        group: person.group.clone().unwrap_or_default(),
-        state: person.state,
-        claimed_on: person.claimed_at.map(|at| at.to_zoned(zone.clone()).date().to_string()),
-        cap: person.cap,
-        spent: person.spent(),
-        cents: *cents,
-    };
+    let term = &programme.settings.term;
+    let [from, to] = [term.starts_on(), term.ends_on()].map(|day| day.to_string());
+    let of_term = [("from", from.as_str()), ("to", to.as_str()), ("by", "person")];
     let page = CloseoutPage {
-        frame: &site.frame,
-        csrf: access.visitor.csrf.reveal(),
-        is_admin: access.is_admin(),
+        frame: PageFrame::of(&site, &access.visitor),
         programme,
         preliminary: preliminary(programme, sync.listed_at, is_open, now),
         as_of: sync.listed_at.map(|at| time_in(at, zone)),
-        term: format!("{} to {}", programme.settings.term.starts_on(), programme.settings.term.ends_on()),
+        term: format!("{from} to {to}"),
         budget: budget.limit,
         spent: spent.iter().copied().sum(),
         spent_in_cents: cents.iter().copied().sum(),
         byok: persons.iter().map(|person| person.used.byok.total()).sum::<Usd>() + assigned.used.byok.total(),
         people: persons.len(),
-        claimed: persons.iter().filter(|person| person.claimed_at.is_some()).count(),
+        claimed: persons.iter().filter(|person| person.claimed_on.is_some()).count(),
         unclaimed_caps: unclaimed.map(|person| person.cap).sum(),
         residual,
         groups: groups(&persons, &cents),
         assigned: (assigned.keys > 0).then_some((assigned.keys, of_foreign_keys)),
-        persons: persons.iter().zip(&cents).take(MOST_PERSONS).map(row).collect(),
-        file: format!("{}.csv", paths::closeout(&programme.id)),
+        persons: persons.iter().zip(cents.iter().copied()).take(MOST_PERSONS).collect(),
+        file: show::address(&format!("{}.csv", paths::report(&programme.id)), &of_term),
         students: students.map_or_else(|| typed.to_owned(), |students| students.to_string()),
         refusal: students.is_none().then_some("Write a number of students from 1 to 1,000,000."),
         projection: students.and_then(|students| figures.projection(students)),
@@ -195,55 +157,10 @@ fn groups(persons: &[ClosingPerson], cents: &[Usd]) -> Vec<GroupRow> {
             cents: Usd::ZERO,
         });
         row.people += 1;
-        row.claimed += usize::from(person.claimed_at.is_some());
+        row.claimed += usize::from(person.claimed_on.is_some());
         row.cents += *cents;
     }
     groups.into_values().collect()
-}
-
-const COLUMNS: [&str; 11] = [
-    "programme",
-    "cost_code",
-    "group",
-    "grant",
-    "email",
-    "name",
-    "state",
-    "cap_usd",
-    "claimed_at",
-    "spent_usd",
-    "byok_usd",
-];
-
-pub(crate) async fn closeout_file(State(site): State<Site>, access: ProgrammeAccess, request: CsvRequest) -> Answer {
-    let programme = &access.programme;
-    let persons = ClosingPerson::all(&site, &access).await?;
-    let assigned = site.table.assigned_use(&programme.id).await?;
-    let row = |person: &ClosingPerson| {
-        vec![
-            Cell::exact(Some(&programme.id)),
-            Cell::text(programme.settings.cost_code.as_deref()),
-            Cell::text(person.group.as_deref()),
-            Cell::exact(Some(&person.grant)),
-            Cell::text(person.address.as_deref()),
-            Cell::text(person.name.as_deref()),
-            Cell::exact(Some(person.state)),
-            Cell::exact(Some(person.cap)),
-            Cell::exact(person.claimed_at),
-            Cell::exact(Some(person.spent())),
-            Cell::exact(Some(person.used.byok.total())),
-        ]
-    };
-    let of_foreign_keys = || {
-        let mut cells = vec![Cell::exact(Some(&programme.id)), Cell::text(programme.settings.cost_code.as_deref())];
-        cells.extend([Cell::EMPTY, Cell::EMPTY, Cell::EMPTY, Cell::exact(Some("keys made elsewhere"))]);
-        cells.extend([Cell::EMPTY, Cell::EMPTY, Cell::EMPTY]);
-        cells.push(Cell::exact(Some(assigned.used.credits.total())));
-        cells.push(Cell::exact(Some(assigned.used.byok.total())));
-        cells
-    };
-    let last = (assigned.keys > 0).then(of_foreign_keys);
-    request.answer(&format!("closeout-{}", programme.id), &COLUMNS, persons.iter().map(row).chain(last))
 }
 
 struct ClosingPerson {
@@ -254,8 +171,8 @@ struct ClosingPerson {
     group: Option<String>,
     state: &'static str,
     cap: Usd,
-    /// When a key was first shown; `None` if none ever was.
-    claimed_at: Option<Moment>,
+    /// The day of the first key, in the programme's time zone.
+    claimed_on: Option<Date>,
     used: DailyUse,
     /// Whether a key may still work, or a claim is under way.
     is_open: bool,
@@ -281,12 +198,13 @@ impl ClosingPerson {
     }
 
     fn of(grant: Grant, used: DailyUse, settings: &Settings, may_name: bool) -> ClosingPerson {
+        let shown_at = grant.attempts.iter().filter_map(|attempt| attempt.shown_at).min();
         ClosingPerson {
             address: may_name.then(|| grant.person.address.as_written().to_owned()),
             name: grant.person.name.clone().filter(|_| may_name),
             state: show::state(&grant),
             cap: grant.cap(settings),
-            claimed_at: grant.attempts.iter().filter_map(|attempt| attempt.shown_at).min(),
+            claimed_on: shown_at.map(|at| at.to_zoned(settings.term.zone().clone()).date()),
             is_open: matches!(grant.state, GrantState::Live { .. } | GrantState::Minting { .. }),
             group: grant.group,
             grant: grant.id,

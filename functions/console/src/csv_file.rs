@@ -10,14 +10,12 @@ use axum::http::header::{
     ACCEPT_ENCODING, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, LINK, VARY,
 };
 use axum::http::request::Parts;
-use axum::response::{IntoResponse, Response};
 use bursar_core::domain::values::format::sheet_text;
-use bursar_core::web::{Answer, AppError};
 use csv::{Terminator, WriterBuilder};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::show;
+use crate::prelude::*;
 
 /// The most rows of an answer that is not compressed.
 const MOST_ROWS: usize = 20_000;

@@ -1,19 +1,11 @@
 //! The page of a programme's groups: the settings in which a group differs from its programme. A blank field means the programme's.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use askama::Template;
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect, Response};
-use bursar_core::domain::audit::{Act, AuditDetail};
-use bursar_core::domain::programme::{Group, Programme, Settings};
-use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{Edit, EditOutcome, RulesSource};
-use bursar_core::web::{Answer, AppError, Fields, Frame, Site};
+use bursar_core::domain::audit::AuditDetail;
+use bursar_core::store::{Edit, EditOutcome};
 
-use crate::access::{Faculty, Form, ProgrammeAccess};
-use crate::paths;
+use crate::prelude::*;
 use crate::settings::{KnownModels, cap, fingerprint, is_untouched, models_of, new_models, plain};
 use crate::work::{guardrails, jobs};
 
@@ -29,10 +21,8 @@ const MOST_BYTES: usize = 80_000;
 #[derive(Template)]
 #[template(path = "groups.html")]
 struct GroupsPage<'a> {
-    frame: &'a Frame,
-    csrf: &'a str,
+    frame: PageFrame<'a>,
     programme: &'a Programme,
-    is_admin: bool,
     may_edit: bool,
     version: u64,
     made_from: String,
@@ -116,24 +106,30 @@ async fn current(site: &Site, programme: &Programme) -> Result<Vec<GroupForm>, A
             *people.entry(group).or_default() += 1;
         }
     }
-    let names: BTreeSet<String> = people.keys().chain(programme.settings.groups.keys()).cloned().collect();
     let settings = &programme.settings;
+    let named = settings.allowance.group_caps.keys().chain(settings.rules.group_models.keys());
+    let names: BTreeSet<String> = people.keys().chain(named).cloned().collect();
     Ok(names.into_iter().map(|name| GroupForm::of(settings, people.get(&name).copied().unwrap_or(0), name)).collect())
 }
 
-/// The settings with these groups changed. A group that differs in nothing has no settings.
+/// The settings with these groups changed.
 fn with(settings: &Settings, changes: &[GroupChange]) -> Settings {
     let mut settings = settings.clone();
-    for change in changes {
-        settings.groups.insert(change.name.clone(), change.to.clone());
+    let (caps, models) = (&mut settings.allowance.group_caps, &mut settings.rules.group_models);
+    for GroupChange { name, to, .. } in changes {
+        match to.cap {
+            Some(cap) => caps.insert(name.clone(), cap),
+            None => caps.remove(name),
+        };
+        models.insert(name.clone(), to.models.clone());
     }
-    settings.groups.retain(|_, group| *group != bursar_core::domain::programme::Group::default());
+    models.retain(|_, models| !models.is_empty());
     settings
 }
 
 /// The reason that these groups name too many models, which all lie in the programme's item.
 fn too_many(settings: &Settings) -> Option<&'static str> {
-    let bytes: usize = settings.groups.values().flat_map(|group| &group.models).map(String::len).sum();
+    let bytes: usize = settings.rules.group_models.values().flatten().map(String::len).sum();
     (bytes > MOST_BYTES).then_some(TOO_MANY)
 }
 
@@ -161,10 +157,8 @@ fn show(
     refusal: Option<&'static str>,
 ) -> Response {
     let page = GroupsPage {
-        frame: &site.frame,
-        csrf: access.visitor.csrf.reveal(),
+        frame: PageFrame::of(site, &access.visitor),
         programme: &access.programme,
-        is_admin: access.is_admin(),
         may_edit: access.is_faculty() && access.programme.closed_at.is_none(),
         version: access.programme.version,
         made_from,
@@ -195,15 +189,29 @@ pub(crate) struct GroupField {
     pub(crate) now: Option<String>,
 }
 
+/// In what a group differs from its programme.
+#[derive(PartialEq, Eq)]
+struct Group {
+    cap: Option<Usd>,
+    models: Vec<String>,
+}
+
 struct GroupChange {
     name: String,
     from: Group,
     to: Group,
 }
 
+impl Group {
+    fn of(settings: &Settings, name: &str) -> Group {
+        let cap = settings.allowance.group_caps.get(name).copied();
+        Group { cap, models: settings.rules.group_models.get(name).cloned().unwrap_or_default() }
+    }
+}
+
 impl GroupForm {
     fn of(settings: &Settings, people: usize, name: String) -> GroupForm {
-        let group = settings.groups.get(&name).cloned().unwrap_or_default();
+        let group = Group::of(settings, &name);
         let field = |text: String| GroupField { text, ..GroupField::default() };
         GroupForm { people, cap: field(in_form(group.cap)), models: field(group.models.join("\n")), name }
     }
@@ -234,7 +242,7 @@ impl GroupForm {
     }
 
     fn models_before<'a>(&self, settings: &'a Settings) -> &'a [String] {
-        settings.groups.get(&self.name).map(|group| &group.models[..]).unwrap_or_default()
+        settings.rules.group_models.get(&self.name).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// The marks of its fields as they are, by which a stale form knows what its person changed.
@@ -244,7 +252,7 @@ impl GroupForm {
     }
 
     fn change(&self, settings: &Settings) -> Option<GroupChange> {
-        let from = settings.groups.get(&self.name).cloned().unwrap_or_default();
+        let from = Group::of(settings, &self.name);
         let to = Group { cap: cap_of(&self.cap.text).ok()?, models: models_of(&self.models.text).ok()? };
         (from != to).then(|| GroupChange { name: self.name.clone(), from, to })
     }

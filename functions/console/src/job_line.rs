@@ -1,11 +1,6 @@
 //! How pages tell of jobs: how far each is, in a sentence.
 
-use bursar_core::clock::Moment;
-use bursar_core::domain::programme::Programme;
-use bursar_core::store::{Job, JobState, Work};
-use jiff::SignedDuration;
-
-use crate::paths;
+use crate::prelude::*;
 
 /// How long a page still tells that a job was done.
 const TOLD_FOR: SignedDuration = SignedDuration::from_hours(24);
@@ -13,10 +8,7 @@ const TOLD_FOR: SignedDuration = SignedDuration::from_hours(24);
 pub(crate) struct JobLine {
     pub(crate) programme: String,
     pub(crate) path: String,
-    pub(crate) kind: &'static str,
-    pub(crate) state: &'static str,
-    pub(crate) done: u32,
-    pub(crate) all: u32,
+    pub(crate) job: Job,
     pub(crate) sentence: String,
 }
 
@@ -63,19 +55,16 @@ impl JobLine {
         JobLine {
             programme: programme.settings.name.clone(),
             path: paths::programme(&programme.id),
-            kind: job.work.kind(),
-            state: job.state.as_str(),
-            done: job.done,
-            all: job.all,
+            job: job.clone(),
             sentence,
         }
     }
 
     pub(crate) fn class(&self) -> &'static str {
-        match self.state {
-            "done" => "soft",
-            "failed" => "notice wrong",
-            _ => "notice",
+        match self.job.state {
+            JobState::Done { .. } => "soft",
+            JobState::Failed { .. } => "notice wrong",
+            JobState::Running { .. } | JobState::Waiting { .. } => "notice",
         }
     }
 }

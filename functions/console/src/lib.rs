@@ -13,6 +13,7 @@ mod mails;
 mod overview;
 mod owners;
 mod paths;
+mod prelude;
 mod programmes;
 mod report;
 mod roster;
@@ -31,9 +32,11 @@ use bursar_core::clock::Clock;
 use bursar_core::config::Config;
 use bursar_core::event::{Event, Task};
 use bursar_core::start::Function;
-use bursar_core::web::{AppError, Pages, Site, Visitor};
+use bursar_core::web::Pages;
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
+
+use crate::prelude::*;
 
 /// The function with its routes and what its work needs.
 pub struct App {
@@ -77,7 +80,6 @@ fn routes(site: Site) -> Router {
         .route("/console/programmes/{id}/report", get(report::page))
         .route("/console/programmes/{id}/report.csv", get(report::file))
         .route("/console/programmes/{id}/closeout", get(closing::closeout))
-        .route("/console/programmes/{id}/closeout.csv", get(closing::closeout_file))
         .route("/console/tiers", get(tiers::page).post(tiers::save))
         .route("/console/report", get(report::page))
         .route("/console/report.csv", get(report::file))

@@ -1,11 +1,12 @@
 //! Mails and their states, as the console's pages show them.
 
-use bursar_core::clock::Moment;
 use bursar_core::domain::grant::Notice;
 use bursar_core::domain::mail::failure::FailureText;
-use bursar_core::domain::values::format::column_time;
-use bursar_core::store::{Bounce, MailState, OutboxRow, QueuedMail, UnreachableReason};
+use bursar_core::store::{Bounce, MailState, OutboxRow, QueuedMail, Undeliverable};
+use futures_util::future::try_join_all;
 use jiff::tz::TimeZone;
+
+use crate::prelude::*;
 
 pub(crate) struct MailRow {
     pub(crate) kind: &'static str,
@@ -78,8 +79,21 @@ fn came_back(bounce: Bounce) -> &'static str {
     }
 }
 
-pub(crate) fn why(why: UnreachableReason) -> &'static str {
-    match why {
+/// Those of these people whom not all mail reaches, with the mark.
+pub(crate) async fn unreached<'a>(
+    site: &Site,
+    people: impl Iterator<Item = &'a EmailAddress>,
+    now: Moment,
+) -> Result<Vec<(EmailAddress, Undeliverable)>, AppError> {
+    let marked = people.map(async |one| {
+        let mark = site.table.undeliverable(one.matched(), now).await?;
+        Ok::<_, AppError>(mark.map(|mark| (one.clone(), mark)))
+    });
+    Ok(try_join_all(marked).await?.into_iter().flatten().collect())
+}
+
+pub(crate) fn why(why: impl Borrow<UnreachableReason>) -> &'static str {
+    match why.borrow() {
         UnreachableReason::Bounced => "mail to it came back for good.",
         UnreachableReason::Suppressed => {
             "SES did not try: the address came back to one of its customers before. It forgets that after some days."

@@ -1,6 +1,6 @@
 //! The paths of pages that other pages link to.
 
-use bursar_core::domain::values::id::{GrantId, ProgrammeId};
+use crate::prelude::*;
 
 pub(crate) const ACCOUNT: &str = "/console/account";
 
@@ -30,8 +30,4 @@ pub(crate) fn grant(programme: &ProgrammeId, grant: &GrantId) -> String {
 
 pub(crate) fn report(programme: &ProgrammeId) -> String {
     format!("/console/programmes/{programme}/report")
-}
-
-pub(crate) fn closeout(programme: &ProgrammeId) -> String {
-    format!("/console/programmes/{programme}/closeout")
 }

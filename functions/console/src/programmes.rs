@@ -1,38 +1,25 @@
 //! The programmes on which the visitor has a role, and what admins do with one as a whole: close it, copy it into another term. Faculty
 //! ask the admins for both.
 
-use askama::Template;
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect};
-use bursar_core::clock::Moment;
-use bursar_core::deadline::Deadline;
-use bursar_core::domain::audit::{Act, AuditDetail};
-use bursar_core::domain::grant::{Grant, GrantState};
-use bursar_core::domain::people::role::Role;
+use bursar_core::domain::audit::AuditDetail;
+use bursar_core::domain::grant::GrantState;
 use bursar_core::domain::programme::request::{BUDGET, CLOSE, COPY, Request, Wish};
 use bursar_core::domain::programme::tiers::Tiers;
-use bursar_core::domain::programme::{Budget, Programme, Settings};
 use bursar_core::domain::values::format::field_time;
 use bursar_core::domain::values::id::new_ulid;
-use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{CloseOutcome, CopiedProgramme, Import, NewProgramme, Step};
-use bursar_core::web::{Answer, AppError, Fields, Frame, Site, Visitor};
 use jiff::ToSpan;
-use jiff::civil::Date;
 
-use crate::access::{self, Faculty, Form};
+use crate::access;
 use crate::overview::{self, PageState};
-use crate::paths;
+use crate::prelude::*;
 use crate::settings::{Draft, Refusals, SettingTexts};
 use crate::work::jobs;
 
 #[derive(Template)]
 #[template(path = "home.html")]
 struct Home<'a> {
-    frame: &'a Frame,
-    csrf: &'a str,
-    is_admin: bool,
+    frame: PageFrame<'a>,
     running: Vec<ProgrammeRow>,
     over: Vec<ProgrammeRow>,
 }
@@ -51,7 +38,7 @@ pub(crate) async fn list(State(site): State<Site>, visitor: Visitor) -> Answer {
     }
     let rows = programmes.into_iter().map(|(programme, role)| ProgrammeRow { programme, role: role_name(role) });
     let (over, running) = rows.partition(|row| row.programme.is_over(now));
-    Ok(site.page(&Home { frame: &site.frame, csrf: visitor.csrf.reveal(), is_admin, running, over }))
+    Ok(site.page(&Home { frame: PageFrame::of(&site, &visitor), running, over }))
 }
 
 fn role_name(role: Role) -> &'static str {
@@ -180,14 +167,14 @@ fn draft(programme: &Programme, texts: &SettingTexts) -> Result<Draft, Refusals>
     let (starts_on, ends_on) = (date(texts.text("starts_on")), date(texts.text("ends_on")));
     let term = &before.term;
     for (field, at, was, is) in [
-        ("claim_opens_at", before.claim_opens_at, term.starts_on(), starts_on),
-        ("claim_closes_at", before.claim_closes_at, term.ends_on(), ends_on),
+        ("claim_opens_at", before.claims.claim_opens_at, term.starts_on(), starts_on),
+        ("claim_closes_at", before.claims.claim_closes_at, term.ends_on(), ends_on),
     ] {
         let moved = at.zip(is).and_then(|(at, is)| moved(at, was, is, before));
         texts.set(field, moved.unwrap_or_default());
     }
     let mut draft = texts.read(None)?;
-    draft.settings.groups = before.groups.clone();
+    draft.keep_groups_of(before);
     draft.settings.roster = before.roster;
     Ok(draft)
 }
@@ -239,5 +226,5 @@ fn in_words(draft: &Draft, with_roster: bool) -> String {
 
 /// A tier that the settings name, for everybody or a group, and that there is not.
 fn gone_tier(settings: &Settings, tiers: &Tiers) -> Option<String> {
-    settings.tiers().find(|tier| tiers.models(tier).is_none()).map(str::to_owned)
+    settings.rules.tiers().find(|tier| tiers.models(tier).is_none()).map(str::to_owned)
 }

@@ -1,16 +1,12 @@
 //! The format of counts, instants of the account, URLs and people on the console's pages.
 
-use std::borrow::Borrow;
-
-use bursar_core::clock::Moment;
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{Grant, GrantState};
-use bursar_core::domain::values::format::column_time;
+pub(crate) use bursar_core::domain::values::format::utc;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::money::grouped;
 use bursar_core::store::{StaffPerson, Table};
-use bursar_core::web::AppError;
-use jiff::tz::TimeZone;
+
+use crate::prelude::*;
 
 /// A number in groups of three digits, for templates.
 pub(crate) fn count(number: impl Borrow<u64>) -> String {
@@ -22,11 +18,6 @@ pub(crate) fn known_count(number: impl Borrow<Option<u64>>) -> String {
     number.borrow().map_or_else(|| "not known".to_owned(), grouped)
 }
 
-/// An instant in UTC, since the account is in no programme's time zone.
-pub(crate) fn utc(at: Moment) -> String {
-    format!("{} UTC", column_time(at, &TimeZone::UTC))
-}
-
 /// A URL with these parameters; empty ones are left out.
 pub(crate) fn address(path: &str, query: &[(&str, &str)]) -> String {
     let given = query.iter().filter(|(_, value)| !value.is_empty());
@@ -34,9 +25,11 @@ pub(crate) fn address(path: &str, query: &[(&str, &str)]) -> String {
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
+pub(crate) const STATES: [&str; 7] = ["invited", "minting", "live", "paused", "stopped", "revoked", "ended"];
+
 /// The state as pages name it; any hold counts as paused.
 pub(crate) fn state(grant: &Grant) -> &'static str {
-    let is_over = matches!(grant.state, GrantState::Revoked | GrantState::Ended);
+    let is_over = grant.is_over();
     if is_over || grant.holds.is_empty() { grant.state.as_str() } else { "paused" }
 }
 

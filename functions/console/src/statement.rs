@@ -1,22 +1,13 @@
 //! The statement of the account, as a page made to be printed and as CSV: its rows and sums, and what is wrong with its edges;
 //! and what was mailed of a month, with what is otherwise on the statement since.
 
-use askama::Template;
-use axum::extract::{Query, State};
-use axum::http::StatusCode;
-use bursar_core::clock::Moment;
+use std::iter::successors;
+
 use bursar_core::domain::ledger::mailed::{ChangedCell, MailedStatement, RowDifference};
 use bursar_core::domain::ledger::statement::{RowKind, Statement, StatementDays, StatementRow};
-use bursar_core::domain::programme::Programme;
-use bursar_core::domain::values::money::Usd;
-use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{StoreError, Table};
-use bursar_core::web::{Answer, AppError, Frame, Site};
-use serde::Deserialize;
 
-use crate::access::AdminAccess;
 use crate::csv_file::{Cell, CsvRequest};
-use crate::show::utc;
+use crate::prelude::*;
 
 /// The days as a query asks for them; without any, the last month.
 #[derive(Debug, Default, Deserialize)]
@@ -48,43 +39,16 @@ const MONTHS: usize = 12;
 #[derive(Template)]
 #[template(path = "statement.html")]
 struct StatementPage<'a> {
-    frame: &'a Frame,
-    csrf: &'a str,
-    is_admin: bool,
+    frame: PageFrame<'a>,
     from: String,
     to: String,
     refused: Option<&'static str>,
-    months: Vec<MonthLink>,
-    made: Option<StatementTable>,
-    mailed: Option<MailedNote>,
-}
-
-struct MonthLink {
-    name: String,
-    address: String,
-}
-
-struct StatementTable {
-    statement: Statement,
-    /// The instants of the cuts, for people.
-    from: String,
-    to: String,
-    rows: Vec<NamedRow>,
-    total: Usd,
-    /// What the rows are short of the account's change.
-    short: Usd,
-    residual: Usd,
-    notes: Vec<String>,
-    query: String,
-}
-
-struct NamedRow {
-    cost_code: String,
-    programme: String,
-    name: String,
-    kind: RowKind,
-    words: &'static str,
-    spent: Usd,
+    /// The last months.
+    months: Vec<StatementDays>,
+    programmes: Vec<Programme>,
+    statement: Option<Statement>,
+    /// The statement as it was mailed, where these days are one month, and what differs since.
+    mailed: Option<(MailedStatement, Vec<RowDifference>)>,
 }
 
 pub(crate) async fn page(
@@ -93,14 +57,17 @@ pub(crate) async fn page(
     Query(asked): Query<DaysQuery>,
 ) -> Answer {
     let blank = StatementPage {
-        frame: &site.frame,
-        csrf: visitor.csrf.reveal(),
-        is_admin: true,
+        frame: PageFrame::of(&site, &visitor),
         from: asked.from.clone(),
         to: asked.to.clone(),
         refused: None,
-        months: months(&site),
-        made: None,
+        months: successors(Some(StatementDays::month_before(utc_date(site.clock.now()))), |later| {
+            Some(StatementDays::month_before(later.from))
+        })
+        .take(MONTHS)
+        .collect(),
+        programmes: Vec::new(),
+        statement: None,
         mailed: None,
     };
     let days = match asked.days(site.clock.now()) {
@@ -110,116 +77,42 @@ pub(crate) async fn page(
             return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, Ok(page)));
         }
     };
-    let table = &site.table;
-    let ((statement, programmes), mailed) = tokio::try_join!(table.statement(days), mailed_of(table, days))?;
+    let ((statement, programmes), mailed) =
+        tokio::try_join!(site.table.statement(days), site.table.get(MailedStatement::key_of(days.from)))?;
+    let mailed = statement.as_ref().zip(mailed.filter(|mailed| mailed.days() == days));
     let page = StatementPage {
         from: days.from.to_string(),
         to: days.to.to_string(),
-        mailed: statement.as_ref().zip(mailed).map(|(now, mailed)| MailedNote::of(&mailed, now, &programmes)),
-        made: statement.map(|statement| StatementTable::of(statement, &programmes)),
+        mailed: mailed.map(|(now, mailed)| {
+            let differences = mailed.differences(now, &programmes);
+            (mailed, differences)
+        }),
+        statement,
+        programmes,
         ..blank
     };
     Ok(site.page(&page))
 }
 
-fn months(site: &Site) -> Vec<MonthLink> {
-    let mut months = Vec::new();
-    let mut of = StatementDays::month_before(utc_date(site.clock.now()));
-    for _ in 0..MONTHS {
-        months.push(MonthLink { name: of.from.strftime("%B %Y").to_string(), address: format!("?{}", query(of)) });
-        of = StatementDays::month_before(of.from);
+impl StatementPage<'_> {
+    fn notes(&self, statement: &Statement) -> Vec<String> {
+        statement.notes().into_iter().map(|note| note.in_words(statement.days)).collect()
     }
-    months
-}
 
-fn query(days: StatementDays) -> String {
-    format!("from={}&to={}", days.from, days.to)
-}
-
-impl StatementTable {
-    fn of(statement: Statement, programmes: &[Programme]) -> StatementTable {
-        let name = |id: &str| programmes.iter().find(|one| one.id.as_str() == id).map(|one| one.settings.name.clone());
-        let rows = statement.rows.iter().map(|row| {
-            let programme = row.programme.as_ref().map(|id| id.as_str().to_owned()).unwrap_or_default();
-            NamedRow {
-                cost_code: row.cost_code.clone().unwrap_or_default(),
-                name: name(&programme).unwrap_or_default(),
-                programme,
-                kind: row.kind,
-                words: row.kind.in_words(),
-                spent: row.spent,
-            }
-        });
-        StatementTable {
-            from: utc(statement.from),
-            to: utc(statement.to),
-            rows: rows.collect(),
-            total: statement.total(),
-            short: statement.change - statement.total(),
-            residual: statement.of_kind(RowKind::Residual),
-            notes: statement.notes().into_iter().map(|note| note.in_words(statement.days)).collect(),
-            query: query(statement.days),
-            statement,
-        }
+    /// The name of a programme, if there is such a one.
+    fn name(&self, programme: impl Borrow<Option<ProgrammeId>>) -> &str {
+        let named = self.programmes.iter().find(|one| Some(&one.id) == programme.borrow().as_ref());
+        named.map_or("", |one| one.settings.name.as_str())
     }
 }
 
-struct MailedNote {
-    /// The instant, for people and for programs.
-    at: String,
-    exact: String,
-    readers: usize,
-    differences: Vec<DifferenceLine>,
-}
-
-/// One cell that differs from the one that was mailed.
-struct DifferenceLine {
-    programme: String,
-    name: String,
-    kind: &'static str,
-    words: &'static str,
-    cell: &'static str,
-    was: String,
-    is: String,
-}
-
-/// The statement as it was mailed, where these days are one month.
-async fn mailed_of(table: &Table, days: StatementDays) -> Result<Option<MailedStatement>, StoreError> {
-    let mailed = table.get(MailedStatement::key_of(days.from)).await?;
-    Ok(mailed.filter(|mailed| mailed.days() == days))
-}
-
-impl MailedNote {
-    fn of(mailed: &MailedStatement, now: &Statement, programmes: &[Programme]) -> MailedNote {
-        let differences = mailed.differences(now, programmes);
-        MailedNote {
-            at: utc(mailed.mailed_at),
-            exact: mailed.mailed_at.to_string(),
-            readers: mailed.recipients.len(),
-            differences: differences.into_iter().map(|one| DifferenceLine::of(one, programmes)).collect(),
-        }
-    }
-}
-
-impl DifferenceLine {
-    fn of(difference: RowDifference, programmes: &[Programme]) -> DifferenceLine {
-        let RowDifference { programme, kind, what } = difference;
-        let text = |text: Option<String>| text.unwrap_or_else(|| "none".to_owned());
-        let (cell, was, is) = match what {
-            ChangedCell::Name(was, is) => ("programme's name", text(was), text(is)),
-            ChangedCell::CostCode(was, is) => ("cost code", text(was), text(is)),
-            ChangedCell::Spent(was, is) => ("spent", was.to_string(), is.to_string()),
-        };
-        let named = programmes.iter().find(|one| Some(&one.id) == programme.as_ref());
-        DifferenceLine {
-            name: named.map(|one| one.settings.name.clone()).unwrap_or_default(),
-            programme: programme.map(|id| id.to_string()).unwrap_or_default(),
-            kind: kind.as_str(),
-            words: kind.in_words(),
-            cell,
-            was,
-            is,
-        }
+/// One cell that differs from the one that was mailed: its name, and the text of before and now.
+fn cell(what: &ChangedCell) -> (&'static str, String, String) {
+    let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".to_owned());
+    match what {
+        ChangedCell::Name(was, is) => ("programme's name", text(was), text(is)),
+        ChangedCell::CostCode(was, is) => ("cost code", text(was), text(is)),
+        ChangedCell::Spent(was, is) => ("spent", was.to_string(), is.to_string()),
     }
 }
 

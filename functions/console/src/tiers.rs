@@ -1,18 +1,11 @@
 //! The page of the tiers: named lists of models, which admins keep for programmes and groups.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use askama::Template;
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect};
-use bursar_core::domain::programme::Programme;
-use bursar_core::domain::programme::tiers::{self, Tier, Tiers};
-use bursar_core::store::{RulesSource, TierOutcome};
-use bursar_core::web::{Answer, AppError, Fields, Frame, Site, Visitor};
+use bursar_core::domain::programme::tiers::{self, Tier};
+use bursar_core::store::TierOutcome;
 
-use crate::access::{AdminAccess, Admins, Form};
-use crate::paths;
+use crate::prelude::*;
 use crate::settings::{KnownModels, NotListed, models_of};
 use crate::work::guardrails;
 
@@ -23,18 +16,10 @@ const NAMED: &str = "Nothing was removed: the tier is in use.";
 #[derive(Template)]
 #[template(path = "tiers.html")]
 struct TiersPage<'a> {
-    frame: &'a Frame,
-    csrf: &'a str,
-    is_admin: bool,
+    frame: PageFrame<'a>,
     refusal: Option<&'static str>,
-    tiers: Vec<TierRow>,
+    tiers: Vec<TierForm>,
     new: TierForm,
-}
-
-/// A tier with the programmes that name it, for themselves or a group.
-struct TierRow {
-    form: TierForm,
-    named_by: Vec<String>,
 }
 
 pub(crate) async fn page(State(site): State<Site>, AdminAccess { visitor }: AdminAccess) -> Answer {
@@ -44,18 +29,18 @@ pub(crate) async fn page(State(site): State<Site>, AdminAccess { visitor }: Admi
 pub(crate) async fn save(form: Form<Admins>) -> Answer {
     let Form { site, access: AdminAccess { visitor }, fields, .. } = &form;
     let mut shown = TierForm::typed(fields);
-    let Some(typed) = shown.read() else {
+    let Some((models, version)) = shown.read() else {
         return Err(refused(site, visitor, shown, REFUSED, StatusCode::UNPROCESSABLE_ENTITY).await);
     };
-    let before = site.table.tiers().await?.models(&typed.name).unwrap_or_default().to_vec();
-    if let Some(NotListed { status, why }) = KnownModels::check(site, &before, &typed.models, form.deadline).await? {
+    let before = site.table.tiers().await?.models(&shown.name).unwrap_or_default().to_vec();
+    if let Some(NotListed { status, why }) = KnownModels::check(site, &before, &models, form.deadline).await? {
         shown.models_error = Some(why);
         return Err(refused(site, visitor, shown, REFUSED, status).await);
     }
     let by = form.author();
-    match site.table.edit_tier(&typed.name, &typed.models, typed.version, by).await? {
+    match site.table.edit_tier(&shown.name, &models, version, by).await? {
         TierOutcome::Done => {
-            guardrails::in_a_request(site, RulesSource::Tier(typed.name), form.deadline).await;
+            guardrails::in_a_request(site, RulesSource::Tier(shown.name), form.deadline).await;
             Ok(Redirect::to(paths::TIERS).into_response())
         }
         TierOutcome::Stale(now) => {
@@ -79,36 +64,22 @@ async fn refused(site: &Site, visitor: &Visitor, form: TierForm, why: &'static s
 }
 
 async fn show(site: &Site, visitor: &Visitor, refused: Option<(TierForm, &'static str)>) -> Answer {
-    let (tiers, named_by) = (site.table.tiers().await?, named_by(site).await?);
-    let refusal = refused.as_ref().map(|(_, why)| *why);
-    let (mut rows, mut new) = (rows(&tiers, &named_by), TierForm::default());
-    if let Some((form, _)) = refused {
-        match rows.iter_mut().find(|row| row.form.name == form.name) {
-            Some(row) => row.form = form,
+    let mut tiers: Vec<TierForm> = site.table.tiers().await?.iter().map(TierForm::of).collect();
+    for programme in site.table.programmes().await?.into_iter().filter(|programme| programme.closed_at.is_none()) {
+        for named in programme.settings.rules.tiers().collect::<BTreeSet<_>>() {
+            let tier = tiers.iter_mut().find(|tier| tier.name == named);
+            tier.into_iter().for_each(|tier| tier.named_by.push(programme.settings.name.clone()));
+        }
+    }
+    let (mut refusal, mut new) = (None, TierForm::default());
+    if let Some((form, why)) = refused {
+        refusal = Some(why);
+        match tiers.iter_mut().find(|tier| tier.name == form.name) {
+            Some(tier) => *tier = TierForm { named_by: std::mem::take(&mut tier.named_by), ..form },
             None => new = form,
         }
     }
-    let csrf = visitor.csrf.reveal();
-    let page = TiersPage { frame: &site.frame, csrf, is_admin: true, refusal, tiers: rows, new };
-    Ok(site.page(&page))
-}
-
-fn rows(tiers: &Tiers, named_by: &BTreeMap<String, Vec<String>>) -> Vec<TierRow> {
-    let row = |tier| {
-        let form = TierForm::of(tier);
-        TierRow { named_by: named_by.get(&form.name).cloned().unwrap_or_default(), form }
-    };
-    tiers.iter().map(row).collect()
-}
-
-async fn named_by(site: &Site) -> Result<BTreeMap<String, Vec<String>>, AppError> {
-    let mut named_by: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for programme in site.table.programmes().await?.into_iter().filter(|programme| programme.closed_at.is_none()) {
-        for tier in programme.settings.tiers().collect::<BTreeSet<_>>() {
-            named_by.entry(tier.to_owned()).or_default().push(programme.settings.name.clone());
-        }
-    }
-    Ok(named_by)
+    Ok(site.page(&TiersPage { frame: PageFrame::of(site, visitor), refusal, tiers, new }))
 }
 
 fn names(programmes: &[Programme]) -> String {
@@ -127,14 +98,8 @@ pub(crate) struct TierForm {
     pub(crate) models_error: Option<String>,
     /// The present models, where a stale form carries others.
     pub(crate) now: Option<String>,
-}
-
-/// A tier as it is to be.
-struct TypedTier {
-    name: String,
-    models: Vec<String>,
-    /// The version that the form was made from; `None` if there was no such tier.
-    version: Option<u64>,
+    /// The programmes that name it, for themselves or a group.
+    pub(crate) named_by: Vec<String>,
 }
 
 impl TierForm {
@@ -148,8 +113,8 @@ impl TierForm {
         TierForm { name: text("tier"), models: text("models"), version: text("version"), ..TierForm::default() }
     }
 
-    /// What the form says, or why it cannot be read.
-    fn read(&mut self) -> Option<TypedTier> {
+    /// The models, and the version that the form was made from, if there was such a tier; `None` where the form cannot be read.
+    fn read(&mut self) -> Option<(Vec<String>, Option<u64>)> {
         if !tiers::is_name(&self.name) {
             self.name_error =
                 Some("A tier's name has small letters, digits and hyphens, at most 40, such as first-year.".to_owned());
@@ -171,9 +136,7 @@ impl TierForm {
         }
         match models {
             Err(why) => self.models_error = Some(why),
-            Ok(models) if self.name_error.is_none() => {
-                return Some(TypedTier { name: self.name.clone(), models, version: version.ok()? });
-            }
+            Ok(models) if self.name_error.is_none() => return Some((models, version.ok()?)),
             Ok(_) => {}
         }
         None

@@ -2,25 +2,13 @@
 //! looked up when the mail is sent.
 
 mod alarm_texts;
-mod credit;
-mod mail;
 mod unsent;
 
-use bursar_core::clock::Moment;
-use bursar_core::domain::mail::alarm::{Alarm, Cause};
-use bursar_core::domain::people::role::is_among;
-use bursar_core::domain::programme::Programme;
-use bursar_core::domain::values::format::time_in;
-use bursar_core::domain::values::id::{PersonId, ProgrammeId};
-use bursar_core::store::{StaffPerson, StoreError};
-use jiff::civil::Date;
+use bursar_core::store::StaffPerson;
 use jiff::tz::TimeZone;
 use unsent::UnsentMails;
 
-use crate::App;
-use crate::compose::{ComposedRow, GONE};
-use crate::letter::words::Words;
-use crate::letter::{Letter, LetterPart, plain};
+use crate::prelude::*;
 
 /// The content of an alarm's mail.
 struct AlarmText {
@@ -30,19 +18,6 @@ struct AlarmText {
     facts: Vec<(&'static str, String)>,
     /// The consequences, and what the reader should do.
     next: String,
-    leads_to: AccountPlace,
-}
-
-/// The page on which something can be done about an alarm.
-enum AccountPlace {
-    Account,
-    Mail,
-    Programme(ProgrammeId),
-    /// The form of a programme's settings.
-    Settings(ProgrammeId),
-    /// The page of a programme's groups.
-    Groups(ProgrammeId),
-    Tiers,
 }
 
 /// The names behind the ids of an alarm.
@@ -103,16 +78,9 @@ impl App {
 
 impl Words<'_> {
     fn account(self, alarm: &Alarm, named: &NamedAccount) -> Letter {
-        let AlarmText { subject, mut facts, next, leads_to } = AlarmText::of(alarm, named);
+        let AlarmText { subject, mut facts, next } = AlarmText::of(alarm, named);
         facts.push(("Found", moment(alarm.found_at)));
-        let (label, path) = match leads_to {
-            AccountPlace::Account => ("See the account", "/console/account".to_owned()),
-            AccountPlace::Mail => ("See the mail of the account", "/console/account#mail".to_owned()),
-            AccountPlace::Programme(id) => ("See the programme", format!("/console/programmes/{id}")),
-            AccountPlace::Settings(id) => ("See the programme", format!("/console/programmes/{id}#edit")),
-            AccountPlace::Groups(id) => ("See the groups", format!("/console/programmes/{id}/groups")),
-            AccountPlace::Tiers => ("See the tiers", "/console/tiers".to_owned()),
-        };
+        let (label, path) = where_to_act(&alarm.cause);
         Letter {
             heading: subject.clone(),
             subject,
@@ -124,6 +92,30 @@ impl Words<'_> {
             why: format!("You get this mail because you are an admin of Bursar at {}.", self.config.institution),
             to: self.to.clone(),
         }
+    }
+}
+
+/// The page on which something can be done about an alarm: the text of its link, and its path.
+fn where_to_act(cause: &Cause) -> (&'static str, String) {
+    match cause {
+        Cause::RulesRefused { tier: Some(_), .. } => ("See the tiers", "/console/tiers".to_owned()),
+        Cause::RulesRefused { programme, group: Some(_), .. } => {
+            ("See the groups", format!("/console/programmes/{programme}/groups"))
+        }
+        Cause::RulesRefused { programme, .. } => ("See the programme", format!("/console/programmes/{programme}#edit")),
+        Cause::Stuck { programme, .. } => ("See the programme", format!("/console/programmes/{programme}")),
+        Cause::MailRefused { .. }
+        | Cause::MailWaits { .. }
+        | Cause::NothingHeard { .. }
+        | Cause::BulkStopped { .. }
+        | Cause::Unsent { .. } => ("See the mail of the account", "/console/account#mail".to_owned()),
+        Cause::HeldBack { .. }
+        | Cause::Residual { .. }
+        | Cause::ManagementKey
+        | Cause::AnotherAccount { .. }
+        | Cause::Incomplete { .. }
+        | Cause::Silent { .. }
+        | Cause::Balance { .. } => ("See the account", "/console/account".to_owned()),
     }
 }
 

@@ -2,24 +2,16 @@
 //! that is reserved. It gives the number, the forecast and what happens next, with a picture of the
 //! spending.
 
-use bursar_core::clock::Moment;
 use bursar_core::domain::audit::{Act, Entry};
-use bursar_core::domain::people::role::is_among;
-use bursar_core::domain::programme::{Budget, Programme, Settings};
-use bursar_core::domain::usage::crossing::{Crossing, Scope, per_cent};
+use bursar_core::domain::programme::Budget;
+use bursar_core::domain::usage::crossing::{Crossing, Scope};
 use bursar_core::domain::usage::forecast::{Forecast, RunsOut, SpendingLimits};
-use bursar_core::domain::values::format::{long_date, time_in};
-use bursar_core::domain::values::id::{PersonId, ProgrammeId};
-use bursar_core::domain::values::money::Usd;
-use bursar_core::domain::values::window::{Window, utc_date};
-use bursar_core::store::{ProgrammeUse, StaffPerson, StoreError};
-use jiff::SignedDuration;
+use bursar_core::domain::values::window::Window;
+use bursar_core::store::{ProgrammeUse, StaffPerson};
 
-use crate::App;
-use crate::compose::{ComposedRow, GONE};
 use crate::letter::burn::{Burn, Picture};
-use crate::letter::words::{Words, faculty, said};
-use crate::letter::{Letter, LetterPart};
+use crate::letter::words::faculty;
+use crate::prelude::*;
 
 /// The figures of an alert: the newest on record, and at least those of the crossing.
 struct AlertSpending {
@@ -100,7 +92,7 @@ impl AlertSpending {
             picture: None,
         };
         let Some(totals) = used.own.as_ref().filter(|_| budget.limit == limit) else { return found };
-        let (spent, students) = (used.used().days(settings.byok), Some((totals.claimed, totals.grants)));
+        let (spent, students) = (used.used().days(settings.basis.byok), Some((totals.claimed, totals.grants)));
         if spent.total() < crossing.spent {
             return AlertSpending { students, ..found };
         }
@@ -108,7 +100,7 @@ impl AlertSpending {
         let looked = utc_date(listed_at);
         let limits = SpendingLimits::of(settings, (limit, budget.reserved), &spent);
         let forecast = Forecast::of(&spent, limits, &settings.term, Some(listed_at), now);
-        let (thresholds, term) = (&settings.thresholds[..], &settings.term);
+        let (thresholds, term) = (&settings.mails.thresholds[..], &settings.term);
         let picture = Burn { spent: &spent, limit, thresholds, term, looked, forecast }.picture();
         let (spent, as_of, implied) = (spent.total(), totals.as_of, Some(totals.implied));
         AlertSpending { spent, as_of, students, implied, forecast, picture, ..found }
@@ -159,10 +151,10 @@ impl Words<'_> {
             ("Spent", spending.spent.to_dollars_up()),
             held_for_keys(budget),
             ("Left for further keys", (budget.limit - budget.reserved).or_zero().to_dollars_down()),
-            ("One more key takes", settings.cap.to_dollars_down()),
+            ("One more key takes", settings.allowance.cap.to_dollars_down()),
         ];
         facts.extend(common_facts(settings, &spending));
-        let next = if budget.has_room_for(settings.cap) {
+        let next = if budget.has_room_for(settings.allowance.cap) {
             let changed = changed(budget, &spending).unwrap_or_default();
             format!("{changed}By now there is money for another key again.")
         } else {
@@ -219,7 +211,7 @@ impl Words<'_> {
         if is_among(reader, &self.config.admins) {
             return "You can raise the budget on the programme's page.".to_owned();
         }
-        if is_among(reader, &settings.faculty) {
+        if is_among(reader, &settings.people.faculty) {
             return "To have the budget raised, save the budget that you need on the programme's page: admins get it as a request."
                 .to_owned();
         }
@@ -281,7 +273,7 @@ fn who_is_refused(spending: &AlertSpending) -> String {
 
 fn what_next(settings: &Settings, budget: &Budget, spending: &AlertSpending, used: i64) -> String {
     if let Some(changed) = changed(budget, spending) {
-        let now = match budget.has_room_for(settings.cap) {
+        let now = match budget.has_room_for(settings.allowance.cap) {
             true => "There is money for further keys.",
             false => "Nobody gets a new key; keys that are out go on, each up to its own cap.",
         };
@@ -297,12 +289,12 @@ fn what_next(settings: &Settings, budget: &Budget, spending: &AlertSpending, use
             "Nobody gets a new key. Keys that are out go on: their caps were counted before, and together they can still spend {still}."
         );
     }
-    let next = settings.thresholds.iter().copied().filter(|threshold| i64::from(*threshold) > used).min();
+    let next = settings.mails.thresholds.iter().copied().filter(|threshold| i64::from(*threshold) > used).min();
     let further = match next {
         Some(next) => format!("You hear again at {next}%."),
         None => "There is no further threshold at which you would hear.".to_owned(),
     };
-    if budget.has_room_for(settings.cap) {
+    if budget.has_room_for(settings.allowance.cap) {
         return format!("Nothing changes for students now: each key works up to its own cap. {further}");
     }
     let left = (spending.limit - spending.spent).or_zero();

@@ -1,15 +1,12 @@
 //! Decides, at the moment of sending, what a row of the outbox becomes: a mail, or none. The loader and the
 //! words of each kind of mail are left to its own module.
 
-use bursar_core::clock::Moment;
-use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::failure::UNDELIVERABLE;
 use bursar_core::domain::values::address::EmailAddress;
-use bursar_core::store::{NOT_WANTED, OutboxRow, QueuedMail, StoreError};
+use bursar_core::store::NOT_WANTED;
 
-use crate::App;
-use crate::letter::words::Words;
-use crate::letter::{Letter, choice_at};
+use crate::letter::choice_at;
+use crate::prelude::*;
 
 /// The result of composing a row.
 pub(crate) enum ComposedRow {

@@ -54,9 +54,9 @@ impl App {
         // A person who was erased since needs no digest.
         let (Some(programme), Some(digest), Some(person)) = (programme, digest, person) else { return Ok(GONE) };
         let (settings, address) = (&programme.settings, person.address.matched());
-        let reader = if is_among(address, &settings.faculty) {
+        let reader = if is_among(address, &settings.people.faculty) {
             DigestReader::Faculty(self.names(&digest).await?)
-        } else if is_among(address, &settings.assistants) {
+        } else if is_among(address, &settings.people.assistants) {
             DigestReader::Assistant
         } else {
             return Ok(ComposedRow::Nothing("this person no longer has a role on the programme"));

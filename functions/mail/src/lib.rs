@@ -67,6 +67,7 @@ mod compose;
 mod digest;
 mod letter;
 mod link;
+mod prelude;
 mod request;
 mod sending;
 mod statement;

@@ -1,22 +1,13 @@
 //! A link to sign in: whether one is due, and its mail. Links and codes are made only here, so that neither
 //! is ever at rest.
 
-use bursar_core::clock::Moment;
-use bursar_core::deadline::Deadline;
-use bursar_core::domain::mail::kind::MailKind;
-use bursar_core::domain::people::role::is_among;
 use bursar_core::domain::people::sign_in::{LINK_LASTS, LOGIN_REQUEST_LASTS, LinkRefused, LiveLink, Mailed, SignIn};
 use bursar_core::domain::values::address::MatchedAddress;
 use bursar_core::domain::values::token::{BrowserTokenHash, Code, LinkToken};
-use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{LinkOutcome, MailServer, OutboxRow, StoreError};
-use jiff::SignedDuration;
-use jiff::civil::Date;
+use bursar_core::store::{LinkOutcome, MailServer};
 
-use crate::App;
-use crate::compose::{ComposedRow, UNWANTED};
-use crate::letter::words::{Words, said};
-use crate::letter::{Letter, LetterPart};
+use crate::compose::UNWANTED;
+use crate::prelude::*;
 
 impl App {
     /// The mail with a link, if the address is known and has not had its share of links. It goes to the

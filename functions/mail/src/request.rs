@@ -1,17 +1,9 @@
 //! The mail to an admin about what faculty ask for: who asks, the old and the new value, and where to decide.
 
-use bursar_core::clock::Moment;
-use bursar_core::domain::people::role::is_among;
-use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::request::{BUDGET, CLOSE, COPY, Wish};
-use bursar_core::domain::values::format::time_in;
-use bursar_core::domain::values::id::{PersonId, ProgrammeId};
-use bursar_core::store::{StaffPerson, StoreError};
+use bursar_core::store::StaffPerson;
 
-use crate::App;
-use crate::compose::{ComposedRow, GONE};
-use crate::letter::words::Words;
-use crate::letter::{Letter, LetterPart, plain};
+use crate::prelude::*;
 
 impl App {
     /// The mail of a request, if its recipient is still an admin.

@@ -1,9 +1,7 @@
 //! The sending of mail: what wakes the function, one row's way to SES, and the events that SES sends
 //! afterwards.
 
-mod breaker;
 mod drain;
-mod refusal;
 mod row;
 pub(crate) mod ses;
 mod ses_events;

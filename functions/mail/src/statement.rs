@@ -3,23 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bursar_core::clock::Moment;
 use bursar_core::domain::ledger::mailed::{MailedRow, MailedStatement};
 use bursar_core::domain::ledger::statement::{RowKind, Statement};
-use bursar_core::domain::people::role::is_among;
-use bursar_core::domain::programme::Programme;
-use bursar_core::domain::values::format::{named_month, sheet_text, time_in};
-use bursar_core::domain::values::id::PersonId;
-use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{StaffPerson, StoreError};
+use bursar_core::domain::values::format::{named_month, sheet_text};
+use bursar_core::store::StaffPerson;
 use csv::{Terminator, WriterBuilder};
-use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::App;
-use crate::compose::{ComposedRow, GONE};
-use crate::letter::words::{Words, said};
-use crate::letter::{Letter, LetterFile, LetterPart, LetterRow, LetterTable, plain};
+use crate::letter::{LetterFile, LetterRow, LetterTable};
+use crate::prelude::*;
 
 /// How many programmes the reason of a mail names.
 const NAMED: usize = 3;
@@ -37,7 +29,7 @@ impl App {
         if rows.is_empty() {
             return Ok(ComposedRow::Nothing("no programme names this person for finance any more"));
         }
-        let named = programmes.iter().filter(|one| is_among(person.address.matched(), &one.settings.finance));
+        let named = programmes.iter().filter(|one| is_among(person.address.matched(), &one.settings.people.finance));
         let named: Vec<&Programme> = named.collect();
         let Some(file) = file(&statement, &rows) else { return Ok(ComposedRow::Unsendable("UnwritableFile")) };
         Ok(self.to(&person.address, |words| words.statement(&statement, &rows, &named, file)))

@@ -33,7 +33,7 @@ pub(crate) fn address(name: &str) -> EmailAddress {
 pub(crate) fn programme() -> Programme {
     let term = Term::new(date(2026, 10, 12), date(2027, 2, 6), "Europe/Berlin").unwrap();
     let mut settings = Settings::new("CS pilot", term, Usd::from_dollars(20));
-    settings.faculty = vec![address("frida")];
+    settings.people.faculty = vec![address("frida")];
     Programme::new(ProgrammeId::of_name("CS pilot"), settings)
 }
 
@@ -60,7 +60,7 @@ pub(crate) fn read(view: &mut View, as_of: Moment, micros: i64) {
         epoch: Epoch::new(1),
         in_window: used.credits.total(),
         used,
-        window: view.programme.settings.reset.window_at(as_of),
+        window: view.programme.settings.basis.reset.window_at(as_of),
         before: Usd::ZERO,
         last_used_at: None,
         as_of,

@@ -70,7 +70,7 @@ async fn find_in_shard(
     deadline: Deadline,
 ) -> Result<usize> {
     let mut crossed = Vec::new();
-    if programme.settings.student_mails && !programme.is_over(now) {
+    if programme.settings.mails.student_mails && !programme.is_over(now) {
         for (grant, readings) in table.shard_of(&programme.id, shard).await? {
             let used = CapUse::of(programme, &grant, &readings, now).filter(has_crossed);
             crossed.extend(used.map(|used| (grant.id, used)));

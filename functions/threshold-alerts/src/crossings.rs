@@ -77,7 +77,7 @@ async fn usages(table: &Table, limit: Limit<'_>, now: Moment) -> Result<Option<(
             else {
                 return Ok(None);
             };
-            let spent = table.programme_use(id).await?.counted(programme.settings.byok);
+            let spent = table.programme_use(id).await?.counted(programme.settings.basis.byok);
             let is_promised = programme.is_promised_in_full(budget.limit, budget.reserved, spent, now);
             let scopes = [(Scope::Budget, spent > Usd::ZERO), (Scope::Reserved, is_promised)];
             let usage = |scope| Usage { scope, window: Window::WHOLE_TERM, limit: budget.limit, spent };
@@ -109,7 +109,7 @@ async fn new_crossings(
     let known = table.crossings_of(&programme.id, scope, *window, *limit).await?;
     let known: Vec<u8> = known.into_iter().map(|crossing| crossing.threshold).collect();
     let crossed = match scope {
-        Scope::Budget => newly_passed(&programme.settings.thresholds, *limit, *spent, &known),
+        Scope::Budget => newly_passed(&programme.settings.mails.thresholds, *limit, *spent, &known),
         Scope::Cap(_) => newly_passed(&OF_A_CAP, *limit, *spent, &known),
         Scope::Reserved if known.is_empty() => vec![(ALL, true)],
         Scope::Reserved => Vec::new(),

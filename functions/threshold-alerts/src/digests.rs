@@ -70,7 +70,8 @@ impl Look<'_> {
         let made_at = self.table.made_at(&programme.id).await?.unwrap_or(Moment::MIN);
         let Some(due) = due_since(made_at) else { return Ok(DigestOutcome::NotDue) };
         let settings = &programme.settings;
-        let staff: Vec<EmailAddress> = settings.faculty.iter().chain(&settings.assistants).cloned().collect();
+        let staff: Vec<EmailAddress> =
+            settings.people.faculty.iter().chain(&settings.people.assistants).cloned().collect();
         if staff.is_empty() {
             return Ok(DigestOutcome::NotDue);
         }
@@ -112,14 +113,14 @@ impl Look<'_> {
             }
         }
         let used = of_programme.used();
-        let spent = used.days(settings.byok);
+        let spent = used.days(settings.basis.byok);
         let looked = last_listing(&sync, had_a_key || of_programme.has_keys());
         let budget = budget.map(|budget| (budget.limit, budget.reserved)).unwrap_or_default();
         let money = DigestMoney::of(spent, budget, weeks, looked);
         let by_group = of_programme.own.iter().flat_map(|own| &own.by_group);
         let uses = table.models_of(id, of_programme.assigned_keys > 0, weeks[0]).await?;
         let uses = uses.into_iter().map(|used| ModelUse { whose: None, ..used });
-        let mut models = models::lines(uses, settings.byok, digest::MOST_LINES);
+        let mut models = models::lines(uses, settings.basis.byok, digest::MOST_LINES);
         let known = sync.models_until.map(|until| (weeks[0].0, weeks[0].1.min(until)));
         models.extend(known.and_then(|days| models::beyond_models(&models, &used, days)));
         let models_unknown = if had_a_key { stretches(weeks[0], |day| !sync.knows_models_of(day)) } else { Vec::new() };
@@ -131,7 +132,7 @@ impl Look<'_> {
             groups: digest::groups(
                 by_group,
                 &of_programme.assigned,
-                settings.byok,
+                settings.basis.byok,
                 weeks,
                 [money.this_week, money.week_before],
             ),

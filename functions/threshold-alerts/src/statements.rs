@@ -43,6 +43,6 @@ pub(crate) async fn mail_due(table: &Table, now: Moment, deadline: Deadline) -> 
 
 /// The finance addresses that have rows in a statement.
 fn readers(statement: &MailedStatement, programmes: &[Programme]) -> Vec<EmailAddress> {
-    let finance = programmes.iter().flat_map(|programme| &programme.settings.finance);
+    let finance = programmes.iter().flat_map(|programme| &programme.settings.people.finance);
     finance.filter(|one| !statement.rows_of(one.matched(), programmes).is_empty()).cloned().collect()
 }

@@ -82,7 +82,7 @@ pub(super) fn budgets_cover_what_keys_cost(step: &Step<'_>, wrong: &mut Vec<Stri
 impl Outside {
     fn add(&mut self, step: &Step<'_>, known: &ProviderKey, owner: &(ProgrammeId, GrantId)) {
         let (now, shown, key) = (step.now, step.shown, &known.key);
-        let byok = now.programmes.get(&owner.0).map_or(Byok::Inside, |programme| programme.settings.byok);
+        let byok = now.programmes.get(&owner.0).map_or(Byok::Inside, |programme| programme.settings.basis.byok);
         let used = key.usage + if byok == Byok::Inside { key.byok_usage } else { Nano::ZERO };
         let is_shown = shown.contains_key(&key.hash);
         let Some(open) = (if is_shown { can_use(now, key) } else { Some(Nano::ZERO) }) else {
@@ -212,7 +212,7 @@ pub(super) fn cuts_add_up_and_foreign_keys_count_for_their_owners(step: &Step<'_
         sum.1 += 1;
     }
     for (id, budget) in &now.budgets {
-        let byok = now.programmes.get(id).map_or(Byok::default(), |programme| programme.settings.byok);
+        let byok = now.programmes.get(id).map_or(Byok::default(), |programme| programme.settings.basis.byok);
         let (read, keys) = sums.remove(id).unwrap_or_default();
         let (used, of) = now.assigned_uses.get(id).map(|of| (of.used.clone(), of.keys)).unwrap_or_default();
         let is_other = of != keys || all(&used) > all(&read) || (step.synced && used != read);

@@ -18,7 +18,7 @@ use bursar_core::domain::people::session::Session;
 use bursar_core::domain::people::sign_in::SignIn;
 use bursar_core::domain::programme::guardrail::{Guardrail, GuardrailOwner};
 use bursar_core::domain::programme::tiers::{Tier, Tiers};
-use bursar_core::domain::programme::{Budget, Group, Programme};
+use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::usage::crossing::Crossing;
 use bursar_core::domain::usage::reading::Reading;
 use bursar_core::store::items::{self, Item};
@@ -74,7 +74,7 @@ pub(super) fn items_are_whole(step: &Step<'_>, wrong: &mut Vec<String>) {
 pub(super) fn people_are_found_by_their_addresses(step: &Step<'_>, wrong: &mut Vec<String>) {
     let now = step.now;
     let role = |of: Roles| format!("{of:?} spelled {}", of.address.as_written());
-    let roles = now.programmes.values().flat_map(|of: &Programme| Roles::of(&of.id, &of.settings).into_values());
+    let roles = now.programmes.values().flat_map(|of: &Programme| Roles::of(&of.id, &of.settings.people).into_values());
     let grants = now.grants.values();
     let grants = grants.map(|of| format!("{}/{} of {}", of.programme, of.id, of.person.address.matched().as_str()));
     let people: BTreeSet<String> = roles.map(role).chain(grants).collect();
@@ -95,9 +95,9 @@ pub(super) fn keys_are_under_their_rules(step: &Step<'_>, wrong: &mut Vec<String
         let Some(programme) = now.programmes.get(&owner.programme).filter(|of| !of.is_over(now.at)) else { continue };
         let is_due = due.iter().any(|due| match due {
             RulesSource::Programme(id) => *id == owner.programme,
-            RulesSource::Tier(tier) => programme.settings.tiers().any(|named| named == tier),
+            RulesSource::Tier(tier) => programme.settings.rules.tiers().any(|named| named == tier),
         });
-        let wanted = programme.settings.rules(owner.group.as_deref()).resolved(&tiers);
+        let wanted = programme.settings.rules.of(owner.group.as_deref()).resolved(&tiers);
         if !is_due && !guardrail.is_right(&wanted) {
             wrong.push(format!("the guardrail of {owner} is not right, and nobody is to tell it its rules"));
         }
@@ -107,8 +107,8 @@ pub(super) fn keys_are_under_their_rules(step: &Step<'_>, wrong: &mut Vec<String
         let (Some(live), Some(programme)) = (grant.live().filter(|of| of.rules_ordered.is_none()), programme) else {
             continue;
         };
-        let rules = programme.settings.rules(grant.group.as_deref());
-        let own = grant.group.as_ref().filter(|group| programme.settings.groups.get(*group).is_some_and(has_rules));
+        let rules = programme.settings.rules.of(grant.group.as_deref());
+        let own = grant.group.as_ref().filter(|group| programme.settings.rules.group_models.contains_key(*group));
         let known = live.guardrail.as_ref().and_then(|under| {
             let owner = GuardrailOwner { programme: grant.programme.clone(), group: under.group.clone() };
             now.guardrails.get(&owner).filter(|known| known.confirmed.as_ref().is_some_and(|of| of.id == under.id))
@@ -136,10 +136,6 @@ pub(super) fn keys_are_under_their_rules(step: &Step<'_>, wrong: &mut Vec<String
             wrong.push(format!("the key of {} may call other models than its rules allow", named(grant)));
         }
     }
-}
-
-fn has_rules(group: &Group) -> bool {
-    !group.models.is_empty()
 }
 
 /// A student's address is in few kinds of items, so that an erasure knows where it is.

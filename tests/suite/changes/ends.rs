@@ -98,8 +98,8 @@ async fn a_copy_has_all_but_money_and_is_made_once() {
     }
     let seen = campus.judged().await;
     let (old, new) = (&seen.programmes[&campus.programme], &seen.programmes[&"cs-pilot-2".parse().unwrap()]);
-    assert_eq!((new.settings.faculty.len(), &new.settings.thresholds), (1, &vec![70]));
-    assert_eq!((&new.settings.groups, new.settings.cap), (&old.settings.groups, old.settings.cap));
+    assert_eq!((new.settings.people.faculty.len(), &new.settings.mails.thresholds), (1, &vec![70]));
+    assert_eq!(new.settings.allowance, old.settings.allowance);
     assert_eq!(new.settings.term.starts_on().to_string(), "2030-02-01");
     assert_eq!(new.settings.claim_opens_at().to_string(), "2030-02-01T09:00:00Z", "as far into the term as before");
     assert_eq!(seen.budgets[&new.id].limit, Usd::from_dollars(250));

@@ -165,7 +165,7 @@ async fn no_key_is_shown_before_it_is_under_its_guardrail() {
     let mut campus = class().await;
     let ada = enrol(&mut campus, "ada").await;
     let reveal = ada.get("/my").await.form(&campus.my("reveal"));
-    campus.set(|settings| settings.models = vec!["openai/gpt-4o-mini".to_owned()]).await;
+    campus.set(|settings| settings.rules.all.models = vec!["openai/gpt-4o-mini".to_owned()]).await;
     let my = ada.get("/my").await.expect(200);
     assert!(!my.offers(&campus.my("reveal")) && my.readable().contains("being prepared"), "{}", my.readable());
     let page = ada.send_form(&reveal).await.expect(503);
@@ -206,7 +206,7 @@ async fn of_two_refreshes_at_once_one_asks_the_provider() {
 #[tokio::test]
 async fn a_limit_of_yesterday_is_not_sent_after_midnight() {
     let mut campus = class().await;
-    campus.set(|settings| settings.reset = Reset::Daily).await;
+    campus.set(|settings| settings.basis.reset = Reset::Daily).await;
     const A_DAY: i64 = 24 * 60 * 60 * 1000;
     let until_midnight = A_DAY - campus.clock.now().as_millisecond().rem_euclid(A_DAY);
     campus.clock.advance(jiff::SignedDuration::from_millis(until_midnight - 60_000)).unwrap();

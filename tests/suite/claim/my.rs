@@ -112,9 +112,9 @@ async fn accepted_terms_are_on_record_and_changed_ones_read() {
     let ada = enrol(&mut campus, "ada").await;
     let grant = campus.id("ada").clone();
     let reveal = campus.my("reveal");
-    campus.set(|settings| settings.terms = Some("Be kind.".to_owned())).await;
+    campus.set(|settings| settings.texts.terms = Some("Be kind.".to_owned())).await;
     let old = ada.get("/my").await.form(&reveal).filled(&[("terms", "on")]);
-    campus.set(|settings| settings.terms = Some("Be kinder.".to_owned())).await;
+    campus.set(|settings| settings.texts.terms = Some("Be kinder.".to_owned())).await;
     let begun = async |campus: &Campus| {
         let entries = campus.table.entries_on_grant(&campus.programme, &grant).await.unwrap();
         let notes = entries.into_iter().filter(|entry: &Entry| entry.what.act == Act::Begun);
@@ -140,7 +140,7 @@ async fn accepted_terms_are_on_record_and_changed_ones_read() {
     let held = campus.gate.hold(Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Claim));
     let (page, ()) = tokio::join!(ada.submit(&again, &reveal, &[("terms", "on")]), async {
         held.arrived().await;
-        campus.set(|settings| settings.terms = Some("Be kindest.".to_owned())).await;
+        campus.set(|settings| settings.texts.terms = Some("Be kindest.".to_owned())).await;
         held.release(None).unwrap();
     });
     let page = page.expect(422);
@@ -154,7 +154,7 @@ async fn accepted_terms_are_on_record_and_changed_ones_read() {
     assert_eq!(begun(&campus).await, [accepted(1, "Be kinder."), accepted(2, "Be kindest.")]);
 
     // A replacement does not ask for the terms, even if they have changed.
-    campus.set(|settings| settings.terms = Some("Be kind.".to_owned())).await;
+    campus.set(|settings| settings.texts.terms = Some("Be kind.".to_owned())).await;
     campus.press(&ada, "replace").await.expect(200);
     assert_eq!(begun(&campus).await[2], "attempt 3");
     campus.finish().await;

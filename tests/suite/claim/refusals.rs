@@ -16,14 +16,14 @@ async fn a_forbidden_press_says_why() {
     let reveal = ada.get("/my").await.form(&campus.my("reveal"));
     let now = campus.clock.now();
 
-    campus.set(|settings| settings.claim_opens_at = Some(now + 1.hour())).await;
+    campus.set(|settings| settings.claims.claim_opens_at = Some(now + 1.hour())).await;
     let refused = ada.send_form(&reveal).await.expect(409).alert().unwrap();
     assert!(refused.contains("can be claimed from") && refused.contains("(UTC)"), "{refused}");
     assert!(ada.get("/my").await.readable().contains(&refused));
-    campus.set(|settings| (settings.claim_opens_at, settings.claim_closes_at) = (None, Some(now))).await;
+    campus.set(|settings| (settings.claims.claim_opens_at, settings.claims.claim_closes_at) = (None, Some(now))).await;
     assert!(ada.send_form(&reveal).await.expect(409).alert().unwrap().contains("time to claim"));
     assert!(!ada.get("/my").await.offers(&campus.my("reveal")));
-    campus.set(|settings| settings.claim_closes_at = None).await;
+    campus.set(|settings| settings.claims.claim_closes_at = None).await;
 
     campus.budget(19).await;
     assert!(ada.send_form(&reveal).await.expect(409).alert().unwrap().contains("held for other keys"));
@@ -35,7 +35,7 @@ async fn a_forbidden_press_says_why() {
     campus.table.act(campus.on("ada"), |view, now| view.release(HoldKind::Paused, &Actor::Rule, now)).await.unwrap();
 
     campus.reveal(&ada).await;
-    campus.set(|settings| settings.replacements = 0).await;
+    campus.set(|settings| settings.claims.replacements = 0).await;
     campus.minutes(16);
     let my = ada.get("/my").await;
     assert!(!my.offers(&campus.my("replace")) && my.offers(&campus.my("leaked")));

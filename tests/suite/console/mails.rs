@@ -84,7 +84,7 @@ async fn who_is_not_reached_is_named_and_tried_by_hand() {
 #[tokio::test]
 async fn an_alert_says_what_became_of_it_and_is_sent_again() {
     let mut campus = staffed().await;
-    campus.set(|settings| settings.thresholds = vec![10]).await;
+    campus.set(|settings| settings.mails.thresholds = vec![10]).await;
     campus.budget(100).await;
     campus.students(&["ada"]).await;
     campus.keys().await;

@@ -116,7 +116,7 @@ async fn a_budget_without_room_is_told_to_each_reader() {
     }
     // Once the claim window is closed, a full budget keeps no student from a key.
     let now = campus.clock.now();
-    campus.set(|settings| settings.claim_closes_at = Some(now - 1.hour())).await;
+    campus.set(|settings| settings.claims.claim_closes_at = Some(now - 1.hour())).await;
     assert!(!admin.get(ID).await.texts("warning").iter().any(|text| text.contains("promised in full")));
     campus.finish().await;
 }

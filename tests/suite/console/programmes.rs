@@ -153,17 +153,20 @@ async fn settings_stand_as_they_were_meant() {
         assert_eq!(kept.value(field).unwrap().replace("\r\n", "\n"), stands, "{field}={typed}");
     }
     let settings = campus.settings().await;
-    assert_eq!((&settings.thresholds[..], settings.digest), (&[50, 80, 95, 100][..], Some(Weekday::Sunday)));
-    assert_eq!(settings.terms.as_deref(), Some("Be fair.\nBe kind."));
+    assert_eq!(
+        (&settings.mails.thresholds[..], settings.mails.digest),
+        (&[50, 80, 95, 100][..], Some(Weekday::Sunday))
+    );
+    assert_eq!(settings.texts.terms.as_deref(), Some("Be fair.\nBe kind."));
     let form = admin.get(ID).await.form(ID);
     let token = ("csrf", form.value("csrf").unwrap());
     admin.post(ID, &[token, ("contact", "x")]).await.expect(422);
-    assert_eq!(campus.settings().await.contact, None, "without the version of what was edited");
+    assert_eq!(campus.settings().await.texts.contact, None, "without the version of what was edited");
 
     let fixed = campus.edit(&admin, &[("reset", "weekly"), ("byok", "outside")]).await.expect(409);
     let why = |page: &Page| page.alerts().iter().filter(|why| why.contains("the provider cannot change it")).count();
     assert_eq!((why(&fixed), fixed.form(ID).value("reset")), (2, Some("weekly")), "{:?}", fixed.alerts());
-    assert_eq!(campus.settings().await.reset, Reset::None);
+    assert_eq!(campus.settings().await.basis.reset, Reset::None);
     campus.finish().await;
 }
 

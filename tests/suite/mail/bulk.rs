@@ -22,7 +22,7 @@ const SIDE_BY_SIDE: usize = 4;
 /// A campus that owes this many roster mails, all to one student: the recipient does not matter to the sending.
 async fn owing(mails: usize, waits: Waits) -> Campus {
     let mut campus = Campus::of(Setup { waits, ..Setup::default() }).await;
-    campus.programme("CS pilot", |settings| settings.faculty = vec![address("frida")]).await;
+    campus.programme("CS pilot", |settings| settings.people.faculty = vec![address("frida")]).await;
     campus.students(&["ada"]).await;
     let rows = (1..mails).map(|_| to_item(&roster_mail(&campus, "ada")).unwrap()).collect();
     campus.engine.fill(rows).await.unwrap();

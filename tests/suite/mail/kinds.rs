@@ -18,8 +18,8 @@ async fn each_kind_of_mail_reaches_its_reader() {
     let mut campus = Campus::at("2026-11-20T10:00:00Z").await;
     campus
         .programme("CS pilot", |settings| {
-            settings.faculty = vec![address("frida")];
-            settings.finance = vec![address("fin")];
+            settings.people.faculty = vec![address("frida")];
+            settings.people.finance = vec![address("fin")];
         })
         .await;
     campus.students(&["ada"]).await;

@@ -22,7 +22,7 @@ const FRIDA: &str = "Frida.Faculty@example.edu";
 /// A programme with one faculty and these students, who have had their roster mail.
 async fn class(admins: &[&str], students: &[&str]) -> Campus {
     let mut campus = Campus::of(Setup { admins, ..Setup::default() }).await;
-    campus.programme("CS pilot", |settings| settings.faculty = vec![address(FRIDA)]).await;
+    campus.programme("CS pilot", |settings| settings.people.faculty = vec![address(FRIDA)]).await;
     campus.students(students).await;
     campus.settle().await;
     campus.all_mails();

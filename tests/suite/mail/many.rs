@@ -58,7 +58,7 @@ async fn urgent(campus: &Campus, whom: &str, threshold: u8) -> (usize, Vec<(Stri
 #[cfg_attr(not(feature = "long"), ignore = "it is played before a release")]
 async fn a_large_roster_survives_the_sandbox_and_a_pause() {
     let mut campus = Campus::of(Setup { waits: Waits::shortened(10), ..Setup::default() }).await;
-    campus.programme("CS pilot", |settings| settings.faculty = vec![address(FACULTY)]).await;
+    campus.programme("CS pilot", |settings| settings.people.faculty = vec![address(FACULTY)]).await;
     campus.ses.set_sandbox(&[ADMIN, FACULTY, "verified.example.edu"]);
     let domain = |number| if number < VERIFIED { "verified.example.edu" } else { "students.example.edu" };
     let names: Vec<String> = (0..COUNT).map(|number| format!("s{number}@{}", domain(number))).collect();

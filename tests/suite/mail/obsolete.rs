@@ -49,11 +49,11 @@ async fn mails_about_a_cap() {
 
     campus.programme("Silent", |_| {}).await;
     spends(&mut campus, &["ann"]).await;
-    campus.set(|settings| settings.student_mails = false).await;
+    campus.set(|settings| settings.mails.student_mails = false).await;
     campus.drain().await;
     assert_eq!(became(&campus, "ann", MailKind::Student).await, "Dropped");
     // No mail can be sent until the week is over.
-    campus.programme("Weekly", |settings| settings.reset = Reset::Weekly).await;
+    campus.programme("Weekly", |settings| settings.basis.reset = Reset::Weekly).await;
     spends(&mut campus, &["ben"]).await;
     campus.clock.stop_at("2026-11-16T00:00:00Z".parse().unwrap()).unwrap();
     campus.drain().await;
@@ -64,7 +64,7 @@ async fn mails_about_a_cap() {
 #[tokio::test]
 async fn notices() {
     let mut campus = Campus::open().await;
-    campus.programme("CS pilot", |settings| settings.unused_after_days = Some(1)).await;
+    campus.programme("CS pilot", |settings| settings.claims.unused_after_days = Some(1)).await;
     campus.students(&["ada", "bob"]).await;
     campus.keys().await;
     for name in ["ada", "bob"] {
@@ -73,7 +73,7 @@ async fn notices() {
     let used_up = campus.table.act(campus.on("ada"), |view, now| view.stop(Stopped::UsedUp, &Actor::Sync, now)).await;
     used_up.unwrap();
     // Of a rule everybody hears who gets no reminders.
-    campus.set(|settings| settings.student_mails = false).await;
+    campus.set(|settings| settings.mails.student_mails = false).await;
     campus.table.choose_mails(address("bob").matched(), None, Some(false), soon()).await.unwrap();
     campus.drain().await;
     assert_eq!(became(&campus, "ada", MailKind::Student).await, "Dropped");
@@ -85,7 +85,7 @@ async fn notices() {
     campus.keys().await;
     campus.clock.stop_at("2027-02-03T08:00:00Z".parse().unwrap()).unwrap();
     assert_eq!(follow(&campus, "cid").await, Some(Rule::Announce(Notice::TermEndSoon)));
-    campus.set(|settings| settings.student_mails = false).await;
+    campus.set(|settings| settings.mails.student_mails = false).await;
     campus.drain().await;
     assert_eq!(became(&campus, "cid", MailKind::Student).await, "Dropped");
     campus.finish().await;
@@ -100,7 +100,7 @@ async fn roster_mails_unless_sent_by_hand() {
     let dropped = campus.table.act(campus.on("bob"), |view, now| view.hold(HoldKind::Dropped, &Actor::Sync, None, now));
     dropped.await.unwrap();
     let now = campus.clock.now();
-    campus.set(|settings| settings.claim_closes_at = Some(now)).await;
+    campus.set(|settings| settings.claims.claim_closes_at = Some(now)).await;
     campus.settle().await;
     assert_eq!(
         (kinds(&campus), states(&campus, MailKind::Roster).await),
@@ -118,7 +118,7 @@ async fn roster_mails_unless_sent_by_hand() {
 #[tokio::test]
 async fn alerts_to_who_lost_the_role() {
     let mut campus = Campus::open().await;
-    campus.programme("CS pilot", |settings| settings.faculty = vec![address("frida")]).await;
+    campus.programme("CS pilot", |settings| settings.people.faculty = vec![address("frida")]).await;
     let held = campus.gate.hold(Matcher::call("*").of(FunctionName::Mail).every());
     campus.budget(20).await;
     campus.students(&["ada"]).await;
@@ -126,7 +126,7 @@ async fn alerts_to_who_lost_the_role() {
     campus.spend("ada", "17");
     campus.minutes(20);
     campus.sync().await;
-    campus.set(|settings| settings.faculty = vec![address("ben")]).await;
+    campus.set(|settings| settings.people.faculty = vec![address("ben")]).await;
     drop(held);
     campus.settle().await;
     assert!(campus.mails("alert").iter().all(|mail| mail.to == "ben@example.edu"));

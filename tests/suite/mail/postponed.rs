@@ -35,7 +35,7 @@ async fn row(campus: &Campus, name: &str) -> OutboxRow {
 /// People who do not use their keys, in a programme that holds such keys after a day, to whom this is announced.
 async fn announced(names: &[&str]) -> Campus {
     let mut campus = Campus::open().await;
-    campus.programme("CS pilot", |settings| settings.unused_after_days = Some(1)).await;
+    campus.programme("CS pilot", |settings| settings.claims.unused_after_days = Some(1)).await;
     campus.students(names).await;
     campus.keys().await;
     campus.settle().await;

@@ -14,7 +14,7 @@ use super::{account, states, watched};
 async fn admins_hear_of_each_way_in_which_an_alert_is_lost() {
     let mut campus = Campus::open().await;
     campus
-        .programme("CS pilot", |settings| settings.faculty = ["ann", "ben", "cat", "dan"].map(address).to_vec())
+        .programme("CS pilot", |settings| settings.people.faculty = ["ann", "ben", "cat", "dan"].map(address).to_vec())
         .await;
     campus.budget(20).await;
     campus.students(&["ada"]).await;

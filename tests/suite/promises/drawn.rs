@@ -111,7 +111,7 @@ async fn play(seed: u64) {
     let reset = RESETS[dice.usize(..RESETS.len())];
     let mut story = Story::begins(BUDGET * windows(reset), &quirks).await;
     story.tell(format!("seed {seed}, {reset:?}"));
-    story.set(|settings| settings.reset = reset).await;
+    story.set(|settings| settings.basis.reset = reset).await;
     story.invites(&PEOPLE, None).await;
     // The first sync separates the opening, which is what the account spent before it.
     story.syncs().await;

@@ -234,7 +234,7 @@ impl Act {
             }
             Act::OwnCap => rule!(|view, now| view.set_cap(Some(Usd::from_dollars(50)), &actor, why, now)),
             Act::Cap => {
-                let edit = seen.edit(|settings| settings.cap = Usd::from_dollars(30));
+                let edit = seen.edit(|settings| settings.allowance.cap = Usd::from_dollars(30));
                 table.edit(&id, &edit, by(&actor)).await? == EditOutcome::Done
             }
             Act::Budget => {

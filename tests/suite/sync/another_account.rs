@@ -216,7 +216,7 @@ async fn no_guardrail_is_made_in_another_account() {
     accounts.put_the_wrong_one();
     campus.invoke.end_idle().await;
     let before = campus.gate.calls().len();
-    campus.set(|settings| settings.models = vec!["openai/gpt-4o-mini".to_owned()]).await;
+    campus.set(|settings| settings.rules.all.models = vec!["openai/gpt-4o-mini".to_owned()]).await;
     let calls = async || {
         campus.work().await;
         let calls = campus.gate.calls().split_off(before).into_iter();

@@ -12,7 +12,7 @@ use super::{complete, instant, problems, quiet};
 #[tokio::test]
 async fn a_lifetime_never_shrinks_and_a_window_may() {
     let mut campus = quiet(&[]).await;
-    campus.set(|settings| settings.reset = Reset::Daily).await;
+    campus.set(|settings| settings.basis.reset = Reset::Daily).await;
     campus.students(&["ada", "ben"]).await;
     campus.keys().await;
     complete(&campus).await;

@@ -111,7 +111,7 @@ async fn a_key_that_is_replaced_meanwhile_is_left_alone() {
 #[tokio::test]
 async fn a_limit_that_is_not_as_it_should_be_is_sent() {
     let mut campus = quiet(&[]).await;
-    campus.set(|settings| settings.reset = Reset::Daily).await;
+    campus.set(|settings| settings.basis.reset = Reset::Daily).await;
     campus.students(&["ada", "ben"]).await;
     campus.keys().await;
     for drifted in [json!(1), json!(500), Value::Null] {

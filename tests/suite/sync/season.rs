@@ -109,8 +109,9 @@ impl Season {
             let id = campus
                 .programme(name, |settings| {
                     settings.term = Term::new(date(-1), date(500), "UTC").unwrap();
-                    (settings.cost_code, settings.roster) = (Some(cost_code.to_owned()), name != "Office");
-                    (settings.reset, settings.byok, settings.cap) = (reset, byok, Usd::from_dollars(cap));
+                    (settings.texts.cost_code, settings.roster) = (Some(cost_code.to_owned()), name != "Office");
+                    (settings.basis.reset, settings.basis.byok, settings.allowance.cap) =
+                        (reset, byok, Usd::from_dollars(cap));
                 })
                 .await;
             campus.budget(1_000_000).await;
@@ -255,8 +256,8 @@ impl Season {
     async fn read_spans(&self, admin: &Visitor) {
         for span in Span::EACH {
             for (programme, (id, settings)) in self.programmes.iter().enumerate() {
-                let range = self.range(span, settings.reset, Some(&settings.term));
-                let counts = |used: &Use| !used.is_byok || settings.byok == Byok::Inside;
+                let range = self.range(span, settings.basis.reset, Some(&settings.term));
+                let counts = |used: &Use| !used.is_byok || settings.basis.byok == Byok::Inside;
                 let path = format!("/console/programmes/{id}?window={}", span.as_str());
                 let shown = admin.get(&path).await.expect(200).one("spent");
                 let truth = self

@@ -100,7 +100,7 @@ async fn the_counter_is_right_whatever_moves_it_during_a_sync() {
 #[tokio::test]
 async fn a_window_that_is_over_is_given_back_once() {
     let mut campus = quiet(&[]).await;
-    campus.set(|settings| settings.reset = Reset::Daily).await;
+    campus.set(|settings| settings.basis.reset = Reset::Daily).await;
     campus.students(&["ada", "bob"]).await;
     campus.keys().await;
     let (crooked, hash) = (Crooked::before(&campus).await, campus.key("ada").hash);

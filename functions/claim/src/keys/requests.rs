@@ -178,7 +178,7 @@ pub(super) async fn read(
 ) -> Result<KeyLookup, ProviderError> {
     let (asked, found) = site.provider.get_key_in_a_day(key, &site.clock, patience).await?;
     let KeyPresence::Key(found) = found else { return Ok(KeyLookup::Gone) };
-    let Some(told) = found.usage_report(view.programme.settings.reset) else { return Ok(KeyLookup::Silent) };
+    let Some(told) = found.usage_report(view.programme.settings.basis.reset) else { return Ok(KeyLookup::Silent) };
     let listed_at = match site.table.sync_state().await {
         Ok(sync) => sync.listed_at,
         // Without the time of the last listing the usage is split into days less exactly, and the reading

@@ -241,8 +241,8 @@ impl Claim<'_> {
         let new = NewKey {
             name: &self.name(begun).to_string(),
             limit,
-            reset: settings.reset,
-            include_byok_in_limit: settings.byok == Byok::Inside,
+            reset: settings.basis.reset,
+            include_byok_in_limit: settings.basis.byok == Byok::Inside,
             expires_at: Some(expires_at),
             workspace: None,
         };
@@ -348,7 +348,7 @@ impl Claim<'_> {
 /// Whether an old key's usage is final: it was read after the disable, or its window is over.
 fn is_read_for_the_last_time(view: &View, old: &Attempt, at: ActContext<'_>) -> bool {
     let SwitchState::Off { at: disabled } = old.switch else { return false };
-    let reset = view.programme.settings.reset;
+    let reset = view.programme.settings.basis.reset;
     let is_past = reset.window_at(disabled) < reset.window_at(at.now);
     is_past || view.readings.iter().any(|reading| reading.epoch == old.epoch && reading.as_of >= disabled)
 }

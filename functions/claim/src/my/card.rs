@@ -65,7 +65,7 @@ impl Card<'_> {
         let not_replaced = obstacle.as_ref().filter(|obstacle| offers.has_key && obstacle.stops_replacing_only());
         let state = if grant.holds.is_empty() { grant.state.as_str() } else { "paused" };
         let label = words::label(view, now);
-        let terms = settings.terms.as_deref().zip(view.terms_to_accept());
+        let terms = settings.texts.terms.as_deref().zip(view.terms_to_accept());
         Card {
             programme: view.programme.id.as_str(),
             name: &settings.name,
@@ -80,7 +80,10 @@ impl Card<'_> {
             cap,
             spent: spending.in_window,
             left: (cap - spending.in_window).or_zero(),
-            in_all: view.readings.iter().fold(Usd::ZERO, |sum, reading| sum + reading.used.counted(settings.byok)),
+            in_all: view
+                .readings
+                .iter()
+                .fold(Usd::ZERO, |sum, reading| sum + reading.used.counted(settings.basis.byok)),
             as_of: as_of.map(|as_of| time_in(as_of, settings.term.zone())),
             window: words::window(view, now),
             epoch: grant.epoch.number(),
@@ -89,7 +92,7 @@ impl Card<'_> {
             offers,
             no_replacement: not_replaced.map(|obstacle| obstacle.in_words(&settings.term)),
             terms: terms.map(|(text, hash)| TermsOfUse { text, hash }),
-            contact: settings.contact.as_deref(),
+            contact: settings.texts.contact.as_deref(),
         }
     }
 }
@@ -108,7 +111,7 @@ impl TermsOfUse<'_> {
 }
 
 fn can_spend(view: &View, obstacle: Option<&Obstacle>, now: Moment) -> bool {
-    let is_over = matches!(view.grant.state, GrantState::Revoked | GrantState::Ended) || view.programme.is_over(now);
+    let is_over = view.grant.is_over() || view.programme.is_over(now);
     let never = matches!(
         obstacle,
         Some(Obstacle::Begin(

@@ -40,7 +40,7 @@ impl KeyRules {
             Some(owner) => table.get(Guardrail::key_of(&owner)).await?,
             None => None,
         };
-        let rules = view.programme.settings.rules(view.grant.group.as_deref()).resolved(&table.tiers().await?);
+        let rules = view.programme.settings.rules.of(view.grant.group.as_deref()).resolved(&table.tiers().await?);
         let is_right = guardrail.as_ref().is_some_and(|known| known.of == wanted && known.is_right(&rules));
         let confirmed = guardrail.and_then(|known| known.confirmed);
         // One that was made again holds no key that was under the former one.

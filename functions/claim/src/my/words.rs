@@ -70,11 +70,11 @@ pub(crate) fn state(view: &View, obstacle: Option<&Obstacle>, now: Moment) -> St
 /// The window of the cap, and when the next one begins.
 pub(crate) fn window(view: &View, now: Moment) -> String {
     let settings = &view.programme.settings;
-    let each = settings.reset.per_window();
-    if settings.reset == Reset::None {
+    let each = settings.basis.reset.per_window();
+    if settings.basis.reset == Reset::None {
         return format!("{each}, until the end of {}", long_date(settings.term.ends_on()));
     }
-    match settings.reset.resets_at(now).filter(|resets| *resets < settings.term.ends_at()) {
+    match settings.basis.reset.resets_at(now).filter(|resets| *resets < settings.term.ends_at()) {
         Some(resets) => format!("{each}; it starts anew on {}", time_in(resets, settings.term.zone())),
         None => format!("{each}; this is the last one of the term"),
     }
@@ -82,7 +82,7 @@ pub(crate) fn window(view: &View, now: Moment) -> String {
 
 fn not_made_yet(view: &View) -> String {
     let settings = &view.programme.settings;
-    let until = settings.claim_closes_at.map(|closes| time_in(closes, settings.term.zone()));
+    let until = settings.claims.claim_closes_at.map(|closes| time_in(closes, settings.term.zone()));
     let until = until.map_or(String::new(), |until| format!(" You can do that until {until}."));
     format!("Your key is made when you press the button, and shown to you once.{until}")
 }
@@ -151,7 +151,7 @@ fn stopped_because(stopped: Stopped, is_ordered: bool) -> &'static str {
 /// The refusal for a window in which less is left than the smallest limit of a key.
 fn used_up(view: &View, now: Moment) -> Option<BeginRefused> {
     let settings = &view.programme.settings;
-    view.next_limit(now).is_none().then(|| BeginRefused::NothingLeft { resets_at: settings.reset.resets_at(now) })
+    view.next_limit(now).is_none().then(|| BeginRefused::NothingLeft { resets_at: settings.basis.reset.resets_at(now) })
 }
 
 /// The notice to a person whom mail does not reach, or who does not want it.

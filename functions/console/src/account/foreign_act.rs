@@ -1,29 +1,17 @@
 //! The form by which an admin disables or limits a key that nobody here made. It is the only way in which such a
 //! key is ever written; the key's name is typed, and what was pressed is on record before the provider is asked.
 
-use std::collections::HashMap;
-use std::time::Duration;
-
 use axum::extract::Path;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect};
-use bursar_core::clock::Moment;
-use bursar_core::deadline::Deadline;
 use bursar_core::domain::ledger::foreign_act::{AnsweredKey, ForeignAct, ForeignActState, ForeignChange};
 use bursar_core::domain::values::id::KeyName;
-use bursar_core::domain::values::key::KeyHash;
-use bursar_core::domain::values::money::Usd;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::key::ProviderKey;
 use bursar_core::provider::keys::{KeyPatch, KeyPresence};
 use bursar_core::store::{ForeignKey, ForeignRequest, Table};
-use bursar_core::web::{Answer, AppError, Fields, Site};
 
 use super::page::{self, Refused};
-use crate::access::{AdminAccess, Admins, Form};
-use crate::paths;
-use crate::show::{self, utc};
-use crate::spending::spans::SpanQuery;
+use crate::prelude::*;
+use crate::show;
 
 /// The time that is left for the table after the provider's last answer.
 const LEFT_FOR_THE_TABLE: Duration = Duration::from_secs(9);

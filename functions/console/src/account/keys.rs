@@ -1,19 +1,12 @@
 //! Keys that nobody here made: foreign keys with what admins did to them and who owns them, and keys with a name of ours whose
 //! grant does not exist.
 
-use std::collections::HashMap;
-
-use bursar_core::clock::Moment;
 use bursar_core::domain::ledger::foreign_act::ForeignAct;
-use bursar_core::domain::usage::span::Span;
-use bursar_core::domain::values::key::KeyHash;
-use bursar_core::domain::values::money::Usd;
-use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{self, ForeignKey};
+use bursar_core::store::ForeignKey;
 
 use super::foreign_act::KeyForm;
 use crate::owners::OwnerWords;
-use crate::spending::spans::{Figure, SpanContext};
+use crate::prelude::*;
 
 /// The most keys on the page; the rest are counted.
 const SHOWN: usize = 200;
@@ -26,27 +19,13 @@ pub(super) struct ForeignKeys {
 }
 
 pub(super) struct ForeignKeyRow {
-    pub(super) hash: String,
-    /// A prefix of the hash, long enough to tell keys apart.
-    pub(super) short: String,
-    pub(super) name: String,
-    pub(super) state: &'static str,
-    pub(super) limit: Option<String>,
+    pub(super) is: ForeignKey,
     pub(super) spent: Figure,
-    pub(super) created: String,
-    pub(super) last_used: String,
-    pub(super) first_seen: String,
     /// The programme that has the key, if any has.
     pub(super) owner: Option<OwnerWords>,
     /// The last act of an admin, in words.
     pub(super) act: Option<String>,
     pub(super) form: KeyForm,
-}
-
-pub(super) struct OrphanKey {
-    pub(super) hash: String,
-    pub(super) name: String,
-    pub(super) state: &'static str,
 }
 
 impl ForeignKeys {
@@ -81,18 +60,19 @@ impl ForeignKeys {
             )
         });
         keys.truncate(SHOWN);
-        let rows = keys.iter().map(|key| {
-            let form = refused.filter(|form| form.is_of(&key.key)).cloned().unwrap_or_default();
-            let act = act_on(key).map(|(_, words)| words.clone());
-            ForeignKeyRow { act, form, ..ForeignKeyRow::of(key, context.figure(&key.used.credits, span, true)) }
-        });
-        let rows = rows.collect();
-        ForeignKeys { rows, all, without_a_limit }
+        let row = |is: ForeignKey| ForeignKeyRow {
+            spent: context.figure(&is.used.credits, span, true),
+            owner: None,
+            act: act_on(&is).map(|(_, words)| words.clone()),
+            form: refused.filter(|form| form.is_of(&is.key)).cloned().unwrap_or_default(),
+            is,
+        };
+        ForeignKeys { rows: keys.into_iter().map(row).collect(), all, without_a_limit }
     }
 
     /// The keys with what is said of their owners.
     pub(super) fn with_owners(mut self, owners: &HashMap<String, OwnerWords>) -> ForeignKeys {
-        self.rows.iter_mut().for_each(|row| row.owner = owners.get(&row.hash).cloned());
+        self.rows.iter_mut().for_each(|row| row.owner = owners.get(row.is.key.as_str()).cloned());
         self
     }
 
@@ -102,32 +82,25 @@ impl ForeignKeys {
 }
 
 impl ForeignKeyRow {
-    fn of(key: &ForeignKey, spent: Figure) -> ForeignKeyRow {
-        let date = |at: Option<Moment>, or: &str| at.map_or(or.to_owned(), day);
-        ForeignKeyRow {
-            hash: key.key.to_string(),
-            short: key.key.as_str().chars().take(12).collect(),
-            name: key.name.clone(),
-            state: state(key),
-            limit: key.limit.map(Usd::to_cents_down),
-            spent,
-            created: date(key.created_at, "not known"),
-            last_used: date(key.last_used_at, "never"),
-            first_seen: day(key.first_seen_at),
-            owner: None,
-            act: None,
-            form: KeyForm::default(),
-        }
+    pub(super) fn state(&self) -> &'static str {
+        state(&self.is)
     }
-}
 
-impl OrphanKey {
-    pub(super) fn of(orphan: &store::OrphanName) -> OrphanKey {
-        OrphanKey {
-            hash: orphan.key.to_string(),
-            name: orphan.name.clone(),
-            state: if orphan.enabled { "enabled" } else { "disabled" },
-        }
+    /// A prefix of the hash, long enough to tell keys apart.
+    pub(super) fn short(&self) -> &str {
+        self.is.key.as_str().get(..12).unwrap_or_default()
+    }
+
+    pub(super) fn created(&self) -> String {
+        self.is.created_at.map_or("not known".to_owned(), day)
+    }
+
+    pub(super) fn last_used(&self) -> String {
+        self.is.last_used_at.map_or("never".to_owned(), day)
+    }
+
+    pub(super) fn first_seen(&self) -> String {
+        day(self.is.first_seen_at)
     }
 }
 

@@ -1,28 +1,15 @@
 //! The mail of the account: counts of the day, waiting mail, the mail server's state, which people with a role are not reached, and
 //! the dead letters by cause, with the form that sends them again.
 
-use std::collections::BTreeMap;
-
-use axum::response::{IntoResponse, Redirect};
-use bursar_core::clock::Moment;
 use bursar_core::domain::mail::day::MailCounts;
 use bursar_core::domain::mail::failure::{FailureText, NOT_VERIFIED};
 use bursar_core::domain::mail::kind::MailKind;
-use bursar_core::domain::programme::Programme;
-use bursar_core::domain::values::address::EmailAddress;
-use bursar_core::domain::values::id::ProgrammeId;
-use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{
-    BulkStop, DeadMails, GIVEN_UP_SHOWN, MailRefusal, MailServer, OutboxRow, SentAgain, Unreachable,
+    BulkStop, DeadMails, GIVEN_UP_SHOWN, MailRefusal, MailServer, OutboxRow, SentAgain, Undeliverable, Unreachable,
 };
-use bursar_core::web::{Answer, AppError, Site};
-use futures_util::future::try_join_all;
-use jiff::SignedDuration;
-use jiff::civil::Date;
 
-use crate::access::{Admins, Form};
-use crate::show::{self, utc};
-use crate::{mails, paths};
+use crate::mails::unreached;
+use crate::prelude::*;
 
 /// The age up to which an admin is asked to look at dead letters. Of more, only the newest are shown.
 const RECENT: SignedDuration = SignedDuration::from_hours(3 * 24);
@@ -35,37 +22,20 @@ pub(super) struct MailSection {
     pub(super) waiting: u64,
     pub(super) waiting_for: Option<String>,
     pub(super) given_up: Vec<GivenUpMail>,
-    pub(super) dead_unreadable: usize,
-    pub(super) dead_in_all: usize,
-    /// The number of dead letters that the page lists.
-    pub(super) dead_shown: usize,
-    pub(super) server: Option<Server>,
-    pub(super) stopped: Vec<BulkStopLine>,
-    pub(super) unreachable: Vec<UnreachablePerson>,
+    pub(super) dead: DeadMails,
+    pub(super) server: Option<MailServer>,
+    pub(super) stopped: Vec<BulkStop>,
+    /// People whom not all mail reaches, as they spell their addresses, with the mark.
+    pub(super) unreachable: Vec<(EmailAddress, Undeliverable)>,
     pub(super) warnings: Vec<String>,
 }
 
-pub(super) struct Server {
-    pub(super) as_of: String,
-    pub(super) left: Option<String>,
-    pub(super) per_day: String,
-    pub(super) per_second: String,
-}
-
-pub(super) struct BulkStopLine {
-    pub(super) kind: MailKind,
-    pub(super) at: String,
-    pub(super) day: Date,
-    pub(super) of: MailCounts,
-}
-
-pub(super) struct UnreachablePerson {
-    pub(super) address: String,
-    pub(super) why: &'static str,
-    pub(super) since: String,
-}
-
 impl MailSection {
+    /// The number of dead letters that the page lists.
+    pub(super) fn dead_shown(&self) -> usize {
+        self.dead.newest.len() + self.dead.unreadable
+    }
+
     pub(super) async fn of(site: &Site, programmes: &[Programme], now: Moment) -> Result<MailSection, AppError> {
         let table = &site.table;
         let (today, waiting, dead, server, refusals, stops, unreachable) = tokio::try_join!(
@@ -86,12 +56,10 @@ impl MailSection {
             waiting: waiting.iter().map(|of| of.mails).sum(),
             waiting_for: oldest.map(|since| lasting(now.duration_since(since))),
             warnings: warnings(server.as_ref(), &refusals, waiting.iter().any(|of| of.is_too_long(now)), recent),
-            dead_shown: dead.newest.len() + dead.unreadable,
             given_up: by_cause(&dead),
-            dead_unreadable: dead.unreadable,
-            dead_in_all: dead.in_all,
-            server: server.as_ref().map(Server::of),
-            stopped: stops.iter().filter(|stop| stop.holds(now)).map(BulkStopLine::of).collect(),
+            dead,
+            server,
+            stopped: stops.into_iter().filter(|stop| stop.holds(now)).collect(),
             unreachable: lost(site, programmes, &unreachable, now).await?,
         })
     }
@@ -122,40 +90,15 @@ async fn lost(
     programmes: &[Programme],
     unreachable: &Unreachable,
     now: Moment,
-) -> Result<Vec<UnreachablePerson>, AppError> {
+) -> Result<Vec<(EmailAddress, Undeliverable)>, AppError> {
     let open = programmes.iter().filter(|programme| programme.closed_at.is_none());
     let of_programmes = open
-        .map(|programme| &programme.settings)
+        .map(|programme| &programme.settings.people)
         .flat_map(|of| of.faculty.iter().chain(&of.assistants).chain(&of.finance));
     let staff: BTreeMap<_, &EmailAddress> =
         site.admins.iter().chain(of_programmes).map(|one| (one.matched(), one)).collect();
     let lost = staff.into_values().filter(|one| unreachable.contains_key(one.matched()));
-    let lost = lost.map(async |one| {
-        let mark = site.table.undeliverable(one.matched(), now).await?;
-        Ok::<_, AppError>(mark.map(|mark| UnreachablePerson {
-            address: one.as_written().to_owned(),
-            why: mails::why(mark.why),
-            since: utc(mark.at),
-        }))
-    });
-    Ok(try_join_all(lost).await?.into_iter().flatten().collect())
-}
-
-impl Server {
-    fn of(server: &MailServer) -> Server {
-        Server {
-            as_of: utc(server.as_of),
-            left: server.per_day.map(|per_day| show::count(per_day.saturating_sub(server.sent))),
-            per_day: server.per_day.map_or("any number of".to_owned(), show::count),
-            per_second: format!("{:.0}", server.per_second),
-        }
-    }
-}
-
-impl BulkStopLine {
-    fn of(stop: &BulkStop) -> BulkStopLine {
-        BulkStopLine { kind: stop.of.mail, at: utc(stop.at), day: stop.of.day, of: stop.of.counts }
-    }
+    unreached(site, lost, now).await
 }
 
 /// A span of time in its largest unit.

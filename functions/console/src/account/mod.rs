@@ -10,5 +10,5 @@ mod warnings;
 
 pub(crate) use foreign_act::act_on_foreign_key;
 pub(crate) use mail::send_again;
-pub(crate) use page::{Refused, page, show};
+pub(crate) use page::{Refused, page, show, why_held};
 pub(crate) use release::release;

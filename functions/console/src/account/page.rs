@@ -1,33 +1,24 @@
 //! The page of the account: its money against what is reserved, the residual, the last syncs, and what the
 //! guard held back. Keys, mail, and the forms of each part are left to the files beside this one.
 
-use askama::Template;
-use axum::extract::{Query, State};
-use bursar_core::clock::Moment;
-use bursar_core::domain::credit::purchase::DAYS_TO_BUY;
-use bursar_core::domain::programme::Programme;
-use bursar_core::domain::usage::days::{Accuracy, Days, Sum};
+use bursar_core::domain::credit::purchase::{DAYS_TO_BUY, Purchase};
+use bursar_core::domain::usage::days::{Accuracy, Sum};
 use bursar_core::domain::usage::models::ModelUse;
-use bursar_core::domain::usage::reading::DailyUse;
-use bursar_core::domain::usage::span::Span;
-use bursar_core::domain::values::money::Usd;
-use bursar_core::domain::values::window::{Reset, utc_date};
-use bursar_core::store::{Account, AccountDay, BudgetSums, Checkpoint, HeldAct, HeldBack, HeldKey, Job, Table};
-use bursar_core::web::{Answer, AppError, Frame, Site, Visitor};
+use bursar_core::domain::values::window::Reset;
+use bursar_core::store::{Account, AccountDay, BudgetSums, Checkpoint, HeldAct, HeldBack, OrphanName, Table};
 
 use super::foreign_act::{self, KeyForm};
-use super::keys::{ForeignKeys, OrphanKey};
+use super::keys::ForeignKeys;
 use super::mail::MailSection;
 use super::release::AnotherAccount;
 use super::syncs::{Day, SyncRun, newest_days};
-use super::warnings::{self, CreditSection};
-use crate::access::AdminAccess;
+use super::warnings;
 use crate::job_line::JobLine;
 use crate::owners::{KeyOwners, TypedOwner};
-use crate::paths;
-use crate::show::{self, utc};
+use crate::prelude::*;
+use crate::show;
 use crate::spending::by_model::{self, ModelCoverage};
-use crate::spending::spans::{self, Figure, SpanContext, SpanLink, SpanQuery};
+use crate::spending::spans::{self, SpanLink};
 
 const DAYS: i32 = 60;
 const RUNS: i32 = 14;
@@ -38,28 +29,30 @@ const SPANS: [Span; 4] = [Span::Day, Span::Week, Span::Month, Span::All];
 #[derive(Template)]
 #[template(path = "account.html")]
 struct AccountPage<'a> {
-    frame: &'a Frame,
-    csrf: &'a str,
-    is_admin: bool,
+    frame: PageFrame<'a>,
     another: Option<AnotherAccount>,
     warnings: Vec<String>,
-    held_back: Option<HeldBackNotice>,
+    held_back: Option<HeldBack>,
+    /// Who released it.
+    released_by: Option<String>,
     balance: Option<(Usd, String)>,
     promised: BudgetSums,
-    credit: CreditSection,
+    purchase: Option<Purchase>,
     phrase: &'static str,
     spans: Vec<SpanLink>,
     as_of: Option<String>,
-    spent: SpentSums,
+    /// What all keys spent, those of grants, and foreign ones.
+    spent: [Figure; 3],
     /// Whether a sync has summed up all keys.
     is_summed: bool,
     notes: Vec<String>,
     newest: Option<AccountDay>,
     days: Vec<Day>,
+    programmes: &'a [Programme],
     keys: ForeignKeys,
     owners: KeyOwners,
     owned: ForeignKeys,
-    orphans: Vec<OrphanKey>,
+    orphans: Vec<OrphanName>,
     /// What is no programme's, by model.
     models: Vec<ModelUse>,
     coverage: ModelCoverage,
@@ -73,30 +66,6 @@ struct AccountPage<'a> {
 pub(crate) struct Refused {
     pub(crate) owner: Option<TypedOwner>,
     pub(crate) key: Option<KeyForm>,
-}
-
-struct SpentSums {
-    all: Figure,
-    ours: Figure,
-    foreign: Figure,
-}
-
-struct HeldBackNotice {
-    /// The state that the form confirms, so that nothing newer is let through.
-    shown: String,
-    at: String,
-    words: String,
-    bound: u32,
-    count: u32,
-    stops: bool,
-    keys: Vec<HeldKeyLine>,
-    released_by: Option<String>,
-}
-
-struct HeldKeyLine {
-    name: String,
-    hash: String,
-    why: &'static str,
 }
 
 pub(crate) async fn page(
@@ -122,20 +91,19 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, refu
     )?;
     let promised = table.budget_sums(&programmes).await?;
     let mail = MailSection::of(site, &programmes, now).await?;
-    let held_back = match &state.held_back {
-        Some(held) => Some(HeldBackNotice::of(site, held).await?),
+    let released_by = match state.held_back.as_ref().and_then(|held| held.released_by.as_ref()) {
+        Some(person) => Some(show::person(table, person).await?),
         None => None,
     };
-    let syncs: Vec<SyncRun> = runs.iter().map(SyncRun::of).collect();
+    let syncs: Vec<SyncRun> = runs.into_iter().map(SyncRun::of).collect();
     let balance = balance(days.first(), &syncs);
     let balance_now = balance.map(|(balance, _)| balance);
     let purchase = match balance_now {
         Some(balance) => Some(table.purchase(&programmes, promised.to_come, balance, now).await?),
         None => None,
     };
-    let credit = CreditSection::of(purchase, now);
     let known = warnings::AccountFacts {
-        credit: &credit,
+        purchase: purchase.as_ref(),
         state: &state,
         need: table.need(promised.to_come).await?,
         balance: balance_now,
@@ -147,7 +115,7 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, refu
 
     let span = asked.span().filter(|span| SPANS.contains(span)).unwrap_or(Span::All);
     let context = SpanContext::endless(state.listed_at, now);
-    let spent = SpentSums::of(account.as_ref(), |days| context.sum(days, span));
+    let spent = spent_of(account.as_ref(), |days| context.sum(days, span));
     let acts = foreign_act::in_words(table).await?;
     let (owners, owned, nobodys) = KeyOwners::of(site, &programmes, foreign, refused.owner, now).await?;
     let mut used_by_nobodys = DailyUse::default();
@@ -157,29 +125,27 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, refu
     let coverage = ModelCoverage::of_account(&state, span, span.range(Reset::None, None, now), utc_date(now));
     let unowned = table.foreign_models(coverage.days).await?.unowned;
     let page = AccountPage {
-        frame: &site.frame,
-        csrf: visitor.csrf.reveal(),
-        is_admin: true,
+        frame: PageFrame::of(site, visitor),
         another: AnotherAccount::of(site, &alarms, &state).await?,
         warnings: warnings::of(&known, now),
-        credit,
-        held_back,
+        purchase,
+        held_back: state.held_back.clone(),
+        released_by,
         balance: balance.map(|(balance, at)| (balance, utc(at))),
         promised,
         phrase: spans::phrase(span),
         spans: spans::choices(paths::ACCOUNT, &[], &SPANS, |one| one == span),
         as_of: state.listed_at.map(utc),
-        notes: spans::notes(
-            [&spent.all, &spent.ours, &spent.foreign].into_iter().chain(keys.figures()).chain(owned.figures()),
-        ),
+        notes: spans::notes(spent.iter().chain(keys.figures()).chain(owned.figures())),
         spent,
         is_summed: account.is_some(),
         newest: days.first().cloned(),
         days: newest_days(&days, DAYS.unsigned_abs() as usize),
+        programmes: &programmes,
         keys,
         owners,
         owned,
-        orphans: state.orphan_names.iter().map(OrphanKey::of).collect(),
+        orphans: state.orphan_names,
         models: by_model::of_nobody(unowned, &used_by_nobodys, &coverage),
         coverage,
         syncs,
@@ -202,50 +168,28 @@ async fn running_jobs(table: &Table, programmes: &[Programme], now: Moment) -> R
 /// The balance, and when the provider reported it: from the newest run that read it, or from the newest
 /// day's sums.
 fn balance(newest: Option<&AccountDay>, syncs: &[SyncRun]) -> Option<(Usd, Moment)> {
-    let of_run = syncs.iter().find_map(|sync| Some((sync.balance?, sync.began_at)));
+    let of_run = syncs.iter().find_map(|sync| Some((sync.balance()?, sync.run.began_at)));
     let of_day = newest.map(|day| (day.bought - day.spent, day.as_of));
     of_run.into_iter().chain(of_day).max_by_key(|(_, at)| *at)
 }
 
-impl SpentSums {
-    fn of(account: Option<&Account>, sum: impl Fn(&Days) -> Sum) -> SpentSums {
-        let nothing = Sum { spent: Usd::ZERO, known: Accuracy::Partly };
-        let [ours, foreign] = match account {
-            Some(account) => [sum(&account.ours.credits), sum(&account.foreign.credits)],
-            // No sync has summed the keys up, even if one has listed them.
-            None => [nothing; 2],
-        };
-        let all = Sum { spent: ours.spent + foreign.spent, known: ours.known.max(foreign.known) };
-        SpentSums { all: Figure::of(all), ours: Figure::of(ours), foreign: Figure::of(foreign) }
-    }
+/// What all keys spent, those of grants, and foreign ones.
+fn spent_of(account: Option<&Account>, sum: impl Fn(&Days) -> Sum) -> [Figure; 3] {
+    let nothing = Sum { spent: Usd::ZERO, known: Accuracy::Partly };
+    let [ours, foreign] = match account {
+        Some(account) => [sum(&account.ours.credits), sum(&account.foreign.credits)],
+        // No sync has summed the keys up, even if one has listed them.
+        None => [nothing; 2],
+    };
+    let all = Sum { spent: ours.spent + foreign.spent, known: ours.known.max(foreign.known) };
+    [all, ours, foreign].map(Figure::of)
 }
 
-impl HeldKeyLine {
-    fn of(held: &HeldKey) -> HeldKeyLine {
-        let why = match held.act {
-            HeldAct::Recovery => "which works and which a recovery would end",
-            HeldAct::Stop => "which a student was shown, and which is missing or disabled at the provider",
-            HeldAct::Sweep => "which nobody was shown",
-        };
-        HeldKeyLine { name: held.name.clone(), hash: held.key.to_string(), why }
-    }
-}
-
-impl HeldBackNotice {
-    async fn of(site: &Site, held: &HeldBack) -> Result<HeldBackNotice, AppError> {
-        let released_by = match &held.released_by {
-            Some(person) => Some(show::person(&site.table, person).await?),
-            None => None,
-        };
-        Ok(HeldBackNotice {
-            shown: held.at.to_string(),
-            at: utc(held.at),
-            words: held.words(),
-            bound: held.bound,
-            count: held.count(),
-            stops: held.stops > 0,
-            keys: held.keys.iter().map(HeldKeyLine::of).collect(),
-            released_by,
-        })
+/// What a held back act would have done to a key.
+pub(crate) fn why_held(act: impl Borrow<HeldAct>) -> &'static str {
+    match act.borrow() {
+        HeldAct::Recovery => "which works and which a recovery would end",
+        HeldAct::Stop => "which a student was shown, and which is missing or disabled at the provider",
+        HeldAct::Sweep => "which nobody was shown",
     }
 }

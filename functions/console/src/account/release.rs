@@ -1,17 +1,11 @@
 //! The forms by which an admin releases what was held back, and confirms that a management key is of this account.
 
-use axum::response::{IntoResponse, Redirect};
-use bursar_core::clock::Moment;
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
-use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::DeploymentId;
 use bursar_core::domain::values::key::Fingerprint;
 use bursar_core::store::{Meta, SyncState};
-use bursar_core::web::{Answer, AppError, Site};
 
-use crate::access::{Admins, Form};
-use crate::paths;
-use crate::show::utc;
+use crate::prelude::*;
 
 /// Releases what the form names: disables for the next sync, work with another management key, or an address
 /// whose mail came back.

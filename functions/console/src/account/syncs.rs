@@ -1,63 +1,48 @@
 //! The last runs of the sync, from their reports, and the account's spending up to each day, by owner.
 
-use bursar_core::clock::Moment;
-use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{AccountDay, Run};
-use jiff::civil::Date;
-use serde::Deserialize;
 
-use crate::show::utc;
+use crate::prelude::*;
 
 pub(super) struct SyncRun {
-    pub(super) began_at: Moment,
-    pub(super) ended_at: Moment,
-    pub(super) at: String,
-    pub(super) took: String,
-    pub(super) listed: Option<u64>,
-    pub(super) recorded: Option<u64>,
-    pub(super) disabled: Option<u64>,
-    pub(super) missing: Option<u64>,
-    pub(super) complete: bool,
-    pub(super) balance: Option<Usd>,
-    pub(super) residual: Option<Usd>,
-    pub(super) problems: Vec<String>,
+    pub(super) run: Run,
+    pub(super) report: RecordedReport,
 }
 
 /// The fields of a report that the page shows. A report of another version may lack some.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct RecordedReport {
-    keys_listed: Option<u64>,
-    readings_recorded: Option<u64>,
-    orphans_disabled: Option<u64>,
-    keys_missing: Option<u64>,
-    residual_usd: Option<String>,
-    account_balance_usd: Option<String>,
-    duration_ms: Option<u64>,
-    problems: Vec<String>,
+pub(super) struct RecordedReport {
+    pub(super) keys_listed: Option<u64>,
+    pub(super) readings_recorded: Option<u64>,
+    pub(super) orphans_disabled: Option<u64>,
+    pub(super) keys_missing: Option<u64>,
+    pub(super) residual_usd: Option<String>,
+    pub(super) account_balance_usd: Option<String>,
+    pub(super) duration_ms: Option<u64>,
+    pub(super) problems: Vec<String>,
 }
 
 impl SyncRun {
-    pub(super) fn of(run: &Run) -> SyncRun {
+    pub(super) fn of(run: Run) -> SyncRun {
         let report = serde_json::from_str(&run.report).unwrap_or_else(|_| RecordedReport {
             problems: vec!["the report of this run cannot be read".to_owned()],
             ..RecordedReport::default()
         });
-        let by_the_clock = run.ended_at.duration_since(run.began_at).as_millis();
-        SyncRun {
-            began_at: run.began_at,
-            ended_at: run.ended_at,
-            at: utc(run.began_at),
-            took: length(report.duration_ms.unwrap_or_else(|| u64::try_from(by_the_clock).unwrap_or_default())),
-            listed: report.keys_listed,
-            recorded: report.readings_recorded,
-            disabled: report.orphans_disabled,
-            missing: report.keys_missing,
-            complete: run.complete,
-            residual: report.residual_usd.and_then(|residual| Usd::parse_floor(&residual).ok()),
-            balance: report.account_balance_usd.and_then(|balance| Usd::parse_floor(&balance).ok()),
-            problems: report.problems,
-        }
+        SyncRun { run, report }
+    }
+
+    pub(super) fn took(&self) -> String {
+        let by_the_clock = self.run.ended_at.duration_since(self.run.began_at).as_millis();
+        length(self.report.duration_ms.unwrap_or_else(|| u64::try_from(by_the_clock).unwrap_or_default()))
+    }
+
+    pub(super) fn balance(&self) -> Option<Usd> {
+        self.report.account_balance_usd.as_deref().and_then(|balance| Usd::parse_floor(balance).ok())
+    }
+
+    pub(super) fn residual(&self) -> Option<Usd> {
+        self.report.residual_usd.as_deref().and_then(|residual| Usd::parse_floor(residual).ok())
     }
 }
 
@@ -125,9 +110,9 @@ mod tests {
     fn a_run_takes_milliseconds_seconds_or_minutes_and_a_report_that_cannot_be_read_says_so() {
         assert_eq!([length(250), length(1_250), length(185_000)], ["250 ms", "1.2 s", "3 min 5 s"]);
         let at = "2026-11-20T00:20:00Z".parse().unwrap();
-        let of = |report: &str| SyncRun::of(&Run::ended(at, at, true, report.to_owned()));
-        assert_eq!(of("<html>").problems, ["the report of this run cannot be read"]);
-        assert_eq!(of(r#"{"account_balance_usd": null}"#).balance, None);
-        assert_eq!(of(r#"{"account_balance_usd": "-1.500000"}"#).balance, Some(Usd::from_micros(-1_500_000)));
+        let of = |report: &str| SyncRun::of(Run::ended(at, at, true, report.to_owned()));
+        assert_eq!(of("<html>").report.problems, ["the report of this run cannot be read"]);
+        assert_eq!(of(r#"{"account_balance_usd": null}"#).balance(), None);
+        assert_eq!(of(r#"{"account_balance_usd": "-1.500000"}"#).balance(), Some(Usd::from_micros(-1_500_000)));
     }
 }

@@ -1,25 +1,21 @@
 //! Warnings about the account that need a person, one sentence each, and what credit to buy and by when. What the safety limit held back has a
 //! notice of its own.
 
-use bursar_core::clock::Moment;
 use bursar_core::domain::credit::balance::{BalanceNeed, Basis};
 use bursar_core::domain::credit::purchase::{DAYS_TO_BUY, Purchase};
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::values::format::long_date;
-use bursar_core::domain::values::money::Usd;
-use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{Checkpoint, SyncState};
-use jiff::SignedDuration;
 
 use super::syncs::SyncRun;
-use crate::show::utc;
+use crate::prelude::*;
 
 /// The time without a complete sync after which a person must look.
 const COMPLETE_WITHIN: SignedDuration = SignedDuration::from_hours(26);
 
 pub(super) struct AccountFacts<'a> {
     pub(super) state: &'a SyncState,
-    pub(super) credit: &'a CreditSection,
+    pub(super) purchase: Option<&'a Purchase>,
     pub(super) balance: Option<Usd>,
     /// The expenses that the balance must cover soon.
     pub(super) need: BalanceNeed,
@@ -38,7 +34,7 @@ pub(super) fn of(known: &AccountFacts<'_>, now: Moment) -> Vec<String> {
             Some(at) => format!("No sync was complete for more than 26 hours. The last that was began at {}. The table of the last syncs below says why.", utc(at)),
             None => "No sync has been complete yet.".to_owned(),
         }),
-        known.runs.first().filter(|run| !run.complete).map(incomplete),
+        known.runs.first().filter(|sync| !sync.run.complete).map(incomplete),
         known.left.and_then(|left| waiting(left, now)),
         short.map(|short| {
             let of = match known.need.basis {
@@ -47,7 +43,7 @@ pub(super) fn of(known: &AccountFacts<'_>, now: Moment) -> Vec<String> {
             };
             format!("The balance is {} below {of}. Buy credit, or keys stop before their caps.", short.to_cents_up())
         }),
-        short.is_none().then(|| known.credit.warning()).flatten(),
+        known.purchase.filter(|_| short.is_none()).and_then(|purchase| to_buy(purchase, now)),
         management_key_fails(known).then(|| {
             "The management key does not work. Nothing can be read, made or disabled until a working one is in the secret."
                 .to_owned()
@@ -60,8 +56,8 @@ pub(super) fn of(known: &AccountFacts<'_>, now: Moment) -> Vec<String> {
     warnings.into_iter().flatten().collect()
 }
 
-fn incomplete(run: &SyncRun) -> String {
-    match run.problems.first() {
+fn incomplete(sync: &SyncRun) -> String {
+    match sync.report.problems.first() {
         Some(problem) => format!("The last sync was not complete: {problem}"),
         None => "The last sync was not complete, and its report does not say why.".to_owned(),
     }
@@ -86,54 +82,32 @@ fn waiting(left: &Checkpoint, now: Moment) -> Option<String> {
 /// raised it after that run.
 fn management_key_fails(known: &AccountFacts<'_>) -> bool {
     let mut refused = known.alarms.iter().filter(|alarm| alarm.cause == Cause::ManagementKey);
-    if refused.any(|alarm| known.runs.first().is_none_or(|run| run.ended_at < alarm.found_at)) {
+    if refused.any(|alarm| known.runs.first().is_none_or(|sync| sync.run.ended_at < alarm.found_at)) {
         return true;
     }
-    let Some(run) = known.runs.first().filter(|run| !run.complete && run.listed == Some(0)) else { return false };
-    let day = utc_date(run.began_at);
+    let is_empty = |sync: &&SyncRun| !sync.run.complete && sync.report.keys_listed == Some(0);
+    let Some(newest) = known.runs.first().filter(is_empty) else { return false };
+    let day = utc_date(newest.run.began_at);
     known.alarms.iter().any(|alarm| alarm.cause == Cause::ManagementKey && alarm.day == day)
 }
 
-pub(super) struct CreditSection {
-    pub(super) purchase: Option<CreditToBuy>,
-}
-
-pub(super) struct CreditToBuy {
-    pub(super) is: Purchase,
-    pub(super) by: Option<String>,
-    pub(super) gone_on: Option<String>,
-    /// Whether the purchase should have begun.
-    pub(super) is_late: bool,
-}
-
-impl CreditSection {
-    pub(super) fn of(purchase: Option<Purchase>, now: Moment) -> CreditSection {
-        let today = utc_date(now);
-        CreditSection {
-            purchase: purchase.map(|is| CreditToBuy {
-                by: is.buy_by.map(long_date),
-                gone_on: is.gone_on.map(long_date),
-                is_late: is.buy_by.is_some_and(|day| day <= today),
-                is,
-            }),
-        }
+fn to_buy(purchase: &Purchase, now: Moment) -> Option<String> {
+    if !purchase.is_due() {
+        return None;
     }
-
-    pub(super) fn warning(&self) -> Option<String> {
-        let purchase = self.purchase.as_ref().filter(|purchase| purchase.is.is_due())?;
-        let amount = purchase.is.amount.to_dollars_up();
-        Some(match &purchase.by {
-            Some(_) if purchase.is_late => {
-                format!(
-                    "Buy {amount} of credit now: at the present pace the balance is gone within {DAYS_TO_BUY} days. “Credit” below says how that is reckoned."
-                )
-            }
-            Some(day) => {
-                format!("Buy {amount} of credit, and begin by {day}. “Credit” below says how that is reckoned.")
-            }
-            None => format!(
+    let amount = purchase.amount.to_dollars_up();
+    Some(match purchase.buy_by {
+        Some(day) if day <= utc_date(now) => format!(
+            "Buy {amount} of credit now: at the present pace the balance is gone within {DAYS_TO_BUY} days. “Credit” below says how that is reckoned."
+        ),
+        Some(day) => format!(
+            "Buy {amount} of credit, and begin by {}. “Credit” below says how that is reckoned.",
+            long_date(day)
+        ),
+        None => {
+            format!(
                 "Buy {amount} of credit for what programmes can still cost. “Credit” below says how that is reckoned."
-            ),
-        })
-    }
+            )
+        }
+    })
 }

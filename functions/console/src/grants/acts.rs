@@ -2,20 +2,15 @@
 //! in the same request; failed calls are repeated by the work of each minute.
 
 use axum::extract::Path;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect};
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{CapRefused, Grant, GrantState, Hold, HoldRefused, OrderKind, ReleaseRefused, View};
-use bursar_core::domain::people::role::Role;
-use bursar_core::domain::programme::{Budget, Settings};
-use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::grant::{CapRefused, Hold, HoldRefused, OrderKind, ReleaseRefused, View};
 use bursar_core::orders::NotCarriedOut;
-use bursar_core::store::{ActContext, ActOutcome, Resend, Undeliverable};
-use bursar_core::web::{Answer, AppError, Fields, Site};
+use bursar_core::store::{ActOutcome, Resend, Undeliverable};
 
 use super::grant;
-use crate::access::{Assistants, Form};
-use crate::{paths, settings};
+use crate::access::Assistants;
+use crate::prelude::*;
+use crate::settings;
 
 const LONGEST_REASON: usize = 500;
 
@@ -169,7 +164,7 @@ impl GrantRequest<'_> {
             let why = "Mail to this address came back or is not wanted. Faculty can have it tried once more.";
             return Err(AppError::conflict(why));
         }
-        if matches!(grant.state, GrantState::Revoked | GrantState::Ended) {
+        if grant.is_over() {
             return Err(over());
         }
         // Somebody else may have taken the mark off meanwhile.
@@ -209,7 +204,7 @@ fn over() -> AppError {
 /// A cap equal to the group's is not stored as one of the grant's own, so that it follows the group's.
 fn own_cap(cap: Option<Usd>, view: &View) -> Option<Usd> {
     let (settings, group) = (&view.programme.settings, view.grant.group.as_deref());
-    cap.filter(|cap| *cap != settings.cap_of_group(group))
+    cap.filter(|cap| *cap != settings.allowance.cap_of(group))
 }
 
 /// The fields as they are shown or were posted.

@@ -1,30 +1,22 @@
 //! The page of one grant: its state, its history with who acted, and the forms for further acts.
 
-use askama::Template;
-use axum::extract::{Path, State};
-use bursar_core::domain::audit::{Act, Entry};
-use bursar_core::domain::grant::{GrantState, KeyAbsence, SwitchState, View};
-use bursar_core::domain::programme::Programme;
-use bursar_core::domain::values::format::column_time;
-use bursar_core::store::UnreachableReason;
-use bursar_core::web::{Answer, AppError, Frame, Site};
+use axum::extract::Path;
+use bursar_core::domain::audit::Entry;
+use bursar_core::domain::grant::{KeyAbsence, SwitchState, View};
 use jiff::tz::TimeZone;
 
 use super::acts::CapForm;
 use super::list::{self, GrantRow};
-use crate::access::ProgrammeAccess;
 use crate::mails::{self, MailRow};
-use crate::show;
-use crate::spending::spans::{self, Figure, SpanContext};
+use crate::prelude::*;
+use crate::spending::spans;
 
 #[derive(Template)]
 #[template(path = "grant.html")]
 struct GrantPage<'a> {
-    frame: &'a Frame,
-    csrf: &'a str,
+    frame: PageFrame<'a>,
     programme: &'a Programme,
     row: &'a GrantRow,
-    is_admin: bool,
     spans: Vec<(&'static str, Figure)>,
     as_of: Option<String>,
     notes: Vec<String>,
@@ -81,12 +73,12 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, ref
     for entry in entries.into_iter().rev() {
         timeline.push(TimelineEntry::of(site, entry, zone).await?);
     }
-    let is_over = matches!(grant.state, GrantState::Revoked | GrantState::Ended);
+    let is_over = grant.is_over();
     let keys = grant.attempts.iter().rev().filter(|attempt| attempt.shown_at.is_some()).map(|attempt| {
         let spent = readings
             .iter()
             .find(|reading| reading.epoch == attempt.epoch)
-            .map(|reading| reading.used.counted(programme.settings.byok));
+            .map(|reading| reading.used.counted(programme.settings.basis.byok));
         KeyLine {
             state: match attempt.gone {
                 _ if grant.live() == Some(attempt) => match attempt.switch {
@@ -110,10 +102,9 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, ref
     ];
     let cap = refused.unwrap_or_else(|| CapForm::now(grant, &programme.settings));
     let context = SpanContext::of(&programme.settings, sync.listed_at, now);
-    let spans = context.each(&list::used(readings).days(programme.settings.byok), grant.ever_shown);
+    let spans = context.each(&list::used(readings).days(programme.settings.basis.byok), grant.ever_shown);
     let page = GrantPage {
-        frame: &site.frame,
-        csrf: access.visitor.csrf.reveal(),
+        frame: PageFrame::of(site, &access.visitor),
         programme,
         keys: keys.collect(),
         holds: holds.into_iter().filter(|(held, _)| *held).map(|(_, word)| word).collect(),
@@ -126,7 +117,6 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, ref
         },
         unreachable: mark.map(|mark| (mark.why, mails::why(mark.why), column_time(mark.at, zone))),
         mails: mails.iter().rev().map(|row| MailRow::of(row, zone)).collect(),
-        is_admin: access.is_admin(),
         as_of: sync.listed_at.map(|at| column_time(at, zone)),
         notes: spans::notes(spans.iter().map(|(_, figure)| figure)),
         spans,

@@ -1,29 +1,17 @@
 //! The grants of a programme, by highest spending first. The list is filtered by text and state, and split
 //! into pages.
 
-use askama::Template;
-use axum::extract::{Query, State};
-use bursar_core::clock::Moment;
-use bursar_core::domain::grant::{Grant, GrantState, Reading, Spending};
-use bursar_core::domain::programme::{Programme, Settings};
-use bursar_core::domain::usage::reading::DailyUse;
-use bursar_core::domain::usage::span::Span;
-use bursar_core::domain::values::format::column_time;
-use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{Unreachable, UnreachableReason};
-use bursar_core::web::{Answer, Frame, Site};
-use serde::Deserialize;
+use bursar_core::domain::grant::{Reading, Spending};
+use bursar_core::store::Unreachable;
 
-use crate::access::ProgrammeAccess;
-use crate::spending::spans::{self, Figure, SpanContext, SpanLink, SpanQuery};
-use crate::{paths, show};
+use crate::prelude::*;
+use crate::spending::spans::{self, SpanLink};
 
 const ON_A_PAGE: usize = 200;
 /// The value of `?mail=` for people whom mail does not reach.
 const UNREACHABLE: &str = "unreachable";
 /// The value of `?mail=` for people who want no mail but links.
 const UNWANTED: &str = "unwanted";
-const STATES: [&str; 7] = ["invited", "minting", "live", "paused", "stopped", "revoked", "ended"];
 
 /// A search among grants. An unknown state finds nothing.
 #[derive(Debug, Default, Deserialize)]
@@ -45,8 +33,7 @@ pub(crate) struct GrantSearch {
 #[derive(Template)]
 #[template(path = "grants.html")]
 struct GrantListPage<'a> {
-    frame: &'a Frame,
-    csrf: &'a str,
+    frame: PageFrame<'a>,
     programme: &'a Programme,
     sought: &'a GrantSearch,
     states: [&'static str; 7],
@@ -55,7 +42,6 @@ struct GrantListPage<'a> {
     from: usize,
     until: usize,
     next: Option<String>,
-    is_admin: bool,
     phrase: &'static str,
     spans: Vec<SpanLink>,
     as_of: Option<String>,
@@ -85,7 +71,8 @@ pub(crate) async fn page(
     )?;
     let (settings, context) = (&programme.settings, SpanContext::of(&programme.settings, sync.listed_at, now));
     let rows = grants.into_iter().map(|(grant, readings)| {
-        let spent = asked.map(|span| context.figure(&used(&readings).days(settings.byok), span, grant.ever_shown));
+        let spent =
+            asked.map(|span| context.figure(&used(&readings).days(settings.basis.byok), span, grant.ever_shown));
         let row = GrantRow::of(grant, &readings, settings, now);
         let not_mailed = not_mailed(&row.grant, &unreachable);
         GrantRow { spent: spent.unwrap_or(row.spent), not_mailed, ..row }
@@ -99,17 +86,15 @@ pub(crate) async fn page(
     let until = (from + ON_A_PAGE).min(rows.len());
     let path = paths::grants(&programme.id);
     let page = GrantListPage {
-        frame: &site.frame,
-        csrf: access.visitor.csrf.reveal(),
+        frame: PageFrame::of(&site, &access.visitor),
         programme,
         sought: &sought,
-        states: STATES,
+        states: show::STATES,
         rows: &rows[from..until],
         found: rows.len(),
         from,
         until,
         next: (until < rows.len()).then(|| sought.address(&path, until)),
-        is_admin: access.is_admin(),
         phrase: asked.map_or("in this window", spans::phrase),
         spans: spans::choices(&path, &sought.query(), &Span::EACH, |span| asked == Some(span)),
         as_of: sync.listed_at.map(|at| column_time(at, settings.term.zone())),
@@ -120,7 +105,7 @@ pub(crate) async fn page(
 
 /// The reason why a person does not get all mail, if any more mail is to come.
 pub(crate) fn not_mailed(grant: &Grant, unreachable: &Unreachable) -> Option<UnreachableReason> {
-    let is_over = matches!(grant.state, GrantState::Revoked | GrantState::Ended);
+    let is_over = grant.is_over();
     unreachable.get(grant.person.address.matched()).copied().filter(|_| !is_over)
 }
 

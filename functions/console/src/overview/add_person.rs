@@ -1,16 +1,11 @@
 //! Adding one person to the roster by hand, or restoring one who was dropped from it.
 
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{self, Grant, GrantState, HoldKind, LineRefused, Person, ReleaseRefused, RosterLine};
-use bursar_core::domain::values::id::{GrantId, ProgrammeId};
-use bursar_core::store::{ActContext, ActOutcome, NewPerson};
-use bursar_core::web::{Answer, AppError, Fields, Site};
+use bursar_core::domain::grant::{self, HoldKind, LineRefused, Person, ReleaseRefused, RosterLine};
+use bursar_core::store::{ActOutcome, NewPerson};
 
 use super::page::{self, PageState};
-use crate::access::{Faculty, Form};
-use crate::paths;
+use crate::prelude::*;
 use crate::roster::{self, line};
 
 enum PersonMatch {
@@ -85,7 +80,7 @@ fn named(new: NewPerson, known: &[Grant]) -> Result<PersonMatch, Vec<(&'static s
         },
         group: group.clone().or_else(|| grant.group.clone()),
     };
-    let is_over = matches!(grant.state, GrantState::Revoked | GrantState::Ended);
+    let is_over = grant.is_over();
     if grant.holds.dropped.is_some() && !is_over {
         return Ok(PersonMatch::Dropped(grant.id.clone(), line));
     }

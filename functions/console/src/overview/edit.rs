@@ -1,19 +1,11 @@
 //! Editing a programme: saves the fields of the form, provided that nobody has edited the programme since
 //! the form was made. Faculty's changes of an admin's settings become a request.
 
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect};
-use bursar_core::domain::audit::Act;
 use bursar_core::domain::programme::request::{BUDGET, Request};
-use bursar_core::domain::programme::{Budget, Programme};
-use bursar_core::domain::values::format::column_time;
-use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{self, EditOutcome, RulesSource};
-use bursar_core::web::{Answer, AppError, Site};
+use bursar_core::store::{self, EditOutcome};
 
 use super::page::{self, PageState};
-use crate::access::{Faculty, Form, ProgrammeAccess};
-use crate::paths;
+use crate::prelude::*;
 use crate::settings::{Audience, Difference, Draft, FormFields, Refusals, SettingTexts, not_listed};
 use crate::work::{guardrails, jobs};
 

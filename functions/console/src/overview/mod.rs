@@ -1,7 +1,6 @@
 //! The overview of a programme, with the forms that change its settings and add a person to its roster.
 
 mod add_person;
-mod chart;
 mod edit;
 mod outlook;
 mod page;

@@ -1,16 +1,13 @@
-//! The forecast of a programme, and the students whose spending last week stands out. Both are computed in
-//! the domain; they inform people and trigger nothing.
+//! The spending of a programme over time as an inline SVG and a table, its forecast, and the students whose spending last week stands
+//! out. The domain computes them; they inform people and trigger nothing.
 
 use std::cmp::Reverse;
 
-use bursar_core::clock::Moment;
-use bursar_core::domain::grant::{Grant, Reading};
-use bursar_core::domain::programme::{Budget, Programme};
-use bursar_core::domain::usage::days::Days;
+use bursar_core::domain::grant::Reading;
 use bursar_core::domain::usage::forecast::{Forecast, SpendingLimits, Weeks, usual_week};
-use bursar_core::domain::values::id::GrantId;
-use bursar_core::domain::values::money::Usd;
-use bursar_core::domain::values::window::utc_date;
+
+use crate::grants::used;
+use crate::prelude::*;
 
 /// The most students who are named; the rest are counted.
 const NAMED: usize = 10;
@@ -19,18 +16,11 @@ pub(crate) struct Outlook {
     pub(crate) sentence: String,
     /// Whether the money may run out before the term ends.
     pub(crate) is_short: bool,
-    pub(crate) standing_out: Vec<Outlier>,
+    /// Students who used far more last week than they and the class usually do, with what they used.
+    pub(crate) standing_out: Vec<(Usd, Grant)>,
     /// The number of outliers who are not named.
     pub(crate) more: usize,
     pub(crate) usual_week: String,
-}
-
-/// A student who used far more last week than they and the class usually do.
-pub(crate) struct Outlier {
-    pub(crate) grant: GrantId,
-    /// The name, or else the address.
-    pub(crate) who: String,
-    pub(crate) spent: String,
 }
 
 impl Outlook {
@@ -46,7 +36,6 @@ impl Outlook {
             return None;
         }
         let settings = &programme.settings;
-        let looked = listed_at.map(utc_date);
         let limits = SpendingLimits::of(settings, (budget.limit, budget.reserved), spent);
         let forecast = Forecast::of(spent, limits, &settings.term, listed_at, now);
         let mut outlook = Outlook {
@@ -56,8 +45,8 @@ impl Outlook {
             more: 0,
             usual_week: String::new(),
         };
-        let Some(looked) = looked else { return Some(outlook) };
-        let weeks = |readings: &[Reading]| Weeks::of(&used(readings, programme), looked);
+        let Some(looked) = listed_at.map(utc_date) else { return Some(outlook) };
+        let weeks = |readings: &[Reading]| Weeks::of(&used(readings).days(settings.basis.byok), looked);
         let each: Vec<(&Grant, Weeks)> = grants.iter().map(|(grant, readings)| (grant, weeks(readings))).collect();
         let usual = usual_week(each.iter().map(|(_, weeks)| weeks));
         let out = |(grant, weeks): &(&Grant, Weeks)| Some((weeks.stands_out(usual)?, (*grant).clone()));
@@ -65,7 +54,8 @@ impl Outlook {
         out.sort_by_key(|(spent, _)| Reverse(*spent));
         outlook.more = out.len().saturating_sub(NAMED);
         outlook.usual_week = usual.to_cents_up();
-        outlook.standing_out = out.into_iter().take(NAMED).map(Outlier::of).collect();
+        out.truncate(NAMED);
+        outlook.standing_out = out;
         Some(outlook)
     }
 
@@ -74,15 +64,104 @@ impl Outlook {
     }
 }
 
-impl Outlier {
-    fn of((spent, grant): (Usd, Grant)) -> Outlier {
-        let who = grant.person.name.unwrap_or_else(|| grant.person.address.as_written().to_owned());
-        Outlier { grant: grant.id, who, spent: spent.to_cents_up() }
+const WIDTH: i64 = 640;
+const HEIGHT: i64 = 200;
+
+pub(crate) struct Chart {
+    pub(crate) line: String,
+    /// The line closed to an area at the ground.
+    pub(crate) area: String,
+    /// The height of the budget's line, if it is inside the box.
+    pub(crate) budget_at: Option<i64>,
+    pub(crate) top: String,
+    pub(crate) first: Date,
+    pub(crate) last: Date,
+    /// The table's rows, newest first.
+    pub(crate) rows: Vec<ChartRow>,
+}
+
+pub(crate) struct ChartRow {
+    pub(crate) day: Date,
+    pub(crate) on_day: String,
+    pub(crate) in_all: String,
+    /// Whether the day's amount is known, and not only the sum of several days.
+    pub(crate) exact: bool,
+}
+
+impl Chart {
+    /// The chart, unless nothing was used yet.
+    pub(crate) fn of(spent: &Days, budget: Usd) -> Option<Chart> {
+        let mut in_all = spent.opening();
+        let each = spent.each().map(|(day, on_day, exact)| {
+            in_all += on_day;
+            (day, on_day, in_all, exact)
+        });
+        let each: Vec<(Date, Usd, Usd, bool)> = each.collect();
+        let ((first, ..), (last, _, most, _)) = (*each.first()?, *each.last()?);
+        let most = most.max(Usd::CENT);
+        // The budget's line is drawn once a quarter of the budget is spent; before that it would flatten the
+        // curve.
+        let shows_budget = budget > Usd::ZERO && most.micros() >= budget.micros() / 4;
+        let top = if shows_budget { most.max(budget) } else { most };
+        let length = i64::from(days(first, last)).max(1);
+        let x = |day: Date| i64::from(days(first, day)) * WIDTH / length;
+        let y = |spent: Usd| HEIGHT - scaled(spent, top);
+        // A single day has no slope, so its line runs across the box.
+        let mut points: Vec<(i64, i64)> = each.iter().map(|(day, _, in_all, _)| (x(*day), y(*in_all))).collect();
+        if let [(_, y)] = points[..] {
+            points.push((WIDTH, y));
+        }
+        let line: Vec<String> = points.iter().map(|(x, y)| format!("{x},{y}")).collect();
+        let line = line.join(" ");
+        let row = |(day, on_day, in_all, exact): &(Date, Usd, Usd, bool)| ChartRow {
+            day: *day,
+            on_day: on_day.to_cents_up(),
+            in_all: in_all.to_cents_up(),
+            exact: *exact,
+        };
+        Some(Chart {
+            area: format!("0,{HEIGHT} {line} {WIDTH},{HEIGHT}"),
+            line,
+            budget_at: shows_budget.then(|| y(budget)),
+            top: top.to_cents_up(),
+            first,
+            last,
+            rows: each.iter().rev().map(row).collect(),
+        })
     }
 }
 
-fn used(readings: &[Reading], programme: &Programme) -> Days {
-    let mut days = Days::default();
-    readings.iter().for_each(|reading| days.add(&reading.used.days(programme.settings.byok)));
-    days
+fn days(from: Date, to: Date) -> i32 {
+    from.until(to).map_or(0, |span| span.get_days())
+}
+
+fn scaled(amount: Usd, top: Usd) -> i64 {
+    let height = i128::from(amount.micros().max(0)) * i128::from(HEIGHT) / i128::from(top.micros().max(1));
+    i64::try_from(height).unwrap_or(HEIGHT).min(HEIGHT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spent(days: &[(&str, i32)]) -> Days {
+        let mut spent = Days::default();
+        for (day, dollars) in days {
+            spent.add(&Days::on_one(day.parse().unwrap(), Usd::from_dollars(*dollars)));
+        }
+        spent
+    }
+
+    #[test]
+    fn the_line_goes_from_the_first_day_to_the_last_and_the_budget_is_drawn_when_it_is_near() {
+        assert!(Chart::of(&Days::default(), Usd::CENT).is_none());
+        let one = Chart::of(&spent(&[("2026-01-01", 5)]), Usd::from_dollars(5)).unwrap();
+        assert_eq!(one.line, "0,0 640,0", "one day is a level line");
+        let spent = spent(&[("2026-01-01", 5), ("2026-01-02", 20), ("2026-01-05", 25)]);
+        let far = Chart::of(&spent, Usd::from_dollars(1_000)).unwrap();
+        assert_eq!((far.line.as_str(), far.budget_at), ("0,180 160,100 320,100 480,100 640,0", None));
+        let near = Chart::of(&spent, Usd::from_dollars(100)).unwrap();
+        assert_eq!((near.line.as_str(), near.budget_at), ("0,190 160,150 320,150 480,150 640,100", Some(0)));
+        assert_eq!((near.rows[0].on_day.as_str(), near.rows[0].in_all.as_str()), ("$25.00", "$50.00"));
+    }
 }

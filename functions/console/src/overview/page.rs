@@ -1,43 +1,33 @@
 //! The overview of a programme: its money, its grants by state, warnings, and the forms that change it.
 
-use askama::Template;
-use axum::extract::{Query, State};
-use bursar_core::clock::Moment;
-use bursar_core::domain::grant::{Grant, Reading, Reservation};
-use bursar_core::domain::programme::{Budget, Programme, Settings};
+use bursar_core::domain::grant::{Reading, Reservation};
 use bursar_core::domain::usage::days::Sum;
 use bursar_core::domain::usage::models::ModelUse;
-use bursar_core::domain::usage::reading::DailyUse;
-use bursar_core::domain::usage::span::Span;
-use bursar_core::domain::values::format::column_time;
-use bursar_core::domain::values::money::Usd;
-use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{ProgrammeUse, UnreachableReason};
-use bursar_core::web::{Answer, AppError, Frame, Site};
+use bursar_core::store::ProgrammeUse;
 
 use super::add_person::PersonForm;
-use super::chart::Chart;
 use super::edit::EditForm;
-use super::outlook::Outlook;
+use super::outlook::{Chart, Outlook};
 use super::warnings::{self, BudgetRoom};
-use crate::access::ProgrammeAccess;
+use crate::grants;
 use crate::job_line::JobLine;
+use crate::prelude::*;
 use crate::programmes::CopyForm;
 use crate::spending::by_model::{self, ModelCoverage};
-use crate::spending::spans::{self, Figure, SpanContext, SpanLink, SpanQuery};
-use crate::{grants, paths, show};
-
-const STATES: [&str; 7] = ["invited", "minting", "live", "paused", "stopped", "revoked", "ended"];
+use crate::spending::spans::{self, SpanLink};
 
 #[derive(Template)]
 #[template(path = "overview.html")]
 struct Overview<'a> {
-    frame: &'a Frame,
-    csrf: &'a str,
+    frame: PageFrame<'a>,
     programme: &'a Programme,
-    is_admin: bool,
     may_edit: bool,
-    money: MoneyFigures,
+    budget: &'a Budget,
+    spent: Figure,
+    as_of: Option<String>,
+    implied: Usd,
+    /// The people for whom the budget is enough, whoever of the others comes first, of all who have a key or may claim one.
+    enough_for: (usize, usize),
     phrase: &'static str,
     spans: Vec<SpanLink>,
     /// The spending of each group over each span.
@@ -46,7 +36,6 @@ struct Overview<'a> {
     models: Vec<ModelUse>,
     groups_models: Vec<ModelUse>,
     coverage: ModelCoverage,
-    term: String,
     claim_window: [String; 2],
     counts: Vec<(&'static str, usize)>,
     people: usize,
@@ -64,17 +53,6 @@ struct Overview<'a> {
     person: PersonForm,
     /// The form that copies the programme; assistants have none.
     copying: Option<CopyForm>,
-}
-
-/// The four amounts, with the time of the first one's reading.
-struct MoneyFigures {
-    spent: Figure,
-    as_of: Option<String>,
-    reserved: Usd,
-    implied: Usd,
-    budget: Usd,
-    /// The people for whom the budget is enough, whoever of the others comes first, of all who have a key or may claim one.
-    enough_for: (usize, usize),
 }
 
 pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Query(asked): Query<SpanQuery>) -> Answer {
@@ -111,43 +89,34 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         Reservation { grant, readings, settings, read_until: budget.counted_at }.implied(now)
     };
     let used = of_programme.used();
-    let spent = used.days(settings.byok);
+    let spent = used.days(settings.basis.byok);
     let had_a_key = of_programme.assigned_keys > 0 || grants.iter().any(|(grant, _)| grant.ever_shown);
     let context = SpanContext::of(settings, sync.listed_at, now);
     let span = state.span.unwrap_or(Span::All);
     let groups = by_group(&of_programme, settings, context);
-    let days = span.range(settings.reset, Some(&settings.term), now);
+    let days = span.range(settings.basis.reset, Some(&settings.term), now);
     let coverage = ModelCoverage::of_programme(&sync, days, &used, utc_date(now));
     let uses = site.table.models_of(&programme.id, of_programme.assigned_keys > 0, coverage.days).await?;
-    let (models, groups_models) = by_model::of_programme(uses, &used, settings.byok, &coverage);
+    let (models, groups_models) = by_model::of_programme(uses, &used, settings.basis.byok, &coverage);
     let time = |at| column_time(at, settings.term.zone());
-    let money = MoneyFigures {
-        spent: context.figure(&spent, span, had_a_key),
-        as_of: sync.listed_at.map(time),
-        reserved: budget.reserved,
-        implied: grants.iter().map(implied).sum(),
-        enough_for: enough_for(budget, &grants, settings, now),
-        budget: budget.limit,
-    };
+    let implied = grants.iter().map(implied).sum::<Usd>();
     let count = |state| grants.iter().filter(|(grant, _)| show::state(grant) == state).count();
-    let counts = STATES.iter().map(|state| (*state, count(*state))).filter(|(_, count)| *count > 0).collect();
+    let counts = show::STATES.iter().map(|state| (*state, count(*state))).filter(|(_, count)| *count > 0).collect();
     let not_mailed = || grants.iter().filter_map(|(grant, _)| grants::not_mailed(grant, &unreachable));
     // What assigned keys spent is in what was spent and reserved, and no grant implies it.
-    let implied_in_all = money.implied + budget.assigned;
+    let implied_in_all = implied + budget.assigned;
     let room = BudgetRoom { budget, spent: spent.total(), implied: implied_in_all };
     let mut warnings: Vec<String> = room.warning(access, &grants, now).into_iter().collect();
     warnings.extend(warnings::others(&grants, sync.listed_at, &jobs, now));
     warnings.extend(warnings::refused_rules(site, programme, now).await?);
-    warnings.extend(warnings::unreachable_staff(site, settings, now).await?);
-    warnings.extend(warnings::unreachable_finance(site, settings, now).await?);
+    warnings.extend(warnings::unreachable_staff(site, &settings.people, now).await?);
+    warnings.extend(warnings::unreachable_finance(site, &settings.people, now).await?);
     if access.is_admin() {
         warnings.extend(warnings::balance(site, programme, implied_in_all - spent.total(), now).await?);
     }
     let page = Overview {
-        frame: &site.frame,
-        csrf: access.visitor.csrf.reveal(),
+        frame: PageFrame::of(site, &access.visitor),
         programme,
-        is_admin: access.is_admin(),
         phrase: spans::phrase(span),
         spans: spans::choices(&paths::programme(&programme.id), &[], &Span::EACH, |one| one == span),
         notes: spans::notes(groups.iter().flat_map(|(_, spans)| spans.iter().map(|(_, figure)| figure))),
@@ -156,7 +125,6 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         groups_models,
         coverage,
         may_edit: access.is_faculty() && programme.closed_at.is_none(),
-        term: format!("{} to {}, {}", settings.term.starts_on(), settings.term.ends_on(), settings.term.timezone()),
         claim_window: [time(settings.claim_opens_at()), time(settings.claim_closes_at())],
         counts,
         people: grants.len(),
@@ -167,7 +135,11 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         may_name: access.is_faculty(),
         chart: Chart::of(&spent, budget.limit),
         jobs: JobLine::of_programme(programme, &jobs, now),
-        money,
+        budget,
+        spent: context.figure(&spent, span, had_a_key),
+        as_of: sync.listed_at.map(time),
+        implied,
+        enough_for: enough_for(budget, &grants, settings, now),
         edit: state.edit.unwrap_or_else(|| EditForm::of(access, budget.limit)),
         person: state.person,
         copying: match access.is_faculty() {
@@ -204,7 +176,7 @@ fn by_group(
     settings: &Settings,
     context: SpanContext<'_>,
 ) -> Vec<(String, Vec<(&'static str, Figure)>)> {
-    let of = |used: &DailyUse| Span::EACH.map(|span| context.sum(&used.days(settings.byok), span));
+    let of = |used: &DailyUse| Span::EACH.map(|span| context.sum(&used.days(settings.basis.byok), span));
     let Some(own) = of_programme.own.as_ref().filter(|own| !own.by_group.is_empty()) else { return Vec::new() };
     let mut groups: Vec<(String, [Sum; 6])> =
         own.by_group.iter().map(|(group, used)| (group.clone(), of(used))).collect();

@@ -1,20 +1,15 @@
 //! Warnings about a programme that need a person, one sentence each, with what the reader can do.
 
-use bursar_core::clock::Moment;
-use bursar_core::domain::grant::{Grant, GrantState, Reading};
+use bursar_core::domain::grant::{GrantState, Reading};
 use bursar_core::domain::mail::failure::FailureText;
-use bursar_core::domain::people::role::{Role, is_among};
+use bursar_core::domain::people::role::is_among;
+use bursar_core::domain::programme::People;
 use bursar_core::domain::programme::guardrail::{Guardrail, RulesRefusal};
-use bursar_core::domain::programme::{Budget, Programme, Settings};
-use bursar_core::domain::values::address::EmailAddress;
-use bursar_core::domain::values::format::{column_time, named_month};
-use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{GIVEN_UP_SHOWN, Job, JobState, QueuedMail, StaffPerson, UnreachableReason, Work};
-use bursar_core::web::{AppError, Site};
-use futures_util::future::try_join_all;
-use jiff::SignedDuration;
+use bursar_core::domain::values::format::named_month;
+use bursar_core::store::{GIVEN_UP_SHOWN, QueuedMail, StaffPerson, Undeliverable};
 
-use crate::access::ProgrammeAccess;
+use crate::mails::unreached;
+use crate::prelude::*;
 
 /// The longest time without new figures that needs no warning.
 const SYNCED_WITHIN: SignedDuration = SignedDuration::from_hours(26);
@@ -59,7 +54,7 @@ impl BudgetRoom<'_> {
                 "The budget is promised in full: {} of {} is held for keys, what is spent included, so there is no room for one more key of {}. {who} {ask} A lower cap, or keys taken back that nobody needs, make room as well.",
                 budget.reserved.to_cents_up(),
                 budget.limit.to_cents_down(),
-                settings.cap.to_cents_down(),
+                settings.allowance.cap.to_cents_down(),
             ));
         }
         (implied > budget.limit).then(|| {
@@ -107,19 +102,17 @@ pub(super) fn others(
 }
 
 /// The warnings about people with a role whose mail comes back or was complained about.
-pub(super) async fn unreachable_staff(site: &Site, settings: &Settings, now: Moment) -> Result<Vec<String>, AppError> {
-    let staff: Vec<&EmailAddress> = settings.faculty.iter().chain(&settings.assistants).collect();
-    let marks = try_join_all(staff.iter().map(|person| site.table.undeliverable(person.matched(), now))).await?;
-    let unreachable = staff.iter().zip(marks).filter_map(|(person, mark)| Some((person.as_written(), mark?.why)));
-    let sentence = |(person, why): (&str, UnreachableReason)| match why {
-        UnreachableReason::Complained => {
+pub(super) async fn unreachable_staff(site: &Site, people: &People, now: Moment) -> Result<Vec<String>, AppError> {
+    let staff = people.faculty.iter().chain(&people.assistants);
+    let sentence = |(person, mark): (EmailAddress, Undeliverable)| match (person.as_written(), mark.why) {
+        (person, UnreachableReason::Complained) => {
             format!("{person} marked a mail as unwanted, so no digest is sent there. Alerts and links still are.")
         }
-        UnreachableReason::Bounced | UnreachableReason::Suppressed => {
+        (person, UnreachableReason::Bounced | UnreachableReason::Suppressed) => {
             format!("Mail to {person} comes back, so nothing is sent there: no alert and no link.")
         }
     };
-    Ok(unreachable.map(sentence).collect())
+    Ok(unreached(site, staff, now).await?.into_iter().map(sentence).collect())
 }
 
 /// The warning, for admins, that the account's balance does not cover what the programme could still cost.
@@ -156,7 +149,7 @@ pub(super) async fn refused_rules(site: &Site, programme: &Programme, now: Momen
         };
         let why = &refusal.why;
         let group = guardrail.of.group.as_deref();
-        let rules = programme.settings.rules(group);
+        let rules = programme.settings.rules.of(group);
         let (whose, mend) = match (rules.tier(), group) {
             (Some(tier), _) => (
                 format!("the tier {tier} with the data policy of this programme"),
@@ -179,20 +172,14 @@ pub(super) async fn refused_rules(site: &Site, programme: &Programme, now: Momen
 const MOST_READ: usize = 500;
 
 /// One sentence for each finance address that is not reached.
-pub(super) async fn unreachable_finance(
-    site: &Site,
-    settings: &Settings,
-    now: Moment,
-) -> Result<Vec<String>, AppError> {
-    let (finance, table) = (&settings.finance, &site.table);
+pub(super) async fn unreachable_finance(site: &Site, people: &People, now: Moment) -> Result<Vec<String>, AppError> {
+    let (finance, table) = (&people.finance, &site.table);
     if finance.is_empty() {
         return Ok(Vec::new());
     }
-    let marks = try_join_all(finance.iter().map(|one| table.undeliverable(one.matched(), now))).await?;
     let (mut warnings, mut given_up_to) = (Vec::new(), finance.clone());
-    for (address, mark) in finance.iter().zip(marks) {
-        let Some(mark) = mark else { continue };
-        given_up_to.retain(|one| one != address);
+    for (address, mark) in unreached(site, finance.iter(), now).await? {
+        given_up_to.retain(|one| *one != address);
         let address = address.as_written();
         warnings.push(match mark.why {
             UnreachableReason::Complained => {

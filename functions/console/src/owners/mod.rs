@@ -4,20 +4,12 @@
 mod page;
 mod selection;
 
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect};
-use bursar_core::domain::programme::{Budget, Programme};
-use bursar_core::domain::values::key::KeyHash;
-use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::AssignOutcome;
-use bursar_core::web::{Answer, AppError};
-use jiff::civil::Date;
 pub(crate) use page::{KeyOwners, OwnerWords, TypedOwner};
 
 use self::selection::{KeySelection, Purpose, Wanted};
-use crate::access::{AdminAccess, Admins, Form};
 use crate::account;
-use crate::spending::spans::SpanQuery;
+use crate::prelude::*;
 
 /// Where the account's page shows the owners.
 const DONE: &str = "/console/account#owners";

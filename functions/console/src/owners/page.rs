@@ -1,21 +1,11 @@
 //! The pages about owners of keys: the section of the account's page with the forms, and the preview of what a choice would do.
 
-use std::collections::{BTreeMap, HashMap};
-
-use askama::Template;
-use axum::response::Response;
-use bursar_core::clock::Moment;
-use bursar_core::domain::programme::Programme;
-use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::key_name::prefix;
-use bursar_core::domain::values::money::Usd;
-use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{ForeignKey, OwnedKey};
-use bursar_core::web::{AppError, Fields, Frame, Site, Visitor};
 
 use super::Asked;
 use super::selection::{KeySelection, Purpose, Wanted};
-use crate::paths;
+use crate::prelude::*;
 
 /// The most keys on a preview; the rest are counted.
 const CHOSEN_SHOWN: usize = 500;
@@ -24,18 +14,11 @@ const PREFIXES_SHOWN: usize = 20;
 
 /// The section about owners on the account's page.
 pub(crate) struct KeyOwners {
-    pub(crate) choices: Vec<OwnerChoice>,
     /// The beginnings of names of keys without an owner, those that spent most first.
     pub(crate) prefixes: Vec<NamePrefix>,
     /// What is said of the owner of each key that has one, by hash.
     pub(crate) words: HashMap<String, OwnerWords>,
     pub(crate) typed: TypedOwner,
-}
-
-pub(crate) struct OwnerChoice {
-    pub(crate) id: String,
-    pub(crate) name: String,
-    pub(crate) is_chosen: bool,
 }
 
 pub(crate) struct NamePrefix {
@@ -65,19 +48,13 @@ pub(crate) struct TypedOwner {
 #[derive(Template)]
 #[template(path = "assign.html")]
 struct AssignPreview<'a> {
-    frame: &'a Frame,
-    csrf: &'a str,
-    is_admin: bool,
+    frame: PageFrame<'a>,
     why: Option<&'static str>,
-    /// The owner's name; `None` when keys are taken back.
+    /// The owner; `None` when keys are taken back.
     to: Option<&'a Programme>,
     from: String,
-    hash: String,
-    pattern: String,
+    wanted: &'a Wanted,
     selection: &'a KeySelection,
-    mark: String,
-    counts: Usd,
-    passes: bool,
 }
 
 impl TypedOwner {
@@ -110,15 +87,7 @@ impl KeyOwners {
             }
         }
         let typed = typed.unwrap_or_else(|| TypedOwner { from: utc_date(now).to_string(), ..TypedOwner::default() });
-        let choices = programmes.iter().map(|programme| OwnerChoice::of(programme, &typed)).collect();
-        Ok((KeyOwners { choices, prefixes: prefixes(&nobodys), words, typed }, owned, nobodys))
-    }
-}
-
-impl OwnerChoice {
-    fn of(programme: &Programme, typed: &TypedOwner) -> OwnerChoice {
-        let id = programme.id.as_str().to_owned();
-        OwnerChoice { is_chosen: typed.owner == id, name: programme.settings.name.clone(), id }
+        Ok((KeyOwners { prefixes: prefixes(&nobodys), words, typed }, owned, nobodys))
     }
 }
 
@@ -130,7 +99,10 @@ impl OwnerWords {
             name: named.map_or_else(|| owner.to_string(), |programme| programme.settings.name.clone()),
             link: paths::programme(owner),
             from: owned.owner.from.to_string(),
-            counts: owned.counted().counted.counted(named.map(|programme| programme.settings.byok).unwrap_or_default()),
+            counts: owned
+                .counted()
+                .counted
+                .counted(named.map(|programme| programme.settings.basis.byok).unwrap_or_default()),
         }
     }
 }
@@ -161,23 +133,5 @@ pub(super) fn preview(
         Purpose::Give { owner, from, .. } => (Some(&**owner), from.to_string()),
         Purpose::TakeBack => (None, String::new()),
     };
-    let (hash, pattern) = match &asked.wanted {
-        Wanted::Key(hash) => (hash.to_string(), String::new()),
-        Wanted::Match(pattern) => (String::new(), pattern.clone()),
-    };
-    let page = AssignPreview {
-        frame: &site.frame,
-        csrf: visitor.csrf.reveal(),
-        is_admin: true,
-        why,
-        to,
-        from,
-        hash,
-        pattern,
-        selection,
-        mark: selection.mark(),
-        counts: selection.counts(),
-        passes: selection.passes_the_budget(),
-    };
-    site.page(&page)
+    site.page(&AssignPreview { frame: PageFrame::of(site, visitor), why, to, from, wanted: &asked.wanted, selection })
 }

@@ -1,18 +1,13 @@
 //! The keys that an admin chose by hash or by a pattern of their names: those that can be given or taken back, and the others with
 //! the reason. Nothing is changed here.
 
-use std::collections::HashMap;
-
 use bursar_core::domain::ledger::owner::{KeyOwner, OwnedUse};
-use bursar_core::domain::programme::{Budget, Byok, Programme};
-use bursar_core::domain::values::id::{KeyName, ProgrammeId};
-use bursar_core::domain::values::key::KeyHash;
+use bursar_core::domain::programme::Byok;
+use bursar_core::domain::values::id::KeyName;
 use bursar_core::domain::values::key_name::matches;
-use bursar_core::domain::values::money::Usd;
-use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::ForeignKey;
-use bursar_core::web::{AppError, Fields, Site};
-use jiff::civil::Date;
+
+use crate::prelude::*;
 
 /// The longest pattern, in characters.
 const LONGEST_PATTERN: usize = 200;
@@ -84,7 +79,8 @@ impl KeySelection {
         let mut selection = KeySelection { chosen: Vec::new(), refused: Vec::new(), left: None };
         for key in foreign.into_iter().filter(|key| wanted.has(key)) {
             let owner = owners.remove(&key.key);
-            let counts = |id: &ProgrammeId| programmes.iter().find(|one| one.id == *id).map(|one| one.settings.byok);
+            let counts =
+                |id: &ProgrammeId| programmes.iter().find(|one| one.id == *id).map(|one| one.settings.basis.byok);
             selection.sort_in(key, owner, purpose, counts);
         }
         selection.chosen.sort_by(|one, other| (&one.name, &one.key).cmp(&(&other.name, &other.key)));

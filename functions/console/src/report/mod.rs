@@ -2,10 +2,7 @@
 //! file. `bursar_core::domain::usage::report` groups and sums.
 
 mod collect;
-mod file;
 mod page;
 mod query;
-mod scope;
 
-pub(crate) use file::file;
-pub(crate) use page::page;
+pub(crate) use page::{file, page};

@@ -1,27 +1,16 @@
-//! A report as a page: the form that asks for it, its lines, and what is not known of its days.
+//! A report as a page, with the form that asks for it and what is not known of its days; and as a CSV file of exact amounts, with
+//! grants' ids for persons.
 
-use std::collections::BTreeMap;
-
-use askama::Template;
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::IntoResponse;
-use bursar_core::clock::Moment;
-use bursar_core::domain::grant::Grant;
-use bursar_core::domain::people::role::Role;
-use bursar_core::domain::programme::Programme;
 use bursar_core::domain::usage::models::NOT_BY_MODEL;
 use bursar_core::domain::usage::report::{Grouping, ReportLine, SpendingReport};
-use bursar_core::domain::values::id::{GrantBytes, GrantId};
-use bursar_core::domain::values::money::Usd;
-use bursar_core::domain::values::window::utc_date;
-use bursar_core::web::{Answer, AppError, Frame, Site};
+use bursar_core::domain::values::id::GrantBytes;
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 
 use super::collect::collected;
-use super::scope::{ProgrammeChoice, ReportScope};
+use super::query::{ProgrammeChoice, ReportScope};
+use crate::csv_file::{Cell, CsvRequest};
+use crate::prelude::*;
 use crate::spending::by_model::words;
-use crate::{access, paths};
 
 const ON_A_PAGE: usize = 200;
 /// How many grants are read at once for the names of their persons.
@@ -30,9 +19,7 @@ const GRANTS_AT_ONCE: usize = 16;
 #[derive(Template)]
 #[template(path = "report.html")]
 struct ReportPage<'a> {
-    frame: &'a Frame,
-    csrf: &'a str,
-    is_admin: bool,
+    frame: PageFrame<'a>,
     programme: &'a Programme,
     form: ReportForm<'a>,
     /// The report, unless the form was refused.
@@ -42,9 +29,7 @@ struct ReportPage<'a> {
 #[derive(Template)]
 #[template(path = "report_of_several.html")]
 struct ReportPageOfSeveral<'a> {
-    frame: &'a Frame,
-    csrf: &'a str,
-    is_admin: bool,
+    frame: PageFrame<'a>,
     form: ReportForm<'a>,
     /// The report, unless the form was refused.
     results: Option<ReportResults<'a>>,
@@ -111,12 +96,10 @@ pub(super) async fn show(site: &Site, scope: &ReportScope, report: Result<Spendi
         Err(_) => None,
     };
     let status = if results.is_some() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    let frame = &site.frame;
-    let csrf = scope.visitor.csrf.reveal();
-    let is_admin = access::is_admin(site, &scope.visitor);
+    let frame = PageFrame::of(site, &scope.visitor);
     let page = match (&scope.choices, scope.programmes.first()) {
-        (None, Some((programme, _))) => Frame::page(&ReportPage { frame, csrf, is_admin, programme, form, results }),
-        _ => Frame::page(&ReportPageOfSeveral { frame, csrf, is_admin, form, results }),
+        (None, Some((programme, _))) => site.page(&ReportPage { frame, programme, form, results }),
+        _ => site.page(&ReportPageOfSeveral { frame, form, results }),
     };
     Ok((status, page).into_response())
 }
@@ -218,4 +201,33 @@ fn notes(report: &SpendingReport, lines: &[ReportLine<'_>], listed_at: Option<Mo
         ));
     }
     notes
+}
+
+const COLUMNS: [&str; 8] = ["date", "programme", "cost_code", "group", "model", "person", "requests", "spent_usd"];
+
+/// The file, or the page with the refusal where there is none.
+pub(crate) async fn file(State(site): State<Site>, scope: ReportScope, request: CsvRequest) -> Answer {
+    let report = match collected(&site, &scope).await? {
+        Ok(report) => report,
+        refused => return show(&site, &scope, refused).await,
+    };
+    let row = |line: &ReportLine<'_>| {
+        let (programme, _) = &scope.programmes[usize::from(line.programme)];
+        vec![
+            Cell::exact(line.day),
+            Cell::exact(Some(&programme.id)),
+            Cell::text(programme.settings.texts.cost_code.as_deref()),
+            Cell::text(line.group),
+            Cell::text(line.model),
+            Cell::exact(line.grant.map(GrantId::of_bytes)),
+            Cell::exact(line.requests),
+            Cell::exact(Some(line.spent)),
+        ]
+    };
+    let (from, to) = report.range;
+    let name = match (&scope.choices, scope.programmes.first()) {
+        (None, Some((programme, _))) => format!("report-{}-{from}-{to}", programme.id),
+        _ => format!("report-{from}-{to}"),
+    };
+    request.answer(&name, &COLUMNS, report.lines().iter().map(row))
 }

@@ -1,14 +1,14 @@
 //! The comparison of a roster file with the current roster: the steps that applying it would take.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
-use bursar_core::domain::grant::{Grant, GrantState, Person};
+use bursar_core::domain::grant::Person;
 use bursar_core::domain::values::address::MatchedAddress;
-use bursar_core::domain::values::id::GrantId;
 use bursar_core::store::Step;
 
 use super::line;
 use super::parse::{RefusedRow, RosterFile, RosterRow};
+use crate::prelude::*;
 
 /// The treatment of people whom the file does not name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl ImportPlan {
 pub(super) fn plan(file: RosterFile, grants: &[Grant], mode: AbsentRows) -> ImportPlan {
     let roster = Roster::of(grants);
     let mut plan =
-        ImportPlan { standing: grants.iter().filter(|grant| !is_over(grant)).count(), ..ImportPlan::default() };
+        ImportPlan { standing: grants.iter().filter(|grant| !grant.is_over()).count(), ..ImportPlan::default() };
     let mut seen_people = HashSet::new();
     let mut seen_ids = HashSet::new();
     let mut named: HashSet<&GrantId> = HashSet::new();
@@ -106,7 +106,7 @@ pub(super) fn plan(file: RosterFile, grants: &[Grant], mode: AbsentRows) -> Impo
         let is_changed = person != grant.person || person.address.as_written() != grant.person.address.as_written();
         let is_moved = group != grant.group;
         let returns = grant.holds.dropped.is_some();
-        if is_over(grant) || !(is_changed || is_moved || returns) {
+        if grant.is_over() || !(is_changed || is_moved || returns) {
             plan.unchanged += 1;
             continue;
         }
@@ -123,7 +123,7 @@ pub(super) fn plan(file: RosterFile, grants: &[Grant], mode: AbsentRows) -> Impo
     if mode == AbsentRows::Replace {
         let dropped = grants
             .iter()
-            .filter(|grant| !is_over(grant) && grant.holds.dropped.is_none() && !named.contains(&grant.id));
+            .filter(|grant| !grant.is_over() && grant.holds.dropped.is_none() && !named.contains(&grant.id));
         plan.steps.extend(dropped.map(|grant| Step::Drop { grant: grant.id.clone() }));
         plan.dropped = plan.steps.iter().filter(|step| matches!(step, Step::Drop { .. })).count();
     }
@@ -173,13 +173,10 @@ fn groups_after(grants: &[Grant], steps: &[Step]) -> usize {
     groups.len()
 }
 
-fn is_over(grant: &Grant) -> bool {
-    matches!(grant.state, GrantState::Revoked | GrantState::Ended)
-}
-
 #[cfg(test)]
 mod tests {
     use bursar_core::clock::Moment;
+    use bursar_core::domain::grant::GrantState;
     use bursar_core::domain::values::address::EmailAddress;
 
     use super::super::parse;

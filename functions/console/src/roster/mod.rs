@@ -5,19 +5,14 @@ mod compare;
 pub(crate) mod line;
 mod parse;
 
-use askama::Template;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect, Response};
-use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::id::new_ulid;
 use bursar_core::store::{Import, JobCreation, RateCount};
-use bursar_core::web::{Answer, AppError, Frame, Site};
 use compare::{AbsentRows, ImportPlan};
 use parse::{FileError, RefusedRow};
 
-use crate::access::{Faculty, Form, ProgrammeAccess, Upload};
+use crate::access::Upload;
+use crate::prelude::*;
 use crate::work::jobs;
-use crate::{paths, show};
 
 /// The most groups of a programme. Each has sums of its own, and more would be unreadable.
 const MOST_GROUPS: usize = 500;
@@ -29,10 +24,8 @@ const LISTED: usize = 500;
 #[derive(Template)]
 #[template(path = "roster.html")]
 struct Preview<'a> {
-    frame: &'a Frame,
-    csrf: &'a str,
+    frame: PageFrame<'a>,
     programme: &'a Programme,
-    is_admin: bool,
     plan: &'a ImportPlan,
     listed: &'a [RefusedRow],
     ignored: &'a [String],
@@ -43,10 +36,8 @@ struct Preview<'a> {
 #[derive(Template)]
 #[template(path = "confirm.html")]
 struct Confirm<'a> {
-    frame: &'a Frame,
-    csrf: &'a str,
+    frame: PageFrame<'a>,
     programme: &'a Programme,
-    is_admin: bool,
     import: String,
     dropped: u32,
 }
@@ -76,10 +67,8 @@ pub(crate) async fn preview(Upload { form, file }: Upload) -> Answer {
     }
     let to_confirm = plan.drops_many();
     let mut page = Preview {
-        frame: &site.frame,
-        csrf: access.visitor.csrf.reveal(),
+        frame: PageFrame::of(site, &access.visitor),
         programme,
-        is_admin: access.is_admin(),
         plan: &plan,
         listed: &plan.refused[..plan.refused.len().min(LISTED)],
         ignored: &ignored,
@@ -146,10 +135,8 @@ pub(crate) fn has_open_roster(programme: &Programme) -> Result<(), AppError> {
 /// The page that asks for the number of people who would be dropped.
 fn confirm(site: &Site, access: &ProgrammeAccess, import: &Import) -> Response {
     let page = Confirm {
-        frame: &site.frame,
-        csrf: access.visitor.csrf.reveal(),
+        frame: PageFrame::of(site, &access.visitor),
         programme: &access.programme,
-        is_admin: access.is_admin(),
         import: import.import.to_string(),
         dropped: import.dropped,
     };

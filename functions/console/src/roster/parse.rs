@@ -1,9 +1,9 @@
 //! The parser of a roster file, from bytes to rows. It does not know the current roster.
 
-use bursar_core::domain::values::address::EmailAddress;
 use csv::{ByteRecord, ReaderBuilder};
 
 use super::line;
+use crate::prelude::*;
 
 const MOST_ROWS: usize = 50_000;
 const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];

@@ -1,24 +1,16 @@
 //! Creating a programme, which only admins may, and the fields of a programme's form as templates show them.
 
-use askama::Template;
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::domain::values::id::new_ulid;
 use bursar_core::store::NewProgramme;
-use bursar_core::web::{Answer, AppError, Frame, Site, Visitor};
 
 use super::table::{Kind, SETTINGS, Setting, SettingOwner};
 use super::{Draft, Refusals, SettingTexts, not_listed};
-use crate::access::{AdminAccess, Admins, Form};
-use crate::paths;
+use crate::prelude::*;
 
 #[derive(Template)]
 #[template(path = "new.html")]
 struct NewProgrammePage<'a> {
-    frame: &'a Frame,
-    csrf: &'a str,
-    is_admin: bool,
+    frame: PageFrame<'a>,
     fields: FormFields,
     more_open: bool,
     /// The id of this form, which makes one programme.
@@ -48,9 +40,7 @@ fn page(site: &Site, visitor: &Visitor, texts: &SettingTexts, refusals: &Refusal
     let fields = FormFields::of(texts, Audience::Creator, refusals);
     let more_open = fields.optional.iter().any(|field| field.error.is_some());
     site.page(&NewProgrammePage {
-        frame: &site.frame,
-        csrf: visitor.csrf.reveal(),
-        is_admin: true,
+        frame: PageFrame::of(site, visitor),
         fields,
         more_open,
         form: new_ulid(site.clock.now()).to_string(),

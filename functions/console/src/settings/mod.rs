@@ -6,14 +6,9 @@ mod models;
 mod reader;
 mod table;
 
-use std::collections::BTreeMap;
-
-use bursar_core::domain::audit::{Act, AuditDetail};
-use bursar_core::domain::programme::Settings;
+use bursar_core::domain::audit::AuditDetail;
 use bursar_core::domain::programme::request::{BUDGET, Wish};
-use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
-use bursar_core::web::Fields;
 pub(crate) use create::{Audience, FormFields, create, new};
 use data_encoding::HEXLOWER;
 pub(crate) use models::{KnownModels, NotListed, models_of, new_models, not_listed};
@@ -22,6 +17,8 @@ use reader::{SettingText, too_many_roles};
 use sha2::{Digest, Sha256};
 pub(crate) use table::{Draft, plain};
 use table::{SETTINGS, Setting, SettingOwner};
+
+use crate::prelude::*;
 
 /// The text of every setting, and which of them a form carries.
 #[derive(Clone, PartialEq, Eq)]
@@ -93,7 +90,9 @@ impl SettingTexts {
     /// The values of these texts. What no form carries, such as the groups, is taken from `before`.
     pub(crate) fn read(&self, before: Option<&Settings>) -> Result<Draft, Refusals> {
         let mut draft = Draft::blank();
-        draft.settings.groups = before.map(|before| before.groups.clone()).unwrap_or_default();
+        if let Some(before) = before {
+            draft.keep_groups_of(before);
+        }
         let read = |Setting { id, read, .. }: &Setting| {
             let refused = read(&SettingText { id, texts: self, before }, &mut draft).err();
             refused.map(|why| (*id, why))
@@ -135,6 +134,12 @@ pub(crate) fn is_untouched(made_from: Option<&str>, field: &str, text: &str) -> 
 impl Draft {
     fn blank() -> Draft {
         Draft { settings: Settings::new("", Term::first_day(), Usd::ZERO), budget: Usd::ZERO }
+    }
+
+    /// The settings of groups, which have a page of their own, as they are.
+    pub(crate) fn keep_groups_of(&mut self, before: &Settings) {
+        self.settings.allowance.group_caps = before.allowance.group_caps.clone();
+        self.settings.rules.group_models = before.rules.group_models.clone();
     }
 }
 

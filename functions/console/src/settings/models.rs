@@ -1,17 +1,13 @@
 //! A list of models as a form writes it, and whether the provider lists the models and providers that are new in it.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
-use axum::http::StatusCode;
-use bursar_core::deadline::Deadline;
-use bursar_core::domain::programme::Settings;
 use bursar_core::domain::programme::tiers::{self, Tiers};
 use bursar_core::store::StoreError;
-use bursar_core::web::Site;
 
 use super::Refusals;
 use super::reader::words;
+use crate::prelude::*;
 
 const MOST: usize = 200;
 /// How long a form waits for the provider's list.
@@ -117,11 +113,13 @@ pub(crate) async fn not_listed(
     after: &Settings,
     deadline: Deadline,
 ) -> Result<Option<(StatusCode, Refusals)>, StoreError> {
-    let models = before.map(|before| &before.models[..]).unwrap_or_default();
-    let providers = before.map(|before| &before.providers[..]).unwrap_or_default();
-    let models = KnownModels::check(site, models, &after.models, deadline).await?.map(|refused| ("models", refused));
-    let providers =
-        check_providers(site, providers, &after.providers, deadline).await.map(|refused| ("providers", refused));
+    let models = before.map(|before| &before.rules.all.models[..]).unwrap_or_default();
+    let providers = before.map(|before| &before.rules.all.providers[..]).unwrap_or_default();
+    let models =
+        KnownModels::check(site, models, &after.rules.all.models, deadline).await?.map(|refused| ("models", refused));
+    let providers = check_providers(site, providers, &after.rules.all.providers, deadline)
+        .await
+        .map(|refused| ("providers", refused));
     let refused: Vec<(&'static str, NotListed)> = models.into_iter().chain(providers).collect();
     // What is wrong for good goes before what may be right in a minute.
     let status = refused.iter().map(|(_, refused)| refused.status).min();

@@ -1,18 +1,16 @@
 //! The parsers for the texts of a programme's form. Each refuses with one sentence for the person who typed.
 
-use bursar_core::clock::Moment;
 use bursar_core::domain::people::role::{MOST_CHANGED_ROLES, RoleChanges};
+use bursar_core::domain::programme::Weekday;
 use bursar_core::domain::programme::rules::Region;
-use bursar_core::domain::programme::{Settings, Weekday};
-use bursar_core::domain::values::address::{EmailAddress, is_invisible};
-use bursar_core::domain::values::id::ProgrammeId;
-use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::address::is_invisible;
 use bursar_core::domain::values::term::{FIRST_DAY, LAST_DAY, Term, TermError};
-use jiff::civil::{Date, DateTime};
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde::de::DeserializeOwned;
 
 use super::SettingTexts;
+use crate::prelude::*;
 
 /// The most people of a list. One transaction of at most a hundred items holds all recipients and
 /// thresholds of a crossing.
@@ -130,7 +128,7 @@ impl SettingText<'_> {
     }
 
     pub(super) fn closing_time(&self, opens: Option<Moment>) -> Result<Option<Moment>, String> {
-        let closes = self.time(|settings| settings.claim_closes_at)?;
+        let closes = self.time(|settings| settings.claims.claim_closes_at)?;
         if opens.is_some_and(|opens| closes.is_some_and(|closes| closes <= opens)) {
             return Err("This is not after the claim window opens.".to_owned());
         }
@@ -214,7 +212,8 @@ pub(super) fn too_many_roles(
     before: Option<&Settings>,
     after: &Settings,
 ) -> Option<(&'static str, String)> {
-    let people = RoleChanges::between(&ProgrammeId::of_name(&after.name), before, after).people();
+    let (id, before) = (ProgrammeId::of_name(&after.name), before.map(|before| &before.people));
+    let people = RoleChanges::between(&id, before, &after.people).people();
     if people <= MOST_CHANGED_ROLES {
         return None;
     }

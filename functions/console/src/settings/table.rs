@@ -1,14 +1,12 @@
 //! The table of all settings of a programme: name, field, owner, text, and how that is read. A new setting
 //! is a row here and a field of `Settings`.
 
-use bursar_core::clock::Moment;
-use bursar_core::domain::programme::{Settings, request};
-use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::programme::request;
 use bursar_core::domain::values::format::field_time;
-use bursar_core::domain::values::money::Usd;
 
 use super::models::models_of;
 use super::reader::{SettingText, cap, date, money, people, zone};
+use crate::prelude::*;
 
 pub(crate) struct Setting {
     /// The name of its form field, also used in audit entries and requests.
@@ -119,8 +117,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         label: "Cap per student",
         hint: "In dollars: what one student may spend in the whole term, or until the cap starts anew.",
         kind: Kind::Money,
-        write: |of| plain(of.settings.cap),
-        read: |form, to| cap(form.text()).map(|cap| to.settings.cap = cap),
+        write: |of| plain(of.settings.allowance.cap),
+        read: |form, to| cap(form.text()).map(|cap| to.settings.allowance.cap = cap),
         ..REQUIRED
     },
     Setting {
@@ -153,8 +151,8 @@ pub(super) const SETTINGS: &[Setting] = &[
             ("monthly", "each month"),
         ]),
         owner: SettingOwner::Admins,
-        write: |of| word(&of.settings.reset),
-        read: |form, to| form.choice(to.settings.reset).map(|reset| to.settings.reset = reset),
+        write: |of| word(&of.settings.basis.reset),
+        read: |form, to| form.choice(to.settings.basis.reset).map(|reset| to.settings.basis.reset = reset),
         ..OPTIONAL
     },
     Setting {
@@ -162,8 +160,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         label: "Keys can be claimed from",
         hint: "Empty: from the first day.",
         kind: Kind::Time,
-        write: |of| time(of.settings.claim_opens_at, &of.settings),
-        read: |form, to| form.time(|stored| stored.claim_opens_at).map(|at| to.settings.claim_opens_at = at),
+        write: |of| time(of.settings.claims.claim_opens_at, &of.settings),
+        read: |form, to| {
+            form.time(|stored| stored.claims.claim_opens_at).map(|at| to.settings.claims.claim_opens_at = at)
+        },
         ..OPTIONAL
     },
     Setting {
@@ -171,32 +171,34 @@ pub(super) const SETTINGS: &[Setting] = &[
         label: "Keys can be claimed until",
         hint: "Empty: until the last day.",
         kind: Kind::Time,
-        write: |of| time(of.settings.claim_closes_at, &of.settings),
-        read: |form, to| form.closing_time(to.settings.claim_opens_at).map(|at| to.settings.claim_closes_at = at),
+        write: |of| time(of.settings.claims.claim_closes_at, &of.settings),
+        read: |form, to| {
+            form.closing_time(to.settings.claims.claim_opens_at).map(|at| to.settings.claims.claim_closes_at = at)
+        },
         ..OPTIONAL
     },
     Setting {
         id: "faculty",
         label: "Faculty",
         hint: "Addresses. They hear when the budget runs low, and mails to students name the first three.",
-        write: |of| lines(&of.settings.faculty),
-        read: |form, to| people(form.text()).map(|people| to.settings.faculty = people),
+        write: |of| lines(&of.settings.people.faculty),
+        read: |form, to| people(form.text()).map(|people| to.settings.people.faculty = people),
         ..PEOPLE
     },
     Setting {
         id: "assistants",
         label: "Assistants",
         hint: "Addresses. They see the programme, and may pause a grant.",
-        write: |of| lines(&of.settings.assistants),
-        read: |form, to| people(form.text()).map(|people| to.settings.assistants = people),
+        write: |of| lines(&of.settings.people.assistants),
+        read: |form, to| people(form.text()).map(|people| to.settings.people.assistants = people),
         ..PEOPLE
     },
     Setting {
         id: "finance",
         label: "Finance",
         hint: "Addresses that get the statement of each month by mail on the third of the next. They need no account.",
-        write: |of| lines(&of.settings.finance),
-        read: |form, to| people(form.text()).map(|people| to.settings.finance = people),
+        write: |of| lines(&of.settings.people.finance),
+        read: |form, to| people(form.text()).map(|people| to.settings.people.finance = people),
         ..PEOPLE
     },
     Setting {
@@ -204,17 +206,17 @@ pub(super) const SETTINGS: &[Setting] = &[
         label: "Assistants who hear of alerts too",
         hint: "Addresses of assistants. Faculty hear anyway.",
         owner: SettingOwner::Faculty,
-        write: |of| lines(&of.settings.alert_assistants),
-        read: |form, to| form.alert_assistants().map(|people| to.settings.alert_assistants = people),
+        write: |of| lines(&of.settings.mails.alert_assistants),
+        read: |form, to| form.alert_assistants().map(|people| to.settings.mails.alert_assistants = people),
         ..PEOPLE
     },
     Setting {
         id: "thresholds",
         label: "Alert at, in per cent of the budget",
         hint: "Faculty get a mail when so much of the budget is spent. At most 20 numbers from 1 to 100.",
-        write: |of| of.settings.thresholds.iter().map(u8::to_string).collect::<Vec<_>>().join(","),
+        write: |of| of.settings.mails.thresholds.iter().map(u8::to_string).collect::<Vec<_>>().join(","),
         read: |form, to| {
-            to.settings.thresholds = form.thresholds(std::mem::take(&mut to.settings.thresholds))?;
+            to.settings.mails.thresholds = form.thresholds(std::mem::take(&mut to.settings.mails.thresholds))?;
             Ok(())
         },
         ..OPTIONAL
@@ -224,8 +226,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         label: "Models",
         hint: "As the provider spells them, such as openai/gpt-4o-mini, or a tier's name. Empty: all.",
         kind: Kind::Area,
-        write: |of| of.settings.models.join("\n"),
-        read: |form, to| models_of(form.text()).map(|models| to.settings.models = models),
+        write: |of| of.settings.rules.all.models.join("\n"),
+        read: |form, to| models_of(form.text()).map(|models| to.settings.rules.all.models = models),
         ..OPTIONAL
     },
     Setting {
@@ -233,8 +235,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         label: "Cost code",
         hint: "Under what finance books the spending.",
         owner: SettingOwner::Admins,
-        write: |of| of.settings.cost_code.clone().unwrap_or_default(),
-        read: |form, to| form.line(100).map(|code| to.settings.cost_code = code),
+        write: |of| of.settings.texts.cost_code.clone().unwrap_or_default(),
+        read: |form, to| form.line(100).map(|code| to.settings.texts.cost_code = code),
         ..OPTIONAL
     },
     Setting {
@@ -242,9 +244,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         label: "Replacements a term",
         hint: "How often a student may replace a key without asking.",
         kind: Kind::Number,
-        write: |of| of.settings.replacements.to_string(),
+        write: |of| of.settings.claims.replacements.to_string(),
         read: |form, to| {
-            to.settings.replacements = form.number(0, 1_000)?.map_or(to.settings.replacements, u32::from);
+            to.settings.claims.replacements = form.number(0, 1_000)?.map_or(to.settings.claims.replacements, u32::from);
             Ok(())
         },
         ..OPTIONAL
@@ -254,8 +256,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         label: "Spending with own provider keys",
         kind: Kind::Choice(&[("inside", "counts against the cap"), ("outside", "does not count")]),
         owner: SettingOwner::Admins,
-        write: |of| word(&of.settings.byok),
-        read: |form, to| form.choice(to.settings.byok).map(|byok| to.settings.byok = byok),
+        write: |of| word(&of.settings.basis.byok),
+        read: |form, to| form.choice(to.settings.basis.byok).map(|byok| to.settings.basis.byok = byok),
         ..OPTIONAL
     },
     Setting {
@@ -267,8 +269,10 @@ pub(super) const SETTINGS: &[Setting] = &[
             ("zero-retention", "not keep them"),
         ]),
         owner: SettingOwner::Admins,
-        write: |of| word(&of.settings.data_policy),
-        read: |form, to| form.choice(to.settings.data_policy).map(|policy| to.settings.data_policy = policy),
+        write: |of| word(&of.settings.rules.all.data_policy),
+        read: |form, to| {
+            form.choice(to.settings.rules.all.data_policy).map(|policy| to.settings.rules.all.data_policy = policy)
+        },
         ..OPTIONAL
     },
     Setting {
@@ -277,8 +281,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         hint: "As OpenRouter spells them, such as openai or google-vertex. Empty: all.",
         kind: Kind::Area,
         owner: SettingOwner::Admins,
-        write: |of| of.settings.providers.join("\n"),
-        read: |form, to| form.providers().map(|providers| to.settings.providers = providers),
+        write: |of| of.settings.rules.all.providers.join("\n"),
+        read: |form, to| form.providers().map(|providers| to.settings.rules.all.providers = providers),
         ..OPTIONAL
     },
     Setting {
@@ -286,8 +290,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         label: "Regions in which models may run",
         hint: "europe, us, or both. Empty: all.",
         owner: SettingOwner::Admins,
-        write: |of| of.settings.regions.iter().map(word).collect::<Vec<_>>().join(", "),
-        read: |form, to| form.regions().map(|regions| to.settings.regions = regions),
+        write: |of| of.settings.rules.all.regions.iter().map(word).collect::<Vec<_>>().join(", "),
+        read: |form, to| form.regions().map(|regions| to.settings.rules.all.regions = regions),
         ..OPTIONAL
     },
     Setting {
@@ -295,8 +299,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         label: "Mails to students about their cap and the end of the term",
         hint: "At 80 % and 100 % of a cap, and a week before the end. What a rule below does to a key is mailed in any case.",
         kind: Kind::Choice(&[("on", "on"), ("off", "off")]),
-        write: |of| if of.settings.student_mails { "on" } else { "off" }.to_owned(),
-        read: |form, to| form.one_of("on", "off").map(|on| to.settings.student_mails = on),
+        write: |of| if of.settings.mails.student_mails { "on" } else { "off" }.to_owned(),
+        read: |form, to| form.one_of("on", "off").map(|on| to.settings.mails.student_mails = on),
         ..OPTIONAL
     },
     Setting {
@@ -313,8 +317,8 @@ pub(super) const SETTINGS: &[Setting] = &[
             ("sunday", "Sunday"),
             ("never", "never"),
         ]),
-        write: |of| of.settings.digest.as_ref().map_or("never".to_owned(), word),
-        read: |form, to| form.digest(to.settings.digest).map(|day| to.settings.digest = day),
+        write: |of| of.settings.mails.digest.as_ref().map_or("never".to_owned(), word),
+        read: |form, to| form.digest(to.settings.mails.digest).map(|day| to.settings.mails.digest = day),
         ..OPTIONAL
     },
     Setting {
@@ -322,8 +326,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         label: "Switch off a key that is not used for, in days",
         hint: "Empty: never. Its student hears a week before, and can switch it on again while the budget has room.",
         kind: Kind::Number,
-        write: |of| number(of.settings.unused_after_days),
-        read: |form, to| form.number(1, 3_650).map(|days| to.settings.unused_after_days = days),
+        write: |of| number(of.settings.claims.unused_after_days),
+        read: |form, to| form.number(1, 3_650).map(|days| to.settings.claims.unused_after_days = days),
         ..OPTIONAL
     },
     Setting {
@@ -331,8 +335,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         label: "Have a key replaced after, in days",
         hint: "Empty: never. Its student hears a week before. A key that is not replaced by then ends, or a week after the mail if that left late.",
         kind: Kind::Number,
-        write: |of| number(of.settings.rotate_after_days),
-        read: |form, to| form.number(1, 3_650).map(|days| to.settings.rotate_after_days = days),
+        write: |of| number(of.settings.claims.rotate_after_days),
+        read: |form, to| form.number(1, 3_650).map(|days| to.settings.claims.rotate_after_days = days),
         ..OPTIONAL
     },
     Setting {
@@ -340,8 +344,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         label: "Whom students ask",
         hint: "On their pages and in their mails. Empty: mails name the faculty.",
         is_private: true,
-        write: |of| of.settings.contact.clone().unwrap_or_default(),
-        read: |form, to| form.line(500).map(|contact| to.settings.contact = contact),
+        write: |of| of.settings.texts.contact.clone().unwrap_or_default(),
+        read: |form, to| form.line(500).map(|contact| to.settings.texts.contact = contact),
         ..OPTIONAL
     },
     Setting {
@@ -350,8 +354,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         hint: "Text or a link. Students agree before they see a key.",
         kind: Kind::Area,
         is_private: true,
-        write: |of| of.settings.terms.clone().unwrap_or_default(),
-        read: |form, to| form.lines(20_000).map(|terms| to.settings.terms = terms),
+        write: |of| of.settings.texts.terms.clone().unwrap_or_default(),
+        read: |form, to| form.lines(20_000).map(|terms| to.settings.texts.terms = terms),
         ..OPTIONAL
     },
 ];

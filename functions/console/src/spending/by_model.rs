@@ -2,13 +2,11 @@
 //! known models. Attributing usage is left to the sync.
 
 use bursar_core::domain::programme::Byok;
-use bursar_core::domain::usage::days::Days;
 use bursar_core::domain::usage::models::{ModelUse, beyond_models, cost_in_words, lines};
-use bursar_core::domain::usage::reading::DailyUse;
-use bursar_core::domain::usage::span::{Span, stretches};
-use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::usage::span::stretches;
 use bursar_core::store::SyncState;
-use jiff::civil::Date;
+
+use crate::prelude::*;
 
 /// The most lines of a table; the rest are merged into one.
 const MOST_LINES: usize = 100;

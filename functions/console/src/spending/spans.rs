@@ -1,16 +1,11 @@
 //! Spending over a span of time, as pages show it: the amount, how well it is known, and links to other
 //! spans. The sums are computed in the domain.
 
-use bursar_core::clock::Moment;
-use bursar_core::domain::programme::Settings;
-use bursar_core::domain::usage::days::{Accuracy, Days, Sum};
-use bursar_core::domain::usage::span::Span;
-use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::usage::days::{Accuracy, Sum};
 use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::window::Reset;
-use serde::Deserialize;
 
-use crate::show;
+use crate::prelude::*;
 
 /// The requested span, as the query string has it.
 #[derive(Debug, Default, Deserialize)]
@@ -57,7 +52,7 @@ impl SpanQuery {
 
 impl<'a> SpanContext<'a> {
     pub(crate) fn of(settings: &'a Settings, listed_at: Option<Moment>, now: Moment) -> SpanContext<'a> {
-        SpanContext { reset: settings.reset, term: Some(&settings.term), listed_at, now }
+        SpanContext { reset: settings.basis.reset, term: Some(&settings.term), listed_at, now }
     }
 
     /// The context of an account, which has neither term nor window.

@@ -1,19 +1,14 @@
 //! The rules of programmes, told to guardrails that are not right. Putting keys under a guardrail is left to the claim and to the job
 //! `limits`.
 
-use std::time::Duration;
-
 use anyhow::Result;
-use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::alarm::Cause;
-use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::guardrail::{GuardrailOwner, RulesRefusal};
 use bursar_core::guardrails::RulesTold;
 use bursar_core::orders::ENOUGH_FOR_ONE;
-use bursar_core::store::RulesSource;
-use bursar_core::web::Site;
 
 use super::jobs::AGAIN_AFTER;
+use crate::prelude::*;
 
 const LEAST_FOR_ONE: Duration = Duration::from_secs(1);
 
@@ -55,7 +50,7 @@ async fn tell(site: &Site, of: &RulesSource, is_saved: bool, deadline: Deadline)
         RulesSource::Programme(id) => site.table.get(Programme::key_of(id)).await?.into_iter().collect(),
         RulesSource::Tier(tier) => {
             let mut naming = site.table.programmes().await?;
-            naming.retain(|programme| programme.settings.tiers().any(|named| named == tier));
+            naming.retain(|programme| programme.settings.rules.tiers().any(|named| named == tier));
             naming
         }
     };
@@ -99,7 +94,7 @@ async fn refused(
     let cause = Cause::RulesRefused {
         programme: of.programme.clone(),
         group: of.group.clone(),
-        tier: programme.settings.rules(of.group.as_deref()).tier().map(str::to_owned),
+        tier: programme.settings.rules.of(of.group.as_deref()).tier().map(str::to_owned),
         since: refusal.since,
         why: refusal.why,
     };

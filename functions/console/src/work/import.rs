@@ -2,16 +2,12 @@
 //! done twice, so the next run starts at the checkpoint.
 
 use anyhow::Result;
-use bursar_core::clock::Moment;
-use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::{HoldKind, LineRefused, ReleaseRefused, RosterLine};
-use bursar_core::domain::values::id::GrantId;
-use bursar_core::store::ActContext;
-use bursar_core::store::{ActOutcome, Author, INVITED_AT_ONCE, Job, JobState, NewPerson, Step, Work};
-use bursar_core::web::Site;
+use bursar_core::store::{ActOutcome, Author, INVITED_AT_ONCE, NewPerson, Step};
 use futures_util::stream::{StreamExt, iter};
 
 use super::jobs::{self, JobDeadlines};
+use crate::prelude::*;
 
 /// How many units of steps are applied at once.
 const SIDE_BY_SIDE: usize = 8;

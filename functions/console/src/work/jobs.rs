@@ -1,18 +1,12 @@
 //! The runner of jobs: takes the one whose turn it is, carries it on while there is time, and leaves the rest to the next minute.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result};
-use bursar_core::deadline::Deadline;
-use bursar_core::domain::programme::Programme;
-use bursar_core::domain::values::id::ProgrammeId;
-use bursar_core::store::{JOB_LEASE, Job, JobState, Work};
-use bursar_core::web::Site;
-use jiff::SignedDuration;
+use bursar_core::store::JOB_LEASE;
 use ulid::Ulid;
 
-use super::outage::Outage;
+use super::Outage;
 use super::{import, walk};
+use crate::prelude::*;
 
 /// The most programmes whose jobs are carried on in one round; the rest wait for the next minute.
 const AT_ONCE: i32 = 20;

@@ -4,21 +4,20 @@
 pub(crate) mod guardrails;
 mod import;
 pub(crate) mod jobs;
-mod outage;
-mod steps;
 mod walk;
 
-use std::collections::{BTreeMap, HashSet};
-use std::time::Duration;
+use std::collections::HashSet;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::Result;
-use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::Urgency;
-use bursar_core::store::ActContext;
-use bursar_core::web::Site;
+use bursar_core::domain::mail::alarm::Cause;
+use bursar_core::orders::NotCarriedOut;
 use futures_util::StreamExt;
-use outage::Outage;
 use serde::Serialize;
+
+use crate::prelude::*;
 
 /// The result of one round of work.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
@@ -111,4 +110,40 @@ async fn orders(
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(number: &u32) -> bool {
     *number == 0
+}
+
+/// After so many calls in a row that came to nothing, no more are made.
+const FAILED_IN_A_ROW: u32 = 8;
+
+/// What a round has learned about the provider: after a few calls in a row without an answer it is left alone until the next round,
+/// since each of them costs seconds.
+#[derive(Debug, Default)]
+pub(crate) struct Outage {
+    failed: AtomicU32,
+    /// What the admins are to be told of it.
+    pub(super) alarm: OnceLock<Cause>,
+}
+
+impl Outage {
+    pub(super) fn is_seen(&self) -> bool {
+        self.failed.load(Ordering::Relaxed) >= FAILED_IN_A_ROW
+    }
+
+    /// Notes what became of a grant's orders. What the provider answered about one key says that it answers.
+    pub(super) fn note(&self, sent: &Result<u32, NotCarriedOut>) {
+        if let Err(NotCarriedOut::Provider(error)) = sent
+            && let Some(cause) = error.refusal()
+        {
+            self.alarm.get_or_init(|| cause);
+        }
+        match sent {
+            Err(NotCarriedOut::Provider(error)) if error.may_pass() || error.is_of_the_key() => {
+                self.failed.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(1..) | Err(NotCarriedOut::Provider(_) | NotCarriedOut::NotFound) => {
+                self.failed.store(0, Ordering::Relaxed);
+            }
+            Ok(0) | Err(_) => {}
+        }
+    }
 }

@@ -1,12 +1,13 @@
 //! The words of each alarm: the number in the subject, the known facts, their meaning, and what to do.
 
-use bursar_core::domain::mail::alarm::{Alarm, Cause};
-use bursar_core::domain::values::format::long_date;
-use bursar_core::domain::values::money::Usd;
-use bursar_core::domain::values::window::utc_date;
+use bursar_core::domain::credit::balance::{BalanceNeed, Basis};
+use bursar_core::domain::credit::purchase::{DAYS_TO_BUY, PACE_DAYS, Purchase};
+use bursar_core::domain::mail::day::MailDay;
+use bursar_core::domain::mail::failure::FailureText;
 
-use crate::account::{AccountPlace, AlarmText, NamedAccount, credit, mail, moment};
+use crate::account::{AlarmText, NamedAccount, moment};
 use crate::letter::words::some;
+use crate::prelude::*;
 
 impl AlarmText {
     pub(super) fn of(alarm: &Alarm, named: &NamedAccount) -> AlarmText {
@@ -37,7 +38,7 @@ impl AlarmText {
                     "{what} The account page shows it day by day, and the provider's activity page what was called. You hear of \
                      it again only when it changes."
                 );
-                AlarmText { subject, facts, next, leads_to: AccountPlace::Account }
+                AlarmText { subject, facts, next }
             }
             Cause::ManagementKey => AlarmText {
                 subject: "The management key does not work".to_owned(),
@@ -46,7 +47,6 @@ impl AlarmText {
                        until it works again; keys that students have go on. Make another management key at the provider, and put it \
                        into the secret: it is read again within minutes."
                     .to_owned(),
-                leads_to: AccountPlace::Account,
             },
             Cause::AnotherAccount { management_key } => AlarmText {
                 subject: "The management key is of another account".to_owned(),
@@ -59,7 +59,6 @@ impl AlarmText {
                        secret: it is read again within minutes. If the account was changed on purpose, say so with one button on the \
                        account page."
                     .to_owned(),
-                leads_to: AccountPlace::Account,
             },
             Cause::Incomplete { problems, first } => {
                 let problems = some(u64::from(*problems), "problem");
@@ -69,7 +68,6 @@ impl AlarmText {
                     next: "What it could read is recorded; of the rest the last figures stand. The next sync tries again by itself. \
                            If that is not complete either, the account page lists the problems of each under \"The last syncs\"."
                         .to_owned(),
-                    leads_to: AccountPlace::Account,
                 }
             }
             Cause::Silent { last } => AlarmText {
@@ -83,30 +81,26 @@ impl AlarmText {
                 next: "Nobody knows what was spent since, alerts wait, and keys that nobody owns are not noticed. Look into the log of \
                        usage-sync and at the alarms of the stack: is its schedule on, does it fail, does the management key work?"
                     .to_owned(),
-                leads_to: AccountPlace::Account,
             },
-            Cause::Balance { need, purchase, .. } => credit::balance(*need, purchase, utc_date(alarm.found_at)),
-            Cause::MailRefused { code, since } => mail::refused(code, *since),
-            Cause::MailWaits { urgent, mails, since } => mail::waits(*urgent, *mails, *since),
-            Cause::NothingHeard { of, sent } => mail::no_events(*of, *sent),
-            Cause::BulkStopped { mail_day } => mail::stopped(mail_day),
+            Cause::Balance { need, purchase, .. } => balance(*need, purchase, utc_date(alarm.found_at)),
+            Cause::MailRefused { code, since } => refused(code, *since),
+            Cause::MailWaits { urgent, mails, since } => waits(*urgent, *mails, *since),
+            Cause::NothingHeard { of, sent } => no_events(*of, *sent),
+            Cause::BulkStopped { mail_day } => stopped(mail_day),
             Cause::Unsent { code, .. } => named.unsent.text(code),
-            Cause::RulesRefused { programme, group, tier, since, why } => {
-                let (whose, mend, leads_to) = match (tier, group) {
+            Cause::RulesRefused { group, tier, since, why, .. } => {
+                let (whose, mend) = match (tier, group) {
                     (Some(tier), _) => (
                         format!("The tier {tier}"),
                         "open the tiers' page, mend the tier, and save. If its models are right, look at the data policy, providers and regions of the programme".to_owned(),
-                        AccountPlace::Tiers,
                     ),
                     (None, None) => (
                         "Everybody without models of their own".to_owned(),
                         "open the programme's settings, mend the models, the data policy, the providers or the regions, and save".to_owned(),
-                        AccountPlace::Settings(programme.clone()),
                     ),
                     (None, Some(group)) => (
                         format!("The group {group}"),
                         "open the page of the groups, mend its models, and save. If those are right, look at the data policy, providers and regions of the programme".to_owned(),
-                        AccountPlace::Groups(programme.clone()),
                     ),
                 };
                 AlarmText {
@@ -121,17 +115,15 @@ impl AlarmText {
                         "Keys may use what the provider confirmed last, and go on being made; where it never confirmed any, nobody gets \
                          a key until it does. A model that is misspelled or was withdrawn is the usual reason: {mend}."
                     ),
-                    leads_to,
                 }
             }
-            Cause::Stuck { programme, since } => AlarmText {
+            Cause::Stuck { since, .. } => AlarmText {
                 subject: format!("Work on {} stands still", named.programme),
                 facts: vec![("Programme", named.programme.clone()), ("Nothing was done since", moment(*since))],
                 next: "Somebody began it: a roster, other limits, other models, the close of the programme. Part of it is done, and its \
                        page says which. If the provider is out of reach, it goes on by itself. Otherwise look into the log of the function \
                        console: its work runs each minute, and says what fails."
                     .to_owned(),
-                leads_to: AccountPlace::Programme(programme.clone()),
             },
         }
     }
@@ -166,11 +158,125 @@ fn switched_off([sweeps, recoveries, stops]: [u32; 3], bound: u32, keys: &[Strin
             "The sync left all of them as they are: so many at once can mean {why}. The account page names the keys. Find out why it is \
              so. If it is right, press there to let the next sync do it; as long as nobody presses, nothing happens to them."
         ),
-        leads_to: AccountPlace::Account,
     }
 }
 
 /// The amount to the micro-dollar, since a tolerance is less than a cent.
 fn exact(amount: Usd) -> String {
     if amount < Usd::ZERO { format!("-${}", Usd::ZERO - amount) } else { format!("${amount}") }
+}
+
+fn refused(code: &str, since: Moment) -> AlarmText {
+    let why = FailureText::of(code);
+    let facts = vec![("Since", moment(since)), ("Why", format!("{} ({code})", why.what))];
+    AlarmText { subject: format!("Mail waits: {}", why.what), facts, next: why.to_do.to_owned() }
+}
+
+fn waits(urgent: bool, mails: u64, since: Moment) -> AlarmText {
+    let (what, next) = match urgent {
+        true => (
+            "links, alerts and notices",
+            "Such mail leaves within seconds. Look into the log of the function mail, and at the alarms of the stack: does it fail, is \
+             its schedule on, does SES answer?",
+        ),
+        false => (
+            "roster mails, digests, statements and notices about caps and rules",
+            "The section \"Mail\" of the account page says what the quota of SES leaves for today. If it is used up, mail goes on by \
+             itself as it frees up; ask AWS for a higher one if it is too small. If it is not, the log of the function mail says what \
+             is in the way.",
+        ),
+    };
+    let facts = vec![("Waiting", format!("{mails}: {what}")), ("The oldest since", moment(since))];
+    let wait = if mails == 1 { "waits and is" } else { "wait and are" };
+    let subject = format!("{} {wait} not sent", some(mails, "mail"));
+    AlarmText { subject, facts, next: next.to_owned() }
+}
+
+fn no_events(of: Date, sent: u64) -> AlarmText {
+    let facts = vec![("Mails sent", sent.to_string()), ("On", long_date(of))];
+    let next = "SES should report of each mail whether it was delivered, came back or was complained about, and has reported nothing. \
+                Until it does, nobody hears of addresses that do not exist, and mail is not stopped when too much comes back. Look \
+                whether the stack's configuration set still sends its events to the stack's topic, and whether the function mail still \
+                is a subscriber of the topic; deploying the stack again makes both anew.";
+    AlarmText { subject: format!("SES has reported nothing of {sent} mails"), facts, next: next.to_owned() }
+}
+
+fn stopped(of: &MailDay) -> AlarmText {
+    let (kind, counts) = (of.mail.in_words(), of.counts);
+    let facts = vec![
+        ("Kind", kind.to_owned()),
+        ("Sent on", long_date(of.day)),
+        ("Sent", counts.sent.to_string()),
+        ("Came back for good", counts.bounced.to_string()),
+        ("Complained about", counts.complained.to_string()),
+    ];
+    let next = format!(
+        "Only these wait; links, alerts and all other mail go on. AWS stops all mail of an account of which more than a tenth comes back, \
+         or one in two hundred is complained about. Look on the programmes' pages whose mail came back: an old roster is the usual reason. \
+         The {kind} go on by themselves at midnight UTC."
+    );
+    AlarmText { subject: format!("So much came back that {kind} are stopped"), facts, next }
+}
+
+/// The alarm about the balance, found on a day.
+fn balance(need: BalanceNeed, purchase: &Purchase, found_on: Date) -> AlarmText {
+    let short = need.beyond(purchase.balance).map(Usd::to_dollars_up);
+    let (than, needed) = match need.basis {
+        Basis::TwoWeeks => ("short of what two weeks use", "Used in two weeks at the recent pace"),
+        Basis::Promised => ("below what keys may still spend", "What keys may still spend"),
+    };
+    let amount = purchase.amount.to_dollars_up();
+    let subject = match (&short, purchase.buy_by) {
+        (Some(short), _) => format!("The balance is {short} {than}"),
+        (None, Some(day)) if found_on < day => format!("Buy {amount} of credit by {}", long_date(day)),
+        (None, Some(_)) => format!("Buy {amount} of credit now"),
+        (None, None) => format!("Buy {amount} of credit"),
+    };
+    let mut facts = vec![("Balance at the provider", purchase.balance.to_dollars_down())];
+    facts.extend(short.is_some().then(|| (needed, need.amount.to_dollars_up())));
+    facts.extend(purchase.is_due().then(|| figures(purchase)).into_iter().flatten());
+    let reckoned = match purchase.is_due() {
+        true => format!("{} ", how_it_is_reckoned(purchase)),
+        false => String::new(),
+    };
+    let next = format!(
+        "{reckoned}When the balance is gone every key of the account is refused, for free models too. Buy credit at the provider; if it \
+         is bought by itself as it is used, look whether that still works and is enough. If nobody can buy more, lower budgets and \
+         caps. You hear of it again when the day for buying moves by a week, when the balance does not last two weeks, and when that \
+         is worse by a tenth."
+    );
+    AlarmText { subject, facts, next }
+}
+
+/// The numbers of a purchase.
+fn figures(purchase: &Purchase) -> Vec<(&'static str, String)> {
+    let mut figures = vec![("Programmes can still cost", purchase.to_come.to_dollars_up())];
+    if purchase.foreign > Usd::ZERO {
+        let (so_far, to_come) = (purchase.foreign.to_dollars_up(), purchase.foreign_to_come.to_dollars_up());
+        let both = format!("{to_come} until the last programme ends, after {so_far} in the last {PACE_DAYS} days");
+        figures.push(("Other keys may use", both));
+    }
+    figures.push(("To be bought, in whole hundreds", purchase.amount.to_dollars_up()));
+    if let Some((gone_on, buy_by)) = purchase.gone_on.zip(purchase.buy_by) {
+        figures.push(("Balance gone at the present pace", long_date(gone_on)));
+        figures.push(("Begin to buy by", long_date(buy_by)));
+    }
+    figures
+}
+
+fn how_it_is_reckoned(purchase: &Purchase) -> String {
+    let others = if purchase.foreign > Usd::ZERO { ", with what other keys may use," } else { "" };
+    let amount =
+        format!("What programmes can still cost{others} is more than the balance; credit is bought in whole hundreds.");
+    let pace = purchase.pace.to_dollars_up();
+    let day = match purchase.buy_by {
+        Some(_) => format!(
+            "The day is the one on which the balance is gone at the pace of the last {PACE_DAYS} days, {pace} in all, less the \
+             {DAYS_TO_BUY} days that a purchase may take."
+        ),
+        None => format!("No day can be named, since no key used anything in the last {PACE_DAYS} days."),
+    };
+    let partly =
+        if purchase.is_partial { " Not all of these days were synced, so the pace may be larger." } else { "" };
+    format!("{amount} {day}{partly}")
 }

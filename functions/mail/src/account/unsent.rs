@@ -1,20 +1,16 @@
 //! The mails that an alarm is about, given up or returned: how many, and the recipient of the first.
 //! Students are not named.
 
-use bursar_core::clock::Moment;
 use bursar_core::domain::grant::Notice;
 use bursar_core::domain::mail::failure::{BOUNCED, COMPLAINED, FailureText, RETURNED, SUPPRESSED};
-use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::usage::crossing::Scope;
 use bursar_core::domain::values::format::named_month;
-use bursar_core::domain::values::id::PersonId;
-use bursar_core::store::{MailState, OutboxRow, QueuedMail, StoreError};
-use jiff::civil::Date;
+use bursar_core::store::MailState;
 use jiff::tz::TimeZone;
 use ulid::Ulid;
 
-use super::{AccountPlace, AlarmText};
-use crate::App;
+use super::AlarmText;
+use crate::prelude::*;
 
 /// The number of newest dead letters that are counted.
 const MOST_COUNTED: usize = 500;
@@ -131,7 +127,7 @@ impl UnsentMails {
         };
         facts.extend(self.first.as_ref().map(|first| ("To", first.to.clone())));
         facts.push(("Why", format!("{} ({code})", why.what)));
-        AlarmText { subject, facts, next: why.to_do.to_owned(), leads_to: AccountPlace::Mail }
+        AlarmText { subject, facts, next: why.to_do.to_owned() }
     }
 }
 

@@ -2,19 +2,15 @@
 
 use std::collections::HashMap;
 
-use bursar_core::clock::Moment;
 use bursar_core::domain::credit::balance::Basis;
 use bursar_core::domain::mail::digest::{AccountDigest, ProgrammeLine, UnownedKey};
-use bursar_core::domain::usage::crossing::per_cent;
 use bursar_core::domain::usage::forecast::RunsOut;
-use bursar_core::domain::values::format::{date_range, medium_date, time_in};
-use bursar_core::domain::values::id::ProgrammeId;
-use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::format::{date_range, medium_date};
 use jiff::tz::TimeZone;
 
 use super::say;
-use crate::letter::words::Words;
-use crate::letter::{Letter, LetterPart, LetterRow, LetterTable};
+use crate::letter::{LetterRow, LetterTable};
+use crate::prelude::*;
 
 impl Words<'_> {
     /// The digest's mail. `names` are the programmes' names, and `keys` those of the new keys.

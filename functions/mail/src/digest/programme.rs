@@ -1,21 +1,19 @@
 //! The digest of a programme: to faculty with names, to assistants with counts.
 
-use bursar_core::clock::Moment;
 use bursar_core::domain::mail::digest::{Block, Digest, DigestLine, LineSubject, MOST_LINES, PeopleSample, Spender};
-use bursar_core::domain::programme::{Byok, Programme, Settings, Weekday};
-use bursar_core::domain::usage::crossing::per_cent;
+use bursar_core::domain::programme::{Byok, Weekday};
 use bursar_core::domain::usage::days::{Accuracy, Sum};
 use bursar_core::domain::usage::forecast::{Forecast, SpendingLimits};
 use bursar_core::domain::usage::models::{ModelUse, cost_in_words};
-use bursar_core::domain::values::format::{date_range, long_date, time_in};
+use bursar_core::domain::values::format::date_range;
 use bursar_core::domain::values::id::GrantId;
-use bursar_core::domain::values::money::{Usd, grouped};
-use bursar_core::domain::values::window::{Reset, utc_date};
+use bursar_core::domain::values::money::grouped;
+use bursar_core::domain::values::window::Reset;
 
 use super::{DigestNames, DigestReader, say};
 use crate::letter::burn::Burn;
-use crate::letter::words::{Words, said};
-use crate::letter::{Letter, LetterPart, LetterRow, LetterTable, NOT_TOLD};
+use crate::letter::{LetterRow, LetterTable, NOT_TOLD};
+use crate::prelude::*;
 
 impl Words<'_> {
     pub(crate) fn digest(self, programme: &Programme, digest: &Digest, reader: &DigestReader, now: Moment) -> Letter {
@@ -32,8 +30,8 @@ impl Words<'_> {
         match reader {
             DigestReader::Faculty(names) => {
                 parts.extend(groups(digest));
-                parts.extend(models(digest, settings.byok));
-                parts.extend(spenders(digest, settings.reset, names));
+                parts.extend(models(digest, settings.basis.byok));
+                parts.extend(spenders(digest, settings.basis.reset, names));
                 let tell = |few: &PeopleSample| say::people(few, names);
                 parts.extend(who_needs_a_look(digest, settings, tell, Some(names), now));
             }
@@ -61,7 +59,7 @@ impl Words<'_> {
             parts,
             why: format!(
                 "You get this mail {} because you are {role} of {name}. Its faculty can set another day, or none.",
-                settings.digest.map_or("this week", weekday)
+                settings.mails.digest.map_or("this week", weekday)
             ),
             to: self.to.clone(),
         }
@@ -110,7 +108,7 @@ fn outlook(programme: &Programme, digest: &Digest, now: Moment) -> Vec<LetterPar
     let burn = Burn {
         spent: &money.spent,
         limit: money.budget,
-        thresholds: &programme.settings.thresholds,
+        thresholds: &programme.settings.mails.thresholds,
         term,
         looked: looked.unwrap_or(utc_date(digest.found_at)),
         forecast,
@@ -264,7 +262,7 @@ fn who_needs_a_look(
     names: Option<&DigestNames>,
     now: Moment,
 ) -> Vec<LetterPart> {
-    let (people, reset) = (&digest.people, settings.reset);
+    let (people, reset) = (&digest.people, settings.basis.reset);
     let mut notes = Vec::new();
     if people.stand_out > 0 {
         let named = names.map(|names| {

@@ -1,15 +1,14 @@
 //! Amounts, days and people in the words of digests. What is unknown is said in words, and never shown as
 //! zero.
 
-use bursar_core::clock::Moment;
 use bursar_core::domain::mail::digest::{Block, Health, PeopleSample};
 use bursar_core::domain::usage::days::{Accuracy, Sum};
 use bursar_core::domain::values::format::{date_range, month, short_date};
-use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
-use jiff::civil::{Date, Weekday};
+use jiff::civil::Weekday;
 
 use super::DigestNames;
+use crate::prelude::*;
 
 /// A sum, with words for how well it is known.
 pub(super) fn figure(sum: Sum) -> String {

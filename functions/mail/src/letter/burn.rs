@@ -1,13 +1,12 @@
 //! The burn of a budget as a picture, and its numbers in words: spending, forecast, budget, thresholds and
 //! the end of the term. This file decides what is drawn, `drawing` how it looks.
 
-use bursar_core::domain::usage::crossing::per_cent;
 use bursar_core::domain::usage::days::Days;
 use bursar_core::domain::usage::forecast::{Forecast, RunsOut};
-use bursar_core::domain::values::format::{long_date, short_date};
-use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::format::short_date;
 use bursar_core::domain::values::term::Term;
-use jiff::civil::Date;
+
+use crate::prelude::*;
 
 mod drawing;
 #[cfg(test)]

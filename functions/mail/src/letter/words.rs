@@ -1,10 +1,10 @@
 //! The words that mails share: their recipient, and the names of a programme's people.
 
 use bursar_core::config::Config;
-use bursar_core::domain::programme::Settings;
 use bursar_core::domain::values::address::EmailAddress;
 
 use super::LetterPart;
+use crate::prelude::*;
 
 /// The writer of a mail to one person, for one deployment.
 pub(crate) struct Words<'a> {
@@ -25,8 +25,8 @@ pub(crate) fn said(sentences: &str) -> LetterPart {
 /// The people who run a programme, as a sentence or fact names them: the first three.
 pub(crate) fn faculty(settings: &Settings) -> Option<String> {
     const NAMED: usize = 3;
-    let named: Vec<&str> = settings.faculty.iter().take(NAMED).map(EmailAddress::as_written).collect();
-    match settings.faculty.len().saturating_sub(NAMED) {
+    let named: Vec<&str> = settings.people.faculty.iter().take(NAMED).map(EmailAddress::as_written).collect();
+    match settings.people.faculty.len().saturating_sub(NAMED) {
         _ if named.is_empty() => None,
         0 => Some(named.join(", ")),
         more => Some(format!("{}, and {more} more", named.join(", "))),
@@ -35,7 +35,7 @@ pub(crate) fn faculty(settings: &Settings) -> Option<String> {
 
 /// The people whom a student may ask.
 pub(crate) fn people(settings: &Settings) -> String {
-    let known = settings.contact.clone().or_else(|| faculty(settings));
+    let known = settings.texts.contact.clone().or_else(|| faculty(settings));
     known.unwrap_or_else(|| "the people who run the programme".to_owned())
 }
 

@@ -7,20 +7,15 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use bursar_core::clock::Moment;
-use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::class::MailClass;
 use bursar_core::domain::mail::failure::{NOT_VERIFIED, PAUSED, QUOTA_UNREAD};
-use bursar_core::domain::mail::kind::MailKind;
-use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::MailServer;
+use bursar_core::store::{BulkStop, MailServer};
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use jiff::SignedDuration;
 use serde::Serialize;
 use ulid::Ulid;
 
 use super::row::{RowOutcome, TIME_FOR_ONE};
-use crate::App;
+use crate::prelude::*;
 
 /// The latest time in a turn at which a mail is begun. Turns start each minute, and two at once would
 /// double the rate.
@@ -278,6 +273,33 @@ impl DrainReport {
             RowOutcome::NotOurs => {}
         }
         became
+    }
+}
+
+impl App {
+    /// Stops bulk mail of a kind, and no other, when too much of a day's came back or was complained about, and notifies the admins.
+    /// Whether mail of this kind is stopped, by what is known of this day's.
+    pub(crate) async fn judge(
+        &self,
+        kind: MailKind,
+        day: Date,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
+        let last = self.table.get(BulkStop::key_of(kind)).await?;
+        if last.as_ref().is_some_and(|last| last.holds(now)) {
+            return Ok(true);
+        }
+        let mail_day = self.table.mail_day(day, kind).await?;
+        if !BulkStop::is_new_reason(last.as_ref(), &mail_day) {
+            return Ok(false);
+        }
+        tracing::error!(?mail_day, "so much mail came back that no more of its kind is sent");
+        // The notice comes first: if this invocation dies after it, the next one does both.
+        let admins = self.table.people_of(&self.config.admins, deadline).await?;
+        self.table.raise(&Alarm::now(Cause::BulkStopped { mail_day }, now), &admins, now, deadline).await?;
+        self.table.stop_bulk(mail_day, last, now, deadline).await?;
+        Ok(true)
     }
 }
 

@@ -3,19 +3,15 @@
 
 use std::time::Duration;
 
-use bursar_core::clock::Moment;
-use bursar_core::deadline::Deadline;
-use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::class::MailClass;
-use bursar_core::domain::mail::failure::{CORRUPT, FailureScope, GIVEN_UP, NOT_A_MAIL, NOT_VERIFIED, UNDELIVERABLE};
-use bursar_core::domain::mail::kind::MailKind;
-use bursar_core::store::{MailState, OutboxRow, QueuedMail, StoreError};
-use jiff::SignedDuration;
+use bursar_core::domain::mail::failure::{
+    CORRUPT, FailureScope, GIVEN_UP, NOT_A_MAIL, NOT_VERIFIED, QUOTA_UNREAD, UNDELIVERABLE,
+};
+use bursar_core::store::MailState;
 use ulid::Ulid;
 
 use super::ses::SesRefusal;
-use crate::App;
-use crate::compose::ComposedRow;
+use crate::prelude::*;
 
 /// The least time left for a mail to begin: the mail server's time-out, and the writes before and after it.
 pub(crate) const TIME_FOR_ONE: Duration = Duration::from_secs(20);
@@ -252,6 +248,35 @@ fn pauses(class: MailClass) -> &'static [i64] {
         MailClass::ByHand | MailClass::Digest | MailClass::Statement | MailClass::Student | MailClass::Roster => {
             &PAUSES
         }
+    }
+}
+
+/// The time for which a quota may be unreadable before the admins are notified; most such failures pass
+/// within a minute.
+const UNREAD_AT_MOST: SignedDuration = SignedDuration::from_hours(1);
+
+impl App {
+    /// Records a refusal by the mail server because of the account, for all mail or for some addresses. The admins are notified once,
+    /// however long it lasts; mail waits until somebody mends the cause.
+    pub(crate) async fn note_refusal(
+        &self,
+        code: &str,
+        reaches_nobody: bool,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let refusal = self.table.note_mail_refusal(code, now, deadline).await?;
+        if code == QUOTA_UNREAD && now < refusal.since + UNREAD_AT_MOST {
+            return Ok(());
+        }
+        tracing::error!(code, since = %refusal.since, reaches_nobody, "mail waits because of the account of the mail server");
+        let cause = Cause::MailRefused { code: refusal.code, since: refusal.since };
+        let alarm = Alarm::on(utc_date(refusal.since), cause, now);
+        if self.table.is_notified(&alarm).await? {
+            return Ok(());
+        }
+        let admins = self.table.people_of(&self.config.admins, deadline).await?;
+        self.table.raise(&alarm, &admins, now, deadline).await.map(drop)
     }
 }
 

@@ -2,18 +2,14 @@
 //! order: a row only moves to a worse state. One transaction writes the row, its day's count and the
 //! address's mark.
 
-use bursar_core::clock::Moment;
-use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::failure::{BOUNCED, COMPLAINED, RETURNED, SUPPRESSED};
-use bursar_core::domain::people::role::is_among;
 use bursar_core::domain::values::address::EmailAddress;
-use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{Bounce as Came, MailState, OutboxRow, StoreError, Undeliverable, UnreachableReason};
+use bursar_core::store::{Bounce, MailState, Undeliverable, UnreachableReason};
 use serde::Deserialize;
 use ulid::Ulid;
 
-use crate::App;
 use crate::letter::ROW_HEADER;
+use crate::prelude::*;
 
 /// An event of a configuration set, or a feedback notification; the two name their type differently.
 #[derive(Deserialize)]
@@ -66,21 +62,6 @@ struct Recipient {
     email_address: String,
 }
 
-/// The outcome that an event reports, from best to worst.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum EventOutcome {
-    /// A bounce that may be an automatic reply, which means no more than a delivery.
-    Answered,
-    Delivered,
-    Returned,
-    Suppressed,
-    Bounced,
-    Complained,
-}
-
-/// An event's outcome, and the reason to send nothing more to the address.
-type Feedback = (EventOutcome, Option<UnreachableReason>);
-
 /// The length to which an unexpected event type is cut in the log.
 const LONGEST_TYPE: usize = 40;
 
@@ -99,7 +80,7 @@ impl App {
             tracing::info!("heard of a mail that is not ours");
             return Ok(());
         };
-        let Some((outcome, ended_by)) = event.feedback() else {
+        let Some((state, ended_by)) = event.feedback(now) else {
             let event: String = event.event_type.chars().take(LONGEST_TYPE).collect();
             tracing::info!(event, "SES tells of what is not asked of it");
             return Ok(());
@@ -107,10 +88,11 @@ impl App {
         let ends = ended_by.into_iter().flat_map(|why| event.to().filter_map(move |to| mark(to, why, now)));
         let ends: Vec<_> = ends.collect();
 
-        let Some(row) = self.moved(row, outcome, &event.mail.message_id, &ends, now, deadline).await? else {
+        let code = alarm_code(&state);
+        let Some(row) = self.moved(row, state, &ends, now, deadline).await? else {
             return self.table.end_mail_to(&ends, now, deadline).await;
         };
-        let Some(code) = outcome.alarm_code() else { return Ok(()) };
+        let Some(code) = code else { return Ok(()) };
         // The invocation that moved the row may have died before this, so a repeated event does it again.
         let is_to_admin = ends.iter().any(|mark| is_among(&mark.address, &self.config.admins));
         if row.mail.is_to_staff() || is_to_admin {
@@ -123,48 +105,36 @@ impl App {
         Ok(())
     }
 
-    /// Moves the row to this outcome, unless it is there or further. Any earlier state will do, since SES
+    /// Moves the row to this state, unless it is there or further. Any earlier state will do, since SES
     /// has had the mail. `None` when the row is gone.
     async fn moved(
         &self,
         row: Ulid,
-        outcome: EventOutcome,
-        message: &str,
+        state: MailState,
         ends: &[Undeliverable],
         now: Moment,
         deadline: Deadline,
     ) -> Result<Option<OutboxRow>, StoreError> {
         loop {
             let Some(row) = self.table.get(OutboxRow::key_of(row)).await? else { return Ok(None) };
-            if reached(&row.state).is_some_and(|reached| reached >= outcome) {
+            if rank(&row.state) >= rank(&state) {
                 return Ok(Some(row));
             }
-            let (message, at) = (message.to_owned(), now);
-            let state = match outcome {
-                EventOutcome::Delivered => MailState::Delivered { message, at },
-                EventOutcome::Answered => MailState::Bounced { message, at, bounce: Came::Reply },
-                EventOutcome::Returned => MailState::Bounced { message, at, bounce: Came::Soft },
-                EventOutcome::Suppressed => MailState::Bounced { message, at, bounce: Came::Suppressed },
-                EventOutcome::Bounced => MailState::Bounced { message, at, bounce: Came::Hard },
-                EventOutcome::Complained => MailState::Complained { message, at },
-            };
-            if let Some(row) = self.table.record_delivery(&row, state, ends, now, deadline).await? {
+            if let Some(row) = self.table.record_delivery(&row, state.clone(), ends, now, deadline).await? {
                 return Ok(Some(row));
             }
         }
     }
 }
 
-impl EventOutcome {
-    /// The code under which admins are notified of it, if they are.
-    fn alarm_code(self) -> Option<&'static str> {
-        match self {
-            EventOutcome::Answered | EventOutcome::Delivered => None,
-            EventOutcome::Returned => Some(RETURNED),
-            EventOutcome::Suppressed => Some(SUPPRESSED),
-            EventOutcome::Bounced => Some(BOUNCED),
-            EventOutcome::Complained => Some(COMPLAINED),
-        }
+/// The code under which admins are notified of what became of a mail, if they are.
+fn alarm_code(state: &MailState) -> Option<&'static str> {
+    match state {
+        MailState::Bounced { bounce: Bounce::Soft, .. } => Some(RETURNED),
+        MailState::Bounced { bounce: Bounce::Suppressed, .. } => Some(SUPPRESSED),
+        MailState::Bounced { bounce: Bounce::Hard, .. } => Some(BOUNCED),
+        MailState::Complained { .. } => Some(COMPLAINED),
+        _ => None,
     }
 }
 
@@ -178,24 +148,28 @@ fn mark(to: &str, why: UnreachableReason, at: Moment) -> Option<Undeliverable> {
 }
 
 impl SesEvent {
-    /// The outcome, and the reason to send nothing more to the address. `None` for event types that are not
+    /// What became of the mail, and the reason to send nothing more to the address. `None` for event types that are not
     /// subscribed to.
-    fn feedback(&self) -> Option<Feedback> {
-        match (self.event_type.as_str(), &self.bounce) {
-            ("Delivery", _) => Some((EventOutcome::Delivered, None)),
-            ("Bounce", Some(bounce)) => Some(match (bounce.bounce_type.as_str(), bounce.bounce_sub_type.as_str()) {
+    fn feedback(&self, at: Moment) -> Option<(MailState, Option<UnreachableReason>)> {
+        let message = self.mail.message_id.clone();
+        let (bounce, ends) = match (self.event_type.as_str(), &self.bounce) {
+            ("Delivery", _) => return Some((MailState::Delivered { message, at }, None)),
+            ("Complaint", _) => {
+                return Some((MailState::Complained { message, at }, Some(UnreachableReason::Complained)));
+            }
+            ("Bounce", Some(bounce)) => match (bounce.bounce_type.as_str(), bounce.bounce_sub_type.as_str()) {
                 // The mail server did not try to deliver it, and AWS does not count it as a bounce of the
                 // account.
                 ("Permanent", "Suppressed" | "OnAccountSuppressionList") => {
-                    (EventOutcome::Suppressed, Some(UnreachableReason::Suppressed))
+                    (Bounce::Suppressed, Some(UnreachableReason::Suppressed))
                 }
-                ("Permanent", _) => (EventOutcome::Bounced, Some(UnreachableReason::Bounced)),
-                ("Transient", "General") | ("Undetermined", _) => (EventOutcome::Answered, None),
-                _ => (EventOutcome::Returned, None),
-            }),
-            ("Complaint", _) => Some((EventOutcome::Complained, Some(UnreachableReason::Complained))),
-            _ => None,
-        }
+                ("Permanent", _) => (Bounce::Hard, Some(UnreachableReason::Bounced)),
+                ("Transient", "General") | ("Undetermined", _) => (Bounce::Reply, None),
+                _ => (Bounce::Soft, None),
+            },
+            _ => return None,
+        };
+        Some((MailState::Bounced { message, at, bounce }, ends))
     }
 
     /// The recipients of the mail. The bounce's own recipients may be spelled otherwise, so they are used
@@ -214,18 +188,19 @@ impl SesEvent {
     }
 }
 
-fn reached(state: &MailState) -> Option<EventOutcome> {
+/// How bad it is what an event told of a mail; 0 before the first. A reply may be of a machine, and means less than a delivery.
+fn rank(state: &MailState) -> u8 {
     match state {
-        MailState::Delivered { .. } => Some(EventOutcome::Delivered),
-        MailState::Bounced { bounce: Came::Reply, .. } => Some(EventOutcome::Answered),
-        MailState::Bounced { bounce: Came::Soft, .. } => Some(EventOutcome::Returned),
-        MailState::Bounced { bounce: Came::Suppressed, .. } => Some(EventOutcome::Suppressed),
-        MailState::Bounced { bounce: Came::Hard, .. } => Some(EventOutcome::Bounced),
-        MailState::Complained { .. } => Some(EventOutcome::Complained),
+        MailState::Bounced { bounce: Bounce::Reply, .. } => 1,
+        MailState::Delivered { .. } => 2,
+        MailState::Bounced { bounce: Bounce::Soft, .. } => 3,
+        MailState::Bounced { bounce: Bounce::Suppressed, .. } => 4,
+        MailState::Bounced { bounce: Bounce::Hard, .. } => 5,
+        MailState::Complained { .. } => 6,
         MailState::Waiting { .. }
         | MailState::Sending { .. }
         | MailState::Sent { .. }
         | MailState::Dropped { .. }
-        | MailState::Failed { .. } => None,
+        | MailState::Failed { .. } => 0,
     }
 }

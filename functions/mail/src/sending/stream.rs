@@ -2,22 +2,19 @@
 //! address is known. A failed mail is left to the drain, so only a failure of the table, or a login request without
 //! time left, fails a record.
 
-use bursar_core::clock::Moment;
-use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::class::MailClass;
 use bursar_core::domain::people::sign_in::LOGIN_REQUEST_LASTS;
 use bursar_core::event::StreamRecord;
 use bursar_core::store::items::Stored;
-use bursar_core::store::{LoginRequest, MailState, OutboxRow, StoreError};
+use bursar_core::store::{LoginRequest, MailState};
 use futures_util::stream::{StreamExt, iter};
-use jiff::SignedDuration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use ulid::Ulid;
 
 use super::row::TIME_FOR_ONE;
-use crate::App;
+use crate::prelude::*;
 
 /// An upper bound on the difference between two clocks. A row that is due later than this is meant to wait.
 const SKEW: SignedDuration = SignedDuration::from_secs(5);

@@ -1,20 +1,13 @@
 //! The mail to a student who has used much or all of their cap. It gives the number, the next window, the
 //! error that their program sees, and whom to ask. Whether it is still due is decided when it is sent.
 
-use bursar_core::clock::Moment;
-use bursar_core::domain::grant::{CapUse, Grant, GrantState, HoldKind, Stopped};
-use bursar_core::domain::programme::{Programme, Settings};
-use bursar_core::domain::usage::crossing::{Crossing, Scope, per_cent};
-use bursar_core::domain::values::format::time_in;
-use bursar_core::domain::values::id::{GrantId, ProgrammeId};
-use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::grant::{CapUse, GrantState, HoldKind, Stopped};
+use bursar_core::domain::usage::crossing::{Crossing, Scope};
+use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::window::{Reset, Window};
-use bursar_core::store::StoreError;
 
-use crate::App;
-use crate::compose::{ComposedRow, GONE};
-use crate::letter::words::{Words, people};
-use crate::letter::{Letter, LetterPart};
+use crate::letter::words::people;
+use crate::prelude::*;
 
 /// The sentence about the provider's error, which `/my` explains.
 const REFUSED: &str = "Your program sees the error 403, “Key limit exceeded”, which your page explains.";
@@ -53,7 +46,7 @@ impl App {
             return Ok(ComposedRow::Unsendable("NoSuchCrossing"));
         };
         let settings = &view.programme.settings;
-        let starts_anew = settings.reset.resets_at(now).filter(|at| *at < settings.term.ends_at());
+        let starts_anew = settings.basis.reset.resets_at(now).filter(|at| *at < settings.term.ends_at());
         let told = CapUseFacts { stopped: stopped(&view.grant), ..CapUseFacts::of(&crossing, used, starts_anew) };
         Ok(self.to(&view.grant.person.address, |words| words.cap_used(&view.programme, &told)))
     }
@@ -78,7 +71,7 @@ impl Words<'_> {
         let name = &settings.name;
         let mut facts = vec![
             ("Used", used.spent.to_dollars_up()),
-            ("Cap", format!("{} {}", used.limit.to_dollars_down(), of_this_window(settings.reset))),
+            ("Cap", format!("{} {}", used.limit.to_dollars_down(), of_this_window(settings.basis.reset))),
             ("Left", (used.limit - used.spent).or_zero().to_dollars_down()),
         ];
         facts.extend(used.cap_since.map(|cap| ("Cap since then", cap.to_dollars_down())));
@@ -129,7 +122,7 @@ fn what_next(share: i64, used: &CapUseFacts) -> &'static str {
 }
 
 fn never_anew(settings: &Settings, used: &CapUseFacts) -> Option<&'static str> {
-    let never = match settings.reset {
+    let never = match settings.basis.reset {
         Reset::None => "This is for the whole term; it does not start anew.",
         Reset::Daily | Reset::Weekly | Reset::Monthly => "It does not start anew before the term ends.",
     };

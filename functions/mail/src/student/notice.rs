@@ -1,20 +1,14 @@
 //! The notices to a student about a key: it was shown or reported leaked, a rule holds or ends it, or the
 //! term ends. A notice whose reason has gone is dropped.
 
-use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{Attempt, GrantState, Notice, Stopped, View};
-use bursar_core::domain::programme::Settings;
-use bursar_core::domain::values::format::{long_date, time_in};
-use bursar_core::domain::values::id::{Epoch, GrantId, ProgrammeId};
-use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::programme::Basis;
+use bursar_core::domain::values::id::{Epoch, GrantId};
 use bursar_core::domain::values::window::Reset;
-use bursar_core::store::StoreError;
 
 use super::cap_used::of_this_window;
-use crate::App;
-use crate::compose::{ComposedRow, GONE};
-use crate::letter::words::{Words, people, said};
-use crate::letter::{Letter, LetterPart};
+use crate::letter::words::people;
+use crate::prelude::*;
 
 impl App {
     /// The notice of a key, if its reason still holds. It is sent even if the programme mails its students
@@ -31,7 +25,7 @@ impl App {
         let letter = match notice {
             Notice::KeyShown => Some(words.key_shown(&view, written_at)),
             Notice::KeyLeaked => Some(words.key_leaked(&view, written_at)),
-            Notice::TermEndSoon if !view.programme.settings.student_mails => {
+            Notice::TermEndSoon if !view.programme.settings.mails.student_mails => {
                 return Ok(ComposedRow::Nothing("the programme mails no reminders to its students"));
             }
             // The end of the term concerns every key.
@@ -103,8 +97,9 @@ impl Words<'_> {
         let on = |at: Moment| time_in(at, settings.term.zone());
         let day_of = |at: Moment| long_date(at.to_zoned(settings.term.zone().clone()).date());
         let left = CapLeft::of(view, now);
-        let unused = format!("{name} switches off keys that are not used for {}", days(settings.unused_after_days));
-        let old = format!("{name} wants keys replaced after {}", days(settings.rotate_after_days));
+        let unused =
+            format!("{name} switches off keys that are not used for {}", days(settings.claims.unused_after_days));
+        let old = format!("{name} wants keys replaced after {}", days(settings.claims.rotate_after_days));
         let (subject, heading, told, why) = match notice {
             Notice::UnusedSoon => (
                 format!("{name}: your key stops on {} unless you use it", day_of(until?)),
@@ -123,7 +118,7 @@ impl Words<'_> {
                     "Your key for {name} was switched off because it was not used for {}. To use it again, press “Resume my key” on \
                      your page: the same key works again, usually within a minute. What is left of your credit went back to the \
                      programme's budget. You keep your claim to it while the programme has money.",
-                    days(settings.unused_after_days)
+                    days(settings.claims.unused_after_days)
                 ),
                 unused,
             ),
@@ -181,7 +176,7 @@ impl CapLeft {
     /// The rest by the newest reading. If none is of this window, `as_of` is the beginning of the window.
     fn of(view: &View, now: Moment) -> CapLeft {
         let settings = &view.programme.settings;
-        let (reset, ends_at) = (settings.reset, settings.term.ends_at());
+        let (reset, ends_at) = (settings.basis.reset, settings.term.ends_at());
         let cap = view.grant.cap(settings);
         let starts_anew = reset.resets_at(now).filter(|at| *at < ends_at);
         let as_of = view.readings.iter().map(|reading| reading.as_of).max();
@@ -195,7 +190,7 @@ impl CapLeft {
     }
 
     fn in_words(self, settings: &Settings) -> String {
-        let Settings { name, term, reset, .. } = settings;
+        let Settings { name, term, basis: Basis { reset, .. }, .. } = settings;
         let until = format!("{}, 24:00 ({})", long_date(term.ends_on()), term.timezone());
         let [amount, cap] = [self.amount, self.cap].map(Usd::to_dollars_down);
         let left = format!("You have {amount} left of your {cap} {}", of_this_window(*reset));
@@ -234,7 +229,7 @@ fn used_by_reading(view: &View, then: Moment) -> Option<(Moment, Usd)> {
     let was_shown = |attempt: &&Attempt| attempt.shown_at.is_some_and(|shown| shown <= then);
     let epoch = view.grant.attempts.iter().filter(was_shown).map(|attempt| attempt.epoch).max()?;
     let reading = view.readings.iter().find(|reading| reading.epoch == epoch)?;
-    Some((reading.as_of, reading.used.counted(view.programme.settings.byok)))
+    Some((reading.as_of, reading.used.counted(view.programme.settings.basis.byok)))
 }
 
 #[cfg(test)]

@@ -1,17 +1,10 @@
 //! The mail to a person on a roster: that there is a key for them, and how to get it.
 
-use bursar_core::clock::Moment;
-use bursar_core::domain::grant::{Grant, GrantState};
 use bursar_core::domain::mail::class::MailClass;
-use bursar_core::domain::programme::Programme;
-use bursar_core::domain::values::format::{long_date, time_in};
-use bursar_core::domain::values::id::{GrantId, ProgrammeId};
-use bursar_core::store::{OutboxRow, StoreError};
+use bursar_core::domain::values::id::GrantId;
 
-use crate::App;
-use crate::compose::{ComposedRow, GONE};
-use crate::letter::words::{Words, faculty, people};
-use crate::letter::{Letter, LetterPart};
+use crate::letter::words::{faculty, people};
+use crate::prelude::*;
 
 impl App {
     /// The roster mail, if the person is still on the roster and can still claim, or somebody sent it by
@@ -28,7 +21,7 @@ impl App {
             self.table.get(Grant::key_of(programme, grant)).await?,
         );
         let Some((programme, grant)) = programme.zip(grant) else { return Ok(GONE) };
-        let is_over = matches!(grant.state, GrantState::Revoked | GrantState::Ended) || programme.is_over(now);
+        let is_over = grant.is_over() || programme.is_over(now);
         if is_over || grant.holds.dropped.is_some() {
             return Ok(ComposedRow::Nothing("this person is no longer on the roster"));
         }
@@ -49,7 +42,7 @@ impl Words<'_> {
         let (opens, closes) = (settings.claim_opens_at(), settings.claim_closes_at());
         let mut facts = vec![
             ("Programme", name.clone()),
-            ("Credit", format!("{} {}", grant.cap(settings).to_dollars_down(), settings.reset.per_window())),
+            ("Credit", format!("{} {}", grant.cap(settings).to_dollars_down(), settings.basis.reset.per_window())),
             ("Term", format!("{} to {}", long_date(term.starts_on()), long_date(term.ends_on()))),
         ];
         let may_get_one = !grant.ever_shown && now < closes;
@@ -60,7 +53,7 @@ impl Words<'_> {
             facts.push(("Keys until", time_in(closes, term.zone())));
         }
         facts.extend(faculty(settings).map(|faculty| ("Run by", faculty)));
-        facts.extend(settings.contact.clone().map(|contact| ("Questions", contact)));
+        facts.extend(settings.texts.contact.clone().map(|contact| ("Questions", contact)));
         let what_to_do = if grant.ever_shown {
             "You have had a key already. Your page says what is left of your credit.".to_owned()
         } else if now >= closes {

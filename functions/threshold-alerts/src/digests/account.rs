@@ -106,7 +106,7 @@ impl Look<'_> {
         let (id, settings) = (&programme.id, &programme.settings);
         let (budget, used) = tokio::try_join!(self.table.get(Budget::key_of(id)), self.table.programme_use(id))?;
         let had_a_key = used.has_keys();
-        let spent = used.used().days(settings.byok);
+        let spent = used.used().days(settings.basis.byok);
         let looked = super::last_listing(sync, had_a_key || sync.listed_at.is_none());
         let money = budget.map(|budget| (budget.limit, budget.reserved)).unwrap_or_default();
         let limits = SpendingLimits::of(settings, money, &spent);

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use bursar_core::clock::Moment;
-use bursar_core::domain::grant::{GrantState, View};
+use bursar_core::domain::grant::View;
 use bursar_core::domain::usage::reading::UnusableReport;
 use bursar_core::domain::values::id::Epoch;
 use bursar_core::domain::values::key::KeyHash;
@@ -16,7 +16,7 @@ use jiff::SignedDuration;
 use super::limit::send_limit;
 use crate::runner::Runner;
 use crate::scan::outcome::FindingOutcome;
-use crate::scan::row::LimitBasis;
+use crate::scan::row::limit_on;
 
 /// The least time between the two answers after which a missing key is gone.
 const SURELY_GONE: SignedDuration = SignedDuration::from_hours(1);
@@ -45,7 +45,7 @@ pub(super) async fn look_again(
             // Compared with this run's sums, not with the recorded reading, which an invocation may have
             // written just before it died.
             let more = used.map_or(Usd::ZERO, |used| used - summed);
-            let listed = LimitBasis::of(&view.programme.settings).listed(&found);
+            let listed = limit_on(view.programme.settings.basis, &found);
             let drifted = match view.grant.live().is_some_and(|live| live.epoch == epoch) {
                 true => Box::pin(send_limit(runner, at, listed)).await?,
                 false => None,
@@ -53,7 +53,7 @@ pub(super) async fn look_again(
             Ok(FindingOutcome::LookedAgain { more, doubt, mended: drifted })
         }
         KeyAnswer::Gone => {
-            let is_over = matches!(view.grant.state, GrantState::Revoked | GrantState::Ended);
+            let is_over = view.grant.is_over();
             let since = runner.table.missing_since(key, runner.baseline.listed_at).await?;
             let is_sure = !is_held && since.is_some_and(|since| since + SURELY_GONE < at.now);
             if is_sure && finds_another(runner, at).await? {
@@ -84,7 +84,7 @@ async fn note_use(
     (asked, found): (Moment, &ProviderKey),
 ) -> Result<(Option<Usd>, Option<String>)> {
     let Some(attempt) = view.grant.attempt(epoch) else { return Ok((None, None)) };
-    let told = found.usage_report(view.programme.settings.reset).ok_or(UnusableReport::Silent)?;
+    let told = found.usage_report(view.programme.settings.basis.reset).ok_or(UnusableReport::Silent)?;
     let before = view.reading(epoch);
     let (after, doubt) = view.reading_after(attempt, &told, asked, runner.baseline.listed_at)?;
     if before.is_none_or(|before| after.differs_from(before)) {

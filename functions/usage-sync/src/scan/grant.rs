@@ -258,7 +258,7 @@ fn not_restricted(view: &View, context: ScanContext<'_>, row: &KeyRow) -> Option
 
 fn of_the_grant(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
     let (grant, now) = (&view.grant, context.now);
-    let is_over = matches!(grant.state, GrantState::Revoked | GrantState::Ended);
+    let is_over = grant.is_over();
     if view.programme.is_over(now) && !is_over {
         return vec![FindingKind::End];
     }

@@ -2,7 +2,7 @@
 
 use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{ListedLimit, RecoveredKey};
-use bursar_core::domain::programme::{Byok, Settings};
+use bursar_core::domain::programme::{Basis, Byok};
 use bursar_core::domain::usage::reading::UsageReport;
 use bursar_core::domain::values::id::{DeploymentId, Epoch, GrantId, KeyName, Nonce, ProgrammeId};
 use bursar_core::domain::values::key::KeyHash;
@@ -42,21 +42,14 @@ pub(crate) struct KeyState {
     pub(crate) asked: Moment,
 }
 
-/// The basis on which the limits of a programme's keys are counted.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct LimitBasis {
-    reset: Reset,
-    byok: Byok,
-}
-
 impl KeyRow {
-    pub(crate) fn of(key: &ProviderKey, name: &KeyName, basis: LimitBasis, asked: Moment) -> KeyRow {
+    pub(crate) fn of(key: &ProviderKey, name: &KeyName, basis: Basis, asked: Moment) -> KeyRow {
         KeyRow {
             hash: key.hash.to_bytes(),
             grant: name.grant.to_bytes(),
             nonce: name.nonce.to_bytes(),
             epoch: name.epoch.number(),
-            state: KeyState::of(key, basis.reset, basis.covers(key), asked),
+            state: KeyState::of(key, basis.reset, covers(basis, key), asked),
         }
     }
 
@@ -161,19 +154,13 @@ impl KeyState {
     }
 }
 
-impl LimitBasis {
-    pub(crate) fn of(settings: &Settings) -> LimitBasis {
-        LimitBasis { reset: settings.reset, byok: settings.byok }
-    }
+/// The limit of a key, as the provider states it, where it counts on this basis.
+pub(crate) fn limit_on(basis: Basis, key: &ProviderKey) -> ListedLimit {
+    listed(key.limit, covers(basis, key))
+}
 
-    /// The limit of a key, as the provider states it, on this basis.
-    pub(crate) fn listed(self, key: &ProviderKey) -> ListedLimit {
-        listed(key.limit, self.covers(key))
-    }
-
-    fn covers(self, key: &ProviderKey) -> bool {
-        key.counts_in(self.reset, self.byok == Byok::Inside)
-    }
+fn covers(basis: Basis, key: &ProviderKey) -> bool {
+    key.counts_in(basis.reset, basis.byok == Byok::Inside)
 }
 
 fn listed(limit: Option<Usd>, counts: bool) -> ListedLimit {

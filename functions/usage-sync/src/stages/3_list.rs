@@ -6,6 +6,7 @@ use anyhow::Result;
 use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{Attempt, GRACE};
 use bursar_core::domain::mail::alarm::Cause;
+use bursar_core::domain::programme::Basis;
 use bursar_core::domain::values::id::{KeyName, ProgrammeId};
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::provider::inventory::{InventoryPage, InventoryPosition};
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::journal::Journal;
 use crate::runner::{Runner, StageEnd, ensure_written};
-use crate::scan::row::{ForeignRow, KeyRow, LimitBasis};
+use crate::scan::row::{ForeignRow, KeyRow};
 use crate::scan::rows::Rows;
 
 /// The number of keys by which the account is known: more than one, since one may be deleted before it is needed.
@@ -42,7 +43,7 @@ enum Extent {
 }
 
 /// The programmes by id: the number in the run, and the basis of its keys' limits.
-type ProgrammeNumbers<'a> = HashMap<&'a ProgrammeId, (u16, LimitBasis)>;
+type ProgrammeNumbers<'a> = HashMap<&'a ProgrammeId, (u16, Basis)>;
 
 impl Listing {
     /// Lists until the end, or until the time is up.
@@ -53,9 +54,8 @@ impl Listing {
         journal: &mut Journal,
     ) -> Result<StageEnd> {
         let numbered = runner.programmes().iter().zip(0_u16..);
-        let numbered: ProgrammeNumbers<'_> = numbered
-            .map(|(programme, number)| (&programme.id, (number, LimitBasis::of(&programme.settings))))
-            .collect();
+        let numbered: ProgrammeNumbers<'_> =
+            numbered.map(|(programme, number)| (&programme.id, (number, programme.settings.basis))).collect();
         let mut inventory = {
             let (position, hashes) = (std::mem::take(&mut self.position), rows.hashes()?);
             runner.provider.inventory_from(runner.clock, position, hashes.iter())

@@ -106,7 +106,7 @@ impl ForeignScan {
             let owned = runner.table.owned_keys().await?;
             let mut stale = Vec::new();
             for (programme, before) in left.into_iter().zip(&before) {
-                match runner.fenced().recount_assigned(before, &owned, programme.settings.byok).await {
+                match runner.fenced().recount_assigned(before, &owned, programme.settings.basis.byok).await {
                     Ok(true) => {}
                     Ok(false) => stale.push(programme),
                     Err(error) if error.may_pass() => return Err(error.into()),

@@ -5,7 +5,7 @@ use crate::clock::Moment;
 use jiff::SignedDuration;
 use jiff::civil::Date;
 
-use super::{Grant, GrantState, Reading};
+use super::{Grant, Reading};
 use crate::domain::programme::{Programme, Settings};
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::{Reset, Window};
@@ -29,12 +29,12 @@ impl CapUse {
     /// off the roster. A reading counts only in the window in which it was read.
     pub fn of(programme: &Programme, grant: &Grant, readings: &[Reading], now: Moment) -> Option<CapUse> {
         let settings = &programme.settings;
-        let is_told = settings.student_mails && settings.reset != Reset::Daily && !programme.is_over(now);
-        let has_ended = matches!(grant.state, GrantState::Revoked | GrantState::Ended) || grant.holds.dropped.is_some();
+        let is_told = settings.mails.student_mails && settings.basis.reset != Reset::Daily && !programme.is_over(now);
+        let has_ended = grant.is_over() || grant.holds.dropped.is_some();
         if !is_told || has_ended {
             return None;
         }
-        let window = settings.reset.window_at(now);
+        let window = settings.basis.reset.window_at(now);
         let of_window = || readings.iter().filter(|reading| reading.window == window);
         Some(CapUse {
             window,
@@ -59,21 +59,29 @@ pub(super) fn surely(reading: &Reading, grant: &Grant, settings: &Settings) -> U
     if reading.last_used_at.is_some_and(|used| used < begins) {
         return Usd::ZERO;
     }
-    let since = reading.used.days(settings.byok).between(first, Date::MAX, None).spent;
+    let since = reading.used.days(settings.basis.byok).between(first, Date::MAX, None).spent;
     reading.in_window.min(since)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+<<<<<<< ours
     use crate::domain::grant::Attempt;
     use crate::domain::testing::{a_grant, a_programme, at};
+=======
+    use crate::domain::audit::Actor;
+    use crate::domain::grant::testing::{a_grant, a_programme};
+    use crate::domain::grant::{Attempt, GrantState, HoldKind, Pause};
+    use crate::domain::people::role::Role;
+    use crate::domain::testing::at;
+>>>>>>> theirs
     use crate::domain::usage::reading::{KeyUseContext, UsageReport};
     use crate::domain::values::id::Epoch;
 
     fn monthly() -> Programme {
         let mut programme = a_programme();
-        programme.settings.reset = Reset::Monthly;
+        programme.settings.basis.reset = Reset::Monthly;
         programme
     }
 
@@ -90,9 +98,9 @@ mod tests {
     /// The sure use after these answers, in dollars.
     fn surely_after(grant: &Grant, answers: &[Answer<'_>]) -> i64 {
         let programme = monthly();
-        let (epoch, reset, byok) = (Epoch::new(1), programme.settings.reset, programme.settings.byok);
+        let (epoch, basis) = (Epoch::new(1), programme.settings.basis);
         let made_at = grant.attempts[0].begun_at;
-        let of = KeyUseContext { programme: &programme.id, grant: &grant.id, epoch, reset, byok, made_at };
+        let of = KeyUseContext { programme: &programme.id, grant: &grant.id, epoch, basis, made_at };
         let mut reading: Option<Reading> = None;
         for (when, [ever, today, in_window], last_used_at) in answers {
             let dollars = |number| Some(Usd::from_dollars(number));
@@ -141,6 +149,7 @@ mod tests {
     }
 
     #[test]
+<<<<<<< ours
     fn without_a_reset_all_counts_and_of_a_grant_that_is_over_nobody_is_told() {
         let (programme, grant) = (a_programme(), since("2026-01-10T08:00:00Z"));
         let (now, cap) = (at("2026-02-01T03:00:00Z"), programme.settings.cap);
@@ -148,10 +157,33 @@ mod tests {
         assert_eq!(CapUse::of(&programme, &grant, &[], now), Some(whole));
         for over in [GrantState::Revoked, GrantState::Ended] {
             assert_eq!(CapUse::of(&programme, &Grant { state: over, ..grant.clone() }, &[], now), None);
+=======
+    fn without_a_reset_all_counts_and_what_nobody_is_told_is_none() {
+        let (mut programme, grant) = (a_programme(), since("2026-01-10T08:00:00Z"));
+        let now = at("2026-02-01T03:00:00Z");
+        let whole = CapUse::of(&programme, &grant, &[], now);
+        let cap = programme.settings.allowance.cap;
+        assert_eq!(whole, Some(CapUse { window: Window::WHOLE_TERM, cap, spent: Usd::ZERO, as_of: None }));
+        let mut paused = grant.clone();
+        paused.holds.paused = Some(Pause { by: Actor::Sync, role: Role::Faculty, why: None });
+        assert!(paused.holds.has(HoldKind::Paused) && CapUse::of(&programme, &paused, &[], now).is_some());
+        let (mut dropped, mut revoked, mut ended) = (grant.clone(), grant.clone(), grant.clone());
+        dropped.holds.dropped = Some(now);
+        (revoked.state, ended.state) = (GrantState::Revoked, GrantState::Ended);
+        for over in [dropped, revoked, ended] {
+            assert_eq!(CapUse::of(&programme, &over, &[], now), None);
+>>>>>>> theirs
         }
         let mut dropped = grant.clone();
         dropped.holds.dropped = Some(now);
         assert_eq!(CapUse::of(&programme, &dropped, &[], now), None);
         assert_eq!(CapUse::of(&programme, &grant, &[], programme.settings.term.ends_at()), None);
+<<<<<<< ours
+=======
+        programme.settings.mails.student_mails = false;
+        assert_eq!(CapUse::of(&programme, &grant, &[], now), None);
+        (programme.settings.mails.student_mails, programme.settings.basis.reset) = (true, Reset::Daily);
+        assert_eq!(CapUse::of(&programme, &grant, &[], now), None);
+>>>>>>> theirs
     }
 }

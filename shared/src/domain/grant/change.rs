@@ -133,13 +133,11 @@ impl View {
         asked: Moment,
         listed_at: Option<Moment>,
     ) -> Result<(Reading, Option<Shortfall>), UnusableReport> {
-        let settings = &self.programme.settings;
         let of = KeyUseContext {
             programme: &self.programme.id,
             grant: &self.grant.id,
             epoch: attempt.epoch,
-            reset: settings.reset,
-            byok: settings.byok,
+            basis: self.programme.settings.basis,
             made_at: attempt.begun_at,
         };
         Reading::after(self.reading(attempt.epoch), of, told, asked, listed_at)

@@ -229,9 +229,14 @@ pub enum KeyAbsence {
 }
 
 impl Grant {
+    /// Whether it was revoked or has ended with its programme.
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, GrantState::Revoked | GrantState::Ended)
+    }
+
     /// The cap that applies: the grant's own, else the group's, else the programme's.
     pub fn cap(&self, settings: &Settings) -> Usd {
-        self.own_cap.unwrap_or_else(|| settings.cap_of_group(self.group.as_deref()))
+        self.own_cap.unwrap_or_else(|| settings.allowance.cap_of(self.group.as_deref()))
     }
 
     /// The grant of a person who was just put on the roster.

@@ -21,8 +21,8 @@ use jiff::SignedDuration;
 
 use super::cap_use::surely;
 use super::{
-    Attempt, AttemptState, BudgetChange, Change, DependsOn, Grant, GrantState, KeyAbsence, Mark, Reading, SETTLING,
-    SwitchState, Unchanged, View,
+    Attempt, AttemptState, BudgetChange, Change, DependsOn, Grant, KeyAbsence, Mark, Reading, SETTLING, SwitchState,
+    Unchanged, View,
 };
 use crate::domain::grant::Spending;
 use crate::domain::programme::Settings;
@@ -51,7 +51,7 @@ impl Reservation<'_> {
 
     /// The cost if the person claimed now, and the actual cost once they did. It is shown, not enforced.
     pub fn implied(&self, now: Moment) -> Usd {
-        let is_over = matches!(self.grant.state, GrantState::Revoked | GrantState::Ended);
+        let is_over = self.grant.is_over();
         let has_reservation = self.grant.has_reservation || (self.grant.holds.is_empty() && !is_over);
         self.cost_with(has_reservation, now)
     }
@@ -64,12 +64,12 @@ impl Reservation<'_> {
     /// that hold in it, this one less what was used in it: a key's limit until the key expires, and the cap until keys made now
     /// would.
     pub(super) fn unspent(&self, has_reservation: bool, now: Moment) -> Usd {
-        let (settings, window) = (self.settings, self.settings.reset.window_at(now));
+        let (settings, window) = (self.settings, self.settings.basis.reset.window_at(now));
         let (mut left, mut later) = (Usd::ZERO, Vec::new());
         let mut count = |amount: Usd, used: Usd, expires: Moment| {
             if now < expires {
                 left = left.max(amount - used);
-                later.push((amount, settings.reset.windows_between(now, expires)));
+                later.push((amount, settings.basis.reset.windows_between(now, expires)));
             }
         };
         for attempt in self.grant.attempts.iter().filter(|attempt| self.may_still_spend(attempt)) {

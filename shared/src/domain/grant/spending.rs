@@ -21,12 +21,12 @@ pub struct Spending {
 impl Spending {
     /// The sums of a grant's readings at `now`. A reading of an earlier window says nothing about this one.
     pub fn of(grant: &Grant, readings: &[Reading], settings: &Settings, now: Moment) -> Spending {
-        let window = settings.reset.window_at(now);
+        let window = settings.basis.reset.window_at(now);
         let live = grant.live().map(|attempt| attempt.epoch);
         let mut spending = Spending::default();
         for reading in readings {
             let in_window = if reading.window == window { reading.in_window } else { Usd::ZERO };
-            spending.lifetime += reading.used.counted(settings.byok);
+            spending.lifetime += reading.used.counted(settings.basis.byok);
             spending.in_window += in_window;
             if Some(reading.epoch) != live {
                 spending.retired_in_window += in_window;

@@ -118,7 +118,7 @@ impl MailedStatement {
         let is_theirs = |row: &&MailedRow| {
             let programme = programmes.iter().find(|one| Some(&one.id) == row.row.programme.as_ref());
             programme.is_some_and(|programme| {
-                is_among(address, &programme.settings.finance)
+                is_among(address, &programme.settings.people.finance)
                     && (!row.row.spent.is_zero() || programme.over_since() >= self.from)
             })
         };

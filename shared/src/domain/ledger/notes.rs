@@ -1,10 +1,7 @@
 //! The sentences that say where a statement does not begin or end at the edges of its days.
 
-use crate::clock::Moment;
-use jiff::tz::TimeZone;
-
 use super::statement::{EdgeNote, StatementDays};
-use crate::domain::values::format::column_time;
+use crate::domain::values::format::utc;
 
 impl EdgeNote {
     pub fn in_words(self, days: StatementDays) -> String {
@@ -30,8 +27,4 @@ impl EdgeNote {
             ),
         }
     }
-}
-
-fn utc(at: Moment) -> String {
-    format!("{} UTC", column_time(at, &TimeZone::UTC))
 }

@@ -161,7 +161,7 @@ impl Statement {
             let known = known.iter().find(|known| known.id == programme);
             let row = |kind, spent| StatementRow {
                 programme: Some(programme.clone()),
-                cost_code: known.and_then(|known| known.settings.cost_code.clone()),
+                cost_code: known.and_then(|known| known.settings.texts.cost_code.clone()),
                 kind,
                 spent,
             };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::programme::Settings;
+use crate::domain::programme::{People, Settings};
 use crate::domain::values::address::{EmailAddress, MatchedAddress};
 use crate::domain::values::id::ProgrammeId;
 use crate::store::items::stored;
@@ -29,9 +29,9 @@ impl Role {
     pub fn of(address: &MatchedAddress, settings: &Settings, admins: &[EmailAddress]) -> Option<Role> {
         if is_among(address, admins) {
             Some(Role::Admin)
-        } else if is_among(address, &settings.faculty) {
+        } else if is_among(address, &settings.people.faculty) {
             Some(Role::Faculty)
-        } else if is_among(address, &settings.assistants) {
+        } else if is_among(address, &settings.people.assistants) {
             Some(Role::Assistant)
         } else {
             None
@@ -66,14 +66,14 @@ pub struct RoleChanges {
 
 impl Roles {
     /// The roles of everybody whom the settings of a programme name, each person once.
-    pub fn of(programme: &ProgrammeId, settings: &Settings) -> BTreeMap<MatchedAddress, Roles> {
+    pub fn of(programme: &ProgrammeId, people: &People) -> BTreeMap<MatchedAddress, Roles> {
         type Flag = fn(&mut Roles) -> &mut bool;
         let lists: [(&[EmailAddress], Flag); 3] = [
-            (&settings.faculty, |roles| &mut roles.faculty),
-            (&settings.assistants, |roles| &mut roles.assistant),
-            (&settings.finance, |roles| &mut roles.finance),
+            (&people.faculty, |roles| &mut roles.faculty),
+            (&people.assistants, |roles| &mut roles.assistant),
+            (&people.finance, |roles| &mut roles.finance),
         ];
-        let mut people = BTreeMap::new();
+        let mut named = BTreeMap::new();
         for (list, flag) in lists {
             for address in list {
                 let none = || Roles {
@@ -83,10 +83,10 @@ impl Roles {
                     assistant: false,
                     finance: false,
                 };
-                *flag(people.entry(address.matched().clone()).or_insert_with(none)) = true;
+                *flag(named.entry(address.matched().clone()).or_insert_with(none)) = true;
             }
         }
-        people
+        named
     }
 
     /// Whether the console has anything for this person.
@@ -97,7 +97,7 @@ impl Roles {
 
 impl RoleChanges {
     /// The changes of roles when settings are replaced, or set for the first time.
-    pub fn between(programme: &ProgrammeId, before: Option<&Settings>, after: &Settings) -> RoleChanges {
+    pub fn between(programme: &ProgrammeId, before: Option<&People>, after: &People) -> RoleChanges {
         let before = before.map(|before| Roles::of(programme, before)).unwrap_or_default();
         let after = Roles::of(programme, after);
         let is_as_before = |roles: &Roles| {
@@ -133,8 +133,8 @@ mod tests {
     #[test]
     fn the_highest_role_counts_and_admins_have_theirs_everywhere() {
         let mut settings = a_programme().settings;
-        settings.faculty = people(&["faye", "adam"]);
-        settings.assistants = people(&["asta", "faye"]);
+        settings.people.faculty = people(&["faye", "adam"]);
+        settings.people.assistants = people(&["asta", "faye"]);
         let role = |name: &str| Role::of(people(&[name])[0].matched(), &settings, &people(&["ADAM"]));
         assert_eq!(role("adam"), Some(Role::Admin));
         assert_eq!(role("faye"), Some(Role::Faculty));
@@ -142,4 +142,31 @@ mod tests {
         assert_eq!(role("stu"), None);
         assert!(Role::Assistant < Role::Faculty && Role::Faculty < Role::Admin);
     }
+<<<<<<< ours
+=======
+
+    #[test]
+    fn an_edit_changes_the_roles_of_those_whom_it_names_otherwise_than_before_and_of_nobody_else() {
+        let programme = a_programme();
+        let mut before = programme.settings.people.clone();
+        before.faculty = people(&["faye", "fred", "frida"]);
+        before.assistants = people(&["asta", "faye"]);
+        let mut after = before.clone();
+        after.faculty = people(&["faye", "FRIDA"]);
+        after.finance = people(&["asta", "finn"]);
+        let RoleChanges { set, unset } = RoleChanges::between(&programme.id, Some(&before), &after);
+        let told =
+            |roles: &Roles| (roles.address.as_written().to_owned(), roles.faculty, roles.assistant, roles.finance);
+        let mut told: Vec<_> = set.iter().map(told).collect();
+        told.sort();
+        let expected = [
+            ("FRIDA@uni.edu".to_owned(), true, false, false),
+            ("asta@uni.edu".to_owned(), false, true, true),
+            ("finn@uni.edu".to_owned(), false, false, true),
+        ];
+        assert_eq!((told, unset), (expected.to_vec(), vec![people(&["fred"])[0].matched().clone()]));
+        assert_eq!(RoleChanges::between(&programme.id, Some(&after), &after), RoleChanges::default());
+        assert_eq!(RoleChanges::between(&programme.id, None, &after).people(), 4);
+    }
+>>>>>>> theirs
 }

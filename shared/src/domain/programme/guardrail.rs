@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::programme::rules::Rules;
 use crate::domain::programme::tiers::{self, Tiers};
-use crate::domain::programme::{Programme, Settings};
+use crate::domain::programme::{KeyRules, Programme};
 use crate::domain::values::id::{DeploymentId, ProgrammeId};
 use crate::store::items::stored;
 use crate::store::keys::{GUARDRAILS, key, programme_partition};
@@ -178,50 +178,36 @@ impl RulesRefusal {
     }
 }
 
-impl Settings {
+impl KeyRules {
     /// The rules for the members of a group, or for people without one.
-    pub fn rules(&self, group: Option<&str>) -> Rules {
-        Rules {
-            models: self.models_of(group).to_vec(),
-            data_policy: self.data_policy,
-            providers: self.providers.clone(),
-            regions: self.regions.clone(),
+    pub fn of(&self, group: Option<&str>) -> Rules {
+        match group.and_then(|group| self.group_models.get(group)) {
+            Some(own) => Rules { models: own.clone(), ..self.all.clone() },
+            None => self.all.clone(),
         }
-    }
-
-    /// The models that members of a group may call, or people without one; empty allows all.
-    pub fn models_of(&self, group: Option<&str>) -> &[String] {
-        let own = group.and_then(|group| self.groups.get(group)).filter(|group| !group.models.is_empty());
-        own.map_or(&self.models, |own| &own.models)
-    }
-
-    /// The groups with rules of their own.
-    pub fn groups_with_rules(&self) -> impl Iterator<Item = &String> {
-        self.groups.iter().filter(|(_, group)| !group.models.is_empty()).map(|(name, _)| name)
     }
 
     /// The tiers that are named, for everybody or for a group.
     pub fn tiers(&self) -> impl Iterator<Item = &str> {
-        let groups = self.groups.values().map(|group| &group.models);
-        groups.chain([&self.models]).filter_map(|models| tiers::named_in(models))
+        self.group_models.values().chain([&self.all.models]).filter_map(|models| tiers::named_in(models))
     }
 
     /// Whose guardrails these settings need: the groups' with rules of their own, and the programme's if anything is restricted. Whoever
     /// leaves such a group is put under it, even if it allows all.
     fn guardrail_owners(&self, programme: &ProgrammeId) -> Vec<GuardrailOwner> {
         let owner = |group: Option<String>| GuardrailOwner { programme: programme.clone(), group };
-        let of_groups = self.groups_with_rules().map(|group| owner(Some(group.clone())));
+        let of_groups = self.group_models.keys().map(|group| owner(Some(group.clone())));
         let mut owners: Vec<GuardrailOwner> = of_groups.collect();
-        if !owners.is_empty() || !self.rules(None).allow_all() {
+        if !owners.is_empty() || !self.all.allow_all() {
             owners.push(owner(None));
         }
         owners
     }
 
     /// Whether rules come to somebody who had none of their own before, so that keys have to be put under a guardrail.
-    pub fn has_first_rules_since(&self, before: &Settings) -> bool {
-        let restricts_first = !self.rules(None).allow_all() && before.rules(None).allow_all();
-        restricts_first || self.groups_with_rules().any(|group| !before.groups_with_rules().any(|had| had == group))
+    pub fn has_first_rules_since(&self, before: &KeyRules) -> bool {
+        let restricts_first = !self.all.allow_all() && before.all.allow_all();
+        restricts_first || self.group_models.keys().any(|group| !before.group_models.contains_key(group))
     }
 }
 
@@ -232,11 +218,11 @@ impl Programme {
         if self.is_over(now) {
             return Vec::new();
         }
-        let mut needed = self.settings.guardrail_owners(&self.id);
+        let mut needed = self.settings.rules.guardrail_owners(&self.id);
         needed.retain(|owner| known.iter().all(|known| known.of != *owner));
         let all = known.into_iter().chain(needed.into_iter().map(Guardrail::new));
         let with_rules = all.map(|guardrail| {
-            let rules = self.settings.rules(guardrail.of.group.as_deref()).resolved(tiers);
+            let rules = self.settings.rules.of(guardrail.of.group.as_deref()).resolved(tiers);
             (guardrail, rules)
         });
         with_rules.collect()
@@ -248,8 +234,12 @@ mod tests {
     use jiff::ToSpan;
 
     use super::*;
+<<<<<<< ours
     use crate::domain::programme::Group;
     use crate::domain::testing::a_programme;
+=======
+    use crate::domain::programme::testing::a_programme;
+>>>>>>> theirs
 
     fn rules(models: &[&str]) -> Rules {
         Rules { models: models.iter().map(|model| (*model).to_owned()).collect(), ..Rules::default() }
@@ -306,18 +296,16 @@ mod tests {
         };
         assert_eq!(all(&programme, Vec::new()), []);
         let before = programme.settings.clone();
-        let group = Group { cap: None, models: vec!["a/one".to_owned()] };
-        programme.settings.groups.insert("A".to_owned(), group);
-        assert!(
-            programme.settings.has_first_rules_since(&before) && !before.has_first_rules_since(&programme.settings)
-        );
+        programme.settings.rules.group_models.insert("A".to_owned(), vec!["a/one".to_owned()]);
+        let (was, is) = (&before.rules, &programme.settings.rules);
+        assert!(is.has_first_rules_since(was) && !was.has_first_rules_since(is));
         let of_group = || Some("A".to_owned());
         assert_eq!(all(&programme, Vec::new()), [(of_group(), 1), (None, 0)], "who leaves the group may call all");
         let kept = vec![Guardrail::new(owner(Some("A")))];
         programme.settings = before.clone();
         assert_eq!(all(&programme, kept.clone()), [(of_group(), 0)]);
-        programme.settings.models = vec!["basic".to_owned()];
-        assert!(programme.settings.has_first_rules_since(&before));
+        programme.settings.rules.all.models = vec!["basic".to_owned()];
+        assert!(programme.settings.rules.has_first_rules_since(&before.rules));
         assert_eq!(all(&programme, kept), [(of_group(), 3), (None, 3)], "the models of the tier");
         programme.closed_at = Some(now);
         assert_eq!(all(&programme, Vec::new()), []);

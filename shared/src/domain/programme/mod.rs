@@ -14,7 +14,7 @@ use jiff::civil::{self, Date};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
-use crate::domain::programme::rules::{DataPolicy, Region};
+use crate::domain::programme::rules::Rules;
 use crate::domain::programme::terms::TermsHash;
 use crate::domain::values::address::EmailAddress;
 use crate::domain::values::id::ProgrammeId;
@@ -42,50 +42,83 @@ stored! {
     "programme" Programme |it| (id: &ProgrammeId = &it.id) => key(PROGRAMMES, id.as_str())
 }
 
-/// The settings that people make on a programme.
+/// The settings that people make on a programme. The group in which a setting stands says what an edit of it moves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     pub name: String,
     /// Whether there is a roster; a cost centre has none and only owns foreign keys.
     pub roster: bool,
+    /// Moves what is reserved, since keys end with it. Its time zone is as fixed as the basis.
     pub term: Term,
+    pub allowance: Allowance,
+    pub basis: Basis,
+    pub rules: KeyRules,
+    pub people: People,
+    pub claims: Claims,
+    pub mails: Mails,
+    pub texts: Texts,
+}
+
+/// How much a student may spend: moves what is reserved, and the limits of keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Allowance {
     pub cap: Usd,
+    /// The caps of groups that have one of their own.
+    pub group_caps: BTreeMap<String, Usd>,
+}
+
+/// How a key's limit counts, which is fixed from the first key on: the provider cannot change it in a key.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Basis {
     pub reset: Reset,
-    pub claim_opens_at: Option<Moment>,
-    pub claim_closes_at: Option<Moment>,
+    pub byok: Byok,
+}
+
+/// What keys may call: moves guardrails.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRules {
+    pub all: Rules,
+    /// The models of groups that have their own, in place of those of all.
+    pub group_models: BTreeMap<String, Vec<String>>,
+}
+
+/// The people who have a role: moves their roles.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct People {
     pub faculty: Vec<EmailAddress>,
     pub assistants: Vec<EmailAddress>,
-    /// Those of the assistants who are alerted too.
-    pub alert_assistants: Vec<EmailAddress>,
     pub finance: Vec<EmailAddress>,
-    /// The percentages of a limit at which an alert is sent.
-    pub thresholds: Vec<u8>,
-    /// Model slugs, or the name of a tier; empty allows all.
-    pub models: Vec<String>,
-    pub cost_code: Option<String>,
+}
+
+/// When students may have keys, and for how long one. Moves nothing by itself: claims and the nightly sync read it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claims {
+    pub claim_opens_at: Option<Moment>,
+    pub claim_closes_at: Option<Moment>,
     /// The number of times that a student may replace a key in a term without asking.
     pub replacements: u32,
-    pub byok: Byok,
-    pub data_policy: DataPolicy,
-    /// The providers that may serve a model, as OpenRouter spells them; empty allows all.
-    pub providers: Vec<String>,
-    /// The regions in which models may run; empty allows all.
-    pub regions: Vec<Region>,
+    pub unused_after_days: Option<u16>,
+    pub rotate_after_days: Option<u16>,
+}
+
+/// Which mails are sent: moves nothing by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mails {
+    /// The percentages of a limit at which an alert is sent.
+    pub thresholds: Vec<u8>,
+    /// Those of the assistants who are alerted too.
+    pub alert_assistants: Vec<EmailAddress>,
     pub student_mails: bool,
     /// The weekday of the digest; `None` if there is no digest.
     pub digest: Option<Weekday>,
-    pub unused_after_days: Option<u16>,
-    pub rotate_after_days: Option<u16>,
-    pub terms: Option<String>,
-    pub contact: Option<String>,
-    pub groups: BTreeMap<String, Group>,
 }
 
-/// A section or course on a roster, with the settings in which it differs from the programme.
+/// What is said to students and to finance: moves nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Group {
-    pub cap: Option<Usd>,
-    pub models: Vec<String>,
+pub struct Texts {
+    pub cost_code: Option<String>,
+    pub terms: Option<String>,
+    pub contact: Option<String>,
 }
 
 /// Whether spending with a student's own provider key counts against the cap.
@@ -152,65 +185,65 @@ stored! {
 impl Settings {
     /// Settings with defaults for everything that has one.
     pub fn new(name: &str, term: Term, cap: Usd) -> Settings {
+        let claims = Claims {
+            claim_opens_at: None,
+            claim_closes_at: None,
+            replacements: 3,
+            unused_after_days: None,
+            rotate_after_days: None,
+        };
+        let mails = Mails {
+            thresholds: vec![50, 80, 95, 100],
+            alert_assistants: Vec::new(),
+            student_mails: true,
+            digest: Some(Weekday::Monday),
+        };
         Settings {
             name: name.to_owned(),
             roster: true,
             term,
-            cap,
-            reset: Reset::None,
-            claim_opens_at: None,
-            claim_closes_at: None,
-            faculty: Vec::new(),
-            assistants: Vec::new(),
-            alert_assistants: Vec::new(),
-            finance: Vec::new(),
-            thresholds: vec![50, 80, 95, 100],
-            models: Vec::new(),
-            cost_code: None,
-            replacements: 3,
-            byok: Byok::default(),
-            data_policy: DataPolicy::default(),
-            providers: Vec::new(),
-            regions: Vec::new(),
-            student_mails: true,
-            digest: Some(Weekday::Monday),
-            unused_after_days: None,
-            rotate_after_days: None,
-            terms: None,
-            contact: None,
-            groups: BTreeMap::new(),
+            allowance: Allowance { cap, ..Allowance::default() },
+            basis: Basis::default(),
+            rules: KeyRules::default(),
+            people: People::default(),
+            claims,
+            mails,
+            texts: Texts::default(),
         }
     }
 
     pub fn claim_opens_at(&self) -> Moment {
-        self.claim_opens_at.unwrap_or(self.term.starts_at())
+        self.claims.claim_opens_at.unwrap_or(self.term.starts_at())
     }
 
     pub fn claim_closes_at(&self) -> Moment {
-        self.claim_closes_at.unwrap_or(self.term.ends_at())
-    }
-
-    /// The cap of this group's members, unless their grant has its own.
-    pub fn cap_of_group(&self, group: Option<&str>) -> Usd {
-        group.and_then(|group| self.groups.get(group)).and_then(|group| group.cap).unwrap_or(self.cap)
+        self.claims.claim_closes_at.unwrap_or(self.term.ends_at())
     }
 
     /// The recipients of the budget's alerts: faculty, or the admins if there is no faculty, and the assistants
     /// that were added.
     pub fn hear_of_alerts<'a>(&'a self, admins: &'a [EmailAddress]) -> impl Iterator<Item = &'a EmailAddress> {
-        let first = if self.faculty.is_empty() { admins } else { &self.faculty };
-        let is_one = |added: &&EmailAddress| self.assistants.iter().any(|one| one.matched() == added.matched());
-        first.iter().chain(self.alert_assistants.iter().filter(is_one))
+        let People { faculty, assistants, .. } = &self.people;
+        let first = if faculty.is_empty() { admins } else { faculty };
+        let is_one = |added: &&EmailAddress| assistants.iter().any(|one| one.matched() == added.matched());
+        first.iter().chain(self.mails.alert_assistants.iter().filter(is_one))
     }
 
     /// The hash of the text that has to be accepted before the first key, if there is one.
     pub fn terms_hash(&self) -> Option<TermsHash> {
-        self.terms.as_deref().map(TermsHash::of)
+        self.texts.terms.as_deref().map(TermsHash::of)
     }
 
     /// The time at which a key made for this programme expires.
     pub fn keys_expire_at(&self) -> Moment {
-        self.term.keys_expire_at(self.reset)
+        self.term.keys_expire_at(self.basis.reset)
+    }
+}
+
+impl Allowance {
+    /// The cap of this group's members, unless their grant has its own.
+    pub fn cap_of(&self, group: Option<&str>) -> Usd {
+        group.and_then(|group| self.group_caps.get(group)).copied().unwrap_or(self.cap)
     }
 }
 
@@ -235,7 +268,7 @@ impl Programme {
     /// promised to other keys.
     pub fn is_promised_in_full(&self, budget: Usd, reserved: Usd, spent: Usd, now: Moment) -> bool {
         let has_keys_to_give = self.settings.roster && !self.is_over(now);
-        let is_full = reserved > Usd::ZERO && reserved + self.settings.cap > budget;
+        let is_full = reserved > Usd::ZERO && reserved + self.settings.allowance.cap > budget;
         has_keys_to_give && is_full && spent < budget
     }
 

@@ -12,7 +12,7 @@ use jiff::SignedDuration;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::programme::Byok;
+use crate::domain::programme::{Basis, Byok};
 use crate::domain::usage::days::{Days, KeyCounters};
 use crate::domain::values::id::{Epoch, GrantId, ProgrammeId};
 use crate::domain::values::money::Usd;
@@ -81,8 +81,7 @@ pub struct KeyUseContext<'a> {
     pub programme: &'a ProgrammeId,
     pub grant: &'a GrantId,
     pub epoch: Epoch,
-    pub reset: Reset,
-    pub byok: Byok,
+    pub basis: Basis,
     /// The time at which the key was made; there is no earlier use.
     pub made_at: Moment,
 }
@@ -208,13 +207,13 @@ impl Reading {
         let was = before.map_or(&nothing, |before| &before.used);
         let (used, doubt) = was.with(told, utc_date(asked), Some(utc_date(known)))?;
 
-        let (window, counted) = (of.reset.window_at(asked), used.counted(of.byok));
+        let (window, counted) = (of.basis.reset.window_at(asked), used.counted(of.basis.byok));
         let base = match before {
             Some(before) if before.window == window => before.before,
-            Some(before) => before.used.counted(of.byok),
+            Some(before) => before.used.counted(of.basis.byok),
             None => Usd::ZERO,
         };
-        let in_window = match of.reset {
+        let in_window = match of.basis.reset {
             // The whole term's use is the lifetime's, which does not shrink.
             Reset::None => counted - base,
             _ => told.in_window_of(&of).ok_or(UnusableReport::NoWindow)?.min(counted - base).or_zero(),
@@ -276,7 +275,7 @@ impl UsageReport {
     /// The window's use: the larger of the provider's counter and what is off the limit, since either may be
     /// behind.
     fn in_window_of(&self, of: &KeyUseContext<'_>) -> Option<Usd> {
-        let counter = match of.byok {
+        let counter = match of.basis.byok {
             Byok::Inside => self.in_window.map(|credits| credits + self.byok_in_window.unwrap_or_default()),
             Byok::Outside => self.in_window,
         };

@@ -1,13 +1,15 @@
 //! Dates and times as people read them, on pages and in mails. `Usd` writes amounts itself; files and hooks
 //! carry both in full instead.
 
+use std::borrow::Borrow;
+
 use crate::clock::Moment;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-/// `20 November 2026`
-pub fn long_date(date: Date) -> String {
-    date.strftime("%-d %B %Y").to_string()
+/// `20 November 2026`; templates pass a reference.
+pub fn long_date(date: impl Borrow<Date>) -> String {
+    date.borrow().strftime("%-d %B %Y").to_string()
 }
 
 /// `20 Nov 2026`
@@ -53,6 +55,11 @@ pub fn sheet_text(text: &str) -> String {
 pub fn time_in(at: Moment, zone: &TimeZone) -> String {
     let there = at.to_zoned(zone.clone());
     format!("{} ({})", there.strftime("%-d %B %Y, %H:%M"), zone.iana_name().unwrap_or("UTC"))
+}
+
+/// An instant in UTC, where it is of no programme's time zone.
+pub fn utc(at: impl Borrow<Moment>) -> String {
+    format!("{} UTC", column_time(*at.borrow(), &TimeZone::UTC))
 }
 
 /// A time in a table column whose heading names the time zone: `2026-11-20 14:05`.

@@ -168,7 +168,7 @@ impl Table {
                 return Ok(Round::Over(AssignOutcome::Done));
             }
             let after = before.next(known.iter().filter(|known| known.owner.owner == *owner).chain(&new));
-            let assigned = after.used.counted(programme.settings.byok);
+            let assigned = after.used.counted(programme.settings.basis.byok);
             if assigned > budget.assigned && !budget.has_room_for(assigned - budget.assigned) {
                 return Ok(Round::Over(AssignOutcome::BudgetPassed));
             }
@@ -219,7 +219,7 @@ impl Table {
                 return Ok(Round::Over(()));
             }
             let after = before.next(&kept);
-            let assigned = after.used.counted(programme.settings.byok);
+            let assigned = after.used.counted(programme.settings.basis.byok);
             let mut transaction = self.transaction();
             for taken in &taken {
                 transaction = transaction.remove(&KeyOwner::key_of(&taken.owner.key), "attribute_exists(pk)", &[])?;

@@ -65,6 +65,11 @@ impl BulkStop {
 }
 
 impl MailServer {
+    /// What is left of its quota, if it has one.
+    pub fn left(&self) -> Option<u64> {
+        self.per_day.map(|per_day| per_day.saturating_sub(self.sent))
+    }
+
     /// Whether its limits are those of a sandbox, which mails only verified addresses. SES does not say so to
     /// a role that may only send.
     pub fn is_sandbox(&self) -> bool {

@@ -127,7 +127,7 @@ impl Table {
             transaction = transaction.check(&Programme::key_of(&id), "version = :version", &version)?;
         }
         if has_new_settings {
-            let roles = RoleChanges::between(&id, Some(&programme.settings), &edit.settings);
+            let roles = RoleChanges::between(&id, Some(&programme.settings.people), &edit.settings.people);
             let (version, was_over) = (programme.version, programme.is_over(by.now));
             let edited = programme.edited(edit.settings.clone());
             let ends = edited.is_over(by.now) && !was_over;
@@ -166,20 +166,15 @@ impl Before {
 
     /// Whether keys that exist or are being made count in another way than the new settings say.
     fn counts_otherwise(&self, after: &Settings) -> bool {
-        let basis = |settings: &Settings| (settings.reset, settings.byok, settings.term.timezone().to_owned());
+        let was = &self.programme.settings;
         let has_reservations = self.budget.shown || self.budget.reserved != self.budget.assigned;
-        has_reservations && basis(&self.programme.settings) != basis(after)
+        has_reservations && (was.basis != after.basis || was.term.timezone() != after.term.timezone())
     }
 
     /// Whether reservations may cost another sum under the new settings.
     fn moves_costs(&self, after: &Settings) -> bool {
-        let costs = |settings: &Settings| {
-            let caps: Vec<_> =
-                settings.groups.iter().filter_map(|(name, group)| Some((name.clone(), group.cap?))).collect();
-            let term = (settings.keys_expire_at(), settings.term.timezone().to_owned());
-            (settings.cap, caps, settings.reset, settings.byok, term)
-        };
-        costs(&self.programme.settings) != costs(after)
+        let was = &self.programme.settings;
+        was.allowance != after.allowance || was.basis != after.basis || was.term != after.term
     }
 
     /// Whether keys may have to be put under another guardrail: somebody has the first rules, or a term that was over goes on, in which
@@ -188,7 +183,7 @@ impl Before {
         let Before { programme, .. } = self;
         let goes_on = programme.is_over(now);
         let is_over = programme.clone().edited(after.clone()).is_over(now);
-        !is_over && (goes_on || after.has_first_rules_since(&programme.settings))
+        !is_over && (goes_on || after.rules.has_first_rules_since(&programme.settings.rules))
     }
 
     fn refuses(&self, edit: &Edit, effect: Option<EditEffect>) -> Option<EditOutcome> {

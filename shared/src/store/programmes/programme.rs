@@ -58,7 +58,7 @@ impl Table {
         let each = programmes.iter().map(|programme| async move {
             let (budget, used) =
                 tokio::try_join!(self.get(Budget::key_of(&programme.id)), self.programme_use(&programme.id))?;
-            let spent = used.counted(programme.settings.byok);
+            let spent = used.counted(programme.settings.basis.byok);
             Ok::<_, StoreError>((budget.map_or(Usd::ZERO, |budget| budget.reserved), spent))
         });
         let sums = try_join_all(each.collect::<Vec<_>>()).await?;
@@ -92,7 +92,7 @@ impl Table {
             let programme = Programme { form, ..Programme::new(id.clone(), settings.clone()) };
             let entry = Entry::on_programme(&id, by.actor, by.now, what);
             let mut transaction = self.transaction().create(&programme)?.create(&budget)?;
-            let roles = RoleChanges::between(&id, None, &programme.settings);
+            let roles = RoleChanges::between(&id, None, &programme.settings.people);
             transaction = with_roles(transaction, &id, &roles)?;
             transaction = transaction.set(&RulesDue::now(RulesSource::Programme(id.clone()), by.now))?;
             if let Some(roster) = copied.as_ref().and_then(|copied| copied.roster.as_ref()) {

@@ -44,7 +44,7 @@ impl Table {
             if models.is_empty() {
                 let mut naming = self.programmes().await?;
                 naming.retain(|programme| {
-                    programme.closed_at.is_none() && programme.settings.tiers().any(|tier| tier == name)
+                    programme.closed_at.is_none() && programme.settings.rules.tiers().any(|tier| tier == name)
                 });
                 if !naming.is_empty() {
                     return Ok(Round::Over(TierOutcome::Named(naming)));

@@ -2,7 +2,7 @@
 //! stack, except for random values in names.
 
 use bursar_core::domain::grant::HoldKind;
-use bursar_core::domain::programme::{Byok, Group};
+use bursar_core::domain::programme::Byok;
 use bursar_core::domain::values::id::Epoch;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
@@ -30,12 +30,12 @@ pub(super) async fn played(mut campus: Campus, seed: u64) -> (Campus, String) {
     // With groups; with windows and own keys apart; with a restriction and own keys counted.
     let shape = dice.usize(..3);
     let reset = [Reset::Daily, Reset::Weekly][dice.usize(..2)];
-    let cap = Some(Usd::from_dollars([5, 20, 30][dice.usize(..3)]));
+    let cap = Usd::from_dollars([5, 20, 30][dice.usize(..3)]);
     campus
         .programme("CS pilot", |settings| match shape {
-            0 => drop(settings.groups.insert("A".to_owned(), Group { cap, ..Group::default() })),
-            1 => (settings.reset, settings.byok) = (reset, Byok::Outside),
-            _ => settings.reset = Reset::Monthly,
+            0 => drop(settings.allowance.group_caps.insert("A".to_owned(), cap)),
+            1 => (settings.basis.reset, settings.basis.byok) = (reset, Byok::Outside),
+            _ => settings.basis.reset = Reset::Monthly,
         })
         .await;
     if shape == 2 {

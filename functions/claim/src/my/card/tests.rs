@@ -14,9 +14,9 @@ use crate::testing::at;
 #[test]
 fn before_the_claim_window_in_it_and_after_it() {
     let window = |view: &mut View| {
-        view.programme.settings.claim_opens_at = Some(at("2026-11-21T08:00:00Z"));
-        view.programme.settings.claim_closes_at = Some(at("2026-11-30T23:00:00Z"));
-        view.programme.settings.contact = Some("Room 12".to_owned());
+        view.programme.settings.claims.claim_opens_at = Some(at("2026-11-21T08:00:00Z"));
+        view.programme.settings.claims.claim_closes_at = Some(at("2026-11-30T23:00:00Z"));
+        view.programme.settings.texts.contact = Some("Room 12".to_owned());
     };
     insta::assert_snapshot!(Story::new().set(window).brief(), @"no key yet: Keys can be claimed from 21 November 2026, 09:00 (Europe/Berlin).");
     insta::assert_snapshot!(Story::new().set(window).after(48.hours()).brief(), @"no key yet: Your key is made when you press the button, and shown to you once. You can do that until 1 December 2026, 00:00 (Europe/Berlin). [Reveal my key]");
@@ -39,7 +39,7 @@ fn before_the_claim_window_in_it_and_after_it() {
 fn terms_in_a_sentence_in_a_link_and_at_length() {
     let terms = |text: &str| {
         let text = text.to_owned();
-        Story::new().set(|view| view.programme.settings.terms = Some(text)).reads()
+        Story::new().set(|view| view.programme.settings.texts.terms = Some(text)).reads()
     };
     assert!(terms("Be kind.").contains("\nI accept the terms: Be kind.\n[Reveal my key]\n"));
     assert!(terms("https://uni.example/terms").contains("I accept the terms: https://uni.example/terms"));
@@ -74,10 +74,11 @@ fn a_key_that_works_before_anything_was_read_and_after_and_with_a_cap_that_reset
     ");
     let spent = Story::new().shown().after(1.hour()).used(4_990_001);
     insta::assert_snapshot!(spent.brief(), @"working: Your key works. It was shown on 20 November 2026, 14:05 (Europe/Berlin), and nobody can show it again. [Read what I used now] [Hand my key back] [Replace my key] [My key has leaked: end it]");
-    let weekly = || Story::new().set(|view| view.programme.settings.reset = Reset::Weekly).shown().used(12_000_000);
+    let weekly =
+        || Story::new().set(|view| view.programme.settings.basis.reset = Reset::Weekly).shown().used(12_000_000);
     insta::assert_snapshot!(spent.money(), @"Left: $15 Used: $5, as of 20 November 2026, 15:05 (Europe/Berlin) Cap: $20 for the whole term, until the end of 6 February 2027");
     insta::assert_snapshot!(weekly().money(), @"Left: $8 Used: $12, as of 20 November 2026, 14:05 (Europe/Berlin) Cap: $20 a week; it starts anew on 23 November 2026, 01:00 (Europe/Berlin)");
-    let no_more = weekly().set(|view| view.programme.settings.replacements = 0).after(20.minutes());
+    let no_more = weekly().set(|view| view.programme.settings.claims.replacements = 0).after(20.minutes());
     assert!(no_more.reads().contains("It cannot be replaced now. You have replaced your key as often as"));
 }
 
@@ -85,10 +86,10 @@ fn a_key_that_works_before_anything_was_read_and_after_and_with_a_cap_that_reset
 fn a_key_that_has_used_up_its_cap() {
     assert!(Story::new().shown().used(20_050_000).money().starts_with("Left: $0 Used: $20.05, as of"));
     insta::assert_snapshot!(Story::new().shown().used(20_050_000).brief(), @"used up: Your cap is used up, and it is for the whole term. Ask the people who run the programme if you need more. Requests with your key are refused until there is more. [Read what I used now] [Hand my key back] [My key has leaked: end it]");
-    let daily = Story::new().set(|view| view.programme.settings.reset = Reset::Daily).shown().used(19_995_000);
+    let daily = Story::new().set(|view| view.programme.settings.basis.reset = Reset::Daily).shown().used(19_995_000);
     insta::assert_snapshot!(daily.words(), @"Your cap is used up. It starts anew on 21 November 2026, 01:00 (Europe/Berlin). Requests with your key are refused until there is more.");
     // From here on, the last day of the term.
-    let last = || Story::new().after((78 * 24).hours()).set(|view| view.programme.settings.reset = Reset::Daily);
+    let last = || Story::new().after((78 * 24).hours()).set(|view| view.programme.settings.basis.reset = Reset::Daily);
     insta::assert_snapshot!(last().shown().used(20_000_000).words(), @"Your cap is used up, and it does not start anew before the term ends. Requests with your key are refused until there is more.");
 }
 
@@ -107,7 +108,7 @@ fn each_reason_for_which_there_is_no_key_now() {
     insta::assert_snapshot!(stopped(Stopped::ReplacementFailed).words(), @"Your old key is ended, and the last attempt to make a new one failed. No money was lost. Get a new one: it has what is left of your cap.");
     insta::assert_snapshot!(stopped(Stopped::UsedUp).words(), @"Your key was ended because your cap was used up. Get a new one: it has what is left of your cap.");
     insta::assert_snapshot!(stopped(Stopped::UsedUp).used(20_000_000).words(), @"Your cap is used up, and it is for the whole term. Ask the people who run the programme if you need more.");
-    let no_more = stopped(Stopped::Leaked).set(|view| view.programme.settings.replacements = 0).after(1.hour());
+    let no_more = stopped(Stopped::Leaked).set(|view| view.programme.settings.claims.replacements = 0).after(1.hour());
     insta::assert_snapshot!(no_more.words(), @"You reported your key leaked. The provider has not confirmed yet that it is ended; this is repeated each minute. You have replaced your key as often as this programme allows. Ask the people who run it to allow one more.");
 }
 

@@ -198,7 +198,7 @@ async fn a_budget_that_is_promised_in_full_is_said_with_who_goes_without_and_wha
 #[tokio::test]
 async fn caps_that_start_anew_and_own_keys_and_days_that_are_no_calendar_week_are_named_as_what_they_are() {
     let mut weekly = programme();
-    (weekly.settings.reset, weekly.settings.byok) = (Reset::Weekly, Byok::Outside);
+    (weekly.settings.basis.reset, weekly.settings.basis.byok) = (Reset::Weekly, Byok::Outside);
     let mut digest = a_full_digest();
     digest.days = (date(2026, 11, 11), date(2026, 11, 17));
     digest.models[1].used.byok = usd(4_000);

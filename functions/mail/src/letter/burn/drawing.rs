@@ -6,7 +6,6 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use anyhow::{Result, ensure};
-use bursar_core::domain::values::money::Usd;
 use plotters::coord::Shift;
 use plotters::prelude::{
     AreaSeries, BitMapBackend, ChartBuilder, Circle, Color, DashedLineSeries, DrawingArea, IntoDrawingArea, IntoFont,
@@ -16,6 +15,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{FontStyle, ShapeStyle, TextStyle, register_font};
 
 use super::BurnScene;
+use crate::prelude::*;
 
 pub(super) const WIDTH: u32 = 1120;
 pub(super) const HEIGHT: u32 = 640;

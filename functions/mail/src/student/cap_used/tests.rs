@@ -17,7 +17,8 @@ fn used(dollars_and_cents: i64) -> CapUseFacts {
 
 async fn mailed(reset: Reset, used: CapUseFacts) -> String {
     let mut programme = programme();
-    (programme.settings.reset, programme.settings.contact) = (reset, Some("the tutors, room 101".to_owned()));
+    (programme.settings.basis.reset, programme.settings.texts.contact) =
+        (reset, Some("the tutors, room 101".to_owned()));
     told(|words| words.cap_used(&programme, &used)).await
 }
 

@@ -8,7 +8,7 @@ use crate::testing::{address, at, now, programme, told, with_key};
 /// The mail to somebody who may claim until the twenty-fifth of November.
 async fn mailed(change: impl FnOnce(&mut Settings, &mut Grant), now: Moment) -> String {
     let mut programme = programme();
-    programme.settings.claim_closes_at = Some(at("2026-11-25T10:00:00Z"));
+    programme.settings.claims.claim_closes_at = Some(at("2026-11-25T10:00:00Z"));
     let mut grant = Grant { ever_shown: false, ..with_key().grant };
     change(&mut programme.settings, &mut grant);
     told(|words| words.roster(&programme, &grant, now)).await
@@ -43,10 +43,10 @@ async fn roster_mail_names_three_and_counts_the_others() {
         (50, "Run by: f1@example.edu, f2@example.edu, f3@example.edu, and 47 more\n"),
     ] {
         let faculty = (1..=count).map(|number| address(&format!("f{number}")));
-        let text = mailed(|settings, _| settings.faculty = faculty.collect(), now()).await;
+        let text = mailed(|settings, _| settings.people.faculty = faculty.collect(), now()).await;
         assert!(text.contains(says), "{text}");
     }
-    let text = mailed(|settings, _| settings.faculty.clear(), now()).await;
+    let text = mailed(|settings, _| settings.people.faculty.clear(), now()).await;
     assert!(!text.contains("Run by"), "{text}");
 }
 

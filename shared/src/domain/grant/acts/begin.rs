@@ -161,7 +161,8 @@ impl View {
                 return Err(BeginRefused::WindowClosed);
             }
         }
-        if self.next_key_counts(now) && grant.replacements >= settings.replacements.saturating_add(grant.allowed) {
+        if self.next_key_counts(now) && grant.replacements >= settings.claims.replacements.saturating_add(grant.allowed)
+        {
             return Err(BeginRefused::ReplacementsUsedUp);
         }
         if grant.attempts.iter().filter(|attempt| self.is_remembered(attempt, now)).count() >= MAX_ATTEMPTS {
@@ -172,7 +173,7 @@ impl View {
         }
         // The key that is live now is retired as well once the attempt has begun.
         if self.next_limit(now).is_none() {
-            return Err(BeginRefused::NothingLeft { resets_at: settings.reset.resets_at(now) });
+            return Err(BeginRefused::NothingLeft { resets_at: settings.basis.reset.resets_at(now) });
         }
         let is_under_way = grant.live().is_some_and(|live| matches!(live.switch, SwitchState::OnOrdered { .. }));
         let until = self.late_enable_until(now);

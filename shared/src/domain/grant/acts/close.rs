@@ -73,7 +73,7 @@ impl View {
     /// Ends the grant with its programme. Returns `Unchanged` if it is over already, or while the programme
     /// goes on.
     pub fn end(&self, by: &Actor, now: Moment) -> Result<Change, Unchanged> {
-        if self.is_terminal() || !self.programme.is_over(now) {
+        if self.grant.is_over() || !self.programme.is_over(now) {
             return Err(Unchanged);
         }
         let mut change = self.change(by, DependsOn::Settings).ordering_all_off(now);
@@ -159,7 +159,7 @@ impl View {
     /// Gives the grant a cap of its own, or takes it away again. The reservation in the budget grows at once. What a
     /// lower cap frees is given back once the provider confirmed the lower limit and the key was read.
     pub fn set_cap(&self, cap: Option<Usd>, by: &Actor, why: Option<&str>, now: Moment) -> Result<Change, CapRefused> {
-        if self.is_terminal() {
+        if self.grant.is_over() {
             return Err(CapRefused::Over);
         }
         if self.grant.own_cap == cap {
@@ -175,7 +175,7 @@ impl View {
 
     /// Allows one replacement beyond the programme's number. Returns `Unchanged` if the grant is over.
     pub fn allow(&self, by: &Actor) -> Result<Change, Unchanged> {
-        if self.is_terminal() {
+        if self.grant.is_over() {
             return Err(Unchanged);
         }
         let mut change = self.change(by, DependsOn::GrantAlone);

@@ -117,7 +117,7 @@ impl View {
         now: Moment,
     ) -> Result<Change, HoldRefused> {
         let hold = hold.into();
-        if self.is_terminal() {
+        if self.grant.is_over() {
             return Err(HoldRefused::Over);
         }
         let is_lesser = match (hold, &self.grant.holds.paused) {
@@ -148,7 +148,7 @@ impl View {
     /// enable. The key is enabled after the change is written, never before.
     pub fn release(&self, hold: impl Into<Hold>, by: &Actor, now: Moment) -> Result<Change, ReleaseRefused> {
         let hold = hold.into();
-        if self.is_terminal() {
+        if self.grant.is_over() {
             return Err(ReleaseRefused::Over);
         }
         if !self.grant.holds.has(hold.kind()) {
@@ -172,9 +172,5 @@ impl View {
         }
         let change = change.with_room(self, now).ok_or(ReleaseRefused::BudgetExhausted)?;
         Ok(change.audited(Act::Released, &self.grant, None))
-    }
-
-    pub(in crate::domain::grant) fn is_terminal(&self) -> bool {
-        matches!(self.grant.state, GrantState::Revoked | GrantState::Ended)
     }
 }

@@ -127,7 +127,7 @@ impl View {
 
     /// The time at which a key becomes too old by the programme's rule.
     pub fn too_old_at(&self, attempt: &Attempt) -> Option<Moment> {
-        let days = self.programme.settings.rotate_after_days?;
+        let days = self.programme.settings.claims.rotate_after_days?;
         Some(attempt.shown_at? + in_days(days))
     }
 
@@ -172,7 +172,7 @@ impl View {
     /// get none.
     fn term_rule(&self, now: Moment) -> Option<Rule> {
         let settings = &self.programme.settings;
-        let is_time = settings.student_mails && now >= settings.term.ends_at() - WEEK;
+        let is_time = settings.mails.student_mails && now >= settings.term.ends_at() - WEEK;
         (is_time && self.announced_term_end().is_none()).then_some(Rule::Announce(Notice::TermEndSoon))
     }
 
@@ -205,7 +205,7 @@ impl View {
     /// The time at which a key will have been unused for as long as the programme allows, if it is not used
     /// before.
     fn out_of_use_at(&self, live: &Attempt, last_used_at: Option<Moment>) -> Option<Moment> {
-        let days = self.programme.settings.unused_after_days?;
+        let days = self.programme.settings.claims.unused_after_days?;
         let reading = self.readings.iter().find(|reading| reading.epoch == live.epoch);
         let used = [last_used_at, reading.and_then(|reading| reading.last_used_at), reading.and_then(last_day_of_use)];
         let since = used.into_iter().chain([live.shown_at, live.resumed_at]).flatten().max()?;

@@ -61,7 +61,7 @@ impl View {
         if let Some(limit) = wanted_limit(cap, &self.spending(now)) {
             return Some(WantedLimit::Limit(limit));
         }
-        let window = settings.reset.window_at(now);
+        let window = settings.basis.reset.window_at(now);
         let retired = self.readings.iter().filter(|reading| reading.epoch != live.epoch && reading.window == window);
         let used: Usd = retired.map(|reading| surely(reading, &self.grant, settings)).sum();
         Some(if cap - used >= Usd::CENT { WantedLimit::Limit(Usd::CENT) } else { WantedLimit::UsedUp })
@@ -125,7 +125,7 @@ impl View {
         window: Window,
         now: Moment,
     ) -> Result<Change, Unchanged> {
-        if self.programme.settings.reset.window_at(now) != window {
+        if self.programme.settings.basis.reset.window_at(now) != window {
             return Err(Unchanged);
         }
         let (reservation, wanted) = (self.reservation(), self.limit_wanted(now));

@@ -82,7 +82,7 @@ impl View {
     /// is not its own.
     pub fn ended_by_recovery<'f>(&self, found: &'f [RecoveredKey], in_copy: bool) -> Vec<&'f RecoveredKey> {
         let unknown = self.unknown(found, in_copy);
-        if unknown.is_empty() || self.is_terminal() || !self.grant.holds.is_empty() {
+        if unknown.is_empty() || self.grant.is_over() || !self.grant.holds.is_empty() {
             return Vec::new();
         }
         let live = self.newest_enabled(&unknown).map(|live| &live.key);
@@ -107,7 +107,7 @@ impl View {
 
     /// The key that becomes live; `None` for a grant that is over.
     fn newest_enabled<'f>(&self, unknown: &[&'f RecoveredKey]) -> Option<&'f RecoveredKey> {
-        let enabled = unknown.iter().filter(|found| found.enabled && !self.is_terminal());
+        let enabled = unknown.iter().filter(|found| found.enabled && !self.grant.is_over());
         enabled.max_by_key(|found| found.epoch).copied()
     }
 

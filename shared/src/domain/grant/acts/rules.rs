@@ -20,7 +20,7 @@ pub enum NotMoved {
 impl View {
     /// The guardrail that the grant's next key must be under before it is shown; `None` if it may call everything.
     pub fn guardrail_of_next_key(&self) -> Option<GuardrailOwner> {
-        let rules = self.programme.settings.rules(self.grant.group.as_deref());
+        let rules = self.programme.settings.rules.of(self.grant.group.as_deref());
         (!rules.allow_all()).then(|| self.guardrail_of_group())
     }
 
@@ -39,7 +39,7 @@ impl View {
 
     /// The group's, if it has rules of its own, else the programme's.
     fn guardrail_of_group(&self) -> GuardrailOwner {
-        let has_own = |group: &&String| self.programme.settings.groups_with_rules().any(|with| with == *group);
+        let has_own = |group: &&String| self.programme.settings.rules.group_models.contains_key(*group);
         self.owner(self.grant.group.as_ref().filter(has_own).cloned())
     }
 

@@ -53,15 +53,15 @@ fn a_page_that_is_older_than_the_last_attempt_begins_nothing() {
 fn the_claim_window_governs_only_a_grant_that_was_never_shown_a_key() {
     let mut story = Story::new();
     let (opens, closes) = (story.now + 1.hour(), story.now + 2.hours());
-    story.view.programme.settings.claim_opens_at = Some(opens);
-    story.view.programme.settings.claim_closes_at = Some(closes);
+    story.view.programme.settings.claims.claim_opens_at = Some(opens);
+    story.view.programme.settings.claims.claim_closes_at = Some(closes);
     assert_eq!(story.refused(KeyRequestKind::Reveal), BeginRefused::NotOpenYet { opens });
     story.now = opens;
     story.shown(KeyRequestKind::Reveal, 'a');
     story.now = closes + 1.hour();
     story.shown(KeyRequestKind::Replace, 'b');
     let mut late = Story::new();
-    late.view.programme.settings.claim_closes_at = Some(late.now);
+    late.view.programme.settings.claims.claim_closes_at = Some(late.now);
     assert_eq!(late.refused(KeyRequestKind::Reveal), BeginRefused::WindowClosed);
 }
 
@@ -86,7 +86,7 @@ fn a_replacement_orders_the_old_keys_disable_before_anything_else_and_has_what_i
 #[test]
 fn replacements_are_counted_when_shown_but_for_one_soon_after_a_reveal() {
     let mut story = Story::new();
-    story.view.programme.settings.replacements = 1;
+    story.view.programme.settings.claims.replacements = 1;
     story.shown(KeyRequestKind::Reveal, 'a').after(14.minutes()).shown(KeyRequestKind::Replace, 'b');
     assert_eq!(story.view.grant.replacements, 0);
     story.after(1.minute()).shown(KeyRequestKind::Replace, 'c');
@@ -103,8 +103,8 @@ fn replacements_are_counted_when_shown_but_for_one_soon_after_a_reveal() {
 #[test]
 fn a_replacement_that_the_programmes_rule_asks_for_is_not_counted() {
     let mut story = Story::new();
-    story.view.programme.settings.rotate_after_days = Some(30);
-    story.view.programme.settings.replacements = 0;
+    story.view.programme.settings.claims.rotate_after_days = Some(30);
+    story.view.programme.settings.claims.replacements = 0;
     story.shown(KeyRequestKind::Reveal, 'a').after(SignedDuration::from_hours(29 * 24));
     assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::ReplacementsUsedUp);
     story.after(SignedDuration::from_hours(24)).shown(KeyRequestKind::Replace, 'b');
@@ -114,10 +114,10 @@ fn a_replacement_that_the_programmes_rule_asks_for_is_not_counted() {
 #[test]
 fn with_less_than_a_cent_left_a_replacement_waits_for_the_window_to_turn() {
     let mut story = Story::new();
-    story.view.programme.settings.reset = crate::domain::values::window::Reset::Daily;
+    story.view.programme.settings.basis.reset = crate::domain::values::window::Reset::Daily;
     story.view.budget.limit = Usd::from_dollars(2000);
     story.shown(KeyRequestKind::Reveal, 'a').reading(1, 19_995_000);
-    let resets_at = story.view.programme.settings.reset.resets_at(story.now);
+    let resets_at = story.view.programme.settings.basis.reset.resets_at(story.now);
     assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::NothingLeft { resets_at });
     story.now = resets_at.unwrap();
     story.shown(KeyRequestKind::Replace, 'b');
@@ -137,7 +137,7 @@ fn terms_are_accepted_as_they_read_now_with_each_press_until_a_key_was_shown() {
     let mut story = Story::new();
     let note = |change: &Change| change.audit().unwrap().note.clone().unwrap();
     assert_eq!(note(&story.press(KeyRequestKind::Reveal).unwrap().0), "attempt 1", "there are none to accept");
-    story.view.programme.settings.terms = Some("Be kind.".to_owned());
+    story.view.programme.settings.texts.terms = Some("Be kind.".to_owned());
     let (now, epoch) = (TermsHash::of("Be kind."), story.view.grant.epoch);
     for terms in [None, Some(TermsHash::of("Be quick."))] {
         let request = KeyRequest { kind: KeyRequestKind::Reveal, epoch, terms };
@@ -155,8 +155,20 @@ fn terms_are_accepted_as_they_read_now_with_each_press_until_a_key_was_shown() {
         story.apply(failed.unwrap());
     }
     story.shown(KeyRequestKind::Reveal, 'a');
-    story.view.programme.settings.terms = Some("Be kinder.".to_owned());
+    story.view.programme.settings.texts.terms = Some("Be kinder.".to_owned());
     let request = KeyRequest { kind: KeyRequestKind::Replace, epoch: story.view.grant.epoch, terms: None };
     let (change, _) = story.view.begin(request, Nonce::random(), story.now).unwrap();
     assert_eq!(note(&change), "attempt 4", "a replacement asks for nothing more");
 }
+<<<<<<< ours
+=======
+
+#[test]
+fn somebody_who_could_have_no_key_is_not_asked_for_the_terms_first() {
+    let mut story = Story::new();
+    story.view.programme.settings.texts.terms = Some("Be kind.".to_owned());
+    story.view.budget.reserved = Usd::from_dollars(90);
+    let request = KeyRequest { kind: KeyRequestKind::Reveal, epoch: story.view.grant.epoch, terms: None };
+    assert_eq!(story.view.begin(request, Nonce::random(), story.now), Err(BeginRefused::BudgetExhausted));
+}
+>>>>>>> theirs

@@ -102,7 +102,7 @@ fn the_wanted_limit_is_sent_where_the_recorded_or_the_listed_one_is_another() {
 #[test]
 fn a_limit_is_confirmed_once_and_never_in_another_window_than_it_was_reckoned_in() {
     let mut story = Story::new();
-    story.view.programme.settings.reset = Reset::Daily;
+    story.view.programme.settings.basis.reset = Reset::Daily;
     story.view.budget.limit = Usd::from_dollars(5000);
     story.shown(KeyRequestKind::Reveal, 'a').after(1.hour()).shown(KeyRequestKind::Replace, 'b').reading(1, 5_000_000);
     story.apply(story.view.order_limit(ListedLimit::Unasked, story.now).unwrap());

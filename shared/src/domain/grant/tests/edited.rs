@@ -3,14 +3,14 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::programme::{Group, Settings};
+use crate::domain::programme::Settings;
 use crate::domain::testing::dollars;
 use crate::domain::values::window::Reset;
 
 impl Story {
     fn counted_in(reset: Reset) -> Story {
         let mut story = Story::new();
-        story.view.programme.settings.reset = reset;
+        story.view.programme.settings.basis.reset = reset;
         story.view.budget.limit = dollars(100_000);
         story
     }
@@ -30,16 +30,16 @@ impl Story {
 #[test]
 fn an_edit_reserves_what_is_more_at_once_and_gives_nothing_back() {
     let mut story = Story::live();
-    assert_eq!(story.edited(|settings| settings.cap = dollars(30)).more, dollars(10));
+    assert_eq!(story.edited(|settings| settings.allowance.cap = dollars(30)).more, dollars(10));
     assert_eq!((story.view.budget.reserved, story.cost()), (dollars(30), dollars(30)));
-    assert_eq!(story.edited(|settings| settings.cap = dollars(5)).more, Usd::ZERO);
+    assert_eq!(story.edited(|settings| settings.allowance.cap = dollars(5)).more, Usd::ZERO);
     assert_eq!(
         (story.view.budget.reserved, story.cost()),
         (dollars(30), dollars(20)),
         "nobody was ever told of thirty"
     );
     let mut invited = Story::new();
-    let effect = invited.edited(|settings| settings.cap = dollars(30));
+    let effect = invited.edited(|settings| settings.allowance.cap = dollars(30));
     assert_eq!((effect.more, effect.grants, effect.with_keys, effect.keys_until), (Usd::ZERO, 1, 0, None));
 }
 
@@ -96,10 +96,10 @@ proptest! {
         for step in steps {
             let now = story.now;
             match step {
-                Step::Cap(cap) => drop(story.edited(|settings| settings.cap = dollars(cap))),
+                Step::Cap(cap) => drop(story.edited(|settings| settings.allowance.cap = dollars(cap))),
                 Step::GroupCap(cap) => {
-                    let group = Group { cap: cap.map(dollars), models: Vec::new() };
-                    story.edited(|settings| drop(settings.groups.insert("A".to_owned(), group)));
+                    let cap = cap.map(|cap| ("A".to_owned(), dollars(cap)));
+                    story.edited(|settings| settings.allowance.group_caps = cap.into_iter().collect());
                 }
                 Step::OwnCap(cap) => {
                     if let Ok(change) = story.view.set_cap(cap.map(dollars), &faculty(), None, now) {

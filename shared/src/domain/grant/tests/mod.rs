@@ -140,7 +140,7 @@ impl Story {
         if let Ok(change) = self.view.sending_limit(live, limit, self.now) {
             self.apply(change);
         }
-        let window = self.view.programme.settings.reset.window_at(self.now);
+        let window = self.view.programme.settings.basis.reset.window_at(self.now);
         self.apply(self.view.limit_confirmed(&order, sent, window, self.now).unwrap())
     }
 
@@ -159,7 +159,7 @@ impl Story {
     }
 
     fn reading(&mut self, epoch: u32, micros: i64) -> &mut Story {
-        let window = self.view.programme.settings.reset.window_at(self.now);
+        let window = self.view.programme.settings.basis.reset.window_at(self.now);
         let used = Usd::from_micros(micros);
         self.view.readings.retain(|reading| reading.epoch != Epoch::new(epoch));
         self.view.readings.push(Reading {

@@ -225,8 +225,8 @@ fn an_attempt_that_nobody_is_at_any_more_frees_its_grant_and_a_reservation_that_
 /// A grant with a reservation and a live key, somewhere in a term of a hundred days.
 fn live(reset: Reset, cap: i64) -> Story {
     let mut story = Story::new();
-    story.view.programme.settings.reset = reset;
-    story.view.programme.settings.cap = Usd::from_micros(cap).whole_cents();
+    story.view.programme.settings.basis.reset = reset;
+    story.view.programme.settings.allowance.cap = Usd::from_micros(cap).whole_cents();
     story.view.budget.limit = Usd::MAX;
     story.shown(KeyRequestKind::Reveal, 'a');
     story
@@ -268,7 +268,7 @@ proptest! {
         reset in resets(), cap in 10_000_i64..50_000_000, shares in prop::collection::vec(0_u8..=100, 1..110),
     ) {
         let mut story = live(reset, cap);
-        let cap = story.view.programme.settings.cap.micros();
+        let cap = story.view.programme.settings.allowance.cap.micros();
         story.now = story.view.programme.settings.term.starts_at();
         let at_first = story.cost();
         let mut total = Usd::ZERO;

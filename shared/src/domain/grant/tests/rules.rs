@@ -1,16 +1,17 @@
 //! Guardrails of keys: ordered where another is wanted, confirmed, and never taken off.
 
 use super::*;
-use crate::domain::programme::Group;
 
 fn models(story: &mut Story, models: &[&str]) {
-    story.view.programme.settings.models = models.iter().map(|model| (*model).to_owned()).collect();
+    story.view.programme.settings.rules.all.models = models.iter().map(|model| (*model).to_owned()).collect();
 }
 
 /// Gives a group models of its own, or none.
 fn group(story: &mut Story, name: &str, models: &[&str]) {
-    let models = models.iter().map(|model| (*model).to_owned()).collect();
-    story.view.programme.settings.groups.insert(name.to_owned(), Group { cap: None, models });
+    let models: Vec<String> = models.iter().map(|model| (*model).to_owned()).collect();
+    let of_groups = &mut story.view.programme.settings.rules.group_models;
+    of_groups.insert(name.to_owned(), models);
+    of_groups.retain(|_, models| !models.is_empty());
 }
 
 fn order(story: &Story) -> Option<Order> {

@@ -103,13 +103,13 @@ impl Story {
                 self.done(self.view.release(HoldKind::Paused, &faculty(), now))
             }
             Happens::RestrictedReplacements => {
-                let is_news = view.programme.settings.replacements > 0;
-                self.view.programme.settings.replacements = 0;
+                let is_news = view.programme.settings.claims.replacements > 0;
+                self.view.programme.settings.claims.replacements = 0;
                 is_news.then_some(())
             }
             Happens::RestrictedModels => {
-                let is_news = view.programme.settings.models.is_empty();
-                self.view.programme.settings.models = vec!["openai/gpt-4o-mini".to_owned()];
+                let is_news = view.programme.settings.rules.all.models.is_empty();
+                self.view.programme.settings.rules.all.models = vec!["openai/gpt-4o-mini".to_owned()];
                 let change = self.view.order_rules(&made(self.view.guardrail_wanted()), now);
                 self.done(change);
                 is_news.then_some(())
@@ -136,7 +136,7 @@ impl Story {
                 self.done(view.set_cap(Some(more), &faculty(), None, now));
             }
             Step::Sync => self.sync(),
-            Step::WindowTurns => self.now = view.programme.settings.reset.resets_at(now).unwrap_or(now),
+            Step::WindowTurns => self.now = view.programme.settings.basis.reset.resets_at(now).unwrap_or(now),
         }
         self.orders_reach_the_provider();
         false
@@ -226,7 +226,8 @@ impl Story {
         });
         let attempts: Vec<String> = attempts.collect();
         let left = self.view.next_limit(self.now).is_some();
-        let all = (grant.replacements.min(1), grant.has_reservation, self.view.programme.settings.replacements, left);
+        let all =
+            (grant.replacements.min(1), grant.has_reservation, self.view.programme.settings.claims.replacements, left);
         format!("{grant} {:?} {attempts:?} {all:?} {}", grant.state.as_str(), grant.attempts.len().min(3))
     }
 
@@ -255,7 +256,7 @@ fn from_every_state_that_acts_lead_to_a_few_presses_syncs_or_turns_end_in_a_key_
     let mut count = 0;
     for reset in [Reset::None, Reset::Daily] {
         let mut first = Story::new();
-        first.view.programme.settings.reset = reset;
+        first.view.programme.settings.basis.reset = reset;
         first.view.budget.limit = Usd::from_dollars(100_000);
         let mut seen = BTreeMap::from([(first.shape(), ())]);
         let mut states = VecDeque::from([(first, Vec::new())]);

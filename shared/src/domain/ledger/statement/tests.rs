@@ -50,7 +50,8 @@ fn programmes() -> Vec<Programme> {
         let ends_on = if id == "old" { "2026-09-01" } else { "2030-01-01" };
         let term = Term::new("2026-01-01".parse().unwrap(), ends_on.parse().unwrap(), "UTC").unwrap();
         let cost_code = (id != "seminar").then(|| format!("4711-{id}"));
-        let settings = Settings { cost_code, roster: id != "office", ..Settings::new(id, term, usd(1)) };
+        let mut settings = Settings { roster: id != "office", ..Settings::new(id, term, usd(1)) };
+        settings.texts.cost_code = cost_code;
         Programme::new(id.parse().unwrap(), settings)
     };
     ["cs", "seminar", "office", "old"].map(of).to_vec()

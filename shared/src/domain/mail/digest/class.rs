@@ -69,7 +69,7 @@ impl<'a> Class<'a> {
     pub fn add(&mut self, grant: &Grant, readings: &[Reading], not_mailed: Option<UnreachableReason>) {
         let spending = Spending::of(grant, readings, self.settings, self.now);
         let mut days = Days::default();
-        readings.iter().for_each(|reading| days.add(&reading.used.days(self.settings.byok)));
+        readings.iter().for_each(|reading| days.add(&reading.used.days(self.settings.basis.byok)));
         let of_cap = self.of_cap(&days, &spending);
         let has_spent = self.add_spending(grant, &days, of_cap.spent);
         if grant.state == GrantState::Revoked || grant.holds.dropped.is_some() {
@@ -119,7 +119,7 @@ impl<'a> Class<'a> {
     /// The count against the cap in the digest's week, never of a window that began later. The days give the
     /// sum for a window that is over. For a daily cap, only what surely belongs to the day counts.
     fn of_cap(&self, days: &Days, spending: &Spending) -> Sum {
-        let ((from, to), reset) = (self.week, self.settings.reset);
+        let ((from, to), reset) = (self.week, self.settings.basis.reset);
         let exactly = |spent| Sum { spent, known: Accuracy::Exactly };
         match reset.days_around(to) {
             Some(_) if reset == Reset::Daily => {

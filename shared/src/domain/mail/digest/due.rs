@@ -46,7 +46,7 @@ pub fn of_programme(programme: &Programme, made_at: Moment, asked: DigestTrigger
     let settings = &programme.settings;
     let begins = settings.term.starts_at().min(settings.claim_opens_at()).max(made_at);
     let ends = programme.over_since() + TOLD_AFTER_THE_END;
-    let day = settings.digest.filter(|_| settings.roster)?;
+    let day = settings.mails.digest.filter(|_| settings.roster)?;
     on_its_day(day, settings.term.zone(), asked, now, |moment| begins <= moment && moment < ends)
 }
 

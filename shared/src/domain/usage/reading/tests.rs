@@ -24,8 +24,8 @@ fn read(
     answers: &[(&str, UsageReport)],
 ) -> Result<(Reading, Option<Shortfall>), UnusableReport> {
     let (programme, grant) = ("cs-pilot".parse().unwrap(), "0123456789abcdef".parse().unwrap());
-    let made_at = at(answers[0].0);
-    let of = KeyUseContext { programme: &programme, grant: &grant, epoch: Epoch::new(1), reset, byok, made_at };
+    let (made_at, basis) = (at(answers[0].0), Basis { reset, byok });
+    let of = KeyUseContext { programme: &programme, grant: &grant, epoch: Epoch::new(1), basis, made_at };
     let mut last: Option<(Reading, Option<Shortfall>)> = None;
     for (time, told) in answers {
         last = Some(Reading::after(last.as_ref().map(|(reading, _)| reading), of, told, at(time), None)?);

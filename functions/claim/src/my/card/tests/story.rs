@@ -78,7 +78,7 @@ impl Story {
             grant: self.view.grant.id.clone(),
             epoch: Epoch::new(1),
             used: DailyUse::on_one(utc_date(self.now), used),
-            window: self.view.programme.settings.reset.window_at(self.now),
+            window: self.view.programme.settings.basis.reset.window_at(self.now),
             in_window: used,
             before: Usd::ZERO,
             last_used_at: None,

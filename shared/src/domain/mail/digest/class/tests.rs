@@ -62,7 +62,8 @@ fn people(class: &[(Grant, Vec<Reading>)]) -> People {
 
 /// The people in the digest of a day.
 fn people_on(today: Date, reset: Reset, class: &[(Grant, Vec<Reading>)]) -> People {
-    let settings = Settings { reset, ..a_programme().settings };
+    let mut settings = a_programme().settings;
+    settings.basis.reset = reset;
     let week = (today.checked_sub(7.days()).unwrap(), today.yesterday().unwrap());
     let now = format!("{today}T06:00:00Z").parse().unwrap();
     let mut walk = Class::new(&settings, week, Some(now), now);

@@ -9,7 +9,7 @@ use crate::domain::values::term::Term;
 fn digest(weekday: Weekday, zone: &str) -> Programme {
     let mut programme = a_programme();
     programme.settings.term = Term::new(date("2026-11-01"), date("2026-12-13"), zone).unwrap();
-    programme.settings.digest = Some(weekday);
+    programme.settings.mails.digest = Some(weekday);
     programme
 }
 
@@ -76,12 +76,12 @@ fn a_programme_that_has_not_begun_or_was_over_long_ago_or_has_no_day_or_no_roste
     let (made_at, now) = (at("2026-11-16T07:00:01Z"), at("2026-11-16T08:00:00Z"));
     assert_eq!(of_programme(&programme, made_at, DigestTrigger::Hourly, now), None, "it was made since");
     assert!(of_programme(&programme, made_at, DigestTrigger::ByHand, now).is_some());
-    programme.settings.claim_opens_at = Some(at("2026-10-20T00:00:00Z"));
+    programme.settings.claims.claim_opens_at = Some(at("2026-10-20T00:00:00Z"));
     assert!(due(&programme, "2026-10-26T07:00:00Z").is_some(), "keys are claimed before the term");
     programme.settings.roster = false;
     assert_eq!(due(&programme, "2026-11-16T07:00:00Z"), None);
     programme.settings.roster = true;
-    programme.settings.digest = None;
+    programme.settings.mails.digest = None;
     assert_eq!(due(&programme, "2026-11-16T07:00:00Z"), None);
 }
 
