@@ -8,6 +8,7 @@ pub(crate) use askama::Template;
 pub(crate) use axum::extract::{Query, State};
 pub(crate) use axum::http::StatusCode;
 pub(crate) use axum::response::{IntoResponse, Redirect, Response};
+pub(crate) use bursar_core::clock::Moment;
 pub(crate) use bursar_core::deadline::Deadline;
 pub(crate) use bursar_core::domain::audit::Act;
 pub(crate) use bursar_core::domain::grant::Grant;
@@ -24,8 +25,8 @@ pub(crate) use bursar_core::domain::values::money::Usd;
 pub(crate) use bursar_core::domain::values::window::utc_date;
 pub(crate) use bursar_core::store::{ActContext, Job, JobState, RulesSource, UnreachableReason, Work};
 pub(crate) use bursar_core::web::{Answer, AppError, Fields, Site, Visitor};
+pub(crate) use jiff::SignedDuration;
 pub(crate) use jiff::civil::Date;
-pub(crate) use jiff::{Moment, SignedDuration};
 pub(crate) use serde::Deserialize;
 
 pub(crate) use crate::access::{AdminAccess, Admins, Faculty, Form, PageFrame, ProgrammeAccess};

@@ -1,5 +1,6 @@
 //! What many files of the function use.
 
+pub(crate) use bursar_core::clock::Moment;
 pub(crate) use bursar_core::deadline::Deadline;
 pub(crate) use bursar_core::domain::grant::Grant;
 pub(crate) use bursar_core::domain::mail::alarm::{Alarm, Cause};
@@ -12,8 +13,8 @@ pub(crate) use bursar_core::domain::values::id::{PersonId, ProgrammeId};
 pub(crate) use bursar_core::domain::values::money::Usd;
 pub(crate) use bursar_core::domain::values::window::utc_date;
 pub(crate) use bursar_core::store::{OutboxRow, QueuedMail, StoreError};
+pub(crate) use jiff::SignedDuration;
 pub(crate) use jiff::civil::Date;
-pub(crate) use jiff::{Moment, SignedDuration};
 
 pub(crate) use crate::App;
 pub(crate) use crate::compose::{ComposedRow, GONE};

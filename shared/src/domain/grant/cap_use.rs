@@ -66,16 +66,8 @@ pub(super) fn surely(reading: &Reading, grant: &Grant, settings: &Settings) -> U
 #[cfg(test)]
 mod tests {
     use super::*;
-<<<<<<< ours
-    use crate::domain::grant::Attempt;
+    use crate::domain::grant::{Attempt, GrantState};
     use crate::domain::testing::{a_grant, a_programme, at};
-=======
-    use crate::domain::audit::Actor;
-    use crate::domain::grant::testing::{a_grant, a_programme};
-    use crate::domain::grant::{Attempt, GrantState, HoldKind, Pause};
-    use crate::domain::people::role::Role;
-    use crate::domain::testing::at;
->>>>>>> theirs
     use crate::domain::usage::reading::{KeyUseContext, UsageReport};
     use crate::domain::values::id::Epoch;
 
@@ -149,41 +141,17 @@ mod tests {
     }
 
     #[test]
-<<<<<<< ours
     fn without_a_reset_all_counts_and_of_a_grant_that_is_over_nobody_is_told() {
         let (programme, grant) = (a_programme(), since("2026-01-10T08:00:00Z"));
-        let (now, cap) = (at("2026-02-01T03:00:00Z"), programme.settings.cap);
+        let (now, cap) = (at("2026-02-01T03:00:00Z"), programme.settings.allowance.cap);
         let whole = CapUse { window: Window::WHOLE_TERM, cap, spent: Usd::ZERO, as_of: None };
         assert_eq!(CapUse::of(&programme, &grant, &[], now), Some(whole));
         for over in [GrantState::Revoked, GrantState::Ended] {
             assert_eq!(CapUse::of(&programme, &Grant { state: over, ..grant.clone() }, &[], now), None);
-=======
-    fn without_a_reset_all_counts_and_what_nobody_is_told_is_none() {
-        let (mut programme, grant) = (a_programme(), since("2026-01-10T08:00:00Z"));
-        let now = at("2026-02-01T03:00:00Z");
-        let whole = CapUse::of(&programme, &grant, &[], now);
-        let cap = programme.settings.allowance.cap;
-        assert_eq!(whole, Some(CapUse { window: Window::WHOLE_TERM, cap, spent: Usd::ZERO, as_of: None }));
-        let mut paused = grant.clone();
-        paused.holds.paused = Some(Pause { by: Actor::Sync, role: Role::Faculty, why: None });
-        assert!(paused.holds.has(HoldKind::Paused) && CapUse::of(&programme, &paused, &[], now).is_some());
-        let (mut dropped, mut revoked, mut ended) = (grant.clone(), grant.clone(), grant.clone());
-        dropped.holds.dropped = Some(now);
-        (revoked.state, ended.state) = (GrantState::Revoked, GrantState::Ended);
-        for over in [dropped, revoked, ended] {
-            assert_eq!(CapUse::of(&programme, &over, &[], now), None);
->>>>>>> theirs
         }
         let mut dropped = grant.clone();
         dropped.holds.dropped = Some(now);
         assert_eq!(CapUse::of(&programme, &dropped, &[], now), None);
         assert_eq!(CapUse::of(&programme, &grant, &[], programme.settings.term.ends_at()), None);
-<<<<<<< ours
-=======
-        programme.settings.mails.student_mails = false;
-        assert_eq!(CapUse::of(&programme, &grant, &[], now), None);
-        (programme.settings.mails.student_mails, programme.settings.basis.reset) = (true, Reset::Daily);
-        assert_eq!(CapUse::of(&programme, &grant, &[], now), None);
->>>>>>> theirs
     }
 }

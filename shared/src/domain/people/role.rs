@@ -142,31 +142,4 @@ mod tests {
         assert_eq!(role("stu"), None);
         assert!(Role::Assistant < Role::Faculty && Role::Faculty < Role::Admin);
     }
-<<<<<<< ours
-=======
-
-    #[test]
-    fn an_edit_changes_the_roles_of_those_whom_it_names_otherwise_than_before_and_of_nobody_else() {
-        let programme = a_programme();
-        let mut before = programme.settings.people.clone();
-        before.faculty = people(&["faye", "fred", "frida"]);
-        before.assistants = people(&["asta", "faye"]);
-        let mut after = before.clone();
-        after.faculty = people(&["faye", "FRIDA"]);
-        after.finance = people(&["asta", "finn"]);
-        let RoleChanges { set, unset } = RoleChanges::between(&programme.id, Some(&before), &after);
-        let told =
-            |roles: &Roles| (roles.address.as_written().to_owned(), roles.faculty, roles.assistant, roles.finance);
-        let mut told: Vec<_> = set.iter().map(told).collect();
-        told.sort();
-        let expected = [
-            ("FRIDA@uni.edu".to_owned(), true, false, false),
-            ("asta@uni.edu".to_owned(), false, true, true),
-            ("finn@uni.edu".to_owned(), false, false, true),
-        ];
-        assert_eq!((told, unset), (expected.to_vec(), vec![people(&["fred"])[0].matched().clone()]));
-        assert_eq!(RoleChanges::between(&programme.id, Some(&after), &after), RoleChanges::default());
-        assert_eq!(RoleChanges::between(&programme.id, None, &after).people(), 4);
-    }
->>>>>>> theirs
 }

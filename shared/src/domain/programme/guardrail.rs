@@ -234,12 +234,7 @@ mod tests {
     use jiff::ToSpan;
 
     use super::*;
-<<<<<<< ours
-    use crate::domain::programme::Group;
     use crate::domain::testing::a_programme;
-=======
-    use crate::domain::programme::testing::a_programme;
->>>>>>> theirs
 
     fn rules(models: &[&str]) -> Rules {
         Rules { models: models.iter().map(|model| (*model).to_owned()).collect(), ..Rules::default() }

@@ -64,13 +64,8 @@ impl View {
 #[cfg(test)]
 mod tests {
     use super::*;
-<<<<<<< ours
     use crate::domain::grant::GrantState;
     use crate::domain::testing::{a_view, at};
-=======
-    use crate::domain::grant::testing::a_view;
-    use crate::domain::grant::{BudgetChange, GrantState};
->>>>>>> theirs
     use crate::domain::values::address::EmailAddress;
 
     #[test]
@@ -80,33 +75,8 @@ mod tests {
         let described = |view: &View, line: &RosterLine| view.describe(line, &Actor::Rule, at("2026-02-01T00:00:00Z"));
         assert_eq!(described(&view, &line), Err(LineRefused::Unchanged));
         view.grant.state = GrantState::Revoked;
-<<<<<<< ours
         line.group = Some("B".to_owned());
         assert_eq!(described(&view, &line), Err(LineRefused::Over));
-=======
-        let line = RosterLine { group: Some("B".to_owned()), ..line_of(&view) };
-        assert_eq!(view.describe(&line, &Actor::Rule, now()), Err(LineRefused::Over));
-    }
-
-    #[test]
-    fn another_group_costs_what_its_cap_is_higher_and_gives_back_what_it_is_lower() {
-        let mut view = a_view();
-        view.grant.has_reservation = true;
-        view.budget.reserved = Usd::from_dollars(20);
-        for (group, cap) in [("rich", 90), ("poor", 5), ("alike", 20), ("fits", 100)] {
-            view.programme.settings.allowance.group_caps.insert(group.to_owned(), Usd::from_dollars(cap));
-        }
-        let moved = |group: &str| {
-            let line = RosterLine { group: Some(group.to_owned()), ..line_of(&view) };
-            view.describe(&line, &Actor::Rule, now())
-        };
-        assert_eq!(moved("rich").unwrap().budget, BudgetChange::Take(Usd::from_dollars(70)));
-        assert_eq!(moved("poor").unwrap().budget, BudgetChange::GiveBack(Usd::from_dollars(15)));
-        assert_eq!(moved("alike").unwrap().budget, BudgetChange::None);
-        assert_eq!(moved("fits").unwrap().budget, BudgetChange::Take(Usd::from_dollars(80)), "just what is left");
-        let what = moved("poor").unwrap().audit().unwrap().clone();
-        assert_eq!((what.act, what.from.as_deref(), what.to.as_deref()), (Act::Moved, Some(""), Some("poor")));
->>>>>>> theirs
     }
 
     #[test]

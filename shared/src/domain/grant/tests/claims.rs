@@ -160,15 +160,3 @@ fn terms_are_accepted_as_they_read_now_with_each_press_until_a_key_was_shown() {
     let (change, _) = story.view.begin(request, Nonce::random(), story.now).unwrap();
     assert_eq!(note(&change), "attempt 4", "a replacement asks for nothing more");
 }
-<<<<<<< ours
-=======
-
-#[test]
-fn somebody_who_could_have_no_key_is_not_asked_for_the_terms_first() {
-    let mut story = Story::new();
-    story.view.programme.settings.texts.terms = Some("Be kind.".to_owned());
-    story.view.budget.reserved = Usd::from_dollars(90);
-    let request = KeyRequest { kind: KeyRequestKind::Reveal, epoch: story.view.grant.epoch, terms: None };
-    assert_eq!(story.view.begin(request, Nonce::random(), story.now), Err(BeginRefused::BudgetExhausted));
-}
->>>>>>> theirs
