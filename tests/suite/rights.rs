@@ -143,7 +143,8 @@ async fn programme(campus: &mut Campus, name: &str, student: &str, is_first: boo
     let staff = |name: &str| if is_first { vec![address(name)] } else { Vec::new() };
     let made = campus
         .programme(name, |settings| {
-            (settings.people.faculty, settings.people.assistants) = (staff("faye"), staff("anna"))
+            settings.people.faculty = staff("faye");
+            settings.people.assistants = staff("anna");
         })
         .await;
     campus.students(&[student]).await;

@@ -20,13 +20,9 @@ use crate::work::jobs;
 #[template(path = "home.html")]
 struct Home<'a> {
     frame: PageFrame<'a>,
-    running: Vec<ProgrammeRow>,
-    over: Vec<ProgrammeRow>,
-}
-
-struct ProgrammeRow {
-    programme: Programme,
-    role: &'static str,
+    /// The programmes, each with the role of the visitor.
+    running: Vec<(Programme, &'static str)>,
+    over: Vec<(Programme, &'static str)>,
 }
 
 pub(crate) async fn list(State(site): State<Site>, visitor: Visitor) -> Answer {
@@ -36,8 +32,8 @@ pub(crate) async fn list(State(site): State<Site>, visitor: Visitor) -> Answer {
     if programmes.is_empty() && !is_admin {
         return Err(AppError::no_right());
     }
-    let rows = programmes.into_iter().map(|(programme, role)| ProgrammeRow { programme, role: role_name(role) });
-    let (over, running) = rows.partition(|row| row.programme.is_over(now));
+    let rows = programmes.into_iter().map(|(programme, role)| (programme, role_name(role)));
+    let (over, running) = rows.partition(|(programme, _)| programme.is_over(now));
     Ok(site.page(&Home { frame: PageFrame::of(&site, &visitor), running, over }))
 }
 

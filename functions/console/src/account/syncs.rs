@@ -59,14 +59,8 @@ pub(super) struct Day {
     /// The number of days over which the sums grew, if more than one.
     pub(super) nights: Option<i32>,
     /// The sums: the account; keys of grants; foreign keys; deleted keys of grants; deleted foreign keys;
-    /// and the residual.
-    pub(super) cells: [Cell; 6],
-}
-
-pub(super) struct Cell {
-    pub(super) sum: String,
-    /// The growth since the previous day on record, if there is one.
-    pub(super) grew: Option<String>,
+    /// and the residual. Beside each its growth since the previous day on record, if there is one.
+    pub(super) cells: [(String, Option<String>); 6],
 }
 
 /// The `most` newest days on record, newest first. `days` holds one more, from which the last one's growth
@@ -78,9 +72,9 @@ pub(super) fn newest_days(days: &[AccountDay], most: usize) -> Vec<Day> {
 
 impl Day {
     fn of(day: &AccountDay, before: Option<&AccountDay>) -> Day {
-        let cell = |of: fn(&AccountDay) -> Usd| Cell {
-            sum: of(day).to_cents_up(),
-            grew: before.map(|before| of(day) - of(before)).filter(|grew| *grew != Usd::ZERO).map(signed),
+        let cell = |of: fn(&AccountDay) -> Usd| {
+            let grew = before.map(|before| of(day) - of(before)).filter(|grew| *grew != Usd::ZERO);
+            (of(day).to_cents_up(), grew.map(signed))
         };
         let nights = before.and_then(|before| before.day.until(day.day).ok()).map(|span| span.get_days());
         Day {

@@ -76,16 +76,8 @@ pub(crate) struct Chart {
     pub(crate) top: String,
     pub(crate) first: Date,
     pub(crate) last: Date,
-    /// The table's rows, newest first.
-    pub(crate) rows: Vec<ChartRow>,
-}
-
-pub(crate) struct ChartRow {
-    pub(crate) day: Date,
-    pub(crate) on_day: String,
-    pub(crate) in_all: String,
-    /// Whether the day's amount is known, and not only the sum of several days.
-    pub(crate) exact: bool,
+    /// The days, newest first: what was spent on each and by its end, and whether the former is known and not only the sum of several.
+    pub(crate) rows: Vec<(Date, Usd, Usd, bool)>,
 }
 
 impl Chart {
@@ -113,12 +105,6 @@ impl Chart {
         }
         let line: Vec<String> = points.iter().map(|(x, y)| format!("{x},{y}")).collect();
         let line = line.join(" ");
-        let row = |(day, on_day, in_all, exact): &(Date, Usd, Usd, bool)| ChartRow {
-            day: *day,
-            on_day: on_day.to_cents_up(),
-            in_all: in_all.to_cents_up(),
-            exact: *exact,
-        };
         Some(Chart {
             area: format!("0,{HEIGHT} {line} {WIDTH},{HEIGHT}"),
             line,
@@ -126,7 +112,7 @@ impl Chart {
             top: top.to_cents_up(),
             first,
             last,
-            rows: each.iter().rev().map(row).collect(),
+            rows: each.into_iter().rev().collect(),
         })
     }
 }
@@ -162,6 +148,6 @@ mod tests {
         assert_eq!((far.line.as_str(), far.budget_at), ("0,180 160,100 320,100 480,100 640,0", None));
         let near = Chart::of(&spent, Usd::from_dollars(100)).unwrap();
         assert_eq!((near.line.as_str(), near.budget_at), ("0,190 160,150 320,150 480,150 640,100", Some(0)));
-        assert_eq!((near.rows[0].on_day.as_str(), near.rows[0].in_all.as_str()), ("$25.00", "$50.00"));
+        assert_eq!((near.rows[0].1, near.rows[0].2), (Usd::from_dollars(25), Usd::from_dollars(50)));
     }
 }

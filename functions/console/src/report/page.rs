@@ -60,15 +60,9 @@ struct ReportResults<'a> {
 struct ReportRow<'a> {
     line: ReportLine<'a>,
     programme: &'a Programme,
-    person: Option<PersonCell>,
-}
-
-/// The person of a line: faculty and admins read the address, an assistant the grant's id.
-struct PersonCell {
-    grant: GrantId,
-    label: String,
-    name: Option<String>,
-    address: String,
+    grant: Option<GrantId>,
+    /// The grant, if the reader may read whose it is: an assistant may not.
+    known: Option<Grant>,
 }
 
 pub(crate) async fn page(State(site): State<Site>, scope: ReportScope) -> Answer {
@@ -132,16 +126,8 @@ impl<'a> ReportResults<'a> {
 impl<'a> ReportRow<'a> {
     fn of(line: ReportLine<'a>, scope: &'a ReportScope, people: &People) -> ReportRow<'a> {
         let (programme, _) = &scope.programmes[usize::from(line.programme)];
-        let person = line.grant.map(|grant| {
-            let (id, known) = (GrantId::of_bytes(grant), people.get(&(line.programme, grant)));
-            PersonCell {
-                label: known.map_or_else(|| id.to_string(), |grant| grant.person.address.as_written().to_owned()),
-                name: known.and_then(|grant| grant.person.name.clone()),
-                address: paths::grant(&programme.id, &id),
-                grant: id,
-            }
-        });
-        ReportRow { line, programme, person }
+        let known = line.grant.and_then(|grant| people.get(&(line.programme, grant)).cloned());
+        ReportRow { line, programme, grant: line.grant.map(GrantId::of_bytes), known }
     }
 }
 
