@@ -19,7 +19,7 @@ use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::people::sign_in::LINK_LASTS;
 use bursar_core::domain::programme::guardrail::{ConfirmedRules, Guardrail, GuardrailOwner};
 use bursar_core::domain::programme::tiers::Tier;
-use bursar_core::domain::programme::{Budget, Programme};
+use bursar_core::domain::programme::Budget;
 use bursar_core::domain::usage::crossing::{AlertMail, Crossing, Scope};
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::usage::reconciliation::AccountSpending;
@@ -162,8 +162,9 @@ impl Scene {
 
     /// Restricts the models of the programme, and tells nobody.
     async fn restrict(&self) {
-        self.set(Programme::key_of(&programme()).item, "models", AttributeValue::L(vec![text("openai/gpt-4o-mini")]))
-            .await;
+        let mut restricted = self.seen().programmes[&programme()].clone();
+        restricted.settings.rules.all.models = vec!["openai/gpt-4o-mini".to_owned()];
+        self.keep(&restricted).await;
     }
 
     /// Sends a change of a key as the product does.
