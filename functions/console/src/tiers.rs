@@ -103,7 +103,9 @@ fn rows(tiers: &Tiers, named_by: &BTreeMap<String, Vec<String>>) -> Vec<TierRow>
 
 async fn named_by(site: &Site) -> Result<BTreeMap<String, Vec<String>>, AppError> {
     let mut named_by: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for programme in site.table.programmes().await?.into_iter().filter(|programme| programme.closed_at.is_none()) {
+    for programme in
+        site.table.list(Programme::all()).await?.into_iter().filter(|programme| programme.closed_at.is_none())
+    {
         for tier in programme.settings.tiers().collect::<BTreeSet<_>>() {
             named_by.entry(tier.to_owned()).or_default().push(programme.settings.name.clone());
         }

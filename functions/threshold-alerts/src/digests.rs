@@ -1,6 +1,7 @@
 //! The weekly digests: of each programme whose day it is, and of the account. Each is computed once, from the
 //! sync's sums and a walk over the grants, and recorded without names. Each recipient gets a mail.
 
+use bursar_core::domain::audit::Entry;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -12,7 +13,7 @@ use bursar_core::domain::usage::span::stretches;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{SyncState, Table, keys};
+use bursar_core::store::{Broadcast, SyncState, Table, keys};
 use futures_util::stream::{StreamExt, iter};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -67,7 +68,8 @@ impl Look<'_> {
         if due_since(Timestamp::MIN).is_none() {
             return Ok(DigestOutcome::NotDue);
         }
-        let made_at = self.table.made_at(&programme.id).await?.unwrap_or(Timestamp::MIN);
+        let made_at =
+            self.table.oldest(Entry::of_programme(&programme.id)).await?.map_or(Timestamp::MIN, |made| made.at);
         let Some(due) = due_since(made_at) else { return Ok(DigestOutcome::NotDue) };
         let settings = &programme.settings;
         let staff: Vec<EmailAddress> = settings.faculty.iter().chain(&settings.assistants).cloned().collect();
@@ -85,7 +87,7 @@ impl Look<'_> {
             },
         };
         let recipients = self.table.people_of(&staff, self.deadline).await?;
-        let is_new = self.table.tell_digest(&digest, &recipients, self.now, self.deadline).await?;
+        let is_new = self.table.tell(&digest, &recipients, self.now, self.deadline).await?;
         Ok(if is_new { DigestOutcome::Now } else { DigestOutcome::Already })
     }
 

@@ -41,9 +41,8 @@ use crate::store::sync::checkpoints::CheckpointPart;
 use crate::store::sync::totals::{GroupTotals, KeptTotals};
 use crate::store::table::keys;
 use crate::store::{
-    AddressSession, Ask, Bounce, Enrolment, GrantMail, KnownAccount, Lease, MailChoice, MailState, Meta, OutboxRow,
-    PersonOfAddress, QueuedMail, RosterMailResent, Run, StaffPerson, Totals, Undeliverable, UnreachableReason,
-    UsageRefresh,
+    Ask, Bounce, ByHand, DoneByHand, Enrolment, GrantMail, KnownAccount, KnownAddress, Lease, MailState, Meta,
+    OutboxRow, QueuedMail, Run, StaffPerson, Totals, Undeliverable, UnreachableReason,
 };
 
 fn at(text: &str) -> Timestamp {
@@ -251,14 +250,23 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         raw(&a_full_sign_in()),
         raw(&a_link()),
         raw(&a_session()),
-        raw(&AddressSession { session: hash("5e"), address: ada(), ends_at: at("2026-01-02T16:00:00Z") }),
         raw(&Ask { ask: ulid(), address: ada(), asked_by: hash("a5"), at: at("2026-01-02T08:00:00Z") }),
-        raw(&UsageRefresh { grant: a_grant().id, next_at: at("2026-01-02T08:01:00Z") }),
+        raw(&DoneByHand {
+            programme: a_programme().id,
+            grant: a_grant().id,
+            what: ByHand::RosterMail,
+            again_at: at("2026-01-02T08:01:00Z"),
+        }),
         raw(&RateCount { count: 3, ..RateCount::of_links(at("2026-01-02T08:00:03Z")) }),
         raw(&Undeliverable { address: ada(), why: UnreachableReason::Bounced, at: at("2026-01-02T08:00:03Z") }),
-        raw(&MailChoice { address: ada(), digest: false, reminders: true }),
+        raw(&KnownAddress {
+            address: ada(),
+            person: Some("fedcba9876543210".parse().unwrap()),
+            digest: false,
+            reminders: true,
+            version: 2,
+        }),
         raw(&StaffPerson { person: "fedcba9876543210".parse().unwrap(), address: a_grant().person.address }),
-        raw(&PersonOfAddress { address: ada(), person: "fedcba9876543210".parse().unwrap() }),
         raw(&a_key_owner()),
         raw(&some_assigned_use()),
         raw(&some_totals()),
@@ -300,11 +308,6 @@ fn every_item_has_the_raw_form_that_is_on_record() {
             grant: a_grant().id,
             row: ulid(),
             written_at: at("2026-01-02T08:00:00Z"),
-        }),
-        raw(&RosterMailResent {
-            programme: a_programme().id,
-            grant: a_grant().id,
-            resent_at: at("2026-01-02T08:00:00Z"),
         }),
     ];
     insta::assert_snapshot!(all.join("\n"));

@@ -200,7 +200,7 @@ impl KeyForm {
 
 pub(super) async fn in_words(table: &Table) -> Result<HashMap<KeyHash, (ForeignAct, String)>, AppError> {
     let (mut acts, mut people) = (HashMap::new(), HashMap::new());
-    for act in table.foreign_acts().await? {
+    for act in table.list(ForeignAct::all()).await? {
         if !people.contains_key(&act.pressed_by) {
             people.insert(act.pressed_by.clone(), show::person(table, &act.pressed_by).await?);
         }

@@ -4,6 +4,7 @@
 use askama::Template;
 use axum::extract::{Query, State};
 use bursar_core::domain::credit::purchase::DAYS_TO_BUY;
+use bursar_core::domain::mail::alarm::Alarm;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::usage::days::{Accuracy, Days, Sum};
 use bursar_core::domain::usage::models::ModelUse;
@@ -11,7 +12,7 @@ use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::usage::span::Span;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::{Reset, utc_date};
-use bursar_core::store::{Account, AccountDay, BudgetSums, Checkpoint, HeldAct, HeldBack, HeldKey, Job, Table};
+use bursar_core::store::{Account, AccountDay, BudgetSums, Checkpoint, HeldAct, HeldBack, HeldKey, Job, Run, Table};
 use bursar_core::web::{Answer, AppError, Frame, Site, Visitor};
 use jiff::Timestamp;
 
@@ -113,12 +114,12 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, refu
     let (state, account, days, foreign, runs, left, alarms, programmes) = tokio::try_join!(
         table.sync_state(),
         table.get(Account::key_of()),
-        table.newest_account_days(DAYS + 1),
+        table.newest(AccountDay::all(), DAYS + 1),
         table.foreign_keys(),
-        table.runs(RUNS),
+        table.newest(Run::all(), RUNS),
         table.get(Checkpoint::key_of()),
-        table.alarms(ALARMS),
-        table.programmes(),
+        table.newest(Alarm::all(), ALARMS),
+        table.list(Programme::all()),
     )?;
     let promised = table.budget_sums(&programmes).await?;
     let mail = MailSection::of(site, &programmes, now).await?;

@@ -2,6 +2,7 @@
 
 use axum::response::{IntoResponse, Redirect};
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
+use bursar_core::domain::people::role::Roles;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::DeploymentId;
 use bursar_core::domain::values::key::Fingerprint;
@@ -37,8 +38,10 @@ pub(crate) async fn release(form: Form<Admins>) -> Answer {
 async fn try_again(form: &Form<Admins>, address: &EmailAddress) -> Answer {
     let Form { site, person, now, deadline, .. } = form;
     let done = Redirect::to(paths::ACCOUNT).into_response();
-    let (known, roles) =
-        tokio::try_join!(site.table.known(address.matched(), &site.admins), site.table.roles_of(address.matched()))?;
+    let (known, roles) = tokio::try_join!(
+        site.table.known(address.matched(), &site.admins),
+        site.table.list(Roles::of_address(address.matched()))
+    )?;
     // The console has nothing for finance, so finance alone is no role of it.
     if known.is_none_or(|known| !known.has_role) && !roles.iter().any(|roles| roles.finance) {
         return Err(AppError::not_found());

@@ -7,7 +7,7 @@ use anyhow::Result;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::alarm::Cause;
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::programme::guardrail::{GuardrailOwner, RulesRefusal};
+use bursar_core::domain::programme::guardrail::{Guardrail, GuardrailOwner, RulesRefusal};
 use bursar_core::guardrails::RulesTold;
 use bursar_core::orders::ENOUGH_FOR_ONE;
 use bursar_core::store::RulesSource;
@@ -54,7 +54,7 @@ async fn tell(site: &Site, of: &RulesSource, is_saved: bool, deadline: Deadline)
     let programmes = match of {
         RulesSource::Programme(id) => site.table.get(Programme::key_of(id)).await?.into_iter().collect(),
         RulesSource::Tier(tier) => {
-            let mut naming = site.table.programmes().await?;
+            let mut naming = site.table.list(Programme::all()).await?;
             naming.retain(|programme| programme.settings.tiers().any(|named| named == tier));
             naming
         }
@@ -62,7 +62,7 @@ async fn tell(site: &Site, of: &RulesSource, is_saved: bool, deadline: Deadline)
     let (now, tiers) = (site.clock.now(), site.table.tiers().await?);
     let mut told = Told { confirmed: 0, are_right: true };
     for programme in programmes {
-        let known = site.table.guardrails(&programme.id).await?;
+        let known = site.table.list(Guardrail::of_programme(&programme.id)).await?;
         for (guardrail, rules) in programme.guardrails(known, &tiers, now) {
             let is_due = guardrail.is_due(&rules, is_saved, now) && deadline.leaves(LEAST_FOR_ONE);
             if !is_due {

@@ -33,6 +33,6 @@ impl App {
             return Ok(());
         }
         let admins = self.table.people_of(&self.config.admins, deadline).await?;
-        self.table.raise(&alarm, &admins, now, deadline).await.map(drop)
+        self.table.tell(&alarm, &admins, now, deadline).await.map(drop)
     }
 }

@@ -222,7 +222,7 @@ impl App {
     ) -> Result<(), StoreError> {
         let admins = self.table.people_of(&self.config.admins, deadline).await?;
         let cause = Cause::Unsent { mail: kind, code: code.to_owned(), first };
-        self.table.raise(&Alarm::now(cause, now), &admins, now, deadline).await.map(drop)
+        self.table.tell(&Alarm::now(cause, now), &admins, now, deadline).await.map(drop)
     }
 }
 

@@ -94,7 +94,7 @@ impl Models {
             [None].into_iter().chain(runner.baseline.programmes.iter().cloned().map(Some)).collect();
         let mut known = UseByDay::new();
         for owner in &owners {
-            let days = runner.table.model_days(owner.as_ref(), (from, until)).await?;
+            let days = runner.table.list(ModelDay::between(owner.as_ref(), (from, until))).await?;
             known.extend(days.into_iter().map(|day| ((day.day, day.programme), day.by)));
         }
         let Attribution { mut days, mut grants } = self.attributed(runner, rows)?;

@@ -135,7 +135,7 @@ impl ForeignScan {
         renamed: &HashSet<KeyHash>,
         rows: &Rows,
     ) -> Result<ForeignShard> {
-        let known = runner.table.foreign_keys_of_shard(digit).await?;
+        let known = runner.table.list(ForeignKey::of_shard(digit)).await?;
         let mut known: HashMap<KeyHash, ForeignKey> = known.into_iter().map(|key| (key.key.clone(), key)).collect();
         let mut foreign = rows.foreign(self.next)?;
         let mut shard = ForeignShard::default();

@@ -6,8 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
+use crate::domain::people::session::Session;
 use crate::domain::values::address::MatchedAddress;
-use crate::domain::values::token::{AskTokenHash, CodeHash, LinkTokenHash};
+use crate::domain::values::token::{AskTokenHash, CodeHash, LinkTokenHash, SessionTokenHash};
 use crate::store::items::stored;
 use crate::store::keys::{address_partition, key};
 
@@ -45,6 +46,9 @@ pub struct SignIn {
     pub wrong_codes: u32,
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub last_tried_at: Option<Timestamp>,
+    /// Sessions that begun by its links and codes, so that all are found. They may have been signed out since.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sessions: Vec<BegunSession>,
     /// The version, which every change increases; 0 before the first.
     pub version: u64,
 }
@@ -72,6 +76,14 @@ pub struct Mailed {
     pub ask: Ulid,
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
+}
+
+/// A session that a link or a code began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BegunSession {
+    pub session: SessionTokenHash,
+    #[serde(with = "millisecond::required")]
+    pub ends_at: Timestamp,
 }
 
 /// The reason that no link is mailed.
@@ -103,6 +115,7 @@ impl SignIn {
             last_mailed_at: None,
             wrong_codes: 0,
             last_tried_at: None,
+            sessions: Vec::new(),
             version: 0,
         }
     }
@@ -183,7 +196,15 @@ impl SignIn {
         let mails = self.mailed.iter().map(|mailed| mailed.at + ASK_LASTS);
         let unfollowed = self.last_mailed_at.filter(|_| self.unfollowed >= AT_ONCE).map(|at| at + UNFOLLOWED_KNOWN);
         let tried = self.last_tried_at.map(|at| at + LINK_LASTS);
-        links.chain(mails).chain(unfollowed).chain(tried).max().unwrap_or(Timestamp::UNIX_EPOCH)
+        let sessions = self.sessions.iter().map(|begun| begun.ends_at);
+        links.chain(mails).chain(unfollowed).chain(tried).chain(sessions).max().unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
+    /// The state with the session that it led to.
+    #[must_use]
+    pub fn with_session(mut self, begun: &Session) -> SignIn {
+        self.sessions.push(BegunSession { session: begun.session.clone(), ends_at: begun.ends_at });
+        self
     }
 
     fn used(&self, now: Timestamp) -> SignIn {
@@ -194,6 +215,7 @@ impl SignIn {
     fn changed(&self, now: Timestamp) -> SignIn {
         let mut after = SignIn { version: self.version + 1, ..self.clone() };
         after.links.retain(|live| now < live.ends_at);
+        after.sessions.retain(|begun| now < begun.ends_at);
         after.mailed.retain(|mailed| now < mailed.at + ASK_LASTS);
         if after.last_mailed_at.is_none_or(|at| at + UNFOLLOWED_KNOWN <= now) {
             after.unfollowed = 0;

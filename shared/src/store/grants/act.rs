@@ -26,10 +26,10 @@ use crate::domain::values::address::MatchedAddress;
 use crate::domain::values::id::new_ulid;
 use crate::domain::values::money::Usd;
 use crate::store::grants::enrolment::Enrolment;
+use crate::store::grants::readings::{AS_READ, as_read};
 use crate::store::mail::outbox_row::OutboxRow;
-use crate::store::table::commit::{Round, Told, Unaudited};
 use crate::store::table::context::ActContext;
-use crate::store::table::transaction::{Transaction, number};
+use crate::store::table::write::{Round, Told, Transaction, Unaudited, number};
 use crate::store::table::{StoreError, Table};
 
 /// The most readings that one transaction checks, of its hundred parts. No grant uses keys of so many
@@ -188,17 +188,6 @@ fn with_readings_unchanged(
         };
     }
     Ok(transaction)
-}
-
-/// The condition that a reading is as it was read.
-const AS_READ: &str = "(lifetime = :lifetime AND byok = :byok AND as_of = :as_of)";
-
-fn as_read(reading: &Reading) -> [(&'static str, AttributeValue); 3] {
-    [
-        (":lifetime", number(reading.lifetime().micros())),
-        (":byok", number(reading.used.byok.total().micros())),
-        (":as_of", number(reading.as_of.as_millisecond())),
-    ]
 }
 
 /// Updates the budget in place, so that claims of one programme do not each have to read what the other wrote.

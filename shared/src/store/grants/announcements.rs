@@ -4,17 +4,17 @@
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
-use crate::domain::grant::{AnnouncedEnd, Grant, Notice, NoticeDelivery, View};
+use crate::domain::grant::{AnnouncedEnd, Notice, NoticeDelivery, View};
 use crate::domain::mail::failure::is_of_the_address;
 use crate::domain::values::window::end_of_utc_day;
 use crate::store::mail::outbox_row::{GrantMail, MailState, OutboxRow, QueuedMail};
 use crate::store::mail::undeliverable::NOT_WANTED;
-use crate::store::table::{StoreError, Table, keys};
+use crate::store::table::{StoreError, Table};
 
 impl Table {
     /// The delivery of the announcements that the rules for this grant rest on now: for most grants, on most
     /// nights, none.
-    pub(in crate::store) async fn announcements_sent(
+    pub(crate) async fn announcements_sent(
         &self,
         view: &View,
         last_used_at: Option<Timestamp>,
@@ -33,8 +33,7 @@ impl Table {
         said: AnnouncedEnd,
     ) -> Result<(AnnouncedEnd, NoticeDelivery), StoreError> {
         let (programme, grant) = (&view.programme.id, &view.grant.id);
-        let pk = Grant::key_of(programme, grant).item.pk;
-        let filed: Vec<GrantMail> = self.query(&pk, &keys::mails_written_at(grant, said.at)).await?;
+        let filed = self.list(GrantMail::written_at(programme, grant, said.at)).await?;
         let rows = try_join_all(filed.iter().map(|filed| self.get(OutboxRow::key_of(filed.row)))).await?;
         let announces =
             |row: &OutboxRow| matches!(&row.mail, QueuedMail::Notice { notice, .. } if *notice == announced);

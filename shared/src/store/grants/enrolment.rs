@@ -10,10 +10,10 @@ use crate::domain::grant::{Grant, Person};
 use crate::domain::values::address::MatchedAddress;
 use crate::domain::values::id::{GrantId, ProgrammeId, new_ulid};
 use crate::store::items::stored;
-use crate::store::keys::{ENROLMENTS, address_partition, key};
+use crate::store::keys::{address_partition, begin, key};
 use crate::store::mail::outbox_row::{OutboxRow, QueuedMail};
-use crate::store::table::commit::Round;
 use crate::store::table::context::Author;
+use crate::store::table::write::Round;
 use crate::store::table::{StoreError, Table};
 
 /// The most people enrolled by one transaction: four items each and the audit entry fit into its hundred
@@ -29,7 +29,8 @@ pub struct Enrolment {
 }
 
 stored! {
-    "enrolment" Enrolment |it| (address: &MatchedAddress = &it.address, programme: &ProgrammeId = &it.programme) => key(address_partition(address), format!("{ENROLMENTS}{programme}"))
+    "enrolment" Enrolment |it| (address: &MatchedAddress = &it.address, programme: &ProgrammeId = &it.programme) => key(address_partition(address), format!("G#{programme}"));
+    list of_address(address: &MatchedAddress) => begin(address_partition(address), "G#")
 }
 
 /// A person to be enrolled.

@@ -1,6 +1,7 @@
 //! Readings: each is one conditional write that may be repeated, and a recorded value gives way only to a
 //! larger one.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -9,11 +10,10 @@ use crate::deadline::Deadline;
 use crate::domain::usage::reading::Reading;
 use crate::domain::values::id::{Epoch, GrantId, ProgrammeId};
 use crate::store::items::stored;
-use crate::store::keys::key;
-use crate::store::table::commit::{Commit, Pauses, Unaudited};
-use crate::store::table::items::{Item, Stored};
-use crate::store::table::transaction::{key_item, number};
-use crate::store::table::{StoreError, Table, items};
+use crate::store::keys::{grant_partition_of, key};
+use crate::store::table::items::Stored;
+use crate::store::table::write::{Pauses, Transaction, Unaudited, instant, number};
+use crate::store::table::{StoreError, Table};
 
 /// Whether a reading was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,17 +23,31 @@ pub enum ReadingWrite {
     NotNewer,
 }
 
-/// A claim to ask the provider what a grant's key used: until `next_at` no other press may ask.
+/// That something of a grant was done by hand, and may not be done again before some time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UsageRefresh {
+pub struct DoneByHand {
+    pub programme: ProgrammeId,
     pub grant: GrantId,
+    pub what: ByHand,
     #[serde(with = "millisecond::required")]
-    pub next_at: Timestamp,
+    pub again_at: Timestamp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ByHand {
+    /// The provider was asked what the key used.
+    Refresh,
+    /// The roster mail was sent again.
+    RosterMail,
 }
 
 stored! {
-    "usage-refresh" UsageRefresh |it| (grant: &GrantId = &it.grant) => key(format!("REFRESH#{grant}"), "REFRESH");
-    expires it.next_at
+    "done-by-hand" DoneByHand |it| (programme: &ProgrammeId = &it.programme, grant: &GrantId = &it.grant, what: ByHand = it.what) => {
+        let what = match what { ByHand::Refresh => "refresh", ByHand::RosterMail => "roster-mail" };
+        key(grant_partition_of(programme, grant), format!("W#{grant}#{what}"))
+    };
+    expires it.again_at
 }
 
 impl Table {
@@ -43,16 +57,14 @@ impl Table {
         let (mut pauses, mut wanted) = (Pauses::until(deadline), reading.clone());
         let mut stored: Option<Reading> = None;
         loop {
-            let item = items::to_item(&wanted)?;
-            if self.put_reading(&item, &wanted, stored.as_ref(), deadline).await? {
+            if self.put_reading(&wanted, stored.as_ref(), deadline).await? {
                 return Ok(ReadingWrite::Recorded);
             }
-            let there = self.get_item(&wanted.key()).await?;
+            stored = self.get(wanted.key()).await?;
             // An earlier try took effect, but its answer was lost.
-            if there.as_ref() == Some(&item) {
+            if stored.as_ref() == Some(&wanted) {
                 return Ok(ReadingWrite::Recorded);
             }
-            stored = there.map(items::from_item).transpose()?;
             wanted = stored.as_ref().map_or_else(|| reading.clone(), |stored| stored.joined(reading));
             if stored.as_ref() == Some(&wanted) {
                 return Ok(ReadingWrite::NotNewer);
@@ -66,16 +78,16 @@ impl Table {
     /// Whether this press may ask the provider what a grant's key used: one press may in each interval.
     pub async fn may_refresh(
         &self,
+        programme: &ProgrammeId,
         grant: &GrantId,
         now: Timestamp,
-        next_at: Timestamp,
+        again_at: Timestamp,
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
-        let refreshed = UsageRefresh { grant: grant.clone(), next_at };
-        let now = [(":now", number(now.as_millisecond()))];
-        let claimed =
-            self.transaction().create_or_replace(&refreshed, "next_at <= :now", &now)?.unaudited(Unaudited::Refresh);
-        Ok(self.commit(claimed, &mut Pauses::until(deadline)).await? == Commit::Done)
+        let (programme, grant) = (programme.clone(), grant.clone());
+        let done = DoneByHand { programme, grant, what: ByHand::Refresh, again_at };
+        let claimed = self.transaction().doing_by_hand(&done, now)?.unaudited(Unaudited::Refresh);
+        self.commit_once(claimed, deadline).await
     }
 
     /// Records that a key could not be found, so that its reading held until the last full listing of keys
@@ -86,41 +98,47 @@ impl Table {
         listed_at: Timestamp,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        let update = self
-            .client
-            .update_item()
-            .table_name(&self.name)
-            .set_key(Some(key_item(&Reading::key_of(programme, grant, epoch))))
-            .update_expression("SET unchanged_until = if_not_exists(unchanged_until, :listed_at)")
-            .condition_expression("attribute_exists(pk)")
-            .expression_attribute_values(":listed_at", number(listed_at.as_millisecond()));
-        self.write(deadline, || update.clone().send()).await.map(drop)
+        let key = Reading::key_of(programme, grant, epoch);
+        let held = "SET unchanged_until = if_not_exists(unchanged_until, :listed_at)";
+        let values = [(":listed_at", instant(listed_at))];
+        let held = self.transaction().update(&key, held, "attribute_exists(pk)", &values)?;
+        self.write_alone(held, deadline).await.map(drop)
     }
 
     /// Puts a reading where there is none, or none that is larger in any number. Over a reading that was
     /// read, only if it is unchanged.
     async fn put_reading(
         &self,
-        item: &Item,
         reading: &Reading,
         over: Option<&Reading>,
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
-        let (condition, of) = match over {
+        let put = self.transaction();
+        let put = match over {
             None => {
-                ("attribute_not_exists(pk) OR (lifetime <= :lifetime AND byok <= :byok AND as_of <= :as_of)", reading)
+                let not_larger = "(lifetime <= :lifetime AND byok <= :byok AND as_of <= :as_of)";
+                put.create_or_replace(reading, not_larger, &as_read(reading))?
             }
-            Some(read) => ("lifetime = :lifetime AND byok = :byok AND as_of = :as_of", read),
+            Some(read) => put.put(reading, AS_READ, &as_read(read))?,
         };
-        let put = self
-            .client
-            .put_item()
-            .table_name(&self.name)
-            .set_item(Some(item.clone()))
-            .condition_expression(condition)
-            .expression_attribute_values(":lifetime", number(of.lifetime().micros()))
-            .expression_attribute_values(":byok", number(of.used.byok.total().micros()))
-            .expression_attribute_values(":as_of", number(of.as_of.as_millisecond()));
-        Ok(self.write(deadline, || put.clone().send()).await?.is_some())
+        self.write_alone(put, deadline).await
     }
+}
+
+impl Transaction {
+    /// Notes that something is done by hand, on condition that it may be.
+    pub(crate) fn doing_by_hand(self, done: &DoneByHand, now: Timestamp) -> Result<Transaction, StoreError> {
+        self.create_or_replace(done, "again_at <= :now", &[(":now", instant(now))])
+    }
+}
+
+/// The condition that a reading is as it was read.
+pub(crate) const AS_READ: &str = "(lifetime = :lifetime AND byok = :byok AND as_of = :as_of)";
+
+pub(crate) fn as_read(reading: &Reading) -> [(&'static str, AttributeValue); 3] {
+    [
+        (":lifetime", number(reading.lifetime().micros())),
+        (":byok", number(reading.used.byok.total().micros())),
+        (":as_of", instant(reading.as_of)),
+    ]
 }

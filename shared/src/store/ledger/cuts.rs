@@ -7,12 +7,14 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ledger::cut::{AccountCut, KeyChange, LifetimeUse};
+use crate::domain::ledger::statement::{Statement, StatementDays};
+use crate::domain::programme::Programme;
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
 use crate::store::items::stored;
-use crate::store::keys::{due, key};
+use crate::store::keys::{Range, due, key};
 use crate::store::table::items::Stored;
-use crate::store::table::{StoreError, Table, keys};
+use crate::store::table::{StoreError, Table};
 
 /// How many keys one item names: each takes about fifty bytes, and an item has at most 400 KB.
 const KEYS_TOGETHER: usize = 4_000;
@@ -70,28 +72,32 @@ fn unpacked((key, amounts): &PackedKey) -> KeyChange {
 }
 
 impl Table {
-    /// Every cut, oldest first.
-    pub async fn cuts(&self) -> Result<Vec<AccountCut>, StoreError> {
-        self.query(keys::ACCOUNT, keys::CUTS).await
+    /// The statement of some days, with the programmes by whose cost codes of today it is made. `None` before the first complete sync.
+    pub async fn statement(&self, days: StatementDays) -> Result<(Option<Statement>, Vec<Programme>), StoreError> {
+        let (first, cuts, programmes, shares) = tokio::try_join!(
+            self.oldest(AccountCut::all()),
+            self.cuts_since(days.begin()),
+            Box::pin(self.list(Programme::all())),
+            Box::pin(self.key_shares())
+        )?;
+        let Some(first) = first else { return Ok((None, programmes)) };
+        let cuts = days.cuts(&cuts);
+        let changes = self.key_changes(cuts).await?;
+        Ok((Statement::of(days, cuts, &changes, &shares, first.as_of, &programmes), programmes))
     }
 
     /// The cuts since an instant, oldest first; where there is none, the newest.
-    pub async fn cuts_since(&self, from: Timestamp) -> Result<Vec<AccountCut>, StoreError> {
-        let since: Vec<AccountCut> =
-            self.query_between(&AccountCut::key_of(from), &AccountCut::key_of(Timestamp::MAX)).await?;
-        if since.is_empty() { Ok(self.newest_cut().await?.into_iter().collect()) } else { Ok(since) }
-    }
-
-    /// The newest cut.
-    pub async fn newest_cut(&self) -> Result<Option<AccountCut>, StoreError> {
-        Ok(self.newest(keys::ACCOUNT, keys::CUTS, 1).await?.pop())
+    async fn cuts_since(&self, from: Timestamp) -> Result<Vec<AccountCut>, StoreError> {
+        let since = Range::between(AccountCut::key_of(from), AccountCut::key_of(Timestamp::MAX));
+        let since = self.list(since).await?;
+        if since.is_empty() { self.newest(AccountCut::all(), 1).await } else { Ok(since) }
     }
 
     /// What the foreign keys used from cut to cut after the first of these, up to the last, oldest first.
-    pub async fn key_changes(&self, cuts: &[AccountCut]) -> Result<Vec<KeyChange>, StoreError> {
+    async fn key_changes(&self, cuts: &[AccountCut]) -> Result<Vec<KeyChange>, StoreError> {
         let (Some(first), Some(last)) = (cuts.get(1), cuts.last()) else { return Ok(Vec::new()) };
-        let range = (CutKeys::key_of(first.as_of, '0', 0), CutKeys::key_of(last.as_of, 'f', u32::MAX));
-        let parts: Vec<CutKeys> = self.query_between(&range.0, &range.1).await?;
+        let (first, last) = (CutKeys::key_of(first.as_of, '0', 0), CutKeys::key_of(last.as_of, 'f', u32::MAX));
+        let parts = self.list(Range::between(first, last)).await?;
         let complete: HashSet<Timestamp> = cuts.iter().map(|cut| cut.as_of).collect();
         let mut changes = Vec::new();
         for part in parts.iter().filter(|part| complete.contains(&part.as_of)) {

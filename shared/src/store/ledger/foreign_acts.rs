@@ -8,8 +8,8 @@ use crate::domain::audit::{Act, Actor, AuditDetail, Entry};
 use crate::domain::ledger::foreign_act::{AnsweredKey, ForeignAct, ForeignActState, ForeignChange};
 use crate::domain::values::id::PersonId;
 use crate::domain::values::key::KeyHash;
-use crate::store::table::commit::Round;
-use crate::store::table::{StoreError, Table, keys};
+use crate::store::table::write::Round;
+use crate::store::table::{StoreError, Table};
 
 /// A press of an admin on a key that nobody here made, with the key as the provider has it.
 pub struct ForeignPress<'a> {
@@ -22,11 +22,6 @@ pub struct ForeignPress<'a> {
 }
 
 impl Table {
-    /// The last act on each key that admins acted on.
-    pub async fn foreign_acts(&self) -> Result<Vec<ForeignAct>, StoreError> {
-        self.query(keys::ACCOUNT, keys::FOREIGN_ACTS).await
-    }
-
     /// Writes a press down. A press of a change that is under way already goes on with that; `None` while another
     /// change of the key may still take effect.
     pub async fn begin_foreign_act(
@@ -58,10 +53,7 @@ impl Table {
             };
             let what = AuditDetail::new(Act::ForeignActBegun).changing(press.before, press.change).noting(of(&act));
             let entry = entry(press.by, press.now, what);
-            let transaction = match version {
-                0 => self.transaction().create(&act)?,
-                version => self.transaction().replace(&act, version)?,
-            };
+            let transaction = self.transaction().replace(&act, version)?;
             Ok(Round::Write(transaction.told_by(&[entry])?, Some(act)))
         })
         .await

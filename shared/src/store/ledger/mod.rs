@@ -2,6 +2,4 @@
 
 pub(super) mod cuts;
 pub(super) mod foreign_acts;
-mod mailed;
 pub(super) mod owners;
-mod statements;

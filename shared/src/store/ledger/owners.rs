@@ -16,13 +16,12 @@ use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
 use crate::store::items::stored;
-use crate::store::keys::{key, programme_partition};
+use crate::store::keys::{SHARDS, key, programme_partition};
 use crate::store::sync::account::ForeignKey;
 use crate::store::sync::fenced::FencedTable;
-use crate::store::table::commit::Round;
 use crate::store::table::context::Author;
-use crate::store::table::transaction::{Transaction, number};
-use crate::store::table::{StoreError, Table, keys};
+use crate::store::table::write::{Round, Transaction, number};
+use crate::store::table::{StoreError, Table};
 
 /// How many keys change their owner in one transaction, which takes a hundred items.
 const KEYS_AT_ONCE: usize = 80;
@@ -89,13 +88,13 @@ impl OwnedKey {
 impl Table {
     /// The owners of foreign keys.
     pub async fn key_owners(&self) -> Result<Vec<KeyOwner>, StoreError> {
-        let shards = keys::SHARDS.iter().map(|shard| Box::pin(self.key_owners_of_shard(*shard)));
+        let shards = SHARDS.map(|shard| Box::pin(self.list(KeyOwner::of_shard(shard))));
         Ok(try_join_all(shards).await?.into_iter().flatten().collect())
     }
 
     /// Every foreign key that has an owner.
     pub async fn owned_keys(&self) -> Result<Vec<OwnedKey>, StoreError> {
-        let shards = keys::SHARDS.iter().map(|shard| Box::pin(self.owned_keys_of_shard(*shard)));
+        let shards = SHARDS.map(|shard| Box::pin(self.owned_keys_of_shard(shard)));
         Ok(try_join_all(shards).await?.into_iter().flatten().collect())
     }
 
@@ -232,16 +231,12 @@ impl Table {
         .await
     }
 
-    async fn key_owners_of_shard(&self, shard: char) -> Result<Vec<KeyOwner>, StoreError> {
-        self.query(&keys::foreign_partition(shard), keys::KEY_OWNERS).await
-    }
-
     async fn owned_keys_of_shard(&self, shard: char) -> Result<Vec<OwnedKey>, StoreError> {
-        let owners = self.key_owners_of_shard(shard).await?;
+        let owners = self.list(KeyOwner::of_shard(shard)).await?;
         if owners.is_empty() {
             return Ok(Vec::new());
         }
-        let foreign = self.foreign_keys_of_shard(shard).await?;
+        let foreign = self.list(ForeignKey::of_shard(shard)).await?;
         let mut foreign: HashMap<KeyHash, ForeignKey> = foreign.into_iter().map(|key| (key.key.clone(), key)).collect();
         let owned =
             owners.into_iter().filter_map(|owner| foreign.remove(&owner.key).map(|key| OwnedKey { owner, key }));
@@ -281,10 +276,7 @@ fn with_assigned(
     budget: &Budget,
     assigned: Usd,
 ) -> Result<Transaction, StoreError> {
-    let transaction = match after.version {
-        1 => transaction.create(after)?,
-        version => transaction.replace(after, version - 1)?,
-    };
+    let transaction = transaction.replace(after, after.version - 1)?;
     if assigned == budget.assigned {
         return Ok(transaction);
     }

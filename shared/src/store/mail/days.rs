@@ -1,6 +1,7 @@
 //! The counts of each day's mail, the sending limits of the mail server, and stops of bulk mail. A mail's row
 //! says how it is counted; the domain says how much is too much.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::civil::Date;
 use jiff::fmt::serde::timestamp::millisecond;
 use jiff::tz::TimeZone;
@@ -12,11 +13,10 @@ use crate::domain::mail::day::{Delivery, MailCounts, MailDay};
 use crate::domain::mail::kind::MailKind;
 use crate::domain::values::window::utc_date;
 use crate::store::items::stored;
-use crate::store::keys::{ACCOUNT, BULK_STOPS, key};
-use crate::store::table::commit::Unaudited;
+use crate::store::keys::{ACCOUNT, begin, key};
 use crate::store::table::items::Stored;
-use crate::store::table::transaction::{Transaction, number};
-use crate::store::table::{StoreError, Table, keys};
+use crate::store::table::write::{Transaction, Unaudited, number, text};
+use crate::store::table::{StoreError, Table};
 
 const KEPT: SignedDuration = SignedDuration::from_hours(366 * 24);
 
@@ -32,7 +32,8 @@ pub struct BulkStop {
 }
 
 stored! {
-    "bulk-stop" BulkStop |it| (mail: MailKind = it.of.mail) => key(ACCOUNT, format!("{BULK_STOPS}{mail}"))
+    "bulk-stop" BulkStop |it| (mail: MailKind = it.of.mail) => key(ACCOUNT, format!("BULK-STOP#{mail}"));
+    list all() => begin(ACCOUNT, "BULK-STOP#")
 }
 
 /// The sending limits and state of the mail server, as last queried.
@@ -83,13 +84,7 @@ impl Table {
 
     /// The counts of all mail of a day.
     pub async fn mail_counts(&self, day: Date) -> Result<MailCounts, StoreError> {
-        let days: Vec<MailDay> = self.query(keys::ACCOUNT, &keys::mail_days(day)).await?;
-        Ok(days.into_iter().map(|day| day.counts).sum())
-    }
-
-    /// The last stop of each kind of bulk mail.
-    pub async fn bulk_stops(&self) -> Result<Vec<BulkStop>, StoreError> {
-        self.query(keys::ACCOUNT, keys::BULK_STOPS).await
+        Ok(self.list(MailDay::of_day(day)).await?.into_iter().map(|day| day.counts).sum())
     }
 
     /// Stops bulk mail of a kind because of this day, on condition that the last stop is the one that was
@@ -103,11 +98,7 @@ impl Table {
     ) -> Result<(), StoreError> {
         let version = last.map_or(0, |last| last.version);
         let stop = BulkStop { at: now, of, version: version + 1 };
-        let written = match version {
-            0 => self.put_new(&stop, deadline).await,
-            version => self.replace(&stop, version, Unaudited::Delivery, deadline).await,
-        };
-        written.map(drop)
+        self.replace(&stop, version, Unaudited::Delivery, deadline).await.map(drop)
     }
 
     pub async fn note_mail_server(&self, server: &MailServer, deadline: Deadline) -> Result<(), StoreError> {
@@ -117,7 +108,7 @@ impl Table {
 
 impl Transaction {
     /// Moves a mail from one count of its day to another, or counts it for the first time.
-    pub(in crate::store) fn counting(
+    pub(crate) fn counting(
         self,
         (day, mail): (Date, MailKind),
         before: Option<Delivery>,
@@ -126,32 +117,22 @@ impl Transaction {
         let count = |fared: Option<Delivery>| {
             let mut count = MailCounts::default();
             fared.into_iter().for_each(|fared| count.count(fared));
-            numbers(&count)
+            [count.sent, count.delivered, count.returned, count.bounced, count.complained]
         };
-        let (before, after) = (count(before), count(after));
-        let changes: Vec<(&str, i64)> = before
-            .iter()
-            .zip(after)
-            .map(|((name, before), (_, after))| (*name, after.cast_signed() - before.cast_signed()))
-            .collect();
-        let says = [
-            ("kind", aws_sdk_dynamodb::types::AttributeValue::S(MailDay::KIND.to_owned())),
-            ("day", aws_sdk_dynamodb::types::AttributeValue::S(day.to_string())),
-            ("mail", aws_sdk_dynamodb::types::AttributeValue::S(mail.to_string())),
-            ("ttl", number(MailDay::none_on(day, mail).expires().map_or(0, Timestamp::as_second))),
-        ];
-        self.add(&MailDay::key_of(day, mail), &says, &changes)
+        let names = [":sent", ":delivered", ":returned", ":bounced", ":complained"];
+        let changes = count(before).into_iter().zip(count(after));
+        let changes = changes.map(|(before, after)| number(after.cast_signed() - before.cast_signed()));
+        let mut values: Vec<(&str, AttributeValue)> = names.into_iter().zip(changes).collect();
+        values.extend([
+            (":kind", text(MailDay::KIND)),
+            (":day", text(day.to_string())),
+            (":mail", text(mail.to_string())),
+            (":ttl", number(MailDay::none_on(day, mail).expires().map_or(0, Timestamp::as_second))),
+        ]);
+        let counted = "SET #kind = :kind, #day = :day, #mail = :mail, #ttl = :ttl \
+                       ADD sent :sent, delivered :delivered, returned :returned, bounced :bounced, complained :complained";
+        self.update(&MailDay::key_of(day, mail), counted, "", &values)
     }
-}
-
-fn numbers(counts: &MailCounts) -> [(&'static str, u64); 5] {
-    [
-        ("sent", counts.sent),
-        ("delivered", counts.delivered),
-        ("returned", counts.returned),
-        ("bounced", counts.bounced),
-        ("complained", counts.complained),
-    ]
 }
 
 impl MailDay {

@@ -4,7 +4,6 @@ use std::future::ready;
 use std::pin::pin;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::stream::{StreamExt, TryStreamExt, iter, once};
 use jiff::{SignedDuration, Timestamp};
 use ulid::Ulid;
@@ -14,9 +13,8 @@ use crate::domain::audit::{Act, Actor, AuditDetail, Entry};
 use crate::domain::mail::failure::CORRUPT;
 use crate::domain::values::id::PersonId;
 use crate::store::mail::outbox_row::{MailState, OutboxRow};
-use crate::store::table::commit::{Commit, Pauses};
 use crate::store::table::items::{Item, Queue};
-use crate::store::table::transaction::key_item;
+use crate::store::table::write::text;
 use crate::store::table::{StoreError, Table, items, keys};
 
 /// How long a dead letter is shown and can be sent again.
@@ -98,7 +96,7 @@ impl Table {
         let what = AuditDetail::new(Act::MailSentAgain).noting(format_args!("given up: {code}"));
         let entry = Entry::on_account(&Actor::Person(by.clone()), now, what);
         let transaction = self.transaction().told_by(&[entry])?;
-        if self.commit(transaction, &mut Pauses::until(deadline)).await? != Commit::Done {
+        if !self.commit_once(transaction, deadline).await? {
             return Err(StoreError::Contended);
         }
         let owe = |row: OutboxRow| async move {
@@ -120,17 +118,11 @@ impl Table {
     /// Makes a dead letter of a mail whose row cannot be read, so that it waits for a person and does not
     /// block others.
     pub async fn give_up_unreadable(&self, row: Ulid, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
-        let update = self
-            .client
-            .update_item()
-            .table_name(&self.name)
-            .set_key(Some(key_item(&OutboxRow::key_of(row))))
-            .update_expression("SET queue = :dead, due = :now")
-            .condition_expression("begins_with(queue, :mail) AND queue <> :dead")
-            .expression_attribute_values(":dead", AttributeValue::S(Queue::DeadMail.as_str().to_owned()))
-            .expression_attribute_values(":now", AttributeValue::S(keys::due(now)))
-            .expression_attribute_values(":mail", AttributeValue::S("mail-".to_owned()));
-        self.write(deadline, || update.clone().send()).await.map(drop)
+        let values =
+            [(":dead", text(Queue::DeadMail.as_str())), (":now", text(keys::due(now))), (":mail", text("mail-"))];
+        let (given_up, condition) = ("SET queue = :dead, due = :now", "begins_with(queue, :mail) AND queue <> :dead");
+        let given_up = self.transaction().update(&OutboxRow::key_of(row), given_up, condition, &values)?;
+        self.write_alone(given_up, deadline).await.map(drop)
     }
 
     /// The rows of the index, oldest first.

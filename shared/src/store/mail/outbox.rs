@@ -2,35 +2,17 @@
 //! belong to the mail function.
 
 use futures_util::future::try_join_all;
-use jiff::fmt::serde::timestamp::millisecond;
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 use crate::deadline::Deadline;
-use crate::domain::grant::Grant;
 use crate::domain::mail::class::MailClass;
 use crate::domain::values::id::{GrantId, ProgrammeId, new_ulid};
-use crate::store::items::stored;
-use crate::store::keys::{grant_partition_of, key};
+use crate::store::grants::readings::{ByHand, DoneByHand};
 use crate::store::mail::outbox_row::{GrantMail, MailState, OutboxRow, QueuedMail};
-use crate::store::table::commit::{Commit, Pauses, Unaudited};
 use crate::store::table::items::{Queue, Stored};
-use crate::store::table::transaction::{Transaction, number};
+use crate::store::table::write::{Transaction, Unaudited};
 use crate::store::table::{StoreError, Table, keys};
-
-/// The last time that a roster mail was sent again by hand.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RosterMailResent {
-    pub programme: ProgrammeId,
-    pub grant: GrantId,
-    #[serde(with = "millisecond::required")]
-    pub resent_at: Timestamp,
-}
-
-stored! {
-    "resent" RosterMailResent |it| (programme: &ProgrammeId = &it.programme, grant: &GrantId = &it.grant) => key(grant_partition_of(programme, grant), format!("W#{grant}"))
-}
 
 /// The outcome of sending a roster mail again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +22,7 @@ pub enum Resend {
 }
 
 /// The least time between two mails sent again by hand.
-pub(in crate::store) const BETWEEN_RESENT: SignedDuration = SignedDuration::from_hours(1);
+pub(crate) const BETWEEN_RESENT: SignedDuration = SignedDuration::from_hours(1);
 /// How long a sender owns a mail: longer than its function may run.
 const LEASE: SignedDuration = SignedDuration::from_secs(90);
 
@@ -90,27 +72,31 @@ impl Table {
         now: Timestamp,
         deadline: Deadline,
     ) -> Result<Resend, StoreError> {
-        let (programme, grant) = (programme.clone(), grant.clone());
-        let resent = RosterMailResent { programme: programme.clone(), grant: grant.clone(), resent_at: now };
-        let row = OutboxRow::queued_by_hand(new_ulid(now), QueuedMail::Roster { programme, grant }, now);
-        let hour_ago = number((now - BETWEEN_RESENT).as_millisecond());
-        let transaction = self
-            .transaction()
-            .create_or_replace(&resent, "resent_at <= :hour_ago", &[(":hour_ago", hour_ago)])?
-            .create(&row)?
-            .filed_under_grant(&row)?
-            .unaudited(Unaudited::Delivery);
-        if self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done {
+        let resent = self.resending(programme, grant, now)?.unaudited(Unaudited::Delivery);
+        if self.commit_once(resent, deadline).await? {
             return Ok(Resend::Done);
         }
-        let last: Option<RosterMailResent> = self.get(resent.key()).await?;
-        Ok(Resend::NotBefore(last.map_or(now, |last| last.resent_at) + BETWEEN_RESENT))
+        let last = self.get(DoneByHand::key_of(programme, grant, ByHand::RosterMail)).await?;
+        Ok(Resend::NotBefore(last.map_or(now + BETWEEN_RESENT, |last| last.again_at)))
+    }
+
+    /// Sends the roster mail once more, on condition that it was not sent so within the hour.
+    pub(crate) fn resending(
+        &self,
+        programme: &ProgrammeId,
+        grant: &GrantId,
+        now: Timestamp,
+    ) -> Result<Transaction, StoreError> {
+        let (programme, grant) = (programme.clone(), grant.clone());
+        let mail = QueuedMail::Roster { programme: programme.clone(), grant: grant.clone() };
+        let row = OutboxRow::queued_by_hand(new_ulid(now), mail, now);
+        let done = DoneByHand { programme, grant, what: ByHand::RosterMail, again_at: now + BETWEEN_RESENT };
+        self.transaction().doing_by_hand(&done, now)?.owing(&row)
     }
 
     /// The mails to a grant's student, oldest first, for as long as they are kept.
     pub async fn mails_of(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Vec<OutboxRow>, StoreError> {
-        let pk = Grant::key_of(programme, grant).item.pk;
-        let filed: Vec<GrantMail> = self.query(&pk, &keys::mails_of(grant)).await?;
+        let filed = self.list(GrantMail::of_grant(programme, grant)).await?;
         let rows = try_join_all(filed.iter().map(|filed| self.get(OutboxRow::key_of(filed.row)))).await?;
         Ok(rows.into_iter().flatten().collect())
     }
@@ -118,14 +104,11 @@ impl Table {
 
 impl Transaction {
     /// Queues a mail, with the item by which it is found from its grant.
-    pub(in crate::store) fn owing(self, row: &OutboxRow) -> Result<Transaction, StoreError> {
-        self.create(row)?.filed_under_grant(row)
-    }
-
-    fn filed_under_grant(self, row: &OutboxRow) -> Result<Transaction, StoreError> {
+    pub(crate) fn owing(self, row: &OutboxRow) -> Result<Transaction, StoreError> {
+        let queued = self.create(row)?;
         match row.of_grant() {
-            Some(filed) => self.create(&filed),
-            None => Ok(self),
+            Some(filed) => queued.create(&filed),
+            None => Ok(queued),
         }
     }
 }

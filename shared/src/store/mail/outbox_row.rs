@@ -20,7 +20,7 @@ use crate::domain::values::money::Usd;
 use crate::domain::values::token::AskTokenHash;
 use crate::domain::values::window::Window;
 use crate::store::items::stored;
-use crate::store::keys::{grant_partition_of, key, mails_of};
+use crate::store::keys::{begin, grant_partition_of, key, mails_of, mails_written_at};
 use crate::store::table::items::Queue;
 
 /// A queued mail and its delivery.
@@ -163,6 +163,8 @@ pub struct GrantMail {
 
 stored! {
     "grant-mail" GrantMail |it| (programme: &ProgrammeId = &it.programme, grant: &GrantId = &it.grant, row: Ulid = it.row) => key(grant_partition_of(programme, grant), format!("{}{row}", mails_of(grant)));
+    list of_grant(programme: &ProgrammeId, grant: &GrantId) => begin(grant_partition_of(programme, grant), &mails_of(grant));
+    list written_at(programme: &ProgrammeId, grant: &GrantId, at: Timestamp) => begin(grant_partition_of(programme, grant), &mails_written_at(grant, at));
     expires it.written_at + OUTBOX_KEPT
 }
 
@@ -187,7 +189,7 @@ const REQUEST_KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 impl OutboxRow {
     /// How long the row is kept. An ask may hold a stranger's address, so it goes soon.
-    pub(in crate::store) fn is_kept_for(&self) -> SignedDuration {
+    pub(crate) fn is_kept_for(&self) -> SignedDuration {
         match self.mail {
             QueuedMail::Link { .. } => ASK_LASTS,
             QueuedMail::Request { .. } => REQUEST_KEPT,
@@ -195,7 +197,7 @@ impl OutboxRow {
         }
     }
 
-    pub(in crate::store) fn waits(&self) -> Option<(Queue, Timestamp)> {
+    pub(crate) fn waits(&self) -> Option<(Queue, Timestamp)> {
         let queue = Queue::Mail(self.class);
         match self.state {
             MailState::Waiting { since } => Some((queue, since)),

@@ -12,15 +12,14 @@ use crate::domain::audit::{Act, Actor, AuditDetail, Entry};
 use crate::domain::grant::Grant;
 use crate::domain::mail::class::MailClass;
 use crate::domain::values::address::MatchedAddress;
-use crate::domain::values::id::{PersonId, new_ulid};
+use crate::domain::values::id::PersonId;
 use crate::domain::values::window::utc_date;
-use crate::store::mail::outbox::{BETWEEN_RESENT, RosterMailResent};
-use crate::store::mail::outbox_row::{MailState, OutboxRow, QueuedMail, SentAs};
+
+use crate::store::mail::outbox_row::{MailState, OutboxRow, SentAs};
 use crate::store::mail::undeliverable::{Undeliverable, UnreachableReason};
-use crate::store::table::commit::{Commit, Pauses, Round, Unaudited};
 use crate::store::table::context::ActContext;
 use crate::store::table::items::{Item, Queue, Stored};
-use crate::store::table::transaction::{Transaction, number};
+use crate::store::table::write::{Round, Transaction, Unaudited};
 use crate::store::table::{StoreError, Table, items, keys};
 
 /// The unsent mail of one class.
@@ -64,7 +63,7 @@ impl Table {
         let transaction = self.transaction().replace(&after, row.version)?;
         let transaction = transaction.counting((day, row.mail.kind()), before, counted)?;
         let transaction = self.marking(transaction, ends, now).await?.unaudited(Unaudited::Delivery);
-        Ok((self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done).then_some(after))
+        Ok((self.commit_once(transaction, deadline).await?).then_some(after))
     }
 
     /// Records that the mail server accepted a mail as it was read, under which message id, and counts it in
@@ -84,7 +83,7 @@ impl Table {
         let transaction = self.transaction().replace(&after, row.version)?;
         let transaction =
             transaction.counting((day, row.mail.kind()), None, fared)?.set(&sent_as)?.unaudited(Unaudited::Delivery);
-        self.commit(transaction, &mut Pauses::until(deadline)).await.map(drop)
+        self.commit_once(transaction, deadline).await.map(drop)
     }
 
     /// The row of the mail with this message id.
@@ -141,19 +140,9 @@ impl Table {
         mark: &Undeliverable,
         by: &Actor,
     ) -> Result<bool, StoreError> {
-        let ActContext { programme, grant: id, now, deadline } = at;
-        let (programme, id) = (programme.clone(), id.clone());
-        let resent = RosterMailResent { programme: programme.clone(), grant: id.clone(), resent_at: now };
-        let row = OutboxRow::queued_by_hand(new_ulid(now), QueuedMail::Roster { programme, grant: id }, now);
         let what = AuditDetail::new(Act::MailAllowed).changing(mark.why.as_str(), "tried again");
-        let hour_ago = number((now - BETWEEN_RESENT).as_millisecond());
-        let transaction = self
-            .transaction()
-            .create_or_replace(&resent, "resent_at <= :hour_ago", &[(":hour_ago", hour_ago)])?
-            .forgetting(mark)?
-            .owing(&row)?
-            .told_by(&[grant.entry(by.clone(), what, now)])?;
-        Ok(self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done)
+        let transaction = self.resending(at.programme, at.grant, at.now)?.forgetting(mark)?;
+        self.commit_once(transaction.told_by(&[grant.entry(by.clone(), what, at.now)])?, at.deadline).await
     }
 
     /// Takes the mark of somebody with a role off by hand. Returns `false` when the mark has changed.
@@ -168,7 +157,7 @@ impl Table {
         let what = AuditDetail::new(Act::MailAllowed).changing(mark.why.as_str(), "tried again").noting(whom);
         let entry = Entry::on_account(&Actor::Person(by.clone()), now, what);
         let transaction = self.transaction().forgetting(mark)?.told_by(&[entry])?;
-        Ok(self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done)
+        self.commit_once(transaction, deadline).await
     }
 
     /// Every address with a mark that holds. The index is a moment behind.
@@ -214,7 +203,7 @@ impl Table {
 
 impl Transaction {
     /// Takes a mark off, on condition that it is as it was read.
-    pub(in crate::store) fn forgetting(self, mark: &Undeliverable) -> Result<Transaction, StoreError> {
+    pub(crate) fn forgetting(self, mark: &Undeliverable) -> Result<Transaction, StoreError> {
         let why = AttributeValue::S(mark.why.as_str().to_owned());
         self.remove(&mark.key(), "why = :why", &[(":why", why)])
     }

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::deadline::Deadline;
 use crate::domain::mail::failure::{NOT_VERIFIED, QUOTA, QUOTA_UNREAD};
 use crate::store::items::stored;
-use crate::store::keys::{ACCOUNT, MAIL_REFUSALS, key};
-use crate::store::table::commit::Unaudited;
-use crate::store::table::{StoreError, Table, keys};
+use crate::store::keys::{ACCOUNT, begin, key};
+use crate::store::table::write::Unaudited;
+use crate::store::table::{StoreError, Table};
 
 /// How long after the last refusal mail counts as waiting for it. It is tried every twenty minutes, so after
 /// that it waits for another reason.
@@ -39,7 +39,8 @@ pub struct MailRefusal {
 }
 
 stored! {
-    "mail-refusal" MailRefusal |it| (code: &str = &it.code) => key(ACCOUNT, format!("{MAIL_REFUSALS}{code}"))
+    "mail-refusal" MailRefusal |it| (code: &str = &it.code) => key(ACCOUNT, format!("MAIL-REFUSED#{code}"));
+    list all() => begin(ACCOUNT, "MAIL-REFUSED#")
 }
 
 impl MailRefusal {
@@ -71,10 +72,7 @@ impl Table {
                 Some(known) if !known.is_over(now) => MailRefusal { last: now, version: version + 1, ..known },
                 _ => MailRefusal { code: code.to_owned(), since: now, last: now, ended_at: None, version: version + 1 },
             };
-            let is_written = match version {
-                0 => self.put_new(&refusal, deadline).await?,
-                version => self.replace(&refusal, version, Unaudited::Delivery, deadline).await?,
-            };
+            let is_written = self.replace(&refusal, version, Unaudited::Delivery, deadline).await?;
             // Otherwise another writer was faster, and its record holds.
             if is_written {
                 return Ok(refusal);
@@ -112,7 +110,7 @@ impl Table {
 
     /// The refusals that are not over.
     pub async fn mail_refusals(&self, now: Timestamp) -> Result<Vec<MailRefusal>, StoreError> {
-        let mut known: Vec<MailRefusal> = self.query(keys::ACCOUNT, keys::MAIL_REFUSALS).await?;
+        let mut known = self.list(MailRefusal::all()).await?;
         known.retain(|refusal| !refusal.is_over(now));
         Ok(known)
     }

@@ -39,7 +39,7 @@ impl Undeliverable {
         self.why != UnreachableReason::Complained || class != MailClass::Urgent
     }
 
-    pub(in crate::store) fn waits(&self) -> Option<(Queue, Timestamp)> {
+    pub(crate) fn waits(&self) -> Option<(Queue, Timestamp)> {
         Some(match self.why {
             UnreachableReason::Suppressed => (Queue::UnreachableUntil, self.at + SUPPRESSED_FOR),
             UnreachableReason::Bounced => (Queue::Unreachable, self.at),
@@ -48,11 +48,11 @@ impl Undeliverable {
     }
 
     /// The end of the mark; `None` if only a person can take it off.
-    pub(in crate::store) fn until(&self) -> Option<Timestamp> {
+    pub(crate) fn until(&self) -> Option<Timestamp> {
         (self.why == UnreachableReason::Suppressed).then(|| self.at + SUPPRESSED_FOR)
     }
 
-    pub(in crate::store) fn holds(&self, now: Timestamp) -> bool {
+    pub(crate) fn holds(&self, now: Timestamp) -> bool {
         self.until().is_none_or(|until| now < until)
     }
 }

@@ -13,9 +13,8 @@ use crate::domain::values::money::Usd;
 use crate::store::programmes::guardrails::{RulesDue, RulesSource};
 use crate::store::programmes::jobs::{Job, Work, with_job};
 use crate::store::programmes::programme::with_roles;
-use crate::store::table::commit::{Round, Told};
 use crate::store::table::context::Author;
-use crate::store::table::transaction::{Transaction, number};
+use crate::store::table::write::{Round, Told, Transaction, number};
 use crate::store::table::{StoreError, Table};
 
 /// An edit of a programme, with what its form was made from.

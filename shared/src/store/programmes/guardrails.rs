@@ -14,8 +14,8 @@ use crate::domain::values::id::{ProgrammeId, new_ulid};
 use crate::store::items::{Queue, stored};
 use crate::store::keys::key;
 use crate::store::programmes::jobs::{Job, Work, with_job};
-use crate::store::table::commit::{Commit, Pauses, Unaudited};
-use crate::store::table::{StoreError, Table, keys};
+use crate::store::table::write::Unaudited;
+use crate::store::table::{StoreError, Table};
 
 /// The most edits that are looked at in one round.
 const AT_ONCE: i32 = 100;
@@ -70,15 +70,10 @@ impl Table {
     ) -> Result<(), StoreError> {
         let (condition, as_read) = ("mark = :mark", [(":mark", AttributeValue::S(due.mark.to_string()))]);
         let transaction = match again_at {
-            Some(at) => self.transaction().replace_if(&RulesDue { at, ..due.clone() }, condition, &as_read)?,
+            Some(at) => self.transaction().put(&RulesDue { at, ..due.clone() }, condition, &as_read)?,
             None => self.transaction().remove(&RulesDue::key_of(&due.of), condition, &as_read)?,
         };
-        self.commit(transaction.unaudited(Unaudited::Guardrail), &mut Pauses::until(deadline)).await.map(drop)
-    }
-
-    /// The guardrails of a programme and its groups.
-    pub async fn guardrails(&self, programme: &ProgrammeId) -> Result<Vec<Guardrail>, StoreError> {
-        self.query(&keys::programme_partition(programme), keys::GUARDRAILS).await
+        self.commit_once(transaction.unaudited(Unaudited::Guardrail), deadline).await.map(drop)
     }
 
     /// Writes a guardrail as it is by now, with an entry where the provider confirmed other rules. Where it had to be made again, a job
@@ -92,10 +87,7 @@ impl Table {
         deadline: Deadline,
     ) -> Result<Option<Guardrail>, StoreError> {
         let is = Guardrail { version: was.version + 1, ..is };
-        let mut transaction = match was.version {
-            0 => self.transaction().create(&is)?,
-            version => self.transaction().replace(&is, version)?,
-        };
+        let mut transaction = self.transaction().replace(&is, was.version)?;
         let id = |guardrail: &Guardrail| guardrail.confirmed.as_ref().map(|confirmed| confirmed.id.clone());
         let rules = |guardrail: &Guardrail| guardrail.confirmed.as_ref().map(|confirmed| confirmed.rules.clone());
         let (before, after) = (id(was), id(&is));
@@ -115,7 +107,7 @@ impl Table {
             let what = what.noting(format!("guardrail of {}", is.of));
             transaction.told_by(&[Entry::on_account(&Actor::Rule, now, what)])?
         };
-        let is_written = self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done;
+        let is_written = self.commit_once(transaction, deadline).await?;
         Ok(is_written.then_some(is))
     }
 }

@@ -16,7 +16,7 @@ use crate::store::keys::key;
 use crate::store::table::{StoreError, Table};
 
 /// How long a preview may be applied.
-pub(in crate::store) const IMPORT_LASTS: SignedDuration = SignedDuration::from_hours(24);
+pub(crate) const IMPORT_LASTS: SignedDuration = SignedDuration::from_hours(24);
 /// How many steps lie in one chunk: whole transactions, and less than an item may hold.
 const STEPS_A_CHUNK: usize = 20 * INVITED_AT_ONCE;
 const SIDE_BY_SIDE: usize = 8;

@@ -18,11 +18,10 @@ use crate::deadline::Deadline;
 use crate::domain::audit::Actor;
 use crate::domain::values::id::{GrantId, ProgrammeId, new_ulid};
 use crate::store::items::{Stored, stored};
-use crate::store::keys::{JOBS, key, programme_partition};
+use crate::store::keys::{begin, key, programme_partition};
 use crate::store::programmes::imports::Import;
-use crate::store::table::commit::{Commit, Pauses, Unaudited};
 use crate::store::table::items::Queue;
-use crate::store::table::transaction::{Transaction, number};
+use crate::store::table::write::{Round, Transaction, Unaudited, number};
 use crate::store::table::{StoreError, Table, items, keys};
 
 /// How long an invocation owns a job: longer than it may run.
@@ -58,7 +57,8 @@ pub struct Job {
 
 stored! {
     // A programme's running or last job of a kind. There is one key, so there is one such job at a time.
-    "job" Job |it| (programme: &ProgrammeId = &it.programme, kind: &str = it.work.kind()) => key(programme_partition(programme), format!("{JOBS}{kind}"));
+    "job" Job |it| (programme: &ProgrammeId = &it.programme, kind: &str = it.work.kind()) => key(programme_partition(programme), format!("JOB#{kind}"));
+    list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), "JOB#");
     waits it.waits()
 }
 
@@ -171,7 +171,7 @@ impl Job {
         matches!(self.state, JobState::Running { lease_until } if now < lease_until)
     }
 
-    pub(in crate::store) fn waits(&self) -> Option<(Queue, Timestamp)> {
+    pub(crate) fn waits(&self) -> Option<(Queue, Timestamp)> {
         match self.state {
             JobState::Running { lease_until: due } | JobState::Waiting { until: due } => Some((Queue::Job, due)),
             JobState::Done { .. } | JobState::Failed { .. } => None,
@@ -192,7 +192,7 @@ impl JobState {
 impl Table {
     /// The jobs of a programme that run or have run, the oldest first.
     pub async fn jobs(&self, programme: &ProgrammeId) -> Result<Vec<Job>, StoreError> {
-        let mut jobs: Vec<Job> = self.query(&keys::programme_partition(programme), keys::JOBS).await?;
+        let mut jobs = self.list(Job::of_programme(programme)).await?;
         jobs.sort_by_key(|job| (job.started_at, job.job));
         Ok(jobs)
     }
@@ -205,39 +205,26 @@ impl Table {
         now: Timestamp,
         deadline: Deadline,
     ) -> Result<JobCreation, StoreError> {
-        let mut pauses = Pauses::until(deadline);
-        let job = Job::new(&import.programme, Work::Import { import: import.import }, import.steps, by, now);
-        loop {
-            let kept = self.get(Import::key_of(import.import));
-            let (kept, before) = tokio::try_join!(kept, self.get(job.key()))?;
-            if before.as_ref().is_some_and(|before| before.job == job.job) {
-                return Ok(JobCreation::Yes);
-            }
+        let work = Work::Import { import: import.import };
+        let job = Job::new(&import.programme, work, import.steps, by, now);
+        self.carry_through(deadline, || async {
+            let (kept, before) = tokio::try_join!(self.get(Import::key_of(import.import)), self.get(job.key()))?;
             if kept.is_none_or(|kept| kept.applied) {
-                return Ok(JobCreation::Already);
+                return Ok(Round::Over(JobCreation::Already));
             }
             if before.as_ref().is_some_and(Job::is_running) {
-                return Ok(JobCreation::Busy);
+                return Ok(Round::Over(JobCreation::Busy));
             }
-            let (not, yes) = (AttributeValue::Bool(false), AttributeValue::Bool(true));
-            let transaction = self.transaction().update(
-                &Import::key_of(import.import),
-                "SET applied = :yes",
-                "applied = :not",
-                &[(":yes", yes), (":not", not)],
-            )?;
+            let applied = [(":yes", AttributeValue::Bool(true)), (":not", AttributeValue::Bool(false))];
+            let key = Import::key_of(import.import);
+            let transaction = self.transaction().update(&key, "SET applied = :yes", "applied = :not", &applied)?;
             let transaction = match before {
-                Some(before) => transaction.create_or_replace(&job, AS_READ, &as_read(&before))?,
+                Some(before) => transaction.put(&job, AS_READ, &as_read(&before))?,
                 None => transaction.create(&job)?,
             };
-            let transaction = transaction.unaudited(Unaudited::Job);
-            match self.commit(transaction, &mut pauses).await? {
-                Commit::Done => return Ok(JobCreation::Yes),
-                // Perhaps our own write, whose first answer was lost: it is looked for above.
-                Commit::Stale if pauses.pause().await => {}
-                Commit::Stale => return Err(StoreError::Contended),
-            }
-        }
+            Ok(Round::Write(transaction.unaudited(Unaudited::Job), JobCreation::Yes))
+        })
+        .await
     }
 
     /// Programmes with jobs that nobody owned a moment ago.
@@ -274,22 +261,20 @@ impl Table {
             version: first.version + 1,
             ..first.clone()
         };
-        let mut transaction = self.transaction().replace_if(&taken, AS_READ, &as_read(first))?;
+        let mut transaction = self.transaction().put(&taken, AS_READ, &as_read(first))?;
         // The others must not have been taken meanwhile.
         for other in running.iter().filter(|other| other.job != first.job) {
             transaction = transaction.check(&Job::key_of(programme, other.work.kind()), AS_READ, &as_read(other))?;
         }
-        let is_mine =
-            self.commit(transaction.unaudited(Unaudited::Job), &mut Pauses::until(deadline)).await? == Commit::Done;
+        let is_mine = self.commit_once(transaction.unaudited(Unaudited::Job), deadline).await?;
         Ok(is_mine.then_some(taken))
     }
 
     /// Records the progress of a job that the caller owns. Returns `None` when somebody else has written it since.
     pub async fn set_job(&self, job: Job, deadline: Deadline) -> Result<Option<Job>, StoreError> {
         let after = Job { version: job.version + 1, ..job.clone() };
-        let transaction = self.transaction().replace_if(&after, AS_READ, &as_read(&job))?;
-        let is_mine =
-            self.commit(transaction.unaudited(Unaudited::Job), &mut Pauses::until(deadline)).await? == Commit::Done;
+        let transaction = self.transaction().put(&after, AS_READ, &as_read(&job))?;
+        let is_mine = self.commit_once(transaction.unaudited(Unaudited::Job), deadline).await?;
         Ok(is_mine.then_some(after))
     }
 }
@@ -302,6 +287,6 @@ fn as_read(job: &Job) -> [(&'static str, AttributeValue); 2] {
 }
 
 /// Starts a job with the transaction that makes it necessary. One of its kind that runs starts anew.
-pub(in crate::store) fn with_job(transaction: Transaction, job: &Job) -> Result<Transaction, StoreError> {
+pub(crate) fn with_job(transaction: Transaction, job: &Job) -> Result<Transaction, StoreError> {
     transaction.set(job)
 }

@@ -11,9 +11,8 @@ use crate::domain::values::money::Usd;
 use crate::store::programmes::guardrails::{RulesDue, RulesSource};
 use crate::store::programmes::imports::Import;
 use crate::store::programmes::jobs::{Job, Work, with_job};
-use crate::store::table::commit::{Commit, Pauses, Round};
 use crate::store::table::context::Author;
-use crate::store::table::transaction::Transaction;
+use crate::store::table::write::{Pauses, Round, Transaction};
 use crate::store::table::{StoreError, Table};
 
 /// What is said of jobs that a programme's close has ended.
@@ -88,7 +87,7 @@ impl Table {
         let mut count = 1;
         loop {
             if form.is_some()
-                && let Some(made) = self.programmes().await?.into_iter().find(|made| made.form == form)
+                && let Some(made) = self.list(Programme::all()).await?.into_iter().find(|made| made.form == form)
             {
                 return Ok(made.id);
             }
@@ -110,7 +109,7 @@ impl Table {
                 let work = Work::Import { import: roster.import };
                 transaction = with_job(transaction, &Job::new(&id, work, roster.steps, by.actor, by.now))?;
             }
-            if self.commit(transaction.told_by(&[entry])?, &mut pauses).await? == Commit::Done {
+            if self.commit(transaction.told_by(&[entry])?, &mut pauses).await? {
                 return Ok(id);
             }
             count += 1;
@@ -153,7 +152,7 @@ pub(super) fn with_roles(
         transaction = transaction.set(roles)?;
     }
     for address in &changes.unset {
-        transaction = transaction.unset(&Roles::key_of(address, programme))?;
+        transaction = transaction.remove(&Roles::key_of(address, programme), "", &[])?;
     }
     Ok(transaction)
 }

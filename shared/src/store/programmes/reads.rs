@@ -2,18 +2,12 @@
 
 use futures_util::future::try_join_all;
 
-use crate::domain::audit::Entry;
 use crate::domain::programme::Programme;
 use crate::domain::values::id::ProgrammeId;
 use crate::store::table::items::Stored;
-use crate::store::table::{StoreError, Table, items, keys};
+use crate::store::table::{StoreError, Table, items};
 
 impl Table {
-    /// Every programme, in the order of their ids.
-    pub async fn programmes(&self) -> Result<Vec<Programme>, StoreError> {
-        self.query(keys::PROGRAMMES, "").await
-    }
-
     /// Every programme that can be read, in the order of their ids, and the ids of those that cannot.
     pub async fn readable_programmes(&self) -> Result<(Vec<Programme>, Vec<ProgrammeId>), StoreError> {
         let (mut programmes, mut unreadable) = (Vec::new(), Vec::new());
@@ -25,7 +19,7 @@ impl Table {
             }
             Ok(())
         };
-        Self::each(self.partition(keys::PROGRAMMES, ""), each).await?;
+        Self::each(self.query(&Programme::all()), each).await?;
         Ok((programmes, unreadable))
     }
 
@@ -35,10 +29,5 @@ impl Table {
         let each =
             ids.iter().map(|id| async move { self.get(Programme::key_of(id)).await?.ok_or_else(|| missing(id)) });
         try_join_all(each).await
-    }
-
-    /// Every audit entry on a programme itself, oldest first.
-    pub async fn entries_on_programme(&self, programme: &ProgrammeId) -> Result<Vec<Entry>, StoreError> {
-        self.query(&keys::programme_partition(programme), keys::AUDIT).await
     }
 }

@@ -7,7 +7,6 @@ use crate::domain::audit::{AuditDetail, Entry};
 use crate::domain::programme::request::Request;
 use crate::domain::values::id::PersonId;
 use crate::store::mail::outbox_row::{OutboxRow, QueuedMail};
-use crate::store::table::commit::{Commit, Pauses};
 use crate::store::table::context::Author;
 use crate::store::table::{StoreError, Table};
 
@@ -36,7 +35,7 @@ impl Table {
             };
             transaction = transaction.create(&OutboxRow::queued(Ulid(row), mail, now))?;
         }
-        Ok(self.commit(transaction.told_by(&[entry])?, &mut Pauses::until(by.deadline)).await? == Commit::Done)
+        Ok(self.commit_once(transaction.told_by(&[entry])?, by.deadline).await?)
     }
 
     /// Whether the same was asked today.

@@ -4,9 +4,9 @@ use crate::domain::audit::{Act, AuditDetail, Entry};
 use crate::domain::programme::Programme;
 use crate::domain::programme::tiers::{Tier, Tiers};
 use crate::store::programmes::guardrails::{RulesDue, RulesSource};
-use crate::store::table::commit::Round;
 use crate::store::table::context::Author;
-use crate::store::table::{StoreError, Table, keys};
+use crate::store::table::write::Round;
+use crate::store::table::{StoreError, Table};
 
 /// The outcome of an edit of a tier.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub enum TierOutcome {
 
 impl Table {
     pub async fn tiers(&self) -> Result<Tiers, StoreError> {
-        Ok(Tiers::of(self.query(keys::TIERS, "").await?))
+        Ok(Tiers::of(self.list(Tier::all()).await?))
     }
 
     /// Replaces the models of a tier that was read in a version, or makes one where there was none; without models it is removed. The
@@ -42,7 +42,7 @@ impl Table {
                 return Ok(Round::Over(TierOutcome::Stale(was)));
             }
             if models.is_empty() {
-                let mut naming = self.programmes().await?;
+                let mut naming = self.list(Programme::all()).await?;
                 naming.retain(|programme| {
                     programme.closed_at.is_none() && programme.settings.tiers().any(|tier| tier == name)
                 });
@@ -53,10 +53,7 @@ impl Table {
             let is = Tier { models: models.to_vec(), version: was.version + 1, ..was.clone() };
             let what = AuditDetail::new(Act::TierEdited).changing(was.models.join(" "), models.join(" ")).noting(name);
             let entry = Entry::on_account(by.actor, by.now, what);
-            let transaction = match was.version {
-                0 => self.transaction().create(&is)?,
-                version => self.transaction().replace(&is, version)?,
-            };
+            let transaction = self.transaction().replace(&is, was.version)?;
             let due = RulesDue::now(RulesSource::Tier(name.to_owned()), by.now);
             Ok(Round::Write(transaction.set(&due)?.told_by(&[entry])?, TierOutcome::Done))
         })

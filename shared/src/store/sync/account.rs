@@ -14,8 +14,8 @@ use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
 use crate::store::items::stored;
-use crate::store::keys::{ACCOUNT, ACCOUNT_DAYS, FOREIGN_KEYS, foreign_partition, key};
-use crate::store::table::{StoreError, Table, keys};
+use crate::store::keys::{ACCOUNT, SHARDS, begin, foreign_partition, key};
+use crate::store::table::{StoreError, Table};
 
 /// The account's spending up to a day, by the keys that caused it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,7 +42,8 @@ pub struct AccountDay {
 }
 
 stored! {
-    "account-day" AccountDay |it| (day: Date = it.day) => key(ACCOUNT, format!("{ACCOUNT_DAYS}{day}"))
+    "account-day" AccountDay |it| (day: Date = it.day) => key(ACCOUNT, format!("D#{day}"));
+    list all() => begin(ACCOUNT, "D#")
 }
 
 /// The use of all keys of the account, day by day.
@@ -88,8 +89,9 @@ pub struct ForeignKey {
 stored! {
     "foreign-key" ForeignKey |it| (hash: &KeyHash = &it.key) => {
         let shard = hash.as_str().chars().next().unwrap_or('0');
-        key(foreign_partition(shard), format!("{FOREIGN_KEYS}{hash}"))
-    }
+        key(foreign_partition(shard), format!("F#{hash}"))
+    };
+    list of_shard(shard: char) => begin(foreign_partition(shard), "F#")
 }
 
 impl ForeignKey {
@@ -104,19 +106,9 @@ impl ForeignKey {
 }
 
 impl Table {
-    /// The account's books of the newest days, newest first.
-    pub async fn newest_account_days(&self, limit: i32) -> Result<Vec<AccountDay>, StoreError> {
-        self.newest(keys::ACCOUNT, keys::ACCOUNT_DAYS, limit).await
-    }
-
-    /// Foreign keys of one shard.
-    pub async fn foreign_keys_of_shard(&self, shard: char) -> Result<Vec<ForeignKey>, StoreError> {
-        self.query(&keys::foreign_partition(shard), keys::FOREIGN_KEYS).await
-    }
-
     /// Every foreign key of the account.
     pub async fn foreign_keys(&self) -> Result<Vec<ForeignKey>, StoreError> {
-        let shards = keys::SHARDS.iter().map(|shard| self.foreign_keys_of_shard(*shard));
+        let shards = SHARDS.map(|shard| self.list(ForeignKey::of_shard(shard)));
         Ok(try_join_all(shards).await?.into_iter().flatten().collect())
     }
 

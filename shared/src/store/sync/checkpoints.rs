@@ -15,7 +15,7 @@ use crate::store::table::{StoreError, Table, keys};
 
 /// How many parts are written at once: each is in memory several times meanwhile.
 const SIDE_BY_SIDE: usize = 2;
-pub(in crate::store) const KEPT_FOR: SignedDuration = SignedDuration::from_hours(48);
+pub(crate) const KEPT_FOR: SignedDuration = SignedDuration::from_hours(48);
 
 /// The run under way, and where its progress and rows are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,12 +73,12 @@ pub struct SavedParts {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckpointPart {
-    pub(in crate::store) run: Ulid,
-    pub(in crate::store) part: String,
+    pub(crate) run: Ulid,
+    pub(crate) part: String,
     #[serde(with = "millisecond::required")]
-    pub(in crate::store) made_at: Timestamp,
+    pub(crate) made_at: Timestamp,
     #[serde(with = "serde_bytes")]
-    pub(in crate::store) bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
 }
 
 stored! {

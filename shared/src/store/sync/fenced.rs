@@ -14,12 +14,11 @@ use crate::store::sync::checkpoints::Checkpoint;
 use crate::store::sync::models::{ModelDay, ModelRows};
 use crate::store::sync::runs::Run;
 use crate::store::sync::state::SyncState;
-use crate::store::sync::totals::{KeptTotals, Totals};
-use crate::store::table::commit::{Commit, Pauses, Unaudited};
+use crate::store::sync::totals::{GroupTotals, KeptTotals, Totals};
 use crate::store::table::items::Stored;
 use crate::store::table::lease::Lease;
 use crate::store::table::meta::{KnownAccount, Meta, SET_ACCOUNT, attribute_of};
-use crate::store::table::transaction::{Transaction, number};
+use crate::store::table::write::{Transaction, Unaudited, number};
 use crate::store::table::{StoreError, Table};
 
 /// The table while a lease is held.
@@ -38,7 +37,7 @@ impl Table {
 }
 
 impl FencedTable<'_> {
-    pub(in crate::store) fn table(&self) -> &Table {
+    pub(crate) fn table(&self) -> &Table {
         self.table
     }
 }
@@ -54,7 +53,7 @@ impl FencedTable<'_> {
             return Ok(false);
         }
         let mut known = match kept.groups_apart {
-            true => self.table.group_totals(&totals.programme).await?,
+            true => self.table.list(GroupTotals::of_programme(&totals.programme)).await?,
             false => Vec::new(),
         };
         for group in groups {
@@ -135,11 +134,7 @@ impl FencedTable<'_> {
 
     /// Replaces the state of the sync as it was read. Returns `false` also when an admin was faster.
     pub async fn set_sync_state(&self, after: &SyncState) -> Result<bool, StoreError> {
-        let transaction = match after.version {
-            0 | 1 => self.begun()?.create(after)?,
-            version => self.begun()?.replace(after, version - 1)?,
-        };
-        self.commit(transaction).await
+        self.commit(self.begun()?.replace(after, after.version.saturating_sub(1))?).await
     }
 
     /// Records what identifies the account of this deployment from now on.
@@ -176,14 +171,13 @@ impl FencedTable<'_> {
         self.commit(self.begun()?.create_or_replace(value, "as_of <= :as_of", &as_of)?).await
     }
 
-    pub(in crate::store) fn begun(&self) -> Result<Transaction, StoreError> {
+    pub(crate) fn begun(&self) -> Result<Transaction, StoreError> {
         let values = [(":holder", AttributeValue::S(self.lease.holder.clone())), (":fence", number(self.lease.fence))];
         let lease = Lease::key_of(&self.lease.lease);
         self.table.transaction().check(&lease, "holder = :holder AND fence = :fence", &values)
     }
 
-    pub(in crate::store) async fn commit(&self, transaction: Transaction) -> Result<bool, StoreError> {
-        Ok(self.table.commit(transaction.unaudited(Unaudited::Sync), &mut Pauses::until(self.deadline)).await?
-            == Commit::Done)
+    pub(crate) async fn commit(&self, transaction: Transaction) -> Result<bool, StoreError> {
+        self.table.commit_once(transaction.unaudited(Unaudited::Sync), self.deadline).await
     }
 }

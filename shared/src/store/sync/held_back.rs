@@ -13,17 +13,17 @@ use crate::domain::audit::{Act, Actor, AuditDetail, Entry};
 use crate::domain::values::id::PersonId;
 use crate::domain::values::key::KeyHash;
 use crate::store::items::stored;
-use crate::store::keys::{HELD_MARKS, key};
+use crate::store::keys::{begin, key};
 use crate::store::sync::state::{HeldAct, HeldBack, SyncState};
-use crate::store::table::commit::Round;
-use crate::store::table::{StoreError, Table, keys};
+use crate::store::table::write::Round;
+use crate::store::table::{StoreError, Table};
 
 /// How many marks lie in one item, which has at most 400 KB.
 const MARKS_IN_A_PART: usize = 10_000;
 /// The bytes of a mark: the act and a hash.
 const MARK: usize = 33;
 /// How long marks are kept. Each run that needs them writes them again.
-pub(in crate::store) const KEPT_FOR: SignedDuration = SignedDuration::from_hours(90 * 24);
+pub(crate) const KEPT_FOR: SignedDuration = SignedDuration::from_hours(90 * 24);
 
 /// The mark of one thing that a run held back, by which a later run recognises it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -35,16 +35,17 @@ pub struct HeldMark {
 /// One part of a set of marks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldMarks {
-    pub(in crate::store) marks: Ulid,
-    pub(in crate::store) part: u32,
+    pub(crate) marks: Ulid,
+    pub(crate) part: u32,
     #[serde(with = "millisecond::required")]
-    pub(in crate::store) as_of: Timestamp,
+    pub(crate) as_of: Timestamp,
     #[serde(with = "serde_bytes")]
-    pub(in crate::store) bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
 }
 
 stored! {
-    "held-marks" HeldMarks |it| (marks: Ulid = it.marks, part: u32 = it.part) => key(format!("HELD#{marks}"), format!("{HELD_MARKS}{part:05}"));
+    "held-marks" HeldMarks |it| (marks: Ulid = it.marks, part: u32 = it.part) => key(format!("HELD#{marks}"), format!("P#{part:05}"));
+    list of(marks: Ulid) => begin(format!("HELD#{marks}"), "P#");
     expires it.as_of + KEPT_FOR
 }
 
@@ -67,7 +68,7 @@ impl Table {
 
     /// The marks under this name.
     pub async fn marks(&self, name: Ulid) -> Result<BTreeSet<HeldMark>, StoreError> {
-        let parts: Vec<HeldMarks> = self.query(&HeldMarks::key_of(name, 0).pk, keys::HELD_MARKS).await?;
+        let parts = self.list(HeldMarks::of(name)).await?;
         let marks = parts.iter().flat_map(|part| part.bytes.as_chunks::<MARK>().0);
         Ok(marks.filter_map(HeldMark::of_bytes).collect())
     }
@@ -86,7 +87,7 @@ impl Table {
             let is_shown = |held: &&HeldBack| held.at.as_millisecond() == shown.as_millisecond();
             let Some(held) = state.held_back.as_ref().filter(is_shown) else {
                 // The next run may have done it already; then the release is in the audit.
-                let entries: Vec<Entry> = self.query(keys::ACCOUNT, keys::AUDIT).await?;
+                let entries = self.list(Entry::of_account()).await?;
                 let told = Some(shown.to_string());
                 let is_done = |entry: &Entry| entry.what.act == Act::GuardReleased && entry.what.from == told;
                 return Ok(Round::Over(entries.iter().any(is_done)));

@@ -12,7 +12,7 @@ use crate::store::keys::key;
 use crate::store::table::{StoreError, Table};
 
 /// How long a record is kept: long after the last run that looked, nothing follows from it.
-pub(in crate::store) const KEPT_FOR: SignedDuration = SignedDuration::from_hours(60 * 24);
+pub(crate) const KEPT_FOR: SignedDuration = SignedDuration::from_hours(60 * 24);
 
 /// A recorded key that the provider did not find.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

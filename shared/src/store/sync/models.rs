@@ -12,11 +12,11 @@ use crate::domain::usage::models::{GrantRows, ModelUse, cut};
 use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::key::KeyHash;
 use crate::store::items::stored;
-use crate::store::keys::{ACCOUNT, MODEL_DAYS, MODEL_ROWS, key, programme_partition};
+use crate::store::keys::{ACCOUNT, Range, begin, key, programme_partition};
 use crate::store::ledger::owners::OwnedKey;
 use crate::store::sync::account::ForeignKey;
 use crate::store::table::items::{MOST_IN_A_PART, Stored};
-use crate::store::table::{StoreError, Table, keys};
+use crate::store::table::{StoreError, Table};
 
 /// The use of a completed UTC day by model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +33,9 @@ pub struct ModelDay {
 
 stored! {
     "model-day" ModelDay |it| (programme: Option<&ProgrammeId> = it.programme.as_ref(), day: Date = it.day) =>
-        key(programme.map_or_else(|| ACCOUNT.to_owned(), programme_partition), format!("{MODEL_DAYS}{day}"))
+        key(programme.map_or_else(|| ACCOUNT.to_owned(), programme_partition), format!("M#{day}"));
+    list between(programme: Option<&ProgrammeId>, days: (Date, Date)) =>
+        Range::between(ModelDay::key_of(programme, days.0), ModelDay::key_of(programme, days.1))
 }
 
 /// A packed part of each grant's use on a completed UTC day. Packed, a night of very many grants is one part.
@@ -53,7 +55,8 @@ pub struct ModelRows {
 }
 
 stored! {
-    "model-rows" ModelRows |it| (day: Date = it.day, part: u32 = it.part) => key(format!("MODELS#{day}"), format!("{MODEL_ROWS}{part:05}"));
+    "model-rows" ModelRows |it| (day: Date = it.day, part: u32 = it.part) => key(format!("MODELS#{day}"), format!("R#{part:05}"));
+    list of_day(day: Date) => begin(format!("MODELS#{day}"), "R#");
     expires it.until
 }
 
@@ -65,15 +68,6 @@ pub struct ForeignModels {
 }
 
 impl Table {
-    /// The use of a programme, or of none, on these days, both included, oldest first.
-    pub async fn model_days(
-        &self,
-        programme: Option<&ProgrammeId>,
-        (from, to): (Date, Date),
-    ) -> Result<Vec<ModelDay>, StoreError> {
-        self.query_between(&ModelDay::key_of(programme, from), &ModelDay::key_of(programme, to)).await
-    }
-
     /// The use of a programme on these days, that of foreign keys which it owns included.
     pub async fn models_of(
         &self,
@@ -81,7 +75,7 @@ impl Table {
         owns_keys: bool,
         range: (Date, Date),
     ) -> Result<Vec<ModelUse>, StoreError> {
-        let days = self.model_days(Some(programme), range).await?;
+        let days = self.list(ModelDay::between(Some(programme), range)).await?;
         let mut uses: Vec<ModelUse> = days.into_iter().flat_map(|day| day.by).collect();
         if owns_keys {
             let owned = self.foreign_models(range).await?.owned;
@@ -92,7 +86,7 @@ impl Table {
 
     /// The use of what is no programme's on these days, divided by the owners of keys.
     pub async fn foreign_models(&self, range: (Date, Date)) -> Result<ForeignModels, StoreError> {
-        let (keys, days) = tokio::try_join!(self.owned_keys(), self.model_days(None, range))?;
+        let (keys, days) = tokio::try_join!(self.owned_keys(), self.list(ModelDay::between(None, range)))?;
         let foreign = if keys.is_empty() { Vec::new() } else { self.foreign_keys().await? };
         let owners = owners_of_names(&keys, &foreign);
         let mut models = ForeignModels::default();
@@ -109,7 +103,7 @@ impl Table {
 
     /// The use of each grant on a day; none where nothing was used, or it is not kept any more.
     pub async fn model_rows(&self, day: Date, now: Timestamp) -> Result<GrantRows, StoreError> {
-        let parts: Vec<ModelRows> = self.query(&ModelRows::key_of(day, 0).pk, keys::MODEL_ROWS).await?;
+        let parts = self.list(ModelRows::of_day(day)).await?;
         let Some(first) = parts.first().filter(|first| now < first.until) else { return Ok(GrantRows::default()) };
         // A new answer with fewer parts leaves the last parts of the one before it in the table.
         let of_it = parts.iter().filter(|part| part.part < first.parts);

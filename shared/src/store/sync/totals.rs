@@ -12,8 +12,8 @@ use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::money::Usd;
 use crate::store::items::{Stored, stored};
-use crate::store::keys::{GROUP_TOTALS, Key, key, programme_partition};
-use crate::store::table::{StoreError, Table, keys};
+use crate::store::keys::{Key, begin, key, programme_partition};
+use crate::store::table::{StoreError, Table};
 
 /// The use of a programme's keys, day by day, as the sync last summed it up. It is written when something
 /// changed.
@@ -49,7 +49,7 @@ pub struct KeptTotals {
     pub totals: Totals,
     /// Whether the groups have items of their own.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(in crate::store) groups_apart: bool,
+    pub(crate) groups_apart: bool,
 }
 
 impl Stored for KeptTotals {
@@ -71,7 +71,8 @@ pub struct GroupTotals {
 }
 
 stored! {
-    "group-totals" GroupTotals |it| (programme: &ProgrammeId = &it.programme, group: &str = &it.group) => key(programme_partition(programme), format!("{GROUP_TOTALS}{group}"))
+    "group-totals" GroupTotals |it| (programme: &ProgrammeId = &it.programme, group: &str = &it.group) => key(programme_partition(programme), format!("GT#{group}"));
+    list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), "GT#")
 }
 
 /// All that counts for a programme: the totals of its own keys, and the use of foreign keys that it owns.
@@ -105,7 +106,7 @@ impl ProgrammeUse {
 
 impl KeptTotals {
     /// The item of these totals, and those of their groups where they have their own.
-    pub(in crate::store) fn of(totals: &Totals) -> (KeptTotals, Vec<GroupTotals>) {
+    pub(crate) fn of(totals: &Totals) -> (KeptTotals, Vec<GroupTotals>) {
         if totals.by_group.len() <= GROUPS_TOGETHER {
             return (KeptTotals { totals: totals.clone(), groups_apart: false }, Vec::new());
         }
@@ -127,7 +128,7 @@ impl Table {
         let Some(kept) = self.get::<KeptTotals>(Totals::key_of(programme).item.into()).await? else { return Ok(None) };
         let mut totals = kept.totals;
         if kept.groups_apart {
-            let groups = self.group_totals(programme).await?;
+            let groups = self.list(GroupTotals::of_programme(programme)).await?;
             totals.by_group = groups.into_iter().map(|of| (of.group, of.used)).collect();
         }
         Ok(Some(totals))
@@ -137,9 +138,5 @@ impl Table {
     pub async fn programme_use(&self, programme: &ProgrammeId) -> Result<ProgrammeUse, StoreError> {
         let (own, assigned) = tokio::try_join!(self.totals(programme), self.assigned_use(programme))?;
         Ok(ProgrammeUse { own, assigned: assigned.used, assigned_keys: assigned.keys })
-    }
-
-    pub(in crate::store) async fn group_totals(&self, programme: &ProgrammeId) -> Result<Vec<GroupTotals>, StoreError> {
-        self.query(&keys::programme_partition(programme), keys::GROUP_TOTALS).await
     }
 }

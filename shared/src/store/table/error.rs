@@ -27,7 +27,7 @@ impl StoreError {
     }
 
     /// A corrupt item's error, with only the prefixes of its key: keys can hold addresses.
-    pub(in crate::store) fn corrupt(key: &ItemKey, kind: &'static str, why: &dyn std::fmt::Display) -> StoreError {
+    pub(crate) fn corrupt(key: &ItemKey, kind: &'static str, why: &dyn std::fmt::Display) -> StoreError {
         let begins = |text: &str| text.split('#').next().unwrap_or_default().to_owned();
         StoreError::Corrupt { kind, shape: format!("{}/{}", begins(&key.pk), begins(&key.sk)), why: why.to_string() }
     }

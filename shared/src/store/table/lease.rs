@@ -1,6 +1,5 @@
-//! Leases: the right to be the one runner until a time. Each write is conditional and may be repeated.
+//! Leases: the right to be the one runner until a time.
 
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use jiff::fmt::serde::timestamp::millisecond;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -8,9 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::deadline::Deadline;
 use crate::store::items::stored;
 use crate::store::keys::key;
-use crate::store::table::items::Stored;
-use crate::store::table::transaction::{key_item, number};
-use crate::store::table::{StoreError, Table, items};
+use crate::store::table::write::{Round, Unaudited, number, text};
+use crate::store::table::{StoreError, Table};
 
 /// A runner's lease. The fence grows with each holder, so that a stale one is recognised.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,55 +42,32 @@ impl Table {
         length: SignedDuration,
         deadline: Deadline,
     ) -> Result<Acquired, StoreError> {
-        let until = now + length;
-        let kept = Lease { lease: name.to_owned(), holder: holder.to_owned(), fence: 0, until };
-        let update = self
-            .client
-            .update_item()
-            .table_name(&self.name)
-            .set_key(Some(key_item(&Lease::key_of(name))))
-            .update_expression("SET #kind = :kind, #lease = :name, holder = :holder, #until = :until ADD fence :one")
-            .condition_expression("attribute_not_exists(pk) OR #until <= :now OR holder = :holder")
-            .expression_attribute_names("#kind", "kind")
-            .expression_attribute_names("#lease", "lease")
-            .expression_attribute_names("#until", "until")
-            .expression_attribute_values(":kind", AttributeValue::S(Lease::KIND.to_owned()))
-            .expression_attribute_values(":name", AttributeValue::S(kept.lease))
-            .expression_attribute_values(":holder", AttributeValue::S(kept.holder))
-            .expression_attribute_values(":until", number(until.as_millisecond()))
-            .expression_attribute_values(":now", number(now.as_millisecond()))
-            .expression_attribute_values(":one", number(1))
-            .return_values(ReturnValue::AllNew);
-        // The holder may take it again, so a lost answer does not lock anybody out.
-        match self.write(deadline, || update.clone().send()).await? {
-            Some(answer) => Ok(Acquired::Yes(items::from_item(answer.attributes.unwrap_or_default())?)),
-            None => Ok(Acquired::Busy),
-        }
+        self.carry_through(deadline, || async {
+            let known = self.get(Lease::key_of(name)).await?;
+            if known.as_ref().is_some_and(|known| known.until > now && known.holder != holder) {
+                return Ok(Round::Over(Acquired::Busy));
+            }
+            let before = known.map_or(0, |known| known.fence);
+            let lease =
+                Lease { lease: name.to_owned(), holder: holder.to_owned(), fence: before + 1, until: now + length };
+            let taken =
+                self.transaction().create_or_replace(&lease, "fence = :before", &[(":before", number(before))])?;
+            Ok(Round::Write(taken.unaudited(Unaudited::Sync), Acquired::Yes(lease)))
+        })
+        .await
     }
 
     /// Extends the lease until then. Returns `false` when another holder has taken over.
     pub async fn renew(&self, lease: &Lease, until: Timestamp, deadline: Deadline) -> Result<bool, StoreError> {
-        self.set_lease_end(lease, until, deadline).await
+        let as_held = [(":holder", text(&lease.holder)), (":fence", number(lease.fence))];
+        let renewed = Lease { until, ..lease.clone() };
+        let renewed = self.transaction().put(&renewed, "holder = :holder AND fence = :fence", &as_held)?;
+        self.write_alone(renewed, deadline).await
     }
 
     /// Releases the lease, so that the next runner can begin at once. Nothing happens when another holder has
     /// taken over.
     pub async fn release_lease(&self, lease: &Lease, deadline: Deadline) -> Result<(), StoreError> {
-        self.set_lease_end(lease, Timestamp::UNIX_EPOCH, deadline).await.map(drop)
-    }
-
-    async fn set_lease_end(&self, lease: &Lease, until: Timestamp, deadline: Deadline) -> Result<bool, StoreError> {
-        let update = self
-            .client
-            .update_item()
-            .table_name(&self.name)
-            .set_key(Some(key_item(&Lease::key_of(&lease.lease))))
-            .update_expression("SET #until = :until")
-            .condition_expression("holder = :holder AND fence = :fence")
-            .expression_attribute_names("#until", "until")
-            .expression_attribute_values(":until", number(until.as_millisecond()))
-            .expression_attribute_values(":holder", AttributeValue::S(lease.holder.clone()))
-            .expression_attribute_values(":fence", number(lease.fence));
-        Ok(self.write(deadline, || update.clone().send()).await?.is_some())
+        self.renew(lease, Timestamp::UNIX_EPOCH, deadline).await.map(drop)
     }
 }

@@ -13,9 +13,8 @@ use crate::domain::values::id::{DeploymentId, PersonId};
 use crate::domain::values::key::{Fingerprint, KeyHash};
 use crate::store::items::stored;
 use crate::store::keys::key;
-use crate::store::table::commit::Round;
 use crate::store::table::items::Stored;
-use crate::store::table::transaction::key_item;
+use crate::store::table::write::{Round, text};
 use crate::store::table::{StoreError, Table};
 
 /// This deployment, and the table that it belongs to.
@@ -73,16 +72,9 @@ impl Table {
 
     /// Records this table, a restored copy that was recovered, as the deployment's own.
     pub async fn adopt(&self, deadline: Deadline) -> Result<(), StoreError> {
-        let update = self
-            .client
-            .update_item()
-            .table_name(&self.name)
-            .set_key(Some(key_item(&Meta::key_of())))
-            .update_expression("SET #table = :table")
-            .condition_expression("attribute_exists(pk)")
-            .expression_attribute_names("#table", "table")
-            .expression_attribute_values(":table", AttributeValue::S(self.name.clone()));
-        self.write(deadline, || update.clone().send()).await.map(drop)
+        let (names, named) = ("SET #table = :table", [(":table", text(&self.name))]);
+        let adopted = self.transaction().update(&Meta::key_of(), names, "attribute_exists(pk)", &named)?;
+        self.write_alone(adopted, deadline).await.map(drop)
     }
 
     /// Records an admin's word that this management key is of the deployment's account, although it finds
@@ -117,8 +109,8 @@ impl Table {
     }
 }
 
-pub(in crate::store) const SET_ACCOUNT: &str = "SET account = :account";
+pub(crate) const SET_ACCOUNT: &str = "SET account = :account";
 
-pub(in crate::store) fn attribute_of(account: &KnownAccount) -> Result<AttributeValue, StoreError> {
+pub(crate) fn attribute_of(account: &KnownAccount) -> Result<AttributeValue, StoreError> {
     serde_dynamo::to_attribute_value(account).map_err(|error| StoreError::corrupt(&Meta::key_of(), Meta::KIND, &error))
 }

@@ -1,7 +1,6 @@
 //! The table's machinery: keys and items, reads, single writes, transactions, leases. It knows no acts of the
 //! product.
 
-pub(super) mod commit;
 pub(super) mod context;
 mod error;
 pub mod items;
@@ -9,8 +8,7 @@ pub mod keys;
 pub(super) mod lease;
 pub(super) mod meta;
 mod read;
-pub(super) mod transaction;
-mod write;
+pub(super) mod write;
 
 use aws_sdk_dynamodb::Client;
 
@@ -22,8 +20,8 @@ pub use error::StoreError;
 /// The table of this deployment.
 #[derive(Clone)]
 pub struct Table {
-    pub(in crate::store) client: Client,
-    pub(in crate::store) name: String,
+    pub(crate) client: Client,
+    pub(crate) name: String,
 }
 
 impl Table {

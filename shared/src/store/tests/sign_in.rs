@@ -27,6 +27,7 @@ pub(super) fn a_full_sign_in() -> SignIn {
         version: 2,
         ..SignIn::none(ada())
     }
+    .with_session(&a_session())
 }
 
 pub(super) fn a_link() -> Link {
