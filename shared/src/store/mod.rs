@@ -30,7 +30,7 @@ pub use mail::undeliverable::{NOT_WANTED, Undeliverable, UnreachableReason};
 pub use people::{Ask, KnownAddress, KnownPerson, Link, LinkOutcome, RateCount, StaffPerson};
 pub use programmes::edit::{Edit, EditOutcome};
 pub use programmes::guardrails::{RulesDue, RulesSource};
-pub use programmes::imports::{Import, ImportChunk, Step};
+pub use programmes::imports::{Import, Step};
 pub use programmes::jobs::{JOB_LEASE, Job, JobCreation, JobState, Pass, Work};
 pub use programmes::programme::{BudgetSums, CloseOutcome, CopiedProgramme, NewProgramme};
 pub use programmes::tiers::TierOutcome;

@@ -319,19 +319,21 @@ impl Table {
         now: Timestamp,
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
-        let after = before.with_wrong_code(now);
-        if before.version == 0 {
-            return self.put_new(&SignIn { version: 1, ..after }, deadline).await;
-        }
         let values = [
+            (":kind", text(SignIn::KIND)),
+            (":address", text(before.address.as_str())),
             (":now", instant(now)),
-            (":ttl", number(after.ends_at().as_second())),
+            (":ttl", number(before.with_wrong_code(now).ends_at().as_second())),
+            (":none", number(0)),
             (":one", number(1)),
             (":version", number(before.version)),
         ];
-        let counted = "SET last_tried_at = :now, #ttl = :ttl ADD wrong_codes :one";
-        let key = SignIn::key_of(&before.address);
-        let counted = self.transaction().update(&key, counted, "version = :version", &values)?;
+        // An address costs the same whether it is known or not, so both are one kind of write.
+        let counted = "SET #kind = :kind, address = :address, last_tried_at = :now, #ttl = :ttl, \
+                       version = if_not_exists(version, :one), unfollowed = if_not_exists(unfollowed, :none) \
+                       ADD wrong_codes :one";
+        let condition = "version = :version OR (:version = :none AND attribute_not_exists(pk))";
+        let counted = self.transaction().update(&SignIn::key_of(&before.address), counted, condition, &values)?;
         self.write_alone(counted, deadline).await
     }
 

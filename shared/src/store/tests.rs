@@ -17,7 +17,7 @@ use self::books::{
     a_cut, a_foreign_act, a_foreign_key, a_full_sync_state, a_key_owner, a_mailed_statement, a_missing_key,
     a_statements_mail, an_account, an_account_day, some_assigned_use, some_cut_keys, some_marks,
 };
-use self::grants::{a_full_grant, a_full_reading, a_job, a_walk, an_import, some_steps};
+use self::grants::{a_full_grant, a_full_reading, a_job, a_walk, an_import};
 use self::sign_in::{a_full_sign_in, a_link, a_session, asked};
 use super::RateCount;
 use crate::domain::audit::{Act, Actor, AuditDetail, Entry};
@@ -300,7 +300,6 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         account::items(),
         notifications::items(),
         raw(&an_import()),
-        raw(&some_steps()),
         raw(&a_job()),
         raw(&a_walk()),
         raw(&GrantMail {

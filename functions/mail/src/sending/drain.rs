@@ -220,7 +220,7 @@ impl App {
         }
         let as_known = known.map(|known| MailServer { as_of: now, ..known });
         if is_old || as_known.as_ref() != Some(&server) {
-            self.table.note_mail_server(&server, deadline).await?;
+            self.table.put_later(&server, server.as_of, deadline).await?;
         }
         Ok(Some(server))
     }

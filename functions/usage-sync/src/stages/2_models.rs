@@ -110,7 +110,7 @@ impl Models {
                 let of = (day, programme);
                 let (by, before) = (days.remove(&of).unwrap_or_default(), known.remove(&of).unwrap_or_default());
                 if by != before {
-                    ensure_written(fenced.note_model_day(&ModelDay { programme: of.1, day, as_of, by }).await?)?;
+                    ensure_written(fenced.put_later(&ModelDay { programme: of.1, day, as_of, by }, as_of).await?)?;
                 }
             }
             let of_grants = grants.remove(&day).unwrap_or_default();

@@ -100,10 +100,6 @@ impl Table {
         let stop = BulkStop { at: now, of, version: version + 1 };
         self.replace(&stop, version, Unaudited::Delivery, deadline).await.map(drop)
     }
-
-    pub async fn note_mail_server(&self, server: &MailServer, deadline: Deadline) -> Result<(), StoreError> {
-        self.put_later(server, server.as_of, deadline).await
-    }
 }
 
 impl Transaction {

@@ -9,22 +9,23 @@ use ulid::Ulid;
 
 use crate::deadline::Deadline;
 use crate::domain::grant::Person;
-use crate::domain::values::id::{GrantId, ProgrammeId};
+use crate::domain::values::id::{GrantId, ProgrammeId, new_ulid};
 use crate::store::grants::enrolment::INVITED_AT_ONCE;
 use crate::store::items::stored;
 use crate::store::keys::key;
 use crate::store::table::{StoreError, Table};
 
 /// How long a preview may be applied.
-pub(crate) const IMPORT_LASTS: SignedDuration = SignedDuration::from_hours(24);
-/// How many steps lie in one chunk: whole transactions, and less than an item may hold.
-const STEPS_A_CHUNK: usize = 20 * INVITED_AT_ONCE;
+const IMPORT_LASTS: SignedDuration = SignedDuration::from_hours(24);
+/// How many steps lie in one part: whole transactions, and less than an item may hold.
+const STEPS_A_PART: usize = 20 * INVITED_AT_ONCE;
 const SIDE_BY_SIDE: usize = 8;
 
-/// A preview: what applying it will do.
+/// A preview: what applying it will do. Its first part is the preview itself; the others hold more of its steps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Import {
     pub import: Ulid,
+    pub part: u32,
     pub programme: ProgrammeId,
     #[serde(with = "millisecond::required")]
     pub made_at: Timestamp,
@@ -35,26 +36,14 @@ pub struct Import {
     pub to_confirm: bool,
     /// Whether a job was created from it.
     pub applied: bool,
+    /// The steps of this part.
+    pub some: Vec<Step>,
 }
 
 stored! {
-    "import" Import |it| (import: Ulid = it.import) => key(format!("I#{import}"), "I");
-    expires it.made_at + IMPORT_LASTS
-}
-
-/// Some of an import's steps.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ImportChunk {
-    pub import: Ulid,
-    pub number: u32,
-    #[serde(with = "millisecond::required")]
-    pub made_at: Timestamp,
-    pub steps: Vec<Step>,
-}
-
-stored! {
-    "import-chunk" ImportChunk |it| (import: Ulid = it.import, number: u32 = it.number) => key(format!("I#{import}"), format!("C#{number:05}"));
-    expires it.made_at + IMPORT_LASTS + IMPORT_LASTS
+    "import" Import |it| (import: Ulid = it.import, part: u32 = it.part) => key(format!("I#{import}"), format!("I#{part:05}"));
+    // A job may begin at the last moment.
+    expires it.made_at + IMPORT_LASTS * 2
 }
 
 /// One step of an import. Each may be done twice without a further effect.
@@ -94,34 +83,56 @@ impl Step {
     }
 }
 
+impl Import {
+    /// A preview of these steps that drops nobody.
+    pub fn of(programme: &ProgrammeId, steps: usize, now: Timestamp) -> Import {
+        Import {
+            import: new_ulid(now),
+            part: 0,
+            programme: programme.clone(),
+            made_at: now,
+            steps: u32::try_from(steps).unwrap_or(u32::MAX),
+            dropped: 0,
+            to_confirm: false,
+            applied: false,
+            some: Vec::new(),
+        }
+    }
+}
+
 impl Table {
-    /// Saves a preview. The import's own item comes last: once it is there, all its steps are.
-    pub async fn keep_import(&self, import: &Import, steps: &[Step], deadline: Deadline) -> Result<(), StoreError> {
-        self.keep_steps(import, steps, deadline).await?;
-        self.put_new(import, deadline).await.map(drop)
+    /// Saves the steps of an import but its first part, which is returned: once that is there, all its steps are.
+    pub async fn keep_steps(
+        &self,
+        import: Import,
+        mut steps: Vec<Step>,
+        deadline: Deadline,
+    ) -> Result<Import, StoreError> {
+        let others = steps.split_off(steps.len().min(STEPS_A_PART));
+        let part = |(some, part): (&[Step], u32)| Import { part, some: some.to_vec(), ..import.clone() };
+        let parts: Vec<Import> = others.chunks(STEPS_A_PART).zip(1..).map(part).collect();
+        let parts = parts.into_iter().map(|part| async move { self.put_new(&part, deadline).await });
+        futures_util::stream::iter(parts).buffer_unordered(SIDE_BY_SIDE).try_collect::<Vec<_>>().await?;
+        Ok(Import { some: steps, ..import })
     }
 
-    /// Saves the steps of an import whose own item comes later.
-    pub async fn keep_steps(&self, import: &Import, steps: &[Step], deadline: Deadline) -> Result<(), StoreError> {
-        let (import_id, made_at) = (import.import, import.made_at);
-        let chunk =
-            |(steps, number): (&[Step], u32)| ImportChunk { import: import_id, number, made_at, steps: steps.to_vec() };
-        let chunks: Vec<ImportChunk> = steps.chunks(STEPS_A_CHUNK).zip(0..).map(chunk).collect();
-        let chunks = chunks.into_iter().map(|chunk| async move { self.put_new(&chunk, deadline).await });
-        futures_util::stream::iter(chunks).buffer_unordered(SIDE_BY_SIDE).try_collect::<Vec<_>>().await.map(drop)
+    /// Saves a preview.
+    pub async fn keep_import(&self, import: Import, steps: Vec<Step>, deadline: Deadline) -> Result<(), StoreError> {
+        let first = self.keep_steps(import, steps, deadline).await?;
+        self.put_new(&first, deadline).await.map(drop)
     }
 
     /// A preview that may still be applied, or was.
     pub async fn import(&self, import: Ulid, now: Timestamp) -> Result<Option<Import>, StoreError> {
-        let kept: Option<Import> = self.get(Import::key_of(import)).await?;
+        let kept = self.get(Import::key_of(import, 0)).await?;
         Ok(kept.filter(|import| now < import.made_at + IMPORT_LASTS))
     }
 
     /// The steps from this one on that are done together; empty after the last.
     pub async fn steps_from(&self, import: Ulid, next: u32) -> Result<Vec<Step>, StoreError> {
-        let per_chunk = u32::try_from(STEPS_A_CHUNK).unwrap_or(u32::MAX);
-        let chunk: Option<ImportChunk> = self.get(ImportChunk::key_of(import, next / per_chunk)).await?;
-        let within = usize::try_from(next % per_chunk).unwrap_or(usize::MAX);
-        Ok(chunk.map(|chunk| chunk.steps.into_iter().skip(within).collect()).unwrap_or_default())
+        let per_part = u32::try_from(STEPS_A_PART).unwrap_or(u32::MAX);
+        let part = self.get(Import::key_of(import, next / per_part)).await?;
+        let within = usize::try_from(next % per_part).unwrap_or(usize::MAX);
+        Ok(part.map(|part| part.some.into_iter().skip(within).collect()).unwrap_or_default())
     }
 }

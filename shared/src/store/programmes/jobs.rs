@@ -208,7 +208,7 @@ impl Table {
         let work = Work::Import { import: import.import };
         let job = Job::new(&import.programme, work, import.steps, by, now);
         self.carry_through(deadline, || async {
-            let (kept, before) = tokio::try_join!(self.get(Import::key_of(import.import)), self.get(job.key()))?;
+            let (kept, before) = tokio::try_join!(self.get(Import::key_of(import.import, 0)), self.get(job.key()))?;
             if kept.is_none_or(|kept| kept.applied) {
                 return Ok(Round::Over(JobCreation::Already));
             }
@@ -216,7 +216,7 @@ impl Table {
                 return Ok(Round::Over(JobCreation::Busy));
             }
             let applied = [(":yes", AttributeValue::Bool(true)), (":not", AttributeValue::Bool(false))];
-            let key = Import::key_of(import.import);
+            let key = Import::key_of(import.import, 0);
             let transaction = self.transaction().update(&key, "SET applied = :yes", "applied = :not", &applied)?;
             let transaction = match before {
                 Some(before) => transaction.put(&job, AS_READ, &as_read(&before))?,

@@ -117,9 +117,4 @@ impl Table {
         self.delete(&KeyOwner::key_of(key), deadline).await?;
         self.delete(&ForeignKey::key_of(key), deadline).await
     }
-
-    /// Records a foreign key, unless a later record exists.
-    pub async fn note_foreign_key(&self, key: &ForeignKey, deadline: Deadline) -> Result<(), StoreError> {
-        self.put_later(key, key.as_of, deadline).await
-    }
 }

@@ -8,10 +8,8 @@ use crate::deadline::Deadline;
 use crate::domain::ledger::cut::AccountCut;
 use crate::domain::programme::Budget;
 use crate::domain::values::money::Usd;
-use crate::store::ledger::cuts::CutKeys;
-use crate::store::sync::account::{Account, AccountDay};
 use crate::store::sync::checkpoints::Checkpoint;
-use crate::store::sync::models::{ModelDay, ModelRows};
+use crate::store::sync::models::ModelRows;
 use crate::store::sync::runs::Run;
 use crate::store::sync::state::SyncState;
 use crate::store::sync::totals::{GroupTotals, KeptTotals, Totals};
@@ -91,32 +89,12 @@ impl FencedTable<'_> {
         self.commit(transaction).await
     }
 
-    /// Writes the totals of the account.
-    pub async fn note_account(&self, account: &Account) -> Result<bool, StoreError> {
-        self.put_later(account, account.as_of).await
-    }
-
-    /// Writes the account's books of a day.
-    pub async fn note_account_day(&self, day: &AccountDay) -> Result<bool, StoreError> {
-        self.put_later(day, day.as_of).await
-    }
-
     /// Writes the cut of a complete run. A written cut stays, also when the run ends a second time.
     pub async fn note_cut(&self, cut: &AccountCut) -> Result<bool, StoreError> {
         if self.table.get::<AccountCut>(cut.key()).await?.is_some() {
             return Ok(true);
         }
         self.commit(self.begun()?.create(cut)?).await
-    }
-
-    /// Writes some of the foreign keys that were used since the last cut.
-    pub async fn note_cut_keys(&self, keys: &CutKeys) -> Result<bool, StoreError> {
-        self.put_later(keys, keys.as_of).await
-    }
-
-    /// Writes the use by model on a day.
-    pub async fn note_model_day(&self, day: &ModelDay) -> Result<bool, StoreError> {
-        self.put_later(day, day.as_of).await
     }
 
     /// Writes each grant's use by model on a day, if it changed. The first part comes last: it holds the
@@ -166,7 +144,8 @@ impl FencedTable<'_> {
         self.commit(self.begun()?.remove(&Checkpoint::key_of(), condition, &fence)?).await
     }
 
-    async fn put_later<T: Stored>(&self, value: &T, as_of: Timestamp) -> Result<bool, StoreError> {
+    /// Writes an item, unless there is one of a later instant.
+    pub async fn put_later<T: Stored>(&self, value: &T, as_of: Timestamp) -> Result<bool, StoreError> {
         let as_of = [(":as_of", number(as_of.as_millisecond()))];
         self.commit(self.begun()?.create_or_replace(value, "as_of <= :as_of", &as_of)?).await
     }

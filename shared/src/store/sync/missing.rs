@@ -4,7 +4,6 @@ use jiff::fmt::serde::timestamp::millisecond;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::deadline::Deadline;
 use crate::domain::values::key::KeyHash;
 use crate::store::ForeignKey;
 use crate::store::items::stored;
@@ -42,9 +41,5 @@ impl Table {
         let known: Option<MissingKey> = self.get(MissingKey::key_of(key)).await?;
         let known = known.filter(|known| listed_at.is_none_or(|listed_at| known.as_of >= listed_at));
         Ok(known.map(|known| known.missing_since))
-    }
-
-    pub async fn note_missing(&self, missing: &MissingKey, deadline: Deadline) -> Result<(), StoreError> {
-        self.put_later(missing, missing.as_of, deadline).await
     }
 }

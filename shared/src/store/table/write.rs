@@ -296,7 +296,7 @@ impl Table {
     }
 
     /// Writes an item, unless there is one of a later instant.
-    pub(crate) async fn put_later<T: Stored>(
+    pub async fn put_later<T: Stored>(
         &self,
         value: &T,
         as_of: Timestamp,

@@ -13,7 +13,7 @@ use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::id::Epoch;
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::Reset;
-use crate::store::programmes::imports::{Import, ImportChunk, Step};
+use crate::store::programmes::imports::{Import, Step};
 use crate::store::programmes::jobs::{Job, JobState, Pass, Work};
 
 /// A grant with something in every attribute.
@@ -87,24 +87,17 @@ pub(super) fn a_full_reading() -> Reading {
 }
 
 pub(super) fn an_import() -> Import {
-    let made_at = at("2026-01-02T08:00:00Z");
-    Import {
-        import: ulid(),
-        programme: a_programme().id,
-        made_at,
-        steps: 3,
-        dropped: 1,
-        to_confirm: true,
-        applied: true,
-    }
-}
-
-pub(super) fn some_steps() -> ImportChunk {
     let grant = a_full_grant();
     let add = Step::Add { person: grant.person.clone(), group: grant.group.clone() };
     let change = Step::Change { grant: grant.id.clone(), person: grant.person, group: None };
-    let steps = vec![add, change, Step::Drop { grant: grant.id.clone() }, Step::Return { grant: grant.id }];
-    ImportChunk { import: ulid(), number: 0, made_at: at("2026-01-02T08:00:00Z"), steps }
+    Import {
+        import: ulid(),
+        dropped: 1,
+        to_confirm: true,
+        applied: true,
+        some: vec![add, change, Step::Drop { grant: grant.id.clone() }, Step::Return { grant: grant.id }],
+        ..Import::of(&a_programme().id, 4, at("2026-01-02T08:00:00Z"))
+    }
 }
 
 pub(super) fn a_job() -> Job {
