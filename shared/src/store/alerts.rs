@@ -17,15 +17,11 @@ use crate::domain::usage::crossing::{AlertMail, Crossing, Scope};
 use crate::domain::values::address::MatchedAddress;
 use crate::domain::values::id::{PersonId, ProgrammeId, new_ulid};
 use crate::domain::values::money::Usd;
-use crate::store::Account;
-use crate::store::items::stored;
+use crate::store::items::{Stored, stored};
 use crate::store::keys::{ACCOUNT, key};
 use crate::store::mail::outbox::BETWEEN_RESENT;
-use crate::store::mail::outbox_row::{OutboxRow, QueuedMail};
-use crate::store::table::context::Author;
-use crate::store::table::items::Stored;
 use crate::store::table::write::{Pauses, Round, Transaction, Unaudited, number};
-use crate::store::table::{StoreError, Table};
+use crate::store::{Account, Author, OutboxRow, QueuedMail, StoreError, Table};
 
 /// How many mails fit into one transaction beside the item itself.
 const MAILS_AT_ONCE: usize = 90;

@@ -18,14 +18,10 @@ use crate::domain::programme::Programme;
 use crate::domain::values::address::{EmailAddress, MatchedAddress};
 use crate::domain::values::id::{PersonId, ProgrammeId, new_ulid};
 use crate::domain::values::token::{AskTokenHash, LinkTokenHash, SessionTokenHash};
-use crate::store::grants::enrolment::Enrolment;
-use crate::store::items::stored;
+use crate::store::items::{Stored, stored};
 use crate::store::keys::{address_partition, key};
-use crate::store::mail::outbox_row::{OutboxRow, QueuedMail};
-use crate::store::mail::undeliverable::Undeliverable;
-use crate::store::table::items::Stored;
 use crate::store::table::write::{Round, Unaudited, instant, number, text};
-use crate::store::table::{StoreError, Table};
+use crate::store::{Enrolment, OutboxRow, QueuedMail, StoreError, Table, Undeliverable};
 
 /// The most link mails that one deployment sends in a minute, whoever asks.
 const LINKS_A_MINUTE: u32 = 2_000;

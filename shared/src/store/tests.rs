@@ -36,9 +36,9 @@ use crate::domain::values::money::Usd;
 use crate::domain::values::window::Window;
 use crate::secrets::ManagementKey;
 use crate::store::items::{self, Item, Stored};
-use crate::store::programmes::guardrails::{RulesDue, RulesSource};
-use crate::store::sync::checkpoints::CheckpointPart;
-use crate::store::sync::totals::{GroupTotals, KeptTotals};
+use crate::store::programmes::rules::{RulesDue, RulesSource};
+use crate::store::sync::books::{GroupTotals, KeptTotals};
+use crate::store::sync::fenced::CheckpointPart;
 use crate::store::table::keys;
 use crate::store::{
     Ask, Bounce, ByHand, DoneByHand, Enrolment, GrantMail, KnownAccount, KnownAddress, Lease, MailState, Meta,

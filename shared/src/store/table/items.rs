@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 
 use crate::domain::grant::Urgency;
 use crate::domain::mail::class::MailClass;
-use crate::store::table::keys::{ItemKey, Key};
-use crate::store::table::{StoreError, keys};
+use crate::store::keys::{ItemKey, Key};
+use crate::store::{StoreError, keys};
 
 /// The most bytes in one part of what is too large for an item, which has at most 400 KB.
 pub(crate) const MOST_IN_A_PART: usize = 380_000;

@@ -1,11 +1,9 @@
 //! The table's machinery: keys and items, reads, single writes, transactions, leases. It knows no acts of the
 //! product.
 
-pub(super) mod context;
 mod error;
 pub mod items;
 pub mod keys;
-pub(super) mod lease;
 pub(super) mod meta;
 mod read;
 pub(super) mod write;

@@ -4,10 +4,10 @@ use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use jiff::Timestamp;
 
 use crate::sdk_error::reduce;
-use crate::store::table::items::{Item, Queue, Stored};
-use crate::store::table::keys::{ItemKey, Key, Range};
+use crate::store::items::{Item, Queue, Stored};
+use crate::store::keys::{ItemKey, Key, Range};
 use crate::store::table::write::{key_item, text};
-use crate::store::table::{StoreError, Table, items, keys};
+use crate::store::{StoreError, Table, items, keys};
 
 impl Table {
     /// The item with a key.

@@ -12,13 +12,10 @@ use crate::domain::ledger::statement::{RowKind, StatementRow};
 use crate::domain::usage::reading::DailyUse;
 use crate::domain::usage::reconciliation::{AccountSpending, Opening};
 use crate::domain::values::money::Usd;
-use crate::store::ledger::cuts::CutKeys;
-use crate::store::ledger::owners::AssignedUse;
-use crate::store::sync::account::{Account, AccountDay, ForeignKey};
-use crate::store::sync::held_back::HeldMarks;
-use crate::store::sync::missing::MissingKey;
-use crate::store::sync::state::{HeldAct, HeldBack, HeldKey, OrphanName, SyncState};
-use crate::store::{OutboxRow, QueuedMail};
+use crate::store::{
+    Account, AccountDay, AssignedUse, CutKeys, ForeignKey, HeldAct, HeldBack, HeldKey, HeldMarks, MissingKey,
+    OrphanName, OutboxRow, QueuedMail, SyncState,
+};
 
 pub(super) fn a_full_sync_state() -> SyncState {
     let since = at("2026-01-03T00:20:00Z");

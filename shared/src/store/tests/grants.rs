@@ -13,8 +13,7 @@ use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::id::Epoch;
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::Reset;
-use crate::store::programmes::imports::{Import, Step};
-use crate::store::programmes::jobs::{Job, JobState, Pass, Work};
+use crate::store::{Import, Job, JobState, Pass, Step, Work};
 
 /// A grant with something in every attribute.
 pub(super) fn a_full_grant() -> Grant {

@@ -5,9 +5,7 @@ use ulid::Ulid;
 use super::{at, raw};
 use crate::domain::mail::day::{MailCounts, MailDay};
 use crate::domain::mail::kind::MailKind;
-use crate::store::SentAs;
-use crate::store::mail::days::{BulkStop, MailServer};
-use crate::store::mail::refusals::MailRefusal;
+use crate::store::{BulkStop, MailRefusal, MailServer, SentAs};
 
 fn a_day() -> MailDay {
     let day = "2026-01-02".parse().unwrap();

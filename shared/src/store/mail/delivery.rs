@@ -1,26 +1,31 @@
-//! Delivery events: the row, the counts of its day and the mark of an address, in one transaction. Also what
-//! needs a person: mail that waits, and addresses that cannot be reached.
+//! What came of mails: delivery events, each with the counts of its day and the mark of an address in one transaction; dead letters,
+//! which a person queues again; mail that waits; and addresses that mail must not go to.
 
 use std::collections::BTreeMap;
+use std::future::ready;
+use std::pin::pin;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::stream::{StreamExt, TryStreamExt, iter, once};
+use jiff::fmt::serde::timestamp::millisecond;
 use jiff::{SignedDuration, Timestamp, ToSpan};
+use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 use crate::deadline::Deadline;
 use crate::domain::audit::{Act, Actor, AuditDetail, Entry};
 use crate::domain::grant::Grant;
 use crate::domain::mail::class::MailClass;
+use crate::domain::mail::failure::CORRUPT;
+pub use crate::domain::mail::failure::UnreachableReason;
 use crate::domain::values::address::MatchedAddress;
 use crate::domain::values::id::PersonId;
 use crate::domain::values::window::utc_date;
-
-use crate::store::mail::outbox_row::{MailState, OutboxRow, SentAs};
-use crate::store::mail::undeliverable::{Undeliverable, UnreachableReason};
-use crate::store::table::context::ActContext;
-use crate::store::table::items::{Item, Queue, Stored};
-use crate::store::table::write::{Round, Transaction, Unaudited};
-use crate::store::table::{StoreError, Table, items, keys};
+use crate::store::items::{Item, Queue, Stored, stored};
+use crate::store::keys::{address_partition, key};
+use crate::store::table::write::{Round, Transaction, Unaudited, text};
+use crate::store::{ActContext, MailState, OutboxRow, SentAs, StoreError, Table, items, keys};
 
 /// The unsent mail of one class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -206,5 +211,168 @@ impl Transaction {
     pub(crate) fn forgetting(self, mark: &Undeliverable) -> Result<Transaction, StoreError> {
         let why = AttributeValue::S(mark.why.as_str().to_owned());
         self.remove(&mark.key(), "why = :why", &[(":why", why)])
+    }
+}
+
+/// How long a dead letter is shown and can be sent again.
+pub const GIVEN_UP_SHOWN: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// How many rows are read and written at once.
+const SIDE_BY_SIDE: usize = 16;
+/// The time kept back for a press to answer in.
+const ENOUGH_TO_ANSWER: Duration = Duration::from_secs(4);
+
+/// Dead letters.
+#[derive(Debug, Default)]
+pub struct DeadMails {
+    /// The newest rows, newest first.
+    pub newest: Vec<OutboxRow>,
+    /// How many rows of the period cannot be read.
+    pub unreadable: usize,
+    pub in_all: usize,
+}
+
+/// The outcome of sending dead letters again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SentAgain {
+    /// So many mails are queued again.
+    Owed(usize),
+    /// So many are queued again; there was no time for the rest.
+    NotAll(usize),
+    /// No dead letter has this cause.
+    Nothing,
+}
+
+impl OutboxRow {
+    /// Why it was given up, and when. A row that could not be read then says nothing of it, even if it can be
+    /// read by now.
+    pub fn given_up(&self) -> (&str, Timestamp) {
+        match &self.state {
+            MailState::Failed { why, at } => (why, *at),
+            _ => (CORRUPT, self.written_at),
+        }
+    }
+}
+
+impl Table {
+    /// Dead letters since this instant.
+    pub async fn dead_mails(&self, since: Timestamp, limit: usize) -> Result<DeadMails, StoreError> {
+        let rows = self.dead_rows(since).await?;
+        let mut dead = DeadMails { in_all: rows.len(), ..DeadMails::default() };
+        let newest: Vec<_> = rows.into_iter().rev().take(limit).map(|row| self.get(OutboxRow::key_of(row))).collect();
+        let mut newest = iter(newest).buffered(SIDE_BY_SIDE);
+        while let Some(read) = newest.next().await {
+            match read {
+                Ok(row) => dead.newest.extend(row),
+                Err(StoreError::Corrupt { .. }) => dead.unreadable += 1,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(dead)
+    }
+
+    /// Queues every dead letter of this cause that is still shown, as if it had not been tried. When time
+    /// runs out, the rest stay dead letters, and another press goes on.
+    pub async fn send_again(
+        &self,
+        code: &str,
+        by: &PersonId,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<SentAgain, StoreError> {
+        let rows = self.dead_rows(now - GIVEN_UP_SHOWN).await?;
+        let read = iter(rows).map(|row| async move {
+            match self.get(OutboxRow::key_of(row)).await {
+                Err(StoreError::Corrupt { .. }) => Ok(None),
+                read => read,
+            }
+        });
+        let is_it = |row: &OutboxRow| row.given_up().0 == code;
+        let rows = read.buffered(SIDE_BY_SIDE).try_filter_map(|row| ready(Ok(row.filter(is_it))));
+        let mut rows = pin!(rows);
+        let Some(first) = rows.try_next().await? else { return Ok(SentAgain::Nothing) };
+        let what = AuditDetail::new(Act::MailSentAgain).noting(format_args!("given up: {code}"));
+        let entry = Entry::on_account(&Actor::Person(by.clone()), now, what);
+        let transaction = self.transaction().told_by(&[entry])?;
+        if !self.commit_once(transaction, deadline).await? {
+            return Err(StoreError::Contended);
+        }
+        let owe = |row: OutboxRow| async move {
+            let untried = OutboxRow { tries: 0, again_at: Some(now), ..row };
+            // A faster caller did the same.
+            self.set_mail(&untried, MailState::Waiting { since: now }, deadline).await.map(drop)
+        };
+        let mut owed = once(ready(Ok(first))).chain(rows).map_ok(owe).try_buffer_unordered(SIDE_BY_SIDE);
+        let mut again = 0;
+        while deadline.leaves(ENOUGH_TO_ANSWER) {
+            match owed.try_next().await? {
+                Some(()) => again += 1,
+                None => return Ok(SentAgain::Owed(again)),
+            }
+        }
+        Ok(SentAgain::NotAll(again))
+    }
+
+    /// Makes a dead letter of a mail whose row cannot be read, so that it waits for a person and does not
+    /// block others.
+    pub async fn give_up_unreadable(&self, row: Ulid, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
+        let values =
+            [(":dead", text(Queue::DeadMail.as_str())), (":now", text(keys::due(now))), (":mail", text("mail-"))];
+        let (given_up, condition) = ("SET queue = :dead, due = :now", "begins_with(queue, :mail) AND queue <> :dead");
+        let given_up = self.transaction().update(&OutboxRow::key_of(row), given_up, condition, &values)?;
+        self.write_alone(given_up, deadline).await.map(drop)
+    }
+
+    /// The rows of the index, oldest first.
+    async fn dead_rows(&self, since: Timestamp) -> Result<Vec<Ulid>, StoreError> {
+        let mut rows = Vec::new();
+        let each = |item: &Item| rows.extend(keys::outbox_row_of(&items::key_of(item)));
+        self.each_in(Queue::DeadMail, Some(since), each).await?;
+        Ok(rows)
+    }
+}
+
+/// The reason recorded for a mail that is not sent to such an address, where nobody need be notified.
+pub const NOT_WANTED: &str = "mail to this address comes back or is not wanted";
+
+/// The mark of an address from which mail bounced or somebody complained.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undeliverable {
+    pub address: MatchedAddress,
+    pub why: UnreachableReason,
+    #[serde(with = "millisecond::required")]
+    pub at: Timestamp,
+}
+
+stored! {
+    "undeliverable" Undeliverable |it| (address: &MatchedAddress = &it.address) => key(address_partition(address), "UNDELIVERABLE");
+    expires it.until();
+    waits it.waits()
+}
+
+/// How long a mark of a suppressed address holds: as long as the mail server suppresses it.
+const SUPPRESSED_FOR: SignedDuration = SignedDuration::from_hours(14 * 24);
+
+impl Undeliverable {
+    /// Whether no mail of this class goes to the address. Somebody who complained gets no bulk mail. Links
+    /// that they ask for, and mail about their key or money, still reach them.
+    pub fn keeps_back(&self, class: MailClass) -> bool {
+        self.why != UnreachableReason::Complained || class != MailClass::Urgent
+    }
+
+    pub(crate) fn waits(&self) -> Option<(Queue, Timestamp)> {
+        Some(match self.why {
+            UnreachableReason::Suppressed => (Queue::UnreachableUntil, self.at + SUPPRESSED_FOR),
+            UnreachableReason::Bounced => (Queue::Unreachable, self.at),
+            UnreachableReason::Complained => (Queue::Unwanted, self.at),
+        })
+    }
+
+    /// The end of the mark; `None` if only a person can take it off.
+    pub(crate) fn until(&self) -> Option<Timestamp> {
+        (self.why == UnreachableReason::Suppressed).then(|| self.at + SUPPRESSED_FOR)
+    }
+
+    pub(crate) fn holds(&self, now: Timestamp) -> bool {
+        self.until().is_none_or(|until| now < until)
     }
 }
