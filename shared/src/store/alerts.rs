@@ -14,6 +14,7 @@ use crate::domain::mail::alarm::Alarm;
 use crate::domain::mail::digest::{AccountDigest, Digest};
 use crate::domain::programme::Programme;
 use crate::domain::usage::crossing::{AlertMail, Crossing, Scope};
+use crate::domain::usage::days::Days;
 use crate::domain::values::address::MatchedAddress;
 use crate::domain::values::id::{PersonId, ProgrammeId, new_ulid};
 use crate::domain::values::money::Usd;
@@ -88,7 +89,6 @@ pub struct CapScanPosition {
     pub shard: usize,
 }
 
-/// The outcome of sending an alert again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AlertAgain {
     Done,
@@ -158,10 +158,8 @@ impl Table {
 
     /// The amount that the balance must cover soon, given what is reserved and not spent yet.
     pub async fn need(&self, to_come: Usd) -> Result<BalanceNeed, StoreError> {
-        let (account, sync) = tokio::try_join!(self.get(Account::key_of()), self.sync_state())?;
-        let (ours, foreign) =
-            account.map(|account| (account.ours.credits, account.foreign.credits)).unwrap_or_default();
-        Ok(BalanceNeed::of(&ours, &foreign, to_come, sync.listed_at))
+        let (ours, foreign, listed_at) = self.spent_by_day().await?;
+        Ok(BalanceNeed::of(&ours, &foreign, to_come, listed_at))
     }
 
     /// The credit that must be bought for all programmes, given what is reserved and not spent yet.
@@ -172,14 +170,19 @@ impl Table {
         balance: Usd,
         now: Timestamp,
     ) -> Result<Purchase, StoreError> {
-        let (account, sync) = tokio::try_join!(self.get(Account::key_of()), self.sync_state())?;
-        let (ours, foreign) =
-            account.map(|account| (account.ours.credits, account.foreign.credits)).unwrap_or_default();
+        let (ours, foreign, listed_at) = self.spent_by_day().await?;
         let going_on = programmes.iter().filter(|programme| !programme.is_over(now));
         let ends_at = going_on.map(|programme| programme.settings.term.ends_at()).max();
-        let listed_at = sync.listed_at;
         let facts = CreditFacts { balance, to_come, ours: &ours, foreign: &foreign, listed_at, ends_at };
         Ok(Purchase::of(&facts))
+    }
+
+    /// The credit that our keys and others spent, and when all keys were last listed.
+    async fn spent_by_day(&self) -> Result<(Days, Days, Option<Timestamp>), StoreError> {
+        let (account, sync) = tokio::try_join!(self.get(Account::key_of()), self.sync_state())?;
+        let spent = account.map(|account| (account.ours.credits, account.foreign.credits));
+        let (ours, foreign) = spent.unwrap_or_default();
+        Ok((ours, foreign, sync.listed_at))
     }
 
     /// Records what the admins are told, on condition of its version. Returns `false` when another writer was

@@ -144,7 +144,6 @@ pub struct OwnedKey {
     pub key: ForeignKey,
 }
 
-/// The outcome of giving keys to a programme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AssignOutcome {
     Done,

@@ -8,7 +8,7 @@ use bursar_core::domain::programme::request::{BUDGET, Request};
 use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{self, EditOutcome, RulesSource};
+use bursar_core::store::{self, EditOutcome, OutboxRow, RulesSource};
 use bursar_core::web::{Answer, AppError, Site};
 
 use super::page::{self, PageState};
@@ -72,7 +72,7 @@ impl Edit<'_> {
             return Err(self.refused(status, &refusals, why).await);
         }
         let request = Request::of(programme.id.clone(), form.person.clone(), plan.wished.wishes(), form.now);
-        if plan.saved.is_empty() && site.table.is_asked(&request).await? {
+        if plan.saved.is_empty() && site.table.get(OutboxRow::key_of(request.form)).await?.is_some() {
             return Ok(());
         }
         if self.version.is_none() {

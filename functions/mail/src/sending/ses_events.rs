@@ -7,7 +7,7 @@ use bursar_core::domain::mail::failure::{BOUNCED, COMPLAINED, RETURNED, SUPPRESS
 use bursar_core::domain::people::role::is_among;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{Bounce as Came, MailState, OutboxRow, StoreError, Undeliverable, UnreachableReason};
+use bursar_core::store::{Bounce as Came, MailState, OutboxRow, SentAs, StoreError, Undeliverable, UnreachableReason};
 use jiff::Timestamp;
 use serde::Deserialize;
 use ulid::Ulid;
@@ -94,7 +94,9 @@ impl App {
             return Ok(());
         };
         // Where the record of sending was lost, the mail's own header names its row.
-        let Some(row) = self.table.row_sent_as(&event.mail.message_id).await?.or_else(|| event.row()) else {
+        let Some(row) =
+            self.table.get(SentAs::key_of(&event.mail.message_id)).await?.map(|sent| sent.row).or_else(|| event.row())
+        else {
             // Other senders may use this identity.
             tracing::info!("heard of a mail that is not ours");
             return Ok(());

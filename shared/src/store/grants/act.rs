@@ -37,7 +37,6 @@ use crate::store::{ActContext, Enrolment, GrantMail, MailState, NOT_WANTED, Outb
 /// attempts in one window.
 const MOST_READINGS: usize = 90;
 
-/// The outcome of an act.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ActOutcome<T, R> {
     Done(T),

@@ -91,12 +91,6 @@ impl Table {
         self.commit_once(transaction, deadline).await.map(drop)
     }
 
-    /// The row of the mail with this message id.
-    pub async fn row_sent_as(&self, message: &str) -> Result<Option<Ulid>, StoreError> {
-        let sent_as: Option<SentAs> = self.get(SentAs::key_of(message)).await?;
-        Ok(sent_as.map(|sent_as| sent_as.row))
-    }
-
     /// Marks these addresses because of a mail whose row is gone.
     pub async fn end_mail_to(
         &self,
@@ -231,7 +225,6 @@ pub struct DeadMails {
     pub in_all: usize,
 }
 
-/// The outcome of sending dead letters again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SentAgain {
     /// So many mails are queued again.

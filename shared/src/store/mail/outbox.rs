@@ -357,7 +357,6 @@ impl QueuedMail {
     }
 }
 
-/// The outcome of sending a roster mail again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resend {
     Done,

@@ -21,7 +21,7 @@ use crate::domain::grant::Person;
 use crate::domain::values::id::{GrantId, ProgrammeId, new_ulid};
 use crate::store::items::{Queue, Stored, stored};
 use crate::store::keys::{begin, key, programme_partition};
-use crate::store::table::write::{Round, Transaction, Unaudited, number};
+use crate::store::table::write::{Round, Unaudited, number};
 use crate::store::{INVITED_AT_ONCE, StoreError, Table, items, keys};
 
 /// How long an invocation owns a job: longer than it may run.
@@ -116,7 +116,6 @@ pub enum JobState {
     },
 }
 
-/// The outcome of starting a job with kept steps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JobCreation {
     Yes,
@@ -138,7 +137,7 @@ impl Work {
 }
 
 impl Job {
-    /// A job that nobody has taken yet.
+    /// A job that nobody has taken yet, to be set by the transaction that makes it necessary: one of its kind that runs starts anew.
     pub fn new(programme: &ProgrammeId, work: Work, all: u32, by: &Actor, now: Timestamp) -> Job {
         Job {
             programme: programme.clone(),
@@ -284,11 +283,6 @@ const AS_READ: &str = "job = :job AND version = :version";
 
 fn as_read(job: &Job) -> [(&'static str, AttributeValue); 2] {
     [(":job", AttributeValue::S(job.job.to_string())), (":version", number(job.version))]
-}
-
-/// Starts a job with the transaction that makes it necessary. One of its kind that runs starts anew.
-pub(crate) fn with_job(transaction: Transaction, job: &Job) -> Result<Transaction, StoreError> {
-    transaction.set(job)
 }
 
 /// How long a preview may be applied.

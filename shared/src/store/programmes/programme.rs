@@ -14,7 +14,6 @@ use crate::domain::programme::{Budget, Programme, Settings};
 use crate::domain::values::id::{PersonId, ProgrammeId};
 use crate::domain::values::money::Usd;
 use crate::store::items::Stored;
-use crate::store::programmes::jobs::with_job;
 use crate::store::table::write::{Pauses, Round, Told, Transaction, number};
 use crate::store::{Author, Import, Job, OutboxRow, QueuedMail, RulesDue, RulesSource, StoreError, Table, Work, items};
 
@@ -110,7 +109,7 @@ impl Table {
             if let Some(roster) = copied.as_ref().and_then(|copied| copied.roster.as_ref()) {
                 transaction = transaction.create(&Import { programme: id.clone(), applied: true, ..roster.clone() })?;
                 let work = Work::Import { import: roster.import };
-                transaction = with_job(transaction, &Job::new(&id, work, roster.steps, by.actor, by.now))?;
+                transaction = transaction.set(&Job::new(&id, work, roster.steps, by.actor, by.now))?;
             }
             if self.commit(transaction.told_by(&[entry])?, &mut pauses).await? {
                 return Ok(id);
@@ -134,10 +133,10 @@ impl Table {
             let jobs = self.jobs(id).await?.into_iter();
             // A job that ends the grants of a term that was cut short is replaced below.
             for job in jobs.filter(|job| job.is_running() && job.work != Work::Close) {
-                transaction = with_job(transaction, &job.cancelled(CLOSED, by.now))?;
+                transaction = transaction.set(&job.cancelled(CLOSED, by.now))?;
             }
             let grants = self.count_grants(id).await?;
-            transaction = with_job(transaction, &Job::new(id, Work::Close, grants, by.actor, by.now))?;
+            transaction = transaction.set(&Job::new(id, Work::Close, grants, by.actor, by.now))?;
             Ok(Round::Write(transaction.told_by(&[entry])?, CloseOutcome::Done))
         })
         .await
@@ -172,7 +171,6 @@ pub struct Edit {
     pub what: AuditDetail,
 }
 
-/// The outcome of an edit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EditOutcome {
     Done,
@@ -280,7 +278,7 @@ impl Table {
             transaction = transaction.set(&RulesDue::now(RulesSource::Programme(id.clone()), by.now))?;
             let work = if ends { Work::Close } else { Work::Limits };
             if let Some(grants) = keys {
-                transaction = with_job(transaction, &Job::new(&id, work, grants, by.actor, by.now))?;
+                transaction = transaction.set(&Job::new(&id, work, grants, by.actor, by.now))?;
             }
         }
         if transaction.is_empty() {
@@ -421,10 +419,5 @@ impl Table {
             transaction = transaction.create(&OutboxRow::queued(Ulid(row), mail, now))?;
         }
         self.commit_once(transaction.told_by(&[entry])?, by.deadline).await
-    }
-
-    /// Whether the same was asked today.
-    pub async fn is_asked(&self, request: &Request) -> Result<bool, StoreError> {
-        Ok(self.get(OutboxRow::key_of(request.form)).await?.is_some())
     }
 }

@@ -16,7 +16,6 @@ use crate::domain::programme::tiers::{Tier, Tiers};
 use crate::domain::values::id::{ProgrammeId, new_ulid};
 use crate::store::items::{Queue, stored};
 use crate::store::keys::key;
-use crate::store::programmes::jobs::with_job;
 use crate::store::table::write::{Round, Unaudited};
 use crate::store::{Author, Job, StoreError, Table, Work};
 
@@ -97,7 +96,7 @@ impl Table {
         if before.is_some() && before != after {
             let grants = self.count_grants(&is.of.programme).await?;
             let job = Job::new(&is.of.programme, Work::Limits, grants, &Actor::Rule, now);
-            transaction = with_job(transaction, &job)?;
+            transaction = transaction.set(&job)?;
         }
         if is.in_doubt.is_some() {
             transaction = transaction.set(&RulesDue::now(RulesSource::Programme(is.of.programme.clone()), now))?;
@@ -115,7 +114,6 @@ impl Table {
     }
 }
 
-/// The outcome of an edit of a tier.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TierOutcome {
     Done,

@@ -50,7 +50,6 @@ pub struct KnownAccount {
 /// The time for creating the item, once in its life: two seconds for retries, and the rest for its first readers.
 const FOR_CREATION: Duration = Duration::from_secs(10);
 
-/// The outcome of confirming that a management key is of this deployment's account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Confirmed {
     Done,
@@ -129,7 +128,6 @@ stored! {
     "lease" Lease |it| (name: &str = &it.lease) => key("LEASE", name)
 }
 
-/// The outcome of asking for a lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Acquired {
     Yes(Lease),
