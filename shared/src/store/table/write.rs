@@ -30,6 +30,9 @@ pub(crate) struct Transaction {
     writes: Vec<TransactWriteItem>,
 }
 
+/// What stands for the placeholders of an expression.
+type Values<'a> = &'a [(&'a str, AttributeValue)];
+
 /// A transaction with what tells of it later: only such a one can be committed.
 pub(crate) struct Told(Transaction);
 
@@ -78,7 +81,7 @@ impl Transaction {
     }
 
     /// Writes an item that must not be there yet.
-    pub(crate) fn create<T: Stored>(self, value: &T) -> Result<Transaction, StoreError> {
+    pub(crate) fn create<T: Stored>(self, value: &T) -> Result<Self, StoreError> {
         self.put(value, "attribute_not_exists(pk)", &[])
     }
 
@@ -87,13 +90,13 @@ impl Transaction {
         self,
         value: &T,
         condition: &str,
-        values: &[(&str, AttributeValue)],
-    ) -> Result<Transaction, StoreError> {
+        values: Values<'_>,
+    ) -> Result<Self, StoreError> {
         self.put(value, &format!("attribute_not_exists(pk) OR {condition}"), values)
     }
 
     /// Writes an item over the version that was read; over none, if that is zero.
-    pub(crate) fn replace<T: Stored>(self, value: &T, version: u64) -> Result<Transaction, StoreError> {
+    pub(crate) fn replace<T: Stored>(self, value: &T, version: u64) -> Result<Self, StoreError> {
         if version == 0 {
             return self.create(value);
         }
@@ -101,17 +104,12 @@ impl Transaction {
     }
 
     /// Writes an item over whatever is there.
-    pub(crate) fn set<T: Stored>(self, value: &T) -> Result<Transaction, StoreError> {
+    pub(crate) fn set<T: Stored>(self, value: &T) -> Result<Self, StoreError> {
         self.put(value, "", &[])
     }
 
     /// Writes an item on a condition.
-    pub(crate) fn put<T: Stored>(
-        self,
-        value: &T,
-        condition: &str,
-        values: &[(&str, AttributeValue)],
-    ) -> Result<Transaction, StoreError> {
+    pub(crate) fn put<T: Stored>(self, value: &T, condition: &str, values: Values<'_>) -> Result<Self, StoreError> {
         let put = Put::builder()
             .table_name(&self.table)
             .set_item(Some(items::to_item(value)?))
@@ -121,12 +119,7 @@ impl Transaction {
     }
 
     /// Removes an item, on a condition.
-    pub(crate) fn remove(
-        self,
-        key: &ItemKey,
-        condition: &str,
-        values: &[(&str, AttributeValue)],
-    ) -> Result<Transaction, StoreError> {
+    pub(crate) fn remove(self, key: &ItemKey, condition: &str, values: Values<'_>) -> Result<Self, StoreError> {
         let delete = Delete::builder()
             .table_name(&self.table)
             .set_key(Some(key_item(key)))
@@ -141,8 +134,8 @@ impl Transaction {
         key: &ItemKey,
         expression: &str,
         condition: &str,
-        values: &[(&str, AttributeValue)],
-    ) -> Result<Transaction, StoreError> {
+        values: Values<'_>,
+    ) -> Result<Self, StoreError> {
         let update = Update::builder()
             .table_name(&self.table)
             .set_key(Some(key_item(key)))
@@ -154,12 +147,7 @@ impl Transaction {
     }
 
     /// Requires a condition of an item and leaves it as it is.
-    pub(crate) fn check(
-        self,
-        key: &ItemKey,
-        condition: &str,
-        values: &[(&str, AttributeValue)],
-    ) -> Result<Transaction, StoreError> {
+    pub(crate) fn check(self, key: &ItemKey, condition: &str, values: Values<'_>) -> Result<Self, StoreError> {
         let check = ConditionCheck::builder()
             .table_name(&self.table)
             .set_key(Some(key_item(key)))
@@ -168,11 +156,7 @@ impl Transaction {
         self.with(key, check.build().map(|check| TransactWriteItem::builder().condition_check(check)))
     }
 
-    fn with(
-        mut self,
-        key: &ItemKey,
-        write: Result<TransactWriteItemBuilder, BuildError>,
-    ) -> Result<Transaction, StoreError> {
+    fn with(mut self, key: &ItemKey, write: Result<TransactWriteItemBuilder, BuildError>) -> Result<Self, StoreError> {
         self.writes.push(write.map_err(|error| StoreError::corrupt(key, "write", &error))?.build());
         Ok(self)
     }
@@ -404,7 +388,7 @@ fn given(condition: &str) -> Option<String> {
     Some(condition.to_owned()).filter(|condition| !condition.is_empty())
 }
 
-fn named(values: &[(&str, AttributeValue)]) -> Option<Item> {
+fn named(values: Values<'_>) -> Option<Item> {
     let values: Item = values.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
     Some(values).filter(|values| !values.is_empty())
 }
